@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What this CPU can do, capped by the environment variable TERN_CPU (scalar, avx2, avxvnni, avx512vnni, avx512vbmi,
+ * amx, neon, dotprod, i8mm, auto). */
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+/* Ascending on each architecture: a level includes those before it. */
+typedef enum {
+  TERN_CPU_SCALAR,
+  TERN_CPU_AVX2,                /* AVX2 + FMA + F16C */
+  TERN_CPU_AVXVNNI,
+  TERN_CPU_AVX512VNNI,          /* AVX-512 F, BW, DQ, VL, VNNI */
+  TERN_CPU_AVX512VBMI,
+  TERN_CPU_AMX,
+  TERN_CPU_NEON,
+  TERN_CPU_DOTPROD,
+  TERN_CPU_I8MM,
+  TERN_CPU_N_LEVELS
+} TernCpu;
+
+const char *tern_cpu_name (TernCpu level);
+
+/* Whether CPU and operating system (XCR0) run code of this level. AVX-512 machines without AVX-VNNI still run that
+ * level: kernels of the level ask for exactly what they need. */
+gboolean tern_cpu_has (TernCpu level);
+
+/* The level that @name stands for (NULL, "" and "auto": the best of this machine). Errors: INVALID for an unknown name,
+ * UNSUPPORTED for one that this CPU lacks; both list what would do. */
+gboolean tern_cpu_parse (const char *name, TernCpu *level, GError **error);
+
+G_END_DECLS

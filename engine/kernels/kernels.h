@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The table of compute kernels and the contract of each.
+ *
+ * tern_kernels_init() fills the scalar reference first (kernels/<group>-c.c), then overrides in ascending order of
+ * instruction set up to the level given (kernels/x86/<group>-avx2.c, <group>-avx512vnni.c). Signatures stand here once,
+ * as macros that reference, SIMD versions and tests declare themselves with.
+ *
+ * Unless said otherwise: pointers need no alignment, rows may be unaligned, outputs do not alias inputs, nothing is read
+ * or written outside the given sizes, size 0 does nothing. "Exact" kernels give the same bits in every version; the
+ * others stay within NMSE 1e-10 of the reference. NaN and infinity flow through, they never change an address. */
+#pragma once
+
+#include <glib.h>
+#include "engine/base/cpu.h"
+
+G_BEGIN_DECLS
+
+/* Ternary rows, packed for the kernels below: 2-bit digits 0, 1, 2 for -1, 0, +1; 128 columns in 32 bytes, byte m of a
+ * group holds columns m, m + 32, m + 64, m + 96 in bits 0-1, 2-3, 4-5, 6-7. Columns are padded to a multiple of 128 with
+ * digit 1 (zero). */
+#define TERN_T2_COLS 128
+#define TERN_T2_BYTES 32
+
+/* Activations in blocks of 32, as GGUF's Q8_0 but with an f32 scale: value = d * q. */
+typedef struct {
+  float d;
+  gint8 q[32];
+} TernQ8Block;
+
+/* BitNet b1.58 activation quantisation (arXiv:2402.17764 eq. 4-5, per token as in the released code):
+ * s = 127 / max(max|x|, 1e-5), q = clamp(round_half_even(x * s), -128, 127). *scale = 1 / s computed as max / 127,
+ * *sum = sum of q. q has room for @n rounded up to 128; the padding is set to 0. Exact (f32 arithmetic in this order). */
+#define TERN_DECL_QUANT_I8(fn) void fn (gint8 *q, float *scale, gint32 *sum, const float *x, gsize n)
+
+/* Block quantisation of @n (a multiple of 32) values: d = max|x| / 127, q = round_half_even(x * (127 / max)). Exact. */
+#define TERN_DECL_QUANT_Q8(fn) void fn (TernQ8Block *q, const float *x, gsize n)
+
+/* y[t * ldy + r] = (sum_c w[r][c] * x[t][c]) * xscale[t] * wscale, w ternary as above.
+ * w: @rows rows of @groups * TERN_T2_BYTES bytes; x: @n rows of @groups * TERN_T2_COLS int8, @ldx apart, padding 0;
+ * xsum: row sums of x. Integer accumulation; float part ((float) acc * xscale) * wscale. Exact. groups < 2^16. */
+#define TERN_DECL_GEMM_T2(fn) void fn (float *y, gsize ldy, const guint8 *w, gsize rows, gsize groups, float wscale, \
+    const gint8 *x, gsize ldx, const float *xscale, const gint32 *xsum, gsize n)
+
+/* y[t * ldy + r] = sum_b w.d * x.d * (sum_i w.q[i] * x.q[i]); w: GGUF Q8_0 rows (34-byte blocks, f16 d), @row_bytes
+ * apart; x: @n rows of @blocks TernQ8Block, @ldx blocks apart. */
+#define TERN_DECL_GEMM_Q8(fn) void fn (float *y, gsize ldy, const guint8 *w, gsize row_bytes, gsize rows, gsize blocks, \
+    const TernQ8Block *x, gsize ldx, gsize n)
+
+/* y[t * ldy + r] = sum_c w[r * ldw + c] * x[t * ldx + c]: both operands contiguous in the summed dimension. */
+#define TERN_DECL_GEMM_F32(fn) void fn (float *y, gsize ldy, const float *w, gsize ldw, gsize rows, gsize cols, \
+    const float *x, gsize ldx, gsize n)
+/* The same with IEEE f16 weights. */
+#define TERN_DECL_GEMM_F16(fn) void fn (float *y, gsize ldy, const guint16 *w, gsize ldw, gsize rows, gsize cols, \
+    const float *x, gsize ldx, gsize n)
+
+/* y[t * ldy + c] = sum_k a[t * lda + k] * b[k * ldb + c], k < depth, c < cols: b is summed along its rows (attention
+ * probabilities times values). */
+#define TERN_DECL_GEMM_NN(fn) void fn (float *y, gsize ldy, const float *a, gsize lda, const float *b, gsize ldb, \
+    gsize n, gsize depth, gsize cols)
+
+/* y = x * w / sqrt(mean(x^2) + eps) over @n values (arXiv:1910.07467). y may be x. */
+#define TERN_DECL_RMS_NORM(fn) void fn (float *y, const float *x, const float *w, gsize n, float eps)
+/* y = (x - mean) / sqrt(var + eps) * w + b (arXiv:1607.06450). y may be x. */
+#define TERN_DECL_LAYER_NORM(fn) void fn (float *y, const float *x, const float *w, const float *b, gsize n, float eps)
+/* In place softmax over @n values after multiplying them by @scale. n >= 1. */
+#define TERN_DECL_SOFTMAX(fn) void fn (float *x, gsize n, float scale)
+/* gate[i] = silu(gate[i]) * up[i] (SwiGLU, arXiv:2002.05202). */
+#define TERN_DECL_SILU_MUL(fn) void fn (float *gate, const float *up, gsize n)
+/* In place GELU (arXiv:1606.08415): tanh approximation, and exact erf. */
+#define TERN_DECL_GELU(fn) void fn (float *x, gsize n)
+/* x[i] += y[i]. */
+#define TERN_DECL_ADD(fn) void fn (float *x, const float *y, gsize n)
+/* Rotary position embedding, rotate-half pairing (i, i + d/2) of one head of @d values (arXiv:2104.09864 eq. 34, NEOX
+ * order): cos_sin holds d/2 cosines, then d/2 sines. */
+#define TERN_DECL_ROPE(fn) void fn (float *x, const float *cos_sin, gsize d)
+/* Gated short convolution over one token (LFM2): z = b * xin; c = sum_k taps[ch][k] * z_{t - (L-1) + k};
+ * y = cgate * c. bcx: [3][channels] = B, C, x. taps: [channels][l]. state: the last l - 1 values of z, oldest first,
+ * [l - 1][channels]; updated. l >= 1. */
+#define TERN_DECL_SHORTCONV(fn) void fn (float *y, const float *bcx, float *state, const float *taps, gsize channels, \
+    gsize l)
+
+typedef struct {
+  TernCpu level;                /* what the best entry needs */
+
+  TERN_DECL_QUANT_I8 ((*quant_i8));
+  TERN_DECL_QUANT_Q8 ((*quant_q8));
+  TERN_DECL_GEMM_T2 ((*gemm_t2));
+  TERN_DECL_GEMM_Q8 ((*gemm_q8));
+  TERN_DECL_GEMM_F32 ((*gemm_f32));
+  TERN_DECL_GEMM_F16 ((*gemm_f16));
+  TERN_DECL_GEMM_NN ((*gemm_nn));
+  TERN_DECL_RMS_NORM ((*rms_norm));
+  TERN_DECL_LAYER_NORM ((*layer_norm));
+  TERN_DECL_SOFTMAX ((*softmax));
+  TERN_DECL_SILU_MUL ((*silu_mul));
+  TERN_DECL_GELU ((*gelu_tanh));
+  TERN_DECL_GELU ((*gelu_erf));
+  TERN_DECL_ADD ((*add));
+  TERN_DECL_ROPE ((*rope));
+  TERN_DECL_SHORTCONV ((*shortconv));
+} TernKernels;
+
+/* Fills @k with the best versions up to @level. TERN_CPU_SCALAR gives the reference. */
+void tern_kernels_init (TernKernels *k, TernCpu level);
+
+/* The process's table, by TERN_CPU, made once. Thread-safe. NULL when TERN_CPU names what this CPU lacks. */
+const TernKernels *tern_kernels_default (GError **error);
+
+/* f16 and bf16 conversions, exact (f32 -> f16 rounds to nearest even). */
+float tern_f16_to_f32 (guint16 h);
+guint16 tern_f32_to_f16 (float f);
+
+G_END_DECLS

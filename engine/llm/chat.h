@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Chat prompts from the file's own template. */
+#pragma once
+
+#include <glib.h>
+#include "engine/weights/gguf.h"
+
+G_BEGIN_DECLS
+
+typedef struct _TernChat TernChat;
+
+/* @source: the Jinja text (tokenizer.chat_template) or NULL = ChatML. UNSUPPORTED names what it cannot render. */
+TernChat *tern_chat_new (const char *source, gsize len, GError **error);
+TernChat *tern_chat_new_from_gguf (const TernGguf *file, GError **error);
+void tern_chat_free (TernChat *chat);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernChat, tern_chat_free)
+
+/* Renders @json: an object with `messages` (role, content = string or parts {type: text|image, text}),
+ * `add_generation_prompt`, `bos_token`, `eos_token`, `tools`, ... as the template sees them. */
+char *tern_chat_render_json (const TernChat *chat, const char *json, gssize len, GError **error);
+
+/* The common case: an optional system message, one user turn of @n_images images followed by @text, and the generation
+ * prompt. Every image stands in the result as the text "<image>". @bos is the text of the bos token or "". */
+char *tern_chat_render_user (const TernChat *chat, const char *bos, const char *system, guint n_images,
+    const char *text, GError **error);
+
+G_END_DECLS

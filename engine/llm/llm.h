@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The language model: weights shared by all (TernLlm), and one timeline's caches (TernLlmState).
+ *
+ *   llm = tern_llm_open (file, kernels, &error);
+ *   state = tern_llm_state_new (llm, &params, pool, &error);
+ *   tern_llm_eval (state, &(TernLlmInput) {.ids = ids, .n = n}, TERN_LOGITS_LAST, logits, cancel, &error);
+ *   ... pick a token, eval it, and so on: see generate.h
+ */
+#pragma once
+
+#include <glib.h>
+#include "engine/base/cancel.h"
+#include "engine/base/policy.h"
+#include "engine/base/threads.h"
+#include "engine/weights/linear.h"
+
+G_BEGIN_DECLS
+
+typedef struct _TernLlm TernLlm;
+typedef struct _TernLlmState TernLlmState;
+
+typedef struct {
+  const char *architecture;     /* "lfm2" */
+  const char *name;             /* general.name, or "" */
+  guint n_layers, width, n_vocab, n_heads, head_dim, ffn_width;
+  guint context;                /* tokens the model was made for */
+  guint n_attention;            /* how many layers hold KV */
+  const guint8 *is_attention;   /* [n_layers] */
+} TernLlmInfo;
+
+/* Immutable, any thread. Keeps a reference on @file. UNSUPPORTED lists the architectures that run. */
+TernLlm *tern_llm_open (TernGguf *file, const TernKernels *kernels, GError **error);
+TernLlm *tern_llm_ref (TernLlm *llm);
+void tern_llm_unref (TernLlm *llm);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernLlm, tern_llm_unref)
+
+const TernLlmInfo *tern_llm_info (const TernLlm *llm);
+TernGguf *tern_llm_file (const TernLlm *llm);   /* borrowed */
+
+typedef struct {
+  guint context;                /* tokens to hold; 0 = the model's own */
+  guint batch;                  /* rows computed at once in prefill; 0 = 128 */
+  TernActivations activations;
+} TernLlmStateParams;
+
+/* Bytes of a state with these parameters, and of the weights that are not in the map; for `tern inspect`. */
+gsize tern_llm_state_bytes (const TernLlm *llm, const TernLlmStateParams *params);
+gsize tern_llm_owned_bytes (const TernLlm *llm);
+
+/* One thread at a time. @pool is borrowed and must outlive the state. All memory is taken here; eval allocates
+ * nothing. */
+TernLlmState *tern_llm_state_new (TernLlm *llm, const TernLlmStateParams *params, TernPool *pool, GError **error);
+void tern_llm_state_free (TernLlmState *state);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernLlmState, tern_llm_state_free)
+
+void tern_llm_state_reset (TernLlmState *state);
+guint tern_llm_state_pos (const TernLlmState *state);           /* tokens held */
+guint tern_llm_state_context (const TernLlmState *state);
+
+/* Borrowed; asked during single-token evals only. NULL: attend to everything. */
+void tern_llm_state_set_policy (TernLlmState *state, const TernKeyPolicy *policy);
+
+/* Makes @dst (same llm, same parameters) a copy of @src, whose first @from positions @dst is known to hold already
+ * (0 copies all). For beam search: the prompt is copied once. */
+void tern_llm_state_copy (TernLlmState *dst, const TernLlmState *src, guint from);
+
+/* Exactly one of ids and rows: token ids, or embedding rows (visual tokens) of the model's width. */
+typedef struct {
+  const gint32 *ids;            /* [n], each < n_vocab */
+  const float *rows;            /* [n, width], ld apart */
+  gsize ld;
+  guint n;
+} TernLlmInput;
+
+typedef enum {
+  TERN_LOGITS_NONE,
+  TERN_LOGITS_LAST,             /* [n_vocab] */
+  TERN_LOGITS_ALL,              /* [n, n_vocab] */
+} TernLogits;
+
+/* Appends @input to the timeline. Positions are consecutive. @cancel is looked at per layer and chunk; after CANCELLED
+ * the state must be reset. Other errors: NO_SPACE (context full: nothing was changed), INVALID (an id out of range). */
+gboolean tern_llm_eval (TernLlmState *state, const TernLlmInput *input, TernLogits want, float *logits,
+    TernCancel *cancel, GError **error);
+
+/* Debugging taps, borrowed views into the caches: K after norm and RoPE and V [pos, kv heads, head_dim] of an
+ * attention layer; conv state [l_cache - 1, width] oldest first of a short-conv layer. NULL for the wrong kind. */
+const float *tern_llm_state_keys (const TernLlmState *state, guint layer);
+const float *tern_llm_state_values (const TernLlmState *state, guint layer);
+const float *tern_llm_state_conv (const TernLlmState *state, guint layer);
+/* Called with the residual stream [n, width] after each layer (layer = n_layers: after the final norm). */
+typedef void (*TernLlmTap) (void *data, guint layer, const float *rows, guint n);
+void tern_llm_state_set_tap (TernLlmState *state, TernLlmTap tap, void *data);
+
+G_END_DECLS

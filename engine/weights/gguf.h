@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* GGUF v2/v3 files, mapped and checked. File bytes are hostile: every count, length, offset and product is checked
+ * before it is used, and an error names the file, the key or tensor, what was expected and what was found.
+ *
+ * A TernGguf is immutable after open and may be read from any thread. */
+#pragma once
+
+#include <glib.h>
+#include "engine/weights/types.h"
+
+G_BEGIN_DECLS
+
+typedef struct _TernGguf TernGguf;
+
+/* Value types of keys, ids as in the file. */
+typedef enum {
+  TERN_GGUF_U8, TERN_GGUF_I8, TERN_GGUF_U16, TERN_GGUF_I16, TERN_GGUF_U32, TERN_GGUF_I32, TERN_GGUF_F32,
+  TERN_GGUF_BOOL, TERN_GGUF_STRING, TERN_GGUF_ARRAY, TERN_GGUF_U64, TERN_GGUF_I64, TERN_GGUF_F64,
+} TernGgufType;
+
+/* A borrowed byte string; not terminated, may hold NUL. */
+typedef struct {
+  const char *data;
+  gsize len;
+} TernBytes;
+
+/* One tensor: borrowed from the file, valid as long as it. */
+typedef struct {
+  const char *name;             /* terminated */
+  const TernTypeInfo *type;     /* NULL when this build does not read @type_id */
+  guint32 type_id;
+  guint n_dims;
+  guint64 dims[4];              /* dims[0] is contiguous (the input features of a linear); missing ones are 1 */
+  const guint8 *data;           /* @bytes bytes, within the file */
+  gsize bytes;
+  guint64 offset;               /* from the start of the file */
+} TernTensor;
+
+TernGguf *tern_gguf_open (const char *path, GError **error);
+TernGguf *tern_gguf_ref (TernGguf *file);
+void tern_gguf_unref (TernGguf *file);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernGguf, tern_gguf_unref)
+
+const char *tern_gguf_path (const TernGguf *file);
+guint32 tern_gguf_version (const TernGguf *file);
+gsize tern_gguf_size (const TernGguf *file);            /* bytes of the file */
+gsize tern_gguf_data_start (const TernGguf *file);
+/* The bytes of the whole header (magic to the end of the tensor directory), for hashing. */
+TernBytes tern_gguf_header (const TernGguf *file);
+
+/* Keys by index, in the order of the file; for `tern inspect`. */
+gsize tern_gguf_n_keys (const TernGguf *file);
+const char *tern_gguf_key (const TernGguf *file, gsize i, TernGgufType *type);
+
+gboolean tern_gguf_has (const TernGguf *file, const char *key);
+
+/* Integers of any width are accepted and checked against [min, max]. A missing key is an error (FORMAT); the _or
+ * variants take @fallback for a missing key but still refuse one of a wrong type or range. */
+gboolean tern_gguf_u32 (const TernGguf *file, const char *key, guint32 min, guint32 max, guint32 *out, GError **error);
+gboolean tern_gguf_u32_or (const TernGguf *file, const char *key, guint32 min, guint32 max, guint32 fallback,
+    guint32 *out, GError **error);
+/* Finite floats (f32 or f64) in [min, max]. */
+gboolean tern_gguf_f32 (const TernGguf *file, const char *key, float min, float max, float *out, GError **error);
+gboolean tern_gguf_f32_or (const TernGguf *file, const char *key, float min, float max, float fallback, float *out,
+    GError **error);
+gboolean tern_gguf_bool_or (const TernGguf *file, const char *key, gboolean fallback, gboolean *out, GError **error);
+gboolean tern_gguf_string (const TernGguf *file, const char *key, TernBytes *out, GError **error);
+/* As string, but a missing key gives {NULL, 0}. */
+gboolean tern_gguf_string_or (const TernGguf *file, const char *key, TernBytes *out, GError **error);
+
+/* A key that is one integer for all layers or an array of @n. */
+gboolean tern_gguf_u32_layers (const TernGguf *file, const char *key, guint32 min, guint32 max, guint n, guint32 *out,
+    GError **error);
+
+/* Arrays. `count` elements of `type` (never ARRAY). Elements of numeric arrays are unaligned in `data`. */
+typedef struct {
+  TernGgufType type;
+  guint64 count;
+  const guint8 *data;
+} TernGgufArray;
+
+/* A missing key gives count 0 and data NULL unless @required. */
+gboolean tern_gguf_array (const TernGguf *file, const char *key, TernGgufType type, gboolean required,
+    TernGgufArray *out, GError **error);
+/* Walks a string array: start with *cursor = array->data; every call gives the next string. */
+TernBytes tern_gguf_next_string (const guint8 **cursor);
+
+gsize tern_gguf_n_tensors (const TernGguf *file);
+const TernTensor *tern_gguf_tensor_at (const TernGguf *file, gsize i);
+const TernTensor *tern_gguf_find (const TernGguf *file, const char *name);      /* NULL when absent */
+
+/* The tensor @name with exactly these dims (trailing 1s may be left out in the file), readable by this build. Errors:
+ * FORMAT when missing or of another shape, UNSUPPORTED for its type; both with expected and found. */
+const TernTensor *tern_gguf_require (const TernGguf *file, const char *name, guint n_dims, const guint64 *dims,
+    GError **error);
+
+/* A new f32 array with the tensor's values converted (for norms, biases, taps); free with tern_mem_free. */
+float *tern_gguf_load_f32 (const TernGguf *file, const char *name, guint n_dims, const guint64 *dims, GError **error);
+
+G_END_DECLS

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* One weight matrix, bound to the kernels: y = x W^T (+ bias).
+ *
+ * Ternary tensors (TQ1_0, TQ2_0 whose blocks all carry one scale) are repacked at load to the T2 layout of kernels.h
+ * and run on per-token int8 activations: the exact BitNet arithmetic. Q8_0 runs from the map on int8 blocks of 32; F32
+ * and F16 run from the map on float activations; every other type is expanded a few rows at a time to float.
+ * TERN_ACTIVATIONS_F32 computes every type from float activations and expanded weights. */
+#pragma once
+
+#include <glib.h>
+#include "engine/base/threads.h"
+#include "engine/kernels/kernels.h"
+#include "engine/weights/gguf.h"
+
+G_BEGIN_DECLS
+
+typedef enum {
+  TERN_ACTIVATIONS_INT8,        /* what runs */
+  TERN_ACTIVATIONS_F32,         /* no activation quantisation: debugging and references */
+} TernActivations;
+
+/* How the matrix is stored and run. */
+typedef enum {
+  TERN_FORM_T2,
+  TERN_FORM_Q8,
+  TERN_FORM_F32,
+  TERN_FORM_F16,
+  TERN_FORM_EXPAND,
+} TernForm;
+
+typedef struct {
+  const TernKernels *kernels;
+  const TernTypeInfo *type;
+  TernForm form;
+  guint rows, cols;             /* output, input features */
+  const guint8 *data;           /* as in the file, mapped */
+  guint8 *packed;               /* T2 rows, owned; else NULL */
+  guint groups;                 /* T2 groups of a row */
+  float scale;                  /* T2: of the tensor */
+} TernLinear;
+
+/* Binds @tensor ([cols, rows] in file order). Cost: one pass over a ternary tensor, nothing for the others. */
+gboolean tern_linear_init (TernLinear *linear, const TernTensor *tensor, const TernKernels *kernels, GError **error);
+/* tern_gguf_require + init for tensor @name of @cols x @rows. */
+gboolean tern_linear_load (TernLinear *linear, const TernGguf *file, const char *name, guint cols, guint rows,
+    const TernKernels *kernels, GError **error);
+void tern_linear_clear (TernLinear *linear);    /* NULL-safe on half-built ones (zeroed memory) */
+
+/* Bytes that @linear needs in every worker's pool scratch. */
+gsize tern_linear_scratch (const TernLinear *linear);
+/* Bytes that it owns beside the map. */
+gsize tern_linear_owned (const TernLinear *linear);
+
+/* One row of W as floats (token embedding). */
+void tern_linear_row (const TernLinear *linear, guint row, float *dst);
+
+/* The input of one or several linears (q, k and v share one): float rows, quantised when a linear first asks. */
+typedef struct {
+  const TernKernels *kernels;
+  TernActivations mode;
+  const float *x;               /* [n, cols], rows ldx apart */
+  gsize ldx;
+  guint n, cols;
+  gint8 *i8;                    /* per-token form; rows of cols rounded up to 128 */
+  float *i8_scale;
+  gint32 *i8_sum;
+  TernQ8Block *q8;              /* block form */
+  gboolean has_i8, has_q8;
+} TernLinearInput;
+
+/* Scratch for an input of at most @n x @cols. */
+gsize tern_linear_input_bytes (guint n, guint cols);
+void tern_linear_input_init (TernLinearInput *input, void *scratch, const TernKernels *kernels, TernActivations mode,
+    const float *x, gsize ldx, guint n, guint cols);
+
+/* y[t * ldy + r] for all n rows of the input; @bias [rows] or NULL. Splits rows over @pool. */
+void tern_linear_run (const TernLinear *linear, TernLinearInput *input, const float *bias, float *y, gsize ldy,
+    TernPool *pool);
+
+G_END_DECLS
