@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Who may include whom (docs/design.md, "The house"), as a test: prints TAP.
+
+usage: includes.py SOURCE_ROOT
+"""
+import pathlib
+import re
+import sys
+
+# A file under the first folder that matches may include only headers under the folders named.
+RULES = [
+    ("engine/base", ["engine/base"]),
+    ("engine/kernels", ["engine/base", "engine/kernels"]),
+    ("engine/weights", ["engine/base", "engine/kernels", "engine/weights"]),
+    ("engine/llm", ["engine/base", "engine/kernels", "engine/weights", "engine/llm"]),
+    ("vision", ["engine/base", "engine/kernels", "engine/weights", "vision"]),
+    ("compress", ["engine/base", "engine/kernels", "compress"]),
+    ("tern", ["engine", "vision", "compress", "tern"]),
+    ("gst-plugin", ["tern", "gst-plugin"]),
+    ("tools", ["engine", "vision", "compress", "tern", "tools"]),
+    ("bench", ["engine", "vision", "compress", "tern", "tools", "bench"]),
+]
+GST_ALLOWED = ("gst-plugin", "pipelines", "tests/elements")
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^">]+)[">]', re.M)
+
+root = pathlib.Path(sys.argv[1])
+files = [f for f in sorted(root.rglob("*.[ch]")) if not f.relative_to(root).parts[0].startswith(("build", "."))]
+bad = {"layers": [], "gst": []}
+checked = 0
+for file in files:
+    name = file.relative_to(root).as_posix()
+    allowed = next((a for folder, a in RULES if name.startswith(folder + "/")), None)
+    for quote, header in INCLUDE.findall(file.read_text(encoding="utf8")):
+        checked += 1
+        if re.match(r"gst/", header) and not name.startswith(GST_ALLOWED):
+            bad["gst"].append(f"{name} includes <{header}>")
+        if quote != '"' or allowed is None:
+            continue
+        if not (root / header).exists() and (file.parent / header).exists():
+            header = (file.parent / header).resolve().relative_to(root.resolve()).as_posix()
+        if not (root / header).exists():
+            continue            # generated, e.g. by orcc
+        if not header.startswith(tuple(a + "/" for a in allowed)):
+            bad["layers"].append(f"{name} includes {header}")
+
+print("1..3")
+print("ok 1 - found includes to check" if checked > 30 else f"not ok 1 - only {checked} includes found under {root}")
+for i, (key, what) in enumerate((("layers", "includes point downwards"),
+                                 ("gst", "GStreamer is seen by the elements alone")), 2):
+    for line in bad[key]:
+        print("#", line)
+    print(("not ok" if bad[key] else "ok"), i, "-", what)
