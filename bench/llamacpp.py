@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Tern beside llama.cpp: the same file, the same machine, one run.
+
+usage: llamacpp.py agree --model TEXT.gguf [--tern build/tools/tern]
+       llamacpp.py speed --model TEXT.gguf [--mmproj MMPROJ.gguf] [--speed build/bench/speed] [--threads N]
+
+agree: greedy continuations of bench/prompts.txt (raw text, no chat template); prints where and how they part.
+speed: prefill, decode and one 224x224 picture, in turn, three rounds; prints the medians and their ratio.
+Needs the package xllamacpp (llama.cpp as a Python wheel).
+"""
+import argparse
+import base64
+import json
+import pathlib
+import statistics
+import struct
+import subprocess
+import sys
+import zlib
+
+import xllamacpp
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+
+def server(args, threads):
+    params = xllamacpp.CommonParams()
+    params.model.path = args.model
+    params.n_ctx = 2048
+    params.n_parallel = 1
+    params.cpuparams.n_threads = threads
+    params.cpuparams_batch.n_threads = threads
+    params.verbosity = -1
+    if getattr(args, "mmproj", None):
+        params.mmproj.path = args.mmproj
+        params.image_min_tokens = 49
+        params.image_max_tokens = 256
+    return xllamacpp.Server(params)
+
+
+def png(width, height):
+    rows = b"".join(b"\0" + bytes((i * 2654435761 >> 24) & 255 for i in range(y * width * 3, (y + 1) * width * 3))
+                    for y in range(height))
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+            + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+
+
+def agree(args):
+    llama = server(args, 1)
+    prompts = [p for p in (HERE / "prompts.txt").read_text(encoding="utf8").splitlines() if p]
+    equal = 0
+    for prompt in prompts:
+        theirs = llama.handle_completions({"prompt": prompt, "max_tokens": args.tokens, "temperature": 0,
+                                           "cache_prompt": False})["choices"][0]["text"]
+        ours = subprocess.run([args.tern, "generate", "--model", args.model, "--raw", "--prompt", prompt, "--max-tokens",
+                               str(args.tokens)], check=True, capture_output=True, text=True).stdout.rstrip("\n")
+        same = ours == theirs
+        equal += same
+        print(f"{'equal ' if same else 'differ'} | {prompt} |{ours}" + ("" if same else f" | llama.cpp:{theirs}"))
+    print(f"{equal} of {len(prompts)} equal")
+    return 0
+
+
+def speed(args):
+    llama = server(args, args.threads)
+    ours, theirs = [], []
+    vocabulary_step = [(i * 7919 + 13) % 1000 + 100 for i in range(args.prefill)]
+    image = "data:image/png;base64," + base64.b64encode(png(224, 224)).decode()
+    for _ in range(3):
+        command = [args.speed, "--model", args.model, "--prefill", str(args.prefill), "--decode", str(args.decode),
+                   "--threads", str(args.threads)]
+        if args.mmproj:
+            command += ["--mmproj", args.mmproj]
+        o = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        ours.append((o["prefill_ms"], o["decode_ms"], o["vision_ms"], o["cpu"]))
+        t = llama.handle_completions({"prompt": vocabulary_step, "max_tokens": args.decode, "temperature": 0,
+                                      "ignore_eos": True, "cache_prompt": False})["timings"]
+        vision = 0
+        if args.mmproj:
+            def ask(content):
+                return llama.handle_chat_completions({"messages": [{"role": "user", "content": content}], "max_tokens": 1,
+                                                      "temperature": 0, "cache_prompt": False})["timings"]
+            text = {"type": "text", "text": "Describe what happens."}
+            vision = ask([{"type": "image_url", "image_url": {"url": image}}, text])["prompt_ms"] - ask([text])["prompt_ms"]
+        theirs.append((t["prompt_ms"] * args.prefill / t["prompt_n"], t["predicted_ms"] * args.decode / t["predicted_n"],
+                       vision))
+    print(f"{args.threads} thread(s), {ours[0][3]}, median of 3 rounds in turn")
+    print("| step | Tern ms | llama.cpp ms | llama.cpp / Tern |\n| --- | --- | --- | --- |")
+    names = [f"prefill {args.prefill} tokens", f"decode {args.decode} tokens"]
+    if args.mmproj:
+        names.append("one 224x224 picture (llama.cpp: with its 51 tokens' prefill)")
+    for i, name in enumerate(names):
+        a, b = (statistics.median(r[i] for r in rounds) for rounds in (ours, theirs))
+        print(f"| {name} | {a:.2f} | {b:.2f} | {b / a:.2f} |")
+    return 0
+
+
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+commands = parser.add_subparsers(required=True)
+one = commands.add_parser("agree")
+one.add_argument("--model", required=True)
+one.add_argument("--tern", default="build/tools/tern")
+one.add_argument("--tokens", type=int, default=24)
+one.set_defaults(run=agree)
+one = commands.add_parser("speed")
+one.add_argument("--model", required=True)
+one.add_argument("--mmproj")
+one.add_argument("--speed", default="build/bench/speed")
+one.add_argument("--threads", type=int, default=1)
+one.add_argument("--prefill", type=int, default=400)
+one.add_argument("--decode", type=int, default=64)
+one.set_defaults(run=speed)
+arguments = parser.parse_args()
+sys.exit(arguments.run(arguments))
