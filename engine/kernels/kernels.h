@@ -15,34 +15,53 @@
 
 G_BEGIN_DECLS
 
-/* Ternary rows, packed for the kernels below: 2-bit digits 0, 1, 2 for -1, 0, +1; 128 columns in 32 bytes, byte m of a
- * group holds columns m, m + 32, m + 64, m + 96 in bits 0-1, 2-3, 4-5, 6-7. Columns are padded to a multiple of 128 with
- * digit 1 (zero). */
+/* Ternary matrices, packed for the kernels below: 2-bit digits 0, 1, 2 for -1, 0, +1, sixteen rows side by side, so that a
+ * vector register holds as many rows as it has 32-bit lanes and no sum ever crosses lanes.
+ * A *panel* is 16 rows, a *group* 128 columns: TERN_T2_BYTES bytes = 8 steps of 64 bytes. In step s, byte 4 * i + b is
+ * of row i of the panel and holds columns 16 * s + b + 4 * k of the group in bits 2k..2k+1, k = 0..3.
+ * Groups of a panel follow each other, then the next panel. Columns are padded to a whole group with digit 1 (zero);
+ * rows to a whole panel with anything: they are computed and dropped. */
+#define TERN_T2_ROWS 16
 #define TERN_T2_COLS 128
-#define TERN_T2_BYTES 32
+#define TERN_T2_BYTES 512
+
+/* Bytes of a packed matrix; rows and cols < 2^32. */
+static inline gsize
+tern_t2_bytes (gsize rows, gsize cols)
+{
+  return ((rows + TERN_T2_ROWS - 1) / TERN_T2_ROWS) * ((cols + TERN_T2_COLS - 1) / TERN_T2_COLS) * TERN_T2_BYTES;
+}
+
+/* Writes one row of @cols values -1, 0, +1 into the packed matrix @w. */
+void tern_t2_pack_row (guint8 *w, gsize row, gsize cols, const gint8 *values);
 
 /* Activations in blocks of 32, as GGUF's Q8_0 but with an f32 scale: value = d * q. */
 typedef struct {
   float d;
+  gint32 sum;                   /* of q: instructions that multiply unsigned by signed need it */
   gint8 q[32];
 } TernQ8Block;
 
 /* BitNet b1.58 activation quantisation (arXiv:2402.17764 eq. 4-5, per token as in the released code):
  * s = 127 / max(max|x|, 1e-5), q = clamp(round_half_even(x * s), -128, 127). *scale = 1 / s computed as max / 127,
- * *sum = sum of q. q has room for @n rounded up to 128; the padding is set to 0. Exact (f32 arithmetic in this order). */
+ * *sum = sum of q. q has room for @n rounded up to 128; the padding is set to 0. Exact (f32 arithmetic in this order).
+ * A NaN among x makes the scale NaN and every q -128; infinity makes the scale infinite. */
 #define TERN_DECL_QUANT_I8(fn) void fn (gint8 *q, float *scale, gint32 *sum, const float *x, gsize n)
 
-/* Block quantisation of @n (a multiple of 32) values: d = max|x| / 127, q = round_half_even(x * (127 / max)). Exact. */
+/* Block quantisation of @n (a multiple of 32) values: d = max|x| / 127, q = round_half_even(x * (127 / max)), both 0 when
+ * max < 1e-30. Exact. NaN and infinity as above. */
 #define TERN_DECL_QUANT_Q8(fn) void fn (TernQ8Block *q, const float *x, gsize n)
 
 /* y[t * ldy + r] = (sum_c w[r][c] * x[t][c]) * xscale[t] * wscale, w ternary as above.
- * w: @rows rows of @groups * TERN_T2_BYTES bytes; x: @n rows of @groups * TERN_T2_COLS int8, @ldx apart, padding 0;
- * xsum: row sums of x. Integer accumulation; float part ((float) acc * xscale) * wscale. Exact. groups < 2^16. */
+ * w: first byte of a panel; @rows rows (any number; split work at multiples of TERN_T2_ROWS) of @groups groups;
+ * x: @n rows of @groups * TERN_T2_COLS int8, @ldx apart, padding 0; xsum: row sums of x.
+ * Integer accumulation; float part ((float) acc * xscale) * wscale. Exact. groups < 2^12. */
 #define TERN_DECL_GEMM_T2(fn) void fn (float *y, gsize ldy, const guint8 *w, gsize rows, gsize groups, float wscale, \
     const gint8 *x, gsize ldx, const float *xscale, const gint32 *xsum, gsize n)
 
 /* y[t * ldy + r] = sum_b w.d * x.d * (sum_i w.q[i] * x.q[i]); w: GGUF Q8_0 rows (34-byte blocks, f16 d), @row_bytes
- * apart; x: @n rows of @blocks TernQ8Block, @ldx blocks apart. */
+ * apart; x: @n rows of @blocks TernQ8Block, @ldx blocks apart. Sums of a block are exact integers, the float sum over
+ * blocks may be in any order. */
 #define TERN_DECL_GEMM_Q8(fn) void fn (float *y, gsize ldy, const guint8 *w, gsize row_bytes, gsize rows, gsize blocks, \
     const TernQ8Block *x, gsize ldx, gsize n)
 
@@ -66,6 +85,8 @@ typedef struct {
 #define TERN_DECL_SOFTMAX(fn) void fn (float *x, gsize n, float scale)
 /* gate[i] = silu(gate[i]) * up[i] (SwiGLU, arXiv:2002.05202). */
 #define TERN_DECL_SILU_MUL(fn) void fn (float *gate, const float *up, gsize n)
+/* gate[i] = max(gate[i], 0)^2 * up[i] (BitNet b1.58 2B4T, arXiv:2504.12285). */
+#define TERN_DECL_RELU2_MUL(fn) void fn (float *gate, const float *up, gsize n)
 /* In place GELU (arXiv:1606.08415): tanh approximation, and exact erf. */
 #define TERN_DECL_GELU(fn) void fn (float *x, gsize n)
 /* x[i] += y[i]. */
@@ -93,6 +114,7 @@ typedef struct {
   TERN_DECL_LAYER_NORM ((*layer_norm));
   TERN_DECL_SOFTMAX ((*softmax));
   TERN_DECL_SILU_MUL ((*silu_mul));
+  TERN_DECL_RELU2_MUL ((*relu2_mul));
   TERN_DECL_GELU ((*gelu_tanh));
   TERN_DECL_GELU ((*gelu_erf));
   TERN_DECL_ADD ((*add));
@@ -106,7 +128,7 @@ void tern_kernels_init (TernKernels *k, TernCpu level);
 /* The process's table, by TERN_CPU, made once. Thread-safe. NULL when TERN_CPU names what this CPU lacks. */
 const TernKernels *tern_kernels_default (GError **error);
 
-/* f16 and bf16 conversions, exact (f32 -> f16 rounds to nearest even). */
+/* IEEE f16 conversions (f32 -> f16 rounds to nearest even; NaN stays NaN). */
 float tern_f16_to_f32 (guint16 h);
 guint16 tern_f32_to_f16 (float f);
 

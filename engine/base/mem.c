@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "engine/base/mem.h"
+
+#include <stdlib.h>
+
+#include "engine/base/error.h"
+
+/* No memory plan comes near this; a larger request is an arithmetic slip or a damaged file. It also keeps the request
+ * below what sanitizers answer with an abort. */
+#define MAX_BLOCK ((gsize) 1 << 39)
+
+/* calloc, not aligned_alloc + memset: large blocks then come as untouched zero pages, so planning a long context costs
+ * nothing until it is used. The block that calloc gave stands right before the aligned one. */
+void *
+tern_mem_alloc (gsize bytes, const char *what, GError **error)
+{
+  guint8 *raw, *block;
+
+  raw = bytes <= MAX_BLOCK ? calloc (1, bytes + TERN_ALIGN + sizeof (void *)) : NULL;
+  if (!raw) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE, "%s: needs %" G_GSIZE_FORMAT " bytes of memory, which this "
+        "process cannot get", what, bytes);
+    return NULL;
+  }
+  block = (guint8 *) (tern_align_up ((guintptr) raw + sizeof (void *)));
+  ((void **) block)[-1] = raw;
+  return block;
+}
+
+void
+tern_mem_free (void *block)
+{
+  if (block)
+    free (((void **) block)[-1]);
+}

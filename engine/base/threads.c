@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* One decode step makes dozens of runs of a few microseconds each, so a run must start and end without a system call
+ * while the workers are warm, and a caller must never wait for a worker that the kernel has not scheduled yet: it does
+ * the pieces itself and waits only for workers that have really joined.
+ *
+ * Everything that threads share is atomic; the mutex and its conditions only put threads to sleep. */
+#include "engine/base/threads.h"
+
+#include <sched.h>
+#include <stdatomic.h>
+
+#include "engine/base/error.h"
+#include "engine/base/mem.h"
+
+#define MAX_THREADS 512
+#define SPIN_US 60              /* a worker's patience between two runs before it sleeps */
+
+/* `state`: how many workers are inside the run, whether more may join, whether the caller sleeps until they are out,
+ * and the number of the run, so that a worker enters each one once. */
+#define STATE_ACTIVE 0x3ffu
+#define STATE_OPEN 0x400u
+#define STATE_WAITING 0x800u
+#define STATE_RUN 0x1000u       /* counts upwards from here; wraps */
+#define STATE_RUN_MASK (~(STATE_RUN - 1))
+
+typedef struct {
+  TernPool *pool;
+  GThread *thread;              /* NULL for worker 0, the caller */
+  guint index;
+  void *scratch;
+} Worker;
+
+struct _TernPool {
+  guint threads;
+  gsize scratch_bytes;
+
+  /* The run; written while nobody can be inside. */
+  TernPoolFunc func;
+  void *data;
+  guint64 items;
+  guint64 piece;
+
+  _Alignas (TERN_ALIGN) atomic_uint state;
+  _Alignas (TERN_ALIGN) _Atomic guint64 next;   /* first item that nobody has taken */
+  _Alignas (TERN_ALIGN) atomic_uint sleepers;
+  atomic_bool stop;
+
+  GMutex mutex;
+  GCond started;                /* a run has opened, or stop */
+  GCond left;                   /* the last worker is out */
+  Worker *workers;              /* [threads] */
+};
+
+static inline void
+relax (void)
+{
+#if defined(__x86_64__)
+  __builtin_ia32_pause ();
+#elif defined(__aarch64__)
+  __asm__ volatile ("yield");
+#endif
+}
+
+static void
+work (TernPool *pool, guint worker)
+{
+  guint64 begin;
+
+  while ((begin = atomic_fetch_add_explicit (&pool->next, pool->piece, memory_order_relaxed)) < pool->items)
+    pool->func (pool->data, (guint) begin, (guint) MIN (begin + pool->piece, pool->items), worker);
+}
+
+/* Whether the state shows a run that this worker has not been in. */
+static inline gboolean
+has_news (TernPool *pool, guint last)
+{
+  guint state = atomic_load (&pool->state);
+
+  return ((state & STATE_OPEN) && (state & STATE_RUN_MASK) != last) || atomic_load (&pool->stop);
+}
+
+static void
+wait_for_news (TernPool *pool, guint last)
+{
+  gint64 end = g_get_monotonic_time () + SPIN_US;
+  guint i;
+
+  do {
+    for (i = 0; i < 64; i++) {
+      if (has_news (pool, last))
+        return;
+      relax ();
+    }
+  } while (g_get_monotonic_time () < end);
+
+  /* The caller opens the run and then looks at `sleepers`; here it is the other way round. Both are sequentially
+   * consistent, so one of the two sees the other. */
+  g_mutex_lock (&pool->mutex);
+  atomic_fetch_add (&pool->sleepers, 1);
+  while (!has_news (pool, last))
+    g_cond_wait (&pool->started, &pool->mutex);
+  atomic_fetch_sub (&pool->sleepers, 1);
+  g_mutex_unlock (&pool->mutex);
+}
+
+static void *
+worker_main (void *data)
+{
+  Worker *self = data;
+  TernPool *pool = self->pool;
+  guint last = 0, state;
+
+  for (;;) {
+    wait_for_news (pool, last);
+    if (atomic_load (&pool->stop))
+      return NULL;
+
+    state = atomic_load (&pool->state);
+    while ((state & STATE_OPEN) && !atomic_compare_exchange_weak (&pool->state, &state, state + 1));
+    if (!(state & STATE_OPEN))
+      continue;                 /* it was over before we came */
+    last = state & STATE_RUN_MASK;
+    work (pool, self->index);
+
+    state = atomic_fetch_sub (&pool->state, 1) - 1;
+    if ((state & STATE_WAITING) && !(state & (STATE_ACTIVE | STATE_OPEN))) {
+      g_mutex_lock (&pool->mutex);
+      g_cond_signal (&pool->left);
+      g_mutex_unlock (&pool->mutex);
+    }
+  }
+}
+
+/* Closes the run and waits for the workers that are inside, first awake, then asleep: one of them may have lost its
+ * core in the middle of a piece. */
+static void
+finish (TernPool *pool)
+{
+  gint64 end;
+  guint i;
+
+  if (!(atomic_fetch_and (&pool->state, ~STATE_OPEN) & STATE_ACTIVE))
+    return;
+  end = g_get_monotonic_time () + SPIN_US;
+  do {
+    for (i = 0; i < 64; i++) {
+      if (!(atomic_load (&pool->state) & STATE_ACTIVE))
+        return;
+      relax ();
+    }
+  } while (g_get_monotonic_time () < end);
+
+  g_mutex_lock (&pool->mutex);
+  atomic_fetch_or (&pool->state, STATE_WAITING);
+  while (atomic_load (&pool->state) & STATE_ACTIVE)
+    g_cond_wait (&pool->left, &pool->mutex);
+  atomic_fetch_and (&pool->state, ~STATE_WAITING);
+  g_mutex_unlock (&pool->mutex);
+}
+
+void
+tern_pool_run (TernPool *pool, TernPoolFunc func, void *data, guint items, guint grain)
+{
+  guint64 piece;
+
+  grain = MAX (grain, 1);
+  if (items == 0)
+    return;
+  if (!pool || pool->threads == 1 || items <= grain) {
+    func (data, 0, items, 0);
+    return;
+  }
+
+  /* Four pieces a thread: enough to even out, few enough that taking one does not count. */
+  piece = ((guint64) items + pool->threads * 4 - 1) / (pool->threads * 4);
+  piece = (piece + grain - 1) / grain * grain;
+  pool->func = func;
+  pool->data = data;
+  pool->items = items;
+  pool->piece = piece;
+  atomic_store_explicit (&pool->next, 0, memory_order_relaxed);
+  atomic_fetch_add (&pool->state, STATE_RUN | STATE_OPEN);      /* OPEN was clear */
+
+  if (atomic_load (&pool->sleepers)) {
+    g_mutex_lock (&pool->mutex);
+    g_cond_broadcast (&pool->started);
+    g_mutex_unlock (&pool->mutex);
+  }
+  work (pool, 0);
+  finish (pool);
+}
+
+/* The cores that this process may use; more than the static cpu_set_t holds are possible. */
+static guint
+count_cores (void)
+{
+  gsize cpus;
+
+  for (cpus = CPU_SETSIZE; cpus <= 1u << 16; cpus *= 2) {
+    cpu_set_t *set = CPU_ALLOC (cpus);
+    gsize size = CPU_ALLOC_SIZE (cpus);
+    gint count = 0;
+
+    if (!set)
+      break;
+    if (sched_getaffinity (0, size, set) == 0)
+      count = CPU_COUNT_S (size, set);
+    CPU_FREE (set);
+    if (count > 0)
+      return count;
+  }
+  return MAX (g_get_num_processors (), 1);
+}
+
+TernPool *
+tern_pool_new (guint threads, GError **error)
+{
+  TernPool *pool;
+  guint i;
+
+  if (threads > MAX_THREADS) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "threads: expected at most %d, found %u", MAX_THREADS, threads);
+    return NULL;
+  }
+  if (threads == 0)
+    threads = MIN (count_cores (), MAX_THREADS);
+
+  pool = tern_mem_alloc (sizeof *pool, "thread pool", error);
+  if (!pool)
+    return NULL;
+  g_mutex_init (&pool->mutex);
+  g_cond_init (&pool->started);
+  g_cond_init (&pool->left);
+  pool->threads = threads;
+  pool->workers = g_new0 (Worker, threads);
+
+  for (i = 1; i < threads; i++) {
+    Worker *worker = &pool->workers[i];
+    g_autoptr (GError) why = NULL;
+
+    worker->pool = pool;
+    worker->index = i;
+    worker->thread = g_thread_try_new ("tern-worker", worker_main, worker, &why);
+    if (!worker->thread) {
+      g_set_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE, "threads: started %u of %u: %s", i, threads, why->message);
+      tern_pool_free (pool);
+      return NULL;
+    }
+  }
+  return pool;
+}
+
+void
+tern_pool_free (TernPool *pool)
+{
+  guint i;
+
+  if (!pool)
+    return;
+  g_mutex_lock (&pool->mutex);
+  atomic_store (&pool->stop, TRUE);
+  g_cond_broadcast (&pool->started);
+  g_mutex_unlock (&pool->mutex);
+  for (i = 0; i < pool->threads; i++) {
+    if (pool->workers[i].thread)
+      g_thread_join (pool->workers[i].thread);
+    tern_mem_free (pool->workers[i].scratch);
+  }
+  g_free (pool->workers);
+  g_mutex_clear (&pool->mutex);
+  g_cond_clear (&pool->started);
+  g_cond_clear (&pool->left);
+  tern_mem_free (pool);
+}
+
+guint
+tern_pool_threads (const TernPool *pool)
+{
+  return pool ? pool->threads : 1;
+}
+
+gboolean
+tern_pool_reserve (TernPool *pool, gsize bytes, GError **error)
+{
+  guint i;
+
+  if (bytes <= pool->scratch_bytes)
+    return TRUE;
+  pool->scratch_bytes = 0;
+  for (i = 0; i < pool->threads; i++) {
+    tern_mem_free (pool->workers[i].scratch);
+    pool->workers[i].scratch = NULL;
+  }
+  for (i = 0; i < pool->threads; i++) {
+    pool->workers[i].scratch = tern_mem_alloc (bytes, "scratch of a worker", error);
+    if (!pool->workers[i].scratch)
+      return FALSE;
+  }
+  pool->scratch_bytes = bytes;
+  return TRUE;
+}
+
+void *
+tern_pool_scratch (TernPool *pool, guint worker)
+{
+  return pool->workers[worker].scratch;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "engine/kernels/versions.h"
+
+void
+tern_kernels_init (TernKernels *k, TernCpu level)
+{
+  k->level = TERN_CPU_SCALAR;
+  tern_elementwise_init_c (k);
+  tern_gemm_init_c (k);
+  tern_q8_init_c (k);
+  tern_quant_init_c (k);
+  tern_ternary_init_c (k);
+}
+
+/* The process's table, or why there is none. */
+typedef struct {
+  TernKernels kernels;
+  GError *error;
+} Default;
+
+static void *
+make_default (void *data)
+{
+  Default *self = data;
+  TernCpu level;
+
+  if (tern_cpu_parse (g_getenv ("TERN_CPU"), &level, &self->error))
+    tern_kernels_init (&self->kernels, level);
+  return self;
+}
+
+const TernKernels *
+tern_kernels_default (GError **error)
+{
+  static Default table;
+  static GOnce once = G_ONCE_INIT;
+
+  g_once (&once, make_default, &table);
+  if (table.error) {
+    g_propagate_error (error, g_error_copy (table.error));
+    return NULL;
+  }
+  return &table.kernels;
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Activation quantisers, scalar. */
+#include <math.h>
+#include <string.h>
+
+#include "engine/kernels/versions.h"
+
+/* Largest magnitude; NaN if there is one, because without its sign a NaN is the larger integer. */
+static float
+max_magnitude (const float *x, gsize n)
+{
+  union { float f; gint32 i; } v, max = { .i = 0 };
+  gsize i;
+
+  for (i = 0; i < n; i++) {
+    v.f = x[i];
+    v.i &= 0x7fffffff;
+    max.i = MAX (max.i, v.i);
+  }
+  return max.f;
+}
+
+/* Clamping first gives the same as rounding first, since the bounds are whole; NaN ends at -128. lrintf rounds half to
+ * even (the default mode, which this library never changes). */
+static inline gint8
+round_clamped (float v)
+{
+  v = v < 127.0f ? v : 127.0f;
+  v = v > -128.0f ? v : -128.0f;
+  return (gint8) lrintf (v);
+}
+
+static TERN_DECL_QUANT_I8 (quant_i8_c)
+{
+  float max = max_magnitude (x, n), s;
+  gint32 total = 0;
+  gsize i;
+
+  max = max < 1e-5f ? 1e-5f : max;
+  s = 127.0f / max;
+  for (i = 0; i < n; i++) {
+    q[i] = isnan (max) ? -128 : round_clamped (x[i] * s);
+    total += q[i];
+  }
+  memset (q + n, 0, -n & (TERN_T2_COLS - 1));
+  *scale = max / 127.0f;
+  *sum = total;
+}
+
+static TERN_DECL_QUANT_Q8 (quant_q8_c)
+{
+  gsize b;
+  guint i;
+
+  for (b = 0; b < n / 32; b++, x += 32) {
+    float max = max_magnitude (x, 32), s;
+
+    max = max < 1e-30f ? 0.0f : max;
+    s = max == 0.0f ? 0.0f : 127.0f / max;
+    q[b].d = max / 127.0f;
+    q[b].sum = 0;
+    for (i = 0; i < 32; i++) {
+      q[b].q[i] = isnan (max) ? -128 : round_clamped (x[i] * s);
+      q[b].sum += q[b].q[i];
+    }
+  }
+}
+
+void
+tern_quant_init_c (TernKernels *k)
+{
+  k->quant_i8 = quant_i8_c;
+  k->quant_q8 = quant_q8_c;
+}

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What each source of kernels offers: a function that puts its versions into the table. Private to engine/kernels. */
+#pragma once
+
+#include "engine/kernels/kernels.h"
+
+void tern_elementwise_init_c (TernKernels *k);
+void tern_gemm_init_c (TernKernels *k);
+void tern_q8_init_c (TernKernels *k);
+void tern_quant_init_c (TernKernels *k);
+void tern_ternary_init_c (TernKernels *k);
