@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "engine/llm/unicode.h"
+
+/* GLib's own spaces leave out U+000B and U+0085, so White_Space is spelled out here. */
+static TernCharKind
+kind_of_ascii (guint8 c)
+{
+  if (g_ascii_isalpha (c))
+    return TERN_CHAR_LETTER;
+  if (g_ascii_isdigit (c))
+    return TERN_CHAR_NUMBER;
+  if (c == '\r' || c == '\n')
+    return TERN_CHAR_NEWLINE;
+  if (c == ' ' || (c >= 0x09 && c <= 0x0d))
+    return TERN_CHAR_SPACE;
+  return TERN_CHAR_OTHER;
+}
+
+static TernCharKind
+kind_of_unichar (gunichar c)
+{
+  switch (g_unichar_type (c)) {
+    case G_UNICODE_LOWERCASE_LETTER:
+    case G_UNICODE_MODIFIER_LETTER:
+    case G_UNICODE_OTHER_LETTER:
+    case G_UNICODE_TITLECASE_LETTER:
+    case G_UNICODE_UPPERCASE_LETTER:
+      return TERN_CHAR_LETTER;
+    case G_UNICODE_DECIMAL_NUMBER:
+    case G_UNICODE_LETTER_NUMBER:
+    case G_UNICODE_OTHER_NUMBER:
+      return TERN_CHAR_NUMBER;
+    case G_UNICODE_SPACE_SEPARATOR:
+    case G_UNICODE_LINE_SEPARATOR:
+    case G_UNICODE_PARAGRAPH_SEPARATOR:
+      return TERN_CHAR_SPACE;
+    default:
+      return c == 0x85 ? TERN_CHAR_SPACE : TERN_CHAR_OTHER;
+  }
+}
+
+gsize
+tern_utf8_length (const guint8 *text, gsize left)
+{
+  gunichar c;
+
+  if (text[0] < 0x80)
+    return 1;
+  c = g_utf8_get_char_validated ((const char *) text, MIN (left, 4));
+  return (c == (gunichar) -1 || c == (gunichar) -2) ? 0 : g_utf8_skip[text[0]];
+}
+
+TernCharKind
+tern_char_kind (const guint8 *text, gsize pos, gsize end, gsize *next)
+{
+  gsize length;
+
+  if (pos >= end) {
+    *next = end;
+    return TERN_CHAR_END;
+  }
+  if (text[pos] < 0x80) {
+    *next = pos + 1;
+    return kind_of_ascii (text[pos]);
+  }
+  length = tern_utf8_length (text + pos, end - pos);
+  *next = pos + MAX (length, 1);
+  return length ? kind_of_unichar (g_utf8_get_char ((const char *) text + pos)) : TERN_CHAR_OTHER;
+}
