@@ -1,0 +1,110 @@
+"""Captions and scores on the validation photographs, from checkpoints or from exported files.
+
+python training/evaluate.py --data ../shared/data --work DIR --weights scst.pt [--beam 3] [--input shuffled|none]
+python training/evaluate.py --data ../shared/data --work DIR --export models [--output captions.jsonl]
+"""
+
+import argparse
+import json
+import os
+
+import common
+
+
+def trained(path, plain=False):
+    import model as lm
+    import words
+
+    model = lm.Captioner(words.VOCABULARY, plain)
+    model.load_state_dict({k: v.float() for k, v in common.load(path).items()})
+    model.freeze()
+    return model.eval()
+
+
+def visual_tokens(model, features, batch=50):
+    import torch
+
+    with torch.inference_mode():
+        return torch.cat([
+            model.projector(model.projector.unshuffle(torch.as_tensor(features[i : i + batch]).float()))
+            for i in range(0, len(features), batch)
+        ])
+
+
+def caption(model, visual, plan, tokenizer, beam=1):
+    import decode
+
+    ids = []
+    for i in range(0, len(visual), 100):
+        part = visual[i : i + 100]
+        ids += decode.greedy(model, part, plan) if beam == 1 else decode.beam(model, part, plan, beam)
+    return [tokenizer.decode(s).strip() for s in ids]
+
+
+def main():
+    a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    a.add_argument("--data", default="../shared/data")
+    a.add_argument("--work", required=True)
+    a.add_argument("--weights", action="append", help="checkpoint, relative to --work; several are allowed")
+    a.add_argument("--export", help="folder with the two GGUF files; the tower then runs on the pixels")
+    a.add_argument("--plain", action="store_true", help="the full-precision twin")
+    a.add_argument("--beam", type=int, default=1)
+    a.add_argument("--input", choices=("photo", "shuffled", "none", "clip"), default="photo")
+    a.add_argument("--merge-ratio", type=float, default=0.7, help="with --input clip: 8 frames, a pan over the features")
+    a.add_argument("--instruction")
+    a.add_argument("--output", help="JSON lines with source and result")
+    a.add_argument("--core", type=int)
+    options = a.parse_args()
+    common.settle(options.core)
+    import numpy as np
+    import torch
+
+    import cider
+    import export
+    import features
+    import photos
+    import prompts
+    import rows
+    import vit
+    import words
+    import xe
+
+    val = photos.Split(options.data, "val", options.work)
+    tokenizer = words.load(os.path.join(options.work, "tokenizer.json"))
+    instruction = prompts.INSTRUCTIONS[0] if options.instruction is None else options.instruction
+    plan = rows.layout(tokenizer, instruction, (49,))
+    for source in options.weights or [options.export]:
+        if options.export:
+            tower, model = export.read(options.export)
+            with torch.inference_mode():
+                seen = torch.cat([tower(vit.pixels(val.pixels[i : i + 50])) for i in range(0, len(val), 50)])
+        else:
+            model = trained(os.path.join(options.work, source), options.plain)
+            seen = np.load(features.path(options.work, "val", 0))
+        visual = visual_tokens(model, seen)
+        if options.input == "shuffled":
+            visual = visual[torch.from_numpy(np.roll(np.arange(len(visual)), 1))]
+        elif options.input == "none":
+            # The mean visual tokens of every sixth training photograph: what is known without looking.
+            train = np.load(features.path(options.work, "train", 0), mmap_mode="r")[::6]
+            visual = visual_tokens(model, train).mean(0, keepdim=True).expand_as(visual).contiguous()
+        elif options.input == "clip":
+            plan = rows.layout(tokenizer, instruction, features.kept_counts(8, options.merge_ratio))
+            rng, parts = np.random.default_rng(5), []
+            with torch.inference_mode():
+                for i in range(0, len(seen), 50):
+                    part = torch.as_tensor(seen[i : i + 50]).float()
+                    parts.append(xe.visual(model, part, plan, 8, rng).view(len(part), -1, visual.shape[-1]))
+            visual = torch.cat(parts)
+        results = caption(model, visual, plan, tokenizer, options.beam)
+        score, bleu, _ = cider.corpus(results, val.captions)
+        print(f"{source} {options.input} beam {options.beam} CIDEr-D {score:.4f} BLEU-4 {bleu:.4f} "
+              f"different {len(set(results))} words {np.mean([len(r.split()) for r in results]):.2f}", flush=True)
+        if options.output:
+            with open(options.output, "w", encoding="utf8") as f:
+                for name, result in zip(val.names, results):
+                    f.write(json.dumps({"source": name, "result": result}) + "\n")
+
+
+if __name__ == "__main__":
+    main()

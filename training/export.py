@@ -1,0 +1,217 @@
+"""The two GGUF files of the product, and the way back: a model read from them decodes as the engine does."""
+
+import hashlib
+import os
+
+import gguf
+import numpy as np
+import torch
+
+import model as lm
+import prompts
+import quant
+import vit
+import words
+
+TEXT, VISION = "tern-captioner-4m-tq2_0.gguf", "mmproj-tern-captioner-4m-f16.gguf"
+NAME = "Tern Captioner 4M"
+LICENSE = "non-commercial research (trained on Flickr8k); see LICENSE.weights"
+TYPE = gguf.GGMLQuantizationType
+
+
+def _language(model):
+    """GGUF name -> (f32 array, type)."""
+    out = {"token_embd.weight": (model.embedding, TYPE.Q8_0), "token_embd_norm.weight": (model.norm, TYPE.F32)}
+
+    def matrix(layer, names, linear):
+        for name, part in zip(names, linear.weight.split(linear.rows)):
+            t, scale = quant.trits(part)
+            out[f"blk.{layer}.{name}.weight"] = (t * scale, TYPE.TQ2_0)
+
+    for i, layer in enumerate(model.layers):
+        out[f"blk.{i}.attn_norm.weight"] = (layer.norm1, TYPE.F32)
+        out[f"blk.{i}.ffn_norm.weight"] = (layer.norm2, TYPE.F32)
+        if layer.attends:
+            matrix(i, ("attn_q", "attn_k", "attn_v"), layer.mix.qkv)
+            matrix(i, ("attn_output",), layer.mix.out)
+            out[f"blk.{i}.attn_q_norm.weight"] = (layer.mix.q_norm, TYPE.F32)
+            out[f"blk.{i}.attn_k_norm.weight"] = (layer.mix.k_norm, TYPE.F32)
+        else:
+            matrix(i, ("shortconv.in_proj",), layer.mix.inward)
+            matrix(i, ("shortconv.out_proj",), layer.mix.out)
+            out[f"blk.{i}.shortconv.conv.weight"] = (layer.mix.taps.t(), TYPE.F32)
+        matrix(i, ("ffn_gate", "ffn_up"), layer.gate_up)
+        matrix(i, ("ffn_down",), layer.down)
+    return out
+
+
+def _put(writer, name, value, kind):
+    array = np.ascontiguousarray(value.detach().float().numpy())
+    if kind == TYPE.F32:
+        writer.add_tensor(name, array)
+    elif kind == TYPE.F16:
+        writer.add_tensor(name, array.astype(np.float16))
+    else:
+        writer.add_tensor(name, gguf.quants.quantize(array, kind), raw_dtype=kind)
+
+
+def _finish(writer):
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def write_text(model, tokenizer, path):
+    w = gguf.GGUFWriter(path, "lfm2")
+    w.add_type("model")
+    w.add_name(NAME)
+    w.add_license(LICENSE)
+    w.add_file_type(gguf.LlamaFileType.MOSTLY_TQ2_0)
+    w.add_quantization_version(2)
+    for key, value in {
+        "block_count": lm.LAYERS, "context_length": 4096, "embedding_length": lm.WIDTH,
+        "feed_forward_length": lm.FFN, "attention.head_count": lm.HEADS, "shortconv.l_cache": lm.TAPS,
+        "rope.dimension_count": lm.HEAD, "vocab_size": model.embedding.shape[0],
+    }.items():
+        w.add_uint32("lfm2." + key, value)
+    w.add_array("lfm2.attention.head_count_kv", [lm.KV_HEADS if i in lm.ATTENTION else 0 for i in range(lm.LAYERS)])
+    w.add_float32("lfm2.attention.layer_norm_rms_epsilon", lm.EPS)
+    w.add_float32("lfm2.rope.freq_base", lm.THETA)
+
+    import json
+
+    bpe = json.loads(tokenizer.to_str())["model"]
+    tokens = sorted(bpe["vocab"], key=bpe["vocab"].get)
+    special = set(words.SPECIALS)
+    w.add_tokenizer_model("gpt2")
+    w.add_tokenizer_pre("lfm2")
+    w.add_token_list(tokens)
+    w.add_token_types([gguf.TokenType.CONTROL if t in special else gguf.TokenType.NORMAL for t in tokens])
+    w.add_token_merges([m if isinstance(m, str) else " ".join(m) for m in bpe["merges"]])
+    w.add_bos_token_id(words.BOS)
+    w.add_eos_token_id(words.EOS)
+    w.add_pad_token_id(words.PAD)
+    w.add_add_bos_token(True)
+    w.add_add_eos_token(False)
+    w.add_chat_template(prompts.CHAT_TEMPLATE)
+    for name, (value, kind) in _language(model).items():
+        _put(w, name, value, kind)
+    _finish(w)
+
+
+def write_vision(tower, projector, path):
+    w = gguf.GGUFWriter(path, "clip")
+    w.add_type("mmproj")
+    w.add_name(NAME + " vision")
+    w.add_license(LICENSE)
+    w.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
+    w.add_quantization_version(2)
+    w.add_bool("clip.has_vision_encoder", True)
+    w.add_string("clip.projector_type", "lfm2")
+    w.add_bool("clip.use_gelu", True)
+    for key, value in {
+        "image_size": 224, "image_min_pixels": 50176, "image_max_pixels": 50176, "patch_size": vit.PATCH,
+        "embedding_length": vit.WIDTH, "feed_forward_length": vit.MLP, "block_count": vit.DEPTH,
+        "attention.head_count": vit.HEADS, "projection_dim": lm.WIDTH, "projector.scale_factor": 2,
+    }.items():
+        w.add_uint32("clip.vision." + key, value)
+    w.add_float32("clip.vision.attention.layer_norm_epsilon", vit.EPS)
+    w.add_array("clip.vision.image_mean", [0.5] * 3)
+    w.add_array("clip.vision.image_std", [0.5] * 3)
+
+    def linear(name, weight, bias):
+        _put(w, name + ".weight", weight, TYPE.F16)
+        _put(w, name + ".bias", bias, TYPE.F32)
+
+    def norm(name, layer):
+        _put(w, name + ".weight", layer.weight, TYPE.F32)
+        _put(w, name + ".bias", layer.bias, TYPE.F32)
+
+    linear("v.patch_embd", tower.patch.weight.view(vit.WIDTH, 3, vit.PATCH, vit.PATCH), tower.patch.bias)
+    _put(w, "v.position_embd.weight", tower.position, TYPE.F32)
+    for i, block in enumerate(tower.blocks):
+        at = f"v.blk.{i}."
+        norm(at + "ln1", block.ln1)
+        for name, weight, bias in zip("qkv", block.qkv.weight.chunk(3), block.qkv.bias.chunk(3)):
+            linear(at + "attn_" + name, weight, bias)
+        linear(at + "attn_out", block.proj.weight, block.proj.bias)
+        norm(at + "ln2", block.ln2)
+        linear(at + "ffn_up", block.fc1.weight, block.fc1.bias)
+        linear(at + "ffn_down", block.fc2.weight, block.fc2.bias)
+    norm("v.post_ln", tower.norm)
+    norm("mm.input_norm", projector.norm)
+    linear("mm.1", projector.up.weight, projector.up.bias)
+    linear("mm.2", projector.down.weight, projector.down.bias)
+    _finish(w)
+
+
+def _tensors(path):
+    """Every tensor of a file, dequantised to f32."""
+    out = {}
+    for t in gguf.GGUFReader(path).tensors:
+        out[t.name] = torch.from_numpy(gguf.quants.dequantize(t.data, t.tensor_type).astype(np.float32).copy())
+    return out
+
+
+def read(folder):
+    """(tower, model) from the two files. The matrices are used as they stand there, not made ternary again."""
+    v, t = _tensors(os.path.join(folder, VISION)), _tensors(os.path.join(folder, TEXT))
+    tower = vit.Tower(False, "tanh")
+    state = {"patch.weight": v["v.patch_embd.weight"].reshape(vit.WIDTH, -1), "patch.bias": v["v.patch_embd.bias"],
+             "position": v["v.position_embd.weight"]}
+    for part in ("weight", "bias"):
+        state["norm." + part] = v["v.post_ln." + part]
+        for i in range(vit.DEPTH):
+            a, b = f"blocks.{i}.", f"v.blk.{i}."
+            state[a + "qkv." + part] = torch.cat([v[f"{b}attn_{x}.{part}"] for x in "qkv"])
+            for ours, theirs in (("ln1", "ln1"), ("proj", "attn_out"), ("ln2", "ln2"), ("fc1", "ffn_up"), ("fc2", "ffn_down")):
+                state[f"{a}{ours}.{part}"] = v[f"{b}{theirs}.{part}"]
+    tower.load_state_dict(state)
+
+    model = lm.Captioner(t["token_embd.weight"].shape[0])
+    with torch.no_grad():
+        model.embedding.copy_(t["token_embd.weight"])
+        model.norm.copy_(t["token_embd_norm.weight"])
+        for part in ("weight", "bias"):
+            for ours, theirs in (("norm", "mm.input_norm"), ("up", "mm.1"), ("down", "mm.2")):
+                getattr(getattr(model.projector, ours), part).copy_(v[f"{theirs}.{part}"])
+        for i, layer in enumerate(model.layers):
+            def get(*names):
+                return torch.cat([t[f"blk.{i}.{n}.weight"] for n in names])
+
+            layer.norm1.copy_(get("attn_norm"))
+            layer.norm2.copy_(get("ffn_norm"))
+            layer.gate_up.frozen, layer.down.frozen = get("ffn_gate", "ffn_up"), get("ffn_down")
+            if layer.attends:
+                layer.mix.qkv.frozen, layer.mix.out.frozen = get("attn_q", "attn_k", "attn_v"), get("attn_output")
+                layer.mix.q_norm.copy_(get("attn_q_norm"))
+                layer.mix.k_norm.copy_(get("attn_k_norm"))
+            else:
+                layer.mix.inward.frozen, layer.mix.out.frozen = get("shortconv.in_proj"), get("shortconv.out_proj")
+                layer.mix.taps.copy_(get("shortconv.conv").t())
+    return tower.eval(), model.eval()
+
+
+def check(model, folder):
+    """The file's matrices are the trained trits times one f16 scale per tensor, exactly."""
+    found = _tensors(os.path.join(folder, TEXT))
+    for name, (value, kind) in _language(model).items():
+        if kind == TYPE.TQ2_0:
+            t = value.detach().sign()
+            scale = value.detach().abs().max().to(torch.float16).float()
+            if not torch.equal(found[name], t * scale):
+                raise SystemExit(f"{name}: the exported tensor is not trits times one f16 scale")
+
+
+def write(tower, model, tokenizer, folder):
+    os.makedirs(folder, exist_ok=True)
+    text, vision = os.path.join(folder, TEXT), os.path.join(folder, VISION)
+    write_text(model, tokenizer, text + ".part")
+    write_vision(tower, model.projector, vision + ".part")
+    os.replace(text + ".part", text)
+    os.replace(vision + ".part", vision)
+    check(model, folder)
+    for path in (text, vision):
+        with open(path, "rb") as f:
+            print(hashlib.sha256(f.read()).hexdigest(), os.path.getsize(path), os.path.basename(path))

@@ -1,0 +1,158 @@
+"""The captioner: projector and LFM2-type language model, on flat rows without padding.
+
+Training reads a batch as one matrix: for each photograph the rows of its prefix (chat, visual tokens,
+instruction), then those of its five captions. The captions share the prefix: 135 rows instead of 415.
+`Rows` (rows.py) says which row is where; the result equals token-by-token decoding.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import quant
+
+WIDTH, LAYERS, ATTENTION, HEADS, KV_HEADS, HEAD, FFN = 256, 6, (1, 3, 5), 4, 2, 64, 512
+EPS, THETA, TAPS = 1e-5, 1e4, 3
+VISION, HIDDEN, TOKENS = 768, 512, 49
+
+
+def rms(x, weight):
+    return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + EPS) * weight
+
+
+def rotate(x, cos, sin):
+    """NEOX: the two halves of a head are the two coordinates."""
+    a, b = x.chunk(2, -1)
+    return torch.cat((a * cos - b * sin, b * cos + a * sin), -1)
+
+
+def angles(positions):
+    frequency = THETA ** (-torch.arange(0, HEAD, 2, dtype=torch.float32) / HEAD)
+    phase = positions.float()[:, None] * frequency
+    return phase.cos(), phase.sin()
+
+
+class Projector(nn.Module):
+    """14 x 14 features -> pixel unshuffle -> 7 x 7 visual tokens of the language model's width."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.LayerNorm(VISION, eps=1e-5)
+        self.up = nn.Linear(VISION, HIDDEN)
+        self.down = nn.Linear(HIDDEN, WIDTH)
+
+    @staticmethod
+    def unshuffle(features):
+        """[N, 196, 192] -> [N, 49, 768]: the four neighbours of a token, row by row."""
+        n = features.shape[0]
+        x = features.view(n, 7, 2, 7, 2, -1).permute(0, 1, 3, 2, 4, 5)
+        return x.reshape(n, TOKENS, VISION)
+
+    def forward(self, tokens, mask=None):
+        x = self.norm(tokens)
+        if mask is not None:
+            x = x * mask
+        return self.down(F.gelu(self.up(x)))
+
+
+class Attention(nn.Module):
+    def __init__(self, plain):
+        super().__init__()
+        side = KV_HEADS * HEAD
+        self.qkv = quant.BitLinear(WIDTH, (HEADS * HEAD, side, side), plain=plain)
+        self.out = quant.BitLinear(HEADS * HEAD, (WIDTH,), gain=(2 * LAYERS) ** -0.5, plain=plain)
+        self.q_norm, self.k_norm = nn.Parameter(torch.ones(HEAD)), nn.Parameter(torch.ones(HEAD))
+
+    def heads(self, x, cos, sin):
+        """Rotated queries and keys, values; each [rows, heads, 64]."""
+        q, k, v = self.qkv(x).split(self.qkv.rows, -1)
+        q = rms(q.view(-1, HEADS, HEAD), self.q_norm)
+        k = rms(k.view(-1, KV_HEADS, HEAD), self.k_norm)
+        return rotate(q, cos[:, None], sin[:, None]), rotate(k, cos[:, None], sin[:, None]), v.view(-1, KV_HEADS, HEAD)
+
+    def forward(self, x, rows):
+        """`rows.pad` lays the flat rows out as [photograph, place]; the mask knows who may see whom."""
+        q, k, v = self.heads(x, rows.cos, rows.sin)
+        b, n = rows.pad.shape
+        flat = torch.cat((q.flatten(1), k.flatten(1), v.flatten(1)), 1)
+        padded = rows.spread(flat).view(b, n, -1, HEAD).transpose(1, 2)
+        q, k, v = padded.split((HEADS, KV_HEADS, KV_HEADS), 1)
+        group = HEADS // KV_HEADS
+        k, v = k.repeat_interleave(group, 1), v.repeat_interleave(group, 1)
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=rows.mask)
+        return self.out(rows.gather(out.transpose(1, 2).reshape(b * n, -1)))
+
+
+class ShortConv(nn.Module):
+    def __init__(self, plain):
+        super().__init__()
+        self.inward = quant.BitLinear(WIDTH, (3 * WIDTH,), plain=plain)
+        self.out = quant.BitLinear(WIDTH, (WIDTH,), gain=(2 * LAYERS) ** -0.5, plain=plain)
+        taps = torch.randn(TAPS, WIDTH) * 0.3
+        taps[-1] += 0.5
+        self.taps = nn.Parameter(taps)
+
+    def forward(self, x, rows):
+        b, c, u = self.inward(x).chunk(3, -1)
+        z = b * u
+        return self.out(c * (self.taps[2] * z + self.taps[1] * rows.before(z, 0) + self.taps[0] * rows.before(z, 1)))
+
+
+class Layer(nn.Module):
+    def __init__(self, index, plain):
+        super().__init__()
+        self.attends = index in ATTENTION
+        self.norm1, self.norm2 = nn.Parameter(torch.ones(WIDTH)), nn.Parameter(torch.ones(WIDTH))
+        self.mix = Attention(plain) if self.attends else ShortConv(plain)
+        self.gate_up = quant.BitLinear(WIDTH, (FFN, FFN), plain=plain)
+        self.down = quant.BitLinear(FFN, (WIDTH,), gain=(2 * LAYERS) ** -0.5, plain=plain)
+
+    def ffn(self, x):
+        gate, up = self.gate_up(rms(x, self.norm2)).chunk(2, -1)
+        return self.down(F.silu(gate) * up)
+
+    def forward(self, x, rows, mask1=None, mask2=None):
+        y = self.mix(rms(x, self.norm1), rows)
+        x = x + (y if mask1 is None else y * mask1)
+        y = self.ffn(x)
+        return x + (y if mask2 is None else y * mask2)
+
+
+class Captioner(nn.Module):
+    def __init__(self, vocabulary, plain=False):
+        super().__init__()
+        self.embedding = nn.Parameter(torch.randn(vocabulary, WIDTH) * 0.05)
+        self.projector = Projector()
+        self.layers = nn.ModuleList(Layer(i, plain) for i in range(LAYERS))
+        self.norm = nn.Parameter(torch.ones(WIDTH))
+
+    def freeze(self, on=True):
+        for module in self.modules():
+            if isinstance(module, quant.BitLinear):
+                module.freeze(on)
+
+    def head(self, x):
+        return rms(x, self.norm) @ self.embedding.t()
+
+    def forward(self, visual, rows, drop=None):
+        """Logits of the caption rows. `visual`: projected tokens, one row each, in the order of rows.visual."""
+        x = F.embedding(rows.ids, self.embedding)
+        x = x.index_copy(0, rows.visual, visual)
+        if drop:
+            x = x * drop(x.shape)
+        for layer in self.layers:
+            x = layer(x, rows, *((drop(x.shape), drop(x.shape)) if drop else ()))
+        return self.head(x[rows.said])
+
+
+class Dropout:
+    """Masks are slices at random places of one pool: drawing numbers for every tensor costs more than the rest."""
+
+    def __init__(self, share, generator, size=1 << 24):
+        self.pool = (torch.rand(size, generator=generator) >= share).float() / (1 - share)
+        self.generator = generator
+
+    def __call__(self, shape):
+        n = shape.numel()
+        at = int(torch.randint(self.pool.numel() - n, (1,), generator=self.generator))
+        return self.pool[at : at + n].view(shape)

@@ -1,0 +1,98 @@
+"""Train the captioner, all stages in turn: python training/train.py --data ../shared/data --work DIR
+
+Every stage leaves its result in DIR and is skipped when it is there; a stage that was stopped goes on from its
+last checkpoint. --stages takes some of them, so that two processes can share one DIR (say, the full-precision
+twin beside the rest).
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+
+import common
+
+STAGES = ("adapt", "features", "xe", "scst", "export", "twin")
+
+
+def arguments():
+    a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    a.add_argument("--data", default="../shared/data", help="folder with flickr8k and vit-tiny")
+    a.add_argument("--work", required=True, help="folder for caches, checkpoints, logs and the result")
+    a.add_argument("--stages", default=",".join(STAGES[:-1]), help="of " + ", ".join(STAGES))
+    a.add_argument("--core", type=int, help="pin to this core")
+    a.add_argument("--threads", type=int, default=1)
+    a.add_argument("--adapt-steps", type=int, default=411)
+    a.add_argument("--passes", type=int, default=8, help="cross-entropy passes over the photographs")
+    a.add_argument("--scst-steps", type=int, default=1000)
+    a.add_argument("--view", type=int, help=argparse.SUPPRESS)
+    return a.parse_args()
+
+
+def make_features(options, train, val):
+    """Two views of the training photographs; the mirrored one by a second process, at the lowest priority."""
+    import features
+
+    tower = features.adapted(options.work)
+    if options.view is None:
+        second = None
+        if os.cpu_count() > 1 and not os.path.exists(features.path(options.work, "train", 1)):
+            command = [sys.executable, __file__, "--data", options.data, "--work", options.work, "--stages", "features",
+                       "--view", "1"]
+            if options.core is not None:
+                command += ["--core", str((options.core + 1) % os.cpu_count())]
+            second = subprocess.Popen(command, preexec_fn=lambda: os.nice(10))
+        features.cache(val, tower, features.path(options.work, "val", 0), False)
+        features.cache(train, tower, features.path(options.work, "train", 0), False)
+        if second and second.wait():
+            raise SystemExit("the second view failed")
+    features.cache(train, tower, features.path(options.work, "train", 1), True)
+
+
+def main():
+    options = arguments()
+    options.work = os.path.abspath(options.work)
+    common.settle(options.core, options.threads)
+    import numpy as np
+
+    import adapt
+    import features
+    import photos
+    import words
+
+    stages = options.stages.split(",")
+    train, val = (photos.Split(options.data, s, options.work) for s in ("train", "val"))
+    captions = [[photos.clean(c) for c in group] for group in train.captions]
+    vocabulary = os.path.join(options.work, "tokenizer.json")
+    if not os.path.exists(vocabulary):
+        words.train([c for group in captions for c in group], vocabulary)
+    tokenizer = words.load(vocabulary)
+
+    if "adapt" in stages:
+        npz = os.path.join(options.data, "vit-tiny", "vit_tiny_patch16_224.npz")
+        adapt.run(train, val, npz, options.work, options.adapt_steps)
+    if "features" in stages:
+        make_features(options, train, val)
+
+    def views():
+        return [np.load(features.path(options.work, "train", v), mmap_mode="r") for v in (0, 1)]
+
+    for name in ("xe", "twin"):
+        if name in stages:
+            import xe
+
+            xe.run(name, tokenizer, captions, views(), options.work, options.passes, plain=name == "twin")
+    if "scst" in stages:
+        import scst
+
+        scst.run(tokenizer, train.captions, views(), options.work, options.scst_steps)
+    if "export" in stages:
+        import evaluate
+        import export
+
+        model = evaluate.trained(os.path.join(options.work, "scst.pt"))
+        export.write(features.adapted(options.work), model, tokenizer, os.path.join(options.work, "export"))
+
+
+if __name__ == "__main__":
+    main()
