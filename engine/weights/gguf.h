@@ -18,16 +18,23 @@ typedef enum {
   TERN_GGUF_BOOL, TERN_GGUF_STRING, TERN_GGUF_ARRAY, TERN_GGUF_U64, TERN_GGUF_I64, TERN_GGUF_F64,
 } TernGgufType;
 
-/* A borrowed byte string; not terminated, may hold NUL. */
+/* A borrowed byte string; not terminated, may hold NUL. Never NULL for a key that is there. */
 typedef struct {
   const char *data;
   gsize len;
 } TernBytes;
 
+/* Arrays. `count` elements of `type` (never ARRAY). Elements of numeric arrays are unaligned in `data`. */
+typedef struct {
+  TernGgufType type;
+  guint64 count;
+  const guint8 *data;
+} TernGgufArray;
+
 /* One tensor: borrowed from the file, valid as long as it. */
 typedef struct {
   const char *name;             /* terminated */
-  const TernTypeInfo *type;     /* NULL when this build does not read @type_id */
+  const TernTypeInfo *type;     /* never NULL; its to_f32 is, for types that this build cannot convert */
   guint32 type_id;
   guint n_dims;
   guint64 dims[4];              /* dims[0] is contiguous (the input features of a linear); missing ones are 1 */
@@ -36,7 +43,11 @@ typedef struct {
   guint64 offset;               /* from the start of the file */
 } TernTensor;
 
+/* Refuses what contradicts itself, tensors of unknown types (their size is unknown, too), big-endian files and parts of
+ * split ones. Errors: those of tern_map_open(), FORMAT, UNSUPPORTED. */
 TernGguf *tern_gguf_open (const char *path, GError **error);
+/* The same from memory, borrowed for the life of the object; @name stands for the path. */
+TernGguf *tern_gguf_open_memory (const guint8 *data, gsize size, const char *name, GError **error);
 TernGguf *tern_gguf_ref (TernGguf *file);
 void tern_gguf_unref (TernGguf *file);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernGguf, tern_gguf_unref)
@@ -45,6 +56,7 @@ const char *tern_gguf_path (const TernGguf *file);
 guint32 tern_gguf_version (const TernGguf *file);
 gsize tern_gguf_size (const TernGguf *file);            /* bytes of the file */
 gsize tern_gguf_data_start (const TernGguf *file);
+guint32 tern_gguf_alignment (const TernGguf *file);
 /* The bytes of the whole header (magic to the end of the tensor directory), for hashing. */
 TernBytes tern_gguf_header (const TernGguf *file);
 
@@ -53,6 +65,21 @@ gsize tern_gguf_n_keys (const TernGguf *file);
 const char *tern_gguf_key (const TernGguf *file, gsize i, TernGgufType *type);
 
 gboolean tern_gguf_has (const TernGguf *file, const char *key);
+
+/* Any value; for programs that show or copy keys. */
+typedef struct {
+  TernGgufType type;
+  guint64 u64;                  /* U8, U16, U32, U64, BOOL (as stored: may be above 1) */
+  gint64 i64;                   /* I8, I16, I32, I64 */
+  double f64;                   /* F32, F64 */
+  TernBytes string;
+  TernGgufArray array;
+} TernGgufValue;
+
+void tern_gguf_value (const TernGguf *file, gsize i, TernGgufValue *value);
+/* Element @i of an array of numbers or booleans (not strings). */
+void tern_gguf_element (const TernGgufArray *array, guint64 i, TernGgufValue *value);
+const char *tern_gguf_type_name (TernGgufType type);    /* "u32" */
 
 /* Integers of any width are accepted and checked against [min, max]. A missing key is an error (FORMAT); the _or
  * variants take @fallback for a missing key but still refuse one of a wrong type or range. */
@@ -72,14 +99,7 @@ gboolean tern_gguf_string_or (const TernGguf *file, const char *key, TernBytes *
 gboolean tern_gguf_u32_layers (const TernGguf *file, const char *key, guint32 min, guint32 max, guint n, guint32 *out,
     GError **error);
 
-/* Arrays. `count` elements of `type` (never ARRAY). Elements of numeric arrays are unaligned in `data`. */
-typedef struct {
-  TernGgufType type;
-  guint64 count;
-  const guint8 *data;
-} TernGgufArray;
-
-/* A missing key gives count 0 and data NULL unless @required. */
+/* Of exactly @type. A missing key gives count 0 and data NULL unless @required. */
 gboolean tern_gguf_array (const TernGguf *file, const char *key, TernGgufType type, gboolean required,
     TernGgufArray *out, GError **error);
 /* Walks a string array: start with *cursor = array->data; every call gives the next string. */

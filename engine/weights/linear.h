@@ -4,7 +4,11 @@
  * Ternary tensors (TQ1_0, TQ2_0 whose blocks all carry one scale) are repacked at load to the T2 layout of kernels.h
  * and run on per-token int8 activations: the exact BitNet arithmetic. Q8_0 runs from the map on int8 blocks of 32; F32
  * and F16 run from the map on float activations; every other type is expanded a few rows at a time to float.
- * TERN_ACTIVATIONS_F32 computes every type from float activations and expanded weights. */
+ * TERN_ACTIVATIONS_F32 computes every type from float activations and expanded weights.
+ *
+ * "One scale" allows blocks of scale 0 (a quantiser writes them for blocks of zeros): they become zero digits. Ternary
+ * tensors with several scales, or with the digit 3, and F32 or F16 tensors at addresses that are not multiples of
+ * their size are expanded. */
 #pragma once
 
 #include <glib.h>
@@ -39,14 +43,15 @@ typedef struct {
   float scale;                  /* T2: of the tensor */
 } TernLinear;
 
-/* Binds @tensor ([cols, rows] in file order). Cost: one pass over a ternary tensor, nothing for the others. */
+/* Binds @tensor ([cols, rows] in file order), whose bytes must outlive @linear. Errors: UNSUPPORTED (type), FORMAT
+ * (shape), NO_SPACE; they name the tensor. Cost: one pass over a ternary tensor, nothing for the others. */
 gboolean tern_linear_init (TernLinear *linear, const TernTensor *tensor, const TernKernels *kernels, GError **error);
 /* tern_gguf_require + init for tensor @name of @cols x @rows. */
 gboolean tern_linear_load (TernLinear *linear, const TernGguf *file, const char *name, guint cols, guint rows,
     const TernKernels *kernels, GError **error);
 void tern_linear_clear (TernLinear *linear);    /* NULL-safe on half-built ones (zeroed memory) */
 
-/* Bytes that @linear needs in every worker's pool scratch. */
+/* Bytes that @linear needs in every worker's pool scratch, whatever the activations. */
 gsize tern_linear_scratch (const TernLinear *linear);
 /* Bytes that it owns beside the map. */
 gsize tern_linear_owned (const TernLinear *linear);
@@ -73,7 +78,8 @@ gsize tern_linear_input_bytes (guint n, guint cols);
 void tern_linear_input_init (TernLinearInput *input, void *scratch, const TernKernels *kernels, TernActivations mode,
     const float *x, gsize ldx, guint n, guint cols);
 
-/* y[t * ldy + r] for all n rows of the input; @bias [rows] or NULL. Splits rows over @pool. */
+/* y[t * ldy + r] for all n rows of the input; @bias [rows] or NULL. Splits rows over @pool, whose scratch must hold
+ * tern_linear_scratch() bytes. @pool may be NULL only for a linear that needs no scratch. Allocates nothing. */
 void tern_linear_run (const TernLinear *linear, TernLinearInput *input, const float *bias, float *y, gsize ldy,
     TernPool *pool);
 

@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "engine/weights/linear.h"
+
+#include <string.h>
+
+#include "engine/base/error.h"
+#include "engine/base/mem.h"
+
+#define TQ_BLOCK 256            /* values in a ternary block of the file; its last two bytes are the scale */
+
+/* Rows that one thread takes at a time: a whole panel of ternary rows. */
+#define ROW_GRAIN TERN_T2_ROWS
+
+/* Expanded rows stay in the level 2 cache while all activations pass over them. */
+#define EXPAND_BYTES (128 * 1024)
+#define EXPAND_MAX_ROWS 16
+
+static inline gsize
+row_bytes (const TernLinear *linear)
+{
+  return (gsize) linear->cols / linear->type->block * linear->type->bytes;
+}
+
+static guint
+expand_rows (const TernLinear *linear)
+{
+  gsize rows = EXPAND_BYTES / sizeof (float) / linear->cols;
+
+  return MIN (CLAMP (rows, 1, EXPAND_MAX_ROWS), linear->rows);
+}
+
+/* ---- Ternary rows ------------------------------------------------------------------------------------------------ */
+
+/* The 256 values of a block; FALSE for a digit that is not ternary. */
+static gboolean
+unpack_tq2_0 (gint8 *dst, const guint8 *block)
+{
+  guint8 threes = 0;
+  guint run, i;
+
+  for (i = 0; i < TQ_BLOCK / 4; i++)
+    threes |= block[i] & block[i] >> 1 & 0x55;
+  for (run = 0; run < 8; run++)
+    for (i = 0; i < 32; i++)
+      *dst++ = (block[32 * (run / 4) + i] >> 2 * (run % 4) & 3) - 1;
+  return threes == 0;
+}
+
+static gboolean
+unpack_tq1_0 (gint8 *dst, const guint8 *block)
+{
+  guint8 digits[TQ_BLOCK];
+  guint i;
+
+  tern_tq1_0_digits (digits, block);
+  for (i = 0; i < TQ_BLOCK; i++)
+    dst[i] = digits[i] - 1;
+  return TRUE;
+}
+
+/* Unpacks @blocks blocks to @values; FALSE when a scale differs from *@scale, or a digit is not ternary. *@scale is
+ * the f16 that all blocks so far share, 0 before the first. */
+static gboolean
+unpack_row (gint8 *values, const TernTypeInfo *type, const guint8 *block, gsize blocks, guint16 *scale)
+{
+  gsize b;
+
+  for (b = 0; b < blocks; b++, block += type->bytes, values += TQ_BLOCK) {
+    guint16 d = (guint16) (block[type->bytes - 2] | block[type->bytes - 1] << 8);
+
+    if ((d & 0x7fff) == 0) {    /* +0 or -0: whatever the digits are, the values are zero */
+      memset (values, 0, TQ_BLOCK);
+      continue;
+    }
+    if (*scale == 0)
+      *scale = d;
+    if (d != *scale
+        || !(type->type == TERN_TYPE_TQ1_0 ? unpack_tq1_0 (values, block) : unpack_tq2_0 (values, block)))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+/* Repacks all rows into linear->packed; FALSE when the tensor is not ternary with one scale. */
+static gboolean
+pack_rows (TernLinear *linear, gint8 *values)
+{
+  gsize bytes = row_bytes (linear);
+  guint16 scale = 0;
+  guint row;
+
+  for (row = 0; row < linear->rows; row++) {
+    if (!unpack_row (values, linear->type, linear->data + row * bytes, linear->cols / TQ_BLOCK, &scale))
+      return FALSE;
+    tern_t2_pack_row (linear->packed, row, linear->cols, values);
+  }
+  linear->scale = tern_f16_to_f32 (scale);
+  return TRUE;
+}
+
+static gboolean
+bind_ternary (TernLinear *linear, const TernTensor *tensor, GError **error)
+{
+  guint groups = linear->cols / TERN_T2_COLS;
+  gint8 *values;
+
+  linear->form = TERN_FORM_EXPAND;
+  if (groups >= 1 << 12)        /* the kernels' sums are 32 bits wide */
+    return TRUE;
+  linear->packed = tern_mem_alloc (tern_t2_bytes (linear->rows, linear->cols), tensor->name, error);
+  if (!linear->packed)
+    return FALSE;
+  values = tern_mem_alloc (linear->cols, tensor->name, error);
+  if (!values) {
+    tern_linear_clear (linear);
+    return FALSE;
+  }
+  if (pack_rows (linear, values)) {
+    linear->form = TERN_FORM_T2;
+    linear->groups = groups;
+  } else {
+    tern_mem_free (linear->packed);
+    linear->packed = NULL;
+  }
+  tern_mem_free (values);
+  return TRUE;
+}
+
+/* ---- Binding ----------------------------------------------------------------------------------------------------- */
+
+static gboolean
+check_shape (const TernTensor *tensor, GError **error)
+{
+  gsize cells, bytes;
+
+  if (tensor->dims[2] == 1 && tensor->dims[3] == 1
+      && tensor->dims[0] >= 1 && tensor->dims[0] <= G_MAXINT32
+      && tensor->dims[1] >= 1 && tensor->dims[1] <= G_MAXINT32
+      && tensor->dims[0] % tensor->type->block == 0
+      && tern_mul (tensor->dims[0] / tensor->type->block, tensor->type->bytes, &cells)
+      && tern_mul (cells, tensor->dims[1], &bytes) && bytes <= tensor->bytes)
+    return TRUE;
+  g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT,
+      "tensor %s: expected a matrix of %s in blocks of %u, found %" G_GUINT64_FORMAT " x %" G_GUINT64_FORMAT
+      " x %" G_GUINT64_FORMAT " x %" G_GUINT64_FORMAT " in %" G_GSIZE_FORMAT " bytes", tensor->name,
+      tensor->type->name, tensor->type->block, tensor->dims[0], tensor->dims[1], tensor->dims[2], tensor->dims[3],
+      tensor->bytes);
+  return FALSE;
+}
+
+gboolean
+tern_linear_init (TernLinear *linear, const TernTensor *tensor, const TernKernels *kernels, GError **error)
+{
+  memset (linear, 0, sizeof *linear);
+  if (!tensor->type || !tensor->type->to_f32) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "tensor %s: expected one of the types %s, found %s (%u)",
+        tensor->name, tern_type_list (), tensor->type ? tensor->type->name : "an unknown one", tensor->type_id);
+    return FALSE;
+  }
+  if (!check_shape (tensor, error))
+    return FALSE;
+
+  linear->kernels = kernels;
+  linear->type = tensor->type;
+  linear->cols = tensor->dims[0];
+  linear->rows = tensor->dims[1];
+  linear->data = tensor->data;
+  switch (tensor->type->type) {
+    case TERN_TYPE_TQ1_0:
+    case TERN_TYPE_TQ2_0:
+      return bind_ternary (linear, tensor, error);
+    case TERN_TYPE_Q8_0:
+      linear->form = TERN_FORM_Q8;
+      return TRUE;
+    case TERN_TYPE_F32:
+      linear->form = (guintptr) tensor->data % sizeof (float) ? TERN_FORM_EXPAND : TERN_FORM_F32;
+      return TRUE;
+    case TERN_TYPE_F16:
+      linear->form = (guintptr) tensor->data % sizeof (guint16) ? TERN_FORM_EXPAND : TERN_FORM_F16;
+      return TRUE;
+    default:
+      linear->form = TERN_FORM_EXPAND;
+      return TRUE;
+  }
+}
+
+gboolean
+tern_linear_load (TernLinear *linear, const TernGguf *file, const char *name, guint cols, guint rows,
+    const TernKernels *kernels, GError **error)
+{
+  const guint64 dims[2] = { cols, rows };
+  const TernTensor *tensor;
+
+  memset (linear, 0, sizeof *linear);
+  tensor = tern_gguf_require (file, name, 2, dims, error);
+  if (!tensor)
+    return FALSE;
+  if (tern_linear_init (linear, tensor, kernels, error))
+    return TRUE;
+  g_prefix_error (error, "%s: ", tern_gguf_path (file));
+  return FALSE;
+}
+
+void
+tern_linear_clear (TernLinear *linear)
+{
+  tern_mem_free (linear->packed);
+  memset (linear, 0, sizeof *linear);
+}
+
+gsize
+tern_linear_scratch (const TernLinear *linear)
+{
+  if (linear->form == TERN_FORM_F32 || linear->form == TERN_FORM_F16)
+    return 0;
+  return tern_align_up ((gsize) expand_rows (linear) * linear->cols * sizeof (float));
+}
+
+gsize
+tern_linear_owned (const TernLinear *linear)
+{
+  return linear->packed ? tern_t2_bytes (linear->rows, linear->cols) : 0;
+}
+
+void
+tern_linear_row (const TernLinear *linear, guint row, float *dst)
+{
+  linear->type->to_f32 (dst, linear->data + row * row_bytes (linear), linear->cols);
+}
+
+/* ---- Input ------------------------------------------------------------------------------------------------------- */
+
+static inline gsize
+i8_stride (guint cols)
+{
+  return ((gsize) cols + TERN_T2_COLS - 1) / TERN_T2_COLS * TERN_T2_COLS;
+}
+
+static inline gsize
+q8_stride (guint cols)
+{
+  return cols / G_N_ELEMENTS (((TernQ8Block *) 0)->q);
+}
+
+static void
+place_input (TernArena *arena, TernLinearInput *input, guint n, guint cols)
+{
+  input->i8 = tern_arena_take (arena, n * i8_stride (cols));
+  input->i8_scale = tern_arena_take (arena, n * sizeof *input->i8_scale);
+  input->i8_sum = tern_arena_take (arena, n * sizeof *input->i8_sum);
+  input->q8 = tern_arena_take (arena, n * q8_stride (cols) * sizeof *input->q8);
+}
+
+gsize
+tern_linear_input_bytes (guint n, guint cols)
+{
+  TernLinearInput input;
+  TernArena arena = { NULL, 0 };
+
+  if ((guint64) n * cols >= (guint64) 1 << 56)
+    return G_MAXSIZE / 4;       /* cannot be allocated, and does not wrap when added to something */
+  place_input (&arena, &input, n, cols);
+  return arena.used;
+}
+
+void
+tern_linear_input_init (TernLinearInput *input, void *scratch, const TernKernels *kernels, TernActivations mode,
+    const float *x, gsize ldx, guint n, guint cols)
+{
+  TernArena arena = { scratch, 0 };
+
+  place_input (&arena, input, n, cols);
+  input->kernels = kernels;
+  input->mode = mode;
+  input->x = x;
+  input->ldx = ldx;
+  input->n = n;
+  input->cols = cols;
+  input->has_i8 = input->has_q8 = FALSE;
+}
+
+static void
+quantise_i8 (void *data, guint begin, guint end, guint worker)
+{
+  TernLinearInput *input = data;
+  gsize stride = i8_stride (input->cols);
+  guint t;
+
+  for (t = begin; t < end; t++)
+    input->kernels->quant_i8 (input->i8 + t * stride, &input->i8_scale[t], &input->i8_sum[t],
+        input->x + t * input->ldx, input->cols);
+}
+
+static void
+quantise_q8 (void *data, guint begin, guint end, guint worker)
+{
+  TernLinearInput *input = data;
+  gsize stride = q8_stride (input->cols);
+  guint t;
+
+  for (t = begin; t < end; t++)
+    input->kernels->quant_q8 (input->q8 + t * stride, input->x + t * input->ldx, input->cols);
+}
+
+/* ---- Product ----------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+  const TernLinear *linear;
+  const TernLinearInput *input;
+  const float *bias;
+  float *y;
+  gsize ldy;
+  TernPool *pool;
+} Job;
+
+static void
+add_bias (const Job *job, guint begin, guint end)
+{
+  guint t;
+
+  if (!job->bias)
+    return;
+  for (t = 0; t < job->input->n; t++)
+    job->input->kernels->add (job->y + t * job->ldy + begin, job->bias + begin, end - begin);
+}
+
+static void
+rows_t2 (void *data, guint begin, guint end, guint worker)
+{
+  const Job *job = data;
+  const TernLinear *linear = job->linear;
+  const TernLinearInput *input = job->input;
+
+  linear->kernels->gemm_t2 (job->y + begin, job->ldy, linear->packed + tern_t2_bytes (begin, linear->cols),
+      end - begin, linear->groups, linear->scale, input->i8, i8_stride (input->cols), input->i8_scale, input->i8_sum,
+      input->n);
+  add_bias (job, begin, end);
+}
+
+static void
+rows_q8 (void *data, guint begin, guint end, guint worker)
+{
+  const Job *job = data;
+  const TernLinear *linear = job->linear;
+  gsize bytes = row_bytes (linear), blocks = q8_stride (linear->cols);
+
+  linear->kernels->gemm_q8 (job->y + begin, job->ldy, linear->data + begin * bytes, bytes, end - begin, blocks,
+      job->input->q8, blocks, job->input->n);
+  add_bias (job, begin, end);
+}
+
+static void
+rows_f32 (void *data, guint begin, guint end, guint worker)
+{
+  const Job *job = data;
+  const TernLinear *linear = job->linear;
+
+  linear->kernels->gemm_f32 (job->y + begin, job->ldy, (const float *) linear->data + (gsize) begin * linear->cols,
+      linear->cols, end - begin, linear->cols, job->input->x, job->input->ldx, job->input->n);
+  add_bias (job, begin, end);
+}
+
+static void
+rows_f16 (void *data, guint begin, guint end, guint worker)
+{
+  const Job *job = data;
+  const TernLinear *linear = job->linear;
+
+  linear->kernels->gemm_f16 (job->y + begin, job->ldy, (const guint16 *) linear->data + (gsize) begin * linear->cols,
+      linear->cols, end - begin, linear->cols, job->input->x, job->input->ldx, job->input->n);
+  add_bias (job, begin, end);
+}
+
+static void
+rows_expand (void *data, guint begin, guint end, guint worker)
+{
+  const Job *job = data;
+  const TernLinear *linear = job->linear;
+  float *w = tern_pool_scratch (job->pool, worker);
+  gsize bytes = row_bytes (linear);
+  guint step = expand_rows (linear), r, rows;
+
+  for (r = begin; r < end; r += rows) {
+    rows = MIN (step, end - r);
+    linear->type->to_f32 (w, linear->data + r * bytes, (gsize) rows * linear->cols);
+    linear->kernels->gemm_f32 (job->y + r, job->ldy, w, linear->cols, rows, linear->cols, job->input->x,
+        job->input->ldx, job->input->n);
+  }
+  add_bias (job, begin, end);
+}
+
+void
+tern_linear_run (const TernLinear *linear, TernLinearInput *input, const float *bias, float *y, gsize ldy,
+    TernPool *pool)
+{
+  Job job = { linear, input, bias, y, ldy, pool };
+  TernForm form = linear->form;
+  TernPoolFunc func = rows_expand;
+
+  if (input->mode == TERN_ACTIVATIONS_F32 && (form == TERN_FORM_T2 || form == TERN_FORM_Q8))
+    form = TERN_FORM_EXPAND;
+  switch (form) {
+    case TERN_FORM_T2:
+      if (!input->has_i8)
+        tern_pool_run (pool, quantise_i8, input, input->n, 1);
+      input->has_i8 = TRUE;
+      func = rows_t2;
+      break;
+    case TERN_FORM_Q8:
+      if (!input->has_q8)
+        tern_pool_run (pool, quantise_q8, input, input->n, 1);
+      input->has_q8 = TRUE;
+      func = rows_q8;
+      break;
+    case TERN_FORM_F32:
+      func = rows_f32;
+      break;
+    case TERN_FORM_F16:
+      func = rows_f16;
+      break;
+    case TERN_FORM_EXPAND:
+      break;
+  }
+  tern_pool_run (pool, func, &job, linear->rows, ROW_GRAIN);
+}
