@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Token compression: pure functions on token grids, one file a method. They choose rows, they never change one. */
+/* Token compression: pure functions on token grids, one file a method. They choose rows, they never change one.
+ *
+ * A new method is a new file with a TernCompressMethod and its line in the table of registry.c. */
 #pragma once
 
 #include <glib.h>
 
 G_BEGIN_DECLS
+
+#define TERN_COMPRESS_GROUP 4   /* frames of a group */
 
 /* Tokens of up to four consecutive frames (one group). */
 typedef struct {
@@ -15,26 +19,40 @@ typedef struct {
   guint64 index;                /* of the group in its stream, for seeds */
 } TernTokenGroup;
 
-typedef enum {
-  TERN_COMPRESS_NONE,
-  TERN_COMPRESS_DYCOKE,         /* DyCoke stage 1 (arXiv:2411.15024 sec. 3.2) */
-  TERN_COMPRESS_RANDOM,         /* as many tokens as DyCoke keeps, drawn at random: the honest comparison */
-} TernCompressMethod;
-
 typedef struct {
-  TernCompressMethod method;
   double merge_ratio;           /* K: the share dropped in frames 2-4 of a group, 0..1 */
   guint64 seed;                 /* random */
 } TernCompressParams;
 
-gboolean tern_compress_method_parse (const char *name, TernCompressMethod *out, GError **error);
-const char *tern_compress_method_name (TernCompressMethod method);
+typedef struct {
+  const char *name;             /* what users write */
+  const char *about;            /* one line */
+  /* Bytes of scratch for groups of frames of at most @n_tokens. */
+  gsize (*scratch) (guint n_tokens);
+  /* Fills keep[f * n_tokens + i], i < n_keep[f], with the positions kept in frame f, ascending. */
+  void (*select) (const TernCompressParams *params, const TernTokenGroup *group, void *scratch, gint32 *keep,
+      guint *n_keep);
+} TernCompressMethod;
 
-/* Bytes of scratch for groups of at most this size. */
-gsize tern_compress_scratch (guint n_tokens);
+extern const TernCompressMethod tern_compress_none;
+extern const TernCompressMethod tern_compress_dycoke;   /* DyCoke stage 1 (arXiv:2411.15024 sec. 3.2) */
+extern const TernCompressMethod tern_compress_random;   /* as many tokens as DyCoke keeps, drawn at random */
 
-/* Fills keep[f * n_tokens + i] with the positions kept in frame f, ascending, and n_keep[f] with their number. */
-void tern_compress_group (const TernCompressParams *params, const TernTokenGroup *group, void *scratch, gint32 *keep,
-    guint *n_keep);
+const TernCompressMethod *const *tern_compress_methods (guint *n);
+/* INVALID lists the names there are. */
+const TernCompressMethod *tern_compress_find (const char *name, GError **error);
+
+/* Tokens that a frame after the first of its group keeps: floor ((1 - K) N), computed so that (1 - .9) 10 is 1. */
+guint tern_compress_keep (double merge_ratio, guint n_tokens);
+
+/* A hard budget: when the group keeps more than @max_tokens, drops what is too much, evenly over all that is kept. */
+void tern_compress_limit (guint max_tokens, guint n_frames, guint n_tokens, gint32 *keep, guint *n_keep);
+
+/* DyCoke stage 1 as the authors' code does it on a whole clip, for comparing numbers with it: the third frame of the
+ * last whole group is never pruned, an odd last frame is lost, survivors stand in the order of ascending similarity,
+ * and the count is the truncated product. @tokens: [n_frames][n_tokens][dim]; @keep: [n_frames * n_tokens], used as in
+ * TernCompressMethod but for the order; @n_keep: [n_frames]. INVALID for 4 frames or fewer, which that code cannot do. */
+gboolean tern_dycoke_reference (double merge_ratio, const float *tokens, guint n_frames, guint n_tokens, guint dim,
+    gint32 *keep, guint *n_keep, GError **error);
 
 G_END_DECLS
