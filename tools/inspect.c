@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* tern inspect FILE [--json]: what a GGUF file holds, and what running it takes. */
+#include <json-glib/json-glib.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "engine/kernels/kernels.h"
+#include "engine/weights/gguf.h"
+#include "tools/inspect-memory.h"
+#include "tools/tool.h"
+
+#define SHOWN_ELEMENTS 6        /* of an array, as text */
+#define SHOWN_CHARS 100         /* of a string, as text */
+
+/* What the tensors of one type amount to. */
+typedef struct {
+  const TernTypeInfo *type;
+  gsize tensors;
+  guint64 values, bytes;
+} Total;
+
+static guint64
+tensor_values (const TernTensor *tensor)
+{
+  return (guint64) (tensor->bytes / tensor->type->bytes) * tensor->type->block;
+}
+
+/* One Total a type, in the order of first appearance, then one for all (type NULL). */
+static GArray *
+count_types (const TernGguf *file)
+{
+  GArray *totals = g_array_new (FALSE, TRUE, sizeof (Total));
+  Total all = { NULL };
+  gsize i, t;
+
+  for (i = 0; i < tern_gguf_n_tensors (file); i++) {
+    const TernTensor *tensor = tern_gguf_tensor_at (file, i);
+    Total *total;
+
+    for (t = 0; t < totals->len; t++)
+      if (g_array_index (totals, Total, t).type == tensor->type)
+        break;
+    if (t == totals->len)
+      g_array_append_val (totals, ((Total) { tensor->type }));
+    total = &g_array_index (totals, Total, t);
+    total->tensors++;
+    total->values += tensor_values (tensor);
+    total->bytes += tensor->bytes;
+    all.tensors++;
+    all.values += tensor_values (tensor);
+    all.bytes += tensor->bytes;
+  }
+  g_array_append_val (totals, all);
+  return totals;
+}
+
+static double
+bits_per_weight (const Total *total)
+{
+  return total->values ? 8.0 * total->bytes / total->values : 0;
+}
+
+/* ---- Text -------------------------------------------------------------------------------------------------------- */
+
+/* The file's bytes must not reach a terminal as they are. */
+static void
+append_quoted (GString *out, TernBytes bytes)
+{
+  g_autofree char *text = g_utf8_make_valid (bytes.data ? bytes.data : "", bytes.len);
+  const char *p = text;
+  guint n;
+
+  g_string_append_c (out, '"');
+  for (n = 0; *p && n < SHOWN_CHARS; n++, p = g_utf8_next_char (p)) {
+    gunichar c = g_utf8_get_char (p);
+
+    if (c == '\n')
+      g_string_append (out, "\\n");
+    else if (c == '"' || c == '\\')
+      g_string_append_printf (out, "\\%c", (char) c);
+    else if (g_unichar_isprint (c))
+      g_string_append_unichar (out, c);
+    else
+      g_string_append_printf (out, "\\u{%x}", c);
+  }
+  g_string_append (out, *p ? "\"..." : "\"");
+}
+
+static void
+append_number (GString *out, const TernGgufValue *value)
+{
+  char text[G_ASCII_DTOSTR_BUF_SIZE];
+
+  switch (value->type) {
+    case TERN_GGUF_F32:         /* the shorter form where it names the same float */
+      g_ascii_formatd (text, sizeof text, "%.6g", value->f64);
+      if ((float) g_ascii_strtod (text, NULL) != (float) value->f64)
+        g_ascii_formatd (text, sizeof text, "%.9g", value->f64);
+      g_string_append (out, text);
+      break;
+    case TERN_GGUF_F64:
+      g_string_append (out, g_ascii_dtostr (text, sizeof text, value->f64));
+      break;
+    case TERN_GGUF_BOOL:
+      g_string_append (out, value->u64 ? "true" : "false");
+      break;
+    case TERN_GGUF_U8:
+    case TERN_GGUF_U16:
+    case TERN_GGUF_U32:
+    case TERN_GGUF_U64:
+      g_string_append_printf (out, "%" G_GUINT64_FORMAT, value->u64);
+      break;
+    default:
+      g_string_append_printf (out, "%" G_GINT64_FORMAT, value->i64);
+      break;
+  }
+}
+
+static void
+append_array (GString *out, const TernGgufArray *array)
+{
+  guint64 shown = MIN (array->count, SHOWN_ELEMENTS), i;
+  const guint8 *cursor = array->data;
+  TernGgufValue element;
+
+  for (i = 0; i < shown; i++) {
+    if (i)
+      g_string_append (out, ", ");
+    if (array->type == TERN_GGUF_STRING) {
+      append_quoted (out, tern_gguf_next_string (&cursor));
+    } else {
+      tern_gguf_element (array, i, &element);
+      append_number (out, &element);
+    }
+  }
+  if (shown < array->count)
+    g_string_append (out, ", ...");
+}
+
+static void
+print_keys (const TernGguf *file)
+{
+  gsize i;
+
+  printf ("\nkeys\n");
+  for (i = 0; i < tern_gguf_n_keys (file); i++) {
+    g_autoptr (GString) text = g_string_new (NULL);
+    g_autofree char *type = NULL;
+    TernGgufValue value;
+
+    tern_gguf_value (file, i, &value);
+    if (value.type == TERN_GGUF_ARRAY) {
+      type = g_strdup_printf ("%s[%" G_GUINT64_FORMAT "]", tern_gguf_type_name (value.array.type), value.array.count);
+      append_array (text, &value.array);
+    } else {
+      type = g_strdup (tern_gguf_type_name (value.type));
+      if (value.type == TERN_GGUF_STRING)
+        append_quoted (text, value.string);
+      else
+        append_number (text, &value);
+    }
+    printf ("  %-42s %-12s %s\n", tern_gguf_key (file, i, NULL), type, text->str);
+  }
+}
+
+static void
+print_tensors (const TernGguf *file)
+{
+  gsize i;
+  guint d;
+
+  printf ("\ntensors%*s type    %-20s %12s %14s\n", 37, "", "shape", "bytes", "offset");
+  for (i = 0; i < tern_gguf_n_tensors (file); i++) {
+    const TernTensor *tensor = tern_gguf_tensor_at (file, i);
+    g_autoptr (GString) shape = g_string_new (NULL);
+
+    for (d = 0; d < tensor->n_dims; d++)
+      g_string_append_printf (shape, "%s%" G_GUINT64_FORMAT, d ? " x " : "", tensor->dims[d]);
+    printf ("  %-42s %-7s %-20s %12" G_GSIZE_FORMAT " %14" G_GUINT64_FORMAT "\n", tensor->name, tensor->type->name,
+        shape->str, tensor->bytes, tensor->offset);
+  }
+}
+
+static void
+print_totals (const GArray *totals)
+{
+  gsize i;
+
+  printf ("\ntypes %5s tensors %16s %16s  bits a weight\n", "", "weights", "bytes");
+  for (i = 0; i < totals->len; i++) {
+    const Total *total = &g_array_index (totals, Total, i);
+
+    printf ("  %-8s %8" G_GSIZE_FORMAT " %16" G_GUINT64_FORMAT " %16" G_GUINT64_FORMAT "  %.4f\n",
+        total->type ? total->type->name : "all", total->tensors, total->values, total->bytes, bits_per_weight (total));
+  }
+}
+
+static void
+print_file (const TernGguf *file, const char *cpu)
+{
+  g_autoptr (GArray) totals = count_types (file);
+
+  printf ("file       %s\nbytes      %" G_GSIZE_FORMAT "\nversion    %u\nalignment  %u\nkeys       %" G_GSIZE_FORMAT
+      "\ntensors    %" G_GSIZE_FORMAT "\ndata       at byte %" G_GSIZE_FORMAT "\ncpu        %s\n", tern_gguf_path (file),
+      tern_gguf_size (file), tern_gguf_version (file), tern_gguf_alignment (file), tern_gguf_n_keys (file),
+      tern_gguf_n_tensors (file), tern_gguf_data_start (file), cpu);
+  print_keys (file);
+  print_tensors (file);
+  print_totals (totals);
+}
+
+/* ---- JSON -------------------------------------------------------------------------------------------------------- */
+
+static void
+add_string (JsonBuilder *builder, TernBytes bytes)
+{
+  g_autofree char *text = g_utf8_make_valid (bytes.data ? bytes.data : "", bytes.len);
+
+  json_builder_add_string_value (builder, text);
+}
+
+/* JSON has no infinities, and its integers end at 2^63 here: such values are strings. */
+static void
+add_number (JsonBuilder *builder, const TernGgufValue *value)
+{
+  g_autofree char *text = NULL;
+
+  switch (value->type) {
+    case TERN_GGUF_F32:
+    case TERN_GGUF_F64:
+      if (isfinite (value->f64))
+        json_builder_add_double_value (builder, value->f64);
+      else
+        json_builder_add_string_value (builder, isnan (value->f64) ? "nan" : value->f64 > 0 ? "inf" : "-inf");
+      break;
+    case TERN_GGUF_BOOL:
+      json_builder_add_boolean_value (builder, value->u64 != 0);
+      break;
+    case TERN_GGUF_U8:
+    case TERN_GGUF_U16:
+    case TERN_GGUF_U32:
+    case TERN_GGUF_U64:
+      if (value->u64 <= G_MAXINT64) {
+        json_builder_add_int_value (builder, value->u64);
+      } else {
+        text = g_strdup_printf ("%" G_GUINT64_FORMAT, value->u64);
+        json_builder_add_string_value (builder, text);
+      }
+      break;
+    default:
+      json_builder_add_int_value (builder, value->i64);
+      break;
+  }
+}
+
+static void
+add_value (JsonBuilder *builder, const TernGgufValue *value)
+{
+  const guint8 *cursor = value->array.data;
+  TernGgufValue element;
+  guint64 i;
+
+  if (value->type == TERN_GGUF_STRING) {
+    add_string (builder, value->string);
+  } else if (value->type != TERN_GGUF_ARRAY) {
+    add_number (builder, value);
+  } else {
+    json_builder_begin_array (builder);
+    for (i = 0; i < value->array.count; i++) {
+      if (value->array.type == TERN_GGUF_STRING) {
+        add_string (builder, tern_gguf_next_string (&cursor));
+      } else {
+        tern_gguf_element (&value->array, i, &element);
+        add_number (builder, &element);
+      }
+    }
+    json_builder_end_array (builder);
+  }
+}
+
+static void
+add_int (JsonBuilder *builder, const char *name, gint64 value)
+{
+  json_builder_set_member_name (builder, name);
+  json_builder_add_int_value (builder, value);
+}
+
+static void
+add_text (JsonBuilder *builder, const char *name, const char *value)
+{
+  json_builder_set_member_name (builder, name);
+  add_string (builder, (TernBytes) { value, strlen (value) });
+}
+
+static void
+add_keys (JsonBuilder *builder, const TernGguf *file)
+{
+  gsize i;
+
+  json_builder_set_member_name (builder, "keys");
+  json_builder_begin_object (builder);
+  for (i = 0; i < tern_gguf_n_keys (file); i++) {
+    TernGgufValue value;
+
+    tern_gguf_value (file, i, &value);
+    json_builder_set_member_name (builder, tern_gguf_key (file, i, NULL));
+    add_value (builder, &value);
+  }
+  json_builder_end_object (builder);
+}
+
+static void
+add_tensors (JsonBuilder *builder, const TernGguf *file)
+{
+  gsize i;
+  guint d;
+
+  json_builder_set_member_name (builder, "tensors");
+  json_builder_begin_array (builder);
+  for (i = 0; i < tern_gguf_n_tensors (file); i++) {
+    const TernTensor *tensor = tern_gguf_tensor_at (file, i);
+
+    json_builder_begin_object (builder);
+    add_text (builder, "name", tensor->name);
+    add_text (builder, "type", tensor->type->name);
+    json_builder_set_member_name (builder, "shape");
+    json_builder_begin_array (builder);
+    for (d = 0; d < tensor->n_dims; d++)
+      json_builder_add_int_value (builder, tensor->dims[d]);
+    json_builder_end_array (builder);
+    add_int (builder, "bytes", tensor->bytes);
+    add_int (builder, "offset", tensor->offset);
+    json_builder_end_object (builder);
+  }
+  json_builder_end_array (builder);
+}
+
+static void
+add_totals (JsonBuilder *builder, const GArray *totals)
+{
+  gsize i;
+
+  json_builder_set_member_name (builder, "types");
+  json_builder_begin_array (builder);
+  for (i = 0; i < totals->len; i++) {
+    const Total *total = &g_array_index (totals, Total, i);
+
+    json_builder_begin_object (builder);
+    add_text (builder, "type", total->type ? total->type->name : "all");
+    add_int (builder, "tensors", total->tensors);
+    add_int (builder, "weights", total->values);
+    add_int (builder, "bytes", total->bytes);
+    json_builder_set_member_name (builder, "bits_per_weight");
+    json_builder_add_double_value (builder, bits_per_weight (total));
+    json_builder_end_object (builder);
+  }
+  json_builder_end_array (builder);
+}
+
+static void
+print_json (const TernGguf *file, const char *cpu, const TernMemoryPlan *plan)
+{
+  g_autoptr (JsonBuilder) builder = json_builder_new ();
+  g_autoptr (GArray) totals = count_types (file);
+  g_autoptr (JsonNode) root = NULL;
+  g_autofree char *text = NULL;
+  guint i;
+
+  json_builder_begin_object (builder);
+  add_text (builder, "file", tern_gguf_path (file));
+  add_int (builder, "bytes", tern_gguf_size (file));
+  add_int (builder, "version", tern_gguf_version (file));
+  add_int (builder, "alignment", tern_gguf_alignment (file));
+  add_int (builder, "data_start", tern_gguf_data_start (file));
+  add_text (builder, "cpu", cpu);
+  add_keys (builder, file);
+  add_tensors (builder, file);
+  add_totals (builder, totals);
+  if (plan) {
+    json_builder_set_member_name (builder, "memory");
+    json_builder_begin_object (builder);
+    for (i = 0; i < plan->n; i++)
+      add_int (builder, plan->entries[i].name, plan->entries[i].bytes);
+    json_builder_end_object (builder);
+  }
+  json_builder_end_object (builder);
+  root = json_builder_get_root (builder);
+  text = json_to_string (root, TRUE);
+  printf ("%s\n", text);
+}
+
+/* ---- Command ----------------------------------------------------------------------------------------------------- */
+
+static void
+print_plan (const TernMemoryPlan *plan)
+{
+  guint i;
+
+  printf ("\nmemory\n");
+  for (i = 0; i < plan->n; i++)
+    printf ("  %-16s %16" G_GUINT64_FORMAT "  %s\n", plan->entries[i].name, plan->entries[i].bytes,
+        plan->entries[i].what);
+}
+
+static int
+inspect (const char *path, gboolean json)
+{
+  g_autoptr (TernGguf) file = NULL;
+  g_autoptr (GError) error = NULL;
+  const TernKernels *kernels = tern_kernels_default (&error);
+  TernMemoryPlan plan;
+  gboolean planned;
+  const char *cpu;
+
+  if (!kernels || !(file = tern_gguf_open (path, &error)))
+    return tern_tool_fail (&error);
+  cpu = tern_cpu_name (kernels->level);
+  planned = tern_memory_plan (&plan, file, kernels, &error);
+  if (json) {
+    print_json (file, cpu, planned ? &plan : NULL);
+  } else {
+    print_file (file, cpu);
+    if (planned)
+      print_plan (&plan);
+  }
+  if (!tern_tool_flush ())
+    return TERN_TOOL_FAILED;
+  return planned ? TERN_TOOL_DONE : tern_tool_fail (&error);
+}
+
+int
+tern_tool_inspect (int argc, char **argv)
+{
+  gboolean json = FALSE;
+  const GOptionEntry entries[] = {
+    { "json", 0, 0, G_OPTION_ARG_NONE, &json, "One JSON object, arrays in full", NULL },
+    { NULL }
+  };
+  g_auto (GStrv) files = NULL;
+
+  if (!tern_tool_options (argc, argv, "FILE", 1, 1, "Shows what a GGUF file holds, and the memory that running it takes.",
+          entries, &files))
+    return TERN_TOOL_USAGE;
+  return inspect (files[0], json);
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A file that appears under its name when it is complete: written beside it, then renamed. Devices and pipes are
+ * written directly. */
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+typedef struct _TernOutput TernOutput;
+
+/* Errors (all functions): READ; the message names @path. */
+TernOutput *tern_output_open (const char *path, GError **error);
+gboolean tern_output_write (TernOutput *output, const void *data, gsize bytes, GError **error);
+/* Both free @output. Commit gives the file its name; discard leaves what was there before. */
+gboolean tern_output_commit (TernOutput *output, GError **error);
+void tern_output_discard (TernOutput *output);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernOutput, tern_output_discard)
+
+G_END_DECLS

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The frame of the program `tern`: a file and a function a subcommand, listed in main.c. */
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+/* What the program returns. */
+enum {
+  TERN_TOOL_DONE = 0,
+  TERN_TOOL_FAILED = 1,         /* some input failed; the others were done */
+  TERN_TOOL_USAGE = 2,          /* wrong options or arguments */
+};
+
+/* argv[0] is the name of the subcommand. */
+typedef int (*TernToolFunc) (int argc, char **argv);
+
+int tern_tool_caption (int argc, char **argv);
+int tern_tool_generate (int argc, char **argv);
+int tern_tool_inspect (int argc, char **argv);
+int tern_tool_logits (int argc, char **argv);
+int tern_tool_prompt (int argc, char **argv);
+int tern_tool_tokenize (int argc, char **argv);
+
+/* Options and operands of a subcommand. @operands: how the operands are shown ("FILE", "INPUT...") or NULL for none;
+ * at least @min and at most @max of them must be there (G_MAXINT: any number). On success *@rest holds the operands,
+ * NULL-terminated, to be freed with g_strfreev. FALSE: the message was printed, return TERN_TOOL_USAGE.
+ * `--help` prints and exits. Use G_OPTION_ARG_FILENAME for paths. */
+gboolean tern_tool_options (int argc, char **argv, const char *operands, gint min, gint max, const char *summary,
+    const GOptionEntry *entries, char ***rest);
+
+/* "tern: message" on stderr. */
+void tern_tool_message (const char *format, ...) G_GNUC_PRINTF (1, 2);
+/* A message for an option that is missing or wrong. Returns TERN_TOOL_USAGE. */
+int tern_tool_usage (const char *format, ...) G_GNUC_PRINTF (1, 2);
+/* Prints @error and clears it. Returns TERN_TOOL_USAGE when it is INVALID (a parameter out of its range), else
+ * TERN_TOOL_FAILED. */
+int tern_tool_fail (GError **error);
+
+/* Flushes stdout; FALSE with a message when what was printed could not be written (full disk, closed pipe). */
+gboolean tern_tool_flush (void);
+
+G_END_DECLS
