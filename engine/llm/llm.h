@@ -39,7 +39,7 @@ TernGguf *tern_llm_file (const TernLlm *llm);   /* borrowed */
 
 typedef struct {
   guint context;                /* tokens to hold; 0 = the model's own */
-  guint batch;                  /* rows computed at once in prefill; 0 = 128 */
+  guint batch;                  /* rows computed at once in prefill; 0 = 128, fewer for wide models (cancelling) */
   TernActivations activations;
 } TernLlmStateParams;
 
@@ -59,6 +59,7 @@ guint tern_llm_state_context (const TernLlmState *state);
 
 /* Borrowed; asked during single-token evals only. NULL: attend to everything. */
 void tern_llm_state_set_policy (TernLlmState *state, const TernKeyPolicy *policy);
+const TernKeyPolicy *tern_llm_state_policy (const TernLlmState *state);
 
 /* Makes @dst (same llm, same parameters) a copy of @src, whose first @from positions @dst is known to hold already
  * (0 copies all). For beam search: the prompt is copied once. */

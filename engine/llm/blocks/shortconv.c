@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* LFM2's gated short convolution: B, C, x = W_in h; z = B * x; y = W_out (C * conv (z)), conv causal and depthwise. */
+#include "engine/llm/blocks/blocks.h"
+
+#include <string.h>
+
+typedef struct {
+  TernBlock parent;
+  TernShortconvParams params;
+  TernLinear in;                /* [3 width, width] */
+  TernLinear out;               /* [width, width] */
+  float *taps;                  /* [width, taps], the last one for the current token */
+} Shortconv;
+
+typedef struct {
+  float *z;                     /* [taps - 1, width], oldest first; NULL when taps is 1 */
+} ConvState;
+
+static void
+shortconv_free (TernBlock *block)
+{
+  Shortconv *self = (Shortconv *) block;
+
+  tern_linear_clear (&self->in);
+  tern_linear_clear (&self->out);
+  tern_mem_free (self->taps);
+  g_free (self);
+}
+
+static gsize
+shortconv_owned (const TernBlock *block)
+{
+  const Shortconv *self = (const Shortconv *) block;
+
+  return tern_linear_owned (&self->in) + tern_linear_owned (&self->out)
+      + (gsize) self->params.width * self->params.taps * sizeof (float);
+}
+
+static gsize
+state_bytes (const Shortconv *self)
+{
+  return (gsize) (self->params.taps - 1) * self->params.width * sizeof (float);
+}
+
+static void *
+shortconv_state (const TernBlock *block, TernArena *arena, guint context)
+{
+  const Shortconv *self = (const Shortconv *) block;
+  ConvState *state = tern_plan_take (arena, 1, 1, sizeof (ConvState));
+  float *z = tern_plan_take (arena, 1, 1, state_bytes (self));
+
+  if (state)
+    state->z = z;
+  return state;
+}
+
+static void
+shortconv_reset (const TernBlock *block, void *state)
+{
+  memset (((ConvState *) state)->z, 0, state_bytes ((const Shortconv *) block));
+}
+
+static void
+shortconv_copy (const TernBlock *block, void *dst, const void *src, guint from, guint to)
+{
+  memcpy (((ConvState *) dst)->z, ((const ConvState *) src)->z, state_bytes ((const Shortconv *) block));
+}
+
+static void
+take_work (const Shortconv *self, TernArena *arena, guint n, float **bcx, float **y)
+{
+  *bcx = tern_plan_take (arena, n, 3 * (gsize) self->params.width, sizeof (float));
+  *y = tern_plan_take (arena, n, self->params.width, sizeof (float));
+}
+
+static void
+shortconv_work (const TernBlock *block, TernArena *arena, guint n, guint context)
+{
+  float *bcx, *y;
+
+  take_work ((const Shortconv *) block, arena, n, &bcx, &y);
+}
+
+static gsize
+shortconv_worker (const TernBlock *block, guint n, guint context)
+{
+  const Shortconv *self = (const Shortconv *) block;
+
+  return MAX (tern_linear_scratch (&self->in), tern_linear_scratch (&self->out));
+}
+
+static guint
+shortconv_widest (const TernBlock *block)
+{
+  return ((const Shortconv *) block)->params.width;
+}
+
+static guint64
+shortconv_largest (const TernBlock *block)
+{
+  const Shortconv *self = (const Shortconv *) block;
+
+  return 3 * (guint64) self->params.width * self->params.width;
+}
+
+static gboolean
+shortconv_eval (const TernBlock *block, TernPass *pass, void *state, const float *x, float *y)
+{
+  const Shortconv *self = (const Shortconv *) block;
+  ConvState *conv = state;
+  gsize width = self->params.width;
+  TernLinearInput input;
+  float *bcx, *mixed;
+
+  take_work (self, &pass->work, pass->n, &bcx, &mixed);
+  tern_block_input (pass, &input, x, width);
+  if (!tern_block_run (pass, &self->in, &input, bcx))
+    return FALSE;
+  for (gsize t = 0; t < pass->n; t++)
+    pass->kernels->shortconv (mixed + t * width, bcx + t * 3 * width, conv->z, self->taps, width, self->params.taps);
+  tern_block_input (pass, &input, mixed, width);
+  return tern_block_run (pass, &self->out, &input, y);
+}
+
+static const TernBlockClass shortconv_class = {
+  .name = "shortconv",
+  .free = shortconv_free,
+  .owned = shortconv_owned,
+  .state = shortconv_state,
+  .reset = shortconv_reset,
+  .copy = shortconv_copy,
+  .work = shortconv_work,
+  .worker = shortconv_worker,
+  .widest = shortconv_widest,
+  .largest = shortconv_largest,
+  .eval = shortconv_eval,
+};
+
+TernBlock *
+tern_shortconv_new (const TernBlockSource *source, const TernShortconvParams *params, GError **error)
+{
+  Shortconv *self = g_new0 (Shortconv, 1);
+  guint64 dims[2] = { params->taps, params->width };
+  char name[80];
+
+  self->parent.klass = &shortconv_class;
+  self->params = *params;
+  g_snprintf (name, sizeof name, "blk.%u.shortconv.conv.weight", source->layer);
+  if (!tern_block_linear (source, &self->in, "shortconv.in_proj.weight", params->width, 3 * params->width, error)
+      || !tern_block_linear (source, &self->out, "shortconv.out_proj.weight", params->width, params->width, error)
+      || !(self->taps = tern_gguf_load_f32 (source->file, name, 2, dims, error))) {
+    shortconv_free (&self->parent);
+    return NULL;
+  }
+  return &self->parent;
+}
+
+const float *
+tern_shortconv_state (const TernBlock *block, const void *state)
+{
+  return block->klass == &shortconv_class ? ((const ConvState *) state)->z : NULL;
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Opening a model: general keys, the family, what it owns. */
+#include "engine/llm/model.h"
+
+#include <string.h>
+
+#include "engine/base/error.h"
+#include "engine/llm/arch/arch.h"
+
+static const TernArch *const families[] = { &tern_arch_lfm2 };
+
+static gboolean
+bytes_equal (TernBytes bytes, const char *text)
+{
+  return bytes.len == strlen (text) && !memcmp (bytes.data, text, bytes.len);
+}
+
+/* The family that runs @name, and its spelling of it. */
+static const TernArch *
+find_family (const TernGguf *file, TernBytes name, const char **spelling, GError **error)
+{
+  g_autoptr (GString) known = g_string_new (NULL);
+
+  for (guint i = 0; i < G_N_ELEMENTS (families); i++)
+    for (const char *const *n = families[i]->names; *n; n++) {
+      if (bytes_equal (name, *n)) {
+        *spelling = *n;
+        return families[i];
+      }
+      g_string_append_printf (known, "%s%s", known->len ? ", " : "", *n);
+    }
+  g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: key general.architecture: expected one of %s, found "
+      "%.*s", tern_gguf_path (file), known->str, (int) MIN (name.len, 64), name.data);
+  return NULL;
+}
+
+static void
+layer_clear (TernLayer *layer)
+{
+  tern_mem_free (layer->mixer_norm);
+  tern_mem_free (layer->ffn_norm);
+  tern_block_free (layer->mixer);
+  tern_block_free (layer->ffn);
+}
+
+static void
+llm_free (TernLlm *llm)
+{
+  for (guint i = 0; llm->layers && i < llm->info.n_layers; i++)
+    layer_clear (&llm->layers[i]);
+  g_free (llm->layers);
+  tern_linear_clear (&llm->embedding);
+  tern_linear_clear (&llm->output);
+  tern_mem_free (llm->final_norm);
+  tern_rope_clear (&llm->rope);
+  g_free (llm->is_attention);
+  g_free (llm->name);
+  tern_gguf_unref (llm->file);
+  g_free (llm);
+}
+
+static gboolean
+llm_load (TernLlm *llm, GError **error)
+{
+  const TernArch *family;
+  TernBytes arch, name;
+  guint32 parts;
+
+  if (!tern_gguf_string (llm->file, "general.architecture", &arch, error)
+      || !tern_gguf_string_or (llm->file, "general.name", &name, error)
+      || !tern_gguf_u32_or (llm->file, "split.count", 0, G_MAXUINT32, 1, &parts, error)
+      || !(family = find_family (llm->file, arch, &llm->info.architecture, error)))
+    return FALSE;
+  if (parts > 1) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: key split.count: expected one whole file, found a "
+        "part of %u; join the parts first", tern_gguf_path (llm->file), parts);
+    return FALSE;
+  }
+  llm->name = name.data ? g_utf8_make_valid (name.data, name.len) : g_strdup ("");
+  llm->info.name = llm->name;
+  return family->load (llm, llm->info.architecture, error);
+}
+
+TernLlm *
+tern_llm_open (TernGguf *file, const TernKernels *kernels, GError **error)
+{
+  TernLlm *llm = g_new0 (TernLlm, 1);
+
+  g_atomic_ref_count_init (&llm->ref_count);
+  llm->file = tern_gguf_ref (file);
+  llm->kernels = kernels;
+  if (!llm_load (llm, error)) {
+    llm_free (llm);
+    return NULL;
+  }
+  return llm;
+}
+
+TernLlm *
+tern_llm_ref (TernLlm *llm)
+{
+  g_atomic_ref_count_inc (&llm->ref_count);
+  return llm;
+}
+
+void
+tern_llm_unref (TernLlm *llm)
+{
+  if (llm && g_atomic_ref_count_dec (&llm->ref_count))
+    llm_free (llm);
+}
+
+const TernLlmInfo *
+tern_llm_info (const TernLlm *llm)
+{
+  return &llm->info;
+}
+
+TernGguf *
+tern_llm_file (const TernLlm *llm)
+{
+  return llm->file;
+}
+
+gsize
+tern_llm_owned_bytes (const TernLlm *llm)
+{
+  gsize norms = (2 * (gsize) llm->info.n_layers + 1) * llm->info.width * sizeof (float);
+  gsize bytes = norms + tern_linear_owned (&llm->embedding) + (llm->tied ? 0 : tern_linear_owned (&llm->output));
+
+  for (guint i = 0; i < llm->info.n_layers; i++)
+    bytes += llm->layers[i].mixer->klass->owned (llm->layers[i].mixer)
+        + llm->layers[i].ffn->klass->owned (llm->layers[i].ffn);
+  return bytes;
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Inside of the language model: what llm.c, state.c, the families (arch/) and the blocks (blocks/) share.
+ *
+ * A model is an embedding, layers, a last norm and a head. A layer is two residual branches,
+ *
+ *   h += mixer (rms (h) * mixer_norm)         attention or short convolution
+ *   h += ffn (rms (h) * ffn_norm)
+ *
+ * and each branch is a TernBlock. A family (one file in arch/) reads its keys, checks them and puts blocks together;
+ * the forward pass in state.c does not know families. */
+#pragma once
+
+#include "engine/base/mem.h"
+#include "engine/llm/llm.h"
+#include "engine/llm/rope.h"
+
+G_BEGIN_DECLS
+
+typedef struct _TernBlock TernBlock;
+typedef struct _TernPass TernPass;
+
+/* Takes a * b * c bytes; sizes come from files, so a product that overflows makes the plan impossibly large instead. */
+void *tern_plan_take (TernArena *arena, gsize a, gsize b, gsize c);
+
+typedef struct {
+  const char *name;
+  void (*free) (TernBlock *block);
+  /* Bytes owned beside the map. */
+  gsize (*owned) (const TernBlock *block);
+
+  /* What one timeline remembers. Called twice (counting, carving); NULL: nothing. The memory is zero at first. */
+  void *(*state) (const TernBlock *block, TernArena *arena, guint context);
+  void (*reset) (const TernBlock *block, void *state);
+  /* Positions [from, to), and whatever is not by position. */
+  void (*copy) (const TernBlock *block, void *dst, const void *src, guint from, guint to);
+
+  /* Floats that eval takes from the pass for chunks of @n rows, and bytes of every worker's scratch. */
+  void (*work) (const TernBlock *block, TernArena *arena, guint n, guint context);
+  gsize (*worker) (const TernBlock *block, guint n, guint context);
+  guint (*widest) (const TernBlock *block);     /* most input features of its linears */
+  guint64 (*largest) (const TernBlock *block);  /* most weights of one linear */
+
+  /* y [n, width] = block (x [n, width]). FALSE: cancelled. */
+  gboolean (*eval) (const TernBlock *block, TernPass *pass, void *state, const float *x, float *y);
+} TernBlockClass;
+
+struct _TernBlock {
+  const TernBlockClass *klass;
+};
+
+typedef struct {
+  float *mixer_norm;            /* [width] */
+  TernBlock *mixer;
+  float *ffn_norm;              /* [width] */
+  TernBlock *ffn;
+} TernLayer;
+
+struct _TernLlm {
+  gatomicrefcount ref_count;
+  TernGguf *file;
+  const TernKernels *kernels;
+  TernLlmInfo info;
+  char *name;
+  guint8 *is_attention;         /* [n_layers] */
+  float eps;
+  TernRope rope;
+  TernLayer *layers;            /* [n_layers] */
+  TernLinear embedding;         /* [n_vocab, width] */
+  float *final_norm;            /* [width] */
+  TernLinear output;            /* [n_vocab, width]; unused when tied */
+  gboolean tied;
+};
+
+/* One chunk of rows on its way through the layers. */
+struct _TernPass {
+  const TernKernels *kernels;
+  TernPool *pool;
+  TernActivations mode;
+  TernCancel *cancel;
+  const TernRope *rope;
+  const float *angles;          /* [n, rope->dim] cosines and sines of the rows' positions */
+  guint n, pos;                 /* rows, position of the first one */
+  guint layer;
+  guint context;
+  void *input;                  /* tern_linear_input_bytes() for any linear of the model */
+  TernArena work;               /* carved by the block that runs */
+  /* One new token: */
+  gboolean decode;
+  float *scores;                /* [n_heads, context] softmax rows */
+  float *mean;                  /* [context] their mean */
+  const TernKeyPolicy *policy;
+};
+
+static inline const TernLinear *
+tern_llm_head (const TernLlm *llm)
+{
+  return llm->tied ? &llm->embedding : &llm->output;
+}
+
+/* FALSE: cancelled, leave. */
+static inline gboolean
+tern_pass_goes_on (const TernPass *pass)
+{
+  return !tern_cancel_is_raised (pass->cancel);
+}
+
+G_END_DECLS

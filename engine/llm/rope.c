@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "engine/llm/rope.h"
+
+#include <math.h>
+
+void
+tern_rope_init (TernRope *rope, guint dim, float base)
+{
+  rope->dim = dim;
+  rope->frequency = g_new (float, dim / 2);
+  for (guint i = 0; i < dim / 2; i++)
+    rope->frequency[i] = (float) pow ((double) base, -2.0 * i / dim);
+}
+
+void
+tern_rope_clear (TernRope *rope)
+{
+  g_clear_pointer (&rope->frequency, g_free);
+}
+
+/* The angle is formed in double: at position 100,000 a float angle is off by 0.004 already. */
+void
+tern_rope_angles (const TernRope *rope, guint pos, guint n, float *angles)
+{
+  guint half = rope->dim / 2;
+
+  for (guint t = 0; t < n; t++, angles += rope->dim)
+    for (guint i = 0; i < half; i++) {
+      double sine, cosine;
+
+      sincos ((double) (pos + t) * rope->frequency[i], &sine, &cosine);
+      angles[i] = (float) cosine;
+      angles[half + i] = (float) sine;
+    }
+}
