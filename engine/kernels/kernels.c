@@ -10,6 +10,19 @@ tern_kernels_init (TernKernels *k, TernCpu level)
   tern_q8_init_c (k);
   tern_quant_init_c (k);
   tern_ternary_init_c (k);
+
+#ifdef TERN_HAVE_AVX2
+  if (level >= TERN_CPU_AVX2 && level <= TERN_CPU_AMX) {
+    k->level = TERN_CPU_AVX2;
+    tern_gemm_init_avx2 (k);
+  }
+#endif
+#ifdef TERN_HAVE_AVX512VNNI
+  if (level >= TERN_CPU_AVX512VNNI && level <= TERN_CPU_AMX) {
+    k->level = TERN_CPU_AVX512VNNI;
+    tern_gemm_init_avx512vnni (k);
+  }
+#endif
 }
 
 /* The process's table, or why there is none. */

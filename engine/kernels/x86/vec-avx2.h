@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The vector of *.inc files: eight floats. Included by sources built with -mavx2 -mfma -mf16c. */
+#pragma once
+
+#include <immintrin.h>
+
+#include "engine/kernels/versions.h"
+
+#define VL 8
+#define VARIANT(name) name##_avx2
+
+typedef __m256 vf;
+typedef __m256i vi;
+
+/* The first @n < VL lanes. */
+static inline __m256i
+v_mask (gsize n)
+{
+  return _mm256_cmpgt_epi32 (_mm256_set1_epi32 ((int) n), _mm256_setr_epi32 (0, 1, 2, 3, 4, 5, 6, 7));
+}
+
+static inline vf v_load (const float *p) { return _mm256_loadu_ps (p); }
+static inline void v_store (float *p, vf v) { _mm256_storeu_ps (p, v); }
+/* The other lanes are 0 and their memory is not touched. */
+static inline vf v_load_first (const float *p, gsize n) { return _mm256_maskload_ps (p, v_mask (n)); }
+static inline void v_store_first (float *p, gsize n, vf v) { _mm256_maskstore_ps (p, v_mask (n), v); }
+static inline vf v_load_f16 (const guint16 *p) { return _mm256_cvtph_ps (_mm_loadu_si128 ((const __m128i *) p)); }
+
+static inline vf v_zero (void) { return _mm256_setzero_ps (); }
+static inline vf v_set (float f) { return _mm256_set1_ps (f); }
+static inline vf v_add (vf a, vf b) { return _mm256_add_ps (a, b); }
+static inline vf v_sub (vf a, vf b) { return _mm256_sub_ps (a, b); }
+static inline vf v_mul (vf a, vf b) { return _mm256_mul_ps (a, b); }
+static inline vf v_div (vf a, vf b) { return _mm256_div_ps (a, b); }
+static inline vf v_fma (vf a, vf b, vf c) { return _mm256_fmadd_ps (a, b, c); }
+static inline vf v_fnma (vf a, vf b, vf c) { return _mm256_fnmadd_ps (a, b, c); }
+/* The second one when either is NaN. */
+static inline vf v_max (vf a, vf b) { return _mm256_max_ps (a, b); }
+static inline vf v_min (vf a, vf b) { return _mm256_min_ps (a, b); }
+static inline vf v_abs (vf a) { return _mm256_andnot_ps (_mm256_set1_ps (-0.0f), a); }
+/* @a where @sign is not negative, else @b. */
+static inline vf v_select_sign (vf sign, vf a, vf b) { return _mm256_blendv_ps (a, b, sign); }
+/* @a in the first @n < VL lanes, @b in the others. */
+static inline vf v_blend_first (gsize n, vf a, vf b) { return _mm256_blendv_ps (b, a, _mm256_castsi256_ps (v_mask (n))); }
+
+static inline float
+v_sum (vf v)
+{
+  __m128 a = _mm_add_ps (_mm256_castps256_ps128 (v), _mm256_extractf128_ps (v, 1));
+
+  a = _mm_add_ps (a, _mm_movehl_ps (a, a));
+  return _mm_cvtss_f32 (_mm_add_ss (a, _mm_movehdup_ps (a)));
+}
+
+static inline float
+v_max_lane (vf v)
+{
+  __m128 a = _mm_max_ps (_mm256_castps256_ps128 (v), _mm256_extractf128_ps (v, 1));
+
+  a = _mm_max_ps (a, _mm_movehl_ps (a, a));
+  return _mm_cvtss_f32 (_mm_max_ss (a, _mm_movehdup_ps (a)));
+}
+
+/* The sums of four vectors. */
+static inline __m128
+v_sum4 (vf a, vf b, vf c, vf d)
+{
+  __m256 s = _mm256_hadd_ps (_mm256_hadd_ps (a, b), _mm256_hadd_ps (c, d));
+
+  return _mm_add_ps (_mm256_castps256_ps128 (s), _mm256_extractf128_ps (s, 1));
+}
+
+/* @v * 2^@e for whole e, |e| < 254, in two factors: the result may be subnormal or infinite. */
+static inline vf
+v_scale (vf v, vf e)
+{
+  __m256i i = _mm256_cvtps_epi32 (e), half = _mm256_srai_epi32 (i, 1), bias = _mm256_set1_epi32 (127);
+  __m256i a = _mm256_slli_epi32 (_mm256_add_epi32 (half, bias), 23);
+  __m256i b = _mm256_slli_epi32 (_mm256_add_epi32 (_mm256_sub_epi32 (i, half), bias), 23);
+
+  return _mm256_mul_ps (_mm256_mul_ps (v, _mm256_castsi256_ps (a)), _mm256_castsi256_ps (b));
+}
+
+static inline vf
+v_round (vf v)
+{
+  return _mm256_round_ps (v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+
+/* Four dwords of each of eight rows, rows @stride bytes apart, as four vectors: out[j] lane i = dword j of row i. */
+static inline void
+v_transpose4 (vf out[4], const guint8 *const rows[8], gsize offset)
+{
+  vf a[4];
+  int i;
+
+#pragma GCC unroll 4
+  for (i = 0; i < 4; i++) {
+    __m128 lo = _mm_loadu_ps ((const float *) (rows[i] + offset));
+    __m128 hi = _mm_loadu_ps ((const float *) (rows[4 + i] + offset));
+
+    a[i] = _mm256_insertf128_ps (_mm256_castps128_ps256 (lo), hi, 1);
+  }
+  {
+    __m256d p = _mm256_castps_pd (_mm256_unpacklo_ps (a[0], a[1])), q = _mm256_castps_pd (_mm256_unpacklo_ps (a[2], a[3]));
+    __m256d r = _mm256_castps_pd (_mm256_unpackhi_ps (a[0], a[1])), s = _mm256_castps_pd (_mm256_unpackhi_ps (a[2], a[3]));
+
+    out[0] = _mm256_castpd_ps (_mm256_unpacklo_pd (p, q));
+    out[1] = _mm256_castpd_ps (_mm256_unpackhi_pd (p, q));
+    out[2] = _mm256_castpd_ps (_mm256_unpacklo_pd (r, s));
+    out[3] = _mm256_castpd_ps (_mm256_unpackhi_pd (r, s));
+  }
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The vector of *.inc files: sixteen floats. Included by sources built with the flags of AVX512VNNI. */
+#pragma once
+
+#include <immintrin.h>
+
+#include "engine/kernels/versions.h"
+
+#define VL 16
+#define VARIANT(name) name##_avx512vnni
+
+typedef __m512 vf;
+typedef __m512i vi;
+
+/* The first @n < VL lanes. */
+static inline __mmask16 v_mask (gsize n) { return (__mmask16) ((1u << n) - 1); }
+
+static inline vf v_load (const float *p) { return _mm512_loadu_ps (p); }
+static inline void v_store (float *p, vf v) { _mm512_storeu_ps (p, v); }
+/* The other lanes are 0 and their memory is not touched. */
+static inline vf v_load_first (const float *p, gsize n) { return _mm512_maskz_loadu_ps (v_mask (n), p); }
+static inline void v_store_first (float *p, gsize n, vf v) { _mm512_mask_storeu_ps (p, v_mask (n), v); }
+static inline vf v_load_f16 (const guint16 *p) { return _mm512_cvtph_ps (_mm256_loadu_si256 ((const __m256i *) p)); }
+
+static inline vf v_zero (void) { return _mm512_setzero_ps (); }
+static inline vf v_set (float f) { return _mm512_set1_ps (f); }
+static inline vf v_add (vf a, vf b) { return _mm512_add_ps (a, b); }
+static inline vf v_sub (vf a, vf b) { return _mm512_sub_ps (a, b); }
+static inline vf v_mul (vf a, vf b) { return _mm512_mul_ps (a, b); }
+static inline vf v_div (vf a, vf b) { return _mm512_div_ps (a, b); }
+static inline vf v_fma (vf a, vf b, vf c) { return _mm512_fmadd_ps (a, b, c); }
+static inline vf v_fnma (vf a, vf b, vf c) { return _mm512_fnmadd_ps (a, b, c); }
+/* The second one when either is NaN. */
+static inline vf v_max (vf a, vf b) { return _mm512_max_ps (a, b); }
+static inline vf v_min (vf a, vf b) { return _mm512_min_ps (a, b); }
+static inline vf v_abs (vf a) { return _mm512_andnot_ps (_mm512_set1_ps (-0.0f), a); }
+/* @a where @sign is not negative, else @b. */
+static inline vf
+v_select_sign (vf sign, vf a, vf b)
+{
+  return _mm512_mask_blend_ps (_mm512_movepi32_mask (_mm512_castps_si512 (sign)), a, b);
+}
+/* @a in the first @n < VL lanes, @b in the others. */
+static inline vf v_blend_first (gsize n, vf a, vf b) { return _mm512_mask_blend_ps (v_mask (n), b, a); }
+
+static inline __m256
+v_halves (vf v)
+{
+  return _mm256_add_ps (_mm512_castps512_ps256 (v), _mm512_extractf32x8_ps (v, 1));
+}
+
+static inline float v_sum (vf v) { return _mm512_reduce_add_ps (v); }
+static inline float v_max_lane (vf v) { return _mm512_reduce_max_ps (v); }
+
+/* The sums of four vectors. */
+static inline __m128
+v_sum4 (vf a, vf b, vf c, vf d)
+{
+  __m256 s = _mm256_hadd_ps (_mm256_hadd_ps (v_halves (a), v_halves (b)), _mm256_hadd_ps (v_halves (c), v_halves (d)));
+
+  return _mm_add_ps (_mm256_castps256_ps128 (s), _mm256_extractf128_ps (s, 1));
+}
+
+/* @v * 2^@e for whole e; the result may be subnormal or infinite. */
+static inline vf v_scale (vf v, vf e) { return _mm512_scalef_ps (v, e); }
+static inline vf v_round (vf v) { return _mm512_roundscale_ps (v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+
+/* Four dwords of each of sixteen rows as four vectors: out[j] lane i = dword j of row i. */
+static inline void
+v_transpose4 (vf out[4], const guint8 *const rows[16], gsize offset)
+{
+  vf a[4];
+  int i;
+
+#pragma GCC unroll 4
+  for (i = 0; i < 4; i++) {
+    __m512 v = _mm512_castps128_ps512 (_mm_loadu_ps ((const float *) (rows[i] + offset)));
+
+    v = _mm512_insertf32x4 (v, _mm_loadu_ps ((const float *) (rows[4 + i] + offset)), 1);
+    v = _mm512_insertf32x4 (v, _mm_loadu_ps ((const float *) (rows[8 + i] + offset)), 2);
+    a[i] = _mm512_insertf32x4 (v, _mm_loadu_ps ((const float *) (rows[12 + i] + offset)), 3);
+  }
+  {
+    __m512d p = _mm512_castps_pd (_mm512_unpacklo_ps (a[0], a[1])), q = _mm512_castps_pd (_mm512_unpacklo_ps (a[2], a[3]));
+    __m512d r = _mm512_castps_pd (_mm512_unpackhi_ps (a[0], a[1])), s = _mm512_castps_pd (_mm512_unpackhi_ps (a[2], a[3]));
+
+    out[0] = _mm512_castpd_ps (_mm512_unpacklo_pd (p, q));
+    out[1] = _mm512_castpd_ps (_mm512_unpackhi_pd (p, q));
+    out[2] = _mm512_castpd_ps (_mm512_unpacklo_pd (r, s));
+    out[3] = _mm512_castpd_ps (_mm512_unpackhi_pd (r, s));
+  }
+}

@@ -1,0 +1,461 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Matrix products. */
+#include <math.h>
+#include <string.h>
+
+#include "tests/kernels/check.h"
+
+static const guint depths[] = { 0, 1, 7, 31, 128, 513, 4096 };
+static const guint counts[] = { 1, 2, 3, 5, 7, 16, 49, 130 };
+
+typedef struct {
+  gsize rows, cols, n;
+  gsize ldy, ldw, ldx;
+} Shape;
+
+typedef void (*ShapeFunc) (const char *name, const Shape *shape, const TernKernels *ref, const TernKernels *k);
+
+/* Every depth with every pair of counts, as far as the work stays small; strides with a random gap. */
+static void
+for_shapes (const char *name, ShapeFunc func, const TernKernels *ref, const TernKernels *k, gsize max_work)
+{
+  guint d, r, t;
+
+  for (d = 0; d < G_N_ELEMENTS (depths); d++) {
+    for (r = 0; r < G_N_ELEMENTS (counts); r++) {
+      for (t = 0; t < G_N_ELEMENTS (counts); t++) {
+        Shape s = { counts[r], depths[d], counts[t] };
+
+        if (s.rows * s.cols * s.n > max_work)
+          continue;
+        s.ldy = s.rows + check_below (9);
+        s.ldw = s.cols + check_below (9);
+        s.ldx = s.cols + check_below (9);
+        func (name, &s, ref, k);
+      }
+    }
+  }
+}
+
+static void
+case_of (const char *name, const Shape *s)
+{
+  check_case ("%s rows=%zu cols=%zu n=%zu ldy=%zu ldw=%zu ldx=%zu", name, s->rows, s->cols, s->n, s->ldy, s->ldw, s->ldx);
+}
+
+/* Elements that a strided matrix takes without the gap of its last row. */
+static gsize
+extent (gsize rows, gsize width, gsize ld)
+{
+  return (rows - 1) * ld + width;
+}
+
+static float *
+new_y (const Shape *s, guint slot)
+{
+  return check_buffer (slot, extent (s->n, s->rows, s->ldy) * sizeof (float));
+}
+
+/* With double sums: y, and the sum of the magnitudes that rounding errors scale with. */
+static void
+exact_product (const Shape *s, float *y, float *magnitude, const float *w, const float *x)
+{
+  gsize r, t, c;
+
+  for (t = 0; t < s->n; t++) {
+    for (r = 0; r < s->rows; r++) {
+      double sum = 0, size = 0;
+
+      for (c = 0; c < s->cols; c++) {
+        double p = (double) w[r * s->ldw + c] * x[t * s->ldx + c];
+
+        sum += p;
+        size += fabs (p);
+      }
+      y[t * s->ldy + r] = (float) sum;
+      magnitude[t * s->ldy + r] = (float) size;
+    }
+  }
+}
+
+static void
+compare (const Shape *s, const float *got, const float *want, const float *magnitude)
+{
+  gsize t;
+
+  for (t = 0; t < s->n; t++)
+    check_within (got + t * s->ldy, want + t * s->ldy, magnitude + t * s->ldy, s->rows);
+  check_guards (got, s->n, s->rows, s->ldy);
+}
+
+static void
+f32_shape (const char *name, const Shape *s, const TernKernels *ref, const TernKernels *k)
+{
+  gsize nw = extent (s->rows, s->cols, s->ldw), nx = extent (s->n, s->cols, s->ldx);
+  float *w, *x, *got, *want, *magnitude;
+
+  case_of (name, s);
+  w = check_buffer (SLOT_W, nw * sizeof (float));
+  x = check_buffer (SLOT_X, nx * sizeof (float));
+  got = new_y (s, SLOT_Y);
+  want = new_y (s, SLOT_Y2);
+  magnitude = new_y (s, SLOT_Y3);
+  check_floats (w, nw, 1e4f);
+  check_floats (x, nx, 1e4f);
+  exact_product (s, want, magnitude, w, x);
+  k->gemm_f32 (got, s->ldy, w, s->ldw, s->rows, s->cols, x, s->ldx, s->n);
+  compare (s, got, want, magnitude);
+}
+
+static void
+f16_shape (const char *name, const Shape *s, const TernKernels *ref, const TernKernels *k)
+{
+  gsize nw = extent (s->rows, s->cols, s->ldw), nx = extent (s->n, s->cols, s->ldx), i;
+  float *wide, *x, *got, *want, *magnitude;
+  guint16 *w;
+
+  case_of (name, s);
+  wide = check_buffer (SLOT_W2, nw * sizeof (float));
+  w = check_buffer (SLOT_W, nw * sizeof *w);
+  x = check_buffer (SLOT_X, nx * sizeof (float));
+  got = new_y (s, SLOT_Y);
+  want = new_y (s, SLOT_Y2);
+  magnitude = new_y (s, SLOT_Y3);
+  check_floats (wide, nw, 1e4f);
+  check_floats (x, nx, 1e4f);
+  for (i = 0; i < nw; i++) {
+    w[i] = tern_f32_to_f16 (wide[i]);
+    wide[i] = tern_f16_to_f32 (w[i]);
+  }
+  exact_product (s, want, magnitude, wide, x);
+  k->gemm_f16 (got, s->ldy, w, s->ldw, s->rows, s->cols, x, s->ldx, s->n);
+  compare (s, got, want, magnitude);
+}
+
+/* rows: columns of the result; cols: what is summed over. */
+static void
+nn_shape (const char *name, const Shape *s, const TernKernels *ref, const TernKernels *k)
+{
+  gsize ldb = s->rows + s->ldw - s->cols, nb = s->cols ? extent (s->cols, s->rows, ldb) : 0, r, c;
+  gsize na = extent (s->n, s->cols, s->ldx);
+  Shape turned = *s;
+  float *a, *b, *w, *got, *want, *magnitude;
+
+  case_of (name, s);
+  b = check_buffer (SLOT_B, nb * sizeof (float));
+  a = check_buffer (SLOT_A, na * sizeof (float));
+  w = check_buffer (SLOT_W, s->rows * s->cols * sizeof (float));
+  got = new_y (s, SLOT_Y);
+  want = new_y (s, SLOT_Y2);
+  magnitude = new_y (s, SLOT_Y3);
+  check_floats (a, na, 1e4f);
+  check_floats (b, nb, 1e4f);
+  turned.ldw = s->cols;
+  for (r = 0; r < s->rows; r++) {
+    for (c = 0; c < s->cols; c++)
+      w[r * s->cols + c] = b[c * ldb + r];
+  }
+  exact_product (&turned, want, magnitude, w, a);
+  k->gemm_nn (got, s->ldy, a, s->ldx, b, ldb, s->n, s->cols, s->rows);
+  compare (s, got, want, magnitude);
+}
+
+/* Blocks of @s->cols rounded up to 32. The float sum over blocks may be in any order, the products are the same. */
+static void
+q8_shape (const char *name, const Shape *s, const TernKernels *ref, const TernKernels *k)
+{
+  gsize blocks = (s->cols + 31) / 32, row_bytes = blocks * 34 + s->ldw - s->cols, ldx = blocks + s->ldx - s->cols;
+  gsize nw = extent (s->rows, blocks * 34, row_bytes), nx = extent (s->n, blocks, ldx), r, t, b, i;
+  float *got, *want, *magnitude, *row;
+  TernQ8Block *x;
+  guint8 *w;
+
+  case_of (name, s);
+  w = check_buffer (SLOT_W, nw);
+  x = check_buffer (SLOT_X, nx * sizeof *x);
+  row = check_buffer (SLOT_A, blocks * 32 * sizeof (float));
+  got = new_y (s, SLOT_Y);
+  want = new_y (s, SLOT_Y2);
+  magnitude = new_y (s, SLOT_Y3);
+  for (i = 0; i < nw; i++)
+    w[i] = check_random ();
+  for (r = 0; r < s->rows; r++) {
+    for (b = 0; b < blocks; b++) {
+      guint8 *p = w + r * row_bytes + b * 34;
+      guint16 d = GUINT16_TO_LE (tern_f32_to_f16 (check_uniform ()));
+
+      memcpy (p, &d, sizeof d);
+      if (check_below (8) == 0)
+        memset (p + 2, check_below (2) ? 0x80 : 0x7f, 32);
+    }
+  }
+  for (t = 0; t < s->n; t++) {
+    check_floats (row, blocks * 32, 1e3f);
+    for (i = 0; i < 32 && i < blocks * 32 && check_below (4) == 0; i++)
+      row[i] = check_below (2) ? 1 : -1;
+    ref->quant_q8 (x + t * ldx, row, blocks * 32);
+  }
+  for (t = 0; t < s->n; t++) {
+    for (r = 0; r < s->rows; r++) {
+      double sum = 0, size = 0;
+
+      for (b = 0; b < blocks; b++) {
+        const guint8 *p = w + r * row_bytes + b * 34;
+        const TernQ8Block *q = &x[t * ldx + b];
+        gint64 dot = 0;
+        guint16 d;
+
+        memcpy (&d, p, sizeof d);
+        for (i = 0; i < 32; i++)
+          dot += (gint8) p[2 + i] * q->q[i];
+        sum += (double) tern_f16_to_f32 (GUINT16_FROM_LE (d)) * q->d * (double) dot;
+        size += fabs ((double) tern_f16_to_f32 (GUINT16_FROM_LE (d)) * q->d * (double) dot);
+      }
+      want[t * s->ldy + r] = (float) sum;
+      magnitude[t * s->ldy + r] = (float) size;
+    }
+  }
+  k->gemm_q8 (got, s->ldy, w, row_bytes, s->rows, blocks, x, ldx, s->n);
+  compare (s, got, want, magnitude);
+}
+
+static void
+t2_shape (const char *name, const Shape *s, const TernKernels *ref, const TernKernels *k)
+{
+  gsize groups = (s->cols + TERN_T2_COLS - 1) / TERN_T2_COLS, padded = groups * TERN_T2_COLS;
+  gsize ldx = padded + s->ldx - s->cols, bytes = tern_t2_bytes (s->rows, s->cols), r, t, c;
+  gsize nx = extent (s->n, padded, ldx);
+  g_autofree gint8 *digits = g_new (gint8, s->rows * s->cols + 1);
+  float *got, *want, *scale, wscale = 0.013f * (1 + check_uniform ());
+  guint8 *w;
+  gint32 *sums;
+  gint8 *x;
+
+  case_of (name, s);
+  w = check_buffer (SLOT_W, bytes);
+  x = check_buffer (SLOT_X, nx);
+  scale = check_buffer (SLOT_A, s->n * sizeof (float));
+  sums = check_buffer (SLOT_B, s->n * sizeof (gint32));
+  got = new_y (s, SLOT_Y);
+  want = new_y (s, SLOT_Y2);
+  for (r = 0; r < s->rows; r++) {
+    for (c = 0; c < s->cols; c++)
+      digits[r * s->cols + c] = r % 5 == 4 ? 1 : (gint) check_below (3) - 1;
+    tern_t2_pack_row (w, r, s->cols, digits + r * s->cols);
+  }
+  for (t = 0; t < s->n; t++) {
+    gint64 sum = 0;
+
+    memset (x + t * ldx, 0, padded);
+    for (c = 0; c < s->cols; c++) {
+      gint v = t % 3 == 2 ? (t % 2 ? 127 : -128) : (gint) check_below (256) - 128;
+
+      x[t * ldx + c] = v;
+      sum += v;
+    }
+    sums[t] = sum;
+    scale[t] = 0.1f * (1 + check_uniform ());
+    for (r = 0; r < s->rows; r++) {
+      gint32 acc = 0;
+
+      for (c = 0; c < s->cols; c++)
+        acc += digits[r * s->cols + c] * x[t * ldx + c];
+      want[t * s->ldy + r] = (float) acc * scale[t];
+      want[t * s->ldy + r] *= wscale;
+    }
+  }
+  k->gemm_t2 (got, s->ldy, w, s->rows, groups, wscale, x, ldx, scale, sums, s->n);
+  for (t = 0; t < s->n; t++)
+    check_equal (got + t * s->ldy, want + t * s->ldy, s->rows);
+  check_guards (got, s->n, s->rows, s->ldy);
+}
+
+/* b1.58 by hand: W = [.5, -.2, .05, -.9] is .4125 * [1, 0, 0, -1]; x = [1, -.5, .25, 2] is [64, -32, 16, 127] * 2 / 127;
+ * the sum -63 gives -.409252. */
+static void
+t2_worked (const TernKernels *ref)
+{
+  static const gint8 digits[] = { 1, 0, 0, -1 };
+  static const float x[] = { 1, -0.5f, 0.25f, 2 };
+  gint8 q[TERN_T2_COLS];
+  guint8 w[TERN_T2_BYTES] = { 0 };
+  float scale, y;
+  gint32 sum;
+
+  check_case ("worked example");
+  tern_t2_pack_row (w, 0, 4, digits);
+  ref->quant_i8 (q, &scale, &sum, x, 4);
+  if (sum != 64 - 32 + 16 + 127)
+    check_fail ("sum: expected 175, found %d", sum);
+  ref->gemm_t2 (&y, 1, w, 1, 1, 0.4125f, q, TERN_T2_COLS, &scale, &sum, 1);
+  if (fabsf (y - -0.409252f) > 5e-7f)
+    check_fail ("expected -0.409252, found %.7g", y);
+}
+
+/* A largest sum: every digit and value at its end, at the widest matrix of the contract. */
+static void
+t2_widest (const TernKernels *k)
+{
+  gsize groups = (1 << 12) - 1, cols = groups * TERN_T2_COLS;
+  g_autofree gint8 *values = g_malloc (cols);
+  float one = 1, y[2], want;
+  gint32 sum = -128 * (gint32) cols;
+  guint8 *w;
+  gint8 *x;
+
+  check_case ("widest");
+  w = check_buffer (SLOT_W, tern_t2_bytes (2, cols));
+  x = check_buffer (SLOT_X, cols);
+  memset (x, -128, cols);
+  memset (values, 1, cols);
+  tern_t2_pack_row (w, 0, cols, values);
+  memset (values, -1, cols);
+  tern_t2_pack_row (w, 1, cols, values);
+  k->gemm_t2 (y, 2, w, 2, groups, 1, x, cols, &one, &sum, 1);
+  want = (float) sum;
+  if (y[0] != want || y[1] != -want)
+    check_fail ("expected +-%.9g, found %.9g %.9g", want, y[0], y[1]);
+}
+
+#define SCALAR_WORK 3000000
+#define VECTOR_WORK 100000000
+
+#define CHECKS(name, shape) \
+  static void name##_truth (const TernKernels *ref) { for_shapes (#name, shape, ref, ref, SCALAR_WORK); } \
+  static void name##_check (const TernKernels *ref, const TernKernels *k) \
+  { for_shapes (#name, shape, ref, k, VECTOR_WORK / 8); }
+
+CHECKS (gemm_f32, f32_shape)
+CHECKS (gemm_f16, f16_shape)
+CHECKS (gemm_nn, nn_shape)
+CHECKS (gemm_q8, q8_shape)
+
+static void
+gemm_t2_truth (const TernKernels *ref)
+{
+  t2_worked (ref);
+  t2_widest (ref);
+  for_shapes ("gemm_t2", t2_shape, ref, ref, SCALAR_WORK);
+}
+
+static void
+gemm_t2_check (const TernKernels *ref, const TernKernels *k)
+{
+  t2_worked (k);
+  t2_widest (k);
+  for_shapes ("gemm_t2", t2_shape, ref, k, VECTOR_WORK / 8);
+}
+
+/* Operands of the benchmarks: any bytes that make finite values. */
+typedef struct {
+  gsize rows, cols, n;
+  float *y, *x;
+  void *w;
+  gint8 *i8;
+  float *scale;
+  gint32 *sum;
+  TernQ8Block *q8;
+} Bench;
+
+static void
+run_f32 (const TernKernels *k, void *data)
+{
+  Bench *b = data;
+
+  k->gemm_f32 (b->y, b->rows, b->w, b->cols, b->rows, b->cols, b->x, b->cols, b->n);
+}
+
+static void
+run_f16 (const TernKernels *k, void *data)
+{
+  Bench *b = data;
+
+  k->gemm_f16 (b->y, b->rows, b->w, b->cols, b->rows, b->cols, b->x, b->cols, b->n);
+}
+
+static void
+run_nn (const TernKernels *k, void *data)
+{
+  Bench *b = data;
+
+  k->gemm_nn (b->y, b->rows, b->x, b->cols, b->w, b->rows, b->n, b->cols, b->rows);
+}
+
+static void
+run_t2 (const TernKernels *k, void *data)
+{
+  Bench *b = data;
+
+  k->gemm_t2 (b->y, b->rows, b->w, b->rows, b->cols / TERN_T2_COLS, 1, b->i8, b->cols, b->scale, b->sum, b->n);
+}
+
+static void
+run_q8 (const TernKernels *k, void *data)
+{
+  Bench *b = data;
+
+  k->gemm_q8 (b->y, b->rows, b->w, b->cols / 32 * 34, b->rows, b->cols / 32, b->q8, b->cols / 32, b->n);
+}
+
+static void
+bench_gemm (const char *name, BenchRun run, guint rows, guint cols, guint n)
+{
+  Bench b = { rows, cols, n };
+  g_autofree char *what = g_strdup_printf ("%s n=%u rows=%u cols=%u", name, n, rows, cols);
+  gsize i;
+
+  b.y = g_new (float, b.rows * n);
+  b.x = g_new (float, b.cols * n);
+  b.w = g_malloc0 (b.rows * b.cols * sizeof (float));   /* zeros are as fast as anything else, in every format */
+  b.i8 = g_malloc0 (b.cols * n);
+  b.scale = g_new0 (float, n);
+  b.sum = g_new0 (gint32, n);
+  b.q8 = g_new0 (TernQ8Block, b.cols / 32 * n);
+  for (i = 0; i < b.cols * n; i++)
+    b.x[i] = check_uniform ();
+  memset (b.w, 0x11, b.rows * b.cols * sizeof (float)); /* but no page shall be the shared zero page */
+  check_bench (what, run, &b, 2.0 * rows * cols * n);
+  g_free (b.y);
+  g_free (b.x);
+  g_free (b.w);
+  g_free (b.i8);
+  g_free (b.scale);
+  g_free (b.sum);
+  g_free (b.q8);
+}
+
+static void
+bench_linear (const char *name, BenchRun run)
+{
+  bench_gemm (name, run, 1024, 1024, 1);
+  bench_gemm (name, run, 1024, 1024, 4);
+  bench_gemm (name, run, 1024, 256, 50);
+  bench_gemm (name, run, 1024, 1024, 50);
+  bench_gemm (name, run, 2048, 2048, 64);
+  bench_gemm (name, run, 768, 192, 196);
+  bench_gemm (name, run, 768, 768, 196);
+  bench_gemm (name, run, 192, 768, 196);
+}
+
+static void gemm_f32_bench (void) { bench_linear ("gemm_f32", run_f32); bench_gemm ("gemm_f32", run_f32, 196, 64, 196); }
+static void gemm_f16_bench (void) { bench_linear ("gemm_f16", run_f16); }
+static void gemm_t2_bench (void) { bench_linear ("gemm_t2", run_t2); }
+static void gemm_q8_bench (void) { bench_linear ("gemm_q8", run_q8); }
+
+static void
+gemm_nn_bench (void)
+{
+  bench_gemm ("gemm_nn", run_nn, 64, 196, 196);
+  bench_gemm ("gemm_nn", run_nn, 64, 400, 50);
+  bench_gemm ("gemm_nn", run_nn, 64, 400, 4);
+  bench_gemm ("gemm_nn", run_nn, 64, 400, 1);
+}
+
+const Kernel gemm_kernels[] = {
+  { "gemm_f32", gemm_f32_truth, gemm_f32_check, gemm_f32_bench },
+  { "gemm_t2", gemm_t2_truth, gemm_t2_check, gemm_t2_bench },
+  { "gemm_f16", gemm_f16_truth, gemm_f16_check, gemm_f16_bench },
+  { "gemm_nn", gemm_nn_truth, gemm_nn_check, gemm_nn_bench },
+  { "gemm_q8", gemm_q8_truth, gemm_q8_check, gemm_q8_bench },
+  { NULL }
+};

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Checks every version of every kernel that this CPU has against the scalar reference, and that against arithmetic in
+ * double precision. One test point a kernel and level. `--bench [KERNEL]` times them instead; `--seed` (of g_test, printed
+ * at the start) repeats a run. */
+#include "tests/kernels/check.h"
+
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#define GUARD 64
+
+typedef struct {
+  guint8 *map;                  /* one inaccessible page at its end */
+  gsize usable;
+  guint8 *data;                 /* of the case under way, or NULL */
+} Slot;
+
+static struct {
+  Slot slots[N_SLOTS];
+  char text[256];
+  guint failures;
+  guint64 random;
+} state;
+
+void *
+check_buffer (guint slot, gsize bytes)
+{
+  Slot *s = &state.slots[slot];
+  gsize page = sysconf (_SC_PAGESIZE);
+
+  if (!s->map || s->usable < bytes + GUARD) {
+    if (s->map)
+      munmap (s->map, s->usable + page);
+    s->usable = (bytes + GUARD + page - 1) / page * page;
+    s->map = mmap (NULL, s->usable + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (s->map == MAP_FAILED)
+      g_error ("no memory for a test buffer");
+    mprotect (s->map + s->usable, page, PROT_NONE);
+  }
+  s->data = s->map + s->usable - bytes;
+  memset (s->data - GUARD, CHECK_PATTERN, bytes + GUARD);
+  return s->data;
+}
+
+void
+check_case (const char *format, ...)
+{
+  va_list args;
+  guint i;
+
+  va_start (args, format);
+  g_vsnprintf (state.text, sizeof state.text, format, args);
+  va_end (args);
+  for (i = 0; i < N_SLOTS; i++)
+    state.slots[i].data = NULL;
+}
+
+void
+check_fail (const char *format, ...)
+{
+  g_autofree char *message = NULL;
+  va_list args;
+
+  if (state.failures++)
+    return;
+  va_start (args, format);
+  message = g_strdup_vprintf (format, args);
+  va_end (args);
+  g_test_message ("%s: %s", state.text, message);
+  g_test_fail ();
+}
+
+static gboolean
+is_pattern (const void *data, gsize bytes)
+{
+  const guint8 *p = data;
+  gsize i;
+
+  for (i = 0; i < bytes; i++) {
+    if (p[i] != CHECK_PATTERN)
+      return FALSE;
+  }
+  return TRUE;
+}
+
+void
+check_guards (const float *y, gsize rows, gsize width, gsize ld)
+{
+  gsize i;
+
+  for (i = 0; i < N_SLOTS; i++) {
+    if (state.slots[i].data && !is_pattern (state.slots[i].data - GUARD, GUARD))
+      check_fail ("wrote before buffer %u", (guint) i);
+  }
+  for (i = 0; i + 1 < rows; i++) {
+    if (!is_pattern (y + i * ld + width, (ld - width) * sizeof (float)))
+      check_fail ("wrote between rows %" G_GSIZE_FORMAT " and %" G_GSIZE_FORMAT, i, i + 1);
+  }
+}
+
+/* xorshift64* (Vigna, arXiv:1402.6246). */
+guint32
+check_random (void)
+{
+  state.random ^= state.random >> 12;
+  state.random ^= state.random << 25;
+  state.random ^= state.random >> 27;
+  return (state.random * G_GUINT64_CONSTANT (2685821657736338717)) >> 32;
+}
+
+guint
+check_below (guint n)
+{
+  return ((guint64) check_random () * n) >> 32;
+}
+
+float
+check_uniform (void)
+{
+  return (float) ((double) check_random () / 2147483648.0 - 1.0);
+}
+
+void
+check_floats (float *x, gsize n, float extreme)
+{
+  static const float small[] = { 0.0f, -0.0f, 1e-40f, -1e-42f, 1e-20f, -1e-12f, 1e-7f, -1e-5f };
+  gsize i;
+
+  for (i = 0; i < n; i++) {
+    guint kind = check_below (8);
+    float u = check_uniform ();
+
+    if (kind == 0)
+      x[i] = small[check_below (G_N_ELEMENTS (small))];
+    else if (kind == 1)
+      x[i] = copysignf (powf (extreme, fabsf (u)), u);
+    else
+      x[i] = u;
+  }
+}
+
+static gboolean
+same_special (float got, float want)
+{
+  return (isnan (got) && isnan (want)) || got == want;
+}
+
+void
+check_close (const float *got, const float *want, gsize n, double rel, double abs)
+{
+  double error = 0, power = 0;
+  gsize i;
+
+  for (i = 0; i < n; i++) {
+    double d = (double) got[i] - want[i];
+
+    if (same_special (got[i], want[i]))
+      d = 0;
+    if (!(fabs (d) <= rel * fabs (want[i]) + abs))
+      check_fail ("[%" G_GSIZE_FORMAT "]: expected %.9g, found %.9g", i, want[i], got[i]);
+    error += d * d;
+    power += isfinite (want[i]) ? (double) want[i] * want[i] : 0;
+  }
+  if (error > 1e-10 * power + abs * abs * (double) n)
+    check_fail ("NMSE %.3g", error / power);
+}
+
+void
+check_within (const float *got, const float *want, const float *magnitude, gsize n)
+{
+  gsize i;
+
+  for (i = 0; i < n; i++) {
+    if (!same_special (got[i], want[i]) && !(fabs ((double) got[i] - want[i]) <= 1e-5 * magnitude[i] + 1e-37))
+      check_fail ("[%" G_GSIZE_FORMAT "]: expected %.9g, found %.9g", i, want[i], got[i]);
+  }
+}
+
+void
+check_equal (const float *got, const float *want, gsize n)
+{
+  gsize i;
+
+  for (i = 0; i < n; i++) {
+    if (memcmp (&got[i], &want[i], sizeof (float)) && !(isnan (got[i]) && isnan (want[i])))
+      check_fail ("[%" G_GSIZE_FORMAT "]: expected the bits of %.9g, found %.9g", i, want[i], got[i]);
+  }
+}
+
+/* Of this thread alone: other programs may want the core too. */
+static double
+now (void)
+{
+  struct timespec t;
+
+  clock_gettime (CLOCK_THREAD_CPUTIME_ID, &t);
+  return (double) t.tv_sec + t.tv_nsec * 1e-9;
+}
+
+static const TernCpu levels[] = { TERN_CPU_SCALAR, TERN_CPU_AVX2, TERN_CPU_AVX512VNNI };
+static const Kernel *const groups[] = { gemm_kernels, quant_kernels, elementwise_kernels };
+
+void
+check_bench (const char *what, BenchRun run, void *data, double work)
+{
+  double base = 0, seconds = 0, start, took;
+  guint i;
+
+  printf ("%-44s", what);
+  for (i = 0; i < G_N_ELEMENTS (levels); i++) {
+    TernKernels k;
+    guint calls = 1, c, repeat;
+
+    if (!tern_cpu_has (levels[i]))
+      continue;
+    tern_kernels_init (&k, levels[i]);
+    if (k.level != levels[i])
+      continue;                 /* built without */
+    run (&k, data);
+    for (repeat = 0, seconds = G_MAXDOUBLE; repeat < 12;) {
+      start = now ();
+      for (c = 0; c < calls; c++)
+        run (&k, data);
+      took = now () - start;
+      if (took < 1e-3 && repeat == 0) {
+        calls *= 2;
+        continue;
+      }
+      seconds = MIN (seconds, took / calls);
+      repeat++;
+    }
+    if (i == 0)
+      base = seconds;
+    printf (" %s %.2fx", i ? tern_cpu_name (levels[i]) : "c", base / seconds);
+  }
+  if (work > 0)
+    printf (" %.1f G/s", work / seconds * 1e-9);
+  printf (" (%.2f us)\n", seconds * 1e6);
+  fflush (stdout);
+}
+
+static void
+crashed (int number)
+{
+  static const char before[] = "Bail out! crashed: ";
+
+  if (write (STDOUT_FILENO, before, sizeof before - 1) < 0
+      || write (STDOUT_FILENO, state.text, strlen (state.text)) < 0 || write (STDOUT_FILENO, "\n", 1) < 0)
+    _exit (2);
+  _exit (1);
+}
+
+typedef struct {
+  const Kernel *kernel;
+  TernCpu level;
+} Point;
+
+static void
+run_point (gconstpointer data)
+{
+  const Point *point = data;
+  TernKernels ref, k;
+
+  if (!tern_cpu_has (point->level)) {
+    g_test_skip ("not on this CPU");
+    return;
+  }
+  tern_kernels_init (&ref, TERN_CPU_SCALAR);
+  tern_kernels_init (&k, point->level);
+  if (k.level != point->level) {
+    g_test_skip ("built without");
+    return;
+  }
+  state.random = (guint64) g_test_rand_int () << 32 | 1;
+  state.failures = 0;
+  if (point->level == TERN_CPU_SCALAR)
+    point->kernel->truth (&ref);
+  else
+    point->kernel->check (&ref, &k);
+  if (state.failures > 1)
+    g_test_message ("and %u more", state.failures - 1);
+}
+
+static void
+bench (const char *only)
+{
+  const Kernel *kernel;
+  guint g;
+
+  state.random = 1;
+  for (g = 0; g < G_N_ELEMENTS (groups); g++) {
+    for (kernel = groups[g]; kernel->name; kernel++) {
+      if (!only || g_str_has_prefix (kernel->name, only))
+        kernel->bench ();
+    }
+  }
+}
+
+int
+main (int argc, char **argv)
+{
+  const Kernel *kernel;
+  guint g, i;
+
+  if (argc > 1 && !strcmp (argv[1], "--bench")) {
+    bench (argc > 2 ? argv[2] : NULL);
+    return 0;
+  }
+  g_test_init (&argc, &argv, NULL);
+  signal (SIGSEGV, crashed);
+  signal (SIGBUS, crashed);
+  signal (SIGILL, crashed);
+  for (g = 0; g < G_N_ELEMENTS (groups); g++) {
+    for (kernel = groups[g]; kernel->name; kernel++) {
+      for (i = 0; i < G_N_ELEMENTS (levels); i++) {
+        g_autofree char *path = g_strdup_printf ("/%s/%s", kernel->name, tern_cpu_name (levels[i]));
+        Point *point = g_new (Point, 1);
+
+        point->kernel = kernel;
+        point->level = levels[i];
+        g_test_add_data_func_full (path, point, run_point, g_free);
+      }
+    }
+  }
+  return g_test_run ();
+}
