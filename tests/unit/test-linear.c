@@ -1,0 +1,486 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Matrices of every type, in both activation modes and under every instruction set, against loops in double. */
+#include <math.h>
+
+#include "engine/base/error.h"
+#include "engine/base/mem.h"
+#include "engine/weights/linear.h"
+#include "tests/unit/gguf-writer.h"
+
+#define MAX_BOUND 1e-5          /* of the largest value; float sums in any order */
+
+static const guint32 types[] = { TERN_TYPE_F32, TERN_TYPE_F16, TERN_TYPE_BF16, TERN_TYPE_Q8_0, TERN_TYPE_Q4_0,
+  TERN_TYPE_Q4_K, TERN_TYPE_Q6_K, TERN_TYPE_TQ1_0, TERN_TYPE_TQ2_0 };
+
+static float
+noise (GRand *rand)
+{
+  return g_rand_double_range (rand, -1, 1);
+}
+
+static void
+put_half (guint8 *p, float value)
+{
+  guint16 h = tern_f32_to_f16 (value);
+
+  p[0] = h & 255;
+  p[1] = h >> 8;
+}
+
+/* One block of @type with ordinary values. */
+static void
+fill_block (guint8 *p, const TernTypeInfo *type, GRand *rand)
+{
+  float value = noise (rand);
+  guint i;
+
+  for (i = 0; i < type->bytes; i++)
+    p[i] = g_rand_int (rand);
+  switch (type->type) {
+    case TERN_TYPE_F32:
+      memcpy (p, &value, 4);
+      break;
+    case TERN_TYPE_F16:
+      put_half (p, value);
+      break;
+    case TERN_TYPE_BF16:
+      memcpy (p, (guint8 *) &value + 2, 2);
+      break;
+    case TERN_TYPE_Q4_K:
+      put_half (p + 2, value / 100);
+      put_half (p, value / 100);
+      break;
+    case TERN_TYPE_Q6_K:
+      put_half (p + 208, value / 1000);
+      break;
+    case TERN_TYPE_TQ2_0:
+      for (i = 0; i < 64; i++)  /* no digit 3 */
+        p[i] &= ~(p[i] >> 1 & 0x55);
+      put_half (p + 64, 0.03f);
+      break;
+    case TERN_TYPE_TQ1_0:
+      put_half (p + 52, -0.03f);
+      break;
+    default:                    /* Q8_0, Q4_0 */
+      put_half (p, value / 50);
+      break;
+  }
+}
+
+typedef struct {
+  TernTensor tensor;
+  guint8 *bytes;
+  float *values;                /* [rows, cols] */
+} Matrix;
+
+static void
+matrix_init (Matrix *m, guint32 id, guint rows, guint cols, GRand *rand)
+{
+  const TernTypeInfo *type = tern_type_info (id);
+  gsize blocks = (gsize) rows * cols / type->block, b;
+
+  m->bytes = g_malloc (blocks * type->bytes);
+  for (b = 0; b < blocks; b++)
+    fill_block (m->bytes + b * type->bytes, type, rand);
+  m->values = g_new (float, (gsize) rows * cols);
+  type->to_f32 (m->values, m->bytes, (gsize) rows * cols);
+  m->tensor = (TernTensor) { .name = "w", .type = type, .type_id = id, .n_dims = 2, .dims = { cols, rows, 1, 1 },
+    .data = m->bytes, .bytes = blocks * type->bytes };
+}
+
+static void
+matrix_clear (Matrix *m)
+{
+  g_free (m->bytes);
+  g_free (m->values);
+}
+
+/* ---- References -------------------------------------------------------------------------------------------------- */
+
+/* BitNet's activations: one scale a row. */
+static void
+round_row_i8 (double *out, const float *x, guint n)
+{
+  float top = 0, s;
+  guint i;
+
+  for (i = 0; i < n; i++)
+    top = fmaxf (top, fabsf (x[i]));
+  top = fmaxf (top, 1e-5f);
+  s = 127 / top;
+  for (i = 0; i < n; i++)
+    out[i] = CLAMP (nearbyintf (x[i] * s), -128, 127) * (double) (top / 127);
+}
+
+static void
+round_row_q8 (double *out, const float *x, guint n)
+{
+  guint b, i;
+
+  for (b = 0; b < n; b += 32) {
+    float top = 0;
+
+    for (i = 0; i < 32; i++)
+      top = fmaxf (top, fabsf (x[b + i]));
+    for (i = 0; i < 32; i++)
+      out[b + i] = nearbyintf (x[b + i] * (127 / top)) * (double) (top / 127);
+  }
+}
+
+static void
+reference (double *y, const Matrix *m, TernForm form, const float *x, gsize ldx, guint n, const float *bias)
+{
+  guint rows = m->tensor.dims[1], cols = m->tensor.dims[0], t, r, c;
+  g_autofree double *row = g_new (double, cols);
+
+  for (t = 0; t < n; t++) {
+    if (form == TERN_FORM_T2)
+      round_row_i8 (row, x + t * ldx, cols);
+    else if (form == TERN_FORM_Q8)
+      round_row_q8 (row, x + t * ldx, cols);
+    else
+      for (c = 0; c < cols; c++)
+        row[c] = x[t * ldx + c];
+    for (r = 0; r < rows; r++) {
+      double sum = bias ? bias[r] : 0;
+
+      for (c = 0; c < cols; c++)
+        sum += m->values[(gsize) r * cols + c] * row[c];
+      y[(gsize) t * rows + r] = sum;
+    }
+  }
+}
+
+/* ---- Runs -------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+  const TernKernels *kernels;
+  TernPool *pool;
+  GRand *rand;
+} Setup;
+
+/* Runs @linear on random rows and compares; y has room to the right of each row that must stay as it is. */
+static void
+check_run (const Setup *s, const Matrix *m, const TernLinear *linear, TernForm form, TernActivations mode, guint n,
+    gboolean with_bias)
+{
+  guint rows = linear->rows, cols = linear->cols, t, r;
+  gsize ldx = cols + 5, ldy = rows + 3;
+  g_autofree float *x = g_new (float, n * ldx), *y = g_new (float, n * ldy), *bias = g_new (float, rows);
+  g_autofree double *expected = g_new (double, (gsize) n * rows);
+  void *scratch = tern_mem_alloc (tern_linear_input_bytes (n, cols), "input", NULL);
+  TernLinearInput input;
+  double top = 0;
+  gsize i;
+
+  for (i = 0; i < n * ldx; i++)
+    x[i] = noise (s->rand) * (i % 7 == 0 ? 4 : 1);
+  for (i = 0; i < n * ldy; i++)
+    y[i] = 777;
+  for (r = 0; r < rows; r++)
+    bias[r] = noise (s->rand);
+  g_assert_true (tern_pool_reserve (s->pool, tern_linear_scratch (linear), NULL));
+  tern_linear_input_init (&input, scratch, s->kernels, mode, x, ldx, n, cols);
+  tern_linear_run (linear, &input, with_bias ? bias : NULL, y, ldy, s->pool);
+  reference (expected, m, form, x, ldx, n, with_bias ? bias : NULL);
+
+  for (i = 0; i < (gsize) n * rows; i++)
+    top = MAX (top, fabs (expected[i]));
+  for (t = 0; t < n; t++) {
+    for (r = 0; r < rows; r++)
+      if (!(fabs (y[t * ldy + r] - expected[(gsize) t * rows + r]) <= MAX_BOUND * top))
+        g_error ("%s, %u x %u, mode %d, token %u of %u, row %u: expected %g, found %g", m->tensor.type->name, rows, cols,
+            mode, t, n, r, expected[(gsize) t * rows + r], y[t * ldy + r]);
+    for (; r < ldy; r++)
+      g_assert_true (y[t * ldy + r] == 777);
+  }
+  tern_mem_free (scratch);
+}
+
+static void
+check_matrix (const Setup *s, guint32 id, guint rows, guint cols)
+{
+  static const guint counts[] = { 1, 2, 7, 33 };
+  g_autofree float *row = g_new (float, cols);
+  GError *error = NULL;
+  TernLinear linear;
+  TernForm form;
+  Matrix m;
+  guint i;
+
+  matrix_init (&m, id, rows, cols, s->rand);
+  g_assert_true (tern_linear_init (&linear, &m.tensor, s->kernels, &error));
+  g_assert_no_error (error);
+  form = id == TERN_TYPE_F32 ? TERN_FORM_F32 : id == TERN_TYPE_F16 ? TERN_FORM_F16 : id == TERN_TYPE_Q8_0 ? TERN_FORM_Q8
+      : id == TERN_TYPE_TQ1_0 || id == TERN_TYPE_TQ2_0 ? TERN_FORM_T2 : TERN_FORM_EXPAND;
+  g_assert_cmpint (linear.form, ==, form);
+  g_assert_cmpuint (tern_linear_owned (&linear), ==, form == TERN_FORM_T2 ? tern_t2_bytes (rows, cols) : 0);
+  for (i = 0; i < G_N_ELEMENTS (counts); i++) {
+    check_run (s, &m, &linear, form, TERN_ACTIVATIONS_INT8, counts[i], i % 2);
+    check_run (s, &m, &linear, TERN_FORM_EXPAND, TERN_ACTIVATIONS_F32, counts[i], i % 2);
+  }
+  for (i = 0; i < rows; i++) {
+    tern_linear_row (&linear, i, row);
+    g_assert_cmpmem (row, cols * sizeof *row, m.values + (gsize) i * cols, cols * sizeof *row);
+  }
+  tern_linear_clear (&linear);
+  tern_linear_clear (&linear);
+  matrix_clear (&m);
+}
+
+/* All types and some shapes: @data is the level's name. */
+static void
+test_level (gconstpointer data)
+{
+  static const guint shapes[][2] = { { 1, 256 }, { 16, 256 }, { 37, 512 }, { 130, 768 } };
+  g_autoptr (GError) error = NULL;
+  TernKernels kernels;
+  TernCpu level;
+  guint threads;
+  gsize t, i;
+
+  if (!tern_cpu_parse (data, &level, &error)) {
+    g_test_skip (error->message);
+    return;
+  }
+  tern_kernels_init (&kernels, level);
+  for (threads = 1; threads <= 3; threads += 2) {
+    Setup s = { &kernels, tern_pool_new (threads, NULL), g_rand_new_with_seed (7) };
+
+    for (t = 0; t < G_N_ELEMENTS (types); t++)
+      for (i = 0; i < G_N_ELEMENTS (shapes); i++)
+        check_matrix (&s, types[t], shapes[i][0], shapes[i][1]);
+    tern_pool_free (s.pool);
+    g_rand_free (s.rand);
+  }
+}
+
+/* ---- Special cases ----------------------------------------------------------------------------------------------- */
+
+static Setup
+scalar_setup (TernKernels *kernels)
+{
+  tern_kernels_init (kernels, TERN_CPU_SCALAR);
+  return (Setup) { kernels, tern_pool_new (2, NULL), g_rand_new_with_seed (9) };
+}
+
+static void
+setup_clear (Setup *s)
+{
+  tern_pool_free (s->pool);
+  g_rand_free (s->rand);
+}
+
+/* After @change, the matrix is bound as @form and computes what its values say. */
+static void
+check_changed (guint32 id, TernForm form, void (*change) (guint8 *bytes, const TernTypeInfo *type))
+{
+  TernKernels kernels;
+  Setup s = scalar_setup (&kernels);
+  TernLinear linear;
+  Matrix m;
+
+  matrix_init (&m, id, 20, 512, s.rand);
+  change (m.bytes, m.tensor.type);
+  m.tensor.type->to_f32 (m.values, m.bytes, 20 * 512);
+  g_assert_true (tern_linear_init (&linear, &m.tensor, s.kernels, NULL));
+  g_assert_cmpint (linear.form, ==, form);
+  check_run (&s, &m, &linear, form, TERN_ACTIVATIONS_INT8, 3, TRUE);
+  check_run (&s, &m, &linear, TERN_FORM_EXPAND, TERN_ACTIVATIONS_F32, 3, TRUE);
+  tern_linear_clear (&linear);
+  matrix_clear (&m);
+  setup_clear (&s);
+}
+
+static void
+other_scale (guint8 *bytes, const TernTypeInfo *type)
+{
+  put_half (bytes + 39 * type->bytes + type->bytes - 2, 0.5f);
+}
+
+/* The digits of a block of scale 0 may be anything, 3 among them. */
+static void
+zero_scales (guint8 *bytes, const TernTypeInfo *type)
+{
+  memset (bytes, 0xff, type->bytes - 2);
+  put_half (bytes + type->bytes - 2, 0);
+  memset (bytes + 5 * type->bytes, 0, type->bytes - 2);
+  put_half (bytes + 6 * type->bytes - 2, -0.0f);
+}
+
+static void
+all_zero_scales (guint8 *bytes, const TernTypeInfo *type)
+{
+  gsize b;
+
+  for (b = 0; b < 40; b++)
+    put_half (bytes + (b + 1) * type->bytes - 2, 0);
+}
+
+static void
+digit_three (guint8 *bytes, const TernTypeInfo *type)
+{
+  bytes[39 * type->bytes + 63] |= 0xc0;
+}
+
+static void
+test_ternary_forms (void)
+{
+  guint32 id;
+
+  for (id = TERN_TYPE_TQ1_0; id <= TERN_TYPE_TQ2_0; id++) {
+    check_changed (id, TERN_FORM_EXPAND, other_scale);
+    check_changed (id, TERN_FORM_T2, zero_scales);
+    check_changed (id, TERN_FORM_T2, all_zero_scales);
+  }
+  check_changed (TERN_TYPE_TQ2_0, TERN_FORM_EXPAND, digit_three);
+}
+
+/* A file whose alignment is 1 puts floats anywhere. */
+static void
+test_odd_addresses (void)
+{
+  static const guint32 ids[] = { TERN_TYPE_F32, TERN_TYPE_F16, TERN_TYPE_BF16, TERN_TYPE_Q8_0, TERN_TYPE_TQ2_0 };
+  TernKernels kernels;
+  Setup s = scalar_setup (&kernels);
+  gsize i;
+
+  for (i = 0; i < G_N_ELEMENTS (ids); i++) {
+    g_autofree guint8 *odd = NULL;
+    TernLinear linear;
+    TernForm form;
+    Matrix m;
+
+    matrix_init (&m, ids[i], 9, 256, s.rand);
+    odd = g_malloc (m.tensor.bytes + 1);
+    memcpy (odd + 1, m.bytes, m.tensor.bytes);
+    m.tensor.data = odd + 1;
+    g_assert_true (tern_linear_init (&linear, &m.tensor, s.kernels, NULL));
+    form = ids[i] == TERN_TYPE_Q8_0 ? TERN_FORM_Q8 : ids[i] == TERN_TYPE_TQ2_0 ? TERN_FORM_T2 : TERN_FORM_EXPAND;
+    g_assert_cmpint (linear.form, ==, form);
+    check_run (&s, &m, &linear, form, TERN_ACTIVATIONS_INT8, 2, FALSE);
+    tern_linear_clear (&linear);
+    matrix_clear (&m);
+  }
+  setup_clear (&s);
+}
+
+/* q, k and v read one input, of which each form is made once. */
+static void
+test_shared_input (void)
+{
+  TernKernels kernels;
+  Setup s = scalar_setup (&kernels);
+  void *scratch = tern_mem_alloc (tern_linear_input_bytes (2, 256), "input", NULL);
+  float x[512], y[20], again[20];
+  TernLinearInput input;
+  TernLinear t2, q8;
+  Matrix a, b;
+  guint i;
+
+  matrix_init (&a, TERN_TYPE_TQ2_0, 10, 256, s.rand);
+  matrix_init (&b, TERN_TYPE_Q8_0, 10, 256, s.rand);
+  g_assert_true (tern_linear_init (&t2, &a.tensor, s.kernels, NULL));
+  g_assert_true (tern_linear_init (&q8, &b.tensor, s.kernels, NULL));
+  for (i = 0; i < 512; i++)
+    x[i] = noise (s.rand);
+  tern_linear_input_init (&input, scratch, s.kernels, TERN_ACTIVATIONS_INT8, x, 256, 2, 256);
+  g_assert_true (!input.has_i8 && !input.has_q8);
+  tern_linear_run (&t2, &input, NULL, y, 10, NULL);     /* neither needs scratch in this mode */
+  g_assert_true (input.has_i8 && !input.has_q8);
+  tern_linear_run (&q8, &input, NULL, again, 10, NULL);
+  g_assert_true (input.has_i8 && input.has_q8);
+  memset (x, 0, sizeof x);
+  tern_linear_run (&t2, &input, NULL, again, 10, NULL);
+  g_assert_cmpmem (y, sizeof y, again, sizeof again);
+  tern_linear_clear (&t2);
+  tern_linear_clear (&q8);
+  matrix_clear (&a);
+  matrix_clear (&b);
+  tern_mem_free (scratch);
+  setup_clear (&s);
+}
+
+static void
+test_load (void)
+{
+  const guint64 dims[] = { 256, 3 }, cube[] = { 256, 3, 2 };
+  g_autofree guint8 *zeros = g_malloc0 (256 * 6 * 4);
+  g_autoptr (GByteArray) bytes = NULL;
+  g_autoptr (TernGguf) file = NULL;
+  GError *error = NULL;
+  TernKernels kernels;
+  TernLinear linear;
+  TernTensor bad;
+  GgufWriter w;
+
+  tern_kernels_init (&kernels, TERN_CPU_SCALAR);
+  writer_init (&w);
+  writer_tensor (&w, "good", 2, dims, TERN_TYPE_TQ1_0, zeros, 54 * 3);
+  writer_tensor (&w, "ids", 2, dims, TERN_TYPE_I32, zeros, 256 * 3 * 4);
+  writer_tensor (&w, "cube", 3, cube, TERN_TYPE_F32, zeros, 256 * 6 * 4);
+  bytes = writer_finish (&w);
+  writer_clear (&w);
+  file = tern_gguf_open_memory (bytes->data, bytes->len, "m.gguf", &error);
+  g_assert_no_error (error);
+
+  g_assert_true (tern_linear_load (&linear, file, "good", 256, 3, &kernels, &error));
+  g_assert_true (linear.rows == 3 && linear.cols == 256);
+  tern_linear_clear (&linear);
+  g_assert_false (tern_linear_load (&linear, file, "good", 256, 4, &kernels, &error));
+  g_assert_error (error, TERN_ERROR, TERN_ERROR_FORMAT);
+  g_assert_cmpstr (error->message, ==, "m.gguf: tensor good: expected shape 256 x 4, found 256 x 3");
+  g_clear_error (&error);
+  tern_linear_clear (&linear);
+  g_assert_false (tern_linear_load (&linear, file, "cube", 256, 3, &kernels, &error));
+  g_clear_error (&error);
+  g_assert_false (tern_linear_load (&linear, file, "none", 256, 3, &kernels, &error));
+  g_clear_error (&error);
+  g_assert_false (tern_linear_load (&linear, file, "ids", 256, 3, &kernels, &error));
+  g_assert_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED);
+  g_clear_error (&error);
+
+  g_assert_false (tern_linear_init (&linear, tern_gguf_find (file, "ids"), &kernels, &error));
+  g_assert_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED);
+  g_clear_error (&error);
+  g_assert_false (tern_linear_init (&linear, tern_gguf_find (file, "cube"), &kernels, &error));
+  g_assert_error (error, TERN_ERROR, TERN_ERROR_FORMAT);
+  g_clear_error (&error);
+  bad = *tern_gguf_find (file, "good");
+  bad.dims[1] = 4;              /* more rows than bytes: a view made by hand */
+  g_assert_false (tern_linear_init (&linear, &bad, &kernels, &error));
+  g_assert_error (error, TERN_ERROR, TERN_ERROR_FORMAT);
+  g_clear_error (&error);
+}
+
+/* Sizes that nothing could hold are refused by the allocation, not wrapped around. */
+static void
+test_huge_input (void)
+{
+  GError *error = NULL;
+
+  g_assert_cmpuint (tern_linear_input_bytes (G_MAXUINT32, G_MAXUINT32), >, G_MAXSIZE / 8);
+  g_assert_null (tern_mem_alloc (tern_linear_input_bytes (G_MAXUINT32, G_MAXUINT32), "input", &error));
+  g_assert_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE);
+  g_clear_error (&error);
+}
+
+int
+main (int argc, char **argv)
+{
+  static const char *const levels[] = { "scalar", "avx2", "avx512vnni" };
+  gsize i;
+
+  g_test_init (&argc, &argv, NULL);
+  for (i = 0; i < G_N_ELEMENTS (levels); i++) {
+    g_autofree char *path = g_strdup_printf ("/linear/%s", levels[i]);
+
+    g_test_add_data_func (path, levels[i], test_level);
+  }
+  g_test_add_func ("/linear/ternary-forms", test_ternary_forms);
+  g_test_add_func ("/linear/odd-addresses", test_odd_addresses);
+  g_test_add_func ("/linear/shared-input", test_shared_input);
+  g_test_add_func ("/linear/load", test_load);
+  g_test_add_func ("/linear/huge-input", test_huge_input);
+  return g_test_run ();
+}
