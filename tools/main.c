@@ -14,6 +14,7 @@ static const struct {
   TernToolFunc run;
   const char *summary;
 } subcommands[] = {
+  { "tokenize", tern_tool_tokenize, "text on standard input to token ids" },
   { "inspect", tern_tool_inspect, "header, tensors and memory plan of a model file" },
 };
 

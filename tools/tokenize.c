@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* tern tokenize: standard input, byte for byte, to token ids on one line. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "engine/llm/tokenizer.h"
+#include "tools/tool.h"
+
+static gboolean
+read_all (GString *text)
+{
+  char block[65536];
+  gsize n;
+
+  while ((n = fread (block, 1, sizeof block, stdin)) > 0)
+    g_string_append_len (text, block, n);
+  if (!ferror (stdin))
+    return TRUE;
+  tern_tool_message ("standard input: %s", g_strerror (errno));
+  return FALSE;
+}
+
+int
+tern_tool_tokenize (int argc, char **argv)
+{
+  g_autofree char *model = NULL;
+  gboolean special = FALSE, no_bos = FALSE;
+  const GOptionEntry entries[] = {
+    { "model", 0, 0, G_OPTION_ARG_FILENAME, &model, "GGUF file with the vocabulary", "FILE" },
+    { "special", 0, 0, G_OPTION_ARG_NONE, &special, "Control tokens in the text are recognised", NULL },
+    { "no-bos", 0, 0, G_OPTION_ARG_NONE, &no_bos, "Leave out the first token that the file asks for", NULL },
+    { NULL }
+  };
+  g_auto (GStrv) rest = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (TernGguf) file = NULL;
+  g_autoptr (TernTokenizer) tokenizer = NULL;
+  g_autoptr (GString) text = g_string_new (NULL);
+  g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint32));
+
+  if (!tern_tool_options (argc, argv, NULL, 0, 0, "Prints the token ids of standard input.", entries, &rest))
+    return TERN_TOOL_USAGE;
+  if (!model)
+    return tern_tool_usage ("tokenize: expected --model FILE, found none");
+  file = tern_gguf_open (model, &error);
+  tokenizer = file ? tern_tokenizer_new (file, &error) : NULL;
+  if (!tokenizer)
+    return tern_tool_fail (&error);
+  if (!read_all (text))
+    return TERN_TOOL_FAILED;
+  if (tern_tokenizer_add_bos (tokenizer) && !no_bos) {
+    gint32 bos = tern_tokenizer_bos (tokenizer);
+
+    g_array_append_val (ids, bos);
+  }
+  tern_tokenizer_encode (tokenizer, text->str, text->len, special, ids);
+  for (guint i = 0; i < ids->len; i++)
+    printf ("%s%d", i ? " " : "", g_array_index (ids, gint32, i));
+  putchar ('\n');
+  return tern_tool_flush () ? TERN_TOOL_DONE : TERN_TOOL_FAILED;
+}
