@@ -30,19 +30,42 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernVision, tern_vision_unref)
 const TernVisionInfo *tern_vision_info (const TernVision *vision);
 gsize tern_vision_owned_bytes (const TernVision *vision);
 
+/* The most visual tokens of one sub-image that limits may allow. */
+#define TERN_VISION_MAX_TOKENS 65536
+
 typedef enum {
   TERN_SCALING_CROP,            /* keep the aspect, cut what is too much around the centre */
-  TERN_SCALING_LETTERBOX,       /* keep the aspect, pad with the colour of the normalised zero */
+  TERN_SCALING_LETTERBOX,       /* keep the aspect, pad with the colour nearest to the normalised zero */
   TERN_SCALING_STRETCH,
 } TernScaling;
 
-/* How one picture becomes sub-images; see tern_vision_plan(). */
+/* What becomes of a picture:
+ *
+ *   file               tile    size                                   shown
+ *   fixes one size     any     that square                            by @scaling
+ *   any size           FALSE   smart_resize within the limits         by @scaling: with CROP what smart_resize's rounding
+ *                                                                     would distort is cut instead
+ *   any size           TRUE    the same, or tiles of 512 pixels and   all of it, stretched, as the family's processor
+ *                              a thumbnail when it is too large       does; @scaling is not looked at
+ *
+ * A file fixes one size when its clip.vision.image_min_pixels and image_max_pixels are equal and the square of a whole
+ * number of patches; limits in the options that differ from the file's undo that. Too large, grid, order and sizes are
+ * those of Lfm2VlImageProcessor in transformers; the tag of a tile says its row first (y), counted from 1. Departure:
+ * where smart_resize passes the upper limit (a side below one step, limits close to each other), the longer side gives
+ * way. */
+typedef struct {
+  guint min_tokens, max_tokens; /* of a single image or thumbnail; 0 = the model's. One alone overrides the model's other
+                                   where the two contradict */
+  gboolean tile;                /* a still; never set it for video frames */
+  TernScaling scaling;
+} TernVisionOptions;
+
 typedef struct {
   guint width, height;          /* pixels after resizing */
   guint grid_w, grid_h;         /* visual tokens */
   guint n_tokens;
   guint row, column;            /* tile: counted from 1; 0 for a single image or the thumbnail */
-  gboolean thumbnail;
+  gboolean thumbnail;           /* the last one of a tiled picture */
 } TernSubImage;
 
 #define TERN_MAX_SUB_IMAGES 12
@@ -51,37 +74,37 @@ typedef struct {
   guint n;
   TernSubImage sub[TERN_MAX_SUB_IMAGES];        /* in the order in which they enter the prompt */
   guint n_tokens;               /* of all */
+  gboolean fixed;               /* the size is the one that the file fixes */
 } TernVisionPlan;
 
-typedef struct {
-  guint min_tokens, max_tokens; /* 0 = the model's */
-  gboolean tile;                /* stills may be tiled when the model does it; never video */
-  TernScaling scaling;          /* video frames only (tile FALSE and fixed size); stills are stretched as the family's
-                                   processor does it, unless the file fixes one size (min = max) */
-} TernVisionOptions;
-
-/* INVALID for pictures the family cannot take (a zero side). */
+/* INVALID for a side of 0 or above 65535 pixels and for limits that contradict each other. */
 gboolean tern_vision_plan (const TernVision *vision, guint width, guint height, const TernVisionOptions *options,
     TernVisionPlan *plan, GError **error);
 
+/* The most tokens that any sub-image of any picture has with these options: for tern_vision_state_new(). */
+gboolean tern_vision_sub_tokens (const TernVision *vision, const TernVisionOptions *options, guint *tokens,
+    GError **error);
+
 /* Scratch for pictures whose plan holds at most @max_tokens tokens per sub-image. One thread at a time. Encoding
- * allocates nothing once a picture of that size was seen. @pool is borrowed. */
+ * allocates nothing once a picture of that size was seen. @pool is borrowed; NULL = the calling thread alone. */
 TernVisionState *tern_vision_state_new (TernVision *vision, guint max_tokens, TernActivations activations, TernPool *pool,
     GError **error);
 void tern_vision_state_free (TernVisionState *state);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernVisionState, tern_vision_state_free)
 
-/* Writes plan->n_tokens rows of embedding_dim floats to @tokens, sub-images in order, each row-major. @cancel is looked
- * at per layer. */
+/* Writes plan->n_tokens rows of embedding_dim floats to @tokens, sub-images in order, each row-major. @plan is
+ * tern_vision_plan()'s for this size and these options (INVALID otherwise). @cancel is looked at three times a layer.
+ * NO_SPACE when a sub-image has more tokens than @state was made for. */
 gboolean tern_vision_encode (TernVisionState *state, const TernImage *image, const TernVisionOptions *options,
     const TernVisionPlan *plan, float *tokens, TernCancel *cancel, GError **error);
 
-/* Debugging taps: the resized RGB bytes, patch embeddings, and vision output of the last sub-image encoded. */
+/* Debugging taps of the last sub-image encoded; valid until the next call with @state. */
 typedef struct {
-  const guint8 *pixels;         /* [height, width, 3] */
-  const float *patch_embd;      /* [patches, vision width] */
-  const float *output;          /* [patches, vision width], after the last norm */
+  guint width, height, n_patches;
+  const guint8 *pixels;         /* [height, width, 3] after resizing */
+  const float *patch_embd;      /* [n_patches, vision width], positions added */
+  const float *output;          /* [n_patches, vision width], after the last norm */
 } TernVisionTaps;
-void tern_vision_state_taps (const TernVisionState *state, TernVisionTaps *taps);
+void tern_vision_state_taps (TernVisionState *state, TernVisionTaps *taps);
 
 G_END_DECLS

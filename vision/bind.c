@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The tensors of an mmproj file. */
+#include "vision/internal.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "engine/base/error.h"
+
+static float *
+load_vector (TernVision *vision, const char *name, guint n, GError **error)
+{
+  const guint64 dims[] = { n };
+  float *values = tern_gguf_load_f32 (vision->file, name, 1, dims, error);
+
+  if (values)
+    vision->owned += n * sizeof (float);
+  return values;
+}
+
+/* @prefix.weight and .bias. */
+static gboolean
+load_norm (TernVision *vision, TernNorm *norm, const char *prefix, guint n, GError **error)
+{
+  g_autofree char *weight = g_strconcat (prefix, ".weight", NULL);
+  g_autofree char *bias = g_strconcat (prefix, ".bias", NULL);
+
+  norm->weight = load_vector (vision, weight, n, error);
+  if (!norm->weight)
+    return FALSE;
+  norm->bias = load_vector (vision, bias, n, error);
+  return norm->bias != NULL;
+}
+
+static gboolean
+load_optional_norm (TernVision *vision, TernNorm *norm, const char *prefix, guint n, GError **error)
+{
+  g_autofree char *weight = g_strconcat (prefix, ".weight", NULL);
+  g_autofree char *bias = g_strconcat (prefix, ".bias", NULL);
+
+  if (!tern_gguf_find (vision->file, weight) && !tern_gguf_find (vision->file, bias))
+    return TRUE;
+  return load_norm (vision, norm, prefix, n, error);
+}
+
+static gboolean
+load_linear (TernVision *vision, TernLinear *linear, float **bias, const char *prefix, guint cols, guint rows,
+    GError **error)
+{
+  g_autofree char *weight = g_strconcat (prefix, ".weight", NULL);
+  g_autofree char *bias_name = g_strconcat (prefix, ".bias", NULL);
+
+  if (!tern_linear_load (linear, vision->file, weight, cols, rows, vision->kernels, error))
+    return FALSE;
+  vision->owned += tern_linear_owned (linear);
+  *bias = load_vector (vision, bias_name, rows, error);
+  return *bias != NULL;
+}
+
+static gboolean
+load_qkv (TernVision *vision, TernVitBlock *block, guint i, GError **error)
+{
+  g_autofree char *fused = g_strdup_printf ("v.blk.%u.attn_qkv", i);
+  g_autofree char *fused_weight = g_strconcat (fused, ".weight", NULL);
+  g_autofree char *q = g_strdup_printf ("v.blk.%u.attn_q", i);
+  g_autofree char *k = g_strdup_printf ("v.blk.%u.attn_k", i);
+  g_autofree char *v = g_strdup_printf ("v.blk.%u.attn_v", i);
+  guint hidden = vision->hidden;
+
+  block->fused = tern_gguf_find (vision->file, fused_weight) != NULL;
+  if (block->fused)
+    return load_linear (vision, &block->q, &block->q_bias, fused, hidden, 3 * hidden, error);
+  return load_linear (vision, &block->q, &block->q_bias, q, hidden, hidden, error)
+      && load_linear (vision, &block->k, &block->k_bias, k, hidden, hidden, error)
+      && load_linear (vision, &block->v, &block->v_bias, v, hidden, hidden, error);
+}
+
+static gboolean
+load_block (TernVision *vision, TernVitBlock *block, guint i, GError **error)
+{
+  g_autofree char *ln1 = g_strdup_printf ("v.blk.%u.ln1", i);
+  g_autofree char *ln2 = g_strdup_printf ("v.blk.%u.ln2", i);
+  g_autofree char *out = g_strdup_printf ("v.blk.%u.attn_out", i);
+  g_autofree char *up = g_strdup_printf ("v.blk.%u.ffn_up", i);
+  g_autofree char *down = g_strdup_printf ("v.blk.%u.ffn_down", i);
+  guint hidden = vision->hidden;
+
+  return load_norm (vision, &block->ln1, ln1, hidden, error) && load_norm (vision, &block->ln2, ln2, hidden, error)
+      && load_qkv (vision, block, i, error)
+      && load_linear (vision, &block->out, &block->out_bias, out, hidden, hidden, error)
+      && load_linear (vision, &block->up, &block->up_bias, up, hidden, vision->ffn, error)
+      && load_linear (vision, &block->down, &block->down_bias, down, vision->ffn, hidden, error);
+}
+
+/* A file that says one block too few holds tensors that nothing would use. */
+static gboolean
+check_block_count (const TernVision *vision, GError **error)
+{
+  g_autofree char *next = g_strdup_printf ("v.blk.%u.ln1.weight", vision->n_blocks);
+
+  if (!tern_gguf_find (vision->file, next))
+    return TRUE;
+  g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: clip.vision.block_count is %u, but there is a tensor %s",
+      tern_gguf_path (vision->file), vision->n_blocks, next);
+  return FALSE;
+}
+
+static gboolean
+load_blocks (TernVision *vision, GError **error)
+{
+  guint i;
+
+  if (!check_block_count (vision, error))
+    return FALSE;
+  vision->blocks = g_new0 (TernVitBlock, vision->n_blocks);
+  vision->owned += vision->n_blocks * sizeof (TernVitBlock);
+  for (i = 0; i < vision->n_blocks; i++)
+    if (!load_block (vision, &vision->blocks[i], i, error))
+      return FALSE;
+  return TRUE;
+}
+
+/* The convolution with stride = kernel is a linear over a patch: the kernel [hidden][3][patch][patch] lies in memory as
+ * its matrix does. */
+static gboolean
+load_patch_embedding (TernVision *vision, GError **error)
+{
+  guint patch = vision->info.patch;
+  const guint64 dims[] = { patch, patch, 3, vision->hidden };
+  const TernTensor *found = tern_gguf_require (vision->file, "v.patch_embd.weight", 4, dims, error);
+  TernTensor matrix;
+
+  if (!found)
+    return FALSE;
+  matrix = *found;
+  matrix.n_dims = 2;
+  matrix.dims[0] = 3 * (guint64) patch * patch;
+  matrix.dims[1] = vision->hidden;
+  matrix.dims[2] = matrix.dims[3] = 1;
+  if (!tern_linear_init (&vision->patch, &matrix, vision->kernels, error)) {
+    g_prefix_error (error, "%s: ", tern_gguf_path (vision->file));
+    return FALSE;
+  }
+  vision->owned += tern_linear_owned (&vision->patch);
+  if (!tern_gguf_find (vision->file, "v.patch_embd.bias"))
+    return TRUE;
+  vision->patch_bias = load_vector (vision, "v.patch_embd.bias", vision->hidden, error);
+  return vision->patch_bias != NULL;
+}
+
+static gboolean
+load_positions (TernVision *vision, GError **error)
+{
+  const char *name = "v.position_embd.weight";
+  const TernTensor *tensor = tern_gguf_find (vision->file, name);
+  guint64 dims[] = { vision->hidden, tensor ? tensor->dims[1] : 1 };
+  guint64 side = tensor ? (guint64) lrint (sqrt ((double) dims[1])) : 0;
+
+  if (!tern_gguf_require (vision->file, name, 2, dims, error))
+    return FALSE;
+  if (dims[1] < 1 || side > 4096 || side * side != dims[1]) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: %s: expected a square grid of positions, found %" G_GUINT64_FORMAT,
+        tern_gguf_path (vision->file), name, dims[1]);
+    return FALSE;
+  }
+  vision->position_side = (guint) side;
+  vision->positions = tern_gguf_load_f32 (vision->file, name, 2, dims, error);
+  vision->owned += dims[1] * vision->hidden * sizeof (float);
+  return vision->positions != NULL;
+}
+
+/* The width between the projector's linears stands in no key: mm.1's bias tells. */
+static gboolean
+load_projector (TernVision *vision, GError **error)
+{
+  guint cols = vision->info.factor * vision->info.factor * vision->hidden;
+  const TernTensor *bias = tern_gguf_find (vision->file, "mm.1.bias");
+
+  if (!load_optional_norm (vision, &vision->input_norm, "mm.input_norm", cols, error))
+    return FALSE;
+  if (!bias || bias->n_dims < 1 || bias->dims[0] < 1 || bias->dims[0] > 1 << 20) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: tensor mm.1.bias: expected a vector of at most 1048576 values, "
+        "found %s", tern_gguf_path (vision->file), bias ? "another shape" : "none");
+    return FALSE;
+  }
+  return load_linear (vision, &vision->mm1, &vision->mm1_bias, "mm.1", cols, (guint) bias->dims[0], error)
+      && load_linear (vision, &vision->mm2, &vision->mm2_bias, "mm.2", (guint) bias->dims[0], vision->info.embedding_dim,
+      error);
+}
+
+gboolean
+tern_vision_bind (TernVision *vision, GError **error)
+{
+  return load_patch_embedding (vision, error) && load_positions (vision, error) && load_blocks (vision, error)
+      && load_optional_norm (vision, &vision->post_ln, "v.post_ln", vision->hidden, error) && load_projector (vision, error);
+}
+
+static void
+free_norm (TernNorm *norm)
+{
+  tern_mem_free (norm->weight);
+  tern_mem_free (norm->bias);
+}
+
+static void
+free_linear (TernLinear *linear, float *bias)
+{
+  tern_linear_clear (linear);
+  tern_mem_free (bias);
+}
+
+void
+tern_vision_unbind (TernVision *vision)
+{
+  guint i;
+
+  free_linear (&vision->patch, vision->patch_bias);
+  tern_mem_free (vision->positions);
+  for (i = 0; vision->blocks && i < vision->n_blocks; i++) {
+    TernVitBlock *block = &vision->blocks[i];
+
+    free_norm (&block->ln1);
+    free_norm (&block->ln2);
+    free_linear (&block->q, block->q_bias);
+    free_linear (&block->k, block->k_bias);
+    free_linear (&block->v, block->v_bias);
+    free_linear (&block->out, block->out_bias);
+    free_linear (&block->up, block->up_bias);
+    free_linear (&block->down, block->down_bias);
+  }
+  g_free (vision->blocks);
+  free_norm (&vision->post_ln);
+  free_norm (&vision->input_norm);
+  free_linear (&vision->mm1, vision->mm1_bias);
+  free_linear (&vision->mm2, vision->mm2_bias);
+}

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the files of vision/ share. */
+#pragma once
+
+#include "engine/base/mem.h"
+#include "vision/vision.h"
+
+G_BEGIN_DECLS
+
+/* Sides of a picture that are taken; keeps every index and product of the preprocessing far from overflow. */
+#define TERN_VISION_MAX_SIDE 65535
+
+/* ---- the model: open.c, bind.c ---- */
+
+typedef struct {
+  float *weight, *bias;         /* [n], owned; NULL when the file has none */
+} TernNorm;
+
+typedef struct {
+  TernNorm ln1, ln2;
+  gboolean fused;               /* attn_qkv holds q, k and v */
+  TernLinear q, k, v;           /* fused: q is all three */
+  float *q_bias, *k_bias, *v_bias;
+  TernLinear out, up, down;
+  float *out_bias, *up_bias, *down_bias;
+} TernVitBlock;
+
+/* In place over @n values. */
+typedef void (*TernActivation) (const TernKernels *kernels, float *x, gsize n);
+
+struct _TernVision {
+  gint refs;                    /* atomic */
+  TernGguf *file;
+  const TernKernels *kernels;
+  TernVisionInfo info;
+  char *name;
+  gsize owned;                  /* bytes */
+
+  guint hidden, ffn, heads, head_dim, n_blocks;
+  float eps;
+  TernActivation activation;
+  float mean[3], std[3];
+
+  guint64 min_pixels, max_pixels;       /* of a (sub-)image */
+  guint fixed_side;             /* pixels; the file takes pictures of exactly this square; 0 = any size */
+
+  guint position_side;          /* the table is position_side x position_side */
+  float *positions;             /* [position_side^2, hidden] */
+  TernLinear patch;             /* 3 * patch^2 -> hidden */
+  float *patch_bias;            /* NULL when the file has none */
+  TernVitBlock *blocks;         /* [n_blocks] */
+  TernNorm post_ln;             /* optional */
+  TernNorm input_norm;          /* optional; [factor^2 * hidden] */
+  TernLinear mm1, mm2;
+  float *mm1_bias, *mm2_bias;
+};
+
+gboolean tern_vision_bind (TernVision *vision, GError **error);
+void tern_vision_unbind (TernVision *vision);
+
+void tern_activation_gelu_tanh (const TernKernels *kernels, float *x, gsize n);
+void tern_activation_quick_gelu (const TernKernels *kernels, float *x, gsize n);
+void tern_activation_silu (const TernKernels *kernels, float *x, gsize n);
+
+/* ---- where the pixels of a sub-image come from: fit.c ---- */
+
+typedef struct {
+  double x, y, w, h;            /* the part of the picture that is shown, source pixels */
+  guint full_w, full_h;         /* pixels that this part is resized to */
+  guint off_x, off_y;           /* the window of these that the sub-image holds ... */
+  guint width, height;
+  guint left, top;              /* ... and where in the sub-image it stands; the rest is padding */
+} TernPlacement;
+
+/* @sub of @plan for a @width x @height picture. */
+void tern_vision_place (const TernVision *vision, guint width, guint height, const TernVisionOptions *options,
+    const TernVisionPlan *plan, const TernSubImage *sub, TernPlacement *place);
+
+/* ---- resampling weights of one axis: axis.c ---- */
+
+/* Samples of a line of @length, @count output samples wanted of those that [start, start + extent) is resized to. */
+typedef struct {
+  guint length;                 /* source samples */
+  double start, scale;          /* source samples: of the first output sample's edge, per output sample */
+  guint offset, count;          /* output samples */
+  gboolean rows;                /* weights for rows (sum 65535, taps a multiple of 4) or along them (sum 32768) */
+} TernAxisKey;
+
+typedef struct {
+  TernAxisKey key;
+  guint64 used;                 /* for replacement; 0 = empty */
+  guint taps;                   /* of each output sample, zero weights included */
+  guint most;                   /* most taps that are not zero */
+  guint *first;                 /* [count] source sample of the first tap */
+  guint16 *weights;             /* [count, taps] */
+} TernAxis;
+
+/* The triangle filter of Pillow and torchvision for output sample @i: source samples [*first, *end) and what each weighs,
+ * not normalised. */
+void tern_triangle_span (double start, double scale, guint length, guint i, guint *first, guint *end, double *centre,
+    double *support);
+static inline double
+tern_triangle_weight (double centre, double support, guint sample)
+{
+  double d = ((double) sample + 0.5 - centre) / support;
+
+  return d < 0 ? MAX (0.0, 1.0 + d) : MAX (0.0, 1.0 - d);
+}
+
+/* A tiled picture needs up to 11 axes each way, twice that with subsampled chroma. */
+#define TERN_AXES 64
+
+typedef struct {
+  TernAxis axes[TERN_AXES];
+  guint64 clock;
+} TernAxisCache;
+
+/* From @cache, made when first asked for. Valid until 12 further axes were asked for. */
+const TernAxis *tern_axis_get (TernAxisCache *cache, const TernAxisKey *key, GError **error);
+void tern_axis_cache_clear (TernAxisCache *cache);
+
+/* ---- YUV to RGB: colour.c ---- */
+
+/* Coefficients of 13 fraction bits, offsets of 20, for the programs in preprocess.orc. */
+typedef struct {
+  gint luma, red_v, green_u, green_v, blue_u;
+  gint red_offset, green_offset, blue_offset;
+} TernYuvMatrix;
+
+void tern_yuv_matrix_init (TernYuvMatrix *matrix, TernColorMatrix standard, gboolean full_range);
+
+/* ---- pictures to planes of red, green and blue: resize.c ---- */
+
+typedef struct {
+  TernAxisCache axes;
+  guint8 *scratch;              /* a slice for each worker */
+  gsize scratch_bytes;
+} TernResizer;
+
+/* INVALID for pictures whose pointers or strides cannot be right. */
+gboolean tern_image_check (const TernImage *image, GError **error);
+
+/* Fills @rgb, three planes of sub-image @width x @height, rows @width apart. */
+gboolean tern_resizer_run (TernResizer *resizer, const TernImage *image, const TernPlacement *place, guint width,
+    guint height, const guint8 padding[3], guint8 *const rgb[3], TernPool *pool, GError **error);
+void tern_resizer_clear (TernResizer *resizer);
+
+/* ---- the state: state.c ---- */
+
+typedef struct {
+  guint w, h;                   /* patches; 0 = empty */
+  float *table;                 /* [h * w, hidden] */
+} TernPositions;
+
+#define TERN_POSITION_GRIDS 2   /* a tile's and the thumbnail's */
+
+struct _TernVisionState {
+  TernVision *vision;
+  TernActivations activations;
+  TernPool *pool, *own_pool;
+  guint max_tokens, max_patches;
+  void *block;                  /* everything below but the resizer */
+
+  TernResizer resizer;
+  guint8 *rgb[3];               /* planes of the sub-image */
+  guint8 *interleaved;          /* [height, width, 3], for the tap */
+  TernPositions positions[TERN_POSITION_GRIDS];
+  guint next_positions;
+
+  float *x;                     /* [max_patches, hidden] residual stream; at the end the output */
+  float *embd;                  /* [max_patches, hidden] patch embeddings */
+  float *norm;                  /* [max_patches, hidden] */
+  float *mid;                   /* [max_patches, hidden] */
+  float *wide;                  /* patches, then q k v, then the MLP's inside, then unshuffled features */
+  float *projected;             /* [max_tokens, mm1 outputs] */
+  void *input;                  /* of linears */
+
+  guint width, height;          /* pixels of the current sub-image */
+  guint grid_w, grid_h;         /* its patches */
+  guint n;                      /* grid_w * grid_h */
+};
+
+/* Rows of the pool's loops; bytes that attention needs in each worker's scratch for @n patches. */
+#define TERN_ATTENTION_ROWS 32
+gsize tern_attention_scratch (guint n);
+
+/* y = layer norm of x, @n rows of @cols, or a copy when @norm has no weights. */
+void tern_vision_norm (TernVisionState *state, float *y, const float *x, const TernNorm *norm, guint n, guint cols,
+    float eps);
+void tern_vision_linear (TernVisionState *state, const TernLinear *linear, const float *bias, const float *x, guint n,
+    float *y);
+void tern_vision_activate (TernVisionState *state, TernActivation activation, float *x, gsize n);
+
+/* patches.c: the sub-image's planes to @state->wide [n, 3 * patch^2], normalised. */
+void tern_vision_gather_patches (TernVisionState *state);
+/* positions.c: the table for the current grid, [n, hidden]. */
+const float *tern_vision_positions (TernVisionState *state);
+/* attention.c: @out [n, hidden] from @qkv [n, 3 * hidden]. */
+void tern_vision_attention (TernVisionState *state, const float *qkv, float *out);
+/* vit.c: planes to @state->x, after the last norm. FALSE when cancelled. */
+gboolean tern_vision_transform (TernVisionState *state, TernCancel *cancel);
+/* projector.c: @state->x to @tokens [ceil(grid_h / factor) * ceil(grid_w / factor), embedding_dim]. */
+gboolean tern_vision_project (TernVisionState *state, float *tokens, TernCancel *cancel);
+
+G_END_DECLS

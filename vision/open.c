@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The keys of an mmproj file. */
+#include "vision/internal.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "engine/base/error.h"
+
+/* What Lfm2VlImageProcessor has where the file says nothing. */
+#define DEFAULT_MIN_TOKENS 64
+#define DEFAULT_MAX_TOKENS 256
+
+static gboolean
+bytes_are (TernBytes bytes, const char *text)
+{
+  return bytes.len == strlen (text) && memcmp (bytes.data, text, bytes.len) == 0;
+}
+
+/* For messages: printable and short. */
+static char *
+bytes_shown (TernBytes bytes)
+{
+  g_autofree char *head = g_strndup (bytes.data ? bytes.data : "", MIN (bytes.len, 40));
+
+  return g_strescape (head, NULL);
+}
+
+static gboolean
+read_kind (const TernGguf *file, GError **error)
+{
+  const char *path = tern_gguf_path (file), *key = "clip.projector_type";
+  g_autofree char *shown = NULL;
+  gboolean encoder;
+  TernBytes text;
+
+  if (!tern_gguf_string (file, "general.architecture", &text, error))
+    return FALSE;
+  if (!bytes_are (text, "clip")) {
+    shown = bytes_shown (text);
+    g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: general.architecture is \"%s\", expected \"clip\": not a "
+        "vision encoder (mmproj) file", path, shown);
+    return FALSE;
+  }
+  if (!tern_gguf_bool_or (file, "clip.has_vision_encoder", TRUE, &encoder, error))
+    return FALSE;
+  if (!encoder) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: clip.has_vision_encoder is false, expected true", path);
+    return FALSE;
+  }
+  if (!tern_gguf_has (file, key) && tern_gguf_has (file, "clip.vision.projector_type"))
+    key = "clip.vision.projector_type";
+  if (!tern_gguf_string (file, key, &text, error))
+    return FALSE;
+  if (!bytes_are (text, "lfm2")) {
+    shown = bytes_shown (text);
+    g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: %s is \"%s\", expected \"lfm2\"", path, key, shown);
+    return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean
+read_shape (TernVision *vision, GError **error)
+{
+  const TernGguf *file = vision->file;
+  TernVisionInfo *info = &vision->info;
+
+  if (!tern_gguf_u32 (file, "clip.vision.patch_size", 1, 256, &info->patch, error)
+      || !tern_gguf_u32 (file, "clip.vision.projector.scale_factor", 1, 16, &info->factor, error)
+      || !tern_gguf_u32 (file, "clip.vision.embedding_length", 1, 1 << 16, &vision->hidden, error)
+      || !tern_gguf_u32 (file, "clip.vision.feed_forward_length", 1, 1 << 18, &vision->ffn, error)
+      || !tern_gguf_u32 (file, "clip.vision.block_count", 0, 1024, &vision->n_blocks, error)
+      || !tern_gguf_u32 (file, "clip.vision.attention.head_count", 1, 1024, &vision->heads, error)
+      || !tern_gguf_f32 (file, "clip.vision.attention.layer_norm_epsilon", 0, 1, &vision->eps, error)
+      || !tern_gguf_u32 (file, "clip.vision.projection_dim", 1, 1 << 17, &info->embedding_dim, error))
+    return FALSE;
+  if (vision->hidden % vision->heads) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: clip.vision.attention.head_count: expected a divisor of "
+        "clip.vision.embedding_length %u, found %u", tern_gguf_path (file), vision->hidden, vision->heads);
+    return FALSE;
+  }
+  vision->head_dim = vision->hidden / vision->heads;
+  return TRUE;
+}
+
+static gboolean
+read_activation (TernVision *vision, GError **error)
+{
+  gboolean gelu, silu;
+
+  if (!tern_gguf_bool_or (vision->file, "clip.use_gelu", FALSE, &gelu, error)
+      || !tern_gguf_bool_or (vision->file, "clip.use_silu", FALSE, &silu, error))
+    return FALSE;
+  if (gelu && silu) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: clip.use_gelu and clip.use_silu are both true, expected one at "
+        "most", tern_gguf_path (vision->file));
+    return FALSE;
+  }
+  vision->activation = gelu ? tern_activation_gelu_tanh : silu ? tern_activation_silu : tern_activation_quick_gelu;
+  return TRUE;
+}
+
+static gboolean
+read_channels (TernVision *vision, const char *key, float least, float *out, GError **error)
+{
+  TernGgufArray array;
+  guint i;
+
+  if (!tern_gguf_array (vision->file, key, TERN_GGUF_F32, TRUE, &array, error))
+    return FALSE;
+  if (array.count != 3) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: %s: expected 3 numbers, found %" G_GUINT64_FORMAT,
+        tern_gguf_path (vision->file), key, array.count);
+    return FALSE;
+  }
+  memcpy (out, array.data, 3 * sizeof (float));
+  for (i = 0; i < 3; i++)
+    if (!isfinite (out[i]) || out[i] < least || out[i] > 1000) {
+      g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: %s[%u]: expected a number from %g to 1000, found %g",
+          tern_gguf_path (vision->file), key, i, least, out[i]);
+      return FALSE;
+    }
+  return TRUE;
+}
+
+/* A least and most number of pixels that are equal and a square of whole patches: the file takes one size. */
+static guint
+find_fixed_side (const TernVision *vision)
+{
+  guint side = (guint) lrint (sqrt ((double) vision->max_pixels));
+
+  if (vision->min_pixels != vision->max_pixels || (guint64) side * side != vision->max_pixels
+      || side % vision->info.patch)
+    return 0;
+  return side;
+}
+
+static gboolean
+read_limits (TernVision *vision, GError **error)
+{
+  TernVisionInfo *info = &vision->info;
+  guint step = info->patch * info->factor, area = step * step, least, most;
+
+  if (!tern_gguf_u32_or (vision->file, "clip.vision.image_min_pixels", 1, 1u << 31, DEFAULT_MIN_TOKENS * area, &least, error)
+      || !tern_gguf_u32_or (vision->file, "clip.vision.image_max_pixels", 1, 1u << 31, DEFAULT_MAX_TOKENS * area, &most,
+          error))
+    return FALSE;
+  vision->min_pixels = least;
+  vision->max_pixels = most;
+  vision->fixed_side = find_fixed_side (vision);
+  if (vision->fixed_side) {
+    guint side = (vision->fixed_side + step - 1) / step;
+
+    info->min_tokens = info->max_tokens = side * side;
+  } else {
+    info->min_tokens = MAX (1, least / area);
+    info->max_tokens = most / area;
+  }
+  if (least > most || info->max_tokens < 1 || info->max_tokens > TERN_VISION_MAX_TOKENS) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: clip.vision.image_min_pixels and image_max_pixels: expected "
+        "limits of 1 to %u visual tokens of %u pixels, found %u and %u", tern_gguf_path (vision->file),
+        TERN_VISION_MAX_TOKENS, area, least, most);
+    return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean
+read_name (TernVision *vision, GError **error)
+{
+  TernBytes text;
+
+  if (!tern_gguf_string_or (vision->file, "general.name", &text, error))
+    return FALSE;
+  vision->name = text.len && g_utf8_validate (text.data, text.len, NULL) ? g_strndup (text.data, text.len)
+      : g_path_get_basename (tern_gguf_path (vision->file));
+  vision->info.name = vision->name;
+  vision->info.projector = "lfm2";
+  return TRUE;
+}
+
+TernVision *
+tern_vision_open (TernGguf *file, const TernKernels *kernels, GError **error)
+{
+  g_autoptr (TernVision) vision = g_new0 (TernVision, 1);
+
+  vision->refs = 1;
+  vision->file = tern_gguf_ref (file);
+  vision->kernels = kernels;
+  if (!read_kind (file, error) || !read_name (vision, error) || !read_shape (vision, error)
+      || !read_activation (vision, error) || !read_channels (vision, "clip.vision.image_mean", -1000, vision->mean, error)
+      || !read_channels (vision, "clip.vision.image_std", 1e-3f, vision->std, error) || !read_limits (vision, error)
+      || !tern_vision_bind (vision, error))
+    return NULL;
+  return g_steal_pointer (&vision);
+}
+
+TernVision *
+tern_vision_ref (TernVision *vision)
+{
+  g_atomic_int_inc (&vision->refs);
+  return vision;
+}
+
+void
+tern_vision_unref (TernVision *vision)
+{
+  if (!vision || !g_atomic_int_dec_and_test (&vision->refs))
+    return;
+  tern_vision_unbind (vision);
+  tern_gguf_unref (vision->file);
+  g_free (vision->name);
+  g_free (vision);
+}
+
+const TernVisionInfo *
+tern_vision_info (const TernVision *vision)
+{
+  return &vision->info;
+}
+
+gsize
+tern_vision_owned_bytes (const TernVision *vision)
+{
+  return vision->owned;
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The memory that encoding works in, planned once. */
+#include "vision/internal.h"
+
+#include <string.h>
+
+#include "engine/base/error.h"
+
+static gsize
+largest_input (const TernVision *vision, guint patches, guint tokens)
+{
+  guint patch = vision->info.patch, factor = vision->info.factor;
+  gsize bytes = tern_linear_input_bytes (patches, 3 * patch * patch);
+
+  bytes = MAX (bytes, tern_linear_input_bytes (patches, vision->hidden));
+  bytes = MAX (bytes, tern_linear_input_bytes (patches, vision->ffn));
+  bytes = MAX (bytes, tern_linear_input_bytes (tokens, factor * factor * vision->hidden));
+  return MAX (bytes, tern_linear_input_bytes (tokens, vision->mm1.rows));
+}
+
+/* With the counts bounded as they are (2^16 tokens, 2^8 patches each, 2^18 columns) no product passes 2^63. */
+static void
+carve (TernVisionState *state, TernArena *arena)
+{
+  const TernVision *vision = state->vision;
+  guint patch = vision->info.patch, factor = vision->info.factor, i;
+  gsize n = state->max_patches, pixels = n * patch * patch, stream = n * vision->hidden * sizeof (float);
+  gsize wide = MAX (3 * (gsize) patch * patch, MAX (3 * (gsize) vision->hidden, vision->ffn));
+
+  for (i = 0; i < 3; i++)
+    state->rgb[i] = tern_arena_take (arena, pixels);
+  state->interleaved = tern_arena_take (arena, 3 * pixels);
+  for (i = 0; i < TERN_POSITION_GRIDS; i++)
+    state->positions[i].table = tern_arena_take (arena, stream);
+  state->x = tern_arena_take (arena, stream);
+  state->embd = tern_arena_take (arena, stream);
+  state->norm = tern_arena_take (arena, stream);
+  state->mid = tern_arena_take (arena, stream);
+  state->wide = tern_arena_take (arena, MAX (n * wide, (gsize) state->max_tokens * factor * factor * vision->hidden)
+      * sizeof (float));
+  state->projected = tern_arena_take (arena, (gsize) state->max_tokens * vision->mm1.rows * sizeof (float));
+  state->input = tern_arena_take (arena, largest_input (vision, state->max_patches, state->max_tokens));
+}
+
+static gsize
+worker_scratch (const TernVisionState *state)
+{
+  const TernVision *vision = state->vision;
+  const TernLinear *single[] = { &vision->patch, &vision->mm1, &vision->mm2 };
+  gsize bytes = tern_attention_scratch (state->max_patches);
+  guint i, k;
+
+  /* A line of pixels of patches.c. */
+  bytes = MAX (bytes, (gsize) state->max_patches * vision->info.patch * sizeof (float));
+  for (i = 0; i < G_N_ELEMENTS (single); i++)
+    bytes = MAX (bytes, tern_linear_scratch (single[i]));
+  for (i = 0; i < vision->n_blocks; i++) {
+    const TernVitBlock *b = &vision->blocks[i];
+    const TernLinear *linears[] = { &b->q, b->fused ? &b->q : &b->k, b->fused ? &b->q : &b->v, &b->out, &b->up, &b->down };
+
+    for (k = 0; k < G_N_ELEMENTS (linears); k++)
+      bytes = MAX (bytes, tern_linear_scratch (linears[k]));
+  }
+  return bytes;
+}
+
+static gboolean
+allocate (TernVisionState *state, GError **error)
+{
+  TernArena arena = { 0 };
+
+  carve (state, &arena);
+  state->block = tern_mem_alloc (arena.used, "vision encoder", error);
+  if (!state->block)
+    return FALSE;
+  arena = (TernArena) { .base = state->block };
+  carve (state, &arena);
+  return tern_pool_reserve (state->pool, worker_scratch (state), error);
+}
+
+TernVisionState *
+tern_vision_state_new (TernVision *vision, guint max_tokens, TernActivations activations, TernPool *pool, GError **error)
+{
+  g_autoptr (TernVisionState) state = NULL;
+
+  if (max_tokens < 1 || max_tokens > TERN_VISION_MAX_TOKENS) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "visual tokens of a sub-image: expected 1 to %u, found %u",
+        TERN_VISION_MAX_TOKENS, max_tokens);
+    return NULL;
+  }
+  state = g_new0 (TernVisionState, 1);
+  state->vision = tern_vision_ref (vision);
+  state->activations = activations;
+  state->max_tokens = max_tokens;
+  state->max_patches = max_tokens * vision->info.factor * vision->info.factor;
+  state->pool = pool;
+  if (!pool) {
+    state->pool = state->own_pool = tern_pool_new (1, error);
+    if (!state->pool)
+      return NULL;
+  }
+  if (!allocate (state, error))
+    return NULL;
+  return g_steal_pointer (&state);
+}
+
+void
+tern_vision_state_free (TernVisionState *state)
+{
+  if (!state)
+    return;
+  tern_resizer_clear (&state->resizer);
+  tern_mem_free (state->block);
+  if (state->own_pool)
+    tern_pool_free (state->own_pool);
+  tern_vision_unref (state->vision);
+  g_free (state);
+}
+
+void
+tern_vision_state_taps (TernVisionState *state, TernVisionTaps *taps)
+{
+  gsize pixels = (gsize) state->width * state->height, i;
+  guint c;
+
+  for (c = 0; c < 3; c++)
+    for (i = 0; i < pixels; i++)
+      state->interleaved[i * 3 + c] = state->rgb[c][i];
+  *taps = (TernVisionTaps) { .pixels = state->interleaved, .patch_embd = state->embd, .output = state->x,
+    .width = state->width, .height = state->height, .n_patches = state->n };
+}
