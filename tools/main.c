@@ -16,6 +16,7 @@ static const struct {
 } subcommands[] = {
   { "tokenize", tern_tool_tokenize, "text on standard input to token ids" },
   { "inspect", tern_tool_inspect, "header, tensors and memory plan of a model file" },
+  { "logits", tern_tool_logits, "what a model makes of given token ids" },
 };
 
 void

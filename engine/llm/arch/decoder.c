@@ -115,12 +115,12 @@ read_widths (TernDecoderParams *p, const TernGguf *file, const char *arch, GErro
 static gboolean
 read_heads (TernDecoderParams *p, const TernGguf *file, const char *arch, GError **error)
 {
-  char key[TERN_KEY_SIZE];
+  char key[TERN_KEY_SIZE], heads_key[TERN_KEY_SIZE];
   guint first = 0;
   gboolean has_length;
 
-  tern_arch_key (key, arch, "attention.head_count");
-  if (!tern_gguf_u32_layers (file, key, 0, p->width, p->n_layers, p->heads, error))
+  tern_arch_key (heads_key, arch, "attention.head_count");
+  if (!tern_gguf_u32_layers (file, heads_key, 0, p->width, p->n_layers, p->heads, error))
     return FALSE;
   tern_arch_key (key, arch, "attention.head_count_kv");
   if (!tern_gguf_has (file, key))
@@ -128,6 +128,8 @@ read_heads (TernDecoderParams *p, const TernGguf *file, const char *arch, GError
   else if (!tern_gguf_u32_layers (file, key, 0, p->width, p->n_layers, p->kv_heads, error))
     return FALSE;
   for (guint i = 0; i < p->n_layers; i++) {
+    if (p->kv_heads[i] && !p->heads[i])
+      return bad_key (file, heads_key, error, "expected 1 to %u in layer %u, found 0", p->width, i);
     if (p->kv_heads[i] > p->heads[i] || (p->kv_heads[i] && p->heads[i] % p->kv_heads[i]))
       return bad_key (file, key, error, "expected a divisor of the %u heads of layer %u, found %u", p->heads[i], i,
           p->kv_heads[i]);
@@ -135,13 +137,11 @@ read_heads (TernDecoderParams *p, const TernGguf *file, const char *arch, GError
     p->max_heads = MAX (p->max_heads, p->heads[i]);
   }
 
-  tern_arch_key (key, arch, "attention.head_count");
   if (!first)
-    return bad_key (file, key, error, "expected 1 to %u, found 0", p->width);
+    return bad_key (file, heads_key, error, "expected 1 to %u, found 0", p->width);
   has_length = tern_gguf_has (file, tern_arch_key (key, arch, "attention.key_length"));
   if (!has_length && p->width % first)
-    return bad_key (file, tern_arch_key (key, arch, "attention.head_count"), error,
-        "expected a divisor of the width %u, found %u", p->width, first);
+    return bad_key (file, heads_key, error, "expected a divisor of the width %u, found %u", p->width, first);
   tern_arch_key (key, arch, "attention.key_length");
   if (!tern_gguf_u32_or (file, key, 1, 1u << 16, p->width / first, &p->head_dim, error))
     return FALSE;

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* tern logits: what the model makes of given token ids, for comparison with other implementations. */
+#include "tools/tool.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/base/error.h"
+#include "engine/base/mem.h"
+#include "engine/llm/llm.h"
+#include "engine/llm/tokenizer.h"
+#include "tools/npy.h"
+
+#define VISUAL -1               /* in the ids: the next sub-image's visual tokens */
+
+typedef struct {
+  char *model, *tokens, *output, *activations;
+  gint greedy, threads;
+} Options;
+
+typedef struct {
+  const Options *options;
+  TernGguf *file;
+  TernLlm *llm;
+  TernTokenizer *tokenizer;
+  TernPool *pool;
+  TernLlmState *state;
+  GArray *ids;                  /* gint32 */
+  gsize positions;
+  float *logits;                /* [positions, n_vocab] */
+} Work;
+
+static void
+work_clear (Work *work)
+{
+  tern_mem_free (work->logits);
+  tern_llm_state_free (work->state);
+  tern_tokenizer_unref (work->tokenizer);
+  tern_llm_unref (work->llm);
+  tern_gguf_unref (work->file);
+  tern_pool_free (work->pool);
+  g_clear_pointer (&work->ids, g_array_unref);
+}
+
+/* Whitespace separated ids, checked against the vocabulary. */
+static gboolean
+read_ids (Work *work, GError **error)
+{
+  const char *path = work->options->tokens;
+  guint n_vocab = tern_llm_info (work->llm)->n_vocab;
+  g_autofree char *text = NULL;
+  g_autoptr (GError) failure = NULL;
+  char *p;
+
+  if (!g_file_get_contents (path, &text, NULL, &failure)) {
+    g_set_error (error, TERN_ERROR, g_error_matches (failure, G_FILE_ERROR, G_FILE_ERROR_NOENT) ? TERN_ERROR_NOT_FOUND
+        : TERN_ERROR_READ, "%s: %s", path, failure->message);
+    return FALSE;
+  }
+  work->ids = g_array_new (FALSE, FALSE, sizeof (gint32));
+  for (p = text; *(p += strspn (p, " \t\r\n\f\v"));) {
+    int length = strcspn (p, " \t\r\n\f\v");
+    gint32 id;
+    char *end;
+    long value;
+
+    errno = 0;
+    value = strtol (p, &end, 10);
+    if (end != p + length || errno || value < VISUAL || value >= (long) n_vocab) {
+      g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: id %u: expected a number from %d to %u, found %.*s", path,
+          work->ids->len, VISUAL, n_vocab - 1, MIN (length, 32), p);
+      return FALSE;
+    }
+    id = value;
+    g_array_append_val (work->ids, id);
+    p = end;
+  }
+  if (!work->ids->len) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: expected token ids, found none", path);
+    return FALSE;
+  }
+  return TRUE;
+}
+
+/* Everything that can be wrong with the file is found here, the tokenizer too: ids mean nothing without one. */
+static gboolean
+open_model (Work *work, GError **error)
+{
+  const TernKernels *kernels = tern_kernels_default (error);
+
+  return kernels && (work->file = tern_gguf_open (work->options->model, error))
+      && (work->llm = tern_llm_open (work->file, kernels, error))
+      && (work->tokenizer = tern_tokenizer_new (work->file, error))
+      && (work->pool = tern_pool_new (work->options->threads, error));
+}
+
+static gboolean
+make_state (Work *work, GError **error)
+{
+  const TernLlmInfo *info = tern_llm_info (work->llm);
+  gsize context = work->positions + MAX (work->options->greedy, 1) - 1, values, bytes;
+  TernLlmStateParams params = { .activations = g_strcmp0 (work->options->activations, "f32")
+        ? TERN_ACTIVATIONS_INT8 : TERN_ACTIVATIONS_F32 };
+
+  if (context > info->context) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE, "%s: expected at most the %u tokens that %s was made for, found "
+        "%" G_GSIZE_FORMAT " with the greedy ones", work->options->tokens, info->context, work->options->model, context);
+    return FALSE;
+  }
+  params.context = context;
+  if (!tern_mul (work->positions, info->n_vocab, &values) || !tern_mul (values, sizeof (float), &bytes))
+    bytes = G_MAXSIZE;
+  return (work->state = tern_llm_state_new (work->llm, &params, work->pool, error))
+      && (work->logits = tern_mem_alloc (bytes, "logits", error));
+}
+
+static gboolean
+eval_prompt (Work *work, GError **error)
+{
+  return tern_llm_eval (work->state, &(TernLlmInput) { .ids = (const gint32 *) work->ids->data, .n = work->ids->len },
+      TERN_LOGITS_ALL, work->logits, NULL, error);
+}
+
+/* Ties go to the lower id; end tokens do not end it. */
+static gint32
+best_id (const float *row, guint n)
+{
+  gint32 best = 0;
+
+  for (guint i = 1; i < n; i++)
+    if (row[i] > row[best] || isnan (row[best]))
+      best = i;
+  return best;
+}
+
+static gboolean
+print_greedy (Work *work, GError **error)
+{
+  guint n_vocab = tern_llm_info (work->llm)->n_vocab;
+  float *row = work->logits + (work->positions - 1) * n_vocab;
+
+  for (gint i = 0; i < work->options->greedy; i++) {
+    gint32 id = best_id (row, n_vocab);
+
+    printf ("%s%d", i ? " " : "", id);
+    if (i + 1 < work->options->greedy
+        && !tern_llm_eval (work->state, &(TernLlmInput) { .ids = &id, .n = 1 }, TERN_LOGITS_LAST, row, NULL, error)) {
+      printf ("\n");
+      return FALSE;
+    }
+  }
+  printf ("\n");
+  return TRUE;
+}
+
+static gboolean
+run (Work *work, GError **error)
+{
+  gsize shape[2];
+
+  if (!open_model (work, error) || !read_ids (work, error))
+    return FALSE;
+  work->positions = work->ids->len;
+  if (!make_state (work, error) || !eval_prompt (work, error))
+    return FALSE;
+  shape[0] = work->positions;
+  shape[1] = tern_llm_info (work->llm)->n_vocab;
+  if (work->options->output && !tern_npy_write (work->options->output, work->logits, 2, shape, error))
+    return FALSE;
+  return work->options->greedy < 1 || print_greedy (work, error);
+}
+
+static int
+check (const Options *options)
+{
+  if (!options->model || !options->tokens)
+    return tern_tool_usage ("logits: expected --model and --tokens, found no %s", options->model ? "--tokens" : "--model");
+  if (!options->output && options->greedy < 1)
+    return tern_tool_usage ("logits: expected --output or --greedy, found neither");
+  if (options->activations && strcmp (options->activations, "f32") && strcmp (options->activations, "int8"))
+    return tern_tool_usage ("--activations: expected f32 or int8, found %s", options->activations);
+  if (options->greedy < 0)
+    return tern_tool_usage ("--greedy: expected 0 or more, found %d", options->greedy);
+  if (options->threads < 0)
+    return tern_tool_usage ("--threads: expected 0 (all cores) or more, found %d", options->threads);
+  return TERN_TOOL_DONE;
+}
+
+int
+tern_tool_logits (int argc, char **argv)
+{
+  Options o = { 0 };
+  const GOptionEntry entries[] = {
+    { "model", 0, 0, G_OPTION_ARG_FILENAME, &o.model, "Language model", "F" },
+    { "tokens", 0, 0, G_OPTION_ARG_FILENAME, &o.tokens, "Token ids, whitespace separated", "FILE" },
+    { "output", 0, 0, G_OPTION_ARG_FILENAME, &o.output, "float32 [position, vocabulary]", "OUT.npy" },
+    { "activations", 0, 0, G_OPTION_ARG_STRING, &o.activations, "int8 (what runs) or f32 (not quantised)", "MODE" },
+    { "greedy", 0, 0, G_OPTION_ARG_INT, &o.greedy, "Print N greedy ids that continue the prompt", "N" },
+    { "threads", 0, 0, G_OPTION_ARG_INT, &o.threads, "Threads; 0 = all cores", "N" },
+    { NULL }
+  };
+  g_auto (GStrv) rest = NULL;
+  g_autoptr (GError) error = NULL;
+  Work work = { .options = &o };
+  int status = TERN_TOOL_USAGE;
+
+  if (tern_tool_options (argc, argv, NULL, 0, 0, "Computes the logits after each of some token ids.", entries, &rest)
+      && (status = check (&o)) == TERN_TOOL_DONE) {
+    if (!run (&work, &error))
+      status = tern_tool_fail (&error);
+    if (!tern_tool_flush ())
+      status = TERN_TOOL_FAILED;
+  }
+  work_clear (&work);
+  g_free (o.model);
+  g_free (o.tokens);
+  g_free (o.output);
+  g_free (o.activations);
+  return status;
+}
