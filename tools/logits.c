@@ -106,8 +106,9 @@ make_state (Work *work, GError **error)
         ? TERN_ACTIVATIONS_INT8 : TERN_ACTIVATIONS_F32 };
 
   if (context > info->context) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE, "%s: expected at most the %u tokens that %s was made for, found "
-        "%" G_GSIZE_FORMAT " with the greedy ones", work->options->tokens, info->context, work->options->model, context);
+    g_set_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE, "%s: expected at most the %u tokens that %s was made for, "
+        "found %" G_GSIZE_FORMAT " with the greedy ones", work->options->tokens, info->context, work->options->model,
+        context);
     return FALSE;
   }
   params.context = context;
@@ -177,7 +178,8 @@ static int
 check (const Options *options)
 {
   if (!options->model || !options->tokens)
-    return tern_tool_usage ("logits: expected --model and --tokens, found no %s", options->model ? "--tokens" : "--model");
+    return tern_tool_usage ("logits: expected --model and --tokens, found no %s",
+        options->model ? "--tokens" : "--model");
   if (!options->output && options->greedy < 1)
     return tern_tool_usage ("logits: expected --output or --greedy, found neither");
   if (options->activations && strcmp (options->activations, "f32") && strcmp (options->activations, "int8"))
