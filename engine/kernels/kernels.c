@@ -14,13 +14,21 @@ tern_kernels_init (TernKernels *k, TernCpu level)
 #ifdef TERN_HAVE_AVX2
   if (level >= TERN_CPU_AVX2 && level <= TERN_CPU_AMX) {
     k->level = TERN_CPU_AVX2;
+    tern_elementwise_init_avx2 (k);
     tern_gemm_init_avx2 (k);
+    tern_q8_init_avx2 (k);
+    tern_quant_init_avx2 (k);
+    tern_ternary_init_avx2 (k);
   }
 #endif
 #ifdef TERN_HAVE_AVX512VNNI
   if (level >= TERN_CPU_AVX512VNNI && level <= TERN_CPU_AMX) {
     k->level = TERN_CPU_AVX512VNNI;
+    tern_elementwise_init_avx512vnni (k);
     tern_gemm_init_avx512vnni (k);
+    tern_q8_init_avx512vnni (k);
+    tern_quant_init_avx512vnni (k);
+    tern_ternary_init_avx512vnni (k);
   }
 #endif
 }

@@ -60,8 +60,7 @@ typedef struct {
     const gint8 *x, gsize ldx, const float *xscale, const gint32 *xsum, gsize n)
 
 /* y[t * ldy + r] = sum_b w.d * x.d * (sum_i w.q[i] * x.q[i]); w: GGUF Q8_0 rows (34-byte blocks, f16 d), @row_bytes
- * apart; x: @n rows of @blocks TernQ8Block, @ldx blocks apart. Sums of a block are exact integers, the float sum over
- * blocks may be in any order. */
+ * apart; x: @n rows of @blocks TernQ8Block, @ldx blocks apart. A version may sum in integers or in floats. */
 #define TERN_DECL_GEMM_Q8(fn) void fn (float *y, gsize ldy, const guint8 *w, gsize row_bytes, gsize rows, gsize blocks, \
     const TernQ8Block *x, gsize ldx, gsize n)
 

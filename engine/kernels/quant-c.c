@@ -20,8 +20,9 @@ max_magnitude (const float *x, gsize n)
   return max.f;
 }
 
-/* Clamping first gives the same as rounding first, since the bounds are whole; NaN ends at -128. lrintf rounds half to
- * even (the default mode, which this library never changes). */
+/* Clamping first gives the same as rounding first, since the bounds are whole; what is not a number (infinity times 0)
+ * ends at 127, as with the vector instructions. lrintf rounds half to even (the default mode, which this library never
+ * changes). */
 static inline gint8
 round_clamped (float v)
 {

@@ -160,7 +160,7 @@ nn_shape (const char *name, const Shape *s, const TernKernels *ref, const TernKe
   compare (s, got, want, magnitude);
 }
 
-/* Blocks of @s->cols rounded up to 32. The float sum over blocks may be in any order, the products are the same. */
+/* Blocks of @s->cols rounded up to 32. */
 static void
 q8_shape (const char *name, const Shape *s, const TernKernels *ref, const TernKernels *k)
 {
@@ -202,14 +202,16 @@ q8_shape (const char *name, const Shape *s, const TernKernels *ref, const TernKe
       for (b = 0; b < blocks; b++) {
         const guint8 *p = w + r * row_bytes + b * 34;
         const TernQ8Block *q = &x[t * ldx + b];
-        gint64 dot = 0;
+        gint64 dot = 0, size_of_dot = 0;
         guint16 d;
 
         memcpy (&d, p, sizeof d);
-        for (i = 0; i < 32; i++)
+        for (i = 0; i < 32; i++) {
           dot += (gint8) p[2 + i] * q->q[i];
+          size_of_dot += ABS ((gint8) p[2 + i] * q->q[i]);
+        }
         sum += (double) tern_f16_to_f32 (GUINT16_FROM_LE (d)) * q->d * (double) dot;
-        size += fabs ((double) tern_f16_to_f32 (GUINT16_FROM_LE (d)) * q->d * (double) dot);
+        size += fabs ((double) tern_f16_to_f32 (GUINT16_FROM_LE (d)) * q->d) * (double) size_of_dot;
       }
       want[t * s->ldy + r] = (float) sum;
       magnitude[t * s->ldy + r] = (float) size;
@@ -386,7 +388,7 @@ run_t2 (const TernKernels *k, void *data)
 {
   Bench *b = data;
 
-  k->gemm_t2 (b->y, b->rows, b->w, b->rows, b->cols / TERN_T2_COLS, 1, b->i8, b->cols, b->scale, b->sum, b->n);
+  k->gemm_t2 (b->y, b->rows, b->w, b->rows, (b->cols + TERN_T2_COLS - 1) / TERN_T2_COLS, 1, b->i8, b->cols, b->scale, b->sum, b->n);
 }
 
 static void
@@ -407,7 +409,7 @@ bench_gemm (const char *name, BenchRun run, guint rows, guint cols, guint n)
   b.y = g_new (float, b.rows * n);
   b.x = g_new (float, b.cols * n);
   b.w = g_malloc0 (b.rows * b.cols * sizeof (float));   /* zeros are as fast as anything else, in every format */
-  b.i8 = g_malloc0 (b.cols * n);
+  b.i8 = g_malloc0 (b.cols * n + TERN_T2_COLS);
   b.scale = g_new0 (float, n);
   b.sum = g_new0 (gint32, n);
   b.q8 = g_new0 (TernQ8Block, b.cols / 32 * n);

@@ -8,6 +8,7 @@
 
 #define VL 8
 #define VARIANT(name) name##_avx2
+#define ALWAYS_INLINE inline __attribute__ ((always_inline))
 
 typedef __m256 vf;
 typedef __m256i vi;
@@ -25,6 +26,21 @@ static inline void v_store (float *p, vf v) { _mm256_storeu_ps (p, v); }
 static inline vf v_load_first (const float *p, gsize n) { return _mm256_maskload_ps (p, v_mask (n)); }
 static inline void v_store_first (float *p, gsize n, vf v) { _mm256_maskstore_ps (p, v_mask (n), v); }
 static inline vf v_load_f16 (const guint16 *p) { return _mm256_cvtph_ps (_mm_loadu_si128 ((const __m128i *) p)); }
+
+/* 3 * VL values, of which out[k] takes k, k + 3, k + 6, ... Since 3 and VL have no common divisor, these stand in
+ * different lanes: two blends bring them into one vector, one permutation into order. */
+static inline void
+v_load_thirds (vf out[3], const float *p)
+{
+  vf a = v_load (p), b = v_load (p + VL), c = v_load (p + 2 * VL);
+
+  out[0] = _mm256_permutevar8x32_ps (_mm256_blend_ps (_mm256_blend_ps (a, b, 0x92), c, 0x24),
+      _mm256_setr_epi32 (0, 3, 6, 1, 4, 7, 2, 5));
+  out[1] = _mm256_permutevar8x32_ps (_mm256_blend_ps (_mm256_blend_ps (a, b, 0x24), c, 0x49),
+      _mm256_setr_epi32 (1, 4, 7, 2, 5, 0, 3, 6));
+  out[2] = _mm256_permutevar8x32_ps (_mm256_blend_ps (_mm256_blend_ps (a, b, 0x49), c, 0x92),
+      _mm256_setr_epi32 (2, 5, 0, 3, 6, 1, 4, 7));
+}
 
 static inline vf v_zero (void) { return _mm256_setzero_ps (); }
 static inline vf v_set (float f) { return _mm256_set1_ps (f); }
@@ -59,6 +75,46 @@ v_max_lane (vf v)
 
   a = _mm_max_ps (a, _mm_movehl_ps (a, a));
   return _mm_cvtss_f32 (_mm_max_ss (a, _mm_movehdup_ps (a)));
+}
+
+/* The larger lanes as integers: with the signs gone also the order of floats, NaN above infinity. */
+static inline vf
+v_max_bits (vf a, vf b)
+{
+  return _mm256_castsi256_ps (_mm256_max_epi32 (_mm256_castps_si256 (a), _mm256_castps_si256 (b)));
+}
+
+static inline float
+v_max_bits_lane (vf v)
+{
+  __m256i i = _mm256_castps_si256 (v);
+  __m128i a = _mm_max_epi32 (_mm256_castsi256_si128 (i), _mm256_extracti128_si256 (i, 1));
+
+  a = _mm_max_epi32 (a, _mm_shuffle_epi32 (a, 0x4e));
+  return _mm_cvtss_f32 (_mm_castsi128_ps (_mm_max_epi32 (a, _mm_shuffle_epi32 (a, 0xb1))));
+}
+
+/* Rounds half to even. */
+static inline vi v_to_int (vf v) { return _mm256_cvtps_epi32 (v); }
+static inline vi v_int_zero (void) { return _mm256_setzero_si256 (); }
+static inline vi v_int_add (vi a, vi b) { return _mm256_add_epi32 (a, b); }
+
+static inline gint32
+v_int_sum (vi v)
+{
+  __m128i a = _mm_add_epi32 (_mm256_castsi256_si128 (v), _mm256_extracti128_si256 (v, 1));
+
+  a = _mm_add_epi32 (a, _mm_shuffle_epi32 (a, 0x4e));
+  return _mm_cvtsi128_si32 (_mm_add_epi32 (a, _mm_shuffle_epi32 (a, 0xb1)));
+}
+
+/* VL values within int8. */
+static inline void
+v_store_i8 (gint8 *q, vi v)
+{
+  __m128i a = _mm_packs_epi32 (_mm256_castsi256_si128 (v), _mm256_extracti128_si256 (v, 1));
+
+  _mm_storel_epi64 ((__m128i *) q, _mm_packs_epi16 (a, a));
 }
 
 /* The sums of four vectors. */
@@ -111,3 +167,15 @@ v_transpose4 (vf out[4], const guint8 *const rows[8], gsize offset)
     out[3] = _mm256_castpd_ps (_mm256_unpackhi_pd (r, s));
   }
 }
+
+/* The float products of gemm.inc, for other sources of this instruction set. A panel holds DEPTH columns of TILE_ROWS
+ * rows, column by column. */
+#define TILE_VECTORS 2
+#define TILE_ROWS (TILE_VECTORS * VL)
+#define DEPTH 256
+
+/* Columns [0, depth) of @rows <= TILE_ROWS rows, which lie @stride bytes apart. */
+void VARIANT (tern_pack_panel) (float *panel, const guint8 *w, gsize stride, gsize rows, gsize depth);
+/* y[t][0..rows) (+)= sum_k x[t][k] * b[k][0..TILE_ROWS). */
+void VARIANT (tern_panel_times_tokens) (float *y, gsize ldy, gsize rows, const float *x, gsize ldx, gsize n,
+    const float *b, gsize ldb, gsize depth, gboolean add);

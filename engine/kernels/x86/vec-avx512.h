@@ -8,6 +8,7 @@
 
 #define VL 16
 #define VARIANT(name) name##_avx512vnni
+#define ALWAYS_INLINE inline __attribute__ ((always_inline))
 
 typedef __m512 vf;
 typedef __m512i vi;
@@ -21,6 +22,21 @@ static inline void v_store (float *p, vf v) { _mm512_storeu_ps (p, v); }
 static inline vf v_load_first (const float *p, gsize n) { return _mm512_maskz_loadu_ps (v_mask (n), p); }
 static inline void v_store_first (float *p, gsize n, vf v) { _mm512_mask_storeu_ps (p, v_mask (n), v); }
 static inline vf v_load_f16 (const guint16 *p) { return _mm512_cvtph_ps (_mm256_loadu_si256 ((const __m256i *) p)); }
+
+/* 3 * VL values, of which out[k] takes k, k + 3, k + 6, ... Since 3 and VL have no common divisor, these stand in
+ * different lanes: two blends bring them into one vector, one permutation into order. */
+static inline void
+v_load_thirds (vf out[3], const float *p)
+{
+  vf a = v_load (p), b = v_load (p + VL), c = v_load (p + 2 * VL);
+
+  out[0] = _mm512_permutexvar_ps (_mm512_setr_epi32 (0, 3, 6, 9, 12, 15, 2, 5, 8, 11, 14, 1, 4, 7, 10, 13),
+      _mm512_mask_blend_ps (0x2492, _mm512_mask_blend_ps (0x4924, a, b), c));
+  out[1] = _mm512_permutexvar_ps (_mm512_setr_epi32 (1, 4, 7, 10, 13, 0, 3, 6, 9, 12, 15, 2, 5, 8, 11, 14),
+      _mm512_mask_blend_ps (0x4924, _mm512_mask_blend_ps (0x9249, a, b), c));
+  out[2] = _mm512_permutexvar_ps (_mm512_setr_epi32 (2, 5, 8, 11, 14, 1, 4, 7, 10, 13, 0, 3, 6, 9, 12, 15),
+      _mm512_mask_blend_ps (0x9249, _mm512_mask_blend_ps (0x2492, a, b), c));
+}
 
 static inline vf v_zero (void) { return _mm512_setzero_ps (); }
 static inline vf v_set (float f) { return _mm512_set1_ps (f); }
@@ -51,6 +67,30 @@ v_halves (vf v)
 
 static inline float v_sum (vf v) { return _mm512_reduce_add_ps (v); }
 static inline float v_max_lane (vf v) { return _mm512_reduce_max_ps (v); }
+
+/* The larger lanes as integers: with the signs gone also the order of floats, NaN above infinity. */
+static inline vf
+v_max_bits (vf a, vf b)
+{
+  return _mm512_castsi512_ps (_mm512_max_epi32 (_mm512_castps_si512 (a), _mm512_castps_si512 (b)));
+}
+
+static inline float
+v_max_bits_lane (vf v)
+{
+  union { gint32 i; float f; } max = { _mm512_reduce_max_epi32 (_mm512_castps_si512 (v)) };
+
+  return max.f;
+}
+
+/* Rounds half to even. */
+static inline vi v_to_int (vf v) { return _mm512_cvtps_epi32 (v); }
+static inline vi v_int_zero (void) { return _mm512_setzero_si512 (); }
+static inline vi v_int_add (vi a, vi b) { return _mm512_add_epi32 (a, b); }
+static inline gint32 v_int_sum (vi v) { return _mm512_reduce_add_epi32 (v); }
+
+/* VL values within int8. */
+static inline void v_store_i8 (gint8 *q, vi v) { _mm_storeu_si128 ((__m128i *) q, _mm512_cvtepi32_epi8 (v)); }
 
 /* The sums of four vectors. */
 static inline __m128
@@ -90,3 +130,15 @@ v_transpose4 (vf out[4], const guint8 *const rows[16], gsize offset)
     out[3] = _mm512_castpd_ps (_mm512_unpackhi_pd (r, s));
   }
 }
+
+/* The float products of gemm.inc, for other sources of this instruction set. A panel holds DEPTH columns of TILE_ROWS
+ * rows, column by column. */
+#define TILE_VECTORS 2
+#define TILE_ROWS (TILE_VECTORS * VL)
+#define DEPTH 256
+
+/* Columns [0, depth) of @rows <= TILE_ROWS rows, which lie @stride bytes apart. */
+void VARIANT (tern_pack_panel) (float *panel, const guint8 *w, gsize stride, gsize rows, gsize depth);
+/* y[t][0..rows) (+)= sum_k x[t][k] * b[k][0..TILE_ROWS). */
+void VARIANT (tern_panel_times_tokens) (float *y, gsize ldy, gsize rows, const float *x, gsize ldx, gsize n,
+    const float *b, gsize ldb, gsize depth, gboolean add);

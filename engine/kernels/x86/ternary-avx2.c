@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Ternary matrices with VPMADDUBSW: one lane a row, two of its columns a 16-bit half. */
+#include <string.h>
+
+#include "engine/kernels/x86/vec-avx2.h"
+
+#define TILE_TOKENS 5           /* 10 sums, 2 of digits, 1 product, 1 of activations, 1 mask of 16 registers */
+#define STEPS (TERN_T2_COLS / 16)
+
+/* A 16-bit sum takes 16 steps of 4 products of at most 2 * 2 * 128: -32768 and 32512 at the ends. */
+#define STEPS_OF_16BIT 16
+
+static ALWAYS_INLINE __m256i
+broadcast4 (const gint8 *x)
+{
+  return _mm256_broadcastd_epi32 (_mm_loadu_si32 (x));
+}
+
+/* Float part of 8 rows of one token; the digits were one too large. */
+static ALWAYS_INLINE void
+store_rows (float *y, gsize rows, __m256i sum, float xscale, gint32 xsum, float wscale)
+{
+  __m256 v = _mm256_cvtepi32_ps (_mm256_sub_epi32 (sum, _mm256_set1_epi32 (xsum)));
+
+  v = v_mul (v_mul (v, v_set (xscale)), v_set (wscale));
+  if (rows >= VL)
+    v_store (y, v);
+  else
+    v_store_first (y, rows, v);
+}
+
+/* One panel and @tokens tokens, a constant. The 32-bit sums stay in memory, which the 16-bit ones seldom visit. */
+static ALWAYS_INLINE void
+tile (const guint tokens, float *y, gsize ldy, const guint8 *w, gsize rows, gsize groups, float wscale, const gint8 *x,
+    gsize ldx, const float *xscale, const gint32 *xsum)
+{
+  const __m256i three = _mm256_set1_epi8 (3), ones = _mm256_set1_epi16 (1);
+  __m256i wide[TILE_TOKENS][2];
+  gsize s, next;
+  guint t, k, h;
+
+  for (t = 0; t < tokens; t++)
+    wide[t][0] = wide[t][1] = _mm256_setzero_si256 ();
+
+  for (s = 0; s < groups * STEPS; s = next) {
+    __m256i sum[TILE_TOKENS][2];
+
+    next = MIN (s + STEPS_OF_16BIT, groups * STEPS);
+#pragma GCC unroll 8
+    for (t = 0; t < tokens; t++)
+      sum[t][0] = sum[t][1] = _mm256_setzero_si256 ();
+    for (; s < next; s++) {
+      const __m256i *p = (const __m256i *) (w + s * 64);
+
+#pragma GCC unroll 4
+      for (k = 0; k < 4; k++) {
+        __m256i d0 = _mm256_and_si256 (_mm256_srli_epi16 (_mm256_loadu_si256 (p), 2 * k), three);
+        __m256i d1 = _mm256_and_si256 (_mm256_srli_epi16 (_mm256_loadu_si256 (p + 1), 2 * k), three);
+
+#pragma GCC unroll 8
+        for (t = 0; t < tokens; t++) {
+          __m256i v = broadcast4 (x + t * ldx + s * 16 + k * 4);
+
+          sum[t][0] = _mm256_add_epi16 (sum[t][0], _mm256_maddubs_epi16 (d0, v));
+          sum[t][1] = _mm256_add_epi16 (sum[t][1], _mm256_maddubs_epi16 (d1, v));
+        }
+      }
+    }
+#pragma GCC unroll 8
+    for (t = 0; t < tokens; t++) {
+      wide[t][0] = _mm256_add_epi32 (wide[t][0], _mm256_madd_epi16 (sum[t][0], ones));
+      wide[t][1] = _mm256_add_epi32 (wide[t][1], _mm256_madd_epi16 (sum[t][1], ones));
+    }
+  }
+
+  for (t = 0; t < tokens; t++) {
+    for (h = 0; h < 2 && rows > h * VL; h++)
+      store_rows (y + t * ldy + h * VL, rows - h * VL, wide[t][h], xscale[t], xsum[t], wscale);
+  }
+}
+
+static TERN_DECL_GEMM_T2 (gemm_t2_avx2)
+{
+  gsize r, t, tokens;
+
+  for (r = 0; r < rows; r += TERN_T2_ROWS, w += groups * TERN_T2_BYTES) {
+    for (t = 0; t < n; t += tokens) {
+      tokens = MIN (n - t, TILE_TOKENS);
+      switch (tokens) {
+#define CASE(T) case T: tile (T, y + t * ldy + r, ldy, w, rows - r, groups, wscale, x + t * ldx, ldx, xscale + t, \
+    xsum + t); break;
+        CASE (1) CASE (2) CASE (3) CASE (4) CASE (5)
+#undef CASE
+      }
+    }
+  }
+}
+
+void
+tern_ternary_init_avx2 (TernKernels *k)
+{
+  k->gemm_t2 = gemm_t2_avx2;
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Ternary matrices with VPDPBUSD: one lane a row, four columns an instruction, activations as broadcast operands. */
+#include <string.h>
+
+#include "engine/kernels/x86/vec-avx512.h"
+
+#define TILE_TOKENS 12          /* 24 sums, 2 of packed weights, 2 of digits, 1 of activations, 1 mask */
+#define STEPS (TERN_T2_COLS / 16)
+
+static ALWAYS_INLINE __m512i
+broadcast4 (const gint8 *x)
+{
+  return _mm512_broadcastd_epi32 (_mm_loadu_si32 (x));
+}
+
+/* Float part of 16 rows of one token; the digits were one too large. */
+static ALWAYS_INLINE void
+store_rows (float *y, gsize rows, __m512i sum, float xscale, gint32 xsum, float wscale)
+{
+  __m512 v = _mm512_cvtepi32_ps (_mm512_sub_epi32 (sum, _mm512_set1_epi32 (xsum)));
+
+  v = v_mul (v_mul (v, v_set (xscale)), v_set (wscale));
+  if (rows >= VL)
+    v_store (y, v);
+  else
+    v_store_first (y, rows, v);
+}
+
+/* Two panels, of which the second may be the first again when @rows <= 16, and @tokens tokens, a constant. */
+static ALWAYS_INLINE void
+tile (const guint tokens, float *y, gsize ldy, const guint8 *w0, const guint8 *w1, gsize rows, gsize groups, float wscale,
+    const gint8 *x, gsize ldx, const float *xscale, const gint32 *xsum)
+{
+  const __m512i three = _mm512_set1_epi8 (3);
+  __m512i sum[TILE_TOKENS][2];
+  gsize s;
+  guint t, k;
+
+#pragma GCC unroll 16
+  for (t = 0; t < tokens; t++)
+    sum[t][0] = sum[t][1] = _mm512_setzero_si512 ();
+
+  for (s = 0; s < groups * STEPS; s++) {
+    __m512i p0 = _mm512_loadu_si512 (w0 + s * 64), p1 = _mm512_loadu_si512 (w1 + s * 64);
+
+#pragma GCC unroll 4
+    for (k = 0; k < 4; k++) {
+      __m512i d0 = _mm512_and_si512 (_mm512_srli_epi16 (p0, 2 * k), three);
+      __m512i d1 = _mm512_and_si512 (_mm512_srli_epi16 (p1, 2 * k), three);
+
+#pragma GCC unroll 16
+      for (t = 0; t < tokens; t++) {
+        __m512i v = broadcast4 (x + t * ldx + s * 16 + k * 4);
+
+        sum[t][0] = _mm512_dpbusd_epi32 (sum[t][0], d0, v);
+        sum[t][1] = _mm512_dpbusd_epi32 (sum[t][1], d1, v);
+      }
+    }
+  }
+
+#pragma GCC unroll 16
+  for (t = 0; t < tokens; t++) {
+    store_rows (y + t * ldy, rows, sum[t][0], xscale[t], xsum[t], wscale);
+    if (rows > VL)
+      store_rows (y + t * ldy + VL, rows - VL, sum[t][1], xscale[t], xsum[t], wscale);
+  }
+}
+
+/* One token. Digits stay where they are in their bytes, which saves the shifts: digit k is 4^k times too large, and so is
+ * its sum, which has no overflow up to 2^12 groups. */
+static void
+one_token (float *y, const guint8 *w0, const guint8 *w1, gsize rows, gsize groups, float wscale, const gint8 *x,
+    float xscale, gint32 xsum)
+{
+  __m512i sum[2][4], mask[4];
+  gsize s;
+  guint k;
+
+#pragma GCC unroll 4
+  for (k = 0; k < 4; k++) {
+    sum[0][k] = sum[1][k] = _mm512_setzero_si512 ();
+    mask[k] = _mm512_set1_epi8 ((char) (3 << 2 * k));
+  }
+  for (s = 0; s < groups * STEPS; s++) {
+    __m512i p0 = _mm512_loadu_si512 (w0 + s * 64), p1 = _mm512_loadu_si512 (w1 + s * 64);
+
+#pragma GCC unroll 4
+    for (k = 0; k < 4; k++) {
+      __m512i v = broadcast4 (x + s * 16 + k * 4);
+
+      sum[0][k] = _mm512_dpbusd_epi32 (sum[0][k], _mm512_and_si512 (p0, mask[k]), v);
+      sum[1][k] = _mm512_dpbusd_epi32 (sum[1][k], _mm512_and_si512 (p1, mask[k]), v);
+    }
+  }
+#pragma GCC unroll 2
+  for (k = 0; k < 2; k++) {
+    __m512i a = _mm512_add_epi32 (sum[k][0], _mm512_srai_epi32 (sum[k][1], 2));
+    __m512i b = _mm512_add_epi32 (_mm512_srai_epi32 (sum[k][2], 4), _mm512_srai_epi32 (sum[k][3], 6));
+
+    if (rows > k * VL)
+      store_rows (y + k * VL, rows - k * VL, _mm512_add_epi32 (a, b), xscale, xsum, wscale);
+  }
+}
+
+static TERN_DECL_GEMM_T2 (gemm_t2_avx512vnni)
+{
+  gsize panel = groups * TERN_T2_BYTES, r, t, tokens;
+
+  for (r = 0; r < rows; r += 2 * TERN_T2_ROWS, w += 2 * panel) {
+    const guint8 *w1 = rows - r > TERN_T2_ROWS ? w + panel : w;
+
+    if (n == 1) {
+      one_token (y + r, w, w1, rows - r, groups, wscale, x, *xscale, *xsum);
+      continue;
+    }
+    for (t = 0; t < n; t += tokens) {
+      tokens = n - t;
+      if (tokens > TILE_TOKENS) /* the last two tiles share what is left */
+        tokens = tokens >= 2 * TILE_TOKENS ? TILE_TOKENS : (tokens + 1) / 2;
+      switch (tokens) {
+#define CASE(T) case T: tile (T, y + t * ldy + r, ldy, w, w1, rows - r, groups, wscale, x + t * ldx, ldx, xscale + t, \
+    xsum + t); break;
+        CASE (1) CASE (2) CASE (3) CASE (4) CASE (5) CASE (6) CASE (7) CASE (8) CASE (9) CASE (10) CASE (11) CASE (12)
+#undef CASE
+      }
+    }
+  }
+}
+
+void
+tern_ternary_init_avx512vnni (TernKernels *k)
+{
+  k->gemm_t2 = gemm_t2_avx512vnni;
+}
