@@ -477,7 +477,7 @@ test_bad_tensors (void)
 {
   const guint64 max = G_MAXUINT64, half = (guint64) 1 << 63, d2[] = { 4, 2 };
   const guint64 wide[] = { (guint64) 1 << 33, (guint64) 1 << 33 };
-  const guint64 ones[] = { 1, 1, 1, 1, 1 }, minus[] = { half, 1 }, wraps[] = { (guint64) 1 << 32, (guint64) 1 << 32, 1, 1 };
+  const guint64 ones[8] = { 1, 1, 1, 1, 1 }, minus[] = { half, 1 }, wraps[] = { (guint64) 1 << 32, (guint64) 1 << 32, 1, 1 };
   const guint64 wide_bytes[] = { (guint64) 1 << 31, (guint64) 1 << 31 }, k[] = { 16, 2 };
   char long_name[65];
   GgufWriter w;
