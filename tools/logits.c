@@ -13,11 +13,13 @@
 #include "engine/llm/llm.h"
 #include "engine/llm/tokenizer.h"
 #include "tools/npy.h"
+#include "tools/visual.h"
 
 #define VISUAL -1               /* in the ids: the next sub-image's visual tokens */
 
 typedef struct {
-  char *model, *tokens, *output, *activations;
+  char *model, *mmproj, *tokens, *output, *visual, *activations, *image_tokens;
+  char **images;
   gint greedy, threads;
 } Options;
 
@@ -28,6 +30,7 @@ typedef struct {
   TernTokenizer *tokenizer;
   TernPool *pool;
   TernLlmState *state;
+  TernVisual visual;
   GArray *ids;                  /* gint32 */
   gsize positions;
   float *logits;                /* [positions, n_vocab] */
@@ -37,6 +40,7 @@ static void
 work_clear (Work *work)
 {
   tern_mem_free (work->logits);
+  tern_visual_clear (&work->visual);
   tern_llm_state_free (work->state);
   tern_tokenizer_unref (work->tokenizer);
   tern_llm_unref (work->llm);
@@ -97,13 +101,54 @@ open_model (Work *work, GError **error)
       && (work->pool = tern_pool_new (work->options->threads, error));
 }
 
+static TernActivations
+activations (const Options *options)
+{
+  return g_strcmp0 (options->activations, "f32") ? TERN_ACTIVATIONS_INT8 : TERN_ACTIVATIONS_F32;
+}
+
+static gboolean
+encode_images (Work *work, GError **error)
+{
+  const Options *o = work->options;
+  TernVisualParams params = { .mmproj = o->mmproj, .images = o->images, .activations = activations (o) };
+  gsize shape[2];
+
+  if (!o->mmproj)
+    return TRUE;
+  if (o->image_tokens)
+    tern_visual_parse_limits (o->image_tokens, &params.min_tokens, &params.max_tokens);
+  if (!tern_visual_encode (&work->visual, &params, o->model, tern_llm_info (work->llm)->width,
+          tern_kernels_default (NULL), work->pool, error))
+    return FALSE;
+  shape[0] = work->visual.n;
+  shape[1] = work->visual.width;
+  return !o->visual || tern_npy_write (o->visual, work->visual.rows, 2, shape, error);
+}
+
+/* Every -1 stands for a sub-image's run of tokens. */
+static gboolean
+count_positions (Work *work, GError **error)
+{
+  guint runs = 0;
+
+  for (guint i = 0; i < work->ids->len; i++)
+    runs += g_array_index (work->ids, gint32, i) == VISUAL;
+  if (runs != work->visual.n_sub) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: expected %u times %d, one for each sub-image, found %u",
+        work->options->tokens, work->visual.n_sub, VISUAL, runs);
+    return FALSE;
+  }
+  work->positions = (gsize) work->ids->len - runs + work->visual.n;
+  return TRUE;
+}
+
 static gboolean
 make_state (Work *work, GError **error)
 {
   const TernLlmInfo *info = tern_llm_info (work->llm);
   gsize context = work->positions + MAX (work->options->greedy, 1) - 1, values, bytes;
-  TernLlmStateParams params = { .activations = g_strcmp0 (work->options->activations, "f32")
-        ? TERN_ACTIVATIONS_INT8 : TERN_ACTIVATIONS_F32 };
+  TernLlmStateParams params = { .activations = activations (work->options) };
 
   if (context > info->context) {
     g_set_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE, "%s: expected at most the %u tokens that %s was made for, "
@@ -118,11 +163,36 @@ make_state (Work *work, GError **error)
       && (work->logits = tern_mem_alloc (bytes, "logits", error));
 }
 
+/* Ids up to the next -1, then a run of visual tokens, and so on. */
 static gboolean
 eval_prompt (Work *work, GError **error)
 {
-  return tern_llm_eval (work->state, &(TernLlmInput) { .ids = (const gint32 *) work->ids->data, .n = work->ids->len },
-      TERN_LOGITS_ALL, work->logits, NULL, error);
+  const gint32 *ids = (const gint32 *) work->ids->data;
+  const TernVisual *visual = &work->visual;
+  gsize n_vocab = tern_llm_info (work->llm)->n_vocab;
+  const float *rows = visual->rows;
+  float *logits = work->logits;
+  guint sub = 0;
+
+  for (guint i = 0; i < work->ids->len;) {
+    TernLlmInput input = { 0 };
+
+    if (ids[i] == VISUAL) {
+      input = (TernLlmInput) { .rows = rows, .ld = visual->width, .n = visual->sub[sub++] };
+      rows += (gsize) input.n * visual->width;
+      i++;
+    } else {
+      input.ids = ids + i;
+      while (i < work->ids->len && ids[i] != VISUAL) {
+        input.n++;
+        i++;
+      }
+    }
+    if (!tern_llm_eval (work->state, &input, TERN_LOGITS_ALL, logits, NULL, error))
+      return FALSE;
+    logits += input.n * n_vocab;
+  }
+  return TRUE;
 }
 
 /* Ties go to the lower id; end tokens do not end it. */
@@ -162,10 +232,8 @@ run (Work *work, GError **error)
 {
   gsize shape[2];
 
-  if (!open_model (work, error) || !read_ids (work, error))
-    return FALSE;
-  work->positions = work->ids->len;
-  if (!make_state (work, error) || !eval_prompt (work, error))
+  if (!open_model (work, error) || !read_ids (work, error) || !encode_images (work, error)
+      || !count_positions (work, error) || !make_state (work, error) || !eval_prompt (work, error))
     return FALSE;
   shape[0] = work->positions;
   shape[1] = tern_llm_info (work->llm)->n_vocab;
@@ -177,6 +245,8 @@ run (Work *work, GError **error)
 static int
 check (const Options *options)
 {
+  guint min, max;
+
   if (!options->model || !options->tokens)
     return tern_tool_usage ("logits: expected --model and --tokens, found no %s",
         options->model ? "--tokens" : "--model");
@@ -184,6 +254,12 @@ check (const Options *options)
     return tern_tool_usage ("logits: expected --output or --greedy, found neither");
   if (options->activations && strcmp (options->activations, "f32") && strcmp (options->activations, "int8"))
     return tern_tool_usage ("--activations: expected f32 or int8, found %s", options->activations);
+  if (options->images && !options->mmproj)
+    return tern_tool_usage ("--image: expected --mmproj with it, found none");
+  if (options->visual && !options->images)
+    return tern_tool_usage ("--visual: expected --image with it, found none");
+  if (options->image_tokens && !tern_visual_parse_limits (options->image_tokens, &min, &max))
+    return tern_tool_usage ("--image-tokens: expected MIN:MAX, such as 64:256, found %s", options->image_tokens);
   if (options->greedy < 0)
     return tern_tool_usage ("--greedy: expected 0 or more, found %d", options->greedy);
   if (options->threads < 0)
@@ -197,8 +273,14 @@ tern_tool_logits (int argc, char **argv)
   Options o = { 0 };
   const GOptionEntry entries[] = {
     { "model", 0, 0, G_OPTION_ARG_FILENAME, &o.model, "Language model", "F" },
-    { "tokens", 0, 0, G_OPTION_ARG_FILENAME, &o.tokens, "Token ids, whitespace separated", "FILE" },
+    { "mmproj", 0, 0, G_OPTION_ARG_FILENAME, &o.mmproj, "Its vision encoder", "F" },
+    { "image", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &o.images, "A picture of the prompt; may be repeated", "IMG" },
+    { "image-tokens", 0, 0, G_OPTION_ARG_STRING, &o.image_tokens, "Visual tokens of an image instead of the model's "
+        "limits", "MIN:MAX" },
+    { "tokens", 0, 0, G_OPTION_ARG_FILENAME, &o.tokens, "Token ids, whitespace separated; -1 = the next sub-image",
+        "FILE" },
     { "output", 0, 0, G_OPTION_ARG_FILENAME, &o.output, "float32 [position, vocabulary]", "OUT.npy" },
+    { "visual", 0, 0, G_OPTION_ARG_FILENAME, &o.visual, "float32 [visual token, width]", "OUT.npy" },
     { "activations", 0, 0, G_OPTION_ARG_STRING, &o.activations, "int8 (what runs) or f32 (not quantised)", "MODE" },
     { "greedy", 0, 0, G_OPTION_ARG_INT, &o.greedy, "Print N greedy ids that continue the prompt", "N" },
     { "threads", 0, 0, G_OPTION_ARG_INT, &o.threads, "Threads; 0 = all cores", "N" },
@@ -218,8 +300,12 @@ tern_tool_logits (int argc, char **argv)
   }
   work_clear (&work);
   g_free (o.model);
+  g_free (o.mmproj);
   g_free (o.tokens);
   g_free (o.output);
+  g_free (o.visual);
   g_free (o.activations);
+  g_free (o.image_tokens);
+  g_strfreev (o.images);
   return status;
 }

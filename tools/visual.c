@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "tools/visual.h"
+
+#include <stdio.h>
+
+#include "engine/base/error.h"
+#include "engine/base/mem.h"
+#include "tools/picture.h"
+#include "vision/vision.h"
+
+typedef struct {
+  TernPicture picture;
+  TernVisionPlan plan;
+} Still;
+
+static void
+still_clear (gpointer data)
+{
+  tern_picture_clear (&((Still *) data)->picture);
+}
+
+/* Reads and plans every picture before any is encoded: a bad path is found at once. */
+static gboolean
+plan_all (GArray *stills, const TernVision *vision, const TernVisualParams *params, const TernVisionOptions *options,
+    GError **error)
+{
+  for (char **path = params->images; path && *path; path++) {
+    Still still = { 0 };
+
+    if (!tern_picture_load (&still.picture, *path, error))
+      return FALSE;
+    g_array_append_val (stills, still);
+    if (!tern_vision_plan (vision, still.picture.width, still.picture.height, options,
+            &g_array_index (stills, Still, stills->len - 1).plan, error)) {
+      g_prefix_error (error, "%s: ", *path);
+      return FALSE;
+    }
+  }
+  return TRUE;
+}
+
+/* Room for all tokens; the most of one sub-image. */
+static gboolean
+take_rows (TernVisual *visual, const GArray *stills, guint *most, GError **error)
+{
+  gsize bytes = 0;
+
+  *most = 1;
+  for (guint i = 0; i < stills->len; i++) {
+    const TernVisionPlan *plan = &g_array_index (stills, Still, i).plan;
+
+    visual->sub = g_renew (guint, visual->sub, visual->n_sub + plan->n);
+    for (guint j = 0; j < plan->n; j++) {
+      visual->sub[visual->n_sub++] = plan->sub[j].n_tokens;
+      *most = MAX (*most, plan->sub[j].n_tokens);
+    }
+    visual->n += plan->n_tokens;
+  }
+  if (!tern_mul ((gsize) visual->n * sizeof (float), visual->width, &bytes))
+    bytes = G_MAXSIZE;
+  visual->rows = tern_mem_alloc (bytes, "visual tokens", error);
+  return visual->rows != NULL;
+}
+
+static gboolean
+encode_all (TernVisual *visual, const GArray *stills, TernVision *vision, const TernVisualParams *params,
+    const TernVisionOptions *options, TernPool *pool, GError **error)
+{
+  float *rows;
+  guint most;
+  g_autoptr (TernVisionState) state = NULL;
+
+  if (!take_rows (visual, stills, &most, error)
+      || !(state = tern_vision_state_new (vision, most, params->activations, pool, error)))
+    return FALSE;
+  rows = visual->rows;
+  for (guint i = 0; i < stills->len; i++) {
+    const Still *still = &g_array_index (stills, Still, i);
+    TernImage image = tern_picture_image (&still->picture);
+
+    if (!tern_vision_encode (state, &image, options, &still->plan, rows, NULL, error))
+      return FALSE;
+    rows += (gsize) still->plan.n_tokens * visual->width;
+  }
+  return TRUE;
+}
+
+gboolean
+tern_visual_encode (TernVisual *visual, const TernVisualParams *params, const char *model, guint width,
+    const TernKernels *kernels, TernPool *pool, GError **error)
+{
+  TernVisionOptions options = { .min_tokens = params->min_tokens, .max_tokens = params->max_tokens, .tile = TRUE };
+  g_autoptr (TernGguf) file = tern_gguf_open (params->mmproj, error);
+  g_autoptr (TernVision) vision = file ? tern_vision_open (file, kernels, error) : NULL;
+  g_autoptr (GArray) stills = g_array_new (FALSE, FALSE, sizeof (Still));
+
+  *visual = (TernVisual) { .width = width };
+  g_array_set_clear_func (stills, still_clear);
+  if (!vision)
+    return FALSE;
+  if (tern_vision_info (vision)->embedding_dim != width) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_MISMATCH, "%s: expected visual tokens of %u values, the width of %s, "
+        "found %u", params->mmproj, width, model, tern_vision_info (vision)->embedding_dim);
+    return FALSE;
+  }
+  return plan_all (stills, vision, params, &options, error)
+      && encode_all (visual, stills, vision, params, &options, pool, error);
+}
+
+void
+tern_visual_clear (TernVisual *visual)
+{
+  tern_mem_free (visual->rows);
+  g_free (visual->sub);
+}
+
+gboolean
+tern_visual_parse_limits (const char *text, guint *min, guint *max)
+{
+  char rest;
+
+  return sscanf (text, "%u:%u%c", min, max, &rest) == 2 && *min >= 1 && *min <= *max && *max <= 1 << 20;
+}

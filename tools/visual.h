@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Picture files to visual tokens. */
+#pragma once
+
+#include "engine/base/threads.h"
+#include "engine/weights/linear.h"
+
+G_BEGIN_DECLS
+
+typedef struct {
+  guint width;                  /* of a token */
+  guint n;                      /* tokens of all sub-images */
+  float *rows;                  /* [n, width] */
+  guint n_sub;
+  guint *sub;                   /* [n_sub] tokens of each sub-image, in the order in which they enter the prompt */
+} TernVisual;
+
+typedef struct {
+  const char *mmproj;
+  char **images;                /* NULL-terminated paths */
+  guint min_tokens, max_tokens; /* per image; 0 = the model's */
+  TernActivations activations;
+} TernVisualParams;
+
+/* Errors: those of opening the mmproj file and the pictures; MISMATCH when a token's width is not @width, the one of
+ * @model. */
+gboolean tern_visual_encode (TernVisual *visual, const TernVisualParams *params, const char *model, guint width,
+    const TernKernels *kernels, TernPool *pool, GError **error);
+void tern_visual_clear (TernVisual *visual);
+
+/* "MIN:MAX" */
+gboolean tern_visual_parse_limits (const char *text, guint *min, guint *max);
+
+G_END_DECLS
