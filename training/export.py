@@ -1,6 +1,7 @@
 """The two GGUF files of the product, and the way back: a model read from them decodes as the engine does."""
 
 import hashlib
+import json
 import os
 
 import gguf
@@ -78,8 +79,6 @@ def write_text(model, tokenizer, path):
     w.add_array("lfm2.attention.head_count_kv", [lm.KV_HEADS if i in lm.ATTENTION else 0 for i in range(lm.LAYERS)])
     w.add_float32("lfm2.attention.layer_norm_rms_epsilon", lm.EPS)
     w.add_float32("lfm2.rope.freq_base", lm.THETA)
-
-    import json
 
     bpe = json.loads(tokenizer.to_str())["model"]
     tokens = sorted(bpe["vocab"], key=bpe["vocab"].get)
@@ -215,3 +214,25 @@ def write(tower, model, tokenizer, folder):
     for path in (text, vision):
         with open(path, "rb") as f:
             print(hashlib.sha256(f.read()).hexdigest(), os.path.getsize(path), os.path.basename(path))
+
+
+def main():
+    import argparse
+
+    import common
+    import features
+
+    a = argparse.ArgumentParser(description="Export one checkpoint of a training folder.")
+    a.add_argument("--work", required=True)
+    a.add_argument("--weights", default="scst.pt", help="relative to --work")
+    a.add_argument("--output", required=True)
+    options = a.parse_args()
+    model = lm.Captioner(words.VOCABULARY)
+    state = common.load(os.path.join(options.work, options.weights))
+    model.load_state_dict({k: v.float() for k, v in state.items()})
+    tokenizer = words.load(os.path.join(options.work, "tokenizer.json"))
+    write(features.adapted(options.work), model, tokenizer, options.output)
+
+
+if __name__ == "__main__":
+    main()
