@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The pool: every item exactly once, in pieces as promised, by workers that wake up and go to sleep. */
+#include <sched.h>
+#include <string.h>
+#include <time.h>
+
+#include "engine/base/error.h"
+#include "engine/base/mem.h"
+#include "engine/base/threads.h"
+
+enum { MAX_ITEMS = 1000, MAX_WORKERS = 8 };
+
+typedef struct {
+  guint items, grain, threads;
+  gint seen[MAX_ITEMS];         /* atomic */
+  gint busy[MAX_WORKERS];       /* atomic: two pieces at once with one worker number */
+  gint wrong;                   /* atomic */
+} Count;
+
+static void
+count_items (void *data, guint begin, guint end, guint worker)
+{
+  Count *c = data;
+  guint i;
+
+  if (worker >= c->threads || begin >= end || end > c->items || begin % c->grain
+      || (end % c->grain && end != c->items)) {
+    g_atomic_int_inc (&c->wrong);
+    return;
+  }
+  if (g_atomic_int_add (&c->busy[worker], 1) != 0)
+    g_atomic_int_inc (&c->wrong);
+  for (i = begin; i < end; i++)
+    g_atomic_int_inc (&c->seen[i]);
+  g_atomic_int_add (&c->busy[worker], -1);
+}
+
+static void
+run_counted (TernPool *pool, Count *c, guint items, guint grain)
+{
+  guint i;
+
+  memset (c->seen, 0, sizeof c->seen);
+  c->items = items;
+  c->grain = grain;
+  c->threads = tern_pool_threads (pool);
+  tern_pool_run (pool, count_items, c, items, grain);
+  for (i = 0; i < MAX_ITEMS; i++)
+    g_assert_cmpint (g_atomic_int_get (&c->seen[i]), ==, i < items ? 1 : 0);
+  g_assert_cmpint (g_atomic_int_get (&c->wrong), ==, 0);
+}
+
+static void
+test_once (gconstpointer data)
+{
+  static const guint items[] = { 0, 1, 2, 3, 4, 5, 7, 8, 16, 31, 63, 64, 65, 127, 333, 1000 };
+  static const guint grains[] = { 1, 2, 3, 16, 64, 1000, G_MAXUINT };
+  g_autoptr (GError) error = NULL;
+  TernPool *pool = tern_pool_new (GPOINTER_TO_UINT (data), &error);
+  Count c = { 0 };
+  guint i, g, repeat;
+
+  g_assert_no_error (error);
+  g_assert_cmpuint (tern_pool_threads (pool), ==, GPOINTER_TO_UINT (data));
+  for (repeat = 0; repeat < 20; repeat++) {
+    for (i = 0; i < G_N_ELEMENTS (items); i++) {
+      for (g = 0; g < G_N_ELEMENTS (grains); g++)
+        run_counted (pool, &c, items[i], grains[g]);
+    }
+    if (repeat % 5 == 0)
+      g_usleep (2000);          /* long enough to fall asleep */
+  }
+  tern_pool_free (pool);
+}
+
+typedef struct {
+  gint total;                   /* atomic */
+} Sum;
+
+static void
+add_up (void *data, guint begin, guint end, guint worker)
+{
+  g_atomic_int_add (&((Sum *) data)->total, (gint) (end - begin));
+}
+
+/* Runs so short that workers come late, or to the next one. */
+static void
+test_short_runs (void)
+{
+  TernPool *pool = tern_pool_new (3, NULL);
+  guint i;
+
+  for (i = 0; i < 20000; i++) {
+    Sum sum = { 0 };
+
+    tern_pool_run (pool, add_up, &sum, 3 + i % 5, 1);
+    g_assert_cmpint (g_atomic_int_get (&sum.total), ==, 3 + i % 5);
+    if (i % 1000 == 0)
+      g_usleep (200);
+  }
+  tern_pool_free (pool);
+}
+
+typedef struct {
+  gint arrived;                 /* atomic */
+  gint alone;                   /* atomic */
+} Meeting;
+
+static void
+meet (void *data, guint begin, guint end, guint worker)
+{
+  Meeting *m = data;
+  gint64 limit = g_get_monotonic_time () + 20 * G_USEC_PER_SEC;
+
+  g_atomic_int_inc (&m->arrived);
+  while (g_atomic_int_get (&m->arrived) < 2) {
+    if (g_get_monotonic_time () > limit) {
+      g_atomic_int_set (&m->alone, 1);
+      return;
+    }
+    sched_yield ();
+  }
+}
+
+/* Two pieces that wait for each other: only two threads at once can do them. Also when the other one sleeps, and with the
+ * caller asleep because the other one takes its time. */
+static void
+test_together (void)
+{
+  TernPool *pool = tern_pool_new (2, NULL);
+  guint i;
+
+  for (i = 0; i < 30; i++) {
+    Meeting m = { 0, 0 };
+
+    if (i % 3 == 0)
+      g_usleep (3000);
+    tern_pool_run (pool, meet, &m, 2, 1);
+    g_assert_cmpint (g_atomic_int_get (&m.arrived), ==, 2);
+    g_assert_cmpint (g_atomic_int_get (&m.alone), ==, 0);
+  }
+  tern_pool_free (pool);
+}
+
+static void
+dawdle (void *data, guint begin, guint end, guint worker)
+{
+  if (worker > 0)
+    g_usleep (5000);
+  else
+    sched_yield ();
+  g_atomic_int_add (&((Sum *) data)->total, (gint) (end - begin));
+}
+
+static void
+test_slow_worker (void)
+{
+  TernPool *pool = tern_pool_new (4, NULL);
+  guint i;
+
+  for (i = 0; i < 20; i++) {
+    Sum sum = { 0 };
+
+    tern_pool_run (pool, dawdle, &sum, 64, 1);
+    g_assert_cmpint (g_atomic_int_get (&sum.total), ==, 64);
+  }
+  tern_pool_free (pool);
+}
+
+static double
+process_seconds (void)
+{
+  struct timespec t;
+
+  clock_gettime (CLOCK_PROCESS_CPUTIME_ID, &t);
+  return (double) t.tv_sec + t.tv_nsec * 1e-9;
+}
+
+static void
+test_idle (void)
+{
+  TernPool *pool = tern_pool_new (4, NULL);
+  Sum sum = { 0 };
+  double before;
+
+  tern_pool_run (pool, add_up, &sum, 100, 1);
+  g_usleep (20000);
+  before = process_seconds ();
+  g_usleep (300000);
+  g_assert_cmpfloat (process_seconds () - before, <, 0.05);
+  tern_pool_free (pool);
+}
+
+static void
+test_inline (void)
+{
+  Count c = { 0 };
+  guint i;
+
+  run_counted (NULL, &c, 100, 7);
+  g_assert_cmpuint (tern_pool_threads (NULL), ==, 1);
+  for (i = 0; i < 10; i++) {    /* one that never works */
+    TernPool *pool = tern_pool_new (i, NULL);
+
+    g_assert_nonnull (pool);
+    tern_pool_free (pool);
+  }
+  tern_pool_free (NULL);
+}
+
+static void
+test_threads (void)
+{
+  g_autoptr (GError) error = NULL;
+  TernPool *pool = tern_pool_new (0, &error);
+  cpu_set_t set;
+
+  g_assert_no_error (error);
+  if (sched_getaffinity (0, sizeof set, &set) == 0)
+    g_assert_cmpuint (tern_pool_threads (pool), ==, CPU_COUNT (&set));
+  tern_pool_free (pool);
+  g_assert_null (tern_pool_new (G_MAXUINT, &error));
+  g_assert_error (error, TERN_ERROR, TERN_ERROR_INVALID);
+}
+
+static void
+fill_scratch (void *data, guint begin, guint end, guint worker)
+{
+  TernPool *pool = data;
+
+  memset (tern_pool_scratch (pool, worker), (int) worker + 1, 1000);
+}
+
+static void
+test_scratch (void)
+{
+  g_autoptr (GError) error = NULL;
+  TernPool *pool = tern_pool_new (3, NULL);
+  void *first;
+  guint i;
+
+  g_assert_true (tern_pool_reserve (pool, 1000, &error));
+  first = tern_pool_scratch (pool, 0);
+  g_assert_true (tern_pool_reserve (pool, 10, &error));
+  g_assert_true (tern_pool_scratch (pool, 0) == first);         /* never smaller */
+  for (i = 0; i < 100; i++)
+    tern_pool_run (pool, fill_scratch, pool, 30, 1);
+  for (i = 0; i < 3; i++) {
+    g_assert_cmpuint ((guintptr) tern_pool_scratch (pool, i) % TERN_ALIGN, ==, 0);
+    g_assert_true (i == 0 || tern_pool_scratch (pool, i) != tern_pool_scratch (pool, i - 1));
+  }
+  g_assert_false (tern_pool_reserve (pool, G_MAXSIZE, &error));
+  g_assert_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE);
+  tern_pool_free (pool);
+}
+
+int
+main (int argc, char **argv)
+{
+  guint threads;
+
+  g_test_init (&argc, &argv, NULL);
+  for (threads = 1; threads <= 4; threads++) {
+    g_autofree char *path = g_strdup_printf ("/pool/once/%u", threads);
+
+    g_test_add_data_func (path, GUINT_TO_POINTER (threads), test_once);
+  }
+  g_test_add_func ("/pool/short-runs", test_short_runs);
+  g_test_add_func ("/pool/together", test_together);
+  g_test_add_func ("/pool/slow-worker", test_slow_worker);
+  g_test_add_func ("/pool/idle", test_idle);
+  g_test_add_func ("/pool/inline", test_inline);
+  g_test_add_func ("/pool/threads", test_threads);
+  g_test_add_func ("/pool/scratch", test_scratch);
+  return g_test_run ();
+}
