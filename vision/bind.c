@@ -92,26 +92,11 @@ load_block (TernVision *vision, TernVitBlock *block, guint i, GError **error)
       && load_linear (vision, &block->down, &block->down_bias, down, vision->ffn, hidden, error);
 }
 
-/* A file that says one block too few holds tensors that nothing would use. */
-static gboolean
-check_block_count (const TernVision *vision, GError **error)
-{
-  g_autofree char *next = g_strdup_printf ("v.blk.%u.ln1.weight", vision->n_blocks);
-
-  if (!tern_gguf_find (vision->file, next))
-    return TRUE;
-  g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: clip.vision.block_count is %u, but there is a tensor %s",
-      tern_gguf_path (vision->file), vision->n_blocks, next);
-  return FALSE;
-}
-
 static gboolean
 load_blocks (TernVision *vision, GError **error)
 {
   guint i;
 
-  if (!check_block_count (vision, error))
-    return FALSE;
   vision->blocks = g_new0 (TernVitBlock, vision->n_blocks);
   vision->owned += vision->n_blocks * sizeof (TernVitBlock);
   for (i = 0; i < vision->n_blocks; i++)

@@ -51,7 +51,7 @@ preprocess (TernVisionState *state, const TernImage *image, const TernVisionOpti
   state->grid_w = sub->width / vision->info.patch;
   state->grid_h = sub->height / vision->info.patch;
   state->n = state->grid_w * state->grid_h;
-  tern_vision_place (vision, image->width, image->height, options, plan, sub, &place);
+  tern_vision_place (image->width, image->height, options, plan, sub, &place);
   return tern_resizer_run (&state->resizer, image, &place, sub->width, sub->height, padding, state->rgb, state->pool,
       error);
 }

@@ -48,8 +48,8 @@ tile (TernPlacement *place, const TernVisionPlan *plan, const TernSubImage *sub)
 }
 
 void
-tern_vision_place (const TernVision *vision, guint width, guint height, const TernVisionOptions *options,
-    const TernVisionPlan *plan, const TernSubImage *sub, TernPlacement *place)
+tern_vision_place (guint width, guint height, const TernVisionOptions *options, const TernVisionPlan *plan,
+    const TernSubImage *sub, TernPlacement *place)
 {
   *place = (TernPlacement) { .w = width, .h = height, .full_w = sub->width, .full_h = sub->height,
     .width = sub->width, .height = sub->height };

@@ -73,8 +73,8 @@ typedef struct {
 } TernPlacement;
 
 /* @sub of @plan for a @width x @height picture. */
-void tern_vision_place (const TernVision *vision, guint width, guint height, const TernVisionOptions *options,
-    const TernVisionPlan *plan, const TernSubImage *sub, TernPlacement *place);
+void tern_vision_place (guint width, guint height, const TernVisionOptions *options, const TernVisionPlan *plan,
+    const TernSubImage *sub, TernPlacement *place);
 
 /* ---- resampling weights of one axis: axis.c ---- */
 

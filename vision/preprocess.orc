@@ -3,7 +3,7 @@
 
 # Weighted sum of four rows of bytes in 8.8 fixed point: a byte moved to the upper half of a word times a weight of
 # 16 fraction bits, upper half of the product. The weights of one output row add up to less than 1, so nothing wraps;
-# bias makes up for the halves that truncation loses.
+# bias makes up for the halves that truncation loses. Good for few rows: each adds up to 1/256 of error.
 .function tern_orc_weigh_rows
 .dest 2 d guint16
 .source 1 s1 guint8
@@ -59,6 +59,72 @@ addusw sum, sum, t
 mergebw t, zero, s4
 mulhuw t, t, w4
 addusw d, sum, t
+
+# Four of many rows, whose weights are too small for the products above: all 16 fraction bits are kept.
+.function tern_orc_weigh_many
+.dest 4 d guint32
+.source 1 s1 guint8
+.source 1 s2 guint8
+.source 1 s3 guint8
+.source 1 s4 guint8
+.param 2 w1
+.param 2 w2
+.param 2 w3
+.param 2 w4
+.temp 2 t
+.temp 4 l
+.temp 4 sum
+
+convubw t, s1
+muluwl sum, t, w1
+convubw t, s2
+muluwl l, t, w2
+addl sum, sum, l
+convubw t, s3
+muluwl l, t, w3
+addl sum, sum, l
+convubw t, s4
+muluwl l, t, w4
+addl d, sum, l
+
+# The same, added to what is there.
+.function tern_orc_weigh_more_of_many
+.dest 4 d guint32
+.source 1 s1 guint8
+.source 1 s2 guint8
+.source 1 s3 guint8
+.source 1 s4 guint8
+.param 2 w1
+.param 2 w2
+.param 2 w3
+.param 2 w4
+.temp 2 t
+.temp 4 l
+.temp 4 sum
+
+convubw t, s1
+muluwl l, t, w1
+addl sum, d, l
+convubw t, s2
+muluwl l, t, w2
+addl sum, sum, l
+convubw t, s3
+muluwl l, t, w3
+addl sum, sum, l
+convubw t, s4
+muluwl l, t, w4
+addl d, sum, l
+
+# Sums of the two above to 8.8 fixed point, rounded.
+.function tern_orc_round_sums
+.dest 2 d guint16
+.source 4 s guint32
+.const 4 half 128
+.temp 4 l
+
+addl l, s, half
+shrul l, l, 8
+convlw d, l
 
 # Samples with 7 fraction bits to bytes, rounded.
 .function tern_orc_round_samples

@@ -13,6 +13,8 @@
 #include "engine/base/error.h"
 #include "vision/preprocess-orc.h"
 
+#define FEW_ROWS 16             /* that the 16-bit sums are good for */
+
 typedef struct {
   const guint8 *data;
   gssize stride;
@@ -33,7 +35,7 @@ typedef struct {
   guint8 *const *rgb;
   guint8 *scratch;
   gsize scratch_bytes;          /* of a worker */
-  gsize sum_bytes, row_bytes;   /* within it: weighed rows, one row of samples */
+  gsize sum_bytes, row_bytes;   /* within it: weighed rows, a row of samples of each component, sums of 32 bits */
 } Job;
 
 typedef struct {
@@ -152,30 +154,53 @@ bind_planes (TernResizer *resizer, Job *job, const TernImage *image, GError **er
   return FALSE;
 }
 
+/* The source rows of tap @k and the three after it. Taps past the end weigh nothing; they read the last row. */
+static void
+tap_rows (const Plane *plane, guint row, guint k, const guint8 *source[4])
+{
+  const TernAxis *axis = plane->down;
+  const guint8 *data = plane->data + (gsize) plane->first * plane->step;
+  guint last = axis->key.length - 1, j;
+
+  for (j = 0; j < 4; j++)
+    source[j] = data + (gssize) MIN (axis->first[row] + k + j, last) * plane->stride;
+}
+
 /* Rows of @plane to one row of 8.8 fixed point, samples [first, first + count). */
 static void
 weigh_rows (const Plane *plane, guint row, guint16 *sum)
 {
   const TernAxis *axis = plane->down;
   const guint16 *w = axis->weights + (gsize) row * axis->taps;
-  guint last = axis->key.length - 1, k;
   gint bytes = (gint) (plane->count * plane->step);
-  const guint8 *data = plane->data + (gsize) plane->first * plane->step;
+  const guint8 *s[4];
+  guint k;
 
-  for (k = 0; k < axis->taps; k += 4) {
-    const guint8 *source[4];
-    guint j;
-
-    /* Taps past the end weigh nothing; they read the last row. */
-    for (j = 0; j < 4; j++)
-      source[j] = data + (gssize) MIN (axis->first[row] + k + j, last) * plane->stride;
-    if (k == 0)
-      tern_orc_weigh_rows (sum, source[0], source[1], source[2], source[3], w[0], w[1], w[2], w[3],
-          (gint) MIN (axis->most / 2, 255), bytes);
-    else
-      tern_orc_weigh_more_rows (sum, source[0], source[1], source[2], source[3], w[k], w[k + 1], w[k + 2], w[k + 3],
-          bytes);
+  tap_rows (plane, row, 0, s);
+  tern_orc_weigh_rows (sum, s[0], s[1], s[2], s[3], w[0], w[1], w[2], w[3], (gint) axis->most / 2, bytes);
+  for (k = 4; k < axis->taps; k += 4) {
+    tap_rows (plane, row, k, s);
+    tern_orc_weigh_more_rows (sum, s[0], s[1], s[2], s[3], w[k], w[k + 1], w[k + 2], w[k + 3], bytes);
   }
+}
+
+/* The same for reductions by so much that each row's part is a few units of 8.8: sums of 32 bits. */
+static void
+weigh_many_rows (const Plane *plane, guint row, guint16 *sum, guint32 *wide)
+{
+  const TernAxis *axis = plane->down;
+  const guint16 *w = axis->weights + (gsize) row * axis->taps;
+  gint bytes = (gint) (plane->count * plane->step);
+  const guint8 *s[4];
+  guint k;
+
+  tap_rows (plane, row, 0, s);
+  tern_orc_weigh_many (wide, s[0], s[1], s[2], s[3], w[0], w[1], w[2], w[3], bytes);
+  for (k = 4; k < axis->taps; k += 4) {
+    tap_rows (plane, row, k, s);
+    tern_orc_weigh_more_of_many (wide, s[0], s[1], s[2], s[3], w[k], w[k + 1], w[k + 2], w[k + 3], bytes);
+  }
+  tern_orc_round_sums (sum, wide, bytes);
 }
 
 /* A row of 8.8 to samples with 7 fraction bits. Inlined for each layout so that the inner loop knows its steps. */
@@ -255,7 +280,10 @@ resize_rows (void *data, guint begin, guint end, guint worker)
 
       for (c = 0; c < plane->n; c++)
         to[c] = sample[plane->to[c]];
-      weigh_rows (plane, row, sum);
+      if (plane->down->most <= FEW_ROWS)
+        weigh_rows (plane, row, sum);
+      else
+        weigh_many_rows (plane, row, sum, (guint32 *) (scratch + job->sum_bytes + 3 * job->row_bytes));
       filter_row (plane, sum, to);
     }
     finish_row (job, sample, ((gsize) job->place->top + row) * job->width + job->place->left);
@@ -272,7 +300,7 @@ plan_scratch (TernResizer *resizer, Job *job, guint threads, GError **error)
     job->sum_bytes = MAX (job->sum_bytes, (gsize) job->plane[p].count * job->plane[p].step * sizeof (guint16));
   job->sum_bytes = tern_align_up (job->sum_bytes);
   job->row_bytes = tern_align_up (job->place->width * sizeof (gint16));
-  job->scratch_bytes = job->sum_bytes + 3 * job->row_bytes;
+  job->scratch_bytes = 3 * job->sum_bytes + 3 * job->row_bytes;
   bytes = job->scratch_bytes * threads;
   if (bytes > resizer->scratch_bytes) {
     guint8 *scratch = tern_mem_alloc (bytes, "rows of a picture", error);

@@ -105,7 +105,7 @@ check_resized (const Case *c, const TernImage *image, const TernVisionPlan *plan
 
   state->width = plan->sub[i].width;
   state->height = plan->sub[i].height;
-  tern_vision_place (c->vision, image->width, image->height, &c->options, plan, &plan->sub[i], &place);
+  tern_vision_place (image->width, image->height, &c->options, plan, &plan->sub[i], &place);
   tern_resizer_run (&state->resizer, image, &place, state->width, state->height, (guint8[3]) { 0 }, state->rgb, state->pool,
       &error);
   g_assert_no_error (error);
