@@ -103,8 +103,8 @@ def logits_case(level, folder, about, case, mode, bound, images):
                 s, v = npy(visual)
                 es, ev = npy(folder / case["visual"])
                 check(name + " visual tokens", v, s, ev, es, {"nmse": max(2e-4 if mode == "f32" else 1e-2, 0)})
-            # One changed rounding of an activation changes most of the later ones: whatever its size, what differs in the
-            # visual tokens (resampling 1e-5, int8 in the tower 1e-4) comes out as 8e-4 to 1e-3 with int8 activations.
+            # One changed rounding of an activation changes most of the later ones: whatever its size, what differs in
+            # the visual tokens (resampling 1e-5, int8 in the tower 1e-4) comes out as 8e-4 to 1e-3 with int8.
             bound = {"nmse": max(bound["nmse"], 1e-3 if mode == "f32" else 2e-3)}
         check(name, found, shape, expected, expected_shape, bound)
         if mode == "f32" and not images:
