@@ -1,0 +1,886 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/**
+ * SECTION:element-ternattach
+ * @title: ternattach
+ * @short_description: puts results on the video frames that they are about
+ *
+ * Passes video through, with TernResultMeta. `text_sink` takes text or JSON that
+ * carries TernResultMeta, best from `json_src` of terngenerator, where results
+ * keep the time of their window.
+ *
+ * With `attach=newest` no frame waits: it carries the newest finished result,
+ * whose start and end say what that is about. With `attach=window` a frame leaves
+ * with the result of its own window. `max-held-bytes` bounds the frames that
+ * wait; over it the oldest leave with the newest finished result, and a QOS
+ * message says so. `attach=auto` is newest behind a live source, otherwise window.
+ *
+ * ## Example
+ * |[
+ * gst-launch-1.0 filesrc location=clip.mp4 ! decodebin ! tee name=t  t. ! ternattach name=a ! ternjsonenc ! filesink location=results.jsonl  t. ! ternencoder ! terngenerator name=g  g.json_src ! queue ! a.text_sink
+ * ]| What terncaption does inside.
+ *
+ * Since: 0.1
+ */
+#include "gstternattach.h"
+
+#include "gstternenums.h"
+#include "gstternmeta.h"
+
+GST_DEBUG_CATEGORY_STATIC (gst_tern_attach_debug);
+#define GST_CAT_DEFAULT gst_tern_attach_debug
+
+#define DEFAULT_MAX_HELD_BYTES (G_GUINT64_CONSTANT (256) << 20)
+
+enum
+{
+  PROP_0,
+  PROP_SHARED                   /* those of terncaption; PROP_SHARED + the order below */
+};
+
+enum
+{
+  SHARED_ATTACH,
+  SHARED_MAX_HELD_BYTES,
+  SHARED_LAST
+};
+
+/* A frame, or an event between frames, that waits. */
+typedef struct
+{
+  GstMiniObject *object;
+  GstClockTime stream_time;     /* of a frame */
+  GstClockTime running_time, duration;
+  guint segment;                /* which one, counted */
+  gsize bytes;
+} HeldItem;
+
+typedef struct
+{
+  GstStructure *structure;
+  GstClockTime start, end;      /* stream time */
+  guint segment;
+} Result;
+
+struct _GstTernAttach
+{
+  GstElement parent;
+  GstPad *sinkpad, *textpad, *srcpad;
+
+  /* Under the object lock. */
+  GstTernAttachMode attach;
+  guint64 max_held_bytes;
+
+  /* Under @lock. */
+  GMutex lock;
+  GCond cond;
+  GQueue held;                  /* HeldItem */
+  guint64 held_bytes;
+  GQueue results;               /* Result, oldest first; the last is the newest */
+  guint text_segment;
+  GstClockTime decided;         /* stream time before which no result comes */
+  gboolean text_eos;
+  gboolean hold;                /* frames wait for their window */
+  gboolean hold_known;
+  gboolean live;
+  gboolean over;                /* the bound was reached, and said */
+  GstFlowReturn flow;
+  guint64 attached, early;
+
+  /* The video's streaming thread's. */
+  GstSegment segment;
+  guint video_segment;
+};
+
+static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE ("sink",
+    GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS ("video/x-raw(ANY)"));
+static GstStaticPadTemplate text_template =
+GST_STATIC_PAD_TEMPLATE ("text_sink", GST_PAD_SINK, GST_PAD_ALWAYS,
+    GST_STATIC_CAPS ("text/x-raw, format = (string) utf8; "
+        "application/x-json"));
+static GstStaticPadTemplate src_template = GST_STATIC_PAD_TEMPLATE ("src",
+    GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS ("video/x-raw(ANY)"));
+
+#define gst_tern_attach_parent_class parent_class
+G_DEFINE_TYPE (GstTernAttach, gst_tern_attach, GST_TYPE_ELEMENT);
+GST_ELEMENT_REGISTER_DEFINE (ternattach, "ternattach", GST_RANK_NONE,
+    GST_TYPE_TERN_ATTACH);
+
+/* ---- Results ---- */
+
+static void
+result_free (gpointer data)
+{
+  Result *result = data;
+
+  gst_structure_free (result->structure);
+  g_free (result);
+}
+
+static void
+held_free (gpointer data)
+{
+  HeldItem *item = data;
+
+  if (item->object)
+    gst_mini_object_unref (item->object);
+  g_free (item);
+}
+
+/* The newest result whose window has @item in it. */
+static Result *
+find_window (GstTernAttach * self, const HeldItem * item)
+{
+  GList *link;
+
+  for (link = self->results.tail; link; link = link->prev) {
+    Result *result = link->data;
+
+    if (result->segment == item->segment && item->stream_time >= result->start
+        && item->stream_time < result->end)
+      return result;
+  }
+  return NULL;
+}
+
+/* The last one that began before @item: what was true last. */
+static Result *
+find_before (GstTernAttach * self, const HeldItem * item)
+{
+  GList *link;
+
+  for (link = self->results.tail; link; link = link->prev) {
+    Result *result = link->data;
+
+    if (result->segment < item->segment
+        || (result->segment == item->segment
+            && result->start <= item->stream_time))
+      return result;
+  }
+  return NULL;
+}
+
+/* Results that no waiting frame and no later one can need go. */
+static void
+forget_results (GstTernAttach * self, const HeldItem * item)
+{
+  Result *oldest;
+
+  while (self->results.length > 1) {
+    Result *next;
+
+    oldest = g_queue_peek_head (&self->results);
+    next = g_queue_peek_nth (&self->results, 1);
+    if (oldest->segment == item->segment && (oldest->end > item->stream_time
+            || next->start > item->stream_time))
+      break;
+    if (oldest->segment > item->segment)
+      break;
+    result_free (g_queue_pop_head (&self->results));
+  }
+}
+
+static void
+put_result (GstTernAttach * self, GstBuffer ** buffer,
+    const Result * result)
+{
+  if (!result)
+    return;
+  *buffer = gst_buffer_make_writable (*buffer);
+  gst_tern_buffer_set_result (*buffer, result->structure);
+  self->attached++;
+}
+
+/* Whether the oldest item may leave; sets what it leaves with. */
+static gboolean
+head_ready (GstTernAttach * self, guint64 max_bytes, Result ** result,
+    gboolean * early)
+{
+  HeldItem *item = g_queue_peek_head (&self->held);
+
+  *result = NULL;
+  *early = FALSE;
+  if (!item)
+    return FALSE;
+  if (!GST_IS_BUFFER (item->object))
+    return TRUE;
+
+  *result = find_window (self, item);
+  if (*result)
+    return TRUE;
+  if (self->text_eos || item->segment < self->text_segment
+      || !GST_CLOCK_TIME_IS_VALID (item->stream_time)
+      || (item->segment == self->text_segment
+          && GST_CLOCK_TIME_IS_VALID (self->decided)
+          && item->stream_time < self->decided)) {
+    *result = find_before (self, item);
+    return TRUE;
+  }
+  if (self->held_bytes > max_bytes) {
+    *result = g_queue_peek_tail (&self->results);
+    *early = TRUE;
+    return TRUE;
+  }
+  return FALSE;
+}
+
+static guint64
+get_max_bytes (GstTernAttach * self)
+{
+  guint64 bytes;
+
+  GST_OBJECT_LOCK (self);
+  bytes = self->max_held_bytes;
+  GST_OBJECT_UNLOCK (self);
+  return bytes;
+}
+
+/* ---- The task that lets held frames go ---- */
+
+static void
+clear_held (GstTernAttach * self)
+{
+  HeldItem *item;
+
+  while ((item = g_queue_pop_head (&self->held)))
+    held_free (item);
+  self->held_bytes = 0;
+}
+
+static void
+post_early (GstTernAttach * self, const HeldItem * item,
+    guint64 attached, guint64 early)
+{
+  GstMessage *message = gst_message_new_qos (GST_OBJECT_CAST (self), self->live,
+      item->running_time, item->stream_time,
+      GST_BUFFER_PTS (GST_BUFFER_CAST (item->object)), item->duration);
+
+  gst_message_set_qos_stats (message, GST_FORMAT_BUFFERS, attached, early);
+  gst_element_post_message (GST_ELEMENT_CAST (self), message);
+}
+
+static void
+gst_tern_attach_loop (gpointer data)
+{
+  GstTernAttach *self = data;
+  HeldItem *item = NULL;
+  GstFlowReturn flow;
+  GstBuffer *buffer;
+  Result *result;
+  gboolean early = FALSE, say = FALSE;
+  guint64 attached, n_early;
+
+  g_mutex_lock (&self->lock);
+  while (self->flow == GST_FLOW_OK
+      && !head_ready (self, get_max_bytes (self), &result, &early))
+    g_cond_wait (&self->cond, &self->lock);
+  flow = self->flow;
+  if (flow == GST_FLOW_OK) {
+    item = g_queue_pop_head (&self->held);
+    self->held_bytes -= item->bytes;
+    if (GST_IS_BUFFER (item->object)) {
+      buffer = GST_BUFFER_CAST (item->object);
+      put_result (self, &buffer, result);
+      item->object = GST_MINI_OBJECT_CAST (buffer);
+      forget_results (self, item);
+      say = early && !self->over;
+      self->over = early;
+      self->early += early;
+    }
+    g_cond_broadcast (&self->cond);
+  }
+  attached = self->attached;
+  n_early = self->early;
+  g_mutex_unlock (&self->lock);
+
+  if (item && GST_IS_BUFFER (item->object)) {
+    if (say)
+      post_early (self, item, attached, n_early);
+    flow = gst_pad_push (self->srcpad,
+        GST_BUFFER_CAST (g_steal_pointer (&item->object)));
+  } else if (item) {
+    gst_pad_push_event (self->srcpad,
+        GST_EVENT_CAST (g_steal_pointer (&item->object)));
+  }
+  g_clear_pointer (&item, held_free);
+  if (flow == GST_FLOW_OK)
+    return;
+
+  g_mutex_lock (&self->lock);
+  if (self->flow == GST_FLOW_OK)
+    self->flow = flow;
+  clear_held (self);
+  g_cond_broadcast (&self->cond);
+  g_mutex_unlock (&self->lock);
+  gst_pad_pause_task (self->srcpad);
+  /* Upstream hears of an src pad that leads nowhere; that may be meant. */
+  if (flow < GST_FLOW_EOS)
+    GST_ELEMENT_FLOW_ERROR (self, flow);
+}
+
+/* ---- Video ---- */
+
+static gboolean
+query_live (GstPad * pad)
+{
+  GstQuery *query = gst_query_new_latency ();
+  gboolean live = FALSE;
+
+  if (gst_pad_peer_query (pad, query))
+    gst_query_parse_latency (query, &live, NULL, NULL);
+  gst_query_unref (query);
+  return live;
+}
+
+/* Once for a stream: frames must not overtake each other. */
+static void
+decide_hold (GstTernAttach * self)
+{
+  GstTernAttachMode attach;
+  gboolean live;
+
+  if (self->hold_known)
+    return;
+  live = query_live (self->sinkpad);
+  GST_OBJECT_LOCK (self);
+  attach = self->attach;
+  GST_OBJECT_UNLOCK (self);
+
+  g_mutex_lock (&self->lock);
+  self->live = live;
+  self->hold = gst_pad_is_linked (self->textpad)
+      && (attach == GST_TERN_ATTACH_WINDOW
+      || (attach == GST_TERN_ATTACH_AUTO && !live));
+  self->hold_known = TRUE;
+  g_mutex_unlock (&self->lock);
+  GST_DEBUG_OBJECT (self, "frames carry the result of %s",
+      self->hold ? "their own window" : "the newest window");
+  if (self->hold)
+    gst_pad_start_task (self->srcpad, gst_tern_attach_loop, self, NULL);
+}
+
+static void
+hold_object (GstTernAttach * self, HeldItem * item)
+{
+  g_queue_push_tail (&self->held, item);
+  self->held_bytes += item->bytes;
+  g_cond_broadcast (&self->cond);
+}
+
+static GstFlowReturn
+hold_frame (GstTernAttach * self, GstBuffer * buffer)
+{
+  HeldItem *item = g_new0 (HeldItem, 1);
+  guint64 max_bytes = get_max_bytes (self);
+  GstFlowReturn flow;
+
+  item->object = GST_MINI_OBJECT_CAST (buffer);
+  item->stream_time = gst_segment_to_stream_time (&self->segment,
+      GST_FORMAT_TIME, GST_BUFFER_PTS (buffer));
+  item->running_time = gst_segment_to_running_time (&self->segment,
+      GST_FORMAT_TIME, GST_BUFFER_PTS (buffer));
+  item->duration = GST_BUFFER_DURATION (buffer);
+  item->segment = self->video_segment;
+  item->bytes = gst_buffer_get_size (buffer);
+
+  g_mutex_lock (&self->lock);
+  flow = self->flow;
+  if (flow == GST_FLOW_OK) {
+    hold_object (self, item);
+    while (self->flow == GST_FLOW_OK && self->held_bytes > max_bytes)
+      g_cond_wait (&self->cond, &self->lock);
+    flow = self->flow;
+    item = NULL;
+  }
+  g_mutex_unlock (&self->lock);
+  g_clear_pointer (&item, held_free);
+  return flow;
+}
+
+static GstFlowReturn
+gst_tern_attach_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
+{
+  GstTernAttach *self = GST_TERN_ATTACH (parent);
+
+  decide_hold (self);
+  if (self->hold)
+    return hold_frame (self, buffer);
+
+  g_mutex_lock (&self->lock);
+  put_result (self, &buffer, g_queue_peek_tail (&self->results));
+  while (self->results.length > 1)
+    result_free (g_queue_pop_head (&self->results));
+  g_mutex_unlock (&self->lock);
+  return gst_pad_push (self->srcpad, buffer);
+}
+
+static void
+forget_everything (GstTernAttach * self)
+{
+  g_mutex_lock (&self->lock);
+  clear_held (self);
+  g_queue_clear_full (&self->results, result_free);
+  self->text_segment = 0;
+  self->decided = GST_CLOCK_TIME_NONE;
+  self->text_eos = FALSE;
+  self->over = FALSE;
+  g_mutex_unlock (&self->lock);
+  self->video_segment = 0;
+}
+
+static void
+set_flow (GstTernAttach * self, GstFlowReturn flow)
+{
+  g_mutex_lock (&self->lock);
+  self->flow = flow;
+  g_cond_broadcast (&self->cond);
+  g_mutex_unlock (&self->lock);
+}
+
+static gboolean
+forward_or_hold_event (GstTernAttach * self, GstEvent * event)
+{
+  gboolean ok;
+
+  if (!self->hold_known || !self->hold)
+    return gst_pad_push_event (self->srcpad, event);
+
+  g_mutex_lock (&self->lock);
+  ok = self->flow == GST_FLOW_OK;
+  if (ok) {
+    HeldItem *item = g_new0 (HeldItem, 1);
+
+    item->object = GST_MINI_OBJECT_CAST (event);
+    hold_object (self, item);
+  }
+  g_mutex_unlock (&self->lock);
+  if (!ok)
+    gst_event_unref (event);
+  return ok;
+}
+
+static gboolean
+gst_tern_attach_sink_event (GstPad * pad, GstObject * parent, GstEvent * event)
+{
+  GstTernAttach *self = GST_TERN_ATTACH (parent);
+
+  switch (GST_EVENT_TYPE (event)) {
+    case GST_EVENT_FLUSH_START:{
+      gboolean ok = gst_pad_push_event (self->srcpad, event);
+
+      set_flow (self, GST_FLOW_FLUSHING);
+      if (self->hold)
+        gst_pad_pause_task (self->srcpad);
+      return ok;
+    }
+    case GST_EVENT_FLUSH_STOP:{
+      gboolean ok = gst_pad_push_event (self->srcpad, event);
+
+      gst_segment_init (&self->segment, GST_FORMAT_TIME);
+      forget_everything (self);
+      set_flow (self, GST_FLOW_OK);
+      if (self->hold)
+        gst_pad_start_task (self->srcpad, gst_tern_attach_loop, self, NULL);
+      return ok;
+    }
+    case GST_EVENT_SEGMENT:
+      gst_event_copy_segment (event, &self->segment);
+      self->video_segment++;
+      break;
+    case GST_EVENT_CAPS:
+      /* Now upstream can tell whether it is live. */
+      decide_hold (self);
+      break;
+    default:
+      break;
+  }
+  if (GST_EVENT_IS_SERIALIZED (event))
+    return forward_or_hold_event (self, event);
+  return gst_pad_push_event (self->srcpad, event);
+}
+
+/* Buffers of a pool with a limit must not be held. */
+static void
+remove_limited_pools (GstQuery * query)
+{
+  guint i, n = gst_query_get_n_allocation_pools (query);
+
+  for (i = 0; i < n; i++) {
+    GstBufferPool *pool;
+    guint size, min, max;
+
+    gst_query_parse_nth_allocation_pool (query, i, &pool, &size, &min, &max);
+    if (max > 0)
+      gst_query_set_nth_allocation_pool (query, i, NULL, size, min, 0);
+    gst_clear_object (&pool);
+  }
+}
+
+static gboolean
+gst_tern_attach_sink_query (GstPad * pad, GstObject * parent, GstQuery * query)
+{
+  GstTernAttach *self = GST_TERN_ATTACH (parent);
+  gboolean ok;
+
+  switch (GST_QUERY_TYPE (query)) {
+    case GST_QUERY_ALLOCATION:
+      ok = gst_pad_peer_query (self->srcpad, query);
+      if (ok && self->hold)
+        remove_limited_pools (query);
+      return ok;
+    case GST_QUERY_DRAIN:
+      g_mutex_lock (&self->lock);
+      while (self->flow == GST_FLOW_OK && !g_queue_is_empty (&self->held)
+          && self->text_eos)
+        g_cond_wait (&self->cond, &self->lock);
+      g_mutex_unlock (&self->lock);
+      return gst_pad_peer_query (self->srcpad, query);
+    default:
+      return gst_pad_query_default (pad, parent, query);
+  }
+}
+
+static gboolean
+gst_tern_attach_src_query (GstPad * pad, GstObject * parent, GstQuery * query)
+{
+  GstTernAttach *self = GST_TERN_ATTACH (parent);
+  GstClockTime min, max, text_min;
+  GstQuery *text_query;
+  gboolean live, text_live;
+
+  if (GST_QUERY_TYPE (query) != GST_QUERY_LATENCY)
+    return gst_pad_query_default (pad, parent, query);
+  if (!gst_pad_peer_query (self->sinkpad, query))
+    return FALSE;
+  gst_query_parse_latency (query, &live, &min, &max);
+  if (!live || !self->hold)
+    return TRUE;
+
+  /* Frames wait for text, as long as text takes. */
+  text_query = gst_query_new_latency ();
+  if (gst_pad_peer_query (self->textpad, text_query)) {
+    gst_query_parse_latency (text_query, &text_live, &text_min, NULL);
+    if (text_live && text_min > min) {
+      if (GST_CLOCK_TIME_IS_VALID (max))
+        max += text_min - min;
+      gst_query_set_latency (query, live, text_min, max);
+    }
+  }
+  gst_query_unref (text_query);
+  return TRUE;
+}
+
+static GstIterator *
+gst_tern_attach_iterate_internal_links (GstPad * pad, GstObject * parent)
+{
+  GstTernAttach *self = GST_TERN_ATTACH (parent);
+  GValue value = G_VALUE_INIT;
+  GstIterator *it;
+  GstPad *other;
+
+  if (pad == self->textpad)
+    return NULL;
+  other = pad == self->sinkpad ? self->srcpad : self->sinkpad;
+  g_value_init (&value, GST_TYPE_PAD);
+  g_value_set_object (&value, other);
+  it = gst_iterator_new_single (GST_TYPE_PAD, &value);
+  g_value_unset (&value);
+  return it;
+}
+
+/* ---- Results that come in ---- */
+
+static GstFlowReturn
+gst_tern_attach_text_chain (GstPad * pad, GstObject * parent,
+    GstBuffer * buffer)
+{
+  GstTernAttach *self = GST_TERN_ATTACH (parent);
+  const GstStructure *structure = gst_tern_buffer_get_result (buffer);
+  gdouble start, end;
+
+  if (!structure || !gst_structure_get_double (structure, "start", &start)
+      || !gst_structure_get_double (structure, "end", &end) || !(start >= 0)
+      || !(end >= start) || !(end < 1e10)) {
+    GST_WARNING_OBJECT (self, "text without a result: %" GST_PTR_FORMAT,
+        buffer);
+  } else {
+    Result *result = g_new0 (Result, 1);
+
+    result->structure = gst_structure_copy (structure);
+    result->start = start * GST_SECOND + 0.5;
+    result->end = end * GST_SECOND + 0.5;
+    g_mutex_lock (&self->lock);
+    result->segment = self->text_segment;
+    g_queue_push_tail (&self->results, result);
+    if (!GST_CLOCK_TIME_IS_VALID (self->decided)
+        || self->decided < result->end)
+      self->decided = result->end;
+    g_cond_broadcast (&self->cond);
+    g_mutex_unlock (&self->lock);
+  }
+  gst_buffer_unref (buffer);
+  return GST_FLOW_OK;
+}
+
+static void
+text_gap (GstTernAttach * self, const GstSegment * segment,
+    GstEvent * event)
+{
+  GstClockTime pts, duration, end;
+
+  gst_event_parse_gap (event, &pts, &duration);
+  if (GST_CLOCK_TIME_IS_VALID (duration))
+    pts += duration;
+  end = gst_segment_to_stream_time (segment, GST_FORMAT_TIME, pts);
+  if (!GST_CLOCK_TIME_IS_VALID (end))
+    return;
+  g_mutex_lock (&self->lock);
+  if (!GST_CLOCK_TIME_IS_VALID (self->decided) || self->decided < end)
+    self->decided = end;
+  g_cond_broadcast (&self->cond);
+  g_mutex_unlock (&self->lock);
+}
+
+static gboolean
+gst_tern_attach_text_event (GstPad * pad, GstObject * parent, GstEvent * event)
+{
+  GstTernAttach *self = GST_TERN_ATTACH (parent);
+
+  switch (GST_EVENT_TYPE (event)) {
+    case GST_EVENT_FLUSH_STOP:
+      g_mutex_lock (&self->lock);
+      g_queue_clear_full (&self->results, result_free);
+      self->text_segment = 0;
+      self->decided = GST_CLOCK_TIME_NONE;
+      self->text_eos = FALSE;
+      g_mutex_unlock (&self->lock);
+      break;
+    case GST_EVENT_SEGMENT:
+      g_mutex_lock (&self->lock);
+      self->text_segment++;
+      self->decided = GST_CLOCK_TIME_NONE;
+      g_cond_broadcast (&self->cond);
+      g_mutex_unlock (&self->lock);
+      break;
+    case GST_EVENT_GAP:{
+      GstEvent *sticky =
+          gst_pad_get_sticky_event (pad, GST_EVENT_SEGMENT, 0);
+      const GstSegment *segment;
+
+      if (sticky) {
+        gst_event_parse_segment (sticky, &segment);
+        text_gap (self, segment, event);
+        gst_event_unref (sticky);
+      }
+      break;
+    }
+    case GST_EVENT_STREAM_START:
+    case GST_EVENT_EOS:
+      g_mutex_lock (&self->lock);
+      self->text_eos = GST_EVENT_TYPE (event) == GST_EVENT_EOS;
+      g_cond_broadcast (&self->cond);
+      g_mutex_unlock (&self->lock);
+      break;
+    default:
+      break;
+  }
+  gst_event_unref (event);
+  return TRUE;
+}
+
+/* ---- The element ---- */
+
+static gboolean
+gst_tern_attach_src_activate_mode (GstPad * pad, GstObject * parent,
+    GstPadMode mode, gboolean active)
+{
+  GstTernAttach *self = GST_TERN_ATTACH (parent);
+
+  if (mode != GST_PAD_MODE_PUSH)
+    return FALSE;
+  if (active) {
+    self->hold_known = self->hold = FALSE;
+    set_flow (self, GST_FLOW_OK);
+    return TRUE;
+  }
+  set_flow (self, GST_FLOW_FLUSHING);
+  return gst_pad_stop_task (pad);
+}
+
+static gboolean
+gst_tern_attach_sink_activate_mode (GstPad * pad, GstObject * parent,
+    GstPadMode mode, gboolean active)
+{
+  GstTernAttach *self = GST_TERN_ATTACH (parent);
+
+  if (mode != GST_PAD_MODE_PUSH)
+    return FALSE;
+  if (active)
+    gst_segment_init (&self->segment, GST_FORMAT_TIME);
+  else
+    set_flow (self, GST_FLOW_FLUSHING);
+  return TRUE;
+}
+
+static GstStateChangeReturn
+gst_tern_attach_change_state (GstElement * element, GstStateChange transition)
+{
+  GstTernAttach *self = GST_TERN_ATTACH (element);
+  GstStateChangeReturn ret;
+
+  ret = GST_ELEMENT_CLASS (parent_class)->change_state (element, transition);
+  if (transition == GST_STATE_CHANGE_PAUSED_TO_READY) {
+    forget_everything (self);
+    self->attached = self->early = 0;
+  }
+  return ret;
+}
+
+static void
+gst_tern_attach_set_property (GObject * object, guint id,
+    const GValue * value, GParamSpec * pspec)
+{
+  GstTernAttach *self = GST_TERN_ATTACH (object);
+
+  GST_OBJECT_LOCK (self);
+  switch (id) {
+    case PROP_SHARED + SHARED_ATTACH:
+      self->attach = g_value_get_enum (value);
+      break;
+    case PROP_SHARED + SHARED_MAX_HELD_BYTES:
+      self->max_held_bytes = g_value_get_uint64 (value);
+      break;
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+      break;
+  }
+  GST_OBJECT_UNLOCK (self);
+}
+
+static void
+gst_tern_attach_get_property (GObject * object, guint id, GValue * value,
+    GParamSpec * pspec)
+{
+  GstTernAttach *self = GST_TERN_ATTACH (object);
+
+  GST_OBJECT_LOCK (self);
+  switch (id) {
+    case PROP_SHARED + SHARED_ATTACH:
+      g_value_set_enum (value, self->attach);
+      break;
+    case PROP_SHARED + SHARED_MAX_HELD_BYTES:
+      g_value_set_uint64 (value, self->max_held_bytes);
+      break;
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+      break;
+  }
+  GST_OBJECT_UNLOCK (self);
+}
+
+static void
+gst_tern_attach_finalize (GObject * object)
+{
+  GstTernAttach *self = GST_TERN_ATTACH (object);
+
+  forget_everything (self);
+  g_mutex_clear (&self->lock);
+  g_cond_clear (&self->cond);
+  G_OBJECT_CLASS (parent_class)->finalize (object);
+}
+
+guint
+gst_tern_attach_install_properties (GObjectClass * klass, guint first)
+{
+  /**
+   * GstTernAttach:attach:
+   *
+   * Which result a frame carries.
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (klass, first + SHARED_ATTACH,
+      g_param_spec_enum ("attach", "Attach", "Which result a frame carries",
+          GST_TYPE_TERN_ATTACH_MODE, GST_TERN_ATTACH_AUTO, G_PARAM_READWRITE |
+          G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY));
+  /**
+   * GstTernAttach:max-held-bytes:
+   *
+   * Of frames that wait for their result.
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (klass, first + SHARED_MAX_HELD_BYTES,
+      g_param_spec_uint64 ("max-held-bytes", "Maximum held bytes",
+          "Of frames that wait for the result of their window", 0, G_MAXUINT64,
+          DEFAULT_MAX_HELD_BYTES, G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS |
+          GST_PARAM_MUTABLE_READY));
+  return first + SHARED_LAST;
+}
+
+static void
+gst_tern_attach_class_init (GstTernAttachClass * klass)
+{
+  GObjectClass *object_class = G_OBJECT_CLASS (klass);
+  GstElementClass *element_class = GST_ELEMENT_CLASS (klass);
+
+  GST_DEBUG_CATEGORY_INIT (gst_tern_attach_debug, "ternattach", 0,
+      "Tern result attacher");
+
+  object_class->set_property = gst_tern_attach_set_property;
+  object_class->get_property = gst_tern_attach_get_property;
+  object_class->finalize = gst_tern_attach_finalize;
+  element_class->change_state = gst_tern_attach_change_state;
+
+  gst_tern_attach_install_properties (object_class, PROP_SHARED);
+
+  gst_type_mark_as_plugin_api (GST_TYPE_TERN_ATTACH_MODE, 0);
+  gst_element_class_add_static_pad_template (element_class, &sink_template);
+  gst_element_class_add_static_pad_template (element_class, &text_template);
+  gst_element_class_add_static_pad_template (element_class, &src_template);
+  gst_element_class_set_static_metadata (element_class, "Tern result attacher",
+      "Formatter/Metadata/Video", "Puts results on the frames that they are "
+      "about", "The Tern developers");
+}
+
+static void
+gst_tern_attach_init (GstTernAttach * self)
+{
+  self->sinkpad = gst_pad_new_from_static_template (&sink_template, "sink");
+  gst_pad_set_chain_function (self->sinkpad, gst_tern_attach_chain);
+  gst_pad_set_event_function (self->sinkpad, gst_tern_attach_sink_event);
+  gst_pad_set_query_function (self->sinkpad, gst_tern_attach_sink_query);
+  gst_pad_set_activatemode_function (self->sinkpad,
+      gst_tern_attach_sink_activate_mode);
+  gst_pad_set_iterate_internal_links_function (self->sinkpad,
+      gst_tern_attach_iterate_internal_links);
+  GST_PAD_SET_PROXY_CAPS (self->sinkpad);
+  GST_PAD_SET_PROXY_SCHEDULING (self->sinkpad);
+  gst_element_add_pad (GST_ELEMENT_CAST (self), self->sinkpad);
+
+  self->textpad = gst_pad_new_from_static_template (&text_template,
+      "text_sink");
+  gst_pad_set_chain_function (self->textpad, gst_tern_attach_text_chain);
+  gst_pad_set_event_function (self->textpad, gst_tern_attach_text_event);
+  gst_pad_set_iterate_internal_links_function (self->textpad,
+      gst_tern_attach_iterate_internal_links);
+  gst_element_add_pad (GST_ELEMENT_CAST (self), self->textpad);
+
+  self->srcpad = gst_pad_new_from_static_template (&src_template, "src");
+  gst_pad_set_query_function (self->srcpad, gst_tern_attach_src_query);
+  gst_pad_set_activatemode_function (self->srcpad,
+      gst_tern_attach_src_activate_mode);
+  gst_pad_set_iterate_internal_links_function (self->srcpad,
+      gst_tern_attach_iterate_internal_links);
+  GST_PAD_SET_PROXY_CAPS (self->srcpad);
+  GST_PAD_SET_PROXY_SCHEDULING (self->srcpad);
+  gst_element_add_pad (GST_ELEMENT_CAST (self), self->srcpad);
+
+  g_mutex_init (&self->lock);
+  g_cond_init (&self->cond);
+  g_queue_init (&self->held);
+  g_queue_init (&self->results);
+  self->decided = GST_CLOCK_TIME_NONE;
+  self->flow = GST_FLOW_FLUSHING;
+  self->attach = GST_TERN_ATTACH_AUTO;
+  self->max_held_bytes = DEFAULT_MAX_HELD_BYTES;
+}

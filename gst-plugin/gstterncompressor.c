@@ -1,0 +1,599 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/**
+ * SECTION:element-terncompressor
+ * @title: terncompressor
+ * @short_description: drops visual tokens that repeat earlier frames
+ *
+ * Works on groups of four frames. A group's frames leave together, when its last
+ * one has come; the positions of the tokens that stay are in `keep` of
+ * TernTokenMeta. An incomplete group leaves at EOS, at a new segment or stream,
+ * and where frames are missing.
+ *
+ * ## Example
+ * |[
+ * gst-launch-1.0 filesrc location=clip.mp4 ! decodebin ! ternencoder model-path=tern.gguf ! terncompressor method=dycoke merge-ratio=0.7 ! terngenerator model-path=tern.gguf ! filesink location=captions.txt
+ * ]| Captions with 48 % of the visual tokens.
+ *
+ * Since: 0.1
+ */
+#include "gstterncompressor.h"
+
+#include "gstternenums.h"
+#include "gstternerror.h"
+#include "gstternmeta.h"
+
+GST_DEBUG_CATEGORY_STATIC (gst_tern_compressor_debug);
+#define GST_CAT_DEFAULT gst_tern_compressor_debug
+
+#define DEFAULT_MERGE_RATIO 0.7
+
+enum
+{
+  PROP_0,
+  PROP_MAX_TOKENS,
+  PROP_SEED,
+  PROP_STATS,
+  PROP_SHARED                   /* those of terncaption; PROP_SHARED + the order below */
+};
+
+enum
+{
+  SHARED_METHOD,
+  SHARED_MERGE_RATIO,
+  SHARED_LAST
+};
+
+struct _GstTernCompressor
+{
+  GstElement parent;
+  GstPad *sinkpad, *srcpad;
+
+  /* Under the object lock. */
+  TernCompressorParams params;
+  gboolean params_changed;
+  TernCompressorStats stats;    /* of compressors before this one */
+  TernCompressor *compressor;   /* replaced by the streaming thread only */
+
+  /* The streaming thread's. */
+  GstTernTokenInfo info;
+  gboolean have_info;
+  GstTernTokenMap map;
+  guint capacity;               /* tokens of a frame */
+  GstBufferPool *pool;
+  guint64 count;                /* frames without a number of their own */
+  guint pending;                /* frames of the open group */
+  GstClockTime last_pts;
+  gboolean discont;             /* for the next buffer that leaves */
+};
+
+static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE ("sink",
+    GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS (GST_TERN_TOKEN_CAPS));
+static GstStaticPadTemplate src_template = GST_STATIC_PAD_TEMPLATE ("src",
+    GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS (GST_TERN_TOKEN_CAPS));
+
+#define gst_tern_compressor_parent_class parent_class
+G_DEFINE_TYPE (GstTernCompressor, gst_tern_compressor, GST_TYPE_ELEMENT);
+GST_ELEMENT_REGISTER_DEFINE (terncompressor, "terncompressor", GST_RANK_NONE,
+    GST_TYPE_TERN_COMPRESSOR);
+
+/* ---- Groups ---- */
+
+static GstFlowReturn
+push_frame (GstTernCompressor * self, const TernTokens * frame)
+{
+  gsize bytes = (gsize) frame->n_tokens * frame->dim * sizeof (float);
+  GstBuffer *buffer = NULL;
+  GstFlowReturn flow;
+
+  flow = gst_buffer_pool_acquire_buffer (self->pool, &buffer, NULL);
+  if (flow != GST_FLOW_OK)
+    return flow;
+  gst_buffer_fill (buffer, 0, frame->tokens, bytes);
+  gst_tern_token_buffer_describe (buffer, frame);
+  if (self->discont) {
+    GST_BUFFER_FLAG_SET (buffer, GST_BUFFER_FLAG_DISCONT);
+    self->discont = FALSE;
+  }
+  GST_LOG_OBJECT (self, "frame %" G_GUINT64_FORMAT ": %u of %u x %u tokens",
+      frame->number, frame->n_tokens, frame->grid_w, frame->grid_h);
+  return gst_pad_push (self->srcpad, buffer);
+}
+
+static GstFlowReturn
+push_ready (GstTernCompressor * self)
+{
+  GstFlowReturn flow = GST_FLOW_OK;
+  TernTokens frame;
+
+  while (tern_compressor_pop (self->compressor, &frame)) {
+    if (self->pending > 0)
+      self->pending--;
+    if (flow == GST_FLOW_OK)
+      flow = push_frame (self, &frame);
+  }
+  return flow;
+}
+
+static GstFlowReturn
+drain (GstTernCompressor * self)
+{
+  if (!self->compressor || self->pending == 0)
+    return GST_FLOW_OK;
+  GST_DEBUG_OBJECT (self, "draining %u frames", self->pending);
+  tern_compressor_drain (self->compressor);
+  return push_ready (self);
+}
+
+static void
+drop_compressor (GstTernCompressor * self)
+{
+  TernCompressorStats stats = { 0, };
+  TernCompressor *old;
+
+  GST_OBJECT_LOCK (self);
+  old = self->compressor;
+  self->compressor = NULL;
+  if (old) {
+    tern_compressor_stats (old, &stats);
+    self->stats.frames += stats.frames;
+    self->stats.groups += stats.groups;
+    self->stats.tokens_in += stats.tokens_in;
+    self->stats.tokens_kept += stats.tokens_kept;
+    self->stats.milliseconds += stats.milliseconds;
+  }
+  GST_OBJECT_UNLOCK (self);
+  g_clear_pointer (&old, tern_compressor_free);
+  if (self->pool) {
+    gst_buffer_pool_set_active (self->pool, FALSE);
+    gst_clear_object (&self->pool);
+  }
+  self->pending = 0;
+}
+
+/* Makes room for frames of @tokens tokens. */
+static gboolean
+prepare (GstTernCompressor * self, guint tokens, GError ** error)
+{
+  TernCompressorParams params;
+  TernCompressor *compressor;
+  gboolean changed;
+  GstCaps *caps;
+
+  GST_OBJECT_LOCK (self);
+  params = self->params;
+  changed = self->params_changed;
+  self->params_changed = FALSE;
+  GST_OBJECT_UNLOCK (self);
+
+  if (self->compressor && tokens <= self->capacity)
+    return !changed
+        || tern_compressor_set_params (self->compressor, &params, error);
+
+  drop_compressor (self);
+  compressor = tern_compressor_new (&params, tokens, self->info.dim, error);
+  if (!compressor)
+    return FALSE;
+  caps = gst_tern_token_info_to_caps (&self->info);
+  self->pool = gst_tern_token_pool_new (caps, tokens, self->info.dim);
+  gst_caps_unref (caps);
+  if (!self->pool) {
+    tern_compressor_free (compressor);
+    g_set_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE,
+        "no memory for frames of %u tokens of %u floats", tokens,
+        self->info.dim);
+    return FALSE;
+  }
+  self->capacity = tokens;
+  GST_OBJECT_LOCK (self);
+  self->compressor = compressor;
+  GST_OBJECT_UNLOCK (self);
+  return TRUE;
+}
+
+static GstClockTime
+group_time (GstTernCompressor * self)
+{
+  if (self->info.rate_n <= 0)
+    return 2 * GST_SECOND;
+  return gst_util_uint64_scale (TERN_GROUP_FRAMES * GST_SECOND,
+      self->info.rate_d, self->info.rate_n);
+}
+
+static GstFlowReturn
+take_frame (GstTernCompressor * self, GstBuffer * buffer)
+{
+  GstFlowReturn flow = GST_FLOW_OK;
+  const TernTokens *frame = &self->map.tokens;
+  GError *error = NULL;
+
+  if (!gst_tern_token_map (&self->map, buffer, &self->info, self->count,
+          &error))
+    goto failed;
+  if (frame->keep) {
+    g_set_error (&error, TERN_ERROR, TERN_ERROR_FORMAT,
+        "expected whole frames, found one that is compressed already");
+    goto failed_mapped;
+  }
+  if (frame->n_tokens > self->capacity)
+    flow = drain (self);
+  if (flow == GST_FLOW_OK && !prepare (self, MAX (frame->n_tokens, 1), &error))
+    goto failed_mapped;
+
+  while (flow == GST_FLOW_OK
+      && !tern_compressor_push (self->compressor, frame, &error)) {
+    if (!g_error_matches (error, TERN_ERROR, TERN_ERROR_BUSY)
+        || self->pending == 0)
+      goto failed_mapped;
+    /* The frame belongs to another group than those before it. */
+    g_clear_error (&error);
+    flow = push_ready (self);
+  }
+  if (flow == GST_FLOW_OK) {
+    self->pending++;
+    self->count = frame->number + 1;
+  }
+  gst_tern_token_unmap (&self->map, buffer);
+  return flow == GST_FLOW_OK ? push_ready (self) : flow;
+
+failed_mapped:
+  gst_tern_token_unmap (&self->map, buffer);
+failed:
+  gst_tern_post_error (self, error);
+  g_clear_error (&error);
+  return GST_FLOW_ERROR;
+}
+
+static GstFlowReturn
+gst_tern_compressor_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
+{
+  GstTernCompressor *self = GST_TERN_COMPRESSOR (parent);
+  GstClockTime pts = GST_BUFFER_PTS (buffer);
+  GstFlowReturn flow = GST_FLOW_OK;
+
+  if (!self->have_info) {
+    gst_buffer_unref (buffer);
+    return GST_FLOW_NOT_NEGOTIATED;
+  }
+  if (!GST_CLOCK_TIME_IS_VALID (pts)) {
+    gst_buffer_unref (buffer);
+    GST_ELEMENT_ERROR (self, STREAM, FAILED,
+        ("Visual tokens without timestamps cannot be compressed."),
+        ("expected a PTS on every buffer, found none"));
+    return GST_FLOW_ERROR;
+  }
+
+  if (GST_CLOCK_TIME_IS_VALID (self->last_pts) && (pts < self->last_pts
+          || pts - self->last_pts > group_time (self))) {
+    flow = drain (self);
+    self->discont = TRUE;
+  }
+  if (GST_BUFFER_IS_DISCONT (buffer))
+    self->discont = TRUE;
+  self->last_pts = pts;
+  if (flow == GST_FLOW_OK)
+    flow = take_frame (self, buffer);
+  gst_buffer_unref (buffer);
+  return flow;
+}
+
+static void
+reset (GstTernCompressor * self)
+{
+  if (self->compressor)
+    tern_compressor_reset (self->compressor);
+  self->pending = 0;
+  self->count = 0;
+  self->last_pts = GST_CLOCK_TIME_NONE;
+  self->discont = FALSE;
+}
+
+static gboolean
+gst_tern_compressor_sink_event (GstPad * pad, GstObject * parent,
+    GstEvent * event)
+{
+  GstTernCompressor *self = GST_TERN_COMPRESSOR (parent);
+
+  switch (GST_EVENT_TYPE (event)) {
+    case GST_EVENT_FLUSH_STOP:
+      reset (self);
+      break;
+    case GST_EVENT_CAPS:{
+      GstTernTokenInfo info;
+      GstCaps *caps;
+
+      gst_event_parse_caps (event, &caps);
+      drain (self);
+      if (!gst_tern_token_info_from_caps (&info, caps)) {
+        GST_ELEMENT_ERROR (self, CORE, NEGOTIATION,
+            ("These are not visual tokens."),
+            ("expected embedding-dim and encoder-id in %" GST_PTR_FORMAT,
+                caps));
+        gst_event_unref (event);
+        return FALSE;
+      }
+      if (self->have_info && info.dim != self->info.dim)
+        drop_compressor (self);
+      self->info = info;
+      self->have_info = TRUE;
+      break;
+    }
+    case GST_EVENT_GAP:{
+      GstClockTime pts, duration;
+
+      gst_event_parse_gap (event, &pts, &duration);
+      /* Frames that wait are earlier than the gap. A short one says nothing
+       * that the next frame does not say. */
+      if (self->pending > 0) {
+        if (!GST_CLOCK_TIME_IS_VALID (duration)
+            || duration <= group_time (self)) {
+          gst_event_unref (event);
+          return TRUE;
+        }
+        drain (self);
+      }
+      break;
+    }
+    case GST_EVENT_SEGMENT:
+    case GST_EVENT_STREAM_START:
+      drain (self);
+      self->count = 0;
+      self->last_pts = GST_CLOCK_TIME_NONE;
+      break;
+    case GST_EVENT_EOS:
+    case GST_EVENT_SEGMENT_DONE:
+      drain (self);
+      break;
+    default:
+      break;
+  }
+  return gst_pad_event_default (pad, parent, event);
+}
+
+/* Frames wait for the rest of their group. */
+static gboolean
+gst_tern_compressor_src_query (GstPad * pad, GstObject * parent,
+    GstQuery * query)
+{
+  GstTernCompressor *self = GST_TERN_COMPRESSOR (parent);
+  GstClockTime min, max, wait;
+  gboolean live;
+
+  if (GST_QUERY_TYPE (query) != GST_QUERY_LATENCY)
+    return gst_pad_query_default (pad, parent, query);
+  if (!gst_pad_peer_query (self->sinkpad, query))
+    return FALSE;
+
+  gst_query_parse_latency (query, &live, &min, &max);
+  if (live && self->have_info) {
+    wait = group_time (self) / TERN_GROUP_FRAMES * (TERN_GROUP_FRAMES - 1);
+    min += wait;
+    if (GST_CLOCK_TIME_IS_VALID (max))
+      max += wait;
+    gst_query_set_latency (query, live, min, max);
+  }
+  return TRUE;
+}
+
+/* ---- The element ---- */
+
+static GstStructure *
+make_stats (GstTernCompressor * self)
+{
+  TernCompressorStats now = { 0, };
+  TernCompressorStats stats;
+
+  GST_OBJECT_LOCK (self);
+  stats = self->stats;
+  if (self->compressor)
+    tern_compressor_stats (self->compressor, &now);
+  GST_OBJECT_UNLOCK (self);
+  return gst_structure_new ("stats",
+      "frames", G_TYPE_UINT64, stats.frames + now.frames,
+      "groups", G_TYPE_UINT64, stats.groups + now.groups,
+      "tokens-in", G_TYPE_UINT64, stats.tokens_in + now.tokens_in,
+      "tokens-kept", G_TYPE_UINT64, stats.tokens_kept + now.tokens_kept,
+      "milliseconds", G_TYPE_DOUBLE, stats.milliseconds + now.milliseconds,
+      NULL);
+}
+
+static GstStateChangeReturn
+gst_tern_compressor_change_state (GstElement * element,
+    GstStateChange transition)
+{
+  GstTernCompressor *self = GST_TERN_COMPRESSOR (element);
+  GstStateChangeReturn ret;
+
+  if (transition == GST_STATE_CHANGE_READY_TO_PAUSED) {
+    reset (self);
+    GST_OBJECT_LOCK (self);
+    self->stats = (TernCompressorStats) { 0, };
+    GST_OBJECT_UNLOCK (self);
+  }
+  ret = GST_ELEMENT_CLASS (parent_class)->change_state (element, transition);
+  if (transition == GST_STATE_CHANGE_PAUSED_TO_READY) {
+    drop_compressor (self);
+    self->have_info = FALSE;
+  }
+  return ret;
+}
+
+static void
+gst_tern_compressor_set_property (GObject * object, guint id,
+    const GValue * value, GParamSpec * pspec)
+{
+  GstTernCompressor *self = GST_TERN_COMPRESSOR (object);
+
+  GST_OBJECT_LOCK (self);
+  self->params_changed = TRUE;
+  switch (id) {
+    case PROP_MAX_TOKENS:
+      self->params.max_tokens = g_value_get_uint (value);
+      break;
+    case PROP_SEED:
+      self->params.seed = g_value_get_uint64 (value);
+      break;
+    case PROP_SHARED + SHARED_METHOD:
+      self->params.method = g_value_get_enum (value);
+      break;
+    case PROP_SHARED + SHARED_MERGE_RATIO:
+      self->params.merge_ratio = g_value_get_double (value);
+      break;
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+      break;
+  }
+  GST_OBJECT_UNLOCK (self);
+}
+
+static void
+gst_tern_compressor_get_property (GObject * object, guint id, GValue * value,
+    GParamSpec * pspec)
+{
+  GstTernCompressor *self = GST_TERN_COMPRESSOR (object);
+
+  if (id == PROP_STATS) {
+    g_value_take_boxed (value, make_stats (self));
+    return;
+  }
+  GST_OBJECT_LOCK (self);
+  switch (id) {
+    case PROP_MAX_TOKENS:
+      g_value_set_uint (value, self->params.max_tokens);
+      break;
+    case PROP_SEED:
+      g_value_set_uint64 (value, self->params.seed);
+      break;
+    case PROP_SHARED + SHARED_METHOD:
+      g_value_set_enum (value, self->params.method);
+      break;
+    case PROP_SHARED + SHARED_MERGE_RATIO:
+      g_value_set_double (value, self->params.merge_ratio);
+      break;
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+      break;
+  }
+  GST_OBJECT_UNLOCK (self);
+}
+
+static void
+gst_tern_compressor_finalize (GObject * object)
+{
+  GstTernCompressor *self = GST_TERN_COMPRESSOR (object);
+
+  drop_compressor (self);
+  gst_tern_token_map_clear (&self->map);
+  G_OBJECT_CLASS (parent_class)->finalize (object);
+}
+
+guint
+gst_tern_compressor_install_properties (GObjectClass * klass, guint first)
+{
+  const GParamFlags playing = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS |
+      GST_PARAM_MUTABLE_PLAYING;
+
+  /**
+   * GstTernCompressor:method:
+   *
+   * How tokens are chosen, from the next group on.
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (klass, first + SHARED_METHOD,
+      g_param_spec_enum ("method", "Method", "How the tokens that stay are "
+          "chosen", GST_TYPE_TERN_METHOD, TERN_METHOD_DYCOKE, playing));
+  /**
+   * GstTernCompressor:merge-ratio:
+   *
+   * The share of tokens that is dropped in the second to fourth frame of a
+   * group.
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (klass, first + SHARED_MERGE_RATIO,
+      g_param_spec_double ("merge-ratio", "Merge ratio",
+          "Share of tokens dropped in frames 2 to 4 of a group", 0.0, 1.0,
+          DEFAULT_MERGE_RATIO, playing));
+  return first + SHARED_LAST;
+}
+
+static void
+gst_tern_compressor_class_init (GstTernCompressorClass * klass)
+{
+  GObjectClass *object_class = G_OBJECT_CLASS (klass);
+  GstElementClass *element_class = GST_ELEMENT_CLASS (klass);
+  const GParamFlags playing = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS |
+      GST_PARAM_MUTABLE_PLAYING;
+
+  GST_DEBUG_CATEGORY_INIT (gst_tern_compressor_debug, "terncompressor", 0,
+      "Tern visual token compressor");
+
+  object_class->set_property = gst_tern_compressor_set_property;
+  object_class->get_property = gst_tern_compressor_get_property;
+  object_class->finalize = gst_tern_compressor_finalize;
+  element_class->change_state = gst_tern_compressor_change_state;
+
+  /**
+   * GstTernCompressor:max-tokens:
+   *
+   * Tokens of a group that stay at most; 0 is no limit. What is over it is
+   * dropped evenly.
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (object_class, PROP_MAX_TOKENS,
+      g_param_spec_uint ("max-tokens", "Maximum tokens",
+          "Tokens of a group of four frames, at most (0 = no limit)", 0,
+          G_MAXINT, 0, playing));
+  /**
+   * GstTernCompressor:seed:
+   *
+   * Of the method `random`.
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (object_class, PROP_SEED,
+      g_param_spec_uint64 ("seed", "Seed", "Seed of the method random", 0,
+          G_MAXUINT64, 0, playing));
+  /**
+   * GstTernCompressor:stats:
+   *
+   * `frames`, `groups`, `tokens-in`, `tokens-kept` (uint64) and `milliseconds`
+   * (double) since the element left READY.
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (object_class, PROP_STATS,
+      g_param_spec_boxed ("stats", "Statistics",
+          "Frames, groups and tokens so far", GST_TYPE_STRUCTURE,
+          G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
+  gst_tern_compressor_install_properties (object_class, PROP_SHARED);
+
+  gst_type_mark_as_plugin_api (GST_TYPE_TERN_METHOD, 0);
+  gst_element_class_add_static_pad_template (element_class, &sink_template);
+  gst_element_class_add_static_pad_template (element_class, &src_template);
+  gst_element_class_set_static_metadata (element_class,
+      "Tern visual token compressor", "Filter/Analyzer",
+      "Drops visual tokens that repeat earlier frames",
+      "The Tern developers");
+}
+
+static void
+gst_tern_compressor_init (GstTernCompressor * self)
+{
+  TernCompressorParams params = TERN_COMPRESSOR_PARAMS_INIT;
+
+  self->sinkpad = gst_pad_new_from_static_template (&sink_template, "sink");
+  gst_pad_set_chain_function (self->sinkpad, gst_tern_compressor_chain);
+  gst_pad_set_event_function (self->sinkpad, gst_tern_compressor_sink_event);
+  GST_PAD_SET_PROXY_CAPS (self->sinkpad);
+  gst_element_add_pad (GST_ELEMENT_CAST (self), self->sinkpad);
+
+  self->srcpad = gst_pad_new_from_static_template (&src_template, "src");
+  gst_pad_set_query_function (self->srcpad, gst_tern_compressor_src_query);
+  GST_PAD_SET_PROXY_CAPS (self->srcpad);
+  gst_element_add_pad (GST_ELEMENT_CAST (self), self->srcpad);
+
+  self->params = params;
+  self->last_pts = GST_CLOCK_TIME_NONE;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <gst/gst.h>
+
+G_BEGIN_DECLS
+
+#define GST_TYPE_TERN_ENCODER (gst_tern_encoder_get_type ())
+G_DECLARE_FINAL_TYPE (GstTernEncoder, gst_tern_encoder, GST, TERN_ENCODER,
+    GstElement)
+
+GST_ELEMENT_REGISTER_DECLARE (ternencoder);
+
+/* Properties that terncaption has too, with the ids @first and up; returns the
+ * id after the last. */
+guint gst_tern_encoder_install_properties (GObjectClass * klass, guint first);
+
+G_END_DECLS

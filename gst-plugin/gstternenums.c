@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "gstternenums.h"
+
+#define DEFINE_ENUM(function, name, ...) \
+GType \
+function (void) \
+{ \
+  static gsize type = 0; \
+  static const GEnumValue values[] = { __VA_ARGS__, {0, NULL, NULL} }; \
+\
+  if (g_once_init_enter (&type)) \
+    g_once_init_leave (&type, g_enum_register_static (name, values)); \
+  return type; \
+}
+
+/* *INDENT-OFF* */
+DEFINE_ENUM (gst_tern_scaling_get_type, "GstTernScaling",
+    {TERN_FIT_CROP, "Keep the aspect, cut out the centre", "crop"},
+    {TERN_FIT_LETTERBOX, "Keep the aspect, pad", "letterbox"},
+    {TERN_FIT_STRETCH, "Change the aspect", "stretch"})
+
+DEFINE_ENUM (gst_tern_method_get_type, "GstTernMethod",
+    {TERN_METHOD_NONE, "Keep every token", "none"},
+    {TERN_METHOD_DYCOKE, "Temporal token merging (DyCoke stage 1)", "dycoke"},
+    {TERN_METHOD_RANDOM, "As many tokens as dycoke keeps, at random", "random"})
+
+DEFINE_ENUM (gst_tern_prune_gate_get_type, "GstTernPruneGate",
+    {TERN_GATE_PAPER, "Select again when attention changes", "paper"},
+    {TERN_GATE_REF, "Prune only steps whose attention changed", "ref"},
+    {TERN_GATE_ALWAYS, "Select again at every step", "always"})
+
+DEFINE_ENUM (gst_tern_leaky_get_type, "GstTernLeaky",
+    {GST_TERN_LEAKY_AUTO, "downstream when live, otherwise no", "auto"},
+    {GST_TERN_LEAKY_NO, "Answer every window, upstream waits", "no"},
+    {GST_TERN_LEAKY_DOWNSTREAM, "Drop old windows for the newest", "downstream"})
+
+DEFINE_ENUM (gst_tern_timestamps_get_type, "GstTernTimestamps",
+    {GST_TERN_TIMESTAMPS_AUTO, "arrival when live, otherwise window", "auto"},
+    {GST_TERN_TIMESTAMPS_WINDOW, "The window that the text is about", "window"},
+    {GST_TERN_TIMESTAMPS_ARRIVAL, "The newest frame when the text was ready",
+        "arrival"})
+
+DEFINE_ENUM (gst_tern_attach_mode_get_type, "GstTernAttachMode",
+    {GST_TERN_ATTACH_AUTO, "newest when live, otherwise window", "auto"},
+    {GST_TERN_ATTACH_NEWEST, "The newest finished result, at once", "newest"},
+    {GST_TERN_ATTACH_WINDOW, "The result of the frame's own window", "window"})
+/* *INDENT-ON* */

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "gstternerror.h"
+
+#include <errno.h>
+#include <string.h>
+#include <glib/gstdio.h>
+
+typedef struct
+{
+  GQuark domain;
+  gint code;
+  const gchar *text;
+} GstTernErrorMapping;
+
+static GstTernErrorMapping
+map_error (const GError * error)
+{
+  if (error->domain != TERN_ERROR)
+    return (GstTernErrorMapping) {
+    GST_LIBRARY_ERROR, GST_LIBRARY_ERROR_FAILED, "Captioning failed."};
+
+  switch (error->code) {
+    case TERN_ERROR_NOT_FOUND:
+      return (GstTernErrorMapping) {
+      GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_FOUND,
+            "A model file was not found."};
+    case TERN_ERROR_READ:
+      return (GstTernErrorMapping) {
+      GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_OPEN_READ,
+            "A model file cannot be read."};
+    case TERN_ERROR_FORMAT:
+      return (GstTernErrorMapping) {
+      GST_STREAM_ERROR, GST_STREAM_ERROR_WRONG_TYPE,
+            "A model file is damaged or not a model."};
+    case TERN_ERROR_UNSUPPORTED:
+      return (GstTernErrorMapping) {
+      GST_LIBRARY_ERROR, GST_LIBRARY_ERROR_INIT,
+            "This build cannot run the model."};
+    case TERN_ERROR_MISMATCH:
+      return (GstTernErrorMapping) {
+      GST_CORE_ERROR, GST_CORE_ERROR_NEGOTIATION,
+            "Encoder and language model do not belong together."};
+    case TERN_ERROR_INVALID:
+      return (GstTernErrorMapping) {
+      GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
+            "A setting is out of its range."};
+    case TERN_ERROR_NO_SPACE:
+      return (GstTernErrorMapping) {
+      GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NO_SPACE_LEFT,
+            "There is not enough memory or context."};
+    default:
+      return (GstTernErrorMapping) {
+      GST_LIBRARY_ERROR, GST_LIBRARY_ERROR_FAILED, "Captioning failed."};
+  }
+}
+
+void
+gst_tern_post_error_full (GstElement * element, const GError * error,
+    const gchar * file, const gchar * function, gint line)
+{
+  GstTernErrorMapping map;
+
+  if (g_error_matches (error, TERN_ERROR, TERN_ERROR_CANCELLED))
+    return;
+
+  map = map_error (error);
+  gst_element_message_full (element, GST_MESSAGE_ERROR, map.domain, map.code,
+      g_strdup (map.text), g_strdup (error->message), file, function, line);
+}
+
+gboolean
+gst_tern_check_model_file (const gchar * path, GError ** error)
+{
+  GStatBuf st;
+  gchar magic[4];
+  FILE *file;
+  gsize n;
+
+  if (g_stat (path, &st) != 0) {
+    g_set_error (error, TERN_ERROR,
+        errno == ENOENT || errno == ENOTDIR ? TERN_ERROR_NOT_FOUND :
+        TERN_ERROR_READ, "%s: %s", path, g_strerror (errno));
+    return FALSE;
+  }
+  if (S_ISDIR (st.st_mode))
+    return TRUE;
+
+  file = g_fopen (path, "rb");
+  if (!file) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_READ, "%s: %s", path,
+        g_strerror (errno));
+    return FALSE;
+  }
+  n = fread (magic, 1, sizeof magic, file);
+  fclose (file);
+  if (n != sizeof magic || memcmp (magic, "GGUF", sizeof magic) != 0) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT,
+        "%s: expected a GGUF file, found %s", path,
+        n < sizeof magic ? "fewer than 4 bytes" : "another magic number");
+    return FALSE;
+  }
+  return TRUE;
+}

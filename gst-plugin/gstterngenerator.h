@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <gst/gst.h>
+
+G_BEGIN_DECLS
+
+#define GST_TYPE_TERN_GENERATOR (gst_tern_generator_get_type ())
+G_DECLARE_FINAL_TYPE (GstTernGenerator, gst_tern_generator, GST,
+    TERN_GENERATOR, GstElement)
+
+GST_ELEMENT_REGISTER_DECLARE (terngenerator);
+
+/* Properties that terncaption has too, with the ids @first and up; returns the
+ * id after the last. */
+guint gst_tern_generator_install_properties (GObjectClass * klass,
+    guint first);
+
+G_END_DECLS

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/**
+ * SECTION:element-ternjsonenc
+ * @title: ternjsonenc
+ * @short_description: results as JSON lines
+ *
+ * Turns TernResultMeta, on text or on video, into one line of JSON for each
+ * result: the same line that terngenerator has on `json_src`. A result that
+ * several frames carry in a row makes one line.
+ *
+ * ## Example
+ * |[
+ * gst-launch-1.0 filesrc location=clip.mp4 ! decodebin ! ternencoder ! terncompressor ! terngenerator ! ternjsonenc ! filesink location=clip.jsonl
+ * ]| A line for each window of a file.
+ *
+ * Since: 0.1
+ */
+#include "gstternjsonenc.h"
+
+#include <string.h>
+#include "gstternmeta.h"
+
+GST_DEBUG_CATEGORY_STATIC (gst_tern_json_enc_debug);
+#define GST_CAT_DEFAULT gst_tern_json_enc_debug
+
+struct _GstTernJsonEnc
+{
+  GstElement parent;
+  GstPad *sinkpad, *srcpad;
+
+  /* The streaming thread's. */
+  gboolean have_last;
+  guint64 last_id;
+  gchar *last_source;
+};
+
+static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE ("sink",
+    GST_PAD_SINK, GST_PAD_ALWAYS,
+    GST_STATIC_CAPS ("text/x-raw, format = (string) utf8; video/x-raw(ANY)"));
+static GstStaticPadTemplate src_template = GST_STATIC_PAD_TEMPLATE ("src",
+    GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS ("application/x-json"));
+
+#define gst_tern_json_enc_parent_class parent_class
+G_DEFINE_TYPE (GstTernJsonEnc, gst_tern_json_enc, GST_TYPE_ELEMENT);
+GST_ELEMENT_REGISTER_DEFINE (ternjsonenc, "ternjsonenc", GST_RANK_NONE,
+    GST_TYPE_TERN_JSON_ENC);
+
+static void
+forget_last (GstTernJsonEnc * self)
+{
+  self->have_last = FALSE;
+  g_clear_pointer (&self->last_source, g_free);
+}
+
+/* The line of @buffer's result; NULL when it has none, or the same as before. */
+static gchar *
+make_line (GstTernJsonEnc * self, GstBuffer * buffer)
+{
+  const GstStructure *structure = gst_tern_buffer_get_result (buffer);
+  TernResult result;
+  gchar *json, *line;
+
+  if (!structure)
+    return NULL;
+  if (!gst_tern_result_from_structure (&result, structure)) {
+    GST_WARNING_OBJECT (self, "not a result: %" GST_PTR_FORMAT, structure);
+    return NULL;
+  }
+  if (self->have_last && result.id == self->last_id
+      && strcmp (result.source, self->last_source) == 0)
+    return NULL;
+
+  forget_last (self);
+  self->have_last = TRUE;
+  self->last_id = result.id;
+  self->last_source = g_strdup (result.source);
+  json = tern_result_to_json (&result);
+  line = g_strconcat (json, "\n", NULL);
+  g_free (json);
+  return line;
+}
+
+static GstFlowReturn
+gst_tern_json_enc_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
+{
+  GstTernJsonEnc *self = GST_TERN_JSON_ENC (parent);
+  gchar *line = make_line (self, buffer);
+  GstBuffer *out;
+
+  if (!line) {
+    /* Sinks and muxers go on. */
+    if (GST_BUFFER_PTS_IS_VALID (buffer))
+      gst_pad_push_event (self->srcpad,
+          gst_event_new_gap (GST_BUFFER_PTS (buffer),
+              GST_BUFFER_DURATION (buffer)));
+    gst_buffer_unref (buffer);
+    return GST_FLOW_OK;
+  }
+
+  out = gst_buffer_new_wrapped (line, strlen (line));
+  GST_BUFFER_PTS (out) = GST_BUFFER_PTS (buffer);
+  GST_BUFFER_DURATION (out) = GST_BUFFER_DURATION (buffer);
+  gst_tern_buffer_set_result (out, gst_tern_buffer_get_result (buffer));
+  gst_buffer_unref (buffer);
+  return gst_pad_push (self->srcpad, out);
+}
+
+static gboolean
+gst_tern_json_enc_sink_event (GstPad * pad, GstObject * parent,
+    GstEvent * event)
+{
+  GstTernJsonEnc *self = GST_TERN_JSON_ENC (parent);
+
+  switch (GST_EVENT_TYPE (event)) {
+    case GST_EVENT_CAPS:{
+      GstCaps *caps = gst_caps_new_empty_simple ("application/x-json");
+      gboolean ok = gst_pad_push_event (self->srcpad,
+          gst_event_new_caps (caps));
+
+      gst_caps_unref (caps);
+      gst_event_unref (event);
+      return ok;
+    }
+    case GST_EVENT_FLUSH_STOP:
+    case GST_EVENT_STREAM_START:
+      forget_last (self);
+      break;
+    default:
+      break;
+  }
+  return gst_pad_event_default (pad, parent, event);
+}
+
+static GstStateChangeReturn
+gst_tern_json_enc_change_state (GstElement * element, GstStateChange transition)
+{
+  GstStateChangeReturn ret;
+
+  ret = GST_ELEMENT_CLASS (parent_class)->change_state (element, transition);
+  if (transition == GST_STATE_CHANGE_PAUSED_TO_READY)
+    forget_last (GST_TERN_JSON_ENC (element));
+  return ret;
+}
+
+static void
+gst_tern_json_enc_finalize (GObject * object)
+{
+  forget_last (GST_TERN_JSON_ENC (object));
+  G_OBJECT_CLASS (parent_class)->finalize (object);
+}
+
+static void
+gst_tern_json_enc_class_init (GstTernJsonEncClass * klass)
+{
+  GstElementClass *element_class = GST_ELEMENT_CLASS (klass);
+
+  GST_DEBUG_CATEGORY_INIT (gst_tern_json_enc_debug, "ternjsonenc", 0,
+      "Tern JSON encoder");
+
+  G_OBJECT_CLASS (klass)->finalize = gst_tern_json_enc_finalize;
+  element_class->change_state = gst_tern_json_enc_change_state;
+  gst_element_class_add_static_pad_template (element_class, &sink_template);
+  gst_element_class_add_static_pad_template (element_class, &src_template);
+  gst_element_class_set_static_metadata (element_class, "Tern JSON encoder",
+      "Formatter/Metadata", "Turns results into JSON lines",
+      "The Tern developers");
+}
+
+static void
+gst_tern_json_enc_init (GstTernJsonEnc * self)
+{
+  self->sinkpad = gst_pad_new_from_static_template (&sink_template, "sink");
+  gst_pad_set_chain_function (self->sinkpad, gst_tern_json_enc_chain);
+  gst_pad_set_event_function (self->sinkpad, gst_tern_json_enc_sink_event);
+  gst_element_add_pad (GST_ELEMENT_CAST (self), self->sinkpad);
+
+  self->srcpad = gst_pad_new_from_static_template (&src_template, "src");
+  gst_pad_use_fixed_caps (self->srcpad);
+  gst_element_add_pad (GST_ELEMENT_CAST (self), self->srcpad);
+}

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "gstternloader.h"
+#include "gstternerror.h"
+
+struct _GstTernLoader
+{
+  gint ref_count;               /* the element's and the thread's */
+  GstElement *element;          /* NULL once stopped */
+  gchar *model_path, *mmproj_path;
+  TernModelParams params;
+
+  GMutex lock;
+  GCond cond;
+  gboolean done;
+  TernModel *model;
+};
+
+static void
+loader_unref (GstTernLoader * loader)
+{
+  if (!g_atomic_int_dec_and_test (&loader->ref_count))
+    return;
+  if (loader->model)
+    tern_model_unref (loader->model);
+  g_free (loader->model_path);
+  g_free (loader->mmproj_path);
+  g_mutex_clear (&loader->lock);
+  g_cond_clear (&loader->cond);
+  g_free (loader);
+}
+
+/* The element, as long as somebody waits for the model. */
+static GstElement *
+loader_ref_element (GstTernLoader * loader)
+{
+  GstElement *element = NULL;
+
+  g_mutex_lock (&loader->lock);
+  if (loader->element)
+    element = gst_object_ref (loader->element);
+  g_mutex_unlock (&loader->lock);
+  return element;
+}
+
+static void
+post_progress (GstElement * element, GstProgressType type, const gchar * text)
+{
+  gst_element_post_message (element, gst_message_new_progress (GST_OBJECT
+          (element), type, "loading", text));
+}
+
+static gpointer
+loader_thread (gpointer data)
+{
+  GstTernLoader *loader = data;
+  GstElement *element;
+  GError *error = NULL;
+  TernModel *model;
+
+  model = tern_model_open (&loader->params, &error);
+
+  element = loader_ref_element (loader);
+  if (element) {
+    if (model) {
+      post_progress (element, GST_PROGRESS_TYPE_COMPLETE, "Model loaded");
+    } else {
+      gst_tern_post_error (element, error);
+      post_progress (element, GST_PROGRESS_TYPE_ERROR, "Model not loaded");
+    }
+    gst_object_unref (element);
+  }
+  g_clear_error (&error);
+
+  /* Who waits goes on only after the messages, so that an error is the first
+   * thing that the application hears. */
+  g_mutex_lock (&loader->lock);
+  loader->model = model;
+  loader->done = TRUE;
+  g_cond_broadcast (&loader->cond);
+  g_mutex_unlock (&loader->lock);
+  loader_unref (loader);
+  return NULL;
+}
+
+GstTernLoader *
+gst_tern_loader_start (GstElement * element, const TernModelParams * params)
+{
+  GstTernLoader *loader = g_new0 (GstTernLoader, 1);
+
+  loader->ref_count = 2;
+  loader->element = element;
+  loader->model_path = g_strdup (params->model_path);
+  loader->mmproj_path = g_strdup (params->mmproj_path);
+  loader->params = *params;
+  loader->params.model_path = loader->model_path;
+  loader->params.mmproj_path = loader->mmproj_path;
+  g_mutex_init (&loader->lock);
+  g_cond_init (&loader->cond);
+
+  post_progress (element, GST_PROGRESS_TYPE_START, "Loading the model");
+  g_thread_unref (g_thread_new ("tern-load", loader_thread, loader));
+  return loader;
+}
+
+void
+gst_tern_loader_stop (GstTernLoader * loader)
+{
+  GstElement *element;
+  gboolean done;
+
+  g_mutex_lock (&loader->lock);
+  element = loader->element;
+  loader->element = NULL;
+  done = loader->done;
+  g_mutex_unlock (&loader->lock);
+
+  if (!done)
+    post_progress (element, GST_PROGRESS_TYPE_CANCELED, "Loading cancelled");
+  loader_unref (loader);
+}
+
+TernModel *
+gst_tern_loader_wait (GstTernLoader * loader, gint * interrupted)
+{
+  TernModel *model = NULL;
+
+  g_mutex_lock (&loader->lock);
+  while (!loader->done && !g_atomic_int_get (interrupted))
+    g_cond_wait (&loader->cond, &loader->lock);
+  if (loader->done && loader->model)
+    model = tern_model_ref (loader->model);
+  g_mutex_unlock (&loader->lock);
+  return model;
+}
+
+void
+gst_tern_loader_wake (GstTernLoader * loader)
+{
+  g_mutex_lock (&loader->lock);
+  g_cond_broadcast (&loader->cond);
+  g_mutex_unlock (&loader->lock);
+}

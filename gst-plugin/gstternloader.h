@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Loads a model in a thread of its own, with progress on the bus, so that no
+ * state change and no live stream waits for it. */
+#pragma once
+
+#include <gst/gst.h>
+#include "tern/tern.h"
+
+G_BEGIN_DECLS
+
+typedef struct _GstTernLoader GstTernLoader;
+
+/* Starts to load. Posts PROGRESS messages of code `loading` in @element's name,
+ * and its error when it fails. */
+GstTernLoader *gst_tern_loader_start (GstElement * element,
+    const TernModelParams * params);
+/* Returns at once: a load in progress ends in the background and its model is
+ * given back. */
+void gst_tern_loader_stop (GstTernLoader * loader);
+/* The model, when it is there; a reference. Waits as long as @interrupted points
+ * to zero; change it and call gst_tern_loader_wake() to end that. NULL also after
+ * a failed load, whose error was posted. */
+TernModel *gst_tern_loader_wait (GstTernLoader * loader, gint * interrupted);
+void gst_tern_loader_wake (GstTernLoader * loader);
+
+G_END_DECLS

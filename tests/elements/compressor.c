@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "harness.h"
+
+static GstHarness *
+start (const char *launch)
+{
+  GstHarness *h = file_harness (launch, "sink", "src");
+  g_autofree char *caps = token_caps (mmproj_path);
+
+  gst_harness_set_src_caps_str (h, caps);
+  return h;
+}
+
+static guint
+kept (GstBuffer *buffer)
+{
+  GstCustomMeta *meta = gst_buffer_get_custom_meta (buffer, "TernTokenMeta");
+  const GValue *keep = gst_structure_get_value (gst_custom_meta_get_structure (meta), "keep");
+  guint n = gst_buffer_get_size (buffer) / (8 * sizeof (float)), i;
+
+  if (!keep)
+    return G_MAXUINT;
+  fail_unless_equals_int (gst_value_array_get_size (keep), n);
+  for (i = 0; i < n; i++)
+    fail_unless_equals_int (g_value_get_int (gst_value_array_get_value (keep, i)), i);
+  return n;
+}
+
+/* A group leaves together, with the times of its frames and the positions of its tokens. */
+GST_START_TEST (test_groups)
+{
+  GstHarness *h = start ("terncompressor merge-ratio=0.5");
+  guint64 frames = 0, groups = 0, in = 0, out = 0;
+  GstStructure *stats = NULL;
+  guint i;
+
+  for (i = 0; i < 4; i++) {
+    fail_unless_equals_int (gst_harness_buffers_in_queue (h), 0);
+    gst_harness_push (h, make_tokens (i));
+  }
+  fail_unless_equals_int (gst_harness_buffers_in_queue (h), 4);
+  for (i = 0; i < 4; i++) {
+    GstBuffer *buffer = gst_harness_pull (h);
+
+    fail_unless_equals_uint64 (GST_BUFFER_PTS (buffer), i * MS (500));
+    fail_unless_equals_uint64 (GST_BUFFER_DURATION (buffer), MS (500));
+    fail_unless_equals_uint64 (token_number (buffer), i);
+    fail_unless_equals_int (kept (buffer), i == 0 ? 16 : 8);
+    gst_buffer_unref (buffer);
+  }
+  g_object_get (h->element, "stats", &stats, NULL);
+  gst_structure_get (stats, "frames", G_TYPE_UINT64, &frames, "groups", G_TYPE_UINT64, &groups, "tokens-in",
+      G_TYPE_UINT64, &in, "tokens-kept", G_TYPE_UINT64, &out, NULL);
+  fail_unless (frames == 4 && groups == 1 && in == 64 && out == 40);
+  gst_structure_free (stats);
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
+GST_START_TEST (test_none_keeps_all)
+{
+  GstHarness *h = start ("terncompressor method=none");
+  guint i;
+
+  for (i = 0; i < 4; i++)
+    gst_harness_push (h, make_tokens (i));
+  for (i = 0; i < 4; i++) {
+    GstBuffer *buffer = gst_harness_pull (h);
+
+    fail_unless_equals_int (gst_buffer_get_size (buffer), 16 * 8 * sizeof (float));
+    fail_unless_equals_uint64 (kept (buffer), G_MAXUINT);
+    gst_buffer_unref (buffer);
+  }
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
+/* The partial group leaves before what ends it: EOS, a segment, a long gap, a jump, another group's number. */
+static const char *const drains[] = { "eos", "segment", "gap", "jump", "number" };
+GST_START_TEST (test_drains)
+{
+  GstHarness *h = start ("terncompressor");
+  const char *how = drains[__i__];
+  GstSegment segment;
+
+  gst_harness_push (h, make_tokens (0));
+  gst_harness_push (h, make_tokens (1));
+  fail_unless_equals_int (gst_harness_buffers_in_queue (h), 0);
+  gst_segment_init (&segment, GST_FORMAT_TIME);
+  if (g_str_equal (how, "eos")) {
+    gst_harness_push_event (h, gst_event_new_eos ());
+  } else if (g_str_equal (how, "segment")) {
+    gst_harness_push_event (h, gst_event_new_segment (&segment));
+  } else if (g_str_equal (how, "gap")) {
+    gst_harness_push_event (h, gst_event_new_gap (MS (1000), MS (500)));
+    fail_unless_equals_int (gst_harness_buffers_in_queue (h), 0);
+    gst_harness_push_event (h, gst_event_new_gap (MS (1500), MS (5000)));
+  } else if (g_str_equal (how, "jump")) {
+    GstBuffer *late = make_tokens (2);
+
+    GST_BUFFER_PTS (late) = MS (60000);
+    gst_harness_push (h, late);
+  } else {
+    GstBuffer *other = make_tokens (4);
+
+    GST_BUFFER_PTS (other) = MS (1000);
+    gst_harness_push (h, other);
+  }
+  fail_unless_equals_int (gst_harness_buffers_in_queue (h), 2);
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
+GST_START_TEST (test_flush_forgets)
+{
+  GstHarness *h = start ("terncompressor");
+  GstSegment segment;
+  guint i;
+
+  gst_harness_push (h, make_tokens (0));
+  gst_harness_push (h, make_tokens (1));
+  gst_harness_push_event (h, gst_event_new_flush_start ());
+  gst_harness_push_event (h, gst_event_new_flush_stop (TRUE));
+  gst_segment_init (&segment, GST_FORMAT_TIME);
+  gst_harness_push_event (h, gst_event_new_segment (&segment));
+  for (i = 0; i < 4; i++)
+    gst_harness_push (h, make_tokens (i));
+  fail_unless_equals_int (gst_harness_buffers_in_queue (h), 4);
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
+GST_START_TEST (test_settings_while_playing)
+{
+  GstHarness *h = start ("terncompressor merge-ratio=0.5");
+  guint i;
+
+  for (i = 0; i < 4; i++)
+    gst_harness_push (h, make_tokens (i));
+  g_object_set (h->element, "merge-ratio", 0.75, NULL);
+  for (i = 4; i < 8; i++)
+    gst_harness_push (h, make_tokens (i));
+  for (i = 0; i < 8; i++) {
+    GstBuffer *buffer = gst_harness_pull (h);
+
+    fail_unless_equals_int (kept (buffer), i % 4 == 0 ? 16 : i < 4 ? 8 : 4);
+    gst_buffer_unref (buffer);
+  }
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
+/* What comes in must be what it says: whole rows, whole frames, positions inside of the grid. */
+static const char *const damages[] = { "size", "count", "keep", "twice", "grid" };
+GST_START_TEST (test_damaged_tokens)
+{
+  GstHarness *h = start ("terncompressor");
+  GstBus *bus = watch (h->element);
+  GstBuffer *buffer = make_tokens (0);
+  GstStructure *s = gst_custom_meta_get_structure (gst_buffer_get_custom_meta (buffer, "TernTokenMeta"));
+  const char *how = damages[__i__];
+
+  if (g_str_equal (how, "size")) {
+    gst_buffer_set_size (buffer, 100);
+  } else if (g_str_equal (how, "count")) {
+    gst_structure_set (s, "n-tokens", G_TYPE_UINT, 17, NULL);
+  } else if (g_str_equal (how, "grid")) {
+    gst_structure_set (s, "grid-width", G_TYPE_UINT, 0x10000, "grid-height", G_TYPE_UINT, 0x10000, NULL);
+  } else {
+    GValue keep = G_VALUE_INIT, value = G_VALUE_INIT;
+    guint i;
+
+    g_value_init (&keep, GST_TYPE_ARRAY);
+    g_value_init (&value, G_TYPE_INT);
+    for (i = 0; i < 16; i++) {
+      g_value_set_int (&value, g_str_equal (how, "keep") && i == 15 ? 16 : i);
+      gst_value_array_append_value (&keep, &value);
+    }
+    gst_structure_take_value (s, "keep", &keep);
+  }
+  fail_unless_equals_int (gst_harness_push (h, buffer), GST_FLOW_ERROR);
+  expect_error (bus, GST_STREAM_ERROR, GST_STREAM_ERROR_WRONG_TYPE);
+  gst_object_unref (bus);
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
+int
+main (void)
+{
+  Suite *suite = suite_create ("terncompressor");
+  TCase *tc = tcase_create ("general");
+
+  suite_add_tcase (suite, tc);
+  tcase_add_test (tc, test_groups);
+  tcase_add_test (tc, test_none_keeps_all);
+  tcase_add_loop_test (tc, test_drains, 0, G_N_ELEMENTS (drains));
+  tcase_add_test (tc, test_flush_forgets);
+  tcase_add_test (tc, test_settings_while_playing);
+  tcase_add_loop_test (tc, test_damaged_tokens, 0, G_N_ELEMENTS (damages));
+  return run_suite (suite);
+}

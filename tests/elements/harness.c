@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "harness.h"
+
+#include <string.h>
+#include <glib/gstdio.h>
+
+char *model_path, *mmproj_path, *other_model_path;
+
+static char *
+write_file (const char *folder, const char *sub, const char *name, const char *text)
+{
+  g_autofree char *dir = g_build_filename (folder, sub, NULL);
+  char *path = g_build_filename (dir, name, NULL);
+
+  g_mkdir_with_parents (dir, 0700);
+  g_assert_true (g_file_set_contents (path, text, -1, NULL));
+  return path;
+}
+
+int
+run_suite (Suite *suite)
+{
+  g_autofree char *folder = g_dir_make_tmp ("tern-elements-XXXXXX", NULL);
+  g_autofree char *other_mmproj = NULL;
+  SRunner *runner;
+  int failed;
+
+  g_setenv ("CK_TAP_LOG_FILE_NAME", "-", TRUE);
+  gst_check_init (NULL, NULL);
+  model_path = write_file (folder, "a", "text.gguf", "GGUF, a text model");
+  mmproj_path = write_file (folder, "a", "mmproj-a.gguf", "GGUF, encoder a");
+  other_model_path = write_file (folder, "b", "text.gguf", "GGUF, another text model");
+  other_mmproj = write_file (folder, "b", "mmproj-b.gguf", "GGUF, encoder b");
+  g_setenv ("TERN_MODEL_PATH", model_path, TRUE);
+
+  runner = srunner_create (suite);
+  srunner_run_all (runner, CK_SILENT);
+  failed = srunner_ntests_failed (runner);
+  srunner_free (runner);
+
+  g_unlink (model_path);
+  g_unlink (mmproj_path);
+  g_unlink (other_model_path);
+  g_unlink (other_mmproj);
+  for (const char *const *sub = (const char *[]) { "a", "b", NULL }; *sub; sub++) {
+    g_autofree char *dir = g_build_filename (folder, *sub, NULL);
+
+    g_rmdir (dir);
+  }
+  g_rmdir (folder);
+  g_free (model_path);
+  g_free (mmproj_path);
+  g_free (other_model_path);
+  return failed != 0;
+}
+
+static gboolean
+file_query (GstPad *pad, GstObject *parent, GstQuery *query)
+{
+  if (GST_QUERY_TYPE (query) == GST_QUERY_LATENCY) {
+    gst_query_set_latency (query, FALSE, 0, GST_CLOCK_TIME_NONE);
+    return TRUE;
+  }
+  return gst_pad_query_default (pad, parent, query);
+}
+
+GstHarness *
+file_harness (const char *launch, const char *sink, const char *src)
+{
+  GstElement *element = gst_parse_launch (launch, NULL);
+  GstHarness *h;
+
+  fail_unless (element != NULL);
+  h = gst_harness_new_with_element (element, sink, src);
+  gst_object_unref (element);
+  gst_pad_set_query_function (h->srcpad, file_query);
+  return h;
+}
+
+GstBus *
+watch (GstElement *element)
+{
+  GstBus *bus = gst_bus_new ();
+
+  gst_element_set_bus (element, bus);
+  return bus;
+}
+
+GstMessage *
+wait_message (GstBus *bus, GstMessageType types)
+{
+  GstMessage *message = gst_bus_timed_pop_filtered (bus, 10 * GST_SECOND, types);
+
+  fail_unless (message != NULL, "no such message");
+  return message;
+}
+
+void
+expect_error (GstBus *bus, GQuark domain, gint code)
+{
+  GstMessage *message = wait_message (bus, GST_MESSAGE_ERROR);
+  GError *error = NULL;
+  char *debug = NULL;
+
+  gst_message_parse_error (message, &error, &debug);
+  fail_unless (error->domain == domain && error->code == code, "%s %d: %s (%s)", g_quark_to_string (error->domain),
+      error->code, error->message, debug);
+  g_error_free (error);
+  g_free (debug);
+  gst_message_unref (message);
+}
+
+GstBuffer *
+make_frame (GstClockTime pts, GstClockTime duration, guint8 value)
+{
+  GstBuffer *buffer = gst_buffer_new_allocate (NULL, 16 * 16 * 3, NULL);
+
+  gst_buffer_memset (buffer, 0, value, 16 * 16 * 3);
+  GST_BUFFER_PTS (buffer) = pts;
+  GST_BUFFER_DURATION (buffer) = duration;
+  return buffer;
+}
+
+char *
+token_caps (const char *mmproj)
+{
+  g_autofree char *bytes = NULL, *id = NULL;
+
+  fail_unless (g_file_get_contents (mmproj, &bytes, NULL, NULL));
+  id = g_compute_checksum_for_string (G_CHECKSUM_MD5, bytes, -1);
+  return g_strdup_printf ("tensor/strided, tensor-id = (string) visual-tokens, type = (string) float32, "
+      "embedding-dim = 8, encoder-id = (string) %s, group = 4, framerate = 2/1", id);
+}
+
+GstBuffer *
+make_tokens (guint64 number)
+{
+  GstBuffer *buffer = gst_buffer_new_allocate (NULL, 16 * 8 * sizeof (float), NULL);
+  GstStructure *s = gst_custom_meta_get_structure (gst_buffer_add_custom_meta (buffer, "TernTokenMeta"));
+
+  gst_buffer_memset (buffer, 0, 0, 16 * 8 * sizeof (float));
+  gst_structure_set (s, "number", G_TYPE_UINT64, number, "grid-width", G_TYPE_UINT, 4, "grid-height", G_TYPE_UINT, 4,
+      "n-tokens", G_TYPE_UINT, 16, NULL);
+  GST_BUFFER_PTS (buffer) = number * MS (500);
+  GST_BUFFER_DURATION (buffer) = MS (500);
+  return buffer;
+}
+
+guint64
+token_number (GstBuffer *buffer)
+{
+  GstCustomMeta *meta = gst_buffer_get_custom_meta (buffer, "TernTokenMeta");
+  guint64 number = G_MAXUINT64;
+
+  fail_unless (meta != NULL);
+  gst_structure_get_uint64 (gst_custom_meta_get_structure (meta), "number", &number);
+  return number;
+}
+
+char *
+pull_text (GstHarness *h, GstClockTime pts, GstClockTime duration)
+{
+  GstBuffer *buffer = gst_harness_pull (h);
+  char *text;
+  gsize size;
+
+  fail_unless (buffer != NULL, "no text");
+  fail_unless_equals_uint64 (GST_BUFFER_PTS (buffer), pts);
+  fail_unless_equals_uint64 (GST_BUFFER_DURATION (buffer), duration);
+  size = gst_buffer_get_size (buffer);
+  text = g_malloc0 (size + 1);
+  gst_buffer_extract (buffer, 0, text, size);
+  gst_buffer_unref (buffer);
+  return text;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the tests of the elements share: fake models, frames, tokens, a bus. */
+#pragma once
+
+#include <gst/check/check.h>
+#include <gst/check/gstharness.h>
+#include <gst/video/video.h>
+
+/* Model files that the fake engine takes; other_* belong to another encoder. */
+extern char *model_path, *mmproj_path, *other_model_path;
+
+#define FRAME_CAPS "video/x-raw, format = RGB, width = 16, height = 16, framerate = 10/1"
+#define MS(n) ((n) * GST_MSECOND)
+
+/* Makes the files, runs the suite, prints TAP. */
+int run_suite (Suite *suite);
+
+/* A harness whose upstream is a file, not a live source (which is what GstHarness says). */
+GstHarness *file_harness (const char *launch, const char *sink, const char *src);
+/* The element gets a bus, which the caller owns. */
+GstBus *watch (GstElement *element);
+/* The error's domain and code must be these; takes the message. */
+void expect_error (GstBus *bus, GQuark domain, gint code);
+GstMessage *wait_message (GstBus *bus, GstMessageType types);
+
+GstBuffer *make_frame (GstClockTime pts, GstClockTime duration, guint8 value);
+/* Tokens of frame @number at 2 frames a second; 16 of 8 floats. */
+GstBuffer *make_tokens (guint64 number);
+char *token_caps (const char *mmproj);
+guint64 token_number (GstBuffer *buffer);
+/* The next buffer of text, as a string; checks the time. */
+char *pull_text (GstHarness *h, GstClockTime pts, GstClockTime duration);
