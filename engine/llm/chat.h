@@ -16,7 +16,8 @@ void tern_chat_free (TernChat *chat);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernChat, tern_chat_free)
 
 /* Renders @json: an object with `messages` (role, content = string or parts {type: text|image, text}),
- * `add_generation_prompt`, `bos_token`, `eos_token`, `tools`, ... as the template sees them. */
+ * `add_generation_prompt`, `bos_token`, `eos_token`, `tools`, ... as the template sees them. Where it leaves out the
+ * two tokens, those of the file that the chat was made from are taken. */
 char *tern_chat_render_json (const TernChat *chat, const char *json, gssize len, GError **error);
 
 /* The common case: an optional system message, one user turn of @n_images images followed by @text, and the generation

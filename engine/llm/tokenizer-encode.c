@@ -57,8 +57,8 @@ cut (const TernTokenizer *t, const guint8 *text, Fragment from, guint length, gb
   append_text (out, begin, end);
 }
 
-/* The longest tokens first, each over all the text that is left, as llama.cpp does it: "longest wins" holds for the whole
- * text, not only where a match starts. */
+/* The longest tokens first, each over all the text that is left, as llama.cpp does it: "longest wins" holds for the
+ * whole text, not only where a match starts. */
 static GArray *
 partition (const TernTokenizer *t, const guint8 *text, gsize len, gboolean special)
 {

@@ -7,7 +7,7 @@
 #include "engine/llm/pretokenizer.h"
 #include "engine/llm/tokenizer.h"
 
-/* ---- A small writer of GGUF keys ----------------------------------------------------------------------------------- */
+/* ---- A small writer of GGUF keys --------------------------------------------------------------------------------- */
 
 typedef struct {
   GString *bytes;
@@ -144,7 +144,7 @@ ids_of (const TernTokenizer *t, const char *text, gboolean special)
     g_assert_cmpstr (got, ==, expected); \
   } G_STMT_END
 
-/* ---- Tests --------------------------------------------------------------------------------------------------------- */
+/* ---- Tests ------------------------------------------------------------------------------------------------------- */
 
 static char *
 pieces_of (const char *pre, const char *text)
@@ -271,7 +271,7 @@ test_long_piece (void)
   g_assert_cmpint (g_get_monotonic_time () - start, <, 20 * G_USEC_PER_SEC);
 }
 
-/* The alphabet's 256 characters as byte tokens: their pieces are the bytes, and a stream shows whole characters only. */
+/* 256 byte tokens: their pieces are the bytes, and a stream shows whole characters only. */
 static void
 test_stream (void)
 {

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The template interpreter: what Jinja2 renders from the same text (outputs taken from Jinja2 3.1 in the sandbox that
+ * chat templates run in), what is refused, and the bounds on untrusted templates. */
+#include <json-glib/json-glib.h>
+#include <string.h>
+
+#include "engine/base/error.h"
+#include "engine/llm/chat.h"
+
+static const char values[] =
+    "{\"messages\": [{\"role\": \"user\", \"content\": \"Hi \303\251 there\\n x \"}], \"n\": 7, \"f\": 2.5, "
+    "\"s\": \"Hello, W\303\266rld\", \"e\": \"\", \"t\": true, \"nul\": null, \"l\": [3, 1, 2], "
+    "\"d\": {\"b\": 1, \"a\": [1, {\"z\": null}], \"c\": \"q'uote\\\"s\"}, "
+    "\"people\": [{\"name\": \"x\", \"age\": 3}, {\"name\": \"y\", \"age\": 1}]}";
+
+static char *
+render (const char *source, GError **error)
+{
+  g_autoptr (TernChat) chat = tern_chat_new (source, strlen (source), error);
+
+  return chat ? tern_chat_render_json (chat, values, -1, error) : NULL;
+}
+
+static void
+test_rendered (void)
+{
+  static const struct {
+    const char *source, *text;
+  } cases[] = {
+    { "{{ n }} {{ f }} {{ t }} {{ nul }} {{ missing }}|", "7 2.5 True None |" },
+    { "{{ d }} {{ 1e20 }} {{ 1e16 }} {{ 0.1 + 0.2 }} {{ 5.0 }} {{ 1e-7 }}",
+      "{'b': 1, 'a': [1, {'z': None}], 'c': 'q\\'uote\"s'} 1e+20 1e+16 0.30000000000000004 5.0 1e-07" },
+    { "{{ -7 // 2 }} {{ -7 % 5 }} {{ 7 / 2 }} {{ 2 ** 10 }} {{ 'ab' * 2 }} {{ 1 ~ 'x' ~ none }}",
+      "-4 3 3.5 1024 abab 1xNone" },
+    { "{{ s[0] }}{{ s[-1] }}{{ s[7:9] }}{{ l[::-1] }}{{ l[1:] }}{{ l[9] }}{{ s[::-2] }}",
+      "HdW\303\266[2, 1, 3][1, 2]drW,le" },
+    { "{{ 1 < 2 < 3 }}{{ 'b' in d }}{{ 4 not in l }}{{ not t or 5 }}{{ e or 'x' }}", "TrueTrueTrue5x" },
+    { "{{ d | tojson }} {{ s | tojson(ensure_ascii=true) }}",
+      "{\"b\": 1, \"a\": [1, {\"z\": null}], \"c\": \"q'uote\\\"s\"} \"Hello, W\\u00f6rld\"" },
+    { "{{ [1, {'k': 2}] | tojson(indent=2) }}", "[\n  1,\n  {\n    \"k\": 2\n  }\n]" },
+    { "{{ '  x ' | trim }}|{{ missing | default('d') }}|{{ e | default('d', true) }}|{{ s | length }}|"
+      "{{ people | map(attribute='name') | join(', ') }}|{{ l | sort | join }}", "x|d|d|12|x, y|123" },
+    { "{{ 'a,b,c'.split(',')[-1] }}{{ 'abc'.endswith('bc') }}{{ d.get('q', 5) }}{{ ' x'.lstrip() }}"
+      "{{ 'aXb'.replace('X', '-') }}{{ 'it' | capitalize }}{{ \"it's\" | title }}", "cTrue5xa-bItIt's" },
+    { "{% for k, v in d.items() %}{{ loop.index0 }}{{ k }}{% if not loop.last %},{% endif %}{% endfor %}", "0b,1a,2c" },
+    { "{% for x in l if x > 1 %}{{ loop.index }}{{ x }}{% else %}none{% endfor %}{% for x in [] %}{% else %}none"
+      "{% endfor %}", "1322none" },
+    { "{% for x in l %}{% if x == 1 %}{% continue %}{% endif %}{{ x }}{% if x == 2 %}{% break %}{% endif %}"
+      "{% endfor %}", "32" },
+    { "{% set a = 1 %}{% for x in l %}{% set a = x %}{% endfor %}{{ a }}{% set ns = namespace(v=0) %}"
+      "{% for x in l %}{% set ns.v = ns.v + x %}{% endfor %}{{ ns.v }}", "16" },
+    { "{% macro m(a, b='B') %}<{{ a }}{{ b }}>{% endmacro %}{{ m(1) }}{{ m(1, b=2) }}{{ m() }}", "<1B><12><B>" },
+    { "{% set x %}a{{ n }}{% endset %}{{ x }}{% filter upper %}b{% endfilter %}{% generation %}g{% endgeneration %}",
+      "a7Bg" },
+    { "{{ 'y' if t else 'n' }}{{ 'y' if e }}{{ 1 if e else 2 if e else 3 }}", "y3" },
+    { "{{ s is string }}{{ d is mapping }}{{ missing is defined }}{{ nul is none }}{{ 9 is divisibleby 3 }}"
+      "{{ 3 is not odd }}", "TrueTrueFalseTrueTrueFalse" },
+    { "  {% if t %}\n    in\n  {% endif %}\nout {#- c -#}  \n x  {{- n -}}  y\n", "    in\noutx7y" },
+    { "a {%+ if t %} b {% endif +%}\nc\n  {% set q = 1 %}  \nd", "a  b \nc\n  \nd" },
+    { "{% raw %}{{ n }}{% endraw %}{{ '}}' }}{{ {'a': {'b': 1}}['a']['b'] }}{{ \"\\x41\\u00e9\\n\" }}",
+      "{{ n }}}}1A\303\251\n" },
+    { "{{ range(3) | list }}{{ dict(a=1) }}{{ (1, 2) }}{{ messages[0].role }}{{ messages[-1]['content'] | trim }}",
+      "[0, 1, 2]{'a': 1}(1, 2)userHi \303\251 there\n x" },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autoptr (GError) error = NULL;
+    g_autofree char *text = render (cases[i].source, &error);
+
+    if (error)
+      g_test_message ("%s", cases[i].source);
+    g_assert_no_error (error);
+    g_assert_cmpstr (text, ==, cases[i].text);
+  }
+}
+
+static void
+test_refused (void)
+{
+  static const struct {
+    const char *source;
+    int code;
+    const char *what;
+  } cases[] = {
+    { "a\n{% include 'x' %}", TERN_ERROR_UNSUPPORTED, "line 2: the statement {% include %}" },
+    { "{% for x in l recursive %}{% endfor %}", TERN_ERROR_UNSUPPORTED, "recursive" },
+    { "{{ n | frobnicate }}", TERN_ERROR_UNSUPPORTED, "filter frobnicate" },
+    { "{{ n is odious }}", TERN_ERROR_UNSUPPORTED, "is odious" },
+    { "{{ f(*l) }}", TERN_ERROR_UNSUPPORTED, "unpacked" },
+    { "{% if t %}", TERN_ERROR_FORMAT, "endif" },
+    { "{{ n", TERN_ERROR_FORMAT, "expected }}" },
+    { "{{ 'abc }}", TERN_ERROR_FORMAT, "end of a string" },
+    { "{{ n + }}", TERN_ERROR_FORMAT, "expected an expression, found }}" },
+    { "{{ n ; }}", TERN_ERROR_FORMAT, "';'" },
+    { "{# never", TERN_ERROR_FORMAT, "#}" },
+    { "{% break %}", TERN_ERROR_FORMAT, "outside of a loop" },
+    { "\n\n{{ raise_exception('no system role') }}", TERN_ERROR_INVALID, "line 3: the template says: no system role" },
+    { "{{ missing.x }}", TERN_ERROR_INVALID, "missing is undefined" },
+    { "{{ nothing() }}", TERN_ERROR_INVALID, "nothing is undefined" },
+    { "{{ 'a' + 1 }}", TERN_ERROR_INVALID, "string and integer" },
+    { "{{ 1 // 0 }}", TERN_ERROR_INVALID, "division by zero" },
+    { "{{ 1 < 'a' }}", TERN_ERROR_INVALID, "no order" },
+    { "{{ 9223372036854775807 + 1 }}", TERN_ERROR_UNSUPPORTED, "64 bits" },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autoptr (GError) error = NULL;
+    g_autofree char *text = render (cases[i].source, &error);
+
+    g_assert_null (text);
+    g_assert_error (error, TERN_ERROR, cases[i].code);
+    if (!strstr (error->message, cases[i].what))
+      g_error ("\"%s\" does not name \"%s\"", error->message, cases[i].what);
+  }
+}
+
+static char *
+times (const char *before, const char *text, guint n, const char *after)
+{
+  GString *out = g_string_new (before);
+
+  for (guint i = 0; i < n; i++)
+    g_string_append (out, text);
+  g_string_append (out, after);
+  return g_string_free (out, FALSE);
+}
+
+/* Templates that would take all memory, all stack, or for ever. */
+static void
+test_bounds (void)
+{
+  char *cases[] = {
+    times ("{% for a in range(99999) %}", "{% for a in range(99999) %}", 3,
+        "{{ a }}{% endfor %}{% endfor %}{% endfor %}{% endfor %}"),
+    times ("{{ 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa' * 9000000000000 }}", "", 0, ""),
+    times ("{% set ns = namespace(s='ab') %}{% for a in range(99) %}{% set ns.s = ns.s + ns.s %}", "{% endfor %}", 1, ""),
+    times ("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "", 0, ""),
+    times ("{{ ", "(", 100000, "1 }}"),
+    times ("{{ ", "[", 100000, "1 }}"),
+    times ("{{ ", "-", 100000, "1 }}"),
+    times ("{{ ", "not ", 100000, "1 }}"),
+    times ("{{ 1", " + 1", 100000, " }}"),
+    times ("{{ n", ".a", 100000, " }}"),
+    times ("{{ n", "|string", 100000, " }}"),
+    times ("", "{% if t %}", 100000, ""),
+    times ("{{ range(1000000000) }}", "", 0, ""),
+    times ("{{ ('a' * 2000000).replace('a', 'b' * 2000000) }}", "", 0, ""),
+    times ("{% set ns = namespace() %}{% set ns.a = [ns] %}{{ ns.a }}", "", 0, ""),
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autoptr (GError) error = NULL;
+    g_autofree char *text = render (cases[i], &error);
+
+    if (text)
+      g_test_message ("%.60s", cases[i]);
+    g_assert_null (text);
+    g_assert_nonnull (error);
+    g_free (cases[i]);
+  }
+}
+
+static void
+test_json (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (TernChat) chat = tern_chat_new (NULL, 0, &error);
+  g_autofree char *deep = times ("{\"messages\": ", "[", 100000, "");
+  const char *const wrong[] = { "", "[]", "{", "{\"messages\": 1}", "{}", "{\"messages\": [], // no\n}",
+    "{\"messages\": [{\"role\": \"user\", \"content\": \"a\\u0000b\"}]}", deep };
+  g_autofree char *kept = NULL;
+
+  g_assert_no_error (error);
+  for (guint i = 0; i < G_N_ELEMENTS (wrong); i++) {
+    char *text = tern_chat_render_json (chat, wrong[i], -1, &error);
+
+    g_assert_null (text);
+    g_assert_error (error, TERN_ERROR, TERN_ERROR_FORMAT);
+    g_clear_error (&error);
+  }
+  kept = tern_chat_render_json (chat, "{\"messages\": [{\"role\": \"u\", \"content\": \"[[\\\\\\\"/{\"}]}", -1, &error);
+  g_assert_no_error (error);
+  g_assert_cmpstr (kept, ==, "<|im_start|>u\n[[\\\"/{<|im_end|>\n");
+}
+
+/* Images as parts where the template takes them, as text where it does not. */
+static void
+test_user (void)
+{
+  static const struct {
+    const char *source, *text;
+  } cases[] = {
+    { NULL, "<B><|im_start|>system\nS<|im_end|>\n"
+      "<|im_start|>user\n<image><image>Q<|im_end|>\n<|im_start|>assistant\n" },
+    { "{% for m in messages %}[{{ m.role }}:{{ m.content }}]{% endfor %}", "[system:S][user:<image><image>Q]" },
+    { "{% for m in messages %}[{{ m.content | tojson }}]{% endfor %}", "[\"S\"][\"<image><image>Q\"]" },
+    { "{% for m in messages %}{{ '[' + m.content + ']' }}{% endfor %}", "[S][<image><image>Q]" },
+    { "{% for m in messages %}{% for p in m.content %}{{ '<image>' if p.type == 'image' else p.text + '|' }}"
+      "{% endfor %}{% endfor %}{{ bos_token }}", "S|<image><image>Q|<B>" },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autoptr (GError) error = NULL;
+    g_autoptr (TernChat) chat = tern_chat_new (cases[i].source, cases[i].source ? strlen (cases[i].source) : 0, &error);
+    g_autofree char *text = NULL;
+
+    g_assert_no_error (error);
+    text = tern_chat_render_user (chat, "<B>", "S", 2, "Q", &error);
+    g_assert_no_error (error);
+    g_assert_cmpstr (text, ==, cases[i].text);
+  }
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/chat/rendered", test_rendered);
+  g_test_add_func ("/chat/refused", test_refused);
+  g_test_add_func ("/chat/bounds", test_bounds);
+  g_test_add_func ("/chat/json", test_json);
+  g_test_add_func ("/chat/user", test_user);
+  return g_test_run ();
+}
