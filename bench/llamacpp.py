@@ -23,7 +23,7 @@ import xllamacpp
 HERE = pathlib.Path(__file__).resolve().parent
 
 
-def server(args, threads):
+def server(args, threads, mmproj=None):
     params = xllamacpp.CommonParams()
     params.model.path = args.model
     params.n_ctx = 2048
@@ -31,8 +31,8 @@ def server(args, threads):
     params.cpuparams.n_threads = threads
     params.cpuparams_batch.n_threads = threads
     params.verbosity = -1
-    if getattr(args, "mmproj", None):
-        params.mmproj.path = args.mmproj
+    if mmproj:
+        params.mmproj.path = mmproj
         params.image_min_tokens = 49
         params.image_max_tokens = 256
     return xllamacpp.Server(params)
@@ -66,6 +66,7 @@ def agree(args):
 
 def speed(args):
     llama = server(args, args.threads)
+    llama_vision = server(args, args.threads, args.mmproj) if args.mmproj else None
     ours, theirs = [], []
     vocabulary_step = [(i * 7919 + 13) % 1000 + 100 for i in range(args.prefill)]
     image = "data:image/png;base64," + base64.b64encode(png(224, 224)).decode()
@@ -81,8 +82,9 @@ def speed(args):
         vision = 0
         if args.mmproj:
             def ask(content):
-                return llama.handle_chat_completions({"messages": [{"role": "user", "content": content}], "max_tokens": 1,
-                                                      "temperature": 0, "cache_prompt": False})["timings"]
+                return llama_vision.handle_chat_completions({"messages": [{"role": "user", "content": content}],
+                                                             "max_tokens": 1, "temperature": 0,
+                                                             "cache_prompt": False})["timings"]
             text = {"type": "text", "text": "Describe what happens."}
             vision = ask([{"type": "image_url", "image_url": {"url": image}}, text])["prompt_ms"] - ask([text])["prompt_ms"]
         theirs.append((t["prompt_ms"] * args.prefill / t["prompt_n"], t["predicted_ms"] * args.decode / t["predicted_n"],
