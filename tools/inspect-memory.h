@@ -7,16 +7,19 @@
 
 G_BEGIN_DECLS
 
+#define TERN_MEMORY_ENTRIES 6
+
 typedef struct {
   guint n;
   struct {
     const char *name;           /* of the JSON member */
     guint64 bytes;
-    const char *what;
-  } entries[8];
+    char what[120];
+  } entries[TERN_MEMORY_ENTRIES];
 } TernMemoryPlan;
 
-/* Opens the model that @file holds. Errors: those of opening it. */
+/* Opens what @file holds, a language model with its tokenizer or a vision encoder, and asks it. Errors: those of
+ * opening. */
 gboolean tern_memory_plan (TernMemoryPlan *plan, TernGguf *file, const TernKernels *kernels, GError **error);
 
 G_END_DECLS

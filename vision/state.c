@@ -78,6 +78,25 @@ allocate (TernVisionState *state, GError **error)
   return tern_pool_reserve (state->pool, worker_scratch (state), error);
 }
 
+static void
+set_limits (TernVisionState *state, TernVision *vision, guint max_tokens)
+{
+  state->vision = vision;
+  state->max_tokens = max_tokens;
+  state->max_patches = max_tokens * vision->info.factor * vision->info.factor;
+}
+
+gsize
+tern_vision_state_bytes (TernVision *vision, guint max_tokens)
+{
+  TernVisionState state = { 0 };
+  TernArena arena = { 0 };
+
+  set_limits (&state, vision, MIN (max_tokens, TERN_VISION_MAX_TOKENS));
+  carve (&state, &arena);
+  return arena.used + sizeof state;
+}
+
 TernVisionState *
 tern_vision_state_new (TernVision *vision, guint max_tokens, TernActivations activations, TernPool *pool, GError **error)
 {
@@ -89,10 +108,8 @@ tern_vision_state_new (TernVision *vision, guint max_tokens, TernActivations act
     return NULL;
   }
   state = g_new0 (TernVisionState, 1);
-  state->vision = tern_vision_ref (vision);
+  set_limits (state, tern_vision_ref (vision), max_tokens);
   state->activations = activations;
-  state->max_tokens = max_tokens;
-  state->max_patches = max_tokens * vision->info.factor * vision->info.factor;
   state->pool = pool;
   if (!pool) {
     state->pool = state->own_pool = tern_pool_new (1, error);

@@ -92,6 +92,9 @@ TernVisionState *tern_vision_state_new (TernVision *vision, guint max_tokens, Te
 void tern_vision_state_free (TernVisionState *state);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernVisionState, tern_vision_state_free)
 
+/* Bytes of such a state, for `tern inspect`; what the pool's workers and pictures of their own sizes need comes on top. */
+gsize tern_vision_state_bytes (TernVision *vision, guint max_tokens);
+
 /* Writes plan->n_tokens rows of embedding_dim floats to @tokens, sub-images in order, each row-major. @plan is
  * tern_vision_plan()'s for this size and these options (INVALID otherwise). @cancel is looked at three times a layer.
  * NO_SPACE when a sub-image has more tokens than @state was made for. */

@@ -20,6 +20,7 @@ static const TernArch *
 find_family (const TernGguf *file, TernBytes name, const char **spelling, GError **error)
 {
   g_autoptr (GString) known = g_string_new (NULL);
+  g_autofree char *found = tern_bytes_quote (name);
 
   for (guint i = 0; i < G_N_ELEMENTS (families); i++)
     for (const char *const *n = families[i]->names; *n; n++) {
@@ -30,7 +31,7 @@ find_family (const TernGguf *file, TernBytes name, const char **spelling, GError
       g_string_append_printf (known, "%s%s", known->len ? ", " : "", *n);
     }
   g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: key general.architecture: expected one of %s, found "
-      "%.*s", tern_gguf_path (file), known->str, (int) MIN (name.len, 64), name.data);
+      "%s", tern_gguf_path (file), known->str, found);
   return NULL;
 }
 

@@ -236,15 +236,14 @@ tern_gguf_element (const TernGgufArray *array, guint64 i, TernGgufValue *value)
 
 /* ---- Messages ---------------------------------------------------------------------------------------------------- */
 
-/* At most 40 bytes of @string, with everything escaped that could disturb a terminal. */
-static char *
-quote (TernBytes string)
+char *
+tern_bytes_quote (TernBytes bytes)
 {
-  gsize len = MIN (string.len, 40);
-  g_autofree char *bytes = g_strndup (string.data, len);        /* stops at a NUL */
-  g_autofree char *escaped = g_strescape (bytes, NULL);
+  gsize len = MIN (bytes.len, 40);
+  g_autofree char *text = g_strndup (bytes.data, len);          /* stops at a NUL */
+  g_autofree char *escaped = g_strescape (text, NULL);
 
-  return g_strdup_printf ("\"%s\"%s", escaped, len < string.len ? "..." : "");
+  return g_strdup_printf ("\"%s\"%s", escaped, len < bytes.len ? "..." : "");
 }
 
 static char *
@@ -252,7 +251,7 @@ describe (const TernGgufValue *value)
 {
   switch (value->type) {
     case TERN_GGUF_STRING: {
-      g_autofree char *text = quote (value->string);
+      g_autofree char *text = tern_bytes_quote (value->string);
 
       return g_strdup_printf ("the string %s", text);
     }
@@ -279,7 +278,7 @@ describe (const TernGgufValue *value)
 static gboolean
 missing (const TernGguf *file, const char *key, GError **error)
 {
-  g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: key %s: expected, found none", file->path, key);
+  g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: key %s: expected a value, found no such key", file->path, key);
   return FALSE;
 }
 
@@ -538,8 +537,8 @@ tern_gguf_require (const TernGguf *file, const char *name, guint n_dims, const g
   guint i;
 
   if (!tensor) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: tensor %s: expected with shape %s, found none", file->path,
-        name, expected);
+    g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: tensor %s: expected shape %s, found no such tensor",
+        file->path, name, expected);
     return NULL;
   }
   for (i = 0; i < G_N_ELEMENTS (tensor->dims); i++)

@@ -31,6 +31,9 @@ typedef struct {
   const guint8 *data;
 } TernGgufArray;
 
+/* At most 40 bytes of @bytes in quotation marks, fit for a message whatever they are. Free with g_free. */
+char *tern_bytes_quote (TernBytes bytes);
+
 /* One tensor: borrowed from the file, valid as long as it. */
 typedef struct {
   const char *name;             /* terminated */

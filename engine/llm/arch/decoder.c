@@ -66,8 +66,9 @@ refuse_variants (const TernGguf *file, const char *arch, GError **error)
   if (!scaling.data || (scaling.len == 4 && !memcmp (scaling.data, "none", 4))
       || (scaling.len == 6 && !memcmp (scaling.data, "linear", 6) && factor == 1))
     return TRUE;
+  found = tern_bytes_quote (scaling);
   g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: key %s: expected none, or linear with factor 1, found "
-      "%.*s with factor %g", tern_gguf_path (file), key, (int) MIN (scaling.len, 32), scaling.data, factor);
+      "%s with factor %g", tern_gguf_path (file), key, found, factor);
   return FALSE;
 }
 
