@@ -40,6 +40,7 @@ static gboolean
 refuse_variants (const TernGguf *file, const char *arch, GError **error)
 {
   char key[TERN_KEY_SIZE];
+  g_autofree char *found = NULL;
   gboolean causal;
   guint32 window;
   TernBytes scaling;

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The program's frame, `tern inspect`, and files broken in a hundred ways, as a user meets them. Prints TAP.
+
+usage: inspect.py TERN DATA_FOLDER           (the folder with malformed.tar.gz and lfm2/)
+"""
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tarfile
+import tempfile
+
+TERN, DATA = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2])
+number = 0
+
+
+def point(good, what, *notes, skip=None):
+    global number
+    number += 1
+    for note in notes if not good else ():
+        for line in str(note).splitlines():
+            print("#", line)
+    print("ok" if good or skip else "not ok", number, "-", what + (f" # SKIP {skip}" if skip else ""), flush=True)
+
+
+def tern(*args, cpu="auto", stdout=subprocess.PIPE):
+    run = subprocess.run([TERN, *map(str, args)], stdout=stdout, stderr=subprocess.PIPE, timeout=120,
+                         env=dict(os.environ, TERN_CPU=cpu, LC_ALL="C"))
+    return run.returncode, (run.stdout or b"").decode(), run.stderr.decode()
+
+
+def frame():
+    code, out, error = tern("--version")
+    point(code == 0 and re.fullmatch(r"tern \d+\.\d+\.\d+\n", out) and not error, "tern --version", out, error)
+    code, out, error = tern("--help")
+    point(code == 0 and "inspect" in out and "TERN_CPU" in out and not error, "tern --help", out, error)
+    code, out, error = tern("inspect", "--help")
+    point(code == 0 and "tern inspect [OPTION" in out and "--json" in out, "tern inspect --help", out, error)
+    for args in [], ["frobnicate"], ["inspect"], ["inspect", "a", "b"], ["inspect", "--frob", "a"], ["inspect", "--json=1"]:
+        code, out, error = tern(*args)
+        point(code == 2 and not out and error.startswith("tern: ") and error.count("\n") == 1,
+              " ".join(["wrong usage: tern", *args]), code, out, error)
+    code, out, error = tern("inspect", "/nonexistent/model.gguf")
+    point(code == 1 and "/nonexistent/model.gguf" in error, "a file that does not exist", code, error)
+    code, out, error = tern("inspect", DATA)
+    point(code == 1 and str(DATA) in error and "folder" in error, "a folder", code, error)
+    if os.access("/dev/full", os.W_OK):
+        with open("/dev/full", "wb") as full:
+            code, out, error = tern("inspect", FILE, stdout=full)
+        point(code == 1 and "standard output" in error, "a full disk", code, error)
+
+
+def levels():
+    code, out, error = tern("inspect", FILE, cpu="scalar")
+    point(code == 0 and re.search(r"^cpu +scalar$", out, re.M), "TERN_CPU=scalar", code, out, error)
+    code, out, error = tern("inspect", FILE, cpu="abacus")
+    point(code != 0 and not out and "abacus" in error and "scalar" in error, "TERN_CPU=abacus", code, out, error)
+    other = "neon" if os.uname().machine == "x86_64" else "avx2"
+    code, out, error = tern("inspect", FILE, cpu=other)
+    point(code == 1 and not out and other in error, f"TERN_CPU={other}", code, out, error)
+
+
+def contents():
+    file = DATA / "lfm2/lfm2-tq2_0.gguf"
+    code, out, error = tern("inspect", "--json", file)
+    found = json.loads(out) if code == 0 else {}
+    point(code == 0 and not error, "inspect --json", code, error)
+    if code:
+        return
+    tensors = {t["name"]: t for t in found["tensors"]}
+    size = file.stat().st_size
+    point(found["bytes"] == size and found["version"] == 3 and found["file"] == str(file), "json: file", found["file"])
+    point(found["keys"]["general.architecture"] == "lfm2" and len(found["keys"]["tokenizer.ggml.tokens"]) == 1024
+          and isinstance(found["keys"]["lfm2.attention.head_count_kv"], list)
+          and abs(found["keys"]["lfm2.attention.layer_norm_rms_epsilon"] - 1e-5) < 1e-10, "json: keys")
+    gate = tensors["blk.0.ffn_gate.weight"]
+    point(gate["type"] == "TQ2_0" and gate["shape"] == [256, 512] and gate["bytes"] == 256 * 512 // 256 * 66
+          and all(found["data_start"] <= t["offset"] <= size - t["bytes"] for t in tensors.values()),
+          "json: tensors", gate)
+    every = found["types"][-1]
+    point(every["type"] == "all" and every["tensors"] == len(tensors)
+          and every["bytes"] == sum(t["bytes"] for t in tensors.values())
+          and sum(t["weights"] for t in found["types"][:-1]) == every["weights"]
+          and abs(every["bits_per_weight"] - 8 * every["bytes"] / every["weights"]) < 1e-9
+          and {t["type"]: t["bits_per_weight"] for t in found["types"]}["TQ2_0"] == 2.0625, "json: totals", every)
+    plan = found["memory"]
+    point(plan["mapped"] == every["bytes"] and plan["owned"] > 0 and plan["token"] > 0
+          and plan["total"] == plan["mapped"] + plan["owned"] + plan["state"], "json: memory", plan)
+    code, out, error = tern("inspect", file)
+    point(code == 0 and all(name in out for name in tensors) and all(key in out for key in found["keys"])
+          and str(plan["total"]) in out and len(out) < 20000, "inspect as text says the same, arrays shortened")
+
+
+def malformed(folder):
+    """What breaks a file is one line and status 1, whichever library found it; the odd but valid files pass."""
+    for entry in json.loads((folder / "manifest.json").read_text())["files"]:
+        code, out, error = tern("inspect", folder / entry["file"])
+        if entry["expect"] == "error":
+            good = code == 1 and error.startswith("tern: ") and entry["file"] in error and error.count("\n") == 1
+        else:
+            good = code == 0 and not error
+        point(good, f"{entry['file']}: {entry['what']}", f"status {code}", error)
+
+
+with tempfile.TemporaryDirectory() as temporary:
+    with tarfile.open(DATA / "malformed.tar.gz") as archive:
+        archive.extractall(temporary)
+    FILE = pathlib.Path(temporary, "ok-base.gguf")
+    frame()
+    levels()
+    contents()
+    malformed(pathlib.Path(temporary))
+print(f"1..{number}")
