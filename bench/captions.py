@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Caption the 500 validation photographs with a tern binary and score it beside the baselines.
 
 python bench/captions.py --tern build/tools/tern --model models/tern-captioner-4m-tq2_0.gguf \\

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """What dropping visual tokens costs: CIDEr-D, tokens kept and time, on the clips that make_clips.py made.
 
 python bench/compress_table.py --tern build/tools/tern --clips DIR [--threads N]

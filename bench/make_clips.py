@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Make evaluation clips out of the validation photographs: 8 frames at 2 a second, lossless, with references.
 
 python bench/make_clips.py --output DIR [--count 100] [--kinds pan,cut,enter]

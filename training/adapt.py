@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Stage 1: teach the tower to do without the class token, by imitating itself with it.
 
 Dropping the token from the shipped weights ruins the patch features (cosine 0.5); after two passes of this they

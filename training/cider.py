@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """CIDEr-D and BLEU-4 of our own, and a tokenisation that agrees with the Penn Treebank one on captions.
 
 Used as the reward of the self-critical stage and for every score that training prints. It needs nothing but

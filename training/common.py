@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """What every stage needs: process settings, seeds, logs, checkpoints."""
 
 import json

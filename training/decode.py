@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Word by word with caches: greedy, beam and sampling, for a batch of photographs at once."""
 
 import torch

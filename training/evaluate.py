@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Captions and scores on the validation photographs, from checkpoints or from exported files.
 
 python training/evaluate.py --data ../shared/data --work DIR --weights scst.pt [--beam 3] [--input shuffled|none]

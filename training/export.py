@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The two GGUF files of the product, and the way back: a model read from them decodes as the engine does."""
 
 import hashlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The tower's outputs, computed once: f16 [photographs, 196, 192] per view; and clips made of them."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The captioner: projector and LFM2-type language model, on flat rows without padding.
 
 Training reads a batch as one matrix: for each photograph the rows of its prefix (chat, visual tokens,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Photographs and human captions of one split, out of a plain tar and a tsv."""
 
 import collections

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The chat that the captioner is trained on: what stands before and after the picture."""
 
 # The product's default is the first. Lower and sentence case, stills and videos, and none at all: a model

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Ternary weights and int8 activations (BitNet b1.58), as seen by training: rounded forward, straight through back."""
 
 import torch

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Where every row of a batch is: the flat matrix that the language model reads in training."""
 
 import functools

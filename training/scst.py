@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Stage 4: self-critical training. Sample five captions, reward each by CIDEr-D, push towards the better ones.
 
 An end word closes references and finished samples before the reward; without it captions learn to stop at

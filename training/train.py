@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Train the captioner, all stages in turn: python training/train.py --data ../shared/data --work DIR
 
 Every stage leaves its result in DIR and is skipped when it is there; a stage that was stopped goes on from its

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The vision tower: ViT-Tiny/16 as shipped (teacher, class token) and the tower of the product (none)."""
 
 import numpy as np

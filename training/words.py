@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The tokenizer: byte-level BPE with LFM2's special tokens and Llama-3's way of cutting text."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Stage 3: cross-entropy on the human captions, five captions sharing the prefix of their photograph."""
 
 import math
