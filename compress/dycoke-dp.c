@@ -14,6 +14,7 @@ struct _TernDp {
   guint n_layers, max_keys;
   guint8 *is_attention;         /* [n_layers] */
 
+  guint n_attention;
   guint n_visual, n_keep;
   gint32 *visual;               /* [n_visual] positions of the visual tokens, ascending */
   guint8 *is_visual;            /* [max_keys] */
@@ -73,6 +74,8 @@ dp_observe (void *self, const TernKeyView *view)
   if (!view->scores || view->n_keys <= (guint) dp->visual[dp->n_visual - 1])
     return;
   dp->stats.steps++;
+  dp->stats.keys += (guint64) dp->n_attention * dp->n_visual;
+  dp->stats.kept += (guint64) dp->n_attention * dp->n_visual;
 
   /* The step before is compared with this one and then overwritten by it. */
   if (dp->has_previous) {
@@ -104,12 +107,9 @@ dp_keys (void *self, guint layer, guint n_keys, guint *n_out)
 {
   TernDp *dp = self;
 
-  dp->stats.keys += dp->n_visual;
-  if (layer < dp->params.layer || !dp->pruning || n_keys > dp->max_keys) {
-    dp->stats.kept += dp->n_visual;
+  if (layer < dp->params.layer || !dp->pruning || n_keys > dp->max_keys)
     return NULL;
-  }
-  dp->stats.kept += dp->n_keep;
+  dp->stats.kept -= dp->n_visual - dp->n_keep;
 
   /* The list grows by the tokens said since it was made; another selection, or a shorter timeline, makes it anew. */
   if (n_keys < dp->indexed)
@@ -151,6 +151,8 @@ tern_dp_new (guint n_layers, const guint8 *is_attention, guint max_keys, GError 
   arena = (TernArena) { dp->block, 0 };
   carve (dp, &arena);
   memcpy (dp->is_attention, is_attention, n_layers);
+  for (guint l = 0; l < n_layers; l++)
+    dp->n_attention += is_attention[l] != 0;
   dp->policy = (TernKeyPolicy) { .score_layer = -1, .observe = dp_observe, .keys = dp_keys, .self = dp };
   return dp;
 }

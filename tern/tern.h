@@ -10,13 +10,14 @@
  *     while (!tern_session_push_frame (session, &image, pts, duration, &error)
  *         && g_error_matches (error, TERN_ERROR, TERN_ERROR_BUSY)) {
  *       g_clear_error (&error);
- *       tern_session_wait (session, -1);          // until there is room or a result
+ *       tern_session_wait (session, -1);          // until there is room
  *     }
  *     while ((result = tern_session_poll (session))) { use (result); tern_result_unref (result); }
  *   tern_session_finish (session);                // the last, partial window is answered too
  *   while ((status = tern_session_next (session, -1, &result)) == TERN_NEXT_RESULT) { ... }
  *
  * Thread-safety: every function may be called from any thread; pushes of one session come from one thread at a time.
+ * Models, and what a function says is its caller's to free, live until their last reference goes.
  * Times are nanoseconds of stream time; TERN_TIME_NONE where there is none. */
 #pragma once
 
@@ -81,6 +82,9 @@ TERN_API const char *tern_model_instruction_set (const TernModel *model);       
 TERN_API const char *tern_model_encoder_id (const TernModel *model);
 TERN_API guint tern_model_embedding_dim (const TernModel *model);       /* floats of a visual token */
 TERN_API guint tern_model_frame_tokens (const TernModel *model);        /* visual tokens of one video frame, at most */
+/* What a session asks when it is given no prompt: the text file's key `tern.default_prompt`, else a plain request. */
+TERN_API const char *tern_model_default_prompt (const TernModel *model);
+TERN_API guint tern_model_context (const TernModel *model);             /* tokens the model was made for */
 
 /* ---- Steps: sampling, encoding, compressing ---------------------------------------------------------------------- */
 
@@ -90,11 +94,12 @@ typedef struct {
   guint rate_n, rate_d;         /* frames a second; 0/1 = every frame */
   guint64 origin;               /* PTS of the first frame, TERN_TIME_NONE before it */
   guint64 next;                 /* sampling tick that is due */
-  guint64 count;                /* frames taken */
+  guint64 count;                /* frames taken; the number of the last one is count - 1 */
 } TernFrameSampler;
 
 TERN_API void tern_frame_sampler_init (TernFrameSampler *sampler, guint rate_n, guint rate_d);
-/* TRUE: take this frame. A PTS that jumps back restarts the grid. */
+/* TRUE: take this frame. A PTS that jumps back by more than a tick restarts the grid, with a new frame group: count
+ * goes on at the next multiple of TERN_GROUP_FRAMES. */
 TERN_API gboolean tern_frame_sampler_take (TernFrameSampler *sampler, guint64 pts);
 
 /* Visual tokens of one frame. Borrowed. */
@@ -174,11 +179,15 @@ TERN_API void tern_compressor_stats (TernCompressor *compressor, TernCompressorS
 
 /* ---- Results ----------------------------------------------------------------------------------------------------- */
 
+/* Spelled in JSON and structures as tern_metrics_fields() says. */
 typedef struct {
   double encode_ms, compress_ms, prefill_ms, decode_ms;
   double total_ms;              /* from the window's last frame to the result */
   double prefill_tokens_per_second, decode_tokens_per_second;
-  double kv_kept;               /* share of visual keys that decode attended to, 0..1 */
+  double kv_kept;               /* share of visual keys that decode attended to, over steps and attention layers, 0..1 */
+  double ttft_ms;               /* from the start of prefill to the first token */
+  double tpot_ms;               /* per further token */
+  guint kv_pruned_layers;       /* attention layers that kv_prune works in; 0: nothing is pruned in this model */
 } TernMetrics;
 
 /* The result table of docs/metadata.md. Strings are owned by the result and never NULL. */
@@ -198,6 +207,7 @@ typedef struct {
   guint frames, visual_in, visual_kept, prompt_tokens, generated_tokens;
   gboolean has_metrics;
   TernMetrics metrics;
+  guint64 duration;             /* ns, of the window; not a field of the table: end - start says it there */
 } TernResult;
 
 /* Atomic reference counts. */
@@ -218,7 +228,7 @@ typedef struct {
   TernFieldType type;
   const char *unit;             /* "ns", "s", "tokens", "" */
   const char *meaning;
-  gsize offset;                 /* in TernResult, or in TernMetrics for metric fields */
+  gsize offset;                 /* of the member, in TernResult, or in TernMetrics for metric fields */
 } TernField;
 
 TERN_API const TernField *tern_result_fields (guint *n);
@@ -236,14 +246,18 @@ typedef enum {
 
 typedef struct _TernSession TernSession;
 
-/* @result is borrowed; called on the engine thread without locks held; must not block. */
+/* @result is borrowed. Called on the engine thread without locks held; must not block, nor wait for a lock that a thread
+ * in tern_session_flush() or tern_session_free() may hold. Everything may be called on its session from within, free
+ * included. */
 typedef void (*TernResultFunc) (void *data, TernResult *result);
 
 /**
  * TernSessionParams:
- * @rate_n, @rate_d: frames a second that are looked at
- * @window, @hop: ns; rounded up to whole groups of frames; hop 0 = window
- * @max_frames: of a window; 0 = as many as the window holds. More are thinned out evenly
+ * @rate_n, @rate_d: frames a second that are looked at; 0/1 = every frame, but at most max_frames (or 32) a window. For
+ *   pushed tokens: the rate at which they come, if known
+ * @window, @hop: ns; rounded up to whole groups of frames; hop 0 = window. A window ends with the group in which its
+ *   time is over; after a gap longer than a window, and when frames change their size, a new one begins
+ * @max_frames: of a window; 0 = as many as the window holds. More are thinned out evenly: frames are looked at less often
  * @prompt: instruction; %NULL = the model's default, "" = none
  * @max_tokens ... @seed: sampling, see engine/llm/generate.h
  * @compress: temporal merging; for pushed tokens that are already compressed use TERN_METHOD_NONE
@@ -300,11 +314,12 @@ TERN_API gboolean tern_session_push_still (TernSession *session, const TernImage
 
 /* End of a stretch (EOS, discontinuity): the partial window is answered, then the session is ready for more. */
 TERN_API void tern_session_finish (TernSession *session);
-/* Drops queued input and ends running work within a token; its window gives no result. */
+/* Drops queued input and ends running work within a token; its window gives no result. Returns when the engine has let
+ * go (under 100 ms): no result of before comes after it. Results that wait to be polled are dropped too. */
 TERN_API void tern_session_flush (TernSession *session);
 /* As flush; the running window gives a result with what was said and finish_reason cancelled. */
 TERN_API void tern_session_cancel (TernSession *session);
-/* From the next window on. */
+/* For windows that end after this call. */
 TERN_API gboolean tern_session_set_prompt (TernSession *session, const char *prompt, const char *prompt_id,
     GError **error);
 /* Sampling, compression and pruning from the next window on; rate, window, live, func, fit and source are fixed. */
@@ -312,14 +327,14 @@ TERN_API gboolean tern_session_set_params (TernSession *session, const TernSessi
 
 typedef enum {
   TERN_NEXT_RESULT,
-  TERN_NEXT_PENDING,            /* timeout; or there is room to push */
+  TERN_NEXT_PENDING,            /* timeout */
   TERN_NEXT_END,                /* nothing is queued or running */
 } TernNext;
 
 TERN_API TernResult *tern_session_poll (TernSession *session);          /* NULL: none yet; owned by the caller */
 /* Waits up to @timeout_us (-1: for ever) for a result, or the end of all queued work. */
 TERN_API TernNext tern_session_next (TernSession *session, gint64 timeout_us, TernResult **result);
-/* Waits for room to push, a result, or the end of all queued work. FALSE on timeout. */
+/* Waits for room to push, or the end of all queued work. FALSE on timeout. */
 TERN_API gboolean tern_session_wait (TernSession *session, gint64 timeout_us);
 
 typedef struct {

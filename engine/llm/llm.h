@@ -65,6 +65,10 @@ const TernKeyPolicy *tern_llm_state_policy (const TernLlmState *state);
  * (0 copies all). For beam search: the prompt is copied once. */
 void tern_llm_state_copy (TernLlmState *dst, const TernLlmState *src, guint from);
 
+/* The embedding rows [n, width] of @ids, each < n_vocab, @ld apart: what eval makes of ids, for prompts that mix them with
+ * visual tokens in one input. */
+void tern_llm_embed (const TernLlm *llm, const gint32 *ids, guint n, float *rows, gsize ld);
+
 /* Exactly one of ids and rows: token ids, or embedding rows (visual tokens) of the model's width. */
 typedef struct {
   const gint32 *ids;            /* [n], each < n_vocab */

@@ -327,6 +327,13 @@ branch (TernLlmState *self, TernPass *pass, const TernBlock *block, void *state,
   return TRUE;
 }
 
+void
+tern_llm_embed (const TernLlm *llm, const gint32 *ids, guint n, float *rows, gsize ld)
+{
+  for (guint t = 0; t < n; t++)
+    tern_linear_row (&llm->embedding, (guint) ids[t], rows + t * ld);
+}
+
 static void
 embed (TernLlmState *self, const TernLlmInput *input, guint first, guint n)
 {

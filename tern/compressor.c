@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Compression as a step of its own: frames in, the frames of whole groups out. */
+#include "tern/compress-group.h"
+
+#include <string.h>
+
+#include "compress/compress.h"
+#include "engine/base/mem.h"
+
+static const TernCompressMethod *const by_method[] = {
+  [TERN_METHOD_NONE] = &tern_compress_none,
+  [TERN_METHOD_DYCOKE] = &tern_compress_dycoke,
+  [TERN_METHOD_RANDOM] = &tern_compress_random,
+};
+
+gboolean
+tern_method_parse (const char *name, TernMethod *method, GError **error)
+{
+  const TernCompressMethod *found = tern_compress_find (name, error);
+
+  if (!found)
+    return FALSE;
+  for (guint i = 0; i < G_N_ELEMENTS (by_method); i++)
+    if (by_method[i] == found)
+      *method = (TernMethod) i;
+  return TRUE;
+}
+
+const char *
+tern_method_name (TernMethod method)
+{
+  return (guint) method < G_N_ELEMENTS (by_method) ? by_method[method]->name : "";
+}
+
+gboolean
+tern_compressor_params_check (const TernCompressorParams *params, GError **error)
+{
+  if ((guint) params->method >= G_N_ELEMENTS (by_method)) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "compress.method: expected 0 to %u, found %u",
+        (guint) G_N_ELEMENTS (by_method) - 1, (guint) params->method);
+    return FALSE;
+  }
+  if (!(params->merge_ratio >= 0 && params->merge_ratio <= 1)) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "merge_ratio: expected 0 to 1, found %g", params->merge_ratio);
+    return FALSE;
+  }
+  return TRUE;
+}
+
+gsize
+tern_compress_group_scratch (guint n_tokens)
+{
+  gsize most = 0;
+
+  for (guint i = 0; i < G_N_ELEMENTS (by_method); i++)
+    most = MAX (most, by_method[i]->scratch (n_tokens));
+  return MAX (most, 1);
+}
+
+void
+tern_compress_group_run (const TernCompressorParams *params, const TernTokenGroup *group, void *scratch, gint32 *keep,
+    guint *n_keep)
+{
+  TernCompressParams inner = { .merge_ratio = params->merge_ratio, .seed = params->seed };
+
+  by_method[params->method]->select (&inner, group, scratch, keep, n_keep);
+  if (params->max_tokens > 0)
+    tern_compress_limit (params->max_tokens, group->n_frames, group->n_tokens, keep, n_keep);
+}
+
+/* Tokens that a group of @n_frames keeps at most; for planning. */
+guint
+tern_compress_group_bound (const TernCompressorParams *params, guint n_frames, guint n_tokens)
+{
+  guint later = params->method == TERN_METHOD_NONE ? n_tokens : tern_compress_keep (params->merge_ratio, n_tokens);
+  guint kept = n_frames > 0 ? n_tokens + (n_frames - 1) * later : 0;
+
+  return params->max_tokens > 0 ? MIN (kept, params->max_tokens) : kept;
+}
+
+/* ---- The step ---- */
+
+struct _TernCompressor {
+  TernCompressorParams params, next_params;
+  guint max_tokens, dim;
+
+  TernTokens frames[TERN_GROUP_FRAMES];         /* what was pushed; rows in `tokens` */
+  guint n_frames;
+  gboolean ready;               /* the group is complete: pop gives its frames */
+  guint popped;
+
+  float *tokens;                /* [TERN_GROUP_FRAMES][n_tokens][dim] as pushed */
+  float *kept;                  /* [max_tokens][dim] rows of the frame popped last */
+  gint32 *keep;                 /* [TERN_GROUP_FRAMES][n_tokens] */
+  guint n_keep[TERN_GROUP_FRAMES];
+  void *scratch;
+  void *block;                  /* owns the arrays */
+
+  GMutex lock;                  /* stats */
+  TernCompressorStats stats;
+};
+
+static void
+carve (TernCompressor *self, TernArena *arena)
+{
+  gsize row = (gsize) self->dim * sizeof (float);
+
+  self->tokens = tern_arena_take (arena, TERN_GROUP_FRAMES * self->max_tokens * row);
+  self->kept = tern_arena_take (arena, self->max_tokens * row);
+  self->keep = tern_arena_take (arena, TERN_GROUP_FRAMES * (gsize) self->max_tokens * sizeof (gint32));
+  self->scratch = tern_arena_take (arena, tern_compress_group_scratch (self->max_tokens));
+}
+
+TernCompressor *
+tern_compressor_new (const TernCompressorParams *params, guint max_tokens, guint dim, GError **error)
+{
+  TernCompressor *self;
+  TernArena arena = { NULL, 0 };
+
+  g_return_val_if_fail (params != NULL, NULL);
+  if (!tern_compressor_params_check (params, error))
+    return NULL;
+  if (max_tokens < 1 || max_tokens > 1 << 20 || dim < 1 || dim > 1 << 20) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID,
+        "frames to compress: expected 1 to 1048576 tokens of 1 to 1048576 numbers, found %u of %u", max_tokens, dim);
+    return NULL;
+  }
+  self = g_new0 (TernCompressor, 1);
+  self->params = self->next_params = *params;
+  self->max_tokens = max_tokens;
+  self->dim = dim;
+  g_mutex_init (&self->lock);
+  carve (self, &arena);
+  self->block = tern_mem_alloc (arena.used, "token compression", error);
+  if (!self->block) {
+    tern_compressor_free (self);
+    return NULL;
+  }
+  arena = (TernArena) { self->block, 0 };
+  carve (self, &arena);
+  return self;
+}
+
+void
+tern_compressor_free (TernCompressor *self)
+{
+  if (!self)
+    return;
+  tern_mem_free (self->block);
+  g_mutex_clear (&self->lock);
+  g_free (self);
+}
+
+gboolean
+tern_compressor_set_params (TernCompressor *self, const TernCompressorParams *params, GError **error)
+{
+  g_return_val_if_fail (self != NULL && params != NULL, FALSE);
+  if (!tern_compressor_params_check (params, error))
+    return FALSE;
+  self->next_params = *params;
+  return TRUE;
+}
+
+static void
+complete (TernCompressor *self)
+{
+  gint64 begin = g_get_monotonic_time ();
+  TernTokenGroup group = { .tokens = self->tokens, .n_frames = self->n_frames, .n_tokens = self->frames[0].n_tokens,
+    .dim = self->dim, .index = self->frames[0].number / TERN_GROUP_FRAMES };
+  guint kept = 0;
+
+  self->params = self->next_params;
+  tern_compress_group_run (&self->params, &group, self->scratch, self->keep, self->n_keep);
+  self->ready = TRUE;
+  self->popped = 0;
+
+  for (guint f = 0; f < self->n_frames; f++)
+    kept += self->n_keep[f];
+  g_mutex_lock (&self->lock);
+  self->stats.frames += self->n_frames;
+  self->stats.groups++;
+  self->stats.tokens_in += (guint64) group.n_frames * group.n_tokens;
+  self->stats.tokens_kept += kept;
+  self->stats.milliseconds += (double) (g_get_monotonic_time () - begin) / 1000;
+  g_mutex_unlock (&self->lock);
+}
+
+gboolean
+tern_compressor_push (TernCompressor *self, const TernTokens *frame, GError **error)
+{
+  const TernTokens *first = &self->frames[0];
+  gsize row = (gsize) self->dim * sizeof (float);
+
+  g_return_val_if_fail (self != NULL && frame != NULL, FALSE);
+  if (frame->dim != self->dim) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_MISMATCH, "visual tokens to compress: expected %u numbers each, found %u",
+        self->dim, frame->dim);
+    return FALSE;
+  }
+  if (frame->keep || frame->n_tokens < 1 || frame->n_tokens > self->max_tokens
+      || (guint64) frame->grid_w * frame->grid_h != frame->n_tokens) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID,
+        "frame %" G_GUINT64_FORMAT " to compress: expected a whole grid of 1 to %u tokens, found %u of %u x %u%s",
+        frame->number, self->max_tokens, frame->n_tokens, frame->grid_w, frame->grid_h,
+        frame->keep ? ", compressed already" : "");
+    return FALSE;
+  }
+
+  if (self->ready && self->popped == self->n_frames)
+    tern_compressor_reset (self);
+  if (!self->ready && self->n_frames > 0 && (frame->grid_w != first->grid_w || frame->grid_h != first->grid_h
+          || frame->number / TERN_GROUP_FRAMES != first->number / TERN_GROUP_FRAMES))
+    complete (self);
+  if (self->ready) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_BUSY, "a group of %u frames waits to be taken", self->n_frames);
+    return FALSE;
+  }
+
+  memcpy (self->tokens + self->n_frames * (gsize) frame->n_tokens * self->dim, frame->tokens, frame->n_tokens * row);
+  self->frames[self->n_frames++] = *frame;
+  if (self->n_frames == TERN_GROUP_FRAMES)
+    complete (self);
+  return TRUE;
+}
+
+void
+tern_compressor_drain (TernCompressor *self)
+{
+  g_return_if_fail (self != NULL);
+  if (self->n_frames > 0 && !self->ready)
+    complete (self);
+}
+
+void
+tern_compressor_reset (TernCompressor *self)
+{
+  g_return_if_fail (self != NULL);
+  self->n_frames = self->popped = 0;
+  self->ready = FALSE;
+}
+
+gboolean
+tern_compressor_pop (TernCompressor *self, TernTokens *frame)
+{
+  guint f = self->popped, n;
+  const float *rows;
+  const gint32 *keep;
+
+  g_return_val_if_fail (self != NULL && frame != NULL, FALSE);
+  if (!self->ready)
+    return FALSE;
+  if (f == self->n_frames) {
+    tern_compressor_reset (self);
+    return FALSE;
+  }
+
+  n = self->frames[f].n_tokens;
+  rows = self->tokens + (gsize) f * n * self->dim;
+  keep = self->keep + (gsize) f * n;
+  for (guint i = 0; i < self->n_keep[f]; i++)
+    memcpy (self->kept + (gsize) i * self->dim, rows + (gsize) keep[i] * self->dim, self->dim * sizeof (float));
+  *frame = self->frames[f];
+  frame->n_tokens = self->n_keep[f];
+  frame->tokens = self->kept;
+  frame->keep = self->n_keep[f] == n ? NULL : keep;
+  self->popped++;
+  return TRUE;
+}
+
+void
+tern_compressor_stats (TernCompressor *self, TernCompressorStats *stats)
+{
+  g_return_if_fail (self != NULL && stats != NULL);
+  g_mutex_lock (&self->lock);
+  *stats = self->stats;
+  g_mutex_unlock (&self->lock);
+}

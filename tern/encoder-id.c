@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Which encoder made a token: hashing whole files of gigabytes at every start would cost seconds, so the header, every
+ * tensor's place, and sampled pages stand for the file. */
+#include "tern/encoder-id.h"
+
+/* Raised whenever preprocessing changes what the same weights make of a picture. */
+#define PREPROCESSING_VERSION "tern-preprocessing-1"
+#define PAGE 4096
+#define PAGES 64
+
+char *
+tern_encoder_id (const TernGguf *mmproj)
+{
+  g_autoptr (GChecksum) sum = g_checksum_new (G_CHECKSUM_SHA256);
+  TernBytes header = tern_gguf_header (mmproj);
+  guint64 size = GUINT64_TO_LE ((guint64) tern_gguf_size (mmproj));
+
+  g_checksum_update (sum, (const guchar *) PREPROCESSING_VERSION, sizeof (PREPROCESSING_VERSION));
+  g_checksum_update (sum, (const guchar *) &size, sizeof (size));
+  g_checksum_update (sum, (const guchar *) header.data, (gssize) header.len);
+
+  /* The head and the tail of some tensors, spread over the directory. */
+  for (gsize i = 0, n = tern_gguf_n_tensors (mmproj), step = MAX (n / (PAGES / 2), 1); i < n; i += step) {
+    const TernTensor *tensor = tern_gguf_tensor_at (mmproj, i);
+    gsize bytes = MIN (tensor->bytes, PAGE);
+
+    if (bytes == 0)
+      continue;
+    g_checksum_update (sum, tensor->data, (gssize) bytes);
+    g_checksum_update (sum, tensor->data + tensor->bytes - bytes, (gssize) bytes);
+  }
+  return g_strndup (g_checksum_get_string (sum), 32);
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* One thread per model that does all the work of its sessions and encoders, in turn. */
+#pragma once
+
+#include <glib.h>
+#include "engine/base/threads.h"
+
+typedef struct _TernEngine TernEngine;
+typedef struct _TernClient TernClient;
+
+/* Somebody with work: a session, an encoder. Embedded in its owner. */
+struct _TernClient {
+  /* On the engine thread, without locks: one piece of work. TRUE: there may be more. */
+  gboolean (*step) (TernClient *self);
+  /* Frees the owner, after a step during which it was removed. */
+  void (*destroy) (TernClient *self);
+  gboolean urgent;              /* short steps, that pauses of other clients' steps serve too */
+
+  /* the engine's, under its lock */
+  GList link;
+  gboolean linked, ready, in_step, removed;
+};
+
+/* @threads of the pool, the engine thread counted; 0 = the cores there are. */
+TernEngine *tern_engine_new (guint threads, GError **error);
+/* Ends the thread. From that thread itself: when what it does is done. */
+void tern_engine_free (TernEngine *engine);
+TernPool *tern_engine_pool (TernEngine *engine);
+/* Whether the caller is on the engine thread. */
+gboolean tern_engine_is_self (TernEngine *engine);
+
+void tern_engine_add (TernEngine *engine, TernClient *client);
+/* @client has work. Any thread. */
+void tern_engine_kick (TernEngine *engine, TernClient *client);
+/* Waits until @client's step, if it is in one, is over. On the engine thread it waits for nothing. */
+void tern_engine_settle (TernEngine *engine, TernClient *client);
+/* After this no step of @client begins, and none runs, unless the caller is within it: then FALSE, and destroy() is
+ * called when the step is over. */
+gboolean tern_engine_remove (TernEngine *engine, TernClient *client);
+
+/* Runs @func on the engine thread between two pieces of work, pauses included, and waits for it: for what needs the
+ * pool at rest. */
+typedef void (*TernEngineFunc) (void *data);
+void tern_engine_call (TernEngine *engine, TernEngineFunc func, void *data);
+/* On the engine thread, in the midst of a step while the pool is at rest: runs what tern_engine_call() waits for, and
+ * urgent clients. */
+void tern_engine_pause (TernEngine *engine);

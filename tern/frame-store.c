@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "tern/frame-store.h"
+
+#include <string.h>
+
+#include "engine/base/mem.h"
+#include "tern/compress-group.h"
+
+void
+tern_frame_store_init (TernFrameStore *store, guint dim, guint group_frames, guint max_groups)
+{
+  *store = (TernFrameStore) { .dim = dim, .group_frames = group_frames, .max_groups = max_groups };
+  store->groups = g_new0 (TernFrameGroup, max_groups);
+}
+
+void
+tern_frame_store_clear (TernFrameStore *store)
+{
+  for (guint i = 0; i < store->max_groups; i++) {
+    tern_mem_free (store->groups[i].tokens);
+    tern_mem_free (store->groups[i].keep);
+    g_free (store->groups[i].error);
+  }
+  g_clear_pointer (&store->groups, g_free);
+  tern_mem_free (store->scratch);
+}
+
+/* Rows already in the group stay. */
+static gboolean
+grow (TernFrameStore *store, TernFrameGroup *group, guint capacity, GError **error)
+{
+  gsize row = (gsize) store->dim * sizeof (float);
+  float *tokens;
+  gint32 *keep;
+
+  if (group->capacity >= capacity)
+    return TRUE;
+  tokens = tern_mem_alloc (capacity * row, "visual tokens of a window", error);
+  if (!tokens)
+    return FALSE;
+  keep = tern_mem_alloc (capacity * sizeof (gint32), "visual tokens of a window", error);
+  if (!keep) {
+    tern_mem_free (tokens);
+    return FALSE;
+  }
+  if (group->total > 0)
+    memcpy (tokens, group->tokens, group->total * row);
+  tern_mem_free (group->tokens);
+  tern_mem_free (group->keep);
+  group->tokens = tokens;
+  group->keep = keep;
+  group->capacity = capacity;
+  return TRUE;
+}
+
+gboolean
+tern_frame_store_reserve (TernFrameStore *store, guint n_groups, guint n_tokens, GError **error)
+{
+  if (n_tokens > store->scratch_tokens) {
+    void *scratch = tern_mem_alloc (tern_compress_group_scratch (n_tokens), "token compression", error);
+
+    if (!scratch)
+      return FALSE;
+    tern_mem_free (store->scratch);
+    store->scratch = scratch;
+    store->scratch_tokens = n_tokens;
+  }
+  for (guint i = 0; i < MIN (n_groups, store->max_groups); i++)
+    if (!grow (store, &store->groups[i], store->group_frames * n_tokens, error))
+      return FALSE;
+  return TRUE;
+}
+
+/* Takes the oldest group out; its memory is the next one's, so that no more groups than are in use at once get any. */
+static void
+drop_oldest (TernFrameStore *store)
+{
+  TernFrameGroup group = store->groups[0];
+
+  g_clear_pointer (&group.error, g_free);
+  memmove (store->groups, store->groups + 1, (store->n - 1) * sizeof (group));
+  store->groups[--store->n] = group;
+}
+
+TernFrameGroup *
+tern_frame_store_begin (TernFrameStore *store, guint64 first)
+{
+  TernFrameGroup *group, memory;
+
+  if (store->n == store->max_groups)
+    drop_oldest (store);
+  group = &store->groups[store->n++];
+  memory = *group;
+  *group = (TernFrameGroup) { .first = first, .whole = TRUE, .tokens = memory.tokens, .keep = memory.keep,
+    .capacity = memory.capacity };
+  return group;
+}
+
+TernFrameGroup *
+tern_frame_store_open (TernFrameStore *store)
+{
+  TernFrameGroup *last = store->n > 0 ? &store->groups[store->n - 1] : NULL;
+
+  return last && !last->closed ? last : NULL;
+}
+
+float *
+tern_frame_store_rows (TernFrameStore *store, TernFrameGroup *group, guint n_tokens, GError **error)
+{
+  if (!tern_frame_store_reserve (store, 0, n_tokens, error)
+      || !grow (store, group, MAX (group->total + n_tokens, store->group_frames * n_tokens), error))
+    return NULL;
+  return group->tokens + (gsize) group->total * store->dim;
+}
+
+void
+tern_frame_store_add (TernFrameGroup *group, guint n_tokens, guint full)
+{
+  g_assert (group->n_frames < TERN_GROUP_FRAMES);
+  if (n_tokens != full || (group->n_frames > 0 && n_tokens != group->n_tokens[0]))
+    group->whole = FALSE;
+  group->n_tokens[group->n_frames++] = n_tokens;
+  group->total += n_tokens;
+  group->full += full;
+}
+
+void
+tern_frame_store_close (TernFrameStore *store, TernFrameGroup *group, const TernCompressorParams *params)
+{
+  static const TernCompressorParams keep_all = { .method = TERN_METHOD_NONE };
+  gint64 begin = g_get_monotonic_time ();
+  gint32 *keep = group->keep;
+
+  group->closed = TRUE;
+  if (group->n_frames == 0)
+    return;
+  if (group->whole) {
+    TernTokenGroup tokens = { .tokens = group->tokens, .n_frames = group->n_frames, .n_tokens = group->n_tokens[0],
+      .dim = store->dim, .index = group->first / store->group_frames };
+
+    tern_compress_group_run (params ? params : &keep_all, &tokens, store->scratch, group->keep, group->n_keep);
+  } else {
+    /* Compressed before it came here. */
+    for (guint f = 0; f < group->n_frames; keep += group->n_tokens[f++]) {
+      for (guint i = 0; i < group->n_tokens[f]; i++)
+        keep[i] = (gint32) i;
+      group->n_keep[f] = group->n_tokens[f];
+    }
+  }
+  group->compress_ms = (double) (g_get_monotonic_time () - begin) / 1000;
+}
+
+void
+tern_frame_store_release (TernFrameStore *store, guint64 next)
+{
+  while (store->n > 0 && store->groups[0].first < next)
+    drop_oldest (store);
+}

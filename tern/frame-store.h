@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The visual tokens of a session's frames, in groups, from encoding until no window needs them. Engine thread only. */
+#pragma once
+
+#include "tern/tern.h"
+
+typedef struct {
+  guint64 first;                /* frame, counted over the session */
+  guint n_frames;
+  guint n_tokens[TERN_GROUP_FRAMES];    /* rows of each frame */
+  guint total;                  /* rows of all */
+  guint full;                   /* tokens there were before any compression */
+  gboolean whole;               /* every frame is a whole grid of one size: may be compressed */
+  gboolean closed;              /* keep and n_keep are set */
+  guint n_keep[TERN_GROUP_FRAMES];
+  gint32 *keep;                 /* per frame, n_tokens apart */
+  float *tokens;                /* [total][dim], frame after frame */
+  guint capacity;               /* rows that tokens and keep have room for */
+  double encode_ms, compress_ms;
+  char *error;                  /* why a frame is missing, or NULL */
+} TernFrameGroup;
+
+typedef struct {
+  guint dim, group_frames;
+  TernFrameGroup *groups;       /* [max_groups]; the first n are in use, oldest first */
+  guint max_groups, n;
+  void *scratch;
+  guint scratch_tokens;
+} TernFrameStore;
+
+void tern_frame_store_init (TernFrameStore *store, guint dim, guint group_frames, guint max_groups);
+void tern_frame_store_clear (TernFrameStore *store);
+/* Room for @n_groups groups of frames of at most @n_tokens, beforehand; further and larger ones take it when they come. */
+gboolean tern_frame_store_reserve (TernFrameStore *store, guint n_groups, guint n_tokens, GError **error);
+
+/* Begins a group with frame @first. */
+TernFrameGroup *tern_frame_store_begin (TernFrameStore *store, guint64 first);
+/* The group that is open, or NULL. */
+TernFrameGroup *tern_frame_store_open (TernFrameStore *store);
+/* Where the next frame's @n_tokens rows go. NULL + NO_SPACE. */
+float *tern_frame_store_rows (TernFrameStore *store, TernFrameGroup *group, guint n_tokens, GError **error);
+/* The rows are there. @full: tokens of the whole grid. */
+void tern_frame_store_add (TernFrameGroup *group, guint n_tokens, guint full);
+/* Chooses what is kept. */
+void tern_frame_store_close (TernFrameStore *store, TernFrameGroup *group, const TernCompressorParams *params);
+/* Drops groups that begin before frame @next. */
+void tern_frame_store_release (TernFrameStore *store, guint64 next);

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "engine/llm/chat.h"
+#include "engine/llm/llm.h"
+#include "engine/llm/tokenizer.h"
+#include "tern/engine.h"
+#include "tern/prompt.h"
+#include "tern/tern.h"
+#include "vision/vision.h"
+
+/* The language model's half; complete once it is published. */
+typedef struct {
+  TernLlm *llm;
+  TernTokenizer *tokenizer;
+  TernChat *chat;
+  char *name, *default_prompt;
+} TernModelText;
+
+struct _TernModel {
+  guint refs;                   /* under the registry's lock, as is all loading */
+  char *key;                    /* in the registry */
+  char *path, *mmproj_path;     /* real paths; NULL: none */
+  guint threads, context;
+  TernActivations activations;
+  const TernKernels *kernels;
+  TernEngine *engine;
+  char *encoder_id;             /* NULL: no mmproj file */
+  guint projected_dim;          /* of a visual token, from the mmproj file; 0: no such file */
+
+  TernModelText *text;          /* atomic; NULL until TERN_MODEL_TEXT was asked for */
+  TernVision *vision;           /* atomic; NULL until TERN_MODEL_VISION was asked for */
+};
+
+static inline const TernModelText *
+tern_model_text (const TernModel *model)
+{
+  return g_atomic_pointer_get (&((TernModel *) model)->text);
+}
+
+static inline TernVision *
+tern_model_vision (const TernModel *model)
+{
+  return g_atomic_pointer_get (&((TernModel *) model)->vision);
+}

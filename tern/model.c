@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Models, and the process's registry of them: elements that name the same files and options share weights, engine
+ * thread and pool. */
+#include "tern/model-priv.h"
+
+#include <glib/gstdio.h>
+#include <string.h>
+
+#include "engine/base/cpu.h"
+#include "engine/base/log.h"
+#include "tern/encoder-id.h"
+#include "tern/model-files.h"
+
+#define DEFAULT_PROMPT "Describe what happens."
+
+/* The one registry of the process. Its lock is held while files are loaded: two opens of one model load it once. */
+static GMutex registry_lock;
+static GHashTable *registry;    /* key -> TernModel, not referenced */
+
+/* A file that was replaced under the same name is another one. */
+static void
+append_identity (GString *key, const char *path)
+{
+  GStatBuf st = { 0 };
+
+  if (path && g_stat (path, &st) == 0)
+    g_string_append_printf (key, "%s\n%" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT " %" G_GINT64_FORMAT " %"
+        G_GINT64_FORMAT, path, (guint64) st.st_dev, (guint64) st.st_ino, (gint64) st.st_size, (gint64) st.st_mtime);
+  g_string_append_c (key, '\n');
+}
+
+static void
+text_free (TernModelText *text)
+{
+  if (!text)
+    return;
+  g_clear_pointer (&text->llm, tern_llm_unref);
+  g_clear_pointer (&text->tokenizer, tern_tokenizer_unref);
+  g_clear_pointer (&text->chat, tern_chat_free);
+  g_free (text->name);
+  g_free (text->default_prompt);
+  g_free (text);
+}
+
+static void
+model_free (TernModel *model)
+{
+  /* On the engine thread (the last reference went in a callback) the engine ends after this; nothing of it touches the
+   * weights again. */
+  tern_engine_free (model->engine);
+  text_free (model->text);
+  if (model->vision)
+    tern_vision_unref (model->vision);
+  g_free (model->key);
+  g_free (model->path);
+  g_free (model->mmproj_path);
+  g_free (model->encoder_id);
+  g_free (model);
+}
+
+static gboolean
+check_widths (const TernModel *model, guint text, guint vision, GError **error)
+{
+  if (text == vision)
+    return TRUE;
+  g_set_error (error, TERN_ERROR, TERN_ERROR_MISMATCH,
+      "%s takes embeddings of %u numbers, %s makes visual tokens of %u: they do not belong together", model->path, text,
+      model->mmproj_path, vision);
+  return FALSE;
+}
+
+static gboolean
+load_text (TernModel *model, GError **error)
+{
+  g_autoptr (TernGguf) file = tern_gguf_open (model->path, error);
+  TernModelText *text;
+  TernBytes prompt = { NULL, 0 };
+
+  if (!file)
+    return FALSE;
+  text = g_new0 (TernModelText, 1);
+  if (!(text->llm = tern_llm_open (file, model->kernels, error))
+      || !(text->tokenizer = tern_tokenizer_new (file, error))
+      || !(text->chat = tern_chat_new_from_gguf (file, error))
+      || !tern_gguf_string_or (file, "tern.default_prompt", &prompt, error)
+      || (model->mmproj_path && model->projected_dim > 0
+          && !check_widths (model, tern_llm_info (text->llm)->width, model->projected_dim, error))) {
+    text_free (text);
+    return FALSE;
+  }
+  text->name = g_utf8_make_valid (tern_llm_info (text->llm)->name, -1);
+  text->default_prompt = prompt.data ? g_utf8_make_valid (prompt.data, (gssize) prompt.len) : g_strdup (DEFAULT_PROMPT);
+  g_atomic_pointer_set (&model->text, text);
+  return TRUE;
+}
+
+static gboolean
+load_vision (TernModel *model, GError **error)
+{
+  g_autoptr (TernGguf) file = tern_gguf_open (model->mmproj_path, error);
+  g_autoptr (TernVision) vision = file ? tern_vision_open (file, model->kernels, error) : NULL;
+
+  if (!vision || (model->text && !check_widths (model, tern_llm_info (model->text->llm)->width,
+              tern_vision_info (vision)->embedding_dim, error)))
+    return FALSE;
+  g_atomic_pointer_set (&model->vision, g_steal_pointer (&vision));
+  return TRUE;
+}
+
+/* Identity of the encoder, for those who never load it. */
+static gboolean
+look_at_mmproj (TernModel *model, GError **error)
+{
+  g_autoptr (TernGguf) file = tern_gguf_open (model->mmproj_path, error);
+  guint32 dim = 0;
+
+  if (!file || !tern_gguf_u32_or (file, "clip.vision.projection_dim", 0, G_MAXINT32, 0, &dim, error))
+    return FALSE;
+  model->encoder_id = tern_encoder_id (file);
+  model->projected_dim = dim;
+  return TRUE;
+}
+
+static TernModel *
+model_new (const TernModelParams *params, char *key, char *path, char *mmproj_path, GError **error)
+{
+  TernModel *model = g_new0 (TernModel, 1);
+
+  model->key = key;
+  model->path = path;
+  model->mmproj_path = mmproj_path;
+  model->threads = params->threads;
+  model->context = params->context;
+  model->activations = params->float_activations ? TERN_ACTIVATIONS_F32 : TERN_ACTIVATIONS_INT8;
+  model->kernels = tern_kernels_default (error);
+  model->engine = model->kernels ? tern_engine_new (params->threads, error) : NULL;
+  if (!model->engine) {
+    model_free (model);
+    return NULL;
+  }
+  return model;
+}
+
+static gboolean
+load (TernModel *model, TernModelParts parts, gboolean mmproj_asked_for, GError **error)
+{
+  if (model->mmproj_path && !model->encoder_id) {
+    g_autoptr (GError) failure = NULL;
+
+    if (!look_at_mmproj (model, &failure)) {
+      if (mmproj_asked_for || (parts & TERN_MODEL_VISION)) {
+        g_propagate_error (error, g_steal_pointer (&failure));
+        return FALSE;
+      }
+      tern_log (TERN_LOG_WARNING, "%s", failure->message);
+    }
+  }
+  return ((parts & TERN_MODEL_TEXT) == 0 || model->text || load_text (model, error))
+      && ((parts & TERN_MODEL_VISION) == 0 || model->vision || load_vision (model, error));
+}
+
+/* The two files that @params stand for. An encoder alone needs no text file. */
+static gboolean
+find_files (const TernModelParams *params, char **path, char **mmproj_path, GError **error)
+{
+  gboolean text = (params->parts & TERN_MODEL_TEXT) != 0, vision = (params->parts & TERN_MODEL_VISION) != 0;
+
+  if (text || !params->mmproj_path || params->model_path) {
+    *path = tern_model_find_text (params->model_path, error);
+    if (!*path)
+      return FALSE;
+  }
+  if (params->mmproj_path)
+    *mmproj_path = tern_model_real_path (params->mmproj_path, error);
+  else
+    *mmproj_path = tern_model_find_mmproj (*path, vision ? error : NULL);
+  return *mmproj_path || (!vision && !params->mmproj_path);
+}
+
+TernModel *
+tern_model_open (const TernModelParams *params, GError **error)
+{
+  g_autofree char *path = NULL, *mmproj_path = NULL;
+  g_autoptr (GString) key = NULL;
+  TernModel *model;
+
+  g_return_val_if_fail (params != NULL, NULL);
+  if (params->parts < TERN_MODEL_TEXT || params->parts > TERN_MODEL_FULL) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "parts: expected 1 (text), 2 (vision) or 3 (both), found %u",
+        (guint) params->parts);
+    return NULL;
+  }
+  if (!find_files (params, &path, &mmproj_path, error))
+    return NULL;
+
+  key = g_string_new (NULL);
+  append_identity (key, path);
+  append_identity (key, mmproj_path);
+  g_string_append_printf (key, "%u %u %d", params->threads, params->context, params->float_activations != FALSE);
+
+  g_mutex_lock (&registry_lock);
+  model = registry ? g_hash_table_lookup (registry, key->str) : NULL;
+  if (model) {
+    if (!load (model, params->parts, params->mmproj_path != NULL, error))
+      model = NULL;
+    else
+      model->refs++;
+  } else {
+    model = model_new (params, g_string_free (g_steal_pointer (&key), FALSE), g_steal_pointer (&path),
+        g_steal_pointer (&mmproj_path), error);
+    if (model && !load (model, params->parts, params->mmproj_path != NULL, error))
+      g_clear_pointer (&model, model_free);
+    if (model) {
+      model->refs = 1;
+      if (!registry)
+        registry = g_hash_table_new (g_str_hash, g_str_equal);
+      g_hash_table_insert (registry, model->key, model);
+    }
+  }
+  g_mutex_unlock (&registry_lock);
+  return model;
+}
+
+TernModel *
+tern_model_ref (TernModel *model)
+{
+  g_return_val_if_fail (model != NULL, NULL);
+  g_mutex_lock (&registry_lock);
+  model->refs++;
+  g_mutex_unlock (&registry_lock);
+  return model;
+}
+
+void
+tern_model_unref (TernModel *model)
+{
+  gboolean last;
+
+  if (!model)
+    return;
+  g_mutex_lock (&registry_lock);
+  last = --model->refs == 0;
+  if (last) {
+    g_hash_table_remove (registry, model->key);
+    if (g_hash_table_size (registry) == 0)
+      g_clear_pointer (&registry, g_hash_table_unref);
+  }
+  g_mutex_unlock (&registry_lock);
+  if (last)
+    model_free (model);
+}
+
+const char *
+tern_model_name (const TernModel *model)
+{
+  const TernModelText *text = tern_model_text (model);
+
+  return text ? text->name : "";
+}
+
+const char *
+tern_model_path (const TernModel *model)
+{
+  return model->path ? model->path : model->mmproj_path;
+}
+
+const char *
+tern_model_mmproj_path (const TernModel *model)
+{
+  return model->mmproj_path;
+}
+
+const char *
+tern_model_instruction_set (const TernModel *model)
+{
+  return tern_cpu_name (model->kernels->level);
+}
+
+const char *
+tern_model_encoder_id (const TernModel *model)
+{
+  return model->encoder_id;
+}
+
+guint
+tern_model_embedding_dim (const TernModel *model)
+{
+  const TernModelText *text = tern_model_text (model);
+  TernVision *vision = tern_model_vision (model);
+
+  return text ? tern_llm_info (text->llm)->width : vision ? tern_vision_info (vision)->embedding_dim
+      : model->projected_dim;
+}
+
+guint
+tern_model_frame_tokens (const TernModel *model)
+{
+  TernVision *vision = tern_model_vision (model);
+
+  return vision ? tern_vision_info (vision)->max_tokens : 0;
+}
+
+const char *
+tern_model_default_prompt (const TernModel *model)
+{
+  const TernModelText *text = tern_model_text (model);
+
+  return text ? text->default_prompt : DEFAULT_PROMPT;
+}
+
+guint
+tern_model_context (const TernModel *model)
+{
+  const TernModelText *text = tern_model_text (model);
+
+  return text ? tern_llm_info (text->llm)->context : 0;
+}

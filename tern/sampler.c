@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Which frames of a stream are looked at, by PTS. */
+#include "tern/tern.h"
+
+/* Time stamps are rounded to whole nanoseconds, some containers' to microseconds: a frame that close before its tick
+ * is the frame of that tick. */
+#define SLACK 1000
+
+void
+tern_frame_sampler_init (TernFrameSampler *sampler, guint rate_n, guint rate_d)
+{
+  *sampler = (TernFrameSampler) { .rate_n = rate_n, .rate_d = MAX (rate_d, 1), .origin = TERN_TIME_NONE };
+}
+
+static gboolean
+start (TernFrameSampler *sampler, guint64 pts)
+{
+  sampler->origin = pts;
+  sampler->next = 1;
+  sampler->count++;
+  return TRUE;
+}
+
+static gboolean
+restart (TernFrameSampler *sampler, guint64 pts)
+{
+  sampler->count = (sampler->count + TERN_GROUP_FRAMES - 1) / TERN_GROUP_FRAMES * TERN_GROUP_FRAMES;
+  return start (sampler, pts);
+}
+
+gboolean
+tern_frame_sampler_take (TernFrameSampler *sampler, guint64 pts)
+{
+  unsigned __int128 ticks;
+  guint64 due, tick;
+
+  if (pts == TERN_TIME_NONE)
+    return FALSE;
+  if (sampler->origin == TERN_TIME_NONE)
+    return start (sampler, pts);
+
+  if (sampler->rate_n == 0) {
+    /* Every frame; origin follows. */
+    if (pts < sampler->origin)
+      return restart (sampler, pts);
+    return start (sampler, pts);
+  }
+
+  tick = (guint64) ((unsigned __int128) sampler->rate_d * TERN_SECOND / sampler->rate_n);
+  due = sampler->origin + (guint64) ((unsigned __int128) (sampler->next - 1) * sampler->rate_d * TERN_SECOND
+      / sampler->rate_n);
+  if (pts + tick < due || pts < sampler->origin)
+    return restart (sampler, pts);
+
+  ticks = (unsigned __int128) (pts - sampler->origin + SLACK) * sampler->rate_n
+      / ((unsigned __int128) sampler->rate_d * TERN_SECOND);
+  if (ticks < sampler->next)
+    return FALSE;
+  sampler->next = (guint64) ticks + 1;
+  sampler->count++;
+  return TRUE;
+}

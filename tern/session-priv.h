@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Inside of a session: what the pushing threads and the engine thread share, under the lock, and what is the engine
+ * thread's alone. */
+#pragma once
+
+#include "compress/dycoke-dp.h"
+#include "engine/llm/generate.h"
+#include "tern/frame-store.h"
+#include "tern/model-priv.h"
+#include "tern/result-priv.h"
+#include "tern/window.h"
+
+/* What may change between windows. Immutable, counted (g_atomic_rc_box). */
+typedef struct {
+  char *prompt, *prompt_id, *system_prompt;
+  TernSampling sampling;
+  TernCompressorParams compress;
+  TernDpParams dp;
+  gboolean metrics;
+} TernSessionConfig;
+
+TernSessionConfig *tern_session_config_ref (TernSessionConfig *config);
+void tern_session_config_unref (TernSessionConfig *config);
+
+/* Memory for one frame that waits for the engine. */
+typedef struct {
+  guint8 *data;
+  gsize capacity;
+  gboolean taken;
+  TernImage image;              /* a frame or still: planes in data */
+  guint n_tokens, full;         /* tokens: rows in data, tokens of the grid */
+} TernSessionSlot;
+
+typedef enum {
+  TERN_WORK_FRAME,
+  TERN_WORK_TOKENS,
+  TERN_WORK_STILL,
+  TERN_WORK_WINDOW,
+} TernWorkKind;
+
+/* One thing for the engine to do; in the order of the queue. */
+typedef struct {
+  TernWorkKind kind;
+  TernSessionSlot *slot;        /* NULL for a window */
+  guint64 frame;
+  gboolean first;               /* of a group */
+  gboolean forget;              /* what was encoded before is not needed: windows were dropped */
+  TernWindow window;
+  gint64 pushed;                /* monotonic us */
+  TernSessionConfig *config;
+} TernWork;
+
+struct _TernSession {
+  TernClient client;
+  TernModel *model;
+  const TernModelText *text;
+  TernVision *vision;           /* NULL: takes tokens only */
+  TernResultFunc func;
+  void *func_data;
+  char *source;
+  TernFit fit;
+  gboolean live;
+  guint group_frames, max_frames;       /* of a whole group, of a window */
+  guint planned_visual;         /* visual tokens of a window, at most */
+  gboolean thin;                /* frames are looked at less often than the rate asked for says */
+
+  GMutex lock;
+  GCond changed;
+  /* under the lock */
+  TernSessionConfig *config;
+  TernFrameSampler sampler;
+  guint64 tick;                 /* ns between sampled frames; 0 unknown */
+  TernWindower windower;
+  TernWindowMark *marks;
+  guint64 seen_pts, seen_end;   /* of the last frame, sampled or not; TERN_TIME_NONE before it */
+  guint width, height;          /* of the frames */
+  gboolean has_frames, has_tokens;
+  guint64 token_group, skipped_group;   /* number of the last pushed tokens' group; of one that stands between windows */
+  TernSessionSlot *slots;
+  guint n_slots, n_taken;
+  gsize refused_bytes;          /* of the frame that there was no room for */
+  TernWork *queue;              /* [n_queue] in order */
+  guint n_queue, queue_size;
+  TernWork *pending;            /* a frame on its way into the queue, behind the windows that end before it */
+  gboolean forget_next;         /* the next frame carries `forget` */
+  GQueue results;               /* of TernResult, to be polled */
+  guint64 epoch;                /* flushes and cancels so far */
+  gboolean busy;                /* a step is under way */
+  gboolean in_window;           /* ... of a window or still */
+  gboolean discard;             /* ... whose result nobody wants */
+  gint64 last_pushed;           /* when the last frame came, monotonic us */
+  guint64 next_id;
+  TernSessionStats stats;
+  TernCancel cancel;
+
+  /* the engine thread's */
+  TernVisionState *vision_state;
+  TernLlmState *state;
+  TernGenerator *generator;
+  TernDp *dp;
+  guint context, beam;          /* what state, generator and dp were made for */
+  guint store_epoch;            /* what `store` holds is of this epoch */
+  TernFrameStore store;
+  GArray *pictures;             /* TernPicture */
+  TernSessionConfig *compiled;  /* whose prompt `ids` is, for `compiled_images` pictures */
+  guint compiled_images;
+  TernPromptMarkers markers;
+  GArray *ids;                  /* gint32, TERN_PROMPT_IMAGE for pictures */
+  float *rows;                  /* [TERN_SESSION_ROWS][width] prompt on its way into the model */
+  float *logits;                /* [n_vocab] */
+  gint32 *said;                 /* [said_size] */
+  guint said_size;
+  TernSpan *spans;              /* [spans_size] where visual tokens stand in the prompt */
+  guint spans_size;
+  float *still_tokens;          /* [still_size][width] */
+  guint still_size;
+};
+
+/* Prompt rows that are handed to the model at once. */
+#define TERN_SESSION_ROWS 128
+
+/* Visual tokens of one picture in a prompt. */
+typedef struct {
+  const float *tokens;          /* [.., width] */
+  const gint32 *keep;           /* [n] rows of tokens, or NULL for the first n */
+  guint n;
+  gint32 tag;                   /* id before the rows, or -1 */
+  gboolean opens, closes;       /* the picture's markers stand before and after */
+} TernPicture;
+
+/* ---- session-run.c: the engine thread's side ---- */
+
+gboolean tern_session_step (TernClient *client);
+/* Takes all memory that windows of the planned size need; called on the engine thread. */
+gboolean tern_session_prepare (TernSession *self, GError **error);
+void tern_session_clear_engine_side (TernSession *self);
+/* Tokens that a session of @model may hold. */
+guint tern_session_context_limit (const TernModel *model);
+
+/* ---- session.c; all but destroy under the lock ---- */
+
+void tern_session_destroy (TernClient *client);
+void tern_session_release_work (TernSession *self, TernWork *work);
+void tern_session_append_work (TernSession *self, const TernWork *work);
+
+/* ---- session-push.c; under the lock ---- */
+
+/* Whether a frame of @bytes could be pushed. */
+gboolean tern_session_has_room (TernSession *self, gsize bytes);
+/* The partial window is answered; what comes next begins anew. */
+void tern_session_end_stretch (TernSession *self);

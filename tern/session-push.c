@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Frames on their way into a session: sampled by time, copied, put into groups and windows. Pushing never waits for the
+ * engine. */
+#include "tern/session-priv.h"
+
+#include <string.h>
+
+/* Pixels that may wait for the engine; a group of frames may always. */
+#define PIXELS_MOST ((gsize) 256 << 20)
+
+/* ---- Pictures ---- */
+
+typedef struct {
+  guint n;
+  gsize row_bytes[3];
+  guint rows[3];
+} Planes;
+
+static gboolean
+planes_of (const TernImage *image, Planes *planes, GError **error)
+{
+  gsize w = image->width, cw = (w + 1) / 2;
+  guint h = image->height, ch = h / 2 + h % 2;
+
+  switch (image->format) {
+    case TERN_IMAGE_RGB:
+    case TERN_IMAGE_BGR:
+      *planes = (Planes) { 1, { 3 * w }, { h } };
+      break;
+    case TERN_IMAGE_RGBX:
+    case TERN_IMAGE_BGRX:
+      *planes = (Planes) { 1, { 4 * w }, { h } };
+      break;
+    case TERN_IMAGE_GRAY8:
+      *planes = (Planes) { 1, { w }, { h } };
+      break;
+    case TERN_IMAGE_I420:
+      *planes = (Planes) { 3, { w, cw, cw }, { h, ch, ch } };
+      break;
+    case TERN_IMAGE_NV12:
+      *planes = (Planes) { 2, { w, 2 * cw }, { h, ch } };
+      break;
+    default:
+      g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "picture: expected a format from 0 to %u, found %u",
+          (guint) TERN_IMAGE_NV12, (guint) image->format);
+      return FALSE;
+  }
+  if (image->width < 1 || image->height < 1 || image->width > 1 << 16 || image->height > 1 << 16) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "picture: expected 1 to 65536 pixels a side, found %u x %u",
+        image->width, image->height);
+    return FALSE;
+  }
+  for (guint p = 0; p < planes->n; p++)
+    if (!image->data[p] || (gsize) ABS ((gint64) image->stride[p]) < planes->row_bytes[p]) {
+      g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID,
+          "picture of %u x %u: expected at least %" G_GSIZE_FORMAT " bytes a row in plane %u, found %s%d", image->width,
+          image->height, planes->row_bytes[p], p, image->data[p] ? "" : "no data and ", image->stride[p]);
+      return FALSE;
+    }
+  return TRUE;
+}
+
+static void
+copy_image (TernSessionSlot *slot, const TernImage *image, const Planes *planes)
+{
+  guint8 *to = slot->data;
+
+  slot->image = *image;
+  for (guint p = 0; p < 3; p++) {
+    slot->image.data[p] = NULL;
+    slot->image.stride[p] = 0;
+  }
+  for (guint p = 0; p < planes->n; p++) {
+    slot->image.data[p] = to;
+    slot->image.stride[p] = (gint) planes->row_bytes[p];
+    for (guint y = 0; y < planes->rows[p]; y++, to += planes->row_bytes[p])
+      memcpy (to, image->data[p] + (gssize) y * image->stride[p], planes->row_bytes[p]);
+  }
+}
+
+/* ---- Slots ---- */
+
+gboolean
+tern_session_has_room (TernSession *self, gsize bytes)
+{
+  gsize held = bytes;
+
+  if (self->n_taken == self->n_slots)
+    return FALSE;
+  if (self->n_taken < 2 * self->group_frames)
+    return TRUE;
+  for (guint i = 0; i < self->n_slots; i++)
+    held += self->slots[i].taken ? self->slots[i].capacity : 0;
+  return held <= PIXELS_MOST;
+}
+
+/* Live and behind without a whole window to drop: all that waits goes, the next frame begins anew. */
+static void
+make_room (TernSession *self)
+{
+  for (guint i = 0; i < self->n_queue; i++) {
+    self->stats.windows_dropped += self->queue[i].kind == TERN_WORK_WINDOW;
+    tern_session_release_work (self, &self->queue[i]);
+  }
+  self->stats.windows_dropped += self->windower.n_marks > 0;
+  self->n_queue = 0;
+  tern_windower_reset (&self->windower);
+  self->forget_next = TRUE;
+}
+
+/* A slot of @bytes, or NULL + BUSY or NO_SPACE. Under the lock. */
+static TernSessionSlot *
+take_slot (TernSession *self, gsize bytes, GError **error)
+{
+  TernSessionSlot *slot = NULL;
+
+  if (!tern_session_has_room (self, bytes) && self->live)
+    make_room (self);
+  if (!tern_session_has_room (self, bytes)) {
+    self->refused_bytes = bytes;
+    g_set_error (error, TERN_ERROR, TERN_ERROR_BUSY, "%u frames wait for the engine already", self->n_taken);
+    return NULL;
+  }
+  for (guint i = 0; i < self->n_slots && !slot; i++)
+    if (!self->slots[i].taken)
+      slot = &self->slots[i];
+  if (slot->capacity < bytes) {
+    g_free (slot->data);
+    slot->data = g_try_malloc (bytes);
+    slot->capacity = slot->data ? bytes : 0;
+    if (!slot->data) {
+      g_set_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE, "memory for a frame of %" G_GSIZE_FORMAT " bytes", bytes);
+      return NULL;
+    }
+  }
+  slot->taken = TRUE;
+  self->n_taken++;
+  return slot;
+}
+
+static void
+return_slot (TernSession *self, TernSessionSlot *slot)
+{
+  slot->taken = FALSE;
+  self->n_taken--;
+}
+
+/* ---- Stretches ---- */
+
+void
+tern_session_end_stretch (TernSession *self)
+{
+  tern_windower_finish (&self->windower, self->seen_end == TERN_TIME_NONE ? G_MAXUINT64 : self->seen_end);
+  self->seen_pts = self->seen_end = TERN_TIME_NONE;
+  self->token_group = self->skipped_group = G_MAXUINT64;
+}
+
+/* The last frame seen, looked at or not, says where a stretch ends. */
+static void
+see (TernSession *self, guint64 pts, guint64 duration)
+{
+  guint64 length = duration != TERN_TIME_NONE ? duration
+      : self->seen_pts != TERN_TIME_NONE && pts > self->seen_pts ? pts - self->seen_pts : 0;
+
+  self->seen_pts = pts;
+  self->seen_end = pts + MIN (length, G_MAXUINT64 / 4 - MIN (pts, G_MAXUINT64 / 4));
+  if (length == 0)
+    self->seen_end = TERN_TIME_NONE;
+}
+
+static gboolean
+check_time (guint64 pts, guint64 duration, GError **error)
+{
+  if (pts <= G_MAXINT64 && (duration <= G_MAXINT64 || duration == TERN_TIME_NONE))
+    return TRUE;
+  if (pts == TERN_TIME_NONE)
+    g_set_error_literal (error, TERN_ERROR, TERN_ERROR_INVALID, "frame: expected a time stamp, found none");
+  else
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "frame: expected times below 2^63 ns, found %" G_GUINT64_FORMAT
+        " for %" G_GUINT64_FORMAT, pts, duration);
+  return FALSE;
+}
+
+/* Puts a frame that has its slot into the queue, windows that end before or with it around it. Under the lock. */
+static void
+enqueue (TernSession *self, TernWorkKind kind, TernSessionSlot *slot, guint64 at, guint64 pts, guint64 end,
+    gboolean new_group)
+{
+  TernWork work = { .kind = kind, .slot = slot, .frame = self->windower.count, .pushed = g_get_monotonic_time (),
+    .first = new_group || self->windower.in_group == 0, .forget = self->forget_next };
+  gint64 before = self->last_pushed;
+  TernWindowVerdict verdict;
+
+  work.config = tern_session_config_ref (self->config);
+  self->last_pushed = work.pushed;
+  self->pending = &work;
+  verdict = tern_windower_add (&self->windower, at, pts, end, new_group);
+  if (verdict == TERN_WINDOW_SKIP) {
+    self->pending = NULL;
+    self->last_pushed = before;
+    self->skipped_group = self->token_group;
+    tern_session_release_work (self, &work);
+    return;
+  }
+  if (self->pending)
+    tern_session_append_work (self, self->pending);
+  self->pending = NULL;
+  self->forget_next = FALSE;
+  self->stats.frames_sampled++;
+}
+
+/* ---- Pushing ---- */
+
+gboolean
+tern_session_push_frame (TernSession *self, const TernImage *image, guint64 pts, guint64 duration, GError **error)
+{
+  Planes planes;
+  gsize bytes = 0;
+  TernFrameSampler sampler;
+  TernSessionSlot *slot;
+  guint64 at, end;
+  guint epoch;
+
+  g_return_val_if_fail (self != NULL && image != NULL, FALSE);
+  if (!check_time (pts, duration, error) || !planes_of (image, &planes, error))
+    return FALSE;
+  if (!self->vision || self->has_tokens) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, self->vision ? "a session that was given visual tokens takes no frames"
+        : "%s: expected a model opened with TERN_MODEL_VISION for frames, found one without", self->text->name);
+    return FALSE;
+  }
+  for (guint p = 0; p < planes.n; p++)
+    bytes += planes.row_bytes[p] * planes.rows[p];
+
+  g_mutex_lock (&self->lock);
+  sampler = self->sampler;
+  if (!tern_frame_sampler_take (&sampler, pts)) {
+    see (self, pts, duration);
+    self->stats.frames_in++;
+    g_mutex_unlock (&self->lock);
+    return TRUE;
+  }
+  slot = take_slot (self, bytes, error);
+  if (!slot) {
+    g_mutex_unlock (&self->lock);
+    return FALSE;
+  }
+  epoch = self->epoch;
+  g_mutex_unlock (&self->lock);
+
+  copy_image (slot, image, &planes);
+
+  g_mutex_lock (&self->lock);
+  self->stats.frames_in++;
+  if (self->epoch != epoch) {
+    /* Flushed meanwhile: the frame belongs to what was dropped. */
+    return_slot (self, slot);
+    g_mutex_unlock (&self->lock);
+    return TRUE;
+  }
+  at = sampler.origin + (guint64) ((unsigned __int128) (sampler.next - 1) * sampler.rate_d * TERN_SECOND / sampler.rate_n);
+  end = MAX (at + self->tick, pts + (duration != TERN_TIME_NONE ? duration : 0));
+  if (tern_windower_is_gap (&self->windower, at) || (self->sampler.origin != TERN_TIME_NONE
+          && self->sampler.origin != sampler.origin) || (self->has_frames && (image->width != self->width
+              || image->height != self->height)))
+    tern_session_end_stretch (self);
+  self->sampler = sampler;
+  self->has_frames = TRUE;
+  self->width = image->width;
+  self->height = image->height;
+  see (self, pts, duration);
+  enqueue (self, TERN_WORK_FRAME, slot, at, pts, end, FALSE);
+  g_mutex_unlock (&self->lock);
+  tern_engine_kick (self->model->engine, &self->client);
+  return TRUE;
+}
+
+static gboolean
+check_tokens (TernSession *self, const TernTokens *tokens, GError **error)
+{
+  if (tokens->dim != self->store.dim) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_MISMATCH, "visual tokens for %s: expected %u numbers each, found %u",
+        self->text->name, self->store.dim, tokens->dim);
+    return FALSE;
+  }
+  if (tokens->n_tokens > 1 << 20 || (tokens->n_tokens > 0 && !tokens->tokens)) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "visual tokens: expected at most 1048576 in a frame, found %u%s",
+        tokens->n_tokens, tokens->tokens ? "" : " without data");
+    return FALSE;
+  }
+  if (self->has_frames) {
+    g_set_error_literal (error, TERN_ERROR, TERN_ERROR_INVALID,
+        "a session that was given frames takes no visual tokens");
+    return FALSE;
+  }
+  return check_time (tokens->pts, tokens->duration, error);
+}
+
+gboolean
+tern_session_push_tokens (TernSession *self, const TernTokens *tokens, GError **error)
+{
+  guint64 group, full, end;
+  TernFrameSampler sampler;
+  TernSessionSlot *slot;
+  gboolean new_group;
+  gsize bytes;
+
+  g_return_val_if_fail (self != NULL && tokens != NULL, FALSE);
+  if (!check_tokens (self, tokens, error))
+    return FALSE;
+  bytes = (gsize) tokens->n_tokens * tokens->dim * sizeof (float);
+  group = tokens->number / TERN_GROUP_FRAMES;
+  full = MAX ((guint64) tokens->grid_w * tokens->grid_h, tokens->n_tokens);
+
+  g_mutex_lock (&self->lock);
+  sampler = self->sampler;
+  if (self->thin && !tern_frame_sampler_take (&sampler, tokens->pts)) {
+    self->stats.frames_in++;
+    g_mutex_unlock (&self->lock);
+    return TRUE;
+  }
+  slot = take_slot (self, bytes, error);
+  if (!slot) {
+    g_mutex_unlock (&self->lock);
+    return FALSE;
+  }
+  if (bytes > 0)
+    memcpy (slot->data, tokens->tokens, bytes);
+  slot->n_tokens = tokens->n_tokens;
+  slot->full = (guint) MIN (full, 1 << 20);
+  self->stats.frames_in++;
+  self->sampler = sampler;
+
+  if (tern_windower_is_gap (&self->windower, tokens->pts))
+    tern_session_end_stretch (self);
+  end = tokens->pts + (tokens->duration != TERN_TIME_NONE ? tokens->duration : self->windower.plan.tick);
+  see (self, tokens->pts, end - tokens->pts);
+  new_group = group != self->token_group;
+  self->token_group = group;
+  self->has_tokens = TRUE;
+  if (group == self->skipped_group) {
+    /* The rest of a group that began between two windows. */
+    return_slot (self, slot);
+  } else {
+    enqueue (self, TERN_WORK_TOKENS, slot, tokens->pts, tokens->pts, end, new_group);
+  }
+  g_mutex_unlock (&self->lock);
+  tern_engine_kick (self->model->engine, &self->client);
+  return TRUE;
+}
+
+gboolean
+tern_session_push_still (TernSession *self, const TernImage *image, GError **error)
+{
+  TernWork work = { .kind = TERN_WORK_STILL };
+  Planes planes;
+  gsize bytes = 0;
+
+  g_return_val_if_fail (self != NULL && image != NULL, FALSE);
+  if (!planes_of (image, &planes, error))
+    return FALSE;
+  if (!self->vision) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID,
+        "%s: expected a model opened with TERN_MODEL_VISION for pictures, found one without", self->text->name);
+    return FALSE;
+  }
+  for (guint p = 0; p < planes.n; p++)
+    bytes += planes.row_bytes[p] * planes.rows[p];
+
+  g_mutex_lock (&self->lock);
+  work.slot = take_slot (self, bytes, error);
+  if (!work.slot) {
+    g_mutex_unlock (&self->lock);
+    return FALSE;
+  }
+  copy_image (work.slot, image, &planes);
+  work.config = tern_session_config_ref (self->config);
+  work.pushed = g_get_monotonic_time ();
+  self->stats.frames_in++;
+  self->stats.frames_sampled++;
+  tern_session_append_work (self, &work);
+  g_mutex_unlock (&self->lock);
+  tern_engine_kick (self->model->engine, &self->client);
+  return TRUE;
+}

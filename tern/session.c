@@ -1,0 +1,559 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A session's outside: parameters, life, prompts, results. Frames come in in session-push.c, work is done in
+ * session-run.c. */
+#include "tern/session-priv.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "tern/compress-group.h"
+
+/* Frames of a window when every frame is to be looked at and nobody says how many. */
+#define FRAMES_UNLIMITED 32
+#define FRAMES_MOST 4096
+
+/* ---- Parameters ---- */
+
+TernSessionConfig *
+tern_session_config_ref (TernSessionConfig *config)
+{
+  return g_atomic_rc_box_acquire (config);
+}
+
+static void
+config_clear (gpointer data)
+{
+  TernSessionConfig *config = data;
+
+  g_free (config->prompt);
+  g_free (config->prompt_id);
+  g_free (config->system_prompt);
+}
+
+void
+tern_session_config_unref (TernSessionConfig *config)
+{
+  g_atomic_rc_box_release_full (config, config_clear);
+}
+
+static gboolean
+check_text (const char *name, const char *text, GError **error)
+{
+  const char *end;
+
+  if (!text || g_utf8_validate (text, -1, &end))
+    return TRUE;
+  g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "%s: expected UTF-8, found byte 0x%02x at %" G_GSIZE_FORMAT, name,
+      (guchar) *end, (gsize) (end - text));
+  return FALSE;
+}
+
+static gboolean
+check_params (const TernSessionParams *params, GError **error)
+{
+  if (params->rate_d == 0) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "rate: expected a fraction with a denominator above 0, found %u/0",
+        params->rate_n);
+    return FALSE;
+  }
+  if (params->window < 1 || params->window > G_MAXINT64 || params->hop > G_MAXINT64) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID,
+        "window and hop: expected 1 (hop: 0) to %" G_GINT64_FORMAT " ns, found %" G_GUINT64_FORMAT " and %"
+        G_GUINT64_FORMAT, G_MAXINT64, params->window, params->hop);
+    return FALSE;
+  }
+  if (!(params->kv_prune >= 0 && params->kv_prune <= 1)) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "kv_prune: expected 0 to 1, found %g", params->kv_prune);
+    return FALSE;
+  }
+  if ((guint) params->kv_gate > TERN_GATE_ALWAYS) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "kv_gate: expected 0 to %u, found %u", (guint) TERN_GATE_ALWAYS,
+        (guint) params->kv_gate);
+    return FALSE;
+  }
+  if ((guint) params->fit > TERN_FIT_STRETCH) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "fit: expected 0 to %u, found %u", (guint) TERN_FIT_STRETCH,
+        (guint) params->fit);
+    return FALSE;
+  }
+  return tern_compressor_params_check (&params->compress, error) && check_text ("prompt", params->prompt, error)
+      && check_text ("prompt_id", params->prompt_id, error)
+      && check_text ("system_prompt", params->system_prompt, error);
+}
+
+G_STATIC_ASSERT ((int) TERN_GATE_PAPER == (int) TERN_DP_PAPER);
+G_STATIC_ASSERT ((int) TERN_GATE_REF == (int) TERN_DP_REF);
+G_STATIC_ASSERT ((int) TERN_GATE_ALWAYS == (int) TERN_DP_ALWAYS);
+
+static TernSessionConfig *
+config_new (const TernSessionParams *params, const TernModelText *text, GError **error)
+{
+  TernSampling sampling = TERN_SAMPLING_INIT;
+  TernSessionConfig *config;
+
+  sampling.max_tokens = params->max_tokens;
+  sampling.beam = params->beam;
+  sampling.temperature = params->temperature;
+  sampling.top_k = params->top_k;
+  sampling.top_p = params->top_p;
+  sampling.min_p = params->min_p;
+  sampling.repetition_penalty = params->repetition_penalty;
+  sampling.seed = params->seed;
+  if (!check_params (params, error) || !tern_sampling_check (&sampling, error))
+    return NULL;
+
+  config = g_atomic_rc_box_new0 (TernSessionConfig);
+  config->prompt = g_strdup (params->prompt ? params->prompt : text->default_prompt);
+  config->prompt_id = g_strdup (params->prompt_id ? params->prompt_id : "");
+  config->system_prompt = g_strdup (params->system_prompt);
+  config->sampling = sampling;
+  config->compress = params->compress;
+  config->dp = (TernDpParams) { .prune = params->kv_prune, .layer = params->kv_layer,
+    .gate = (TernDpGate) params->kv_gate };
+  config->metrics = params->metrics;
+  return config;
+}
+
+/* Frames of a group and of a window, and the rate at which they are looked at. */
+static gboolean
+plan_windows (TernSession *self, const TernSessionParams *params, TernWindowPlan *plan, GError **error)
+{
+  unsigned __int128 second = TERN_SECOND, wanted;
+  guint rate_n = params->rate_n, rate_d = params->rate_d, most;
+  guint64 frames;
+
+  wanted = ((unsigned __int128) params->window * rate_n + rate_d * second - 1) / (rate_d * second);
+  frames = wanted > FRAMES_MOST ? (guint64) FRAMES_MOST + 1 : (guint64) wanted;
+  frames = (frames + TERN_GROUP_FRAMES - 1) / TERN_GROUP_FRAMES * TERN_GROUP_FRAMES;
+  most = params->max_frames;
+  if (most > TERN_GROUP_FRAMES)
+    most -= most % TERN_GROUP_FRAMES;
+  if (rate_n == 0)
+    frames = most ? most : FRAMES_UNLIMITED;
+  if (most == 0)
+    most = (guint) frames;
+  if (most > FRAMES_MOST) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "frames of a window: expected at most %u, found %s%u; a shorter "
+        "window, a lower rate or max_frames would do", FRAMES_MOST, params->max_frames ? "" : "more than ",
+        params->max_frames ? most : FRAMES_MOST);
+    return FALSE;
+  }
+
+  self->max_frames = (guint) MIN (frames, most);
+  self->group_frames = MIN (self->max_frames, TERN_GROUP_FRAMES);
+  self->thin = rate_n > 0 && frames > most;
+  if (rate_n == 0 || self->thin) {
+    /* As many ticks in a window as it may have frames. */
+    guint64 ms = MAX (params->window / 1000000, 1);
+
+    rate_n = self->max_frames * 1000;
+    rate_d = (guint) MIN (ms, G_MAXUINT32);
+  }
+  tern_frame_sampler_init (&self->sampler, rate_n, rate_d);
+  self->tick = (guint64) (rate_d * second / rate_n);
+  *plan = (TernWindowPlan) { .group = self->group_frames, .max_frames = self->max_frames,
+    .max_groups = self->max_frames, .window = params->window, .hop = params->hop ? params->hop : params->window,
+    .tick = params->rate_n > 0 ? self->tick : 0 };
+  return TRUE;
+}
+
+static guint
+plan_visual (const TernSession *self, const TernSessionConfig *config)
+{
+  guint n_tokens = self->vision ? tern_vision_info (self->vision)->max_tokens : 0;
+  guint groups = self->max_frames / self->group_frames, rest = self->max_frames % self->group_frames;
+  guint64 n = (guint64) groups * tern_compress_group_bound (&config->compress, self->group_frames, n_tokens)
+      + tern_compress_group_bound (&config->compress, rest, n_tokens);
+
+  return (guint) MIN (n, G_MAXINT32 / 4);
+}
+
+/* ---- Life ---- */
+
+typedef struct {
+  TernSession *session;
+  GError **error;
+  gboolean ok;
+} Preparing;
+
+static void
+prepare (void *data)
+{
+  Preparing *preparing = data;
+
+  preparing->ok = tern_session_prepare (preparing->session, preparing->error);
+}
+
+static void on_window (void *data, const TernWindow *window);
+
+TernSession *
+tern_session_new (TernModel *model, const TernSessionParams *params, GError **error)
+{
+  const TernModelText *text;
+  TernSession *self;
+  TernWindowPlan plan;
+  Preparing preparing = { NULL, error, FALSE };
+
+  g_return_val_if_fail (model != NULL && params != NULL, NULL);
+  text = tern_model_text (model);
+  if (!text) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID,
+        "%s: expected a model opened with TERN_MODEL_TEXT for a session, found one without", tern_model_path (model));
+    return NULL;
+  }
+
+  self = g_new0 (TernSession, 1);
+  self->model = tern_model_ref (model);
+  self->text = text;
+  self->vision = tern_model_vision (model);
+  self->client = (TernClient) { .step = tern_session_step, .destroy = tern_session_destroy };
+  self->func = params->func;
+  self->func_data = params->func_data;
+  self->source = g_strdup (params->source ? params->source : "");
+  self->fit = params->fit;
+  self->live = params->live;
+  self->seen_pts = self->seen_end = TERN_TIME_NONE;
+  self->token_group = self->skipped_group = G_MAXUINT64;
+  self->ids = g_array_new (FALSE, FALSE, sizeof (gint32));
+  self->pictures = g_array_new (FALSE, FALSE, sizeof (TernPicture));
+  g_mutex_init (&self->lock);
+  g_cond_init (&self->changed);
+  g_queue_init (&self->results);
+
+  self->config = config_new (params, text, error);
+  if (!self->config || !plan_windows (self, params, &plan, error)) {
+    tern_session_destroy (&self->client);
+    return NULL;
+  }
+  self->planned_visual = plan_visual (self, self->config);
+  self->marks = g_new0 (TernWindowMark, plan.max_groups);
+  tern_windower_init (&self->windower, &plan, self->marks, on_window, self);
+  /* A live session holds one window that waits beside the one that comes in. */
+  self->n_slots = (self->live ? 2 : 1) * self->max_frames + self->group_frames;
+  self->slots = g_new0 (TernSessionSlot, self->n_slots);
+  self->queue_size = 2 * self->n_slots + 8;
+  self->queue = g_new0 (TernWork, self->queue_size);
+  tern_frame_store_init (&self->store, tern_llm_info (text->llm)->width, self->group_frames, self->max_frames + 1);
+
+  preparing.session = self;
+  tern_engine_call (model->engine, prepare, &preparing);
+  if (!preparing.ok) {
+    tern_session_destroy (&self->client);
+    return NULL;
+  }
+  tern_engine_add (model->engine, &self->client);
+  return self;
+}
+
+void
+tern_session_release_work (TernSession *self, TernWork *work)
+{
+  if (work->slot) {
+    work->slot->taken = FALSE;
+    self->n_taken--;
+  }
+  g_clear_pointer (&work->config, tern_session_config_unref);
+}
+
+/* Drops what waits. Under the lock. */
+static void
+clear_queue (TernSession *self)
+{
+  for (guint i = 0; i < self->n_queue; i++)
+    tern_session_release_work (self, &self->queue[i]);
+  self->n_queue = 0;
+}
+
+void
+tern_session_destroy (TernClient *client)
+{
+  TernSession *self = (TernSession *) ((guint8 *) client - G_STRUCT_OFFSET (TernSession, client));
+  TernResult *result;
+
+  clear_queue (self);
+  while ((result = g_queue_pop_head (&self->results)))
+    tern_result_unref (result);
+  tern_session_clear_engine_side (self);
+  for (guint i = 0; i < self->n_slots; i++)
+    g_free (self->slots[i].data);
+  g_free (self->slots);
+  g_free (self->queue);
+  g_free (self->marks);
+  g_free (self->source);
+  g_clear_pointer (&self->config, tern_session_config_unref);
+  g_mutex_clear (&self->lock);
+  g_cond_clear (&self->changed);
+  tern_model_unref (self->model);
+  g_free (self);
+}
+
+/* Ends all work. Under the lock. */
+static void
+stop_work (TernSession *self, gboolean discard)
+{
+  self->epoch++;
+  clear_queue (self);
+  tern_windower_reset (&self->windower);
+  tern_frame_sampler_init (&self->sampler, self->sampler.rate_n, self->sampler.rate_d);
+  self->seen_pts = self->seen_end = TERN_TIME_NONE;
+  self->token_group = self->skipped_group = G_MAXUINT64;
+  self->forget_next = FALSE;
+  self->discard |= discard;
+  if (self->busy)
+    tern_cancel_raise (&self->cancel);
+  g_cond_broadcast (&self->changed);
+}
+
+void
+tern_session_free (TernSession *self)
+{
+  if (!self)
+    return;
+  g_mutex_lock (&self->lock);
+  stop_work (self, TRUE);
+  g_mutex_unlock (&self->lock);
+  if (tern_engine_remove (self->model->engine, &self->client))
+    tern_session_destroy (&self->client);
+}
+
+void
+tern_session_flush (TernSession *self)
+{
+  TernResult *result;
+
+  g_return_if_fail (self != NULL);
+  g_mutex_lock (&self->lock);
+  stop_work (self, TRUE);
+  while ((result = g_queue_pop_head (&self->results)))
+    tern_result_unref (result);
+  g_mutex_unlock (&self->lock);
+  tern_engine_settle (self->model->engine, &self->client);
+}
+
+void
+tern_session_cancel (TernSession *self)
+{
+  g_return_if_fail (self != NULL);
+  g_mutex_lock (&self->lock);
+  stop_work (self, FALSE);
+  g_mutex_unlock (&self->lock);
+}
+
+/* ---- Windows ---- */
+
+void
+tern_session_append_work (TernSession *self, const TernWork *work)
+{
+  if (self->n_queue == self->queue_size) {
+    self->queue_size *= 2;
+    self->queue = g_renew (TernWork, self->queue, self->queue_size);
+  }
+  self->queue[self->n_queue++] = *work;
+}
+
+/* Live: a window that waits, and whose frames all wait, makes room for the one that has just ended. */
+static void
+drop_older_window (TernSession *self)
+{
+  guint newest = self->n_queue - 1, older = 0, kept = 0;
+  gboolean untouched = FALSE;
+  TernWindow window;
+
+  while (older < newest && self->queue[older].kind != TERN_WORK_WINDOW)
+    older++;
+  if (older == newest)
+    return;
+  window = self->queue[older].window;
+  for (guint i = 0; i < older; i++)
+    untouched |= self->queue[i].slot && self->queue[i].kind != TERN_WORK_STILL && self->queue[i].frame == window.first;
+  if (!untouched)
+    return;
+
+  for (guint i = 0; i < self->n_queue; i++) {
+    TernWork *work = &self->queue[i];
+    gboolean frame = work->kind == TERN_WORK_FRAME || work->kind == TERN_WORK_TOKENS;
+
+    if (i == older || (frame && work->frame >= window.first && work->frame < window.next))
+      tern_session_release_work (self, work);
+    else
+      self->queue[kept++] = *work;
+  }
+  self->n_queue = kept;
+  self->stats.windows_dropped++;
+}
+
+/* From the windower, under the lock. */
+static void
+on_window (void *data, const TernWindow *window)
+{
+  TernSession *self = data;
+  TernWork work = { .kind = TERN_WORK_WINDOW, .window = *window, .pushed = self->last_pushed,
+    .config = tern_session_config_ref (self->config) };
+
+  if (self->pending && window->end > self->pending->frame) {
+    tern_session_append_work (self, self->pending);
+    self->pending = NULL;
+  }
+  tern_session_append_work (self, &work);
+  if (self->live)
+    drop_older_window (self);
+}
+
+void
+tern_session_finish (TernSession *self)
+{
+  g_return_if_fail (self != NULL);
+  g_mutex_lock (&self->lock);
+  tern_session_end_stretch (self);
+  tern_frame_sampler_init (&self->sampler, self->sampler.rate_n, self->sampler.rate_d);
+  g_cond_broadcast (&self->changed);
+  g_mutex_unlock (&self->lock);
+  tern_engine_kick (self->model->engine, &self->client);
+}
+
+/* ---- Changes ---- */
+
+static gboolean
+change_config (TernSession *self, const TernSessionParams *params, GError **error)
+{
+  TernSessionConfig *config = config_new (params, self->text, error);
+  g_autoptr (GArray) ids = NULL;
+  guint64 needed;
+  guint limit;
+
+  if (!config)
+    return FALSE;
+  /* Whether a whole window would still fit. */
+  ids = g_array_new (FALSE, FALSE, sizeof (gint32));
+  if (!tern_prompt_compile (ids, self->text->chat, self->text->tokenizer, config->system_prompt, self->max_frames,
+          config->prompt, error)) {
+    tern_session_config_unref (config);
+    return FALSE;
+  }
+  limit = tern_session_context_limit (self->model);
+  needed = (guint64) plan_visual (self, config) + ids->len + self->max_frames + config->sampling.max_tokens;
+  if (needed > limit) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE,
+        "context of %s: expected at most %u tokens, found %" G_GUINT64_FORMAT " of a window, its prompt and its answer",
+        self->text->name, limit, needed);
+    tern_session_config_unref (config);
+    return FALSE;
+  }
+  g_mutex_lock (&self->lock);
+  tern_session_config_unref (self->config);
+  self->config = config;
+  g_mutex_unlock (&self->lock);
+  return TRUE;
+}
+
+gboolean
+tern_session_set_prompt (TernSession *self, const char *prompt, const char *prompt_id, GError **error)
+{
+  TernSessionParams params = TERN_SESSION_PARAMS_INIT;
+  TernSessionConfig *now;
+  gboolean ok;
+
+  g_return_val_if_fail (self != NULL, FALSE);
+  g_mutex_lock (&self->lock);
+  now = tern_session_config_ref (self->config);
+  g_mutex_unlock (&self->lock);
+  params.prompt = prompt;
+  params.prompt_id = prompt_id;
+  params.system_prompt = now->system_prompt;
+  params.max_tokens = now->sampling.max_tokens;
+  params.beam = now->sampling.beam;
+  params.temperature = now->sampling.temperature;
+  params.top_k = now->sampling.top_k;
+  params.top_p = now->sampling.top_p;
+  params.min_p = now->sampling.min_p;
+  params.repetition_penalty = now->sampling.repetition_penalty;
+  params.seed = now->sampling.seed;
+  params.compress = now->compress;
+  params.kv_prune = now->dp.prune;
+  params.kv_gate = (TernPruneGate) now->dp.gate;
+  params.kv_layer = now->dp.layer;
+  params.metrics = now->metrics;
+  ok = change_config (self, &params, error);
+  tern_session_config_unref (now);
+  return ok;
+}
+
+gboolean
+tern_session_set_params (TernSession *self, const TernSessionParams *params, GError **error)
+{
+  g_return_val_if_fail (self != NULL && params != NULL, FALSE);
+  return change_config (self, params, error);
+}
+
+/* ---- Results ---- */
+
+static gboolean
+is_idle (const TernSession *self)
+{
+  return self->n_queue == 0 && !self->busy;
+}
+
+TernResult *
+tern_session_poll (TernSession *self)
+{
+  TernResult *result;
+
+  g_return_val_if_fail (self != NULL, NULL);
+  g_mutex_lock (&self->lock);
+  result = g_queue_pop_head (&self->results);
+  g_mutex_unlock (&self->lock);
+  return result;
+}
+
+/* FALSE when @deadline (-1: none) passed. Under the lock. */
+static gboolean
+wait_for_change (TernSession *self, gint64 deadline)
+{
+  if (deadline >= 0)
+    return g_cond_wait_until (&self->changed, &self->lock, deadline);
+  g_cond_wait (&self->changed, &self->lock);
+  return TRUE;
+}
+
+TernNext
+tern_session_next (TernSession *self, gint64 timeout_us, TernResult **result)
+{
+  gint64 deadline = timeout_us < 0 ? -1 : g_get_monotonic_time () + timeout_us;
+  gboolean in_time = TRUE;
+  TernNext next;
+
+  g_return_val_if_fail (self != NULL && result != NULL, TERN_NEXT_END);
+  g_mutex_lock (&self->lock);
+  while (g_queue_is_empty (&self->results) && !is_idle (self) && in_time)
+    in_time = wait_for_change (self, deadline);
+  *result = g_queue_pop_head (&self->results);
+  next = *result ? TERN_NEXT_RESULT : is_idle (self) ? TERN_NEXT_END : TERN_NEXT_PENDING;
+  g_mutex_unlock (&self->lock);
+  return next;
+}
+
+gboolean
+tern_session_wait (TernSession *self, gint64 timeout_us)
+{
+  gint64 deadline = timeout_us < 0 ? -1 : g_get_monotonic_time () + timeout_us;
+  gboolean in_time = TRUE;
+
+  g_return_val_if_fail (self != NULL, FALSE);
+  g_mutex_lock (&self->lock);
+  while (!is_idle (self) && !tern_session_has_room (self, self->refused_bytes) && in_time)
+    in_time = wait_for_change (self, deadline);
+  g_mutex_unlock (&self->lock);
+  return in_time;
+}
+
+void
+tern_session_stats (TernSession *self, TernSessionStats *stats)
+{
+  g_return_if_fail (self != NULL && stats != NULL);
+  g_mutex_lock (&self->lock);
+  *stats = self->stats;
+  stats->queued_windows = self->in_window;
+  for (guint i = 0; i < self->n_queue; i++)
+    stats->queued_windows += self->queue[i].kind == TERN_WORK_WINDOW || self->queue[i].kind == TERN_WORK_STILL;
+  g_mutex_unlock (&self->lock);
+}

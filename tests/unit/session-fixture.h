@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the session tests share: the tiny golden pair (256 wide, random weights), and synthetic frames. */
+#pragma once
+
+#include <string.h>
+
+#include "tern/tern.h"
+
+#define TEXT_FILE TERN_TEST_DATA "/lfm2/lfm2-tq2_0.gguf"
+#define MMPROJ_FILE TERN_TEST_DATA "/lfm2vl/mmproj-ship-q8_0.gguf"
+#define NARROW_FILE TERN_TEST_DATA "/lfm2s/lfm2s-bf16.gguf"
+
+#define MS(x) ((guint64) (x) * 1000000)
+
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define SLOWER 10               /* sanitizers */
+#else
+#define SLOWER 1
+#endif
+
+static inline TernModel *
+open_model (guint context)
+{
+  TernModelParams params = TERN_MODEL_PARAMS_INIT;
+  g_autoptr (GError) error = NULL;
+  TernModel *model;
+
+  params.model_path = TEXT_FILE;
+  params.mmproj_path = MMPROJ_FILE;
+  params.threads = 2;
+  params.context = context;
+  model = tern_model_open (&params, &error);
+  g_assert_no_error (error);
+  g_assert_nonnull (model);
+  return model;
+}
+
+/* Small windows, few tokens: tests are quick. */
+static inline TernSessionParams
+quick_params (void)
+{
+  TernSessionParams params = TERN_SESSION_PARAMS_INIT;
+
+  params.window = 2 * TERN_SECOND;
+  params.max_tokens = 6;
+  return params;
+}
+
+static inline TernSession *
+new_session (TernModel *model, const TernSessionParams *params)
+{
+  g_autoptr (GError) error = NULL;
+  TernSession *session = tern_session_new (model, params, &error);
+
+  g_assert_no_error (error);
+  g_assert_nonnull (session);
+  return session;
+}
+
+#define FRAME_W 64
+#define FRAME_H 64
+
+/* A gradient with a square that moves with @t; @variant changes the colours. */
+static inline void
+paint (guint8 *pixels, guint w, guint h, guint t, guint variant)
+{
+  for (guint y = 0; y < h; y++)
+    for (guint x = 0; x < w; x++) {
+      guint8 *p = pixels + 3 * (y * w + x);
+      gboolean in = x >= t % w && x < t % w + w / 4 && y >= h / 3 && y < h / 2;
+
+      p[0] = in ? 255 : (guint8) (x * 3 + variant * 40);
+      p[1] = in ? (guint8) (20 * variant) : (guint8) (y * 2);
+      p[2] = (guint8) (x + y + variant * 90);
+    }
+}
+
+static inline gboolean
+push_sized (TernSession *session, guint w, guint h, guint t, guint variant, guint64 pts, guint64 duration, GError **error)
+{
+  g_autofree guint8 *pixels = g_malloc (3 * w * h);
+  TernImage image = { .format = TERN_IMAGE_RGB, .width = w, .height = h, .data = { pixels }, .stride = { 3 * (gint) w } };
+
+  paint (pixels, w, h, t, variant);
+  return tern_session_push_frame (session, &image, pts, duration, error);
+}
+
+/* Pushes as a file does: waits when there is no room. */
+static inline void
+push (TernSession *session, guint t, guint variant, guint64 pts, guint64 duration)
+{
+  GError *error = NULL;
+
+  while (!push_sized (session, FRAME_W, FRAME_H, t, variant, pts, duration, &error)) {
+    g_assert_error (error, TERN_ERROR, TERN_ERROR_BUSY);
+    g_clear_error (&error);
+    tern_session_wait (session, -1);
+  }
+}
+
+/* @n frames at the default sampling rate, from @first on. */
+static inline void
+push_run (TernSession *session, guint first, guint n, guint variant)
+{
+  for (guint i = first; i < first + n; i++)
+    push (session, 3 * i, variant, MS (500 * i), MS (500));
+}
+
+static inline TernResult *
+next_result (TernSession *session)
+{
+  TernResult *result = NULL;
+
+  tern_session_next (session, -1, &result);
+  return result;
+}
+
+/* The texts of all results to come, a line each. */
+static inline char *
+drain (TernSession *session)
+{
+  GString *all = g_string_new (NULL);
+  TernResult *result;
+
+  while ((result = next_result (session))) {
+    g_string_append_printf (all, "%s|%.3f-%.3f|%s|%u\n", result->kind, result->start, result->end, result->result,
+        result->visual_kept);
+    tern_result_unref (result);
+  }
+  return g_string_free (all, FALSE);
+}

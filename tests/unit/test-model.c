@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Opening models: which files, sharing, and what is refused. */
+#include <glib/gstdio.h>
+
+#include "session-fixture.h"
+
+static TernModelParams
+params_for (const char *model, const char *mmproj, TernModelParts parts)
+{
+  TernModelParams params = TERN_MODEL_PARAMS_INIT;
+
+  params.model_path = model;
+  params.mmproj_path = mmproj;
+  params.parts = parts;
+  params.threads = 1;
+  return params;
+}
+
+static void
+expect_error (TernModelParams params, TernErrorCode code, const char *what, const char *more)
+{
+  g_autoptr (GError) error = NULL;
+  TernModel *model = tern_model_open (&params, &error);
+
+  g_assert_null (model);
+  g_assert_error (error, TERN_ERROR, (gint) code);
+  if (!strstr (error->message, what) || (more && !strstr (error->message, more)))
+    g_error ("\"%s\" lacks \"%s\" or \"%s\"", error->message, what, more ? more : "");
+}
+
+static TernModel *
+open_with (TernModelParams params)
+{
+  g_autoptr (GError) error = NULL;
+  TernModel *model = tern_model_open (&params, &error);
+
+  g_assert_no_error (error);
+  return model;
+}
+
+/* A folder with links to the given files under the given names. */
+static char *
+make_folder (const char *const *links)
+{
+  g_autoptr (GError) error = NULL;
+  char *folder = g_dir_make_tmp ("tern-test-XXXXXX", &error);
+
+  g_assert_no_error (error);
+  for (guint i = 0; links[i]; i += 2) {
+    g_autofree char *path = g_build_filename (folder, links[i], NULL);
+    g_autofree char *data = NULL;
+    gsize size;
+
+    g_assert_true (g_file_get_contents (links[i + 1], &data, &size, NULL));
+    g_assert_true (g_file_set_contents (path, data, (gssize) size, NULL));
+  }
+  return folder;
+}
+
+static void
+remove_folder (char *folder)
+{
+  GDir *dir = g_dir_open (folder, 0, NULL);
+  const char *name;
+
+  while ((name = g_dir_read_name (dir))) {
+    g_autofree char *path = g_build_filename (folder, name, NULL);
+
+    g_unlink (path);
+  }
+  g_dir_close (dir);
+  g_rmdir (folder);
+  g_free (folder);
+}
+
+static void
+test_facts (void)
+{
+  g_autoptr (TernModel) model = open_model (0);
+
+  g_assert_cmpuint (tern_model_embedding_dim (model), ==, 256);
+  g_assert_cmpuint (tern_model_frame_tokens (model), >=, 64);
+  g_assert_cmpstr (tern_model_name (model), ==, "tern golden lfm2-tq2_0");
+  g_assert_true (g_str_has_suffix (tern_model_path (model), "lfm2-tq2_0.gguf"));
+  g_assert_true (g_path_is_absolute (tern_model_path (model)));
+  g_assert_true (g_str_has_suffix (tern_model_mmproj_path (model), "mmproj-ship-q8_0.gguf"));
+  g_assert_cmpuint (strlen (tern_model_encoder_id (model)), ==, 32);
+  g_assert_cmpstr (tern_model_default_prompt (model), ==, "Describe what happens.");
+  g_assert_true (*tern_model_instruction_set (model));
+}
+
+/* One model for all who name the same files and options, whatever parts they use. */
+static void
+test_sharing (void)
+{
+  g_autofree char *roundabout = g_strdup (TERN_TEST_DATA "/lfm2vl/../lfm2/lfm2-tq2_0.gguf");
+  g_autoptr (TernModel) text = open_with (params_for (TEXT_FILE, MMPROJ_FILE, TERN_MODEL_TEXT));
+  g_autoptr (TernModel) vision = NULL, full = NULL, other = NULL;
+  TernModelParams more;
+
+  g_assert_cmpuint (tern_model_frame_tokens (text), ==, 0);
+  vision = open_with (params_for (roundabout, MMPROJ_FILE, TERN_MODEL_VISION));
+  full = open_with (params_for (TEXT_FILE, MMPROJ_FILE, TERN_MODEL_FULL));
+  g_assert_true (vision == text && full == text);
+  g_assert_cmpuint (tern_model_frame_tokens (text), >, 0);
+
+  more = params_for (TEXT_FILE, MMPROJ_FILE, TERN_MODEL_FULL);
+  more.threads = 2;
+  other = open_with (more);
+  g_assert_true (other != text);
+  g_assert_cmpstr (tern_model_encoder_id (other), ==, tern_model_encoder_id (text));
+}
+
+static gpointer
+open_and_close (gpointer data)
+{
+  for (guint i = 0; i < 20; i++) {
+    TernModel *a = open_with (params_for (TEXT_FILE, MMPROJ_FILE, 1 + i % 3));
+    TernModel *b = tern_model_ref (a);
+
+    tern_model_unref (a);
+    g_assert_cmpuint (tern_model_embedding_dim (b), ==, 256);
+    tern_model_unref (b);
+  }
+  return NULL;
+}
+
+/* Released with the last reference, from any thread. */
+static void
+test_release (void)
+{
+  GThread *threads[3];
+
+  for (guint i = 0; i < 3; i++)
+    threads[i] = g_thread_new ("opener", open_and_close, NULL);
+  for (guint i = 0; i < 3; i++)
+    g_thread_join (threads[i]);
+}
+
+/* A file that was replaced under its name is another model. */
+static void
+test_replaced (void)
+{
+  static const char *const links[] = { "m.gguf", TEXT_FILE, "mmproj.gguf", MMPROJ_FILE, NULL };
+  char *folder = make_folder (links);
+  g_autofree char *path = g_build_filename (folder, "m.gguf", NULL), *data = NULL;
+  g_autoptr (TernModel) before = open_with (params_for (folder, NULL, TERN_MODEL_FULL));
+  g_autoptr (TernModel) after = NULL;
+  gsize size;
+
+  g_assert_true (g_file_get_contents (TEXT_FILE, &data, &size, NULL));
+  g_unlink (path);
+  g_assert_true (g_file_set_contents (path, data, (gssize) size, NULL));
+  after = open_with (params_for (folder, NULL, TERN_MODEL_FULL));
+  g_assert_true (after != before);
+  remove_folder (folder);
+}
+
+static void
+test_folders (void)
+{
+  static const char *const good[] = { "m.gguf", TEXT_FILE, "mmproj-m.gguf", MMPROJ_FILE, NULL };
+  static const char *const two_texts[] = { "a.gguf", TEXT_FILE, "b.gguf", TEXT_FILE, "mmproj.gguf", MMPROJ_FILE, NULL };
+  static const char *const two_mmprojs[] = { "a.gguf", TEXT_FILE, "mmproj-1.gguf", MMPROJ_FILE, "mmproj-2.gguf",
+    MMPROJ_FILE, NULL };
+  static const char *const alone[] = { "a.gguf", TEXT_FILE, NULL };
+  char *folder = make_folder (good);
+  TernModel *model = open_with (params_for (folder, NULL, TERN_MODEL_FULL));
+
+  g_assert_true (g_str_has_suffix (tern_model_mmproj_path (model), "/mmproj-m.gguf"));
+  tern_model_unref (model);
+
+  g_setenv ("TERN_MODEL_PATH", folder, TRUE);
+  model = open_with (params_for (NULL, NULL, TERN_MODEL_FULL));
+  g_assert_true (g_str_has_suffix (tern_model_path (model), "/m.gguf"));
+  tern_model_unref (model);
+  g_setenv ("TERN_MODEL_PATH", "/nowhere/at-all.gguf", TRUE);
+  expect_error (params_for (NULL, NULL, TERN_MODEL_FULL), TERN_ERROR_NOT_FOUND, "TERN_MODEL_PATH", "/nowhere/at-all");
+  g_unsetenv ("TERN_MODEL_PATH");
+  remove_folder (folder);
+
+  folder = make_folder (two_texts);
+  expect_error (params_for (folder, NULL, TERN_MODEL_FULL), TERN_ERROR_NOT_FOUND, "a.gguf, b.gguf", folder);
+  remove_folder (folder);
+  folder = make_folder (two_mmprojs);
+  expect_error (params_for (folder, NULL, TERN_MODEL_FULL), TERN_ERROR_NOT_FOUND, "mmproj-1.gguf, mmproj-2.gguf", folder);
+  remove_folder (folder);
+
+  folder = make_folder (alone);
+  expect_error (params_for (folder, NULL, TERN_MODEL_FULL), TERN_ERROR_NOT_FOUND, "mmproj*.gguf", "none");
+  model = open_with (params_for (folder, NULL, TERN_MODEL_TEXT));
+  g_assert_null (tern_model_encoder_id (model));
+  g_assert_null (tern_model_mmproj_path (model));
+  tern_model_unref (model);
+  remove_folder (folder);
+}
+
+static void
+test_refused (void)
+{
+  static const char *const none[] = { NULL };
+  char *folder = make_folder (none);
+  g_autofree char *cut = g_build_filename (folder, "cut.gguf", NULL), *empty = g_build_filename (folder, "0.gguf", NULL);
+  g_autofree char *data = NULL;
+  gsize size;
+
+  expect_error (params_for ("/nowhere/m.gguf", NULL, TERN_MODEL_FULL), TERN_ERROR_NOT_FOUND, "/nowhere/m.gguf", NULL);
+  expect_error (params_for (TEXT_FILE, "/nowhere/p.gguf", TERN_MODEL_FULL), TERN_ERROR_NOT_FOUND, "/nowhere/p.gguf", NULL);
+  expect_error (params_for (TEXT_FILE, MMPROJ_FILE, 0), TERN_ERROR_INVALID, "parts", "found 0");
+  expect_error (params_for (NARROW_FILE, MMPROJ_FILE, TERN_MODEL_FULL), TERN_ERROR_MISMATCH, "128", "256");
+  /* The text file as encoder, and the other way round. */
+  expect_error (params_for (TEXT_FILE, TEXT_FILE, TERN_MODEL_FULL), TERN_ERROR_UNSUPPORTED, "lfm2", "clip");
+  expect_error (params_for (MMPROJ_FILE, MMPROJ_FILE, TERN_MODEL_FULL), TERN_ERROR_UNSUPPORTED, "clip", "lfm2");
+
+  g_assert_true (g_file_get_contents (TEXT_FILE, &data, &size, NULL));
+  g_assert_true (g_file_set_contents (cut, data, (gssize) size / 2, NULL));
+  g_assert_true (g_file_set_contents (empty, "", 0, NULL));
+  expect_error (params_for (cut, MMPROJ_FILE, TERN_MODEL_FULL), TERN_ERROR_FORMAT, "cut.gguf", NULL);
+  expect_error (params_for (empty, MMPROJ_FILE, TERN_MODEL_FULL), TERN_ERROR_FORMAT, "0.gguf", NULL);
+  g_unlink (cut);
+  g_unlink (empty);
+  expect_error (params_for (folder, MMPROJ_FILE, TERN_MODEL_FULL), TERN_ERROR_NOT_FOUND, folder, "none");
+  remove_folder (folder);
+}
+
+/* Half a model says what it lacks. */
+static void
+test_halves (void)
+{
+  g_autoptr (TernModel) vision = open_with (params_for (NULL, MMPROJ_FILE, TERN_MODEL_VISION));
+  g_autoptr (TernModel) text = NULL;
+  TernSessionParams params = TERN_SESSION_PARAMS_INIT;
+  g_autoptr (GError) error = NULL;
+
+  g_assert_cmpuint (tern_model_embedding_dim (vision), ==, 256);
+  g_assert_null (tern_session_new (vision, &params, &error));
+  g_assert_error (error, TERN_ERROR, TERN_ERROR_INVALID);
+  g_clear_error (&error);
+
+  text = open_with (params_for (TEXT_FILE, NULL, TERN_MODEL_TEXT));
+  g_assert_null (tern_encoder_new (text, TERN_FIT_CROP, &error));
+  g_assert_error (error, TERN_ERROR, TERN_ERROR_INVALID);
+  g_clear_error (&error);
+  {
+    g_autoptr (TernSession) session = new_session (text, &params);
+
+    g_assert_false (push_sized (session, 8, 8, 0, 0, 0, 0, &error));
+    g_assert_error (error, TERN_ERROR, TERN_ERROR_INVALID);
+  }
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/model/facts", test_facts);
+  g_test_add_func ("/model/sharing", test_sharing);
+  g_test_add_func ("/model/release", test_release);
+  g_test_add_func ("/model/replaced", test_replaced);
+  g_test_add_func ("/model/folders", test_folders);
+  g_test_add_func ("/model/refused", test_refused);
+  g_test_add_func ("/model/halves", test_halves);
+  return g_test_run ();
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The result table and what it spells. */
+#include <json-glib/json-glib.h>
+#include <locale.h>
+#include <string.h>
+
+#include "tern/result-priv.h"
+
+static TernResult *
+sample (const char *text)
+{
+  TernResult values = { .version = 1, .kind = "caption", .id = G_GUINT64_CONSTANT (18446744073709551614), .result = text,
+    .timestamp = 1500000000, .timestamp_seconds = 1.5, .start = 1.5, .end = 4, .finish_reason = "stop",
+    .confidence = .25, .frames = 8, .visual_in = 392, .visual_kept = 182, .prompt_tokens = 220, .generated_tokens = 9,
+    .has_metrics = TRUE, .metrics = { .prefill_ms = 12.5, .kv_kept = .65, .kv_pruned_layers = 2 } };
+
+  return tern_result_new (&values);
+}
+
+static JsonObject *
+parse (const TernResult *result, JsonParser **parser)
+{
+  g_autofree char *json = tern_result_to_json (result);
+  g_autoptr (GError) error = NULL;
+
+  g_assert_true (g_utf8_validate (json, -1, NULL));
+  g_assert_null (strchr (json, '\n'));
+  *parser = json_parser_new ();
+  json_parser_load_from_data (*parser, json, -1, &error);
+  g_assert_no_error (error);
+  return json_node_get_object (json_parser_get_root (*parser));
+}
+
+static void
+test_json (void)
+{
+  g_autoptr (TernResult) result = sample ("a \"dog\"\\cat\n\t\x01 caf\xc3\xa9");
+  g_autoptr (JsonParser) parser = NULL;
+  JsonObject *object = parse (result, &parser), *metrics;
+  g_autoptr (GList) names = json_object_get_members (object);
+  guint n = 0;
+  const TernField *fields = tern_result_fields (&n);
+
+  g_assert_cmpstr (json_object_get_string_member (object, "result"), ==, "a \"dog\"\\cat\n\t\x01 caf\xc3\xa9");
+  g_assert_cmpstr (json_object_get_string_member (object, "source"), ==, "");
+  g_assert_cmpint (json_object_get_int_member (object, "timestamp"), ==, 1500000000);
+  g_assert_cmpfloat (json_object_get_double_member (object, "start"), ==, 1.5);
+  g_assert_cmpfloat (json_object_get_double_member (object, "end"), ==, 4);
+  g_assert_cmpfloat (json_object_get_double_member (object, "confidence"), ==, .25);
+  g_assert_cmpint (json_object_get_int_member (object, "visual_kept"), ==, 182);
+
+  /* Every field, in the order of the table, then the metrics. */
+  g_assert_cmpuint (g_list_length (names), ==, n + 1);
+  for (guint i = 0; i < n; i++)
+    g_assert_cmpstr (g_list_nth_data (names, i), ==, fields[i].name);
+  metrics = json_object_get_object_member (object, "metrics");
+  g_assert_cmpfloat (json_object_get_double_member (metrics, "kv_kept"), ==, .65);
+  g_assert_cmpint (json_object_get_int_member (metrics, "kv_pruned_layers"), ==, 2);
+  g_assert_cmpint (json_object_get_int_member (metrics, "num_input_tokens"), ==, 220);
+  g_assert_cmpint (json_object_get_int_member (metrics, "num_generated_tokens"), ==, 9);
+}
+
+static void
+test_invalid_utf8 (void)
+{
+  g_autoptr (TernResult) result = sample ("ok \xff\xc3 \xed\xa0\x80 end");
+  g_autoptr (JsonParser) parser = NULL;
+  JsonObject *object = parse (result, &parser);
+
+  g_assert_true (g_utf8_validate (result->result, -1, NULL));
+  g_assert_true (g_str_has_suffix (json_object_get_string_member (object, "result"), " end"));
+}
+
+static void
+test_locale (void)
+{
+  static const char *const with_comma[] = { "de_DE.UTF-8", "fr_FR.UTF-8", "de_DE", "nl_NL.UTF-8" };
+  g_autoptr (TernResult) result = sample ("x");
+  g_autoptr (JsonParser) parser = NULL;
+  gboolean set = FALSE;
+
+  for (guint i = 0; i < G_N_ELEMENTS (with_comma) && !set; i++)
+    set = setlocale (LC_NUMERIC, with_comma[i]) != NULL;
+  if (!set) {
+    g_test_skip ("no locale with a decimal comma is installed");
+    return;
+  }
+  g_assert_cmpfloat (json_object_get_double_member (parse (result, &parser), "start"), ==, 1.5);
+  setlocale (LC_NUMERIC, "C");
+}
+
+static void
+test_fields (void)
+{
+  guint n = 0;
+  const TernField *fields = tern_result_fields (&n);
+  static const char *const wanted[] = {
+    "version", "kind", "id", "source", "result", "timestamp", "timestamp_seconds", "start", "end", "prompt_id", "prompt",
+    "model", "finish_reason", "confidence", "frames", "visual_in", "visual_kept", "prompt_tokens", "generated_tokens",
+  };
+
+  g_assert_cmpuint (n, ==, G_N_ELEMENTS (wanted));
+  for (guint i = 0; i < n; i++) {
+    g_assert_cmpstr (fields[i].name, ==, wanted[i]);
+    g_assert_true (*fields[i].meaning);
+    g_assert_cmpuint (fields[i].offset, <, sizeof (TernResult));
+  }
+  fields = tern_metrics_fields (&n);
+  for (guint i = 0; i < n; i++)
+    g_assert_cmpuint (fields[i].offset, <, sizeof (TernMetrics));
+}
+
+static void
+test_references (void)
+{
+  TernResult *result = sample ("x");
+
+  g_assert_true (tern_result_ref (result) == result);
+  tern_result_unref (result);
+  g_assert_cmpstr (result->result, ==, "x");
+  tern_result_unref (result);
+  tern_result_unref (NULL);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/result/json", test_json);
+  g_test_add_func ("/result/invalid-utf8", test_invalid_utf8);
+  g_test_add_func ("/result/locale", test_locale);
+  g_test_add_func ("/result/fields", test_fields);
+  g_test_add_func ("/result/references", test_references);
+  return g_test_run ();
+}

@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Queues, cancelling, flushing and callbacks: what happens between threads. */
+#include <time.h>
+
+#include "session-fixture.h"
+
+/* Milliseconds that a stop may take on a machine of its own. */
+#define PROMPTLY (100. * SLOWER)
+
+/* How much longer than its processor time work takes here and now, because others use the machine too; at least 1. */
+static double
+contention (void)
+{
+  gint64 begin = g_get_monotonic_time ();
+  struct timespec start, now;
+  double used;
+
+  clock_gettime (CLOCK_THREAD_CPUTIME_ID, &start);
+  do {
+    clock_gettime (CLOCK_THREAD_CPUTIME_ID, &now);
+    used = (double) (now.tv_sec - start.tv_sec) * 1e6 + (double) (now.tv_nsec - start.tv_nsec) / 1e3;
+  } while (used < 30000);
+  return MAX ((double) (g_get_monotonic_time () - begin) / used, 1);
+}
+
+static gint
+compare_doubles (gconstpointer a, gconstpointer b)
+{
+  double x = *(const double *) a, y = *(const double *) b;
+
+  return (x > y) - (x < y);
+}
+
+static void
+assert_prompt (const char *what, double *ms, guint n)
+{
+  double factor = contention ();
+
+  qsort (ms, n, sizeof (double), compare_doubles);
+  g_test_message ("%s: median %.1f ms, longest %.1f ms; machine shared by a factor of %.1f", what, ms[n / 2], ms[n - 1],
+      factor);
+  /* Another program may hold a core for a while: one in five may be late by that. */
+  g_assert_cmpfloat (ms[n * 4 / 5], <, PROMPTLY * factor);
+  g_assert_cmpfloat (ms[n - 1], <, 10 * PROMPTLY * factor);
+}
+
+static TernSessionParams
+long_params (void)
+{
+  TernSessionParams params = quick_params ();
+
+  params.max_tokens = 400;
+  return params;
+}
+
+static void
+test_busy (void)
+{
+  g_autoptr (TernModel) model = open_model (0);
+  TernSessionParams params = quick_params ();
+  g_autoptr (TernSession) session = new_session (model, &params);
+  g_autoptr (GError) error = NULL;
+  g_autofree char *all = NULL, *alone = NULL;
+  guint refused = 0;
+
+  for (guint i = 0; i < 40; i++)
+    while (!push_sized (session, FRAME_W, FRAME_H, 3 * i, 1, MS (500 * i), MS (500), &error)) {
+      g_assert_error (error, TERN_ERROR, TERN_ERROR_BUSY);
+      g_clear_error (&error);
+      refused++;
+      g_assert_true (tern_session_wait (session, 60 * G_USEC_PER_SEC));
+      g_assert_true (refused < 4000);
+    }
+  g_assert_cmpuint (refused, >, 0);
+  tern_session_finish (session);
+  all = drain (session);
+  {
+    g_autoptr (TernSession) again = new_session (model, &params);
+
+    push_run (again, 0, 40, 1);
+    tern_session_finish (again);
+    alone = drain (again);
+  }
+  g_assert_cmpstr (all, ==, alone);
+}
+
+/* Live: nothing is refused, the newest window is answered, what was dropped is counted. */
+static void
+test_live (void)
+{
+  g_autoptr (TernModel) model = open_model (0);
+  TernSessionParams params = quick_params ();
+  g_autoptr (TernSession) session = NULL;
+  TernSessionStats stats;
+  TernResult *result;
+  double last = -1;
+  guint n = 0;
+
+  params.live = TRUE;
+  session = new_session (model, &params);
+  for (guint i = 0; i < 120; i++) {
+    g_autoptr (GError) error = NULL;
+
+    push_sized (session, FRAME_W, FRAME_H, i, 0, MS (500 * i), MS (500), &error);
+    g_assert_no_error (error);
+  }
+  while ((result = next_result (session))) {
+    g_assert_cmpstr (result->kind, ==, "caption");
+    g_assert_cmpuint (result->frames, ==, 4);
+    g_assert_cmpfloat (result->start, >, last);
+    g_assert_cmpfloat (result->end, ==, result->start + 2);
+    last = result->start;
+    n++;
+    tern_result_unref (result);
+  }
+  g_assert_cmpfloat (last, ==, 58);
+  tern_session_stats (session, &stats);
+  g_assert_cmpuint (stats.windows_dropped, >, 0);
+  g_assert_cmpuint (stats.windows_done, ==, n);
+  g_assert_cmpuint (stats.windows_dropped + n, ==, 30);
+}
+
+static double
+ms_since (gint64 begin)
+{
+  return (double) (g_get_monotonic_time () - begin) / 1000;
+}
+
+/* Stops at many moments of encoding, prefill and decode. */
+static void
+test_stop_latency (void)
+{
+  g_autoptr (TernModel) model = open_model (0);
+  g_autoptr (GRand) rand = g_rand_new_with_seed (3);
+  TernSessionParams params = long_params ();
+  double ms[3][10];
+
+  for (guint round = 0; round < 30; round++) {
+    TernSession *session = new_session (model, &params);
+    TernResult *result;
+    gint64 begin;
+
+    for (guint i = 0; i < 8; i++)
+      push_sized (session, 1280, 720, i, 0, MS (500 * i), MS (500), NULL);
+    g_usleep ((gulong) g_rand_int_range (rand, 0, 150000));
+    begin = g_get_monotonic_time ();
+    if (round % 3 == 0) {
+      tern_session_cancel (session);
+      while ((result = next_result (session)))
+        tern_result_unref (result);
+    } else if (round % 3 == 1) {
+      tern_session_flush (session);
+      g_assert_null (tern_session_poll (session));
+    }
+    if (round % 3 < 2)
+      ms[round % 3][round / 3] = ms_since (begin);
+    tern_session_free (session);
+    if (round % 3 == 2)
+      ms[2][round / 3] = ms_since (begin);
+  }
+  assert_prompt ("cancel", ms[0], 10);
+  assert_prompt ("flush", ms[1], 10);
+  assert_prompt ("free", ms[2], 10);
+}
+
+/* Cancelled while it says something: what was said stands. */
+static void
+test_cancel_result (void)
+{
+  g_autoptr (TernModel) model = open_model (0);
+  TernSessionParams params = long_params ();
+  g_autoptr (TernSession) session = NULL;
+  guint cancelled = 0;
+
+  params.repetition_penalty = 1.3f;
+  params.temperature = 3;               /* rarely an end token */
+  session = new_session (model, &params);
+  for (guint round = 0; round < 60 && !cancelled; round++) {
+    TernResult *result;
+
+    params.seed = round;
+    g_assert_true (tern_session_set_params (session, &params, NULL));
+    push_run (session, 0, 4, 0);
+    g_usleep (15000 * (1 + round));
+    tern_session_cancel (session);
+    while ((result = next_result (session))) {
+      cancelled += strcmp (result->finish_reason, "cancelled") == 0;
+      tern_result_unref (result);
+    }
+  }
+  g_assert_cmpuint (cancelled, >, 0);
+}
+
+/* After a flush everything is as at the beginning. */
+static void
+test_flush (void)
+{
+  g_autoptr (TernModel) model = open_model (0);
+  TernSessionParams params = quick_params ();
+  g_autoptr (TernSession) session = new_session (model, &params);
+  g_autoptr (TernSession) fresh = new_session (model, &params);
+  g_autofree char *a = NULL, *b = NULL;
+
+  push_run (session, 0, 11, 0);
+  tern_session_flush (session);
+  g_assert_null (next_result (session));
+  push_run (session, 0, 7, 2);
+  tern_session_finish (session);
+  a = drain (session);
+  push_run (fresh, 0, 7, 2);
+  tern_session_finish (fresh);
+  b = drain (fresh);
+  g_assert_cmpstr (a, ==, b);
+}
+
+/* ---- Callbacks ---- */
+
+typedef struct {
+  TernModel *model;
+  TernSession *session;
+  GMutex lock;
+  GCond done;
+  guint results;
+  guint stop_at;                /* frees its session with this result */
+  gboolean freed;
+} Callback;
+
+static void
+on_result (void *data, TernResult *result)
+{
+  Callback *c = data;
+
+  g_mutex_lock (&c->lock);
+  c->results++;
+  if (c->results == 1)
+    push_sized (c->session, FRAME_W, FRAME_H, 0, 0, 90 * TERN_SECOND, MS (500), NULL);
+  tern_session_set_prompt (c->session, "Again?", NULL, NULL);
+  if (c->results == c->stop_at) {
+    tern_session_flush (c->session);
+    tern_session_free (c->session);
+    tern_model_unref (c->model);        /* the last reference, on the model's own thread */
+    c->freed = TRUE;
+  }
+  g_cond_signal (&c->done);
+  g_mutex_unlock (&c->lock);
+}
+
+static void
+test_callback (void)
+{
+  Callback c = { .stop_at = 3 };
+  TernSessionParams params = quick_params ();
+  gint64 deadline = g_get_monotonic_time () + 60 * G_USEC_PER_SEC;
+
+  g_mutex_init (&c.lock);
+  g_cond_init (&c.done);
+  c.model = open_model (0);
+  params.func = on_result;
+  params.func_data = &c;
+  c.session = new_session (c.model, &params);
+  g_mutex_lock (&c.lock);
+  for (guint i = 0; i < 12; i++) {
+    g_mutex_unlock (&c.lock);
+    push_run (c.session, i, 1, 0);
+    g_mutex_lock (&c.lock);
+    while (i % 4 == 3 && c.results < (i + 1) / 4)
+      g_assert_true (g_cond_wait_until (&c.done, &c.lock, deadline));
+    if (c.freed)
+      break;
+  }
+  g_assert_true (c.freed);
+  g_assert_cmpuint (c.results, ==, 3);
+  g_mutex_unlock (&c.lock);
+  g_mutex_clear (&c.lock);
+  g_cond_clear (&c.done);
+}
+
+/* ---- Encoders ---- */
+
+typedef struct {
+  TernEncoder *encoder;
+  gint runs, cancelled;         /* atomic */
+} Encoding;
+
+static gpointer
+encode_until_cancelled (gpointer data)
+{
+  Encoding *e = data;
+  g_autofree guint8 *pixels = g_malloc (1280 * 720 * 3);
+  g_autofree float *rows = g_new (float, 256 * 256);
+  TernImage image = { .format = TERN_IMAGE_RGB, .width = 1280, .height = 720, .data = { pixels }, .stride = { 3840 } };
+  g_autoptr (GError) error = NULL;
+  TernTokens tokens;
+
+  paint (pixels, 1280, 720, 0, 0);
+  while (tern_encoder_run (e->encoder, &image, rows, &tokens, &error))
+    g_atomic_int_inc (&e->runs);
+  g_assert_error (error, TERN_ERROR, TERN_ERROR_CANCELLED);
+  g_atomic_int_set (&e->cancelled, 1);
+  return NULL;
+}
+
+static void
+test_encoder_cancel (void)
+{
+  g_autoptr (TernModel) model = open_model (0);
+  TernSessionParams params = long_params ();
+  g_autoptr (TernSession) session = new_session (model, &params);
+  Encoding e = { .encoder = tern_encoder_new (model, TERN_FIT_CROP, NULL) };
+  double ms[8];
+
+  push_run (session, 0, 8, 0);          /* work beside it */
+  for (guint round = 0; round < 8; round++) {
+    GThread *thread = g_thread_new ("encoder", encode_until_cancelled, &e);
+    gint64 begin;
+
+    g_usleep (20000 + 7000 * round);
+    begin = g_get_monotonic_time ();
+    tern_encoder_cancel (e.encoder, TRUE);
+    g_thread_join (thread);
+    ms[round] = ms_since (begin);
+    tern_encoder_cancel (e.encoder, FALSE);
+  }
+  assert_prompt ("cancel of an encoder", ms, 8);
+  g_assert_true (e.cancelled);
+  tern_encoder_free (e.encoder);
+}
+
+/* An encoder is served while a session of the same model works. */
+static void
+test_encoder_beside_session (void)
+{
+  g_autoptr (TernModel) model = open_model (0);
+  TernSessionParams params = quick_params ();
+  g_autofree char *alone = NULL, *beside = NULL;
+  g_autoptr (TernSession) a = new_session (model, &params);
+  g_autoptr (TernSession) b = new_session (model, &params);
+  Encoding e = { .encoder = tern_encoder_new (model, TERN_FIT_CROP, NULL) };
+  GThread *thread;
+
+  push_run (a, 0, 12, 1);
+  tern_session_finish (a);
+  alone = drain (a);
+  thread = g_thread_new ("encoder", encode_until_cancelled, &e);
+  push_run (b, 0, 12, 1);
+  tern_session_finish (b);
+  beside = drain (b);
+  tern_encoder_cancel (e.encoder, TRUE);
+  g_thread_join (thread);
+  tern_encoder_free (e.encoder);
+  g_assert_cmpint (e.runs, >, 0);
+  g_assert_cmpstr (alone, ==, beside);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/session/busy", test_busy);
+  g_test_add_func ("/session/live", test_live);
+  g_test_add_func ("/session/stop-latency", test_stop_latency);
+  g_test_add_func ("/session/cancel-result", test_cancel_result);
+  g_test_add_func ("/session/flush", test_flush);
+  g_test_add_func ("/session/callback", test_callback);
+  g_test_add_func ("/encoder/cancel", test_encoder_cancel);
+  g_test_add_func ("/encoder/beside-session", test_encoder_beside_session);
+  return g_test_run ();
+}

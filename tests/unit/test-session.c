@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A session's life: windows to results, repeatable, interleaved, changed, stopped. */
+#include "session-fixture.h"
+
+/* ---- Results ---- */
+
+static void
+test_windows (void)
+{
+  g_autoptr (TernModel) model = open_model (0);
+  TernSessionParams params = TERN_SESSION_PARAMS_INIT;
+  g_autoptr (TernSession) session = NULL;
+  TernResult *result;
+  TernSessionStats stats;
+  guint tokens = 0;
+
+  params.source = "clip.mp4";
+  params.prompt = "What is this?";
+  params.prompt_id = "q1";
+  params.metrics = TRUE;
+  params.max_tokens = 5;
+  session = new_session (model, &params);
+  /* 30 frames a second for 9.2 seconds: two windows and a rest. */
+  for (guint i = 0; i < 276; i++)
+    push (session, i / 3, 0, i * TERN_SECOND / 30, TERN_SECOND / 30);
+  tern_session_finish (session);
+
+  for (guint w = 0; w < 3; w++) {
+    result = next_result (session);
+    g_assert_nonnull (result);
+    g_assert_cmpuint (result->version, ==, 1);
+    g_assert_cmpstr (result->kind, ==, "caption");
+    g_assert_cmpuint (result->id, ==, w);
+    g_assert_cmpstr (result->source, ==, "clip.mp4");
+    g_assert_cmpstr (result->prompt, ==, "What is this?");
+    g_assert_cmpstr (result->prompt_id, ==, "q1");
+    g_assert_cmpstr (result->model, ==, "tern golden lfm2-tq2_0");
+    g_assert_true (strcmp (result->finish_reason, "length") == 0 || strcmp (result->finish_reason, "stop") == 0);
+    g_assert_cmpuint (result->timestamp, ==, w * 4 * TERN_SECOND);
+    g_assert_cmpfloat (result->start, ==, 4 * w);
+    g_assert_cmpfloat_with_epsilon (result->end, w < 2 ? 4 * w + 4 : 9.2, 1e-6);
+    g_assert_cmpfloat_with_epsilon ((double) result->duration / TERN_SECOND, result->end - result->start, 1e-6);
+    g_assert_cmpuint (result->frames, ==, w < 2 ? 8 : 3);
+    if (w == 0)
+      tokens = result->visual_in / 8;
+    g_assert_cmpuint (result->visual_in, ==, tokens * result->frames);
+    /* The first of a group is whole, the others keep .3 of it. */
+    g_assert_cmpuint (result->visual_kept, ==, w < 2 ? 2 * (tokens + 3 * (tokens * 3 / 10)) : tokens + 2 * (tokens * 3 / 10));
+    g_assert_cmpuint (result->prompt_tokens, >, result->visual_kept + 2 * result->frames);
+    g_assert_cmpuint (result->generated_tokens, <=, 5);
+    g_assert_cmpfloat (result->confidence, >, 0);
+    g_assert_true (result->has_metrics);
+    g_assert_cmpfloat (result->metrics.encode_ms, >, 0);
+    g_assert_cmpfloat (result->metrics.prefill_ms, >, 0);
+    g_assert_cmpfloat (result->metrics.total_ms, >, 0);
+    g_assert_cmpuint (result->metrics.kv_pruned_layers, ==, 1);
+    g_assert_cmpfloat (result->metrics.kv_kept, <, .7);
+    tern_result_unref (result);
+  }
+  g_assert_cmpint (tern_session_next (session, -1, &result), ==, TERN_NEXT_END);
+  g_assert_null (tern_session_poll (session));
+  tern_session_stats (session, &stats);
+  g_assert_cmpuint (stats.frames_in, ==, 276);
+  g_assert_cmpuint (stats.frames_sampled, ==, 19);
+  g_assert_cmpuint (stats.windows_done, ==, 3);
+  g_assert_cmpuint (stats.windows_dropped, ==, 0);
+  g_assert_cmpuint (stats.queued_windows, ==, 0);
+}
+
+static char *
+run_clip (TernModel *model, const TernSessionParams *params, guint variant, guint n)
+{
+  g_autoptr (TernSession) session = new_session (model, params);
+
+  push_run (session, 0, n, variant);
+  tern_session_finish (session);
+  return drain (session);
+}
+
+static void
+test_repeatable (void)
+{
+  g_autoptr (TernModel) model = open_model (0);
+  TernSessionParams params = quick_params ();
+
+  for (guint i = 0; i < 5; i++) {
+    g_autofree char *a = NULL, *b = NULL;
+
+    params.compress.method = i == 1 ? TERN_METHOD_RANDOM : i == 2 ? TERN_METHOD_NONE : TERN_METHOD_DYCOKE;
+    params.temperature = i == 3 ? 1.5f : 0;
+    params.seed = 42;
+    params.beam = i == 4 ? 3 : 0;
+    a = run_clip (model, &params, 1, 10);
+    b = run_clip (model, &params, 1, 10);
+    g_assert_cmpstr (a, ==, b);
+    g_assert_cmpuint (strlen (a), >, 30);
+  }
+}
+
+/* A second stretch in the same session answers as the first one did: nothing leaks from window to window. */
+static void
+test_second_stretch (void)
+{
+  g_autoptr (TernModel) model = open_model (0);
+  TernSessionParams params = quick_params ();
+  g_autoptr (TernSession) session = new_session (model, &params);
+  g_autofree char *a = NULL, *b = NULL;
+
+  push_run (session, 0, 6, 2);
+  tern_session_finish (session);
+  a = drain (session);
+  push_run (session, 0, 6, 2);
+  tern_session_finish (session);
+  b = drain (session);
+  g_assert_cmpstr (a, ==, b);
+}
+
+static void
+test_interleaved (void)
+{
+  g_autoptr (TernModel) model = open_model (0);
+  TernSessionParams params = quick_params ();
+  g_autofree char *alone[2] = { run_clip (model, &params, 1, 14), run_clip (model, &params, 2, 14) };
+  g_autoptr (TernSession) a = new_session (model, &params);
+  g_autoptr (TernSession) b = new_session (model, &params);
+  g_autofree char *together[2] = { NULL, NULL };
+
+  for (guint i = 0; i < 14; i++) {
+    push_run (a, i, 1, 1);
+    push_run (b, i, 1, 2);
+  }
+  tern_session_finish (b);
+  tern_session_finish (a);
+  together[0] = drain (a);
+  together[1] = drain (b);
+  g_assert_cmpstr (together[0], ==, alone[0]);
+  g_assert_cmpstr (together[1], ==, alone[1]);
+  g_assert_cmpstr (alone[0], !=, alone[1]);
+}
+
+/* Encoder, compressor and a session of tokens say what a session of frames says. */
+static void
+test_steps (void)
+{
+  g_autoptr (TernModel) model = open_model (0);
+  TernSessionParams params = quick_params ();
+  g_autofree char *whole = run_clip (model, &params, 3, 10), *split = NULL;
+  g_autoptr (TernEncoder) encoder = tern_encoder_new (model, params.fit, NULL);
+  g_autoptr (TernCompressor) compressor = tern_compressor_new (&params.compress, tern_model_frame_tokens (model),
+      tern_model_embedding_dim (model), NULL);
+  g_autoptr (TernSession) session = NULL;
+  g_autofree float *rows = g_new (float, tern_model_frame_tokens (model) * tern_model_embedding_dim (model));
+  g_autofree guint8 *pixels = g_malloc (3 * FRAME_W * FRAME_H);
+  TernImage image = { .format = TERN_IMAGE_RGB, .width = FRAME_W, .height = FRAME_H, .data = { pixels },
+    .stride = { 3 * FRAME_W } };
+  g_autoptr (GError) error = NULL;
+  TernTokens tokens;
+
+  params.compress.method = TERN_METHOD_NONE;
+  session = new_session (model, &params);
+  for (guint i = 0; i < 10; i++) {
+    paint (pixels, FRAME_W, FRAME_H, 3 * i, 3);
+    g_assert_true (tern_encoder_run (encoder, &image, rows, &tokens, &error));
+    g_assert_no_error (error);
+    g_assert_cmpuint (tokens.grid_w * tokens.grid_h, ==, tokens.n_tokens);
+    tokens.number = i;
+    tokens.pts = MS (500 * i);
+    tokens.duration = MS (500);
+    g_assert_true (tern_compressor_push (compressor, &tokens, &error));
+    if (i == 9)
+      tern_compressor_drain (compressor);
+    while (tern_compressor_pop (compressor, &tokens))
+      while (!tern_session_push_tokens (session, &tokens, &error)) {
+        g_assert_error (error, TERN_ERROR, TERN_ERROR_BUSY);
+        g_clear_error (&error);
+        tern_session_wait (session, -1);
+      }
+  }
+  tern_session_finish (session);
+  split = drain (session);
+  g_assert_cmpstr (split, ==, whole);
+
+  tokens.dim++;
+  g_assert_false (tern_session_push_tokens (session, &tokens, &error));
+  g_assert_error (error, TERN_ERROR, TERN_ERROR_MISMATCH);
+  g_clear_error (&error);
+  g_assert_false (push_sized (session, 8, 8, 0, 0, 0, 0, &error));
+  g_assert_error (error, TERN_ERROR, TERN_ERROR_INVALID);
+}
+
+/* ---- Changes ---- */
+
+static void
+test_prompt_change (void)
+{
+  g_autoptr (TernModel) model = open_model (0);
+  TernSessionParams params = quick_params ();
+  g_autoptr (TernSession) session = NULL;
+  static const char *const ids[] = { "a", "b", "b" };
+
+  params.prompt = "One?";
+  params.prompt_id = "a";
+  session = new_session (model, &params);
+  push_run (session, 0, 5, 0);
+  g_assert_true (tern_session_set_prompt (session, "Two <|im_end|> <image> \"?", "b", NULL));
+  push_run (session, 5, 7, 0);
+  for (guint i = 0; i < 3; i++) {
+    TernResult *result = next_result (session);
+
+    g_assert_nonnull (result);
+    g_assert_cmpstr (result->kind, ==, "caption");
+    g_assert_cmpstr (result->prompt_id, ==, ids[i]);
+    g_assert_cmpstr (result->prompt, ==, i ? "Two <|im_end|> <image> \"?" : "One?");
+    tern_result_unref (result);
+  }
+}
+
+static void
+test_params_change (void)
+{
+  g_autoptr (TernModel) model = open_model (0);
+  TernSessionParams params = quick_params ();
+  g_autoptr (TernSession) session = new_session (model, &params);
+  g_autoptr (GError) error = NULL;
+
+  push_run (session, 0, 4, 0);
+  params.max_tokens = 12;
+  params.compress.method = TERN_METHOD_NONE;
+  params.beam = 2;
+  params.kv_prune = 0;
+  params.metrics = TRUE;
+  g_assert_true (tern_session_set_params (session, &params, NULL));
+  push_run (session, 4, 4, 0);
+  for (guint i = 0; i < 2; i++) {
+    g_autoptr (TernResult) result = next_result (session);
+
+    g_assert_nonnull (result);
+    g_assert_cmpuint (result->visual_kept == result->visual_in, ==, i);
+    g_assert_cmpint (result->has_metrics, ==, i);
+    if (i)
+      g_assert_cmpfloat (result->metrics.kv_kept, ==, 1);
+  }
+  params.kv_prune = 1.5;
+  g_assert_false (tern_session_set_params (session, &params, &error));
+  g_assert_error (error, TERN_ERROR, TERN_ERROR_INVALID);
+  g_assert_nonnull (strstr (error->message, "1.5"));
+}
+
+static void
+test_invalid_params (void)
+{
+  g_autoptr (TernModel) model = open_model (0);
+  static const struct {
+    const char *what;
+    gsize offset;
+    double value;
+    gboolean is_double;
+  } bad[] = {
+    { "rate", G_STRUCT_OFFSET (TernSessionParams, rate_d), 0, FALSE },
+    { "max-tokens", G_STRUCT_OFFSET (TernSessionParams, max_tokens), 0, FALSE },
+    { "beam", G_STRUCT_OFFSET (TernSessionParams, beam), 1e6, FALSE },
+    { "kv_prune", G_STRUCT_OFFSET (TernSessionParams, kv_prune), -.1, TRUE },
+    { "merge_ratio", G_STRUCT_OFFSET (TernSessionParams, compress.merge_ratio), 1.01, TRUE },
+    { "kv_gate", G_STRUCT_OFFSET (TernSessionParams, kv_gate), 7, FALSE },
+    { "fit", G_STRUCT_OFFSET (TernSessionParams, fit), 9, FALSE },
+  };
+  TernSessionParams params;
+
+  for (guint i = 0; i < G_N_ELEMENTS (bad); i++) {
+    g_autoptr (GError) error = NULL;
+
+    params = quick_params ();
+    if (bad[i].is_double)
+      *(double *) ((guint8 *) &params + bad[i].offset) = bad[i].value;
+    else
+      *(guint *) ((guint8 *) &params + bad[i].offset) = (guint) bad[i].value;
+    g_assert_null (tern_session_new (model, &params, &error));
+    g_assert_error (error, TERN_ERROR, TERN_ERROR_INVALID);
+    g_assert_nonnull (strstr (error->message, bad[i].what));
+  }
+
+  /* A window that the model has no room for. */
+  {
+    g_autoptr (GError) error = NULL;
+
+    params = quick_params ();
+    params.window = 600 * TERN_SECOND;
+    g_assert_null (tern_session_new (model, &params, &error));
+    g_assert_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE);
+    g_assert_nonnull (strstr (error->message, "context"));
+  }
+}
+
+static void
+test_max_frames (void)
+{
+  g_autoptr (TernModel) model = open_model (0);
+  static const guint most[] = { 0, 1, 3, 4, 6, 8 };
+  static const guint frames[] = { 8, 1, 3, 4, 4, 8 };
+
+  for (guint i = 0; i < G_N_ELEMENTS (most); i++) {
+    TernSessionParams params = quick_params ();
+    g_autoptr (TernSession) session = NULL;
+
+    params.window = 4 * TERN_SECOND;
+    params.max_frames = most[i];
+    session = new_session (model, &params);
+    for (guint f = 0; f < 81; f++)
+      push (session, f, 0, MS (100 * f), MS (100));
+    for (guint w = 0; w < 2; w++) {
+      g_autoptr (TernResult) result = next_result (session);
+
+      g_assert_nonnull (result);
+      g_assert_cmpuint (result->frames, ==, frames[i]);
+      g_assert_cmpfloat (result->start, ==, 4 * w);
+      g_assert_cmpfloat_with_epsilon (result->end, 4 * w + 4, .11);
+    }
+  }
+}
+
+/* ---- Odd streams ---- */
+
+static void
+test_gap_and_size (void)
+{
+  g_autoptr (TernModel) model = open_model (0);
+  TernSessionParams params = quick_params ();
+  g_autoptr (TernSession) session = new_session (model, &params);
+  static const double starts[] = { 0, 100, 101, 50 }, ends[] = { 1, 101, 102.5, 50.5 };
+  static const guint frames[] = { 2, 2, 3, 1 };
+  g_autoptr (GError) error = NULL;
+
+  push_run (session, 0, 2, 0);
+  push_run (session, 200, 2, 0);        /* after a gap */
+  for (guint i = 0; i < 3; i++)         /* of another size */
+    g_assert_true (push_sized (session, 96, 40, i, 0, 101 * TERN_SECOND + MS (500 * i), MS (500), &error));
+  push_run (session, 100, 1, 0);        /* a jump back, and the first size again */
+  tern_session_finish (session);
+  for (guint i = 0; i < 4; i++) {
+    g_autoptr (TernResult) result = next_result (session);
+
+    g_assert_nonnull (result);
+    g_assert_cmpfloat (result->start, ==, starts[i]);
+    g_assert_cmpfloat (result->end, ==, ends[i]);
+    g_assert_cmpuint (result->frames, ==, frames[i]);
+  }
+  g_assert_null (next_result (session));
+
+  g_assert_false (push_sized (session, 8, 8, 0, 0, TERN_TIME_NONE, 0, &error));
+  g_assert_error (error, TERN_ERROR, TERN_ERROR_INVALID);
+  g_clear_error (&error);
+  g_assert_false (tern_session_push_frame (session, &(TernImage) { .format = TERN_IMAGE_NV12, .width = 4, .height = 4 },
+          TERN_SECOND, 0, &error));
+  g_assert_error (error, TERN_ERROR, TERN_ERROR_INVALID);
+}
+
+/* A picture that does not fit gives an error result; the session goes on. */
+static void
+test_error_result (void)
+{
+  g_autoptr (TernModel) model = open_model (340);
+  TernSessionParams params = quick_params ();
+  g_autoptr (TernSession) session = NULL;
+  g_autofree guint8 *pixels = g_malloc0 (1200 * 640 * 3);
+  TernImage large = { .format = TERN_IMAGE_RGB, .width = 1200, .height = 640, .data = { pixels }, .stride = { 3600 } };
+  TernImage small = { .format = TERN_IMAGE_RGB, .width = 224, .height = 224, .data = { pixels }, .stride = { 672 } };
+  TernResult *result;
+  g_autoptr (GError) error = NULL;
+
+  g_assert_null (tern_session_new (model, &params, &error));    /* a whole group has no room here */
+  g_assert_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE);
+  g_clear_error (&error);
+  params.max_frames = 1;
+  params.prompt_id = "p";
+  session = new_session (model, &params);
+  g_assert_true (tern_session_push_still (session, &large, NULL));
+  g_assert_true (tern_session_push_still (session, &small, NULL));
+
+  result = next_result (session);
+  g_assert_nonnull (result);
+  g_assert_cmpstr (result->kind, ==, "error");
+  g_assert_cmpstr (result->finish_reason, ==, "error");
+  g_assert_cmpstr (result->prompt_id, ==, "p");
+  g_assert_nonnull (strstr (result->result, "340"));
+  g_assert_cmpfloat (result->confidence, ==, -1);
+  tern_result_unref (result);
+  result = next_result (session);
+  g_assert_nonnull (result);
+  g_assert_cmpstr (result->kind, ==, "caption");
+  g_assert_cmpuint (result->frames, ==, 1);
+  g_assert_cmpfloat (result->start, ==, result->end);
+  tern_result_unref (result);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/session/windows", test_windows);
+  g_test_add_func ("/session/repeatable", test_repeatable);
+  g_test_add_func ("/session/second-stretch", test_second_stretch);
+  g_test_add_func ("/session/interleaved", test_interleaved);
+  g_test_add_func ("/session/steps", test_steps);
+  g_test_add_func ("/session/prompt-change", test_prompt_change);
+  g_test_add_func ("/session/params-change", test_params_change);
+  g_test_add_func ("/session/invalid-params", test_invalid_params);
+  g_test_add_func ("/session/max-frames", test_max_frames);
+  g_test_add_func ("/session/gap-and-size", test_gap_and_size);
+  g_test_add_func ("/session/error-result", test_error_result);
+  return g_test_run ();
+}
