@@ -69,22 +69,32 @@ floor_steps (double value, guint step)
   return MAX (floor (value / step) * step, (double) step);
 }
 
-/* smart_resize of the processor. It misses the upper limit where a side is below one step, and where limits are so
- * close that rounding up passes the upper one; then the longer side gives way, because memory was planned for the limit. */
+static void
+shrink (const Rules *rules, guint width, guint height, double *w, double *h)
+{
+  double beta = sqrt ((double) width * height / rules->max_pixels);
+
+  *w = floor_steps (width / beta, rules->step);
+  *h = floor_steps (height / beta, rules->step);
+}
+
+/* smart_resize of the processor. It passes the upper limit where it rounds up beyond a close one, and where a side is
+ * below one step. Memory is planned for the limit: then the size is rounded down as for large pictures, and if that is not
+ * enough the longer side gives way. */
 static void
 smart_resize (const Rules *rules, guint width, guint height, guint *out_w, guint *out_h)
 {
   double w = round_steps (width, rules->step, rules->step), h = round_steps (height, rules->step, rules->step);
-  double pixels = (double) width * height, beta;
 
   if (w * h > rules->max_pixels) {
-    beta = sqrt (pixels / rules->max_pixels);
-    h = floor_steps (height / beta, rules->step);
-    w = floor_steps (width / beta, rules->step);
+    shrink (rules, width, height, &w, &h);
   } else if (w * h < rules->min_pixels) {
-    beta = sqrt (rules->min_pixels / pixels);
-    h = ceil (height * beta / rules->step) * rules->step;
+    double beta = sqrt (rules->min_pixels / ((double) width * height));
+
     w = ceil (width * beta / rules->step) * rules->step;
+    h = ceil (height * beta / rules->step) * rules->step;
+    if (w * h > rules->max_pixels)
+      shrink (rules, width, height, &w, &h);
   }
   if (w * h > rules->max_pixels) {
     double *longer = w >= h ? &w : &h, *shorter = w >= h ? &h : &w;

@@ -51,8 +51,8 @@ typedef enum {
  * A file fixes one size when its clip.vision.image_min_pixels and image_max_pixels are equal and the square of a whole
  * number of patches; limits in the options that differ from the file's undo that. Too large, grid, order and sizes are
  * those of Lfm2VlImageProcessor in transformers; the tag of a tile says its row first (y), counted from 1. Departure:
- * where smart_resize passes the upper limit (a side below one step, limits close to each other), the longer side gives
- * way. */
+ * where smart_resize passes the upper limit (a side below one step, limits close to each other), the size is rounded down
+ * instead and then the longer side gives way. */
 typedef struct {
   guint min_tokens, max_tokens; /* of a single image or thumbnail; 0 = the model's. One alone overrides the model's other
                                    where the two contradict */

@@ -187,7 +187,7 @@ test_idle (void)
   g_usleep (20000);
   before = process_seconds ();
   g_usleep (300000);
-  g_assert_cmpfloat (process_seconds () - before, <, 0.05);
+  g_assert_cmpfloat (process_seconds () - before, <, 0.02);
   tern_pool_free (pool);
 }
 
