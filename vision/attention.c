@@ -44,7 +44,7 @@ attend_blocks (void *data, guint begin, guint end, guint worker)
   float *scores = tern_pool_scratch (job->state->pool, worker);
   guint item;
 
-  for (item = begin; item < end; item++) {
+  for (item = begin; item < end && !tern_cancel_is_raised (job->state->cancel); item++) {
     guint row = item % job->blocks * TERN_ATTENTION_ROWS;
 
     attend (job, item / job->blocks, row, MIN (TERN_ATTENTION_ROWS, job->state->n - row), scores);

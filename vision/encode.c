@@ -64,10 +64,11 @@ tern_vision_encode (TernVisionState *state, const TernImage *image, const TernVi
 
   if (!tern_image_check (image, error) || !check_plan (state, image, options, plan, error))
     return FALSE;
+  state->cancel = cancel;
   for (i = 0; i < plan->n; i++) {
     if (!preprocess (state, image, options, plan, &plan->sub[i], error))
       return FALSE;
-    if (!tern_vision_transform (state, cancel) || !tern_vision_project (state, tokens, cancel)) {
+    if (!tern_vision_transform (state) || !tern_vision_project (state, tokens)) {
       g_set_error (error, TERN_ERROR, TERN_ERROR_CANCELLED, "encoding of a picture was cancelled");
       return FALSE;
     }

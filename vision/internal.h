@@ -175,10 +175,15 @@ struct _TernVisionState {
   float *projected;             /* [max_tokens, mm1 outputs] */
   void *input;                  /* of linears */
 
+  TernCancel *cancel;           /* of the current call, or NULL */
+  guint64 macs_at_once;         /* multiplications between two looks at it, at least 32 rows */
   guint width, height;          /* pixels of the current sub-image */
   guint grid_w, grid_h;         /* its patches */
   guint n;                      /* grid_w * grid_h */
 };
+
+/* 10 to 50 ms on one core. */
+#define TERN_VISION_MACS_AT_ONCE ((guint64) 1 << 29)
 
 /* Rows of the pool's loops; bytes that attention needs in each worker's scratch for @n patches. */
 #define TERN_ATTENTION_ROWS 32
@@ -198,8 +203,8 @@ const float *tern_vision_positions (TernVisionState *state);
 /* attention.c: @out [n, hidden] from @qkv [n, 3 * hidden]. */
 void tern_vision_attention (TernVisionState *state, const float *qkv, float *out);
 /* vit.c: planes to @state->x, after the last norm. FALSE when cancelled. */
-gboolean tern_vision_transform (TernVisionState *state, TernCancel *cancel);
-/* projector.c: @state->x to @tokens [ceil(grid_h / factor) * ceil(grid_w / factor), embedding_dim]. */
-gboolean tern_vision_project (TernVisionState *state, float *tokens, TernCancel *cancel);
+gboolean tern_vision_transform (TernVisionState *state);
+/* projector.c: @state->x to @tokens [ceil(grid_h / factor) * ceil(grid_w / factor), embedding_dim]. FALSE as above. */
+gboolean tern_vision_project (TernVisionState *state, float *tokens);
 
 G_END_DECLS

@@ -32,7 +32,7 @@ unshuffle (void *data, guint begin, guint end, guint worker)
 }
 
 gboolean
-tern_vision_project (TernVisionState *state, float *tokens, TernCancel *cancel)
+tern_vision_project (TernVisionState *state, float *tokens)
 {
   const TernVision *vision = state->vision;
   guint factor = vision->info.factor, rows = (state->grid_h + factor - 1) / factor;
@@ -41,9 +41,7 @@ tern_vision_project (TernVisionState *state, float *tokens, TernCancel *cancel)
   tern_pool_run (state->pool, unshuffle, state, rows, 1);
   tern_vision_norm (state, state->wide, state->wide, &vision->input_norm, n, cols, INPUT_NORM_EPS);
   tern_vision_linear (state, &vision->mm1, vision->mm1_bias, state->wide, n, state->projected);
-  if (tern_cancel_is_raised (cancel))
-    return FALSE;
   vision->kernels->gelu_erf (state->projected, (gsize) n * vision->mm1.rows);
   tern_vision_linear (state, &vision->mm2, vision->mm2_bias, state->projected, n, tokens);
-  return TRUE;
+  return !tern_cancel_is_raised (state->cancel);
 }

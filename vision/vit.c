@@ -58,14 +58,38 @@ tern_vision_activate (TernVisionState *state, TernActivation activation, float *
   activation (state->vision->kernels, x + (gsize) blocks * ACTIVATION_BLOCK, n % ACTIVATION_BLOCK);
 }
 
+typedef struct {
+  const TernLinear *linear;
+  const float *bias;
+  float *y;
+} Product;
+
+/* Products of the same input, a block of rows at a time. Once cancelled, what is left is not computed. */
+static void
+multiply (TernVisionState *state, const Product *products, guint n_products, const float *x, guint n, gsize ldy)
+{
+  guint cols = products->linear->cols, step, t, k;
+  guint64 macs = 0;
+
+  for (k = 0; k < n_products; k++)
+    macs += (guint64) products[k].linear->rows * cols;
+  step = (guint) MAX (32, MIN (state->macs_at_once / macs, G_MAXUINT) / 32 * 32);
+  for (t = 0; t < n && !tern_cancel_is_raised (state->cancel); t += MIN (step, n - t)) {
+    TernLinearInput input;
+
+    tern_linear_input_init (&input, state->input, state->vision->kernels, state->activations, x + (gsize) t * cols, cols,
+        MIN (step, n - t), cols);
+    for (k = 0; k < n_products; k++)
+      tern_linear_run (products[k].linear, &input, products[k].bias, products[k].y + t * ldy, ldy, state->pool);
+  }
+}
+
 void
 tern_vision_linear (TernVisionState *state, const TernLinear *linear, const float *bias, const float *x, guint n, float *y)
 {
-  TernLinearInput input;
+  Product product = { linear, bias, y };
 
-  tern_linear_input_init (&input, state->input, state->vision->kernels, state->activations, x, linear->cols, n,
-      linear->cols);
-  tern_linear_run (linear, &input, bias, y, linear->rows, state->pool);
+  multiply (state, &product, 1, x, n, linear->rows);
 }
 
 static void
@@ -73,36 +97,24 @@ attention (TernVisionState *state, const TernVitBlock *block)
 {
   const TernVision *vision = state->vision;
   guint hidden = vision->hidden;
-  gsize ld = 3 * (gsize) hidden;
   float *qkv = state->wide;
-  TernLinearInput input;
+  const Product products[] = { { &block->q, block->q_bias, qkv }, { &block->k, block->k_bias, qkv + hidden },
+    { &block->v, block->v_bias, qkv + 2 * hidden } };
 
   tern_vision_norm (state, state->norm, state->x, &block->ln1, state->n, hidden, vision->eps);
-  tern_linear_input_init (&input, state->input, vision->kernels, state->activations, state->norm, hidden, state->n, hidden);
-  tern_linear_run (&block->q, &input, block->q_bias, qkv, ld, state->pool);
-  if (!block->fused) {
-    tern_linear_run (&block->k, &input, block->k_bias, qkv + hidden, ld, state->pool);
-    tern_linear_run (&block->v, &input, block->v_bias, qkv + 2 * hidden, ld, state->pool);
-  }
+  multiply (state, products, block->fused ? 1 : 3, state->norm, state->n, 3 * (gsize) hidden);
   tern_vision_attention (state, qkv, state->mid);
   tern_vision_linear (state, &block->out, block->out_bias, state->mid, state->n, state->norm);
   vision->kernels->add (state->x, state->norm, (gsize) state->n * hidden);
 }
 
 static void
-feed_forward_up (TernVisionState *state, const TernVitBlock *block)
+feed_forward (TernVisionState *state, const TernVitBlock *block)
 {
   const TernVision *vision = state->vision;
 
   tern_vision_norm (state, state->norm, state->x, &block->ln2, state->n, vision->hidden, vision->eps);
   tern_vision_linear (state, &block->up, block->up_bias, state->norm, state->n, state->wide);
-}
-
-static void
-feed_forward_down (TernVisionState *state, const TernVitBlock *block)
-{
-  const TernVision *vision = state->vision;
-
   tern_vision_activate (state, vision->activation, state->wide, (gsize) state->n * vision->ffn);
   tern_vision_linear (state, &block->down, block->down_bias, state->wide, state->n, state->mid);
   vision->kernels->add (state->x, state->mid, (gsize) state->n * vision->hidden);
@@ -121,26 +133,16 @@ embed (TernVisionState *state)
 }
 
 gboolean
-tern_vision_transform (TernVisionState *state, TernCancel *cancel)
+tern_vision_transform (TernVisionState *state)
 {
   const TernVision *vision = state->vision;
   guint i;
 
   embed (state);
-  for (i = 0; i < vision->n_blocks; i++) {
-    const TernVitBlock *block = &vision->blocks[i];
-
-    /* A large model's layer takes a good part of a second on one core: look thrice in each. */
-    if (tern_cancel_is_raised (cancel))
-      return FALSE;
-    attention (state, block);
-    if (tern_cancel_is_raised (cancel))
-      return FALSE;
-    feed_forward_up (state, block);
-    if (tern_cancel_is_raised (cancel))
-      return FALSE;
-    feed_forward_down (state, block);
+  for (i = 0; i < vision->n_blocks && !tern_cancel_is_raised (state->cancel); i++) {
+    attention (state, &vision->blocks[i]);
+    feed_forward (state, &vision->blocks[i]);
   }
   tern_vision_norm (state, state->x, state->x, &vision->post_ln, state->n, vision->hidden, vision->eps);
-  return !tern_cancel_is_raised (cancel);
+  return !tern_cancel_is_raised (state->cancel);
 }

@@ -336,6 +336,8 @@ test_variant (gconstpointer data)
   check_size (config, tensors, vision, state, 5 * step, 4 * step);
   check_size (config, tensors, vision, state, 4 * step, 2 * step + 1);
   check_size (config, tensors, vision, state, 2 * step, 3 * step);      /* positions were replaced in between */
+  state->macs_at_once = 1;      /* 32 rows */
+  check_size (config, tensors, vision, state, 5 * step, 4 * step);
 }
 
 /* ---- Use --------------------------------------------------------------------------------------------------------- */
