@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The state of a timeline: copies, limits, cancelling, the key policy, short-convolution state. */
+#include <math.h>
+#include <string.h>
+
+#include "engine/base/error.h"
+#include "engine/llm/llm.h"
+#include "tests/golden/golden.h"
+
+#define N 24                    /* tokens of the prompt */
+#define STEPS 6                 /* single tokens after it */
+
+typedef struct {
+  TernPool *pool;
+  TernLlm *llm;
+  const TernLlmInfo *info;
+  gint32 ids[N + STEPS];
+} Fixture;
+
+static void
+set_up (Fixture *f, gconstpointer data)
+{
+  g_autofree char *path = golden_path ("lfm2", "lfm2-tq2_0.gguf");
+  g_autoptr (GError) error = NULL;
+  g_autoptr (TernGguf) file = NULL;
+  const TernKernels *kernels = tern_kernels_default (&error);
+
+  g_assert_no_error (error);
+  file = tern_gguf_open (path, &error);
+  g_assert_no_error (error);
+  f->llm = tern_llm_open (file, kernels, &error);
+  g_assert_no_error (error);
+  f->info = tern_llm_info (f->llm);
+  f->pool = tern_pool_new (2, &error);
+  g_assert_no_error (error);
+  for (guint i = 0; i < G_N_ELEMENTS (f->ids); i++)
+    f->ids[i] = (i * 37 + 11) % f->info->n_vocab;
+}
+
+static void
+tear_down (Fixture *f, gconstpointer data)
+{
+  tern_llm_unref (f->llm);
+  tern_pool_free (f->pool);
+}
+
+static TernLlmState *
+new_state_with (Fixture *f, guint context, TernActivations activations)
+{
+  TernLlmStateParams params = { .context = context, .batch = 7, .activations = activations };
+  g_autoptr (GError) error = NULL;
+  TernLlmState *state = tern_llm_state_new (f->llm, &params, f->pool, &error);
+
+  g_assert_no_error (error);
+  return state;
+}
+
+static TernLlmState *
+new_state (Fixture *f, guint context)
+{
+  return new_state_with (f, context, TERN_ACTIVATIONS_INT8);
+}
+
+static float *
+eval (Fixture *f, TernLlmState *state, const gint32 *ids, guint n)
+{
+  float *logits = g_new (float, f->info->n_vocab);
+  g_autoptr (GError) error = NULL;
+
+  tern_llm_eval (state, &(TernLlmInput) { .ids = ids, .n = n }, TERN_LOGITS_LAST, logits, NULL, &error);
+  g_assert_no_error (error);
+  return logits;
+}
+
+static void
+assert_equal (Fixture *f, const float *a, const float *b)
+{
+  g_assert_cmpmem (a, f->info->n_vocab * sizeof (float), b, f->info->n_vocab * sizeof (float));
+}
+
+static gboolean
+equal (Fixture *f, const float *a, const float *b)
+{
+  return memcmp (a, b, f->info->n_vocab * sizeof (float)) == 0;
+}
+
+static void
+test_copy (Fixture *f, gconstpointer data)
+{
+  g_autoptr (TernLlmState) a = new_state (f, 64), b = new_state (f, 64);
+  g_autofree float *prompt = eval (f, a, f->ids, N), *a1 = NULL, *b1 = NULL, *a2 = NULL, *b2 = NULL;
+
+  tern_llm_state_copy (b, a, 0);
+  g_assert_cmpuint (tern_llm_state_pos (b), ==, N);
+  a1 = eval (f, a, f->ids + N, 3);
+  b1 = eval (f, b, f->ids + N, 3);
+  assert_equal (f, a1, b1);
+
+  /* The timelines part; a copy from the prompt on brings b back to a. */
+  g_free (eval (f, b, f->ids, 2));
+  tern_llm_state_copy (b, a, N);
+  g_assert_cmpuint (tern_llm_state_pos (b), ==, N + 3);
+  a2 = eval (f, a, f->ids + N + 3, 1);
+  b2 = eval (f, b, f->ids + N + 3, 1);
+  assert_equal (f, a2, b2);
+}
+
+static void
+test_reset (Fixture *f, gconstpointer data)
+{
+  g_autoptr (TernLlmState) state = new_state (f, 64);
+  g_autofree float *first = eval (f, state, f->ids, N), *more = eval (f, state, f->ids, 5), *again = NULL;
+
+  g_assert_false (equal (f, first, more));
+  tern_llm_state_reset (state);
+  g_assert_cmpuint (tern_llm_state_pos (state), ==, 0);
+  again = eval (f, state, f->ids, N);
+  assert_equal (f, first, again);
+}
+
+/* Embedding rows are what ids stand for. */
+static void
+test_rows (Fixture *f, gconstpointer data)
+{
+  g_autoptr (TernLlmState) state = new_state (f, 64);
+  g_autofree float *expected = eval (f, state, f->ids, N), *found = g_new (float, f->info->n_vocab);
+  gsize ld = f->info->width + 5;
+  g_autofree float *rows = g_new (float, N * ld);
+  g_autoptr (GError) error = NULL;
+  TernLinear embedding;
+
+  g_assert_true (tern_linear_load (&embedding, tern_llm_file (f->llm), "token_embd.weight", f->info->width,
+          f->info->n_vocab, tern_kernels_default (NULL), NULL));
+  for (guint i = 0; i < N; i++)
+    tern_linear_row (&embedding, f->ids[i], rows + i * ld);
+  tern_llm_state_reset (state);
+  tern_llm_eval (state, &(TernLlmInput) { .rows = rows, .ld = ld, .n = N }, TERN_LOGITS_LAST, found, NULL, &error);
+  g_assert_no_error (error);
+  assert_equal (f, expected, found);
+  tern_linear_clear (&embedding);
+}
+
+static void
+refused (TernLlmState *state, TernLlmInput input, int code)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_assert_false (tern_llm_eval (state, &input, TERN_LOGITS_NONE, NULL, NULL, &error));
+  g_assert_error (error, TERN_ERROR, code);
+}
+
+/* What is refused changes nothing. */
+static void
+test_limits (Fixture *f, gconstpointer data)
+{
+  g_autoptr (TernLlmState) state = new_state (f, N + 1), other = new_state (f, 64);
+  g_autofree float *a = NULL, *b = NULL;
+  g_autoptr (GError) error = NULL;
+  const gint32 negative = -1, high = f->info->n_vocab;
+  float row[1];
+
+  g_free (eval (f, state, f->ids, N));
+  refused (state, (TernLlmInput) { .ids = f->ids, .n = 2 }, TERN_ERROR_NO_SPACE);
+  refused (state, (TernLlmInput) { .ids = &negative, .n = 1 }, TERN_ERROR_INVALID);
+  refused (state, (TernLlmInput) { .ids = &high, .n = 1 }, TERN_ERROR_INVALID);
+  refused (state, (TernLlmInput) { .n = 1 }, TERN_ERROR_INVALID);
+  refused (state, (TernLlmInput) { .ids = f->ids, .rows = row, .n = 1 }, TERN_ERROR_INVALID);
+  g_assert_cmpuint (tern_llm_state_pos (state), ==, N);
+  a = eval (f, state, f->ids + N, 1);
+  g_free (eval (f, other, f->ids, N));
+  b = eval (f, other, f->ids + N, 1);
+  assert_equal (f, a, b);
+  refused (state, (TernLlmInput) { .ids = f->ids, .n = 1 }, TERN_ERROR_NO_SPACE);
+
+  g_assert_null (tern_llm_state_new (f->llm, &(TernLlmStateParams) { .context = f->info->context + 1 }, f->pool,
+          &error));
+  g_assert_error (error, TERN_ERROR, TERN_ERROR_INVALID);
+}
+
+/* The plan counts what is taken: a longer context takes exactly its keys, values and score rows more. */
+static void
+test_plan (Fixture *f, gconstpointer data)
+{
+  TernLlmStateParams shorter = { .context = 64, .batch = 7 }, longer = { .context = 128, .batch = 7 };
+  gsize kv_heads = 2, row = f->info->n_attention * 2 * kv_heads * f->info->head_dim + f->info->n_heads + 1;
+
+  g_assert_cmpuint (tern_llm_state_bytes (f->llm, &longer) - tern_llm_state_bytes (f->llm, &shorter), ==,
+      64 * row * sizeof (float));
+}
+
+/* ---- Cancelling -------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+  TernCancel cancel;
+  guint last;
+} Canceller;
+
+static void
+cancel_in_layer_1 (void *data, guint layer, const float *rows, guint n)
+{
+  Canceller *self = data;
+
+  self->last = layer;
+  if (layer == 1)
+    tern_cancel_raise (&self->cancel);
+}
+
+static void
+test_cancel (Fixture *f, gconstpointer data)
+{
+  g_autoptr (TernLlmState) state = new_state (f, 64);
+  g_autofree float *expected = eval (f, state, f->ids, N), *found = NULL;
+  g_autoptr (GError) error = NULL;
+  Canceller canceller = { 0 };
+
+  tern_llm_state_reset (state);
+  tern_llm_state_set_tap (state, cancel_in_layer_1, &canceller);
+  g_assert_false (tern_llm_eval (state, &(TernLlmInput) { .ids = f->ids, .n = N }, TERN_LOGITS_NONE, NULL,
+          &canceller.cancel, &error));
+  g_assert_error (error, TERN_ERROR, TERN_ERROR_CANCELLED);
+  g_assert_cmpuint (canceller.last, ==, 1);
+  tern_llm_state_set_tap (state, NULL, NULL);
+  refused (state, (TernLlmInput) { .ids = f->ids, .n = 1 }, TERN_ERROR_INVALID);
+  tern_llm_state_reset (state);
+  found = eval (f, state, f->ids, N);
+  assert_equal (f, expected, found);
+}
+
+/* ---- Key policy -------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+  const gint32 *list;           /* ascending, NULL: everything; the new token is added */
+  guint n_list;
+  gint only_layer;              /* -1: all */
+  gint32 buffer[128];
+  guint asked, observed;
+  guint layers[16];
+  float scores[128], query[1024];
+  guint n_query;
+} Script;
+
+static const gint32 *
+script_keys (void *self, guint layer, guint n_keys, guint *n_out)
+{
+  Script *script = self;
+
+  script->layers[script->asked++ % G_N_ELEMENTS (script->layers)] = layer;
+  if (!script->list || (script->only_layer >= 0 && script->only_layer != (gint) layer))
+    return NULL;
+  memcpy (script->buffer, script->list, script->n_list * sizeof (gint32));
+  *n_out = script->n_list;
+  while (*n_out && script->buffer[*n_out - 1] >= (gint32) n_keys - 1)
+    --*n_out;
+  script->buffer[(*n_out)++] = n_keys - 1;
+  return script->buffer;
+}
+
+static void
+script_observe (void *self, const TernKeyView *view)
+{
+  Script *script = self;
+
+  script->observed++;
+  memcpy (script->scores, view->scores, view->n_keys * sizeof (float));
+  memcpy (script->query, view->query, script->n_query * sizeof (float));
+}
+
+static TernKeyPolicy
+policy_of (Script *script, gint score_layer)
+{
+  return (TernKeyPolicy) { .score_layer = score_layer, .observe = script_observe, .keys = script_keys, .self = script };
+}
+
+/* W6: a list of all keys gives the bits of no list, step after step; prefill does not ask. */
+static void
+test_policy_identity (Fixture *f, gconstpointer data)
+{
+  g_autoptr (TernLlmState) plain = new_state (f, 64), asked = new_state (f, 64);
+  gint32 all[64];
+  Script script = { .list = all, .n_list = 64, .only_layer = -1, .n_query = f->info->n_heads * f->info->head_dim };
+  TernKeyPolicy policy = policy_of (&script, 1);
+
+  for (guint i = 0; i < 64; i++)
+    all[i] = i;
+  tern_llm_state_set_policy (asked, &policy);
+  g_assert_true (tern_llm_state_policy (asked) == &policy);
+  g_free (eval (f, plain, f->ids, N));
+  g_free (eval (f, asked, f->ids, N));
+  g_assert_cmpuint (script.asked + script.observed, ==, 0);
+  for (guint i = N; i < N + STEPS; i++) {
+    g_autofree float *a = eval (f, plain, f->ids + i, 1), *b = eval (f, asked, f->ids + i, 1);
+
+    assert_equal (f, a, b);
+  }
+  g_assert_cmpuint (script.observed, ==, STEPS);
+  g_assert_cmpuint (script.asked, ==, STEPS);   /* layer 3; layer 1 scores */
+  g_assert_cmpuint (script.layers[0], ==, 3);
+}
+
+/* The observed row is the head mean of the softmax, worked out from the query and the cache. */
+static void
+test_policy_scores (Fixture *f, gconstpointer data)
+{
+  g_autoptr (TernLlmState) state = new_state (f, 64);
+  guint heads = f->info->n_heads, dim = f->info->head_dim, kv = 2, n_keys = N + 1;
+  Script script = { .only_layer = -1, .n_query = heads * dim };
+  TernKeyPolicy policy = policy_of (&script, 1);
+  double mean[N + 1] = { 0 };
+  const float *keys;
+
+  g_free (eval (f, state, f->ids, N));
+  tern_llm_state_set_policy (state, &policy);
+  g_free (eval (f, state, f->ids + N, 1));
+  g_assert_cmpuint (script.observed, ==, 1);
+  keys = tern_llm_state_keys (state, 1);
+  for (guint h = 0; h < heads; h++) {
+    double e[N + 1], sum = 0;
+
+    for (guint i = 0; i < n_keys; i++) {
+      double dot = 0;
+
+      for (guint c = 0; c < dim; c++)
+        dot += (double) script.query[h * dim + c] * keys[(i * kv + h / (heads / kv)) * dim + c];
+      sum += e[i] = exp (dot / sqrt (dim));
+    }
+    for (guint i = 0; i < n_keys; i++)
+      mean[i] += e[i] / sum / heads;
+  }
+  for (guint i = 0; i < n_keys; i++)
+    g_assert_cmpfloat (fabs (script.scores[i] - mean[i]), <, 1e-6);
+}
+
+/* Leaving keys out equals keeping them with a weight of zero: the other state's keys are bent so far away from the
+ * query that exp underflows. */
+static void
+test_policy_subset (Fixture *f, gconstpointer data)
+{
+  g_autoptr (TernLlmState) pruned = new_state_with (f, 64, TERN_ACTIVATIONS_F32);
+  g_autoptr (TernLlmState) bent = new_state_with (f, 64, TERN_ACTIVATIONS_F32);
+  const gint32 list[] = { 0, 1, 5, 6, 7, 13, 20 };
+  guint heads = f->info->n_heads, dim = f->info->head_dim, kv = 2, group = heads / kv;
+  Script script = { .list = list, .n_list = G_N_ELEMENTS (list), .only_layer = 1 };
+  Script scores = { .only_layer = -1, .n_query = heads * dim };
+  TernKeyPolicy policy = policy_of (&script, -1), spy = policy_of (&scores, 1);
+  g_autofree float *a = NULL, *b = NULL, *full = NULL;
+  float *keys;
+
+  g_free (eval (f, pruned, f->ids, N));
+  tern_llm_state_copy (bent, pruned, 0);
+  tern_llm_state_set_policy (bent, &spy);
+  full = eval (f, bent, f->ids + N, 1);
+  tern_llm_state_copy (bent, pruned, 0);
+  tern_llm_state_set_policy (bent, NULL);
+  keys = (float *) tern_llm_state_keys (bent, 1);
+  for (guint i = 0, j = 0; i < N; i++) {
+    if (j < G_N_ELEMENTS (list) && list[j] == (gint32) i) {
+      j++;
+      continue;
+    }
+    for (guint g = 0; g < kv; g++)
+      for (guint c = 0; c < dim; c++) {
+        float sum = 0;
+
+        for (guint h = g * group; h < (g + 1) * group; h++)
+          sum += scores.query[h * dim + c];
+        keys[(i * kv + g) * dim + c] = -1000 * sum;
+      }
+  }
+  tern_llm_state_set_policy (pruned, &policy);
+  a = eval (f, pruned, f->ids + N, 1);
+  b = eval (f, bent, f->ids + N, 1);
+  g_assert_cmpfloat (golden_nmse (a, b, f->info->n_vocab), <, 1e-10);
+  g_assert_cmpfloat (golden_nmse (a, full, f->info->n_vocab), >, 1e-3);
+}
+
+/* ---- Short convolution ------------------------------------------------------------------------------------------- */
+
+/* W11: taps (.5, -1, 2) over 1, 2, 3, one token at a time. */
+static void
+check_conv (const TernKernels *kernels, gconstpointer data)
+{
+  const float taps[] = { 0.5f, -1, 2 }, expected[] = { 2, 3, 4.5f };
+  float state[2] = { 0 };
+
+  for (guint t = 0; t < 3; t++) {
+    const float bcx[] = { 1, 1, t + 1 };
+    float y;
+
+    kernels->shortconv (&y, bcx, state, taps, 1, 3);
+    g_assert_cmpfloat (y, ==, expected[t]);
+  }
+  g_assert_cmpfloat (state[0], ==, 2);
+  g_assert_cmpfloat (state[1], ==, 3);
+}
+
+static void
+test_conv (void)
+{
+  golden_each_level (check_conv, NULL);
+}
+
+static void
+test_kinds (Fixture *f, gconstpointer data)
+{
+  g_autoptr (TernLlmState) state = new_state (f, 8);
+
+  g_assert_cmpuint (f->info->n_attention, ==, 2);
+  for (guint i = 0; i < f->info->n_layers; i++) {
+    g_assert_cmpint (f->info->is_attention[i], ==, i % 2);
+    g_assert_cmpint (tern_llm_state_keys (state, i) != NULL, ==, i % 2);
+    g_assert_cmpint (tern_llm_state_values (state, i) != NULL, ==, i % 2);
+    g_assert_cmpint (tern_llm_state_conv (state, i) == NULL, ==, i % 2);
+  }
+}
+
+int
+main (int argc, char **argv)
+{
+  g_autofree char *path = golden_path ("lfm2", "lfm2-tq2_0.gguf");
+
+  g_test_init (&argc, &argv, NULL);
+  if (!path) {
+    g_print ("1..0 # SKIP no lfm2-tq2_0.gguf among the data\n");
+    return 0;
+  }
+#define ADD(name, func) g_test_add ("/lfm2-state/" name, Fixture, NULL, set_up, func, tear_down)
+  ADD ("copy", test_copy);
+  ADD ("reset", test_reset);
+  ADD ("rows", test_rows);
+  ADD ("limits", test_limits);
+  ADD ("plan", test_plan);
+  ADD ("cancel", test_cancel);
+  ADD ("kinds", test_kinds);
+  ADD ("policy/identity", test_policy_identity);
+  ADD ("policy/scores", test_policy_scores);
+  ADD ("policy/subset", test_policy_subset);
+  g_test_add_func ("/lfm2-state/shortconv", test_conv);
+  return g_test_run ();
+}
