@@ -17,6 +17,7 @@ static const struct {
   { "prompt", tern_tool_prompt, "messages to the text that a model reads" },
   { "tokenize", tern_tool_tokenize, "text on standard input to token ids" },
   { "inspect", tern_tool_inspect, "header, tensors and memory plan of a model file" },
+  { "generate", tern_tool_generate, "text from a prompt" },
   { "logits", tern_tool_logits, "what a model makes of given token ids" },
 };
 

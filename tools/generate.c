@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* tern generate: text from a prompt, as it comes. */
+#include "tools/tool.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "engine/base/error.h"
+#include "engine/base/mem.h"
+#include "engine/llm/chat.h"
+#include "engine/llm/generate.h"
+
+typedef struct {
+  char *model, *prompt;
+  gboolean raw, ignore_eog;
+  gint threads, max_tokens, beam, top_k;
+  gint64 seed;
+  double temperature, top_p, min_p, repetition_penalty;
+} Options;
+
+typedef struct {
+  const Options *options;
+  TernGguf *file;
+  TernLlm *llm;
+  TernTokenizer *tokenizer;
+  TernPool *pool;
+  TernLlmState *state;
+  TernGenerator *generator;
+  GArray *ids;                  /* gint32 */
+  float *logits;                /* [n_vocab] */
+  gint32 *said;                 /* [max_tokens] */
+  TernTextStream stream;
+  GString *text;                /* what is printed next */
+} Work;
+
+static void
+work_clear (Work *work)
+{
+  tern_generator_free (work->generator);
+  tern_llm_state_free (work->state);
+  tern_tokenizer_unref (work->tokenizer);
+  tern_llm_unref (work->llm);
+  tern_gguf_unref (work->file);
+  tern_pool_free (work->pool);
+  tern_mem_free (work->logits);
+  g_free (work->said);
+  g_clear_pointer (&work->ids, g_array_unref);
+  if (work->text)
+    g_string_free (work->text, TRUE);
+}
+
+static gboolean
+open_model (Work *work, GError **error)
+{
+  const TernKernels *kernels = tern_kernels_default (error);
+
+  return kernels && (work->file = tern_gguf_open (work->options->model, error))
+      && (work->llm = tern_llm_open (work->file, kernels, error))
+      && (work->tokenizer = tern_tokenizer_new (work->file, error))
+      && (work->pool = tern_pool_new (work->options->threads, error));
+}
+
+static char *
+bos_text (const TernTokenizer *tokenizer)
+{
+  gint32 bos = tern_tokenizer_bos (tokenizer);
+  TernBytes piece = { NULL, 0 };
+
+  if (bos >= 0)
+    piece = tern_tokenizer_piece (tokenizer, bos, TRUE);
+  return g_strndup (piece.data ? piece.data : "", piece.len);
+}
+
+static void
+add_bos (Work *work)
+{
+  gint32 bos = tern_tokenizer_bos (work->tokenizer);
+
+  if (bos >= 0 && tern_tokenizer_add_bos (work->tokenizer)
+      && !(work->ids->len && g_array_index (work->ids, gint32, 0) == bos))
+    g_array_prepend_val (work->ids, bos);
+}
+
+/* Control tokens are recognised in the prompt too: it is the user's own, not text from somewhere else. */
+static gboolean
+make_prompt (Work *work, GError **error)
+{
+  const char *prompt = work->options->prompt;
+
+  work->ids = g_array_new (FALSE, FALSE, sizeof (gint32));
+  if (work->options->raw) {
+    tern_tokenizer_encode (work->tokenizer, prompt, strlen (prompt), TRUE, work->ids);
+  } else {
+    g_autoptr (TernChat) chat = tern_chat_new_from_gguf (work->file, error);
+    g_autofree char *bos = bos_text (work->tokenizer), *text = NULL;
+
+    if (!chat || !(text = tern_chat_render_user (chat, bos, NULL, 0, prompt, error)))
+      return FALSE;
+    tern_tokenizer_encode (work->tokenizer, text, strlen (text), TRUE, work->ids);
+  }
+  add_bos (work);
+  if (work->ids->len)
+    return TRUE;
+  g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "--prompt: expected some text for a model without a first token, "
+      "found none");
+  return FALSE;
+}
+
+static gboolean
+make_state (Work *work, const TernSampling *sampling, GError **error)
+{
+  const TernLlmInfo *info = tern_llm_info (work->llm);
+  TernLlmStateParams params = { 0 };
+
+  if (work->ids->len > info->context) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE, "--prompt: expected at most the %u tokens that %s was made "
+        "for, found %u", info->context, work->options->model, work->ids->len);
+    return FALSE;
+  }
+  params.context = MIN ((guint64) work->ids->len + sampling->max_tokens, info->context);
+  work->said = g_try_new (gint32, params.context);
+  work->text = g_string_new (NULL);
+  return (work->state = tern_llm_state_new (work->llm, &params, work->pool, error))
+      && (work->generator = tern_generator_new (work->llm, work->tokenizer, sampling->beam, &params, work->pool, error))
+      && (work->logits = tern_mem_alloc (info->n_vocab * sizeof (float), "logits", error));
+}
+
+static void
+print (Work *work)
+{
+  fwrite (work->text->str, 1, work->text->len, stdout);
+  fflush (stdout);
+  g_string_truncate (work->text, 0);
+}
+
+static void
+say (void *data, gint32 id, float probability)
+{
+  Work *work = data;
+
+  tern_text_stream_push (&work->stream, work->tokenizer, id, work->text);
+  if (work->text->len)
+    print (work);
+}
+
+static gboolean
+run (Work *work, const TernSampling *sampling, GError **error)
+{
+  TernGeneration out = { 0 };
+
+  if (!open_model (work, error) || !make_prompt (work, error) || !make_state (work, sampling, error))
+    return FALSE;
+  out.ids = work->said;
+  out.capacity = work->said ? tern_llm_state_context (work->state) : 0;
+  if (!tern_llm_eval (work->state, &(TernLlmInput) { .ids = (const gint32 *) work->ids->data, .n = work->ids->len },
+          TERN_LOGITS_LAST, work->logits, NULL, error)
+      || !tern_generator_run (work->generator, work->state, work->logits, sampling, say, work, NULL, &out, error))
+    return FALSE;
+  tern_text_stream_end (&work->stream, work->text);
+  g_string_append_c (work->text, '\n');
+  print (work);
+  return TRUE;
+}
+
+static int
+check (const Options *o, TernSampling *sampling, GError **error)
+{
+  if (!o->model || !o->prompt)
+    return tern_tool_usage ("generate: expected --model and --prompt, found no %s", o->model ? "--prompt" : "--model");
+  if (o->threads < 0)
+    return tern_tool_usage ("--threads: expected 0 (all cores) or more, found %d", o->threads);
+  if (o->max_tokens < 1)
+    return tern_tool_usage ("--max-tokens: expected 1 or more, found %d", o->max_tokens);
+  if (o->beam < 0 || o->top_k < 0)
+    return tern_tool_usage ("--%s: expected 0 or more, found %d", o->beam < 0 ? "beam" : "top-k",
+        o->beam < 0 ? o->beam : o->top_k);
+  sampling->max_tokens = o->max_tokens;
+  sampling->beam = o->beam;
+  sampling->temperature = o->temperature;
+  sampling->top_k = o->top_k;
+  sampling->top_p = o->top_p;
+  sampling->min_p = o->min_p;
+  sampling->repetition_penalty = o->repetition_penalty;
+  sampling->seed = o->seed;
+  sampling->ignore_eog = o->ignore_eog;
+  return tern_sampling_check (sampling, error) ? TERN_TOOL_DONE : tern_tool_fail (error);
+}
+
+int
+tern_tool_generate (int argc, char **argv)
+{
+  Options o = { .max_tokens = 128, .top_p = 1, .repetition_penalty = 1 };
+  const GOptionEntry entries[] = {
+    { "model", 0, 0, G_OPTION_ARG_FILENAME, &o.model, "Language model", "F" },
+    { "prompt", 0, 0, G_OPTION_ARG_STRING, &o.prompt, "What to answer, or with --raw to continue", "TEXT" },
+    { "raw", 0, 0, G_OPTION_ARG_NONE, &o.raw, "Leave the model's chat template out", NULL },
+    { "max-tokens", 0, 0, G_OPTION_ARG_INT, &o.max_tokens, "Most tokens to say (128)", "N" },
+    { "temperature", 0, 0, G_OPTION_ARG_DOUBLE, &o.temperature, "0 = always the likeliest token (0)", "X" },
+    { "top-k", 0, 0, G_OPTION_ARG_INT, &o.top_k, "Draw from the N likeliest tokens; 0 = all (0)", "N" },
+    { "top-p", 0, 0, G_OPTION_ARG_DOUBLE, &o.top_p, "Draw from the likeliest ones that hold this share (1)", "X" },
+    { "min-p", 0, 0, G_OPTION_ARG_DOUBLE, &o.min_p, "Leave out what is less likely than this share of the best (0)",
+        "X" },
+    { "repetition-penalty", 0, 0, G_OPTION_ARG_DOUBLE, &o.repetition_penalty, "Against tokens already said (1)", "X" },
+    { "seed", 0, 0, G_OPTION_ARG_INT64, &o.seed, "Same seed, same text (0)", "N" },
+    { "beam", 0, 0, G_OPTION_ARG_INT, &o.beam, "Beam search with N beams", "N" },
+    { "ignore-end", 0, 0, G_OPTION_ARG_NONE, &o.ignore_eog, "Go on past end tokens", NULL },
+    { "threads", 0, 0, G_OPTION_ARG_INT, &o.threads, "Threads; 0 = all cores", "N" },
+    { NULL }
+  };
+  TernSampling sampling = TERN_SAMPLING_INIT;
+  g_auto (GStrv) rest = NULL;
+  g_autoptr (GError) error = NULL;
+  Work work = { .options = &o };
+  int status = TERN_TOOL_USAGE;
+
+  if (tern_tool_options (argc, argv, NULL, 0, 0, "Generates text with a language model.", entries, &rest)
+      && (status = check (&o, &sampling, &error)) == TERN_TOOL_DONE) {
+    if (!run (&work, &sampling, &error))
+      status = tern_tool_fail (&error);
+    if (!tern_tool_flush ())
+      status = TERN_TOOL_FAILED;
+  }
+  work_clear (&work);
+  g_free (o.model);
+  g_free (o.prompt);
+  return status;
+}
