@@ -424,7 +424,8 @@ link_elements (GstTernCaption * self)
 {
   GstPad *pad, *sink;
 
-  gst_element_link_pads (self->tee, NULL, self->attach, "sink");
+  /* The encoder gets a frame before the video does: a video sink that prerolls
+   * on it blocks, until there is something for the sinks of text. */
   pad = gst_element_request_pad_simple (self->tee, "src_%u");
   gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_BUFFER |
       GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM | GST_PAD_PROBE_TYPE_EVENT_FLUSH,
@@ -433,6 +434,7 @@ link_elements (GstTernCaption * self)
   gst_pad_link (pad, sink);
   gst_object_unref (sink);
   gst_object_unref (pad);
+  gst_element_link_pads (self->tee, NULL, self->attach, "sink");
 
   gst_element_link_many (self->convert, self->encoder, self->compressor,
       self->generator, NULL);

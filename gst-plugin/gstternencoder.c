@@ -93,6 +93,7 @@ struct _GstTernEncoder
   GstBufferPool *pool;
   guint64 number;
   GstClockTime last_pts;
+  gboolean announced;           /* where tokens begin */
 };
 
 static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE ("sink",
@@ -276,6 +277,13 @@ worker_encode (GstTernEncoder * self, GstBuffer * in)
 
   if (!self->pool)
     return GST_FLOW_NOT_NEGOTIATED;
+  /* Sinks of text preroll on this. They could not wait for a whole group of
+   * frames: a sink of video waits for them, and frames wait for it. */
+  if (!self->announced) {
+    self->announced = TRUE;
+    gst_pad_push_event (self->srcpad, gst_event_new_gap (GST_BUFFER_PTS (in),
+            0));
+  }
   if (!gst_video_frame_map (&frame, &self->info, in,
           GST_MAP_READ | GST_VIDEO_FRAME_MAP_FLAG_NO_REF)) {
     GST_ELEMENT_ERROR (self, STREAM, FAILED,
@@ -317,6 +325,7 @@ worker_event (GstTernEncoder * self, GstEvent * event)
     case GST_EVENT_SEGMENT:
       self->number = 0;
       self->last_pts = GST_CLOCK_TIME_NONE;
+      self->announced = FALSE;
       break;
     default:
       break;

@@ -1080,6 +1080,12 @@ handle_gap (GstTernGenerator * self, GstEvent * event)
     drain (self);
     return enqueue_event (self, event);
   }
+  /* Before the first tokens it says where they will be. */
+  if (!GST_CLOCK_TIME_IS_VALID (self->last_end)) {
+    gst_event_unref (event);
+    enqueue_gap (self, pts, 0);
+    return TRUE;
+  }
   /* Text about this time may still come. */
   gst_event_unref (event);
   return TRUE;

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "harness.h"
+
+/* A second harness on text_sink; results are made by hand. */
+static GstHarness *
+text_side (GstHarness *h)
+{
+  GstHarness *text = gst_harness_new_with_element (h->element, "text_sink", NULL);
+
+  gst_harness_set_src_caps_str (text, "text/x-raw, format = utf8");
+  return text;
+}
+
+static void
+push_result (GstHarness *text, guint64 id, guint start, guint end)
+{
+  GstBuffer *buffer = gst_buffer_new_memdup ("x", 1);
+  GstStructure *s = gst_custom_meta_get_structure (gst_buffer_add_custom_meta (buffer, "TernResultMeta"));
+
+  gst_structure_set (s, "id", G_TYPE_UINT64, id, "start", G_TYPE_DOUBLE, (double) start, "end", G_TYPE_DOUBLE,
+      (double) end, NULL);
+  GST_BUFFER_PTS (buffer) = start * GST_SECOND;
+  GST_BUFFER_DURATION (buffer) = (end - start) * GST_SECOND;
+  fail_unless_equals_int (gst_harness_push (text, buffer), GST_FLOW_OK);
+}
+
+/* A frame each half second. */
+static void
+push_frames (GstHarness *h, guint from, guint end)
+{
+  for (; from < end; from++) {
+    GstBuffer *frame = make_frame (MS (500 * from), MS (500), from);
+
+    GST_BUFFER_FLAG_SET (frame, GST_BUFFER_FLAG_MARKER);
+    GST_BUFFER_OFFSET (frame) = from;
+    gst_buffer_add_video_meta (frame, 0, GST_VIDEO_FORMAT_RGB, 16, 16);
+    fail_unless_equals_int (gst_harness_push (h, frame), GST_FLOW_OK);
+  }
+}
+
+/* Frame @number, as it was; returns the result's id, -1 without one. */
+static gint64
+pull_frame (GstHarness *h, guint number)
+{
+  GstBuffer *frame = gst_harness_pull (h);
+  GstCustomMeta *meta;
+  guint64 id = -1;
+  guint8 value;
+
+  fail_unless (frame != NULL, "frame %u does not come", number);
+  fail_unless_equals_uint64 (GST_BUFFER_PTS (frame), MS (500 * number));
+  fail_unless_equals_uint64 (GST_BUFFER_DURATION (frame), MS (500));
+  fail_unless_equals_uint64 (GST_BUFFER_OFFSET (frame), number);
+  fail_unless (GST_BUFFER_FLAG_IS_SET (frame, GST_BUFFER_FLAG_MARKER));
+  fail_unless (gst_buffer_get_video_meta (frame) != NULL);
+  gst_buffer_extract (frame, 7, &value, 1);
+  fail_unless_equals_int (value, number);
+  meta = gst_buffer_get_custom_meta (frame, "TernResultMeta");
+  if (meta)
+    gst_structure_get_uint64 (gst_custom_meta_get_structure (meta), "id", &id);
+  gst_buffer_unref (frame);
+  return id;
+}
+
+GST_START_TEST (test_newest)
+{
+  GstHarness *h = file_harness ("ternattach attach=newest", "sink", "src");
+  GstHarness *text = text_side (h);
+
+  gst_harness_set_src_caps_str (h, FRAME_CAPS);
+  push_frames (h, 0, 3);
+  push_result (text, 5, 0, 1);
+  push_frames (h, 3, 6);
+  push_result (text, 6, 1, 2);
+  push_frames (h, 6, 7);
+  fail_unless_equals_int (gst_harness_buffers_in_queue (h), 7);
+  fail_unless_equals_int64 (pull_frame (h, 0), -1);
+  fail_unless_equals_int64 (pull_frame (h, 1), -1);
+  fail_unless_equals_int64 (pull_frame (h, 2), -1);
+  fail_unless_equals_int64 (pull_frame (h, 3), 5);
+  fail_unless_equals_int64 (pull_frame (h, 4), 5);
+  fail_unless_equals_int64 (pull_frame (h, 5), 5);
+  fail_unless_equals_int64 (pull_frame (h, 6), 6);
+  gst_harness_teardown (text);
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
+GST_START_TEST (test_window)
+{
+  GstHarness *h = file_harness ("ternattach attach=window", "sink", "src");
+  GstHarness *text = text_side (h);
+  guint i;
+
+  gst_harness_set_src_caps_str (h, FRAME_CAPS);
+  push_frames (h, 0, 10);
+  g_usleep (50000);
+  fail_unless_equals_int (gst_harness_buffers_in_queue (h), 0);
+  push_result (text, 1, 0, 2);          /* frames 0 to 3 */
+  for (i = 0; i < 4; i++)
+    fail_unless_equals_int64 (pull_frame (h, i), 1);
+  g_usleep (50000);
+  fail_unless_equals_int (gst_harness_buffers_in_queue (h), 0);
+
+  /* A window was left out (2 s to 3 s): its frames leave with the last result before them. */
+  push_result (text, 2, 3, 4);
+  fail_unless_equals_int64 (pull_frame (h, 4), 1);
+  fail_unless_equals_int64 (pull_frame (h, 5), 1);
+  fail_unless_equals_int64 (pull_frame (h, 6), 2);
+  fail_unless_equals_int64 (pull_frame (h, 7), 2);
+
+  /* A result that comes before its frames. */
+  push_result (text, 3, 4, 8);
+  push_frames (h, 10, 12);
+  for (i = 8; i < 12; i++)
+    fail_unless_equals_int64 (pull_frame (h, i), 3);
+
+  /* At the end of text nothing waits any more; events keep their place. */
+  push_frames (h, 12, 20);
+  gst_harness_push_event (h, gst_event_new_eos ());
+  gst_harness_push_event (text, gst_event_new_eos ());
+  for (i = 12; i < 20; i++)
+    fail_unless_equals_int64 (pull_frame (h, i), 3);
+  gst_harness_teardown (text);
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
+/* What is over the bound leaves with the newest result, and the bus hears of it. */
+GST_START_TEST (test_bound)
+{
+  GstHarness *h = file_harness ("ternattach attach=window max-held-bytes=2400", "sink", "src");
+  GstHarness *text = text_side (h);
+  GstBus *bus = watch (h->element);
+  GstMessage *message;
+  guint i;
+
+  gst_harness_set_src_caps_str (h, FRAME_CAPS);         /* 768 bytes each: three fit */
+  push_result (text, 1, 0, 1);
+  push_frames (h, 0, 10);
+  for (i = 0; i < 7; i++)
+    fail_unless_equals_int64 (pull_frame (h, i), 1);
+  message = wait_message (bus, GST_MESSAGE_QOS);
+  gst_message_unref (message);
+  g_usleep (50000);
+  fail_unless_equals_int (gst_harness_buffers_in_queue (h), 0);
+  gst_object_unref (bus);
+  gst_harness_teardown (text);
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
+/* auto is newest for GstHarness, which is live, and window for a file. */
+GST_START_TEST (test_auto)
+{
+  GstHarness *h = gst_harness_new_with_padnames ("ternattach", "sink", "src");
+  GstHarness *text = text_side (h);
+
+  gst_harness_set_src_caps_str (h, FRAME_CAPS);
+  push_frames (h, 0, 3);
+  fail_unless_equals_int (gst_harness_buffers_in_queue (h), 3);
+  gst_harness_teardown (text);
+  gst_harness_teardown (h);
+
+  h = file_harness ("ternattach", "sink", "src");
+  text = text_side (h);
+  gst_harness_set_src_caps_str (h, FRAME_CAPS);
+  push_frames (h, 0, 3);
+  g_usleep (50000);
+  fail_unless_equals_int (gst_harness_buffers_in_queue (h), 0);
+  gst_harness_teardown (text);
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
+GST_START_TEST (test_flush)
+{
+  GstHarness *h = file_harness ("ternattach attach=window", "sink", "src");
+  GstHarness *text = text_side (h);
+  GstSegment segment;
+
+  gst_harness_set_src_caps_str (h, FRAME_CAPS);
+  push_frames (h, 0, 3);
+  gst_harness_push_event (h, gst_event_new_flush_start ());
+  gst_harness_push_event (text, gst_event_new_flush_start ());
+  gst_harness_push_event (h, gst_event_new_flush_stop (TRUE));
+  gst_harness_push_event (text, gst_event_new_flush_stop (TRUE));
+  gst_segment_init (&segment, GST_FORMAT_TIME);
+  gst_harness_push_event (h, gst_event_new_segment (&segment));
+  gst_harness_push_event (text, gst_event_new_segment (&segment));
+  push_frames (h, 10, 12);
+  push_result (text, 9, 5, 6);
+  fail_unless_equals_int64 (pull_frame (h, 10), 9);
+  fail_unless_equals_int64 (pull_frame (h, 11), 9);
+  gst_harness_teardown (text);
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
+/* A second segment begins again at 0: its frames do not get the first one's results. */
+GST_START_TEST (test_segments)
+{
+  GstHarness *h = file_harness ("ternattach attach=window", "sink", "src");
+  GstHarness *text = text_side (h);
+  GstSegment segment;
+
+  gst_harness_set_src_caps_str (h, FRAME_CAPS);
+  push_frames (h, 0, 2);
+  push_result (text, 1, 0, 1);
+  gst_segment_init (&segment, GST_FORMAT_TIME);
+  segment.base = GST_SECOND;
+  gst_harness_push_event (h, gst_event_new_segment (&segment));
+  push_frames (h, 0, 2);
+  fail_unless_equals_int64 (pull_frame (h, 0), 1);
+  fail_unless_equals_int64 (pull_frame (h, 1), 1);
+  g_usleep (50000);
+  fail_unless_equals_int (gst_harness_buffers_in_queue (h), 0);
+  gst_harness_push_event (text, gst_event_new_segment (&segment));
+  push_result (text, 2, 0, 1);
+  fail_unless_equals_int64 (pull_frame (h, 0), 2);
+  fail_unless_equals_int64 (pull_frame (h, 1), 2);
+  gst_harness_teardown (text);
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
+GST_START_TEST (test_stop_while_holding)
+{
+  GstHarness *h = file_harness ("ternattach attach=window max-held-bytes=800", "sink", "src");
+  GstHarness *text = text_side (h);
+  gint64 begin = g_get_monotonic_time ();
+
+  gst_harness_set_src_caps_str (h, FRAME_CAPS);
+  push_frames (h, 0, 1);
+  gst_harness_teardown (text);
+  gst_harness_teardown (h);
+  fail_unless (g_get_monotonic_time () - begin < G_TIME_SPAN_SECOND);
+}
+GST_END_TEST
+
+int
+main (void)
+{
+  Suite *suite = suite_create ("ternattach");
+  TCase *tc = tcase_create ("general");
+
+  suite_add_tcase (suite, tc);
+  tcase_add_test (tc, test_newest);
+  tcase_add_test (tc, test_window);
+  tcase_add_test (tc, test_bound);
+  tcase_add_test (tc, test_auto);
+  tcase_add_test (tc, test_flush);
+  tcase_add_test (tc, test_segments);
+  tcase_add_test (tc, test_stop_while_holding);
+  return run_suite (suite);
+}
