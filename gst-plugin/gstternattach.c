@@ -75,6 +75,8 @@ struct _GstTernAttach
   GCond cond;
   GQueue held;                  /* HeldItem */
   guint64 held_bytes;
+  guint held_frames;
+  gboolean busy;                /* the task has taken an item */
   GQueue results;               /* Result, oldest first; the last is the newest */
   guint text_segment;
   GstClockTime decided;         /* stream time before which no result comes */
@@ -244,6 +246,23 @@ clear_held (GstTernAttach * self)
   while ((item = g_queue_pop_head (&self->held)))
     held_free (item);
   self->held_bytes = 0;
+  self->held_frames = 0;
+}
+
+/* After GST_FLOW_EOS from downstream: the end it still has to hear of. */
+static gboolean
+eos_is_held (GstTernAttach * self)
+{
+  GList *link;
+
+  for (link = self->held.tail; link; link = link->prev) {
+    HeldItem *item = link->data;
+
+    if (GST_IS_EVENT (item->object)
+        && GST_EVENT_TYPE (item->object) == GST_EVENT_EOS)
+      return TRUE;
+  }
+  return FALSE;
 }
 
 static void
@@ -266,7 +285,7 @@ gst_tern_attach_loop (gpointer data)
   GstFlowReturn flow;
   GstBuffer *buffer;
   Result *result;
-  gboolean early = FALSE, say = FALSE;
+  gboolean early = FALSE, say = FALSE, ended;
   guint64 attached, n_early;
 
   g_mutex_lock (&self->lock);
@@ -277,7 +296,9 @@ gst_tern_attach_loop (gpointer data)
   if (flow == GST_FLOW_OK) {
     item = g_queue_pop_head (&self->held);
     self->held_bytes -= item->bytes;
+    self->busy = TRUE;
     if (GST_IS_BUFFER (item->object)) {
+      self->held_frames--;
       buffer = GST_BUFFER_CAST (item->object);
       put_result (self, &buffer, result);
       item->object = GST_MINI_OBJECT_CAST (buffer);
@@ -302,15 +323,21 @@ gst_tern_attach_loop (gpointer data)
         GST_EVENT_CAST (g_steal_pointer (&item->object)));
   }
   g_clear_pointer (&item, held_free);
-  if (flow == GST_FLOW_OK)
-    return;
 
   g_mutex_lock (&self->lock);
+  self->busy = FALSE;
+  g_cond_broadcast (&self->cond);
+  if (flow == GST_FLOW_OK) {
+    g_mutex_unlock (&self->lock);
+    return;
+  }
   if (self->flow == GST_FLOW_OK)
     self->flow = flow;
+  ended = flow == GST_FLOW_EOS && eos_is_held (self);
   clear_held (self);
-  g_cond_broadcast (&self->cond);
   g_mutex_unlock (&self->lock);
+  if (ended)
+    gst_pad_push_event (self->srcpad, gst_event_new_eos ());
   gst_pad_pause_task (self->srcpad);
   /* Upstream hears of an src pad that leads nowhere; that may be meant. */
   if (flow < GST_FLOW_EOS)
@@ -363,6 +390,8 @@ hold_object (GstTernAttach * self, HeldItem * item)
 {
   g_queue_push_tail (&self->held, item);
   self->held_bytes += item->bytes;
+  if (GST_IS_BUFFER (item->object))
+    self->held_frames++;
   g_cond_broadcast (&self->cond);
 }
 
@@ -439,13 +468,14 @@ set_flow (GstTernAttach * self, GstFlowReturn flow)
 static gboolean
 forward_or_hold_event (GstTernAttach * self, GstEvent * event)
 {
-  gboolean ok;
+  gboolean ok, ended;
 
   if (!self->hold_known || !self->hold)
     return gst_pad_push_event (self->srcpad, event);
 
   g_mutex_lock (&self->lock);
   ok = self->flow == GST_FLOW_OK;
+  ended = self->flow == GST_FLOW_EOS;
   if (ok) {
     HeldItem *item = g_new0 (HeldItem, 1);
 
@@ -453,9 +483,13 @@ forward_or_hold_event (GstTernAttach * self, GstEvent * event)
     hold_object (self, item);
   }
   g_mutex_unlock (&self->lock);
-  if (!ok)
-    gst_event_unref (event);
-  return ok;
+  if (ok)
+    return TRUE;
+  /* Downstream took no more frames; the end it still has to hear of. */
+  if (ended && GST_EVENT_TYPE (event) == GST_EVENT_EOS)
+    return gst_pad_push_event (self->srcpad, event);
+  gst_event_unref (event);
+  return FALSE;
 }
 
 static gboolean
@@ -515,6 +549,22 @@ remove_limited_pools (GstQuery * query)
   }
 }
 
+/* Downstream can answer when it has the caps. It gets them at once, unless frames
+ * are held before them: then it cannot. */
+static gboolean
+wait_for_events (GstTernAttach * self)
+{
+  gboolean ok;
+
+  g_mutex_lock (&self->lock);
+  while (self->flow == GST_FLOW_OK && self->held_frames == 0 && (self->busy
+          || !g_queue_is_empty (&self->held)))
+    g_cond_wait (&self->cond, &self->lock);
+  ok = self->flow == GST_FLOW_OK && self->held_frames == 0;
+  g_mutex_unlock (&self->lock);
+  return ok;
+}
+
 static gboolean
 gst_tern_attach_sink_query (GstPad * pad, GstObject * parent, GstQuery * query)
 {
@@ -523,6 +573,8 @@ gst_tern_attach_sink_query (GstPad * pad, GstObject * parent, GstQuery * query)
 
   switch (GST_QUERY_TYPE (query)) {
     case GST_QUERY_ALLOCATION:
+      if (self->hold && !wait_for_events (self))
+        return FALSE;
       ok = gst_pad_peer_query (self->srcpad, query);
       if (ok && self->hold)
         remove_limited_pools (query);

@@ -135,6 +135,8 @@ worker_fail (GstTernEncoder * self, GstFlowReturn flow)
   g_cond_broadcast (&self->cond);
   g_mutex_unlock (&self->lock);
 
+  if (flow == GST_FLOW_EOS && eos)
+    gst_pad_push_event (self->srcpad, gst_event_new_eos ());
   gst_pad_pause_task (self->srcpad);
   /* After EOS upstream does not ask for the flow any more. */
   if (eos && (flow == GST_FLOW_NOT_LINKED || flow < GST_FLOW_EOS))
@@ -378,19 +380,24 @@ gst_tern_encoder_loop (gpointer data)
 static gboolean
 enqueue_event (GstTernEncoder * self, GstEvent * event)
 {
-  gboolean ok;
+  gboolean ok, ended;
 
   g_mutex_lock (&self->lock);
   ok = self->flow == GST_FLOW_OK;
+  ended = self->flow == GST_FLOW_EOS;
   if (ok) {
     self->eos = GST_EVENT_TYPE (event) == GST_EVENT_EOS;
     g_queue_push_tail (&self->queue, event);
     g_cond_broadcast (&self->cond);
   }
   g_mutex_unlock (&self->lock);
-  if (!ok)
-    gst_event_unref (event);
-  return ok;
+  if (ok)
+    return TRUE;
+  /* Downstream took no more tokens; the end it still has to hear of. */
+  if (ended && GST_EVENT_TYPE (event) == GST_EVENT_EOS)
+    return gst_pad_push_event (self->srcpad, event);
+  gst_event_unref (event);
+  return FALSE;
 }
 
 /* Live: the one frame that waits makes room; returns it. */

@@ -193,10 +193,11 @@ static gboolean
 enqueue_event (GstTernGenerator * self, GstEvent * event)
 {
   OutItem *item;
-  gboolean ok;
+  gboolean ok, ended;
 
   g_mutex_lock (&self->lock);
   ok = self->flow == GST_FLOW_OK;
+  ended = self->flow == GST_FLOW_EOS;
   if (ok) {
     item = g_new0 (OutItem, 1);
     item->event = event;
@@ -206,9 +207,13 @@ enqueue_event (GstTernGenerator * self, GstEvent * event)
     g_cond_broadcast (&self->cond);
   }
   g_mutex_unlock (&self->lock);
-  if (!ok)
-    gst_event_unref (event);
-  return ok;
+  if (ok)
+    return TRUE;
+  /* Downstream took no more text; the end it still has to hear of. */
+  if (ended && GST_EVENT_TYPE (event) == GST_EVENT_EOS)
+    return gst_pad_event_default (self->sinkpad, GST_OBJECT_CAST (self), event);
+  gst_event_unref (event);
+  return FALSE;
 }
 
 /* One gap waits at most: a later one extends it. */
@@ -571,6 +576,8 @@ task_fail (GstTernGenerator * self, GstFlowReturn flow)
   g_cond_broadcast (&self->cond);
   g_mutex_unlock (&self->lock);
 
+  if (flow == GST_FLOW_EOS && eos)
+    push_event_everywhere (self, gst_event_new_eos ());
   gst_pad_pause_task (self->srcpad);
   /* After EOS upstream does not ask for the flow any more. */
   if (eos && flow < GST_FLOW_EOS)
@@ -812,6 +819,17 @@ update_params (GstTernGenerator * self)
   g_free (id);
 }
 
+static GstFlowReturn
+get_flow (GstTernGenerator * self)
+{
+  GstFlowReturn flow;
+
+  g_mutex_lock (&self->lock);
+  flow = self->flow;
+  g_mutex_unlock (&self->lock);
+  return flow;
+}
+
 /* The windows so far are answered, the last one as far as it goes. */
 static void
 drain (GstTernGenerator * self)
@@ -825,17 +843,10 @@ drain (GstTernGenerator * self)
   tern_session_finish (self->session);
   while (go_on) {
     TernResult *result = NULL;
-    TernNext next = tern_session_next (self->session, 0, &result);
+    TernNext next = tern_session_next (self->session, POLL_US, &result);
 
     g_clear_pointer (&result, tern_result_unref);
-    if (next == TERN_NEXT_END)
-      break;
-    g_mutex_lock (&self->lock);
-    if (self->flow == GST_FLOW_OK)
-      g_cond_wait_until (&self->cond, &self->lock,
-          g_get_monotonic_time () + POLL_US);
-    go_on = self->flow == GST_FLOW_OK;
-    g_mutex_unlock (&self->lock);
+    go_on = next != TERN_NEXT_END && get_flow (self) == GST_FLOW_OK;
   }
 }
 
@@ -856,17 +867,6 @@ window_time (GstTernGenerator * self)
   if (group == 0 || window > G_MAXUINT64 - group)
     return window;
   return (window + group - 1) / group * group;
-}
-
-static GstFlowReturn
-get_flow (GstTernGenerator * self)
-{
-  GstFlowReturn flow;
-
-  g_mutex_lock (&self->lock);
-  flow = self->flow;
-  g_mutex_unlock (&self->lock);
-  return flow;
 }
 
 /* Downstream is slower than the model: upstream waits, too. */
@@ -964,6 +964,9 @@ gst_tern_generator_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
       GST_FORMAT_TIME, pts);
   if (self->map.tokens.pts == GST_CLOCK_TIME_NONE)
     self->map.tokens.pts = pts;
+  /* A frame stands for the time until the next one that is looked at. */
+  if (self->info.rate_n > 0)
+    self->map.tokens.duration = TERN_TIME_NONE;
   flow = push_tokens (self, &self->map.tokens);
   gst_tern_token_unmap (&self->map, buffer);
   gst_buffer_unref (buffer);

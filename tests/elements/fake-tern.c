@@ -733,10 +733,12 @@ tern_session_set_params (TernSession *session, const TernSessionParams *params, 
 TernNext
 tern_session_next (TernSession *session, gint64 timeout_us, TernResult **result)
 {
+  gint64 end = g_get_monotonic_time () + timeout_us;
   gboolean idle;
 
   g_mutex_lock (&session->lock);
-  idle = !session->running && g_queue_is_empty (&session->windows);
+  while (!(idle = !session->running && g_queue_is_empty (&session->windows))
+      && g_cond_wait_until (&session->cond, &session->lock, end));
   g_mutex_unlock (&session->lock);
   return idle ? TERN_NEXT_END : TERN_NEXT_PENDING;
 }
