@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Runs every gst-launch-1.0 command of README.md and the scripts of pipelines/, and looks at what they leave. Prints TAP.
+
+usage: run.py SOURCE_ROOT PLUGIN_FOLDER MODEL_FOLDER|fake
+
+Hardware ends are replaced by the table below, and by nothing else. MODEL_FOLDER has one text GGUF and one mmproj GGUF, or
+`fake` stands for the engine without a model (tests/elements/fake-tern.c).
+"""
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+REPLACEMENTS = [
+    (r"v4l2src( device=\S+)?", "filesrc location={clip} ! decodebin"),
+    (r"autovideosink", "fakesink"),
+    (r"\bin\.mp4\b", "{clip}"),
+]
+CLIP = "pipelines/data/people.mp4"
+KEYS = {"version", "kind", "id", "result", "timestamp", "start", "end", "prompt", "model", "finish_reason", "frames",
+        "visual_in", "visual_kept"}
+GI_PYTHON = "/usr/bin/python3"
+
+root, plugin, model = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]).resolve(), sys.argv[3]
+clip = root / CLIP
+work = pathlib.Path(tempfile.mkdtemp(prefix="tern-pipelines-"))
+count = failures = 0
+
+
+def point(ok, name, detail=""):
+    global count, failures
+    count += 1
+    failures += not ok
+    print(f"{'ok' if ok else 'not ok'} {count} - {name}", flush=True)
+    if not ok:
+        for line in str(detail).splitlines()[-30:]:
+            print("#", line, flush=True)
+
+
+def skip(name, why):
+    global count
+    count += 1
+    print(f"ok {count} - {name} # SKIP {why}", flush=True)
+
+
+def replace_hardware(text):
+    for pattern, to in REPLACEMENTS:
+        text = re.sub(pattern, to.format(clip=clip), text)
+    return text
+
+
+def environment():
+    env = dict(os.environ, GST_PLUGIN_PATH=str(plugin), GST_REGISTRY=str(work / "registry"))
+    env.pop("GST_PLUGIN_PATH_1_0", None)
+    folder = work / "model"
+    folder.mkdir()
+    if model == "fake":
+        (folder / "text.gguf").write_text("GGUF, a text model")
+        (folder / "mmproj-fake.gguf").write_text("GGUF, an encoder")
+    else:
+        for file in sorted(pathlib.Path(model).resolve().rglob("*.gguf")):
+            if file.name.startswith(("mmproj", "lfm2-tq2_0", "tern-captioner")):
+                os.symlink(file, folder / file.name)
+    texts = [f for f in folder.glob("*.gguf") if not f.name.startswith("mmproj")]
+    env["TERN_MODEL_PATH"] = str(texts[0])
+    return env
+
+
+env = environment()
+
+
+def run(command, folder, timeout=200):
+    """(exit status or None, output)"""
+    try:
+        done = subprocess.run(command, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              text=True, errors="replace", timeout=timeout)
+        return done.returncode, done.stdout
+    except subprocess.TimeoutExpired as error:
+        return None, (error.stdout or b"").decode(errors="replace") + "\nstalled"
+
+
+def folder(name):
+    path = work / name
+    path.mkdir()
+    return path
+
+
+def check_jsonl(path):
+    """An error, or the results."""
+    try:
+        results = [json.loads(line) for line in path.read_text().splitlines()]
+    except (OSError, ValueError) as error:
+        return f"{path.name}: {error}", []
+    if not results:
+        return f"{path.name}: expected results, found none", []
+    for i, result in enumerate(results):
+        if not KEYS <= result.keys():
+            return f"{path.name}: line {i + 1} lacks {sorted(KEYS - result.keys())}", []
+        if not result["start"] < result["end"] or (i and result["start"] < results[i - 1]["start"]):
+            return f"{path.name}: line {i + 1}: window {result['start']} to {result['end']}", []
+    return None, results
+
+
+def check_srt(path):
+    try:
+        text = path.read_text()
+    except (OSError, ValueError) as error:
+        return f"{path.name}: {error}", 0
+    cues = re.findall(r"^\d+\n(\d\d:){2}\d\d,\d{3} --> (\d\d:){2}\d\d,\d{3}\n", text, re.M)
+    return None if cues else f"{path.name}: no cue in it", len(cues)
+
+
+def check_outputs(name, where):
+    """Whatever the command was to write."""
+    for path in sorted(where.iterdir()):
+        if path.suffix == ".jsonl":
+            error, results = check_jsonl(path)
+            point(not error, f"{name}: {path.name}", error)
+            said = [r for r in results if r["result"]]
+            srt = path.with_suffix(".srt")
+            if srt.exists():
+                error, cues = check_srt(srt)
+                point(not error and cues == len(said), f"{name}: {srt.name}", error or f"{cues} cues, {len(said)} results")
+
+
+def readme():
+    blocks = re.findall(r"^```(?:sh|console|bash)?\n(.*?)^```", (root / "README.md").read_text(), re.M | re.S)
+    commands = [c.strip() for block in blocks for c in re.findall(r"^gst-launch-1\.0 (?:.*\\\n)*.*$", block, re.M)]
+    point(len(commands) >= 4, "README.md has pipelines", f"{len(commands)} found")
+    for i, command in enumerate(commands, 1):
+        name = f"README {i}"
+        where = folder(f"readme-{i}")
+        # -m: results are seen on the bus even where the pipeline shows them to nobody.
+        launch = replace_hardware(command).replace("gst-launch-1.0 ", "gst-launch-1.0 -m ", 1)
+        status, output = run(["sh", "-c", launch], where)
+        point(status == 0, f"{name}: runs to the end", f"exit status {status}\n{launch}\n{output}")
+        results = len(re.findall(r"\(element\): tern-result", output))
+        point(results > 0, f"{name}: {results} results", launch)
+        check_outputs(name, where)
+
+
+def script(name, *args, output=True):
+    where = folder(name)
+    copy = where / name
+    copy.write_text(replace_hardware((root / "pipelines" / name).read_text()))
+    copy.chmod(0o755)
+    interpreter = [GI_PYTHON] if name.endswith(".py") else ["sh"]
+    status, text = run([*interpreter, str(copy), *args], where)
+    copy.unlink()
+    point(status == 0, f"{name}: runs to the end", f"exit status {status}\n{text}")
+    check_outputs(name, where)
+    return text
+
+
+def usage(name, expected, *args):
+    status, text = run(["sh", str(root / "pipelines" / name), *args], work)
+    point(status == expected and name in text, f"{name}: {' '.join(args) or 'no arguments'}",
+          f"exit status {status}, expected {expected}\n{text}")
+
+
+def scripts():
+    script("camera.sh", "/dev/null")
+    script("file-to-srt-jsonl.sh", str(clip))
+    script("split.sh", str(clip), "out.jsonl", "random", "0.5")
+    if subprocess.run([GI_PYTHON, "-c", "import gi; gi.require_version('Gst', '1.0')"], stderr=subprocess.DEVNULL).returncode:
+        skip("robot.py", "no python3-gst-1.0")
+    else:
+        text = script("robot.py", f"filesrc location={clip} ! decodebin")
+        point(re.search(r"^\[\d+\.\d-\d+\.\d\] .", text, re.M), "robot.py: sees a result", text)
+    usage("camera.sh", 1, "/no/such/device")
+    usage("file-to-srt-jsonl.sh", 2)
+    usage("file-to-srt-jsonl.sh", 1, "/no/such/file.mp4")
+    usage("split.sh", 2, str(clip), "out.jsonl", "best")
+    usage("split.sh", 2, str(clip), "out.jsonl", "dycoke", "7")
+
+
+missing = [p for p in ("gst-launch-1.0", "gst-inspect-1.0") if not shutil.which(p)]
+wanted = ["textoverlay", "srtenc", "avdec_h264", "qtdemux"]
+if not missing:
+    missing = [e for e in wanted if subprocess.run(["gst-inspect-1.0", "--exists", e], env=env).returncode]
+if missing or not clip.exists():
+    print(f"1..0 # SKIP without {', '.join(missing) or CLIP}")
+else:
+    readme()
+    scripts()
+    print(f"1..{count}")
+shutil.rmtree(work)
+sys.exit(failures > 0)
