@@ -14,6 +14,7 @@ static const struct {
   TernToolFunc run;
   const char *summary;
 } subcommands[] = {
+  { "caption", tern_tool_caption, "pictures, videos and folders to JSON lines or subtitles" },
   { "prompt", tern_tool_prompt, "messages to the text that a model reads" },
   { "tokenize", tern_tool_tokenize, "text on standard input to token ids" },
   { "inspect", tern_tool_inspect, "header, tensors and memory plan of a model file" },

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* tern caption as its user runs it, with a tiny random model: what it writes where, and what it says of bad input.
+ * TERN_PROGRAM names the program, TERN_GOLDEN the folder with the models. */
+#include <glib/gstdio.h>
+#include <json-glib/json-glib.h>
+#include <string.h>
+
+#include "tests/unit/clip.h"
+#include "tools/subtitles.h"
+
+static char *folder;
+
+/* A path in the folder of this run. Lives as long as the program. */
+static const char *
+at (const char *name)
+{
+  g_autofree char *path = g_build_filename (folder, name, NULL);
+
+  return g_intern_string (path);
+}
+
+typedef struct {
+  int status;
+  char *out, *err;
+} Run;
+
+static void
+run_clear (Run *run)
+{
+  g_free (run->out);
+  g_free (run->err);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Run, run_clear)
+
+/* With the model, and @... as further arguments. */
+static Run G_GNUC_NULL_TERMINATED
+caption (const char *first, ...)
+{
+  const char *golden = g_getenv ("TERN_GOLDEN");
+  g_autoptr (GPtrArray) args = g_ptr_array_new ();
+  g_autofree char *model = g_build_filename (golden, "lfm2", "lfm2-tq2_0.gguf", NULL);
+  g_autofree char *mmproj = g_build_filename (golden, "lfm2vl", "mmproj-ship-q8_0.gguf", NULL);
+  const char *const fixed[] = { g_getenv ("TERN_PROGRAM"), "caption", "--model", model, "--mmproj", mmproj,
+    "--max-tokens", "3", "--threads", "1" };
+  g_autoptr (GError) error = NULL;
+  Run run = { 0 };
+  va_list list;
+
+  for (guint i = 0; i < G_N_ELEMENTS (fixed); i++)
+    g_ptr_array_add (args, (void *) fixed[i]);
+  va_start (list, first);
+  for (const char *arg = first; arg; arg = va_arg (list, const char *))
+    g_ptr_array_add (args, (void *) arg);
+  va_end (list);
+  g_ptr_array_add (args, NULL);
+  g_spawn_sync (NULL, (char **) args->pdata, NULL, G_SPAWN_DEFAULT, NULL, NULL, &run.out, &run.err, &run.status, &error);
+  g_assert_no_error (error);
+  g_assert_true (WIFEXITED (run.status));
+  run.status = WEXITSTATUS (run.status);
+  return run;
+}
+
+static gboolean
+absent (void)
+{
+  const char *golden = g_getenv ("TERN_GOLDEN"), *program = g_getenv ("TERN_PROGRAM");
+  g_autofree char *model = g_build_filename (golden ? golden : ".", "lfm2vl", "mmproj-ship-q8_0.gguf", NULL);
+
+  if (program && golden && g_file_test (model, G_FILE_TEST_EXISTS))
+    return FALSE;
+  g_test_skip ("TERN_PROGRAM or the models in TERN_GOLDEN are not there");
+  return TRUE;
+}
+
+/* The source, start and end of each JSON line. */
+static char *
+summary (const char *lines)
+{
+  g_auto (GStrv) split = g_strsplit (lines, "\n", -1);
+  GString *out = g_string_new (NULL);
+
+  for (guint i = 0; split[i] && *split[i]; i++) {
+    g_autoptr (JsonParser) parser = json_parser_new ();
+    g_autoptr (GError) error = NULL;
+    JsonObject *one;
+
+    json_parser_load_from_data (parser, split[i], -1, &error);
+    g_assert_no_error (error);
+    one = json_node_get_object (json_parser_get_root (parser));
+    g_assert_cmpint (json_object_get_int_member (one, "version"), ==, 1);
+    g_assert_cmpint (json_object_get_int_member (one, "id"), ==, i);
+    g_assert_cmpstr (json_object_get_string_member (one, "kind"), ==, "caption");
+    g_assert_cmpint (json_object_get_int_member (one, "generated_tokens"), <=, 3);
+    g_assert_true (g_str_has_prefix (json_object_get_string_member (one, "source"), folder));
+    g_string_append_printf (out, "%s %g-%g\n", json_object_get_string_member (one, "source") + strlen (folder) + 1,
+        json_object_get_double_member (one, "start"), json_object_get_double_member (one, "end"));
+  }
+  return g_string_free (out, FALSE);
+}
+
+static void
+test_lines (void)
+{
+  g_auto (Run) run = { 0 };
+  g_autofree char *found = NULL;
+
+  if (absent ())
+    return;
+  run = caption (at ("clips"), at ("still.ppm"), NULL);
+  g_assert_cmpstr (run.err, ==, "");
+  g_assert_cmpint (run.status, ==, 0);
+  found = summary (run.out);
+  g_assert_cmpstr (found, ==, "clips/a.y4m 0-4\nclips/a.y4m 4-5\nclips/b/c.y4m 0-1\nclips/d.ppm 0-0\nstill.ppm 0-0\n");
+}
+
+static void
+test_options (void)
+{
+  g_auto (Run) run = { 0 };
+  g_autofree char *text = NULL, *found = NULL;
+
+  if (absent ())
+    return;
+  run = caption ("--output", at ("lines.jsonl"), "--window", "2", "--frame-rate", "4/2", "--compress", "none",
+      "--kv-prune", "0", "--beam", "2", "--prompt", "", at ("clips/a.y4m"), NULL);
+  g_assert_cmpint (run.status, ==, 0);
+  g_assert_cmpstr (run.out, ==, "");
+  g_assert_true (g_file_get_contents (at ("lines.jsonl"), &text, NULL, NULL));
+  found = summary (text);
+  g_assert_cmpstr (found, ==, "clips/a.y4m 0-2\nclips/a.y4m 2-4\nclips/a.y4m 4-5\n");
+}
+
+/* Bad inputs are told by name; the others are done. */
+static void
+test_bad_inputs (void)
+{
+  static const char *const bad[] = { "empty.mp4", "sound.wav", "tiny.y4m", "text.mkv", "missing.mp4" };
+  g_auto (Run) run = { 0 };
+  g_autofree char *found = NULL;
+
+  if (absent ())
+    return;
+  run = caption (at (bad[0]), at (bad[1]), at (bad[2]), at (bad[3]), at (bad[4]), at ("still.ppm"), NULL);
+  g_assert_cmpint (run.status, ==, 1);
+  found = summary (run.out);
+  g_assert_cmpstr (found, ==, "still.ppm 0-0\n");
+  for (guint i = 0; i < G_N_ELEMENTS (bad); i++)
+    g_assert_nonnull (strstr (run.err, bad[i]));
+  {
+    g_auto (GStrv) lines = g_strsplit (run.err, "\n", -1);      /* one each, and nothing from the decoders */
+
+    g_assert_cmpuint (g_strv_length (lines), ==, G_N_ELEMENTS (bad) + 1);
+  }
+}
+
+static void
+test_bad_options (void)
+{
+  static const char *const bad[][2] = {
+    { "--frame-rate", "-2" }, { "--frame-rate", "1/0" }, { "--window", "0" }, { "--window", "nan" },
+    { "--merge-ratio", "1.5" }, { "--kv-prune", "-0.5" }, { "--beam", "0" }, { "--max-tokens", "0" },
+    { "--threads", "-1" }, { "--compress", "zip" }, { "--format", "doc" }, { "--format", "srt" }, { "--beam", "two" },
+  };
+
+  if (absent ())
+    return;
+  for (guint i = 0; i < G_N_ELEMENTS (bad); i++) {
+    g_auto (Run) run = caption (bad[i][0], bad[i][1], at ("still.ppm"), NULL);
+
+    g_assert_cmpint (run.status, ==, 2);
+    g_assert_cmpstr (run.out, ==, "");
+    g_assert_nonnull (strstr (run.err, g_str_equal (bad[i][1], "srt") ? "--output" : bad[i][0]));
+  }
+}
+
+static void
+test_unwritable (void)
+{
+  g_auto (Run) lines = { 0 }, subtitles = { 0 };
+
+  if (absent ())
+    return;
+  lines = caption ("--output", folder, at ("still.ppm"), NULL);
+  g_assert_cmpint (lines.status, ==, 1);
+  g_assert_nonnull (strstr (lines.err, folder));
+  subtitles = caption ("--format", "srt", "--output", at ("still.ppm"), at ("clips/a.y4m"), NULL);
+  g_assert_cmpint (subtitles.status, ==, 1);
+  g_assert_nonnull (strstr (subtitles.err, "still.ppm"));
+}
+
+static void
+test_subtitles (void)
+{
+  g_auto (Run) run = { 0 }, again = { 0 }, still = { 0 };
+  g_autofree char *srt = NULL, *vtt = NULL;
+
+  if (absent ())
+    return;
+  run = caption ("--format", "srt", "--output", at ("made/here"), at ("clips/a.y4m"), at ("clips/b/c.y4m"),
+      at ("clips/a.y4m"), NULL);
+  g_assert_cmpstr (run.err, ==, "");
+  g_assert_cmpint (run.status, ==, 0);
+  g_assert_cmpstr (run.out, ==, "");
+  g_assert_true (g_file_get_contents (at ("made/here/a.srt"), &srt, NULL, NULL));
+  g_assert_true (g_str_has_prefix (srt, "1\n00:00:00,000 --> 00:00:04,000\n"));
+  g_assert_nonnull (strstr (srt, "\n\n2\n00:00:04,000 --> 00:00:05,000\n"));
+  g_assert_true (g_file_test (at ("made/here/c.srt"), G_FILE_TEST_EXISTS));
+  g_assert_true (g_file_test (at ("made/here/a.y4m.srt"), G_FILE_TEST_EXISTS));
+  again = caption ("--format", "vtt", "--output", at ("made/here"), at ("clips/a.y4m"), NULL);
+  g_assert_cmpint (again.status, ==, 0);
+  g_assert_true (g_file_get_contents (at ("made/here/a.vtt"), &vtt, NULL, NULL));
+  g_assert_true (g_str_has_prefix (vtt, "WEBVTT\n\n1\n00:00:00.000 --> 00:00:04.000\n"));
+  still = caption ("--format", "srt", "--output", at ("made"), at ("clips/a.y4m"), at ("still.ppm"), NULL);
+  g_assert_cmpint (still.status, ==, 2);
+  g_assert_nonnull (strstr (still.err, "still.ppm"));
+}
+
+static void
+test_cues (void)
+{
+  g_autoptr (GString) out = g_string_new (NULL);
+
+  g_assert_true (tern_subtitles_cue (TERN_SUBTITLES_SRT, 7, 3661.0015, 3662.5, "a\n\n <b> \n", out));
+  g_assert_cmpstr (out->str, ==, "7\n01:01:01,002 --> 01:01:02,500\na\n<b>\n\n");
+  g_string_truncate (out, 0);
+  g_assert_true (tern_subtitles_cue (TERN_SUBTITLES_VTT, 1, 1, 1, "a --> b & c", out));
+  g_assert_cmpstr (out->str, ==, "1\n00:00:01.000 --> 00:00:01.001\na --&gt; b &amp; c\n\n");
+  g_string_truncate (out, 0);
+  g_assert_false (tern_subtitles_cue (TERN_SUBTITLES_SRT, 1, 0, 1, " \n", out));
+  g_assert_cmpuint (out->len, ==, 0);
+}
+
+static void
+make_inputs (void)
+{
+  g_assert_cmpint (g_mkdir_with_parents (at ("clips/b"), 0777), ==, 0);
+  clip_write_y4m (at ("clips/a.y4m"), 64, 48, "10:1", 50, 0);
+  clip_write_y4m (at ("clips/b/c.y4m"), 48, 64, "5:1", 5, 0);
+  clip_write_ppm (at ("clips/d.ppm"), 60, 40);
+  clip_write_bytes (at ("clips/notes.txt"), "no media\n", 9);
+  clip_write_bytes (at ("clips/.hidden.png"), "", 0);
+  clip_write_ppm (at ("still.ppm"), 30, 60);
+  clip_write_bytes (at ("empty.mp4"), "", 0);
+  clip_write_wav (at ("sound.wav"));
+  clip_write_y4m (at ("tiny.y4m"), 1, 1, "10:1", 3, 0);
+  clip_write_bytes (at ("text.mkv"), "no video at all\n", 16);
+}
+
+static void
+remove_all (const char *path)
+{
+  g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
+  const char *name;
+
+  while (dir && (name = g_dir_read_name (dir))) {
+    g_autofree char *entry = g_build_filename (path, name, NULL);
+
+    remove_all (entry);
+  }
+  g_remove (path);
+}
+
+int
+main (int argc, char **argv)
+{
+  int status;
+
+  g_test_init (&argc, &argv, NULL);
+  folder = g_dir_make_tmp ("tern-caption-XXXXXX", NULL);
+  g_assert_nonnull (folder);
+  make_inputs ();
+  g_test_add_func ("/caption/cues", test_cues);
+  g_test_add_func ("/caption/lines", test_lines);
+  g_test_add_func ("/caption/options", test_options);
+  g_test_add_func ("/caption/bad-inputs", test_bad_inputs);
+  g_test_add_func ("/caption/bad-options", test_bad_options);
+  g_test_add_func ("/caption/unwritable", test_unwritable);
+  g_test_add_func ("/caption/subtitles", test_subtitles);
+  status = g_test_run ();
+  remove_all (folder);
+  g_free (folder);
+  return status;
+}

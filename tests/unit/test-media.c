@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Files to frames: kinds, times, pixels, and what is no picture. */
+#include <glib/gstdio.h>
+#include <string.h>
+
+#include "engine/base/error.h"
+#include "tests/unit/clip.h"
+#include "tools/media.h"
+
+static char *folder;
+
+static char *
+in_folder (const char *name)
+{
+  return g_build_filename (folder, name, NULL);
+}
+
+static TernMedia *
+open_media (const char *path)
+{
+  g_autoptr (GError) error = NULL;
+  TernMedia *media = tern_media_open (path, &error);
+
+  g_assert_no_error (error);
+  return media;
+}
+
+static void
+test_video (void)
+{
+  g_autofree char *path = in_folder ("clip.y4m");
+  g_autoptr (TernMedia) media = NULL;
+  g_autoptr (GError) error = NULL;
+  guint64 pts, duration;
+  TernImage image;
+  guint n = 0;
+
+  clip_write_y4m (path, 48, 32, "25:2", 20, 0);
+  media = open_media (path);
+  g_assert_false (tern_media_is_still (media));
+  while (tern_media_next (media, &image, &pts, &duration, &error) == TERN_MEDIA_FRAME) {
+    g_assert_cmpint (image.format, ==, TERN_IMAGE_I420);
+    g_assert_cmpuint (image.width, ==, 48);
+    g_assert_cmpuint (image.height, ==, 32);
+    g_assert_false (image.full_range);
+    g_assert_cmpuint (image.data[0][0], ==, 16 + 8 * n);
+    g_assert_cmpuint (image.data[0][31 * image.stride[0] + 47], ==, 16 + 8 * n);
+    g_assert_cmpuint (pts, ==, n * 80000000u);
+    g_assert_cmpuint (duration, ==, 80000000u);
+    n++;
+  }
+  g_assert_no_error (error);
+  g_assert_cmpuint (n, ==, 20);
+}
+
+static void
+test_still (void)
+{
+  /* No pattern of numbers, no protocol. */
+  static const char *const names[] = { "still.ppm", "50%d.ppm", "pipe:1.ppm" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
+    g_autofree char *path = in_folder (names[i]);
+    g_autoptr (TernMedia) media = NULL;
+    g_autoptr (GError) error = NULL;
+    guint64 pts, duration;
+    TernImage image;
+
+    clip_write_ppm (path, 40, 20);
+    media = open_media (path);
+    g_assert_true (tern_media_is_still (media));
+    g_assert_cmpint (tern_media_next (media, &image, &pts, &duration, &error), ==, TERN_MEDIA_FRAME);
+    g_assert_cmpint (image.format, ==, TERN_IMAGE_RGB);
+    g_assert_cmpmem (image.data[0] + 13 * image.stride[0] + 3 * 37, 3, "\x25\x0d\x80", 3);
+    g_assert_cmpint (tern_media_next (media, &image, &pts, &duration, &error), ==, TERN_MEDIA_END);
+    g_assert_no_error (error);
+  }
+}
+
+static void
+refused (const char *name, int code, const char *what)
+{
+  g_autofree char *path = in_folder (name);
+  g_autoptr (GError) error = NULL;
+  TernMedia *media = tern_media_open (path, &error);
+  TernMediaStatus status = media ? TERN_MEDIA_FRAME : TERN_MEDIA_FAILED;
+  guint64 pts, duration;
+  TernImage image;
+
+  while (status == TERN_MEDIA_FRAME)
+    status = tern_media_next (media, &image, &pts, &duration, &error);
+  g_assert_cmpint (status, ==, TERN_MEDIA_FAILED);
+  g_assert_error (error, TERN_ERROR, code);
+  g_assert_nonnull (strstr (error->message, name));
+  if (!strstr (error->message, what))
+    g_error ("\"%s\" does not say %s", error->message, what);
+  tern_media_free (media);
+}
+
+static void
+test_refused (void)
+{
+  g_autofree char *empty = in_folder ("empty.mp4"), *sound = in_folder ("sound.wav"), *tiny = in_folder ("tiny.y4m");
+  g_autofree char *text = in_folder ("text.mp4"), *cut = in_folder ("cut.ppm");
+
+  clip_write_bytes (empty, "", 0);
+  clip_write_wav (sound);
+  clip_write_y4m (tiny, 1, 1, "10:1", 3, 0);
+  clip_write_bytes (text, "no video at all\n", 16);
+  clip_write_bytes (cut, "P6\n40 20\n255\n", 13);
+  refused ("nothing.mp4", TERN_ERROR_NOT_FOUND, "No such file");
+  refused ("empty.mp4", TERN_ERROR_FORMAT, "an empty file");
+  refused ("sound.wav", TERN_ERROR_FORMAT, "only sound");
+  refused ("tiny.y4m", TERN_ERROR_UNSUPPORTED, "found 1 x 1");
+  refused ("text.mp4", TERN_ERROR_FORMAT, "cannot be read");
+  refused ("cut.ppm", TERN_ERROR_FORMAT, "not one frame");
+}
+
+int
+main (int argc, char **argv)
+{
+  int status;
+
+  g_test_init (&argc, &argv, NULL);
+  folder = g_dir_make_tmp ("tern-media-XXXXXX", NULL);
+  g_assert_nonnull (folder);
+  g_test_add_func ("/media/video", test_video);
+  g_test_add_func ("/media/still", test_still);
+  g_test_add_func ("/media/refused", test_refused);
+  status = g_test_run ();
+  {
+    g_autoptr (GDir) dir = g_dir_open (folder, 0, NULL);
+    const char *name;
+
+    while (dir && (name = g_dir_read_name (dir))) {
+      g_autofree char *path = in_folder (name);
+
+      g_unlink (path);
+    }
+  }
+  g_rmdir (folder);
+  g_free (folder);
+  return status;
+}
