@@ -24,12 +24,7 @@ struct _TernEncoder {
 static gboolean
 encode (TernEncoder *self)
 {
-  static const TernScaling scalings[] = {
-    [TERN_FIT_CROP] = TERN_SCALING_CROP,
-    [TERN_FIT_LETTERBOX] = TERN_SCALING_LETTERBOX,
-    [TERN_FIT_STRETCH] = TERN_SCALING_STRETCH,
-  };
-  TernVisionOptions options = { .tile = FALSE, .scaling = scalings[self->fit] };
+  TernVisionOptions options = { .tile = FALSE, .scaling = tern_fit_scaling (self->fit) };
   TernVisionPlan plan;
 
   if (!tern_vision_plan (self->vision, self->image->width, self->image->height, &options, &plan, self->error)

@@ -43,3 +43,10 @@ tern_model_vision (const TernModel *model)
 {
   return g_atomic_pointer_get (&((TernModel *) model)->vision);
 }
+
+static inline TernScaling
+tern_fit_scaling (TernFit fit)
+{
+  return fit == TERN_FIT_LETTERBOX ? TERN_SCALING_LETTERBOX
+      : fit == TERN_FIT_STRETCH ? TERN_SCALING_STRETCH : TERN_SCALING_CROP;
+}

@@ -160,12 +160,7 @@ close_open_group (TernSession *self, const TernSessionConfig *config)
 static gboolean
 encode (TernSession *self, const TernSessionSlot *slot, TernFrameGroup *group, GError **error)
 {
-  static const TernScaling scalings[] = {
-    [TERN_FIT_CROP] = TERN_SCALING_CROP,
-    [TERN_FIT_LETTERBOX] = TERN_SCALING_LETTERBOX,
-    [TERN_FIT_STRETCH] = TERN_SCALING_STRETCH,
-  };
-  TernVisionOptions options = { .tile = FALSE, .scaling = scalings[self->fit] };
+  TernVisionOptions options = { .tile = FALSE, .scaling = tern_fit_scaling (self->fit) };
   TernVisionPlan plan;
   float *rows;
 
@@ -508,7 +503,7 @@ encode_still (TernSession *self, const TernWork *work, TernResult *values, GErro
 {
   gint64 begin = g_get_monotonic_time ();
   const TernImage *image = &work->slot->image;
-  TernVisionOptions options = { .tile = TRUE, .scaling = TERN_SCALING_STRETCH };
+  TernVisionOptions options = { .tile = TRUE, .scaling = tern_fit_scaling (self->fit) };
   gsize width = tern_llm_info (self->text->llm)->width;
   TernVisionPlan plan;
   const float *tokens;
