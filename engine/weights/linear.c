@@ -31,9 +31,9 @@ expand_rows (const TernLinear *linear)
 
 /* ---- Ternary rows ------------------------------------------------------------------------------------------------ */
 
-/* The 256 values of a block; FALSE for a digit that is not ternary. */
+/* The 256 digits of a block; FALSE for one that is not ternary. */
 static gboolean
-unpack_tq2_0 (gint8 *dst, const guint8 *block)
+tq2_0_digits (guint8 *dst, const guint8 *block)
 {
   guint8 threes = 0;
   guint run, i;
@@ -42,58 +42,68 @@ unpack_tq2_0 (gint8 *dst, const guint8 *block)
     threes |= block[i] & block[i] >> 1 & 0x55;
   for (run = 0; run < 8; run++)
     for (i = 0; i < 32; i++)
-      *dst++ = (block[32 * (run / 4) + i] >> 2 * (run % 4) & 3) - 1;
+      *dst++ = block[32 * (run / 4) + i] >> 2 * (run % 4) & 3;
   return threes == 0;
 }
 
-static gboolean
-unpack_tq1_0 (gint8 *dst, const guint8 *block)
+/* Writes a block's digits as kernels.h lays them out: of 16 columns, four times four neighbours make the four bytes of
+ * this row in a step. */
+static void
+pack_digits (guint8 *dst, const guint8 *digits)
 {
-  guint8 digits[TQ_BLOCK];
-  guint i;
+  guint step, k;
 
-  tern_tq1_0_digits (digits, block);
-  for (i = 0; i < TQ_BLOCK; i++)
-    dst[i] = digits[i] - 1;
-  return TRUE;
+  for (step = 0; step < TQ_BLOCK / 16; step++, dst += 4 * TERN_T2_ROWS) {
+    guint32 packed = 0, four;
+
+    for (k = 0; k < 4; k++) {
+      memcpy (&four, digits + 16 * step + 4 * k, sizeof four);
+      packed |= four << 2 * k;  /* no digit leaves its byte */
+    }
+    memcpy (dst, &packed, sizeof packed);
+  }
 }
 
-/* Unpacks @blocks blocks to @values; FALSE when a scale differs from *@scale, or a digit is not ternary. *@scale is
- * the f16 that all blocks so far share, 0 before the first. */
+/* Packs a row of @blocks blocks to @dst, its first byte in the panel; FALSE when a scale differs from *@scale, or a
+ * digit is not ternary. *@scale is the f16 that all blocks so far share, 0 before the first. */
 static gboolean
-unpack_row (gint8 *values, const TernTypeInfo *type, const guint8 *block, gsize blocks, guint16 *scale)
+pack_row (guint8 *dst, const TernTypeInfo *type, const guint8 *block, gsize blocks, guint16 *scale)
 {
+  guint8 digits[TQ_BLOCK];
   gsize b;
 
-  for (b = 0; b < blocks; b++, block += type->bytes, values += TQ_BLOCK) {
+  for (b = 0; b < blocks; b++, block += type->bytes, dst += TQ_BLOCK / TERN_T2_COLS * TERN_T2_BYTES) {
     guint16 d = (guint16) (block[type->bytes - 2] | block[type->bytes - 1] << 8);
 
     if ((d & 0x7fff) == 0) {    /* +0 or -0: whatever the digits are, the values are zero */
-      memset (values, 0, TQ_BLOCK);
-      continue;
+      memset (digits, 1, sizeof digits);
+    } else {
+      if (*scale == 0)
+        *scale = d;
+      if (d != *scale)
+        return FALSE;
+      if (type->type == TERN_TYPE_TQ1_0)
+        tern_tq1_0_digits (digits, block);
+      else if (!tq2_0_digits (digits, block))
+        return FALSE;
     }
-    if (*scale == 0)
-      *scale = d;
-    if (d != *scale
-        || !(type->type == TERN_TYPE_TQ1_0 ? unpack_tq1_0 (values, block) : unpack_tq2_0 (values, block)))
-      return FALSE;
+    pack_digits (dst, digits);
   }
   return TRUE;
 }
 
 /* Repacks all rows into linear->packed; FALSE when the tensor is not ternary with one scale. */
 static gboolean
-pack_rows (TernLinear *linear, gint8 *values)
+pack_rows (TernLinear *linear)
 {
-  gsize bytes = row_bytes (linear);
+  gsize bytes = row_bytes (linear), panel = tern_t2_bytes (TERN_T2_ROWS, linear->cols);
   guint16 scale = 0;
   guint row;
 
-  for (row = 0; row < linear->rows; row++) {
-    if (!unpack_row (values, linear->type, linear->data + row * bytes, linear->cols / TQ_BLOCK, &scale))
+  for (row = 0; row < linear->rows; row++)
+    if (!pack_row (linear->packed + row / TERN_T2_ROWS * panel + row % TERN_T2_ROWS * 4, linear->type,
+            linear->data + row * bytes, linear->cols / TQ_BLOCK, &scale))
       return FALSE;
-    tern_t2_pack_row (linear->packed, row, linear->cols, values);
-  }
   linear->scale = tern_f16_to_f32 (scale);
   return TRUE;
 }
@@ -102,7 +112,6 @@ static gboolean
 bind_ternary (TernLinear *linear, const TernTensor *tensor, GError **error)
 {
   guint groups = linear->cols / TERN_T2_COLS;
-  gint8 *values;
 
   linear->form = TERN_FORM_EXPAND;
   if (groups >= 1 << 12)        /* the kernels' sums are 32 bits wide */
@@ -110,19 +119,13 @@ bind_ternary (TernLinear *linear, const TernTensor *tensor, GError **error)
   linear->packed = tern_mem_alloc (tern_t2_bytes (linear->rows, linear->cols), tensor->name, error);
   if (!linear->packed)
     return FALSE;
-  values = tern_mem_alloc (linear->cols, tensor->name, error);
-  if (!values) {
-    tern_linear_clear (linear);
-    return FALSE;
-  }
-  if (pack_rows (linear, values)) {
+  if (pack_rows (linear)) {
     linear->form = TERN_FORM_T2;
     linear->groups = groups;
   } else {
     tern_mem_free (linear->packed);
     linear->packed = NULL;
   }
-  tern_mem_free (values);
   return TRUE;
 }
 
