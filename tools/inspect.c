@@ -201,10 +201,10 @@ print_file (const TernGguf *file, const char *cpu)
 {
   g_autoptr (GArray) totals = count_types (file);
 
-  printf ("file       %s\nbytes      %" G_GSIZE_FORMAT "\nversion    %u\nalignment  %u\nkeys       %" G_GSIZE_FORMAT
-      "\ntensors    %" G_GSIZE_FORMAT "\ndata       at byte %" G_GSIZE_FORMAT "\ncpu        %s\n", tern_gguf_path (file),
-      tern_gguf_size (file), tern_gguf_version (file), tern_gguf_alignment (file), tern_gguf_n_keys (file),
-      tern_gguf_n_tensors (file), tern_gguf_data_start (file), cpu);
+  printf ("file       %s\nbytes      %" G_GSIZE_FORMAT "\nversion    %u\nalignment  %u\n", tern_gguf_path (file),
+      tern_gguf_size (file), tern_gguf_version (file), tern_gguf_alignment (file));
+  printf ("keys       %" G_GSIZE_FORMAT "\ntensors    %" G_GSIZE_FORMAT "\ndata       at byte %" G_GSIZE_FORMAT
+      "\ncpu        %s\n", tern_gguf_n_keys (file), tern_gguf_n_tensors (file), tern_gguf_data_start (file), cpu);
   print_keys (file);
   print_tensors (file);
   print_totals (totals);
@@ -439,8 +439,8 @@ tern_tool_inspect (int argc, char **argv)
   };
   g_auto (GStrv) files = NULL;
 
-  if (!tern_tool_options (argc, argv, "FILE", 1, 1, "Shows what a GGUF file holds, and the memory that running it takes.",
-          entries, &files))
+  if (!tern_tool_options (argc, argv, "FILE", 1, 1,
+          "Shows what a GGUF file holds, and the memory that running it takes.", entries, &files))
     return TERN_TOOL_USAGE;
   return inspect (files[0], json);
 }

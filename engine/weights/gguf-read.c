@@ -110,7 +110,8 @@ take_name (Reader *r, char **out, gsize max, const char *what)
   if (!take_string (r, &name, max, what))
     return FALSE;
   if (name.len == 0)
-    return fail (r, TERN_ERROR_FORMAT, "%s at byte %" G_GSIZE_FORMAT ": expected a name, found an empty one", what, start);
+    return fail (r, TERN_ERROR_FORMAT, "%s at byte %" G_GSIZE_FORMAT ": expected a name, found an empty one", what,
+        start);
   for (i = 0; i < name.len; i++)
     if ((guint8) name.data[i] < 0x20 || name.data[i] == 0x7f)
       break;
@@ -195,8 +196,8 @@ read_key (Reader *r, TernGgufKey *key)
   if (bytes == 0)
     return fail (r, TERN_ERROR_FORMAT, "key %s: expected a value type of 0 to 12, found %u", key->name, type);
   if (r->left < bytes)
-    return fail (r, TERN_ERROR_FORMAT, "truncated: expected %" G_GSIZE_FORMAT " bytes of key %s, found %" G_GSIZE_FORMAT,
-        bytes, key->name, r->left);
+    return fail (r, TERN_ERROR_FORMAT, "truncated: expected %" G_GSIZE_FORMAT " bytes of key %s, found %"
+        G_GSIZE_FORMAT, bytes, key->name, r->left);
   key->data = r->p;
   r->p += bytes;
   r->left -= bytes;
@@ -277,7 +278,8 @@ measure (Reader *r, TernTensor *tensor)
   guint i;
 
   for (i = 0; i < MAX_DIMS; i++)
-    if (tensor->dims[i] > G_MAXINT64 || __builtin_mul_overflow (values, tensor->dims[i], &values) || values > G_MAXINT64)
+    if (tensor->dims[i] > G_MAXINT64 || __builtin_mul_overflow (values, tensor->dims[i], &values)
+        || values > G_MAXINT64)
       return fail (r, TERN_ERROR_FORMAT, "tensor %s: expected fewer than 2^63 values, found %" G_GUINT64_FORMAT " x %"
           G_GUINT64_FORMAT " x %" G_GUINT64_FORMAT " x %" G_GUINT64_FORMAT, tensor->name, tensor->dims[0],
           tensor->dims[1], tensor->dims[2], tensor->dims[3]);
@@ -328,8 +330,8 @@ place (Reader *r, TernTensor *tensor)
   guint64 begin, end;
 
   if (tensor->offset % file->alignment != 0)
-    return fail (r, TERN_ERROR_FORMAT, "tensor %s: expected an offset that is a multiple of %u, found %" G_GUINT64_FORMAT,
-        tensor->name, file->alignment, tensor->offset);
+    return fail (r, TERN_ERROR_FORMAT, "tensor %s: expected an offset that is a multiple of %u, found %"
+        G_GUINT64_FORMAT, tensor->name, file->alignment, tensor->offset);
   if (__builtin_add_overflow (tensor->offset, (guint64) file->data_start, &begin)
       || __builtin_add_overflow (begin, (guint64) tensor->bytes, &end)
       || (end > file->map.size && tensor->bytes != 0))

@@ -278,7 +278,8 @@ describe (const TernGgufValue *value)
 static gboolean
 missing (const TernGguf *file, const char *key, GError **error)
 {
-  g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: key %s: expected a value, found no such key", file->path, key);
+  g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: key %s: expected a value, found no such key", file->path,
+      key);
   return FALSE;
 }
 
@@ -314,9 +315,7 @@ as_u32 (const TernGgufValue *value, guint32 min, guint32 max, guint32 *out)
     case TERN_GGUF_I16:
     case TERN_GGUF_I32:
     case TERN_GGUF_I64:
-      if (value->i64 < 0)
-        return FALSE;
-      number = value->i64;
+      number = value->i64;      /* negative ones become larger than any max */
       break;
     default:
       return FALSE;
@@ -436,7 +435,8 @@ tern_gguf_u32_layers (const TernGguf *file, const char *key, guint32 min, guint3
     guint32 all;
 
     if (!as_u32 (&value, min, max, &all))
-      return unexpected (file, key, &value, error, "an integer from %u to %u, or one for each of %u layers", min, max, n);
+      return unexpected (file, key, &value, error, "an integer from %u to %u, or one for each of %u layers", min, max,
+          n);
     for (i = 0; i < n; i++)
       out[i] = all;
     return TRUE;

@@ -345,12 +345,16 @@ test_bad_head (void)
 
   w.n_keys = G_MAXUINT64;
   refuse (&w, TERN_ERROR_FORMAT, "number of keys");
+  w.n_keys = 60000;             /* below the limit, but not in a file of this size */
+  refuse (&w, TERN_ERROR_FORMAT, "number of keys");
   w.n_keys = 21;                /* the directory is read as a key */
   refuse (&w, TERN_ERROR_FORMAT, "");
   w.n_keys = 19;
   refuse (&w, TERN_ERROR_FORMAT, "");
   w.n_keys = 20;
   w.n_tensors = (guint64) 1 << 62;
+  refuse (&w, TERN_ERROR_FORMAT, "number of tensors");
+  w.n_tensors = 60000;
   refuse (&w, TERN_ERROR_FORMAT, "number of tensors");
   w.n_tensors = 4;
   refuse (&w, TERN_ERROR_FORMAT, "");
@@ -454,7 +458,8 @@ test_bad_keys (void)
   KEYS (TERN_ERROR_FORMAT, "9223372036854775808", put_u64 (w.keys, (guint64) 1 << 63), w.n_keys++);
   KEYS (TERN_ERROR_FORMAT, "truncated", put_u64 (w.keys, 60000), w.n_keys++);
   KEYS (TERN_ERROR_FORMAT, "found 13", writer_key (&w, "x", 13));
-  KEYS (TERN_ERROR_FORMAT, "1099511627776", writer_key (&w, "x", TERN_GGUF_STRING), put_u64 (w.keys, (guint64) 1 << 40));
+  KEYS (TERN_ERROR_FORMAT, "1099511627776", writer_key (&w, "x", TERN_GGUF_STRING),
+      put_u64 (w.keys, (guint64) 1 << 40));
   KEYS (TERN_ERROR_FORMAT, "x", writer_key (&w, "x", TERN_GGUF_STRING), put_u64 (w.keys, 1000));
   KEYS (TERN_ERROR_FORMAT, "found 77", writer_array (&w, "x", 77, 1));
   KEYS (TERN_ERROR_UNSUPPORTED, "arrays", writer_array (&w, "x", TERN_GGUF_ARRAY, 1));
@@ -477,7 +482,8 @@ test_bad_tensors (void)
 {
   const guint64 max = G_MAXUINT64, half = (guint64) 1 << 63, d2[] = { 4, 2 };
   const guint64 wide[] = { (guint64) 1 << 33, (guint64) 1 << 33 };
-  const guint64 ones[8] = { 1, 1, 1, 1, 1 }, minus[] = { half, 1 }, wraps[] = { (guint64) 1 << 32, (guint64) 1 << 32, 1, 1 };
+  const guint64 ones[8] = { 1, 1, 1, 1, 1 }, minus[] = { half, 1 };
+  const guint64 wraps[] = { (guint64) 1 << 32, (guint64) 1 << 32, 1, 1 };
   const guint64 wide_bytes[] = { (guint64) 1 << 31, (guint64) 1 << 31 }, k[] = { 16, 2 };
   char long_name[65];
   GgufWriter w;

@@ -189,8 +189,8 @@ check_run (const Setup *s, const Matrix *m, const TernLinear *linear, TernForm f
   for (t = 0; t < n; t++) {
     for (r = 0; r < rows; r++)
       if (!(fabs (y[t * ldy + r] - expected[(gsize) t * rows + r]) <= MAX_BOUND * top))
-        g_error ("%s, %u x %u, mode %d, token %u of %u, row %u: expected %g, found %g", m->tensor.type->name, rows, cols,
-            mode, t, n, r, expected[(gsize) t * rows + r], y[t * ldy + r]);
+        g_error ("%s, %u x %u, mode %d, token %u of %u, row %u: expected %g, found %g", m->tensor.type->name, rows,
+            cols, mode, t, n, r, expected[(gsize) t * rows + r], y[t * ldy + r]);
     for (; r < ldy; r++)
       g_assert_true (y[t * ldy + r] == 777);
   }
