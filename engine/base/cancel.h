@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A flag that any thread may raise and that long work looks at between its chunks (a layer, a block of rows, a token). */
+/* A flag that any thread may raise and long work looks at between its chunks: a layer, a block of rows, a token. */
 #pragma once
 
 #include <glib.h>

@@ -46,5 +46,5 @@ tern_f32_to_f16 (float f)
     return sign | ((magnitude + (half - 1) + (magnitude >> shift & 1)) >> shift);
   }
   magnitude -= (127 - 15) << 23;
-  return sign | ((magnitude + 0xfff + (magnitude >> 13 & 1)) >> 13);    /* a carry moves into the exponent, as it should */
+  return sign | ((magnitude + 0xfff + (magnitude >> 13 & 1)) >> 13);    /* a carry may move into the exponent */
 }

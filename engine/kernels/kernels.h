@@ -5,9 +5,9 @@
  * instruction set up to the level given (kernels/x86/<group>-avx2.c, <group>-avx512vnni.c). Signatures stand here once,
  * as macros that reference, SIMD versions and tests declare themselves with.
  *
- * Unless said otherwise: pointers need no alignment, rows may be unaligned, outputs do not alias inputs, nothing is read
- * or written outside the given sizes, size 0 does nothing. "Exact" kernels give the same bits in every version; the
- * others stay within NMSE 1e-10 of the reference. NaN and infinity flow through, they never change an address. */
+ * Unless said otherwise: pointers need no alignment, rows may be unaligned, outputs do not alias inputs, nothing is
+ * read or written outside the given sizes, size 0 does nothing. "Exact" kernels give the same bits in every version;
+ * the others stay within NMSE 1e-10 of the reference. NaN and infinity flow through, they never change an address. */
 #pragma once
 
 #include <glib.h>
@@ -15,8 +15,8 @@
 
 G_BEGIN_DECLS
 
-/* Ternary matrices, packed for the kernels below: 2-bit digits 0, 1, 2 for -1, 0, +1, sixteen rows side by side, so that a
- * vector register holds as many rows as it has 32-bit lanes and no sum ever crosses lanes.
+/* Ternary matrices, packed for the kernels below: 2-bit digits 0, 1, 2 for -1, 0, +1, sixteen rows side by side, so
+ * that a vector register holds as many rows as it has 32-bit lanes and no sum ever crosses lanes.
  * A *panel* is 16 rows, a *group* 128 columns: TERN_T2_BYTES bytes = 8 steps of 64 bytes. In step s, byte 4 * i + b is
  * of row i of the panel and holds columns 16 * s + b + 4 * k of the group in bits 2k..2k+1, k = 0..3.
  * Groups of a panel follow each other, then the next panel. Columns are padded to a whole group with digit 1 (zero);
@@ -48,8 +48,8 @@ typedef struct {
  * A NaN among x makes the scale NaN and every q -128; infinity makes the scale infinite. */
 #define TERN_DECL_QUANT_I8(fn) void fn (gint8 *q, float *scale, gint32 *sum, const float *x, gsize n)
 
-/* Block quantisation of @n (a multiple of 32) values: d = max|x| / 127, q = round_half_even(x * (127 / max)), both 0 when
- * max < 1e-30. Exact. NaN and infinity as above. */
+/* Block quantisation of @n (a multiple of 32) values: d = max|x| / 127, q = round_half_even(x * (127 / max)), both 0
+ * when max < 1e-30. Exact. NaN and infinity as above. */
 #define TERN_DECL_QUANT_Q8(fn) void fn (TernQ8Block *q, const float *x, gsize n)
 
 /* y[t * ldy + r] = (sum_c w[r][c] * x[t][c]) * xscale[t] * wscale, w ternary as above.
@@ -61,8 +61,8 @@ typedef struct {
 
 /* y[t * ldy + r] = sum_b w.d * x.d * (sum_i w.q[i] * x.q[i]); w: GGUF Q8_0 rows (34-byte blocks, f16 d), @row_bytes
  * apart; x: @n rows of @blocks TernQ8Block, @ldx blocks apart. A version may sum in integers or in floats. */
-#define TERN_DECL_GEMM_Q8(fn) void fn (float *y, gsize ldy, const guint8 *w, gsize row_bytes, gsize rows, gsize blocks, \
-    const TernQ8Block *x, gsize ldx, gsize n)
+#define TERN_DECL_GEMM_Q8(fn) void fn (float *y, gsize ldy, const guint8 *w, gsize row_bytes, gsize rows, \
+    gsize blocks, const TernQ8Block *x, gsize ldx, gsize n)
 
 /* y[t * ldy + r] = sum_c w[r * ldw + c] * x[t * ldx + c]: both operands contiguous in the summed dimension. */
 #define TERN_DECL_GEMM_F32(fn) void fn (float *y, gsize ldy, const float *w, gsize ldw, gsize rows, gsize cols, \
@@ -76,7 +76,8 @@ typedef struct {
 #define TERN_DECL_GEMM_NN(fn) void fn (float *y, gsize ldy, const float *a, gsize lda, const float *b, gsize ldb, \
     gsize n, gsize depth, gsize cols)
 
-/* y = x * w / sqrt(mean(x^2) + eps) over @n values (arXiv:1910.07467). y may be x. */
+/* y = x * w / sqrt(mean(x^2) + eps) over @n values (arXiv:1910.07467). y may be x. Squares are summed in f32: |x| <
+ * 1e18 here and in layer_norm. */
 #define TERN_DECL_RMS_NORM(fn) void fn (float *y, const float *x, const float *w, gsize n, float eps)
 /* y = (x - mean) / sqrt(var + eps) * w + b (arXiv:1607.06450). y may be x. */
 #define TERN_DECL_LAYER_NORM(fn) void fn (float *y, const float *x, const float *w, const float *b, gsize n, float eps)

@@ -145,8 +145,8 @@ f16_truth (void)
     if (tern_f32_to_f16 (nextafterf ((f + next) / 2, next)) != h + 1)
       check_fail ("%04x: more than half way is not rounded up", h);
   }
-  if (tern_f32_to_f16 (65519.996f) != 0x7bff || tern_f32_to_f16 (65520.0f) != 0x7c00 || tern_f32_to_f16 (-1e9f) != 0xfc00
-      || tern_f32_to_f16 (0x1p-25f) != 0 || tern_f32_to_f16 (0x1.000002p-25f) != 1)
+  if (tern_f32_to_f16 (65519.996f) != 0x7bff || tern_f32_to_f16 (65520.0f) != 0x7c00
+      || tern_f32_to_f16 (-1e9f) != 0xfc00 || tern_f32_to_f16 (0x1p-25f) != 0 || tern_f32_to_f16 (0x1.000002p-25f) != 1)
     check_fail ("ends of the range");
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Checks every version of every kernel that this CPU has against the scalar reference, and that against arithmetic in
- * double precision. One test point a kernel and level. `--bench [KERNEL]` times them instead; `--seed` (of g_test, printed
- * at the start) repeats a run. */
+ * double precision. One test point a kernel and level. `--bench [KERNEL]` times them instead; `--seed` (of g_test,
+ * printed at the start) repeats a run. */
 #include "tests/kernels/check.h"
 
 #include <math.h>
@@ -287,6 +287,34 @@ run_point (gconstpointer data)
     g_test_message ("and %u more", state.failures - 1);
 }
 
+/* The process's table, which is made once: a process for each value of TERN_CPU. */
+static void
+test_default (gconstpointer data)
+{
+  const char *name = data;
+  g_autoptr (GError) error = NULL;
+  const TernKernels *k;
+  TernCpu level;
+
+  if (!g_test_subprocess ()) {
+    g_setenv ("TERN_CPU", name, TRUE);
+    g_test_trap_subprocess (NULL, 0, 0);
+    g_unsetenv ("TERN_CPU");
+    g_test_trap_assert_passed ();
+    return;
+  }
+  k = tern_kernels_default (&error);
+  if (tern_cpu_parse (name, &level, NULL)) {
+    g_assert_no_error (error);
+    g_assert_cmpint (k->level, <=, level);
+    g_assert_true (k == tern_kernels_default (NULL));
+  } else {
+    g_assert_null (k);
+    g_assert_true (error && strstr (error->message, name));
+    g_assert_null (tern_kernels_default (NULL));
+  }
+}
+
 static void
 bench (const char *only)
 {
@@ -328,5 +356,10 @@ main (int argc, char **argv)
       }
     }
   }
+  g_test_add_data_func ("/default/auto", "auto", test_default);
+  g_test_add_data_func ("/default/scalar", "scalar", test_default);
+  g_test_add_data_func ("/default/avx2", "avx2", test_default);
+  g_test_add_data_func ("/default/neon", "neon", test_default);
+  g_test_add_data_func ("/default/unknown", "abacus", test_default);
   return g_test_run ();
 }

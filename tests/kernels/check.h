@@ -6,8 +6,8 @@
 
 #include "engine/kernels/kernels.h"
 
-/* Memory that ends where an inaccessible page begins, with a guard before it; filled with a pattern. Slots are reused by
- * the next case. */
+/* Memory that ends where an inaccessible page begins, with a guard before it; filled with a pattern. Slots are reused
+ * by the next case. */
 enum {
   SLOT_Y, SLOT_Y2, SLOT_Y3, SLOT_W, SLOT_W2, SLOT_X, SLOT_X2, SLOT_A, SLOT_B, SLOT_STATE, SLOT_STATE2, N_SLOTS
 };

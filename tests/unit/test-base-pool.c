@@ -122,8 +122,8 @@ meet (void *data, guint begin, guint end, guint worker)
   }
 }
 
-/* Two pieces that wait for each other: only two threads at once can do them. Also when the other one sleeps, and with the
- * caller asleep because the other one takes its time. */
+/* Two pieces that wait for each other: only two threads at once can do them. Also when the other one sleeps, and with
+ * the caller asleep because the other one takes its time. */
 static void
 test_together (void)
 {

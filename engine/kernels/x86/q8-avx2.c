@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Q8_0 weights with AVX2. Without VNNI a product of bytes takes as many instructions as one of floats, so many tokens go
- * through the float panel. */
+/* Q8_0 weights with AVX2. Without VNNI a product of bytes takes as many instructions as one of floats, so many tokens
+ * go through the float panel. */
 #include "engine/kernels/x86/vec-avx2.h"
 
 static ALWAYS_INLINE __m256i

@@ -28,8 +28,8 @@ store_rows (float *y, gsize rows, __m512i sum, float xscale, gint32 xsum, float 
 
 /* Two panels, of which the second may be the first again when @rows <= 16, and @tokens tokens, a constant. */
 static ALWAYS_INLINE void
-tile (const guint tokens, float *y, gsize ldy, const guint8 *w0, const guint8 *w1, gsize rows, gsize groups, float wscale,
-    const gint8 *x, gsize ldx, const float *xscale, const gint32 *xsum)
+tile (const guint tokens, float *y, gsize ldy, const guint8 *w0, const guint8 *w1, gsize rows, gsize groups,
+    float wscale, const gint8 *x, gsize ldx, const float *xscale, const gint32 *xsum)
 {
   const __m512i three = _mm512_set1_epi8 (3);
   __m512i sum[TILE_TOKENS][2];
@@ -66,8 +66,8 @@ tile (const guint tokens, float *y, gsize ldy, const guint8 *w0, const guint8 *w
   }
 }
 
-/* One token. Digits stay where they are in their bytes, which saves the shifts: digit k is 4^k times too large, and so is
- * its sum, which has no overflow up to 2^12 groups. */
+/* One token. Digits stay where they are in their bytes, which saves the shifts: digit k is 4^k times too large, and so
+ * is its sum, which has no overflow up to 2^12 groups. */
 static void
 one_token (float *y, const guint8 *w0, const guint8 *w1, gsize rows, gsize groups, float wscale, const gint8 *x,
     float xscale, gint32 xsum)

@@ -57,7 +57,11 @@ static inline vf v_abs (vf a) { return _mm256_andnot_ps (_mm256_set1_ps (-0.0f),
 /* @a where @sign is not negative, else @b. */
 static inline vf v_select_sign (vf sign, vf a, vf b) { return _mm256_blendv_ps (a, b, sign); }
 /* @a in the first @n < VL lanes, @b in the others. */
-static inline vf v_blend_first (gsize n, vf a, vf b) { return _mm256_blendv_ps (b, a, _mm256_castsi256_ps (v_mask (n))); }
+static inline vf
+v_blend_first (gsize n, vf a, vf b)
+{
+  return _mm256_blendv_ps (b, a, _mm256_castsi256_ps (v_mask (n)));
+}
 
 static inline float
 v_sum (vf v)
@@ -158,8 +162,10 @@ v_transpose4 (vf out[4], const guint8 *const rows[8], gsize offset)
     a[i] = _mm256_insertf128_ps (_mm256_castps128_ps256 (lo), hi, 1);
   }
   {
-    __m256d p = _mm256_castps_pd (_mm256_unpacklo_ps (a[0], a[1])), q = _mm256_castps_pd (_mm256_unpacklo_ps (a[2], a[3]));
-    __m256d r = _mm256_castps_pd (_mm256_unpackhi_ps (a[0], a[1])), s = _mm256_castps_pd (_mm256_unpackhi_ps (a[2], a[3]));
+    __m256d p = _mm256_castps_pd (_mm256_unpacklo_ps (a[0], a[1]));
+    __m256d q = _mm256_castps_pd (_mm256_unpacklo_ps (a[2], a[3]));
+    __m256d r = _mm256_castps_pd (_mm256_unpackhi_ps (a[0], a[1]));
+    __m256d s = _mm256_castps_pd (_mm256_unpackhi_ps (a[2], a[3]));
 
     out[0] = _mm256_castpd_ps (_mm256_unpacklo_pd (p, q));
     out[1] = _mm256_castpd_ps (_mm256_unpackhi_pd (p, q));

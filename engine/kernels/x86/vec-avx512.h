@@ -121,8 +121,10 @@ v_transpose4 (vf out[4], const guint8 *const rows[16], gsize offset)
     a[i] = _mm512_insertf32x4 (v, _mm_loadu_ps ((const float *) (rows[12 + i] + offset)), 3);
   }
   {
-    __m512d p = _mm512_castps_pd (_mm512_unpacklo_ps (a[0], a[1])), q = _mm512_castps_pd (_mm512_unpacklo_ps (a[2], a[3]));
-    __m512d r = _mm512_castps_pd (_mm512_unpackhi_ps (a[0], a[1])), s = _mm512_castps_pd (_mm512_unpackhi_ps (a[2], a[3]));
+    __m512d p = _mm512_castps_pd (_mm512_unpacklo_ps (a[0], a[1]));
+    __m512d q = _mm512_castps_pd (_mm512_unpacklo_ps (a[2], a[3]));
+    __m512d r = _mm512_castps_pd (_mm512_unpackhi_ps (a[0], a[1]));
+    __m512d s = _mm512_castps_pd (_mm512_unpackhi_ps (a[2], a[3]));
 
     out[0] = _mm512_castpd_ps (_mm512_unpacklo_pd (p, q));
     out[1] = _mm512_castpd_ps (_mm512_unpackhi_pd (p, q));
