@@ -150,6 +150,35 @@ drop_compressor (GstTernCompressor * self)
   self->pending = 0;
 }
 
+/* Tells downstream how many tokens a group has at most: a model plans for them.
+ * Only more of them need to be told. */
+static gboolean
+push_caps (GstTernCompressor * self, gboolean new_caps)
+{
+  guint frame = self->info.frame_tokens, group, later;
+  GstCaps *caps;
+  gboolean ok;
+
+  GST_OBJECT_LOCK (self);
+  later = self->params.method == TERN_METHOD_NONE ? frame :
+      MIN (frame, (guint) (frame * (1.0 - self->params.merge_ratio)) + 1);
+  group = frame + (TERN_GROUP_FRAMES - 1) * later;
+  if (frame > G_MAXINT / TERN_GROUP_FRAMES)
+    group = 0;
+  if (self->params.max_tokens > 0 && group > 0)
+    group = MIN (group, self->params.max_tokens);
+  GST_OBJECT_UNLOCK (self);
+  if (!new_caps && group <= self->info.group_tokens)
+    return TRUE;
+
+  self->info.group_tokens = group;
+  caps = gst_tern_token_info_to_caps (&self->info);
+  GST_DEBUG_OBJECT (self, "caps %" GST_PTR_FORMAT, caps);
+  ok = gst_pad_push_event (self->srcpad, gst_event_new_caps (caps));
+  gst_caps_unref (caps);
+  return ok;
+}
+
 /* Makes room for frames of @tokens tokens. */
 static gboolean
 prepare (GstTernCompressor * self, guint tokens, GError ** error)
@@ -165,6 +194,8 @@ prepare (GstTernCompressor * self, guint tokens, GError ** error)
   self->params_changed = FALSE;
   GST_OBJECT_UNLOCK (self);
 
+  if (changed)
+    push_caps (self, FALSE);
   if (self->compressor && tokens <= self->capacity)
     return !changed
         || tern_compressor_set_params (self->compressor, &params, error);
@@ -313,9 +344,11 @@ gst_tern_compressor_sink_event (GstPad * pad, GstObject * parent,
       }
       if (self->have_info && info.dim != self->info.dim)
         drop_compressor (self);
+      gst_event_unref (event);
       self->info = info;
+      self->info.group_tokens = 0;
       self->have_info = TRUE;
-      break;
+      return push_caps (self, TRUE);
     }
     case GST_EVENT_GAP:{
       GstClockTime pts, duration;

@@ -176,6 +176,7 @@ worker_negotiate (GstTernEncoder * self)
 
   info.dim = tern_model_embedding_dim (self->model);
   max_tokens = tern_model_frame_tokens (self->model);
+  info.frame_tokens = max_tokens;
   g_strlcpy (info.encoder_id, tern_model_encoder_id (self->model),
       sizeof info.encoder_id);
   GST_OBJECT_LOCK (self);

@@ -465,7 +465,8 @@ static GstBuffer *
 result_buffer (const gchar * text, gsize size, GstClockTime pts,
     GstClockTime duration, const GstStructure * structure)
 {
-  GstBuffer *buffer = gst_buffer_new_memdup (text, size);
+  GstBuffer *buffer = size > 0 ? gst_buffer_new_memdup (text, size) :
+      gst_buffer_new ();
 
   GST_BUFFER_PTS (buffer) = pts;
   GST_BUFFER_DURATION (buffer) = duration;
@@ -473,23 +474,21 @@ result_buffer (const gchar * text, gsize size, GstClockTime pts,
   return buffer;
 }
 
+/* Every result is a buffer, with or without text: an error is none to show, and
+ * its meta says what it is. */
 static GstFlowReturn
 push_text (GstTernGenerator * self, const TernResult * result,
     const GstStructure * structure, GstClockTime pts, GstClockTime duration)
 {
-  gboolean empty = result->result[0] == '\0'
-      || strcmp (result->kind, "error") == 0;
-  GstFlowReturn flow = GST_FLOW_OK;
+  gsize size = strlen (result->result);
 
+  if (strcmp (result->kind, "error") == 0)
+    size = 0;
   if (GST_CLOCK_TIME_IS_VALID (self->position) && pts > self->position)
     gst_pad_push_event (self->srcpad, gst_event_new_gap (self->position,
             pts - self->position));
-  if (empty)
-    gst_pad_push_event (self->srcpad, gst_event_new_gap (pts, duration));
-  else
-    flow = gst_pad_push (self->srcpad, result_buffer (result->result,
-            strlen (result->result), pts, duration, structure));
-  return flow;
+  return gst_pad_push (self->srcpad, result_buffer (result->result, size, pts,
+          duration, structure));
 }
 
 static GstFlowReturn
@@ -728,7 +727,9 @@ get_params (GstTernGenerator * self, TernSessionParams * params)
 
   params->rate_n = self->info.rate_n;
   params->rate_d = self->info.rate_d;
+  /* Nothing is dropped here: it is what context is planned for. */
   params->compress.method = TERN_METHOD_NONE;
+  params->compress.max_tokens = self->info.group_tokens;
   params->live = leaky == GST_TERN_LEAKY_DOWNSTREAM
       || (leaky == GST_TERN_LEAKY_AUTO && live);
   self->session_leaky = params->live;
@@ -993,8 +994,14 @@ set_caps (GstTernGenerator * self, GstCaps * caps)
   }
   if (self->session && info.dim == self->info.dim
       && strcmp (info.encoder_id, self->info.encoder_id) == 0
-      && info.rate_n == self->info.rate_n && info.rate_d == self->info.rate_d)
+      && info.rate_n == self->info.rate_n
+      && info.rate_d == self->info.rate_d) {
+    GST_OBJECT_LOCK (self);
+    self->params_changed |= info.group_tokens != self->info.group_tokens;
+    GST_OBJECT_UNLOCK (self);
+    self->info = info;
     return TRUE;
+  }
 
   model = gst_tern_loader_wait (self->loader, &self->interrupted);
   if (!model)

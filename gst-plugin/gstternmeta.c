@@ -161,6 +161,14 @@ gst_tern_buffer_get_result (GstBuffer * buffer)
 
 /* ---- Visual tokens ---- */
 
+static guint
+get_count (const GstStructure * s, const gchar * field)
+{
+  gint n;
+
+  return gst_structure_get_int (s, field, &n) && n > 0 ? n : 0;
+}
+
 gboolean
 gst_tern_token_info_from_caps (GstTernTokenInfo * info, const GstCaps * caps)
 {
@@ -181,19 +189,29 @@ gst_tern_token_info_from_caps (GstTernTokenInfo * info, const GstCaps * caps)
     info->rate_n = 0;
     info->rate_d = 1;
   }
+  info->frame_tokens = get_count (s, "frame-tokens");
+  info->group_tokens = get_count (s, "group-tokens");
   return TRUE;
 }
 
 GstCaps *
 gst_tern_token_info_to_caps (const GstTernTokenInfo * info)
 {
-  return gst_caps_new_simple ("tensor/strided",
+  GstCaps *caps = gst_caps_new_simple ("tensor/strided",
       "tensor-id", G_TYPE_STRING, "visual-tokens",
       "type", G_TYPE_STRING, "float32",
       "embedding-dim", G_TYPE_INT, (gint) info->dim,
       "encoder-id", G_TYPE_STRING, info->encoder_id,
       "group", G_TYPE_INT, TERN_GROUP_FRAMES,
       "framerate", GST_TYPE_FRACTION, info->rate_n, info->rate_d, NULL);
+
+  if (info->frame_tokens > 0)
+    gst_caps_set_simple (caps, "frame-tokens", G_TYPE_INT,
+        (gint) info->frame_tokens, NULL);
+  if (info->group_tokens > 0)
+    gst_caps_set_simple (caps, "group-tokens", G_TYPE_INT,
+        (gint) info->group_tokens, NULL);
+  return caps;
 }
 
 GstBufferPool *

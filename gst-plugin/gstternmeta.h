@@ -46,6 +46,8 @@ typedef struct
   guint dim;
   gchar encoder_id[65];
   gint rate_n, rate_d;
+  guint frame_tokens;           /* of a frame, at most; 0 unknown */
+  guint group_tokens;           /* of a compressed group, at most; 0 unknown */
 } GstTernTokenInfo;
 
 gboolean gst_tern_token_info_from_caps (GstTernTokenInfo * info,

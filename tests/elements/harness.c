@@ -129,7 +129,7 @@ token_caps (const char *mmproj)
   fail_unless (g_file_get_contents (mmproj, &bytes, NULL, NULL));
   id = g_compute_checksum_for_string (G_CHECKSUM_MD5, bytes, -1);
   return g_strdup_printf ("tensor/strided, tensor-id = (string) visual-tokens, type = (string) float32, "
-      "embedding-dim = 8, encoder-id = (string) %s, group = 4, framerate = 2/1", id);
+      "embedding-dim = 8, encoder-id = (string) %s, group = 4, framerate = 2/1, frame-tokens = 16", id);
 }
 
 GstBuffer *
