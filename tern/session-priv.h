@@ -10,8 +10,9 @@
 #include "tern/result-priv.h"
 #include "tern/window.h"
 
-/* What may change between windows. Immutable, counted (g_atomic_rc_box). */
+/* What may change between windows. Immutable, counted. */
 typedef struct {
+  gint refs;                    /* atomic */
   char *prompt, *prompt_id, *system_prompt;
   TernSampling sampling;
   TernCompressorParams compress;

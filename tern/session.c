@@ -17,23 +17,19 @@
 TernSessionConfig *
 tern_session_config_ref (TernSessionConfig *config)
 {
-  return g_atomic_rc_box_acquire (config);
-}
-
-static void
-config_clear (gpointer data)
-{
-  TernSessionConfig *config = data;
-
-  g_free (config->prompt);
-  g_free (config->prompt_id);
-  g_free (config->system_prompt);
+  g_atomic_int_inc (&config->refs);
+  return config;
 }
 
 void
 tern_session_config_unref (TernSessionConfig *config)
 {
-  g_atomic_rc_box_release_full (config, config_clear);
+  if (!g_atomic_int_dec_and_test (&config->refs))
+    return;
+  g_free (config->prompt);
+  g_free (config->prompt_id);
+  g_free (config->system_prompt);
+  g_free (config);
 }
 
 static gboolean
@@ -102,7 +98,8 @@ config_new (const TernSessionParams *params, const TernModelText *text, GError *
   if (!check_params (params, error) || !tern_sampling_check (&sampling, error))
     return NULL;
 
-  config = g_atomic_rc_box_new0 (TernSessionConfig);
+  config = g_new0 (TernSessionConfig, 1);
+  config->refs = 1;
   config->prompt = g_strdup (params->prompt ? params->prompt : text->default_prompt);
   config->prompt_id = g_strdup (params->prompt_id ? params->prompt_id : "");
   config->system_prompt = g_strdup (params->system_prompt);

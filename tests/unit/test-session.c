@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A session's life: windows to results, repeatable, interleaved, changed, stopped. */
+#include <json-glib/json-glib.h>
+
+#include "engine/llm/tokenizer.h"
 #include "session-fixture.h"
 
 /* ---- Results ---- */
@@ -392,6 +395,54 @@ test_error_result (void)
   tern_result_unref (result);
 }
 
+/* The whole chain against transformers in float64: a picture, an instruction, the text that follows greedily. */
+static void
+test_golden_still (void)
+{
+  TernModelParams model_params = { .model_path = TEXT_FILE, .mmproj_path = MMPROJ_FILE, .parts = TERN_MODEL_FULL,
+    .threads = 2, .float_activations = TRUE };
+  g_autoptr (TernModel) model = tern_model_open (&model_params, NULL);
+  TernSessionParams params = TERN_SESSION_PARAMS_INIT;
+  g_autoptr (TernSession) session = NULL;
+  g_autoptr (TernResult) result = NULL;
+  g_autoptr (JsonParser) parser = json_parser_new ();
+  g_autoptr (TernGguf) file = tern_gguf_open (TEXT_FILE, NULL);
+  g_autoptr (TernTokenizer) tokenizer = tern_tokenizer_new (file, NULL);
+  g_autoptr (GString) want = g_string_new (NULL);
+  g_autofree char *npy = NULL;
+  TernTextStream stream = { 0 };
+  TernImage image = { .format = TERN_IMAGE_RGB, .width = 256, .height = 256, .stride = { 768 } };
+  JsonObject *golden;
+  JsonArray *greedy;
+  gsize size;
+
+  g_assert_true (json_parser_load_from_file (parser, TERN_TEST_DATA "/lfm2vl/mmproj-ship-q8_0.json", NULL));
+  golden = json_array_get_object_element (json_object_get_array_member (json_node_get_object (json_parser_get_root
+              (parser)), "cases"), 1);
+  g_assert_cmpstr (json_object_get_string_member (golden, "name"), ==, "256");
+  greedy = json_object_get_array_member (json_object_get_object_member (golden, "greedy"), "tokens");
+  for (guint i = 0; i < json_array_get_length (greedy); i++)
+    tern_text_stream_push (&stream, tokenizer, (gint32) json_array_get_int_element (greedy, i), want);
+  tern_text_stream_end (&stream, want);
+  g_strstrip (want->str);
+
+  /* The pixels as resized: the header of the array ends where its length says. */
+  g_assert_true (g_file_get_contents (TERN_TEST_DATA "/lfm2vl/ship.256.resized0.npy", &npy, &size, NULL));
+  image.data[0] = (const guint8 *) npy + 10 + (guint8) npy[8] + 256 * (guint8) npy[9];
+  g_assert_cmpuint ((gsize) (image.data[0] - (const guint8 *) npy) + 256 * 256 * 3, ==, size);
+
+  params.prompt = "Write a short caption for this image.";
+  params.max_tokens = json_array_get_length (greedy);
+  params.kv_prune = 0;
+  session = new_session (model, &params);
+  g_assert_true (tern_session_push_still (session, &image, NULL));
+  result = next_result (session);
+  g_assert_nonnull (result);
+  g_assert_cmpuint (result->visual_kept, ==, 64);
+  g_assert_cmpuint (result->prompt_tokens, ==, json_array_get_length (json_object_get_array_member (golden, "tokens")));
+  g_assert_cmpstr (result->result, ==, want->str);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -400,6 +451,7 @@ main (int argc, char **argv)
   g_test_add_func ("/session/repeatable", test_repeatable);
   g_test_add_func ("/session/second-stretch", test_second_stretch);
   g_test_add_func ("/session/interleaved", test_interleaved);
+  g_test_add_func ("/session/golden-still", test_golden_still);
   g_test_add_func ("/session/steps", test_steps);
   g_test_add_func ("/session/prompt-change", test_prompt_change);
   g_test_add_func ("/session/params-change", test_params_change);
