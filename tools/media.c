@@ -189,9 +189,22 @@ matrix_of (const TernMedia *media, const AVFrame *frame)
   }
 }
 
+/* What says nothing is limited, but for grey and the formats that JPEG has to itself. */
+static gboolean
+is_full_range (const AVFrame *frame)
+{
+  const AVPixFmtDescriptor *format = av_pix_fmt_desc_get (frame->format);
+
+  if (frame->color_range != AVCOL_RANGE_UNSPECIFIED)
+    return frame->color_range == AVCOL_RANGE_JPEG;
+  return (format && format->nb_components <= 2) || frame->format == AV_PIX_FMT_YUVJ420P
+      || frame->format == AV_PIX_FMT_YUVJ422P || frame->format == AV_PIX_FMT_YUVJ444P
+      || frame->format == AV_PIX_FMT_YUVJ440P;
+}
+
 /* The formats that need no conversion. */
 static gboolean
-direct_format (int format, TernImageFormat *out)
+direct_format (const AVFrame *frame, TernImageFormat *out)
 {
   static const struct {
     int av;
@@ -200,24 +213,16 @@ direct_format (int format, TernImageFormat *out)
     { AV_PIX_FMT_YUV420P, TERN_IMAGE_I420 }, { AV_PIX_FMT_YUVJ420P, TERN_IMAGE_I420 },
     { AV_PIX_FMT_NV12, TERN_IMAGE_NV12 }, { AV_PIX_FMT_RGB24, TERN_IMAGE_RGB }, { AV_PIX_FMT_BGR24, TERN_IMAGE_BGR },
     { AV_PIX_FMT_RGB0, TERN_IMAGE_RGBX }, { AV_PIX_FMT_RGBA, TERN_IMAGE_RGBX }, { AV_PIX_FMT_BGR0, TERN_IMAGE_BGRX },
-    { AV_PIX_FMT_BGRA, TERN_IMAGE_BGRX },
+    { AV_PIX_FMT_BGRA, TERN_IMAGE_BGRX }, { AV_PIX_FMT_GRAY8, TERN_IMAGE_GRAY8 },
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (table); i++) {
-    if (table[i].av == format) {
+    if (table[i].av == frame->format && (table[i].ours != TERN_IMAGE_GRAY8 || is_full_range (frame))) {
       *out = table[i].ours;
       return TRUE;
     }
   }
   return FALSE;
-}
-
-static gboolean
-is_full_range (const AVFrame *frame)
-{
-  return frame->color_range == AVCOL_RANGE_JPEG || frame->format == AV_PIX_FMT_YUVJ420P
-      || frame->format == AV_PIX_FMT_YUVJ422P || frame->format == AV_PIX_FMT_YUVJ444P
-      || frame->format == AV_PIX_FMT_YUVJ440P;
 }
 
 /* @bytes and some more, as the scaler may write whole vectors beyond the last row. */
@@ -309,7 +314,7 @@ to_image (TernMedia *media, TernImage *image, GError **error)
     return FALSE;
   }
   /* Subsampled stills go through the scaler, which interpolates chroma as picture viewers do. */
-  if (quarters || !direct_format (frame->format, &format)
+  if (quarters || !direct_format (frame, &format)
       || (media->still && (format == TERN_IMAGE_I420 || format == TERN_IMAGE_NV12)))
     return to_rgb (media, image, error) && (!quarters || turn (media, image, quarters, error));
   *image = (TernImage) {

@@ -78,6 +78,31 @@ test_still (void)
 }
 
 static void
+test_gray (void)
+{
+  g_autofree char *path = in_folder ("gray.pgm"), *deep = in_folder ("deep.pgm");
+  const char *const paths[] = { path, deep };
+
+  clip_write_bytes (path, "P5\n2 2\n255\n\x00\x20\xc0\xff", 15);
+  clip_write_bytes (deep, "P5\n2 2\n65535\n\x00\x00\x20\x20\xc0\xc0\xff\xff", 21);
+  for (guint i = 0; i < G_N_ELEMENTS (paths); i++) {
+    g_autoptr (TernMedia) media = open_media (paths[i]);
+    g_autoptr (GError) error = NULL;
+    guint64 pts, duration;
+    TernImage image;
+    gsize step;
+
+    g_assert_cmpint (tern_media_next (media, &image, &pts, &duration, &error), ==, TERN_MEDIA_FRAME);
+    g_assert_no_error (error);
+    step = image.format == TERN_IMAGE_GRAY8 ? 1 : 3;
+    g_assert_cmpuint (image.data[0][0], ==, 0);
+    g_assert_cmpint (ABS (image.data[0][step] - 0x20), <=, 1);
+    g_assert_cmpint (ABS (image.data[0][image.stride[0]] - 0xc0), <=, 1);
+    g_assert_cmpuint (image.data[0][image.stride[0] + step], ==, 0xff);
+  }
+}
+
+static void
 refused (const char *name, int code, const char *what)
 {
   g_autofree char *path = in_folder (name);
@@ -126,6 +151,7 @@ main (int argc, char **argv)
   g_assert_nonnull (folder);
   g_test_add_func ("/media/video", test_video);
   g_test_add_func ("/media/still", test_still);
+  g_test_add_func ("/media/gray", test_gray);
   g_test_add_func ("/media/refused", test_refused);
   status = g_test_run ();
   {
