@@ -46,7 +46,7 @@ typedef struct {
   gint64 shown;                 /* when progress was shown last, us */
 } Caption;
 
-/* ---- Options ------------------------------------------------------------------------------------------------------ */
+/* ---- Options ----------------------------------------------------------------------------------------------------- */
 
 static gboolean
 wrong (const char *option, const char *expected, const char *format, ...) G_GNUC_PRINTF (3, 4);
@@ -142,7 +142,7 @@ check_options (const Options *o, Caption *c, guint *threads)
   return TRUE;
 }
 
-/* ---- Output ------------------------------------------------------------------------------------------------------- */
+/* ---- Output ------------------------------------------------------------------------------------------------------ */
 
 static gboolean
 open_lines (Caption *c, const char *path)
@@ -264,7 +264,7 @@ write_subtitles (Caption *c, GError **error)
   return FALSE;
 }
 
-/* ---- Work --------------------------------------------------------------------------------------------------------- */
+/* ---- Work -------------------------------------------------------------------------------------------------------- */
 
 /* Pushes until there is room: nothing of a file is dropped. */
 static gboolean

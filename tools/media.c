@@ -50,7 +50,7 @@ fail (const TernMedia *media, int code, const char *what, GError **error)
   return FALSE;
 }
 
-/* ---- Opening ------------------------------------------------------------------------------------------------------ */
+/* ---- Opening ----------------------------------------------------------------------------------------------------- */
 
 static gboolean
 open_format (TernMedia *media, GError **error)
@@ -171,7 +171,7 @@ tern_media_duration (const TernMedia *media)
   return duration > 0 && duration < G_MAXINT64 / 1000 ? (guint64) duration * 1000 : TERN_TIME_NONE;
 }
 
-/* ---- Pixels ------------------------------------------------------------------------------------------------------- */
+/* ---- Pixels ------------------------------------------------------------------------------------------------------ */
 
 static TernColorMatrix
 matrix_of (const TernMedia *media, const AVFrame *frame)
@@ -326,7 +326,7 @@ to_image (TernMedia *media, TernImage *image, GError **error)
   return TRUE;
 }
 
-/* ---- Frames ------------------------------------------------------------------------------------------------------- */
+/* ---- Frames ------------------------------------------------------------------------------------------------------ */
 
 /* Feeds the decoder one packet of the stream, or the end. A packet that it refuses is left out. */
 static void

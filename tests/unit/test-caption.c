@@ -53,7 +53,8 @@ caption (const char *first, ...)
     g_ptr_array_add (args, (void *) arg);
   va_end (list);
   g_ptr_array_add (args, NULL);
-  g_spawn_sync (NULL, (char **) args->pdata, NULL, G_SPAWN_DEFAULT, NULL, NULL, &run.out, &run.err, &run.status, &error);
+  g_spawn_sync (NULL, (char **) args->pdata, NULL, G_SPAWN_DEFAULT, NULL, NULL, &run.out, &run.err, &run.status,
+      &error);
   g_assert_no_error (error);
   g_assert_true (WIFEXITED (run.status));
   run.status = WEXITSTATUS (run.status);
