@@ -378,11 +378,12 @@ decide_hold (GstTernAttach * self)
       && (attach == GST_TERN_ATTACH_WINDOW
       || (attach == GST_TERN_ATTACH_AUTO && !live));
   self->hold_known = TRUE;
+  /* Under the lock: a pad that was deactivated meanwhile stays without a task. */
+  if (self->hold && self->flow == GST_FLOW_OK)
+    gst_pad_start_task (self->srcpad, gst_tern_attach_loop, self, NULL);
   g_mutex_unlock (&self->lock);
   GST_DEBUG_OBJECT (self, "frames carry the result of %s",
       self->hold ? "their own window" : "the newest window");
-  if (self->hold)
-    gst_pad_start_task (self->srcpad, gst_tern_attach_loop, self, NULL);
 }
 
 static void

@@ -109,7 +109,7 @@ restart_sampling (GstTernCaption * self)
   g_value_init (&rate, GST_TYPE_FRACTION);
   g_object_get_property (G_OBJECT (self->encoder), "frame-rate", &rate);
   tern_frame_sampler_init (&self->sampler,
-      gst_value_get_fraction_numerator (&rate),
+      MAX (0, gst_value_get_fraction_numerator (&rate)),
       gst_value_get_fraction_denominator (&rate));
   g_value_unset (&rate);
 }

@@ -705,16 +705,27 @@ gst_tern_encoder_src_activate_mode (GstPad * pad, GstObject * parent,
 /* ---- The element ---- */
 
 static gboolean
-check_files (GstTernEncoder * self)
+check_settings (GstTernEncoder * self)
 {
   gchar *paths[2];
-  gboolean ok = TRUE;
+  gboolean ok;
+  gint rate_n, rate_d;
   guint i;
 
   GST_OBJECT_LOCK (self);
   paths[0] = g_strdup (self->model_path);
   paths[1] = g_strdup (self->mmproj_path);
+  rate_n = self->rate_n;
+  rate_d = self->rate_d;
   GST_OBJECT_UNLOCK (self);
+
+  /* The property takes any fraction: what GObject refuses only makes a warning,
+   * and a pipeline that does something else than it was told. */
+  ok = rate_n >= 0;
+  if (!ok)
+    GST_ELEMENT_ERROR (self, RESOURCE, SETTINGS,
+        ("A setting is out of its range."),
+        ("frame-rate: expected 0/1 or more, found %d/%d", rate_n, rate_d));
   for (i = 0; i < 2; i++) {
     GError *error = NULL;
 
@@ -769,7 +780,7 @@ gst_tern_encoder_change_state (GstElement * element, GstStateChange transition)
   GstTernEncoder *self = GST_TERN_ENCODER (element);
   GstStateChangeReturn ret;
 
-  if (transition == GST_STATE_CHANGE_NULL_TO_READY && !check_files (self))
+  if (transition == GST_STATE_CHANGE_NULL_TO_READY && !check_settings (self))
     return GST_STATE_CHANGE_FAILURE;
   if (transition == GST_STATE_CHANGE_READY_TO_PAUSED)
     start_loading (self);
@@ -891,8 +902,8 @@ gst_tern_encoder_install_properties (GObjectClass * klass, guint first)
    */
   g_object_class_install_property (klass, first + SHARED_FRAME_RATE,
       gst_param_spec_fraction ("frame-rate", "Frame rate",
-          "Frames a second that are looked at (0/1 = all)", 0, 1, G_MAXINT, 1,
-          DEFAULT_RATE_N, DEFAULT_RATE_D, ready));
+          "Frames a second that are looked at (0/1 = all)", -G_MAXINT, 1,
+          G_MAXINT, 1, DEFAULT_RATE_N, DEFAULT_RATE_D, ready));
   /**
    * GstTernEncoder:max-frames:
    *
