@@ -20,7 +20,7 @@ import words
 import xe
 from common import Log, cosine, half, load, save
 
-SAMPLES, LONGEST, RATE, DROP, END = 5, 22, 2e-4, 0.05, "</s>"
+SAMPLES, LONGEST, RATE, DROP, END = 5, 22, 3e-4, 0.05, "</s>"
 
 
 def rewards(scorer, tokenizer, at, samples):
@@ -74,7 +74,7 @@ def run(tokenizer, captions, views, work, steps, source="xe", name="scst", seed=
         batch = rows.Rows(layout, [samples[i : i + SAMPLES] for i in range(0, len(samples), SAMPLES)])
         said = model(visual, batch).log_softmax(-1).gather(1, batch.targets[:, None])[:, 0]
         loss = -(advantage[batch.owner] * said).mean()
-        factor = cosine(step, steps, 20, 0.1)
+        factor = cosine(step, steps, 20, 0.05)
         for group in optimizer.param_groups:
             group["lr"] = RATE * factor
         optimizer.zero_grad(set_to_none=True)

@@ -25,7 +25,7 @@ def arguments():
     a.add_argument("--threads", type=int, default=1)
     a.add_argument("--adapt-steps", type=int, default=411)
     a.add_argument("--passes", type=int, default=8, help="cross-entropy passes over the photographs")
-    a.add_argument("--scst-steps", type=int, default=1000)
+    a.add_argument("--scst-steps", type=int, default=1150)
     a.add_argument("--view", type=int, help=argparse.SUPPRESS)
     return a.parse_args()
 
