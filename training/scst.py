@@ -33,7 +33,7 @@ def rewards(scorer, tokenizer, at, samples):
 
 
 def run(tokenizer, captions, views, work, steps, source="xe", name="scst", seed=3, clips=xe.CLIPS, compiled=True):
-    """`captions` as people wrote them. From {source}.pt to {name}.pt."""
+    """`captions` as people wrote them. From {source}.pt to {name}.pt, the mean of the last four checkpoints."""
     final, checkpoint = os.path.join(work, name + ".pt"), os.path.join(work, name + ".resume.pt")
     if os.path.exists(final):
         return
@@ -90,4 +90,8 @@ def run(tokenizer, captions, views, work, steps, source="xe", name="scst", seed=
         if (step + 1) % 100 == 0:
             save(checkpoint, {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1})
             save(os.path.join(work, f"{name}.step-{step + 1}.pt"), half(model.state_dict()))
-    save(final, half(model.state_dict()))
+    save(os.path.join(work, f"{name}.step-{steps}.pt"), half(model.state_dict()))
+    # The steps are noisy and the rate is small by now: the mean of a few points of the way is better than its end.
+    kept = sorted({steps} | {s for s in range(100, steps, 100)})[-4:]
+    states = [load(os.path.join(work, f"{name}.step-{s}.pt")) for s in kept]
+    save(final, half({k: sum(s[k].float() for s in states) / len(states) for k in states[0]}))
