@@ -261,7 +261,8 @@ typedef void (*TernResultFunc) (void *data, TernResult *result);
  * @prompt: instruction; %NULL = the model's default, "" = none
  * @max_tokens ... @seed: sampling, see engine/llm/generate.h
  * @compress: temporal merging; for pushed tokens that are already compressed use TERN_METHOD_NONE
- * @kv_prune: share of visual keys that decode does not attend to (DyCoke stage 2), 0..1
+ * @kv_prune: share of visual keys that decode does not attend to (DyCoke stage 2), 0..1; windows only, a still is
+ *   always looked at whole
  * @kv_layer: first block that is pruned (the paper's L); scores come from the last attention block before it
  * @live: TRUE: when the engine is behind, older windows are dropped for the newest one; FALSE: pushes return BUSY
  * @metrics: fill TernResult.metrics
