@@ -27,7 +27,7 @@ def visual_tokens(model, features, batch=50):
 
     with torch.inference_mode():
         return torch.cat([
-            model.projector(model.projector.unshuffle(torch.as_tensor(features[i : i + batch]).float()))
+            model.projector(model.projector.unshuffle(features[i : i + batch].float()))
             for i in range(0, len(features), batch)
         ])
 
@@ -81,20 +81,20 @@ def main():
                 seen = torch.cat([tower(vit.pixels(val.pixels[i : i + 50])) for i in range(0, len(val), 50)])
         else:
             model = trained(os.path.join(options.work, source), options.plain)
-            seen = np.load(features.path(options.work, "val", 0))
+            seen = torch.from_numpy(np.load(features.path(options.work, "val", 0)))
         visual = visual_tokens(model, seen)
         if options.input == "shuffled":
             visual = visual[torch.from_numpy(np.roll(np.arange(len(visual)), 1))]
         elif options.input == "none":
             # The mean visual tokens of every sixth training photograph: what is known without looking.
-            train = np.load(features.path(options.work, "train", 0), mmap_mode="r")[::6]
+            train = torch.from_numpy(np.load(features.path(options.work, "train", 0), mmap_mode="r")[::6].copy())
             visual = visual_tokens(model, train).mean(0, keepdim=True).expand_as(visual).contiguous()
         elif options.input == "clip":
             plan = rows.layout(tokenizer, instruction, features.kept_counts(8, options.merge_ratio))
             rng, parts = np.random.default_rng(5), []
             with torch.inference_mode():
                 for i in range(0, len(seen), 50):
-                    part = torch.as_tensor(seen[i : i + 50]).float()
+                    part = seen[i : i + 50].float()
                     parts.append(xe.visual(model, part, plan, 8, rng).view(len(part), -1, visual.shape[-1]))
             visual = torch.cat(parts)
         results = caption(model, visual, plan, tokenizer, options.beam)
