@@ -21,13 +21,11 @@
  *
  * Since: 0.1
  */
-#include "gstternattach.h"
+#include "gstternattach-priv.h"
 
-#include "gstternenums.h"
-#include "gstternmeta.h"
+#include "gstternelement.h"
 
-GST_DEBUG_CATEGORY_STATIC (gst_tern_attach_debug);
-#define GST_CAT_DEFAULT gst_tern_attach_debug
+GST_DEBUG_CATEGORY (gst_tern_attach_debug);
 
 #define DEFAULT_MAX_HELD_BYTES (G_GUINT64_CONSTANT (256) << 20)
 
@@ -44,55 +42,6 @@ enum
   SHARED_LAST
 };
 
-/* A frame, or an event between frames, that waits. */
-typedef struct
-{
-  GstMiniObject *object;
-  GstClockTime stream_time;     /* of a frame */
-  GstClockTime running_time, duration;
-  guint segment;                /* which one, counted */
-  gsize bytes;
-} HeldItem;
-
-typedef struct
-{
-  GstStructure *structure;
-  GstClockTime start, end;      /* stream time */
-  guint segment;
-} Result;
-
-struct _GstTernAttach
-{
-  GstElement parent;
-  GstPad *sinkpad, *textpad, *srcpad;
-
-  /* Under the object lock. */
-  GstTernAttachMode attach;
-  guint64 max_held_bytes;
-
-  /* Under @lock. */
-  GMutex lock;
-  GCond cond;
-  GQueue held;                  /* HeldItem */
-  guint64 held_bytes;
-  guint held_frames;
-  gboolean busy;                /* the task has taken an item */
-  GQueue results;               /* Result, oldest first; the last is the newest */
-  guint text_segment;
-  GstClockTime decided;         /* stream time before which no result comes */
-  gboolean text_eos;
-  gboolean hold;                /* frames wait for their window */
-  gboolean hold_known;
-  gboolean live;
-  gboolean over;                /* the bound was reached, and said */
-  GstFlowReturn flow;
-  guint64 attached, early;
-
-  /* The video's streaming thread's. */
-  GstSegment segment;
-  guint video_segment;
-};
-
 static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE ("sink",
     GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS ("video/x-raw(ANY)"));
 static GstStaticPadTemplate text_template =
@@ -107,16 +56,7 @@ G_DEFINE_TYPE (GstTernAttach, gst_tern_attach, GST_TYPE_ELEMENT);
 GST_ELEMENT_REGISTER_DEFINE (ternattach, "ternattach", GST_RANK_NONE,
     GST_TYPE_TERN_ATTACH);
 
-/* ---- Results ---- */
-
-static void
-result_free (gpointer data)
-{
-  Result *result = data;
-
-  gst_structure_free (result->structure);
-  g_free (result);
-}
+/* ---- The task that lets held frames go ---- */
 
 static void
 held_free (gpointer data)
@@ -126,70 +66,6 @@ held_free (gpointer data)
   if (item->object)
     gst_mini_object_unref (item->object);
   g_free (item);
-}
-
-/* The newest result whose window has @item in it. */
-static Result *
-find_window (GstTernAttach * self, const HeldItem * item)
-{
-  GList *link;
-
-  for (link = self->results.tail; link; link = link->prev) {
-    Result *result = link->data;
-
-    if (result->segment == item->segment && item->stream_time >= result->start
-        && item->stream_time < result->end)
-      return result;
-  }
-  return NULL;
-}
-
-/* The last one that began before @item: what was true last. */
-static Result *
-find_before (GstTernAttach * self, const HeldItem * item)
-{
-  GList *link;
-
-  for (link = self->results.tail; link; link = link->prev) {
-    Result *result = link->data;
-
-    if (result->segment < item->segment
-        || (result->segment == item->segment
-            && result->start <= item->stream_time))
-      return result;
-  }
-  return NULL;
-}
-
-/* Results that no waiting frame and no later one can need go. */
-static void
-forget_results (GstTernAttach * self, const HeldItem * item)
-{
-  Result *oldest;
-
-  while (self->results.length > 1) {
-    Result *next;
-
-    oldest = g_queue_peek_head (&self->results);
-    next = g_queue_peek_nth (&self->results, 1);
-    if (oldest->segment == item->segment && (oldest->end > item->stream_time
-            || next->start > item->stream_time))
-      break;
-    if (oldest->segment > item->segment)
-      break;
-    result_free (g_queue_pop_head (&self->results));
-  }
-}
-
-static void
-put_result (GstTernAttach * self, GstBuffer ** buffer,
-    const Result * result)
-{
-  if (!result)
-    return;
-  *buffer = gst_buffer_make_writable (*buffer);
-  gst_tern_buffer_set_result (*buffer, result->structure);
-  self->attached++;
 }
 
 /* Whether the oldest item may leave; sets what it leaves with. */
@@ -206,7 +82,7 @@ head_ready (GstTernAttach * self, guint64 max_bytes, Result ** result,
   if (!GST_IS_BUFFER (item->object))
     return TRUE;
 
-  *result = find_window (self, item);
+  *result = gst_tern_attach_find_window (self, item);
   if (*result)
     return TRUE;
   if (self->text_eos || item->segment < self->text_segment
@@ -214,7 +90,7 @@ head_ready (GstTernAttach * self, guint64 max_bytes, Result ** result,
       || (item->segment == self->text_segment
           && GST_CLOCK_TIME_IS_VALID (self->decided)
           && item->stream_time < self->decided)) {
-    *result = find_before (self, item);
+    *result = gst_tern_attach_find_before (self, item);
     return TRUE;
   }
   if (self->held_bytes > max_bytes) {
@@ -235,8 +111,6 @@ get_max_bytes (GstTernAttach * self)
   GST_OBJECT_UNLOCK (self);
   return bytes;
 }
-
-/* ---- The task that lets held frames go ---- */
 
 static void
 clear_held (GstTernAttach * self)
@@ -300,9 +174,9 @@ gst_tern_attach_loop (gpointer data)
     if (GST_IS_BUFFER (item->object)) {
       self->held_frames--;
       buffer = GST_BUFFER_CAST (item->object);
-      put_result (self, &buffer, result);
+      gst_tern_attach_put_result (self, &buffer, result);
       item->object = GST_MINI_OBJECT_CAST (buffer);
-      forget_results (self, item);
+      gst_tern_attach_forget_results (self, item);
       say = early && !self->over;
       self->over = early;
       self->early += early;
@@ -346,18 +220,6 @@ gst_tern_attach_loop (gpointer data)
 
 /* ---- Video ---- */
 
-static gboolean
-query_live (GstPad * pad)
-{
-  GstQuery *query = gst_query_new_latency ();
-  gboolean live = FALSE;
-
-  if (gst_pad_peer_query (pad, query))
-    gst_query_parse_latency (query, &live, NULL, NULL);
-  gst_query_unref (query);
-  return live;
-}
-
 /* Once for a stream: frames must not overtake each other. */
 static void
 decide_hold (GstTernAttach * self)
@@ -367,7 +229,7 @@ decide_hold (GstTernAttach * self)
 
   if (self->hold_known)
     return;
-  live = query_live (self->sinkpad);
+  live = gst_tern_upstream_is_live (self->sinkpad);
   GST_OBJECT_LOCK (self);
   attach = self->attach;
   GST_OBJECT_UNLOCK (self);
@@ -436,9 +298,9 @@ gst_tern_attach_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
     return hold_frame (self, buffer);
 
   g_mutex_lock (&self->lock);
-  put_result (self, &buffer, g_queue_peek_tail (&self->results));
+  gst_tern_attach_put_result (self, &buffer, g_queue_peek_tail (&self->results));
   while (self->results.length > 1)
-    result_free (g_queue_pop_head (&self->results));
+    gst_tern_attach_result_free (g_queue_pop_head (&self->results));
   g_mutex_unlock (&self->lock);
   return gst_pad_push (self->srcpad, buffer);
 }
@@ -448,7 +310,7 @@ forget_everything (GstTernAttach * self)
 {
   g_mutex_lock (&self->lock);
   clear_held (self);
-  g_queue_clear_full (&self->results, result_free);
+  g_queue_clear_full (&self->results, gst_tern_attach_result_free);
   self->text_segment = 0;
   self->decided = GST_CLOCK_TIME_NONE;
   self->text_eos = FALSE;
@@ -640,106 +502,6 @@ gst_tern_attach_iterate_internal_links (GstPad * pad, GstObject * parent)
   return it;
 }
 
-/* ---- Results that come in ---- */
-
-static GstFlowReturn
-gst_tern_attach_text_chain (GstPad * pad, GstObject * parent,
-    GstBuffer * buffer)
-{
-  GstTernAttach *self = GST_TERN_ATTACH (parent);
-  const GstStructure *structure = gst_tern_buffer_get_result (buffer);
-  gdouble start, end;
-
-  if (!structure || !gst_structure_get_double (structure, "start", &start)
-      || !gst_structure_get_double (structure, "end", &end) || !(start >= 0)
-      || !(end >= start) || !(end < 1e10)) {
-    GST_WARNING_OBJECT (self, "text without a result: %" GST_PTR_FORMAT,
-        buffer);
-  } else {
-    Result *result = g_new0 (Result, 1);
-
-    result->structure = gst_structure_copy (structure);
-    result->start = start * GST_SECOND + 0.5;
-    result->end = end * GST_SECOND + 0.5;
-    g_mutex_lock (&self->lock);
-    result->segment = self->text_segment;
-    g_queue_push_tail (&self->results, result);
-    if (!GST_CLOCK_TIME_IS_VALID (self->decided)
-        || self->decided < result->end)
-      self->decided = result->end;
-    g_cond_broadcast (&self->cond);
-    g_mutex_unlock (&self->lock);
-  }
-  gst_buffer_unref (buffer);
-  return GST_FLOW_OK;
-}
-
-static void
-text_gap (GstTernAttach * self, const GstSegment * segment,
-    GstEvent * event)
-{
-  GstClockTime pts, duration, end;
-
-  gst_event_parse_gap (event, &pts, &duration);
-  if (GST_CLOCK_TIME_IS_VALID (duration))
-    pts += duration;
-  end = gst_segment_to_stream_time (segment, GST_FORMAT_TIME, pts);
-  if (!GST_CLOCK_TIME_IS_VALID (end))
-    return;
-  g_mutex_lock (&self->lock);
-  if (!GST_CLOCK_TIME_IS_VALID (self->decided) || self->decided < end)
-    self->decided = end;
-  g_cond_broadcast (&self->cond);
-  g_mutex_unlock (&self->lock);
-}
-
-static gboolean
-gst_tern_attach_text_event (GstPad * pad, GstObject * parent, GstEvent * event)
-{
-  GstTernAttach *self = GST_TERN_ATTACH (parent);
-
-  switch (GST_EVENT_TYPE (event)) {
-    case GST_EVENT_FLUSH_STOP:
-      g_mutex_lock (&self->lock);
-      g_queue_clear_full (&self->results, result_free);
-      self->text_segment = 0;
-      self->decided = GST_CLOCK_TIME_NONE;
-      self->text_eos = FALSE;
-      g_mutex_unlock (&self->lock);
-      break;
-    case GST_EVENT_SEGMENT:
-      g_mutex_lock (&self->lock);
-      self->text_segment++;
-      self->decided = GST_CLOCK_TIME_NONE;
-      g_cond_broadcast (&self->cond);
-      g_mutex_unlock (&self->lock);
-      break;
-    case GST_EVENT_GAP:{
-      GstEvent *sticky =
-          gst_pad_get_sticky_event (pad, GST_EVENT_SEGMENT, 0);
-      const GstSegment *segment;
-
-      if (sticky) {
-        gst_event_parse_segment (sticky, &segment);
-        text_gap (self, segment, event);
-        gst_event_unref (sticky);
-      }
-      break;
-    }
-    case GST_EVENT_STREAM_START:
-    case GST_EVENT_EOS:
-      g_mutex_lock (&self->lock);
-      self->text_eos = GST_EVENT_TYPE (event) == GST_EVENT_EOS;
-      g_cond_broadcast (&self->cond);
-      g_mutex_unlock (&self->lock);
-      break;
-    default:
-      break;
-  }
-  gst_event_unref (event);
-  return TRUE;
-}
-
 /* ---- The element ---- */
 
 static gboolean
@@ -853,8 +615,8 @@ gst_tern_attach_install_properties (GObjectClass * klass, guint first)
    */
   g_object_class_install_property (klass, first + SHARED_ATTACH,
       g_param_spec_enum ("attach", "Attach", "Which result a frame carries",
-          GST_TYPE_TERN_ATTACH_MODE, GST_TERN_ATTACH_AUTO, G_PARAM_READWRITE |
-          G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY));
+          GST_TYPE_TERN_ATTACH_MODE, GST_TERN_ATTACH_AUTO,
+          GST_TERN_PARAM_READY));
   /**
    * GstTernAttach:max-held-bytes:
    *
@@ -865,8 +627,7 @@ gst_tern_attach_install_properties (GObjectClass * klass, guint first)
   g_object_class_install_property (klass, first + SHARED_MAX_HELD_BYTES,
       g_param_spec_uint64 ("max-held-bytes", "Maximum held bytes",
           "Of frames that wait for the result of their window", 0, G_MAXUINT64,
-          DEFAULT_MAX_HELD_BYTES, G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS |
-          GST_PARAM_MUTABLE_READY));
+          DEFAULT_MAX_HELD_BYTES, GST_TERN_PARAM_READY));
   return first + SHARED_LAST;
 }
 

@@ -33,7 +33,7 @@
 #include "gstternattach.h"
 #include "gstterncompressor.h"
 #include "gstternencoder.h"
-#include "gstternenums.h"
+#include "gstternelement.h"
 #include "gstterngenerator.h"
 #include "tern/tern.h"
 
@@ -331,8 +331,6 @@ gst_tern_caption_class_init (GstTernCaptionClass * klass)
 {
   GObjectClass *object_class = G_OBJECT_CLASS (klass);
   GstElementClass *element_class = GST_ELEMENT_CLASS (klass);
-  const GParamFlags ready = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS |
-      GST_PARAM_MUTABLE_READY;
 
   GST_DEBUG_CATEGORY_INIT (gst_tern_caption_debug, "terncaption", 0,
       "Tern captioner");
@@ -353,10 +351,7 @@ gst_tern_caption_class_init (GstTernCaptionClass * klass)
    *
    * Since: 0.1
    */
-  g_object_class_install_property (object_class, PROP_MODEL_PATH,
-      g_param_spec_string ("model-path", "Model path",
-          "GGUF file of the language model, or a folder with one (default: "
-          "TERN_MODEL_PATH, then the bundled model)", NULL, ready));
+  gst_tern_install_model_path (object_class, PROP_MODEL_PATH);
   /**
    * GstTernCaption:threads:
    *
@@ -364,10 +359,7 @@ gst_tern_caption_class_init (GstTernCaptionClass * klass)
    *
    * Since: 0.1
    */
-  g_object_class_install_property (object_class, PROP_THREADS,
-      g_param_spec_uint ("threads", "Threads",
-          "Threads that work on the model (0 = one for each core)", 0, 1024, 0,
-          ready));
+  gst_tern_install_threads (object_class, PROP_THREADS);
   gst_tern_encoder_install_properties (object_class, PROP_ENCODER);
   gst_tern_compressor_install_properties (object_class, PROP_COMPRESSOR);
   gst_tern_generator_install_properties (object_class, PROP_GENERATOR);
@@ -382,9 +374,8 @@ gst_tern_caption_class_init (GstTernCaptionClass * klass)
    *
    * Since: 0.1
    */
-  signals[SIGNAL_RESULT] = g_signal_new ("result", G_TYPE_FROM_CLASS (klass),
-      G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 1,
-      GST_TYPE_STRUCTURE | G_SIGNAL_TYPE_STATIC_SCOPE);
+  signals[SIGNAL_RESULT] =
+      gst_tern_new_result_signal (G_TYPE_FROM_CLASS (klass));
   /**
    * GstTernCaption::cancel:
    * @caption: the element
@@ -393,9 +384,9 @@ gst_tern_caption_class_init (GstTernCaptionClass * klass)
    *
    * Since: 0.1
    */
-  signals[SIGNAL_CANCEL] = g_signal_new_class_handler ("cancel",
-      G_TYPE_FROM_CLASS (klass), G_SIGNAL_RUN_LAST | G_SIGNAL_ACTION,
-      G_CALLBACK (gst_tern_caption_cancel), NULL, NULL, NULL, G_TYPE_NONE, 0);
+  signals[SIGNAL_CANCEL] =
+      gst_tern_new_cancel_signal (G_TYPE_FROM_CLASS (klass),
+      G_CALLBACK (gst_tern_caption_cancel));
 
   gst_element_class_add_static_pad_template (element_class, &sink_template);
   gst_element_class_add_static_pad_template (element_class, &src_template);

@@ -18,6 +18,7 @@
  */
 #include "gstterncompressor.h"
 
+#include "gstternelement.h"
 #include "gstternenums.h"
 #include "gstternerror.h"
 #include "gstternmeta.h"
@@ -334,11 +335,7 @@ gst_tern_compressor_sink_event (GstPad * pad, GstObject * parent,
 
       gst_event_parse_caps (event, &caps);
       drain (self);
-      if (!gst_tern_token_info_from_caps (&info, caps)) {
-        GST_ELEMENT_ERROR (self, CORE, NEGOTIATION,
-            ("These are not visual tokens."),
-            ("expected embedding-dim and encoder-id in %" GST_PTR_FORMAT,
-                caps));
+      if (!gst_tern_take_token_caps (GST_ELEMENT_CAST (self), caps, &info)) {
         gst_event_unref (event);
         return FALSE;
       }
@@ -522,8 +519,7 @@ gst_tern_compressor_finalize (GObject * object)
 guint
 gst_tern_compressor_install_properties (GObjectClass * klass, guint first)
 {
-  const GParamFlags playing = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS |
-      GST_PARAM_MUTABLE_PLAYING;
+  const GParamFlags playing = GST_TERN_PARAM_PLAYING;
 
   /**
    * GstTernCompressor:method:
@@ -555,8 +551,7 @@ gst_tern_compressor_class_init (GstTernCompressorClass * klass)
 {
   GObjectClass *object_class = G_OBJECT_CLASS (klass);
   GstElementClass *element_class = GST_ELEMENT_CLASS (klass);
-  const GParamFlags playing = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS |
-      GST_PARAM_MUTABLE_PLAYING;
+  const GParamFlags playing = GST_TERN_PARAM_PLAYING;
 
   GST_DEBUG_CATEGORY_INIT (gst_tern_compressor_debug, "terncompressor", 0,
       "Tern visual token compressor");

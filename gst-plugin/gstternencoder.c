@@ -19,17 +19,14 @@
  *
  * Since: 0.1
  */
-#include "gstternencoder.h"
+#include "gstternencoder-priv.h"
 
-#include <gst/video/video.h>
+#include "gstternelement.h"
 #include "gstternenums.h"
 #include "gstternerror.h"
 #include "gstternframe.h"
-#include "gstternloader.h"
-#include "gstternmeta.h"
 
-GST_DEBUG_CATEGORY_STATIC (gst_tern_encoder_debug);
-#define GST_CAT_DEFAULT gst_tern_encoder_debug
+GST_DEBUG_CATEGORY (gst_tern_encoder_debug);
 
 #define QUEUE_FRAMES 2          /* sampled frames that wait, when not live */
 #define DEFAULT_RATE_N 2
@@ -52,50 +49,6 @@ enum
   SHARED_LAST
 };
 
-struct _GstTernEncoder
-{
-  GstElement parent;
-  GstPad *sinkpad, *srcpad;
-
-  /* Under the object lock. */
-  gchar *model_path, *mmproj_path;
-  guint threads;
-  gint rate_n, rate_d;
-  guint max_frames;
-  TernFit fit;
-
-  /* Under @lock: what the streaming thread leaves for the worker. */
-  GMutex lock;
-  GCond cond;
-  GQueue queue;                 /* GstBuffer and serialized GstEvent */
-  guint queued_frames;
-  gboolean busy;                /* the worker has taken an item */
-  GstFlowReturn flow;           /* of the worker */
-  gboolean eos;
-  gboolean live;
-  TernEncoder *encoder;         /* set by the worker; for cancelling */
-  guint64 taken, dropped;
-
-  gint interrupted;             /* atomic: nobody waits for the model */
-  GstTernLoader *loader;
-
-  /* The streaming thread's. */
-  GstSegment segment;
-  TernFrameSampler sampler;
-  guint looked;                 /* frames of this segment that were sampled */
-  gboolean ended;               /* max-frames was reached, and EOS sent */
-  gboolean have_caps;
-
-  /* The worker's. */
-  GstVideoInfo info;
-  GstTernTokenInfo token_info;
-  TernModel *model;
-  GstBufferPool *pool;
-  guint64 number;
-  GstClockTime last_pts;
-  gboolean announced;           /* where tokens begin */
-};
-
 static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE ("sink",
     GST_PAD_SINK, GST_PAD_ALWAYS,
     GST_STATIC_CAPS (GST_VIDEO_CAPS_MAKE (GST_TERN_VIDEO_FORMATS) "; "
@@ -108,273 +61,6 @@ static GstStaticPadTemplate src_template = GST_STATIC_PAD_TEMPLATE ("src",
 G_DEFINE_TYPE (GstTernEncoder, gst_tern_encoder, GST_TYPE_ELEMENT);
 GST_ELEMENT_REGISTER_DEFINE (ternencoder, "ternencoder", GST_RANK_NONE,
     GST_TYPE_TERN_ENCODER);
-
-/* ---- The worker ---- */
-
-static void
-clear_queue (GstTernEncoder * self)
-{
-  GstMiniObject *item;
-
-  while ((item = g_queue_pop_head (&self->queue)))
-    gst_mini_object_unref (item);
-  self->queued_frames = 0;
-}
-
-static void
-worker_fail (GstTernEncoder * self, GstFlowReturn flow)
-{
-  gboolean eos;
-
-  g_mutex_lock (&self->lock);
-  if (self->flow == GST_FLOW_OK)
-    self->flow = flow;
-  flow = self->flow;
-  eos = self->eos;
-  clear_queue (self);
-  g_cond_broadcast (&self->cond);
-  g_mutex_unlock (&self->lock);
-
-  if (flow == GST_FLOW_EOS && eos)
-    gst_pad_push_event (self->srcpad, gst_event_new_eos ());
-  gst_pad_pause_task (self->srcpad);
-  /* After EOS upstream does not ask for the flow any more. */
-  if (eos && (flow == GST_FLOW_NOT_LINKED || flow < GST_FLOW_EOS))
-    GST_ELEMENT_FLOW_ERROR (self, flow);
-}
-
-/* Makes the caps and everything that depends on the model. */
-static GstFlowReturn
-worker_negotiate (GstTernEncoder * self)
-{
-  GstTernTokenInfo info = { 0, };
-  GError *error = NULL;
-  GstCaps *caps;
-  TernFit fit;
-  guint max_tokens;
-  gint in_n = GST_VIDEO_INFO_FPS_N (&self->info);
-  gint in_d = GST_VIDEO_INFO_FPS_D (&self->info);
-
-  if (!self->model) {
-    TernEncoder *encoder;
-
-    self->model = gst_tern_loader_wait (self->loader, &self->interrupted);
-    if (!self->model)
-      return g_atomic_int_get (&self->interrupted) ? GST_FLOW_FLUSHING :
-          GST_FLOW_ERROR;
-    GST_OBJECT_LOCK (self);
-    fit = self->fit;
-    GST_OBJECT_UNLOCK (self);
-    encoder = tern_encoder_new (self->model, fit, &error);
-    if (!encoder)
-      goto failed;
-    g_mutex_lock (&self->lock);
-    self->encoder = encoder;
-    tern_encoder_cancel (encoder, self->flow == GST_FLOW_FLUSHING);
-    g_mutex_unlock (&self->lock);
-  }
-
-  info.dim = tern_model_embedding_dim (self->model);
-  max_tokens = tern_model_frame_tokens (self->model);
-  info.frame_tokens = max_tokens;
-  g_strlcpy (info.encoder_id, tern_model_encoder_id (self->model),
-      sizeof info.encoder_id);
-  GST_OBJECT_LOCK (self);
-  info.rate_n = self->rate_n;
-  info.rate_d = self->rate_d;
-  GST_OBJECT_UNLOCK (self);
-  /* Nothing is looked at twice: the rate that comes in is the limit. */
-  if (in_n > 0 && in_d > 0 && (info.rate_n == 0
-          || gst_util_fraction_compare (in_n, in_d, info.rate_n,
-              info.rate_d) < 0)) {
-    info.rate_n = in_n;
-    info.rate_d = in_d;
-  }
-
-  caps = gst_tern_token_info_to_caps (&info);
-  if (!self->pool) {
-    self->pool = gst_tern_token_pool_new (caps, max_tokens, info.dim);
-    if (!self->pool) {
-      gst_caps_unref (caps);
-      g_set_error (&error, TERN_ERROR, TERN_ERROR_NO_SPACE,
-          "no memory for frames of %u tokens of %u floats", max_tokens,
-          info.dim);
-      goto failed;
-    }
-  }
-  self->token_info = info;
-  GST_DEBUG_OBJECT (self, "caps %" GST_PTR_FORMAT, caps);
-  if (!gst_pad_push_event (self->srcpad, gst_event_new_caps (caps)))
-    GST_DEBUG_OBJECT (self, "downstream did not take the caps");
-  gst_caps_unref (caps);
-  return GST_FLOW_OK;
-
-failed:
-  gst_tern_post_error (self, error);
-  g_clear_error (&error);
-  return GST_FLOW_ERROR;
-}
-
-/* Frames are numbered for temporal merging: a group must not span a gap. */
-static void
-worker_number_frame (GstTernEncoder * self, GstBuffer * buffer)
-{
-  GstClockTime pts = GST_BUFFER_PTS (buffer);
-  GstClockTime span = 2 * GST_SECOND;
-
-  if (self->token_info.rate_n > 0)
-    span = gst_util_uint64_scale (TERN_GROUP_FRAMES * GST_SECOND,
-        self->token_info.rate_d, self->token_info.rate_n);
-  if (GST_CLOCK_TIME_IS_VALID (self->last_pts)
-      && (pts < self->last_pts || pts - self->last_pts > span))
-    self->number = (self->number + TERN_GROUP_FRAMES - 1) / TERN_GROUP_FRAMES *
-        TERN_GROUP_FRAMES;
-  self->last_pts = pts;
-}
-
-static GstBuffer *
-worker_run (GstTernEncoder * self, GstBuffer * in, const TernImage * image,
-    GError ** error)
-{
-  GstBuffer *out = NULL;
-  TernTokens tokens;
-  GstMapInfo map;
-  gboolean ok;
-
-  if (gst_buffer_pool_acquire_buffer (self->pool, &out, NULL) != GST_FLOW_OK) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE,
-        "no memory for a frame's visual tokens");
-    return NULL;
-  }
-  if (!gst_buffer_map (out, &map, GST_MAP_WRITE)) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_FAILED,
-        "a buffer for visual tokens cannot be mapped");
-    gst_buffer_unref (out);
-    return NULL;
-  }
-  ok = tern_encoder_run (self->encoder, image, (float *) map.data, &tokens,
-      error);
-  gst_buffer_unmap (out, &map);
-  if (!ok) {
-    gst_buffer_unref (out);
-    return NULL;
-  }
-
-  worker_number_frame (self, in);
-  tokens.pts = GST_BUFFER_PTS (in);
-  tokens.duration = GST_BUFFER_DURATION (in);
-  tokens.number = self->number++;
-  gst_tern_token_buffer_describe (out, &tokens);
-  if (GST_BUFFER_IS_DISCONT (in))
-    GST_BUFFER_FLAG_SET (out, GST_BUFFER_FLAG_DISCONT);
-  return out;
-}
-
-static GstFlowReturn
-worker_encode (GstTernEncoder * self, GstBuffer * in)
-{
-  GError *error = NULL;
-  GstVideoFrame frame;
-  GstBuffer *out;
-  TernImage image;
-
-  if (!self->pool)
-    return GST_FLOW_NOT_NEGOTIATED;
-  /* Sinks of text preroll on this. They could not wait for a whole group of
-   * frames: a sink of video waits for them, and frames wait for it. */
-  if (!self->announced) {
-    self->announced = TRUE;
-    gst_pad_push_event (self->srcpad, gst_event_new_gap (GST_BUFFER_PTS (in),
-            0));
-  }
-  if (!gst_video_frame_map (&frame, &self->info, in,
-          GST_MAP_READ | GST_VIDEO_FRAME_MAP_FLAG_NO_REF)) {
-    GST_ELEMENT_ERROR (self, STREAM, FAILED,
-        ("A video frame cannot be read."),
-        ("the memory of %" GST_PTR_FORMAT " cannot be mapped", in));
-    return GST_FLOW_ERROR;
-  }
-  if (!gst_tern_image_from_frame (&image, &frame)) {
-    gst_video_frame_unmap (&frame);
-    return GST_FLOW_NOT_NEGOTIATED;
-  }
-  out = worker_run (self, in, &image, &error);
-  gst_video_frame_unmap (&frame);
-
-  if (!out) {
-    gboolean cancelled =
-        g_error_matches (error, TERN_ERROR, TERN_ERROR_CANCELLED);
-
-    gst_tern_post_error (self, error);
-    g_clear_error (&error);
-    return cancelled ? GST_FLOW_FLUSHING : GST_FLOW_ERROR;
-  }
-  GST_LOG_OBJECT (self, "tokens %" GST_PTR_FORMAT, out);
-  return gst_pad_push (self->srcpad, out);
-}
-
-static GstFlowReturn
-worker_event (GstTernEncoder * self, GstEvent * event)
-{
-  switch (GST_EVENT_TYPE (event)) {
-    case GST_EVENT_CAPS:{
-      GstCaps *caps;
-
-      gst_event_parse_caps (event, &caps);
-      gst_video_info_from_caps (&self->info, caps);
-      gst_event_unref (event);
-      return worker_negotiate (self);
-    }
-    case GST_EVENT_SEGMENT:
-      self->number = 0;
-      self->last_pts = GST_CLOCK_TIME_NONE;
-      self->announced = FALSE;
-      break;
-    default:
-      break;
-  }
-  gst_pad_push_event (self->srcpad, event);
-  return GST_FLOW_OK;
-}
-
-static void
-gst_tern_encoder_loop (gpointer data)
-{
-  GstTernEncoder *self = data;
-  GstMiniObject *item;
-  GstFlowReturn flow;
-
-  g_mutex_lock (&self->lock);
-  while (self->flow == GST_FLOW_OK && g_queue_is_empty (&self->queue))
-    g_cond_wait (&self->cond, &self->lock);
-  flow = self->flow;
-  if (flow == GST_FLOW_OK) {
-    item = g_queue_pop_head (&self->queue);
-    if (GST_IS_BUFFER (item))
-      self->queued_frames--;
-    self->busy = TRUE;
-    g_cond_broadcast (&self->cond);
-  }
-  g_mutex_unlock (&self->lock);
-  if (flow != GST_FLOW_OK) {
-    worker_fail (self, flow);
-    return;
-  }
-
-  if (GST_IS_BUFFER (item)) {
-    flow = worker_encode (self, GST_BUFFER_CAST (item));
-    gst_mini_object_unref (item);
-  } else {
-    flow = worker_event (self, GST_EVENT_CAST (item));
-  }
-
-  g_mutex_lock (&self->lock);
-  self->busy = FALSE;
-  g_cond_broadcast (&self->cond);
-  g_mutex_unlock (&self->lock);
-  if (flow != GST_FLOW_OK)
-    worker_fail (self, flow);
-}
 
 /* ---- The streaming thread ---- */
 
@@ -418,22 +104,6 @@ replace_waiting_frame (GstTernEncoder * self)
     }
   }
   return NULL;
-}
-
-static void
-post_dropped (GstTernEncoder * self, GstBuffer * buffer, guint64 taken,
-    guint64 dropped)
-{
-  GstClockTime pts = GST_BUFFER_PTS (buffer);
-  GstMessage *message;
-
-  message = gst_message_new_qos (GST_OBJECT_CAST (self), TRUE,
-      gst_segment_to_running_time (&self->segment, GST_FORMAT_TIME, pts),
-      gst_segment_to_stream_time (&self->segment, GST_FORMAT_TIME, pts), pts,
-      GST_BUFFER_DURATION (buffer));
-  gst_message_set_qos_stats (message, GST_FORMAT_BUFFERS, taken - dropped,
-      dropped);
-  gst_element_post_message (GST_ELEMENT_CAST (self), message);
 }
 
 static gboolean
@@ -514,7 +184,9 @@ gst_tern_encoder_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
 
   gst_clear_buffer (&buffer);
   if (old) {
-    post_dropped (self, old, taken, dropped);
+    gst_tern_post_dropped (GST_ELEMENT_CAST (self), &self->segment,
+        GST_BUFFER_PTS (old), GST_BUFFER_DURATION (old), taken - dropped,
+        dropped);
     gst_buffer_unref (old);
   }
   return flow;
@@ -523,12 +195,8 @@ gst_tern_encoder_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
 static void
 update_live (GstTernEncoder * self)
 {
-  GstQuery *query = gst_query_new_latency ();
-  gboolean live = FALSE;
+  gboolean live = gst_tern_upstream_is_live (self->sinkpad);
 
-  if (gst_pad_peer_query (self->sinkpad, query))
-    gst_query_parse_latency (query, &live, NULL, NULL);
-  gst_query_unref (query);
   g_mutex_lock (&self->lock);
   self->live = live;
   g_mutex_unlock (&self->lock);
@@ -563,7 +231,7 @@ static void
 flush_stop (GstTernEncoder * self)
 {
   g_mutex_lock (&self->lock);
-  clear_queue (self);
+  gst_tern_encoder_clear_queue (self);
   self->flow = GST_FLOW_OK;
   self->eos = FALSE;
   self->busy = FALSE;
@@ -612,13 +280,9 @@ gst_tern_encoder_sink_event (GstPad * pad, GstObject * parent, GstEvent * event)
       return enqueue_event (self, event);
     }
     case GST_EVENT_SEGMENT:
-      gst_event_copy_segment (event, &self->segment);
-      if (self->segment.format != GST_FORMAT_TIME) {
+      if (!gst_tern_take_time_segment (GST_ELEMENT_CAST (self), event,
+              "Only video with times can be captioned.", &self->segment)) {
         gst_event_unref (event);
-        GST_ELEMENT_ERROR (self, STREAM, FORMAT,
-            ("Only video with times can be captioned."),
-            ("expected a segment in time, found %s",
-                gst_format_get_name (self->segment.format)));
         return FALSE;
       }
       restart_sampling (self);
@@ -707,60 +371,35 @@ gst_tern_encoder_src_activate_mode (GstPad * pad, GstObject * parent,
 static gboolean
 check_settings (GstTernEncoder * self)
 {
-  gchar *paths[2];
-  gboolean ok;
+  GError *error = NULL;
   gint rate_n, rate_d;
-  guint i;
 
   GST_OBJECT_LOCK (self);
-  paths[0] = g_strdup (self->model_path);
-  paths[1] = g_strdup (self->mmproj_path);
   rate_n = self->rate_n;
   rate_d = self->rate_d;
   GST_OBJECT_UNLOCK (self);
 
   /* The property takes any fraction: what GObject refuses only makes a warning,
    * and a pipeline that does something else than it was told. */
-  ok = rate_n >= 0;
-  if (!ok)
+  if (rate_n < 0) {
     GST_ELEMENT_ERROR (self, RESOURCE, SETTINGS,
         ("A setting is out of its range."),
         ("frame-rate: expected 0/1 or more, found %d/%d", rate_n, rate_d));
-  for (i = 0; i < 2; i++) {
-    GError *error = NULL;
-
-    if (ok && paths[i] && !gst_tern_check_model_file (paths[i], &error)) {
-      gst_tern_post_error (self, error);
-      g_clear_error (&error);
-      ok = FALSE;
-    }
-    g_free (paths[i]);
+    return FALSE;
   }
-  return ok;
-}
-
-static void
-start_loading (GstTernEncoder * self)
-{
-  TernModelParams params = TERN_MODEL_PARAMS_INIT;
-  gchar *model_path, *mmproj_path;
-
-  GST_OBJECT_LOCK (self);
-  params.model_path = model_path = g_strdup (self->model_path);
-  params.mmproj_path = mmproj_path = g_strdup (self->mmproj_path);
-  params.threads = self->threads;
-  GST_OBJECT_UNLOCK (self);
-  params.parts = TERN_MODEL_VISION;
-  self->loader = gst_tern_loader_start (GST_ELEMENT_CAST (self), &params);
-  g_free (model_path);
-  g_free (mmproj_path);
+  if (gst_tern_model_settings_check (&self->settings, GST_ELEMENT_CAST (self),
+          &error))
+    return TRUE;
+  gst_tern_post_error (self, error);
+  g_clear_error (&error);
+  return FALSE;
 }
 
 static void
 stop (GstTernEncoder * self)
 {
   g_mutex_lock (&self->lock);
-  clear_queue (self);
+  gst_tern_encoder_clear_queue (self);
   g_clear_pointer (&self->encoder, tern_encoder_free);
   self->taken = self->dropped = 0;
   g_mutex_unlock (&self->lock);
@@ -783,7 +422,8 @@ gst_tern_encoder_change_state (GstElement * element, GstStateChange transition)
   if (transition == GST_STATE_CHANGE_NULL_TO_READY && !check_settings (self))
     return GST_STATE_CHANGE_FAILURE;
   if (transition == GST_STATE_CHANGE_READY_TO_PAUSED)
-    start_loading (self);
+    self->loader = gst_tern_loader_start (element, &self->settings,
+        TERN_MODEL_VISION);
 
   ret = GST_ELEMENT_CLASS (parent_class)->change_state (element, transition);
   if (transition == GST_STATE_CHANGE_PAUSED_TO_READY
@@ -802,15 +442,15 @@ gst_tern_encoder_set_property (GObject * object, guint id,
   GST_OBJECT_LOCK (self);
   switch (id) {
     case PROP_MODEL_PATH:
-      g_free (self->model_path);
-      self->model_path = g_value_dup_string (value);
+      g_free (self->settings.model_path);
+      self->settings.model_path = g_value_dup_string (value);
       break;
     case PROP_THREADS:
-      self->threads = g_value_get_uint (value);
+      self->settings.threads = g_value_get_uint (value);
       break;
     case PROP_SHARED + SHARED_MMPROJ_PATH:
-      g_free (self->mmproj_path);
-      self->mmproj_path = g_value_dup_string (value);
+      g_free (self->settings.mmproj_path);
+      self->settings.mmproj_path = g_value_dup_string (value);
       break;
     case PROP_SHARED + SHARED_FRAME_RATE:
       self->rate_n = gst_value_get_fraction_numerator (value);
@@ -838,13 +478,13 @@ gst_tern_encoder_get_property (GObject * object, guint id, GValue * value,
   GST_OBJECT_LOCK (self);
   switch (id) {
     case PROP_MODEL_PATH:
-      g_value_set_string (value, self->model_path);
+      g_value_set_string (value, self->settings.model_path);
       break;
     case PROP_THREADS:
-      g_value_set_uint (value, self->threads);
+      g_value_set_uint (value, self->settings.threads);
       break;
     case PROP_SHARED + SHARED_MMPROJ_PATH:
-      g_value_set_string (value, self->mmproj_path);
+      g_value_set_string (value, self->settings.mmproj_path);
       break;
     case PROP_SHARED + SHARED_FRAME_RATE:
       gst_value_set_fraction (value, self->rate_n, self->rate_d);
@@ -867,8 +507,7 @@ gst_tern_encoder_finalize (GObject * object)
 {
   GstTernEncoder *self = GST_TERN_ENCODER (object);
 
-  g_free (self->model_path);
-  g_free (self->mmproj_path);
+  gst_tern_model_settings_clear (&self->settings);
   g_mutex_clear (&self->lock);
   g_cond_clear (&self->cond);
   G_OBJECT_CLASS (parent_class)->finalize (object);
@@ -877,8 +516,7 @@ gst_tern_encoder_finalize (GObject * object)
 guint
 gst_tern_encoder_install_properties (GObjectClass * klass, guint first)
 {
-  const GParamFlags ready = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS |
-      GST_PARAM_MUTABLE_READY;
+  const GParamFlags ready = GST_TERN_PARAM_READY;
 
   /**
    * GstTernEncoder:mmproj-path:
@@ -915,8 +553,7 @@ gst_tern_encoder_install_properties (GObjectClass * klass, guint first)
   g_object_class_install_property (klass, first + SHARED_MAX_FRAMES,
       g_param_spec_uint ("max-frames", "Maximum frames",
           "Frames of a segment that are looked at, at most (0 = no limit)", 0,
-          G_MAXUINT, 0, G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS |
-          GST_PARAM_MUTABLE_PLAYING));
+          G_MAXUINT, 0, GST_TERN_PARAM_PLAYING));
   /**
    * GstTernEncoder:scaling:
    *
@@ -936,8 +573,6 @@ gst_tern_encoder_class_init (GstTernEncoderClass * klass)
 {
   GObjectClass *object_class = G_OBJECT_CLASS (klass);
   GstElementClass *element_class = GST_ELEMENT_CLASS (klass);
-  const GParamFlags ready = G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS |
-      GST_PARAM_MUTABLE_READY;
 
   GST_DEBUG_CATEGORY_INIT (gst_tern_encoder_debug, "ternencoder", 0,
       "Tern vision encoder");
@@ -956,10 +591,7 @@ gst_tern_encoder_class_init (GstTernEncoderClass * klass)
    *
    * Since: 0.1
    */
-  g_object_class_install_property (object_class, PROP_MODEL_PATH,
-      g_param_spec_string ("model-path", "Model path",
-          "GGUF file of the language model, or a folder with one (default: "
-          "TERN_MODEL_PATH, then the bundled model)", NULL, ready));
+  gst_tern_install_model_path (object_class, PROP_MODEL_PATH);
   /**
    * GstTernEncoder:threads:
    *
@@ -967,10 +599,7 @@ gst_tern_encoder_class_init (GstTernEncoderClass * klass)
    *
    * Since: 0.1
    */
-  g_object_class_install_property (object_class, PROP_THREADS,
-      g_param_spec_uint ("threads", "Threads",
-          "Threads that work on the model (0 = one for each core)", 0, 1024, 0,
-          ready));
+  gst_tern_install_threads (object_class, PROP_THREADS);
   gst_tern_encoder_install_properties (object_class, PROP_SHARED);
 
   gst_type_mark_as_plugin_api (GST_TYPE_TERN_SCALING, 0);

@@ -15,6 +15,33 @@ struct _GstTernLoader
   TernModel *model;
 };
 
+gboolean
+gst_tern_model_settings_check (const GstTernModelSettings * settings,
+    GstElement * element, GError ** error)
+{
+  gchar *paths[2];
+  gboolean ok = TRUE;
+  guint i;
+
+  GST_OBJECT_LOCK (element);
+  paths[0] = g_strdup (settings->model_path);
+  paths[1] = g_strdup (settings->mmproj_path);
+  GST_OBJECT_UNLOCK (element);
+  for (i = 0; i < 2; i++) {
+    if (ok && paths[i])
+      ok = gst_tern_check_model_file (paths[i], error);
+    g_free (paths[i]);
+  }
+  return ok;
+}
+
+void
+gst_tern_model_settings_clear (GstTernModelSettings * settings)
+{
+  g_clear_pointer (&settings->model_path, g_free);
+  g_clear_pointer (&settings->mmproj_path, g_free);
+}
+
 static void
 loader_unref (GstTernLoader * loader)
 {
@@ -83,17 +110,21 @@ loader_thread (gpointer data)
 }
 
 GstTernLoader *
-gst_tern_loader_start (GstElement * element, const TernModelParams * params)
+gst_tern_loader_start (GstElement * element,
+    const GstTernModelSettings * settings, TernModelParts parts)
 {
   GstTernLoader *loader = g_new0 (GstTernLoader, 1);
+  TernModelParams params = TERN_MODEL_PARAMS_INIT;
 
   loader->ref_count = 2;
   loader->element = element;
-  loader->model_path = g_strdup (params->model_path);
-  loader->mmproj_path = g_strdup (params->mmproj_path);
-  loader->params = *params;
-  loader->params.model_path = loader->model_path;
-  loader->params.mmproj_path = loader->mmproj_path;
+  GST_OBJECT_LOCK (element);
+  params.model_path = loader->model_path = g_strdup (settings->model_path);
+  params.mmproj_path = loader->mmproj_path = g_strdup (settings->mmproj_path);
+  params.threads = settings->threads;
+  GST_OBJECT_UNLOCK (element);
+  params.parts = parts;
+  loader->params = params;
   g_mutex_init (&loader->lock);
   g_cond_init (&loader->cond);
 

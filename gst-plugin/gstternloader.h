@@ -8,12 +8,24 @@
 
 G_BEGIN_DECLS
 
+/* What an element is told about its model; under its object lock. */
+typedef struct
+{
+  gchar *model_path, *mmproj_path;
+  guint threads;
+} GstTernModelSettings;
+
+/* The files that are named, see gst_tern_check_model_file(). */
+gboolean gst_tern_model_settings_check (const GstTernModelSettings * settings,
+    GstElement * element, GError ** error);
+void gst_tern_model_settings_clear (GstTernModelSettings * settings);
+
 typedef struct _GstTernLoader GstTernLoader;
 
-/* Starts to load. Posts PROGRESS messages of code `loading` in @element's name,
- * and its error when it fails. */
+/* Starts to load @parts. Posts PROGRESS messages of code `loading` in @element's
+ * name, and its error when it fails. */
 GstTernLoader *gst_tern_loader_start (GstElement * element,
-    const TernModelParams * params);
+    const GstTernModelSettings * settings, TernModelParts parts);
 /* Returns at once: a load in progress ends in the background and its model is
  * given back. */
 void gst_tern_loader_stop (GstTernLoader * loader);

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* ternattach between its files. */
+#pragma once
+
+#include "gstternattach.h"
+#include "gstternenums.h"
+
+G_BEGIN_DECLS
+
+GST_DEBUG_CATEGORY_EXTERN (gst_tern_attach_debug);
+#define GST_CAT_DEFAULT gst_tern_attach_debug
+
+/* A frame, or an event between frames, that waits. */
+typedef struct
+{
+  GstMiniObject *object;
+  GstClockTime stream_time;     /* of a frame */
+  GstClockTime running_time, duration;
+  guint segment;                /* which one, counted */
+  gsize bytes;
+} HeldItem;
+
+typedef struct
+{
+  GstStructure *structure;
+  GstClockTime start, end;      /* stream time */
+  guint segment;
+} Result;
+
+struct _GstTernAttach
+{
+  GstElement parent;
+  GstPad *sinkpad, *textpad, *srcpad;
+
+  /* Under the object lock. */
+  GstTernAttachMode attach;
+  guint64 max_held_bytes;
+
+  /* Under @lock. */
+  GMutex lock;
+  GCond cond;
+  GQueue held;                  /* HeldItem */
+  guint64 held_bytes;
+  guint held_frames;
+  gboolean busy;                /* the task has taken an item */
+  GQueue results;               /* Result, oldest first; the last is the newest */
+  guint text_segment;
+  GstClockTime decided;         /* stream time before which no result comes */
+  gboolean text_eos;
+  gboolean hold;                /* frames wait for their window */
+  gboolean hold_known;
+  gboolean live;
+  gboolean over;                /* the bound was reached, and said */
+  GstFlowReturn flow;
+  guint64 attached, early;
+
+  /* The video's streaming thread's. */
+  GstSegment segment;
+  guint video_segment;
+};
+
+/* gstternattach-results.c; all but the pad functions with @lock. */
+void gst_tern_attach_result_free (gpointer data);
+/* The newest result whose window has @item in it. */
+Result *gst_tern_attach_find_window (GstTernAttach * self,
+    const HeldItem * item);
+/* The last one that began before @item: what was true last. */
+Result *gst_tern_attach_find_before (GstTernAttach * self,
+    const HeldItem * item);
+/* Results that no waiting frame and no later one than @item can need go. */
+void gst_tern_attach_forget_results (GstTernAttach * self,
+    const HeldItem * item);
+void gst_tern_attach_put_result (GstTernAttach * self, GstBuffer ** buffer,
+    const Result * result);
+GstFlowReturn gst_tern_attach_text_chain (GstPad * pad, GstObject * parent,
+    GstBuffer * buffer);
+gboolean gst_tern_attach_text_event (GstPad * pad, GstObject * parent,
+    GstEvent * event);
+
+G_END_DECLS

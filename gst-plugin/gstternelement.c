@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "gstternelement.h"
+
+void
+gst_tern_install_model_path (GObjectClass * klass, guint id)
+{
+  g_object_class_install_property (klass, id,
+      g_param_spec_string ("model-path", "Model path",
+          "GGUF file of the language model, or a folder with one (default: "
+          "TERN_MODEL_PATH, then the bundled model)", NULL,
+          GST_TERN_PARAM_READY));
+}
+
+void
+gst_tern_install_threads (GObjectClass * klass, guint id)
+{
+  g_object_class_install_property (klass, id,
+      g_param_spec_uint ("threads", "Threads",
+          "Threads that work on the model (0 = one for each core)", 0, 1024, 0,
+          GST_TERN_PARAM_READY));
+}
+
+guint
+gst_tern_new_result_signal (GType type)
+{
+  return g_signal_new ("result", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
+      G_TYPE_NONE, 1, GST_TYPE_STRUCTURE | G_SIGNAL_TYPE_STATIC_SCOPE);
+}
+
+guint
+gst_tern_new_cancel_signal (GType type, GCallback cancel)
+{
+  return g_signal_new_class_handler ("cancel", type,
+      G_SIGNAL_RUN_LAST | G_SIGNAL_ACTION, cancel, NULL, NULL, NULL,
+      G_TYPE_NONE, 0);
+}
+
+gboolean
+gst_tern_upstream_is_live (GstPad * sinkpad)
+{
+  GstQuery *query = gst_query_new_latency ();
+  gboolean live = FALSE;
+
+  if (gst_pad_peer_query (sinkpad, query))
+    gst_query_parse_latency (query, &live, NULL, NULL);
+  gst_query_unref (query);
+  return live;
+}
+
+gboolean
+gst_tern_take_time_segment (GstElement * element, GstEvent * event,
+    const gchar * text, GstSegment * segment)
+{
+  const GstSegment *found;
+
+  gst_event_parse_segment (event, &found);
+  if (found->format != GST_FORMAT_TIME) {
+    GST_ELEMENT_ERROR (element, STREAM, FORMAT, ("%s", text),
+        ("expected a segment in time, found %s",
+            gst_format_get_name (found->format)));
+    return FALSE;
+  }
+  gst_segment_copy_into (found, segment);
+  return TRUE;
+}
+
+gboolean
+gst_tern_take_token_caps (GstElement * element, const GstCaps * caps,
+    GstTernTokenInfo * info)
+{
+  if (gst_tern_token_info_from_caps (info, caps))
+    return TRUE;
+  GST_ELEMENT_ERROR (element, CORE, NEGOTIATION,
+      ("These are not visual tokens."),
+      ("expected embedding-dim and encoder-id in %" GST_PTR_FORMAT, caps));
+  return FALSE;
+}
+
+void
+gst_tern_post_dropped (GstElement * element, const GstSegment * segment,
+    GstClockTime pts, GstClockTime duration, guint64 done, guint64 dropped)
+{
+  GstMessage *message = gst_message_new_qos (GST_OBJECT_CAST (element), TRUE,
+      gst_segment_to_running_time (segment, GST_FORMAT_TIME, pts),
+      gst_segment_to_stream_time (segment, GST_FORMAT_TIME, pts), pts, duration);
+
+  gst_message_set_qos_stats (message, GST_FORMAT_BUFFERS, done, dropped);
+  gst_element_post_message (element, message);
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What several elements do alike. */
+#pragma once
+
+#include <gst/gst.h>
+#include "gstternmeta.h"
+
+G_BEGIN_DECLS
+
+#define GST_TERN_PARAM_READY \
+  ((GParamFlags) (G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | \
+      GST_PARAM_MUTABLE_READY))
+#define GST_TERN_PARAM_PLAYING \
+  ((GParamFlags) (G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | \
+      GST_PARAM_MUTABLE_PLAYING))
+
+/* The properties `model-path` and `threads`, with the id @id. */
+void gst_tern_install_model_path (GObjectClass * klass, guint id);
+void gst_tern_install_threads (GObjectClass * klass, guint id);
+
+/* The signals `result` and `cancel` of @type; return their ids. */
+guint gst_tern_new_result_signal (GType type);
+guint gst_tern_new_cancel_signal (GType type, GCallback cancel);
+
+/* Asks upstream of @sinkpad whether it is live. */
+gboolean gst_tern_upstream_is_live (GstPad * sinkpad);
+
+/* Takes the segment out of @event. One that is not in time is an error of @element
+ * with the message @text, and leaves @segment as it is. */
+gboolean gst_tern_take_time_segment (GstElement * element, GstEvent * event,
+    const gchar * text, GstSegment * segment);
+
+/* Reads the caps of visual tokens; others are an error of @element. */
+gboolean gst_tern_take_token_caps (GstElement * element, const GstCaps * caps,
+    GstTernTokenInfo * info);
+
+/* A QOS message: something at @pts was dropped. */
+void gst_tern_post_dropped (GstElement * element, const GstSegment * segment,
+    GstClockTime pts, GstClockTime duration, guint64 done, guint64 dropped);
+
+G_END_DECLS

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What comes in: caps, segments, flushes, and tokens on their way into the
+ * session. */
+#include "gstterngenerator-priv.h"
+
+#include <string.h>
+#include "gstternelement.h"
+#include "gstternerror.h"
+
+#define QUEUE_RESULTS 16        /* wait for downstream, when not leaky */
+
+/* Downstream is slower than the model: upstream waits, too. */
+static GstFlowReturn
+wait_for_downstream (GstTernGenerator * self)
+{
+  GstFlowReturn flow;
+
+  g_mutex_lock (&self->lock);
+  while (self->flow == GST_FLOW_OK && self->n_results >= QUEUE_RESULTS)
+    g_cond_wait (&self->cond, &self->lock);
+  flow = self->flow;
+  g_mutex_unlock (&self->lock);
+  return flow;
+}
+
+static GstFlowReturn
+push_tokens (GstTernGenerator * self, TernTokens * tokens)
+{
+  GstFlowReturn flow = GST_FLOW_OK;
+  GError *error = NULL;
+
+  if (!self->session_leaky)
+    flow = wait_for_downstream (self);
+  while (flow == GST_FLOW_OK
+      && !tern_session_push_tokens (self->session, tokens, &error)) {
+    if (!g_error_matches (error, TERN_ERROR, TERN_ERROR_BUSY)) {
+      gst_tern_post_error (self, error);
+      flow = GST_FLOW_ERROR;
+    } else {
+      tern_session_wait (self->session, POLL_US);
+      flow = gst_tern_generator_get_flow (self);
+    }
+    g_clear_error (&error);
+  }
+  return flow;
+}
+
+static void
+note_progress (GstTernGenerator * self, GstClockTime pts, GstClockTime duration,
+    gboolean first)
+{
+  /* The first one lets sinks preroll and muxers start. When text is stamped
+   * with the time of its arrival, none comes before what was seen. */
+  if (first)
+    gst_tern_generator_enqueue_gap (self, pts, 0);
+  if (gst_tern_generator_stamps_arrival (self))
+    gst_tern_generator_enqueue_gap (self, pts, duration);
+}
+
+GstFlowReturn
+gst_tern_generator_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
+{
+  GstTernGenerator *self = GST_TERN_GENERATOR (parent);
+  GstClockTime pts = GST_BUFFER_PTS (buffer);
+  GstClockTime duration = GST_BUFFER_DURATION (buffer);
+  GError *error = NULL;
+  GstFlowReturn flow;
+
+  if (!self->session) {
+    gst_buffer_unref (buffer);
+    flow = gst_tern_generator_get_flow (self);
+    return flow == GST_FLOW_OK ? GST_FLOW_NOT_NEGOTIATED : flow;
+  }
+  if (!GST_CLOCK_TIME_IS_VALID (pts)) {
+    gst_buffer_unref (buffer);
+    GST_ELEMENT_ERROR (self, STREAM, FAILED,
+        ("Visual tokens without timestamps cannot be captioned."),
+        ("expected a PTS on every buffer, found none"));
+    return GST_FLOW_ERROR;
+  }
+
+  if (!GST_CLOCK_TIME_IS_VALID (duration))
+    duration = 0;
+  if (GST_CLOCK_TIME_IS_VALID (self->last_end) && (pts + duration <
+          self->last_end || (pts > self->last_end
+              && pts - self->last_end > gst_tern_generator_window_time (self)))) {
+    GST_DEBUG_OBJECT (self, "jump to %" GST_TIME_FORMAT, GST_TIME_ARGS (pts));
+    gst_tern_generator_drain (self);
+  }
+  gst_tern_generator_update_params (self);
+  if (!gst_tern_token_map (&self->map, buffer, &self->info, self->count,
+          &error)) {
+    gst_tern_post_error (self, error);
+    g_clear_error (&error);
+    gst_buffer_unref (buffer);
+    return GST_FLOW_ERROR;
+  }
+
+  note_progress (self, pts, duration,
+      !GST_CLOCK_TIME_IS_VALID (self->last_end));
+  self->last_end = pts + duration;
+  self->count = self->map.tokens.number + 1;
+  self->map.tokens.pts = gst_segment_to_stream_time (&self->segment,
+      GST_FORMAT_TIME, pts);
+  if (self->map.tokens.pts == GST_CLOCK_TIME_NONE)
+    self->map.tokens.pts = pts;
+  /* A frame stands for the time until the next one that is looked at. */
+  if (self->info.rate_n > 0)
+    self->map.tokens.duration = TERN_TIME_NONE;
+  flow = push_tokens (self, &self->map.tokens);
+  gst_tern_token_unmap (&self->map, buffer);
+  gst_buffer_unref (buffer);
+  if (flow == GST_FLOW_OK)
+    gst_tern_generator_post_dropped (self, &self->segment, pts);
+  return flow;
+}
+
+/* The tokens must come from the encoder that belongs to the model. */
+static gboolean
+set_caps (GstTernGenerator * self, GstCaps * caps)
+{
+  GstTernTokenInfo info;
+  GError *error = NULL;
+  TernModel *model;
+  const gchar *id;
+  gboolean ok = FALSE;
+
+  if (!gst_tern_take_token_caps (GST_ELEMENT_CAST (self), caps, &info))
+    return FALSE;
+  if (self->session && info.dim == self->info.dim
+      && strcmp (info.encoder_id, self->info.encoder_id) == 0
+      && info.rate_n == self->info.rate_n
+      && info.rate_d == self->info.rate_d) {
+    GST_OBJECT_LOCK (self);
+    self->params_changed |= info.group_tokens != self->info.group_tokens;
+    GST_OBJECT_UNLOCK (self);
+    self->info = info;
+    return TRUE;
+  }
+
+  model = gst_tern_loader_wait (self->loader, &self->interrupted);
+  if (!model)
+    return FALSE;
+  id = tern_model_encoder_id (model);
+  if (!id) {
+    GST_ELEMENT_ERROR (self, CORE, NEGOTIATION,
+        ("The encoder of the model is not known."),
+        ("no mmproj file was found beside %s: set mmproj-path",
+            tern_model_path (model)));
+  } else if (strcmp (id, info.encoder_id) != 0
+      || tern_model_embedding_dim (model) != info.dim) {
+    GST_ELEMENT_ERROR (self, CORE, NEGOTIATION,
+        ("The visual tokens come from an encoder that does not belong to the "
+            "language model."),
+        ("expected encoder-id %s, embedding-dim %u, found %s, %u", id,
+            tern_model_embedding_dim (model), info.encoder_id, info.dim));
+  } else {
+    gst_tern_generator_drain (self);
+    gst_tern_generator_drop_session (self);
+    self->info = info;
+    ok = gst_tern_generator_make_session (self, model, &error);
+    if (!ok) {
+      gst_tern_post_error (self, error);
+      g_clear_error (&error);
+    }
+  }
+  tern_model_unref (model);
+  return ok;
+}
+
+void
+gst_tern_generator_flush_start (GstTernGenerator * self)
+{
+  g_atomic_int_set (&self->interrupted, 1);
+  if (self->loader)
+    gst_tern_loader_wake (self->loader);
+  g_mutex_lock (&self->lock);
+  self->flow = GST_FLOW_FLUSHING;
+  gst_tern_generator_clear_out (self);
+  g_cond_broadcast (&self->cond);
+  g_mutex_unlock (&self->lock);
+
+  g_mutex_lock (&self->session_lock);
+  if (self->session)
+    tern_session_flush (self->session);
+  g_mutex_unlock (&self->session_lock);
+}
+
+void
+gst_tern_generator_flush_stop (GstTernGenerator * self)
+{
+  /* Once more: a frame may have been pushed meanwhile. */
+  g_mutex_lock (&self->session_lock);
+  if (self->session)
+    tern_session_flush (self->session);
+  g_mutex_unlock (&self->session_lock);
+  g_mutex_lock (&self->lock);
+  gst_tern_generator_clear_out (self);
+  self->flow = GST_FLOW_OK;
+  self->eos = FALSE;
+  g_mutex_unlock (&self->lock);
+  g_atomic_int_set (&self->interrupted, 0);
+}
+
+/* Through both pads, from outside of the task. */
+static gboolean
+forward_flush (GstTernGenerator * self, GstEvent * event)
+{
+  GstPad *json = gst_tern_generator_ref_json_pad (self);
+
+  if (json) {
+    gst_pad_push_event (json, gst_event_ref (event));
+    gst_object_unref (json);
+  }
+  return gst_pad_push_event (self->srcpad, event);
+}
+
+static gboolean
+handle_gap (GstTernGenerator * self, GstEvent * event)
+{
+  GstClockTime pts, duration;
+
+  gst_event_parse_gap (event, &pts, &duration);
+  if (GST_CLOCK_TIME_IS_VALID (duration) && duration > gst_tern_generator_window_time (self)) {
+    gst_tern_generator_drain (self);
+    return gst_tern_generator_enqueue_event (self, event);
+  }
+  /* Before the first tokens it says where they will be. */
+  if (!GST_CLOCK_TIME_IS_VALID (self->last_end)) {
+    gst_event_unref (event);
+    gst_tern_generator_enqueue_gap (self, pts, 0);
+    return TRUE;
+  }
+  /* Text about this time may still come. */
+  gst_event_unref (event);
+  return TRUE;
+}
+
+gboolean
+gst_tern_generator_sink_event (GstPad * pad, GstObject * parent,
+    GstEvent * event)
+{
+  GstTernGenerator *self = GST_TERN_GENERATOR (parent);
+
+  switch (GST_EVENT_TYPE (event)) {
+    case GST_EVENT_FLUSH_START:{
+      gboolean ok = forward_flush (self, event);
+
+      gst_tern_generator_flush_start (self);
+      gst_pad_pause_task (self->srcpad);
+      return ok;
+    }
+    case GST_EVENT_FLUSH_STOP:{
+      gboolean ok = forward_flush (self, event);
+
+      self->count = 0;
+      self->last_end = GST_CLOCK_TIME_NONE;
+      self->position = GST_CLOCK_TIME_NONE;
+      gst_tern_generator_flush_stop (self);
+      gst_pad_start_task (self->srcpad, gst_tern_generator_loop, self, NULL);
+      return ok;
+    }
+    case GST_EVENT_CAPS:{
+      GstCaps *caps;
+      gboolean ok;
+
+      gst_event_parse_caps (event, &caps);
+      ok = set_caps (self, caps);
+      gst_event_unref (event);
+      return ok;
+    }
+    case GST_EVENT_SEGMENT:{
+      GstSegment segment;
+
+      if (!gst_tern_take_time_segment (GST_ELEMENT_CAST (self), event,
+              "Only visual tokens with times can be captioned.", &segment)) {
+        gst_event_unref (event);
+        return FALSE;
+      }
+      gst_tern_generator_drain (self);
+      self->segment = segment;
+      self->count = 0;
+      return gst_tern_generator_enqueue_event (self, event);
+    }
+    case GST_EVENT_GAP:
+      return handle_gap (self, event);
+    case GST_EVENT_STREAM_START:
+    case GST_EVENT_EOS:
+    case GST_EVENT_SEGMENT_DONE:
+      gst_tern_generator_drain (self);
+      return gst_tern_generator_enqueue_event (self, event);
+    case GST_EVENT_TAG:{
+      GstTagList *tags;
+
+      /* Those of the video stream are not true of text. */
+      gst_event_parse_tag (event, &tags);
+      if (gst_tag_list_get_scope (tags) == GST_TAG_SCOPE_GLOBAL)
+        return gst_tern_generator_enqueue_event (self, event);
+      gst_event_unref (event);
+      return TRUE;
+    }
+    default:
+      if (GST_EVENT_IS_SERIALIZED (event))
+        return gst_tern_generator_enqueue_event (self, event);
+      return gst_pad_event_default (pad, parent, event);
+  }
+}
+
+gboolean
+gst_tern_generator_sink_activate_mode (GstPad * pad, GstObject * parent,
+    GstPadMode mode, gboolean active)
+{
+  GstTernGenerator *self = GST_TERN_GENERATOR (parent);
+
+  if (mode != GST_PAD_MODE_PUSH)
+    return FALSE;
+  if (active)
+    gst_segment_init (&self->segment, GST_FORMAT_TIME);
+  else
+    gst_tern_generator_flush_start (self);
+  return TRUE;
+}

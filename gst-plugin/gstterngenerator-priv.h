@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* terngenerator between its files. */
+#pragma once
+
+#include "gstterngenerator.h"
+#include "gstternenums.h"
+#include "gstternloader.h"
+#include "gstternmeta.h"
+
+G_BEGIN_DECLS
+
+GST_DEBUG_CATEGORY_EXTERN (gst_tern_generator_debug);
+#define GST_CAT_DEFAULT gst_tern_generator_debug
+
+/* How long to wait for the session before looking whether to go on. */
+#define POLL_US (20 * G_TIME_SPAN_MILLISECOND)
+
+struct _GstTernGenerator
+{
+  GstElement parent;
+  GstPad *sinkpad, *srcpad;
+
+  /* Under the object lock. */
+  GstPad *jsonpad;
+  GstTernModelSettings settings;
+  gchar *prompt, *prompt_path;
+  TernSessionParams params;     /* what properties set; strings are unused */
+  GstTernLeaky leaky;
+  GstTernTimestamps timestamps;
+  gboolean params_changed;
+  guint prompt_number;
+  gboolean live;                /* upstream */
+  GstClockTime compute;         /* time that a window takes, as reported */
+
+  /* Under @session_lock for all but the streaming thread, which replaces it.
+   * Never taken by the engine thread. */
+  GMutex session_lock;
+  TernSession *session;
+
+  /* Under @lock. */
+  GMutex lock;
+  GCond cond;
+  GQueue out;                   /* OutItem */
+  guint n_results;              /* of them */
+  GstFlowReturn flow;
+  gboolean eos;
+  guint64 dropped_seen;
+
+  gint interrupted;             /* atomic: nobody waits for the model */
+  GstTernLoader *loader;
+
+  /* The streaming thread's. */
+  GstTernTokenInfo info;
+  GstTernTokenMap map;
+  GstSegment segment;
+  guint64 count;
+  GstClockTime last_end;        /* of the tokens so far; NONE before them */
+  gboolean session_leaky;
+
+  /* The src task's. */
+  GstSegment out_segment;
+  GstClockTime position;        /* up to which text is decided */
+  GstEvent *segment_event;
+  guint group_id;
+  gboolean have_group_id;
+  gboolean src_started, json_started;
+};
+
+/* gstterngenerator.c */
+void gst_tern_generator_signal_result (GstTernGenerator * self,
+    GstStructure * result);
+
+/* gstterngenerator-input.c */
+GstFlowReturn gst_tern_generator_chain (GstPad * pad, GstObject * parent,
+    GstBuffer * buffer);
+gboolean gst_tern_generator_sink_event (GstPad * pad, GstObject * parent,
+    GstEvent * event);
+gboolean gst_tern_generator_sink_activate_mode (GstPad * pad,
+    GstObject * parent, GstPadMode mode, gboolean active);
+/* Everything that waits or works ends, until the second. */
+void gst_tern_generator_flush_start (GstTernGenerator * self);
+void gst_tern_generator_flush_stop (GstTernGenerator * self);
+
+/* gstterngenerator-session.c */
+/* The prompt in force, NULL being the model's own, and its id. */
+gboolean gst_tern_generator_get_prompt (GstTernGenerator * self,
+    gchar ** prompt, gchar ** id, GError ** error);
+/* From the next window on. */
+void gst_tern_generator_update_prompt (GstTernGenerator * self);
+void gst_tern_generator_update_params (GstTernGenerator * self);
+gboolean gst_tern_generator_make_session (GstTernGenerator * self,
+    TernModel * model, GError ** error);
+void gst_tern_generator_drop_session (GstTernGenerator * self);
+/* The windows so far are answered, the last one as far as it goes. */
+void gst_tern_generator_drain (GstTernGenerator * self);
+/* Time that a window is about: whole groups of frames. */
+GstClockTime gst_tern_generator_window_time (GstTernGenerator * self);
+
+/* gstterngenerator-output.c */
+/* Whether text has the time of its arrival. */
+gboolean gst_tern_generator_stamps_arrival (GstTernGenerator * self);
+/* A TernResultFunc. */
+void gst_tern_generator_on_result (void *data, TernResult * result);
+/* (transfer full); FALSE when nothing goes out any more. */
+gboolean gst_tern_generator_enqueue_event (GstTernGenerator * self,
+    GstEvent * event);
+void gst_tern_generator_enqueue_gap (GstTernGenerator * self, GstClockTime pts,
+    GstClockTime duration);
+/* With @lock. */
+void gst_tern_generator_clear_out (GstTernGenerator * self);
+GstFlowReturn gst_tern_generator_get_flow (GstTernGenerator * self);
+void gst_tern_generator_post_dropped (GstTernGenerator * self,
+    const GstSegment * segment, GstClockTime pts);
+GstPad *gst_tern_generator_ref_json_pad (GstTernGenerator * self);
+void gst_tern_generator_loop (gpointer data);
+gboolean gst_tern_generator_src_query (GstPad * pad, GstObject * parent,
+    GstQuery * query);
+gboolean gst_tern_generator_src_activate_mode (GstPad * pad, GstObject * parent,
+    GstPadMode mode, gboolean active);
+
+G_END_DECLS
