@@ -59,8 +59,6 @@ def run(options, archive, names):
             command += ["--beam", str(options.beam)]
         if options.prompt is not None:
             command += ["--prompt", options.prompt]
-        if options.kv_prune is not None:
-            command += ["--kv-prune", str(options.kv_prune)]
         if options.threads:
             command += ["--threads", str(options.threads)]
         start = time.monotonic()
@@ -86,7 +84,6 @@ def main():
     a.add_argument("--mmproj", default=os.path.join(HERE, "..", "models", "mmproj-tern-captioner-4m-f16.gguf"))
     a.add_argument("--prompt", help="instead of the program's default")
     a.add_argument("--beam", type=int, default=1)
-    a.add_argument("--kv-prune", type=float, help="instead of the program's default; 0 for a comparison with --paired")
     a.add_argument("--threads", type=int)
     a.add_argument("--captions", help="JSON lines to score instead of running anything")
     a.add_argument("--paired", help="JSON lines of another run, compared photograph by photograph")
