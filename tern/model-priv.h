@@ -18,7 +18,7 @@ typedef struct {
 } TernModelText;
 
 struct _TernModel {
-  guint refs;                   /* under the registry's lock, as is all loading */
+  guint refs;                   /* under the registry's lock */
   char *key;                    /* in the registry */
   char *path, *mmproj_path;     /* real paths; NULL: none */
   guint threads, context;

@@ -13,7 +13,10 @@
 
 #define DEFAULT_PROMPT "Describe what happens."
 
-/* The one registry of the process. Its lock is held while files are loaded: two opens of one model load it once. */
+/* Held while files are loaded: two opens of one model load it once. Taken before the registry's. */
+static GMutex load_lock;
+/* The one registry of the process. Its lock is never held for long: who takes or gives back a reference must not wait
+ * for somebody else's files. */
 static GMutex registry_lock;
 static GHashTable *registry;    /* key -> TernModel, not referenced */
 
@@ -177,11 +180,37 @@ find_files (const TernModelParams *params, char **path, char **mmproj_path, GErr
   return *mmproj_path || (!vision && !params->mmproj_path);
 }
 
+/* A reference, or NULL. */
+static TernModel *
+look_up (const char *key)
+{
+  TernModel *model;
+
+  g_mutex_lock (&registry_lock);
+  model = registry ? g_hash_table_lookup (registry, key) : NULL;
+  if (model)
+    model->refs++;
+  g_mutex_unlock (&registry_lock);
+  return model;
+}
+
+static void
+publish (TernModel *model)
+{
+  g_mutex_lock (&registry_lock);
+  model->refs = 1;
+  if (!registry)
+    registry = g_hash_table_new (g_str_hash, g_str_equal);
+  g_hash_table_insert (registry, model->key, model);
+  g_mutex_unlock (&registry_lock);
+}
+
 TernModel *
 tern_model_open (const TernModelParams *params, GError **error)
 {
   g_autofree char *path = NULL, *mmproj_path = NULL;
   g_autoptr (GString) key = NULL;
+  gboolean ok = TRUE;
   TernModel *model;
 
   g_return_val_if_fail (params != NULL, NULL);
@@ -198,26 +227,22 @@ tern_model_open (const TernModelParams *params, GError **error)
   append_identity (key, mmproj_path);
   g_string_append_printf (key, "%u %u %d", params->threads, params->context, params->float_activations != FALSE);
 
-  g_mutex_lock (&registry_lock);
-  model = registry ? g_hash_table_lookup (registry, key->str) : NULL;
+  g_mutex_lock (&load_lock);
+  model = look_up (key->str);
   if (model) {
-    if (!load (model, params->parts, params->mmproj_path != NULL, error))
-      model = NULL;
-    else
-      model->refs++;
+    ok = load (model, params->parts, params->mmproj_path != NULL, error);
   } else {
     model = model_new (params, g_string_free (g_steal_pointer (&key), FALSE), g_steal_pointer (&path),
         g_steal_pointer (&mmproj_path), error);
     if (model && !load (model, params->parts, params->mmproj_path != NULL, error))
       g_clear_pointer (&model, model_free);
-    if (model) {
-      model->refs = 1;
-      if (!registry)
-        registry = g_hash_table_new (g_str_hash, g_str_equal);
-      g_hash_table_insert (registry, model->key, model);
-    }
+    if (model)
+      publish (model);
   }
-  g_mutex_unlock (&registry_lock);
+  g_mutex_unlock (&load_lock);
+  /* Out of the lock: it may be the last reference, and the engine's thread may be at a callback that opens a model. */
+  if (!ok)
+    g_clear_pointer (&model, tern_model_unref);
   return model;
 }
 
