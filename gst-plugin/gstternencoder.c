@@ -275,6 +275,16 @@ gst_tern_encoder_sink_event (GstPad * pad, GstObject * parent, GstEvent * event)
         gst_event_unref (event);
         return FALSE;
       }
+      /* A picture of a pixel is a broken stream, not something to caption. */
+      if (GST_VIDEO_INFO_WIDTH (&info) < 2 || GST_VIDEO_INFO_HEIGHT (&info) < 2) {
+        self->have_caps = FALSE;
+        GST_ELEMENT_ERROR (self, STREAM, WRONG_TYPE,
+            ("The video is too small to be captioned."),
+            ("expected pictures of at least 2 x 2 pixels, found %d x %d",
+                GST_VIDEO_INFO_WIDTH (&info), GST_VIDEO_INFO_HEIGHT (&info)));
+        gst_event_unref (event);
+        return FALSE;
+      }
       update_live (self);
       self->have_caps = TRUE;
       return enqueue_event (self, event);

@@ -192,17 +192,31 @@ GST_START_TEST (test_no_pts)
 }
 GST_END_TEST
 
-/* 1 x 1: an error of the engine reaches the bus, and the flow. */
+/* One row is refused with its caps; one frame more and the flow is refused too. */
 GST_START_TEST (test_tiny_picture)
+{
+  GstHarness *h = file_harness ("ternencoder", "sink", "src");
+  GstBus *bus = watch (h->element);
+
+  gst_harness_set_src_caps_str (h, "video/x-raw, format = GRAY8, width = 16, height = 1, framerate = 10/1");
+  expect_error (bus, GST_STREAM_ERROR, GST_STREAM_ERROR_WRONG_TYPE);
+  fail_unless_equals_int (gst_harness_push (h, make_frame (0, MS (100), 0)), GST_FLOW_NOT_NEGOTIATED);
+  gst_object_unref (bus);
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
+/* What the engine says of a frame reaches the bus, and the flow. */
+GST_START_TEST (test_engine_error)
 {
   GstHarness *h = file_harness ("ternencoder frame-rate=0/1", "sink", "src");
   GstBus *bus = watch (h->element);
   GstFlowReturn flow = GST_FLOW_OK;
   guint i;
 
-  gst_harness_set_src_caps_str (h, "video/x-raw, format = GRAY8, width = 1, height = 1, framerate = 10/1");
+  gst_harness_set_src_caps_str (h, "video/x-raw, format = GRAY8, width = 2, height = 2, framerate = 10/1");
   for (i = 0; i < 10 && flow == GST_FLOW_OK; i++) {
-    GstBuffer *buffer = gst_buffer_new_allocate (NULL, 4, NULL);
+    GstBuffer *buffer = gst_buffer_new_allocate (NULL, 8, NULL);
 
     GST_BUFFER_PTS (buffer) = MS (100 * i);
     flow = gst_harness_push (h, buffer);
@@ -422,6 +436,7 @@ main (void)
   tcase_add_test (tc, test_allocation);
   tcase_add_test (tc, test_no_pts);
   tcase_add_test (tc, test_tiny_picture);
+  tcase_add_test (tc, test_engine_error);
   tcase_add_test (tc, test_model_files);
   tcase_add_test (tc, test_progress);
   tcase_add_test (tc, test_flush_ends_slow_work);
