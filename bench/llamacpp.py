@@ -5,7 +5,7 @@ usage: llamacpp.py agree --model TEXT.gguf [--tern build/tools/tern]
        llamacpp.py speed --model TEXT.gguf [--mmproj MMPROJ.gguf] [--speed build/bench/speed] [--threads N]
 
 agree: greedy continuations of bench/prompts.txt (raw text, no chat template); prints where and how they part.
-speed: prefill, decode and one 224x224 picture, in turn, three rounds; prints the medians and their ratio.
+speed: prefill, decode and one 224x224 picture, in turn, five rounds; prints the medians and their ratio.
 Needs the package xllamacpp (llama.cpp as a Python wheel).
 """
 import argparse
@@ -20,6 +20,7 @@ import zlib
 
 import xllamacpp
 
+ROUNDS = 5
 HERE = pathlib.Path(__file__).resolve().parent
 
 
@@ -64,39 +65,55 @@ def agree(args):
     return 0
 
 
-def speed(args):
+def tern_speed(args):
+    command = [args.speed, "--model", args.model, "--prefill", str(args.prefill), "--decode", str(args.decode),
+               "--threads", str(args.threads)] + (["--mmproj", args.mmproj] if args.mmproj else [])
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def text_rounds(args):
+    """[(our prefill, our decode), ...], the same of llama.cpp; ms."""
     llama = server(args, args.threads)
-    llama_vision = server(args, args.threads, args.mmproj) if args.mmproj else None
+    ids = [(i * 7919 + 13) % 1000 + 100 for i in range(args.prefill)]
     ours, theirs = [], []
-    vocabulary_step = [(i * 7919 + 13) % 1000 + 100 for i in range(args.prefill)]
+    for _ in range(ROUNDS):
+        o = tern_speed(args)
+        ours.append((o["prefill_ms"], o["decode_ms"]))
+        t = llama.handle_completions({"prompt": ids, "max_tokens": args.decode, "temperature": 0, "ignore_eos": True,
+                                      "cache_prompt": False})["timings"]
+        theirs.append((t["prompt_ms"] * args.prefill / t["prompt_n"], t["predicted_ms"] * args.decode / t["predicted_n"]))
+    return ours, theirs, o["cpu"]
+
+
+def picture_rounds(args):
+    llama = server(args, args.threads, args.mmproj)
     image = "data:image/png;base64," + base64.b64encode(png(224, 224)).decode()
-    for _ in range(3):
-        command = [args.speed, "--model", args.model, "--prefill", str(args.prefill), "--decode", str(args.decode),
-                   "--threads", str(args.threads)]
-        if args.mmproj:
-            command += ["--mmproj", args.mmproj]
-        o = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-        ours.append((o["prefill_ms"], o["decode_ms"], o["vision_ms"], o["cpu"]))
-        t = llama.handle_completions({"prompt": vocabulary_step, "max_tokens": args.decode, "temperature": 0,
-                                      "ignore_eos": True, "cache_prompt": False})["timings"]
-        vision = 0
-        if args.mmproj:
-            def ask(content):
-                return llama_vision.handle_chat_completions({"messages": [{"role": "user", "content": content}],
-                                                             "max_tokens": 1, "temperature": 0,
-                                                             "cache_prompt": False})["timings"]
-            text = {"type": "text", "text": "Describe what happens."}
-            vision = ask([{"type": "image_url", "image_url": {"url": image}}, text])["prompt_ms"] - ask([text])["prompt_ms"]
-        theirs.append((t["prompt_ms"] * args.prefill / t["prompt_n"], t["predicted_ms"] * args.decode / t["predicted_n"],
-                       vision))
-    print(f"{args.threads} thread(s), {ours[0][3]}, median of 3 rounds in turn")
+    text = {"type": "text", "text": "Describe what happens."}
+
+    def prompt_ms(content):
+        return llama.handle_chat_completions({"messages": [{"role": "user", "content": content}], "max_tokens": 1,
+                                              "temperature": 0, "cache_prompt": False})["timings"]["prompt_ms"]
+    ours, theirs = [], []
+    for _ in range(ROUNDS):
+        ours.append((tern_speed(args)["vision_ms"],))
+        theirs.append((prompt_ms([{"type": "image_url", "image_url": {"url": image}}, text]) - prompt_ms([text]),))
+    return ours, theirs
+
+
+def row(name, ours, theirs, i):
+    a, b = (statistics.median(r[i] for r in rounds) for rounds in (ours, theirs))
+    print(f"| {name} | {a:.1f} | {b:.1f} | {b / a:.1f} |")
+
+
+def speed(args):
+    # One llama.cpp at a time: the threads of an idle one still look for work.
+    ours, theirs, cpu = text_rounds(args)
+    print(f"{args.threads} thread(s), {cpu}, median of {ROUNDS} rounds in turn")
     print("| step | Tern ms | llama.cpp ms | llama.cpp / Tern |\n| --- | --- | --- | --- |")
-    names = [f"prefill {args.prefill} tokens", f"decode {args.decode} tokens"]
+    row(f"prefill {args.prefill} tokens", ours, theirs, 0)
+    row(f"decode {args.decode} tokens", ours, theirs, 1)
     if args.mmproj:
-        names.append("one 224x224 picture (llama.cpp: with its 51 tokens' prefill)")
-    for i, name in enumerate(names):
-        a, b = (statistics.median(r[i] for r in rounds) for rounds in (ours, theirs))
-        print(f"| {name} | {a:.2f} | {b:.2f} | {b / a:.2f} |")
+        row("one 224x224 picture (llama.cpp: with its 51 tokens' prefill)", *picture_rounds(args), 0)
     return 0
 
 
