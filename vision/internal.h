@@ -56,6 +56,8 @@ struct _TernVision {
 };
 
 gboolean tern_vision_bind (TernVision *vision, GError **error);
+/* Once a process, before any thread preprocesses. */
+void tern_vision_compile_orc (void);
 void tern_vision_unbind (TernVision *vision);
 
 void tern_activation_gelu_tanh (const TernKernels *kernels, float *x, gsize n);

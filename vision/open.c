@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "engine/base/error.h"
+#include "vision/preprocess-orc.h"
 
 /* What Lfm2VlImageProcessor has where the file says nothing. */
 #define DEFAULT_MIN_TOKENS 64
@@ -180,6 +181,17 @@ read_name (TernVision *vision, GError **error)
   return TRUE;
 }
 
+void
+tern_vision_compile_orc (void)
+{
+  static gsize done;
+
+  if (g_once_init_enter (&done)) {
+    tern_orc_init ();
+    g_once_init_leave (&done, 1);
+  }
+}
+
 TernVision *
 tern_vision_open (TernGguf *file, const TernKernels *kernels, GError **error)
 {
@@ -193,6 +205,7 @@ tern_vision_open (TernGguf *file, const TernKernels *kernels, GError **error)
       || !read_channels (vision, "clip.vision.image_std", 1e-3f, vision->std, error) || !read_limits (vision, error)
       || !tern_vision_bind (vision, error))
     return NULL;
+  tern_vision_compile_orc ();
   return g_steal_pointer (&vision);
 }
 

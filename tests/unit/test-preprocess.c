@@ -438,6 +438,7 @@ int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
+  tern_vision_compile_orc ();
   for (guint i = 0; i < G_N_ELEMENTS (formats); i++) {
     g_autofree char *name = g_strconcat ("/preprocess/format/", formats[i].name, NULL);
 
