@@ -250,6 +250,8 @@ GST_START_TEST (test_request_while_playing)
     gst_element_release_request_pad (caption, src);
     gst_object_unref (src);
     gst_object_unref (pad);
+    /* The pipeline may still be on its way to PLAYING and would take the sink along. */
+    gst_element_set_locked_state (sink, TRUE);
     gst_element_set_state (sink, GST_STATE_NULL);
     gst_bin_remove (GST_BIN (pipeline), sink);
   }
