@@ -29,23 +29,63 @@ static TERN_DECL_GEMM_F32 (gemm_f32_c)
   }
 }
 
-static TERN_DECL_GEMM_F16 (gemm_f16_c)
+typedef enum { F16, BF16, I8 } Kind;
+
+static void
+expand (float *dst, const void *src, gsize at, gsize n, Kind kind)
+{
+  gsize i;
+
+  for (i = 0; i < n; i++) {
+    if (kind == F16)
+      dst[i] = tern_f16_to_f32 (((const guint16 *) src)[at + i]);
+    else if (kind == BF16)
+      dst[i] = tern_bf16_to_f32 (((const guint16 *) src)[at + i]);
+    else
+      dst[i] = ((const gint8 *) src)[at + i];
+  }
+}
+
+/* Rows of narrow values, a part at a time. */
+static void
+narrow_product (float *y, gsize ldy, const void *w, gsize ldw, gsize rows, gsize cols, const float *x, gsize ldx,
+    gsize n, Kind kind)
 {
   enum { PART = 256 };
   float row[PART];
-  gsize r, t, c0, c;
+  gsize r, t, c;
 
   for (r = 0; r < rows; r++) {
     for (t = 0; t < n; t++)
       y[t * ldy + r] = 0;
-    for (c0 = 0; c0 < cols; c0 += PART) {
-      gsize part = MIN (PART, cols - c0);
+    for (c = 0; c < cols; c += PART) {
+      gsize part = MIN (PART, cols - c);
 
-      for (c = 0; c < part; c++)
-        row[c] = tern_f16_to_f32 (w[r * ldw + c0 + c]);
+      expand (row, w, r * ldw + c, part, kind);
       for (t = 0; t < n; t++)
-        y[t * ldy + r] += dot_f32 (row, x + t * ldx + c0, part);
+        y[t * ldy + r] += dot_f32 (row, x + t * ldx + c, part);
     }
+  }
+}
+
+static TERN_DECL_GEMM_F16 (gemm_f16_c)
+{
+  narrow_product (y, ldy, w, ldw, rows, cols, x, ldx, n, F16);
+}
+
+static TERN_DECL_GEMM_BF16 (gemm_bf16_c)
+{
+  narrow_product (y, ldy, w, ldw, rows, cols, x, ldx, n, BF16);
+}
+
+static TERN_DECL_GEMM_I8ROW (gemm_i8row_c)
+{
+  gsize r, t;
+
+  narrow_product (y, ldy, w, ldw, rows, cols, x, ldx, n, I8);
+  for (t = 0; t < n; t++) {
+    for (r = 0; r < rows; r++)
+      y[t * ldy + r] *= scale[r * lds];
   }
 }
 
@@ -63,10 +103,44 @@ static TERN_DECL_GEMM_NN (gemm_nn_c)
   }
 }
 
+static TERN_DECL_GEMM_NN_F16 (gemm_nn_f16_c)
+{
+  gsize t, k, c;
+
+  for (t = 0; t < n; t++) {
+    for (c = 0; c < cols; c++)
+      y[t * ldy + c] = 0;
+    for (k = 0; k < depth; k++) {
+      for (c = 0; c < cols; c++)
+        y[t * ldy + c] += a[t * lda + k] * tern_f16_to_f32 (b[k * ldb + c]);
+    }
+  }
+}
+
+static TERN_DECL_GEMM_NN_I8ROW (gemm_nn_i8row_c)
+{
+  gsize t, k, c;
+
+  for (t = 0; t < n; t++) {
+    for (c = 0; c < cols; c++)
+      y[t * ldy + c] = 0;
+    for (k = 0; k < depth; k++) {
+      float weight = a[t * lda + k] * scale[k * lds];
+
+      for (c = 0; c < cols; c++)
+        y[t * ldy + c] += weight * (float) b[k * ldb + c];
+    }
+  }
+}
+
 void
 tern_gemm_init_c (TernKernels *k)
 {
   k->gemm_f32 = gemm_f32_c;
   k->gemm_f16 = gemm_f16_c;
+  k->gemm_bf16 = gemm_bf16_c;
+  k->gemm_i8row = gemm_i8row_c;
   k->gemm_nn = gemm_nn_c;
+  k->gemm_nn_f16 = gemm_nn_f16_c;
+  k->gemm_nn_i8row = gemm_nn_i8row_c;
 }

@@ -70,11 +70,28 @@ typedef struct {
 /* The same with IEEE f16 weights. */
 #define TERN_DECL_GEMM_F16(fn) void fn (float *y, gsize ldy, const guint16 *w, gsize ldw, gsize rows, gsize cols, \
     const float *x, gsize ldx, gsize n)
+/* The same with bfloat16 weights: the upper halves of floats. */
+#define TERN_DECL_GEMM_BF16(fn) void fn (float *y, gsize ldy, const guint16 *w, gsize ldw, gsize rows, gsize cols, \
+    const float *x, gsize ldx, gsize n)
+/* The same with int8 rows, each with its scale: the sum times scale[r * lds]. */
+#define TERN_DECL_GEMM_I8ROW(fn) void fn (float *y, gsize ldy, const gint8 *w, gsize ldw, const float *scale, \
+    gsize lds, gsize rows, gsize cols, const float *x, gsize ldx, gsize n)
 
 /* y[t * ldy + c] = sum_k a[t * lda + k] * b[k * ldb + c], k < depth, c < cols: b is summed along its rows (attention
  * probabilities times values). */
 #define TERN_DECL_GEMM_NN(fn) void fn (float *y, gsize ldy, const float *a, gsize lda, const float *b, gsize ldb, \
     gsize n, gsize depth, gsize cols)
+/* The same with b in IEEE f16. */
+#define TERN_DECL_GEMM_NN_F16(fn) void fn (float *y, gsize ldy, const float *a, gsize lda, const guint16 *b, \
+    gsize ldb, gsize n, gsize depth, gsize cols)
+/* The same with int8 rows, each with its scale: row k of b counts scale[k * lds] times. */
+#define TERN_DECL_GEMM_NN_I8ROW(fn) void fn (float *y, gsize ldy, const float *a, gsize lda, const gint8 *b, \
+    gsize ldb, const float *scale, gsize lds, gsize n, gsize depth, gsize cols)
+
+/* dst[i] = x[i] in IEEE f16, half to even; beyond its range infinite. Exact (any NaN for a NaN). */
+#define TERN_DECL_PACK_F16(fn) void fn (guint16 *dst, const float *x, gsize n)
+/* One int8 row of @n values as the products above take it, by the rule of quant_q8. Exact. */
+#define TERN_DECL_PACK_I8ROW(fn) void fn (gint8 *q, float *scale, const float *x, gsize n)
 
 /* y = x * w / sqrt(mean(x^2) + eps) over @n values (arXiv:1910.07467). y may be x. Squares are summed in f32: |x| <
  * 1e18 here and in layer_norm. */
@@ -109,7 +126,13 @@ typedef struct {
   TERN_DECL_GEMM_Q8 ((*gemm_q8));
   TERN_DECL_GEMM_F32 ((*gemm_f32));
   TERN_DECL_GEMM_F16 ((*gemm_f16));
+  TERN_DECL_GEMM_BF16 ((*gemm_bf16));
+  TERN_DECL_GEMM_I8ROW ((*gemm_i8row));
   TERN_DECL_GEMM_NN ((*gemm_nn));
+  TERN_DECL_GEMM_NN_F16 ((*gemm_nn_f16));
+  TERN_DECL_GEMM_NN_I8ROW ((*gemm_nn_i8row));
+  TERN_DECL_PACK_F16 ((*pack_f16));
+  TERN_DECL_PACK_I8ROW ((*pack_i8row));
   TERN_DECL_RMS_NORM ((*rms_norm));
   TERN_DECL_LAYER_NORM ((*layer_norm));
   TERN_DECL_SOFTMAX ((*softmax));
@@ -131,5 +154,13 @@ const TernKernels *tern_kernels_default (GError **error);
 /* IEEE f16 conversions (f32 -> f16 rounds to nearest even; NaN stays NaN). */
 float tern_f16_to_f32 (guint16 h);
 guint16 tern_f32_to_f16 (float f);
+
+static inline float
+tern_bf16_to_f32 (guint16 h)
+{
+  union { guint32 u; float f; } v = { (guint32) h << 16 };
+
+  return v.f;
+}
 
 G_END_DECLS

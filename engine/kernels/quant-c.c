@@ -67,9 +67,31 @@ static TERN_DECL_QUANT_Q8 (quant_q8_c)
   }
 }
 
+static TERN_DECL_PACK_I8ROW (pack_i8row_c)
+{
+  float max = max_magnitude (x, n), s;
+  gsize i;
+
+  max = max < 1e-30f ? 0.0f : max;
+  s = max == 0.0f ? 0.0f : 127.0f / max;
+  *scale = max / 127.0f;
+  for (i = 0; i < n; i++)
+    q[i] = isnan (max) ? -128 : round_clamped (x[i] * s);
+}
+
+static TERN_DECL_PACK_F16 (pack_f16_c)
+{
+  gsize i;
+
+  for (i = 0; i < n; i++)
+    dst[i] = tern_f32_to_f16 (x[i]);
+}
+
 void
 tern_quant_init_c (TernKernels *k)
 {
   k->quant_i8 = quant_i8_c;
   k->quant_q8 = quant_q8_c;
+  k->pack_i8row = pack_i8row_c;
+  k->pack_f16 = pack_f16_c;
 }

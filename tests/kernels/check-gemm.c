@@ -3,176 +3,57 @@
 #include <math.h>
 #include <string.h>
 
-#include "tests/kernels/check.h"
-
-static const guint depths[] = { 0, 1, 7, 31, 128, 513, 4096 };
-static const guint counts[] = { 1, 2, 3, 5, 7, 16, 49, 130 };
-
-typedef struct {
-  gsize rows, cols, n;
-  gsize ldy, ldw, ldx;
-} Shape;
-
-typedef void (*ShapeFunc) (const char *name, const Shape *shape, const TernKernels *ref, const TernKernels *k);
-
-/* Every depth with every pair of counts, as far as the work stays small; strides with a random gap. */
-static void
-for_shapes (const char *name, ShapeFunc func, const TernKernels *ref, const TernKernels *k, gsize max_work)
-{
-  guint d, r, t;
-
-  for (d = 0; d < G_N_ELEMENTS (depths); d++) {
-    for (r = 0; r < G_N_ELEMENTS (counts); r++) {
-      for (t = 0; t < G_N_ELEMENTS (counts); t++) {
-        Shape s = { counts[r], depths[d], counts[t] };
-
-        if (s.rows * s.cols * s.n > max_work)
-          continue;
-        s.ldy = s.rows + check_below (9);
-        s.ldw = s.cols + check_below (9);
-        s.ldx = s.cols + check_below (9);
-        func (name, &s, ref, k);
-      }
-    }
-  }
-}
-
-static void
-case_of (const char *name, const Shape *s)
-{
-  check_case ("%s rows=%zu cols=%zu n=%zu ldy=%zu ldw=%zu ldx=%zu", name, s->rows, s->cols, s->n, s->ldy, s->ldw,
-      s->ldx);
-}
-
-/* Elements that a strided matrix takes without the gap of its last row. */
-static gsize
-extent (gsize rows, gsize width, gsize ld)
-{
-  return (rows - 1) * ld + width;
-}
-
-/* A NaN or infinity now and then: it belongs to one row of the result and to no other. */
-static void
-poison (float *x, gsize n)
-{
-  if (n && check_below (8) == 0)
-    x[check_below (n)] = check_below (2) ? NAN : -INFINITY;
-}
-
-static float *
-new_y (const Shape *s, guint slot)
-{
-  return check_buffer (slot, extent (s->n, s->rows, s->ldy) * sizeof (float));
-}
-
-/* With double sums: y, and the sum of the magnitudes that rounding errors scale with. */
-static void
-exact_product (const Shape *s, float *y, float *magnitude, const float *w, const float *x)
-{
-  gsize r, t, c;
-
-  for (t = 0; t < s->n; t++) {
-    for (r = 0; r < s->rows; r++) {
-      double sum = 0, size = 0;
-
-      for (c = 0; c < s->cols; c++) {
-        double p = (double) w[r * s->ldw + c] * x[t * s->ldx + c];
-
-        sum += p;
-        size += fabs (p);
-      }
-      y[t * s->ldy + r] = (float) sum;
-      magnitude[t * s->ldy + r] = (float) size;
-    }
-  }
-}
-
-static void
-compare (const Shape *s, const float *got, const float *want, const float *magnitude)
-{
-  gsize t;
-
-  for (t = 0; t < s->n; t++)
-    check_within (got + t * s->ldy, want + t * s->ldy, magnitude + t * s->ldy, s->rows);
-  check_guards (got, s->n, s->rows, s->ldy);
-}
+#include "tests/kernels/shapes.h"
 
 static void
 f32_shape (const char *name, const Shape *s, const TernKernels *ref, const TernKernels *k)
 {
-  gsize nw = extent (s->rows, s->cols, s->ldw), nx = extent (s->n, s->cols, s->ldx);
+  gsize nw = check_extent (s->rows, s->cols, s->ldw), nx = check_extent (s->n, s->cols, s->ldx);
   float *w, *x, *got, *want, *magnitude;
 
-  case_of (name, s);
+  check_shape_case (name, s);
   w = check_buffer (SLOT_W, nw * sizeof (float));
   x = check_buffer (SLOT_X, nx * sizeof (float));
-  got = new_y (s, SLOT_Y);
-  want = new_y (s, SLOT_Y2);
-  magnitude = new_y (s, SLOT_Y3);
+  got = check_new_y (s, SLOT_Y);
+  want = check_new_y (s, SLOT_Y2);
+  magnitude = check_new_y (s, SLOT_Y3);
   check_floats (w, nw, 1e4f);
-  poison (w, nw);
+  check_poison (w, nw);
   check_floats (x, nx, 1e4f);
-  poison (x, nx);
-  exact_product (s, want, magnitude, w, x);
+  check_poison (x, nx);
+  check_exact_product (s, want, magnitude, w, x);
   k->gemm_f32 (got, s->ldy, w, s->ldw, s->rows, s->cols, x, s->ldx, s->n);
-  compare (s, got, want, magnitude);
-}
-
-static void
-f16_shape (const char *name, const Shape *s, const TernKernels *ref, const TernKernels *k)
-{
-  gsize nw = extent (s->rows, s->cols, s->ldw), nx = extent (s->n, s->cols, s->ldx), i;
-  float *wide, *x, *got, *want, *magnitude;
-  guint16 *w;
-
-  case_of (name, s);
-  wide = check_buffer (SLOT_W2, nw * sizeof (float));
-  w = check_buffer (SLOT_W, nw * sizeof *w);
-  x = check_buffer (SLOT_X, nx * sizeof (float));
-  got = new_y (s, SLOT_Y);
-  want = new_y (s, SLOT_Y2);
-  magnitude = new_y (s, SLOT_Y3);
-  check_floats (wide, nw, 1e4f);
-  poison (wide, nw);
-  check_floats (x, nx, 1e4f);
-  poison (x, nx);
-  for (i = 0; i < nw; i++) {
-    w[i] = tern_f32_to_f16 (wide[i]);
-    wide[i] = tern_f16_to_f32 (w[i]);
-  }
-  exact_product (s, want, magnitude, wide, x);
-  k->gemm_f16 (got, s->ldy, w, s->ldw, s->rows, s->cols, x, s->ldx, s->n);
-  compare (s, got, want, magnitude);
+  check_product (s, got, want, magnitude);
 }
 
 /* rows: columns of the result; cols: what is summed over. */
 static void
 nn_shape (const char *name, const Shape *s, const TernKernels *ref, const TernKernels *k)
 {
-  gsize ldb = s->rows + s->ldw - s->cols, nb = s->cols ? extent (s->cols, s->rows, ldb) : 0, r, c;
-  gsize na = extent (s->n, s->cols, s->ldx);
+  gsize ldb = s->rows + s->ldw - s->cols, nb = s->cols ? check_extent (s->cols, s->rows, ldb) : 0, r, c;
+  gsize na = check_extent (s->n, s->cols, s->ldx);
   Shape turned = *s;
   float *a, *b, *w, *got, *want, *magnitude;
 
-  case_of (name, s);
+  check_shape_case (name, s);
   b = check_buffer (SLOT_B, nb * sizeof (float));
   a = check_buffer (SLOT_A, na * sizeof (float));
   w = check_buffer (SLOT_W, s->rows * s->cols * sizeof (float));
-  got = new_y (s, SLOT_Y);
-  want = new_y (s, SLOT_Y2);
-  magnitude = new_y (s, SLOT_Y3);
+  got = check_new_y (s, SLOT_Y);
+  want = check_new_y (s, SLOT_Y2);
+  magnitude = check_new_y (s, SLOT_Y3);
   check_floats (a, na, 1e4f);
-  poison (a, na);
+  check_poison (a, na);
   check_floats (b, nb, 1e4f);
-  poison (b, nb);
+  check_poison (b, nb);
   turned.ldw = s->cols;
   for (r = 0; r < s->rows; r++) {
     for (c = 0; c < s->cols; c++)
       w[r * s->cols + c] = b[c * ldb + r];
   }
-  exact_product (&turned, want, magnitude, w, a);
+  check_exact_product (&turned, want, magnitude, w, a);
   k->gemm_nn (got, s->ldy, a, s->ldx, b, ldb, s->n, s->cols, s->rows);
-  compare (s, got, want, magnitude);
+  check_product (s, got, want, magnitude);
 }
 
 /* Blocks of @s->cols rounded up to 32. */
@@ -180,18 +61,18 @@ static void
 q8_shape (const char *name, const Shape *s, const TernKernels *ref, const TernKernels *k)
 {
   gsize blocks = (s->cols + 31) / 32, row_bytes = blocks * 34 + s->ldw - s->cols, ldx = blocks + s->ldx - s->cols;
-  gsize nw = extent (s->rows, blocks * 34, row_bytes), nx = extent (s->n, blocks, ldx), r, t, b, i;
+  gsize nw = check_extent (s->rows, blocks * 34, row_bytes), nx = check_extent (s->n, blocks, ldx), r, t, b, i;
   float *got, *want, *magnitude, *row;
   TernQ8Block *x;
   guint8 *w;
 
-  case_of (name, s);
+  check_shape_case (name, s);
   w = check_buffer (SLOT_W, nw);
   x = check_buffer (SLOT_X, nx * sizeof *x);
   row = check_buffer (SLOT_A, blocks * 32 * sizeof (float));
-  got = new_y (s, SLOT_Y);
-  want = new_y (s, SLOT_Y2);
-  magnitude = new_y (s, SLOT_Y3);
+  got = check_new_y (s, SLOT_Y);
+  want = check_new_y (s, SLOT_Y2);
+  magnitude = check_new_y (s, SLOT_Y3);
   for (i = 0; i < nw; i++)
     w[i] = check_random ();
   for (r = 0; r < s->rows; r++) {
@@ -233,7 +114,7 @@ q8_shape (const char *name, const Shape *s, const TernKernels *ref, const TernKe
     }
   }
   k->gemm_q8 (got, s->ldy, w, row_bytes, s->rows, blocks, x, ldx, s->n);
-  compare (s, got, want, magnitude);
+  check_product (s, got, want, magnitude);
 }
 
 static void
@@ -241,20 +122,20 @@ t2_shape (const char *name, const Shape *s, const TernKernels *ref, const TernKe
 {
   gsize groups = (s->cols + TERN_T2_COLS - 1) / TERN_T2_COLS, padded = groups * TERN_T2_COLS;
   gsize ldx = padded + s->ldx - s->cols, bytes = tern_t2_bytes (s->rows, s->cols), r, t, c;
-  gsize nx = extent (s->n, padded, ldx);
+  gsize nx = check_extent (s->n, padded, ldx);
   g_autofree gint8 *digits = g_new (gint8, s->rows * s->cols + 1);
   float *got, *want, *scale, wscale = 0.013f * (1 + check_uniform ());
   guint8 *w;
   gint32 *sums;
   gint8 *x;
 
-  case_of (name, s);
+  check_shape_case (name, s);
   w = check_buffer (SLOT_W, bytes);
   x = check_buffer (SLOT_X, nx);
   scale = check_buffer (SLOT_A, s->n * sizeof (float));
   sums = check_buffer (SLOT_B, s->n * sizeof (gint32));
-  got = new_y (s, SLOT_Y);
-  want = new_y (s, SLOT_Y2);
+  got = check_new_y (s, SLOT_Y);
+  want = check_new_y (s, SLOT_Y2);
   for (r = 0; r < s->rows; r++) {
     for (c = 0; c < s->cols; c++)
       digits[r * s->cols + c] = r % 5 == 4 ? 1 : (gint) check_below (3) - 1;
@@ -334,25 +215,16 @@ t2_widest (const TernKernels *k)
     check_fail ("expected +-%.9g, found %.9g %.9g", want, y[0], y[1]);
 }
 
-#define SCALAR_WORK 1000000     /* products of a case at most: 513 x 16 x 49 is among them, */
-#define VECTOR_WORK 4000000     /* and 513 x 49 x 130 */
-
-#define CHECKS(name, shape) \
-  static void name##_truth (const TernKernels *ref) { for_shapes (#name, shape, ref, ref, SCALAR_WORK); } \
-  static void name##_check (const TernKernels *ref, const TernKernels *k) \
-  { for_shapes (#name, shape, ref, k, VECTOR_WORK); }
-
-CHECKS (gemm_f32, f32_shape)
-CHECKS (gemm_f16, f16_shape)
-CHECKS (gemm_nn, nn_shape)
-CHECKS (gemm_q8, q8_shape)
+SHAPE_CHECKS (gemm_f32, f32_shape)
+SHAPE_CHECKS (gemm_nn, nn_shape)
+SHAPE_CHECKS (gemm_q8, q8_shape)
 
 static void
 gemm_t2_truth (const TernKernels *ref)
 {
   t2_worked (ref);
   t2_widest (ref);
-  for_shapes ("gemm_t2", t2_shape, ref, ref, SCALAR_WORK);
+  check_shapes ("gemm_t2", t2_shape, ref, ref, SCALAR_WORK);
 }
 
 static void
@@ -360,7 +232,7 @@ gemm_t2_check (const TernKernels *ref, const TernKernels *k)
 {
   t2_worked (k);
   t2_widest (k);
-  for_shapes ("gemm_t2", t2_shape, ref, k, VECTOR_WORK);
+  check_shapes ("gemm_t2", t2_shape, ref, k, VECTOR_WORK);
 }
 
 /* Operands of the benchmarks: any bytes that make finite values. */
@@ -380,14 +252,6 @@ run_f32 (const TernKernels *k, void *data)
   Bench *b = data;
 
   k->gemm_f32 (b->y, b->rows, b->w, b->cols, b->rows, b->cols, b->x, b->cols, b->n);
-}
-
-static void
-run_f16 (const TernKernels *k, void *data)
-{
-  Bench *b = data;
-
-  k->gemm_f16 (b->y, b->rows, b->w, b->cols, b->rows, b->cols, b->x, b->cols, b->n);
 }
 
 static void
@@ -456,7 +320,6 @@ bench_linear (const char *name, BenchRun run)
 }
 
 static void gemm_f32_bench (void) { bench_linear ("gemm_f32", run_f32); }
-static void gemm_f16_bench (void) { bench_linear ("gemm_f16", run_f16); }
 static void gemm_t2_bench (void) { bench_linear ("gemm_t2", run_t2); }
 static void gemm_q8_bench (void) { bench_linear ("gemm_q8", run_q8); }
 
@@ -472,7 +335,6 @@ gemm_nn_bench (void)
 const Kernel gemm_kernels[] = {
   { "gemm_f32", gemm_f32_truth, gemm_f32_check, gemm_f32_bench },
   { "gemm_t2", gemm_t2_truth, gemm_t2_check, gemm_t2_bench },
-  { "gemm_f16", gemm_f16_truth, gemm_f16_check, gemm_f16_bench },
   { "gemm_nn", gemm_nn_truth, gemm_nn_check, gemm_nn_bench },
   { "gemm_q8", gemm_q8_truth, gemm_q8_check, gemm_q8_bench },
   { NULL }
