@@ -9,22 +9,20 @@
 #include "engine/base/mem.h"
 #include "engine/llm/chat.h"
 #include "engine/llm/generate.h"
+#include "tools/text-model.h"
 
 typedef struct {
-  char *model, *prompt;
+  TernTextOptions model;
+  char *prompt;
   gboolean raw, ignore_eog;
-  gint threads, max_tokens, beam, top_k;
+  gint max_tokens, beam, top_k;
   gint64 seed;
   double temperature, top_p, min_p, repetition_penalty;
 } Options;
 
 typedef struct {
   const Options *options;
-  TernGguf *file;
-  TernLlm *llm;
-  TernTokenizer *tokenizer;
-  TernPool *pool;
-  TernLlmState *state;
+  TernTextModel model;
   TernGenerator *generator;
   GArray *ids;                  /* gint32 */
   float *logits;                /* [n_vocab] */
@@ -37,27 +35,12 @@ static void
 work_clear (Work *work)
 {
   tern_generator_free (work->generator);
-  tern_llm_state_free (work->state);
-  tern_tokenizer_unref (work->tokenizer);
-  tern_llm_unref (work->llm);
-  tern_gguf_unref (work->file);
-  tern_pool_free (work->pool);
+  tern_text_model_clear (&work->model);
   tern_mem_free (work->logits);
   g_free (work->said);
   g_clear_pointer (&work->ids, g_array_unref);
   if (work->text)
     g_string_free (work->text, TRUE);
-}
-
-static gboolean
-open_model (Work *work, GError **error)
-{
-  const TernKernels *kernels = tern_kernels_default (error);
-
-  return kernels && (work->file = tern_gguf_open (work->options->model, error))
-      && (work->llm = tern_llm_open (work->file, kernels, error))
-      && (work->tokenizer = tern_tokenizer_new (work->file, error))
-      && (work->pool = tern_pool_new (work->options->threads, error));
 }
 
 static char *
@@ -74,9 +57,9 @@ bos_text (const TernTokenizer *tokenizer)
 static void
 add_bos (Work *work)
 {
-  gint32 bos = tern_tokenizer_bos (work->tokenizer);
+  gint32 bos = tern_tokenizer_bos (work->model.tokenizer);
 
-  if (bos >= 0 && tern_tokenizer_add_bos (work->tokenizer)
+  if (bos >= 0 && tern_tokenizer_add_bos (work->model.tokenizer)
       && !(work->ids->len && g_array_index (work->ids, gint32, 0) == bos))
     g_array_prepend_val (work->ids, bos);
 }
@@ -89,14 +72,14 @@ make_prompt (Work *work, GError **error)
 
   work->ids = g_array_new (FALSE, FALSE, sizeof (gint32));
   if (work->options->raw) {
-    tern_tokenizer_encode (work->tokenizer, prompt, strlen (prompt), TRUE, work->ids);
+    tern_tokenizer_encode (work->model.tokenizer, prompt, strlen (prompt), TRUE, work->ids);
   } else {
-    g_autoptr (TernChat) chat = tern_chat_new_from_gguf (work->file, error);
-    g_autofree char *bos = bos_text (work->tokenizer), *text = NULL;
+    g_autoptr (TernChat) chat = tern_chat_new_from_gguf (work->model.file, error);
+    g_autofree char *bos = bos_text (work->model.tokenizer), *text = NULL;
 
     if (!chat || !(text = tern_chat_render_user (chat, bos, NULL, 0, prompt, error)))
       return FALSE;
-    tern_tokenizer_encode (work->tokenizer, text, strlen (text), TRUE, work->ids);
+    tern_tokenizer_encode (work->model.tokenizer, text, strlen (text), TRUE, work->ids);
   }
   add_bos (work);
   if (work->ids->len)
@@ -109,20 +92,15 @@ make_prompt (Work *work, GError **error)
 static gboolean
 make_state (Work *work, const TernSampling *sampling, GError **error)
 {
-  const TernLlmInfo *info = tern_llm_info (work->llm);
-  TernLlmStateParams params = { 0 };
+  TernTextModel *model = &work->model;
 
-  if (work->ids->len > info->context) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE, "--prompt: expected at most the %u tokens that %s was made "
-        "for, found %u", info->context, work->options->model, work->ids->len);
+  if (!tern_text_model_start (model, "--prompt", work->ids->len, sampling->max_tokens, error))
     return FALSE;
-  }
-  params.context = MIN ((guint64) work->ids->len + sampling->max_tokens, info->context);
-  work->said = g_try_new (gint32, params.context);
+  work->said = g_try_new (gint32, model->params.context);
   work->text = g_string_new (NULL);
-  return (work->state = tern_llm_state_new (work->llm, &params, work->pool, error))
-      && (work->generator = tern_generator_new (work->llm, work->tokenizer, sampling->beam, &params, work->pool, error))
-      && (work->logits = tern_mem_alloc (info->n_vocab * sizeof (float), "logits", error));
+  return (work->generator = tern_generator_new (model->llm, model->tokenizer, sampling->beam, &model->params,
+          model->pool, error))
+      && (work->logits = tern_mem_alloc (tern_llm_info (model->llm)->n_vocab * sizeof (float), "logits", error));
 }
 
 static void
@@ -138,7 +116,7 @@ say (void *data, gint32 id, float probability)
 {
   Work *work = data;
 
-  tern_text_stream_push (&work->stream, work->tokenizer, id, work->text);
+  tern_text_stream_push (&work->stream, work->model.tokenizer, id, work->text);
   if (work->text->len)
     print (work);
 }
@@ -148,13 +126,13 @@ run (Work *work, const TernSampling *sampling, GError **error)
 {
   TernGeneration out = { 0 };
 
-  if (!open_model (work, error) || !make_prompt (work, error) || !make_state (work, sampling, error))
+  if (!tern_text_model_open (&work->model, &work->options->model, error) || !make_prompt (work, error) || !make_state (work, sampling, error))
     return FALSE;
   out.ids = work->said;
-  out.capacity = work->said ? tern_llm_state_context (work->state) : 0;
-  if (!tern_llm_eval (work->state, &(TernLlmInput) { .ids = (const gint32 *) work->ids->data, .n = work->ids->len },
+  out.capacity = work->said ? tern_llm_state_context (work->model.state) : 0;
+  if (!tern_llm_eval (work->model.state, &(TernLlmInput) { .ids = (const gint32 *) work->ids->data, .n = work->ids->len },
           TERN_LOGITS_LAST, work->logits, NULL, error)
-      || !tern_generator_run (work->generator, work->state, work->logits, sampling, say, work, NULL, &out, error))
+      || !tern_generator_run (work->generator, work->model.state, work->logits, sampling, say, work, NULL, &out, error))
     return FALSE;
   tern_text_stream_end (&work->stream, work->text);
   g_string_append_c (work->text, '\n');
@@ -165,10 +143,12 @@ run (Work *work, const TernSampling *sampling, GError **error)
 static int
 check (const Options *o, TernSampling *sampling, GError **error)
 {
-  if (!o->model || !o->prompt)
-    return tern_tool_usage ("generate: expected --model and --prompt, found no %s", o->model ? "--prompt" : "--model");
-  if (o->threads < 0)
-    return tern_tool_usage ("--threads: expected 0 (all cores) or more, found %d", o->threads);
+  int status = tern_text_options_check (&o->model, "generate");
+
+  if (status != TERN_TOOL_DONE)
+    return status;
+  if (!o->prompt)
+    return tern_tool_usage ("generate: expected --prompt TEXT, found none");
   if (o->max_tokens < 1)
     return tern_tool_usage ("--max-tokens: expected 1 or more, found %d", o->max_tokens);
   if (o->beam < 0 || o->top_k < 0)
@@ -191,7 +171,7 @@ tern_tool_generate (int argc, char **argv)
 {
   Options o = { .max_tokens = 128, .top_p = 1, .repetition_penalty = 1 };
   const GOptionEntry entries[] = {
-    { "model", 0, 0, G_OPTION_ARG_FILENAME, &o.model, "Language model", "F" },
+    TERN_TEXT_OPTION_ENTRIES (&o.model),
     { "prompt", 0, 0, G_OPTION_ARG_STRING, &o.prompt, "What to answer, or with --raw to continue", "TEXT" },
     { "raw", 0, 0, G_OPTION_ARG_NONE, &o.raw, "Leave the model's chat template out", NULL },
     { "max-tokens", 0, 0, G_OPTION_ARG_INT, &o.max_tokens, "Most tokens to say (128)", "N" },
@@ -204,7 +184,6 @@ tern_tool_generate (int argc, char **argv)
     { "seed", 0, 0, G_OPTION_ARG_INT64, &o.seed, "Same seed, same text (0)", "N" },
     { "beam", 0, 0, G_OPTION_ARG_INT, &o.beam, "Beam search with N beams", "N" },
     { "ignore-end", 0, 0, G_OPTION_ARG_NONE, &o.ignore_eog, "Go on past end tokens", NULL },
-    { "threads", 0, 0, G_OPTION_ARG_INT, &o.threads, "Threads; 0 = all cores", "N" },
     { NULL }
   };
   TernSampling sampling = TERN_SAMPLING_INIT;
@@ -221,7 +200,7 @@ tern_tool_generate (int argc, char **argv)
       status = TERN_TOOL_FAILED;
   }
   work_clear (&work);
-  g_free (o.model);
+  tern_text_options_clear (&o.model);
   g_free (o.prompt);
   return status;
 }

@@ -10,26 +10,22 @@
 
 #include "engine/base/error.h"
 #include "engine/base/mem.h"
-#include "engine/llm/llm.h"
-#include "engine/llm/tokenizer.h"
 #include "tools/npy.h"
+#include "tools/text-model.h"
 #include "tools/visual.h"
 
 #define VISUAL -1               /* in the ids: the next sub-image's visual tokens */
 
 typedef struct {
-  char *model, *mmproj, *tokens, *output, *visual, *activations, *image_tokens;
+  TernTextOptions model;
+  char *mmproj, *tokens, *output, *visual, *activations, *image_tokens;
   char **images;
-  gint greedy, threads;
+  gint greedy;
 } Options;
 
 typedef struct {
   const Options *options;
-  TernGguf *file;
-  TernLlm *llm;
-  TernTokenizer *tokenizer;
-  TernPool *pool;
-  TernLlmState *state;
+  TernTextModel model;
   TernVisual visual;
   GArray *ids;                  /* gint32 */
   gsize positions;
@@ -41,11 +37,7 @@ work_clear (Work *work)
 {
   tern_mem_free (work->logits);
   tern_visual_clear (&work->visual);
-  tern_llm_state_free (work->state);
-  tern_tokenizer_unref (work->tokenizer);
-  tern_llm_unref (work->llm);
-  tern_gguf_unref (work->file);
-  tern_pool_free (work->pool);
+  tern_text_model_clear (&work->model);
   g_clear_pointer (&work->ids, g_array_unref);
 }
 
@@ -54,7 +46,7 @@ static gboolean
 read_ids (Work *work, GError **error)
 {
   const char *path = work->options->tokens;
-  guint n_vocab = tern_llm_info (work->llm)->n_vocab;
+  guint n_vocab = tern_llm_info (work->model.llm)->n_vocab;
   g_autofree char *text = NULL;
   g_autoptr (GError) failure = NULL;
   char *p;
@@ -89,37 +81,19 @@ read_ids (Work *work, GError **error)
   return TRUE;
 }
 
-/* Everything that can be wrong with the file is found here, the tokenizer too: ids mean nothing without one. */
-static gboolean
-open_model (Work *work, GError **error)
-{
-  const TernKernels *kernels = tern_kernels_default (error);
-
-  return kernels && (work->file = tern_gguf_open (work->options->model, error))
-      && (work->llm = tern_llm_open (work->file, kernels, error))
-      && (work->tokenizer = tern_tokenizer_new (work->file, error))
-      && (work->pool = tern_pool_new (work->options->threads, error));
-}
-
-static TernActivations
-activations (const Options *options)
-{
-  return g_strcmp0 (options->activations, "f32") ? TERN_ACTIVATIONS_INT8 : TERN_ACTIVATIONS_F32;
-}
-
 static gboolean
 encode_images (Work *work, GError **error)
 {
   const Options *o = work->options;
-  TernVisualParams params = { .mmproj = o->mmproj, .images = o->images, .activations = activations (o) };
+  TernVisualParams params = { .mmproj = o->mmproj, .images = o->images, .activations = o->model.activations };
   gsize shape[2];
 
   if (!o->mmproj)
     return TRUE;
   if (o->image_tokens)
     tern_visual_parse_limits (o->image_tokens, &params.min_tokens, &params.max_tokens);
-  if (!tern_visual_encode (&work->visual, &params, o->model, tern_llm_info (work->llm)->width,
-          tern_kernels_default (NULL), work->pool, error))
+  if (!tern_visual_encode (&work->visual, &params, o->model.model, tern_llm_info (work->model.llm)->width,
+          tern_kernels_default (NULL), work->model.pool, error))
     return FALSE;
   shape[0] = work->visual.n;
   shape[1] = work->visual.width;
@@ -146,20 +120,12 @@ count_positions (Work *work, GError **error)
 static gboolean
 make_state (Work *work, GError **error)
 {
-  const TernLlmInfo *info = tern_llm_info (work->llm);
-  gsize context = work->positions + MAX (work->options->greedy, 1) - 1, values, bytes;
-  TernLlmStateParams params = { .activations = activations (work->options) };
+  gsize need = work->positions + MAX (work->options->greedy, 1) - 1, values, bytes;
 
-  if (context > info->context) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE, "%s: expected at most the %u tokens that %s was made for, "
-        "found %" G_GSIZE_FORMAT " with the greedy ones", work->options->tokens, info->context, work->options->model,
-        context);
-    return FALSE;
-  }
-  params.context = context;
-  if (!tern_mul (work->positions, info->n_vocab, &values) || !tern_mul (values, sizeof (float), &bytes))
+  if (!tern_mul (work->positions, tern_llm_info (work->model.llm)->n_vocab, &values)
+      || !tern_mul (values, sizeof (float), &bytes))
     bytes = G_MAXSIZE;
-  return (work->state = tern_llm_state_new (work->llm, &params, work->pool, error))
+  return tern_text_model_start (&work->model, work->options->tokens, need, 0, error)
       && (work->logits = tern_mem_alloc (bytes, "logits", error));
 }
 
@@ -169,7 +135,7 @@ eval_prompt (Work *work, GError **error)
 {
   const gint32 *ids = (const gint32 *) work->ids->data;
   const TernVisual *visual = &work->visual;
-  gsize n_vocab = tern_llm_info (work->llm)->n_vocab;
+  gsize n_vocab = tern_llm_info (work->model.llm)->n_vocab;
   const float *rows = visual->rows;
   float *logits = work->logits;
   guint sub = 0;
@@ -188,14 +154,14 @@ eval_prompt (Work *work, GError **error)
         i++;
       }
     }
-    if (!tern_llm_eval (work->state, &input, TERN_LOGITS_ALL, logits, NULL, error))
+    if (!tern_llm_eval (work->model.state, &input, TERN_LOGITS_ALL, logits, NULL, error))
       return FALSE;
     logits += input.n * n_vocab;
   }
   return TRUE;
 }
 
-/* Ties go to the lower id; end tokens do not end it. */
+/* Ties go to the lower id; end tokens do not end it; rows of the head without a token are never picked. */
 static gint32
 best_id (const float *row, guint n)
 {
@@ -210,15 +176,16 @@ best_id (const float *row, guint n)
 static gboolean
 print_greedy (Work *work, GError **error)
 {
-  guint n_vocab = tern_llm_info (work->llm)->n_vocab;
+  guint n_vocab = tern_llm_info (work->model.llm)->n_vocab;
+  guint n_ids = MIN (tern_tokenizer_size (work->model.tokenizer), n_vocab);
   float *row = work->logits + (work->positions - 1) * n_vocab;
 
   for (gint i = 0; i < work->options->greedy; i++) {
-    gint32 id = best_id (row, n_vocab);
+    gint32 id = best_id (row, n_ids);
 
     printf ("%s%d", i ? " " : "", id);
     if (i + 1 < work->options->greedy
-        && !tern_llm_eval (work->state, &(TernLlmInput) { .ids = &id, .n = 1 }, TERN_LOGITS_LAST, row, NULL, error)) {
+        && !tern_llm_eval (work->model.state, &(TernLlmInput) { .ids = &id, .n = 1 }, TERN_LOGITS_LAST, row, NULL, error)) {
       printf ("\n");
       return FALSE;
     }
@@ -232,24 +199,26 @@ run (Work *work, GError **error)
 {
   gsize shape[2];
 
-  if (!open_model (work, error) || !read_ids (work, error) || !encode_images (work, error)
+  if (!tern_text_model_open (&work->model, &work->options->model, error) || !read_ids (work, error) || !encode_images (work, error)
       || !count_positions (work, error) || !make_state (work, error) || !eval_prompt (work, error))
     return FALSE;
   shape[0] = work->positions;
-  shape[1] = tern_llm_info (work->llm)->n_vocab;
+  shape[1] = tern_llm_info (work->model.llm)->n_vocab;
   if (work->options->output && !tern_npy_write (work->options->output, work->logits, 2, shape, error))
     return FALSE;
   return work->options->greedy < 1 || print_greedy (work, error);
 }
 
 static int
-check (const Options *options)
+check (Options *options)
 {
+  int status = tern_text_options_check (&options->model, "logits");
   guint min, max;
 
-  if (!options->model || !options->tokens)
-    return tern_tool_usage ("logits: expected --model and --tokens, found no %s",
-        options->model ? "--tokens" : "--model");
+  if (status != TERN_TOOL_DONE)
+    return status;
+  if (!options->tokens)
+    return tern_tool_usage ("logits: expected --tokens FILE, found none");
   if (!options->output && options->greedy < 1)
     return tern_tool_usage ("logits: expected --output or --greedy, found neither");
   if (options->activations && strcmp (options->activations, "f32") && strcmp (options->activations, "int8"))
@@ -262,8 +231,7 @@ check (const Options *options)
     return tern_tool_usage ("--image-tokens: expected MIN:MAX, such as 64:256, found %s", options->image_tokens);
   if (options->greedy < 0)
     return tern_tool_usage ("--greedy: expected 0 or more, found %d", options->greedy);
-  if (options->threads < 0)
-    return tern_tool_usage ("--threads: expected 0 (all cores) or more, found %d", options->threads);
+  options->model.activations = g_strcmp0 (options->activations, "f32") ? TERN_ACTIVATIONS_INT8 : TERN_ACTIVATIONS_F32;
   return TERN_TOOL_DONE;
 }
 
@@ -272,7 +240,7 @@ tern_tool_logits (int argc, char **argv)
 {
   Options o = { 0 };
   const GOptionEntry entries[] = {
-    { "model", 0, 0, G_OPTION_ARG_FILENAME, &o.model, "Language model", "F" },
+    TERN_TEXT_OPTION_ENTRIES (&o.model),
     { "mmproj", 0, 0, G_OPTION_ARG_FILENAME, &o.mmproj, "Its vision encoder", "F" },
     { "image", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &o.images, "A picture of the prompt; may be repeated", "IMG" },
     { "image-tokens", 0, 0, G_OPTION_ARG_STRING, &o.image_tokens, "Visual tokens of an image instead of the model's "
@@ -283,7 +251,6 @@ tern_tool_logits (int argc, char **argv)
     { "visual", 0, 0, G_OPTION_ARG_FILENAME, &o.visual, "float32 [visual token, width]", "OUT.npy" },
     { "activations", 0, 0, G_OPTION_ARG_STRING, &o.activations, "int8 (what runs) or f32 (not quantised)", "MODE" },
     { "greedy", 0, 0, G_OPTION_ARG_INT, &o.greedy, "Print N greedy ids that continue the prompt", "N" },
-    { "threads", 0, 0, G_OPTION_ARG_INT, &o.threads, "Threads; 0 = all cores", "N" },
     { NULL }
   };
   g_auto (GStrv) rest = NULL;
@@ -299,7 +266,7 @@ tern_tool_logits (int argc, char **argv)
       status = TERN_TOOL_FAILED;
   }
   work_clear (&work);
-  g_free (o.model);
+  tern_text_options_clear (&o.model);
   g_free (o.mmproj);
   g_free (o.tokens);
   g_free (o.output);

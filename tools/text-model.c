@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "tools/text-model.h"
+
+#include "engine/base/error.h"
+#include "tools/tool.h"
+
+int
+tern_text_options_check (const TernTextOptions *options, const char *subcommand)
+{
+  if (!options->model)
+    return tern_tool_usage ("%s: expected --model F, found none", subcommand);
+  if (options->threads < 0)
+    return tern_tool_usage ("--threads: expected 0 (all cores) or more, found %d", options->threads);
+  return TERN_TOOL_DONE;
+}
+
+void
+tern_text_options_clear (TernTextOptions *options)
+{
+  g_clear_pointer (&options->model, g_free);
+}
+
+gboolean
+tern_text_model_open (TernTextModel *model, const TernTextOptions *options, GError **error)
+{
+  const TernKernels *kernels = tern_kernels_default (error);
+
+  model->options = options;
+  return kernels && (model->file = tern_gguf_open (options->model, error))
+      && (model->llm = tern_llm_open (model->file, kernels, error))
+      && (model->tokenizer = tern_tokenizer_new (model->file, error))
+      && (model->pool = tern_pool_new (options->threads, error));
+}
+
+gboolean
+tern_text_model_start (TernTextModel *model, const char *what, gsize need, gsize wish, GError **error)
+{
+  guint most = tern_llm_info (model->llm)->context;
+
+  if (need > most) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE, "%s: expected at most the %u tokens that %s was made for, "
+        "found %" G_GSIZE_FORMAT, what, most, model->options->model, need);
+    return FALSE;
+  }
+  model->params.context = need + MIN (wish, most - need);
+  model->params.activations = model->options->activations;
+  model->state = tern_llm_state_new (model->llm, &model->params, model->pool, error);
+  return model->state != NULL;
+}
+
+void
+tern_text_model_clear (TernTextModel *model)
+{
+  tern_llm_state_free (model->state);
+  tern_tokenizer_unref (model->tokenizer);
+  tern_llm_unref (model->llm);
+  tern_gguf_unref (model->file);
+  tern_pool_free (model->pool);
+}

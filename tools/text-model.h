@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A language model as the subcommands that take text or token ids open it. */
+#pragma once
+
+#include "engine/llm/llm.h"
+#include "engine/llm/tokenizer.h"
+
+G_BEGIN_DECLS
+
+/* What the user chose; strings are freed by tern_text_options_clear. */
+typedef struct {
+  char *model;
+  gint threads;
+  TernActivations activations;  /* set by the subcommand */
+} TernTextOptions;
+
+#define TERN_TEXT_OPTION_ENTRIES(o) \
+  { "model", 0, 0, G_OPTION_ARG_FILENAME, &(o)->model, "Language model", "F" }, \
+  { "threads", 0, 0, G_OPTION_ARG_INT, &(o)->threads, "Threads; 0 = all cores", "N" }
+
+/* TERN_TOOL_DONE, or TERN_TOOL_USAGE with a message. */
+int tern_text_options_check (const TernTextOptions *options, const char *subcommand);
+void tern_text_options_clear (TernTextOptions *options);
+
+typedef struct {
+  const TernTextOptions *options;
+  TernGguf *file;
+  TernLlm *llm;
+  TernTokenizer *tokenizer;
+  TernPool *pool;
+  TernLlmStateParams params;
+  TernLlmState *state;
+} TernTextModel;
+
+/* Everything that can be wrong with the file is found here, the tokenizer too: ids mean nothing without one. */
+gboolean tern_text_model_open (TernTextModel *model, const TernTextOptions *options, GError **error);
+/* Takes the memory for @need tokens, which must fit in the model's context, and up to @wish more as far as they do.
+ * @what: the option or file that the tokens come from, for messages. */
+gboolean tern_text_model_start (TernTextModel *model, const char *what, gsize need, gsize wish, GError **error);
+void tern_text_model_clear (TernTextModel *model);
+
+G_END_DECLS
