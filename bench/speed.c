@@ -51,7 +51,7 @@ static gboolean
 time_text (TernPool *pool, const TernKernels *kernels, double *prefill_ms, double *decode_ms, GError **error)
 {
   g_autoptr (TernGguf) file = tern_gguf_open (model_path, error);
-  g_autoptr (TernLlm) llm = file ? tern_llm_open (file, kernels, error) : NULL;
+  g_autoptr (TernLlm) llm = file ? tern_llm_open (file, kernels, pool, error) : NULL;
   TernLlmStateParams params = {.context = n_prefill + n_decode };
   g_autoptr (TernLlmState) state = llm ? tern_llm_state_new (llm, &params, pool, error) : NULL;
   g_autofree gint32 *ids = g_new (gint32, n_prefill);

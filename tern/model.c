@@ -76,13 +76,17 @@ static gboolean
 load_text (TernModel *model, GError **error)
 {
   g_autoptr (TernGguf) file = tern_gguf_open (model->path, error);
+  /* Its own: the engine's may be at work for an encoder. */
+  TernPool *pool = file ? tern_pool_new (model->threads, error) : NULL;
   TernModelText *text;
   TernBytes prompt = { NULL, 0 };
 
-  if (!file)
+  if (!pool)
     return FALSE;
   text = g_new0 (TernModelText, 1);
-  if (!(text->llm = tern_llm_open (file, model->kernels, error))
+  text->llm = tern_llm_open (file, model->kernels, pool, error);
+  tern_pool_free (pool);
+  if (!text->llm
       || !(text->tokenizer = tern_tokenizer_new (file, error))
       || !(text->chat = tern_chat_new_from_gguf (file, error))
       || !tern_gguf_string_or (file, "tern.default_prompt", &prompt, error)

@@ -53,7 +53,7 @@ token_bytes (const TernLlm *llm, guint context)
 static gboolean
 plan_llm (TernMemoryPlan *plan, TernGguf *file, const TernKernels *kernels, GError **error)
 {
-  g_autoptr (TernLlm) llm = tern_llm_open (file, kernels, error);
+  g_autoptr (TernLlm) llm = tern_llm_plan (file, kernels, error);
   g_autoptr (TernTokenizer) tokenizer = llm ? tern_tokenizer_new (file, error) : NULL;
   const TernLlmInfo *info;
   gsize state;

@@ -27,9 +27,9 @@ tern_text_model_open (TernTextModel *model, const TernTextOptions *options, GErr
 
   model->options = options;
   return kernels && (model->file = tern_gguf_open (options->model, error))
-      && (model->llm = tern_llm_open (model->file, kernels, error))
-      && (model->tokenizer = tern_tokenizer_new (model->file, error))
-      && (model->pool = tern_pool_new (options->threads, error));
+      && (model->pool = tern_pool_new (options->threads, error))
+      && (model->llm = tern_llm_open (model->file, kernels, model->pool, error))
+      && (model->tokenizer = tern_tokenizer_new (model->file, error));
 }
 
 gboolean

@@ -50,7 +50,8 @@ load_linear (TernVision *vision, TernLinear *linear, float **bias, const char *p
   g_autofree char *weight = g_strconcat (prefix, ".weight", NULL);
   g_autofree char *bias_name = g_strconcat (prefix, ".bias", NULL);
 
-  if (!tern_linear_load (linear, vision->file, weight, cols, rows, vision->kernels, error))
+  if (!tern_linear_load (linear, vision->file, weight, cols, rows, vision->kernels, error)
+      || !tern_linear_pack (linear, NULL, error))
     return FALSE;
   vision->owned += tern_linear_owned (linear);
   *bias = load_vector (vision, bias_name, rows, error);
@@ -122,7 +123,8 @@ load_patch_embedding (TernVision *vision, GError **error)
   matrix.dims[0] = 3 * (guint64) patch * patch;
   matrix.dims[1] = vision->hidden;
   matrix.dims[2] = matrix.dims[3] = 1;
-  if (!tern_linear_init (&vision->patch, &matrix, vision->kernels, error)) {
+  if (!tern_linear_init (&vision->patch, &matrix, vision->kernels, error)
+      || !tern_linear_pack (&vision->patch, NULL, error)) {
     g_prefix_error (error, "%s: ", tern_gguf_path (vision->file));
     return FALSE;
   }

@@ -83,7 +83,7 @@ llm_load (TernLlm *llm, GError **error)
 }
 
 TernLlm *
-tern_llm_open (TernGguf *file, const TernKernels *kernels, GError **error)
+tern_llm_plan (TernGguf *file, const TernKernels *kernels, GError **error)
 {
   TernLlm *llm = g_new0 (TernLlm, 1);
 
@@ -95,6 +95,37 @@ tern_llm_open (TernGguf *file, const TernKernels *kernels, GError **error)
     return NULL;
   }
   return llm;
+}
+
+typedef struct {
+  TernPool *pool;
+  GError *error;
+} Packing;
+
+static void
+pack_linear (TernLinear *linear, void *data)
+{
+  Packing *packing = data;
+
+  if (!packing->error)
+    tern_linear_pack (linear, packing->pool, &packing->error);
+}
+
+TernLlm *
+tern_llm_open (TernGguf *file, const TernKernels *kernels, TernPool *pool, GError **error)
+{
+  g_autoptr (TernLlm) llm = tern_llm_plan (file, kernels, error);
+  Packing packing = { pool, NULL };
+
+  if (!llm)
+    return NULL;
+  tern_llm_each_linear (llm, pack_linear, &packing);
+  if (packing.error) {
+    g_propagate_prefixed_error (error, packing.error, "%s: ", tern_gguf_path (file));
+    return NULL;
+  }
+  llm->usable = TRUE;
+  return g_steal_pointer (&llm);
 }
 
 TernLlm *
@@ -123,14 +154,37 @@ tern_llm_file (const TernLlm *llm)
   return llm->file;
 }
 
+void
+tern_llm_each_linear (const TernLlm *llm, TernLinearFunc func, void *data)
+{
+  func ((TernLinear *) &llm->embedding, data);
+  if (!llm->tied)
+    func ((TernLinear *) &llm->output, data);
+  for (guint i = 0; i < llm->info.n_layers; i++) {
+    llm->layers[i].mixer->klass->linears (llm->layers[i].mixer, func, data);
+    llm->layers[i].ffn->klass->linears (llm->layers[i].ffn, func, data);
+  }
+}
+
+static void
+add_owned (TernLinear *linear, void *data)
+{
+  *(gsize *) data += tern_linear_owned (linear);
+}
+
+static gsize
+block_owned (const TernBlock *block)
+{
+  return block->klass->owned ? block->klass->owned (block) : 0;
+}
+
 gsize
 tern_llm_owned_bytes (const TernLlm *llm)
 {
-  gsize norms = (2 * (gsize) llm->info.n_layers + 1) * llm->info.width * sizeof (float);
-  gsize bytes = norms + tern_linear_owned (&llm->embedding) + (llm->tied ? 0 : tern_linear_owned (&llm->output));
+  gsize bytes = (2 * (gsize) llm->info.n_layers + 1) * llm->info.width * sizeof (float);
 
+  tern_llm_each_linear (llm, add_owned, &bytes);
   for (guint i = 0; i < llm->info.n_layers; i++)
-    bytes += llm->layers[i].mixer->klass->owned (llm->layers[i].mixer)
-        + llm->layers[i].ffn->klass->owned (llm->layers[i].ffn);
+    bytes += block_owned (llm->layers[i].mixer) + block_owned (llm->layers[i].ffn);
   return bytes;
 }

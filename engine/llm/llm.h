@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The language model: weights shared by all (TernLlm), and one timeline's caches (TernLlmState).
  *
- *   llm = tern_llm_open (file, kernels, &error);
+ *   llm = tern_llm_open (file, kernels, pool, &error);
  *   state = tern_llm_state_new (llm, &params, pool, &error);
  *   tern_llm_eval (state, &(TernLlmInput) {.ids = ids, .n = n}, TERN_LOGITS_LAST, logits, cancel, &error);
  *   ... pick a token, eval it, and so on: see generate.h
@@ -28,8 +28,12 @@ typedef struct {
   const guint8 *is_attention;   /* [n_layers] */
 } TernLlmInfo;
 
-/* Immutable, any thread. Keeps a reference on @file. UNSUPPORTED lists the architectures that run. */
-TernLlm *tern_llm_open (TernGguf *file, const TernKernels *kernels, GError **error);
+/* Immutable, any thread. Keeps a reference on @file. UNSUPPORTED lists the architectures that run. @pool (NULL: the
+ * calling thread alone) repacks weights and is not kept. */
+TernLlm *tern_llm_open (TernGguf *file, const TernKernels *kernels, TernPool *pool, GError **error);
+/* All of open but the weights: everything is checked and bound, and nothing is read but the header, norms and other
+ * vectors. Good for info and byte counts alone: tern_llm_state_new() refuses it. */
+TernLlm *tern_llm_plan (TernGguf *file, const TernKernels *kernels, GError **error);
 TernLlm *tern_llm_ref (TernLlm *llm);
 void tern_llm_unref (TernLlm *llm);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernLlm, tern_llm_unref)

@@ -19,13 +19,18 @@ G_BEGIN_DECLS
 typedef struct _TernBlock TernBlock;
 typedef struct _TernPass TernPass;
 
+typedef void (*TernLinearFunc) (TernLinear *linear, void *data);
+
 /* Takes a * b * c bytes; sizes come from files, so a product that overflows makes the plan impossibly large instead. */
 void *tern_plan_take (TernArena *arena, gsize a, gsize b, gsize c);
 
 typedef struct {
   const char *name;
+  /* All that is not a linear; these are cleared before. */
   void (*free) (TernBlock *block);
-  /* Bytes owned beside the map. */
+  /* Calls @func with every linear. */
+  void (*linears) (TernBlock *block, TernLinearFunc func, void *data);
+  /* Bytes owned beside the linears; NULL: none. */
   gsize (*owned) (const TernBlock *block);
 
   /* What one timeline remembers. Called twice (counting, carving); NULL: nothing. The memory is zero at first. */
@@ -34,11 +39,10 @@ typedef struct {
   /* Positions [from, to), and whatever is not by position. */
   void (*copy) (const TernBlock *block, void *dst, const void *src, guint from, guint to);
 
-  /* Floats that eval takes from the pass for chunks of @n rows, and bytes of every worker's scratch. */
+  /* Floats that eval takes from the pass for chunks of @n rows, and bytes of every worker's scratch beside what the
+   * linears need; NULL: none. */
   void (*work) (const TernBlock *block, TernArena *arena, guint n, guint context);
   gsize (*worker) (const TernBlock *block, guint n, guint context);
-  guint (*widest) (const TernBlock *block);     /* most input features of its linears */
-  guint64 (*largest) (const TernBlock *block);  /* most weights of one linear */
 
   /* y [n, width] = block (x [n, width]). FALSE: cancelled. */
   gboolean (*eval) (const TernBlock *block, TernPass *pass, void *state, const float *x, float *y);
@@ -69,6 +73,7 @@ struct _TernLlm {
   float *final_norm;            /* [width] */
   TernLinear output;            /* [n_vocab, width]; unused when tied */
   gboolean tied;
+  gboolean usable;              /* opened, not planned alone */
 };
 
 /* One chunk of rows on its way through the layers. */
@@ -90,6 +95,9 @@ struct _TernPass {
   float *mean;                  /* [context] their mean */
   const TernKeyPolicy *policy;
 };
+
+/* Calls @func with every linear of the model. */
+void tern_llm_each_linear (const TernLlm *llm, TernLinearFunc func, void *data);
 
 static inline const TernLinear *
 tern_llm_head (const TernLlm *llm)

@@ -44,18 +44,35 @@ tern_plan_take (TernArena *arena, gsize a, gsize b, gsize c)
   return tern_arena_take (arena, bytes);
 }
 
-static guint64
-largest_linear (const TernLlm *llm)
+/* What sizes a state, over all linears; the head is not in @weights, it has a batch of its own. */
+typedef struct {
+  const TernLlm *llm;
+  guint64 weights;              /* most of one linear */
+  guint cols;                   /* most input features */
+  gsize scratch;                /* most bytes that one needs in a worker's scratch */
+} Extent;
+
+static void
+extend (TernLinear *linear, void *data)
 {
-  guint64 weights = 1;
+  Extent *extent = data;
 
-  for (guint i = 0; i < llm->info.n_layers; i++) {
-    const TernLayer *layer = &llm->layers[i];
-
-    weights = MAX (weights, layer->mixer->klass->largest (layer->mixer));
-    weights = MAX (weights, layer->ffn->klass->largest (layer->ffn));
+  if (linear == tern_llm_head (extent->llm)) {
+    extent->scratch = MAX (extent->scratch, tern_linear_scratch (linear));
+  } else if (linear != &extent->llm->embedding) {       /* looked up, never multiplied */
+    extent->weights = MAX (extent->weights, (guint64) linear->rows * linear->cols);
+    extent->cols = MAX (extent->cols, linear->cols);
+    extent->scratch = MAX (extent->scratch, tern_linear_scratch (linear));
   }
-  return weights;
+}
+
+static Extent
+extent (const TernLlm *llm)
+{
+  Extent found = { .llm = llm, .weights = 1, .cols = llm->info.width };
+
+  tern_llm_each_linear (llm, extend, &found);
+  return found;
 }
 
 /* Parameters with the defaults filled in. */
@@ -65,24 +82,10 @@ resolve (TernLlmState *self, const TernLlm *llm, const TernLlmStateParams *param
   guint64 head = (guint64) llm->info.width * llm->info.n_vocab;
 
   self->context = params->context ? params->context : llm->info.context;
-  self->batch = params->batch ? params->batch : CLAMP (CHUNK_OPS / largest_linear (llm), 8, BATCH);
+  self->batch = params->batch ? params->batch : CLAMP (CHUNK_OPS / extent (llm).weights, 8, BATCH);
   self->batch = MIN (self->batch, self->context);
   self->head_batch = CLAMP (CHUNK_OPS / head, 1, self->batch);
   self->mode = params->activations;
-}
-
-static guint
-widest_input (const TernLlm *llm)
-{
-  guint widest = llm->info.width;
-
-  for (guint i = 0; i < llm->info.n_layers; i++) {
-    const TernLayer *layer = &llm->layers[i];
-
-    widest = MAX (widest, layer->mixer->klass->widest (layer->mixer));
-    widest = MAX (widest, layer->ffn->klass->widest (layer->ffn));
-  }
-  return widest;
 }
 
 static void
@@ -133,22 +136,26 @@ plan (TernLlmState *self, const TernLlm *llm, TernArena *arena)
   self->x = tern_plan_take (arena, rows, info->width, sizeof (float));
   self->y = tern_plan_take (arena, rows, info->width, sizeof (float));
   self->angles = tern_plan_take (arena, rows, llm->rope.dim, sizeof (float));
-  self->input = tern_plan_take (arena, 1, 1, tern_linear_input_bytes (self->batch, widest_input (llm)));
+  self->input = tern_plan_take (arena, 1, 1, tern_linear_input_bytes (self->batch, extent (llm).cols));
   self->scores = tern_plan_take (arena, info->n_heads, self->context, sizeof (float));
   self->mean = tern_plan_take (arena, 1, self->context, sizeof (float));
   self->work = tern_plan_take (arena, 1, 1, work_bytes (self, llm));
 }
 
 static gsize
+block_worker (const TernLlmState *self, const TernBlock *block)
+{
+  return block->klass->worker ? block->klass->worker (block, self->batch, self->context) : 0;
+}
+
+static gsize
 worker_bytes (const TernLlmState *self, const TernLlm *llm)
 {
-  gsize bytes = tern_linear_scratch (tern_llm_head (llm));
+  gsize bytes = extent (llm).scratch;
 
   for (guint i = 0; i < llm->info.n_layers; i++) {
-    const TernLayer *layer = &llm->layers[i];
-
-    bytes = MAX (bytes, layer->mixer->klass->worker (layer->mixer, self->batch, self->context));
-    bytes = MAX (bytes, layer->ffn->klass->worker (layer->ffn, self->batch, self->context));
+    bytes = MAX (bytes, block_worker (self, llm->layers[i].mixer));
+    bytes = MAX (bytes, block_worker (self, llm->layers[i].ffn));
   }
   return bytes;
 }
@@ -170,7 +177,7 @@ tern_llm_state_new (TernLlm *llm, const TernLlmStateParams *params, TernPool *po
   g_autoptr (TernLlmState) self = g_new0 (TernLlmState, 1);
   TernArena arena = { 0 };
 
-  g_return_val_if_fail (pool, NULL);
+  g_return_val_if_fail (pool && llm->usable, NULL);
   self->llm = tern_llm_ref (llm);
   self->pool = pool;
   if (params->context > llm->info.context) {

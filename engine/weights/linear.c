@@ -5,8 +5,7 @@
 
 #include "engine/base/error.h"
 #include "engine/base/mem.h"
-
-#define TQ_BLOCK 256            /* values in a ternary block of the file; its last two bytes are the scale */
+#include "engine/weights/linear-ternary.h"
 
 /* Rows that one thread takes at a time: a whole panel of ternary rows. */
 #define ROW_GRAIN TERN_T2_ROWS
@@ -15,11 +14,6 @@
 #define EXPAND_BYTES (128 * 1024)
 #define EXPAND_MAX_ROWS 16
 
-static inline gsize
-row_bytes (const TernLinear *linear)
-{
-  return (gsize) linear->cols / linear->type->block * linear->type->bytes;
-}
 
 static guint
 expand_rows (const TernLinear *linear)
@@ -29,120 +23,11 @@ expand_rows (const TernLinear *linear)
   return MIN (CLAMP (rows, 1, EXPAND_MAX_ROWS), linear->rows);
 }
 
-/* ---- Ternary rows ------------------------------------------------------------------------------------------------ */
-
-/* The 256 digits of a block; FALSE for one that is not ternary. */
-static gboolean
-tq2_0_digits (guint8 *dst, const guint8 *block)
-{
-  guint8 threes = 0;
-  guint run, i;
-
-  for (i = 0; i < TQ_BLOCK / 4; i++)
-    threes |= block[i] & block[i] >> 1 & 0x55;
-  for (run = 0; run < 8; run++)
-    for (i = 0; i < 32; i++)
-      *dst++ = block[32 * (run / 4) + i] >> 2 * (run % 4) & 3;
-  return threes == 0;
-}
-
-/* Writes a block's digits as kernels.h lays them out: of 16 columns, four times four neighbours make the four bytes of
- * this row in a step. */
-static void
-pack_digits (guint8 *dst, const guint8 *digits)
-{
-  guint step, k;
-
-  for (step = 0; step < TQ_BLOCK / 16; step++, dst += 4 * TERN_T2_ROWS) {
-    guint32 packed = 0, four;
-
-    for (k = 0; k < 4; k++) {
-      memcpy (&four, digits + 16 * step + 4 * k, sizeof four);
-      packed |= four << 2 * k;  /* no digit leaves its byte */
-    }
-    memcpy (dst, &packed, sizeof packed);
-  }
-}
-
-/* Packs a row of @blocks blocks to @dst, its first byte in the panel; FALSE when a scale differs from *@scale, or a
- * digit is not ternary. *@scale is the f16 that all blocks so far share, 0 before the first. */
-static gboolean
-pack_row (guint8 *dst, const TernTypeInfo *type, const guint8 *block, gsize blocks, guint16 *scale)
-{
-  guint8 digits[TQ_BLOCK];
-  gsize b;
-
-  for (b = 0; b < blocks; b++, block += type->bytes, dst += TQ_BLOCK / TERN_T2_COLS * TERN_T2_BYTES) {
-    guint16 d = (guint16) (block[type->bytes - 2] | block[type->bytes - 1] << 8);
-
-    if ((d & 0x7fff) == 0) {    /* +0 or -0: whatever the digits are, the values are zero */
-      memset (digits, 1, sizeof digits);
-    } else {
-      if (*scale == 0)
-        *scale = d;
-      if (d != *scale)
-        return FALSE;
-      if (type->type == TERN_TYPE_TQ1_0)
-        tern_tq1_0_digits (digits, block);
-      else if (!tq2_0_digits (digits, block))
-        return FALSE;
-    }
-    pack_digits (dst, digits);
-  }
-  return TRUE;
-}
-
-/* Repacks all rows into linear->packed; FALSE when the tensor is not ternary with one scale. */
-static gboolean
-pack_rows (TernLinear *linear)
-{
-  gsize bytes = row_bytes (linear), panel = tern_t2_bytes (TERN_T2_ROWS, linear->cols);
-  guint16 scale = 0;
-  guint row;
-
-  for (row = 0; row < linear->rows; row++)
-    if (!pack_row (linear->packed + row / TERN_T2_ROWS * panel + row % TERN_T2_ROWS * 4, linear->type,
-            linear->data + row * bytes, linear->cols / TQ_BLOCK, &scale))
-      return FALSE;
-  linear->scale = tern_f16_to_f32 (scale);
-  return TRUE;
-}
-
-static gboolean
-bind_ternary (TernLinear *linear, const TernTensor *tensor, GError **error)
-{
-  guint groups = linear->cols / TERN_T2_COLS;
-
-  linear->form = TERN_FORM_EXPAND;
-  if (groups >= 1 << 12)        /* the kernels' sums are 32 bits wide */
-    return TRUE;
-  linear->packed = tern_mem_alloc (tern_t2_bytes (linear->rows, linear->cols), tensor->name, error);
-  if (!linear->packed)
-    return FALSE;
-  if (pack_rows (linear)) {
-    linear->form = TERN_FORM_T2;
-    linear->groups = groups;
-  } else {
-    tern_mem_free (linear->packed);
-    linear->packed = NULL;
-  }
-  return TRUE;
-}
-
 /* ---- Binding ----------------------------------------------------------------------------------------------------- */
 
 static gboolean
-check_shape (const TernTensor *tensor, GError **error)
+wrong_shape (const TernTensor *tensor, GError **error)
 {
-  gsize cells, bytes;
-
-  if (tensor->dims[2] == 1 && tensor->dims[3] == 1
-      && tensor->dims[0] >= 1 && tensor->dims[0] <= G_MAXINT32
-      && tensor->dims[1] >= 1 && tensor->dims[1] <= G_MAXINT32
-      && tensor->dims[0] % tensor->type->block == 0
-      && tern_mul (tensor->dims[0] / tensor->type->block, tensor->type->bytes, &cells)
-      && tern_mul (cells, tensor->dims[1], &bytes) && bytes <= tensor->bytes)
-    return TRUE;
   g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT,
       "tensor %s: expected a matrix of %s in blocks of %u, found %" G_GUINT64_FORMAT " x %" G_GUINT64_FORMAT
       " x %" G_GUINT64_FORMAT " x %" G_GUINT64_FORMAT " in %" G_GSIZE_FORMAT " bytes", tensor->name,
@@ -151,8 +36,36 @@ check_shape (const TernTensor *tensor, GError **error)
   return FALSE;
 }
 
+/* Matrix @index of a tensor of one or more: it exists and lies within the tensor's bytes. */
+static gboolean
+check_shape (const TernTensor *tensor, guint index, GError **error)
+{
+  gsize cells, bytes;
+
+  if (tensor->dims[3] == 1 && index < tensor->dims[2]
+      && tensor->dims[0] >= 1 && tensor->dims[0] <= G_MAXINT32
+      && tensor->dims[1] >= 1 && tensor->dims[1] <= G_MAXINT32
+      && tensor->dims[0] % tensor->type->block == 0
+      && tern_mul (tensor->dims[0] / tensor->type->block, tensor->type->bytes, &cells)
+      && tern_mul (cells, tensor->dims[1], &bytes) && tern_mul (bytes, (gsize) index + 1, &bytes)
+      && bytes <= tensor->bytes)
+    return TRUE;
+  return wrong_shape (tensor, error);
+}
+
 gboolean
 tern_linear_init (TernLinear *linear, const TernTensor *tensor, const TernKernels *kernels, GError **error)
+{
+  if (tensor->dims[2] != 1) {
+    memset (linear, 0, sizeof *linear);
+    return wrong_shape (tensor, error);
+  }
+  return tern_linear_init_slice (linear, tensor, 0, kernels, error);
+}
+
+gboolean
+tern_linear_init_slice (TernLinear *linear, const TernTensor *tensor, guint index, const TernKernels *kernels,
+    GError **error)
 {
   memset (linear, 0, sizeof *linear);
   if (!tensor->type || !tensor->type->to_f32) {
@@ -160,31 +73,39 @@ tern_linear_init (TernLinear *linear, const TernTensor *tensor, const TernKernel
         tensor->name, tern_type_list (), tensor->type ? tensor->type->name : "an unknown one", tensor->type_id);
     return FALSE;
   }
-  if (!check_shape (tensor, error))
+  if (!check_shape (tensor, index, error))
     return FALSE;
 
   linear->kernels = kernels;
   linear->type = tensor->type;
+  linear->name = tensor->name;
   linear->cols = tensor->dims[0];
   linear->rows = tensor->dims[1];
-  linear->data = tensor->data;
+  linear->data = tensor->data + index * linear->rows * tern_linear_row_bytes (linear);
   switch (tensor->type->type) {
     case TERN_TYPE_TQ1_0:
     case TERN_TYPE_TQ2_0:
-      return bind_ternary (linear, tensor, error);
+      linear->form = tern_linear_ternary_fits (linear) ? TERN_FORM_T2 : TERN_FORM_EXPAND;
+      return TRUE;
     case TERN_TYPE_Q8_0:
       linear->form = TERN_FORM_Q8;
       return TRUE;
     case TERN_TYPE_F32:
-      linear->form = (guintptr) tensor->data % sizeof (float) ? TERN_FORM_EXPAND : TERN_FORM_F32;
+      linear->form = (guintptr) linear->data % sizeof (float) ? TERN_FORM_EXPAND : TERN_FORM_F32;
       return TRUE;
     case TERN_TYPE_F16:
-      linear->form = (guintptr) tensor->data % sizeof (guint16) ? TERN_FORM_EXPAND : TERN_FORM_F16;
+      linear->form = (guintptr) linear->data % sizeof (guint16) ? TERN_FORM_EXPAND : TERN_FORM_F16;
       return TRUE;
     default:
       linear->form = TERN_FORM_EXPAND;
       return TRUE;
   }
+}
+
+gboolean
+tern_linear_pack (TernLinear *linear, TernPool *pool, GError **error)
+{
+  return linear->form != TERN_FORM_T2 || linear->packed || tern_linear_pack_ternary (linear, pool, error);
 }
 
 gboolean
@@ -222,13 +143,13 @@ tern_linear_scratch (const TernLinear *linear)
 gsize
 tern_linear_owned (const TernLinear *linear)
 {
-  return linear->packed ? tern_t2_bytes (linear->rows, linear->cols) : 0;
+  return linear->form == TERN_FORM_T2 ? tern_t2_bytes (linear->rows, linear->cols) : 0;
 }
 
 void
 tern_linear_row (const TernLinear *linear, guint row, float *dst)
 {
-  linear->type->to_f32 (dst, linear->data + row * row_bytes (linear), linear->cols);
+  linear->type->to_f32 (dst, linear->data + row * tern_linear_row_bytes (linear), linear->cols);
 }
 
 /* ---- Input ------------------------------------------------------------------------------------------------------- */
@@ -345,7 +266,7 @@ rows_q8 (void *data, guint begin, guint end, guint worker)
 {
   const Job *job = data;
   const TernLinear *linear = job->linear;
-  gsize bytes = row_bytes (linear), blocks = q8_stride (linear->cols);
+  gsize bytes = tern_linear_row_bytes (linear), blocks = q8_stride (linear->cols);
 
   linear->kernels->gemm_q8 (job->y + begin, job->ldy, linear->data + begin * bytes, bytes, end - begin, blocks,
       job->input->q8, blocks, job->input->n);
@@ -380,7 +301,7 @@ rows_expand (void *data, guint begin, guint end, guint worker)
   const Job *job = data;
   const TernLinear *linear = job->linear;
   float *w = tern_pool_scratch (job->pool, worker);
-  gsize bytes = row_bytes (linear);
+  gsize bytes = tern_linear_row_bytes (linear);
   guint step = expand_rows (linear), r, rows;
 
   for (r = begin; r < end; r += rows) {

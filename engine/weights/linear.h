@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* One weight matrix, bound to the kernels: y = x W^T (+ bias).
  *
- * Ternary tensors (TQ1_0, TQ2_0 whose blocks all carry one scale) are repacked at load to the T2 layout of kernels.h
- * and run on per-token int8 activations: the exact BitNet arithmetic. Q8_0 runs from the map on int8 blocks of 32; F32
+ * Binding reads none of the tensor's bytes; tern_linear_pack() then does what has to be done once at load: ternary
+ * tensors (TQ1_0, TQ2_0 whose blocks all carry one scale) are repacked to the T2 layout of kernels.h, and run on per-token int8 activations: the exact BitNet arithmetic. Q8_0 runs from the map on int8 blocks of 32; F32
  * and F16 run from the map on float activations; every other type is expanded a few rows at a time to float.
  * TERN_ACTIVATIONS_F32 computes every type from float activations and expanded weights.
  *
@@ -35,7 +35,8 @@ typedef enum {
 typedef struct {
   const TernKernels *kernels;
   const TernTypeInfo *type;
-  TernForm form;
+  const char *name;             /* of the tensor, borrowed from the file */
+  TernForm form;                /* T2 is a plan until the linear is packed: the values may be other than ternary */
   guint rows, cols;             /* output, input features */
   const guint8 *data;           /* as in the file, mapped */
   guint8 *packed;               /* T2 rows, owned; else NULL */
@@ -44,8 +45,14 @@ typedef struct {
 } TernLinear;
 
 /* Binds @tensor ([cols, rows] in file order), whose bytes must outlive @linear. Errors: UNSUPPORTED (type), FORMAT
- * (shape), NO_SPACE; they name the tensor. Cost: one pass over a ternary tensor, nothing for the others. */
+ * (shape); they name the tensor. */
 gboolean tern_linear_init (TernLinear *linear, const TernTensor *tensor, const TernKernels *kernels, GError **error);
+/* The same for matrix @index of a tensor [cols, rows, n] (experts). */
+gboolean tern_linear_init_slice (TernLinear *linear, const TernTensor *tensor, guint index, const TernKernels *kernels,
+    GError **error);
+/* To be called once before the first run. One pass over a ternary tensor, its rows split over @pool (NULL: the calling
+ * thread alone); nothing for the others. Errors: NO_SPACE. */
+gboolean tern_linear_pack (TernLinear *linear, TernPool *pool, GError **error);
 /* tern_gguf_require + init for tensor @name of @cols x @rows. */
 gboolean tern_linear_load (TernLinear *linear, const TernGguf *file, const char *name, guint cols, guint rows,
     const TernKernels *kernels, GError **error);
@@ -53,8 +60,15 @@ void tern_linear_clear (TernLinear *linear);    /* NULL-safe on half-built ones 
 
 /* Bytes that @linear needs in every worker's pool scratch, whatever the activations. */
 gsize tern_linear_scratch (const TernLinear *linear);
-/* Bytes that it owns beside the map. */
+/* Bytes that it owns beside the map; before it is packed, those that it will own if it is what its type says. */
 gsize tern_linear_owned (const TernLinear *linear);
+
+/* Of a row in the file. */
+static inline gsize
+tern_linear_row_bytes (const TernLinear *linear)
+{
+  return (gsize) linear->cols / linear->type->block * linear->type->bytes;
+}
 
 /* One row of W as floats (token embedding). */
 void tern_linear_row (const TernLinear *linear, guint row, float *dst);

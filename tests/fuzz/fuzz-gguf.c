@@ -80,7 +80,7 @@ use_tensor (const TernGguf *file, const TernTensor *tensor, const TernKernels *k
   if (tensor->bytes / tensor->type->bytes * tensor->type->block > MAX_VALUES)
     return;
   values = tern_gguf_load_f32 (file, tensor->name, 4, tensor->dims, NULL);
-  if (values && tern_linear_init (&linear, tensor, kernels, &error)) {
+  if (values && tern_linear_init (&linear, tensor, kernels, &error) && tern_linear_pack (&linear, NULL, &error)) {
     tern_linear_row (&linear, linear.rows - 1, values);
     touch (linear.packed, tern_linear_owned (&linear));
     tern_linear_clear (&linear);

@@ -37,7 +37,7 @@ set_up (Fixture *f, gconstpointer data)
   g_autoptr (TernGguf) file = tern_gguf_open (path, &error);
 
   g_assert_no_error (error);
-  f->llm = tern_llm_open (file, tern_kernels_default (NULL), &error);
+  f->llm = tern_llm_open (file, tern_kernels_default (NULL), NULL, &error);
   g_assert_no_error (error);
   f->tokenizer = tern_tokenizer_new (file, &error);
   g_assert_no_error (error);

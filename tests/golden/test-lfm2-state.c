@@ -28,7 +28,7 @@ set_up (Fixture *f, gconstpointer data)
   g_assert_no_error (error);
   file = tern_gguf_open (path, &error);
   g_assert_no_error (error);
-  f->llm = tern_llm_open (file, kernels, &error);
+  f->llm = tern_llm_open (file, kernels, NULL, &error);
   g_assert_no_error (error);
   f->info = tern_llm_info (f->llm);
   f->pool = tern_pool_new (2, &error);

@@ -46,7 +46,7 @@ run_begin (Run *run, const Model *model, const TernKernels *kernels, TernActivat
   g_assert_no_error (error);
   file = tern_gguf_open (path, &error);
   g_assert_no_error (error);
-  run->llm = tern_llm_open (file, kernels, &error);
+  run->llm = tern_llm_open (file, kernels, NULL, &error);
   g_assert_no_error (error);
   run->state = tern_llm_state_new (run->llm, &params, run->pool, &error);
   g_assert_no_error (error);

@@ -91,7 +91,7 @@ static TernLlm *
 open_text (const char *path, GError **error)
 {
   g_autoptr (TernGguf) file = tern_gguf_open (path, error);
-  g_autoptr (TernLlm) llm = file ? tern_llm_open (file, tern_kernels_default (NULL), error) : NULL;
+  g_autoptr (TernLlm) llm = file ? tern_llm_open (file, tern_kernels_default (NULL), NULL, error) : NULL;
   g_autoptr (TernTokenizer) tokenizer = llm ? tern_tokenizer_new (file, error) : NULL;
 
   return tokenizer ? g_steal_pointer (&llm) : NULL;

@@ -95,6 +95,15 @@ matrix_clear (Matrix *m)
   g_free (m->values);
 }
 
+static void
+bind (TernLinear *linear, const Matrix *m, const TernKernels *kernels)
+{
+  GError *error = NULL;
+
+  g_assert_true (tern_linear_init (linear, &m->tensor, kernels, &error) && tern_linear_pack (linear, NULL, &error));
+  g_assert_no_error (error);
+}
+
 /* ---- References -------------------------------------------------------------------------------------------------- */
 
 /* BitNet's activations: one scale a row. */
@@ -202,15 +211,13 @@ check_matrix (const Setup *s, guint32 id, guint rows, guint cols)
 {
   static const guint counts[] = { 1, 2, 7, 33 };
   g_autofree float *row = g_new (float, cols);
-  GError *error = NULL;
   TernLinear linear;
   TernForm form;
   Matrix m;
   guint i;
 
   matrix_init (&m, id, rows, cols, s->rand);
-  g_assert_true (tern_linear_init (&linear, &m.tensor, s->kernels, &error));
-  g_assert_no_error (error);
+  bind (&linear, &m, s->kernels);
   form = id == TERN_TYPE_F32 ? TERN_FORM_F32 : id == TERN_TYPE_F16 ? TERN_FORM_F16 : id == TERN_TYPE_Q8_0 ? TERN_FORM_Q8
       : id == TERN_TYPE_TQ1_0 || id == TERN_TYPE_TQ2_0 ? TERN_FORM_T2 : TERN_FORM_EXPAND;
   g_assert_cmpint (linear.form, ==, form);
@@ -283,7 +290,7 @@ check_changed (guint32 id, TernForm form, void (*change) (guint8 *bytes, const T
   matrix_init (&m, id, 20, 512, s.rand);
   change (m.bytes, m.tensor.type);
   m.tensor.type->to_f32 (m.values, m.bytes, 20 * 512);
-  g_assert_true (tern_linear_init (&linear, &m.tensor, s.kernels, NULL));
+  bind (&linear, &m, s.kernels);
   g_assert_cmpint (linear.form, ==, form);
   check_run (&s, &m, &linear, form, TERN_ACTIVATIONS_INT8, 3, TRUE);
   check_run (&s, &m, &linear, TERN_FORM_EXPAND, TERN_ACTIVATIONS_F32, 3, TRUE);
@@ -355,7 +362,7 @@ test_odd_addresses (void)
     odd = g_malloc (m.tensor.bytes + 1);
     memcpy (odd + 1, m.bytes, m.tensor.bytes);
     m.tensor.data = odd + 1;
-    g_assert_true (tern_linear_init (&linear, &m.tensor, s.kernels, NULL));
+    bind (&linear, &m, s.kernels);
     form = ids[i] == TERN_TYPE_Q8_0 ? TERN_FORM_Q8 : ids[i] == TERN_TYPE_TQ2_0 ? TERN_FORM_T2 : TERN_FORM_EXPAND;
     g_assert_cmpint (linear.form, ==, form);
     check_run (&s, &m, &linear, form, TERN_ACTIVATIONS_INT8, 2, FALSE);
@@ -380,8 +387,8 @@ test_shared_input (void)
 
   matrix_init (&a, TERN_TYPE_TQ2_0, 10, 256, s.rand);
   matrix_init (&b, TERN_TYPE_Q8_0, 10, 256, s.rand);
-  g_assert_true (tern_linear_init (&t2, &a.tensor, s.kernels, NULL));
-  g_assert_true (tern_linear_init (&q8, &b.tensor, s.kernels, NULL));
+  bind (&t2, &a, s.kernels);
+  bind (&q8, &b, s.kernels);
   for (i = 0; i < 512; i++)
     x[i] = noise (s.rand);
   tern_linear_input_init (&input, scratch, s.kernels, TERN_ACTIVATIONS_INT8, x, 256, 2, 256);

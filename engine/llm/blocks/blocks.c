@@ -38,11 +38,19 @@ tern_block_has (const TernBlockSource *source, const char *name)
   return tern_gguf_find (source->file, block_name (source, name, buffer, sizeof buffer)) != NULL;
 }
 
+static void
+clear_linear (TernLinear *linear, void *data)
+{
+  tern_linear_clear (linear);
+}
+
 void
 tern_block_free (TernBlock *block)
 {
-  if (block)
-    block->klass->free (block);
+  if (!block)
+    return;
+  block->klass->linears (block, clear_linear, NULL);
+  block->klass->free (block);
 }
 
 void

@@ -18,20 +18,17 @@ typedef struct {
 static void
 ffn_free (TernBlock *block)
 {
-  Ffn *self = (Ffn *) block;
-
-  tern_linear_clear (&self->gate);
-  tern_linear_clear (&self->up);
-  tern_linear_clear (&self->down);
-  g_free (self);
+  g_free (block);
 }
 
-static gsize
-ffn_owned (const TernBlock *block)
+static void
+ffn_linears (TernBlock *block, TernLinearFunc func, void *data)
 {
-  const Ffn *self = (const Ffn *) block;
+  Ffn *self = (Ffn *) block;
 
-  return tern_linear_owned (&self->gate) + tern_linear_owned (&self->up) + tern_linear_owned (&self->down);
+  func (&self->gate, data);
+  func (&self->up, data);
+  func (&self->down, data);
 }
 
 static void
@@ -47,31 +44,6 @@ ffn_work (const TernBlock *block, TernArena *arena, guint n, guint context)
   float *gate, *up;
 
   take_work ((const Ffn *) block, arena, n, &gate, &up);
-}
-
-static gsize
-ffn_worker (const TernBlock *block, guint n, guint context)
-{
-  const Ffn *self = (const Ffn *) block;
-  gsize bytes = MAX (tern_linear_scratch (&self->gate), tern_linear_scratch (&self->up));
-
-  return MAX (bytes, tern_linear_scratch (&self->down));
-}
-
-static guint
-ffn_widest (const TernBlock *block)
-{
-  const Ffn *self = (const Ffn *) block;
-
-  return MAX (self->params.width, self->params.inner);
-}
-
-static guint64
-ffn_largest (const TernBlock *block)
-{
-  const Ffn *self = (const Ffn *) block;
-
-  return (guint64) self->params.width * self->params.inner;
 }
 
 static void
@@ -103,11 +75,8 @@ ffn_eval (const TernBlock *block, TernPass *pass, void *state, const float *x, f
 static const TernBlockClass ffn_class = {
   .name = "ffn",
   .free = ffn_free,
-  .owned = ffn_owned,
+  .linears = ffn_linears,
   .work = ffn_work,
-  .worker = ffn_worker,
-  .widest = ffn_widest,
-  .largest = ffn_largest,
   .eval = ffn_eval,
 };
 
@@ -121,7 +90,7 @@ tern_ffn_new (const TernBlockSource *source, const TernFfnParams *params, GError
   if (!tern_block_linear (source, &self->gate, "ffn_gate.weight", params->width, params->inner, error)
       || !tern_block_linear (source, &self->up, "ffn_up.weight", params->width, params->inner, error)
       || !tern_block_linear (source, &self->down, "ffn_down.weight", params->inner, params->width, error)) {
-    ffn_free (&self->parent);
+    tern_block_free (&self->parent);
     return NULL;
   }
   return &self->parent;

@@ -19,12 +19,17 @@ typedef struct {
 static void
 shortconv_free (TernBlock *block)
 {
+  tern_mem_free (((Shortconv *) block)->taps);
+  g_free (block);
+}
+
+static void
+shortconv_linears (TernBlock *block, TernLinearFunc func, void *data)
+{
   Shortconv *self = (Shortconv *) block;
 
-  tern_linear_clear (&self->in);
-  tern_linear_clear (&self->out);
-  tern_mem_free (self->taps);
-  g_free (self);
+  func (&self->in, data);
+  func (&self->out, data);
 }
 
 static gsize
@@ -32,8 +37,7 @@ shortconv_owned (const TernBlock *block)
 {
   const Shortconv *self = (const Shortconv *) block;
 
-  return tern_linear_owned (&self->in) + tern_linear_owned (&self->out)
-      + (gsize) self->params.width * self->params.taps * sizeof (float);
+  return (gsize) self->params.width * self->params.taps * sizeof (float);
 }
 
 static gsize
@@ -81,28 +85,6 @@ shortconv_work (const TernBlock *block, TernArena *arena, guint n, guint context
   take_work ((const Shortconv *) block, arena, n, &bcx, &y);
 }
 
-static gsize
-shortconv_worker (const TernBlock *block, guint n, guint context)
-{
-  const Shortconv *self = (const Shortconv *) block;
-
-  return MAX (tern_linear_scratch (&self->in), tern_linear_scratch (&self->out));
-}
-
-static guint
-shortconv_widest (const TernBlock *block)
-{
-  return ((const Shortconv *) block)->params.width;
-}
-
-static guint64
-shortconv_largest (const TernBlock *block)
-{
-  const Shortconv *self = (const Shortconv *) block;
-
-  return 3 * (guint64) self->params.width * self->params.width;
-}
-
 static gboolean
 shortconv_eval (const TernBlock *block, TernPass *pass, void *state, const float *x, float *y)
 {
@@ -125,14 +107,12 @@ shortconv_eval (const TernBlock *block, TernPass *pass, void *state, const float
 static const TernBlockClass shortconv_class = {
   .name = "shortconv",
   .free = shortconv_free,
+  .linears = shortconv_linears,
   .owned = shortconv_owned,
   .state = shortconv_state,
   .reset = shortconv_reset,
   .copy = shortconv_copy,
   .work = shortconv_work,
-  .worker = shortconv_worker,
-  .widest = shortconv_widest,
-  .largest = shortconv_largest,
   .eval = shortconv_eval,
 };
 
@@ -149,7 +129,7 @@ tern_shortconv_new (const TernBlockSource *source, const TernShortconvParams *pa
   if (!tern_block_linear (source, &self->in, "shortconv.in_proj.weight", params->width, 3 * params->width, error)
       || !tern_block_linear (source, &self->out, "shortconv.out_proj.weight", params->width, params->width, error)
       || !(self->taps = tern_gguf_load_f32 (source->file, name, 2, dims, error))) {
-    shortconv_free (&self->parent);
+    tern_block_free (&self->parent);
     return NULL;
   }
   return &self->parent;

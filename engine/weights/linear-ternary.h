@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Ternary tensors of GGUF, repacked at load to the T2 layout of kernels.h. */
+#pragma once
+
+#include "engine/weights/linear.h"
+
+G_BEGIN_DECLS
+
+/* Whether a tensor of this shape can take the form T2. */
+gboolean tern_linear_ternary_fits (const TernLinear *linear);
+/* Fills packed, groups and scale; a tensor that is not ternary with one scale takes the form EXPAND instead. */
+gboolean tern_linear_pack_ternary (TernLinear *linear, TernPool *pool, GError **error);
+
+G_END_DECLS
