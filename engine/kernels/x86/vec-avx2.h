@@ -26,6 +26,21 @@ static inline void v_store (float *p, vf v) { _mm256_storeu_ps (p, v); }
 static inline vf v_load_first (const float *p, gsize n) { return _mm256_maskload_ps (p, v_mask (n)); }
 static inline void v_store_first (float *p, gsize n, vf v) { _mm256_maskstore_ps (p, v_mask (n), v); }
 static inline vf v_load_f16 (const guint16 *p) { return _mm256_cvtph_ps (_mm_loadu_si128 ((const __m128i *) p)); }
+static inline vf
+v_load_bf16 (const guint16 *p)
+{
+  return _mm256_castsi256_ps (_mm256_slli_epi32 (_mm256_cvtepu16_epi32 (_mm_loadu_si128 ((const __m128i *) p)), 16));
+}
+static inline vf
+v_load_i8 (const gint8 *p)
+{
+  return _mm256_cvtepi32_ps (_mm256_cvtepi8_epi32 (_mm_loadl_epi64 ((const __m128i *) p)));
+}
+static inline void
+v_store_f16 (guint16 *p, vf v)
+{
+  _mm_storeu_si128 ((__m128i *) p, _mm256_cvtps_ph (v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+}
 
 /* 3 * VL values, of which out[k] takes k, k + 3, k + 6, ... Since 3 and VL have no common divisor, these stand in
  * different lanes: two blends bring them into one vector, one permutation into order. */

@@ -22,6 +22,23 @@ static inline void v_store (float *p, vf v) { _mm512_storeu_ps (p, v); }
 static inline vf v_load_first (const float *p, gsize n) { return _mm512_maskz_loadu_ps (v_mask (n), p); }
 static inline void v_store_first (float *p, gsize n, vf v) { _mm512_mask_storeu_ps (p, v_mask (n), v); }
 static inline vf v_load_f16 (const guint16 *p) { return _mm512_cvtph_ps (_mm256_loadu_si256 ((const __m256i *) p)); }
+static inline vf
+v_load_bf16 (const guint16 *p)
+{
+  __m512i wide = _mm512_cvtepu16_epi32 (_mm256_loadu_si256 ((const __m256i *) p));
+
+  return _mm512_castsi512_ps (_mm512_slli_epi32 (wide, 16));
+}
+static inline vf
+v_load_i8 (const gint8 *p)
+{
+  return _mm512_cvtepi32_ps (_mm512_cvtepi8_epi32 (_mm_loadu_si128 ((const __m128i *) p)));
+}
+static inline void
+v_store_f16 (guint16 *p, vf v)
+{
+  _mm256_storeu_si256 ((__m256i *) p, _mm512_cvtps_ph (v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+}
 
 /* 3 * VL values, of which out[k] takes k, k + 3, k + 6, ... Since 3 and VL have no common divisor, these stand in
  * different lanes: two blends bring them into one vector, one permutation into order. */
