@@ -20,12 +20,6 @@ typedef struct {
   guint64 values, bytes;
 } Total;
 
-static guint64
-tensor_values (const TernTensor *tensor)
-{
-  return (guint64) (tensor->bytes / tensor->type->bytes) * tensor->type->block;
-}
-
 /* One Total a type, in the order of first appearance, then one for all (type NULL). */
 static GArray *
 count_types (const TernGguf *file)
@@ -45,10 +39,10 @@ count_types (const TernGguf *file)
       g_array_append_val (totals, ((Total) { tensor->type }));
     total = &g_array_index (totals, Total, t);
     total->tensors++;
-    total->values += tensor_values (tensor);
+    total->values += tern_tensor_values (tensor);
     total->bytes += tensor->bytes;
     all.tensors++;
-    all.values += tensor_values (tensor);
+    all.values += tern_tensor_values (tensor);
     all.bytes += tensor->bytes;
   }
   g_array_append_val (totals, all);

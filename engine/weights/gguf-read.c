@@ -270,6 +270,37 @@ read_settings (Reader *r)
 
 /* ---- Tensors ----------------------------------------------------------------------------------------------------- */
 
+/* Whether id 39 is bitnet.cpp's TL2 here, not ggml's MXFP4: its files name a BitNet architecture, and never the file
+ * type that ggml gives to MXFP4 (38). */
+static gboolean
+is_tl2 (const Reader *r)
+{
+  TernBytes arch;
+  guint32 file_type;
+
+  return tern_gguf_string_or (r->file, "general.architecture", &arch, NULL)
+      && arch.len >= strlen ("bitnet") && memcmp (arch.data, "bitnet", strlen ("bitnet")) == 0
+      && tern_gguf_has (r->file, "general.file_type")
+      && tern_gguf_u32_or (r->file, "general.file_type", 0, G_MAXUINT32, 0, &file_type, NULL) && file_type != 38;
+}
+
+static gboolean
+find_type (Reader *r, TernTensor *tensor)
+{
+  const char *refusal = tern_type_refusal (tensor->type_id);
+
+  if (tensor->type_id == 39 && is_tl2 (r))
+    refusal = "TL2 of bitnet.cpp, which is laid out for one model on one machine; convert the model to I2_S or TQ2_0";
+  tensor->type = refusal ? NULL : tern_type_info (tensor->type_id);
+  if (tensor->type)
+    return TRUE;
+  if (refusal)
+    return fail (r, TERN_ERROR_UNSUPPORTED, "tensor %s: expected one of the types %s; found type number %u: %s",
+        tensor->name, tern_type_list (), tensor->type_id, refusal);
+  return fail (r, TERN_ERROR_UNSUPPORTED, "tensor %s: expected one of the types %s; found type number %u",
+      tensor->name, tern_type_list (), tensor->type_id);
+}
+
 /* dims, type -> bytes. */
 static gboolean
 measure (Reader *r, TernTensor *tensor)
@@ -283,15 +314,12 @@ measure (Reader *r, TernTensor *tensor)
       return fail (r, TERN_ERROR_FORMAT, "tensor %s: expected fewer than 2^63 values, found %" G_GUINT64_FORMAT " x %"
           G_GUINT64_FORMAT " x %" G_GUINT64_FORMAT " x %" G_GUINT64_FORMAT, tensor->name, tensor->dims[0],
           tensor->dims[1], tensor->dims[2], tensor->dims[3]);
-  tensor->type = tern_type_info (tensor->type_id);
-  if (!tensor->type)
-    return fail (r, TERN_ERROR_UNSUPPORTED, "tensor %s: expected a known type, such as %s; found type number %u",
-        tensor->name, tern_type_list (), tensor->type_id);
+  if (!find_type (r, tensor))
+    return FALSE;
   if (tensor->dims[0] % tensor->type->block != 0)
     return fail (r, TERN_ERROR_FORMAT, "tensor %s: expected rows of a multiple of %u values for type %s, found %"
         G_GUINT64_FORMAT, tensor->name, tensor->type->block, tensor->type->name, tensor->dims[0]);
-  if (__builtin_mul_overflow (values / tensor->type->block, (guint64) tensor->type->bytes, &bytes)
-      || bytes > G_MAXSSIZE)
+  if (!tern_type_tensor_bytes (tensor->type, tensor->dims, &bytes) || bytes > G_MAXSSIZE)
     return fail (r, TERN_ERROR_FORMAT, "tensor %s: expected fewer than 2^63 bytes, found more", tensor->name);
   tensor->bytes = bytes;
   return TRUE;

@@ -138,24 +138,34 @@ tern_gguf_type_name (TernGgufType type)
   return type < G_N_ELEMENTS (names) ? names[type] : "unknown";
 }
 
-static const TernGgufKey *
-find_key (const TernGguf *file, const char *name)
+/* The entry of @entries[@n], @size bytes each, that is called @name; @order has their indices sorted by name. The
+ * first member of an entry is its name. */
+static const void *
+find_name (const char *name, const void *entries, gsize size, const guint32 *order, gsize n)
 {
-  gsize low = 0, high = file->n_keys;
+  gsize low = 0, high = n;
 
   while (low < high) {
     gsize middle = low + (high - low) / 2;
-    const TernGgufKey *key = &file->keys[file->key_order[middle]];
-    gint order = strcmp (name, key->name);
+    const char *const *entry = (const void *) ((const guint8 *) entries + order[middle] * size);
+    gint sign = strcmp (name, *entry);
 
-    if (order == 0)
-      return key;
-    if (order < 0)
+    if (sign == 0)
+      return entry;
+    if (sign < 0)
       high = middle;
     else
       low = middle + 1;
   }
   return NULL;
+}
+
+static const TernGgufKey *
+find_key (const TernGguf *file, const char *name)
+{
+  G_STATIC_ASSERT (G_STRUCT_OFFSET (TernGgufKey, name) == 0);
+
+  return find_name (name, file->keys, sizeof *file->keys, file->key_order, file->n_keys);
 }
 
 gboolean
@@ -498,21 +508,9 @@ tern_gguf_tensor_at (const TernGguf *file, gsize i)
 const TernTensor *
 tern_gguf_find (const TernGguf *file, const char *name)
 {
-  gsize low = 0, high = file->n_tensors;
+  G_STATIC_ASSERT (G_STRUCT_OFFSET (TernTensor, name) == 0);
 
-  while (low < high) {
-    gsize middle = low + (high - low) / 2;
-    const TernTensor *tensor = &file->tensors[file->tensor_order[middle]];
-    gint order = strcmp (name, tensor->name);
-
-    if (order == 0)
-      return tensor;
-    if (order < 0)
-      high = middle;
-    else
-      low = middle + 1;
-  }
-  return NULL;
+  return find_name (name, file->tensors, sizeof *file->tensors, file->tensor_order, file->n_tensors);
 }
 
 /* "256 x 1024": all dims up to the last one that is not 1. */
@@ -571,7 +569,7 @@ tern_gguf_load_f32 (const TernGguf *file, const char *name, guint n_dims, const 
 
   if (!tensor)
     return NULL;
-  values = tensor->bytes / tensor->type->bytes * tensor->type->block;
+  values = tern_tensor_values (tensor);
   if (!tern_mul (values, sizeof *out, &bytes)) {
     g_set_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE, "%s: tensor %s: %" G_GSIZE_FORMAT
         " values do not fit the address space", file->path, name, values);
@@ -579,6 +577,7 @@ tern_gguf_load_f32 (const TernGguf *file, const char *name, guint n_dims, const 
   }
   out = tern_mem_alloc (bytes, name, error);
   if (out)
-    tensor->type->to_f32 (out, tensor->data, values);
+    tern_type_rows_to_f32 (tensor->type, out, tensor->data, values / tensor->dims[0], tensor->dims[0],
+        tern_tensor_tail (tensor));
   return out;
 }

@@ -46,6 +46,20 @@ typedef struct {
   guint64 offset;               /* from the start of the file */
 } TernTensor;
 
+/* Values of @tensor; below 2^63. */
+static inline guint64
+tern_tensor_values (const TernTensor *tensor)
+{
+  return tensor->dims[0] * tensor->dims[1] * tensor->dims[2] * tensor->dims[3];
+}
+
+/* The tensor's tail (TernTypeInfo.tail), NULL when its type has none. */
+static inline const guint8 *
+tern_tensor_tail (const TernTensor *tensor)
+{
+  return tensor->type->tail && tensor->bytes ? tensor->data + tensor->bytes - tensor->type->tail : NULL;
+}
+
 /* Refuses what contradicts itself, tensors of unknown types (their size is unknown, too), big-endian files and parts of
  * split ones. Errors: those of tern_map_open(), FORMAT, UNSUPPORTED. */
 TernGguf *tern_gguf_open (const char *path, GError **error);

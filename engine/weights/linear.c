@@ -14,7 +14,6 @@
 #define EXPAND_BYTES (128 * 1024)
 #define EXPAND_MAX_ROWS 16
 
-
 static guint
 expand_rows (const TernLinear *linear)
 {
@@ -40,15 +39,14 @@ wrong_shape (const TernTensor *tensor, GError **error)
 static gboolean
 check_shape (const TernTensor *tensor, guint index, GError **error)
 {
-  gsize cells, bytes;
+  const guint64 dims[4] = { tensor->dims[0], tensor->dims[1], (guint64) index + 1, 1 };
+  guint64 bytes;
 
   if (tensor->dims[3] == 1 && index < tensor->dims[2]
       && tensor->dims[0] >= 1 && tensor->dims[0] <= G_MAXINT32
       && tensor->dims[1] >= 1 && tensor->dims[1] <= G_MAXINT32
       && tensor->dims[0] % tensor->type->block == 0
-      && tern_mul (tensor->dims[0] / tensor->type->block, tensor->type->bytes, &cells)
-      && tern_mul (cells, tensor->dims[1], &bytes) && tern_mul (bytes, (gsize) index + 1, &bytes)
-      && bytes <= tensor->bytes)
+      && tern_type_tensor_bytes (tensor->type, dims, &bytes) && bytes <= tensor->bytes)
     return TRUE;
   return wrong_shape (tensor, error);
 }
@@ -81,7 +79,8 @@ tern_linear_init_slice (TernLinear *linear, const TernTensor *tensor, guint inde
   linear->name = tensor->name;
   linear->cols = tensor->dims[0];
   linear->rows = tensor->dims[1];
-  linear->data = tensor->data + index * linear->rows * tern_linear_row_bytes (linear);
+  linear->data = tensor->data + (gsize) index * linear->rows * tern_linear_row_bytes (linear);
+  linear->tail = tern_tensor_tail (tensor);
   switch (tensor->type->type) {
     case TERN_TYPE_TQ1_0:
     case TERN_TYPE_TQ2_0:
@@ -149,7 +148,8 @@ tern_linear_owned (const TernLinear *linear)
 void
 tern_linear_row (const TernLinear *linear, guint row, float *dst)
 {
-  linear->type->to_f32 (dst, linear->data + row * tern_linear_row_bytes (linear), linear->cols);
+  tern_type_rows_to_f32 (linear->type, dst, linear->data + row * tern_linear_row_bytes (linear), 1, linear->cols,
+      linear->tail);
 }
 
 /* ---- Input ------------------------------------------------------------------------------------------------------- */
@@ -306,7 +306,7 @@ rows_expand (void *data, guint begin, guint end, guint worker)
 
   for (r = begin; r < end; r += rows) {
     rows = MIN (step, end - r);
-    linear->type->to_f32 (w, linear->data + r * bytes, (gsize) rows * linear->cols);
+    tern_type_rows_to_f32 (linear->type, w, linear->data + r * bytes, rows, linear->cols, linear->tail);
     linear->kernels->gemm_f32 (job->y + r, job->ldy, w, linear->cols, rows, linear->cols, job->input->x,
         job->input->ldx, job->input->n);
   }

@@ -2,8 +2,9 @@
 /* One weight matrix, bound to the kernels: y = x W^T (+ bias).
  *
  * Binding reads none of the tensor's bytes; tern_linear_pack() then does what has to be done once at load: ternary
- * tensors (TQ1_0, TQ2_0 whose blocks all carry one scale) are repacked to the T2 layout of kernels.h, and run on per-token int8 activations: the exact BitNet arithmetic. Q8_0 runs from the map on int8 blocks of 32; F32
- * and F16 run from the map on float activations; every other type is expanded a few rows at a time to float.
+ * tensors (TQ1_0, TQ2_0 whose blocks all carry one scale) are repacked to the T2 layout of kernels.h, and run on
+ * per-token int8 activations: the exact BitNet arithmetic. Q8_0 runs from the map on int8 blocks of 32; F32 and F16 run
+ * from the map on float activations; every other type is expanded a few rows at a time to float.
  * TERN_ACTIVATIONS_F32 computes every type from float activations and expanded weights.
  *
  * "One scale" allows blocks of scale 0 (a quantiser writes them for blocks of zeros): they become zero digits. Ternary
@@ -38,7 +39,8 @@ typedef struct {
   const char *name;             /* of the tensor, borrowed from the file */
   TernForm form;                /* T2 is a plan until the linear is packed: the values may be other than ternary */
   guint rows, cols;             /* output, input features */
-  const guint8 *data;           /* as in the file, mapped */
+  const guint8 *data;           /* the rows as in the file, mapped */
+  const guint8 *tail;           /* of the tensor, see types.h; NULL without one */
   guint8 *packed;               /* T2 rows, owned; else NULL */
   guint groups;                 /* T2 groups of a row */
   float scale;                  /* T2: of the tensor */
@@ -67,7 +69,7 @@ gsize tern_linear_owned (const TernLinear *linear);
 static inline gsize
 tern_linear_row_bytes (const TernLinear *linear)
 {
-  return (gsize) linear->cols / linear->type->block * linear->type->bytes;
+  return tern_type_row_bytes (linear->type, linear->cols);
 }
 
 /* One row of W as floats (token embedding). */

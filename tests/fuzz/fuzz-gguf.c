@@ -77,7 +77,7 @@ use_tensor (const TernGguf *file, const TernTensor *tensor, const TernKernels *k
 
   check (tern_gguf_find (file, tensor->name) == tensor);
   touch (tensor->data, tensor->bytes);
-  if (tensor->bytes / tensor->type->bytes * tensor->type->block > MAX_VALUES)
+  if (tern_tensor_values (tensor) > MAX_VALUES)
     return;
   values = tern_gguf_load_f32 (file, tensor->name, 4, tensor->dims, NULL);
   if (values && tern_linear_init (&linear, tensor, kernels, &error) && tern_linear_pack (&linear, NULL, &error)) {

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Writes data/type-vectors.bin: blocks of every type that Tern converts, and their values by an implementation that is
-not ours (PyPI gguf, gguf.quants). Needed only to make the file anew.
+not ours: PyPI gguf (gguf.quants), and for I2_S, IQ1_BN and IQ2_BN, which it does not know, packers that were written
+here from the description of the formats (values -> bytes; Tern goes the other way). Needed only to make the file anew.
 
 usage: make-type-vectors.py OUT          (with numpy and gguf 0.19 installed)
 
-Records: u32 type id, u32 values, u32 bytes, the bytes, the values as f32; all little-endian.
+Records: u32 type id, u32 rows, u32 values of a row, u32 bytes, the bytes, the values as f32; all little-endian.
 """
 import struct
 import sys
@@ -46,14 +47,77 @@ MAKE = {
     Type.BF16: lambda k: quants.quantize(rng.normal(0, 1, (BLOCKS, 32)).astype("<f4"), k),
     Type.Q8_0: lambda k: random_blocks(k, [0]),
     Type.Q4_0: lambda k: random_blocks(k, [0]),
+    Type.Q4_1: lambda k: random_blocks(k, [0, 2]),
+    Type.Q5_0: lambda k: random_blocks(k, [0]),
+    Type.Q5_1: lambda k: random_blocks(k, [0, 2]),
+    Type.Q2_K: lambda k: random_blocks(k, [80, 82]),
+    Type.Q3_K: lambda k: random_blocks(k, [108]),
     Type.Q4_K: lambda k: random_blocks(k, [0, 2]),
+    Type.Q5_K: lambda k: random_blocks(k, [0, 2]),
     Type.Q6_K: lambda k: random_blocks(k, [208]),
+    Type.IQ4_NL: lambda k: random_blocks(k, [0]),
+    Type.IQ4_XS: lambda k: random_blocks(k, [0]),
     Type.TQ1_0: ternary_blocks,
     Type.TQ2_0: ternary_blocks,
 }
 
+
+
+def five_trits(digits):
+    """One byte of base-3 digits, the most significant first: the number as a fraction of 243, rounded up in 256ths."""
+    number = 0
+    for digit in digits:
+        number = 3 * number + int(digit)
+    return -(-number * 256 // 243)
+
+
+def pack_i2_s(values, scale):
+    """Groups of 128 values in 32 bytes, the first 32 in the uppermost bits; one scale behind all rows."""
+    out = bytearray()
+    for group in (values + 1).astype(np.uint8).reshape(-1, 4, 32):
+        out += bytes(int(a) << 6 | int(b) << 4 | int(c) << 2 | int(d) for a, b, c, d in zip(*group))
+    return bytes(out) + struct.pack("<f", scale) + bytes(rng.integers(0, 256, 28, dtype=np.uint8))
+
+
+def pack_iq1_bn(values, scales):
+    """Rows of an f16 scale, then 13 bytes for 64 values; the first digit of a byte is the least significant."""
+    out = bytearray()
+    for row, scale in zip(values + 1, scales):
+        out += np.float16(scale).tobytes()
+        for block in row.reshape(-1, 4, 16):
+            for group in block:
+                out += bytes(five_trits(group[i:i + 5][::-1]) for i in (0, 5, 10))
+            out.append(five_trits([0] + [block[g][15] for g in (3, 2, 1, 0)]))
+    return bytes(out)
+
+
+def pack_iq2_bn(values, scales):
+    """Rows of an f32 scale, then 16 bytes for 64 values, the first 16 in the lowest bits."""
+    out = bytearray()
+    for row, scale in zip(values + 1, scales):
+        out += struct.pack("<f", scale)
+        for block in row.astype(np.uint8).reshape(-1, 4, 16):
+            out += bytes(int(a) | int(b) << 2 | int(c) << 4 | int(d) << 6 for a, b, c, d in zip(*block))
+    return bytes(out)
+
+
+def ternary_rows():
+    """id, values, bytes of the types that gguf does not know."""
+    scales = np.float32([0.019989014, -2, 1000])        # exact in f16
+    trits = rng.integers(-1, 2, (BLOCKS, 256))
+    yield 36, trits * np.float32(0.0123), pack_i2_s(trits, 0.0123)
+    yield 134, trits * scales[:, None], pack_iq1_bn(trits, scales)
+    scales = np.float32([0.0123, -1e30, 6e-8])
+    yield 135, trits * scales[:, None], pack_iq2_bn(trits, scales)
+
+
 with open(sys.argv[1], "wb") as out:
+    def record(kind, values, data):
+        values = values.astype("<f4")
+        out.write(struct.pack("<IIII", kind, *values.shape, len(data)) + data + values.tobytes())
+
     for kind, make in MAKE.items():
         blocks = np.ascontiguousarray(make(kind))
-        values = quants.dequantize(blocks, kind).astype("<f4")
-        out.write(struct.pack("<III", kind, values.size, blocks.nbytes) + blocks.tobytes() + values.tobytes())
+        record(kind, quants.dequantize(blocks, kind), blocks.tobytes())
+    for kind, values, data in ternary_rows():
+        record(kind, values, data)

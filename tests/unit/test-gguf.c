@@ -485,6 +485,8 @@ test_bad_tensors (void)
   const guint64 ones[8] = { 1, 1, 1, 1, 1 }, minus[] = { half, 1 };
   const guint64 wraps[] = { (guint64) 1 << 32, (guint64) 1 << 32, 1, 1 };
   const guint64 wide_bytes[] = { (guint64) 1 << 31, (guint64) 1 << 31 }, k[] = { 16, 2 };
+  const guint64 i2_s[] = { 192, 2 }, iq_bn[] = { 96, 2 }, rows[] = { 64, ((guint64) 1 << 57) - 1 };
+  const guint64 tall[] = { 128, (guint64) 1 << 55 };
   char long_name[65];
   GgufWriter w;
 
@@ -513,11 +515,100 @@ test_bad_tensors (void)
   TENSOR (TERN_ERROR_UNSUPPORTED, "number 200", "bad", 2, d2, 200, 32);
   TENSOR (TERN_ERROR_UNSUPPORTED, "number 4", "bad", 2, d2, 4, 32);
   TENSOR (TERN_ERROR_FORMAT, "256", "bad", 2, k, TERN_TYPE_Q4_K, 32);
+  TENSOR (TERN_ERROR_FORMAT, "128", "bad", 2, i2_s, TERN_TYPE_I2_S, 32);
+  TENSOR (TERN_ERROR_FORMAT, "64", "bad", 2, iq_bn, TERN_TYPE_IQ1_BN, 32);
+  TENSOR (TERN_ERROR_FORMAT, "64", "bad", 2, iq_bn, TERN_TYPE_IQ2_BN, 32);
+  TENSOR (TERN_ERROR_FORMAT, "truncated", "bad", 2, rows, TERN_TYPE_IQ2_BN, 32);
+  TENSOR (TERN_ERROR_FORMAT, "2^63 values", "bad", 2, wide, TERN_TYPE_I2_S, 32);
+  TENSOR (TERN_ERROR_FORMAT, "truncated", "bad", 2, tall, TERN_TYPE_I2_S, 32);
   TENSOR (TERN_ERROR_FORMAT, "multiple of 32", "bad", 2, d2, TERN_TYPE_F32, 33);
   TENSOR (TERN_ERROR_FORMAT, "truncated", "bad", 2, d2, TERN_TYPE_F32, 64);
   TENSOR (TERN_ERROR_FORMAT, "truncated", "bad", 2, d2, TERN_TYPE_F32, max - 31);
   TENSOR (TERN_ERROR_FORMAT, "overlaps", "bad", 2, d2, TERN_TYPE_F32, 0);
 #undef TENSOR
+}
+
+/* Rows with headers, a tensor with a tail: right to the byte, one byte short, and of impossible widths. */
+static void
+test_rows_and_tails (void)
+{
+  static const struct {
+    guint32 type;
+    guint64 dims[3];
+    gsize bytes;
+  } sizes[] = {
+    { TERN_TYPE_I2_S, { 128, 3, 1 }, 96 + 32 },
+    { TERN_TYPE_I2_S, { 256, 2, 2 }, 256 + 32 },
+    { TERN_TYPE_IQ1_BN, { 64, 7, 1 }, 7 * 15 },
+    { TERN_TYPE_IQ1_BN, { 192, 3, 2 }, 6 * (2 + 39) },
+    { TERN_TYPE_IQ2_BN, { 64, 7, 1 }, 7 * 20 },
+  };
+  gsize i, missing;
+
+  for (i = 0; i < G_N_ELEMENTS (sizes); i++) {
+    g_autofree guint8 *zeros = g_malloc0 (sizes[i].bytes);
+
+    for (missing = 0; missing <= 1; missing++) {
+      g_autoptr (GByteArray) bytes = NULL;
+      g_autoptr (TernGguf) file = NULL;
+      g_autoptr (GError) error = NULL;
+      GgufWriter w;
+
+      writer_init (&w);
+      writer_tensor (&w, "t", 3, sizes[i].dims, sizes[i].type, zeros, sizes[i].bytes - missing);
+      bytes = writer_finish (&w);
+      writer_clear (&w);
+      file = tern_gguf_open_memory (bytes->data, bytes->len, PATH, &error);
+      if (missing) {
+        g_assert_null (file);
+        check_error (error, TERN_ERROR_FORMAT, "truncated");
+        continue;
+      }
+      g_assert_no_error (error);
+      g_assert_cmpuint (tern_gguf_find (file, "t")->bytes, ==, sizes[i].bytes);
+      walk (file);
+    }
+  }
+}
+
+/* Types that cannot be sized, whose numbers other programs use. */
+static void
+test_foreign_types (void)
+{
+  static const struct {
+    guint32 type;
+    const char *arch;
+    guint32 file_type;          /* 0: no such key */
+    const char *word;           /* NULL: the file opens */
+  } files[] = {
+    { 37, NULL, 0, "I8_S" }, { 38, "bitnet-b1.58", 38, "TL1" }, { 39, "bitnet-b1.58", 39, "TL2" },
+    { 39, "bitnet", 41, "I2_S" }, { 39, "bitnet", 38, NULL }, { 39, "bitnet", 0, NULL }, { 39, "llama", 39, NULL },
+    { 335, "bitnet-b1.58", 0, "IQ2_BN_R4" }, { 200, "llama", 0, "IQ2_BN" }, { G_MAXUINT32, NULL, 0, "Q4_K" },
+  };
+  const guint64 dims[] = { 256, 4 };
+  guint8 zeros[1024] = { 0 };
+  gsize i;
+
+  for (i = 0; i < G_N_ELEMENTS (files); i++) {
+    GgufWriter w;
+
+    writer_init (&w);
+    if (files[i].arch)
+      writer_string (&w, "general.architecture", files[i].arch);
+    if (files[i].file_type)
+      writer_u32 (&w, "general.file_type", files[i].file_type);
+    writer_tensor (&w, "odd", 2, dims, files[i].type, zeros, sizeof zeros);
+    if (files[i].word) {
+      refuse (&w, TERN_ERROR_UNSUPPORTED, files[i].word);
+    } else {
+      g_autoptr (GByteArray) bytes = writer_finish (&w);
+      g_autoptr (TernGguf) file = tern_gguf_open_memory (bytes->data, bytes->len, PATH, NULL);
+
+      g_assert_nonnull (file);
+      g_assert_cmpstr (tern_gguf_find (file, "odd")->type->name, ==, "MXFP4");
+    }
+    writer_clear (&w);
+  }
 }
 
 /* Odd and valid: no tensors, other alignments, gaps, another order, a scalar, an empty tensor, unused types. */
@@ -631,6 +722,8 @@ main (int argc, char **argv)
   g_test_add_func ("/gguf/flipped", test_flipped);
   g_test_add_func ("/gguf/bad-keys", test_bad_keys);
   g_test_add_func ("/gguf/bad-tensors", test_bad_tensors);
+  g_test_add_func ("/gguf/rows-and-tails", test_rows_and_tails);
+  g_test_add_func ("/gguf/foreign-types", test_foreign_types);
   g_test_add_func ("/gguf/odd", test_odd);
   g_test_add_func ("/gguf/many-names", test_many_names);
   g_test_add_func ("/gguf/paths", test_paths);

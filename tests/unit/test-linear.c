@@ -10,7 +10,9 @@
 #define MAX_BOUND 1e-5          /* of the largest value; float sums in any order */
 
 static const guint32 types[] = { TERN_TYPE_F32, TERN_TYPE_F16, TERN_TYPE_BF16, TERN_TYPE_Q8_0, TERN_TYPE_Q4_0,
-  TERN_TYPE_Q4_K, TERN_TYPE_Q6_K, TERN_TYPE_TQ1_0, TERN_TYPE_TQ2_0 };
+  TERN_TYPE_Q4_1, TERN_TYPE_Q5_0, TERN_TYPE_Q5_1, TERN_TYPE_Q2_K, TERN_TYPE_Q3_K, TERN_TYPE_Q4_K, TERN_TYPE_Q5_K,
+  TERN_TYPE_Q6_K, TERN_TYPE_IQ4_NL, TERN_TYPE_IQ4_XS, TERN_TYPE_TQ1_0, TERN_TYPE_TQ2_0, TERN_TYPE_I2_S,
+  TERN_TYPE_IQ1_BN, TERN_TYPE_IQ2_BN };
 
 static float
 noise (GRand *rand)
@@ -46,9 +48,19 @@ fill_block (guint8 *p, const TernTypeInfo *type, GRand *rand)
     case TERN_TYPE_BF16:
       memcpy (p, (guint8 *) &value + 2, 2);
       break;
+    case TERN_TYPE_Q4_1:
+    case TERN_TYPE_Q5_1:
     case TERN_TYPE_Q4_K:
+    case TERN_TYPE_Q5_K:
       put_half (p + 2, value / 100);
       put_half (p, value / 100);
+      break;
+    case TERN_TYPE_Q2_K:
+      put_half (p + 80, value / 10);
+      put_half (p + 82, value / 10);
+      break;
+    case TERN_TYPE_Q3_K:
+      put_half (p + 108, value / 50);
       break;
     case TERN_TYPE_Q6_K:
       put_half (p + 208, value / 1000);
@@ -61,7 +73,14 @@ fill_block (guint8 *p, const TernTypeInfo *type, GRand *rand)
     case TERN_TYPE_TQ1_0:
       put_half (p + 52, -0.03f);
       break;
-    default:                    /* Q8_0, Q4_0 */
+    case TERN_TYPE_I2_S:
+    case TERN_TYPE_IQ2_BN:
+      for (i = 0; i < type->bytes; i++)
+        p[i] &= ~(p[i] >> 1 & 0x55);
+      break;
+    case TERN_TYPE_IQ1_BN:
+      break;
+    default:                    /* Q8_0, Q4_0, Q5_0, IQ4_NL, IQ4_XS */
       put_half (p, value / 50);
       break;
   }
@@ -73,19 +92,36 @@ typedef struct {
   float *values;                /* [rows, cols] */
 } Matrix;
 
+/* The scale in a row's header or in the tail. */
+static void
+put_scale (guint8 *p, guint bytes, float scale)
+{
+  if (bytes == 2)
+    put_half (p, scale);
+  else if (bytes != 0)
+    memcpy (p, &scale, 4);
+}
+
 static void
 matrix_init (Matrix *m, guint32 id, guint rows, guint cols, GRand *rand)
 {
   const TernTypeInfo *type = tern_type_info (id);
-  gsize blocks = (gsize) rows * cols / type->block, b;
+  gsize row_bytes = tern_type_row_bytes (type, cols), size = rows * row_bytes + type->tail, b;
+  guint r;
 
-  m->bytes = g_malloc (blocks * type->bytes);
-  for (b = 0; b < blocks; b++)
-    fill_block (m->bytes + b * type->bytes, type, rand);
+  m->bytes = g_malloc0 (size);
+  for (r = 0; r < rows; r++) {
+    guint8 *row = m->bytes + r * row_bytes;
+
+    put_scale (row, type->row_meta, -0.02f);
+    for (b = type->row_meta; b < row_bytes; b += type->bytes)
+      fill_block (row + b, type, rand);
+  }
+  put_scale (m->bytes + rows * row_bytes, type->tail, 0.017f);
   m->values = g_new (float, (gsize) rows * cols);
-  type->to_f32 (m->values, m->bytes, (gsize) rows * cols);
+  tern_type_rows_to_f32 (type, m->values, m->bytes, rows, cols, m->bytes + rows * row_bytes);
   m->tensor = (TernTensor) { .name = "w", .type = type, .type_id = id, .n_dims = 2, .dims = { cols, rows, 1, 1 },
-    .data = m->bytes, .bytes = blocks * type->bytes };
+    .data = m->bytes, .bytes = size };
 }
 
 static void
@@ -206,6 +242,24 @@ check_run (const Setup *s, const Matrix *m, const TernLinear *linear, TernForm f
   tern_mem_free (scratch);
 }
 
+static TernForm
+expected_form (guint32 id)
+{
+  switch (id) {
+    case TERN_TYPE_F32:
+      return TERN_FORM_F32;
+    case TERN_TYPE_F16:
+      return TERN_FORM_F16;
+    case TERN_TYPE_Q8_0:
+      return TERN_FORM_Q8;
+    case TERN_TYPE_TQ1_0:
+    case TERN_TYPE_TQ2_0:
+      return TERN_FORM_T2;
+    default:
+      return TERN_FORM_EXPAND;
+  }
+}
+
 static void
 check_matrix (const Setup *s, guint32 id, guint rows, guint cols)
 {
@@ -218,8 +272,7 @@ check_matrix (const Setup *s, guint32 id, guint rows, guint cols)
 
   matrix_init (&m, id, rows, cols, s->rand);
   bind (&linear, &m, s->kernels);
-  form = id == TERN_TYPE_F32 ? TERN_FORM_F32 : id == TERN_TYPE_F16 ? TERN_FORM_F16 : id == TERN_TYPE_Q8_0 ? TERN_FORM_Q8
-      : id == TERN_TYPE_TQ1_0 || id == TERN_TYPE_TQ2_0 ? TERN_FORM_T2 : TERN_FORM_EXPAND;
+  form = expected_form (id);
   g_assert_cmpint (linear.form, ==, form);
   g_assert_cmpuint (tern_linear_owned (&linear), ==, form == TERN_FORM_T2 ? tern_t2_bytes (rows, cols) : 0);
   for (i = 0; i < G_N_ELEMENTS (counts); i++) {
