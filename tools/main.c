@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "engine/base/error.h"
+#include "engine/base/log.h"
 
 static const struct {
   const char *name;
@@ -119,6 +120,14 @@ print_help (void)
       "Exit status: 0 done, 1 some input failed, 2 wrong usage.\n");
 }
 
+/* What the library has to say beside errors. */
+static void
+show_warning (TernLogLevel level, const char *message, void *data)
+{
+  if (level <= TERN_LOG_WARNING)
+    tern_tool_message ("%s", message);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -127,6 +136,7 @@ main (int argc, char **argv)
   /* Text is UTF-8 whatever the user's locale; numbers keep their point, messages their language. */
   if (!setlocale (LC_CTYPE, "C.UTF-8"))
     setlocale (LC_CTYPE, "");
+  tern_log_set (show_warning, NULL);
   if (argc < 2)
     return tern_tool_usage ("expected a subcommand, found none; see `tern --help`");
   if (strcmp (argv[1], "--help") == 0 || strcmp (argv[1], "-h") == 0 || strcmp (argv[1], "help") == 0) {

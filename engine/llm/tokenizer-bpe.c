@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "engine/base/error.h"
+#include "engine/base/log.h"
 #include "engine/llm/tokenizer-priv.h"
 
 #define MERGES_MAX (1u << 22)
@@ -105,6 +106,26 @@ load_merges (TernTokenizer *t, const TernGguf *file, GError **error)
 }
 
 static gboolean
+starts_with (TernBytes text, const char *start)
+{
+  return text.len >= strlen (start) && memcmp (text.data, start, strlen (start)) == 0;
+}
+
+/* What a file without tokenizer.ggml.pre means. Early ones lack the key; two families have one pre-tokenizer each, and
+ * the rest is read as llama.cpp does. */
+static TernBytes
+assumed_rules (const TernGguf *file, TernBytes architecture)
+{
+  if (starts_with (architecture, "lfm2"))
+    return (TernBytes) { "lfm2", 4 };
+  if (starts_with (architecture, "bitnet"))
+    return (TernBytes) { "llama-bpe", 9 };
+  tern_log (TERN_LOG_WARNING, "%s: tokenizer.ggml.pre: found none, taken as \"default\"; the model may have been made with "
+      "another pre-tokenizer", tern_gguf_path (file));
+  return (TernBytes) { "default", 7 };
+}
+
+static gboolean
 load_rules (TernTokenizer *t, const TernGguf *file, GError **error)
 {
   TernBytes pre, architecture;
@@ -114,14 +135,13 @@ load_rules (TernTokenizer *t, const TernGguf *file, GError **error)
   if (!tern_gguf_string_or (file, "tokenizer.ggml.pre", &pre, error)
       || !tern_gguf_string_or (file, "general.architecture", &architecture, error))
     return FALSE;
-  /* Early LFM2 files lack the key, and the family has one pre-tokenizer. */
-  if (!pre.data && architecture.len >= 4 && memcmp (architecture.data, "lfm2", 4) == 0)
-    pre = (TernBytes) { "lfm2", 4 };
-  t->rules = pre.data ? tern_pretokenizer_find (pre.data, pre.len) : NULL;
+  if (!pre.data)
+    pre = assumed_rules (file, architecture);
+  t->rules = tern_pretokenizer_find (pre.data, pre.len);
   if (t->rules)
     return TRUE;
   names = tern_pretokenizer_names ();
-  shown = pre.data ? g_utf8_make_valid (pre.data, MIN (pre.len, 64)) : g_strdup ("none");
+  shown = g_utf8_make_valid (pre.data, MIN (pre.len, 64));
   g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: tokenizer.ggml.pre: expected one of %s, found %s",
       tern_gguf_path (file), names, shown);
   return FALSE;

@@ -16,6 +16,9 @@
 static const char *const eog_texts[] = {
   "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "<|end|>", "<|return|>", "<|call|>",
   "<end_of_turn>", "<end_of_utterance>", "</s>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]", "<eos>",
+  "<\357\275\234end\342\226\201of\342\226\201sentence\357\275\234>",
+  /* code models: what separates files ends an answer too */
+  "<|fim_pad|>", "<|repo_name|>", "<|file_sep|>", "<fim_pad>", "<fim-pad>", "<fim-repo>", "<reponame>",
 };
 
 static gboolean

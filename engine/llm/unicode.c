@@ -1,41 +1,47 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "engine/llm/unicode.h"
 
-/* GLib's own spaces leave out U+000B and U+0085, so White_Space is spelled out here. */
-static TernCharKind
-kind_of_ascii (guint8 c)
-{
-  if (g_ascii_isalpha (c))
-    return TERN_CHAR_LETTER;
-  if (g_ascii_isdigit (c))
-    return TERN_CHAR_NUMBER;
-  if (c == '\r' || c == '\n')
-    return TERN_CHAR_NEWLINE;
-  if (c == ' ' || (c >= 0x09 && c <= 0x0d))
-    return TERN_CHAR_SPACE;
-  return TERN_CHAR_OTHER;
-}
-
 static TernCharKind
 kind_of_unichar (gunichar c)
 {
   switch (g_unichar_type (c)) {
+    case G_UNICODE_UPPERCASE_LETTER:
+    case G_UNICODE_TITLECASE_LETTER:
+      return TERN_CHAR_UPPER;
     case G_UNICODE_LOWERCASE_LETTER:
+      return TERN_CHAR_LOWER;
     case G_UNICODE_MODIFIER_LETTER:
     case G_UNICODE_OTHER_LETTER:
-    case G_UNICODE_TITLECASE_LETTER:
-    case G_UNICODE_UPPERCASE_LETTER:
-      return TERN_CHAR_LETTER;
+      return TERN_CHAR_CASELESS;
+    case G_UNICODE_SPACING_MARK:
+    case G_UNICODE_ENCLOSING_MARK:
+    case G_UNICODE_NON_SPACING_MARK:
+      return TERN_CHAR_MARK;
     case G_UNICODE_DECIMAL_NUMBER:
     case G_UNICODE_LETTER_NUMBER:
     case G_UNICODE_OTHER_NUMBER:
       return TERN_CHAR_NUMBER;
+    case G_UNICODE_CONNECT_PUNCTUATION:
+    case G_UNICODE_DASH_PUNCTUATION:
+    case G_UNICODE_CLOSE_PUNCTUATION:
+    case G_UNICODE_FINAL_PUNCTUATION:
+    case G_UNICODE_INITIAL_PUNCTUATION:
+    case G_UNICODE_OTHER_PUNCTUATION:
+    case G_UNICODE_OPEN_PUNCTUATION:
+      return TERN_CHAR_PUNCTUATION;
+    case G_UNICODE_CURRENCY_SYMBOL:
+    case G_UNICODE_MODIFIER_SYMBOL:
+    case G_UNICODE_MATH_SYMBOL:
+    case G_UNICODE_OTHER_SYMBOL:
+      return TERN_CHAR_SYMBOL;
     case G_UNICODE_SPACE_SEPARATOR:
     case G_UNICODE_LINE_SEPARATOR:
     case G_UNICODE_PARAGRAPH_SEPARATOR:
       return TERN_CHAR_SPACE;
-    default:
-      return c == 0x85 ? TERN_CHAR_SPACE : TERN_CHAR_OTHER;
+    default:                    /* White_Space has a few controls, which are not in a category of their own */
+      if (c == '\r' || c == '\n')
+        return TERN_CHAR_NEWLINE;
+      return (c >= 0x09 && c <= 0x0d) || c == 0x85 ? TERN_CHAR_SPACE : TERN_CHAR_OTHER;
   }
 }
 
@@ -61,7 +67,7 @@ tern_char_kind (const guint8 *text, gsize pos, gsize end, gsize *next)
   }
   if (text[pos] < 0x80) {
     *next = pos + 1;
-    return kind_of_ascii (text[pos]);
+    return kind_of_unichar (text[pos]);
   }
   length = tern_utf8_length (text + pos, end - pos);
   *next = pos + MAX (length, 1);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Ids of small vocabularies against Hugging Face's tokenizers, and of larger ones against llama.cpp's test vectors.
+/* Ids of small vocabularies and the cuts of pre-tokenizers against Hugging Face's tokenizers, and ids of larger
+ * vocabularies against llama.cpp's test vectors.
  * TERN_GOLDEN names the folder of the former; TERN_VECTORS, when it is set, that of the latter. */
 #include <json-glib/json-glib.h>
 #include <string.h>
 
+#include "engine/llm/pretokenizer.h"
 #include "engine/llm/tokenizer.h"
 
 static TernTokenizer *
@@ -143,6 +145,44 @@ test_round_trip (const void *path)
   }
 }
 
+static char *
+cut (const TernPretokenizer *rules, const char *text)
+{
+  TernPieces pieces = { .text = (const guint8 *) text, .len = strlen (text) };
+  GString *out = g_string_new (NULL);
+  gsize start, len;
+
+  while (tern_pieces_next (&pieces, rules, &start, &len))
+    g_string_append_printf (out, "%s%" G_GSIZE_FORMAT, out->len ? " " : "", len);
+  return g_string_free (out, FALSE);
+}
+
+/* make-pretokenizer-vectors.py: texts, and per rule set the bytes of each piece. */
+static void
+test_pieces (const void *path)
+{
+  g_autoptr (JsonParser) parser = load_cases (path);
+  JsonObject *root = json_node_get_object (json_parser_get_root (parser));
+  JsonArray *texts = json_object_get_array_member (root, "texts");
+  g_autoptr (GList) names = json_object_get_members (json_object_get_object_member (root, "pieces"));
+
+  g_assert_cmpuint (g_list_length (names), >, 10);
+  for (GList *name = names; name; name = name->next) {
+    JsonArray *expected = json_object_get_array_member (json_object_get_object_member (root, "pieces"), name->data);
+    const TernPretokenizer *rules = tern_pretokenizer_find (name->data, strlen (name->data));
+
+    g_assert_nonnull (rules);
+    for (guint i = 0; i < json_array_get_length (texts); i++) {
+      const char *text = json_array_get_string_element (texts, i);
+      g_autofree char *got = cut (rules, text);
+
+      if (strcmp (got, json_array_get_string_element (expected, i)))
+        g_test_message ("%s, text %u: \"%s\"", (char *) name->data, i, text);
+      g_assert_cmpstr (got, ==, json_array_get_string_element (expected, i));
+    }
+  }
+}
+
 /* .inp: texts separated by a line of their own; .out: a line of ids each. */
 static void
 test_vectors (const void *model)
@@ -190,7 +230,7 @@ main (int argc, char **argv)
 {
   static const char *const vocabularies[] = { "vocab-lfm2.json", "vocab-llama-bpe.json", "vocab-smollm.json" };
   static const char *const vectors[] = { "ggml-vocab-gpt-2.gguf", "ggml-vocab-starcoder.gguf",
-    "ggml-vocab-llama-spm.gguf", "ggml-vocab-phi-3.gguf" };
+    "ggml-vocab-falcon.gguf", "ggml-vocab-llama-spm.gguf", "ggml-vocab-phi-3.gguf" };
   const char *golden = g_getenv ("TERN_GOLDEN"), *more = g_getenv ("TERN_VECTORS");
   g_autofree char *folder = g_build_filename (golden ? golden : ".", "tokenizers", NULL);
 
@@ -199,6 +239,7 @@ main (int argc, char **argv)
     add ("/tokenizers/golden/", folder, vocabularies[i], test_golden);
     add ("/tokenizers/round-trip/", folder, vocabularies[i], test_round_trip);
   }
+  add ("/tokenizers/", folder, "pieces.json", test_pieces);
   for (guint i = 0; more && i < G_N_ELEMENTS (vectors); i++)
     add ("/tokenizers/vectors/", more, vectors[i], test_vectors);
   return g_test_run ();

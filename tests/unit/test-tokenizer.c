@@ -231,6 +231,28 @@ test_ignore_merges (void)
   assert_ids (lfm2, "dog", FALSE, "12");
 }
 
+/* Without tokenizer.ggml.pre: two families have one pre-tokenizer, the others get what llama.cpp gives them. */
+static void
+test_missing_rules (void)
+{
+  static const struct {
+    const char *architecture, *ids;
+  } cases[] = { { "lfm2moe", "2" }, { "bitnet-b1.58", "2" }, { "llama", "0 1" } };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autoptr (GError) error = NULL;
+    g_autoptr (TernTokenizer) t = NULL;
+    Writer w = begin ("gpt2", NULL);
+
+    key_text (&w, "general.architecture", cases[i].architecture);
+    key_texts (&w, "tokenizer.ggml.tokens", "+|a|+a");
+    key_texts (&w, "tokenizer.ggml.merges", "+ a");
+    t = finish (&w, &error);
+    g_assert_no_error (error);
+    assert_ids (t, "+a", FALSE, cases[i].ids);
+  }
+}
+
 static void
 test_special (void)
 {
@@ -344,9 +366,6 @@ test_refused (void)
   w = begin ("gpt2", "warp");
   key_texts (&w, "tokenizer.ggml.tokens", "a|b");
   refused (&w, TERN_ERROR_UNSUPPORTED, "warp");
-  w = begin ("gpt2", NULL);
-  key_texts (&w, "tokenizer.ggml.tokens", "a|b");
-  refused (&w, TERN_ERROR_UNSUPPORTED, "tokenizer.ggml.pre");
   w = begin ("gpt2", "gpt-2");
   key_texts (&w, "tokenizer.ggml.tokens", "a|b");
   refused (&w, TERN_ERROR_FORMAT, "tokenizer.ggml.merges");
@@ -380,6 +399,7 @@ main (int argc, char **argv)
   g_test_add_func ("/tokenizer/pieces", test_pieces);
   g_test_add_func ("/tokenizer/merges", test_merges);
   g_test_add_func ("/tokenizer/ignore-merges", test_ignore_merges);
+  g_test_add_func ("/tokenizer/missing-rules", test_missing_rules);
   g_test_add_func ("/tokenizer/special", test_special);
   g_test_add_func ("/tokenizer/long-piece", test_long_piece);
   g_test_add_func ("/tokenizer/stream", test_stream);
