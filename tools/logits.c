@@ -81,11 +81,22 @@ read_ids (Work *work, GError **error)
   return TRUE;
 }
 
+static guint
+count_runs (const Work *work)
+{
+  guint runs = 0;
+
+  for (guint i = 0; i < work->ids->len; i++)
+    runs += g_array_index (work->ids, gint32, i) == VISUAL;
+  return runs;
+}
+
 static gboolean
 encode_images (Work *work, GError **error)
 {
   const Options *o = work->options;
-  TernVisualParams params = { .mmproj = o->mmproj, .images = o->images, .activations = o->model.activations };
+  TernVisualParams params = { .mmproj = o->mmproj, .images = o->images, .activations = o->model.activations,
+    .runs = count_runs (work) };
   gsize shape[2];
 
   if (!o->mmproj)
@@ -104,10 +115,8 @@ encode_images (Work *work, GError **error)
 static gboolean
 count_positions (Work *work, GError **error)
 {
-  guint runs = 0;
+  guint runs = count_runs (work);
 
-  for (guint i = 0; i < work->ids->len; i++)
-    runs += g_array_index (work->ids, gint32, i) == VISUAL;
   if (runs != work->visual.n_sub) {
     g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: expected %u times %d, one for each sub-image, found %u",
         work->options->tokens, work->visual.n_sub, VISUAL, runs);

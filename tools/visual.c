@@ -19,24 +19,51 @@ still_clear (gpointer data)
   tern_picture_clear (&((Still *) data)->picture);
 }
 
-/* Reads and plans every picture before any is encoded: a bad path is found at once. */
+/* Every picture before any is encoded: a bad path is found at once. */
 static gboolean
-plan_all (GArray *stills, const TernVision *vision, const TernVisualParams *params, const TernVisionOptions *options,
-    GError **error)
+load_all (GArray *stills, char **paths, GError **error)
 {
-  for (char **path = params->images; path && *path; path++) {
+  for (char **path = paths; path && *path; path++) {
     Still still = { 0 };
 
     if (!tern_picture_load (&still.picture, *path, error))
       return FALSE;
     g_array_append_val (stills, still);
-    if (!tern_vision_plan (vision, still.picture.width, still.picture.height, options,
-            &g_array_index (stills, Still, stills->len - 1).plan, error)) {
-      g_prefix_error (error, "%s: ", *path);
-      return FALSE;
-    }
   }
   return TRUE;
+}
+
+/* @n_sub: sub-images of all. */
+static gboolean
+plan_all (GArray *stills, const TernVision *vision, char **paths, const TernVisionOptions *options, guint *n_sub,
+    GError **error)
+{
+  *n_sub = 0;
+  for (guint i = 0; i < stills->len; i++) {
+    Still *still = &g_array_index (stills, Still, i);
+
+    if (!tern_vision_plan (vision, still->picture.width, still->picture.height, options, &still->plan, error)) {
+      g_prefix_error (error, "%s: ", paths[i]);
+      return FALSE;
+    }
+    *n_sub += still->plan.n;
+  }
+  return TRUE;
+}
+
+/* Tiles as the model makes them, unless the prompt has one place for each picture: then each in one piece. */
+static gboolean
+choose_plans (GArray *stills, const TernVision *vision, const TernVisualParams *params, TernVisionOptions *options,
+    GError **error)
+{
+  guint n_sub;
+
+  if (!plan_all (stills, vision, params->images, options, &n_sub, error))
+    return FALSE;
+  if (n_sub == params->runs || stills->len != params->runs)
+    return TRUE;
+  options->whole = TRUE;
+  return plan_all (stills, vision, params->images, options, &n_sub, error);
 }
 
 /* Room for all tokens; the most of one sub-image. */
@@ -103,7 +130,7 @@ tern_visual_encode (TernVisual *visual, const TernVisualParams *params, const ch
         "found %u", params->mmproj, width, model, tern_vision_info (vision)->embedding_dim);
     return FALSE;
   }
-  return plan_all (stills, vision, params, &options, error)
+  return load_all (stills, params->images, error) && choose_plans (stills, vision, params, &options, error)
       && encode_all (visual, stills, vision, params, &options, pool, error);
 }
 

@@ -19,6 +19,7 @@ typedef struct {
   const char *mmproj;
   char **images;                /* NULL-terminated paths */
   guint min_tokens, max_tokens; /* per image; 0 = the model's */
+  guint runs;                   /* sub-images that the prompt has places for: as many as pictures: none of them is tiled */
   TernActivations activations;
 } TernVisualParams;
 

@@ -32,8 +32,8 @@ load_norm (TernVision *vision, TernNorm *norm, const char *prefix, guint n, GErr
   return norm->bias != NULL;
 }
 
-static gboolean
-load_optional_norm (TernVision *vision, TernNorm *norm, const char *prefix, guint n, GError **error)
+gboolean
+tern_vision_load_optional_norm (TernVision *vision, TernNorm *norm, const char *prefix, guint n, GError **error)
 {
   g_autofree char *weight = g_strconcat (prefix, ".weight", NULL);
   g_autofree char *bias = g_strconcat (prefix, ".bias", NULL);
@@ -43,8 +43,8 @@ load_optional_norm (TernVision *vision, TernNorm *norm, const char *prefix, guin
   return load_norm (vision, norm, prefix, n, error);
 }
 
-static gboolean
-load_linear (TernVision *vision, TernLinear *linear, float **bias, const char *prefix, guint cols, guint rows,
+gboolean
+tern_vision_load_linear (TernVision *vision, TernLinear *linear, float **bias, const char *prefix, guint cols, guint rows,
     GError **error)
 {
   g_autofree char *weight = g_strconcat (prefix, ".weight", NULL);
@@ -54,6 +54,8 @@ load_linear (TernVision *vision, TernLinear *linear, float **bias, const char *p
       || !tern_linear_pack (linear, NULL, error))
     return FALSE;
   vision->owned += tern_linear_owned (linear);
+  if (!bias)
+    return TRUE;
   *bias = load_vector (vision, bias_name, rows, error);
   return *bias != NULL;
 }
@@ -70,10 +72,22 @@ load_qkv (TernVision *vision, TernVitBlock *block, guint i, GError **error)
 
   block->fused = tern_gguf_find (vision->file, fused_weight) != NULL;
   if (block->fused)
-    return load_linear (vision, &block->q, &block->q_bias, fused, hidden, 3 * hidden, error);
-  return load_linear (vision, &block->q, &block->q_bias, q, hidden, hidden, error)
-      && load_linear (vision, &block->k, &block->k_bias, k, hidden, hidden, error)
-      && load_linear (vision, &block->v, &block->v_bias, v, hidden, hidden, error);
+    return tern_vision_load_linear (vision, &block->q, &block->q_bias, fused, hidden, 3 * hidden, error);
+  return tern_vision_load_linear (vision, &block->q, &block->q_bias, q, hidden, hidden, error)
+      && tern_vision_load_linear (vision, &block->k, &block->k_bias, k, hidden, hidden, error)
+      && tern_vision_load_linear (vision, &block->v, &block->v_bias, v, hidden, hidden, error);
+}
+
+/* Whether the block's "ffn_down" is the linear that comes first: converters of an early time had the names the other way
+ * round. Told by the shape; of a square one the name is believed. */
+static gboolean
+is_swapped (const TernVision *vision, const char *down)
+{
+  g_autofree char *name = g_strconcat (down, ".weight", NULL);
+  const TernTensor *tensor = tern_gguf_find (vision->file, name);
+
+  return vision->projector->swapped_ffn && tensor && tensor->n_dims == 2 && tensor->dims[0] == vision->hidden
+      && tensor->dims[1] == vision->ffn && vision->ffn != vision->hidden;
 }
 
 static gboolean
@@ -84,13 +98,15 @@ load_block (TernVision *vision, TernVitBlock *block, guint i, GError **error)
   g_autofree char *out = g_strdup_printf ("v.blk.%u.attn_out", i);
   g_autofree char *up = g_strdup_printf ("v.blk.%u.ffn_up", i);
   g_autofree char *down = g_strdup_printf ("v.blk.%u.ffn_down", i);
+  gboolean swapped = is_swapped (vision, down);
+  const char *first = swapped ? down : up, *second = swapped ? up : down;
   guint hidden = vision->hidden;
 
   return load_norm (vision, &block->ln1, ln1, hidden, error) && load_norm (vision, &block->ln2, ln2, hidden, error)
       && load_qkv (vision, block, i, error)
-      && load_linear (vision, &block->out, &block->out_bias, out, hidden, hidden, error)
-      && load_linear (vision, &block->up, &block->up_bias, up, hidden, vision->ffn, error)
-      && load_linear (vision, &block->down, &block->down_bias, down, vision->ffn, hidden, error);
+      && tern_vision_load_linear (vision, &block->out, &block->out_bias, out, hidden, hidden, error)
+      && tern_vision_load_linear (vision, &block->up, &block->up_bias, first, hidden, vision->ffn, error)
+      && tern_vision_load_linear (vision, &block->down, &block->down_bias, second, vision->ffn, hidden, error);
 }
 
 static gboolean
@@ -156,30 +172,12 @@ load_positions (TernVision *vision, GError **error)
   return vision->positions != NULL;
 }
 
-/* The width between the projector's linears stands in no key: mm.1's bias tells. */
-static gboolean
-load_projector (TernVision *vision, GError **error)
-{
-  guint cols = vision->info.factor * vision->info.factor * vision->hidden;
-  const TernTensor *bias = tern_gguf_find (vision->file, "mm.1.bias");
-
-  if (!load_optional_norm (vision, &vision->input_norm, "mm.input_norm", cols, error))
-    return FALSE;
-  if (!bias || bias->n_dims < 1 || bias->dims[0] < 1 || bias->dims[0] > 1 << 20) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: tensor mm.1.bias: expected a vector of at most 1048576 values, "
-        "found %s", tern_gguf_path (vision->file), bias ? "another shape" : "none");
-    return FALSE;
-  }
-  return load_linear (vision, &vision->mm1, &vision->mm1_bias, "mm.1", cols, (guint) bias->dims[0], error)
-      && load_linear (vision, &vision->mm2, &vision->mm2_bias, "mm.2", (guint) bias->dims[0], vision->info.embedding_dim,
-      error);
-}
-
 gboolean
 tern_vision_bind (TernVision *vision, GError **error)
 {
   return load_patch_embedding (vision, error) && load_positions (vision, error) && load_blocks (vision, error)
-      && load_optional_norm (vision, &vision->post_ln, "v.post_ln", vision->hidden, error) && load_projector (vision, error);
+      && tern_vision_load_optional_norm (vision, &vision->post_ln, "v.post_ln", vision->hidden, error)
+      && vision->projector->bind (vision, error);
 }
 
 static void
@@ -218,6 +216,6 @@ tern_vision_unbind (TernVision *vision)
   g_free (vision->blocks);
   free_norm (&vision->post_ln);
   free_norm (&vision->input_norm);
-  free_linear (&vision->mm1, vision->mm1_bias);
-  free_linear (&vision->mm2, vision->mm2_bias);
+  for (i = 0; i < TERN_PROJECTOR_LINEARS; i++)
+    free_linear (&vision->mm[i], vision->mm_bias[i]);
 }

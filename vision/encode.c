@@ -35,25 +35,30 @@ check_plan (const TernVisionState *state, const TernImage *image, const TernVisi
   return TRUE;
 }
 
-static gboolean
-preprocess (TernVisionState *state, const TernImage *image, const TernVisionOptions *options, const TernVisionPlan *plan,
-    const TernSubImage *sub, GError **error)
+void
+tern_vision_padding (const TernVision *vision, guint8 padding[3])
 {
-  const TernVision *vision = state->vision;
-  TernPlacement place;
-  guint8 padding[3];
   guint c;
 
   for (c = 0; c < 3; c++)
     padding[c] = (guint8) CLAMP (lrintf (255 * vision->mean[c]), 0, 255);
-  state->width = sub->width;
-  state->height = sub->height;
-  state->grid_w = sub->width / vision->info.patch;
-  state->grid_h = sub->height / vision->info.patch;
+}
+
+gboolean
+tern_vision_pixels (TernVisionState *state, const TernImage *image, const TernVisionOptions *options,
+    const TernVisionPlan *plan, guint i, GError **error)
+{
+  const TernVision *vision = state->vision;
+  TernVisionOptions resolved = *options;
+
+  if (resolved.scaling == TERN_SCALING_TRAINED)
+    resolved.scaling = vision->projector->scaling;
+  state->width = plan->sub[i].width;
+  state->height = plan->sub[i].height;
+  state->grid_w = state->width / vision->info.patch;
+  state->grid_h = state->height / vision->info.patch;
   state->n = state->grid_w * state->grid_h;
-  tern_vision_place (image->width, image->height, options, plan, sub, &place);
-  return tern_resizer_run (&state->resizer, image, &place, sub->width, sub->height, padding, state->rgb, state->pool,
-      error);
+  return vision->projector->pixels (state, image, &resolved, plan, i, error);
 }
 
 gboolean
@@ -66,9 +71,9 @@ tern_vision_encode (TernVisionState *state, const TernImage *image, const TernVi
     return FALSE;
   state->cancel = cancel;
   for (i = 0; i < plan->n; i++) {
-    if (!preprocess (state, image, options, plan, &plan->sub[i], error))
+    if (!tern_vision_pixels (state, image, options, plan, i, error))
       return FALSE;
-    if (!tern_vision_transform (state) || !tern_vision_project (state, tokens)) {
+    if (!tern_vision_transform (state) || !state->vision->projector->project (state, tokens)) {
       g_set_error (error, TERN_ERROR, TERN_ERROR_CANCELLED, "encoding of a picture was cancelled");
       return FALSE;
     }

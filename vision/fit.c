@@ -62,6 +62,7 @@ tern_vision_place (guint width, guint height, const TernVisionOptions *options, 
     return;                     /* a still, as the family's processor does it: stretched */
   switch (options->scaling) {
     case TERN_SCALING_CROP:
+    case TERN_SCALING_TRAINED:
       crop (place);
       break;
     case TERN_SCALING_LETTERBOX:

@@ -28,10 +28,39 @@ typedef struct {
 /* In place over @n values. */
 typedef void (*TernActivation) (const TernKernels *kernels, float *x, gsize n);
 
+/* What one kind of projector does its own way: keys, tensors, sizes, pixels, the way from features to tokens. Each is a
+ * file in projectors/ and a line in projector.c's table. */
+typedef struct {
+  const char *name;             /* the value of clip.projector_type */
+  TernScaling scaling;          /* TERN_SCALING_TRAINED stands for it */
+  gboolean swapped_ffn;         /* files are about whose ffn_up and ffn_down bear each other's name */
+  /* Sets the limits, after the keys that all files share. */
+  gboolean (*read_keys) (TernVision *vision, GError **error);
+  /* Loads the tensors of the projector. */
+  gboolean (*bind) (TernVision *vision, GError **error);
+  /* tern_vision_plan() and tern_vision_sub_tokens(), for sizes in range. */
+  gboolean (*plan) (const TernVision *vision, guint width, guint height, const TernVisionOptions *options,
+      TernVisionPlan *plan, GError **error);
+  gboolean (*sub_tokens) (const TernVision *vision, const TernVisionOptions *options, guint *tokens, GError **error);
+  /* Sub-image @i of @plan to the state's planes; called for i = 0, 1, ... in turn. */
+  gboolean (*pixels) (TernVisionState *state, const TernImage *image, const TernVisionOptions *options,
+      const TernVisionPlan *plan, guint i, GError **error);
+  /* @state->x to @tokens [ceil(grid_h / factor) * ceil(grid_w / factor), embedding_dim]. FALSE when cancelled. */
+  gboolean (*project) (TernVisionState *state, float *tokens);
+} TernProjector;
+
+extern const TernProjector tern_projector_lfm2, tern_projector_idefics3;
+
+/* NULL + UNSUPPORTED, which lists what there is; @key names where @name was found. */
+const TernProjector *tern_projector_find (TernBytes name, const char *path, const char *key, GError **error);
+
+#define TERN_PROJECTOR_LINEARS 2
+
 struct _TernVision {
   gint refs;                    /* atomic */
   TernGguf *file;
   const TernKernels *kernels;
+  const TernProjector *projector;
   TernVisionInfo info;
   char *name;
   gsize owned;                  /* bytes */
@@ -41,8 +70,9 @@ struct _TernVision {
   TernActivation activation;
   float mean[3], std[3];
 
-  guint64 min_pixels, max_pixels;       /* of a (sub-)image */
+  guint64 min_pixels, max_pixels;       /* of a (sub-)image; lfm2 */
   guint fixed_side;             /* pixels; the file takes pictures of exactly this square; 0 = any size */
+  guint longest_edge;           /* pixels that stills are resized to before they are cut in tiles; idefics3 */
 
   guint position_side;          /* the table is position_side x position_side */
   float *positions;             /* [position_side^2, hidden] */
@@ -51,11 +81,16 @@ struct _TernVision {
   TernVitBlock *blocks;         /* [n_blocks] */
   TernNorm post_ln;             /* optional */
   TernNorm input_norm;          /* optional; [factor^2 * hidden] */
-  TernLinear mm1, mm2;
-  float *mm1_bias, *mm2_bias;
+  TernLinear mm[TERN_PROJECTOR_LINEARS];        /* of the projector, in order; all zero where it has fewer */
+  float *mm_bias[TERN_PROJECTOR_LINEARS];       /* NULL when it has none */
 };
 
 gboolean tern_vision_bind (TernVision *vision, GError **error);
+/* For projectors: what bind.c loads tensors with. Sizes are counted in vision->owned. */
+gboolean tern_vision_load_optional_norm (TernVision *vision, TernNorm *norm, const char *prefix, guint n, GError **error);
+/* @bias NULL: @prefix.weight alone. */
+gboolean tern_vision_load_linear (TernVision *vision, TernLinear *linear, float **bias, const char *prefix, guint cols,
+    guint rows, GError **error);
 /* Once a process, before any thread preprocesses. */
 void tern_vision_compile_orc (void);
 void tern_vision_unbind (TernVision *vision);
@@ -63,6 +98,13 @@ void tern_vision_unbind (TernVision *vision);
 void tern_activation_gelu_tanh (const TernKernels *kernels, float *x, gsize n);
 void tern_activation_quick_gelu (const TernKernels *kernels, float *x, gsize n);
 void tern_activation_silu (const TernKernels *kernels, float *x, gsize n);
+
+/* ---- sizes: plan.c ---- */
+
+/* One more sub-image of @width x @height pixels. */
+TernSubImage *tern_vision_plan_append (TernVisionPlan *plan, const TernVision *vision, guint width, guint height);
+/* INVALID for limits in @options that contradict each other. */
+gboolean tern_vision_check_limits (const TernVisionOptions *options, GError **error);
 
 /* ---- where the pixels of a sub-image come from: fit.c ---- */
 
@@ -147,6 +189,39 @@ gboolean tern_resizer_run (TernResizer *resizer, const TernImage *image, const T
     guint height, const guint8 padding[3], guint8 *const rgb[3], TernPool *pool, GError **error);
 void tern_resizer_clear (TernResizer *resizer);
 
+/* ---- the resampling of Pillow, bit for bit: convolve.c ---- */
+
+typedef enum {
+  TERN_FILTER_BICUBIC,
+  TERN_FILTER_LANCZOS,
+} TernFilter;
+
+/* Three planes of bytes, rows without gaps. */
+typedef struct {
+  guint8 *plane[3];
+  guint width, height;
+} TernPlanes;
+
+/* Memory that grows to what was needed most. */
+typedef struct {
+  void *data;
+  gsize bytes;
+} TernRoom;
+
+typedef struct {
+  TernRoom canvas[2];           /* pictures on their way */
+  TernRoom between;             /* rows that were resized along x */
+  TernRoom weights[2];          /* along x, along y */
+} TernConvolver;
+
+/* Planes of @width x @height in canvas @i; what was there is lost. */
+gboolean tern_convolver_canvas (TernConvolver *self, guint i, guint width, guint height, TernPlanes *planes,
+    GError **error);
+/* The part of @from that starts at @x, @y and is @w x @h large, resized to all of @to. Cancelled: @to is not whole. */
+gboolean tern_convolver_resize (TernConvolver *self, const TernPlanes *from, double x, double y, double w, double h,
+    const TernPlanes *to, TernFilter filter, TernPool *pool, TernCancel *cancel, GError **error);
+void tern_convolver_clear (TernConvolver *self);
+
 /* ---- the state: state.c ---- */
 
 typedef struct {
@@ -164,6 +239,8 @@ struct _TernVisionState {
   void *block;                  /* everything below but the resizer */
 
   TernResizer resizer;
+  TernConvolver convolver;
+  TernPlanes whole;             /* in the convolver: the picture that tiles are cut from */
   guint8 *rgb[3];               /* planes of the sub-image */
   guint8 *interleaved;          /* [height, width, 3], for the tap */
   TernPositions positions[TERN_POSITION_GRIDS];
@@ -174,7 +251,7 @@ struct _TernVisionState {
   float *norm;                  /* [max_patches, hidden] */
   float *mid;                   /* [max_patches, hidden] */
   float *wide;                  /* patches, then q k v, then the MLP's inside, then unshuffled features */
-  float *projected;             /* [max_tokens, mm1 outputs] */
+  float *projected;             /* [max_tokens, outputs of mm[0]] */
   void *input;                  /* of linears */
 
   TernCancel *cancel;           /* of the current call, or NULL */
@@ -206,7 +283,12 @@ const float *tern_vision_positions (TernVisionState *state);
 void tern_vision_attention (TernVisionState *state, const float *qkv, float *out);
 /* vit.c: planes to @state->x, after the last norm. FALSE when cancelled. */
 gboolean tern_vision_transform (TernVisionState *state);
-/* projector.c: @state->x to @tokens [ceil(grid_h / factor) * ceil(grid_w / factor), embedding_dim]. FALSE as above. */
-gboolean tern_vision_project (TernVisionState *state, float *tokens);
+/* encode.c: the pixels of sub-image @i, for i = 0, 1, ... in turn. */
+gboolean tern_vision_pixels (TernVisionState *state, const TernImage *image, const TernVisionOptions *options,
+    const TernVisionPlan *plan, guint i, GError **error);
+/* projector.c: factor x factor neighbours of @state->x side by side in @state->wide; returns the number of tokens. */
+guint tern_vision_unshuffle (TernVisionState *state);
+/* What @vision's mean says a pixel of no light and no colour is. */
+void tern_vision_padding (const TernVision *vision, guint8 padding[3]);
 
 G_END_DECLS

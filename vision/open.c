@@ -8,10 +8,6 @@
 #include "engine/base/error.h"
 #include "vision/preprocess-orc.h"
 
-/* What Lfm2VlImageProcessor has where the file says nothing. */
-#define DEFAULT_MIN_TOKENS 64
-#define DEFAULT_MAX_TOKENS 256
-
 static gboolean
 bytes_are (TernBytes bytes, const char *text)
 {
@@ -28,14 +24,14 @@ bytes_shown (TernBytes bytes)
 }
 
 static gboolean
-read_kind (const TernGguf *file, GError **error)
+read_kind (TernVision *vision, GError **error)
 {
-  const char *path = tern_gguf_path (file), *key = "clip.projector_type";
+  const char *path = tern_gguf_path (vision->file), *key = "clip.projector_type";
   g_autofree char *shown = NULL;
   gboolean encoder;
   TernBytes text;
 
-  if (!tern_gguf_string (file, "general.architecture", &text, error))
+  if (!tern_gguf_string (vision->file, "general.architecture", &text, error))
     return FALSE;
   if (!bytes_are (text, "clip")) {
     shown = bytes_shown (text);
@@ -43,22 +39,18 @@ read_kind (const TernGguf *file, GError **error)
         "vision encoder (mmproj) file", path, shown);
     return FALSE;
   }
-  if (!tern_gguf_bool_or (file, "clip.has_vision_encoder", TRUE, &encoder, error))
+  if (!tern_gguf_bool_or (vision->file, "clip.has_vision_encoder", TRUE, &encoder, error))
     return FALSE;
   if (!encoder) {
     g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: clip.has_vision_encoder is false, expected true", path);
     return FALSE;
   }
-  if (!tern_gguf_has (file, key) && tern_gguf_has (file, "clip.vision.projector_type"))
+  if (!tern_gguf_has (vision->file, key) && tern_gguf_has (vision->file, "clip.vision.projector_type"))
     key = "clip.vision.projector_type";
-  if (!tern_gguf_string (file, key, &text, error))
+  if (!tern_gguf_string (vision->file, key, &text, error))
     return FALSE;
-  if (!bytes_are (text, "lfm2")) {
-    shown = bytes_shown (text);
-    g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: %s is \"%s\", expected \"lfm2\"", path, key, shown);
-    return FALSE;
-  }
-  return TRUE;
+  vision->projector = tern_projector_find (text, path, key, error);
+  return vision->projector != NULL;
 }
 
 static gboolean
@@ -125,48 +117,6 @@ read_channels (TernVision *vision, const char *key, float least, float *out, GEr
   return TRUE;
 }
 
-/* A least and most number of pixels that are equal and a square of whole patches: the file takes one size. */
-static guint
-find_fixed_side (const TernVision *vision)
-{
-  guint side = (guint) lrint (sqrt ((double) vision->max_pixels));
-
-  if (vision->min_pixels != vision->max_pixels || (guint64) side * side != vision->max_pixels
-      || side % vision->info.patch)
-    return 0;
-  return side;
-}
-
-static gboolean
-read_limits (TernVision *vision, GError **error)
-{
-  TernVisionInfo *info = &vision->info;
-  guint step = info->patch * info->factor, area = step * step, least, most;
-
-  if (!tern_gguf_u32_or (vision->file, "clip.vision.image_min_pixels", 1, 1u << 31, DEFAULT_MIN_TOKENS * area, &least, error)
-      || !tern_gguf_u32_or (vision->file, "clip.vision.image_max_pixels", 1, 1u << 31, DEFAULT_MAX_TOKENS * area, &most,
-          error))
-    return FALSE;
-  vision->min_pixels = least;
-  vision->max_pixels = most;
-  vision->fixed_side = find_fixed_side (vision);
-  if (vision->fixed_side) {
-    guint side = (vision->fixed_side + step - 1) / step;
-
-    info->min_tokens = info->max_tokens = side * side;
-  } else {
-    info->min_tokens = MAX (1, least / area);
-    info->max_tokens = most / area;
-  }
-  if (least > most || info->max_tokens < 1 || info->max_tokens > TERN_VISION_MAX_TOKENS) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: clip.vision.image_min_pixels and image_max_pixels: expected "
-        "limits of 1 to %u visual tokens of %u pixels, found %u and %u", tern_gguf_path (vision->file),
-        TERN_VISION_MAX_TOKENS, area, least, most);
-    return FALSE;
-  }
-  return TRUE;
-}
-
 static gboolean
 read_name (TernVision *vision, GError **error)
 {
@@ -177,7 +127,7 @@ read_name (TernVision *vision, GError **error)
   vision->name = text.len && g_utf8_validate (text.data, text.len, NULL) ? g_strndup (text.data, text.len)
       : g_path_get_basename (tern_gguf_path (vision->file));
   vision->info.name = vision->name;
-  vision->info.projector = "lfm2";
+  vision->info.projector = vision->projector->name;
   return TRUE;
 }
 
@@ -200,9 +150,10 @@ tern_vision_open (TernGguf *file, const TernKernels *kernels, GError **error)
   vision->refs = 1;
   vision->file = tern_gguf_ref (file);
   vision->kernels = kernels;
-  if (!read_kind (file, error) || !read_name (vision, error) || !read_shape (vision, error)
+  if (!read_kind (vision, error) || !read_name (vision, error) || !read_shape (vision, error)
       || !read_activation (vision, error) || !read_channels (vision, "clip.vision.image_mean", -1000, vision->mean, error)
-      || !read_channels (vision, "clip.vision.image_std", 1e-3f, vision->std, error) || !read_limits (vision, error)
+      || !read_channels (vision, "clip.vision.image_std", 1e-3f, vision->std, error)
+      || !vision->projector->read_keys (vision, error)
       || !tern_vision_bind (vision, error))
     return NULL;
   tern_vision_compile_orc ();

@@ -1,11 +1,33 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Vision features to visual tokens: factor x factor neighbours side by side (pixel unshuffle, arXiv:1609.05158 the other
- * way round), layer norm, two linears with GELU (erf) between. */
+/* The kinds of projector, and what several of them do. */
 #include "vision/internal.h"
 
 #include <string.h>
 
-#define INPUT_NORM_EPS 1e-5f    /* torch.nn.LayerNorm's; the file does not say it */
+#include "engine/base/error.h"
+
+static const TernProjector *const projectors[] = {
+  &tern_projector_lfm2,
+  &tern_projector_idefics3,
+};
+
+const TernProjector *
+tern_projector_find (TernBytes name, const char *path, const char *key, GError **error)
+{
+  g_autoptr (GString) known = g_string_new (NULL);
+  g_autofree char *head = NULL, *shown = NULL;
+  guint i;
+
+  for (i = 0; i < G_N_ELEMENTS (projectors); i++) {
+    if (name.len == strlen (projectors[i]->name) && memcmp (name.data, projectors[i]->name, name.len) == 0)
+      return projectors[i];
+    g_string_append_printf (known, "%s\"%s\"", i ? ", " : "", projectors[i]->name);
+  }
+  head = g_strndup (name.data ? name.data : "", MIN (name.len, 40));
+  shown = g_strescape (head, NULL);
+  g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: %s is \"%s\", supported: %s", path, key, shown, known->str);
+  return NULL;
+}
 
 /* One item is a row of tokens. Features that stand past the edge of an odd grid are zero. */
 static void
@@ -31,17 +53,12 @@ unshuffle (void *data, guint begin, guint end, guint worker)
     }
 }
 
-gboolean
-tern_vision_project (TernVisionState *state, float *tokens)
+/* Pixel unshuffle: sub-pixel convolution (arXiv:1609.05158) the other way round. */
+guint
+tern_vision_unshuffle (TernVisionState *state)
 {
-  const TernVision *vision = state->vision;
-  guint factor = vision->info.factor, rows = (state->grid_h + factor - 1) / factor;
-  guint n = rows * ((state->grid_w + factor - 1) / factor), cols = factor * factor * vision->hidden;
+  guint factor = state->vision->info.factor, rows = (state->grid_h + factor - 1) / factor;
 
   tern_pool_run (state->pool, unshuffle, state, rows, 1);
-  tern_vision_norm (state, state->wide, state->wide, &vision->input_norm, n, cols, INPUT_NORM_EPS);
-  tern_vision_linear (state, &vision->mm1, vision->mm1_bias, state->wide, n, state->projected);
-  vision->kernels->gelu_erf (state->projected, (gsize) n * vision->mm1.rows);
-  tern_vision_linear (state, &vision->mm2, vision->mm2_bias, state->projected, n, tokens);
-  return !tern_cancel_is_raised (state->cancel);
+  return rows * ((state->grid_w + factor - 1) / factor);
 }

@@ -15,7 +15,7 @@ largest_input (const TernVision *vision, guint patches, guint tokens)
   bytes = MAX (bytes, tern_linear_input_bytes (patches, vision->hidden));
   bytes = MAX (bytes, tern_linear_input_bytes (patches, vision->ffn));
   bytes = MAX (bytes, tern_linear_input_bytes (tokens, factor * factor * vision->hidden));
-  return MAX (bytes, tern_linear_input_bytes (tokens, vision->mm1.rows));
+  return MAX (bytes, tern_linear_input_bytes (tokens, vision->mm[0].rows));
 }
 
 /* With the counts bounded as they are (2^16 tokens, 2^8 patches each, 2^18 columns) no product passes 2^63. */
@@ -24,7 +24,7 @@ carve (TernVisionState *state, TernArena *arena)
 {
   const TernVision *vision = state->vision;
   guint patch = vision->info.patch, factor = vision->info.factor, i;
-  gsize n = state->max_patches, pixels = n * patch * patch, stream = n * vision->hidden * sizeof (float);
+  gsize n = state->max_patches, side = vision->fixed_side, pixels = MAX (n * patch * patch, side * side), stream = n * vision->hidden * sizeof (float);
   gsize wide = MAX (3 * (gsize) patch * patch, MAX (3 * (gsize) vision->hidden, vision->ffn));
 
   for (i = 0; i < 3; i++)
@@ -38,7 +38,7 @@ carve (TernVisionState *state, TernArena *arena)
   state->mid = tern_arena_take (arena, stream);
   state->wide = tern_arena_take (arena, MAX (n * wide, (gsize) state->max_tokens * factor * factor * vision->hidden)
       * sizeof (float));
-  state->projected = tern_arena_take (arena, (gsize) state->max_tokens * vision->mm1.rows * sizeof (float));
+  state->projected = tern_arena_take (arena, (gsize) state->max_tokens * vision->mm[0].rows * sizeof (float));
   state->input = tern_arena_take (arena, largest_input (vision, state->max_patches, state->max_tokens));
 }
 
@@ -46,14 +46,15 @@ static gsize
 worker_scratch (const TernVisionState *state)
 {
   const TernVision *vision = state->vision;
-  const TernLinear *single[] = { &vision->patch, &vision->mm1, &vision->mm2 };
   gsize bytes = tern_attention_scratch (state->max_patches);
   guint i, k;
 
   /* A line of pixels of patches.c. */
-  bytes = MAX (bytes, (gsize) state->max_patches * vision->info.patch * sizeof (float));
-  for (i = 0; i < G_N_ELEMENTS (single); i++)
-    bytes = MAX (bytes, tern_linear_scratch (single[i]));
+  bytes = MAX (bytes, MAX ((gsize) state->max_patches * vision->info.patch, vision->fixed_side) * sizeof (float));
+  bytes = MAX (bytes, tern_linear_scratch (&vision->patch));
+  for (i = 0; i < TERN_PROJECTOR_LINEARS; i++)
+    if (vision->mm[i].rows)
+      bytes = MAX (bytes, tern_linear_scratch (&vision->mm[i]));
   for (i = 0; i < vision->n_blocks; i++) {
     const TernVitBlock *b = &vision->blocks[i];
     const TernLinear *linears[] = { &b->q, b->fused ? &b->q : &b->k, b->fused ? &b->q : &b->v, &b->out, &b->up, &b->down };
@@ -128,6 +129,7 @@ tern_vision_state_free (TernVisionState *state)
   if (!state)
     return;
   tern_resizer_clear (&state->resizer);
+  tern_convolver_clear (&state->convolver);
   tern_mem_free (state->block);
   if (state->own_pool)
     tern_pool_free (state->own_pool);

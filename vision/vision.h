@@ -14,7 +14,7 @@ typedef struct _TernVision TernVision;
 typedef struct _TernVisionState TernVisionState;
 
 typedef struct {
-  const char *projector;        /* "lfm2" */
+  const char *projector;        /* the file's clip.projector_type: "lfm2", "idefics3" */
   const char *name;
   guint embedding_dim;          /* width of a visual token = width of the language model */
   guint patch, factor;          /* pixels of a patch, unshuffle factor */
@@ -37,9 +37,10 @@ typedef enum {
   TERN_SCALING_CROP,            /* keep the aspect, cut what is too much around the centre */
   TERN_SCALING_LETTERBOX,       /* keep the aspect, pad with the colour nearest to the normalised zero */
   TERN_SCALING_STRETCH,
+  TERN_SCALING_TRAINED,         /* as the family's video frames were in training: lfm2 CROP, idefics3 STRETCH */
 } TernScaling;
 
-/* What becomes of a picture:
+/* What becomes of a picture with the projector `lfm2`:
  *
  *   file               tile    size                                   shown
  *   fixes one size     any     that square                            by @scaling
@@ -52,11 +53,18 @@ typedef enum {
  * number of patches; limits in the options that differ from the file's undo that. Too large, grid, order and sizes are
  * those of Lfm2VlImageProcessor in transformers; the tag of a tile says its row first (y), counted from 1. Departure:
  * where smart_resize passes the upper limit (a side below one step, limits close to each other), the size is rounded down
- * instead and then the longer side gives way. */
+ * instead and then the longer side gives way.
+ *
+ * With `idefics3` every sub-image is a square of clip.vision.image_size pixels and has a fixed number of tokens. A frame
+ * is brought to it by @scaling. A still is resized twice, by SmolVLMImageProcessor's rules: to
+ * clip.vision.preproc_image_size pixels at its longer side, then to multiples of the square; the tiles of that, row by
+ * row, come first, all of it as one square (the "thumbnail") last. With `whole` it is resized as frames are, but for the
+ * filter: Lanczos for stills, bicubic for frames. */
 typedef struct {
   guint min_tokens, max_tokens; /* of a single image or thumbnail; 0 = the model's. One alone overrides the model's other
                                    where the two contradict */
   gboolean tile;                /* a still; never set it for video frames */
+  gboolean whole;               /* a still in one piece, whatever its size (do_image_splitting = False) */
   TernScaling scaling;
 } TernVisionOptions;
 
@@ -68,7 +76,9 @@ typedef struct {
   gboolean thumbnail;           /* the last one of a tiled picture */
 } TernSubImage;
 
-#define TERN_MAX_SUB_IMAGES 12
+/* Tiles a side, of any projector. */
+#define TERN_MAX_TILES 16
+#define TERN_MAX_SUB_IMAGES (TERN_MAX_TILES * TERN_MAX_TILES + 1)
 
 typedef struct {
   guint n;
@@ -77,7 +87,8 @@ typedef struct {
   gboolean fixed;               /* the size is the one that the file fixes */
 } TernVisionPlan;
 
-/* INVALID for a side of 0 or above 65535 pixels and for limits that contradict each other. */
+/* INVALID for a side of 0 or above 65535 pixels, for limits that contradict each other, and for limits that a projector
+ * with a fixed number of tokens cannot keep. */
 gboolean tern_vision_plan (const TernVision *vision, guint width, guint height, const TernVisionOptions *options,
     TernVisionPlan *plan, GError **error);
 
