@@ -7,10 +7,14 @@
 int
 tern_text_options_check (const TernTextOptions *options, const char *subcommand)
 {
+  TernKvType kv;
+
   if (!options->model)
     return tern_tool_usage ("%s: expected --model F, found none", subcommand);
   if (options->threads < 0)
     return tern_tool_usage ("--threads: expected 0 (all cores) or more, found %d", options->threads);
+  if (options->kv && !tern_kv_parse (options->kv, &kv))
+    return tern_tool_usage ("--kv: expected auto, f32, f16 or int8, found %s", options->kv);
   return TERN_TOOL_DONE;
 }
 
@@ -18,6 +22,7 @@ void
 tern_text_options_clear (TernTextOptions *options)
 {
   g_clear_pointer (&options->model, g_free);
+  g_clear_pointer (&options->kv, g_free);
 }
 
 gboolean
@@ -44,6 +49,9 @@ tern_text_model_start (TernTextModel *model, const char *what, gsize need, gsize
   }
   model->params.context = need + MIN (wish, most - need);
   model->params.activations = model->options->activations;
+  model->params.kv = TERN_KV_AUTO;
+  if (model->options->kv)
+    tern_kv_parse (model->options->kv, &model->params.kv);      /* checked with the options */
   model->state = tern_llm_state_new (model->llm, &model->params, model->pool, error);
   return model->state != NULL;
 }

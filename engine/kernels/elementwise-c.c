@@ -35,24 +35,36 @@ static TERN_DECL_LAYER_NORM (layer_norm_c)
     y[i] = (x[i] - m) * s * w[i] + b[i];
 }
 
-static TERN_DECL_SOFTMAX (softmax_c)
+static double
+exponentials (float *x, gsize n, float scale, float *largest)
 {
-  float max = -INFINITY;
   double sum = 0;
-  float s;
   gsize i;
 
   for (i = 0; i < n; i++) {
     x[i] *= scale;
-    max = x[i] > max ? x[i] : max;
+    *largest = x[i] > *largest ? x[i] : *largest;
   }
   for (i = 0; i < n; i++) {
-    x[i] = expf (x[i] - max);
+    x[i] = expf (x[i] - *largest);
     sum += x[i];
   }
-  s = (float) (1.0 / sum);
+  return sum;
+}
+
+static TERN_DECL_SOFTMAX (softmax_c)
+{
+  float max = -INFINITY, s;
+  gsize i;
+
+  s = (float) (1.0 / exponentials (x, n, scale, &max));
   for (i = 0; i < n; i++)
     x[i] *= s;
+}
+
+static TERN_DECL_SOFTMAX_STEP (softmax_step_c)
+{
+  return (float) exponentials (x, n, scale, largest);
 }
 
 static TERN_DECL_SILU_MUL (silu_mul_c)
@@ -139,6 +151,7 @@ tern_elementwise_init_c (TernKernels *k)
   k->rms_norm = rms_norm_c;
   k->layer_norm = layer_norm_c;
   k->softmax = softmax_c;
+  k->softmax_step = softmax_step_c;
   k->silu_mul = silu_mul_c;
   k->relu2_mul = relu2_mul_c;
   k->gelu_tanh = gelu_tanh_c;

@@ -100,6 +100,9 @@ typedef struct {
 #define TERN_DECL_LAYER_NORM(fn) void fn (float *y, const float *x, const float *w, const float *b, gsize n, float eps)
 /* In place softmax over @n values after multiplying them by @scale. n >= 1. */
 #define TERN_DECL_SOFTMAX(fn) void fn (float *x, gsize n, float scale)
+/* A step of a softmax over values that come in pieces (arXiv:1805.02867): m = max(*largest, max x * scale), x[i] =
+ * exp(x[i] * scale - m), *largest = m; returns the sum of x. n >= 1. */
+#define TERN_DECL_SOFTMAX_STEP(fn) float fn (float *x, gsize n, float scale, float *largest)
 /* gate[i] = silu(gate[i]) * up[i] (SwiGLU, arXiv:2002.05202). */
 #define TERN_DECL_SILU_MUL(fn) void fn (float *gate, const float *up, gsize n)
 /* gate[i] = max(gate[i], 0)^2 * up[i] (BitNet b1.58 2B4T, arXiv:2504.12285). */
@@ -136,6 +139,7 @@ typedef struct {
   TERN_DECL_RMS_NORM ((*rms_norm));
   TERN_DECL_LAYER_NORM ((*layer_norm));
   TERN_DECL_SOFTMAX ((*softmax));
+  TERN_DECL_SOFTMAX_STEP ((*softmax_step));
   TERN_DECL_SILU_MUL ((*silu_mul));
   TERN_DECL_RELU2_MUL ((*relu2_mul));
   TERN_DECL_GELU ((*gelu_tanh));

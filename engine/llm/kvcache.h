@@ -6,27 +6,41 @@
 
 G_BEGIN_DECLS
 
+/* A head's rows lie together: what one head reads is one run of memory, however many heads there are. */
 typedef struct {
-  guint n_kv, head_dim;
-  float *k, *v;                 /* [context, n_kv, head_dim] */
+  TernKvType type;
+  guint context, n_kv, head_dim;
+  void *k, *v;                  /* [n_kv, context, head_dim] of f32, f16 or int8 */
+  float *k_scale, *v_scale;     /* [n_kv, context] of int8 rows, else NULL */
 } TernKvCache;
 
-/* A borrowed run of rows of one head, @ld floats apart. */
+/* A borrowed run of rows of one head. */
 typedef struct {
-  const float *rows;
-  gsize ld;
+  TernKvType type;
+  const void *rows;             /* [n, head_dim] */
+  const float *scale;           /* [n] of int8 rows */
 } TernKvView;
 
 /* Takes a cache from @arena; NULL when it only counts. */
-TernKvCache *tern_kvcache_plan (TernArena *arena, guint context, guint n_kv, guint head_dim);
-/* Positions pos .. pos + n - 1 from rows of n_kv * head_dim. */
-void tern_kvcache_put (TernKvCache *cache, guint pos, guint n, const float *k, const float *v);
+TernKvCache *tern_kvcache_plan (TernArena *arena, TernKvType type, guint context, guint n_kv, guint head_dim);
+/* Position @pos from rows of [n_kv, head_dim]. Threads may put different positions at the same time. */
+void tern_kvcache_put (TernKvCache *cache, const TernKernels *kernels, guint pos, const float *k, const float *v);
+/* Positions [from, to) of a cache of the same shape and type. */
 void tern_kvcache_copy (TernKvCache *dst, const TernKvCache *src, guint from, guint to);
 
-/* All positions of head @head, as floats. */
-TernKvView tern_kvcache_keys (const TernKvCache *cache, guint head);
-TernKvView tern_kvcache_values (const TernKvCache *cache, guint head);
-/* Copies the rows at @index [n] of @view to @dst [n, head_dim]. */
-void tern_kv_gather (float *dst, TernKvView view, const gint32 *index, guint n, guint head_dim);
+/* Head @head from position @first on. */
+TernKvView tern_kvcache_keys (const TernKvCache *cache, guint head, guint first);
+TernKvView tern_kvcache_values (const TernKvCache *cache, guint head, guint first);
+
+/* The rows at @index [n], fetched to @scratch of tern_kv_gather_bytes (n, head_dim). */
+gsize tern_kv_gather_bytes (guint n, guint head_dim);
+TernKvView tern_kv_gather (void *scratch, TernKvView view, const gint32 *index, guint n, guint head_dim);
+
+/* y[t * ldy + i] = x[t] . row i, for @n_keys rows and @n rows x [n, head_dim]. */
+void tern_kv_dot (const TernKernels *kernels, float *y, gsize ldy, TernKvView view, guint n_keys, guint head_dim,
+    const float *x, guint n);
+/* y [n, head_dim] = a [n, n_keys], @lda apart, times the rows. */
+void tern_kv_sum (const TernKernels *kernels, float *y, const float *a, gsize lda, TernKvView view, guint n,
+    guint n_keys, guint head_dim);
 
 G_END_DECLS

@@ -41,10 +41,26 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernLlm, tern_llm_unref)
 const TernLlmInfo *tern_llm_info (const TernLlm *llm);
 TernGguf *tern_llm_file (const TernLlm *llm);   /* borrowed */
 
+/* How keys and values are stored: per value 4 bytes, 2, or 1 and a scale for each head's row.
+ * AUTO: F32 for up to 1024 tokens of context, whose cache is small beside everything else, and with float activations;
+ * else F16. Rounding to F16 costs an NMSE of 1e-8 in the logits by itself, but behind int8 activations it moves some over
+ * a rounding step, as much as 5e-4 in random models: short prompts keep the exact rule. */
+typedef enum {
+  TERN_KV_AUTO,
+  TERN_KV_F32,
+  TERN_KV_F16,
+  TERN_KV_INT8,
+} TernKvType;
+
+/* "auto", "f32", "f16", "int8"; FALSE: @name is none of them. */
+const char *tern_kv_name (TernKvType type);
+gboolean tern_kv_parse (const char *name, TernKvType *type);
+
 typedef struct {
   guint context;                /* tokens to hold; 0 = the model's own */
   guint batch;                  /* rows computed at once in prefill; 0 = 128, fewer for wide models (cancelling) */
   TernActivations activations;
+  TernKvType kv;
 } TernLlmStateParams;
 
 /* Bytes of a state with these parameters, and of the weights that are not in the map; for `tern inspect`. */
@@ -60,6 +76,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernLlmState, tern_llm_state_free)
 void tern_llm_state_reset (TernLlmState *state);
 guint tern_llm_state_pos (const TernLlmState *state);           /* tokens held */
 guint tern_llm_state_context (const TernLlmState *state);
+TernKvType tern_llm_state_kv (const TernLlmState *state);       /* never AUTO */
 
 /* Borrowed; asked during single-token evals only. NULL: attend to everything. */
 void tern_llm_state_set_policy (TernLlmState *state, const TernKeyPolicy *policy);
@@ -92,8 +109,9 @@ typedef enum {
 gboolean tern_llm_eval (TernLlmState *state, const TernLlmInput *input, TernLogits want, float *logits,
     TernCancel *cancel, GError **error);
 
-/* Debugging taps, borrowed views into the caches: K after norm and RoPE and V [pos, kv heads, head_dim] of an
- * attention layer; conv state [l_cache - 1, width] oldest first of a short-conv layer. NULL for the wrong kind. */
+/* Debugging taps, borrowed views into the caches: K after norm and RoPE and V [kv heads, context, head_dim] of an
+ * attention layer, in KV type F32 alone; conv state [l_cache - 1, width] oldest first of a short-conv layer. NULL for
+ * the wrong kind. */
 const float *tern_llm_state_keys (const TernLlmState *state, guint layer);
 const float *tern_llm_state_values (const TernLlmState *state, guint layer);
 const float *tern_llm_state_conv (const TernLlmState *state, guint layer);

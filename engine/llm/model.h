@@ -34,7 +34,7 @@ typedef struct {
   gsize (*owned) (const TernBlock *block);
 
   /* What one timeline remembers. Called twice (counting, carving); NULL: nothing. The memory is zero at first. */
-  void *(*state) (const TernBlock *block, TernArena *arena, guint context);
+  void *(*state) (const TernBlock *block, TernArena *arena, guint context, TernKvType kv);
   void (*reset) (const TernBlock *block, void *state);
   /* Positions [from, to), and whatever is not by position. */
   void (*copy) (const TernBlock *block, void *dst, const void *src, guint from, guint to);
@@ -91,8 +91,7 @@ struct _TernPass {
   TernArena work;               /* carved by the block that runs */
   /* One new token: */
   gboolean decode;
-  float *scores;                /* [n_heads, context] softmax rows */
-  float *mean;                  /* [context] their mean */
+  float *mean;                  /* [context] softmax weights, mean over heads */
   const TernKeyPolicy *policy;
 };
 

@@ -6,6 +6,7 @@
 #include "engine/llm/blocks/blocks.h"
 #include "engine/llm/model.h"
 
+#define FLOAT_CONTEXT 1024      /* tokens that are kept as floats unless asked otherwise: see llm.h */
 #define BATCH 128               /* default rows of a chunk */
 /* Multiply-adds that one uninterruptible product holds at most: some 50 ms on two cores with 256-bit integer kernels.
  * Cancelling is looked at between products. */
@@ -15,6 +16,7 @@ struct _TernLlmState {
   TernLlm *llm;
   TernPool *pool;
   TernActivations mode;
+  TernKvType kv;
   const TernKeyPolicy *policy;
   TernLlmTap tap;
   void *tap_data;
@@ -26,7 +28,7 @@ struct _TernLlmState {
   float *h, *x, *y;             /* [batch, width] residual stream, normalised, block output */
   float *angles;                /* [batch, rope dim] */
   void *input;
-  float *scores, *mean;
+  float *mean;                  /* [context] */
   guint8 *work;                 /* the running block's */
 };
 
@@ -86,6 +88,9 @@ resolve (TernLlmState *self, const TernLlm *llm, const TernLlmStateParams *param
   self->batch = MIN (self->batch, self->context);
   self->head_batch = CLAMP (CHUNK_OPS / head, 1, self->batch);
   self->mode = params->activations;
+  self->kv = params->kv;
+  if (self->kv == TERN_KV_AUTO)
+    self->kv = self->mode == TERN_ACTIVATIONS_F32 || self->context <= FLOAT_CONTEXT ? TERN_KV_F32 : TERN_KV_F16;
 }
 
 static void
@@ -97,8 +102,9 @@ plan_blocks (TernLlmState *self, const TernLlm *llm, TernArena *arena)
 
   for (guint i = 0; i < n; i++) {
     const TernLayer *layer = &llm->layers[i];
-    void *m = layer->mixer->klass->state ? layer->mixer->klass->state (layer->mixer, arena, self->context) : NULL;
-    void *f = layer->ffn->klass->state ? layer->ffn->klass->state (layer->ffn, arena, self->context) : NULL;
+    void *m = layer->mixer->klass->state ? layer->mixer->klass->state (layer->mixer, arena, self->context, self->kv)
+        : NULL;
+    void *f = layer->ffn->klass->state ? layer->ffn->klass->state (layer->ffn, arena, self->context, self->kv) : NULL;
 
     if (arena->base) {
       mixer[i] = m;
@@ -137,7 +143,6 @@ plan (TernLlmState *self, const TernLlm *llm, TernArena *arena)
   self->y = tern_plan_take (arena, rows, info->width, sizeof (float));
   self->angles = tern_plan_take (arena, rows, llm->rope.dim, sizeof (float));
   self->input = tern_plan_take (arena, 1, 1, tern_linear_input_bytes (self->batch, extent (llm).cols));
-  self->scores = tern_plan_take (arena, info->n_heads, self->context, sizeof (float));
   self->mean = tern_plan_take (arena, 1, self->context, sizeof (float));
   self->work = tern_plan_take (arena, 1, 1, work_bytes (self, llm));
 }
@@ -237,6 +242,12 @@ tern_llm_state_context (const TernLlmState *self)
   return self->context;
 }
 
+TernKvType
+tern_llm_state_kv (const TernLlmState *self)
+{
+  return self->kv;
+}
+
 void
 tern_llm_state_set_policy (TernLlmState *self, const TernKeyPolicy *policy)
 {
@@ -266,7 +277,7 @@ copy_block (const TernBlock *block, void *dst, const void *src, guint from, guin
 void
 tern_llm_state_copy (TernLlmState *dst, const TernLlmState *src, guint from)
 {
-  g_return_if_fail (dst->llm == src->llm && dst->context == src->context);
+  g_return_if_fail (dst->llm == src->llm && dst->context == src->context && dst->kv == src->kv);
 
   for (guint i = 0; i < src->llm->info.n_layers; i++) {
     copy_block (src->llm->layers[i].mixer, dst->mixer[i], src->mixer[i], from, src->pos);
@@ -407,7 +418,7 @@ run (TernLlmState *self, const TernLlmInput *input, TernLogits want, float *logi
   TernPass pass = {
     .kernels = self->llm->kernels, .pool = self->pool, .mode = self->mode, .cancel = cancel,
     .rope = &self->llm->rope, .angles = self->angles, .context = self->context, .input = self->input,
-    .decode = input->n == 1, .scores = self->scores, .mean = self->mean, .policy = self->policy,
+    .decode = input->n == 1, .mean = self->mean, .policy = self->policy,
   };
 
   for (guint i = 0; i < input->n; i += self->batch) {

@@ -45,9 +45,9 @@ tear_down (Fixture *f, gconstpointer data)
 }
 
 static TernLlmState *
-new_state_with (Fixture *f, guint context, TernActivations activations)
+new_state_with (Fixture *f, guint context, TernActivations activations, TernKvType kv)
 {
-  TernLlmStateParams params = { .context = context, .batch = 7, .activations = activations };
+  TernLlmStateParams params = { .context = context, .batch = 7, .activations = activations, .kv = kv };
   g_autoptr (GError) error = NULL;
   TernLlmState *state = tern_llm_state_new (f->llm, &params, f->pool, &error);
 
@@ -58,7 +58,7 @@ new_state_with (Fixture *f, guint context, TernActivations activations)
 static TernLlmState *
 new_state (Fixture *f, guint context)
 {
-  return new_state_with (f, context, TERN_ACTIVATIONS_INT8);
+  return new_state_with (f, context, TERN_ACTIVATIONS_INT8, TERN_KV_AUTO);
 }
 
 static float *
@@ -177,15 +177,23 @@ test_limits (Fixture *f, gconstpointer data)
   g_assert_error (error, TERN_ERROR, TERN_ERROR_INVALID);
 }
 
-/* The plan counts what is taken: a longer context takes exactly its keys, values and score rows more. */
+/* The plan counts what is taken: a longer context takes exactly its keys, values and mean weights more. */
 static void
 test_plan (Fixture *f, gconstpointer data)
 {
-  TernLlmStateParams shorter = { .context = 64, .batch = 7 }, longer = { .context = 128, .batch = 7 };
-  gsize kv_heads = 2, row = f->info->n_attention * 2 * kv_heads * f->info->head_dim + f->info->n_heads + 1;
+  static const struct { TernKvType kv; guint value, row; } types[] = {
+    { TERN_KV_AUTO, 4, 0 }, { TERN_KV_F32, 4, 0 }, { TERN_KV_F16, 2, 0 }, { TERN_KV_INT8, 1, sizeof (float) }
+  };
+  guint kv_heads = 2;
 
-  g_assert_cmpuint (tern_llm_state_bytes (f->llm, &longer) - tern_llm_state_bytes (f->llm, &shorter), ==,
-      64 * row * sizeof (float));
+  for (guint i = 0; i < G_N_ELEMENTS (types); i++) {
+    TernLlmStateParams shorter = { .context = 64, .batch = 7, .kv = types[i].kv }, longer = shorter;
+    gsize row = f->info->n_attention * 2 * kv_heads * (f->info->head_dim * types[i].value + types[i].row);
+
+    longer.context = 128;
+    g_assert_cmpuint (tern_llm_state_bytes (f->llm, &longer) - tern_llm_state_bytes (f->llm, &shorter), ==,
+        64 * (row + sizeof (float)));
+  }
 }
 
 /* ---- Cancelling -------------------------------------------------------------------------------------------------- */
@@ -301,7 +309,7 @@ test_policy_identity (Fixture *f, gconstpointer data)
 static void
 test_policy_scores (Fixture *f, gconstpointer data)
 {
-  g_autoptr (TernLlmState) state = new_state (f, 64);
+  g_autoptr (TernLlmState) state = new_state_with (f, 64, TERN_ACTIVATIONS_INT8, TERN_KV_F32);
   guint heads = f->info->n_heads, dim = f->info->head_dim, kv = 2, n_keys = N + 1;
   Script script = { .only_layer = -1, .n_query = heads * dim };
   TernKeyPolicy policy = policy_of (&script, 1);
@@ -320,7 +328,7 @@ test_policy_scores (Fixture *f, gconstpointer data)
       double dot = 0;
 
       for (guint c = 0; c < dim; c++)
-        dot += (double) script.query[h * dim + c] * keys[(i * kv + h / (heads / kv)) * dim + c];
+        dot += (double) script.query[h * dim + c] * keys[(h / (heads / kv) * 64 + i) * dim + c];
       sum += e[i] = exp (dot / sqrt (dim));
     }
     for (guint i = 0; i < n_keys; i++)
@@ -335,8 +343,8 @@ test_policy_scores (Fixture *f, gconstpointer data)
 static void
 test_policy_subset (Fixture *f, gconstpointer data)
 {
-  g_autoptr (TernLlmState) pruned = new_state_with (f, 64, TERN_ACTIVATIONS_F32);
-  g_autoptr (TernLlmState) bent = new_state_with (f, 64, TERN_ACTIVATIONS_F32);
+  g_autoptr (TernLlmState) pruned = new_state_with (f, 64, TERN_ACTIVATIONS_F32, TERN_KV_AUTO);
+  g_autoptr (TernLlmState) bent = new_state_with (f, 64, TERN_ACTIVATIONS_F32, TERN_KV_AUTO);
   const gint32 list[] = { 0, 1, 5, 6, 7, 13, 20 };
   guint heads = f->info->n_heads, dim = f->info->head_dim, kv = 2, group = heads / kv;
   Script script = { .list = list, .n_list = G_N_ELEMENTS (list), .only_layer = 1 };
@@ -363,7 +371,7 @@ test_policy_subset (Fixture *f, gconstpointer data)
 
         for (guint h = g * group; h < (g + 1) * group; h++)
           sum += scores.query[h * dim + c];
-        keys[(i * kv + g) * dim + c] = -1000 * sum;
+        keys[(g * 64 + i) * dim + c] = -1000 * sum;
       }
   }
   tern_llm_state_set_policy (pruned, &policy);
@@ -402,13 +410,17 @@ test_conv (void)
 static void
 test_kinds (Fixture *f, gconstpointer data)
 {
-  g_autoptr (TernLlmState) state = new_state (f, 8);
+  g_autoptr (TernLlmState) state = new_state_with (f, 8, TERN_ACTIVATIONS_INT8, TERN_KV_F32), half = new_state_with (f, 8, TERN_ACTIVATIONS_INT8, TERN_KV_F16);
 
   g_assert_cmpuint (f->info->n_attention, ==, 2);
+  g_assert_cmpint (tern_llm_state_kv (half), ==, TERN_KV_F16);
+  g_assert_cmpint (tern_llm_state_kv (state), ==, TERN_KV_F32);
   for (guint i = 0; i < f->info->n_layers; i++) {
     g_assert_cmpint (f->info->is_attention[i], ==, i % 2);
     g_assert_cmpint (tern_llm_state_keys (state, i) != NULL, ==, i % 2);
     g_assert_cmpint (tern_llm_state_values (state, i) != NULL, ==, i % 2);
+    g_assert_null (tern_llm_state_keys (half, i));
+    g_assert_null (tern_llm_state_values (half, i));
     g_assert_cmpint (tern_llm_state_conv (state, i) == NULL, ==, i % 2);
   }
 }

@@ -235,17 +235,31 @@ turned (const float *rows, gsize n, gsize width)
   return t;
 }
 
+/* The cache has [kv heads, context, head_dim], the reference [positions, kv heads, head_dim]. */
+static float *
+by_position (const float *rows, gsize context, const GoldenArray *expected)
+{
+  gsize heads = expected->shape[1], dim = expected->shape[2];
+  float *t = g_new (float, expected->n);
+
+  for (gsize i = 0; i < expected->shape[0]; i++)
+    for (gsize head = 0; head < heads; head++)
+      memcpy (t + (i * heads + head) * dim, rows + (head * context + i) * dim, dim * sizeof (float));
+  return t;
+}
+
 static void
 check_inside (const Model *model, const Run *run, const Taps *taps)
 {
   JsonObject *files = json_object_get_object_member (json_object_get_object_member (model->root, "debug"), "files");
   g_autoptr (GList) names = json_object_get_members (files);
+  gsize context = tern_llm_state_context (run->state);
 
   for (GList * l = names; l; l = l->next) {
     const char *name = l->data, *kind = strchr (name, '.');
     g_autofree char *path = golden_path (model->folder, json_object_get_string_member (files, name));
     g_autoptr (GoldenArray) expected = NULL;
-    g_autofree float *conv = NULL;
+    g_autofree float *ordered = NULL;
     const float *found;
     guint layer = g_str_equal (name, "final_norm") ? tern_llm_info (run->llm)->n_layers : (guint) atoi (name + 5);
 
@@ -255,11 +269,11 @@ check_inside (const Model *model, const Run *run, const Taps *taps)
     if (!kind)
       found = taps->rows[layer];
     else if (g_str_equal (kind, ".k"))
-      found = tern_llm_state_keys (run->state, layer);
+      found = ordered = by_position (tern_llm_state_keys (run->state, layer), context, expected);
     else if (g_str_equal (kind, ".v"))
-      found = tern_llm_state_values (run->state, layer);
+      found = ordered = by_position (tern_llm_state_values (run->state, layer), context, expected);
     else
-      found = conv = turned (tern_llm_state_conv (run->state, layer), expected->shape[1], expected->shape[0]);
+      found = ordered = turned (tern_llm_state_conv (run->state, layer), expected->shape[1], expected->shape[0]);
     g_assert_nonnull (found);
     g_test_message ("%s: max %.3g", name, golden_max_abs (found, expected->data, expected->n));
     g_assert_cmpfloat (golden_nmse (found, expected->data, expected->n), <=, 1e-9);

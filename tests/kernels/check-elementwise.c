@@ -122,6 +122,31 @@ softmax_exact (double *x, const float *a, const float *b, gsize n)
     x[i] /= sum;
 }
 
+/* The row in two pieces, put together as attention does. */
+static void
+softmax_step_run (const TernKernels *k, float *x, const float *a, const float *b, gsize n)
+{
+  gsize half = n / 3;
+  float first = -INFINITY, largest, total, shrink;
+  gsize i;
+
+  if (!half)
+    return;
+  total = k->softmax_step (x, half, 0.125f, &first);
+  largest = first;
+  shrink = k->softmax_step (x + half, n - half, 0.125f, &largest);
+  total = total * expf (first - largest) + shrink;
+  for (i = 0; i < n; i++)
+    x[i] = x[i] * (i < half ? expf (first - largest) : 1) / total;
+}
+
+static void
+softmax_step_exact (double *x, const float *a, const float *b, gsize n)
+{
+  if (n >= 3)
+    softmax_exact (x, a, b, n);
+}
+
 static void
 silu_mul_run (const TernKernels *k, float *x, const float *a, const float *b, gsize n)
 {
@@ -217,12 +242,13 @@ rope_exact (double *x, const float *a, const float *b, gsize n)
   }
 }
 
-enum { RMS_NORM, LAYER_NORM, SOFTMAX, SILU_MUL, RELU2_MUL, GELU_TANH, GELU_ERF, ADD, ROPE };
+enum { RMS_NORM, LAYER_NORM, SOFTMAX, SOFTMAX_STEP, SILU_MUL, RELU2_MUL, GELU_TANH, GELU_ERF, ADD, ROPE };
 
 static const Row rows[] = {
   { "rms_norm", rms_norm_run, rms_norm_exact, 1e6f, 2e-6, 1e-30 },
   { "layer_norm", layer_norm_run, layer_norm_exact, 1e6f, 1e-5, 1e-6, TRUE },
   { "softmax", softmax_run, softmax_exact, 1e3f, 2e-5, 1e-36 },
+  { "softmax_step", softmax_step_run, softmax_step_exact, 1e3f, 2e-5, 1e-36 },
   { "silu_mul", silu_mul_run, silu_mul_exact, 1e6f, 1e-5, 1e-30 },
   { "relu2_mul", relu2_mul_run, relu2_mul_exact, 1e6f, 1e-6, 1e-36 },
   { "gelu_tanh", gelu_tanh_run, gelu_tanh_exact, 1e6f, 2e-5, 1e-14 },
@@ -238,6 +264,7 @@ static const Row rows[] = {
 CHECKS (rms_norm, RMS_NORM)
 CHECKS (layer_norm, LAYER_NORM)
 CHECKS (softmax, SOFTMAX)
+CHECKS (softmax_step, SOFTMAX_STEP)
 CHECKS (silu_mul, SILU_MUL)
 CHECKS (relu2_mul, RELU2_MUL)
 CHECKS (gelu_tanh, GELU_TANH)
@@ -345,6 +372,7 @@ bench_row (guint index)
 static void rms_norm_bench (void) { bench_row (RMS_NORM); }
 static void layer_norm_bench (void) { bench_row (LAYER_NORM); }
 static void softmax_bench (void) { bench_row (SOFTMAX); }
+static void softmax_step_bench (void) { bench_row (SOFTMAX_STEP); }
 static void silu_mul_bench (void) { bench_row (SILU_MUL); }
 static void relu2_mul_bench (void) { bench_row (RELU2_MUL); }
 static void gelu_tanh_bench (void) { bench_row (GELU_TANH); }
@@ -371,6 +399,6 @@ shortconv_bench (void)
 #define KERNEL(name) { #name, name##_truth, name##_check, name##_bench }
 
 const Kernel elementwise_kernels[] = {
-  KERNEL (gelu_tanh), KERNEL (softmax), KERNEL (layer_norm), KERNEL (gelu_erf), KERNEL (silu_mul), KERNEL (relu2_mul),
+  KERNEL (gelu_tanh), KERNEL (softmax), KERNEL (softmax_step), KERNEL (layer_norm), KERNEL (gelu_erf), KERNEL (silu_mul), KERNEL (relu2_mul),
   KERNEL (rms_norm), KERNEL (add), KERNEL (rope), KERNEL (shortconv), { NULL }
 };

@@ -14,13 +14,18 @@ typedef struct {
   const TernKvCache *cache;
   float *q, *o;                 /* [n, n_heads, head_dim] */
   float *k, *v;                 /* [n, n_kv, head_dim] */
-  guint tile;                   /* query rows of a tile; attend.c's */
-  const gint32 *keys;           /* [n_keys] positions to attend to, or NULL for all; attend.c's */
-  guint n_keys;
+  /* attend.c's: */
+  guint tile;                   /* query rows of a tile */
+  const gint32 *keys;           /* [n_keys] positions to attend to, or NULL for all */
+  guint n_keys, splits;
+  float *parts;                 /* [n_kv, splits, group, head_dim] sums over one split of the keys */
+  float *largest, *total;       /* [n_kv, splits, group] their largest score and sum of weights */
 } TernAttending;
 
-/* Bytes of every worker's scratch for @n rows; of @a the shape alone is looked at. */
-gsize tern_attend_scratch (const TernAttending *a, guint n, guint context);
+/* Takes all that a pass of @n rows needs, the members above, from @arena. */
+void tern_attend_take (TernAttending *a, TernArena *arena, guint n, guint context);
+/* Bytes of every worker's scratch for passes of up to @n rows; of @a the shape alone is looked at. */
+gsize tern_attend_scratch (const TernAttending *a, guint n);
 /* Fills a->o; when cancelled, with anything. */
 void tern_attend (TernAttending *a);
 

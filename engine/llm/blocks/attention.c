@@ -42,28 +42,17 @@ attention_owned (const TernBlock *block)
 }
 
 static void *
-attention_state (const TernBlock *block, TernArena *arena, guint context)
+attention_state (const TernBlock *block, TernArena *arena, guint context, TernKvType kv)
 {
   const Attention *self = (const Attention *) block;
 
-  return tern_kvcache_plan (arena, context, self->params.n_kv, self->params.head_dim);
+  return tern_kvcache_plan (arena, kv, context, self->params.n_kv, self->params.head_dim);
 }
 
 static void
 attention_copy (const TernBlock *block, void *dst, const void *src, guint from, guint to)
 {
   tern_kvcache_copy (dst, src, from, to);
-}
-
-static void
-take_work (TernAttending *a, TernArena *arena, guint n)
-{
-  gsize q_dim = (gsize) a->n_heads * a->head_dim, kv_dim = (gsize) a->n_kv * a->head_dim;
-
-  a->q = tern_plan_take (arena, n, q_dim, sizeof (float));
-  a->k = tern_plan_take (arena, n, kv_dim, sizeof (float));
-  a->v = tern_plan_take (arena, n, kv_dim, sizeof (float));
-  a->o = tern_plan_take (arena, n, q_dim, sizeof (float));
 }
 
 static TernAttending
@@ -78,8 +67,11 @@ static void
 attention_work (const TernBlock *block, TernArena *arena, guint n, guint context)
 {
   TernAttending a = attending ((const Attention *) block);
+  TernArena one = *arena;
 
-  take_work (&a, arena, n);
+  tern_attend_take (&a, &one, 1, context);
+  tern_attend_take (&a, arena, n, context);
+  arena->used = MAX (arena->used, one.used);
 }
 
 static gsize
@@ -87,16 +79,17 @@ attention_worker (const TernBlock *block, guint n, guint context)
 {
   TernAttending a = attending ((const Attention *) block);
 
-  return tern_attend_scratch (&a, n, context);
+  return tern_attend_scratch (&a, n);
 }
 
 /* What turn_rows shares. */
 typedef struct {
   const Attention *self;
   const TernAttending *a;
+  TernKvCache *cache;
 } Turning;
 
-/* Norm and rotation of the heads of rows [begin, end). */
+/* Norm and rotation of the heads of rows [begin, end); then their keys and values are ready for the cache. */
 static void
 turn_rows (void *data, guint begin, guint end, guint worker)
 {
@@ -118,6 +111,8 @@ turn_rows (void *data, guint begin, guint end, guint worker)
         kernels->rms_norm (x, x, is_q ? turning->self->q_norm : turning->self->k_norm, p->head_dim, p->eps);
       kernels->rope (x, angles, a->pass->rope->dim);
     }
+    tern_kvcache_put (turning->cache, kernels, a->pass->pos + t, a->k + (gsize) t * p->n_kv * p->head_dim,
+        a->v + (gsize) t * p->n_kv * p->head_dim);
   }
 }
 
@@ -127,18 +122,17 @@ attention_eval (const TernBlock *block, TernPass *pass, void *state, const float
   const Attention *self = (const Attention *) block;
   gsize q_dim = (gsize) self->params.n_heads * self->params.head_dim;
   TernAttending a = attending (self);
-  Turning turning = { self, &a };
+  Turning turning = { self, &a, state };
   TernLinearInput input;
 
   a.pass = pass;
   a.cache = state;
-  take_work (&a, &pass->work, pass->n);
+  tern_attend_take (&a, &pass->work, pass->n, pass->context);
   tern_block_input (pass, &input, x, self->params.width);
   if (!tern_block_run (pass, &self->q, &input, a.q) || !tern_block_run (pass, &self->k, &input, a.k)
       || !tern_block_run (pass, &self->v, &input, a.v))
     return FALSE;
   tern_pool_run (tern_block_pool (pass, 16 * pass->n * q_dim), turn_rows, &turning, pass->n, 1);
-  tern_kvcache_put (state, pass->pos, pass->n, a.k, a.v);
   tern_attend (&a);
   tern_block_input (pass, &input, a.o, q_dim);
   return tern_block_run (pass, &self->out, &input, y);
@@ -187,14 +181,27 @@ tern_attention_new (const TernBlockSource *source, const TernAttentionParams *pa
   return &self->parent;
 }
 
+/* Float caches alone can be looked at as they are. */
+static const TernKvCache *
+float_cache (const TernBlock *block, const void *state)
+{
+  const TernKvCache *cache = block->klass == &attention_class ? state : NULL;
+
+  return cache && cache->type == TERN_KV_F32 ? cache : NULL;
+}
+
 const float *
 tern_attention_keys (const TernBlock *block, const void *state)
 {
-  return block->klass == &attention_class ? ((const TernKvCache *) state)->k : NULL;
+  const TernKvCache *cache = float_cache (block, state);
+
+  return cache ? cache->k : NULL;
 }
 
 const float *
 tern_attention_values (const TernBlock *block, const void *state)
 {
-  return block->klass == &attention_class ? ((const TernKvCache *) state)->v : NULL;
+  const TernKvCache *cache = float_cache (block, state);
+
+  return cache ? cache->v : NULL;
 }

@@ -47,7 +47,7 @@ state_bytes (const Shortconv *self)
 }
 
 static void *
-shortconv_state (const TernBlock *block, TernArena *arena, guint context)
+shortconv_state (const TernBlock *block, TernArena *arena, guint context, TernKvType kv)
 {
   const Shortconv *self = (const Shortconv *) block;
   ConvState *state = tern_plan_take (arena, 1, 1, sizeof (ConvState));
