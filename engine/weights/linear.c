@@ -7,9 +7,6 @@
 #include "engine/base/mem.h"
 #include "engine/weights/linear-ternary.h"
 
-/* Rows that one thread takes at a time: a whole panel of ternary rows. */
-#define ROW_GRAIN TERN_T2_ROWS
-
 /* Expanded rows stay in the level 2 cache while all activations pass over them. */
 #define EXPAND_BYTES (128 * 1024)
 #define EXPAND_MAX_ROWS 16
@@ -203,6 +200,20 @@ tern_linear_input_init (TernLinearInput *input, void *scratch, const TernKernels
   input->has_i8 = input->has_q8 = FALSE;
 }
 
+TernLinearInput
+tern_linear_input_part (const TernLinearInput *input, guint first, guint n)
+{
+  TernLinearInput part = *input;
+
+  part.x += first * input->ldx;
+  part.n = n;
+  part.i8 += first * i8_stride (input->cols);
+  part.i8_scale += first;
+  part.i8_sum += first;
+  part.q8 += first * q8_stride (input->cols);
+  return part;
+}
+
 static void
 quantise_i8 (void *data, guint begin, guint end, guint worker)
 {
@@ -313,37 +324,56 @@ rows_expand (void *data, guint begin, guint end, guint worker)
   add_bias (job, begin, end);
 }
 
+/* How @linear runs on @input. */
+static TernForm
+run_form (const TernLinear *linear, const TernLinearInput *input)
+{
+  if (input->mode == TERN_ACTIVATIONS_F32 && (linear->form == TERN_FORM_T2 || linear->form == TERN_FORM_Q8))
+    return TERN_FORM_EXPAND;
+  return linear->form;
+}
+
+void
+tern_linear_ready (const TernLinear *linear, TernLinearInput *input, TernPool *pool)
+{
+  TernForm form = run_form (linear, input);
+
+  if (form == TERN_FORM_T2 && !input->has_i8) {
+    tern_pool_run (pool, quantise_i8, input, input->n, 1);
+    input->has_i8 = TRUE;
+  } else if (form == TERN_FORM_Q8 && !input->has_q8) {
+    tern_pool_run (pool, quantise_q8, input, input->n, 1);
+    input->has_q8 = TRUE;
+  }
+}
+
+static void
+run_rows (void *data, guint begin, guint end, guint worker)
+{
+  static const TernPoolFunc funcs[] = {
+    [TERN_FORM_T2] = rows_t2, [TERN_FORM_Q8] = rows_q8, [TERN_FORM_F32] = rows_f32, [TERN_FORM_F16] = rows_f16,
+    [TERN_FORM_EXPAND] = rows_expand,
+  };
+  const Job *job = data;
+
+  funcs[run_form (job->linear, job->input)] (data, begin, end, worker);
+}
+
+void
+tern_linear_rows (const TernLinear *linear, const TernLinearInput *input, const float *bias, float *y, gsize ldy,
+    guint begin, guint end, TernPool *pool, guint worker)
+{
+  Job job = { linear, input, bias, y, ldy, pool };
+
+  run_rows (&job, begin, end, worker);
+}
+
 void
 tern_linear_run (const TernLinear *linear, TernLinearInput *input, const float *bias, float *y, gsize ldy,
     TernPool *pool)
 {
   Job job = { linear, input, bias, y, ldy, pool };
-  TernForm form = linear->form;
-  TernPoolFunc func = rows_expand;
 
-  if (input->mode == TERN_ACTIVATIONS_F32 && (form == TERN_FORM_T2 || form == TERN_FORM_Q8))
-    form = TERN_FORM_EXPAND;
-  switch (form) {
-    case TERN_FORM_T2:
-      if (!input->has_i8)
-        tern_pool_run (pool, quantise_i8, input, input->n, 1);
-      input->has_i8 = TRUE;
-      func = rows_t2;
-      break;
-    case TERN_FORM_Q8:
-      if (!input->has_q8)
-        tern_pool_run (pool, quantise_q8, input, input->n, 1);
-      input->has_q8 = TRUE;
-      func = rows_q8;
-      break;
-    case TERN_FORM_F32:
-      func = rows_f32;
-      break;
-    case TERN_FORM_F16:
-      func = rows_f16;
-      break;
-    case TERN_FORM_EXPAND:
-      break;
-  }
-  tern_pool_run (pool, func, &job, linear->rows, ROW_GRAIN);
+  tern_linear_ready (linear, input, pool);
+  tern_pool_run (pool, run_rows, &job, linear->rows, TERN_LINEAR_GRAIN);
 }

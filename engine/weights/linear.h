@@ -99,4 +99,13 @@ void tern_linear_input_init (TernLinearInput *input, void *scratch, const TernKe
 void tern_linear_run (const TernLinear *linear, TernLinearInput *input, const float *bias, float *y, gsize ldy,
     TernPool *pool);
 
+/* The same in pieces, for several linears that share one run of the pool: tern_linear_ready() for each, then rows
+ * [begin, end) from any worker, begin a multiple of TERN_LINEAR_GRAIN (a panel of ternary rows). */
+#define TERN_LINEAR_GRAIN TERN_T2_ROWS
+void tern_linear_ready (const TernLinear *linear, TernLinearInput *input, TernPool *pool);
+void tern_linear_rows (const TernLinear *linear, const TernLinearInput *input, const float *bias, float *y, gsize ldy,
+    guint begin, guint end, TernPool *pool, guint worker);
+/* Rows [first, first + n) of an input that is ready for all that will run on them. */
+TernLinearInput tern_linear_input_part (const TernLinearInput *input, guint first, guint n);
+
 G_END_DECLS
