@@ -67,3 +67,14 @@ tern_map_close (TernMap *map)
   map->data = NULL;
   map->size = 0;
 }
+
+void
+tern_map_release (const guint8 *data, gsize bytes)
+{
+  guintptr page = sysconf (_SC_PAGESIZE), begin = (guintptr) data, end = begin + bytes;
+
+  begin = (begin + page - 1) / page * page;
+  end = end / page * page;
+  if (begin < end)              /* advice: nothing is lost when it is not taken */
+    madvise ((void *) begin, end - begin, MADV_DONTNEED);
+}

@@ -15,4 +15,8 @@ typedef struct {
 gboolean tern_map_open (TernMap *map, const char *path, GError **error);
 void tern_map_close (TernMap *map);
 
+/* Takes the whole pages within @data of a mapped file out of this process's memory; they come back from the file when
+ * they are read again. */
+void tern_map_release (const guint8 *data, gsize bytes);
+
 G_END_DECLS

@@ -367,6 +367,7 @@ place (Reader *r, TernTensor *tensor)
         ", found that the file ends at %" G_GSIZE_FORMAT "; is it truncated?", tensor->name, tensor->bytes,
         tensor->offset, file->map.size - MIN (file->data_start, file->map.size));
   tensor->offset = begin;
+  tensor->mapped = file->owns_map;
   tensor->data = tensor->bytes ? file->map.data + begin : file->map.data;
   return TRUE;
 }

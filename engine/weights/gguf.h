@@ -44,6 +44,7 @@ typedef struct {
   const guint8 *data;           /* @bytes bytes, within the file */
   gsize bytes;
   guint64 offset;               /* from the start of the file */
+  gboolean mapped;              /* @data lies in a mapped file: see tern_map_release() */
 } TernTensor;
 
 /* Values of @tensor; below 2^63. */

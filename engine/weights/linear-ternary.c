@@ -1,105 +1,329 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* All formats are taken apart in words: a word holds the digits of four or eight columns side by side, and no digit is
+ * looked at alone. What is made are *steps* (kernels.h): one word for 16 columns of a row, its byte b holding columns b,
+ * b + 4, b + 8 and b + 12 from the lowest bits upwards. */
 #include "engine/weights/linear-ternary.h"
 
 #include <string.h>
 
+#include "engine/base/mapfile.h"
 #include "engine/base/mem.h"
 
-#define TQ_BLOCK 256            /* values in a ternary block of the file; its last two bytes are the scale */
+#define TQ_BLOCK 256            /* values in a block of TQ1_0 or TQ2_0; its last two bytes are the scale */
+#define BN_BLOCK 64             /* values in a block of IQ1_BN or IQ2_BN */
+#define STEP_COLS 16
+#define STEP_BYTES (4 * TERN_T2_ROWS)   /* from a row's step to its next */
+#define ZEROS 0x55555555u       /* a step of digits 1 */
 
-/* The 256 digits of a block; FALSE for one that is not ternary. */
-static gboolean
-tq2_0_digits (guint8 *dst, const guint8 *block)
+typedef struct {
+  TernLinear *linear;
+  guint16 d;                    /* TQ: the f16 that all blocks share; blocks of scale 0 do not count */
+  float *row_scale;             /* IQ*_BN: [rows] */
+  gint strange;                 /* atomic: a digit that is not ternary or a second scale was found */
+} Pack;
+
+static inline guint32
+load_32 (const guint8 *p)
 {
-  guint8 threes = 0;
-  guint run, i;
+  guint32 v;
 
-  for (i = 0; i < TQ_BLOCK / 4; i++)
-    threes |= block[i] & block[i] >> 1 & 0x55;
-  for (run = 0; run < 8; run++)
-    for (i = 0; i < 32; i++)
-      *dst++ = block[32 * (run / 4) + i] >> 2 * (run % 4) & 3;
-  return threes == 0;
+  memcpy (&v, p, sizeof v);
+  return GUINT32_FROM_LE (v);
 }
 
-/* Writes a block's digits as kernels.h lays them out: of 16 columns, four times four neighbours make the four bytes of
- * this row in a step. */
-static void
-pack_digits (guint8 *dst, const guint8 *digits)
+static inline guint64
+load_64 (const guint8 *p)
 {
-  guint step, k;
+  guint64 v;
 
-  for (step = 0; step < TQ_BLOCK / 16; step++, dst += 4 * TERN_T2_ROWS) {
-    guint32 packed = 0, four;
+  memcpy (&v, p, sizeof v);
+  return GUINT64_FROM_LE (v);
+}
 
-    for (k = 0; k < 4; k++) {
-      memcpy (&four, digits + 16 * step + 4 * k, sizeof four);
-      packed |= four << 2 * k;  /* no digit leaves its byte */
-    }
-    memcpy (dst, &packed, sizeof packed);
+static inline void
+put_step (guint8 *row, gsize step, guint32 digits)
+{
+  digits = GUINT32_TO_LE (digits);
+  memcpy (row + step * STEP_BYTES, &digits, sizeof digits);
+}
+
+/* ---- Two bits a digit -------------------------------------------------------------------------------------------- */
+
+/* 16 bytes hold four runs of 16 columns, run r of column c in bits 2r of byte c: a 4 x 4 transposition of the digits in
+ * each byte position makes four steps of them. FALSE when there is a digit 3. */
+static inline gboolean
+transpose_runs (guint32 steps[4], const guint8 *p)
+{
+  const guint32 low4 = 0x0f0f0f0f, low2 = 0x33333333;
+  guint32 w0 = load_32 (p), w1 = load_32 (p + 4), w2 = load_32 (p + 8), w3 = load_32 (p + 12);
+  guint32 a0 = (w0 & low4) | (w2 & low4) << 4, a1 = (w1 & low4) | (w3 & low4) << 4;
+  guint32 a2 = (w0 >> 4 & low4) | (w2 & ~low4), a3 = (w1 >> 4 & low4) | (w3 & ~low4);
+
+  steps[0] = (a0 & low2) | (a1 & low2) << 2;
+  steps[1] = (a0 >> 2 & low2) | (a1 & ~low2);
+  steps[2] = (a2 & low2) | (a3 & low2) << 2;
+  steps[3] = (a2 >> 2 & low2) | (a3 & ~low2);
+  return (((w0 & w0 >> 1) | (w1 & w1 >> 1) | (w2 & w2 >> 1) | (w3 & w3 >> 1)) & ZEROS) == 0;
+}
+
+/* 32 bytes that hold four runs of 32 columns, as in TQ2_0; @flip is 3 where the first run is in the highest bits. */
+static inline gboolean
+pack_128 (guint8 *row, gsize step, const guint8 *p, guint flip)
+{
+  gboolean ternary = TRUE;
+  guint32 steps[4];
+  guint half, run;
+
+  for (half = 0; half < 2; half++) {
+    ternary &= transpose_runs (steps, p + 16 * half);
+    for (run = 0; run < 4; run++)
+      put_step (row, step + 2 * run + half, steps[run ^ flip]);
   }
+  return ternary;
 }
 
-/* Packs a row of @blocks blocks to @dst, its first byte in the panel; FALSE when a scale differs from *@scale, or a
- * digit is not ternary. *@scale is the f16 that all blocks so far share, 0 before the first. */
 static gboolean
-pack_row (guint8 *dst, const TernTypeInfo *type, const guint8 *block, gsize blocks, guint16 *scale)
+pack_i2_s (guint8 *row, const guint8 *src, guint cols)
 {
-  guint8 digits[TQ_BLOCK];
-  gsize b;
+  guint g;
 
-  for (b = 0; b < blocks; b++, block += type->bytes, dst += TQ_BLOCK / TERN_T2_COLS * TERN_T2_BYTES) {
-    guint16 d = (guint16) (block[type->bytes - 2] | block[type->bytes - 1] << 8);
+  for (g = 0; g < cols / 128; g++, src += 32)
+    if (!pack_128 (row, 8 * g, src, 3))
+      return FALSE;
+  return TRUE;
+}
 
-    if ((d & 0x7fff) == 0) {    /* +0 or -0: whatever the digits are, the values are zero */
-      memset (digits, 1, sizeof digits);
-    } else {
-      if (*scale == 0)
-        *scale = d;
-      if (d != *scale)
-        return FALSE;
-      if (type->type == TERN_TYPE_TQ1_0)
-        tern_tq1_0_digits (digits, block);
-      else if (!tq2_0_digits (digits, block))
-        return FALSE;
-    }
-    pack_digits (dst, digits);
+static gboolean
+pack_iq2_bn (guint8 *row, const guint8 *src, guint cols)
+{
+  guint32 steps[4];
+  guint b, run;
+
+  for (b = 0; b < cols / BN_BLOCK; b++, src += 16) {
+    if (!transpose_runs (steps, src))
+      return FALSE;
+    for (run = 0; run < 4; run++)
+      put_step (row, 4 * b + run, steps[run]);
   }
   return TRUE;
 }
 
-/* Repacks all rows into linear->packed; FALSE when the tensor is not ternary with one scale. */
-static gboolean
-pack_rows (TernLinear *linear)
+/* ---- Five digits a byte ------------------------------------------------------------------------------------------ */
+
+/* The next digit of eight bytes, the most significant first: what is left of each number, times 3, has the digit above
+ * its eight bits. @even and @odd hold every second byte in 16 bits. */
+static inline guint64
+next_digits (guint64 *even, guint64 *odd)
 {
-  gsize bytes = tern_linear_row_bytes (linear), panel = tern_t2_bytes (TERN_T2_ROWS, linear->cols);
-  guint16 scale = 0;
+  const guint64 bytes = 0x00ff00ff00ff00ff, digits = 0x0003000300030003;
+  guint64 e = *even * 3, o = *odd * 3;
+
+  *even = e & bytes;
+  *odd = o & bytes;
+  return (e >> 8 & digits) | (o >> 8 & digits) << 8;
+}
+
+/* 16 bytes with five digits each: digit n of byte c is column c of step n x @stride. */
+static inline void
+pack_planes (guint8 *row, gsize step, guint stride, const guint8 *p)
+{
+  const guint64 bytes = 0x00ff00ff00ff00ff;
+  guint64 a = load_64 (p), b = load_64 (p + 8);
+  guint64 even_a = a & bytes, odd_a = a >> 8 & bytes, even_b = b & bytes, odd_b = b >> 8 & bytes;
+  guint n;
+
+  for (n = 0; n < 5; n++) {
+    guint64 both = next_digits (&even_a, &odd_a) | next_digits (&even_b, &odd_b) << 4;
+
+    put_step (row, step + n * stride, (guint32) both | (guint32) (both >> 32) << 2);
+  }
+}
+
+static void
+pack_tq1_0_block (guint8 *row, gsize step, const guint8 *block)
+{
+  const guint64 bytes = 0x00ff00ff00ff00ff;
+  guint64 last = load_32 (block + 48), even = last & bytes, odd = last >> 8 & bytes;
+  guint32 digits = 0;
+  guint n;
+
+  pack_planes (row, step, 2, block);
+  pack_planes (row, step + 1, 2, block + 16);
+  pack_planes (row, step + 10, 1, block + 32);
+  for (n = 0; n < 4; n++)       /* 4 bytes with four digits: digit n of byte b is column b + 4n */
+    digits |= (guint32) next_digits (&even, &odd) << 2 * n;
+  put_step (row, step + 15, digits);
+}
+
+/* The five digits of a byte, the least significant first, one a byte of the result. Four of the five products stand in
+ * one word. */
+static inline guint64
+five_digits (guint8 byte)
+{
+  const guint64 powers = 81 | 27 << 16 | (guint64) 9 << 32 | (guint64) 3 << 48;
+  guint64 v = (byte * powers & 0x00ff00ff00ff00ff) * 3 >> 8 & 0x0003000300030003;
+
+  v = (v | v >> 8) & 0x0000ffff0000ffff;
+  v = (v | v >> 16) & 0xffffffff;
+  return v | (guint64) (byte * 3 >> 8) << 32;
+}
+
+static gboolean
+pack_iq1_bn (guint8 *row, const guint8 *src, guint cols)
+{
+  guint b, group;
+
+  for (b = 0; b < cols / BN_BLOCK; b++, src += 13) {
+    guint64 extra = five_digits (src[12]);
+
+    for (group = 0; group < 4; group++) {
+      const guint8 *p = src + 3 * group;
+      guint64 d0 = five_digits (p[0]), d1 = five_digits (p[1]), d2 = five_digits (p[2]);
+      guint64 low = d0 | d1 << 40, high = d1 >> 24 | d2 << 16 | (extra >> 8 * group & 3) << 56;
+      guint64 both = low | high << 4;
+
+      put_step (row, 4 * b + group, (guint32) both | (guint32) (both >> 32) << 2);
+    }
+  }
+  return TRUE;
+}
+
+/* ---- Rows and tensors -------------------------------------------------------------------------------------------- */
+
+static inline guint16
+tq_scale (const TernTypeInfo *type, const guint8 *block)
+{
+  return (guint16) (block[type->bytes - 2] | block[type->bytes - 1] << 8);
+}
+
+static gboolean
+pack_tq (guint8 *row, const TernTypeInfo *type, const guint8 *block, guint cols, guint16 d)
+{
+  guint b, s;
+
+  for (b = 0; b < cols / TQ_BLOCK; b++, block += type->bytes) {
+    guint16 own = tq_scale (type, block);
+    gsize step = 16 * (gsize) b;
+
+    if ((own & 0x7fff) == 0) {  /* +0 or -0: whatever the digits are, the values are zero */
+      for (s = 0; s < 16; s++)
+        put_step (row, step + s, ZEROS);
+    } else if (own != d) {
+      return FALSE;
+    } else if (type->type == TERN_TYPE_TQ1_0) {
+      pack_tq1_0_block (row, step, block);
+    } else if (!pack_128 (row, step, block, 0) || !pack_128 (row, step + 8, block + 32, 0)) {
+      return FALSE;
+    }
+  }
+  return TRUE;
+}
+
+static gboolean
+pack_row (const Pack *pack, guint8 *row, const guint8 *src)
+{
+  const TernLinear *linear = pack->linear;
+  gsize step;
+
+  for (step = linear->cols / STEP_COLS; step % (TERN_T2_COLS / STEP_COLS) != 0; step++)         /* padding */
+    put_step (row, step, ZEROS);
+  src += linear->type->row_meta;
+  switch (linear->type->type) {
+    case TERN_TYPE_I2_S:
+      return pack_i2_s (row, src, linear->cols);
+    case TERN_TYPE_IQ1_BN:
+      return pack_iq1_bn (row, src, linear->cols);
+    case TERN_TYPE_IQ2_BN:
+      return pack_iq2_bn (row, src, linear->cols);
+    default:
+      return pack_tq (row, linear->type, src, linear->cols, pack->d);
+  }
+}
+
+static void
+pack_panels (void *data, guint begin, guint end, guint worker)
+{
+  Pack *pack = data;
+  TernLinear *linear = pack->linear;
+  gsize bytes = tern_linear_row_bytes (linear), panel_bytes = tern_t2_bytes (TERN_T2_ROWS, linear->cols);
+  guint row, last = MIN ((guint64) end * TERN_T2_ROWS, linear->rows);
+
+  for (row = begin * TERN_T2_ROWS; row < last && !g_atomic_int_get (&pack->strange); row++) {
+    guint8 *dst = linear->packed + row / TERN_T2_ROWS * panel_bytes + row % TERN_T2_ROWS * 4;
+    const guint8 *src = linear->data + row * bytes;
+
+    if (!pack_row (pack, dst, src))
+      g_atomic_int_set (&pack->strange, 1);
+    if (pack->row_scale)
+      pack->row_scale[row] = tern_type_scale (linear->type, src, linear->tail);
+  }
+}
+
+/* The first scale that is not 0 in a TQ tensor; 0 when there is none. */
+static guint16
+find_tq_scale (const TernLinear *linear)
+{
+  const guint8 *block = linear->data;
+  gsize blocks = (gsize) linear->cols / TQ_BLOCK * linear->rows, b;
+
+  for (b = 0; b < blocks; b++, block += linear->type->bytes)
+    if (tq_scale (linear->type, block) & 0x7fff)
+      return tq_scale (linear->type, block);
+  return 0;
+}
+
+/* Rows that all have one scale need it once. */
+static void
+settle_scale (Pack *pack)
+{
+  TernLinear *linear = pack->linear;
   guint row;
 
-  for (row = 0; row < linear->rows; row++)
-    if (!pack_row (linear->packed + row / TERN_T2_ROWS * panel + row % TERN_T2_ROWS * 4, linear->type,
-            linear->data + row * bytes, linear->cols / TQ_BLOCK, &scale))
-      return FALSE;
-  linear->scale = tern_f16_to_f32 (scale);
-  return TRUE;
+  if (!pack->row_scale) {
+    linear->scale = linear->tail ? tern_type_scale (linear->type, NULL, linear->tail) : tern_f16_to_f32 (pack->d);
+    return;
+  }
+  for (row = 1; row < linear->rows; row++)
+    if (memcmp (&pack->row_scale[row], pack->row_scale, sizeof (float)) != 0) {
+      linear->scale = 1;
+      linear->row_scale = g_steal_pointer (&pack->row_scale);
+      return;
+    }
+  linear->scale = pack->row_scale[0];
 }
 
 gboolean
 tern_linear_ternary_fits (const TernLinear *linear)
 {
-  return linear->cols / TERN_T2_COLS < 1 << 12; /* the kernels' sums are 32 bits wide */
+  return linear->cols <= ((1 << 12) - 1) * TERN_T2_COLS;        /* the kernels' sums are 32 bits wide */
 }
 
 gboolean
 tern_linear_pack_ternary (TernLinear *linear, TernPool *pool, GError **error)
 {
+  Pack pack = { linear };
+  guint panels = (linear->rows + TERN_T2_ROWS - 1) / TERN_T2_ROWS;
+
   linear->packed = tern_mem_alloc (tern_t2_bytes (linear->rows, linear->cols), linear->name, error);
   if (!linear->packed)
     return FALSE;
-  linear->groups = linear->cols / TERN_T2_COLS;
-  if (!pack_rows (linear)) {
+  if (linear->type->row_meta
+      && !(pack.row_scale = tern_mem_alloc (linear->rows * sizeof *pack.row_scale, linear->name, error))) {
+    g_clear_pointer (&linear->packed, tern_mem_free);
+    return FALSE;
+  }
+  if (!linear->tail && !linear->type->row_meta)
+    pack.d = find_tq_scale (linear);
+  linear->groups = (linear->cols + TERN_T2_COLS - 1) / TERN_T2_COLS;
+  tern_pool_run (pool, pack_panels, &pack, panels, 1);
+  if (pack.strange) {
     g_clear_pointer (&linear->packed, tern_mem_free);
     linear->form = TERN_FORM_EXPAND;
+  } else {
+    settle_scale (&pack);
+    if (linear->mapped)         /* the packed form is read from now on */
+      tern_map_release (linear->data, linear->rows * tern_linear_row_bytes (linear));
   }
+  tern_mem_free (pack.row_scale);
   return TRUE;
 }

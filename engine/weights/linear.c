@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "engine/weights/linear.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "engine/base/error.h"
@@ -78,9 +79,14 @@ tern_linear_init_slice (TernLinear *linear, const TernTensor *tensor, guint inde
   linear->rows = tensor->dims[1];
   linear->data = tensor->data + (gsize) index * linear->rows * tern_linear_row_bytes (linear);
   linear->tail = tern_tensor_tail (tensor);
+  linear->mapped = tensor->mapped;
+  linear->factor = 1;
   switch (tensor->type->type) {
     case TERN_TYPE_TQ1_0:
     case TERN_TYPE_TQ2_0:
+    case TERN_TYPE_I2_S:
+    case TERN_TYPE_IQ1_BN:
+    case TERN_TYPE_IQ2_BN:
       linear->form = tern_linear_ternary_fits (linear) ? TERN_FORM_T2 : TERN_FORM_EXPAND;
       return TRUE;
     case TERN_TYPE_Q8_0:
@@ -104,6 +110,31 @@ tern_linear_pack (TernLinear *linear, TernPool *pool, GError **error)
   return linear->form != TERN_FORM_T2 || linear->packed || tern_linear_pack_ternary (linear, pool, error);
 }
 
+/* The scale in a tensor of its own, if there is one. */
+static gboolean
+load_factor (TernLinear *linear, const TernGguf *file, const char *name, GError **error)
+{
+  static const guint64 one[1] = { 1 };
+  g_autofree char *scale = NULL;
+  float *value;
+
+  if (!g_str_has_suffix (name, ".weight"))
+    return TRUE;
+  scale = g_strdup_printf ("%.*s.scale", (int) (strlen (name) - strlen (".weight")), name);
+  if (!tern_gguf_find (file, scale))
+    return TRUE;
+  value = tern_gguf_load_f32 (file, scale, 1, one, error);
+  if (!value)
+    return FALSE;
+  linear->factor = *value;
+  tern_mem_free (value);
+  if (isfinite (linear->factor))
+    return TRUE;
+  g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: tensor %s: expected a finite scale, found %g",
+      tern_gguf_path (file), scale, linear->factor);
+  return FALSE;
+}
+
 gboolean
 tern_linear_load (TernLinear *linear, const TernGguf *file, const char *name, guint cols, guint rows,
     const TernKernels *kernels, GError **error)
@@ -116,7 +147,7 @@ tern_linear_load (TernLinear *linear, const TernGguf *file, const char *name, gu
   if (!tensor)
     return FALSE;
   if (tern_linear_init (linear, tensor, kernels, error))
-    return TRUE;
+    return load_factor (linear, file, name, error);
   g_prefix_error (error, "%s: ", tern_gguf_path (file));
   return FALSE;
 }
@@ -125,6 +156,7 @@ void
 tern_linear_clear (TernLinear *linear)
 {
   tern_mem_free (linear->packed);
+  tern_mem_free (linear->row_scale);
   memset (linear, 0, sizeof *linear);
 }
 
@@ -139,14 +171,21 @@ tern_linear_scratch (const TernLinear *linear)
 gsize
 tern_linear_owned (const TernLinear *linear)
 {
-  return linear->form == TERN_FORM_T2 ? tern_t2_bytes (linear->rows, linear->cols) : 0;
+  if (linear->form != TERN_FORM_T2)
+    return 0;
+  return tern_t2_bytes (linear->rows, linear->cols) + (linear->row_scale ? linear->rows * sizeof (float) : 0);
 }
 
 void
 tern_linear_row (const TernLinear *linear, guint row, float *dst)
 {
+  guint c;
+
   tern_type_rows_to_f32 (linear->type, dst, linear->data + row * tern_linear_row_bytes (linear), 1, linear->cols,
       linear->tail);
+  if (linear->factor != 1)
+    for (c = 0; c < linear->cols; c++)
+      dst[c] *= linear->factor;
 }
 
 /* ---- Input ------------------------------------------------------------------------------------------------------- */
@@ -248,15 +287,25 @@ typedef struct {
   TernPool *pool;
 } Job;
 
+/* What comes after the products: scales that they lack, bias. */
 static void
-add_bias (const Job *job, guint begin, guint end)
+finish_rows (const Job *job, const float *row_scale, guint begin, guint end)
 {
-  guint t;
+  float factor = job->linear->factor;
+  guint t, r;
 
-  if (!job->bias)
-    return;
-  for (t = 0; t < job->input->n; t++)
-    job->input->kernels->add (job->y + t * job->ldy + begin, job->bias + begin, end - begin);
+  for (t = 0; t < job->input->n; t++) {
+    float *y = job->y + t * job->ldy;
+
+    if (row_scale)
+      for (r = begin; r < end; r++)
+        y[r] *= row_scale[r];
+    if (factor != 1)
+      for (r = begin; r < end; r++)
+        y[r] *= factor;
+    if (job->bias)
+      job->input->kernels->add (y + begin, job->bias + begin, end - begin);
+  }
 }
 
 static void
@@ -269,7 +318,7 @@ rows_t2 (void *data, guint begin, guint end, guint worker)
   linear->kernels->gemm_t2 (job->y + begin, job->ldy, linear->packed + tern_t2_bytes (begin, linear->cols),
       end - begin, linear->groups, linear->scale, input->i8, i8_stride (input->cols), input->i8_scale, input->i8_sum,
       input->n);
-  add_bias (job, begin, end);
+  finish_rows (job, linear->row_scale, begin, end);
 }
 
 static void
@@ -281,7 +330,7 @@ rows_q8 (void *data, guint begin, guint end, guint worker)
 
   linear->kernels->gemm_q8 (job->y + begin, job->ldy, linear->data + begin * bytes, bytes, end - begin, blocks,
       job->input->q8, blocks, job->input->n);
-  add_bias (job, begin, end);
+  finish_rows (job, NULL, begin, end);
 }
 
 static void
@@ -292,7 +341,7 @@ rows_f32 (void *data, guint begin, guint end, guint worker)
 
   linear->kernels->gemm_f32 (job->y + begin, job->ldy, (const float *) linear->data + (gsize) begin * linear->cols,
       linear->cols, end - begin, linear->cols, job->input->x, job->input->ldx, job->input->n);
-  add_bias (job, begin, end);
+  finish_rows (job, NULL, begin, end);
 }
 
 static void
@@ -303,7 +352,7 @@ rows_f16 (void *data, guint begin, guint end, guint worker)
 
   linear->kernels->gemm_f16 (job->y + begin, job->ldy, (const guint16 *) linear->data + (gsize) begin * linear->cols,
       linear->cols, end - begin, linear->cols, job->input->x, job->input->ldx, job->input->n);
-  add_bias (job, begin, end);
+  finish_rows (job, NULL, begin, end);
 }
 
 static void
@@ -321,7 +370,7 @@ rows_expand (void *data, guint begin, guint end, guint worker)
     linear->kernels->gemm_f32 (job->y + r, job->ldy, w, linear->cols, rows, linear->cols, job->input->x,
         job->input->ldx, job->input->n);
   }
-  add_bias (job, begin, end);
+  finish_rows (job, NULL, begin, end);
 }
 
 /* How @linear runs on @input. */

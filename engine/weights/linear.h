@@ -2,8 +2,8 @@
 /* One weight matrix, bound to the kernels: y = x W^T (+ bias).
  *
  * Binding reads none of the tensor's bytes; tern_linear_pack() then does what has to be done once at load: ternary
- * tensors (TQ1_0, TQ2_0 whose blocks all carry one scale) are repacked to the T2 layout of kernels.h, and run on
- * per-token int8 activations: the exact BitNet arithmetic. Q8_0 runs from the map on int8 blocks of 32; F32 and F16 run
+ * tensors (TQ1_0, TQ2_0 whose blocks all carry one scale, I2_S, IQ1_BN, IQ2_BN) are repacked to the T2 layout of
+ * kernels.h, and run on per-token int8 activations: the exact BitNet arithmetic. Q8_0 runs from the map on int8 blocks of 32; F32 and F16 run
  * from the map on float activations; every other type is expanded a few rows at a time to float.
  * TERN_ACTIVATIONS_F32 computes every type from float activations and expanded weights.
  *
@@ -43,7 +43,10 @@ typedef struct {
   const guint8 *tail;           /* of the tensor, see types.h; NULL without one */
   guint8 *packed;               /* T2 rows, owned; else NULL */
   guint groups;                 /* T2 groups of a row */
-  float scale;                  /* T2: of the tensor */
+  float scale;                  /* T2: of the tensor; 1 with row_scale */
+  float *row_scale;             /* T2: [rows], owned, where rows differ; else NULL */
+  float factor;                 /* multiplies all outputs; 1 but for a scale in a tensor of its own */
+  gboolean mapped;              /* data lies in a mapped file */
 } TernLinear;
 
 /* Binds @tensor ([cols, rows] in file order), whose bytes must outlive @linear. Errors: UNSUPPORTED (type), FORMAT
@@ -55,7 +58,8 @@ gboolean tern_linear_init_slice (TernLinear *linear, const TernTensor *tensor, g
 /* To be called once before the first run. One pass over a ternary tensor, its rows split over @pool (NULL: the calling
  * thread alone); nothing for the others. Errors: NO_SPACE. */
 gboolean tern_linear_pack (TernLinear *linear, TernPool *pool, GError **error);
-/* tern_gguf_require + init for tensor @name of @cols x @rows. */
+/* tern_gguf_require + init for tensor @name of @cols x @rows. A tensor of one value beside it, named ".scale" instead of
+ * ".weight", multiplies the matrix (BitNet files of ik_llama.cpp, whose matrices hold -1, 0 and +1). */
 gboolean tern_linear_load (TernLinear *linear, const TernGguf *file, const char *name, guint cols, guint rows,
     const TernKernels *kernels, GError **error);
 void tern_linear_clear (TernLinear *linear);    /* NULL-safe on half-built ones (zeroed memory) */

@@ -254,6 +254,9 @@ expected_form (guint32 id)
       return TERN_FORM_Q8;
     case TERN_TYPE_TQ1_0:
     case TERN_TYPE_TQ2_0:
+    case TERN_TYPE_I2_S:
+    case TERN_TYPE_IQ1_BN:
+    case TERN_TYPE_IQ2_BN:
       return TERN_FORM_T2;
     default:
       return TERN_FORM_EXPAND;
@@ -293,6 +296,13 @@ static void
 test_level (gconstpointer data)
 {
   static const guint shapes[][2] = { { 1, 256 }, { 16, 256 }, { 37, 512 }, { 130, 768 } };
+  static const struct {         /* widths that the blocks of 256 do not have */
+    guint32 type;
+    guint cols;
+  } odd_groups[] = {
+    { TERN_TYPE_I2_S, 128 }, { TERN_TYPE_I2_S, 384 }, { TERN_TYPE_IQ1_BN, 64 }, { TERN_TYPE_IQ1_BN, 320 },
+    { TERN_TYPE_IQ2_BN, 64 }, { TERN_TYPE_IQ2_BN, 448 },
+  };
   g_autoptr (GError) error = NULL;
   TernKernels kernels;
   TernCpu level;
@@ -310,6 +320,8 @@ test_level (gconstpointer data)
     for (t = 0; t < G_N_ELEMENTS (types); t++)
       for (i = 0; i < G_N_ELEMENTS (shapes); i++)
         check_matrix (&s, types[t], shapes[i][0], shapes[i][1]);
+    for (i = 0; i < G_N_ELEMENTS (odd_groups); i++)
+      check_matrix (&s, odd_groups[i].type, 37, odd_groups[i].cols);
     tern_pool_free (s.pool);
     g_rand_free (s.rand);
   }
@@ -342,7 +354,7 @@ check_changed (guint32 id, TernForm form, void (*change) (guint8 *bytes, const T
 
   matrix_init (&m, id, 20, 512, s.rand);
   change (m.bytes, m.tensor.type);
-  m.tensor.type->to_f32 (m.values, m.bytes, 20 * 512);
+  tern_type_rows_to_f32 (m.tensor.type, m.values, m.bytes, 20, 512, tern_tensor_tail (&m.tensor));
   bind (&linear, &m, s.kernels);
   g_assert_cmpint (linear.form, ==, form);
   check_run (&s, &m, &linear, form, TERN_ACTIVATIONS_INT8, 3, TRUE);
@@ -383,6 +395,22 @@ digit_three (guint8 *bytes, const TernTypeInfo *type)
   bytes[39 * type->bytes + 63] |= 0xc0;
 }
 
+/* Of the last row, which has a header or not. */
+static void
+last_digit_three (guint8 *bytes, const TernTypeInfo *type)
+{
+  bytes[20 * tern_type_row_bytes (type, 512) - 1] |= 0x03;
+}
+
+static void
+row_scales (guint8 *bytes, const TernTypeInfo *type)
+{
+  guint r;
+
+  for (r = 0; r < 20; r++)
+    put_scale (bytes + r * tern_type_row_bytes (type, 512), type->row_meta, r % 7 ? 0.01f * r : 0);
+}
+
 static void
 test_ternary_forms (void)
 {
@@ -394,6 +422,104 @@ test_ternary_forms (void)
     check_changed (id, TERN_FORM_T2, all_zero_scales);
   }
   check_changed (TERN_TYPE_TQ2_0, TERN_FORM_EXPAND, digit_three);
+  check_changed (TERN_TYPE_I2_S, TERN_FORM_EXPAND, last_digit_three);
+  check_changed (TERN_TYPE_IQ2_BN, TERN_FORM_EXPAND, last_digit_three);
+  check_changed (TERN_TYPE_IQ1_BN, TERN_FORM_T2, row_scales);
+  check_changed (TERN_TYPE_IQ2_BN, TERN_FORM_T2, row_scales);
+}
+
+/* Matrix @index of three: the rows of its own, the tail of the tensor. */
+static void
+check_slice (Setup *s, guint32 id, guint index)
+{
+  GError *error = NULL;
+  TernLinear linear;
+  Matrix m;
+
+  matrix_init (&m, id, 3 * 18, 256, s->rand);
+  m.tensor.dims[1] = 18;
+  m.tensor.dims[2] = 3;
+  g_assert_true (tern_linear_init_slice (&linear, &m.tensor, index, s->kernels, &error)
+      && tern_linear_pack (&linear, s->pool, &error));
+  g_assert_cmpint (linear.form, ==, TERN_FORM_T2);
+  memmove (m.values, m.values + index * 18 * 256, 18 * 256 * sizeof (float));
+  check_run (s, &m, &linear, TERN_FORM_T2, TERN_ACTIVATIONS_INT8, 3, TRUE);
+  check_run (s, &m, &linear, TERN_FORM_EXPAND, TERN_ACTIVATIONS_F32, 3, FALSE);
+  tern_linear_clear (&linear);
+  g_assert_false (tern_linear_init_slice (&linear, &m.tensor, 3, s->kernels, NULL));
+  matrix_clear (&m);
+}
+
+static void
+test_ternary_slices (void)
+{
+  static const guint32 ids[] = { TERN_TYPE_TQ1_0, TERN_TYPE_TQ2_0, TERN_TYPE_I2_S, TERN_TYPE_IQ1_BN, TERN_TYPE_IQ2_BN };
+  TernKernels kernels;
+  Setup s = scalar_setup (&kernels);
+  gsize i;
+
+  for (i = 0; i < G_N_ELEMENTS (ids); i++) {
+    check_slice (&s, ids[i], 0);
+    check_slice (&s, ids[i], 2);
+  }
+  setup_clear (&s);
+}
+
+/* w.scale multiplies w.weight, in every form and row by row; it must be one finite value. */
+static void
+check_factor (Setup *s, guint32 id, float factor, gsize count)
+{
+  const guint64 dims[] = { 256, 20 }, ones[] = { count };
+  g_autoptr (GByteArray) bytes = NULL;
+  g_autoptr (TernGguf) file = NULL;
+  GError *error = NULL;
+  float scale[2] = { factor, factor }, row[256];
+  TernLinear linear;
+  TernForm form;
+  GgufWriter w;
+  Matrix m;
+  guint i;
+
+  matrix_init (&m, id, 20, 256, s->rand);
+  writer_init (&w);
+  writer_tensor (&w, "w.weight", 2, dims, id, m.bytes, m.tensor.bytes);
+  writer_tensor (&w, "w.scale", 1, ones, TERN_TYPE_F32, scale, count * sizeof (float));
+  bytes = writer_finish (&w);
+  writer_clear (&w);
+  file = tern_gguf_open_memory (bytes->data, bytes->len, "scaled.gguf", &error);
+  g_assert_no_error (error);
+  if (!isfinite (factor) || count != 1) {
+    g_assert_false (tern_linear_load (&linear, file, "w.weight", 256, 20, s->kernels, &error));
+    g_assert_error (error, TERN_ERROR, TERN_ERROR_FORMAT);
+    g_assert_nonnull (strstr (error->message, "w.scale"));
+    g_clear_error (&error);
+  } else {
+    g_assert_true (tern_linear_load (&linear, file, "w.weight", 256, 20, s->kernels, &error)
+        && tern_linear_pack (&linear, s->pool, &error));
+    for (i = 0; i < 20 * 256; i++)
+      m.values[i] *= factor;
+    form = expected_form (id);
+    check_run (s, &m, &linear, form, TERN_ACTIVATIONS_INT8, 2, TRUE);
+    check_run (s, &m, &linear, TERN_FORM_EXPAND, TERN_ACTIVATIONS_F32, 2, FALSE);
+    tern_linear_row (&linear, 19, row);
+    g_assert_cmpmem (row, sizeof row, m.values + 19 * 256, sizeof row);
+  }
+  tern_linear_clear (&linear);
+  matrix_clear (&m);
+}
+
+static void
+test_factor (void)
+{
+  TernKernels kernels;
+  Setup s = scalar_setup (&kernels);
+  gsize t;
+
+  for (t = 0; t < G_N_ELEMENTS (types); t++)
+    check_factor (&s, types[t], 0.37f, 1);
+  check_factor (&s, TERN_TYPE_TQ2_0, NAN, 1);
+  check_factor (&s, TERN_TYPE_TQ2_0, 1, 2);
+  setup_clear (&s);
 }
 
 /* A file whose alignment is 1 puts floats anywhere. */
@@ -538,6 +664,8 @@ main (int argc, char **argv)
     g_test_add_data_func (path, levels[i], test_level);
   }
   g_test_add_func ("/linear/ternary-forms", test_ternary_forms);
+  g_test_add_func ("/linear/ternary-slices", test_ternary_slices);
+  g_test_add_func ("/linear/factor", test_factor);
   g_test_add_func ("/linear/odd-addresses", test_odd_addresses);
   g_test_add_func ("/linear/shared-input", test_shared_input);
   g_test_add_func ("/linear/load", test_load);
