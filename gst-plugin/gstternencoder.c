@@ -574,7 +574,7 @@ gst_tern_encoder_install_properties (GObjectClass * klass, guint first)
   g_object_class_install_property (klass, first + SHARED_SCALING,
       g_param_spec_enum ("scaling", "Scaling",
           "How pictures are fitted into what the encoder sees",
-          GST_TYPE_TERN_SCALING, TERN_FIT_CROP, ready));
+          GST_TYPE_TERN_SCALING, TERN_FIT_TRAINED, ready));
   return first + SHARED_LAST;
 }
 
@@ -643,6 +643,6 @@ gst_tern_encoder_init (GstTernEncoder * self)
   self->flow = GST_FLOW_FLUSHING;
   self->rate_n = DEFAULT_RATE_N;
   self->rate_d = DEFAULT_RATE_D;
-  self->fit = TERN_FIT_CROP;
+  self->fit = TERN_FIT_TRAINED;
   self->last_pts = GST_CLOCK_TIME_NONE;
 }

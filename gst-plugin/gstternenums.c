@@ -17,7 +17,8 @@ function (void) \
 DEFINE_ENUM (gst_tern_scaling_get_type, "GstTernScaling",
     {TERN_FIT_CROP, "Keep the aspect, cut out the centre", "crop"},
     {TERN_FIT_LETTERBOX, "Keep the aspect, pad", "letterbox"},
-    {TERN_FIT_STRETCH, "Change the aspect", "stretch"})
+    {TERN_FIT_STRETCH, "Change the aspect", "stretch"},
+    {TERN_FIT_TRAINED, "As the model was trained", "trained"})
 
 DEFINE_ENUM (gst_tern_method_get_type, "GstTernMethod",
     {TERN_METHOD_NONE, "Keep every token", "none"},

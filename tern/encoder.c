@@ -99,8 +99,8 @@ tern_encoder_new (TernModel *model, TernFit fit, GError **error)
         "%s: expected a model opened with TERN_MODEL_VISION for an encoder, found one without", tern_model_path (model));
     return NULL;
   }
-  if ((guint) fit > TERN_FIT_STRETCH) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "fit: expected 0 to %u, found %u", (guint) TERN_FIT_STRETCH,
+  if ((guint) fit > TERN_FIT_TRAINED) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "fit: expected 0 to %u, found %u", (guint) TERN_FIT_TRAINED,
         (guint) fit);
     return NULL;
   }

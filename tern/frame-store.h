@@ -8,6 +8,7 @@ typedef struct {
   guint64 first;                /* frame, counted over the session */
   guint n_frames;
   guint n_tokens[TERN_GROUP_FRAMES];    /* rows of each frame */
+  guint64 pts[TERN_GROUP_FRAMES];       /* ns, of each frame */
   guint total;                  /* rows of all */
   guint full;                   /* tokens there were before any compression */
   gboolean whole;               /* every frame is a whole grid of one size: may be compressed */
@@ -40,7 +41,7 @@ TernFrameGroup *tern_frame_store_open (TernFrameStore *store);
 /* Where the next frame's @n_tokens rows go. NULL + NO_SPACE. */
 float *tern_frame_store_rows (TernFrameStore *store, TernFrameGroup *group, guint n_tokens, GError **error);
 /* The rows are there. @full: tokens of the whole grid. */
-void tern_frame_store_add (TernFrameGroup *group, guint n_tokens, guint full);
+void tern_frame_store_add (TernFrameGroup *group, guint n_tokens, guint full, guint64 pts);
 /* Chooses what is kept. */
 void tern_frame_store_close (TernFrameStore *store, TernFrameGroup *group, const TernCompressorParams *params);
 /* Drops groups that begin before frame @next. */

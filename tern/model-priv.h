@@ -27,6 +27,7 @@ struct _TernModel {
   TernEngine *engine;
   char *encoder_id;             /* NULL: no mmproj file */
   guint projected_dim;          /* of a visual token, from the mmproj file; 0: no such file */
+  char *projector;              /* the mmproj file's kind; NULL: no such file, or it does not say */
 
   TernModelText *text;          /* atomic; NULL until TERN_MODEL_TEXT was asked for */
   TernVision *vision;           /* atomic; NULL until TERN_MODEL_VISION was asked for */
@@ -48,5 +49,6 @@ static inline TernScaling
 tern_fit_scaling (TernFit fit)
 {
   return fit == TERN_FIT_LETTERBOX ? TERN_SCALING_LETTERBOX
-      : fit == TERN_FIT_STRETCH ? TERN_SCALING_STRETCH : TERN_SCALING_CROP;
+      : fit == TERN_FIT_STRETCH ? TERN_SCALING_STRETCH
+      : fit == TERN_FIT_TRAINED ? TERN_SCALING_TRAINED : TERN_SCALING_CROP;
 }

@@ -58,6 +58,7 @@ model_free (TernModel *model)
   g_free (model->path);
   g_free (model->mmproj_path);
   g_free (model->encoder_id);
+  g_free (model->projector);
   g_free (model);
 }
 
@@ -119,10 +120,14 @@ static gboolean
 look_at_mmproj (TernModel *model, GError **error)
 {
   g_autoptr (TernGguf) file = tern_gguf_open (model->mmproj_path, error);
+  TernBytes kind = { NULL, 0 };
   guint32 dim = 0;
 
-  if (!file || !tern_gguf_u32_or (file, "clip.vision.projection_dim", 0, G_MAXINT32, 0, &dim, error))
+  if (!file || !tern_gguf_u32_or (file, "clip.vision.projection_dim", 0, G_MAXINT32, 0, &dim, error)
+      || !tern_gguf_string_or (file, tern_gguf_has (file, "clip.projector_type") ? "clip.projector_type"
+          : "clip.vision.projector_type", &kind, error))
     return FALSE;
+  model->projector = kind.data ? g_strndup (kind.data, kind.len) : NULL;
   model->encoder_id = tern_encoder_id (file);
   model->projected_dim = dim;
   return TRUE;

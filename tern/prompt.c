@@ -4,32 +4,189 @@
 #include <string.h>
 
 #include "engine/base/error.h"
+#include "tern/prompt-family.h"
 
-/* The template is rendered with stand-ins from a private-use area for the user's words: they are tokenised on their
- * own afterwards, without control tokens, so that no instruction can end the user's turn. */
+/* The template is rendered with stand-ins from a private-use area for the user's words: what they are replaced with is
+ * encoded without control tokens, so that no instruction can end the user's turn. */
 #define TEXT_PLACE "\xee\x80\x80text\xee\x80\x81"
 #define SYSTEM_PLACE "\xee\x80\x80system\xee\x80\x81"
 #define IMAGE_PLACE "<image>"
+#define VIDEO_PLACE "<video>"
+
+static const TernPromptFamily *const families[] = {
+  &tern_prompt_family_lfm2,
+  &tern_prompt_family_idefics3,
+};
+
+/* ---- Families ---------------------------------------------------------------------------------------------------- */
+
+/* The first of its tokens that is no control token of the vocabulary, or NULL. */
+static const char *
+missing_token (const TernPromptFamily *family, const TernTokenizer *tokenizer)
+{
+  for (const char *const *token = family->tokens; *token; token++)
+    if (!tern_tokenizer_is_control (tokenizer, tern_tokenizer_find (tokenizer, *token)))
+      return *token;
+  return NULL;
+}
+
+static gboolean
+refuse_token (const TernTokenizer *tokenizer, const char *where, const char *token, GError **error)
+{
+  g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: expected the control token %s in the vocabulary, found %s",
+      where, token, tern_tokenizer_find (tokenizer, token) >= 0 ? "an ordinary token"
+      : "none: this model does not take pictures");
+  return FALSE;
+}
+
+const TernPromptFamily *
+tern_prompt_family (const char *projector, const TernTokenizer *tokenizer, const char *path, GError **error)
+{
+  const TernPromptFamily *family = NULL;
+  const char *missing;
+
+  for (guint i = 0; i < G_N_ELEMENTS (families) && !family; i++)
+    if (g_strcmp0 (families[i]->projector, projector) == 0)
+      family = families[i];
+  for (guint i = 0; i < G_N_ELEMENTS (families) && !family; i++)
+    if (!missing_token (families[i], tokenizer))
+      family = families[i];
+  if (!family)
+    family = families[0];
+  missing = missing_token (family, tokenizer);
+  if (!missing)
+    return family;
+  refuse_token (tokenizer, path, missing, error);
+  return NULL;
+}
+
+gboolean
+tern_prompt_is_timed (const TernPromptFamily *family)
+{
+  return family->timed;
+}
+
+/* ---- Writing ----------------------------------------------------------------------------------------------------- */
+
+void
+tern_prompt_write (TernPromptWriter *writer, const char *text)
+{
+  g_string_append (writer->text, text);
+}
+
+void
+tern_prompt_writef (TernPromptWriter *writer, const char *format, ...)
+{
+  va_list args;
+
+  va_start (args, format);
+  g_string_append_vprintf (writer->text, format, args);
+  va_end (args);
+}
+
+void
+tern_prompt_write_token (TernPromptWriter *writer, const char *token)
+{
+  tern_prompt_write (writer, token);
+  if (!writer->missing && !tern_tokenizer_is_control (writer->tokenizer, tern_tokenizer_find (writer->tokenizer, token)))
+    writer->missing = g_strdup (token);
+}
+
+static void
+write_words (TernPromptWriter *writer, const char *words)
+{
+  TernTextRange range = { .begin = writer->text->len };
+
+  g_string_append (writer->text, words);
+  range.end = writer->text->len;
+  g_array_append_val (writer->plain, range);
+}
+
+static void
+flush (TernPromptWriter *writer)
+{
+  if (writer->text->len > 0)
+    tern_tokenizer_encode_mixed (writer->tokenizer, writer->text->str, writer->text->len,
+        (const TernTextRange *) writer->plain->data, writer->plain->len, writer->ids);
+  g_string_truncate (writer->text, 0);
+  g_array_set_size (writer->plain, 0);
+}
+
+void
+tern_prompt_write_run (TernPromptWriter *writer)
+{
+  static const gint32 run = TERN_PROMPT_RUN;
+
+  flush (writer);
+  g_array_append_val (writer->ids, run);
+}
+
+static void
+writer_clear (TernPromptWriter *writer)
+{
+  g_string_free (writer->text, TRUE);
+  g_array_unref (writer->plain);
+  g_free (writer->missing);
+}
+
+/* ---- The template ------------------------------------------------------------------------------------------------ */
+
+typedef enum { PLACE_VISUAL, PLACE_TEXT, PLACE_SYSTEM, N_PLACES } PlaceKind;
 
 typedef struct {
   const char *place;
-  const char *words;            /* NULL: an image */
   guint wanted, found;
 } Place;
 
-static void
-append (GArray *ids, const TernTokenizer *tokenizer, const char *text, gsize len, gboolean scaffolding)
+static guint
+count (const char *text, const char *part)
 {
-  if (len > 0)
-    tern_tokenizer_encode (tokenizer, text, len, scaffolding, ids);
+  guint n = 0;
+
+  for (; (text = strstr (text, part)); text += strlen (part))
+    n++;
+  return n;
+}
+
+/* A turn with a video and @parts->text in it. */
+static char *
+render_video (const TernChat *chat, const TernPromptParts *parts, GError **error)
+{
+  GString *json = g_string_new ("{\"add_generation_prompt\":true,\"messages\":[");
+  char *rendered;
+
+  /* Nothing of the user's stands in it: no need to quote. */
+  if (parts->system)
+    g_string_append (json, "{\"role\":\"system\",\"content\":[{\"type\":\"text\",\"text\":\"" SYSTEM_PLACE "\"}]},");
+  g_string_append (json, "{\"role\":\"user\",\"content\":[{\"type\":\"video\"}");
+  if (parts->text[0])
+    g_string_append (json, ",{\"type\":\"text\",\"text\":\"" TEXT_PLACE "\"}");
+  g_string_append (json, "]}]}");
+  rendered = tern_chat_render_json (chat, json->str, (gssize) json->len, error);
+  g_string_free (json, TRUE);
+  return rendered;
+}
+
+/* The template's own way with videos, else the family's. */
+static char *
+render_video_somehow (const TernPromptParts *parts, GError **error)
+{
+  const char *source = parts->family->video_template;
+  g_autofree char *own = render_video (parts->chat, parts, NULL);
+  g_autoptr (TernChat) chat = NULL;
+
+  if (own && count (own, VIDEO_PLACE) == 1)
+    return g_steal_pointer (&own);
+  chat = tern_chat_new (source, strlen (source), error);
+  return chat ? render_video (chat, parts, error) : NULL;
 }
 
 static Place *
-next_place (const char *at, Place *places, guint n_places, const char **where)
+next_place (const char *at, Place places[N_PLACES], const char **where)
 {
   Place *first = NULL;
 
-  for (guint i = 0; i < n_places; i++) {
+  for (guint i = 0; i < N_PLACES; i++) {
     const char *p = strstr (at, places[i].place);
 
     if (p && (!first || p < *where)) {
@@ -40,79 +197,82 @@ next_place (const char *at, Place *places, guint n_places, const char **where)
   return first;
 }
 
-gboolean
-tern_prompt_compile (GArray *ids, const TernChat *chat, const TernTokenizer *tokenizer, const char *system,
-    guint n_images, const char *text, GError **error)
+static void
+write_visual (TernPromptWriter *writer, const TernPromptFamily *family, const TernPromptVisual *visual, guint i)
 {
-  gint32 bos = tern_tokenizer_bos (tokenizer);
-  TernBytes piece = bos >= 0 ? tern_tokenizer_piece (tokenizer, bos, TRUE) : (TernBytes) { "", 0 };
-  g_autofree char *bos_text = g_strndup (piece.data, piece.len);
-  Place places[] = {
-    { IMAGE_PLACE, NULL, n_images, 0 },
-    { TEXT_PLACE, text, text[0] != '\0', 0 },
-    { SYSTEM_PLACE, system, system != NULL, 0 },
-  };
-  g_autofree char *rendered = tern_chat_render_user (chat, bos_text, system ? SYSTEM_PLACE : NULL, n_images,
-      text[0] ? TEXT_PLACE : "", error);
+  if (!visual->video)
+    family->still (writer, visual);
+  else if (family->video)
+    family->video (writer, visual);
+  else if (i < visual->n)
+    family->frame (writer, &visual->runs[i]);
+}
+
+static void
+write_all (TernPromptWriter *writer, const char *rendered, Place places[N_PLACES], const TernPromptParts *parts,
+    const TernPromptVisual *visual)
+{
   const char *at = rendered, *where = NULL;
   Place *place;
+
+  while ((place = next_place (at, places, &where))) {
+    g_string_append_len (writer->text, at, where - at);
+    if (place == &places[PLACE_VISUAL])
+      write_visual (writer, parts->family, visual, place->found);
+    else
+      write_words (writer, place == &places[PLACE_TEXT] ? parts->text : parts->system ? parts->system : "");
+    place->found++;
+    at = where + strlen (place->place);
+  }
+  tern_prompt_write (writer, at);
+  flush (writer);
+}
+
+static gboolean
+check_places (const Place places[N_PLACES], GError **error)
+{
+  static const char *const names[] = { NULL, "the prompt", "the system prompt" };
+
+  for (guint i = 0; i < N_PLACES; i++)
+    if (places[i].found != places[i].wanted) {
+      g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED,
+          "chat template: expected to find %s %u times in what it renders, found it %u times",
+          names[i] ? names[i] : places[i].place, places[i].wanted, places[i].found);
+      return FALSE;
+    }
+  return TRUE;
+}
+
+gboolean
+tern_prompt_compile (GArray *ids, const TernPromptParts *parts, const TernPromptVisual *visual, GError **error)
+{
+  gboolean whole_video = visual->video && visual->n > 0 && parts->family->video;
+  guint n_images = !visual->video ? 1 : whole_video ? 0 : visual->n;
+  gint32 bos = tern_tokenizer_bos (parts->tokenizer);
+  TernBytes piece = bos >= 0 ? tern_tokenizer_piece (parts->tokenizer, bos, TRUE) : (TernBytes) { "", 0 };
+  g_autofree char *bos_text = g_strndup (piece.data, piece.len);
+  Place places[N_PLACES] = {
+    [PLACE_VISUAL] = { whole_video ? VIDEO_PLACE : IMAGE_PLACE, whole_video ? 1 : n_images, 0 },
+    [PLACE_TEXT] = { TEXT_PLACE, parts->text[0] != '\0', 0 },
+    [PLACE_SYSTEM] = { SYSTEM_PLACE, parts->system != NULL, 0 },
+  };
+  g_autofree char *rendered = whole_video ? render_video_somehow (parts, error)
+      : tern_chat_render_user (parts->chat, bos_text, parts->system ? SYSTEM_PLACE : NULL, n_images,
+      parts->text[0] ? TEXT_PLACE : "", error);
+  TernPromptWriter writer = { .tokenizer = parts->tokenizer, .ids = ids };
+  gboolean ok;
 
   if (!rendered)
     return FALSE;
   g_array_set_size (ids, 0);
-  while ((place = next_place (at, places, G_N_ELEMENTS (places), &where))) {
-    static const gint32 image = TERN_PROMPT_IMAGE;
-
-    append (ids, tokenizer, at, (gsize) (where - at), TRUE);
-    if (place->words)
-      append (ids, tokenizer, place->words, strlen (place->words), FALSE);
-    else
-      g_array_append_val (ids, image);
-    place->found++;
-    at = where + strlen (place->place);
-  }
-  append (ids, tokenizer, at, strlen (at), TRUE);
-
-  for (guint i = 0; i < G_N_ELEMENTS (places); i++)
-    if (places[i].found != places[i].wanted) {
-      g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED,
-          "chat template: expected to find %s %u times in what it renders, found it %u times",
-          i == 0 ? "<image>" : i == 1 ? "the prompt" : "the system prompt", places[i].wanted, places[i].found);
-      return FALSE;
-    }
-  if (bos >= 0 && tern_tokenizer_add_bos (tokenizer) && (ids->len == 0 || g_array_index (ids, gint32, 0) != bos))
+  writer.text = g_string_new (NULL);
+  writer.plain = g_array_new (FALSE, FALSE, sizeof (TernTextRange));
+  write_all (&writer, rendered, places, parts, visual);
+  ok = check_places (places, error)
+      && (!writer.missing || refuse_token (parts->tokenizer, "tiled picture", writer.missing, error));
+  writer_clear (&writer);
+  if (ok && bos >= 0 && tern_tokenizer_add_bos (parts->tokenizer)
+      && (ids->len == 0 || g_array_index (ids, gint32, 0) != bos))
     g_array_prepend_val (ids, bos);
-  return TRUE;
-}
-
-static gboolean
-control_token (const TernTokenizer *tokenizer, const char *path, const char *text, gint32 *id, GError **error)
-{
-  *id = tern_tokenizer_find (tokenizer, text);
-  if (*id >= 0 && tern_tokenizer_is_control (tokenizer, *id))
-    return TRUE;
-  g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: expected the control token %s in the vocabulary, found %s",
-      path, text, *id >= 0 ? "an ordinary token" : "none: this model does not take pictures");
-  return FALSE;
-}
-
-gboolean
-tern_prompt_markers (const TernTokenizer *tokenizer, const char *path, TernPromptMarkers *markers, GError **error)
-{
-  return control_token (tokenizer, path, "<|image_start|>", &markers->start, error)
-      && control_token (tokenizer, path, "<|image_end|>", &markers->end, error);
-}
-
-gboolean
-tern_prompt_tile (const TernTokenizer *tokenizer, const TernSubImage *sub, guint n_sub, gint32 *id, GError **error)
-{
-  char tag[64];
-
-  *id = -1;
-  if (n_sub <= 1)
-    return TRUE;
-  if (sub->thumbnail)
-    return control_token (tokenizer, "tiled picture", "<|img_thumbnail|>", id, error);
-  g_snprintf (tag, sizeof (tag), "<|img_row_%u_col_%u|>", sub->row, sub->column);
-  return control_token (tokenizer, "tiled picture", tag, id, error);
+  return ok;
 }

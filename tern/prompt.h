@@ -1,27 +1,47 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The token sequence of a prompt: what the file's own chat template makes of pictures and an instruction. */
+/* The token sequence of a prompt: what the file's own chat template makes of pictures and an instruction, and what the
+ * model's family puts around the visual tokens of a picture. */
 #pragma once
 
 #include "engine/llm/chat.h"
 #include "engine/llm/tokenizer.h"
 #include "vision/vision.h"
 
-/* Stands in a prompt's ids where the next picture goes. */
-#define TERN_PROMPT_IMAGE (-1)
+/* Stands in a prompt's ids where the next run of visual tokens goes. */
+#define TERN_PROMPT_RUN (-1)
 
-/* Replaces the contents of @ids (gint32). User text never becomes a control token. UNSUPPORTED when the template does
- * not show what it is given. */
-gboolean tern_prompt_compile (GArray *ids, const TernChat *chat, const TernTokenizer *tokenizer, const char *system,
-    guint n_images, const char *text, GError **error);
-
-/* What stands around a picture. */
+/* One run of visual tokens. */
 typedef struct {
-  gint32 start, end;
-} TernPromptMarkers;
+  guint row, column;            /* of a tile, counted from 1; else 0 */
+  gboolean thumbnail;           /* the last one of a tiled picture */
+  guint64 time;                 /* of a frame: ns since the video's first one */
+} TernPromptRun;
 
-/* UNSUPPORTED names the control token that the vocabulary lacks. */
-gboolean tern_prompt_markers (const TernTokenizer *tokenizer, const char *path, TernPromptMarkers *markers,
+/* What a prompt shows: the sub-images of a still, or the frames of a video. */
+typedef struct {
+  const TernPromptRun *runs;    /* [n] */
+  guint n;
+  gboolean video;
+  guint64 duration;             /* ns, of the video */
+} TernPromptVisual;
+
+typedef struct _TernPromptFamily TernPromptFamily;
+
+/* How the model whose encoder has @projector (NULL: not known) wants its pictures; told by the vocabulary where that does
+ * not say it. UNSUPPORTED names the control token that the vocabulary lacks. */
+const TernPromptFamily *tern_prompt_family (const char *projector, const TernTokenizer *tokenizer, const char *path,
     GError **error);
-/* The tag before a tile or thumbnail; -1: none is wanted (a picture in one piece). */
-gboolean tern_prompt_tile (const TernTokenizer *tokenizer, const TernSubImage *sub, guint n_sub, gint32 *id,
-    GError **error);
+/* Whether the ids of a video depend on more than its number of frames. */
+gboolean tern_prompt_is_timed (const TernPromptFamily *family);
+
+typedef struct {
+  const TernPromptFamily *family;
+  const TernChat *chat;
+  const TernTokenizer *tokenizer;
+  const char *system;           /* NULL: none */
+  const char *text;             /* the instruction; "" = none */
+} TernPromptParts;
+
+/* Replaces the contents of @ids (gint32), with TERN_PROMPT_RUN for each of visual->runs in order. User text never becomes
+ * a control token. UNSUPPORTED when the template does not show what it is given, or the vocabulary lacks a tile's tag. */
+gboolean tern_prompt_compile (GArray *ids, const TernPromptParts *parts, const TernPromptVisual *visual, GError **error);

@@ -44,6 +44,7 @@ typedef struct {
   TernWorkKind kind;
   TernSessionSlot *slot;        /* NULL for a window */
   guint64 frame;
+  guint64 pts;                  /* of a frame */
   gboolean first;               /* of a group */
   gboolean forget;              /* what was encoded before is not needed: windows were dropped */
   TernWindow window;
@@ -103,10 +104,11 @@ struct _TernSession {
   guint store_epoch;            /* what `store` holds is of this epoch */
   TernFrameStore store;
   GArray *pictures;             /* TernPicture */
-  TernSessionConfig *compiled;  /* whose prompt `ids` is, for `compiled_images` pictures */
-  guint compiled_images;
-  TernPromptMarkers markers;
-  GArray *ids;                  /* gint32, TERN_PROMPT_IMAGE for pictures */
+  TernSessionConfig *compiled;  /* whose prompt `ids` is, for a video of `compiled_frames`; NULL: of nothing kept */
+  guint compiled_frames;
+  const TernPromptFamily *family;
+  GArray *ids;                  /* gint32, TERN_PROMPT_RUN for pictures */
+  GArray *runs;                 /* TernPromptRun of each of `pictures` */
   float *rows;                  /* [TERN_SESSION_ROWS][width] prompt on its way into the model */
   float *logits;                /* [n_vocab] */
   gint32 *said;                 /* [said_size] */
@@ -120,13 +122,11 @@ struct _TernSession {
 /* Prompt rows that are handed to the model at once. */
 #define TERN_SESSION_ROWS 128
 
-/* Visual tokens of one picture in a prompt. */
+/* Visual tokens of one frame or sub-image in a prompt. */
 typedef struct {
   const float *tokens;          /* [.., width] */
   const gint32 *keep;           /* [n] rows of tokens, or NULL for the first n */
   guint n;
-  gint32 tag;                   /* id before the rows, or -1 */
-  gboolean opens, closes;       /* the picture's markers stand before and after */
 } TernPicture;
 
 /* ---- session-run.c: the engine thread's side ---- */
@@ -135,6 +135,9 @@ gboolean tern_session_step (TernClient *client);
 /* Takes all memory that windows of the planned size need; called on the engine thread. */
 gboolean tern_session_prepare (TernSession *self, GError **error);
 void tern_session_clear_engine_side (TernSession *self);
+/* What a window of @n_frames frames is for the prompt, at its longest; @runs is filled. */
+void tern_session_plan_visual (const TernSession *self, guint n_frames, GArray *runs, TernPromptVisual *visual);
+TernPromptParts tern_session_prompt_parts (const TernSession *self, const TernSessionConfig *config);
 /* Tokens that a session of @model may hold. */
 guint tern_session_context_limit (const TernModel *model);
 

@@ -186,7 +186,7 @@ static void
 enqueue (TernSession *self, TernWorkKind kind, TernSessionSlot *slot, guint64 at, guint64 pts, guint64 end,
     gboolean new_group)
 {
-  TernWork work = { .kind = kind, .slot = slot, .frame = self->windower.count, .pushed = g_get_monotonic_time (),
+  TernWork work = { .kind = kind, .slot = slot, .frame = self->windower.count, .pts = pts, .pushed = g_get_monotonic_time (),
     .first = new_group || self->windower.in_group == 0, .forget = self->forget_next };
   gint64 before = self->last_pushed;
   TernWindowVerdict verdict;

@@ -83,17 +83,37 @@ reserve_spans (TernSession *self, guint n, GError **error)
   return self->spans != NULL;
 }
 
-/* The prompt of @config around @n_images pictures; kept until one of the two changes. */
+TernPromptParts
+tern_session_prompt_parts (const TernSession *self, const TernSessionConfig *config)
+{
+  return (TernPromptParts) { .family = self->family, .chat = self->text->chat, .tokenizer = self->text->tokenizer,
+    .system = config->system_prompt, .text = config->prompt };
+}
+
+void
+tern_session_plan_visual (const TernSession *self, guint n_frames, GArray *runs, TernPromptVisual *visual)
+{
+  guint64 window = self->windower.plan.window;
+
+  g_array_set_size (runs, 0);
+  for (guint i = 0; i < n_frames; i++)
+    g_array_append_val (runs, ((TernPromptRun) { .time = (guint64) ((double) window / n_frames * i) }));
+  *visual = (TernPromptVisual) { (const TernPromptRun *) runs->data, runs->len, TRUE, window };
+}
+
+/* The prompt of @config around @visual. The one of a video without times is kept until it or its number of frames
+ * changes. */
 static gboolean
-compile (TernSession *self, TernSessionConfig *config, guint n_images, GError **error)
+compile (TernSession *self, TernSessionConfig *config, const TernPromptVisual *visual, GError **error)
 {
   guint n_vocab = tern_llm_info (self->text->llm)->n_vocab;
+  gboolean keep = visual->video && !tern_prompt_is_timed (self->family);
+  TernPromptParts parts = tern_session_prompt_parts (self, config);
 
-  if (self->compiled == config && self->compiled_images == n_images)
+  if (keep && self->compiled == config && self->compiled_frames == visual->n)
     return TRUE;
   g_clear_pointer (&self->compiled, tern_session_config_unref);
-  if (!tern_prompt_compile (self->ids, self->text->chat, self->text->tokenizer, config->system_prompt, n_images,
-          config->prompt, error))
+  if (!tern_prompt_compile (self->ids, &parts, visual, error))
     return FALSE;
   for (guint i = 0; i < self->ids->len; i++)
     if (g_array_index (self->ids, gint32, i) >= (gint32) n_vocab) {
@@ -101,8 +121,8 @@ compile (TernSession *self, TernSessionConfig *config, guint n_images, GError **
           self->model->path, n_vocab, g_array_index (self->ids, gint32, i));
       return FALSE;
     }
-  self->compiled = tern_session_config_ref (config);
-  self->compiled_images = n_images;
+  self->compiled = keep ? tern_session_config_ref (config) : NULL;
+  self->compiled_frames = visual->n;
   return TRUE;
 }
 
@@ -114,18 +134,20 @@ tern_session_prepare (TernSession *self, GError **error)
   TernSessionConfig *config = self->config;
   guint n_tokens = self->vision ? tern_vision_info (self->vision)->max_tokens : 0;
   guint n_groups = (self->max_frames + self->group_frames - 1) / self->group_frames;
+  TernPromptVisual visual;
 
+  tern_session_plan_visual (self, self->max_frames, self->runs, &visual);
   if (self->vision && !(self->vision_state = tern_vision_state_new (self->vision, n_tokens, self->model->activations,
               pool, error)))
     return FALSE;
-  return tern_prompt_markers (self->text->tokenizer, self->model->path, &self->markers, error)
+  return (self->family = tern_prompt_family (self->model->projector, self->text->tokenizer, self->model->path, error))
       && (self->rows = tern_mem_alloc ((gsize) TERN_SESSION_ROWS * info->width * sizeof (float), "prompt rows", error))
       && (self->logits = tern_mem_alloc ((gsize) info->n_vocab * sizeof (float), "logits", error))
       && (n_tokens == 0 || tern_frame_store_reserve (&self->store, n_groups + 1, n_tokens, error))
       && reserve_said (self, config, error)
       && reserve_spans (self, self->max_frames, error)
-      && compile (self, config, self->max_frames, error)
-      && reserve_caches (self, config, self->planned_visual + self->ids->len + self->max_frames, error);
+      && compile (self, config, &visual, error)
+      && reserve_caches (self, config, self->planned_visual + self->ids->len, error);
 }
 
 void
@@ -143,6 +165,7 @@ tern_session_clear_engine_side (TernSession *self)
   tern_mem_free (self->spans);
   tern_mem_free (self->still_tokens);
   g_array_unref (self->ids);
+  g_array_unref (self->runs);
   g_array_unref (self->pictures);
 }
 
@@ -158,7 +181,7 @@ close_open_group (TernSession *self, const TernSessionConfig *config)
 }
 
 static gboolean
-encode (TernSession *self, const TernSessionSlot *slot, TernFrameGroup *group, GError **error)
+encode (TernSession *self, const TernSessionSlot *slot, guint64 pts, TernFrameGroup *group, GError **error)
 {
   TernVisionOptions options = { .tile = FALSE, .scaling = tern_fit_scaling (self->fit) };
   TernVisionPlan plan;
@@ -168,19 +191,19 @@ encode (TernSession *self, const TernSessionSlot *slot, TernFrameGroup *group, G
       || !(rows = tern_frame_store_rows (&self->store, group, plan.n_tokens, error))
       || !tern_vision_encode (self->vision_state, &slot->image, &options, &plan, rows, &self->cancel, error))
     return FALSE;
-  tern_frame_store_add (group, plan.n_tokens, plan.n_tokens);
+  tern_frame_store_add (group, plan.n_tokens, plan.n_tokens, pts);
   return TRUE;
 }
 
 static gboolean
-take_tokens (TernSession *self, const TernSessionSlot *slot, TernFrameGroup *group, GError **error)
+take_tokens (TernSession *self, const TernSessionSlot *slot, guint64 pts, TernFrameGroup *group, GError **error)
 {
   float *rows = tern_frame_store_rows (&self->store, group, slot->n_tokens, error);
 
   if (!rows)
     return FALSE;
   memcpy (rows, slot->data, (gsize) slot->n_tokens * self->store.dim * sizeof (float));
-  tern_frame_store_add (group, slot->n_tokens, slot->full);
+  tern_frame_store_add (group, slot->n_tokens, slot->full, pts);
   return TRUE;
 }
 
@@ -197,8 +220,8 @@ run_frame (TernSession *self, const TernWork *work)
     close_open_group (self, work->config);
     group = tern_frame_store_begin (&self->store, work->frame);
   }
-  if (work->kind == TERN_WORK_FRAME ? !encode (self, work->slot, group, &error)
-      : !take_tokens (self, work->slot, group, &error)) {
+  if (work->kind == TERN_WORK_FRAME ? !encode (self, work->slot, work->pts, group, &error)
+      : !take_tokens (self, work->slot, work->pts, group, &error)) {
     if (!g_error_matches (error, TERN_ERROR, TERN_ERROR_CANCELLED) && !group->error)
       group->error = g_strdup (error->message);
     return;
@@ -257,11 +280,7 @@ static gboolean
 feed_picture (Feed *feed, const TernPicture *picture, TernSpan *span, GError **error)
 {
   gsize width = tern_llm_info (feed->self->text->llm)->width;
-  const TernPromptMarkers *markers = &feed->self->markers;
 
-  if ((picture->opens && !feed_id (feed, markers->start, error))
-      || (picture->tag >= 0 && !feed_id (feed, picture->tag, error)))
-    return FALSE;
   *span = (TernSpan) { feed->pos, picture->n };
   for (guint i = 0; i < picture->n; i++) {
     gsize from = picture->keep ? (gsize) picture->keep[i] : i;
@@ -271,7 +290,7 @@ feed_picture (Feed *feed, const TernPicture *picture, TernSpan *span, GError **e
       return FALSE;
     memcpy (row, picture->tokens + from * width, width * sizeof (float));
   }
-  return !picture->closes || feed_id (feed, markers->end, error);
+  return TRUE;
 }
 
 /* The whole prompt; afterwards `logits` are those of its last token. */
@@ -285,33 +304,22 @@ prefill (TernSession *self, GError **error)
   for (guint i = 0; i < self->ids->len; i++) {
     gint32 id = g_array_index (self->ids, gint32, i);
 
-    if (id != TERN_PROMPT_IMAGE) {
-      if (!feed_id (&feed, id, error))
-        return FALSE;
-      continue;
-    }
-    /* A tiled still is one picture in several pieces. */
-    for (gboolean more = TRUE; more && at < self->pictures->len; at++) {
-      const TernPicture *picture = &g_array_index (self->pictures, TernPicture, at);
-
-      if (!feed_picture (&feed, picture, &self->spans[at], error))
-        return FALSE;
-      more = !picture->closes;
-    }
+    if (id != TERN_PROMPT_RUN ? !feed_id (&feed, id, error)
+        : !feed_picture (&feed, &g_array_index (self->pictures, TernPicture, at), &self->spans[at], error))
+      return FALSE;
+    at += id == TERN_PROMPT_RUN;
   }
   return feed_flush (&feed, TRUE, error);
 }
 
+/* One run for each picture: what the prompt is compiled from says so. */
 static guint
-prompt_length (const TernSession *self, guint n_images)
+prompt_length (const TernSession *self)
 {
-  guint n = self->ids->len - n_images;
+  guint n = self->ids->len - self->pictures->len;
 
-  for (guint i = 0; i < self->pictures->len; i++) {
-    const TernPicture *picture = &g_array_index (self->pictures, TernPicture, i);
-
-    n += picture->n + picture->opens + picture->closes + (picture->tag >= 0);
-  }
+  for (guint i = 0; i < self->pictures->len; i++)
+    n += g_array_index (self->pictures, TernPicture, i).n;
   return n;
 }
 
@@ -365,9 +373,9 @@ measure (TernSession *self, const Saying *saying, const TernGeneration *said, gi
   m->kv_pruned_layers = dp.pruned_layers;
 }
 
-/* Asks about `pictures`, which make @n_images images; fills in what is known of the answer. */
+/* Asks about `pictures`, which @visual says what they are; fills in what is known of the answer. */
 static gboolean
-answer (TernSession *self, TernSessionConfig *config, const TernDpParams *dp, guint n_images, TernResult *out,
+answer (TernSession *self, TernSessionConfig *config, const TernDpParams *dp, TernPromptVisual visual, TernResult *out,
     char **text, GError **error)
 {
   static const char *const reasons[] = {
@@ -381,9 +389,11 @@ answer (TernSession *self, TernSessionConfig *config, const TernDpParams *dp, gu
   const TernKeyPolicy *policy;
   gboolean ok;
 
-  if (!compile (self, config, n_images, error))
+  visual.runs = (const TernPromptRun *) self->runs->data;
+  visual.n = self->runs->len;
+  if (!compile (self, config, &visual, error))
     return FALSE;
-  out->prompt_tokens = prompt_length (self, n_images);
+  out->prompt_tokens = prompt_length (self);
   if (!reserve_caches (self, config, out->prompt_tokens, error) || !reserve_said (self, config, error)
       || !reserve_spans (self, self->pictures->len, error) || !prefill (self, error))
     return FALSE;
@@ -440,11 +450,19 @@ conclude (TernSession *self, const TernWork *work, TernResult *values, const cha
 }
 
 static void
-add_picture (TernSession *self, const float *tokens, const gint32 *keep, guint n)
+clear_pictures (TernSession *self)
 {
-  TernPicture picture = { .tokens = tokens, .keep = keep, .n = n, .tag = -1, .opens = TRUE, .closes = TRUE };
+  g_array_set_size (self->pictures, 0);
+  g_array_set_size (self->runs, 0);
+}
+
+static void
+add_picture (TernSession *self, const float *tokens, const gint32 *keep, guint n, const TernPromptRun *run)
+{
+  TernPicture picture = { .tokens = tokens, .keep = keep, .n = n };
 
   g_array_append_val (self->pictures, picture);
+  g_array_append_val (self->runs, *run);
 }
 
 /* The window's frames become pictures; one that nothing is left of is none. */
@@ -453,7 +471,7 @@ gather (TernSession *self, const TernWork *work, TernResult *values, GError **er
 {
   const char *failure = NULL;
 
-  g_array_set_size (self->pictures, 0);
+  clear_pictures (self);
   for (guint g = 0; g < self->store.n; g++) {
     const TernFrameGroup *group = &self->store.groups[g];
     const float *tokens = group->tokens;
@@ -463,8 +481,11 @@ gather (TernSession *self, const TernWork *work, TernResult *values, GError **er
       continue;
     failure = failure ? failure : group->error;
     for (guint f = 0; f < group->n_frames; f++) {
+      guint64 start = work->window.start_time;
+
       if (group->n_keep[f] > 0)
-        add_picture (self, tokens, keep, group->n_keep[f]);
+        add_picture (self, tokens, keep, group->n_keep[f],
+            &(TernPromptRun) { .time = group->pts[f] > start ? group->pts[f] - start : 0 });
       tokens += (gsize) group->n_tokens[f] * self->store.dim;
       keep += group->n_tokens[f];
       values->visual_kept += group->n_keep[f];
@@ -491,7 +512,8 @@ run_window (TernSession *self, const TernWork *work)
 
   close_open_group (self, work->config);
   if (gather (self, work, &values, &error))
-    answer (self, work->config, &work->config->dp, self->pictures->len, &values, &text, &error);
+    answer (self, work->config, &work->config->dp, (TernPromptVisual) { .video = TRUE,
+          .duration = work->window.end_time - work->window.start_time }, &values, &text, &error);
   result = conclude (self, work, &values, text, error);
   tern_frame_store_release (&self->store, work->window.next);
   return result;
@@ -522,18 +544,14 @@ encode_still (TernSession *self, const TernWork *work, TernResult *values, GErro
   if (!tern_vision_encode (self->vision_state, image, &options, &plan, self->still_tokens, &self->cancel, error))
     return FALSE;
 
-  g_array_set_size (self->pictures, 0);
+  clear_pictures (self);
   tokens = self->still_tokens;
   for (guint i = 0; i < plan.n; i++) {
-    TernPicture *picture;
+    const TernSubImage *sub = &plan.sub[i];
 
-    add_picture (self, tokens, NULL, plan.sub[i].n_tokens);
-    picture = &g_array_index (self->pictures, TernPicture, i);
-    picture->opens = i == 0;
-    picture->closes = i + 1 == plan.n;
-    if (!tern_prompt_tile (self->text->tokenizer, &plan.sub[i], plan.n, &picture->tag, error))
-      return FALSE;
-    tokens += plan.sub[i].n_tokens * width;
+    add_picture (self, tokens, NULL, sub->n_tokens,
+        &(TernPromptRun) { .row = sub->row, .column = sub->column, .thumbnail = sub->thumbnail });
+    tokens += sub->n_tokens * width;
   }
   values->frames = 1;
   values->visual_in = values->visual_kept = plan.n_tokens;
@@ -551,7 +569,7 @@ run_still (TernSession *self, const TernWork *work)
   /* All keys of a still: nothing repeats in it, and leaving out 0.7 of the bundled model's 49 tokens costs captions what
    * docs/numbers.md tells, for no time that could be measured. */
   if (encode_still (self, work, &values, &error))
-    answer (self, work->config, &(TernDpParams) { 0 }, 1, &values, &text, &error);
+    answer (self, work->config, &(TernDpParams) { 0 }, (TernPromptVisual) { 0 }, &values, &text, &error);
   return conclude (self, work, &values, text, error);
 }
 

@@ -67,8 +67,8 @@ check_params (const TernSessionParams *params, GError **error)
         (guint) params->kv_gate);
     return FALSE;
   }
-  if ((guint) params->fit > TERN_FIT_STRETCH) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "fit: expected 0 to %u, found %u", (guint) TERN_FIT_STRETCH,
+  if ((guint) params->fit > TERN_FIT_TRAINED) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "fit: expected 0 to %u, found %u", (guint) TERN_FIT_TRAINED,
         (guint) params->fit);
     return FALSE;
   }
@@ -212,6 +212,7 @@ tern_session_new (TernModel *model, const TernSessionParams *params, GError **er
   self->seen_pts = self->seen_end = TERN_TIME_NONE;
   self->token_group = self->skipped_group = G_MAXUINT64;
   self->ids = g_array_new (FALSE, FALSE, sizeof (gint32));
+  self->runs = g_array_new (FALSE, FALSE, sizeof (TernPromptRun));
   self->pictures = g_array_new (FALSE, FALSE, sizeof (TernPicture));
   g_mutex_init (&self->lock);
   g_cond_init (&self->changed);
@@ -414,7 +415,9 @@ static gboolean
 change_config (TernSession *self, const TernSessionParams *params, GError **error)
 {
   TernSessionConfig *config = config_new (params, self->text, error);
-  g_autoptr (GArray) ids = NULL;
+  g_autoptr (GArray) ids = NULL, runs = NULL;
+  TernPromptVisual visual;
+  TernPromptParts parts;
   guint64 needed;
   guint limit;
 
@@ -422,13 +425,15 @@ change_config (TernSession *self, const TernSessionParams *params, GError **erro
     return FALSE;
   /* Whether a whole window would still fit. */
   ids = g_array_new (FALSE, FALSE, sizeof (gint32));
-  if (!tern_prompt_compile (ids, self->text->chat, self->text->tokenizer, config->system_prompt, self->max_frames,
-          config->prompt, error)) {
+  runs = g_array_new (FALSE, FALSE, sizeof (TernPromptRun));
+  tern_session_plan_visual (self, self->max_frames, runs, &visual);
+  parts = tern_session_prompt_parts (self, config);
+  if (!tern_prompt_compile (ids, &parts, &visual, error)) {
     tern_session_config_unref (config);
     return FALSE;
   }
   limit = tern_session_context_limit (self->model);
-  needed = (guint64) plan_visual (self, config) + ids->len + self->max_frames + config->sampling.max_tokens;
+  needed = (guint64) plan_visual (self, config) + ids->len + config->sampling.max_tokens;
   if (needed > limit) {
     g_set_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE,
         "context of %s: expected at most %u tokens, found %" G_GUINT64_FORMAT " of a window, its prompt and its answer",

@@ -117,6 +117,7 @@ typedef enum {
   TERN_FIT_CROP,                /* aspect kept, centre cut out: how the bundled model was trained */
   TERN_FIT_LETTERBOX,
   TERN_FIT_STRETCH,
+  TERN_FIT_TRAINED,             /* what the model's family was trained with: crop for LFM2-VL, stretch for SmolVLM */
 } TernFit;
 
 typedef struct _TernEncoder TernEncoder;
@@ -296,7 +297,7 @@ typedef struct {
 } TernSessionParams;
 
 #define TERN_SESSION_PARAMS_INIT { .rate_n = 2, .rate_d = 1, .window = 4 * TERN_SECOND, .max_tokens = 32, .top_p = 1, \
-    .repetition_penalty = 1, .compress = TERN_COMPRESSOR_PARAMS_INIT, .kv_prune = 0.7, .kv_layer = 3 }
+    .repetition_penalty = 1, .fit = TERN_FIT_TRAINED, .compress = TERN_COMPRESSOR_PARAMS_INIT, .kv_prune = 0.7, .kv_layer = 3 }
 
 /* Copies @params. INVALID names the field, its range and the value found. */
 TERN_API TernSession *tern_session_new (TernModel *model, const TernSessionParams *params, GError **error);

@@ -8,10 +8,27 @@ typedef struct {
   gint32 id;                    /* -1: text still to be encoded */
 } Fragment;
 
-/* The special token that is exactly text[0, len), if the caller lets it be recognised. */
-static gint32
-special_at (const TernTokenizer *t, const guint8 *text, gsize len, gboolean special)
+/* Where control tokens are recognised. */
+typedef struct {
+  gboolean special;             /* at all */
+  const TernTextRange *plain;   /* [n_plain] but here */
+  guint n_plain;
+} Trust;
+
+static gboolean
+is_trusted (const Trust *trust, gsize begin, gsize end)
 {
+  for (guint i = 0; i < trust->n_plain; i++)
+    if (begin < trust->plain[i].end && end > trust->plain[i].begin)
+      return FALSE;
+  return trust->special;
+}
+
+/* The special token that is exactly @len bytes at @at, if the caller lets it be recognised. */
+static gint32
+special_at (const TernTokenizer *t, const guint8 *all, gsize at, gsize len, const Trust *trust)
+{
+  const guint8 *text = all + at;
   gint32 id = tern_symbols_find (&t->symbols, text, len);
 
   if (id < 0 || id >= (gint32) t->n)
@@ -21,7 +38,7 @@ special_at (const TernTokenizer *t, const guint8 *text, gsize len, gboolean spec
       return id;
     case TERN_TOKEN_CONTROL:
     case TERN_TOKEN_UNKNOWN:
-      return special ? id : -1;
+      return is_trusted (trust, at, at + len) ? id : -1;
     default:
       return -1;
   }
@@ -38,13 +55,13 @@ append_text (GArray *fragments, gsize start, gsize end)
 
 /* Cuts tokens of one length out of one fragment, left to right. */
 static void
-cut (const TernTokenizer *t, const guint8 *text, Fragment from, guint length, gboolean special, GArray *out)
+cut (const TernTokenizer *t, const guint8 *text, Fragment from, guint length, const Trust *trust, GArray *out)
 {
   gsize len = t->special_lengths[length], end = from.start + from.len, begin = from.start, at = begin;
   const guint8 *first = t->special_first[length];
 
   while (from.len >= len && at <= end - len) {
-    gint32 id = first[text[at] / 8] >> text[at] % 8 & 1 ? special_at (t, text + at, len, special) : -1;
+    gint32 id = first[text[at] / 8] >> text[at] % 8 & 1 ? special_at (t, text, at, len, trust) : -1;
 
     if (id < 0) {
       at++;
@@ -60,7 +77,7 @@ cut (const TernTokenizer *t, const guint8 *text, Fragment from, guint length, gb
 /* The longest tokens first, each over all the text that is left, as llama.cpp does it: "longest wins" holds for the
  * whole text, not only where a match starts. */
 static GArray *
-partition (const TernTokenizer *t, const guint8 *text, gsize len, gboolean special)
+partition (const TernTokenizer *t, const guint8 *text, gsize len, const Trust *trust)
 {
   GArray *fragments = g_array_new (FALSE, FALSE, sizeof (Fragment));
   GArray *next = g_array_new (FALSE, FALSE, sizeof (Fragment));
@@ -74,7 +91,7 @@ partition (const TernTokenizer *t, const guint8 *text, gsize len, gboolean speci
       Fragment fragment = g_array_index (fragments, Fragment, i);
 
       if (fragment.id < 0)
-        cut (t, text, fragment, length, special, next);
+        cut (t, text, fragment, length, trust, next);
       else
         g_array_append_val (next, fragment);
     }
@@ -85,11 +102,11 @@ partition (const TernTokenizer *t, const guint8 *text, gsize len, gboolean speci
   return fragments;
 }
 
-void
-tern_tokenizer_encode (const TernTokenizer *tokenizer, const char *text, gsize len, gboolean special, GArray *ids)
+static void
+encode (const TernTokenizer *tokenizer, const char *text, gsize len, const Trust *trust, GArray *ids)
 {
   const guint8 *bytes = (const guint8 *) text;
-  g_autoptr (GArray) fragments = partition (tokenizer, bytes, len, special);
+  g_autoptr (GArray) fragments = partition (tokenizer, bytes, len, trust);
   TernEncodeBuffers buffers = {
     g_array_new (FALSE, FALSE, 3 * sizeof (guint32)),
     g_array_new (FALSE, FALSE, sizeof (TernCandidate)),
@@ -111,6 +128,19 @@ tern_tokenizer_encode (const TernTokenizer *tokenizer, const char *text, gsize l
   g_array_unref (buffers.nodes);
   g_array_unref (buffers.heap);
   g_byte_array_unref (buffers.bytes);
+}
+
+void
+tern_tokenizer_encode (const TernTokenizer *tokenizer, const char *text, gsize len, gboolean special, GArray *ids)
+{
+  encode (tokenizer, text, len, &(Trust) { .special = special }, ids);
+}
+
+void
+tern_tokenizer_encode_mixed (const TernTokenizer *tokenizer, const char *text, gsize len, const TernTextRange *plain,
+    guint n_plain, GArray *ids)
+{
+  encode (tokenizer, text, len, &(Trust) { TRUE, plain, n_plain }, ids);
 }
 
 /* Bytes that @text (@left > 0) is still short of being one UTF-8 sequence; 0: complete, or never to be one. */

@@ -31,6 +31,15 @@ gboolean tern_tokenizer_is_control (const TernTokenizer *tokenizer, gint32 id);
  * Any bytes are accepted. */
 void tern_tokenizer_encode (const TernTokenizer *tokenizer, const char *text, gsize len, gboolean special, GArray *ids);
 
+/* The same with @special, but for text[begin, end) of each of @plain (ascending): no control token is recognised that
+ * touches one. Scaffolding with untrusted text in it is encoded at once so that words that touch are split as in
+ * training. */
+typedef struct {
+  gsize begin, end;
+} TernTextRange;
+void tern_tokenizer_encode_mixed (const TernTokenizer *tokenizer, const char *text, gsize len, const TernTextRange *plain,
+    guint n_plain, GArray *ids);
+
 /* The bytes of one token: empty for control tokens unless @special. Borrowed. */
 TernBytes tern_tokenizer_piece (const TernTokenizer *tokenizer, gint32 id, gboolean special);
 

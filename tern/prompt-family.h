@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What model families put around visual tokens: a file each, and a line in prompt.c's table. */
+#pragma once
+
+#include "tern/prompt.h"
+
+/* A prompt that is being written. */
+typedef struct {
+  const TernTokenizer *tokenizer;
+  GArray *ids;
+  GString *text;                /* not encoded yet */
+  GArray *plain;                /* TernTextRange of it that is the user's */
+  char *missing;                /* a control token that was written and that the vocabulary lacks; NULL: none */
+} TernPromptWriter;
+
+struct _TernPromptFamily {
+  const char *projector;        /* clip.projector_type of its encoders */
+  const char *const *tokens;    /* control tokens of every picture; NULL-terminated */
+  gboolean timed;
+  /* One still, in the template's place for a picture. */
+  void (*still) (TernPromptWriter *writer, const TernPromptVisual *still);
+  /* One frame of a video, in a place for a picture; NULL where `video` is set. */
+  void (*frame) (TernPromptWriter *writer, const TernPromptRun *run);
+  /* A whole video, in the template's place for one. */
+  void (*video) (TernPromptWriter *writer, const TernPromptVisual *video);
+  const char *video_template;   /* for files whose own template has no place for a video */
+};
+
+extern const TernPromptFamily tern_prompt_family_lfm2, tern_prompt_family_idefics3;
+
+/* Text, control tokens in it being recognised. */
+void tern_prompt_write (TernPromptWriter *writer, const char *text);
+void tern_prompt_writef (TernPromptWriter *writer, const char *format, ...) G_GNUC_PRINTF (2, 3);
+/* A control token that not every vocabulary of the family has. */
+void tern_prompt_write_token (TernPromptWriter *writer, const char *token);
+/* The place of the next run of visual tokens. */
+void tern_prompt_write_run (TernPromptWriter *writer);
