@@ -7,7 +7,9 @@
 #include "engine/base/error.h"
 #include "engine/llm/arch/arch.h"
 
-static const TernArch *const families[] = { &tern_arch_lfm2 };
+static const TernArch *const families[] = {
+  &tern_arch_bitnet, &tern_arch_lfm2, &tern_arch_llama, &tern_arch_qwen2, &tern_arch_qwen3,
+};
 
 static gboolean
 bytes_equal (TernBytes bytes, const char *text)
@@ -79,7 +81,7 @@ llm_load (TernLlm *llm, GError **error)
   }
   llm->name = name.data ? g_utf8_make_valid (name.data, name.len) : g_strdup ("");
   llm->info.name = llm->name;
-  return family->load (llm, llm->info.architecture, error);
+  return tern_decoder_load (llm, family, llm->info.architecture, error);
 }
 
 TernLlm *

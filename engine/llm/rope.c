@@ -2,14 +2,29 @@
 #include "engine/llm/rope.h"
 
 #include <math.h>
+#include <string.h>
 
 void
 tern_rope_init (TernRope *rope, guint dim, float base)
 {
   rope->dim = dim;
+  rope->pairs = FALSE;
   rope->frequency = g_new (float, dim / 2);
   for (guint i = 0; i < dim / 2; i++)
     rope->frequency[i] = (float) pow ((double) base, -2.0 * i / dim);
+}
+
+gboolean
+tern_rope_divide (TernRope *rope, const float *factors, float all)
+{
+  for (guint i = 0; i < rope->dim / 2; i++) {
+    float by = all * (factors ? factors[i] : 1);
+
+    if (!(by > 0 && isfinite (by)))
+      return FALSE;
+    rope->frequency[i] /= by;
+  }
+  return TRUE;
 }
 
 void
@@ -32,4 +47,16 @@ tern_rope_angles (const TernRope *rope, guint pos, guint n, float *angles)
       angles[i] = (float) cosine;
       angles[half + i] = (float) sine;
     }
+}
+
+void
+tern_rope_unpair (float *x, guint dim, float *spare)
+{
+  guint half = dim / 2;
+
+  for (guint i = 0; i < half; i++) {
+    spare[i] = x[2 * i + 1];
+    x[i] = x[2 * i];
+  }
+  memcpy (x + half, spare, half * sizeof (float));
 }

@@ -17,8 +17,8 @@ import subprocess
 import sys
 import tempfile
 
-SKIPPED = {"bitnet": "architecture bitnet", "llama": "architecture llama", "lfm2moe": "architecture lfm2moe",
-           "smolvlm": "architecture llama, projector idefics3"}
+SKIPPED = {"lfm2moe": "architecture lfm2moe", "smolvlm": "projector idefics3", "bitnet-i2_s": "type I2_S",
+           "bitnet-f16": "activations of BitNet with F16 weights", "llama-q4_1": "type Q4_1"}
 TERN, FOLDER = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2])
 LEVELS = sys.argv[3:] or ["scalar", "avx2", "avx512vnni"]
 number = 0
@@ -198,6 +198,9 @@ for level in LEVELS:
             point(True, f"{level} {folder.name}", skip=SKIPPED[folder.name] + " does not run yet")
             continue
         for path in sorted(folder.glob("*.json")):
+            if path.stem in SKIPPED:
+                point(True, f"{level} {path.stem}", skip=SKIPPED[path.stem] + " does not run yet")
+                continue
             model_file(level, path)
 for path in sorted((FOLDER / "tokenizers").glob("vocab-*.json")):
     tokenizer_file(path)

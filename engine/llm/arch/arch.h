@@ -1,18 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A family of models: its keys, its checks, its tensor names, the order of its blocks. One file each. */
+/* A family of models: its names, its tensors, its layer. One file each; docs/adding-a-model.md walks through one. */
 #pragma once
 
 #include "engine/llm/blocks/blocks.h"
 
 G_BEGIN_DECLS
-
-typedef struct {
-  const char *const *names;     /* values of general.architecture, NULL at the end */
-  /* Fills everything of @llm that is not from the file's general keys. Half-built layers are freed by the caller. */
-  gboolean (*load) (TernLlm *llm, const char *architecture, GError **error);
-} TernArch;
-
-extern const TernArch tern_arch_lfm2;
 
 /* Hyper-parameters that decoders have in common, checked: what is read here may size memory and divide. */
 typedef struct {
@@ -20,8 +12,45 @@ typedef struct {
   guint head_dim, rope_dim;
   guint max_heads;
   float eps, rope_base;
+  float rope_stretch;           /* positions are divided by it */
   guint32 *heads, *kv_heads, *ffn;      /* [n_layers]; a layer without attention has 0 kv heads */
 } TernDecoderParams;
+
+typedef struct _TernArch TernArch;
+
+/* A model on its way in: what a family's functions work on. */
+typedef struct {
+  TernLlm *llm;
+  const TernArch *arch;
+  const char *architecture;     /* as in the file: the prefix of its keys */
+  TernDecoderParams params;
+  TernBlockSource source;       /* at the layer that is loaded */
+} TernDecoder;
+
+struct _TernArch {
+  const char *const *names;     /* values of general.architecture, NULL at the end */
+  const TernTensorRow *tensors;
+  gboolean rope_pairs;          /* see rope.h */
+  /* Keys of its own, which it checks and leaves in source.dims; NULL: none. */
+  gboolean (*keys) (TernDecoder *decoder, GError **error);
+  /* The two blocks of layer source.layer. Half-built ones are freed by the caller. */
+  gboolean (*layer) (TernDecoder *decoder, TernLayer *layer, GError **error);
+};
+
+extern const TernArch tern_arch_bitnet;
+extern const TernArch tern_arch_lfm2;
+extern const TernArch tern_arch_llama;
+extern const TernArch tern_arch_qwen2;
+extern const TernArch tern_arch_qwen3;
+
+/* Fills everything of @llm that is not from the file's general keys. Half-built layers are freed by the caller. */
+gboolean tern_decoder_load (TernLlm *llm, const TernArch *arch, const char *architecture, GError **error);
+
+/* Blocks of the current layer, with the decoder's sizes. */
+TernBlock *tern_decoder_attention (const TernDecoder *decoder, GError **error);
+TernBlock *tern_decoder_ffn (const TernDecoder *decoder, TernGate gate, GError **error);
+
+/* ---- params.c ---------------------------------------------------------------------------------------------------- */
 
 /* "<architecture>.<name>" in @buffer. */
 #define TERN_KEY_SIZE 128
@@ -30,9 +59,5 @@ const char *tern_arch_key (char *buffer, const char *architecture, const char *n
 gboolean tern_decoder_params_read (TernDecoderParams *params, const TernGguf *file, const char *architecture,
     GError **error);
 void tern_decoder_params_clear (TernDecoderParams *params);
-
-/* Fills info, layers (empty), embedding, head, rope and the last norm (the first of @norm_names that is present). */
-gboolean tern_decoder_load (TernLlm *llm, const TernDecoderParams *params, const char *const *norm_names,
-    GError **error);
 
 G_END_DECLS

@@ -1,209 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the families have in common. File values are hostile: nothing is divided by, multiplied or allocated with before
- * its range was checked; products stay within the tensors that must be there to hold them. */
-#include "engine/llm/arch/arch.h"
-
-#include <float.h>
+/* How every family is put together: embedding, layers, last norm, head. What differs is in TernArch. */
 #include <string.h>
 
 #include "engine/base/error.h"
-
-#define MAX_WIDTH (1u << 20)
-#define MAX_INNER (1u << 24)    /* features inside a block */
-#define MAX_CONTEXT (1u << 27)
-
-const char *
-tern_arch_key (char *buffer, const char *architecture, const char *name)
-{
-  g_snprintf (buffer, TERN_KEY_SIZE, "%s.%s", architecture, name);
-  return buffer;
-}
-
-static gboolean
-bad_key (const TernGguf *file, const char *key, GError **error, const char *format, ...) G_GNUC_PRINTF (4, 5);
-
-static gboolean
-bad_key (const TernGguf *file, const char *key, GError **error, const char *format, ...)
-{
-  g_autofree char *what = NULL;
-  va_list args;
-
-  va_start (args, format);
-  what = g_strdup_vprintf (format, args);
-  va_end (args);
-  g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: key %s: %s", tern_gguf_path (file), key, what);
-  return FALSE;
-}
-
-/* Variants of the forward pass that change every result and that no family here computes. */
-static gboolean
-refuse_variants (const TernGguf *file, const char *arch, GError **error)
-{
-  char key[TERN_KEY_SIZE];
-  g_autofree char *found = NULL;
-  gboolean causal;
-  guint32 window;
-  TernBytes scaling;
-  float factor;
-
-  if (!tern_gguf_bool_or (file, tern_arch_key (key, arch, "attention.causal"), TRUE, &causal, error))
-    return FALSE;
-  if (!causal) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: key %s: expected true, found false",
-        tern_gguf_path (file), key);
-    return FALSE;
-  }
-  if (!tern_gguf_u32_or (file, tern_arch_key (key, arch, "attention.sliding_window"), 0, G_MAXUINT32, 0, &window,
-          error))
-    return FALSE;
-  if (window) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: key %s: expected 0 (attention to everything), found "
-        "%u", tern_gguf_path (file), key, window);
-    return FALSE;
-  }
-  if (!tern_gguf_f32_or (file, tern_arch_key (key, arch, "rope.scaling.factor"), 0, FLT_MAX, 1, &factor, error)
-      || !tern_gguf_string_or (file, tern_arch_key (key, arch, "rope.scaling.type"), &scaling, error))
-    return FALSE;
-  if (!scaling.data || (scaling.len == 4 && !memcmp (scaling.data, "none", 4))
-      || (scaling.len == 6 && !memcmp (scaling.data, "linear", 6) && factor == 1))
-    return TRUE;
-  found = tern_bytes_quote (scaling);
-  g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: key %s: expected none, or linear with factor 1, found "
-      "%s with factor %g", tern_gguf_path (file), key, found, factor);
-  return FALSE;
-}
-
-/* Widths: the embedding tensor says what is true, the keys must agree. */
-static gboolean
-read_widths (TernDecoderParams *p, const TernGguf *file, const char *arch, GError **error)
-{
-  const TernTensor *embedding = tern_gguf_find (file, "token_embd.weight");
-  char key[TERN_KEY_SIZE];
-  TernGgufArray tokens;
-  guint32 n_vocab;
-
-  if (!tern_gguf_u32 (file, tern_arch_key (key, arch, "embedding_length"), 1, MAX_WIDTH, &p->width, error))
-    return FALSE;
-  if (!embedding) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: tensor token_embd.weight is missing",
-        tern_gguf_path (file));
-    return FALSE;
-  }
-  if (embedding->dims[0] != p->width)
-    return bad_key (file, key, error, "expected the width of token_embd.weight, %" G_GUINT64_FORMAT ", found %u",
-        embedding->dims[0], p->width);
-  if (embedding->dims[1] < 1 || embedding->dims[1] > G_MAXINT32) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: tensor token_embd.weight: expected 1 to %d rows, found %"
-        G_GUINT64_FORMAT, tern_gguf_path (file), G_MAXINT32, embedding->dims[1]);
-    return FALSE;
-  }
-  p->n_vocab = embedding->dims[1];
-
-  tern_arch_key (key, arch, "vocab_size");
-  if (!tern_gguf_u32_or (file, key, 1, G_MAXINT32, p->n_vocab, &n_vocab, error))
-    return FALSE;
-  if (n_vocab > p->n_vocab)
-    return bad_key (file, key, error, "expected at most the %u rows of token_embd.weight, found %u", p->n_vocab,
-        n_vocab);
-  if (!tern_gguf_array (file, "tokenizer.ggml.tokens", TERN_GGUF_STRING, FALSE, &tokens, error))
-    return FALSE;
-  if (tokens.count > p->n_vocab)
-    return bad_key (file, "tokenizer.ggml.tokens", error, "expected at most the %u rows of token_embd.weight, found %"
-        G_GUINT64_FORMAT " tokens", p->n_vocab, tokens.count);
-  return TRUE;
-}
-
-/* Heads: every attention layer's query heads share kv heads evenly. */
-static gboolean
-read_heads (TernDecoderParams *p, const TernGguf *file, const char *arch, GError **error)
-{
-  char key[TERN_KEY_SIZE], heads_key[TERN_KEY_SIZE];
-  guint first = 0;
-  gboolean has_length;
-
-  tern_arch_key (heads_key, arch, "attention.head_count");
-  if (!tern_gguf_u32_layers (file, heads_key, 0, p->width, p->n_layers, p->heads, error))
-    return FALSE;
-  tern_arch_key (key, arch, "attention.head_count_kv");
-  if (!tern_gguf_has (file, key))
-    memcpy (p->kv_heads, p->heads, p->n_layers * sizeof (guint32));
-  else if (!tern_gguf_u32_layers (file, key, 0, p->width, p->n_layers, p->kv_heads, error))
-    return FALSE;
-  for (guint i = 0; i < p->n_layers; i++) {
-    if (p->kv_heads[i] && !p->heads[i])
-      return bad_key (file, heads_key, error, "expected 1 to %u in layer %u, found 0", p->width, i);
-    if (p->kv_heads[i] > p->heads[i] || (p->kv_heads[i] && p->heads[i] % p->kv_heads[i]))
-      return bad_key (file, key, error, "expected a divisor of the %u heads of layer %u, found %u", p->heads[i], i,
-          p->kv_heads[i]);
-    first = first ? first : p->heads[i];
-    p->max_heads = MAX (p->max_heads, p->heads[i]);
-  }
-
-  if (!first)
-    return bad_key (file, heads_key, error, "expected 1 to %u, found 0", p->width);
-  has_length = tern_gguf_has (file, tern_arch_key (key, arch, "attention.key_length"));
-  if (!has_length && p->width % first)
-    return bad_key (file, heads_key, error, "expected a divisor of the width %u, found %u", p->width, first);
-  tern_arch_key (key, arch, "attention.key_length");
-  if (!tern_gguf_u32_or (file, key, 1, 1u << 16, p->width / first, &p->head_dim, error))
-    return FALSE;
-  if ((guint64) p->head_dim * p->max_heads > MAX_INNER)
-    return bad_key (file, key, error, "expected at most %u values in all %u heads, found %u in each", MAX_INNER,
-        p->max_heads, p->head_dim);
-  return TRUE;
-}
-
-static gboolean
-read_rope (TernDecoderParams *p, const TernGguf *file, const char *arch, GError **error)
-{
-  char key[TERN_KEY_SIZE];
-  guint32 value_length;
-
-  tern_arch_key (key, arch, "attention.value_length");
-  if (!tern_gguf_u32_or (file, key, 1, 1u << 16, p->head_dim, &value_length, error))
-    return FALSE;
-  if (value_length != p->head_dim)
-    return bad_key (file, key, error, "expected the length of a key, %u, found %u", p->head_dim, value_length);
-  /* A file without the key means 10000, as everywhere in GGUF. */
-  if (!tern_gguf_f32_or (file, tern_arch_key (key, arch, "rope.freq_base"), FLT_MIN, FLT_MAX, 10000, &p->rope_base,
-          error)
-      || !tern_gguf_u32_or (file, tern_arch_key (key, arch, "rope.dimension_count"), 2, p->head_dim, p->head_dim,
-          &p->rope_dim, error))
-    return FALSE;
-  if (p->rope_dim % 2)
-    return bad_key (file, key, error, "expected an even number, found %u", p->rope_dim);
-  return TRUE;
-}
-
-gboolean
-tern_decoder_params_read (TernDecoderParams *p, const TernGguf *file, const char *arch, GError **error)
-{
-  char key[TERN_KEY_SIZE];
-
-  /* No layer is without tensors: more layers than tensors cannot be, and must not size anything. */
-  if (!tern_gguf_u32 (file, tern_arch_key (key, arch, "block_count"), 1, MIN (tern_gguf_n_tensors (file), 65536),
-          &p->n_layers, error)
-      || !read_widths (p, file, arch, error)
-      || !tern_gguf_u32 (file, tern_arch_key (key, arch, "context_length"), 1, MAX_CONTEXT, &p->context, error)
-      || !tern_gguf_f32 (file, tern_arch_key (key, arch, "attention.layer_norm_rms_epsilon"), FLT_MIN, 1, &p->eps,
-          error))
-    return FALSE;
-  p->heads = g_new0 (guint32, p->n_layers);
-  p->kv_heads = g_new0 (guint32, p->n_layers);
-  p->ffn = g_new0 (guint32, p->n_layers);
-  return read_heads (p, file, arch, error) && read_rope (p, file, arch, error)
-      && tern_gguf_u32_layers (file, tern_arch_key (key, arch, "feed_forward_length"), 1, MAX_INNER, p->n_layers,
-          p->ffn, error)
-      && refuse_variants (file, arch, error);
-}
-
-void
-tern_decoder_params_clear (TernDecoderParams *p)
-{
-  g_clear_pointer (&p->heads, g_free);
-  g_clear_pointer (&p->kv_heads, g_free);
-  g_clear_pointer (&p->ffn, g_free);
-}
+#include "engine/llm/arch/arch.h"
 
 static void
 fill_info (TernLlm *llm, const TernDecoderParams *p)
@@ -225,23 +25,117 @@ fill_info (TernLlm *llm, const TernDecoderParams *p)
   }
 }
 
-gboolean
-tern_decoder_load (TernLlm *llm, const TernDecoderParams *p, const char *const *norm_names, GError **error)
+/* Looks through the family's table at layer @i. */
+static void
+enter_layer (TernDecoder *d, guint i)
 {
-  guint64 dims[1] = { p->width };
+  const TernDecoderParams *p = &d->params;
+  guint64 *dims = d->source.dims;
 
-  fill_info (llm, p);
-  llm->eps = p->eps;
-  llm->layers = g_new0 (TernLayer, p->n_layers);
-  tern_rope_init (&llm->rope, p->rope_dim, p->rope_base);
-  if (!tern_linear_load (&llm->embedding, llm->file, "token_embd.weight", p->width, p->n_vocab, llm->kernels, error))
+  d->source.layer = i;
+  dims[TERN_D] = p->width;
+  dims[TERN_D3] = 3 * (guint64) p->width;
+  dims[TERN_V] = p->n_vocab;
+  dims[TERN_H] = p->head_dim;
+  dims[TERN_R2] = p->rope_dim / 2;
+  dims[TERN_Q] = (guint64) p->heads[i] * p->head_dim;
+  dims[TERN_KV] = (guint64) p->kv_heads[i] * p->head_dim;
+  dims[TERN_QKV] = dims[TERN_Q] + 2 * dims[TERN_KV];
+  dims[TERN_F] = p->ffn[i];
+}
+
+/* Frequencies may be divided by one factor for all, and by one for each (Llama 3). */
+static gboolean
+load_rope (TernDecoder *d, GError **error)
+{
+  const TernDecoderParams *p = &d->params;
+  TernRope *rope = &d->llm->rope;
+  float *factors;
+  gboolean ok;
+
+  tern_rope_init (rope, p->rope_dim, p->rope_base);
+  rope->pairs = d->arch->rope_pairs;
+  if (!tern_block_vector (&d->source, &factors, "rope_freqs.weight", error))
     return FALSE;
-  llm->tied = !tern_gguf_find (llm->file, "output.weight");
-  if (!llm->tied
-      && !tern_linear_load (&llm->output, llm->file, "output.weight", p->width, p->n_vocab, llm->kernels, error))
+  ok = tern_rope_divide (rope, factors, p->rope_stretch);
+  tern_mem_free (factors);
+  if (!ok)
+    g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: tensor rope_freqs.weight: expected factors above 0, found "
+        "another value", tern_gguf_path (d->llm->file));
+  return ok;
+}
+
+static gboolean
+load_ends (TernDecoder *d, GError **error)
+{
+  TernLlm *llm = d->llm;
+
+  if (!tern_block_linear (&d->source, &llm->embedding, "token_embd.weight", error)
+      || !tern_block_linear (&d->source, &llm->output, "output.weight", error)
+      || !tern_block_vector (&d->source, &llm->final_norm, "output_norm.weight", error))
     return FALSE;
-  while (norm_names[1] && !tern_gguf_find (llm->file, norm_names[0]))
-    norm_names++;
-  llm->final_norm = tern_gguf_load_f32 (llm->file, norm_names[0], 1, dims, error);
-  return llm->final_norm != NULL;
+  llm->tied = !llm->output.rows;
+  return TRUE;
+}
+
+static gboolean
+load_layers (TernDecoder *d, GError **error)
+{
+  for (guint i = 0; i < d->params.n_layers; i++) {
+    TernLayer *layer = &d->llm->layers[i];
+
+    enter_layer (d, i);
+    if (!tern_block_vector (&d->source, &layer->mixer_norm, "attn_norm.weight", error)
+        || !tern_block_vector (&d->source, &layer->ffn_norm, "ffn_norm.weight", error)
+        || !d->arch->layer (d, layer, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean
+load (TernDecoder *d, GError **error)
+{
+  TernLlm *llm = d->llm;
+
+  if (!tern_decoder_params_read (&d->params, llm->file, d->architecture, error))
+    return FALSE;
+  d->source.n_layers = d->params.n_layers;
+  enter_layer (d, 0);
+  if (d->arch->keys && !d->arch->keys (d, error))
+    return FALSE;
+  fill_info (llm, &d->params);
+  llm->eps = d->params.eps;
+  llm->layers = g_new0 (TernLayer, d->params.n_layers);
+  return load_rope (d, error) && load_ends (d, error) && load_layers (d, error) && tern_block_check_names (&d->source, error);
+}
+
+gboolean
+tern_decoder_load (TernLlm *llm, const TernArch *arch, const char *architecture, GError **error)
+{
+  TernDecoder d = {
+    .llm = llm, .arch = arch, .architecture = architecture,
+    .source = { .file = llm->file, .kernels = llm->kernels, .architecture = architecture, .table = arch->tensors },
+  };
+  gboolean ok = load (&d, error);
+
+  tern_decoder_params_clear (&d.params);
+  return ok;
+}
+
+TernBlock *
+tern_decoder_attention (const TernDecoder *d, GError **error)
+{
+  const TernDecoderParams *p = &d->params;
+  guint i = d->source.layer;
+
+  return tern_attention_new (&d->source, &(TernAttentionParams) { .width = p->width, .n_heads = p->heads[i],
+          .n_kv = p->kv_heads[i], .head_dim = p->head_dim, .eps = p->eps }, error);
+}
+
+TernBlock *
+tern_decoder_ffn (const TernDecoder *d, TernGate gate, GError **error)
+{
+  return tern_ffn_new (&d->source, &(TernFfnParams) { .width = d->params.width, .inner = d->params.ffn[d->source.layer],
+          .gate = gate, .eps = d->params.eps }, error);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Grouped-query attention (arXiv:2305.13245) with rotary positions: projections and heads; LFM2 normalises every q and k
- * head before it turns. What is attended to is attend.c's. */
+/* Grouped-query attention (arXiv:2305.13245) with rotary positions: projections, norms and heads. What is attended to is
+ * attend.c's. */
+#include "engine/base/error.h"
 #include "engine/llm/blocks/attend.h"
 
 typedef struct {
@@ -9,16 +10,20 @@ typedef struct {
   TernLinear q;                 /* [n_heads * head_dim, width] */
   TernLinear k, v;              /* [n_kv * head_dim, width] */
   TernLinear out;               /* [width, n_heads * head_dim] */
+  float *q_bias, *k_bias, *v_bias, *out_bias;   /* as the linears' rows, or NULL */
   float *q_norm, *k_norm;       /* [head_dim] or NULL */
+  float *sub_norm;              /* [n_heads * head_dim] or NULL */
 } Attention;
 
 static void
 attention_free (TernBlock *block)
 {
   Attention *self = (Attention *) block;
+  float *vectors[] = { self->q_bias, self->k_bias, self->v_bias, self->out_bias, self->q_norm, self->k_norm,
+    self->sub_norm };
 
-  tern_mem_free (self->q_norm);
-  tern_mem_free (self->k_norm);
+  for (guint i = 0; i < G_N_ELEMENTS (vectors); i++)
+    tern_mem_free (vectors[i]);
   g_free (self);
 }
 
@@ -37,8 +42,12 @@ static gsize
 attention_owned (const TernBlock *block)
 {
   const Attention *self = (const Attention *) block;
+  gsize q_dim = self->q.rows, kv_dim = self->k.rows, floats = 0;
 
-  return self->params.qk_norm ? 2 * self->params.head_dim * sizeof (float) : 0;
+  floats += (self->q_bias ? q_dim : 0) + (self->k_bias ? kv_dim : 0) + (self->v_bias ? kv_dim : 0);
+  floats += (self->out_bias ? self->params.width : 0) + (self->sub_norm ? q_dim : 0);
+  floats += (self->q_norm ? self->params.head_dim : 0) + (self->k_norm ? self->params.head_dim : 0);
+  return floats * sizeof (float);
 }
 
 static void *
@@ -89,7 +98,8 @@ typedef struct {
   TernKvCache *cache;
 } Turning;
 
-/* Norm and rotation of the heads of rows [begin, end); then their keys and values are ready for the cache. */
+/* Norm and rotation of the heads of rows [begin, end); then their keys and values are ready for the cache. What attention
+ * will put out is scratch until then. */
 static void
 turn_rows (void *data, guint begin, guint end, guint worker)
 {
@@ -97,22 +107,42 @@ turn_rows (void *data, guint begin, guint end, guint worker)
   const TernAttending *a = turning->a;
   const TernAttentionParams *p = &turning->self->params;
   const TernKernels *kernels = a->pass->kernels;
+  const TernRope *rope = a->pass->rope;
   guint n_heads = p->n_heads + p->n_kv;
 
   for (guint t = begin; t < end; t++) {
-    const float *angles = a->pass->angles + (gsize) t * a->pass->rope->dim;
+    const float *angles = a->pass->angles + (gsize) t * rope->dim;
+    float *spare = a->o + (gsize) t * p->n_heads * p->head_dim;
 
     for (guint h = 0; h < n_heads; h++) {
       gboolean is_q = h < p->n_heads;
       float *x = is_q ? a->q + ((gsize) t * p->n_heads + h) * p->head_dim
           : a->k + ((gsize) t * p->n_kv + h - p->n_heads) * p->head_dim;
 
-      if (p->qk_norm)
-        kernels->rms_norm (x, x, is_q ? turning->self->q_norm : turning->self->k_norm, p->head_dim, p->eps);
-      kernels->rope (x, angles, a->pass->rope->dim);
+      const float *norm = is_q ? turning->self->q_norm : turning->self->k_norm;
+
+      if (norm)
+        kernels->rms_norm (x, x, norm, p->head_dim, p->eps);
+      if (rope->pairs)
+        tern_rope_unpair (x, rope->dim, spare);
+      kernels->rope (x, angles, rope->dim);
     }
     tern_kvcache_put (turning->cache, kernels, a->pass->pos + t, a->k + (gsize) t * p->n_kv * p->head_dim,
         a->v + (gsize) t * p->n_kv * p->head_dim);
+  }
+}
+
+/* Norm of the output rows [begin, end). */
+static void
+norm_rows (void *data, guint begin, guint end, guint worker)
+{
+  const Turning *turning = data;
+  gsize q_dim = turning->self->q.rows;
+
+  for (gsize t = begin; t < end; t++) {
+    float *o = turning->a->o + t * q_dim;
+
+    turning->a->pass->kernels->rms_norm (o, o, turning->self->sub_norm, q_dim, turning->self->params.eps);
   }
 }
 
@@ -129,13 +159,16 @@ attention_eval (const TernBlock *block, TernPass *pass, void *state, const float
   a.cache = state;
   tern_attend_take (&a, &pass->work, pass->n, pass->context);
   tern_block_input (pass, &input, x, self->params.width);
-  if (!tern_block_run (pass, &self->q, &input, a.q) || !tern_block_run (pass, &self->k, &input, a.k)
-      || !tern_block_run (pass, &self->v, &input, a.v))
+  if (!tern_block_run (pass, &self->q, self->q_bias, &input, a.q)
+      || !tern_block_run (pass, &self->k, self->k_bias, &input, a.k)
+      || !tern_block_run (pass, &self->v, self->v_bias, &input, a.v))
     return FALSE;
   tern_pool_run (tern_block_pool (pass, 16 * pass->n * q_dim), turn_rows, &turning, pass->n, 1);
   tern_attend (&a);
+  if (self->sub_norm)
+    tern_pool_run (tern_block_pool (pass, 4 * pass->n * q_dim), norm_rows, &turning, pass->n, 1);
   tern_block_input (pass, &input, a.o, q_dim);
-  return tern_block_run (pass, &self->out, &input, y);
+  return tern_block_run (pass, &self->out, self->out_bias, &input, y);
 }
 
 static const TernBlockClass attention_class = {
@@ -150,21 +183,58 @@ static const TernBlockClass attention_class = {
   .eval = attention_eval,
 };
 
+/* q, k and v as rows of one tensor. */
+static gboolean
+split_qkv (Attention *self, const TernBlockSource *source, const TernTensor *qkv, GError **error)
+{
+  TernLinear *linears[] = { &self->q, &self->k, &self->v };
+  const guint64 rows[] = { source->dims[TERN_Q], source->dims[TERN_KV], source->dims[TERN_KV] };
+  gsize row = qkv->dims[0] / qkv->type->block * qkv->type->bytes;
+  TernTensor part = *qkv;
+
+  if (qkv->bytes / qkv->dims[1] != row || qkv->bytes % qkv->dims[1]) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: tensor %s: expected a type whose rows stand alone, or "
+        "attn_q, attn_k and attn_v, found %s", tern_gguf_path (source->file), qkv->name, qkv->type->name);
+    return FALSE;
+  }
+  for (guint i = 0; i < G_N_ELEMENTS (linears); i++) {
+    part.dims[1] = rows[i];
+    part.bytes = row * rows[i];
+    if (!tern_linear_init (linears[i], &part, source->kernels, error)) {
+      g_prefix_error (error, "%s: ", tern_gguf_path (source->file));
+      return FALSE;
+    }
+    part.data += part.bytes;
+  }
+  return TRUE;
+}
+
+static gboolean
+load_projections (Attention *self, const TernBlockSource *source, GError **error)
+{
+  const TernTensor *qkv;
+
+  if (!tern_block_tensor (source, &qkv, "attn_qkv.weight", error))
+    return FALSE;
+  if (qkv)
+    return split_qkv (self, source, qkv, error);
+  return tern_block_linear (source, &self->q, "attn_q.weight", error)
+      && tern_block_linear (source, &self->k, "attn_k.weight", error)
+      && tern_block_linear (source, &self->v, "attn_v.weight", error);
+}
+
 static gboolean
 load_tensors (Attention *self, const TernBlockSource *source, GError **error)
 {
-  const TernAttentionParams *p = &self->params;
-  guint q_dim = p->n_heads * p->head_dim, kv_dim = p->n_kv * p->head_dim;
-
-  if (!tern_block_linear (source, &self->q, "attn_q.weight", p->width, q_dim, error)
-      || !tern_block_linear (source, &self->k, "attn_k.weight", p->width, kv_dim, error)
-      || !tern_block_linear (source, &self->v, "attn_v.weight", p->width, kv_dim, error)
-      || !tern_block_linear (source, &self->out, "attn_output.weight", q_dim, p->width, error))
-    return FALSE;
-  if (!p->qk_norm)
-    return TRUE;
-  return (self->q_norm = tern_block_vector (source, "attn_q_norm.weight", p->head_dim, error))
-      && (self->k_norm = tern_block_vector (source, "attn_k_norm.weight", p->head_dim, error));
+  return load_projections (self, source, error)
+      && tern_block_vector (source, &self->q_bias, "attn_q.bias", error)
+      && tern_block_vector (source, &self->k_bias, "attn_k.bias", error)
+      && tern_block_vector (source, &self->v_bias, "attn_v.bias", error)
+      && tern_block_vector (source, &self->q_norm, "attn_q_norm.weight", error)
+      && tern_block_vector (source, &self->k_norm, "attn_k_norm.weight", error)
+      && tern_block_vector (source, &self->sub_norm, "attn_sub_norm.weight", error)
+      && tern_block_linear (source, &self->out, "attn_output.weight", error)
+      && tern_block_vector (source, &self->out_bias, "attn_output.bias", error);
 }
 
 TernBlock *

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Gated feed-forward (SwiGLU, arXiv:2002.05202). */
+/* Gated feed-forward (SwiGLU, arXiv:2002.05202, and the same with other activations). */
 #include "engine/llm/blocks/blocks.h"
 
 typedef struct {
@@ -7,18 +7,26 @@ typedef struct {
   TernFfnParams params;
   TernLinear gate, up;          /* [inner, width] */
   TernLinear down;              /* [width, inner] */
+  float *gate_bias, *up_bias, *down_bias;       /* as the linears' rows, or NULL */
+  float *norm;                  /* [inner] before down, or NULL */
 } Ffn;
 
 typedef struct {
+  const Ffn *self;
   const TernKernels *kernels;
   float *gate, *up;             /* [n, inner] */
-  gsize inner;
 } Gating;
 
 static void
 ffn_free (TernBlock *block)
 {
-  g_free (block);
+  Ffn *self = (Ffn *) block;
+
+  tern_mem_free (self->gate_bias);
+  tern_mem_free (self->up_bias);
+  tern_mem_free (self->down_bias);
+  tern_mem_free (self->norm);
+  g_free (self);
 }
 
 static void
@@ -29,6 +37,16 @@ ffn_linears (TernBlock *block, TernLinearFunc func, void *data)
   func (&self->gate, data);
   func (&self->up, data);
   func (&self->down, data);
+}
+
+static gsize
+ffn_owned (const TernBlock *block)
+{
+  const Ffn *self = (const Ffn *) block;
+  gsize inner = self->params.inner;
+
+  return ((self->gate_bias ? inner : 0) + (self->up_bias ? inner : 0) + (self->norm ? inner : 0)
+      + (self->down_bias ? self->params.width : 0)) * sizeof (float);
 }
 
 static void
@@ -50,32 +68,43 @@ static void
 gate_rows (void *data, guint begin, guint end, guint worker)
 {
   const Gating *gating = data;
+  const TernFfnParams *p = &gating->self->params;
 
-  for (gsize t = begin; t < end; t++)
-    gating->kernels->silu_mul (gating->gate + t * gating->inner, gating->up + t * gating->inner, gating->inner);
+  for (gsize t = begin; t < end; t++) {
+    float *gate = gating->gate + t * p->inner;
+    const float *up = gating->up + t * p->inner;
+
+    if (p->gate == TERN_GATE_RELU2)
+      gating->kernels->relu2_mul (gate, up, p->inner);
+    else
+      gating->kernels->silu_mul (gate, up, p->inner);
+    if (gating->self->norm)
+      gating->kernels->rms_norm (gate, gate, gating->self->norm, p->inner, p->eps);
+  }
 }
 
 static gboolean
 ffn_eval (const TernBlock *block, TernPass *pass, void *state, const float *x, float *y)
 {
   const Ffn *self = (const Ffn *) block;
-  Gating gating = { .kernels = pass->kernels, .inner = self->params.inner };
+  Gating gating = { .self = self, .kernels = pass->kernels };
   TernLinearInput input;
 
   take_work (self, &pass->work, pass->n, &gating.gate, &gating.up);
   tern_block_input (pass, &input, x, self->params.width);
-  if (!tern_block_run (pass, &self->gate, &input, gating.gate)
-      || !tern_block_run (pass, &self->up, &input, gating.up))
+  if (!tern_block_run (pass, &self->gate, self->gate_bias, &input, gating.gate)
+      || !tern_block_run (pass, &self->up, self->up_bias, &input, gating.up))
     return FALSE;
-  tern_pool_run (tern_block_pool (pass, 16 * (gsize) pass->n * gating.inner), gate_rows, &gating, pass->n, 1);
+  tern_pool_run (tern_block_pool (pass, 16 * (gsize) pass->n * self->params.inner), gate_rows, &gating, pass->n, 1);
   tern_block_input (pass, &input, gating.gate, self->params.inner);
-  return tern_block_run (pass, &self->down, &input, y);
+  return tern_block_run (pass, &self->down, self->down_bias, &input, y);
 }
 
 static const TernBlockClass ffn_class = {
   .name = "ffn",
   .free = ffn_free,
   .linears = ffn_linears,
+  .owned = ffn_owned,
   .work = ffn_work,
   .eval = ffn_eval,
 };
@@ -87,9 +116,13 @@ tern_ffn_new (const TernBlockSource *source, const TernFfnParams *params, GError
 
   self->parent.klass = &ffn_class;
   self->params = *params;
-  if (!tern_block_linear (source, &self->gate, "ffn_gate.weight", params->width, params->inner, error)
-      || !tern_block_linear (source, &self->up, "ffn_up.weight", params->width, params->inner, error)
-      || !tern_block_linear (source, &self->down, "ffn_down.weight", params->inner, params->width, error)) {
+  if (!tern_block_linear (source, &self->gate, "ffn_gate.weight", error)
+      || !tern_block_vector (source, &self->gate_bias, "ffn_gate.bias", error)
+      || !tern_block_linear (source, &self->up, "ffn_up.weight", error)
+      || !tern_block_vector (source, &self->up_bias, "ffn_up.bias", error)
+      || !tern_block_vector (source, &self->norm, "ffn_sub_norm.weight", error)
+      || !tern_block_linear (source, &self->down, "ffn_down.weight", error)
+      || !tern_block_vector (source, &self->down_bias, "ffn_down.bias", error)) {
     tern_block_free (&self->parent);
     return NULL;
   }

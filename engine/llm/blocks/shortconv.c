@@ -96,12 +96,12 @@ shortconv_eval (const TernBlock *block, TernPass *pass, void *state, const float
 
   take_work (self, &pass->work, pass->n, &bcx, &mixed);
   tern_block_input (pass, &input, x, width);
-  if (!tern_block_run (pass, &self->in, &input, bcx))
+  if (!tern_block_run (pass, &self->in, NULL, &input, bcx))
     return FALSE;
   for (gsize t = 0; t < pass->n; t++)
     pass->kernels->shortconv (mixed + t * width, bcx + t * 3 * width, conv->z, self->taps, width, self->params.taps);
   tern_block_input (pass, &input, mixed, width);
-  return tern_block_run (pass, &self->out, &input, y);
+  return tern_block_run (pass, &self->out, NULL, &input, y);
 }
 
 static const TernBlockClass shortconv_class = {
@@ -120,15 +120,12 @@ TernBlock *
 tern_shortconv_new (const TernBlockSource *source, const TernShortconvParams *params, GError **error)
 {
   Shortconv *self = g_new0 (Shortconv, 1);
-  guint64 dims[2] = { params->taps, params->width };
-  char name[80];
 
   self->parent.klass = &shortconv_class;
   self->params = *params;
-  g_snprintf (name, sizeof name, "blk.%u.shortconv.conv.weight", source->layer);
-  if (!tern_block_linear (source, &self->in, "shortconv.in_proj.weight", params->width, 3 * params->width, error)
-      || !tern_block_linear (source, &self->out, "shortconv.out_proj.weight", params->width, params->width, error)
-      || !(self->taps = tern_gguf_load_f32 (source->file, name, 2, dims, error))) {
+  if (!tern_block_linear (source, &self->in, "shortconv.in_proj.weight", error)
+      || !tern_block_linear (source, &self->out, "shortconv.out_proj.weight", error)
+      || !tern_block_vector (source, &self->taps, "shortconv.conv.weight", error)) {
     tern_block_free (&self->parent);
     return NULL;
   }

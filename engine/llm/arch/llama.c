@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Llama 1 to 3, and what is built like them under the same name (SmolLM2, Mistral). Converters interleave the rows of Q
+ * and K so that the values that turn together are neighbours. Llama 3 divides the rotary frequencies by factors. */
+#include "engine/llm/arch/arch.h"
+
+static const TernTensorRow tensors[] = {
+  { "token_embd.weight", { TERN_D, TERN_V } },
+  { "output.weight", { TERN_D, TERN_V }, .optional = TRUE },
+  { "output_norm.weight", { TERN_D } },
+  { "rope_freqs.weight", { TERN_R2 }, .optional = TRUE },
+  { "blk.N.attn_norm.weight", { TERN_D } },
+  { "blk.N.attn_q.weight", { TERN_D, TERN_Q } },
+  { "blk.N.attn_q.bias", { TERN_Q }, .optional = TRUE },
+  { "blk.N.attn_k.weight", { TERN_D, TERN_KV } },
+  { "blk.N.attn_k.bias", { TERN_KV }, .optional = TRUE },
+  { "blk.N.attn_v.weight", { TERN_D, TERN_KV } },
+  { "blk.N.attn_v.bias", { TERN_KV }, .optional = TRUE },
+  { "blk.N.attn_output.weight", { TERN_Q, TERN_D } },
+  { "blk.N.attn_output.bias", { TERN_D }, .optional = TRUE },
+  { "blk.N.ffn_norm.weight", { TERN_D } },
+  { "blk.N.ffn_gate.weight", { TERN_D, TERN_F } },
+  { "blk.N.ffn_gate.bias", { TERN_F }, .optional = TRUE },
+  { "blk.N.ffn_up.weight", { TERN_D, TERN_F } },
+  { "blk.N.ffn_up.bias", { TERN_F }, .optional = TRUE },
+  { "blk.N.ffn_down.weight", { TERN_F, TERN_D } },
+  { "blk.N.ffn_down.bias", { TERN_D }, .optional = TRUE },
+  { NULL }
+};
+
+static gboolean
+llama_layer (TernDecoder *d, TernLayer *layer, GError **error)
+{
+  return (layer->mixer = tern_decoder_attention (d, error))
+      && (layer->ffn = tern_decoder_ffn (d, TERN_GATE_SILU, error));
+}
+
+static const char *const names[] = { "llama", NULL };
+
+const TernArch tern_arch_llama = {
+  .names = names,
+  .tensors = tensors,
+  .rope_pairs = TRUE,
+  .layer = llama_layer,
+};

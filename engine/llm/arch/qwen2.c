@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Qwen2 and Qwen2.5, dense (arXiv:2407.10671): a llama whose q, k and v have biases. */
+#include "engine/llm/arch/arch.h"
+
+static const TernTensorRow tensors[] = {
+  { "token_embd.weight", { TERN_D, TERN_V } },
+  { "output.weight", { TERN_D, TERN_V }, .optional = TRUE },
+  { "output_norm.weight", { TERN_D } },
+  { "blk.N.attn_norm.weight", { TERN_D } },
+  { "blk.N.attn_q.weight", { TERN_D, TERN_Q } },
+  { "blk.N.attn_q.bias", { TERN_Q } },
+  { "blk.N.attn_k.weight", { TERN_D, TERN_KV } },
+  { "blk.N.attn_k.bias", { TERN_KV } },
+  { "blk.N.attn_v.weight", { TERN_D, TERN_KV } },
+  { "blk.N.attn_v.bias", { TERN_KV } },
+  { "blk.N.attn_output.weight", { TERN_Q, TERN_D } },
+  { "blk.N.ffn_norm.weight", { TERN_D } },
+  { "blk.N.ffn_gate.weight", { TERN_D, TERN_F } },
+  { "blk.N.ffn_up.weight", { TERN_D, TERN_F } },
+  { "blk.N.ffn_down.weight", { TERN_F, TERN_D } },
+  { NULL }
+};
+
+static gboolean
+qwen2_layer (TernDecoder *d, TernLayer *layer, GError **error)
+{
+  return (layer->mixer = tern_decoder_attention (d, error))
+      && (layer->ffn = tern_decoder_ffn (d, TERN_GATE_SILU, error));
+}
+
+static const char *const names[] = { "qwen2", NULL };
+
+const TernArch tern_arch_qwen2 = {
+  .names = names,
+  .tensors = tensors,
+  .layer = qwen2_layer,
+};

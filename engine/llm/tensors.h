@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A family's tensors, as a table: what a block may ask for, in which shape, and what may be missing. The table is the one
+ * place that says so. A block asks for everything it knows how to use by the name that all families share, and goes
+ * without what the family does not list. */
+#pragma once
+
+#include "engine/weights/linear.h"
+
+G_BEGIN_DECLS
+
+/* Sizes that shapes are made of; every layer has its own values. */
+typedef enum {
+  TERN_DIM_NONE,
+  TERN_D,                       /* width of the model */
+  TERN_V,                       /* vocabulary */
+  TERN_H,                       /* one head */
+  TERN_Q,                       /* all query heads */
+  TERN_KV,                      /* all key (or value) heads */
+  TERN_QKV,                     /* Q + 2 KV */
+  TERN_R2,                      /* pairs of a head that turn */
+  TERN_F,                       /* inside of the feed-forward */
+  TERN_D3,                      /* 3 D */
+  TERN_TAPS,                    /* of a short convolution */
+  TERN_E,                       /* experts */
+  TERN_FE,                      /* inside of one */
+  TERN_N_DIMS,
+} TernDim;
+
+typedef struct {
+  const char *name;             /* "blk.N." stands for every layer; the table ends with NULL */
+  TernDim dims[3];              /* as in the file: the contiguous one first */
+  gboolean optional;
+  const char *also;             /* another name that files have for it */
+} TernTensorRow;
+
+/* Where tensors come from: a file seen through a family's table, at one layer. */
+typedef struct {
+  const TernGguf *file;
+  const TernKernels *kernels;
+  const char *architecture;
+  const TernTensorRow *table;
+  guint n_layers;
+  guint layer;
+  guint64 dims[TERN_N_DIMS];
+} TernBlockSource;
+
+/* What a row means at this layer. */
+typedef struct {
+  char name[80];                /* in the file */
+  guint n_dims;
+  guint64 dims[3];
+} TernTensorWant;
+
+/* The tensor that the table calls @name or blk.N.@name. FALSE: it is not in the table, or optional and not in the file.
+ * One that must be there and is not gives TRUE: requiring it makes the error. */
+gboolean tern_block_wants (const TernBlockSource *source, const char *name, TernTensorWant *want);
+
+/* Bound as a linear, loaded as floats, or as it is. What tern_block_wants() does not want gives TRUE and a cleared
+ * linear (rows 0) or NULL. Errors: those of tern_linear_load() and tern_gguf_require(). */
+gboolean tern_block_linear (const TernBlockSource *source, TernLinear *linear, const char *name, GError **error);
+gboolean tern_block_vector (const TernBlockSource *source, float **vector, const char *name, GError **error);
+gboolean tern_block_tensor (const TernBlockSource *source, const TernTensor **tensor, const char *name,
+    GError **error);
+
+/* Refuses a file with a tensor in a layer that the table does not have: the family does not compute what it is for. Tensors
+ * outside layers may be anything. */
+gboolean tern_block_check_names (const TernBlockSource *source, GError **error);
+
+G_END_DECLS
