@@ -2,15 +2,22 @@
 """Tern beside llama.cpp: the same file, the same machine, one run.
 
 usage: llamacpp.py agree --model TEXT.gguf [--tern build/tools/tern]
+       llamacpp.py record --model TEXT.gguf PROMPTS.json > GREEDY.json
+       llamacpp.py perplexity --model TEXT.gguf [--context N] TEXT.txt
        llamacpp.py speed --model TEXT.gguf [--mmproj MMPROJ.gguf] [--speed build/bench/speed] [--threads N]
 
 agree: greedy continuations of bench/prompts.txt (raw text, no chat template); prints where and how they part.
+record: llama.cpp's greedy ids with their margins, as tests/golden/smollm2.py compares them. PROMPTS.json holds two lists:
+chat (one user turn in ChatML with the system message of SmolLM2) and raw (text to continue).
+perplexity: llama.cpp's, as `tern perplexity` computes it.
 speed: prefill, decode and one 224x224 picture, in turn, five rounds; prints the medians and their ratio.
-Needs the package xllamacpp (llama.cpp as a Python wheel).
+Needs the package xllamacpp (llama.cpp as a Python wheel); record and perplexity numpy too.
 """
 import argparse
 import base64
+import hashlib
 import json
+import math
 import pathlib
 import statistics
 import struct
@@ -62,6 +69,56 @@ def agree(args):
         equal += same
         print(f"{'equal ' if same else 'differ'} | {prompt} |{ours}" + ("" if same else f" | llama.cpp:{theirs}"))
     print(f"{equal} of {len(prompts)} equal")
+    return 0
+
+
+CHATML = ("<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n"
+          "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n")
+
+
+def record(args):
+    import libllama
+    prompts = json.loads(pathlib.Path(args.prompts).read_text(encoding="utf8"))
+    model = libllama.Model(args.model)
+    cases = []
+    for chat, prompt in [(True, p) for p in prompts["chat"]] + [(False, p) for p in prompts["raw"]]:
+        model.clear()
+        text = CHATML.format(prompt) if chat else prompt
+        tokens = model.tokenize(text, special=True)
+        row = model.eval(tokens)
+        greedy, second, margin = [], [], []
+        for _ in range(args.tokens):
+            order = row.argsort()[::-1]
+            greedy.append(int(order[0]))
+            second.append(int(order[1]))
+            margin.append(round(float(row[order[0]] - row[order[1]]), 4))
+            row = model.eval(greedy[-1:])
+        cases.append({"prompt": prompt, "chat": chat, "text": text, "tokens": tokens,
+                      "greedy": {"tokens": greedy, "second": second, "margin": margin}})
+    digest = hashlib.sha256(pathlib.Path(args.model).read_bytes()).hexdigest()
+    head = {"model": pathlib.Path(args.model).name, "sha256": digest, "reference": libllama.VERSION}
+    lines = ",\n".join(json.dumps(case, ensure_ascii=False) for case in cases)
+    print(json.dumps(head)[:-1] + ', "cases": [\n' + lines + "\n]}")
+    return 0
+
+
+def perplexity(args):
+    """Chunks of the context's size, each from an empty cache with BOS in its first place when the model wants one; the
+    second half of each is scored."""
+    import libllama
+    import numpy
+    model = libllama.Model(args.model, args.context)
+    ids = model.tokenize(pathlib.Path(args.text).read_text(encoding="utf8"), special=False)
+    total, count, half = 0.0, 0, args.context // 2
+    for start in range(0, len(ids) - args.context + 1, args.context):
+        chunk = ids[start:start + args.context]
+        model.clear()
+        rows = model.eval([libllama.bos(model.vocab)] + chunk[1:] if libllama.add_bos(model.vocab) else chunk, True)
+        for i in range(half, args.context - 1):
+            row = rows[i].astype(numpy.float64)
+            total += row.max() + math.log(numpy.exp(row - row.max()).sum()) - row[chunk[i + 1]]
+            count += 1
+    print(f"{libllama.VERSION}: {len(ids)} tokens, {count} scored, perplexity {math.exp(total / count):.4f}")
     return 0
 
 
@@ -124,6 +181,16 @@ one.add_argument("--model", required=True)
 one.add_argument("--tern", default="build/tools/tern")
 one.add_argument("--tokens", type=int, default=24)
 one.set_defaults(run=agree)
+one = commands.add_parser("record")
+one.add_argument("--model", required=True)
+one.add_argument("--tokens", type=int, default=64)
+one.add_argument("prompts")
+one.set_defaults(run=record)
+one = commands.add_parser("perplexity")
+one.add_argument("--model", required=True)
+one.add_argument("--context", type=int, default=512)
+one.add_argument("text")
+one.set_defaults(run=perplexity)
 one = commands.add_parser("speed")
 one.add_argument("--model", required=True)
 one.add_argument("--mmproj")

@@ -230,8 +230,8 @@ check (Options *options)
     return tern_tool_usage ("logits: expected --tokens FILE, found none");
   if (!options->output && options->greedy < 1)
     return tern_tool_usage ("logits: expected --output or --greedy, found neither");
-  if (options->activations && strcmp (options->activations, "f32") && strcmp (options->activations, "int8"))
-    return tern_tool_usage ("--activations: expected f32 or int8, found %s", options->activations);
+  if (!tern_text_parse_activations (options->activations, &options->model.activations))
+    return TERN_TOOL_USAGE;
   if (options->images && !options->mmproj)
     return tern_tool_usage ("--image: expected --mmproj with it, found none");
   if (options->visual && !options->images)
@@ -240,7 +240,6 @@ check (Options *options)
     return tern_tool_usage ("--image-tokens: expected MIN:MAX, such as 64:256, found %s", options->image_tokens);
   if (options->greedy < 0)
     return tern_tool_usage ("--greedy: expected 0 or more, found %d", options->greedy);
-  options->model.activations = g_strcmp0 (options->activations, "f32") ? TERN_ACTIVATIONS_INT8 : TERN_ACTIVATIONS_F32;
   return TERN_TOOL_DONE;
 }
 

@@ -20,6 +20,7 @@ static const struct {
   { "tokenize", tern_tool_tokenize, "text on standard input to token ids" },
   { "inspect", tern_tool_inspect, "header, tensors and memory plan of a model file" },
   { "generate", tern_tool_generate, "text from a prompt" },
+  { "perplexity", tern_tool_perplexity, "how well a model foretells a text" },
   { "logits", tern_tool_logits, "what a model makes of given token ids" },
 };
 

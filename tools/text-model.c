@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "tools/text-model.h"
 
+#include <string.h>
+
 #include "engine/base/error.h"
 #include "tools/tool.h"
 
@@ -16,6 +18,16 @@ tern_text_options_check (const TernTextOptions *options, const char *subcommand)
   if (options->kv && !tern_kv_parse (options->kv, &kv))
     return tern_tool_usage ("--kv: expected auto, f32, f16 or int8, found %s", options->kv);
   return TERN_TOOL_DONE;
+}
+
+gboolean
+tern_text_parse_activations (const char *text, TernActivations *activations)
+{
+  *activations = g_strcmp0 (text, "f32") == 0 ? TERN_ACTIVATIONS_F32 : TERN_ACTIVATIONS_INT8;
+  if (!text || *activations == TERN_ACTIVATIONS_F32 || strcmp (text, "int8") == 0)
+    return TRUE;
+  tern_tool_usage ("--activations: expected f32 or int8, found %s", text);
+  return FALSE;
 }
 
 void

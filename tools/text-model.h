@@ -23,6 +23,8 @@ typedef struct {
 
 /* TERN_TOOL_DONE, or TERN_TOOL_USAGE with a message. */
 int tern_text_options_check (const TernTextOptions *options, const char *subcommand);
+/* "int8", "f32" or NULL (int8). FALSE with a message for anything else. */
+gboolean tern_text_parse_activations (const char *text, TernActivations *activations);
 void tern_text_options_clear (TernTextOptions *options);
 
 typedef struct {

@@ -20,6 +20,7 @@ int tern_tool_caption (int argc, char **argv);
 int tern_tool_generate (int argc, char **argv);
 int tern_tool_inspect (int argc, char **argv);
 int tern_tool_logits (int argc, char **argv);
+int tern_tool_perplexity (int argc, char **argv);
 int tern_tool_prompt (int argc, char **argv);
 int tern_tool_tokenize (int argc, char **argv);
 
