@@ -5,6 +5,7 @@ void
 tern_kernels_init (TernKernels *k, TernCpu level)
 {
   k->level = TERN_CPU_SCALAR;
+  tern_blocks_init_c (k);
   tern_elementwise_init_c (k);
   tern_gemm_init_c (k);
   tern_q8_init_c (k);
@@ -14,6 +15,7 @@ tern_kernels_init (TernKernels *k, TernCpu level)
 #ifdef TERN_HAVE_AVX2
   if (level >= TERN_CPU_AVX2 && level <= TERN_CPU_AMX) {
     k->level = TERN_CPU_AVX2;
+    tern_blocks_init_avx2 (k);
     tern_elementwise_init_avx2 (k);
     tern_gemm_init_avx2 (k);
     tern_q8_init_avx2 (k);
@@ -24,6 +26,7 @@ tern_kernels_init (TernKernels *k, TernCpu level)
 #ifdef TERN_HAVE_AVX512VNNI
   if (level >= TERN_CPU_AVX512VNNI && level <= TERN_CPU_AMX) {
     k->level = TERN_CPU_AVX512VNNI;
+    tern_blocks_init_avx512vnni (k);
     tern_elementwise_init_avx512vnni (k);
     tern_gemm_init_avx512vnni (k);
     tern_q8_init_avx512vnni (k);

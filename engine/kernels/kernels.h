@@ -38,9 +38,32 @@ void tern_t2_pack_row (guint8 *w, gsize row, gsize cols, const gint8 *values);
 /* Activations in blocks of 32, as GGUF's Q8_0 but with an f32 scale: value = d * q. */
 typedef struct {
   float d;
-  gint32 sum;                   /* of q: instructions that multiply unsigned by signed need it */
+  gint32 sum, half;             /* of q, of its first 16: instructions that multiply unsigned by signed need them */
   gint8 q[32];
 } TernQ8Block;
+
+/* The block types of GGUF that run on such activations. */
+typedef enum {
+  TERN_BLOCKS_Q8_0, TERN_BLOCKS_Q4_0, TERN_BLOCKS_Q4_1, TERN_BLOCKS_Q5_0, TERN_BLOCKS_Q5_1, TERN_BLOCKS_IQ4_NL,
+  TERN_BLOCKS_Q2_K, TERN_BLOCKS_Q3_K, TERN_BLOCKS_Q4_K, TERN_BLOCKS_Q5_K, TERN_BLOCKS_Q6_K, TERN_BLOCKS_IQ4_XS,
+  TERN_N_BLOCKS
+} TernBlocks;
+
+/* Values (32, or 256 from Q2_K on) and bytes of a block. */
+gsize tern_blocks_values (TernBlocks type);
+gsize tern_blocks_bytes (TernBlocks type);
+
+/* What 32 values of any of them are: value[i] = d[i / 16] * q[i] + m[i / 16]. */
+typedef struct {
+  float d[2], m[2];
+  gint8 q[32];
+} TernUnpacked;
+
+/* The first @n * 32 values at @src, whole blocks. Scalar: a reference, and the description of the layouts. */
+void tern_blocks_unpack (TernBlocks type, TernUnpacked *dst, const guint8 *src, gsize n);
+
+/* The values of IQ4_NL and IQ4_XS. */
+extern const gint8 tern_iq4_values[16];
 
 /* BitNet b1.58 activation quantisation (arXiv:2402.17764 eq. 4-5, per token as in the released code):
  * s = 127 / max(max|x|, 1e-5), q = clamp(round_half_even(x * s), -128, 127). *scale = 1 / s computed as max / 127,
@@ -62,6 +85,11 @@ typedef struct {
 /* y[t * ldy + r] = sum_b w.d * x.d * (sum_i w.q[i] * x.q[i]); w: GGUF Q8_0 rows (34-byte blocks, f16 d), @row_bytes
  * apart; x: @n rows of @blocks TernQ8Block, @ldx blocks apart. A version may sum in integers or in floats. */
 #define TERN_DECL_GEMM_Q8(fn) void fn (float *y, gsize ldy, const guint8 *w, gsize row_bytes, gsize rows, \
+    gsize blocks, const TernQ8Block *x, gsize ldx, gsize n)
+
+/* y[t * ldy + r] = sum_b x.d * sum_i x.q[i] * value[i]; w: rows of one of the TernBlocks, @row_bytes apart; x: as
+ * above, @blocks of 32 values (whole blocks of w). Versions may sum in integers or in floats. */
+#define TERN_DECL_GEMM_BLOCKS(fn) void fn (float *y, gsize ldy, const guint8 *w, gsize row_bytes, gsize rows, \
     gsize blocks, const TernQ8Block *x, gsize ldx, gsize n)
 
 /* y[t * ldy + r] = sum_c w[r * ldw + c] * x[t * ldx + c]: both operands contiguous in the summed dimension. */
@@ -127,6 +155,7 @@ typedef struct {
   TERN_DECL_QUANT_Q8 ((*quant_q8));
   TERN_DECL_GEMM_T2 ((*gemm_t2));
   TERN_DECL_GEMM_Q8 ((*gemm_q8));
+  TERN_DECL_GEMM_BLOCKS ((*gemm_blocks[TERN_N_BLOCKS]));
   TERN_DECL_GEMM_F32 ((*gemm_f32));
   TERN_DECL_GEMM_F16 ((*gemm_f16));
   TERN_DECL_GEMM_BF16 ((*gemm_bf16));

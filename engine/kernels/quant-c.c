@@ -61,6 +61,8 @@ static TERN_DECL_QUANT_Q8 (quant_q8_c)
     q[b].d = max / 127.0f;
     q[b].sum = 0;
     for (i = 0; i < 32; i++) {
+      if (i == 16)
+        q[b].half = q[b].sum;
       q[b].q[i] = isnan (max) ? -128 : round_clamped (x[i] * s);
       q[b].sum += q[b].q[i];
     }

@@ -113,7 +113,7 @@ q8_check (const TernKernels *ref, const TernKernels *k)
       k->quant_q8 (got, x, n);
       for (b = 0; b < blocks[i]; b++) {
         check_equal (&got[b].d, &want[b].d, 1);
-        if (got[b].sum != want[b].sum || memcmp (got[b].q, want[b].q, 32))
+        if (got[b].sum != want[b].sum || got[b].half != want[b].half || memcmp (got[b].q, want[b].q, 32))
           check_fail ("block %u differs", b);
       }
       check_guards (NULL, 0, 0, 0);
@@ -162,7 +162,7 @@ q8_truth (const TernKernels *ref)
   ref->quant_q8 (q, x, 128);
   for (b = 0; b < 4; b++) {
     double max = 0;
-    gint32 sum = 0;
+    gint32 sum = 0, half = 0;
 
     for (i = 0; i < 32; i++)
       max = MAX (max, fabs (x[b * 32 + i]));
@@ -170,8 +170,9 @@ q8_truth (const TernKernels *ref)
       if (fabs (x[b * 32 + i] - q[b].d * (double) q[b].q[i]) > max / 127 * 0.501)
         check_fail ("block %u, %u: %g became %g", b, i, x[b * 32 + i], q[b].d * (double) q[b].q[i]);
       sum += q[b].q[i];
+      half += i < 16 ? q[b].q[i] : 0;
     }
-    if (fabs (q[b].d * 127.0 / max - 1) > 1e-6 || q[b].sum != sum)
+    if (fabs (q[b].d * 127.0 / max - 1) > 1e-6 || q[b].sum != sum || q[b].half != half)
       check_fail ("block %u: d %g, sum %d", b, q[b].d, q[b].sum);
   }
   q8_check (ref, ref);
