@@ -8,7 +8,6 @@ tern_kernels_init (TernKernels *k, TernCpu level)
   tern_blocks_init_c (k);
   tern_elementwise_init_c (k);
   tern_gemm_init_c (k);
-  tern_q8_init_c (k);
   tern_quant_init_c (k);
   tern_ternary_init_c (k);
 
@@ -18,7 +17,6 @@ tern_kernels_init (TernKernels *k, TernCpu level)
     tern_blocks_init_avx2 (k);
     tern_elementwise_init_avx2 (k);
     tern_gemm_init_avx2 (k);
-    tern_q8_init_avx2 (k);
     tern_quant_init_avx2 (k);
     tern_ternary_init_avx2 (k);
   }
@@ -29,7 +27,6 @@ tern_kernels_init (TernKernels *k, TernCpu level)
     tern_blocks_init_avx512vnni (k);
     tern_elementwise_init_avx512vnni (k);
     tern_gemm_init_avx512vnni (k);
-    tern_q8_init_avx512vnni (k);
     tern_quant_init_avx512vnni (k);
     tern_ternary_init_avx512vnni (k);
   }

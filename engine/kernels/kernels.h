@@ -82,11 +82,6 @@ extern const gint8 tern_iq4_values[16];
 #define TERN_DECL_GEMM_T2(fn) void fn (float *y, gsize ldy, const guint8 *w, gsize rows, gsize groups, float wscale, \
     const gint8 *x, gsize ldx, const float *xscale, const gint32 *xsum, gsize n)
 
-/* y[t * ldy + r] = sum_b w.d * x.d * (sum_i w.q[i] * x.q[i]); w: GGUF Q8_0 rows (34-byte blocks, f16 d), @row_bytes
- * apart; x: @n rows of @blocks TernQ8Block, @ldx blocks apart. A version may sum in integers or in floats. */
-#define TERN_DECL_GEMM_Q8(fn) void fn (float *y, gsize ldy, const guint8 *w, gsize row_bytes, gsize rows, \
-    gsize blocks, const TernQ8Block *x, gsize ldx, gsize n)
-
 /* y[t * ldy + r] = sum_b x.d * sum_i x.q[i] * value[i]; w: rows of one of the TernBlocks, @row_bytes apart; x: as
  * above, @blocks of 32 values (whole blocks of w). Versions may sum in integers or in floats. */
 #define TERN_DECL_GEMM_BLOCKS(fn) void fn (float *y, gsize ldy, const guint8 *w, gsize row_bytes, gsize rows, \
@@ -154,7 +149,6 @@ typedef struct {
   TERN_DECL_QUANT_I8 ((*quant_i8));
   TERN_DECL_QUANT_Q8 ((*quant_q8));
   TERN_DECL_GEMM_T2 ((*gemm_t2));
-  TERN_DECL_GEMM_Q8 ((*gemm_q8));
   TERN_DECL_GEMM_BLOCKS ((*gemm_blocks[TERN_N_BLOCKS]));
   TERN_DECL_GEMM_F32 ((*gemm_f32));
   TERN_DECL_GEMM_F16 ((*gemm_f16));

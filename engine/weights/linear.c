@@ -6,6 +6,7 @@
 
 #include "engine/base/error.h"
 #include "engine/base/mem.h"
+#include "engine/weights/linear-blocks.h"
 #include "engine/weights/linear-ternary.h"
 
 /* Expanded rows stay in the level 2 cache while all activations pass over them. */
@@ -89,17 +90,17 @@ tern_linear_init_slice (TernLinear *linear, const TernTensor *tensor, guint inde
     case TERN_TYPE_IQ2_BN:
       linear->form = tern_linear_ternary_fits (linear) ? TERN_FORM_T2 : TERN_FORM_EXPAND;
       return TRUE;
-    case TERN_TYPE_Q8_0:
-      linear->form = TERN_FORM_Q8;
-      return TRUE;
     case TERN_TYPE_F32:
       linear->form = (guintptr) linear->data % sizeof (float) ? TERN_FORM_EXPAND : TERN_FORM_F32;
       return TRUE;
     case TERN_TYPE_F16:
       linear->form = (guintptr) linear->data % sizeof (guint16) ? TERN_FORM_EXPAND : TERN_FORM_F16;
       return TRUE;
+    case TERN_TYPE_BF16:
+      linear->form = (guintptr) linear->data % sizeof (guint16) ? TERN_FORM_EXPAND : TERN_FORM_BF16;
+      return TRUE;
     default:
-      linear->form = TERN_FORM_EXPAND;
+      linear->form = tern_linear_blocks (linear->type, &linear->blocks) ? TERN_FORM_BLOCKS : TERN_FORM_EXPAND;
       return TRUE;
   }
 }
@@ -163,7 +164,7 @@ tern_linear_clear (TernLinear *linear)
 gsize
 tern_linear_scratch (const TernLinear *linear)
 {
-  if (linear->form == TERN_FORM_F32 || linear->form == TERN_FORM_F16)
+  if (linear->form == TERN_FORM_F32 || linear->form == TERN_FORM_F16 || linear->form == TERN_FORM_BF16)
     return 0;
   return tern_align_up ((gsize) expand_rows (linear) * linear->cols * sizeof (float));
 }
@@ -322,14 +323,14 @@ rows_t2 (void *data, guint begin, guint end, guint worker)
 }
 
 static void
-rows_q8 (void *data, guint begin, guint end, guint worker)
+rows_blocks (void *data, guint begin, guint end, guint worker)
 {
   const Job *job = data;
   const TernLinear *linear = job->linear;
   gsize bytes = tern_linear_row_bytes (linear), blocks = q8_stride (linear->cols);
 
-  linear->kernels->gemm_q8 (job->y + begin, job->ldy, linear->data + begin * bytes, bytes, end - begin, blocks,
-      job->input->q8, blocks, job->input->n);
+  linear->kernels->gemm_blocks[linear->blocks] (job->y + begin, job->ldy, linear->data + begin * bytes, bytes,
+      end - begin, blocks, job->input->q8, blocks, job->input->n);
   finish_rows (job, NULL, begin, end);
 }
 
@@ -356,6 +357,17 @@ rows_f16 (void *data, guint begin, guint end, guint worker)
 }
 
 static void
+rows_bf16 (void *data, guint begin, guint end, guint worker)
+{
+  const Job *job = data;
+  const TernLinear *linear = job->linear;
+
+  linear->kernels->gemm_bf16 (job->y + begin, job->ldy, (const guint16 *) linear->data + (gsize) begin * linear->cols,
+      linear->cols, end - begin, linear->cols, job->input->x, job->input->ldx, job->input->n);
+  finish_rows (job, NULL, begin, end);
+}
+
+static void
 rows_expand (void *data, guint begin, guint end, guint worker)
 {
   const Job *job = data;
@@ -377,7 +389,7 @@ rows_expand (void *data, guint begin, guint end, guint worker)
 static TernForm
 run_form (const TernLinear *linear, const TernLinearInput *input)
 {
-  if (input->mode == TERN_ACTIVATIONS_F32 && (linear->form == TERN_FORM_T2 || linear->form == TERN_FORM_Q8))
+  if (input->mode == TERN_ACTIVATIONS_F32 && (linear->form == TERN_FORM_T2 || linear->form == TERN_FORM_BLOCKS))
     return TERN_FORM_EXPAND;
   return linear->form;
 }
@@ -390,7 +402,7 @@ tern_linear_ready (const TernLinear *linear, TernLinearInput *input, TernPool *p
   if (form == TERN_FORM_T2 && !input->has_i8) {
     tern_pool_run (pool, quantise_i8, input, input->n, 1);
     input->has_i8 = TRUE;
-  } else if (form == TERN_FORM_Q8 && !input->has_q8) {
+  } else if (form == TERN_FORM_BLOCKS && !input->has_q8) {
     tern_pool_run (pool, quantise_q8, input, input->n, 1);
     input->has_q8 = TRUE;
   }
@@ -400,8 +412,8 @@ static void
 run_rows (void *data, guint begin, guint end, guint worker)
 {
   static const TernPoolFunc funcs[] = {
-    [TERN_FORM_T2] = rows_t2, [TERN_FORM_Q8] = rows_q8, [TERN_FORM_F32] = rows_f32, [TERN_FORM_F16] = rows_f16,
-    [TERN_FORM_EXPAND] = rows_expand,
+    [TERN_FORM_T2] = rows_t2, [TERN_FORM_BLOCKS] = rows_blocks, [TERN_FORM_F32] = rows_f32,
+    [TERN_FORM_F16] = rows_f16, [TERN_FORM_BF16] = rows_bf16, [TERN_FORM_EXPAND] = rows_expand,
   };
   const Job *job = data;
 

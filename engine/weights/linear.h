@@ -3,13 +3,14 @@
  *
  * Binding reads none of the tensor's bytes; tern_linear_pack() then does what has to be done once at load: ternary
  * tensors (TQ1_0, TQ2_0 whose blocks all carry one scale, I2_S, IQ1_BN, IQ2_BN) are repacked to the T2 layout of
- * kernels.h, and run on per-token int8 activations: the exact BitNet arithmetic. Q8_0 runs from the map on int8 blocks of 32; F32 and F16 run
- * from the map on float activations; every other type is expanded a few rows at a time to float.
+ * kernels.h, and run on per-token int8 activations: the exact BitNet arithmetic. Block types (TernBlocks) run from the
+ * map on int8 blocks of 32; F32, F16 and BF16 run from the map on float activations; every other type is expanded a few
+ * rows at a time to float.
  * TERN_ACTIVATIONS_F32 computes every type from float activations and expanded weights.
  *
  * "One scale" allows blocks of scale 0 (a quantiser writes them for blocks of zeros): they become zero digits. Ternary
- * tensors with several scales, or with the digit 3, and F32 or F16 tensors at addresses that are not multiples of
- * their size are expanded. */
+ * tensors with several scales, or with the digit 3, and F32, F16 or BF16 tensors at addresses that are not multiples
+ * of their size are expanded. */
 #pragma once
 
 #include <glib.h>
@@ -27,9 +28,10 @@ typedef enum {
 /* How the matrix is stored and run. */
 typedef enum {
   TERN_FORM_T2,
-  TERN_FORM_Q8,
+  TERN_FORM_BLOCKS,
   TERN_FORM_F32,
   TERN_FORM_F16,
+  TERN_FORM_BF16,
   TERN_FORM_EXPAND,
 } TernForm;
 
@@ -47,6 +49,7 @@ typedef struct {
   float *row_scale;             /* T2: [rows], owned, where rows differ; else NULL */
   float factor;                 /* multiplies all outputs; 1 but for a scale in a tensor of its own */
   gboolean mapped;              /* data lies in a mapped file */
+  TernBlocks blocks;            /* BLOCKS: which */
 } TernLinear;
 
 /* Binds @tensor ([cols, rows] in file order), whose bytes must outlive @linear. Errors: UNSUPPORTED (type), FORMAT

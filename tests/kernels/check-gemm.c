@@ -56,67 +56,6 @@ nn_shape (const char *name, const Shape *s, const TernKernels *ref, const TernKe
   check_product (s, got, want, magnitude);
 }
 
-/* Blocks of @s->cols rounded up to 32. */
-static void
-q8_shape (const char *name, const Shape *s, const TernKernels *ref, const TernKernels *k)
-{
-  gsize blocks = (s->cols + 31) / 32, row_bytes = blocks * 34 + s->ldw - s->cols, ldx = blocks + s->ldx - s->cols;
-  gsize nw = check_extent (s->rows, blocks * 34, row_bytes), nx = check_extent (s->n, blocks, ldx), r, t, b, i;
-  float *got, *want, *magnitude, *row;
-  TernQ8Block *x;
-  guint8 *w;
-
-  check_shape_case (name, s);
-  w = check_buffer (SLOT_W, nw);
-  x = check_buffer (SLOT_X, nx * sizeof *x);
-  row = check_buffer (SLOT_A, blocks * 32 * sizeof (float));
-  got = check_new_y (s, SLOT_Y);
-  want = check_new_y (s, SLOT_Y2);
-  magnitude = check_new_y (s, SLOT_Y3);
-  for (i = 0; i < nw; i++)
-    w[i] = check_random ();
-  for (r = 0; r < s->rows; r++) {
-    for (b = 0; b < blocks; b++) {
-      guint8 *p = w + r * row_bytes + b * 34;
-      guint16 d = GUINT16_TO_LE (tern_f32_to_f16 (check_uniform ()));
-
-      memcpy (p, &d, sizeof d);
-      if (check_below (8) == 0)
-        memset (p + 2, check_below (2) ? 0x80 : 0x7f, 32);
-    }
-  }
-  for (t = 0; t < s->n; t++) {
-    check_floats (row, blocks * 32, 1e3f);
-    for (i = 0; i < 32 && i < blocks * 32 && check_below (4) == 0; i++)
-      row[i] = check_below (2) ? 1 : -1;
-    ref->quant_q8 (x + t * ldx, row, blocks * 32);
-  }
-  for (t = 0; t < s->n; t++) {
-    for (r = 0; r < s->rows; r++) {
-      double sum = 0, size = 0;
-
-      for (b = 0; b < blocks; b++) {
-        const guint8 *p = w + r * row_bytes + b * 34;
-        const TernQ8Block *q = &x[t * ldx + b];
-        gint64 dot = 0, size_of_dot = 0;
-        guint16 d;
-
-        memcpy (&d, p, sizeof d);
-        for (i = 0; i < 32; i++) {
-          dot += (gint8) p[2 + i] * q->q[i];
-          size_of_dot += ABS ((gint8) p[2 + i] * q->q[i]);
-        }
-        sum += (double) tern_f16_to_f32 (GUINT16_FROM_LE (d)) * q->d * (double) dot;
-        size += fabs ((double) tern_f16_to_f32 (GUINT16_FROM_LE (d)) * q->d) * (double) size_of_dot;
-      }
-      want[t * s->ldy + r] = (float) sum;
-      magnitude[t * s->ldy + r] = (float) size;
-    }
-  }
-  k->gemm_q8 (got, s->ldy, w, row_bytes, s->rows, blocks, x, ldx, s->n);
-  check_product (s, got, want, magnitude);
-}
-
 static void
 t2_shape (const char *name, const Shape *s, const TernKernels *ref, const TernKernels *k)
 {
@@ -217,7 +156,6 @@ t2_widest (const TernKernels *k)
 
 SHAPE_CHECKS (gemm_f32, f32_shape)
 SHAPE_CHECKS (gemm_nn, nn_shape)
-SHAPE_CHECKS (gemm_q8, q8_shape)
 
 static void
 gemm_t2_truth (const TernKernels *ref)
@@ -243,7 +181,6 @@ typedef struct {
   gint8 *i8;
   float *scale;
   gint32 *sum;
-  TernQ8Block *q8;
 } Bench;
 
 static void
@@ -272,14 +209,6 @@ run_t2 (const TernKernels *k, void *data)
 }
 
 static void
-run_q8 (const TernKernels *k, void *data)
-{
-  Bench *b = data;
-
-  k->gemm_q8 (b->y, b->rows, b->w, b->cols / 32 * 34, b->rows, b->cols / 32, b->q8, b->cols / 32, b->n);
-}
-
-static void
 bench_gemm (const char *name, BenchRun run, guint rows, guint cols, guint n)
 {
   Bench b = { rows, cols, n };
@@ -292,7 +221,6 @@ bench_gemm (const char *name, BenchRun run, guint rows, guint cols, guint n)
   b.i8 = g_malloc0 (b.cols * n + TERN_T2_COLS);
   b.scale = g_new0 (float, n);
   b.sum = g_new0 (gint32, n);
-  b.q8 = g_new0 (TernQ8Block, b.cols / 32 * n);
   for (i = 0; i < b.cols * n; i++)
     b.x[i] = check_uniform ();
   memset (b.w, 0x11, b.rows * b.cols * sizeof (float)); /* but no page shall be the shared zero page */
@@ -303,7 +231,6 @@ bench_gemm (const char *name, BenchRun run, guint rows, guint cols, guint n)
   g_free (b.i8);
   g_free (b.scale);
   g_free (b.sum);
-  g_free (b.q8);
 }
 
 static void
@@ -321,7 +248,6 @@ bench_linear (const char *name, BenchRun run)
 
 static void gemm_f32_bench (void) { bench_linear ("gemm_f32", run_f32); }
 static void gemm_t2_bench (void) { bench_linear ("gemm_t2", run_t2); }
-static void gemm_q8_bench (void) { bench_linear ("gemm_q8", run_q8); }
 
 static void
 gemm_nn_bench (void)
@@ -336,6 +262,5 @@ const Kernel gemm_kernels[] = {
   { "gemm_f32", gemm_f32_truth, gemm_f32_check, gemm_f32_bench },
   { "gemm_t2", gemm_t2_truth, gemm_t2_check, gemm_t2_bench },
   { "gemm_nn", gemm_nn_truth, gemm_nn_check, gemm_nn_bench },
-  { "gemm_q8", gemm_q8_truth, gemm_q8_check, gemm_q8_bench },
   { NULL }
 };

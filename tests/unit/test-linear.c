@@ -181,7 +181,7 @@ reference (double *y, const Matrix *m, TernForm form, const float *x, gsize ldx,
   for (t = 0; t < n; t++) {
     if (form == TERN_FORM_T2)
       round_row_i8 (row, x + t * ldx, cols);
-    else if (form == TERN_FORM_Q8)
+    else if (form == TERN_FORM_BLOCKS)
       round_row_q8 (row, x + t * ldx, cols);
     else
       for (c = 0; c < cols; c++)
@@ -250,8 +250,8 @@ expected_form (guint32 id)
       return TERN_FORM_F32;
     case TERN_TYPE_F16:
       return TERN_FORM_F16;
-    case TERN_TYPE_Q8_0:
-      return TERN_FORM_Q8;
+    case TERN_TYPE_BF16:
+      return TERN_FORM_BF16;
     case TERN_TYPE_TQ1_0:
     case TERN_TYPE_TQ2_0:
     case TERN_TYPE_I2_S:
@@ -259,7 +259,7 @@ expected_form (guint32 id)
     case TERN_TYPE_IQ2_BN:
       return TERN_FORM_T2;
     default:
-      return TERN_FORM_EXPAND;
+      return TERN_FORM_BLOCKS;
   }
 }
 
@@ -542,7 +542,7 @@ test_odd_addresses (void)
     memcpy (odd + 1, m.bytes, m.tensor.bytes);
     m.tensor.data = odd + 1;
     bind (&linear, &m, s.kernels);
-    form = ids[i] == TERN_TYPE_Q8_0 ? TERN_FORM_Q8 : ids[i] == TERN_TYPE_TQ2_0 ? TERN_FORM_T2 : TERN_FORM_EXPAND;
+    form = ids[i] == TERN_TYPE_Q8_0 ? TERN_FORM_BLOCKS : ids[i] == TERN_TYPE_TQ2_0 ? TERN_FORM_T2 : TERN_FORM_EXPAND;
     g_assert_cmpint (linear.form, ==, form);
     check_run (&s, &m, &linear, form, TERN_ACTIVATIONS_INT8, 2, FALSE);
     tern_linear_clear (&linear);
