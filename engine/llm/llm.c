@@ -113,6 +113,24 @@ pack_linear (TernLinear *linear, void *data)
     tern_linear_pack (linear, packing->pool, &packing->error);
 }
 
+static void
+find_float (TernLinear *linear, void *data)
+{
+  *(gboolean *) data |= linear->form != TERN_FORM_T2;
+}
+
+static gboolean
+has_float_layers (const TernLlm *llm)
+{
+  gboolean found = FALSE;
+
+  for (guint i = 0; i < llm->info.n_layers; i++) {
+    llm->layers[i].mixer->klass->linears (llm->layers[i].mixer, find_float, &found);
+    llm->layers[i].ffn->klass->linears (llm->layers[i].ffn, find_float, &found);
+  }
+  return found;
+}
+
 TernLlm *
 tern_llm_open (TernGguf *file, const TernKernels *kernels, TernPool *pool, GError **error)
 {
@@ -126,6 +144,7 @@ tern_llm_open (TernGguf *file, const TernKernels *kernels, TernPool *pool, GErro
     g_propagate_prefixed_error (error, packing.error, "%s: ", tern_gguf_path (file));
     return NULL;
   }
+  llm->rounds = llm->bit_linear && has_float_layers (llm);
   llm->usable = TRUE;
   return g_steal_pointer (&llm);
 }

@@ -73,6 +73,8 @@ struct _TernLlm {
   float *final_norm;            /* [width] */
   TernLinear output;            /* [n_vocab, width]; unused when tied */
   gboolean tied;
+  gboolean bit_linear;          /* the layers' linears are BitNet's: they take activations of 8 bits, one scale a row */
+  gboolean rounds;              /* and not all of them do so by themselves */
   gboolean usable;              /* opened, not planned alone */
 };
 
@@ -86,6 +88,7 @@ struct _TernPass {
   const float *angles;          /* [n, rope->dim] cosines and sines of the rows' positions */
   guint n, pos;                 /* rows, position of the first one */
   guint layer;
+  gboolean round;               /* inputs of linears, see tern_block_round() */
   guint context;
   void *input;                  /* tern_linear_input_bytes() for any linear of the model */
   TernArena work;               /* carved by the block that runs */

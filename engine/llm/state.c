@@ -338,6 +338,8 @@ static gboolean
 branch (TernLlmState *self, TernPass *pass, const TernBlock *block, void *state, const float *weight)
 {
   norm (self, self->x, self->h, weight, pass->n);
+  for (gsize t = 0; pass->round && t < pass->n; t++)
+    tern_block_round (pass, self->x + t * self->llm->info.width, self->llm->info.width);
   pass->work = (TernArena) { .base = self->work };
   if (!block->klass->eval (block, pass, state, self->x, self->y))
     return FALSE;
@@ -417,6 +419,7 @@ run (TernLlmState *self, const TernLlmInput *input, TernLogits want, float *logi
 {
   TernPass pass = {
     .kernels = self->llm->kernels, .pool = self->pool, .mode = self->mode, .cancel = cancel,
+    .round = self->llm->rounds && self->mode == TERN_ACTIVATIONS_INT8,
     .rope = &self->llm->rope, .angles = self->angles, .context = self->context, .input = self->input,
     .decode = input->n == 1, .mean = self->mean, .policy = self->policy,
   };

@@ -31,6 +31,7 @@ struct _TernArch {
   const char *const *names;     /* values of general.architecture, NULL at the end */
   const TernTensorRow *tensors;
   gboolean rope_pairs;          /* see rope.h */
+  gboolean bit_linear;          /* see model.h */
   /* Keys of its own, which it checks and leaves in source.dims; NULL: none. */
   gboolean (*keys) (TernDecoder *decoder, GError **error);
   /* The two blocks of layer source.layer. Half-built ones are freed by the caller. */

@@ -70,5 +70,6 @@ static const char *const names[] = { "bitnet", "bitnet-b1.58", "bitnet-25", NULL
 const TernArch tern_arch_bitnet = {
   .names = names,
   .tensors = tensors,
+  .bit_linear = TRUE,
   .layer = bitnet_layer,
 };

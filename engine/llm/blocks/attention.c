@@ -142,7 +142,9 @@ norm_rows (void *data, guint begin, guint end, guint worker)
   for (gsize t = begin; t < end; t++) {
     float *o = turning->a->o + t * q_dim;
 
-    turning->a->pass->kernels->rms_norm (o, o, turning->self->sub_norm, q_dim, turning->self->params.eps);
+    if (turning->self->sub_norm)
+      turning->a->pass->kernels->rms_norm (o, o, turning->self->sub_norm, q_dim, turning->self->params.eps);
+    tern_block_round (turning->a->pass, o, q_dim);
   }
 }
 
@@ -165,7 +167,7 @@ attention_eval (const TernBlock *block, TernPass *pass, void *state, const float
     return FALSE;
   tern_pool_run (tern_block_pool (pass, 16 * pass->n * q_dim), turn_rows, &turning, pass->n, 1);
   tern_attend (&a);
-  if (self->sub_norm)
+  if (self->sub_norm || pass->round)
     tern_pool_run (tern_block_pool (pass, 4 * pass->n * q_dim), norm_rows, &turning, pass->n, 1);
   tern_block_input (pass, &input, a.o, q_dim);
   return tern_block_run (pass, &self->out, self->out_bias, &input, y);
@@ -189,7 +191,7 @@ split_qkv (Attention *self, const TernBlockSource *source, const TernTensor *qkv
 {
   TernLinear *linears[] = { &self->q, &self->k, &self->v };
   const guint64 rows[] = { source->dims[TERN_Q], source->dims[TERN_KV], source->dims[TERN_KV] };
-  gsize row = qkv->dims[0] / qkv->type->block * qkv->type->bytes;
+  gsize row = tern_type_row_bytes (qkv->type, qkv->dims[0]);
   TernTensor part = *qkv;
 
   if (qkv->bytes / qkv->dims[1] != row || qkv->bytes % qkv->dims[1]) {

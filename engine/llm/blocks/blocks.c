@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "engine/llm/blocks/blocks.h"
 
+#include <math.h>
+
 /* Below this a second thread does not pay for its waking (about 5 us). */
 #define SPLIT_FLOPS 100000
 
@@ -32,6 +34,20 @@ tern_block_run (TernPass *pass, const TernLinear *linear, const float *bias, Ter
     return FALSE;
   tern_linear_run (linear, input, bias, y, linear->rows, pass->pool);
   return TRUE;
+}
+
+void
+tern_block_round (const TernPass *pass, float *x, guint cols)
+{
+  float most = 1e-5f, scale;
+
+  if (!pass->round)
+    return;
+  for (guint i = 0; i < cols; i++)
+    most = MAX (most, fabsf (x[i]));
+  scale = 127 / most;
+  for (guint i = 0; i < cols; i++)
+    x[i] = nearbyintf (x[i] * scale) / scale;
 }
 
 TernPool *

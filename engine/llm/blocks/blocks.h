@@ -12,6 +12,9 @@ void tern_block_free (TernBlock *block);        /* NULL and half-built ones too 
 /* y = x W^T + bias for the rows of @input; @bias may be NULL. FALSE: cancelled before. */
 gboolean tern_block_run (TernPass *pass, const TernLinear *linear, const float *bias, TernLinearInput *input, float *y);
 void tern_block_input (TernPass *pass, TernLinearInput *input, const float *x, guint cols);
+/* Where the model asks for it: rounds a row to the 8 bits that BitNet's linears take (arXiv:2402.17764 eq. 4), for those whose
+ * weights are not stored as ternary. What is ternary quantises its input itself, to the same values. */
+void tern_block_round (const TernPass *pass, float *x, guint cols);
 /* Pool for work of about @flops; NULL (the caller alone) when waking the others costs more. */
 TernPool *tern_block_pool (const TernPass *pass, gsize flops);
 

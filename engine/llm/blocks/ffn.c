@@ -13,7 +13,7 @@ typedef struct {
 
 typedef struct {
   const Ffn *self;
-  const TernKernels *kernels;
+  const TernPass *pass;
   float *gate, *up;             /* [n, inner] */
 } Gating;
 
@@ -75,11 +75,12 @@ gate_rows (void *data, guint begin, guint end, guint worker)
     const float *up = gating->up + t * p->inner;
 
     if (p->gate == TERN_GATE_RELU2)
-      gating->kernels->relu2_mul (gate, up, p->inner);
+      gating->pass->kernels->relu2_mul (gate, up, p->inner);
     else
-      gating->kernels->silu_mul (gate, up, p->inner);
+      gating->pass->kernels->silu_mul (gate, up, p->inner);
     if (gating->self->norm)
-      gating->kernels->rms_norm (gate, gate, gating->self->norm, p->inner, p->eps);
+      gating->pass->kernels->rms_norm (gate, gate, gating->self->norm, p->inner, p->eps);
+    tern_block_round (gating->pass, gate, p->inner);
   }
 }
 
@@ -87,7 +88,7 @@ static gboolean
 ffn_eval (const TernBlock *block, TernPass *pass, void *state, const float *x, float *y)
 {
   const Ffn *self = (const Ffn *) block;
-  Gating gating = { .self = self, .kernels = pass->kernels };
+  Gating gating = { .self = self, .pass = pass };
   TernLinearInput input;
 
   take_work (self, &pass->work, pass->n, &gating.gate, &gating.up);
