@@ -1,0 +1,507 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Attention over caches of every type against sums in double precision. */
+#include <math.h>
+#include <string.h>
+
+#include "engine/llm/blocks/attend.h"
+
+#define CONTEXT 1120
+#define LAYER 3
+
+static const TernKvType types[] = { TERN_KV_F32, TERN_KV_F16, TERN_KV_INT8 };
+
+/* A cache that is full, and what went into it. */
+typedef struct {
+  guint n_heads, n_kv, head_dim;
+  TernKernels kernels;
+  TernPool *pool;
+  TernKvCache *cache;
+  void *memory, *work;
+  float *k, *v;                 /* [CONTEXT, n_kv, head_dim] */
+  float *held_k, *held_v;       /* the same as the cache has them */
+  float *q;                     /* [CONTEXT, n_heads, head_dim] */
+  float mean[CONTEXT];
+} Rig;
+
+static float
+draw (GRand *random)
+{
+  return (float) (g_rand_double (random) + g_rand_double (random) + g_rand_double (random) - 1.5) * 2;
+}
+
+/* Channel 3 stands out, as some do in real keys. */
+static float *
+draw_rows (gsize n, guint dim, float out, GRand *random)
+{
+  float *rows = g_new (float, n);
+
+  for (gsize i = 0; i < n; i++)
+    rows[i] = draw (random) * (i % dim == 3 ? out : 1);
+  return rows;
+}
+
+/* What the cache holds of value @c of position @at of kv head @g. */
+static float
+stored (const TernKvCache *cache, const void *rows, const float *scale, guint g, guint at, guint c)
+{
+  gsize row = (gsize) g * cache->context + at, i = row * cache->head_dim + c;
+
+  if (cache->type == TERN_KV_F32)
+    return ((const float *) rows)[i];
+  if (cache->type == TERN_KV_F16)
+    return tern_f16_to_f32 (((const guint16 *) rows)[i]);
+  return ((const gint8 *) rows)[i] * scale[row];
+}
+
+static float *
+stored_rows (const TernKvCache *cache, const void *rows, const float *scale)
+{
+  float *x = g_new (float, (gsize) CONTEXT * cache->n_kv * cache->head_dim), *to = x;
+
+  for (guint at = 0; at < CONTEXT; at++)
+    for (guint g = 0; g < cache->n_kv; g++)
+      for (guint c = 0; c < cache->head_dim; c++)
+        *to++ = stored (cache, rows, scale, g, at, c);
+  return x;
+}
+
+static TernKvCache *
+plan_cache (Rig *rig, TernArena *arena, TernKvType type)
+{
+  return tern_kvcache_plan (arena, type, CONTEXT, rig->n_kv, rig->head_dim);
+}
+
+static Rig *
+rig_new (TernCpu level, TernKvType type, guint n_heads, guint n_kv, guint head_dim, guint threads)
+{
+  Rig *rig = g_new0 (Rig, 1);
+  GRand *random = g_rand_new_with_seed (n_heads * 100 + head_dim);
+  gsize row = (gsize) n_kv * head_dim, q_row = (gsize) n_heads * head_dim;
+  TernAttending a = { .n_heads = n_heads, .n_kv = n_kv, .head_dim = head_dim };
+  TernArena arena = { 0 }, one = { 0 }, many = { 0 };
+
+  rig->n_heads = n_heads;
+  rig->n_kv = n_kv;
+  rig->head_dim = head_dim;
+  tern_kernels_init (&rig->kernels, level);
+  rig->pool = tern_pool_new (threads, NULL);
+  g_assert_true (tern_pool_reserve (rig->pool, tern_attend_scratch (&a, CONTEXT), NULL));
+  plan_cache (rig, &arena, type);
+  rig->memory = tern_mem_alloc (arena.used, "cache", NULL);
+  arena = (TernArena) { .base = rig->memory };
+  rig->cache = plan_cache (rig, &arena, type);
+  tern_attend_take (&a, &one, 1, CONTEXT);
+  tern_attend_take (&a, &many, CONTEXT, CONTEXT);
+  rig->work = tern_mem_alloc (MAX (one.used, many.used), "work", NULL);
+
+  rig->k = draw_rows (CONTEXT * row, head_dim, 5, random);
+  rig->v = draw_rows (CONTEXT * row, head_dim, 5, random);
+  rig->q = draw_rows (CONTEXT * q_row, head_dim, 1, random);
+  for (gsize i = 0; i < CONTEXT; i++)
+    tern_kvcache_put (rig->cache, &rig->kernels, i, rig->k + i * row, rig->v + i * row);
+  rig->held_k = stored_rows (rig->cache, rig->cache->k, rig->cache->k_scale);
+  rig->held_v = stored_rows (rig->cache, rig->cache->v, rig->cache->v_scale);
+  g_rand_free (random);
+  return rig;
+}
+
+static void
+rig_free (Rig *rig)
+{
+  tern_pool_free (rig->pool);
+  tern_mem_free (rig->memory);
+  tern_mem_free (rig->work);
+  g_free (rig->k);
+  g_free (rig->v);
+  g_free (rig->held_k);
+  g_free (rig->held_v);
+  g_free (rig->q);
+  g_free (rig);
+}
+
+/* Rows of queries at positions pos .. pos + n - 1. Free with g_free. */
+static float *
+attend (Rig *rig, guint pos, guint n, gboolean decode, const TernKeyPolicy *policy)
+{
+  TernPass pass = { .kernels = &rig->kernels, .pool = rig->pool, .n = n, .pos = pos, .layer = LAYER,
+    .context = CONTEXT, .decode = decode, .mean = rig->mean, .policy = policy };
+  TernAttending a = { .n_heads = rig->n_heads, .n_kv = rig->n_kv, .head_dim = rig->head_dim, .pass = &pass,
+    .cache = rig->cache };
+  TernArena arena = { .base = rig->work };
+  gsize row = (gsize) rig->n_heads * rig->head_dim;
+
+  tern_attend_take (&a, &arena, n, CONTEXT);
+  memcpy (a.q, rig->q + pos * row, n * row * sizeof (float));
+  tern_attend (&a);
+  return g_memdup2 (a.o, n * row * sizeof (float));
+}
+
+/* How far the cache's idea of row @x of kv values may lie from it, per value: half a step. */
+static double
+rounding (const Rig *rig, const float *x, guint c)
+{
+  double largest = 0;
+
+  if (rig->cache->type == TERN_KV_F32)
+    return 0;
+  if (rig->cache->type == TERN_KV_F16)
+    return fabs (x[c]) / 2048 + 1e-7;
+  for (guint i = 0; i < rig->head_dim; i++)
+    largest = MAX (largest, fabs (x[i]));
+  return largest / 254 * 1.00001;
+}
+
+/* One head of the query at @pos over rows @k and @v of the keys at @list [n] (NULL: 0 .. n - 1). */
+static void
+exact (const Rig *rig, const float *k, const float *v, guint pos, guint head, const gint32 *list, guint n, double *o,
+    double *p)
+{
+  guint dim = rig->head_dim, g = head / (rig->n_heads / rig->n_kv);
+  const float *q = rig->q + ((gsize) pos * rig->n_heads + head) * dim;
+  double largest = -INFINITY, sum = 0;
+
+  for (guint i = 0; i < n; i++) {
+    const float *row = k + ((gsize) (list ? list[i] : i) * rig->n_kv + g) * dim;
+    double dot = 0;
+
+    for (guint c = 0; c < dim; c++)
+      dot += (double) q[c] * row[c];
+    p[i] = dot / sqrt (dim);
+    largest = MAX (largest, p[i]);
+  }
+  for (guint i = 0; i < n; i++)
+    sum += p[i] = exp (p[i] - largest);
+  memset (o, 0, dim * sizeof *o);
+  for (guint i = 0; i < n; i++) {
+    const float *row = v + ((gsize) (list ? list[i] : i) * rig->n_kv + g) * dim;
+
+    p[i] /= sum;
+    for (guint c = 0; c < dim; c++)
+      o[c] += p[i] * row[c];
+  }
+}
+
+/* How far rounding in the cache may move the result with weights @p: every score is off by at most `bend`, every weight
+ * by a factor of at most exp (2 bend), every value by half a step. */
+static void
+bounds (const Rig *rig, guint pos, guint head, const gint32 *list, guint n, const double *p, double *slack)
+{
+  guint dim = rig->head_dim, g = head / (rig->n_heads / rig->n_kv);
+  const float *q = rig->q + ((gsize) pos * rig->n_heads + head) * dim;
+  double bend = 0;
+
+  for (guint i = 0; i < n; i++) {
+    const float *row = rig->k + ((gsize) (list ? list[i] : i) * rig->n_kv + g) * dim;
+    double moved = 0, step = rounding (rig, row, 0);
+
+    for (guint c = 0; c < dim; c++)
+      moved += fabs (q[c]) * (rig->cache->type == TERN_KV_INT8 ? step : rounding (rig, row, c));
+    bend = MAX (bend, moved / sqrt (dim));
+  }
+  memset (slack, 0, dim * sizeof *slack);
+  for (guint i = 0; i < n; i++) {
+    const float *row = rig->v + ((gsize) (list ? list[i] : i) * rig->n_kv + g) * dim;
+    double step = rounding (rig, row, 0);
+
+    for (guint c = 0; c < dim; c++)
+      slack[c] += p[i] * (expm1 (2 * bend) * fabs (row[c])
+          + exp (2 * bend) * (rig->cache->type == TERN_KV_INT8 ? step : rounding (rig, row, c)));
+  }
+}
+
+/* @o [n, heads, head_dim] of the queries from @pos on: within what rounding in the cache explains of the exact result,
+ * and within float arithmetic of the exact result over what the cache holds. */
+static void
+check_rows (const Rig *rig, const float *o, guint pos, guint n, const gint32 *list, guint n_list)
+{
+  g_autofree double *want = g_new (double, rig->head_dim), *slack = g_new (double, rig->head_dim);
+  g_autofree double *p = g_new (double, CONTEXT);
+  double error = 0, power = 0;
+
+  for (guint t = 0; t < n; t++)
+    for (guint head = 0; head < rig->n_heads; head++) {
+      const float *found = o + ((gsize) t * rig->n_heads + head) * rig->head_dim;
+      guint n_keys = list ? n_list : pos + t + 1;
+
+      exact (rig, rig->k, rig->v, pos + t, head, list, n_keys, want, p);
+      bounds (rig, pos + t, head, list, n_keys, p, slack);
+      for (guint c = 0; c < rig->head_dim; c++)
+        g_assert_cmpfloat (fabs (found[c] - want[c]), <=, slack[c] + 2e-5);
+      exact (rig, rig->held_k, rig->held_v, pos + t, head, list, n_keys, want, p);
+      for (guint c = 0; c < rig->head_dim; c++) {
+        error += (found[c] - want[c]) * (found[c] - want[c]);
+        power += want[c] * want[c];
+      }
+    }
+  g_assert_cmpfloat (error / power, <=, 1e-11);
+}
+
+typedef void (*RigFunc) (Rig *rig);
+
+static void
+each_rig (RigFunc func)
+{
+  static const TernCpu levels[] = { TERN_CPU_SCALAR, TERN_CPU_AVX2, TERN_CPU_AVX512VNNI };
+  static const guint shapes[][3] = { { 4, 2, 64 }, { 9, 3, 64 }, { 2, 1, 32 }, { 3, 3, 16 }, { 8, 1, 80 } };
+
+  for (guint l = 0; l < G_N_ELEMENTS (levels); l++)
+    for (guint s = l == 0 ? 2 : 0; s < G_N_ELEMENTS (shapes) && tern_cpu_has (levels[l]); s++)    /* scalar is slow */
+      for (guint t = 0; t < G_N_ELEMENTS (types); t++) {
+        Rig *rig = rig_new (levels[l], types[t], shapes[s][0], shapes[s][1], shapes[s][2], 2);
+
+        func (rig);
+        rig_free (rig);
+      }
+}
+
+static void
+prefill_rows (Rig *rig)
+{
+  static const guint cases[][2] = { { 0, 1 }, { 0, 2 }, { 0, 37 }, { 250, 9 }, { 511, 2 }, { 1024, 3 }, { 1117, 3 } };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autofree float *o = attend (rig, cases[i][0], cases[i][1], FALSE, NULL);
+
+    check_rows (rig, o, cases[i][0], cases[i][1], NULL, 0);
+  }
+}
+
+static void
+decode_rows (Rig *rig)
+{
+  static const guint positions[] = { 0, 1, 511, 512, CONTEXT - 1 };
+
+  for (guint i = 0; i < G_N_ELEMENTS (positions); i++) {
+    g_autofree float *o = attend (rig, positions[i], 1, TRUE, NULL);
+
+    check_rows (rig, o, positions[i], 1, NULL, 0);
+  }
+}
+
+static void
+test_prefill (void)
+{
+  each_rig (prefill_rows);
+}
+
+static void
+test_decode (void)
+{
+  each_rig (decode_rows);
+}
+
+/* ---- Policies ---------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+  gint32 list[CONTEXT];
+  guint n;
+  guint observed;
+  float weights[CONTEXT];
+} Script;
+
+static const gint32 *
+script_keys (void *self, guint layer, guint n_keys, guint *n_out)
+{
+  Script *script = self;
+
+  g_assert_cmpuint (layer, ==, LAYER);
+  g_assert_cmpint (script->list[script->n - 1], ==, n_keys - 1);
+  *n_out = script->n;
+  return script->list;
+}
+
+static void
+script_observe (void *self, const TernKeyView *view)
+{
+  Script *script = self;
+
+  script->observed = view->n_keys;
+  memcpy (script->weights, view->scores, view->n_keys * sizeof (float));
+}
+
+static void
+decode_some (Rig *rig)
+{
+  const guint pos = CONTEXT - 1;
+  Script script = { .n = 0 };
+  const TernKeyPolicy policy = { .score_layer = -1, .keys = script_keys, .observe = script_observe, .self = &script };
+  g_autofree float *some = NULL, *listed = NULL, *all = attend (rig, pos, 1, TRUE, NULL);
+
+  for (guint i = 0; i <= pos; i += i % 7 == 0 ? 1 : 2)   /* more than a piece */
+    script.list[script.n++] = i;
+  if (script.list[script.n - 1] != (gint32) pos)
+    script.list[script.n++] = pos;
+  g_assert_cmpuint (script.n, >, 512);
+  some = attend (rig, pos, 1, TRUE, &policy);
+  check_rows (rig, some, pos, 1, script.list, script.n);
+  g_assert_cmpuint (script.observed, ==, 0);
+
+  for (script.n = 0; script.n <= pos; script.n++)
+    script.list[script.n] = script.n;
+  listed = attend (rig, pos, 1, TRUE, &policy);
+  g_assert_cmpmem (listed, rig->n_heads * rig->head_dim * sizeof (float), all,
+      rig->n_heads * rig->head_dim * sizeof (float));
+}
+
+static void
+test_some (void)
+{
+  each_rig (decode_some);
+}
+
+static void
+observe_weights (Rig *rig)
+{
+  static const guint positions[] = { 0, 511, 512, CONTEXT - 1 };
+  g_autofree double *o = g_new (double, rig->head_dim), *p = g_new (double, CONTEXT);
+
+  for (guint i = 0; i < G_N_ELEMENTS (positions); i++) {
+    Script script = { .n = 0 };
+    const TernKeyPolicy policy = { .score_layer = LAYER, .keys = script_keys, .observe = script_observe, .self = &script };
+    g_autofree double *want = g_new0 (double, positions[i] + 1);
+    g_autofree float *seen = attend (rig, positions[i], 1, TRUE, &policy), *unseen = attend (rig, positions[i], 1, TRUE,
+        NULL);
+
+    g_assert_cmpmem (seen, rig->n_heads * rig->head_dim * sizeof (float), unseen,
+        rig->n_heads * rig->head_dim * sizeof (float));
+    g_assert_cmpuint (script.observed, ==, positions[i] + 1);
+    for (guint head = 0; head < rig->n_heads; head++) {
+      exact (rig, rig->held_k, rig->held_v, positions[i], head, NULL, positions[i] + 1, o, p);
+      for (guint k = 0; k <= positions[i]; k++)
+        want[k] += p[k] / rig->n_heads;
+    }
+    for (guint k = 0; k <= positions[i]; k++)
+      g_assert_cmpfloat (fabs (script.weights[k] - want[k]), <=, 2e-5 * want[k] + 1e-9);
+  }
+}
+
+static void
+test_observe (void)
+{
+  each_rig (observe_weights);
+}
+
+/* ---- Pieces ------------------------------------------------------------------------------------------------------ */
+
+/* The same bits from any number of threads. */
+static void
+test_threads (void)
+{
+  static const guint threads[] = { 1, 2, 3, 5 };
+  const gsize width = 6 * 64;
+  TernCpu level;
+
+  g_assert_true (tern_cpu_parse (NULL, &level, NULL));
+  for (guint t = 0; t < G_N_ELEMENTS (types); t++) {
+    g_autofree float *first = NULL, *newest = NULL, *weights = NULL;
+
+    for (guint i = 0; i < G_N_ELEMENTS (threads); i++) {
+      Rig *rig = rig_new (level, types[t], 6, 2, 64, threads[i]);
+      Script script = { .n = 0 };
+      const TernKeyPolicy policy = { .score_layer = LAYER, .observe = script_observe, .self = &script };
+      g_autofree float *many = attend (rig, 700, 150, FALSE, NULL), *one = attend (rig, 1100, 1, TRUE, &policy);
+
+      if (i == 0) {
+        first = g_steal_pointer (&many);
+        newest = g_steal_pointer (&one);
+        weights = g_memdup2 (script.weights, sizeof script.weights);
+      } else {
+        g_assert_cmpmem (many, 150 * width * sizeof (float), first, 150 * width * sizeof (float));
+        g_assert_cmpmem (one, width * sizeof (float), newest, width * sizeof (float));
+        g_assert_cmpmem (script.weights, sizeof script.weights, weights, sizeof script.weights);
+      }
+      rig_free (rig);
+    }
+  }
+}
+
+static double
+nmse (const float *a, const float *b, gsize n)
+{
+  double error = 0, power = 0;
+
+  for (gsize i = 0; i < n; i++) {
+    error += ((double) a[i] - b[i]) * ((double) a[i] - b[i]);
+    power += (double) b[i] * b[i];
+  }
+  return error / power;
+}
+
+/* Chunks of any size, and single tokens, say what one go says, whatever the cache holds its rows as. */
+static void
+chunked (Rig *rig)
+{
+  static const guint chunks[] = { 1, 2, 7, 33 };
+  enum { N = 99, POS = 480 };
+  gsize row = (gsize) rig->n_heads * rig->head_dim;
+  g_autofree float *whole = attend (rig, POS, N, FALSE, NULL), *parts = g_new (float, N * row);
+
+  for (guint i = 0; i < G_N_ELEMENTS (chunks); i++) {
+    for (guint t = 0; t < N; t += chunks[i]) {
+      guint n = MIN (chunks[i], N - t);
+      g_autofree float *o = attend (rig, POS + t, n, n == 1, NULL);
+
+      memcpy (parts + t * row, o, n * row * sizeof (float));
+    }
+    g_assert_cmpfloat (nmse (parts, whole, N * row), <=, 1e-12);
+  }
+}
+
+static void
+test_chunks (void)
+{
+  each_rig (chunked);
+}
+
+/* Copied positions are the source's, to the bit; others stay. */
+static void
+copied (Rig *rig)
+{
+  Rig *other = rig_new (TERN_CPU_SCALAR, rig->cache->type, rig->n_heads, rig->n_kv, rig->head_dim, 1);
+  gsize row = (gsize) rig->n_kv * rig->head_dim;
+  g_autofree float *before = attend (rig, 900, 1, TRUE, NULL), *nothing = g_new0 (float, row), *after = NULL;
+
+  other->kernels = rig->kernels;
+  for (guint i = 300; i < CONTEXT; i++)
+    tern_kvcache_put (other->cache, &rig->kernels, i, nothing, nothing);
+  tern_kvcache_copy (other->cache, rig->cache, 300, 901);
+  after = attend (other, 900, 1, TRUE, NULL);
+  g_assert_cmpmem (before, rig->n_heads * rig->head_dim * sizeof (float), after,
+      rig->n_heads * rig->head_dim * sizeof (float));
+  g_assert_cmpfloat (stored (other->cache, other->cache->k, other->cache->k_scale, rig->n_kv - 1, 901, 0), ==, 0);
+  rig_free (other);
+}
+
+static void
+test_copy (void)
+{
+  each_rig (copied);
+}
+
+static void
+test_names (void)
+{
+  TernKvType type;
+
+  for (guint i = TERN_KV_AUTO; i <= TERN_KV_INT8; i++) {
+    g_assert_true (tern_kv_parse (tern_kv_name (i), &type));
+    g_assert_cmpuint (type, ==, i);
+  }
+  g_assert_false (tern_kv_parse ("int4", &type));
+  g_assert_false (tern_kv_parse ("", &type));
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/attend/prefill", test_prefill);
+  g_test_add_func ("/attend/decode", test_decode);
+  g_test_add_func ("/attend/some-keys", test_some);
+  g_test_add_func ("/attend/observe", test_observe);
+  g_test_add_func ("/attend/threads", test_threads);
+  g_test_add_func ("/attend/chunks", test_chunks);
+  g_test_add_func ("/attend/copy", test_copy);
+  g_test_add_func ("/attend/names", test_names);
+  return g_test_run ();
+}
