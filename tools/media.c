@@ -8,7 +8,6 @@
 
 #include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>
-#include <libavutil/display.h>
 #include <libavutil/pixdesc.h>
 #include <libswscale/swscale.h>
 
@@ -17,6 +16,12 @@
 
 #define MAX_PIXELS (1 << 28)
 #define MIN_SIDE 2              /* pixels: nothing smaller shows anything, and 4:2:0 has no such size */
+
+/* What makes a picture upright. */
+typedef struct {
+  int turns;                    /* quarters, clockwise */
+  gboolean mirror;              /* then left to right */
+} Upright;
 
 struct _TernMedia {
   char *path;
@@ -27,7 +32,8 @@ struct _TernMedia {
   int stream;
   gboolean still, draining, seen;
   int read_end;                 /* why the last packet was the last: AVERROR_EOF, or what is wrong */
-  int quarter_turns;            /* clockwise, that make the picture upright */
+  gboolean has_matrix;          /* the stream says how its frames stand */
+  Upright upright;
   guint64 next_pts;             /* for frames without one */
 
   struct SwsContext *sws;
@@ -105,13 +111,13 @@ open_codec (TernMedia *media, const AVCodec *decoder, GError **error)
   return TRUE;
 }
 
-/* Clockwise quarter turns for a display matrix; mirrored and slanted ones count as none. */
-static int
-turns_of (const gint32 *matrix)
+/* A display matrix takes (x, y) to (a x + c y, b x + d y); a slanted one counts as the nearest quarter. */
+static Upright
+upright_of_matrix (const gint32 *matrix)
 {
-  double degrees = matrix ? -av_display_rotation_get (matrix) : 0;
+  double a = matrix[0], b = matrix[1], c = matrix[3], d = matrix[4];
 
-  return isnan (degrees) ? 0 : ((int) lrint (degrees / 90) % 4 + 4) % 4;
+  return (Upright) { fabs (b) > fabs (d) ? b > 0 ? 1 : 3 : d < 0 ? 2 : 0, a * d - b * c < 0 };
 }
 
 static gboolean
@@ -125,6 +131,7 @@ tern_media_open (const char *path, GError **error)
 {
   g_autoptr (TernMedia) media = g_new0 (TernMedia, 1);
   const AVCodec *decoder = NULL;
+  const gint32 *matrix;
   GStatBuf info;
 
   media->path = g_strdup (path);
@@ -136,8 +143,11 @@ tern_media_open (const char *path, GError **error)
   if (!open_format (media, error) || !find_stream (media, &decoder, error))
     return NULL;
   media->still = is_still_format (media->format->iformat->name);
-  media->quarter_turns = turns_of ((const gint32 *) av_stream_get_side_data (media->format->streams[media->stream],
-          AV_PKT_DATA_DISPLAYMATRIX, NULL));
+  matrix = (const gint32 *) av_stream_get_side_data (media->format->streams[media->stream], AV_PKT_DATA_DISPLAYMATRIX,
+      NULL);
+  media->has_matrix = matrix != NULL;
+  if (matrix)
+    media->upright = upright_of_matrix (matrix);
   return open_codec (media, decoder, error) ? g_steal_pointer (&media) : NULL;
 }
 
@@ -268,20 +278,22 @@ to_rgb (TernMedia *media, TernImage *image, GError **error)
   return TRUE;
 }
 
-/* @image, an RGB one, turned clockwise. */
+/* @image, an RGB one, turned clockwise and then mirrored left to right. */
 static gboolean
-turn (TernMedia *media, TernImage *image, int quarters, GError **error)
+turn (TernMedia *media, TernImage *image, Upright upright, GError **error)
 {
+  int quarters = upright.turns;
   guint w = image->width, h = image->height, out_w = quarters % 2 ? h : w, out_h = quarters % 2 ? w : h;
 
   if (!make_room (&media->turned, &media->turned_bytes, (gsize) 3 * w * h))
     return fail (media, AVERROR (ENOMEM), "it cannot be turned", error);
   for (guint y = 0; y < out_h; y++) {
-    for (guint x = 0; x < out_w; x++) {
-      guint from_x = quarters == 1 ? y : quarters == 2 ? w - 1 - x : w - 1 - y;
-      guint from_y = quarters == 1 ? h - 1 - x : quarters == 2 ? h - 1 - y : x;
+    for (guint to_x = 0; to_x < out_w; to_x++) {
+      guint x = upright.mirror ? out_w - 1 - to_x : to_x;
+      guint from_x = quarters == 0 ? x : quarters == 1 ? y : quarters == 2 ? w - 1 - x : w - 1 - y;
+      guint from_y = quarters == 0 ? y : quarters == 1 ? h - 1 - x : quarters == 2 ? h - 1 - y : x;
 
-      memcpy (media->turned + 3 * ((gsize) y * out_w + x), image->data[0] + 3 * ((gsize) from_y * w + from_x), 3);
+      memcpy (media->turned + 3 * ((gsize) y * out_w + to_x), image->data[0] + 3 * ((gsize) from_y * w + from_x), 3);
     }
   }
   *image = (TernImage) {
@@ -290,14 +302,16 @@ turn (TernMedia *media, TernImage *image, int quarters, GError **error)
   return TRUE;
 }
 
-/* EXIF orientations without a mirror: 3, 6 and 8. */
-static int
-exif_turns (const AVFrame *frame)
+/* EXIF's tag 0x0112, where the decoder does not make a matrix of it. */
+static Upright
+upright_of_exif (const AVFrame *frame)
 {
+  static const Upright upright[] = { { 0, FALSE }, { 0, TRUE }, { 2, FALSE }, { 2, TRUE }, { 1, TRUE }, { 1, FALSE },
+    { 3, TRUE }, { 3, FALSE } };
   const AVDictionaryEntry *entry = av_dict_get (frame->metadata, "Orientation", NULL, 0);
   int orientation = entry ? atoi (entry->value) : 1;
 
-  return orientation == 3 ? 2 : orientation == 6 ? 1 : orientation == 8 ? 3 : 0;
+  return upright[orientation >= 1 && orientation <= 8 ? orientation - 1 : 0];
 }
 
 static gboolean
@@ -305,18 +319,20 @@ to_image (TernMedia *media, TernImage *image, GError **error)
 {
   const AVFrame *frame = media->frame;
   const AVFrameSideData *side = av_frame_get_side_data (frame, AV_FRAME_DATA_DISPLAYMATRIX);
-  int quarters = side ? turns_of ((const gint32 *) side->data) : media->quarter_turns + exif_turns (frame);
+  Upright upright = side ? upright_of_matrix ((const gint32 *) side->data) : media->has_matrix ? media->upright
+      : upright_of_exif (frame);
+  gboolean stands = upright.turns == 0 && !upright.mirror;
   TernImageFormat format;
 
-  if (frame->width < MIN_SIDE || frame->height < MIN_SIDE) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: expected pictures of at least %d x %d pixels, found "
+  if (!media->still && (frame->width < MIN_SIDE || frame->height < MIN_SIDE)) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: expected a video of at least %d x %d pixels, found "
         "%d x %d", media->path, MIN_SIDE, MIN_SIDE, frame->width, frame->height);
     return FALSE;
   }
   /* Subsampled stills go through the scaler, which interpolates chroma as picture viewers do. */
-  if (quarters || !direct_format (frame, &format)
+  if (!stands || !direct_format (frame, &format)
       || (media->still && (format == TERN_IMAGE_I420 || format == TERN_IMAGE_NV12)))
-    return to_rgb (media, image, error) && (!quarters || turn (media, image, quarters, error));
+    return to_rgb (media, image, error) && (stands || turn (media, image, upright, error));
   *image = (TernImage) {
     .format = format, .width = frame->width, .height = frame->height,
     .data = { frame->data[0], frame->data[1], format == TERN_IMAGE_NV12 ? NULL : frame->data[2] },

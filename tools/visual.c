@@ -5,18 +5,19 @@
 
 #include "engine/base/error.h"
 #include "engine/base/mem.h"
-#include "tools/picture.h"
+#include "tools/media.h"
 #include "vision/vision.h"
 
 typedef struct {
-  TernPicture picture;
+  TernMedia *media;
+  TernImage image;              /* in it */
   TernVisionPlan plan;
 } Still;
 
 static void
 still_clear (gpointer data)
 {
-  tern_picture_clear (&((Still *) data)->picture);
+  tern_media_free (((Still *) data)->media);
 }
 
 /* Every picture before any is encoded: a bad path is found at once. */
@@ -24,11 +25,15 @@ static gboolean
 load_all (GArray *stills, char **paths, GError **error)
 {
   for (char **path = paths; path && *path; path++) {
-    Still still = { 0 };
+    Still still = { .media = tern_media_open (*path, error) };
+    guint64 pts, duration;
 
-    if (!tern_picture_load (&still.picture, *path, error))
+    if (!still.media)
       return FALSE;
     g_array_append_val (stills, still);
+    if (tern_media_next (still.media, &g_array_index (stills, Still, stills->len - 1).image, &pts, &duration, error)
+        != TERN_MEDIA_FRAME)
+      return FALSE;
   }
   return TRUE;
 }
@@ -42,7 +47,7 @@ plan_all (GArray *stills, const TernVision *vision, char **paths, const TernVisi
   for (guint i = 0; i < stills->len; i++) {
     Still *still = &g_array_index (stills, Still, i);
 
-    if (!tern_vision_plan (vision, still->picture.width, still->picture.height, options, &still->plan, error)) {
+    if (!tern_vision_plan (vision, still->image.width, still->image.height, options, &still->plan, error)) {
       g_prefix_error (error, "%s: ", paths[i]);
       return FALSE;
     }
@@ -103,9 +108,8 @@ encode_all (TernVisual *visual, const GArray *stills, TernVision *vision, const 
   rows = visual->rows;
   for (guint i = 0; i < stills->len; i++) {
     const Still *still = &g_array_index (stills, Still, i);
-    TernImage image = tern_picture_image (&still->picture);
 
-    if (!tern_vision_encode (state, &image, options, &still->plan, rows, NULL, error))
+    if (!tern_vision_encode (state, &still->image, options, &still->plan, rows, NULL, error))
       return FALSE;
     rows += (gsize) still->plan.n_tokens * visual->width;
   }

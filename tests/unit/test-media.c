@@ -122,6 +122,49 @@ refused (const char *name, int code, const char *what)
   tern_media_free (media);
 }
 
+/* A JPEG of 32 x 16, a quarter each of 40, 90 (right of it), 140 (below) and 200, by EXIF's eight orientations. */
+static void
+test_upright (void)
+{
+  static const char jpeg[] =
+    "/9j/4AAQSkZJRgABAQAAAQABAAD/4QAiRXhpZgAATU0AKgAAAAgAAQESAAMAAAABAAYAAAAAAAD/2wBDAAoHBwgHBgoICAgL"
+    "CgoLDhgQDg0NDh0VFhEYIx8lJCIfIiEmKzcvJik0KSEiMEExNDk7Pj4+JS5ESUM8SDc9Pjv/wAALCAAQACABAREA/8QAFgAB"
+    "AQEAAAAAAAAAAAAAAAAAAAYH/8QAFBABAAAAAAAAAAAAAAAAAAAAAP/aAAgBAQAAPwDORUCoFgP/2Q==";
+  static const struct {
+    guint width, height;
+    guint8 corners[4];          /* top left, top right, bottom left, bottom right, as EXIF says */
+  } expected[] = {
+    { 32, 16, { 40, 90, 140, 200 } }, { 32, 16, { 90, 40, 200, 140 } }, { 32, 16, { 200, 140, 90, 40 } },
+    { 32, 16, { 140, 200, 40, 90 } }, { 16, 32, { 40, 140, 90, 200 } }, { 16, 32, { 140, 40, 200, 90 } },
+    { 16, 32, { 200, 90, 140, 40 } }, { 16, 32, { 90, 200, 40, 140 } },
+  };
+  g_autofree char *path = in_folder ("upright.jpg");
+  gsize len;
+  g_autofree guchar *bytes = g_base64_decode (jpeg, &len);
+
+  for (guint i = 0; i < G_N_ELEMENTS (expected); i++) {
+    g_autoptr (TernMedia) media = NULL;
+    g_autoptr (GError) error = NULL;
+    guint64 pts, duration;
+    TernImage image;
+    gsize step;
+
+    bytes[49] = (guchar) (i + 1);
+    clip_write_bytes (path, bytes, len);
+    media = open_media (path);
+    g_assert_cmpint (tern_media_next (media, &image, &pts, &duration, &error), ==, TERN_MEDIA_FRAME);
+    g_assert_no_error (error);
+    g_assert_cmpuint (image.width, ==, expected[i].width);
+    g_assert_cmpuint (image.height, ==, expected[i].height);
+    step = image.format == TERN_IMAGE_GRAY8 ? 1 : 3;
+    for (guint k = 0; k < 4; k++) {
+      const guint8 *row = image.data[0] + (k / 2 ? image.height - 1 : 0) * (gssize) image.stride[0];
+
+      g_assert_cmpint (ABS (row[(k % 2 ? image.width - 1 : 0) * step] - expected[i].corners[k]), <=, 12);
+    }
+  }
+}
+
 static void
 test_refused (void)
 {
@@ -152,6 +195,7 @@ main (int argc, char **argv)
   g_test_add_func ("/media/video", test_video);
   g_test_add_func ("/media/still", test_still);
   g_test_add_func ("/media/gray", test_gray);
+  g_test_add_func ("/media/upright", test_upright);
   g_test_add_func ("/media/refused", test_refused);
   status = g_test_run ();
   {
