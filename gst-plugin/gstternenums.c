@@ -30,6 +30,12 @@ DEFINE_ENUM (gst_tern_prune_gate_get_type, "GstTernPruneGate",
     {TERN_GATE_REF, "Prune only steps whose attention changed", "ref"},
     {TERN_GATE_ALWAYS, "Select again at every step", "always"})
 
+DEFINE_ENUM (gst_tern_kv_type_get_type, "GstTernKvType",
+    {TERN_CACHE_AUTO, "f32 for up to 1024 tokens, f16 for more", "auto"},
+    {TERN_CACHE_F32, "32-bit floats", "f32"},
+    {TERN_CACHE_F16, "16-bit floats", "f16"},
+    {TERN_CACHE_INT8, "8-bit integers with scales", "int8"})
+
 DEFINE_ENUM (gst_tern_leaky_get_type, "GstTernLeaky",
     {GST_TERN_LEAKY_AUTO, "downstream when live, otherwise no", "auto"},
     {GST_TERN_LEAKY_NO, "Answer every window, upstream waits", "no"},

@@ -60,6 +60,7 @@ enum
   SHARED_SEED,
   SHARED_KV_PRUNE,
   SHARED_KV_GATE,
+  SHARED_KV_TYPE,
   SHARED_LEAKY,
   SHARED_METRICS,
   SHARED_TIMESTAMPS,
@@ -280,6 +281,9 @@ gst_tern_generator_set_property (GObject * object, guint id,
     case PROP_SHARED + SHARED_KV_GATE:
       params->kv_gate = g_value_get_enum (value);
       break;
+    case PROP_SHARED + SHARED_KV_TYPE:
+      params->kv_type = g_value_get_enum (value);
+      break;
     case PROP_SHARED + SHARED_LEAKY:
       self->leaky = g_value_get_enum (value);
       break;
@@ -357,6 +361,9 @@ gst_tern_generator_get_property (GObject * object, guint id, GValue * value,
       break;
     case PROP_SHARED + SHARED_KV_GATE:
       g_value_set_enum (value, params->kv_gate);
+      break;
+    case PROP_SHARED + SHARED_KV_TYPE:
+      g_value_set_enum (value, params->kv_type);
       break;
     case PROP_SHARED + SHARED_LEAKY:
       g_value_set_enum (value, self->leaky);
@@ -503,6 +510,17 @@ install_sampling_properties (GObjectClass * klass, guint first)
       g_param_spec_enum ("kv-gate", "KV pruning gate",
           "When visual keys are selected again", GST_TYPE_TERN_PRUNE_GATE,
           TERN_GATE_PAPER, playing));
+  /**
+   * GstTernGenerator:kv-type:
+   *
+   * How the keys and values of what was read are kept.
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (klass, first + SHARED_KV_TYPE,
+      g_param_spec_enum ("kv-type", "KV type",
+          "How keys and values of what was read are kept",
+          GST_TYPE_TERN_KV_TYPE, TERN_CACHE_AUTO, GST_TERN_PARAM_READY));
 }
 
 guint
@@ -667,6 +685,7 @@ gst_tern_generator_class_init (GstTernGeneratorClass * klass)
       G_CALLBACK (gst_tern_generator_cancel));
 
   gst_type_mark_as_plugin_api (GST_TYPE_TERN_PRUNE_GATE, 0);
+  gst_type_mark_as_plugin_api (GST_TYPE_TERN_KV_TYPE, 0);
   gst_type_mark_as_plugin_api (GST_TYPE_TERN_LEAKY, 0);
   gst_type_mark_as_plugin_api (GST_TYPE_TERN_TIMESTAMPS, 0);
   gst_element_class_add_static_pad_template (element_class, &sink_template);

@@ -100,6 +100,7 @@ struct _TernSession {
   TernLlmState *state;
   TernGenerator *generator;
   TernDp *dp;
+  TernKvType kv;
   guint context, beam;          /* what state, generator and dp were made for */
   guint store_epoch;            /* what `store` holds is of this epoch */
   TernFrameStore store;

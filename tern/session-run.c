@@ -31,7 +31,7 @@ reserve_caches (TernSession *self, const TernSessionConfig *config, guint n, GEr
   TernPool *pool = tern_engine_pool (self->model->engine);
   guint limit = tern_session_context_limit (self->model), beam = MAX (config->sampling.beam, 1);
   guint context = n + config->sampling.max_tokens;
-  TernLlmStateParams params = { .activations = self->model->activations };
+  TernLlmStateParams params = { .activations = self->model->activations, .kv = self->kv };
 
   if (n >= limit || config->sampling.max_tokens > limit - n) {
     g_set_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE,

@@ -67,6 +67,11 @@ check_params (const TernSessionParams *params, GError **error)
         (guint) params->kv_gate);
     return FALSE;
   }
+  if ((guint) params->kv_type > TERN_CACHE_INT8) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "kv_type: expected 0 to %u, found %u", (guint) TERN_CACHE_INT8,
+        (guint) params->kv_type);
+    return FALSE;
+  }
   if ((guint) params->fit > TERN_FIT_TRAINED) {
     g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "fit: expected 0 to %u, found %u", (guint) TERN_FIT_TRAINED,
         (guint) params->fit);
@@ -77,6 +82,10 @@ check_params (const TernSessionParams *params, GError **error)
       && check_text ("system_prompt", params->system_prompt, error);
 }
 
+G_STATIC_ASSERT ((int) TERN_CACHE_AUTO == (int) TERN_KV_AUTO);
+G_STATIC_ASSERT ((int) TERN_CACHE_F32 == (int) TERN_KV_F32);
+G_STATIC_ASSERT ((int) TERN_CACHE_F16 == (int) TERN_KV_F16);
+G_STATIC_ASSERT ((int) TERN_CACHE_INT8 == (int) TERN_KV_INT8);
 G_STATIC_ASSERT ((int) TERN_GATE_PAPER == (int) TERN_DP_PAPER);
 G_STATIC_ASSERT ((int) TERN_GATE_REF == (int) TERN_DP_REF);
 G_STATIC_ASSERT ((int) TERN_GATE_ALWAYS == (int) TERN_DP_ALWAYS);
@@ -209,6 +218,7 @@ tern_session_new (TernModel *model, const TernSessionParams *params, GError **er
   self->source = g_strdup (params->source ? params->source : "");
   self->fit = params->fit;
   self->live = params->live;
+  self->kv = (TernKvType) params->kv_type;
   self->seen_pts = self->seen_end = TERN_TIME_NONE;
   self->token_group = self->skipped_group = G_MAXUINT64;
   self->ids = g_array_new (FALSE, FALSE, sizeof (gint32));

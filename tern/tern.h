@@ -245,6 +245,14 @@ typedef enum {
   TERN_GATE_ALWAYS,             /* re-select at every step */
 } TernPruneGate;
 
+/* How a session keeps the keys and values of what it has read. */
+typedef enum {
+  TERN_CACHE_AUTO,              /* F32 for up to 1024 tokens, F16 for more */
+  TERN_CACHE_F32,
+  TERN_CACHE_F16,
+  TERN_CACHE_INT8,              /* a quarter of F32's memory, at a small cost in quality: docs/numbers.md */
+} TernCacheType;
+
 typedef struct _TernSession TernSession;
 
 /* @result is borrowed. Called on the engine thread without locks held; must not block, nor wait for a lock that a thread
@@ -265,6 +273,7 @@ typedef void (*TernResultFunc) (void *data, TernResult *result);
  * @kv_prune: share of visual keys that decode does not attend to (DyCoke stage 2), 0..1; windows only, a still is
  *   always looked at whole
  * @kv_layer: first block that is pruned (the paper's L); scores come from the last attention block before it
+ * @kv_type: how keys and values are kept; fixed when the session is made
  * @live: TRUE: when the engine is behind, older windows are dropped for the newest one; FALSE: pushes return BUSY
  * @metrics: fill TernResult.metrics
  * @source: copied into results
@@ -288,6 +297,7 @@ typedef struct {
   double kv_prune;
   TernPruneGate kv_gate;
   guint kv_layer;
+  TernCacheType kv_type;
   gboolean live;
   gboolean metrics;
   const char *source;

@@ -9,6 +9,7 @@
 
 #include <glib/gstdio.h>
 
+#include "engine/llm/llm.h"
 #include "tern/tern.h"
 #include "tools/caption-inputs.h"
 #include "tools/media.h"
@@ -19,7 +20,7 @@
 #define NOT_GIVEN G_MININT
 
 typedef struct {
-  char *model, *mmproj, *prompt, *rate, *compress, *output, *format;
+  char *model, *mmproj, *prompt, *rate, *compress, *kv, *output, *format;
   double window, merge_ratio, kv_prune;
   gint max_tokens, beam, threads;
 } Options;
@@ -123,6 +124,7 @@ check_options (const Options *o, Caption *c, guint *threads)
 {
   TernSessionParams *p = &c->params;
   g_autoptr (GError) error = NULL;
+  TernKvType kv;
 
   if ((o->rate && !parse_rate (o->rate, &p->rate_n, &p->rate_d))
       || !check_share ("--merge-ratio", o->merge_ratio, &p->compress.merge_ratio)
@@ -131,6 +133,11 @@ check_options (const Options *o, Caption *c, guint *threads)
       || !check_count ("--beam", o->beam, 64, &p->beam) || !check_count ("--threads", o->threads, 1024, threads)
       || !check_format (o, c))
     return FALSE;
+  if (o->kv) {
+    if (!tern_kv_parse (o->kv, &kv))
+      return wrong ("--kv", "auto, f32, f16 or int8", "%s", o->kv);
+    p->kv_type = (TernCacheType) kv;
+  }
   if (o->window != NOT_GIVEN) {
     if (!(o->window > 0 && o->window <= 86400))
       return wrong ("--window", "seconds, more than 0 and at most 86400", "%g", o->window);
@@ -422,6 +429,7 @@ options_clear (Options *o)
   g_free (o->prompt);
   g_free (o->rate);
   g_free (o->compress);
+  g_free (o->kv);
   g_free (o->output);
   g_free (o->format);
 }
@@ -440,6 +448,7 @@ tern_tool_caption (int argc, char **argv)
     { "compress", 0, 0, G_OPTION_ARG_STRING, &o.compress, "none, dycoke (default) or random", "METHOD" },
     { "merge-ratio", 0, 0, G_OPTION_ARG_DOUBLE, &o.merge_ratio, "Share of tokens that merging drops (0.7)", "K" },
     { "kv-prune", 0, 0, G_OPTION_ARG_DOUBLE, &o.kv_prune, "Share of visual keys that decoding leaves out of videos (0.7)", "P" },
+    { "kv", 0, 0, G_OPTION_ARG_STRING, &o.kv, "Keys and values are kept as auto (default), f32, f16 or int8", "TYPE" },
     { "max-tokens", 0, 0, G_OPTION_ARG_INT, &o.max_tokens, "Longest caption (32)", "N" },
     { "beam", 0, 0, G_OPTION_ARG_INT, &o.beam, "Beams; 1 is greedy (1)", "N" },
     { "threads", 0, 0, G_OPTION_ARG_INT, &o.threads, "Threads (all cores)", "N" },

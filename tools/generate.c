@@ -13,7 +13,7 @@
 
 typedef struct {
   TernTextOptions model;
-  char *prompt;
+  char *prompt, *prompt_file;
   gboolean raw, ignore_eog;
   gint max_tokens, beam, top_k;
   gint64 seed;
@@ -64,12 +64,37 @@ add_bos (Work *work)
     g_array_prepend_val (work->ids, bos);
 }
 
+/* The text of --prompt-file, which a zero byte would cut short. */
+static char *
+read_prompt (const char *path, GError **error)
+{
+  g_autoptr (GError) failure = NULL;
+  g_autofree char *text = NULL;
+  gsize size;
+
+  if (!g_file_get_contents (path, &text, &size, &failure)) {
+    g_set_error (error, TERN_ERROR, g_error_matches (failure, G_FILE_ERROR, G_FILE_ERROR_NOENT) ? TERN_ERROR_NOT_FOUND
+        : TERN_ERROR_READ, "%s: %s", path, failure->message);
+    return NULL;
+  }
+  if (strlen (text) < size) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: expected text, found a zero byte at %" G_GSIZE_FORMAT, path,
+        strlen (text));
+    return NULL;
+  }
+  return g_steal_pointer (&text);
+}
+
 /* Control tokens are recognised in the prompt too: it is the user's own, not text from somewhere else. */
 static gboolean
 make_prompt (Work *work, GError **error)
 {
-  const char *prompt = work->options->prompt;
+  g_autofree char *prompt = NULL;
 
+  if (work->options->prompt_file && !(prompt = read_prompt (work->options->prompt_file, error)))
+    return FALSE;
+  if (!prompt)
+    prompt = g_strdup (work->options->prompt);
   work->ids = g_array_new (FALSE, FALSE, sizeof (gint32));
   if (work->options->raw) {
     tern_tokenizer_encode (work->model.tokenizer, prompt, strlen (prompt), TRUE, work->ids);
@@ -94,7 +119,7 @@ make_state (Work *work, const TernSampling *sampling, GError **error)
 {
   TernTextModel *model = &work->model;
 
-  if (!tern_text_model_start (model, "--prompt", work->ids->len, sampling->max_tokens, error))
+  if (!tern_text_model_start (model, "the prompt", work->ids->len, sampling->max_tokens, error))
     return FALSE;
   work->said = g_try_new (gint32, model->params.context);
   work->text = g_string_new (NULL);
@@ -147,8 +172,8 @@ check (const Options *o, TernSampling *sampling, GError **error)
 
   if (status != TERN_TOOL_DONE)
     return status;
-  if (!o->prompt)
-    return tern_tool_usage ("generate: expected --prompt TEXT, found none");
+  if (!o->prompt == !o->prompt_file)
+    return tern_tool_usage ("generate: expected --prompt TEXT or --prompt-file F, found %s", o->prompt ? "both" : "none");
   if (o->max_tokens < 1)
     return tern_tool_usage ("--max-tokens: expected 1 or more, found %d", o->max_tokens);
   if (o->beam < 0 || o->top_k < 0)
@@ -173,6 +198,7 @@ tern_tool_generate (int argc, char **argv)
   const GOptionEntry entries[] = {
     TERN_TEXT_OPTION_ENTRIES (&o.model),
     { "prompt", 0, 0, G_OPTION_ARG_STRING, &o.prompt, "What to answer, or with --raw to continue", "TEXT" },
+    { "prompt-file", 0, 0, G_OPTION_ARG_FILENAME, &o.prompt_file, "The same from a file", "F" },
     { "raw", 0, 0, G_OPTION_ARG_NONE, &o.raw, "Leave the model's chat template out", NULL },
     { "max-tokens", 0, 0, G_OPTION_ARG_INT, &o.max_tokens, "Most tokens to say (128)", "N" },
     { "temperature", 0, 0, G_OPTION_ARG_DOUBLE, &o.temperature, "0 = always the likeliest token (0)", "X" },
@@ -202,5 +228,6 @@ tern_tool_generate (int argc, char **argv)
   work_clear (&work);
   tern_text_options_clear (&o.model);
   g_free (o.prompt);
+  g_free (o.prompt_file);
   return status;
 }

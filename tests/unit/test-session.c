@@ -265,6 +265,7 @@ test_invalid_params (void)
     { "kv_prune", G_STRUCT_OFFSET (TernSessionParams, kv_prune), -.1, TRUE },
     { "merge_ratio", G_STRUCT_OFFSET (TernSessionParams, compress.merge_ratio), 1.01, TRUE },
     { "kv_gate", G_STRUCT_OFFSET (TernSessionParams, kv_gate), 7, FALSE },
+    { "kv_type", G_STRUCT_OFFSET (TernSessionParams, kv_type), 9, FALSE },
     { "fit", G_STRUCT_OFFSET (TernSessionParams, fit), 9, FALSE },
   };
   TernSessionParams params;
