@@ -13,6 +13,7 @@ typedef struct {
   TernGgufType element;         /* ARRAY */
   guint64 count;                /* ARRAY: elements; STRING: bytes */
   const guint8 *data;           /* first byte of the value, of the string or of the first element */
+  TernBytes record;             /* the key with everything that belongs to it, as in the file */
 } TernGgufKey;
 
 struct _TernGguf {

@@ -239,9 +239,13 @@ read_keys (Reader *r)
   gsize n = file->n_keys, i;
 
   file->keys = g_new0 (TernGgufKey, MAX (n, 1));
-  for (i = 0; i < n; i++)
+  for (i = 0; i < n; i++) {
+    const guint8 *start = r->p;
+
     if (!read_key (r, &file->keys[i]))
       return FALSE;
+    file->keys[i].record = (TernBytes) { (const char *) start, r->p - start };
+  }
   file->key_order = sorted_order (n, compare_keys, file->keys);
   for (i = 1; i < n; i++)
     if (compare_keys (&file->key_order[i - 1], &file->key_order[i], file->keys) == 0)

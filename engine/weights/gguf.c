@@ -125,6 +125,12 @@ tern_gguf_key (const TernGguf *file, gsize i, TernGgufType *type)
   return file->keys[i].name;
 }
 
+TernBytes
+tern_gguf_key_record (const TernGguf *file, gsize i)
+{
+  return file->keys[i].record;
+}
+
 const char *
 tern_gguf_type_name (TernGgufType type)
 {

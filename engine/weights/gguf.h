@@ -82,6 +82,9 @@ TernBytes tern_gguf_header (const TernGguf *file);
 gsize tern_gguf_n_keys (const TernGguf *file);
 const char *tern_gguf_key (const TernGguf *file, gsize i, TernGgufType *type);
 
+/* Name, type and value of key @i as they stand in the file, for copying. */
+TernBytes tern_gguf_key_record (const TernGguf *file, gsize i);
+
 gboolean tern_gguf_has (const TernGguf *file, const char *key);
 
 /* Any value; for programs that show or copy keys. */

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the quantisers share; tern_quantizer() finds them. */
+#pragma once
+
+#include "engine/kernels/kernels.h"
+#include "engine/weights/quantize.h"
+
+G_BEGIN_DECLS
+
+static inline void
+tern_put_u16 (guint8 *p, guint16 v)
+{
+  p[0] = v & 0xff;
+  p[1] = v >> 8;
+}
+
+static inline void
+tern_put_f16 (guint8 *p, float v)
+{
+  tern_put_u16 (p, tern_f32_to_f16 (v));
+}
+
+/* Nearest integer, halves away from zero; |v| < 2^22. */
+static inline gint
+tern_round (float v)
+{
+  gint whole = (gint) v;
+  float rest = v - (float) whole;
+
+  return whole + (rest >= 0.5f) - (rest <= -0.5f);
+}
+
+/* quantize-k.c */
+void tern_quantize_q4_k (guint8 *dst, const float *src, gsize n);
+void tern_quantize_q6_k (guint8 *dst, const float *src, gsize n);
+
+G_END_DECLS
