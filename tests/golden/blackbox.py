@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 
-SKIPPED = {"lfm2moe": "architecture lfm2moe", "llama-q4_1": "type Q4_1"}
+SKIPPED = {"llama-q4_1": "type Q4_1"}
 TERN, FOLDER = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2])
 LEVELS = sys.argv[3:] or ["scalar", "avx2", "avx512vnni"]
 number = 0

@@ -25,6 +25,8 @@ typedef struct {
   const char *architecture;     /* as in the file: the prefix of its keys */
   TernDecoderParams params;
   TernBlockSource source;       /* at the layer that is loaded */
+  guint n_dense;                /* layers in front without experts, in families that have some */
+  TernMoeParams moe;            /* of the others */
 } TernDecoder;
 
 struct _TernArch {
@@ -40,6 +42,7 @@ struct _TernArch {
 
 extern const TernArch tern_arch_bitnet;
 extern const TernArch tern_arch_lfm2;
+extern const TernArch tern_arch_lfm2moe;
 extern const TernArch tern_arch_llama;
 extern const TernArch tern_arch_qwen2;
 extern const TernArch tern_arch_qwen3;

@@ -53,4 +53,18 @@ typedef struct {
 
 TernBlock *tern_ffn_new (const TernBlockSource *source, const TernFfnParams *params, GError **error);
 
+/* Feed-forward blocks of which every row uses a few, with a sigmoid router: ffn_gate_inp, exp_probs_b, ffn_gate_exps,
+ * ffn_up_exps, ffn_down_exps. */
+typedef struct {
+  guint width, inner;           /* at most 2^20 each */
+  guint n_experts;              /* 1 to TERN_MOE_MAX_EXPERTS */
+  guint n_used;                 /* by a row: 1 to n_experts */
+  gboolean normalise;           /* a row's weights sum to 1 before they are scaled */
+  float scale;
+} TernMoeParams;
+
+#define TERN_MOE_MAX_EXPERTS 1024
+
+TernBlock *tern_moe_new (const TernBlockSource *source, const TernMoeParams *params, GError **error);
+
 G_END_DECLS

@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Mixture of experts (arXiv:1701.06538) with a sigmoid router: y = sum of w_e * down_e (silu (gate_e x) * up_e x) over
+ * the experts e that the router chooses for x.
+ *
+ * Which ones: the n_used largest sigmoid (router x) + bias; the bias balances load and has no part in the weights
+ * (arXiv:2408.15664), which are sigmoid (router x), divided by their sum.
+ *
+ * Rows are grouped by expert, and a few experts at a time (as many as share out the work area) make three runs of the
+ * pool between them, however small each of them is. One token's experts are one such batch. The experts of a row add up
+ * in ascending order in every case, so neither the cutting of a prompt nor the number of threads changes a sum. */
+#include "engine/llm/blocks/blocks.h"
+
+#include <math.h>
+#include <string.h>
+
+typedef struct {
+  TernBlock parent;
+  TernMoeParams params;
+  TernLinear router;            /* [n_experts, width] */
+  float *bias;                  /* [n_experts] */
+  TernLinear *gate, *up;        /* [n_experts] linears [inner, width] */
+  TernLinear *down;             /* [n_experts] linears [width, inner] */
+} Moe;
+
+/* One chunk. A *share* is one row's use of one expert; shares are sorted by expert, then by row. */
+typedef struct {
+  const Moe *self;
+  TernPass *pass;
+  const float *x;               /* [n, width] */
+  float *y;                     /* [n, width] */
+  float *scores;                /* [n, n_experts] of the router */
+  guint32 *choice;              /* [n, n_used] experts */
+  float *weight;                /* [n, n_used] */
+  guint32 *first;               /* [n_experts + 1] first share of each expert */
+  guint32 *share;               /* [n * n_used] row * n_used + which choice */
+  guint32 *group;               /* [n_experts] the experts of the batch */
+  /* The batch: shares [begin, begin + room) at most. */
+  guint begin, n_groups;
+  float *rows;                  /* [room, width] gathered inputs, then outputs */
+  float *inner_gate, *inner_up; /* [room, inner] */
+  void *quantised;
+  TernLinearInput input;
+} Work;
+
+static void
+moe_free (TernBlock *block)
+{
+  Moe *self = (Moe *) block;
+
+  tern_mem_free (self->bias);
+  g_free (self->gate);
+  g_free (self->up);
+  g_free (self->down);
+  g_free (self);
+}
+
+static void
+moe_linears (TernBlock *block, TernLinearFunc func, void *data)
+{
+  Moe *self = (Moe *) block;
+
+  func (&self->router, data);
+  for (guint e = 0; e < self->params.n_experts; e++) {
+    if (self->gate)
+      func (&self->gate[e], data);
+    if (self->up)
+      func (&self->up[e], data);
+    if (self->down)
+      func (&self->down[e], data);
+  }
+}
+
+static gsize
+moe_owned (const TernBlock *block)
+{
+  return ((const Moe *) block)->params.n_experts * sizeof (float);
+}
+
+/* Shares of one batch: all rows for one expert, or all experts of one row, always fit. */
+static guint
+room (const Moe *self, guint n)
+{
+  return MAX (n, self->params.n_used);
+}
+
+static void
+take_work (const Moe *self, TernArena *arena, guint n, Work *work)
+{
+  const TernMoeParams *p = &self->params;
+
+  work->scores = tern_plan_take (arena, n, p->n_experts, sizeof (float));
+  work->choice = tern_plan_take (arena, n, p->n_used, sizeof (guint32));
+  work->weight = tern_plan_take (arena, n, p->n_used, sizeof (float));
+  work->first = tern_plan_take (arena, (gsize) p->n_experts + 1, sizeof (guint32), 1);
+  work->share = tern_plan_take (arena, n, p->n_used, sizeof (guint32));
+  work->group = tern_plan_take (arena, p->n_experts, sizeof (guint32), 1);
+  work->rows = tern_plan_take (arena, room (self, n), p->width, sizeof (float));
+  work->inner_gate = tern_plan_take (arena, room (self, n), p->inner, sizeof (float));
+  work->inner_up = tern_plan_take (arena, room (self, n), p->inner, sizeof (float));
+  work->quantised = tern_plan_take (arena, tern_linear_input_bytes (room (self, n), MAX (p->width, p->inner)), 1, 1);
+}
+
+static void
+moe_work (const TernBlock *block, TernArena *arena, guint n, guint context)
+{
+  Work work;
+
+  take_work ((const Moe *) block, arena, n, &work);
+}
+
+/* ---- Routing ----------------------------------------------------------------------------------------------------- */
+
+/* Whether (score, e) comes after (last, from) in descending order; equal scores in ascending order of experts. */
+static inline gboolean
+comes_after (float score, guint e, float last, guint from)
+{
+  return score < last || (score == last && e > from);
+}
+
+/* The n_used experts with the largest scores, largest first, and the weights of each. @p: [n_experts] logits, then
+ * probabilities. Not a number counts as the smallest score: there are always n_used different experts. */
+static void
+choose (const Moe *self, float *p, guint32 *choice, float *weight)
+{
+  const TernMoeParams *params = &self->params;
+  float last = INFINITY, sum = 1e-6f;   /* as the released model has it */
+  guint from = 0;
+
+  for (guint e = 0; e < params->n_experts; e++)
+    p[e] = 1.0f / (1.0f + expf (-p[e]));
+  for (guint i = 0; i < params->n_used; i++) {
+    float best = -INFINITY;
+    guint found = params->n_experts;
+
+    for (guint e = 0; e < params->n_experts; e++) {
+      float score = p[e] + self->bias[e];
+
+      if (isnan (score))
+        score = -INFINITY;
+      if ((i == 0 || comes_after (score, e, last, from)) && (found == params->n_experts || score > best)) {
+        best = score;
+        found = e;
+      }
+    }
+    choice[i] = from = found;
+    weight[i] = p[found];
+    last = best;
+    sum += p[found];
+  }
+  for (guint i = 0; i < params->n_used; i++)
+    weight[i] = (params->normalise ? weight[i] / sum : weight[i]) * params->scale;
+}
+
+static void
+choose_rows (void *data, guint begin, guint end, guint worker)
+{
+  const Work *work = data;
+  const TernMoeParams *p = &work->self->params;
+
+  for (gsize t = begin; t < end; t++)
+    choose (work->self, work->scores + t * p->n_experts, work->choice + t * p->n_used, work->weight + t * p->n_used);
+}
+
+/* Sorts the shares by expert, rows in order within each. */
+static void
+sort_shares (Work *work)
+{
+  const TernMoeParams *p = &work->self->params;
+  guint n = work->pass->n * p->n_used;
+
+  memset (work->first, 0, ((gsize) p->n_experts + 1) * sizeof *work->first);
+  for (guint i = 0; i < n; i++)
+    work->first[work->choice[i] + 1]++;
+  for (guint e = 0; e < p->n_experts; e++)
+    work->first[e + 1] += work->first[e];
+  for (guint i = 0; i < n; i++)
+    work->share[work->first[work->choice[i]]++] = i;
+  /* Every start has moved to its end, which is the next one's start. */
+  memmove (work->first + 1, work->first, p->n_experts * sizeof *work->first);
+  work->first[0] = 0;
+}
+
+static void
+route (Work *work)
+{
+  const Moe *self = work->self;
+  const TernMoeParams *p = &self->params;
+  TernPass *pass = work->pass;
+  TernLinearInput input;
+
+  /* Close scores decide between experts: no rounding of the input, whatever the others do. */
+  tern_linear_input_init (&input, pass->input, pass->kernels, TERN_ACTIVATIONS_F32, work->x, p->width, pass->n,
+      p->width);
+  tern_linear_run (&self->router, &input, NULL, work->scores, p->n_experts, pass->pool);
+  tern_pool_run (tern_block_pool (pass, (gsize) pass->n * p->n_experts * (p->n_used + 8)), choose_rows, work, pass->n,
+      1);
+  sort_shares (work);
+}
+
+/* ---- A batch of experts ------------------------------------------------------------------------------------------ */
+
+static inline guint
+group_begin (const Work *work, guint g)
+{
+  return work->first[work->group[g]] - work->begin;
+}
+
+static inline guint
+group_size (const Work *work, guint g)
+{
+  return work->first[work->group[g] + 1] - work->first[work->group[g]];
+}
+
+static inline guint
+panels (guint rows)
+{
+  return (rows + TERN_LINEAR_GRAIN - 1) / TERN_LINEAR_GRAIN;
+}
+
+/* Panels [begin, end) of @linear for the rows of group @g, to @y [room, linear->rows]. */
+static void
+run_panels (const Work *work, const TernLinear *linear, guint g, guint begin, guint end, float *y, guint worker)
+{
+  /* A single row is every expert's input; it is not gathered. */
+  gboolean shared = work->input.n == 1 && linear->cols == work->self->params.width;
+  TernLinearInput input = tern_linear_input_part (&work->input, shared ? 0 : group_begin (work, g),
+      shared ? 1 : group_size (work, g));
+
+  tern_linear_rows (linear, &input, NULL, y + (gsize) group_begin (work, g) * linear->rows, linear->rows,
+      begin * TERN_LINEAR_GRAIN, MIN (end * TERN_LINEAR_GRAIN, linear->rows), work->pass->pool, worker);
+}
+
+/* Panels of gate and up of all groups, one behind the other. */
+static void
+run_in (void *data, guint begin, guint end, guint worker)
+{
+  const Work *work = data;
+  const Moe *self = work->self;
+  guint each = panels (self->params.inner), next;
+
+  for (guint i = begin; i < end; i = next) {
+    guint matrix = i / each, g = matrix / 2;
+
+    next = MIN (end, (matrix + 1) * each);
+    run_panels (work, &(matrix % 2 ? self->up : self->gate)[work->group[g]], g, i - matrix * each,
+        next - matrix * each, matrix % 2 ? work->inner_up : work->inner_gate, worker);
+  }
+}
+
+static void
+run_down (void *data, guint begin, guint end, guint worker)
+{
+  const Work *work = data;
+  guint each = panels (work->self->params.width), next;
+
+  for (guint i = begin; i < end; i = next) {
+    guint g = i / each;
+
+    next = MIN (end, (g + 1) * each);
+    run_panels (work, &work->self->down[work->group[g]], g, i - g * each, next - g * each, work->rows, worker);
+  }
+}
+
+static void
+gather_rows (void *data, guint begin, guint end, guint worker)
+{
+  const Work *work = data;
+  gsize width = work->self->params.width;
+
+  for (gsize s = begin; s < end; s++)
+    memcpy (work->rows + s * width, work->x + work->share[work->begin + s] / work->self->params.n_used * width,
+        width * sizeof (float));
+}
+
+static void
+gate_rows (void *data, guint begin, guint end, guint worker)
+{
+  const Work *work = data;
+  gsize inner = work->self->params.inner;
+
+  for (gsize s = begin; s < end; s++)
+    work->pass->kernels->silu_mul (work->inner_gate + s * inner, work->inner_up + s * inner, inner);
+}
+
+typedef struct {
+  const Work *work;
+  guint n;
+} Adding;
+
+/* Columns [begin, end) of the outputs: a row's experts in order, whoever does it. */
+static void
+add_columns (void *data, guint begin, guint end, guint worker)
+{
+  const Adding *adding = data;
+  const Work *work = adding->work;
+  gsize width = work->self->params.width;
+
+  for (gsize s = 0; s < adding->n; s++) {
+    guint32 share = work->share[work->begin + s];
+    float *y = work->y + share / work->self->params.n_used * width, weight = work->weight[share];
+    const float *row = work->rows + s * width;
+
+    for (guint c = begin; c < end; c++)
+      y[c] += weight * row[c];
+  }
+}
+
+static void
+start_input (Work *work, const float *x, guint n, guint cols)
+{
+  tern_linear_input_init (&work->input, work->quantised, work->pass->kernels, work->pass->mode, x, cols, n, cols);
+}
+
+/* The groups' shares [begin, begin + n) through their experts, added to y. */
+static gboolean
+run_batch (Work *work, guint n)
+{
+  const Moe *self = work->self;
+  const TernMoeParams *p = &self->params;
+  TernPass *pass = work->pass;
+  Adding adding = { work, n };
+
+  if (!tern_pass_goes_on (pass))
+    return FALSE;
+  if (pass->n == 1) {
+    start_input (work, work->x, 1, p->width);
+  } else {
+    tern_pool_run (tern_block_pool (pass, (gsize) n * p->width), gather_rows, work, n, 1);
+    start_input (work, work->rows, n, p->width);
+  }
+  for (guint g = 0; g < work->n_groups; g++) {
+    tern_linear_ready (&self->gate[work->group[g]], &work->input, pass->pool);
+    tern_linear_ready (&self->up[work->group[g]], &work->input, pass->pool);
+  }
+  tern_pool_run (pass->pool, run_in, work, 2 * work->n_groups * panels (p->inner), 1);
+  tern_pool_run (tern_block_pool (pass, 16 * (gsize) n * p->inner), gate_rows, work, n, 1);
+
+  if (!tern_pass_goes_on (pass))
+    return FALSE;
+  start_input (work, work->inner_gate, n, p->inner);
+  for (guint g = 0; g < work->n_groups; g++)
+    tern_linear_ready (&self->down[work->group[g]], &work->input, pass->pool);
+  tern_pool_run (pass->pool, run_down, work, work->n_groups * panels (p->width), 1);
+  tern_pool_run (tern_block_pool (pass, 2 * (gsize) n * p->width), add_columns, &adding, p->width, 64);
+  return TRUE;
+}
+
+static gboolean
+moe_eval (const TernBlock *block, TernPass *pass, void *state, const float *x, float *y)
+{
+  const Moe *self = (const Moe *) block;
+  const TernMoeParams *p = &self->params;
+  Work work = { .self = self, .pass = pass, .x = x, .y = y };
+  guint limit = room (self, pass->n), e = 0;
+
+  take_work (self, &pass->work, pass->n, &work);
+  memset (y, 0, (gsize) pass->n * p->width * sizeof *y);
+  if (!tern_pass_goes_on (pass))
+    return FALSE;
+  route (&work);
+  while (e < p->n_experts) {
+    work.begin = work.first[e];
+    for (work.n_groups = 0; e < p->n_experts && work.first[e + 1] - work.begin <= limit; e++)
+      if (work.first[e + 1] > work.first[e])
+        work.group[work.n_groups++] = e;
+    if (work.n_groups && !run_batch (&work, work.first[e] - work.begin))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+/* ---- Binding ----------------------------------------------------------------------------------------------------- */
+
+static const TernBlockClass moe_class = {
+  .name = "moe",
+  .free = moe_free,
+  .linears = moe_linears,
+  .owned = moe_owned,
+  .work = moe_work,
+  .eval = moe_eval,
+};
+
+/* The matrices of a tensor [cols, rows, n_experts], bound one by one. */
+static gboolean
+bind_experts (const TernBlockSource *source, const Moe *self, TernLinear **experts, const char *name, GError **error)
+{
+  const TernTensor *tensor;
+
+  if (!tern_block_tensor (source, &tensor, name, error))
+    return FALSE;
+  *experts = g_new0 (TernLinear, self->params.n_experts);
+  for (guint e = 0; e < self->params.n_experts; e++)
+    if (!tern_linear_init_slice (&(*experts)[e], tensor, e, source->kernels, error)) {
+      g_prefix_error (error, "%s: ", tern_gguf_path (source->file));
+      return FALSE;
+    }
+  return TRUE;
+}
+
+TernBlock *
+tern_moe_new (const TernBlockSource *source, const TernMoeParams *params, GError **error)
+{
+  Moe *self = g_new0 (Moe, 1);
+
+  self->parent.klass = &moe_class;
+  self->params = *params;
+  if (!tern_block_linear (source, &self->router, "ffn_gate_inp.weight", error)
+      || !tern_block_vector (source, &self->bias, "exp_probs_b.bias", error)
+      || !bind_experts (source, self, &self->gate, "ffn_gate_exps.weight", error)
+      || !bind_experts (source, self, &self->up, "ffn_up_exps.weight", error)
+      || !bind_experts (source, self, &self->down, "ffn_down_exps.weight", error)) {
+    tern_block_free (&self->parent);
+    return NULL;
+  }
+  return &self->parent;
+}
