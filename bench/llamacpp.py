@@ -5,12 +5,13 @@ usage: llamacpp.py agree --model TEXT.gguf [--tern build/tools/tern]
        llamacpp.py record --model TEXT.gguf PROMPTS.json > GREEDY.json
        llamacpp.py perplexity --model TEXT.gguf [--context N] TEXT.txt
        llamacpp.py speed --model TEXT.gguf [--mmproj MMPROJ.gguf] [--speed build/bench/speed] [--threads N]
+                          [--prefill N] [--decode N] [--rounds N]
 
 agree: greedy continuations of bench/prompts.txt (raw text, no chat template); prints where and how they part.
 record: llama.cpp's greedy ids with their margins, as tests/golden/smollm2.py compares them. PROMPTS.json holds two lists:
 chat (one user turn in ChatML with the system message of SmolLM2) and raw (text to continue).
 perplexity: llama.cpp's, as `tern perplexity` computes it.
-speed: prefill, decode and one 224x224 picture, in turn, five rounds; prints the medians and their ratio.
+speed: prefill, decode and one 224x224 picture, in turn, --rounds times; prints the medians and their ratio.
 Needs the package xllamacpp (llama.cpp as a Python wheel); record and perplexity numpy too.
 """
 import argparse
@@ -27,7 +28,6 @@ import zlib
 
 import xllamacpp
 
-ROUNDS = 5
 HERE = pathlib.Path(__file__).resolve().parent
 
 
@@ -124,7 +124,7 @@ def perplexity(args):
 
 def tern_speed(args):
     command = [args.speed, "--model", args.model, "--prefill", str(args.prefill), "--decode", str(args.decode),
-               "--threads", str(args.threads)] + (["--mmproj", args.mmproj] if args.mmproj else [])
+               "--threads", str(args.threads), "--repeat", "1"] + (["--mmproj", args.mmproj] if args.mmproj else [])
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
@@ -133,7 +133,7 @@ def text_rounds(args):
     llama = server(args, args.threads)
     ids = [(i * 7919 + 13) % 1000 + 100 for i in range(args.prefill)]
     ours, theirs = [], []
-    for _ in range(ROUNDS):
+    for _ in range(args.rounds):
         o = tern_speed(args)
         ours.append((o["prefill_ms"], o["decode_ms"]))
         t = llama.handle_completions({"prompt": ids, "max_tokens": args.decode, "temperature": 0, "ignore_eos": True,
@@ -151,7 +151,7 @@ def picture_rounds(args):
         return llama.handle_chat_completions({"messages": [{"role": "user", "content": content}], "max_tokens": 1,
                                               "temperature": 0, "cache_prompt": False})["timings"]["prompt_ms"]
     ours, theirs = [], []
-    for _ in range(ROUNDS):
+    for _ in range(args.rounds):
         ours.append((tern_speed(args)["vision_ms"],))
         theirs.append((prompt_ms([{"type": "image_url", "image_url": {"url": image}}, text]) - prompt_ms([text]),))
     return ours, theirs
@@ -165,7 +165,7 @@ def row(name, ours, theirs, i):
 def speed(args):
     # One llama.cpp at a time: the threads of an idle one still look for work.
     ours, theirs, cpu = text_rounds(args)
-    print(f"{args.threads} thread(s), {cpu}, median of {ROUNDS} rounds in turn")
+    print(f"{args.threads} thread(s), {cpu}, median of {args.rounds} rounds in turn")
     print("| step | Tern ms | llama.cpp ms | llama.cpp / Tern |\n| --- | --- | --- | --- |")
     row(f"prefill {args.prefill} tokens", ours, theirs, 0)
     row(f"decode {args.decode} tokens", ours, theirs, 1)
@@ -198,6 +198,7 @@ one.add_argument("--speed", default="build/bench/speed")
 one.add_argument("--threads", type=int, default=1)
 one.add_argument("--prefill", type=int, default=400)
 one.add_argument("--decode", type=int, default=64)
+one.add_argument("--rounds", type=int, default=5)
 one.set_defaults(run=speed)
 arguments = parser.parse_args()
 sys.exit(arguments.run(arguments))

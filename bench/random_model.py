@@ -33,8 +33,8 @@ SHAPES = {
 }
 
 # GGUF: type ids, values of a block, bytes of a block.
-TYPES = {"F32": (0, 1, 4), "F16": (1, 1, 2), "Q4_0": (2, 32, 18), "Q8_0": (8, 32, 34), "Q6_K": (14, 256, 210),
-         "TQ1_0": (34, 256, 54), "TQ2_0": (35, 256, 66)}
+TYPES = {"F32": (0, 1, 4), "F16": (1, 1, 2), "BF16": (30, 1, 2), "Q4_0": (2, 32, 18), "Q4_1": (3, 32, 20),
+         "Q8_0": (8, 32, 34), "Q4_K": (12, 256, 144), "Q6_K": (14, 256, 210), "TQ1_0": (34, 256, 54), "TQ2_0": (35, 256, 66)}
 ALIGNMENT = 32
 POOL_BYTES = 8 << 20
 CHUNK_BYTES = 4 << 20
@@ -62,14 +62,23 @@ def blocks(kind, cols, rng):
     sigma = 1 / math.sqrt(cols)
     size, bytes_ = TYPES[kind][1:]
     n = POOL_BYTES // bytes_
-    if kind in ("F32", "F16"):
-        return (rng.standard_normal(n, np.float32) * np.float32(sigma)).astype(
-            np.float32 if kind == "F32" else np.float16).view(np.uint8)
+    if kind in ("F32", "F16", "BF16"):
+        values = rng.standard_normal(n, np.float32) * np.float32(sigma)
+        if kind == "BF16":
+            return (values.view(np.uint32) >> 16).astype(np.uint16).view(np.uint8)
+        return values.astype(np.float32 if kind == "F32" else np.float16).view(np.uint8)
     out = rng.integers(0, 256, (n, bytes_), np.uint8)
     if kind == "Q8_0":          # d, 32 int8: -128 to 127 have a deviation of 73.9
         out[:, 0:2] = half(sigma / 73.9)
     elif kind == "Q4_0":        # d, 16 pairs of nibbles: -8 to 7 have a deviation of 4.6
         out[:, 0:2] = half(sigma / 4.61)
+    elif kind == "Q4_1":        # d, least value, 16 pairs of nibbles: 0 to 15 around 7.5
+        out[:, 0:2] = half(sigma / 4.61)
+        out[:, 2:4] = half(sigma / 4.61 * -7.5)
+    elif kind == "Q4_K":        # d, dmin, 8 scales and minima of 6 bits (here all 33 and 31), nibbles
+        out[:, 0:2] = half(sigma / 4.61 / 33)
+        out[:, 2:4] = half(sigma / 4.61 * 7.5 / 31)
+        out[:, 4:16] = np.array([0xa1] * 4 + [0x5f] * 4 + [0xf1] * 4, np.uint8)
     elif kind == "Q6_K":        # low bits, high bits, 16 scales, d: -32 to 31 have a deviation of 18.5
         out[:, 192:208] = rng.integers(32, 64, (n, 16), np.uint8)
         out[:, 208:210] = half(sigma / 18.5 / 48)
