@@ -46,6 +46,8 @@ options_of (JsonObject *item)
 
   if (json_object_has_member (item, "splitting"))
     options.whole = !json_object_get_boolean_member (item, "splitting");
+  if (json_object_has_member (item, "frame"))
+    options = (TernVisionOptions) { .scaling = TERN_SCALING_TRAINED };
   if (json_object_has_member (item, "image_tokens")) {
     g_auto (GStrv) ends = g_strsplit (json_object_get_string_member (item, "image_tokens"), ":", 2);
 
@@ -336,7 +338,7 @@ add_folder (GPtrArray *models, const char *folder)
   const char *name;
 
   while (dir && (name = g_dir_read_name (dir)))
-    if (g_str_has_suffix (name, ".json"))
+    if (g_str_has_prefix (name, "mmproj") && g_str_has_suffix (name, ".json"))
       add (models, folder, name);
 }
 

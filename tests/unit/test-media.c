@@ -150,7 +150,7 @@ test_upright (void)
     gsize step;
 
     bytes[49] = (guchar) (i + 1);
-    clip_write_bytes (path, bytes, len);
+    clip_write_bytes (path, (const char *) bytes, len);
     media = open_media (path);
     g_assert_cmpint (tern_media_next (media, &image, &pts, &duration, &error), ==, TERN_MEDIA_FRAME);
     g_assert_no_error (error);
