@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Resampling as Pillow's Image.resize() does it, to the same bytes: along x, then along y, rounded to bytes in between;
- * weights in double precision, normalised, then 22 fraction bits. For processors whose models saw pictures that were
+ * weights in double precision, normalised, then 22 fraction bits. (Pillow 13 goes the other way round where that is
+ * cheaper; models were trained with the releases before.) For processors whose models saw pictures that were
  * resized more than once, where small differences of another resampler would add up.
  *
  * Kernels: Lanczos with a = 3 (C. E. Duchon, Lanczos filtering in one and two dimensions, 1979), cubic convolution with

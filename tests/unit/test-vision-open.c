@@ -169,7 +169,7 @@ static const struct {
   { "architecture", TERN_ERROR_UNSUPPORTED, "\"llama\"" },
   { "no encoder", TERN_ERROR_UNSUPPORTED, "clip.has_vision_encoder" },
   { "no projector", TERN_ERROR_FORMAT, "clip.projector_type" },
-  { "projector", TERN_ERROR_UNSUPPORTED, "\"warp\"" },
+  { "projector", TERN_ERROR_UNSUPPORTED, "\"warp\", supported: \"lfm2\", \"idefics3\"" },
   { "gelu and silu", TERN_ERROR_FORMAT, "clip.use_silu" },
   { "0 patch_size", TERN_ERROR_FORMAT, "clip.vision.patch_size" },
   { "no patch_size", TERN_ERROR_FORMAT, "clip.vision.patch_size" },
@@ -216,6 +216,96 @@ test_refused_files (void)
   }
 }
 
+static const struct {
+  guint patch, factor, image_size, preproc;     /* 0: the usual one */
+  const char *wrong;
+  const char *words;            /* in the message */
+} smol_refusals[] = {
+  { 0, 0, 0, 0, "no image_size", "clip.vision.image_size" },
+  { 0, 0, 0, 0, "0 image_size", "clip.vision.image_size" },
+  { 0, 0, 3, 0, NULL, "clip.vision.image_size: expected a multiple of 2 patches of 4 pixels" },
+  { 0, 0, 20, 0, NULL, "found 20 pixels, 5 patches" },
+  { 0, 0, 24, 0, NULL, "v.position_embd.weight: expected 6 x 6 positions" },
+  { 0, 0, 4097, 0, NULL, "clip.vision.image_size" },
+  { 1, 1, 4096, 0, NULL, "at most 65536 visual tokens" },
+  { 0, 3, 0, 0, NULL, "clip.vision.image_size: expected a multiple of 3 patches" },
+  { 0, 17, 0, 0, NULL, "clip.vision.projector.scale_factor" },
+  { 0, 0, 0, 0, "0 projector.scale_factor", "clip.vision.projector.scale_factor" },
+  { 0, 0, 0, 289, NULL, "clip.vision.preproc_image_size: expected at most 16 times clip.vision.image_size 18, found 289" },
+  { 0, 0, 0, 65536, NULL, "found 65536" },
+  { 0, 0, 0, 65537, NULL, "clip.vision.preproc_image_size" },
+  { 0, 0, 0, 0, "no mm.model.fc.weight", "mm.model.fc.weight" },
+  { 0, 0, 0, 0, "projector shape", "mm.model.fc.weight" },
+  { 0, 0, 0, 0, "width", "mm.model.fc.weight" },
+  { 0, 0, 0, 0, "nan std", "clip.vision.image_std[1]" },
+  { 0, 0, 0, 0, "positions", "square grid" },
+};
+
+static void
+test_refused_smol (void)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (smol_refusals); i++) {
+    Config config = { "refused", SMOL, .wrong = smol_refusals[i].wrong };
+    g_autoptr (GHashTable) tensors = tensors_new ();
+    g_autoptr (GError) error = NULL;
+    TernVision *vision;
+
+    config.patch = smol_refusals[i].patch ? smol_refusals[i].patch : config.patch;
+    config.factor = smol_refusals[i].factor ? smol_refusals[i].factor : config.factor;
+    config.image_size = smol_refusals[i].image_size ? smol_refusals[i].image_size : config.image_size;
+    config.preproc = smol_refusals[i].preproc ? smol_refusals[i].preproc : config.preproc;
+    vision = open_config (&config, tensors, &error);
+    g_test_message ("%u: %s", i, error ? error->message : "opened");
+    g_assert_null (vision);
+    g_assert_error (error, TERN_ERROR, TERN_ERROR_FORMAT);
+    g_assert_nonnull (strstr (error->message, smol_refusals[i].words));
+    g_assert_nonnull (strstr (error->message, "tern-vision-"));         /* the file */
+  }
+}
+
+/* From SmolVLMImageProcessor's rules, by other code than ours. */
+static const struct {
+  guint preproc, width, height, columns, rows;
+} smol_sizes[] = {
+  { 40, 100, 100, 3, 3 }, { 40, 1, 1, 3, 3 }, { 40, 65535, 1, 3, 1 }, { 40, 1, 65535, 1, 3 }, { 40, 200, 100, 3, 2 },
+  { 40, 30, 40, 3, 3 }, { 18, 300, 200, 0, 0 }, { 19, 300, 300, 2, 2 }, { 4, 300, 200, 0, 0 }, { 288, 50, 50, 16, 16 },
+  { 288, 1000, 10, 16, 1 }, { 0, 640, 480, 4, 3 }, { 72, 960, 720, 4, 3 }, { 72, 4000, 3000, 4, 3 }, { 72, 720, 960, 3, 4 },
+};
+
+static void
+test_smol_sizes (void)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (smol_sizes); i++) {
+    Config config = { "smol", SMOL };
+    g_autoptr (GHashTable) tensors = tensors_new ();
+    g_autoptr (GError) error = NULL;
+    g_autoptr (TernVision) vision = NULL;
+    guint columns = smol_sizes[i].columns, n = columns * smol_sizes[i].rows + 1;
+    TernVisionOptions options = { .tile = TRUE };
+    TernVisionPlan plan;
+
+    config.preproc = smol_sizes[i].preproc;
+    vision = open_config (&config, tensors, &error);
+    g_assert_no_error (error);
+    g_assert_true (tern_vision_plan (vision, smol_sizes[i].width, smol_sizes[i].height, &options, &plan, &error));
+    g_assert_cmpuint (plan.n, ==, n);
+    g_assert_cmpuint (plan.n_tokens, ==, 4 * n);
+    for (guint k = 0; k < n; k++) {
+      g_assert_cmpuint (plan.sub[k].width, ==, 18);
+      g_assert_cmpuint (plan.sub[k].row, ==, k + 1 < n ? 1 + k / columns : 0);
+      g_assert_cmpuint (plan.sub[k].column, ==, k + 1 < n ? 1 + k % columns : 0);
+      g_assert_cmpint (plan.sub[k].thumbnail, ==, n > 1 && k + 1 == n);
+    }
+    options.whole = TRUE;
+    g_assert_true (tern_vision_plan (vision, smol_sizes[i].width, smol_sizes[i].height, &options, &plan, &error));
+    g_assert_cmpuint (plan.n, ==, 1);
+    options = (TernVisionOptions) { .min_tokens = 5 };
+    g_assert_false (tern_vision_plan (vision, 10, 10, &options, &plan, &error));
+    g_assert_error (error, TERN_ERROR, TERN_ERROR_INVALID);
+    g_assert_nonnull (strstr (error->message, "idefics3"));
+  }
+}
+
 static void
 test_refused_limits (void)
 {
@@ -241,5 +331,7 @@ main (int argc, char **argv)
   g_test_add_func ("/vision-open/refused-sizes", test_refused_sizes);
   g_test_add_func ("/vision-open/refused-files", test_refused_files);
   g_test_add_func ("/vision-open/refused-limits", test_refused_limits);
+  g_test_add_func ("/vision-open/refused-smol", test_refused_smol);
+  g_test_add_func ("/vision-open/smol-sizes", test_smol_sizes);
   return g_test_run ();
 }

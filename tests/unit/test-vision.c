@@ -52,6 +52,9 @@ static const Config variants[] = {
   { "thirds", .patch = 5, .factor = 3, .hidden = 9, .heads = 3, .ffn = 20, .blocks = 1, .side = 7, .mm = 4, .dim = 11 },
   { "odd-grid", .patch = 4, .factor = 2, .hidden = 8, .heads = 4, .ffn = 12, .blocks = 1, .side = 5, .mm = 10, .dim = 6,
     .min_pixels = 20 * 20, .max_pixels = 20 * 20 },     /* 5 x 5 patches: the last column and row are half empty */
+  { "smol", SMOL },
+  { "smol-swapped", SMOL, .swapped = TRUE, .no_post_ln = TRUE },
+  { "smol-fused", SMOL, .fused = TRUE, .no_patch_bias = TRUE, .activation = SILU },
 };
 
 /* ---- The formulas ------------------------------------------------------------------------------------------------ */
@@ -60,6 +63,7 @@ typedef struct {
   const Config *config;
   GHashTable *tensors;
   guint grid_w, grid_h, n;
+  guint width;                  /* pixels */
 } Reference;
 
 static const float *
@@ -147,7 +151,7 @@ static double *
 embed (const Reference *r, const guint8 *pixels)
 {
   static const double mean[] = { 0.5f, 0.4f, 0.3f }, deviation[] = { 0.5f, 0.25f, 0.3f };
-  guint patch = r->config->patch, hidden = r->config->hidden, width = r->grid_w * patch;
+  guint patch = r->config->patch, hidden = r->config->hidden, width = r->width;
   const float *w = tensor (r, "v.patch_embd.weight", 0), *b = tensor (r, "v.patch_embd.bias", 0);
   double *x = g_new (double, r->n * hidden);
 
@@ -211,13 +215,16 @@ static double *
 feed_forward (const Reference *r, const double *x, guint block)
 {
   const Config *config = r->config;
-  g_autofree double *inside = linear (x, tensor (r, "v.blk.%u.ffn_up.weight", block),
-      tensor (r, "v.blk.%u.ffn_up.bias", block), r->n, config->hidden, config->ffn);
+  const char *up = config->swapped ? "v.blk.%u.ffn_down.weight" : "v.blk.%u.ffn_up.weight";
+  const char *down = config->swapped ? "v.blk.%u.ffn_up.weight" : "v.blk.%u.ffn_down.weight";
+  const char *up_bias = config->swapped ? "v.blk.%u.ffn_down.bias" : "v.blk.%u.ffn_up.bias";
+  const char *down_bias = config->swapped ? "v.blk.%u.ffn_up.bias" : "v.blk.%u.ffn_down.bias";
+  g_autofree double *inside = linear (x, tensor (r, up, block), tensor (r, up_bias, block), r->n, config->hidden,
+      config->ffn);
 
   for (guint i = 0; i < r->n * config->ffn; i++)
     inside[i] = activate (config->activation, inside[i]);
-  return linear (inside, tensor (r, "v.blk.%u.ffn_down.weight", block), tensor (r, "v.blk.%u.ffn_down.bias", block), r->n,
-      config->ffn, config->hidden);
+  return linear (inside, tensor (r, down, block), tensor (r, down_bias, block), r->n, config->ffn, config->hidden);
 }
 
 static void
@@ -259,6 +266,8 @@ project (const Reference *r, const double *x, guint tokens_w, guint tokens_h)
       if (px < r->grid_w && py < r->grid_h)
         memcpy (joined + t * cols + k * hidden, x + (py * r->grid_w + px) * hidden, hidden * sizeof (double));
     }
+  if (r->config->image_size)
+    return linear (joined, tensor (r, "mm.model.fc.weight", 0), NULL, n, cols, r->config->dim);
   normed = norm (joined, tensor (r, "mm.input_norm.weight", 0), tensor (r, "mm.input_norm.bias", 0), n, cols, 1e-5);
   inside = linear (normed, tensor (r, "mm.1.weight", 0), tensor (r, "mm.1.bias", 0), n, cols, r->config->mm);
   for (guint i = 0; i < n * r->config->mm; i++)
@@ -294,7 +303,8 @@ noise (guint width, guint height, guint8 *bytes)
 static void
 check_size (const Config *config, GHashTable *tensors, TernVision *vision, TernVisionState *state, guint width, guint height)
 {
-  TernVisionOptions options = { .min_tokens = config->min_pixels ? 0 : 1, .max_tokens = config->min_pixels ? 0 : 30 };
+  gboolean fixed = config->min_pixels || config->image_size;
+  TernVisionOptions options = { .min_tokens = fixed ? 0 : 1, .max_tokens = fixed ? 0 : 30 };
   g_autofree guint8 *bytes = g_malloc (3 * (gsize) width * height);
   g_autofree float *tokens = g_new (float, 64 * config->dim);
   g_autofree double *features = NULL, *exact = NULL;
@@ -309,6 +319,7 @@ check_size (const Config *config, GHashTable *tensors, TernVision *vision, TernV
   tern_vision_encode (state, &image, &options, &plan, tokens, NULL, &error);
   g_assert_no_error (error);
   tern_vision_state_taps (state, &taps);
+  r.width = taps.width;
   r.grid_w = taps.width / config->patch;
   r.grid_h = taps.height / config->patch;
   r.n = r.grid_w * r.grid_h;
@@ -381,15 +392,14 @@ test_misuse (void)
 
 /* Two sizes in turn, and one that is tiled. */
 static void
-test_no_allocation (void)
+count_allocations (TernVision *vision, guint most)
 {
 #ifdef COUNTED
-  g_autoptr (TernVision) vision = open_lfm2_vl (0, 0);
   TernVisionOptions options = { .tile = TRUE };
   static const guint shapes[][2] = { { 300, 200 }, { 90, 400 }, { 1300, 700 } };
   g_autofree guint8 *bytes = g_malloc (3 * 1300 * 700);
   g_autofree float *tokens = g_new (float, 11 * 256 * 2);
-  g_autoptr (TernVisionState) state = tern_vision_state_new (vision, 256, TERN_ACTIVATIONS_INT8, NULL, NULL);
+  g_autoptr (TernVisionState) state = tern_vision_state_new (vision, most, TERN_ACTIVATIONS_INT8, NULL, NULL);
   guint seen = 0;
 
   for (guint round = 0; round < 4; round++) {
@@ -408,6 +418,17 @@ test_no_allocation (void)
 #else
   g_test_skip ("allocations cannot be counted in this build");
 #endif
+}
+
+static void
+test_no_allocation (void)
+{
+  const Config config = { "smol", SMOL };
+  g_autoptr (GHashTable) tensors = tensors_new ();
+  g_autoptr (TernVision) lfm2 = open_lfm2_vl (0, 0), smol = open_config (&config, tensors, NULL);
+
+  count_allocations (lfm2, 256);
+  count_allocations (smol, 4);
 }
 
 int

@@ -18,10 +18,15 @@ typedef struct {
   Activation activation;
   gboolean fused, no_patch_bias, no_post_ln, no_input_norm, other_key;
   guint min_pixels, max_pixels;
+  guint image_size, preproc;    /* projector idefics3, which has the first; 0: lfm2 */
+  gboolean swapped;             /* ffn_up and ffn_down bear each other's name */
   const char *wrong;            /* what is wrong with it, see put_keys() and put_tensor() */
 } Config;
 
 #define USUAL .patch = 4, .factor = 2, .hidden = 8, .heads = 2, .ffn = 12, .blocks = 2, .side = 4, .mm = 10, .dim = 6
+
+/* Four by four patches, two pixels left over; stills of up to 3 x 3 tiles. */
+#define SMOL USUAL, .image_size = 18, .preproc = 40
 
 static inline gboolean
 wrong (const Config *config, const char *what)
@@ -67,7 +72,7 @@ put_keys (const Config *config, GgufWriter *w)
   writer_string (w, "general.name", "small");
   if (!wrong (config, "no projector"))
     writer_string (w, config->other_key ? "clip.vision.projector_type" : "clip.projector_type",
-        wrong (config, "projector") ? "warp" : "lfm2");
+        wrong (config, "projector") ? "warp" : config->image_size ? "idefics3" : "lfm2");
   if (wrong (config, "no encoder"))
     writer_number (w, "clip.has_vision_encoder", TERN_GGUF_BOOL, "\0", 1);
   if (config->activation == GELU)
@@ -84,7 +89,12 @@ put_keys (const Config *config, GgufWriter *w)
   put_f32_key (w, "clip.vision.attention.layer_norm_epsilon", wrong (config, "eps") ? NAN : 1e-6f);
   put_channels (w, "clip.vision.image_mean", wrong (config, "mean") ? INFINITY : 0.5f, 0.4f, 0.3f,
       wrong (config, "short mean") ? 1 : 3);
-  put_channels (w, "clip.vision.image_std", 0.5f, wrong (config, "std") ? 0 : 0.25f, 0.3f, 3);
+  put_channels (w, "clip.vision.image_std", 0.5f, wrong (config, "std") ? 0 : wrong (config, "nan std") ? NAN : 0.25f, 0.3f,
+      3);
+  if (config->image_size)
+    put_u32_key (config, w, "image_size", config->image_size);
+  if (config->preproc)
+    put_u32_key (config, w, "preproc_image_size", config->preproc);
   if (config->min_pixels)
     writer_u32 (w, "clip.vision.image_min_pixels", config->min_pixels);
   if (config->max_pixels)
@@ -132,14 +142,14 @@ static inline void
 put_block (const Config *config, GgufWriter *w, GHashTable *tensors, GRand *rand, guint i)
 {
   static const char *const names[] = { "attn_q", "attn_k", "attn_v", "attn_out", "ffn_up", "ffn_down", "attn_qkv" };
-  guint hidden = config->hidden;
+  guint hidden = config->hidden, up = config->swapped ? 5 : 4, down = config->swapped ? 4 : 5;
 
   for (guint k = 0; k < G_N_ELEMENTS (names); k++) {
     g_autofree char *prefix = g_strdup_printf ("v.blk.%u.%s", i, names[k]);
 
     if (config->fused ? k < 3 : k == 6)
       continue;
-    put_linear (config, w, tensors, rand, prefix, k == 5 ? config->ffn : hidden, k == 4 ? config->ffn
+    put_linear (config, w, tensors, rand, prefix, k == down ? config->ffn : hidden, k == up ? config->ffn
         : k == 6 ? 3 * hidden : hidden);
   }
   for (guint k = 1; k <= 2; k++) {
@@ -165,6 +175,11 @@ put_tensors (const Config *config, GgufWriter *w, GHashTable *tensors)
     put_block (config, w, tensors, rand, i);
   if (!config->no_post_ln)
     put_norm (config, w, tensors, rand, "v.post_ln", hidden);
+  if (config->image_size) {
+    put_tensor (config, w, tensors, rand, "mm.model.fc.weight", 2,
+        (guint64[]) { joined - wrong (config, "projector shape"), config->dim }, 0, 2 / sqrt (joined));
+    return;
+  }
   if (!config->no_input_norm)
     put_norm (config, w, tensors, rand, "mm.input_norm", joined);
   put_linear (config, w, tensors, rand, "mm.1", joined, config->mm);
