@@ -1,21 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "engine/llm/chat.h"
-#include "engine/llm/llm.h"
-#include "engine/llm/tokenizer.h"
 #include "tern/engine.h"
 #include "tern/prompt.h"
+#include "tern/shared.h"
 #include "tern/tern.h"
-#include "vision/vision.h"
-
-/* The language model's half; complete once it is published. */
-typedef struct {
-  TernLlm *llm;
-  TernTokenizer *tokenizer;
-  TernChat *chat;
-  char *name, *default_prompt;
-} TernModelText;
 
 struct _TernModel {
   guint refs;                   /* under the registry's lock */
@@ -29,8 +18,8 @@ struct _TernModel {
   guint projected_dim;          /* of a visual token, from the mmproj file; 0: no such file */
   char *projector;              /* the mmproj file's kind; NULL: no such file, or it does not say */
 
-  TernModelText *text;          /* atomic; NULL until TERN_MODEL_TEXT was asked for */
-  TernVision *vision;           /* atomic; NULL until TERN_MODEL_VISION was asked for */
+  TernModelText *text;          /* shared; atomic; NULL until TERN_MODEL_TEXT was asked for */
+  TernVision *vision;           /* shared; atomic; NULL until TERN_MODEL_VISION was asked for */
 };
 
 static inline const TernModelText *

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Models, and the process's registry of them: elements that name the same files and options share weights, engine
- * thread and pool. */
+/* Models, and the process's registry of them: elements that name the same files and options share engine thread and
+ * pool. Weights are shared by all who name the same files (shared.h). */
 #include "tern/model-priv.h"
 
 #include <glib/gstdio.h>
@@ -11,8 +11,6 @@
 #include "tern/encoder-id.h"
 #include "tern/model-files.h"
 
-#define DEFAULT_PROMPT "Describe what happens."
-
 /* Held while files are loaded: two opens of one model load it once. Taken before the registry's. */
 static GMutex load_lock;
 /* The one registry of the process. Its lock is never held for long: who takes or gives back a reference must not wait
@@ -20,40 +18,14 @@ static GMutex load_lock;
 static GMutex registry_lock;
 static GHashTable *registry;    /* key -> TernModel, not referenced */
 
-/* A file that was replaced under the same name is another one. */
-static void
-append_identity (GString *key, const char *path)
-{
-  GStatBuf st = { 0 };
-
-  if (path && g_stat (path, &st) == 0)
-    g_string_append_printf (key, "%s\n%" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT " %" G_GINT64_FORMAT " %"
-        G_GINT64_FORMAT, path, (guint64) st.st_dev, (guint64) st.st_ino, (gint64) st.st_size, (gint64) st.st_mtime);
-  g_string_append_c (key, '\n');
-}
-
-static void
-text_free (TernModelText *text)
-{
-  if (!text)
-    return;
-  g_clear_pointer (&text->llm, tern_llm_unref);
-  g_clear_pointer (&text->tokenizer, tern_tokenizer_unref);
-  g_clear_pointer (&text->chat, tern_chat_free);
-  g_free (text->name);
-  g_free (text->default_prompt);
-  g_free (text);
-}
-
 static void
 model_free (TernModel *model)
 {
   /* On the engine thread (the last reference went in a callback) the engine ends after this; nothing of it touches the
    * weights again. */
   tern_engine_free (model->engine);
-  text_free (model->text);
-  if (model->vision)
-    tern_vision_unref (model->vision);
+  tern_shared_unref (model->text);
+  tern_shared_unref (model->vision);
   g_free (model->key);
   g_free (model->path);
   g_free (model->mmproj_path);
@@ -76,28 +48,13 @@ check_widths (const TernModel *model, guint text, guint vision, GError **error)
 static gboolean
 load_text (TernModel *model, GError **error)
 {
-  g_autoptr (TernGguf) file = tern_gguf_open (model->path, error);
-  /* Its own: the engine's may be at work for an encoder. */
-  TernPool *pool = file ? tern_pool_new (model->threads, error) : NULL;
-  TernModelText *text;
-  TernBytes prompt = { NULL, 0 };
+  TernModelText *text = tern_shared_text (model->path, model->kernels, model->threads, error);
 
-  if (!pool)
-    return FALSE;
-  text = g_new0 (TernModelText, 1);
-  text->llm = tern_llm_open (file, model->kernels, pool, error);
-  tern_pool_free (pool);
-  if (!text->llm
-      || !(text->tokenizer = tern_tokenizer_new (file, error))
-      || !(text->chat = tern_chat_new_from_gguf (file, error))
-      || !tern_gguf_string_or (file, "tern.default_prompt", &prompt, error)
-      || (model->mmproj_path && model->projected_dim > 0
+  if (!text || (model->mmproj_path && model->projected_dim > 0
           && !check_widths (model, tern_llm_info (text->llm)->width, model->projected_dim, error))) {
-    text_free (text);
+    tern_shared_unref (text);
     return FALSE;
   }
-  text->name = g_utf8_make_valid (tern_llm_info (text->llm)->name, -1);
-  text->default_prompt = prompt.data ? g_utf8_make_valid (prompt.data, (gssize) prompt.len) : g_strdup (DEFAULT_PROMPT);
   g_atomic_pointer_set (&model->text, text);
   return TRUE;
 }
@@ -105,13 +62,14 @@ load_text (TernModel *model, GError **error)
 static gboolean
 load_vision (TernModel *model, GError **error)
 {
-  g_autoptr (TernGguf) file = tern_gguf_open (model->mmproj_path, error);
-  g_autoptr (TernVision) vision = file ? tern_vision_open (file, model->kernels, error) : NULL;
+  TernVision *vision = tern_shared_vision (model->mmproj_path, model->kernels, error);
 
   if (!vision || (model->text && !check_widths (model, tern_llm_info (model->text->llm)->width,
-              tern_vision_info (vision)->embedding_dim, error)))
+              tern_vision_info (vision)->embedding_dim, error))) {
+    tern_shared_unref (vision);
     return FALSE;
-  g_atomic_pointer_set (&model->vision, g_steal_pointer (&vision));
+  }
+  g_atomic_pointer_set (&model->vision, vision);
   return TRUE;
 }
 
@@ -232,8 +190,8 @@ tern_model_open (const TernModelParams *params, GError **error)
     return NULL;
 
   key = g_string_new (NULL);
-  append_identity (key, path);
-  append_identity (key, mmproj_path);
+  tern_shared_append_identity (key, path);
+  tern_shared_append_identity (key, mmproj_path);
   g_string_append_printf (key, "%u %u %d", params->threads, params->context, params->float_activations != FALSE);
 
   g_mutex_lock (&load_lock);
@@ -339,7 +297,7 @@ tern_model_default_prompt (const TernModel *model)
 {
   const TernModelText *text = tern_model_text (model);
 
-  return text ? text->default_prompt : DEFAULT_PROMPT;
+  return text ? text->default_prompt : TERN_DEFAULT_PROMPT;
 }
 
 guint

@@ -3,6 +3,7 @@
 #include <glib/gstdio.h>
 
 #include "session-fixture.h"
+#include "tern/model-priv.h"
 
 static TernModelParams
 params_for (const char *model, const char *mmproj, TernModelParts parts)
@@ -108,6 +109,9 @@ test_sharing (void)
   more.threads = 2;
   other = open_with (more);
   g_assert_true (other != text);
+  /* The options differ, the weights are one copy. */
+  g_assert_true (tern_model_text (other) == tern_model_text (text));
+  g_assert_true (tern_model_vision (other) == tern_model_vision (text));
   g_assert_cmpstr (tern_model_encoder_id (other), ==, tern_model_encoder_id (text));
 }
 
@@ -115,8 +119,12 @@ static gpointer
 open_and_close (gpointer data)
 {
   for (guint i = 0; i < 20; i++) {
-    TernModel *a = open_with (params_for (TEXT_FILE, MMPROJ_FILE, 1 + i % 3));
-    TernModel *b = tern_model_ref (a);
+    TernModelParams params = params_for (TEXT_FILE, MMPROJ_FILE, 1 + i % 3);
+    TernModel *a, *b;
+
+    params.context = i % 4 ? 0 : 64;
+    a = open_with (params);
+    b = tern_model_ref (a);
 
     tern_model_unref (a);
     g_assert_cmpuint (tern_model_embedding_dim (b), ==, 256);
@@ -152,7 +160,7 @@ test_replaced (void)
   g_unlink (path);
   g_assert_true (g_file_set_contents (path, data, (gssize) size, NULL));
   after = open_with (params_for (folder, NULL, TERN_MODEL_FULL));
-  g_assert_true (after != before);
+  g_assert_true (after != before && tern_model_text (after) != tern_model_text (before));
   remove_folder (folder);
 }
 

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "tern/shared.h"
+
+#include <glib/gstdio.h>
+
+/* One thing that is loaded. */
+typedef struct {
+  void *object;
+  GDestroyNotify free;
+  char *key;                    /* kind and identity of the file */
+  guint refs;
+} Entry;
+
+/* The process's one list of what is loaded. The lock guards it and the references, and is never held while something is
+ * loaded or freed. */
+static GMutex lock;
+static GSList *entries;         /* of Entry; a process has a handful */
+
+void
+tern_shared_append_identity (GString *key, const char *path)
+{
+  GStatBuf st = { 0 };
+
+  if (path && g_stat (path, &st) == 0)
+    g_string_append_printf (key, "%s\n%" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT " %" G_GINT64_FORMAT " %"
+        G_GINT64_FORMAT, path, (guint64) st.st_dev, (guint64) st.st_ino, (gint64) st.st_size, (gint64) st.st_mtime);
+  g_string_append_c (key, '\n');
+}
+
+static char *
+make_key (const char *kind, const char *path)
+{
+  g_autoptr (GString) key = g_string_new (kind);
+
+  tern_shared_append_identity (key, path);
+  return g_string_free (g_steal_pointer (&key), FALSE);
+}
+
+/* A new reference to what is there under @key, or NULL. */
+static void *
+look_up (const char *key)
+{
+  void *found = NULL;
+
+  g_mutex_lock (&lock);
+  for (GSList *l = entries; l && !found; l = l->next) {
+    Entry *entry = l->data;
+
+    if (g_str_equal (entry->key, key)) {
+      entry->refs++;
+      found = entry->object;
+    }
+  }
+  g_mutex_unlock (&lock);
+  return found;
+}
+
+static void
+publish (void *object, GDestroyNotify free_func, char *key)
+{
+  Entry *entry = g_new (Entry, 1);
+
+  *entry = (Entry) { object, free_func, key, 1 };
+  g_mutex_lock (&lock);
+  entries = g_slist_prepend (entries, entry);
+  g_mutex_unlock (&lock);
+}
+
+void
+tern_shared_unref (void *object)
+{
+  Entry *last = NULL;
+
+  g_mutex_lock (&lock);
+  for (GSList *l = entries; object && l; l = l->next) {
+    Entry *entry = l->data;
+
+    if (entry->object != object)
+      continue;
+    if (--entry->refs == 0) {
+      last = entry;
+      entries = g_slist_delete_link (entries, l);
+    }
+    break;
+  }
+  g_mutex_unlock (&lock);
+  if (last) {
+    last->free (last->object);
+    g_free (last->key);
+    g_free (last);
+  }
+}
+
+/* ---- Text -------------------------------------------------------------------------------------------------------- */
+
+static void
+text_free (void *data)
+{
+  TernModelText *text = data;
+
+  g_clear_pointer (&text->llm, tern_llm_unref);
+  g_clear_pointer (&text->tokenizer, tern_tokenizer_unref);
+  g_clear_pointer (&text->chat, tern_chat_free);
+  g_free (text->name);
+  g_free (text->default_prompt);
+  g_free (text);
+}
+
+static TernModelText *
+load_text (const char *path, const TernKernels *kernels, guint threads, GError **error)
+{
+  g_autoptr (TernGguf) file = tern_gguf_open (path, error);
+  /* Its own: an engine's may be at work for an encoder. */
+  TernPool *pool = file ? tern_pool_new (threads, error) : NULL;
+  TernModelText *text;
+  TernBytes prompt = { NULL, 0 };
+
+  if (!pool)
+    return NULL;
+  text = g_new0 (TernModelText, 1);
+  text->llm = tern_llm_open (file, kernels, pool, error);
+  tern_pool_free (pool);
+  if (!text->llm
+      || !(text->tokenizer = tern_tokenizer_new (file, error))
+      || !(text->chat = tern_chat_new_from_gguf (file, error))
+      || !tern_gguf_string_or (file, "tern.default_prompt", &prompt, error)) {
+    text_free (text);
+    return NULL;
+  }
+  text->name = g_utf8_make_valid (tern_llm_info (text->llm)->name, -1);
+  text->default_prompt = prompt.data ? g_utf8_make_valid (prompt.data, (gssize) prompt.len) : g_strdup (TERN_DEFAULT_PROMPT);
+  return text;
+}
+
+TernModelText *
+tern_shared_text (const char *path, const TernKernels *kernels, guint threads, GError **error)
+{
+  g_autofree char *key = make_key ("text\n", path);
+  TernModelText *text = look_up (key);
+
+  if (!text && (text = load_text (path, kernels, threads, error)))
+    publish (text, text_free, g_steal_pointer (&key));
+  return text;
+}
+
+/* ---- Vision ------------------------------------------------------------------------------------------------------ */
+
+static void
+vision_free (void *vision)
+{
+  tern_vision_unref (vision);
+}
+
+TernVision *
+tern_shared_vision (const char *mmproj_path, const TernKernels *kernels, GError **error)
+{
+  g_autofree char *key = make_key ("vision\n", mmproj_path);
+  g_autoptr (TernGguf) file = NULL;
+  TernVision *vision = look_up (key);
+
+  if (!vision && (file = tern_gguf_open (mmproj_path, error)) && (vision = tern_vision_open (file, kernels, error)))
+    publish (vision, vision_free, g_steal_pointer (&key));
+  return vision;
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What models of the same files have in common, whatever their options: weights, vocabulary, chat template. One copy of
+ * each in the process. */
+#pragma once
+
+#include "engine/llm/chat.h"
+#include "engine/llm/llm.h"
+#include "engine/llm/tokenizer.h"
+#include "vision/vision.h"
+
+G_BEGIN_DECLS
+
+#define TERN_DEFAULT_PROMPT "Describe what happens."    /* of files that name none */
+
+/* The language model's half. */
+typedef struct {
+  TernLlm *llm;
+  TernTokenizer *tokenizer;
+  TernChat *chat;
+  char *name, *default_prompt;
+} TernModelText;
+
+/* References; a file that is in use already is not read again. One load at a time: the caller holds a lock around the two
+ * that the unrefs do not need. @threads pack the weights. */
+TernModelText *tern_shared_text (const char *path, const TernKernels *kernels, guint threads, GError **error);
+TernVision *tern_shared_vision (const char *mmproj_path, const TernKernels *kernels, GError **error);
+/* From any thread; NULL too. */
+void tern_shared_unref (void *text_or_vision);
+
+/* Appends what tells the file at @path from others, and from itself after it was replaced. */
+void tern_shared_append_identity (GString *key, const char *path);
+
+G_END_DECLS
