@@ -9,6 +9,7 @@ tern_rope_init (TernRope *rope, guint dim, float base)
 {
   rope->dim = dim;
   rope->pairs = FALSE;
+  rope->magnitude = 1;
   rope->frequency = g_new (float, dim / 2);
   for (guint i = 0; i < dim / 2; i++)
     rope->frequency[i] = (float) pow ((double) base, -2.0 * i / dim);
@@ -25,6 +26,29 @@ tern_rope_divide (TernRope *rope, const float *factors, float all)
     rope->frequency[i] /= by;
   }
   return TRUE;
+}
+
+/* The pair (as a real number) that turns @times times in @original positions. */
+static double
+pair_turning (const TernRope *rope, double base, double original, double times)
+{
+  return rope->dim * log (original / (times * 2 * G_PI)) / (2 * log (base));
+}
+
+void
+tern_rope_yarn (TernRope *rope, float base, float factor, float original, float beta_fast, float beta_slow)
+{
+  double low = MAX (floor (pair_turning (rope, base, original, beta_fast)), 0);
+  double high = MIN (ceil (pair_turning (rope, base, original, beta_slow)), rope->dim - 1);
+  double width = MAX (high - low, 0.001);
+
+  for (guint i = 0; i < rope->dim / 2; i++) {
+    double stretched = CLAMP ((i - low) / width, 0, 1);
+
+    rope->frequency[i] *= 1 - stretched + stretched / factor;
+  }
+  if (factor > 1)
+    rope->magnitude = 1 + 0.1 * log (factor);
 }
 
 void
@@ -44,8 +68,8 @@ tern_rope_angles (const TernRope *rope, guint pos, guint n, float *angles)
       double sine, cosine;
 
       sincos ((double) (pos + t) * rope->frequency[i], &sine, &cosine);
-      angles[i] = (float) cosine;
-      angles[half + i] = (float) sine;
+      angles[i] = (float) (cosine * rope->magnitude);
+      angles[half + i] = (float) (sine * rope->magnitude);
     }
 }
 

@@ -13,6 +13,10 @@ typedef struct {
   guint max_heads;
   float eps, rope_base;
   float rope_stretch;           /* positions are divided by it */
+  float rope_magnitude;         /* cosines and sines are multiplied by it */
+  struct {
+    float factor, original, beta_fast, beta_slow;       /* factor 0: none */
+  } yarn;
   guint32 *heads, *kv_heads, *ffn;      /* [n_layers]; a layer without attention has 0 kv heads */
 } TernDecoderParams;
 

@@ -55,6 +55,9 @@ load_rope (TernDecoder *d, GError **error)
 
   tern_rope_init (rope, p->rope_dim, p->rope_base);
   rope->pairs = d->arch->rope_pairs;
+  if (p->yarn.factor > 0)
+    tern_rope_yarn (rope, p->rope_base, p->yarn.factor, p->yarn.original, p->yarn.beta_fast, p->yarn.beta_slow);
+  rope->magnitude *= p->rope_magnitude;
   if (!tern_block_vector (&d->source, &factors, "rope_freqs.weight", error))
     return FALSE;
   ok = tern_rope_divide (rope, factors, p->rope_stretch);
@@ -93,6 +96,27 @@ load_layers (TernDecoder *d, GError **error)
   return TRUE;
 }
 
+/* Some relatives keep the name of a dense family: Mixtral is a llama. */
+static gboolean
+check_experts (const TernDecoder *d, GError **error)
+{
+  char key[TERN_KEY_SIZE];
+  guint32 n;
+
+  for (const TernTensorRow *row = d->arch->tensors; row->name; row++)
+    for (guint i = 0; i < G_N_ELEMENTS (row->dims); i++)
+      if (row->dims[i] == TERN_E)
+        return TRUE;
+  if (!tern_gguf_u32_or (d->source.file, tern_arch_key (key, d->architecture, "expert_count"), 0, G_MAXUINT32, 0, &n,
+          error))
+    return FALSE;
+  if (!n)
+    return TRUE;
+  g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: key %s: expected 0 (this architecture runs without "
+      "experts), found %u", tern_gguf_path (d->llm->file), key, n);
+  return FALSE;
+}
+
 static gboolean
 load (TernDecoder *d, GError **error)
 {
@@ -101,6 +125,8 @@ load (TernDecoder *d, GError **error)
   if (!tern_decoder_params_read (&d->params, llm->file, d->architecture, error))
     return FALSE;
   d->source.n_layers = d->params.n_layers;
+  if (!check_experts (d, error))
+    return FALSE;
   enter_layer (d, 0);
   if (d->arch->keys && !d->arch->keys (d, error))
     return FALSE;

@@ -41,7 +41,43 @@ is_text (TernBytes bytes, const char *text)
   return bytes.data && bytes.len == strlen (text) && !memcmp (bytes.data, text, bytes.len);
 }
 
-/* Variants of the forward pass that change every result and that no family here computes. */
+/* Keys of relatives that change every result and that no family here computes, and the values that change nothing. A key
+ * that is 0 is not used: that is how converters say so. */
+static const struct {
+  const char *name;
+  float neutral;
+} variants[] = {
+  { "logit_scale", 1 },
+  { "residual_scale", 1 },
+  { "embedding_scale", 1 },
+  { "attention.scale", 0 },
+  { "attention.clamp_kqv", 0 },
+  { "attention.max_alibi_bias", 0 },
+  { "attention.temperature_scale", 0 },
+  { "attn_logit_softcapping", 0 },
+  { "final_logit_softcapping", 0 },
+  { "rope.scaling.alpha", 1 },
+  { "rope.scaling.yarn_ext_factor", 1 },
+  { "rope.scaling.yarn_attn_factor", 1 },
+  { "rope.scaling.yarn_log_multiplier", 0 },
+};
+
+static gboolean
+unsupported (const TernGguf *file, const char *key, GError **error, const char *format, ...) G_GNUC_PRINTF (4, 5);
+
+static gboolean
+unsupported (const TernGguf *file, const char *key, GError **error, const char *format, ...)
+{
+  g_autofree char *what = NULL;
+  va_list args;
+
+  va_start (args, format);
+  what = g_strdup_vprintf (format, args);
+  va_end (args);
+  g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: key %s: %s", tern_gguf_path (file), key, what);
+  return FALSE;
+}
+
 static gboolean
 refuse_variants (const TernGguf *file, const char *arch, GError **error)
 {
@@ -51,18 +87,20 @@ refuse_variants (const TernGguf *file, const char *arch, GError **error)
 
   if (!tern_gguf_bool_or (file, tern_arch_key (key, arch, "attention.causal"), TRUE, &causal, error))
     return FALSE;
-  if (!causal) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: key %s: expected true, found false",
-        tern_gguf_path (file), key);
-    return FALSE;
-  }
+  if (!causal)
+    return unsupported (file, key, error, "expected true, found false");
   if (!tern_gguf_u32_or (file, tern_arch_key (key, arch, "attention.sliding_window"), 0, G_MAXUINT32, 0, &window,
           error))
     return FALSE;
-  if (window) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: key %s: expected 0 (attention to everything), found "
-        "%u", tern_gguf_path (file), key, window);
-    return FALSE;
+  if (window)
+    return unsupported (file, key, error, "expected 0 (attention to everything), found %u", window);
+  for (guint i = 0; i < G_N_ELEMENTS (variants); i++) {
+    float value;
+
+    if (!tern_gguf_f32_or (file, tern_arch_key (key, arch, variants[i].name), -FLT_MAX, FLT_MAX, 0, &value, error))
+      return FALSE;
+    if (value != 0 && value != variants[i].neutral)
+      return unsupported (file, key, error, "expected %g or none, found %g", variants[i].neutral, value);
   }
   return TRUE;
 }
@@ -147,6 +185,29 @@ read_heads (TernDecoderParams *p, const TernGguf *file, const char *arch, GError
   return TRUE;
 }
 
+static gboolean
+read_yarn (TernDecoderParams *p, const TernGguf *file, const char *arch, float factor, GError **error)
+{
+  char key[TERN_KEY_SIZE];
+  guint32 original;
+
+  if (p->rope_base <= 1)
+    return bad_key (file, tern_arch_key (key, arch, "rope.freq_base"), error, "expected more than 1, found %g",
+        p->rope_base);
+  p->yarn.factor = factor > 0 ? factor : 1;
+  if (!tern_gguf_u32_or (file, tern_arch_key (key, arch, "rope.scaling.original_context_length"), 1, MAX_CONTEXT,
+          p->context, &original, error)
+      || !tern_gguf_f32_or (file, tern_arch_key (key, arch, "rope.scaling.yarn_beta_fast"), FLT_MIN, FLT_MAX, 32,
+          &p->yarn.beta_fast, error)
+      || !tern_gguf_f32_or (file, tern_arch_key (key, arch, "rope.scaling.yarn_beta_slow"), FLT_MIN, FLT_MAX, 1,
+          &p->yarn.beta_slow, error)
+      || !tern_gguf_f32_or (file, tern_arch_key (key, arch, "rope.scaling.attn_factor"), FLT_MIN, FLT_MAX, 1,
+          &p->rope_magnitude, error))
+    return FALSE;
+  p->yarn.original = original;
+  return TRUE;
+}
+
 /* Positions that were stretched to fit more of them. A factor without a type is linear, as everywhere in GGUF. */
 static gboolean
 read_rope_scaling (TernDecoderParams *p, const TernGguf *file, const char *arch, GError **error)
@@ -162,15 +223,17 @@ read_rope_scaling (TernDecoderParams *p, const TernGguf *file, const char *arch,
   if (!tern_gguf_f32_or (file, key, 0, FLT_MAX, 1, &factor, error)
       || !tern_gguf_string_or (file, tern_arch_key (key, arch, "rope.scaling.type"), &type, error))
     return FALSE;
-  p->rope_stretch = 1;
+  p->rope_stretch = p->rope_magnitude = 1;
   if (is_text (type, "none"))
     return TRUE;
   if (!type.data || is_text (type, "linear")) {
     p->rope_stretch = factor > 0 ? factor : 1;
     return TRUE;
   }
+  if (is_text (type, "yarn"))
+    return read_yarn (p, file, arch, factor, error);
   found = tern_bytes_quote (type);
-  g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: key %s: expected \"none\" or \"linear\", found %s",
+  g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: key %s: expected \"none\", \"linear\" or \"yarn\", found %s",
       tern_gguf_path (file), key, found);
   return FALSE;
 }

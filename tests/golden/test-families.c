@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* LFM2, dense and with experts, against transformers in float64: logits at every position, hidden states, caches, and greedy tokens, in both
- * activation modes, however the prompt is cut. */
+/* Every family of text models against transformers in float64: logits at every position, hidden states, caches, and greedy
+ * tokens, in both activation modes, however the prompt is cut. */
 #include <math.h>
 #include <string.h>
 
@@ -8,7 +8,7 @@
 #include "engine/llm/sampler.h"
 #include "tests/golden/golden.h"
 
-static const char *const folders[] = { "lfm2", "lfm2moe", "lfm2s" };
+static const char *const folders[] = { "lfm2", "lfm2moe", "lfm2s", "llama", "bitnet", "families" };
 static const guint batches[] = { 1, 3, 7, 128 };
 
 typedef struct {
@@ -339,7 +339,7 @@ add (GPtrArray *models, const char *folder, const char *name)
   model->parser = golden_json (folder, name, &model->root);
   g_ptr_array_add (models, model);
   for (guint i = 0; i < 2 + json_object_has_member (model->root, "debug"); i++) {
-    g_autofree char *path = g_strdup_printf ("/lfm2/%s/%s", model->name, kinds[i]);
+    g_autofree char *path = g_strdup_printf ("/%s/%s/%s", folder, model->name, kinds[i]);
 
     g_test_add_data_func (path, model, funcs[i]);
   }
