@@ -5,6 +5,7 @@
  *
  * usage: depth --model F [--depths 0,8192,...] [--kv T] [--prefill N] [--decode N] [--cancels N] [--threads N] */
 #include <stdio.h>
+#include <time.h>
 
 #include "engine/llm/llm.h"
 
@@ -74,19 +75,31 @@ longest_answer (Bench *b, double whole_ms)
   return longest;
 }
 
+/* Of all threads, in seconds: what other jobs on the machine do not change much. */
+static double
+cpu_time (void)
+{
+  struct timespec t;
+
+  clock_gettime (CLOCK_PROCESS_CPUTIME_ID, &t);
+  return t.tv_sec + t.tv_nsec / 1e9;
+}
+
 static gboolean
 run_depth (Bench *b, guint depth, GError **error)
 {
   gint64 start, middle, end;
-  double prefill, cancelled = 0;
+  double prefill, cancelled = 0, cpu;
 
   for (guint at; (at = tern_llm_state_pos (b->state)) < depth;)
     if (!eval (b, b->state, MIN (depth - at, 512), TERN_LOGITS_NONE, NULL, error))
       return FALSE;
   start = g_get_monotonic_time ();
+  cpu = cpu_time ();
   if (!eval (b, b->state, n_prefill, TERN_LOGITS_LAST, NULL, error))
     return FALSE;
   middle = g_get_monotonic_time ();
+  cpu = cpu_time () - cpu;
   for (int i = 0; i < n_decode; i++)
     if (!eval (b, b->state, 1, TERN_LOGITS_LAST, NULL, error))
       return FALSE;
@@ -94,9 +107,9 @@ run_depth (Bench *b, guint depth, GError **error)
   prefill = (middle - start) / 1e6;
   if (b->other)
     cancelled = longest_answer (b, 1e3 * prefill);
-  printf ("{\"depth\": %u, \"kv\": \"%s\", \"threads\": %d, \"prefill_tokens_per_s\": %.1f, "
+  printf ("{\"depth\": %u, \"kv\": \"%s\", \"threads\": %d, \"prefill_tokens_per_s\": %.1f, \"prefill_cpu_ms_per_token\": %.3f, "
       "\"decode_ms_per_token\": %.3f, \"longest_cancel_ms\": %.1f}\n", depth, tern_kv_name (tern_llm_state_kv (b->state)),
-      n_threads, n_prefill / prefill, (end - middle) / 1e3 / MAX (n_decode, 1), cancelled);
+      n_threads, n_prefill / prefill, 1e3 * cpu / n_prefill, (end - middle) / 1e3 / MAX (n_decode, 1), cancelled);
   fflush (stdout);
   return TRUE;
 }

@@ -1,11 +1,35 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "tools/inspect-memory.h"
 
+#include <stdio.h>
 #include <string.h>
 
-#include "engine/llm/llm.h"
+#include "engine/base/error.h"
 #include "engine/llm/tokenizer.h"
 #include "vision/vision.h"
+
+/* Measured (bench/memory.py): what running adds to the program beside all that is counted: code that is not touched
+ * before, the heap's gaps; and how deep a worker's stack gets, whose matrix products keep panels there. */
+#define RUNNING_BYTES (256 << 10)
+#define STACK_BYTES (160 << 10)
+
+void
+tern_memory_use (TernMemoryUse *use)
+{
+  FILE *status = fopen ("/proc/self/status", "re");
+  char line[256];
+  guint64 kib;
+
+  memset (use, 0, sizeof *use);
+  while (status && fgets (line, sizeof line, status)) {
+    if (sscanf (line, "VmRSS: %" G_GUINT64_FORMAT, &kib) == 1)
+      use->resident = kib << 10;
+    else if (sscanf (line, "RssAnon: %" G_GUINT64_FORMAT, &kib) == 1)
+      use->anonymous = kib << 10;
+  }
+  if (status)
+    fclose (status);
+}
 
 G_GNUC_PRINTF (4, 5) static void
 add (TernMemoryPlan *plan, const char *name, guint64 bytes, const char *format, ...)
@@ -21,80 +45,137 @@ add (TernMemoryPlan *plan, const char *name, guint64 bytes, const char *format, 
   plan->n++;
 }
 
-static void
-add_weights (TernMemoryPlan *plan, const TernGguf *file, gsize owned)
+static guint64
+tensor_bytes (const TernGguf *file)
 {
-  guint64 mapped = 0;
-  gsize i;
+  guint64 bytes = 0;
 
-  for (i = 0; i < tern_gguf_n_tensors (file); i++)
-    mapped += tern_gguf_tensor_at (file, i)->bytes;
-  add (plan, "mapped", mapped, "weights in the file; shared by all processes");
-  add (plan, "owned", owned, "weights repacked or converted at load; once per process");
-}
-
-static void
-add_total (TernMemoryPlan *plan, guint64 state)
-{
-  add (plan, "total", plan->entries[0].bytes + plan->entries[1].bytes + state, "all of this, with one state");
+  for (gsize i = 0; i < tern_gguf_n_tensors (file); i++)
+    bytes += tern_gguf_tensor_at (file, i)->bytes;
+  return bytes;
 }
 
 /* What one more token of context takes: everything else in a state is the same for both. */
 static gsize
-token_bytes (const TernLlm *llm, guint context)
+token_bytes (const TernLlm *llm, TernLlmStateParams params)
 {
-  TernLlmStateParams whole = { .context = context, .batch = 1 }, half = { .context = context / 2, .batch = 1 };
+  TernLlmStateParams half = params;
 
-  if (context < 2)
+  params.batch = half.batch = 1;
+  half.context /= 2;
+  if (!half.context)
     return 0;
-  return (tern_llm_state_bytes (llm, &whole) - tern_llm_state_bytes (llm, &half)) / (context - context / 2);
+  return (tern_llm_state_bytes (llm, &params) - tern_llm_state_bytes (llm, &half)) / (params.context - half.context);
+}
+
+static guint
+count_threads (guint threads)
+{
+  g_autoptr (GError) error = NULL;
+  TernPool *pool = threads ? NULL : tern_pool_new (0, &error);
+
+  threads = threads ? threads : tern_pool_threads (pool);
+  tern_pool_free (pool);
+  return threads;
+}
+
+/* The process before the file, and what opening the file has added. */
+static guint64
+add_process (TernMemoryPlan *plan, const TernGguf *file, const TernMemoryUse *before, guint64 vectors)
+{
+  guint64 opened, header = tern_gguf_data_start (file);
+  TernMemoryUse now;
+
+  tern_memory_use (&now);
+  opened = now.anonymous - MIN (now.anonymous, before->anonymous);
+  opened -= MIN (opened, vectors);
+  add (plan, "program", before->resident + RUNNING_BYTES, "the program and its libraries, without a model");
+  add (plan, "header", header, "header of the file, mapped");
+  add (plan, "index", opened, "names, vocabulary: what opening the file takes beside weights");
+  return before->resident + RUNNING_BYTES + header + opened;
 }
 
 static gboolean
-plan_llm (TernMemoryPlan *plan, TernGguf *file, const TernKernels *kernels, GError **error)
+plan_llm (TernMemoryPlan *plan, TernGguf *file, const TernKernels *kernels, const TernMemoryOptions *options,
+    const TernMemoryUse *before, GError **error)
 {
   g_autoptr (TernLlm) llm = tern_llm_plan (file, kernels, error);
   g_autoptr (TernTokenizer) tokenizer = llm ? tern_tokenizer_new (file, error) : NULL;
+  TernLlmStateParams params = { .context = options->context, .kv = options->kv };
+  guint threads = count_threads (options->threads);
   const TernLlmInfo *info;
-  gsize state;
+  guint64 sum, mapped, owned, state, workers, logits;
+  TernLlmRepack repack;
 
   if (!tokenizer)
     return FALSE;
   info = tern_llm_info (llm);
-  state = tern_llm_state_bytes (llm, &(TernLlmStateParams) { .context = info->context });
-  add_weights (plan, file, tern_llm_owned_bytes (llm));
-  add (plan, "state", state, "caches and work space of one timeline of the model's %u tokens", info->context);
-  add (plan, "token", token_bytes (llm, info->context), "of these for every token of context");
-  add_total (plan, state);
+  if (params.context > info->context) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "--context: expected at most the %u tokens that %s was made for, "
+        "found %u", info->context, tern_gguf_path (file), params.context);
+    return FALSE;
+  }
+  if (!params.context)
+    params.context = info->context;
+  params.kv = tern_llm_kv_type (llm, &params);
+  plan->with = (TernMemoryOptions) { params.context, params.kv, threads };
+
+  repack = tern_llm_repack (llm);
+  owned = tern_llm_owned_bytes (llm);
+  mapped = tensor_bytes (file) - repack.source;
+  state = tern_llm_state_bytes (llm, &params);
+  workers = threads * (guint64) (tern_llm_scratch_bytes (llm, &params) + STACK_BYTES);
+  logits = info->n_vocab * sizeof (float);
+  sum = add_process (plan, file, before, owned - repack.packed);
+  add (plan, "mapped", mapped, "weights that run from the file; shared by all processes");
+  add (plan, "owned", owned, "weights repacked or converted at load; once per process");
+  add (plan, "repacking", repack.largest, "of the file, held while its largest repacked matrix is read; not in the total");
+  add (plan, "state", state, "caches and work space of one timeline of %u tokens, keys and values in %s", params.context,
+      tern_kv_name (params.kv));
+  add (plan, "token", token_bytes (llm, params), "of these for every token of context");
+  add (plan, "workers", workers, "scratch and stack of %u thread%s", threads, threads == 1 ? "" : "s");
+  add (plan, "logits", logits, "scores of the whole vocabulary for one token");
+  sum += owned + MAX (mapped + state + workers + logits, repack.largest);
+  add (plan, "total", sum, "resident at most, once %u tokens were read by this program", params.context);
   return TRUE;
 }
 
 static gboolean
-plan_vision (TernMemoryPlan *plan, TernGguf *file, const TernKernels *kernels, GError **error)
+plan_vision (TernMemoryPlan *plan, TernGguf *file, const TernKernels *kernels, const TernMemoryOptions *options,
+    const TernMemoryUse *before, GError **error)
 {
   g_autoptr (TernVision) vision = tern_vision_open (file, kernels, error);
   const TernVisionOptions stills = { .tile = TRUE };
+  guint64 sum, mapped = tensor_bytes (file), owned, state;
   guint tokens;
-  gsize state;
 
   if (!vision || !tern_vision_sub_tokens (vision, &stills, &tokens, error))
     return FALSE;
+  if (options->context || options->kv) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "--context and --kv: expected a language model, found the vision "
+        "encoder %s", tern_gguf_path (file));
+    return FALSE;
+  }
+  owned = tern_vision_owned_bytes (vision);
   state = tern_vision_state_bytes (vision, tokens);
-  add_weights (plan, file, tern_vision_owned_bytes (vision));
+  sum = add_process (plan, file, before, owned);
+  add (plan, "mapped", mapped, "weights that run from the file; shared by all processes");
+  add (plan, "owned", owned, "weights repacked or converted at load; once per process");
   add (plan, "state", state, "work space for pictures of up to %u visual tokens each", tokens);
-  add_total (plan, state);
+  add (plan, "total", sum + mapped + owned + state, "resident at most, in a program that holds nothing else");
   return TRUE;
 }
 
 gboolean
-tern_memory_plan (TernMemoryPlan *plan, TernGguf *file, const TernKernels *kernels, GError **error)
+tern_memory_plan (TernMemoryPlan *plan, TernGguf *file, const TernKernels *kernels, const TernMemoryOptions *options,
+    const TernMemoryUse *before, GError **error)
 {
   TernBytes architecture;
 
-  plan->n = 0;
+  memset (plan, 0, sizeof *plan);
   if (!tern_gguf_string (file, "general.architecture", &architecture, error))
     return FALSE;
   if (architecture.len == 4 && memcmp (architecture.data, "clip", 4) == 0)
-    return plan_vision (plan, file, kernels, error);
-  return plan_llm (plan, file, kernels, error);
+    return plan_vision (plan, file, kernels, options, before, error);
+  return plan_llm (plan, file, kernels, options, before, error);
 }

@@ -3,13 +3,21 @@
 #pragma once
 
 #include "engine/kernels/kernels.h"
+#include "engine/llm/llm.h"
 #include "engine/weights/gguf.h"
 
 G_BEGIN_DECLS
 
-#define TERN_MEMORY_ENTRIES 6
+#define TERN_MEMORY_ENTRIES 12
 
 typedef struct {
+  guint context;                /* tokens of a timeline; 0 = the model's own */
+  TernKvType kv;
+  guint threads;                /* 0 = the cores that this process may use */
+} TernMemoryOptions;
+
+typedef struct {
+  TernMemoryOptions with;       /* language models: what the options came to */
   guint n;
   struct {
     const char *name;           /* of the JSON member */
@@ -18,8 +26,16 @@ typedef struct {
   } entries[TERN_MEMORY_ENTRIES];
 } TernMemoryPlan;
 
-/* Opens what @file holds, a language model with its tokenizer or a vision encoder, and asks it. Errors: those of
- * opening. */
-gboolean tern_memory_plan (TernMemoryPlan *plan, TernGguf *file, const TernKernels *kernels, GError **error);
+/* What the process holds now: to be taken before a file is opened. */
+typedef struct {
+  guint64 resident, anonymous;
+} TernMemoryUse;
+
+void tern_memory_use (TernMemoryUse *use);
+
+/* Opens what @file holds, a language model with its tokenizer or a vision encoder, without reading its matrices, and asks
+ * it. @before: what the process held before @file was opened. Errors: those of opening; INVALID for @options. */
+gboolean tern_memory_plan (TernMemoryPlan *plan, TernGguf *file, const TernKernels *kernels,
+    const TernMemoryOptions *options, const TernMemoryUse *before, GError **error);
 
 G_END_DECLS

@@ -376,6 +376,11 @@ print_json (const TernGguf *file, const char *cpu, const TernMemoryPlan *plan)
     json_builder_begin_object (builder);
     for (i = 0; i < plan->n; i++)
       add_int (builder, plan->entries[i].name, plan->entries[i].bytes);
+    if (plan->with.context) {
+      add_int (builder, "context", plan->with.context);
+      add_text (builder, "kv", tern_kv_name (plan->with.kv));
+      add_int (builder, "threads", plan->with.threads);
+    }
     json_builder_end_object (builder);
   }
   json_builder_end_object (builder);
@@ -398,19 +403,21 @@ print_plan (const TernMemoryPlan *plan)
 }
 
 static int
-inspect (const char *path, gboolean json)
+inspect (const char *path, gboolean json, const TernMemoryOptions *options)
 {
   g_autoptr (TernGguf) file = NULL;
   g_autoptr (GError) error = NULL;
   const TernKernels *kernels = tern_kernels_default (&error);
   TernMemoryPlan plan;
+  TernMemoryUse before;
   gboolean planned;
   const char *cpu;
 
+  tern_memory_use (&before);
   if (!kernels || !(file = tern_gguf_open (path, &error)))
     return tern_tool_fail (&error);
   cpu = tern_cpu_name (kernels->level);
-  planned = tern_memory_plan (&plan, file, kernels, &error);
+  planned = tern_memory_plan (&plan, file, kernels, options, &before, &error);
   if (json) {
     print_json (file, cpu, planned ? &plan : NULL);
   } else {
@@ -423,18 +430,46 @@ inspect (const char *path, gboolean json)
   return planned ? TERN_TOOL_DONE : tern_tool_fail (&error);
 }
 
+static int
+check (gint context, gint threads, const char *kv, TernMemoryOptions *options)
+{
+  if (context < 0)
+    return tern_tool_usage ("--context: expected 0 (the model's own) or more, found %d", context);
+  if (threads < 0)
+    return tern_tool_usage ("--threads: expected 0 (all cores) or more, found %d", threads);
+  if (kv && !tern_kv_parse (kv, &options->kv))
+    return tern_tool_usage ("--kv: expected auto, f32, f16 or int8, found %s", kv);
+  options->context = context;
+  options->threads = threads;
+  return TERN_TOOL_DONE;
+}
+
 int
 tern_tool_inspect (int argc, char **argv)
 {
   gboolean json = FALSE;
+  gint context = 0, threads = 0;
+  g_autofree char *kv = NULL;
   const GOptionEntry entries[] = {
     { "json", 0, 0, G_OPTION_ARG_NONE, &json, "One JSON object, arrays in full", NULL },
+    { "context", 0, 0, G_OPTION_ARG_INT, &context, "Plan the memory for N tokens; 0 = as many as the model was made for",
+        "N" },
+    { "kv", 0, 0, G_OPTION_ARG_STRING, &kv, "... with keys and values as auto, f32, f16 or int8", "TYPE" },
+    { "threads", 0, 0, G_OPTION_ARG_INT, &threads, "... and N threads; 0 = all cores", "N" },
     { NULL }
   };
+  TernMemoryOptions options = { 0 };
   g_auto (GStrv) files = NULL;
+  int status;
 
   if (!tern_tool_options (argc, argv, "FILE", 1, 1,
-          "Shows what a GGUF file holds, and the memory that running it takes.", entries, &files))
+          "Shows what a GGUF file holds, and the memory that running it takes. No weights are read.\n\n"
+          "The plan counts what `tern generate` holds at most, in bytes: program, header and index (vocabulary), the "
+          "weights that stay in the file's map (shared between processes) and those that are repacked (once per process), "
+          "one timeline's caches and work space, its workers' scratch, one row of logits. A file of which a part cannot "
+          "run is shown all the same; what cannot run is said on standard error, and the exit status is 1.", entries,
+          &files))
     return TERN_TOOL_USAGE;
-  return inspect (files[0], json);
+  status = check (context, threads, kv, &options);
+  return status == TERN_TOOL_DONE ? inspect (files[0], json, &options) : status;
 }

@@ -194,6 +194,28 @@ add_owned (TernLinear *linear, void *data)
   *(gsize *) data += tern_linear_owned (linear);
 }
 
+static void
+add_repack (TernLinear *linear, void *data)
+{
+  TernLlmRepack *repack = data;
+  gsize source = (gsize) linear->rows * tern_linear_row_bytes (linear);
+
+  if (!tern_linear_owned (linear))
+    return;
+  repack->source += source;
+  repack->largest = MAX (repack->largest, source);
+  repack->packed += tern_linear_owned (linear);
+}
+
+TernLlmRepack
+tern_llm_repack (const TernLlm *llm)
+{
+  TernLlmRepack repack = { 0 };
+
+  tern_llm_each_linear (llm, add_repack, &repack);
+  return repack;
+}
+
 static gsize
 block_owned (const TernBlock *block)
 {

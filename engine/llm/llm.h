@@ -63,9 +63,21 @@ typedef struct {
   TernKvType kv;
 } TernLlmStateParams;
 
-/* Bytes of a state with these parameters, and of the weights that are not in the map; for `tern inspect`. */
+/* What opening makes of the matrices that do not run from the map, in bytes. */
+typedef struct {
+  gsize source;                 /* in the file: read once and given back */
+  gsize largest;                /* the most of one matrix: what is held for a moment */
+  gsize packed;                 /* what they become, owned */
+} TernLlmRepack;
+
+/* For `tern inspect`, from a plan or an open model: bytes of a state with these parameters, of what it reserves in the
+ * scratch of each worker of its pool, and of the weights that are not in the map (repacked matrices, vectors). */
 gsize tern_llm_state_bytes (const TernLlm *llm, const TernLlmStateParams *params);
+gsize tern_llm_scratch_bytes (const TernLlm *llm, const TernLlmStateParams *params);
 gsize tern_llm_owned_bytes (const TernLlm *llm);
+TernLlmRepack tern_llm_repack (const TernLlm *llm);
+/* What AUTO means with these parameters. */
+TernKvType tern_llm_kv_type (const TernLlm *llm, const TernLlmStateParams *params);
 
 /* One thread at a time. @pool is borrowed and must outlive the state. All memory is taken here; eval allocates
  * nothing. */

@@ -176,6 +176,24 @@ tern_llm_state_bytes (const TernLlm *llm, const TernLlmStateParams *params)
   return arena.used + sizeof self;
 }
 
+gsize
+tern_llm_scratch_bytes (const TernLlm *llm, const TernLlmStateParams *params)
+{
+  TernLlmState self = { 0 };
+
+  resolve (&self, llm, params);
+  return worker_bytes (&self, llm);
+}
+
+TernKvType
+tern_llm_kv_type (const TernLlm *llm, const TernLlmStateParams *params)
+{
+  TernLlmState self = { 0 };
+
+  resolve (&self, llm, params);
+  return self.kv;
+}
+
 TernLlmState *
 tern_llm_state_new (TernLlm *llm, const TernLlmStateParams *params, TernPool *pool, GError **error)
 {

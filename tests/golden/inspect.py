@@ -86,11 +86,25 @@ def contents():
           and abs(every["bits_per_weight"] - 8 * every["bytes"] / every["weights"]) < 1e-9
           and {t["type"]: t["bits_per_weight"] for t in found["types"]}["TQ2_0"] == 2.0625, "json: totals", every)
     plan = found["memory"]
-    point(plan["mapped"] == every["bytes"] and plan["owned"] > 0 and plan["token"] > 0
-          and plan["total"] == plan["mapped"] + plan["owned"] + plan["state"], "json: memory", plan)
+    parts = "program", "header", "index", "mapped", "owned", "state", "workers", "logits"
+    point(0 < plan["mapped"] < every["bytes"] and plan["owned"] > 0 and plan["token"] > 0
+          and plan["total"] == sum(plan[part] for part in parts), "json: memory", plan)
+    states = {}
+    for kv in "f32", "f16", "int8":
+        code, out, error = tern("inspect", "--json", "--context", 128, "--kv", kv, "--threads", 3, file)
+        short = json.loads(out)["memory"] if code == 0 else {}
+        point(code == 0 and (short["context"], short["kv"], short["threads"]) == (128, kv, 3)
+              and short["total"] == sum(short[part] for part in parts), f"--context --kv {kv} --threads", short, error)
+        states[kv] = short["state"]
+    # 2 attention layers, K and V, 2 kv heads of 64 values, 128 positions
+    point(states["f32"] - states["f16"] == 2 * 2 * 2 * 64 * 128 * 2
+          and states["f16"] - states["int8"] == 2 * 2 * 2 * (64 - 4) * 128, "bytes of every type of KV", states)
+    for args, status in (["--context", 10 ** 6], 2), (["--context", -1], 2), (["--kv", "int4"], 2), (["--threads", -1], 2):
+        code, out, error = tern("inspect", *args, file)
+        point(code == status and error.startswith("tern: ") and args[0] in error, " ".join(map(str, args)), code, error)
     code, out, error = tern("inspect", file)
     point(code == 0 and all(name in out for name in tensors) and all(key in out for key in found["keys"])
-          and str(plan["total"]) in out and len(out) < 20000, "inspect as text says the same, arrays shortened")
+          and str(plan["state"]) in out and "total" in out and len(out) < 20000, "inspect as text says the same, arrays shortened")
 
 
 def malformed(folder):
