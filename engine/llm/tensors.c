@@ -117,26 +117,32 @@ is_known (const TernTensorRow *table, const char *name)
   return find_row (table, weight) != NULL;
 }
 
+/* Outside of layers. */
+static const char *const meant[] = {
+  "output.bias", "output_norm.weight", "output_norm.bias", "position_embd.weight", "rope_factors_long.weight",
+  "rope_factors_short.weight", "rope_freqs.weight", "token_embd_norm.weight", "token_embd_norm.bias",
+  "token_types.weight", NULL
+};
+
 gboolean
 tern_block_check_names (const TernBlockSource *source, GError **error)
 {
   for (gsize i = 0; i < tern_gguf_n_tensors (source->file); i++) {
     const TernTensor *tensor = tern_gguf_tensor_at (source->file, i);
-    guint64 layer;
+    guint64 layer = 0;
     const char *name = after_layer (tensor->name, &layer);
 
-    if (!name)
-      continue;
     if (layer >= source->n_layers) {
       g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: tensor %s: expected layers 0 to %u (key %s.block_count), "
           "found one of another layer", tern_gguf_path (source->file), tensor->name, source->n_layers - 1,
           source->architecture);
       return FALSE;
     }
-    if (!is_known (source->table, name)) {
-      g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: tensor %s: not part of architecture %s as it is "
-          "supported; without it the results would be others", tern_gguf_path (source->file), tensor->name,
-          source->architecture);
+    if (name ? !is_known (source->table, name)
+        : g_strv_contains (meant, tensor->name) && !find_row (source->table, tensor->name)) {
+      g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: tensor %s: expected none of this name, which "
+          "architecture %s does not have; without it the results would be others", tern_gguf_path (source->file),
+          tensor->name, source->architecture);
       return FALSE;
     }
   }

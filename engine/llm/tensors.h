@@ -62,8 +62,8 @@ gboolean tern_block_vector (const TernBlockSource *source, float **vector, const
 gboolean tern_block_tensor (const TernBlockSource *source, const TernTensor **tensor, const char *name,
     GError **error);
 
-/* Refuses a file with a tensor in a layer that the table does not have: the family does not compute what it is for. Tensors
- * outside layers may be anything. */
+/* Refuses a file with a tensor that the table does not have, when it is in a layer or has a name that other families give a
+ * meaning: the results would not be what its makers meant. Others (heads for other tasks, notes) are nobody's business. */
 gboolean tern_block_check_names (const TernBlockSource *source, GError **error);
 
 G_END_DECLS

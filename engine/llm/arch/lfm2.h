@@ -11,6 +11,7 @@ G_BEGIN_DECLS
   { "token_embd.weight", { TERN_D, TERN_V } }, \
   { "output.weight", { TERN_D, TERN_V }, .optional = TRUE }, \
   { "token_embd_norm.weight", { TERN_D }, .also = "output_norm.weight" },       /* the LAST norm, despite its name */ \
+  { "rope_freqs.weight", { TERN_R2 }, .optional = TRUE }, \
   { "blk.N.attn_norm.weight", { TERN_D } }, \
   { "blk.N.ffn_norm.weight", { TERN_D } }, \
   { "blk.N.ffn_gate.weight", { TERN_D, TERN_F } }, \

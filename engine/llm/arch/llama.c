@@ -9,6 +9,8 @@ static const TernTensorRow tensors[] = {
   { "output_norm.weight", { TERN_D } },
   { "rope_freqs.weight", { TERN_R2 }, .optional = TRUE },
   { "blk.N.attn_norm.weight", { TERN_D } },
+  { "blk.N.attn_qkv.weight", { TERN_D, TERN_QKV }, .optional = TRUE },  /* instead of attn_q, attn_k, attn_v */
+  { "blk.N.attn_qkv.bias", { TERN_QKV }, .optional = TRUE },
   { "blk.N.attn_q.weight", { TERN_D, TERN_Q } },
   { "blk.N.attn_q.bias", { TERN_Q }, .optional = TRUE },
   { "blk.N.attn_k.weight", { TERN_D, TERN_KV } },

@@ -7,7 +7,9 @@ static const TernTensorRow tensors[] = {
   { "token_embd.weight", { TERN_D, TERN_V } },
   { "output.weight", { TERN_D, TERN_V }, .optional = TRUE },
   { "output_norm.weight", { TERN_D } },
+  { "rope_freqs.weight", { TERN_R2 }, .optional = TRUE },
   { "blk.N.attn_norm.weight", { TERN_D } },
+  { "blk.N.attn_qkv.weight", { TERN_D, TERN_QKV }, .optional = TRUE },  /* instead of attn_q, attn_k, attn_v */
   { "blk.N.attn_q.weight", { TERN_D, TERN_Q } },
   { "blk.N.attn_q_norm.weight", { TERN_H } },
   { "blk.N.attn_k.weight", { TERN_D, TERN_KV } },

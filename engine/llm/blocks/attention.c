@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Grouped-query attention (arXiv:2305.13245) with rotary positions: projections, norms and heads. What is attended to is
  * attend.c's. */
+#include <string.h>
+
 #include "engine/base/error.h"
 #include "engine/llm/blocks/attend.h"
 
@@ -211,6 +213,33 @@ split_qkv (Attention *self, const TernBlockSource *source, const TernTensor *qkv
   return TRUE;
 }
 
+/* One by one, or as parts of one. */
+static gboolean
+load_biases (Attention *self, const TernBlockSource *source, GError **error)
+{
+  float **parts[] = { &self->q_bias, &self->k_bias, &self->v_bias };
+  const guint rows[] = { self->q.rows, self->k.rows, self->v.rows };
+  float *bias, *from;
+  gboolean ok = TRUE;
+
+  if (!tern_block_vector (source, &bias, "attn_qkv.bias", error))
+    return FALSE;
+  if (!bias)
+    return tern_block_vector (source, &self->q_bias, "attn_q.bias", error)
+        && tern_block_vector (source, &self->k_bias, "attn_k.bias", error)
+        && tern_block_vector (source, &self->v_bias, "attn_v.bias", error);
+  from = bias;
+  for (guint i = 0; ok && i < G_N_ELEMENTS (parts); i++) {
+    *parts[i] = tern_mem_alloc (rows[i] * sizeof (float), "biases", error);
+    ok = *parts[i] != NULL;
+    if (ok)
+      memcpy (*parts[i], from, rows[i] * sizeof (float));
+    from += rows[i];
+  }
+  tern_mem_free (bias);
+  return ok;
+}
+
 static gboolean
 load_projections (Attention *self, const TernBlockSource *source, GError **error)
 {
@@ -228,10 +257,7 @@ load_projections (Attention *self, const TernBlockSource *source, GError **error
 static gboolean
 load_tensors (Attention *self, const TernBlockSource *source, GError **error)
 {
-  return load_projections (self, source, error)
-      && tern_block_vector (source, &self->q_bias, "attn_q.bias", error)
-      && tern_block_vector (source, &self->k_bias, "attn_k.bias", error)
-      && tern_block_vector (source, &self->v_bias, "attn_v.bias", error)
+  return load_projections (self, source, error) && load_biases (self, source, error)
       && tern_block_vector (source, &self->q_norm, "attn_q_norm.weight", error)
       && tern_block_vector (source, &self->k_norm, "attn_k_norm.weight", error)
       && tern_block_vector (source, &self->sub_norm, "attn_sub_norm.weight", error)
