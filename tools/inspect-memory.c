@@ -79,9 +79,10 @@ count_threads (guint threads)
   return threads;
 }
 
-/* The process before the file, and what opening the file has added. */
+/* The process before the file, what opening the file has added, and what the vocabulary will. */
 static guint64
-add_process (TernMemoryPlan *plan, const TernGguf *file, const TernMemoryUse *before, guint64 vectors)
+add_process (TernMemoryPlan *plan, const TernGguf *file, const TernMemoryUse *before, guint64 vectors,
+    guint64 vocabulary)
 {
   guint64 opened, header = tern_gguf_data_start (file);
   TernMemoryUse now;
@@ -89,6 +90,7 @@ add_process (TernMemoryPlan *plan, const TernGguf *file, const TernMemoryUse *be
   tern_memory_use (&now);
   opened = now.anonymous - MIN (now.anonymous, before->anonymous);
   opened -= MIN (opened, vectors);
+  opened += vocabulary;
   add (plan, "program", before->resident + RUNNING_BYTES, "the program and its libraries, without a model");
   add (plan, "header", header, "header of the file, mapped");
   add (plan, "index", opened, "names, vocabulary: what opening the file takes beside weights");
@@ -100,14 +102,14 @@ plan_llm (TernMemoryPlan *plan, TernGguf *file, const TernKernels *kernels, cons
     const TernMemoryUse *before, GError **error)
 {
   g_autoptr (TernLlm) llm = tern_llm_plan (file, kernels, error);
-  g_autoptr (TernTokenizer) tokenizer = llm ? tern_tokenizer_new (file, error) : NULL;
   TernLlmStateParams params = { .context = options->context, .kv = options->kv };
   guint threads = count_threads (options->threads);
   const TernLlmInfo *info;
   guint64 sum, mapped, owned, state, workers, logits;
   TernLlmRepack repack;
+  gsize vocabulary;
 
-  if (!tokenizer)
+  if (!llm || !tern_tokenizer_check (file, &vocabulary, error))
     return FALSE;
   info = tern_llm_info (llm);
   if (params.context > info->context) {
@@ -126,7 +128,7 @@ plan_llm (TernMemoryPlan *plan, TernGguf *file, const TernKernels *kernels, cons
   state = tern_llm_state_bytes (llm, &params);
   workers = threads * (guint64) (tern_llm_scratch_bytes (llm, &params) + STACK_BYTES);
   logits = info->n_vocab * sizeof (float);
-  sum = add_process (plan, file, before, owned - repack.packed);
+  sum = add_process (plan, file, before, owned - repack.packed, vocabulary);
   add (plan, "mapped", mapped, "weights that run from the file; shared by all processes");
   add (plan, "owned", owned, "weights repacked or converted at load; once per process");
   add (plan, "repacking", repack.largest, "of the file, held while its largest repacked matrix is read; not in the total");
@@ -158,7 +160,7 @@ plan_vision (TernMemoryPlan *plan, TernGguf *file, const TernKernels *kernels, c
   }
   owned = tern_vision_owned_bytes (vision);
   state = tern_vision_state_bytes (vision, tokens);
-  sum = add_process (plan, file, before, owned);
+  sum = add_process (plan, file, before, owned, 0);
   add (plan, "mapped", mapped, "weights that run from the file; shared by all processes");
   add (plan, "owned", owned, "weights repacked or converted at load; once per process");
   add (plan, "state", state, "work space for pictures of up to %u visual tokens each", tokens);

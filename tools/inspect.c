@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* tern inspect FILE [--json]: what a GGUF file holds, and what running it takes. */
-#include <json-glib/json-glib.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "engine/kernels/kernels.h"
 #include "engine/weights/gguf.h"
+#include "tools/inspect-json.h"
 #include "tools/inspect-memory.h"
 #include "tools/tool.h"
 
@@ -207,186 +206,117 @@ print_file (const TernGguf *file, const char *cpu)
 /* ---- JSON -------------------------------------------------------------------------------------------------------- */
 
 static void
-add_string (JsonBuilder *builder, TernBytes bytes)
+add_int (TernJson *json, const char *name, gint64 value)
 {
-  g_autofree char *text = g_utf8_make_valid (bytes.data ? bytes.data : "", bytes.len);
-
-  json_builder_add_string_value (builder, text);
-}
-
-/* JSON has no infinities, and its integers end at 2^63 here: such values are strings. */
-static void
-add_number (JsonBuilder *builder, const TernGgufValue *value)
-{
-  g_autofree char *text = NULL;
-
-  switch (value->type) {
-    case TERN_GGUF_F32:
-    case TERN_GGUF_F64:
-      if (isfinite (value->f64))
-        json_builder_add_double_value (builder, value->f64);
-      else
-        json_builder_add_string_value (builder, isnan (value->f64) ? "nan" : value->f64 > 0 ? "inf" : "-inf");
-      break;
-    case TERN_GGUF_BOOL:
-      json_builder_add_boolean_value (builder, value->u64 != 0);
-      break;
-    case TERN_GGUF_U8:
-    case TERN_GGUF_U16:
-    case TERN_GGUF_U32:
-    case TERN_GGUF_U64:
-      if (value->u64 <= G_MAXINT64) {
-        json_builder_add_int_value (builder, value->u64);
-      } else {
-        text = g_strdup_printf ("%" G_GUINT64_FORMAT, value->u64);
-        json_builder_add_string_value (builder, text);
-      }
-      break;
-    default:
-      json_builder_add_int_value (builder, value->i64);
-      break;
-  }
+  tern_json_name (json, name);
+  tern_json_int (json, value);
 }
 
 static void
-add_value (JsonBuilder *builder, const TernGgufValue *value)
+add_text (TernJson *json, const char *name, const char *value)
 {
-  const guint8 *cursor = value->array.data;
-  TernGgufValue element;
-  guint64 i;
-
-  if (value->type == TERN_GGUF_STRING) {
-    add_string (builder, value->string);
-  } else if (value->type != TERN_GGUF_ARRAY) {
-    add_number (builder, value);
-  } else {
-    json_builder_begin_array (builder);
-    for (i = 0; i < value->array.count; i++) {
-      if (value->array.type == TERN_GGUF_STRING) {
-        add_string (builder, tern_gguf_next_string (&cursor));
-      } else {
-        tern_gguf_element (&value->array, i, &element);
-        add_number (builder, &element);
-      }
-    }
-    json_builder_end_array (builder);
-  }
+  tern_json_name (json, name);
+  tern_json_text (json, (TernBytes) { value, strlen (value) });
 }
 
 static void
-add_int (JsonBuilder *builder, const char *name, gint64 value)
-{
-  json_builder_set_member_name (builder, name);
-  json_builder_add_int_value (builder, value);
-}
-
-static void
-add_text (JsonBuilder *builder, const char *name, const char *value)
-{
-  json_builder_set_member_name (builder, name);
-  add_string (builder, (TernBytes) { value, strlen (value) });
-}
-
-static void
-add_keys (JsonBuilder *builder, const TernGguf *file)
+add_keys (TernJson *json, const TernGguf *file)
 {
   gsize i;
 
-  json_builder_set_member_name (builder, "keys");
-  json_builder_begin_object (builder);
+  tern_json_name (json, "keys");
+  tern_json_open (json, '{');
   for (i = 0; i < tern_gguf_n_keys (file); i++) {
     TernGgufValue value;
 
     tern_gguf_value (file, i, &value);
-    json_builder_set_member_name (builder, tern_gguf_key (file, i, NULL));
-    add_value (builder, &value);
+    tern_json_name (json, tern_gguf_key (file, i, NULL));
+    tern_json_value (json, &value);
   }
-  json_builder_end_object (builder);
+  tern_json_close (json, '}');
 }
 
 static void
-add_tensors (JsonBuilder *builder, const TernGguf *file)
+add_tensors (TernJson *json, const TernGguf *file)
 {
   gsize i;
   guint d;
 
-  json_builder_set_member_name (builder, "tensors");
-  json_builder_begin_array (builder);
+  tern_json_name (json, "tensors");
+  tern_json_open (json, '[');
   for (i = 0; i < tern_gguf_n_tensors (file); i++) {
     const TernTensor *tensor = tern_gguf_tensor_at (file, i);
 
-    json_builder_begin_object (builder);
-    add_text (builder, "name", tensor->name);
-    add_text (builder, "type", tensor->type->name);
-    json_builder_set_member_name (builder, "shape");
-    json_builder_begin_array (builder);
+    tern_json_open (json, '{');
+    add_text (json, "name", tensor->name);
+    add_text (json, "type", tensor->type->name);
+    tern_json_name (json, "shape");
+    tern_json_open (json, '[');
     for (d = 0; d < tensor->n_dims; d++)
-      json_builder_add_int_value (builder, tensor->dims[d]);
-    json_builder_end_array (builder);
-    add_int (builder, "bytes", tensor->bytes);
-    add_int (builder, "offset", tensor->offset);
-    json_builder_end_object (builder);
+      tern_json_int (json, tensor->dims[d]);
+    tern_json_close (json, ']');
+    add_int (json, "bytes", tensor->bytes);
+    add_int (json, "offset", tensor->offset);
+    tern_json_close (json, '}');
   }
-  json_builder_end_array (builder);
+  tern_json_close (json, ']');
 }
 
 static void
-add_totals (JsonBuilder *builder, const GArray *totals)
+add_totals (TernJson *json, const GArray *totals)
 {
   gsize i;
 
-  json_builder_set_member_name (builder, "types");
-  json_builder_begin_array (builder);
+  tern_json_name (json, "types");
+  tern_json_open (json, '[');
   for (i = 0; i < totals->len; i++) {
     const Total *total = &g_array_index (totals, Total, i);
 
-    json_builder_begin_object (builder);
-    add_text (builder, "type", total->type ? total->type->name : "all");
-    add_int (builder, "tensors", total->tensors);
-    add_int (builder, "weights", total->values);
-    add_int (builder, "bytes", total->bytes);
-    json_builder_set_member_name (builder, "bits_per_weight");
-    json_builder_add_double_value (builder, bits_per_weight (total));
-    json_builder_end_object (builder);
+    tern_json_open (json, '{');
+    add_text (json, "type", total->type ? total->type->name : "all");
+    add_int (json, "tensors", total->tensors);
+    add_int (json, "weights", total->values);
+    add_int (json, "bytes", total->bytes);
+    tern_json_name (json, "bits_per_weight");
+    tern_json_double (json, bits_per_weight (total));
+    tern_json_close (json, '}');
   }
-  json_builder_end_array (builder);
+  tern_json_close (json, ']');
 }
 
 static void
 print_json (const TernGguf *file, const char *cpu, const TernMemoryPlan *plan)
 {
-  g_autoptr (JsonBuilder) builder = json_builder_new ();
+  g_autoptr (GString) out = g_string_new (NULL);
   g_autoptr (GArray) totals = count_types (file);
-  g_autoptr (JsonNode) root = NULL;
-  g_autofree char *text = NULL;
+  TernJson json = { out };
   guint i;
 
-  json_builder_begin_object (builder);
-  add_text (builder, "file", tern_gguf_path (file));
-  add_int (builder, "bytes", tern_gguf_size (file));
-  add_int (builder, "version", tern_gguf_version (file));
-  add_int (builder, "alignment", tern_gguf_alignment (file));
-  add_int (builder, "data_start", tern_gguf_data_start (file));
-  add_text (builder, "cpu", cpu);
-  add_keys (builder, file);
-  add_tensors (builder, file);
-  add_totals (builder, totals);
+  tern_json_open (&json, '{');
+  add_text (&json, "file", tern_gguf_path (file));
+  add_int (&json, "bytes", tern_gguf_size (file));
+  add_int (&json, "version", tern_gguf_version (file));
+  add_int (&json, "alignment", tern_gguf_alignment (file));
+  add_int (&json, "data_start", tern_gguf_data_start (file));
+  add_text (&json, "cpu", cpu);
+  add_keys (&json, file);
+  add_tensors (&json, file);
+  add_totals (&json, totals);
   if (plan) {
-    json_builder_set_member_name (builder, "memory");
-    json_builder_begin_object (builder);
+    tern_json_name (&json, "memory");
+    tern_json_open (&json, '{');
     for (i = 0; i < plan->n; i++)
-      add_int (builder, plan->entries[i].name, plan->entries[i].bytes);
+      add_int (&json, plan->entries[i].name, plan->entries[i].bytes);
     if (plan->with.context) {
-      add_int (builder, "context", plan->with.context);
-      add_text (builder, "kv", tern_kv_name (plan->with.kv));
-      add_int (builder, "threads", plan->with.threads);
+      add_int (&json, "context", plan->with.context);
+      add_text (&json, "kv", tern_kv_name (plan->with.kv));
+      add_int (&json, "threads", plan->with.threads);
     }
-    json_builder_end_object (builder);
+    tern_json_close (&json, '}');
   }
-  json_builder_end_object (builder);
-  root = json_builder_get_root (builder);
-  text = json_to_string (root, TRUE);
-  printf ("%s\n", text);
+  tern_json_close (&json, '}');
+  g_string_append_c (out, '\n');
+  tern_json_flush (&json);
 }
 
 /* ---- Command ----------------------------------------------------------------------------------------------------- */

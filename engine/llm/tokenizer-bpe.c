@@ -47,62 +47,71 @@ intern (TernTokenizer *t, const char *text, gsize len)
       (TernBytes) { g_string_chunk_insert_len (t->merge_texts, text, len), len });
 }
 
-static gboolean
-load_merge (TernTokenizer *t, TernBytes line, guint rank, GString *joined)
+/* The space between the two texts of a line; NULL: there are not two. */
+static const char *
+find_space (TernBytes line)
 {
   /* The first part has one character at least, even if that is a space. */
   const char *space = line.len > 1 ? memchr (line.data + 1, ' ', line.len - 1) : NULL;
-  gsize left, right;
+
+  return space && space + 1 < line.data + line.len ? space : NULL;
+}
+
+static void
+load_merge (TernTokenizer *t, TernBytes line, guint rank, GString *joined)
+{
+  const char *space = find_space (line);
+  gsize left = space - line.data, right = line.len - left - 1;
   TernMerge *slot, merge = { .rank = rank };
 
-  if (!space || space + 1 == line.data + line.len)
-    return FALSE;
-  left = space - line.data;
-  right = line.len - left - 1;
   merge.left = intern (t, line.data, left);
   merge.right = intern (t, space + 1, right);
   slot = merge_slot (&t->merges, merge.left, merge.right);
   if (slot->rank >= 0)
-    return TRUE;                /* the first of two equal lines counts */
+    return;                     /* the first of two equal lines counts */
   g_string_truncate (joined, 0);
   g_string_append_len (joined, line.data, left);
   g_string_append_len (joined, space + 1, right);
   merge.result = intern (t, joined->str, joined->len);
   *slot = merge;
-  return TRUE;
 }
 
 static gboolean
-load_merges (TernTokenizer *t, const TernGguf *file, GError **error)
+find_merges (const TernGguf *file, TernGgufArray *array, GError **error)
 {
-  TernGgufArray array;
   const guint8 *cursor;
-  guint32 slots = 64;
-  g_autoptr (GString) joined = g_string_new (NULL);
 
-  if (!tern_gguf_array (file, "tokenizer.ggml.merges", TERN_GGUF_STRING, TRUE, &array, error))
+  if (!tern_gguf_array (file, "tokenizer.ggml.merges", TERN_GGUF_STRING, TRUE, array, error))
     return FALSE;
-  if (array.count > MERGES_MAX) {
+  if (array->count > MERGES_MAX) {
     g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: tokenizer.ggml.merges: expected at most %u entries, found %"
-        G_GUINT64_FORMAT, tern_gguf_path (file), MERGES_MAX, array.count);
+        G_GUINT64_FORMAT, tern_gguf_path (file), MERGES_MAX, array->count);
     return FALSE;
   }
-  while (slots < 2 * array.count)
-    slots *= 2;
-  t->merges.mask = slots - 1;
-  t->merges.slots = g_new (TernMerge, slots);
-  for (guint32 i = 0; i < slots; i++)
-    t->merges.slots[i].rank = -1;
-  t->merge_texts = g_string_chunk_new (4096);
-  cursor = array.data;
-  for (guint i = 0; i < array.count; i++) {
-    if (!load_merge (t, tern_gguf_next_string (&cursor), i, joined)) {
+  cursor = array->data;
+  for (guint i = 0; i < array->count; i++)
+    if (!find_space (tern_gguf_next_string (&cursor))) {
       g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: tokenizer.ggml.merges[%u]: expected two texts with a "
           "space between them, found none", tern_gguf_path (file), i);
       return FALSE;
     }
-  }
   return TRUE;
+}
+
+static void
+load_merges (TernTokenizer *t, const TernGgufArray *array)
+{
+  const guint8 *cursor = array->data;
+  gsize slots = tern_symbols_slots (array->count);
+  g_autoptr (GString) joined = g_string_new (NULL);
+
+  t->merges.mask = slots - 1;
+  t->merges.slots = g_new (TernMerge, slots);
+  for (gsize i = 0; i < slots; i++)
+    t->merges.slots[i].rank = -1;
+  t->merge_texts = g_string_chunk_new (4096);
+  for (guint i = 0; i < array->count; i++)
+    load_merge (t, tern_gguf_next_string (&cursor), i, joined);
 }
 
 static gboolean
@@ -148,12 +157,25 @@ load_rules (TernTokenizer *t, const TernGguf *file, GError **error)
 }
 
 gboolean
+tern_bpe_check (TernTokenizer *t, const TernGguf *file, gsize *bytes, GError **error)
+{
+  TernGgufArray merges;
+
+  if (!load_rules (t, file, error) || !find_merges (file, &merges, error))
+    return FALSE;
+  *bytes += tern_symbols_slots (merges.count) * sizeof (TernMerge);
+  return TRUE;
+}
+
+gboolean
 tern_bpe_load (TernTokenizer *t, const TernGguf *file, GError **error)
 {
+  TernGgufArray merges;
   char text[6];
 
-  if (!load_rules (t, file, error) || !load_merges (t, file, error))
+  if (!load_rules (t, file, error) || !find_merges (file, &merges, error))
     return FALSE;
+  load_merges (t, &merges);
   for (guint byte = 0; byte < 256; byte++)
     t->byte_symbol[byte] = intern (t, text, g_unichar_to_utf8 (tern_alphabet_char (byte), text));
   t->add_bos = t->rules->add_bos;

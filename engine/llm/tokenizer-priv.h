@@ -29,6 +29,8 @@ typedef struct {
 
 #define TERN_NO_SYMBOL (-1)
 
+/* Slots of a hash table for that many entries. */
+gsize tern_symbols_slots (guint64 expected);
 void tern_symbols_init (TernSymbols *symbols, guint expected);
 void tern_symbols_clear (TernSymbols *symbols);
 gint32 tern_symbols_find (const TernSymbols *symbols, const void *text, gsize len);
@@ -91,6 +93,10 @@ typedef struct {
 /* The character of the GPT-2 alphabet that stands for a byte, and back (-1 when it stands for none). */
 gunichar tern_alphabet_char (guint8 byte);
 int tern_alphabet_byte (gunichar c);
+
+/* The keys without the tables, and what these take: added to *@bytes. */
+gboolean tern_bpe_check (TernTokenizer *t, const TernGguf *file, gsize *bytes, GError **error);
+gboolean tern_spm_check (TernTokenizer *t, const TernGguf *file, gsize *bytes, GError **error);
 
 gboolean tern_bpe_load (TernTokenizer *t, const TernGguf *file, GError **error);
 void tern_bpe_encode (const TernTokenizer *t, TernEncodeBuffers *buffers, const guint8 *text, gsize len, GArray *ids);

@@ -15,19 +15,36 @@ typedef struct {
 #define NO_NODE G_MAXUINT32
 #define TEXT_MAX (1u << 26)     /* bytes of a fragment encoded at once */
 
+static gboolean
+find_scores (TernTokenizer *t, const TernGguf *file, TernGgufArray *array, GError **error)
+{
+  if (!tern_gguf_array (file, "tokenizer.ggml.scores", TERN_GGUF_F32, TRUE, array, error)
+      || !tern_gguf_bool_or (file, "tokenizer.ggml.add_space_prefix", TRUE, &t->add_space_prefix, error))
+    return FALSE;
+  if (array->count != t->n) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: tokenizer.ggml.scores: expected %u entries, one for each "
+        "token, found %" G_GUINT64_FORMAT, tern_gguf_path (file), t->n, array->count);
+    return FALSE;
+  }
+  return TRUE;
+}
+
+gboolean
+tern_spm_check (TernTokenizer *t, const TernGguf *file, gsize *bytes, GError **error)
+{
+  TernGgufArray array;
+
+  *bytes += t->n * sizeof (float);
+  return find_scores (t, file, &array, error);
+}
+
 gboolean
 tern_spm_load (TernTokenizer *t, const TernGguf *file, GError **error)
 {
   TernGgufArray array;
 
-  if (!tern_gguf_array (file, "tokenizer.ggml.scores", TERN_GGUF_F32, TRUE, &array, error)
-      || !tern_gguf_bool_or (file, "tokenizer.ggml.add_space_prefix", TRUE, &t->add_space_prefix, error))
+  if (!find_scores (t, file, &array, error))
     return FALSE;
-  if (array.count != t->n) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: tokenizer.ggml.scores: expected %u entries, one for each "
-        "token, found %" G_GUINT64_FORMAT, tern_gguf_path (file), t->n, array.count);
-    return FALSE;
-  }
   t->scores = g_new (float, t->n);
   memcpy (t->scores, array.data, t->n * sizeof (float));
   for (guint byte = 0; byte < 256; byte++) {

@@ -29,13 +29,21 @@ insert (TernSymbols *symbols, guint32 symbol)
   symbols->slots[i] = symbol + 1;
 }
 
+gsize
+tern_symbols_slots (guint64 expected)
+{
+  gsize slots = 64;
+
+  while (slots < 2 * expected)
+    slots *= 2;
+  return slots;
+}
+
 void
 tern_symbols_init (TernSymbols *symbols, guint expected)
 {
-  guint32 slots = 64;
+  gsize slots = tern_symbols_slots (expected);
 
-  while (slots < 2 * (guint64) expected)
-    slots *= 2;
   *symbols = (TernSymbols) { .room = MAX (expected, 16), .mask = slots - 1 };
   symbols->texts = g_new (TernBytes, symbols->room);
   symbols->slots = g_new0 (guint32, slots);

@@ -44,26 +44,38 @@ load_kind (TernTokenizer *t, const TernGguf *file, GError **error)
 }
 
 static gboolean
-load_texts (TernTokenizer *t, const TernGguf *file, GError **error)
+find_texts (TernTokenizer *t, const TernGguf *file, TernGgufArray *array, GError **error)
 {
-  TernGgufArray array;
-  const guint8 *cursor;
-  gsize bytes = 0, used = 0;
-
-  if (!tern_gguf_array (file, "tokenizer.ggml.tokens", TERN_GGUF_STRING, TRUE, &array, error))
+  if (!tern_gguf_array (file, "tokenizer.ggml.tokens", TERN_GGUF_STRING, TRUE, array, error))
     return FALSE;
-  if (array.count == 0 || array.count > TOKENS_MAX) {
+  if (array->count == 0 || array->count > TOKENS_MAX) {
     g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: tokenizer.ggml.tokens: expected 1 to %u entries, found %"
-        G_GUINT64_FORMAT, tern_gguf_path (file), TOKENS_MAX, array.count);
+        G_GUINT64_FORMAT, tern_gguf_path (file), TOKENS_MAX, array->count);
     return FALSE;
   }
-  t->n = array.count;
-  cursor = array.data;
-  for (guint i = 0; i < t->n; i++)
+  t->n = array->count;
+  return TRUE;
+}
+
+static gsize
+count_text (const TernGgufArray *array)
+{
+  const guint8 *cursor = array->data;
+  gsize bytes = 0;
+
+  for (guint64 i = 0; i < array->count; i++)
     bytes += tern_gguf_next_string (&cursor).len;
-  t->text_block = g_malloc (MAX (bytes, 1));
+  return bytes;
+}
+
+static void
+load_texts (TernTokenizer *t, const TernGgufArray *array)
+{
+  const guint8 *cursor = array->data;
+  gsize used = 0;
+
+  t->text_block = g_malloc (MAX (count_text (array), 1));
   tern_symbols_init (&t->symbols, t->n + 256);
-  cursor = array.data;
   for (guint i = 0; i < t->n; i++) {
     TernBytes text = tern_gguf_next_string (&cursor);
 
@@ -72,7 +84,6 @@ load_texts (TernTokenizer *t, const TernGguf *file, GError **error)
     tern_symbols_append (&t->symbols, (TernBytes) { t->text_block + used, text.len });
     used += text.len;
   }
-  return TRUE;
 }
 
 static gboolean
@@ -138,6 +149,12 @@ load_ids (TernTokenizer *t, const TernGguf *file, GError **error)
     t->eog[eot] = TRUE;
   if (eom >= 0)
     t->eog[eom] = TRUE;
+  return TRUE;
+}
+
+static void
+mark_ends (TernTokenizer *t)
+{
   for (guint i = 0; i < G_N_ELEMENTS (eog_texts); i++) {
     gint32 id = tern_tokenizer_find (t, eog_texts[i]);
 
@@ -146,7 +163,6 @@ load_ids (TernTokenizer *t, const TernGguf *file, GError **error)
       t->types[id] = TERN_TOKEN_CONTROL;        /* whatever the file calls it: text must not end a turn */
     }
   }
-  return TRUE;
 }
 
 static int
@@ -268,15 +284,37 @@ TernTokenizer *
 tern_tokenizer_new (const TernGguf *file, GError **error)
 {
   g_autoptr (TernTokenizer) t = g_new0 (TernTokenizer, 1);
+  TernGgufArray texts;
 
   g_atomic_ref_count_init (&t->refs);
-  if (!load_kind (t, file, error) || !load_texts (t, file, error) || !load_types (t, file, error)
+  if (!load_kind (t, file, error) || !find_texts (t, file, &texts, error))
+    return NULL;
+  load_texts (t, &texts);
+  if (!load_types (t, file, error)
       || !(t->kind == TERN_VOCAB_BPE ? tern_bpe_load (t, file, error) : tern_spm_load (t, file, error))
       || !load_ids (t, file, error))
     return NULL;
+  mark_ends (t);
   index_specials (t);
   decode_all (t);
   return g_steal_pointer (&t);
+}
+
+gboolean
+tern_tokenizer_check (const TernGguf *file, gsize *bytes, GError **error)
+{
+  g_autoptr (TernTokenizer) t = g_new0 (TernTokenizer, 1);
+  TernGgufArray texts;
+
+  g_atomic_ref_count_init (&t->refs);
+  if (!load_kind (t, file, error) || !find_texts (t, file, &texts, error))
+    return FALSE;
+  /* texts and pieces; their places; symbols by text; kinds and ends */
+  *bytes = 2 * count_text (&texts) + 2 * t->n * sizeof (TernBytes) + tern_symbols_slots (t->n + 256) * sizeof (guint32)
+      + 2 * t->n;
+  return load_types (t, file, error)
+      && (t->kind == TERN_VOCAB_BPE ? tern_bpe_check (t, file, bytes, error) : tern_spm_check (t, file, bytes, error))
+      && load_ids (t, file, error);
 }
 
 TernTokenizer *

@@ -11,6 +11,9 @@ typedef struct _TernTokenizer TernTokenizer;
 
 /* Copies what it needs: @file may go. */
 TernTokenizer *tern_tokenizer_new (const TernGguf *file, GError **error);
+/* Whether tern_tokenizer_new() would take @file, and about how much memory, found out without building its tables: for
+ * those who only look. */
+gboolean tern_tokenizer_check (const TernGguf *file, gsize *bytes, GError **error);
 TernTokenizer *tern_tokenizer_ref (TernTokenizer *tokenizer);
 void tern_tokenizer_unref (TernTokenizer *tokenizer);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernTokenizer, tern_tokenizer_unref)
