@@ -246,12 +246,13 @@ decode_token (const TernTokenizer *t, guint id, guint8 *out)
     return text.len;
   }
   for (gsize i = 0; i < text.len; i += step) {
-    step = MAX (tern_utf8_length (in + i, text.len - i), 1);
+    gsize length = tern_utf8_length (in + i, text.len - i);
+
+    step = MAX (length, 1);
     if (t->kind == TERN_VOCAB_SPM) {
       byte = step == 3 && memcmp (in + i, meta, 3) == 0 ? ' ' : -1;
     } else {
-      byte = tern_utf8_length (in + i, text.len - i)
-          ? tern_alphabet_byte (g_utf8_get_char ((const char *) in + i)) : -1;
+      byte = length ? tern_alphabet_byte (g_utf8_get_char ((const char *) in + i)) : -1;
     }
     if (byte >= 0) {
       out[used++] = byte;

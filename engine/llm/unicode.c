@@ -45,15 +45,33 @@ kind_of_unichar (gunichar c)
   }
 }
 
+/* The Unicode Standard, table 3-7: what may follow the first byte decides about overlong forms, surrogates and the end of
+ * the code space. Vocabularies are read through this: GLib's own takes longer than the rest of their loading. */
 gsize
 tern_utf8_length (const guint8 *text, gsize left)
 {
-  gunichar c;
+  guint8 first = text[0], low = 0x80, high = 0xbf;
+  gsize n, i;
 
-  if (text[0] < 0x80)
+  if (first < 0x80)
     return 1;
-  c = g_utf8_get_char_validated ((const char *) text, MIN (left, 4));
-  return (c == (gunichar) -1 || c == (gunichar) -2) ? 0 : g_utf8_skip[text[0]];
+  n = first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+  if (first < 0xc2 || first > 0xf4 || left < n)
+    return 0;
+  if (first == 0xe0)
+    low = 0xa0;
+  else if (first == 0xed)
+    high = 0x9f;
+  else if (first == 0xf0)
+    low = 0x90;
+  else if (first == 0xf4)
+    high = 0x8f;
+  if (text[1] < low || text[1] > high)
+    return 0;
+  for (i = 2; i < n; i++)
+    if ((text[i] & 0xc0) != 0x80)
+      return 0;
+  return n;
 }
 
 TernCharKind
