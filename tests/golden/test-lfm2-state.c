@@ -15,6 +15,7 @@ typedef struct {
   TernLlm *llm;
   const TernLlmInfo *info;
   gint32 ids[N + STEPS];
+  TernKvType kv;                /* the test's data */
 } Fixture;
 
 static void
@@ -33,6 +34,7 @@ set_up (Fixture *f, gconstpointer data)
   f->info = tern_llm_info (f->llm);
   f->pool = tern_pool_new (2, &error);
   g_assert_no_error (error);
+  f->kv = GPOINTER_TO_UINT (data);
   for (guint i = 0; i < G_N_ELEMENTS (f->ids); i++)
     f->ids[i] = (i * 37 + 11) % f->info->n_vocab;
 }
@@ -58,7 +60,7 @@ new_state_with (Fixture *f, guint context, TernActivations activations, TernKvTy
 static TernLlmState *
 new_state (Fixture *f, guint context)
 {
-  return new_state_with (f, context, TERN_ACTIVATIONS_INT8, TERN_KV_AUTO);
+  return new_state_with (f, context, TERN_ACTIVATIONS_INT8, f->kv);
 }
 
 static float *
@@ -381,6 +383,37 @@ test_policy_subset (Fixture *f, gconstpointer data)
   g_assert_cmpfloat (golden_nmse (a, full, f->info->n_vocab), >, 1e-3);
 }
 
+/* ---- Types of KV ------------------------------------------------------------------------------------------------- */
+
+/* What rounding keys and values costs in the logits of a prompt and of tokens said after it, with float activations, and
+ * that chunks of other sizes see the same cache. */
+static void
+test_cost (Fixture *f, gconstpointer data)
+{
+  static const double bounds[] = { [TERN_KV_F32] = 1e-12, [TERN_KV_F16] = 1e-7, [TERN_KV_INT8] = 1e-4 };
+  g_autoptr (TernLlmState) exact = new_state_with (f, 64, TERN_ACTIVATIONS_F32, TERN_KV_F32);
+  g_autoptr (TernLlmState) state = new_state_with (f, 64, TERN_ACTIVATIONS_F32, f->kv);
+  g_autoptr (TernLlmState) pieces = new_state_with (f, 64, TERN_ACTIVATIONS_F32, f->kv);
+  double cost = 0;
+
+  g_free (eval (f, exact, f->ids, N));
+  g_free (eval (f, state, f->ids, N));
+  g_free (eval (f, pieces, f->ids, 1));
+  g_free (eval (f, pieces, f->ids + 1, 4));
+  g_free (eval (f, pieces, f->ids + 5, N - 5));
+  for (guint i = N; i < N + STEPS; i++) {
+    g_autofree float *a = eval (f, exact, f->ids + i, 1), *b = eval (f, state, f->ids + i, 1);
+    g_autofree float *c = eval (f, pieces, f->ids + i, 1);
+
+    cost = MAX (cost, golden_nmse (b, a, f->info->n_vocab));
+    /* Sums in another order may round a key the other way: as much as the type itself costs. */
+    g_assert_cmpfloat (golden_nmse (c, b, f->info->n_vocab), <=, bounds[f->kv]);
+  }
+  g_test_message ("%s: nmse %.3g", tern_kv_name (f->kv), cost);
+  g_assert_cmpfloat (cost, <=, bounds[f->kv]);
+  g_assert_cmpint (cost > 0, ==, f->kv != TERN_KV_F32);
+}
+
 /* ---- Short convolution ------------------------------------------------------------------------------------------- */
 
 /* W11: taps (.5, -1, 2) over 1, 2, 3, one token at a time. */
@@ -436,14 +469,19 @@ main (int argc, char **argv)
     return 0;
   }
 #define ADD(name, func) g_test_add ("/lfm2-state/" name, Fixture, NULL, set_up, func, tear_down)
-  ADD ("copy", test_copy);
-  ADD ("reset", test_reset);
-  ADD ("rows", test_rows);
-  ADD ("limits", test_limits);
+#define ADD_KV(name, kv) \
+  g_test_add ("/lfm2-state/" name "/copy", Fixture, GUINT_TO_POINTER (kv), set_up, test_copy, tear_down); \
+  g_test_add ("/lfm2-state/" name "/reset", Fixture, GUINT_TO_POINTER (kv), set_up, test_reset, tear_down); \
+  g_test_add ("/lfm2-state/" name "/rows", Fixture, GUINT_TO_POINTER (kv), set_up, test_rows, tear_down); \
+  g_test_add ("/lfm2-state/" name "/limits", Fixture, GUINT_TO_POINTER (kv), set_up, test_limits, tear_down); \
+  g_test_add ("/lfm2-state/" name "/cancel", Fixture, GUINT_TO_POINTER (kv), set_up, test_cancel, tear_down); \
+  g_test_add ("/lfm2-state/" name "/policy", Fixture, GUINT_TO_POINTER (kv), set_up, test_policy_identity, tear_down); \
+  g_test_add ("/lfm2-state/" name "/cost", Fixture, GUINT_TO_POINTER (kv), set_up, test_cost, tear_down)
+  ADD_KV ("f32", TERN_KV_F32);
+  ADD_KV ("f16", TERN_KV_F16);
+  ADD_KV ("int8", TERN_KV_INT8);
   ADD ("plan", test_plan);
-  ADD ("cancel", test_cancel);
   ADD ("kinds", test_kinds);
-  ADD ("policy/identity", test_policy_identity);
   ADD ("policy/scores", test_policy_scores);
   ADD ("policy/subset", test_policy_subset);
   g_test_add_func ("/lfm2-state/shortconv", test_conv);
