@@ -8,7 +8,7 @@ usage: llamacpp.py agree --model TEXT.gguf [--tern build/tools/tern]
                           [--prefill N] [--decode N] [--rounds N]
 
 agree: greedy continuations of bench/prompts.txt (raw text, no chat template); prints where and how they part.
-record: llama.cpp's greedy ids with their margins, as tests/golden/smollm2.py compares them. PROMPTS.json holds two lists:
+record: llama.cpp's greedy ids, and the three next best with the logits by which they are behind, as tests/golden/smollm2.py compares them. PROMPTS.json holds two lists:
 chat (one user turn in ChatML with the system message of SmolLM2) and raw (text to continue).
 perplexity: llama.cpp's, as `tern perplexity` computes it.
 speed: prefill, decode and one 224x224 picture, in turn, --rounds times; prints the medians and their ratio.
@@ -86,17 +86,16 @@ def record(args):
         text = CHATML.format(prompt) if chat else prompt
         tokens = model.tokenize(text, special=True)
         row = model.eval(tokens)
-        greedy, second, margin = [], [], []
+        greedy, behind = [], []
         for _ in range(args.tokens):
-            order = row.argsort()[::-1]
+            order = row.argsort()[::-1][:4]
             greedy.append(int(order[0]))
-            second.append(int(order[1]))
-            margin.append(round(float(row[order[0]] - row[order[1]]), 4))
+            behind.append([[int(i), round(float(row[order[0]] - row[i]), 3)] for i in order[1:]])
             row = model.eval(greedy[-1:])
-        cases.append({"prompt": prompt, "chat": chat, "text": text, "tokens": tokens,
-                      "greedy": {"tokens": greedy, "second": second, "margin": margin}})
+        cases.append({"prompt": prompt, "chat": chat, "text": text, "tokens": tokens, "greedy": greedy, "behind": behind})
     digest = hashlib.sha256(pathlib.Path(args.model).read_bytes()).hexdigest()
-    head = {"model": pathlib.Path(args.model).name, "sha256": digest, "reference": libllama.VERSION}
+    head = {"model": pathlib.Path(args.model).name, "sha256": digest, "vocabulary": model.n_vocab,
+            "reference": libllama.VERSION}
     lines = ",\n".join(json.dumps(case, ensure_ascii=False) for case in cases)
     print(json.dumps(head)[:-1] + ', "cases": [\n' + lines + "\n]}")
     return 0

@@ -8,6 +8,11 @@
 typedef enum { FLOW_ON, FLOW_BREAK, FLOW_CONTINUE } Flow;
 
 static Flow exec (TernTplRun *run, const TernTplNode *n);
+static TernVal loop_method (TernTplRun *run, TernVal method, const TernTplArgs *args);
+static void exec_items (TernTplRun *run, const TernTplNode *n, TernVal items, gint64 depth);
+
+/* The key of what is called when a loop is: a macro value whose node is the loop's. */
+#define LOOP_SELF "", 0
 
 static const TernVal nothing = { TERN_VAL_UNDEFINED, .str = { "", 0 } };
 
@@ -124,6 +129,7 @@ call_macro (TernTplRun *run, TernVal macro, const TernVal *args, guint n, const 
 {
   TernTplScope *caller = run->scope;
   GString *out = run->out;
+  const TernVal *caller_block;
   TernVal text;
   guint i = 0;
 
@@ -135,10 +141,37 @@ call_macro (TernTplRun *run, TernVal macro, const TernVal *args, guint n, const 
     assign (run, p->value, given ? *given : p->a ? tern_tpl_eval (run, p->a)
         : tern_val_undefined (p->value.str.data, p->value.str.len));
   }
+  caller_block = tern_val_dict_find (named, "caller", strlen ("caller"));
+  if (caller_block)
+    assign (run, tern_val_str ("caller", strlen ("caller")), *caller_block);
   if (i < n)
     tern_tpl_fail (run, TERN_ERROR_INVALID, "macro %.*s takes %u arguments, found %u",
         (int) macro.macro.node->value.str.len, macro.macro.node->value.str.data, i, n);
   exec (run, macro.macro.node->body);
+  run->scope = caller;
+  text = tern_tpl_take (run, run->out);
+  run->out = out;
+  return text;
+}
+
+/* loop (items) in a loop that is recursive: the loop over other items, a level deeper. */
+static TernVal
+call_loop (TernTplRun *run, TernVal loop, const TernTplArgs *args)
+{
+  const TernVal *self = tern_val_dict_find (loop.dict, LOOP_SELF), *depth = tern_val_dict_find (loop.dict, "depth", 5);
+  TernTplScope *caller = run->scope;
+  GString *out = run->out;
+  TernVal text;
+
+  if (!self || self->type != TERN_VAL_MACRO || !self->macro.node->op || !depth || depth->type != TERN_VAL_INT
+      || args->n != 1) {
+    tern_tpl_fail (run, TERN_ERROR_INVALID, self ? "loop: expected a loop that is recursive, and one argument"
+        : "a namespace cannot be called");
+    return nothing;
+  }
+  run->scope = self->macro.scope;
+  run->out = g_string_new (NULL);
+  exec_items (run, self->macro.node, tern_tpl_iterate (run, args->args[0]), depth->integer + 1);
   run->scope = caller;
   text = tern_tpl_take (run, run->out);
   run->out = out;
@@ -156,9 +189,13 @@ tern_tpl_call (TernTplRun *run, TernVal callee, const TernVal *args, guint n, co
     case TERN_VAL_MACRO:
       return call_macro (run, callee, args, n, named);
     case TERN_VAL_METHOD:
+      if (g_str_has_prefix (callee.method.name, "loop."))
+        return loop_method (run, callee, &all);
       return tern_tpl_method (run, callee.method.name, *callee.method.self, &all);
     case TERN_VAL_GLOBAL:
       return tern_tpl_global (run, callee.method.name, &all);
+    case TERN_VAL_NAMESPACE:
+      return call_loop (run, callee, &all);
     default:
       tern_tpl_fail (run, TERN_ERROR_INVALID, "a %s cannot be called", tern_val_type_name (callee));
       return nothing;
@@ -356,10 +393,10 @@ assign_targets (TernTplRun *run, const TernTplNode *targets, TernVal value)
 
 /* The items that pass the loop's condition, which sees the loop's names. */
 static TernVal
-loop_items (TernTplRun *run, const TernTplNode *n)
+loop_items (TernTplRun *run, const TernTplNode *n, TernVal all)
 {
-  TernVal all = tern_tpl_iterate (run, tern_tpl_eval (run, n->b)), kept;
   TernTplScope *outer = run->scope;
+  TernVal kept;
 
   if (!n->c)
     return all;
@@ -374,46 +411,87 @@ loop_items (TernTplRun *run, const TernTplNode *n)
   return kept;
 }
 
+/* A loop that goes on: what stays the same from item to item. */
+typedef struct {
+  const TernTplNode *node;
+  TernTplScope *scope;          /* around it */
+  TernVal items;
+  gint64 depth;
+  TernVal *seen;                /* what loop.changed () was last called with */
+} Loop;
+
 static TernVal
-loop_state (TernTplRun *run, TernVal items, guint i)
+loop_state (TernTplRun *run, const Loop *loop, guint i)
 {
   TernTplArena *arena = &run->arena;
-  TernVal loop = tern_val_dict (arena);
-  guint n = items.list->n;
+  TernVal out = tern_val_dict (arena), *index = tern_tpl_alloc (arena, sizeof *index);
+  const TernVal *items = loop->items.list->items;
+  guint n = loop->items.list->n;
   const struct {
     const char *name;
     TernVal value;
   } fields[] = {
     { "index", tern_val_int (i + 1) }, { "index0", tern_val_int (i) }, { "revindex", tern_val_int (n - i) },
     { "revindex0", tern_val_int (n - i - 1) }, { "first", tern_val_bool (i == 0) },
-    { "last", tern_val_bool (i + 1 == n) }, { "length", tern_val_int (n) }, { "depth", tern_val_int (1) },
-    { "depth0", tern_val_int (0) },
-    { "previtem", i > 0 ? items.list->items[i - 1] : tern_val_undefined ("loop.previtem", 13) },
-    { "nextitem", i + 1 < n ? items.list->items[i + 1] : tern_val_undefined ("loop.nextitem", 13) },
+    { "last", tern_val_bool (i + 1 == n) }, { "length", tern_val_int (n) }, { "depth", tern_val_int (loop->depth) },
+    { "depth0", tern_val_int (loop->depth - 1) },
+    { "previtem", i > 0 ? items[i - 1] : tern_val_undefined ("loop.previtem", 13) },
+    { "nextitem", i + 1 < n ? items[i + 1] : tern_val_undefined ("loop.nextitem", 13) },
+    { "cycle", { .type = TERN_VAL_METHOD, .method = { "loop.cycle", index } } },
+    { "changed", { .type = TERN_VAL_METHOD, .method = { "loop.changed", loop->seen } } },
+    { "", { .type = TERN_VAL_MACRO, .macro = { loop->node, loop->scope } } },
   };
 
+  *index = tern_val_int (i);
   for (guint k = 0; k < G_N_ELEMENTS (fields); k++)
-    tern_val_dict_set (arena, loop.dict, tern_val_str (fields[k].name, strlen (fields[k].name)), fields[k].value);
-  loop.type = TERN_VAL_NAMESPACE;
-  return loop;
+    tern_val_dict_set (arena, out.dict, tern_val_str (fields[k].name, strlen (fields[k].name)), fields[k].value);
+  out.type = TERN_VAL_NAMESPACE;
+  return out;
+}
+
+/* loop.cycle (a, b, ...): one after the other; loop.changed (a, ...): whether that is new since the last call. */
+static TernVal
+loop_method (TernTplRun *run, TernVal method, const TernTplArgs *args)
+{
+  TernVal given, *self = (TernVal *) method.method.self;
+  gboolean same;
+
+  if (g_str_equal (method.method.name, "loop.cycle")) {
+    if (args->n)
+      return args->args[self->integer % args->n];
+    tern_tpl_fail (run, TERN_ERROR_INVALID, "loop.cycle: expected values, found none");
+    return nothing;
+  }
+  given = tern_val_list (&run->arena, args->n);
+  for (guint i = 0; i < args->n; i++)
+    tern_val_list_add (&run->arena, given, args->args[i]);
+  same = self->type == TERN_VAL_LIST && tern_val_equal (*self, given, 0);
+  *self = given;
+  return tern_val_bool (!same);
+}
+
+static void
+exec_items (TernTplRun *run, const TernTplNode *n, TernVal all, gint64 depth)
+{
+  Loop loop = { n, run->scope, loop_items (run, n, all), depth, tern_tpl_alloc (&run->arena, sizeof *loop.seen) };
+  guint count = loop.items.list->n;
+
+  for (guint i = 0; i < count && tern_tpl_step (run); i++) {
+    push_scope (run, loop.scope);
+    assign (run, tern_val_str ("loop", 4), loop_state (run, &loop, i));
+    assign_targets (run, n->a, loop.items.list->items[i]);
+    if (exec (run, n->body) == FLOW_BREAK)
+      break;
+  }
+  run->scope = loop.scope;
+  if (count == 0)
+    exec (run, n->orelse);
 }
 
 static void
 exec_for (TernTplRun *run, const TernTplNode *n)
 {
-  TernVal items = loop_items (run, n);
-  TernTplScope *outer = run->scope;
-
-  for (guint i = 0; i < items.list->n && tern_tpl_step (run); i++) {
-    push_scope (run, outer);
-    assign (run, tern_val_str ("loop", 4), loop_state (run, items, i));
-    assign_targets (run, n->a, items.list->items[i]);
-    if (exec (run, n->body) == FLOW_BREAK)
-      break;
-  }
-  run->scope = outer;
-  if (items.list->n == 0)
-    exec (run, n->orelse);
+  exec_items (run, n, tern_tpl_iterate (run, tern_tpl_eval (run, n->b)), 1);
 }
 
 static Flow
@@ -454,6 +532,18 @@ exec_with (TernTplRun *run, const TernTplNode *n)
     run->scope = inner;
     assign (run, t->value, value);
   }
+}
+
+static void
+exec_call (TernTplRun *run, const TernTplNode *n)
+{
+  TernVal callee = tern_tpl_eval (run, n->b->a);
+  TernVal block = { .type = TERN_VAL_MACRO, .macro = { n, run->scope } };
+  TernTplArgs args;
+
+  arguments (run, n->b->b, &args);
+  tern_val_dict_set (&run->arena, (TernValDict *) args.named, n->value, block);
+  tern_tpl_print (run, run->out, tern_tpl_call (run, callee, args.args, args.n, args.named), FALSE, 0);
 }
 
 static Flow
@@ -500,6 +590,9 @@ exec_one (TernTplRun *run, const TernTplNode *n)
       push_scope (run, scope);
       tern_tpl_print (run, run->out, captured (run, n->body, n->b), FALSE, 0);
       run->scope = scope;
+      break;
+    case TERN_TPL_CALL_BLOCK:
+      exec_call (run, n);
       break;
     case TERN_TPL_BREAK:
       return FLOW_BREAK;

@@ -201,6 +201,13 @@ filter_tojson (TernTplRun *run, TernVal value, const TernTplArgs *args)
   return tern_tpl_take (run, out);
 }
 
+static TernVal
+filter_format (TernTplRun *run, TernVal value, const TernTplArgs *args)
+{
+  return tern_tpl_percent (run, tern_tpl_string (run, value).str,
+      args->named && args->named->n ? args : &(TernTplArgs) { args->args, args->n, NULL });
+}
+
 /* ---- Numbers ----------------------------------------------------------------------------------------------------- */
 
 static TernVal
@@ -264,8 +271,8 @@ filter_round (TernTplRun *run, TernVal value, const TernTplArgs *args)
 
   if (!tern_val_number (value, &x))
     return bad (run, "round", "a number", value);
-  if (value.type == TERN_VAL_INT && !digits && !method)
-    return value;
+  if (value.type != TERN_VAL_FLOAT && !method && (!digits || scale >= 1))
+    return tern_val_int (value.type == TERN_VAL_INT ? value.integer : value.boolean);
   x *= scale;
   x = method && tern_val_is (*method, "ceil") ? ceil (x) : method && tern_val_is (*method, "floor") ? floor (x)
       : rint (x);
@@ -307,7 +314,8 @@ filter_map (TernTplRun *run, TernVal value, const TernTplArgs *args)
 {
   const TernVal *attribute = tern_tpl_arg (&(TernTplArgs) { NULL, 0, args->named }, 0, "attribute");
   const TernVal *fallback = tern_tpl_arg (&(TernTplArgs) { NULL, 0, args->named }, 0, "default");
-  TernVal items = tern_tpl_iterate (run, value), out = tern_val_list (&run->arena, 0);
+  TernVal items = tern_tpl_iterate (run, tern_val_truth (value) ? value : nothing);
+  TernVal out = tern_val_list (&run->arena, 0);
 
   if (!attribute && (args->n < 1 || args->args[0].type != TERN_VAL_STRING
           || !tern_tpl_has_filter (args->args[0].str)))
@@ -347,7 +355,8 @@ filter_join (TernTplRun *run, TernVal value, const TernTplArgs *args)
 static TernVal
 choose (TernTplRun *run, TernVal value, const TernTplArgs *args, gboolean attribute, gboolean keep)
 {
-  TernVal items = tern_tpl_iterate (run, value), out = tern_val_list (&run->arena, 0);
+  TernVal items = tern_tpl_iterate (run, tern_val_truth (value) ? value : nothing);     /* what is false has no items */
+  TernVal out = tern_val_list (&run->arena, 0);
   guint first = attribute ? 1 : 0;
 
   if (attribute && args->n < 1)
@@ -491,8 +500,11 @@ static TernVal
 filter_dictsort (TernTplRun *run, TernVal value, const TernTplArgs *args)
 {
   const TernVal *by = tern_tpl_arg (args, 1, "by");
+  TernVal items = filter_items (run, value, args);
 
-  return tern_tpl_sorted (run, filter_items (run, value, args), tern_val_int (by && tern_val_is (*by, "value")),
+  if (items.type != TERN_VAL_LIST)
+    return nothing;
+  return tern_tpl_sorted (run, items, tern_val_int (by && tern_val_is (*by, "value")),
       flag (args, 2, "reverse", FALSE), flag (args, 0, "case_sensitive", FALSE));
 }
 
@@ -538,19 +550,33 @@ filter_max (TernTplRun *run, TernVal value, const TernTplArgs *args)
   return extreme (run, value, 1);
 }
 
+static TernVal
+filter_sum (TernTplRun *run, TernVal value, const TernTplArgs *args)
+{
+  const TernVal *attribute = tern_tpl_arg (args, 0, "attribute"), *start = tern_tpl_arg (args, 1, "start");
+  TernVal items = tern_tpl_iterate (run, value), sum = start ? *start : tern_val_int (0);
+
+  for (guint i = 0; i < items.list->n && tern_tpl_step (run); i++)
+    sum = tern_tpl_binary (run, '+', sum, attribute && attribute->type != TERN_VAL_NONE
+        ? by_path (run, items.list->items[i], *attribute) : items.list->items[i]);
+  return sum;
+}
+
 static const struct {
   const char *name;
   Filter run;
 } filters[] = {
   { "abs", filter_abs }, { "capitalize", filter_capitalize }, { "count", filter_length }, { "d", filter_default },
   { "default", filter_default }, { "dictsort", filter_dictsort }, { "e", filter_escape }, { "escape", filter_escape },
-  { "first", filter_first }, { "float", filter_float }, { "indent", filter_indent }, { "int", filter_int },
+  { "first", filter_first }, { "float", filter_float }, { "format", filter_format },
+  { "indent", filter_indent }, { "int", filter_int },
   { "items", filter_items }, { "join", filter_join }, { "last", filter_last }, { "length", filter_length },
   { "list", filter_list }, { "lower", filter_lower }, { "map", filter_map }, { "max", filter_max },
   { "min", filter_min }, { "reject", filter_reject }, { "rejectattr", filter_rejectattr },
   { "replace", filter_replace }, { "reverse", filter_reverse }, { "round", filter_round },
   { "safe", filter_string }, { "select", filter_select }, { "selectattr", filter_selectattr },
-  { "sort", filter_sort }, { "string", filter_string }, { "title", filter_title }, { "tojson", filter_tojson },
+  { "sort", filter_sort }, { "string", filter_string }, { "sum", filter_sum },
+  { "title", filter_title }, { "tojson", filter_tojson },
   { "trim", filter_trim }, { "unique", filter_unique }, { "upper", filter_upper },
 };
 

@@ -269,6 +269,19 @@ tern_tpl_concatenate (TernTplRun *run, TernVal a, TernVal b)
   return out;
 }
 
+/* A tuple is several values, a mapping has names, anything else is one value. */
+static TernVal
+percent (TernTplRun *run, TernValStr format, TernVal values)
+{
+  TernTplArgs args = { &values, 1, NULL };
+
+  if (values.type == TERN_VAL_LIST && values.tuple)
+    args = (TernTplArgs) { values.list->items, values.list->n, NULL };
+  else if (values.type == TERN_VAL_DICT)
+    args.named = values.dict;
+  return tern_tpl_percent (run, format, &args);
+}
+
 TernVal
 tern_tpl_binary (TernTplRun *run, int op, TernVal a, TernVal b)
 {
@@ -290,8 +303,9 @@ tern_tpl_binary (TernTplRun *run, int op, TernVal a, TernVal b)
     return repeat (run, a.str, b.integer);
   if (op == '*' && b.type == TERN_VAL_STRING && a.type == TERN_VAL_INT)
     return repeat (run, b.str, a.integer);
-  tern_tpl_fail (run, op == '%' && a.type == TERN_VAL_STRING ? TERN_ERROR_UNSUPPORTED : TERN_ERROR_INVALID,
-      "no %s of %s and %s", shown, tern_val_type_name (a), tern_val_type_name (b));
+  if (op == '%' && a.type == TERN_VAL_STRING)
+    return percent (run, a.str, b);
+  tern_tpl_fail (run, TERN_ERROR_INVALID, "no %s of %s and %s", shown, tern_val_type_name (a), tern_val_type_name (b));
   return nothing;
 }
 

@@ -50,8 +50,7 @@ parse_for (TernTplParser *p)
   n->b = tern_tpl_condition (p);
   if (tern_tpl_take_word (p, "if"))
     n->c = tern_tpl_expression (p);
-  if (tern_tpl_is_word (p, "recursive"))
-    tern_tpl_parse_fail (p, TERN_ERROR_UNSUPPORTED, "recursive loops are not supported");
+  n->op = tern_tpl_take_word (p, "recursive");
   block_end (p);
   p->loops++;
   n->body = tern_tpl_statements (p, middle);
@@ -112,15 +111,12 @@ parse_set (TernTplParser *p)
   return n;
 }
 
+/* name, name=default, ...): names through next. The opening parenthesis was taken. */
 static TernTplNode *
-parse_macro (TernTplParser *p)
+parameters (TernTplParser *p)
 {
-  static const char *const end[] = { "endmacro", NULL };
-  TernTplNode *n = tern_tpl_node (p, TERN_TPL_MACRO), **link = &n->a;
-  guint loops = p->loops;
+  TernTplNode *first = NULL, **link = &first;
 
-  n->value = tern_tpl_need_name (p);
-  tern_tpl_need_op (p, '(');
   while (!p->failed && !tern_tpl_take_op (p, ')')) {
     *link = tern_tpl_node (p, TERN_TPL_NAME);
     (*link)->value = tern_tpl_need_name (p);
@@ -130,12 +126,50 @@ parse_macro (TernTplParser *p)
     if (!tern_tpl_is_op (p, ')'))
       tern_tpl_need_op (p, ',');
   }
+  return first;
+}
+
+/* What a macro or call says; loops around it are not its own. */
+static void
+macro_body (TernTplParser *p, TernTplNode *n, const char *const *end)
+{
+  guint loops = p->loops;
+
   block_end (p);
   p->loops = 0;
   n->body = tern_tpl_statements (p, end);
   p->loops = loops;
   tern_tpl_next (p);
   block_end (p);
+}
+
+static TernTplNode *
+parse_macro (TernTplParser *p)
+{
+  static const char *const end[] = { "endmacro", NULL };
+  TernTplNode *n = tern_tpl_node (p, TERN_TPL_MACRO);
+
+  n->value = tern_tpl_need_name (p);
+  tern_tpl_need_op (p, '(');
+  n->a = parameters (p);
+  macro_body (p, n, end);
+  return n;
+}
+
+/* {% call (a) m (x) %} body {% endcall %}: m (x) may call caller (a), which is the body. */
+static TernTplNode *
+parse_call (TernTplParser *p)
+{
+  static const char *const end[] = { "endcall", NULL };
+  TernTplNode *n = tern_tpl_node (p, TERN_TPL_CALL_BLOCK);
+
+  n->value = tern_val_str ("caller", 6);
+  if (tern_tpl_take_op (p, '('))
+    n->a = parameters (p);
+  n->b = tern_tpl_expression (p);
+  if (!p->failed && n->b->kind != TERN_TPL_CALL)
+    tern_tpl_expected (p, "a call of a macro");
+  macro_body (p, n, end);
   return n;
 }
 
@@ -222,6 +256,8 @@ statement (TernTplParser *p)
     return parse_set (p);
   if (tern_val_is (word, "macro"))
     return parse_macro (p);
+  if (tern_val_is (word, "call"))
+    return parse_call (p);
   if (tern_val_is (word, "with"))
     return parse_with (p);
   if (tern_val_is (word, "filter"))

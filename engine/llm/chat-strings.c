@@ -355,7 +355,7 @@ remove_end (TernTplRun *run, TernValStr str, const TernTplArgs *args, gboolean a
 static const char *const string_methods[] = {
   "split", "rsplit", "splitlines", "strip", "lstrip", "rstrip", "startswith", "endswith", "upper", "lower", "title",
   "capitalize", "replace", "find", "rfind", "index", "rindex", "count", "join", "isdigit", "isalpha", "isalnum",
-  "isspace", "isupper", "islower", "removeprefix", "removesuffix", NULL,
+  "isspace", "isupper", "islower", "removeprefix", "removesuffix", "format", NULL,
 };
 static const char *const dict_methods[] = { "get", "items", "keys", "values", NULL };
 static const char *const list_methods[] = { "index", "count", NULL };
@@ -366,6 +366,8 @@ string_method (TernTplRun *run, const char *name, TernValStr str, const TernTplA
   const TernVal *chars = tern_tpl_arg (args, 0, "chars");
   TernValStr old, by;
 
+  if (g_str_equal (name, "format"))
+    return tern_tpl_format (run, str, args);
   if (g_str_equal (name, "split"))
     return split (run, str, args);
   if (g_str_equal (name, "rsplit"))

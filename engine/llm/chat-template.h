@@ -137,7 +137,7 @@ typedef enum {
   TERN_TPL_AND, TERN_TPL_OR, TERN_TPL_NOT, TERN_TPL_COND,
   /* statements */
   TERN_TPL_TEXT, TERN_TPL_OUTPUT, TERN_TPL_IF, TERN_TPL_FOR, TERN_TPL_SET, TERN_TPL_SET_BLOCK, TERN_TPL_MACRO,
-  TERN_TPL_BREAK, TERN_TPL_CONTINUE, TERN_TPL_GROUP, TERN_TPL_WITH, TERN_TPL_FILTER_BLOCK,
+  TERN_TPL_BREAK, TERN_TPL_CONTINUE, TERN_TPL_GROUP, TERN_TPL_WITH, TERN_TPL_FILTER_BLOCK, TERN_TPL_CALL_BLOCK,
 } TernTplKind;
 
 /* Operators by their first character, doubled ones in upper case codes. */
@@ -148,7 +148,7 @@ enum {
 
 struct _TernTplNode {
   TernTplKind kind;
-  int op;                       /* operator; TEST: 1 = negated */
+  int op;                       /* operator; TEST: 1 = negated; FOR: 1 = recursive */
   guint line;
   TernVal value;                /* constant; name, attribute, filter, test, keyword as a string */
   TernTplNode *a, *b, *c;       /* operands; lists of arguments and statements through next */
@@ -255,6 +255,9 @@ TernVal tern_tpl_global (TernTplRun *run, const char *name, const TernTplArgs *a
 TernVal tern_tpl_strip (TernTplRun *run, TernValStr str, const TernVal *chars, gboolean left, gboolean right);
 TernVal tern_tpl_replace (TernTplRun *run, TernValStr str, TernValStr old, TernValStr by, gint64 count);
 TernVal tern_tpl_case (TernTplRun *run, TernValStr str, const char *how);       /* upper, lower, title, capitalize */
+/* "..." % values: all values must be used, but for those with names. */
+TernVal tern_tpl_percent (TernTplRun *run, TernValStr format, const TernTplArgs *values);
+TernVal tern_tpl_format (TernTplRun *run, TernValStr format, const TernTplArgs *values);        /* "{}".format () */
 TernVal tern_tpl_join (TernTplRun *run, TernVal list, TernValStr separator);
 
 G_END_DECLS

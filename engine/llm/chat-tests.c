@@ -65,15 +65,12 @@ kind_test (const char *name, TernVal v)
 }
 
 static gboolean
-number_test (TernTplRun *run, const char *name, TernVal v, const TernVal *by)
+number_test (TernTplRun *run, const char *name, TernVal v, TernVal by)
 {
-  gint64 divisor = by ? by->integer : 2;
+  TernVal rest = tern_tpl_binary (run, '%', v, by);
+  double x;
 
-  if (v.type != TERN_VAL_INT || (by && by->type != TERN_VAL_INT) || divisor == 0) {
-    tern_tpl_fail (run, TERN_ERROR_INVALID, "%s: expected integers, found %s", name, tern_val_type_name (v));
-    return FALSE;
-  }
-  return ((divisor == -1 ? 0 : v.integer % divisor) == 0) != g_str_equal (name, "odd");
+  return tern_val_number (rest, &x) && (g_str_equal (name, "odd") ? x == 1 : x == 0);
 }
 
 static gboolean
@@ -106,7 +103,7 @@ tern_tpl_test (TernTplRun *run, TernValStr given, TernVal v, const TernTplArgs *
   if (kind >= 0)
     return kind;
   if (is (name, "odd", "even"))
-    return number_test (run, name, v, NULL);
+    return number_test (run, name, v, tern_val_int (2));
   if (is (name, "lower", "upper")) {
     TernVal text = tern_tpl_string (run, v);
 
@@ -118,5 +115,5 @@ tern_tpl_test (TernTplRun *run, TernValStr given, TernVal v, const TernTplArgs *
     tern_tpl_fail (run, TERN_ERROR_INVALID, "is %s: expected an argument, found none", name);
     return FALSE;
   }
-  return g_str_equal (name, "divisibleby") ? number_test (run, name, v, other) : relation_test (run, name, v, *other);
+  return g_str_equal (name, "divisibleby") ? number_test (run, name, v, *other) : relation_test (run, name, v, *other);
 }
