@@ -2,13 +2,14 @@
 """Tern beside llama.cpp: the same file, the same machine, one run.
 
 usage: llamacpp.py agree --model TEXT.gguf [--tern build/tools/tern]
-       llamacpp.py record --model TEXT.gguf PROMPTS.json > GREEDY.json
+       llamacpp.py record --model TEXT.gguf [--exact FLOAT.gguf] PROMPTS.json > GREEDY.json
        llamacpp.py perplexity --model TEXT.gguf [--context N] TEXT.txt
        llamacpp.py speed --model TEXT.gguf [--mmproj MMPROJ.gguf] [--speed build/bench/speed] [--threads N]
                           [--prefill N] [--decode N] [--rounds N]
 
 agree: greedy continuations of bench/prompts.txt (raw text, no chat template); prints where and how they part.
-record: llama.cpp's greedy ids, and the three next best with the logits by which they are behind, as tests/golden/smollm2.py compares them. PROMPTS.json holds two lists:
+record: llama.cpp's greedy ids, and the three next best with the logits by which they are behind, as tests/golden/smollm2.py compares them; with
+--exact also the greedy ids of the same weights expanded to float. PROMPTS.json holds two lists:
 chat (one user turn in ChatML with the system message of SmolLM2) and raw (text to continue).
 perplexity: llama.cpp's, as `tern perplexity` computes it.
 speed: prefill, decode and one 224x224 picture, in turn, --rounds times; prints the medians and their ratio.
@@ -76,23 +77,33 @@ CHATML = ("<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trai
           "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n")
 
 
+def greedy(model, tokens, count):
+    """Greedy ids, and after each the three next best with the logits by which they are behind."""
+    model.clear()
+    row = model.eval(tokens)
+    ids, behind = [], []
+    for _ in range(count):
+        order = row.argsort()[::-1][:4]
+        ids.append(int(order[0]))
+        behind.append([[int(i), round(float(row[order[0]] - row[i]), 3)] for i in order[1:]])
+        row = model.eval(ids[-1:])
+    return ids, behind
+
+
 def record(args):
     import libllama
     prompts = json.loads(pathlib.Path(args.prompts).read_text(encoding="utf8"))
     model = libllama.Model(args.model)
+    exact = libllama.Model(args.exact) if args.exact else None
     cases = []
     for chat, prompt in [(True, p) for p in prompts["chat"]] + [(False, p) for p in prompts["raw"]]:
-        model.clear()
         text = CHATML.format(prompt) if chat else prompt
         tokens = model.tokenize(text, special=True)
-        row = model.eval(tokens)
-        greedy, behind = [], []
-        for _ in range(args.tokens):
-            order = row.argsort()[::-1][:4]
-            greedy.append(int(order[0]))
-            behind.append([[int(i), round(float(row[order[0]] - row[i]), 3)] for i in order[1:]])
-            row = model.eval(greedy[-1:])
-        cases.append({"prompt": prompt, "chat": chat, "text": text, "tokens": tokens, "greedy": greedy, "behind": behind})
+        ids, behind = greedy(model, tokens, args.tokens)
+        case = {"prompt": prompt, "chat": chat, "text": text, "tokens": tokens, "greedy": ids, "behind": behind}
+        if exact:
+            case["exact"] = greedy(exact, tokens, args.tokens)[0]
+        cases.append(case)
     digest = hashlib.sha256(pathlib.Path(args.model).read_bytes()).hexdigest()
     head = {"model": pathlib.Path(args.model).name, "sha256": digest, "vocabulary": model.n_vocab,
             "reference": libllama.VERSION}
@@ -182,6 +193,7 @@ one.add_argument("--tokens", type=int, default=24)
 one.set_defaults(run=agree)
 one = commands.add_parser("record")
 one.add_argument("--model", required=True)
+one.add_argument("--exact")
 one.add_argument("--tokens", type=int, default=64)
 one.add_argument("prompts")
 one.set_defaults(run=record)
