@@ -160,6 +160,11 @@ plan_vision (TernMemoryPlan *plan, TernGguf *file, const TernKernels *kernels, c
   }
   owned = tern_vision_owned_bytes (vision);
   state = tern_vision_state_bytes (vision, tokens);
+  /* The table of projectors outlives the encoder. */
+  plan->projector = tern_vision_info (vision)->projector;
+  plan->min_tokens = tern_vision_info (vision)->min_tokens;
+  plan->max_tokens = tern_vision_info (vision)->max_tokens;
+  plan->max_pieces = tern_vision_info (vision)->max_pieces;
   sum = add_process (plan, file, before, owned, 0);
   add (plan, "mapped", mapped, "weights that run from the file; shared by all processes");
   add (plan, "owned", owned, "weights repacked or converted at load; once per process");

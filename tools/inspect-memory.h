@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The memory that a model takes once it runs, by what it is for. */
+/* The memory that a model takes once it runs, by what it is for; what a vision encoder makes of a picture. */
 #pragma once
 
 #include "engine/kernels/kernels.h"
@@ -24,6 +24,9 @@ typedef struct {
     guint64 bytes;
     char what[120];
   } entries[TERN_MEMORY_ENTRIES];
+  const char *projector;        /* of a vision encoder; else NULL and what follows 0 */
+  guint min_tokens, max_tokens; /* of an image */
+  guint max_pieces;             /* of a still */
 } TernMemoryPlan;
 
 /* What the process holds now: to be taken before a file is opened. */

@@ -314,6 +314,15 @@ print_json (const TernGguf *file, const char *cpu, const TernMemoryPlan *plan)
     }
     tern_json_close (&json, '}');
   }
+  if (plan && plan->projector) {
+    tern_json_name (&json, "vision");
+    tern_json_open (&json, '{');
+    add_text (&json, "projector", plan->projector);
+    add_int (&json, "min_tokens", plan->min_tokens);
+    add_int (&json, "max_tokens", plan->max_tokens);
+    add_int (&json, "max_pieces", plan->max_pieces);
+    tern_json_close (&json, '}');
+  }
   tern_json_close (&json, '}');
   g_string_append_c (out, '\n');
   tern_json_flush (&json);
@@ -326,6 +335,12 @@ print_plan (const TernMemoryPlan *plan)
 {
   guint i;
 
+  if (plan->projector) {
+    printf ("\nvision\n  %-16s %s\n  %-16s %u", "projector", plan->projector, "tokens", plan->min_tokens);
+    if (plan->max_tokens != plan->min_tokens)
+      printf (" to %u", plan->max_tokens);
+    printf (" for an image\n  %-16s %u of a still, at most\n", "pieces", plan->max_pieces);
+  }
   printf ("\nmemory\n");
   for (i = 0; i < plan->n; i++)
     printf ("  %-16s %16" G_GUINT64_FORMAT "  %s\n", plan->entries[i].name, plan->entries[i].bytes,

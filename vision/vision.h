@@ -19,6 +19,7 @@ typedef struct {
   guint embedding_dim;          /* width of a visual token = width of the language model */
   guint patch, factor;          /* pixels of a patch, unshuffle factor */
   guint min_tokens, max_tokens; /* per (sub-)image, from the file's own limits or the family's defaults */
+  guint max_pieces;             /* sub-images of a still, at most */
 } TernVisionInfo;
 
 /* Immutable, any thread. Keeps a reference on @file. */

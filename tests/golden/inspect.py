@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The program's frame, `tern inspect`, and files broken in a hundred ways, as a user meets them. Prints TAP.
 
-usage: inspect.py TERN DATA_FOLDER           (the folder with malformed.tar.gz and lfm2/)
+usage: inspect.py TERN DATA_FOLDER           (the folder with malformed.tar.gz, lfm2/ and vision-own/)
 """
 import json
 import os
@@ -118,6 +118,18 @@ def malformed(folder):
         point(good, f"{entry['file']}: {entry['what']}", f"status {code}", error)
 
 
+def vision():
+    expected = {"idefics3": {"projector": "idefics3", "min_tokens": 4, "max_tokens": 4, "max_pieces": 10},
+                "lfm2": {"projector": "lfm2", "min_tokens": 2, "max_tokens": 20, "max_pieces": 11}}
+    for name, kind in ("smolvlm", "idefics3"), ("lfm2vl", "lfm2"):
+        file = DATA / f"vision-own/mmproj-{name}-odd.gguf"
+        code, out, error = tern("inspect", "--json", file)
+        found = json.loads(out) if code == 0 else {}
+        point(found.get("vision") == expected[kind] and found["memory"]["state"] > 0, f"json: {kind}", found.get("vision"), error)
+        code, out, error = tern("inspect", file)
+        point(code == 0 and re.search(rf"^  projector +{kind}$", out, re.M), f"text: {kind}", out, error)
+
+
 with tempfile.TemporaryDirectory() as temporary:
     with tarfile.open(DATA / "malformed.tar.gz") as archive:
         archive.extractall(temporary)
@@ -125,5 +137,6 @@ with tempfile.TemporaryDirectory() as temporary:
     frame()
     levels()
     contents()
+    vision()
     malformed(pathlib.Path(temporary))
 print(f"1..{number}")

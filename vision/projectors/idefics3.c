@@ -44,7 +44,7 @@ read_keys (TernVision *vision, GError **error)
 {
   TernVisionInfo *info = &vision->info;
   const TernGguf *file = vision->file;
-  guint grid, edge;
+  guint grid, edge, tiles;
 
   if (!tern_gguf_u32 (file, "clip.vision.image_size", 1, MAX_SIDE, &vision->fixed_side, error)
       || !tern_gguf_u32_or (file, "clip.vision.preproc_image_size", 0, 1 << 16, 0, &edge, error)
@@ -53,7 +53,9 @@ read_keys (TernVision *vision, GError **error)
   grid = vision->fixed_side / info->patch / info->factor;
   info->min_tokens = info->max_tokens = grid * grid;
   vision->longest_edge = edge ? edge : MIN (TILES_A_SIDE * vision->fixed_side, MAX_SIDE);
-  if (tiles_a_side (vision) <= TERN_MAX_TILES)
+  tiles = tiles_a_side (vision);
+  info->max_pieces = tiles > 1 ? tiles * tiles + 1 : 1;
+  if (tiles <= TERN_MAX_TILES)
     return TRUE;
   g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: clip.vision.preproc_image_size: expected at most %u times "
       "clip.vision.image_size %u, found %u", tern_gguf_path (file), TERN_MAX_TILES, vision->fixed_side, edge);

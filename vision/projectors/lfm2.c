@@ -46,6 +46,7 @@ read_keys (TernVision *vision, GError **error)
   vision->min_pixels = least;
   vision->max_pixels = most;
   vision->fixed_side = find_fixed_side (vision);
+  info->max_pieces = vision->fixed_side ? 1 : MAX_TILES + 1;
   if (vision->fixed_side) {
     guint side = (vision->fixed_side + step - 1) / step;
 
