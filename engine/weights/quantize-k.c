@@ -23,46 +23,99 @@
 
 /* ---- Q4_K -------------------------------------------------------------------------------------------------------- */
 
+/* The search looks at every value some hundred times: four side by side. */
+typedef float Floats __attribute__ ((vector_size (16)));
+typedef gint32 Ints __attribute__ ((vector_size (16)));
+
+#define LANES 4
+#define Q4_VECTORS (Q4_SUB / LANES)
+
+/* A sub-block, its weights, and the sums that no grid changes. */
+typedef struct {
+  Floats x[Q4_VECTORS], w[Q4_VECTORS];
+  float low, high;              /* of x; low at most 0 */
+  float sw, swx;
+} Sub;
+
 /* y = scale q - min, both not negative. */
 typedef struct {
   float scale, min;
 } Line;
 
+static inline float
+sum_lanes (Floats v)
+{
+  return (v[0] + v[1]) + (v[2] + v[3]);
+}
+
+static inline Floats
+clamp_lanes (Floats v, float top)
+{
+  Ints positive = v > 0, over = v > top;
+  Floats limit = (Floats) { 0 } + top;
+
+  return (Floats) ((((Ints) v & positive) & ~over) | ((Ints) limit & over));
+}
+
+static void
+load_sub (Sub *sub, const float *x)
+{
+  float w[Q4_SUB], squares = 0, rms;
+  guint i;
+
+  sub->low = MIN (x[0], 0);     /* minima are not positive */
+  sub->high = x[0];
+  sub->sw = sub->swx = 0;
+  for (i = 0; i < Q4_SUB; i++) {
+    sub->low = MIN (sub->low, x[i]);
+    sub->high = MAX (sub->high, x[i]);
+    squares += x[i] * x[i];
+  }
+  rms = sqrtf (squares / Q4_SUB);
+  for (i = 0; i < Q4_SUB; i++) {
+    w[i] = rms + fabsf (x[i]);
+    sub->sw += w[i];
+    sub->swx += w[i] * x[i];
+  }
+  memcpy (sub->x, x, sizeof sub->x);
+  memcpy (sub->w, w, sizeof w);
+}
+
 /* The nearest codes on a line, as floats. */
 static inline void
-line_codes (float *q, const float *x, Line line)
+line_codes (Floats *q, const Sub *sub, Line line)
 {
   float by = 1 / line.scale;
   guint i;
 
-  for (i = 0; i < Q4_SUB; i++) {
-    float v = (x[i] + line.min) * by;
-
-    q[i] = (gint) (MIN (MAX (v, 0), Q4_MAX) + 0.5f);
-  }
+  for (i = 0; i < Q4_VECTORS; i++)
+    q[i] = __builtin_convertvector (__builtin_convertvector (clamp_lanes ((sub->x[i] + line.min) * by, Q4_MAX) + 0.5f,
+            Ints), Floats);
 }
 
 /* The line with the least sum w (scale q - min - x)^2 for given codes; FALSE when they are all one. */
 static inline gboolean
-fit_line (Line *line, const float *q, const float *x, const float *w)
+fit_line (Line *line, const Floats *q, const Sub *sub)
 {
-  float sw = 0, sq = 0, sqq = 0, sx = 0, sqx = 0, determinant;
+  Floats vq = { 0 }, vqq = { 0 }, vqx = { 0 };
+  float sq, sqq, sqx, determinant;
   guint i;
 
-  for (i = 0; i < Q4_SUB; i++) {
-    float wq = w[i] * q[i];
+  for (i = 0; i < Q4_VECTORS; i++) {
+    Floats wq = sub->w[i] * q[i];
 
-    sw += w[i];
-    sq += wq;
-    sqq += wq * q[i];
-    sx += w[i] * x[i];
-    sqx += wq * x[i];
+    vq += wq;
+    vqq += wq * q[i];
+    vqx += wq * sub->x[i];
   }
-  determinant = sw * sqq - sq * sq;
+  sq = sum_lanes (vq);
+  sqq = sum_lanes (vqq);
+  sqx = sum_lanes (vqx);
+  determinant = sub->sw * sqq - sq * sq;
   if (!(determinant > 0))
     return FALSE;
-  line->scale = (sw * sqx - sq * sx) / determinant;
-  line->min = (sq * sqx - sqq * sx) / determinant;
+  line->scale = (sub->sw * sqx - sq * sub->swx) / determinant;
+  line->min = (sq * sqx - sqq * sub->swx) / determinant;
   if (line->min < 0) {          /* there are no negative minima: the line goes through 0 */
     line->min = 0;
     line->scale = sqx / sqq;
@@ -71,42 +124,39 @@ fit_line (Line *line, const float *q, const float *x, const float *w)
 }
 
 static inline float
-line_error (Line line, const float *q, const float *x, const float *w)
+line_error (Line line, const Floats *q, const Sub *sub)
 {
-  float sum = 0;
+  Floats sum = { 0 };
   guint i;
 
-  for (i = 0; i < Q4_SUB; i++) {
-    float e = line.scale * q[i] - line.min - x[i];
+  for (i = 0; i < Q4_VECTORS; i++) {
+    Floats e = line.scale * q[i] - line.min - sub->x[i];
 
-    sum += w[i] * e * e;
+    sum += sub->w[i] * e * e;
   }
-  return sum;
+  return sum_lanes (sum);
 }
 
 static Line
-seek_line (const float *x, const float *w)
+seek_line (const Sub *sub)
 {
-  float low = MIN (x[0], 0), high = x[0], least = INFINITY, q[Q4_SUB];      /* minima are not positive */
-  Line best;
-  guint i, s, round;
+  float span = sub->high - sub->low, least = INFINITY;
+  Line best = { span / Q4_MAX, -sub->low };
+  Floats q[Q4_VECTORS];
+  guint s, round;
 
-  for (i = 0; i < Q4_SUB; i++) {
-    low = MIN (low, x[i]);
-    high = MAX (high, x[i]);
-  }
-  best = (Line) { (high - low) / Q4_MAX, -low };
   if (!(best.scale > 0) || !isfinite (1 / best.scale))
-    return (Line) { 0, -low };
+    return (Line) { 0, -sub->low };
   for (s = 0; s < Q4_STARTS; s++) {
-    Line line = { (high - low) / (Q4_MAX - 1 + 0.1f * s), -low };
-    float error;
+    Line line = { span / (Q4_MAX - 1 + 0.1f * s), -sub->low };
 
     for (round = 0; round < Q4_ROUNDS; round++) {
-      line_codes (q, x, line);
-      if (!fit_line (&line, q, x, w))
+      float error;
+
+      line_codes (q, sub, line);
+      if (!fit_line (&line, q, sub))
         break;
-      error = line_error (line, q, x, w);
+      error = line_error (line, q, sub);
       if (error < least) {
         least = error;
         best = line;
@@ -140,20 +190,14 @@ in_units (float v, float d)
 static void
 quantize_block_q4_k (guint8 *dst, const float *src)
 {
-  float top_scale = 0, top_min = 0, d, dmin, w[Q4_SUB], q[Q4_SUB];
+  float top_scale = 0, top_min = 0, d, dmin;
   Line lines[QK_K / Q4_SUB];
+  Sub subs[QK_K / Q4_SUB];
   guint s, i;
 
   for (s = 0; s < QK_K / Q4_SUB; s++) {
-    const float *x = src + Q4_SUB * s;
-    float squares = 0, rms;
-
-    for (i = 0; i < Q4_SUB; i++)
-      squares += x[i] * x[i];
-    rms = sqrtf (squares / Q4_SUB);
-    for (i = 0; i < Q4_SUB; i++)
-      w[i] = rms + fabsf (x[i]);
-    lines[s] = seek_line (x, w);
+    load_sub (&subs[s], src + Q4_SUB * s);
+    lines[s] = seek_line (&subs[s]);
     top_scale = MAX (top_scale, lines[s].scale);
     top_min = MAX (top_min, lines[s].min);
   }
@@ -166,13 +210,13 @@ quantize_block_q4_k (guint8 *dst, const float *src)
   for (s = 0; s < QK_K / Q4_SUB; s++) {
     guint scale = in_units (lines[s].scale, d), min = in_units (lines[s].min, dmin), shift = s % 2 * 4;
     guint8 *codes = dst + 16 + 32 * (s / 2);
+    Floats q[Q4_VECTORS] = { { 0 } };
 
     put_scale_min (dst + 4, s, scale, min);
-    memset (q, 0, sizeof q);
     if (scale > 0)
-      line_codes (q, src + Q4_SUB * s, (Line) { d * scale, dmin * min });
+      line_codes (q, &subs[s], (Line) { d * scale, dmin * min });
     for (i = 0; i < Q4_SUB; i++)
-      codes[i] = (shift ? codes[i] : 0) | (guint8) q[i] << shift;
+      codes[i] = (shift ? codes[i] : 0) | (guint8) q[i / LANES][i % LANES] << shift;
   }
 }
 
