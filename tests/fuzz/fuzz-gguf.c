@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* libFuzzer target: any bytes as a GGUF file. Whatever opens is read to the last byte that it promises, and its small
- * matrices are bound to the kernels. How to build it stands in meson.build; run it with files of any kind as seeds:
+/* libFuzzer target: any bytes as a GGUF file. Whatever opens is read to the last byte that it promises, its small
+ * matrices are bound to the kernels and multiplied, its values quantised. How to build it stands in meson.build; run it with files of any kind as seeds:
  *   fuzz-gguf -max_len=30000 -rss_limit_mb=3000 CORPUS_FOLDER SEED_FOLDER */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine/base/mem.h"
 #include "engine/weights/linear.h"
+#include "engine/weights/quantize.h"
 
 #define MAX_VALUES (1 << 16)    /* of a tensor that is converted: enough for any block type, and quick */
+#define MAX_SLICES 3            /* of a tensor of several matrices */
 
 int LLVMFuzzerTestOneInput (const guint8 *data, gsize size);
 
@@ -48,6 +51,7 @@ walk_keys (const TernGguf *file)
     float real;
 
     check (tern_gguf_has (file, name));
+    touch (tern_gguf_key_record (file, i).data, tern_gguf_key_record (file, i).len);
     tern_gguf_value (file, i, &value);
     touch (value.string.data, value.string.len);
     cursor = value.array.data;
@@ -68,24 +72,82 @@ walk_keys (const TernGguf *file)
   }
 }
 
+/* One product, as what runs and in floats. */
+static void
+use_linear (TernLinear *linear)
+{
+  gsize cols = linear->cols, i;
+  float *x = tern_mem_alloc (cols * sizeof *x, "x", NULL), *y = tern_mem_alloc (linear->rows * sizeof *y, "y", NULL);
+  void *scratch = tern_mem_alloc (tern_linear_input_bytes (1, cols), "input", NULL);
+  TernPool *pool = tern_pool_new (1, NULL);
+  TernActivations mode;
+
+  check (x && y && scratch && pool && tern_pool_reserve (pool, tern_linear_scratch (linear), NULL));
+  for (i = 0; i < cols; i++)
+    x[i] = (float) (i % 5) - 2;
+  for (mode = TERN_ACTIVATIONS_INT8; mode <= TERN_ACTIVATIONS_F32; mode++) {
+    TernLinearInput input;
+
+    tern_linear_input_init (&input, scratch, linear->kernels, mode, x, cols, 1, cols);
+    tern_linear_run (linear, &input, NULL, y, linear->rows, pool);
+    touch (y, linear->rows * sizeof *y);
+  }
+  tern_linear_row (linear, linear->rows - 1, x);
+  touch (x, cols * sizeof *x);
+  tern_pool_free (pool);
+  tern_mem_free (scratch);
+  tern_mem_free (y);
+  tern_mem_free (x);
+}
+
+/* Whatever the values are, as long as the quantisers take them, blocks come out that can be read. */
+static void
+quantize (const float *values, gsize n)
+{
+  static const guint32 ids[] = { TERN_TYPE_F16, TERN_TYPE_Q8_0, TERN_TYPE_Q4_0, TERN_TYPE_Q5_0, TERN_TYPE_Q4_K,
+    TERN_TYPE_Q6_K, TERN_TYPE_TQ1_0, TERN_TYPE_TQ2_0 };
+  guint8 blocks[1024];
+  float back[256];
+  gsize i;
+
+  if (n < 256)
+    return;
+  for (i = 0; i < 256; i++)
+    if (!(fabsf (values[i]) <= TERN_QUANTIZE_MAX))
+      return;
+  for (i = 0; i < G_N_ELEMENTS (ids); i++) {
+    tern_quantizer (ids[i]) (blocks, values, 256);
+    tern_type_info (ids[i])->to_f32 (back, blocks, 256);
+    touch (back, sizeof back);
+  }
+}
+
 static void
 use_tensor (const TernGguf *file, const TernTensor *tensor, const TernKernels *kernels)
 {
-  g_autoptr (GError) error = NULL;
   TernLinear linear;
   float *values;
+  guint i;
 
   check (tern_gguf_find (file, tensor->name) == tensor);
   touch (tensor->data, tensor->bytes);
   if (tern_tensor_values (tensor) > MAX_VALUES)
     return;
   values = tern_gguf_load_f32 (file, tensor->name, 4, tensor->dims, NULL);
-  if (values && tern_linear_init (&linear, tensor, kernels, &error) && tern_linear_pack (&linear, NULL, &error)) {
-    tern_linear_row (&linear, linear.rows - 1, values);
-    touch (linear.packed, tern_linear_owned (&linear));
+  if (values)
+    quantize (values, tern_tensor_values (tensor));
+  tern_mem_free (values);
+  for (i = 0; i < MIN (tensor->dims[2], MAX_SLICES); i++) {
+    if (tern_linear_init_slice (&linear, tensor, i, kernels, NULL) && tern_linear_pack (&linear, NULL, NULL))
+      use_linear (&linear);
     tern_linear_clear (&linear);
   }
-  tern_mem_free (values);
+  if (tensor->dims[0] <= MAX_VALUES && tensor->dims[1] <= MAX_VALUES) {
+    if (tern_linear_load (&linear, file, tensor->name, tensor->dims[0], tensor->dims[1], kernels, NULL)
+        && tern_linear_pack (&linear, NULL, NULL))
+      use_linear (&linear);
+    tern_linear_clear (&linear);
+  }
 }
 
 int
