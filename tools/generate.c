@@ -102,8 +102,10 @@ make_prompt (Work *work, GError **error)
     g_autoptr (TernChat) chat = tern_chat_new_from_gguf (work->model.file, error);
     g_autofree char *bos = bos_text (work->model.tokenizer), *text = NULL;
 
-    if (!chat || !(text = tern_chat_render_user (chat, bos, NULL, 0, prompt, error)))
+    if (!chat || !(text = tern_chat_render_user (chat, bos, NULL, 0, prompt, error))) {
+      g_prefix_error (error, "with --raw the chat template is left out; without it: ");
       return FALSE;
+    }
     tern_tokenizer_encode (work->model.tokenizer, text, strlen (text), TRUE, work->ids);
   }
   add_bos (work);

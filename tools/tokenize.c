@@ -28,7 +28,7 @@ tern_tool_tokenize (int argc, char **argv)
   const GOptionEntry entries[] = {
     { "model", 0, 0, G_OPTION_ARG_FILENAME, &model, "GGUF file with the vocabulary", "FILE" },
     { "special", 0, 0, G_OPTION_ARG_NONE, &special, "Control tokens in the text are recognised", NULL },
-    { "no-bos", 0, 0, G_OPTION_ARG_NONE, &no_bos, "Leave out the first token that the file asks for", NULL },
+    { "no-bos", 0, 0, G_OPTION_ARG_NONE, &no_bos, "Leave out the first and last tokens that the file asks for", NULL },
     { NULL }
   };
   g_auto (GStrv) rest = NULL;
@@ -54,6 +54,11 @@ tern_tool_tokenize (int argc, char **argv)
     g_array_append_val (ids, bos);
   }
   tern_tokenizer_encode (tokenizer, text->str, text->len, special, ids);
+  if (tern_tokenizer_add_eos (tokenizer) && !no_bos) {
+    gint32 eos = tern_tokenizer_eos (tokenizer);
+
+    g_array_append_val (ids, eos);
+  }
   for (guint i = 0; i < ids->len; i++)
     printf ("%s%d", i ? " " : "", g_array_index (ids, gint32, i));
   putchar ('\n');

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "engine/base/error.h"
+#include "engine/base/log.h"
 #include "engine/llm/chat-template.h"
 
 #define SOURCE_MAX (1u << 20)
@@ -194,8 +195,12 @@ tern_chat_new_from_gguf (const TernGguf *file, GError **error)
   if (!tern_gguf_string_or (file, "tokenizer.chat_template", &source, error)
       || !scan_tokens (file, &chatml_tokens, &bos, &eos, error))
     return NULL;
-  if (!source.data)
+  if (!source.data) {
     source = chatml_tokens ? (TernBytes) { chatml, strlen (chatml) } : (TernBytes) { bare, strlen (bare) };
+    tern_log (TERN_LOG_WARNING, "%s: tokenizer.chat_template: found none; %s", tern_gguf_path (file), chatml_tokens
+        ? "prompts are written in ChatML, whose tokens the vocabulary has"
+        : "prompts go to the model as they are, to be continued, not answered");
+  }
   chat = tern_chat_new (source.data, source.len, error);
   if (!chat) {
     g_prefix_error (error, "%s: ", tern_gguf_path (file));

@@ -11,6 +11,7 @@ typedef struct _TernChat TernChat;
 
 /* @source: the Jinja text (tokenizer.chat_template) or NULL = ChatML. UNSUPPORTED names what it cannot render. */
 TernChat *tern_chat_new (const char *source, gsize len, GError **error);
+/* A file without a template is warned of: ChatML where the vocabulary has its tokens, else the bare texts. */
 TernChat *tern_chat_new_from_gguf (const TernGguf *file, GError **error);
 void tern_chat_free (TernChat *chat);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernChat, tern_chat_free)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Generation: greedy tokens as the reference has them, beam search against a plain one that computes every sequence
  * from its first token, ends, limits, cancelling. */
+#include <glib/gstdio.h>
 #include <math.h>
 #include <string.h>
 
@@ -8,6 +9,7 @@
 #include "engine/llm/generate.h"
 #include "engine/llm/sampler.h"
 #include "tests/golden/golden.h"
+#include "tests/unit/gguf-writer.h"
 
 #define CONTEXT 96
 #define MAX_BEAM 5
@@ -163,6 +165,66 @@ test_sampled (Fixture *f, gconstpointer data)
   sampling.temperature = 1e-4f;
   generate (f, start, G_N_ELEMENTS (start), &sampling);
   g_assert_cmpmem (greedy, n * sizeof (gint32), f->ids, f->out.n * sizeof (gint32));
+}
+
+/* A vocabulary of @n tokens. */
+static TernTokenizer *
+small_tokenizer (guint n)
+{
+  g_auto (GgufWriter) w;
+  g_autoptr (GByteArray) bytes = NULL;
+  g_autoptr (TernGguf) file = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *path = NULL;
+  TernTokenizer *tokenizer;
+
+  writer_init (&w);
+  writer_string (&w, "tokenizer.ggml.model", "llama");
+  writer_array (&w, "tokenizer.ggml.tokens", TERN_GGUF_STRING, n);
+  for (guint i = 0; i < n; i++) {
+    g_autofree char *text = g_strdup_printf ("t%u", i);
+
+    put_string (w.keys, text);
+  }
+  writer_array (&w, "tokenizer.ggml.scores", TERN_GGUF_F32, n);
+  for (guint i = 0; i < n; i++)
+    put_u32 (w.keys, 0);
+  bytes = writer_finish (&w);
+  g_close (g_file_open_tmp ("tern-XXXXXX.gguf", &path, NULL), NULL);
+  g_assert_true (g_file_set_contents (path, (char *) bytes->data, bytes->len, NULL));
+  file = tern_gguf_open (path, &error);
+  g_assert_no_error (error);
+  tokenizer = tern_tokenizer_new (file, &error);
+  g_assert_no_error (error);
+  g_unlink (path);
+  return tokenizer;
+}
+
+/* A head may have more rows than there are tokens: they are never said, whatever their logits. */
+static void
+test_rows_without_tokens (Fixture *f, gconstpointer data)
+{
+  TernSampling sampling = TERN_SAMPLING_INIT;
+  const guint n = 40;
+  gboolean lost = FALSE;
+
+  tern_generator_free (f->generator);
+  tern_tokenizer_unref (f->tokenizer);
+  f->tokenizer = small_tokenizer (n);
+  f->generator = tern_generator_new (f->llm, f->tokenizer, MAX_BEAM, &f->params, f->pool, NULL);
+  sampling.ignore_eog = TRUE;
+  sampling.max_tokens = 12;
+  for (guint way = 0; way < 3; way++) {
+    sampling.temperature = way == 1 ? 3 : 0;
+    sampling.beam = way == 2 ? 3 : 1;
+    prompt (f, start, G_N_ELEMENTS (start));
+    lost |= tern_argmax (f->logits, f->n_vocab) >= (gint32) n;
+    generate (f, start, G_N_ELEMENTS (start), &sampling);
+    g_assert_cmpuint (f->out.n, ==, 12);
+    for (guint i = 0; i < f->out.n; i++)
+      g_assert_cmpint (f->ids[i], <, n);
+  }
+  g_assert_true (lost);         /* else this has shown nothing */
 }
 
 /* A huge penalty never says a token twice. */
@@ -447,6 +509,7 @@ main (int argc, char **argv)
 #define ADD(name, func) g_test_add ("/lfm2-generate/" name, Fixture, NULL, set_up, func, tear_down)
   ADD ("greedy", test_greedy);
   ADD ("sampled", test_sampled);
+  ADD ("rows-without-tokens", test_rows_without_tokens);
   ADD ("penalty", test_penalty);
   ADD ("limits", test_limits);
   ADD ("cancel", test_cancel);
