@@ -1,19 +1,340 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Block-quantised weights with VPDPBUSD. Many tokens: the blocks of 32 rows are brought into a panel whose lanes are
- * rows, as unsigned bytes, and multiplied with broadcast activations; the sums of the activations take off what the
- * bytes are too large by. */
+/* Block-quantised weights with VPDPBUSD, as unsigned bytes; the sums of the activations take off what these are too
+ * large by. */
 #include "engine/kernels/x86/vec-avx512.h"
 #include "engine/kernels/x86/block-types.inc"
 
-#define SIGNED_BYTES FALSE
+/* ---- Few tokens --------------------------------------------------------------------------------------------------
+ * Straight from the file's blocks, four rows in a vector: each has the 128-bit lane in which its own 16 bytes are loaded,
+ * and nothing but the masks and shifts of its type stands between the load and the product. What depends on the tokens
+ * alone is made once for many rows. */
 
-static ALWAYS_INLINE __m256i
-dot32 (__m256i start, __m256i u, __m256i x, const gboolean wide)
+#define FEW_TOKENS 4
+#define CHUNK 64                /* sub-blocks that tokens are made ready for at once */
+#define AHEAD 4096              /* bytes to fetch ahead: rows are too short for the hardware to see where they lead */
+
+typedef struct {
+  __m128i start[FEW_TOKENS][CHUNK][2];  /* sums that undo the offset; [1]: of the second half, when it has its own */
+  float d[FEW_TOKENS][2 * CHUNK];       /* with halves: each twice */
+  float sum[FEW_TOKENS][2 * CHUNK];     /* d times the sum of q, or of each half; a minimum's factor */
+} Ready;
+
+static ALWAYS_INLINE __m128i
+load16 (const void *p)
 {
-  return _mm256_dpbusd_epi32 (start, u, x);
+  return _mm_loadu_si128 (p);
 }
 
-#define MANY_TOKENS 5
+static ALWAYS_INLINE void
+make_ready (const TernBlocks type, Ready *ready, const TernQ8Block *x, gsize ldx, gsize blocks, gsize n)
+{
+  const __m128i offset = _mm_set1_epi8 ((char) offset_of (type)), zero = _mm_setzero_si128 ();
+  const gboolean halves = has_halves (type);
+  gsize t, b;
+
+  for (t = 0; t < n; t++) {
+    for (b = 0; b < blocks; b++) {
+      const TernQ8Block *q = &x[t * ldx + b];
+
+      if (halves)
+        ready->d[t][2 * b] = ready->d[t][2 * b + 1] = q->d;
+      else
+        ready->d[t][b] = q->d;
+      if (has_min (type) && halves) {
+        ready->sum[t][2 * b] = q->d * (float) q->half;
+        ready->sum[t][2 * b + 1] = q->d * (float) (q->sum - q->half);
+      } else if (has_min (type)) {      /* one value for the four lanes of a row counts in each */
+        ready->sum[t][b] = q->d * (float) q->sum * (unit_of (type) == 1 ? 0.25f : 1);
+      }
+      if (offset_of (type)) {
+        __m128i first = _mm_sub_epi32 (zero, _mm_dpbusd_epi32 (zero, offset, load16 (q->q)));
+        __m128i second = _mm_sub_epi32 (zero, _mm_dpbusd_epi32 (zero, offset, load16 (q->q + 16)));
+
+        ready->start[t][b][0] = halves ? first : _mm_add_epi32 (first, second);
+        ready->start[t][b][1] = second;
+      }
+    }
+  }
+}
+
+/* 16 bytes of each of four rows. */
+static ALWAYS_INLINE __m512i
+load_four (const guint8 *const p[4], gsize at)
+{
+  __m512i v = _mm512_castsi128_si512 (load16 (p[0] + at));
+
+  v = _mm512_inserti32x4 (v, load16 (p[1] + at), 1);
+  v = _mm512_inserti32x4 (v, load16 (p[2] + at), 2);
+  return _mm512_inserti32x4 (v, load16 (p[3] + at), 3);
+}
+
+/* Bits of @mask, found @from places up, at @to. */
+static ALWAYS_INLINE __m512i
+take_bits (__m512i v, const gint from, const gint to, const gint mask)
+{
+  if (from != to)
+    v = from > to ? _mm512_srli_epi16 (v, from - to) : _mm512_slli_epi16 (v, to - from);
+  return _mm512_and_si512 (v, _mm512_set1_epi8 ((char) mask));
+}
+
+/* Bit i of the 16 at bytes 2h, 2h + 1 of each lane, as 16 or 0 in byte i. */
+static ALWAYS_INLINE __m512i
+fifth_bits_of_four (__m512i v, const gint h)
+{
+  const __m128i spread = _mm_set_epi64x ((2 * h + 1) * G_GINT64_CONSTANT (0x0101010101010101),
+      2 * h * G_GINT64_CONSTANT (0x0101010101010101));
+  const __m512i bit = _mm512_set1_epi64 ((gint64) G_GUINT64_CONSTANT (0x8040201008040201));
+
+  v = _mm512_shuffle_epi8 (v, _mm512_broadcast_i32x4 (spread));
+  return _mm512_maskz_mov_epi8 (_mm512_test_epi8_mask (v, bit), _mm512_set1_epi8 (16));
+}
+
+static ALWAYS_INLINE __m512i
+look_up_four (__m512i index)
+{
+  return _mm512_shuffle_epi8 (_mm512_broadcast_i32x4 (iq4_table ()), index);
+}
+
+/* As values(): half @h of sub-block @s of four rows. */
+static ALWAYS_INLINE __m512i
+half_values (const TernBlocks type, const guint8 *const p[4], const gint s, const gint h)
+{
+  switch (type) {
+    case TERN_BLOCKS_Q8_0:
+      return _mm512_xor_si512 (load_four (p, 2 + 16 * h), _mm512_set1_epi8 ((char) 0x80));
+    case TERN_BLOCKS_Q4_0:
+      return take_bits (load_four (p, 2), 4 * h, 0, 15);
+    case TERN_BLOCKS_Q4_1:
+      return take_bits (load_four (p, 4), 4 * h, 0, 15);
+    case TERN_BLOCKS_Q5_0:
+      return _mm512_or_si512 (take_bits (load_four (p, 6), 4 * h, 0, 15), fifth_bits_of_four (load_four (p, 2), h));
+    case TERN_BLOCKS_Q5_1:
+      return _mm512_or_si512 (take_bits (load_four (p, 8), 4 * h, 0, 15), fifth_bits_of_four (load_four (p, 4), h));
+    case TERN_BLOCKS_IQ4_NL:
+      return look_up_four (take_bits (load_four (p, 2), 4 * h, 0, 15));
+    case TERN_BLOCKS_Q2_K:
+      return take_bits (load_four (p, 16 + 32 * (s / 4) + 16 * h), 2 * (s % 4), 0, 3);
+    case TERN_BLOCKS_Q3_K:
+      return _mm512_or_si512 (take_bits (load_four (p, 32 + 32 * (s / 4) + 16 * h), 2 * (s % 4), 0, 3),
+          take_bits (load_four (p, 16 * h), s, 2, 4));
+    case TERN_BLOCKS_Q4_K:
+      return take_bits (load_four (p, 16 + 32 * (s / 2) + 16 * h), 4 * (s % 2), 0, 15);
+    case TERN_BLOCKS_Q5_K:
+      return _mm512_or_si512 (take_bits (load_four (p, 48 + 32 * (s / 2) + 16 * h), 4 * (s % 2), 0, 15),
+          take_bits (load_four (p, 16 + 16 * h), s, 4, 16));
+    case TERN_BLOCKS_Q6_K:
+      return _mm512_or_si512 (
+          take_bits (load_four (p, 64 * (s / 4) + 32 * (s % 2) + 16 * h), s % 4 / 2 * 4, 0, 15),
+          take_bits (load_four (p, 128 + 32 * (s / 4) + 16 * h), 2 * (s % 4), 4, 48));
+    case TERN_BLOCKS_IQ4_XS:
+      return look_up_four (take_bits (load_four (p, 8 + 16 * s), 4 * h, 0, 15));
+    default:
+      return _mm512_setzero_si512 ();
+  }
+}
+
+/* An f16 of each of four rows, in all lanes of its row. */
+static ALWAYS_INLINE __m512
+spread_f16 (const guint8 *const p[4], gsize at)
+{
+  const __m512i lanes = _mm512_setr_epi32 (0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
+  guint16 v[4];
+  guint64 all;
+  guint i;
+
+#pragma GCC unroll 4
+  for (i = 0; i < 4; i++)
+    memcpy (&v[i], p[i] + at, sizeof v[i]);
+  all = v[0] | (guint64) v[1] << 16 | (guint64) v[2] << 32 | (guint64) v[3] << 48;
+  return _mm512_permutexvar_ps (lanes, _mm512_castps128_ps512 (_mm_cvtph_ps (_mm_cvtsi64_si128 ((gint64) all))));
+}
+
+/* Number @i of eight of each of four rows, which are in @a and @b two by two, in all lanes of its row. */
+static ALWAYS_INLINE __m512
+spread_eighth (__m512 a, __m512 b, const gint i)
+{
+  return _mm512_permutex2var_ps (a, _mm512_setr_epi32 (i, i, i, i, 8 + i, 8 + i, 8 + i, 8 + i, 16 + i, 16 + i, 16 + i,
+          16 + i, 24 + i, 24 + i, 24 + i, 24 + i), b);
+}
+
+static ALWAYS_INLINE __m512
+two_rows (__m256 a, __m256 b)
+{
+  return _mm512_insertf32x8 (_mm512_castps256_ps512 (a), b, 1);
+}
+
+static ALWAYS_INLINE __m512
+twice (const float *p)
+{
+  return _mm512_broadcast_f32x8 (_mm256_loadu_ps (p));
+}
+
+/* Sums of four rows and one token: row i in lanes 4i to 4i + 3; minima of blocks of 256, rows two by two in eight
+ * lanes. */
+typedef struct {
+  __m512 sum[2], min[2];
+} Sums;
+
+/* Halves @first to @last of sub-block @s: products of bytes, times @factor. */
+static ALWAYS_INLINE void
+add_product (const TernBlocks type, Sums *to, const __m512i v[2], const gint first, const gint last, __m128i start,
+    const TernQ8Block *x, __m512 factor)
+{
+  __m512i dot = offset_of (type) ? _mm512_broadcast_i32x4 (start) : _mm512_setzero_si512 ();
+  gint h;
+
+#pragma GCC unroll 2
+  for (h = first; h <= last; h++)
+    dot = _mm512_dpbusd_epi32 (dot, v[h], _mm512_broadcast_i32x4 (load16 (x->q + 16 * h)));
+  to->sum[first] = v_fma (_mm512_cvtepi32_ps (dot), factor, to->sum[first]);
+}
+
+/* A block of 32 values of four rows. */
+static ALWAYS_INLINE void
+small_block (const TernBlocks type, const guint tokens, Sums *to, const guint8 *const p[4], const Ready *ready, gsize b,
+    const TernQ8Block *x, gsize ldx)
+{
+  __m512i v[2] = { half_values (type, p, 0, 0), half_values (type, p, 0, 1) };
+  __m512 d = spread_f16 (p, 0), m = has_min (type) ? spread_f16 (p, 2) : v_zero ();
+  guint t;
+
+#pragma GCC unroll 4
+  for (t = 0; t < tokens; t++) {
+    add_product (type, &to[t], v, 0, 1, ready->start[t][b][0], &x[t * ldx], v_mul (d, v_set (ready->d[t][b])));
+    if (has_min (type))
+      to[t].sum[1] = v_fma (m, v_set (ready->sum[t][b]), to[t].sum[1]);
+  }
+}
+
+/* A block of 256 values of four rows. */
+static ALWAYS_INLINE void
+large_block (const TernBlocks type, const guint tokens, Sums *to, const guint8 *const p[4], const Ready *ready, gsize b,
+    const TernQ8Block *x, gsize ldx)
+{
+  const guint sets = has_halves (type) ? 2 : 1;         /* of eight scales */
+  Scales sc[4] = { scales (type, p[0]), scales (type, p[1]), scales (type, p[2]), scales (type, p[3]) };
+  __m512 a[FEW_TOKENS][2], c[FEW_TOKENS][2];            /* scales of rows 0 and 1, 2 and 3, times those of the token */
+  guint t, k, s;
+
+#pragma GCC unroll 4
+  for (t = 0; t < tokens; t++) {
+#pragma GCC unroll 2
+    for (k = 0; k < sets; k++) {
+      __m512 d = twice (&ready->d[t][sets * b + 8 * k]), sum = twice (&ready->sum[t][sets * b + 8 * k]);
+
+      a[t][k] = v_mul (two_rows (sc[0].d[k], sc[1].d[k]), d);
+      c[t][k] = v_mul (two_rows (sc[2].d[k], sc[3].d[k]), d);
+      if (has_min (type)) {
+        to[t].min[0] = v_fma (two_rows (sc[0].m[k], sc[1].m[k]), sum, to[t].min[0]);
+        to[t].min[1] = v_fma (two_rows (sc[2].m[k], sc[3].m[k]), sum, to[t].min[1]);
+      }
+    }
+  }
+#pragma GCC unroll 8
+  for (s = 0; s < 8; s++) {
+    __m512i v[2] = { half_values (type, p, s, 0), half_values (type, p, s, 1) };
+
+#pragma GCC unroll 4
+    for (t = 0; t < tokens; t++) {
+      const __m128i *start = ready->start[t][b + s];
+      const TernQ8Block *q = &x[t * ldx + s];
+
+      if (has_halves (type)) {
+        add_product (type, &to[t], v, 0, 0, start[0], q, spread_eighth (a[t][s / 4], c[t][s / 4], s % 4 * 2));
+        add_product (type, &to[t], v, 1, 1, start[1], q, spread_eighth (a[t][s / 4], c[t][s / 4], s % 4 * 2 + 1));
+      } else {
+        add_product (type, &to[t], v, 0, 1, start[0], q, spread_eighth (a[t][0], c[t][0], s));
+      }
+    }
+  }
+}
+
+/* The sums of four rows, of which the first @rows count. */
+static ALWAYS_INLINE void
+store_four (const TernBlocks type, float *y, gsize rows, const Sums *from, gboolean add)
+{
+  const __m512i lanes = _mm512_setr_epi32 (0, 4, 8, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+  __m512 v = v_add (from->sum[0], from->sum[1]);
+
+  if (has_min (type) && unit_of (type) == 8)
+    v = v_add (v, v_add (_mm512_shuffle_f32x4 (from->min[0], from->min[1], 0x88),
+            _mm512_shuffle_f32x4 (from->min[0], from->min[1], 0xdd)));
+  v = v_add (v, _mm512_permute_ps (v, 0xb1));
+  v = v_add (v, _mm512_permute_ps (v, 0x4e));
+  v = _mm512_permutexvar_ps (lanes, v);
+  if (rows >= 4) {
+    __m128 four = _mm512_castps512_ps128 (v);
+
+    _mm_storeu_ps (y, add ? _mm_add_ps (four, _mm_loadu_ps (y)) : four);
+  } else {
+    v_store_first (y, rows, add ? v_add (v, v_load_first (y, rows)) : v);
+  }
+}
+
+static ALWAYS_INLINE void
+four_rows (const TernBlocks type, const guint tokens, float *y, gsize ldy, gsize rows, const guint8 *const row[4],
+    gsize blocks, const Ready *ready, const TernQ8Block *x, gsize ldx, gboolean add)
+{
+  const guint8 *p[4] = { row[0], row[1], row[2], row[3] };
+  Sums sums[FEW_TOKENS];
+  gsize b;
+  guint t, i, k;
+
+#pragma GCC unroll 4
+  for (t = 0; t < tokens; t++)
+    sums[t].sum[0] = sums[t].sum[1] = sums[t].min[0] = sums[t].min[1] = v_zero ();
+  for (b = 0; b < blocks; b += unit_of (type)) {
+    if (unit_of (type) == 8 || b % 2 == 0) {    /* two of the small blocks are a cache line or less */
+#pragma GCC unroll 4
+      for (i = 0; i < 4; i++) {
+#pragma GCC unroll 4
+        for (k = 0; k < bytes_of (type); k += 64)
+          _mm_prefetch ((const char *) p[i] + AHEAD + k, _MM_HINT_T0);
+      }
+    }
+    if (unit_of (type) == 8)
+      large_block (type, tokens, sums, p, ready, b, x + b, ldx);
+    else
+      small_block (type, tokens, sums, p, ready, b, x + b, ldx);
+#pragma GCC unroll 4
+    for (i = 0; i < 4; i++)
+      p[i] += bytes_of (type);
+  }
+#pragma GCC unroll 4
+  for (t = 0; t < tokens; t++)
+    store_four (type, y + t * ldy, rows, &sums[t], add);
+}
+
+static ALWAYS_INLINE void
+few_tokens (const TernBlocks type, float *y, gsize ldy, const guint8 *w, gsize row_bytes, gsize rows, gsize blocks,
+    const TernQ8Block *x, gsize ldx, gsize n)
+{
+  Ready ready;
+  gsize r, b, part;
+  guint i;
+
+  for (b = 0; b == 0 || b < blocks; b += part, w += part / unit_of (type) * bytes_of (type), x += part) {
+    part = MIN (CHUNK, blocks - b);
+    make_ready (type, &ready, x, ldx, part, n);
+    for (r = 0; r < rows; r += 4) {
+      const guint8 *row[4];
+
+      for (i = 0; i < 4; i++)
+        row[i] = w + MIN (r + i, rows - 1) * row_bytes;
+      switch (n) {
+#define CASE(T) case T: four_rows (type, T, y + r, ldy, rows - r, row, part, &ready, x, ldx, b > 0); break;
+        CASE (1) CASE (2) CASE (4)
+#undef CASE
+      }
+    }
+    if (blocks == 0)
+      break;
+  }
+}
+
+/* ---- Many tokens -------------------------------------------------------------------------------------------------
+ * The blocks of 32 rows are brought into a panel whose lanes are rows, and multiplied with broadcast activations. */
+
 #define TILE_TOKENS 6           /* 12 sums of a block, 12 in float, 2 of weights, 1 of activations of 32 registers */
 #define PART_BLOCKS 16          /* a panel of up to 24 KiB */
 
