@@ -121,7 +121,7 @@ typedef enum {
 gboolean tern_llm_eval (TernLlmState *state, const TernLlmInput *input, TernLogits want, float *logits,
     TernCancel *cancel, GError **error);
 
-/* Debugging taps, borrowed views into the caches: K after norm and RoPE and V [kv heads, context, head_dim] of an
+/* Debugging taps, borrowed views into the caches: K after norm and RoPE (in halves where the file has pairs, see rope.h) and V [kv heads, context, head_dim] of an
  * attention layer, in KV type F32 alone; conv state [l_cache - 1, width] oldest first of a short-conv layer. NULL for
  * the wrong kind. */
 const float *tern_llm_state_keys (const TernLlmState *state, guint layer);

@@ -79,6 +79,22 @@ tern_block_vector (const TernBlockSource *source, float **vector, const char *na
   return *vector != NULL;
 }
 
+/* What is not a linear of its own is not multiplied by the scale that may stand beside it. */
+static gboolean
+check_no_scale (const TernGguf *file, const char *name, GError **error)
+{
+  g_autofree char *scale = NULL;
+
+  if (!g_str_has_suffix (name, ".weight"))
+    return TRUE;
+  scale = g_strdup_printf ("%.*s.scale", (int) (strlen (name) - strlen (".weight")), name);
+  if (!tern_gguf_find (file, scale))
+    return TRUE;
+  g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: tensor %s: expected none beside a tensor that holds several "
+      "matrices", tern_gguf_path (file), scale);
+  return FALSE;
+}
+
 gboolean
 tern_block_tensor (const TernBlockSource *source, const TernTensor **tensor, const char *name, GError **error)
 {
@@ -88,7 +104,7 @@ tern_block_tensor (const TernBlockSource *source, const TernTensor **tensor, con
   if (!tern_block_wants (source, name, &want))
     return TRUE;
   *tensor = tern_gguf_require (source->file, want.name, want.n_dims, want.dims, error);
-  return *tensor != NULL;
+  return *tensor && check_no_scale (source->file, want.name, error);
 }
 
 /* The part of a tensor's name after "blk.<number>.", or NULL. */

@@ -55,7 +55,7 @@ typedef struct {
  * One that must be there and is not gives TRUE: requiring it makes the error. */
 gboolean tern_block_wants (const TernBlockSource *source, const char *name, TernTensorWant *want);
 
-/* Bound as a linear, loaded as floats, or as it is. What tern_block_wants() does not want gives TRUE and a cleared
+/* Bound as a linear, loaded as floats, or as it is (several matrices in one). What tern_block_wants() does not want gives TRUE and a cleared
  * linear (rows 0) or NULL. Errors: those of tern_linear_load() and tern_gguf_require(). */
 gboolean tern_block_linear (const TernBlockSource *source, TernLinear *linear, const char *name, GError **error);
 gboolean tern_block_vector (const TernBlockSource *source, float **vector, const char *name, GError **error);

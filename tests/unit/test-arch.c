@@ -303,6 +303,8 @@ test_refused (void)
           { "blk.0.attn_sub_norm.weight", "llama" } },
     { { "qwen3", .add = "output_norm.bias", .add_n = WIDTH }, TERN_ERROR_UNSUPPORTED, { "output_norm.bias", "qwen3" } },
     { { "llama", .add = "token_embd_norm.weight", .add_n = WIDTH }, TERN_ERROR_UNSUPPORTED, { "token_embd_norm.weight" } },
+    { { "llama", .fused = TRUE, .add = "blk.1.attn_qkv.scale", .add_n = 1, .add_value = 2 }, TERN_ERROR_UNSUPPORTED,
+          { "blk.1.attn_qkv.scale" } },
     { { "llama", .add = "blk.2.attn_norm.weight", .add_n = WIDTH }, TERN_ERROR_FORMAT, { "blk.2.attn_norm.weight",
             "llama.block_count" } },
     { { "llama", .add = "blk.0.ffn_up.bias", .add_n = INNER - 1 }, TERN_ERROR_FORMAT, { "blk.0.ffn_up.bias" } },
