@@ -19,7 +19,7 @@
 #define MEAN_MIN 1e-5f          /* of |w|, as BitNet's weight quantisation has it */
 
 typedef struct {
-  char *type_name;
+  const char *type_name;
   gboolean force;
   gint threads;
   const TernTypeInfo *type;
@@ -449,9 +449,10 @@ check_options (Options *o, char **files)
 int
 tern_tool_quantize (int argc, char **argv)
 {
+  g_autofree char *type = NULL;
   Options o = { NULL };
   const GOptionEntry entries[] = {
-    { "type", 0, 0, G_OPTION_ARG_STRING, &o.type_name, "Q8_0, Q4_0, Q4_K, Q6_K, TQ1_0 or TQ2_0", "TYPE" },
+    { "type", 0, 0, G_OPTION_ARG_STRING, &type, "Q8_0, Q4_0, Q4_K, Q6_K, TQ1_0 or TQ2_0", "TYPE" },
     { "force-ternary", 0, 0, G_OPTION_ARG_NONE, &o.force, "With TQ1_0 and TQ2_0: round each matrix W to mean|W| times "
         "-1, 0 or +1 (BitNet b1.58). Only models trained that way survive it", NULL },
     { "threads", 0, 0, G_OPTION_ARG_INT, &o.threads, "Threads; 0 = all cores", "N" },
@@ -459,7 +460,6 @@ tern_tool_quantize (int argc, char **argv)
   };
   g_auto (GStrv) files = NULL;
   g_autoptr (GError) error = NULL;
-  g_autofree char *type_name = NULL;
   Work work = { &o };
   int status;
 
@@ -469,7 +469,7 @@ tern_tool_quantize (int argc, char **argv)
           "Embedding and output become Q6_K (Q4_0, Q4_K, Q6_K) or Q8_0 (TQ1_0, TQ2_0). TQ1_0 and TQ2_0 are for ternary\n"
           "models: a matrix of other values than -s, 0 and +s is an error.", entries, &files))
     return TERN_TOOL_USAGE;
-  type_name = o.type_name;
+  o.type_name = type;
   status = check_options (&o, files);
   if (status != TERN_TOOL_DONE)
     return status;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Matrices of every type, in both activation modes and under every instruction set, against loops in double. */
+#include <glib/gstdio.h>
 #include <math.h>
 
 #include "engine/base/error.h"
@@ -522,6 +523,58 @@ test_factor (void)
   setup_clear (&s);
 }
 
+/* Kilobytes of the mapping of @path that are in this process's memory; -1 when the system does not tell. */
+static gint64
+resident (const char *path)
+{
+  g_autofree char *maps = NULL, *found = NULL;
+
+  if (!g_file_get_contents ("/proc/self/smaps", &maps, NULL, NULL) || !(found = g_strdup (strstr (maps, path)))
+      || !strstr (found, "\nRss:"))
+    return -1;
+  return g_ascii_strtoll (strstr (found, "\nRss:") + strlen ("\nRss:"), NULL, 10);
+}
+
+/* The pages of a matrix that was packed leave the process, and can be read again. */
+static void
+test_mapped (void)
+{
+  const guint64 dims[] = { 1024, 4096 };
+  g_autofree char *folder = g_dir_make_tmp ("tern-linear-XXXXXX", NULL);
+  g_autofree char *path = g_build_filename (folder, "mapped.gguf", NULL);
+  g_autofree float *row = g_new (float, 1024);
+  g_autoptr (GByteArray) bytes = NULL;
+  g_autoptr (TernGguf) file = NULL;
+  GError *error = NULL;
+  TernKernels kernels;
+  Setup s = scalar_setup (&kernels);
+  TernLinear linear;
+  GgufWriter w;
+  gint64 left;
+  Matrix m;
+
+  matrix_init (&m, TERN_TYPE_TQ2_0, 4096, 1024, s.rand);
+  writer_init (&w);
+  writer_tensor (&w, "w.weight", 2, dims, TERN_TYPE_TQ2_0, m.bytes, m.tensor.bytes);
+  bytes = writer_finish (&w);
+  writer_clear (&w);
+  g_assert_true (g_file_set_contents (path, (char *) bytes->data, bytes->len, NULL));
+  file = tern_gguf_open (path, &error);
+  g_assert_no_error (error);
+  g_assert_true (tern_linear_load (&linear, file, "w.weight", 1024, 4096, s.kernels, &error)
+      && tern_linear_pack (&linear, s.pool, &error));
+  left = resident (path);
+  g_test_message ("%" G_GINT64_FORMAT " of %" G_GSIZE_FORMAT " KiB resident", left, m.tensor.bytes / 1024);
+  g_assert_cmpint (left, <, m.tensor.bytes / 1024 / 4);
+  tern_linear_row (&linear, 4000, row);
+  g_assert_cmpmem (row, 4096, m.values + (gsize) 4000 * 1024, 4096);
+  tern_linear_clear (&linear);
+  matrix_clear (&m);
+  setup_clear (&s);
+  g_unlink (path);
+  g_rmdir (folder);
+}
+
 /* A file whose alignment is 1 puts floats anywhere. */
 static void
 test_odd_addresses (void)
@@ -666,6 +719,7 @@ main (int argc, char **argv)
   g_test_add_func ("/linear/ternary-forms", test_ternary_forms);
   g_test_add_func ("/linear/ternary-slices", test_ternary_slices);
   g_test_add_func ("/linear/factor", test_factor);
+  g_test_add_func ("/linear/mapped", test_mapped);
   g_test_add_func ("/linear/odd-addresses", test_odd_addresses);
   g_test_add_func ("/linear/shared-input", test_shared_input);
   g_test_add_func ("/linear/load", test_load);
