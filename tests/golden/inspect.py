@@ -107,6 +107,22 @@ def contents():
           and str(plan["state"]) in out and "total" in out and len(out) < 20000, "inspect as text says the same, arrays shortened")
 
 
+def cannot_run(folder):
+    """A type that nothing multiplies yet, whose blocks are as long as TQ2_0's: all is shown but the plan."""
+    name = b"blk.0.ffn_gate.weight"
+    data = bytearray((DATA / "lfm2/lfm2-tq2_0.gguf").read_bytes())
+    at = data.find(name) + len(name)
+    at += 4 + 8 * int.from_bytes(data[at:at + 4], "little")
+    data[at:at + 4] = (16).to_bytes(4, "little")
+    file = folder / "iq2_xxs.gguf"
+    file.write_bytes(data)
+    code, out, error = tern("inspect", file)
+    point(code == 1 and name.decode() in error and "IQ2_XXS" in error and "TQ2_0" in error and "IQ2_XXS" in out
+          and "token_embd.weight" in out and "\nmemory" not in out, "a type that cannot run", code, error)
+    code, out, error = tern("inspect", "--json", file)
+    point(code == 1 and "memory" not in json.loads(out), "the same as JSON", code, error)
+
+
 def malformed(folder):
     """What breaks a file is one line and status 1, whichever library found it; the odd but valid files pass."""
     for entry in json.loads((folder / "manifest.json").read_text())["files"]:
@@ -137,6 +153,7 @@ with tempfile.TemporaryDirectory() as temporary:
     frame()
     levels()
     contents()
+    cannot_run(pathlib.Path(temporary))
     vision()
     malformed(pathlib.Path(temporary))
 print(f"1..{number}")
