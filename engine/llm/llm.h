@@ -41,10 +41,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernLlm, tern_llm_unref)
 const TernLlmInfo *tern_llm_info (const TernLlm *llm);
 TernGguf *tern_llm_file (const TernLlm *llm);   /* borrowed */
 
-/* How keys and values are stored: per value 4 bytes, 2, or 1 and a scale for each head's row.
- * AUTO: F32 for up to 1024 tokens of context, whose cache is small beside everything else, and with float activations;
- * else F16. Rounding to F16 costs an NMSE of 1e-8 in the logits by itself, but behind int8 activations it moves some over
- * a rounding step, as much as 5e-4 in random models: short prompts keep the exact rule. */
+/* How keys and values are stored: per value 4 bytes, 2, or 1 and a scale for each head's row. AUTO: F32 for up to 1024
+ * tokens of context, whose cache is small beside everything else, and with float activations; else F16. Rounding to F16
+ * costs an NMSE of 1e-8 in the logits by itself, but behind int8 activations it moves some over a rounding step, as
+ * much as 5e-4 in random models: short prompts keep the exact rule. */
 typedef enum {
   TERN_KV_AUTO,
   TERN_KV_F32,
@@ -98,8 +98,8 @@ const TernKeyPolicy *tern_llm_state_policy (const TernLlmState *state);
  * (0 copies all). For beam search: the prompt is copied once. */
 void tern_llm_state_copy (TernLlmState *dst, const TernLlmState *src, guint from);
 
-/* The embedding rows [n, width] of @ids, each < n_vocab, @ld apart: what eval makes of ids, for prompts that mix them with
- * visual tokens in one input. */
+/* The embedding rows [n, width] of @ids, each < n_vocab, @ld apart: what eval makes of ids, for prompts that mix them
+ * with visual tokens in one input. */
 void tern_llm_embed (const TernLlm *llm, const gint32 *ids, guint n, float *rows, gsize ld);
 
 /* Exactly one of ids and rows: token ids, or embedding rows (visual tokens) of the model's width. */
@@ -121,9 +121,9 @@ typedef enum {
 gboolean tern_llm_eval (TernLlmState *state, const TernLlmInput *input, TernLogits want, float *logits,
     TernCancel *cancel, GError **error);
 
-/* Debugging taps, borrowed views into the caches: K after norm and RoPE (in halves where the file has pairs, see rope.h) and V [kv heads, context, head_dim] of an
- * attention layer, in KV type F32 alone; conv state [l_cache - 1, width] oldest first of a short-conv layer. NULL for
- * the wrong kind. */
+/* Debugging taps, borrowed views into the caches: K after norm and RoPE (in halves where the file has pairs, see
+ * rope.h) and V [kv heads, context, head_dim] of an attention layer, in KV type F32 alone; conv state [l_cache - 1,
+ * width] oldest first of a short-conv layer. NULL for the wrong kind. */
 const float *tern_llm_state_keys (const TernLlmState *state, guint layer);
 const float *tern_llm_state_values (const TernLlmState *state, guint layer);
 const float *tern_llm_state_conv (const TernLlmState *state, guint layer);

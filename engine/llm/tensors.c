@@ -90,8 +90,8 @@ check_no_scale (const TernGguf *file, const char *name, GError **error)
   scale = g_strdup_printf ("%.*s.scale", (int) (strlen (name) - strlen (".weight")), name);
   if (!tern_gguf_find (file, scale))
     return TRUE;
-  g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: tensor %s: expected none beside a tensor that holds several "
-      "matrices", tern_gguf_path (file), scale);
+  g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: tensor %s: expected none beside a tensor that holds "
+      "several matrices", tern_gguf_path (file), scale);
   return FALSE;
 }
 

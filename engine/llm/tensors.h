@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A family's tensors, as a table: what a block may ask for, in which shape, and what may be missing. The table is the one
- * place that says so. A block asks for everything it knows how to use by the name that all families share, and goes
+/* A family's tensors, as a table: what a block may ask for, in which shape, and what may be missing. The table is the
+ * one place that says so. A block asks for everything it knows how to use by the name that all families share, and goes
  * without what the family does not list. */
 #pragma once
 
@@ -55,15 +55,16 @@ typedef struct {
  * One that must be there and is not gives TRUE: requiring it makes the error. */
 gboolean tern_block_wants (const TernBlockSource *source, const char *name, TernTensorWant *want);
 
-/* Bound as a linear, loaded as floats, or as it is (several matrices in one). What tern_block_wants() does not want gives TRUE and a cleared
- * linear (rows 0) or NULL. Errors: those of tern_linear_load() and tern_gguf_require(). */
+/* Bound as a linear, loaded as floats, or as it is (several matrices in one). What tern_block_wants() does not want
+ * gives TRUE and a cleared linear (rows 0) or NULL. Errors: those of tern_linear_load() and tern_gguf_require(). */
 gboolean tern_block_linear (const TernBlockSource *source, TernLinear *linear, const char *name, GError **error);
 gboolean tern_block_vector (const TernBlockSource *source, float **vector, const char *name, GError **error);
 gboolean tern_block_tensor (const TernBlockSource *source, const TernTensor **tensor, const char *name,
     GError **error);
 
-/* Refuses a file with a tensor that the table does not have, when it is in a layer or has a name that other families give a
- * meaning: the results would not be what its makers meant. Others (heads for other tasks, notes) are nobody's business. */
+/* Refuses a file with a tensor that the table does not have, when it is in a layer or has a name that other families
+ * give a meaning: the results would not be what its makers meant. Others (heads for other tasks, notes) are nobody's
+ * business. */
 gboolean tern_block_check_names (const TernBlockSource *source, GError **error);
 
 G_END_DECLS

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Makes tiny random text models as GGUF files, and what transformers computes from them in float64. A developer's tool: the
-tests only read what it wrote.
+"""Makes tiny random text models as GGUF files, and what transformers computes from them in float64. A developer's
+tool: the tests only read what it wrote.
 
 usage: python3 -P make_text.py [--set kept|odd] [--seed N] FOLDER [NAME...]
 
-Needs torch, transformers 4.57 and gguf. kept: the models in tests/golden/data/families; odd: shapes that invite mistakes
-(--seed gives other ones of the same kind). Weights are drawn, quantised, read back and dequantised by gguf, and put into
-the model of transformers, so that nothing but arithmetic is left to differ. Logits come from one full pass, greedy tokens
-from a full pass per step. Files are as tests/golden/data/README.md describes.
+Needs torch, transformers 4.57 and gguf. kept: the models in tests/golden/data/families; odd: shapes that invite
+mistakes (--seed gives other ones of the same kind). Weights are drawn, quantised, read back and dequantised by gguf,
+and put into the model of transformers, so that nothing but arithmetic is left to differ. Logits come from one full
+pass, greedy tokens from a full pass per step. Files are as tests/golden/data/README.md describes.
 """
 import argparse
 import json
@@ -26,15 +26,16 @@ TYPE_IDS = {"F32": 0, "F16": 1, "Q4_0": 2, "Q4_1": 3, "Q5_0": 6, "Q5_1": 7, "Q8_
 TERNARY = ("TQ1_0", "TQ2_0", "I2_S")
 
 # What is not said is as in BASE. head: length of a head, by default width / heads.
-BASE = {"layers": 2, "kv": 1, "vocab": 320, "tied": True, "type": "Q8_0", "embedding": "Q8_0", "theta": 10000.0, "eps": 1e-5,
-        "vocabulary": "bpe", "context": 512, "gain": 4}
+BASE = {"layers": 2, "kv": 1, "vocab": 320, "tied": True, "type": "Q8_0", "embedding": "Q8_0", "theta": 10000.0,
+        "eps": 1e-5, "vocabulary": "bpe", "context": 512, "gain": 4}
 KEPT = {
     "llama-smol": {"arch": "llama", "width": 96, "heads": 3, "ffn": 160, "vocab": 301, "type": "Q4_1", "theta": 1e5,
                    "layers": 1},
     "llama-3": {"arch": "llama", "width": 64, "heads": 2, "ffn": 96, "tied": False, "theta": 5e5,
                 "scaling": {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
                             "original_max_position_embeddings": 64}},
-    "llama-linear": {"arch": "llama", "width": 64, "heads": 2, "kv": 2, "ffn": 96, "vocabulary": "spm", "layers": 1, "gain": 6,
+    "llama-linear": {"arch": "llama", "width": 64, "heads": 2, "kv": 2, "ffn": 96, "vocabulary": "spm", "layers": 1,
+                     "gain": 6,
                      "scaling": {"rope_type": "linear", "factor": 2.5}},
     "qwen2": {"arch": "qwen2", "width": 64, "heads": 4, "kv": 2, "ffn": 160, "theta": 1e6, "eps": 1e-6, "gain": 6},
     "qwen2-yarn": {"arch": "qwen2", "width": 64, "heads": 1, "ffn": 96, "tied": False, "layers": 1, "theta": 1e6,
@@ -65,27 +66,30 @@ ODD = {
                       "type": "Q5_0", "theta": 1e6, "eps": 1e-6, "layers": 1},
     "qwen2-f16": {"arch": "qwen2", "width": 112, "heads": 7, "kv": 1, "ffn": 304, "type": "F16", "embedding": "F16",
                   "theta": 1e6, "eps": 1e-6},
-    "qwen3-f32": {"arch": "qwen3", "width": 80, "heads": 6, "kv": 2, "head": 40, "ffn": 144, "vocab": 270, "type": "F32", "embedding": "F32",
+    "qwen3-f32": {"arch": "qwen3", "width": 80, "heads": 6, "kv": 2, "head": 40, "ffn": 144, "vocab": 270,
+                  "type": "F32", "embedding": "F32",
                   "theta": 1e6, "eps": 1e-6, "tied": False},
     "qwen3-head128": {"arch": "qwen3", "width": 128, "heads": 4, "kv": 2, "head": 128, "ffn": 384, "theta": 1e6,
                       "eps": 1e-6, "type": "Q4_0"},
     "bitnet-tq2_0": {"arch": "bitnet-b1.58", "width": 512, "heads": 4, "ffn": 1280, "vocab": 517, "type": "TQ2_0",
                      "theta": 5e5, "layers": 1},
-    "bitnet-i2_s-2": {"arch": "bitnet-25", "width": 640, "heads": 20, "kv": 5, "ffn": 1152, "vocab": 262, "type": "I2_S",
+    "bitnet-i2_s-2": {"arch": "bitnet-25", "width": 640, "heads": 20, "kv": 5, "ffn": 1152, "vocab": 262,
+                      "type": "I2_S",
                       "embedding": "F16"},
     "bitnet-silu": {"arch": "bitnet", "width": 256, "heads": 2, "kv": 2, "ffn": 512, "vocab": 299, "type": "TQ1_0"},
     "bitnet-relu2": {"arch": "bitnet", "width": 256, "heads": 4, "kv": 1, "ffn": 256, "type": "TQ2_0", "act": "relu2"},
     "bitnet-f32": {"arch": "bitnet-b1.58", "width": 96, "heads": 3, "kv": 3, "ffn": 160, "type": "F32"},
     "lfm2-l4": {"arch": "lfm2", "width": 160, "heads": 2, "kv": 1, "ffn": 416, "vocab": 333, "theta": 1e6, "taps": 4,
                 "attention": [1], "layers": 3},
-    "lfm2-conv1": {"arch": "lfm2", "width": 96, "heads": 3, "kv": 3, "ffn": 224, "theta": 1e6, "taps": 2, "attention": [0, 1],
+    "lfm2-conv1": {"arch": "lfm2", "width": 96, "heads": 3, "kv": 3, "ffn": 224, "theta": 1e6, "taps": 2,
+                   "attention": [0, 1],
                    "type": "F32", "tied": False},
     "lfm2-tq1_0": {"arch": "lfm2", "width": 256, "heads": 2, "kv": 1, "ffn": 768, "vocab": 301, "theta": 1e6, "taps": 3,
                    "attention": [1], "type": "TQ1_0"},
 }
 
 
-# ---- GGUF --------------------------------------------------------------------------------------------------------------
+# ---- GGUF ------------------------------------------------------------------------------------------------------------
 
 def text(value):
     data = value.encode()
@@ -119,7 +123,7 @@ def write_gguf(path, keys, tensors):
 
 
 def pack_i2_s(w):
-    """128 values in 32 bytes, value p + 32 k in bits 7-2k, 6-2k of byte p; the scale after them, 28 bytes of padding."""
+    """128 values in 32 bytes, value p + 32 k in bits 7-2k, 6-2k of byte p; after them the scale and 28 bytes."""
     scale = np.float32(np.abs(w).max())
     codes = (np.rint(w / scale) + 1).astype(np.uint8).reshape(-1, 4, 32)
     packed = codes[:, 0] << 6 | codes[:, 1] << 4 | codes[:, 2] << 2 | codes[:, 3]
@@ -144,12 +148,12 @@ def interleave(w, heads):
     return w.reshape(heads, 2, -1, *w.shape[1:]).swapaxes(1, 2).reshape(w.shape)
 
 
-# ---- The model ---------------------------------------------------------------------------------------------------------
+# ---- The model -------------------------------------------------------------------------------------------------------
 
 def hf_config(c):
-    common = dict(vocab_size=c["vocab"], hidden_size=c["width"], intermediate_size=c["ffn"], num_hidden_layers=c["layers"],
-                  num_attention_heads=c["heads"], num_key_value_heads=c["kv"], rms_norm_eps=c["eps"],
-                  rope_theta=c["theta"], max_position_embeddings=c["context"], tie_word_embeddings=c["tied"],
+    common = dict(vocab_size=c["vocab"], hidden_size=c["width"], intermediate_size=c["ffn"],
+                  num_hidden_layers=c["layers"], num_attention_heads=c["heads"], num_key_value_heads=c["kv"],
+                  rms_norm_eps=c["eps"], rope_theta=c["theta"], max_position_embeddings=c["context"], tie_word_embeddings=c["tied"],
                   attn_implementation="eager", rope_scaling=c.get("scaling"))
     family = c["arch"].partition("-")[0]
     if family == "llama":
@@ -210,10 +214,7 @@ def make_weights(c, model, rng):
         out = gguf_name(name)
         kind = ("F32" if any(part in out for part in F32_TENSORS) else
                 c["embedding"] if out in ("token_embd.weight", "output.weight") else c["type"])
-        if c["type"] == "F32" and "bitnet" in c["arch"] and kind == "F32" and ".weight" in out and "norm" not in out:
-            w = draw(out, tuple(old.shape), "TQ2_0", c["gain"], rng)
-        else:
-            w = draw(out, tuple(old.shape), kind, c["gain"], rng)
+        w = draw(out, tuple(old.shape), kind, c["gain"], rng)
         rows = w.reshape(-1, w.shape[-1])
         turned = c["arch"] == "llama" and ("attn_q." in out or "attn_k." in out)
         if turned:
@@ -266,7 +267,8 @@ def vocabulary(c):
         bos, eos, extra = 256, 257, {}
     tokens += [f"<|extra_{i}|>" for i in range(n - len(tokens))]
     types += [3] * (n - len(types))
-    keys = {"tokenizer.ggml.model": "llama" if c["vocabulary"] == "spm" else "gpt2", "tokenizer.ggml.tokens": tokens[:n],
+    keys = {"tokenizer.ggml.model": "llama" if c["vocabulary"] == "spm" else "gpt2",
+            "tokenizer.ggml.tokens": tokens[:n],
             "tokenizer.ggml.token_type": types[:n], "tokenizer.ggml.bos_token_id": bos,
             "tokenizer.ggml.eos_token_id": eos, **extra}
     if c["vocabulary"] == "spm":
@@ -302,7 +304,7 @@ def hyper(c):
     return {f"{a}.{k}": v for k, v in keys.items()}
 
 
-# ---- What it computes --------------------------------------------------------------------------------------------------
+# ---- What it computes ------------------------------------------------------------------------------------------------
 
 def quantise_input(module, args):
     """BitNet: 8 bits for each token (arXiv:2402.17764 eq. 4; ties to even, the range is not below 1e-5)."""
@@ -356,7 +358,7 @@ def make(folder, stem, c, seed):
 
     prompts = {"p24": rng.integers(0, c["vocab"], 24).tolist(), "p7": rng.integers(0, c["vocab"], 7).tolist()}
     about = {"gguf": f"{stem}.gguf", "arch": c["arch"], "shape": c, "tolerance": TOLERANCE,
-             "reference": f"transformers {transformers.__version__} {kind.__name__}, float64, weights dequantised by gguf",
+             "reference": f"transformers {transformers.__version__} {kind.__name__}, float64, weights dequantised",
              "cases": [expectation(folder, stem, name, model, ids) for name, ids in prompts.items()]}
     if c["type"] in TERNARY or "bitnet" in c["arch"]:
         for name, module in model.model.named_modules():

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Every family of text models against transformers in float64: logits at every position, hidden states, caches, and greedy
- * tokens, in both activation modes, however the prompt is cut. */
+/* Every family of text models against transformers in float64: logits at every position, hidden states, caches, and
+ * greedy tokens, in both activation modes, however the prompt is cut. */
 #include <math.h>
 #include <string.h>
 
@@ -202,7 +202,7 @@ test_int8 (gconstpointer data)
   else if (g_str_has_suffix (model->name, "f32") || g_str_has_suffix (model->name, "f16"))
     check_cases (model, "cases", TERN_ACTIVATIONS_INT8, "f32", 0.004);  /* float weights: float products */
   else if (json_object_has_member (model->root, "smallest_routing_margin"))
-    check_cases (model, "cases", TERN_ACTIVATIONS_INT8, "int8", INFINITY);      /* an expert may flip, and every token */
+    check_cases (model, "cases", TERN_ACTIVATIONS_INT8, "int8", INFINITY);  /* an expert may flip, and every token */
   else
     check_cases (model, "cases", TERN_ACTIVATIONS_INT8, "int8", 0.7);
 }

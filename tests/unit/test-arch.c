@@ -129,9 +129,9 @@ add_keys (GgufWriter *w, const Change *c)
     const char *name;
     guint32 value;
   } keys[] = {
-    { "block_count", LAYERS }, { "context_length", 64 }, { "embedding_length", WIDTH }, { "feed_forward_length", INNER },
-    { "attention.head_count", HEADS }, { "attention.head_count_kv", KV }, { "attention.key_length", HEAD },
-    { "attention.value_length", HEAD },
+    { "block_count", LAYERS }, { "context_length", 64 }, { "embedding_length", WIDTH },
+    { "feed_forward_length", INNER }, { "attention.head_count", HEADS }, { "attention.head_count_kv", KV },
+    { "attention.key_length", HEAD }, { "attention.value_length", HEAD },
   };
   float eps = 1e-5f;
   char name[128];
@@ -239,8 +239,10 @@ test_same (void)
     { { "qwen3" }, { "qwen3", .fused = TRUE } },
     { { "bitnet-25" }, { "bitnet-b1.58" } },
     { { "bitnet-25" }, { "bitnet", .key = "hidden_activation", .text = "relu2" } },
-    { { "bitnet", .scaled = "blk.1.ffn_up.weight" }, { "bitnet", .add = "blk.1.ffn_up.scale", .add_n = 1, .add_value = 2 } },
-    { { "bitnet", .scaled = "blk.0.attn_v.weight" }, { "bitnet", .add = "blk.0.attn_v.scale", .add_n = 1, .add_value = 2 } },
+    { { "bitnet", .scaled = "blk.1.ffn_up.weight" },
+        { "bitnet", .add = "blk.1.ffn_up.scale", .add_n = 1, .add_value = 2 } },
+    { { "bitnet", .scaled = "blk.0.attn_v.weight" },
+        { "bitnet", .add = "blk.0.attn_v.scale", .add_n = 1, .add_value = 2 } },
     { { "llama" }, { "llama", .add = "rope_freqs.weight", .add_n = HEAD / 2, .add_value = 1 } },
     { { "llama", .key = "rope.scaling.factor", .type = TERN_GGUF_F32, .number = 4 },
         { "llama", .add = "rope_freqs.weight", .add_n = HEAD / 2, .add_value = 4 } },
@@ -302,7 +304,8 @@ test_refused (void)
     { { "llama", .add = "blk.0.attn_sub_norm.weight", .add_n = WIDTH }, TERN_ERROR_UNSUPPORTED,
           { "blk.0.attn_sub_norm.weight", "llama" } },
     { { "qwen3", .add = "output_norm.bias", .add_n = WIDTH }, TERN_ERROR_UNSUPPORTED, { "output_norm.bias", "qwen3" } },
-    { { "llama", .add = "token_embd_norm.weight", .add_n = WIDTH }, TERN_ERROR_UNSUPPORTED, { "token_embd_norm.weight" } },
+    { { "llama", .add = "token_embd_norm.weight", .add_n = WIDTH }, TERN_ERROR_UNSUPPORTED,
+          { "token_embd_norm.weight" } },
     { { "llama", .fused = TRUE, .add = "blk.1.attn_qkv.scale", .add_n = 1, .add_value = 2 }, TERN_ERROR_UNSUPPORTED,
           { "blk.1.attn_qkv.scale" } },
     { { "llama", .add = "blk.2.attn_norm.weight", .add_n = WIDTH }, TERN_ERROR_FORMAT, { "blk.2.attn_norm.weight",

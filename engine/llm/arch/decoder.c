@@ -134,7 +134,8 @@ load (TernDecoder *d, GError **error)
   llm->eps = d->params.eps;
   llm->bit_linear = d->arch->bit_linear;
   llm->layers = g_new0 (TernLayer, d->params.n_layers);
-  return load_rope (d, error) && load_ends (d, error) && load_layers (d, error) && tern_block_check_names (&d->source, error);
+  return load_rope (d, error) && load_ends (d, error) && load_layers (d, error)
+      && tern_block_check_names (&d->source, error);
 }
 
 gboolean

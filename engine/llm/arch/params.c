@@ -41,8 +41,8 @@ is_text (TernBytes bytes, const char *text)
   return bytes.data && bytes.len == strlen (text) && !memcmp (bytes.data, text, bytes.len);
 }
 
-/* Keys of relatives that change every result and that no family here computes, and the values that change nothing. A key
- * that is 0 is not used: that is how converters say so. */
+/* Keys of relatives that change every result and that no family here computes, and the values that change nothing. A
+ * key that is 0 is not used: that is how converters say so. */
 static const struct {
   const char *name;
   float neutral;
@@ -233,9 +233,7 @@ read_rope_scaling (TernDecoderParams *p, const TernGguf *file, const char *arch,
   if (is_text (type, "yarn"))
     return read_yarn (p, file, arch, factor, error);
   found = tern_bytes_quote (type);
-  g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: key %s: expected \"none\", \"linear\" or \"yarn\", found %s",
-      tern_gguf_path (file), key, found);
-  return FALSE;
+  return unsupported (file, key, error, "expected \"none\", \"linear\" or \"yarn\", found %s", found);
 }
 
 static gboolean

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Qwen3, dense (arXiv:2505.09388): no biases, but every q and k head is normalised before it turns, and heads are as long
- * as attention.key_length says whatever the width. */
+/* Qwen3, dense (arXiv:2505.09388): no biases, but every q and k head is normalised before it turns, and heads are as
+ * long as attention.key_length says whatever the width. */
 #include "engine/llm/arch/arch.h"
 
 static const TernTensorRow tensors[] = {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Grouped-query attention (arXiv:2305.13245) with rotary positions: projections, norms and heads. What is attended to is
- * attend.c's. */
+/* Grouped-query attention (arXiv:2305.13245) with rotary positions: projections, norms and heads. What is attended to
+ * is attend.c's. */
 #include <string.h>
 
 #include "engine/base/error.h"
@@ -100,8 +100,8 @@ typedef struct {
   TernKvCache *cache;
 } Turning;
 
-/* Norm and rotation of the heads of rows [begin, end); then their keys and values are ready for the cache. What attention
- * will put out is scratch until then. */
+/* Norm and rotation of the heads of rows [begin, end); then their keys and values are ready for the cache. What
+ * attention will put out is scratch until then. */
 static void
 turn_rows (void *data, guint begin, guint end, guint worker)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The blocks that layers are made of. Each constructor asks its source for all the tensors that it can use and goes without
- * those that the family does not have; the caller has checked the numbers. */
+/* The blocks that layers are made of. Each constructor asks its source for all the tensors that it can use and goes
+ * without those that the family does not have; the caller has checked the numbers. */
 #pragma once
 
 #include "engine/llm/model.h"
@@ -12,14 +12,14 @@ void tern_block_free (TernBlock *block);        /* NULL and half-built ones too 
 /* y = x W^T + bias for the rows of @input; @bias may be NULL. FALSE: cancelled before. */
 gboolean tern_block_run (TernPass *pass, const TernLinear *linear, const float *bias, TernLinearInput *input, float *y);
 void tern_block_input (TernPass *pass, TernLinearInput *input, const float *x, guint cols);
-/* Where the model asks for it: rounds a row to the 8 bits that BitNet's linears take (arXiv:2402.17764 eq. 4), for those whose
- * weights are not stored as ternary. What is ternary quantises its input itself, to the same values. */
+/* Where the model asks for it: rounds a row to the 8 bits that BitNet's linears take (arXiv:2402.17764 eq. 4), for
+ * those whose weights are not stored as ternary. What is ternary quantises its input itself, to the same values. */
 void tern_block_round (const TernPass *pass, float *x, guint cols);
 /* Pool for work of about @flops; NULL (the caller alone) when waking the others costs more. */
 TernPool *tern_block_pool (const TernPass *pass, gsize flops);
 
-/* Grouped-query attention over a cache: attn_q, attn_k, attn_v and attn_output (weight, bias), or attn_qkv for three of them;
- * attn_q_norm and attn_k_norm of each head before it turns; attn_sub_norm before attn_output. */
+/* Grouped-query attention over a cache: attn_q, attn_k, attn_v and attn_output (weight, bias), or attn_qkv for three of
+ * them; attn_q_norm and attn_k_norm of each head before it turns; attn_sub_norm before attn_output. */
 typedef struct {
   guint width;
   guint n_heads, n_kv, head_dim;        /* n_heads is a multiple of n_kv */
