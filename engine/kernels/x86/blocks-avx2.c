@@ -19,40 +19,38 @@ dot32 (__m256i start, __m256i u, __m256i x, const gboolean wide)
 }
 
 /* ---- Few tokens --------------------------------------------------------------------------------------------------
- * Straight from the file's blocks: four rows at a time, eight partial sums each in float. What depends on the tokens
- * alone is made once for many rows. */
+ * Straight from the file's blocks: four rows at a time, eight partial sums each in float. What depends on the token alone
+ * is made once for many rows. */
 
 #define FEW_TOKENS 4
 #define CHUNK 64                /* sub-blocks that tokens are made ready for at once */
 #define AHEAD 4096              /* bytes to fetch ahead: rows are too short for the hardware to see where they lead */
 
 typedef struct {
-  __m256i start[FEW_TOKENS][CHUNK];     /* sums that undo the offset */
-  float d[FEW_TOKENS][CHUNK];
-  float sum[FEW_TOKENS][2 * CHUNK];     /* d times the sum of q, or of each half; a minimum's factor */
+  __m256i start[CHUNK];         /* sums that undo the offset */
+  float d[CHUNK];
+  float sum[2 * CHUNK];         /* d times the sum of q, or of each half; a minimum's factor */
 } Ready;
 
 static ALWAYS_INLINE void
-make_ready (const TernBlocks type, Ready *ready, const TernQ8Block *x, gsize ldx, gsize blocks, gsize n)
+make_ready (const TernBlocks type, Ready *ready, const TernQ8Block *x, gsize blocks)
 {
   const __m256i offset = _mm256_set1_epi8 ((char) offset_of (type));
-  gsize t, b;
+  gsize b;
 
-  for (t = 0; t < n; t++) {
-    for (b = 0; b < blocks; b++) {
-      const TernQ8Block *q = &x[t * ldx + b];
+  for (b = 0; b < blocks; b++) {
+    const TernQ8Block *q = &x[b];
 
-      ready->d[t][b] = q->d;
-      if (has_min (type) && has_halves (type)) {
-        ready->sum[t][2 * b] = q->d * (float) q->half;
-        ready->sum[t][2 * b + 1] = q->d * (float) (q->sum - q->half);
-      } else if (has_min (type)) {      /* one value for eight lanes counts in each */
-        ready->sum[t][b] = q->d * (float) q->sum * (unit_of (type) == 1 ? 0.125f : 1);
-      }
-      if (offset_of (type) && !is_wide (type))
-        ready->start[t][b] = _mm256_sub_epi32 (_mm256_setzero_si256 (),
-            dot32 (_mm256_setzero_si256 (), offset, load32 ((const guint8 *) q->q), FALSE));
+    ready->d[b] = q->d;
+    if (has_min (type) && has_halves (type)) {
+      ready->sum[2 * b] = q->d * (float) q->half;
+      ready->sum[2 * b + 1] = q->d * (float) (q->sum - q->half);
+    } else if (has_min (type)) {        /* one value for eight lanes counts in each */
+      ready->sum[b] = q->d * (float) q->sum * (unit_of (type) == 1 ? 0.125f : 1);
     }
+    if (offset_of (type) && !is_wide (type))
+      ready->start[b] = _mm256_sub_epi32 (_mm256_setzero_si256 (),
+          dot32 (_mm256_setzero_si256 (), offset, load32 ((const guint8 *) q->q), FALSE));
   }
 }
 
@@ -65,52 +63,40 @@ half_scales (const Scales *s, const guint sub)
   return _mm256_permutevar8x32_ps (s->d[sub / 4], _mm256_setr_epi32 (i, i, i, i, i + 1, i + 1, i + 1, i + 1));
 }
 
-/* One block of one row: to the sums of all tokens. */
+/* One block of one row. */
 static ALWAYS_INLINE void
-one_block (const TernBlocks type, const guint tokens, __m256 *sum, gsize stride, const guint8 *p, const Ready *ready,
-    gsize b, const TernQ8Block *x, gsize ldx)
+one_block (const TernBlocks type, __m256 *sum, const guint8 *p, const Ready *ready, gsize b, const TernQ8Block *x)
 {
   const gboolean zero = !offset_of (type) || is_wide (type);
   const guint unit = unit_of (type);
   Scales sc = scales (type, p);
-  float factor[FEW_TOKENS][8];
-  guint t, s, k;
+  float factor[8];
+  guint s, k;
 
-  if (unit == 8 || b % 2 == 0) {
+  if (unit == 8 || b % 2 == 0) {        /* two of the small blocks are a cache line or less */
 #pragma GCC unroll 4
     for (k = 0; k < bytes_of (type); k += 64)
       _mm_prefetch ((const char *) p + AHEAD + k, _MM_HINT_T0);
   }
-
-#pragma GCC unroll 4
-  for (t = 0; t < tokens; t++) {
-    __m256 *to = &sum[t * stride];
-
-    if (has_min (type) && unit == 1)
-      *to = _mm256_fmadd_ps (sc.m[0], _mm256_set1_ps (ready->sum[t][b]), *to);
-    else if (has_min (type) && !has_halves (type))
-      *to = _mm256_fmadd_ps (sc.m[0], _mm256_loadu_ps (&ready->sum[t][b]), *to);
-    else if (has_min (type))
-      *to = _mm256_fmadd_ps (sc.m[0], _mm256_loadu_ps (&ready->sum[t][2 * b]),
-          _mm256_fmadd_ps (sc.m[1], _mm256_loadu_ps (&ready->sum[t][2 * b + 8]), *to));
-    if (unit == 8 && !has_halves (type))
-      _mm256_storeu_ps (factor[t], _mm256_mul_ps (sc.d[0], _mm256_loadu_ps (&ready->d[t][b])));
-  }
+  if (has_min (type) && unit == 1)
+    *sum = _mm256_fmadd_ps (sc.m[0], _mm256_set1_ps (ready->sum[b]), *sum);
+  else if (has_min (type) && !has_halves (type))
+    *sum = _mm256_fmadd_ps (sc.m[0], _mm256_loadu_ps (&ready->sum[b]), *sum);
+  else if (has_min (type))
+    *sum = _mm256_fmadd_ps (sc.m[0], _mm256_loadu_ps (&ready->sum[2 * b]),
+        _mm256_fmadd_ps (sc.m[1], _mm256_loadu_ps (&ready->sum[2 * b + 8]), *sum));
+  if (unit == 8 && !has_halves (type))
+    _mm256_storeu_ps (factor, _mm256_mul_ps (sc.d[0], _mm256_loadu_ps (&ready->d[b])));
 #pragma GCC unroll 8
   for (s = 0; s < unit; s++) {
-    __m256i q = values (type, p, s);
+    __m256i start = zero ? _mm256_setzero_si256 () : ready->start[b + s];
+    __m256i v = load32 ((const guint8 *) x[b + s].q);
+    __m256 dot = _mm256_cvtepi32_ps (dot32 (start, values (type, p, s), v, is_wide (type)));
     __m256 d = has_halves (type) ? half_scales (&sc, s) : sc.d[0];
+    __m256 f = unit == 8 && !has_halves (type) ? _mm256_set1_ps (factor[s])
+        : _mm256_mul_ps (d, _mm256_set1_ps (ready->d[b + s]));
 
-#pragma GCC unroll 4
-    for (t = 0; t < tokens; t++) {
-      __m256i start = zero ? _mm256_setzero_si256 () : ready->start[t][b + s];
-      __m256i v = load32 ((const guint8 *) x[t * ldx + b + s].q);
-      __m256 dot = _mm256_cvtepi32_ps (dot32 (start, q, v, is_wide (type)));
-      __m256 f = unit == 8 && !has_halves (type) ? _mm256_set1_ps (factor[t][s])
-          : _mm256_mul_ps (d, _mm256_set1_ps (ready->d[t][b + s]));
-
-      sum[t * stride] = _mm256_fmadd_ps (dot, f, sum[t * stride]);
-    }
+    *sum = _mm256_fmadd_ps (dot, f, *sum);
   }
 }
 
@@ -133,51 +119,45 @@ store_four (float *y, gsize rows, const __m256 *sum, gboolean add)
 }
 
 static ALWAYS_INLINE void
-four_rows (const TernBlocks type, const guint tokens, float *y, gsize ldy, gsize rows, const guint8 *const row[4],
-    gsize blocks, const Ready *ready, const TernQ8Block *x, gsize ldx, gboolean add)
+four_rows (const TernBlocks type, float *y, gsize rows, const guint8 *const row[4], gsize blocks, const Ready *ready,
+    const TernQ8Block *x, gboolean add)
 {
-  __m256 sum[FEW_TOKENS][4];
   const guint unit = unit_of (type);
+  __m256 sum[4];
   gsize b;
-  guint t, i;
+  guint i;
 
 #pragma GCC unroll 4
-  for (t = 0; t < tokens; t++) {
-#pragma GCC unroll 4
-    for (i = 0; i < 4; i++)
-      sum[t][i] = _mm256_setzero_ps ();
-  }
+  for (i = 0; i < 4; i++)
+    sum[i] = _mm256_setzero_ps ();
   for (b = 0; b < blocks; b += unit) {
 #pragma GCC unroll 4
     for (i = 0; i < 4; i++)
-      one_block (type, tokens, &sum[0][i], 4, row[i] + b / unit * bytes_of (type), ready, b, x, ldx);
+      one_block (type, &sum[i], row[i] + b / unit * bytes_of (type), ready, b, x);
   }
-#pragma GCC unroll 4
-  for (t = 0; t < tokens; t++)
-    store_four (y + t * ldy, rows, sum[t], add);
+  store_four (y, rows, sum, add);
 }
 
+/* One version for one token: with several, the rows come out of the first-level cache from the second one on. */
 static ALWAYS_INLINE void
 few_tokens (const TernBlocks type, float *y, gsize ldy, const guint8 *w, gsize row_bytes, gsize rows, gsize blocks,
     const TernQ8Block *x, gsize ldx, gsize n)
 {
-  Ready ready;
-  gsize r, b, part;
+  Ready ready[FEW_TOKENS];
+  gsize r, t, b, part;
   guint i;
 
   for (b = 0; b == 0 || b < blocks; b += part, w += part / unit_of (type) * bytes_of (type), x += part) {
     part = MIN (CHUNK, blocks - b);
-    make_ready (type, &ready, x, ldx, part, n);
+    for (t = 0; t < n; t++)
+      make_ready (type, &ready[t], x + t * ldx, part);
     for (r = 0; r < rows; r += 4) {
       const guint8 *row[4];
 
       for (i = 0; i < 4; i++)
         row[i] = w + MIN (r + i, rows - 1) * row_bytes;
-      switch (n) {
-#define CASE(T) case T: four_rows (type, T, y + r, ldy, rows - r, row, part, &ready, x, ldx, b > 0); break;
-        CASE (1) CASE (2) CASE (4)
-#undef CASE
-      }
+      for (t = 0; t < n; t++)
+        four_rows (type, y + t * ldy + r, rows - r, row, part, &ready[t], x + t * ldx, b > 0);
     }
     if (blocks == 0)
       break;

@@ -6,7 +6,7 @@
 
 /* ---- Few tokens --------------------------------------------------------------------------------------------------
  * Straight from the file's blocks, four rows in a vector: each has the 128-bit lane in which its own 16 bytes are loaded,
- * and nothing but the masks and shifts of its type stands between the load and the product. What depends on the tokens
+ * and nothing but the masks and shifts of its type stands between the load and the product. What depends on the token
  * alone is made once for many rows. */
 
 #define FEW_TOKENS 4
@@ -14,9 +14,9 @@
 #define AHEAD 4096              /* bytes to fetch ahead: rows are too short for the hardware to see where they lead */
 
 typedef struct {
-  __m128i start[FEW_TOKENS][CHUNK][2];  /* sums that undo the offset; [1]: of the second half, when it has its own */
-  float d[FEW_TOKENS][2 * CHUNK];       /* with halves: each twice */
-  float sum[FEW_TOKENS][2 * CHUNK];     /* d times the sum of q, or of each half; a minimum's factor */
+  __m128i start[CHUNK][2];      /* sums that undo the offset; [1]: of the second half, when it has its own */
+  float d[2 * CHUNK];           /* with halves: each twice */
+  float sum[2 * CHUNK];         /* d times the sum of q, or of each half; a minimum's factor */
 } Ready;
 
 static ALWAYS_INLINE __m128i
@@ -26,33 +26,31 @@ load16 (const void *p)
 }
 
 static ALWAYS_INLINE void
-make_ready (const TernBlocks type, Ready *ready, const TernQ8Block *x, gsize ldx, gsize blocks, gsize n)
+make_ready (const TernBlocks type, Ready *ready, const TernQ8Block *x, gsize blocks)
 {
   const __m128i offset = _mm_set1_epi8 ((char) offset_of (type)), zero = _mm_setzero_si128 ();
   const gboolean halves = has_halves (type);
-  gsize t, b;
+  gsize b;
 
-  for (t = 0; t < n; t++) {
-    for (b = 0; b < blocks; b++) {
-      const TernQ8Block *q = &x[t * ldx + b];
+  for (b = 0; b < blocks; b++) {
+    const TernQ8Block *q = &x[b];
 
-      if (halves)
-        ready->d[t][2 * b] = ready->d[t][2 * b + 1] = q->d;
-      else
-        ready->d[t][b] = q->d;
-      if (has_min (type) && halves) {
-        ready->sum[t][2 * b] = q->d * (float) q->half;
-        ready->sum[t][2 * b + 1] = q->d * (float) (q->sum - q->half);
-      } else if (has_min (type)) {      /* one value for the four lanes of a row counts in each */
-        ready->sum[t][b] = q->d * (float) q->sum * (unit_of (type) == 1 ? 0.25f : 1);
-      }
-      if (offset_of (type)) {
-        __m128i first = _mm_sub_epi32 (zero, _mm_dpbusd_epi32 (zero, offset, load16 (q->q)));
-        __m128i second = _mm_sub_epi32 (zero, _mm_dpbusd_epi32 (zero, offset, load16 (q->q + 16)));
+    if (halves)
+      ready->d[2 * b] = ready->d[2 * b + 1] = q->d;
+    else
+      ready->d[b] = q->d;
+    if (has_min (type) && halves) {
+      ready->sum[2 * b] = q->d * (float) q->half;
+      ready->sum[2 * b + 1] = q->d * (float) (q->sum - q->half);
+    } else if (has_min (type)) {        /* one value for the four lanes of a row counts in each */
+      ready->sum[b] = q->d * (float) q->sum * (unit_of (type) == 1 ? 0.25f : 1);
+    }
+    if (offset_of (type)) {
+      __m128i first = _mm_sub_epi32 (zero, _mm_dpbusd_epi32 (zero, offset, load16 (q->q)));
+      __m128i second = _mm_sub_epi32 (zero, _mm_dpbusd_epi32 (zero, offset, load16 (q->q + 16)));
 
-        ready->start[t][b][0] = halves ? first : _mm_add_epi32 (first, second);
-        ready->start[t][b][1] = second;
-      }
+      ready->start[b][0] = halves ? first : _mm_add_epi32 (first, second);
+      ready->start[b][1] = second;
     }
   }
 }
@@ -191,60 +189,49 @@ add_product (const TernBlocks type, Sums *to, const __m512i v[2], const gint fir
 
 /* A block of 32 values of four rows. */
 static ALWAYS_INLINE void
-small_block (const TernBlocks type, const guint tokens, Sums *to, const guint8 *const p[4], const Ready *ready, gsize b,
-    const TernQ8Block *x, gsize ldx)
+small_block (const TernBlocks type, Sums *to, const guint8 *const p[4], const Ready *ready, gsize b,
+    const TernQ8Block *x)
 {
   __m512i v[2] = { half_values (type, p, 0, 0), half_values (type, p, 0, 1) };
-  __m512 d = spread_f16 (p, 0), m = has_min (type) ? spread_f16 (p, 2) : v_zero ();
-  guint t;
 
-#pragma GCC unroll 4
-  for (t = 0; t < tokens; t++) {
-    add_product (type, &to[t], v, 0, 1, ready->start[t][b][0], &x[t * ldx], v_mul (d, v_set (ready->d[t][b])));
-    if (has_min (type))
-      to[t].sum[1] = v_fma (m, v_set (ready->sum[t][b]), to[t].sum[1]);
-  }
+  add_product (type, to, v, 0, 1, ready->start[b][0], x, v_mul (spread_f16 (p, 0), v_set (ready->d[b])));
+  if (has_min (type))
+    to->sum[1] = v_fma (spread_f16 (p, 2), v_set (ready->sum[b]), to->sum[1]);
 }
 
 /* A block of 256 values of four rows. */
 static ALWAYS_INLINE void
-large_block (const TernBlocks type, const guint tokens, Sums *to, const guint8 *const p[4], const Ready *ready, gsize b,
-    const TernQ8Block *x, gsize ldx)
+large_block (const TernBlocks type, Sums *to, const guint8 *const p[4], const Ready *ready, gsize b,
+    const TernQ8Block *x)
 {
   const guint sets = has_halves (type) ? 2 : 1;         /* of eight scales */
   Scales sc[4] = { scales (type, p[0]), scales (type, p[1]), scales (type, p[2]), scales (type, p[3]) };
-  __m512 a[FEW_TOKENS][2], c[FEW_TOKENS][2];            /* scales of rows 0 and 1, 2 and 3, times those of the token */
-  guint t, k, s;
+  __m512 a[2], c[2];            /* scales of rows 0 and 1, 2 and 3, times those of the token */
+  guint k, s;
 
-#pragma GCC unroll 4
-  for (t = 0; t < tokens; t++) {
 #pragma GCC unroll 2
-    for (k = 0; k < sets; k++) {
-      __m512 d = twice (&ready->d[t][sets * b + 8 * k]), sum = twice (&ready->sum[t][sets * b + 8 * k]);
+  for (k = 0; k < sets; k++) {
+    __m512 d = twice (&ready->d[sets * b + 8 * k]);
 
-      a[t][k] = v_mul (two_rows (sc[0].d[k], sc[1].d[k]), d);
-      c[t][k] = v_mul (two_rows (sc[2].d[k], sc[3].d[k]), d);
-      if (has_min (type)) {
-        to[t].min[0] = v_fma (two_rows (sc[0].m[k], sc[1].m[k]), sum, to[t].min[0]);
-        to[t].min[1] = v_fma (two_rows (sc[2].m[k], sc[3].m[k]), sum, to[t].min[1]);
-      }
+    a[k] = v_mul (two_rows (sc[0].d[k], sc[1].d[k]), d);
+    c[k] = v_mul (two_rows (sc[2].d[k], sc[3].d[k]), d);
+    if (has_min (type)) {
+      __m512 sum = twice (&ready->sum[sets * b + 8 * k]);
+
+      to->min[0] = v_fma (two_rows (sc[0].m[k], sc[1].m[k]), sum, to->min[0]);
+      to->min[1] = v_fma (two_rows (sc[2].m[k], sc[3].m[k]), sum, to->min[1]);
     }
   }
 #pragma GCC unroll 8
   for (s = 0; s < 8; s++) {
     __m512i v[2] = { half_values (type, p, s, 0), half_values (type, p, s, 1) };
+    const __m128i *start = ready->start[b + s];
 
-#pragma GCC unroll 4
-    for (t = 0; t < tokens; t++) {
-      const __m128i *start = ready->start[t][b + s];
-      const TernQ8Block *q = &x[t * ldx + s];
-
-      if (has_halves (type)) {
-        add_product (type, &to[t], v, 0, 0, start[0], q, spread_eighth (a[t][s / 4], c[t][s / 4], s % 4 * 2));
-        add_product (type, &to[t], v, 1, 1, start[1], q, spread_eighth (a[t][s / 4], c[t][s / 4], s % 4 * 2 + 1));
-      } else {
-        add_product (type, &to[t], v, 0, 1, start[0], q, spread_eighth (a[t][0], c[t][0], s));
-      }
+    if (has_halves (type)) {
+      add_product (type, to, v, 0, 0, start[0], &x[s], spread_eighth (a[s / 4], c[s / 4], s % 4 * 2));
+      add_product (type, to, v, 1, 1, start[1], &x[s], spread_eighth (a[s / 4], c[s / 4], s % 4 * 2 + 1));
+    } else {
+      add_product (type, to, v, 0, 1, start[0], &x[s], spread_eighth (a[0], c[0], s));
     }
   }
 }
@@ -272,17 +259,14 @@ store_four (const TernBlocks type, float *y, gsize rows, const Sums *from, gbool
 }
 
 static ALWAYS_INLINE void
-four_rows (const TernBlocks type, const guint tokens, float *y, gsize ldy, gsize rows, const guint8 *const row[4],
-    gsize blocks, const Ready *ready, const TernQ8Block *x, gsize ldx, gboolean add)
+four_rows (const TernBlocks type, float *y, gsize rows, const guint8 *const row[4], gsize blocks, const Ready *ready,
+    const TernQ8Block *x, gboolean add)
 {
   const guint8 *p[4] = { row[0], row[1], row[2], row[3] };
-  Sums sums[FEW_TOKENS];
+  Sums sums = { { v_zero (), v_zero () }, { v_zero (), v_zero () } };
   gsize b;
-  guint t, i, k;
+  guint i, k;
 
-#pragma GCC unroll 4
-  for (t = 0; t < tokens; t++)
-    sums[t].sum[0] = sums[t].sum[1] = sums[t].min[0] = sums[t].min[1] = v_zero ();
   for (b = 0; b < blocks; b += unit_of (type)) {
     if (unit_of (type) == 8 || b % 2 == 0) {    /* two of the small blocks are a cache line or less */
 #pragma GCC unroll 4
@@ -293,39 +277,36 @@ four_rows (const TernBlocks type, const guint tokens, float *y, gsize ldy, gsize
       }
     }
     if (unit_of (type) == 8)
-      large_block (type, tokens, sums, p, ready, b, x + b, ldx);
+      large_block (type, &sums, p, ready, b, x + b);
     else
-      small_block (type, tokens, sums, p, ready, b, x + b, ldx);
+      small_block (type, &sums, p, ready, b, x + b);
 #pragma GCC unroll 4
     for (i = 0; i < 4; i++)
       p[i] += bytes_of (type);
   }
-#pragma GCC unroll 4
-  for (t = 0; t < tokens; t++)
-    store_four (type, y + t * ldy, rows, &sums[t], add);
+  store_four (type, y, rows, &sums, add);
 }
 
+/* One version for one token: with several, the rows come out of the first-level cache from the second one on. */
 static ALWAYS_INLINE void
 few_tokens (const TernBlocks type, float *y, gsize ldy, const guint8 *w, gsize row_bytes, gsize rows, gsize blocks,
     const TernQ8Block *x, gsize ldx, gsize n)
 {
-  Ready ready;
-  gsize r, b, part;
+  Ready ready[FEW_TOKENS];
+  gsize r, t, b, part;
   guint i;
 
   for (b = 0; b == 0 || b < blocks; b += part, w += part / unit_of (type) * bytes_of (type), x += part) {
     part = MIN (CHUNK, blocks - b);
-    make_ready (type, &ready, x, ldx, part, n);
+    for (t = 0; t < n; t++)
+      make_ready (type, &ready[t], x + t * ldx, part);
     for (r = 0; r < rows; r += 4) {
       const guint8 *row[4];
 
       for (i = 0; i < 4; i++)
         row[i] = w + MIN (r + i, rows - 1) * row_bytes;
-      switch (n) {
-#define CASE(T) case T: four_rows (type, T, y + r, ldy, rows - r, row, part, &ready, x, ldx, b > 0); break;
-        CASE (1) CASE (2) CASE (4)
-#undef CASE
-      }
+      for (t = 0; t < n; t++)
+        four_rows (type, y + t * ldy + r, rows - r, row, part, &ready[t], x + t * ldx, b > 0);
     }
     if (blocks == 0)
       break;
