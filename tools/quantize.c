@@ -153,8 +153,8 @@ find_scale (Job *job, GError **error)
     tern_pool_run (job->work->pool, check_rows, job, tensor->dims[1], 1);
   if (job->bad) {
     g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: tensor %s: expected -s, 0 and +s with one s for %s, "
-        "found %g in row %u beside s = %g; --force-ternary rounds the values, which only a model that was trained for it "
-        "survives", path, tensor->name, job->type->name, job->bad_value, job->bad_row, job->scale);
+        "found %g in row %u beside s = %g; --force-ternary rounds the values, which only a model that was trained for "
+        "it survives", path, tensor->name, job->type->name, job->bad_value, job->bad_row, job->scale);
     return FALSE;
   }
   stored = tern_f16_to_f32 (tern_f32_to_f16 (job->scale));
@@ -466,8 +466,8 @@ tern_tool_quantize (int argc, char **argv)
   if (!tern_tool_options (argc, argv, "IN OUT", 2, 2,
           "Writes the GGUF file IN (text model or mmproj) as OUT with its F32, F16 and BF16 matrices in another type.\n"
           "Norms, biases, convolutions, routers, position tables and what is quantised already stay as they are.\n"
-          "Embedding and output become Q6_K (Q4_0, Q4_K, Q6_K) or Q8_0 (TQ1_0, TQ2_0). TQ1_0 and TQ2_0 are for ternary\n"
-          "models: a matrix of other values than -s, 0 and +s is an error.", entries, &files))
+          "Embedding and output become Q6_K (Q4_0, Q4_K, Q6_K) or Q8_0 (TQ1_0, TQ2_0). TQ1_0 and TQ2_0 are for\n"
+          "ternary models: a matrix of other values than -s, 0 and +s is an error.", entries, &files))
     return TERN_TOOL_USAGE;
   o.type_name = type;
   status = check_options (&o, files);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* All formats are taken apart in words: a word holds the digits of four or eight columns side by side, and no digit is
- * looked at alone. What is made are *steps* (kernels.h): one word for 16 columns of a row, its byte b holding columns b,
- * b + 4, b + 8 and b + 12 from the lowest bits upwards. */
+ * looked at alone. What is made are *steps* (kernels.h): one word for 16 columns of a row, its byte b holding columns
+ * b, b + 4, b + 8 and b + 12 from the lowest bits upwards. */
 #include "engine/weights/linear-ternary.h"
 
 #include <string.h>

@@ -8,8 +8,8 @@ G_BEGIN_DECLS
 
 /* Whether a tensor of this shape can take the form T2. */
 gboolean tern_linear_ternary_fits (const TernLinear *linear);
-/* Fills packed, groups, scale and row_scale; a tensor that is not ternary, or has several scales in a row or slice
- * without headers, takes the form EXPAND instead. */
+/* Fills packed, groups, scale and row_scale; a tensor that is not ternary, or whose blocks have several scales, takes
+ * the form EXPAND instead. */
 gboolean tern_linear_pack_ternary (TernLinear *linear, TernPool *pool, GError **error);
 
 G_END_DECLS

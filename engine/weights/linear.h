@@ -61,8 +61,8 @@ gboolean tern_linear_init_slice (TernLinear *linear, const TernTensor *tensor, g
 /* To be called once before the first run. One pass over a ternary tensor, its rows split over @pool (NULL: the calling
  * thread alone); nothing for the others. Errors: NO_SPACE. */
 gboolean tern_linear_pack (TernLinear *linear, TernPool *pool, GError **error);
-/* tern_gguf_require + init for tensor @name of @cols x @rows. A tensor of one value beside it, named ".scale" instead of
- * ".weight", multiplies the matrix (BitNet files of ik_llama.cpp, whose matrices hold -1, 0 and +1). */
+/* tern_gguf_require + init for tensor @name of @cols x @rows. A tensor of one value beside it, named ".scale" instead
+ * of ".weight", multiplies the matrix (BitNet files of ik_llama.cpp, whose matrices hold -1, 0 and +1). */
 gboolean tern_linear_load (TernLinear *linear, const TernGguf *file, const char *name, guint cols, guint rows,
     const TernKernels *kernels, GError **error);
 void tern_linear_clear (TernLinear *linear);    /* NULL-safe on half-built ones (zeroed memory) */

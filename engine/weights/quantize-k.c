@@ -231,8 +231,8 @@ tern_quantize_q4_k (guint8 *dst, const float *src, gsize n)
 
 /* ---- Q6_K -------------------------------------------------------------------------------------------------------- */
 
-/* The scale of y = scale q (either sign) with the least sum w (scale q - x)^2, w = x^2, over the starts: for given codes
- * it is sum w q x / sum w q^2, and what it saves of sum w x^2 is (sum w q x)^2 / sum w q^2. */
+/* The scale of y = scale q (either sign) with the least sum w (scale q - x)^2, w = x^2, over the starts: for given
+ * codes it is sum w q x / sum w q^2, and what it saves of sum w x^2 is (sum w q x)^2 / sum w q^2. */
 static float
 seek_scale (const float *x)
 {

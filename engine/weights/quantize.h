@@ -13,16 +13,16 @@ G_BEGIN_DECLS
 typedef void (*TernQuantizeFunc) (guint8 *dst, const float *src, gsize n);
 
 /* For F16, Q8_0, Q4_0, Q5_0, Q4_K, Q6_K, TQ1_0 and TQ2_0; NULL for the others. Blocks of Q8_0, Q4_0, Q5_0, TQ1_0 and
- * TQ2_0 are those of ggml, bit for bit; the K types search scales of their own. The ternary ones round each value to the
- * nearest of -max, 0 and +max of its block: give them what is ternary. */
+ * TQ2_0 are those of ggml, bit for bit; the K types search scales of their own. The ternary ones round each value to
+ * the nearest of -max, 0 and +max of its block: give them what is ternary. */
 TernQuantizeFunc tern_quantizer (guint32 type);
 
-/* Whether every value is 0 or +-*@scale, *@scale being 0 while none was found. When FALSE, *@odd is the first value that
- * is neither. */
+/* Whether every value is 0 or +-*@scale, *@scale being 0 while none was found. When FALSE, *@odd is the first value
+ * that is neither. */
 gboolean tern_is_ternary (const float *x, gsize n, float *scale, float *odd);
 
-/* x = mean clamp(round(x / mean), -1, +1): BitNet b1.58 (arXiv:2402.17764, eq. 1 to 3), @mean being the mean of |x| over
- * the matrix. */
+/* x = mean clamp(round(x / mean), -1, +1): BitNet b1.58 (arXiv:2402.17764, eq. 1 to 3), @mean being the mean of |x|
+ * over the matrix. */
 void tern_make_ternary (float *x, gsize n, float mean);
 
 G_END_DECLS

@@ -61,8 +61,8 @@ tern_tq2_0_to_f32 (float *dst, const void *src, gsize n)
   }
 }
 
-/* 32 bytes hold four runs of 32 two-bit digits, highest bits first; y = scale in the tail (digit - 1). This is the order
- * that bitnet.cpp's x86 build and its converters write; nothing in a file tells of the others. */
+/* 32 bytes hold four runs of 32 two-bit digits, highest bits first; y = scale in the tail (digit - 1). This is the
+ * order that bitnet.cpp's x86 build and its converters write; nothing in a file tells of the others. */
 void
 tern_i2_s_to_f32 (float *dst, const void *src, gsize n)
 {

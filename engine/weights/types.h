@@ -70,8 +70,8 @@ tern_type_row_bytes (const TernTypeInfo *type, gsize cols)
 /* Bytes of a tensor of these dims, tail included; 0 for one without values. FALSE when that is not below 2^63. */
 gboolean tern_type_tensor_bytes (const TernTypeInfo *type, const guint64 dims[4], guint64 *bytes);
 
-/* @rows rows of @cols values to dst[rows][cols]. @src: header of the first row; @tail: the tensor's tail, only looked at
- * when the type has one. */
+/* @rows rows of @cols values to dst[rows][cols]. @src: header of the first row; @tail: the tensor's tail, only looked
+ * at when the type has one. */
 void tern_type_rows_to_f32 (const TernTypeInfo *type, float *dst, const guint8 *src, gsize rows, gsize cols,
     const guint8 *tail);
 

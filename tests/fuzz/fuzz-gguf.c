@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* libFuzzer target: any bytes as a GGUF file. Whatever opens is read to the last byte that it promises, its small
- * matrices are bound to the kernels and multiplied, its values quantised. How to build it stands in meson.build; run it with files of any kind as seeds:
+ * matrices are bound to the kernels and multiplied, its values quantised. How to build it stands in meson.build;
+ * run it with files of any kind as seeds:
  *   fuzz-gguf -max_len=30000 -rss_limit_mb=3000 CORPUS_FOLDER SEED_FOLDER */
 #include <math.h>
 #include <stdlib.h>

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""One model in which every weight type occurs: random bits as the blocks of each, with scales that make ordinary weights
-of them. The file is made anew by every run and is always the same; what it must give was computed by others. Prints TAP.
+"""One model in which every weight type occurs: random bits as the blocks of each, with scales that make ordinary
+weights of them. The file is made anew by every run and is always the same; what it must give was computed by others.
+Prints TAP.
 
 usage: mixed.py TERN DATA_FOLDER [LEVEL...]
        mixed.py --make DATA_FOLDER      writes mixed.npy (numpy, gguf 0.19, torch, transformers)
@@ -22,8 +23,8 @@ TOKENS = [1, 72, 101, 108, 108, 111, 44, 32, 119, 200, 3, 150]
 GAIN = 1.5                      # of a matrix: the standard deviation of its weights is GAIN / sqrt(columns)
 MAX_ABS, NMSE, NMSE_INT8 = 2e-3, 1e-8, 1e-2
 
-# name: id, values and bytes of a block, where f16 scales stand in it and their ratio to the first, standard deviation of
-# the values for a scale of 1 and random bits
+# name: id, values and bytes of a block, where f16 scales stand in it and their ratio to the first, standard deviation
+# of the values for a scale of 1 and random bits
 TYPES = {
     "Q4_0": (2, 32, 18, {0: 1}, 4.6), "Q4_1": (3, 32, 20, {0: 1, 2: -7.5}, 4.6), "Q5_0": (6, 32, 22, {0: 1}, 9.2),
     "Q5_1": (7, 32, 24, {0: 1, 2: -15.5}, 9.2), "Q8_0": (8, 32, 34, {0: 1}, 74),

@@ -62,7 +62,7 @@ def usage(folder):
 
 
 def makes(folder):
-    """Every type from a file of bfloat16: keys stay, matrices change, what the rows cannot have falls back and is said."""
+    """Every type from a file of bfloat16: keys stay, matrices change, what does not fit falls back and is said."""
     before, expected = inspect(PLAIN), npy(DATA / "lfm2s/lfm2s-bf16.p7.logits.npy")
     case = json.loads((DATA / "lfm2s/lfm2s-bf16.json").read_text())["cases"]
     tokens = folder / "tokens"
@@ -153,7 +153,7 @@ def refuses(folder):
 
 
 def widened(data):
-    """The file with the matrix blk.0.ffn_down [384, 128] as [256, 192]: the same bytes in rows that blocks of 256 fit."""
+    """The file with the matrix blk.0.ffn_down [384, 128] as [256, 192]: the same bytes, rows that blocks of 256 fit."""
     name = b"blk.0.ffn_down.weight"
     at = data.index(name) + len(name) + 4
     assert data[at:at + 16] == (384).to_bytes(8, "little") + (128).to_bytes(8, "little")

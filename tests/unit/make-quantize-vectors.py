@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Writes data/quantize-vectors.bin: rows of floats and what other quantisers make of them: PyPI gguf (gguf.quants) where
-the blocks must be equal, ggml (in the wheel xllamacpp) where the error must be comparable. Needed only to make the file
-anew.
+"""Writes data/quantize-vectors.bin: rows of floats and what other quantisers make of them: PyPI gguf (gguf.quants)
+where the blocks must be equal, ggml (in the wheel xllamacpp) where the error must be comparable. Needed only to make
+the file anew.
 
-usage: make-quantize-vectors.py LIBRARY OUT    (numpy and gguf 0.19 installed; LIBRARY: a shared library with ggml in it)
+usage: make-quantize-vectors.py LIBRARY OUT    (numpy and gguf 0.19 installed; LIBRARY: a shared library with ggml)
 
 Records, all little-endian: u32 type id, u32 values, u32 bytes, the values as f32, the blocks;
 or, for K types, bytes = 8 and instead of blocks the squared error of ggml's ones, summed, as f64.
@@ -20,7 +20,8 @@ from gguf import quants
 rng = np.random.default_rng(20252)
 ggml = ctypes.CDLL(sys.argv[1])
 ggml.ggml_quantize_chunk.restype = ctypes.c_size_t
-ggml.ggml_quantize_chunk.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p] + [ctypes.c_int64] * 3 + [ctypes.c_void_p]
+ggml.ggml_quantize_chunk.argtypes = ([ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p] + [ctypes.c_int64] * 3
+                                     + [ctypes.c_void_p])
 
 
 def rows():
