@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Prompts against what Jinja2 renders. TERN_GOLDEN names the folder with tokenizers/chat-templates.json; templates that
- * are files of their own are looked for in TERN_TEMPLATES, and their cases skipped without it. */
+/* Prompts against what Jinja2 renders. TERN_GOLDEN names the folder with tokenizers/chat-templates.json and
+ * chat-constructs.json (make-chat-vectors.py); templates that are files of their own are looked for in TERN_TEMPLATES, and their cases skipped without it. */
 #include <json-glib/json-glib.h>
 #include <string.h>
 
@@ -47,20 +47,17 @@ test_case (const void *data)
   g_assert_cmpstr (prompt, ==, json_object_get_string_member (c->one, "prompt"));
 }
 
-int
-main (int argc, char **argv)
+/* FALSE: the file is not there. */
+static gboolean
+add_cases (JsonParser *parser, const char *file)
 {
   const char *golden = g_getenv ("TERN_GOLDEN");
-  g_autofree char *path = g_build_filename (golden ? golden : ".", "tokenizers", "chat-templates.json", NULL);
-  g_autoptr (JsonParser) parser = json_parser_new ();
+  g_autofree char *path = g_build_filename (golden ? golden : ".", "tokenizers", file, NULL);
   JsonObject *root;
   JsonArray *cases;
 
-  g_test_init (&argc, &argv, NULL);
-  if (!json_parser_load_from_file (parser, path, NULL)) {
-    g_print ("1..0 # SKIP %s is not there\n", path);
-    return 0;
-  }
+  if (!json_parser_load_from_file (parser, path, NULL))
+    return FALSE;
   root = json_node_get_object (json_parser_get_root (parser));
   cases = json_object_get_array_member (root, "cases");
   for (guint i = 0; i < json_array_get_length (cases); i++) {
@@ -68,6 +65,22 @@ main (int argc, char **argv)
     g_autofree char *name = g_strconcat ("/chat-templates/", json_object_get_string_member (c.one, "name"), NULL);
 
     g_test_add_data_func_full (name, g_memdup2 (&c, sizeof c), test_case, g_free);
+  }
+  return TRUE;
+}
+
+int
+main (int argc, char **argv)
+{
+  g_autoptr (JsonParser) given = json_parser_new (), made = json_parser_new ();         /* the tests borrow from them */
+  gboolean some;
+
+  g_test_init (&argc, &argv, NULL);
+  some = add_cases (given, "chat-templates.json");
+  some |= add_cases (made, "chat-constructs.json");
+  if (!some) {
+    g_print ("1..0 # SKIP neither chat-templates.json nor chat-constructs.json among the data\n");
+    return 0;
   }
   return g_test_run ();
 }
