@@ -153,8 +153,8 @@ def interleave(w, heads):
 def hf_config(c):
     common = dict(vocab_size=c["vocab"], hidden_size=c["width"], intermediate_size=c["ffn"],
                   num_hidden_layers=c["layers"], num_attention_heads=c["heads"], num_key_value_heads=c["kv"],
-                  rms_norm_eps=c["eps"], rope_theta=c["theta"], max_position_embeddings=c["context"], tie_word_embeddings=c["tied"],
-                  attn_implementation="eager", rope_scaling=c.get("scaling"))
+                  rms_norm_eps=c["eps"], rope_theta=c["theta"], max_position_embeddings=c["context"],
+                  tie_word_embeddings=c["tied"], attn_implementation="eager", rope_scaling=c.get("scaling"))
     family = c["arch"].partition("-")[0]
     if family == "llama":
         return transformers.LlamaConfig(**common, head_dim=c["head"]), transformers.LlamaForCausalLM
