@@ -14,7 +14,8 @@ import pathlib
 import sys
 from types import SimpleNamespace
 
-sys.path.pop(0)         # the inspect.py beside this file is not the standard library's
+# The inspect.py beside this file is not the standard library's.
+sys.path[:] = [p for p in sys.path if not p or pathlib.Path(p).resolve() != pathlib.Path(__file__).resolve().parent]
 
 import gguf
 import jinja2
