@@ -278,7 +278,7 @@ def vocabulary():
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(vocab_size=700, special_tokens=SPECIAL, show_progress=False,
                                   initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
-    text = [p.read_text() for p in sorted((HERE / "../../docs").glob("*.md"))]
+    text = (HERE / "../../COPYING").read_text().splitlines()
     video = [processing.DEFAULT_VIDEO_INTRO, processing.FRAME_TIMESTAMP_MESSAGE, "\n\n\n\n", "User: Assistant: System:"] * 40
     tokenizer.train_from_iterator(text + video, trainer)
     about = json.loads(tokenizer.to_str())
