@@ -133,6 +133,7 @@ def taps(stem, embd, vision, given):
 # ---- SmolVLM ----------------------------------------------------------------------------------------------------------
 
 SIDE, PATCH, FACTOR, EDGE = 88, 14, 3, 201      # 6 x 6 patches of 84 pixels, 2 x 2 tokens; an odd longest edge
+WIDTH = 32                                      # of the language model
 
 
 def straight_positions(embeddings):
@@ -144,16 +145,16 @@ def straight_positions(embeddings):
 
 def smolvlm_model():
     config = SmolVLMConfig(
-        vision_config=dict(hidden_size=40, intermediate_size=52, num_hidden_layers=1, num_attention_heads=5, image_size=SIDE,
+        vision_config=dict(hidden_size=30, intermediate_size=44, num_hidden_layers=1, num_attention_heads=5, image_size=SIDE,
                            patch_size=PATCH, layer_norm_eps=2e-5, attn_implementation="eager"),
-        text_config=dict(model_type="llama", hidden_size=24, num_attention_heads=2, num_hidden_layers=1, vocab_size=8,
+        text_config=dict(model_type="llama", hidden_size=WIDTH, num_attention_heads=2, num_hidden_layers=1, vocab_size=8,
                          pad_token_id=0),
         scale_factor=FACTOR)
     tower = SmolVLMVisionTransformer._from_config(config.vision_config, attn_implementation="eager").eval()
     connector = SmolVLMConnector(config).eval()
     straight_positions(tower.embeddings)
     file = File("mmproj-smolvlm-odd.gguf", "idefics3")
-    file.keys(projection_dim=24, image_size=SIDE, patch_size=PATCH, embedding_length=40, feed_forward_length=52,
+    file.keys(projection_dim=WIDTH, image_size=SIDE, patch_size=PATCH, embedding_length=30, feed_forward_length=44,
               block_count=1, attention__head_count=5, attention__layer_norm_epsilon=2e-5, projector__scale_factor=FACTOR,
               preproc_image_size=EDGE)
     file.linear("v.patch_embd", tower.embeddings.patch_embedding)
@@ -271,12 +272,34 @@ SPECIAL = ["<|im_start|>", "<|endoftext|>", "<|im_end|>", "<fake_token_around_im
            "<end_of_utterance>"] + [f"<row_{r}_col_{c}>" for r in range(1, 5) for c in range(1, 5)]
 
 
+def text_weights(writer, n_vocab):
+    """A language model of one layer, to run the prompts with; nothing is expected of what it says."""
+    rng = np.random.default_rng(21)
+    ffn, head = 48, WIDTH // 2
+    writer.add_context_length(2048)
+    writer.add_block_count(1)
+    writer.add_embedding_length(WIDTH)
+    writer.add_feed_forward_length(ffn)
+    writer.add_head_count(2)
+    writer.add_head_count_kv(1)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_rope_dimension_count(head)
+    writer.add_vocab_size(n_vocab)
+    shapes = {"token_embd": (n_vocab, WIDTH), "blk.0.attn_q": (WIDTH, WIDTH), "blk.0.attn_k": (head, WIDTH),
+              "blk.0.attn_v": (head, WIDTH), "blk.0.attn_output": (WIDTH, WIDTH), "blk.0.ffn_gate": (ffn, WIDTH),
+              "blk.0.ffn_up": (ffn, WIDTH), "blk.0.ffn_down": (WIDTH, ffn)}
+    for name, shape in shapes.items():
+        writer.add_tensor(name + ".weight", rng.normal(0, shape[1] ** -0.5, shape).astype(np.float16))
+    for name in ("output_norm", "blk.0.attn_norm", "blk.0.ffn_norm"):
+        writer.add_tensor(name + ".weight", rng.uniform(0.6, 1.4, WIDTH).astype(np.float32))
+
+
 def vocabulary():
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)])
     tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(vocab_size=700, special_tokens=SPECIAL, show_progress=False,
+    trainer = trainers.BpeTrainer(vocab_size=480, special_tokens=SPECIAL, show_progress=False,
                                   initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
     text = (HERE / "../../COPYING").read_text().splitlines()
     video = [processing.DEFAULT_VIDEO_INTRO, processing.FRAME_TIMESTAMP_MESSAGE, "\n\n\n\n", "User: Assistant: System:"] * 40
@@ -284,7 +307,8 @@ def vocabulary():
     about = json.loads(tokenizer.to_str())
     tokens = [t for t, _ in sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])]
     merges = [" ".join(m) if isinstance(m, list) else m for m in about["model"]["merges"]]
-    writer = gguf.GGUFWriter(OUT / "vocab-smolvlm.gguf", "llama")
+    writer = gguf.GGUFWriter(OUT / "smolvlm-text.gguf", "llama")
+    text_weights(writer, len(tokens))
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("smollm")
     writer.add_token_list(tokens)
@@ -296,6 +320,7 @@ def vocabulary():
     writer.add_chat_template(TEMPLATE)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
     writer.close()
     return tokenizer
 
@@ -334,10 +359,10 @@ def prompts():
     add("frames, no words", "", times=[0.0, 0.99, 59.5, 61.25], duration=75.9)
     add("frames, lines", "\nWhat?\n\n", times=[0.0], duration=0.4)
     add("frames, system", "Describe.", system="Be short. ", times=[3599.0, 3600.0, 7261.5], duration=7300.0)
-    for n in (12, 20, 45, 113):
+    for n in (12, 21, 101):
         add(f"{n} frames", "Well?", times=[float(i) for i in range(n)], duration=float(n))
     add("a day", "Well?", times=[0.0, 90000.0], duration=86400.0 * 2 + 3723)
-    (OUT / "prompts.json").write_text(json.dumps({"gguf": "vocab-smolvlm.gguf", "prompts": cases}) + "\n")
+    (OUT / "prompts.json").write_text(json.dumps({"gguf": "smolvlm-text.gguf", "prompts": cases}) + "\n")
 
 
 OUT.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "tern/prompt.h"
+#include "tern/tern.h"
 #include "tests/golden/golden.h"
 
 typedef struct {
@@ -176,6 +177,94 @@ test_prompts (void)
   text_clear (&text);
 }
 
+/* ---- A session --------------------------------------------------------------------------------------------------- */
+
+/* Tokens of the prompt without visual ones. */
+static guint
+scaffolding (const Text *text, const TernPromptVisual *visual)
+{
+  g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint32));
+  TernPromptParts parts = { .family = tern_prompt_family ("idefics3", text->tokenizer, "text", NULL), .chat = text->chat,
+    .tokenizer = text->tokenizer, .text = "What?" };
+
+  g_assert_true (tern_prompt_compile (ids, &parts, visual, NULL));
+  return ids->len - visual->n;
+}
+
+static TernResult *
+next_result (TernSession *session)
+{
+  TernResult *result = NULL;
+
+  g_assert_cmpint (tern_session_next (session, -1, &result), ==, TERN_NEXT_RESULT);
+  g_assert_cmpstr (result->kind, ==, "caption");
+  return result;
+}
+
+/* A video of 17 s in two windows, each with the times of its own frames; a still in 3 x 3 tiles and the whole. */
+static void
+test_session (void)
+{
+  g_autofree char *text_file = golden_path ("vision-own", "smolvlm-text.gguf");
+  g_autofree char *mmproj = golden_path ("vision-own", "mmproj-smolvlm-odd.gguf");
+  TernSessionParams params = TERN_SESSION_PARAMS_INIT;
+  g_autofree guint8 *pixels = g_malloc0 (3 * 50 * 50);
+  TernImage image = { .format = TERN_IMAGE_RGB, .width = 50, .height = 50, .data = { pixels }, .stride = { 150 } };
+  g_autoptr (TernModel) model = NULL;
+  g_autoptr (TernSession) session = NULL;
+  g_autoptr (GError) error = NULL;
+  TernPromptRun runs[16] = { 0 };
+  Text text;
+
+  if (!text_file || !mmproj || !text_open (&text, "vision-own", "smolvlm-text.gguf")) {
+    g_test_skip ("the model is not among the data");
+    return;
+  }
+  model = tern_model_open (&(TernModelParams) { .model_path = text_file, .mmproj_path = mmproj,
+      .parts = TERN_MODEL_FULL, .threads = 1 }, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (tern_model_frame_tokens (model), ==, 4);
+  params.prompt = "What?";
+  params.rate_n = 1;
+  params.window = 12 * TERN_SECOND;
+  params.max_tokens = 2;
+  session = tern_session_new (model, &params, &error);
+  g_assert_no_error (error);
+  for (guint i = 0; i < 17; i++)
+    while (!tern_session_push_frame (session, &image, i * TERN_SECOND, TERN_SECOND, &error)) {
+      g_assert_error (error, TERN_ERROR, TERN_ERROR_BUSY);
+      g_clear_error (&error);
+      tern_session_wait (session, -1);
+    }
+  tern_session_finish (session);
+  for (guint w = 0; w < 2; w++) {
+    TernResult *result = next_result (session);
+    TernPromptVisual visual = { runs, w ? 5 : 12, TRUE, (w ? 5 : 12) * TERN_SECOND };
+
+    for (guint i = 0; i < visual.n; i++)
+      runs[i].time = i * TERN_SECOND;
+    g_assert_cmpuint (result->frames, ==, visual.n);
+    g_assert_cmpuint (result->visual_in, ==, 4 * visual.n);
+    g_assert_cmpuint (result->visual_kept, <, result->visual_in);
+    g_assert_cmpuint (result->prompt_tokens, ==, scaffolding (&text, &visual) + result->visual_kept);
+    tern_result_unref (result);
+  }
+
+  g_assert_true (tern_session_push_still (session, &image, &error));
+  {
+    TernResult *result = next_result (session);
+    TernPromptRun tiles[10] = { 0 };
+
+    for (guint i = 0; i < 9; i++)
+      tiles[i] = (TernPromptRun) { .row = 1 + i / 3, .column = 1 + i % 3 };
+    tiles[9].thumbnail = TRUE;
+    g_assert_cmpuint (result->visual_kept, ==, 40);
+    g_assert_cmpuint (result->prompt_tokens, ==, scaffolding (&text, &(TernPromptVisual) { tiles, 10, FALSE, 0 }) + 40);
+    tern_result_unref (result);
+  }
+  text_clear (&text);
+}
+
 /* What would end the user's turn and start an answer stays text. */
 static void
 test_untrusted (void)
@@ -188,7 +277,7 @@ test_untrusted (void)
   TernPromptParts parts;
   Text text;
 
-  if (!text_open (&text, "vision-own", "vocab-smolvlm.gguf")) {
+  if (!text_open (&text, "vision-own", "smolvlm-text.gguf")) {
     g_test_skip ("the prompts are not among the data");
     return;
   }
@@ -215,7 +304,7 @@ test_refused (void)
   TernPromptParts parts;
   Text text;
 
-  if (!text_open (&text, "vision-own", "vocab-smolvlm.gguf")) {
+  if (!text_open (&text, "vision-own", "smolvlm-text.gguf")) {
     g_test_skip ("the prompts are not among the data");
     return;
   }
@@ -239,6 +328,7 @@ main (int argc, char **argv)
     g_test_add_data_func (name, GUINT_TO_POINTER (i), test_stills);
   }
   g_test_add_func ("/prompts/own", test_prompts);
+  g_test_add_func ("/prompts/session", test_session);
   g_test_add_func ("/prompts/untrusted", test_untrusted);
   g_test_add_func ("/prompts/refused", test_refused);
   return g_test_run ();
