@@ -16,6 +16,15 @@ static void exec_items (TernTplRun *run, const TernTplNode *n, TernVal items, gi
 
 static const TernVal nothing = { TERN_VAL_UNDEFINED, .str = { "", 0 } };
 
+/* Templates are quoted, cut where it may hurt, and need not be UTF-8; messages are. */
+char *
+tern_tpl_message (const char *format, va_list args)
+{
+  g_autofree char *what = g_strdup_vprintf (format, args);
+
+  return g_utf8_make_valid (what, -1);
+}
+
 void
 tern_tpl_fail (TernTplRun *run, int code, const char *format, ...)
 {
@@ -25,14 +34,8 @@ tern_tpl_fail (TernTplRun *run, int code, const char *format, ...)
   if (run->error)
     return;
   va_start (args, format);
-  what = g_strdup_vprintf (format, args);
+  what = tern_tpl_message (format, args);
   va_end (args);
-  if (!g_utf8_validate (what, -1, NULL)) {
-    char *valid = g_utf8_make_valid (what, -1);
-
-    g_free (what);
-    what = valid;
-  }
   run->error = g_error_new (TERN_ERROR, code, "chat template, line %u: %s", run->line, what);
 }
 

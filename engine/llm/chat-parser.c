@@ -17,7 +17,7 @@ tern_tpl_parse_fail (TernTplParser *p, int code, const char *format, ...)
     return;
   p->failed = TRUE;
   va_start (args, format);
-  what = g_strdup_vprintf (format, args);
+  what = tern_tpl_message (format, args);
   va_end (args);
   g_set_error (p->error, TERN_ERROR, code, "chat template, line %u: %s", p->at->line, what);
 }

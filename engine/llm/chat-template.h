@@ -197,6 +197,7 @@ typedef struct {
 #define TERN_TPL_BYTES (64u << 20)      /* values, and each text, of a run */
 #define TERN_TPL_RANGE 100000
 
+char *tern_tpl_message (const char *format, va_list args) G_GNUC_PRINTF (1, 0);
 void tern_tpl_fail (TernTplRun *run, int code, const char *format, ...) G_GNUC_PRINTF (3, 4);
 /* FALSE once the run has failed, its steps or memory are used up (which fails it). */
 gboolean tern_tpl_step (TernTplRun *run);

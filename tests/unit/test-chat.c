@@ -113,6 +113,7 @@ test_refused (void)
     { "{{ n | frobnicate }}", TERN_ERROR_UNSUPPORTED, "filter frobnicate" },
     { "{{ n is odious }}", TERN_ERROR_UNSUPPORTED, "is odious" },
     { "{{ f(*l) }}", TERN_ERROR_UNSUPPORTED, "unpacked" },
+    { "{{ n | \303 }}", TERN_ERROR_UNSUPPORTED, "the filter \357\277\275" },  /* messages are UTF-8 */
     { "{% if t %}", TERN_ERROR_FORMAT, "endif" },
     { "{{ n", TERN_ERROR_FORMAT, "expected }}" },
     { "{{ 'abc }}", TERN_ERROR_FORMAT, "end of a string" },
