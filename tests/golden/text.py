@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Text through the program `tern`: perplexity against one worked out from `tern logits`, and the tokens that files want
+around a text. Prints TAP.
+
+usage: text.py TERN DATA_FOLDER
+"""
+import array
+import math
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+TERN, DATA = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2])
+MODEL, VOCABULARY = DATA / "lfm2" / "lfm2-tq2_0.gguf", DATA / "tokenizers" / "vocab-lfm2.gguf"
+TEXT = (DATA / "README.md").read_bytes()[:700]
+CONTEXT = 32
+number = 0
+
+
+def run(*args, data=None):
+    return subprocess.run([TERN, *map(str, args)], input=data, capture_output=True, check=False)
+
+
+def point(good, what, *notes):
+    global number
+    number += 1
+    for note in notes if not good else ():
+        print("#", note)
+    print("ok" if good else "not ok", number, "-", what, flush=True)
+
+
+def ids_of(model, *options):
+    return [int(i) for i in run("tokenize", "--model", model, *options, data=TEXT).stdout.split()]
+
+
+def rows(folder, ids):
+    (folder / "ids").write_text(" ".join(map(str, ids)))
+    done = run("logits", "--model", MODEL, "--tokens", folder / "ids", "--output", folder / "o.npy", "--activations", "f32")
+    if done.returncode:
+        raise SystemExit(done.stderr.decode())
+    data = (folder / "o.npy").read_bytes()
+    values = array.array("f", data[10 + int.from_bytes(data[8:10], "little"):])
+    width = len(values) // len(ids)
+    return [values[i * width:(i + 1) * width] for i in range(len(ids))]
+
+
+def perplexity(folder):
+    """Chunks of CONTEXT tokens, the first of each replaced by BOS; the second half of the positions counts."""
+    ids, total, count = ids_of(MODEL), 0.0, 0
+    for start in range(0, len(ids) - CONTEXT + 1, CONTEXT):
+        chunk = ids[:1] + ids[start + 1:start + CONTEXT]
+        logits = rows(folder, chunk)
+        for i in range(CONTEXT // 2, CONTEXT - 1):
+            most = max(logits[i])
+            total += most + math.log(sum(math.exp(x - most) for x in logits[i])) - logits[i][chunk[i + 1]]
+            count += 1
+    return math.exp(total / count), count, len(ids)
+
+
+def with_last_token(folder):
+    """The vocabulary with add_eos_token set."""
+    data = bytearray(VOCABULARY.read_bytes())
+    key = b"tokenizer.ggml.add_eos_token"
+    at = data.index(key) + len(key) + 4
+    data[at] = 1
+    (folder / "eos.gguf").write_bytes(data)
+    return folder / "eos.gguf"
+
+
+def main():
+    if not MODEL.exists() or not VOCABULARY.exists():
+        print(f"1..0 # SKIP {MODEL} or {VOCABULARY} is not there")
+        return
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        (folder / "text").write_bytes(TEXT)
+        expected, count, n = perplexity(folder)
+        done = run("perplexity", "--model", MODEL, "--context", CONTEXT, "--activations", "f32", folder / "text")
+        words = done.stdout.decode().split()
+        point(done.returncode == 0 and abs(float(words[1].rstrip(":")) / expected - 1) < 1e-4
+              and f"{n} tokens, {count} scored" in done.stdout.decode(), "perplexity", f"expected {expected}, {n} tokens, "
+              f"{count} scored", done.stdout.decode() + done.stderr.decode())
+        done = run("perplexity", "--model", MODEL, "--context", 4000, folder / "text")
+        point(done.returncode == 1 and b"4000" in done.stderr, "a text that is too short", done.stderr.decode())
+        point(run("perplexity", "--model", MODEL).returncode == 2, "no text")
+        point(run("perplexity", "--model", MODEL, "--context", 1, folder / "text").returncode == 2, "a context of one token")
+
+        plain, eos = ids_of(VOCABULARY, "--no-bos"), with_last_token(folder)
+        begun, ended = ids_of(VOCABULARY), ids_of(eos)
+        point(begun[1:] == plain and ended[:-1] == begun and ended[-1] not in plain, "first and last tokens", begun, ended)
+        point(ids_of(eos, "--no-bos") == plain, "neither of them")
+    print(f"1..{number}")
+
+
+main()
