@@ -325,7 +325,21 @@ typedef struct {
   float m[PART_BLOCKS][2][TILE_ROWS];
 } Panel;
 
-/* Scales of a block to those of row @i. */
+/* f16 at @at of each row as floats. */
+static ALWAYS_INLINE void
+put_f16 (float *to, const guint8 *const src[TILE_ROWS], gsize at)
+{
+  guint16 v[TILE_ROWS];
+  guint i;
+
+#pragma GCC unroll 32
+  for (i = 0; i < TILE_ROWS; i++)
+    memcpy (&v[i], src[i] + at, sizeof v[i]);
+  v_store (to, v_load_f16 (v));
+  v_store (to + VL, v_load_f16 (v + VL));
+}
+
+/* Scales of a block of 256 to those of row @i. */
 static ALWAYS_INLINE void
 put_scales (const TernBlocks type, Panel *panel, gsize b, gsize i, const guint8 *p)
 {
@@ -339,7 +353,7 @@ put_scales (const TernBlocks type, Panel *panel, gsize b, gsize i, const guint8 
   _mm256_storeu_ps (m, sc.m[0]);
   _mm256_storeu_ps (m + 8, sc.m[1]);
 #pragma GCC unroll 8
-  for (s = 0; s < unit_of (type); s++) {
+  for (s = 0; s < 8; s++) {
 #pragma GCC unroll 2
     for (h = 0; h < per; h++) {
       panel->d[b + s][h][i] = d[s * per + h];
@@ -354,23 +368,29 @@ static ALWAYS_INLINE void
 pack (const TernBlocks type, Panel *panel, const guint8 *w, gsize row_bytes, gsize rows, gsize blocks)
 {
   guint8 part[TILE_ROWS][PART_BLOCKS * 32] __attribute__ ((aligned (64)));
-  const guint8 *row[TILE_ROWS];
+  const guint8 *row[TILE_ROWS], *src[TILE_ROWS];
   const guint unit = unit_of (type);
   gsize b;
   guint i, v, j, s;
 
   for (i = 0; i < TILE_ROWS; i++) {
     row[i] = part[i];
+    src[i] = w + MIN (i, rows - 1) * row_bytes;
     for (b = 0; b < blocks; b += unit) {
-      const guint8 *p = w + MIN (i, rows - 1) * row_bytes + b / unit * bytes_of (type);
+      const guint8 *p = src[i] + b / unit * bytes_of (type);
 
 #pragma GCC unroll 8
       for (s = 0; s < unit; s++)
         _mm256_store_si256 ((__m256i *) (part[i] + (b + s) * 32), values (type, p, s));
-      put_scales (type, panel, b, i, p);
+      if (unit == 8)
+        put_scales (type, panel, b, i, p);
     }
   }
   for (b = 0; b < blocks; b++) {
+    if (unit == 1)
+      put_f16 (panel->d[b][0], src, b * bytes_of (type));
+    if (unit == 1 && has_min (type))
+      put_f16 (panel->m[b][0], src, b * bytes_of (type) + 2);
     for (v = 0; v < TILE_VECTORS; v++) {
 #pragma GCC unroll 2
       for (j = 0; j < 8; j += 4) {
