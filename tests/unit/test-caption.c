@@ -123,7 +123,7 @@ test_options (void)
   if (absent ())
     return;
   run = caption ("--output", at ("lines.jsonl"), "--window", "2", "--frame-rate", "4/2", "--compress", "none",
-      "--kv-prune", "0", "--beam", "2", "--prompt", "", at ("clips/a.y4m"), NULL);
+      "--kv-prune", "0", "--kv", "int8", "--beam", "2", "--prompt", "", at ("clips/a.y4m"), NULL);
   g_assert_cmpint (run.status, ==, 0);
   g_assert_cmpstr (run.out, ==, "");
   g_assert_true (g_file_get_contents (at ("lines.jsonl"), &text, NULL, NULL));
@@ -159,7 +159,7 @@ test_bad_options (void)
 {
   static const char *const bad[][2] = {
     { "--frame-rate", "-2" }, { "--frame-rate", "1/0" }, { "--window", "0" }, { "--window", "nan" },
-    { "--merge-ratio", "1.5" }, { "--kv-prune", "-0.5" }, { "--beam", "0" }, { "--max-tokens", "0" },
+    { "--merge-ratio", "1.5" }, { "--kv-prune", "-0.5" }, { "--kv", "int4" }, { "--beam", "0" }, { "--max-tokens", "0" },
     { "--threads", "-1" }, { "--compress", "zip" }, { "--format", "doc" }, { "--format", "srt" }, { "--beam", "two" },
   };
 
