@@ -5,9 +5,7 @@ Jinja2 renders from them with transformers' settings.
 usage: make-chat-vectors.py > data/tokenizers/chat-constructs.json     (needs the package Jinja2, 3.1.6 was used)
 """
 import json
-import sys
 
-sys.path.pop(0)                 # inspect.py of this folder is not Python's
 import jinja2
 import jinja2.ext
 from jinja2.sandbox import ImmutableSandboxedEnvironment

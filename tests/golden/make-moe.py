@@ -11,12 +11,11 @@ import json
 import pathlib
 import sys
 
-sys.path.pop(0)                 # inspect.py in this folder is not Python's
-import gguf  # noqa: E402
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from gguf import GGMLQuantizationType as T  # noqa: E402
-from transformers import Lfm2MoeConfig, Lfm2MoeForCausalLM  # noqa: E402
+import gguf
+import numpy as np
+import torch
+from gguf import GGMLQuantizationType as T
+from transformers import Lfm2MoeConfig, Lfm2MoeForCausalLM
 
 WIDTH, HEADS, KV, FFN, VOCAB, CONTEXT = 256, 4, 2, 96, 288, 96
 EXPERTS, USED, DENSE = 16, 4, 3

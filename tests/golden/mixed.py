@@ -160,7 +160,6 @@ def unpacked(rows, cols, kind, data):
 
 
 def make(folder):
-    sys.path.pop(0)             # the inspect.py in this folder is not the one that numpy imports
     import numpy as np
     import torch
     import transformers

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Makes the models and expectations in data/vision-own/: vision encoders of odd sizes, and prompts with pictures and videos.
 
-usage: make_vision.py [OUTPUT_FOLDER]           (default: data/vision-own beside this file)
+usage: make-vision.py [OUTPUT_FOLDER]           (default: data/vision-own beside this file)
 
 A developer's tool: needs torch 2.8, torchvision 0.23, transformers 4.57 (SmolVLM, LFM2-VL), tokenizers, num2words,
 Pillow before 13 (which resizes some pictures down first, then across: other roundings), gguf 0.19, jinja2. Everything is computed in float64 from the weights as they stand in the file (F16 ones are what F16 keeps). One
@@ -13,9 +13,6 @@ import json
 import pathlib
 import sys
 from types import SimpleNamespace
-
-# The inspect.py beside this file is not the standard library's.
-sys.path[:] = [p for p in sys.path if not p or pathlib.Path(p).resolve() != pathlib.Path(__file__).resolve().parent]
 
 import gguf
 import jinja2

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The program's frame, `tern inspect`, and files broken in a hundred ways, as a user meets them. Prints TAP.
 
-usage: inspect.py TERN DATA_FOLDER           (the folder with malformed.tar.gz, lfm2/ and vision-own/)
+usage: check-inspect.py TERN DATA_FOLDER           (the folder with malformed.tar.gz, lfm2/ and vision-own/)
 """
 import json
 import os

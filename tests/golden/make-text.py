@@ -2,7 +2,7 @@
 """Makes tiny random text models as GGUF files, and what transformers computes from them in float64. A developer's
 tool: the tests only read what it wrote.
 
-usage: python3 -P make_text.py [--set kept|odd] [--seed N] FOLDER [NAME...]
+usage: python3 make-text.py [--set kept|odd] [--seed N] FOLDER [NAME...]
 
 Needs torch, transformers 4.57 and gguf. kept: the models in tests/golden/data/families; odd: shapes that invite
 mistakes (--seed gives other ones of the same kind). Weights are drawn, quantised, read back and dequantised by gguf,
