@@ -9,7 +9,6 @@ and put into the model; logits come from one full pass, greedy tokens from one p
 import argparse
 import json
 import pathlib
-import sys
 
 import gguf
 import numpy as np
