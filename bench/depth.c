@@ -107,8 +107,9 @@ run_depth (Bench *b, guint depth, GError **error)
   prefill = (middle - start) / 1e6;
   if (b->other)
     cancelled = longest_answer (b, 1e3 * prefill);
-  printf ("{\"depth\": %u, \"kv\": \"%s\", \"threads\": %d, \"prefill_tokens_per_s\": %.1f, \"prefill_cpu_ms_per_token\": %.3f, "
-      "\"decode_ms_per_token\": %.3f, \"longest_cancel_ms\": %.1f}\n", depth, tern_kv_name (tern_llm_state_kv (b->state)),
+  printf ("{\"depth\": %u, \"kv\": \"%s\", \"threads\": %d, \"prefill_tokens_per_s\": %.1f, "
+      "\"prefill_cpu_ms_per_token\": %.3f, \"decode_ms_per_token\": %.3f, \"longest_cancel_ms\": %.1f}\n", depth,
+      tern_kv_name (tern_llm_state_kv (b->state)),
       n_threads, n_prefill / prefill, 1e3 * cpu / n_prefill, (end - middle) / 1e3 / MAX (n_decode, 1), cancelled);
   fflush (stdout);
   return TRUE;
@@ -155,7 +156,7 @@ main (int argc, char **argv)
   g_option_context_add_main_entries (context, entries, NULL);
   if (!g_option_context_parse (context, &argc, &argv, &error) || !model_path || n_prefill < 1 || n_decode < 0
       || n_threads < 1 || n_cancels < 0 || (kv_text && !tern_kv_parse (kv_text, &kv))) {
-    fprintf (stderr, "depth: %s\n", error ? error->message : "needs --model, a type of cache, and counts of at least 1");
+    fprintf (stderr, "depth: %s\n", error ? error->message : "needs --model, a type of KV, and counts of at least 1");
     return 2;
   }
   kernels = tern_kernels_default (&error);

@@ -175,7 +175,8 @@ check (const Options *o, TernSampling *sampling, GError **error)
   if (status != TERN_TOOL_DONE)
     return status;
   if (!o->prompt == !o->prompt_file)
-    return tern_tool_usage ("generate: expected --prompt TEXT or --prompt-file F, found %s", o->prompt ? "both" : "none");
+    return tern_tool_usage ("generate: expected --prompt TEXT or --prompt-file F, found %s",
+        o->prompt ? "both" : "none");
   if (o->max_tokens < 1)
     return tern_tool_usage ("--max-tokens: expected 1 or more, found %d", o->max_tokens);
   if (o->beam < 0 || o->top_k < 0)

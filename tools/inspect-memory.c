@@ -113,8 +113,8 @@ plan_llm (TernMemoryPlan *plan, TernGguf *file, const TernKernels *kernels, cons
     return FALSE;
   info = tern_llm_info (llm);
   if (params.context > info->context) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "--context: expected at most the %u tokens that %s was made for, "
-        "found %u", info->context, tern_gguf_path (file), params.context);
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "--context: expected at most the %u tokens that %s was made "
+        "for, found %u", info->context, tern_gguf_path (file), params.context);
     return FALSE;
   }
   if (!params.context)
@@ -131,9 +131,9 @@ plan_llm (TernMemoryPlan *plan, TernGguf *file, const TernKernels *kernels, cons
   sum = add_process (plan, file, before, owned - repack.packed, vocabulary);
   add (plan, "mapped", mapped, "weights that run from the file; shared by all processes");
   add (plan, "owned", owned, "weights repacked or converted at load; once per process");
-  add (plan, "repacking", repack.largest, "of the file, held while its largest repacked matrix is read; not in the total");
-  add (plan, "state", state, "caches and work space of one timeline of %u tokens, keys and values in %s", params.context,
-      tern_kv_name (params.kv));
+  add (plan, "repacking", repack.largest, "of the file, while its largest repacked matrix is read; not in the total");
+  add (plan, "state", state, "caches and work space of one timeline of %u tokens, keys and values in %s",
+      params.context, tern_kv_name (params.kv));
   add (plan, "token", token_bytes (llm, params), "of these for every token of context");
   add (plan, "workers", workers, "scratch and stack of %u thread%s", threads, threads == 1 ? "" : "s");
   add (plan, "logits", logits, "scores of the whole vocabulary for one token");
@@ -154,8 +154,8 @@ plan_vision (TernMemoryPlan *plan, TernGguf *file, const TernKernels *kernels, c
   if (!vision || !tern_vision_sub_tokens (vision, &stills, &tokens, error))
     return FALSE;
   if (options->context || options->kv) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "--context and --kv: expected a language model, found the vision "
-        "encoder %s", tern_gguf_path (file));
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "--context and --kv: expected a language model, found the "
+        "vision encoder %s", tern_gguf_path (file));
     return FALSE;
   }
   owned = tern_vision_owned_bytes (vision);

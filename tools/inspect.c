@@ -397,8 +397,7 @@ tern_tool_inspect (int argc, char **argv)
   g_autofree char *kv = NULL;
   const GOptionEntry entries[] = {
     { "json", 0, 0, G_OPTION_ARG_NONE, &json, "One JSON object, arrays in full", NULL },
-    { "context", 0, 0, G_OPTION_ARG_INT, &context, "Plan the memory for N tokens; 0 = as many as the model was made for",
-        "N" },
+    { "context", 0, 0, G_OPTION_ARG_INT, &context, "Plan the memory for N tokens; 0 = the model's own context", "N" },
     { "kv", 0, 0, G_OPTION_ARG_STRING, &kv, "... with keys and values as auto, f32, f16 or int8", "TYPE" },
     { "threads", 0, 0, G_OPTION_ARG_INT, &threads, "... and N threads; 0 = all cores", "N" },
     { NULL }

@@ -385,7 +385,7 @@ test_policy_subset (Fixture *f, gconstpointer data)
 
 /* ---- Types of KV ------------------------------------------------------------------------------------------------- */
 
-/* What rounding keys and values costs in the logits of a prompt and of tokens said after it, with float activations, and
+/* What rounding keys and values costs in the logits of tokens said after a prompt, with float activations, and
  * that chunks of other sizes see the same cache. */
 static void
 test_cost (Fixture *f, gconstpointer data)
@@ -443,7 +443,8 @@ test_conv (void)
 static void
 test_kinds (Fixture *f, gconstpointer data)
 {
-  g_autoptr (TernLlmState) state = new_state_with (f, 8, TERN_ACTIVATIONS_INT8, TERN_KV_F32), half = new_state_with (f, 8, TERN_ACTIVATIONS_INT8, TERN_KV_F16);
+  g_autoptr (TernLlmState) state = new_state_with (f, 8, TERN_ACTIVATIONS_INT8, TERN_KV_F32);
+  g_autoptr (TernLlmState) half = new_state_with (f, 8, TERN_ACTIVATIONS_INT8, TERN_KV_F16);
 
   g_assert_cmpuint (f->info->n_attention, ==, 2);
   g_assert_cmpint (tern_llm_state_kv (half), ==, TERN_KV_F16);

@@ -357,7 +357,7 @@ observe_weights (Rig *rig)
 
   for (guint i = 0; i < G_N_ELEMENTS (positions); i++) {
     Script script = { .n = 0 };
-    const TernKeyPolicy policy = { .score_layer = LAYER, .keys = script_keys, .observe = script_observe, .self = &script };
+    const TernKeyPolicy policy = { .score_layer = LAYER, .observe = script_observe, .self = &script };
     g_autofree double *want = g_new0 (double, positions[i] + 1);
     g_autofree float *seen = attend (rig, positions[i], 1, TRUE, &policy), *unseen = attend (rig, positions[i], 1, TRUE,
         NULL);

@@ -245,8 +245,8 @@ merge_heads (void *data, guint begin, guint end, guint worker)
   }
 }
 
-/* Mean over heads of the weights of splits [begin, end) of the keys. The scores are computed once more rather than kept:
- * one layer asks for them, and they are heads x context. Heads are summed in order: the same bits for any pool. */
+/* Mean over heads of the weights of splits [begin, end) of the keys. The scores are computed once more rather than
+ * kept: one layer asks for them, and they are heads x context. Heads are summed in order: the same bits for any pool. */
 static void
 weigh_splits (void *data, guint begin, guint end, guint worker)
 {

@@ -7,7 +7,8 @@
 
 G_BEGIN_DECLS
 
-/* The rows of a pass; their keys and values are in the cache already. Query head i reads kv head i / (n_heads / n_kv). */
+/* The rows of a pass; their keys and values are in the cache already. Query head i reads kv head
+ * i / (n_heads / n_kv). */
 typedef struct {
   guint n_heads, n_kv, head_dim;
   const TernPass *pass;
