@@ -24,6 +24,8 @@ tern_rope_divide (TernRope *rope, const float *factors, float all)
     if (!(by > 0 && isfinite (by)))
       return FALSE;
     rope->frequency[i] /= by;
+    if (!isfinite (rope->frequency[i]))
+      return FALSE;
   }
   return TRUE;
 }

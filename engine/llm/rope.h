@@ -16,7 +16,8 @@ typedef struct {
 
 /* @base > 0; not in pairs. */
 void tern_rope_init (TernRope *rope, guint dim, float base);
-/* Divides frequency i by @factors[i] (NULL: 1) and by @all. FALSE when one of them is not a number above 0. */
+/* Divides frequency i by @factors[i] (NULL: 1) and by @all. FALSE when one of them is not a number above 0, or a
+ * frequency is infinite. */
 gboolean tern_rope_divide (TernRope *rope, const float *factors, float all);
 /* YaRN (arXiv:2309.00071): fast pairs keep their frequency, slow ones are divided by @factor, with a ramp between those
  * that turn @beta_fast and @beta_slow times in @original positions, which the model had been made for before it was

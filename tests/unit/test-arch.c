@@ -29,6 +29,7 @@ typedef struct {
   double number;
   const char *scaled;           /* this tensor's values are twice as large */
   guint inner;                  /* as the file has it */
+  gboolean headless;            /* the last layer has no heads, and its attn_qkv no rows */
 } Change;
 
 static float
@@ -94,7 +95,12 @@ add_layer (GgufWriter *w, const Change *c, guint i)
 
   add_layer_tensor (w, c, i, "attn_norm.weight", WIDTH, 0);
   add_layer_tensor (w, c, i, "ffn_norm.weight", WIDTH, 0);
-  if (c->fused) {
+  if (c->headless && i + 1 == LAYERS) {
+    char name[64];
+
+    g_snprintf (name, sizeof name, "blk.%u.attn_qkv.weight", i);
+    writer_tensor (w, name, 2, (guint64[]) { WIDTH, 0 }, TERN_TYPE_F32, NULL, 0);
+  } else if (c->fused) {
     add_fused (w, i, "weight", WIDTH);
     if (qwen2)
       add_fused (w, i, "bias", 1);
@@ -139,7 +145,13 @@ add_keys (GgufWriter *w, const Change *c)
   writer_string (w, "general.architecture", c->arch);
   for (guint i = 0; i < G_N_ELEMENTS (keys); i++) {
     g_snprintf (name, sizeof name, "%s.%s", c->arch, keys[i].name);
-    writer_u32 (w, name, keys[i].value);
+    if (c->headless && strstr (name, "head_count")) {
+      writer_array (w, name, TERN_GGUF_U32, LAYERS);
+      for (guint layer = 0; layer < LAYERS; layer++)
+        put_u32 (w->keys, layer + 1 < LAYERS ? keys[i].value : 0);
+    } else {
+      writer_u32 (w, name, keys[i].value);
+    }
   }
   g_snprintf (name, sizeof name, "%s.attention.layer_norm_rms_epsilon", c->arch);
   writer_number (w, name, TERN_GGUF_F32, &eps, sizeof eps);
@@ -326,6 +338,11 @@ test_refused (void)
           { "llama.logit_scale", "0.25" } },
     { { "qwen3", .key = "final_logit_softcapping", .type = TERN_GGUF_F32, .number = 30 }, TERN_ERROR_UNSUPPORTED,
           { "qwen3.final_logit_softcapping", "30" } },
+    { { "llama", .key = "rope.scaling.factor", .type = TERN_GGUF_F32, .number = 1e-42 }, TERN_ERROR_FORMAT,
+          { "llama.rope.scaling.factor" } },
+    { { "llama", .headless = TRUE }, TERN_ERROR_UNSUPPORTED, { "llama.attention.head_count_kv", "layer 1" } },
+    { { "qwen2", .fused = TRUE, .headless = TRUE }, TERN_ERROR_UNSUPPORTED, { "qwen2.attention.head_count_kv",
+            "layer 1" } },
     { { "llama", .key = "expert_count", .number = 8 }, TERN_ERROR_UNSUPPORTED, { "llama.expert_count", "8" } },
     { { "bitnet", .key = "hidden_activation", .text = "gelu" }, TERN_ERROR_UNSUPPORTED, { "bitnet.hidden_activation",
             "\"gelu\"", "relu2" } },

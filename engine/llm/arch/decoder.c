@@ -61,10 +61,14 @@ load_rope (TernDecoder *d, GError **error)
   if (!tern_block_vector (&d->source, &factors, "rope_freqs.weight", error))
     return FALSE;
   ok = tern_rope_divide (rope, factors, p->rope_stretch);
+  if (!ok && factors)
+    g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: tensor rope_freqs.weight: expected factors above 0 that "
+        "leave frequencies finite, found another value", tern_gguf_path (d->llm->file));
+  else if (!ok)
+    g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: keys %s.rope.freq_base and %s.rope.scaling.factor: "
+        "expected values that leave frequencies finite, found %g and %g", tern_gguf_path (d->llm->file), d->architecture,
+        d->architecture, p->rope_base, MAX (p->yarn.factor, p->rope_stretch));
   tern_mem_free (factors);
-  if (!ok)
-    g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: tensor rope_freqs.weight: expected factors above 0, found "
-        "another value", tern_gguf_path (d->llm->file));
   return ok;
 }
 
@@ -156,7 +160,13 @@ tern_decoder_attention (const TernDecoder *d, GError **error)
 {
   const TernDecoderParams *p = &d->params;
   guint i = d->source.layer;
+  char key[TERN_KEY_SIZE];
 
+  if (!p->kv_heads[i]) {        /* some relatives have layers without attention */
+    g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: key %s: expected 1 or more in layer %u, found 0",
+        tern_gguf_path (d->source.file), tern_arch_key (key, d->architecture, "attention.head_count_kv"), i);
+    return NULL;
+  }
   return tern_attention_new (&d->source, &(TernAttentionParams) { .width = p->width, .n_heads = p->heads[i],
           .n_kv = p->kv_heads[i], .head_dim = p->head_dim, .eps = p->eps }, error);
 }
