@@ -24,6 +24,8 @@ tern_shared_append_identity (GString *key, const char *path)
   if (path && g_stat (path, &st) == 0)
     g_string_append_printf (key, "%s\n%" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT " %" G_GINT64_FORMAT " %"
         G_GINT64_FORMAT, path, (guint64) st.st_dev, (guint64) st.st_ino, (gint64) st.st_size, (gint64) st.st_mtime);
+  else if (path)                /* to be missed when it is opened, or there by then */
+    g_string_append (key, path);
   g_string_append_c (key, '\n');
 }
 

@@ -48,7 +48,8 @@ is_matrix (const TernTensor *tensor)
   };
   gsize i;
 
-  if (tensor->bytes == 0 || tensor->dims[1] == 1 || tensor->dims[3] != 1 || !g_str_has_suffix (tensor->name, ".weight"))
+  if (tensor->bytes == 0 || tensor->dims[1] == 1 || tensor->dims[1] > G_MAXINT32 || tensor->dims[3] != 1
+      || !g_str_has_suffix (tensor->name, ".weight"))
     return FALSE;
   for (i = 0; i < G_N_ELEMENTS (others); i++)
     if (strstr (tensor->name, others[i]))
