@@ -33,8 +33,8 @@ missing_token (const TernPromptFamily *family, const TernTokenizer *tokenizer)
 static gboolean
 refuse_token (const TernTokenizer *tokenizer, const char *where, const char *token, GError **error)
 {
-  g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: expected the control token %s in the vocabulary, found %s",
-      where, token, tern_tokenizer_find (tokenizer, token) >= 0 ? "an ordinary token"
+  g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: expected the control token %s in the vocabulary, found "
+      "%s", where, token, tern_tokenizer_find (tokenizer, token) >= 0 ? "an ordinary token"
       : "none: this model does not take pictures");
   return FALSE;
 }
@@ -88,7 +88,8 @@ void
 tern_prompt_write_token (TernPromptWriter *writer, const char *token)
 {
   tern_prompt_write (writer, token);
-  if (!writer->missing && !tern_tokenizer_is_control (writer->tokenizer, tern_tokenizer_find (writer->tokenizer, token)))
+  if (!writer->missing
+      && !tern_tokenizer_is_control (writer->tokenizer, tern_tokenizer_find (writer->tokenizer, token)))
     writer->missing = g_strdup (token);
 }
 

@@ -44,4 +44,5 @@ typedef struct {
 
 /* Replaces the contents of @ids (gint32), with TERN_PROMPT_RUN for each of visual->runs in order. User text never becomes
  * a control token. UNSUPPORTED when the template does not show what it is given, or the vocabulary lacks a tile's tag. */
-gboolean tern_prompt_compile (GArray *ids, const TernPromptParts *parts, const TernPromptVisual *visual, GError **error);
+gboolean tern_prompt_compile (GArray *ids, const TernPromptParts *parts, const TernPromptVisual *visual,
+    GError **error);

@@ -130,7 +130,8 @@ load_text (const char *path, const TernKernels *kernels, guint threads, GError *
     return NULL;
   }
   text->name = g_utf8_make_valid (tern_llm_info (text->llm)->name, -1);
-  text->default_prompt = prompt.data ? g_utf8_make_valid (prompt.data, (gssize) prompt.len) : g_strdup (TERN_DEFAULT_PROMPT);
+  text->default_prompt = prompt.data ? g_utf8_make_valid (prompt.data, (gssize) prompt.len)
+      : g_strdup (TERN_DEFAULT_PROMPT);
   return text;
 }
 

@@ -152,13 +152,15 @@ static gboolean
 run (Work *work, const TernSampling *sampling, GError **error)
 {
   TernGeneration out = { 0 };
+  TernLlmInput input;
 
-  if (!tern_text_model_open (&work->model, &work->options->model, error) || !make_prompt (work, error) || !make_state (work, sampling, error))
+  if (!tern_text_model_open (&work->model, &work->options->model, error) || !make_prompt (work, error)
+      || !make_state (work, sampling, error))
     return FALSE;
+  input = (TernLlmInput) { .ids = (const gint32 *) work->ids->data, .n = work->ids->len };
   out.ids = work->said;
   out.capacity = work->said ? tern_llm_state_context (work->model.state) : 0;
-  if (!tern_llm_eval (work->model.state, &(TernLlmInput) { .ids = (const gint32 *) work->ids->data, .n = work->ids->len },
-          TERN_LOGITS_LAST, work->logits, NULL, error)
+  if (!tern_llm_eval (work->model.state, &input, TERN_LOGITS_LAST, work->logits, NULL, error)
       || !tern_generator_run (work->generator, work->model.state, work->logits, sampling, say, work, NULL, &out, error))
     return FALSE;
   tern_text_stream_end (&work->stream, work->text);

@@ -193,8 +193,8 @@ print_greedy (Work *work, GError **error)
     gint32 id = best_id (row, n_ids);
 
     printf ("%s%d", i ? " " : "", id);
-    if (i + 1 < work->options->greedy
-        && !tern_llm_eval (work->model.state, &(TernLlmInput) { .ids = &id, .n = 1 }, TERN_LOGITS_LAST, row, NULL, error)) {
+    if (i + 1 < work->options->greedy && !tern_llm_eval (work->model.state, &(TernLlmInput) { .ids = &id, .n = 1 },
+            TERN_LOGITS_LAST, row, NULL, error)) {
       printf ("\n");
       return FALSE;
     }
@@ -208,8 +208,8 @@ run (Work *work, GError **error)
 {
   gsize shape[2];
 
-  if (!tern_text_model_open (&work->model, &work->options->model, error) || !read_ids (work, error) || !encode_images (work, error)
-      || !count_positions (work, error) || !make_state (work, error) || !eval_prompt (work, error))
+  if (!tern_text_model_open (&work->model, &work->options->model, error) || !read_ids (work, error)
+      || !encode_images (work, error) || !count_positions (work, error) || !make_state (work, error) || !eval_prompt (work, error))
     return FALSE;
   shape[0] = work->positions;
   shape[1] = tern_llm_info (work->model.llm)->n_vocab;

@@ -79,7 +79,8 @@ score_chunk (Work *work, gint32 *ids, GError **error)
   tern_llm_state_reset (state);
   if (tern_tokenizer_add_bos (work->model.tokenizer))
     ids[0] = tern_tokenizer_bos (work->model.tokenizer);
-  if (!tern_llm_eval (state, &(TernLlmInput) { .ids = ids, .n = work->context / 2 }, TERN_LOGITS_NONE, NULL, NULL, error))
+  if (!tern_llm_eval (state, &(TernLlmInput) { .ids = ids, .n = work->context / 2 }, TERN_LOGITS_NONE, NULL, NULL,
+          error))
     return FALSE;
   for (guint i = work->context / 2; i + 1 < work->context; i += n) {
     n = MIN (ROWS, work->context - 1 - i);

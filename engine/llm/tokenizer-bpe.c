@@ -129,8 +129,8 @@ assumed_rules (const TernGguf *file, TernBytes architecture)
     return (TernBytes) { "lfm2", 4 };
   if (starts_with (architecture, "bitnet"))
     return (TernBytes) { "llama-bpe", 9 };
-  tern_log (TERN_LOG_WARNING, "%s: tokenizer.ggml.pre: found none, taken as \"default\"; the model may have been made with "
-      "another pre-tokenizer", tern_gguf_path (file));
+  tern_log (TERN_LOG_WARNING, "%s: tokenizer.ggml.pre: found none, taken as \"default\"; the model may have been made "
+      "with another pre-tokenizer", tern_gguf_path (file));
   return (TernBytes) { "default", 7 };
 }
 

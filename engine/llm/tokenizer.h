@@ -40,8 +40,8 @@ void tern_tokenizer_encode (const TernTokenizer *tokenizer, const char *text, gs
 typedef struct {
   gsize begin, end;
 } TernTextRange;
-void tern_tokenizer_encode_mixed (const TernTokenizer *tokenizer, const char *text, gsize len, const TernTextRange *plain,
-    guint n_plain, GArray *ids);
+void tern_tokenizer_encode_mixed (const TernTokenizer *tokenizer, const char *text, gsize len,
+    const TernTextRange *plain, guint n_plain, GArray *ids);
 
 /* The bytes of one token: empty for control tokens unless @special. Borrowed. */
 TernBytes tern_tokenizer_piece (const TernTokenizer *tokenizer, gint32 id, gboolean special);

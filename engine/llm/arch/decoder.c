@@ -66,8 +66,8 @@ load_rope (TernDecoder *d, GError **error)
         "leave frequencies finite, found another value", tern_gguf_path (d->llm->file));
   else if (!ok)
     g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: keys %s.rope.freq_base and %s.rope.scaling.factor: "
-        "expected values that leave frequencies finite, found %g and %g", tern_gguf_path (d->llm->file), d->architecture,
-        d->architecture, p->rope_base, MAX (p->yarn.factor, p->rope_stretch));
+        "expected values that leave frequencies finite, found %g and %g", tern_gguf_path (d->llm->file),
+        d->architecture, d->architecture, p->rope_base, MAX (p->yarn.factor, p->rope_stretch));
   tern_mem_free (factors);
   return ok;
 }
