@@ -49,6 +49,15 @@ tern_tpl_step (TernTplRun *run)
   return !run->error;
 }
 
+void
+tern_tpl_charge (TernTplRun *run, TernVal value)
+{
+  if (value.type != TERN_VAL_STRING || value.str.len < TERN_TPL_STEP_BYTES)
+    return;
+  run->steps += value.str.len / TERN_TPL_STEP_BYTES;
+  tern_tpl_step (run);
+}
+
 gboolean
 tern_tpl_put (TernTplRun *run, GString *out, const char *data, gsize len)
 {
@@ -354,6 +363,7 @@ tern_tpl_eval (TernTplRun *run, const TernTplNode *n)
     value = nothing;
   } else {
     value = eval_kind (run, n);
+    tern_tpl_charge (run, value);
   }
   run->depth--;
   return value;
@@ -468,7 +478,7 @@ loop_method (TernTplRun *run, TernVal method, const TernTplArgs *args)
   given = tern_val_list (&run->arena, args->n);
   for (guint i = 0; i < args->n; i++)
     tern_val_list_add (&run->arena, given, args->args[i]);
-  same = self->type == TERN_VAL_LIST && tern_val_equal (*self, given, 0);
+  same = self->type == TERN_VAL_LIST && tern_tpl_equal (run, *self, given);
   *self = given;
   return tern_val_bool (!same);
 }

@@ -598,5 +598,6 @@ tern_tpl_has_filter (TernValStr name)
 TernVal
 tern_tpl_filter (TernTplRun *run, TernValStr name, TernVal value, const TernTplArgs *args)
 {
+  tern_tpl_charge (run, value);
   return find (name) (run, value, args);
 }

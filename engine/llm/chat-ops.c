@@ -309,6 +309,14 @@ tern_tpl_binary (TernTplRun *run, int op, TernVal a, TernVal b)
   return nothing;
 }
 
+gboolean
+tern_tpl_equal (TernTplRun *run, TernVal a, TernVal b)
+{
+  gboolean equal = tern_val_equal (a, b, &run->steps);
+
+  return tern_tpl_step (run) && equal;
+}
+
 static int
 compare_strings (TernValStr a, TernValStr b)
 {
@@ -326,8 +334,10 @@ tern_tpl_compare (TernTplRun *run, TernVal a, TernVal b)
     return 0;
   if (tern_val_number (a, &x) && tern_val_number (b, &y))
     return x < y ? -1 : x > y;
-  if (a.type == TERN_VAL_STRING && b.type == TERN_VAL_STRING)
+  if (a.type == TERN_VAL_STRING && b.type == TERN_VAL_STRING) {
+    tern_tpl_charge (run, a.str.len < b.str.len ? a : b);
     return compare_strings (a.str, b.str);
+  }
   if (a.type == TERN_VAL_LIST && b.type == TERN_VAL_LIST && run->depth < TERN_TPL_DEPTH) {
     int order = 0;
 
@@ -344,13 +354,14 @@ tern_tpl_compare (TernTplRun *run, TernVal a, TernVal b)
 gboolean
 tern_tpl_contains (TernTplRun *run, TernVal container, TernVal item)
 {
+  tern_tpl_charge (run, container);
   if (container.type == TERN_VAL_STRING && item.type == TERN_VAL_STRING)
     return item.str.len == 0 || memmem (container.str.data, container.str.len, item.str.data, item.str.len) != NULL;
   if (container.type == TERN_VAL_DICT)
     return tern_val_dict_get (container.dict, item) != NULL;
   if (container.type == TERN_VAL_LIST) {
     for (guint i = 0; i < container.list->n && tern_tpl_step (run); i++)
-      if (tern_val_equal (container.list->items[i], item, 0))
+      if (tern_tpl_equal (run, container.list->items[i], item))
         return TRUE;
     return FALSE;
   }
@@ -365,9 +376,9 @@ tern_tpl_related (TernTplRun *run, int op, TernVal a, TernVal b)
 {
   switch (op) {
     case TERN_OP_EQ:
-      return tern_val_equal (a, b, 0);
+      return tern_tpl_equal (run, a, b);
     case TERN_OP_NE:
-      return !tern_val_equal (a, b, 0);
+      return !tern_tpl_equal (run, a, b);
     case TERN_OP_IN:
       return tern_tpl_contains (run, b, a);
     case TERN_OP_NOT_IN:

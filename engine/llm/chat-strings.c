@@ -435,7 +435,7 @@ list_method (TernTplRun *run, const char *name, TernVal self, const TernTplArgs 
   gint64 n = 0;
 
   for (guint i = 0; what && i < self.list->n && tern_tpl_step (run); i++) {
-    if (!tern_val_equal (self.list->items[i], *what, 0))
+    if (!tern_tpl_equal (run, self.list->items[i], *what))
       continue;
     if (name[0] == 'i')
       return tern_val_int (i);

@@ -116,12 +116,15 @@ TernVal tern_val_list (TernTplArena *arena, guint room);
 void tern_val_list_add (TernTplArena *arena, TernVal list, TernVal item);
 TernVal tern_val_dict (TernTplArena *arena);
 void tern_val_dict_set (TernTplArena *arena, TernValDict *dict, TernVal key, TernVal value);
+/* The same for a key that is known to be new: no search. */
+void tern_val_dict_add (TernTplArena *arena, TernValDict *dict, TernVal key, TernVal value);
 const TernVal *tern_val_dict_get (const TernValDict *dict, TernVal key);
 const TernVal *tern_val_dict_find (const TernValDict *dict, const char *name, gsize len);
 
 gboolean tern_val_is (TernVal value, const char *text);         /* a string equal to @text */
 gboolean tern_val_truth (TernVal value);
-gboolean tern_val_equal (TernVal a, TernVal b, guint depth);
+/* Counts on @steps what it looks at; FALSE, unfinished, when they pass TERN_TPL_STEPS. */
+gboolean tern_val_equal (TernVal a, TernVal b, guint64 *steps);
 const char *tern_val_type_name (TernVal value);
 gboolean tern_val_number (TernVal value, double *out);          /* ints, floats and booleans */
 /* Code points of a string. */
@@ -194,6 +197,7 @@ typedef struct {
 
 #define TERN_TPL_DEPTH 300      /* nested evaluations */
 #define TERN_TPL_STEPS 1000000
+#define TERN_TPL_STEP_BYTES 512         /* of a text that is read count as a step */
 #define TERN_TPL_BYTES (64u << 20)      /* values, and each text, of a run */
 #define TERN_TPL_RANGE 100000
 
@@ -201,6 +205,8 @@ char *tern_tpl_message (const char *format, va_list args) G_GNUC_PRINTF (1, 0);
 void tern_tpl_fail (TernTplRun *run, int code, const char *format, ...) G_GNUC_PRINTF (3, 4);
 /* FALSE once the run has failed, its steps or memory are used up (which fails it). */
 gboolean tern_tpl_step (TernTplRun *run);
+/* Counts the reading of a value that may be a long text: without it one step could cost TERN_TPL_BYTES. */
+void tern_tpl_charge (TernTplRun *run, TernVal value);
 /* Appends to a text; FALSE when that fails the run. */
 gboolean tern_tpl_put (TernTplRun *run, GString *out, const char *data, gsize len);
 /* A value with a copy of the text. Frees @text. */
@@ -218,6 +224,7 @@ TernVal tern_tpl_binary (TernTplRun *run, int op, TernVal a, TernVal b);
 TernVal tern_tpl_concatenate (TernTplRun *run, TernVal a, TernVal b);      /* two strings or two lists */
 gboolean tern_tpl_related (TernTplRun *run, int op, TernVal a, TernVal b);
 TernVal tern_tpl_attribute (TernTplRun *run, TernVal value, TernValStr name);
+gboolean tern_tpl_equal (TernTplRun *run, TernVal a, TernVal b);
 int tern_tpl_compare (TernTplRun *run, TernVal a, TernVal b);   /* < 0, 0, > 0; fails for what has no order */
 gboolean tern_tpl_contains (TernTplRun *run, TernVal container, TernVal item);
 /* The items of a list, keys of a dict, characters of a string. Fails for anything else. */

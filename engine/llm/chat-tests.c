@@ -77,13 +77,13 @@ static gboolean
 relation_test (TernTplRun *run, const char *name, TernVal v, TernVal other)
 {
   if (is (name, "eq", "equalto"))
-    return tern_val_equal (v, other, 0);
+    return tern_tpl_equal (run, v, other);
   if (g_str_equal (name, "ne"))
-    return !tern_val_equal (v, other, 0);
+    return !tern_tpl_equal (run, v, other);
   if (g_str_equal (name, "in"))
     return tern_tpl_contains (run, other, v);
   if (g_str_equal (name, "sameas"))
-    return v.type == other.type && tern_val_equal (v, other, 0);
+    return v.type == other.type && tern_tpl_equal (run, v, other);
   if (is (name, "lt", "lessthan"))
     return tern_tpl_compare (run, v, other) < 0;
   if (g_str_equal (name, "le"))
@@ -100,6 +100,7 @@ tern_tpl_test (TernTplRun *run, TernValStr given, TernVal v, const TernTplArgs *
   const TernVal *other = tern_tpl_arg (args, 0, "other");
   int kind = kind_test (name, v);
 
+  tern_tpl_charge (run, v);
   if (kind >= 0)
     return kind;
   if (is (name, "odd", "even"))

@@ -77,10 +77,10 @@ tern_val_dict (TernTplArena *arena)
 }
 
 static TernVal *
-dict_slot (const TernValDict *dict, TernVal key)
+dict_slot (const TernValDict *dict, TernVal key, guint64 *steps)
 {
   for (guint i = 0; i < dict->n; i++)
-    if (tern_val_equal (dict->keys[i], key, 0))
+    if (tern_val_equal (dict->keys[i], key, steps))
       return &dict->values[i];
   return NULL;
 }
@@ -88,12 +88,18 @@ dict_slot (const TernValDict *dict, TernVal key)
 void
 tern_val_dict_set (TernTplArena *arena, TernValDict *dict, TernVal key, TernVal value)
 {
-  TernVal *slot = dict_slot (dict, key);
+  guint64 steps = 0;
+  TernVal *slot = dict_slot (dict, key, &steps);
 
-  if (slot) {
+  if (slot)
     *slot = value;
-    return;
-  }
+  else
+    tern_val_dict_add (arena, dict, key, value);
+}
+
+void
+tern_val_dict_add (TernTplArena *arena, TernValDict *dict, TernVal key, TernVal value)
+{
   if (dict->n == dict->room) {
     dict->room = dict->room ? 2 * dict->room : 8;
     dict->keys = grown (arena, dict->keys, dict->n, dict->room);
@@ -106,7 +112,9 @@ tern_val_dict_set (TernTplArena *arena, TernValDict *dict, TernVal key, TernVal 
 const TernVal *
 tern_val_dict_get (const TernValDict *dict, TernVal key)
 {
-  return dict_slot (dict, key);
+  guint64 steps = 0;
+
+  return dict_slot (dict, key, &steps);
 }
 
 const TernVal *
@@ -168,37 +176,39 @@ tern_val_number (TernVal value, double *out)
   }
 }
 
+static gboolean values_equal (TernVal a, TernVal b, guint depth, guint64 *steps);
+
 static gboolean
-lists_equal (const TernValList *a, const TernValList *b, guint depth)
+lists_equal (const TernValList *a, const TernValList *b, guint depth, guint64 *steps)
 {
   if (a->n != b->n)
     return FALSE;
   for (guint i = 0; i < a->n; i++)
-    if (!tern_val_equal (a->items[i], b->items[i], depth + 1))
+    if (!values_equal (a->items[i], b->items[i], depth + 1, steps))
       return FALSE;
   return TRUE;
 }
 
 static gboolean
-dicts_equal (const TernValDict *a, const TernValDict *b, guint depth)
+dicts_equal (const TernValDict *a, const TernValDict *b, guint depth, guint64 *steps)
 {
   if (a->n != b->n)
     return FALSE;
   for (guint i = 0; i < a->n; i++) {
-    const TernVal *other = tern_val_dict_get (b, a->keys[i]);
+    const TernVal *other = dict_slot (b, a->keys[i], steps);
 
-    if (!other || !tern_val_equal (a->values[i], *other, depth + 1))
+    if (!other || !values_equal (a->values[i], *other, depth + 1, steps))
       return FALSE;
   }
   return TRUE;
 }
 
-gboolean
-tern_val_equal (TernVal a, TernVal b, guint depth)
+static gboolean
+values_equal (TernVal a, TernVal b, guint depth, guint64 *steps)
 {
   double x, y;
 
-  if (depth > TERN_TPL_DEPTH)
+  if (depth > TERN_TPL_DEPTH || ++*steps > TERN_TPL_STEPS)
     return FALSE;
   if ((a.type == TERN_VAL_INT || a.type == TERN_VAL_BOOL) && (b.type == TERN_VAL_INT || b.type == TERN_VAL_BOOL))
     return (a.type == TERN_VAL_INT ? a.integer : a.boolean) == (b.type == TERN_VAL_INT ? b.integer : b.boolean);
@@ -211,11 +221,12 @@ tern_val_equal (TernVal a, TernVal b, guint depth)
     case TERN_VAL_NONE:
       return TRUE;
     case TERN_VAL_STRING:
+      *steps += MIN (a.str.len, b.str.len) / TERN_TPL_STEP_BYTES;
       return a.str.len == b.str.len && (a.str.len == 0 || memcmp (a.str.data, b.str.data, a.str.len) == 0);
     case TERN_VAL_LIST:
-      return a.tuple == b.tuple && lists_equal (a.list, b.list, depth);
+      return a.tuple == b.tuple && lists_equal (a.list, b.list, depth, steps);
     case TERN_VAL_DICT:
-      return dicts_equal (a.dict, b.dict, depth);
+      return dicts_equal (a.dict, b.dict, depth, steps);
     case TERN_VAL_NAMESPACE:
       return a.dict == b.dict;
     case TERN_VAL_MACRO:
@@ -223,6 +234,12 @@ tern_val_equal (TernVal a, TernVal b, guint depth)
     default:
       return FALSE;
   }
+}
+
+gboolean
+tern_val_equal (TernVal a, TernVal b, guint64 *steps)
+{
+  return values_equal (a, b, 0, steps);
 }
 
 const char *

@@ -284,7 +284,7 @@ from_json (TernTplArena *arena, JsonNode *node)
       out = tern_val_dict (arena);
       json_object_iter_init_ordered (&iter, json_node_get_object (node));
       while (json_object_iter_next_ordered (&iter, &name, &member))
-        tern_val_dict_set (arena, out.dict, text (name), from_json (arena, member));
+        tern_val_dict_add (arena, out.dict, text (name), from_json (arena, member));
       return out;
     }
     case JSON_NODE_ARRAY: {

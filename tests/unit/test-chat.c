@@ -178,6 +178,13 @@ test_bounds (void)
     times ("{{ range(1000000000) }}", "", 0, ""),
     times ("{{ ('a' * 2000000).replace('a', 'b' * 2000000) }}", "", 0, ""),
     times ("{% set ns = namespace() %}{% set ns.a = [ns] %}{{ ns.a }}", "", 0, ""),
+    /* Shared halves: 2^40 pairs to compare, and no loop. */
+    times ("{% set a = [] %}{% set b = [] %}", "{% set a = [a, a] %}{% set b = [b, b] %}", 40, "{{ a == b }}"),
+    times ("{% set a = [] %}{% set b = [] %}", "{% set a = [a, a] %}{% set b = [b, b] %}", 40, "{{ a in [b] }}"),
+    /* Steps that read long texts cost more than one. */
+    times ("{% set x = 'a' * 2000000 %}{% for i in range(90000) %}{% if 'b' in x %}{% endif %}{% endfor %}", "", 0, ""),
+    times ("{% set x = 'a' * 2000000 %}{% for i in range(90000) %}{% if x == x %}{% endif %}{% endfor %}", "", 0, ""),
+    times ("{% set x = 'a' * 2000000 %}{% set y = [x", ", x", 90000, "] %}{{ y|select('in', x)|list|length }}"),
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
