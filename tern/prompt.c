@@ -35,7 +35,7 @@ refuse_token (const TernTokenizer *tokenizer, const char *where, const char *tok
 {
   g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: expected the control token %s in the vocabulary, found "
       "%s", where, token, tern_tokenizer_find (tokenizer, token) >= 0 ? "an ordinary token"
-      : "none: this model does not take pictures");
+      : "none: this model was not made for such pictures");
   return FALSE;
 }
 

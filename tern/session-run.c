@@ -134,13 +134,15 @@ tern_session_prepare (TernSession *self, GError **error)
   TernSessionConfig *config = self->config;
   guint n_tokens = self->vision ? tern_vision_info (self->vision)->max_tokens : 0;
   guint n_groups = (self->max_frames + self->group_frames - 1) / self->group_frames;
+  g_autofree char *files = self->model->mmproj_path
+      ? g_strdup_printf ("%s with %s", self->model->path, self->model->mmproj_path) : g_strdup (self->model->path);
   TernPromptVisual visual;
 
   tern_session_plan_visual (self, self->max_frames, self->runs, &visual);
   if (self->vision && !(self->vision_state = tern_vision_state_new (self->vision, n_tokens, self->model->activations,
               pool, error)))
     return FALSE;
-  return (self->family = tern_prompt_family (self->model->projector, self->text->tokenizer, self->model->path, error))
+  return (self->family = tern_prompt_family (self->model->projector, self->text->tokenizer, files, error))
       && (self->rows = tern_mem_alloc ((gsize) TERN_SESSION_ROWS * info->width * sizeof (float), "prompt rows", error))
       && (self->logits = tern_mem_alloc ((gsize) info->n_vocab * sizeof (float), "logits", error))
       && (n_tokens == 0 || tern_frame_store_reserve (&self->store, n_groups + 1, n_tokens, error))
