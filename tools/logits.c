@@ -49,9 +49,10 @@ read_ids (Work *work, GError **error)
   guint n_vocab = tern_llm_info (work->model.llm)->n_vocab;
   g_autofree char *text = NULL;
   g_autoptr (GError) failure = NULL;
+  gsize size;
   char *p;
 
-  if (!g_file_get_contents (path, &text, NULL, &failure)) {
+  if (!g_file_get_contents (path, &text, &size, &failure)) {
     g_set_error (error, TERN_ERROR, g_error_matches (failure, G_FILE_ERROR, G_FILE_ERROR_NOENT) ? TERN_ERROR_NOT_FOUND
         : TERN_ERROR_READ, "%s: %s", path, failure->message);
     return FALSE;
@@ -73,6 +74,11 @@ read_ids (Work *work, GError **error)
     id = value;
     g_array_append_val (work->ids, id);
     p = end;
+  }
+  if (p != text + size) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: expected text, found a zero byte after id %u", path,
+        work->ids->len);
+    return FALSE;
   }
   if (!work->ids->len) {
     g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: expected token ids, found none", path);
