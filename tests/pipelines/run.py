@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Runs every gst-launch-1.0 command of README.md and the scripts of pipelines/, and looks at what they leave. Prints TAP.
 
-usage: run.py SOURCE_ROOT PLUGIN_FOLDER MODEL_FOLDER|fake
+usage: run.py SOURCE_ROOT PLUGIN_FOLDER TEXT_GGUF,MMPROJ_GGUF|fake
 
-Hardware ends are replaced by the table below, and by nothing else. MODEL_FOLDER has one text GGUF and one mmproj GGUF, or
+Hardware ends are replaced by the table below, and by nothing else. The two files are copied beside each other;
 `fake` stands for the engine without a model (tests/elements/fake-tern.c).
 """
 import json
@@ -63,9 +63,8 @@ def environment():
         (folder / "text.gguf").write_text("GGUF, a text model")
         (folder / "mmproj-fake.gguf").write_text("GGUF, an encoder")
     else:
-        for file in sorted(pathlib.Path(model).resolve().rglob("*.gguf")):
-            if file.name.startswith(("mmproj", "lfm2-tq2_0", "tern-captioner")):
-                shutil.copy(file, folder)         # the other file is looked for beside the real one
+        for file in model.split(","):
+            shutil.copy(file, folder)   # the encoder is looked for beside the language model
     texts = [f for f in folder.glob("*.gguf") if not f.name.startswith("mmproj")]
     env["TERN_MODEL_PATH"] = str(texts[0])
     return env
