@@ -22,7 +22,6 @@ dot32 (__m256i start, __m256i u, __m256i x, const gboolean wide)
  * Straight from the file's blocks: four rows at a time, eight partial sums each in float. What depends on the token alone
  * is made once for many rows. */
 
-#define FEW_TOKENS 4
 #define CHUNK 64                /* sub-blocks that tokens are made ready for at once */
 #define AHEAD 4096              /* bytes to fetch ahead: rows are too short for the hardware to see where they lead */
 
@@ -136,32 +135,6 @@ four_rows (const TernBlocks type, float *y, gsize rows, const guint8 *const row[
       one_block (type, &sum[i], row[i] + b / unit * bytes_of (type), ready, b, x);
   }
   store_four (y, rows, sum, add);
-}
-
-/* One version for one token: with several, the rows come out of the first-level cache from the second one on. */
-static ALWAYS_INLINE void
-few_tokens (const TernBlocks type, float *y, gsize ldy, const guint8 *w, gsize row_bytes, gsize rows, gsize blocks,
-    const TernQ8Block *x, gsize ldx, gsize n)
-{
-  Ready ready[FEW_TOKENS];
-  gsize r, t, b, part;
-  guint i;
-
-  for (b = 0; b == 0 || b < blocks; b += part, w += part / unit_of (type) * bytes_of (type), x += part) {
-    part = MIN (CHUNK, blocks - b);
-    for (t = 0; t < n; t++)
-      make_ready (type, &ready[t], x + t * ldx, part);
-    for (r = 0; r < rows; r += 4) {
-      const guint8 *row[4];
-
-      for (i = 0; i < 4; i++)
-        row[i] = w + MIN (r + i, rows - 1) * row_bytes;
-      for (t = 0; t < n; t++)
-        four_rows (type, y + t * ldy + r, rows - r, row, part, &ready[t], x + t * ldx, b > 0);
-    }
-    if (blocks == 0)
-      break;
-  }
 }
 
 /* ---- Many tokens ------------------------------------------------------------------------------------------------- */
