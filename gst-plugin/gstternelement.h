@@ -14,6 +14,19 @@ G_BEGIN_DECLS
   ((GParamFlags) (G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | \
       GST_PARAM_MUTABLE_PLAYING))
 
+/* Events of our own.
+ *
+ * GST_TERN_EVENT_DRAIN, serialized downstream, without fields: the stream pauses.
+ * What waits for the rest of its group or window is answered; the stream goes on
+ * afterwards where it was, numbers and ids with it.
+ *
+ * GST_TERN_EVENT_PROGRESS, not serialized, in both directions: video has got so
+ * far. `running-time` and `end` (uint64, ns) are those of a frame that was seen
+ * (downstream, by ternencoder) or leaves now (upstream, by ternattach), so that
+ * text need not hold anybody up who waits for it. */
+#define GST_TERN_EVENT_DRAIN "tern-drain"
+#define GST_TERN_EVENT_PROGRESS "tern-progress"
+
 /* The properties `model-path` and `threads`, with the id @id. */
 void gst_tern_install_model_path (GObjectClass * klass, guint id);
 void gst_tern_install_threads (GObjectClass * klass, guint id);

@@ -256,6 +256,7 @@ gst_tern_token_buffer_describe (GstBuffer * buffer, const TernTokens * tokens)
   meta = gst_buffer_add_custom_meta (buffer, GST_TERN_TOKEN_META);
   s = gst_custom_meta_get_structure (meta);
   gst_structure_set (s, "number", G_TYPE_UINT64, tokens->number,
+      "late", G_TYPE_UINT64, tokens->late,
       "grid-width", G_TYPE_UINT, tokens->grid_w,
       "grid-height", G_TYPE_UINT, tokens->grid_h,
       "n-tokens", G_TYPE_UINT, tokens->n_tokens, NULL);
@@ -347,6 +348,7 @@ read_description (GstTernTokenMap * map, GstBuffer * buffer, guint64 number,
         "or is not that of the buffer's %u tokens", t->n_tokens);
     return FALSE;
   }
+  gst_structure_get_uint64 (s, "late", &t->late);
   return read_keep (map, s, error);
 }
 

@@ -60,3 +60,15 @@ tern_frame_sampler_take (TernFrameSampler *sampler, guint64 pts)
   sampler->count++;
   return TRUE;
 }
+
+guint64
+tern_frame_sampler_late (const TernFrameSampler *sampler, guint64 pts)
+{
+  guint64 tick;
+
+  if (sampler->rate_n == 0 || sampler->origin == TERN_TIME_NONE || pts < sampler->origin)
+    return 0;
+  tick = sampler->origin + (guint64) ((unsigned __int128) (sampler->next - 1) * sampler->rate_d * TERN_SECOND
+      / sampler->rate_n);
+  return pts > tick ? pts - tick : 0;
+}

@@ -258,7 +258,7 @@ tern_session_push_frame (TernSession *self, const TernImage *image, guint64 pts,
     g_mutex_unlock (&self->lock);
     return TRUE;
   }
-  at = sampler.origin + (guint64) ((unsigned __int128) (sampler.next - 1) * sampler.rate_d * TERN_SECOND / sampler.rate_n);
+  at = pts - tern_frame_sampler_late (&sampler, pts);
   end = MAX (at + self->tick, pts + (duration != TERN_TIME_NONE ? duration : 0));
   if (tern_windower_is_gap (&self->windower, at) || (self->sampler.origin != TERN_TIME_NONE
           && self->sampler.origin != sampler.origin) || (self->has_frames && (image->width != self->width
@@ -299,7 +299,7 @@ check_tokens (TernSession *self, const TernTokens *tokens, GError **error)
 gboolean
 tern_session_push_tokens (TernSession *self, const TernTokens *tokens, GError **error)
 {
-  guint64 group, full, end;
+  guint64 group, full, end, at = tokens->pts - MIN (tokens->late, tokens->pts);
   TernFrameSampler sampler;
   TernSessionSlot *slot;
   gboolean new_group;
@@ -331,9 +331,9 @@ tern_session_push_tokens (TernSession *self, const TernTokens *tokens, GError **
   self->stats.frames_in++;
   self->sampler = sampler;
 
-  if (tern_windower_is_gap (&self->windower, tokens->pts))
+  if (tern_windower_is_gap (&self->windower, at))
     tern_session_end_stretch (self);
-  end = tokens->pts + (tokens->duration != TERN_TIME_NONE ? tokens->duration : self->windower.plan.tick);
+  end = at + (tokens->duration != TERN_TIME_NONE ? tokens->duration : self->windower.plan.tick);
   see (self, tokens->pts, end - tokens->pts);
   new_group = group != self->token_group;
   self->token_group = group;
@@ -342,7 +342,7 @@ tern_session_push_tokens (TernSession *self, const TernTokens *tokens, GError **
     /* The rest of a group that began between two windows. */
     return_slot (self, slot);
   } else {
-    enqueue (self, TERN_WORK_TOKENS, slot, tokens->pts, tokens->pts, end, new_group);
+    enqueue (self, TERN_WORK_TOKENS, slot, at, tokens->pts, end, new_group);
   }
   g_mutex_unlock (&self->lock);
   tern_engine_kick (self->model->engine, &self->client);

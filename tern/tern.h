@@ -101,10 +101,13 @@ TERN_API void tern_frame_sampler_init (TernFrameSampler *sampler, guint rate_n, 
 /* TRUE: take this frame. A PTS that jumps back by more than a tick restarts the grid, with a new frame group: count
  * goes on at the next multiple of TERN_GROUP_FRAMES. */
 TERN_API gboolean tern_frame_sampler_take (TernFrameSampler *sampler, guint64 pts);
+/* Of a frame that was just taken: ns by which @pts is after the tick that it stands for. 0 when every frame is taken. */
+TERN_API guint64 tern_frame_sampler_late (const TernFrameSampler *sampler, guint64 pts);
 
 /* Visual tokens of one frame. Borrowed. */
 typedef struct {
   guint64 pts, duration;
+  guint64 late;                 /* ns by which pts is after the sampling tick that the frame stands for; 0 unknown */
   guint64 number;               /* of the sampled frame in its stream; frame groups are number / TERN_GROUP_FRAMES */
   guint grid_w, grid_h;         /* before compression */
   guint dim;

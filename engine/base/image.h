@@ -22,11 +22,23 @@ typedef enum {
   TERN_MATRIX_BT2020,
 } TernColorMatrix;
 
+/* How code values stand for light. */
+typedef enum {
+  TERN_TRANSFER_SDR,            /* BT.709, sRGB and their like: looked at as they are */
+  TERN_TRANSFER_PQ,             /* SMPTE ST 2084 (HDR10), primaries of BT.2020 */
+  TERN_TRANSFER_HLG,            /* ARIB STD-B67, primaries of BT.2020 */
+} TernTransfer;
+
 /**
  * TernImage:
  * @data: first byte of the first row of each plane; unused planes are %NULL
  * @stride: bytes from one row to the next, per plane; may exceed the row's bytes and may be negative
  * @matrix, @full_range: how YUV formats are coded (ignored for the others)
+ *
+ * @transfer: PQ and HLG are tone mapped to SDR before they are looked at
+ * @orientation: how the picture must be turned to be shown upright: 1 to 8 as EXIF's tag 0x0112 counts, 0 = 1 = as it
+ *   lies. @width, @height, planes and @pixel_aspect are of the picture as it lies in memory
+ * @pixel_aspect_n, @pixel_aspect_d: width of a pixel over its height; 0/0 = 1/1
  *
  * Pixels stay the caller's and are only read during the call that takes the image.
  */
@@ -37,6 +49,9 @@ typedef struct {
   gint stride[3];
   TernColorMatrix matrix;
   gboolean full_range;
+  TernTransfer transfer;
+  guint orientation;
+  guint pixel_aspect_n, pixel_aspect_d;
 } TernImage;
 
 G_END_DECLS

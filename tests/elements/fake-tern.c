@@ -172,33 +172,6 @@ tern_model_frame_tokens (const TernModel *model)
 
 /* ---- Steps ---- */
 
-void
-tern_frame_sampler_init (TernFrameSampler *sampler, guint rate_n, guint rate_d)
-{
-  *sampler = (TernFrameSampler) { .rate_n = rate_n, .rate_d = rate_d, .origin = TERN_TIME_NONE };
-}
-
-gboolean
-tern_frame_sampler_take (TernFrameSampler *sampler, guint64 pts)
-{
-  guint64 tick;
-
-  if (sampler->rate_n == 0) {
-    sampler->count++;
-    return TRUE;
-  }
-  if (sampler->origin == TERN_TIME_NONE || pts < sampler->origin) {
-    sampler->origin = pts;
-    sampler->next = 0;
-  }
-  tick = (guint64) ((double) (pts - sampler->origin) * sampler->rate_n / sampler->rate_d / TERN_SECOND + 1e-6);
-  if (tick < sampler->next)
-    return FALSE;
-  sampler->next = tick + 1;
-  sampler->count++;
-  return TRUE;
-}
-
 struct _TernEncoder {
   TernModel *model;
   gint cancel;
