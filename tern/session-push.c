@@ -275,6 +275,17 @@ tern_session_push_frame (TernSession *self, const TernImage *image, guint64 pts,
   return TRUE;
 }
 
+void
+tern_session_see (TernSession *self, guint64 pts, guint64 duration)
+{
+  g_return_if_fail (self != NULL);
+  if (!check_time (pts, duration, NULL))
+    return;
+  g_mutex_lock (&self->lock);
+  see (self, pts, duration);
+  g_mutex_unlock (&self->lock);
+}
+
 static gboolean
 check_tokens (TernSession *self, const TernTokens *tokens, GError **error)
 {

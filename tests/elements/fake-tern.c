@@ -463,7 +463,7 @@ tern_result_to_json (const TernResult *result)
 /* ---- Sessions ---- */
 
 typedef struct {
-  guint64 start, end;           /* ns */
+  guint64 start, last, end;     /* ns: first and last frame, end of the last one */
   guint frames, visual_in, visual_kept;
   char *prompt, *prompt_id;
   gboolean metrics;
@@ -479,6 +479,7 @@ struct _TernSession {
   Window *open;
   gboolean stop, running, keep_partial;
   gint cancel;
+  guint64 seen_end;             /* ns, of the last frame seen; 0 none */
   guint64 next_id;
   TernSessionStats stats;
 };
@@ -607,6 +608,14 @@ frames_of (TernSession *session, guint64 time)
   return MAX (1, (n + TERN_GROUP_FRAMES - 1) / TERN_GROUP_FRAMES) * TERN_GROUP_FRAMES;
 }
 
+void
+tern_session_see (TernSession *session, guint64 pts, guint64 duration)
+{
+  g_mutex_lock (&session->lock);
+  session->seen_end = pts + (duration == TERN_TIME_NONE ? 0 : duration);
+  g_mutex_unlock (&session->lock);
+}
+
 static void
 close_window (TernSession *session)
 {
@@ -640,6 +649,7 @@ tern_session_push_tokens (TernSession *session, const TernTokens *tokens, GError
   open->frames++;
   open->visual_in += tokens->grid_w * tokens->grid_h;
   open->visual_kept += tokens->n_tokens;
+  open->last = tokens->pts;
   open->end = session->params.rate_n ?
       tokens->pts + TERN_SECOND * session->params.rate_d / session->params.rate_n : tokens->pts + tokens->duration;
   session->stats.frames_in++;
@@ -653,8 +663,13 @@ void
 tern_session_finish (TernSession *session)
 {
   g_mutex_lock (&session->lock);
-  if (session->open)
+  if (session->open) {
+    /* The last window ends with the video. */
+    if (session->seen_end > session->open->last)
+      session->open->end = MIN (session->seen_end, session->open->start + session->params.window);
     close_window (session);
+  }
+  session->seen_end = 0;
   g_mutex_unlock (&session->lock);
 }
 
