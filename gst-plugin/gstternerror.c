@@ -84,6 +84,12 @@ gst_tern_check_model_file (const gchar * path, GError ** error)
   }
   if (S_ISDIR (st.st_mode))
     return TRUE;
+  /* Opening a pipe would wait for its writer. */
+  if (!S_ISREG (st.st_mode)) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_READ,
+        "%s: expected a regular file, found a device, pipe or socket", path);
+    return FALSE;
+  }
 
   file = g_fopen (path, "rb");
   if (!file) {

@@ -7,6 +7,7 @@
 
 #include "engine/base/error.h"
 #include "engine/base/mem.h"
+#include "engine/base/readfile.h"
 #include "engine/llm/chat.h"
 #include "engine/llm/generate.h"
 #include "tools/text-model.h"
@@ -68,15 +69,11 @@ add_bos (Work *work)
 static char *
 read_prompt (const char *path, GError **error)
 {
-  g_autoptr (GError) failure = NULL;
   g_autofree char *text = NULL;
   gsize size;
 
-  if (!g_file_get_contents (path, &text, &size, &failure)) {
-    g_set_error (error, TERN_ERROR, g_error_matches (failure, G_FILE_ERROR, G_FILE_ERROR_NOENT) ? TERN_ERROR_NOT_FOUND
-        : TERN_ERROR_READ, "%s: %s", path, failure->message);
+  if (!(text = tern_file_read (path, TERN_TOOL_MAX_TEXT, &size, error)))
     return NULL;
-  }
   if (strlen (text) < size) {
     g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: expected text, found a zero byte at %" G_GSIZE_FORMAT, path,
         strlen (text));

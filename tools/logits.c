@@ -10,6 +10,7 @@
 
 #include "engine/base/error.h"
 #include "engine/base/mem.h"
+#include "engine/base/readfile.h"
 #include "tools/npy.h"
 #include "tools/text-model.h"
 #include "tools/visual.h"
@@ -48,15 +49,11 @@ read_ids (Work *work, GError **error)
   const char *path = work->options->tokens;
   guint n_vocab = tern_llm_info (work->model.llm)->n_vocab;
   g_autofree char *text = NULL;
-  g_autoptr (GError) failure = NULL;
   gsize size;
   char *p;
 
-  if (!g_file_get_contents (path, &text, &size, &failure)) {
-    g_set_error (error, TERN_ERROR, g_error_matches (failure, G_FILE_ERROR, G_FILE_ERROR_NOENT) ? TERN_ERROR_NOT_FOUND
-        : TERN_ERROR_READ, "%s: %s", path, failure->message);
+  if (!(text = tern_file_read (path, TERN_TOOL_MAX_TEXT, &size, error)))
     return FALSE;
-  }
   work->ids = g_array_new (FALSE, FALSE, sizeof (gint32));
   for (p = text; *(p += strspn (p, " \t\r\n\f\v"));) {
     int length = strcspn (p, " \t\r\n\f\v");

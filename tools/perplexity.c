@@ -8,6 +8,7 @@
 
 #include "engine/base/error.h"
 #include "engine/base/mem.h"
+#include "engine/base/readfile.h"
 #include "engine/llm/sampler.h"
 #include "tools/text-model.h"
 
@@ -36,14 +37,10 @@ read_text (Work *work, GError **error)
 {
   const TernTokenizer *tokenizer = work->model.tokenizer;
   g_autofree char *text = NULL;
-  g_autoptr (GError) broken = NULL;
   gsize len;
 
-  if (!g_file_get_contents (work->path, &text, &len, &broken)) {
-    g_set_error (error, TERN_ERROR, g_error_matches (broken, G_FILE_ERROR, G_FILE_ERROR_NOENT) ? TERN_ERROR_NOT_FOUND
-        : TERN_ERROR_READ, "%s: %s", work->path, broken->message);
+  if (!(text = tern_file_read (work->path, TERN_TOOL_MAX_TEXT, &len, error)))
     return FALSE;
-  }
   work->ids = g_array_new (FALSE, FALSE, sizeof (gint32));
   if (tern_tokenizer_add_bos (tokenizer)) {
     gint32 bos = tern_tokenizer_bos (tokenizer);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "engine/base/error.h"
+#include "engine/base/readfile.h"
 #include "engine/llm/chat.h"
 #include "tools/tool.h"
 
@@ -10,14 +11,11 @@ static TernChat *
 open_template (const char *path, GError **error)
 {
   g_autofree char *source = NULL;
-  g_autoptr (GError) broken = NULL;
   TernChat *chat;
   gsize len;
 
-  if (!g_file_get_contents (path, &source, &len, &broken)) {
-    g_set_error_literal (error, TERN_ERROR, TERN_ERROR_READ, broken->message);
+  if (!(source = tern_file_read (path, TERN_TOOL_MAX_TEXT, &len, error)))
     return NULL;
-  }
   chat = tern_chat_new (source, len, error);
   if (!chat)
     g_prefix_error (error, "%s: ", path);
@@ -39,6 +37,7 @@ tern_tool_prompt (int argc, char **argv)
   g_autoptr (GError) error = NULL;
   g_autoptr (TernGguf) file = NULL;
   g_autoptr (TernChat) chat = NULL;
+  gsize size;
 
   if (!tern_tool_options (argc, argv, NULL, 0, 0, "Prints the prompt that a chat template makes of messages.", entries,
           &rest))
@@ -56,9 +55,9 @@ tern_tool_prompt (int argc, char **argv)
   }
   if (!chat)
     return tern_tool_fail (&error);
-  if (!g_file_get_contents (messages, &json, NULL, &error))
+  if (!(json = tern_file_read (messages, TERN_TOOL_MAX_TEXT, &size, &error)))
     return tern_tool_fail (&error);
-  prompt = tern_chat_render_json (chat, json, -1, &error);
+  prompt = tern_chat_render_json (chat, json, size, &error);
   if (!prompt) {
     tern_tool_message ("%s: %s", messages, error->message);
     return TERN_TOOL_FAILED;

@@ -1,24 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* tern tokenize: standard input, byte for byte, to token ids on one line. */
-#include <errno.h>
 #include <stdio.h>
+#include <unistd.h>
 
+#include "engine/base/readfile.h"
 #include "engine/llm/tokenizer.h"
 #include "tools/tool.h"
-
-static gboolean
-read_all (GString *text)
-{
-  char block[65536];
-  gsize n;
-
-  while ((n = fread (block, 1, sizeof block, stdin)) > 0)
-    g_string_append_len (text, block, n);
-  if (!ferror (stdin))
-    return TRUE;
-  tern_tool_message ("standard input: %s", g_strerror (errno));
-  return FALSE;
-}
 
 int
 tern_tool_tokenize (int argc, char **argv)
@@ -35,7 +22,8 @@ tern_tool_tokenize (int argc, char **argv)
   g_autoptr (GError) error = NULL;
   g_autoptr (TernGguf) file = NULL;
   g_autoptr (TernTokenizer) tokenizer = NULL;
-  g_autoptr (GString) text = g_string_new (NULL);
+  g_autofree char *text = NULL;
+  gsize size;
   g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint32));
 
   if (!tern_tool_options (argc, argv, NULL, 0, 0, "Prints the token ids of standard input.", entries, &rest))
@@ -46,14 +34,14 @@ tern_tool_tokenize (int argc, char **argv)
   tokenizer = file ? tern_tokenizer_new (file, &error) : NULL;
   if (!tokenizer)
     return tern_tool_fail (&error);
-  if (!read_all (text))
-    return TERN_TOOL_FAILED;
+  if (!(text = tern_file_read_stream (STDIN_FILENO, "standard input", TERN_TOOL_MAX_TEXT, &size, &error)))
+    return tern_tool_fail (&error);
   if (tern_tokenizer_add_bos (tokenizer) && !no_bos) {
     gint32 bos = tern_tokenizer_bos (tokenizer);
 
     g_array_append_val (ids, bos);
   }
-  tern_tokenizer_encode (tokenizer, text->str, text->len, special, ids);
+  tern_tokenizer_encode (tokenizer, text, size, special, ids);
   if (tern_tokenizer_add_eos (tokenizer) && !no_bos) {
     gint32 eos = tern_tokenizer_eos (tokenizer);
 

@@ -13,6 +13,9 @@ enum {
   TERN_TOOL_USAGE = 2,          /* wrong options or arguments */
 };
 
+/* Bytes of the texts, ids and messages that subcommands take, from files and standard input. */
+#define TERN_TOOL_MAX_TEXT ((gsize) 256 << 20)
+
 /* argv[0] is the name of the subcommand. */
 typedef int (*TernToolFunc) (int argc, char **argv);
 

@@ -3,6 +3,7 @@
 
 #include <string.h>
 #include <glib/gstdio.h>
+#include <sys/stat.h>
 
 /* Frames at uneven times: the first one, then the first at or after each tick. */
 GST_START_TEST (test_samples_by_pts)
@@ -244,6 +245,13 @@ GST_START_TEST (test_model_files)
   g_object_set (element, "model-path", model_path, "mmproj-path", damaged, NULL);
   fail_unless_equals_int (gst_element_set_state (element, GST_STATE_READY), GST_STATE_CHANGE_FAILURE);
   expect_error (bus, GST_STREAM_ERROR, GST_STREAM_ERROR_WRONG_TYPE);
+
+  /* A pipe nobody writes to: not waited for. */
+  fail_unless (mkfifo (cut, 0600) == 0);
+  g_object_set (element, "mmproj-path", cut, NULL);
+  fail_unless_equals_int (gst_element_set_state (element, GST_STATE_READY), GST_STATE_CHANGE_FAILURE);
+  expect_error (bus, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_OPEN_READ);
+  g_unlink (cut);
 
   /* Found while loading, in the background. */
   fail_unless (g_file_set_contents (cut, "GGUF", -1, NULL));

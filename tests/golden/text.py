@@ -84,6 +84,28 @@ def main():
               f"{count} scored", done.stdout.decode() + done.stderr.decode())
         done = run("perplexity", "--model", MODEL, "--context", 4000, folder / "text")
         point(done.returncode == 1 and b"4000" in done.stderr, "a text that is too short", done.stderr.decode())
+        for what in ("a pipe", "a device"):
+            path = folder / "pipe" if what == "a pipe" else "/dev/zero"
+            if what == "a pipe":
+                os.mkfifo(path)
+            for args in (("perplexity", "--model", MODEL, path), ("perplexity", "--model", path, folder / "text"),
+                         ("logits", "--model", MODEL, "--greedy", 1, "--tokens", path),
+                         ("generate", "--model", MODEL, "--prompt-file", path),
+                         ("prompt", "--model", MODEL, "--messages", path),
+                         ("prompt", "--template", path, "--messages", folder / "text"),
+                         ("inspect", path), ("tokenize", "--model", path)):
+                try:
+                    done = subprocess.run([TERN, *map(str, args)], stdin=subprocess.DEVNULL, capture_output=True,
+                                          check=False, timeout=60)
+                    point(done.returncode == 1 and str(path).encode() in done.stderr and what.encode() in done.stderr,
+                          f"{what} for a file: {args[0]} {args[3] if len(args) > 4 else ''}", done.stderr.decode())
+                except subprocess.TimeoutExpired:
+                    point(False, f"{what} for a file: {args[0]} waits for ever")
+        with open("/dev/zero", "rb") as endless:
+            done = subprocess.run([TERN, "tokenize", "--model", str(VOCABULARY)], stdin=endless, capture_output=True,
+                                  check=False)
+            point(done.returncode == 1 and b"at most" in done.stderr, "standard input without an end",
+                  done.stderr.decode())
         point(run("perplexity", "--model", MODEL).returncode == 2, "no text")
         point(run("perplexity", "--model", MODEL, "--context", 1, folder / "text").returncode == 2, "a context of one token")
 

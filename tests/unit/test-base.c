@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* engine/base: instruction sets, memory, mapped files, messages, cancellation. Threads: test-base-pool.c. */
+#include <fcntl.h>
 #include <glib/gstdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -11,6 +12,7 @@
 #include "engine/base/log.h"
 #include "engine/base/mapfile.h"
 #include "engine/base/mem.h"
+#include "engine/base/readfile.h"
 
 static void
 test_cpu_parse (void)
@@ -230,6 +232,86 @@ test_map_errors (void)
 }
 
 static void
+read_error (const char *path, gsize most, TernErrorCode code, const char *what)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_assert_null (tern_file_read (path, most, NULL, &error));
+  g_assert_error (error, TERN_ERROR, code);
+  g_assert_nonnull (strstr (error->message, path));
+  g_assert_nonnull (strstr (error->message, what));
+}
+
+static void
+test_read (void)
+{
+  g_autofree char *content = g_strnfill (100000, 'x'), *path = NULL, *empty = temporary ("", 0);
+  g_autoptr (GError) error = NULL;
+  gsize sizes[] = { 1, 2, 4094, 4095, 4096, 4097, 4098, 8191, 100000 }, size = 1;
+  guint i;
+
+  for (i = 0; i < G_N_ELEMENTS (sizes); i++) {
+    g_autofree char *file = temporary (content, sizes[i]), *text = tern_file_read (file, sizes[i], &size, &error);
+
+    g_assert_no_error (error);
+    g_assert_cmpmem (text, size, content, sizes[i]);
+    g_assert_cmpint (text[size], ==, 0);
+    read_error (file, sizes[i] - 1, TERN_ERROR_READ, "at most");
+    g_unlink (file);
+  }
+  path = tern_file_read (empty, 0, &size, &error);
+  g_assert_no_error (error);
+  g_assert_cmpstr (path, ==, "");
+  g_assert_cmpuint (size, ==, 0);
+  g_unlink (empty);
+}
+
+/* What has no end, or nothing to read yet, is no file. */
+static void
+test_read_errors (void)
+{
+  g_autofree char *file = temporary ("text", 4), *fifo = g_strconcat (file, ".fifo", NULL);
+  g_autofree char *link = g_strconcat (file, ".link", NULL);
+
+  read_error ("/nonexistent/prompt.txt", 100, TERN_ERROR_NOT_FOUND, "No such file");
+  read_error (g_get_tmp_dir (), 100, TERN_ERROR_READ, "a folder");
+  read_error ("/dev/zero", 100, TERN_ERROR_READ, "regular file");
+  g_assert_cmpint (mkfifo (fifo, 0600), ==, 0);
+  read_error (fifo, 100, TERN_ERROR_READ, "a pipe");
+  g_assert_cmpint (symlink (fifo, link), ==, 0);
+  read_error (link, 100, TERN_ERROR_READ, "a pipe");
+  g_unlink (link);
+  g_unlink (fifo);
+  g_assert_cmpint (truncate (file, (off_t) 1 << 40), ==, 0);
+  read_error (file, (gsize) 1 << 20, TERN_ERROR_READ, "1099511627776");
+  g_unlink (file);
+}
+
+/* A file that claims to be empty, and a stream. */
+static void
+test_read_unknown_length (void)
+{
+  g_autofree char *status = tern_file_read ("/proc/self/maps", 16 << 20, NULL, NULL), *text = NULL;
+  g_autoptr (GError) error = NULL;
+  gsize size = 0;
+  int ends[2], zero = open ("/dev/zero", O_RDONLY);
+
+  if (status)                   /* there is a /proc */
+    g_assert_nonnull (strstr (status, "[stack]"));
+  g_assert_cmpint (pipe (ends), ==, 0);
+  g_assert_cmpint (write (ends[1], "a\0b", 3), ==, 3);
+  close (ends[1]);
+  text = tern_file_read_stream (ends[0], "standard input", 3, &size, &error);
+  g_assert_no_error (error);
+  g_assert_cmpmem (text, size, "a\0b", 3);
+  close (ends[0]);
+  g_assert_null (tern_file_read_stream (zero, "standard input", 1 << 20, &size, &error));
+  g_assert_error (error, TERN_ERROR, TERN_ERROR_READ);
+  g_assert_nonnull (strstr (error->message, "standard input: expected at most 1048576 bytes"));
+  close (zero);
+}
+
+static void
 count_message (TernLogLevel level, const char *message, void *data)
 {
   guint *count = data;
@@ -291,6 +373,9 @@ main (int argc, char **argv)
   g_test_add_func ("/mem/arena", test_arena);
   g_test_add_func ("/map/content", test_map);
   g_test_add_func ("/map/errors", test_map_errors);
+  g_test_add_func ("/read/whole", test_read);
+  g_test_add_func ("/read/errors", test_read_errors);
+  g_test_add_func ("/read/unknown-length", test_read_unknown_length);
   g_test_add_func ("/log", test_log);
   g_test_add_func ("/cancel", test_cancel);
   return g_test_run ();
