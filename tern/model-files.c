@@ -3,25 +3,43 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine/base/error.h"
+#include "engine/base/readfile.h"
+
+#define MAX_MAPS ((gsize) 64 << 20)     /* bytes of /proc/self/maps */
+#define MAX_NOTE ((gsize) 64 << 10)
+#define MAX_LINKS 40            /* as many as the kernel follows */
 
 char *
 tern_model_real_path (const char *path, GError **error)
 {
   char *real = realpath (path, NULL), *copy;
   int failure = errno;
+  gboolean missing = failure == ENOENT || failure == ENOTDIR;
 
   if (!real) {
-    g_set_error (error, TERN_ERROR, failure == ENOENT || failure == ENOTDIR ? TERN_ERROR_NOT_FOUND : TERN_ERROR_READ,
-        "%s: %s", path, g_strerror (failure));
+    g_autofree char *target = missing ? g_file_read_link (path, NULL) : NULL;
+
+    g_set_error (error, TERN_ERROR, missing ? TERN_ERROR_NOT_FOUND : TERN_ERROR_READ, "%s: %s%s%s", path,
+        target ? "a link to " : g_strerror (failure), target ? target : "", target ? ", which does not exist" : "");
     return NULL;
   }
   copy = g_strdup (real);
   free (real);
   return copy;
+}
+
+/* @path from the root, but otherwise as it is: `..` behind a link is not what it looks like. */
+static char *
+absolute (const char *path)
+{
+  g_autofree char *here = g_path_is_absolute (path) ? NULL : g_get_current_dir ();
+
+  return here ? g_build_filename (here, path, NULL) : g_strdup (path);
 }
 
 static gint
@@ -54,98 +72,220 @@ list (const char *folder, gboolean mmproj, GError **error)
   return g_steal_pointer (&names);
 }
 
-/* The one of @names in @folder, or an error that says what is wanted and what there is. */
+/* "a, b", or "none". */
 static char *
-only (const char *folder, GPtrArray *names, const char *wanted, const char *hint, GError **error)
+join (GPtrArray *names)
 {
-  g_autoptr (GString) found = g_string_new (NULL);
+  GString *all = g_string_new (NULL);
 
-  if (names->len == 1)
-    return g_build_filename (folder, names->pdata[0], NULL);
   for (guint i = 0; i < names->len; i++)
-    g_string_append_printf (found, "%s%s", i ? ", " : "", (const char *) names->pdata[i]);
-  g_set_error (error, TERN_ERROR, TERN_ERROR_NOT_FOUND, "%s: expected one %s, found %s; %s", folder, wanted,
-      names->len ? found->str : "none", hint);
-  return NULL;
+    g_string_append_printf (all, "%s%s", i ? ", " : "", (const char *) names->pdata[i]);
+  return g_string_free (all, FALSE);
 }
+
+/* ---- The language model ------------------------------------------------------------------------------------------ */
 
 static char *
 text_in (const char *folder, GError **error)
 {
   g_autoptr (GPtrArray) names = list (folder, FALSE, error);
+  g_autofree char *found = names ? join (names) : NULL;
 
-  return names ? only (folder, names, "*.gguf of a language model", "name the file as model path", error) : NULL;
+  if (names && names->len == 1)
+    return g_build_filename (folder, names->pdata[0], NULL);
+  if (names)
+    g_set_error (error, TERN_ERROR, TERN_ERROR_NOT_FOUND, "%s: expected one *.gguf of a language model, found %s; name "
+        "the file as model path", folder, names->len ? found : "none");
+  return NULL;
 }
 
 static char *
 file_or_folder (const char *path, GError **error)
 {
-  g_autofree char *found = g_file_test (path, G_FILE_TEST_IS_DIR) ? text_in (path, error) : g_strdup (path);
+  g_autofree char *named = absolute (path);
+  g_autofree char *real = NULL, *found = NULL;
 
-  return found ? tern_model_real_path (found, error) : NULL;
+  found = g_file_test (named, G_FILE_TEST_IS_DIR) ? text_in (named, error) : g_steal_pointer (&named);
+  real = found ? tern_model_real_path (found, error) : NULL;
+  return real ? g_steal_pointer (&found) : NULL;
 }
 
-/* In a build folder, this library (or the program it is linked into) stands beside a note that says where the models
- * of the source tree are. */
+/* The file that is mapped at @address, as the kernel tells it. It knows better than the loader, for which a program is
+ * what its caller called it: a name found through PATH, or any other word. */
 static char *
-build_folder (void)
+mapped_at (gsize address)
 {
-  g_autofree char *self = NULL, *folder = NULL, *note = NULL, *models = NULL;
+  g_autofree char *maps = tern_file_read ("/proc/self/maps", MAX_MAPS, NULL, NULL);
+  char *line, *rest = maps;
+
+  while (rest && (line = strsep (&rest, "\n"))) {
+    gsize begin, end;
+    char *path = strchr (line, '/');
+
+    if (sscanf (line, "%" G_GSIZE_MODIFIER "x-%" G_GSIZE_MODIFIER "x", &begin, &end) == 2 && address >= begin
+        && address < end)
+      return path ? tern_model_real_path (path, NULL) : NULL;
+  }
+  return NULL;
+}
+
+char *
+tern_model_own_path (void)
+{
+  gsize address = (gsize) &tern_model_own_path;
+  char *path = mapped_at (address);
   Dl_info info;
 
-  if (!dladdr ((const void *) (gsize) &tern_model_find_text, &info) || !info.dli_fname)
-    return NULL;
-  self = tern_model_real_path (info.dli_fname, NULL);
-  if (!self)
-    return NULL;
-  folder = g_path_get_dirname (self);
-  note = g_build_filename (folder, "..", "tern", "bundled-models.path", NULL);
-  if (!g_file_get_contents (note, &models, NULL, NULL))
-    return NULL;
-  g_strstrip (models);
-  return g_steal_pointer (&models);
+  if (path || !dladdr ((const void *) address, &info) || !info.dli_fname)
+    return path;
+  /* No /proc. */
+  if (!strchr (info.dli_fname, '/'))
+    return g_find_program_in_path (info.dli_fname);
+  return tern_model_real_path (info.dli_fname, NULL);
+}
+
+/* In a build folder, a note in the folder beside this library's (or program's) says where the models of the source tree
+ * are. */
+static char *
+built_beside (const char *own_path)
+{
+  g_autofree char *folder = g_path_get_dirname (own_path);
+  g_autofree char *note = g_build_filename (folder, "..", "tern", "bundled-models.path", NULL);
+  char *models = tern_file_read (note, MAX_NOTE, NULL, NULL);
+
+  return models ? g_strstrip (models) : NULL;
+}
+
+char *
+tern_model_installed_beside (const char *own_path)
+{
+  static const char *const folders[] = { TERN_BINDIR, TERN_LIBDIR };
+  g_autofree char *folder = g_path_get_dirname (own_path);
+
+  for (guint i = 0; i < G_N_ELEMENTS (folders); i++) {
+    g_autofree char *tail = g_strconcat (G_DIR_SEPARATOR_S, folders[i], NULL);
+
+    /* One that is not below the prefix says nothing about where the rest is. */
+    if (g_path_is_absolute (folders[i]) || g_path_is_absolute (TERN_DATADIR) || !g_str_has_suffix (folder, tail))
+      continue;
+    folder[strlen (folder) - strlen (tail)] = 0;
+    return g_build_filename (G_DIR_SEPARATOR_S, folder, TERN_DATADIR, "tern", "models", NULL);
+  }
+  return NULL;
+}
+
+/* Where bundled models may be: of the build folder that we run from, of the installation that we run from, wherever it
+ * was moved to, and of the one that we were built for. */
+static GPtrArray *
+bundled_folders (void)
+{
+  GPtrArray *folders = g_ptr_array_new_with_free_func (g_free);
+  g_autofree char *self = tern_model_own_path ();
+  char *const places[] = { self ? built_beside (self) : NULL, self ? tern_model_installed_beside (self) : NULL,
+    g_strdup (TERN_MODELS_DIR) };
+
+  for (guint i = 0; i < G_N_ELEMENTS (places); i++)
+    if (places[i] && *places[i] && !(folders->len && g_str_equal (folders->pdata[folders->len - 1], places[i])))
+      g_ptr_array_add (folders, places[i]);
+    else
+      g_free (places[i]);
+  return folders;
+}
+
+static char *
+bundled (GError **error)
+{
+  g_autoptr (GPtrArray) folders = bundled_folders ();
+  g_autofree char *all = NULL;
+
+  for (guint i = 0; i < folders->len; i++) {
+    g_autoptr (GPtrArray) names = list (folders->pdata[i], FALSE, NULL);
+
+    /* A folder without any is passed over, one with several is an error. */
+    if (names && names->len > 0)
+      return file_or_folder (folders->pdata[i], error);
+  }
+  all = join (folders);
+  g_set_error (error, TERN_ERROR, TERN_ERROR_NOT_FOUND, "no model: no model path is set, TERN_MODEL_PATH is not set, and "
+      "there is no *.gguf in %s", all);
+  return NULL;
 }
 
 char *
 tern_model_find_text (const char *model_path, GError **error)
 {
   const char *variable = g_getenv ("TERN_MODEL_PATH");
-  g_autofree char *build = NULL;
-  const char *folders[2] = { NULL, TERN_MODELS_DIR };
+  char *found;
 
   if (model_path)
     return file_or_folder (model_path, error);
-  if (variable && *variable) {
-    char *found = file_or_folder (variable, error);
+  if (!variable || !*variable)
+    return bundled (error);
+  found = file_or_folder (variable, error);
+  if (!found)
+    g_prefix_error (error, "TERN_MODEL_PATH: ");
+  return found;
+}
 
-    if (!found)
-      g_prefix_error (error, "TERN_MODEL_PATH: ");
-    return found;
+/* ---- Its neighbour ----------------------------------------------------------------------------------------------- */
+
+static void
+add_place (GPtrArray *places, const char *path)
+{
+  g_autofree char *folder = g_path_get_dirname (path), *real = tern_model_real_path (folder, NULL);
+
+  for (guint i = 0; real && i < places->len; i++) {
+    g_autofree char *other = tern_model_real_path (places->pdata[i], NULL);
+
+    if (g_strcmp0 (real, other) == 0)
+      return;
   }
+  g_ptr_array_add (places, g_steal_pointer (&folder));
+}
 
-  build = build_folder ();
-  folders[0] = build;
-  for (guint i = 0; i < G_N_ELEMENTS (folders); i++) {
-    g_autoptr (GPtrArray) names = folders[i] && *folders[i] ? list (folders[i], FALSE, NULL) : NULL;
+/* The folders of @path and of what it links to, link by link, each once. */
+static GPtrArray *
+places_of (const char *path)
+{
+  GPtrArray *places = g_ptr_array_new_with_free_func (g_free);
+  g_autofree char *hop = g_strdup (path);
 
-    /* A folder without any is passed over, one with several is an error. */
-    if (names && names->len > 0)
-      return file_or_folder (folders[i], error);
+  for (guint i = 0; hop && i < MAX_LINKS; i++) {
+    g_autofree char *target = g_file_read_link (hop, NULL), *folder = g_path_get_dirname (hop);
+
+    add_place (places, hop);
+    g_free (hop);
+    hop = !target ? NULL : g_path_is_absolute (target) ? g_strdup (target) : g_build_filename (folder, target, NULL);
   }
-  g_set_error (error, TERN_ERROR, TERN_ERROR_NOT_FOUND,
-      "no model: no model path is set, TERN_MODEL_PATH is not set, and there is no *.gguf in %s%s%s",
-      build ? build : "", build ? " nor in " : "", TERN_MODELS_DIR);
-  return NULL;
+  return places;
 }
 
 char *
 tern_model_find_mmproj (const char *text_path, GError **error)
 {
-  g_autofree char *folder = g_path_get_dirname (text_path);
-  g_autoptr (GPtrArray) names = list (folder, TRUE, error);
-  g_autofree char *found = NULL;
+  g_autoptr (GPtrArray) places = places_of (text_path);
+  g_autofree char *first = g_strdup (places->pdata[0]), *others = NULL;
 
-  found = names ? only (folder, names, "mmproj*.gguf beside the language model", "name the file as mmproj path", error)
-      : NULL;
-  return found ? tern_model_real_path (found, error) : NULL;
+  for (guint i = 0; i < places->len; i++) {
+    g_autoptr (GPtrArray) names = list (places->pdata[i], TRUE, i ? NULL : error);
+    g_autofree char *found = NULL;
+
+    if (!names && !i)
+      return NULL;
+    if (!names || !names->len)
+      continue;
+    if (names->len == 1) {
+      found = g_build_filename (places->pdata[i], names->pdata[0], NULL);
+      return tern_model_real_path (found, error);
+    }
+    found = join (names);
+    g_set_error (error, TERN_ERROR, TERN_ERROR_NOT_FOUND, "%s: expected one mmproj*.gguf beside the language model, found "
+        "%s; name the file as mmproj path", (const char *) places->pdata[i], found);
+    return NULL;
+  }
+  g_ptr_array_remove_index (places, 0);
+  others = join (places);
+  g_set_error (error, TERN_ERROR, TERN_ERROR_NOT_FOUND, "%s: expected one mmproj*.gguf beside the language model, found "
+      "none%s%s; name the file as mmproj path", first, places->len ? ", nor where it links to, in " : "", others);
+  return NULL;
 }

@@ -4,9 +4,19 @@
 
 #include <glib.h>
 
-/* @model_path, or the bundled model: a real path. NULL + NOT_FOUND lists where it was looked for, or the candidates. */
+/* The file that @model_path names, be it the file or the folder that holds it, or the bundled model: an absolute path as
+ * it was named, links and all, for its neighbours lie beside that name. NULL + NOT_FOUND lists where it was looked for,
+ * or the candidates. */
 char *tern_model_find_text (const char *model_path, GError **error);
-/* The one mmproj*.gguf beside @text_path. NULL + NOT_FOUND names the candidates. */
+/* The one mmproj*.gguf beside @text_path, from tern_model_find_text(): in the folder of that name, else in those of what
+ * it links to, link by link (a Hugging Face cache keeps names in one folder and files in another). A real path. NULL +
+ * NOT_FOUND names the folders or the candidates. */
 char *tern_model_find_mmproj (const char *text_path, GError **error);
 /* realpath() with an error that names @path. */
 char *tern_model_real_path (const char *path, GError **error);
+
+/* For tests: the program or library that this code is in, an absolute path; NULL when the system does not tell. */
+char *tern_model_own_path (void);
+/* For tests: where the installation that has @own_path in its folder of programs or of libraries keeps the bundled
+ * models, wherever it was moved to; NULL when @own_path is in neither. */
+char *tern_model_installed_beside (const char *own_path);

@@ -134,16 +134,18 @@ static gboolean
 find_files (const TernModelParams *params, char **path, char **mmproj_path, GError **error)
 {
   gboolean text = (params->parts & TERN_MODEL_TEXT) != 0, vision = (params->parts & TERN_MODEL_VISION) != 0;
+  g_autofree char *named = NULL;
 
   if (text || !params->mmproj_path || params->model_path) {
-    *path = tern_model_find_text (params->model_path, error);
+    named = tern_model_find_text (params->model_path, error);
+    *path = named ? tern_model_real_path (named, error) : NULL;
     if (!*path)
       return FALSE;
   }
   if (params->mmproj_path)
     *mmproj_path = tern_model_real_path (params->mmproj_path, error);
   else
-    *mmproj_path = tern_model_find_mmproj (*path, vision ? error : NULL);
+    *mmproj_path = tern_model_find_mmproj (named, vision ? error : NULL);
   return *mmproj_path || (!vision && !params->mmproj_path);
 }
 

@@ -43,10 +43,11 @@ typedef enum {
 
 /**
  * TernModelParams:
- * @model_path: GGUF of the language model, or a folder with one; %NULL looks at TERN_MODEL_PATH, the build folder's and
- *   the installed data folder's bundled model, in that order
- * @mmproj_path: GGUF of the vision encoder; %NULL takes the one mmproj*.gguf beside the model, and fails with the list of
- *   candidates if there is not exactly one
+ * @model_path: GGUF of the language model, or a folder with one; %NULL looks at TERN_MODEL_PATH and then for the
+ *   bundled model: of the build folder or the installation that this library is in, wherever that was moved to, then in
+ *   the data folder that it was built for
+ * @mmproj_path: GGUF of the vision encoder; %NULL takes the one mmproj*.gguf beside the model as it is named, else beside
+ *   the file that this name links to, and fails with the list of places or candidates if there is not exactly one
  * @parts: what must be usable. Parts that are only named here are loaded; the encoder id is known in every case when an
  *   mmproj file is found
  * @threads: of the model's pool, the engine thread counted; 0 = the cores this process may use

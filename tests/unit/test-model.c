@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Opening models: which files, sharing, and what is refused. */
 #include <glib/gstdio.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "session-fixture.h"
+#include "tern/model-files.h"
 #include "tern/model-priv.h"
 
 static TernModelParams
@@ -203,6 +207,193 @@ test_folders (void)
   remove_folder (folder);
 }
 
+/* ---- Links ------------------------------------------------------------------------------------------------------- */
+
+/* A file or folder below @root, made with the folders above it: a link to @target, or the file itself. */
+static char *
+put (const char *root, const char *name, const char *target, const char *source)
+{
+  char *path = g_build_filename (root, name, NULL);
+  g_autofree char *folder = g_path_get_dirname (path), *data = NULL;
+  gsize size;
+
+  g_assert_cmpint (g_mkdir_with_parents (folder, 0700), ==, 0);
+  if (target) {
+    g_assert_cmpint (symlink (target, path), ==, 0);
+  } else {
+    g_assert_true (g_file_get_contents (source, &data, &size, NULL));
+    g_assert_true (g_file_set_contents (path, data, (gssize) size, NULL));
+  }
+  return path;
+}
+
+static void
+remove_tree (const char *path)
+{
+  const char *const argv[] = { "rm", "-rf", path, NULL };
+
+  g_assert_true (g_spawn_sync (NULL, (char **) argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, NULL, NULL));
+}
+
+static void
+expect_mmproj (const char *model, const char *suffix)
+{
+  TernModel *opened = open_with (params_for (model, NULL, TERN_MODEL_FULL));
+
+  if (!g_str_has_suffix (tern_model_mmproj_path (opened), suffix))
+    g_error ("%s: found %s, expected %s", model, tern_model_mmproj_path (opened), suffix);
+  tern_model_unref (opened);
+}
+
+/* The layout of Hugging Face's cache: names in one folder, files in another. */
+static void
+test_links (void)
+{
+  g_autofree char *root = g_dir_make_tmp ("tern-test-XXXXXX", NULL), *here = g_get_current_dir ();
+  g_autofree char *blob = put (root, "blobs/aa", NULL, TEXT_FILE), *blob2 = put (root, "blobs/bb", NULL, MMPROJ_FILE);
+  g_autofree char *name = put (root, "snap/1/m.gguf", "../../blobs/aa", NULL);
+  g_autofree char *mmproj = put (root, "snap/1/mmproj-m.gguf", "../../blobs/bb", NULL);
+  g_autofree char *folder = g_path_get_dirname (name);
+  /* Links to names, names of folders, and a `..` behind a link to a folder. */
+  g_autofree char *chain = put (root, "mine/my.gguf", "../snap/1/m.gguf", NULL);
+  g_autofree char *folder_link = put (root, "latest", "snap/1", NULL);
+  g_autofree char *as_file = put (root, "other/as.gguf", "../snap/1", NULL);
+  g_autofree char *behind = g_build_filename (root, "latest", "..", "1", "m.gguf", NULL);
+  g_autoptr (TernModel) model = NULL, direct = NULL;
+
+  expect_mmproj (name, "/blobs/bb");
+  expect_mmproj (folder, "/blobs/bb");
+  expect_mmproj (chain, "/blobs/bb");
+  expect_mmproj (folder_link, "/blobs/bb");
+  expect_mmproj (as_file, "/blobs/bb");
+  expect_mmproj (behind, "/blobs/bb");
+  g_setenv ("TERN_MODEL_PATH", folder_link, TRUE);
+  expect_mmproj (NULL, "/blobs/bb");
+  g_setenv ("TERN_MODEL_PATH", chain, TRUE);
+  expect_mmproj (NULL, "/blobs/bb");
+  g_unsetenv ("TERN_MODEL_PATH");
+
+  g_assert_cmpint (g_chdir (folder), ==, 0);
+  expect_mmproj ("m.gguf", "/blobs/bb");
+  expect_mmproj (".", "/blobs/bb");
+  expect_mmproj ("../../mine/my.gguf", "/blobs/bb");
+  g_assert_cmpint (g_chdir (here), ==, 0);
+
+  /* One model, whatever it was called. */
+  model = open_with (params_for (chain, NULL, TERN_MODEL_FULL));
+  direct = open_with (params_for (blob, blob2, TERN_MODEL_FULL));
+  g_assert_true (model == direct);
+  remove_tree (root);
+}
+
+/* Beside the name that was given goes before beside the file; what hangs in the air is said. */
+static void
+test_links_between (void)
+{
+  g_autofree char *root = g_dir_make_tmp ("tern-test-XXXXXX", NULL);
+  g_autofree char *file = put (root, "files/m.gguf", NULL, TEXT_FILE);
+  g_autofree char *name = put (root, "names/m.gguf", "../files/m.gguf", NULL);
+  g_autofree char *other = put (root, "more/m.gguf", "../names/m.gguf", NULL), *near_file = NULL, *near_name = NULL;
+  g_autofree char *second = NULL, *gone = put (root, "gone/m.gguf", "../files/none.gguf", NULL), *dangling = NULL;
+  g_autofree char *loop = put (root, "loop/m.gguf", "m.gguf", NULL);
+
+  expect_error (params_for (other, NULL, TERN_MODEL_FULL), TERN_ERROR_NOT_FOUND, "/more: expected", "/files;");
+  expect_error (params_for (other, NULL, TERN_MODEL_FULL), TERN_ERROR_NOT_FOUND, "/names, ", "none");
+  near_file = put (root, "files/mmproj-of-file.gguf", NULL, MMPROJ_FILE);
+  expect_mmproj (other, "/files/mmproj-of-file.gguf");
+  near_name = put (root, "names/mmproj-of-name.gguf", NULL, MMPROJ_FILE);
+  expect_mmproj (other, "/names/mmproj-of-name.gguf");
+  expect_mmproj (file, "/files/mmproj-of-file.gguf");
+  second = put (root, "names/mmproj-2.gguf", "mmproj-of-name.gguf", NULL);
+  expect_error (params_for (name, NULL, TERN_MODEL_FULL), TERN_ERROR_NOT_FOUND, "mmproj-2.gguf, mmproj-of-name.gguf",
+      "/names");
+  expect_error (params_for (gone, NULL, TERN_MODEL_FULL), TERN_ERROR_NOT_FOUND, "gone/m.gguf", "../files/none.gguf");
+  dangling = put (root, "more/mmproj.gguf", "nothing", NULL);
+  expect_error (params_for (other, NULL, TERN_MODEL_FULL), TERN_ERROR_NOT_FOUND, "more/mmproj.gguf", "a link to nothing");
+  expect_error (params_for (loop, NULL, TERN_MODEL_FULL), TERN_ERROR_READ, "loop/m.gguf", NULL);
+  remove_tree (root);
+}
+
+/* Nothing that one would have to wait for is opened. */
+static void
+test_pipes (void)
+{
+  g_autofree char *root = g_dir_make_tmp ("tern-test-XXXXXX", NULL), *fifo = g_build_filename (root, "m.gguf", NULL);
+  g_autofree char *link = put (root, "link.gguf", "m.gguf", NULL);
+
+  g_assert_cmpint (mkfifo (fifo, 0600), ==, 0);
+  expect_error (params_for (fifo, MMPROJ_FILE, TERN_MODEL_FULL), TERN_ERROR_READ, fifo, "a pipe");
+  expect_error (params_for (link, MMPROJ_FILE, TERN_MODEL_FULL), TERN_ERROR_READ, "m.gguf", "a pipe");
+  expect_error (params_for (TEXT_FILE, fifo, TERN_MODEL_FULL), TERN_ERROR_READ, fifo, "a pipe");
+  expect_error (params_for ("/dev/zero", MMPROJ_FILE, TERN_MODEL_FULL), TERN_ERROR_READ, "/dev/zero", "regular");
+  remove_tree (root);
+}
+
+/* ---- The bundled model ------------------------------------------------------------------------------------------- */
+
+/* Prints where it believes to stand. */
+static int
+print_own_path (void)
+{
+  g_autofree char *path = tern_model_own_path ();
+
+  puts (path ? path : "unknown");
+  return 0;
+}
+
+static char *
+own_path_as (const char *program, const char *name, const char *folder)
+{
+  const char *const argv[] = { program, name, "--own-path", NULL };
+  g_autoptr (GError) error = NULL;
+  char *out = NULL;
+
+  g_spawn_sync (folder, (char **) argv, NULL, G_SPAWN_FILE_AND_ARGV_ZERO, NULL, NULL, &out, NULL, NULL, &error);
+  g_assert_no_error (error);
+  return g_strchomp (out);
+}
+
+/* However the program was started. */
+static void
+test_own_path (void)
+{
+  static const char *const names[] = { "tern", "", "/usr/bin/env", "./tern", "../../tern", "/nonexistent/tern" };
+  g_autofree char *self = g_file_read_link ("/proc/self/exe", NULL), *own = tern_model_own_path ();
+  g_autofree char *root = g_dir_make_tmp ("tern-test-XXXXXX", NULL), *link = self ? put (root, "tern", self, NULL) : NULL;
+
+  if (!self) {
+    g_test_skip ("no /proc");
+    return;
+  }
+  g_assert_cmpstr (own, ==, self);
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
+    g_autofree char *direct = own_path_as (self, names[i], "/"), *linked = own_path_as (link, names[i], root);
+
+    g_assert_cmpstr (direct, ==, self);
+    g_assert_cmpstr (linked, ==, self);
+  }
+  remove_tree (root);
+}
+
+/* An installation that was moved is still one. */
+static void
+test_moved (void)
+{
+  g_autofree char *program = g_build_filename ("/opt/x/y", TERN_BINDIR, "tern", NULL);
+  g_autofree char *library = g_build_filename ("/opt/x/y", TERN_LIBDIR, "libtern-1.0.so.0", NULL);
+  g_autofree char *root = g_build_filename ("/", TERN_BINDIR, "tern", NULL);
+  g_autofree char *wanted = g_build_filename ("/opt/x/y", TERN_DATADIR, "tern", "models", NULL);
+  g_autofree char *of_program = tern_model_installed_beside (program);
+  g_autofree char *of_library = tern_model_installed_beside (library), *of_root = tern_model_installed_beside (root);
+
+  g_assert_null (tern_model_installed_beside ("/work/build/tools/tern"));
+  if (g_path_is_absolute (TERN_BINDIR) || g_path_is_absolute (TERN_LIBDIR) || g_path_is_absolute (TERN_DATADIR))
+    return;
+  g_assert_cmpstr (of_program, ==, wanted);
+  g_assert_cmpstr (of_library, ==, wanted);
+  g_assert_cmpstr (of_root, ==, "/" TERN_DATADIR "/tern/models");
+}
+
 static void
 test_refused (void)
 {
@@ -260,12 +451,19 @@ test_halves (void)
 int
 main (int argc, char **argv)
 {
+  if (g_strcmp0 (argv[argc - 1], "--own-path") == 0)
+    return print_own_path ();
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/model/facts", test_facts);
   g_test_add_func ("/model/sharing", test_sharing);
   g_test_add_func ("/model/release", test_release);
   g_test_add_func ("/model/replaced", test_replaced);
   g_test_add_func ("/model/folders", test_folders);
+  g_test_add_func ("/model/links", test_links);
+  g_test_add_func ("/model/links-between", test_links_between);
+  g_test_add_func ("/model/pipes", test_pipes);
+  g_test_add_func ("/model/own-path", test_own_path);
+  g_test_add_func ("/model/moved", test_moved);
   g_test_add_func ("/model/refused", test_refused);
   g_test_add_func ("/model/halves", test_halves);
   return g_test_run ();
