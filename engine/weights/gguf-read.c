@@ -228,7 +228,11 @@ sorted_order (gsize n, GCompareDataFunc compare, gpointer data)
 
   for (i = 0; i < n; i++)
     order[i] = i;
+#if GLIB_CHECK_VERSION (2, 82, 0)
+  g_sort_array (order, n, sizeof *order, compare, data);
+#else
   g_qsort_with_data (order, n, sizeof *order, compare, data);
+#endif
   return order;
 }
 

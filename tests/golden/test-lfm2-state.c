@@ -90,8 +90,9 @@ static void
 test_copy (Fixture *f, gconstpointer data)
 {
   g_autoptr (TernLlmState) a = new_state (f, 64), b = new_state (f, 64);
-  g_autofree float *prompt = eval (f, a, f->ids, N), *a1 = NULL, *b1 = NULL, *a2 = NULL, *b2 = NULL;
+  g_autofree float *a1 = NULL, *b1 = NULL, *a2 = NULL, *b2 = NULL;
 
+  g_free (eval (f, a, f->ids, N));
   tern_llm_state_copy (b, a, 0);
   g_assert_cmpuint (tern_llm_state_pos (b), ==, N);
   a1 = eval (f, a, f->ids + N, 3);

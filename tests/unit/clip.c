@@ -41,7 +41,7 @@ clip_write_ppm (const char *path, guint width, guint height)
     for (guint x = 0; x < width; x++) {
       g_string_append_c (file, x);
       g_string_append_c (file, y);
-      g_string_append_c (file, 128);
+      g_string_append_c (file, (char) 128);
     }
   }
   clip_write_bytes (path, file->str, file->len);

@@ -326,7 +326,6 @@ static void
 test_bad_head (void)
 {
   g_auto (GgufWriter) w;
-  g_autoptr (GByteArray) bytes = NULL;
 
   refuse_bytes (NULL, 0, TERN_ERROR_FORMAT, "empty");
   refuse_bytes ((const guint8 *) "GGU", 3, TERN_ERROR_FORMAT, "magic");
