@@ -255,13 +255,14 @@ struct _TernVisionState {
   void *input;                  /* of linears */
 
   TernCancel *cancel;           /* of the current call, or NULL */
-  guint64 macs_at_once;         /* multiplications between two looks at it, at least 32 rows */
+  guint64 macs_at_once;         /* multiplications of a block of rows, at least 32 of them */
   guint width, height;          /* pixels of the current sub-image */
   guint grid_w, grid_h;         /* its patches */
   guint n;                      /* grid_w * grid_h */
 };
 
-/* 10 to 50 ms on one core. */
+/* 10 to 50 ms on one fast core. How long it takes between two looks at the cancel flag is learned (engine/base/slice.h);
+ * this is fixed, so that the same rows meet in one product on every machine. */
 #define TERN_VISION_MACS_AT_ONCE ((guint64) 1 << 29)
 
 /* Rows of the pool's loops; bytes that attention needs in each worker's scratch for @n patches. */

@@ -108,8 +108,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernVisionState, tern_vision_state_free)
 gsize tern_vision_state_bytes (TernVision *vision, guint max_tokens);
 
 /* Writes plan->n_tokens rows of embedding_dim floats to @tokens, sub-images in order, each row-major. @plan is
- * tern_vision_plan()'s for this size and these options (INVALID otherwise). @cancel is looked at after every 2^29
- * multiplications or sooner. NO_SPACE when a sub-image has more tokens than @state was made for. */
+ * tern_vision_plan()'s for this size and these options (INVALID otherwise). @cancel is looked at about every
+ * 20 ms (engine/base/slice.h). NO_SPACE when a sub-image has more tokens than @state was made for. */
 gboolean tern_vision_encode (TernVisionState *state, const TernImage *image, const TernVisionOptions *options,
     const TernVisionPlan *plan, float *tokens, TernCancel *cancel, GError **error);
 

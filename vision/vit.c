@@ -13,6 +13,7 @@ typedef struct {
   guint cols;
   float eps;
   TernActivation activation;
+  TernCancel *cancel;
 } RowsJob;
 
 static void
@@ -21,7 +22,7 @@ norm_rows (void *data, guint begin, guint end, guint worker)
   const RowsJob *job = data;
   guint i;
 
-  for (i = begin; i < end; i++)
+  for (i = begin; i < end && !tern_cancel_is_raised (job->cancel); i++)
     job->kernels->layer_norm (job->y + (gsize) i * job->cols, job->x + (gsize) i * job->cols, job->norm->weight,
         job->norm->bias, job->cols, job->eps);
 }
@@ -29,7 +30,8 @@ norm_rows (void *data, guint begin, guint end, guint worker)
 void
 tern_vision_norm (TernVisionState *state, float *y, const float *x, const TernNorm *norm, guint n, guint cols, float eps)
 {
-  RowsJob job = { .kernels = state->vision->kernels, .y = y, .x = x, .norm = norm, .cols = cols, .eps = eps };
+  RowsJob job = { .kernels = state->vision->kernels, .y = y, .x = x, .norm = norm, .cols = cols, .eps = eps,
+    .cancel = state->cancel };
 
   if (norm->weight)
     tern_pool_run (state->pool, norm_rows, &job, n, 16);
@@ -44,14 +46,17 @@ static void
 activate_blocks (void *data, guint begin, guint end, guint worker)
 {
   const RowsJob *job = data;
+  guint i;
 
-  job->activation (job->kernels, job->y + (gsize) begin * ACTIVATION_BLOCK, (gsize) (end - begin) * ACTIVATION_BLOCK);
+  for (i = begin; i < end && !tern_cancel_is_raised (job->cancel); i++)
+    job->activation (job->kernels, job->y + (gsize) i * ACTIVATION_BLOCK, ACTIVATION_BLOCK);
 }
 
 void
 tern_vision_activate (TernVisionState *state, TernActivation activation, float *x, gsize n)
 {
-  RowsJob job = { .kernels = state->vision->kernels, .y = x, .activation = activation };
+  RowsJob job = { .kernels = state->vision->kernels, .y = x, .activation = activation,
+    .cancel = state->cancel };
   guint blocks = (guint) (n / ACTIVATION_BLOCK);
 
   tern_pool_run (state->pool, activate_blocks, &job, blocks, 1);
@@ -64,7 +69,7 @@ typedef struct {
   float *y;
 } Product;
 
-/* Products of the same input, a block of rows at a time. Once cancelled, what is left is not computed. */
+/* Products of the same input, a block of rows at a time, each in slices. Once cancelled, what is left is not computed. */
 static void
 multiply (TernVisionState *state, const Product *products, guint n_products, const float *x, guint n, gsize ldy)
 {
@@ -80,7 +85,8 @@ multiply (TernVisionState *state, const Product *products, guint n_products, con
     tern_linear_input_init (&input, state->input, state->vision->kernels, state->activations, x + (gsize) t * cols, cols,
         MIN (step, n - t), cols);
     for (k = 0; k < n_products; k++)
-      tern_linear_run (products[k].linear, &input, products[k].bias, products[k].y + t * ldy, ldy, state->pool);
+      tern_linear_run_until (products[k].linear, &input, products[k].bias, products[k].y + t * ldy, ldy, state->pool,
+          state->cancel);
   }
 }
 

@@ -33,6 +33,7 @@ typedef struct {
 struct _TernPool {
   guint threads;
   gsize scratch_bytes;
+  TernSlice slice;              /* the caller's */
 
   /* The run; written while nobody can be inside. */
   TernPoolFunc func;
@@ -158,16 +159,15 @@ finish (TernPool *pool)
   g_mutex_unlock (&pool->mutex);
 }
 
-void
-tern_pool_run (TernPool *pool, TernPoolFunc func, void *data, guint items, guint grain)
+/* Items [first, end), @first being a multiple of @grain. */
+static void
+run_range (TernPool *pool, TernPoolFunc func, void *data, guint first, guint end, guint grain)
 {
+  guint items = end - first;
   guint64 piece;
 
-  grain = MAX (grain, 1);
-  if (items == 0)
-    return;
   if (!pool || pool->threads == 1 || items <= grain) {
-    func (data, 0, items, 0);
+    func (data, first, end, 0);
     return;
   }
 
@@ -176,9 +176,9 @@ tern_pool_run (TernPool *pool, TernPoolFunc func, void *data, guint items, guint
   piece = (piece + grain - 1) / grain * grain;
   pool->func = func;
   pool->data = data;
-  pool->items = items;
+  pool->items = end;
   pool->piece = piece;
-  atomic_store_explicit (&pool->next, 0, memory_order_relaxed);
+  atomic_store_explicit (&pool->next, first, memory_order_relaxed);
   atomic_fetch_add (&pool->state, STATE_RUN | STATE_OPEN);      /* OPEN was clear */
 
   if (atomic_load (&pool->sleepers)) {
@@ -188,6 +188,47 @@ tern_pool_run (TernPool *pool, TernPoolFunc func, void *data, guint items, guint
   }
   work (pool, 0);
   finish (pool);
+}
+
+void
+tern_pool_run (TernPool *pool, TernPoolFunc func, void *data, guint items, guint grain)
+{
+  if (items > 0)
+    run_range (pool, func, data, 0, items, MAX (grain, 1));
+}
+
+/* Items of the next slice: what the limit allows in whole grains, and one for every thread in any case. */
+static guint
+slice_items (TernPool *pool, guint items, guint grain, guint64 work)
+{
+  guint64 grains = pool->slice.limit / MAX (work, 1) / grain;
+
+  return (guint) MIN (MAX (grains, pool->threads) * grain, items);
+}
+
+gboolean
+tern_pool_run_until (TernPool *pool, TernPoolFunc func, void *data, guint items, guint grain, guint64 work,
+    TernCancel *cancel)
+{
+  guint first = 0, n;
+
+  grain = MAX (grain, 1);
+  for (; first < items && !tern_cancel_is_raised (cancel); first += n) {
+    gint64 began;
+
+    n = pool ? slice_items (pool, items - first, grain, work) : items;
+    began = pool ? tern_slice_begin (&pool->slice, n * work) : -1;
+    run_range (pool, func, data, first, first + n, grain);
+    if (pool)
+      tern_slice_end (&pool->slice, began, n * work);
+  }
+  return first == items;
+}
+
+TernSlice *
+tern_pool_slice (TernPool *pool)
+{
+  return &pool->slice;
 }
 
 /* The cores that this process may use; more than the static cpu_set_t holds are possible. */
@@ -231,6 +272,7 @@ tern_pool_new (guint threads, GError **error)
   g_mutex_init (&pool->mutex);
   g_cond_init (&pool->started);
   g_cond_init (&pool->left);
+  tern_slice_init (&pool->slice);
   pool->threads = threads;
   pool->workers = g_new0 (Worker, threads);
 

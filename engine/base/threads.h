@@ -3,6 +3,8 @@
 #pragma once
 
 #include <glib.h>
+#include "engine/base/cancel.h"
+#include "engine/base/slice.h"
 
 G_BEGIN_DECLS
 
@@ -23,5 +25,13 @@ void *tern_pool_scratch (TernPool *pool, guint worker);
 /* Runs @func over [0, items) in pieces that are multiples of @grain (but for the last) and returns when all are done.
  * Allocates nothing. @pool NULL runs in the caller with worker 0 (then scratch must not be needed). */
 void tern_pool_run (TernPool *pool, TernPoolFunc func, void *data, guint items, guint grain);
+
+/* The same in slices, between which @cancel is looked at; FALSE: it was raised, and the rest was not done. @work: multiply-
+ * adds of one item. A slice is as large as the pool has learned from those before that it may be (slice.h), and at least
+ * @grain items for every thread. What @func does must not depend on where its items are cut. */
+gboolean tern_pool_run_until (TernPool *pool, TernPoolFunc func, void *data, guint items, guint grain, guint64 work,
+    TernCancel *cancel);
+/* What the pool has learned. */
+TernSlice *tern_pool_slice (TernPool *pool);
 
 G_END_DECLS

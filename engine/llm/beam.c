@@ -230,8 +230,12 @@ search_all (Search *search, guint limit, TernCancel *cancel, gboolean *cancelled
 
   for (;;) {
     search->n_steps = 0;
-    for (guint i = 0; i < search->n_beams; i++)
+    /* The vocabulary once a beam: that adds up. Half a step's proposals are none: what was said so far stands. */
+    for (guint i = 0; i < search->n_beams; i++) {
+      if ((*cancelled = tern_cancel_is_raised (cancel)))
+        return TRUE;
       propose (search, i);
+    }
     advance (search);
     if (decided (search) || search->length == limit
         || tern_llm_state_pos (self->beams[0].state) == tern_llm_state_context (self->beams[0].state))

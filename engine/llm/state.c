@@ -8,8 +8,9 @@
 
 #define FLOAT_CONTEXT 1024      /* tokens that are kept as floats unless asked otherwise: see llm.h */
 #define BATCH 128               /* default rows of a chunk */
-/* Multiply-adds that one uninterruptible product holds at most: some 50 ms on two cores with 256-bit integer kernels.
- * Cancelling is looked at between products. */
+/* Multiply-adds that one product holds at most: some 50 ms on two cores with 256-bit integer kernels. It decides how many
+ * rows go through the layers at once, and is the same on every machine, as the results are. Cancelling is looked at
+ * between slices of a product (engine/base/slice.h). */
 #define CHUNK_OPS (G_GUINT64_CONSTANT (1) << 31)
 
 struct _TernLlmState {
@@ -404,8 +405,9 @@ head (TernLlmState *self, TernPass *pass, guint first, guint n, float *logits)
     if (!tern_pass_goes_on (pass))
       return FALSE;
     tern_linear_input_init (&input, self->input, llm->kernels, self->mode, self->x + t * width, width, rows, width);
-    tern_linear_run (tern_llm_head (llm), &input, NULL, logits + (gsize) t * llm->info.n_vocab, llm->info.n_vocab,
-        self->pool);
+    if (!tern_linear_run_until (tern_llm_head (llm), &input, NULL, logits + (gsize) t * llm->info.n_vocab,
+            llm->info.n_vocab, self->pool, pass->cancel))
+      return FALSE;
   }
   return TRUE;
 }

@@ -429,12 +429,20 @@ tern_linear_rows (const TernLinear *linear, const TernLinearInput *input, const 
   run_rows (&job, begin, end, worker);
 }
 
-void
-tern_linear_run (const TernLinear *linear, TernLinearInput *input, const float *bias, float *y, gsize ldy,
-    TernPool *pool)
+gboolean
+tern_linear_run_until (const TernLinear *linear, TernLinearInput *input, const float *bias, float *y, gsize ldy,
+    TernPool *pool, TernCancel *cancel)
 {
   Job job = { linear, input, bias, y, ldy, pool };
 
   tern_linear_ready (linear, input, pool);
-  tern_pool_run (pool, run_rows, &job, linear->rows, TERN_LINEAR_GRAIN);
+  return tern_pool_run_until (pool, run_rows, &job, linear->rows, TERN_LINEAR_GRAIN, (guint64) input->n * linear->cols,
+      cancel);
+}
+
+void
+tern_linear_run (const TernLinear *linear, TernLinearInput *input, const float *bias, float *y, gsize ldy,
+    TernPool *pool)
+{
+  tern_linear_run_until (linear, input, bias, y, ldy, pool, NULL);
 }

@@ -106,6 +106,11 @@ void tern_linear_input_init (TernLinearInput *input, void *scratch, const TernKe
 void tern_linear_run (const TernLinear *linear, TernLinearInput *input, const float *bias, float *y, gsize ldy,
     TernPool *pool);
 
+/* The same in slices (tern_pool_run_until): FALSE when @cancel was raised before the end; what is left of @y is as it was.
+ * The bits are the same however it is cut. */
+gboolean tern_linear_run_until (const TernLinear *linear, TernLinearInput *input, const float *bias, float *y, gsize ldy,
+    TernPool *pool, TernCancel *cancel);
+
 /* The same in pieces, for several linears that share one run of the pool: tern_linear_ready() for each, then rows
  * [begin, end) from any worker, begin a multiple of TERN_LINEAR_GRAIN (a panel of ternary rows). */
 #define TERN_LINEAR_GRAIN TERN_T2_ROWS

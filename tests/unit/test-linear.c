@@ -213,6 +213,7 @@ check_run (const Setup *s, const Matrix *m, const TernLinear *linear, TernForm f
   guint rows = linear->rows, cols = linear->cols, t, r;
   gsize ldx = cols + 5, ldy = rows + 3;
   g_autofree float *x = g_new (float, n * ldx), *y = g_new (float, n * ldy), *bias = g_new (float, rows);
+  g_autofree float *sliced = g_new (float, n * ldy);
   g_autofree double *expected = g_new (double, (gsize) n * rows);
   void *scratch = tern_mem_alloc (tern_linear_input_bytes (n, cols), "input", NULL);
   TernLinearInput input;
@@ -229,6 +230,14 @@ check_run (const Setup *s, const Matrix *m, const TernLinear *linear, TernForm f
   tern_linear_input_init (&input, scratch, s->kernels, mode, x, ldx, n, cols);
   tern_linear_run (linear, &input, with_bias ? bias : NULL, y, ldy, s->pool);
   reference (expected, m, form, x, ldx, n, with_bias ? bias : NULL);
+
+  /* In the smallest slices: the same bits. */
+  for (i = 0; i < n * ldy; i++)
+    sliced[i] = 777;
+  tern_pool_slice (s->pool)->limit = 1;
+  g_assert_true (tern_linear_run_until (linear, &input, with_bias ? bias : NULL, sliced, ldy, s->pool, NULL));
+  tern_slice_init (tern_pool_slice (s->pool));
+  g_assert_cmpmem (sliced, n * ldy * sizeof (float), y, n * ldy * sizeof (float));
 
   for (i = 0; i < (gsize) n * rows; i++)
     top = MAX (top, fabs (expected[i]));

@@ -30,10 +30,7 @@ tern_block_input (TernPass *pass, TernLinearInput *input, const float *x, guint 
 gboolean
 tern_block_run (TernPass *pass, const TernLinear *linear, const float *bias, TernLinearInput *input, float *y)
 {
-  if (!tern_pass_goes_on (pass))
-    return FALSE;
-  tern_linear_run (linear, input, bias, y, linear->rows, pass->pool);
-  return TRUE;
+  return tern_linear_run_until (linear, input, bias, y, linear->rows, pass->pool, pass->cancel);
 }
 
 void

@@ -311,6 +311,13 @@ start_input (Work *work, const float *x, guint n, guint cols)
   tern_linear_input_init (&work->input, work->quantised, work->pass->kernels, work->pass->mode, x, cols, n, cols);
 }
 
+/* Multiply-adds of a panel, on average: @n rows over all groups. */
+static inline guint64
+panel_work (const Work *work, guint n, guint cols)
+{
+  return (guint64) n * cols * TERN_LINEAR_GRAIN / work->n_groups;
+}
+
 /* The groups' shares [begin, begin + n) through their experts, added to y. */
 static gboolean
 run_batch (Work *work, guint n)
@@ -332,15 +339,17 @@ run_batch (Work *work, guint n)
     tern_linear_ready (&self->gate[work->group[g]], &work->input, pass->pool);
     tern_linear_ready (&self->up[work->group[g]], &work->input, pass->pool);
   }
-  tern_pool_run (pass->pool, run_in, work, 2 * work->n_groups * panels (p->inner), 1);
+  if (!tern_pool_run_until (pass->pool, run_in, work, 2 * work->n_groups * panels (p->inner), 1,
+          panel_work (work, n, p->width), pass->cancel))
+    return FALSE;
   tern_pool_run (tern_block_pool (pass, 16 * (gsize) n * p->inner), gate_rows, work, n, 1);
 
-  if (!tern_pass_goes_on (pass))
-    return FALSE;
   start_input (work, work->inner_gate, n, p->inner);
   for (guint g = 0; g < work->n_groups; g++)
     tern_linear_ready (&self->down[work->group[g]], &work->input, pass->pool);
-  tern_pool_run (pass->pool, run_down, work, work->n_groups * panels (p->width), 1);
+  if (!tern_pool_run_until (pass->pool, run_down, work, work->n_groups * panels (p->width), 1,
+          panel_work (work, n, p->inner), pass->cancel))
+    return FALSE;
   tern_pool_run (tern_block_pool (pass, 2 * (gsize) n * p->width), add_columns, &adding, p->width, 64);
   return TRUE;
 }
