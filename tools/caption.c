@@ -336,7 +336,7 @@ static void
 run_input (Caption *c)
 {
   g_autoptr (GError) error = NULL;
-  g_autoptr (TernMedia) media = tern_media_open (c->source, &error);
+  g_autoptr (TernMedia) media = tern_media_open (c->source, NULL, NULL, &error);
   g_autoptr (TernSession) session = NULL;
   gboolean good = FALSE;
 
@@ -371,7 +371,7 @@ static gboolean
 refuse_stills (const GPtrArray *inputs, const char *format)
 {
   for (guint i = 0; i < inputs->len; i++) {
-    g_autoptr (TernMedia) media = tern_media_open (inputs->pdata[i], NULL);
+    g_autoptr (TernMedia) media = tern_media_open (inputs->pdata[i], NULL, NULL, NULL);
 
     if (media && tern_media_is_still (media)) {
       tern_tool_message ("caption: %s: expected a video for --format %s, found a still", (char *) inputs->pdata[i],

@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Pictures and videos from files, frame by frame, through libavformat and libavcodec. */
+/* Pictures and videos from files, streams and addresses, frame by frame, through libavformat and libavcodec.
+ *
+ *   media.c          frames and their end
+ *   media-open.c     what is opened, and which track of it
+ *   media-track.c    the video among pictures and thumbnails
+ *   media-pixels.c   what a frame looks like: format, colours, shape, how it stands
+ *   media-times.c    one timeline, however the file counts
+ *   container.c, source.c, exif.c: what libavformat does not tell */
 #pragma once
 
 #include <glib.h>
@@ -9,22 +16,51 @@ G_BEGIN_DECLS
 
 typedef struct _TernMedia TernMedia;
 
-/* Errors: NOT_FOUND, READ, FORMAT (damaged, or no picture in it), UNSUPPORTED; the message names @path. */
-TernMedia *tern_media_open (const char *path, GError **error);
+/**
+ * TernMediaOptions:
+ * @track: the N-th video track from 0, as in libav's stream specifier v:N; -1 = the video
+ * @allow_network: URLs are opened, and playlists may name them
+ * @doubtful: what libavformat guesses from weak signs only is refused as neither picture nor video
+ */
+typedef struct {
+  gint track;
+  gboolean allow_network;
+  gboolean doubtful;
+} TernMediaOptions;
+
+#define TERN_MEDIA_OPTIONS_INIT { .track = -1 }
+
+/* @input: a path, `-` for standard input, or a URL. @options: NULL for the defaults. @other, unless NULL: set to whether
+ * what was found is neither picture nor video (text, an archive, sound), the error saying so.
+ * Errors: NOT_FOUND, READ, FORMAT (damaged, or no picture in it), UNSUPPORTED (names the format or size, and what would
+ * read it), INVALID (a URL that is not allowed); the message names @input. */
+TernMedia *tern_media_open (const char *input, const TernMediaOptions *options, gboolean *other, GError **error);
 void tern_media_free (TernMedia *media);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernMedia, tern_media_free)
 
+/* A still, by the first bytes and the structure of the file: quick, nothing is decoded. FALSE for what cannot be read. */
+gboolean tern_media_file_is_still (const char *path);
+
+const char *tern_media_name (const TernMedia *media);   /* for messages: a URL without its password */
 gboolean tern_media_is_still (const TernMedia *media);
 guint64 tern_media_duration (const TernMedia *media);   /* ns; G_MAXUINT64 when unknown */
+/* "track 0 (h264, 640 x 360) is looked at, not track 1 (...)"; NULL when there is nothing to choose from. */
+const char *tern_media_choice (const TernMedia *media);
 
 typedef enum {
   TERN_MEDIA_FRAME,
   TERN_MEDIA_END,
-  TERN_MEDIA_FAILED,            /* the file is damaged here, or has not one frame */
+  TERN_MEDIA_FAILED,            /* the file is damaged or cut off here, or has not one frame */
 } TernMediaStatus;
 
-/* The next frame, upright, borrowed until the next call. @pts and @duration: ns from the start of the file; duration is
- * G_MAXUINT64 when unknown. */
+/* The next frame, as it lies in the file (TernImage says how it stands and what its pixels are like), borrowed until the
+ * next call. A still has one. @pts and @duration: ns from the start of the file, never falling: where the clock of a file
+ * jumps, because two recordings were joined, time goes on. @duration is G_MAXUINT64 when unknown. A file that is cut off
+ * fails after its last frame. */
 TernMediaStatus tern_media_next (TernMedia *media, TernImage *image, guint64 *pts, guint64 *duration, GError **error);
+
+/* After the last frame: where the video track ends, ns from the start of the file; later than the end of that frame where
+ * the file says that it stands for longer. */
+guint64 tern_media_end (const TernMedia *media);
 
 G_END_DECLS

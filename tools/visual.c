@@ -25,7 +25,7 @@ static gboolean
 load_all (GArray *stills, char **paths, GError **error)
 {
   for (char **path = paths; path && *path; path++) {
-    Still still = { .media = tern_media_open (*path, error) };
+    Still still = { .media = tern_media_open (*path, NULL, NULL, error) };
     guint64 pts, duration;
 
     if (!still.media)

@@ -19,7 +19,7 @@ static TernMedia *
 open_media (const char *path)
 {
   g_autoptr (GError) error = NULL;
-  TernMedia *media = tern_media_open (path, &error);
+  TernMedia *media = tern_media_open (path, NULL, NULL, &error);
 
   g_assert_no_error (error);
   return media;
@@ -77,6 +77,22 @@ test_still (void)
   }
 }
 
+/* The first picture of @path lies as @width x @height and stands as @orientation says. */
+static void
+first_image (const char *path, guint width, guint height, guint orientation)
+{
+  g_autoptr (TernMedia) media = open_media (path);
+  g_autoptr (GError) error = NULL;
+  guint64 pts, duration;
+  TernImage image;
+
+  g_assert_cmpint (tern_media_next (media, &image, &pts, &duration, &error), ==, TERN_MEDIA_FRAME);
+  g_assert_no_error (error);
+  g_assert_cmpuint (image.width, ==, width);
+  g_assert_cmpuint (image.height, ==, height);
+  g_assert_cmpuint (image.orientation, ==, orientation);
+}
+
 static void
 test_gray (void)
 {
@@ -107,7 +123,7 @@ refused (const char *name, int code, const char *what)
 {
   g_autofree char *path = in_folder (name);
   g_autoptr (GError) error = NULL;
-  TernMedia *media = tern_media_open (path, &error);
+  TernMedia *media = tern_media_open (path, NULL, NULL, &error);
   TernMediaStatus status = media ? TERN_MEDIA_FRAME : TERN_MEDIA_FAILED;
   guint64 pts, duration;
   TernImage image;
@@ -122,7 +138,7 @@ refused (const char *name, int code, const char *what)
   tern_media_free (media);
 }
 
-/* A JPEG of 32 x 16, a quarter each of 40, 90 (right of it), 140 (below) and 200, by EXIF's eight orientations. */
+/* A JPEG of 32 x 16 with EXIF's orientation, which is told and not applied. */
 static void
 test_upright (void)
 {
@@ -130,38 +146,14 @@ test_upright (void)
     "/9j/4AAQSkZJRgABAQAAAQABAAD/4QAiRXhpZgAATU0AKgAAAAgAAQESAAMAAAABAAYAAAAAAAD/2wBDAAoHBwgHBgoICAgL"
     "CgoLDhgQDg0NDh0VFhEYIx8lJCIfIiEmKzcvJik0KSEiMEExNDk7Pj4+JS5ESUM8SDc9Pjv/wAALCAAQACABAREA/8QAFgAB"
     "AQEAAAAAAAAAAAAAAAAAAAYH/8QAFBABAAAAAAAAAAAAAAAAAAAAAP/aAAgBAQAAPwDORUCoFgP/2Q==";
-  static const struct {
-    guint width, height;
-    guint8 corners[4];          /* top left, top right, bottom left, bottom right, as EXIF says */
-  } expected[] = {
-    { 32, 16, { 40, 90, 140, 200 } }, { 32, 16, { 90, 40, 200, 140 } }, { 32, 16, { 200, 140, 90, 40 } },
-    { 32, 16, { 140, 200, 40, 90 } }, { 16, 32, { 40, 140, 90, 200 } }, { 16, 32, { 140, 40, 200, 90 } },
-    { 16, 32, { 200, 90, 140, 40 } }, { 16, 32, { 90, 200, 40, 140 } },
-  };
   g_autofree char *path = in_folder ("upright.jpg");
   gsize len;
   g_autofree guchar *bytes = g_base64_decode (jpeg, &len);
 
-  for (guint i = 0; i < G_N_ELEMENTS (expected); i++) {
-    g_autoptr (TernMedia) media = NULL;
-    g_autoptr (GError) error = NULL;
-    guint64 pts, duration;
-    TernImage image;
-    gsize step;
-
-    bytes[49] = (guchar) (i + 1);
+  for (guint i = 1; i <= 8; i++) {
+    bytes[49] = (guchar) i;
     clip_write_bytes (path, (const char *) bytes, len);
-    media = open_media (path);
-    g_assert_cmpint (tern_media_next (media, &image, &pts, &duration, &error), ==, TERN_MEDIA_FRAME);
-    g_assert_no_error (error);
-    g_assert_cmpuint (image.width, ==, expected[i].width);
-    g_assert_cmpuint (image.height, ==, expected[i].height);
-    step = image.format == TERN_IMAGE_GRAY8 ? 1 : 3;
-    for (guint k = 0; k < 4; k++) {
-      const guint8 *row = image.data[0] + (k / 2 ? image.height - 1 : 0) * (gssize) image.stride[0];
-
-      g_assert_cmpint (ABS (row[(k % 2 ? image.width - 1 : 0) * step] - expected[i].corners[k]), <=, 12);
-    }
+    first_image (path, 32, 16, i);
   }
 }
 
@@ -180,7 +172,7 @@ test_refused (void)
   refused ("empty.mp4", TERN_ERROR_FORMAT, "an empty file");
   refused ("sound.wav", TERN_ERROR_FORMAT, "only sound");
   refused ("tiny.y4m", TERN_ERROR_UNSUPPORTED, "found 1 x 1");
-  refused ("text.mp4", TERN_ERROR_FORMAT, "cannot be read");
+  refused ("text.mp4", TERN_ERROR_FORMAT, "found text");
   refused ("cut.ppm", TERN_ERROR_FORMAT, "not one frame");
 }
 

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "tools/media-private.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include <libavutil/pixdesc.h>
+
+#include "engine/base/error.h"
+
+#define MIN_SIDE 2              /* pixels: nothing smaller shows anything, and 4:2:0 has no such size */
+#define MAX_ASPECT 16           /* of a pixel; what says more is damaged */
+
+/* ---- Colours ----------------------------------------------------------------------------------------------------- */
+
+static TernTransfer
+transfer_of (const TernMedia *media, const AVFrame *frame)
+{
+  enum AVColorTransferCharacteristic curve = frame->color_trc;
+
+  if (curve == AVCOL_TRC_UNSPECIFIED)   /* the bitstream says nothing: the container may */
+    curve = tern_media_stream (media)->codecpar->color_trc;
+  return curve == AVCOL_TRC_SMPTE2084 ? TERN_TRANSFER_PQ
+      : curve == AVCOL_TRC_ARIB_STD_B67 ? TERN_TRANSFER_HLG : TERN_TRANSFER_SDR;
+}
+
+static TernColorMatrix
+matrix_of (const TernMedia *media, const AVFrame *frame)
+{
+  enum AVColorSpace space = frame->colorspace;
+
+  if (space == AVCOL_SPC_UNSPECIFIED)
+    space = tern_media_stream (media)->codecpar->color_space;
+  switch (space) {
+    case AVCOL_SPC_BT709:
+      return TERN_MATRIX_BT709;
+    case AVCOL_SPC_BT2020_NCL:
+    case AVCOL_SPC_BT2020_CL:
+      return TERN_MATRIX_BT2020;
+    case AVCOL_SPC_UNSPECIFIED:         /* as players guess: pictures and small videos are BT.601 */
+      if (transfer_of (media, frame) != TERN_TRANSFER_SDR)
+        return TERN_MATRIX_BT2020;
+      return media->still || frame->height < 720 ? TERN_MATRIX_BT601 : TERN_MATRIX_BT709;
+    default:
+      return TERN_MATRIX_BT601;
+  }
+}
+
+/* What says nothing is limited, but for grey and the formats that JPEG has to itself. */
+static gboolean
+is_full_range (const AVFrame *frame)
+{
+  const AVPixFmtDescriptor *format = av_pix_fmt_desc_get (frame->format);
+
+  if (frame->color_range != AVCOL_RANGE_UNSPECIFIED)
+    return frame->color_range == AVCOL_RANGE_JPEG;
+  return (format && format->nb_components <= 2) || frame->format == AV_PIX_FMT_YUVJ420P
+      || frame->format == AV_PIX_FMT_YUVJ422P || frame->format == AV_PIX_FMT_YUVJ444P
+      || frame->format == AV_PIX_FMT_YUVJ440P;
+}
+
+/* The formats that need no conversion. */
+static gboolean
+direct_format (const AVFrame *frame, TernImageFormat *out)
+{
+  static const struct {
+    int av;
+    TernImageFormat ours;
+  } table[] = {
+    { AV_PIX_FMT_YUV420P, TERN_IMAGE_I420 }, { AV_PIX_FMT_YUVJ420P, TERN_IMAGE_I420 },
+    { AV_PIX_FMT_NV12, TERN_IMAGE_NV12 }, { AV_PIX_FMT_RGB24, TERN_IMAGE_RGB }, { AV_PIX_FMT_BGR24, TERN_IMAGE_BGR },
+    { AV_PIX_FMT_RGB0, TERN_IMAGE_RGBX }, { AV_PIX_FMT_RGBA, TERN_IMAGE_RGBX }, { AV_PIX_FMT_BGR0, TERN_IMAGE_BGRX },
+    { AV_PIX_FMT_BGRA, TERN_IMAGE_BGRX }, { AV_PIX_FMT_GRAY8, TERN_IMAGE_GRAY8 },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (table); i++) {
+    if (table[i].av == frame->format && (table[i].ours != TERN_IMAGE_GRAY8 || is_full_range (frame))) {
+      *out = table[i].ours;
+      return TRUE;
+    }
+  }
+  return FALSE;
+}
+
+/* @bytes and some more, as the scaler may write whole vectors beyond the last row. */
+static gboolean
+make_room (guint8 **block, gsize *have, gsize bytes)
+{
+  if (*have >= bytes)
+    return TRUE;
+  av_free (*block);
+  *block = av_mallocz (bytes + 64);
+  *have = *block ? bytes : 0;
+  return *block != NULL;
+}
+
+static gboolean
+to_rgb (TernMedia *media, TernImage *image, GError **error)
+{
+  const AVFrame *frame = media->frame;
+  static const int coefficients[] = { SWS_CS_ITU601, SWS_CS_ITU709, SWS_CS_BT2020 };
+  int stride = 3 * frame->width, brightness = 0, contrast = 1 << 16, saturation = 1 << 16;
+
+  if (!media->sws || media->sws_width != frame->width || media->sws_height != frame->height
+      || media->sws_format != frame->format) {
+    sws_freeContext (media->sws);
+    media->sws = sws_getContext (frame->width, frame->height, frame->format, frame->width, frame->height,
+        AV_PIX_FMT_RGB24, SWS_BICUBIC | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT | SWS_FULL_CHR_H_INP, NULL, NULL, NULL);
+    media->sws_width = frame->width;
+    media->sws_height = frame->height;
+    media->sws_format = frame->format;
+  }
+  if (!media->sws)
+    return tern_media_fail (media, AVERROR (ENOSYS), "its pixels cannot be converted", error);
+  if (!make_room (&media->rgb, &media->rgb_bytes, (gsize) stride * frame->height))
+    return tern_media_fail (media, AVERROR (ENOMEM), "it cannot be decoded", error);
+  /* Refused for formats without chroma, which then need none of it. */
+  sws_setColorspaceDetails (media->sws, sws_getCoefficients (coefficients[matrix_of (media, frame)]),
+      is_full_range (frame), sws_getCoefficients (SWS_CS_DEFAULT), 1, brightness, contrast, saturation);
+  sws_scale (media->sws, (const guint8 * const *) frame->data, frame->linesize, 0, frame->height, &media->rgb, &stride);
+  *image = (TernImage) {
+    .format = TERN_IMAGE_RGB, .width = frame->width, .height = frame->height,
+    .data = { media->rgb }, .stride = { stride },
+  };
+  return TRUE;
+}
+
+/* ---- Shape ------------------------------------------------------------------------------------------------------- */
+
+/* A display matrix takes (x, y) to (a x + c y, b x + d y); a slanted one counts as the nearest quarter. */
+static guint
+orientation_of_matrix (const gint32 *matrix)
+{
+  static const guint orientation[4][2] = { { 1, 2 }, { 6, 5 }, { 3, 4 }, { 8, 7 } };
+  double a = matrix[0], b = matrix[1], c = matrix[3], d = matrix[4];
+  guint turns = fabs (b) > fabs (d) ? (b > 0 ? 1 : 3) : d < 0 ? 2 : 0;  /* quarters, clockwise */
+
+  return orientation[turns][a * d - b * c < 0];         /* then left to right */
+}
+
+/* The frame's own word counts most, it may change within a stream; then the track's, then the file's. */
+static guint
+orientation_of (const TernMedia *media, const AVFrame *frame)
+{
+  const AVFrameSideData *side = av_frame_get_side_data (frame, AV_FRAME_DATA_DISPLAYMATRIX);
+  const AVDictionaryEntry *entry;
+  const guint8 *matrix;
+  size_t size;
+  int value;
+
+  if (side && side->size >= 9 * sizeof (gint32))
+    return orientation_of_matrix ((const gint32 *) side->data);
+  matrix = tern_media_side_data (tern_media_stream (media), AV_PKT_DATA_DISPLAYMATRIX, &size);
+  if (matrix && size >= 9 * sizeof (gint32))
+    return orientation_of_matrix ((const gint32 *) matrix);
+  if (media->container.orientation)
+    return media->container.orientation;
+  entry = av_dict_get (frame->metadata, "Orientation", NULL, 0);
+  value = entry ? atoi (entry->value) : 1;
+  return value >= 1 && value <= 8 ? value : 1;
+}
+
+static gboolean
+is_animation (TernFileType type)
+{
+  return type == TERN_FILE_GIF || type == TERN_FILE_PNG || type == TERN_FILE_WEBP;
+}
+
+/* As players show videos. What a still says is how large it is to be printed, and no viewer looks at it. */
+static void
+pixel_aspect_of (const TernMedia *media, AVFrame *frame, TernImage *image)
+{
+  AVRational aspect = { 0, 0 };
+
+  if (!media->still && !is_animation (media->kind.type))
+    aspect = av_guess_sample_aspect_ratio (media->format, tern_media_stream (media), frame);
+  if (aspect.num > 0 && aspect.den > 0 && aspect.num / aspect.den < MAX_ASPECT && aspect.den / aspect.num < MAX_ASPECT) {
+    image->pixel_aspect_n = aspect.num;
+    image->pixel_aspect_d = aspect.den;
+  }
+}
+
+gboolean
+tern_media_image (TernMedia *media, TernImage *image, GError **error)
+{
+  AVFrame *frame = media->frame;
+  TernImageFormat format;
+
+  if (!media->still && (frame->width < MIN_SIDE || frame->height < MIN_SIDE)) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: expected a video of at least %d x %d pixels, found "
+        "%d x %d", media->name, MIN_SIDE, MIN_SIDE, frame->width, frame->height);
+    return FALSE;
+  }
+  /* Subsampled stills go through the scaler, which interpolates chroma as picture viewers do. */
+  if (!direct_format (frame, &format) || (media->still && (format == TERN_IMAGE_I420 || format == TERN_IMAGE_NV12))) {
+    if (!to_rgb (media, image, error))
+      return FALSE;
+  } else {
+    *image = (TernImage) {
+      .format = format, .width = frame->width, .height = frame->height,
+      .data = { frame->data[0], frame->data[1], format == TERN_IMAGE_NV12 ? NULL : frame->data[2] },
+      .stride = { frame->linesize[0], frame->linesize[1], format == TERN_IMAGE_NV12 ? 0 : frame->linesize[2] },
+      .matrix = matrix_of (media, frame), .full_range = is_full_range (frame),
+    };
+  }
+  image->transfer = transfer_of (media, frame);
+  image->orientation = orientation_of (media, frame);
+  pixel_aspect_of (media, frame, image);
+  return TRUE;
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Shared by the media*.c files. */
+#pragma once
+
+#include <libavcodec/avcodec.h>
+#include <libavformat/avformat.h>
+#include <libswscale/swscale.h>
+
+#include "tools/container.h"
+#include "tools/media.h"
+
+G_BEGIN_DECLS
+
+#define TERN_MEDIA_MAX_PIXELS (1 << 28)
+
+/* Where on the one timeline a file's clock is. */
+typedef struct {
+  gboolean started;
+  gint64 offset;                /* ns to add to the file's clock */
+  gint64 clock;                 /* of the last frame, the file's, ns */
+  guint64 pts, end;             /* of the last frame, on the timeline */
+  gint64 length;                /* of the last frame, ns; 0 unknown */
+} TernTimeline;
+
+struct _TernMedia {
+  char *name;
+  TernSource *source;
+  TernFileKind kind;
+  TernContainer container;
+  AVFormatContext *format;
+  AVIOContext *io;              /* of what libavformat does not open itself */
+  AVCodecContext *codec;
+  AVPacket *packet;
+  AVFrame *frame;
+  GQueue waiting;               /* AVPacket, read before the track was chosen */
+  int stream;
+  char *choice;
+  gboolean still, draining, seen, over;
+  int read_end;                 /* why the last packet was the last: AVERROR_EOF, or what is wrong */
+  gboolean last_corrupt;        /* the last packet was shorter than the file says */
+  gint64 deadline;              /* of an address: monotonic time by which it must answer */
+  TernTimeline timeline;
+
+  struct SwsContext *sws;
+  int sws_width, sws_height, sws_format;
+  guint8 *rgb;                  /* [height, width, 3] */
+  gsize rgb_bytes;
+};
+
+/* FALSE with @error: what libav calls @code. */
+gboolean tern_media_fail (const TernMedia *media, int code, const char *what, GError **error);
+static inline AVStream *
+tern_media_stream (const TernMedia *media)
+{
+  return media->format->streams[media->stream];
+}
+
+gboolean tern_media_choose_track (TernMedia *media, gint track, const AVCodec **decoder, gboolean *other,
+    GError **error);
+/* As av_read_frame(), those first that were read before the track was chosen. */
+int tern_media_read_packet (TernMedia *media);
+
+/* Side data of the stream; NULL when there is none. */
+const guint8 *tern_media_side_data (const AVStream *stream, enum AVPacketSideDataType type, size_t *size);
+
+gboolean tern_media_image (TernMedia *media, TernImage *image, GError **error);
+void tern_media_times (TernMedia *media, guint64 *pts, guint64 *duration);
+
+G_END_DECLS

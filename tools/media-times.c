@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "tools/media-private.h"
+
+#include <libavutil/version.h>
+
+#include "tern/tern.h"
+
+#define JITTER (TERN_SECOND / 2)        /* by which clocks go back without anything having been joined */
+#define LEAP (60 * TERN_SECOND)         /* forward, in formats whose clock may start anew */
+
+static const AVRational ns = { 1, 1000000000 };
+
+static gint64
+frame_length (const TernMedia *media)
+{
+  AVStream *stream = tern_media_stream (media);
+  AVRational rate = av_guess_frame_rate (media->format, stream, media->frame);
+#if LIBAVUTIL_VERSION_INT >= AV_VERSION_INT (57, 30, 100)
+  gint64 length = media->frame->duration;
+#else
+  gint64 length = media->frame->pkt_duration;
+#endif
+
+  if (length > 0)
+    return av_rescale_q (length, stream->time_base, ns);
+  return rate.num > 0 && rate.den > 0 ? av_rescale_q (1, av_inv_q (rate), ns) : 0;
+}
+
+/* The file's clock, ns from its start. */
+static gboolean
+frame_clock (const TernMedia *media, gint64 *clock)
+{
+  gint64 start = media->format->start_time, stamp = media->frame->best_effort_timestamp;
+
+  if (stamp == AV_NOPTS_VALUE)
+    return FALSE;
+  *clock = av_rescale_q (stamp, tern_media_stream (media)->time_base, ns);
+  if (start != AV_NOPTS_VALUE)
+    *clock -= av_rescale_q (start, AV_TIME_BASE_Q, ns);
+  return TRUE;
+}
+
+/* Two recordings in one file: the clock goes back, or leaps where it may start anew at any time. */
+static gboolean
+is_joint (const TernMedia *media, gint64 clock)
+{
+  const TernTimeline *t = &media->timeline;
+  gint64 step = clock - t->clock;
+
+  return step < -(gint64) JITTER || ((media->format->iformat->flags & AVFMT_TS_DISCONT) && step > (gint64) LEAP);
+}
+
+void
+tern_media_times (TernMedia *media, guint64 *pts, guint64 *duration)
+{
+  TernTimeline *t = &media->timeline;
+  gint64 clock, length = frame_length (media);
+
+  if (!frame_clock (media, &clock)) {
+    *pts = t->end;
+  } else {
+    if (!t->started)
+      t->offset = 0;
+    else if (is_joint (media, clock))
+      t->offset = (gint64) t->end - clock;
+    t->clock = clock;
+    *pts = MAX (clock + t->offset, (gint64) t->pts);
+  }
+  t->started = TRUE;
+  t->pts = *pts;
+  t->length = MAX (length, 0);
+  t->end = *pts + t->length;
+  *duration = length > 0 ? (guint64) length : TERN_TIME_NONE;
+}
+
+guint64
+tern_media_end (const TernMedia *media)
+{
+  const TernTimeline *t = &media->timeline;
+  const AVStream *stream = media->format->streams[media->stream];
+  gint64 start = stream->start_time, end;
+
+  /* What the container says of this very track, as far as it has one clock. */
+  if (!t->started || t->offset || stream->duration == AV_NOPTS_VALUE || stream->duration <= 0 || media->container.cut
+      || media->format->duration_estimation_method != AVFMT_DURATION_FROM_STREAM)
+    return t->end;
+  end = av_rescale_q ((start == AV_NOPTS_VALUE ? 0 : start) + stream->duration, stream->time_base, ns);
+  if (media->format->start_time != AV_NOPTS_VALUE)
+    end -= av_rescale_q (media->format->start_time, AV_TIME_BASE_Q, ns);
+  return end > (gint64) (t->end + t->length) ? (guint64) end : t->end;
+}

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "tools/source.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <glib/gstdio.h>
+
+#include "engine/base/error.h"
+
+#define HEAD_BYTES (256 << 10)  /* of a stream that may be looked at more than once */
+#define SPOOL_BYTES (G_GUINT64_CONSTANT (16) << 30)     /* a stream without end shall not fill the disk */
+
+struct _TernSource {
+  TernSourceKind kind;
+  char *name, *url;
+  int fd;                       /* -1: none */
+  guint64 size, position;
+  guint8 *head;                 /* of a stream */
+  gsize n_head;
+};
+
+static gboolean
+fail (const TernSource *source, TernErrorCode code, const char *found, GError **error)
+{
+  g_set_error (error, TERN_ERROR, code, "%s: expected a picture or video, found %s", source->name, found);
+  return FALSE;
+}
+
+static gboolean
+fail_errno (const TernSource *source, int errsv, GError **error)
+{
+  g_set_error (error, TERN_ERROR, errsv == ENOENT || errsv == ENOTDIR ? TERN_ERROR_NOT_FOUND : TERN_ERROR_READ,
+      "%s: expected a picture or video, found that it cannot be read: %s", source->name, g_strerror (errsv));
+  return FALSE;
+}
+
+gboolean
+tern_source_is_address (const char *input)
+{
+  const char *p = input;
+
+  if (!g_ascii_isalpha (*p))
+    return FALSE;
+  while (g_ascii_isalnum (*p) || (*p && strchr ("+.-", *p)))
+    p++;
+  return g_str_has_prefix (p, "://") && !g_file_test (input, G_FILE_TEST_EXISTS);
+}
+
+/* scheme://user:password@host/... without what stands before the @. */
+static char *
+public_name (const char *address)
+{
+  const char *host = strstr (address, "://") + 3;
+  gsize length = strcspn (host, "/?#");
+  const char *at = g_strrstr_len (host, length, "@");
+
+  return at ? g_strdup_printf ("%.*s%s", (int) (host - address), address, at + 1) : g_strdup (address);
+}
+
+/* What a pipe gives at once may be little: the formats are told by more. */
+static gboolean
+fill_head (TernSource *source, GError **error)
+{
+  source->head = g_malloc (HEAD_BYTES);
+  while (source->n_head < HEAD_BYTES) {
+    gssize n = read (source->fd, source->head + source->n_head, HEAD_BYTES - source->n_head);
+
+    if (n < 0 && errno == EINTR)
+      continue;
+    if (n < 0)
+      return fail_errno (source, errno, error);
+    if (n == 0) {
+      source->size = source->n_head;
+      return source->size > 0 || fail (source, TERN_ERROR_FORMAT, "nothing", error);
+    }
+    source->n_head += n;
+    if (source->n_head >= 4096 && n < 4096)     /* a camera: do not wait for seconds of it */
+      break;
+  }
+  return TRUE;
+}
+
+static gboolean
+open_file (TernSource *source, const char *path, GError **error)
+{
+  gboolean standard = g_str_equal (path, "-");
+  struct stat info;
+
+  source->fd = standard ? fcntl (STDIN_FILENO, F_DUPFD_CLOEXEC, 3) : open (path, O_RDONLY | O_CLOEXEC);
+  if (source->fd < 0 || fstat (source->fd, &info) < 0)
+    return fail_errno (source, errno, error);
+  if (S_ISDIR (info.st_mode))
+    return fail (source, TERN_ERROR_FORMAT, "a folder", error);
+  if (!S_ISREG (info.st_mode)) {
+    source->kind = TERN_SOURCE_STREAM;
+    return fill_head (source, error);
+  }
+  source->size = info.st_size;
+  if (source->size == 0)
+    return fail (source, TERN_ERROR_FORMAT, "an empty file", error);
+  if (!standard)
+    source->url = g_strconcat ("file:", path, NULL);    /* a name with a colon is no protocol */
+  return TRUE;
+}
+
+TernSource *
+tern_source_open (const char *input, gboolean allow_network, GError **error)
+{
+  g_autoptr (TernSource) source = g_new0 (TernSource, 1);
+  g_autofree char *local = NULL;
+
+  source->fd = -1;
+  source->size = G_MAXUINT64;
+  if (tern_source_is_address (input) && g_ascii_strncasecmp (input, "file://", 7) != 0) {
+    source->kind = TERN_SOURCE_ADDRESS;
+    source->name = public_name (input);
+    source->url = g_strdup (input);
+    if (!allow_network) {
+      g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "%s: expected a file, found an address; --allow-network opens it",
+          source->name);
+      return NULL;
+    }
+    return g_steal_pointer (&source);
+  }
+  if (tern_source_is_address (input))
+    local = g_filename_from_uri (input, NULL, NULL);
+  source->name = g_strdup (g_str_equal (input, "-") ? "standard input" : local ? local : input);
+  return open_file (source, local ? local : input, error) ? g_steal_pointer (&source) : NULL;
+}
+
+void
+tern_source_free (TernSource *source)
+{
+  if (!source)
+    return;
+  if (source->fd >= 0)
+    close (source->fd);
+  g_free (source->head);
+  g_free (source->name);
+  g_free (source->url);
+  g_free (source);
+}
+
+TernSourceKind
+tern_source_kind (const TernSource *source)
+{
+  return source->kind;
+}
+
+const char *
+tern_source_name (const TernSource *source)
+{
+  return source->name;
+}
+
+const char *
+tern_source_url (const TernSource *source)
+{
+  return source->url;
+}
+
+guint64
+tern_source_size (const TernSource *source)
+{
+  return source->size;
+}
+
+gsize
+tern_source_read (const TernSource *source, guint64 offset, void *to, gsize n)
+{
+  gsize done = 0;
+
+  if (source->kind == TERN_SOURCE_STREAM) {
+    if (offset >= source->n_head)
+      return 0;
+    done = MIN (n, source->n_head - offset);
+    memcpy (to, source->head + offset, done);
+    return done;
+  }
+  while (source->fd >= 0 && done < n && offset + done < source->size) {
+    gssize got = pread (source->fd, (guint8 *) to + done, n - done, offset + done);
+
+    if (got < 0 && errno == EINTR)
+      continue;
+    if (got <= 0)
+      break;
+    done += got;
+  }
+  return done;
+}
+
+gssize
+tern_source_take (TernSource *source, void *to, gsize n)
+{
+  gssize got;
+
+  if (source->kind == TERN_SOURCE_FILE || source->position < source->n_head) {
+    got = tern_source_read (source, source->position, to, n);
+  } else {
+    do
+      got = read (source->fd, to, n);
+    while (got < 0 && errno == EINTR);
+    if (got < 0)
+      return -errno;
+  }
+  source->position += got;
+  return got;
+}
+
+gboolean
+tern_source_seek (TernSource *source, guint64 offset)
+{
+  if (source->kind != TERN_SOURCE_FILE)
+    return FALSE;
+  source->position = offset;
+  return TRUE;
+}
+
+/* Writes all of @block. */
+static gboolean
+put (int fd, const guint8 *block, gsize n)
+{
+  while (n) {
+    gssize done = write (fd, block, n);
+
+    if (done < 0 && errno == EINTR)
+      continue;
+    if (done <= 0)
+      return FALSE;
+    block += done;
+    n -= done;
+  }
+  return TRUE;
+}
+
+gboolean
+tern_source_spool (TernSource *source, GError **error)
+{
+  g_autofree guint8 *block = g_malloc (HEAD_BYTES);
+  g_autofree char *path = NULL;
+  guint64 size = 0;
+  gssize n;
+  int fd = g_file_open_tmp ("tern-XXXXXX", &path, NULL);
+
+  if (fd < 0)
+    return fail_errno (source, errno, error);
+  g_unlink (path);
+  while ((n = tern_source_take (source, block, HEAD_BYTES)) > 0) {
+    if (!put (fd, block, n)) {
+      n = -errno;
+      break;
+    }
+    size += n;
+    if (size > SPOOL_BYTES)
+      n = -EFBIG;
+    if (n < 0)
+      break;
+  }
+  if (n < 0) {
+    close (fd);
+    return fail_errno (source, -n, error);
+  }
+  close (source->fd);
+  g_clear_pointer (&source->head, g_free);
+  source->fd = fd;
+  source->kind = TERN_SOURCE_FILE;
+  source->size = size;
+  source->position = source->n_head = 0;
+  return TRUE;
+}
