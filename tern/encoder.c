@@ -27,7 +27,7 @@ encode (TernEncoder *self)
   TernVisionOptions options = { .tile = FALSE, .scaling = tern_fit_scaling (self->fit) };
   TernVisionPlan plan;
 
-  if (!tern_vision_plan (self->vision, self->image->width, self->image->height, &options, &plan, self->error)
+  if (!tern_vision_plan_image (self->vision, self->image, &options, &plan, self->error)
       || !tern_vision_encode (self->state, self->image, &options, &plan, self->tokens, &self->cancel, self->error))
     return FALSE;
   self->out->grid_w = plan.sub[0].grid_w;

@@ -75,7 +75,7 @@ struct _TernSession {
   TernWindower windower;
   TernWindowMark *marks;
   guint64 seen_pts, seen_end;   /* of the last frame, sampled or not; TERN_TIME_NONE before it */
-  guint width, height;          /* of the frames */
+  guint width, height;          /* of the frames as they are shown */
   gboolean has_frames, has_tokens;
   guint64 token_group, skipped_group;   /* number of the last pushed tokens' group; of one that stands between windows */
   TernSessionSlot *slots;

@@ -219,7 +219,7 @@ tern_session_push_frame (TernSession *self, const TernImage *image, guint64 pts,
   TernFrameSampler sampler;
   TernSessionSlot *slot;
   guint64 at, end;
-  guint epoch;
+  guint epoch, width, height;
 
   g_return_val_if_fail (self != NULL && image != NULL, FALSE);
   if (!check_time (pts, duration, error) || !planes_of (image, &planes, error))
@@ -249,6 +249,7 @@ tern_session_push_frame (TernSession *self, const TernImage *image, guint64 pts,
   g_mutex_unlock (&self->lock);
 
   copy_image (slot, image, &planes);
+  tern_vision_shown_size (image, &width, &height);
 
   g_mutex_lock (&self->lock);
   self->stats.frames_in++;
@@ -261,13 +262,13 @@ tern_session_push_frame (TernSession *self, const TernImage *image, guint64 pts,
   at = pts - tern_frame_sampler_late (&sampler, pts);
   end = MAX (at + self->tick, pts + (duration != TERN_TIME_NONE ? duration : 0));
   if (tern_windower_is_gap (&self->windower, at) || (self->sampler.origin != TERN_TIME_NONE
-          && self->sampler.origin != sampler.origin) || (self->has_frames && (image->width != self->width
-              || image->height != self->height)))
+          && self->sampler.origin != sampler.origin) || (self->has_frames && (width != self->width
+              || height != self->height)))
     tern_session_end_stretch (self);
   self->sampler = sampler;
   self->has_frames = TRUE;
-  self->width = image->width;
-  self->height = image->height;
+  self->width = width;
+  self->height = height;
   see (self, pts, duration);
   enqueue (self, TERN_WORK_FRAME, slot, at, pts, end, FALSE);
   g_mutex_unlock (&self->lock);

@@ -189,7 +189,7 @@ encode (TernSession *self, const TernSessionSlot *slot, guint64 pts, TernFrameGr
   TernVisionPlan plan;
   float *rows;
 
-  if (!tern_vision_plan (self->vision, slot->image.width, slot->image.height, &options, &plan, error)
+  if (!tern_vision_plan_image (self->vision, &slot->image, &options, &plan, error)
       || !(rows = tern_frame_store_rows (&self->store, group, plan.n_tokens, error))
       || !tern_vision_encode (self->vision_state, &slot->image, &options, &plan, rows, &self->cancel, error))
     return FALSE;
@@ -533,7 +533,7 @@ encode_still (TernSession *self, const TernWork *work, TernResult *values, GErro
   TernVisionPlan plan;
   const float *tokens;
 
-  if (!tern_vision_plan (self->vision, image->width, image->height, &options, &plan, error))
+  if (!tern_vision_plan_image (self->vision, image, &options, &plan, error))
     return FALSE;
   if (plan.n_tokens > self->still_size) {
     tern_mem_free (self->still_tokens);

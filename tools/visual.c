@@ -47,7 +47,7 @@ plan_all (GArray *stills, const TernVision *vision, char **paths, const TernVisi
   for (guint i = 0; i < stills->len; i++) {
     Still *still = &g_array_index (stills, Still, i);
 
-    if (!tern_vision_plan (vision, still->image.width, still->image.height, options, &still->plan, error)) {
+    if (!tern_vision_plan_image (vision, &still->image, options, &still->plan, error)) {
       g_prefix_error (error, "%s: ", paths[i]);
       return FALSE;
     }

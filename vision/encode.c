@@ -14,7 +14,7 @@ check_plan (const TernVisionState *state, const TernImage *image, const TernVisi
   TernVisionPlan own;
   guint i;
 
-  if (!tern_vision_plan (state->vision, image->width, image->height, options, &own, error))
+  if (!tern_vision_plan_image (state->vision, image, options, &own, error))
     return FALSE;
   for (i = 0; i < own.n && plan->n == own.n; i++)
     if (plan->sub[i].width != own.sub[i].width || plan->sub[i].height != own.sub[i].height

@@ -116,9 +116,38 @@ typedef struct {
   guint left, top;              /* ... and where in the sub-image it stands; the rest is padding */
 } TernPlacement;
 
-/* @sub of @plan for a @width x @height picture. */
+/* @sub of @plan for a picture that is shown at @width x @height. */
 void tern_vision_place (guint width, guint height, const TernVisionOptions *options, const TernVisionPlan *plan,
     const TernSubImage *sub, TernPlacement *place);
+
+/* ---- how a picture is turned to be shown: turn.c ---- */
+
+/* First mirrored along the diagonal from the upper left, then left to right, then upside down. */
+typedef struct {
+  gboolean transposed, mirror_x, mirror_y;
+} TernTurn;
+
+TernTurn tern_image_turn (const TernImage *image);
+/* @place of a picture as it is shown -> of the same pixels as they lie in memory: part, sizes and window; left and top are
+ * not touched. */
+void tern_turn_place (const TernTurn *turn, const TernImage *image, TernPlacement *place);
+
+/* Where pixels of a turned window of @width x @height (as it is shown) go in a plane with rows @stride apart. */
+typedef struct {
+  gsize start;                  /* of the first pixel of the first row in memory */
+  gssize pixel, row;            /* from one pixel, one row in memory to the next */
+} TernTurnSteps;
+
+void tern_turn_steps (const TernTurn *turn, guint width, guint height, guint stride, TernTurnSteps *steps);
+/* A plane of @width x @height, as it lies in memory, to where @steps says. */
+void tern_turn_plane (const TernTurnSteps *steps, const guint8 *from, guint width, guint height, guint8 *to);
+
+/* ---- PQ and HLG to what SDR screens show: transfer.c ---- */
+
+/* @n pixels in place. SDR is left as it is. */
+void tern_transfer_map (TernTransfer transfer, guint8 *red, guint8 *green, guint8 *blue, gsize n);
+/* Makes the tables of @transfer, once a process; before threads map. */
+void tern_transfer_prepare (TernTransfer transfer);
 
 /* ---- resampling weights of one axis: axis.c ---- */
 
@@ -184,7 +213,8 @@ typedef struct {
 /* INVALID for pictures whose pointers or strides cannot be right. */
 gboolean tern_image_check (const TernImage *image, GError **error);
 
-/* Fills @rgb, three planes of sub-image @width x @height, rows @width apart. */
+/* Fills @rgb, three planes of sub-image @width x @height, rows @width apart, with what @place says of the picture as it is
+ * shown: turned, in the shape of its pixels' aspect, and tone mapped. */
 gboolean tern_resizer_run (TernResizer *resizer, const TernImage *image, const TernPlacement *place, guint width,
     guint height, const guint8 padding[3], guint8 *const rgb[3], TernPool *pool, GError **error);
 void tern_resizer_clear (TernResizer *resizer);

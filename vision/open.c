@@ -3,6 +3,7 @@
 #include "vision/internal.h"
 
 #include <math.h>
+#include <orc/orconce.h>
 #include <string.h>
 
 #include "engine/base/error.h"
@@ -131,13 +132,17 @@ read_name (TernVision *vision, GError **error)
   return TRUE;
 }
 
+/* ORC hands out memory for code without a lock of its own (0.4.33): everybody who compiles, other libraries of the process
+ * included, does it under this mutex, as orcc's programs do that are compiled when they are first called. */
 void
 tern_vision_compile_orc (void)
 {
   static gsize done;
 
   if (g_once_init_enter (&done)) {
+    orc_once_mutex_lock ();
     tern_orc_init ();
+    orc_once_mutex_unlock ();
     g_once_init_leave (&done, 1);
   }
 }

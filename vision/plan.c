@@ -50,6 +50,16 @@ tern_vision_plan (const TernVision *vision, guint width, guint height, const Ter
 }
 
 gboolean
+tern_vision_plan_image (const TernVision *vision, const TernImage *image, const TernVisionOptions *options,
+    TernVisionPlan *plan, GError **error)
+{
+  guint width, height;
+
+  tern_vision_shown_size (image, &width, &height);
+  return tern_vision_plan (vision, width, height, options, plan, error);
+}
+
+gboolean
 tern_vision_sub_tokens (const TernVision *vision, const TernVisionOptions *options, guint *tokens, GError **error)
 {
   return vision->projector->sub_tokens (vision, options, tokens, error);

@@ -30,8 +30,10 @@ typedef struct {
   guint n_planes;
   gboolean yuv, gray;
   TernYuvMatrix matrix;
-  const TernPlacement *place;
-  guint width;                  /* of the planes of the result */
+  const TernPlacement *place;   /* in the picture as it lies in memory */
+  TernTransfer transfer;
+  gboolean turned;
+  TernTurnSteps steps;          /* in the planes of the result */
   guint8 *const *rgb;
   guint8 *scratch;
   gsize scratch_bytes;          /* of a worker */
@@ -60,6 +62,15 @@ tern_image_check (const TernImage *image, GError **error)
   const Format *format;
   guint p;
 
+  if (image && (guint) image->transfer > TERN_TRANSFER_HLG) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "picture: transfer %d: unknown", (gint) image->transfer);
+    return FALSE;
+  }
+  if (image && image->orientation > 8) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "picture: expected an orientation of 0 to 8, found %u",
+        image->orientation);
+    return FALSE;
+  }
   if (!image || (guint) image->format >= G_N_ELEMENTS (formats)) {
     g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "picture format %d: unknown", image ? (gint) image->format : -1);
     return FALSE;
@@ -242,24 +253,44 @@ filter_row (const Plane *plane, const guint16 *sum, gint16 *const *to)
 }
 
 static void
-finish_row (const Job *job, gint16 *const sample[3], gsize at)
+convert_row (const Job *job, gint16 *const sample[3], guint8 *const to[3])
 {
   const TernYuvMatrix *m = &job->matrix;
   gint n = (gint) job->place->width;
   guint c;
 
   if (job->yuv) {
-    tern_orc_colour_one (job->rgb[0] + at, sample[0], sample[2], m->luma, m->red_v, m->red_offset, n);
-    tern_orc_colour_two (job->rgb[1] + at, sample[0], sample[1], sample[2], m->luma, m->green_u, m->green_v,
+    tern_orc_colour_one (to[0], sample[0], sample[2], m->luma, m->red_v, m->red_offset, n);
+    tern_orc_colour_two (to[1], sample[0], sample[1], sample[2], m->luma, m->green_u, m->green_v,
         m->green_offset, n);
-    tern_orc_colour_one (job->rgb[2] + at, sample[0], sample[1], m->luma, m->blue_u, m->blue_offset, n);
+    tern_orc_colour_one (to[2], sample[0], sample[1], m->luma, m->blue_u, m->blue_offset, n);
     return;
   }
   for (c = 0; c < 3; c++)
     if (c && job->gray)
-      memcpy (job->rgb[c] + at, job->rgb[0] + at, n);
+      memcpy (to[c], to[0], n);
     else
-      tern_orc_round_samples (job->rgb[c] + at, sample[c], n);
+      tern_orc_round_samples (to[c], sample[c], n);
+}
+
+/* The pixels of row @row where they are shown. */
+static void
+finish_row (const Job *job, gint16 *const sample[3], guint row, guint8 *turning)
+{
+  guint n = job->place->width, c, i;
+  gsize start = job->steps.start + (gssize) row * job->steps.row;
+  guint8 *to[3];
+
+  for (c = 0; c < 3; c++)
+    to[c] = job->turned ? turning + (gsize) c * n : job->rgb[c] + start;
+  convert_row (job, sample, to);
+  tern_transfer_map (job->transfer, to[0], to[1], to[2], n);
+  for (c = 0; c < 3 && job->turned; c++) {
+    guint8 *shown = job->rgb[c] + start;
+
+    for (i = 0; i < n; i++)
+      shown[(gssize) i * job->steps.pixel] = to[c][i];
+  }
 }
 
 static void
@@ -286,7 +317,7 @@ resize_rows (void *data, guint begin, guint end, guint worker)
         weigh_many_rows (plane, row, sum, (guint32 *) (scratch + job->sum_bytes + 3 * job->row_bytes));
       filter_row (plane, sum, to);
     }
-    finish_row (job, sample, ((gsize) job->place->top + row) * job->width + job->place->left);
+    finish_row (job, sample, row, scratch + 3 * job->sum_bytes + 3 * job->row_bytes);
   }
 }
 
@@ -300,7 +331,8 @@ plan_scratch (TernResizer *resizer, Job *job, guint threads, GError **error)
     job->sum_bytes = MAX (job->sum_bytes, (gsize) job->plane[p].count * job->plane[p].step * sizeof (guint16));
   job->sum_bytes = tern_align_up (job->sum_bytes);
   job->row_bytes = tern_align_up (job->place->width * sizeof (gint16));
-  job->scratch_bytes = 3 * job->sum_bytes + 3 * job->row_bytes;
+  /* Rows that are turned are made at the end. */
+  job->scratch_bytes = 3 * job->sum_bytes + (job->turned ? 5 : 3) * job->row_bytes;
   bytes = job->scratch_bytes * threads;
   if (bytes > resizer->scratch_bytes) {
     guint8 *scratch = tern_mem_alloc (bytes, "rows of a picture", error);
@@ -319,15 +351,22 @@ gboolean
 tern_resizer_run (TernResizer *resizer, const TernImage *image, const TernPlacement *place, guint width, guint height,
     const guint8 padding[3], guint8 *const rgb[3], TernPool *pool, GError **error)
 {
-  Job job = { .place = place, .width = width, .rgb = rgb };
+  TernTurn turn = tern_image_turn (image);
+  TernPlacement lying = *place;
+  Job job = { .place = &lying, .transfer = image->transfer, .rgb = rgb };
   guint c;
 
+  tern_turn_place (&turn, image, &lying);
+  tern_turn_steps (&turn, place->width, place->height, width, &job.steps);
+  job.steps.start += (gsize) place->top * width + place->left;
+  job.turned = turn.transposed || turn.mirror_x || turn.mirror_y;
+  tern_transfer_prepare (job.transfer);
   if (!bind_planes (resizer, &job, image, error) || !plan_scratch (resizer, &job, tern_pool_threads (pool), error))
     return FALSE;
   if (place->width < width || place->height < height)
     for (c = 0; c < 3; c++)
       memset (rgb[c], padding[c], (gsize) width * height);
-  tern_pool_run (pool, resize_rows, &job, place->height, 8);
+  tern_pool_run (pool, resize_rows, &job, lying.height, 8);
   return TRUE;
 }
 

@@ -88,9 +88,17 @@ typedef struct {
   gboolean fixed;               /* the size is the one that the file fixes */
 } TernVisionPlan;
 
-/* INVALID for a side of 0 or above 65535 pixels, for limits that contradict each other, and for limits that a projector
+/* For a picture that is shown at @width x @height.
+ * INVALID for a side of 0 or above 65535 pixels, for limits that contradict each other, and for limits that a projector
  * with a fixed number of tokens cannot keep. */
 gboolean tern_vision_plan (const TernVision *vision, guint width, guint height, const TernVisionOptions *options,
+    TernVisionPlan *plan, GError **error);
+
+/* Width and height of @image as it is shown: turned by its orientation, with square pixels. This is what plans are made
+ * for. A pixel aspect beyond 1:16 or 16:1 is taken for damage and not looked at. */
+void tern_vision_shown_size (const TernImage *image, guint *width, guint *height);
+/* tern_vision_plan() for @image as it is shown. */
+gboolean tern_vision_plan_image (const TernVision *vision, const TernImage *image, const TernVisionOptions *options,
     TernVisionPlan *plan, GError **error);
 
 /* The most tokens that any sub-image of any picture has with these options: for tern_vision_state_new(). */
@@ -108,7 +116,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernVisionState, tern_vision_state_free)
 gsize tern_vision_state_bytes (TernVision *vision, guint max_tokens);
 
 /* Writes plan->n_tokens rows of embedding_dim floats to @tokens, sub-images in order, each row-major. @plan is
- * tern_vision_plan()'s for this size and these options (INVALID otherwise). @cancel is looked at about every
+ * tern_vision_plan_image()'s for this picture and these options (INVALID otherwise). @cancel is looked at about every
  * 20 ms (engine/base/slice.h). NO_SPACE when a sub-image has more tokens than @state was made for. */
 gboolean tern_vision_encode (TernVisionState *state, const TernImage *image, const TernVisionOptions *options,
     const TernVisionPlan *plan, float *tokens, TernCancel *cancel, GError **error);

@@ -166,15 +166,18 @@ sub_tokens (const TernVision *vision, const TernVisionOptions *options, guint *t
 
 /* ---- Pixels ------------------------------------------------------------------------------------------------------ */
 
-/* The picture as it is, in canvas 0. */
+/* The picture as it lies in memory, in canvas 0. */
 static gboolean
 load (TernVisionState *state, const TernImage *image, TernPlanes *planes, GError **error)
 {
+  TernImage lying = *image;
   TernPlacement place = { .w = image->width, .h = image->height, .full_w = image->width, .full_h = image->height,
     .width = image->width, .height = image->height };
 
+  lying.orientation = lying.pixel_aspect_n = lying.pixel_aspect_d = 0;
+  lying.transfer = TERN_TRANSFER_SDR;
   return tern_convolver_canvas (&state->convolver, 0, image->width, image->height, planes, error)
-      && tern_resizer_run (&state->resizer, image, &place, image->width, image->height, (guint8[3]) { 0 }, planes->plane,
+      && tern_resizer_run (&state->resizer, &lying, &place, image->width, image->height, (guint8[3]) { 0 }, planes->plane,
       state->pool, error);
 }
 
@@ -191,18 +194,45 @@ sub_image (TernVisionState *state)
   return (TernPlanes) { { state->rgb[0], state->rgb[1], state->rgb[2] }, state->width, state->height };
 }
 
-/* To @longest and then to @width x @height, in state->whole; canvas 1 and 0 in turn. */
+/* What is shown with its longer side at @longest, in canvas *@canvas: resized as it lies, then turned. */
+static gboolean
+resize_to_edge (TernVisionState *state, const TernImage *image, guint longest, TernFilter filter, TernPlanes *edge,
+    guint *canvas, GError **error)
+{
+  TernTurn turn = tern_image_turn (image);
+  TernTurnSteps steps;
+  TernPlanes source, lying;
+  guint width, height, w, h, c;
+
+  tern_vision_shown_size (image, &width, &height);
+  to_longest_edge (width, height, longest, &w, &h);
+  if (!load (state, image, &source, error)
+      || !tern_convolver_canvas (&state->convolver, 1, turn.transposed ? h : w, turn.transposed ? w : h, &lying, error)
+      || !resize_all (state, &source, &lying, filter, error))
+    return FALSE;
+  *edge = lying;
+  *canvas = 1;
+  if (!turn.transposed && !turn.mirror_x && !turn.mirror_y)
+    return TRUE;
+  if (!tern_convolver_canvas (&state->convolver, 0, w, h, edge, error))
+    return FALSE;
+  *canvas = 0;
+  tern_turn_steps (&turn, w, h, w, &steps);
+  for (c = 0; c < 3; c++)
+    tern_turn_plane (&steps, lying.plane[c], lying.width, lying.height, edge->plane[c]);
+  return TRUE;
+}
+
+/* To @longest and then to @width x @height, in state->whole; one canvas and the other in turn. */
 static gboolean
 resize_twice (TernVisionState *state, const TernImage *image, guint longest, guint width, guint height, TernFilter filter,
     GError **error)
 {
-  TernPlanes source, edge;
-  guint w, h;
+  TernPlanes edge;
+  guint canvas;
 
-  to_longest_edge (image->width, image->height, longest, &w, &h);
-  return load (state, image, &source, error) && tern_convolver_canvas (&state->convolver, 1, w, h, &edge, error)
-      && resize_all (state, &source, &edge, filter, error)
-      && tern_convolver_canvas (&state->convolver, 0, width, height, &state->whole, error)
+  return resize_to_edge (state, image, longest, filter, &edge, &canvas, error)
+      && tern_convolver_canvas (&state->convolver, 1 - canvas, width, height, &state->whole, error)
       && resize_all (state, &edge, &state->whole, filter, error);
 }
 
@@ -244,23 +274,28 @@ static gboolean
 fit_frame (TernVisionState *state, const TernImage *image, const TernVisionOptions *options, const TernVisionPlan *planned,
     GError **error)
 {
-  TernPlanes source, shown;
+  TernTurn turn = tern_image_turn (image);
+  TernPlanes source, part;
   TernPlacement place;
+  TernTurnSteps steps;
   guint8 padding[3];
-  guint c, y;
+  guint width, height, c;
 
   tern_vision_padding (state->vision, padding);
-  tern_vision_place (image->width, image->height, options, planned, &planned->sub[0], &place);
+  tern_vision_shown_size (image, &width, &height);
+  tern_vision_place (width, height, options, planned, &planned->sub[0], &place);
+  tern_turn_steps (&turn, place.width, place.height, state->width, &steps);
+  steps.start += (gsize) place.top * state->width + place.left;
+  tern_turn_place (&turn, image, &place);
   if (!load (state, image, &source, error)
-      || !tern_convolver_canvas (&state->convolver, 1, place.width, place.height, &shown, error)
-      || !tern_convolver_resize (&state->convolver, &source, place.x, place.y, place.w, place.h, &shown,
+      || !tern_convolver_canvas (&state->convolver, 1, place.width, place.height, &part, error)
+      || !tern_convolver_resize (&state->convolver, &source, place.x, place.y, place.w, place.h, &part,
           TERN_FILTER_BICUBIC, state->pool, state->cancel, error))
     return FALSE;
+  tern_transfer_map (image->transfer, part.plane[0], part.plane[1], part.plane[2], (gsize) part.width * part.height);
   for (c = 0; c < 3; c++) {
     memset (state->rgb[c], padding[c], (gsize) state->width * state->height);
-    for (y = 0; y < place.height; y++)
-      memcpy (state->rgb[c] + ((gsize) place.top + y) * state->width + place.left, shown.plane[c]
-          + (gsize) y * place.width, place.width);
+    tern_turn_plane (&steps, part.plane[c], part.width, part.height, state->rgb[c]);
   }
   return TRUE;
 }
@@ -274,12 +309,18 @@ pixels (TernVisionState *state, const TernImage *image, const TernVisionOptions 
   guint side = state->width;
   TernPlanes to = sub_image (state);
 
-  if (options->tile)
-    return still_pixels (state, image, options, planned, i, error);
-  if (options->scaling != TERN_SCALING_STRETCH)
+  tern_transfer_prepare (image->transfer);
+  if (!options->tile && options->scaling != TERN_SCALING_STRETCH)
     return fit_frame (state, image, options, planned, error);
-  return resize_twice (state, image, side, side, side, TERN_FILTER_BICUBIC, error)
-      && resize_all (state, &state->whole, &to, TERN_FILTER_BICUBIC, error);
+  if (options->tile) {
+    if (!still_pixels (state, image, options, planned, i, error))
+      return FALSE;
+  } else if (!resize_twice (state, image, side, side, side, TERN_FILTER_BICUBIC, error)
+      || !resize_all (state, &state->whole, &to, TERN_FILTER_BICUBIC, error)) {
+    return FALSE;
+  }
+  tern_transfer_map (image->transfer, to.plane[0], to.plane[1], to.plane[2], (gsize) side * side);
+  return TRUE;
 }
 
 /* ---- Projection -------------------------------------------------------------------------------------------------- */

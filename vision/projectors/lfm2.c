@@ -276,9 +276,11 @@ pixels (TernVisionState *state, const TernImage *image, const TernVisionOptions 
   const TernSubImage *sub = &planned->sub[i];
   TernPlacement place;
   guint8 padding[3];
+  guint width, height;
 
   tern_vision_padding (state->vision, padding);
-  tern_vision_place (image->width, image->height, options, planned, sub, &place);
+  tern_vision_shown_size (image, &width, &height);
+  tern_vision_place (width, height, options, planned, sub, &place);
   return tern_resizer_run (&state->resizer, image, &place, sub->width, sub->height, padding, state->rgb, state->pool,
       error);
 }
