@@ -139,7 +139,7 @@ tern_gguf_type_bytes (guint32 type)
 static gboolean
 read_array (Reader *r, TernGgufKey *key)
 {
-  guint32 element;
+  guint32 element = 0;
   guint64 i;
   gsize bytes;
 
@@ -175,7 +175,7 @@ read_array (Reader *r, TernGgufKey *key)
 static gboolean
 read_key (Reader *r, TernGgufKey *key)
 {
-  guint32 type;
+  guint32 type = 0;
   gsize bytes;
 
   if (!take_name (r, &key->name, MAX_KEY_BYTES, "a key") || !take_u32 (r, &type, "a key's type"))
@@ -337,7 +337,7 @@ static gboolean
 read_tensor (Reader *r, TernTensor *tensor)
 {
   char *name = NULL;
-  guint32 n_dims;
+  guint32 n_dims = 0;
   guint i;
 
   if (!take_name (r, &name, MAX_NAME_BYTES, "a tensor's name"))
