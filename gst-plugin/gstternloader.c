@@ -124,6 +124,7 @@ gst_tern_loader_start (GstElement * element,
   params.threads = settings->threads;
   GST_OBJECT_UNLOCK (element);
   params.parts = parts;
+  params.yielding = TRUE;
   loader->params = params;
   g_mutex_init (&loader->lock);
   g_cond_init (&loader->cond);

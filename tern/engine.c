@@ -17,6 +17,7 @@ struct _TernEngine {
   GQueue clients;               /* of TernClient; the next one to be served stands first */
   GQueue calls;                 /* of Call */
   gint n_urgent;                /* calls and urgent clients that wait; atomic, for a look without the lock */
+  gboolean yielding;
   gboolean quit, orphan;        /* orphan: the thread frees the engine */
 };
 
@@ -97,6 +98,8 @@ engine_main (gpointer data)
   TernEngine *engine = data;
   gboolean orphan;
 
+  if (engine->yielding)
+    tern_thread_step_back ();
   g_mutex_lock (&engine->lock);
   for (;;) {
     TernClient *client;
@@ -118,15 +121,16 @@ engine_main (gpointer data)
 }
 
 TernEngine *
-tern_engine_new (guint threads, GError **error)
+tern_engine_new (guint threads, gboolean yielding, GError **error)
 {
-  TernPool *pool = tern_pool_new (threads, error);
+  TernPool *pool = yielding ? tern_pool_new_yielding (threads, error) : tern_pool_new (threads, error);
   TernEngine *engine;
 
   if (!pool)
     return NULL;
   engine = g_new0 (TernEngine, 1);
   engine->pool = pool;
+  engine->yielding = yielding;
   g_mutex_init (&engine->lock);
   g_cond_init (&engine->work);
   g_cond_init (&engine->settled);

@@ -21,8 +21,9 @@ struct _TernClient {
   gboolean linked, ready, in_step, removed;
 };
 
-/* @threads of the pool, the engine thread counted; 0 = the cores there are. */
-TernEngine *tern_engine_new (guint threads, GError **error);
+/* @threads of the pool, the engine thread counted; 0 = the cores there are. @yielding: all of them step back for other
+ * threads (tern_thread_step_back). */
+TernEngine *tern_engine_new (guint threads, gboolean yielding, GError **error);
 /* Ends the thread. From that thread itself: when what it does is done. */
 void tern_engine_free (TernEngine *engine);
 TernPool *tern_engine_pool (TernEngine *engine);

@@ -103,7 +103,7 @@ model_new (const TernModelParams *params, char *key, char *path, char *mmproj_pa
   model->context = params->context;
   model->activations = params->float_activations ? TERN_ACTIVATIONS_F32 : TERN_ACTIVATIONS_INT8;
   model->kernels = tern_kernels_default (error);
-  model->engine = model->kernels ? tern_engine_new (params->threads, error) : NULL;
+  model->engine = model->kernels ? tern_engine_new (params->threads, params->yielding, error) : NULL;
   if (!model->engine) {
     model_free (model);
     return NULL;
@@ -194,7 +194,8 @@ tern_model_open (const TernModelParams *params, GError **error)
   key = g_string_new (NULL);
   tern_shared_append_identity (key, path);
   tern_shared_append_identity (key, mmproj_path);
-  g_string_append_printf (key, "%u %u %d", params->threads, params->context, params->float_activations != FALSE);
+  g_string_append_printf (key, "%u %u %d %d", params->threads, params->context, params->float_activations != FALSE,
+      params->yielding != FALSE);
 
   g_mutex_lock (&load_lock);
   model = look_up (key->str);

@@ -53,6 +53,8 @@ typedef enum {
  * @threads: of the model's pool, the engine thread counted; 0 = the cores this process may use
  * @context: tokens a session holds at most; 0 = what its window needs, at most the model's own
  * @float_activations: compute without activation quantisation (debugging)
+ * @yielding: the model's threads run at a lower priority (nice, 5 above the process's), so that threads of this process
+ *   that must be on time, as a pipeline's streaming threads, go first when all cores are busy
  */
 typedef struct {
   const char *model_path;
@@ -61,6 +63,7 @@ typedef struct {
   guint threads;
   guint context;
   gboolean float_activations;
+  gboolean yielding;
   gpointer reserved[8];
 } TernModelParams;
 

@@ -6,8 +6,12 @@
  * Everything that threads share is atomic; the mutex and its conditions only put threads to sleep. */
 #include "engine/base/threads.h"
 
+#include <errno.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "engine/base/error.h"
 #include "engine/base/mem.h"
@@ -32,6 +36,7 @@ typedef struct {
 
 struct _TernPool {
   guint threads;
+  gboolean yielding;
   gsize scratch_bytes;
   TernSlice slice;              /* the caller's */
 
@@ -104,6 +109,19 @@ wait_for_news (TernPool *pool, guint last)
   g_mutex_unlock (&pool->mutex);
 }
 
+void
+tern_thread_step_back (void)
+{
+  int of_process, own;
+
+  /* On Linux each thread has a nice value of its own, and the process is its first thread. */
+  errno = 0;
+  of_process = getpriority (PRIO_PROCESS, getpid ());
+  own = getpriority (PRIO_PROCESS, 0);
+  if (errno == 0 && own < of_process + TERN_YIELD_NICE)
+    setpriority (PRIO_PROCESS, (id_t) syscall (SYS_gettid), MIN (of_process + TERN_YIELD_NICE, 19));
+}
+
 static void *
 worker_main (void *data)
 {
@@ -111,6 +129,8 @@ worker_main (void *data)
   TernPool *pool = self->pool;
   guint last = 0, state;
 
+  if (pool->yielding)
+    tern_thread_step_back ();
   for (;;) {
     wait_for_news (pool, last);
     if (atomic_load (&pool->stop))
@@ -253,8 +273,8 @@ count_cores (void)
   return MAX (g_get_num_processors (), 1);
 }
 
-TernPool *
-tern_pool_new (guint threads, GError **error)
+static TernPool *
+pool_new (guint threads, gboolean yielding, GError **error)
 {
   TernPool *pool;
   guint i;
@@ -272,6 +292,7 @@ tern_pool_new (guint threads, GError **error)
   g_mutex_init (&pool->mutex);
   g_cond_init (&pool->started);
   g_cond_init (&pool->left);
+  pool->yielding = yielding;
   tern_slice_init (&pool->slice);
   pool->threads = threads;
   pool->workers = g_new0 (Worker, threads);
@@ -290,6 +311,18 @@ tern_pool_new (guint threads, GError **error)
     }
   }
   return pool;
+}
+
+TernPool *
+tern_pool_new (guint threads, GError **error)
+{
+  return pool_new (threads, FALSE, error);
+}
+
+TernPool *
+tern_pool_new_yielding (guint threads, GError **error)
+{
+  return pool_new (threads, TRUE, error);
 }
 
 void

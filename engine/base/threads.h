@@ -15,6 +15,13 @@ typedef void (*TernPoolFunc) (void *data, guint begin, guint end, guint worker);
 
 /* @threads counts the caller; 0 = the cores that this process may use. */
 TernPool *tern_pool_new (guint threads, GError **error);
+/* The same with workers that step back. */
+TernPool *tern_pool_new_yielding (guint threads, GError **error);
+/* The calling thread shall let others of the same process go first: those that must be on time, as a pipeline's streaming
+ * threads, which need a core for a moment only. It gets a lower priority (nice, TERN_YIELD_NICE above the process's), which
+ * needs no rights and costs nothing while there are cores to spare; where it is refused, all is as before. */
+void tern_thread_step_back (void);
+#define TERN_YIELD_NICE 5
 void tern_pool_free (TernPool *pool);
 guint tern_pool_threads (const TernPool *pool);
 

@@ -2,6 +2,7 @@
 /* The pool: every item exactly once, in pieces as promised, by workers that wake up and go to sleep. */
 #include <sched.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "engine/base/error.h"
@@ -223,6 +224,68 @@ test_threads (void)
   g_assert_error (error, TERN_ERROR, TERN_ERROR_INVALID);
 }
 
+typedef struct {
+  GMutex lock;
+  GCond arrived;
+  guint n;
+  int nice[3];                  /* by worker */
+} Niceness;
+
+/* Waits until every worker has a piece. */
+static void
+note_nice (void *data, guint begin, guint end, guint worker)
+{
+  Niceness *n = data;
+
+  n->nice[worker] = getpriority (PRIO_PROCESS, 0);
+  g_mutex_lock (&n->lock);
+  n->n++;
+  g_cond_broadcast (&n->arrived);
+  while (n->n < 3)
+    g_cond_wait (&n->arrived, &n->lock);
+  g_mutex_unlock (&n->lock);
+}
+
+/* Workers of a yielding pool step back, once, however often they are told; the caller does so by itself. */
+static void
+test_step_back (void)
+{
+  int own = getpriority (PRIO_PROCESS, 0), expected = MIN (own + TERN_YIELD_NICE, 19);
+
+  for (guint yielding = 0; yielding < 2; yielding++) {
+    TernPool *pool = yielding ? tern_pool_new_yielding (3, NULL) : tern_pool_new (3, NULL);
+    Niceness n = { .n = 0 };
+
+    g_mutex_init (&n.lock);
+    g_cond_init (&n.arrived);
+    tern_pool_run (pool, note_nice, &n, 3, 1);
+    g_assert_cmpint (n.nice[0], ==, own);
+    for (guint i = 1; i < 3; i++)
+      g_assert_cmpint (n.nice[i], ==, yielding ? expected : own);
+    g_mutex_clear (&n.lock);
+    g_cond_clear (&n.arrived);
+    tern_pool_free (pool);
+  }
+}
+
+static gpointer
+step_back_twice (gpointer data)
+{
+  tern_thread_step_back ();
+  tern_thread_step_back ();
+  return GINT_TO_POINTER (getpriority (PRIO_PROCESS, 0));
+}
+
+static void
+test_step_back_twice (void)
+{
+  int own = getpriority (PRIO_PROCESS, 0);
+  gpointer found = g_thread_join (g_thread_new ("modest", step_back_twice, NULL));
+
+  g_assert_cmpint (GPOINTER_TO_INT (found), ==, MIN (own + TERN_YIELD_NICE, 19));
+  g_assert_cmpint (getpriority (PRIO_PROCESS, 0), ==, own);
+}
+
 static void
 fill_scratch (void *data, guint begin, guint end, guint worker)
 {
@@ -272,5 +335,7 @@ main (int argc, char **argv)
   g_test_add_func ("/pool/inline", test_inline);
   g_test_add_func ("/pool/threads", test_threads);
   g_test_add_func ("/pool/scratch", test_scratch);
+  g_test_add_func ("/pool/step-back", test_step_back);
+  g_test_add_func ("/pool/step-back-twice", test_step_back_twice);
   return g_test_run ();
 }
