@@ -394,7 +394,9 @@ gst_tern_compressor_src_query (GstPad * pad, GstObject * parent,
     return FALSE;
 
   gst_query_parse_latency (query, &live, &min, &max);
-  if (live && self->have_info) {
+  if (live && self->have_info
+      && !gst_structure_has_field (gst_query_get_structure (query),
+          GST_TERN_QUERY_TEXT)) {
     wait = group_time (self) / TERN_GROUP_FRAMES * (TERN_GROUP_FRAMES - 1);
     min += wait;
     if (GST_CLOCK_TIME_IS_VALID (max))

@@ -27,6 +27,10 @@ G_BEGIN_DECLS
 #define GST_TERN_EVENT_DRAIN "tern-drain"
 #define GST_TERN_EVENT_PROGRESS "tern-progress"
 
+/* A boolean field of LATENCY queries that ask on behalf of text: terncompressor,
+ * which holds tokens for the rest of their group, does not count that. */
+#define GST_TERN_QUERY_TEXT "tern-text"
+
 /* The properties `model-path` and `threads`, with the id @id. */
 void gst_tern_install_model_path (GObjectClass * klass, guint id);
 void gst_tern_install_threads (GObjectClass * klass, guint id);

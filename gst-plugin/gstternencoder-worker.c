@@ -74,8 +74,8 @@ worker_negotiate (GstTernEncoder * self)
   g_strlcpy (info.encoder_id, tern_model_encoder_id (self->model),
       sizeof info.encoder_id);
   GST_OBJECT_LOCK (self);
-  info.rate_n = self->rate_n;
-  info.rate_d = self->rate_d;
+  info.grid_n = info.rate_n = self->rate_n;
+  info.grid_d = info.rate_d = self->rate_d;
   GST_OBJECT_UNLOCK (self);
   /* Nothing is looked at twice: the rate that comes in is the limit. */
   if (in_n > 0 && in_d > 0 && (info.rate_n == 0
@@ -83,6 +83,10 @@ worker_negotiate (GstTernEncoder * self)
               info.rate_d) < 0)) {
     info.rate_n = in_n;
     info.rate_d = in_d;
+  }
+  if (info.grid_n == 0) {
+    info.grid_n = info.rate_n;
+    info.grid_d = info.rate_d;
   }
 
   caps = gst_tern_token_info_to_caps (&info);

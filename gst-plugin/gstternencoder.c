@@ -133,6 +133,27 @@ take_frame (GstTernEncoder * self, GstBuffer * buffer)
   return TRUE;
 }
 
+/* For every frame, past what waits for the worker: who waits for text need not
+ * wait for tokens. */
+static void
+send_progress (GstTernEncoder * self, GstBuffer * buffer)
+{
+  GstClockTime start, end = GST_BUFFER_PTS (buffer);
+
+  start = gst_segment_to_running_time (&self->segment, GST_FORMAT_TIME, end);
+  if (GST_BUFFER_DURATION_IS_VALID (buffer))
+    end += GST_BUFFER_DURATION (buffer);
+  end = gst_segment_to_running_time (&self->segment, GST_FORMAT_TIME, end);
+  if (!GST_CLOCK_TIME_IS_VALID (end))
+    end = start;
+  if (GST_CLOCK_TIME_IS_VALID (start))
+    gst_pad_push_event (self->srcpad,
+        gst_event_new_custom (GST_EVENT_CUSTOM_DOWNSTREAM_OOB,
+            gst_structure_new (GST_TERN_EVENT_PROGRESS,
+                "running-time", G_TYPE_UINT64, start,
+                "end", G_TYPE_UINT64, end, NULL)));
+}
+
 static GstFlowReturn
 gst_tern_encoder_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
 {
@@ -152,6 +173,7 @@ gst_tern_encoder_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
     gst_buffer_unref (buffer);
     return GST_FLOW_NOT_NEGOTIATED;
   }
+  send_progress (self, buffer);
   if (!take_frame (self, buffer)) {
     gst_buffer_unref (buffer);
     g_mutex_lock (&self->lock);

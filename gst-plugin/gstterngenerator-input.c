@@ -37,7 +37,8 @@ push_tokens (GstTernGenerator * self, TernTokens * tokens)
       gst_tern_post_error (self, error);
       flow = GST_FLOW_ERROR;
     } else {
-      tern_session_wait (self->session, POLL_US);
+      /* A flush makes room, too. */
+      tern_session_wait (self->session, -1);
       flow = gst_tern_generator_get_flow (self);
     }
     g_clear_error (&error);
@@ -45,16 +46,37 @@ push_tokens (GstTernGenerator * self, TernTokens * tokens)
   return flow;
 }
 
+/* Tokens' times are timestamps, the session's stream times. */
 static void
-note_progress (GstTernGenerator * self, GstClockTime pts, GstClockTime duration,
-    gboolean first)
+convert_times (GstTernGenerator * self, TernTokens * tokens)
 {
-  /* The first one lets sinks preroll and muxers start. When text is stamped
-   * with the time of its arrival, none comes before what was seen. */
-  if (first)
-    gst_tern_generator_enqueue_gap (self, pts, 0);
+  tokens->pts = gst_tern_generator_stream_time (&self->segment, tokens->pts);
+  tokens->late = gst_tern_generator_stream_duration (&self->segment,
+      tokens->late);
+  /* A frame stands for the time until the next one that is looked at. */
+  if (self->info.rate_n > 0)
+    tokens->duration = TERN_TIME_NONE;
+  else
+    tokens->duration = gst_tern_generator_stream_duration (&self->segment,
+        tokens->duration);
+}
+
+/* The first frame lets sinks preroll and muxers start. When text is stamped with
+ * the time of its arrival, none comes before what was seen. */
+static void
+note_frame (GstTernGenerator * self, GstClockTime pts, GstClockTime duration)
+{
+  GstClockTime start, end;
+
+  start = gst_tern_generator_stream_time (&self->segment, pts);
+  end = start;
+  if (GST_CLOCK_TIME_IS_VALID (duration))
+    end += gst_tern_generator_stream_duration (&self->segment, duration);
+  if (!GST_CLOCK_TIME_IS_VALID (self->last_end))
+    gst_tern_generator_enqueue_start (self, start);
   if (gst_tern_generator_stamps_arrival (self))
-    gst_tern_generator_enqueue_gap (self, pts, duration);
+    gst_tern_generator_enqueue_gap (self, end);
+  self->last_end = end;
 }
 
 GstFlowReturn
@@ -62,7 +84,6 @@ gst_tern_generator_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
 {
   GstTernGenerator *self = GST_TERN_GENERATOR (parent);
   GstClockTime pts = GST_BUFFER_PTS (buffer);
-  GstClockTime duration = GST_BUFFER_DURATION (buffer);
   GError *error = NULL;
   GstFlowReturn flow;
 
@@ -79,14 +100,6 @@ gst_tern_generator_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
     return GST_FLOW_ERROR;
   }
 
-  if (!GST_CLOCK_TIME_IS_VALID (duration))
-    duration = 0;
-  if (GST_CLOCK_TIME_IS_VALID (self->last_end) && (pts + duration <
-          self->last_end || (pts > self->last_end
-              && pts - self->last_end > gst_tern_generator_window_time (self)))) {
-    GST_DEBUG_OBJECT (self, "jump to %" GST_TIME_FORMAT, GST_TIME_ARGS (pts));
-    gst_tern_generator_drain (self);
-  }
   gst_tern_generator_update_params (self);
   if (!gst_tern_token_map (&self->map, buffer, &self->info, self->count,
           &error)) {
@@ -96,17 +109,9 @@ gst_tern_generator_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
     return GST_FLOW_ERROR;
   }
 
-  note_progress (self, pts, duration,
-      !GST_CLOCK_TIME_IS_VALID (self->last_end));
-  self->last_end = pts + duration;
+  note_frame (self, pts, GST_BUFFER_DURATION (buffer));
   self->count = self->map.tokens.number + 1;
-  self->map.tokens.pts = gst_segment_to_stream_time (&self->segment,
-      GST_FORMAT_TIME, pts);
-  if (self->map.tokens.pts == GST_CLOCK_TIME_NONE)
-    self->map.tokens.pts = pts;
-  /* A frame stands for the time until the next one that is looked at. */
-  if (self->info.rate_n > 0)
-    self->map.tokens.duration = TERN_TIME_NONE;
+  convert_times (self, &self->map.tokens);
   flow = push_tokens (self, &self->map.tokens);
   gst_tern_token_unmap (&self->map, buffer);
   gst_buffer_unref (buffer);
@@ -115,22 +120,62 @@ gst_tern_generator_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
   return flow;
 }
 
+/* Whether the session can go on with these tokens. It was made for frames at some
+ * rate; when they come slower it just gets fewer of them. */
+static gboolean
+session_takes (GstTernGenerator * self, const GstTernTokenInfo * info)
+{
+  gint n, d;
+
+  if (!self->session || info->dim != self->info.dim
+      || strcmp (info->encoder_id, self->info.encoder_id) != 0)
+    return FALSE;
+  GST_OBJECT_LOCK (self);
+  n = self->params.rate_n;
+  d = self->params.rate_d;
+  GST_OBJECT_UNLOCK (self);
+  if (n == 0 || info->grid_n == 0)
+    return n == info->grid_n;
+  return gst_util_fraction_compare (info->grid_n, info->grid_d, n, d) <= 0;
+}
+
 /* The tokens must come from the encoder that belongs to the model. */
+static gboolean
+check_encoder (GstTernGenerator * self, TernModel * model,
+    const GstTernTokenInfo * info)
+{
+  const gchar *id = tern_model_encoder_id (model);
+
+  if (!id) {
+    GST_ELEMENT_ERROR (self, CORE, NEGOTIATION,
+        ("The encoder of the model is not known."),
+        ("no mmproj file was found beside %s: set mmproj-path",
+            tern_model_path (model)));
+    return FALSE;
+  }
+  if (strcmp (id, info->encoder_id) != 0
+      || tern_model_embedding_dim (model) != info->dim) {
+    GST_ELEMENT_ERROR (self, CORE, NEGOTIATION,
+        ("The visual tokens come from an encoder that does not belong to the "
+            "language model."),
+        ("expected encoder-id %s, embedding-dim %u, found %s, %u", id,
+            tern_model_embedding_dim (model), info->encoder_id, info->dim));
+    return FALSE;
+  }
+  return TRUE;
+}
+
 static gboolean
 set_caps (GstTernGenerator * self, GstCaps * caps)
 {
   GstTernTokenInfo info;
   GError *error = NULL;
   TernModel *model;
-  const gchar *id;
-  gboolean ok = FALSE;
+  gboolean ok;
 
   if (!gst_tern_take_token_caps (GST_ELEMENT_CAST (self), caps, &info))
     return FALSE;
-  if (self->session && info.dim == self->info.dim
-      && strcmp (info.encoder_id, self->info.encoder_id) == 0
-      && info.rate_n == self->info.rate_n
-      && info.rate_d == self->info.rate_d) {
+  if (session_takes (self, &info)) {
     GST_OBJECT_LOCK (self);
     self->params_changed |= info.group_tokens != self->info.group_tokens;
     GST_OBJECT_UNLOCK (self);
@@ -141,20 +186,8 @@ set_caps (GstTernGenerator * self, GstCaps * caps)
   model = gst_tern_loader_wait (self->loader, &self->interrupted);
   if (!model)
     return FALSE;
-  id = tern_model_encoder_id (model);
-  if (!id) {
-    GST_ELEMENT_ERROR (self, CORE, NEGOTIATION,
-        ("The encoder of the model is not known."),
-        ("no mmproj file was found beside %s: set mmproj-path",
-            tern_model_path (model)));
-  } else if (strcmp (id, info.encoder_id) != 0
-      || tern_model_embedding_dim (model) != info.dim) {
-    GST_ELEMENT_ERROR (self, CORE, NEGOTIATION,
-        ("The visual tokens come from an encoder that does not belong to the "
-            "language model."),
-        ("expected encoder-id %s, embedding-dim %u, found %s, %u", id,
-            tern_model_embedding_dim (model), info.encoder_id, info.dim));
-  } else {
+  ok = check_encoder (self, model, &info);
+  if (ok) {
     gst_tern_generator_drain (self);
     gst_tern_generator_drop_session (self);
     self->info = info;
@@ -215,95 +248,143 @@ forward_flush (GstTernGenerator * self, GstEvent * event)
   return gst_pad_push_event (self->srcpad, event);
 }
 
-static gboolean
+/* Video went on, or stood still, without tokens. What that means for windows, the
+ * session knows. */
+static void
 handle_gap (GstTernGenerator * self, GstEvent * event)
 {
   GstClockTime pts, duration;
 
   gst_event_parse_gap (event, &pts, &duration);
-  if (GST_CLOCK_TIME_IS_VALID (duration) && duration > gst_tern_generator_window_time (self)) {
-    gst_tern_generator_drain (self);
-    return gst_tern_generator_enqueue_event (self, event);
-  }
   /* Before the first tokens it says where they will be. */
-  if (!GST_CLOCK_TIME_IS_VALID (self->last_end)) {
+  if (!GST_CLOCK_TIME_IS_VALID (self->last_end))
+    gst_tern_generator_enqueue_start (self,
+        gst_tern_generator_stream_time (&self->segment, pts));
+  if (self->session && GST_CLOCK_TIME_IS_VALID (duration) && duration > 0)
+    tern_session_see (self->session,
+        gst_tern_generator_stream_time (&self->segment, pts),
+        gst_tern_generator_stream_duration (&self->segment, duration));
+  gst_event_unref (event);
+}
+
+static gboolean
+handle_segment (GstTernGenerator * self, GstEvent * event)
+{
+  GstSegment segment;
+  GstEvent *text;
+
+  if (!gst_tern_take_time_segment (GST_ELEMENT_CAST (self), event,
+          "Only visual tokens with times can be captioned.", &segment)) {
     gst_event_unref (event);
-    gst_tern_generator_enqueue_gap (self, pts, 0);
-    return TRUE;
+    return FALSE;
   }
-  /* Text about this time may still come. */
+  gst_tern_generator_drain (self);
+  self->segment = segment;
+  self->count = 0;
+  text = gst_tern_generator_text_segment_event (event);
+  gst_event_unref (event);
+  return gst_tern_generator_enqueue_event (self, text);
+}
+
+static gboolean
+handle_flush_stop (GstTernGenerator * self, GstEvent * event)
+{
+  gboolean ok = forward_flush (self, event);
+
+  self->count = 0;
+  self->last_end = GST_CLOCK_TIME_NONE;
+  self->position = GST_CLOCK_TIME_NONE;
+  gst_clear_event (&self->segment_event);
+  gst_tern_generator_flush_stop (self);
+  gst_pad_start_task (self->srcpad, gst_tern_generator_loop, self, NULL);
+  return ok;
+}
+
+/* Tags of the video stream are not true of text. */
+static gboolean
+handle_tags (GstTernGenerator * self, GstEvent * event)
+{
+  GstTagList *tags;
+
+  gst_event_parse_tag (event, &tags);
+  if (gst_tag_list_get_scope (tags) == GST_TAG_SCOPE_GLOBAL)
+    return gst_tern_generator_enqueue_event (self, event);
   gst_event_unref (event);
   return TRUE;
 }
 
-gboolean
-gst_tern_generator_sink_event (GstPad * pad, GstObject * parent,
-    GstEvent * event)
+static gboolean
+handle_other (GstTernGenerator * self, GstPad * pad, GstEvent * event)
 {
-  GstTernGenerator *self = GST_TERN_GENERATOR (parent);
+  if (gst_event_has_name (event, GST_TERN_EVENT_PROGRESS)) {
+    gst_tern_generator_note_progress (self, event, FALSE);
+  } else if (gst_event_has_name (event, GST_TERN_EVENT_DRAIN)) {
+    /* The stream pauses: what there is of a window is answered, and nobody
+     * waits for that. */
+    if (self->session)
+      tern_session_finish (self->session);
+  } else if (GST_EVENT_IS_SERIALIZED (event)) {
+    return gst_tern_generator_enqueue_event (self, event);
+  } else {
+    return gst_pad_event_default (pad, GST_OBJECT_CAST (self), event);
+  }
+  gst_event_unref (event);
+  return TRUE;
+}
+
+static gboolean
+handle_event (GstTernGenerator * self, GstPad * pad, GstEvent * event)
+{
+  gboolean ok;
 
   switch (GST_EVENT_TYPE (event)) {
-    case GST_EVENT_FLUSH_START:{
-      gboolean ok = forward_flush (self, event);
-
+    case GST_EVENT_FLUSH_START:
+      ok = forward_flush (self, event);
       gst_tern_generator_flush_start (self);
       gst_pad_pause_task (self->srcpad);
       return ok;
-    }
-    case GST_EVENT_FLUSH_STOP:{
-      gboolean ok = forward_flush (self, event);
-
-      self->count = 0;
-      self->last_end = GST_CLOCK_TIME_NONE;
-      self->position = GST_CLOCK_TIME_NONE;
-      gst_tern_generator_flush_stop (self);
-      gst_pad_start_task (self->srcpad, gst_tern_generator_loop, self, NULL);
-      return ok;
-    }
+    case GST_EVENT_FLUSH_STOP:
+      return handle_flush_stop (self, event);
     case GST_EVENT_CAPS:{
       GstCaps *caps;
-      gboolean ok;
 
       gst_event_parse_caps (event, &caps);
       ok = set_caps (self, caps);
       gst_event_unref (event);
       return ok;
     }
-    case GST_EVENT_SEGMENT:{
-      GstSegment segment;
-
-      if (!gst_tern_take_time_segment (GST_ELEMENT_CAST (self), event,
-              "Only visual tokens with times can be captioned.", &segment)) {
-        gst_event_unref (event);
-        return FALSE;
-      }
-      gst_tern_generator_drain (self);
-      self->segment = segment;
-      self->count = 0;
-      return gst_tern_generator_enqueue_event (self, event);
-    }
+    case GST_EVENT_SEGMENT:
+      return handle_segment (self, event);
     case GST_EVENT_GAP:
-      return handle_gap (self, event);
+      handle_gap (self, event);
+      return TRUE;
     case GST_EVENT_STREAM_START:
     case GST_EVENT_EOS:
     case GST_EVENT_SEGMENT_DONE:
       gst_tern_generator_drain (self);
       return gst_tern_generator_enqueue_event (self, event);
-    case GST_EVENT_TAG:{
-      GstTagList *tags;
-
-      /* Those of the video stream are not true of text. */
-      gst_event_parse_tag (event, &tags);
-      if (gst_tag_list_get_scope (tags) == GST_TAG_SCOPE_GLOBAL)
-        return gst_tern_generator_enqueue_event (self, event);
-      gst_event_unref (event);
-      return TRUE;
-    }
+    case GST_EVENT_TAG:
+      return handle_tags (self, event);
     default:
-      if (GST_EVENT_IS_SERIALIZED (event))
-        return gst_tern_generator_enqueue_event (self, event);
-      return gst_pad_event_default (pad, parent, event);
+      return handle_other (self, pad, event);
   }
+}
+
+/* An event that came too late, while everything stops, is no error. */
+GstFlowReturn
+gst_tern_generator_sink_event (GstPad * pad, GstObject * parent,
+    GstEvent * event)
+{
+  GstTernGenerator *self = GST_TERN_GENERATOR (parent);
+  gboolean caps = GST_EVENT_TYPE (event) == GST_EVENT_CAPS;
+  GstFlowReturn flow;
+
+  if (handle_event (self, pad, event))
+    return GST_FLOW_OK;
+  flow = gst_tern_generator_get_flow (self);
+  if (flow == GST_FLOW_OK)
+    flow = caps ? GST_FLOW_NOT_NEGOTIATED : GST_FLOW_ERROR;
+  return flow;
 }
 
 gboolean

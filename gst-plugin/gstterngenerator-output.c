@@ -6,11 +6,21 @@
 #include <string.h>
 #include "gstternelement.h"
 
-/* What the src task has to do, in order: one of the two. */
+typedef enum
+{
+  OUT_RESULT,
+  OUT_EVENT,
+  OUT_START,                    /* where text will begin */
+  OUT_GAP                       /* no text comes before a time */
+} OutKind;
+
+/* What the src task has to do, in order. */
 typedef struct
 {
+  OutKind kind;
   TernResult *result;
   GstEvent *event;
+  GstClockTime time;            /* stream time, of start and gap */
 } OutItem;
 
 /* Text about the past is of no use to what shows a live picture. */
@@ -44,75 +54,79 @@ gst_tern_generator_clear_out (GstTernGenerator * self)
   while ((item = g_queue_pop_head (&self->out)))
     out_item_free (item);
   self->n_results = 0;
+  self->progress = GST_CLOCK_TIME_NONE;
+}
+
+/* Takes @item; FALSE, with the flow, when nothing goes out any more. */
+static gboolean
+enqueue (GstTernGenerator * self, const OutItem * item, GstFlowReturn * flow)
+{
+  g_mutex_lock (&self->lock);
+  *flow = self->flow;
+  if (*flow == GST_FLOW_OK) {
+    OutItem *last = g_queue_peek_tail (&self->out);
+
+    /* One gap waits at most: a later one extends it. */
+    if (item->kind == OUT_GAP && last && last->kind == OUT_GAP) {
+      last->time = MAX (last->time, item->time);
+    } else {
+      g_queue_push_tail (&self->out, g_memdup2 (item, sizeof *item));
+      if (item->kind == OUT_RESULT)
+        self->n_results++;
+    }
+    if (item->event && GST_EVENT_TYPE (item->event) == GST_EVENT_EOS)
+      self->eos = TRUE;
+    else if (item->event && GST_EVENT_TYPE (item->event) ==
+        GST_EVENT_STREAM_START)
+      self->eos = FALSE;
+  }
+  g_cond_broadcast (&self->cond);
+  g_mutex_unlock (&self->lock);
+  return *flow == GST_FLOW_OK;
 }
 
 gboolean
 gst_tern_generator_enqueue_event (GstTernGenerator * self, GstEvent * event)
 {
-  OutItem *item;
-  gboolean ok, ended;
+  OutItem item = {.kind = OUT_EVENT,.event = event };
+  GstFlowReturn flow;
 
-  g_mutex_lock (&self->lock);
-  ok = self->flow == GST_FLOW_OK;
-  ended = self->flow == GST_FLOW_EOS;
-  if (ok) {
-    item = g_new0 (OutItem, 1);
-    item->event = event;
-    if (GST_EVENT_TYPE (event) == GST_EVENT_EOS)
-      self->eos = TRUE;
-    g_queue_push_tail (&self->out, item);
-    g_cond_broadcast (&self->cond);
-  }
-  g_mutex_unlock (&self->lock);
-  if (ok)
+  if (enqueue (self, &item, &flow))
     return TRUE;
   /* Downstream took no more text; the end it still has to hear of. */
-  if (ended && GST_EVENT_TYPE (event) == GST_EVENT_EOS)
+  if (flow == GST_FLOW_EOS && GST_EVENT_TYPE (event) == GST_EVENT_EOS)
     return gst_pad_event_default (self->sinkpad, GST_OBJECT_CAST (self), event);
   gst_event_unref (event);
   return FALSE;
 }
 
-/* One gap waits at most: a later one extends it. */
 void
-gst_tern_generator_enqueue_gap (GstTernGenerator * self, GstClockTime pts,
-    GstClockTime duration)
+gst_tern_generator_enqueue_start (GstTernGenerator * self, GstClockTime time)
 {
-  OutItem *last;
+  OutItem item = {.kind = OUT_START,.time = time };
+  GstFlowReturn flow;
 
-  g_mutex_lock (&self->lock);
-  last = g_queue_peek_tail (&self->out);
-  if (last && last->event && GST_EVENT_TYPE (last->event) == GST_EVENT_GAP) {
-    GstClockTime start;
+  enqueue (self, &item, &flow);
+}
 
-    gst_event_parse_gap (last->event, &start, NULL);
-    if (start <= pts) {
-      gst_event_replace (&last->event, NULL);
-      last->event = gst_event_new_gap (start, pts + duration - start);
-      g_mutex_unlock (&self->lock);
-      return;
-    }
-  }
-  g_mutex_unlock (&self->lock);
-  gst_tern_generator_enqueue_event (self, gst_event_new_gap (pts, duration));
+void
+gst_tern_generator_enqueue_gap (GstTernGenerator * self, GstClockTime end)
+{
+  OutItem item = {.kind = OUT_GAP,.time = end };
+  GstFlowReturn flow;
+
+  enqueue (self, &item, &flow);
 }
 
 /* On the engine thread. */
 void
 gst_tern_generator_on_result (void *data, TernResult * result)
 {
-  GstTernGenerator *self = data;
+  OutItem item = {.kind = OUT_RESULT,.result = tern_result_ref (result) };
+  GstFlowReturn flow;
 
-  g_mutex_lock (&self->lock);
-  if (self->flow == GST_FLOW_OK) {
-    OutItem *item = g_new0 (OutItem, 1);
-
-    item->result = tern_result_ref (result);
-    g_queue_push_tail (&self->out, item);
-    self->n_results++;
-  }
-  g_cond_broadcast (&self->cond);
-  g_mutex_unlock (&self->lock);
+  if (!enqueue (data, &item, &flow))
+    tern_result_unref (result);
 }
 
 GstFlowReturn
@@ -196,36 +210,35 @@ push_event_everywhere (GstTernGenerator * self, GstEvent * event)
   gst_pad_push_event (self->srcpad, event);
 }
 
-/* When text has the time of its arrival, JSON still has that of its window, and
- * only the gap at the start is true of both. */
+/* Tells who waits for text that none comes before @time. A point, not the time
+ * since the last one: muxers go by where a gap begins. JSON keeps the time of its
+ * window whatever text has, and ternattach goes by it. */
 static void
-emit_gap (GstTernGenerator * self, GstEvent * event)
+advance (GstTernGenerator * self, GstClockTime time, gboolean json_too)
 {
-  GstClockTime pts, duration;
-  gboolean arrival, first;
   GstPad *json;
 
-  gst_event_parse_gap (event, &pts, &duration);
-  if (!GST_CLOCK_TIME_IS_VALID (duration))
-    duration = 0;
-  if (GST_CLOCK_TIME_IS_VALID (self->position)
-      && pts + duration < self->position) {
-    gst_event_unref (event);
+  if (GST_CLOCK_TIME_IS_VALID (self->position) && time <= self->position)
     return;
-  }
-  first = !GST_CLOCK_TIME_IS_VALID (self->position);
-  self->position = pts + duration;
-
-  arrival = gst_tern_generator_stamps_arrival (self);
+  self->position = time;
   json = start_pads (self);
-  if (json) {
-    if (!arrival)
-      gst_pad_push_event (json, gst_event_ref (event));
-    else if (first)
-      gst_pad_push_event (json, gst_event_new_gap (pts, 0));
-    gst_object_unref (json);
-  }
-  gst_pad_push_event (self->srcpad, event);
+  if (json && json_too)
+    gst_pad_push_event (json, gst_event_new_gap (time, 0));
+  gst_clear_object (&json);
+  gst_pad_push_event (self->srcpad, gst_event_new_gap (time, 0));
+}
+
+/* Video is at @running time. */
+static void
+emit_progress (GstTernGenerator * self, GstClockTime running)
+{
+  guint64 time;
+
+  /* There is nothing to say it in before the first segment. */
+  if (self->segment_event
+      && gst_segment_position_from_running_time_full (&self->out_segment,
+          GST_FORMAT_TIME, running, &time) == 1)
+    advance (self, time, FALSE);
 }
 
 static void
@@ -249,53 +262,10 @@ emit_event (GstTernGenerator * self, GstEvent * event)
       gst_event_replace (&self->segment_event, event);
       break;
     }
-    case GST_EVENT_GAP:
-      emit_gap (self, event);
-      return;
     default:
       break;
   }
   push_event_everywhere (self, event);
-}
-
-static GstClockTime
-position_of (const GstSegment * segment, guint64 stream_time)
-{
-  guint64 position;
-
-  if (stream_time == TERN_TIME_NONE)
-    return GST_CLOCK_TIME_NONE;
-  position = gst_segment_position_from_stream_time (segment, GST_FORMAT_TIME,
-      stream_time);
-  return position == (guint64) - 1 ? stream_time : position;
-}
-
-/* How long windows take, for the latency: grows only. */
-static void
-note_compute (GstTernGenerator * self, const TernResult * result)
-{
-  GstClockTime now, end;
-  gboolean changed = FALSE;
-
-  now = gst_element_get_current_running_time (GST_ELEMENT_CAST (self));
-  end = gst_segment_to_running_time (&self->out_segment, GST_FORMAT_TIME,
-      position_of (&self->out_segment, (guint64) (result->end * TERN_SECOND)));
-  if (!GST_CLOCK_TIME_IS_VALID (now) || !GST_CLOCK_TIME_IS_VALID (end)
-      || now <= end)
-    return;
-
-  GST_OBJECT_LOCK (self);
-  if (self->live && now - end > self->compute) {
-    self->compute = (now - end) / 4 * 5;
-    changed = TRUE;
-  }
-  GST_OBJECT_UNLOCK (self);
-  if (changed) {
-    GST_INFO_OBJECT (self, "a window took %" GST_TIME_FORMAT,
-        GST_TIME_ARGS (now - end));
-    gst_element_post_message (GST_ELEMENT_CAST (self),
-        gst_message_new_latency (GST_OBJECT_CAST (self)));
-  }
 }
 
 void
@@ -338,32 +308,54 @@ result_buffer (const gchar * text, gsize size, GstClockTime pts,
 }
 
 /* Every result is a buffer, with or without text: an error is none to show, and
- * its meta says what it is. */
+ * its meta says what it is. One that comes when video is further already keeps
+ * its time. */
 static GstFlowReturn
 push_text (GstTernGenerator * self, const TernResult * result,
-    const GstStructure * structure, GstClockTime pts, GstClockTime duration)
+    const GstStructure * structure)
 {
+  gboolean arrival = gst_tern_generator_stamps_arrival (self);
+  GstClockTime pts = result->timestamp;
   gsize size = strlen (result->result);
 
+  if (arrival && GST_CLOCK_TIME_IS_VALID (self->position))
+    pts = self->position;
+  else
+    advance (self, pts, FALSE);
   if (strcmp (result->kind, "error") == 0)
     size = 0;
-  if (GST_CLOCK_TIME_IS_VALID (self->position) && pts > self->position)
-    gst_pad_push_event (self->srcpad, gst_event_new_gap (self->position,
-            pts - self->position));
   return gst_pad_push (self->srcpad, result_buffer (result->result, size, pts,
-          duration, structure));
+          result->duration, structure));
+}
+
+/* Up to where text is decided when @result has left: the start of the next
+ * window, at the earliest. */
+static GstClockTime
+decided_by (GstTernGenerator * self, const TernResult * result)
+{
+  GstClockTime end = result->timestamp + result->duration, hop, tick = 0;
+
+  GST_OBJECT_LOCK (self);
+  hop = self->params.hop;
+  if (self->params.rate_n > 0)
+    tick = gst_util_uint64_scale (GST_SECOND, self->params.rate_d,
+        self->params.rate_n);
+  GST_OBJECT_UNLOCK (self);
+  if (hop == 0 || hop >= result->duration)
+    return end;
+  return result->timestamp + (hop > tick ? hop - tick : 0);
 }
 
 static GstFlowReturn
 push_json (GstPad * pad, const TernResult * result,
-    const GstStructure * structure, GstClockTime pts, GstClockTime duration)
+    const GstStructure * structure)
 {
   gchar *json = tern_result_to_json (result);
   gchar *line = g_strconcat (json, "\n", NULL);
   GstFlowReturn flow;
 
-  flow = gst_pad_push (pad, result_buffer (line, strlen (line), pts, duration,
-          structure));
+  flow = gst_pad_push (pad, result_buffer (line, strlen (line),
+          result->timestamp, result->duration, structure));
   g_free (line);
   g_free (json);
   return flow;
@@ -386,42 +378,36 @@ combine_flows (GstFlowReturn a, GstFlowReturn b)
 }
 
 static GstFlowReturn
-emit_result (GstTernGenerator * self, const TernResult * result)
+emit_result (GstTernGenerator * self, const TernResult * numbered)
 {
   GstStructure *structure, *message;
-  GstClockTime pts, window_pts, duration = 0;
   GstFlowReturn flow, json_flow = GST_FLOW_NOT_LINKED;
+  TernResult result = *numbered;
   GstPad *json;
 
-  pts = window_pts = position_of (&self->out_segment, result->timestamp);
-  if (result->end > result->start)
-    duration = (result->end - result->start) * TERN_SECOND + 0.5;
-  if (gst_tern_generator_stamps_arrival (self)
-      && GST_CLOCK_TIME_IS_VALID (self->position))
-    pts = self->position;
-
-  message = gst_tern_result_to_structure (result, GST_TERN_RESULT_NAME);
+  /* Sessions come and go; the element goes on counting. */
+  result.id = self->next_id++;
+  message = gst_tern_result_to_structure (&result, GST_TERN_RESULT_NAME);
   structure = gst_structure_copy (message);
   GST_DEBUG_OBJECT (self, "%" GST_PTR_FORMAT, structure);
-  if (strcmp (result->kind, "error") == 0)
+  if (strcmp (result.kind, "error") == 0)
     GST_ELEMENT_WARNING (self, LIBRARY, FAILED,
-        ("A window could not be answered."), ("%s", result->result));
+        ("A window could not be answered."), ("%s", result.result));
   gst_tern_generator_signal_result (self, structure);
   gst_element_post_message (GST_ELEMENT_CAST (self),
       gst_message_new_element (GST_OBJECT_CAST (self), message));
 
   json = start_pads (self);
   if (json) {
-    json_flow = push_json (json, result, structure, window_pts, duration);
+    json_flow = push_json (json, &result, structure);
     gst_object_unref (json);
   }
-  flow = push_text (self, result, structure, pts, duration);
-  if (GST_CLOCK_TIME_IS_VALID (pts)
-      && (!GST_CLOCK_TIME_IS_VALID (self->position) || self->position < pts))
-    self->position = pts;
+  flow = push_text (self, &result, structure);
   gst_structure_free (structure);
-  note_compute (self, result);
-  gst_tern_generator_post_dropped (self, &self->out_segment, pts);
+  if (!gst_tern_generator_stamps_arrival (self))
+    advance (self, decided_by (self, &result), TRUE);
+  gst_tern_generator_check_latency (self, &result);
+  gst_tern_generator_post_dropped (self, &self->out_segment, result.timestamp);
   return combine_flows (flow, json_flow);
 }
 
@@ -447,66 +433,85 @@ task_fail (GstTernGenerator * self, GstFlowReturn flow)
     GST_ELEMENT_FLOW_ERROR (self, flow);
 }
 
+static GstFlowReturn
+emit_item (GstTernGenerator * self, OutItem * item)
+{
+  switch (item->kind) {
+    case OUT_RESULT:
+      return emit_result (self, item->result);
+    case OUT_EVENT:
+      emit_event (self, g_steal_pointer (&item->event));
+      break;
+    case OUT_START:
+      advance (self, item->time, TRUE);
+      break;
+    case OUT_GAP:
+      advance (self, item->time, FALSE);
+      break;
+  }
+  return GST_FLOW_OK;
+}
+
 void
 gst_tern_generator_loop (gpointer data)
 {
   GstTernGenerator *self = data;
+  GstClockTime progress = GST_CLOCK_TIME_NONE;
   OutItem *item = NULL;
   GstFlowReturn flow;
 
   g_mutex_lock (&self->lock);
-  while (self->flow == GST_FLOW_OK && g_queue_is_empty (&self->out))
+  while (self->flow == GST_FLOW_OK && g_queue_is_empty (&self->out)
+      && !GST_CLOCK_TIME_IS_VALID (self->progress))
     g_cond_wait (&self->cond, &self->lock);
   flow = self->flow;
   if (flow == GST_FLOW_OK) {
     item = g_queue_pop_head (&self->out);
-    if (item->result)
+    if (item && item->kind == OUT_RESULT)
       self->n_results--;
+    if (!item)
+      progress = self->progress;
+    if (!item)
+      self->progress = GST_CLOCK_TIME_NONE;
     g_cond_broadcast (&self->cond);
   }
   g_mutex_unlock (&self->lock);
 
-  if (item && item->result)
-    flow = emit_result (self, item->result);
-  else if (item)
-    emit_event (self, g_steal_pointer (&item->event));
+  if (item)
+    flow = emit_item (self, item);
+  else if (GST_CLOCK_TIME_IS_VALID (progress))
+    emit_progress (self, progress);
   g_clear_pointer (&item, out_item_free);
   if (flow != GST_FLOW_OK)
     task_fail (self, flow);
 }
 
-/* Text comes when its window is over and answered. */
 gboolean
 gst_tern_generator_src_query (GstPad * pad, GstObject * parent,
     GstQuery * query)
 {
   GstTernGenerator *self = GST_TERN_GENERATOR (parent);
-  GstClockTime min, max, wait;
-  gboolean live;
 
-  if (GST_QUERY_TYPE (query) != GST_QUERY_LATENCY)
-    return gst_pad_query_default (pad, parent, query);
-  if (!gst_pad_peer_query (self->sinkpad, query))
-    return FALSE;
+  if (GST_QUERY_TYPE (query) == GST_QUERY_LATENCY)
+    return gst_tern_generator_query_latency (self, pad, query);
+  return gst_pad_query_default (pad, parent, query);
+}
 
-  gst_query_parse_latency (query, &live, &min, &max);
-  wait = gst_tern_generator_window_time (self);
-  GST_OBJECT_LOCK (self);
-  self->live = live;
-  wait += self->compute;
-  GST_OBJECT_UNLOCK (self);
-  if (pad == self->srcpad && gst_tern_generator_stamps_arrival (self))
-    wait = 0;
-  if (live) {
-    min += wait;
-    if (GST_CLOCK_TIME_IS_VALID (max))
-      max += wait;
-  } else {
-    min = 0;
-    max = GST_CLOCK_TIME_NONE;
+gboolean
+gst_tern_generator_src_event (GstPad * pad, GstObject * parent,
+    GstEvent * event)
+{
+  /* Text that is late at its sink is no reason to decode video differently. */
+  if (GST_EVENT_TYPE (event) == GST_EVENT_QOS) {
+    gst_event_unref (event);
+    return TRUE;
   }
-  gst_query_set_latency (query, live, min, max);
-  return TRUE;
+  if (gst_event_has_name (event, GST_TERN_EVENT_PROGRESS)) {
+    gst_tern_generator_note_progress (GST_TERN_GENERATOR (parent), event, TRUE);
+    gst_event_unref (event);
+    return TRUE;
+  }
+  return gst_pad_event_default (pad, parent, event);
 }
 
 gboolean

@@ -12,9 +12,6 @@ G_BEGIN_DECLS
 GST_DEBUG_CATEGORY_EXTERN (gst_tern_generator_debug);
 #define GST_CAT_DEFAULT gst_tern_generator_debug
 
-/* How long to wait for the session before looking whether to go on. */
-#define POLL_US (20 * G_TIME_SPAN_MILLISECOND)
-
 struct _GstTernGenerator
 {
   GstElement parent;
@@ -30,7 +27,7 @@ struct _GstTernGenerator
   gboolean params_changed;
   guint prompt_number;
   gboolean live;                /* upstream */
-  GstClockTime compute;         /* time that a window takes, as reported */
+  GstClockTime latency;         /* of an answer, as the property says */
 
   /* Under @session_lock for all but the streaming thread, which replaces it.
    * Never taken by the engine thread. */
@@ -45,6 +42,10 @@ struct _GstTernGenerator
   GstFlowReturn flow;
   gboolean eos;
   guint64 dropped_seen;
+  GstClockTime progress;        /* running time that video has got to, and text
+                                 * was not said to have; or NONE */
+  GstClockTime last_latency;    /* of the last answer, live; or NONE */
+  gboolean latency_said;
 
   gint interrupted;             /* atomic: nobody waits for the model */
   GstTernLoader *loader;
@@ -54,12 +55,14 @@ struct _GstTernGenerator
   GstTernTokenMap map;
   GstSegment segment;
   guint64 count;
-  GstClockTime last_end;        /* of the tokens so far; NONE before them */
+  GstClockTime last_end;        /* of the tokens so far, stream time; NONE before
+                                 * them */
   gboolean session_leaky;
 
   /* The src task's. */
-  GstSegment out_segment;
+  GstSegment out_segment;       /* PTS are stream times */
   GstClockTime position;        /* up to which text is decided */
+  guint64 next_id;              /* of results, as long as the element lives */
   GstEvent *segment_event;
   guint group_id;
   gboolean have_group_id;
@@ -73,7 +76,7 @@ void gst_tern_generator_signal_result (GstTernGenerator * self,
 /* gstterngenerator-input.c */
 GstFlowReturn gst_tern_generator_chain (GstPad * pad, GstObject * parent,
     GstBuffer * buffer);
-gboolean gst_tern_generator_sink_event (GstPad * pad, GstObject * parent,
+GstFlowReturn gst_tern_generator_sink_event (GstPad * pad, GstObject * parent,
     GstEvent * event);
 gboolean gst_tern_generator_sink_activate_mode (GstPad * pad,
     GstObject * parent, GstPadMode mode, gboolean active);
@@ -96,6 +99,23 @@ void gst_tern_generator_drain (GstTernGenerator * self);
 /* Time that a window is about: whole groups of frames. */
 GstClockTime gst_tern_generator_window_time (GstTernGenerator * self);
 
+/* gstterngenerator-times.c */
+/* Stream time of a timestamp; 0 before the beginning. */
+GstClockTime gst_tern_generator_stream_time (const GstSegment * segment,
+    GstClockTime pts);
+GstClockTime gst_tern_generator_stream_duration (const GstSegment * segment,
+    GstClockTime duration);
+/* The segment of text for that of tokens. */
+void gst_tern_generator_text_segment (const GstSegment * tokens,
+    GstSegment * text);
+GstEvent *gst_tern_generator_text_segment_event (GstEvent * event);
+void gst_tern_generator_note_progress (GstTernGenerator * self,
+    GstEvent * event, gboolean left);
+gboolean gst_tern_generator_query_latency (GstTernGenerator * self,
+    GstPad * pad, GstQuery * query);
+void gst_tern_generator_check_latency (GstTernGenerator * self,
+    const TernResult * result);
+
 /* gstterngenerator-output.c */
 /* Whether text has the time of its arrival. */
 gboolean gst_tern_generator_stamps_arrival (GstTernGenerator * self);
@@ -104,17 +124,23 @@ void gst_tern_generator_on_result (void *data, TernResult * result);
 /* (transfer full); FALSE when nothing goes out any more. */
 gboolean gst_tern_generator_enqueue_event (GstTernGenerator * self,
     GstEvent * event);
-void gst_tern_generator_enqueue_gap (GstTernGenerator * self, GstClockTime pts,
-    GstClockTime duration);
+/* Text will begin at @time; lets sinks preroll and muxers start. */
+void gst_tern_generator_enqueue_start (GstTernGenerator * self,
+    GstClockTime time);
+/* No text comes before @end. Both are stream times. */
+void gst_tern_generator_enqueue_gap (GstTernGenerator * self, GstClockTime end);
 /* With @lock. */
 void gst_tern_generator_clear_out (GstTernGenerator * self);
 GstFlowReturn gst_tern_generator_get_flow (GstTernGenerator * self);
+/* A QOS message, when windows were dropped since the last one. */
 void gst_tern_generator_post_dropped (GstTernGenerator * self,
     const GstSegment * segment, GstClockTime pts);
 GstPad *gst_tern_generator_ref_json_pad (GstTernGenerator * self);
 void gst_tern_generator_loop (gpointer data);
 gboolean gst_tern_generator_src_query (GstPad * pad, GstObject * parent,
     GstQuery * query);
+gboolean gst_tern_generator_src_event (GstPad * pad, GstObject * parent,
+    GstEvent * event);
 gboolean gst_tern_generator_src_activate_mode (GstPad * pad, GstObject * parent,
     GstPadMode mode, gboolean active);
 

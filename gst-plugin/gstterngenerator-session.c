@@ -103,8 +103,6 @@ get_params (GstTernGenerator * self, TernSessionParams * params)
   self->params_changed = FALSE;
   GST_OBJECT_UNLOCK (self);
 
-  params->rate_n = self->info.rate_n;
-  params->rate_d = self->info.rate_d;
   /* Nothing is dropped here: it is what context is planned for. */
   params->compress.method = TERN_METHOD_NONE;
   params->compress.max_tokens = self->info.group_tokens;
@@ -141,6 +139,8 @@ gst_tern_generator_make_session (GstTernGenerator * self, TernModel * model,
   GST_OBJECT_LOCK (self);
   number = self->prompt_number;
   self->live = live;
+  self->params.rate_n = self->info.grid_n;
+  self->params.rate_d = self->info.grid_d;
   GST_OBJECT_UNLOCK (self);
   if (!gst_tern_generator_get_prompt (self, &prompt, &id, error))
     return FALSE;
@@ -157,7 +157,7 @@ gst_tern_generator_make_session (GstTernGenerator * self, TernModel * model,
     return FALSE;
 
   GST_DEBUG_OBJECT (self, "session at %d/%d frames a second%s",
-      self->info.rate_n, self->info.rate_d, params.live ? ", leaky" : "");
+      self->info.grid_n, self->info.grid_d, params.live ? ", leaky" : "");
   g_mutex_lock (&self->session_lock);
   self->session = session;
   g_mutex_unlock (&self->session_lock);
@@ -199,37 +199,33 @@ gst_tern_generator_update_params (GstTernGenerator * self)
   g_free (id);
 }
 
+/* A flush of the session ends the wait, too. */
 void
 gst_tern_generator_drain (GstTernGenerator * self)
 {
-  gboolean go_on = TRUE;
+  TernResult *result = NULL;
 
   self->last_end = GST_CLOCK_TIME_NONE;
   if (!self->session)
     return;
 
   tern_session_finish (self->session);
-  while (go_on) {
-    TernResult *result = NULL;
-    TernNext next = tern_session_next (self->session, POLL_US, &result);
-
+  while (gst_tern_generator_get_flow (self) == GST_FLOW_OK
+      && tern_session_next (self->session, -1, &result) != TERN_NEXT_END)
     g_clear_pointer (&result, tern_result_unref);
-    go_on = next != TERN_NEXT_END && gst_tern_generator_get_flow (self) == GST_FLOW_OK;
-  }
 }
 
 GstClockTime
 gst_tern_generator_window_time (GstTernGenerator * self)
 {
-  GstClockTime window, group;
+  GstClockTime window, group = 0;
 
   GST_OBJECT_LOCK (self);
   window = self->params.window;
+  if (self->params.rate_n > 0)
+    group = gst_util_uint64_scale (TERN_GROUP_FRAMES * GST_SECOND,
+        self->params.rate_d, self->params.rate_n);
   GST_OBJECT_UNLOCK (self);
-  if (self->info.rate_n <= 0)
-    return window;
-  group = gst_util_uint64_scale (TERN_GROUP_FRAMES * GST_SECOND,
-      self->info.rate_d, self->info.rate_n);
   if (group == 0 || window > G_MAXUINT64 - group)
     return window;
   return (window + group - 1) / group * group;

@@ -12,9 +12,8 @@
  *
  * The model works in threads of its own. Behind a live source old windows are
  * dropped for the newest one, with a QOS message; otherwise upstream waits and
- * every window is answered, see `leaky`. At EOS, at a new segment and where more
- * than a window is missing the last, partial window is answered. A flush ends
- * running work.
+ * every window is answered, see `leaky`. At EOS and at a new segment the last,
+ * partial window is answered. A flush ends running work.
  *
  * Tokens of an encoder that does not belong to the model are refused when caps
  * are negotiated. Behind a live source text has the time of the newest frame when
@@ -34,6 +33,8 @@
 #include "gstternerror.h"
 
 GST_DEBUG_CATEGORY (gst_tern_generator_debug);
+
+#define DEFAULT_LATENCY (2 * GST_SECOND)
 
 enum
 {
@@ -64,6 +65,7 @@ enum
   SHARED_LEAKY,
   SHARED_METRICS,
   SHARED_TIMESTAMPS,
+  SHARED_LATENCY,
   SHARED_LAST
 };
 
@@ -108,6 +110,7 @@ gst_tern_generator_request_new_pad (GstElement * element,
   pad = gst_pad_new_from_template (template, "json_src");
   gst_pad_use_fixed_caps (pad);
   gst_pad_set_query_function (pad, gst_tern_generator_src_query);
+  gst_pad_set_event_function (pad, gst_tern_generator_src_event);
   gst_object_ref_sink (pad);
   GST_OBJECT_LOCK (self);
   taken = self->jsonpad != NULL;
@@ -171,14 +174,13 @@ stop (GstTernGenerator * self)
   gst_clear_event (&self->segment_event);
   g_mutex_lock (&self->lock);
   gst_tern_generator_clear_out (self);
+  self->latency_said = FALSE;
+  self->last_latency = GST_CLOCK_TIME_NONE;
   g_mutex_unlock (&self->lock);
   self->have_group_id = FALSE;
   self->src_started = self->json_started = FALSE;
   self->count = 0;
   self->last_end = self->position = GST_CLOCK_TIME_NONE;
-  GST_OBJECT_LOCK (self);
-  self->compute = 0;
-  GST_OBJECT_UNLOCK (self);
 }
 
 static GstStateChangeReturn
@@ -217,7 +219,7 @@ gst_tern_generator_set_property (GObject * object, guint id,
 {
   GstTernGenerator *self = GST_TERN_GENERATOR (object);
   TernSessionParams *params = &self->params;
-  gboolean prompt = FALSE;
+  gboolean prompt = FALSE, latency = FALSE;
 
   GST_OBJECT_LOCK (self);
   self->params_changed = TRUE;
@@ -293,6 +295,10 @@ gst_tern_generator_set_property (GObject * object, guint id,
     case PROP_SHARED + SHARED_TIMESTAMPS:
       self->timestamps = g_value_get_enum (value);
       break;
+    case PROP_SHARED + SHARED_LATENCY:
+      latency = self->latency != g_value_get_uint64 (value);
+      self->latency = g_value_get_uint64 (value);
+      break;
     default:
       G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
       break;
@@ -300,6 +306,9 @@ gst_tern_generator_set_property (GObject * object, guint id,
   GST_OBJECT_UNLOCK (self);
   if (prompt)
     gst_tern_generator_update_prompt (self);
+  if (latency)
+    gst_element_post_message (GST_ELEMENT_CAST (self),
+        gst_message_new_latency (GST_OBJECT_CAST (self)));
 }
 
 static void
@@ -373,6 +382,9 @@ gst_tern_generator_get_property (GObject * object, guint id, GValue * value,
       break;
     case PROP_SHARED + SHARED_TIMESTAMPS:
       g_value_set_enum (value, self->timestamps);
+      break;
+    case PROP_SHARED + SHARED_LATENCY:
+      g_value_set_uint64 (value, self->latency);
       break;
     default:
       G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
@@ -609,6 +621,19 @@ gst_tern_generator_install_properties (GObjectClass * klass, guint first)
       g_param_spec_enum ("text-timestamps", "Text timestamps",
           "Whose time text has: its window's, or the newest frame's",
           GST_TYPE_TERN_TIMESTAMPS, GST_TERN_TIMESTAMPS_AUTO, ready));
+  /**
+   * GstTernGenerator:latency:
+   *
+   * How long answers may take behind a live source: what text with the time of
+   * its window is late by, beside the window itself. A WARNING says, once, that
+   * an answer took longer.
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (klass, first + SHARED_LATENCY,
+      g_param_spec_uint64 ("latency", "Latency",
+          "Time that an answer may take behind a live source, in ns (with "
+          "text-timestamps=window)", 0, G_MAXINT64, DEFAULT_LATENCY, playing));
   return first + SHARED_LAST;
 }
 
@@ -703,7 +728,8 @@ gst_tern_generator_init (GstTernGenerator * self)
 
   self->sinkpad = gst_pad_new_from_static_template (&sink_template, "sink");
   gst_pad_set_chain_function (self->sinkpad, gst_tern_generator_chain);
-  gst_pad_set_event_function (self->sinkpad, gst_tern_generator_sink_event);
+  gst_pad_set_event_full_function (self->sinkpad,
+      gst_tern_generator_sink_event);
   gst_pad_set_activatemode_function (self->sinkpad,
       gst_tern_generator_sink_activate_mode);
   gst_element_add_pad (GST_ELEMENT_CAST (self), self->sinkpad);
@@ -711,6 +737,7 @@ gst_tern_generator_init (GstTernGenerator * self)
   self->srcpad = gst_pad_new_from_static_template (&src_template, "src");
   gst_pad_use_fixed_caps (self->srcpad);
   gst_pad_set_query_function (self->srcpad, gst_tern_generator_src_query);
+  gst_pad_set_event_function (self->srcpad, gst_tern_generator_src_event);
   gst_pad_set_activatemode_function (self->srcpad,
       gst_tern_generator_src_activate_mode);
   gst_element_add_pad (GST_ELEMENT_CAST (self), self->srcpad);
@@ -722,5 +749,7 @@ gst_tern_generator_init (GstTernGenerator * self)
   self->flow = GST_FLOW_FLUSHING;
   self->params = params;
   self->params.beam = 1;
+  self->latency = DEFAULT_LATENCY;
+  self->progress = self->last_latency = GST_CLOCK_TIME_NONE;
   self->last_end = self->position = GST_CLOCK_TIME_NONE;
 }

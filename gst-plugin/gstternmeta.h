@@ -45,7 +45,9 @@ typedef struct
 {
   guint dim;
   gchar encoder_id[65];
-  gint rate_n, rate_d;
+  gint rate_n, rate_d;          /* at which frames come */
+  gint grid_n, grid_d;          /* ticks a second that frames are sampled at;
+                                 * not less, and 0/1 for every frame */
   guint frame_tokens;           /* of a frame, at most; 0 unknown */
   guint group_tokens;           /* of a compressed group, at most; 0 unknown */
 } GstTernTokenInfo;

@@ -3,9 +3,11 @@
  *
  * A model is any file that starts with GGUF; an mmproj file's id is the MD5 sum of its bytes. A frame becomes 4 x 4 tokens
  * of 8 floats, the first of which is the mean byte of its part of plane 0. A window's text is "<n> frames, <prompt>".
- * Read at each use: TERN_FAKE_LOAD_MS, TERN_FAKE_ENCODE_MS, TERN_FAKE_GENERATE_MS. */
+ * Read at each use: TERN_FAKE_LOAD_MS, TERN_FAKE_ENCODE_MS, TERN_FAKE_GENERATE_MS. Tests that must not go by the clock hold
+ * answers instead, see harness.h: tern_fake_hold(), tern_fake_wait_begun(). */
 #include <stdlib.h>
 #include <string.h>
+#include "fake-tern.h"
 #include "tern/tern.h"
 
 #define GRID 4
@@ -33,6 +35,62 @@ work (guint ms, gint *cancel)
     g_usleep (1000);
   }
   return !g_atomic_int_get (cancel);
+}
+
+/* ---- Held answers ---- */
+
+static GMutex hold_lock;
+static GCond hold_cond;
+static gboolean held;
+static guint begun;             /* answers, in all */
+
+void
+tern_fake_hold (gboolean hold)
+{
+  g_mutex_lock (&hold_lock);
+  held = hold;
+  g_cond_broadcast (&hold_cond);
+  g_mutex_unlock (&hold_lock);
+}
+
+guint
+tern_fake_begun (void)
+{
+  guint n;
+
+  g_mutex_lock (&hold_lock);
+  n = begun;
+  g_mutex_unlock (&hold_lock);
+  return n;
+}
+
+void
+tern_fake_wait_begun (guint n)
+{
+  g_mutex_lock (&hold_lock);
+  while (begun < n)
+    g_cond_wait (&hold_cond, &hold_lock);
+  g_mutex_unlock (&hold_lock);
+}
+
+static void
+wait_while_held (gint *cancel)
+{
+  g_mutex_lock (&hold_lock);
+  begun++;
+  g_cond_broadcast (&hold_cond);
+  while (held && !g_atomic_int_get (cancel))
+    g_cond_wait (&hold_cond, &hold_lock);
+  g_mutex_unlock (&hold_lock);
+}
+
+static void
+raise_cancel (gint *cancel)
+{
+  g_mutex_lock (&hold_lock);
+  g_atomic_int_set (cancel, 1);
+  g_cond_broadcast (&hold_cond);
+  g_mutex_unlock (&hold_lock);
 }
 
 /* ---- Models ---- */
@@ -511,6 +569,7 @@ answer (TernSession *session, const Window *window, gboolean whole)
   r->timestamp = window->start;
   r->start = r->timestamp_seconds = (double) window->start / TERN_SECOND;
   r->end = (double) window->end / TERN_SECOND;
+  r->duration = window->end - window->start;
   r->model = "fake";
   r->finish_reason = whole ? "stop" : "cancelled";
   r->confidence = -1;
@@ -537,9 +596,11 @@ engine (void *data)
       continue;
     }
     session->running = TRUE;
+    g_cond_broadcast (&session->cond);
     g_atomic_int_set (&session->cancel, 0);
     session->keep_partial = FALSE;
     g_mutex_unlock (&session->lock);
+    wait_while_held (&session->cancel);
     whole = work (get_ms ("TERN_FAKE_GENERATE_MS"), &session->cancel);
     if (whole || session->keep_partial) {
       TernResult *result = answer (session, window, whole);
@@ -585,7 +646,7 @@ tern_session_free (TernSession *session)
 {
   g_mutex_lock (&session->lock);
   session->stop = TRUE;
-  g_atomic_int_set (&session->cancel, 1);
+  raise_cancel (&session->cancel);
   g_cond_broadcast (&session->cond);
   g_mutex_unlock (&session->lock);
   g_thread_join (session->thread);
@@ -608,14 +669,6 @@ frames_of (TernSession *session, guint64 time)
   return MAX (1, (n + TERN_GROUP_FRAMES - 1) / TERN_GROUP_FRAMES) * TERN_GROUP_FRAMES;
 }
 
-void
-tern_session_see (TernSession *session, guint64 pts, guint64 duration)
-{
-  g_mutex_lock (&session->lock);
-  session->seen_end = pts + (duration == TERN_TIME_NONE ? 0 : duration);
-  g_mutex_unlock (&session->lock);
-}
-
 static void
 close_window (TernSession *session)
 {
@@ -625,6 +678,25 @@ close_window (TernSession *session)
   }
   g_queue_push_tail (&session->windows, g_steal_pointer (&session->open));
   g_cond_broadcast (&session->cond);
+}
+
+/* Whether the open window is over when something comes at @time. */
+static gboolean
+ends_window (TernSession *session, guint64 time)
+{
+  Window *open = session->open;
+
+  return open && (time < open->last || (time > open->end && time - open->end > session->params.window));
+}
+
+void
+tern_session_see (TernSession *session, guint64 pts, guint64 duration)
+{
+  g_mutex_lock (&session->lock);
+  session->seen_end = pts + (duration == TERN_TIME_NONE ? 0 : duration);
+  if (ends_window (session, session->seen_end))
+    close_window (session);
+  g_mutex_unlock (&session->lock);
 }
 
 gboolean
@@ -638,6 +710,8 @@ tern_session_push_tokens (TernSession *session, const TernTokens *tokens, GError
     g_set_error (error, TERN_ERROR, TERN_ERROR_BUSY, "full");
     return FALSE;
   }
+  if (ends_window (session, tokens->pts))
+    close_window (session);
   if (!session->open) {
     session->open = g_new0 (Window, 1);
     session->open->start = tokens->pts;
@@ -680,7 +754,7 @@ flush (TernSession *session, gboolean keep_partial)
   drop_queued (session);
   session->keep_partial = keep_partial;
   if (session->running)
-    g_atomic_int_set (&session->cancel, 1);
+    raise_cancel (&session->cancel);
   g_cond_broadcast (&session->cond);
   g_mutex_unlock (&session->lock);
 }
@@ -718,15 +792,25 @@ tern_session_set_params (TernSession *session, const TernSessionParams *params, 
   return TRUE;
 }
 
+/* FALSE when @end passed; -1: never. Under the lock. */
+static gboolean
+wait_for_change (TernSession *session, gint64 end)
+{
+  if (end >= 0)
+    return g_cond_wait_until (&session->cond, &session->lock, end);
+  g_cond_wait (&session->cond, &session->lock);
+  return TRUE;
+}
+
 TernNext
 tern_session_next (TernSession *session, gint64 timeout_us, TernResult **result)
 {
-  gint64 end = g_get_monotonic_time () + timeout_us;
+  gint64 end = timeout_us < 0 ? -1 : g_get_monotonic_time () + timeout_us;
   gboolean idle;
 
+  *result = NULL;
   g_mutex_lock (&session->lock);
-  while (!(idle = !session->running && g_queue_is_empty (&session->windows))
-      && g_cond_wait_until (&session->cond, &session->lock, end));
+  while (!(idle = !session->running && g_queue_is_empty (&session->windows)) && wait_for_change (session, end));
   g_mutex_unlock (&session->lock);
   return idle ? TERN_NEXT_END : TERN_NEXT_PENDING;
 }
@@ -734,11 +818,11 @@ tern_session_next (TernSession *session, gint64 timeout_us, TernResult **result)
 gboolean
 tern_session_wait (TernSession *session, gint64 timeout_us)
 {
-  gint64 end = g_get_monotonic_time () + timeout_us;
+  gint64 end = timeout_us < 0 ? -1 : g_get_monotonic_time () + timeout_us;
   gboolean ok;
 
   g_mutex_lock (&session->lock);
-  while (session->windows.length >= MAX_QUEUED && g_cond_wait_until (&session->cond, &session->lock, end));
+  while (session->windows.length >= MAX_QUEUED && wait_for_change (session, end));
   ok = session->windows.length < MAX_QUEUED;
   g_mutex_unlock (&session->lock);
   return ok;

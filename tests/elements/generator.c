@@ -345,16 +345,30 @@ query_latency (GstHarness *h, gboolean *live, GstClockTime *min)
 
 GST_START_TEST (test_latency)
 {
-  GstHarness *h = gst_harness_new_parse ("terngenerator text-timestamps=window");
+  GstHarness *h = gst_harness_new ("terngenerator");
   g_autofree char *caps = token_caps (mmproj_path);
   GstClockTime min;
   gboolean live;
 
+  gst_util_set_object_arg (G_OBJECT (h->element), "text-timestamps", "window");
   gst_harness_set_upstream_latency (h, MS (30));
   gst_harness_set_src_caps_str (h, caps);
   push (h, 0, 1);
   query_latency (h, &live, &min);
-  fail_unless (live && min == MS (4030), "%" GST_TIME_FORMAT, GST_TIME_ARGS (min));
+  fail_unless (live && min == MS (6030), "%" GST_TIME_FORMAT, GST_TIME_ARGS (min));
+  /* Whatever was measured; only the property changes it, and says so. */
+  g_object_set (h->element, "latency", G_GUINT64_CONSTANT (5000000000), NULL);
+  query_latency (h, &live, &min);
+  fail_unless (live && min == MS (9030), "%" GST_TIME_FORMAT, GST_TIME_ARGS (min));
+  gst_harness_teardown (h);
+
+  /* What has the time of its arrival is never waited for, nor is JSON. */
+  h = gst_harness_new ("terngenerator");
+  gst_harness_set_upstream_latency (h, MS (30));
+  gst_harness_set_src_caps_str (h, caps);
+  push (h, 0, 1);
+  query_latency (h, &live, &min);
+  fail_unless (live && min == MS (30), "%" GST_TIME_FORMAT, GST_TIME_ARGS (min));
   gst_harness_teardown (h);
 
   h = start ("terngenerator");
@@ -365,32 +379,245 @@ GST_START_TEST (test_latency)
 }
 GST_END_TEST
 
-/* Times of results are stream times; buffers keep to the segment. */
+static void
+push_at (GstHarness *h, guint64 number, GstClockTime pts)
+{
+  GstBuffer *buffer = make_tokens (number);
+
+  GST_BUFFER_PTS (buffer) = pts;
+  fail_unless_equals_int (gst_harness_push (h, buffer), GST_FLOW_OK);
+}
+
+static guint64
+uint64_of (GstBuffer *buffer, const char *field)
+{
+  GstCustomMeta *meta = gst_buffer_get_custom_meta (buffer, "TernResultMeta");
+  guint64 value = G_MAXUINT64;
+
+  fail_unless (meta != NULL);
+  fail_unless (gst_structure_get_uint64 (gst_custom_meta_get_structure (meta), field, &value));
+  return value;
+}
+
+static GstClockTime
+running_time_of (GstHarness *h, GstClockTime pts)
+{
+  GstEvent *event = gst_pad_get_sticky_event (h->sinkpad, GST_EVENT_SEGMENT, 0);
+  const GstSegment *segment;
+  GstClockTime time;
+
+  fail_unless (event != NULL);
+  gst_event_parse_segment (event, &segment);
+  fail_unless_equals_uint64 (gst_segment_to_stream_time (segment, GST_FORMAT_TIME, pts), pts);
+  time = gst_segment_to_running_time (segment, GST_FORMAT_TIME, pts);
+  gst_event_unref (event);
+  return time;
+}
+
+/* Timestamps of text are stream times, as those in its result: subtitle encoders write them as they are. Running times stay,
+ * whatever the segment of the tokens is. */
+typedef struct {
+  guint start_ms, stop_ms, time_ms, base_ms, offset_ms;
+  double rate, applied_rate;
+} SegmentCase;
+static const SegmentCase segment_cases[] = {
+  { 3600000, 0, 0, 0, 0, 1, 1 },                /* MPEG-TS */
+  { 200, 12200, 0, 0, 0, 1, 1 },                /* an edit list that leaves out 0.2 s */
+  { 0, 0, 2500, 2500, 0, 1, 1 },                /* one that begins late */
+  { 0, 9000, 0, 12000, 0, 1, 1 },               /* the second file of concat */
+  { 5000, 0, 5000, 0, 0, 1, 1 },                /* a seek */
+  { 5000, 0, 5000, 700, 300, 1, 1 },
+  { 1000, 0, 1000, 0, 0, 2, 1 },
+  { 1000, 0, 1000, 0, 0, 1, 2 },
+  { 1000, 0, 3000, 50, 0, 1.5, 0.5 },
+};
+
 GST_START_TEST (test_segment_times)
 {
+  const SegmentCase *c = &segment_cases[__i__];
   GstHarness *h = file_harness ("terngenerator", "sink", "src");
   g_autofree char *caps = token_caps (mmproj_path);
-  guint64 timestamp = 0;
+  GstClockTime begin = MS (c->start_ms + c->offset_ms + 100), stream;
   GstSegment segment;
   GstBuffer *buffer;
   guint i;
 
   gst_harness_set_src_caps_str (h, caps);
   gst_segment_init (&segment, GST_FORMAT_TIME);
-  segment.start = MS (3600000);
-  segment.time = 0;
+  segment.start = MS (c->start_ms);
+  segment.stop = c->stop_ms ? MS (c->stop_ms) : GST_CLOCK_TIME_NONE;
+  segment.time = MS (c->time_ms);
+  segment.base = MS (c->base_ms);
+  segment.offset = MS (c->offset_ms);
+  segment.rate = c->rate;
+  segment.applied_rate = c->applied_rate;
   gst_harness_push_event (h, gst_event_new_segment (&segment));
-  for (i = 0; i < 8; i++) {
-    buffer = make_tokens (i);
-    GST_BUFFER_PTS (buffer) += MS (3600000);
-    gst_harness_push (h, buffer);
-  }
+  /* Frames come as often in stream time, whatever was applied to their timestamps. */
+  for (i = 0; i < 8; i++)
+    push_at (h, i, begin + MS (500) * i / c->applied_rate);
   buffer = gst_harness_pull (h);
-  fail_unless_equals_uint64 (GST_BUFFER_PTS (buffer), MS (3600000));
-  gst_structure_get_uint64 (gst_custom_meta_get_structure (gst_buffer_get_custom_meta (buffer, "TernResultMeta")),
-      "timestamp", &timestamp);
-  fail_unless_equals_uint64 (timestamp, 0);
+  stream = gst_segment_to_stream_time (&segment, GST_FORMAT_TIME, begin);
+  fail_unless_equals_uint64 (GST_BUFFER_PTS (buffer), stream);
+  fail_unless_equals_uint64 (uint64_of (buffer, "timestamp"), stream);
+  fail_unless_equals_uint64 (GST_BUFFER_DURATION (buffer), MS (4000));
+  fail_unless_equals_uint64 (running_time_of (h, GST_BUFFER_PTS (buffer)),
+      gst_segment_to_running_time (&segment, GST_FORMAT_TIME, begin));
   gst_buffer_unref (buffer);
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
+/* The caps alone, no new segment with them. */
+static void
+push_caps (GstHarness *h, const char *text)
+{
+  GstCaps *caps = gst_caps_from_string (text);
+
+  fail_unless (gst_harness_push_event (h, gst_event_new_caps (caps)));
+  gst_caps_unref (caps);
+}
+
+/* Ids count on as long as the element lives: over rates, segments, flushes, sessions and states. A rate that changes does
+ * not even end a window. */
+GST_START_TEST (test_ids)
+{
+  GstHarness *h = start ("terngenerator prompt=p");
+  g_autofree char *caps = token_caps (mmproj_path);
+  g_autoptr (GString) slow = g_string_new (caps);
+  GstSegment segment;
+  GstBuffer *buffer;
+  guint i;
+
+  g_string_replace (slow, "framerate = 2/1", "framerate = 1/1, sampling-rate = 2/1", 0);
+  push (h, 0, 8);
+  push_caps (h, slow->str);
+  push (h, 8, 12);
+  push_caps (h, caps);
+  push (h, 12, 16);
+  gst_segment_init (&segment, GST_FORMAT_TIME);
+  gst_harness_push_event (h, gst_event_new_segment (&segment));
+  push (h, 0, 8);
+  for (i = 0; i < 3; i++) {
+    buffer = gst_harness_pull (h);
+    fail_unless_equals_uint64 (uint64_of (buffer, "id"), i);
+    fail_unless_equals_uint64 (GST_BUFFER_DURATION (buffer), MS (4000));
+    gst_buffer_unref (buffer);
+  }
+  gst_harness_push_event (h, gst_event_new_flush_start ());
+  gst_harness_push_event (h, gst_event_new_flush_stop (TRUE));
+  gst_harness_push_event (h, gst_event_new_segment (&segment));
+  push (h, 0, 8);
+  buffer = gst_harness_pull (h);
+  fail_unless_equals_uint64 (uint64_of (buffer, "id"), 3);
+  gst_buffer_unref (buffer);
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
+/* ---- Progress ---- */
+
+static GstEvent *
+progress (gboolean upstream, GstClockTime time, GstClockTime end)
+{
+  return gst_event_new_custom (upstream ? GST_EVENT_CUSTOM_UPSTREAM : GST_EVENT_CUSTOM_DOWNSTREAM_OOB,
+      gst_structure_new ("tern-progress", "running-time", G_TYPE_UINT64, time, "end", G_TYPE_UINT64, end, NULL));
+}
+
+/* Waits until text is said not to come before @end. */
+static void
+expect_gap (GstHarness *h, GstClockTime end)
+{
+  GstClockTime pts = 0, duration = 0;
+  GstEvent *event;
+
+  do {
+    event = gst_harness_pull_event (h);
+    fail_unless (event != NULL, "no GAP to %" GST_TIME_FORMAT, GST_TIME_ARGS (end));
+    if (GST_EVENT_TYPE (event) == GST_EVENT_GAP)
+      gst_event_parse_gap (event, &pts, &duration);
+    gst_event_unref (event);
+  } while (pts < end);
+  fail_unless_equals_uint64 (pts, end);
+  fail_unless_equals_uint64 (duration, 0);
+}
+
+/* Live text tells of every frame that was seen or left, though no token and no answer moves. */
+GST_START_TEST (test_progress_live)
+{
+  GstHarness *h = gst_harness_new ("terngenerator");
+  g_autofree char *caps = token_caps (mmproj_path);
+  GstSegment segment;
+  GstBuffer *buffer;
+
+  fake_hold (TRUE);
+  gst_harness_set_src_caps_str (h, caps);
+  gst_segment_init (&segment, GST_FORMAT_TIME);
+  segment.start = segment.time = MS (1000);
+  gst_harness_push_event (h, gst_event_new_segment (&segment));
+  gst_harness_push_event (h, progress (FALSE, 0, MS (40)));
+  expect_gap (h, MS (1040));
+  gst_pad_send_event (h->element->srcpads->data, progress (TRUE, MS (40), MS (80)));
+  expect_gap (h, MS (1080));
+  push (h, 2, 10);
+  fake_wait_begun (1);
+  gst_harness_push_event (h, progress (FALSE, MS (4460), MS (4500)));
+  expect_gap (h, MS (5500));
+  /* The answer has the time of the newest frame, not an earlier one. */
+  fake_hold (FALSE);
+  buffer = gst_harness_pull (h);
+  fail_unless_equals_uint64 (GST_BUFFER_PTS (buffer), MS (5500));
+  gst_buffer_unref (buffer);
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
+/* A file's text is ahead of its windows only as far as video has left. */
+GST_START_TEST (test_progress_file)
+{
+  GstHarness *h = start ("terngenerator prompt=p");
+  GstHarness *json = gst_harness_new_with_element (h->element, NULL, "json_src");
+
+  fake_hold (TRUE);
+  push (h, 0, 8);
+  fake_wait_begun (1);
+  gst_harness_push_event (h, progress (FALSE, MS (3000), MS (3040)));   /* seen: text may still come */
+  gst_harness_push_upstream_event (json, progress (TRUE, MS (480), MS (520)));  /* left */
+  expect_gap (h, 0);
+  expect_gap (h, MS (520));
+  fake_hold (FALSE);
+  /* Late, at its own time; then all is decided up to the next window. */
+  expect_text (h, 0, 4000, "8 frames, p");
+  expect_gap (h, MS (4000));
+  gst_harness_teardown (json);
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
+/* What a sink of text cannot keep up with is not told to the camera. */
+GST_START_TEST (test_qos_stays)
+{
+  GstHarness *h = start ("terngenerator");
+
+  push (h, 0, 1);
+  while (gst_harness_try_pull_upstream_event (h)) {
+  }
+  fail_unless (gst_harness_push_upstream_event (h, gst_event_new_qos (GST_QOS_TYPE_UNDERFLOW, 2.0, 5, 0)));
+  fail_unless (gst_harness_try_pull_upstream_event (h) == NULL);
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
+/* A camera pauses: what it has shown is answered, and the stream goes on. */
+GST_START_TEST (test_drain_event)
+{
+  GstHarness *h = start ("terngenerator prompt=p");
+
+  push (h, 0, 3);
+  fail_unless (gst_harness_push_event (h, gst_event_new_custom (GST_EVENT_CUSTOM_DOWNSTREAM,
+              gst_structure_new_empty ("tern-drain"))));
+  expect_text (h, 0, 1500, "3 frames, p");
+  push (h, 40, 48);
+  expect_text (h, 20000, 4000, "8 frames, p");
   gst_harness_teardown (h);
 }
 GST_END_TEST
@@ -445,7 +672,12 @@ main (void)
   tcase_add_test (tc, test_lossless);
   tcase_add_test (tc, test_live_newest);
   tcase_add_test (tc, test_latency);
-  tcase_add_test (tc, test_segment_times);
+  tcase_add_loop_test (tc, test_segment_times, 0, G_N_ELEMENTS (segment_cases));
+  tcase_add_test (tc, test_ids);
+  tcase_add_test (tc, test_progress_live);
+  tcase_add_test (tc, test_progress_file);
+  tcase_add_test (tc, test_qos_stays);
+  tcase_add_test (tc, test_drain_event);
   tcase_add_test (tc, test_no_pts);
   tcase_add_test (tc, test_nothing_linked);
   return run_suite (suite);

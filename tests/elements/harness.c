@@ -3,6 +3,7 @@
 
 #include <string.h>
 #include <glib/gstdio.h>
+#include "fake-tern.h"
 
 char *model_path, *mmproj_path, *other_model_path;
 
@@ -108,6 +109,39 @@ expect_error (GstBus *bus, GQuark domain, gint code)
   g_error_free (error);
   g_free (debug);
   gst_message_unref (message);
+}
+
+/* A function of fake-tern.c, in the plugin. */
+static gpointer
+fake_function (const char *name)
+{
+  GstPlugin *plugin = gst_registry_find_plugin (gst_registry_get (), "tern");
+  gpointer function = NULL;
+  GModule *module;
+
+  fail_unless (plugin != NULL);
+  module = g_module_open (gst_plugin_get_filename (plugin), 0);
+  fail_unless (module && g_module_symbol (module, name, &function), "%s: %s", name, g_module_error ());
+  gst_object_unref (plugin);
+  return function;
+}
+
+void
+fake_hold (gboolean hold)
+{
+  ((__typeof__ (&tern_fake_hold)) fake_function ("tern_fake_hold")) (hold);
+}
+
+guint
+fake_begun (void)
+{
+  return ((__typeof__ (&tern_fake_begun)) fake_function ("tern_fake_begun")) ();
+}
+
+void
+fake_wait_begun (guint n)
+{
+  ((__typeof__ (&tern_fake_wait_begun)) fake_function ("tern_fake_wait_begun")) (n);
 }
 
 GstBuffer *

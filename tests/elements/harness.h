@@ -23,6 +23,12 @@ GstBus *watch (GstElement *element);
 void expect_error (GstBus *bus, GQuark domain, gint code);
 GstMessage *wait_message (GstBus *bus, GstMessageType types);
 
+/* The fake engine, held: answers begin but do not end, unless they are cancelled. In place of sleeping. */
+void fake_hold (gboolean hold);
+/* Answers that were begun so far; waits until there are so many. */
+guint fake_begun (void);
+void fake_wait_begun (guint n);
+
 GstBuffer *make_frame (GstClockTime pts, GstClockTime duration, guint8 value);
 /* Tokens of frame @number at 2 frames a second; 16 of 8 floats. */
 GstBuffer *make_tokens (guint64 number);
