@@ -6,6 +6,10 @@
  * is the frame of that tick. */
 #define SLACK 1000
 
+/* Frames further apart than this, and than a group, are not merged, and what comes after is sampled from there on: a
+ * picture that follows a pause stands on a tick of its own. */
+#define PAUSE (2 * TERN_SECOND)
+
 void
 tern_frame_sampler_init (TernFrameSampler *sampler, guint rate_n, guint rate_d)
 {
@@ -41,7 +45,7 @@ tern_frame_sampler_take (TernFrameSampler *sampler, guint64 pts)
 
   if (sampler->rate_n == 0) {
     /* Every frame; origin follows. */
-    if (pts < sampler->origin)
+    if (pts < sampler->origin || pts - sampler->origin > PAUSE)
       return restart (sampler, pts);
     return start (sampler, pts);
   }
@@ -49,7 +53,7 @@ tern_frame_sampler_take (TernFrameSampler *sampler, guint64 pts)
   tick = (guint64) ((unsigned __int128) sampler->rate_d * TERN_SECOND / sampler->rate_n);
   due = sampler->origin + (guint64) ((unsigned __int128) (sampler->next - 1) * sampler->rate_d * TERN_SECOND
       / sampler->rate_n);
-  if (pts + tick < due || pts < sampler->origin)
+  if (pts + tick < due || pts < sampler->origin || (pts > due && pts - due > MAX (TERN_GROUP_FRAMES * tick, PAUSE)))
     return restart (sampler, pts);
 
   ticks = (unsigned __int128) (pts - sampler->origin + SLACK) * sampler->rate_n

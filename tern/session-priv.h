@@ -45,12 +45,18 @@ typedef struct {
   TernSessionSlot *slot;        /* NULL for a window */
   guint64 frame;
   guint64 pts;                  /* of a frame */
-  gboolean first;               /* of a group */
-  gboolean forget;              /* what was encoded before is not needed: windows were dropped */
+  gboolean first;               /* of a group: begins one in the store */
   TernWindow window;
   gint64 pushed;                /* monotonic us */
   TernSessionConfig *config;
 } TernWork;
+
+/* The last frame of a stretch, looked at or not. */
+typedef struct {
+  guint64 pts;                  /* TERN_TIME_NONE: none yet */
+  guint64 stated;               /* ns that it is said to stand for; 0 nothing is said */
+  guint64 end;                  /* TERN_TIME_NONE: not known */
+} TernSeen;
 
 struct _TernSession {
   TernClient client;
@@ -71,20 +77,18 @@ struct _TernSession {
   /* under the lock */
   TernSessionConfig *config;
   TernFrameSampler sampler;
-  guint64 tick;                 /* ns between sampled frames; 0 unknown */
   TernWindower windower;
   TernWindowMark *marks;
-  guint64 seen_pts, seen_end;   /* of the last frame, sampled or not; TERN_TIME_NONE before it */
+  TernSeen seen;
   guint width, height;          /* of the frames as they are shown */
   gboolean has_frames, has_tokens;
-  guint64 token_group, skipped_group;   /* number of the last pushed tokens' group; of one that stands between windows */
+  guint64 token_group;          /* number of the last pushed tokens' group */
   TernSessionSlot *slots;
   guint n_slots, n_taken;
   gsize refused_bytes;          /* of the frame that there was no room for */
   TernWork *queue;              /* [n_queue] in order */
   guint n_queue, queue_size;
   TernWork *pending;            /* a frame on its way into the queue, behind the windows that end before it */
-  gboolean forget_next;         /* the next frame carries `forget` */
   GQueue results;               /* of TernResult, to be polled */
   guint64 epoch;                /* flushes and cancels so far */
   gboolean busy;                /* a step is under way */
@@ -147,6 +151,12 @@ guint tern_session_context_limit (const TernModel *model);
 void tern_session_destroy (TernClient *client);
 void tern_session_release_work (TernSession *self, TernWork *work);
 void tern_session_append_work (TernSession *self, const TernWork *work);
+/* The frame that is on its way, if there is one. */
+void tern_session_append_pending (TernSession *self);
+/* Takes frames [first, end) out of the queue. */
+void tern_session_drop_frames (TernSession *self, guint64 first, guint64 end);
+/* Drops the oldest whole window that waits, with the frames that no other one needs. FALSE: there is none. */
+gboolean tern_session_drop_oldest (TernSession *self);
 
 /* ---- session-push.c; under the lock ---- */
 
@@ -154,3 +164,4 @@ void tern_session_append_work (TernSession *self, const TernWork *work);
 gboolean tern_session_has_room (TernSession *self, gsize bytes);
 /* The partial window is answered; what comes next begins anew. */
 void tern_session_end_stretch (TernSession *self);
+void tern_session_forget_seen (TernSession *self);

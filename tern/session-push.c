@@ -94,18 +94,16 @@ tern_session_has_room (TernSession *self, gsize bytes)
   return held <= PIXELS_MOST;
 }
 
-/* Live and behind without a whole window to drop: all that waits goes, the next frame begins anew. */
+/* Live, and no room: windows that wait go, oldest first; at last the one that comes in, and its rest is passed over. */
 static void
-make_room (TernSession *self)
+make_room (TernSession *self, gsize bytes)
 {
-  for (guint i = 0; i < self->n_queue; i++) {
-    self->stats.windows_dropped += self->queue[i].kind == TERN_WORK_WINDOW;
-    tern_session_release_work (self, &self->queue[i]);
-  }
+  while (!tern_session_has_room (self, bytes) && tern_session_drop_oldest (self));
+  if (tern_session_has_room (self, bytes))
+    return;
   self->stats.windows_dropped += self->windower.n_marks > 0;
-  self->n_queue = 0;
-  tern_windower_reset (&self->windower);
-  self->forget_next = TRUE;
+  tern_session_drop_frames (self, 0, G_MAXUINT64);
+  tern_windower_pass_over (&self->windower);
 }
 
 /* A slot of @bytes, or NULL + BUSY or NO_SPACE. Under the lock. */
@@ -115,7 +113,7 @@ take_slot (TernSession *self, gsize bytes, GError **error)
   TernSessionSlot *slot = NULL;
 
   if (!tern_session_has_room (self, bytes) && self->live)
-    make_room (self);
+    make_room (self, bytes);
   if (!tern_session_has_room (self, bytes)) {
     self->refused_bytes = bytes;
     g_set_error (error, TERN_ERROR, TERN_ERROR_BUSY, "%u frames wait for the engine already", self->n_taken);
@@ -150,22 +148,42 @@ return_slot (TernSession *self, TernSessionSlot *slot)
 void
 tern_session_end_stretch (TernSession *self)
 {
-  tern_windower_finish (&self->windower, self->seen_end == TERN_TIME_NONE ? G_MAXUINT64 : self->seen_end);
-  self->seen_pts = self->seen_end = TERN_TIME_NONE;
-  self->token_group = self->skipped_group = G_MAXUINT64;
+  tern_windower_finish (&self->windower, self->seen.end);
+  tern_session_forget_seen (self);
 }
 
-/* The last frame seen, looked at or not, says where a stretch ends. */
-static void
-see (TernSession *self, guint64 pts, guint64 duration)
+void
+tern_session_forget_seen (TernSession *self)
 {
-  guint64 length = duration != TERN_TIME_NONE ? duration
-      : self->seen_pts != TERN_TIME_NONE && pts > self->seen_pts ? pts - self->seen_pts : 0;
+  self->seen = (TernSeen) { .pts = TERN_TIME_NONE, .end = TERN_TIME_NONE };
+  self->token_group = G_MAXUINT64;
+}
 
-  self->seen_pts = pts;
-  self->seen_end = pts + MIN (length, G_MAXUINT64 / 4 - MIN (pts, G_MAXUINT64 / 4));
-  if (length == 0)
-    self->seen_end = TERN_TIME_NONE;
+/* The last frame seen, looked at or not, says where a stretch ends: after the time that it stands for. Where that is not
+ * said, it stands for as long as the frame before. Not every duration is true either: the pictures of a slide show are
+ * said to stand for 40 ms in some containers. If so of the frame before, by more than a tick, it is of this one, unless the
+ * caller is @sure. */
+static void
+see (TernSession *self, guint64 pts, guint64 duration, gboolean sure)
+{
+  TernSeen *seen = &self->seen;
+  guint64 stated = duration == TERN_TIME_NONE ? 0 : duration, stands = stated, since;
+  /* Tokens come of some frames only: the one that stood so long may be another. */
+  guint64 doubt = self->has_tokens ? MAX (self->windower.tick, 2 * TERN_SECOND) : self->windower.tick;
+
+  if (seen->pts != TERN_TIME_NONE && pts < seen->pts)
+    return;
+  tern_windower_see (&self->windower, pts + stated);
+  if (seen->pts == pts) {
+    /* The same frame again: what is said of it for certain is better. */
+    if (sure && stated > 0)
+      seen->end = pts + stated;
+    return;
+  }
+  since = seen->pts != TERN_TIME_NONE ? pts - seen->pts : 0;
+  if (stated == 0 || (!sure && seen->stated > 0 && since > seen->stated + doubt))
+    stands = MAX (stands, since);
+  *seen = (TernSeen) { .pts = pts, .stated = stated, .end = stands > 0 ? pts + stands : TERN_TIME_NONE };
 }
 
 static gboolean
@@ -183,33 +201,36 @@ check_time (guint64 pts, guint64 duration, GError **error)
 
 /* Puts a frame that has its slot into the queue, windows that end before or with it around it. Under the lock. */
 static void
-enqueue (TernSession *self, TernWorkKind kind, TernSessionSlot *slot, guint64 at, guint64 pts, guint64 end,
-    gboolean new_group)
+enqueue (TernSession *self, TernWorkKind kind, TernSessionSlot *slot, guint64 at, guint64 pts, gboolean new_group)
 {
-  TernWork work = { .kind = kind, .slot = slot, .frame = self->windower.count, .pts = pts, .pushed = g_get_monotonic_time (),
-    .first = new_group || self->windower.in_group == 0, .forget = self->forget_next };
-  gint64 before = self->last_pushed;
-  TernWindowVerdict verdict;
+  TernWork work = { .kind = kind, .slot = slot, .frame = self->windower.count, .pts = pts,
+    .pushed = g_get_monotonic_time (), .config = tern_session_config_ref (self->config) };
 
-  work.config = tern_session_config_ref (self->config);
-  self->last_pushed = work.pushed;
   self->pending = &work;
-  verdict = tern_windower_add (&self->windower, at, pts, end, new_group);
-  if (verdict == TERN_WINDOW_SKIP) {
+  if (tern_windower_add (&self->windower, at, pts, new_group) == TERN_WINDOW_SKIP) {
     self->pending = NULL;
-    self->last_pushed = before;
-    self->skipped_group = self->token_group;
     tern_session_release_work (self, &work);
     return;
   }
-  if (self->pending)
-    tern_session_append_work (self, self->pending);
-  self->pending = NULL;
-  self->forget_next = FALSE;
+  tern_session_append_pending (self);
   self->stats.frames_sampled++;
 }
 
 /* ---- Pushing ---- */
+
+/* A frame that is not looked at. */
+static void
+see_and_unlock (TernSession *self, guint64 pts, guint64 duration, gboolean sure)
+{
+  guint queued = self->n_queue;
+  gboolean more;
+
+  see (self, pts, duration, sure);
+  more = self->n_queue > queued;
+  g_mutex_unlock (&self->lock);
+  if (more)
+    tern_engine_kick (self->model->engine, &self->client);
+}
 
 gboolean
 tern_session_push_frame (TernSession *self, const TernImage *image, guint64 pts, guint64 duration, GError **error)
@@ -218,7 +239,8 @@ tern_session_push_frame (TernSession *self, const TernImage *image, guint64 pts,
   gsize bytes = 0;
   TernFrameSampler sampler;
   TernSessionSlot *slot;
-  guint64 at, end;
+  gboolean new_group;
+  guint64 at;
   guint epoch, width, height;
 
   g_return_val_if_fail (self != NULL && image != NULL, FALSE);
@@ -235,9 +257,8 @@ tern_session_push_frame (TernSession *self, const TernImage *image, guint64 pts,
   g_mutex_lock (&self->lock);
   sampler = self->sampler;
   if (!tern_frame_sampler_take (&sampler, pts)) {
-    see (self, pts, duration);
     self->stats.frames_in++;
-    g_mutex_unlock (&self->lock);
+    see_and_unlock (self, pts, duration, FALSE);
     return TRUE;
   }
   slot = take_slot (self, bytes, error);
@@ -260,17 +281,16 @@ tern_session_push_frame (TernSession *self, const TernImage *image, guint64 pts,
     return TRUE;
   }
   at = pts - tern_frame_sampler_late (&sampler, pts);
-  end = MAX (at + self->tick, pts + (duration != TERN_TIME_NONE ? duration : 0));
-  if (tern_windower_is_gap (&self->windower, at) || (self->sampler.origin != TERN_TIME_NONE
-          && self->sampler.origin != sampler.origin) || (self->has_frames && (width != self->width
+  if (tern_windower_is_jump (&self->windower, at) || (self->has_frames && (width != self->width
               || height != self->height)))
     tern_session_end_stretch (self);
+  new_group = sampler.count != self->sampler.count + 1;
   self->sampler = sampler;
   self->has_frames = TRUE;
   self->width = width;
   self->height = height;
-  see (self, pts, duration);
-  enqueue (self, TERN_WORK_FRAME, slot, at, pts, end, FALSE);
+  enqueue (self, TERN_WORK_FRAME, slot, at, pts, new_group);
+  see (self, pts, duration, FALSE);
   g_mutex_unlock (&self->lock);
   tern_engine_kick (self->model->engine, &self->client);
   return TRUE;
@@ -283,8 +303,7 @@ tern_session_see (TernSession *self, guint64 pts, guint64 duration)
   if (!check_time (pts, duration, NULL))
     return;
   g_mutex_lock (&self->lock);
-  see (self, pts, duration);
-  g_mutex_unlock (&self->lock);
+  see_and_unlock (self, pts, duration, TRUE);
 }
 
 static gboolean
@@ -311,7 +330,7 @@ check_tokens (TernSession *self, const TernTokens *tokens, GError **error)
 gboolean
 tern_session_push_tokens (TernSession *self, const TernTokens *tokens, GError **error)
 {
-  guint64 group, full, end, at = tokens->pts - MIN (tokens->late, tokens->pts);
+  guint64 group, full, at = tokens->pts - MIN (tokens->late, tokens->pts);
   TernFrameSampler sampler;
   TernSessionSlot *slot;
   gboolean new_group;
@@ -326,9 +345,9 @@ tern_session_push_tokens (TernSession *self, const TernTokens *tokens, GError **
 
   g_mutex_lock (&self->lock);
   sampler = self->sampler;
-  if (self->thin && !tern_frame_sampler_take (&sampler, tokens->pts)) {
+  if (self->thin && !tern_frame_sampler_take (&sampler, at)) {
     self->stats.frames_in++;
-    g_mutex_unlock (&self->lock);
+    see_and_unlock (self, tokens->pts, tokens->duration, FALSE);
     return TRUE;
   }
   slot = take_slot (self, bytes, error);
@@ -343,19 +362,16 @@ tern_session_push_tokens (TernSession *self, const TernTokens *tokens, GError **
   self->stats.frames_in++;
   self->sampler = sampler;
 
-  if (tern_windower_is_gap (&self->windower, at))
+  if (self->thin)
+    at -= tern_frame_sampler_late (&sampler, at);
+
+  if (tern_windower_is_jump (&self->windower, at))
     tern_session_end_stretch (self);
-  end = at + (tokens->duration != TERN_TIME_NONE ? tokens->duration : self->windower.plan.tick);
-  see (self, tokens->pts, end - tokens->pts);
   new_group = group != self->token_group;
   self->token_group = group;
   self->has_tokens = TRUE;
-  if (group == self->skipped_group) {
-    /* The rest of a group that began between two windows. */
-    return_slot (self, slot);
-  } else {
-    enqueue (self, TERN_WORK_TOKENS, slot, at, tokens->pts, end, new_group);
-  }
+  enqueue (self, TERN_WORK_TOKENS, slot, at, tokens->pts, new_group);
+  see (self, tokens->pts, tokens->duration, FALSE);
   g_mutex_unlock (&self->lock);
   tern_engine_kick (self->model->engine, &self->client);
   return TRUE;

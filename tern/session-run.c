@@ -216,9 +216,7 @@ run_frame (TernSession *self, const TernWork *work)
   TernFrameGroup *group = tern_frame_store_open (&self->store);
   g_autoptr (GError) error = NULL;
 
-  if (work->forget)
-    tern_frame_store_release (&self->store, work->frame);
-  if (work->first || work->forget || !group) {
+  if (work->first || !group) {
     close_open_group (self, work->config);
     group = tern_frame_store_begin (&self->store, work->frame);
   }

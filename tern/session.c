@@ -120,24 +120,30 @@ config_new (const TernSessionParams *params, const TernModelText *text, GError *
   return config;
 }
 
+/* Whole groups in @time, in sampling ticks. */
+static guint64
+round_to_groups (guint64 time, guint rate_n, guint rate_d, guint group)
+{
+  unsigned __int128 second = (unsigned __int128) TERN_SECOND * rate_d;
+  unsigned __int128 ticks = ((unsigned __int128) time * rate_n + second - 1) / second;
+
+  ticks = (MAX (ticks, 1) + group - 1) / group * group;
+  return ticks > G_MAXINT64 ? (guint64) G_MAXINT64 : (guint64) ticks;
+}
+
 /* Frames of a group and of a window, and the rate at which they are looked at. */
 static gboolean
 plan_windows (TernSession *self, const TernSessionParams *params, TernWindowPlan *plan, GError **error)
 {
-  unsigned __int128 second = TERN_SECOND, wanted;
-  guint rate_n = params->rate_n, rate_d = params->rate_d, most;
-  guint64 frames;
+  guint rate_n = params->rate_n, rate_d = params->rate_d, most = params->max_frames;
+  guint64 frames = FRAMES_UNLIMITED;
 
-  wanted = ((unsigned __int128) params->window * rate_n + rate_d * second - 1) / (rate_d * second);
-  frames = wanted > FRAMES_MOST ? (guint64) FRAMES_MOST + 1 : (guint64) wanted;
-  frames = (frames + TERN_GROUP_FRAMES - 1) / TERN_GROUP_FRAMES * TERN_GROUP_FRAMES;
-  most = params->max_frames;
   if (most > TERN_GROUP_FRAMES)
     most -= most % TERN_GROUP_FRAMES;
-  if (rate_n == 0)
-    frames = most ? most : FRAMES_UNLIMITED;
+  if (rate_n > 0)
+    frames = round_to_groups (params->window, rate_n, rate_d, TERN_GROUP_FRAMES);
   if (most == 0)
-    most = (guint) frames;
+    most = (guint) MIN (frames, FRAMES_MOST + 1);
   if (most > FRAMES_MOST) {
     g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "frames of a window: expected at most %u, found %s%u; a shorter "
         "window, a lower rate or max_frames would do", FRAMES_MOST, params->max_frames ? "" : "more than ",
@@ -145,10 +151,10 @@ plan_windows (TernSession *self, const TernSessionParams *params, TernWindowPlan
     return FALSE;
   }
 
-  self->max_frames = (guint) MIN (frames, most);
+  self->thin = rate_n == 0 || frames > most;
+  self->max_frames = self->thin ? most : (guint) frames;
   self->group_frames = MIN (self->max_frames, TERN_GROUP_FRAMES);
-  self->thin = rate_n > 0 && frames > most;
-  if (rate_n == 0 || self->thin) {
+  if (self->thin) {
     /* As many ticks in a window as it may have frames. */
     guint64 ms = MAX (params->window / 1000000, 1);
 
@@ -156,10 +162,10 @@ plan_windows (TernSession *self, const TernSessionParams *params, TernWindowPlan
     rate_d = (guint) MIN (ms, G_MAXUINT32);
   }
   tern_frame_sampler_init (&self->sampler, rate_n, rate_d);
-  self->tick = (guint64) (rate_d * second / rate_n);
-  *plan = (TernWindowPlan) { .group = self->group_frames, .max_frames = self->max_frames,
-    .max_groups = self->max_frames, .window = params->window, .hop = params->hop ? params->hop : params->window,
-    .tick = params->rate_n > 0 ? self->tick : 0 };
+  *plan = (TernWindowPlan) { .group = self->group_frames, .window = self->max_frames, .rate_n = rate_n, .rate_d = rate_d,
+    .hop = self->max_frames, .eager = self->live };
+  if (params->hop)
+    plan->hop = round_to_groups (params->hop, rate_n, rate_d, self->group_frames);
   return TRUE;
 }
 
@@ -219,8 +225,7 @@ tern_session_new (TernModel *model, const TernSessionParams *params, GError **er
   self->fit = params->fit;
   self->live = params->live;
   self->kv = (TernKvType) params->kv_type;
-  self->seen_pts = self->seen_end = TERN_TIME_NONE;
-  self->token_group = self->skipped_group = G_MAXUINT64;
+  tern_session_forget_seen (self);
   self->ids = g_array_new (FALSE, FALSE, sizeof (gint32));
   self->runs = g_array_new (FALSE, FALSE, sizeof (TernPromptRun));
   self->pictures = g_array_new (FALSE, FALSE, sizeof (TernPicture));
@@ -234,10 +239,10 @@ tern_session_new (TernModel *model, const TernSessionParams *params, GError **er
     return NULL;
   }
   self->planned_visual = plan_visual (self, self->config);
-  self->marks = g_new0 (TernWindowMark, plan.max_groups);
+  self->marks = g_new0 (TernWindowMark, tern_window_plan_open (&plan));
   tern_windower_init (&self->windower, &plan, self->marks, on_window, self);
-  /* A live session holds one window that waits beside the one that comes in. */
-  self->n_slots = (self->live ? 2 : 1) * self->max_frames + self->group_frames;
+  /* A live session holds the window at which the engine is and the newest one beside the one that comes in. */
+  self->n_slots = (self->live ? 3 : 1) * self->max_frames + self->group_frames;
   self->slots = g_new0 (TernSessionSlot, self->n_slots);
   self->queue_size = 2 * self->n_slots + 8;
   self->queue = g_new0 (TernWork, self->queue_size);
@@ -303,9 +308,7 @@ stop_work (TernSession *self, gboolean discard)
   clear_queue (self);
   tern_windower_reset (&self->windower);
   tern_frame_sampler_init (&self->sampler, self->sampler.rate_n, self->sampler.rate_d);
-  self->seen_pts = self->seen_end = TERN_TIME_NONE;
-  self->token_group = self->skipped_group = G_MAXUINT64;
-  self->forget_next = FALSE;
+  tern_session_forget_seen (self);
   self->discard |= discard;
   if (self->busy)
     tern_cancel_raise (&self->cancel);
@@ -359,35 +362,111 @@ tern_session_append_work (TernSession *self, const TernWork *work)
   self->queue[self->n_queue++] = *work;
 }
 
-/* Live: a window that waits, and whose frames all wait, makes room for the one that has just ended. */
-static void
-drop_older_window (TernSession *self)
+void
+tern_session_append_pending (TernSession *self)
 {
-  guint newest = self->n_queue - 1, older = 0, kept = 0;
-  gboolean untouched = FALSE;
-  TernWindow window;
+  if (!self->pending)
+    return;
+  self->pending->first = self->pending->frame == self->windower.group_first;
+  self->last_pushed = self->pending->pushed;
+  tern_session_append_work (self, self->pending);
+  self->pending = NULL;
+}
 
-  while (older < newest && self->queue[older].kind != TERN_WORK_WINDOW)
-    older++;
-  if (older == newest)
-    return;
-  window = self->queue[older].window;
-  for (guint i = 0; i < older; i++)
-    untouched |= self->queue[i].slot && self->queue[i].kind != TERN_WORK_STILL && self->queue[i].frame == window.first;
-  if (!untouched)
-    return;
+static gboolean
+is_frame (const TernWork *work)
+{
+  return work->kind == TERN_WORK_FRAME || work->kind == TERN_WORK_TOKENS;
+}
+
+void
+tern_session_drop_frames (TernSession *self, guint64 first, guint64 end)
+{
+  guint kept = 0;
 
   for (guint i = 0; i < self->n_queue; i++) {
     TernWork *work = &self->queue[i];
-    gboolean frame = work->kind == TERN_WORK_FRAME || work->kind == TERN_WORK_TOKENS;
 
-    if (i == older || (frame && work->frame >= window.first && work->frame < window.next))
+    if (is_frame (work) && work->frame >= first && work->frame < end)
       tern_session_release_work (self, work);
     else
       self->queue[kept++] = *work;
   }
   self->n_queue = kept;
+}
+
+static void
+drop_window (TernSession *self, guint at)
+{
+  tern_session_release_work (self, &self->queue[at]);
+  self->n_queue--;
+  memmove (self->queue + at, self->queue + at + 1, (self->n_queue - at) * sizeof (TernWork));
   self->stats.windows_dropped++;
+}
+
+/* The place in the queue of the window that is next after place @from, or n_queue. */
+static guint
+find_window (const TernSession *self, guint from)
+{
+  while (from < self->n_queue && self->queue[from].kind != TERN_WORK_WINDOW)
+    from++;
+  return from;
+}
+
+/* Frames that only dropped windows had: those from @first on that come before any that is still needed. */
+static void
+drop_orphans (TernSession *self, guint64 first, guint64 needed)
+{
+  guint window = find_window (self, 0);
+
+  if (window < self->n_queue)
+    needed = MIN (needed, self->queue[window].window.first);
+  tern_session_drop_frames (self, first, needed);
+}
+
+gboolean
+tern_session_drop_oldest (TernSession *self)
+{
+  guint at = find_window (self, 0);
+  TernWindow window;
+
+  if (at == self->n_queue)
+    return FALSE;
+  window = self->queue[at].window;
+  drop_window (self, at);
+  drop_orphans (self, 0, window.next);
+  return TRUE;
+}
+
+/* Whether the engine has begun with @window's frames: some are not in the queue any more. */
+static gboolean
+is_touched (const TernSession *self, const TernWindow *window)
+{
+  for (guint i = 0; i < self->n_queue; i++)
+    if (is_frame (&self->queue[i]))
+      return self->queue[i].frame > window->first;
+  return TRUE;
+}
+
+/* Live: when a window has ended, those that wait before it make room. Only the one at whose frames the engine is already is
+ * answered nevertheless, or a slow one would begin windows for ever and answer none. So one waits, the newest too, and
+ * a third one comes in: that is what there are slots for. */
+static void
+drop_older_windows (TernSession *self)
+{
+  guint at = find_window (self, 0), next;
+  guint64 first = 0;
+
+  if (at < self->n_queue && is_touched (self, &self->queue[at].window)) {
+    first = self->queue[at].window.end;
+    at = find_window (self, at + 1);
+  }
+  while ((next = find_window (self, at + 1)) < self->n_queue) {
+    drop_window (self, at);
+    at = next - 1;
+  }
+  if (at < self->n_queue)
+    tern_session_drop_frames (self, first, self->queue[at].window.first);
 }
 
 /* From the windower, under the lock. */
@@ -395,16 +474,14 @@ static void
 on_window (void *data, const TernWindow *window)
 {
   TernSession *self = data;
-  TernWork work = { .kind = TERN_WORK_WINDOW, .window = *window, .pushed = self->last_pushed,
-    .config = tern_session_config_ref (self->config) };
+  TernWork work = { .kind = TERN_WORK_WINDOW, .window = *window, .config = tern_session_config_ref (self->config) };
 
-  if (self->pending && window->end > self->pending->frame) {
-    tern_session_append_work (self, self->pending);
-    self->pending = NULL;
-  }
+  if (self->pending && window->end > self->pending->frame)
+    tern_session_append_pending (self);
+  work.pushed = self->last_pushed;
   tern_session_append_work (self, &work);
   if (self->live)
-    drop_older_window (self);
+    drop_older_windows (self);
 }
 
 void

@@ -102,15 +102,15 @@ typedef struct {
 } TernFrameSampler;
 
 TERN_API void tern_frame_sampler_init (TernFrameSampler *sampler, guint rate_n, guint rate_d);
-/* TRUE: take this frame. A PTS that jumps back by more than a tick restarts the grid, with a new frame group: count
- * goes on at the next multiple of TERN_GROUP_FRAMES. */
+/* TRUE: take this frame. A PTS that jumps back by more than a tick, or ahead by more than a group's ticks and two seconds,
+ * restarts the grid there, with a new frame group: count goes on at the next multiple of TERN_GROUP_FRAMES. */
 TERN_API gboolean tern_frame_sampler_take (TernFrameSampler *sampler, guint64 pts);
 /* Of a frame that was just taken: ns by which @pts is after the tick that it stands for. 0 when every frame is taken. */
 TERN_API guint64 tern_frame_sampler_late (const TernFrameSampler *sampler, guint64 pts);
 
 /* Visual tokens of one frame. Borrowed. */
 typedef struct {
-  guint64 pts, duration;
+  guint64 pts, duration;        /* of the frame; duration TERN_TIME_NONE: not known */
   guint64 late;                 /* ns by which pts is after the sampling tick that the frame stands for; 0 unknown */
   guint64 number;               /* of the sampled frame in its stream; frame groups are number / TERN_GROUP_FRAMES */
   guint grid_w, grid_h;         /* before compression */
@@ -271,8 +271,9 @@ typedef void (*TernResultFunc) (void *data, TernResult *result);
  * TernSessionParams:
  * @rate_n, @rate_d: frames a second that are looked at; 0/1 = every frame, but at most max_frames (or 32) a window. For
  *   pushed tokens: the rate at which they come, if known
- * @window, @hop: ns; rounded up to whole groups of frames; hop 0 = window. A window ends with the group in which its
- *   time is over; after a gap longer than a window, and when frames change their size, a new one begins
+ * @window, @hop: ns; rounded up to whole groups of frames; hop 0 = window. Windows lie on sampling ticks: [start,
+ *   start + window), start being the tick of the first frame that is not part of the window before it. The last one ends
+ *   with the video; after a jump back, and when frames change their size, a new one begins (tern/window.c)
  * @max_frames: of a window; 0 = as many as the window holds. More are thinned out evenly: frames are looked at less often
  * @prompt: instruction; %NULL = the model's default, "" = none
  * @max_tokens ... @seed: sampling, see engine/llm/generate.h
@@ -329,8 +330,9 @@ TERN_API gboolean tern_session_push_frame (TernSession *session, const TernImage
 /* A sampled frame's tokens; copied. BUSY as above. MISMATCH for another dim. */
 TERN_API gboolean tern_session_push_tokens (TernSession *session, const TernTokens *tokens, GError **error);
 /* A frame of the stream that is not looked at, in the order of the pushes: says how far the stream has come, and so where
- * its last window ends. For who samples outside of the session; push_frame does it by itself. Never waits or fails; a
- * frame without a PTS says nothing. @duration TERN_TIME_NONE: as long as the time since the frame before it. */
+ * its last window ends. For who samples outside of the session; push_frame does it by itself. Of the frame pushed last it
+ * says how long that stands. Never waits or fails; a frame without a PTS says nothing. @duration 0 or TERN_TIME_NONE: as
+ * long as the time since the frame before it. */
 TERN_API void tern_session_see (TernSession *session, guint64 pts, guint64 duration);
 /* A picture of its own (a still): one result, whose window is empty. Tiled where the model does it. */
 TERN_API gboolean tern_session_push_still (TernSession *session, const TernImage *image, GError **error);

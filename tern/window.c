@@ -1,14 +1,44 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A window begins with a group of frames and ends with the group in which its time is over, or with its last possible
- * frame: so it is rounded up to whole groups, whatever the frame rate does. Windows may overlap; they close in order. */
+/* What a window is, for whoever pushes pictures or tokens:
+ *
+ * - Time is counted in sampling ticks: those of the sampler (tern_frame_sampler_take()), at which a frame was due. The frame
+ *   that stands for a tick is the first one at or after it, and may be late; windows go by the tick. So they are the same
+ *   at 25, 29.97 and 7 frames a second, and with a variable rate.
+ * - A window is [start, start + window): as many ticks as were asked for, rounded up to whole groups of frames. It starts
+ *   at the tick of its first frame, the first window of a stretch so with the video.
+ * - The next one starts with the first frame whose tick is at or after start + hop (rounded up likewise). When there is a
+ *   frame at every tick, windows follow each other without gap; they never overlap when hop = window. With less than that
+ *   the next window waits for its frame: a picture every 20 s starts one every 20 s.
+ * - A frame stands until the next one, but not longer than its window: a window is as long as any other however few frames
+ *   it has. Only the end of a stretch (of the video, before a jump back) cuts it short: then it ends with the last frame
+ *   seen, whether that was looked at or not.
+ *
+ * So with hop = window every frame's time lies in exactly one window wherever frames were looked at. */
 #include "tern/window.h"
 
 #include <string.h>
+
+guint
+tern_window_plan_open (const TernWindowPlan *plan)
+{
+  return (guint) ((plan->window + plan->hop - 1) / plan->hop) + 1;
+}
+
+guint64
+tern_window_plan_time (const TernWindowPlan *plan, guint64 n)
+{
+  unsigned __int128 ns = (unsigned __int128) n * plan->rate_d * 1000000000u / plan->rate_n;
+
+  return ns > G_MAXINT64 / 2 ? (guint64) G_MAXINT64 / 2 : (guint64) ns;
+}
 
 void
 tern_windower_init (TernWindower *self, const TernWindowPlan *plan, TernWindowMark *marks, TernWindowFunc func, void *data)
 {
   *self = (TernWindower) { .plan = *plan, .marks = marks, .func = func, .data = data };
+  self->window = tern_window_plan_time (plan, plan->window);
+  self->hop = tern_window_plan_time (plan, plan->hop);
+  self->tick = tern_window_plan_time (plan, 1);
 }
 
 void
@@ -16,79 +46,113 @@ tern_windower_reset (TernWindower *self)
 {
   self->in_group = self->n_marks = 0;
   self->closed_end = self->count;
-  self->wait_until = 0;
+  self->ended = self->next_start = 0;
   self->started = FALSE;
 }
 
-/* Sampling ticks are rounded; a quarter of one decides nothing. */
+void
+tern_windower_pass_over (TernWindower *self)
+{
+  self->in_group = self->n_marks = 0;
+  self->closed_end = self->count;
+}
+
+/* Ticks are rounded, and a frame may come a microsecond before its own (see sampler.c). */
 static guint64
 slack (const TernWindower *self)
 {
-  return self->plan.tick / 4;
+  return MIN (self->tick / 4, 1000);
 }
 
-/* Closes the oldest window, whose frames are those taken so far. */
+static guint64
+end_of (const TernWindower *self, const TernWindowMark *mark)
+{
+  return mark->at + self->window;
+}
+
+/* Closes the oldest window, whose frames are those taken so far. A group that is open is cut: the next window has its own. */
 static void
 close_window (TernWindower *self, guint64 end_time)
 {
-  guint64 from = self->marks[0].at + self->plan.hop;
-  TernWindow window = { .first = self->marks[0].first, .end = self->count, .start_time = self->marks[0].pts,
-    .end_time = MAX (end_time, self->marks[0].pts) };
-  guint i = 1;
+  TernWindow window = { .first = self->marks[0].first, .end = self->count, .start_time = self->marks[0].start,
+    .end_time = MAX (end_time, self->marks[0].start) };
 
-  while (i < self->n_marks && self->marks[i].at + slack (self) < from)
-    i++;
-  self->wait_until = i == self->n_marks ? from : 0;
-  memmove (self->marks, self->marks + i, (self->n_marks - i) * sizeof (TernWindowMark));
-  self->n_marks -= i;
+  self->n_marks--;
+  memmove (self->marks, self->marks + 1, self->n_marks * sizeof (TernWindowMark));
+  self->in_group = 0;
   self->closed_end = self->count;
+  self->ended = window.end_time;
   window.next = self->n_marks > 0 ? self->marks[0].first : self->count;
   self->func (self->data, &window);
 }
 
 gboolean
-tern_windower_is_gap (const TernWindower *self, guint64 at)
+tern_windower_is_jump (const TernWindower *self, guint64 at)
 {
-  return self->started && (at + slack (self) < self->last_at || at > self->last_end + self->plan.window);
+  return self->started && at + self->tick / 4 < self->last_at;
+}
+
+static void
+open_window (TernWindower *self, guint64 at, guint64 pts)
+{
+  TernWindowMark *mark = &self->marks[self->n_marks++];
+
+  /* As if ticks had not been rounded; and not within a stretch that ended between two ticks. */
+  if (self->started && at < self->next_start + slack (self))
+    at = self->next_start;
+  *mark = (TernWindowMark) { .first = self->count, .at = at, .start = at };
+  if (!self->started && at < self->ended && self->ended <= pts)
+    mark->start = self->ended;
+  self->next_start = at + self->hop;
+  self->in_group = 0;
+  self->last_tick = 0;
+}
+
+/* Whether @at is the tick of the frame taken last: of tokens that come more often than was said. */
+static gboolean
+is_same_tick (TernWindower *self, guint64 at)
+{
+  guint64 since = at + slack (self) - MIN (at, self->marks[self->n_marks - 1].at);
+  guint64 tick = (guint64) ((unsigned __int128) since * self->plan.rate_n / ((guint64) self->plan.rate_d * 1000000000u));
+  gboolean same = tick <= self->last_tick;
+
+  self->last_tick = MAX (tick, self->last_tick);
+  return same;
 }
 
 TernWindowVerdict
-tern_windower_add (TernWindower *self, guint64 at, guint64 pts, guint64 end, gboolean new_group)
+tern_windower_add (TernWindower *self, guint64 at, guint64 pts, gboolean new_group)
 {
   gboolean first;
+
+  while (self->n_marks > 0 && at + slack (self) >= end_of (self, &self->marks[0]))
+    close_window (self, end_of (self, &self->marks[0]));
+  if (!self->started || at + slack (self) >= self->next_start)
+    open_window (self, at, pts);
+  else if (self->n_marks == 0 || is_same_tick (self, at))
+    return TERN_WINDOW_SKIP;
 
   if (new_group)
     self->in_group = 0;
   first = self->in_group == 0;
-  if (first) {
-    /* Frames came slower than the sampling rate: time ends windows that count did not. */
-    while (self->n_marks > 0 && at + slack (self) >= self->marks[0].at + self->plan.window)
-      close_window (self, MAX (self->last_end, MIN (pts, self->marks[0].pts + self->plan.window)));
-    if (self->n_marks == self->plan.max_groups)
-      close_window (self, self->last_end);
-    if (self->n_marks == 0 && at + slack (self) < self->wait_until) {
-      self->last_at = at;
-      self->last_pts = pts;
-      self->last_end = MAX (end, pts);
-      self->started = TRUE;
-      return TERN_WINDOW_SKIP;
-    }
-    self->marks[self->n_marks++] = (TernWindowMark) { .first = self->count, .at = at, .pts = pts };
-  }
-
+  if (first)
+    self->group_first = self->count;
   self->count++;
-  self->in_group++;
+  self->in_group = (self->in_group + 1) % self->plan.group;
   self->last_at = at;
-  self->last_pts = pts;
-  self->last_end = MAX (end, pts);
   self->started = TRUE;
-  if (self->in_group == self->plan.group || self->count - self->marks[0].first >= self->plan.max_frames) {
-    self->in_group = 0;
-    while (self->n_marks > 0 && (self->last_end + slack (self) >= self->marks[0].at + self->plan.window
-            || self->count - self->marks[0].first >= self->plan.max_frames))
-      close_window (self, self->last_end);
-  }
+  if (self->plan.eager)
+    tern_windower_see (self, at + self->tick);
   return first ? TERN_WINDOW_TAKE_FIRST : TERN_WINDOW_TAKE;
+}
+
+void
+tern_windower_see (TernWindower *self, guint64 end)
+{
+  /* What its duration says is not enough while a frame may be due. */
+  while (self->n_marks > 0 && end + slack (self) >= end_of (self, &self->marks[0])
+      && self->last_at + self->tick + slack (self) >= end_of (self, &self->marks[0]))
+    close_window (self, end_of (self, &self->marks[0]));
 }
 
 void
@@ -96,12 +160,9 @@ tern_windower_finish (TernWindower *self, guint64 seen_end)
 {
   /* A window of frames that were all part of the one before it says nothing new. */
   if (self->n_marks > 0 && self->count > self->closed_end) {
-    guint64 end = self->last_end;
-
-    if (seen_end > self->last_pts)
-      end = MIN (end, seen_end);
     self->n_marks = 1;          /* windows that began later end within this one */
-    close_window (self, end);
+    close_window (self, MIN (end_of (self, &self->marks[0]), seen_end));
   }
-  tern_windower_reset (self);
+  self->in_group = self->n_marks = 0;
+  self->started = FALSE;
 }

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Which frames one answer is about. Times and counts alone: no pixels, no threads, no allocation. */
+/* Which frames one answer is about. Times and counts alone: no pixels, no threads, no allocation. The definition stands
+ * in window.c. */
 #pragma once
 
 #include <glib.h>
 
 typedef struct {
   guint group;                  /* frames of a whole group */
-  guint max_frames;             /* of a window; a multiple of group */
-  guint max_groups;             /* of a window, incomplete ones counted; at least max_frames / group */
-  guint64 window, hop;          /* ns, at least 1 */
-  guint64 tick;                 /* ns between sampled frames; 0 unknown */
+  guint window;                 /* ticks, and so frames at most; a multiple of group */
+  guint64 hop;                  /* ticks; a multiple of group */
+  guint rate_n, rate_d;         /* sampling ticks a second; not 0 */
+  gboolean eager;               /* close a window with its last tick's frame; FALSE: when it is known that its time is over */
 } TernWindowPlan;
 
 /* Frames are counted from 0 over the whole session. */
@@ -21,40 +22,54 @@ typedef struct {
 
 typedef void (*TernWindowFunc) (void *data, const TernWindow *window);
 
+/* A window that is open. */
 typedef struct {
   guint64 first;                /* frame */
-  guint64 at, pts;              /* of that frame */
+  guint64 at;                   /* tick of that frame */
+  guint64 start;                /* start_time to be; not before the end of what was finished before */
 } TernWindowMark;
 
 typedef struct {
   TernWindowPlan plan;
   TernWindowFunc func;
   void *data;
+  guint64 window, hop, tick;    /* ns of the plan's ticks, rounded down */
   guint64 count;                /* frames taken */
   guint in_group;               /* frames in the group that is open; 0: none is */
-  TernWindowMark *marks;        /* [max_groups] groups from the oldest open window's first to the newest */
+  guint64 group_first;          /* first frame of the newest group */
+  TernWindowMark *marks;        /* open windows, oldest first */
   guint n_marks;
-  guint64 last_at, last_pts, last_end;  /* of the frame taken last */
+  guint64 last_at;              /* of the frame taken last */
+  guint64 last_tick;            /* of that frame, in the newest window */
+  guint64 next_start;           /* ns; where the next window may begin */
   guint64 closed_end;           /* frame after the last window closed */
-  guint64 wait_until;           /* no window is open: the next one begins here (hop > window) */
+  guint64 ended;                /* ns; where the last window closed ended */
   gboolean started;             /* a frame was taken since the last finish */
 } TernWindower;
 
 typedef enum {
-  TERN_WINDOW_SKIP,             /* between windows: not looked at */
+  TERN_WINDOW_SKIP,             /* between windows, or the second one of a tick: not looked at */
   TERN_WINDOW_TAKE,
   TERN_WINDOW_TAKE_FIRST,       /* first frame of a group */
 } TernWindowVerdict;
 
-/* @marks is the caller's. @func is called within add and finish, in the order of the windows. */
+/* Windows of @plan that may be open at once: the length of `marks`. */
+guint tern_window_plan_open (const TernWindowPlan *plan);
+/* @n ticks of @plan in ns; so far that sums do not overflow. */
+guint64 tern_window_plan_time (const TernWindowPlan *plan, guint64 n);
+
+/* @marks is the caller's. @func is called within add, see and finish, in the order of the windows. */
 void tern_windower_init (TernWindower *self, const TernWindowPlan *plan, TernWindowMark *marks, TernWindowFunc func,
     void *data);
-/* Would end windows now if @at followed: after a gap longer than a window. */
-gboolean tern_windower_is_gap (const TernWindower *self, guint64 at);
-/* A sampled frame: @at is its place on the sampling grid (its tick, or its PTS), @pts its time stamp, @end when what it
- * stands for is over. @new_group begins a group early. */
-TernWindowVerdict tern_windower_add (TernWindower *self, guint64 at, guint64 pts, guint64 end, gboolean new_group);
-/* Closes what is open. @seen_end: when the last frame seen, sampled or not, is over; or G_MAXUINT64. */
+/* @at lies before the frame taken last: what is open has to be finished first. */
+gboolean tern_windower_is_jump (const TernWindower *self, guint64 at);
+/* A sampled frame: @at is its sampling tick, @pts its time stamp. @new_group begins a group early. */
+TernWindowVerdict tern_windower_add (TernWindower *self, guint64 at, guint64 pts, gboolean new_group);
+/* The video goes on until @end at least. */
+void tern_windower_see (TernWindower *self, guint64 end);
+/* Closes what is open. @seen_end: when the last frame seen, sampled or not, is over; or G_MAXUINT64: unknown. */
 void tern_windower_finish (TernWindower *self, guint64 seen_end);
 /* Forgets what is open. */
 void tern_windower_reset (TernWindower *self);
+/* Forgets what is open, but stays on the grid: frames are not looked at until the next window would begin. */
+void tern_windower_pass_over (TernWindower *self);

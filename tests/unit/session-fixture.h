@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "tern/tern.h"
+#include "tern/model-priv.h"
 
 #define TEXT_FILE TERN_TEST_DATA "/lfm2/lfm2-tq2_0.gguf"
 #define MMPROJ_FILE TERN_TEST_DATA "/lfm2vl/mmproj-ship-q8_0.gguf"
@@ -128,4 +128,62 @@ drain (TernSession *session)
     tern_result_unref (result);
   }
   return g_string_free (all, FALSE);
+}
+
+/* ---- An engine that waits ---- */
+
+typedef struct {
+  TernModel *model;
+  GThread *thread;
+  GMutex lock;
+  GCond changed;
+  gboolean held, go_on;
+} Hold;
+
+static inline void
+wait_on_engine (void *data)
+{
+  Hold *hold = data;
+
+  g_mutex_lock (&hold->lock);
+  hold->held = TRUE;
+  g_cond_broadcast (&hold->changed);
+  while (!hold->go_on)
+    g_cond_wait (&hold->changed, &hold->lock);
+  g_mutex_unlock (&hold->lock);
+}
+
+static inline gpointer
+hold_engine_thread (gpointer data)
+{
+  Hold *hold = data;
+
+  tern_engine_call (hold->model->engine, wait_on_engine, hold);
+  return NULL;
+}
+
+/* From now on the engine of @model does nothing, until release_engine(). */
+static inline void
+hold_engine (Hold *hold, TernModel *model)
+{
+  *hold = (Hold) { .model = model };
+  g_mutex_init (&hold->lock);
+  g_cond_init (&hold->changed);
+  hold->thread = g_thread_new ("hold", hold_engine_thread, hold);
+  g_mutex_lock (&hold->lock);
+  while (!hold->held)
+    g_cond_wait (&hold->changed, &hold->lock);
+  g_mutex_unlock (&hold->lock);
+}
+
+static inline void
+release_engine (Hold *hold)
+{
+  g_mutex_lock (&hold->lock);
+  hold->go_on = TRUE;
+  g_cond_broadcast (&hold->changed);
+  g_mutex_unlock (&hold->lock);
+  g_thread_join (hold->thread);
+  g_mutex_clear (&hold->lock);
+  g_cond_clear (&hold->changed);
 }

@@ -330,12 +330,12 @@ test_gap_and_size (void)
   g_autoptr (TernModel) model = open_model (0);
   TernSessionParams params = quick_params ();
   g_autoptr (TernSession) session = new_session (model, &params);
-  static const double starts[] = { 0, 100, 101, 50 }, ends[] = { 1, 101, 102.5, 50.5 };
+  static const double starts[] = { 0, 100, 101, 50 }, ends[] = { 2, 101, 102.5, 50.5 };
   static const guint frames[] = { 2, 2, 3, 1 };
   g_autoptr (GError) error = NULL;
 
   push_run (session, 0, 2, 0);
-  push_run (session, 200, 2, 0);        /* after a gap */
+  push_run (session, 200, 2, 0);        /* after a gap, in which the last frame stands */
   for (guint i = 0; i < 3; i++)         /* of another size */
     g_assert_true (push_sized (session, 96, 40, i, 0, 101 * TERN_SECOND + MS (500 * i), MS (500), &error));
   push_run (session, 100, 1, 0);        /* a jump back, and the first size again */

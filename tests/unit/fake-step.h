@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A stand-in for tern/session-run.c: sessions whose engine computes nothing, and goes no further than the test lets it.
+ * The linker takes these functions instead of those of the library. */
+#pragma once
+
+#include "session-fixture.h"
+#include "tern/session-priv.h"
+
+static struct {
+  GMutex lock;
+  GCond changed;
+  guint64 allowed, done;        /* steps that may begin; those that are over */
+  gboolean waiting;             /* a step waits with its work in hand */
+} gate = { .allowed = G_MAXUINT64 };
+
+gboolean
+tern_session_step (TernClient *client)
+{
+  TernSession *self = (TernSession *) ((guint8 *) client - G_STRUCT_OFFSET (TernSession, client));
+  TernResult values = { .kind = "caption" };
+  TernWork work;
+  gboolean more;
+
+  g_mutex_lock (&self->lock);
+  if (self->n_queue == 0) {
+    g_mutex_unlock (&self->lock);
+    return FALSE;
+  }
+  work = self->queue[0];
+  self->n_queue--;
+  memmove (self->queue, self->queue + 1, self->n_queue * sizeof (TernWork));
+  self->busy = TRUE;
+  self->discard = FALSE;
+  g_mutex_unlock (&self->lock);
+
+  g_mutex_lock (&gate.lock);
+  gate.waiting = TRUE;
+  g_cond_broadcast (&gate.changed);
+  while (gate.done >= gate.allowed)
+    g_cond_wait (&gate.changed, &gate.lock);
+  gate.waiting = FALSE;
+  g_mutex_unlock (&gate.lock);
+
+  g_mutex_lock (&self->lock);
+  if (work.kind == TERN_WORK_WINDOW && !self->discard) {
+    TernResult *result;
+
+    values.timestamp = work.window.start_time;
+    values.duration = work.window.end_time - work.window.start_time;
+    values.frames = (guint) (work.window.end - work.window.first);
+    result = tern_result_new (&values);
+    result->id = self->next_id++;
+    self->stats.windows_done++;
+    g_queue_push_tail (&self->results, result);
+  }
+  tern_session_release_work (self, &work);
+  self->busy = FALSE;
+  more = self->n_queue > 0;
+  g_cond_broadcast (&self->changed);
+  g_mutex_unlock (&self->lock);
+
+  g_mutex_lock (&gate.lock);
+  gate.done++;
+  g_cond_broadcast (&gate.changed);
+  g_mutex_unlock (&gate.lock);
+  return more;
+}
+
+gboolean
+tern_session_prepare (TernSession *self, GError **error)
+{
+  return TRUE;
+}
+
+void
+tern_session_clear_engine_side (TernSession *self)
+{
+  tern_frame_store_clear (&self->store);
+  g_array_unref (self->ids);
+  g_array_unref (self->runs);
+  g_array_unref (self->pictures);
+}
+
+void
+tern_session_plan_visual (const TernSession *self, guint n_frames, GArray *runs, TernPromptVisual *visual)
+{
+  g_assert_not_reached ();
+}
+
+TernPromptParts
+tern_session_prompt_parts (const TernSession *self, const TernSessionConfig *config)
+{
+  g_assert_not_reached ();
+}
+
+guint
+tern_session_context_limit (const TernModel *model)
+{
+  g_assert_not_reached ();
+}
+
+/* The engine does @n steps, then takes one more piece of work and waits with it. */
+static inline void
+gate_hold_after (guint64 n)
+{
+  g_mutex_lock (&gate.lock);
+  gate.done = 0;
+  gate.allowed = n;
+  g_cond_broadcast (&gate.changed);
+  g_mutex_unlock (&gate.lock);
+}
+
+/* Until there is nothing that the engine may do. */
+static inline void
+gate_settle (TernSession *session)
+{
+  gboolean held, idle;
+
+  do {
+    g_mutex_lock (&gate.lock);
+    held = gate.waiting && gate.done >= gate.allowed;
+    g_mutex_unlock (&gate.lock);
+    g_mutex_lock (&session->lock);
+    idle = session->n_queue == 0 && !session->busy;
+    g_mutex_unlock (&session->lock);
+    g_usleep (50);
+  } while (!held && !idle);
+}
+
+static inline void
+gate_open (void)
+{
+  g_mutex_lock (&gate.lock);
+  gate.allowed = G_MAXUINT64;
+  g_cond_broadcast (&gate.changed);
+  g_mutex_unlock (&gate.lock);
+}
