@@ -260,7 +260,7 @@ is_partition (const guint8 *key)
 {
   static const guint8 partition[13] = { 6, 0x0e, 0x2b, 0x34, 2, 5, 1, 1, 0x0d, 1, 2, 1, 1 };
 
-  return memcmp (key, partition, sizeof partition) == 0;
+  return memcmp (key, partition, sizeof partition) == 0 && key[13] >= 2 && key[13] <= 4;
 }
 
 /* Keys of 16 bytes, lengths, values. */

@@ -51,9 +51,11 @@ open_directory (Directory *dir, const TernSource *source, guint64 offset, guint6
     return FALSE;
   dir->big_endian = head[0] == 'M';
   if ((head[0] != 'M' && head[0] != 'I') || !number (dir, 2, 2, &magic) || magic != 42
-      || !number (dir, 4, 4, &first) || !number (dir, first, 2, &n))
+      || !number (dir, 4, 4, &first))
     return FALSE;
   dir->entries = (guint64) first + 2;
+  if (!number (dir, first, 2, &n))
+    return FALSE;
   dir->n_entries = MIN (n, MAX_ENTRIES);
   return TRUE;
 }
@@ -121,8 +123,9 @@ tern_tiff_end (const TernSource *source)
   Entry offsets, bytes;
   guint64 end = 0;
 
-  if (!open_directory (&dir, source, 0, G_MAXUINT32)
-      || !((find (&dir, STRIP_OFFSETS, &offsets) && find (&dir, STRIP_BYTES, &bytes))
+  if (!open_directory (&dir, source, 0, G_MAXUINT32))
+    return dir.entries;         /* it should be there */
+  if (!((find (&dir, STRIP_OFFSETS, &offsets) && find (&dir, STRIP_BYTES, &bytes))
           || (find (&dir, TILE_OFFSETS, &offsets) && find (&dir, TILE_BYTES, &bytes))))
     return 0;
   for (guint i = 0; i < MIN (offsets.count, MAX_STRIPS); i++) {

@@ -37,7 +37,10 @@ struct _TernMedia {
   char *choice;
   gboolean still, draining, seen, over;
   int read_end;                 /* why the last packet was the last: AVERROR_EOF, or what is wrong */
-  gboolean last_corrupt;        /* the last packet was shorter than the file says */
+  guint64 corrupt;              /* a bit a stream: its last packet is not as long as the file says */
+  gboolean refused;             /* the decoder could do nothing with the last packet */
+  guint since_damage;           /* frames since one of which parts were missing; 0: there was none */
+  int packet_bytes;             /* of the last packet */
   gint64 deadline;              /* of an address: monotonic time by which it must answer */
   TernTimeline timeline;
 
@@ -64,6 +67,10 @@ int tern_media_read_packet (TernMedia *media);
 const guint8 *tern_media_side_data (const AVStream *stream, enum AVPacketSideDataType type, size_t *size);
 
 gboolean tern_media_image (TernMedia *media, TernImage *image, GError **error);
+void tern_media_note_packet (TernMedia *media, const AVPacket *packet);
+void tern_media_note_frame (TernMedia *media, const AVFrame *frame);
+/* END, or FAILED when the file is cut off or damaged, or no frame was in it. */
+TernMediaStatus tern_media_ended (TernMedia *media, GError **error);
 void tern_media_times (TernMedia *media, guint64 *pts, guint64 *duration);
 
 G_END_DECLS

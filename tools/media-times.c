@@ -59,8 +59,8 @@ tern_media_times (TernMedia *media, guint64 *pts, guint64 *duration)
   if (!frame_clock (media, &clock)) {
     *pts = t->end;
   } else {
-    if (!t->started)
-      t->offset = 0;
+    if (!t->started)            /* raw video has no clock: what libavformat makes up may begin anywhere */
+      t->offset = media->format->iformat->flags & AVFMT_NOTIMESTAMPS ? -clock : 0;
     else if (is_joint (media, clock))
       t->offset = (gint64) t->end - clock;
     t->clock = clock;
@@ -71,21 +71,4 @@ tern_media_times (TernMedia *media, guint64 *pts, guint64 *duration)
   t->length = MAX (length, 0);
   t->end = *pts + t->length;
   *duration = length > 0 ? (guint64) length : TERN_TIME_NONE;
-}
-
-guint64
-tern_media_end (const TernMedia *media)
-{
-  const TernTimeline *t = &media->timeline;
-  const AVStream *stream = media->format->streams[media->stream];
-  gint64 start = stream->start_time, end;
-
-  /* What the container says of this very track, as far as it has one clock. */
-  if (!t->started || t->offset || stream->duration == AV_NOPTS_VALUE || stream->duration <= 0 || media->container.cut
-      || media->format->duration_estimation_method != AVFMT_DURATION_FROM_STREAM)
-    return t->end;
-  end = av_rescale_q ((start == AV_NOPTS_VALUE ? 0 : start) + stream->duration, stream->time_base, ns);
-  if (media->format->start_time != AV_NOPTS_VALUE)
-    end -= av_rescale_q (media->format->start_time, AV_TIME_BASE_Q, ns);
-  return end > (gint64) (t->end + t->length) ? (guint64) end : t->end;
 }

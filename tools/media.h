@@ -6,6 +6,7 @@
  *   media-track.c    the video among pictures and thumbnails
  *   media-pixels.c   what a frame looks like: format, colours, shape, how it stands
  *   media-times.c    one timeline, however the file counts
+ *   media-end.c      whether the end is one
  *   container.c, source.c, exif.c: what libavformat does not tell */
 #pragma once
 
@@ -58,9 +59,5 @@ typedef enum {
  * jumps, because two recordings were joined, time goes on. @duration is G_MAXUINT64 when unknown. A file that is cut off
  * fails after its last frame. */
 TernMediaStatus tern_media_next (TernMedia *media, TernImage *image, guint64 *pts, guint64 *duration, GError **error);
-
-/* After the last frame: where the video track ends, ns from the start of the file; later than the end of that frame where
- * the file says that it stands for longer. */
-guint64 tern_media_end (const TernMedia *media);
 
 G_END_DECLS
