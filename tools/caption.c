@@ -1,20 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* tern caption: pictures, videos and folders to JSON lines or subtitles. */
-#include <errno.h>
 #include <math.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
-
-#include <glib/gstdio.h>
 
 #include "engine/llm/llm.h"
 #include "tern/tern.h"
 #include "tools/caption-inputs.h"
+#include "tools/caption-output.h"
 #include "tools/media.h"
-#include "tools/output.h"
-#include "tools/subtitles.h"
+#include "tools/source.h"
 #include "tools/tool.h"
 
 #define NOT_GIVEN G_MININT
@@ -22,29 +17,23 @@
 typedef struct {
   char *model, *mmproj, *prompt, *rate, *compress, *kv, *output, *format;
   double window, merge_ratio, kv_prune;
-  gint max_tokens, beam, threads;
+  gint max_tokens, beam, threads, track;
+  gboolean overwrite, allow_network;
 } Options;
 
 typedef struct {
   TernModel *model;
   TernSessionParams params;
-  gboolean subtitles;
-  TernSubtitles kind;
-  const char *folder;           /* of subtitles */
-  GHashTable *names;            /* subtitle files of this run */
-  FILE *lines;                  /* JSON lines */
-  const char *lines_name;
-  guint64 results;
+  TernMediaOptions media;
+  TernCaptionOutput out;
+  const TernCaptionInputs *inputs;
   guint failed;
-  gboolean stop;                /* nobody reads any more, or the options do not suit the model */
-  gboolean usage;
+  gboolean usage;               /* the options do not suit the model or an input */
 
   /* the input at work */
-  const char *source;
-  GString *cues;
-  guint n_cues;
-  guint input, n_inputs;
-  gint64 shown;                 /* when progress was shown last, us */
+  TernCaptionInput *input;
+  guint number;
+  const char *source;           /* its name, without a password */
 } Caption;
 
 /* ---- Options ----------------------------------------------------------------------------------------------------- */
@@ -107,15 +96,16 @@ check_count (const char *option, gint value, gint most, guint *out)
 static gboolean
 check_format (const Options *o, Caption *c)
 {
+  c->out.path = o->output;
+  c->out.overwrite = o->overwrite;
   if (!o->format || g_str_equal (o->format, "jsonl"))
     return TRUE;
-  c->subtitles = TRUE;
-  c->kind = g_str_equal (o->format, "vtt") ? TERN_SUBTITLES_VTT : TERN_SUBTITLES_SRT;
+  c->out.subtitles = TRUE;
+  c->out.kind = g_str_equal (o->format, "vtt") ? TERN_SUBTITLES_VTT : TERN_SUBTITLES_SRT;
   if (!g_str_equal (o->format, "srt") && !g_str_equal (o->format, "vtt"))
     return wrong ("--format", "jsonl, srt or vtt", "%s", o->format);
   if (!o->output)
     return wrong ("--output", "the folder for subtitle files", "none");
-  c->folder = o->output;
   return TRUE;
 }
 
@@ -146,132 +136,39 @@ check_options (const Options *o, Caption *c, guint *threads)
   if (o->compress && !tern_method_parse (o->compress, &p->compress.method, &error))
     return wrong ("--compress", "none, dycoke or random", "%s", o->compress);
   p->prompt = o->prompt;
+  c->media = (TernMediaOptions) TERN_MEDIA_OPTIONS_INIT;
+  c->media.allow_network = o->allow_network;
+  if (o->track != NOT_GIVEN && (o->track < 0 || o->track > 4095))
+    return wrong ("--track", "the number of a video track, from 0", "%d", o->track);
+  if (o->track != NOT_GIVEN)
+    c->media.track = o->track;
   return TRUE;
 }
 
-/* ---- Output ------------------------------------------------------------------------------------------------------ */
-
-static gboolean
-open_lines (Caption *c, const char *path)
-{
-  c->lines = stdout;
-  c->lines_name = "standard output";
-  if (!path)
-    return TRUE;
-  c->lines_name = path;
-  c->lines = g_fopen (path, "we");
-  if (!c->lines)
-    tern_tool_message ("%s: expected a file that can be written, found that it cannot: %s", path, g_strerror (errno));
-  return c->lines != NULL;
-}
-
-static gboolean
-open_folder (const char *path)
-{
-  if (g_mkdir_with_parents (path, 0777) == 0 && g_access (path, W_OK | X_OK) == 0)
-    return TRUE;
-  tern_tool_message ("%s: expected a folder that can be written, found that it cannot: %s", path, g_strerror (errno));
-  return FALSE;
-}
-
-static void
-clear_progress (Caption *c)
-{
-  if (c->shown)
-    fputs ("\r\033[K", stderr);
-  c->shown = 0;
-}
+/* ---- Work -------------------------------------------------------------------------------------------------------- */
 
 static void
 show_progress (Caption *c, guint64 pts, guint64 duration)
 {
-  gint64 now = g_get_monotonic_time ();
-
-  if (!isatty (STDERR_FILENO) || (c->shown && now - c->shown < G_USEC_PER_SEC / 5))
-    return;
-  c->shown = now;
-  fprintf (stderr, "\r\033[K[%u/%u] %s", c->input + 1, c->n_inputs, c->source);
-  if (duration != TERN_TIME_NONE)
-    fprintf (stderr, " %.0f of %.0f s", pts / 1e9, duration / 1e9);
-  fflush (stderr);
+  tern_caption_output_progress (&c->out, c->source, c->number, c->inputs->inputs->len, pts, duration);
 }
 
 /* The input could not be done, or not all of it. */
 static void
 input_failed (Caption *c, GError *error)
 {
-  clear_progress (c);
+  tern_caption_output_clear_progress (&c->out);
   if (strstr (error->message, c->source))
     tern_tool_message ("%s", error->message);
   else
     tern_tool_message ("%s: %s", c->source, error->message);
 }
 
-static void
-write_line (Caption *c, const char *line)
-{
-  if (fprintf (c->lines, "%s\n", line) >= 0 && fflush (c->lines) == 0)
-    return;
-  if (errno != EPIPE)           /* whoever read has what they wanted */
-    tern_tool_message ("%s: %s", c->lines_name, g_strerror (errno));
-  c->stop = TRUE;
-}
-
-/* Takes @result. FALSE for one that says that its window failed. */
 static gboolean
-take_result (Caption *c, TernResult *result)
+stopped (const Caption *c)
 {
-  gboolean good = !g_str_equal (result->kind, "error");
-
-  result->id = c->results++;    /* of this run, not of this file */
-  if (c->subtitles) {
-    if (good && tern_subtitles_cue (c->kind, c->n_cues + 1, result->start, result->end, result->result, c->cues))
-      c->n_cues++;
-  } else if (!c->stop) {
-    g_autofree char *line = tern_result_to_json (result);
-
-    clear_progress (c);
-    write_line (c, line);
-  }
-  tern_result_unref (result);
-  return good;
+  return c->usage || c->out.closed;
 }
-
-/* video.srt; video.mp4.srt, video.mp4-2.srt, ... when another input has taken the name. */
-static char *
-subtitle_path (Caption *c)
-{
-  g_autofree char *name = g_path_get_basename (c->source), *stem = g_strdup (name);
-  const char *suffix = tern_subtitles_suffix (c->kind);
-  char *dot = strrchr (stem, '.'), *file;
-
-  if (dot && dot != stem)
-    *dot = 0;
-  file = g_strconcat (stem, suffix, NULL);
-  for (guint i = 1; !g_hash_table_add (c->names, g_strdup (file)); i++) {
-    g_free (file);
-    file = i == 1 ? g_strconcat (name, suffix, NULL) : g_strdup_printf ("%s-%u%s", name, i, suffix);
-  }
-  g_free (stem);
-  stem = file;
-  return g_build_filename (c->folder, stem, NULL);
-}
-
-static gboolean
-write_subtitles (Caption *c, GError **error)
-{
-  g_autofree char *path = subtitle_path (c);
-  TernOutput *output = tern_output_open (path, error);
-
-  if (!output)
-    return FALSE;
-  if (tern_output_write (output, c->cues->str, c->cues->len, error))
-    return tern_output_commit (output, error);
-  tern_output_discard (output);
-  return FALSE;
-}
-
-/* ---- Work -------------------------------------------------------------------------------------------------------- */
 
 /* Pushes until there is room: nothing of a file is dropped. */
 static gboolean
@@ -300,7 +197,7 @@ poll_results (Caption *c, TernSession *session)
   TernResult *result;
 
   while ((result = tern_session_poll (session)))
-    good = take_result (c, result) && good;
+    good = tern_caption_output_take (&c->out, result) && good;
   return good;
 }
 
@@ -309,85 +206,126 @@ static gboolean
 run_media (Caption *c, TernSession *session, TernMedia *media, GError **error)
 {
   guint64 length = tern_media_duration (media), pts = 0, duration;
-  TernMediaStatus status;
   TernNext next;
   TernResult *result;
   TernImage image;
   gboolean good = TRUE;
 
-  while (!c->stop && (status = tern_media_next (media, &image, &pts, &duration, error)) == TERN_MEDIA_FRAME) {
+  while (!stopped (c) && tern_media_next (media, &image, &pts, &duration, error) == TERN_MEDIA_FRAME) {
     show_progress (c, pts, length);
     if (!push (c, session, media, &image, pts, duration, error))
       break;
     good = poll_results (c, session) && good;
-    if (tern_media_is_still (media))
-      break;
   }
   tern_session_finish (session);
-  while (!c->stop && (next = tern_session_next (session, 200000, &result)) != TERN_NEXT_END) {
+  while (!stopped (c) && (next = tern_session_next (session, 200000, &result)) != TERN_NEXT_END) {
     if (next == TERN_NEXT_RESULT)
-      good = take_result (c, result) && good;
+      good = tern_caption_output_take (&c->out, result) && good;
     show_progress (c, pts, length);
   }
   return good && !*error;
 }
 
-static void
-run_input (Caption *c)
+/* A still has no time for a subtitle to be shown. */
+static gboolean
+refuse_still (Caption *c, const char *name)
 {
-  g_autoptr (GError) error = NULL;
-  g_autoptr (TernMedia) media = tern_media_open (c->source, NULL, NULL, &error);
-  g_autoptr (TernSession) session = NULL;
-  gboolean good = FALSE;
+  tern_tool_message ("caption: %s: expected a video for --format %s, found a still", name,
+      tern_subtitles_suffix (c->out.kind) + 1);
+  c->usage = TRUE;
+  return FALSE;
+}
 
+/* FALSE with @error, or, when the input is of no interest, without. */
+static TernMedia *
+open_media (Caption *c, GError **error)
+{
+  TernMediaOptions options = c->media;
+  g_autoptr (GError) failure = NULL;
+  TernMedia *media;
+  gboolean other;
+
+  options.in_folder = c->input->folder != NULL;
+  media = tern_media_open (c->input->path, &options, &other, &failure);
+  if (!media) {
+    if (!other || !tern_caption_input_pass (c->input))
+      g_propagate_error (error, g_steal_pointer (&failure));
+    return NULL;
+  }
+  if (tern_media_choice (media)) {
+    tern_caption_output_clear_progress (&c->out);
+    tern_tool_message ("%s: %s; --track N takes another", c->source, tern_media_choice (media));
+  }
+  return media;
+}
+
+/* FALSE with or without @error: not all of it could be done. */
+static gboolean
+run_open (Caption *c, TernMedia *media, GError **error)
+{
+  g_autoptr (TernSession) session = NULL;
+  gboolean good;
+
+  if (c->out.subtitles && tern_media_is_still (media))
+    return refuse_still (c, c->source);
+  if (!tern_caption_output_begin (&c->out, c->input->path, error))
+    return FALSE;
   c->params.source = c->source;
-  session = media ? tern_session_new (c->model, &c->params, &error) : NULL;
-  if (media && !session && g_error_matches (error, TERN_ERROR, TERN_ERROR_INVALID))
-    c->usage = c->stop = TRUE;  /* no other input would fare better */
-  c->n_cues = 0;
-  g_string_truncate (c->cues, 0);
-  if (c->subtitles)
-    tern_subtitles_head (c->kind, c->cues);
-  if (session)
-    good = run_media (c, session, media, &error);
-  if (error)
-    input_failed (c, error);
-  else if (session && !good)
+  session = tern_session_new (c->model, &c->params, error);
+  if (!session) {
+    c->usage = g_error_matches (*error, TERN_ERROR, TERN_ERROR_INVALID);        /* no other input would fare better */
+    return FALSE;
+  }
+  good = run_media (c, session, media, error);
+  if (!good && !*error)
     tern_tool_message ("%s: expected a caption of every window, found that some failed", c->source);
-  if (session && c->subtitles && (good || c->n_cues > 0)) {
+  if (good || c->out.n_cues > 0) {
     g_autoptr (GError) unwritten = NULL;
 
-    if (!write_subtitles (c, &unwritten)) {
+    if (!tern_caption_output_end (&c->out, &unwritten)) {
       input_failed (c, unwritten);
       good = FALSE;
     }
   }
-  clear_progress (c);
-  c->failed += !good;
+  return good;
 }
 
-/* A still has no time for a subtitle to be shown. */
-static gboolean
-refuse_stills (const GPtrArray *inputs, const char *format)
+static void
+run_input (Caption *c)
 {
-  for (guint i = 0; i < inputs->len; i++) {
-    g_autoptr (TernMedia) media = tern_media_open (inputs->pdata[i], NULL, NULL, NULL);
+  g_autofree char *name = tern_source_public_name (c->input->path);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (TernMedia) media = NULL;
 
-    if (media && tern_media_is_still (media)) {
-      tern_tool_message ("caption: %s: expected a video for --format %s, found a still", (char *) inputs->pdata[i],
-          format);
-      return FALSE;
-    }
+  c->source = name;
+  media = open_media (c, &error);
+  if (media ? !run_open (c, media, &error) : error != NULL)
+    c->failed++;
+  if (error)
+    input_failed (c, error);
+  tern_caption_output_clear_progress (&c->out);
+}
+
+static gboolean
+check_stills (Caption *c)
+{
+  for (guint i = 0; c->out.subtitles && i < c->inputs->inputs->len; i++) {
+    const char *path = g_array_index (c->inputs->inputs, TernCaptionInput, i).path;
+
+    if (tern_media_file_is_still (path))
+      return refuse_still (c, path);
   }
   return TRUE;
 }
 
 static int
-run (const Options *o, Caption *c, const GPtrArray *inputs, guint threads)
+run (const Options *o, Caption *c, guint threads)
 {
   TernModelParams model = TERN_MODEL_PARAMS_INIT;
   g_autoptr (GError) error = NULL;
 
+  if (!check_stills (c))
+    return TERN_TOOL_USAGE;
   model.model_path = o->model;
   model.mmproj_path = o->mmproj;
   model.threads = threads;
@@ -396,29 +334,15 @@ run (const Options *o, Caption *c, const GPtrArray *inputs, guint threads)
     tern_tool_message ("%s", error->message);
     return TERN_TOOL_FAILED;
   }
-  if (c->subtitles ? !open_folder (c->folder) : !open_lines (c, o->output))
+  if (!tern_caption_output_open (&c->out))
     return TERN_TOOL_FAILED;
-  c->n_inputs = inputs->len;
-  for (c->input = 0; c->input < inputs->len && !c->stop; c->input++) {
-    c->source = inputs->pdata[c->input];
+  for (c->number = 0; c->number < c->inputs->inputs->len && !stopped (c); c->number++) {
+    c->input = &g_array_index (c->inputs->inputs, TernCaptionInput, c->number);
     run_input (c);
   }
-  if (c->lines && c->lines != stdout && fclose (g_steal_pointer (&c->lines)) != 0) {
-    tern_tool_message ("%s: %s", o->output, g_strerror (errno));
-    c->failed++;
-  }
-  return c->usage ? TERN_TOOL_USAGE : c->failed || c->stop ? TERN_TOOL_FAILED : TERN_TOOL_DONE;
-}
-
-static void
-caption_clear (Caption *c)
-{
-  if (c->lines && c->lines != stdout)
-    fclose (c->lines);
-  g_string_free (c->cues, TRUE);
-  g_hash_table_unref (c->names);
-  if (c->model)
-    tern_model_unref (c->model);
+  if (!stopped (c))
+    tern_caption_inputs_report (c->inputs, &c->failed);
+  return c->usage ? TERN_TOOL_USAGE : c->failed || c->out.closed ? TERN_TOOL_FAILED : TERN_TOOL_DONE;
 }
 
 static void
@@ -438,7 +362,7 @@ int
 tern_tool_caption (int argc, char **argv)
 {
   Options o = { .window = NOT_GIVEN, .merge_ratio = NOT_GIVEN, .kv_prune = NOT_GIVEN, .max_tokens = NOT_GIVEN,
-    .beam = NOT_GIVEN, .threads = NOT_GIVEN };
+    .beam = NOT_GIVEN, .threads = NOT_GIVEN, .track = NOT_GIVEN };
   const GOptionEntry entries[] = {
     { "model", 0, 0, G_OPTION_ARG_FILENAME, &o.model, "GGUF file of the language model, or a folder with one", "FILE" },
     { "mmproj", 0, 0, G_OPTION_ARG_FILENAME, &o.mmproj, "GGUF file of the vision encoder", "FILE" },
@@ -454,25 +378,32 @@ tern_tool_caption (int argc, char **argv)
     { "beam", 0, 0, G_OPTION_ARG_INT, &o.beam, "Beams; 1 is greedy (1)", "N" },
     { "threads", 0, 0, G_OPTION_ARG_INT, &o.threads, "Threads (all cores)", "N" },
     { "output", 0, 0, G_OPTION_ARG_FILENAME, &o.output, "File for JSON lines, folder for subtitles", "PATH" },
+    { "track", 0, 0, G_OPTION_ARG_INT, &o.track, "Video track of each file, counted from 0 (the one that is the video)",
+        "N" },
+    { "overwrite", 0, 0, G_OPTION_ARG_NONE, &o.overwrite, "Replace output files that are there already", NULL },
+    { "allow-network", 0, 0, G_OPTION_ARG_NONE, &o.allow_network, "Open URLs (http, https, rtsp, ...), and what playlists "
+        "name there", NULL },
     { "format", 0, 0, G_OPTION_ARG_STRING, &o.format, "jsonl (default), srt or vtt", "FORMAT" },
     { NULL }
   };
-  Caption c = { .params = TERN_SESSION_PARAMS_INIT, .cues = g_string_new (NULL),
-    .names = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL) };
+  Caption c = { .params = TERN_SESSION_PARAMS_INIT };
   g_auto (GStrv) operands = NULL;
   guint threads = 0;
   int status = TERN_TOOL_USAGE;
 
   signal (SIGPIPE, SIG_IGN);    /* a closed pipe is an error of the write */
   if (tern_tool_options (argc, argv, "INPUT...", 1, G_MAXINT,
-          "Captions pictures, videos, and folders of them.", entries, &operands)
+          "Captions pictures, videos, and folders of them; - is standard input.", entries, &operands)
       && check_options (&o, &c, &threads)) {
-    g_autoptr (GPtrArray) inputs = tern_caption_inputs (operands, &c.failed);
+    g_autoptr (TernCaptionInputs) inputs = tern_caption_inputs (operands, &c.failed);
 
-    if (!c.subtitles || refuse_stills (inputs, o.format))
-      status = run (&o, &c, inputs, threads);
+    c.inputs = inputs;
+    status = run (&o, &c, threads);
   }
-  caption_clear (&c);
+  if (!tern_caption_output_close (&c.out) && status == TERN_TOOL_DONE)
+    status = TERN_TOOL_FAILED;
+  if (c.model)
+    tern_model_unref (c.model);
   options_clear (&o);
   return status;
 }

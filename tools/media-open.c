@@ -37,9 +37,9 @@ refuse_kind (const TernMedia *media, TernErrorCode code, const char *why, GError
 }
 
 static gboolean
-check_kind (const TernMedia *media, gboolean *other, GError **error)
+check_kind (const TernMedia *media, gboolean in_folder, gboolean *other, GError **error)
 {
-  if (media->kind.type == TERN_FILE_OTHER) {
+  if (media->kind.type == TERN_FILE_OTHER || (in_folder && media->kind.type == TERN_FILE_PLAYLIST)) {
     *other = TRUE;
     return refuse_kind (media, TERN_ERROR_FORMAT, "", error);
   }
@@ -171,7 +171,7 @@ check_guess (const TernMedia *media, const TernMediaOptions *options, gboolean *
 {
   static const char *const drawn[] = { "tty", "bin", "xbin", "adf", "idf" };
   const char *name = media->format->iformat->name;
-  gboolean guess = options->doubtful && media->kind.type == TERN_FILE_UNKNOWN
+  gboolean guess = options->in_folder && media->kind.type == TERN_FILE_UNKNOWN
       && media->format->probe_score <= AVPROBE_SCORE_RETRY;
 
   for (guint i = 0; i < G_N_ELEMENTS (drawn); i++)
@@ -213,14 +213,14 @@ is_still (const TernMedia *media)
 
 /* What comes once and must be read twice is kept. Motion JPEG is read as it comes. */
 static gboolean
-look (TernMedia *media, gboolean *other, GError **error)
+look (TernMedia *media, gboolean in_folder, gboolean *other, GError **error)
 {
   TernFileType type;
 
   media->kind = tern_file_kind (media->source);
   type = media->kind.type;
   media->container = tern_container_read (media->source, type);
-  if (!check_kind (media, other, error))
+  if (!check_kind (media, in_folder, other, error))
     return FALSE;
   if (tern_source_kind (media->source) == TERN_SOURCE_STREAM
       && (tern_container_is_still (type, &media->container) || type == TERN_FILE_PNG || type == TERN_FILE_GIF
@@ -246,15 +246,17 @@ tern_media_open (const char *input, const TernMediaOptions *options, gboolean *o
   av_log_set_level (AV_LOG_QUIET);      /* what went wrong is in the error */
   g_queue_init (&media->waiting);
   media->source = tern_source_open (input, options->allow_network, error);
-  if (!media->source)
+  if (!media->source) {
+    *other = error && g_error_matches (*error, TERN_ERROR, TERN_ERROR_FORMAT);  /* empty */
     return NULL;
+  }
   media->name = g_strdup (tern_source_name (media->source));
   media->packet = av_packet_alloc ();
   if (!media->packet) {
     tern_media_fail (media, AVERROR (ENOMEM), "it cannot be read", error);
     return NULL;
   }
-  if (!look (media, other, error) || !open_format (media, options, other, error)
+  if (!look (media, options->in_folder, other, error) || !open_format (media, options, other, error)
       || !check_guess (media, options, other, error)
       || !tern_media_choose_track (media, options->track, &decoder, other, error))
     return NULL;
@@ -299,6 +301,8 @@ tern_media_file_is_still (const char *path)
   if (!g_file_test (path, G_FILE_TEST_IS_REGULAR) || !(source = tern_source_open (path, FALSE, NULL)))
     return FALSE;
   kind = tern_file_kind (source);
+  if (kind.type == TERN_FILE_JPEG)      /* not all of it is read; Motion JPEG has suffixes of its own */
+    return !g_str_has_suffix (path, ".mjpeg") && !g_str_has_suffix (path, ".mjpg");
   container = tern_container_read (source, kind.type);
   return tern_container_is_still (kind.type, &container);
 }

@@ -21,12 +21,13 @@ typedef struct _TernMedia TernMedia;
  * TernMediaOptions:
  * @track: the N-th video track from 0, as in libav's stream specifier v:N; -1 = the video
  * @allow_network: URLs are opened, and playlists may name them
- * @doubtful: what libavformat guesses from weak signs only is refused as neither picture nor video
+ * @in_folder: it was not named but found: playlists, whose files are found too, and what libavformat guesses from weak signs
+ *   only are neither picture nor video
  */
 typedef struct {
   gint track;
   gboolean allow_network;
-  gboolean doubtful;
+  gboolean in_folder;
 } TernMediaOptions;
 
 #define TERN_MEDIA_OPTIONS_INIT { .track = -1 }

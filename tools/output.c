@@ -43,7 +43,9 @@ tern_output_open (const char *path, GError **error)
   if (stat (path, &st) == 0 && !S_ISREG (st.st_mode)) {
     output->fd = open (path, O_WRONLY | O_CLOEXEC);
   } else {
-    output->temp = g_strconcat (path, ".XXXXXX", NULL);
+    g_autofree char *folder = g_path_get_dirname (path);
+
+    output->temp = g_build_filename (folder, ".tern-XXXXXX", NULL);     /* the name itself may have no room for more */
     output->fd = g_mkstemp_full (output->temp, O_WRONLY | O_CLOEXEC, 0666);     /* the umask applies */
   }
   if (output->fd < 0) {

@@ -50,15 +50,16 @@ tern_source_is_address (const char *input)
   return g_str_has_prefix (p, "://") && !g_file_test (input, G_FILE_TEST_EXISTS);
 }
 
-/* scheme://user:password@host/... without what stands before the @. */
-static char *
-public_name (const char *address)
+char *
+tern_source_public_name (const char *input)
 {
-  const char *host = strstr (address, "://") + 3;
-  gsize length = strcspn (host, "/?#");
-  const char *at = g_strrstr_len (host, length, "@");
+  const char *host, *at;
 
-  return at ? g_strdup_printf ("%.*s%s", (int) (host - address), address, at + 1) : g_strdup (address);
+  if (!tern_source_is_address (input))
+    return g_strdup (input);
+  host = strstr (input, "://") + 3;
+  at = g_strrstr_len (host, strcspn (host, "/?#"), "@");
+  return at ? g_strdup_printf ("%.*s%s", (int) (host - input), input, at + 1) : g_strdup (input);
 }
 
 /* What a pipe gives at once may be little: the formats are told by more. */
@@ -117,7 +118,7 @@ tern_source_open (const char *input, gboolean allow_network, GError **error)
   source->size = G_MAXUINT64;
   if (tern_source_is_address (input) && g_ascii_strncasecmp (input, "file://", 7) != 0) {
     source->kind = TERN_SOURCE_ADDRESS;
-    source->name = public_name (input);
+    source->name = tern_source_public_name (input);
     source->url = g_strdup (input);
     if (!allow_network) {
       g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "%s: expected a file, found an address; --allow-network opens it",

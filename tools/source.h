@@ -23,6 +23,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernSource, tern_source_free)
 /* "scheme://..." that is not the name of a file. */
 gboolean tern_source_is_address (const char *input);
 
+/* An address without what stands before its @; another input as it is. Free with g_free. */
+char *tern_source_public_name (const char *input);
+
 TernSourceKind tern_source_kind (const TernSource *source);
 const char *tern_source_name (const TernSource *source);        /* for messages: an address without its password */
 /* What libavformat opens by its name, NULL for what it must read through tern_source_take(). */
