@@ -158,7 +158,7 @@ static void
 input_failed (Caption *c, GError *error)
 {
   tern_caption_output_clear_progress (&c->out);
-  if (strstr (error->message, c->source))
+  if (strstr (error->message, g_str_equal (c->source, "-") ? "standard input" : c->source))
     tern_tool_message ("%s", error->message);
   else
     tern_tool_message ("%s: %s", c->source, error->message);

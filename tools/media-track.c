@@ -7,7 +7,8 @@
 
 #define LOOK_PACKETS 600        /* of all tracks, read to see which video tracks move */
 #define LOOK_BYTES (16 << 20)
-#define MOVES 16                /* packets of a track that surely moves */
+#define MOVES 64                /* packets of a track that surely moves */
+#define STANDING 8              /* a track with so many times fewer frames than another stands */
 
 const guint8 *
 tern_media_side_data (const AVStream *stream, enum AVPacketSideDataType type, size_t *size)
@@ -49,24 +50,6 @@ is_beside (const AVStream *stream)
 {
   return (stream->disposition & (AV_DISPOSITION_ATTACHED_PIC | AV_DISPOSITION_TIMED_THUMBNAILS
           | AV_DISPOSITION_STILL_IMAGE)) != 0;
-}
-
-/* Codecs of pictures: what moves little in one is no film. */
-static gboolean
-is_picture_codec (const AVStream *stream)
-{
-  switch (stream->codecpar->codec_id) {
-    case AV_CODEC_ID_MJPEG:
-    case AV_CODEC_ID_PNG:
-    case AV_CODEC_ID_BMP:
-    case AV_CODEC_ID_GIF:
-    case AV_CODEC_ID_TIFF:
-    case AV_CODEC_ID_WEBP:
-    case AV_CODEC_ID_JPEG2000:
-      return TRUE;
-    default:
-      return FALSE;
-  }
 }
 
 static gint64
@@ -124,7 +107,7 @@ count_frames (TernMedia *media, const GArray *candidates)
   if (known)
     return counts;
   memset (counts, 0, n_streams * sizeof *counts);
-  for (guint i = 0; i < LOOK_PACKETS && bytes < LOOK_BYTES && most < 4 * MOVES; i++) {
+  for (guint i = 0; i < LOOK_PACKETS && bytes < LOOK_BYTES && most < MOVES; i++) {
     AVPacket *packet = av_packet_alloc ();
 
     if (!packet || av_read_frame (media->format, packet) < 0) {
@@ -139,11 +122,11 @@ count_frames (TernMedia *media, const GArray *candidates)
   return counts;
 }
 
-/* A track with one frame, or thumbnails every few seconds, beside one that moves. */
+/* A track with one frame, or with a picture every few seconds, beside one that moves. */
 static gboolean
-stands (const AVStream *stream, gint64 count, gint64 most)
+stands (gint64 count, gint64 most)
 {
-  return most >= 2 && (count < 2 || (is_picture_codec (stream) && count * 8 <= most));
+  return most >= 2 && (count < 2 || count * STANDING <= most);
 }
 
 /* The better of two that could be it: one that can be decoded, the default one, the larger, the first. */
@@ -179,12 +162,12 @@ moving_track (TernMedia *media, int best)
   counts = count_frames (media, candidates);
   for (guint i = 0; i < candidates->len; i++)
     most = MAX (most, counts[g_array_index (candidates, guint, i)]);
-  if (best >= 0 && !is_beside (streams[best]) && !stands (streams[best], counts[best], most))
+  if (best >= 0 && !is_beside (streams[best]) && !stands (counts[best], most))
     return best;
   for (guint i = 0; i < candidates->len; i++) {
     guint index = g_array_index (candidates, guint, i);
 
-    if (!stands (streams[index], counts[index], most) && (chosen < 0 || is_better (streams[index], streams[chosen])))
+    if (!stands (counts[index], most) && (chosen < 0 || is_better (streams[index], streams[chosen])))
       chosen = index;
   }
   return chosen < 0 ? best : chosen;
