@@ -261,7 +261,11 @@ take_frame (GstTernCompressor * self, GstBuffer * buffer)
     flow = push_ready (self);
   }
   if (flow == GST_FLOW_OK) {
-    self->pending++;
+    /* It waits for its group; that video went on is known at once, and ends the
+     * window before. */
+    if (self->pending++ == 0)
+      gst_pad_push_event (self->srcpad,
+          gst_event_new_gap (GST_BUFFER_PTS (buffer), 0));
     self->count = frame->number + 1;
   }
   gst_tern_token_unmap (&self->map, buffer);

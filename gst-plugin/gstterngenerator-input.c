@@ -53,12 +53,8 @@ convert_times (GstTernGenerator * self, TernTokens * tokens)
   tokens->pts = gst_tern_generator_stream_time (&self->segment, tokens->pts);
   tokens->late = gst_tern_generator_stream_duration (&self->segment,
       tokens->late);
-  /* A frame stands for the time until the next one that is looked at. */
-  if (self->info.rate_n > 0)
-    tokens->duration = TERN_TIME_NONE;
-  else
-    tokens->duration = gst_tern_generator_stream_duration (&self->segment,
-        tokens->duration);
+  tokens->duration = gst_tern_generator_stream_duration (&self->segment,
+      tokens->duration);
 }
 
 /* The first frame lets sinks preroll and muxers start. When text is stamped with
@@ -260,10 +256,11 @@ handle_gap (GstTernGenerator * self, GstEvent * event)
   if (!GST_CLOCK_TIME_IS_VALID (self->last_end))
     gst_tern_generator_enqueue_start (self,
         gst_tern_generator_stream_time (&self->segment, pts));
-  if (self->session && GST_CLOCK_TIME_IS_VALID (duration) && duration > 0)
+  if (self->session)
     tern_session_see (self->session,
         gst_tern_generator_stream_time (&self->segment, pts),
-        gst_tern_generator_stream_duration (&self->segment, duration));
+        GST_CLOCK_TIME_IS_VALID (duration) ?
+        gst_tern_generator_stream_duration (&self->segment, duration) : 0);
   gst_event_unref (event);
 }
 

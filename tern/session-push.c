@@ -173,7 +173,7 @@ see (TernSession *self, guint64 pts, guint64 duration, gboolean sure)
 
   if (seen->pts != TERN_TIME_NONE && pts < seen->pts)
     return;
-  tern_windower_see (&self->windower, pts + stated);
+  tern_windower_see (&self->windower, pts, pts + stated);
   if (seen->pts == pts) {
     /* The same frame again: what is said of it for certain is better. */
     if (sure && stated > 0)
@@ -303,7 +303,13 @@ tern_session_see (TernSession *self, guint64 pts, guint64 duration)
   if (!check_time (pts, duration, NULL))
     return;
   g_mutex_lock (&self->lock);
-  see_and_unlock (self, pts, duration, TRUE);
+  if (duration > 0) {
+    see_and_unlock (self, pts, duration, TRUE);
+    return;
+  }
+  tern_windower_see (&self->windower, pts, pts);
+  g_mutex_unlock (&self->lock);
+  tern_engine_kick (self->model->engine, &self->client);
 }
 
 static gboolean

@@ -331,8 +331,8 @@ TERN_API gboolean tern_session_push_frame (TernSession *session, const TernImage
 TERN_API gboolean tern_session_push_tokens (TernSession *session, const TernTokens *tokens, GError **error);
 /* A frame of the stream that is not looked at, in the order of the pushes: says how far the stream has come, and so where
  * its last window ends. For who samples outside of the session; push_frame does it by itself. Of the frame pushed last it
- * says how long that stands. Never waits or fails; a frame without a PTS says nothing. @duration 0 or TERN_TIME_NONE: as
- * long as the time since the frame before it. */
+ * says how long that stands. Never waits or fails; a frame without a PTS says nothing. @duration TERN_TIME_NONE: as long as
+ * the time since the frame before it; 0: there will be a frame at @pts, and the window before it is whole. */
 TERN_API void tern_session_see (TernSession *session, guint64 pts, guint64 duration);
 /* A picture of its own (a still): one result, whose window is empty. Tiled where the model does it. */
 TERN_API gboolean tern_session_push_still (TernSession *session, const TernImage *image, GError **error);

@@ -142,17 +142,22 @@ tern_windower_add (TernWindower *self, guint64 at, guint64 pts, gboolean new_gro
   self->last_at = at;
   self->started = TRUE;
   if (self->plan.eager)
-    tern_windower_see (self, at + self->tick);
+    tern_windower_see (self, at, at + self->tick);
   return first ? TERN_WINDOW_TAKE_FIRST : TERN_WINDOW_TAKE;
 }
 
 void
-tern_windower_see (TernWindower *self, guint64 end)
+tern_windower_see (TernWindower *self, guint64 pts, guint64 end)
 {
-  /* What its duration says is not enough while a frame may be due. */
-  while (self->n_marks > 0 && end + slack (self) >= end_of (self, &self->marks[0])
-      && self->last_at + self->tick + slack (self) >= end_of (self, &self->marks[0]))
-    close_window (self, end_of (self, &self->marks[0]));
+  while (self->n_marks > 0) {
+    guint64 until = end_of (self, &self->marks[0]);
+    /* What a duration says is not enough while a frame may be due. */
+    gboolean due = self->last_at + self->tick + slack (self) < until;
+
+    if (pts + slack (self) < until && (due || end + slack (self) < until))
+      return;
+    close_window (self, until);
+  }
 }
 
 void

@@ -65,8 +65,8 @@ void tern_windower_init (TernWindower *self, const TernWindowPlan *plan, TernWin
 gboolean tern_windower_is_jump (const TernWindower *self, guint64 at);
 /* A sampled frame: @at is its sampling tick, @pts its time stamp. @new_group begins a group early. */
 TernWindowVerdict tern_windower_add (TernWindower *self, guint64 at, guint64 pts, gboolean new_group);
-/* The video goes on until @end at least. */
-void tern_windower_see (TernWindower *self, guint64 end);
+/* The video has come to a frame at @pts, which stands until @end. */
+void tern_windower_see (TernWindower *self, guint64 pts, guint64 end);
 /* Closes what is open. @seen_end: when the last frame seen, sampled or not, is over; or G_MAXUINT64: unknown. */
 void tern_windower_finish (TernWindower *self, guint64 seen_end);
 /* Forgets what is open. */

@@ -175,20 +175,22 @@ test_eager (void)
   for (gint eager = 0; eager < 2; eager++) {
     begin (&f, 4, 4, eager);
     for (guint i = 0; i < 4; i++) {
-      tern_windower_see (&f.windower, MS (9000));       /* what a duration says; but a frame is due */
+      tern_windower_see (&f.windower, MS (500 * i), MS (9000));       /* what a duration says; but a frame is due */
       add (&f, 500 * i);
     }
-    tern_windower_see (&f.windower, MS (1990));
+    tern_windower_see (&f.windower, MS (1960), MS (1990));
     expect (&f, eager ? "[0,4)0-2000>4 " : "");
     tern_windower_finish (&f.windower, MS (1990));
     expect (&f, eager ? "" : "[0,4)0-1990>4 ");
     for (guint i = 20; i < 24; i++)
       add (&f, 500 * i);
-    tern_windower_see (&f.windower, MS (12000));
+    tern_windower_see (&f.windower, MS (11980), MS (12000));
     expect (&f, "[4,8)10000-12000>8 ");
     for (guint i = 24; i < 29; i++)
       add (&f, 500 * i);
     expect (&f, "[8,12)12000-14000>12 ");
+    tern_windower_see (&f.windower, MS (16000), MS (16000));
+    expect (&f, "[12,13)14000-16000>13 ");
     end (&f);
   }
 }
