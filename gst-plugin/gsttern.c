@@ -57,4 +57,4 @@ plugin_init (GstPlugin * plugin)
 
 GST_PLUGIN_DEFINE (GST_VERSION_MAJOR, GST_VERSION_MINOR, tern,
     "Captions video on a CPU with a native-ternary model", plugin_init,
-    TERN_VERSION, "LGPL", "tern", "https://tern.invalid/")
+    TERN_VERSION, "LGPL", TERN_PACKAGE_NAME, TERN_PACKAGE_ORIGIN)
