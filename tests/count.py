@@ -2,30 +2,48 @@
 """Counts test cases (TAP points, not programs) in the JUnit file that `meson test` leaves.
 
 usage: count.py TESTLOG.junit.xml
-prints the names of what failed and, as last line, "N passed, N failed, N skipped"; exit status 1 if any failed or none ran
+prints what was skipped, by program, the names of what failed, and as last line "N passed, N failed, N skipped"; exit
+status 1 if any failed or none ran
 """
+import re
 import sys
 import xml.etree.ElementTree as tree
 
-passed, failed, skipped = 0, [], 0
+passed, failed, skipped = 0, [], {}
 try:
     suites = tree.parse(sys.argv[1]).getroot().iter("testsuite")
 except (OSError, tree.ParseError) as error:
     sys.exit(f"count.py: {sys.argv[1]}: {error}")
 for suite in suites:
     cases = list(suite.iter("testcase"))
+    if " / " not in suite.get("name"):  # the programs that printed no point at all
+        for case in cases:
+            program = case.get("name").split(" / ")[-1]
+            if case.find("skipped") is not None:
+                skipped[program] = 1
+            else:
+                failed.append(f"{program}: printed no test")
+        continue
+    program = suite.get("name").split(" / ")[-1]
+    failed_before = len(failed)
     for case in cases:
         kinds = {child.tag for child in case}
         if kinds & {"failure", "error"}:
-            failed.append(f"{suite.get('name')}: {case.get('name')}")
+            failed.append(f"{program}: {case.get('name')}")
         elif "skipped" in kinds:
-            skipped += 1
+            skipped[program] = skipped.get(program, 0) + 1
         else:
             passed += 1
-    # A program that died counts as a failure of its own: the points it had printed until then may all be good.
-    if int(suite.get("errors", 0)) and not any(name.startswith(suite.get("name") + ":") for name in failed):
-        failed.append(f"{suite.get('name')}: ended early")
+    # What was planned and did not come counts too: a program that died or hung may have printed good points until then.
+    output = suite.findtext("system-out") or ""
+    plan = re.search(r"^1\.\.(\d+)", output, re.M)
+    if plan and plan[1] == "0":
+        skipped[program] = 1
+    elif (not plan or int(plan[1]) != len(cases) or int(suite.get("errors", 0))) and len(failed) == failed_before:
+        failed.append(f"{program}: ended early, {len(cases)} of {plan[1] if plan else 'unknown'} points printed")
+for program, n in skipped.items():
+    print(f"skipped: {program}: {n}")
 for name in failed:
     print("failed:", name)
-print(f"{passed} passed, {len(failed)} failed, {skipped} skipped")
+print(f"{passed} passed, {len(failed)} failed, {sum(skipped.values())} skipped")
 sys.exit(1 if failed or not passed else 0)

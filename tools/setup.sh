@@ -50,18 +50,40 @@ tern_install() {
   rm -f "$log"
 }
 
-# tern_build FOLDER [meson options...]: configures once, then builds what changed.
-tern_build() {
+# What a build folder was configured with: Meson keeps what it found, and what it did not find, until it looks again.
+tern_packages_now() {
+  command -v dpkg-query >/dev/null || return 0
+  # shellcheck disable=SC2086
+  dpkg-query -W -f='${Package} ${Version} ${db:Status-Status}\n' $TERN_PACKAGES $TERN_TEST_PACKAGES 2>/dev/null
+}
+
+# tern_configure FOLDER [meson options...]: once, and again when packages came, went or changed since. Meson's words go
+# to the file $log.
+tern_configure() {
   folder=$1
   shift
-  log=$(mktemp)
+  record=$folder/configured-with
+  packages=$(tern_packages_now)
   if [ ! -f "$folder/build.ninja" ]; then
     tern_say "configuring $folder"
-    if ! meson setup "$folder" "$@" >"$log" 2>&1; then
-      cat "$log" >&2
-      tern_say "meson could not configure $folder (see above)"
-      return 1
-    fi
+    meson setup "$folder" "$@" >"$log" 2>&1 || return 1
+  elif [ "$packages" != "$(cat "$record" 2>/dev/null)" ]; then
+    tern_say "configuring $folder again: other packages are installed than the last time"
+    { meson configure --clearcache "$folder" && meson setup --reconfigure "$folder"; } >"$log" 2>&1 || return 1
+  else
+    return 0
+  fi
+  printf '%s\n' "$packages" >"$record"
+}
+
+# tern_build FOLDER [meson options...]: configures when needed, then builds what changed.
+tern_build() {
+  folder=$1
+  log=$(mktemp)
+  if ! tern_configure "$@"; then
+    cat "$log" >&2
+    tern_say "meson could not configure $folder (see above)"
+    return 1
   fi
   if ! ninja -C "$folder" -n 2>/dev/null | grep -q 'no work to do'; then
     tern_say "building (once, about two minutes)"

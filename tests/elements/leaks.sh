@@ -19,7 +19,7 @@ check () {
   name=$1 expected=$2
   shift 2
   n=$((n + 1))
-  GST_TRACERS=leaks GST_DEBUG=GST_TRACER:7 GST_DEBUG_NO_COLOR=1 timeout 60 gst-launch-1.0 -q "$@" >"$dir/log" 2>&1
+  GST_TRACERS=leaks GST_DEBUG=GST_TRACER:7 GST_DEBUG_NO_COLOR=1 timeout 300 gst-launch-1.0 -q "$@" >"$dir/log" 2>&1
   status=$?
   grep 'object-alive, ' "$dir/log" | grep 'type-name=(string)' | grep -v 'new format string' >"$dir/alive"
   if [ -s "$dir/alive" ] || { [ "$expected" = ok ] && [ $status -ne 0 ]; } || { [ "$expected" = error ] && [ $status -eq 0 ]; } \

@@ -96,7 +96,7 @@ def main():
                          ("inspect", path), ("tokenize", "--model", path)):
                 try:
                     done = subprocess.run([TERN, *map(str, args)], stdin=subprocess.DEVNULL, capture_output=True,
-                                          check=False, timeout=60)
+                                          check=False, timeout=300)
                     point(done.returncode == 1 and str(path).encode() in done.stderr and what.encode() in done.stderr,
                           f"{what} for a file: {args[0]} {args[3] if len(args) > 4 else ''}", done.stderr.decode())
                 except subprocess.TimeoutExpired:
