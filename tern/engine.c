@@ -178,6 +178,12 @@ tern_engine_is_self (TernEngine *engine)
   return g_thread_self () == engine->thread;
 }
 
+gboolean
+tern_engine_is_wanted (TernEngine *engine)
+{
+  return g_atomic_int_get (&engine->n_urgent) > 0;
+}
+
 void
 tern_engine_add (TernEngine *engine, TernClient *client)
 {

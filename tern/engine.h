@@ -39,6 +39,9 @@ void tern_engine_settle (TernEngine *engine, TernClient *client);
  * called when the step is over. */
 gboolean tern_engine_remove (TernEngine *engine, TernClient *client);
 
+/* For tests: whether a call or an urgent client waits for the next pause. */
+gboolean tern_engine_is_wanted (TernEngine *engine);
+
 /* Runs @func on the engine thread between two pieces of work, pauses included, and waits for it: for what needs the
  * pool at rest. */
 typedef void (*TernEngineFunc) (void *data);

@@ -245,6 +245,18 @@ tern_pool_run_until (TernPool *pool, TernPoolFunc func, void *data, guint items,
   return first == items;
 }
 
+guint
+tern_pool_workers_asleep (TernPool *pool)
+{
+  return atomic_load (&pool->sleepers);
+}
+
+gboolean
+tern_pool_caller_asleep (TernPool *pool)
+{
+  return (atomic_load (&pool->state) & STATE_WAITING) != 0;
+}
+
 TernSlice *
 tern_pool_slice (TernPool *pool)
 {

@@ -38,6 +38,9 @@ void tern_pool_run (TernPool *pool, TernPoolFunc func, void *data, guint items, 
  * @grain items for every thread. What @func does must not depend on where its items are cut. */
 gboolean tern_pool_run_until (TernPool *pool, TernPoolFunc func, void *data, guint items, guint grain, guint64 work,
     TernCancel *cancel);
+/* For tests: how many workers are asleep, and whether the caller of a run is, waiting for one that is in a piece. */
+guint tern_pool_workers_asleep (TernPool *pool);
+gboolean tern_pool_caller_asleep (TernPool *pool);
 /* What the pool has learned. */
 TernSlice *tern_pool_slice (TernPool *pool);
 

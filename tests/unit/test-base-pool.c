@@ -3,7 +3,6 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 
 #include "engine/base/error.h"
 #include "engine/base/mem.h"
@@ -51,6 +50,14 @@ run_counted (TernPool *pool, Count *c, guint items, guint grain)
   g_assert_cmpint (g_atomic_int_get (&c->wrong), ==, 0);
 }
 
+/* Waits for what must come. */
+static void
+until_asleep (TernPool *pool)
+{
+  while (tern_pool_workers_asleep (pool) < tern_pool_threads (pool) - 1)
+    g_usleep (100);
+}
+
 static void
 test_once (gconstpointer data)
 {
@@ -69,7 +76,7 @@ test_once (gconstpointer data)
         run_counted (pool, &c, items[i], grains[g]);
     }
     if (repeat % 5 == 0)
-      g_usleep (2000);          /* long enough to fall asleep */
+      until_asleep (pool);
   }
   tern_pool_free (pool);
 }
@@ -97,60 +104,73 @@ test_short_runs (void)
     tern_pool_run (pool, add_up, &sum, 3 + i % 5, 1);
     g_assert_cmpint (g_atomic_int_get (&sum.total), ==, 3 + i % 5);
     if (i % 1000 == 0)
-      g_usleep (200);
+      until_asleep (pool);
   }
   tern_pool_free (pool);
 }
 
 typedef struct {
-  gint arrived;                 /* atomic */
-  gint alone;                   /* atomic */
+  GMutex lock;
+  GCond arrived;
+  guint n, wanted;
 } Meeting;
 
 static void
 meet (void *data, guint begin, guint end, guint worker)
 {
   Meeting *m = data;
-  gint64 limit = g_get_monotonic_time () + 20 * G_USEC_PER_SEC;
 
-  g_atomic_int_inc (&m->arrived);
-  while (g_atomic_int_get (&m->arrived) < 2) {
-    if (g_get_monotonic_time () > limit) {
-      g_atomic_int_set (&m->alone, 1);
-      return;
-    }
-    sched_yield ();
-  }
+  g_mutex_lock (&m->lock);
+  m->n++;
+  g_cond_broadcast (&m->arrived);
+  while (m->n < m->wanted)
+    g_cond_wait (&m->arrived, &m->lock);
+  g_mutex_unlock (&m->lock);
 }
 
-/* Two pieces that wait for each other: only two threads at once can do them. Also when the other one sleeps, and with
- * the caller asleep because the other one takes its time. */
+/* Pieces that wait for each other: only as many threads at once can do them. Also when the others sleep. */
 static void
 test_together (void)
 {
-  TernPool *pool = tern_pool_new (2, NULL);
+  TernPool *pool = tern_pool_new (3, NULL);
+  Meeting m;
   guint i;
 
+  g_mutex_init (&m.lock);
+  g_cond_init (&m.arrived);
   for (i = 0; i < 30; i++) {
-    Meeting m = { 0, 0 };
-
+    m.wanted = 3;
+    m.n = 0;
     if (i % 3 == 0)
-      g_usleep (3000);
-    tern_pool_run (pool, meet, &m, 2, 1);
-    g_assert_cmpint (g_atomic_int_get (&m.arrived), ==, 2);
-    g_assert_cmpint (g_atomic_int_get (&m.alone), ==, 0);
+      until_asleep (pool);
+    tern_pool_run (pool, meet, &m, 3, 1);
+    g_assert_cmpuint (m.n, ==, 3);
   }
+  g_mutex_clear (&m.lock);
+  g_cond_clear (&m.arrived);
   tern_pool_free (pool);
 }
 
+typedef struct {
+  TernPool *pool;
+  gint others;                  /* atomic: pieces that other threads began */
+  gint total;                   /* atomic */
+} Dawdling;
+
+/* The caller begins nothing before somebody else is in a piece, who stays there until the caller has gone to sleep. */
 static void
 dawdle (void *data, guint begin, guint end, guint worker)
 {
-  if (worker > 0)
-    g_usleep (5000);
-  else
-    sched_yield ();
-  g_atomic_int_add (&((Sum *) data)->total, (gint) (end - begin));
+  Dawdling *d = data;
+
+  if (worker == 0) {
+    while (g_atomic_int_get (&d->others) == 0)
+      sched_yield ();
+  } else if (g_atomic_int_add (&d->others, 1) == 0) {
+    while (!tern_pool_caller_asleep (d->pool))
+      g_usleep (100);
+  }
+  g_atomic_int_add (&d->total, (gint) (end - begin));
 }
 
 static void
@@ -160,35 +180,25 @@ test_slow_worker (void)
   guint i;
 
   for (i = 0; i < 20; i++) {
-    Sum sum = { 0 };
+    Dawdling d = { pool, 0, 0 };
 
-    tern_pool_run (pool, dawdle, &sum, 64, 1);
-    g_assert_cmpint (g_atomic_int_get (&sum.total), ==, 64);
+    tern_pool_run (pool, dawdle, &d, 64, 1);
+    g_assert_cmpint (g_atomic_int_get (&d.total), ==, 64);
+    g_assert_false (tern_pool_caller_asleep (pool));
   }
   tern_pool_free (pool);
 }
 
-static double
-process_seconds (void)
-{
-  struct timespec t;
-
-  clock_gettime (CLOCK_PROCESS_CPUTIME_ID, &t);
-  return (double) t.tv_sec + t.tv_nsec * 1e-9;
-}
-
+/* Who has nothing to do sleeps. */
 static void
 test_idle (void)
 {
   TernPool *pool = tern_pool_new (4, NULL);
   Sum sum = { 0 };
-  double before;
 
+  until_asleep (pool);
   tern_pool_run (pool, add_up, &sum, 100, 1);
-  g_usleep (20000);
-  before = process_seconds ();
-  g_usleep (300000);
-  g_assert_cmpfloat (process_seconds () - before, <, 0.02);
+  until_asleep (pool);
   tern_pool_free (pool);
 }
 
@@ -225,25 +235,17 @@ test_threads (void)
 }
 
 typedef struct {
-  GMutex lock;
-  GCond arrived;
-  guint n;
+  Meeting meeting;
   int nice[3];                  /* by worker */
 } Niceness;
 
-/* Waits until every worker has a piece. */
 static void
 note_nice (void *data, guint begin, guint end, guint worker)
 {
   Niceness *n = data;
 
   n->nice[worker] = getpriority (PRIO_PROCESS, 0);
-  g_mutex_lock (&n->lock);
-  n->n++;
-  g_cond_broadcast (&n->arrived);
-  while (n->n < 3)
-    g_cond_wait (&n->arrived, &n->lock);
-  g_mutex_unlock (&n->lock);
+  meet (&n->meeting, begin, end, worker);
 }
 
 /* Workers of a yielding pool step back, once, however often they are told; the caller does so by itself. */
@@ -254,16 +256,16 @@ test_step_back (void)
 
   for (guint yielding = 0; yielding < 2; yielding++) {
     TernPool *pool = yielding ? tern_pool_new_yielding (3, NULL) : tern_pool_new (3, NULL);
-    Niceness n = { .n = 0 };
+    Niceness n = { .meeting.wanted = 3 };
 
-    g_mutex_init (&n.lock);
-    g_cond_init (&n.arrived);
+    g_mutex_init (&n.meeting.lock);
+    g_cond_init (&n.meeting.arrived);
     tern_pool_run (pool, note_nice, &n, 3, 1);
     g_assert_cmpint (n.nice[0], ==, own);
     for (guint i = 1; i < 3; i++)
       g_assert_cmpint (n.nice[i], ==, yielding ? expected : own);
-    g_mutex_clear (&n.lock);
-    g_cond_clear (&n.arrived);
+    g_mutex_clear (&n.meeting.lock);
+    g_cond_clear (&n.meeting.arrived);
     tern_pool_free (pool);
   }
 }

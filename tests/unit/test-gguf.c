@@ -651,13 +651,12 @@ test_odd (void)
   }
 }
 
-/* Names that collide in every simple hash, and many of them: still fast. */
+/* Names that collide in every simple hash, so many and so often that comparing each with each would take longer than
+ * a test may. */
 static void
 test_many_names (void)
 {
   g_autoptr (GByteArray) bytes = NULL;
-  g_autoptr (TernGguf) file = NULL;
-  gint64 start;
   GgufWriter w;
   guint i, b;
 
@@ -671,11 +670,12 @@ test_many_names (void)
   }
   bytes = writer_finish (&w);
   writer_clear (&w);
-  start = g_get_monotonic_time ();
-  file = tern_gguf_open_memory (bytes->data, bytes->len, PATH, NULL);
-  g_assert_nonnull (file);
-  g_assert_true (tern_gguf_has (file, "FYFYFYFYFYFYFYFYFYFYFYFYFYFYFYFY"));
-  g_assert_cmpint (g_get_monotonic_time () - start, <, 5 * G_USEC_PER_SEC);
+  for (i = 0; i < 20; i++) {
+    g_autoptr (TernGguf) file = tern_gguf_open_memory (bytes->data, bytes->len, PATH, NULL);
+
+    g_assert_nonnull (file);
+    g_assert_true (tern_gguf_has (file, "FYFYFYFYFYFYFYFYFYFYFYFYFYFYFYFY"));
+  }
 }
 
 static void

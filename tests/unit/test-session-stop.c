@@ -1,8 +1,116 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Queues, cancelling, flushing and callbacks: what happens between threads. */
+/* Queues, cancelling, flushing and callbacks: what happens between threads. The engine is held where a test wants it, and
+ * work that begins after a stop is counted. How long stops take is measured with `-m perf`. */
 #include <time.h>
 
 #include "session-fixture.h"
+#include "tern/session-priv.h"
+
+/* ---- An engine that can be held ---------------------------------------------------------------------------------- */
+
+/* Stands at the slices of the model's pool (engine/base/slice.h), which are as small as they get. */
+typedef struct {
+  GMutex lock;
+  GCond changed;
+  guint begun;                  /* slices since gate_set() */
+  guint stop_at;                /* the engine stays there, counted from 1; 0: nowhere */
+  TernCancel *until;            /* until this is raised; NULL: until gate_open() */
+  gboolean held, open;
+  guint after;                  /* slices that began with `until` raised */
+} Gate;
+
+static gint64
+pass_gate (void *data, guint64 work)
+{
+  Gate *gate = data;
+
+  if (work)                     /* the end of a slice, which took so long that the next one is no larger */
+    return G_MAXINT32;
+  g_mutex_lock (&gate->lock);
+  gate->after += tern_cancel_is_raised (gate->until);
+  if (++gate->begun == gate->stop_at) {
+    gate->held = TRUE;
+    g_cond_broadcast (&gate->changed);
+    while (!gate->open && !tern_cancel_is_raised (gate->until)) {
+      g_mutex_unlock (&gate->lock);
+      g_usleep (50);            /* a flag has no condition */
+      g_mutex_lock (&gate->lock);
+    }
+    gate->held = FALSE;
+    g_cond_broadcast (&gate->changed);
+  }
+  g_mutex_unlock (&gate->lock);
+  return 0;
+}
+
+typedef struct {
+  TernSlice *slice;
+  Gate *gate;
+} Setting;
+
+static void
+set_clock (void *data)
+{
+  Setting *setting = data;
+
+  tern_slice_init (setting->slice);
+  if (setting->gate) {
+    setting->slice->clock = pass_gate;
+    setting->slice->data = setting->gate;
+    setting->slice->limit = TERN_SLICE_LEAST;
+  }
+}
+
+/* From the next slice on; @gate NULL takes it away. Not while the engine is held. */
+static void
+gate_set (TernModel *model, Gate *gate, guint stop_at, TernCancel *until)
+{
+  Setting setting = { tern_pool_slice (tern_engine_pool (model->engine)), gate };
+
+  if (gate) {
+    g_mutex_lock (&gate->lock);
+    gate->begun = gate->after = 0;
+    gate->held = gate->open = FALSE;
+    gate->stop_at = stop_at;
+    gate->until = until;
+    g_mutex_unlock (&gate->lock);
+  }
+  tern_engine_call (model->engine, set_clock, &setting);
+}
+
+static void
+gate_wait (Gate *gate)
+{
+  g_mutex_lock (&gate->lock);
+  while (!gate->held)
+    g_cond_wait (&gate->changed, &gate->lock);
+  g_mutex_unlock (&gate->lock);
+}
+
+static void
+gate_open (Gate *gate)
+{
+  g_mutex_lock (&gate->lock);
+  gate->open = TRUE;
+  g_mutex_unlock (&gate->lock);
+}
+
+static void
+gate_init (Gate *gate)
+{
+  memset (gate, 0, sizeof *gate);
+  g_mutex_init (&gate->lock);
+  g_cond_init (&gate->changed);
+}
+
+static void
+gate_clear (Gate *gate)
+{
+  g_mutex_clear (&gate->lock);
+  g_cond_clear (&gate->changed);
+}
+
+/* ---- Latency, measured ------------------------------------------------------------------------------------------- */
 
 /* Milliseconds that a stop may take on a machine of its own. */
 #define PROMPTLY (100. * SLOWER)
@@ -160,32 +268,131 @@ test_stop_latency (void)
   assert_prompt ("free", ms[2], 10);
 }
 
+typedef enum { STOP_CANCEL, STOP_FLUSH, STOP_FREE, N_STOPS } Stop;
+
+static void
+push_all (TernSession *session)
+{
+  for (guint i = 0; i < 8; i++)
+    push_sized (session, FRAME_W, FRAME_H, i, 0, MS (500 * i), MS (500), NULL);
+}
+
+/* Stops a session while the engine stands before slice @at of its work. */
+static void
+check_stop (TernModel *model, Gate *gate, guint at, Stop how)
+{
+  TernSessionParams params = quick_params ();
+  TernSession *session = new_session (model, &params);
+  TernResult *result;
+
+  gate_set (model, gate, at, &session->cancel);
+  push_all (session);
+  gate_wait (gate);
+  if (how == STOP_CANCEL) {
+    tern_session_cancel (session);
+    while ((result = next_result (session)))
+      tern_result_unref (result);
+  } else if (how == STOP_FLUSH) {
+    tern_session_flush (session);
+    g_assert_null (tern_session_poll (session));
+  }
+  /* The flag lies in the session: nobody looks at it any more when that is gone. */
+  if (how != STOP_FREE)
+    tern_engine_settle (model->engine, &session->client);
+  tern_session_free (session);
+  g_assert_cmpuint (gate->begun, ==, at);
+  g_assert_cmpuint (gate->after, ==, 0);
+}
+
+/* At many moments of encoding, prefill and decode: what was begun ends, nothing else begins. */
+static void
+test_stop (void)
+{
+  g_autoptr (TernModel) model = open_model (0);
+  TernSessionParams params = quick_params ();
+  guint all, step;
+  Gate gate;
+
+  gate_init (&gate);
+  gate_set (model, &gate, 0, NULL);
+  {
+    g_autoptr (TernSession) session = new_session (model, &params);
+    g_autofree char *said = NULL;
+
+    push_all (session);
+    tern_session_finish (session);
+    said = drain (session);
+  }
+  all = gate.begun;
+  g_assert_cmpuint (all, >, 300);
+  step = all / 24;
+  for (guint i = 0; i < 24; i++)
+    check_stop (model, &gate, 1 + i * step + i % 7, i % N_STOPS);
+  gate_set (model, NULL, 0, NULL);
+  gate_clear (&gate);
+}
+
+/* Slices of one window's work. */
+typedef struct {
+  guint prefill, all;           /* until the first token, until the end */
+} Course;
+
+static Course
+course (TernModel *model, const TernSessionParams *params, Gate *gate)
+{
+  TernSessionParams one = *params;
+  guint slices[2];
+
+  for (guint i = 0; i < 2; i++) {
+    g_autoptr (TernSession) session = NULL;
+    g_autofree char *said = NULL;
+
+    one.max_tokens = i ? params->max_tokens : 1;
+    session = new_session (model, &one);
+    gate_set (model, gate, 0, NULL);
+    push_run (session, 0, 4, 0);
+    tern_session_finish (session);
+    said = drain (session);
+    slices[i] = gate->begun;
+  }
+  return (Course) { slices[0], slices[1] };
+}
+
 /* Cancelled while it says something: what was said stands. */
 static void
 test_cancel_result (void)
 {
   g_autoptr (TernModel) model = open_model (0);
-  TernSessionParams params = long_params ();
-  g_autoptr (TernSession) session = NULL;
+  TernSessionParams params = quick_params ();
   guint cancelled = 0;
+  Course slices;
+  Gate gate;
 
-  params.repetition_penalty = 1.3f;
-  params.temperature = 3;               /* rarely an end token */
-  session = new_session (model, &params);
-  for (guint round = 0; round < 60 && !cancelled; round++) {
+  params.max_tokens = 40;
+  gate_init (&gate);
+  slices = course (model, &params, &gate);
+  g_assert_cmpuint (slices.all, >, slices.prefill);
+  {
+    g_autoptr (TernSession) session = new_session (model, &params);
     TernResult *result;
 
-    params.seed = round;
-    g_assert_true (tern_session_set_params (session, &params, NULL));
+    gate_set (model, &gate, (slices.prefill + slices.all) / 2, &session->cancel);
     push_run (session, 0, 4, 0);
-    g_usleep (15000 * (1 + round));
+    gate_wait (&gate);
     tern_session_cancel (session);
     while ((result = next_result (session))) {
-      cancelled += strcmp (result->finish_reason, "cancelled") == 0;
+      g_assert_cmpstr (result->finish_reason, ==, "cancelled");
+      g_assert_cmpuint (result->generated_tokens, >, 0);
+      g_assert_cmpuint (result->generated_tokens, <, params.max_tokens);
+      cancelled++;
       tern_result_unref (result);
     }
+    g_assert_cmpuint (cancelled, ==, 1);
+    g_assert_cmpuint (gate.after, ==, 0);
+    tern_engine_settle (model->engine, &session->client);
   }
-  g_assert_cmpuint (cancelled, >, 0);
+  gate_set (model, NULL, 0, NULL);
+  gate_clear (&gate);
 }
 
 /* After a flush everything is as at the beginning. */
@@ -247,7 +454,6 @@ test_callback (void)
 {
   Callback c = { .stop_at = 3 };
   TernSessionParams params = quick_params ();
-  gint64 deadline = g_get_monotonic_time () + 60 * G_USEC_PER_SEC;
 
   g_mutex_init (&c.lock);
   g_cond_init (&c.done);
@@ -261,7 +467,7 @@ test_callback (void)
     push_run (c.session, i, 1, 0);
     g_mutex_lock (&c.lock);
     while (i % 4 == 3 && c.results < (i + 1) / 4)
-      g_assert_true (g_cond_wait_until (&c.done, &c.lock, deadline));
+      g_cond_wait (&c.done, &c.lock);
     if (c.freed)
       break;
   }
@@ -298,7 +504,7 @@ encode_until_cancelled (gpointer data)
 }
 
 static void
-test_encoder_cancel (void)
+test_encoder_latency (void)
 {
   g_autoptr (TernModel) model = open_model (0);
   TernSessionParams params = long_params ();
@@ -319,8 +525,63 @@ test_encoder_cancel (void)
     tern_encoder_cancel (e.encoder, FALSE);
   }
   assert_prompt ("cancel of an encoder", ms, 8);
-  g_assert_true (e.cancelled);
   tern_encoder_free (e.encoder);
+}
+
+/* In the midst of its work it begins no further slice. */
+static void
+test_encoder_cancel (void)
+{
+  g_autoptr (TernModel) model = open_model (0);
+  Encoding e = { .encoder = tern_encoder_new (model, TERN_FIT_CROP, NULL) };
+  Gate gate;
+
+  gate_init (&gate);
+  for (guint at = 1; at < 100; at += 9) {
+    GThread *thread;
+
+    gate_set (model, &gate, at, NULL);
+    thread = g_thread_new ("encoder", encode_until_cancelled, &e);
+    gate_wait (&gate);
+    tern_encoder_cancel (e.encoder, TRUE);
+    gate_open (&gate);
+    g_thread_join (thread);
+    g_assert_cmpuint (gate.begun, ==, at);
+    tern_encoder_cancel (e.encoder, FALSE);
+  }
+  gate_set (model, NULL, 0, NULL);
+  g_assert_cmpint (e.cancelled, ==, 1);
+  tern_encoder_free (e.encoder);
+  gate_clear (&gate);
+}
+
+/* Before its turn has come it does not wait for whoever has it. */
+static void
+test_encoder_cancel_waiting (void)
+{
+  g_autoptr (TernModel) model = open_model (0);
+  TernSessionParams params = quick_params ();
+  g_autoptr (TernSession) session = new_session (model, &params);
+  Encoding e = { .encoder = tern_encoder_new (model, TERN_FIT_CROP, NULL) };
+  GThread *thread;
+  Gate gate;
+
+  gate_init (&gate);
+  gate_set (model, &gate, 5, NULL);
+  push_all (session);
+  gate_wait (&gate);
+  thread = g_thread_new ("encoder", encode_until_cancelled, &e);
+  while (!tern_engine_is_wanted (model->engine))
+    g_usleep (50);
+  tern_encoder_cancel (e.encoder, TRUE);
+  g_thread_join (thread);       /* the engine still stands */
+  g_assert_cmpint (e.runs, ==, 0);
+  g_assert_cmpuint (gate.begun, ==, 5);
+  gate_open (&gate);
+  tern_session_flush (session);
+  gate_set (model, NULL, 0, NULL);
+  tern_encoder_free (e.encoder);
+  gate_clear (&gate);
 }
 
 /* An encoder is served while a session of the same model works. */
@@ -334,12 +595,21 @@ test_encoder_beside_session (void)
   g_autoptr (TernSession) b = new_session (model, &params);
   Encoding e = { .encoder = tern_encoder_new (model, TERN_FIT_CROP, NULL) };
   GThread *thread;
+  Gate gate;
 
-  push_run (a, 0, 12, 1);
+  push_run (a, 0, 8, 1);
   tern_session_finish (a);
   alone = drain (a);
+
+  gate_init (&gate);
+  gate_set (model, &gate, 5, NULL);
+  for (guint i = 0; i < 8; i++)
+    push_sized (b, FRAME_W, FRAME_H, 3 * i, 1, MS (500 * i), MS (500), NULL);
+  gate_wait (&gate);
   thread = g_thread_new ("encoder", encode_until_cancelled, &e);
-  push_run (b, 0, 12, 1);
+  while (!tern_engine_is_wanted (model->engine))
+    g_usleep (50);
+  gate_open (&gate);
   tern_session_finish (b);
   beside = drain (b);
   tern_encoder_cancel (e.encoder, TRUE);
@@ -347,6 +617,8 @@ test_encoder_beside_session (void)
   tern_encoder_free (e.encoder);
   g_assert_cmpint (e.runs, >, 0);
   g_assert_cmpstr (alone, ==, beside);
+  gate_set (model, NULL, 0, NULL);
+  gate_clear (&gate);
 }
 
 int
@@ -355,11 +627,16 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/session/busy", test_busy);
   g_test_add_func ("/session/live", test_live);
-  g_test_add_func ("/session/stop-latency", test_stop_latency);
+  g_test_add_func ("/session/stop", test_stop);
   g_test_add_func ("/session/cancel-result", test_cancel_result);
   g_test_add_func ("/session/flush", test_flush);
   g_test_add_func ("/session/callback", test_callback);
   g_test_add_func ("/encoder/cancel", test_encoder_cancel);
+  g_test_add_func ("/encoder/cancel-waiting", test_encoder_cancel_waiting);
   g_test_add_func ("/encoder/beside-session", test_encoder_beside_session);
+  if (g_test_perf ()) {
+    g_test_add_func ("/session/stop-latency", test_stop_latency);
+    g_test_add_func ("/encoder/cancel-latency", test_encoder_latency);
+  }
   return g_test_run ();
 }

@@ -276,7 +276,7 @@ test_special (void)
   g_assert_cmpmem (tern_tokenizer_piece (t, 13, FALSE).data, 1, " ", 1);
 }
 
-/* A line without a break is one piece; joining it must not take quadratic time. */
+/* A line without a break is one piece; in quadratic time, joining it would take longer than a test may. */
 static void
 test_long_piece (void)
 {
@@ -284,13 +284,11 @@ test_long_piece (void)
   g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint32));
   const gsize n = 1 << 20;
   g_autofree char *text = g_malloc (n);
-  gint64 start = g_get_monotonic_time ();
 
   for (gsize i = 0; i < n; i++)
     text[i] = "abcd"[i % 4];
   tern_tokenizer_encode (t, text, n, TRUE, ids);
   g_assert_cmpuint (ids->len, ==, n / 2);
-  g_assert_cmpint (g_get_monotonic_time () - start, <, 20 * G_USEC_PER_SEC);
 }
 
 /* 256 byte tokens: their pieces are the bytes, and a stream shows whole characters only. */
