@@ -16,8 +16,8 @@ gst_tern_install_threads (GObjectClass * klass, guint id)
 {
   g_object_class_install_property (klass, id,
       g_param_spec_uint ("threads", "Threads",
-          "Threads that work on the model (0 = one for each core)", 0, 1024, 0,
-          GST_TERN_PARAM_READY));
+          "Threads that work on the model (0 = one for each core)", 0,
+          TERN_THREADS_MAX, 0, GST_TERN_PARAM_READY));
 }
 
 guint

@@ -11,6 +11,8 @@
 #include "tern/encoder-id.h"
 #include "tern/model-files.h"
 
+G_STATIC_ASSERT (TERN_THREADS_MAX == TERN_POOL_MAX_THREADS);
+
 /* Held while files are loaded: two opens of one model load it once. Taken before the registry's. */
 static GMutex load_lock;
 /* The one registry of the process. Its lock is never held for long: who takes or gives back a reference must not wait
@@ -111,6 +113,16 @@ model_new (const TernModelParams *params, char *key, char *path, char *mmproj_pa
   return model;
 }
 
+/* Files of equal widths may still be of two families: then the vocabulary lacks what this encoder's pictures stand between.
+ * Said at once, not with the first picture. */
+static gboolean
+check_family (const TernModel *model, GError **error)
+{
+  g_autofree char *files = g_strdup_printf ("%s with %s", model->path, model->mmproj_path);
+
+  return tern_prompt_family (model->projector, model->text->tokenizer, files, error) != NULL;
+}
+
 static gboolean
 load (TernModel *model, TernModelParts parts, gboolean mmproj_asked_for, GError **error)
 {
@@ -126,7 +138,8 @@ load (TernModel *model, TernModelParts parts, gboolean mmproj_asked_for, GError 
     }
   }
   return ((parts & TERN_MODEL_TEXT) == 0 || model->text || load_text (model, error))
-      && ((parts & TERN_MODEL_VISION) == 0 || model->vision || load_vision (model, error));
+      && ((parts & TERN_MODEL_VISION) == 0 || model->vision || load_vision (model, error))
+      && (parts != TERN_MODEL_FULL || check_family (model, error));
 }
 
 /* The two files that @params stand for. An encoder alone needs no text file. */

@@ -28,6 +28,8 @@
 G_BEGIN_DECLS
 
 #define TERN_TIME_NONE G_MAXUINT64
+/* Threads of a model, at most. */
+#define TERN_THREADS_MAX 512
 #define TERN_SECOND G_GUINT64_CONSTANT (1000000000)
 #define TERN_GROUP_FRAMES 4     /* frames that temporal merging works on together */
 
@@ -50,7 +52,7 @@ typedef enum {
  *   the file that this name links to, and fails with the list of places or candidates if there is not exactly one
  * @parts: what must be usable. Parts that are only named here are loaded; the encoder id is known in every case when an
  *   mmproj file is found
- * @threads: of the model's pool, the engine thread counted; 0 = the cores this process may use
+ * @threads: of the model's pool, the engine thread counted, at most %TERN_THREADS_MAX; 0 = the cores this process may use
  * @context: tokens a session holds at most; 0 = what its window needs, at most the model's own
  * @float_activations: compute without activation quantisation (debugging)
  * @yielding: the model's threads run at a lower priority (nice, 5 above the process's), so that threads of this process
@@ -70,7 +72,8 @@ typedef struct {
 #define TERN_MODEL_PARAMS_INIT { .parts = TERN_MODEL_FULL }
 
 /* Opens, or returns a further reference on the same model when this process holds one with equal paths and options.
- * Errors: NOT_FOUND, READ, FORMAT, UNSUPPORTED, MISMATCH (widths of text file and mmproj differ), NO_SPACE. */
+ * Errors: NOT_FOUND, READ, FORMAT, UNSUPPORTED, MISMATCH (widths of text file and mmproj differ), NO_SPACE. Both
+ * parts at once: UNSUPPORTED when the vocabulary lacks the control tokens of the encoder's family. */
 TERN_API TernModel *tern_model_open (const TernModelParams *params, GError **error);
 TERN_API TernModel *tern_model_ref (TernModel *model);
 TERN_API void tern_model_unref (TernModel *model);

@@ -120,7 +120,7 @@ check_options (const Options *o, Caption *c, guint *threads)
       || !check_share ("--merge-ratio", o->merge_ratio, &p->compress.merge_ratio)
       || !check_share ("--kv-prune", o->kv_prune, &p->kv_prune)
       || !check_count ("--max-tokens", o->max_tokens, 65536, &p->max_tokens)
-      || !check_count ("--beam", o->beam, 64, &p->beam) || !check_count ("--threads", o->threads, 1024, threads)
+      || !check_count ("--beam", o->beam, 64, &p->beam) || !tern_tool_check_threads (*threads = o->threads == NOT_GIVEN ? 0 : o->threads)
       || !check_format (o, c))
     return FALSE;
   if (o->kv) {

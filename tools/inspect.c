@@ -380,8 +380,8 @@ check (gint context, gint threads, const char *kv, TernMemoryOptions *options)
 {
   if (context < 0)
     return tern_tool_usage ("--context: expected 0 (the model's own) or more, found %d", context);
-  if (threads < 0)
-    return tern_tool_usage ("--threads: expected 0 (all cores) or more, found %d", threads);
+  if (!tern_tool_check_threads (threads))
+    return TERN_TOOL_USAGE;
   if (kv && !tern_kv_parse (kv, &options->kv))
     return tern_tool_usage ("--kv: expected auto, f32, f16 or int8, found %s", kv);
   options->context = context;

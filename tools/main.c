@@ -9,6 +9,7 @@
 
 #include "engine/base/error.h"
 #include "engine/base/log.h"
+#include "engine/base/threads.h"
 
 static const struct {
   const char *name;
@@ -48,6 +49,15 @@ tern_tool_usage (const char *format, ...)
   va_end (args);
   tern_tool_message ("%s", text);
   return TERN_TOOL_USAGE;
+}
+
+gboolean
+tern_tool_check_threads (gint threads)
+{
+  if (threads >= 0 && threads <= TERN_POOL_MAX_THREADS)
+    return TRUE;
+  tern_tool_usage ("--threads: expected 0 (all cores) to %d, found %d", TERN_POOL_MAX_THREADS, threads);
+  return FALSE;
 }
 
 int

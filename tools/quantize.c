@@ -439,8 +439,8 @@ check_options (Options *o, char **files)
   o->type = tern_quantize_type (o->type_name, &o->file_type);
   if (!o->type)
     return tern_tool_usage ("--type: expected Q8_0, Q4_0, Q4_K, Q6_K, TQ1_0 or TQ2_0, found `%s`", o->type_name);
-  if (o->threads < 0)
-    return tern_tool_usage ("--threads: expected 0 (all cores) or more, found %d", o->threads);
+  if (!tern_tool_check_threads (o->threads))
+    return TERN_TOOL_USAGE;
   if (same_file (files[0], files[1]))
     return tern_tool_usage ("quantize: expected two files, found %s twice", files[0]);
   return TERN_TOOL_DONE;

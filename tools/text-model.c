@@ -13,8 +13,8 @@ tern_text_options_check (const TernTextOptions *options, const char *subcommand)
 
   if (!options->model)
     return tern_tool_usage ("%s: expected --model F, found none", subcommand);
-  if (options->threads < 0)
-    return tern_tool_usage ("--threads: expected 0 (all cores) or more, found %d", options->threads);
+  if (!tern_tool_check_threads (options->threads))
+    return TERN_TOOL_USAGE;
   if (options->kv && !tern_kv_parse (options->kv, &kv))
     return tern_tool_usage ("--kv: expected auto, f32, f16 or int8, found %s", options->kv);
   return TERN_TOOL_DONE;

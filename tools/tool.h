@@ -39,6 +39,8 @@ gboolean tern_tool_options (int argc, char **argv, const char *operands, gint mi
 void tern_tool_message (const char *format, ...) G_GNUC_PRINTF (1, 2);
 /* A message for an option that is missing or wrong. Returns TERN_TOOL_USAGE. */
 int tern_tool_usage (const char *format, ...) G_GNUC_PRINTF (1, 2);
+/* Whether @threads of an option are 0 (all cores) to as many as a pool has; a message if not. */
+gboolean tern_tool_check_threads (gint threads);
 /* Prints @error and clears it. Returns TERN_TOOL_USAGE when it is INVALID (a parameter out of its range), else
  * TERN_TOOL_FAILED. */
 int tern_tool_fail (GError **error);

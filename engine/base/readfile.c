@@ -80,8 +80,8 @@ read_all (int fd, const char *name, gsize room, gsize most, gsize *size, GError 
       break;
     used += n;
     if (used > most) {
-      g_set_error (error, TERN_ERROR, TERN_ERROR_READ, "%s: expected at most %" G_GSIZE_FORMAT " bytes, found more", name,
-          most);
+      g_set_error (error, TERN_ERROR, TERN_ERROR_READ, "%s: expected at most %" G_GSIZE_FORMAT " bytes, found more",
+          name, most);
       return NULL;
     }
   }

@@ -8,7 +8,7 @@
 G_BEGIN_DECLS
 
 #define TERN_SLICE_US 20000     /* what is aimed at */
-#define TERN_SLICE_FIRST ((guint64) 1 << 20)    /* before anything is known: 1 ms or less on most cores, 20 on the slowest */
+#define TERN_SLICE_FIRST ((guint64) 1 << 20)    /* before anything is known: 1 to 20 ms */
 #define TERN_SLICE_LEAST ((guint64) 1 << 14)
 #define TERN_SLICE_MOST ((guint64) 1 << 31)
 /* Slices of less work are not timed: two looks at the clock would count. */

@@ -16,7 +16,6 @@
 #include "engine/base/error.h"
 #include "engine/base/mem.h"
 
-#define MAX_THREADS 512
 #define SPIN_US 60              /* a worker's patience between two runs before it sleeps */
 
 /* `state`: how many workers are inside the run, whether more may join, whether the caller sleeps until they are out,
@@ -291,12 +290,13 @@ pool_new (guint threads, gboolean yielding, GError **error)
   TernPool *pool;
   guint i;
 
-  if (threads > MAX_THREADS) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "threads: expected at most %d, found %u", MAX_THREADS, threads);
+  if (threads > TERN_POOL_MAX_THREADS) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "threads: expected 0 (all cores) to %d, found %u",
+        TERN_POOL_MAX_THREADS, threads);
     return NULL;
   }
   if (threads == 0)
-    threads = MIN (count_cores (), MAX_THREADS);
+    threads = MIN (count_cores (), TERN_POOL_MAX_THREADS);
 
   pool = tern_mem_alloc (sizeof *pool, "thread pool", error);
   if (!pool)

@@ -101,6 +101,14 @@ def main():
                           f"{what} for a file: {args[0]} {args[3] if len(args) > 4 else ''}", done.stderr.decode())
                 except subprocess.TimeoutExpired:
                     point(False, f"{what} for a file: {args[0]} waits for ever")
+        for threads in (-1, 513):
+            for args in (("inspect", MODEL), ("generate", "--model", MODEL, "--prompt", "a"),
+                         ("perplexity", "--model", MODEL, folder / "text"), ("caption", "--model", MODEL, "a.png"),
+                         ("logits", "--model", MODEL, "--greedy", 1, "--tokens", folder / "text"),
+                         ("quantize", MODEL, folder / "out.gguf", "--type", "Q8_0")):
+                done = run(*args, "--threads", threads)
+                point(done.returncode == 2 and f"0 (all cores) to 512, found {threads}".encode() in done.stderr,
+                      f"{threads} threads: {args[0]}", done.stderr.decode())
         with open("/dev/zero", "rb") as endless:
             done = subprocess.run([TERN, "tokenize", "--model", str(VOCABULARY)], stdin=endless, capture_output=True,
                                   check=False)

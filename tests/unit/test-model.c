@@ -406,6 +406,12 @@ test_refused (void)
   expect_error (params_for ("/nowhere/m.gguf", NULL, TERN_MODEL_FULL), TERN_ERROR_NOT_FOUND, "/nowhere/m.gguf", NULL);
   expect_error (params_for (TEXT_FILE, "/nowhere/p.gguf", TERN_MODEL_FULL), TERN_ERROR_NOT_FOUND, "/nowhere/p.gguf", NULL);
   expect_error (params_for (TEXT_FILE, MMPROJ_FILE, 0), TERN_ERROR_INVALID, "parts", "found 0");
+  {
+    TernModelParams many = params_for (TEXT_FILE, MMPROJ_FILE, TERN_MODEL_FULL);
+
+    many.threads = TERN_THREADS_MAX + 1;
+    expect_error (many, TERN_ERROR_INVALID, "threads", "512");
+  }
   expect_error (params_for (NARROW_FILE, MMPROJ_FILE, TERN_MODEL_FULL), TERN_ERROR_MISMATCH, "128", "256");
   /* The text file as encoder, and the other way round. */
   expect_error (params_for (TEXT_FILE, TEXT_FILE, TERN_MODEL_FULL), TERN_ERROR_UNSUPPORTED, "lfm2", "clip");
@@ -420,6 +426,27 @@ test_refused (void)
   g_unlink (empty);
   expect_error (params_for (folder, MMPROJ_FILE, TERN_MODEL_FULL), TERN_ERROR_NOT_FOUND, folder, "none");
   remove_folder (folder);
+}
+
+/* Two files of equal widths, of which the one knows nothing of the other's pictures: refused when both are opened. */
+static void
+test_families (void)
+{
+  g_autofree char *root = g_dir_make_tmp ("tern-test-XXXXXX", NULL), *path = put (root, "m.gguf", NULL, TEXT_FILE);
+  g_autofree char *data = NULL;
+  char *marker;
+  gsize size;
+  TernModel *text;
+
+  g_assert_true (g_file_get_contents (path, &data, &size, NULL));
+  marker = memmem (data, size, "<|image_start|>", 15);
+  g_assert_nonnull (marker);
+  memcpy (marker, "<|sound_start|>", 15);
+  g_assert_true (g_file_set_contents (path, data, (gssize) size, NULL));
+  expect_error (params_for (path, MMPROJ_FILE, TERN_MODEL_FULL), TERN_ERROR_UNSUPPORTED, "<|image_start|>", "m.gguf");
+  text = open_with (params_for (path, NULL, TERN_MODEL_TEXT));
+  tern_model_unref (text);
+  remove_tree (root);
 }
 
 /* Half a model says what it lacks. */
@@ -465,6 +492,7 @@ main (int argc, char **argv)
   g_test_add_func ("/model/own-path", test_own_path);
   g_test_add_func ("/model/moved", test_moved);
   g_test_add_func ("/model/refused", test_refused);
+  g_test_add_func ("/model/families", test_families);
   g_test_add_func ("/model/halves", test_halves);
   return g_test_run ();
 }
