@@ -424,7 +424,8 @@ install_sampling_properties (GObjectClass * klass, guint first)
    */
   g_object_class_install_property (klass, first + SHARED_MAX_TOKENS,
       g_param_spec_uint ("max-tokens", "Maximum tokens",
-          "Most tokens to say about a window", 1, G_MAXINT, 32, playing));
+          "Most tokens to say about a window", TERN_MAX_TOKENS_MIN,
+          TERN_MAX_TOKENS_MAX, 32, playing));
   /**
    * GstTernGenerator:beam:
    *
@@ -434,7 +435,7 @@ install_sampling_properties (GObjectClass * klass, guint first)
    */
   g_object_class_install_property (klass, first + SHARED_BEAM,
       g_param_spec_uint ("beam", "Beams", "Width of the beam search (1 = none)",
-          1, 16, 1, ready));
+          1, TERN_BEAM_MAX, 1, ready));
   /**
    * GstTernGenerator:temperature:
    *
@@ -444,7 +445,8 @@ install_sampling_properties (GObjectClass * klass, guint first)
    */
   g_object_class_install_property (klass, first + SHARED_TEMPERATURE,
       g_param_spec_float ("temperature", "Temperature",
-          "Randomness of what is said (0 = none)", 0.0f, 10.0f, 0.0f, playing));
+          "Randomness of what is said (0 = none)", 0.0f, TERN_TEMPERATURE_MAX,
+          0.0f, playing));
   /**
    * GstTernGenerator:top-k:
    *
@@ -454,7 +456,8 @@ install_sampling_properties (GObjectClass * klass, guint first)
    */
   g_object_class_install_property (klass, first + SHARED_TOP_K,
       g_param_spec_uint ("top-k", "Top k",
-          "Choose among this many tokens (0 = all)", 0, G_MAXINT, 0, playing));
+          "Choose among this many tokens (0 = all)", 0, TERN_TOP_K_MAX, 0,
+          playing));
   /**
    * GstTernGenerator:top-p:
    *
@@ -464,8 +467,8 @@ install_sampling_properties (GObjectClass * klass, guint first)
    */
   g_object_class_install_property (klass, first + SHARED_TOP_P,
       g_param_spec_float ("top-p", "Top p",
-          "Choose among tokens of this probability together (1 = all)", 0.0f,
-          1.0f, 1.0f, playing));
+          "Choose among tokens of this probability together (1 = all)",
+          TERN_TOP_P_MIN, TERN_TOP_P_MAX, 1.0f, playing));
   /**
    * GstTernGenerator:min-p:
    *
@@ -477,7 +480,7 @@ install_sampling_properties (GObjectClass * klass, guint first)
   g_object_class_install_property (klass, first + SHARED_MIN_P,
       g_param_spec_float ("min-p", "Min p",
           "Least probability, as a share of the likeliest token's (0 = any)",
-          0.0f, 1.0f, 0.0f, playing));
+          0.0f, TERN_MIN_P_MAX, 0.0f, playing));
   /**
    * GstTernGenerator:repetition-penalty:
    *
@@ -487,7 +490,8 @@ install_sampling_properties (GObjectClass * klass, guint first)
    */
   g_object_class_install_property (klass, first + SHARED_REPETITION_PENALTY,
       g_param_spec_float ("repetition-penalty", "Repetition penalty",
-          "Makes tokens that were said less likely (1 = no)", 1.0f, 10.0f, 1.0f,
+          "Makes tokens that were said less likely (1 = no)",
+          TERN_REPETITION_PENALTY_MIN, TERN_REPETITION_PENALTY_MAX, 1.0f,
           playing));
   /**
    * GstTernGenerator:seed:
@@ -510,7 +514,7 @@ install_sampling_properties (GObjectClass * klass, guint first)
   g_object_class_install_property (klass, first + SHARED_KV_PRUNE,
       g_param_spec_double ("kv-prune", "KV pruning",
           "Share of visual keys that are not looked at while decoding", 0.0,
-          1.0, 0.7, playing));
+          TERN_SHARE_MAX, 0.7, playing));
   /**
    * GstTernGenerator:kv-gate:
    *
@@ -574,8 +578,8 @@ gst_tern_generator_install_properties (GObjectClass * klass, guint first)
    */
   g_object_class_install_property (klass, first + SHARED_WINDOW,
       g_param_spec_uint64 ("window", "Window",
-          "Time that an answer is about, in ns", 1, G_MAXINT64, 4 * GST_SECOND,
-          ready));
+          "Time that an answer is about, in ns", TERN_WINDOW_MIN,
+          TERN_WINDOW_MAX, 4 * GST_SECOND, ready));
   /**
    * GstTernGenerator:hop:
    *
@@ -587,7 +591,7 @@ gst_tern_generator_install_properties (GObjectClass * klass, guint first)
   g_object_class_install_property (klass, first + SHARED_HOP,
       g_param_spec_uint64 ("hop", "Hop",
           "Time between the starts of windows, in ns (0 = window)", 0,
-          G_MAXINT64, 0, ready));
+          TERN_HOP_MAX, 0, ready));
   install_sampling_properties (klass, first);
   /**
    * GstTernGenerator:leaky:

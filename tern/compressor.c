@@ -40,7 +40,7 @@ tern_compressor_params_check (const TernCompressorParams *params, GError **error
         (guint) G_N_ELEMENTS (by_method) - 1, (guint) params->method);
     return FALSE;
   }
-  if (!(params->merge_ratio >= 0 && params->merge_ratio <= 1)) {
+  if (!(params->merge_ratio >= 0 && params->merge_ratio <= TERN_SHARE_MAX)) {
     g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "merge_ratio: expected 0 to 1, found %g", params->merge_ratio);
     return FALSE;
   }

@@ -11,7 +11,7 @@
 #include "tern/encoder-id.h"
 #include "tern/model-files.h"
 
-G_STATIC_ASSERT (TERN_THREADS_MAX == TERN_POOL_MAX_THREADS);
+G_STATIC_ASSERT (TERN_THREADS_MAX == TERN_THREADS_MAX);
 
 /* Held while files are loaded: two opens of one model load it once. Taken before the registry's. */
 static GMutex load_lock;

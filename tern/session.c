@@ -10,7 +10,6 @@
 
 /* Frames of a window when every frame is to be looked at and nobody says how many. */
 #define FRAMES_UNLIMITED 32
-#define FRAMES_MOST 4096
 
 /* ---- Parameters ---- */
 
@@ -52,13 +51,13 @@ check_params (const TernSessionParams *params, GError **error)
         params->rate_n);
     return FALSE;
   }
-  if (params->window < 1 || params->window > G_MAXINT64 || params->hop > G_MAXINT64) {
+  if (params->window < TERN_WINDOW_MIN || params->window > TERN_WINDOW_MAX || params->hop > TERN_HOP_MAX) {
     g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID,
         "window and hop: expected 1 (hop: 0) to %" G_GINT64_FORMAT " ns, found %" G_GUINT64_FORMAT " and %"
-        G_GUINT64_FORMAT, G_MAXINT64, params->window, params->hop);
+        G_GUINT64_FORMAT, TERN_WINDOW_MAX, params->window, params->hop);
     return FALSE;
   }
-  if (!(params->kv_prune >= 0 && params->kv_prune <= 1)) {
+  if (!(params->kv_prune >= 0 && params->kv_prune <= TERN_SHARE_MAX)) {
     g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "kv_prune: expected 0 to 1, found %g", params->kv_prune);
     return FALSE;
   }
@@ -143,11 +142,11 @@ plan_windows (TernSession *self, const TernSessionParams *params, TernWindowPlan
   if (rate_n > 0)
     frames = round_to_groups (params->window, rate_n, rate_d, TERN_GROUP_FRAMES);
   if (most == 0)
-    most = (guint) MIN (frames, FRAMES_MOST + 1);
-  if (most > FRAMES_MOST) {
+    most = (guint) MIN (frames, TERN_WINDOW_FRAMES_MAX + 1);
+  if (most > TERN_WINDOW_FRAMES_MAX) {
     g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "frames of a window: expected at most %u, found %s%u; a shorter "
-        "window, a lower rate or max_frames would do", FRAMES_MOST, params->max_frames ? "" : "more than ",
-        params->max_frames ? most : FRAMES_MOST);
+        "window, a lower rate or max_frames would do", TERN_WINDOW_FRAMES_MAX, params->max_frames ? "" : "more than ",
+        params->max_frames ? most : TERN_WINDOW_FRAMES_MAX);
     return FALSE;
   }
 

@@ -4,7 +4,9 @@
  * A TernModel holds weights (immutable, shared, one copy per process). A TernSession is one timeline of frames. All work
  * of a model's sessions and encoders is done by the model's engine thread and its pool, in turn; pushing never does.
  *
- *   model = tern_model_open (&(TernModelParams) TERN_MODEL_PARAMS_INIT, &error);
+ *   tern_model_params_init (&model_params);
+ *   model = tern_model_open (&model_params, &error);
+ *   tern_session_params_init (&params);
  *   session = tern_session_new (model, &params, &error);
  *   for each frame:
  *     while (!tern_session_push_frame (session, &image, pts, duration, &error)
@@ -24,12 +26,11 @@
 #include <glib.h>
 #include "engine/base/error.h"
 #include "engine/base/image.h"
+#include "engine/base/ranges.h"
 
 G_BEGIN_DECLS
 
 #define TERN_TIME_NONE G_MAXUINT64
-/* Threads of a model, at most. */
-#define TERN_THREADS_MAX 512
 #define TERN_SECOND G_GUINT64_CONSTANT (1000000000)
 #define TERN_GROUP_FRAMES 4     /* frames that temporal merging works on together */
 
@@ -52,7 +53,7 @@ typedef enum {
  *   the file that this name links to, and fails with the list of places or candidates if there is not exactly one
  * @parts: what must be usable. Parts that are only named here are loaded; the encoder id is known in every case when an
  *   mmproj file is found
- * @threads: of the model's pool, the engine thread counted, at most %TERN_THREADS_MAX; 0 = the cores this process may use
+ * @threads: of the model's pool, the engine thread counted, at most TERN_THREADS_MAX; 0 = the cores this process may use
  * @context: tokens a session holds at most; 0 = what its window needs, at most the model's own
  * @float_activations: compute without activation quantisation (debugging)
  * @yielding: the model's threads run at a lower priority (nice, 5 above the process's), so that threads of this process
@@ -69,7 +70,11 @@ typedef struct {
   gpointer reserved[8];
 } TernModelParams;
 
+/* Fills in the defaults. The macro does the same for a variable of C. */
+TERN_API void tern_model_params_init (TernModelParams *params);
+#ifndef __cplusplus
 #define TERN_MODEL_PARAMS_INIT { .parts = TERN_MODEL_FULL }
+#endif
 
 /* Opens, or returns a further reference on the same model when this process holds one with equal paths and options.
  * Errors: NOT_FOUND, READ, FORMAT, UNSUPPORTED, MISMATCH (widths of text file and mmproj differ), NO_SPACE. Both
@@ -155,13 +160,16 @@ TERN_API const char *tern_method_name (TernMethod method);
 
 typedef struct {
   TernMethod method;
-  double merge_ratio;           /* share dropped in frames 2-4 of a group, 0..1 */
+  double merge_ratio;           /* share dropped in frames 2-4 of a group, 0..TERN_SHARE_MAX */
   guint max_tokens;             /* hard budget for a group, 0 = none; what is over it is dropped evenly */
   guint64 seed;
   gpointer reserved[4];
 } TernCompressorParams;
 
+TERN_API void tern_compressor_params_init (TernCompressorParams *params);
+#ifndef __cplusplus
 #define TERN_COMPRESSOR_PARAMS_INIT { .method = TERN_METHOD_DYCOKE, .merge_ratio = 0.7 }
+#endif
 
 typedef struct {
   guint64 frames, groups;
@@ -277,9 +285,16 @@ typedef void (*TernResultFunc) (void *data, TernResult *result);
  * @window, @hop: ns; rounded up to whole groups of frames; hop 0 = window. Windows lie on sampling ticks: [start,
  *   start + window), start being the tick of the first frame that is not part of the window before it. The last one ends
  *   with the video; after a jump back, and when frames change their size, a new one begins (tern/window.c)
- * @max_frames: of a window; 0 = as many as the window holds. More are thinned out evenly: frames are looked at less often
+ * @max_frames: of a window, at most TERN_WINDOW_FRAMES_MAX; 0 = as many as the window holds. More are thinned out evenly: frames are looked at less often
  * @prompt: instruction; %NULL = the model's default, "" = none
- * @max_tokens ... @seed: sampling, see engine/llm/generate.h
+ * @max_tokens: most tokens to say, TERN_MAX_TOKENS_MIN..TERN_MAX_TOKENS_MAX
+ * @beam: beams, 0..TERN_BEAM_MAX; 0 or 1 = no beam search
+ * @temperature: 0 (greedy)..TERN_TEMPERATURE_MAX; 0 with more than one beam
+ * @top_k: 0 (all)..TERN_TOP_K_MAX
+ * @top_p: TERN_TOP_P_MIN..1 (all)
+ * @min_p: 0 (all)..1, a share of the likeliest token's probability
+ * @repetition_penalty: TERN_REPETITION_PENALTY_MIN..TERN_REPETITION_PENALTY_MAX; 1 = none
+ * @seed: same seed, same text
  * @compress: temporal merging; for pushed tokens that are already compressed use TERN_METHOD_NONE
  * @kv_prune: share of visual keys that decode does not attend to (DyCoke stage 2), 0..1; windows only, a still is
  *   always looked at whole
@@ -317,8 +332,11 @@ typedef struct {
   gpointer reserved[8];
 } TernSessionParams;
 
+TERN_API void tern_session_params_init (TernSessionParams *params);
+#ifndef __cplusplus
 #define TERN_SESSION_PARAMS_INIT { .rate_n = 2, .rate_d = 1, .window = 4 * TERN_SECOND, .max_tokens = 32, .top_p = 1, \
     .repetition_penalty = 1, .fit = TERN_FIT_TRAINED, .compress = TERN_COMPRESSOR_PARAMS_INIT, .kv_prune = 0.7, .kv_layer = 3 }
+#endif
 
 /* Copies @params. INVALID names the field, its range and the value found. */
 TERN_API TernSession *tern_session_new (TernModel *model, const TernSessionParams *params, GError **error);

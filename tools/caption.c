@@ -119,8 +119,9 @@ check_options (const Options *o, Caption *c, guint *threads)
   if ((o->rate && !parse_rate (o->rate, &p->rate_n, &p->rate_d))
       || !check_share ("--merge-ratio", o->merge_ratio, &p->compress.merge_ratio)
       || !check_share ("--kv-prune", o->kv_prune, &p->kv_prune)
-      || !check_count ("--max-tokens", o->max_tokens, 65536, &p->max_tokens)
-      || !check_count ("--beam", o->beam, 64, &p->beam) || !tern_tool_check_threads (*threads = o->threads == NOT_GIVEN ? 0 : o->threads)
+      || !check_count ("--max-tokens", o->max_tokens, TERN_MAX_TOKENS_MAX, &p->max_tokens)
+      || !check_count ("--beam", o->beam, TERN_BEAM_MAX, &p->beam)
+      || !tern_tool_check_threads (*threads = o->threads == NOT_GIVEN ? 0 : o->threads)
       || !check_format (o, c))
     return FALSE;
   if (o->kv) {

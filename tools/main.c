@@ -54,9 +54,9 @@ tern_tool_usage (const char *format, ...)
 gboolean
 tern_tool_check_threads (gint threads)
 {
-  if (threads >= 0 && threads <= TERN_POOL_MAX_THREADS)
+  if (threads >= 0 && threads <= TERN_THREADS_MAX)
     return TRUE;
-  tern_tool_usage ("--threads: expected 0 (all cores) to %d, found %d", TERN_POOL_MAX_THREADS, threads);
+  tern_tool_usage ("--threads: expected 0 (all cores) to %d, found %d", TERN_THREADS_MAX, threads);
   return FALSE;
 }
 

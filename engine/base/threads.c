@@ -290,13 +290,13 @@ pool_new (guint threads, gboolean yielding, GError **error)
   TernPool *pool;
   guint i;
 
-  if (threads > TERN_POOL_MAX_THREADS) {
+  if (threads > TERN_THREADS_MAX) {
     g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "threads: expected 0 (all cores) to %d, found %u",
-        TERN_POOL_MAX_THREADS, threads);
+        TERN_THREADS_MAX, threads);
     return NULL;
   }
   if (threads == 0)
-    threads = MIN (count_cores (), TERN_POOL_MAX_THREADS);
+    threads = MIN (count_cores (), TERN_THREADS_MAX);
 
   pool = tern_mem_alloc (sizeof *pool, "thread pool", error);
   if (!pool)

@@ -3,19 +3,18 @@
 #pragma once
 
 #include <glib.h>
+#include "engine/base/ranges.h"
 #include "engine/base/cancel.h"
 #include "engine/base/slice.h"
 
 G_BEGIN_DECLS
-
-#define TERN_POOL_MAX_THREADS 512
 
 typedef struct _TernPool TernPool;
 
 /* Does items [begin, end). @worker < tern_pool_threads() tells which scratch is its own. */
 typedef void (*TernPoolFunc) (void *data, guint begin, guint end, guint worker);
 
-/* @threads counts the caller; 0 = the cores that this process may use, up to TERN_POOL_MAX_THREADS. Errors: INVALID for
+/* @threads counts the caller; 0 = the cores that this process may use, up to TERN_THREADS_MAX. Errors: INVALID for
  * more, NO_SPACE. */
 TernPool *tern_pool_new (guint threads, GError **error);
 /* The same with workers that step back. */

@@ -174,7 +174,7 @@ static void
 advance (Search *search)
 {
   TernGenerator *self = search->self;
-  guint parents[TERN_MAX_BEAM], n_next = 0;
+  guint parents[TERN_BEAM_MAX], n_next = 0;
   TernBeam *swap = self->beams;
 
   search->length++;

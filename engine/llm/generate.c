@@ -15,18 +15,28 @@ check (gboolean ok, const char *name, const char *range, double found, GError **
   return ok;
 }
 
+static gboolean
+check_range (double found, double min, double max, const char *name, GError **error)
+{
+  if (found >= min && found <= max)
+    return TRUE;
+  g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "%s: expected %.7g to %.7g, found %g", name, min, max, found);
+  return FALSE;
+}
+
 gboolean
 tern_sampling_check (const TernSampling *s, GError **error)
 {
-  return check (s->max_tokens >= 1, "max-tokens", "at least 1", s->max_tokens, error)
-      && check (s->beam <= TERN_MAX_BEAM, "beam", "0 to " G_STRINGIFY (TERN_MAX_BEAM), s->beam, error)
+  return check_range (s->max_tokens, TERN_MAX_TOKENS_MIN, TERN_MAX_TOKENS_MAX, "max-tokens", error)
+      && check_range (s->beam, 0, TERN_BEAM_MAX, "beam", error)
       && check (isfinite (s->length_penalty), "length-penalty", "a finite number", s->length_penalty, error)
-      && check (s->temperature >= 0 && s->temperature <= 100, "temperature", "0 (greedy) to 100", s->temperature, error)
+      && check_range (s->temperature, 0, TERN_TEMPERATURE_MAX, "temperature", error)
       && check (s->beam <= 1 || s->temperature == 0, "temperature", "0 with more than one beam", s->temperature, error)
-      && check (s->top_p > 0 && s->top_p <= 1, "top-p", "more than 0 and at most 1", s->top_p, error)
-      && check (s->min_p >= 0 && s->min_p <= 1, "min-p", "0 to 1", s->min_p, error)
-      && check (s->repetition_penalty > 0 && s->repetition_penalty <= 100, "repetition-penalty",
-      "more than 0 and at most 100", s->repetition_penalty, error);
+      && check_range (s->top_k, 0, TERN_TOP_K_MAX, "top-k", error)
+      && check_range (s->top_p, TERN_TOP_P_MIN, TERN_TOP_P_MAX, "top-p", error)
+      && check_range (s->min_p, 0, TERN_MIN_P_MAX, "min-p", error)
+      && check_range (s->repetition_penalty, TERN_REPETITION_PENALTY_MIN, TERN_REPETITION_PENALTY_MAX,
+      "repetition-penalty", error);
 }
 
 static gboolean
@@ -63,7 +73,7 @@ tern_generator_new (TernLlm *llm, const TernTokenizer *tokenizer, guint max_beam
   /* Embeddings may have more rows than there are tokens: such an id has no text. */
   self->n_ids = tokenizer ? MIN (tern_tokenizer_size (tokenizer), n_vocab) : n_vocab;
   self->max_beam = MAX (max_beam, 1);
-  if (!check (max_beam <= TERN_MAX_BEAM, "beam", "0 to " G_STRINGIFY (TERN_MAX_BEAM), max_beam, error)
+  if (!check_range (max_beam, 0, TERN_BEAM_MAX, "beam", error)
       || !(self->candidates = tern_mem_alloc (n_vocab * sizeof (TernCandidate), "candidates of the sampler", error))
       || !(self->row = tern_mem_alloc (n_vocab * sizeof (float), "logits of the sampler", error)))
     return NULL;

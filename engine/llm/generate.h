@@ -3,6 +3,7 @@
 #pragma once
 
 #include <glib.h>
+#include "engine/base/ranges.h"
 #include "engine/llm/llm.h"
 #include "engine/llm/tokenizer.h"
 

@@ -6,7 +6,7 @@
 
 G_BEGIN_DECLS
 
-#define TERN_MAX_BEAM 64        /* a bit each in beam.c */
+G_STATIC_ASSERT (TERN_BEAM_MAX <= 64);   /* a bit each in beam.c */
 
 /* A token of some beam; beams share the nodes of what they have in common. */
 typedef struct {

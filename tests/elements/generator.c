@@ -3,6 +3,7 @@
 
 #include <string.h>
 #include <glib/gstdio.h>
+#include "tern/tern.h"
 
 static GstHarness *
 start (const char *launch)
@@ -652,6 +653,58 @@ GST_START_TEST (test_nothing_linked)
 }
 GST_END_TEST
 
+static const struct {
+  const char *name;
+  double min, max;
+} property_ranges[] = {
+  { "max-tokens", TERN_MAX_TOKENS_MIN, TERN_MAX_TOKENS_MAX },
+  { "beam", 1, TERN_BEAM_MAX },
+  { "temperature", 0, TERN_TEMPERATURE_MAX },
+  { "top-k", 0, TERN_TOP_K_MAX },
+  { "top-p", TERN_TOP_P_MIN, TERN_TOP_P_MAX },
+  { "min-p", 0, TERN_MIN_P_MAX },
+  { "repetition-penalty", TERN_REPETITION_PENALTY_MIN, TERN_REPETITION_PENALTY_MAX },
+  { "kv-prune", 0, TERN_SHARE_MAX },
+  { "window", TERN_WINDOW_MIN, (double) TERN_WINDOW_MAX },
+  { "hop", 0, (double) TERN_HOP_MAX },
+  { "threads", 0, TERN_THREADS_MAX },
+};
+
+/* What the library takes, no more and no less. */
+GST_START_TEST (test_property_ranges)
+{
+  static const char *const elements[] = { "terngenerator", "terncaption" };
+  guint e, i;
+
+  for (e = 0; e < G_N_ELEMENTS (elements); e++) {
+    GstElement *element = gst_element_factory_make (elements[e], NULL);
+
+    for (i = 0; i < G_N_ELEMENTS (property_ranges); i++) {
+      GParamSpec *spec = g_object_class_find_property (G_OBJECT_GET_CLASS (element), property_ranges[i].name);
+      double min, max;
+
+      fail_unless (spec != NULL, "%s", property_ranges[i].name);
+      if (G_IS_PARAM_SPEC_UINT (spec)) {
+        min = G_PARAM_SPEC_UINT (spec)->minimum;
+        max = G_PARAM_SPEC_UINT (spec)->maximum;
+      } else if (G_IS_PARAM_SPEC_UINT64 (spec)) {
+        min = (double) G_PARAM_SPEC_UINT64 (spec)->minimum;
+        max = (double) G_PARAM_SPEC_UINT64 (spec)->maximum;
+      } else if (G_IS_PARAM_SPEC_FLOAT (spec)) {
+        min = G_PARAM_SPEC_FLOAT (spec)->minimum;
+        max = G_PARAM_SPEC_FLOAT (spec)->maximum;
+      } else {
+        min = G_PARAM_SPEC_DOUBLE (spec)->minimum;
+        max = G_PARAM_SPEC_DOUBLE (spec)->maximum;
+      }
+      fail_unless_equals_float (min, property_ranges[i].min);
+      fail_unless_equals_float (max, property_ranges[i].max);
+    }
+    gst_object_unref (element);
+  }
+}
+GST_END_TEST
+
 int
 main (void)
 {
@@ -680,5 +733,6 @@ main (void)
   tcase_add_test (tc, test_drain_event);
   tcase_add_test (tc, test_no_pts);
   tcase_add_test (tc, test_nothing_linked);
+  tcase_add_test (tc, test_property_ranges);
   return run_suite (suite);
 }

@@ -201,6 +201,38 @@ test_check (void)
   check_refused (bad, "temperature");
 }
 
+/* What ranges.h says is what is taken, up to both ends and no further. */
+static void
+test_ranges (void)
+{
+  TernSampling good = TERN_SAMPLING_INIT, bad;
+
+#define TAKEN(field, value) do { \
+    bad = good; \
+    bad.field = (value); \
+    g_assert_true (tern_sampling_check (&bad, NULL)); \
+  } while (0)
+  TAKEN (max_tokens, TERN_MAX_TOKENS_MIN);
+  TAKEN (max_tokens, TERN_MAX_TOKENS_MAX);
+  REFUSED (max_tokens, TERN_MAX_TOKENS_MAX + 1, "max-tokens");
+  TAKEN (beam, 0);
+  TAKEN (beam, TERN_BEAM_MAX);
+  REFUSED (beam, TERN_BEAM_MAX + 1, "beam");
+  TAKEN (temperature, TERN_TEMPERATURE_MAX);
+  REFUSED (temperature, nextafterf (TERN_TEMPERATURE_MAX, INFINITY), "temperature");
+  TAKEN (top_k, TERN_TOP_K_MAX);
+  REFUSED (top_k, TERN_TOP_K_MAX + 1u, "top-k");
+  TAKEN (top_p, TERN_TOP_P_MIN);
+  TAKEN (top_p, TERN_TOP_P_MAX);
+  REFUSED (top_p, nextafterf (TERN_TOP_P_MIN, 0), "top-p");
+  TAKEN (min_p, TERN_MIN_P_MAX);
+  REFUSED (min_p, nextafterf (TERN_MIN_P_MAX, 2), "min-p");
+  TAKEN (repetition_penalty, TERN_REPETITION_PENALTY_MIN);
+  TAKEN (repetition_penalty, TERN_REPETITION_PENALTY_MAX);
+  REFUSED (repetition_penalty, nextafterf (TERN_REPETITION_PENALTY_MIN, 0), "repetition-penalty");
+  REFUSED (repetition_penalty, nextafterf (TERN_REPETITION_PENALTY_MAX, INFINITY), "repetition-penalty");
+}
+
 int
 main (int argc, char **argv)
 {
@@ -216,5 +248,6 @@ main (int argc, char **argv)
   g_test_add_func ("/generate/penalty", test_penalty);
   g_test_add_func ("/generate/random", test_random);
   g_test_add_func ("/generate/check", test_check);
+  g_test_add_func ("/generate/ranges", test_ranges);
   return g_test_run ();
 }
