@@ -91,6 +91,8 @@ struct _TernSession {
   TernWork *pending;            /* a frame on its way into the queue, behind the windows that end before it */
   GQueue results;               /* of TernResult, to be polled */
   guint64 epoch;                /* flushes and cancels so far */
+  guint waiting;                /* threads in tern_session_next() and wait() */
+  gboolean gone;                /* being freed: nobody waits any more */
   gboolean busy;                /* a step is under way */
   gboolean in_window;           /* ... of a window or still */
   gboolean discard;             /* ... whose result nobody wants */

@@ -320,7 +320,10 @@ tern_session_free (TernSession *self)
   if (!self)
     return;
   g_mutex_lock (&self->lock);
+  self->gone = TRUE;
   stop_work (self, TRUE);
+  while (self->waiting > 0)
+    g_cond_wait (&self->changed, &self->lock);
   g_mutex_unlock (&self->lock);
   if (tern_engine_remove (self->model->engine, &self->client))
     tern_session_destroy (&self->client);
@@ -578,7 +581,7 @@ tern_session_set_params (TernSession *self, const TernSessionParams *params, GEr
 static gboolean
 is_idle (const TernSession *self)
 {
-  return self->n_queue == 0 && !self->busy;
+  return self->gone || (self->n_queue == 0 && !self->busy);
 }
 
 TernResult *
@@ -597,10 +600,17 @@ tern_session_poll (TernSession *self)
 static gboolean
 wait_for_change (TernSession *self, gint64 deadline)
 {
+  gboolean in_time = TRUE;
+
+  self->waiting++;
   if (deadline >= 0)
-    return g_cond_wait_until (&self->changed, &self->lock, deadline);
-  g_cond_wait (&self->changed, &self->lock);
-  return TRUE;
+    in_time = g_cond_wait_until (&self->changed, &self->lock, deadline);
+  else
+    g_cond_wait (&self->changed, &self->lock);
+  self->waiting--;
+  if (self->gone)
+    g_cond_broadcast (&self->changed);
+  return in_time;
 }
 
 TernNext

@@ -340,7 +340,8 @@ TERN_API void tern_session_params_init (TernSessionParams *params);
 
 /* Copies @params. INVALID names the field, its range and the value found. */
 TERN_API TernSession *tern_session_new (TernModel *model, const TernSessionParams *params, GError **error);
-/* Cancels what runs, waits for the engine to let go (under 100 ms), frees. */
+/* Cancels what runs, wakes who waits for results or room, waits for the engine to let go (under 100 ms), frees. No other
+ * call on this session may begin once it has. */
 TERN_API void tern_session_free (TernSession *session);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernSession, tern_session_free)
 
@@ -378,9 +379,10 @@ typedef enum {
 } TernNext;
 
 TERN_API TernResult *tern_session_poll (TernSession *session);          /* NULL: none yet; owned by the caller */
-/* Waits up to @timeout_us (-1: for ever) for a result, or the end of all queued work. */
+/* Waits up to @timeout_us (-1: for ever) for a result, or the end of all queued work. Flush, cancel and free are such an
+ * end, from whatever thread: who waits is woken, with what there is, and need not poll. */
 TERN_API TernNext tern_session_next (TernSession *session, gint64 timeout_us, TernResult **result);
-/* Waits for room to push, or the end of all queued work. FALSE on timeout. */
+/* Waits for room to push, or the end of all queued work, as above. FALSE on timeout. */
 TERN_API gboolean tern_session_wait (TernSession *session, gint64 timeout_us);
 
 typedef struct {

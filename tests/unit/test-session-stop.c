@@ -225,6 +225,66 @@ test_live (void)
   g_assert_cmpstr (all, ==, alone);
 }
 
+/* ---- Waiting ---- */
+
+typedef struct {
+  TernSession *session;
+  gboolean for_room;
+  TernResult *result;
+  TernNext next;
+  gboolean in_time;
+} Waiter;
+
+static gpointer
+wait_for_ever (gpointer data)
+{
+  Waiter *waiter = data;
+
+  if (waiter->for_room)
+    waiter->in_time = tern_session_wait (waiter->session, -1);
+  else
+    waiter->next = tern_session_next (waiter->session, -1, &waiter->result);
+  return NULL;
+}
+
+/* Who waits without an end is woken by whatever ends the work, though the engine stands still. */
+static void
+test_woken (void)
+{
+  static void (*const ends[]) (TernSession *) = { tern_session_flush, tern_session_cancel, tern_session_free };
+  g_autoptr (TernModel) model = open_model (0);
+  TernSessionParams params = quick_params ();
+
+  for (guint i = 0; i < 2 * G_N_ELEMENTS (ends); i++) {
+    Waiter waiter = { new_session (model, &params), i % 2, NULL, TERN_NEXT_PENDING, FALSE };
+    GThread *threads[2];
+    gboolean waiting = FALSE;
+    Hold hold;
+
+    hold_engine (&hold, model);
+    for (guint f = 0; push_sized (waiter.session, FRAME_W, FRAME_H, f, 1, MS (500 * f), MS (500), NULL); f++);
+    for (guint t = 0; t < 2; t++)
+      threads[t] = g_thread_new ("waiter", wait_for_ever, &waiter);
+    while (!waiting) {
+      g_mutex_lock (&waiter.session->lock);
+      waiting = waiter.session->waiting == 2;
+      g_mutex_unlock (&waiter.session->lock);
+      g_usleep (50);
+    }
+    ends[i / 2] (waiter.session);
+    for (guint t = 0; t < 2; t++)
+      g_thread_join (threads[t]);
+    g_assert_null (waiter.result);
+    if (waiter.for_room)
+      g_assert_true (waiter.in_time);
+    else
+      g_assert_cmpint (waiter.next, ==, TERN_NEXT_END);
+    release_engine (&hold);
+    if (ends[i / 2] != tern_session_free)
+      tern_session_free (waiter.session);
+  }
+}
+
 static double
 ms_since (gint64 begin)
 {
@@ -627,6 +687,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/session/busy", test_busy);
   g_test_add_func ("/session/live", test_live);
+  g_test_add_func ("/session/woken", test_woken);
   g_test_add_func ("/session/stop", test_stop);
   g_test_add_func ("/session/cancel-result", test_cancel_result);
   g_test_add_func ("/session/flush", test_flush);
