@@ -6,7 +6,8 @@
  *
  * Turns TernResultMeta, on text or on video, into one line of JSON for each
  * result: the same line that terngenerator has on `json_src`. A result that
- * several frames carry in a row makes one line.
+ * several frames carry makes one line, also where frames of several sources come
+ * by turns.
  *
  * ## Example
  * |[
@@ -20,6 +21,8 @@
 #include <string.h>
 #include "gstternmeta.h"
 
+#define MAX_SOURCES 64          /* whose last result is known */
+
 GST_DEBUG_CATEGORY_STATIC (gst_tern_json_enc_debug);
 #define GST_CAT_DEFAULT gst_tern_json_enc_debug
 
@@ -29,9 +32,8 @@ struct _GstTernJsonEnc
   GstPad *sinkpad, *srcpad;
 
   /* The streaming thread's. */
-  gboolean have_last;
-  guint64 last_id;
-  gchar *last_source;
+  GQueue last;                  /* GstStructure: the last result of each source,
+                                 * the one seen last first */
 };
 
 static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE ("sink",
@@ -48,8 +50,37 @@ GST_ELEMENT_REGISTER_DEFINE (ternjsonenc, "ternjsonenc", GST_RANK_NONE,
 static void
 forget_last (GstTernJsonEnc * self)
 {
-  self->have_last = FALSE;
-  g_clear_pointer (&self->last_source, g_free);
+  g_queue_clear_full (&self->last, (GDestroyNotify) gst_structure_free);
+}
+
+/* Whether this result was the last one of its source; now it is. All of it is
+ * compared: ids count for as long as an element lives, and sources may be known
+ * by the same name in two processes. */
+static gboolean
+is_last (GstTernJsonEnc * self, const GstStructure * result)
+{
+  const gchar *source = gst_structure_get_string (result, "source");
+  gboolean same = FALSE;
+  GList *link;
+
+  for (link = self->last.head; link; link = link->next)
+    if (g_strcmp0 (gst_structure_get_string (link->data, "source"),
+            source) == 0)
+      break;
+  if (!link && self->last.length >= MAX_SOURCES)
+    link = self->last.tail;
+  if (link) {
+    same = gst_structure_is_equal (link->data, result);
+    g_queue_unlink (&self->last, link);
+    g_queue_push_head_link (&self->last, link);
+  } else {
+    g_queue_push_head (&self->last, NULL);
+  }
+  if (!same) {
+    g_clear_pointer (&self->last.head->data, gst_structure_free);
+    self->last.head->data = gst_structure_copy (result);
+  }
+  return same;
 }
 
 /* The line of @buffer's result; NULL when it has none, or the same as before. */
@@ -66,14 +97,9 @@ make_line (GstTernJsonEnc * self, GstBuffer * buffer)
     GST_WARNING_OBJECT (self, "not a result: %" GST_PTR_FORMAT, structure);
     return NULL;
   }
-  if (self->have_last && result.id == self->last_id
-      && strcmp (result.source, self->last_source) == 0)
+  if (is_last (self, structure))
     return NULL;
 
-  forget_last (self);
-  self->have_last = TRUE;
-  self->last_id = result.id;
-  self->last_source = g_strdup (result.source);
   json = tern_result_to_json (&result);
   line = g_strconcat (json, "\n", NULL);
   g_free (json);
@@ -106,11 +132,8 @@ gst_tern_json_enc_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
 }
 
 static gboolean
-gst_tern_json_enc_sink_event (GstPad * pad, GstObject * parent,
-    GstEvent * event)
+handle_event (GstTernJsonEnc * self, GstPad * pad, GstEvent * event)
 {
-  GstTernJsonEnc *self = GST_TERN_JSON_ENC (parent);
-
   switch (GST_EVENT_TYPE (event)) {
     case GST_EVENT_CAPS:{
       GstCaps *caps = gst_caps_new_empty_simple ("application/x-json");
@@ -122,13 +145,29 @@ gst_tern_json_enc_sink_event (GstPad * pad, GstObject * parent,
       return ok;
     }
     case GST_EVENT_FLUSH_STOP:
-    case GST_EVENT_STREAM_START:
       forget_last (self);
       break;
     default:
       break;
   }
-  return gst_pad_event_default (pad, parent, event);
+  return gst_pad_event_default (pad, GST_OBJECT_CAST (self), event);
+}
+
+/* An event that comes while everything stops is no error. */
+static GstFlowReturn
+gst_tern_json_enc_sink_event (GstPad * pad, GstObject * parent,
+    GstEvent * event)
+{
+  GstTernJsonEnc *self = GST_TERN_JSON_ENC (parent);
+  gboolean caps = GST_EVENT_TYPE (event) == GST_EVENT_CAPS;
+
+  if (handle_event (self, pad, event))
+    return GST_FLOW_OK;
+  if (GST_PAD_IS_FLUSHING (self->srcpad))
+    return GST_FLOW_FLUSHING;
+  if (GST_PAD_IS_EOS (self->srcpad))
+    return GST_FLOW_EOS;
+  return caps ? GST_FLOW_NOT_NEGOTIATED : GST_FLOW_ERROR;
 }
 
 static GstStateChangeReturn
@@ -171,10 +210,11 @@ gst_tern_json_enc_init (GstTernJsonEnc * self)
 {
   self->sinkpad = gst_pad_new_from_static_template (&sink_template, "sink");
   gst_pad_set_chain_function (self->sinkpad, gst_tern_json_enc_chain);
-  gst_pad_set_event_function (self->sinkpad, gst_tern_json_enc_sink_event);
+  gst_pad_set_event_full_function (self->sinkpad, gst_tern_json_enc_sink_event);
   gst_element_add_pad (GST_ELEMENT_CAST (self), self->sinkpad);
 
   self->srcpad = gst_pad_new_from_static_template (&src_template, "src");
   gst_pad_use_fixed_caps (self->srcpad);
   gst_element_add_pad (GST_ELEMENT_CAST (self), self->srcpad);
+  g_queue_init (&self->last);
 }

@@ -80,6 +80,49 @@ GST_START_TEST (test_video)
 }
 GST_END_TEST
 
+/* Frames of three sources by turns, as behind a funnel, with stream starts in between; and a source that begins to count again
+ * loses nothing. */
+GST_START_TEST (test_sources)
+{
+  static const struct
+  {
+    const char *source, *text;
+    guint id;
+    gboolean line;
+  } frames[] = {
+    {"a", "one", 0, TRUE}, {"b", "two", 0, TRUE}, {"a", "one", 0, FALSE}, {"c", "one", 0, TRUE}, {"b", "two", 0, FALSE},
+    {"a", "three", 1, TRUE}, {"b", "two", 0, FALSE}, {"a", "three", 1, FALSE}, {"a", "one again", 0, TRUE},
+    {"c", "one", 0, FALSE}, {"a", "one again", 0, FALSE},
+  };
+  GstHarness *g = file_harness ("terngenerator", "sink", "src");
+  GstHarness *h = file_harness ("ternjsonenc", "sink", "src");
+  g_autofree char *caps = token_caps (mmproj_path);
+  guint i, expected = 0;
+  GstBuffer *text;
+
+  gst_harness_set_src_caps_str (g, caps);
+  for (i = 0; i < 8; i++)
+    gst_harness_push (g, make_tokens (i));
+  text = gst_harness_pull (g);
+  gst_harness_set_src_caps_str (h, FRAME_CAPS);
+  for (i = 0; i < G_N_ELEMENTS (frames); i++) {
+    GstBuffer *frame = make_frame (MS (100 * i), MS (100), 0);
+
+    gst_buffer_copy_into (frame, text, GST_BUFFER_COPY_META, 0, -1);
+    gst_structure_set (gst_custom_meta_get_structure (gst_buffer_get_custom_meta (frame, "TernResultMeta")),
+        "source", G_TYPE_STRING, frames[i].source, "result", G_TYPE_STRING, frames[i].text,
+        "id", G_TYPE_UINT64, (guint64) frames[i].id, NULL);
+    fail_unless (gst_harness_push_event (h, gst_event_new_stream_start (frames[i].source)));
+    fail_unless_equals_int (gst_harness_push (h, frame), GST_FLOW_OK);
+    expected += frames[i].line;
+    fail_unless_equals_int (gst_harness_buffers_in_queue (h), expected);
+  }
+  gst_buffer_unref (text);
+  gst_harness_teardown (h);
+  gst_harness_teardown (g);
+}
+GST_END_TEST
+
 GST_START_TEST (test_without_result)
 {
   GstHarness *h = file_harness ("ternjsonenc", "sink", "src");
@@ -109,6 +152,7 @@ main (void)
   suite_add_tcase (suite, tc);
   tcase_add_test (tc, test_same_as_json_src);
   tcase_add_test (tc, test_video);
+  tcase_add_test (tc, test_sources);
   tcase_add_test (tc, test_without_result);
   return run_suite (suite);
 }
