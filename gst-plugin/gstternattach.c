@@ -556,6 +556,8 @@ gst_tern_attach_set_property (GObject * object, guint id,
 {
   GstTernAttach *self = GST_TERN_ATTACH (object);
 
+  if (gst_tern_refuse_property (GST_ELEMENT_CAST (self), pspec, value))
+    return;
   GST_OBJECT_LOCK (self);
   switch (id) {
     case PROP_SHARED + SHARED_ATTACH:

@@ -293,6 +293,8 @@ gst_tern_caption_set_property (GObject * object, guint id,
 {
   GstTernCaption *self = GST_TERN_CAPTION (object);
 
+  if (gst_tern_refuse_property (GST_ELEMENT_CAST (self), pspec, value))
+    return;
   g_object_set_property (G_OBJECT (owner_of (self, id)), pspec->name, value);
   if (names_model (id, pspec))
     g_object_set_property (G_OBJECT (self->generator), pspec->name, value);

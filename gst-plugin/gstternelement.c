@@ -1,6 +1,37 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "gstternelement.h"
 
+gboolean
+gst_tern_refuse_property (GstElement * element, GParamSpec * pspec,
+    const GValue * value)
+{
+  GValue now = G_VALUE_INIT;
+  gboolean runs, same;
+
+  GST_OBJECT_LOCK (element);
+  runs = GST_STATE (element) > GST_STATE_READY
+      || GST_STATE_NEXT (element) > GST_STATE_READY;
+  GST_OBJECT_UNLOCK (element);
+  if (!runs || !(pspec->flags & GST_PARAM_MUTABLE_READY))
+    return FALSE;
+
+  g_value_init (&now, pspec->value_type);
+  g_object_get_property (G_OBJECT (element), pspec->name, &now);
+  same = g_param_values_cmp (pspec, &now, value) == 0;
+  if (!same) {
+    gchar *wanted = gst_value_serialize (value);
+
+    GST_ELEMENT_WARNING (element, RESOURCE, SETTINGS,
+        ("A setting that is fixed while the element runs was not changed."),
+        ("%s: expected to be set in NULL or READY, found %s in %s",
+            pspec->name, wanted ? wanted : "a value",
+            gst_element_state_get_name (GST_STATE (element))));
+    g_free (wanted);
+  }
+  g_value_unset (&now);
+  return TRUE;
+}
+
 void
 gst_tern_install_model_path (GObjectClass * klass, guint id)
 {

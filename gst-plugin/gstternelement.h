@@ -31,6 +31,11 @@ G_BEGIN_DECLS
  * which holds tokens for the rest of their group, does not count that. */
 #define GST_TERN_QUERY_TEXT "tern-text"
 
+/* At the top of set_property: TRUE when the property cannot be set now, because it
+ * is fixed from PAUSED on. Says so, unless it has that value already. */
+gboolean gst_tern_refuse_property (GstElement * element, GParamSpec * pspec,
+    const GValue * value);
+
 /* The properties `model-path` and `threads`, with the id @id. */
 void gst_tern_install_model_path (GObjectClass * klass, guint id);
 void gst_tern_install_threads (GObjectClass * klass, guint id);

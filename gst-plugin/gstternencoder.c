@@ -471,6 +471,8 @@ gst_tern_encoder_set_property (GObject * object, guint id,
 {
   GstTernEncoder *self = GST_TERN_ENCODER (object);
 
+  if (gst_tern_refuse_property (GST_ELEMENT_CAST (self), pspec, value))
+    return;
   GST_OBJECT_LOCK (self);
   switch (id) {
     case PROP_MODEL_PATH:

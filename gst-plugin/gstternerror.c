@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "gstternerror.h"
 
-#include <errno.h>
-#include <string.h>
-#include <glib/gstdio.h>
-
 typedef struct
 {
   GQuark domain;
@@ -56,7 +52,7 @@ map_error (const GError * error)
 
 void
 gst_tern_post_error_full (GstElement * element, const GError * error,
-    const gchar * file, const gchar * function, gint line)
+    const gchar * text, const gchar * file, const gchar * function, gint line)
 {
   GstTernErrorMapping map;
 
@@ -65,45 +61,5 @@ gst_tern_post_error_full (GstElement * element, const GError * error,
 
   map = map_error (error);
   gst_element_message_full (element, GST_MESSAGE_ERROR, map.domain, map.code,
-      g_strdup (map.text), g_strdup (error->message), file, function, line);
-}
-
-gboolean
-gst_tern_check_model_file (const gchar * path, GError ** error)
-{
-  GStatBuf st;
-  gchar magic[4];
-  FILE *file;
-  gsize n;
-
-  if (g_stat (path, &st) != 0) {
-    g_set_error (error, TERN_ERROR,
-        errno == ENOENT || errno == ENOTDIR ? TERN_ERROR_NOT_FOUND :
-        TERN_ERROR_READ, "%s: %s", path, g_strerror (errno));
-    return FALSE;
-  }
-  if (S_ISDIR (st.st_mode))
-    return TRUE;
-  /* Opening a pipe would wait for its writer. */
-  if (!S_ISREG (st.st_mode)) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_READ,
-        "%s: expected a regular file, found a device, pipe or socket", path);
-    return FALSE;
-  }
-
-  file = g_fopen (path, "rb");
-  if (!file) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_READ, "%s: %s", path,
-        g_strerror (errno));
-    return FALSE;
-  }
-  n = fread (magic, 1, sizeof magic, file);
-  fclose (file);
-  if (n != sizeof magic || memcmp (magic, "GGUF", sizeof magic) != 0) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT,
-        "%s: expected a GGUF file, found %s", path,
-        n < sizeof magic ? "fewer than 4 bytes" : "another magic number");
-    return FALSE;
-  }
-  return TRUE;
+      g_strdup (text ? text : map.text), g_strdup (error->message), file, function, line);
 }

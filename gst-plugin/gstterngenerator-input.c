@@ -99,7 +99,7 @@ gst_tern_generator_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
   gst_tern_generator_update_params (self);
   if (!gst_tern_token_map (&self->map, buffer, &self->info, self->count,
           &error)) {
-    gst_tern_post_error (self, error);
+    gst_tern_post_error_as (self, error, "The visual tokens are damaged.");
     g_clear_error (&error);
     gst_buffer_unref (buffer);
     return GST_FLOW_ERROR;

@@ -272,26 +272,24 @@ void
 gst_tern_generator_post_dropped (GstTernGenerator * self,
     const GstSegment * segment, GstClockTime pts)
 {
-  TernSessionStats stats = { 0, };
-  gboolean news = FALSE;
+  guint64 dropped, answered;
+  gboolean news;
+  guint queued;
 
-  g_mutex_lock (&self->session_lock);
-  if (self->session)
-    tern_session_stats (self->session, &stats);
-  g_mutex_unlock (&self->session_lock);
+  dropped = gst_tern_generator_count_dropped (self, &queued);
   g_mutex_lock (&self->lock);
-  if (stats.windows_dropped > self->dropped_seen) {
-    self->dropped_seen = stats.windows_dropped;
-    news = TRUE;
-  }
+  news = dropped > self->dropped_seen;
+  if (news)
+    self->dropped_seen = dropped;
+  answered = self->answered;
   g_mutex_unlock (&self->lock);
   if (!news)
     return;
 
   GST_INFO_OBJECT (self, "%" G_GUINT64_FORMAT " windows dropped so far",
-      stats.windows_dropped);
+      dropped);
   gst_tern_post_dropped (GST_ELEMENT_CAST (self), segment, pts,
-      GST_CLOCK_TIME_NONE, stats.windows_done, stats.windows_dropped);
+      GST_CLOCK_TIME_NONE, answered, dropped);
 }
 
 static GstBuffer *
@@ -387,6 +385,10 @@ emit_result (GstTernGenerator * self, const TernResult * numbered)
 
   /* Sessions come and go; the element goes on counting. */
   result.id = self->next_id++;
+  g_mutex_lock (&self->lock);
+  self->answered++;
+  self->errors += strcmp (result.kind, "error") == 0;
+  g_mutex_unlock (&self->lock);
   message = gst_tern_result_to_structure (&result, GST_TERN_RESULT_NAME);
   structure = gst_structure_copy (message);
   GST_DEBUG_OBJECT (self, "%" GST_PTR_FORMAT, structure);

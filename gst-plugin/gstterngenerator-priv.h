@@ -20,14 +20,22 @@ struct _GstTernGenerator
   /* Under the object lock. */
   GstPad *jsonpad;
   GstTernModelSettings settings;
-  gchar *prompt, *prompt_path;
-  TernSessionParams params;     /* what properties set; strings are unused */
+  gchar *prompt, *prompt_path;  /* as they are read back */
+  gchar *prompt_text;           /* the prompt in force; NULL: the model's own */
+  TernSessionParams params;     /* what properties set, and the rate; strings
+                                 * are unused */
+  TernSessionParams accepted;   /* by the session */
   GstTernLeaky leaky;
   GstTernTimestamps timestamps;
   gboolean params_changed;
-  guint prompt_number;
   gboolean live;                /* upstream */
   GstClockTime latency;         /* of an answer, as the property says */
+
+  /* Taken before all other locks: the session's prompt and parameters change one
+   * after the other. */
+  GMutex prompt_lock;
+  GHashTable *prompt_ids;       /* text: guint, counted */
+  guint next_prompt_id;
 
   /* Under @session_lock for all but the streaming thread, which replaces it.
    * Never taken by the engine thread. */
@@ -42,6 +50,8 @@ struct _GstTernGenerator
   GstFlowReturn flow;
   gboolean eos;
   guint64 dropped_seen;
+  guint64 answered, errors;     /* since READY */
+  guint64 dropped_before;       /* by sessions before this one */
   GstClockTime progress;        /* running time that video has got to, and text
                                  * was not said to have; or NONE */
   GstClockTime last_latency;    /* of the last answer, live; or NONE */
@@ -73,6 +83,29 @@ struct _GstTernGenerator
 void gst_tern_generator_signal_result (GstTernGenerator * self,
     GstStructure * result);
 
+/* gstterngenerator-properties.c */
+void gst_tern_generator_set_property (GObject * object, guint id,
+    const GValue * value, GParamSpec * pspec);
+void gst_tern_generator_get_property (GObject * object, guint id,
+    GValue * value, GParamSpec * pspec);
+void gst_tern_generator_install_own_properties (GObjectClass * klass);
+void gst_tern_generator_init_properties (GstTernGenerator * self);
+
+/* gstterngenerator-prompt.c */
+/* From the next window on. */
+void gst_tern_generator_set_prompt (GstTernGenerator * self,
+    const gchar * prompt);
+void gst_tern_generator_set_prompt_path (GstTernGenerator * self,
+    const gchar * path);
+/* When the element starts: reads the file, if there is one. */
+gboolean gst_tern_generator_check_prompt (GstTernGenerator * self,
+    GError ** error);
+/* With @prompt_lock: the prompt in force, NULL being the model's own, and its
+ * id, which is the same for the same text. Free both. */
+void gst_tern_generator_get_prompt (GstTernGenerator * self, gchar ** prompt,
+    gchar ** id);
+void gst_tern_generator_clear_prompt (GstTernGenerator * self);
+
 /* gstterngenerator-input.c */
 GstFlowReturn gst_tern_generator_chain (GstPad * pad, GstObject * parent,
     GstBuffer * buffer);
@@ -85,12 +118,10 @@ void gst_tern_generator_flush_start (GstTernGenerator * self);
 void gst_tern_generator_flush_stop (GstTernGenerator * self);
 
 /* gstterngenerator-session.c */
-/* The prompt in force, NULL being the model's own, and its id. */
-gboolean gst_tern_generator_get_prompt (GstTernGenerator * self,
-    gchar ** prompt, gchar ** id, GError ** error);
-/* From the next window on. */
-void gst_tern_generator_update_prompt (GstTernGenerator * self);
 void gst_tern_generator_update_params (GstTernGenerator * self);
+GstStructure *gst_tern_generator_make_stats (GstTernGenerator * self);
+guint64 gst_tern_generator_count_dropped (GstTernGenerator * self,
+    guint * queued);
 gboolean gst_tern_generator_make_session (GstTernGenerator * self,
     TernModel * model, GError ** error);
 void gst_tern_generator_drop_session (GstTernGenerator * self);

@@ -2,93 +2,7 @@
 /* The session with the language model: its prompt, its settings, its life. */
 #include "gstterngenerator-priv.h"
 
-#include <string.h>
 #include "gstternelement.h"
-
-static gboolean
-read_prompt_file (const gchar * path, gchar ** text, GError ** error)
-{
-  GError *file_error = NULL;
-  gsize length;
-
-  if (!g_file_get_contents (path, text, &length, &file_error)) {
-    g_set_error (error, TERN_ERROR,
-        g_error_matches (file_error, G_FILE_ERROR, G_FILE_ERROR_NOENT) ?
-        TERN_ERROR_NOT_FOUND : TERN_ERROR_READ, "prompt-path: %s",
-        file_error->message);
-    g_error_free (file_error);
-    return FALSE;
-  }
-  if (strlen (*text) != length || !g_utf8_validate (*text, length, NULL)) {
-    g_clear_pointer (text, g_free);
-    g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT,
-        "prompt-path: %s: expected UTF-8 text, found other bytes", path);
-    return FALSE;
-  }
-  g_strchomp (*text);
-  return TRUE;
-}
-
-gboolean
-gst_tern_generator_get_prompt (GstTernGenerator * self, gchar ** prompt,
-    gchar ** id, GError ** error)
-{
-  gchar *path;
-  gboolean ok;
-
-  GST_OBJECT_LOCK (self);
-  *prompt = g_strdup (self->prompt);
-  path = g_strdup (self->prompt_path);
-  *id = g_strdup_printf ("%u", self->prompt_number);
-  GST_OBJECT_UNLOCK (self);
-
-  if (*prompt && path)
-    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID,
-        "expected prompt or prompt-path, found both");
-  ok = !(*prompt && path) && (!path || read_prompt_file (path, prompt, error));
-  g_free (path);
-  if (!ok) {
-    g_clear_pointer (prompt, g_free);
-    g_clear_pointer (id, g_free);
-  }
-  return ok;
-}
-
-static gboolean
-has_session (GstTernGenerator * self)
-{
-  gboolean has;
-
-  g_mutex_lock (&self->session_lock);
-  has = self->session != NULL;
-  g_mutex_unlock (&self->session_lock);
-  return has;
-}
-
-void
-gst_tern_generator_update_prompt (GstTernGenerator * self)
-{
-  GError *error = NULL;
-  gchar *prompt, *id;
-
-  /* What is set before there is a session is looked at when it is made. */
-  if (!has_session (self))
-    return;
-
-  /* Outside of the session lock: it may read a file and post a message. */
-  if (gst_tern_generator_get_prompt (self, &prompt, &id, &error)) {
-    g_mutex_lock (&self->session_lock);
-    if (self->session)
-      tern_session_set_prompt (self->session, prompt, id, &error);
-    g_mutex_unlock (&self->session_lock);
-    g_free (prompt);
-    g_free (id);
-  }
-  if (error)
-    GST_ELEMENT_WARNING (self, RESOURCE, SETTINGS,
-        ("The prompt was not changed."), ("%s", error->message));
-  g_clear_error (&error);
-}
 
 static void
 get_params (GstTernGenerator * self, TernSessionParams * params)
@@ -113,14 +27,31 @@ get_params (GstTernGenerator * self, TernSessionParams * params)
   params->func_data = self;
 }
 
+/* Without the strings and the function, which are not the properties'. */
+static void
+accept_params (GstTernGenerator * self, const TernSessionParams * params)
+{
+  GST_OBJECT_LOCK (self);
+  self->accepted = *params;
+  self->accepted.prompt = self->accepted.prompt_id = NULL;
+  self->accepted.source = NULL;
+  GST_OBJECT_UNLOCK (self);
+}
+
 void
 gst_tern_generator_drop_session (GstTernGenerator * self)
 {
+  TernSessionStats stats = { 0, };
   TernSession *session;
 
   g_mutex_lock (&self->session_lock);
   session = self->session;
   self->session = NULL;
+  if (session)
+    tern_session_stats (session, &stats);
+  g_mutex_lock (&self->lock);
+  self->dropped_before += stats.windows_dropped;
+  g_mutex_unlock (&self->lock);
   g_mutex_unlock (&self->session_lock);
   g_clear_pointer (&session, tern_session_free);
 }
@@ -132,24 +63,30 @@ gst_tern_generator_make_session (GstTernGenerator * self, TernModel * model,
   TernSessionParams params;
   TernSession *session;
   gchar *prompt, *id, *source;
-  gboolean changed, live;
-  guint number;
+  gboolean live;
 
   live = gst_tern_upstream_is_live (self->sinkpad);
   GST_OBJECT_LOCK (self);
-  number = self->prompt_number;
   self->live = live;
   self->params.rate_n = self->info.grid_n;
   self->params.rate_d = self->info.grid_d;
   GST_OBJECT_UNLOCK (self);
-  if (!gst_tern_generator_get_prompt (self, &prompt, &id, error))
-    return FALSE;
   source = gst_object_get_path_string (GST_OBJECT_CAST (self));
+
+  g_mutex_lock (&self->prompt_lock);
+  gst_tern_generator_get_prompt (self, &prompt, &id);
   get_params (self, &params);
   params.prompt = prompt;
   params.prompt_id = id;
   params.source = source;
   session = tern_session_new (model, &params, error);
+  if (session) {
+    accept_params (self, &params);
+    g_mutex_lock (&self->session_lock);
+    self->session = session;
+    g_mutex_unlock (&self->session_lock);
+  }
+  g_mutex_unlock (&self->prompt_lock);
   g_free (prompt);
   g_free (id);
   g_free (source);
@@ -158,18 +95,6 @@ gst_tern_generator_make_session (GstTernGenerator * self, TernModel * model,
 
   GST_DEBUG_OBJECT (self, "session at %d/%d frames a second%s",
       self->info.grid_n, self->info.grid_d, params.live ? ", leaky" : "");
-  g_mutex_lock (&self->session_lock);
-  self->session = session;
-  g_mutex_unlock (&self->session_lock);
-  g_mutex_lock (&self->lock);
-  self->dropped_seen = 0;
-  g_mutex_unlock (&self->lock);
-
-  GST_OBJECT_LOCK (self);
-  changed = self->prompt_number != number;
-  GST_OBJECT_UNLOCK (self);
-  if (changed)
-    gst_tern_generator_update_prompt (self);
   return TRUE;
 }
 
@@ -184,20 +109,72 @@ gst_tern_generator_update_params (GstTernGenerator * self)
   GST_OBJECT_LOCK (self);
   changed = self->params_changed;
   GST_OBJECT_UNLOCK (self);
-  if (!changed || !gst_tern_generator_get_prompt (self, &prompt, &id, NULL))
+  if (!changed)
     return;
 
+  g_mutex_lock (&self->prompt_lock);
+  gst_tern_generator_get_prompt (self, &prompt, &id);
   get_params (self, &params);
   params.prompt = prompt;
   params.prompt_id = id;
-  if (!tern_session_set_params (self->session, &params, &error)) {
+  if (tern_session_set_params (self->session, &params, &error)) {
+    accept_params (self, &params);
+  } else {
+    /* What is in force is what is read back, unless it changed again. */
+    GST_OBJECT_LOCK (self);
+    if (!self->params_changed)
+      self->params = self->accepted;
+    GST_OBJECT_UNLOCK (self);
+  }
+  g_mutex_unlock (&self->prompt_lock);
+  if (error)
     GST_ELEMENT_WARNING (self, RESOURCE, SETTINGS,
         ("The settings were not changed."), ("%s", error->message));
-    g_error_free (error);
-  }
+  g_clear_error (&error);
   g_free (prompt);
   g_free (id);
 }
+
+/* ---- Counts ---- */
+
+/* Windows dropped since READY; @queued those that wait. */
+guint64
+gst_tern_generator_count_dropped (GstTernGenerator * self, guint * queued)
+{
+  TernSessionStats stats = { 0, };
+  guint64 dropped;
+
+  g_mutex_lock (&self->session_lock);
+  if (self->session)
+    tern_session_stats (self->session, &stats);
+  g_mutex_lock (&self->lock);
+  dropped = self->dropped_before + stats.windows_dropped;
+  g_mutex_unlock (&self->lock);
+  g_mutex_unlock (&self->session_lock);
+  *queued = stats.queued_windows;
+  return dropped;
+}
+
+GstStructure *
+gst_tern_generator_make_stats (GstTernGenerator * self)
+{
+  guint64 dropped, answered, errors;
+  GstClockTime latency;
+  guint queued;
+
+  dropped = gst_tern_generator_count_dropped (self, &queued);
+  g_mutex_lock (&self->lock);
+  answered = self->answered;
+  errors = self->errors;
+  latency = self->last_latency;
+  g_mutex_unlock (&self->lock);
+  return gst_structure_new ("stats", "windows", G_TYPE_UINT64, answered,
+      "errors", G_TYPE_UINT64, errors, "dropped", G_TYPE_UINT64, dropped,
+      "queued", G_TYPE_UINT64, (guint64) queued,
+      "last-latency", G_TYPE_UINT64, latency, NULL);
+}
+
+/* ---- Windows ---- */
 
 /* A flush of the session ends the wait, too. */
 void

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "gstternloader.h"
 #include "gstternerror.h"
+#include "gstternfile.h"
 
 struct _GstTernLoader
 {

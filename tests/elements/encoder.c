@@ -363,7 +363,8 @@ GST_END_TEST
 /* GstHarness is live: frames are dropped rather than upstream blocked, and the bus hears of each. */
 GST_START_TEST (test_live_drops)
 {
-  GstHarness *h = gst_harness_new ("ternencoder");
+  GstElement *element = gst_parse_launch ("ternencoder frame-rate=0/1", NULL);
+  GstHarness *h = gst_harness_new_with_element (element, "sink", "src");
   GstBus *bus;
   GstMessage *message;
   guint64 processed, dropped;
@@ -371,7 +372,7 @@ GST_START_TEST (test_live_drops)
   gint64 start;
   guint i;
 
-  gst_util_set_object_arg (G_OBJECT (h->element), "frame-rate", "0/1");
+  gst_object_unref (element);
   bus = watch (h->element);
   g_setenv ("TERN_FAKE_ENCODE_MS", "500", TRUE);
   gst_harness_set_src_caps_str (h, FRAME_CAPS);

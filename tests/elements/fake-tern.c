@@ -618,10 +618,24 @@ engine (void *data)
   return NULL;
 }
 
+/* What a model of little context would refuse. */
+static gboolean
+check_context (const char *prompt, guint max_tokens, GError **error)
+{
+  if ((!prompt || strlen (prompt) <= 10000) && max_tokens <= 10000)
+    return TRUE;
+  g_set_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE, "context of fake: expected at most 10000 tokens");
+  return FALSE;
+}
+
 TernSession *
 tern_session_new (TernModel *model, const TernSessionParams *params, GError **error)
 {
-  TernSession *session = g_new0 (TernSession, 1);
+  TernSession *session;
+
+  if (!check_context (params->prompt, params->max_tokens, error))
+    return NULL;
+  session = g_new0 (TernSession, 1);
 
   session->params = *params;
   session->source = g_strdup (params->source ? params->source : "");
@@ -774,6 +788,8 @@ tern_session_cancel (TernSession *session)
 gboolean
 tern_session_set_prompt (TernSession *session, const char *prompt, const char *prompt_id, GError **error)
 {
+  if (!check_context (prompt, 0, error))
+    return FALSE;
   g_mutex_lock (&session->lock);
   g_free (session->prompt);
   g_free (session->prompt_id);
@@ -786,6 +802,8 @@ tern_session_set_prompt (TernSession *session, const char *prompt, const char *p
 gboolean
 tern_session_set_params (TernSession *session, const TernSessionParams *params, GError **error)
 {
+  if (!check_context (params->prompt, params->max_tokens, error))
+    return FALSE;
   g_mutex_lock (&session->lock);
   session->params.metrics = params->metrics;
   g_mutex_unlock (&session->lock);

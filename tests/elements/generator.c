@@ -2,6 +2,7 @@
 #include "harness.h"
 
 #include <string.h>
+#include <sys/stat.h>
 #include <glib/gstdio.h>
 #include "tern/tern.h"
 
@@ -59,7 +60,6 @@ GST_START_TEST (test_drains)
   const char *how = drains[__i__];
   GstSegment segment;
 
-  g_setenv ("TERN_FAKE_GENERATE_MS", "100", TRUE);
   push (h, 0, 3);
   gst_segment_init (&segment, GST_FORMAT_TIME);
   if (g_str_equal (how, "eos"))
@@ -106,29 +106,169 @@ GST_START_TEST (test_other_encoder)
 }
 GST_END_TEST
 
-/* From the next window on, and the result says which prompt it was. */
+static guint64
+uint64_of (GstBuffer *buffer, const char *field)
+{
+  GstCustomMeta *meta = gst_buffer_get_custom_meta (buffer, "TernResultMeta");
+  guint64 value = G_MAXUINT64;
+
+  fail_unless (meta != NULL);
+  fail_unless (gst_structure_get_uint64 (gst_custom_meta_get_structure (meta), field, &value));
+  return value;
+}
+
+static GstBuffer *
+pull_result (GstHarness *h)
+{
+  GstBuffer *buffer = gst_harness_pull (h);
+
+  fail_unless (buffer != NULL, "no text");
+  return buffer;
+}
+
+static const char *
+string_of (GstBuffer *buffer, const char *field)
+{
+  GstCustomMeta *meta = gst_buffer_get_custom_meta (buffer, "TernResultMeta");
+
+  fail_unless (meta != NULL);
+  return gst_structure_get_string (gst_custom_meta_get_structure (meta), field);
+}
+
+/* The next window was asked @prompt, under @id. */
+static void
+expect_prompt (GstHarness *h, guint64 *number, const char *prompt, const char *id)
+{
+  GstBuffer *buffer;
+
+  push (h, *number, *number + 8);
+  *number += 8;
+  buffer = pull_result (h);
+  fail_unless_equals_string (string_of (buffer, "prompt"), prompt);
+  fail_unless_equals_string (string_of (buffer, "prompt_id"), id);
+  gst_buffer_unref (buffer);
+}
+
+static void
+expect_property (gpointer object, const char *name, const char *expected)
+{
+  g_autofree char *value = NULL;
+
+  g_object_get (object, name, &value, NULL);
+  fail_unless (g_strcmp0 (value, expected) == 0, "%s: %s", name, value);
+}
+
+static void
+expect_warning (GstBus *bus)
+{
+  GstMessage *message = wait_message (bus, GST_MESSAGE_WARNING);
+  GError *error = NULL;
+
+  gst_message_parse_warning (message, &error, NULL);
+  fail_unless (g_error_matches (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS));
+  g_error_free (error);
+  gst_message_unref (message);
+}
+
+static void
+expect_no_warning (GstBus *bus)
+{
+  GstMessage *message = gst_bus_pop_filtered (bus, GST_MESSAGE_WARNING);
+
+  fail_unless (message == NULL, "%" GST_PTR_FORMAT, message);
+}
+
+/* From the next window on; results say which prompt it was, with one id for one text; what is read back is in force. */
 GST_START_TEST (test_prompt_while_playing)
 {
   GstHarness *h = start ("terngenerator prompt=one");
   g_autofree char *path = g_strconcat (model_path, ".prompt", NULL);
+  g_autofree char *fifo = g_strconcat (model_path, ".fifo", NULL);
+  g_autofree char *longest = g_strnfill (20000, 'x');
   GstBus *bus = watch (h->element);
-  GstMessage *message;
+  guint64 n = 0;
 
-  push (h, 0, 8);
-  expect_text (h, 0, 4000, "8 frames, one");
+  expect_prompt (h, &n, "one", "0");
+  g_object_set (h->element, "prompt", "one", NULL);
+  expect_prompt (h, &n, "one", "0");
   g_object_set (h->element, "prompt", "two", NULL);
-  push (h, 8, 16);
-  expect_text (h, 4000, 4000, "8 frames, two");
+  expect_prompt (h, &n, "two", "1");
 
-  /* A file instead; both at once change nothing. */
+  /* The file instead, as it was when it was set, whatever else is set. */
   fail_unless (g_file_set_contents (path, "three\n", -1, NULL));
   g_object_set (h->element, "prompt-path", path, NULL);
-  message = wait_message (bus, GST_MESSAGE_WARNING);
-  gst_message_unref (message);
-  g_object_set (h->element, "prompt", NULL, NULL);
-  push (h, 16, 24);
-  expect_text (h, 8000, 4000, "8 frames, three");
+  expect_property (h->element, "prompt", NULL);
+  expect_property (h->element, "prompt-path", path);
+  expect_prompt (h, &n, "three", "2");
+  fail_unless (g_file_set_contents (path, "four\n", -1, NULL));
+  g_object_set (h->element, "seed", (guint64) 5, NULL);
+  expect_prompt (h, &n, "three", "2");
   g_unlink (path);
+  g_object_set (h->element, "metrics", TRUE, "prompt", NULL, NULL);
+  expect_prompt (h, &n, "three", "2");
+  expect_no_warning (bus);
+
+  /* What cannot be read, or is not taken, changes nothing. */
+  g_object_set (h->element, "prompt-path", path, NULL);
+  expect_warning (bus);
+  g_object_set (h->element, "prompt-path", "/dev/zero", NULL);
+  expect_warning (bus);
+  fail_unless_equals_int (mkfifo (fifo, 0600), 0);
+  g_object_set (h->element, "prompt-path", fifo, NULL);
+  expect_warning (bus);
+  g_unlink (fifo);
+  g_object_set (h->element, "prompt", longest, NULL);
+  expect_warning (bus);
+  expect_property (h->element, "prompt-path", path);
+  expect_property (h->element, "prompt", NULL);
+  expect_prompt (h, &n, "three", "2");
+  expect_no_warning (bus);
+
+  g_object_set (h->element, "prompt", "one", NULL);
+  expect_property (h->element, "prompt-path", NULL);
+  expect_prompt (h, &n, "one", "0");
+  g_object_set (h->element, "prompt", NULL, NULL);
+  expect_prompt (h, &n, "default", "3");
+  gst_object_unref (bus);
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
+/* What is fixed while it runs is refused and not read back; what the model does not take is not read back either. */
+GST_START_TEST (test_fixed_properties)
+{
+  GstHarness *h = start ("terngenerator window=4000000000 max-tokens=20");
+  GstBus *bus = watch (h->element);
+  guint64 window = 0;
+  guint tokens = 0;
+
+  push (h, 0, 1);
+  g_object_set (h->element, "window", (guint64) 4000000000, NULL);
+  expect_no_warning (bus);
+  g_object_set (h->element, "window", (guint64) 8000000000, NULL);
+  expect_warning (bus);
+  g_object_get (h->element, "window", &window, NULL);
+  fail_unless_equals_uint64 (window, 4000000000);
+  g_object_set (h->element, "model-path", "/elsewhere", NULL);
+  expect_warning (bus);
+  expect_property (h->element, "model-path", NULL);
+
+  g_object_set (h->element, "max-tokens", 50000, NULL);
+  push (h, 1, 8);
+  expect_warning (bus);
+  g_object_get (h->element, "max-tokens", &tokens, NULL);
+  fail_unless_equals_int (tokens, 20);
+  g_object_set (h->element, "max-tokens", 30, NULL);
+  push (h, 8, 16);
+  g_object_get (h->element, "max-tokens", &tokens, NULL);
+  fail_unless_equals_int (tokens, 30);
+  expect_no_warning (bus);
+
+  gst_element_set_state (h->element, GST_STATE_READY);
+  g_object_set (h->element, "window", (guint64) 8000000000, NULL);
+  g_object_get (h->element, "window", &window, NULL);
+  fail_unless_equals_uint64 (window, 8000000000);
+  expect_no_warning (bus);
   gst_object_unref (bus);
   gst_harness_teardown (h);
 }
@@ -137,6 +277,7 @@ GST_END_TEST
 GST_START_TEST (test_prompt_errors)
 {
   GstElement *element = gst_element_factory_make ("terngenerator", NULL);
+  g_autofree char *fifo = g_strconcat (model_path, ".fifo", NULL);
   GstBus *bus = watch (element);
 
   g_object_set (element, "prompt", "a", "prompt-path", "/no/such/prompt", NULL);
@@ -145,6 +286,18 @@ GST_START_TEST (test_prompt_errors)
   g_object_set (element, "prompt", NULL, NULL);
   fail_unless_equals_int (gst_element_set_state (element, GST_STATE_READY), GST_STATE_CHANGE_FAILURE);
   expect_error (bus, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_FOUND);
+  g_object_set (element, "prompt-path", "/dev/zero", NULL);
+  fail_unless_equals_int (gst_element_set_state (element, GST_STATE_READY), GST_STATE_CHANGE_FAILURE);
+  expect_error (bus, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_OPEN_READ);
+  g_object_set (element, "prompt-path", NULL, "prompt", "\xff", NULL);
+  fail_unless_equals_int (gst_element_set_state (element, GST_STATE_READY), GST_STATE_CHANGE_FAILURE);
+  expect_error (bus, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS);
+  /* A pipe nobody writes to is no model, and nobody waits for it. */
+  fail_unless_equals_int (mkfifo (fifo, 0600), 0);
+  g_object_set (element, "prompt", NULL, "model-path", fifo, NULL);
+  fail_unless_equals_int (gst_element_set_state (element, GST_STATE_READY), GST_STATE_CHANGE_FAILURE);
+  expect_error (bus, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_OPEN_READ);
+  g_unlink (fifo);
   gst_element_set_state (element, GST_STATE_NULL);
   gst_object_unref (bus);
   gst_object_unref (element);
@@ -208,35 +361,32 @@ GST_START_TEST (test_one_result_everywhere)
 }
 GST_END_TEST
 
+/* A flush, and stopping, end an answer that would never end. */
 GST_START_TEST (test_flush_ends_slow_work)
 {
   GstHarness *h = start ("terngenerator prompt=p");
   GstSegment segment;
-  gint64 begin;
 
-  g_setenv ("TERN_FAKE_GENERATE_MS", "20000", TRUE);
+  fake_hold (TRUE);
   push (h, 0, 12);
-  g_usleep (50000);
-  begin = g_get_monotonic_time ();
+  fake_wait_begun (1);
   fail_unless (gst_harness_push_event (h, gst_event_new_flush_start ()));
   fail_unless (gst_harness_push_event (h, gst_event_new_flush_stop (TRUE)));
-  fail_unless (g_get_monotonic_time () - begin < G_TIME_SPAN_SECOND, "a flush waited");
-  g_setenv ("TERN_FAKE_GENERATE_MS", "0", TRUE);
+  fake_hold (FALSE);
   gst_segment_init (&segment, GST_FORMAT_TIME);
   fail_unless (gst_harness_push_event (h, gst_event_new_segment (&segment)));
   push (h, 20, 28);
   expect_text (h, 10000, 4000, "8 frames, p");
+  fail_unless_equals_int (fake_begun (), 2);
 
-  g_setenv ("TERN_FAKE_GENERATE_MS", "20000", TRUE);
+  fake_hold (TRUE);
   push (h, 28, 36);
-  g_usleep (50000);
-  begin = g_get_monotonic_time ();
+  fake_wait_begun (3);
   gst_harness_teardown (h);
-  fail_unless (g_get_monotonic_time () - begin < G_TIME_SPAN_SECOND, "stopping waited");
 }
 GST_END_TEST
 
-/* An EOS that waits for its answer is interrupted by a flush, too. */
+/* What waits is interrupted by a flush: an EOS for its answer, a frame for room. */
 static gpointer
 push_eos (gpointer data)
 {
@@ -244,20 +394,35 @@ push_eos (gpointer data)
   return NULL;
 }
 
-GST_START_TEST (test_flush_ends_draining)
+static gpointer
+push_many (gpointer data)
+{
+  GstFlowReturn flow = GST_FLOW_OK;
+  guint64 i;
+
+  for (i = 0; i < 1000 && flow == GST_FLOW_OK; i++)
+    flow = gst_harness_push (data, make_tokens (i));
+  return GINT_TO_POINTER (flow);
+}
+
+GST_START_TEST (test_flush_ends_waiting)
 {
   GstHarness *h = start ("terngenerator");
   GThread *thread;
-  gint64 begin;
 
-  g_setenv ("TERN_FAKE_GENERATE_MS", "20000", TRUE);
-  push (h, 0, 3);
-  thread = g_thread_new ("eos", push_eos, h);
-  g_usleep (100000);
-  begin = g_get_monotonic_time ();
+  fake_hold (TRUE);
+  if (__i__ == 0) {
+    push (h, 0, 3);
+    thread = g_thread_new ("eos", push_eos, h);
+  } else {
+    thread = g_thread_new ("push", push_many, h);
+  }
+  fake_wait_begun (1);
   fail_unless (gst_harness_push_event (h, gst_event_new_flush_start ()));
-  g_thread_join (thread);
-  fail_unless (g_get_monotonic_time () - begin < G_TIME_SPAN_SECOND);
+  if (__i__ == 0)
+    g_thread_join (thread);
+  else
+    fail_unless_equals_int (GPOINTER_TO_INT (g_thread_join (thread)), GST_FLOW_FLUSHING);
   gst_harness_teardown (h);
 }
 GST_END_TEST
@@ -265,18 +430,14 @@ GST_END_TEST
 GST_START_TEST (test_cancel)
 {
   GstHarness *h = start ("terngenerator prompt=p");
-  GstCustomMeta *meta;
   GstBuffer *buffer;
 
-  g_setenv ("TERN_FAKE_GENERATE_MS", "20000", TRUE);
+  fake_hold (TRUE);
   push (h, 0, 8);
-  g_usleep (100000);
+  fake_wait_begun (1);
   g_signal_emit_by_name (h->element, "cancel");
-  buffer = gst_harness_pull (h);
-  fail_unless (buffer != NULL);
-  meta = gst_buffer_get_custom_meta (buffer, "TernResultMeta");
-  fail_unless_equals_string (gst_structure_get_string (gst_custom_meta_get_structure (meta), "finish_reason"),
-      "cancelled");
+  buffer = pull_result (h);
+  fail_unless_equals_string (string_of (buffer, "finish_reason"), "cancelled");
   gst_buffer_unref (buffer);
   gst_harness_teardown (h);
 }
@@ -303,32 +464,38 @@ GST_START_TEST (test_live_newest)
   GstHarness *h = gst_harness_new ("terngenerator");
   g_autofree char *caps = token_caps (mmproj_path);
   GstBus *bus = watch (h->element);
-  GstCustomMeta *meta;
-  guint64 processed, dropped, timestamp = 0;
+  guint64 processed, dropped, timestamp = 0, windows = 0;
+  GstStructure *stats = NULL;
   GstMessage *message;
   GstBuffer *buffer;
   GstFormat format;
-  gint64 begin;
+  guint n = 0;
 
-  g_setenv ("TERN_FAKE_GENERATE_MS", "700", TRUE);
+  fake_hold (TRUE);
   gst_harness_set_src_caps_str (h, caps);
-  begin = g_get_monotonic_time ();
-  push (h, 0, 80);
-  fail_unless (g_get_monotonic_time () - begin < 4 * G_TIME_SPAN_SECOND, "a live source waited");
+  push (h, 0, 8);
+  fake_wait_begun (1);
+  push (h, 8, 80);
   message = wait_message (bus, GST_MESSAGE_QOS);
   gst_message_parse_qos_stats (message, &format, &processed, &dropped);
   fail_unless (dropped > 0);
   gst_message_unref (message);
+  fake_hold (FALSE);
   gst_harness_push_event (h, gst_event_new_eos ());
-  while (timestamp != MS (36000)) {     /* the last window is answered */
-    buffer = gst_harness_pull (h);
-    fail_unless (buffer != NULL);
-    meta = gst_buffer_get_custom_meta (buffer, "TernResultMeta");
-    gst_structure_get_uint64 (gst_custom_meta_get_structure (meta), "timestamp", &timestamp);
+  while (timestamp != MS (36000)) {     /* the first window and the last are answered */
+    buffer = pull_result (h);
+    timestamp = uint64_of (buffer, "timestamp");
+    n++;
     /* Stamped with what was seen by then: an overlay shows it now. */
     fail_unless (GST_BUFFER_PTS (buffer) >= timestamp + MS (4000));
     gst_buffer_unref (buffer);
   }
+  fail_unless_equals_int (n, 2);
+  g_object_get (h->element, "stats", &stats, NULL);
+  fail_unless (gst_structure_get (stats, "windows", G_TYPE_UINT64, &windows, "dropped", G_TYPE_UINT64, &dropped, NULL));
+  fail_unless_equals_uint64 (windows, 2);
+  fail_unless_equals_uint64 (dropped, 8);
+  gst_structure_free (stats);
   gst_object_unref (bus);
   gst_harness_teardown (h);
 }
@@ -346,12 +513,13 @@ query_latency (GstHarness *h, gboolean *live, GstClockTime *min)
 
 GST_START_TEST (test_latency)
 {
-  GstHarness *h = gst_harness_new ("terngenerator");
+  GstElement *element = gst_parse_launch ("terngenerator text-timestamps=window", NULL);
+  GstHarness *h = gst_harness_new_with_element (element, "sink", "src");
   g_autofree char *caps = token_caps (mmproj_path);
   GstClockTime min;
   gboolean live;
 
-  gst_util_set_object_arg (G_OBJECT (h->element), "text-timestamps", "window");
+  gst_object_unref (element);
   gst_harness_set_upstream_latency (h, MS (30));
   gst_harness_set_src_caps_str (h, caps);
   push (h, 0, 1);
@@ -387,17 +555,6 @@ push_at (GstHarness *h, guint64 number, GstClockTime pts)
 
   GST_BUFFER_PTS (buffer) = pts;
   fail_unless_equals_int (gst_harness_push (h, buffer), GST_FLOW_OK);
-}
-
-static guint64
-uint64_of (GstBuffer *buffer, const char *field)
-{
-  GstCustomMeta *meta = gst_buffer_get_custom_meta (buffer, "TernResultMeta");
-  guint64 value = G_MAXUINT64;
-
-  fail_unless (meta != NULL);
-  fail_unless (gst_structure_get_uint64 (gst_custom_meta_get_structure (meta), field, &value));
-  return value;
 }
 
 static GstClockTime
@@ -717,10 +874,11 @@ main (void)
   tcase_add_test (tc, test_gap_at_start);
   tcase_add_test (tc, test_other_encoder);
   tcase_add_test (tc, test_prompt_while_playing);
+  tcase_add_test (tc, test_fixed_properties);
   tcase_add_test (tc, test_prompt_errors);
   tcase_add_test (tc, test_one_result_everywhere);
   tcase_add_test (tc, test_flush_ends_slow_work);
-  tcase_add_test (tc, test_flush_ends_draining);
+  tcase_add_loop_test (tc, test_flush_ends_waiting, 0, 2);
   tcase_add_test (tc, test_cancel);
   tcase_add_test (tc, test_lossless);
   tcase_add_test (tc, test_live_newest);

@@ -1,0 +1,517 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Properties. What is read back is what is in force, or will be from the next
+ * window on. */
+#include "gstterngenerator-priv.h"
+
+#include "gstternelement.h"
+
+#define DEFAULT_LATENCY (2 * GST_SECOND)
+
+enum
+{
+  PROP_0,
+  PROP_MODEL_PATH,
+  PROP_MMPROJ_PATH,
+  PROP_THREADS,
+  PROP_STATS,
+  PROP_SHARED                   /* those of terncaption; PROP_SHARED + the order below */
+};
+
+enum
+{
+  SHARED_PROMPT,
+  SHARED_PROMPT_PATH,
+  SHARED_WINDOW,
+  SHARED_HOP,
+  SHARED_MAX_TOKENS,
+  SHARED_BEAM,
+  SHARED_TEMPERATURE,
+  SHARED_TOP_K,
+  SHARED_TOP_P,
+  SHARED_MIN_P,
+  SHARED_REPETITION_PENALTY,
+  SHARED_SEED,
+  SHARED_KV_PRUNE,
+  SHARED_KV_GATE,
+  SHARED_KV_TYPE,
+  SHARED_LEAKY,
+  SHARED_METRICS,
+  SHARED_TIMESTAMPS,
+  SHARED_LATENCY,
+  SHARED_LAST
+};
+
+void
+gst_tern_generator_set_property (GObject * object, guint id,
+    const GValue * value, GParamSpec * pspec)
+{
+  GstTernGenerator *self = GST_TERN_GENERATOR (object);
+  TernSessionParams *params = &self->params;
+  gboolean latency = FALSE;
+
+  if (gst_tern_refuse_property (GST_ELEMENT_CAST (self), pspec, value))
+    return;
+  if (id == PROP_SHARED + SHARED_PROMPT) {
+    gst_tern_generator_set_prompt (self, g_value_get_string (value));
+    return;
+  }
+  if (id == PROP_SHARED + SHARED_PROMPT_PATH) {
+    gst_tern_generator_set_prompt_path (self, g_value_get_string (value));
+    return;
+  }
+
+  GST_OBJECT_LOCK (self);
+  self->params_changed = TRUE;
+  switch (id) {
+    case PROP_MODEL_PATH:
+      g_free (self->settings.model_path);
+      self->settings.model_path = g_value_dup_string (value);
+      break;
+    case PROP_MMPROJ_PATH:
+      g_free (self->settings.mmproj_path);
+      self->settings.mmproj_path = g_value_dup_string (value);
+      break;
+    case PROP_THREADS:
+      self->settings.threads = g_value_get_uint (value);
+      break;
+    case PROP_SHARED + SHARED_WINDOW:
+      params->window = g_value_get_uint64 (value);
+      break;
+    case PROP_SHARED + SHARED_HOP:
+      params->hop = g_value_get_uint64 (value);
+      break;
+    case PROP_SHARED + SHARED_MAX_TOKENS:
+      params->max_tokens = g_value_get_uint (value);
+      break;
+    case PROP_SHARED + SHARED_BEAM:
+      params->beam = g_value_get_uint (value);
+      break;
+    case PROP_SHARED + SHARED_TEMPERATURE:
+      params->temperature = g_value_get_float (value);
+      break;
+    case PROP_SHARED + SHARED_TOP_K:
+      params->top_k = g_value_get_uint (value);
+      break;
+    case PROP_SHARED + SHARED_TOP_P:
+      params->top_p = g_value_get_float (value);
+      break;
+    case PROP_SHARED + SHARED_MIN_P:
+      params->min_p = g_value_get_float (value);
+      break;
+    case PROP_SHARED + SHARED_REPETITION_PENALTY:
+      params->repetition_penalty = g_value_get_float (value);
+      break;
+    case PROP_SHARED + SHARED_SEED:
+      params->seed = g_value_get_uint64 (value);
+      break;
+    case PROP_SHARED + SHARED_KV_PRUNE:
+      params->kv_prune = g_value_get_double (value);
+      break;
+    case PROP_SHARED + SHARED_KV_GATE:
+      params->kv_gate = g_value_get_enum (value);
+      break;
+    case PROP_SHARED + SHARED_KV_TYPE:
+      params->kv_type = g_value_get_enum (value);
+      break;
+    case PROP_SHARED + SHARED_LEAKY:
+      self->leaky = g_value_get_enum (value);
+      break;
+    case PROP_SHARED + SHARED_METRICS:
+      params->metrics = g_value_get_boolean (value);
+      break;
+    case PROP_SHARED + SHARED_TIMESTAMPS:
+      self->timestamps = g_value_get_enum (value);
+      break;
+    case PROP_SHARED + SHARED_LATENCY:
+      latency = self->latency != g_value_get_uint64 (value);
+      self->latency = g_value_get_uint64 (value);
+      break;
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+      break;
+  }
+  GST_OBJECT_UNLOCK (self);
+  if (latency)
+    gst_element_post_message (GST_ELEMENT_CAST (self),
+        gst_message_new_latency (GST_OBJECT_CAST (self)));
+}
+
+void
+gst_tern_generator_get_property (GObject * object, guint id, GValue * value,
+    GParamSpec * pspec)
+{
+  GstTernGenerator *self = GST_TERN_GENERATOR (object);
+  const TernSessionParams *params = &self->params;
+  GstStructure *stats = NULL;
+
+  if (id == PROP_STATS)
+    stats = gst_tern_generator_make_stats (self);
+  GST_OBJECT_LOCK (self);
+  switch (id) {
+    case PROP_MODEL_PATH:
+      g_value_set_string (value, self->settings.model_path);
+      break;
+    case PROP_MMPROJ_PATH:
+      g_value_set_string (value, self->settings.mmproj_path);
+      break;
+    case PROP_THREADS:
+      g_value_set_uint (value, self->settings.threads);
+      break;
+    case PROP_STATS:
+      g_value_take_boxed (value, stats);
+      break;
+    case PROP_SHARED + SHARED_PROMPT:
+      g_value_set_string (value, self->prompt);
+      break;
+    case PROP_SHARED + SHARED_PROMPT_PATH:
+      g_value_set_string (value, self->prompt_path);
+      break;
+    case PROP_SHARED + SHARED_WINDOW:
+      g_value_set_uint64 (value, params->window);
+      break;
+    case PROP_SHARED + SHARED_HOP:
+      g_value_set_uint64 (value, params->hop);
+      break;
+    case PROP_SHARED + SHARED_MAX_TOKENS:
+      g_value_set_uint (value, params->max_tokens);
+      break;
+    case PROP_SHARED + SHARED_BEAM:
+      g_value_set_uint (value, params->beam);
+      break;
+    case PROP_SHARED + SHARED_TEMPERATURE:
+      g_value_set_float (value, params->temperature);
+      break;
+    case PROP_SHARED + SHARED_TOP_K:
+      g_value_set_uint (value, params->top_k);
+      break;
+    case PROP_SHARED + SHARED_TOP_P:
+      g_value_set_float (value, params->top_p);
+      break;
+    case PROP_SHARED + SHARED_MIN_P:
+      g_value_set_float (value, params->min_p);
+      break;
+    case PROP_SHARED + SHARED_REPETITION_PENALTY:
+      g_value_set_float (value, params->repetition_penalty);
+      break;
+    case PROP_SHARED + SHARED_SEED:
+      g_value_set_uint64 (value, params->seed);
+      break;
+    case PROP_SHARED + SHARED_KV_PRUNE:
+      g_value_set_double (value, params->kv_prune);
+      break;
+    case PROP_SHARED + SHARED_KV_GATE:
+      g_value_set_enum (value, params->kv_gate);
+      break;
+    case PROP_SHARED + SHARED_KV_TYPE:
+      g_value_set_enum (value, params->kv_type);
+      break;
+    case PROP_SHARED + SHARED_LEAKY:
+      g_value_set_enum (value, self->leaky);
+      break;
+    case PROP_SHARED + SHARED_METRICS:
+      g_value_set_boolean (value, params->metrics);
+      break;
+    case PROP_SHARED + SHARED_TIMESTAMPS:
+      g_value_set_enum (value, self->timestamps);
+      break;
+    case PROP_SHARED + SHARED_LATENCY:
+      g_value_set_uint64 (value, self->latency);
+      break;
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
+      break;
+  }
+  GST_OBJECT_UNLOCK (self);
+}
+
+static void
+install_sampling_properties (GObjectClass * klass, guint first)
+{
+  const GParamFlags ready = GST_TERN_PARAM_READY;
+  const GParamFlags playing = GST_TERN_PARAM_PLAYING;
+
+  /**
+   * GstTernGenerator:max-tokens:
+   *
+   * Most tokens to say about a window.
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (klass, first + SHARED_MAX_TOKENS,
+      g_param_spec_uint ("max-tokens", "Maximum tokens",
+          "Most tokens to say about a window", TERN_MAX_TOKENS_MIN,
+          TERN_MAX_TOKENS_MAX, 32, playing));
+  /**
+   * GstTernGenerator:beam:
+   *
+   * Width of the beam search; 1 searches no further than the likeliest token.
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (klass, first + SHARED_BEAM,
+      g_param_spec_uint ("beam", "Beams", "Width of the beam search (1 = none)",
+          1, TERN_BEAM_MAX, 1, ready));
+  /**
+   * GstTernGenerator:temperature:
+   *
+   * 0 says the likeliest token, always; more chooses among them at random.
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (klass, first + SHARED_TEMPERATURE,
+      g_param_spec_float ("temperature", "Temperature",
+          "Randomness of what is said (0 = none)", 0.0f, TERN_TEMPERATURE_MAX,
+          0.0f, playing));
+  /**
+   * GstTernGenerator:top-k:
+   *
+   * Choose among the likeliest tokens, this many; 0 among all.
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (klass, first + SHARED_TOP_K,
+      g_param_spec_uint ("top-k", "Top k",
+          "Choose among this many tokens (0 = all)", 0, TERN_TOP_K_MAX, 0,
+          playing));
+  /**
+   * GstTernGenerator:top-p:
+   *
+   * Choose among the likeliest tokens that have this probability together.
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (klass, first + SHARED_TOP_P,
+      g_param_spec_float ("top-p", "Top p",
+          "Choose among tokens of this probability together (1 = all)",
+          TERN_TOP_P_MIN, TERN_TOP_P_MAX, 1.0f, playing));
+  /**
+   * GstTernGenerator:min-p:
+   *
+   * Choose among tokens of at least this share of the likeliest one's
+   * probability.
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (klass, first + SHARED_MIN_P,
+      g_param_spec_float ("min-p", "Min p",
+          "Least probability, as a share of the likeliest token's (0 = any)",
+          0.0f, TERN_MIN_P_MAX, 0.0f, playing));
+  /**
+   * GstTernGenerator:repetition-penalty:
+   *
+   * Makes tokens that were said less likely; 1 does not.
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (klass, first + SHARED_REPETITION_PENALTY,
+      g_param_spec_float ("repetition-penalty", "Repetition penalty",
+          "Makes tokens that were said less likely (1 = no)",
+          TERN_REPETITION_PENALTY_MIN, TERN_REPETITION_PENALTY_MAX, 1.0f,
+          playing));
+  /**
+   * GstTernGenerator:seed:
+   *
+   * The same seed says the same.
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (klass, first + SHARED_SEED,
+      g_param_spec_uint64 ("seed", "Seed", "Seed of what is left to chance", 0,
+          G_MAXUINT64, 0, playing));
+  /**
+   * GstTernGenerator:kv-prune:
+   *
+   * Share of the visual keys that are not looked at while text is made (DyCoke
+   * stage 2).
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (klass, first + SHARED_KV_PRUNE,
+      g_param_spec_double ("kv-prune", "KV pruning",
+          "Share of visual keys that are not looked at while decoding", 0.0,
+          TERN_SHARE_MAX, 0.7, playing));
+  /**
+   * GstTernGenerator:kv-gate:
+   *
+   * When the visual keys to look at are selected again.
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (klass, first + SHARED_KV_GATE,
+      g_param_spec_enum ("kv-gate", "KV pruning gate",
+          "When visual keys are selected again", GST_TYPE_TERN_PRUNE_GATE,
+          TERN_GATE_PAPER, playing));
+  /**
+   * GstTernGenerator:kv-type:
+   *
+   * How the keys and values of what was read are kept.
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (klass, first + SHARED_KV_TYPE,
+      g_param_spec_enum ("kv-type", "KV type",
+          "How keys and values of what was read are kept",
+          GST_TYPE_TERN_KV_TYPE, TERN_CACHE_AUTO, GST_TERN_PARAM_READY));
+}
+
+guint
+gst_tern_generator_install_properties (GObjectClass * klass, guint first)
+{
+  const GParamFlags ready = GST_TERN_PARAM_READY;
+  const GParamFlags playing = GST_TERN_PARAM_PLAYING;
+
+  /**
+   * GstTernGenerator:prompt:
+   *
+   * What is asked about each window, from the next one on; the results' prompt_id
+   * counts the texts, and is the same for the same text. Unset, the instruction
+   * that the model was trained with; empty, none. Unsets `prompt-path`; in NULL,
+   * where both can be set, that is an error when the element starts.
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (klass, first + SHARED_PROMPT,
+      g_param_spec_string ("prompt", "Prompt",
+          "What is asked about each window (default: the model's own)", NULL,
+          playing));
+  /**
+   * GstTernGenerator:prompt-path:
+   *
+   * A file with the prompt, of at most 1 MiB, read when it is set and when the
+   * element goes to READY. Instead of `prompt`, which it unsets. When it cannot be
+   * read the prompt in force stays, and a WARNING says so.
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (klass, first + SHARED_PROMPT_PATH,
+      g_param_spec_string ("prompt-path", "Prompt path",
+          "File with the prompt, instead of prompt", NULL, playing));
+  /**
+   * GstTernGenerator:window:
+   *
+   * Time that an answer is about, rounded up to whole groups of four frames.
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (klass, first + SHARED_WINDOW,
+      g_param_spec_uint64 ("window", "Window",
+          "Time that an answer is about, in ns", TERN_WINDOW_MIN,
+          TERN_WINDOW_MAX, 4 * GST_SECOND, ready));
+  /**
+   * GstTernGenerator:hop:
+   *
+   * Time from one window's start to the next one's, rounded up to whole groups
+   * of four frames; 0 is the window, so that windows do not overlap.
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (klass, first + SHARED_HOP,
+      g_param_spec_uint64 ("hop", "Hop",
+          "Time between the starts of windows, in ns (0 = window)", 0,
+          TERN_HOP_MAX, 0, ready));
+  install_sampling_properties (klass, first);
+  /**
+   * GstTernGenerator:leaky:
+   *
+   * What happens when windows come faster than answers.
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (klass, first + SHARED_LEAKY,
+      g_param_spec_enum ("leaky", "Leaky",
+          "Whether old windows are dropped for the newest one",
+          GST_TYPE_TERN_LEAKY, GST_TERN_LEAKY_AUTO, ready));
+  /**
+   * GstTernGenerator:metrics:
+   *
+   * Results say how long each stage took.
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (klass, first + SHARED_METRICS,
+      g_param_spec_boolean ("metrics", "Metrics",
+          "Results say how long each stage took", FALSE, playing));
+  /**
+   * GstTernGenerator:text-timestamps:
+   *
+   * Whose time text has.
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (klass, first + SHARED_TIMESTAMPS,
+      g_param_spec_enum ("text-timestamps", "Text timestamps",
+          "Whose time text has: its window's, or the newest frame's",
+          GST_TYPE_TERN_TIMESTAMPS, GST_TERN_TIMESTAMPS_AUTO, ready));
+  /**
+   * GstTernGenerator:latency:
+   *
+   * How long answers may take behind a live source: what text with the time of
+   * its window is late by, beside the window itself. A WARNING says, once, that
+   * an answer took longer.
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (klass, first + SHARED_LATENCY,
+      g_param_spec_uint64 ("latency", "Latency",
+          "Time that an answer may take behind a live source, in ns (with "
+          "text-timestamps=window)", 0, G_MAXINT64, DEFAULT_LATENCY, playing));
+  return first + SHARED_LAST;
+}
+
+void
+gst_tern_generator_init_properties (GstTernGenerator * self)
+{
+  TernSessionParams params = TERN_SESSION_PARAMS_INIT;
+
+  self->params = params;
+  self->params.beam = 1;
+  self->latency = DEFAULT_LATENCY;
+}
+
+/* Those of its own, and those that terncaption has, too. */
+void
+gst_tern_generator_install_own_properties (GObjectClass * klass)
+{
+  /**
+   * GstTernGenerator:model-path:
+   *
+   * GGUF file of the language model, or a folder with one. Unset,
+   * TERN_MODEL_PATH or the bundled model.
+   *
+   * Since: 0.1
+   */
+  gst_tern_install_model_path (klass, PROP_MODEL_PATH);
+  /**
+   * GstTernGenerator:mmproj-path:
+   *
+   * GGUF file of the vision encoder whose tokens are accepted; it is identified,
+   * not loaded. Unset, the one mmproj*.gguf beside the model.
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (klass, PROP_MMPROJ_PATH,
+      g_param_spec_string ("mmproj-path", "Vision encoder path",
+          "GGUF file of the vision encoder whose tokens are accepted (default: "
+          "the one mmproj*.gguf beside the model)", NULL, GST_TERN_PARAM_READY));
+  /**
+   * GstTernGenerator:threads:
+   *
+   * Threads that work on this model; 0 is one for each core.
+   *
+   * Since: 0.1
+   */
+  gst_tern_install_threads (klass, PROP_THREADS);
+  /**
+   * GstTernGenerator:stats:
+   *
+   * `windows` that were answered, `errors` among them, `dropped` and `queued`
+   * windows (uint64) since the element left READY, and behind a live source
+   * `last-latency`, ns from the end of a window to its answer (uint64).
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (klass, PROP_STATS,
+      g_param_spec_boxed ("stats", "Statistics", "Windows so far",
+          GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
+  gst_tern_generator_install_properties (klass, PROP_SHARED);
+}
