@@ -7,7 +7,8 @@
  * Works on groups of four frames. A group's frames leave together, when its last
  * one has come; the positions of the tokens that stay are in `keep` of
  * TernTokenMeta. An incomplete group leaves at EOS, at a new segment or stream,
- * and where frames are missing.
+ * where frames are missing, and when the camera has stopped (`idle-timeout` of
+ * ternencoder).
  *
  * ## Example
  * |[
@@ -63,7 +64,8 @@ struct _GstTernCompressor
   GstBufferPool *pool;
   guint64 count;                /* frames without a number of their own */
   guint pending;                /* frames of the open group */
-  GstClockTime last_pts;
+  GstClockTime last_pts, last_duration;
+  GstEvent *gap;                /* came after the frames of the open group */
   gboolean discont;             /* for the next buffer that leaves */
 };
 
@@ -118,11 +120,16 @@ push_ready (GstTernCompressor * self)
 static GstFlowReturn
 drain (GstTernCompressor * self)
 {
-  if (!self->compressor || self->pending == 0)
-    return GST_FLOW_OK;
-  GST_DEBUG_OBJECT (self, "draining %u frames", self->pending);
-  tern_compressor_drain (self->compressor);
-  return push_ready (self);
+  GstFlowReturn flow = GST_FLOW_OK;
+
+  if (self->compressor && self->pending > 0) {
+    GST_DEBUG_OBJECT (self, "draining %u frames", self->pending);
+    tern_compressor_drain (self->compressor);
+    flow = push_ready (self);
+  }
+  if (self->gap)
+    gst_pad_push_event (self->srcpad, g_steal_pointer (&self->gap));
+  return flow;
 }
 
 static void
@@ -231,6 +238,18 @@ group_time (GstTernCompressor * self)
       self->info.rate_d, self->info.rate_n);
 }
 
+/* More than that from one frame to the next, and some are missing. A picture may
+ * stand for long. */
+static GstClockTime
+longest_step (GstTernCompressor * self)
+{
+  GstClockTime group = group_time (self);
+
+  if (!GST_CLOCK_TIME_IS_VALID (self->last_duration))
+    return group;
+  return MAX (group, self->last_duration + group / TERN_GROUP_FRAMES);
+}
+
 static GstFlowReturn
 take_frame (GstTernCompressor * self, GstBuffer * buffer)
 {
@@ -243,7 +262,9 @@ take_frame (GstTernCompressor * self, GstBuffer * buffer)
     goto failed;
   if (frame->keep) {
     g_set_error (&error, TERN_ERROR, TERN_ERROR_FORMAT,
-        "expected whole frames, found one that is compressed already");
+        "expected whole frames, found one of which %u tokens of %u x %u are "
+        "left: is there another terncompressor before this one?",
+        frame->n_tokens, frame->grid_w, frame->grid_h);
     goto failed_mapped;
   }
   if (frame->n_tokens > self->capacity)
@@ -274,7 +295,13 @@ take_frame (GstTernCompressor * self, GstBuffer * buffer)
 failed_mapped:
   gst_tern_token_unmap (&self->map, buffer);
 failed:
-  gst_tern_post_error (self, error);
+  /* No model file has to do with it. */
+  if (g_error_matches (error, TERN_ERROR, TERN_ERROR_FORMAT)
+      || g_error_matches (error, TERN_ERROR, TERN_ERROR_INVALID))
+    GST_ELEMENT_ERROR (self, STREAM, FORMAT,
+        ("These visual tokens cannot be compressed."), ("%s", error->message));
+  else
+    gst_tern_post_error (self, error);
   g_clear_error (&error);
   return GST_FLOW_ERROR;
 }
@@ -299,13 +326,16 @@ gst_tern_compressor_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
   }
 
   if (GST_CLOCK_TIME_IS_VALID (self->last_pts) && (pts < self->last_pts
-          || pts - self->last_pts > group_time (self))) {
+          || pts - self->last_pts > longest_step (self))) {
     flow = drain (self);
     self->discont = TRUE;
   }
   if (GST_BUFFER_IS_DISCONT (buffer))
     self->discont = TRUE;
   self->last_pts = pts;
+  self->last_duration = GST_BUFFER_DURATION (buffer);
+  /* The frame says more than a gap before it. */
+  gst_clear_event (&self->gap);
   if (flow == GST_FLOW_OK)
     flow = take_frame (self, buffer);
   gst_buffer_unref (buffer);
@@ -319,68 +349,107 @@ reset (GstTernCompressor * self)
     tern_compressor_reset (self->compressor);
   self->pending = 0;
   self->count = 0;
-  self->last_pts = GST_CLOCK_TIME_NONE;
+  self->last_pts = self->last_duration = GST_CLOCK_TIME_NONE;
   self->discont = FALSE;
+  gst_clear_event (&self->gap);
 }
 
-static gboolean
+/* Says why an event did not get further: one that comes while everything is
+ * flushed or shut down is no error of the stream. */
+static GstFlowReturn
+event_flow (GstTernCompressor * self, gboolean ok, GstFlowReturn refused)
+{
+  if (ok)
+    return GST_FLOW_OK;
+  return GST_PAD_IS_FLUSHING (self->srcpad) ? GST_FLOW_FLUSHING : refused;
+}
+
+static GstFlowReturn
+caps_event (GstTernCompressor * self, GstEvent * event)
+{
+  GstTernTokenInfo info;
+  GstCaps *caps;
+
+  gst_event_parse_caps (event, &caps);
+  drain (self);
+  if (!gst_tern_take_token_caps (GST_ELEMENT_CAST (self), caps, &info)) {
+    gst_event_unref (event);
+    return GST_FLOW_NOT_NEGOTIATED;
+  }
+  if (self->have_info && info.dim != self->info.dim)
+    drop_compressor (self);
+  gst_event_unref (event);
+  self->info = info;
+  self->info.group_tokens = 0;
+  self->have_info = TRUE;
+  return event_flow (self, push_caps (self, TRUE), GST_FLOW_NOT_NEGOTIATED);
+}
+
+static GstFlowReturn
+gap_event (GstTernCompressor * self, GstEvent * event)
+{
+  GstClockTime pts, duration;
+
+  gst_event_parse_gap (event, &pts, &duration);
+  /* Frames that wait are earlier than the gap. A long one completes their group;
+   * a short one says something only if nothing comes after it. */
+  if (self->pending > 0) {
+    gst_clear_event (&self->gap);
+    self->gap = event;
+    if (GST_CLOCK_TIME_IS_VALID (duration) && duration > group_time (self))
+      drain (self);
+    return GST_FLOW_OK;
+  }
+  gst_pad_push_event (self->srcpad, event);
+  return GST_FLOW_OK;
+}
+
+static GstFlowReturn
 gst_tern_compressor_sink_event (GstPad * pad, GstObject * parent,
     GstEvent * event)
 {
   GstTernCompressor *self = GST_TERN_COMPRESSOR (parent);
+  gboolean sticky = GST_EVENT_IS_STICKY (event);
 
   switch (GST_EVENT_TYPE (event)) {
     case GST_EVENT_FLUSH_STOP:
       reset (self);
       break;
-    case GST_EVENT_CAPS:{
-      GstTernTokenInfo info;
-      GstCaps *caps;
-
-      gst_event_parse_caps (event, &caps);
-      drain (self);
-      if (!gst_tern_take_token_caps (GST_ELEMENT_CAST (self), caps, &info)) {
-        gst_event_unref (event);
-        return FALSE;
-      }
-      if (self->have_info && info.dim != self->info.dim)
-        drop_compressor (self);
-      gst_event_unref (event);
-      self->info = info;
-      self->info.group_tokens = 0;
-      self->have_info = TRUE;
-      return push_caps (self, TRUE);
-    }
-    case GST_EVENT_GAP:{
-      GstClockTime pts, duration;
-
-      gst_event_parse_gap (event, &pts, &duration);
-      /* Frames that wait are earlier than the gap. A short one says nothing
-       * that the next frame does not say. */
-      if (self->pending > 0) {
-        if (!GST_CLOCK_TIME_IS_VALID (duration)
-            || duration <= group_time (self)) {
-          gst_event_unref (event);
-          return TRUE;
-        }
-        drain (self);
-      }
-      break;
-    }
+    case GST_EVENT_CAPS:
+      return caps_event (self, event);
+    case GST_EVENT_GAP:
+      return gap_event (self, event);
     case GST_EVENT_SEGMENT:
     case GST_EVENT_STREAM_START:
       drain (self);
       self->count = 0;
-      self->last_pts = GST_CLOCK_TIME_NONE;
+      self->last_pts = self->last_duration = GST_CLOCK_TIME_NONE;
       break;
     case GST_EVENT_EOS:
     case GST_EVENT_SEGMENT_DONE:
       drain (self);
       break;
+    case GST_EVENT_CUSTOM_DOWNSTREAM:
+      if (gst_event_has_name (event, GST_TERN_EVENT_DRAIN))
+        drain (self);
+      break;
     default:
       break;
   }
-  return gst_pad_event_default (pad, parent, event);
+  /* What nobody knew what to do with is no error either. */
+  return event_flow (self, gst_pad_event_default (pad, parent, event),
+      sticky ? GST_FLOW_ERROR : GST_FLOW_OK);
+}
+
+/* A text sink that is late is no reason for the camera to hurry. */
+static gboolean
+gst_tern_compressor_src_event (GstPad * pad, GstObject * parent,
+    GstEvent * event)
+{
+  if (GST_EVENT_TYPE (event) != GST_EVENT_QOS)
+    return gst_pad_event_default (pad, parent, event);
+  gst_event_unref (event);
+  return TRUE;
 }
 
 /* Frames wait for the rest of their group. */
@@ -448,6 +517,7 @@ gst_tern_compressor_change_state (GstElement * element,
   ret = GST_ELEMENT_CLASS (parent_class)->change_state (element, transition);
   if (transition == GST_STATE_CHANGE_PAUSED_TO_READY) {
     drop_compressor (self);
+    gst_clear_event (&self->gap);
     self->have_info = FALSE;
   }
   return ret;
@@ -518,6 +588,7 @@ gst_tern_compressor_finalize (GObject * object)
   GstTernCompressor *self = GST_TERN_COMPRESSOR (object);
 
   drop_compressor (self);
+  gst_clear_event (&self->gap);
   gst_tern_token_map_clear (&self->map);
   G_OBJECT_CLASS (parent_class)->finalize (object);
 }
@@ -619,15 +690,17 @@ gst_tern_compressor_init (GstTernCompressor * self)
 
   self->sinkpad = gst_pad_new_from_static_template (&sink_template, "sink");
   gst_pad_set_chain_function (self->sinkpad, gst_tern_compressor_chain);
-  gst_pad_set_event_function (self->sinkpad, gst_tern_compressor_sink_event);
+  gst_pad_set_event_full_function (self->sinkpad,
+      gst_tern_compressor_sink_event);
   GST_PAD_SET_PROXY_CAPS (self->sinkpad);
   gst_element_add_pad (GST_ELEMENT_CAST (self), self->sinkpad);
 
   self->srcpad = gst_pad_new_from_static_template (&src_template, "src");
+  gst_pad_set_event_function (self->srcpad, gst_tern_compressor_src_event);
   gst_pad_set_query_function (self->srcpad, gst_tern_compressor_src_query);
   GST_PAD_SET_PROXY_CAPS (self->srcpad);
   gst_element_add_pad (GST_ELEMENT_CAST (self), self->srcpad);
 
   self->params = params;
-  self->last_pts = GST_CLOCK_TIME_NONE;
+  self->last_pts = self->last_duration = GST_CLOCK_TIME_NONE;
 }

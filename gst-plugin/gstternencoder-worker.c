@@ -2,6 +2,9 @@
 /* The thread that turns frames into tokens: the task of the src pad. */
 #include "gstternencoder-priv.h"
 
+#include <string.h>
+
+#include "gstternelement.h"
 #include "gstternerror.h"
 #include "gstternframe.h"
 
@@ -32,8 +35,10 @@ worker_fail (GstTernEncoder * self, GstFlowReturn flow)
   if (flow == GST_FLOW_EOS && eos)
     gst_pad_push_event (self->srcpad, gst_event_new_eos ());
   gst_pad_pause_task (self->srcpad);
-  /* After EOS upstream does not ask for the flow any more. */
-  if (eos && (flow == GST_FLOW_NOT_LINKED || flow < GST_FLOW_EOS))
+  /* After EOS upstream does not ask for the flow any more. Who returns ERROR has
+   * posted it. */
+  if (eos && (flow == GST_FLOW_NOT_LINKED || (flow < GST_FLOW_EOS
+              && flow != GST_FLOW_ERROR)))
     GST_ELEMENT_FLOW_ERROR (self, flow);
 }
 
@@ -46,8 +51,6 @@ worker_negotiate (GstTernEncoder * self)
   GstCaps *caps;
   TernFit fit;
   guint max_tokens;
-  gint in_n = GST_VIDEO_INFO_FPS_N (&self->info);
-  gint in_d = GST_VIDEO_INFO_FPS_D (&self->info);
 
   if (!self->model) {
     TernEncoder *encoder;
@@ -74,20 +77,17 @@ worker_negotiate (GstTernEncoder * self)
   g_strlcpy (info.encoder_id, tern_model_encoder_id (self->model),
       sizeof info.encoder_id);
   GST_OBJECT_LOCK (self);
-  info.grid_n = info.rate_n = self->rate_n;
-  info.grid_d = info.rate_d = self->rate_d;
+  info.rate_n = self->rate_n;
+  info.rate_d = self->rate_d;
   GST_OBJECT_UNLOCK (self);
-  /* Nothing is looked at twice: the rate that comes in is the limit. */
-  if (in_n > 0 && in_d > 0 && (info.rate_n == 0
-          || gst_util_fraction_compare (in_n, in_d, info.rate_n,
-              info.rate_d) < 0)) {
-    info.rate_n = in_n;
-    info.rate_d = in_d;
+  /* The rate that was asked for, whatever comes in: cameras change theirs with
+   * the light, which is no reason to begin anew. */
+  if (info.rate_n == 0 && GST_VIDEO_INFO_FPS_N (&self->info) > 0) {
+    info.rate_n = GST_VIDEO_INFO_FPS_N (&self->info);
+    info.rate_d = GST_VIDEO_INFO_FPS_D (&self->info);
   }
-  if (info.grid_n == 0) {
-    info.grid_n = info.rate_n;
-    info.grid_d = info.rate_d;
-  }
+  info.grid_n = info.rate_n;
+  info.grid_d = info.rate_d;
 
   caps = gst_tern_token_info_to_caps (&info);
   if (!self->pool) {
@@ -101,9 +101,12 @@ worker_negotiate (GstTernEncoder * self)
     }
   }
   self->token_info = info;
-  GST_DEBUG_OBJECT (self, "caps %" GST_PTR_FORMAT, caps);
-  if (!gst_pad_push_event (self->srcpad, gst_event_new_caps (caps)))
-    GST_DEBUG_OBJECT (self, "downstream did not take the caps");
+  if (!self->token_caps || !gst_caps_is_equal (caps, self->token_caps)) {
+    GST_DEBUG_OBJECT (self, "caps %" GST_PTR_FORMAT, caps);
+    gst_caps_replace (&self->token_caps, caps);
+    if (!gst_pad_push_event (self->srcpad, gst_event_new_caps (caps)))
+      GST_DEBUG_OBJECT (self, "downstream did not take the caps");
+  }
   gst_caps_unref (caps);
   return GST_FLOW_OK;
 
@@ -113,26 +116,49 @@ failed:
   return GST_FLOW_ERROR;
 }
 
-/* Frames are numbered for temporal merging: a group must not span a gap. */
+/* How long the picture stands: what the frame says, else what the caps say of a
+ * source that is slower than the sampling; NONE else. */
+static GstClockTime
+worker_duration (GstTernEncoder * self, GstBuffer * buffer)
+{
+  gint n = GST_VIDEO_INFO_FPS_N (&self->info);
+  gint d = GST_VIDEO_INFO_FPS_D (&self->info);
+
+  if (GST_BUFFER_DURATION_IS_VALID (buffer))
+    return GST_BUFFER_DURATION (buffer);
+  if (n > 0 && d > 0 && gst_util_fraction_compare (n, d,
+          self->token_info.rate_n, self->token_info.rate_d) < 0)
+    return gst_util_uint64_scale (GST_SECOND, d, n);
+  return GST_CLOCK_TIME_NONE;
+}
+
+/* Frames are numbered for temporal merging: a group must not span a gap. A
+ * picture that stands for long makes none. */
 static void
-worker_number_frame (GstTernEncoder * self, GstBuffer * buffer)
+worker_number_frame (GstTernEncoder * self, GstBuffer * buffer,
+    GstClockTime duration)
 {
   GstClockTime pts = GST_BUFFER_PTS (buffer);
-  GstClockTime span = 2 * GST_SECOND;
+  GstClockTime tick = GST_SECOND / 2;
+  GstClockTime span;
 
   if (self->token_info.rate_n > 0)
-    span = gst_util_uint64_scale (TERN_GROUP_FRAMES * GST_SECOND,
-        self->token_info.rate_d, self->token_info.rate_n);
+    tick = gst_util_uint64_scale (GST_SECOND, self->token_info.rate_d,
+        self->token_info.rate_n);
+  span = TERN_GROUP_FRAMES * tick;
+  if (GST_CLOCK_TIME_IS_VALID (self->last_duration))
+    span = MAX (span, tick + self->last_duration);
   if (GST_CLOCK_TIME_IS_VALID (self->last_pts)
       && (pts < self->last_pts || pts - self->last_pts > span))
     self->number = (self->number + TERN_GROUP_FRAMES - 1) / TERN_GROUP_FRAMES *
         TERN_GROUP_FRAMES;
   self->last_pts = pts;
+  self->last_duration = duration;
 }
 
 static GstBuffer *
 worker_run (GstTernEncoder * self, GstBuffer * in, const TernImage * image,
-    GError ** error)
+    guint64 late, GError ** error)
 {
   GstBuffer *out = NULL;
   TernTokens tokens;
@@ -158,9 +184,10 @@ worker_run (GstTernEncoder * self, GstBuffer * in, const TernImage * image,
     return NULL;
   }
 
-  worker_number_frame (self, in);
   tokens.pts = GST_BUFFER_PTS (in);
-  tokens.duration = GST_BUFFER_DURATION (in);
+  tokens.duration = worker_duration (self, in);
+  tokens.late = late;
+  worker_number_frame (self, in, tokens.duration);
   tokens.number = self->number++;
   gst_tern_token_buffer_describe (out, &tokens);
   if (GST_BUFFER_IS_DISCONT (in))
@@ -169,7 +196,7 @@ worker_run (GstTernEncoder * self, GstBuffer * in, const TernImage * image,
 }
 
 static GstFlowReturn
-worker_encode (GstTernEncoder * self, GstBuffer * in)
+worker_encode (GstTernEncoder * self, GstBuffer * in, guint64 late)
 {
   GError *error = NULL;
   GstVideoFrame frame;
@@ -185,18 +212,17 @@ worker_encode (GstTernEncoder * self, GstBuffer * in)
     gst_pad_push_event (self->srcpad, gst_event_new_gap (GST_BUFFER_PTS (in),
             0));
   }
-  if (!gst_video_frame_map (&frame, &self->info, in,
-          GST_MAP_READ | GST_VIDEO_FRAME_MAP_FLAG_NO_REF)) {
+  if (!gst_tern_frame_map (&frame, &image, &self->info, in, &error)) {
     GST_ELEMENT_ERROR (self, STREAM, FAILED,
         ("A video frame cannot be read."),
-        ("the memory of %" GST_PTR_FORMAT " cannot be mapped", in));
+        ("frame at %" GST_TIME_FORMAT ": %s",
+            GST_TIME_ARGS (GST_BUFFER_PTS (in)), error->message));
+    g_clear_error (&error);
     return GST_FLOW_ERROR;
   }
-  if (!gst_tern_image_from_frame (&image, &frame)) {
-    gst_video_frame_unmap (&frame);
-    return GST_FLOW_NOT_NEGOTIATED;
-  }
-  out = worker_run (self, in, &image, &error);
+  image.orientation = self->tag_orientation[0] ? self->tag_orientation[0] :
+      self->tag_orientation[1];
+  out = worker_run (self, in, &image, late, &error);
   gst_video_frame_unmap (&frame);
 
   if (!out) {
@@ -211,10 +237,36 @@ worker_encode (GstTernEncoder * self, GstBuffer * in)
   return gst_pad_push (self->srcpad, out);
 }
 
+/* Tags of the stream say more than those of the file that it is in. What they do
+ * not mention stays as it was. */
+static void
+worker_take_tags (GstTernEncoder * self, GstEvent * event)
+{
+  GstTagList *tags;
+  guint orientation, scope;
+
+  gst_event_parse_tag (event, &tags);
+  scope = gst_tag_list_get_scope (tags) == GST_TAG_SCOPE_GLOBAL;
+  orientation = gst_tern_orientation_from_tags (tags);
+  if (orientation > 1 && gst_tern_orientation_is_applied (self->sinkpad))
+    orientation = 1;
+  if (orientation == 0 || orientation == self->tag_orientation[scope])
+    return;
+  GST_DEBUG_OBJECT (self, "orientation of the %s is %u",
+      scope ? "file" : "stream", orientation);
+  self->tag_orientation[scope] = orientation;
+}
+
 static GstFlowReturn
 worker_event (GstTernEncoder * self, GstEvent * event)
 {
   switch (GST_EVENT_TYPE (event)) {
+    case GST_EVENT_STREAM_START:
+      self->tag_orientation[0] = self->tag_orientation[1] = 0;
+      break;
+    case GST_EVENT_TAG:
+      worker_take_tags (self, event);
+      break;
     case GST_EVENT_CAPS:{
       GstCaps *caps;
 
@@ -225,7 +277,7 @@ worker_event (GstTernEncoder * self, GstEvent * event)
     }
     case GST_EVENT_SEGMENT:
       self->number = 0;
-      self->last_pts = GST_CLOCK_TIME_NONE;
+      self->last_pts = self->last_duration = GST_CLOCK_TIME_NONE;
       self->announced = FALSE;
       break;
     default:
@@ -235,21 +287,57 @@ worker_event (GstTernEncoder * self, GstEvent * event)
   return GST_FLOW_OK;
 }
 
+/* With @lock: until there is something to do, or it is clear that the camera has
+ * stopped; then what waits for further frames is to be answered. */
+static void
+worker_wait (GstTernEncoder * self)
+{
+  GstClockTime timeout;
+
+  GST_OBJECT_LOCK (self);
+  timeout = self->idle_timeout;
+  GST_OBJECT_UNLOCK (self);
+  while (self->flow == GST_FLOW_OK && g_queue_is_empty (&self->queue)) {
+    gint64 end = self->seen_at + (gint64) (timeout / GST_USECOND);
+
+    if (!self->live || self->idle || timeout == 0) {
+      g_cond_wait (&self->cond, &self->lock);
+    } else if (g_get_monotonic_time () < end) {
+      g_cond_wait_until (&self->cond, &self->lock, end);
+    } else {
+      GstEvent *seen = gst_tern_encoder_take_seen (self);
+
+      GST_DEBUG_OBJECT (self, "no frame for %" GST_TIME_FORMAT,
+          GST_TIME_ARGS (timeout));
+      self->idle = TRUE;
+      if (seen)
+        g_queue_push_tail (&self->queue, seen);
+      g_queue_push_tail (&self->queue,
+          gst_event_new_custom (GST_EVENT_CUSTOM_DOWNSTREAM,
+              gst_structure_new_empty (GST_TERN_EVENT_DRAIN)));
+    }
+  }
+}
+
 void
 gst_tern_encoder_loop (gpointer data)
 {
   GstTernEncoder *self = data;
   GstMiniObject *item;
   GstFlowReturn flow;
+  guint64 late = 0;
 
   g_mutex_lock (&self->lock);
-  while (self->flow == GST_FLOW_OK && g_queue_is_empty (&self->queue))
-    g_cond_wait (&self->cond, &self->lock);
+  worker_wait (self);
   flow = self->flow;
   if (flow == GST_FLOW_OK) {
     item = g_queue_pop_head (&self->queue);
-    if (GST_IS_BUFFER (item))
+    if (GST_IS_BUFFER (item)) {
+      late = self->late[0];
       self->queued_frames--;
+      memmove (self->late, self->late + 1,
+          self->queued_frames * sizeof *self->late);
+    }
     self->busy = TRUE;
     g_cond_broadcast (&self->cond);
   }
@@ -260,7 +348,7 @@ gst_tern_encoder_loop (gpointer data)
   }
 
   if (GST_IS_BUFFER (item)) {
-    flow = worker_encode (self, GST_BUFFER_CAST (item));
+    flow = worker_encode (self, GST_BUFFER_CAST (item), late);
     gst_mini_object_unref (item);
   } else {
     flow = worker_event (self, GST_EVENT_CAST (item));

@@ -10,9 +10,33 @@ G_BEGIN_DECLS
 #define GST_TERN_VIDEO_FORMATS \
   "{ RGB, BGR, RGBx, BGRx, RGBA, BGRA, GRAY8, I420, NV12 }"
 
-/* Borrows the planes of a mapped frame, with its strides and colorimetry. FALSE
- * for a format outside GST_TERN_VIDEO_FORMATS. */
-gboolean gst_tern_image_from_frame (TernImage * image,
-    const GstVideoFrame * frame);
+/* Memory that the CPU reads as it is; fields of their own are looked at as
+ * pictures of half the height. Other memory (NVMM, CUDAMemory, GLMemory, DMABuf,
+ * whose layout may be anything) is refused. */
+#define GST_TERN_VIDEO_CAPS \
+  GST_VIDEO_CAPS_MAKE (GST_TERN_VIDEO_FORMATS) "; " \
+  GST_VIDEO_CAPS_MAKE_WITH_FEATURES (GST_CAPS_FEATURE_MEMORY_SYSTEM_MEMORY ", " \
+      GST_CAPS_FEATURE_META_GST_VIDEO_OVERLAY_COMPOSITION, \
+      GST_TERN_VIDEO_FORMATS) "; " \
+  GST_VIDEO_CAPS_MAKE_WITH_FEATURES (GST_CAPS_FEATURE_FORMAT_INTERLACED, \
+      GST_TERN_VIDEO_FORMATS) "; " \
+  GST_VIDEO_CAPS_MAKE_WITH_FEATURES (GST_CAPS_FEATURE_MEMORY_SYSTEM_MEMORY ", " \
+      GST_CAPS_FEATURE_FORMAT_INTERLACED, GST_TERN_VIDEO_FORMATS)
+
+/* Maps @buffer and describes it: planes, strides, colorimetry, the shape of its
+ * pixels; orientation is left at 0. Every row that @image has lies in the mapped
+ * memory, whatever caps, GstVideoMeta and the buffer's size say; else this is
+ * FALSE with an error that says what was expected and found. Unmap @frame with
+ * gst_video_frame_unmap(); no reference is held on @buffer. */
+gboolean gst_tern_frame_map (GstVideoFrame * frame, TernImage * image,
+    const GstVideoInfo * info, GstBuffer * buffer, GError ** error);
+
+/* The orientation that @tags say, 1 to 8 as EXIF counts; 0 when they do not. */
+guint gst_tern_orientation_from_tags (const GstTagList * tags);
+
+/* Whether an element upstream of @sinkpad turns the video as the tag says
+ * (videoflip with video-direction=auto). Until 1.22 it does not tell so in the
+ * tag that it passes on. */
+gboolean gst_tern_orientation_is_applied (GstPad * sinkpad);
 
 G_END_DECLS

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "harness.h"
 
+#include <string.h>
+
 static GstHarness *
 start (const char *launch)
 {
@@ -111,6 +113,114 @@ GST_START_TEST (test_drains)
 }
 GST_END_TEST
 
+/* The camera has stopped: what waits leaves, numbers go on afterwards. */
+GST_START_TEST (test_drain)
+{
+  GstHarness *h = start ("terncompressor");
+  gboolean found = FALSE;
+  GstEvent *event;
+  guint i;
+
+  gst_harness_push (h, make_tokens (0));
+  gst_harness_push (h, make_tokens (1));
+  gst_harness_push_event (h, gst_event_new_gap (MS (900), MS (100)));
+  gst_harness_push_event (h, gst_event_new_custom (GST_EVENT_CUSTOM_DOWNSTREAM, gst_structure_new_empty ("tern-drain")));
+  fail_unless_equals_int (gst_harness_buffers_in_queue (h), 2);
+  while ((event = gst_harness_try_pull_event (h))) {
+    if (GST_EVENT_TYPE (event) == GST_EVENT_GAP)
+      found = TRUE;
+    if (GST_EVENT_TYPE (event) == GST_EVENT_CUSTOM_DOWNSTREAM)
+      fail_unless (found && gst_event_has_name (event, "tern-drain"));
+    gst_event_unref (event);
+  }
+  fail_unless (found);
+  for (i = 2; i < 5; i++)
+    gst_harness_push (h, make_tokens (i));
+  fail_unless_equals_int (gst_harness_buffers_in_queue (h), 4);
+  for (i = 0; i < 4; i++) {
+    GstBuffer *buffer = gst_harness_pull (h);
+
+    fail_unless_equals_uint64 (token_number (buffer), i);
+    gst_buffer_unref (buffer);
+  }
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
+/* Where the video ends is said after the frames before it, and not at all when frames follow. */
+GST_START_TEST (test_gap_at_the_end)
+{
+  GstHarness *h = start ("terncompressor");
+  guint gaps = 0;
+  GstEvent *event;
+
+  gst_harness_push (h, make_tokens (0));
+  gst_harness_push_event (h, gst_event_new_gap (MS (400), MS (100)));
+  gst_harness_push (h, make_tokens (1));
+  gst_harness_push_event (h, gst_event_new_gap (MS (900), MS (100)));
+  gst_harness_push_event (h, gst_event_new_eos ());
+  fail_unless_equals_int (gst_harness_buffers_in_queue (h), 2);
+  while ((event = gst_harness_try_pull_event (h))) {
+    GstClockTime pts;
+
+    if (GST_EVENT_TYPE (event) == GST_EVENT_GAP) {
+      gst_event_parse_gap (event, &pts, NULL);
+      fail_unless_equals_uint64 (pts, MS (900));
+      gaps++;
+    }
+    if (GST_EVENT_TYPE (event) == GST_EVENT_EOS)
+      fail_unless_equals_int (gaps, 1);
+    gst_event_unref (event);
+  }
+  fail_unless_equals_int (gaps, 1);
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
+/* Two in a row: whose fault it is, and nothing about model files. */
+GST_START_TEST (test_compressed_already)
+{
+  GstHarness *h = chain_harness ("terncompressor ! terncompressor");
+  g_autofree char *caps = token_caps (mmproj_path);
+  GstBus *bus = gst_bus_new ();
+  g_autoptr (GError) error = NULL;
+  g_autofree char *debug = NULL;
+  GstMessage *message;
+  guint i;
+
+  gst_element_set_bus (h->element, bus);
+  gst_harness_set_src_caps_str (h, caps);
+  for (i = 0; i < 4; i++)
+    gst_harness_push (h, make_tokens (i));
+  message = wait_message (bus, GST_MESSAGE_ERROR);
+  gst_message_parse_error (message, &error, &debug);
+  fail_unless (g_error_matches (error, GST_STREAM_ERROR, GST_STREAM_ERROR_FORMAT));
+  fail_unless (strstr (error->message, "model") == NULL, "%s", error->message);
+  fail_unless (strstr (debug, "terncompressor") != NULL, "%s", debug);
+  gst_message_unref (message);
+  gst_element_set_bus (h->element, NULL);
+  gst_object_unref (bus);
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
+GST_START_TEST (test_events_while_flushing)
+{
+  GstHarness *h = start ("terncompressor method=none");
+  GstPad *src = gst_element_get_static_pad (h->element, "src");
+  GstSegment segment;
+
+  gst_harness_push (h, make_tokens (0));
+  gst_pad_set_active (src, FALSE);
+  gst_segment_init (&segment, GST_FORMAT_TIME);
+  segment.start = MS (500);
+  gst_pad_push_event (h->srcpad, gst_event_new_segment (&segment));
+  fail_unless (gst_harness_push (h, make_tokens (1)) != GST_FLOW_ERROR);
+  gst_object_unref (src);
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
 GST_START_TEST (test_flush_forgets)
 {
   GstHarness *h = start ("terncompressor");
@@ -179,7 +289,7 @@ GST_START_TEST (test_damaged_tokens)
     gst_structure_take_value (s, "keep", &keep);
   }
   fail_unless_equals_int (gst_harness_push (h, buffer), GST_FLOW_ERROR);
-  expect_error (bus, GST_STREAM_ERROR, GST_STREAM_ERROR_WRONG_TYPE);
+  expect_error (bus, GST_STREAM_ERROR, GST_STREAM_ERROR_FORMAT);
   gst_object_unref (bus);
   gst_harness_teardown (h);
 }
@@ -195,6 +305,10 @@ main (void)
   tcase_add_test (tc, test_groups);
   tcase_add_test (tc, test_none_keeps_all);
   tcase_add_loop_test (tc, test_drains, 0, G_N_ELEMENTS (drains));
+  tcase_add_test (tc, test_drain);
+  tcase_add_test (tc, test_gap_at_the_end);
+  tcase_add_test (tc, test_compressed_already);
+  tcase_add_test (tc, test_events_while_flushing);
   tcase_add_test (tc, test_flush_forgets);
   tcase_add_test (tc, test_settings_while_playing);
   tcase_add_loop_test (tc, test_damaged_tokens, 0, G_N_ELEMENTS (damages));

@@ -2,7 +2,8 @@
 /* A libtern without a model, for tests of the elements: deterministic, fast, and as slow as a test wants.
  *
  * A model is any file that starts with GGUF; an mmproj file's id is the MD5 sum of its bytes. A frame becomes 4 x 4 tokens
- * of 8 floats, the first of which is the mean byte of its part of plane 0. A window's text is "<n> frames, <prompt>".
+ * of 8 floats, the first of which is the mean byte of its part of plane 0; then width, height, orientation, aspect and
+ * transfer of the picture. A window's text is "<n> frames, <prompt>".
  * Read at each use: TERN_FAKE_LOAD_MS, TERN_FAKE_ENCODE_MS, TERN_FAKE_GENERATE_MS. Tests that must not go by the clock hold
  * answers instead, see harness.h: tern_fake_hold(), tern_fake_wait_begun(). */
 #include <stdlib.h>
@@ -286,8 +287,14 @@ tern_encoder_run (TernEncoder *encoder, const TernImage *image, float *tokens, T
       count[cell]++;
     }
   memset (tokens, 0, sizeof (float) * TOKENS * DIM);
-  for (i = 0; i < TOKENS; i++)
+  for (i = 0; i < TOKENS; i++) {
     tokens[i * DIM] = sum[i] / count[i];
+    tokens[i * DIM + 1] = image->width;
+    tokens[i * DIM + 2] = image->height;
+    tokens[i * DIM + 3] = image->orientation;
+    tokens[i * DIM + 4] = image->pixel_aspect_d ? (float) image->pixel_aspect_n / image->pixel_aspect_d : 0;
+    tokens[i * DIM + 5] = image->transfer;
+  }
   if (!work (get_ms ("TERN_FAKE_ENCODE_MS"), &encoder->cancel)) {
     g_set_error (error, TERN_ERROR, TERN_ERROR_CANCELLED, "cancelled");
     return FALSE;

@@ -78,6 +78,19 @@ file_harness (const char *launch, const char *sink, const char *src)
   return h;
 }
 
+GstHarness *
+chain_harness (const char *launch)
+{
+  GstElement *bin = gst_parse_bin_from_description (launch, TRUE, NULL);
+  GstHarness *h;
+
+  fail_unless (bin != NULL);
+  h = gst_harness_new_with_element (bin, "sink", "src");
+  gst_object_unref (bin);
+  gst_pad_set_query_function (h->srcpad, file_query);
+  return h;
+}
+
 GstBus *
 watch (GstElement *element)
 {

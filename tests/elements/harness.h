@@ -17,6 +17,8 @@ int run_suite (Suite *suite);
 
 /* A harness whose upstream is a file, not a live source (which is what GstHarness says). */
 GstHarness *file_harness (const char *launch, const char *sink, const char *src);
+/* The same for several elements in a row, as a bin. */
+GstHarness *chain_harness (const char *launch);
 /* The element gets a bus, which the caller owns. */
 GstBus *watch (GstElement *element);
 /* The error's domain and code must be these; takes the message. */

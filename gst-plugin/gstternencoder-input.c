@@ -1,0 +1,499 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The streaming thread of ternencoder: which frames are looked at, and what the
+ * worker hears of the others. It computes nothing, and behind a live source it
+ * never waits. */
+#include "gstternencoder-priv.h"
+
+#include "gstternelement.h"
+
+#define MOST_TIMELESS 30        /* frames without a time that begin a stream */
+
+/* ---- What was seen ---- */
+
+GstEvent *
+gst_tern_encoder_take_seen (GstTernEncoder * self)
+{
+  if (!self->unseen)
+    return NULL;
+  self->unseen = FALSE;
+  return gst_event_new_gap (self->seen_pts, self->seen_duration);
+}
+
+/* With @lock. The last frame says where a stretch ends, looked at or not. */
+static void
+see (GstTernEncoder * self, GstBuffer * buffer, gboolean looked_at)
+{
+  self->seen_pts = GST_BUFFER_PTS (buffer);
+  self->seen_duration = GST_BUFFER_DURATION (buffer);
+  self->unseen = !looked_at;
+  self->seen_at = g_get_monotonic_time ();
+  /* The worker waits without an end while nothing comes. */
+  if (self->idle)
+    g_cond_broadcast (&self->cond);
+  self->idle = FALSE;
+}
+
+/* Text need not hold anybody up who waits for it. Not serialized: the worker may
+ * be far behind. */
+static void
+tell_progress (GstTernEncoder * self, GstBuffer * buffer)
+{
+  const GstSegment *segment = &self->segment;
+  GstClockTime begin = GST_BUFFER_PTS (buffer), end = begin;
+
+  if (GST_BUFFER_DURATION_IS_VALID (buffer))
+    end += GST_BUFFER_DURATION (buffer);
+  if (GST_CLOCK_TIME_IS_VALID (segment->stop))
+    end = MIN (end, segment->stop);
+  begin = gst_segment_to_running_time (segment, GST_FORMAT_TIME, begin);
+  end = gst_segment_to_running_time (segment, GST_FORMAT_TIME, end);
+  if (!GST_CLOCK_TIME_IS_VALID (begin) || !GST_CLOCK_TIME_IS_VALID (end))
+    return;
+  /* Backwards the end of a frame comes first. */
+  gst_pad_push_event (self->srcpad,
+      gst_event_new_custom (GST_EVENT_CUSTOM_DOWNSTREAM_OOB,
+          gst_structure_new (GST_TERN_EVENT_PROGRESS,
+              "running-time", G_TYPE_UINT64, MIN (begin, end),
+              "end", G_TYPE_UINT64, MAX (begin, end), NULL)));
+}
+
+/* ---- Events ---- */
+
+/* What ends a stretch comes after the last frame of it. */
+static gboolean
+ends_stretch (GstEvent * event)
+{
+  switch (GST_EVENT_TYPE (event)) {
+    case GST_EVENT_EOS:
+    case GST_EVENT_SEGMENT:
+    case GST_EVENT_SEGMENT_DONE:
+    case GST_EVENT_STREAM_START:
+      return TRUE;
+    default:
+      return FALSE;
+  }
+}
+
+static GstFlowReturn
+enqueue_event (GstTernEncoder * self, GstEvent * event)
+{
+  GstFlowReturn flow;
+  GstEvent *seen;
+
+  g_mutex_lock (&self->lock);
+  flow = self->flow;
+  if (flow == GST_FLOW_OK) {
+    if (ends_stretch (event) && (seen = gst_tern_encoder_take_seen (self)))
+      g_queue_push_tail (&self->queue, seen);
+    self->eos = GST_EVENT_TYPE (event) == GST_EVENT_EOS;
+    g_queue_push_tail (&self->queue, event);
+    g_cond_broadcast (&self->cond);
+  }
+  g_mutex_unlock (&self->lock);
+  if (flow == GST_FLOW_OK)
+    return GST_FLOW_OK;
+  /* Downstream took no more tokens; the end it still has to hear of. */
+  if (flow == GST_FLOW_EOS && GST_EVENT_TYPE (event) == GST_EVENT_EOS)
+    return gst_pad_push_event (self->srcpad, event) ? GST_FLOW_OK : flow;
+  gst_event_unref (event);
+  return flow;
+}
+
+/* ---- Frames ---- */
+
+/* Live: the one frame that waits makes room; returns it. */
+static GstBuffer *
+replace_waiting_frame (GstTernEncoder * self)
+{
+  GList *link;
+
+  for (link = self->queue.tail; link; link = link->prev) {
+    if (GST_IS_BUFFER (link->data)) {
+      GstBuffer *old = link->data;
+
+      g_queue_delete_link (&self->queue, link);
+      self->queued_frames--;
+      self->dropped++;
+      return old;
+    }
+  }
+  return NULL;
+}
+
+static void
+post_timeless (GstTernEncoder * self)
+{
+  GST_ELEMENT_ERROR (self, STREAM, FAILED,
+      ("Video without timestamps cannot be captioned. Sources that do not know "
+          "the time of their buffers take that of the clock with "
+          "do-timestamp=true."),
+      ("expected a PTS on every buffer, found none on the first %u",
+          self->timeless));
+}
+
+/* A source that lost a time goes on; one that has none is told so. */
+static GstFlowReturn
+skip_timeless (GstTernEncoder * self, GstBuffer * buffer)
+{
+  gst_buffer_unref (buffer);
+  self->timeless++;
+  if (!self->timed && self->timeless >= MOST_TIMELESS) {
+    if (self->timeless == MOST_TIMELESS)
+      post_timeless (self);
+    return GST_FLOW_ERROR;
+  }
+  if (self->timeless == 1)
+    GST_ELEMENT_WARNING (self, STREAM, FAILED,
+        ("A video frame without a timestamp is not looked at."),
+        ("expected a PTS on every buffer, found none after %" GST_TIME_FORMAT,
+            GST_TIME_ARGS (self->timed ? self->seen_pts :
+                GST_CLOCK_TIME_NONE)));
+  return GST_FLOW_OK;
+}
+
+typedef enum
+{
+  NOT_SEEN,                     /* not of the video that is captioned */
+  SEEN,
+  LOOK_AT
+} Verdict;
+
+static Verdict
+judge_frame (GstTernEncoder * self, GstBuffer * buffer)
+{
+  GstClockTime pts = GST_BUFFER_PTS (buffer);
+  guint max_frames;
+
+  if (!gst_segment_clip (&self->segment, GST_FORMAT_TIME, pts, pts, NULL, NULL))
+    return NOT_SEEN;
+  tell_progress (self, buffer);
+  /* Backwards, frames come in no order that a model was trained on. */
+  if (self->segment.rate < 0.0)
+    return NOT_SEEN;
+  GST_OBJECT_LOCK (self);
+  max_frames = self->max_frames;
+  GST_OBJECT_UNLOCK (self);
+  if (max_frames > 0 && self->looked >= max_frames) {
+    /* Nobody waits for tokens that do not come. */
+    if (!self->ended)
+      enqueue_event (self, gst_event_new_eos ());
+    self->ended = TRUE;
+    return NOT_SEEN;
+  }
+  if (!tern_frame_sampler_take (&self->sampler, pts))
+    return SEEN;
+  self->looked++;
+  return LOOK_AT;
+}
+
+/* With @lock: leaves a frame for the worker. Takes @buffer; what had to make room
+ * for it is returned. */
+static GstBuffer *
+enqueue_frame (GstTernEncoder * self, GstBuffer * buffer, guint64 late)
+{
+  GstBuffer *old = NULL;
+
+  if (self->live && self->queued_frames > 0)
+    old = replace_waiting_frame (self);
+  while (self->flow == GST_FLOW_OK && !self->live
+      && self->queued_frames >= GST_TERN_ENCODER_QUEUE)
+    g_cond_wait (&self->cond, &self->lock);
+  if (self->flow != GST_FLOW_OK) {
+    gst_buffer_unref (buffer);
+    return old;
+  }
+  if (old && GST_BUFFER_IS_DISCONT (old) && !GST_BUFFER_IS_DISCONT (buffer)) {
+    buffer = gst_buffer_make_writable (buffer);
+    GST_BUFFER_FLAG_SET (buffer, GST_BUFFER_FLAG_DISCONT);
+  }
+  g_queue_push_tail (&self->queue, buffer);
+  self->late[self->queued_frames++] = late;
+  g_cond_broadcast (&self->cond);
+  return old;
+}
+
+GstFlowReturn
+gst_tern_encoder_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
+{
+  GstTernEncoder *self = GST_TERN_ENCODER (parent);
+  GstBuffer *old = NULL;
+  GstFlowReturn flow;
+  guint64 taken, dropped, late;
+  Verdict verdict;
+
+  if (!self->have_caps) {
+    gst_buffer_unref (buffer);
+    return GST_FLOW_NOT_NEGOTIATED;
+  }
+  if (!GST_BUFFER_PTS_IS_VALID (buffer))
+    return skip_timeless (self, buffer);
+  self->timed = TRUE;
+  self->timeless = 0;
+
+  verdict = judge_frame (self, buffer);
+  late = tern_frame_sampler_late (&self->sampler, GST_BUFFER_PTS (buffer));
+  g_mutex_lock (&self->lock);
+  self->frames++;
+  if (verdict != NOT_SEEN)
+    see (self, buffer, verdict == LOOK_AT);
+  if (verdict == LOOK_AT) {
+    self->taken++;
+    old = enqueue_frame (self, buffer, late);
+  }
+  flow = self->flow;
+  taken = self->taken;
+  dropped = self->dropped;
+  g_mutex_unlock (&self->lock);
+
+  if (verdict != LOOK_AT)
+    gst_buffer_unref (buffer);
+  if (old) {
+    gst_tern_post_dropped (GST_ELEMENT_CAST (self), &self->segment,
+        GST_BUFFER_PTS (old), GST_BUFFER_DURATION (old), taken - dropped,
+        dropped);
+    gst_buffer_unref (old);
+  }
+  return flow;
+}
+
+/* ---- Starting and stopping ---- */
+
+static void
+update_live (GstTernEncoder * self)
+{
+  gboolean live = gst_tern_upstream_is_live (self->sinkpad);
+
+  g_mutex_lock (&self->lock);
+  self->live = live;
+  g_cond_broadcast (&self->cond);
+  g_mutex_unlock (&self->lock);
+  GST_DEBUG_OBJECT (self, "upstream is %slive", live ? "" : "not ");
+}
+
+static void
+restart_sampling (GstTernEncoder * self)
+{
+  GST_OBJECT_LOCK (self);
+  tern_frame_sampler_init (&self->sampler, self->rate_n, self->rate_d);
+  GST_OBJECT_UNLOCK (self);
+  self->looked = 0;
+  self->ended = FALSE;
+}
+
+static void
+flush_start (GstTernEncoder * self)
+{
+  g_atomic_int_set (&self->interrupted, 1);
+  if (self->loader)
+    gst_tern_loader_wake (self->loader);
+  g_mutex_lock (&self->lock);
+  self->flow = GST_FLOW_FLUSHING;
+  if (self->encoder)
+    tern_encoder_cancel (self->encoder, TRUE);
+  g_cond_broadcast (&self->cond);
+  g_mutex_unlock (&self->lock);
+}
+
+static void
+flush_stop (GstTernEncoder * self)
+{
+  g_mutex_lock (&self->lock);
+  gst_tern_encoder_clear_queue (self);
+  self->flow = GST_FLOW_OK;
+  self->eos = FALSE;
+  self->busy = FALSE;
+  self->unseen = FALSE;
+  self->idle = TRUE;
+  if (self->encoder)
+    tern_encoder_cancel (self->encoder, FALSE);
+  g_mutex_unlock (&self->lock);
+  g_atomic_int_set (&self->interrupted, 0);
+}
+
+static GstFlowReturn
+flush_start_event (GstTernEncoder * self, GstEvent * event)
+{
+  gst_pad_push_event (self->srcpad, event);
+  flush_start (self);
+  gst_pad_pause_task (self->srcpad);
+  return GST_FLOW_OK;
+}
+
+static GstFlowReturn
+flush_stop_event (GstTernEncoder * self, GstEvent * event)
+{
+  gst_pad_push_event (self->srcpad, event);
+  gst_segment_init (&self->segment, GST_FORMAT_TIME);
+  restart_sampling (self);
+  self->number = 0;
+  self->last_pts = self->last_duration = GST_CLOCK_TIME_NONE;
+  flush_stop (self);
+  gst_pad_start_task (self->srcpad, gst_tern_encoder_loop, self, NULL);
+  return GST_FLOW_OK;
+}
+
+static GstFlowReturn
+caps_event (GstTernEncoder * self, GstEvent * event)
+{
+  GstVideoInfo info;
+  GstCaps *caps;
+
+  gst_event_parse_caps (event, &caps);
+  if (!gst_video_info_from_caps (&info, caps)) {
+    GST_WARNING_OBJECT (self, "not video caps: %" GST_PTR_FORMAT, caps);
+    gst_event_unref (event);
+    return GST_FLOW_NOT_NEGOTIATED;
+  }
+  /* A picture of a pixel is a broken stream, not something to caption. */
+  if (GST_VIDEO_INFO_WIDTH (&info) < 2
+      || GST_VIDEO_INFO_FIELD_HEIGHT (&info) < 2) {
+    self->have_caps = FALSE;
+    GST_ELEMENT_ERROR (self, STREAM, WRONG_TYPE,
+        ("The video is too small to be captioned."),
+        ("expected pictures of at least 2 x 2 pixels, found %d x %d",
+            GST_VIDEO_INFO_WIDTH (&info), GST_VIDEO_INFO_FIELD_HEIGHT (&info)));
+    gst_event_unref (event);
+    return GST_FLOW_NOT_NEGOTIATED;
+  }
+  update_live (self);
+  self->have_caps = TRUE;
+  return enqueue_event (self, event);
+}
+
+static GstFlowReturn
+segment_event (GstTernEncoder * self, GstEvent * event)
+{
+  GstSegment segment;
+
+  if (!gst_tern_take_time_segment (GST_ELEMENT_CAST (self), event,
+          "Only video with times can be captioned.", &segment)) {
+    gst_event_unref (event);
+    return GST_FLOW_ERROR;
+  }
+  gst_segment_copy_into (&segment, &self->segment);
+  restart_sampling (self);
+  return enqueue_event (self, event);
+}
+
+static GstFlowReturn
+eos_event (GstTernEncoder * self, GstEvent * event)
+{
+  if (!self->timed && self->timeless > 0 && self->timeless < MOST_TIMELESS)
+    post_timeless (self);
+  if (!self->ended)
+    return enqueue_event (self, event);
+  gst_event_unref (event);
+  return GST_FLOW_OK;
+}
+
+static GstFlowReturn
+stream_start_event (GstTernEncoder * self, GstEvent * event)
+{
+  self->timed = FALSE;
+  self->timeless = 0;
+  /* A new stream may follow EOS without a flush. */
+  g_mutex_lock (&self->lock);
+  self->eos = FALSE;
+  g_mutex_unlock (&self->lock);
+  return enqueue_event (self, event);
+}
+
+/* Says why an event is not taken: one that comes while everything is flushed or
+ * shut down is no error of the stream. */
+GstFlowReturn
+gst_tern_encoder_sink_event (GstPad * pad, GstObject * parent, GstEvent * event)
+{
+  GstTernEncoder *self = GST_TERN_ENCODER (parent);
+
+  switch (GST_EVENT_TYPE (event)) {
+    case GST_EVENT_FLUSH_START:
+      return flush_start_event (self, event);
+    case GST_EVENT_FLUSH_STOP:
+      return flush_stop_event (self, event);
+    case GST_EVENT_CAPS:
+      return caps_event (self, event);
+    case GST_EVENT_SEGMENT:
+      return segment_event (self, event);
+    case GST_EVENT_EOS:
+      return eos_event (self, event);
+    case GST_EVENT_STREAM_START:
+      return stream_start_event (self, event);
+    default:
+      if (GST_EVENT_IS_SERIALIZED (event))
+        return enqueue_event (self, event);
+      gst_pad_push_event (self->srcpad, event);
+      return GST_FLOW_OK;
+  }
+}
+
+gboolean
+gst_tern_encoder_sink_query (GstPad * pad, GstObject * parent, GstQuery * query)
+{
+  GstTernEncoder *self = GST_TERN_ENCODER (parent);
+
+  switch (GST_QUERY_TYPE (query)) {
+    case GST_QUERY_ALLOCATION:
+      /* Planes are read where they lie, with any stride. */
+      gst_query_add_allocation_meta (query, GST_VIDEO_META_API_TYPE, NULL);
+      return TRUE;
+    case GST_QUERY_DRAIN:{
+      gboolean ok;
+
+      /* Upstream wants its buffers back. */
+      g_mutex_lock (&self->lock);
+      while (self->flow == GST_FLOW_OK && (self->busy
+              || !g_queue_is_empty (&self->queue)))
+        g_cond_wait (&self->cond, &self->lock);
+      ok = self->flow == GST_FLOW_OK;
+      g_mutex_unlock (&self->lock);
+      return ok;
+    }
+    default:
+      return gst_pad_query_default (pad, parent, query);
+  }
+}
+
+/* A text sink that is late is no reason for the camera to hurry. */
+gboolean
+gst_tern_encoder_src_event (GstPad * pad, GstObject * parent, GstEvent * event)
+{
+  if (GST_EVENT_TYPE (event) != GST_EVENT_QOS)
+    return gst_pad_event_default (pad, parent, event);
+  gst_event_unref (event);
+  return TRUE;
+}
+
+gboolean
+gst_tern_encoder_sink_activate_mode (GstPad * pad, GstObject * parent,
+    GstPadMode mode, gboolean active)
+{
+  GstTernEncoder *self = GST_TERN_ENCODER (parent);
+
+  if (mode != GST_PAD_MODE_PUSH)
+    return FALSE;
+  if (active) {
+    gst_segment_init (&self->segment, GST_FORMAT_TIME);
+    restart_sampling (self);
+    self->have_caps = self->timed = FALSE;
+    self->timeless = 0;
+  } else {
+    flush_start (self);
+  }
+  return TRUE;
+}
+
+gboolean
+gst_tern_encoder_src_activate_mode (GstPad * pad, GstObject * parent,
+    GstPadMode mode, gboolean active)
+{
+  GstTernEncoder *self = GST_TERN_ENCODER (parent);
+
+  if (mode != GST_PAD_MODE_PUSH)
+    return FALSE;
+  if (active) {
+    flush_stop (self);
+    return gst_pad_start_task (pad, gst_tern_encoder_loop, self, NULL);
+  }
+  flush_start (self);
+  return gst_pad_stop_task (pad);
+}
