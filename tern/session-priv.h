@@ -13,11 +13,10 @@
 /* What may change between windows. Immutable, counted. */
 typedef struct {
   gint refs;                    /* atomic */
+  TernSessionParams params;     /* as asked for; their strings are the caller's, the copies are here: */
   char *prompt, *prompt_id, *system_prompt;
   TernSampling sampling;
-  TernCompressorParams compress;
   TernDpParams dp;
-  gboolean metrics;
 } TernSessionConfig;
 
 TernSessionConfig *tern_session_config_ref (TernSessionConfig *config);

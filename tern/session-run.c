@@ -179,7 +179,7 @@ close_open_group (TernSession *self, const TernSessionConfig *config)
   TernFrameGroup *open = tern_frame_store_open (&self->store);
 
   if (open)
-    tern_frame_store_close (&self->store, open, &config->compress);
+    tern_frame_store_close (&self->store, open, &config->params.compress);
 }
 
 static gboolean
@@ -228,7 +228,7 @@ run_frame (TernSession *self, const TernWork *work)
   }
   group->encode_ms += work->kind == TERN_WORK_FRAME ? ms_since (begin) : 0;
   if (group->n_frames == self->group_frames)
-    tern_frame_store_close (&self->store, group, &work->config->compress);
+    tern_frame_store_close (&self->store, group, &work->config->params.compress);
 }
 
 /* ---- Prompts ---- */
@@ -444,7 +444,7 @@ conclude (TernSession *self, const TernWork *work, TernResult *values, const cha
   values->duration = window->end_time - window->start_time;
   values->timestamp_seconds = values->start = (double) window->start_time / TERN_SECOND;
   values->end = (double) window->end_time / TERN_SECOND;
-  values->has_metrics = config->metrics;
+  values->has_metrics = config->params.metrics;
   values->metrics.total_ms = ms_since (work->pushed);
   return tern_result_new (values);
 }

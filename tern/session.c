@@ -108,14 +108,13 @@ config_new (const TernSessionParams *params, const TernModelText *text, GError *
 
   config = g_new0 (TernSessionConfig, 1);
   config->refs = 1;
+  config->params = *params;
   config->prompt = g_strdup (params->prompt ? params->prompt : text->default_prompt);
   config->prompt_id = g_strdup (params->prompt_id ? params->prompt_id : "");
   config->system_prompt = g_strdup (params->system_prompt);
   config->sampling = sampling;
-  config->compress = params->compress;
   config->dp = (TernDpParams) { .prune = params->kv_prune, .layer = params->kv_layer,
     .gate = (TernDpGate) params->kv_gate };
-  config->metrics = params->metrics;
   return config;
 }
 
@@ -173,8 +172,8 @@ plan_visual (const TernSession *self, const TernSessionConfig *config)
 {
   guint n_tokens = self->vision ? tern_vision_info (self->vision)->max_tokens : 0;
   guint groups = self->max_frames / self->group_frames, rest = self->max_frames % self->group_frames;
-  guint64 n = (guint64) groups * tern_compress_group_bound (&config->compress, self->group_frames, n_tokens)
-      + tern_compress_group_bound (&config->compress, rest, n_tokens);
+  guint64 n = (guint64) groups * tern_compress_group_bound (&config->params.compress, self->group_frames, n_tokens)
+      + tern_compress_group_bound (&config->params.compress, rest, n_tokens);
 
   return (guint) MIN (n, G_MAXINT32 / 4);
 }
@@ -540,7 +539,7 @@ change_config (TernSession *self, const TernSessionParams *params, GError **erro
 gboolean
 tern_session_set_prompt (TernSession *self, const char *prompt, const char *prompt_id, GError **error)
 {
-  TernSessionParams params = TERN_SESSION_PARAMS_INIT;
+  TernSessionParams params;
   TernSessionConfig *now;
   gboolean ok;
 
@@ -548,22 +547,10 @@ tern_session_set_prompt (TernSession *self, const char *prompt, const char *prom
   g_mutex_lock (&self->lock);
   now = tern_session_config_ref (self->config);
   g_mutex_unlock (&self->lock);
+  params = now->params;
   params.prompt = prompt;
   params.prompt_id = prompt_id;
   params.system_prompt = now->system_prompt;
-  params.max_tokens = now->sampling.max_tokens;
-  params.beam = now->sampling.beam;
-  params.temperature = now->sampling.temperature;
-  params.top_k = now->sampling.top_k;
-  params.top_p = now->sampling.top_p;
-  params.min_p = now->sampling.min_p;
-  params.repetition_penalty = now->sampling.repetition_penalty;
-  params.seed = now->sampling.seed;
-  params.compress = now->compress;
-  params.kv_prune = now->dp.prune;
-  params.kv_gate = (TernPruneGate) now->dp.gate;
-  params.kv_layer = now->dp.layer;
-  params.metrics = now->metrics;
   ok = change_config (self, &params, error);
   tern_session_config_unref (now);
   return ok;
