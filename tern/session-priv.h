@@ -79,6 +79,7 @@ struct _TernSession {
   TernWindower windower;
   TernWindowMark *marks;
   TernSeen seen;
+  guint64 over_stretch, over;   /* a stretch that is over, and when; what is answered about it then does not end later */
   guint width, height;          /* of the frames as they are shown */
   gboolean has_frames, has_tokens;
   guint64 token_group;          /* number of the last pushed tokens' group */
@@ -166,3 +167,5 @@ gboolean tern_session_has_room (TernSession *self, gsize bytes);
 /* The partial window is answered; what comes next begins anew. */
 void tern_session_end_stretch (TernSession *self);
 void tern_session_forget_seen (TernSession *self);
+/* When @window ends; a live session closes it before that is known. */
+guint64 tern_session_end_of (const TernSession *self, const TernWindow *window);

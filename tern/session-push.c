@@ -148,8 +148,18 @@ return_slot (TernSession *self, TernSessionSlot *slot)
 void
 tern_session_end_stretch (TernSession *self)
 {
+  self->over_stretch = self->windower.stretch;
+  self->over = self->seen.end;
   tern_windower_finish (&self->windower, self->seen.end);
   tern_session_forget_seen (self);
+}
+
+guint64
+tern_session_end_of (const TernSession *self, const TernWindow *window)
+{
+  if (window->stretch != self->over_stretch || window->end_time <= self->over || self->over <= window->start_time)
+    return window->end_time;
+  return self->over;
 }
 
 void

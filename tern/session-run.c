@@ -577,13 +577,17 @@ run_still (TernSession *self, const TernWork *work)
 
 /* Hands @result over. Called and left with the lock held. */
 static void
-deliver (TernSession *self, TernResult *result)
+deliver (TernSession *self, TernResult *result, const TernWork *work)
 {
+  guint64 end = tern_session_end_of (self, &work->window);
+
   if (self->discard) {
     tern_result_unref (result);
     return;
   }
   result->id = self->next_id++;
+  result->duration = end - result->timestamp;
+  result->end = (double) end / TERN_SECOND;
   self->stats.windows_done++;
   if (!self->func) {
     g_queue_push_tail (&self->results, result);
@@ -631,7 +635,7 @@ tern_session_step (TernClient *client)
   g_mutex_lock (&self->lock);
   tern_session_release_work (self, &work);
   if (result)
-    deliver (self, result);
+    deliver (self, result, &work);
   self->busy = self->in_window = FALSE;
   more = self->n_queue > 0;
   g_cond_broadcast (&self->changed);

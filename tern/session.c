@@ -222,6 +222,7 @@ tern_session_new (TernModel *model, const TernSessionParams *params, GError **er
   self->source = g_strdup (params->source ? params->source : "");
   self->fit = params->fit;
   self->live = params->live;
+  self->over_stretch = G_MAXUINT64;
   self->kv = (TernKvType) params->kv_type;
   tern_session_forget_seen (self);
   self->ids = g_array_new (FALSE, FALSE, sizeof (gint32));

@@ -75,7 +75,7 @@ static void
 close_window (TernWindower *self, guint64 end_time)
 {
   TernWindow window = { .first = self->marks[0].first, .end = self->count, .start_time = self->marks[0].start,
-    .end_time = MAX (end_time, self->marks[0].start) };
+    .end_time = MAX (end_time, self->marks[0].start), .stretch = self->stretch };
 
   self->n_marks--;
   memmove (self->marks, self->marks + 1, self->n_marks * sizeof (TernWindowMark));
@@ -170,4 +170,5 @@ tern_windower_finish (TernWindower *self, guint64 seen_end)
   }
   self->in_group = self->n_marks = 0;
   self->started = FALSE;
+  self->stretch++;
 }

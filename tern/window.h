@@ -18,6 +18,7 @@ typedef struct {
   guint64 first, end;           /* frames [first, end) */
   guint64 next;                 /* frames before this one are not needed by later windows */
   guint64 start_time, end_time; /* ns, stream time */
+  guint64 stretch;              /* counts finishes */
 } TernWindow;
 
 typedef void (*TernWindowFunc) (void *data, const TernWindow *window);
@@ -44,6 +45,7 @@ typedef struct {
   guint64 next_start;           /* ns; where the next window may begin */
   guint64 closed_end;           /* frame after the last window closed */
   guint64 ended;                /* ns; where the last window closed ended */
+  guint64 stretch;              /* finishes so far */
   gboolean started;             /* a frame was taken since the last finish */
 } TernWindower;
 

@@ -46,7 +46,7 @@ tern_session_step (TernClient *client)
     TernResult *result;
 
     values.timestamp = work.window.start_time;
-    values.duration = work.window.end_time - work.window.start_time;
+    values.duration = tern_session_end_of (self, &work.window) - work.window.start_time;
     values.frames = (guint) (work.window.end - work.window.first);
     result = tern_result_new (&values);
     result->id = self->next_id++;

@@ -479,6 +479,35 @@ test_live_newest (void)
     }
 }
 
+/* Live windows are answered with their last tick, before it is known whether the video goes on. */
+static void
+test_live_end (void)
+{
+  g_autoptr (TernModel) model = open_model (0);
+  TernSessionParams params = grid_params (2, 1, 4000, 0, 0);
+  g_autoptr (GArray) video = regular_video (0, 0, 3600, STATED);
+
+  params.live = TRUE;
+  for (gint pictures = 0; pictures < 2; pictures++) {
+    g_autoptr (TernSession) session = new_session (model, &params);
+    TernResult *result;
+
+    gate_hold_after (0);
+    if (pictures)
+      push_pictures (session, video);
+    else
+      push_tokens (session, video, 2, 1);
+    tern_session_finish (session);
+    gate_open ();
+    result = next_result (session);
+    g_assert_nonnull (result);
+    g_assert_cmpuint (result->frames, ==, 8);
+    g_assert_cmpuint (result->duration, ==, MS (3600));
+    tern_result_unref (result);
+    g_assert_null (next_result (session));
+  }
+}
+
 /* A live session that is short of memory keeps to the grid, too, and goes on. */
 static void
 test_live_memory (void)
@@ -527,6 +556,7 @@ main (int argc, char **argv)
   g_test_add_func ("/grid/jumps", test_jumps);
   g_test_add_func ("/grid/crowded-tokens", test_crowded_tokens);
   g_test_add_func ("/live/newest", test_live_newest);
+  g_test_add_func ("/live/end", test_live_end);
   g_test_add_func ("/live/memory", test_live_memory);
   return g_test_run ();
 }
