@@ -15,9 +15,12 @@ typedef struct
 {
   GstMiniObject *object;
   GstClockTime stream_time;     /* of a frame */
-  GstClockTime running_time, duration;
+  GstClockTime running_time, running_end, duration;
   guint segment;                /* which one, counted */
   gsize bytes;
+  gboolean unanswered;          /* nobody looks at it: no result is waited for */
+  GstBufferPool *lender;        /* whose pool misses it, not owned; or NULL */
+  gboolean foreign;             /* of memory that may be scarce elsewhere */
 } HeldItem;
 
 typedef struct
@@ -50,18 +53,25 @@ struct _GstTernAttach
   gboolean hold;                /* frames wait for their window */
   gboolean hold_known;
   gboolean live;
-  gboolean over;                /* the bound was reached, and said */
+  gboolean over;                /* frames leave early, and that was said */
+  gboolean warned;
   GstFlowReturn flow;
   guint64 attached, early;
+  gboolean waiting;             /* the streaming thread, for room */
+  gint64 last_came;             /* monotonic time of the last frame; of the last */
+  gint64 last_text;             /* sign of text */
+  guint64 dry_bytes;            /* held when upstream stopped for them; 0 */
 
   /* The video's streaming thread's. */
   GstSegment segment;
   guint video_segment;
+  GstClockTime frame_duration;  /* by the caps; 0 when they do not say */
+  gboolean looking;             /* somebody looks at the frames that come */
 };
 
 /* gstternattach-results.c; all but the pad functions with @lock. */
 void gst_tern_attach_result_free (gpointer data);
-/* The newest result whose window has @item in it. */
+/* The first result whose window has @item in it. */
 Result *gst_tern_attach_find_window (GstTernAttach * self,
     const HeldItem * item);
 /* The last one that began before @item: what was true last. */
@@ -74,7 +84,25 @@ void gst_tern_attach_put_result (GstTernAttach * self, GstBuffer ** buffer,
     const Result * result);
 GstFlowReturn gst_tern_attach_text_chain (GstPad * pad, GstObject * parent,
     GstBuffer * buffer);
-gboolean gst_tern_attach_text_event (GstPad * pad, GstObject * parent,
+GstFlowReturn gst_tern_attach_text_event (GstPad * pad, GstObject * parent,
     GstEvent * event);
+
+/* gstternattach-task.c */
+void gst_tern_attach_held_free (gpointer data);
+/* With @lock. */
+void gst_tern_attach_clear_held (GstTernAttach * self);
+void gst_tern_attach_hold (GstTernAttach * self, HeldItem * item);
+/* The times of a frame. */
+void gst_tern_attach_describe (GstTernAttach * self, HeldItem * item,
+    GstBuffer * buffer);
+/* Holds a frame (transfer full), as long as it takes. */
+GstFlowReturn gst_tern_attach_hold_frame (GstTernAttach * self,
+    GstBuffer * buffer);
+/* Upstream wants what it lent. */
+void gst_tern_attach_return_loans (GstTernAttach * self);
+/* Text hears that a frame leaves. */
+void gst_tern_attach_tell_text (GstTernAttach * self, const HeldItem * item);
+/* The src pad's task. */
+void gst_tern_attach_loop (gpointer data);
 
 G_END_DECLS

@@ -13,12 +13,14 @@ gst_tern_attach_result_free (gpointer data)
   g_free (result);
 }
 
+/* The first: when windows overlap, a frame must not carry one or the other by how
+ * soon it left. */
 Result *
 gst_tern_attach_find_window (GstTernAttach * self, const HeldItem * item)
 {
   GList *link;
 
-  for (link = self->results.tail; link; link = link->prev) {
+  for (link = self->results.head; link; link = link->next) {
     Result *result = link->data;
 
     if (result->segment == item->segment && item->stream_time >= result->start
@@ -91,9 +93,12 @@ gst_tern_attach_text_chain (GstPad * pad, GstObject * parent,
     Result *result = g_new0 (Result, 1);
 
     result->structure = gst_structure_copy (structure);
-    result->start = start * GST_SECOND + 0.5;
+    /* In whole nanoseconds where it is given in them. */
+    if (!gst_structure_get_uint64 (structure, "timestamp", &result->start))
+      result->start = start * GST_SECOND + 0.5;
     result->end = end * GST_SECOND + 0.5;
     g_mutex_lock (&self->lock);
+    self->last_text = g_get_monotonic_time ();
     result->segment = self->text_segment;
     g_queue_push_tail (&self->results, result);
     if (!GST_CLOCK_TIME_IS_VALID (self->decided)
@@ -119,13 +124,14 @@ text_gap (GstTernAttach * self, const GstSegment * segment,
   if (!GST_CLOCK_TIME_IS_VALID (end))
     return;
   g_mutex_lock (&self->lock);
+  self->last_text = g_get_monotonic_time ();
   if (!GST_CLOCK_TIME_IS_VALID (self->decided) || self->decided < end)
     self->decided = end;
   g_cond_broadcast (&self->cond);
   g_mutex_unlock (&self->lock);
 }
 
-gboolean
+GstFlowReturn
 gst_tern_attach_text_event (GstPad * pad, GstObject * parent, GstEvent * event)
 {
   GstTernAttach *self = GST_TERN_ATTACH (parent);
@@ -169,5 +175,5 @@ gst_tern_attach_text_event (GstPad * pad, GstObject * parent, GstEvent * event)
       break;
   }
   gst_event_unref (event);
-  return TRUE;
+  return GST_FLOW_OK;
 }

@@ -27,6 +27,8 @@
 
 GST_DEBUG_CATEGORY (gst_tern_attach_debug);
 
+/* Buffers more than downstream needs, so that frames can be held without a copy. */
+#define HELD_BUFFERS 4
 #define DEFAULT_MAX_HELD_BYTES (G_GUINT64_CONSTANT (256) << 20)
 
 enum
@@ -56,168 +58,6 @@ G_DEFINE_TYPE (GstTernAttach, gst_tern_attach, GST_TYPE_ELEMENT);
 GST_ELEMENT_REGISTER_DEFINE (ternattach, "ternattach", GST_RANK_NONE,
     GST_TYPE_TERN_ATTACH);
 
-/* ---- The task that lets held frames go ---- */
-
-static void
-held_free (gpointer data)
-{
-  HeldItem *item = data;
-
-  if (item->object)
-    gst_mini_object_unref (item->object);
-  g_free (item);
-}
-
-/* Whether the oldest item may leave; sets what it leaves with. */
-static gboolean
-head_ready (GstTernAttach * self, guint64 max_bytes, Result ** result,
-    gboolean * early)
-{
-  HeldItem *item = g_queue_peek_head (&self->held);
-
-  *result = NULL;
-  *early = FALSE;
-  if (!item)
-    return FALSE;
-  if (!GST_IS_BUFFER (item->object))
-    return TRUE;
-
-  *result = gst_tern_attach_find_window (self, item);
-  if (*result)
-    return TRUE;
-  if (self->text_eos || item->segment < self->text_segment
-      || !GST_CLOCK_TIME_IS_VALID (item->stream_time)
-      || (item->segment == self->text_segment
-          && GST_CLOCK_TIME_IS_VALID (self->decided)
-          && item->stream_time < self->decided)) {
-    *result = gst_tern_attach_find_before (self, item);
-    return TRUE;
-  }
-  if (self->held_bytes > max_bytes) {
-    *result = g_queue_peek_tail (&self->results);
-    *early = TRUE;
-    return TRUE;
-  }
-  return FALSE;
-}
-
-static guint64
-get_max_bytes (GstTernAttach * self)
-{
-  guint64 bytes;
-
-  GST_OBJECT_LOCK (self);
-  bytes = self->max_held_bytes;
-  GST_OBJECT_UNLOCK (self);
-  return bytes;
-}
-
-static void
-clear_held (GstTernAttach * self)
-{
-  HeldItem *item;
-
-  while ((item = g_queue_pop_head (&self->held)))
-    held_free (item);
-  self->held_bytes = 0;
-  self->held_frames = 0;
-}
-
-/* After GST_FLOW_EOS from downstream: the end it still has to hear of. */
-static gboolean
-eos_is_held (GstTernAttach * self)
-{
-  GList *link;
-
-  for (link = self->held.tail; link; link = link->prev) {
-    HeldItem *item = link->data;
-
-    if (GST_IS_EVENT (item->object)
-        && GST_EVENT_TYPE (item->object) == GST_EVENT_EOS)
-      return TRUE;
-  }
-  return FALSE;
-}
-
-static void
-post_early (GstTernAttach * self, const HeldItem * item,
-    guint64 attached, guint64 early)
-{
-  GstMessage *message = gst_message_new_qos (GST_OBJECT_CAST (self), self->live,
-      item->running_time, item->stream_time,
-      GST_BUFFER_PTS (GST_BUFFER_CAST (item->object)), item->duration);
-
-  gst_message_set_qos_stats (message, GST_FORMAT_BUFFERS, attached, early);
-  gst_element_post_message (GST_ELEMENT_CAST (self), message);
-}
-
-static void
-gst_tern_attach_loop (gpointer data)
-{
-  GstTernAttach *self = data;
-  HeldItem *item = NULL;
-  GstFlowReturn flow;
-  GstBuffer *buffer;
-  Result *result;
-  gboolean early = FALSE, say = FALSE, ended;
-  guint64 attached, n_early;
-
-  g_mutex_lock (&self->lock);
-  while (self->flow == GST_FLOW_OK
-      && !head_ready (self, get_max_bytes (self), &result, &early))
-    g_cond_wait (&self->cond, &self->lock);
-  flow = self->flow;
-  if (flow == GST_FLOW_OK) {
-    item = g_queue_pop_head (&self->held);
-    self->held_bytes -= item->bytes;
-    self->busy = TRUE;
-    if (GST_IS_BUFFER (item->object)) {
-      self->held_frames--;
-      buffer = GST_BUFFER_CAST (item->object);
-      gst_tern_attach_put_result (self, &buffer, result);
-      item->object = GST_MINI_OBJECT_CAST (buffer);
-      gst_tern_attach_forget_results (self, item);
-      say = early && !self->over;
-      self->over = early;
-      self->early += early;
-    }
-    g_cond_broadcast (&self->cond);
-  }
-  attached = self->attached;
-  n_early = self->early;
-  g_mutex_unlock (&self->lock);
-
-  if (item && GST_IS_BUFFER (item->object)) {
-    if (say)
-      post_early (self, item, attached, n_early);
-    flow = gst_pad_push (self->srcpad,
-        GST_BUFFER_CAST (g_steal_pointer (&item->object)));
-  } else if (item) {
-    gst_pad_push_event (self->srcpad,
-        GST_EVENT_CAST (g_steal_pointer (&item->object)));
-  }
-  g_clear_pointer (&item, held_free);
-
-  g_mutex_lock (&self->lock);
-  self->busy = FALSE;
-  g_cond_broadcast (&self->cond);
-  if (flow == GST_FLOW_OK) {
-    g_mutex_unlock (&self->lock);
-    return;
-  }
-  if (self->flow == GST_FLOW_OK)
-    self->flow = flow;
-  ended = flow == GST_FLOW_EOS && eos_is_held (self);
-  clear_held (self);
-  g_mutex_unlock (&self->lock);
-  if (ended)
-    gst_pad_push_event (self->srcpad, gst_event_new_eos ());
-  gst_pad_pause_task (self->srcpad);
-  /* Upstream hears of an src pad that leads nowhere; that may be meant. */
-  if (flow < GST_FLOW_EOS)
-    GST_ELEMENT_FLOW_ERROR (self, flow);
-}
-
 /* ---- Video ---- */
 
 /* Once for a stream: frames must not overtake each other. */
@@ -240,6 +80,7 @@ decide_hold (GstTernAttach * self)
       && (attach == GST_TERN_ATTACH_WINDOW
       || (attach == GST_TERN_ATTACH_AUTO && !live));
   self->hold_known = TRUE;
+  self->last_came = self->last_text = g_get_monotonic_time ();
   /* Under the lock: a pad that was deactivated meanwhile stays without a task. */
   if (self->hold && self->flow == GST_FLOW_OK)
     gst_pad_start_task (self->srcpad, gst_tern_attach_loop, self, NULL);
@@ -248,60 +89,25 @@ decide_hold (GstTernAttach * self)
       self->hold ? "their own window" : "the newest window");
 }
 
-static void
-hold_object (GstTernAttach * self, HeldItem * item)
-{
-  g_queue_push_tail (&self->held, item);
-  self->held_bytes += item->bytes;
-  if (GST_IS_BUFFER (item->object))
-    self->held_frames++;
-  g_cond_broadcast (&self->cond);
-}
-
-static GstFlowReturn
-hold_frame (GstTernAttach * self, GstBuffer * buffer)
-{
-  HeldItem *item = g_new0 (HeldItem, 1);
-  guint64 max_bytes = get_max_bytes (self);
-  GstFlowReturn flow;
-
-  item->object = GST_MINI_OBJECT_CAST (buffer);
-  item->stream_time = gst_segment_to_stream_time (&self->segment,
-      GST_FORMAT_TIME, GST_BUFFER_PTS (buffer));
-  item->running_time = gst_segment_to_running_time (&self->segment,
-      GST_FORMAT_TIME, GST_BUFFER_PTS (buffer));
-  item->duration = GST_BUFFER_DURATION (buffer);
-  item->segment = self->video_segment;
-  item->bytes = gst_buffer_get_size (buffer);
-
-  g_mutex_lock (&self->lock);
-  flow = self->flow;
-  if (flow == GST_FLOW_OK) {
-    hold_object (self, item);
-    while (self->flow == GST_FLOW_OK && self->held_bytes > max_bytes)
-      g_cond_wait (&self->cond, &self->lock);
-    flow = self->flow;
-    item = NULL;
-  }
-  g_mutex_unlock (&self->lock);
-  g_clear_pointer (&item, held_free);
-  return flow;
-}
-
 static GstFlowReturn
 gst_tern_attach_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
 {
   GstTernAttach *self = GST_TERN_ATTACH (parent);
+  HeldItem item = { NULL, };
 
   decide_hold (self);
   if (self->hold)
-    return hold_frame (self, buffer);
+    return gst_tern_attach_hold_frame (self, buffer);
 
+  gst_tern_attach_describe (self, &item, buffer);
   g_mutex_lock (&self->lock);
-  gst_tern_attach_put_result (self, &buffer, g_queue_peek_tail (&self->results));
+  if (self->looking)
+    gst_tern_attach_put_result (self, &buffer,
+        g_queue_peek_tail (&self->results));
   while (self->results.length > 1)
     gst_tern_attach_result_free (g_queue_pop_head (&self->results));
   g_mutex_unlock (&self->lock);
+  gst_tern_attach_tell_text (self, &item);
   return gst_pad_push (self->srcpad, buffer);
 }
 
@@ -309,7 +115,7 @@ static void
 forget_everything (GstTernAttach * self)
 {
   g_mutex_lock (&self->lock);
-  clear_held (self);
+  gst_tern_attach_clear_held (self);
   g_queue_clear_full (&self->results, gst_tern_attach_result_free);
   self->text_segment = 0;
   self->decided = GST_CLOCK_TIME_NONE;
@@ -343,7 +149,7 @@ forward_or_hold_event (GstTernAttach * self, GstEvent * event)
     HeldItem *item = g_new0 (HeldItem, 1);
 
     item->object = GST_MINI_OBJECT_CAST (event);
-    hold_object (self, item);
+    gst_tern_attach_hold (self, item);
   }
   g_mutex_unlock (&self->lock);
   if (ok)
@@ -355,30 +161,51 @@ forward_or_hold_event (GstTernAttach * self, GstEvent * event)
   return FALSE;
 }
 
-static gboolean
-gst_tern_attach_sink_event (GstPad * pad, GstObject * parent, GstEvent * event)
+static void
+take_frame_rate (GstTernAttach * self, GstEvent * event)
 {
-  GstTernAttach *self = GST_TERN_ATTACH (parent);
+  GstCaps *caps;
+  gint n, d;
 
+  gst_event_parse_caps (event, &caps);
+  self->frame_duration = 0;
+  if (gst_structure_get_fraction (gst_caps_get_structure (caps, 0),
+          "framerate", &n, &d) && n > 0 && d > 0)
+    self->frame_duration = gst_util_uint64_scale (GST_SECOND, d, n);
+}
+
+static gboolean
+flush_start (GstTernAttach * self, GstEvent * event)
+{
+  gboolean ok = gst_pad_push_event (self->srcpad, event);
+
+  set_flow (self, GST_FLOW_FLUSHING);
+  if (self->hold)
+    gst_pad_pause_task (self->srcpad);
+  return ok;
+}
+
+static gboolean
+flush_stop (GstTernAttach * self, GstEvent * event)
+{
+  gboolean ok = gst_pad_push_event (self->srcpad, event);
+
+  gst_segment_init (&self->segment, GST_FORMAT_TIME);
+  forget_everything (self);
+  set_flow (self, GST_FLOW_OK);
+  if (self->hold)
+    gst_pad_start_task (self->srcpad, gst_tern_attach_loop, self, NULL);
+  return ok;
+}
+
+static gboolean
+handle_event (GstTernAttach * self, GstEvent * event)
+{
   switch (GST_EVENT_TYPE (event)) {
-    case GST_EVENT_FLUSH_START:{
-      gboolean ok = gst_pad_push_event (self->srcpad, event);
-
-      set_flow (self, GST_FLOW_FLUSHING);
-      if (self->hold)
-        gst_pad_pause_task (self->srcpad);
-      return ok;
-    }
-    case GST_EVENT_FLUSH_STOP:{
-      gboolean ok = gst_pad_push_event (self->srcpad, event);
-
-      gst_segment_init (&self->segment, GST_FORMAT_TIME);
-      forget_everything (self);
-      set_flow (self, GST_FLOW_OK);
-      if (self->hold)
-        gst_pad_start_task (self->srcpad, gst_tern_attach_loop, self, NULL);
-      return ok;
-    }
+    case GST_EVENT_FLUSH_START:
+      return flush_start (self, event);
+    case GST_EVENT_FLUSH_STOP:
+      return flush_stop (self, event);
     case GST_EVENT_SEGMENT:
       gst_event_copy_segment (event, &self->segment);
       self->video_segment++;
@@ -386,7 +213,15 @@ gst_tern_attach_sink_event (GstPad * pad, GstObject * parent, GstEvent * event)
     case GST_EVENT_CAPS:
       /* Now upstream can tell whether it is live. */
       decide_hold (self);
+      take_frame_rate (self, event);
       break;
+    case GST_EVENT_CUSTOM_DOWNSTREAM:
+      if (!gst_event_has_name (event, GST_TERN_EVENT_LOOKING))
+        break;
+      gst_structure_get_boolean (gst_event_get_structure (event), "looking",
+          &self->looking);
+      gst_event_unref (event);
+      return TRUE;
     default:
       break;
   }
@@ -395,9 +230,25 @@ gst_tern_attach_sink_event (GstPad * pad, GstObject * parent, GstEvent * event)
   return gst_pad_push_event (self->srcpad, event);
 }
 
-/* Buffers of a pool with a limit must not be held. */
+/* An event that was refused because of a flush is no error. */
+static GstFlowReturn
+gst_tern_attach_sink_event (GstPad * pad, GstObject * parent, GstEvent * event)
+{
+  GstTernAttach *self = GST_TERN_ATTACH (parent);
+  GstFlowReturn flow;
+
+  if (handle_event (self, event))
+    return GST_FLOW_OK;
+  g_mutex_lock (&self->lock);
+  flow = self->flow;
+  g_mutex_unlock (&self->lock);
+  return flow != GST_FLOW_OK ? flow : gst_tern_event_flow (self->srcpad);
+}
+
+/* Buffers of downstream's pool with a limit must not be held; upstream's should
+ * have some more than it needs itself. */
 static void
-remove_limited_pools (GstQuery * query)
+answer_allocation (GstQuery * query)
 {
   guint i, n = gst_query_get_n_allocation_pools (query);
 
@@ -407,7 +258,9 @@ remove_limited_pools (GstQuery * query)
 
     gst_query_parse_nth_allocation_pool (query, i, &pool, &size, &min, &max);
     if (max > 0)
-      gst_query_set_nth_allocation_pool (query, i, NULL, size, min, 0);
+      gst_clear_object (&pool);
+    gst_query_set_nth_allocation_pool (query, i, pool, size,
+        min + HELD_BUFFERS, 0);
     gst_clear_object (&pool);
   }
 }
@@ -440,10 +293,11 @@ gst_tern_attach_sink_query (GstPad * pad, GstObject * parent, GstQuery * query)
         return FALSE;
       ok = gst_pad_peer_query (self->srcpad, query);
       if (ok && self->hold)
-        remove_limited_pools (query);
+        answer_allocation (query);
       return ok;
     case GST_QUERY_DRAIN:
       g_mutex_lock (&self->lock);
+      gst_tern_attach_return_loans (self);
       while (self->flow == GST_FLOW_OK && !g_queue_is_empty (&self->held)
           && self->text_eos)
         g_cond_wait (&self->cond, &self->lock);
@@ -529,10 +383,13 @@ gst_tern_attach_sink_activate_mode (GstPad * pad, GstObject * parent,
 
   if (mode != GST_PAD_MODE_PUSH)
     return FALSE;
-  if (active)
+  if (active) {
     gst_segment_init (&self->segment, GST_FORMAT_TIME);
-  else
+    self->looking = TRUE;
+    self->frame_duration = 0;
+  } else {
     set_flow (self, GST_FLOW_FLUSHING);
+  }
   return TRUE;
 }
 
@@ -546,6 +403,8 @@ gst_tern_attach_change_state (GstElement * element, GstStateChange transition)
   if (transition == GST_STATE_CHANGE_PAUSED_TO_READY) {
     forget_everything (self);
     self->attached = self->early = 0;
+    self->dry_bytes = 0;
+    self->warned = FALSE;
   }
   return ret;
 }
@@ -663,7 +522,7 @@ gst_tern_attach_init (GstTernAttach * self)
 {
   self->sinkpad = gst_pad_new_from_static_template (&sink_template, "sink");
   gst_pad_set_chain_function (self->sinkpad, gst_tern_attach_chain);
-  gst_pad_set_event_function (self->sinkpad, gst_tern_attach_sink_event);
+  gst_pad_set_event_full_function (self->sinkpad, gst_tern_attach_sink_event);
   gst_pad_set_query_function (self->sinkpad, gst_tern_attach_sink_query);
   gst_pad_set_activatemode_function (self->sinkpad,
       gst_tern_attach_sink_activate_mode);
@@ -676,7 +535,7 @@ gst_tern_attach_init (GstTernAttach * self)
   self->textpad = gst_pad_new_from_static_template (&text_template,
       "text_sink");
   gst_pad_set_chain_function (self->textpad, gst_tern_attach_text_chain);
-  gst_pad_set_event_function (self->textpad, gst_tern_attach_text_event);
+  gst_pad_set_event_full_function (self->textpad, gst_tern_attach_text_event);
   gst_pad_set_iterate_internal_links_function (self->textpad,
       gst_tern_attach_iterate_internal_links);
   gst_element_add_pad (GST_ELEMENT_CAST (self), self->textpad);

@@ -8,13 +8,16 @@
  * that a result is about; captions leave on the request pads `text_src` (text)
  * and `json_src` (JSON lines). Inside,
  * |[
- * sink -> tee -> ternattach -> src
- *          |        ^
- *          |        +--------- tee -> queue -> json_src
- *          |                    |
- *          +-> videoconvert -> ternencoder -> terncompressor -> terngenerator -> queue -> text_src
+ * sink -> joint -> ternattach -> src
+ *           |         ^
+ *           |         +--------- tee -> queue -> json_src
+ *           |                     |
+ *           +-> videoconvert -> ternencoder -> terncompressor -> terngenerator -> tee -> queue -> text_src
  * ]|
- * with frames that are not looked at dropped before they are converted.
+ * where the joint passes every frame on, and those that are due to the encoder. Video
+ * that the encoder's side cannot read (in the memory of a GPU, say) passes without
+ * captions, and a warning says so. Messages of what is inside are posted in the name of
+ * the bin, a fault once.
  *
  * Behind a live source video never waits, and carries the newest finished result.
  * Otherwise frames wait for the result of their own window, as far as
@@ -29,13 +32,13 @@
  */
 #include "gstterncaption.h"
 
-#include <gst/video/video.h>
 #include "gstternattach.h"
 #include "gstterncompressor.h"
 #include "gstternencoder.h"
 #include "gstternelement.h"
 #include "gstterngenerator.h"
-#include "tern/tern.h"
+#include "gstternjoint.h"
+#include "gstternmeta.h"
 
 GST_DEBUG_CATEGORY_STATIC (gst_tern_caption_debug);
 #define GST_CAT_DEFAULT gst_tern_caption_debug
@@ -45,6 +48,7 @@ enum
   PROP_0,
   PROP_MODEL_PATH,
   PROP_THREADS,
+  PROP_STATS,
   /* Those of the elements inside, in the order of their install functions. */
   PROP_ENCODER = 100,
   PROP_COMPRESSOR = 200,
@@ -66,21 +70,25 @@ typedef struct
 {
   GstPad *ghost;
   GstElement *queue;
-  GstPad *from;                 /* requested of the JSON tee, or the text pad */
+  GstElement *tee;
+  GstPad *from;                 /* requested of the tee */
 } Branch;
+
+/* The elements that load a model. */
+#define LOADERS 2
 
 struct _GstTernCaption
 {
   GstBin parent;
-  GstElement *tee, *convert, *encoder, *compressor, *generator, *attach;
-  GstElement *json_tee;
+  GstElement *joint, *convert, *encoder, *compressor, *generator, *attach;
+  GstElement *text_tee, *json_tee;
 
-  GMutex lock;                  /* of the branches */
+  GMutex lock;
   Branch text, json;
-
-  /* The streaming thread's: which frames go to the encoder's side. */
-  TernFrameSampler sampler;
-  GstSegment segment;
+  /* What the bus was told since the last start. */
+  gboolean failed;              /* an error */
+  gboolean loading;             /* the start of loading, and not its end */
+  guint loaded;                 /* elements */
 };
 
 static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE ("sink",
@@ -99,56 +107,130 @@ G_DEFINE_TYPE (GstTernCaption, gst_tern_caption, GST_TYPE_BIN);
 GST_ELEMENT_REGISTER_DEFINE (terncaption, "terncaption", GST_RANK_NONE,
     GST_TYPE_TERN_CAPTION);
 
-/* ---- The side of the encoder ---- */
+/* ---- Messages ---- */
 
-static void
-restart_sampling (GstTernCaption * self)
+/* Whether @message is the first that tells of an end or a beginning of loading: the
+ * elements inside load parts of one model. */
+static gboolean
+loading_is_news (GstTernCaption * self, GstProgressType type)
 {
-  GValue rate = G_VALUE_INIT;
+  gboolean news;
 
-  g_value_init (&rate, GST_TYPE_FRACTION);
-  g_object_get_property (G_OBJECT (self->encoder), "frame-rate", &rate);
-  tern_frame_sampler_init (&self->sampler,
-      MAX (0, gst_value_get_fraction_numerator (&rate)),
-      gst_value_get_fraction_denominator (&rate));
-  g_value_unset (&rate);
-}
-
-/* The encoder chooses the same frames out of these: taking the first frame at or
- * after each tick of a grid twice is taking it once. */
-static GstPadProbeReturn
-sample_probe (GstPad * pad, GstPadProbeInfo * info, gpointer data)
-{
-  GstTernCaption *self = data;
-
-  if (GST_PAD_PROBE_INFO_TYPE (info) & GST_PAD_PROBE_TYPE_BUFFER) {
-    GstClockTime pts = GST_BUFFER_PTS (GST_PAD_PROBE_INFO_BUFFER (info));
-
-    /* The encoder says what is wrong with it. */
-    if (!GST_CLOCK_TIME_IS_VALID (pts))
-      return GST_PAD_PROBE_OK;
-    if (!gst_segment_clip (&self->segment, GST_FORMAT_TIME, pts, pts, NULL,
-            NULL) || !tern_frame_sampler_take (&self->sampler, pts))
-      return GST_PAD_PROBE_DROP;
-    return GST_PAD_PROBE_OK;
-  }
-
-  switch (GST_EVENT_TYPE (GST_PAD_PROBE_INFO_EVENT (info))) {
-    case GST_EVENT_SEGMENT:
-      gst_event_copy_segment (GST_PAD_PROBE_INFO_EVENT (info), &self->segment);
-      if (self->segment.format != GST_FORMAT_TIME)
-        gst_segment_init (&self->segment, GST_FORMAT_TIME);
-      restart_sampling (self);
-      break;
-    case GST_EVENT_FLUSH_STOP:
-    case GST_EVENT_STREAM_START:
-      gst_segment_init (&self->segment, GST_FORMAT_TIME);
-      restart_sampling (self);
+  switch (type) {
+    case GST_PROGRESS_TYPE_START:
+      news = !self->loading && self->loaded == 0 && !self->failed;
+      self->loading |= news;
+      return news;
+    case GST_PROGRESS_TYPE_CONTINUE:
+      return self->loading;
+    case GST_PROGRESS_TYPE_COMPLETE:
+      self->loaded++;
+      news = self->loading && self->loaded == LOADERS;
       break;
     default:
+      news = self->loading;
       break;
   }
-  return GST_PAD_PROBE_OK;
+  if (news)
+    self->loading = FALSE;
+  return news;
+}
+
+static GstMessage *
+repeat_progress (GstTernCaption * self, GstMessage * message)
+{
+  gchar *code, *text;
+  GstProgressType type;
+  GstMessage *ours = NULL;
+  gboolean news;
+
+  gst_message_parse_progress (message, &type, &code, &text);
+  g_mutex_lock (&self->lock);
+  news = loading_is_news (self, type);
+  g_mutex_unlock (&self->lock);
+  if (news)
+    ours = gst_message_new_progress (GST_OBJECT_CAST (self), type, code, text);
+  g_free (code);
+  g_free (text);
+  return ours;
+}
+
+/* The first error is the cause of those that follow. */
+static GstMessage *
+repeat_error (GstTernCaption * self, GstMessage * message)
+{
+  const GstStructure *details;
+  GstMessage *ours = NULL;
+  GError *error;
+  gboolean news;
+  gchar *debug;
+
+  g_mutex_lock (&self->lock);
+  news = !self->failed;
+  self->failed = TRUE;
+  g_mutex_unlock (&self->lock);
+  if (!news)
+    return NULL;
+  gst_message_parse_error (message, &error, &debug);
+  gst_message_parse_error_details (message, &details);
+  ours = gst_message_new_error_with_details (GST_OBJECT_CAST (self), error,
+      debug, details ? gst_structure_copy (details) : NULL);
+  g_error_free (error);
+  g_free (debug);
+  return ours;
+}
+
+static GstMessage *
+repeat_warning (GstTernCaption * self, GstMessage * message)
+{
+  const GstStructure *details;
+  GstMessage *ours;
+  GError *error;
+  gchar *debug;
+
+  gst_message_parse_warning (message, &error, &debug);
+  gst_message_parse_warning_details (message, &details);
+  ours = gst_message_new_warning_with_details (GST_OBJECT_CAST (self), error,
+      debug, details ? gst_structure_copy (details) : NULL);
+  g_error_free (error);
+  g_free (debug);
+  return ours;
+}
+
+/* What is inside is nobody's business: what it has to say to people is said in the
+ * name of the bin. */
+static void
+gst_tern_caption_handle_message (GstBin * bin, GstMessage * message)
+{
+  GstTernCaption *self = GST_TERN_CAPTION (bin);
+  GstMessage *ours = NULL;
+
+  switch (GST_MESSAGE_TYPE (message)) {
+    case GST_MESSAGE_ERROR:
+      ours = repeat_error (self, message);
+      break;
+    case GST_MESSAGE_WARNING:
+      ours = repeat_warning (self, message);
+      break;
+    case GST_MESSAGE_PROGRESS:
+      ours = repeat_progress (self, message);
+      break;
+    case GST_MESSAGE_ELEMENT:
+      if (gst_message_has_name (message, GST_TERN_RESULT_NAME)) {
+        ours = gst_message_new_element (GST_OBJECT_CAST (self),
+            gst_structure_copy (gst_message_get_structure (message)));
+        break;
+      }
+      /* FALLTHROUGH */
+    default:
+      GST_BIN_CLASS (parent_class)->handle_message (bin, message);
+      return;
+  }
+  if (ours) {
+    gst_message_set_seqnum (ours, gst_message_get_seqnum (message));
+    GST_BIN_CLASS (parent_class)->handle_message (bin, ours);
+  }
+  gst_message_unref (message);
 }
 
 /* ---- Request pads ---- */
@@ -163,10 +245,7 @@ remove_branch (GstTernCaption * self, Branch * branch)
   sink = gst_element_get_static_pad (branch->queue, "sink");
   gst_pad_unlink (branch->from, sink);
   gst_object_unref (sink);
-  if (GST_PAD_PAD_TEMPLATE (branch->from)
-      && GST_PAD_TEMPLATE_PRESENCE (GST_PAD_PAD_TEMPLATE (branch->from)) ==
-      GST_PAD_REQUEST)
-    gst_element_release_request_pad (self->json_tee, branch->from);
+  gst_element_release_request_pad (branch->tee, branch->from);
   gst_object_unref (branch->from);
   gst_element_set_locked_state (branch->queue, TRUE);
   gst_element_set_state (branch->queue, GST_STATE_NULL);
@@ -177,12 +256,13 @@ remove_branch (GstTernCaption * self, Branch * branch)
 /* A blocked reader of text must not keep results from the video. */
 static gboolean
 add_branch (GstTernCaption * self, Branch * branch, GstPadTemplate * template,
-    GstPad * from)
+    GstElement * tee)
 {
   GstPad *sink, *src;
   gboolean ok;
 
-  branch->from = from;
+  branch->tee = tee;
+  branch->from = gst_element_request_pad_simple (tee, "src_%u");
   branch->queue = gst_element_factory_make ("queue", NULL);
   g_object_set (branch->queue, "max-size-buffers", 0, "max-size-bytes",
       1 << 20, "max-size-time", G_GUINT64_CONSTANT (0), "silent", TRUE, NULL);
@@ -195,7 +275,7 @@ add_branch (GstTernCaption * self, Branch * branch, GstPadTemplate * template,
   gst_pad_set_active (branch->ghost, TRUE);
   gst_element_add_pad (GST_ELEMENT_CAST (self), branch->ghost);
   gst_element_sync_state_with_parent (branch->queue);
-  ok = gst_pad_link (from, sink) == GST_PAD_LINK_OK;
+  ok = gst_pad_link (branch->from, sink) == GST_PAD_LINK_OK;
   gst_object_unref (sink);
   gst_object_unref (src);
   return ok;
@@ -213,12 +293,9 @@ gst_tern_caption_request_new_pad (GstElement * element,
   g_mutex_lock (&self->lock);
   if (branch->queue) {
     GST_WARNING_OBJECT (self, "there is one %s only", template->name_template);
-  } else {
-    GstPad *from = text ? gst_element_get_static_pad (self->generator, "src") :
-        gst_element_request_pad_simple (self->json_tee, "src_%u");
-
-    if (add_branch (self, branch, template, from))
-      ghost = branch->ghost;
+  } else if (self->joint && add_branch (self, branch, template,
+          text ? self->text_tee : self->json_tee)) {
+    ghost = branch->ghost;
   }
   g_mutex_unlock (&self->lock);
   return ghost;
@@ -253,13 +330,35 @@ gst_tern_caption_cancel (GstTernCaption * self)
   g_signal_emit_by_name (self->generator, "cancel");
 }
 
+/* The joint looks at the frames that the encoder will choose. */
+static void
+share_frame_rate (GstTernCaption * self)
+{
+  GValue rate = G_VALUE_INIT;
+
+  g_value_init (&rate, GST_TYPE_FRACTION);
+  g_object_get_property (G_OBJECT (self->encoder), "frame-rate", &rate);
+  gst_tern_joint_set_rate (GST_TERN_JOINT (self->joint),
+      gst_value_get_fraction_numerator (&rate),
+      gst_value_get_fraction_denominator (&rate));
+  g_value_unset (&rate);
+}
+
 static GstStateChangeReturn
 gst_tern_caption_change_state (GstElement * element, GstStateChange transition)
 {
   GstTernCaption *self = GST_TERN_CAPTION (element);
 
-  if (transition == GST_STATE_CHANGE_NULL_TO_READY && (!self->convert
-          || !self->tee || !self->json_tee)) {
+  if (transition == GST_STATE_CHANGE_NULL_TO_READY
+      || transition == GST_STATE_CHANGE_READY_TO_PAUSED) {
+    g_mutex_lock (&self->lock);
+    self->failed = self->loading = FALSE;
+    self->loaded = 0;
+    g_mutex_unlock (&self->lock);
+  }
+  if (self->joint)
+    share_frame_rate (self);
+  else if (transition == GST_STATE_CHANGE_NULL_TO_READY) {
     GST_ELEMENT_ERROR (self, CORE, MISSING_PLUGIN,
         ("A GStreamer element is missing."),
         ("expected tee and videoconvert (GStreamer Base Plugins)"));
@@ -300,12 +399,39 @@ gst_tern_caption_set_property (GObject * object, guint id,
     g_object_set_property (G_OBJECT (self->generator), pspec->name, value);
 }
 
+/* Those of the elements inside, under their names. */
+static GstStructure *
+make_stats (GstTernCaption * self)
+{
+  GstElement *const elements[] = {
+    self->encoder, self->compressor, self->generator, self->attach
+  };
+  GstStructure *all = gst_structure_new_empty ("stats"), *stats;
+  guint i;
+
+  for (i = 0; i < G_N_ELEMENTS (elements); i++) {
+    if (!g_object_class_find_property (G_OBJECT_GET_CLASS (elements[i]),
+            "stats"))
+      continue;
+    g_object_get (elements[i], "stats", &stats, NULL);
+    if (stats)
+      gst_structure_set (all, GST_OBJECT_NAME (elements[i]),
+          GST_TYPE_STRUCTURE, stats, NULL);
+    g_clear_pointer (&stats, gst_structure_free);
+  }
+  return all;
+}
+
 static void
 gst_tern_caption_get_property (GObject * object, guint id, GValue * value,
     GParamSpec * pspec)
 {
   GstTernCaption *self = GST_TERN_CAPTION (object);
 
+  if (id == PROP_STATS) {
+    g_value_take_boxed (value, make_stats (self));
+    return;
+  }
   g_object_get_property (G_OBJECT (owner_of (self, id)), pspec->name, value);
 }
 
@@ -344,6 +470,7 @@ gst_tern_caption_class_init (GstTernCaptionClass * klass)
   element_class->change_state = gst_tern_caption_change_state;
   element_class->request_new_pad = gst_tern_caption_request_new_pad;
   element_class->release_pad = gst_tern_caption_release_pad;
+  GST_BIN_CLASS (klass)->handle_message = gst_tern_caption_handle_message;
 
   /**
    * GstTernCaption:model-path:
@@ -362,6 +489,18 @@ gst_tern_caption_class_init (GstTernCaptionClass * klass)
    * Since: 0.1
    */
   gst_tern_install_threads (object_class, PROP_THREADS);
+  /**
+   * GstTernCaption:stats:
+   *
+   * What was done so far: a structure with the stats of the elements inside, each
+   * under its name (encoder, compressor, generator, attach).
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (object_class, PROP_STATS,
+      g_param_spec_boxed ("stats", "Statistics",
+          "Of the elements inside, by their names", GST_TYPE_STRUCTURE,
+          (GParamFlags) (G_PARAM_READABLE | G_PARAM_STATIC_STRINGS)));
   gst_tern_encoder_install_properties (object_class, PROP_ENCODER);
   gst_tern_compressor_install_properties (object_class, PROP_COMPRESSOR);
   gst_tern_generator_install_properties (object_class, PROP_GENERATOR);
@@ -415,22 +554,11 @@ add_ghost_pad (GstTernCaption * self, GstStaticPadTemplate * static_template,
 static void
 link_elements (GstTernCaption * self)
 {
-  GstPad *pad, *sink;
-
-  /* The encoder gets a frame before the video does: a video sink that prerolls
-   * on it blocks, until there is something for the sinks of text. */
-  pad = gst_element_request_pad_simple (self->tee, "src_%u");
-  gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_BUFFER |
-      GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM | GST_PAD_PROBE_TYPE_EVENT_FLUSH,
-      sample_probe, self, NULL);
-  sink = gst_element_get_static_pad (self->convert, "sink");
-  gst_pad_link (pad, sink);
-  gst_object_unref (sink);
-  gst_object_unref (pad);
-  gst_element_link_pads (self->tee, NULL, self->attach, "sink");
-
+  gst_element_link_pads (self->joint, "look_src", self->convert, "sink");
+  gst_element_link_pads (self->joint, "src", self->attach, "sink");
   gst_element_link_many (self->convert, self->encoder, self->compressor,
       self->generator, NULL);
+  gst_element_link_pads (self->generator, "src", self->text_tee, "sink");
   gst_element_link_pads (self->generator, "json_src", self->json_tee, "sink");
   gst_element_link_pads (self->json_tee, NULL, self->attach, "text_sink");
 }
@@ -441,7 +569,6 @@ gst_tern_caption_init (GstTernCaption * self)
   GstBin *bin = GST_BIN_CAST (self);
 
   g_mutex_init (&self->lock);
-  gst_segment_init (&self->segment, GST_FORMAT_TIME);
   self->encoder = g_object_new (GST_TYPE_TERN_ENCODER, "name", "encoder", NULL);
   self->compressor = g_object_new (GST_TYPE_TERN_COMPRESSOR, "name",
       "compressor", NULL);
@@ -453,18 +580,21 @@ gst_tern_caption_init (GstTernCaption * self)
   g_signal_connect_object (self->generator, "result", G_CALLBACK (on_result),
       self, 0);
 
-  self->tee = gst_element_factory_make ("tee", "tee");
+  self->text_tee = gst_element_factory_make ("tee", "text-tee");
   self->json_tee = gst_element_factory_make ("tee", "json-tee");
   self->convert = gst_element_factory_make ("videoconvert", "convert");
-  if (!self->tee || !self->json_tee || !self->convert) {
-    gst_clear_object (&self->tee);
+  if (!self->text_tee || !self->json_tee || !self->convert) {
+    gst_clear_object (&self->text_tee);
     gst_clear_object (&self->json_tee);
     gst_clear_object (&self->convert);
     return;
   }
-  gst_bin_add_many (bin, self->tee, self->json_tee, self->convert, NULL);
-  restart_sampling (self);
+  /* What asks for pads that lead nowhere must not find that of text. */
+  g_object_set (self->text_tee, "allow-not-linked", TRUE, NULL);
+  self->joint = g_object_new (GST_TYPE_TERN_JOINT, "name", "joint", NULL);
+  gst_bin_add_many (bin, self->joint, self->text_tee, self->json_tee,
+      self->convert, NULL);
   link_elements (self);
-  add_ghost_pad (self, &sink_template, self->tee, "sink");
+  add_ghost_pad (self, &sink_template, self->joint, "sink");
   add_ghost_pad (self, &src_template, self->attach, "src");
 }

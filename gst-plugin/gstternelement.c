@@ -78,6 +78,39 @@ gst_tern_upstream_is_live (GstPad * sinkpad)
   return live;
 }
 
+guint
+gst_tern_pool_limit (GstBufferPool * pool)
+{
+  GstStructure *config;
+  guint max = 0;
+
+  if (!pool)
+    return 0;
+  config = gst_buffer_pool_get_config (pool);
+  gst_buffer_pool_config_get_params (config, NULL, NULL, NULL, &max);
+  gst_structure_free (config);
+  return max;
+}
+
+GstFlowReturn
+gst_tern_event_flow (GstPad * srcpad)
+{
+  GstPad *peer;
+  GstFlowReturn flow = GST_FLOW_ERROR;
+
+  if (GST_PAD_IS_FLUSHING (srcpad))
+    return GST_FLOW_FLUSHING;
+  if (GST_PAD_IS_EOS (srcpad))
+    return GST_FLOW_EOS;
+  peer = gst_pad_get_peer (srcpad);
+  if (!peer)
+    return GST_FLOW_NOT_LINKED;
+  if (GST_PAD_IS_FLUSHING (peer))
+    flow = GST_FLOW_FLUSHING;
+  gst_object_unref (peer);
+  return flow;
+}
+
 gboolean
 gst_tern_take_time_segment (GstElement * element, GstEvent * event,
     const gchar * text, GstSegment * segment)

@@ -31,6 +31,15 @@ G_BEGIN_DECLS
  * which holds tokens for the rest of their group, does not count that. */
 #define GST_TERN_QUERY_TEXT "tern-text"
 
+/* GST_TERN_EVENT_LOOKING, serialized downstream, by the joint of terncaption to
+ * ternattach: whether the frames that follow are looked at (boolean `looking`), so
+ * that none waits for a result that does not come. */
+#define GST_TERN_EVENT_LOOKING "tern-looking"
+
+/* A custom query upstream from ternattach: is anybody at work (boolean `busy`), so
+ * that results will come although no more frames do? */
+#define GST_TERN_QUERY_WORK "tern-work"
+
 /* At the top of set_property: TRUE when the property cannot be set now, because it
  * is fixed from PAUSED on. Says so, unless it has that value already. */
 gboolean gst_tern_refuse_property (GstElement * element, GParamSpec * pspec,
@@ -46,6 +55,13 @@ guint gst_tern_new_cancel_signal (GType type, GCallback cancel);
 
 /* Asks upstream of @sinkpad whether it is live. */
 gboolean gst_tern_upstream_is_live (GstPad * sinkpad);
+
+/* How many buffers there are in all of a pool; 0 when there is no limit, or no
+ * @pool. */
+guint gst_tern_pool_limit (GstBufferPool * pool);
+
+/* What an event function returns when @srcpad did not take the event. */
+GstFlowReturn gst_tern_event_flow (GstPad * srcpad);
 
 /* Takes the segment out of @event. One that is not in time is an error of @element
  * with the message @text, and leaves @segment as it is. */

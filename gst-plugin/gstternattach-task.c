@@ -1,0 +1,485 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Frames that wait for the result of their window, and the task of the src pad,
+ * which lets them go: with their result; without one when none will come; early,
+ * when there are too many, or when upstream has nothing more to send because of
+ * them, and nobody is at work whose answer would let them go. */
+#include "gstternattach-priv.h"
+
+#include "gstternelement.h"
+
+/* How often to ask who is at work, while frames wait for nothing else. */
+#define WORK_POLL_US (20 * G_TIME_SPAN_MILLISECOND)
+/* Work without a sign for so long is not waited for: who takes the text may be
+ * waiting for the video. */
+#define WORK_PATIENCE_US (60 * G_TIME_SPAN_SECOND)
+/* A source that sends nothing for so long may miss its buffers ... */
+#define LOAN_US (250 * G_TIME_SPAN_MILLISECOND)
+/* ... or wait for something that waits for the video. */
+#define DRY_US (5 * G_TIME_SPAN_SECOND)
+
+typedef enum
+{
+  HEAD_NONE,                    /* there is nothing */
+  HEAD_READY,
+  HEAD_WAITS,
+  HEAD_OVER                     /* waits, and there are too many */
+} HeadState;
+
+void
+gst_tern_attach_held_free (gpointer data)
+{
+  HeldItem *item = data;
+
+  if (item->object)
+    gst_mini_object_unref (item->object);
+  g_free (item);
+}
+
+void
+gst_tern_attach_clear_held (GstTernAttach * self)
+{
+  HeldItem *item;
+
+  while ((item = g_queue_pop_head (&self->held)))
+    gst_tern_attach_held_free (item);
+  self->held_bytes = 0;
+  self->held_frames = 0;
+}
+
+/* ---- Buffers that upstream misses ---- */
+
+static gboolean
+is_loan (const HeldItem * item)
+{
+  return item->lender || item->foreign;
+}
+
+/* The held frame becomes ours. */
+static void
+return_loan (HeldItem * item)
+{
+  GstBuffer *copy = gst_buffer_copy_deep (GST_BUFFER_CAST (item->object));
+
+  item->lender = NULL;
+  item->foreign = FALSE;
+  if (!copy)
+    return;
+  gst_mini_object_unref (item->object);
+  item->object = GST_MINI_OBJECT_CAST (copy);
+}
+
+static gboolean
+has_loans (GstTernAttach * self)
+{
+  GList *link;
+
+  for (link = self->held.head; link; link = link->next)
+    if (is_loan (link->data))
+      return TRUE;
+  return FALSE;
+}
+
+void
+gst_tern_attach_return_loans (GstTernAttach * self)
+{
+  GList *link;
+
+  for (link = self->held.head; link; link = link->next)
+    if (is_loan (link->data))
+      return_loan (link->data);
+}
+
+/* At most half of what a pool has is held; of memory that is not the CPU's we do
+ * not know how much there is. */
+static void
+note_loan (GstTernAttach * self, HeldItem * item)
+{
+  GstBuffer *buffer = GST_BUFFER_CAST (item->object);
+  guint limit = gst_tern_pool_limit (buffer->pool), lent = 1;
+  GList *link;
+
+  if (limit == 0) {
+    item->foreign = !buffer->pool && gst_buffer_n_memory (buffer) > 0
+        && !gst_memory_is_type (gst_buffer_peek_memory (buffer, 0),
+        GST_ALLOCATOR_SYSMEM);
+    return;
+  }
+  item->lender = buffer->pool;
+  for (link = self->held.head; link; link = link->next)
+    lent += ((HeldItem *) link->data)->lender == item->lender;
+  if (2 * lent > limit)
+    return_loan (item);
+}
+
+/* ---- Frames come ---- */
+
+static guint64
+get_limit (GstTernAttach * self)
+{
+  guint64 bytes;
+
+  GST_OBJECT_LOCK (self);
+  bytes = self->max_held_bytes;
+  GST_OBJECT_UNLOCK (self);
+  return self->dry_bytes > 0 ? MIN (bytes, self->dry_bytes) : bytes;
+}
+
+void
+gst_tern_attach_hold (GstTernAttach * self, HeldItem * item)
+{
+  g_queue_push_tail (&self->held, item);
+  self->held_bytes += item->bytes;
+  if (GST_IS_BUFFER (item->object)) {
+    self->held_frames++;
+    self->last_came = g_get_monotonic_time ();
+  }
+  g_cond_broadcast (&self->cond);
+}
+
+void
+gst_tern_attach_describe (GstTernAttach * self, HeldItem * item,
+    GstBuffer * buffer)
+{
+  GstClockTime pts = GST_BUFFER_PTS (buffer);
+  GstClockTime duration = GST_BUFFER_DURATION_IS_VALID (buffer) ?
+      GST_BUFFER_DURATION (buffer) : self->frame_duration;
+
+  item->duration = GST_BUFFER_DURATION (buffer);
+  item->stream_time = gst_segment_to_stream_time (&self->segment,
+      GST_FORMAT_TIME, pts);
+  item->running_time = item->running_end =
+      gst_segment_to_running_time (&self->segment, GST_FORMAT_TIME, pts);
+  if (GST_CLOCK_TIME_IS_VALID (pts) && self->segment.rate > 0.0
+      && GST_CLOCK_TIME_IS_VALID (item->running_time)) {
+    item->running_end = gst_segment_to_running_time (&self->segment,
+        GST_FORMAT_TIME, pts + duration);
+    if (!GST_CLOCK_TIME_IS_VALID (item->running_end))
+      item->running_end = item->running_time;
+  }
+}
+
+GstFlowReturn
+gst_tern_attach_hold_frame (GstTernAttach * self, GstBuffer * buffer)
+{
+  HeldItem *item = g_new0 (HeldItem, 1);
+  GstFlowReturn flow;
+
+  item->object = GST_MINI_OBJECT_CAST (buffer);
+  gst_tern_attach_describe (self, item, buffer);
+  item->segment = self->video_segment;
+  item->bytes = gst_buffer_get_size (buffer);
+  item->unanswered = !self->looking || self->segment.rate < 0.0;
+
+  g_mutex_lock (&self->lock);
+  flow = self->flow;
+  if (flow == GST_FLOW_OK) {
+    note_loan (self, item);
+    gst_tern_attach_hold (self, item);
+    self->waiting = TRUE;
+    while (self->flow == GST_FLOW_OK && self->held_bytes > get_limit (self))
+      g_cond_wait (&self->cond, &self->lock);
+    self->waiting = FALSE;
+    self->last_came = g_get_monotonic_time ();
+    flow = self->flow;
+    item = NULL;
+  }
+  g_mutex_unlock (&self->lock);
+  g_clear_pointer (&item, gst_tern_attach_held_free);
+  return flow;
+}
+
+/* ---- Frames leave ---- */
+
+/* What becomes of the oldest item; sets what it leaves with. */
+static HeadState
+get_head_state (GstTernAttach * self, Result ** result)
+{
+  HeldItem *item = g_queue_peek_head (&self->held);
+
+  *result = NULL;
+  if (!item)
+    return HEAD_NONE;
+  if (!GST_IS_BUFFER (item->object) || item->unanswered)
+    return HEAD_READY;
+
+  *result = gst_tern_attach_find_window (self, item);
+  if (*result)
+    return HEAD_READY;
+  if (self->text_eos || item->segment < self->text_segment
+      || !GST_CLOCK_TIME_IS_VALID (item->stream_time)
+      || (item->segment == self->text_segment
+          && GST_CLOCK_TIME_IS_VALID (self->decided)
+          && item->stream_time < self->decided)) {
+    *result = gst_tern_attach_find_before (self, item);
+    return HEAD_READY;
+  }
+  return self->held_bytes > get_limit (self) ? HEAD_OVER : HEAD_WAITS;
+}
+
+/* Whether text will come although no more frames do. Asks without the lock: what
+ * comes meanwhile is seen afterwards, for who is not at work has handed it over. */
+static gboolean
+text_is_at_work (GstTernAttach * self)
+{
+  gint64 patience = self->last_text + WORK_PATIENCE_US;
+  gboolean busy = FALSE;
+  GstQuery *query;
+
+  g_mutex_unlock (&self->lock);
+  query = gst_query_new_custom (GST_QUERY_CUSTOM,
+      gst_structure_new_empty (GST_TERN_QUERY_WORK));
+  if (gst_pad_peer_query (self->textpad, query))
+    gst_structure_get_boolean (gst_query_get_structure (query), "busy", &busy);
+  gst_query_unref (query);
+  g_mutex_lock (&self->lock);
+  return busy && g_get_monotonic_time () < patience;
+}
+
+static gboolean
+tail_is_eos (GstTernAttach * self)
+{
+  HeldItem *item = g_queue_peek_tail (&self->held);
+
+  return item && GST_IS_EVENT (item->object)
+      && GST_EVENT_TYPE (item->object) == GST_EVENT_EOS;
+}
+
+/* Nothing comes, and frames wait. Does what is due now; returns when to look
+ * again, or -1. */
+static gint64
+look_after_upstream (GstTernAttach * self)
+{
+  gint64 now = g_get_monotonic_time (), next = -1, dry;
+
+  if (self->held_frames == 0 || self->waiting || tail_is_eos (self))
+    return -1;
+  if (has_loans (self)) {
+    if (now - self->last_came < LOAN_US)
+      return self->last_came + LOAN_US;
+    GST_DEBUG_OBJECT (self, "upstream gets its buffers back");
+    gst_tern_attach_return_loans (self);
+  }
+  /* A live source stops when it wants to. */
+  if (self->live)
+    return next;
+  dry = MAX (self->last_came, self->last_text) + DRY_US;
+  if (now < dry)
+    return dry;
+  if (text_is_at_work (self))
+    self->last_text = now;
+  else if (self->last_came + DRY_US <= now && self->held_frames > 0) {
+    /* Next time, half of it must be enough. */
+    self->dry_bytes = MAX (self->held_bytes / 2, 1);
+    self->last_came = now;
+  }
+  return now;
+}
+
+/* With @lock: until the oldest item may leave. */
+static GstFlowReturn
+wait_for_head (GstTernAttach * self, Result ** result, gboolean * early)
+{
+  gboolean idle = FALSE;
+
+  *early = FALSE;
+  while (self->flow == GST_FLOW_OK) {
+    HeadState state = get_head_state (self, result);
+    gint64 until = -1;
+
+    if (state == HEAD_READY)
+      return GST_FLOW_OK;
+    if (state == HEAD_OVER) {
+      if (idle) {
+        *result = g_queue_peek_tail (&self->results);
+        *early = TRUE;
+        return GST_FLOW_OK;
+      }
+      idle = !text_is_at_work (self);
+      if (idle)
+        continue;
+      until = g_get_monotonic_time () + WORK_POLL_US;
+    } else if (state == HEAD_WAITS) {
+      idle = FALSE;
+      until = look_after_upstream (self);
+      if (until >= 0 && until <= g_get_monotonic_time ())
+        continue;
+    }
+    if (until < 0)
+      g_cond_wait (&self->cond, &self->lock);
+    else
+      g_cond_wait_until (&self->cond, &self->lock, until);
+  }
+  return self->flow;
+}
+
+/* How much video is held, in seconds. */
+static gdouble
+held_seconds (GstTernAttach * self, const HeldItem * first)
+{
+  GList *link;
+
+  for (link = self->held.tail; link; link = link->prev) {
+    HeldItem *last = link->data;
+
+    if (GST_IS_BUFFER (last->object)
+        && GST_CLOCK_TIME_IS_VALID (last->running_end)
+        && GST_CLOCK_TIME_IS_VALID (first->running_time)
+        && last->running_end > first->running_time)
+      return (gdouble) (last->running_end - first->running_time) / GST_SECOND;
+  }
+  return 0.0;
+}
+
+/* Frames begin to leave early: a QOS message, and once a warning that says what
+ * would help. */
+static void
+post_early (GstTernAttach * self, const HeldItem * item, gdouble seconds,
+    guint64 held)
+{
+  GstMessage *message;
+  guint64 attached, early, dry;
+  gboolean warned;
+
+  g_mutex_lock (&self->lock);
+  attached = self->attached;
+  early = self->early;
+  dry = self->dry_bytes;
+  warned = self->warned;
+  self->warned = TRUE;
+  g_mutex_unlock (&self->lock);
+
+  message = gst_message_new_qos (GST_OBJECT_CAST (self), self->live,
+      item->running_time, item->stream_time,
+      GST_BUFFER_PTS (GST_BUFFER_CAST (item->object)), item->duration);
+  gst_message_set_qos_stats (message, GST_FORMAT_BUFFERS, attached, early);
+  gst_element_post_message (GST_ELEMENT_CAST (self), message);
+  if (warned)
+    return;
+  if (dry > 0)
+    GST_ELEMENT_WARNING (self, STREAM, FAILED,
+        ("Frames left before the result of their window was known."),
+        ("the source sent nothing more while %.1f s of video waited: queues "
+            "beside the video (of audio, for a muxer) must hold as much as two "
+            "windows, see max-size-time and max-size-bytes of queue, or set "
+            "attach=newest", seconds));
+  else
+    GST_ELEMENT_WARNING (self, RESOURCE, NO_SPACE_LEFT,
+        ("Frames left before the result of their window was known."),
+        ("max-held-bytes: found room for %" G_GUINT64_FORMAT " bytes, %.1f s of "
+            "this video, expected room for two windows: raise it, or set "
+            "attach=newest", held, seconds));
+}
+
+void
+gst_tern_attach_tell_text (GstTernAttach * self, const HeldItem * item)
+{
+  if (GST_CLOCK_TIME_IS_VALID (item->running_time)
+      && gst_pad_is_linked (self->textpad))
+    gst_pad_push_event (self->textpad,
+        gst_event_new_custom (GST_EVENT_CUSTOM_UPSTREAM,
+            gst_structure_new (GST_TERN_EVENT_PROGRESS,
+                "running-time", G_TYPE_UINT64, item->running_time,
+                "end", G_TYPE_UINT64, item->running_end, NULL)));
+}
+
+/* With @lock: the oldest item, with its result on it; whether to say that it leaves
+ * early. */
+static HeldItem *
+take_head (GstTernAttach * self, const Result * result, gboolean early,
+    gboolean * say)
+{
+  HeldItem *item = g_queue_pop_head (&self->held);
+
+  self->held_bytes -= item->bytes;
+  self->busy = TRUE;
+  if (GST_IS_BUFFER (item->object)) {
+    GstBuffer *buffer = GST_BUFFER_CAST (item->object);
+
+    self->held_frames--;
+    gst_tern_attach_put_result (self, &buffer, result);
+    item->object = GST_MINI_OBJECT_CAST (buffer);
+    gst_tern_attach_forget_results (self, item);
+    *say = early && !self->over;
+    self->over = early;
+    self->early += early;
+  }
+  g_cond_broadcast (&self->cond);
+  return item;
+}
+
+/* After GST_FLOW_EOS from downstream: the end it still has to hear of. */
+static gboolean
+eos_is_held (GstTernAttach * self)
+{
+  GList *link;
+
+  for (link = self->held.tail; link; link = link->prev) {
+    HeldItem *item = link->data;
+
+    if (GST_IS_EVENT (item->object)
+        && GST_EVENT_TYPE (item->object) == GST_EVENT_EOS)
+      return TRUE;
+  }
+  return FALSE;
+}
+
+static void
+end_task (GstTernAttach * self, GstFlowReturn flow)
+{
+  gboolean ended;
+
+  g_mutex_lock (&self->lock);
+  if (self->flow == GST_FLOW_OK)
+    self->flow = flow;
+  ended = flow == GST_FLOW_EOS && eos_is_held (self);
+  gst_tern_attach_clear_held (self);
+  g_cond_broadcast (&self->cond);
+  g_mutex_unlock (&self->lock);
+  if (ended)
+    gst_pad_push_event (self->srcpad, gst_event_new_eos ());
+  gst_pad_pause_task (self->srcpad);
+  /* Upstream hears of an src pad that leads nowhere; that may be meant. */
+  if (flow < GST_FLOW_EOS)
+    GST_ELEMENT_FLOW_ERROR (self, flow);
+}
+
+void
+gst_tern_attach_loop (gpointer data)
+{
+  GstTernAttach *self = data;
+  HeldItem *item = NULL;
+  GstFlowReturn flow;
+  Result *result;
+  gboolean early, say = FALSE;
+  gdouble seconds = 0.0;
+  guint64 held = 0;
+
+  g_mutex_lock (&self->lock);
+  flow = wait_for_head (self, &result, &early);
+  if (flow == GST_FLOW_OK) {
+    held = self->held_bytes;
+    item = take_head (self, result, early, &say);
+    if (say)
+      seconds = held_seconds (self, item);
+  }
+  g_mutex_unlock (&self->lock);
+
+  if (item && GST_IS_BUFFER (item->object)) {
+    if (say)
+      post_early (self, item, seconds, held);
+    gst_tern_attach_tell_text (self, item);
+    flow = gst_pad_push (self->srcpad,
+        GST_BUFFER_CAST (g_steal_pointer (&item->object)));
+  } else if (item) {
+    gst_pad_push_event (self->srcpad,
+        GST_EVENT_CAST (g_steal_pointer (&item->object)));
+  }
+  g_clear_pointer (&item, gst_tern_attach_held_free);
+
+  g_mutex_lock (&self->lock);
+  self->busy = FALSE;
+  g_cond_broadcast (&self->cond);
+  g_mutex_unlock (&self->lock);
+  if (flow != GST_FLOW_OK)
+    end_task (self, flow);
+}

@@ -1,0 +1,552 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "gstternjoint.h"
+
+#include <gst/video/video.h>
+#include "gstternelement.h"
+#include "tern/tern.h"
+
+GST_DEBUG_CATEGORY_STATIC (gst_tern_joint_debug);
+#define GST_CAT_DEFAULT gst_tern_joint_debug
+
+/* Frames that the encoder's side holds at a time when they are not copied: one that
+ * is encoded, two that wait, one that is to wait. */
+#define LOOKED_AT_FRAMES 4
+
+struct _GstTernJoint
+{
+  GstElement parent;
+  GstPad *sinkpad, *srcpad, *lookpad;
+
+  /* Under the object lock. */
+  gint rate_n, rate_d;
+
+  /* The streaming thread's. */
+  TernFrameSampler sampler;
+  GstSegment segment;
+  GstClockTime frame_duration;  /* by the caps; 0 when they do not say */
+  gint field_height;            /* of fields that come one by one, else 0 */
+  gboolean live;
+  gboolean able;                /* the encoder's side takes these caps */
+  gboolean ended;               /* it wants no more */
+  gboolean promised;            /* downstream expects results */
+  GstClockTime seen_pts, seen_duration; /* of a frame not looked at, if last */
+};
+
+static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE ("sink",
+    GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS ("video/x-raw(ANY)"));
+static GstStaticPadTemplate src_template = GST_STATIC_PAD_TEMPLATE ("src",
+    GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS ("video/x-raw(ANY)"));
+static GstStaticPadTemplate look_template =
+GST_STATIC_PAD_TEMPLATE ("look_src", GST_PAD_SRC, GST_PAD_ALWAYS,
+    GST_STATIC_CAPS ("video/x-raw"));
+
+G_DEFINE_TYPE (GstTernJoint, gst_tern_joint, GST_TYPE_ELEMENT);
+
+void
+gst_tern_joint_set_rate (GstTernJoint * self, gint n, gint d)
+{
+  GST_OBJECT_LOCK (self);
+  self->rate_n = MAX (n, 0);
+  self->rate_d = MAX (d, 1);
+  GST_OBJECT_UNLOCK (self);
+}
+
+static void
+restart_sampling (GstTernJoint * self)
+{
+  GST_OBJECT_LOCK (self);
+  tern_frame_sampler_init (&self->sampler, self->rate_n, self->rate_d);
+  GST_OBJECT_UNLOCK (self);
+  self->seen_pts = GST_CLOCK_TIME_NONE;
+}
+
+/* ---- Whether there is something to look at ---- */
+
+/* What is kept in memory that is not the CPU's cannot be read here; what some
+ * features add to frames in main memory changes nothing. */
+static gboolean
+memory_is_readable (const GstCapsFeatures * features)
+{
+  guint i;
+
+  if (!features)
+    return TRUE;
+  if (gst_caps_features_is_any (features))
+    return FALSE;
+  for (i = 0; i < gst_caps_features_get_size (features); i++) {
+    const gchar *name = gst_caps_features_get_nth (features, i);
+
+    if (g_str_has_prefix (name, "memory:")
+        && !g_str_equal (name, GST_CAPS_FEATURE_MEMORY_SYSTEM_MEMORY)
+        && !g_str_equal (name, "memory:DMABuf"))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+/* Fields that come one by one are low pictures with high pixels. */
+static void
+describe_fields (GstTernJoint * self, GstStructure * structure)
+{
+  gint n = 1, d = 1, height = 0;
+
+  gst_structure_get_int (structure, "height", &height);
+  gst_structure_get_fraction (structure, "pixel-aspect-ratio", &n, &d);
+  self->field_height = (height + 1) / 2;
+  if (n % 2 == 0)
+    n /= 2;
+  else if (d <= G_MAXINT / 2)
+    d *= 2;
+  gst_structure_set (structure, "height", G_TYPE_INT, self->field_height,
+      "pixel-aspect-ratio", GST_TYPE_FRACTION, n, d,
+      "interlace-mode", G_TYPE_STRING, "progressive", NULL);
+  gst_structure_remove_field (structure, "field-order");
+}
+
+/* The caps of the encoder's side; NULL when it cannot have these frames. */
+static GstCaps *
+look_caps (GstTernJoint * self, GstCaps * caps)
+{
+  GstStructure *structure = gst_caps_get_structure (caps, 0);
+  const gchar *mode = gst_structure_get_string (structure, "interlace-mode");
+  const gchar *format = gst_structure_get_string (structure, "format");
+  GstCaps *look, *able;
+
+  self->field_height = 0;
+  if (!memory_is_readable (gst_caps_get_features (caps, 0))
+      || g_strcmp0 (format, "DMA_DRM") == 0)
+    return NULL;
+  look = gst_caps_copy (caps);
+  gst_caps_set_features (look, 0, NULL);
+  if (g_strcmp0 (mode, "alternate") == 0)
+    describe_fields (self, gst_caps_get_structure (look, 0));
+  able = gst_pad_peer_query_caps (self->lookpad, look);
+  if (gst_caps_is_empty (able))
+    gst_clear_caps (&look);
+  gst_caps_unref (able);
+  return look;
+}
+
+static void
+warn_of_caps (GstTernJoint * self, GstCaps * caps)
+{
+  GST_ELEMENT_WARNING (self, STREAM, FORMAT,
+      ("This video is passed on without captions."),
+      ("expected raw video in main memory of a format that videoconvert reads, "
+          "found %" GST_PTR_FORMAT "; what downloads or converts it in front "
+          "(gldownload, cudadownload, vapostproc, nvvideoconvert, videoconvert) "
+          "would help", caps));
+}
+
+/* Downstream need not wait for results that do not come. */
+static void
+promise (GstTernJoint * self)
+{
+  gboolean looking = self->able && self->segment.rate > 0.0;
+
+  if (looking == self->promised)
+    return;
+  if (gst_pad_push_event (self->srcpad,
+          gst_event_new_custom (GST_EVENT_CUSTOM_DOWNSTREAM,
+              gst_structure_new (GST_TERN_EVENT_LOOKING,
+                  "looking", G_TYPE_BOOLEAN, looking, NULL))))
+    self->promised = looking;
+}
+
+/* ---- Events ---- */
+
+/* The encoder's side hears how far the stretch of video went that ends here. */
+static void
+end_stretch (GstTernJoint * self)
+{
+  if (!self->able || !GST_CLOCK_TIME_IS_VALID (self->seen_pts))
+    return;
+  gst_pad_push_event (self->lookpad, gst_event_new_gap (self->seen_pts,
+          self->seen_duration));
+  self->seen_pts = GST_CLOCK_TIME_NONE;
+}
+
+static gboolean
+take_caps (GstTernJoint * self, GstEvent * event)
+{
+  gboolean was_able = self->able, ok;
+  GstCaps *caps, *look;
+  gint n, d;
+
+  gst_event_parse_caps (event, &caps);
+  self->live = gst_tern_upstream_is_live (self->sinkpad);
+  self->frame_duration = 0;
+  if (gst_structure_get_fraction (gst_caps_get_structure (caps, 0),
+          "framerate", &n, &d) && n > 0 && d > 0)
+    self->frame_duration = gst_util_uint64_scale (GST_SECOND, d, n);
+
+  look = look_caps (self, caps);
+  if (look) {
+    self->able = TRUE;
+    gst_pad_push_event (self->lookpad, gst_event_new_caps (look));
+    gst_caps_unref (look);
+  } else {
+    if (was_able) {
+      end_stretch (self);
+      gst_pad_push_event (self->lookpad,
+          gst_event_new_custom (GST_EVENT_CUSTOM_DOWNSTREAM,
+              gst_structure_new_empty (GST_TERN_EVENT_DRAIN)));
+    }
+    self->able = FALSE;
+    warn_of_caps (self, caps);
+  }
+  promise (self);
+  ok = gst_pad_push_event (self->srcpad, gst_event_ref (event));
+  gst_event_unref (event);
+  return ok;
+}
+
+static gboolean
+forward (GstTernJoint * self, GstEvent * event)
+{
+  gboolean ok;
+
+  ok = gst_pad_push_event (self->lookpad, gst_event_ref (event));
+  return gst_pad_push_event (self->srcpad, event) || ok;
+}
+
+static gboolean
+handle_event (GstTernJoint * self, GstPad * pad, GstEvent * event)
+{
+  switch (GST_EVENT_TYPE (event)) {
+    case GST_EVENT_CAPS:
+      return take_caps (self, event);
+    case GST_EVENT_SEGMENT:
+      end_stretch (self);
+      gst_event_copy_segment (event, &self->segment);
+      if (self->segment.format != GST_FORMAT_TIME)
+        gst_segment_init (&self->segment, GST_FORMAT_TIME);
+      restart_sampling (self);
+      promise (self);
+      break;
+    case GST_EVENT_FLUSH_STOP:
+      gst_segment_init (&self->segment, GST_FORMAT_TIME);
+      restart_sampling (self);
+      self->ended = FALSE;
+      break;
+    case GST_EVENT_STREAM_START:
+      end_stretch (self);
+      gst_segment_init (&self->segment, GST_FORMAT_TIME);
+      restart_sampling (self);
+      self->ended = FALSE;
+      break;
+    case GST_EVENT_EOS:
+    case GST_EVENT_SEGMENT_DONE:
+      end_stretch (self);
+      break;
+    default:
+      break;
+  }
+  return forward (self, event);
+}
+
+/* An event that was refused because of a flush is no error. */
+static GstFlowReturn
+gst_tern_joint_sink_event (GstPad * pad, GstObject * parent, GstEvent * event)
+{
+  GstTernJoint *self = GST_TERN_JOINT (parent);
+
+  if (handle_event (self, pad, event))
+    return GST_FLOW_OK;
+  return gst_tern_event_flow (self->srcpad);
+}
+
+/* From the side of text: it has no say in how video is made. */
+static gboolean
+gst_tern_joint_look_event (GstPad * pad, GstObject * parent, GstEvent * event)
+{
+  if (GST_EVENT_TYPE (event) == GST_EVENT_QOS
+      || GST_EVENT_TYPE (event) == GST_EVENT_RECONFIGURE
+      || gst_event_has_name (event, GST_TERN_EVENT_PROGRESS)) {
+    gst_event_unref (event);
+    return TRUE;
+  }
+  return gst_pad_event_default (pad, parent, event);
+}
+
+/* ---- Frames ---- */
+
+/* The encoder chooses the same frames out of these: taking the first frame at or
+ * after each tick of a grid twice is taking it once. */
+static gboolean
+is_due (GstTernJoint * self, GstBuffer * buffer)
+{
+  GstClockTime pts = GST_BUFFER_PTS (buffer);
+
+  if (!self->able || self->ended || self->segment.rate < 0.0)
+    return FALSE;
+  /* The encoder says what is wrong with it. */
+  if (!GST_CLOCK_TIME_IS_VALID (pts))
+    return TRUE;
+  if (!gst_segment_clip (&self->segment, GST_FORMAT_TIME, pts, pts, NULL, NULL))
+    return FALSE;
+  if (tern_frame_sampler_take (&self->sampler, pts)) {
+    self->seen_pts = GST_CLOCK_TIME_NONE;
+    return TRUE;
+  }
+  self->seen_pts = pts;
+  self->seen_duration = GST_BUFFER_DURATION_IS_VALID (buffer) ?
+      GST_BUFFER_DURATION (buffer) : self->frame_duration;
+  return FALSE;
+}
+
+/* A field's video meta says the height of the frame. */
+static GstBuffer *
+make_field (GstTernJoint * self, GstBuffer * buffer)
+{
+  GstVideoMeta *meta;
+
+  buffer = gst_buffer_make_writable (buffer);
+  meta = gst_buffer_get_video_meta (buffer);
+  if (meta && meta->height > (guint) self->field_height)
+    meta->height = self->field_height;
+  return buffer;
+}
+
+/* What leaves a live source must be writable downstream, and what comes from a pool
+ * with a limit must go back: then the encoder's side has a copy of its own. */
+static GstBuffer *
+get_looked_at (GstTernJoint * self, GstBuffer * buffer)
+{
+  GstBuffer *look;
+
+  if (self->live || gst_tern_pool_limit (buffer->pool) > 0)
+    look = gst_buffer_copy_deep (buffer);
+  else
+    look = gst_buffer_ref (buffer);
+  if (look && self->field_height > 0)
+    look = make_field (self, look);
+  return look;
+}
+
+/* Video goes on whatever becomes of its captions, unless there was an error, which
+ * is known already. */
+static GstFlowReturn
+look_at (GstTernJoint * self, GstBuffer * buffer)
+{
+  GstBuffer *look = get_looked_at (self, buffer);
+  GstFlowReturn flow;
+
+  if (!look) {
+    GST_WARNING_OBJECT (self, "cannot copy %" GST_PTR_FORMAT, buffer);
+    return GST_FLOW_OK;
+  }
+  flow = gst_pad_push (self->lookpad, look);
+  if (flow == GST_FLOW_NOT_NEGOTIATED) {
+    GstCaps *caps = gst_pad_get_current_caps (self->sinkpad);
+
+    self->able = FALSE;
+    if (caps)
+      warn_of_caps (self, caps);
+    gst_clear_caps (&caps);
+    promise (self);
+    return GST_FLOW_OK;
+  }
+  if (flow == GST_FLOW_EOS) {
+    self->ended = TRUE;
+    return GST_FLOW_OK;
+  }
+  return flow;
+}
+
+static GstFlowReturn
+gst_tern_joint_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
+{
+  GstTernJoint *self = GST_TERN_JOINT (parent);
+  GstFlowReturn flow, look = GST_FLOW_OK;
+
+  /* The encoder's side first: a video sink that prerolls on this frame blocks,
+   * until there is something for the sinks of text. */
+  if (is_due (self, buffer))
+    look = look_at (self, buffer);
+  if (look != GST_FLOW_OK && look != GST_FLOW_NOT_LINKED) {
+    gst_buffer_unref (buffer);
+    return look;
+  }
+  flow = gst_pad_push (self->srcpad, buffer);
+  /* Text without video may be wanted. */
+  if (flow == GST_FLOW_NOT_LINKED)
+    flow = self->ended ? GST_FLOW_EOS : look;
+  return flow;
+}
+
+/* ---- Queries ---- */
+
+/* Downstream's answer holds for frames that the encoder's side reads, too, but that
+ * it does not crop them. */
+static gboolean
+query_allocation (GstTernJoint * self, GstQuery * query)
+{
+  guint i, index;
+
+  if (!gst_pad_peer_query (self->srcpad, query)) {
+    if (gst_pad_is_linked (self->srcpad))
+      return FALSE;
+    gst_query_add_allocation_meta (query, GST_VIDEO_META_API_TYPE, NULL);
+  }
+  while (gst_query_find_allocation_meta (query, GST_VIDEO_CROP_META_API_TYPE,
+          &index))
+    gst_query_remove_nth_allocation_meta (query, index);
+  if (self->live)
+    return TRUE;
+  for (i = 0; i < gst_query_get_n_allocation_pools (query); i++) {
+    GstBufferPool *pool;
+    guint size, min, max;
+
+    gst_query_parse_nth_allocation_pool (query, i, &pool, &size, &min, &max);
+    min += LOOKED_AT_FRAMES;
+    if (max > 0 && max < min) {
+      max = min;
+      gst_clear_object (&pool);
+    }
+    gst_query_set_nth_allocation_pool (query, i, pool, size, min, max);
+    gst_clear_object (&pool);
+  }
+  return TRUE;
+}
+
+/* What downstream takes decides; the encoder's side has no say. */
+static gboolean
+query_caps (GstTernJoint * self, GstPad * pad, GstQuery * query)
+{
+  GstPad *other = pad == self->sinkpad ? self->srcpad : self->sinkpad;
+  GstCaps *filter, *templ, *wanted, *result;
+
+  gst_query_parse_caps (query, &filter);
+  templ = gst_pad_get_pad_template_caps (pad);
+  wanted = filter ? gst_caps_intersect_full (filter, templ,
+      GST_CAPS_INTERSECT_FIRST) : gst_caps_ref (templ);
+  result = gst_pad_peer_query_caps (other, wanted);
+  gst_query_set_caps_result (query, result);
+  gst_caps_unref (templ);
+  gst_caps_unref (wanted);
+  gst_caps_unref (result);
+  return TRUE;
+}
+
+static gboolean
+query_accept_caps (GstTernJoint * self, GstPad * pad, GstQuery * query)
+{
+  GstPad *other = pad == self->sinkpad ? self->srcpad : self->sinkpad;
+  GstCaps *caps, *templ = gst_pad_get_pad_template_caps (pad);
+  gboolean ok;
+
+  gst_query_parse_accept_caps (query, &caps);
+  ok = gst_caps_is_subset (caps, templ) && (!gst_pad_is_linked (other)
+      || gst_pad_peer_query_accept_caps (other, caps));
+  gst_query_set_accept_caps_result (query, ok);
+  gst_caps_unref (templ);
+  return TRUE;
+}
+
+static gboolean
+gst_tern_joint_query (GstPad * pad, GstObject * parent, GstQuery * query)
+{
+  GstTernJoint *self = GST_TERN_JOINT (parent);
+
+  switch (GST_QUERY_TYPE (query)) {
+    case GST_QUERY_ALLOCATION:
+      return query_allocation (self, query);
+    case GST_QUERY_CAPS:
+      return query_caps (self, pad, query);
+    case GST_QUERY_ACCEPT_CAPS:
+      return query_accept_caps (self, pad, query);
+    case GST_QUERY_DRAIN:
+      if (self->able)
+        gst_pad_peer_query (self->lookpad, query);
+      return gst_pad_peer_query (self->srcpad, query);
+    default:
+      return gst_pad_query_default (pad, parent, query);
+  }
+}
+
+static GstIterator *
+gst_tern_joint_iterate_internal_links (GstPad * pad, GstObject * parent)
+{
+  GstTernJoint *self = GST_TERN_JOINT (parent);
+  GstPad *other = pad == self->sinkpad ? self->srcpad : self->sinkpad;
+  GValue value = G_VALUE_INIT;
+  GstIterator *it;
+
+  g_value_init (&value, GST_TYPE_PAD);
+  g_value_set_object (&value, other);
+  it = gst_iterator_new_single (GST_TYPE_PAD, &value);
+  g_value_unset (&value);
+  return it;
+}
+
+/* ---- The element ---- */
+
+static gboolean
+gst_tern_joint_sink_activate_mode (GstPad * pad, GstObject * parent,
+    GstPadMode mode, gboolean active)
+{
+  GstTernJoint *self = GST_TERN_JOINT (parent);
+
+  if (mode != GST_PAD_MODE_PUSH)
+    return FALSE;
+  if (active) {
+    gst_segment_init (&self->segment, GST_FORMAT_TIME);
+    restart_sampling (self);
+    self->able = self->ended = self->live = FALSE;
+    self->promised = TRUE;
+    self->frame_duration = 0;
+    self->field_height = 0;
+  }
+  return TRUE;
+}
+
+static void
+gst_tern_joint_class_init (GstTernJointClass * klass)
+{
+  GstElementClass *element_class = GST_ELEMENT_CLASS (klass);
+
+  GST_DEBUG_CATEGORY_INIT (gst_tern_joint_debug, "ternjoint", 0,
+      "Where video and what is looked at part");
+  gst_element_class_add_static_pad_template (element_class, &sink_template);
+  gst_element_class_add_static_pad_template (element_class, &src_template);
+  gst_element_class_add_static_pad_template (element_class, &look_template);
+  gst_element_class_set_static_metadata (element_class, "Tern joint",
+      "Generic", "Passes video on, and the frames that are due to an encoder",
+      "The Tern developers");
+}
+
+static GstPad *
+add_pad (GstTernJoint * self, GstStaticPadTemplate * template)
+{
+  GstPad *pad = gst_pad_new_from_static_template (template,
+      template->name_template);
+
+  gst_pad_set_query_function (pad, gst_tern_joint_query);
+  gst_pad_set_iterate_internal_links_function (pad,
+      gst_tern_joint_iterate_internal_links);
+  return pad;
+}
+
+static void
+gst_tern_joint_init (GstTernJoint * self)
+{
+  self->sinkpad = add_pad (self, &sink_template);
+  gst_pad_set_chain_function (self->sinkpad, gst_tern_joint_chain);
+  gst_pad_set_event_full_function (self->sinkpad, gst_tern_joint_sink_event);
+  gst_pad_set_activatemode_function (self->sinkpad,
+      gst_tern_joint_sink_activate_mode);
+  gst_element_add_pad (GST_ELEMENT_CAST (self), self->sinkpad);
+
+  self->srcpad = add_pad (self, &src_template);
+  gst_element_add_pad (GST_ELEMENT_CAST (self), self->srcpad);
+
+  self->lookpad = add_pad (self, &look_template);
+  gst_pad_set_event_function (self->lookpad, gst_tern_joint_look_event);
+  gst_pad_use_fixed_caps (self->lookpad);
+  gst_pad_set_query_function (self->lookpad, gst_pad_query_default);
+  gst_element_add_pad (GST_ELEMENT_CAST (self), self->lookpad);
+
+  self->rate_d = 1;
+  gst_segment_init (&self->segment, GST_FORMAT_TIME);
+}
