@@ -96,7 +96,8 @@ tern_container_jpeg (const TernSource *source, TernContainer *out)
     if (!tern_get (source, at, head, 2))
       break;
     length = tern_big_endian (head, 2);
-    if (code >= 0xc0 && code <= 0xcf && code != 0xc4 && code != 0xc8 && code != 0xcc && tern_get (source, at, head, 7)) {
+    if (code >= 0xc0 && code <= 0xcf && code != 0xc4 && code != 0xc8 && code != 0xcc
+        && tern_get (source, at, head, 7)) {
       out->height = tern_big_endian (head + 3, 2);
       out->width = tern_big_endian (head + 5, 2);
     }

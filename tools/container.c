@@ -131,8 +131,8 @@ is_mpeg_ts (const guint8 *head, gsize n)
 static gboolean
 is_text (const guint8 *head, gsize n)
 {
-  static const char *const marks[] = { "P1", "P2", "P3", "P4", "P5", "P6", "P7", "PF", "Pf", "YUV4MPEG", "#define", "/* XPM", "v=0", "<MPD", "<?xml",
-    "#?RADIANCE", "#?RGBE" };
+  static const char *const marks[] = { "P1", "P2", "P3", "P4", "P5", "P6", "P7", "PF", "Pf", "YUV4MPEG", "#define",
+    "/* XPM", "v=0", "<MPD", "<?xml", "#?RADIANCE", "#?RGBE" };
 
   for (guint i = 0; i < G_N_ELEMENTS (marks); i++)
     if (n >= strlen (marks[i]) && memcmp (head, marks[i], strlen (marks[i])) == 0)

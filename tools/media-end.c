@@ -19,7 +19,8 @@ tern_media_note_packet (TernMedia *media, const AVPacket *packet)
 void
 tern_media_note_frame (TernMedia *media, const AVFrame *frame)
 {
-  const int damage = FF_DECODE_ERROR_INVALID_BITSTREAM | FF_DECODE_ERROR_CONCEALMENT_ACTIVE | FF_DECODE_ERROR_DECODE_SLICES;
+  const int damage = FF_DECODE_ERROR_INVALID_BITSTREAM | FF_DECODE_ERROR_CONCEALMENT_ACTIVE
+      | FF_DECODE_ERROR_DECODE_SLICES;
 
   if (frame->decode_error_flags & damage)
     media->since_damage = 1;
@@ -34,9 +35,9 @@ index_leads_out (const TernMedia *media)
   AVStream *stream = tern_media_stream (media);
   guint64 size = tern_source_size (media->source);
   int n = avformat_index_get_entries_count (stream);
-  const AVIndexEntry *last = n > 0 && media->kind.type == TERN_FILE_BMFF ? avformat_index_get_entry (stream, n - 1) : NULL;
+  const AVIndexEntry *last = n > 0 ? avformat_index_get_entry (stream, n - 1) : NULL;
 
-  return last && size != G_MAXUINT64 && (guint64) last->pos + last->size > size;
+  return last && media->kind.type == TERN_FILE_BMFF && size != G_MAXUINT64 && (guint64) last->pos + last->size > size;
 }
 
 /* YUV4MPEG2: a line, then for each frame a line and the frame. */

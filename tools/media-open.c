@@ -60,8 +60,8 @@ check_size (const TernMedia *media, GError **error)
   if (width * height <= TERN_MEDIA_MAX_PIXELS)
     return TRUE;
   g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: expected at most %d million pixels, found "
-      "%" G_GUINT64_FORMAT " x %" G_GUINT64_FORMAT ": %" G_GUINT64_FORMAT " million; ImageMagick (`convert IN -resize 25%% OUT.png`) makes it smaller", media->name,
-      TERN_MEDIA_MAX_PIXELS / 1000000, width, height, width * height / 1000000);
+      "%" G_GUINT64_FORMAT " x %" G_GUINT64_FORMAT ": %" G_GUINT64_FORMAT " million; ImageMagick (`convert IN -resize "
+      "25%% OUT.png`) makes it smaller", media->name, TERN_MEDIA_MAX_PIXELS / 1000000, width, height, width * height / 1000000);
   return FALSE;
 }
 
@@ -129,8 +129,8 @@ cannot_be_read (const TernMedia *media, int code, gboolean *other, GError **erro
   const TernContainer *container = &media->container;
 
   if (container->cut && container->expected)
-    g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: expected %" G_GUINT64_FORMAT " bytes, as the file says, found "
-        "%" G_GUINT64_FORMAT ": it is cut off, and what is left cannot be read", media->name, container->expected,
+    g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: expected %" G_GUINT64_FORMAT " bytes, as the file says, "
+        "found %" G_GUINT64_FORMAT ": it is cut off, and what is left cannot be read", media->name, container->expected,
         tern_source_size (media->source));
   else if (media->kind.name && code == AVERROR_INVALIDDATA)
     refuse_kind (media, media->kind.type == TERN_FILE_STILL ? TERN_ERROR_UNSUPPORTED : TERN_ERROR_FORMAT,

@@ -174,7 +174,8 @@ pixel_aspect_of (const TernMedia *media, AVFrame *frame, TernImage *image)
 
   if (!media->still && !is_animation (media->kind.type))
     aspect = av_guess_sample_aspect_ratio (media->format, tern_media_stream (media), frame);
-  if (aspect.num > 0 && aspect.den > 0 && aspect.num / aspect.den < MAX_ASPECT && aspect.den / aspect.num < MAX_ASPECT) {
+  if (aspect.num > 0 && aspect.den > 0 && aspect.num / aspect.den < MAX_ASPECT
+      && aspect.den / aspect.num < MAX_ASPECT) {
     image->pixel_aspect_n = aspect.num;
     image->pixel_aspect_d = aspect.den;
   }

@@ -40,6 +40,19 @@ frame_clock (const TernMedia *media, gint64 *clock)
   return TRUE;
 }
 
+/* Coded video without a container: what libavformat makes up may begin anywhere. */
+static gboolean
+has_no_clock (const TernMedia *media)
+{
+  static const char *const names[] = { "mpegvideo", "h264", "hevc", "vvc", "m4v", "h263", "h261", "vc1", "cavsvideo",
+    "dirac", "obu", "mjpeg" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++)
+    if (g_str_equal (media->format->iformat->name, names[i]))
+      return TRUE;
+  return FALSE;
+}
+
 /* Two recordings in one file: the clock goes back, or leaps where it may start anew at any time. */
 static gboolean
 is_joint (const TernMedia *media, gint64 clock)
@@ -59,8 +72,8 @@ tern_media_times (TernMedia *media, guint64 *pts, guint64 *duration)
   if (!frame_clock (media, &clock)) {
     *pts = t->end;
   } else {
-    if (!t->started)            /* raw video has no clock: what libavformat makes up may begin anywhere */
-      t->offset = media->format->iformat->flags & AVFMT_NOTIMESTAMPS ? -clock : 0;
+    if (!t->started)
+      t->offset = has_no_clock (media) ? -clock : 0;
     else if (is_joint (media, clock))
       t->offset = (gint64) t->end - clock;
     t->clock = clock;

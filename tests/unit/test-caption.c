@@ -32,9 +32,9 @@ run_clear (Run *run)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Run, run_clear)
 
-/* With the model, and @... as further arguments. */
+/* With the model, and @... as further arguments; @input, unless NULL, comes through a pipe. */
 static Run G_GNUC_NULL_TERMINATED
-caption (const char *first, ...)
+caption_from (const char *input, const char *first, ...)
 {
   const char *golden = g_getenv ("TERN_GOLDEN");
   g_autoptr (GPtrArray) args = g_ptr_array_new ();
@@ -42,10 +42,13 @@ caption (const char *first, ...)
   g_autofree char *mmproj = g_build_filename (golden, "lfm2vl", "mmproj-ship-q8_0.gguf", NULL);
   const char *const fixed[] = { g_getenv ("TERN_PROGRAM"), "caption", "--model", model, "--mmproj", mmproj,
     "--max-tokens", "3", "--threads", "1" };
+  static const char *const pipe[] = { "/bin/sh", "-c", "cat \"$0\" | \"$@\"", NULL };
   g_autoptr (GError) error = NULL;
   Run run = { 0 };
   va_list list;
 
+  for (guint i = 0; input && i < G_N_ELEMENTS (pipe); i++)
+    g_ptr_array_add (args, (void *) (pipe[i] ? pipe[i] : input));
   for (guint i = 0; i < G_N_ELEMENTS (fixed); i++)
     g_ptr_array_add (args, (void *) fixed[i]);
   va_start (list, first);
@@ -60,6 +63,8 @@ caption (const char *first, ...)
   run.status = WEXITSTATUS (run.status);
   return run;
 }
+
+#define caption(...) caption_from (NULL, __VA_ARGS__)
 
 static gboolean
 absent (void)
@@ -162,6 +167,7 @@ test_bad_options (void)
     { "--frame-rate", "-2" }, { "--frame-rate", "1/0" }, { "--window", "0" }, { "--window", "nan" },
     { "--merge-ratio", "1.5" }, { "--kv-prune", "-0.5" }, { "--kv", "int4" }, { "--beam", "0" }, { "--max-tokens", "0" },
     { "--threads", "-1" }, { "--compress", "zip" }, { "--format", "doc" }, { "--format", "srt" }, { "--beam", "two" },
+    { "--track", "-1" },
   };
 
   if (absent ())
@@ -217,6 +223,161 @@ test_subtitles (void)
   g_assert_nonnull (strstr (still.err, "still.ppm"));
 }
 
+/* The wholly given file whose cues there are. */
+static void
+assert_cues (const char *path, const char *first)
+{
+  g_autofree char *text = NULL;
+
+  if (!g_file_get_contents (path, &text, NULL, NULL))
+    g_error ("%s was not written", path);
+  g_assert_true (g_str_has_prefix (text, first));
+}
+
+/* What is in a file counts, not its name; what is neither is counted; playlists name what is found anyway. */
+static void
+test_folders (void)
+{
+  g_auto (Run) run = { 0 }, nothing = { 0 };
+  g_autofree char *found = NULL, *passed = NULL;
+
+  if (absent ())
+    return;
+  run = caption (at ("mixed"), NULL);
+  g_assert_cmpint (run.status, ==, 1);  /* broken.mp4 */
+  found = summary (run.out);
+  g_assert_cmpstr (found, ==, "mixed/a.y4m 0-1\nmixed/camera.lrv 0-1\nmixed/no-suffix 0-1\nmixed/photo.jfif 0-0\n");
+  passed = g_strdup_printf ("tern: %s: 6 files passed over, neither picture nor video: empty, list.m3u8, notes.md, ...\n",
+      at ("mixed"));
+  g_assert_nonnull (strstr (run.err, passed));
+  g_assert_nonnull (strstr (run.err, "broken.mp4"));
+  g_assert_null (strstr (run.err, "sound.wav:"));
+  nothing = caption (at ("texts"), NULL);
+  g_assert_cmpint (nothing.status, ==, 1);
+  g_assert_nonnull (strstr (nothing.err, "found none"));
+}
+
+/* Captions of what is there, a message, status 1. */
+static void
+test_cut (void)
+{
+  g_auto (Run) run = { 0 }, srt = { 0 };
+  g_autofree char *found = NULL;
+
+  if (absent ())
+    return;
+  run = caption (at ("cut.y4m"), at ("clips/b/c.y4m"), NULL);
+  g_assert_cmpint (run.status, ==, 1);
+  g_assert_nonnull (strstr (run.err, "cut.y4m"));
+  g_assert_nonnull (strstr (run.err, "cut off"));
+  found = summary (run.out);
+  g_assert_true (g_str_has_prefix (found, "cut.y4m 0-"));
+  g_assert_nonnull (strstr (found, "clips/b/c.y4m 0-1\n"));
+  srt = caption ("--format", "srt", "--output", at ("of-cut"), at ("cut.y4m"), NULL);
+  g_assert_cmpint (srt.status, ==, 1);
+  assert_cues (at ("of-cut/cut.srt"), "1\n00:00:00,000 --> 00:00:0");
+}
+
+static void
+test_standard_input (void)
+{
+  g_auto (Run) film = { 0 }, still = { 0 }, none = { 0 }, srt = { 0 };
+
+  if (absent ())
+    return;
+  film = caption_from (at ("clips/a.y4m"), "-", NULL);
+  g_assert_cmpstr (film.err, ==, "");
+  g_assert_cmpint (film.status, ==, 0);
+  g_assert_nonnull (strstr (film.out, "\"source\":\"-\""));
+  g_assert_nonnull (strstr (film.out, "\"end\":5.0"));
+  still = caption_from (at ("still.ppm"), "-", NULL);
+  g_assert_cmpint (still.status, ==, 0);
+  g_assert_nonnull (strstr (still.out, "\"end\":0.0"));
+  none = caption ("-", NULL);
+  g_assert_cmpint (none.status, ==, 1);
+  g_assert_nonnull (strstr (none.err, "standard input"));
+  srt = caption_from (at ("clips/a.y4m"), "--format", "srt", "--output", at ("of-input"), "-", NULL);
+  g_assert_cmpint (srt.status, ==, 0);
+  assert_cues (at ("of-input/stdin.srt"), "1\n00:00:00,000 --> 00:00:04,000\n");
+}
+
+/* What was there stays, unless it is said that it need not. */
+static void
+test_overwrite (void)
+{
+  g_auto (Run) lines = { 0 }, srt = { 0 }, again = { 0 };
+  g_autofree char *kept = NULL;
+
+  if (absent ())
+    return;
+  g_assert_cmpint (g_mkdir_with_parents (at ("kept"), 0777), ==, 0);
+  clip_write_bytes (at ("kept/a.srt"), "mine", 4);
+  clip_write_bytes (at ("kept/lines"), "mine", 4);
+  lines = caption ("--output", at ("kept/lines"), at ("still.ppm"), NULL);
+  g_assert_cmpint (lines.status, ==, 1);
+  g_assert_nonnull (strstr (lines.err, "--overwrite"));
+  g_assert_true (g_file_get_contents (at ("kept/lines"), &kept, NULL, NULL));
+  g_assert_cmpstr (kept, ==, "mine");
+  srt = caption ("--format", "srt", "--output", at ("kept"), at ("clips/a.y4m"), at ("clips/b/c.y4m"), NULL);
+  g_assert_cmpint (srt.status, ==, 1);
+  g_assert_nonnull (strstr (srt.err, at ("kept/a.srt")));
+  assert_cues (at ("kept/a.srt"), "mine");
+  assert_cues (at ("kept/c.srt"), "1\n00:00:00,000 --> 00:00:01,000\n");      /* the others are done */
+  again = caption ("--overwrite", "--format", "srt", "--output", at ("kept"), at ("clips/a.y4m"), NULL);
+  g_assert_cmpint (again.status, ==, 0);
+  assert_cues (at ("kept/a.srt"), "1\n00:00:00,000 --> 00:00:04,000\n");
+}
+
+/* Names as long as the file system takes, and of letters that have two bytes. */
+static void
+test_long_names (void)
+{
+  if (absent ())
+    return;
+  for (guint length = 246; length <= 255; length += length < 251 ? 1 : 4) {
+    g_autofree char *stem = g_strnfill (length, 'n'), *name = g_strconcat ("long/", stem, NULL);
+    g_auto (Run) run = { 0 };
+
+    memcpy (name + strlen (name) - 4, ".y4m", 4);
+    memcpy (name + 5, "\303\244\303\244\303\244", 6);
+    clip_write_y4m (at (name), 64, 48, "5:1", 5, 0);
+    run = caption ("--format", "srt", "--output", at ("long"), at (name), NULL);
+    g_assert_cmpstr (run.err, ==, "");
+    g_assert_cmpint (run.status, ==, 0);
+    memcpy (name + strlen (name) - 4, ".srt", 4);
+    assert_cues (at (name), "1\n");
+  }
+  {
+    g_autofree char *stem = g_strnfill (255, 'n'), *name = g_strconcat ("long/", stem, NULL);
+    g_auto (Run) run = { 0 };
+
+    memcpy (name + 5 + 250, "\303\244", 2);      /* the cut would fall into it */
+    clip_write_y4m (at (name), 64, 48, "5:1", 5, 0);
+    run = caption ("--format", "srt", "--output", at ("long"), at (name), NULL);
+    g_assert_cmpint (run.status, ==, 0);
+    strcpy (name + 5 + 250, ".srt");
+    assert_cues (at (name), "1\n");
+  }
+}
+
+static void
+test_tracks_and_addresses (void)
+{
+  g_auto (Run) none = { 0 }, first = { 0 }, address = { 0 };
+
+  if (absent ())
+    return;
+  none = caption ("--track", "1", at ("clips/a.y4m"), NULL);
+  g_assert_cmpint (none.status, ==, 1);
+  g_assert_nonnull (strstr (none.err, "expected video track 1, found track 0 (rawvideo, 64 x 48)"));
+  first = caption ("--track", "0", at ("clips/a.y4m"), NULL);
+  g_assert_cmpint (first.status, ==, 0);
+  address = caption ("http://127.0.0.1:9/a.mp4", at ("still.ppm"), NULL);
+  g_assert_cmpint (address.status, ==, 1);
+  g_assert_nonnull (strstr (address.err, "--allow-network"));
+  g_assert_nonnull (strstr (address.out, "still.ppm"));
+}
+
 static void
 test_cues (void)
 {
@@ -241,6 +402,22 @@ make_inputs (void)
   clip_write_ppm (at ("clips/d.ppm"), 60, 40);
   clip_write_bytes (at ("clips/notes.txt"), "no media\n", 9);
   clip_write_bytes (at ("clips/.hidden.png"), "", 0);
+  g_assert_cmpint (g_mkdir_with_parents (at ("mixed"), 0777), ==, 0);
+  g_assert_cmpint (g_mkdir_with_parents (at ("texts"), 0777), ==, 0);
+  g_assert_cmpint (g_mkdir_with_parents (at ("long"), 0777), ==, 0);
+  clip_write_y4m (at ("mixed/a.y4m"), 64, 48, "5:1", 5, 0);
+  clip_write_y4m (at ("mixed/camera.lrv"), 64, 48, "5:1", 5, 0);
+  clip_write_y4m (at ("mixed/no-suffix"), 64, 48, "5:1", 5, 0);
+  clip_write_ppm (at ("mixed/photo.jfif"), 30, 60);
+  clip_write_bytes (at ("mixed/broken.mp4"), "\1\2\3\4\5\6\7\0\1\2\3\4\5\6\7\0", 16);
+  clip_write_bytes (at ("mixed/empty"), "", 0);
+  clip_write_bytes (at ("mixed/list.m3u8"), "#EXTM3U\n", 8);
+  clip_write_bytes (at ("mixed/notes.md"), "# Notes\n", 8);
+  clip_write_bytes (at ("mixed/results.json"), "{}\n", 3);
+  clip_write_wav (at ("mixed/sound.wav"));
+  clip_write_bytes (at ("mixed/words.srt"), "1\n00:00:01,000 --> 00:00:02,000\nhello\n", 38);
+  clip_write_bytes (at ("texts/a.txt"), "words\n", 6);
+  clip_write_y4m (at ("cut.y4m"), 64, 48, "10:1", 60, 200000);
   clip_write_ppm (at ("still.ppm"), 30, 60);
   clip_write_bytes (at ("empty.mp4"), "", 0);
   clip_write_wav (at ("sound.wav"));
@@ -278,6 +455,12 @@ main (int argc, char **argv)
   g_test_add_func ("/caption/bad-options", test_bad_options);
   g_test_add_func ("/caption/unwritable", test_unwritable);
   g_test_add_func ("/caption/subtitles", test_subtitles);
+  g_test_add_func ("/caption/folders", test_folders);
+  g_test_add_func ("/caption/cut", test_cut);
+  g_test_add_func ("/caption/standard-input", test_standard_input);
+  g_test_add_func ("/caption/overwrite", test_overwrite);
+  g_test_add_func ("/caption/long-names", test_long_names);
+  g_test_add_func ("/caption/tracks-and-addresses", test_tracks_and_addresses);
   status = g_test_run ();
   remove_all (folder);
   g_free (folder);

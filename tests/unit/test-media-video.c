@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What videos say of themselves: how they stand, their shape and curve, which track, one timeline, whether they end. */
+#include <glib/gstdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <libavutil/pixfmt.h>
+
+#include "engine/base/error.h"
+#include "tests/unit/clip.h"
+#include "tests/unit/clip-av.h"
+#include "tools/media.h"
+
+static char *folder;
+
+/* Lives as long as the program. */
+static const char *
+at (const char *name)
+{
+  g_autofree char *path = g_build_filename (folder, name, NULL);
+
+  return g_intern_string (path);
+}
+
+static const ClipTrack film = { .codec = "mpeg4", .width = 64, .height = 48, .frames = 20, .rate = 10 };
+
+typedef struct {
+  gboolean still;
+  guint frames;
+  guint64 first, last, longest_step;    /* ns */
+  gboolean falls;
+  TernImage image;                      /* of the last frame, its pixels gone */
+  TernMediaStatus status;
+  char *error, *choice;
+} Seen;
+
+static void
+seen_clear (Seen *seen)
+{
+  g_free (seen->error);
+  g_free (seen->choice);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Seen, seen_clear)
+
+/* All frames of @path. */
+static Seen
+see (const char *path, gint track)
+{
+  TernMediaOptions options = TERN_MEDIA_OPTIONS_INIT;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (TernMedia) media = NULL;
+  guint64 pts, duration;
+  Seen seen = { .status = TERN_MEDIA_FAILED };
+
+  options.track = track;
+  media = tern_media_open (path, &options, NULL, &error);
+  if (media) {
+    seen.still = tern_media_is_still (media);
+    seen.choice = g_strdup (tern_media_choice (media));
+    while ((seen.status = tern_media_next (media, &seen.image, &pts, &duration, &error)) == TERN_MEDIA_FRAME) {
+      if (seen.frames++ == 0)
+        seen.first = seen.last = pts;
+      seen.falls |= pts < seen.last;
+      seen.longest_step = MAX (seen.longest_step, pts - seen.last);
+      seen.last = pts;
+    }
+  }
+  seen.error = error ? g_strdup (error->message) : NULL;
+  return seen;
+}
+
+static void
+assert_whole (const Seen *seen, guint frames)
+{
+  g_assert_cmpstr (seen->error, ==, NULL);
+  g_assert_cmpint (seen->status, ==, TERN_MEDIA_END);
+  g_assert_cmpuint (seen->frames, ==, frames);
+}
+
+/* ---- Shape and colour -------------------------------------------------------------------------------------------- */
+
+static void
+test_matrix (void)
+{
+  enum { ONE = 1 << 16 };
+  static const gint32 matrices[8][4] = { { ONE, 0, 0, ONE }, { -ONE, 0, 0, ONE }, { -ONE, 0, 0, -ONE }, { ONE, 0, 0, -ONE },
+    { 0, ONE, ONE, 0 }, { 0, ONE, -ONE, 0 }, { 0, -ONE, -ONE, 0 }, { 0, -ONE, ONE, 0 } };
+
+  for (guint i = 0; i < 8; i++) {
+    const gint32 matrix[9] = { matrices[i][0], matrices[i][1], 0, matrices[i][2], matrices[i][3], 0, 0, 0, 1 << 30 };
+    ClipTrack track = film;
+    g_auto (Seen) seen = { 0 };
+
+    track.matrix = matrix;
+    clip_encode (at ("turned.mov"), "mov", &track, 1);
+    seen = see (at ("turned.mov"), -1);
+    assert_whole (&seen, 20);
+    g_assert_cmpuint (seen.image.orientation, ==, i + 1);
+    g_assert_cmpuint (seen.image.width, ==, 64);        /* as it lies */
+  }
+}
+
+static void
+test_aspect (void)
+{
+  static const char *const formats[] = { "matroska", "mp4", "mpegts" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (formats); i++) {
+    ClipTrack track = film;
+    g_auto (Seen) seen = { 0 };
+
+    track.aspect_n = 16;
+    track.aspect_d = 11;
+    clip_encode (at ("squeezed"), formats[i], &track, 1);
+    seen = see (at ("squeezed"), -1);
+    assert_whole (&seen, 20);
+    g_assert_cmpuint (seen.image.pixel_aspect_n * 11, ==, seen.image.pixel_aspect_d * 16);
+    g_assert_cmpuint (seen.image.pixel_aspect_d, >, 0);
+  }
+}
+
+static void
+test_transfer (void)
+{
+  static const struct {
+    int av;
+    TernTransfer ours;
+  } curves[] = { { AVCOL_TRC_SMPTE2084, TERN_TRANSFER_PQ }, { AVCOL_TRC_ARIB_STD_B67, TERN_TRANSFER_HLG },
+    { AVCOL_TRC_BT709, TERN_TRANSFER_SDR }, { 0, TERN_TRANSFER_SDR } };
+
+  for (guint i = 0; i < G_N_ELEMENTS (curves); i++) {
+    ClipTrack track = film;
+    g_auto (Seen) seen = { 0 };
+
+    track.transfer = curves[i].av;
+    clip_encode (at ("bright.mkv"), "matroska", &track, 1);
+    seen = see (at ("bright.mkv"), -1);
+    assert_whole (&seen, 20);
+    g_assert_cmpint (seen.image.transfer, ==, curves[i].ours);
+    g_assert_cmpint (seen.image.matrix, ==, curves[i].ours == TERN_TRANSFER_SDR ? TERN_MATRIX_BT601 : TERN_MATRIX_BT2020);
+  }
+}
+
+/* ---- Tracks ------------------------------------------------------------------------------------------------------ */
+
+static void
+test_tracks (void)
+{
+  ClipTrack still = { .codec = "mjpeg", .width = 96, .height = 96, .frames = 1, .rate = 10, .is_default = TRUE };
+  ClipTrack previews = { .codec = "mjpeg", .width = 96, .height = 96, .frames = 4, .rate = 10, .every = 10,
+    .is_default = TRUE };
+  ClipTrack first = film, second = film;
+  static const char *const formats[] = { "matroska", "mov" };
+
+  second.width = 80;
+  first.frames = 40;
+  for (guint i = 0; i < G_N_ELEMENTS (formats); i++) {
+    const ClipTrack with_still[] = { still, first }, with_previews[] = { previews, first }, cameras[] = { first, second };
+    g_auto (Seen) a = { 0 }, b = { 0 }, c = { 0 }, d = { 0 }, e = { 0 };
+
+    clip_encode (at ("tracks"), formats[i], with_still, 2);
+    a = see (at ("tracks"), -1);
+    assert_whole (&a, 40);
+    g_assert_nonnull (strstr (a.choice, "track 1 (mpeg4, 64 x 48) is looked at, not track 0 (mjpeg, 96 x 96)"));
+    b = see (at ("tracks"), 0);
+    assert_whole (&b, 1);
+    g_assert_cmpstr (b.choice, ==, NULL);
+    clip_encode (at ("tracks"), formats[i], with_previews, 2);
+    c = see (at ("tracks"), -1);
+    assert_whole (&c, 40);
+    clip_encode (at ("tracks"), formats[i], cameras, 2);
+    d = see (at ("tracks"), 1);
+    assert_whole (&d, 20);
+    g_assert_cmpuint (d.image.width, ==, 80);
+    e = see (at ("tracks"), 2);
+    g_assert_cmpuint (e.frames, ==, 0);
+    g_assert_nonnull (strstr (e.error, "expected video track 2, found track 0"));
+    g_assert_nonnull (strstr (e.error, "track 1 (mpeg4, 80 x 48)"));
+  }
+}
+
+/* ---- Time -------------------------------------------------------------------------------------------------------- */
+
+static void
+join (const char *out, const char *a, const char *b)
+{
+  g_autofree char *first = NULL, *second = NULL;
+  gsize n_first, n_second;
+  g_autoptr (GString) all = NULL;
+
+  g_assert_true (g_file_get_contents (a, &first, &n_first, NULL));
+  g_assert_true (g_file_get_contents (b, &second, &n_second, NULL));
+  all = g_string_new_len (first, n_first);
+  g_string_append_len (all, second, n_second);
+  clip_write_bytes (out, all->str, all->len);
+}
+
+/* Two recordings, whatever the clock does between them: an hour on, back, over the end of 33 bits, the same again. */
+static void
+test_joined (void)
+{
+  static const struct {
+    const char *format, *codec;
+    guint first_ms, second_ms;
+  } cases[] = {
+    { "mpegts", "mpeg2video", 0, 0 }, { "mpegts", "mpeg2video", 0, 3600000 }, { "mpegts", "mpeg2video", 3600000, 0 },
+    { "mpegts", "mpeg2video", 95000000, 0 }, { "mpegts", "mpeg2video", 0, 95000000 }, { "mpegts", "mpeg4", 500, 400 },
+    { "mpeg", "mpeg2video", 0, 0 }, { "mpeg2video", "mpeg2video", 0, 0 }, { "matroska", "mpeg4", 0, 0 },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    ClipTrack track = film;
+    g_auto (Seen) seen = { 0 };
+
+    track.codec = cases[i].codec;
+    track.rate = 25;
+    track.start_ms = cases[i].first_ms;
+    clip_encode (at ("first"), cases[i].format, &track, 1);
+    track.start_ms = cases[i].second_ms;
+    clip_encode (at ("second"), cases[i].format, &track, 1);
+    join (at ("joined"), at ("first"), at ("second"));
+    seen = see (at ("joined"), -1);
+    assert_whole (&seen, 40);
+    g_assert_false (seen.falls);
+    g_assert_cmpuint (seen.longest_step, <=, 80 * 1000000);
+    g_assert_cmpuint (seen.last - seen.first, >=, 38 * 40 * 1000000ull);
+    g_assert_cmpuint (seen.last, <=, 41 * 40 * 1000000ull);
+  }
+}
+
+/* A picture that stands for long is no joint. */
+static void
+test_slides (void)
+{
+  static const char *const formats[] = { "matroska", "mp4", "mpegts" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (formats); i++) {
+    ClipTrack track = film;
+    g_auto (Seen) seen = { 0 };
+
+    track.frames = 3;
+    track.every = 200;
+    track.codec = "mpeg2video";
+    track.rate = 25;
+    clip_encode (at ("slides"), formats[i], &track, 1);
+    seen = see (at ("slides"), -1);
+    assert_whole (&seen, 3);
+    g_assert_cmpuint (seen.last - seen.first, ==, 16 * 1000000000ull);
+  }
+}
+
+/* ---- Ends -------------------------------------------------------------------------------------------------------- */
+
+/* What is there is given, then the file fails. Whole it passes. */
+static void
+test_cut (void)
+{
+  static const struct {
+    const char *format, *codec;
+  } kinds[] = {
+    { "matroska", "mpeg4" }, { "avi", "mpeg4" }, { "mpegts", "mpeg2video" }, { "mpeg", "mpeg2video" },
+    { "vob", "mpeg2video" }, { "flv", "flv" }, { "asf", "mpeg4" }, { "mjpeg", "mjpeg" }, { "gif", "gif" },
+    { "apng", "apng" }, { "m4v", "mpeg4" }, { "mpeg2video", "mpeg2video" },
+    { "mxf", "mpeg2video" }, { "mp4", "mpeg4" }, { "mov", "mjpeg" },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (kinds); i++) {
+    ClipTrack track = film;
+    g_auto (Seen) whole = { 0 };
+    g_autofree char *bytes = NULL;
+    gsize n;
+
+    track.codec = kinds[i].codec;
+    track.rate = 25;
+    track.width = 352;
+    track.height = 288;
+    clip_encode (at ("whole"), kinds[i].format, &track, 1);
+    whole = see (at ("whole"), -1);
+    assert_whole (&whole, 20);
+    g_assert_true (g_file_get_contents (at ("whole"), &bytes, &n, NULL));
+    for (guint percent = 25; percent < 100; percent += 17) {
+      g_auto (Seen) cut = { 0 };
+
+      clip_write_bytes (at ("cut"), bytes, n * percent / 100);
+      cut = see (at ("cut"), -1);
+      if (cut.status != TERN_MEDIA_FAILED || !cut.error)
+        g_error ("%s cut at %u %%: %u frames, no failure", kinds[i].format, percent, cut.frames);
+      g_assert_cmpuint (cut.frames, <=, 20);
+      g_assert_nonnull (strstr (cut.error, "cut"));
+    }
+  }
+}
+
+static void
+test_cut_y4m (void)
+{
+  g_auto (Seen) whole = { 0 }, cut = { 0 };
+
+  clip_write_y4m (at ("whole.y4m"), 64, 48, "10:1", 20, 0);
+  whole = see (at ("whole.y4m"), -1);
+  assert_whole (&whole, 20);
+  clip_write_y4m (at ("cut.y4m"), 64, 48, "10:1", 20, 30000);
+  cut = see (at ("cut.y4m"), -1);
+  g_assert_cmpuint (cut.frames, ==, 6);
+  g_assert_nonnull (strstr (cut.error, "cut off"));
+}
+
+/* A film after whose last frame more sound or nothing of note comes is whole. */
+static void
+test_whole (void)
+{
+  static const char *const formats[] = { "matroska", "mp4", "avi", "mpegts" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (formats); i++) {
+    ClipTrack longer = film;
+    const ClipTrack tracks[] = { film, longer };
+    g_auto (Seen) seen = { 0 };
+
+    longer.frames = 60;
+    clip_encode (at ("longer"), formats[i], tracks, 2);
+    seen = see (at ("longer"), 0);
+    assert_whole (&seen, 20);
+  }
+}
+
+/* ---- Streams ----------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+  const char *from, *to;
+} Copy;
+
+static void *
+copy (void *data)
+{
+  Copy *job = data;
+  g_autofree char *bytes = NULL;
+  gsize n;
+  FILE *file = fopen (job->to, "w");
+
+  g_assert_true (g_file_get_contents (job->from, &bytes, &n, NULL));
+  fwrite (bytes, 1, n, file);
+  fclose (file);
+  return NULL;
+}
+
+/* What can be read once only, films whose index is at the end among them. */
+static void
+test_streams (void)
+{
+  static const struct {
+    const char *format, *codec;
+    gboolean still;
+  } kinds[] = { { "matroska", "mpeg4", FALSE }, { "mp4", "mpeg4", FALSE }, { "mpegts", "mpeg2video", FALSE },
+    { "mjpeg", "mjpeg", FALSE }, { "apng", "apng", FALSE } };
+
+  g_assert_cmpint (mkfifo (at ("fifo"), 0600), ==, 0);
+  for (guint i = 0; i < G_N_ELEMENTS (kinds); i++) {
+    ClipTrack track = film;
+    Copy job = { at ("source"), at ("fifo") };
+    g_auto (Seen) seen = { 0 };
+    GThread *thread;
+
+    track.codec = kinds[i].codec;
+    track.rate = 25;
+    clip_encode (job.from, kinds[i].format, &track, 1);
+    thread = g_thread_new ("copy", copy, &job);
+    seen = see (job.to, -1);
+    g_thread_join (thread);
+    assert_whole (&seen, 20);
+  }
+}
+
+static void
+remove_all (const char *path)
+{
+  g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
+  const char *name;
+
+  while (dir && (name = g_dir_read_name (dir)))
+    g_unlink (at (name));
+  g_rmdir (path);
+}
+
+int
+main (int argc, char **argv)
+{
+  int status;
+
+  g_test_init (&argc, &argv, NULL);
+  folder = g_dir_make_tmp ("tern-video-XXXXXX", NULL);
+  g_assert_nonnull (folder);
+  g_test_add_func ("/media/matrix", test_matrix);
+  g_test_add_func ("/media/aspect", test_aspect);
+  g_test_add_func ("/media/transfer", test_transfer);
+  g_test_add_func ("/media/tracks", test_tracks);
+  g_test_add_func ("/media/joined", test_joined);
+  g_test_add_func ("/media/slides", test_slides);
+  g_test_add_func ("/media/cut", test_cut);
+  g_test_add_func ("/media/cut-y4m", test_cut_y4m);
+  g_test_add_func ("/media/whole", test_whole);
+  g_test_add_func ("/media/streams", test_streams);
+  status = g_test_run ();
+  remove_all (folder);
+  g_free (folder);
+  return status;
+}
