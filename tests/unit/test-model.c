@@ -252,7 +252,7 @@ test_links (void)
   g_autofree char *root = g_dir_make_tmp ("tern-test-XXXXXX", NULL), *here = g_get_current_dir ();
   g_autofree char *blob = put (root, "blobs/aa", NULL, TEXT_FILE), *blob2 = put (root, "blobs/bb", NULL, MMPROJ_FILE);
   g_autofree char *name = put (root, "snap/1/m.gguf", "../../blobs/aa", NULL);
-  g_autofree char *mmproj = put (root, "snap/1/mmproj-m.gguf", "../../blobs/bb", NULL);
+  G_GNUC_UNUSED g_autofree char *mmproj = put (root, "snap/1/mmproj-m.gguf", "../../blobs/bb", NULL);
   g_autofree char *folder = g_path_get_dirname (name);
   /* Links to names, names of folders, and a `..` behind a link to a folder. */
   g_autofree char *chain = put (root, "mine/my.gguf", "../snap/1/m.gguf", NULL);
