@@ -159,9 +159,9 @@ tern_container_flv (const TernSource *source, TernContainer *out)
       out->cut = TRUE;
       return;
     }
-    if (b[0] == 'F' && b[1] == 'L' && b[2] == 'V') {    /* a further file, joined */
-      at += 13;
-      continue;
+    if (b[0] == 'F' && b[1] == 'L' && b[2] == 'V') {
+      out->next = at;
+      return;
     }
     if (b[0] != 8 && b[0] != 9 && b[0] != 18)
       return;
@@ -175,13 +175,41 @@ tern_container_flv (const TernSource *source, TernContainer *out)
 
 /* ---- Ogg, MPEG --------------------------------------------------------------------------------------------------- */
 
+/* Streams begin at the beginning: where another one does, a file was joined. */
+static guint64
+next_ogg (const TernSource *source)
+{
+  guint64 at = 0;
+  guint8 page[27 + 255];
+  gboolean began = FALSE;
+
+  for (guint i = 0; i < TERN_MAX_STEPS && tern_source_read (source, at, page, sizeof page) >= 27; i++) {
+    gboolean begins = page[5] & 2;
+    guint64 length = 27 + page[26];
+
+    if (memcmp (page, "OggS\0", 5) != 0)
+      return 0;
+    if (begins && began)
+      return at;
+    began = began || !begins;
+    for (guint k = 0; k < page[26]; k++)
+      length += page[27 + k];
+    at += length;
+  }
+  return 0;
+}
+
 void
 tern_container_ogg (const TernSource *source, TernContainer *out)
 {
   guint64 at;
   gsize n;
-  g_autofree guint8 *tail = read_tail (source, &at, &n);
+  g_autofree guint8 *tail = NULL;
 
+  out->next = next_ogg (source);
+  if (out->next)
+    return;
+  tail = read_tail (source, &at, &n);
   for (gsize i = n; tail && i >= 27; i--) {     /* the last page */
     const guint8 *page = tail + i - 27;
     guint64 length = 27 + page[26];

@@ -193,8 +193,10 @@ tern_container_read (const TernSource *source, TernFileType type)
 
   if (type < G_N_ELEMENTS (readers) && readers[type])
     readers[type] (source, &out);
-  if (tern_source_kind (source) != TERN_SOURCE_FILE)
+  if (tern_source_kind (source) != TERN_SOURCE_FILE) {
     out.cut = FALSE;
+    out.next = 0;
+  }
   return out;
 }
 

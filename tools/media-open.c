@@ -189,8 +189,7 @@ open_codec (TernMedia *media, const AVCodec *decoder, GError **error)
   int code;
 
   media->codec = avcodec_alloc_context3 (decoder);
-  media->frame = av_frame_alloc ();
-  if (!media->codec || !media->frame)
+  if (!media->codec)
     return tern_media_fail (media, AVERROR (ENOMEM), "it cannot be decoded", error);
   media->codec->max_pixels = TERN_MEDIA_MAX_PIXELS;
   media->codec->thread_count = media->still ? 1 : 0;
@@ -211,25 +210,48 @@ is_still (const TernMedia *media)
   return g_str_equal (name, "image2") || g_str_has_suffix (name, "_pipe");
 }
 
+/* What the source says of itself. Of files that were joined only the first one is looked at for now. */
+static void
+look_at_part (TernMedia *media)
+{
+  media->kind = tern_file_kind (media->source);
+  media->container = tern_container_read (media->source, media->kind.type);
+  media->next = media->container.next ? media->part + media->container.next : 0;
+  if (media->next)
+    tern_source_narrow (media->source, media->part, media->container.next);
+}
+
 /* What comes once and must be read twice is kept. Motion JPEG is read as it comes. */
 static gboolean
-look (TernMedia *media, gboolean in_folder, gboolean *other, GError **error)
+look (TernMedia *media, gboolean *other, GError **error)
 {
   TernFileType type;
 
-  media->kind = tern_file_kind (media->source);
+  look_at_part (media);
   type = media->kind.type;
-  media->container = tern_container_read (media->source, type);
-  if (!check_kind (media, in_folder, other, error))
+  if (!check_kind (media, media->options.in_folder, other, error))
     return FALSE;
   if (tern_source_kind (media->source) == TERN_SOURCE_STREAM
       && (tern_container_is_still (type, &media->container) || type == TERN_FILE_PNG || type == TERN_FILE_GIF
           || tern_container_needs_seeking (media->source, type))) {
     if (!tern_source_spool (media->source, error))
       return FALSE;
-    media->container = tern_container_read (media->source, type);
+    look_at_part (media);
   }
   return TRUE;
+}
+
+/* Format, track and decoder. */
+static gboolean
+open_part (TernMedia *media, gboolean *other, GError **error)
+{
+  const AVCodec *decoder = NULL;
+
+  if (!open_format (media, &media->options, other, error) || !check_guess (media, &media->options, other, error)
+      || !tern_media_choose_track (media, media->options.track, &decoder, other, error))
+    return FALSE;
+  media->still = is_still (media);
+  return check_size (media, error) && open_codec (media, decoder, error);
 }
 
 TernMedia *
@@ -237,31 +259,26 @@ tern_media_open (const char *input, const TernMediaOptions *options, gboolean *o
 {
   static const TernMediaOptions defaults = TERN_MEDIA_OPTIONS_INIT;
   g_autoptr (TernMedia) media = g_new0 (TernMedia, 1);
-  const AVCodec *decoder = NULL;
   gboolean unused;
 
-  options = options ? options : &defaults;
+  media->options = options ? *options : defaults;
   other = other ? other : &unused;
   *other = FALSE;
   av_log_set_level (AV_LOG_QUIET);      /* what went wrong is in the error */
   g_queue_init (&media->waiting);
-  media->source = tern_source_open (input, options->allow_network, error);
+  media->source = tern_source_open (input, media->options.allow_network, error);
   if (!media->source) {
     *other = error && g_error_matches (*error, TERN_ERROR, TERN_ERROR_FORMAT);  /* empty */
     return NULL;
   }
   media->name = g_strdup (tern_source_name (media->source));
   media->packet = av_packet_alloc ();
-  if (!media->packet) {
+  media->frame = av_frame_alloc ();
+  if (!media->packet || !media->frame) {
     tern_media_fail (media, AVERROR (ENOMEM), "it cannot be read", error);
     return NULL;
   }
-  if (!look (media, options->in_folder, other, error) || !open_format (media, options, other, error)
-      || !check_guess (media, options, other, error)
-      || !tern_media_choose_track (media, options->track, &decoder, other, error))
-    return NULL;
-  media->still = is_still (media);
-  return check_size (media, error) && open_codec (media, decoder, error) ? g_steal_pointer (&media) : NULL;
+  return look (media, other, error) && open_part (media, other, error) ? g_steal_pointer (&media) : NULL;
 }
 
 static void
@@ -270,23 +287,47 @@ free_packet (gpointer data)
   av_packet_free ((AVPacket **) &data);
 }
 
-void
-tern_media_free (TernMedia *media)
+static void
+close_part (TernMedia *media)
 {
-  if (!media)
-    return;
-  sws_freeContext (media->sws);
-  av_frame_free (&media->frame);
-  av_packet_free (&media->packet);
   g_queue_clear_full (&media->waiting, free_packet);
   avcodec_free_context (&media->codec);
   avformat_close_input (&media->format);
   if (media->io)
     av_freep (&media->io->buffer);
   avio_context_free (&media->io);
+  g_clear_pointer (&media->choice, g_free);
+}
+
+gboolean
+tern_media_next_part (TernMedia *media, GError **error)
+{
+  gboolean other;
+
+  if (!media->next)
+    return FALSE;
+  media->part = media->next;
+  tern_source_narrow (media->source, media->part, G_MAXUINT64);
+  close_part (media);
+  media->draining = media->refused = FALSE;
+  media->corrupt = 0;
+  media->since_damage = 0;
+  media->timeline.joint = TRUE;
+  look_at_part (media);
+  return open_part (media, &other, error);
+}
+
+void
+tern_media_free (TernMedia *media)
+{
+  if (!media)
+    return;
+  close_part (media);
+  sws_freeContext (media->sws);
+  av_frame_free (&media->frame);
+  av_packet_free (&media->packet);
   tern_source_free (media->source);
   av_free (media->rgb);
-  g_free (media->choice);
   g_free (media->name);
   g_free (media);
 }

@@ -16,6 +16,7 @@ G_BEGIN_DECLS
 /* Where on the one timeline a file's clock is. */
 typedef struct {
   gboolean started;
+  gboolean joint;               /* the next frame is of another file */
   gint64 offset;                /* ns to add to the file's clock */
   gint64 clock;                 /* of the last frame, the file's, ns */
   guint64 pts, end;             /* of the last frame, on the timeline */
@@ -25,6 +26,8 @@ typedef struct {
 struct _TernMedia {
   char *name;
   TernSource *source;
+  TernMediaOptions options;
+  guint64 part, next;           /* of files that were joined: where this one and the next one begin; 0 = no next one */
   TernFileKind kind;
   TernContainer container;
   AVFormatContext *format;
@@ -60,6 +63,9 @@ tern_media_stream (const TernMedia *media)
 
 gboolean tern_media_choose_track (TernMedia *media, gint track, const AVCodec **decoder, gboolean *other,
     GError **error);
+/* The next of several files that were joined, if there is one: its format, track and decoder. FALSE without @error: there
+ * is none. */
+gboolean tern_media_next_part (TernMedia *media, GError **error);
 /* As av_read_frame(), those first that were read before the track was chosen. */
 int tern_media_read_packet (TernMedia *media);
 

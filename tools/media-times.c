@@ -74,12 +74,13 @@ tern_media_times (TernMedia *media, guint64 *pts, guint64 *duration)
   } else {
     if (!t->started)
       t->offset = has_no_clock (media) ? -clock : 0;
-    else if (is_joint (media, clock))
+    else if (t->joint || is_joint (media, clock))
       t->offset = (gint64) t->end - clock;
     t->clock = clock;
     *pts = MAX (clock + t->offset, (gint64) t->pts);
   }
   t->started = TRUE;
+  t->joint = FALSE;
   t->pts = *pts;
   t->length = MAX (length, 0);
   t->end = *pts + t->length;

@@ -26,9 +26,28 @@ feed (TernMedia *media)
     media->refused = FALSE;
 }
 
+/* The decoder has no more frames: nor may the next of files that were joined. */
+static gboolean
+ended (TernMedia *media, TernMediaStatus *status, GError **error)
+{
+  g_autoptr (GError) failure = NULL;
+
+  if (media->seen && tern_media_next_part (media, &failure))
+    return FALSE;
+  if (failure) {
+    media->over = TRUE;
+    g_propagate_error (error, g_steal_pointer (&failure));
+    *status = TERN_MEDIA_FAILED;
+  } else {
+    *status = tern_media_ended (media, error);
+  }
+  return TRUE;
+}
+
 TernMediaStatus
 tern_media_next (TernMedia *media, TernImage *image, guint64 *pts, guint64 *duration, GError **error)
 {
+  TernMediaStatus status;
   guint errors = 0;
   int code;
 
@@ -39,8 +58,8 @@ tern_media_next (TernMedia *media, TernImage *image, guint64 *pts, guint64 *dura
     if (code != AVERROR (EAGAIN) && code != AVERROR_EOF)
       media->refused = TRUE;
     /* A damaged frame is left out. Frame threads tell of each that they still hold. */
-    if (code == AVERROR_EOF || (media->draining && ++errors > 256))
-      return tern_media_ended (media, error);
+    if ((code == AVERROR_EOF || (media->draining && ++errors > 256)) && ended (media, &status, error))
+      return status;
     if (!media->draining)
       feed (media);
   }

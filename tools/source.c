@@ -19,6 +19,7 @@ struct _TernSource {
   char *name, *url;
   int fd;                       /* -1: none */
   guint64 size, position;
+  guint64 base, whole;          /* where in the file the bytes begin, and how many it has */
   guint8 *head;                 /* of a stream */
   gsize n_head;
 };
@@ -183,7 +184,8 @@ tern_source_read (const TernSource *source, guint64 offset, void *to, gsize n)
     return done;
   }
   while (source->fd >= 0 && done < n && offset + done < source->size) {
-    gssize got = pread (source->fd, (guint8 *) to + done, n - done, offset + done);
+    gssize got = pread (source->fd, (guint8 *) to + done, MIN (n - done, source->size - offset - done),
+        source->base + offset + done);
 
     if (got < 0 && errno == EINTR)
       continue;
@@ -219,6 +221,18 @@ tern_source_seek (TernSource *source, guint64 offset)
     return FALSE;
   source->position = offset;
   return TRUE;
+}
+
+void
+tern_source_narrow (TernSource *source, guint64 offset, guint64 size)
+{
+  if (!source->whole)
+    source->whole = source->size;
+  g_return_if_fail (source->kind == TERN_SOURCE_FILE && offset <= source->whole);
+  source->base = offset;
+  source->size = MIN (size, source->whole - offset);
+  source->position = 0;
+  g_clear_pointer (&source->url, g_free);       /* libavformat must not see the others */
 }
 
 /* Writes all of @block. */

@@ -39,6 +39,9 @@ gsize tern_source_read (const TernSource *source, guint64 offset, void *to, gsiz
 gssize tern_source_take (TernSource *source, void *to, gsize n);
 gboolean tern_source_seek (TernSource *source, guint64 offset);  /* FALSE: it is a stream */
 
+/* From now on a FILE is the whole file's bytes from @offset, at most @size of them (G_MAXUINT64: all), as if they were one. */
+void tern_source_narrow (TernSource *source, guint64 offset, guint64 size);
+
 /* Keeps all of a stream in a temporary file without a name: then it is a FILE. */
 gboolean tern_source_spool (TernSource *source, GError **error);
 

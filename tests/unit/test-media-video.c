@@ -206,6 +206,7 @@ test_joined (void)
     { "mpegts", "mpeg2video", 0, 0 }, { "mpegts", "mpeg2video", 0, 3600000 }, { "mpegts", "mpeg2video", 3600000, 0 },
     { "mpegts", "mpeg2video", 95000000, 0 }, { "mpegts", "mpeg2video", 0, 95000000 }, { "mpegts", "mpeg4", 500, 400 },
     { "mpeg", "mpeg2video", 0, 0 }, { "mpeg2video", "mpeg2video", 0, 0 }, { "matroska", "mpeg4", 0, 0 },
+    { "flv", "flv", 0, 0 },
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
