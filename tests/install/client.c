@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A program outside of the tree: install.py builds it from the pkg-config file and the headers of an installation alone.
- * Prints the model that it found, and what that sees in a grey picture. */
+ * Prints the model that it found, and what that sees in a grey picture. C11 and C++11. */
 #include <stdio.h>
 #include <string.h>
 
@@ -18,8 +18,8 @@ int
 main (void)
 {
   static guint8 grey[64 * 64 * 3];
-  TernModelParams model_params = TERN_MODEL_PARAMS_INIT;
-  TernSessionParams session_params = TERN_SESSION_PARAMS_INIT;
+  TernModelParams model_params;
+  TernSessionParams session_params;
   TernImage image;
   TernModel *model;
   TernSession *session;
@@ -27,6 +27,8 @@ main (void)
   GError *error = NULL;
   int status = 1;
 
+  tern_model_params_init (&model_params);
+  tern_session_params_init (&session_params);
   memset (grey, 128, sizeof grey);
   memset (&image, 0, sizeof image);
   image.format = TERN_IMAGE_RGB;

@@ -52,14 +52,22 @@ def environment(work):
 def library(work, place, env):
     name = f"pkg-config finds tern-1.0 in {libdir}/pkgconfig"
     if not shutil.which("pkg-config"):
-        skip(name, "no pkg-config")
-        skip("a C program is built from what is installed, and runs", "no pkg-config")
+        for name in (name, "programs in C and C++ are built from what is installed, and run"):
+            skip(name, "no pkg-config")
         return
     env = dict(env, PKG_CONFIG_PATH=str(place / libdir / "pkgconfig"))
     status, flags = run(["pkg-config", "--cflags", "--libs", "tern-1.0"], env)
     point(status == 0 and str(place) in flags, name, flags)
     client = work / "client"
-    status, text = run([*shlex.split(cc), "-Wall", "-Werror", here / "client.c", "-o", client, *shlex.split(flags)], env)
+    strict = ["-Wall", "-Wextra", "-Wpedantic", "-Werror", here / "client.c", "-o", client, *shlex.split(flags)]
+    for compiler in ("g++", "clang++"):
+        name = f"{compiler} builds the same program as C++11"
+        if not shutil.which(compiler):
+            skip(name, "no such compiler")
+            continue
+        status, text = run([compiler, "-xc++", "-std=c++11", *strict], env)
+        point(status == 0, name, text)
+    status, text = run([*shlex.split(cc), "-std=c11", *strict], env)
     if status == 0:
         # The folder that ldconfig knows once this is /usr/local.
         status, text = run([client], dict(env, LD_LIBRARY_PATH=str(place / libdir)))
