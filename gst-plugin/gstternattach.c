@@ -326,6 +326,8 @@ gst_tern_attach_src_query (GstPad * pad, GstObject * parent, GstQuery * query)
 
   /* Frames wait for text, as long as text takes. */
   text_query = gst_query_new_latency ();
+  gst_structure_set (gst_query_writable_structure (text_query),
+      GST_TERN_QUERY_HELD, G_TYPE_BOOLEAN, TRUE, NULL);
   if (gst_pad_peer_query (self->textpad, text_query)) {
     gst_query_parse_latency (text_query, &text_live, &text_min, NULL);
     if (text_live && text_min > min) {

@@ -92,6 +92,25 @@ gst_tern_pool_limit (GstBufferPool * pool)
   return max;
 }
 
+gboolean
+gst_tern_is_work_query (GstQuery * query)
+{
+  const GstStructure *structure;
+
+  if (GST_QUERY_TYPE (query) != GST_QUERY_CUSTOM)
+    return FALSE;
+  structure = gst_query_get_structure (query);
+  return structure && gst_structure_has_name (structure, GST_TERN_QUERY_WORK);
+}
+
+void
+gst_tern_answer_work_query (GstQuery * query, gboolean busy)
+{
+  if (busy)
+    gst_structure_set (gst_query_writable_structure (query), "busy",
+        G_TYPE_BOOLEAN, TRUE, NULL);
+}
+
 GstFlowReturn
 gst_tern_event_flow (GstPad * srcpad)
 {

@@ -40,6 +40,14 @@ G_BEGIN_DECLS
  * that results will come although no more frames do? */
 #define GST_TERN_QUERY_WORK "tern-work"
 
+/* A boolean field of LATENCY queries by ternattach: frames wait for their result,
+ * whatever time is on text. */
+#define GST_TERN_QUERY_HELD "tern-held"
+
+gboolean gst_tern_is_work_query (GstQuery * query);
+/* Who is @busy says so; who is not leaves what others said. */
+void gst_tern_answer_work_query (GstQuery * query, gboolean busy);
+
 /* At the top of set_property: TRUE when the property cannot be set now, because it
  * is fixed from PAUSED on. Says so, unless it has that value already. */
 gboolean gst_tern_refuse_property (GstElement * element, GParamSpec * pspec,

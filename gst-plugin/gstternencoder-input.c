@@ -455,6 +455,21 @@ gst_tern_encoder_sink_query (GstPad * pad, GstObject * parent, GstQuery * query)
 
 /* A text sink that is late is no reason for the camera to hurry. */
 gboolean
+gst_tern_encoder_src_query (GstPad * pad, GstObject * parent, GstQuery * query)
+{
+  GstTernEncoder *self = GST_TERN_ENCODER (parent);
+  gboolean busy;
+
+  if (!gst_tern_is_work_query (query))
+    return gst_pad_query_default (pad, parent, query);
+  g_mutex_lock (&self->lock);
+  busy = self->busy || !g_queue_is_empty (&self->queue);
+  g_mutex_unlock (&self->lock);
+  gst_tern_answer_work_query (query, busy);
+  return TRUE;
+}
+
+gboolean
 gst_tern_encoder_src_event (GstPad * pad, GstObject * parent, GstEvent * event)
 {
   if (GST_EVENT_TYPE (event) != GST_EVENT_QOS)

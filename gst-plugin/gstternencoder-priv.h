@@ -77,6 +77,8 @@ gboolean gst_tern_encoder_sink_query (GstPad * pad, GstObject * parent,
     GstQuery * query);
 gboolean gst_tern_encoder_src_event (GstPad * pad, GstObject * parent,
     GstEvent * event);
+gboolean gst_tern_encoder_src_query (GstPad * pad, GstObject * parent,
+    GstQuery * query);
 gboolean gst_tern_encoder_sink_activate_mode (GstPad * pad, GstObject * parent,
     GstPadMode mode, gboolean active);
 gboolean gst_tern_encoder_src_activate_mode (GstPad * pad, GstObject * parent,

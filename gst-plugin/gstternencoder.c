@@ -369,6 +369,7 @@ gst_tern_encoder_init (GstTernEncoder * self)
   self->srcpad = gst_pad_new_from_static_template (&src_template, "src");
   gst_pad_use_fixed_caps (self->srcpad);
   gst_pad_set_event_function (self->srcpad, gst_tern_encoder_src_event);
+  gst_pad_set_query_function (self->srcpad, gst_tern_encoder_src_query);
   gst_pad_set_activatemode_function (self->srcpad,
       gst_tern_encoder_src_activate_mode);
   gst_element_add_pad (GST_ELEMENT_CAST (self), self->srcpad);

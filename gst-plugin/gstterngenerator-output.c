@@ -469,7 +469,8 @@ gst_tern_generator_loop (gpointer data)
   flow = self->flow;
   if (flow == GST_FLOW_OK) {
     item = g_queue_pop_head (&self->out);
-    if (item && item->kind == OUT_RESULT)
+    self->emitting = item && item->kind == OUT_RESULT;
+    if (self->emitting)
       self->n_results--;
     if (!item)
       progress = self->progress;
@@ -484,8 +485,30 @@ gst_tern_generator_loop (gpointer data)
   else if (GST_CLOCK_TIME_IS_VALID (progress))
     emit_progress (self, progress);
   g_clear_pointer (&item, out_item_free);
+  g_mutex_lock (&self->lock);
+  self->emitting = FALSE;
+  g_mutex_unlock (&self->lock);
   if (flow != GST_FLOW_OK)
     task_fail (self, flow);
+}
+
+/* Upstream first: what it has done meanwhile is here then. */
+static gboolean
+query_work (GstTernGenerator * self, GstQuery * query)
+{
+  TernSessionStats stats = { 0, };
+  gboolean busy;
+
+  gst_pad_peer_query (self->sinkpad, query);
+  g_mutex_lock (&self->session_lock);
+  if (self->session)
+    tern_session_stats (self->session, &stats);
+  g_mutex_unlock (&self->session_lock);
+  g_mutex_lock (&self->lock);
+  busy = stats.queued_windows > 0 || self->n_results > 0 || self->emitting;
+  g_mutex_unlock (&self->lock);
+  gst_tern_answer_work_query (query, busy);
+  return TRUE;
 }
 
 gboolean
@@ -496,6 +519,8 @@ gst_tern_generator_src_query (GstPad * pad, GstObject * parent,
 
   if (GST_QUERY_TYPE (query) == GST_QUERY_LATENCY)
     return gst_tern_generator_query_latency (self, pad, query);
+  if (gst_tern_is_work_query (query))
+    return query_work (self, query);
   return gst_pad_query_default (pad, parent, query);
 }
 

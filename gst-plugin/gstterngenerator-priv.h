@@ -47,6 +47,7 @@ struct _GstTernGenerator
   GCond cond;
   GQueue out;                   /* OutItem */
   guint n_results;              /* of them */
+  gboolean emitting;            /* the src task pushes one */
   GstFlowReturn flow;
   gboolean eos;
   guint64 dropped_seen;

@@ -114,7 +114,7 @@ gst_tern_generator_query_latency (GstTernGenerator * self, GstPad * pad,
     GstQuery * query)
 {
   GstClockTime min, max, wait = 0;
-  gboolean live, changed, ok;
+  gboolean live, changed, ok, held;
 
   /* Groups of tokens that are held lie within the window. */
   gst_structure_set (gst_query_writable_structure (query),
@@ -122,6 +122,8 @@ gst_tern_generator_query_latency (GstTernGenerator * self, GstPad * pad,
   ok = gst_pad_peer_query (self->sinkpad, query);
   gst_structure_remove_field (gst_query_writable_structure (query),
       GST_TERN_QUERY_TEXT);
+  held = gst_structure_has_field (gst_query_get_structure (query),
+      GST_TERN_QUERY_HELD);
   if (!ok)
     return FALSE;
 
@@ -137,7 +139,8 @@ gst_tern_generator_query_latency (GstTernGenerator * self, GstPad * pad,
     gst_query_set_latency (query, FALSE, 0, GST_CLOCK_TIME_NONE);
     return TRUE;
   }
-  if (pad != self->srcpad || gst_tern_generator_stamps_arrival (self))
+  if (!held && (pad != self->srcpad
+          || gst_tern_generator_stamps_arrival (self)))
     return TRUE;
   wait += gst_tern_generator_window_time (self);
   min += wait;
