@@ -3,9 +3,11 @@
  *
  *   1. code values to light: SMPTE ST 2084 (BT.2100 table 4), or BT.2100 table 5's inverse OETF and its OOTF for a screen
  *      of 1000 cd/m2 (gamma 1.2)
- *   2. tone curve of BT.2390-10 section 5.4.1 from 0 .. 1000 cd/m2 to 0 .. 203, which is where BT.2408 puts the white of
- *      diffuse objects: light below 94 cd/m2 stays as it is, what is brighter is bent under white. It is looked up for the
- *      strongest of the three components and scales all of them, so that colours keep their hue
+ *   2. a tone curve that makes 1000 cd/m2 white. In units of 203 cd/m2, where BT.2408 puts the white of diffuse objects,
+ *      light up to 0.8 stays as it is: pictures graded for SDR come out as they were. The rest is bent into what is left
+ *      by E. Reinhard's operator with a white point (Photographic tone reproduction, 2002, equation 4), whose slope there
+ *      is 1: y = k + (1 - k) g (t), t = (x - k) / (1 - k), g (t) = t (1 + t / T^2) / (1 + t), T = t of 1000 cd/m2. It is
+ *      looked up for the strongest of the three components and scales all of them, so that colours keep their hue
  *   3. primaries of BT.2020 to those of BT.709 (BT.2087-0); what is outside of them is clipped
  *   4. the transfer function of sRGB (IEC 61966-2-1), as photographs have that models are trained with
  *
@@ -16,6 +18,7 @@
 
 #define PEAK 1000.0             /* cd/m2 that become white, and all above it */
 #define WHITE 203.0             /* cd/m2 of diffuse white */
+#define KNEE 0.8                /* of that; below it light stays as it is */
 #define STEPS 1024
 
 typedef struct {
@@ -40,16 +43,6 @@ pq_to_light (double code)
 }
 
 static double
-pq_from_light (double nits)
-{
-  const double m1 = 2610.0 / 16384, m2 = 2523.0 / 4096 * 128, c1 = 3424.0 / 4096, c2 = 2413.0 / 4096 * 32;
-  const double c3 = 2392.0 / 4096 * 32;
-  double p = pow (nits / 10000, m1);
-
-  return pow ((c1 + c2 * p) / (1 + c3 * p), m2);
-}
-
-static double
 hlg_to_scene (double code)
 {
   const double a = 0.17883277, b = 1 - 4 * a, c = 0.5 - a * log (4 * a);
@@ -57,17 +50,13 @@ hlg_to_scene (double code)
   return code <= 0.5 ? code * code / 3 : (exp ((code - c) / a) + b) / 12;
 }
 
-/* In PQ's code values, 1 being those of PEAK; black is 0 on both sides. */
+/* Light over WHITE to what is shown, 0 to 1. */
 static double
-bend (double nits)
+bend (double light)
 {
-  double top = pq_from_light (PEAK), most = pq_from_light (WHITE) / top, knee = 1.5 * most - 0.5;
-  double e = pq_from_light (MIN (nits, PEAK)) / top, t = (e - knee) / (1 - knee);
+  double t = (light - KNEE) / (1 - KNEE), most = (PEAK / WHITE - KNEE) / (1 - KNEE);
 
-  if (e < knee)
-    return nits;
-  return pq_to_light (top * ((2 * t * t * t - 3 * t * t + 1) * knee + (t * t * t - 2 * t * t + t) * (1 - knee)
-          + (3 * t * t - 2 * t * t * t) * most));
+  return light < KNEE ? light : KNEE + (1 - KNEE) * t * (1 + t / (most * most)) / (1 + t);
 }
 
 static double
@@ -84,9 +73,9 @@ fill_common (Tables *t)
   guint i;
 
   for (i = 0; i < STEPS + 2; i++) {
-    double light = (double) i * i / STEPS / STEPS, nits = light * PEAK;
+    double light = (double) i * i / STEPS / STEPS;
 
-    t->tone[i] = (float) (nits < WHITE / 4 ? PEAK / WHITE : bend (nits) / WHITE / light);
+    t->tone[i] = (float) (i == 0 ? PEAK / WHITE : bend (MIN (light, 1) * PEAK / WHITE) / light);
     t->shown[i] = (float) (255 * to_srgb (MIN (light, 1)));
     t->system[i] = (float) pow (light, 0.2);
   }

@@ -336,17 +336,13 @@ hlg_eotf (const double code[3], double nits[3])
     nits[c] = y > 0 ? 1000 * pow (y, 0.2) * e[c] : 0;
 }
 
-/* BT.2390-10, 5.4.1, from 1000 to 203 cd/m2. */
+/* As vision/transfer.c documents it: Reinhard et al., equation 4, above four fifths of diffuse white. */
 static double
-eetf (double nits)
+bent (double nits)
 {
-  double top = pq_inverse (1000), max_lum = pq_inverse (203) / top, ks = 1.5 * max_lum - 0.5;
-  double e1 = MIN (pq_inverse (nits) / top, 1), t = (e1 - ks) / (1 - ks);
+  double x = nits / 203, l = (x - 0.8) / 0.2, l_white = (1000.0 / 203 - 0.8) / 0.2;
 
-  if (e1 < ks)
-    return nits;
-  return pq_eotf (top * ((2 * pow (t, 3) - 3 * pow (t, 2) + 1) * ks + (pow (t, 3) - 2 * pow (t, 2) + t) * (1 - ks)
-          + (-2 * pow (t, 3) + 3 * pow (t, 2)) * max_lum));
+  return x <= 0.8 ? x : 0.8 + 0.2 * (l * (1 + l / pow (l_white, 2)) / (1 + l));
 }
 
 /* BT.2087-0, table 4 (M2); IEC 61966-2-1. */
@@ -354,7 +350,7 @@ static void
 show (const double nits[3], double code[3])
 {
   static const double m[3][3] = { { 1.6605, -0.5876, -0.0728 }, { -0.1246, 1.1329, -0.0083 }, { -0.0182, -0.1006, 1.1187 } };
-  double most = MAX (nits[0], MAX (nits[1], nits[2])), scale = most > 0 ? eetf (most) / most / 203 : 0;
+  double most = MAX (nits[0], MAX (nits[1], nits[2])), scale = most > 0 ? bent (most) / most : 0;
 
   for (guint c = 0; c < 3; c++) {
     double x = scale * (m[c][0] * nits[0] + m[c][1] * nits[1] + m[c][2] * nits[2]);
@@ -381,6 +377,9 @@ test_worked_numbers (void)
   g_assert_cmpfloat_with_epsilon (nits[1], 1000, 0.5);
   show (nits, white);
   g_assert_cmpfloat_with_epsilon (white[0], 255, 0.1);
+  /* Diffuse white is next to it: 0.9 + 0.1 / 20.63^2 of light, 0.9548 in sRGB. */
+  show ((double[3]) { 203, 203, 203 }, white);
+  g_assert_cmpfloat_with_epsilon (white[2], 255 * 0.95479, 0.2);
   /* Mid grey of 18 % under diffuse white is untouched: 0.4614 in sRGB. */
   show ((double[3]) { 36.54, 36.54, 36.54 }, white);
   g_assert_cmpfloat_with_epsilon (white[1], 255 * 0.46136, 0.1);
