@@ -4,6 +4,7 @@
 
 #include <gst/video/video.h>
 #include "gstternencoder.h"
+#include "gstternframe.h"
 #include "gstternloader.h"
 #include "gstternmeta.h"
 
@@ -58,6 +59,7 @@ struct _GstTernEncoder
 
   /* The worker's. */
   GstVideoInfo info;
+  GstTernRoom room;
   GstTernTokenInfo token_info;
   GstCaps *token_caps;          /* that were sent */
   guint tag_orientation[2];     /* of the stream, of all streams; 0 unknown */

@@ -212,7 +212,7 @@ worker_encode (GstTernEncoder * self, GstBuffer * in, guint64 late)
     gst_pad_push_event (self->srcpad, gst_event_new_gap (GST_BUFFER_PTS (in),
             0));
   }
-  if (!gst_tern_frame_map (&frame, &image, &self->info, in, &error)) {
+  if (!gst_tern_frame_map (&frame, &image, &self->info, in, &self->room, &error)) {
     GST_ELEMENT_ERROR (self, STREAM, FAILED,
         ("A video frame cannot be read."),
         ("frame at %" GST_TIME_FORMAT ": %s",

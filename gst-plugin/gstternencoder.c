@@ -227,6 +227,7 @@ gst_tern_encoder_finalize (GObject * object)
   GstTernEncoder *self = GST_TERN_ENCODER (object);
 
   gst_tern_model_settings_clear (&self->settings);
+  g_free (self->room.data);
   g_mutex_clear (&self->lock);
   g_cond_clear (&self->cond);
   G_OBJECT_CLASS (parent_class)->finalize (object);

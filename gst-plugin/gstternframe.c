@@ -1,36 +1,36 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "gstternframe.h"
 
-static gboolean
-image_format (GstVideoFormat format, TernImageFormat * out)
+typedef struct
 {
-  switch (format) {
-    case GST_VIDEO_FORMAT_RGB:
-      *out = TERN_IMAGE_RGB;
-      return TRUE;
-    case GST_VIDEO_FORMAT_BGR:
-      *out = TERN_IMAGE_BGR;
-      return TRUE;
-    case GST_VIDEO_FORMAT_RGBx:
-    case GST_VIDEO_FORMAT_RGBA:
-      *out = TERN_IMAGE_RGBX;
-      return TRUE;
-    case GST_VIDEO_FORMAT_BGRx:
-    case GST_VIDEO_FORMAT_BGRA:
-      *out = TERN_IMAGE_BGRX;
-      return TRUE;
-    case GST_VIDEO_FORMAT_GRAY8:
-      *out = TERN_IMAGE_GRAY8;
-      return TRUE;
-    case GST_VIDEO_FORMAT_I420:
-      *out = TERN_IMAGE_I420;
-      return TRUE;
-    case GST_VIDEO_FORMAT_NV12:
-      *out = TERN_IMAGE_NV12;
-      return TRUE;
-    default:
-      return FALSE;
-  }
+  GstVideoFormat format;
+  TernImageFormat image;
+  guint shift;                  /* of 16-bit samples to bytes; 0: bytes */
+} Format;
+
+static const Format formats[] = {
+  {GST_VIDEO_FORMAT_RGB, TERN_IMAGE_RGB, 0},
+  {GST_VIDEO_FORMAT_BGR, TERN_IMAGE_BGR, 0},
+  {GST_VIDEO_FORMAT_RGBx, TERN_IMAGE_RGBX, 0},
+  {GST_VIDEO_FORMAT_RGBA, TERN_IMAGE_RGBX, 0},
+  {GST_VIDEO_FORMAT_BGRx, TERN_IMAGE_BGRX, 0},
+  {GST_VIDEO_FORMAT_BGRA, TERN_IMAGE_BGRX, 0},
+  {GST_VIDEO_FORMAT_GRAY8, TERN_IMAGE_GRAY8, 0},
+  {GST_VIDEO_FORMAT_I420, TERN_IMAGE_I420, 0},
+  {GST_VIDEO_FORMAT_NV12, TERN_IMAGE_NV12, 0},
+  {GST_VIDEO_FORMAT_I420_10LE, TERN_IMAGE_I420, 2},
+  {GST_VIDEO_FORMAT_P010_10LE, TERN_IMAGE_NV12, 8},
+};
+
+static const Format *
+find_format (GstVideoFormat format)
+{
+  guint i;
+
+  for (i = 0; i < G_N_ELEMENTS (formats); i++)
+    if (formats[i].format == format)
+      return &formats[i];
+  return NULL;
 }
 
 static TernColorMatrix
@@ -79,6 +79,13 @@ transfer (const GstVideoInfo * info)
   }
 }
 
+static const gchar *
+format_name (GstVideoFormat format)
+{
+  return format > GST_VIDEO_FORMAT_ENCODED ?
+      gst_video_format_to_string (format) : "an unknown format";
+}
+
 /* What gst_video_frame_map() takes for programming errors. */
 static gboolean
 check_meta (const GstVideoInfo * info, GstBuffer * buffer, GError ** error)
@@ -93,16 +100,16 @@ check_meta (const GstVideoInfo * info, GstBuffer * buffer, GError ** error)
   g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT,
       "expected a GstVideoMeta of %s, %u planes, at least %d x %d as in the "
       "caps, found %s, %u planes, %u x %u",
-      gst_video_format_to_string (GST_VIDEO_INFO_FORMAT (info)),
+      format_name (GST_VIDEO_INFO_FORMAT (info)),
       GST_VIDEO_INFO_N_PLANES (info), GST_VIDEO_INFO_WIDTH (info),
-      GST_VIDEO_INFO_HEIGHT (info), gst_video_format_to_string (meta->format),
+      GST_VIDEO_INFO_HEIGHT (info), format_name (meta->format),
       meta->n_planes, meta->width, meta->height);
   return FALSE;
 }
 
-/* Bytes of a row and rows of plane @p, as libtern reads them. */
+/* Samples of a row and rows of plane @p, as libtern reads them. */
 static void
-plane_size (const TernImage * image, guint p, gsize * bytes, gsize * rows)
+plane_size (const TernImage * image, guint p, gsize * samples, gsize * rows)
 {
   gsize w = image->width, h = image->height;
 
@@ -110,20 +117,20 @@ plane_size (const TernImage * image, guint p, gsize * bytes, gsize * rows)
   switch (image->format) {
     case TERN_IMAGE_RGB:
     case TERN_IMAGE_BGR:
-      *bytes = 3 * w;
+      *samples = 3 * w;
       break;
     case TERN_IMAGE_RGBX:
     case TERN_IMAGE_BGRX:
-      *bytes = 4 * w;
+      *samples = 4 * w;
       break;
     case TERN_IMAGE_I420:
-      *bytes = p > 0 ? (w + 1) / 2 : w;
+      *samples = p > 0 ? (w + 1) / 2 : w;
       break;
     case TERN_IMAGE_NV12:
-      *bytes = p > 0 ? (w + 1) / 2 * 2 : w;
+      *samples = p > 0 ? (w + 1) / 2 * 2 : w;
       break;
     default:
-      *bytes = w;
+      *samples = w;
       break;
   }
 }
@@ -132,13 +139,14 @@ plane_size (const TernImage * image, guint p, gsize * bytes, gsize * rows)
  * looked at on the way: the plane must lie in the memory that was mapped. */
 static gboolean
 check_plane (const GstVideoFrame * frame, const TernImage * image, guint p,
-    GError ** error)
+    guint sample_bytes, GError ** error)
 {
   const GstMapInfo *map = frame->meta ? &frame->map[p] : &frame->map[0];
   gint64 stride = image->stride[p], first, begin, end;
   gsize bytes, rows;
 
   plane_size (image, p, &bytes, &rows);
+  bytes *= sample_bytes;
   /* Sides are below 2^16 and strides below 2^31: nothing overflows. */
   first = (gint64) ((guintptr) image->data[p] - (guintptr) map->data);
   begin = first + MIN (stride, 0) * (gint64) (rows - 1);
@@ -154,25 +162,83 @@ check_plane (const GstVideoFrame * frame, const TernImage * image, guint p,
   return FALSE;
 }
 
+/* @n samples of 16 bits, little endian, not aligned, to bytes; components of
+ * @step stand side by side. What two bits are cut off is spread over squares of
+ * 2 x 2 samples, so that their mean stays and the picture that is made smaller
+ * has it. */
+static void
+narrow_row (guint8 * to, const guint8 * from, gsize n, guint step, guint shift,
+    gsize row)
+{
+  static const guint quarters[2][2] = { {0, 2}, {3, 1} };
+  const guint add[] = { quarters[row & 1][0] << shift >> 2,
+    quarters[row & 1][1] << shift >> 2
+  };
+  gsize i;
+
+  for (i = 0; i < n; i++) {
+    guint value = from[2 * i] | (guint) from[2 * i + 1] << 8;
+
+    to[i] = MIN ((value + add[(i / step) & 1]) >> shift, 255);
+  }
+}
+
+/* libtern looks at bytes. videoconvert cuts off where it makes 8 bits of 10,
+ * which in PQ's steep curve is a tint; few frames are looked at. */
+static gboolean
+narrow (TernImage * image, guint n_planes, guint shift, GstTernRoom * room,
+    GError ** error)
+{
+  gsize samples[3], rows[3], need = 0, y;
+  guint8 *to;
+  guint p;
+
+  for (p = 0; p < n_planes; p++) {
+    plane_size (image, p, &samples[p], &rows[p]);
+    need += samples[p] * rows[p];
+  }
+  if (need > room->size) {
+    g_free (room->data);
+    room->data = g_try_malloc (need);
+    room->size = room->data ? need : 0;
+    if (!room->data) {
+      g_set_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE,
+          "no memory for a frame of %" G_GSIZE_FORMAT " bytes", need);
+      return FALSE;
+    }
+  }
+  to = room->data;
+  for (p = 0; p < n_planes; p++) {
+    const guint8 *from = image->data[p];
+
+    image->data[p] = to;
+    for (y = 0; y < rows[p]; y++, to += samples[p])
+      narrow_row (to, from + (gssize) y * image->stride[p], samples[p],
+          image->format == TERN_IMAGE_NV12 && p > 0 ? 2 : 1, shift, y);
+    image->stride[p] = samples[p];
+  }
+  return TRUE;
+}
+
 static gboolean
 describe (TernImage * image, const GstVideoFrame * frame,
-    const GstVideoInfo * info, GError ** error)
+    const GstVideoInfo * info, GstTernRoom * room, GError ** error)
 {
+  const Format *format = find_format (GST_VIDEO_INFO_FORMAT (info));
   guint i;
 
   *image = (TernImage) {
   .width = GST_VIDEO_INFO_WIDTH (info),.height =
         GST_VIDEO_INFO_FIELD_HEIGHT (info)};
-  if (!image_format (GST_VIDEO_INFO_FORMAT (info), &image->format)
-      || image->width > G_MAXUINT16 || image->height > G_MAXUINT16) {
+  if (!format || image->width > G_MAXUINT16 || image->height > G_MAXUINT16) {
     g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED,
         "expected a format of " GST_TERN_VIDEO_FORMATS " and sides of at most "
         "65535 pixels, found %s, %u x %u",
-        gst_video_format_to_string (GST_VIDEO_INFO_FORMAT (info)),
-        image->width, image->height);
+        format_name (GST_VIDEO_INFO_FORMAT (info)), image->width, image->height);
     return FALSE;
   }
 
+  image->format = format->image;
   image->matrix = color_matrix (info);
   image->full_range = info->colorimetry.range == GST_VIDEO_COLOR_RANGE_0_255;
   image->transfer = transfer (info);
@@ -180,15 +246,17 @@ describe (TernImage * image, const GstVideoFrame * frame,
   for (i = 0; i < GST_VIDEO_INFO_N_PLANES (info); i++) {
     image->data[i] = GST_VIDEO_FRAME_PLANE_DATA (frame, i);
     image->stride[i] = GST_VIDEO_FRAME_PLANE_STRIDE (frame, i);
-    if (!check_plane (frame, image, i, error))
+    if (!check_plane (frame, image, i, format->shift > 0 ? 2 : 1, error))
       return FALSE;
   }
-  return TRUE;
+  return format->shift == 0 || narrow (image, GST_VIDEO_INFO_N_PLANES (info),
+      format->shift, room, error);
 }
 
 gboolean
 gst_tern_frame_map (GstVideoFrame * frame, TernImage * image,
-    const GstVideoInfo * info, GstBuffer * buffer, GError ** error)
+    const GstVideoInfo * info, GstBuffer * buffer, GstTernRoom * room,
+    GError ** error)
 {
   if (!check_meta (info, buffer, error))
     return FALSE;
@@ -200,7 +268,7 @@ gst_tern_frame_map (GstVideoFrame * frame, TernImage * image,
         gst_buffer_get_size (buffer));
     return FALSE;
   }
-  if (describe (image, frame, info, error))
+  if (describe (image, frame, info, room, error))
     return TRUE;
   gst_video_frame_unmap (frame);
   return FALSE;

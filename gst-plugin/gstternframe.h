@@ -8,7 +8,8 @@
 G_BEGIN_DECLS
 
 #define GST_TERN_VIDEO_FORMATS \
-  "{ RGB, BGR, RGBx, BGRx, RGBA, BGRA, GRAY8, I420, NV12 }"
+  "{ RGB, BGR, RGBx, BGRx, RGBA, BGRA, GRAY8, I420, NV12, I420_10LE, " \
+  "P010_10LE }"
 
 /* Memory that the CPU reads as it is; fields of their own are looked at as
  * pictures of half the height. Other memory (NVMM, CUDAMemory, GLMemory, DMABuf,
@@ -23,13 +24,22 @@ G_BEGIN_DECLS
   GST_VIDEO_CAPS_MAKE_WITH_FEATURES (GST_CAPS_FEATURE_MEMORY_SYSTEM_MEMORY ", " \
       GST_CAPS_FEATURE_FORMAT_INTERLACED, GST_TERN_VIDEO_FORMATS)
 
+/* Memory that grows to what was needed most. Free @data with g_free(). */
+typedef struct
+{
+  guint8 *data;
+  gsize size;
+} GstTernRoom;
+
 /* Maps @buffer and describes it: planes, strides, colorimetry, the shape of its
  * pixels; orientation is left at 0. Every row that @image has lies in the mapped
  * memory, whatever caps, GstVideoMeta and the buffer's size say; else this is
  * FALSE with an error that says what was expected and found. Unmap @frame with
- * gst_video_frame_unmap(); no reference is held on @buffer. */
+ * gst_video_frame_unmap(); no reference is held on @buffer. Samples of 10 bits
+ * are made bytes in @room. */
 gboolean gst_tern_frame_map (GstVideoFrame * frame, TernImage * image,
-    const GstVideoInfo * info, GstBuffer * buffer, GError ** error);
+    const GstVideoInfo * info, GstBuffer * buffer, GstTernRoom * room,
+    GError ** error);
 
 /* The orientation that @tags say, 1 to 8 as EXIF counts; 0 when they do not. */
 guint gst_tern_orientation_from_tags (const GstTagList * tags);
