@@ -48,6 +48,23 @@ compare_names (gconstpointer a, gconstpointer b)
   return strcmp (*(const char *const *) a, *(const char *const *) b);
 }
 
+/* Names of one file count once: the first. What leads nowhere stays, to be complained of when it is opened. */
+static void
+drop_other_names (const char *folder, GPtrArray *names)
+{
+  g_autoptr (GHashTable) seen = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+
+  for (guint i = 0; i < names->len;) {
+    g_autofree char *path = g_build_filename (folder, names->pdata[i], NULL);
+    char *real = tern_model_real_path (path, NULL);
+
+    if (real && !g_hash_table_add (seen, real))
+      g_ptr_array_remove_index (names, i);
+    else
+      i++;
+  }
+}
+
 /* GGUF files in @folder, sorted; @mmproj: those whose name begins with mmproj, else those that do not name it at all. */
 static GPtrArray *
 list (const char *folder, gboolean mmproj, GError **error)
@@ -69,6 +86,7 @@ list (const char *folder, gboolean mmproj, GError **error)
       g_ptr_array_add (names, g_strdup (name));
   }
   g_ptr_array_sort (names, compare_names);
+  drop_other_names (folder, names);
   return g_steal_pointer (&names);
 }
 

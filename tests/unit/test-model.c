@@ -294,7 +294,7 @@ test_links_between (void)
   g_autofree char *file = put (root, "files/m.gguf", NULL, TEXT_FILE);
   g_autofree char *name = put (root, "names/m.gguf", "../files/m.gguf", NULL);
   g_autofree char *other = put (root, "more/m.gguf", "../names/m.gguf", NULL), *near_file = NULL, *near_name = NULL;
-  g_autofree char *second = NULL, *gone = put (root, "gone/m.gguf", "../files/none.gguf", NULL), *dangling = NULL;
+  g_autofree char *alias = NULL, *second = NULL, *gone = put (root, "gone/m.gguf", "../files/none.gguf", NULL), *dangling = NULL;
   g_autofree char *loop = put (root, "loop/m.gguf", "m.gguf", NULL);
 
   expect_error (params_for (other, NULL, TERN_MODEL_FULL), TERN_ERROR_NOT_FOUND, "/more: expected", "/files;");
@@ -304,7 +304,10 @@ test_links_between (void)
   near_name = put (root, "names/mmproj-of-name.gguf", NULL, MMPROJ_FILE);
   expect_mmproj (other, "/names/mmproj-of-name.gguf");
   expect_mmproj (file, "/files/mmproj-of-file.gguf");
-  second = put (root, "names/mmproj-2.gguf", "mmproj-of-name.gguf", NULL);
+  alias = put (root, "names/mmproj-2.gguf", "mmproj-of-name.gguf", NULL);       /* the same file once more */
+  expect_mmproj (name, "/names/mmproj-of-name.gguf");
+  g_unlink (alias);
+  second = put (root, "names/mmproj-2.gguf", NULL, MMPROJ_FILE);
   expect_error (params_for (name, NULL, TERN_MODEL_FULL), TERN_ERROR_NOT_FOUND, "mmproj-2.gguf, mmproj-of-name.gguf",
       "/names");
   expect_error (params_for (gone, NULL, TERN_MODEL_FULL), TERN_ERROR_NOT_FOUND, "gone/m.gguf", "../files/none.gguf");
