@@ -34,6 +34,7 @@ GST_DEBUG_CATEGORY (gst_tern_attach_debug);
 enum
 {
   PROP_0,
+  PROP_STATS,
   PROP_SHARED                   /* those of terncaption; PROP_SHARED + the order below */
 };
 
@@ -411,6 +412,21 @@ gst_tern_attach_change_state (GstElement * element, GstStateChange transition)
   return ret;
 }
 
+static GstStructure *
+make_stats (GstTernAttach * self)
+{
+  GstStructure *stats;
+
+  g_mutex_lock (&self->lock);
+  stats = gst_structure_new ("stats",
+      "attached", G_TYPE_UINT64, self->attached,
+      "early", G_TYPE_UINT64, self->early,
+      "held-frames", G_TYPE_UINT, self->held_frames,
+      "held-bytes", G_TYPE_UINT64, self->held_bytes, NULL);
+  g_mutex_unlock (&self->lock);
+  return stats;
+}
+
 static void
 gst_tern_attach_set_property (GObject * object, guint id,
     const GValue * value, GParamSpec * pspec)
@@ -440,6 +456,10 @@ gst_tern_attach_get_property (GObject * object, guint id, GValue * value,
 {
   GstTernAttach *self = GST_TERN_ATTACH (object);
 
+  if (id == PROP_STATS) {
+    g_value_take_boxed (value, make_stats (self));
+    return;
+  }
   GST_OBJECT_LOCK (self);
   switch (id) {
     case PROP_SHARED + SHARED_ATTACH:
@@ -508,6 +528,19 @@ gst_tern_attach_class_init (GstTernAttachClass * klass)
   object_class->finalize = gst_tern_attach_finalize;
   element_class->change_state = gst_tern_attach_change_state;
 
+  /**
+   * GstTernAttach:stats:
+   *
+   * Frames that got a result, those that left before theirs was known, and what
+   * waits now: `attached`, `early`, `held-frames`, `held-bytes`.
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (object_class, PROP_STATS,
+      g_param_spec_boxed ("stats", "Statistics",
+          "Frames with results, early ones, and what waits",
+          GST_TYPE_STRUCTURE,
+          (GParamFlags) (G_PARAM_READABLE | G_PARAM_STATIC_STRINGS)));
   gst_tern_attach_install_properties (object_class, PROP_SHARED);
 
   gst_type_mark_as_plugin_api (GST_TYPE_TERN_ATTACH_MODE, 0);

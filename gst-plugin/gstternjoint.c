@@ -12,6 +12,10 @@ GST_DEBUG_CATEGORY_STATIC (gst_tern_joint_debug);
  * is encoded, two that wait, one that is to wait. */
 #define LOOKED_AT_FRAMES 4
 
+/* What the encoder's side is told to expect when there is nothing for it. */
+#define NO_CAPS "video/x-raw, format = (string) GRAY8, width = (int) 16, " \
+    "height = (int) 16, framerate = (fraction) 1/1"
+
 struct _GstTernJoint
 {
   GstElement parent;
@@ -181,19 +185,21 @@ take_caps (GstTernJoint * self, GstEvent * event)
     self->frame_duration = gst_util_uint64_scale (GST_SECOND, d, n);
 
   look = look_caps (self, caps);
+  if (!look && was_able) {
+    end_stretch (self);
+    gst_pad_push_event (self->lookpad,
+        gst_event_new_custom (GST_EVENT_CUSTOM_DOWNSTREAM,
+            gst_structure_new_empty (GST_TERN_EVENT_DRAIN)));
+  }
+  self->able = look != NULL;
+  if (!look)
+    warn_of_caps (self, caps);
+  /* Pads of text begin all the same: a muxer waits for them. */
+  if (!look && !was_able)
+    look = gst_caps_from_string (NO_CAPS);
   if (look) {
-    self->able = TRUE;
     gst_pad_push_event (self->lookpad, gst_event_new_caps (look));
     gst_caps_unref (look);
-  } else {
-    if (was_able) {
-      end_stretch (self);
-      gst_pad_push_event (self->lookpad,
-          gst_event_new_custom (GST_EVENT_CUSTOM_DOWNSTREAM,
-              gst_structure_new_empty (GST_TERN_EVENT_DRAIN)));
-    }
-    self->able = FALSE;
-    warn_of_caps (self, caps);
   }
   promise (self);
   ok = gst_pad_push_event (self->srcpad, gst_event_ref (event));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "harness.h"
 
+#include <stdio.h>
 #include <gst/app/app.h>
 
 typedef struct {
@@ -9,8 +10,6 @@ typedef struct {
   guint frames, with_result, results;
   GstClockTime last;
   gboolean in_order;
-  gint64 longest;               /* us between frames */
-  gint64 last_at;
 } Run;
 
 static GstPadProbeReturn
@@ -18,13 +17,9 @@ see_frame (GstPad *pad, GstPadProbeInfo *info, gpointer data)
 {
   Run *run = data;
   GstBuffer *buffer = GST_PAD_PROBE_INFO_BUFFER (info);
-  gint64 now = g_get_monotonic_time ();
 
   if (run->frames > 0 && GST_BUFFER_PTS (buffer) <= run->last)
     run->in_order = FALSE;
-  if (run->frames > 0)
-    run->longest = MAX (run->longest, now - run->last_at);
-  run->last_at = now;
   run->last = GST_BUFFER_PTS (buffer);
   run->frames++;
   if (gst_buffer_get_custom_meta (buffer, "TernResultMeta"))
@@ -169,18 +164,251 @@ GST_START_TEST (test_formats)
 }
 GST_END_TEST
 
-/* Live video does not wait, whatever the model does. */
+typedef struct {
+  GMutex lock;
+  GCond cond;
+  guint frames, shared;
+} Seen;
+
+static GstPadProbeReturn
+count_frame (GstPad *pad, GstPadProbeInfo *info, gpointer data)
+{
+  Seen *seen = data;
+  GstBuffer *buffer = GST_PAD_PROBE_INFO_BUFFER (info);
+
+  g_mutex_lock (&seen->lock);
+  seen->frames++;
+  seen->shared += !gst_buffer_is_writable (buffer) || !gst_buffer_is_all_memory_writable (buffer);
+  g_cond_broadcast (&seen->cond);
+  g_mutex_unlock (&seen->lock);
+  return GST_PAD_PROBE_OK;
+}
+
+/* Live video does not wait, whatever the model does: here it never answers. What leaves belongs to who gets it. */
 GST_START_TEST (test_live)
 {
+  Seen seen = { 0, };
+  GstElement *pipeline, *sink;
+  GstPad *pad;
+
+  g_setenv ("TERN_FAKE_GENERATE_MS", "100000000", TRUE);
+  g_setenv ("TERN_FAKE_ENCODE_MS", "100000000", TRUE);
+  pipeline = gst_parse_launch ("videotestsrc is-live=true ! video/x-raw, width=320, height=240, framerate=30/1 ! "
+      "terncaption name=c window=1000000000 frame-rate=4/1 ! fakesink name=v  c.text_src ! fakesink", NULL);
+  sink = gst_bin_get_by_name (GST_BIN (pipeline), "v");
+  pad = gst_element_get_static_pad (sink, "sink");
+  gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_BUFFER, count_frame, &seen, NULL);
+  gst_element_set_state (pipeline, GST_STATE_PLAYING);
+  g_mutex_lock (&seen.lock);
+  while (seen.frames < 60)
+    g_cond_wait (&seen.cond, &seen.lock);
+  fail_unless_equals_int (seen.shared, 0);
+  g_mutex_unlock (&seen.lock);
+  fail_unless_equals_int (gst_element_set_state (pipeline, GST_STATE_NULL), GST_STATE_CHANGE_SUCCESS);
+  gst_object_unref (pad);
+  gst_object_unref (sink);
+  gst_object_unref (pipeline);
+}
+GST_END_TEST
+
+/* A muxer that keeps a cue until the next one is there must not stop the video. */
+GST_START_TEST (test_muxed_mp4)
+{
+  GstElementFactory *encoder = gst_element_factory_find ("openh264enc");
+  GstElementFactory *mux = gst_element_factory_find ("mp4mux");
   Run run;
 
-  g_setenv ("TERN_FAKE_GENERATE_MS", "3000", TRUE);
-  g_setenv ("TERN_FAKE_ENCODE_MS", "600", TRUE);
-  play (&run, "videotestsrc is-live=true num-buffers=60 ! video/x-raw, width=320, height=240, framerate=30/1 ! "
-      "terncaption name=c window=1000000000 frame-rate=4/1 ! fakesink name=v  c.text_src ! fakesink");
-  fail_unless_equals_int (run.frames, 60);
-  fail_unless (run.in_order);
-  fail_unless (run.longest < 500 * G_TIME_SPAN_MILLISECOND, "%" G_GINT64_FORMAT " us between frames", run.longest);
+  if (encoder && mux) {
+    play (&run, SOURCE "terncaption name=c max-held-bytes=1000000 ! openh264enc ! h264parse ! m.  c.text_src ! queue ! m.  "
+        "mp4mux name=m ! fakesink");
+    fail_unless_equals_int (run.results, 3);
+  }
+  gst_clear_object (&encoder);
+  gst_clear_object (&mux);
+}
+GST_END_TEST
+
+static void
+push_feature_frames (GstElement *source, const char *caps_text, guint from, guint n, gsize size)
+{
+  g_autoptr (GstCaps) caps = gst_caps_from_string (caps_text);
+  guint i;
+
+  gst_app_src_set_caps (GST_APP_SRC (source), caps);
+  for (i = from; i < from + n; i++) {
+    GstBuffer *buffer = gst_buffer_new_allocate (NULL, size, NULL);
+
+    gst_buffer_memset (buffer, 0, i, size);
+    GST_BUFFER_PTS (buffer) = MS (100 * i);
+    GST_BUFFER_DURATION (buffer) = MS (100);
+    fail_unless_equals_int (gst_app_src_push_buffer (GST_APP_SRC (source), buffer), GST_FLOW_OK);
+  }
+}
+
+static const char *const unreadable[] = {
+  "video/x-raw(memory:NVMM), format=NV12, width=64, height=64, framerate=10/1",
+  "video/x-raw(memory:CUDAMemory), format=NV12, width=64, height=64, framerate=10/1",
+  "video/x-raw(memory:GLMemory), format=RGBA, width=64, height=64, framerate=10/1, texture-target=2D",
+  "video/x-raw(memory:DMABuf), format=DMA_DRM, width=64, height=64, framerate=10/1",
+};
+
+/* What cannot be read passes, with one warning; then what can be read is answered. */
+GST_START_TEST (test_memory_features)
+{
+  GstElement *pipeline = gst_parse_launch ("appsrc name=a format=time ! terncaption name=c ! fakesink name=v", NULL);
+  GstElement *source = gst_bin_get_by_name (GST_BIN (pipeline), "a");
+  GstElement *sink = gst_bin_get_by_name (GST_BIN (pipeline), "v");
+  GstPad *pad = gst_element_get_static_pad (sink, "sink");
+  GstBus *bus = gst_element_get_bus (pipeline);
+  guint warnings = 0, results = 0;
+  gboolean end = FALSE;
+  Run run = { 0, };
+
+  gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_BUFFER, see_frame, &run, NULL);
+  gst_element_set_state (pipeline, GST_STATE_PLAYING);
+  push_feature_frames (source, unreadable[__i__], 0, 50, 64);
+  push_feature_frames (source, "video/x-raw, format=GRAY8, width=64, height=64, framerate=10/1", 50, 50, 64 * 64);
+  gst_app_src_end_of_stream (GST_APP_SRC (source));
+  while (!end) {
+    GstMessage *message = wait_message (bus, GST_MESSAGE_EOS | GST_MESSAGE_ERROR | GST_MESSAGE_ELEMENT
+        | GST_MESSAGE_WARNING);
+
+    fail_unless (GST_MESSAGE_TYPE (message) != GST_MESSAGE_ERROR);
+    warnings += GST_MESSAGE_TYPE (message) == GST_MESSAGE_WARNING;
+    results += gst_message_has_name (message, "tern-result");
+    end = GST_MESSAGE_TYPE (message) == GST_MESSAGE_EOS;
+    gst_message_unref (message);
+  }
+  fail_unless_equals_int (run.frames, 100);
+  fail_unless_equals_int (run.with_result, 50);
+  fail_unless_equals_int (warnings, 1);
+  fail_unless (results > 0);
+  gst_element_set_state (pipeline, GST_STATE_NULL);
+  gst_object_unref (bus);
+  gst_object_unref (pad);
+  gst_object_unref (sink);
+  gst_object_unref (source);
+  gst_object_unref (pipeline);
+}
+GST_END_TEST
+
+/* Fields that come one by one, in a format that the encoder does not read: converted as pictures of half the height. */
+GST_START_TEST (test_alternate_fields)
+{
+  GstElement *pipeline = gst_parse_launch ("appsrc name=a format=time ! terncaption name=c ! fakesink name=v", NULL);
+  GstElement *source = gst_bin_get_by_name (GST_BIN (pipeline), "a");
+  GstBus *bus = gst_element_get_bus (pipeline);
+  guint results = 0;
+  gboolean end = FALSE;
+
+  gst_element_set_state (pipeline, GST_STATE_PLAYING);
+  push_feature_frames (source, "video/x-raw(format:Interlaced), format=P010_10LE, width=64, height=64, framerate=10/1, "
+      "interlace-mode=alternate", 0, 20, 64 * 32 * 3);
+  gst_app_src_end_of_stream (GST_APP_SRC (source));
+  while (!end) {
+    GstMessage *message = wait_message (bus, GST_MESSAGE_EOS | GST_MESSAGE_ERROR | GST_MESSAGE_ELEMENT
+        | GST_MESSAGE_WARNING);
+
+    fail_unless (GST_MESSAGE_TYPE (message) != GST_MESSAGE_ERROR && GST_MESSAGE_TYPE (message) != GST_MESSAGE_WARNING,
+        "%" GST_PTR_FORMAT, gst_message_get_structure (message));
+    results += gst_message_has_name (message, "tern-result");
+    end = GST_MESSAGE_TYPE (message) == GST_MESSAGE_EOS;
+    gst_message_unref (message);
+  }
+  fail_unless_equals_int (results, 1);
+  gst_element_set_state (pipeline, GST_STATE_NULL);
+  gst_object_unref (bus);
+  gst_object_unref (source);
+  gst_object_unref (pipeline);
+}
+GST_END_TEST
+
+/* One load, one beginning and one end, in the name of the bin; results, too. */
+GST_START_TEST (test_messages)
+{
+  GstElement *pipeline = gst_parse_launch (SOURCE "terncaption name=c ! fakesink", NULL);
+  GstElement *caption = gst_bin_get_by_name (GST_BIN (pipeline), "c");
+  GstBus *bus = gst_element_get_bus (pipeline);
+  guint start = 0, complete = 0, results = 0;
+  GstStructure *stats;
+  gboolean end = FALSE;
+
+  gst_element_set_state (pipeline, GST_STATE_PLAYING);
+  while (!end) {
+    GstMessage *message = wait_message (bus, GST_MESSAGE_EOS | GST_MESSAGE_ERROR | GST_MESSAGE_ELEMENT
+        | GST_MESSAGE_PROGRESS);
+    GstProgressType type = GST_PROGRESS_TYPE_CONTINUE;
+
+    end = GST_MESSAGE_TYPE (message) == GST_MESSAGE_EOS;
+    fail_unless (end || GST_MESSAGE_SRC (message) == GST_OBJECT_CAST (caption));
+    if (GST_MESSAGE_TYPE (message) == GST_MESSAGE_PROGRESS)
+      gst_message_parse_progress (message, &type, NULL, NULL);
+    start += type == GST_PROGRESS_TYPE_START;
+    complete += type == GST_PROGRESS_TYPE_COMPLETE;
+    results += gst_message_has_name (message, "tern-result");
+    gst_message_unref (message);
+  }
+  fail_unless_equals_int (start, 1);
+  fail_unless_equals_int (complete, 1);
+  fail_unless_equals_int (results, 3);
+  g_object_get (caption, "stats", &stats, NULL);
+  fail_unless (gst_structure_has_field (stats, "compressor") && gst_structure_has_field (stats, "attach"));
+  gst_structure_free (stats);
+  gst_element_set_state (pipeline, GST_STATE_NULL);
+  gst_object_unref (bus);
+  gst_object_unref (caption);
+  gst_object_unref (pipeline);
+}
+GST_END_TEST
+
+/* Both that load the damaged model fail; one error says so. */
+GST_START_TEST (test_one_error)
+{
+  g_autofree char *path = g_strconcat (model_path, ".bad", NULL);
+  g_autofree char *launch = g_strdup_printf ("videotestsrc ! terncaption name=c model-path=%s mmproj-path=%s ! fakesink",
+      path, path);
+  GstElement *pipeline, *caption;
+  GstMessage *message;
+  guint errors = 0;
+  GstBus *bus;
+
+  fail_unless (g_file_set_contents (path, "GGUF", -1, NULL));
+  pipeline = gst_parse_launch (launch, NULL);
+  caption = gst_bin_get_by_name (GST_BIN (pipeline), "c");
+  bus = gst_element_get_bus (pipeline);
+  gst_element_set_state (pipeline, GST_STATE_PLAYING);
+  message = wait_message (bus, GST_MESSAGE_ERROR);
+  fail_unless (GST_MESSAGE_SRC (message) == GST_OBJECT_CAST (caption));
+  gst_message_unref (message);
+  /* Stopping waits for those who load. */
+  gst_element_set_state (pipeline, GST_STATE_READY);
+  while ((message = gst_bus_pop_filtered (bus, GST_MESSAGE_ERROR))) {
+    errors += gst_object_has_as_ancestor (GST_MESSAGE_SRC (message), GST_OBJECT_CAST (caption))
+        || GST_MESSAGE_SRC (message) == GST_OBJECT_CAST (caption);
+    gst_message_unref (message);
+  }
+  fail_unless_equals_int (errors, 0);
+  gst_element_set_state (pipeline, GST_STATE_NULL);
+  remove (path);
+  gst_object_unref (bus);
+  gst_object_unref (caption);
+  gst_object_unref (pipeline);
+}
+GST_END_TEST
+
+/* As playbin's video-filter in gst-launch-1.0: no pad inside leads nowhere. */
+GST_START_TEST (test_as_filter)
+{
+  GError *error = NULL;
+  GstElement *bin = gst_parse_bin_from_description ("terncaption", TRUE, &error);
+  GstPad *pad;
+
+  fail_unless (bin != NULL, "%s", error ? error->message : "");
+  fail_unless_equals_int (bin->numpads, 2);
+  pad = gst_element_get_static_pad (bin, "src");
+  fail_unless (pad != NULL);
+  gst_object_unref (pad);
+  gst_object_unref (bin);
 }
 GST_END_TEST
 
@@ -266,22 +494,15 @@ GST_START_TEST (test_seek)
 {
   GstElement *pipeline = gst_parse_launch ("videotestsrc num-buffers=3000 ! video/x-raw, framerate=30/1 ! "
       "terncaption name=c ! fakesink  c.text_src ! fakesink", NULL);
-  GstBus *bus = gst_element_get_bus (pipeline);
-  gint64 begin;
   guint i;
 
-  g_setenv ("TERN_FAKE_GENERATE_MS", "5000", TRUE);
+  g_setenv ("TERN_FAKE_GENERATE_MS", "100000000", TRUE);         /* whoever waits for it does so until the test ends */
   gst_element_set_state (pipeline, GST_STATE_PLAYING);
   for (i = 0; i < 5; i++) {
-    g_usleep (100000);
-    begin = g_get_monotonic_time ();
+    g_usleep (100000);          /* somewhere in the middle */
     fail_unless (gst_element_seek_simple (pipeline, GST_FORMAT_TIME, GST_SEEK_FLAG_FLUSH, i * 10 * GST_SECOND));
-    fail_unless (g_get_monotonic_time () - begin < 2 * G_TIME_SPAN_SECOND, "a seek waited");
   }
-  begin = g_get_monotonic_time ();
   gst_element_set_state (pipeline, GST_STATE_NULL);
-  fail_unless (g_get_monotonic_time () - begin < G_TIME_SPAN_SECOND, "stopping waited");
-  gst_object_unref (bus);
   gst_object_unref (pipeline);
 }
 GST_END_TEST
@@ -352,6 +573,12 @@ main (void)
   tcase_add_test (tc, test_newest_prerolls);
   tcase_add_loop_test (tc, test_formats, 0, G_N_ELEMENTS (inputs));
   tcase_add_test (tc, test_live);
+  tcase_add_test (tc, test_muxed_mp4);
+  tcase_add_loop_test (tc, test_memory_features, 0, G_N_ELEMENTS (unreadable));
+  tcase_add_test (tc, test_alternate_fields);
+  tcase_add_test (tc, test_messages);
+  tcase_add_test (tc, test_one_error);
+  tcase_add_test (tc, test_as_filter);
   tcase_add_test (tc, test_allocation);
   tcase_add_test (tc, test_request_while_playing);
   tcase_add_test (tc, test_seek);
