@@ -326,7 +326,7 @@ flush_stop_event (GstTernEncoder * self, GstEvent * event)
   gst_segment_init (&self->segment, GST_FORMAT_TIME);
   restart_sampling (self);
   self->number = 0;
-  self->last_pts = self->last_duration = GST_CLOCK_TIME_NONE;
+  self->last_pts = GST_CLOCK_TIME_NONE;
   flush_stop (self);
   gst_pad_start_task (self->srcpad, gst_tern_encoder_loop, self, NULL);
   return GST_FLOW_OK;

@@ -66,7 +66,7 @@ struct _GstTernEncoder
   TernModel *model;
   GstBufferPool *pool;
   guint64 number;
-  GstClockTime last_pts, last_duration;
+  GstClockTime last_pts;
   gboolean announced;           /* where tokens begin */
 };
 

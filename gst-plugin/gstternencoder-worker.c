@@ -132,28 +132,22 @@ worker_duration (GstTernEncoder * self, GstBuffer * buffer)
   return GST_CLOCK_TIME_NONE;
 }
 
-/* Frames are numbered for temporal merging: a group must not span a gap. A
- * picture that stands for long makes none. */
+/* Frames are numbered for temporal merging, by the rule of the sampler: pictures
+ * that are further apart than a group's ticks, and two seconds, have little in
+ * common, and may be of different windows. */
 static void
-worker_number_frame (GstTernEncoder * self, GstBuffer * buffer,
-    GstClockTime duration)
+worker_number_frame (GstTernEncoder * self, GstBuffer * buffer)
 {
-  GstClockTime pts = GST_BUFFER_PTS (buffer);
-  GstClockTime tick = GST_SECOND / 2;
-  GstClockTime span;
+  GstClockTime pts = GST_BUFFER_PTS (buffer), span = 2 * GST_SECOND;
 
-  if (self->token_info.rate_n > 0)
-    tick = gst_util_uint64_scale (GST_SECOND, self->token_info.rate_d,
-        self->token_info.rate_n);
-  span = TERN_GROUP_FRAMES * tick;
-  if (GST_CLOCK_TIME_IS_VALID (self->last_duration))
-    span = MAX (span, tick + self->last_duration);
+  if (self->token_info.grid_n > 0)
+    span = MAX (span, gst_util_uint64_scale (TERN_GROUP_FRAMES * GST_SECOND,
+            self->token_info.grid_d, self->token_info.grid_n));
   if (GST_CLOCK_TIME_IS_VALID (self->last_pts)
       && (pts < self->last_pts || pts - self->last_pts > span))
     self->number = (self->number + TERN_GROUP_FRAMES - 1) / TERN_GROUP_FRAMES *
         TERN_GROUP_FRAMES;
   self->last_pts = pts;
-  self->last_duration = duration;
 }
 
 static GstBuffer *
@@ -187,7 +181,7 @@ worker_run (GstTernEncoder * self, GstBuffer * in, const TernImage * image,
   tokens.pts = GST_BUFFER_PTS (in);
   tokens.duration = worker_duration (self, in);
   tokens.late = late;
-  worker_number_frame (self, in, tokens.duration);
+  worker_number_frame (self, in);
   tokens.number = self->number++;
   gst_tern_token_buffer_describe (out, &tokens);
   if (GST_BUFFER_IS_DISCONT (in))
@@ -277,7 +271,7 @@ worker_event (GstTernEncoder * self, GstEvent * event)
     }
     case GST_EVENT_SEGMENT:
       self->number = 0;
-      self->last_pts = self->last_duration = GST_CLOCK_TIME_NONE;
+      self->last_pts = GST_CLOCK_TIME_NONE;
       self->announced = FALSE;
       break;
     default:
