@@ -291,7 +291,9 @@ handle_flush_stop (GstTernGenerator * self, GstEvent * event)
   self->count = 0;
   self->last_end = GST_CLOCK_TIME_NONE;
   self->position = GST_CLOCK_TIME_NONE;
+  self->cue_until = self->sample_until = GST_CLOCK_TIME_NONE;
   gst_clear_event (&self->segment_event);
+  self->text_ended = FALSE;
   gst_tern_generator_flush_stop (self);
   gst_pad_start_task (self->srcpad, gst_tern_generator_loop, self, NULL);
   return ok;
@@ -355,8 +357,11 @@ handle_event (GstTernGenerator * self, GstPad * pad, GstEvent * event)
     case GST_EVENT_GAP:
       handle_gap (self, event);
       return TRUE;
-    case GST_EVENT_STREAM_START:
     case GST_EVENT_EOS:
+      gst_tern_generator_end_live_text (self);
+      gst_tern_generator_drain (self);
+      return gst_tern_generator_enqueue_event (self, event);
+    case GST_EVENT_STREAM_START:
     case GST_EVENT_SEGMENT_DONE:
       gst_tern_generator_drain (self);
       return gst_tern_generator_enqueue_event (self, event);

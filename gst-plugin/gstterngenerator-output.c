@@ -11,7 +11,8 @@ typedef enum
   OUT_RESULT,
   OUT_EVENT,
   OUT_START,                    /* where text will begin */
-  OUT_GAP                       /* no text comes before a time */
+  OUT_GAP,                      /* no text comes before a time */
+  OUT_TEXT_END                  /* no text comes any more */
 } OutKind;
 
 /* What the src task has to do, in order. */
@@ -107,6 +108,23 @@ gst_tern_generator_enqueue_start (GstTernGenerator * self, GstClockTime time)
   GstFlowReturn flow;
 
   enqueue (self, &item, &flow);
+}
+
+/* Live text with the time of its arrival ends with the video: nothing later has a
+ * time in it, and who writes a file waits for nobody. JSON, signal and messages
+ * have what is still to be answered. */
+void
+gst_tern_generator_end_live_text (GstTernGenerator * self)
+{
+  OutItem item = {.kind = OUT_TEXT_END };
+  GstFlowReturn flow;
+  gboolean live;
+
+  GST_OBJECT_LOCK (self);
+  live = self->live;
+  GST_OBJECT_UNLOCK (self);
+  if (live && gst_tern_generator_stamps_arrival (self))
+    enqueue (self, &item, &flow);
 }
 
 void
@@ -207,25 +225,29 @@ push_event_everywhere (GstTernGenerator * self, GstEvent * event)
     gst_pad_push_event (json, gst_event_ref (event));
     gst_object_unref (json);
   }
-  gst_pad_push_event (self->srcpad, event);
+  if (self->text_ended && GST_EVENT_TYPE (event) == GST_EVENT_EOS)
+    gst_event_unref (event);
+  else
+    gst_pad_push_event (self->srcpad, event);
 }
 
-/* Tells who waits for text that none comes before @time. A point, not the time
- * since the last one: muxers go by where a gap begins. JSON keeps the time of its
- * window whatever text has, and ternattach goes by it. */
+/* Tells who waits for text that none comes before @time. JSON keeps the time of
+ * its window whatever text has, and ternattach goes by it: it hears only of what
+ * is @decided. */
 static void
-advance (GstTernGenerator * self, GstClockTime time, gboolean json_too)
+advance (GstTernGenerator * self, GstClockTime time, gboolean decided)
 {
   GstPad *json;
 
-  if (GST_CLOCK_TIME_IS_VALID (self->position) && time <= self->position)
+  if (self->text_ended || (GST_CLOCK_TIME_IS_VALID (self->position)
+          && time <= self->position))
     return;
   self->position = time;
   json = start_pads (self);
-  if (json && json_too)
+  if (json && decided)
     gst_pad_push_event (json, gst_event_new_gap (time, 0));
   gst_clear_object (&json);
-  gst_pad_push_event (self->srcpad, gst_event_new_gap (time, 0));
+  gst_tern_generator_push_gap (self, time, decided);
 }
 
 /* Video is at @running time. */
@@ -247,7 +269,7 @@ emit_event (GstTernGenerator * self, GstEvent * event)
   switch (GST_EVENT_TYPE (event)) {
     case GST_EVENT_STREAM_START:
       self->have_group_id = gst_event_parse_group_id (event, &self->group_id);
-      self->src_started = self->json_started = FALSE;
+      self->src_started = self->json_started = self->text_ended = FALSE;
       gst_clear_event (&self->segment_event);
       gst_event_unref (event);
       return;
@@ -292,8 +314,8 @@ gst_tern_generator_post_dropped (GstTernGenerator * self,
       GST_CLOCK_TIME_NONE, answered, dropped);
 }
 
-static GstBuffer *
-result_buffer (const gchar * text, gsize size, GstClockTime pts,
+GstBuffer *
+gst_tern_generator_result_buffer (const gchar * text, gsize size, GstClockTime pts,
     GstClockTime duration, const GstStructure * structure)
 {
   GstBuffer *buffer = size > 0 ? gst_buffer_new_memdup (text, size) :
@@ -303,27 +325,6 @@ result_buffer (const gchar * text, gsize size, GstClockTime pts,
   GST_BUFFER_DURATION (buffer) = duration;
   gst_tern_buffer_set_result (buffer, structure);
   return buffer;
-}
-
-/* Every result is a buffer, with or without text: an error is none to show, and
- * its meta says what it is. One that comes when video is further already keeps
- * its time. */
-static GstFlowReturn
-push_text (GstTernGenerator * self, const TernResult * result,
-    const GstStructure * structure)
-{
-  gboolean arrival = gst_tern_generator_stamps_arrival (self);
-  GstClockTime pts = result->timestamp;
-  gsize size = strlen (result->result);
-
-  if (arrival && GST_CLOCK_TIME_IS_VALID (self->position))
-    pts = self->position;
-  else
-    advance (self, pts, FALSE);
-  if (strcmp (result->kind, "error") == 0)
-    size = 0;
-  return gst_pad_push (self->srcpad, result_buffer (result->result, size, pts,
-          result->duration, structure));
 }
 
 /* Up to where text is decided when @result has left: the start of the next
@@ -352,8 +353,8 @@ push_json (GstPad * pad, const TernResult * result,
   gchar *line = g_strconcat (json, "\n", NULL);
   GstFlowReturn flow;
 
-  flow = gst_pad_push (pad, result_buffer (line, strlen (line),
-          result->timestamp, result->duration, structure));
+  flow = gst_pad_push (pad, gst_tern_generator_result_buffer (line,
+          strlen (line), result->timestamp, result->duration, structure));
   g_free (line);
   g_free (json);
   return flow;
@@ -404,7 +405,10 @@ emit_result (GstTernGenerator * self, const TernResult * numbered)
     json_flow = push_json (json, &result, structure);
     gst_object_unref (json);
   }
-  flow = push_text (self, &result, structure);
+  if (self->text_ended)
+    flow = GST_FLOW_NOT_LINKED;
+  else
+    flow = gst_tern_generator_push_text (self, &result, structure);
   gst_structure_free (structure);
   if (!gst_tern_generator_stamps_arrival (self))
     advance (self, decided_by (self, &result), TRUE);
@@ -450,6 +454,14 @@ emit_item (GstTernGenerator * self, OutItem * item)
     case OUT_GAP:
       advance (self, item->time, FALSE);
       break;
+    case OUT_TEXT_END:{
+      GstPad *json = start_pads (self);
+
+      gst_clear_object (&json);
+      self->text_ended = TRUE;
+      gst_pad_push_event (self->srcpad, gst_event_new_eos ());
+      break;
+    }
   }
   return GST_FLOW_OK;
 }

@@ -73,11 +73,14 @@ struct _GstTernGenerator
   /* The src task's. */
   GstSegment out_segment;       /* PTS are stream times */
   GstClockTime position;        /* up to which text is decided */
+  GstClockTime cue_until;       /* running time of the last cue's end, or NONE */
+  GstClockTime sample_until;    /* of the last buffer for an MP4 muxer, or NONE */
   guint64 next_id;              /* of results, as long as the element lives */
   GstEvent *segment_event;
   guint group_id;
   gboolean have_group_id;
   gboolean src_started, json_started;
+  gboolean text_ended;          /* before the answers did */
 };
 
 /* gstterngenerator.c */
@@ -148,7 +151,16 @@ gboolean gst_tern_generator_query_latency (GstTernGenerator * self,
 void gst_tern_generator_check_latency (GstTernGenerator * self,
     const TernResult * result);
 
+/* gstterngenerator-text.c; the src task's. No text comes before @time; what is
+ * @decided stays so. */
+void gst_tern_generator_push_gap (GstTernGenerator * self, GstClockTime time,
+    gboolean decided);
+GstFlowReturn gst_tern_generator_push_text (GstTernGenerator * self,
+    const TernResult * result, const GstStructure * structure);
+
 /* gstterngenerator-output.c */
+GstBuffer *gst_tern_generator_result_buffer (const gchar * text, gsize size,
+    GstClockTime pts, GstClockTime duration, const GstStructure * structure);
 /* Whether text has the time of its arrival. */
 gboolean gst_tern_generator_stamps_arrival (GstTernGenerator * self);
 /* A TernResultFunc. */
@@ -159,6 +171,7 @@ gboolean gst_tern_generator_enqueue_event (GstTernGenerator * self,
 /* Text will begin at @time; lets sinks preroll and muxers start. */
 void gst_tern_generator_enqueue_start (GstTernGenerator * self,
     GstClockTime time);
+void gst_tern_generator_end_live_text (GstTernGenerator * self);
 /* No text comes before @end. Both are stream times. */
 void gst_tern_generator_enqueue_gap (GstTernGenerator * self, GstClockTime end);
 /* With @lock. */

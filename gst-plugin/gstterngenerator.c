@@ -143,9 +143,10 @@ stop (GstTernGenerator * self)
   self->last_latency = GST_CLOCK_TIME_NONE;
   g_mutex_unlock (&self->lock);
   self->have_group_id = FALSE;
-  self->src_started = self->json_started = FALSE;
+  self->src_started = self->json_started = self->text_ended = FALSE;
   self->count = 0;
   self->last_end = self->position = GST_CLOCK_TIME_NONE;
+  self->cue_until = self->sample_until = GST_CLOCK_TIME_NONE;
 }
 
 static GstStateChangeReturn
@@ -276,4 +277,5 @@ gst_tern_generator_init (GstTernGenerator * self)
   gst_tern_generator_init_properties (self);
   self->progress = self->last_latency = GST_CLOCK_TIME_NONE;
   self->last_end = self->position = GST_CLOCK_TIME_NONE;
+  self->cue_until = self->sample_until = GST_CLOCK_TIME_NONE;
 }

@@ -462,13 +462,17 @@ GST_END_TEST
 GST_START_TEST (test_live_newest)
 {
   GstHarness *h = gst_harness_new ("terngenerator");
+  GstHarness *json = gst_harness_new_with_element (h->element, NULL, "json_src");
   g_autofree char *caps = token_caps (mmproj_path);
   GstBus *bus = watch (h->element);
   guint64 processed, dropped, timestamp = 0, windows = 0;
   GstStructure *stats = NULL;
   GstMessage *message;
   GstBuffer *buffer;
+  GstEvent *event;
+  GThread *thread;
   GstFormat format;
+  gboolean end;
   guint n = 0;
 
   fake_hold (TRUE);
@@ -480,14 +484,20 @@ GST_START_TEST (test_live_newest)
   gst_message_parse_qos_stats (message, &format, &processed, &dropped);
   fail_unless (dropped > 0);
   gst_message_unref (message);
+  /* Live text ends with the video, whatever is still to be answered. */
+  thread = g_thread_new ("eos", push_eos, h);
+  do {
+    event = gst_harness_pull_event (h);
+    fail_unless (event != NULL);
+    end = GST_EVENT_TYPE (event) == GST_EVENT_EOS;
+    gst_event_unref (event);
+  } while (!end);
   fake_hold (FALSE);
-  gst_harness_push_event (h, gst_event_new_eos ());
+  g_thread_join (thread);
   while (timestamp != MS (36000)) {     /* the first window and the last are answered */
-    buffer = pull_result (h);
+    buffer = pull_result (json);
     timestamp = uint64_of (buffer, "timestamp");
     n++;
-    /* Stamped with what was seen by then: an overlay shows it now. */
-    fail_unless (GST_BUFFER_PTS (buffer) >= timestamp + MS (4000));
     gst_buffer_unref (buffer);
   }
   fail_unless_equals_int (n, 2);
@@ -497,6 +507,7 @@ GST_START_TEST (test_live_newest)
   fail_unless_equals_uint64 (dropped, 8);
   gst_structure_free (stats);
   gst_object_unref (bus);
+  gst_harness_teardown (json);
   gst_harness_teardown (h);
 }
 GST_END_TEST

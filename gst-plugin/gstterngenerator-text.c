@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The text pad: cues, and up to where there are none. */
+#include "gstterngenerator-priv.h"
+
+#include <string.h>
+
+#define MAX_HOPS 32             /* pads between us and a muxer */
+#define BLANK_LEAD (250 * GST_MSECOND)
+
+/* ---- The MP4 muxer ----
+ *
+ * qtmux (mp4mux, ...; up to 1.26 at least) keeps the last text buffer until the
+ * next one, goes by its time while it does, and throws GAPs away: video later than
+ * that waits. What moves it is another buffer. Without text in it that is what it
+ * would write for a gap by itself, an empty sample; but an empty cue to srtenc. So
+ * these blanks are sent where they lead to such a muxer alone. */
+
+static gboolean
+is_qtmux (GstElement * element)
+{
+  GType type;
+
+  for (type = G_OBJECT_TYPE (element); type; type = g_type_parent (type))
+    if (g_str_equal (g_type_name (type), "GstBaseQTMux"))
+      return TRUE;
+  return FALSE;
+}
+
+/* The one pad that @pad's data leave by, on the other side of its element or
+ * bin; NULL when there are none or several. */
+static GstPad *
+follow (GstPad * pad)
+{
+  GstIterator *it = gst_pad_iterate_internal_links (pad);
+  GstPad *only = NULL;
+  GValue value = G_VALUE_INIT;
+  guint n = 0;
+
+  while (it && gst_iterator_next (it, &value) == GST_ITERATOR_OK) {
+    if (n++ == 0)
+      only = g_value_dup_object (&value);
+    g_value_reset (&value);
+  }
+  if (G_IS_VALUE (&value))
+    g_value_unset (&value);
+  g_clear_pointer (&it, gst_iterator_free);
+  if (n != 1)
+    gst_clear_object (&only);
+  return only;
+}
+
+static gboolean
+leads_to_qtmux (GstPad * src)
+{
+  GstPad *pad = gst_object_ref (src);
+  gboolean found = FALSE;
+  guint i;
+
+  for (i = 0; i < MAX_HOPS && pad && !found; i++) {
+    GstPad *peer = gst_pad_get_peer (pad);
+    GstObject *parent = peer ? gst_object_get_parent (GST_OBJECT (peer)) : NULL;
+
+    gst_object_unref (pad);
+    found = parent && GST_IS_ELEMENT (parent) && is_qtmux (GST_ELEMENT (parent));
+    pad = peer && !found ? follow (peer) : NULL;
+    gst_clear_object (&parent);
+    gst_clear_object (&peer);
+  }
+  gst_clear_object (&pad);
+  return found;
+}
+
+static GstClockTime
+running_time (GstTernGenerator * self, GstClockTime time)
+{
+  return gst_segment_to_running_time (&self->out_segment, GST_FORMAT_TIME,
+      time);
+}
+
+static GstFlowReturn
+push_blank (GstTernGenerator * self, GstClockTime time)
+{
+  GstClockTime running = running_time (self, time);
+  GstBuffer *buffer;
+
+  if (!GST_CLOCK_TIME_IS_VALID (running)
+      || (GST_CLOCK_TIME_IS_VALID (self->sample_until)
+          && running <= self->sample_until))
+    return GST_FLOW_OK;
+  self->sample_until = running;
+  buffer = gst_buffer_new ();
+  GST_BUFFER_PTS (buffer) = time;
+  GST_BUFFER_DURATION (buffer) = 0;
+  return gst_pad_push (self->srcpad, buffer);
+}
+
+/* ---- Gaps and cues ---- */
+
+/* A point, not the time since the last one: muxers go by where a gap begins. */
+void
+gst_tern_generator_push_gap (GstTernGenerator * self, GstClockTime time,
+    gboolean decided)
+{
+  if (leads_to_qtmux (self->srcpad)) {
+    GstClockTime running = running_time (self, time);
+
+    /* Ahead, so that one frame in a few needs one. */
+    if (decided)
+      push_blank (self, time);
+    else if (!GST_CLOCK_TIME_IS_VALID (self->sample_until)
+        || running >= self->sample_until)
+      push_blank (self, time + BLANK_LEAD);
+  }
+  gst_pad_push_event (self->srcpad, gst_event_new_gap (time, 0));
+}
+
+/* Cues whose times are chosen here do not overlap: one that comes before the last
+ * one's end waits for it, and ends when it would have ended. */
+static void
+move_cue (GstTernGenerator * self, gboolean blanks, GstClockTime * pts,
+    GstClockTime * duration)
+{
+  GstClockTime least = self->cue_until, running = running_time (self, *pts);
+  GstClockTime later, late;
+
+  if (blanks && GST_CLOCK_TIME_IS_VALID (self->sample_until)
+      && (!GST_CLOCK_TIME_IS_VALID (least) || least < self->sample_until))
+    least = self->sample_until;
+  if (!GST_CLOCK_TIME_IS_VALID (least) || !GST_CLOCK_TIME_IS_VALID (running)
+      || running >= least
+      || gst_segment_position_from_running_time_full (&self->out_segment,
+          GST_FORMAT_TIME, least, &later) != 1 || later < *pts)
+    return;
+  late = later - *pts;
+  *pts = later;
+  *duration = MAX (*duration > late ? *duration - late : 0, *duration / 4);
+}
+
+/* Every result is a buffer, with or without text: an error is none to show, and
+ * its meta says what it is. One with the time of its window keeps it, also when
+ * video is further already. */
+GstFlowReturn
+gst_tern_generator_push_text (GstTernGenerator * self,
+    const TernResult * result, const GstStructure * structure)
+{
+  gboolean arrival = gst_tern_generator_stamps_arrival (self);
+  gboolean blanks = leads_to_qtmux (self->srcpad);
+  GstClockTime pts = result->timestamp, duration = result->duration, hop;
+  gsize size = strlen (result->result);
+  GstFlowReturn flow;
+
+  if (strcmp (result->kind, "error") == 0)
+    size = 0;
+  GST_OBJECT_LOCK (self);
+  hop = self->params.hop;
+  GST_OBJECT_UNLOCK (self);
+  if (arrival && GST_CLOCK_TIME_IS_VALID (self->position))
+    pts = self->position;
+  if (arrival && hop > 0)
+    duration = MIN (duration, hop);
+  if (arrival || blanks)
+    move_cue (self, blanks, &pts, &duration);
+  if (!GST_CLOCK_TIME_IS_VALID (self->position) || pts > self->position) {
+    self->position = pts;
+    gst_pad_push_event (self->srcpad, gst_event_new_gap (pts, 0));
+  }
+
+  flow = gst_pad_push (self->srcpad, gst_tern_generator_result_buffer (
+          result->result, size, pts, duration, structure));
+  self->cue_until = running_time (self, pts + duration);
+  if (blanks) {
+    self->sample_until = running_time (self, pts);
+    if (flow == GST_FLOW_OK)
+      flow = push_blank (self, pts + duration);
+  }
+  return flow;
+}
