@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Files that are read whole, and what is taken for a file at all: regular ones. A pipe would make us wait for its writer,
- * a device such as /dev/zero has no end. */
+/* Files that are read whole, and what is taken for a file at all: regular ones. A pipe would make us wait for its
+ * writer, a device such as /dev/zero has no end. */
 #pragma once
 
 #include <glib.h>
@@ -12,8 +12,8 @@ G_BEGIN_DECLS
  * @path and what was found instead. Never waits. */
 int tern_file_open (const char *path, struct stat *st, GError **error);
 
-/* All of @path, which holds at most @most bytes; a zero byte follows, and *@size (may be NULL) does not count it. Errors:
- * NOT_FOUND, READ (not a regular file; too large: the message says how much is taken). Free: g_free(). */
+/* All of @path, which holds at most @most bytes; a zero byte follows, and *@size (may be NULL) does not count it.
+ * Errors: NOT_FOUND, READ (not a regular file; too large: the message says how much is taken). Free: g_free(). */
 char *tern_file_read (const char *path, gsize most, gsize *size, GError **error);
 
 /* Likewise what comes from @fd until its end, whatever it is: standard input. @name is for messages. */

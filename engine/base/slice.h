@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* How much work is done between two looks at a cancel flag, learned from how long the last slices took: some 20 ms, on a
- * server as on a small board. Work is counted in multiply-adds. What is computed must not depend on how it is cut. */
+/* How much work is done between two looks at a cancel flag, learned from how long the last slices took: some 20 ms, on
+ * a server as on a small board. Work is counted in multiply-adds. What is computed must not depend on how it is cut. */
 #pragma once
 
 #include <glib.h>

@@ -19,9 +19,10 @@ typedef void (*TernPoolFunc) (void *data, guint begin, guint end, guint worker);
 TernPool *tern_pool_new (guint threads, GError **error);
 /* The same with workers that step back. */
 TernPool *tern_pool_new_yielding (guint threads, GError **error);
-/* The calling thread shall let others of the same process go first: those that must be on time, as a pipeline's streaming
- * threads, which need a core for a moment only. It gets a lower priority (nice, TERN_YIELD_NICE above the process's), which
- * needs no rights and costs nothing while there are cores to spare; where it is refused, all is as before. */
+/* The calling thread shall let others of the same process go first: those that must be on time, as a pipeline's
+ * streaming threads, which need a core for a moment only. It gets a lower priority (nice, TERN_YIELD_NICE above the
+ * process's), which needs no rights and costs nothing while there are cores to spare; where it is refused, all is as
+ * before. */
 void tern_thread_step_back (void);
 #define TERN_YIELD_NICE 5
 void tern_pool_free (TernPool *pool);
@@ -35,9 +36,9 @@ void *tern_pool_scratch (TernPool *pool, guint worker);
  * Allocates nothing. @pool NULL runs in the caller with worker 0 (then scratch must not be needed). */
 void tern_pool_run (TernPool *pool, TernPoolFunc func, void *data, guint items, guint grain);
 
-/* The same in slices, between which @cancel is looked at; FALSE: it was raised, and the rest was not done. @work: multiply-
- * adds of one item. A slice is as large as the pool has learned from those before that it may be (slice.h), and at least
- * @grain items for every thread. What @func does must not depend on where its items are cut. */
+/* The same in slices, between which @cancel is looked at; FALSE: it was raised, and the rest was not done. @work:
+ * multiply-adds of one item. A slice is as large as the pool has learned from those before that it may be (slice.h), and
+ * at least @grain items for every thread. What @func does must not depend on where its items are cut. */
 gboolean tern_pool_run_until (TernPool *pool, TernPoolFunc func, void *data, guint items, guint grain, guint64 work,
     TernCancel *cancel);
 /* For tests: how many workers are asleep, and whether the caller of a run is, waiting for one that is in a piece. */
