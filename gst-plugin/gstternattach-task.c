@@ -359,14 +359,14 @@ post_early (GstTernAttach * self, const HeldItem * item, gdouble seconds,
     GST_ELEMENT_WARNING (self, STREAM, FAILED,
         ("Frames left before the result of their window was known."),
         ("the source sent nothing more while %.1f s of video waited: queues "
-            "beside the video (of audio, for a muxer) must hold as much as two "
-            "windows, see max-size-time and max-size-bytes of queue, or set "
+            "beside the video (of audio, for a muxer) must hold a whole window "
+            "and more, see max-size-time and max-size-bytes of queue, or set "
             "attach=newest", seconds));
   else
     GST_ELEMENT_WARNING (self, RESOURCE, NO_SPACE_LEFT,
         ("Frames left before the result of their window was known."),
         ("max-held-bytes: found room for %" G_GUINT64_FORMAT " bytes, %.1f s of "
-            "this video, expected room for two windows: raise it, or set "
+            "this video, expected room for a whole window: raise it, or set "
             "attach=newest", held, seconds));
 }
 

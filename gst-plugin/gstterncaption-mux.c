@@ -3,6 +3,7 @@
 
 /* Elements between the text pad and a muxer: queues, mostly. */
 #define MOST_ELEMENTS 16
+#define SHORTEST_CUE (GST_SECOND / 2)
 
 typedef struct
 {
@@ -98,6 +99,27 @@ leads_to_mp4 (GstPad * out)
   return found;
 }
 
+/* MP4 knows no cues at the same time: one that the next one meets would be lost. */
+static void
+space_cues (Watch * watch)
+{
+  GstClockTime end = GST_CLOCK_TIME_NONE;
+  GList *link;
+
+  for (link = watch->cues.tail; link; link = link->prev) {
+    GstBuffer *cue = link->data = gst_buffer_make_writable (link->data);
+    GstClockTime pts = GST_BUFFER_PTS (cue);
+
+    if (GST_CLOCK_TIME_IS_VALID (end) && GST_CLOCK_TIME_IS_VALID (pts)) {
+      if (pts + SHORTEST_CUE > end)
+        pts = end > SHORTEST_CUE ? end - SHORTEST_CUE : 0;
+      GST_BUFFER_PTS (cue) = pts;
+      GST_BUFFER_DURATION (cue) = MIN (GST_BUFFER_DURATION (cue), end - pts);
+    }
+    end = pts;
+  }
+}
+
 /* Before what ends the stream. */
 static void
 hand_over (Watch * watch, GstPad * pad)
@@ -105,6 +127,7 @@ hand_over (Watch * watch, GstPad * pad)
   GstPad *peer = gst_pad_get_peer (pad);
   GstBuffer *cue;
 
+  space_cues (watch);
   while (peer && (cue = g_queue_pop_head (&watch->cues)))
     gst_pad_chain (peer, cue);
   watch_clear (watch);

@@ -93,6 +93,18 @@ GST_START_TEST (test_file_small_bound)
 }
 GST_END_TEST
 
+/* There is room for one window: frames wait for who is at work on theirs. */
+GST_START_TEST (test_file_window_bound)
+{
+  Run run;
+
+  g_setenv ("TERN_FAKE_GENERATE_MS", "300", TRUE);
+  play (&run, SOURCE "terncaption max-held-bytes=14500000 ! fakesink name=v");
+  fail_unless_equals_int (run.frames, 300);
+  fail_unless_equals_int (run.with_result, 300);
+}
+GST_END_TEST
+
 static const char *const outputs[] = {
   "fakesink name=v",
   "fakesink name=v sync=false  c.text_src ! fakesink",
@@ -567,6 +579,7 @@ main (void)
   suite_add_tcase (suite, tc);
   tcase_add_test (tc, test_file);
   tcase_add_test (tc, test_file_small_bound);
+  tcase_add_test (tc, test_file_window_bound);
   tcase_add_loop_test (tc, test_outputs, 0, G_N_ELEMENTS (outputs));
   tcase_add_test (tc, test_text_only);
   tcase_add_test (tc, test_muxed);

@@ -858,7 +858,7 @@ tern_session_stats (TernSession *session, TernSessionStats *stats)
 {
   g_mutex_lock (&session->lock);
   *stats = session->stats;
-  stats->queued_windows = session->windows.length;
+  stats->queued_windows = session->windows.length + session->running;
   g_mutex_unlock (&session->lock);
 }
 
