@@ -175,6 +175,14 @@ write_line (TernCaptionOutput *out, const char *line)
   out->closed = TRUE;
 }
 
+/* A window is over where its end is; players count a cue's last millisecond in. Beside other windows the next cue takes
+ * over there. A picture that stands alone is gone a millisecond earlier, so that none of its cue is left on the next. */
+static double
+cue_end (const TernResult *result)
+{
+  return result->frames == 1 ? result->end - 0.001 : result->end;
+}
+
 gboolean
 tern_caption_output_take (TernCaptionOutput *out, TernResult *result)
 {
@@ -182,7 +190,7 @@ tern_caption_output_take (TernCaptionOutput *out, TernResult *result)
 
   result->id = out->results++;  /* of this run, not of this file */
   if (out->subtitles) {
-    if (good && tern_subtitles_cue (out->kind, out->n_cues + 1, result->start, result->end, result->result, out->cues))
+    if (good && tern_subtitles_cue (out->kind, out->n_cues + 1, result->start, cue_end (result), result->result, out->cues))
       out->n_cues++;
   } else if (!out->closed) {
     g_autofree char *line = tern_result_to_json (result);

@@ -196,6 +196,24 @@ test_unwritable (void)
   g_assert_nonnull (strstr (subtitles.err, "still.ppm"));
 }
 
+/* A picture each 20 s: cues of a window, not of a frame, that end before the next picture. */
+static void
+test_slides (void)
+{
+  g_auto (Run) run = { 0 };
+  g_autofree char *srt = NULL;
+
+  if (absent ())
+    return;
+  clip_write_y4m (at ("slides.y4m"), 64, 48, "1:20", 3, 0);
+  run = caption ("--format", "srt", "--output", at ("slides"), at ("slides.y4m"), NULL);
+  g_assert_cmpint (run.status, ==, 0);
+  g_assert_true (g_file_get_contents (at ("slides/slides.srt"), &srt, NULL, NULL));
+  g_assert_true (g_str_has_prefix (srt, "1\n00:00:00,000 --> 00:00:03,999\n"));
+  g_assert_nonnull (strstr (srt, "\n2\n00:00:20,000 --> 00:00:23,999\n"));
+  g_assert_nonnull (strstr (srt, "\n3\n00:00:40,000 --> 00:00:43,999\n"));
+}
+
 static void
 test_subtitles (void)
 {
@@ -454,6 +472,7 @@ main (int argc, char **argv)
   g_test_add_func ("/caption/bad-inputs", test_bad_inputs);
   g_test_add_func ("/caption/bad-options", test_bad_options);
   g_test_add_func ("/caption/unwritable", test_unwritable);
+  g_test_add_func ("/caption/slides", test_slides);
   g_test_add_func ("/caption/subtitles", test_subtitles);
   g_test_add_func ("/caption/folders", test_folders);
   g_test_add_func ("/caption/cut", test_cut);
