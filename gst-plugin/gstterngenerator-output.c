@@ -250,6 +250,24 @@ advance (GstTernGenerator * self, GstClockTime time, gboolean decided)
   gst_tern_generator_push_gap (self, time, decided);
 }
 
+/* Sinks preroll on it. What video tells of itself may have been earlier, but only
+ * on the text pad. */
+static void
+emit_start (GstTernGenerator * self, GstClockTime time)
+{
+  GstPad *json = start_pads (self);
+
+  if (json) {
+    gst_pad_push_event (json, gst_event_new_gap (time, 0));
+    gst_object_unref (json);
+  }
+  if (self->text_ended || (GST_CLOCK_TIME_IS_VALID (self->position)
+          && time <= self->position))
+    return;
+  self->position = time;
+  gst_tern_generator_push_gap (self, time, TRUE);
+}
+
 /* Video is at @running time. */
 static void
 emit_progress (GstTernGenerator * self, GstClockTime running)
@@ -449,7 +467,7 @@ emit_item (GstTernGenerator * self, OutItem * item)
       emit_event (self, g_steal_pointer (&item->event));
       break;
     case OUT_START:
-      advance (self, item->time, TRUE);
+      emit_start (self, item->time);
       break;
     case OUT_GAP:
       advance (self, item->time, FALSE);
