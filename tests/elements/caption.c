@@ -99,7 +99,8 @@ GST_START_TEST (test_file_window_bound)
   Run run;
 
   g_setenv ("TERN_FAKE_GENERATE_MS", "300", TRUE);
-  play (&run, SOURCE "terncaption max-held-bytes=14500000 ! fakesink name=v");
+  play (&run, "videotestsrc num-buffers=300 ! video/x-raw, format=I420, width=320, height=240, framerate=30/1 ! "
+      "terncaption max-held-bytes=14500000 ! fakesink name=v");
   fail_unless_equals_int (run.frames, 300);
   fail_unless_equals_int (run.with_result, 300);
 }
