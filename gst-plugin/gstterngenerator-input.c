@@ -293,7 +293,7 @@ handle_flush_stop (GstTernGenerator * self, GstEvent * event)
   self->position = GST_CLOCK_TIME_NONE;
   self->cue_until = self->sample_until = GST_CLOCK_TIME_NONE;
   gst_clear_event (&self->segment_event);
-  self->text_ended = FALSE;
+  self->text_ended = self->begun = FALSE;
   gst_tern_generator_flush_stop (self);
   gst_pad_start_task (self->srcpad, gst_tern_generator_loop, self, NULL);
   return ok;

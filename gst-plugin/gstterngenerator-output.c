@@ -250,17 +250,17 @@ advance (GstTernGenerator * self, GstClockTime time, gboolean decided)
   gst_tern_generator_push_gap (self, time, decided);
 }
 
-/* Sinks preroll on it. What video tells of itself may have been earlier, but only
- * on the text pad. */
+/* Sinks preroll on it; once, for JSON is decided by answers after that. What video
+ * tells of itself may have been earlier, but only on the text pad. */
 static void
 emit_start (GstTernGenerator * self, GstClockTime time)
 {
   GstPad *json = start_pads (self);
 
-  if (json) {
+  if (json && !self->begun)
     gst_pad_push_event (json, gst_event_new_gap (time, 0));
-    gst_object_unref (json);
-  }
+  gst_clear_object (&json);
+  self->begun = TRUE;
   if (self->text_ended || (GST_CLOCK_TIME_IS_VALID (self->position)
           && time <= self->position))
     return;
@@ -299,6 +299,7 @@ emit_event (GstTernGenerator * self, GstEvent * event)
       gst_clear_object (&json);
       gst_event_copy_segment (event, &self->out_segment);
       self->position = GST_CLOCK_TIME_NONE;
+      self->begun = FALSE;
       gst_event_replace (&self->segment_event, event);
       break;
     }

@@ -81,6 +81,7 @@ struct _GstTernGenerator
   gboolean have_group_id;
   gboolean src_started, json_started;
   gboolean text_ended;          /* before the answers did */
+  gboolean begun;               /* it was said where JSON of the segment begins */
 };
 
 /* gstterngenerator.c */

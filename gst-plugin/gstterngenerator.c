@@ -144,6 +144,7 @@ stop (GstTernGenerator * self)
   g_mutex_unlock (&self->lock);
   self->have_group_id = FALSE;
   self->src_started = self->json_started = self->text_ended = FALSE;
+  self->begun = FALSE;
   self->count = 0;
   self->last_end = self->position = GST_CLOCK_TIME_NONE;
   self->cue_until = self->sample_until = GST_CLOCK_TIME_NONE;
