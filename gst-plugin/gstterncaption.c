@@ -33,7 +33,6 @@
 #include "gstterncaption.h"
 
 #include "gstternattach.h"
-#include "gstterncaption-mux.h"
 #include "gstterncompressor.h"
 #include "gstternencoder.h"
 #include "gstternelement.h"
@@ -275,8 +274,6 @@ add_branch (GstTernCaption * self, Branch * branch, GstPadTemplate * template,
       src, template);
   gst_pad_set_active (branch->ghost, TRUE);
   gst_element_add_pad (GST_ELEMENT_CAST (self), branch->ghost);
-  if (tee == self->text_tee)
-    gst_tern_caption_watch_text (branch->from, branch->ghost);
   gst_element_sync_state_with_parent (branch->queue);
   ok = gst_pad_link (branch->from, sink) == GST_PAD_LINK_OK;
   gst_object_unref (sink);
