@@ -100,6 +100,19 @@ watch (GstElement *element)
   return bus;
 }
 
+guint
+count_messages (GstBus *bus, GstMessageType types)
+{
+  GstMessage *message;
+  guint n = 0;
+
+  while ((message = gst_bus_pop_filtered (bus, types))) {
+    gst_message_unref (message);
+    n++;
+  }
+  return n;
+}
+
 GstMessage *
 wait_message (GstBus *bus, GstMessageType types)
 {

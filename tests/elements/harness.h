@@ -23,6 +23,8 @@ GstHarness *chain_harness (const char *launch);
 GstBus *watch (GstElement *element);
 /* The error's domain and code must be these; takes the message. */
 void expect_error (GstBus *bus, GQuark domain, gint code);
+/* Takes those that have come by now. */
+guint count_messages (GstBus *bus, GstMessageType types);
 GstMessage *wait_message (GstBus *bus, GstMessageType types);
 
 /* The fake engine, held: answers begin but do not end, unless they are cancelled. In place of sleeping. */
