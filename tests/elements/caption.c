@@ -63,7 +63,8 @@ play (Run *run, const char *launch)
   gst_object_unref (run->pipeline);
 }
 
-#define SOURCE "videotestsrc num-buffers=300 ! video/x-raw, width=320, height=240, framerate=30/1 ! "
+#define SOURCE "videotestsrc num-buffers=300 ! video/x-raw, format=I420, " \
+    "width=320, height=240, framerate=30/1 ! "
 
 /* Every frame of a file, in order, each with the result of its window, while answers are slow. */
 GST_START_TEST (test_file)
