@@ -278,6 +278,7 @@ restart_sampling (GstTernEncoder * self)
   GST_OBJECT_UNLOCK (self);
   self->looked = 0;
   self->ended = FALSE;
+  self->gap_end = GST_CLOCK_TIME_NONE;
 }
 
 static void
@@ -375,9 +376,53 @@ segment_event (GstTernEncoder * self, GstEvent * event)
   return enqueue_event (self, event);
 }
 
+/* What a file promises and does not have is no error of its demuxer. A fifth may
+ * be missing: durations are those of the longest track. */
+static void
+warn_of_missing_end (GstTernEncoder * self)
+{
+  GstClockTime expected, end = self->seen_pts;
+  gint64 duration;
+
+  if (self->live || self->ended || self->segment.rate <= 0.0
+      || !GST_CLOCK_TIME_IS_VALID (end)
+      || !gst_pad_peer_query_duration (self->sinkpad, GST_FORMAT_TIME,
+          &duration) || duration <= 0)
+    return;
+  expected = duration;
+  if (GST_CLOCK_TIME_IS_VALID (self->segment.stop))
+    expected = MIN (expected, gst_segment_to_stream_time (&self->segment,
+            GST_FORMAT_TIME, self->segment.stop));
+  if (GST_CLOCK_TIME_IS_VALID (self->seen_duration))
+    end += self->seen_duration;
+  if (GST_CLOCK_TIME_IS_VALID (self->gap_end))
+    end = MAX (end, self->gap_end);
+  end = gst_segment_to_stream_time (&self->segment, GST_FORMAT_TIME,
+      MIN (end, self->segment.stop));
+  if (GST_CLOCK_TIME_IS_VALID (end)
+      && end + MAX (GST_SECOND, expected / 5) < expected)
+    GST_ELEMENT_WARNING (self, STREAM, DEMUX,
+        ("The video ends too early: it may be cut off."),
+        ("expected %" GST_TIME_FORMAT ", found frames until %" GST_TIME_FORMAT,
+            GST_TIME_ARGS (expected), GST_TIME_ARGS (end)));
+}
+
+static GstFlowReturn
+gap_event (GstTernEncoder * self, GstEvent * event)
+{
+  GstClockTime pts, duration;
+
+  gst_event_parse_gap (event, &pts, &duration);
+  if (GST_CLOCK_TIME_IS_VALID (duration))
+    pts += duration;
+  self->gap_end = pts;
+  return enqueue_event (self, event);
+}
+
 static GstFlowReturn
 eos_event (GstTernEncoder * self, GstEvent * event)
 {
+  warn_of_missing_end (self);
   if (!self->timed && self->timeless > 0 && self->timeless < MOST_TIMELESS)
     post_timeless (self);
   if (!self->ended)
@@ -414,6 +459,8 @@ gst_tern_encoder_sink_event (GstPad * pad, GstObject * parent, GstEvent * event)
       return caps_event (self, event);
     case GST_EVENT_SEGMENT:
       return segment_event (self, event);
+    case GST_EVENT_GAP:
+      return gap_event (self, event);
     case GST_EVENT_EOS:
       return eos_event (self, event);
     case GST_EVENT_STREAM_START:

@@ -56,6 +56,7 @@ struct _GstTernEncoder
   gboolean have_caps;
   gboolean timed;               /* a frame of this stream had a time */
   guint timeless;               /* frames without one since */
+  GstClockTime gap_end;         /* of the last GAP of this segment */
 
   /* The worker's. */
   GstVideoInfo info;

@@ -681,6 +681,37 @@ GST_START_TEST (test_state_cycles)
 }
 GST_END_TEST
 
+/* A source of 12 s that ends after 4 is cut off; one that ends where it said, or nearly, is not. */
+static const struct {
+  const char *end;
+  guint warnings;
+} early[] = { { "identity eos-after=40", 1 }, { "identity", 0 }, { "identity eos-after=110", 0 } };
+
+GST_START_TEST (test_cut_off)
+{
+  g_autofree char *launch = g_strdup_printf ("videotestsrc num-buffers=120 ! video/x-raw,framerate=10/1,width=16,height=16 ! "
+      "%s ! ternencoder ! fakesink", early[__i__].end);
+  GstElement *pipeline = gst_parse_launch (launch, NULL);
+  GstBus *bus = gst_element_get_bus (pipeline);
+  guint warnings = 0;
+  gboolean end = FALSE;
+
+  gst_element_set_state (pipeline, GST_STATE_PLAYING);
+  while (!end) {
+    GstMessage *message = wait_message (bus, GST_MESSAGE_EOS | GST_MESSAGE_ERROR | GST_MESSAGE_WARNING);
+
+    end = GST_MESSAGE_TYPE (message) != GST_MESSAGE_WARNING;
+    warnings += !end;
+    fail_if (GST_MESSAGE_TYPE (message) == GST_MESSAGE_ERROR);
+    gst_message_unref (message);
+  }
+  fail_unless_equals_int (warnings, early[__i__].warnings);
+  gst_element_set_state (pipeline, GST_STATE_NULL);
+  gst_object_unref (bus);
+  gst_object_unref (pipeline);
+}
+GST_END_TEST
+
 GST_START_TEST (test_negative_rate)
 {
   GstElement *element = gst_element_factory_make ("ternencoder", NULL);
@@ -730,6 +761,7 @@ main (void)
   tcase_add_test (tc, test_numbers_skip_holes);
   tcase_add_test (tc, test_live_drops);
   tcase_add_test (tc, test_state_cycles);
+  tcase_add_loop_test (tc, test_cut_off, 0, G_N_ELEMENTS (early));
   tcase_add_test (tc, test_negative_rate);
   return run_suite (suite);
 }
