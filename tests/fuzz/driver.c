@@ -46,7 +46,7 @@ change (Input *in, const Input *other)
 {
   static const guint64 extremes[] = { 0, 1, 2, 0x7f, 0x80, 0xff, 0x7fff, 0x10000, 0x7fffffff, 0x80000000, 0xffffffff,
     G_GUINT64_CONSTANT (0x7fffffffffffffff), G_GUINT64_CONSTANT (0x8000000000000000), G_MAXUINT64 };
-  gsize at = somewhere (in->size), from, n;
+  gsize at = somewhere (in->size), from, n, wide = 1u << chance (4), most = 1 + chance (64);     /* MIN looks twice */
   guint64 value;
 
   switch (chance (6)) {
@@ -58,19 +58,19 @@ change (Input *in, const Input *other)
       break;
     case 2:                    /* little-endian, of 1, 2, 4 or 8 bytes */
       value = GUINT64_TO_LE (extremes[chance (G_N_ELEMENTS (extremes))]);
-      memcpy (in->data + at, &value, MIN (in->size - at, 1u << chance (4)));
+      memcpy (in->data + at, &value, MIN (in->size - at, wide));
       break;
     case 3:
       in->size = at + 1;
       break;
     case 4:                    /* a piece of another one */
       from = somewhere (other->size);
-      n = MIN (MIN (other->size - from, in->size - at), 1 + chance (64));
+      n = MIN (MIN (other->size - from, in->size - at), most);
       memcpy (in->data + at, other->data + from, n);
       break;
     default:                   /* a piece twice */
       from = somewhere (in->size);
-      n = MIN (MIN (in->size - from, MOST_BYTES - in->size), 1 + chance (64));
+      n = MIN (MIN (in->size - from, MOST_BYTES - in->size), most);
       memmove (in->data + from + n, in->data + from, in->size - from);
       in->size += n;
   }
