@@ -90,7 +90,7 @@ GstFlowReturn gst_tern_attach_text_event (GstPad * pad, GstObject * parent,
 /* gstternattach-task.c */
 void gst_tern_attach_held_free (gpointer data);
 /* With @lock. */
-void gst_tern_attach_clear_held (GstTernAttach * self);
+void gst_tern_attach_clear_held (GstTernAttach * self, gboolean flush);
 void gst_tern_attach_hold (GstTernAttach * self, HeldItem * item);
 /* The times of a frame. */
 void gst_tern_attach_describe (GstTernAttach * self, HeldItem * item,

@@ -36,12 +36,18 @@ gst_tern_attach_held_free (gpointer data)
 }
 
 void
-gst_tern_attach_clear_held (GstTernAttach * self)
+gst_tern_attach_clear_held (GstTernAttach * self, gboolean flush)
 {
-  HeldItem *item;
+  guint n = g_queue_get_length (&self->held);
 
-  while ((item = g_queue_pop_head (&self->held)))
-    gst_tern_attach_held_free (item);
+  while (n-- > 0) {
+    HeldItem *item = g_queue_pop_head (&self->held);
+
+    if (flush && gst_tern_outlives_flush (item->object))
+      g_queue_push_tail (&self->held, item);
+    else
+      gst_tern_attach_held_free (item);
+  }
   self->held_bytes = 0;
   self->held_frames = 0;
 }
@@ -432,7 +438,7 @@ end_task (GstTernAttach * self, GstFlowReturn flow)
   if (self->flow == GST_FLOW_OK)
     self->flow = flow;
   ended = flow == GST_FLOW_EOS && eos_is_held (self);
-  gst_tern_attach_clear_held (self);
+  gst_tern_attach_clear_held (self, self->flow == GST_FLOW_FLUSHING);
   g_cond_broadcast (&self->cond);
   g_mutex_unlock (&self->lock);
   if (ended)
@@ -470,9 +476,14 @@ gst_tern_attach_loop (gpointer data)
     gst_tern_attach_tell_text (self, item);
     flow = gst_pad_push (self->srcpad,
         GST_BUFFER_CAST (g_steal_pointer (&item->object)));
-  } else if (item) {
-    gst_pad_push_event (self->srcpad,
-        GST_EVENT_CAST (g_steal_pointer (&item->object)));
+  } else if (item && !gst_pad_push_event (self->srcpad,
+          GST_EVENT_CAST (gst_mini_object_ref (item->object)))
+      && GST_PAD_IS_FLUSHING (self->srcpad)
+      && gst_tern_outlives_flush (item->object)) {
+    flow = GST_FLOW_FLUSHING;
+    g_mutex_lock (&self->lock);
+    g_queue_push_head (&self->held, g_steal_pointer (&item));
+    g_mutex_unlock (&self->lock);
   }
   g_clear_pointer (&item, gst_tern_attach_held_free);
 

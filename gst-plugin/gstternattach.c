@@ -113,10 +113,10 @@ gst_tern_attach_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
 }
 
 static void
-forget_everything (GstTernAttach * self)
+forget_everything (GstTernAttach * self, gboolean flush)
 {
   g_mutex_lock (&self->lock);
-  gst_tern_attach_clear_held (self);
+  gst_tern_attach_clear_held (self, flush);
   g_queue_clear_full (&self->results, gst_tern_attach_result_free);
   self->text_segment = 0;
   self->decided = GST_CLOCK_TIME_NONE;
@@ -192,7 +192,7 @@ flush_stop (GstTernAttach * self, GstEvent * event)
   gboolean ok = gst_pad_push_event (self->srcpad, event);
 
   gst_segment_init (&self->segment, GST_FORMAT_TIME);
-  forget_everything (self);
+  forget_everything (self, TRUE);
   set_flow (self, GST_FLOW_OK);
   if (self->hold)
     gst_pad_start_task (self->srcpad, gst_tern_attach_loop, self, NULL);
@@ -404,7 +404,7 @@ gst_tern_attach_change_state (GstElement * element, GstStateChange transition)
 
   ret = GST_ELEMENT_CLASS (parent_class)->change_state (element, transition);
   if (transition == GST_STATE_CHANGE_PAUSED_TO_READY) {
-    forget_everything (self);
+    forget_everything (self, FALSE);
     self->attached = self->early = 0;
     self->dry_bytes = 0;
     self->warned = FALSE;
@@ -480,7 +480,7 @@ gst_tern_attach_finalize (GObject * object)
 {
   GstTernAttach *self = GST_TERN_ATTACH (object);
 
-  forget_everything (self);
+  forget_everything (self, FALSE);
   g_mutex_clear (&self->lock);
   g_cond_clear (&self->cond);
   G_OBJECT_CLASS (parent_class)->finalize (object);

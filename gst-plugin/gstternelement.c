@@ -148,6 +148,14 @@ gst_tern_take_time_segment (GstElement * element, GstEvent * event,
 }
 
 gboolean
+gst_tern_outlives_flush (GstMiniObject * item)
+{
+  return GST_IS_EVENT (item) && GST_EVENT_IS_STICKY (item)
+      && GST_EVENT_TYPE (item) != GST_EVENT_SEGMENT
+      && GST_EVENT_TYPE (item) != GST_EVENT_EOS;
+}
+
+gboolean
 gst_tern_take_token_caps (GstElement * element, const GstCaps * caps,
     GstTernTokenInfo * info)
 {

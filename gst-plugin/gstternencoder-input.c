@@ -299,7 +299,7 @@ static void
 flush_stop (GstTernEncoder * self)
 {
   g_mutex_lock (&self->lock);
-  gst_tern_encoder_clear_queue (self);
+  gst_tern_encoder_clear_queue (self, TRUE);
   self->flow = GST_FLOW_OK;
   self->eos = FALSE;
   self->busy = FALSE;

@@ -93,7 +93,7 @@ GstEvent *gst_tern_encoder_take_seen (GstTernEncoder * self);
 /* gstternencoder-worker.c */
 /* The src pad's task. */
 void gst_tern_encoder_loop (gpointer data);
-/* With @lock. */
-void gst_tern_encoder_clear_queue (GstTernEncoder * self);
+/* With @lock. @flush: what is true of the stream after it as well stays. */
+void gst_tern_encoder_clear_queue (GstTernEncoder * self, gboolean flush);
 
 G_END_DECLS

@@ -9,13 +9,30 @@
 #include "gstternframe.h"
 
 void
-gst_tern_encoder_clear_queue (GstTernEncoder * self)
+gst_tern_encoder_clear_queue (GstTernEncoder * self, gboolean flush)
 {
-  GstMiniObject *item;
+  guint n = g_queue_get_length (&self->queue);
 
-  while ((item = g_queue_pop_head (&self->queue)))
-    gst_mini_object_unref (item);
+  while (n-- > 0) {
+    GstMiniObject *item = g_queue_pop_head (&self->queue);
+
+    if (flush && gst_tern_outlives_flush (item))
+      g_queue_push_tail (&self->queue, item);
+    else
+      gst_mini_object_unref (item);
+  }
   self->queued_frames = 0;
+}
+
+static gboolean
+is_flushing (GstTernEncoder * self)
+{
+  gboolean flushing;
+
+  g_mutex_lock (&self->lock);
+  flushing = self->flow == GST_FLOW_FLUSHING;
+  g_mutex_unlock (&self->lock);
+  return flushing || GST_PAD_IS_FLUSHING (self->srcpad);
 }
 
 static void
@@ -28,7 +45,7 @@ worker_fail (GstTernEncoder * self, GstFlowReturn flow)
     self->flow = flow;
   flow = self->flow;
   eos = self->eos;
-  gst_tern_encoder_clear_queue (self);
+  gst_tern_encoder_clear_queue (self, flow == GST_FLOW_FLUSHING);
   g_cond_broadcast (&self->cond);
   g_mutex_unlock (&self->lock);
 
@@ -104,8 +121,14 @@ worker_negotiate (GstTernEncoder * self)
   if (!self->token_caps || !gst_caps_is_equal (caps, self->token_caps)) {
     GST_DEBUG_OBJECT (self, "caps %" GST_PTR_FORMAT, caps);
     gst_caps_replace (&self->token_caps, caps);
-    if (!gst_pad_push_event (self->srcpad, gst_event_new_caps (caps)))
+    if (!gst_pad_push_event (self->srcpad, gst_event_new_caps (caps))) {
       GST_DEBUG_OBJECT (self, "downstream did not take the caps");
+      if (is_flushing (self)) {
+        gst_clear_caps (&self->token_caps);
+        gst_caps_unref (caps);
+        return GST_FLOW_FLUSHING;
+      }
+    }
   }
   gst_caps_unref (caps);
   return GST_FLOW_OK;
@@ -252,7 +275,7 @@ worker_take_tags (GstTernEncoder * self, GstEvent * event)
 }
 
 static GstFlowReturn
-worker_event (GstTernEncoder * self, GstEvent * event)
+worker_handle_event (GstTernEncoder * self, GstEvent * event)
 {
   switch (GST_EVENT_TYPE (event)) {
     case GST_EVENT_STREAM_START:
@@ -266,7 +289,6 @@ worker_event (GstTernEncoder * self, GstEvent * event)
 
       gst_event_parse_caps (event, &caps);
       gst_video_info_from_caps (&self->info, caps);
-      gst_event_unref (event);
       return worker_negotiate (self);
     }
     case GST_EVENT_SEGMENT:
@@ -277,8 +299,27 @@ worker_event (GstTernEncoder * self, GstEvent * event)
     default:
       break;
   }
-  gst_pad_push_event (self->srcpad, event);
+  if (!gst_pad_push_event (self->srcpad, gst_event_ref (event))
+      && is_flushing (self))
+    return GST_FLOW_FLUSHING;
   return GST_FLOW_OK;
+}
+
+/* Takes @event; one that a flush came upon waits for its end. */
+static GstFlowReturn
+worker_event (GstTernEncoder * self, GstEvent * event)
+{
+  GstFlowReturn flow = worker_handle_event (self, event);
+
+  if (flow == GST_FLOW_FLUSHING
+      && gst_tern_outlives_flush (GST_MINI_OBJECT_CAST (event))) {
+    g_mutex_lock (&self->lock);
+    g_queue_push_head (&self->queue, event);
+    g_mutex_unlock (&self->lock);
+  } else {
+    gst_event_unref (event);
+  }
+  return flow;
 }
 
 /* With @lock: until there is something to do, or it is clear that the camera has

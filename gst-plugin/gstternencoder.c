@@ -87,7 +87,7 @@ static void
 stop (GstTernEncoder * self)
 {
   g_mutex_lock (&self->lock);
-  gst_tern_encoder_clear_queue (self);
+  gst_tern_encoder_clear_queue (self, FALSE);
   g_clear_pointer (&self->encoder, tern_encoder_free);
   g_mutex_unlock (&self->lock);
   if (self->pool) {

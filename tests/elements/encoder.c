@@ -605,6 +605,30 @@ GST_START_TEST (test_flush_ends_slow_work)
 }
 GST_END_TEST
 
+/* Caps that wait for the model are true after a flush as well: upstream does not send them again. */
+GST_START_TEST (test_flush_while_loading)
+{
+  GstHarness *h;
+  GstBuffer *buffer;
+  GstSegment segment;
+
+  g_setenv ("TERN_FAKE_LOAD_MS", "300", TRUE);
+  h = file_harness ("ternencoder frame-rate=0/1", "sink", "src");
+  gst_harness_set_src_caps_str (h, FRAME_CAPS);
+  gst_harness_push (h, make_frame (0, MS (100), 0));
+  fail_unless (gst_harness_push_event (h, gst_event_new_flush_start ()));
+  fail_unless (gst_harness_push_event (h, gst_event_new_flush_stop (TRUE)));
+  gst_segment_init (&segment, GST_FORMAT_TIME);
+  fail_unless (gst_harness_push_event (h, gst_event_new_segment (&segment)));
+  fail_unless_equals_int (gst_harness_push (h, make_frame (MS (5000), MS (100), 0)), GST_FLOW_OK);
+  buffer = gst_harness_pull (h);
+  fail_unless (buffer != NULL, "no tokens after the flush");
+  fail_unless_equals_uint64 (GST_BUFFER_PTS (buffer), MS (5000));
+  gst_buffer_unref (buffer);
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
 /* A group of four must not span a hole: numbers go on with the next group. */
 GST_START_TEST (test_numbers_skip_holes)
 {
@@ -758,6 +782,7 @@ main (void)
   tcase_add_test (tc, test_model_files);
   tcase_add_test (tc, test_progress);
   tcase_add_test (tc, test_flush_ends_slow_work);
+  tcase_add_test (tc, test_flush_while_loading);
   tcase_add_test (tc, test_numbers_skip_holes);
   tcase_add_test (tc, test_live_drops);
   tcase_add_test (tc, test_state_cycles);
