@@ -8,16 +8,17 @@
  * that a result is about; captions leave on the request pads `text_src` (text)
  * and `json_src` (JSON lines). Inside,
  * |[
- * sink -> joint -> ternattach -> src
- *           |         ^
- *           |         +--------- tee -> queue -> json_src
- *           |                     |
- *           +-> videoconvert -> ternencoder -> terncompressor -> terngenerator -> tee -> queue -> text_src
+ * sink -> joint --------------------------------> ternattach -> src
+ *           |                                          ^
+ *           v                                          |
+ *      videoconvert                          +-> tee --+--> queue -> json_src
+ *           v                                |
+ *      ternencoder -> terncompressor -> terngenerator -> tee -> queue -> text_src
  * ]|
- * where the joint passes every frame on, and those that are due to the encoder. Video
- * that the encoder's side cannot read (in the memory of a GPU, say) passes without
- * captions, and a warning says so. Messages of what is inside are posted in the name of
- * the bin, a fault once.
+ * where the joint passes every frame on, and those that are due to the encoder, too.
+ * Video that the encoder's side cannot read (in the memory of a GPU, say) passes
+ * without captions, and a warning says so. Messages of what is inside are posted in
+ * the name of the bin, a fault once.
  *
  * Behind a live source video never waits, and carries the newest finished result.
  * Otherwise frames wait for the result of their own window, as far as

@@ -389,7 +389,7 @@ test_moved (void)
   g_autofree char *of_program = tern_model_installed_beside (program);
   g_autofree char *of_library = tern_model_installed_beside (library), *of_root = tern_model_installed_beside (root);
 
-  g_assert_null (tern_model_installed_beside ("/work/build/tools/tern"));
+  g_assert_null (tern_model_installed_beside ("/source/build/tools/tern"));
   if (g_path_is_absolute (TERN_BINDIR) || g_path_is_absolute (TERN_LIBDIR) || g_path_is_absolute (TERN_DATADIR))
     return;
   g_assert_cmpstr (of_program, ==, wanted);
