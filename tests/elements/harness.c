@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "harness.h"
 
-#include <string.h>
 #include <glib/gstdio.h>
 #include "fake-tern.h"
 
@@ -232,4 +231,41 @@ pull_text (GstHarness *h, GstClockTime pts, GstClockTime duration)
   gst_buffer_extract (buffer, 0, text, size);
   gst_buffer_unref (buffer);
   return text;
+}
+
+GstHarness *
+start_generator (const char *launch)
+{
+  GstHarness *h = file_harness (launch, "sink", "src");
+  g_autofree char *caps = token_caps (mmproj_path);
+
+  gst_harness_set_src_caps_str (h, caps);
+  return h;
+}
+
+void
+push_tokens (GstHarness *h, guint64 from, guint64 end)
+{
+  guint64 i;
+
+  for (i = from; i < end; i++)
+    fail_unless_equals_int (gst_harness_push (h, make_tokens (i)), GST_FLOW_OK);
+}
+
+GstBuffer *
+pull_result (GstHarness *h)
+{
+  GstBuffer *buffer = gst_harness_pull (h);
+
+  fail_unless (buffer != NULL, "no text");
+  return buffer;
+}
+
+const char *
+result_string (GstBuffer *buffer, const char *field)
+{
+  GstCustomMeta *meta = gst_buffer_get_custom_meta (buffer, "TernResultMeta");
+
+  fail_unless (meta != NULL);
+  return gst_structure_get_string (gst_custom_meta_get_structure (meta), field);
 }

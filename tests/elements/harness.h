@@ -40,3 +40,11 @@ char *token_caps (const char *mmproj);
 guint64 token_number (GstBuffer *buffer);
 /* The next buffer of text, as a string; checks the time. */
 char *pull_text (GstHarness *h, GstClockTime pts, GstClockTime duration);
+
+/* terngenerator behind a file, with the caps of its encoder's tokens. */
+GstHarness *start_generator (const char *launch);
+/* Frames [from, end). */
+void push_tokens (GstHarness *h, guint64 from, guint64 end);
+/* The next buffer, which has a result, and a string of that. */
+GstBuffer *pull_result (GstHarness *h);
+const char *result_string (GstBuffer *buffer, const char *field);
