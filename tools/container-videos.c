@@ -180,7 +180,7 @@ static guint64
 next_ogg (const TernSource *source)
 {
   guint64 at = 0;
-  guint8 page[27 + 255];
+  guint8 page[27 + 255] = { 0 };
   gboolean began = FALSE;
 
   for (guint i = 0; i < TERN_MAX_STEPS && tern_source_read (source, at, page, sizeof page) >= 27; i++) {

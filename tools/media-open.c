@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "tools/media-private.h"
 
-#include <string.h>
-
 #include "engine/base/error.h"
 #include "tern/tern.h"
 
@@ -346,12 +344,6 @@ tern_media_file_is_still (const char *path)
     return !g_str_has_suffix (path, ".mjpeg") && !g_str_has_suffix (path, ".mjpg");
   container = tern_container_read (source, kind.type);
   return tern_container_is_still (kind.type, &container);
-}
-
-const char *
-tern_media_name (const TernMedia *media)
-{
-  return media->name;
 }
 
 gboolean

@@ -20,7 +20,6 @@ typedef struct {
   gint64 offset;                /* ns to add to the file's clock */
   gint64 clock;                 /* of the last frame, the file's, ns */
   guint64 pts, end;             /* of the last frame, on the timeline */
-  gint64 length;                /* of the last frame, ns; 0 unknown */
 } TernTimeline;
 
 struct _TernMedia {

@@ -7,6 +7,8 @@
 
 #define JITTER (TERN_SECOND / 2)        /* by which clocks go back without anything having been joined */
 #define LEAP (60 * TERN_SECOND)         /* forward, in formats whose clock may start anew */
+/* What damaged files say is anything: 36 years from a file's start, so that sums and differences do not overflow. */
+#define MOST ((gint64) 1 << 60)
 
 static const AVRational ns = { 1, 1000000000 };
 
@@ -22,7 +24,7 @@ frame_length (const TernMedia *media)
 #endif
 
   if (length > 0)
-    return av_rescale_q (length, stream->time_base, ns);
+    return MIN (av_rescale_q (length, stream->time_base, ns), MOST);
   return rate.num > 0 && rate.den > 0 ? av_rescale_q (1, av_inv_q (rate), ns) : 0;
 }
 
@@ -34,9 +36,9 @@ frame_clock (const TernMedia *media, gint64 *clock)
 
   if (stamp == AV_NOPTS_VALUE)
     return FALSE;
-  *clock = av_rescale_q (stamp, tern_media_stream (media)->time_base, ns);
-  if (start != AV_NOPTS_VALUE)
-    *clock -= av_rescale_q (start, AV_TIME_BASE_Q, ns);
+  stamp = av_rescale_q (stamp, tern_media_stream (media)->time_base, ns);
+  start = start != AV_NOPTS_VALUE ? av_rescale_q (start, AV_TIME_BASE_Q, ns) : 0;
+  *clock = CLAMP (CLAMP (stamp, -2 * MOST, 2 * MOST) - CLAMP (start, -2 * MOST, 2 * MOST), -MOST, MOST);
   return TRUE;
 }
 
@@ -70,19 +72,18 @@ tern_media_times (TernMedia *media, guint64 *pts, guint64 *duration)
   gint64 clock, length = frame_length (media);
 
   if (!frame_clock (media, &clock)) {
-    *pts = t->end;
+    *pts = MIN (t->end, 2 * MOST);
   } else {
     if (!t->started)
       t->offset = has_no_clock (media) ? -clock : 0;
     else if (t->joint || is_joint (media, clock))
       t->offset = (gint64) t->end - clock;
     t->clock = clock;
-    *pts = MAX (clock + t->offset, (gint64) t->pts);
+    *pts = CLAMP (clock + t->offset, (gint64) t->pts, 2 * MOST);
   }
   t->started = TRUE;
   t->joint = FALSE;
   t->pts = *pts;
-  t->length = MAX (length, 0);
-  t->end = *pts + t->length;
+  t->end = *pts + MAX (length, 0);
   *duration = length > 0 ? (guint64) length : TERN_TIME_NONE;
 }

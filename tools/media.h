@@ -43,7 +43,6 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernMedia, tern_media_free)
 /* A still, by the first bytes and the structure of the file: quick, nothing is decoded. FALSE for what cannot be read. */
 gboolean tern_media_file_is_still (const char *path);
 
-const char *tern_media_name (const TernMedia *media);   /* for messages: a URL without its password */
 gboolean tern_media_is_still (const TernMedia *media);
 guint64 tern_media_duration (const TernMedia *media);   /* ns; G_MAXUINT64 when unknown */
 /* "track 0 (h264, 640 x 360) is looked at, not track 1 (...)"; NULL when there is nothing to choose from. */

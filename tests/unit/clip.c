@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <glib/gstdio.h>
+
 void
 clip_write_bytes (const char *path, const char *bytes, gsize len)
 {
@@ -57,4 +59,18 @@ clip_write_wav (const char *path)
 
   memcpy (file, head, sizeof head);
   clip_write_bytes (path, file, sizeof file);
+}
+
+void
+clip_remove_folder (const char *path)
+{
+  g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
+  const char *name;
+
+  while (dir && (name = g_dir_read_name (dir))) {
+    g_autofree char *file = g_build_filename (path, name, NULL);
+
+    g_unlink (file);
+  }
+  g_rmdir (path);
 }

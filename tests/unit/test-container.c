@@ -402,17 +402,6 @@ test_hostile (void)
   }
 }
 
-static void
-remove_all (const char *path)
-{
-  g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
-  const char *name;
-
-  while (dir && (name = g_dir_read_name (dir)))
-    g_unlink (at (name));
-  g_rmdir (path);
-}
-
 int
 main (int argc, char **argv)
 {
@@ -427,7 +416,7 @@ main (int argc, char **argv)
   g_test_add_func ("/container/addresses", test_addresses);
   g_test_add_func ("/container/hostile", test_hostile);
   status = g_test_run ();
-  remove_all (folder);
+  clip_remove_folder (folder);
   g_free (folder);
   return status;
 }

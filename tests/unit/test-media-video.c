@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What videos say of themselves: how they stand, their shape and curve, which track, one timeline, whether they end. */
-#include <glib/gstdio.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -371,17 +371,6 @@ test_streams (void)
   }
 }
 
-static void
-remove_all (const char *path)
-{
-  g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
-  const char *name;
-
-  while (dir && (name = g_dir_read_name (dir)))
-    g_unlink (at (name));
-  g_rmdir (path);
-}
-
 int
 main (int argc, char **argv)
 {
@@ -401,7 +390,7 @@ main (int argc, char **argv)
   g_test_add_func ("/media/whole", test_whole);
   g_test_add_func ("/media/streams", test_streams);
   status = g_test_run ();
-  remove_all (folder);
+  clip_remove_folder (folder);
   g_free (folder);
   return status;
 }
