@@ -345,18 +345,11 @@ static GstIterator *
 gst_tern_attach_iterate_internal_links (GstPad * pad, GstObject * parent)
 {
   GstTernAttach *self = GST_TERN_ATTACH (parent);
-  GValue value = G_VALUE_INIT;
-  GstIterator *it;
-  GstPad *other;
 
   if (pad == self->textpad)
     return NULL;
-  other = pad == self->sinkpad ? self->srcpad : self->sinkpad;
-  g_value_init (&value, GST_TYPE_PAD);
-  g_value_set_object (&value, other);
-  it = gst_iterator_new_single (GST_TYPE_PAD, &value);
-  g_value_unset (&value);
-  return it;
+  return gst_tern_iterate_one_pad (pad == self->sinkpad ? self->srcpad :
+      self->sinkpad);
 }
 
 /* ---- The element ---- */

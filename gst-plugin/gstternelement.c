@@ -130,6 +130,19 @@ gst_tern_event_flow (GstPad * srcpad)
   return flow;
 }
 
+GstIterator *
+gst_tern_iterate_one_pad (GstPad * other)
+{
+  GValue value = G_VALUE_INIT;
+  GstIterator *it;
+
+  g_value_init (&value, GST_TYPE_PAD);
+  g_value_set_object (&value, other);
+  it = gst_iterator_new_single (GST_TYPE_PAD, &value);
+  g_value_unset (&value);
+  return it;
+}
+
 gboolean
 gst_tern_take_time_segment (GstElement * element, GstEvent * event,
     const gchar * text, GstSegment * segment)

@@ -71,6 +71,9 @@ guint gst_tern_pool_limit (GstBufferPool * pool);
 /* What an event function returns when @srcpad did not take the event. */
 GstFlowReturn gst_tern_event_flow (GstPad * srcpad);
 
+/* For iterate_internal_links of a pad whose data go to or come from @other alone. */
+GstIterator *gst_tern_iterate_one_pad (GstPad * other);
+
 /* Takes the segment out of @event. One that is not in time is an error of @element
  * with the message @text, and leaves @segment as it is. */
 gboolean gst_tern_take_time_segment (GstElement * element, GstEvent * event,

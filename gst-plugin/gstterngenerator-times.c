@@ -6,7 +6,6 @@
  * stream time: PTS, durations, what is decided. */
 #include "gstterngenerator-priv.h"
 
-#include <math.h>
 #include "gstternelement.h"
 
 GstClockTime

@@ -475,15 +475,9 @@ static GstIterator *
 gst_tern_joint_iterate_internal_links (GstPad * pad, GstObject * parent)
 {
   GstTernJoint *self = GST_TERN_JOINT (parent);
-  GstPad *other = pad == self->sinkpad ? self->srcpad : self->sinkpad;
-  GValue value = G_VALUE_INIT;
-  GstIterator *it;
 
-  g_value_init (&value, GST_TYPE_PAD);
-  g_value_set_object (&value, other);
-  it = gst_iterator_new_single (GST_TYPE_PAD, &value);
-  g_value_unset (&value);
-  return it;
+  return gst_tern_iterate_one_pad (pad == self->sinkpad ? self->srcpad :
+      self->sinkpad);
 }
 
 /* ---- The element ---- */

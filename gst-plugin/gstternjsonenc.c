@@ -19,6 +19,7 @@
 #include "gstternjsonenc.h"
 
 #include <string.h>
+#include "gstternelement.h"
 #include "gstternmeta.h"
 
 #define MAX_SOURCES 64          /* whose last result is known */
@@ -160,14 +161,12 @@ gst_tern_json_enc_sink_event (GstPad * pad, GstObject * parent,
 {
   GstTernJsonEnc *self = GST_TERN_JSON_ENC (parent);
   gboolean caps = GST_EVENT_TYPE (event) == GST_EVENT_CAPS;
+  GstFlowReturn flow;
 
   if (handle_event (self, pad, event))
     return GST_FLOW_OK;
-  if (GST_PAD_IS_FLUSHING (self->srcpad))
-    return GST_FLOW_FLUSHING;
-  if (GST_PAD_IS_EOS (self->srcpad))
-    return GST_FLOW_EOS;
-  return caps ? GST_FLOW_NOT_NEGOTIATED : GST_FLOW_ERROR;
+  flow = gst_tern_event_flow (self->srcpad);
+  return caps && flow == GST_FLOW_ERROR ? GST_FLOW_NOT_NEGOTIATED : flow;
 }
 
 static GstStateChangeReturn
