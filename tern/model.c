@@ -3,15 +3,10 @@
  * pool. Weights are shared by all who name the same files (shared.h). */
 #include "tern/model-priv.h"
 
-#include <glib/gstdio.h>
-#include <string.h>
-
 #include "engine/base/cpu.h"
 #include "engine/base/log.h"
 #include "tern/encoder-id.h"
 #include "tern/model-files.h"
-
-G_STATIC_ASSERT (TERN_THREADS_MAX == TERN_THREADS_MAX);
 
 /* Held while files are loaded: two opens of one model load it once. Taken before the registry's. */
 static GMutex load_lock;

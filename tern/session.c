@@ -3,7 +3,6 @@
  * session-run.c. */
 #include "tern/session-priv.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "tern/compress-group.h"

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Drawing a token: distributions worked out by hand. */
 #include <math.h>
-#include <string.h>
 
 #include "engine/base/error.h"
 #include "engine/llm/sampler.h"

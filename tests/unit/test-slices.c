@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Work between two looks at the cancel flag, on machines of any speed: a clock of our own says how long work takes, so
  * that nothing here depends on the machine that the test runs on. */
-#include <string.h>
-
 #include "engine/base/error.h"
 #include "engine/base/slice.h"
 #include "engine/base/threads.h"

@@ -5,7 +5,6 @@
  * precision gives, to the pixel. */
 #include "vision/internal.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "engine/base/error.h"
