@@ -103,8 +103,6 @@ worker_negotiate (GstTernEncoder * self)
     info.rate_n = GST_VIDEO_INFO_FPS_N (&self->info);
     info.rate_d = GST_VIDEO_INFO_FPS_D (&self->info);
   }
-  info.grid_n = info.rate_n;
-  info.grid_d = info.rate_d;
 
   caps = gst_tern_token_info_to_caps (&info);
   if (!self->pool) {
@@ -163,9 +161,9 @@ worker_number_frame (GstTernEncoder * self, GstBuffer * buffer)
 {
   GstClockTime pts = GST_BUFFER_PTS (buffer), span = 2 * GST_SECOND;
 
-  if (self->token_info.grid_n > 0)
+  if (self->token_info.rate_n > 0)
     span = MAX (span, gst_util_uint64_scale (TERN_GROUP_FRAMES * GST_SECOND,
-            self->token_info.grid_d, self->token_info.grid_n));
+            self->token_info.rate_d, self->token_info.rate_n));
   if (GST_CLOCK_TIME_IS_VALID (self->last_pts)
       && (pts < self->last_pts || pts - self->last_pts > span))
     self->number = (self->number + TERN_GROUP_FRAMES - 1) / TERN_GROUP_FRAMES *

@@ -130,9 +130,9 @@ session_takes (GstTernGenerator * self, const GstTernTokenInfo * info)
   n = self->params.rate_n;
   d = self->params.rate_d;
   GST_OBJECT_UNLOCK (self);
-  if (n == 0 || info->grid_n == 0)
-    return n == info->grid_n;
-  return gst_util_fraction_compare (info->grid_n, info->grid_d, n, d) <= 0;
+  if (n == 0 || info->rate_n == 0)
+    return n == info->rate_n;
+  return gst_util_fraction_compare (info->rate_n, info->rate_d, n, d) <= 0;
 }
 
 /* The tokens must come from the encoder that belongs to the model. */

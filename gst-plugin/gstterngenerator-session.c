@@ -68,8 +68,8 @@ gst_tern_generator_make_session (GstTernGenerator * self, TernModel * model,
   live = gst_tern_upstream_is_live (self->sinkpad);
   GST_OBJECT_LOCK (self);
   self->live = live;
-  self->params.rate_n = self->info.grid_n;
-  self->params.rate_d = self->info.grid_d;
+  self->params.rate_n = self->info.rate_n;
+  self->params.rate_d = self->info.rate_d;
   GST_OBJECT_UNLOCK (self);
   source = gst_object_get_path_string (GST_OBJECT_CAST (self));
 
@@ -94,7 +94,7 @@ gst_tern_generator_make_session (GstTernGenerator * self, TernModel * model,
     return FALSE;
 
   GST_DEBUG_OBJECT (self, "session at %d/%d frames a second%s",
-      self->info.grid_n, self->info.grid_d, params.live ? ", leaky" : "");
+      self->info.rate_n, self->info.rate_d, params.live ? ", leaky" : "");
   return TRUE;
 }
 

@@ -189,11 +189,6 @@ gst_tern_token_info_from_caps (GstTernTokenInfo * info, const GstCaps * caps)
     info->rate_n = 0;
     info->rate_d = 1;
   }
-  if (!gst_structure_get_fraction (s, "sampling-rate", &info->grid_n,
-          &info->grid_d)) {
-    info->grid_n = info->rate_n;
-    info->grid_d = info->rate_d;
-  }
   info->frame_tokens = get_count (s, "frame-tokens");
   info->group_tokens = get_count (s, "group-tokens");
   return TRUE;
@@ -210,10 +205,6 @@ gst_tern_token_info_to_caps (const GstTernTokenInfo * info)
       "group", G_TYPE_INT, TERN_GROUP_FRAMES,
       "framerate", GST_TYPE_FRACTION, info->rate_n, info->rate_d, NULL);
 
-  if (info->grid_d > 0 && gst_util_fraction_compare (info->grid_n,
-          info->grid_d, info->rate_n, info->rate_d) != 0)
-    gst_caps_set_simple (caps, "sampling-rate", GST_TYPE_FRACTION,
-        info->grid_n, info->grid_d, NULL);
   if (info->frame_tokens > 0)
     gst_caps_set_simple (caps, "frame-tokens", G_TYPE_INT,
         (gint) info->frame_tokens, NULL);

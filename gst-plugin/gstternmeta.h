@@ -4,9 +4,9 @@
  * TernResultMeta is a GstCustomMeta on text and on video: its structure has the
  * fields of the result table, tern_result_fields(), and with metrics a nested
  * structure `metrics`. TernTokenMeta is a GstCustomMeta on visual tokens:
- * `number`, `late` (uint64; optional), `grid-width`, `grid-height`, `n-tokens` (uint), and on
- * compressed frames `keep`, a GstValueArray of ascending positions in the grid.
- * Neither has tags, so that they survive scaling and conversion. */
+ * `number`, `late` (uint64; optional), `grid-width`, `grid-height`, `n-tokens`
+ * (uint), and on compressed frames `keep`, a GstValueArray of ascending positions
+ * in the grid. Neither has tags, so that they survive scaling and conversion. */
 #pragma once
 
 #include <gst/gst.h>
@@ -45,9 +45,8 @@ typedef struct
 {
   guint dim;
   gchar encoder_id[65];
-  gint rate_n, rate_d;          /* at which frames come */
-  gint grid_n, grid_d;          /* ticks a second that frames are sampled at;
-                                 * not less, and 0/1 for every frame */
+  gint rate_n, rate_d;          /* ticks a second that frames are sampled at;
+                                 * 0/1 when that is not known */
   guint frame_tokens;           /* of a frame, at most; 0 unknown */
   guint group_tokens;           /* of a compressed group, at most; 0 unknown */
 } GstTernTokenInfo;
