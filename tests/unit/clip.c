@@ -68,9 +68,9 @@ clip_remove_folder (const char *path)
   const char *name;
 
   while (dir && (name = g_dir_read_name (dir))) {
-    g_autofree char *file = g_build_filename (path, name, NULL);
+    g_autofree char *entry = g_build_filename (path, name, NULL);
 
-    g_unlink (file);
+    clip_remove_folder (entry);
   }
-  g_rmdir (path);
+  g_remove (path);
 }

@@ -13,7 +13,7 @@ void clip_write_ppm (const char *path, guint width, guint height);
 /* A tenth of a second of silence. */
 void clip_write_wav (const char *path);
 void clip_write_bytes (const char *path, const char *bytes, gsize len);
-/* The folder @path and the files in it. */
+/* The folder @path and all that is in it. */
 void clip_remove_folder (const char *path);
 
 G_END_DECLS

@@ -443,20 +443,6 @@ make_inputs (void)
   clip_write_bytes (at ("text.mkv"), "no video at all\n", 16);
 }
 
-static void
-remove_all (const char *path)
-{
-  g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
-  const char *name;
-
-  while (dir && (name = g_dir_read_name (dir))) {
-    g_autofree char *entry = g_build_filename (path, name, NULL);
-
-    remove_all (entry);
-  }
-  g_remove (path);
-}
-
 int
 main (int argc, char **argv)
 {
@@ -481,7 +467,7 @@ main (int argc, char **argv)
   g_test_add_func ("/caption/long-names", test_long_names);
   g_test_add_func ("/caption/tracks-and-addresses", test_tracks_and_addresses);
   status = g_test_run ();
-  remove_all (folder);
+  clip_remove_folder (folder);
   g_free (folder);
   return status;
 }
