@@ -18,7 +18,7 @@ typedef struct
   GstClockTime running_time, running_end, duration;
   guint segment;                /* which one, counted */
   gsize bytes;
-  gboolean unanswered;          /* nobody looks at it: no result is waited for */
+  gboolean unanswered;          /* nobody looks at it: no result comes */
   GstBufferPool *lender;        /* whose pool misses it, not owned; or NULL */
   gboolean foreign;             /* of memory that may be scarce elsewhere */
 } HeldItem;
@@ -46,7 +46,7 @@ struct _GstTernAttach
   guint64 held_bytes;
   guint held_frames;
   gboolean busy;                /* the task has taken an item */
-  GQueue results;               /* Result, oldest first; the last is the newest */
+  GQueue results;               /* Result, the newest last */
   guint text_segment;
   GstClockTime decided;         /* stream time before which no result comes */
   gboolean text_eos;
@@ -58,8 +58,8 @@ struct _GstTernAttach
   GstFlowReturn flow;
   guint64 attached, early;
   gboolean waiting;             /* the streaming thread, for room */
-  gint64 last_came;             /* monotonic time of the last frame; of the last */
-  gint64 last_text;             /* sign of text */
+  gint64 last_came;             /* monotonic time of the last frame */
+  gint64 last_text;             /* ... of the last sign of text */
   guint64 dry_bytes;            /* held when upstream stopped for them; 0 */
 
   /* The video's streaming thread's. */

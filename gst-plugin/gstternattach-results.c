@@ -13,8 +13,8 @@ gst_tern_attach_result_free (gpointer data)
   g_free (result);
 }
 
-/* The first: when windows overlap, a frame must not carry one or the other by how
- * soon it left. */
+/* The first: when windows overlap, a frame must not carry one or the other by
+ * how soon it left. */
 Result *
 gst_tern_attach_find_window (GstTernAttach * self, const HeldItem * item)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Frames that wait for the result of their window, and the task of the src pad,
- * which lets them go: with their result; without one when none will come; early,
- * when there are too many, or when upstream has nothing more to send because of
- * them, and nobody is at work whose answer would let them go. */
+ * which lets them go: with their result; without one when none will come;
+ * early, when there are too many, or when upstream has nothing more to send
+ * because of them, and nobody is at work whose answer would let them go. */
 #include "gstternattach-priv.h"
 
 #include "gstternelement.h"
@@ -95,8 +95,8 @@ gst_tern_attach_return_loans (GstTernAttach * self)
       return_loan (link->data);
 }
 
-/* At most half of what a pool has is held; of memory that is not the CPU's we do
- * not know how much there is. */
+/* At most half of what a pool has is held; of memory that is not the CPU's we
+ * do not know how much there is. */
 static void
 note_loan (GstTernAttach * self, HeldItem * item)
 {
@@ -222,8 +222,9 @@ get_head_state (GstTernAttach * self, Result ** result)
   return self->held_bytes > get_limit (self) ? HEAD_OVER : HEAD_WAITS;
 }
 
-/* Whether text will come although no more frames do. Asks without the lock: what
- * comes meanwhile is seen afterwards, for who is not at work has handed it over. */
+/* Whether text will come although no more frames do. Asks without the lock:
+ * what comes meanwhile is seen afterwards, for who is not at work has handed it
+ * over. */
 static gboolean
 text_is_at_work (GstTernAttach * self)
 {
@@ -371,8 +372,8 @@ post_early (GstTernAttach * self, const HeldItem * item, gdouble seconds,
   else
     GST_ELEMENT_WARNING (self, RESOURCE, NO_SPACE_LEFT,
         ("Frames left before the result of their window was known."),
-        ("max-held-bytes: found room for %" G_GUINT64_FORMAT " bytes, %.1f s of "
-            "this video, expected room for a whole window: raise it, or set "
+        ("max-held-bytes: found room for %" G_GUINT64_FORMAT " bytes, %.1f s "
+            "of this video, expected room for a whole window: raise it, or set "
             "attach=newest", held, seconds));
 }
 
@@ -388,8 +389,8 @@ gst_tern_attach_tell_text (GstTernAttach * self, const HeldItem * item)
                 "end", G_TYPE_UINT64, item->running_end, NULL)));
 }
 
-/* With @lock: the oldest item, with its result on it; whether to say that it leaves
- * early. */
+/* With @lock: the oldest item, with its result on it; whether to say that it
+ * leaves early. */
 static HeldItem *
 take_head (GstTernAttach * self, const Result * result, gboolean early,
     gboolean * say)

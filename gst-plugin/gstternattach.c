@@ -4,15 +4,16 @@
  * @title: ternattach
  * @short_description: puts results on the video frames that they are about
  *
- * Passes video through, with TernResultMeta. `text_sink` takes text or JSON that
- * carries TernResultMeta, best from `json_src` of terngenerator, where results
- * keep the time of their window.
+ * Passes video through, with TernResultMeta. `text_sink` takes text or JSON
+ * that carries TernResultMeta, best from `json_src` of terngenerator, where
+ * results keep the time of their window.
  *
  * With `attach=newest` no frame waits: it carries the newest finished result,
- * whose start and end say what that is about. With `attach=window` a frame leaves
- * with the result of its own window. `max-held-bytes` bounds the frames that
- * wait; over it the oldest leave with the newest finished result, and a QOS
- * message says so. `attach=auto` is newest behind a live source, otherwise window.
+ * whose start and end say what that is about. With `attach=window` a frame
+ * leaves with the result of its own window. `max-held-bytes` bounds the frames
+ * that wait; over it the oldest leave with the newest finished result, and a
+ * QOS message says so. `attach=auto` is newest behind a live source, otherwise
+ * window.
  *
  * ## Example
  * |[
@@ -27,7 +28,8 @@
 
 GST_DEBUG_CATEGORY (gst_tern_attach_debug);
 
-/* Buffers more than downstream needs, so that frames can be held without a copy. */
+/* Buffers more than downstream needs, so that frames can be held without a
+ * copy. */
 #define HELD_BUFFERS 4
 #define DEFAULT_MAX_HELD_BYTES (G_GUINT64_CONSTANT (256) << 20)
 
@@ -35,7 +37,7 @@ enum
 {
   PROP_0,
   PROP_STATS,
-  PROP_SHARED                   /* those of terncaption; PROP_SHARED + the order below */
+  PROP_SHARED                   /* those of terncaption, in the order below */
 };
 
 enum
@@ -82,7 +84,8 @@ decide_hold (GstTernAttach * self)
       || (attach == GST_TERN_ATTACH_AUTO && !live));
   self->hold_known = TRUE;
   self->last_came = self->last_text = g_get_monotonic_time ();
-  /* Under the lock: a pad that was deactivated meanwhile stays without a task. */
+  /* Under the lock: a pad that was deactivated meanwhile stays without a
+   * task. */
   if (self->hold && self->flow == GST_FLOW_OK)
     gst_pad_start_task (self->srcpad, gst_tern_attach_loop, self, NULL);
   g_mutex_unlock (&self->lock);
@@ -266,8 +269,8 @@ answer_allocation (GstQuery * query)
   }
 }
 
-/* Downstream can answer when it has the caps. It gets them at once, unless frames
- * are held before them: then it cannot. */
+/* Downstream can answer when it has the caps. It gets them at once, unless
+ * frames are held before them: then it cannot. */
 static gboolean
 wait_for_events (GstTernAttach * self)
 {

@@ -11,18 +11,19 @@
  * sink -> joint --------------------------------> ternattach -> src
  *           |                                          ^
  *           v                                          |
- *      videoconvert                          +-> tee --+--> queue -> json_src
- *           v                                |
- *      ternencoder -> terncompressor -> terngenerator -> tee -> queue -> text_src
+ *    videoconvert                          +-> tee ----+--> queue -> json_src
+ *           v                              |
+ *    ternencoder -> terncompressor -> terngenerator -> tee -> queue -> text_src
  * ]|
- * where the joint passes every frame on, and those that are due to the encoder, too.
- * Video that the encoder's side cannot read (in the memory of a GPU, say) passes
- * without captions, and a warning says so. Messages of what is inside are posted in
- * the name of the bin, a fault once.
+ * where the joint passes every frame on, and those that are due to the encoder,
+ * too. Video that the encoder's side cannot read (in the memory of a GPU, say)
+ * passes without captions, and a warning says so. Messages of what is inside
+ * are posted in the name of the bin, a fault once.
  *
- * Behind a live source video never waits, and carries the newest finished result.
- * Otherwise frames wait for the result of their own window, as far as
- * `max-held-bytes` goes, and every window is answered; see `attach` and `leaky`.
+ * Behind a live source video never waits, and carries the newest finished
+ * result. Otherwise frames wait for the result of their own window, as far as
+ * `max-held-bytes` goes, and every window is answered; see `attach` and
+ * `leaky`.
  *
  * ## Example
  * |[
@@ -110,8 +111,8 @@ GST_ELEMENT_REGISTER_DEFINE (terncaption, "terncaption", GST_RANK_NONE,
 
 /* ---- Messages ---- */
 
-/* Whether @message is the first that tells of an end or a beginning of loading: the
- * elements inside load parts of one model. */
+/* Whether @message is the first that tells of an end or a beginning of loading:
+ * the elements inside load parts of one model. */
 static gboolean
 loading_is_news (GstTernCaption * self, GstProgressType type)
 {
@@ -198,8 +199,8 @@ repeat_warning (GstTernCaption * self, GstMessage * message)
   return ours;
 }
 
-/* What is inside is nobody's business: what it has to say to people is said in the
- * name of the bin. */
+/* What is inside is nobody's business: what it has to say to people is said in
+ * the name of the bin. */
 static void
 gst_tern_caption_handle_message (GstBin * bin, GstMessage * message)
 {
@@ -493,8 +494,8 @@ gst_tern_caption_class_init (GstTernCaptionClass * klass)
   /**
    * GstTernCaption:stats:
    *
-   * What was done so far: a structure with the stats of the elements inside, each
-   * under its name (encoder, compressor, generator, attach).
+   * What was done so far: a structure with the stats of the elements inside,
+   * each under its name (encoder, compressor, generator, attach).
    *
    * Since: 0.1
    */

@@ -4,8 +4,8 @@
  * @title: terncompressor
  * @short_description: drops visual tokens that repeat earlier frames
  *
- * Works on groups of four frames. A group's frames leave together, when its last
- * one has come; the positions of the tokens that stay are in `keep` of
+ * Works on groups of four frames. A group's frames leave together, when its
+ * last one has come; the positions of the tokens that stay are in `keep` of
  * TernTokenMeta. An incomplete group leaves at EOS, at a new segment or stream,
  * where frames are missing, and when the camera has stopped (`idle-timeout` of
  * ternencoder).
@@ -35,7 +35,7 @@ enum
   PROP_MAX_TOKENS,
   PROP_SEED,
   PROP_STATS,
-  PROP_SHARED                   /* those of terncaption; PROP_SHARED + the order below */
+  PROP_SHARED                   /* those of terncaption, in the order below */
 };
 
 enum
@@ -238,8 +238,8 @@ group_time (GstTernCompressor * self)
       self->info.rate_d, self->info.rate_n);
 }
 
-/* More than that from one frame to the next, and some are missing. A picture may
- * stand for long. */
+/* More than that from one frame to the next, and some are missing. A picture
+ * may stand for long. */
 static GstClockTime
 longest_step (GstTernCompressor * self)
 {
@@ -391,8 +391,8 @@ gap_event (GstTernCompressor * self, GstEvent * event)
   GstClockTime pts, duration;
 
   gst_event_parse_gap (event, &pts, &duration);
-  /* Frames that wait are earlier than the gap. A long one completes their group;
-   * a short one says something only if nothing comes after it. */
+  /* Frames that wait are earlier than the gap. A long one completes their
+   * group; a short one says something only if nothing comes after it. */
   if (self->pending > 0) {
     gst_clear_event (&self->gap);
     self->gap = event;

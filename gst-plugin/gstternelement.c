@@ -186,7 +186,8 @@ gst_tern_post_dropped (GstElement * element, const GstSegment * segment,
 {
   GstMessage *message = gst_message_new_qos (GST_OBJECT_CAST (element), TRUE,
       gst_segment_to_running_time (segment, GST_FORMAT_TIME, pts),
-      gst_segment_to_stream_time (segment, GST_FORMAT_TIME, pts), pts, duration);
+      gst_segment_to_stream_time (segment, GST_FORMAT_TIME, pts), pts,
+      duration);
 
   gst_message_set_qos_stats (message, GST_FORMAT_BUFFERS, done, dropped);
   gst_element_post_message (element, message);

@@ -16,9 +16,9 @@ G_BEGIN_DECLS
 
 /* Events of our own.
  *
- * GST_TERN_EVENT_DRAIN, serialized downstream, without fields: the stream pauses.
- * What waits for the rest of its group or window is answered; the stream goes on
- * afterwards where it was, numbers and ids with it.
+ * GST_TERN_EVENT_DRAIN, serialized downstream, without fields: the stream
+ * pauses. What waits for the rest of its group or window is answered; the
+ * stream goes on afterwards where it was, numbers and ids with it.
  *
  * GST_TERN_EVENT_PROGRESS, not serialized, in both directions: video has got so
  * far. `running-time` and `end` (uint64, ns) are those of a frame that was seen
@@ -27,29 +27,30 @@ G_BEGIN_DECLS
 #define GST_TERN_EVENT_DRAIN "tern-drain"
 #define GST_TERN_EVENT_PROGRESS "tern-progress"
 
-/* A boolean field of LATENCY queries that ask on behalf of text: terncompressor,
- * which holds tokens for the rest of their group, does not count that. */
+/* A boolean field of LATENCY queries that ask on behalf of text:
+ * terncompressor, which holds tokens for the rest of their group, does not
+ * count that. */
 #define GST_TERN_QUERY_TEXT "tern-text"
 
 /* GST_TERN_EVENT_LOOKING, serialized downstream, by the joint of terncaption to
- * ternattach: whether the frames that follow are looked at (boolean `looking`), so
- * that none waits for a result that does not come. */
+ * ternattach: whether the frames that follow are looked at (boolean `looking`),
+ * so that none waits for a result that does not come. */
 #define GST_TERN_EVENT_LOOKING "tern-looking"
 
-/* A custom query upstream from ternattach: is anybody at work (boolean `busy`), so
- * that results will come although no more frames do? */
+/* A custom query upstream from ternattach: is anybody at work (boolean `busy`),
+ * so that results will come although no more frames do? */
 #define GST_TERN_QUERY_WORK "tern-work"
 
-/* A boolean field of LATENCY queries by ternattach: frames wait for their result,
- * whatever time is on text. */
+/* A boolean field of LATENCY queries by ternattach: frames wait for their
+ * result, whatever time is on text. */
 #define GST_TERN_QUERY_HELD "tern-held"
 
 gboolean gst_tern_is_work_query (GstQuery * query);
 /* Who is @busy says so; who is not leaves what others said. */
 void gst_tern_answer_work_query (GstQuery * query, gboolean busy);
 
-/* At the top of set_property: TRUE when the property cannot be set now, because it
- * is fixed from PAUSED on. Says so, unless it has that value already. */
+/* At the top of set_property: TRUE when the property cannot be set now, because
+ * it is fixed from PAUSED on. Says so, unless it has that value already. */
 gboolean gst_tern_refuse_property (GstElement * element, GParamSpec * pspec,
     const GValue * value);
 
@@ -71,11 +72,12 @@ guint gst_tern_pool_limit (GstBufferPool * pool);
 /* What an event function returns when @srcpad did not take the event. */
 GstFlowReturn gst_tern_event_flow (GstPad * srcpad);
 
-/* For iterate_internal_links of a pad whose data go to or come from @other alone. */
+/* For iterate_internal_links of a pad whose data go to or come from @other
+ * alone. */
 GstIterator *gst_tern_iterate_one_pad (GstPad * other);
 
-/* Takes the segment out of @event. One that is not in time is an error of @element
- * with the message @text, and leaves @segment as it is. */
+/* Takes the segment out of @event. One that is not in time is an error of
+ * @element with the message @text, and leaves @segment as it is. */
 gboolean gst_tern_take_time_segment (GstElement * element, GstEvent * event,
     const gchar * text, GstSegment * segment);
 

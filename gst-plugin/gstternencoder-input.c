@@ -33,8 +33,8 @@ see (GstTernEncoder * self, GstBuffer * buffer, gboolean looked_at)
   self->idle = FALSE;
 }
 
-/* Text need not hold anybody up who waits for it. Not serialized: the worker may
- * be far behind. */
+/* Text need not hold anybody up who waits for it. Not serialized: the worker
+ * may be far behind. */
 static void
 tell_progress (GstTernEncoder * self, GstBuffer * buffer)
 {
@@ -186,8 +186,8 @@ judge_frame (GstTernEncoder * self, GstBuffer * buffer)
   return LOOK_AT;
 }
 
-/* With @lock: leaves a frame for the worker. Takes @buffer; what had to make room
- * for it is returned. */
+/* With @lock: leaves a frame for the worker. Takes @buffer; what had to make
+ * room for it is returned. */
 static GstBuffer *
 enqueue_frame (GstTernEncoder * self, GstBuffer * buffer, guint64 late)
 {

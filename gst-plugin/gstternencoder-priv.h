@@ -33,7 +33,7 @@ struct _GstTernEncoder
   GCond cond;
   GQueue queue;                 /* GstBuffer and serialized GstEvent */
   guint queued_frames;
-  guint64 late[GST_TERN_ENCODER_QUEUE]; /* of the frames in the queue, in order */
+  guint64 late[GST_TERN_ENCODER_QUEUE]; /* of queued frames, in order */
   gboolean busy;                /* the worker has taken an item */
   GstFlowReturn flow;           /* of the worker */
   gboolean eos;
@@ -43,7 +43,7 @@ struct _GstTernEncoder
   GstClockTime seen_pts, seen_duration; /* of the last frame that came */
   gboolean unseen;              /* ... which was not looked at */
   gint64 seen_at;               /* ... when, monotonic us */
-  gboolean idle;                /* nothing came since the stream began or paused */
+  gboolean idle;                /* nothing came since it began or paused */
 
   gint interrupted;             /* atomic: nobody waits for the model */
   GstTernLoader *loader;

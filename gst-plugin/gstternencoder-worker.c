@@ -52,8 +52,8 @@ worker_fail (GstTernEncoder * self, GstFlowReturn flow)
   if (flow == GST_FLOW_EOS && eos)
     gst_pad_push_event (self->srcpad, gst_event_new_eos ());
   gst_pad_pause_task (self->srcpad);
-  /* After EOS upstream does not ask for the flow any more. Who returns ERROR has
-   * posted it. */
+  /* After EOS upstream does not ask for the flow any more. Who returns ERROR
+   * has posted it. */
   if (eos && (flow == GST_FLOW_NOT_LINKED || (flow < GST_FLOW_EOS
               && flow != GST_FLOW_ERROR)))
     GST_ELEMENT_FLOW_ERROR (self, flow);
@@ -153,9 +153,9 @@ worker_duration (GstTernEncoder * self, GstBuffer * buffer)
   return GST_CLOCK_TIME_NONE;
 }
 
-/* Frames are numbered for temporal merging, by the rule of the sampler: pictures
- * that are further apart than a group's ticks, and two seconds, have little in
- * common, and may be of different windows. */
+/* Frames are numbered for temporal merging, by the rule of the sampler:
+ * pictures that are further apart than a group's ticks, and two seconds, have
+ * little in common, and may be of different windows. */
 static void
 worker_number_frame (GstTernEncoder * self, GstBuffer * buffer)
 {
@@ -227,7 +227,8 @@ worker_encode (GstTernEncoder * self, GstBuffer * in, guint64 late)
     gst_pad_push_event (self->srcpad, gst_event_new_gap (GST_BUFFER_PTS (in),
             0));
   }
-  if (!gst_tern_frame_map (&frame, &image, &self->info, in, &self->room, &error)) {
+  if (!gst_tern_frame_map (&frame, &image, &self->info, in, &self->room,
+          &error)) {
     GST_ELEMENT_ERROR (self, STREAM, FAILED,
         ("A video frame cannot be read."),
         ("frame at %" GST_TIME_FORMAT ": %s",
@@ -252,8 +253,8 @@ worker_encode (GstTernEncoder * self, GstBuffer * in, guint64 late)
   return gst_pad_push (self->srcpad, out);
 }
 
-/* Tags of the stream say more than those of the file that it is in. What they do
- * not mention stays as it was. */
+/* Tags of the stream say more than those of the file that it is in. What they
+ * do not mention stays as it was. */
 static void
 worker_take_tags (GstTernEncoder * self, GstEvent * event)
 {
@@ -320,8 +321,8 @@ worker_event (GstTernEncoder * self, GstEvent * event)
   return flow;
 }
 
-/* With @lock: until there is something to do, or it is clear that the camera has
- * stopped; then what waits for further frames is to be answered. */
+/* With @lock: until there is something to do, or it is clear that the camera
+ * has stopped; then what waits for further frames is to be answered. */
 static void
 worker_wait (GstTernEncoder * self)
 {

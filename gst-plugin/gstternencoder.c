@@ -5,17 +5,18 @@
  * @short_description: turns video frames into visual tokens
  *
  * Looks at frames by their timestamps, `frame-rate` of them a second, and turns
- * each into the visual tokens of a vision encoder (an mmproj GGUF file). Between
- * the frames that it looks at nothing is mapped or converted.
+ * each into the visual tokens of a vision encoder (an mmproj GGUF file).
+ * Between the frames that it looks at nothing is mapped or converted.
  *
  * The work is done by a thread of its own. Behind a live source a frame that is
  * still waiting when the next one comes is dropped, with a QOS message;
- * otherwise upstream waits. While a stream plays backwards nothing is looked at.
+ * otherwise upstream waits. While a stream plays backwards nothing is looked
+ * at.
  *
- * Pictures are looked at as they are shown: turned as the tag `image-orientation`
- * says (videoflip takes it out when it has turned them), with the shape that
- * `pixel-aspect-ratio` gives them, PQ and HLG tone mapped. With
- * `interlace-mode=alternate` each field is a picture.
+ * Pictures are looked at as they are shown: turned as the tag
+ * `image-orientation` says (videoflip takes it out when it has turned them),
+ * with the shape that `pixel-aspect-ratio` gives them, PQ and HLG tone mapped.
+ * With `interlace-mode=alternate` each field is a picture.
  *
  * ## Example
  * |[
@@ -43,7 +44,7 @@ enum
   PROP_MODEL_PATH,
   PROP_THREADS,
   PROP_STATS,
-  PROP_SHARED                   /* those of terncaption; PROP_SHARED + the order below */
+  PROP_SHARED                   /* those of terncaption, in the order below */
 };
 
 enum
@@ -289,8 +290,9 @@ gst_tern_encoder_install_properties (GObjectClass * klass, guint first)
    * GstTernEncoder:idle-timeout:
    *
    * Behind a live source, what waits for further frames is answered when none
-   * came for so long, in nanoseconds; the stream goes on when the next one does.
-   * 0 waits for ever. Other sources, such as files, are always waited for.
+   * came for so long, in nanoseconds; the stream goes on when the next one
+   * does. 0 waits for ever. Other sources, such as files, are always waited
+   * for.
    *
    * Since: 0.1
    */

@@ -61,5 +61,6 @@ gst_tern_post_error_full (GstElement * element, const GError * error,
 
   map = map_error (error);
   gst_element_message_full (element, GST_MESSAGE_ERROR, map.domain, map.code,
-      g_strdup (text ? text : map.text), g_strdup (error->message), file, function, line);
+      g_strdup (text ? text : map.text), g_strdup (error->message), file,
+      function, line);
 }

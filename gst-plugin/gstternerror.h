@@ -8,8 +8,9 @@
 G_BEGIN_DECLS
 
 /* Posts @error as an error message of @element, with the domain and code that
- * fit. Never call it with the object lock held. CANCELLED is not an error of the
- * element and posts nothing. The text for the user is about the model, or @text. */
+ * fit. Never call it with the object lock held. CANCELLED is not an error of
+ * the element and posts nothing. The text for the user is about the model, or
+ * @text. */
 #define gst_tern_post_error(element, error) \
   gst_tern_post_error_as (element, error, NULL)
 #define gst_tern_post_error_as(element, error, text) \

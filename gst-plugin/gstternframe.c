@@ -234,7 +234,8 @@ describe (TernImage * image, const GstVideoFrame * frame,
     g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED,
         "expected a format of " GST_TERN_VIDEO_FORMATS " and sides of at most "
         "65535 pixels, found %s, %u x %u",
-        format_name (GST_VIDEO_INFO_FORMAT (info)), image->width, image->height);
+        format_name (GST_VIDEO_INFO_FORMAT (info)), image->width,
+        image->height);
     return FALSE;
   }
 
@@ -328,7 +329,8 @@ is_applied (GstPad * sinkpad, guint depth)
   if (peer && !found && depth > 0)
     links = gst_pad_iterate_internal_links (peer);
   /* What is changed meanwhile sends its tags anew. */
-  while (links && !found && gst_iterator_next (links, &item) == GST_ITERATOR_OK) {
+  while (links && !found
+      && gst_iterator_next (links, &item) == GST_ITERATOR_OK) {
     found = is_applied (g_value_get_object (&item), depth - 1);
     g_value_reset (&item);
   }

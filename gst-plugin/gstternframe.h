@@ -12,8 +12,8 @@ G_BEGIN_DECLS
   "P010_10LE }"
 
 /* Memory that the CPU reads as it is; fields of their own are looked at as
- * pictures of half the height. Other memory (NVMM, CUDAMemory, GLMemory, DMABuf,
- * whose layout may be anything) is refused. */
+ * pictures of half the height. Other memory (NVMM, CUDAMemory, GLMemory,
+ * DMABuf, whose layout may be anything) is refused. */
 #define GST_TERN_VIDEO_CAPS \
   GST_VIDEO_CAPS_MAKE (GST_TERN_VIDEO_FORMATS) "; " \
   GST_VIDEO_CAPS_MAKE_WITH_FEATURES (GST_CAPS_FEATURE_MEMORY_SYSTEM_MEMORY ", " \
@@ -32,11 +32,11 @@ typedef struct
 } GstTernRoom;
 
 /* Maps @buffer and describes it: planes, strides, colorimetry, the shape of its
- * pixels; orientation is left at 0. Every row that @image has lies in the mapped
- * memory, whatever caps, GstVideoMeta and the buffer's size say; else this is
- * FALSE with an error that says what was expected and found. Unmap @frame with
- * gst_video_frame_unmap(); no reference is held on @buffer. Samples of 10 bits
- * are made bytes in @room. */
+ * pixels; orientation is left at 0. Every row that @image has lies in the
+ * mapped memory, whatever caps, GstVideoMeta and the buffer's size say; else
+ * this is FALSE with an error that says what was expected and found. Unmap
+ * @frame with gst_video_frame_unmap(); no reference is held on @buffer. Samples
+ * of 10 bits are made bytes in @room. */
 gboolean gst_tern_frame_map (GstVideoFrame * frame, TernImage * image,
     const GstVideoInfo * info, GstBuffer * buffer, GstTernRoom * room,
     GError ** error);

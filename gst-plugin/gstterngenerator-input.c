@@ -57,8 +57,8 @@ convert_times (GstTernGenerator * self, TernTokens * tokens)
       tokens->duration);
 }
 
-/* The first frame lets sinks preroll and muxers start. When text is stamped with
- * the time of its arrival, none comes before what was seen. */
+/* The first frame lets sinks preroll and muxers start. When text is stamped
+ * with the time of its arrival, none comes before what was seen. */
 static void
 note_frame (GstTernGenerator * self, GstClockTime pts, GstClockTime duration)
 {
@@ -116,8 +116,8 @@ gst_tern_generator_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
   return flow;
 }
 
-/* Whether the session can go on with these tokens. It was made for frames at some
- * rate; when they come slower it just gets fewer of them. */
+/* Whether the session can go on with these tokens. It was made for frames at
+ * some rate; when they come slower it just gets fewer of them. */
 static gboolean
 session_takes (GstTernGenerator * self, const GstTernTokenInfo * info)
 {
@@ -244,8 +244,8 @@ forward_flush (GstTernGenerator * self, GstEvent * event)
   return gst_pad_push_event (self->srcpad, event);
 }
 
-/* Video went on, or stood still, without tokens. What that means for windows, the
- * session knows. */
+/* Video went on, or stood still, without tokens. What that means for windows,
+ * the session knows. */
 static void
 handle_gap (GstTernGenerator * self, GstEvent * event)
 {

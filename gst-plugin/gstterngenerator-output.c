@@ -110,9 +110,9 @@ gst_tern_generator_enqueue_start (GstTernGenerator * self, GstClockTime time)
   enqueue (self, &item, &flow);
 }
 
-/* Live text with the time of its arrival ends with the video: nothing later has a
- * time in it, and who writes a file waits for nobody. JSON, signal and messages
- * have what is still to be answered. */
+/* Live text with the time of its arrival ends with the video: nothing later has
+ * a time in it, and who writes a file waits for nobody. JSON, signal and
+ * messages have what is still to be answered. */
 void
 gst_tern_generator_end_live_text (GstTernGenerator * self)
 {
@@ -232,8 +232,8 @@ push_event_everywhere (GstTernGenerator * self, GstEvent * event)
 }
 
 /* Tells who waits for text that none comes before @time. JSON keeps the time of
- * its window whatever text has, and ternattach goes by it: it hears only of what
- * is @decided. */
+ * its window whatever text has, and ternattach goes by it: it hears only of
+ * what is @decided. */
 static void
 advance (GstTernGenerator * self, GstClockTime time, gboolean decided)
 {
@@ -250,8 +250,8 @@ advance (GstTernGenerator * self, GstClockTime time, gboolean decided)
   gst_tern_generator_push_gap (self, time, decided);
 }
 
-/* Sinks preroll on it; once, for JSON is decided by answers after that. What video
- * tells of itself may have been earlier, but only on the text pad. */
+/* Sinks preroll on it; once, for JSON is decided by answers after that. What
+ * video tells of itself may have been earlier, but only on the text pad. */
 static void
 emit_start (GstTernGenerator * self, GstClockTime time)
 {
@@ -334,8 +334,8 @@ gst_tern_generator_post_dropped (GstTernGenerator * self,
 }
 
 GstBuffer *
-gst_tern_generator_result_buffer (const gchar * text, gsize size, GstClockTime pts,
-    GstClockTime duration, const GstStructure * structure)
+gst_tern_generator_result_buffer (const gchar * text, gsize size,
+    GstClockTime pts, GstClockTime duration, const GstStructure * structure)
 {
   GstBuffer *buffer = size > 0 ? gst_buffer_new_memdup (text, size) :
       gst_buffer_new ();

@@ -31,8 +31,8 @@ struct _GstTernGenerator
   gboolean live;                /* upstream */
   GstClockTime latency;         /* of an answer, as the property says */
 
-  /* Taken before all other locks: the session's prompt and parameters change one
-   * after the other. */
+  /* Taken before all other locks: the session's prompt and parameters change
+   * one after the other. */
   GMutex prompt_lock;
   GHashTable *prompt_ids;       /* text: guint, counted */
   guint next_prompt_id;
@@ -73,15 +73,15 @@ struct _GstTernGenerator
   /* The src task's. */
   GstSegment out_segment;       /* PTS are stream times */
   GstClockTime position;        /* up to which text is decided */
-  GstClockTime cue_until;       /* running time of the last cue's end, or NONE */
-  GstClockTime sample_until;    /* of the last buffer for an MP4 muxer, or NONE */
+  GstClockTime cue_until;       /* running time of the last cue's end; NONE */
+  GstClockTime sample_until;    /* of the last buffer for an MP4 muxer; NONE */
   guint64 next_id;              /* of results, as long as the element lives */
   GstEvent *segment_event;
   guint group_id;
   gboolean have_group_id;
   gboolean src_started, json_started;
   gboolean text_ended;          /* before the answers did */
-  gboolean begun;               /* it was said where JSON of the segment begins */
+  gboolean begun;               /* it was said where the segment's JSON begins */
 };
 
 /* gstterngenerator.c */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The prompt: the properties `prompt` and `prompt-path`, of which one is set, and
- * the text in force. In NULL both can be set, for settings come in any order;
- * from READY on the one that is set last unsets the other. */
+/* The prompt: the properties `prompt` and `prompt-path`, of which one is set,
+ * and the text in force. In NULL both can be set, for settings come in any
+ * order; from READY on the one that is set last unsets the other. */
 #include "gstterngenerator-priv.h"
 
 #include <string.h>

@@ -14,7 +14,7 @@ enum
   PROP_MMPROJ_PATH,
   PROP_THREADS,
   PROP_STATS,
-  PROP_SHARED                   /* those of terncaption; PROP_SHARED + the order below */
+  PROP_SHARED                   /* those of terncaption, in the order below */
 };
 
 enum
@@ -363,10 +363,11 @@ gst_tern_generator_install_properties (GObjectClass * klass, guint first)
   /**
    * GstTernGenerator:prompt:
    *
-   * What is asked about each window, from the next one on; the results' prompt_id
-   * counts the texts, and is the same for the same text. Unset, the instruction
-   * that the model was trained with; empty, none. Unsets `prompt-path`; in NULL,
-   * where both can be set, that is an error when the element starts.
+   * What is asked about each window, from the next one on; the results'
+   * prompt_id counts the texts, and is the same for the same text. Unset, the
+   * instruction that the model was trained with; empty, none. Unsets
+   * `prompt-path`; in NULL, where both can be set, that is an error when the
+   * element starts.
    *
    * Since: 0.1
    */
@@ -378,8 +379,8 @@ gst_tern_generator_install_properties (GObjectClass * klass, guint first)
    * GstTernGenerator:prompt-path:
    *
    * A file with the prompt, of at most 1 MiB, read when it is set and when the
-   * element goes to READY. Instead of `prompt`, which it unsets. When it cannot be
-   * read the prompt in force stays, and a WARNING says so.
+   * element goes to READY. Instead of `prompt`, which it unsets. When it cannot
+   * be read the prompt in force stays, and a WARNING says so.
    *
    * Since: 0.1
    */
@@ -484,15 +485,16 @@ gst_tern_generator_install_own_properties (GObjectClass * klass)
   /**
    * GstTernGenerator:mmproj-path:
    *
-   * GGUF file of the vision encoder whose tokens are accepted; it is identified,
-   * not loaded. Unset, the one mmproj*.gguf beside the model.
+   * GGUF file of the vision encoder whose tokens are accepted; it is
+   * identified, not loaded. Unset, the one mmproj*.gguf beside the model.
    *
    * Since: 0.1
    */
   g_object_class_install_property (klass, PROP_MMPROJ_PATH,
       g_param_spec_string ("mmproj-path", "Vision encoder path",
           "GGUF file of the vision encoder whose tokens are accepted (default: "
-          "the one mmproj*.gguf beside the model)", NULL, GST_TERN_PARAM_READY));
+          "the one mmproj*.gguf beside the model)", NULL,
+          GST_TERN_PARAM_READY));
   /**
    * GstTernGenerator:threads:
    *

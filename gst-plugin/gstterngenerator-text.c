@@ -10,10 +10,10 @@
 /* ---- The MP4 muxer ----
  *
  * qtmux (mp4mux, ...; up to 1.26 at least) keeps the last text buffer until the
- * next one, goes by its time while it does, and throws GAPs away: video later than
- * that waits. What moves it is another buffer. Without text in it that is what it
- * would write for a gap by itself, an empty sample; but an empty cue to srtenc. So
- * these blanks are sent where they lead to such a muxer alone. */
+ * next one, goes by its time while it does, and throws GAPs away: video later
+ * than that waits. What moves it is another buffer. Without text in it that is
+ * what it would write for a gap by itself, an empty sample; but an empty cue to
+ * srtenc. So these blanks are sent where they lead to such a muxer alone. */
 
 static gboolean
 is_qtmux (GstElement * element)
@@ -61,7 +61,8 @@ leads_to_qtmux (GstPad * src)
     GstObject *parent = peer ? gst_object_get_parent (GST_OBJECT (peer)) : NULL;
 
     gst_object_unref (pad);
-    found = parent && GST_IS_ELEMENT (parent) && is_qtmux (GST_ELEMENT (parent));
+    found = parent && GST_IS_ELEMENT (parent)
+        && is_qtmux (GST_ELEMENT (parent));
     pad = peer && !found ? follow (peer) : NULL;
     gst_clear_object (&parent);
     gst_clear_object (&peer);
@@ -114,8 +115,8 @@ gst_tern_generator_push_gap (GstTernGenerator * self, GstClockTime time,
   gst_pad_push_event (self->srcpad, gst_event_new_gap (time, 0));
 }
 
-/* Cues whose times are chosen here do not overlap: one that comes before the last
- * one's end waits for it, and ends when it would have ended. */
+/* Cues whose times are chosen here do not overlap: one that comes before the
+ * last one's end waits for it, and ends when it would have ended. */
 static void
 move_cue (GstTernGenerator * self, gboolean blanks, GstClockTime * pts,
     GstClockTime * duration)

@@ -105,9 +105,9 @@ gst_tern_generator_note_progress (GstTernGenerator * self, GstEvent * event,
 
 /* ---- Latency ---- */
 
-/* Behind a live source text with the time of its window comes when the window is
- * over and answered. What has the time of its arrival is never late, and JSON is
- * not waited for: it is about the past. */
+/* Behind a live source text with the time of its window comes when the window
+ * is over and answered. What has the time of its arrival is never late, and
+ * JSON is not waited for: it is about the past. */
 gboolean
 gst_tern_generator_query_latency (GstTernGenerator * self, GstPad * pad,
     GstQuery * query)

@@ -4,11 +4,11 @@
  * @title: terngenerator
  * @short_description: says what visual tokens show
  *
- * Collects the visual tokens of a window of frames, and answers the prompt about
- * each window with a language model. `src` has text whose PTS and duration are
- * those of the window, `json_src` the result as one line of JSON. Both carry
- * TernResultMeta. The bus gets an element message `tern-result` and the signal
- * `result` is emitted, whether or not anything is linked.
+ * Collects the visual tokens of a window of frames, and answers the prompt
+ * about each window with a language model. `src` has text whose PTS and
+ * duration are those of the window, `json_src` the result as one line of JSON.
+ * Both carry TernResultMeta. The bus gets an element message `tern-result` and
+ * the signal `result` is emitted, whether or not anything is linked.
  *
  * The model works in threads of its own. Behind a live source old windows are
  * dropped for the newest one, with a QOS message; otherwise upstream waits and
@@ -16,9 +16,9 @@
  * partial window is answered. A flush ends running work.
  *
  * Tokens of an encoder that does not belong to the model are refused when caps
- * are negotiated. Behind a live source text has the time of the newest frame when
- * it was ready, which is what an overlay needs, see `text-timestamps`; JSON keeps
- * the time of its window.
+ * are negotiated. Behind a live source text has the time of the newest frame
+ * when it was ready, which is what an overlay needs, see `text-timestamps`;
+ * JSON keeps the time of its window.
  *
  * ## Example
  * |[
@@ -229,8 +229,8 @@ gst_tern_generator_class_init (GstTernGeneratorClass * klass)
    * GstTernGenerator::cancel:
    * @generator: the element
    *
-   * Ends running work and drops what waits. The running window's result has what
-   * was said so far and the finish_reason `cancelled`.
+   * Ends running work and drops what waits. The running window's result has
+   * what was said so far and the finish_reason `cancelled`.
    *
    * Since: 0.1
    */

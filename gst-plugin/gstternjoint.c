@@ -8,8 +8,8 @@
 GST_DEBUG_CATEGORY_STATIC (gst_tern_joint_debug);
 #define GST_CAT_DEFAULT gst_tern_joint_debug
 
-/* Frames that the encoder's side holds at a time when they are not copied: one that
- * is encoded, two that wait, one that is to wait. */
+/* Frames that the encoder's side holds at a time when they are not copied: one
+ * that is encoded, two that wait, one that is to wait. */
 #define LOOKED_AT_FRAMES 4
 
 /* What the encoder's side is told to expect when there is nothing for it. */
@@ -277,8 +277,8 @@ gst_tern_joint_look_event (GstPad * pad, GstObject * parent, GstEvent * event)
 
 /* ---- Frames ---- */
 
-/* The encoder chooses the same frames out of these: taking the first frame at or
- * after each tick of a grid twice is taking it once. */
+/* The encoder chooses the same frames out of these: taking the first frame at
+ * or after each tick of a grid twice is taking it once. */
 static gboolean
 is_due (GstTernJoint * self, GstBuffer * buffer)
 {
@@ -314,8 +314,9 @@ make_field (GstTernJoint * self, GstBuffer * buffer)
   return buffer;
 }
 
-/* What leaves a live source must be writable downstream, and what comes from a pool
- * with a limit must go back: then the encoder's side has a copy of its own. */
+/* What leaves a live source must be writable downstream, and what comes from a
+ * pool with a limit must go back: then the encoder's side has a copy of its
+ * own. */
 static GstBuffer *
 get_looked_at (GstTernJoint * self, GstBuffer * buffer)
 {
@@ -330,8 +331,8 @@ get_looked_at (GstTernJoint * self, GstBuffer * buffer)
   return look;
 }
 
-/* Video goes on whatever becomes of its captions, unless there was an error, which
- * is known already. */
+/* Video goes on whatever becomes of its captions, unless there was an error,
+ * which is known already. */
 static GstFlowReturn
 look_at (GstTernJoint * self, GstBuffer * buffer)
 {
@@ -383,8 +384,8 @@ gst_tern_joint_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
 
 /* ---- Queries ---- */
 
-/* Downstream's answer holds for frames that the encoder's side reads, too, but that
- * it does not crop them. */
+/* Downstream's answer holds for frames that the encoder's side reads, too, but
+ * that it does not crop them. */
 static gboolean
 query_allocation (GstTernJoint * self, GstQuery * query)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Where the two sides of terncaption part: every frame leaves through `src`, those
- * that are due go to the encoder's side first, through `look_src`. Not registered:
- * a tee, a sampler and a judge of caps in one, that leaves no reference on a frame
- * which upstream or downstream need for themselves. */
+/* Where the two sides of terncaption part: every frame leaves through `src`,
+ * those that are due go to the encoder's side first, through `look_src`. Not
+ * registered: a tee, a sampler and a judge of caps in one, that leaves no
+ * reference on a frame which upstream or downstream need for themselves. */
 #pragma once
 
 #include <gst/gst.h>

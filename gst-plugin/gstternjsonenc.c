@@ -6,8 +6,8 @@
  *
  * Turns TernResultMeta, on text or on video, into one line of JSON for each
  * result: the same line that terngenerator has on `json_src`. A result that
- * several frames carry makes one line, also where frames of several sources come
- * by turns.
+ * several frames carry makes one line, also where frames of several sources
+ * come by turns.
  *
  * ## Example
  * |[
@@ -84,7 +84,8 @@ is_last (GstTernJsonEnc * self, const GstStructure * result)
   return same;
 }
 
-/* The line of @buffer's result; NULL when it has none, or the same as before. */
+/* The line of @buffer's result; NULL when it has none, or the same as
+ * before. */
 static gchar *
 make_line (GstTernJsonEnc * self, GstBuffer * buffer)
 {

@@ -22,16 +22,16 @@ void gst_tern_model_settings_clear (GstTernModelSettings * settings);
 
 typedef struct _GstTernLoader GstTernLoader;
 
-/* Starts to load @parts. Posts PROGRESS messages of code `loading` in @element's
- * name, and its error when it fails. */
+/* Starts to load @parts. Posts PROGRESS messages of code `loading` in
+ * @element's name, and its error when it fails. */
 GstTernLoader *gst_tern_loader_start (GstElement * element,
     const GstTernModelSettings * settings, TernModelParts parts);
 /* Returns at once: a load in progress ends in the background and its model is
  * given back. */
 void gst_tern_loader_stop (GstTernLoader * loader);
-/* The model, when it is there; a reference. Waits as long as @interrupted points
- * to zero; change it and call gst_tern_loader_wake() to end that. NULL also after
- * a failed load, whose error was posted. */
+/* The model, when it is there; a reference. Waits as long as @interrupted
+ * points to zero; change it and call gst_tern_loader_wake() to end that. NULL
+ * also after a failed load, whose error was posted. */
 TernModel *gst_tern_loader_wait (GstTernLoader * loader, gint * interrupted);
 void gst_tern_loader_wake (GstTernLoader * loader);
 

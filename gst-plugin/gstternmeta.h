@@ -5,8 +5,9 @@
  * fields of the result table, tern_result_fields(), and with metrics a nested
  * structure `metrics`. TernTokenMeta is a GstCustomMeta on visual tokens:
  * `number`, `late` (uint64; optional), `grid-width`, `grid-height`, `n-tokens`
- * (uint), and on compressed frames `keep`, a GstValueArray of ascending positions
- * in the grid. Neither has tags, so that they survive scaling and conversion. */
+ * (uint), and on compressed frames `keep`, a GstValueArray of ascending
+ * positions in the grid. Neither has tags, so that they survive scaling and
+ * conversion. */
 #pragma once
 
 #include <gst/gst.h>

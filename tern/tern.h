@@ -285,7 +285,8 @@ typedef void (*TernResultFunc) (void *data, TernResult *result);
  * @window, @hop: ns; rounded up to whole groups of frames; hop 0 = window. Windows lie on sampling ticks: [start,
  *   start + window), start being the tick of the first frame that is not part of the window before it. The last one ends
  *   with the video; after a jump back, and when frames change their size, a new one begins (tern/window.c)
- * @max_frames: of a window, at most TERN_WINDOW_FRAMES_MAX; 0 = as many as the window holds. More are thinned out evenly: frames are looked at less often
+ * @max_frames: of a window, at most TERN_WINDOW_FRAMES_MAX; 0 = as many as the window holds. More are thinned out
+ *   evenly: frames are looked at less often
  * @prompt: instruction; %NULL = the model's default, "" = none
  * @max_tokens: most tokens to say, TERN_MAX_TOKENS_MIN..TERN_MAX_TOKENS_MAX
  * @beam: beams, 0..TERN_BEAM_MAX; 0 or 1 = no beam search

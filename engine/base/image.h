@@ -34,7 +34,6 @@ typedef enum {
  * @data: first byte of the first row of each plane; unused planes are %NULL
  * @stride: bytes from one row to the next, per plane; may exceed the row's bytes and may be negative
  * @matrix, @full_range: how YUV formats are coded (ignored for the others)
- *
  * @transfer: PQ and HLG are tone mapped to SDR before they are looked at
  * @orientation: how the picture must be turned to be shown upright: 1 to 8 as EXIF's tag 0x0112 counts, 0 = 1 = as it
  *   lies. @width, @height, planes and @pixel_aspect are of the picture as it lies in memory

@@ -3,8 +3,8 @@
 #pragma once
 
 #include <glib.h>
-#include "engine/base/ranges.h"
 #include "engine/base/cancel.h"
+#include "engine/base/ranges.h"
 #include "engine/base/slice.h"
 
 G_BEGIN_DECLS
