@@ -81,8 +81,9 @@ GstIterator *gst_tern_iterate_one_pad (GstPad * other);
 gboolean gst_tern_take_time_segment (GstElement * element, GstEvent * event,
     const gchar * text, GstSegment * segment);
 
-/* Whether @item, which waits in a queue, is still to be said after a flush: it is
- * true of the stream until it is said anew, and upstream does not say it again. */
+/* Whether @item, which waits in a queue, is still to be said after a flush: it
+ * is true of the stream until it is said anew, and upstream does not say it
+ * again. */
 gboolean gst_tern_outlives_flush (GstMiniObject * item);
 
 /* Reads the caps of visual tokens; others are an error of @element. */

@@ -376,8 +376,8 @@ segment_event (GstTernEncoder * self, GstEvent * event)
   return enqueue_event (self, event);
 }
 
-/* What a file promises and does not have is no error of its demuxer. A fifth may
- * be missing: durations are those of the longest track. */
+/* What a file promises and does not have is no error of its demuxer. A fifth
+ * may be missing: durations are those of the longest track. */
 static void
 warn_of_missing_end (GstTernEncoder * self)
 {
