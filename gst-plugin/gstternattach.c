@@ -11,14 +11,15 @@
  * With `attach=newest` no frame waits: it carries the newest finished result,
  * whose start and end say what that is about. With `attach=window` a frame
  * leaves with the result of its own window. `max-held-bytes` bounds the frames
- * that wait; over it the oldest leave with the newest finished result, and a
- * QOS message says so. `attach=auto` is newest behind a live source, otherwise
- * window.
+ * that wait; over it, when nobody is at work on their window, the oldest leave
+ * with the newest finished result, and a QOS message and a WARNING say so. They
+ * do as well when a source that is not live sends nothing more because of them.
+ * `attach=auto` is newest behind a live source, otherwise window.
  *
  * ## Example
  * |[
  * gst-launch-1.0 filesrc location=clip.mp4 ! decodebin ! tee name=t  t. ! ternattach name=a ! ternjsonenc ! filesink location=results.jsonl  t. ! ternencoder ! terngenerator name=g  g.json_src ! queue ! a.text_sink
- * ]| What terncaption does inside.
+ * ]| What terncaption does inside, where a joint of its own stands for the tee.
  *
  * Since: 0.1
  */

@@ -11,7 +11,9 @@
  * The work is done by a thread of its own. Behind a live source a frame that is
  * still waiting when the next one comes is dropped, with a QOS message;
  * otherwise upstream waits. While a stream plays backwards nothing is looked
- * at.
+ * at. When a live source stops, what waits downstream for further frames is
+ * answered after `idle-timeout`. A buffer without a timestamp is left out, with
+ * a warning; a file whose video ends long before its duration gets one, too.
  *
  * Pictures are looked at as they are shown: turned as the tag
  * `image-orientation` says (videoflip takes it out when it has turned them),

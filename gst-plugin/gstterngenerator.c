@@ -18,7 +18,8 @@
  * Tokens of an encoder that does not belong to the model are refused when caps
  * are negotiated. Behind a live source text has the time of the newest frame
  * when it was ready, which is what an overlay needs, see `text-timestamps`;
- * JSON keeps the time of its window.
+ * JSON keeps the time of its window. Text with the time of its window comes
+ * later than that by the window and `latency`, which LATENCY queries are told.
  *
  * ## Example
  * |[
