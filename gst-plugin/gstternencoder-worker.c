@@ -59,82 +59,110 @@ worker_fail (GstTernEncoder * self, GstFlowReturn flow)
     GST_ELEMENT_FLOW_ERROR (self, flow);
 }
 
+/* The model, when it is loaded, and an encoder of it. */
+static GstFlowReturn
+worker_open (GstTernEncoder * self)
+{
+  TernEncoder *encoder;
+  GError *error = NULL;
+  TernFit fit;
+
+  if (self->model)
+    return GST_FLOW_OK;
+  self->model = gst_tern_loader_wait (self->loader, &self->interrupted);
+  if (!self->model)
+    return g_atomic_int_get (&self->interrupted) ? GST_FLOW_FLUSHING :
+        GST_FLOW_ERROR;
+  GST_OBJECT_LOCK (self);
+  fit = self->fit;
+  GST_OBJECT_UNLOCK (self);
+  encoder = tern_encoder_new (self->model, fit, &error);
+  if (!encoder) {
+    gst_tern_post_error (self, error);
+    g_clear_error (&error);
+    return GST_FLOW_ERROR;
+  }
+  g_mutex_lock (&self->lock);
+  self->encoder = encoder;
+  tern_encoder_cancel (encoder, self->flow == GST_FLOW_FLUSHING);
+  g_mutex_unlock (&self->lock);
+  return GST_FLOW_OK;
+}
+
+static void
+worker_describe_tokens (GstTernEncoder * self, GstTernTokenInfo * info)
+{
+  info->dim = tern_model_embedding_dim (self->model);
+  info->frame_tokens = tern_model_frame_tokens (self->model);
+  g_strlcpy (info->encoder_id, tern_model_encoder_id (self->model),
+      sizeof info->encoder_id);
+  GST_OBJECT_LOCK (self);
+  info->rate_n = self->rate_n;
+  info->rate_d = self->rate_d;
+  GST_OBJECT_UNLOCK (self);
+  /* The rate that was asked for, whatever comes in: cameras change theirs with
+   * the light, which is no reason to begin anew. */
+  if (info->rate_n == 0 && GST_VIDEO_INFO_FPS_N (&self->info) > 0) {
+    info->rate_n = GST_VIDEO_INFO_FPS_N (&self->info);
+    info->rate_d = GST_VIDEO_INFO_FPS_D (&self->info);
+  }
+}
+
+static gboolean
+worker_make_pool (GstTernEncoder * self, GstCaps * caps,
+    const GstTernTokenInfo * info)
+{
+  GError *error = NULL;
+
+  if (!self->pool)
+    self->pool = gst_tern_token_pool_new (caps, info->frame_tokens, info->dim);
+  if (self->pool)
+    return TRUE;
+  g_set_error (&error, TERN_ERROR, TERN_ERROR_NO_SPACE,
+      "no memory for frames of %u tokens of %u floats", info->frame_tokens,
+      info->dim);
+  gst_tern_post_error (self, error);
+  g_clear_error (&error);
+  return FALSE;
+}
+
+/* Says @caps, unless they were said before. */
+static GstFlowReturn
+worker_push_caps (GstTernEncoder * self, GstCaps * caps)
+{
+  if (self->token_caps && gst_caps_is_equal (caps, self->token_caps))
+    return GST_FLOW_OK;
+  GST_DEBUG_OBJECT (self, "caps %" GST_PTR_FORMAT, caps);
+  gst_caps_replace (&self->token_caps, caps);
+  if (gst_pad_push_event (self->srcpad, gst_event_new_caps (caps)))
+    return GST_FLOW_OK;
+  GST_DEBUG_OBJECT (self, "downstream did not take the caps");
+  if (!is_flushing (self))
+    return GST_FLOW_OK;
+  gst_clear_caps (&self->token_caps);
+  return GST_FLOW_FLUSHING;
+}
+
 /* Makes the caps and everything that depends on the model. */
 static GstFlowReturn
 worker_negotiate (GstTernEncoder * self)
 {
   GstTernTokenInfo info = { 0, };
-  GError *error = NULL;
+  GstFlowReturn flow = worker_open (self);
   GstCaps *caps;
-  TernFit fit;
-  guint max_tokens;
 
-  if (!self->model) {
-    TernEncoder *encoder;
-
-    self->model = gst_tern_loader_wait (self->loader, &self->interrupted);
-    if (!self->model)
-      return g_atomic_int_get (&self->interrupted) ? GST_FLOW_FLUSHING :
-          GST_FLOW_ERROR;
-    GST_OBJECT_LOCK (self);
-    fit = self->fit;
-    GST_OBJECT_UNLOCK (self);
-    encoder = tern_encoder_new (self->model, fit, &error);
-    if (!encoder)
-      goto failed;
-    g_mutex_lock (&self->lock);
-    self->encoder = encoder;
-    tern_encoder_cancel (encoder, self->flow == GST_FLOW_FLUSHING);
-    g_mutex_unlock (&self->lock);
-  }
-
-  info.dim = tern_model_embedding_dim (self->model);
-  max_tokens = tern_model_frame_tokens (self->model);
-  info.frame_tokens = max_tokens;
-  g_strlcpy (info.encoder_id, tern_model_encoder_id (self->model),
-      sizeof info.encoder_id);
-  GST_OBJECT_LOCK (self);
-  info.rate_n = self->rate_n;
-  info.rate_d = self->rate_d;
-  GST_OBJECT_UNLOCK (self);
-  /* The rate that was asked for, whatever comes in: cameras change theirs with
-   * the light, which is no reason to begin anew. */
-  if (info.rate_n == 0 && GST_VIDEO_INFO_FPS_N (&self->info) > 0) {
-    info.rate_n = GST_VIDEO_INFO_FPS_N (&self->info);
-    info.rate_d = GST_VIDEO_INFO_FPS_D (&self->info);
-  }
-
+  if (flow != GST_FLOW_OK)
+    return flow;
+  worker_describe_tokens (self, &info);
   caps = gst_tern_token_info_to_caps (&info);
-  if (!self->pool) {
-    self->pool = gst_tern_token_pool_new (caps, max_tokens, info.dim);
-    if (!self->pool) {
-      gst_caps_unref (caps);
-      g_set_error (&error, TERN_ERROR, TERN_ERROR_NO_SPACE,
-          "no memory for frames of %u tokens of %u floats", max_tokens,
-          info.dim);
-      goto failed;
-    }
+  if (!worker_make_pool (self, caps, &info)) {
+    gst_caps_unref (caps);
+    return GST_FLOW_ERROR;
   }
   self->token_info = info;
-  if (!self->token_caps || !gst_caps_is_equal (caps, self->token_caps)) {
-    GST_DEBUG_OBJECT (self, "caps %" GST_PTR_FORMAT, caps);
-    gst_caps_replace (&self->token_caps, caps);
-    if (!gst_pad_push_event (self->srcpad, gst_event_new_caps (caps))) {
-      GST_DEBUG_OBJECT (self, "downstream did not take the caps");
-      if (is_flushing (self)) {
-        gst_clear_caps (&self->token_caps);
-        gst_caps_unref (caps);
-        return GST_FLOW_FLUSHING;
-      }
-    }
-  }
+  flow = worker_push_caps (self, caps);
   gst_caps_unref (caps);
-  return GST_FLOW_OK;
-
-failed:
-  gst_tern_post_error (self, error);
-  g_clear_error (&error);
-  return GST_FLOW_ERROR;
+  return flow;
 }
 
 /* How long the picture stands: what the frame says, else what the caps say of a

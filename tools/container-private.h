@@ -37,13 +37,13 @@ tern_get (const TernSource *source, guint64 offset, void *to, gsize n)
   return tern_source_read (source, offset, to, n) == n;
 }
 
-/* Notes that the file should have @end bytes. */
+/* Notes that the file should have @end bytes; a length beyond what files have says only that it is too short. */
 static inline void
 tern_container_needs (TernContainer *out, const TernSource *source, guint64 end)
 {
   if (end > tern_source_size (source)) {
     out->cut = TRUE;
-    out->expected = MAX (out->expected, end);
+    out->expected = MAX (out->expected, end <= G_MAXINT64 ? end : 0);
   }
 }
 
