@@ -1,0 +1,132 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What a live camera of 1280 x 720 at 30 frames a second meets behind terncaption.
+
+  record [SECONDS]    into Matroska, MP4, fragmented MP4 and textoverlay, with default queues: frames and cues that
+                      came out, the camera's longest pause, how long the end took
+  latency [SECONDS]   every pad into a sink with sync=true: what json_src answers to LATENCY, and frames that came
+
+--build DIR (build). --fake takes the plugin over tests/elements/fake-tern.c, whose answers take TERN_FAKE_GENERATE_MS.
+Needs python3-gi, ffmpeg and x264enc (gstreamer1.0-plugins-ugly); run by hand, with the system's Python.
+"""
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+a.add_argument("what", choices=("record", "latency"))
+a.add_argument("seconds", type=int, nargs="?", default=30)
+a.add_argument("--build", default="build")
+a.add_argument("--fake", action="store_true")
+options = a.parse_args()
+build = os.path.abspath(options.build)
+folder = tempfile.TemporaryDirectory()
+os.environ["GST_PLUGIN_PATH"] = build + ("/tests/elements" if options.fake else "/gst-plugin")
+os.environ["GST_REGISTRY"] = folder.name + "/registry"
+if options.fake:
+    for name in ("text.gguf", "mmproj-a.gguf"):
+        with open(f"{folder.name}/{name}", "w") as file:
+            file.write("GGUF, " + name)
+    os.environ["TERN_MODEL_PATH"] = folder.name + "/text.gguf"
+
+import gi  # noqa: E402
+
+gi.require_version("Gst", "1.0")
+from gi.repository import Gst  # noqa: E402
+
+Gst.init(None)
+FRAMES = options.seconds * 30
+CAMERA = (f"videotestsrc is-live=true num-buffers={FRAMES} ! video/x-raw,format=I420,width=1280,height=720,framerate=30/1 "
+          "! identity name=camera ! terncaption name=c")
+ENCODER = "videoconvert ! x264enc tune=zerolatency speed-preset=ultrafast key-int-max=30 ! h264parse"
+
+
+def count(command):
+    return int(subprocess.run(command, shell=True, capture_output=True, text=True).stdout.strip() or 0)
+
+
+def times_at(pipeline, element, pad):
+    times = []
+
+    def see(pad, info):
+        times.append(time.monotonic())
+        return Gst.PadProbeReturn.OK
+    pipeline.get_by_name(element).get_static_pad(pad).add_probe(Gst.PadProbeType.BUFFER, see)
+    return times
+
+
+def run(pipeline, camera):
+    """Until the end, or 20 s after the camera should have ended. Returns seconds that the end took, results, errors."""
+    bus, results, errors, took = pipeline.get_bus(), 0, [], None
+    pipeline.set_state(Gst.State.PLAYING)
+    deadline = time.monotonic() + options.seconds + 20
+    while took is None and time.monotonic() < deadline:
+        message = bus.timed_pop(100 * Gst.MSECOND)
+        if not message:
+            continue
+        if message.type == Gst.MessageType.EOS:
+            took = time.monotonic() - camera[-1]
+        elif message.type == Gst.MessageType.ERROR:
+            errors.append(message.parse_error()[0].message)
+            break
+        elif message.type == Gst.MessageType.LATENCY:
+            pipeline.recalculate_latency()
+        elif message.type == Gst.MessageType.ELEMENT:
+            results += message.get_structure().get_name() == "tern-result"
+    threading.Thread(target=pipeline.set_state, args=(Gst.State.NULL,), daemon=True).start()
+    return took, results, errors
+
+
+def record():
+    file, bad = folder.name + "/record", 0
+    sink = f"m. c.text_src ! queue ! m. %s name=m ! filesink location={file}"
+    ways = (("Matroska", f"! queue ! {ENCODER} ! " + sink % "matroskamux"),
+            ("MP4", f"! {ENCODER} ! queue ! " + sink % "mp4mux"),
+            ("fragmented MP4", f"! {ENCODER} ! queue ! " + sink % "mp4mux fragment-duration=1000"),
+            ("textoverlay", "! queue ! o.video_sink c.text_src ! queue ! o.text_sink textoverlay name=o ! fakesink name=out"))
+    for name, rest in ways:
+        pipeline = Gst.parse_launch(CAMERA + " " + rest)
+        camera, text = times_at(pipeline, "camera", "src"), []
+        if name == "textoverlay":
+            out, text = times_at(pipeline, "out", "sink"), times_at(pipeline, "c", "text_src")
+        took, results, errors = run(pipeline, camera)
+        if name == "textoverlay":
+            frames, cues = len(out), len(text)
+        else:
+            frames = count(f"ffprobe -v error -select_streams v -count_packets -show_entries stream=nb_read_packets -of csv=p=0 {file}")
+            cues = count(f"ffmpeg -v error -y -i {file} -map 0:s:0 -f srt - | grep -c -- '-->'")
+        pause = max((b - a for a, b in zip(camera, camera[1:])), default=0)
+        good = took is not None and took < 1 and frames == FRAMES and cues == results and not errors
+        bad += not good
+        print(f"{name:15} {'ok   ' if good else 'WRONG'} frames {frames} of {FRAMES}, cues {cues} of {results}, longest pause of the "
+              f"camera {pause:.2f} s, end after {'-' if took is None else f'{took:.2f} s'} {' '.join(errors)}", flush=True)
+    return bad
+
+
+def latency():
+    pipeline = Gst.parse_launch(CAMERA + " ! queue ! fakesink sync=true c.json_src ! queue ! fakesink sync=true "
+                                         "c.text_src ! queue ! fakesink sync=true")
+    camera, answers, stop = times_at(pipeline, "camera", "src"), [], threading.Event()
+
+    def ask():
+        while not stop.wait(1):
+            query = Gst.Query.new_latency()
+            if pipeline.get_by_name("c").get_static_pad("json_src").query(query):
+                answers.append(query.parse_latency()[1])
+    threading.Thread(target=ask, daemon=True).start()
+    took, results, errors = run(pipeline, camera)
+    stop.set()
+    good = took is not None and len(camera) == FRAMES and len(set(answers[1:])) == 1 and not errors
+    print(f"{'ok' if good else 'WRONG'}: json_src answered {sorted({round(x / 1e9, 3) for x in answers})} s over {len(answers)} s, "
+          f"camera frames {len(camera)} of {FRAMES}, results {results} {' '.join(errors)}")
+    return not good
+
+
+status = record() if options.what == "record" else latency()
+sys.stdout.flush()
+folder.cleanup()
+os._exit(1 if status else 0)
