@@ -161,6 +161,8 @@ check_encoder (GstTernGenerator * self, TernModel * model,
   return TRUE;
 }
 
+/* Caps that were refused come again with everything that follows them; what is
+ * wrong with them is said once. */
 static gboolean
 set_caps (GstTernGenerator * self, GstCaps * caps)
 {
@@ -169,8 +171,13 @@ set_caps (GstTernGenerator * self, GstCaps * caps)
   TernModel *model;
   gboolean ok;
 
-  if (!gst_tern_take_token_caps (GST_ELEMENT_CAST (self), caps, &info))
+  if (self->refused && gst_caps_is_equal (caps, self->refused))
     return FALSE;
+  gst_clear_caps (&self->refused);
+  if (!gst_tern_take_token_caps (GST_ELEMENT_CAST (self), caps, &info)) {
+    self->refused = gst_caps_ref (caps);
+    return FALSE;
+  }
   if (session_takes (self, &info)) {
     GST_OBJECT_LOCK (self);
     self->params_changed |= info.group_tokens != self->info.group_tokens;
@@ -193,6 +200,8 @@ set_caps (GstTernGenerator * self, GstCaps * caps)
       g_clear_error (&error);
     }
   }
+  if (!ok)
+    self->refused = gst_caps_ref (caps);
   tern_model_unref (model);
   return ok;
 }

@@ -63,6 +63,7 @@ struct _GstTernGenerator
 
   /* The streaming thread's. */
   GstTernTokenInfo info;
+  GstCaps *refused;             /* and why was said */
   GstTernTokenMap map;
   GstSegment segment;
   guint64 count;

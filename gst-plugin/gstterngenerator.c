@@ -136,6 +136,7 @@ stop (GstTernGenerator * self)
   gst_tern_generator_drop_session (self);
   g_clear_pointer (&self->loader, gst_tern_loader_stop);
   gst_clear_event (&self->segment_event);
+  gst_clear_caps (&self->refused);
   g_mutex_lock (&self->lock);
   gst_tern_generator_clear_out (self);
   self->latency_said = FALSE;

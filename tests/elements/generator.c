@@ -82,6 +82,37 @@ GST_START_TEST (test_other_encoder)
 }
 GST_END_TEST
 
+/* Each event that follows brings the refused caps along; what is wrong is said once. */
+GST_START_TEST (test_other_encoder_is_one_fault)
+{
+  g_autofree char *launch = g_strdup_printf ("videotestsrc num-buffers=20 ! ternencoder model-path=%s ! "
+      "terngenerator name=g model-path=%s ! fakesink", model_path, other_model_path);
+  GstElement *pipeline = gst_parse_launch (launch, NULL), *generator = gst_bin_get_by_name (GST_BIN (pipeline), "g");
+  GstBus *bus = gst_element_get_bus (pipeline);
+  GstMessage *message;
+  guint ours = 0;
+  gboolean end = FALSE;
+
+  gst_element_set_state (pipeline, GST_STATE_PLAYING);
+  while (!end) {
+    message = wait_message (bus, GST_MESSAGE_ERROR);
+    end = GST_MESSAGE_SRC (message) != GST_OBJECT (generator);    /* the source's own */
+    ours += !end;
+    gst_message_unref (message);
+  }
+  gst_element_set_state (pipeline, GST_STATE_READY);
+  while ((message = gst_bus_pop_filtered (bus, GST_MESSAGE_ERROR))) {
+    ours += GST_MESSAGE_SRC (message) == GST_OBJECT (generator);
+    gst_message_unref (message);
+  }
+  fail_unless_equals_int (ours, 1);
+  gst_element_set_state (pipeline, GST_STATE_NULL);
+  gst_object_unref (bus);
+  gst_object_unref (generator);
+  gst_object_unref (pipeline);
+}
+GST_END_TEST
+
 static guint64
 uint64_of (GstBuffer *buffer, const char *field)
 {
@@ -624,6 +655,7 @@ main (void)
   tcase_add_loop_test (tc, test_drains, 0, G_N_ELEMENTS (drains));
   tcase_add_test (tc, test_gap_at_start);
   tcase_add_test (tc, test_other_encoder);
+  tcase_add_test (tc, test_other_encoder_is_one_fault);
   tcase_add_test (tc, test_one_result_everywhere);
   tcase_add_test (tc, test_flush_ends_slow_work);
   tcase_add_loop_test (tc, test_flush_ends_waiting, 0, 2);
