@@ -15,6 +15,10 @@ steps=${*:-demo install check}
 source=$(git -C "$(dirname "$(readlink -f "$0")")" rev-parse --show-toplevel) || exit 1
 mirror=$(sed -n 's/^URIs: *//p; s/^deb \(http[^ ]*debian\) .*/\1/p' /etc/apt/sources.list /etc/apt/sources.list.d/debian.sources \
   2>/dev/null | head -n 1)
+if [ -z "$mirror" ]; then
+  echo "$0: expected a Debian mirror in /etc/apt, found none" >&2
+  exit 1
+fi
 
 bare() {
   chroot "$root" /usr/bin/env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
@@ -22,7 +26,7 @@ bare() {
 }
 
 if [ ! -d "$root/var/lib/dpkg" ]; then
-  debootstrap --variant=minbase "$suite" "$root" "${mirror:-http://deb.debian.org/debian}" >"$root.log" 2>&1 || {
+  debootstrap --variant=minbase "$suite" "$root" "$mirror" >"$root.log" 2>&1 || {
     tail -n 5 "$root.log" >&2
     exit 1
   }
