@@ -450,6 +450,12 @@ task_fail (GstTernGenerator * self, GstFlowReturn flow)
   g_cond_broadcast (&self->cond);
   g_mutex_unlock (&self->lock);
 
+  /* Nobody takes what is still to be answered. Whoever waits for it goes on. */
+  g_mutex_lock (&self->session_lock);
+  if (self->session)
+    tern_session_flush (self->session);
+  g_mutex_unlock (&self->session_lock);
+
   if (flow == GST_FLOW_EOS && eos)
     push_event_everywhere (self, gst_event_new_eos ());
   gst_pad_pause_task (self->srcpad);
