@@ -15,7 +15,7 @@ base=$outdir/${base%.*}
 set --
 [ -z "${PROMPT:-}" ] || set -- prompt="$PROMPT"
 
-exec gst-launch-1.0 -q \
+exec gst-launch-1.0 \
   filesrc location="$video" ! decodebin ! videoconvert \
   ! terncaption name=c metrics=true "$@" ! fakesink sync=false \
   c.text_src ! tee name=t \

@@ -17,7 +17,7 @@ case $ratio in
   *) echo "split.sh: RATIO: expected 0 to 1, found $ratio" >&2; exit 2 ;;
 esac
 
-exec gst-launch-1.0 -q \
+exec gst-launch-1.0 \
   filesrc location="$video" ! decodebin ! videoconvert ! ternencoder frame-rate=2/1 \
   ! terncompressor method="$method" merge-ratio="$ratio" \
   ! terngenerator metrics=true ! ternjsonenc ! filesink location="$output"
