@@ -153,6 +153,8 @@ guint tern_session_context_limit (const TernModel *model);
 void tern_session_destroy (TernClient *client);
 void tern_session_release_work (TernSession *self, TernWork *work);
 void tern_session_append_work (TernSession *self, const TernWork *work);
+/* Under the lock: the oldest work, which makes the session busy; FALSE when nothing waits. */
+gboolean tern_session_take_work (TernSession *self, TernWork *work);
 /* The frame that is on its way, if there is one. */
 void tern_session_append_pending (TernSession *self);
 /* Takes frames [first, end) out of the queue. */

@@ -608,14 +608,10 @@ tern_session_step (TernClient *client)
   gboolean more;
 
   g_mutex_lock (&self->lock);
-  if (self->n_queue == 0) {
+  if (!tern_session_take_work (self, &work)) {
     g_mutex_unlock (&self->lock);
     return FALSE;
   }
-  work = self->queue[0];
-  self->n_queue--;
-  memmove (self->queue, self->queue + 1, self->n_queue * sizeof (TernWork));
-  self->busy = TRUE;
   self->in_window = work.kind == TERN_WORK_WINDOW || work.kind == TERN_WORK_STILL;
   self->discard = FALSE;
   tern_cancel_reset (&self->cancel);

@@ -363,6 +363,18 @@ tern_session_append_work (TernSession *self, const TernWork *work)
   self->queue[self->n_queue++] = *work;
 }
 
+gboolean
+tern_session_take_work (TernSession *self, TernWork *work)
+{
+  if (self->n_queue == 0)
+    return FALSE;
+  *work = self->queue[0];
+  self->n_queue--;
+  memmove (self->queue, self->queue + 1, self->n_queue * sizeof (TernWork));
+  self->busy = TRUE;
+  return TRUE;
+}
+
 void
 tern_session_append_pending (TernSession *self)
 {

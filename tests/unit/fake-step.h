@@ -22,14 +22,10 @@ tern_session_step (TernClient *client)
   gboolean more;
 
   g_mutex_lock (&self->lock);
-  if (self->n_queue == 0) {
+  if (!tern_session_take_work (self, &work)) {
     g_mutex_unlock (&self->lock);
     return FALSE;
   }
-  work = self->queue[0];
-  self->n_queue--;
-  memmove (self->queue, self->queue + 1, self->n_queue * sizeof (TernWork));
-  self->busy = TRUE;
   self->discard = FALSE;
   g_mutex_unlock (&self->lock);
 
