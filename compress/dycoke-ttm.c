@@ -10,7 +10,7 @@
 #include <math.h>
 
 #include "compress/select.h"
-#include "engine/base/error.h"
+#include "tern/error.h"
 #include "engine/base/mem.h"
 
 /* Which earlier frame of its group each frame is compared with. */

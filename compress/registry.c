@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "engine/base/error.h"
+#include "tern/error.h"
 
 static gsize
 none_scratch (guint n_tokens)

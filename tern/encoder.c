@@ -84,7 +84,7 @@ prepare (void *data)
   TernEncoder *self = preparing->encoder;
 
   self->state = tern_vision_state_new (self->vision, tern_vision_info (self->vision)->max_tokens,
-      self->model->activations, tern_engine_pool (self->model->engine), preparing->error);
+      self->model->activations, tern_scheduler_pool (self->model->scheduler), preparing->error);
 }
 
 TernEncoder *
@@ -112,12 +112,12 @@ tern_encoder_new (TernModel *model, TernFit fit, GError **error)
   g_mutex_init (&self->lock);
   g_cond_init (&self->done);
   preparing.encoder = self;
-  tern_engine_call (model->engine, prepare, &preparing);
+  tern_scheduler_call (model->scheduler, prepare, &preparing);
   if (!self->state) {
     destroy (&self->client);
     return NULL;
   }
-  tern_engine_add (model->engine, &self->client);
+  tern_scheduler_add (model->scheduler, &self->client);
   return self;
 }
 
@@ -127,7 +127,7 @@ tern_encoder_free (TernEncoder *self)
   if (!self)
     return;
   tern_encoder_cancel (self, TRUE);
-  if (tern_engine_remove (self->model->engine, &self->client))
+  if (tern_scheduler_remove (self->model->scheduler, &self->client))
     destroy (&self->client);
 }
 
@@ -153,11 +153,11 @@ tern_encoder_run (TernEncoder *self, const TernImage *image, float *tokens, Tern
   tern_cancel_reset (&self->cancel);
   g_mutex_unlock (&self->lock);
 
-  if (tern_engine_is_self (self->model->engine)) {
+  if (tern_scheduler_is_self (self->model->scheduler)) {
     /* From within a result's callback: the pool is at rest. */
     step (&self->client);
   } else {
-    tern_engine_kick (self->model->engine, &self->client);
+    tern_scheduler_kick (self->model->scheduler, &self->client);
   }
   g_mutex_lock (&self->lock);
   while (self->running && (self->started || !self->refusing))

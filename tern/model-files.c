@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/base/error.h"
+#include "tern/error.h"
 #include "engine/base/readfile.h"
 
 #define MAX_MAPS ((gsize) 64 << 20)     /* bytes of /proc/self/maps */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "tern/engine.h"
+#include "tern/scheduler.h"
 #include "tern/prompt.h"
 #include "tern/shared.h"
 #include "tern/tern.h"
@@ -13,7 +13,7 @@ struct _TernModel {
   guint threads, context;
   TernActivations activations;
   const TernKernels *kernels;
-  TernEngine *engine;
+  TernScheduler *scheduler;
   char *encoder_id;             /* NULL: no mmproj file */
   guint projected_dim;          /* of a visual token, from the mmproj file; 0: no such file */
   char *projector;              /* the mmproj file's kind; NULL: no such file, or it does not say */

@@ -20,7 +20,7 @@ model_free (TernModel *model)
 {
   /* On the engine thread (the last reference went in a callback) the engine ends after this; nothing of it touches the
    * weights again. */
-  tern_engine_free (model->engine);
+  tern_scheduler_free (model->scheduler);
   tern_shared_unref (model->text);
   tern_shared_unref (model->vision);
   g_free (model->key);
@@ -100,8 +100,8 @@ model_new (const TernModelParams *params, char *key, char *path, char *mmproj_pa
   model->context = params->context;
   model->activations = params->float_activations ? TERN_ACTIVATIONS_F32 : TERN_ACTIVATIONS_INT8;
   model->kernels = tern_kernels_default (error);
-  model->engine = model->kernels ? tern_engine_new (params->threads, params->yielding, error) : NULL;
-  if (!model->engine) {
+  model->scheduler = model->kernels ? tern_scheduler_new (params->threads, params->yielding, error) : NULL;
+  if (!model->scheduler) {
     model_free (model);
     return NULL;
   }

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "engine/base/error.h"
+#include "tern/error.h"
 #include "tern/prompt-family.h"
 
 /* The template is rendered with stand-ins from a private-use area for the user's words: what they are replaced with is

@@ -3,8 +3,8 @@
  * model's family puts around the visual tokens of a picture. */
 #pragma once
 
-#include "engine/llm/chat.h"
-#include "engine/llm/tokenizer.h"
+#include "engine/chat/chat.h"
+#include "engine/text/tokenizer.h"
 #include "vision/vision.h"
 
 /* Stands in a prompt's ids where the next run of visual tokens goes. */

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "compress/dycoke-dp.h"
-#include "engine/llm/generate.h"
+#include "engine/decode/generate.h"
 #include "tern/frame-store.h"
 #include "tern/model-priv.h"
 #include "tern/result-priv.h"

@@ -239,7 +239,7 @@ see_and_unlock (TernSession *self, guint64 pts, guint64 duration, gboolean sure)
   more = self->n_queue > queued;
   g_mutex_unlock (&self->lock);
   if (more)
-    tern_engine_kick (self->model->engine, &self->client);
+    tern_scheduler_kick (self->model->scheduler, &self->client);
 }
 
 gboolean
@@ -302,7 +302,7 @@ tern_session_push_frame (TernSession *self, const TernImage *image, guint64 pts,
   enqueue (self, TERN_WORK_FRAME, slot, at, pts, new_group);
   see (self, pts, duration, FALSE);
   g_mutex_unlock (&self->lock);
-  tern_engine_kick (self->model->engine, &self->client);
+  tern_scheduler_kick (self->model->scheduler, &self->client);
   return TRUE;
 }
 
@@ -319,7 +319,7 @@ tern_session_see (TernSession *self, guint64 pts, guint64 duration)
   }
   tern_windower_see (&self->windower, pts, pts);
   g_mutex_unlock (&self->lock);
-  tern_engine_kick (self->model->engine, &self->client);
+  tern_scheduler_kick (self->model->scheduler, &self->client);
 }
 
 static gboolean
@@ -389,7 +389,7 @@ tern_session_push_tokens (TernSession *self, const TernTokens *tokens, GError **
   enqueue (self, TERN_WORK_TOKENS, slot, at, tokens->pts, new_group);
   see (self, tokens->pts, tokens->duration, FALSE);
   g_mutex_unlock (&self->lock);
-  tern_engine_kick (self->model->engine, &self->client);
+  tern_scheduler_kick (self->model->scheduler, &self->client);
   return TRUE;
 }
 
@@ -424,6 +424,6 @@ tern_session_push_still (TernSession *self, const TernImage *image, GError **err
   self->stats.frames_sampled++;
   tern_session_append_work (self, &work);
   g_mutex_unlock (&self->lock);
-  tern_engine_kick (self->model->engine, &self->client);
+  tern_scheduler_kick (self->model->scheduler, &self->client);
   return TRUE;
 }

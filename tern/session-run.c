@@ -28,7 +28,7 @@ static gboolean
 reserve_caches (TernSession *self, const TernSessionConfig *config, guint n, GError **error)
 {
   const TernLlmInfo *info = tern_llm_info (self->text->llm);
-  TernPool *pool = tern_engine_pool (self->model->engine);
+  TernPool *pool = tern_scheduler_pool (self->model->scheduler);
   guint limit = tern_session_context_limit (self->model), beam = MAX (config->sampling.beam, 1);
   guint context = n + config->sampling.max_tokens;
   TernLlmStateParams params = { .activations = self->model->activations, .kv = self->kv };
@@ -130,7 +130,7 @@ gboolean
 tern_session_prepare (TernSession *self, GError **error)
 {
   const TernLlmInfo *info = tern_llm_info (self->text->llm);
-  TernPool *pool = tern_engine_pool (self->model->engine);
+  TernPool *pool = tern_scheduler_pool (self->model->scheduler);
   TernSessionConfig *config = self->config;
   guint n_tokens = self->vision ? tern_vision_info (self->vision)->max_tokens : 0;
   guint n_groups = (self->max_frames + self->group_frames - 1) / self->group_frames;
@@ -248,7 +248,7 @@ feed_flush (Feed *feed, gboolean last, GError **error)
   TernLlmInput input = { .rows = self->rows, .ld = width, .n = feed->fill };
 
   feed->fill = 0;
-  tern_engine_pause (self->model->engine);
+  tern_scheduler_pause (self->model->scheduler);
   return tern_llm_eval (self->state, &input, last ? TERN_LOGITS_LAST : TERN_LOGITS_NONE, last ? self->logits : NULL,
       &self->cancel, error);
 }
@@ -337,7 +337,7 @@ on_token (void *data, gint32 id, float probability)
 
   if (saying->first_token == 0)
     saying->first_token = g_get_monotonic_time ();
-  tern_engine_pause (saying->self->model->engine);
+  tern_scheduler_pause (saying->self->model->scheduler);
 }
 
 static char *

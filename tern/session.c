@@ -247,12 +247,12 @@ tern_session_new (TernModel *model, const TernSessionParams *params, GError **er
   tern_frame_store_init (&self->store, tern_llm_info (text->llm)->width, self->group_frames, self->max_frames + 1);
 
   preparing.session = self;
-  tern_engine_call (model->engine, prepare, &preparing);
+  tern_scheduler_call (model->scheduler, prepare, &preparing);
   if (!preparing.ok) {
     tern_session_destroy (&self->client);
     return NULL;
   }
-  tern_engine_add (model->engine, &self->client);
+  tern_scheduler_add (model->scheduler, &self->client);
   return self;
 }
 
@@ -324,7 +324,7 @@ tern_session_free (TernSession *self)
   while (self->waiting > 0)
     g_cond_wait (&self->changed, &self->lock);
   g_mutex_unlock (&self->lock);
-  if (tern_engine_remove (self->model->engine, &self->client))
+  if (tern_scheduler_remove (self->model->scheduler, &self->client))
     tern_session_destroy (&self->client);
 }
 
@@ -339,7 +339,7 @@ tern_session_flush (TernSession *self)
   while ((result = g_queue_pop_head (&self->results)))
     tern_result_unref (result);
   g_mutex_unlock (&self->lock);
-  tern_engine_settle (self->model->engine, &self->client);
+  tern_scheduler_settle (self->model->scheduler, &self->client);
 }
 
 void
@@ -506,7 +506,7 @@ tern_session_finish (TernSession *self)
   tern_frame_sampler_init (&self->sampler, self->sampler.rate_n, self->sampler.rate_d);
   g_cond_broadcast (&self->changed);
   g_mutex_unlock (&self->lock);
-  tern_engine_kick (self->model->engine, &self->client);
+  tern_scheduler_kick (self->model->scheduler, &self->client);
 }
 
 /* ---- Changes ---- */

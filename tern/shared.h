@@ -3,9 +3,9 @@
  * each in the process. */
 #pragma once
 
-#include "engine/llm/chat.h"
+#include "engine/chat/chat.h"
 #include "engine/llm/llm.h"
-#include "engine/llm/tokenizer.h"
+#include "engine/text/tokenizer.h"
 #include "vision/vision.h"
 
 G_BEGIN_DECLS

@@ -5,11 +5,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "engine/base/error.h"
+#include "tern/error.h"
 #include "engine/base/mem.h"
 #include "engine/base/readfile.h"
-#include "engine/llm/chat.h"
-#include "engine/llm/generate.h"
+#include "engine/chat/chat.h"
+#include "engine/decode/generate.h"
 #include "tools/text-model.h"
 
 typedef struct {

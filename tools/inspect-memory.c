@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "engine/base/error.h"
-#include "engine/llm/tokenizer.h"
+#include "tern/error.h"
+#include "engine/text/tokenizer.h"
 #include "vision/vision.h"
 
 /* Measured (bench/memory.py): what running adds to the program beside all that is counted: code that is not touched

@@ -2,7 +2,7 @@
 /* Whether a file ends where it should. */
 #include "tools/media-private.h"
 
-#include "engine/base/error.h"
+#include "tern/error.h"
 
 void
 tern_media_note_packet (TernMedia *media, const AVPacket *packet)

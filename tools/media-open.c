@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "tools/media-private.h"
 
-#include "engine/base/error.h"
+#include "tern/error.h"
 #include "tern/tern.h"
 
 #define BLOCK_BYTES (64 << 10)

@@ -6,7 +6,7 @@
 
 #include <libavutil/pixdesc.h>
 
-#include "engine/base/error.h"
+#include "tern/error.h"
 
 #define MIN_SIDE 2              /* pixels: nothing smaller shows anything, and 4:2:0 has no such size */
 #define MAX_ASPECT 16           /* of a pixel; what says more is damaged */

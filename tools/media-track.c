@@ -3,7 +3,7 @@
 
 #include <libavcodec/version.h>
 
-#include "engine/base/error.h"
+#include "tern/error.h"
 
 #define LOOK_PACKETS 600        /* of all tracks, read to see which video tracks move */
 #define LOOK_BYTES (16 << 20)

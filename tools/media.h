@@ -11,7 +11,7 @@
 #pragma once
 
 #include <glib.h>
-#include "engine/base/image.h"
+#include "tern/image.h"
 
 G_BEGIN_DECLS
 

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "engine/base/error.h"
+#include "tern/error.h"
 #include "engine/base/mapfile.h"
 #include "engine/base/mem.h"
 #include "tools/output.h"

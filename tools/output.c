@@ -8,7 +8,7 @@
 
 #include <glib/gstdio.h>
 
-#include "engine/base/error.h"
+#include "tern/error.h"
 
 struct _TernOutput {
   char *path;

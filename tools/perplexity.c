@@ -5,10 +5,10 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "engine/base/error.h"
+#include "tern/error.h"
 #include "engine/base/mem.h"
 #include "engine/base/readfile.h"
-#include "engine/llm/sampler.h"
+#include "engine/decode/sampler.h"
 #include "tools/text-model.h"
 
 #define ROWS 32                 /* of logits at once */

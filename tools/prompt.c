@@ -2,9 +2,9 @@
 /* tern prompt: the text that a model's chat template makes of messages. */
 #include <stdio.h>
 
-#include "engine/base/error.h"
+#include "tern/error.h"
 #include "engine/base/readfile.h"
-#include "engine/llm/chat.h"
+#include "engine/chat/chat.h"
 #include "tools/tool.h"
 
 static TernChat *

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "engine/base/error.h"
+#include "tern/error.h"
 #include "engine/base/mapfile.h"
 #include "engine/base/mem.h"
 #include "engine/base/threads.h"

@@ -9,7 +9,7 @@
 
 #include <glib/gstdio.h>
 
-#include "engine/base/error.h"
+#include "tern/error.h"
 
 #define HEAD_BYTES (256 << 10)  /* of a stream that may be looked at more than once */
 #define SPOOL_BYTES (G_GUINT64_CONSTANT (16) << 30)     /* a stream without end shall not fill the disk */

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "engine/llm/llm.h"
-#include "engine/llm/tokenizer.h"
+#include "engine/text/tokenizer.h"
 
 G_BEGIN_DECLS
 

@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "engine/base/readfile.h"
-#include "engine/llm/tokenizer.h"
+#include "engine/text/tokenizer.h"
 #include "tools/tool.h"
 
 int

@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#include "engine/base/error.h"
+#include "tern/error.h"
 #include "engine/base/mem.h"
 #include "tools/media.h"
 #include "vision/vision.h"

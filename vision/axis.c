@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "engine/base/error.h"
+#include "tern/error.h"
 
 void
 tern_triangle_span (double start, double scale, guint length, guint i, guint *first, guint *end, double *centre,

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "engine/base/error.h"
+#include "tern/error.h"
 
 static float *
 load_vector (TernVision *vision, const char *name, guint n, GError **error)

@@ -11,7 +11,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "engine/base/error.h"
+#include "tern/error.h"
 
 #define FRACTION_BITS 22        /* 32 - 8 of a byte - 2 for what passes the byte's range on the way */
 #define COLUMNS 256             /* of a row that are summed at once */

@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-#include "engine/base/error.h"
+#include "tern/error.h"
 
 /* A plan decides how much is written, so it is not taken on trust. */
 static gboolean

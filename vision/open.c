@@ -6,7 +6,7 @@
 #include <orc/orconce.h>
 #include <string.h>
 
-#include "engine/base/error.h"
+#include "tern/error.h"
 #include "vision/preprocess-orc.h"
 
 static gboolean

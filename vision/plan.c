@@ -2,7 +2,7 @@
 /* Sizes and numbers of sub-images: what is the same for every projector. */
 #include "vision/internal.h"
 
-#include "engine/base/error.h"
+#include "tern/error.h"
 
 TernSubImage *
 tern_vision_plan_append (TernVisionPlan *plan, const TernVision *vision, guint width, guint height)

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "engine/base/error.h"
+#include "tern/error.h"
 
 static const TernProjector *const projectors[] = {
   &tern_projector_lfm2,

@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-#include "engine/base/error.h"
+#include "tern/error.h"
 #include "vision/preprocess-orc.h"
 
 #define FEW_ROWS 16             /* that the 16-bit sums are good for */

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "engine/base/error.h"
+#include "tern/error.h"
 
 static gsize
 largest_input (const TernVision *vision, guint patches, guint tokens)

@@ -4,7 +4,7 @@
 
 #include <glib.h>
 #include "engine/base/cancel.h"
-#include "engine/base/image.h"
+#include "tern/image.h"
 #include "engine/base/threads.h"
 #include "engine/weights/linear.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "engine/base/cpu.h"
 
-#include "engine/base/error.h"
+#include "tern/error.h"
 
 #if defined(__x86_64__)
 #include <cpuid.h>

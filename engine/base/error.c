@@ -1,4 +1,4 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "engine/base/error.h"
+#include "tern/error.h"
 
 G_DEFINE_QUARK (tern-error-quark, tern_error)

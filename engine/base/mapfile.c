@@ -5,7 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "engine/base/error.h"
+#include "tern/error.h"
 #include "engine/base/readfile.h"
 
 gboolean

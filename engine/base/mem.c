@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "engine/base/error.h"
+#include "tern/error.h"
 
 /* No memory plan comes near this; a larger request is an arithmetic slip or a damaged file. It also keeps the request
  * below what sanitizers answer with an abort. */
@@ -32,4 +32,18 @@ tern_mem_free (void *block)
 {
   if (block)
     free (((void **) block)[-1]);
+}
+
+void *
+tern_plan_take (TernArena *arena, gsize a, gsize b, gsize c)
+{
+  gsize bytes;
+
+  if (!tern_mul (a, b, &bytes) || !tern_mul (bytes, c, &bytes) || bytes > G_MAXSSIZE / 2
+      || arena->used > G_MAXSSIZE / 2) {
+    g_return_val_if_fail (!arena->base, NULL);
+    arena->used = G_MAXSSIZE;
+    return NULL;
+  }
+  return tern_arena_take (arena, bytes);
 }

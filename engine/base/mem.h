@@ -42,4 +42,7 @@ tern_arena_take (TernArena *arena, gsize bytes)
   return p;
 }
 
+/* Takes a * b * c bytes; sizes come from files, so a product that overflows makes the plan impossibly large instead. */
+void *tern_plan_take (TernArena *arena, gsize a, gsize b, gsize c);
+
 G_END_DECLS

@@ -5,7 +5,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "engine/base/error.h"
+#include "tern/error.h"
 
 #define FIRST 4096              /* bytes of the first piece of what does not say how long it is */
 

@@ -13,7 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "engine/base/error.h"
+#include "tern/error.h"
 #include "engine/base/mem.h"
 
 #define SPIN_US 60              /* a worker's patience between two runs before it sleeps */

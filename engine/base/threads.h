@@ -4,7 +4,7 @@
 
 #include <glib.h>
 #include "engine/base/cancel.h"
-#include "engine/base/ranges.h"
+#include "tern/ranges.h"
 #include "engine/base/slice.h"
 
 G_BEGIN_DECLS

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "engine/base/error.h"
+#include "tern/error.h"
 #include "engine/llm/arch/arch.h"
 
 static const TernArch *const families[] = {

@@ -21,9 +21,6 @@ typedef struct _TernPass TernPass;
 
 typedef void (*TernLinearFunc) (TernLinear *linear, void *data);
 
-/* Takes a * b * c bytes; sizes come from files, so a product that overflows makes the plan impossibly large instead. */
-void *tern_plan_take (TernArena *arena, gsize a, gsize b, gsize c);
-
 typedef struct {
   const char *name;
   /* All that is not a linear; these are cleared before. */

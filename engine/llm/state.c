@@ -2,7 +2,7 @@
 /* One timeline: memory planned once, and the forward pass that appends rows to it. */
 #include <string.h>
 
-#include "engine/base/error.h"
+#include "tern/error.h"
 #include "engine/llm/blocks/blocks.h"
 #include "engine/llm/model.h"
 
@@ -32,20 +32,6 @@ struct _TernLlmState {
   float *mean;                  /* [context] */
   guint8 *work;                 /* the running block's */
 };
-
-void *
-tern_plan_take (TernArena *arena, gsize a, gsize b, gsize c)
-{
-  gsize bytes;
-
-  if (!tern_mul (a, b, &bytes) || !tern_mul (bytes, c, &bytes) || bytes > G_MAXSSIZE / 2
-      || arena->used > G_MAXSSIZE / 2) {
-    g_return_val_if_fail (!arena->base, NULL);
-    arena->used = G_MAXSSIZE;
-    return NULL;
-  }
-  return tern_arena_take (arena, bytes);
-}
 
 /* What sizes a state, over all linears; the head is not in @weights, it has a batch of its own. */
 typedef struct {

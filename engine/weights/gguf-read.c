@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include "engine/base/error.h"
+#include "tern/error.h"
 #include "engine/base/mem.h"
 
 #define MAX_KEYS 65536

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "engine/base/error.h"
+#include "tern/error.h"
 
 #define MODE 0666               /* what the umask leaves of it */
 #define NAME_TRIES 100

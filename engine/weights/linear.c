@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "engine/base/error.h"
+#include "tern/error.h"
 #include "engine/base/mem.h"
 #include "engine/weights/linear-blocks.h"
 #include "engine/weights/linear-ternary.h"

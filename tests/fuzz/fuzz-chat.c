@@ -4,7 +4,7 @@
  *   fuzz-chat -max_len=8000 -timeout=20 CORPUS_FOLDER SEED_FOLDER */
 #include <stdlib.h>
 
-#include "engine/llm/chat.h"
+#include "engine/chat/chat.h"
 
 int LLVMFuzzerTestOneInput (const guint8 *data, gsize size);
 

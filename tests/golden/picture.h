@@ -2,7 +2,7 @@
 /* Picture files for tests. */
 #pragma once
 
-#include "engine/base/image.h"
+#include "tern/image.h"
 
 typedef struct {
   TernImage image;              /* RGB */

@@ -4,7 +4,7 @@
 #include <json-glib/json-glib.h>
 #include <string.h>
 
-#include "engine/llm/chat.h"
+#include "engine/chat/chat.h"
 
 typedef struct {
   JsonObject *one, *templates;

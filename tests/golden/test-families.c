@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "engine/llm/llm.h"
-#include "engine/llm/sampler.h"
+#include "engine/decode/sampler.h"
 #include "tests/golden/golden.h"
 
 static const char *const folders[] = { "lfm2", "lfm2moe", "lfm2s", "llama", "bitnet", "families" };

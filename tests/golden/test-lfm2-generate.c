@@ -5,9 +5,9 @@
 #include <math.h>
 #include <string.h>
 
-#include "engine/base/error.h"
-#include "engine/llm/generate.h"
-#include "engine/llm/sampler.h"
+#include "tern/error.h"
+#include "engine/decode/generate.h"
+#include "engine/decode/sampler.h"
 #include "tests/golden/golden.h"
 #include "tests/unit/gguf-writer.h"
 

@@ -9,7 +9,7 @@
 #include <glib/gstdio.h>
 
 #include "engine/llm/llm.h"
-#include "engine/llm/tokenizer.h"
+#include "engine/text/tokenizer.h"
 #include "tests/golden/golden.h"
 #include "vision/vision.h"
 

@@ -5,8 +5,8 @@
 #include <json-glib/json-glib.h>
 #include <string.h>
 
-#include "engine/llm/pretokenizer.h"
-#include "engine/llm/tokenizer.h"
+#include "engine/text/pretokenizer.h"
+#include "engine/text/tokenizer.h"
 
 static TernTokenizer *
 open_tokenizer (const char *path)

@@ -12,7 +12,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 root, cc, flags = pathlib.Path(sys.argv[1]), shlex.split(sys.argv[2])[-1], sys.argv[3:]
-INSTALLED = ("tern/tern.h", "engine/base/error.h", "engine/base/image.h")
+INSTALLED = ("tern/tern.h", "tern/error.h", "tern/image.h", "tern/ranges.h")
 WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-Wno-unused-function",
             "-Wno-missing-field-initializers"]
 # What the library's users compile with: none of our own exceptions.
@@ -49,7 +49,7 @@ def check(case):
     header, _, command = case
     if not command:
         return None
-    run = subprocess.run(command + ["-fsyntax-only", f"-I{root}", *flags, "-"], input=f'#include "{header}"\n', text=True,
+    run = subprocess.run(command + ["-fsyntax-only", f"-I{root}", f"-I{root}/include", *flags, "-"], input=f'#include "{header}"\n', text=True,
                          capture_output=True)
     return run.returncode, run.stderr
 

@@ -8,15 +8,20 @@ import re
 import sys
 
 # A file under the first folder that matches may include only headers under the folders named.
+# What is in include/ is everybody's.
 RULES = [
+    ("include", ["include"]),
     ("engine/base", ["engine/base"]),
     ("engine/kernels", ["engine/base", "engine/kernels"]),
     ("engine/weights", ["engine/base", "engine/kernels", "engine/weights"]),
     ("engine/llm", ["engine/base", "engine/kernels", "engine/weights", "engine/llm"]),
+    ("engine/text", ["engine/base", "engine/weights", "engine/text"]),
+    ("engine/chat", ["engine/base", "engine/weights", "engine/chat"]),
+    ("engine/decode", ["engine/base", "engine/llm", "engine/text", "engine/decode"]),
     ("vision", ["engine/base", "engine/kernels", "engine/weights", "vision"]),
     ("compress", ["engine/base", "engine/kernels", "compress"]),
     ("tern", ["engine", "vision", "compress", "tern"]),
-    ("gst-plugin", ["tern", "gst-plugin"]),
+    ("gst-plugin", ["gst-plugin"]),
     ("tools", ["engine", "vision", "compress", "tern", "tools"]),
     ("bench", ["engine", "vision", "compress", "tern", "tools", "bench"]),
 ]
@@ -38,9 +43,11 @@ for file in files:
             continue
         if not (root / header).exists() and (file.parent / header).exists():
             header = (file.parent / header).resolve().relative_to(root.resolve()).as_posix()
+        if (root / "include" / header).exists():
+            header = "include/" + header
         if not (root / header).exists():
             continue            # generated, e.g. by orcc
-        if not header.startswith(tuple(a + "/" for a in allowed)):
+        if not header.startswith(tuple(a + "/" for a in (*allowed, "include"))):
             bad["layers"].append(f"{name} includes {header}")
 
 print("1..3")

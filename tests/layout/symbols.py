@@ -20,7 +20,7 @@ def exported(library):
             if not re.match(r"(_init|_fini|_edata|_end|__bss_start|_?_?(a|ub|l)san|__odr_asan)", line.split()[-1])}
 
 
-headers = [root / "tern/tern.h", root / "engine/base/error.h"]
+headers = sorted((root / "include/tern").glob("*.h"))
 declared = set()
 for header in headers:
     declared |= set(re.findall(r"TERN_API\s[^;{]*?\b(tern_\w+)\s*\(", header.read_text(encoding="utf8")))

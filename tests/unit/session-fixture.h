@@ -158,7 +158,7 @@ hold_engine_thread (gpointer data)
 {
   Hold *hold = data;
 
-  tern_engine_call (hold->model->engine, wait_on_engine, hold);
+  tern_scheduler_call (hold->model->scheduler, wait_on_engine, hold);
   return NULL;
 }
 

@@ -3,7 +3,7 @@
  * refused with the tensor or key that is to blame. What the numbers are is tests/golden's. */
 #include <math.h>
 
-#include "engine/base/error.h"
+#include "tern/error.h"
 #include "engine/llm/llm.h"
 #include "tests/unit/gguf-writer.h"
 

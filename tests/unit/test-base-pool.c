@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include "engine/base/error.h"
+#include "tern/error.h"
 #include "engine/base/mem.h"
 #include "engine/base/threads.h"
 

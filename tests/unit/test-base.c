@@ -8,7 +8,7 @@
 
 #include "engine/base/cancel.h"
 #include "engine/base/cpu.h"
-#include "engine/base/error.h"
+#include "tern/error.h"
 #include "engine/base/log.h"
 #include "engine/base/mapfile.h"
 #include "engine/base/mem.h"

@@ -4,8 +4,8 @@
 #include <json-glib/json-glib.h>
 #include <string.h>
 
-#include "engine/base/error.h"
-#include "engine/llm/chat.h"
+#include "tern/error.h"
+#include "engine/chat/chat.h"
 
 static const char values[] =
     "{\"messages\": [{\"role\": \"user\", \"content\": \"Hi \303\251 there\\n x \"}], \"n\": 7, \"f\": 2.5, "

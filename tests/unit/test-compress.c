@@ -6,7 +6,7 @@
 
 #include "compress/compress.h"
 #include "compress/select.h"
-#include "engine/base/error.h"
+#include "tern/error.h"
 
 typedef struct {
   float *tokens;

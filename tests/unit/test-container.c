@@ -7,7 +7,7 @@
 
 #include <glib/gstdio.h>
 
-#include "engine/base/error.h"
+#include "tern/error.h"
 #include "tests/unit/clip.h"
 #include "tests/unit/clip-av.h"
 #include "tools/container.h"

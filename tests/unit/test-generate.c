@@ -2,8 +2,8 @@
 /* Drawing a token: distributions worked out by hand. */
 #include <math.h>
 
-#include "engine/base/error.h"
-#include "engine/llm/sampler.h"
+#include "tern/error.h"
+#include "engine/decode/sampler.h"
 
 #define DRAWS 40000
 

@@ -3,7 +3,7 @@
 #include <glib/gstdio.h>
 #include <math.h>
 
-#include "engine/base/error.h"
+#include "tern/error.h"
 #include "engine/base/mem.h"
 #include "tests/unit/gguf-writer.h"
 

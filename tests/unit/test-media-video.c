@@ -6,7 +6,7 @@
 
 #include <libavutil/pixfmt.h>
 
-#include "engine/base/error.h"
+#include "tern/error.h"
 #include "tests/unit/clip.h"
 #include "tests/unit/clip-av.h"
 #include "tools/media.h"

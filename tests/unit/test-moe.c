@@ -2,7 +2,7 @@
 /* Mixtures of experts: the block against a reference in double precision, and files that must be refused. */
 #include <math.h>
 
-#include "engine/base/error.h"
+#include "tern/error.h"
 #include "engine/llm/arch/arch.h"
 #include "tests/unit/gguf-writer.h"
 

@@ -4,7 +4,7 @@
 
 #include <glib/gstdio.h>
 
-#include "engine/base/error.h"
+#include "tern/error.h"
 #include "tools/npy.h"
 
 typedef struct {

@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "engine/base/error.h"
+#include "tern/error.h"
 #include "vision/internal.h"
 
 /* ---- Pictures ---------------------------------------------------------------------------------------------------- */

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "engine/base/error.h"
+#include "tern/error.h"
 #include "engine/weights/gguf-write.h"
 #include "engine/weights/quantize.h"
 

@@ -65,7 +65,7 @@ set_clock (void *data)
 static void
 gate_set (TernModel *model, Gate *gate, guint stop_at, TernCancel *until)
 {
-  Setting setting = { tern_pool_slice (tern_engine_pool (model->engine)), gate };
+  Setting setting = { tern_pool_slice (tern_scheduler_pool (model->scheduler)), gate };
 
   if (gate) {
     g_mutex_lock (&gate->lock);
@@ -75,7 +75,7 @@ gate_set (TernModel *model, Gate *gate, guint stop_at, TernCancel *until)
     gate->until = until;
     g_mutex_unlock (&gate->lock);
   }
-  tern_engine_call (model->engine, set_clock, &setting);
+  tern_scheduler_call (model->scheduler, set_clock, &setting);
 }
 
 static void
@@ -358,7 +358,7 @@ check_stop (TernModel *model, Gate *gate, guint at, Stop how)
   }
   /* The flag lies in the session: nobody looks at it any more when that is gone. */
   if (how != STOP_FREE)
-    tern_engine_settle (model->engine, &session->client);
+    tern_scheduler_settle (model->scheduler, &session->client);
   tern_session_free (session);
   g_assert_cmpuint (gate->begun, ==, at);
   g_assert_cmpuint (gate->after, ==, 0);
@@ -449,7 +449,7 @@ test_cancel_result (void)
     }
     g_assert_cmpuint (cancelled, ==, 1);
     g_assert_cmpuint (gate.after, ==, 0);
-    tern_engine_settle (model->engine, &session->client);
+    tern_scheduler_settle (model->scheduler, &session->client);
   }
   gate_set (model, NULL, 0, NULL);
   gate_clear (&gate);
@@ -631,7 +631,7 @@ test_encoder_cancel_waiting (void)
   push_all (session);
   gate_wait (&gate);
   thread = g_thread_new ("encoder", encode_until_cancelled, &e);
-  while (!tern_engine_is_wanted (model->engine))
+  while (!tern_scheduler_is_wanted (model->scheduler))
     g_usleep (50);
   tern_encoder_cancel (e.encoder, TRUE);
   g_thread_join (thread);       /* the engine still stands */
@@ -667,7 +667,7 @@ test_encoder_beside_session (void)
     push_sized (b, FRAME_W, FRAME_H, 3 * i, 1, MS (500 * i), MS (500), NULL);
   gate_wait (&gate);
   thread = g_thread_new ("encoder", encode_until_cancelled, &e);
-  while (!tern_engine_is_wanted (model->engine))
+  while (!tern_scheduler_is_wanted (model->scheduler))
     g_usleep (50);
   gate_open (&gate);
   tern_session_finish (b);

@@ -2,7 +2,7 @@
 /* A session's life: windows to results, repeatable, interleaved, changed, stopped. */
 #include <json-glib/json-glib.h>
 
-#include "engine/llm/tokenizer.h"
+#include "engine/text/tokenizer.h"
 #include "session-fixture.h"
 
 /* ---- Results ---- */

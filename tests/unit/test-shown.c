@@ -3,7 +3,7 @@
  * upright picture of the same scene, or against the formulas of the standards in double precision. */
 #include <math.h>
 
-#include "engine/base/error.h"
+#include "tern/error.h"
 #include "tests/unit/vision-file.h"
 
 /* ---- A scene ----------------------------------------------------------------------------------------------------- */

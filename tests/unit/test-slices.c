@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Work between two looks at the cancel flag, on machines of any speed: a clock of our own says how long work takes, so
  * that nothing here depends on the machine that the test runs on. */
-#include "engine/base/error.h"
+#include "tern/error.h"
 #include "engine/base/slice.h"
 #include "engine/base/threads.h"
-#include "engine/llm/generate.h"
+#include "engine/decode/generate.h"
 #include "session-fixture.h"
 #include "vision/vision.h"
 

@@ -3,9 +3,9 @@
 #include <glib/gstdio.h>
 #include <string.h>
 
-#include "engine/base/error.h"
-#include "engine/llm/pretokenizer.h"
-#include "engine/llm/tokenizer.h"
+#include "tern/error.h"
+#include "engine/text/pretokenizer.h"
+#include "engine/text/tokenizer.h"
 
 /* ---- A small writer of GGUF keys --------------------------------------------------------------------------------- */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Sizes and limits of pictures; vision encoder files that must be refused. */
-#include "engine/base/error.h"
+#include "tern/error.h"
 #include "tests/unit/vision-file.h"
 
 /* ---- Sizes ------------------------------------------------------------------------------------------------------- */

@@ -3,7 +3,7 @@
  * misuse, cancelling, and that a second frame allocates nothing. */
 #include <stdlib.h>
 
-#include "engine/base/error.h"
+#include "tern/error.h"
 #include "tests/unit/vision-file.h"
 
 /* ---- Allocations of this thread, counted ------------------------------------------------------------------------- */

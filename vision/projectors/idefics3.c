@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include "engine/base/error.h"
+#include "tern/error.h"
 
 #define MAX_SIDE 4096           /* pixels; the processor makes no picture larger */
 #define TILES_A_SIDE 4          /* where the file does not say how large stills are resized */

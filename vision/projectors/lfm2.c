@@ -6,7 +6,7 @@
 
 #include <math.h>
 
-#include "engine/base/error.h"
+#include "tern/error.h"
 
 /* What the processor has where the file says nothing. */
 #define DEFAULT_MIN_TOKENS 64

@@ -4,7 +4,7 @@
  * unless its file says otherwise. */
 #include <string.h>
 
-#include "engine/base/error.h"
+#include "tern/error.h"
 #include "engine/llm/arch/arch.h"
 
 static const TernTensorRow tensors[] = {

@@ -2,7 +2,7 @@
 /* How every family is put together: embedding, layers, last norm, head. What differs is in TernArch. */
 #include <string.h>
 
-#include "engine/base/error.h"
+#include "tern/error.h"
 #include "engine/llm/arch/arch.h"
 
 static void

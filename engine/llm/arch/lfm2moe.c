@@ -3,7 +3,7 @@
  * leading_dense_block_count the feed-forward is one of several experts, chosen by a router. */
 #include <float.h>
 
-#include "engine/base/error.h"
+#include "tern/error.h"
 #include "engine/llm/arch/lfm2.h"
 
 #define MAX_INNER (1u << 20)    /* of one expert */

@@ -6,7 +6,7 @@
 #include <float.h>
 #include <string.h>
 
-#include "engine/base/error.h"
+#include "tern/error.h"
 
 #define MAX_WIDTH (1u << 20)
 #define MAX_INNER (1u << 24)    /* features inside a block */

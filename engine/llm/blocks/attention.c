@@ -3,7 +3,7 @@
  * is attend.c's. */
 #include <string.h>
 
-#include "engine/base/error.h"
+#include "tern/error.h"
 #include "engine/llm/blocks/attend.h"
 
 typedef struct {

@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "engine/chat/chat.h"
+
+#include <json-glib/json-glib.h>
+#include <string.h>
+
+#include "tern/error.h"
+#include "engine/base/log.h"
+#include "engine/chat/template.h"
+
+#define SOURCE_MAX (1u << 20)
+#define JSON_DEPTH 100
+#define IMAGE "<image>"
+#define PROBE "tern-probe"
+
+/* What LFM2, SmolLM2 and many others were trained on. */
+static const char chatml[] =
+    "{{- bos_token -}}"
+    "{%- for message in messages -%}"
+    "{{- '<|im_start|>' + message.role + '\\n' -}}"
+    "{%- if message.content is string -%}{{- message.content -}}"
+    "{%- else -%}{%- for part in message.content -%}"
+    "{{- '" IMAGE "' if part.type == 'image' else part.text -}}"
+    "{%- endfor -%}{%- endif -%}"
+    "{{- '<|im_end|>\\n' -}}"
+    "{%- endfor -%}"
+    "{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\\n' -}}{%- endif -%}";
+
+/* For a vocabulary without ChatML's tokens: the texts and nothing else. */
+static const char bare[] =
+    "{{- bos_token -}}"
+    "{%- for message in messages -%}"
+    "{%- if message.content is string -%}{{- message.content -}}"
+    "{%- else -%}{%- for part in message.content -%}"
+    "{{- '" IMAGE "' if part.type == 'image' else part.text -}}"
+    "{%- endfor -%}{%- endif -%}"
+    "{%- endfor -%}";
+
+struct _TernChat {
+  TernTplArena arena;
+  TernTplNode *root;
+  gboolean takes_parts;         /* content may be a list of parts, images among them */
+  char *bos, *eos;              /* texts of the file's tokens, for messages that leave them out; NULL: unknown */
+};
+
+static TernVal
+text (const char *string)
+{
+  return tern_val_str (string, strlen (string));
+}
+
+static char *
+render (const TernChat *chat, TernTplRun *run, const TernValDict *values, GError **error)
+{
+  TernTplScope globals = { NULL, *values }, top = { &globals };
+  char *out = NULL;
+
+  run->scope = &top;
+  run->out = g_string_new (NULL);
+  tern_tpl_exec (run, chat->root);
+  out = g_string_free (run->out, run->error != NULL);
+  if (run->error)
+    g_propagate_error (error, run->error);
+  tern_tpl_arena_clear (&run->arena);
+  return out;
+}
+
+static void
+set (TernTplRun *run, TernVal dict, const char *key, TernVal value)
+{
+  tern_val_dict_set (&run->arena, dict.dict, text (key), value);
+}
+
+static TernVal
+message (TernTplRun *run, const char *role, TernVal content)
+{
+  TernVal out = tern_val_dict (&run->arena);
+
+  set (run, out, "role", text (role));
+  set (run, out, "content", content);
+  return out;
+}
+
+/* One turn's content: a list of parts, or one string for templates that know nothing else. */
+static TernVal
+content (TernTplRun *run, gboolean parts, guint n_images, const char *words)
+{
+  TernVal list, part;
+  GString *joined;
+
+  if (!parts) {
+    joined = g_string_new (NULL);
+    for (guint i = 0; i < n_images && tern_tpl_put (run, joined, IMAGE, strlen (IMAGE)); i++)
+      ;
+    tern_tpl_put (run, joined, words, strlen (words));
+    return tern_tpl_take (run, joined);
+  }
+  list = tern_val_list (&run->arena, n_images + 1);
+  for (guint i = 0; i < n_images; i++) {
+    part = tern_val_dict (&run->arena);
+    set (run, part, "type", text ("image"));
+    tern_val_list_add (&run->arena, list, part);
+  }
+  if (*words || n_images == 0) {
+    part = tern_val_dict (&run->arena);
+    set (run, part, "type", text ("text"));
+    set (run, part, "text", text (words));
+    tern_val_list_add (&run->arena, list, part);
+  }
+  return list;
+}
+
+static char *
+render_turn (const TernChat *chat, gboolean parts, const char *bos, const char *system, guint n_images,
+    const char *words, GError **error)
+{
+  TernTplRun run = { 0 };
+  TernVal values = tern_val_dict (&run.arena), messages = tern_val_list (&run.arena, 2);
+
+  if (system)
+    tern_val_list_add (&run.arena, messages, message (&run, "system", content (&run, parts, 0, system)));
+  tern_val_list_add (&run.arena, messages, message (&run, "user", content (&run, parts, n_images, words)));
+  set (&run, values, "messages", messages);
+  set (&run, values, "add_generation_prompt", tern_val_bool (TRUE));
+  set (&run, values, "bos_token", text (bos));
+  return render (chat, &run, values.dict, error);
+}
+
+/* Some templates print a list as JSON, or lose it: what one image and a word become tells. */
+static gboolean
+takes_parts (const TernChat *chat)
+{
+  g_autofree char *shown = render_turn (chat, TRUE, "", NULL, 1, PROBE, NULL);
+  const char *image = shown ? strstr (shown, IMAGE) : NULL;
+
+  return image && strstr (image, PROBE) && !strstr (shown, "'type'") && !strstr (shown, "\"type\"");
+}
+
+TernChat *
+tern_chat_new (const char *source, gsize len, GError **error)
+{
+  g_autoptr (TernChat) chat = g_new0 (TernChat, 1);
+
+  if (!source) {
+    source = chatml;
+    len = strlen (chatml);
+  }
+  if (len > SOURCE_MAX) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "chat template: expected at most %u bytes, found %"
+        G_GSIZE_FORMAT, SOURCE_MAX, len);
+    return NULL;
+  }
+  chat->root = tern_tpl_parse (&chat->arena, source, len, error);
+  if (!chat->root)
+    return NULL;
+  chat->takes_parts = takes_parts (chat);
+  return g_steal_pointer (&chat);
+}
+
+/* Of the file's vocabulary: whether ChatML can be said in it, and the texts of BOS and EOS. */
+static gboolean
+scan_tokens (const TernGguf *file, gboolean *chatml_tokens, char **bos, char **eos, GError **error)
+{
+  TernGgufArray tokens;
+  const guint8 *cursor;
+  const char *start = "<|im_start|>";
+  guint32 bos_id, eos_id;
+
+  *chatml_tokens = FALSE;
+  if (!tern_gguf_array (file, "tokenizer.ggml.tokens", TERN_GGUF_STRING, FALSE, &tokens, error)
+      || !tern_gguf_u32_or (file, "tokenizer.ggml.bos_token_id", 0, G_MAXUINT32, G_MAXUINT32, &bos_id, error)
+      || !tern_gguf_u32_or (file, "tokenizer.ggml.eos_token_id", 0, G_MAXUINT32, G_MAXUINT32, &eos_id, error))
+    return FALSE;
+  cursor = tokens.data;
+  for (guint64 i = 0; i < tokens.count; i++) {
+    TernBytes token = tern_gguf_next_string (&cursor);
+
+    *chatml_tokens |= token.len == strlen (start) && memcmp (token.data, start, token.len) == 0;
+    if (i == bos_id)
+      *bos = g_strndup (token.data, token.len);
+    if (i == eos_id)
+      *eos = g_strndup (token.data, token.len);
+  }
+  return TRUE;
+}
+
+TernChat *
+tern_chat_new_from_gguf (const TernGguf *file, GError **error)
+{
+  g_autofree char *bos = NULL, *eos = NULL;
+  gboolean chatml_tokens;
+  TernBytes source;
+  TernChat *chat;
+
+  if (!tern_gguf_string_or (file, "tokenizer.chat_template", &source, error)
+      || !scan_tokens (file, &chatml_tokens, &bos, &eos, error))
+    return NULL;
+  if (!source.data) {
+    source = chatml_tokens ? (TernBytes) { chatml, strlen (chatml) } : (TernBytes) { bare, strlen (bare) };
+    tern_log (TERN_LOG_WARNING, "%s: tokenizer.chat_template: found none; %s", tern_gguf_path (file), chatml_tokens
+        ? "prompts are written in ChatML, whose tokens the vocabulary has"
+        : "prompts go to the model as they are, to be continued, not answered");
+  }
+  chat = tern_chat_new (source.data, source.len, error);
+  if (!chat) {
+    g_prefix_error (error, "%s: ", tern_gguf_path (file));
+    return NULL;
+  }
+  chat->bos = g_steal_pointer (&bos);
+  chat->eos = g_steal_pointer (&eos);
+  return chat;
+}
+
+void
+tern_chat_free (TernChat *chat)
+{
+  if (!chat)
+    return;
+  tern_tpl_arena_clear (&chat->arena);
+  g_free (chat->bos);
+  g_free (chat->eos);
+  g_free (chat);
+}
+
+char *
+tern_chat_render_user (const TernChat *chat, const char *bos, const char *system, guint n_images, const char *words,
+    GError **error)
+{
+  return render_turn (chat, chat->takes_parts, bos ? bos : "", system, n_images, words ? words : "", error);
+}
+
+/* ---- JSON -------------------------------------------------------------------------------------------------------- */
+
+static gboolean
+refuse (GError **error, const char *expected, const char *found)
+{
+  g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "messages: expected %s, found %s", expected, found);
+  return FALSE;
+}
+
+/* The parser that follows is recursive, takes comments, and ends strings at U+0000: none of that gets there. */
+static gboolean
+check_json (const char *json, gsize len, GError **error)
+{
+  guint depth = 0;
+  gboolean quoted = FALSE;
+
+  for (gsize i = 0; i < len; i++) {
+    char c = json[i];
+
+    if (quoted) {
+      if (c == '\\' && i + 1 < len) {
+        if (len - i > 5 && memcmp (json + i, "\\u0000", 6) == 0)
+          return refuse (error, "text without U+0000", "one");
+        i++;
+      } else if (c == '"') {
+        quoted = FALSE;
+      }
+    } else if (c == '"') {
+      quoted = TRUE;
+    } else if (c == '[' || c == '{') {
+      if (++depth > JSON_DEPTH)
+        return refuse (error, "at most " G_STRINGIFY (JSON_DEPTH) " nested values", "more");
+    } else if (c == ']' || c == '}') {
+      depth -= depth > 0;
+    } else if (c == '/' || c == 0) {
+      return refuse (error, "JSON", c ? "a slash outside of a string" : "a NUL byte");
+    }
+  }
+  return TRUE;
+}
+
+static TernVal
+from_json (TernTplArena *arena, JsonNode *node)
+{
+  TernVal out;
+
+  switch (json_node_get_node_type (node)) {
+    case JSON_NODE_OBJECT: {
+      JsonObjectIter iter;
+      const char *name;
+      JsonNode *member;
+
+      out = tern_val_dict (arena);
+      json_object_iter_init_ordered (&iter, json_node_get_object (node));
+      while (json_object_iter_next_ordered (&iter, &name, &member))
+        tern_val_dict_add (arena, out.dict, text (name), from_json (arena, member));
+      return out;
+    }
+    case JSON_NODE_ARRAY: {
+      JsonArray *array = json_node_get_array (node);
+
+      out = tern_val_list (arena, json_array_get_length (array));
+      for (guint i = 0; i < json_array_get_length (array); i++)
+        tern_val_list_add (arena, out, from_json (arena, json_array_get_element (array, i)));
+      return out;
+    }
+    case JSON_NODE_VALUE:
+      switch (json_node_get_value_type (node)) {
+        case G_TYPE_STRING:
+          return text (json_node_get_string (node));
+        case G_TYPE_BOOLEAN:
+          return tern_val_bool (json_node_get_boolean (node));
+        case G_TYPE_DOUBLE:
+          return tern_val_float (json_node_get_double (node));
+        default:
+          return tern_val_int (json_node_get_int (node));
+      }
+    default:
+      return (TernVal) { .type = TERN_VAL_NONE };
+  }
+}
+
+char *
+tern_chat_render_json (const TernChat *chat, const char *json, gssize len, GError **error)
+{
+  g_autoptr (JsonParser) parser = json_parser_new ();
+  g_autoptr (GError) broken = NULL;
+  TernTplRun run = { 0 };
+  JsonNode *root;
+  TernVal values;
+  const TernVal *messages;
+
+  if (len < 0)
+    len = strlen (json);
+  if (!check_json (json, len, error))
+    return NULL;
+  if (!json_parser_load_from_data (parser, json, len, &broken)) {
+    refuse (error, "JSON", broken->message);
+    return NULL;
+  }
+  root = json_parser_get_root (parser);
+  if (!root || !JSON_NODE_HOLDS_OBJECT (root)) {
+    refuse (error, "a JSON object with the array `messages`", root ? json_node_type_name (root) : "nothing");
+    return NULL;
+  }
+  values = from_json (&run.arena, root);
+  messages = tern_val_dict_find (values.dict, "messages", strlen ("messages"));
+  if (!messages || messages->type != TERN_VAL_LIST) {
+    refuse (error, "the array `messages`", messages ? tern_val_type_name (*messages) : "none");
+    tern_tpl_arena_clear (&run.arena);
+    return NULL;
+  }
+  if (chat->bos && !tern_val_dict_find (values.dict, "bos_token", strlen ("bos_token")))
+    set (&run, values, "bos_token", text (chat->bos));
+  if (chat->eos && !tern_val_dict_find (values.dict, "eos_token", strlen ("eos_token")))
+    set (&run, values, "eos_token", text (chat->eos));
+  return render (chat, &run, values.dict, error);
+}
