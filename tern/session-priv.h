@@ -8,47 +8,19 @@
 #include "tern/frame-store.h"
 #include "tern/model-priv.h"
 #include "tern/result-priv.h"
-#include "tern/window.h"
+#include "tern/work-queue.h"
 
 /* What may change between windows. Immutable, counted. */
-typedef struct {
+struct _TernSessionConfig {
   gint refs;                    /* atomic */
   TernSessionParams params;     /* as asked for; their strings are the caller's, the copies are here: */
   char *prompt, *prompt_id, *system_prompt;
   TernSampling sampling;
   TernDpParams dp;
-} TernSessionConfig;
+};
 
 TernSessionConfig *tern_session_config_ref (TernSessionConfig *config);
 void tern_session_config_unref (TernSessionConfig *config);
-
-/* Memory for one frame that waits for the engine. */
-typedef struct {
-  guint8 *data;
-  gsize capacity;
-  gboolean taken;
-  TernImage image;              /* a frame or still: planes in data */
-  guint n_tokens, full;         /* tokens: rows in data, tokens of the grid */
-} TernSessionSlot;
-
-typedef enum {
-  TERN_WORK_FRAME,
-  TERN_WORK_TOKENS,
-  TERN_WORK_STILL,
-  TERN_WORK_WINDOW,
-} TernWorkKind;
-
-/* One thing for the engine to do; in the order of the queue. */
-typedef struct {
-  TernWorkKind kind;
-  TernSessionSlot *slot;        /* NULL for a window */
-  guint64 frame;
-  guint64 pts;                  /* of a frame */
-  gboolean first;               /* of a group: begins one in the store */
-  TernWindow window;
-  gint64 pushed;                /* monotonic us */
-  TernSessionConfig *config;
-} TernWork;
 
 /* The last frame of a stretch, looked at or not. */
 typedef struct {
@@ -77,18 +49,13 @@ struct _TernSession {
   TernSessionConfig *config;
   TernFrameSampler sampler;
   TernWindower windower;
-  TernWindowMark *marks;
   TernSeen seen;
   guint64 over_stretch, over;   /* a stretch that is over, and when; what is answered about it then does not end later */
   guint width, height;          /* of the frames as they are shown */
   gboolean has_frames, has_tokens;
   guint64 token_group;          /* number of the last pushed tokens' group */
-  TernSessionSlot *slots;
-  guint n_slots, n_taken;
+  TernWorkQueue queue;
   gsize refused_bytes;          /* of the frame that there was no room for */
-  TernWork *queue;              /* [n_queue] in order */
-  guint n_queue, queue_size;
-  TernWork *pending;            /* a frame on its way into the queue, behind the windows that end before it */
   GQueue results;               /* of TernResult, to be polled */
   guint64 epoch;                /* flushes and cancels so far */
   guint waiting;                /* threads in tern_session_next() and wait() */
@@ -151,21 +118,11 @@ guint tern_session_context_limit (const TernModel *model);
 /* ---- session.c; all but destroy under the lock ---- */
 
 void tern_session_destroy (TernClient *client);
-void tern_session_release_work (TernSession *self, TernWork *work);
-void tern_session_append_work (TernSession *self, const TernWork *work);
-/* Under the lock: the oldest work, which makes the session busy; FALSE when nothing waits. */
+/* The oldest work, which makes the session busy; FALSE when nothing waits. */
 gboolean tern_session_take_work (TernSession *self, TernWork *work);
-/* The frame that is on its way, if there is one. */
-void tern_session_append_pending (TernSession *self);
-/* Takes frames [first, end) out of the queue. */
-void tern_session_drop_frames (TernSession *self, guint64 first, guint64 end);
-/* Drops the oldest whole window that waits, with the frames that no other one needs. FALSE: there is none. */
-gboolean tern_session_drop_oldest (TernSession *self);
 
 /* ---- session-push.c; under the lock ---- */
 
-/* Whether a frame of @bytes could be pushed. */
-gboolean tern_session_has_room (TernSession *self, gsize bytes);
 /* The partial window is answered; what comes next begins anew. */
 void tern_session_end_stretch (TernSession *self);
 void tern_session_forget_seen (TernSession *self);

@@ -5,9 +5,6 @@
 
 #include <string.h>
 
-/* Pixels that may wait for the engine; a group of frames may always. */
-#define PIXELS_MOST ((gsize) 256 << 20)
-
 /* ---- Pictures ---- */
 
 typedef struct {
@@ -61,7 +58,7 @@ planes_of (const TernImage *image, Planes *planes, GError **error)
 }
 
 static void
-copy_image (TernSessionSlot *slot, const TernImage *image, const Planes *planes)
+copy_image (TernFrameSlot *slot, const TernImage *image, const Planes *planes)
 {
   guint8 *to = slot->data;
 
@@ -80,67 +77,56 @@ copy_image (TernSessionSlot *slot, const TernImage *image, const Planes *planes)
 
 /* ---- Slots ---- */
 
-gboolean
-tern_session_has_room (TernSession *self, gsize bytes)
-{
-  gsize held = bytes;
-
-  if (self->n_taken == self->n_slots)
-    return FALSE;
-  if (self->n_taken < 2 * self->group_frames)
-    return TRUE;
-  for (guint i = 0; i < self->n_slots; i++)
-    held += self->slots[i].taken ? self->slots[i].capacity : 0;
-  return held <= PIXELS_MOST;
-}
-
-/* Live, and no room: windows that wait go, oldest first; at last the one that comes in, and its rest is passed over. */
-static void
-make_room (TernSession *self, gsize bytes)
-{
-  while (!tern_session_has_room (self, bytes) && tern_session_drop_oldest (self));
-  if (tern_session_has_room (self, bytes))
-    return;
-  self->stats.windows_dropped += self->windower.n_marks > 0;
-  tern_session_drop_frames (self, 0, G_MAXUINT64);
-  tern_windower_pass_over (&self->windower);
-}
-
-/* A slot of @bytes, or NULL + BUSY or NO_SPACE. Under the lock. */
-static TernSessionSlot *
+/* A slot of @bytes, or NULL + BUSY or NO_SPACE. A live session drops what is older for it; at last the window that comes
+ * in, and its rest is passed over. Under the lock. */
+static TernFrameSlot *
 take_slot (TernSession *self, gsize bytes, GError **error)
 {
-  TernSessionSlot *slot = NULL;
+  TernFrameSlot *slot;
 
-  if (!tern_session_has_room (self, bytes) && self->live)
-    make_room (self, bytes);
-  if (!tern_session_has_room (self, bytes)) {
+  if (self->live && !tern_work_queue_make_room (&self->queue, bytes)) {
+    self->queue.dropped += self->windower.n_marks > 0;
+    tern_windower_pass_over (&self->windower);
+  }
+  slot = tern_work_queue_take_slot (&self->queue, bytes, error);
+  if (!slot)
     self->refused_bytes = bytes;
-    g_set_error (error, TERN_ERROR, TERN_ERROR_BUSY, "%u frames wait for the engine already", self->n_taken);
-    return NULL;
-  }
-  for (guint i = 0; i < self->n_slots && !slot; i++)
-    if (!self->slots[i].taken)
-      slot = &self->slots[i];
-  if (slot->capacity < bytes) {
-    g_free (slot->data);
-    slot->data = g_try_malloc (bytes);
-    slot->capacity = slot->data ? bytes : 0;
-    if (!slot->data) {
-      g_set_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE, "memory for a frame of %" G_GSIZE_FORMAT " bytes", bytes);
-      return NULL;
-    }
-  }
-  slot->taken = TRUE;
-  self->n_taken++;
   return slot;
 }
 
+/* ---- Windows ---- */
+
 static void
-return_slot (TernSession *self, TernSessionSlot *slot)
+append_frame (TernSession *self, const TernWork *frame)
 {
-  slot->taken = FALSE;
-  self->n_taken--;
+  self->last_pushed = frame->pushed;
+  self->stats.frames_sampled++;
+  tern_work_queue_append (&self->queue, frame);
+}
+
+/* Puts @frame (or NULL) into the queue, and the windows that were closed around it: before it what ended before. Whether
+ * there was anything. Under the lock. */
+static gboolean
+append_closed (TernSession *self, const TernWork *frame)
+{
+  TernWork work = { .kind = TERN_WORK_WINDOW };
+  gboolean any = frame != NULL;
+
+  while (tern_windower_next (&self->windower, &work.window)) {
+    if (frame && work.window.end > frame->frame) {
+      append_frame (self, frame);
+      frame = NULL;
+    }
+    work.config = tern_session_config_ref (self->config);
+    work.pushed = self->last_pushed;
+    tern_work_queue_append (&self->queue, &work);
+    if (self->live)
+      tern_work_queue_keep_newest (&self->queue);
+    any = TRUE;
+  }
+  if (frame)
+    append_frame (self, frame);
+  return any;
 }
 
 /* ---- Stretches ---- */
@@ -151,6 +137,7 @@ tern_session_end_stretch (TernSession *self)
   self->over_stretch = self->windower.stretch;
   self->over = self->seen.end;
   tern_windower_finish (&self->windower, self->seen.end);
+  append_closed (self, NULL);
   tern_session_forget_seen (self);
 }
 
@@ -169,31 +156,36 @@ tern_session_forget_seen (TernSession *self)
   self->token_group = G_MAXUINT64;
 }
 
-/* The last frame seen, looked at or not, says where a stretch ends: after the time that it stands for. Where that is not
+/* How far the stream has come: whether that ended windows. Under the lock.
+ *
+ * The last frame seen, looked at or not, says where a stretch ends: after the time that it stands for. Where that is not
  * said, it stands for as long as the frame before. Not every duration is true either: the pictures of a slide show are
  * said to stand for 40 ms in some containers. If so of the frame before, by more than a tick, it is of this one, unless the
  * caller is @sure. */
-static void
+static gboolean
 see (TernSession *self, guint64 pts, guint64 duration, gboolean sure)
 {
   TernSeen *seen = &self->seen;
   guint64 stated = duration == TERN_TIME_NONE ? 0 : duration, stands = stated, since;
   /* Tokens come of some frames only: the one that stood so long may be another. */
+  gboolean ended;
   guint64 doubt = self->has_tokens ? MAX (self->windower.tick, 2 * TERN_SECOND) : self->windower.tick;
 
   if (seen->pts != TERN_TIME_NONE && pts < seen->pts)
-    return;
+    return FALSE;
   tern_windower_see (&self->windower, pts, pts + stated);
+  ended = append_closed (self, NULL);
   if (seen->pts == pts) {
     /* The same frame again: what is said of it for certain is better. */
     if (sure && stated > 0)
       seen->end = pts + stated;
-    return;
+    return ended;
   }
   since = seen->pts != TERN_TIME_NONE ? pts - seen->pts : 0;
   if (stated == 0 || (!sure && seen->stated > 0 && since > seen->stated + doubt))
     stands = MAX (stands, since);
   *seen = (TernSeen) { .pts = pts, .stated = stated, .end = stands > 0 ? pts + stands : TERN_TIME_NONE };
+  return ended;
 }
 
 static gboolean
@@ -211,19 +203,17 @@ check_time (guint64 pts, guint64 duration, GError **error)
 
 /* Puts a frame that has its slot into the queue, windows that end before or with it around it. Under the lock. */
 static void
-enqueue (TernSession *self, TernWorkKind kind, TernSessionSlot *slot, guint64 at, guint64 pts, gboolean new_group)
+enqueue (TernSession *self, TernWorkKind kind, TernFrameSlot *slot, guint64 at, guint64 pts, gboolean new_group)
 {
+  TernWindowVerdict verdict;
   TernWork work = { .kind = kind, .slot = slot, .frame = self->windower.count, .pts = pts,
     .pushed = g_get_monotonic_time (), .config = tern_session_config_ref (self->config) };
 
-  self->pending = &work;
-  if (tern_windower_add (&self->windower, at, pts, new_group) == TERN_WINDOW_SKIP) {
-    self->pending = NULL;
-    tern_session_release_work (self, &work);
-    return;
-  }
-  tern_session_append_pending (self);
-  self->stats.frames_sampled++;
+  verdict = tern_windower_add (&self->windower, at, pts, new_group);
+  work.first = verdict == TERN_WINDOW_TAKE_FIRST;
+  append_closed (self, verdict == TERN_WINDOW_SKIP ? NULL : &work);
+  if (verdict == TERN_WINDOW_SKIP)
+    tern_work_queue_release (&self->queue, &work);
 }
 
 /* ---- Pushing ---- */
@@ -232,13 +222,10 @@ enqueue (TernSession *self, TernWorkKind kind, TernSessionSlot *slot, guint64 at
 static void
 see_and_unlock (TernSession *self, guint64 pts, guint64 duration, gboolean sure)
 {
-  guint queued = self->n_queue;
-  gboolean more;
+  gboolean ended = see (self, pts, duration, sure);
 
-  see (self, pts, duration, sure);
-  more = self->n_queue > queued;
   g_mutex_unlock (&self->lock);
-  if (more)
+  if (ended)
     tern_scheduler_kick (self->model->scheduler, &self->client);
 }
 
@@ -248,7 +235,7 @@ tern_session_push_frame (TernSession *self, const TernImage *image, guint64 pts,
   Planes planes;
   gsize bytes = 0;
   TernFrameSampler sampler;
-  TernSessionSlot *slot;
+  TernFrameSlot *slot;
   gboolean new_group;
   guint64 at;
   guint epoch, width, height;
@@ -286,7 +273,7 @@ tern_session_push_frame (TernSession *self, const TernImage *image, guint64 pts,
   self->stats.frames_in++;
   if (self->epoch != epoch) {
     /* Flushed meanwhile: the frame belongs to what was dropped. */
-    return_slot (self, slot);
+    tern_work_queue_return_slot (&self->queue, slot);
     g_mutex_unlock (&self->lock);
     return TRUE;
   }
@@ -318,6 +305,7 @@ tern_session_see (TernSession *self, guint64 pts, guint64 duration)
     return;
   }
   tern_windower_see (&self->windower, pts, pts);
+  append_closed (self, NULL);
   g_mutex_unlock (&self->lock);
   tern_scheduler_kick (self->model->scheduler, &self->client);
 }
@@ -348,7 +336,7 @@ tern_session_push_tokens (TernSession *self, const TernTokens *tokens, GError **
 {
   guint64 group, full, at = tokens->pts - MIN (tokens->late, tokens->pts);
   TernFrameSampler sampler;
-  TernSessionSlot *slot;
+  TernFrameSlot *slot;
   gboolean new_group;
   gsize bytes;
 
@@ -422,7 +410,7 @@ tern_session_push_still (TernSession *self, const TernImage *image, GError **err
   work.pushed = g_get_monotonic_time ();
   self->stats.frames_in++;
   self->stats.frames_sampled++;
-  tern_session_append_work (self, &work);
+  tern_work_queue_append (&self->queue, &work);
   g_mutex_unlock (&self->lock);
   tern_scheduler_kick (self->model->scheduler, &self->client);
   return TRUE;

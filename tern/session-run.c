@@ -183,7 +183,7 @@ close_open_group (TernSession *self, const TernSessionConfig *config)
 }
 
 static gboolean
-encode (TernSession *self, const TernSessionSlot *slot, guint64 pts, TernFrameGroup *group, GError **error)
+encode (TernSession *self, const TernFrameSlot *slot, guint64 pts, TernFrameGroup *group, GError **error)
 {
   TernVisionOptions options = { .tile = FALSE, .scaling = tern_fit_scaling (self->fit) };
   TernVisionPlan plan;
@@ -198,7 +198,7 @@ encode (TernSession *self, const TernSessionSlot *slot, guint64 pts, TernFrameGr
 }
 
 static gboolean
-take_tokens (TernSession *self, const TernSessionSlot *slot, guint64 pts, TernFrameGroup *group, GError **error)
+take_tokens (TernSession *self, const TernFrameSlot *slot, guint64 pts, TernFrameGroup *group, GError **error)
 {
   float *rows = tern_frame_store_rows (&self->store, group, slot->n_tokens, error);
 
@@ -629,11 +629,11 @@ tern_session_step (TernClient *client)
     run_frame (self, &work);
 
   g_mutex_lock (&self->lock);
-  tern_session_release_work (self, &work);
+  tern_work_queue_release (&self->queue, &work);
   if (result)
     deliver (self, result, &work);
   self->busy = self->in_window = FALSE;
-  more = self->n_queue > 0;
+  more = self->queue.n > 0;
   g_cond_broadcast (&self->changed);
   g_mutex_unlock (&self->lock);
   return more;

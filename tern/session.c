@@ -9,6 +9,8 @@
 
 /* Frames of a window when every frame is to be looked at and nobody says how many. */
 #define FRAMES_UNLIMITED 32
+/* Bytes of frames that may wait for the engine; two groups may always. */
+#define WAITING_MOST ((gsize) 256 << 20)
 
 /* ---- Parameters ---- */
 
@@ -193,14 +195,13 @@ prepare (void *data)
   preparing->ok = tern_session_prepare (preparing->session, preparing->error);
 }
 
-static void on_window (void *data, const TernWindow *window);
-
 TernSession *
 tern_session_new (TernModel *model, const TernSessionParams *params, GError **error)
 {
   const TernModelText *text;
   TernSession *self;
   TernWindowPlan plan;
+  TernWorkLimits limits = { .bytes = WAITING_MOST, .unref = tern_session_config_unref };
   Preparing preparing = { NULL, error, FALSE };
 
   g_return_val_if_fail (model != NULL && params != NULL, NULL);
@@ -237,13 +238,11 @@ tern_session_new (TernModel *model, const TernSessionParams *params, GError **er
     return NULL;
   }
   self->planned_visual = plan_visual (self, self->config);
-  self->marks = g_new0 (TernWindowMark, tern_window_plan_open (&plan));
-  tern_windower_init (&self->windower, &plan, self->marks, on_window, self);
+  tern_windower_init (&self->windower, &plan);
   /* A live session holds the window at which the engine is and the newest one beside the one that comes in. */
-  self->n_slots = (self->live ? 3 : 1) * self->max_frames + self->group_frames;
-  self->slots = g_new0 (TernSessionSlot, self->n_slots);
-  self->queue_size = 2 * self->n_slots + 8;
-  self->queue = g_new0 (TernWork, self->queue_size);
+  limits.n_slots = (self->live ? 3 : 1) * self->max_frames + self->group_frames;
+  limits.always = 2 * self->group_frames;
+  tern_work_queue_init (&self->queue, &limits);
   tern_frame_store_init (&self->store, tern_llm_info (text->llm)->width, self->group_frames, self->max_frames + 1);
 
   preparing.session = self;
@@ -257,39 +256,16 @@ tern_session_new (TernModel *model, const TernSessionParams *params, GError **er
 }
 
 void
-tern_session_release_work (TernSession *self, TernWork *work)
-{
-  if (work->slot) {
-    work->slot->taken = FALSE;
-    self->n_taken--;
-  }
-  g_clear_pointer (&work->config, tern_session_config_unref);
-}
-
-/* Drops what waits. Under the lock. */
-static void
-clear_queue (TernSession *self)
-{
-  for (guint i = 0; i < self->n_queue; i++)
-    tern_session_release_work (self, &self->queue[i]);
-  self->n_queue = 0;
-}
-
-void
 tern_session_destroy (TernClient *client)
 {
   TernSession *self = (TernSession *) ((guint8 *) client - G_STRUCT_OFFSET (TernSession, client));
   TernResult *result;
 
-  clear_queue (self);
+  tern_work_queue_clear (&self->queue);
   while ((result = g_queue_pop_head (&self->results)))
     tern_result_unref (result);
   tern_session_clear_engine_side (self);
-  for (guint i = 0; i < self->n_slots; i++)
-    g_free (self->slots[i].data);
-  g_free (self->slots);
-  g_free (self->queue);
-  g_free (self->marks);
+  tern_windower_clear (&self->windower);
   g_free (self->source);
   g_clear_pointer (&self->config, tern_session_config_unref);
   g_mutex_clear (&self->lock);
@@ -303,7 +279,7 @@ static void
 stop_work (TernSession *self, gboolean discard)
 {
   self->epoch++;
-  clear_queue (self);
+  tern_work_queue_drop_all (&self->queue);
   tern_windower_reset (&self->windower);
   tern_frame_sampler_init (&self->sampler, self->sampler.rate_n, self->sampler.rate_d);
   tern_session_forget_seen (self);
@@ -311,6 +287,12 @@ stop_work (TernSession *self, gboolean discard)
   if (self->busy)
     tern_cancel_raise (&self->cancel);
   g_cond_broadcast (&self->changed);
+}
+
+gboolean
+tern_session_take_work (TernSession *self, TernWork *work)
+{
+  return self->busy = tern_work_queue_take (&self->queue, work);
 }
 
 void
@@ -351,151 +333,7 @@ tern_session_cancel (TernSession *self)
   g_mutex_unlock (&self->lock);
 }
 
-/* ---- Windows ---- */
-
-void
-tern_session_append_work (TernSession *self, const TernWork *work)
-{
-  if (self->n_queue == self->queue_size) {
-    self->queue_size *= 2;
-    self->queue = g_renew (TernWork, self->queue, self->queue_size);
-  }
-  self->queue[self->n_queue++] = *work;
-}
-
-gboolean
-tern_session_take_work (TernSession *self, TernWork *work)
-{
-  if (self->n_queue == 0)
-    return FALSE;
-  *work = self->queue[0];
-  self->n_queue--;
-  memmove (self->queue, self->queue + 1, self->n_queue * sizeof (TernWork));
-  self->busy = TRUE;
-  return TRUE;
-}
-
-void
-tern_session_append_pending (TernSession *self)
-{
-  if (!self->pending)
-    return;
-  self->pending->first = self->pending->frame == self->windower.group_first;
-  self->last_pushed = self->pending->pushed;
-  tern_session_append_work (self, self->pending);
-  self->pending = NULL;
-}
-
-static gboolean
-is_frame (const TernWork *work)
-{
-  return work->kind == TERN_WORK_FRAME || work->kind == TERN_WORK_TOKENS;
-}
-
-void
-tern_session_drop_frames (TernSession *self, guint64 first, guint64 end)
-{
-  guint kept = 0;
-
-  for (guint i = 0; i < self->n_queue; i++) {
-    TernWork *work = &self->queue[i];
-
-    if (is_frame (work) && work->frame >= first && work->frame < end)
-      tern_session_release_work (self, work);
-    else
-      self->queue[kept++] = *work;
-  }
-  self->n_queue = kept;
-}
-
-static void
-drop_window (TernSession *self, guint at)
-{
-  tern_session_release_work (self, &self->queue[at]);
-  self->n_queue--;
-  memmove (self->queue + at, self->queue + at + 1, (self->n_queue - at) * sizeof (TernWork));
-  self->stats.windows_dropped++;
-}
-
-/* The place in the queue of the window that is next after place @from, or n_queue. */
-static guint
-find_window (const TernSession *self, guint from)
-{
-  while (from < self->n_queue && self->queue[from].kind != TERN_WORK_WINDOW)
-    from++;
-  return from;
-}
-
-/* Frames that only dropped windows had: those from @first on that come before any that is still needed. */
-static void
-drop_orphans (TernSession *self, guint64 first, guint64 needed)
-{
-  guint window = find_window (self, 0);
-
-  if (window < self->n_queue)
-    needed = MIN (needed, self->queue[window].window.first);
-  tern_session_drop_frames (self, first, needed);
-}
-
-gboolean
-tern_session_drop_oldest (TernSession *self)
-{
-  guint at = find_window (self, 0);
-  TernWindow window;
-
-  if (at == self->n_queue)
-    return FALSE;
-  window = self->queue[at].window;
-  drop_window (self, at);
-  drop_orphans (self, 0, window.next);
-  return TRUE;
-}
-
-/* Whether the engine has begun with @window's frames: some are not in the queue any more. */
-static gboolean
-is_touched (const TernSession *self, const TernWindow *window)
-{
-  for (guint i = 0; i < self->n_queue; i++)
-    if (is_frame (&self->queue[i]))
-      return self->queue[i].frame > window->first;
-  return TRUE;
-}
-
-/* Live: when a window has ended, those that wait before it make room. Only the one at whose frames the engine is already is
- * answered nevertheless, or a slow one would begin windows for ever and answer none. So one waits, the newest too, and
- * a third one comes in: that is what there are slots for. */
-static void
-drop_older_windows (TernSession *self)
-{
-  guint at = find_window (self, 0), next;
-  guint64 first = 0;
-
-  if (at < self->n_queue && is_touched (self, &self->queue[at].window)) {
-    first = self->queue[at].window.end;
-    at = find_window (self, at + 1);
-  }
-  while ((next = find_window (self, at + 1)) < self->n_queue) {
-    drop_window (self, at);
-    at = next - 1;
-  }
-  if (at < self->n_queue)
-    tern_session_drop_frames (self, first, self->queue[at].window.first);
-}
-
-/* From the windower, under the lock. */
-static void
-on_window (void *data, const TernWindow *window)
-{
-  TernSession *self = data;
-  TernWork work = { .kind = TERN_WORK_WINDOW, .window = *window, .config = tern_session_config_ref (self->config) };
-
-  if (self->pending && window->end > self->pending->frame)
-    tern_session_append_pending (self);
-  work.pushed = self->last_pushed;
-  tern_session_append_work (self, &work);
-  if (self->live)
-    drop_older_windows (self);
-}
+/* ---- Changes ---- */
 
 void
 tern_session_finish (TernSession *self)
@@ -508,8 +346,6 @@ tern_session_finish (TernSession *self)
   g_mutex_unlock (&self->lock);
   tern_scheduler_kick (self->model->scheduler, &self->client);
 }
-
-/* ---- Changes ---- */
 
 static gboolean
 change_config (TernSession *self, const TernSessionParams *params, GError **error)
@@ -580,7 +416,7 @@ tern_session_set_params (TernSession *self, const TernSessionParams *params, GEr
 static gboolean
 is_idle (const TernSession *self)
 {
-  return self->gone || (self->n_queue == 0 && !self->busy);
+  return self->gone || (self->queue.n == 0 && !self->busy);
 }
 
 TernResult *
@@ -637,7 +473,7 @@ tern_session_wait (TernSession *self, gint64 timeout_us)
 
   g_return_val_if_fail (self != NULL, FALSE);
   g_mutex_lock (&self->lock);
-  while (!is_idle (self) && !tern_session_has_room (self, self->refused_bytes) && in_time)
+  while (!is_idle (self) && !tern_work_queue_has_room (&self->queue, self->refused_bytes) && in_time)
     in_time = wait_for_change (self, deadline);
   g_mutex_unlock (&self->lock);
   return in_time;
@@ -649,8 +485,7 @@ tern_session_stats (TernSession *self, TernSessionStats *stats)
   g_return_if_fail (self != NULL && stats != NULL);
   g_mutex_lock (&self->lock);
   *stats = self->stats;
-  stats->queued_windows = self->in_window;
-  for (guint i = 0; i < self->n_queue; i++)
-    stats->queued_windows += self->queue[i].kind == TERN_WORK_WINDOW || self->queue[i].kind == TERN_WORK_STILL;
+  stats->windows_dropped = self->queue.dropped;
+  stats->queued_windows = self->in_window + tern_work_queue_answers (&self->queue);
   g_mutex_unlock (&self->lock);
 }

@@ -18,8 +18,9 @@
 
 #include <string.h>
 
-guint
-tern_window_plan_open (const TernWindowPlan *plan)
+/* Windows of @plan that may be open at once. */
+static guint
+open_at_once (const TernWindowPlan *plan)
 {
   return (guint) ((plan->window + plan->hop - 1) / plan->hop) + 1;
 }
@@ -33,18 +34,42 @@ tern_window_plan_time (const TernWindowPlan *plan, guint64 n)
 }
 
 void
-tern_windower_init (TernWindower *self, const TernWindowPlan *plan, TernWindowMark *marks, TernWindowFunc func, void *data)
+tern_windower_init (TernWindower *self, const TernWindowPlan *plan)
 {
-  *self = (TernWindower) { .plan = *plan, .marks = marks, .func = func, .data = data };
+  guint open = open_at_once (plan);
+
+  /* A frame may close all windows that are open, and, when windows are a tick long, its own. */
+  *self = (TernWindower) { .plan = *plan, .closed_size = open + 1 };
+  self->marks = g_new0 (TernWindowMark, open);
+  self->closed = g_new0 (TernWindow, self->closed_size);
   self->window = tern_window_plan_time (plan, plan->window);
   self->hop = tern_window_plan_time (plan, plan->hop);
   self->tick = tern_window_plan_time (plan, 1);
 }
 
 void
+tern_windower_clear (TernWindower *self)
+{
+  g_clear_pointer (&self->marks, g_free);
+  g_clear_pointer (&self->closed, g_free);
+  self->n_marks = self->n_closed = self->closed_size = 0;
+}
+
+gboolean
+tern_windower_next (TernWindower *self, TernWindow *window)
+{
+  if (self->n_closed == 0)
+    return FALSE;
+  *window = self->closed[0];
+  self->n_closed--;
+  memmove (self->closed, self->closed + 1, self->n_closed * sizeof (TernWindow));
+  return TRUE;
+}
+
+void
 tern_windower_reset (TernWindower *self)
 {
-  self->in_group = self->n_marks = 0;
+  self->in_group = self->n_marks = self->n_closed = 0;
   self->closed_end = self->count;
   self->ended = self->next_start = 0;
   self->started = FALSE;
@@ -83,7 +108,11 @@ close_window (TernWindower *self, guint64 end_time)
   self->closed_end = self->count;
   self->ended = window.end_time;
   window.next = self->n_marks > 0 ? self->marks[0].first : self->count;
-  self->func (self->data, &window);
+  if (self->n_closed == self->closed_size) {
+    self->closed_size *= 2;
+    self->closed = g_renew (TernWindow, self->closed, self->closed_size);
+  }
+  self->closed[self->n_closed++] = window;
 }
 
 gboolean

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Which frames one answer is about. Times and counts alone: no pixels, no threads, no allocation. The definition stands
- * in window.c. */
+/* Which frames one answer is about. Times and counts alone: no pixels, no threads. The definition stands in window.c. */
 #pragma once
 
 #include <glib.h>
@@ -21,8 +20,6 @@ typedef struct {
   guint64 stretch;              /* counts finishes */
 } TernWindow;
 
-typedef void (*TernWindowFunc) (void *data, const TernWindow *window);
-
 /* A window that is open. */
 typedef struct {
   guint64 first;                /* frame */
@@ -32,14 +29,14 @@ typedef struct {
 
 typedef struct {
   TernWindowPlan plan;
-  TernWindowFunc func;
-  void *data;
   guint64 window, hop, tick;    /* ns of the plan's ticks, rounded down */
   guint64 count;                /* frames taken */
   guint in_group;               /* frames in the group that is open; 0: none is */
   guint64 group_first;          /* first frame of the newest group */
   TernWindowMark *marks;        /* open windows, oldest first */
   guint n_marks;
+  TernWindow *closed;           /* windows that wait to be taken, oldest first */
+  guint n_closed, closed_size;
   guint64 last_at;              /* of the frame taken last */
   guint64 last_tick;            /* of that frame, in the newest window */
   guint64 next_start;           /* ns; where the next window may begin */
@@ -55,23 +52,24 @@ typedef enum {
   TERN_WINDOW_TAKE_FIRST,       /* first frame of a group */
 } TernWindowVerdict;
 
-/* Windows of @plan that may be open at once: the length of `marks`. */
-guint tern_window_plan_open (const TernWindowPlan *plan);
 /* @n ticks of @plan in ns; so far that sums do not overflow. */
 guint64 tern_window_plan_time (const TernWindowPlan *plan, guint64 n);
 
-/* @marks is the caller's. @func is called within add, see and finish, in the order of the windows. */
-void tern_windower_init (TernWindower *self, const TernWindowPlan *plan, TernWindowMark *marks, TernWindowFunc func,
-    void *data);
+/* Takes all the memory that there is need of while windows are taken after each call that may close some. */
+void tern_windower_init (TernWindower *self, const TernWindowPlan *plan);
+void tern_windower_clear (TernWindower *self);
+/* The oldest window that add, see or finish closed and that was not taken yet; FALSE: none. */
+gboolean tern_windower_next (TernWindower *self, TernWindow *window);
 /* @at lies before the frame taken last: what is open has to be finished first. */
 gboolean tern_windower_is_jump (const TernWindower *self, guint64 at);
-/* A sampled frame: @at is its sampling tick, @pts its time stamp. @new_group begins a group early. */
+/* A sampled frame: @at is its sampling tick, @pts its time stamp. @new_group begins a group early. Windows that it closes
+ * ended before it, or with it: those whose `end` is beyond its number, `count` before this call. */
 TernWindowVerdict tern_windower_add (TernWindower *self, guint64 at, guint64 pts, gboolean new_group);
 /* The video has come to a frame at @pts, which stands until @end. */
 void tern_windower_see (TernWindower *self, guint64 pts, guint64 end);
 /* Closes what is open. @seen_end: when the last frame seen, sampled or not, is over; or G_MAXUINT64: unknown. */
 void tern_windower_finish (TernWindower *self, guint64 seen_end);
-/* Forgets what is open. */
+/* Forgets what is open, and what was not taken. */
 void tern_windower_reset (TernWindower *self);
 /* Forgets what is open, but stays on the grid: frames are not looked at until the next window would begin. */
 void tern_windower_pass_over (TernWindower *self);

@@ -49,9 +49,9 @@ tern_session_step (TernClient *client)
     self->stats.windows_done++;
     g_queue_push_tail (&self->results, result);
   }
-  tern_session_release_work (self, &work);
+  tern_work_queue_release (&self->queue, &work);
   self->busy = FALSE;
-  more = self->n_queue > 0;
+  more = self->queue.n > 0;
   g_cond_broadcast (&self->changed);
   g_mutex_unlock (&self->lock);
 
@@ -117,7 +117,7 @@ gate_settle (TernSession *session)
     held = gate.waiting && gate.done >= gate.allowed;
     g_mutex_unlock (&gate.lock);
     g_mutex_lock (&session->lock);
-    idle = session->n_queue == 0 && !session->busy;
+    idle = session->queue.n == 0 && !session->busy;
     g_mutex_unlock (&session->lock);
     g_usleep (50);
   } while (!held && !idle);

@@ -109,17 +109,18 @@ test_sampler_jump_back (void)
 
 typedef struct {
   TernWindower windower;
-  TernWindowMark marks[64];
   GString *log;
 } Fixture;
 
+/* What was closed so far. */
 static void
-on_window (void *data, const TernWindow *window)
+take_closed (Fixture *f)
 {
-  Fixture *f = data;
+  TernWindow window;
 
-  g_string_append_printf (f->log, "[%u,%u)%u-%u>%u ", (guint) window->first, (guint) window->end,
-      (guint) (window->start_time / 1000000), (guint) (window->end_time / 1000000), (guint) window->next);
+  while (tern_windower_next (&f->windower, &window))
+    g_string_append_printf (f->log, "[%u,%u)%u-%u>%u ", (guint) window.first, (guint) window.end,
+        (guint) (window.start_time / 1000000), (guint) (window.end_time / 1000000), (guint) window.next);
 }
 
 /* Two ticks a second. */
@@ -128,28 +129,32 @@ begin (Fixture *f, guint window, guint hop, gboolean eager)
 {
   TernWindowPlan plan = { .group = 4, .window = window, .hop = hop, .rate_n = 2, .rate_d = 1, .eager = eager };
 
-  g_assert_cmpuint (tern_window_plan_open (&plan), <=, G_N_ELEMENTS (f->marks));
   f->log = g_string_new (NULL);
-  tern_windower_init (&f->windower, &plan, f->marks, on_window, f);
+  tern_windower_init (&f->windower, &plan);
 }
 
 static TernWindowVerdict
 add (Fixture *f, guint ms)
 {
-  return tern_windower_add (&f->windower, MS (ms), MS (ms), FALSE);
+  TernWindowVerdict verdict = tern_windower_add (&f->windower, MS (ms), MS (ms), FALSE);
+
+  take_closed (f);
+  return verdict;
 }
 
 static void
 expect (Fixture *f, const char *windows)
 {
+  take_closed (f);
   g_assert_cmpstr (f->log->str, ==, windows);
   g_string_truncate (f->log, 0);
 }
 
 static void
-end (Fixture *f)
+end_of_test (Fixture *f)
 {
   g_string_free (f->log, TRUE);
+  tern_windower_clear (&f->windower);
 }
 
 static void
@@ -163,7 +168,7 @@ test_regular (void)
   tern_windower_finish (&f.windower, MS (9900));
   tern_windower_finish (&f.windower, MS (9900));
   expect (&f, "[0,8)0-4000>8 [8,16)4000-8000>16 [16,20)8000-9900>20 ");
-  end (&f);
+  end_of_test (&f);
 }
 
 /* The window is answered when it is known that the video fills it: its last one must not end after the video. */
@@ -191,7 +196,7 @@ test_eager (void)
     expect (&f, "[8,12)12000-14000>12 ");
     tern_windower_see (&f.windower, MS (16000), MS (16000));
     expect (&f, "[12,13)14000-16000>13 ");
-    end (&f);
+    end_of_test (&f);
   }
 }
 
@@ -205,7 +210,7 @@ test_overlap (void)
     add (&f, 500 * i);
   tern_windower_finish (&f.windower, G_MAXUINT64);
   expect (&f, "[0,8)0-4000>4 [4,12)2000-6000>8 [8,16)4000-8000>12 [12,18)6000-10000>18 ");
-  end (&f);
+  end_of_test (&f);
 
   /* Nothing new since the last window: no partial one. */
   begin (&f, 8, 4, TRUE);
@@ -213,7 +218,7 @@ test_overlap (void)
     add (&f, 500 * i);
   tern_windower_finish (&f.windower, G_MAXUINT64);
   expect (&f, "[0,8)0-4000>4 ");
-  end (&f);
+  end_of_test (&f);
 }
 
 static void
@@ -226,7 +231,7 @@ test_pauses (void)
     g_assert_cmpint (add (&f, 500 * i) == TERN_WINDOW_SKIP, ==, i >= 8 && i < 20);
   tern_windower_finish (&f.windower, G_MAXUINT64);
   expect (&f, "[0,8)0-4000>8 [8,16)10000-14000>16 ");
-  end (&f);
+  end_of_test (&f);
 }
 
 /* Fewer frames than ticks: time ends windows and groups. */
@@ -244,7 +249,7 @@ test_slow_frames (void)
   add (&f, 25000);
   tern_windower_finish (&f.windower, G_MAXUINT64);
   expect (&f, "[7,8)20000-24000>8 [8,9)25000-29000>9 ");
-  end (&f);
+  end_of_test (&f);
 }
 
 static void
@@ -264,7 +269,7 @@ test_jumps (void)
     g_assert_cmpint (add (&f, 1000 + 500 * i), ==, i % 4 == 0 ? TERN_WINDOW_TAKE_FIRST : TERN_WINDOW_TAKE);
   tern_windower_finish (&f.windower, MS (5000));
   expect (&f, "[0,6)0-2900>6 [6,14)1000-5000>14 ");
-  end (&f);
+  end_of_test (&f);
 }
 
 /* What begins anew between two ticks (frames of another size) does not begin before what was. */
@@ -282,7 +287,50 @@ test_between_ticks (void)
   tern_windower_add (&f.windower, MS (3000), MS (3020), FALSE);
   tern_windower_finish (&f.windower, MS (3040));
   expect (&f, "[0,2)0-1020>2 [2,4)1020-3000>4 [4,5)3000-3040>5 ");
-  end (&f);
+  end_of_test (&f);
+}
+
+/* Windows wait until they are taken, however many: in their order, and none is lost. Only a reset forgets them. */
+static void
+test_untaken (void)
+{
+  TernWindow window;
+  guint64 end = 0;
+  guint n = 0;
+  Fixture f;
+
+  begin (&f, 4, 4, TRUE);
+  for (guint i = 0; i < 400; i++)
+    tern_windower_add (&f.windower, MS (500 * i), MS (500 * i), FALSE);
+  for (; tern_windower_next (&f.windower, &window); n++, end = window.end)
+    g_assert_cmpuint (window.first, ==, end);
+  g_assert_cmpuint (n, ==, 100);
+  for (guint i = 0; i < 5; i++)
+    tern_windower_add (&f.windower, MS (200000 + 500 * i), MS (200000 + 500 * i), FALSE);
+  tern_windower_reset (&f.windower);
+  expect (&f, "");
+  end_of_test (&f);
+}
+
+/* What a frame closes ended before it or with it, and its `end` says which. */
+static void
+test_around_frame (void)
+{
+  TernWindow window;
+  Fixture f;
+
+  begin (&f, 4, 4, TRUE);
+  for (guint i = 0; i < 3; i++)
+    add (&f, 500 * i);
+  tern_windower_add (&f.windower, MS (1500), MS (1500), FALSE);
+  g_assert_true (tern_windower_next (&f.windower, &window));
+  g_assert_cmpuint (window.end, ==, 4);         /* with frame 3 */
+  add (&f, 2000);
+  tern_windower_add (&f.windower, MS (9000), MS (9000), FALSE);
+  g_assert_true (tern_windower_next (&f.windower, &window));
+  g_assert_cmpuint (window.end, ==, 5);         /* before frame 5 */
+  g_assert_false (tern_windower_next (&f.windower, &window));
+  end_of_test (&f);
 }
 
 /* What is passed over does not move the grid. */
@@ -298,7 +346,7 @@ test_pass_over (void)
     g_assert_cmpint (add (&f, 500 * i) == TERN_WINDOW_SKIP, ==, i == 6 || i == 7);
   }
   expect (&f, "[0,4)0-2000>4 [6,10)4000-6000>10 ");
-  end (&f);
+  end_of_test (&f);
 }
 
 int
@@ -317,6 +365,8 @@ main (int argc, char **argv)
   g_test_add_func ("/windows/slow-frames", test_slow_frames);
   g_test_add_func ("/windows/jumps", test_jumps);
   g_test_add_func ("/windows/between-ticks", test_between_ticks);
+  g_test_add_func ("/windows/untaken", test_untaken);
+  g_test_add_func ("/windows/around-frame", test_around_frame);
   g_test_add_func ("/windows/pass-over", test_pass_over);
   return g_test_run ();
 }
