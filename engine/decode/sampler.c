@@ -3,21 +3,7 @@
 
 #include <math.h>
 
-guint64
-tern_random_next (TernRandom *random)
-{
-  guint64 z = random->state += G_GUINT64_CONSTANT (0x9e3779b97f4a7c15);
-
-  z = (z ^ (z >> 30)) * G_GUINT64_CONSTANT (0xbf58476d1ce4e5b9);
-  z = (z ^ (z >> 27)) * G_GUINT64_CONSTANT (0x94d049bb133111eb);
-  return z ^ (z >> 31);
-}
-
-double
-tern_random_uniform (TernRandom *random)
-{
-  return (tern_random_next (random) >> 11) * 0x1p-53;
-}
+#include "engine/base/heap.h"
 
 gint32
 tern_argmax (const float *logits, guint n)
@@ -46,29 +32,13 @@ tern_log_sum_exp (const float *logits, guint n)
   return most + log (sum);
 }
 
-/* Order of the heap: higher logit first, then lower id. */
 static inline gboolean
 before (const TernCandidate *a, const TernCandidate *b)
 {
   return a->logit > b->logit || (a->logit == b->logit && a->id < b->id);
 }
 
-static void
-sift (TernCandidate *heap, guint n, guint i)
-{
-  TernCandidate moving = heap[i];
-  guint child;
-
-  while ((child = 2 * i + 1) < n) {
-    if (child + 1 < n && before (&heap[child + 1], &heap[child]))
-      child++;
-    if (!before (&heap[child], &moving))
-      break;
-    heap[i] = heap[child];
-    i = child;
-  }
-  heap[i] = moving;
-}
+TERN_DEFINE_HEAP (ranks, TernCandidate, before)
 
 /* Candidates in descending order, taken one by one: a sampler looks at a few of a vocabulary, sorting it all would cost
  * more than the softmax. Those taken stand at the end of the array, the i-th at [left - 1 - i]. */
@@ -84,20 +54,16 @@ rank (Ranking *ranking, const float *logits, guint n)
   for (guint i = 0; i < n; i++)
     if (logits[i] > -INFINITY)  /* neither masked nor NaN */
       ranking->at[ranking->left++] = (TernCandidate) { logits[i], i };
-  for (guint i = ranking->left / 2; i-- > 0;)
-    sift (ranking->at, ranking->left, i);
+  ranks_order (ranking->at, ranking->left);
 }
 
 static const TernCandidate *
 ranked (Ranking *ranking, guint i)
 {
   while (ranking->taken <= i) {
-    guint last = ranking->left - 1 - ranking->taken++;
-    TernCandidate top = ranking->at[0];
+    guint n = ranking->left - ranking->taken++;
 
-    ranking->at[0] = ranking->at[last];
-    sift (ranking->at, last, 0);
-    ranking->at[last] = top;
+    ranking->at[n - 1] = ranks_pop (ranking->at, n);
   }
   return &ranking->at[ranking->left - 1 - i];
 }

@@ -2,17 +2,10 @@
 /* One row of logits -> one token. */
 #pragma once
 
+#include "engine/base/random.h"
 #include "engine/decode/generate.h"
 
 G_BEGIN_DECLS
-
-/* splitmix64 (Steele, Lea, Flood 2014): integers only, so that a seed gives the same draws on every machine. */
-typedef struct {
-  guint64 state;
-} TernRandom;
-
-guint64 tern_random_next (TernRandom *random);
-double tern_random_uniform (TernRandom *random);        /* [0, 1) */
 
 typedef struct {
   float logit;

@@ -192,16 +192,16 @@ consider (const TernTokenizer *t, const Node *nodes, guint32 left, GArray *heap)
     return;
   merge = merge_slot (&t->merges, nodes[left].symbol, nodes[right].symbol);
   if (merge->rank >= 0)
-    tern_heap_push (heap, (TernCandidate) { merge->rank, left, nodes[left].symbol, nodes[right].symbol });
+    tern_merge_heap_push (heap, (TernMergeCandidate) { merge->rank, left, nodes[left].symbol, nodes[right].symbol });
 }
 
 /* A symbol only ever grows, so a candidate whose two symbols still stand side by side is the pair it was. */
 static void
 merge_all (const TernTokenizer *t, Node *nodes, GArray *heap)
 {
-  TernCandidate c;
+  TernMergeCandidate c;
 
-  while (tern_heap_pop (heap, &c)) {
+  while (tern_merge_heap_pop (heap, &c)) {
     Node *left = &nodes[c.left], *right;
 
     if (left->symbol != (gint32) c.left_symbol || left->next == NO_NODE)

@@ -109,7 +109,7 @@ encode (const TernTokenizer *tokenizer, const char *text, gsize len, const Trust
   g_autoptr (GArray) fragments = partition (tokenizer, bytes, len, trust);
   TernEncodeBuffers buffers = {
     g_array_new (FALSE, FALSE, 3 * sizeof (guint32)),
-    g_array_new (FALSE, FALSE, sizeof (TernCandidate)),
+    g_array_new (FALSE, FALSE, sizeof (TernMergeCandidate)),
     g_byte_array_new (),
   };
   gboolean start = TRUE;

@@ -111,9 +111,9 @@ typedef struct {
   double rank;
   guint32 left;                 /* node */
   guint32 left_symbol, right_symbol;
-} TernCandidate;
+} TernMergeCandidate;
 
-void tern_heap_push (GArray *heap, TernCandidate candidate);
-gboolean tern_heap_pop (GArray *heap, TernCandidate *candidate);
+void tern_merge_heap_push (GArray *heap, TernMergeCandidate candidate);
+gboolean tern_merge_heap_pop (GArray *heap, TernMergeCandidate *candidate);
 
 G_END_DECLS

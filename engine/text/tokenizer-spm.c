@@ -77,7 +77,7 @@ consider (const TernTokenizer *t, const guint8 *text, const Node *nodes, guint32
     return;
   id = find (t, text + left, nodes[left].len + nodes[right].len);
   if (id != TERN_NO_SYMBOL)
-    tern_heap_push (heap, (TernCandidate) { -t->scores[id], left, nodes[left].len, nodes[right].len });
+    tern_merge_heap_push (heap, (TernMergeCandidate) { -t->scores[id], left, nodes[left].len, nodes[right].len });
 }
 
 static void
@@ -102,7 +102,7 @@ encode_text (const TernTokenizer *t, TernEncodeBuffers *buffers, const guint8 *t
 {
   Node *nodes;
   GArray *heap = buffers->heap;
-  TernCandidate c;
+  TernMergeCandidate c;
   guint32 last = NO_NODE;
 
   g_array_set_size (buffers->nodes, len);
@@ -116,7 +116,7 @@ encode_text (const TernTokenizer *t, TernEncodeBuffers *buffers, const guint8 *t
   }
   for (guint32 i = 0; i != NO_NODE; i = nodes[i].next)
     consider (t, text, nodes, i, heap);
-  while (tern_heap_pop (heap, &c)) {
+  while (tern_merge_heap_pop (heap, &c)) {
     Node *left = &nodes[c.left], *right;
 
     if (left->len != c.left_symbol || left->next == NO_NODE || nodes[left->next].len != c.right_symbol)

@@ -2,6 +2,7 @@
 /* Lookup structures of the tokenizer: symbols by text, the byte alphabet, the heap of candidates. */
 #include <string.h>
 
+#include "engine/base/heap.h"
 #include "engine/text/tokenizer-priv.h"
 
 static guint32
@@ -111,44 +112,27 @@ tern_alphabet_byte (gunichar c)
   return c == 0x143 ? 173 : -1;
 }
 
-static gboolean
-before (const TernCandidate *a, const TernCandidate *b)
+static inline gboolean
+before (const TernMergeCandidate *a, const TernMergeCandidate *b)
 {
   return a->rank < b->rank || (a->rank == b->rank && a->left < b->left);
 }
 
-void
-tern_heap_push (GArray *heap, TernCandidate candidate)
-{
-  TernCandidate *at;
-  guint i = heap->len;
+TERN_DEFINE_HEAP (merges, TernMergeCandidate, before)
 
-  g_array_set_size (heap, i + 1);
-  at = (TernCandidate *) heap->data;
-  for (; i > 0 && before (&candidate, &at[(i - 1) / 2]); i = (i - 1) / 2)
-    at[i] = at[(i - 1) / 2];
-  at[i] = candidate;
+void
+tern_merge_heap_push (GArray *heap, TernMergeCandidate candidate)
+{
+  g_array_set_size (heap, heap->len + 1);
+  merges_rise ((TernMergeCandidate *) heap->data, heap->len - 1, candidate);
 }
 
 gboolean
-tern_heap_pop (GArray *heap, TernCandidate *candidate)
+tern_merge_heap_pop (GArray *heap, TernMergeCandidate *candidate)
 {
-  TernCandidate *at = (TernCandidate *) heap->data, moved;
-  guint n, i = 0;
-
   if (heap->len == 0)
     return FALSE;
-  *candidate = at[0];
-  n = heap->len - 1;
-  moved = at[n];
-  for (guint child; (child = 2 * i + 1) < n; i = child) {
-    if (child + 1 < n && before (&at[child + 1], &at[child]))
-      child++;
-    if (!before (&at[child], &moved))
-      break;
-    at[i] = at[child];
-  }
-  at[i] = moved;
-  g_array_set_size (heap, n);
+  *candidate = merges_pop ((TernMergeCandidate *) heap->data, heap->len);
+  g_array_set_size (heap, heap->len - 1);
   return TRUE;
 }

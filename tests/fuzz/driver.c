@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/random.h"
+
 #define MOST_BYTES 262144
 #define MAX_SEEDS 64
 #define MAX_CHANGES 8           /* of one input */
@@ -21,17 +23,13 @@ typedef struct {
   gsize size;
 } Input;
 
-static guint64 state;
+static TernRandom changes;
 static guint running;
 
-/* xorshift64*: the same numbers everywhere. */
 static guint32
 chance (guint32 n)
 {
-  state ^= state >> 12;
-  state ^= state << 25;
-  state ^= state >> 27;
-  return (guint32) ((state * G_GUINT64_CONSTANT (0x2545f4914f6cdd1d)) >> 33) % n;
+  return tern_random_below (&changes, n);
 }
 
 /* Half of the time near the start, where headers are. */
@@ -125,7 +123,7 @@ main (int argc, char **argv)
     const Input *seed = &seeds[running % n_seeds];
 
     /* Each run by itself, so that one can be repeated alone. */
-    state = (strtoull (argv[2], NULL, 10) + 1) * G_GUINT64_CONSTANT (0x9e3779b97f4a7c15) + running;
+    changes.state = ((guint64) running << 32) + strtoull (argv[2], NULL, 10);
     in.size = seed->size;
     memcpy (in.data, seed->data, seed->size);
     for (guint n = running < n_seeds ? 0 : 1 + chance (MAX_CHANGES); n > 0; n--)

@@ -12,6 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "engine/base/random.h"
+
 #define GUARD 64
 
 typedef struct {
@@ -24,7 +26,7 @@ static struct {
   Slot slots[N_SLOTS];
   char text[256];
   guint failures;
-  guint64 random;
+  TernRandom random;
 } state;
 
 void *
@@ -103,20 +105,16 @@ check_guards (const float *y, gsize rows, gsize width, gsize ld)
   }
 }
 
-/* xorshift64* (Vigna, arXiv:1402.6246). */
 guint32
 check_random (void)
 {
-  state.random ^= state.random >> 12;
-  state.random ^= state.random << 25;
-  state.random ^= state.random >> 27;
-  return (state.random * G_GUINT64_CONSTANT (2685821657736338717)) >> 32;
+  return tern_random_next (&state.random) >> 32;
 }
 
 guint
 check_below (guint n)
 {
-  return ((guint64) check_random () * n) >> 32;
+  return tern_random_below (&state.random, n);
 }
 
 float
@@ -277,7 +275,7 @@ run_point (gconstpointer data)
     g_test_skip ("built without");
     return;
   }
-  state.random = (guint64) g_test_rand_int () << 32 | 1;
+  state.random.state = (guint64) g_test_rand_int ();
   state.failures = 0;
   if (point->level == TERN_CPU_SCALAR)
     point->kernel->truth (&ref);
@@ -321,7 +319,7 @@ bench (const char *only)
   const Kernel *kernel;
   guint g;
 
-  state.random = 1;
+  state.random.state = 1;
   for (g = 0; g < G_N_ELEMENTS (groups); g++) {
     for (kernel = groups[g]; kernel->name; kernel++) {
       if (!only || g_str_has_prefix (kernel->name, only))
