@@ -3,7 +3,8 @@
 #include "tern/result-priv.h"
 
 #include <math.h>
-#include <string.h>
+
+#include "engine/base/json.h"
 
 #define FIELD(member, type, unit, meaning) { #member, type, unit, meaning, G_STRUCT_OFFSET (TernResult, member) }
 
@@ -117,63 +118,28 @@ tern_result_unref (TernResult *result)
 
 /* ---- JSON ---- */
 
-static void
-append_string (GString *out, const char *text)
-{
-  g_string_append_c (out, '"');
-  for (const char *p = text; *p; p++) {
-    guchar c = (guchar) *p;
-
-    if (c == '"' || c == '\\')
-      g_string_append_printf (out, "\\%c", c);
-    else if (c == '\n')
-      g_string_append (out, "\\n");
-    else if (c == '\t')
-      g_string_append (out, "\\t");
-    else if (c < 0x20 || c == 0x7f)
-      g_string_append_printf (out, "\\u%04x", c);
-    else
-      g_string_append_c (out, (char) c);
-  }
-  g_string_append_c (out, '"');
-}
-
-/* Nine digits are more than any of these numbers knows; the locale's decimal comma never shows. */
-static void
-append_double (GString *out, double value)
-{
-  char text[G_ASCII_DTOSTR_BUF_SIZE];
-
-  if (!isfinite (value))
-    value = 0;
-  g_ascii_formatd (text, sizeof (text), "%.9g", value);
-  g_string_append (out, text);
-  if (!strpbrk (text, ".e"))
-    g_string_append (out, ".0");
-}
+/* More than any of these numbers knows. */
+#define DIGITS 9
 
 static void
-append_fields (GString *out, const void *base, const TernField *table, guint n)
+add_fields (TernJson *json, const void *base, const TernField *table, guint n)
 {
   for (guint i = 0; i < n; i++) {
     const guint8 *at = (const guint8 *) base + table[i].offset;
 
-    if (i > 0)
-      g_string_append_c (out, ',');
-    append_string (out, table[i].name);
-    g_string_append_c (out, ':');
+    tern_json_name (json, table[i].name);
     switch (table[i].type) {
       case TERN_FIELD_UINT:
-        g_string_append_printf (out, "%u", *(const guint *) at);
+        tern_json_uint (json, *(const guint *) at);
         break;
       case TERN_FIELD_UINT64:
-        g_string_append_printf (out, "%" G_GUINT64_FORMAT, *(const guint64 *) at);
+        tern_json_uint (json, *(const guint64 *) at);
         break;
       case TERN_FIELD_DOUBLE:
-        append_double (out, *(const double *) at);
+        tern_json_double (json, isfinite (*(const double *) at) ? *(const double *) at : 0, DIGITS);
         break;
       case TERN_FIELD_STRING:
-        append_string (out, *(const char *const *) at);
+        tern_json_text (json, *(const char *const *) at, -1);
         break;
     }
   }
@@ -182,18 +148,22 @@ append_fields (GString *out, const void *base, const TernField *table, guint n)
 char *
 tern_result_to_json (const TernResult *result)
 {
-  GString *out;
+  TernJson json = { NULL };
 
   g_return_val_if_fail (result != NULL, NULL);
-  out = g_string_sized_new (512);
-  g_string_append_c (out, '{');
-  append_fields (out, result, fields, G_N_ELEMENTS (fields));
+  json.out = g_string_sized_new (1024);
+  tern_json_open (&json, '{');
+  add_fields (&json, result, fields, G_N_ELEMENTS (fields));
   if (result->has_metrics) {
-    g_string_append (out, ",\"metrics\":{");
-    append_fields (out, &result->metrics, metrics, G_N_ELEMENTS (metrics));
-    g_string_append_printf (out, ",\"num_input_tokens\":%u,\"num_generated_tokens\":%u}", result->prompt_tokens,
-        result->generated_tokens);
+    tern_json_name (&json, "metrics");
+    tern_json_open (&json, '{');
+    add_fields (&json, &result->metrics, metrics, G_N_ELEMENTS (metrics));
+    tern_json_name (&json, "num_input_tokens");
+    tern_json_uint (&json, result->prompt_tokens);
+    tern_json_name (&json, "num_generated_tokens");
+    tern_json_uint (&json, result->generated_tokens);
+    tern_json_close (&json, '}');
   }
-  g_string_append_c (out, '}');
-  return g_string_free (out, FALSE);
+  tern_json_close (&json, '}');
+  return g_string_free (json.out, FALSE);
 }

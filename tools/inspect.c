@@ -216,7 +216,7 @@ static void
 add_text (TernJson *json, const char *name, const char *value)
 {
   tern_json_name (json, name);
-  tern_json_text (json, (TernBytes) { value, strlen (value) });
+  tern_json_text (json, value, -1);
 }
 
 static void
@@ -231,7 +231,7 @@ add_keys (TernJson *json, const TernGguf *file)
 
     tern_gguf_value (file, i, &value);
     tern_json_name (json, tern_gguf_key (file, i, NULL));
-    tern_json_value (json, &value);
+    tern_json_gguf (json, &value);
   }
   tern_json_close (json, '}');
 }
@@ -278,10 +278,17 @@ add_totals (TernJson *json, const GArray *totals)
     add_int (json, "weights", total->values);
     add_int (json, "bytes", total->bytes);
     tern_json_name (json, "bits_per_weight");
-    tern_json_double (json, bits_per_weight (total));
+    tern_json_double (json, bits_per_weight (total), TERN_JSON_DIGITS);
     tern_json_close (json, '}');
   }
   tern_json_close (json, ']');
+}
+
+/* Whether it could be written is tern_tool_flush()'s to say. */
+static void
+print_text (GString *out)
+{
+  fwrite (out->str, 1, out->len, stdout);
 }
 
 static void
@@ -289,7 +296,7 @@ print_json (const TernGguf *file, const char *cpu, const TernMemoryPlan *plan)
 {
   g_autoptr (GString) out = g_string_new (NULL);
   g_autoptr (GArray) totals = count_types (file);
-  TernJson json = { out };
+  TernJson json = { .out = out, .lines = TRUE, .full = print_text };
   guint i;
 
   tern_json_open (&json, '{');
@@ -325,7 +332,7 @@ print_json (const TernGguf *file, const char *cpu, const TernMemoryPlan *plan)
   }
   tern_json_close (&json, '}');
   g_string_append_c (out, '\n');
-  tern_json_flush (&json);
+  print_text (out);
 }
 
 /* ---- Command ----------------------------------------------------------------------------------------------------- */

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* engine/base: the heap and the random generator that everything shares. */
-#include <glib.h>
+/* engine/base: the heap, the random generator and the JSON writer that everything shares. */
+#include <math.h>
+#include <string.h>
 
 #include "engine/base/heap.h"
+#include "engine/base/json.h"
 #include "engine/base/random.h"
 
 #define ITEMS 60
@@ -98,6 +100,105 @@ test_random_below (void)
   g_assert_cmpuint (tern_random_below (&random, 1), ==, 0);
 }
 
+static void
+write_everything (TernJson *json)
+{
+  tern_json_open (json, '{');
+  tern_json_name (json, "a");
+  tern_json_open (json, '[');
+  tern_json_int (json, G_MININT64);
+  tern_json_uint (json, G_MAXUINT64);
+  tern_json_bool (json, TRUE);
+  tern_json_close (json, ']');
+  tern_json_name (json, "\"b");
+  tern_json_open (json, '{');
+  tern_json_close (json, '}');
+  tern_json_name (json, "c");
+  tern_json_text (json, "x", -1);
+  tern_json_close (json, '}');
+}
+
+static void
+test_json_layout (void)
+{
+  g_autoptr (GString) out = g_string_new (NULL);
+
+  write_everything (&(TernJson) { .out = out });
+  g_assert_cmpstr (out->str, ==, "{\"a\":[-9223372036854775808,18446744073709551615,true],\"\\\"b\":{},\"c\":\"x\"}");
+  g_string_truncate (out, 0);
+  write_everything (&(TernJson) { .out = out, .lines = TRUE });
+  g_assert_cmpstr (out->str, ==, "{\n  \"a\": [-9223372036854775808, 18446744073709551615, true],\n  \"\\\"b\": {},\n"
+      "  \"c\": \"x\"\n}");
+}
+
+static void
+check_text (const char *text, gssize len, const char *expected)
+{
+  g_autoptr (GString) out = g_string_new (NULL);
+
+  tern_json_text (&(TernJson) { .out = out }, text, len);
+  g_assert_cmpstr (out->str, ==, expected);
+}
+
+static void
+test_json_text (void)
+{
+  check_text ("", -1, "\"\"");
+  check_text ("caf\xc3\xa9 \"\\/", -1, "\"caf\xc3\xa9 \\\"\\\\/\"");
+  check_text ("\n\t\r\x01\x7f", -1, "\"\\n\\t\\u000d\\u0001\\u007f\"");
+  check_text ("abc", 2, "\"ab\"");
+  check_text ("a\xff\0b", 4, "\"a\xef\xbf\xbd\xef\xbf\xbd" "b\"");
+}
+
+static void
+check_double (double value, guint digits, const char *expected)
+{
+  g_autoptr (GString) out = g_string_new (NULL);
+
+  tern_json_double (&(TernJson) { .out = out }, value, digits);
+  g_assert_cmpstr (out->str, ==, expected);
+}
+
+static void
+test_json_double (void)
+{
+  check_double (0, 9, "0.0");
+  check_double (-3, 9, "-3.0");
+  check_double (1e300, 9, "1e+300");
+  check_double (0.1, 9, "0.1");
+  check_double (0.1, TERN_JSON_DIGITS, "0.10000000000000001");
+  check_double (123456789012.0, 9, "1.23456789e+11");
+  check_double (NAN, 9, "null");
+  check_double (-INFINITY, 9, "null");
+}
+
+static gsize taken;
+
+static void
+take (GString *out)
+{
+  taken += out->len;
+}
+
+/* No more is held than the writer says. */
+static void
+test_json_full (void)
+{
+  g_autoptr (GString) out = g_string_new (NULL);
+  TernJson json = { .out = out, .full = take };
+  gsize most = 0;
+
+  taken = 0;
+  tern_json_open (&json, '[');
+  for (guint i = 0; i < 100000; i++) {
+    tern_json_int (&json, 1234567);
+    most = MAX (most, out->len);
+  }
+  tern_json_close (&json, ']');
+  g_assert_cmpuint (taken + out->len, ==, 100000 * 8 + 1);
+  g_assert_cmpuint (most, <, 1 << 17);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -106,5 +207,9 @@ main (int argc, char **argv)
   g_test_add_func ("/heap/mixed", test_heap_mixed);
   g_test_add_func ("/random/draws", test_random);
   g_test_add_func ("/random/below", test_random_below);
+  g_test_add_func ("/json/layout", test_json_layout);
+  g_test_add_func ("/json/text", test_json_text);
+  g_test_add_func ("/json/double", test_json_double);
+  g_test_add_func ("/json/full", test_json_full);
   return g_test_run ();
 }

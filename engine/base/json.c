@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "engine/base/json.h"
+
+#include <math.h>
+#include <string.h>
+
+#define FULL_BYTES (1 << 16)
+
+static void
+new_line (TernJson *json)
+{
+  g_string_append_c (json->out, '\n');
+  for (guint i = 0; i < json->depth; i++)
+    g_string_append (json->out, "  ");
+}
+
+static void
+begin_value (TernJson *json)
+{
+  if (json->full && json->out->len >= FULL_BYTES) {
+    json->full (json->out);
+    g_string_truncate (json->out, 0);
+  }
+  if (!json->named && json->comma)
+    g_string_append (json->out, json->lines ? ", " : ",");
+  json->named = FALSE;
+  json->comma = TRUE;
+}
+
+void
+tern_json_open (TernJson *json, char bracket)
+{
+  begin_value (json);
+  g_string_append_c (json->out, bracket);
+  json->comma = FALSE;
+  json->depth++;
+}
+
+void
+tern_json_close (TernJson *json, char bracket)
+{
+  json->depth--;
+  if (bracket == '}' && json->comma && json->lines)
+    new_line (json);
+  g_string_append_c (json->out, bracket);
+  json->comma = TRUE;
+}
+
+/* @len bytes of UTF-8 without NUL. */
+static void
+append_text (GString *out, const char *text, gsize len)
+{
+  const char *end = text + len, *from = text;
+
+  g_string_append_c (out, '"');
+  for (; text < end; text++) {
+    guint8 c = (guint8) *text;
+
+    if (c >= 0x20 && c != '"' && c != '\\' && c != 0x7f)
+      continue;
+    g_string_append_len (out, from, text - from);
+    from = text + 1;
+    if (c == '"' || c == '\\') {
+      g_string_append_c (out, '\\');
+      g_string_append_c (out, (char) c);
+    } else if (c == '\n' || c == '\t') {
+      g_string_append (out, c == '\n' ? "\\n" : "\\t");
+    } else {
+      g_string_append_printf (out, "\\u%04x", c);
+    }
+  }
+  g_string_append_len (out, from, end - from);
+  g_string_append_c (out, '"');
+}
+
+void
+tern_json_name (TernJson *json, const char *name)
+{
+  if (json->comma)
+    g_string_append_c (json->out, ',');
+  if (json->lines)
+    new_line (json);
+  append_text (json->out, name, strlen (name));
+  g_string_append (json->out, json->lines ? ": " : ":");
+  json->named = TRUE;
+}
+
+void
+tern_json_text (TernJson *json, const char *text, gssize len)
+{
+  gsize bytes = len < 0 ? strlen (text) : (gsize) len;
+
+  begin_value (json);
+  if (bytes && !g_utf8_validate_len (text, bytes, NULL)) {
+    g_autofree char *mended = g_utf8_make_valid (text, (gssize) bytes);
+
+    append_text (json->out, mended, strlen (mended));
+  } else {
+    append_text (json->out, text, bytes);
+  }
+}
+
+static void
+append_digits (GString *out, guint64 value)
+{
+  char digits[24], *at = digits + sizeof digits;
+
+  do {
+    *--at = (char) ('0' + value % 10);
+    value /= 10;
+  } while (value);
+  g_string_append_len (out, at, digits + sizeof digits - at);
+}
+
+void
+tern_json_int (TernJson *json, gint64 value)
+{
+  begin_value (json);
+  if (value < 0)
+    g_string_append_c (json->out, '-');
+  append_digits (json->out, value < 0 ? -(guint64) value : (guint64) value);
+}
+
+void
+tern_json_uint (TernJson *json, guint64 value)
+{
+  begin_value (json);
+  append_digits (json->out, value);
+}
+
+void
+tern_json_double (TernJson *json, double value, guint digits)
+{
+  char text[G_ASCII_DTOSTR_BUF_SIZE], format[16];
+
+  begin_value (json);
+  if (!isfinite (value)) {
+    g_string_append (json->out, "null");
+    return;
+  }
+  g_snprintf (format, sizeof format, "%%.%ug", MIN (digits, TERN_JSON_DIGITS));
+  g_string_append (json->out, g_ascii_formatd (text, sizeof text, format, value));
+  if (!strpbrk (text, ".e"))
+    g_string_append (json->out, ".0");
+}
+
+void
+tern_json_bool (TernJson *json, gboolean value)
+{
+  begin_value (json);
+  g_string_append (json->out, value ? "true" : "false");
+}
