@@ -2,10 +2,8 @@
 #include "gstternfile.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include <glib/gstdio.h>
 
 static gboolean
 set_errno (const gchar * path, int number, GError ** error)
@@ -16,109 +14,70 @@ set_errno (const gchar * path, int number, GError ** error)
   return FALSE;
 }
 
-/* Opens a regular file. Opening does not wait, as a pipe would have it. -1 on
- * error. */
-static int
-open_regular (const gchar * path, struct stat *st, GError ** error)
+/* A pipe that is opened may wait for its writer, a device has no end. */
+static gboolean
+stat_regular (const gchar * path, GStatBuf * st, GError ** error)
 {
-  int fd = open (path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-
-  if (fd < 0 || fstat (fd, st) != 0) {
-    set_errno (path, errno, error);
-  } else if (!S_ISREG (st->st_mode)) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_READ,
-        "%s: expected a regular file, found a %s", path,
-        S_ISDIR (st->st_mode) ? "folder" : S_ISFIFO (st->st_mode) ? "pipe" :
-        S_ISCHR (st->st_mode)
-        || S_ISBLK (st->st_mode) ? "device" : "special file");
-  } else {
-    return fd;
-  }
-  if (fd >= 0)
-    close (fd);
-  return -1;
-}
-
-/* Reads up to @size bytes; -1 on error. */
-static gssize
-read_up_to (int fd, gchar * to, gsize size)
-{
-  gsize n = 0;
-
-  while (n < size) {
-    gssize got = read (fd, to + n, size - n);
-
-    if (got < 0 && errno == EINTR)
-      continue;
-    if (got < 0)
-      return -1;
-    if (got == 0)
-      break;
-    n += got;
-  }
-  return n;
+  if (g_stat (path, st) != 0)
+    return set_errno (path, errno, error);
+  if (S_ISREG (st->st_mode))
+    return TRUE;
+  g_set_error (error, TERN_ERROR, TERN_ERROR_READ,
+      "%s: expected a regular file, found a %s", path,
+      S_ISDIR (st->st_mode) ? "folder" : S_ISFIFO (st->st_mode) ? "pipe" :
+      S_ISCHR (st->st_mode) || S_ISBLK (st->st_mode) ? "device" :
+      "special file");
+  return FALSE;
 }
 
 gboolean
 gst_tern_check_model_file (const gchar * path, GError ** error)
 {
-  struct stat st;
+  GStatBuf st;
   gchar magic[4];
-  gssize n;
-  int fd;
+  FILE *file;
+  int failed;
+  gsize n;
 
-  if (stat (path, &st) != 0)
-    return set_errno (path, errno, error);
-  if (S_ISDIR (st.st_mode))
+  if (g_file_test (path, G_FILE_TEST_IS_DIR))
     return TRUE;
-  fd = open_regular (path, &st, error);
-  if (fd < 0)
+  if (!stat_regular (path, &st, error))
     return FALSE;
-  n = read_up_to (fd, magic, sizeof magic);
-  if (n < 0)
-    set_errno (path, errno, error);
-  close (fd);
-  if (n < 0)
-    return FALSE;
-  if (n != sizeof magic || memcmp (magic, "GGUF", sizeof magic) != 0) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT,
-        "%s: expected a GGUF file, found %s", path,
-        n < (gssize) sizeof magic ? "fewer than 4 bytes" :
-        "another magic number");
-    return FALSE;
-  }
-  return TRUE;
+  file = g_fopen (path, "rbe");
+  if (!file)
+    return set_errno (path, errno, error);
+  n = fread (magic, 1, sizeof magic, file);
+  failed = ferror (file) ? errno : 0;
+  fclose (file);
+  if (failed)
+    return set_errno (path, failed, error);
+  if (n == sizeof magic && memcmp (magic, "GGUF", sizeof magic) == 0)
+    return TRUE;
+  g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT,
+      "%s: expected a GGUF file, found %s", path, n < sizeof magic ?
+      "fewer than 4 bytes" : "another magic number");
+  return FALSE;
 }
 
 gboolean
 gst_tern_read_file (const gchar * path, gsize most, gchar ** contents,
     gsize * length, GError ** error)
 {
-  struct stat st;
-  gchar *text;
-  gssize n;
-  int fd;
+  GError *reason = NULL;
+  GStatBuf st;
 
   *contents = NULL;
-  fd = open_regular (path, &st, error);
-  if (fd < 0)
+  if (!stat_regular (path, &st, error))
     return FALSE;
-  text = g_malloc (most + 1);
-  /* One byte more tells that there are too many. */
-  n = read_up_to (fd, text, most + 1);
-  if (n < 0)
-    set_errno (path, errno, error);
-  else if ((gsize) n > most)
+  if (st.st_size >= 0 && (guint64) st.st_size > most) {
     g_set_error (error, TERN_ERROR, TERN_ERROR_READ,
-        "%s: expected at most %" G_GSIZE_FORMAT " bytes, found more", path,
-        most);
-  close (fd);
-  if (n < 0 || (gsize) n > most) {
-    g_free (text);
+        "%s: expected at most %" G_GSIZE_FORMAT " bytes, found %"
+        G_GUINT64_FORMAT, path, most, (guint64) st.st_size);
     return FALSE;
   }
-  text[n] = 0;
-  *length = n;
-  *contents = g_realloc (text, n + 1);
-  return TRUE;
+  if (g_file_get_contents (path, contents, length, &reason))
+    return TRUE;
+  g_set_error (error, TERN_ERROR, TERN_ERROR_READ, "%s", reason->message);
+  g_error_free (reason);
+  return FALSE;
 }

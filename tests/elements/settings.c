@@ -149,6 +149,8 @@ GST_START_TEST (test_prompt_errors)
 {
   GstElement *element = gst_element_factory_make ("terngenerator", NULL);
   g_autofree char *fifo = g_strconcat (model_path, ".fifo", NULL);
+  g_autofree char *large = g_strconcat (model_path, ".large", NULL);
+  g_autofree char *longest = g_strnfill ((1 << 20) + 1, 'x');
   GstBus *bus = watch (element);
 
   g_object_set (element, "prompt", "a", "prompt-path", "/no/such/prompt", NULL);
@@ -160,6 +162,11 @@ GST_START_TEST (test_prompt_errors)
   g_object_set (element, "prompt-path", "/dev/zero", NULL);
   fail_unless_equals_int (gst_element_set_state (element, GST_STATE_READY), GST_STATE_CHANGE_FAILURE);
   expect_error (bus, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_OPEN_READ);
+  fail_unless (g_file_set_contents (large, longest, -1, NULL));
+  g_object_set (element, "prompt-path", large, NULL);
+  fail_unless_equals_int (gst_element_set_state (element, GST_STATE_READY), GST_STATE_CHANGE_FAILURE);
+  expect_error (bus, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_OPEN_READ);
+  g_unlink (large);
   g_object_set (element, "prompt-path", NULL, "prompt", "\xff", NULL);
   fail_unless_equals_int (gst_element_set_state (element, GST_STATE_READY), GST_STATE_CHANGE_FAILURE);
   expect_error (bus, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS);
