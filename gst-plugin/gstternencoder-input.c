@@ -279,6 +279,10 @@ restart_sampling (GstTernEncoder * self)
   self->looked = 0;
   self->ended = FALSE;
   self->gap_end = GST_CLOCK_TIME_NONE;
+  g_mutex_lock (&self->lock);
+  self->seen_pts = GST_CLOCK_TIME_NONE;
+  self->unseen = FALSE;
+  g_mutex_unlock (&self->lock);
 }
 
 static void
@@ -303,7 +307,6 @@ flush_stop (GstTernEncoder * self)
   self->flow = GST_FLOW_OK;
   self->eos = FALSE;
   self->busy = FALSE;
-  self->unseen = FALSE;
   self->idle = TRUE;
   if (self->encoder)
     tern_encoder_cancel (self->encoder, FALSE);
@@ -364,6 +367,7 @@ caps_event (GstTernEncoder * self, GstEvent * event)
 static GstFlowReturn
 segment_event (GstTernEncoder * self, GstEvent * event)
 {
+  GstFlowReturn flow;
   GstSegment segment;
 
   if (!gst_tern_take_time_segment (GST_ELEMENT_CAST (self), event,
@@ -372,8 +376,10 @@ segment_event (GstTernEncoder * self, GstEvent * event)
     return GST_FLOW_ERROR;
   }
   gst_segment_copy_into (&segment, &self->segment);
+  /* The last frame of the segment before is said first. */
+  flow = enqueue_event (self, event);
   restart_sampling (self);
-  return enqueue_event (self, event);
+  return flow;
 }
 
 /* What a file promises and does not have is no error of its demuxer. A fifth

@@ -269,3 +269,27 @@ result_string (GstBuffer *buffer, const char *field)
   fail_unless (meta != NULL);
   return gst_structure_get_string (gst_custom_meta_get_structure (meta), field);
 }
+
+char *
+events_until (GstHarness *h, GstEventType last)
+{
+  GString *all = g_string_new (NULL);
+  gboolean done = FALSE;
+  GstEvent *event;
+
+  while (!done && (event = gst_harness_pull_event (h))) {
+    done = GST_EVENT_TYPE (event) == last;
+    if (GST_EVENT_TYPE (event) == GST_EVENT_GAP) {
+      GstClockTime pts, duration;
+
+      gst_event_parse_gap (event, &pts, &duration);
+      g_string_append_printf (all, "gap %u+%u ", (guint) (pts / GST_MSECOND), (guint) (duration / GST_MSECOND));
+    } else if (GST_EVENT_TYPE (event) == GST_EVENT_CUSTOM_DOWNSTREAM) {
+      g_string_append_printf (all, "%s ", gst_structure_get_name (gst_event_get_structure (event)));
+    } else if (GST_EVENT_TYPE (event) != GST_EVENT_CUSTOM_DOWNSTREAM_OOB) {
+      g_string_append_printf (all, "%s ", GST_EVENT_TYPE_NAME (event));
+    }
+    gst_event_unref (event);
+  }
+  return g_string_free (all, FALSE);
+}

@@ -38,6 +38,8 @@ GstBuffer *make_frame (GstClockTime pts, GstClockTime duration, guint8 value);
 GstBuffer *make_tokens (guint64 number);
 char *token_caps (const char *mmproj);
 guint64 token_number (GstBuffer *buffer);
+/* Events of @h in order, without PROGRESS, up to @last. */
+char *events_until (GstHarness *h, GstEventType last);
 /* The next buffer of text, as a string; checks the time. */
 char *pull_text (GstHarness *h, GstClockTime pts, GstClockTime duration);
 
