@@ -81,28 +81,28 @@ gst_tern_generator_set_property (GObject * object, guint id,
       params->hop = g_value_get_uint64 (value);
       break;
     case PROP_SHARED + SHARED_MAX_TOKENS:
-      params->max_tokens = g_value_get_uint (value);
+      params->sampling.max_tokens = g_value_get_uint (value);
       break;
     case PROP_SHARED + SHARED_BEAM:
-      params->beam = g_value_get_uint (value);
+      params->sampling.beam = g_value_get_uint (value);
       break;
     case PROP_SHARED + SHARED_TEMPERATURE:
-      params->temperature = g_value_get_float (value);
+      params->sampling.temperature = g_value_get_float (value);
       break;
     case PROP_SHARED + SHARED_TOP_K:
-      params->top_k = g_value_get_uint (value);
+      params->sampling.top_k = g_value_get_uint (value);
       break;
     case PROP_SHARED + SHARED_TOP_P:
-      params->top_p = g_value_get_float (value);
+      params->sampling.top_p = g_value_get_float (value);
       break;
     case PROP_SHARED + SHARED_MIN_P:
-      params->min_p = g_value_get_float (value);
+      params->sampling.min_p = g_value_get_float (value);
       break;
     case PROP_SHARED + SHARED_REPETITION_PENALTY:
-      params->repetition_penalty = g_value_get_float (value);
+      params->sampling.repetition_penalty = g_value_get_float (value);
       break;
     case PROP_SHARED + SHARED_SEED:
-      params->seed = g_value_get_uint64 (value);
+      params->sampling.seed = g_value_get_uint64 (value);
       break;
     case PROP_SHARED + SHARED_KV_PRUNE:
       params->kv_prune = g_value_get_double (value);
@@ -173,28 +173,28 @@ gst_tern_generator_get_property (GObject * object, guint id, GValue * value,
       g_value_set_uint64 (value, params->hop);
       break;
     case PROP_SHARED + SHARED_MAX_TOKENS:
-      g_value_set_uint (value, params->max_tokens);
+      g_value_set_uint (value, params->sampling.max_tokens);
       break;
     case PROP_SHARED + SHARED_BEAM:
-      g_value_set_uint (value, params->beam);
+      g_value_set_uint (value, params->sampling.beam);
       break;
     case PROP_SHARED + SHARED_TEMPERATURE:
-      g_value_set_float (value, params->temperature);
+      g_value_set_float (value, params->sampling.temperature);
       break;
     case PROP_SHARED + SHARED_TOP_K:
-      g_value_set_uint (value, params->top_k);
+      g_value_set_uint (value, params->sampling.top_k);
       break;
     case PROP_SHARED + SHARED_TOP_P:
-      g_value_set_float (value, params->top_p);
+      g_value_set_float (value, params->sampling.top_p);
       break;
     case PROP_SHARED + SHARED_MIN_P:
-      g_value_set_float (value, params->min_p);
+      g_value_set_float (value, params->sampling.min_p);
       break;
     case PROP_SHARED + SHARED_REPETITION_PENALTY:
-      g_value_set_float (value, params->repetition_penalty);
+      g_value_set_float (value, params->sampling.repetition_penalty);
       break;
     case PROP_SHARED + SHARED_SEED:
-      g_value_set_uint64 (value, params->seed);
+      g_value_set_uint64 (value, params->sampling.seed);
       break;
     case PROP_SHARED + SHARED_KV_PRUNE:
       g_value_set_double (value, params->kv_prune);
@@ -250,7 +250,7 @@ install_sampling_properties (GObjectClass * klass, guint first)
    */
   g_object_class_install_property (klass, first + SHARED_BEAM,
       g_param_spec_uint ("beam", "Beams", "Width of the beam search (1 = none)",
-          1, TERN_BEAM_MAX, 1, ready));
+          TERN_BEAM_MIN, TERN_BEAM_MAX, 1, ready));
   /**
    * GstTernGenerator:temperature:
    *
@@ -465,7 +465,6 @@ gst_tern_generator_init_properties (GstTernGenerator * self)
   TernSessionParams params = TERN_SESSION_PARAMS_INIT;
 
   self->params = params;
-  self->params.beam = 1;
   self->latency = DEFAULT_LATENCY;
 }
 

@@ -3,24 +3,11 @@
  * thread's alone. */
 #pragma once
 
-#include "compress/dycoke-dp.h"
 #include "engine/decode/generate.h"
 #include "tern/frame-store.h"
 #include "tern/model-priv.h"
 #include "tern/result-priv.h"
-#include "tern/work-queue.h"
-
-/* What may change between windows. Immutable, counted. */
-struct _TernSessionConfig {
-  gint refs;                    /* atomic */
-  TernSessionParams params;     /* as asked for; their strings are the caller's, the copies are here: */
-  char *prompt, *prompt_id, *system_prompt;
-  TernSampling sampling;
-  TernDpParams dp;
-};
-
-TernSessionConfig *tern_session_config_ref (TernSessionConfig *config);
-void tern_session_config_unref (TernSessionConfig *config);
+#include "tern/session-config.h"
 
 /* The last frame of a stretch, looked at or not. */
 typedef struct {
@@ -111,14 +98,17 @@ gboolean tern_session_prepare (TernSession *self, GError **error);
 void tern_session_clear_engine_side (TernSession *self);
 /* What a window of @n_frames frames is for the prompt, at its longest; @runs is filled. */
 void tern_session_plan_visual (const TernSession *self, guint n_frames, GArray *runs, TernPromptVisual *visual);
-TernPromptParts tern_session_prompt_parts (const TernSession *self, const TernSessionConfig *config);
+TernPromptParts tern_session_prompt_parts (const TernSession *self, const TernSessionConfig *config, guint question);
 /* Tokens that a session of @model may hold. */
 guint tern_session_context_limit (const TernModel *model);
 
-/* ---- session.c; all but destroy under the lock ---- */
+/* ---- session.c ---- */
 
 void tern_session_destroy (TernClient *client);
-/* The oldest work, which makes the session busy; FALSE when nothing waits. */
+/* Whether a whole window, each of @config's questions and its answer would fit into the context; else NO_SPACE. Tokenises:
+ * not under the lock. */
+gboolean tern_session_fits (const TernSession *self, const TernSessionConfig *config, GError **error);
+/* Under the lock: the oldest work, which makes the session busy; FALSE when nothing waits. */
 gboolean tern_session_take_work (TernSession *self, TernWork *work);
 
 /* ---- session-push.c; under the lock ---- */

@@ -29,14 +29,14 @@ reserve_caches (TernSession *self, const TernSessionConfig *config, guint n, GEr
 {
   const TernLlmInfo *info = tern_llm_info (self->text->llm);
   TernPool *pool = tern_scheduler_pool (self->model->scheduler);
-  guint limit = tern_session_context_limit (self->model), beam = MAX (config->sampling.beam, 1);
-  guint context = n + config->sampling.max_tokens;
+  guint limit = tern_session_context_limit (self->model), beam = config->params.sampling.beam;
+  guint context = n + config->params.sampling.max_tokens;
   TernLlmStateParams params = { .activations = self->model->activations, .kv = self->kv };
 
-  if (n >= limit || config->sampling.max_tokens > limit - n) {
+  if (n >= limit || config->params.sampling.max_tokens > limit - n) {
     g_set_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE,
         "context of %s: expected at most %u tokens, found %u of the prompt and %u to say; a shorter window, fewer frames,"
-        " a higher merge ratio or fewer tokens to say would fit", self->text->name, limit, n, config->sampling.max_tokens);
+        " a higher merge ratio or fewer tokens to say would fit", self->text->name, limit, n, config->params.sampling.max_tokens);
     return FALSE;
   }
   if (context <= self->context && beam <= self->beam)
@@ -60,7 +60,7 @@ reserve_caches (TernSession *self, const TernSessionConfig *config, guint n, GEr
 static gboolean
 reserve_said (TernSession *self, const TernSessionConfig *config, GError **error)
 {
-  guint n = config->sampling.max_tokens;
+  guint n = config->params.sampling.max_tokens;
 
   if (n <= self->said_size)
     return TRUE;
@@ -84,10 +84,10 @@ reserve_spans (TernSession *self, guint n, GError **error)
 }
 
 TernPromptParts
-tern_session_prompt_parts (const TernSession *self, const TernSessionConfig *config)
+tern_session_prompt_parts (const TernSession *self, const TernSessionConfig *config, guint question)
 {
   return (TernPromptParts) { .family = self->family, .chat = self->text->chat, .tokenizer = self->text->tokenizer,
-    .system = config->system_prompt, .text = config->prompt };
+    .system = config->params.system_prompt, .text = config->questions[question].prompt };
 }
 
 void
@@ -108,7 +108,7 @@ compile (TernSession *self, TernSessionConfig *config, const TernPromptVisual *v
 {
   guint n_vocab = tern_llm_info (self->text->llm)->n_vocab;
   gboolean keep = visual->video && !tern_prompt_is_timed (self->family);
-  TernPromptParts parts = tern_session_prompt_parts (self, config);
+  TernPromptParts parts = tern_session_prompt_parts (self, config, 0);
 
   if (keep && self->compiled == config && self->compiled_frames == visual->n)
     return TRUE;
@@ -149,7 +149,8 @@ tern_session_prepare (TernSession *self, GError **error)
       && reserve_said (self, config, error)
       && reserve_spans (self, self->max_frames, error)
       && compile (self, config, &visual, error)
-      && reserve_caches (self, config, self->planned_visual + self->ids->len, error);
+      && reserve_caches (self, config, self->planned_visual + self->ids->len, error)
+      && tern_session_fits (self, config, error);
 }
 
 void
@@ -403,7 +404,7 @@ answer (TernSession *self, TernSessionConfig *config, const TernDpParams *dp, Te
   tern_llm_state_set_policy (self->state, policy);
   said.ids = self->said;
   said.capacity = self->said_size;
-  ok = tern_generator_run (self->generator, self->state, self->logits, &config->sampling, on_token, &saying,
+  ok = tern_generator_run (self->generator, self->state, self->logits, &config->params.sampling, on_token, &saying,
       &self->cancel, &said, error);
   tern_llm_state_set_policy (self->state, NULL);
   if (!ok)
@@ -429,8 +430,8 @@ conclude (TernSession *self, const TernWork *work, TernResult *values, const cha
   values->kind = "caption";
   values->source = self->source;
   values->result = text;
-  values->prompt_id = config->prompt_id;
-  values->prompt = config->prompt;
+  values->prompt_id = config->questions[0].prompt_id;
+  values->prompt = config->questions[0].prompt;
   values->model = self->text->name;
   if (error) {
     values->confidence = -1;

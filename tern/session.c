@@ -12,112 +12,7 @@
 /* Bytes of frames that may wait for the engine; two groups may always. */
 #define WAITING_MOST ((gsize) 256 << 20)
 
-/* ---- Parameters ---- */
-
-TernSessionConfig *
-tern_session_config_ref (TernSessionConfig *config)
-{
-  g_atomic_int_inc (&config->refs);
-  return config;
-}
-
-void
-tern_session_config_unref (TernSessionConfig *config)
-{
-  if (!g_atomic_int_dec_and_test (&config->refs))
-    return;
-  g_free (config->prompt);
-  g_free (config->prompt_id);
-  g_free (config->system_prompt);
-  g_free (config);
-}
-
-static gboolean
-check_text (const char *name, const char *text, GError **error)
-{
-  const char *end;
-
-  if (!text || g_utf8_validate (text, -1, &end))
-    return TRUE;
-  g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "%s: expected UTF-8, found byte 0x%02x at %" G_GSIZE_FORMAT, name,
-      (guchar) *end, (gsize) (end - text));
-  return FALSE;
-}
-
-static gboolean
-check_params (const TernSessionParams *params, GError **error)
-{
-  if (params->rate_d == 0) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "rate: expected a fraction with a denominator above 0, found %u/0",
-        params->rate_n);
-    return FALSE;
-  }
-  if (params->window < TERN_WINDOW_MIN || params->window > TERN_WINDOW_MAX || params->hop > TERN_HOP_MAX) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID,
-        "window and hop: expected 1 (hop: 0) to %" G_GINT64_FORMAT " ns, found %" G_GUINT64_FORMAT " and %"
-        G_GUINT64_FORMAT, TERN_WINDOW_MAX, params->window, params->hop);
-    return FALSE;
-  }
-  if (!(params->kv_prune >= 0 && params->kv_prune <= TERN_SHARE_MAX)) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "kv_prune: expected 0 to 1, found %g", params->kv_prune);
-    return FALSE;
-  }
-  if ((guint) params->kv_gate > TERN_GATE_ALWAYS) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "kv_gate: expected 0 to %u, found %u", (guint) TERN_GATE_ALWAYS,
-        (guint) params->kv_gate);
-    return FALSE;
-  }
-  if ((guint) params->kv_type > TERN_CACHE_INT8) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "kv_type: expected 0 to %u, found %u", (guint) TERN_CACHE_INT8,
-        (guint) params->kv_type);
-    return FALSE;
-  }
-  if ((guint) params->fit > TERN_FIT_TRAINED) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "fit: expected 0 to %u, found %u", (guint) TERN_FIT_TRAINED,
-        (guint) params->fit);
-    return FALSE;
-  }
-  return tern_compressor_params_check (&params->compress, error) && check_text ("prompt", params->prompt, error)
-      && check_text ("prompt_id", params->prompt_id, error)
-      && check_text ("system_prompt", params->system_prompt, error);
-}
-
-G_STATIC_ASSERT ((int) TERN_CACHE_AUTO == (int) TERN_KV_AUTO);
-G_STATIC_ASSERT ((int) TERN_CACHE_F32 == (int) TERN_KV_F32);
-G_STATIC_ASSERT ((int) TERN_CACHE_F16 == (int) TERN_KV_F16);
-G_STATIC_ASSERT ((int) TERN_CACHE_INT8 == (int) TERN_KV_INT8);
-G_STATIC_ASSERT ((int) TERN_GATE_PAPER == (int) TERN_DP_PAPER);
-G_STATIC_ASSERT ((int) TERN_GATE_REF == (int) TERN_DP_REF);
-G_STATIC_ASSERT ((int) TERN_GATE_ALWAYS == (int) TERN_DP_ALWAYS);
-
-static TernSessionConfig *
-config_new (const TernSessionParams *params, const TernModelText *text, GError **error)
-{
-  TernSampling sampling = TERN_SAMPLING_INIT;
-  TernSessionConfig *config;
-
-  sampling.max_tokens = params->max_tokens;
-  sampling.beam = params->beam;
-  sampling.temperature = params->temperature;
-  sampling.top_k = params->top_k;
-  sampling.top_p = params->top_p;
-  sampling.min_p = params->min_p;
-  sampling.repetition_penalty = params->repetition_penalty;
-  sampling.seed = params->seed;
-  if (!check_params (params, error) || !tern_sampling_check (&sampling, error))
-    return NULL;
-
-  config = g_new0 (TernSessionConfig, 1);
-  config->refs = 1;
-  config->params = *params;
-  config->prompt = g_strdup (params->prompt ? params->prompt : text->default_prompt);
-  config->prompt_id = g_strdup (params->prompt_id ? params->prompt_id : "");
-  config->system_prompt = g_strdup (params->system_prompt);
-  config->sampling = sampling;
-  config->dp = (TernDpParams) { .prune = params->kv_prune, .layer = params->kv_layer,
-    .gate = (TernDpGate) params->kv_gate };
-  return config;
-}
+/* ---- Plans ---- */
 
 /* Whole groups in @time, in sampling ticks. */
 static guint64
@@ -232,7 +127,7 @@ tern_session_new (TernModel *model, const TernSessionParams *params, GError **er
   g_cond_init (&self->changed);
   g_queue_init (&self->results);
 
-  self->config = config_new (params, text, error);
+  self->config = tern_session_config_new (params, text->default_prompt, error);
   if (!self->config || !plan_windows (self, params, &plan, error)) {
     tern_session_destroy (&self->client);
     return NULL;
@@ -347,68 +242,107 @@ tern_session_finish (TernSession *self)
   tern_scheduler_kick (self->model->scheduler, &self->client);
 }
 
-static gboolean
-change_config (TernSession *self, const TernSessionParams *params, GError **error)
+gboolean
+tern_session_fits (const TernSession *self, const TernSessionConfig *config, GError **error)
 {
-  TernSessionConfig *config = config_new (params, self->text, error);
-  g_autoptr (GArray) ids = NULL, runs = NULL;
+  guint limit = tern_session_context_limit (self->model);
+  guint64 answer = (guint64) plan_visual (self, config) + config->params.sampling.max_tokens;
+  g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint32));
+  g_autoptr (GArray) runs = g_array_new (FALSE, FALSE, sizeof (TernPromptRun));
   TernPromptVisual visual;
-  TernPromptParts parts;
-  guint64 needed;
-  guint limit;
+
+  tern_session_plan_visual (self, self->max_frames, runs, &visual);
+  for (guint i = 0; i < config->n_questions; i++) {
+    TernPromptParts parts = tern_session_prompt_parts (self, config, i);
+
+    if (!tern_prompt_compile (ids, &parts, &visual, error))
+      return FALSE;
+    if (answer + ids->len > limit) {
+      g_set_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE, "context of %s: expected at most %u tokens, found %"
+          G_GUINT64_FORMAT " of a window, question %u of %u and its answer", self->text->name, limit, answer + ids->len,
+          i + 1, config->n_questions);
+      return FALSE;
+    }
+  }
+  return TRUE;
+}
+
+/* @params in force for windows that end from now on. Prompts are tokenised without the lock. @was: what @params were made
+ * of, or NULL; when something else is in force by now @again is set instead. */
+static gboolean
+change_config (TernSession *self, const TernSessionParams *params, const TernSessionConfig *was, gboolean *again,
+    GError **error)
+{
+  TernSessionConfig *config = tern_session_config_new (params, self->text->default_prompt, error);
 
   if (!config)
     return FALSE;
-  /* Whether a whole window would still fit. */
-  ids = g_array_new (FALSE, FALSE, sizeof (gint32));
-  runs = g_array_new (FALSE, FALSE, sizeof (TernPromptRun));
-  tern_session_plan_visual (self, self->max_frames, runs, &visual);
-  parts = tern_session_prompt_parts (self, config);
-  if (!tern_prompt_compile (ids, &parts, &visual, error)) {
-    tern_session_config_unref (config);
-    return FALSE;
-  }
-  limit = tern_session_context_limit (self->model);
-  needed = (guint64) plan_visual (self, config) + ids->len + config->sampling.max_tokens;
-  if (needed > limit) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE,
-        "context of %s: expected at most %u tokens, found %" G_GUINT64_FORMAT " of a window, its prompt and its answer",
-        self->text->name, limit, needed);
+  if (!tern_session_fits (self, config, error)) {
     tern_session_config_unref (config);
     return FALSE;
   }
   g_mutex_lock (&self->lock);
-  tern_session_config_unref (self->config);
-  self->config = config;
+  *again = was && self->config != was;
+  if (!*again) {
+    TernSessionConfig *before = self->config;
+
+    self->config = config;
+    config = before;
+  }
   g_mutex_unlock (&self->lock);
+  tern_session_config_unref (config);
   return TRUE;
+}
+
+/* Other questions, and everything else as it is, even while another thread changes that. */
+static gboolean
+change_questions (TernSession *self, const TernQuestion *questions, guint n, GError **error)
+{
+  gboolean ok, again = FALSE;
+
+  do {
+    TernSessionConfig *now;
+    TernSessionParams params;
+
+    g_mutex_lock (&self->lock);
+    now = tern_session_config_ref (self->config);
+    g_mutex_unlock (&self->lock);
+    params = now->params;
+    params.questions = questions;
+    params.n_questions = n;
+    ok = change_config (self, &params, now, &again, error);
+    tern_session_config_unref (now);
+  } while (ok && again);
+  return ok;
 }
 
 gboolean
 tern_session_set_prompt (TernSession *self, const char *prompt, const char *prompt_id, GError **error)
 {
-  TernSessionParams params;
-  TernSessionConfig *now;
-  gboolean ok;
+  const TernQuestion question = { .prompt = prompt, .prompt_id = prompt_id };
 
   g_return_val_if_fail (self != NULL, FALSE);
-  g_mutex_lock (&self->lock);
-  now = tern_session_config_ref (self->config);
-  g_mutex_unlock (&self->lock);
-  params = now->params;
-  params.prompt = prompt;
-  params.prompt_id = prompt_id;
-  params.system_prompt = now->system_prompt;
-  ok = change_config (self, &params, error);
-  tern_session_config_unref (now);
-  return ok;
+  return change_questions (self, &question, 1, error);
+}
+
+gboolean
+tern_session_set_questions (TernSession *self, const TernQuestion *questions, guint n, GError **error)
+{
+  g_return_val_if_fail (self != NULL, FALSE);
+  if (n < 1) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "questions: expected 1 to %u, found 0", TERN_QUESTIONS_MAX);
+    return FALSE;
+  }
+  return change_questions (self, questions, n, error);
 }
 
 gboolean
 tern_session_set_params (TernSession *self, const TernSessionParams *params, GError **error)
 {
+  gboolean again;
+
   g_return_val_if_fail (self != NULL && params != NULL, FALSE);
-  return change_config (self, params, error);
+  return change_config (self, params, NULL, &again, error);
 }
 
 /* ---- Results ---- */

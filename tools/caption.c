@@ -74,20 +74,20 @@ check_share (const char *option, double value, double *out)
 {
   if (value == NOT_GIVEN)
     return TRUE;
-  if (!(value >= 0 && value <= 1))
+  if (!(value >= 0 && value <= TERN_SHARE_MAX))
     return wrong (option, "a number from 0 to 1", "%g", value);
   *out = value;
   return TRUE;
 }
 
 static gboolean
-check_count (const char *option, gint value, gint most, guint *out)
+check_count (const char *option, gint value, gint least, gint most, guint *out)
 {
-  g_autofree char *range = g_strdup_printf ("an integer from 1 to %d", most);
+  g_autofree char *range = g_strdup_printf ("an integer from %d to %d", least, most);
 
   if (value == NOT_GIVEN)
     return TRUE;
-  if (value < 1 || value > most)
+  if (value < least || value > most)
     return wrong (option, range, "%d", value);
   *out = value;
   return TRUE;
@@ -119,8 +119,8 @@ check_options (const Options *o, Caption *c, guint *threads)
   if ((o->rate && !parse_rate (o->rate, &p->rate_n, &p->rate_d))
       || !check_share ("--merge-ratio", o->merge_ratio, &p->compress.merge_ratio)
       || !check_share ("--kv-prune", o->kv_prune, &p->kv_prune)
-      || !check_count ("--max-tokens", o->max_tokens, TERN_MAX_TOKENS_MAX, &p->max_tokens)
-      || !check_count ("--beam", o->beam, TERN_BEAM_MAX, &p->beam)
+      || !check_count ("--max-tokens", o->max_tokens, TERN_MAX_TOKENS_MIN, TERN_MAX_TOKENS_MAX, &p->sampling.max_tokens)
+      || !check_count ("--beam", o->beam, TERN_BEAM_MIN, TERN_BEAM_MAX, &p->sampling.beam)
       || !tern_tool_check_threads (*threads = o->threads == NOT_GIVEN ? 0 : o->threads)
       || !check_format (o, c))
     return FALSE;

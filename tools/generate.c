@@ -178,9 +178,10 @@ check (const Options *o, TernSampling *sampling, GError **error)
         o->prompt ? "both" : "none");
   if (o->max_tokens < 1)
     return tern_tool_usage ("--max-tokens: expected 1 or more, found %d", o->max_tokens);
-  if (o->beam < 0 || o->top_k < 0)
-    return tern_tool_usage ("--%s: expected 0 or more, found %d", o->beam < 0 ? "beam" : "top-k",
-        o->beam < 0 ? o->beam : o->top_k);
+  if (o->beam < TERN_BEAM_MIN)
+    return tern_tool_usage ("--beam: expected %d or more, found %d", TERN_BEAM_MIN, o->beam);
+  if (o->top_k < 0)
+    return tern_tool_usage ("--top-k: expected 0 or more, found %d", o->top_k);
   sampling->max_tokens = o->max_tokens;
   sampling->beam = o->beam;
   sampling->temperature = o->temperature;
@@ -196,7 +197,7 @@ check (const Options *o, TernSampling *sampling, GError **error)
 int
 tern_tool_generate (int argc, char **argv)
 {
-  Options o = { .max_tokens = 128, .top_p = 1, .repetition_penalty = 1 };
+  Options o = { .max_tokens = 128, .beam = 1, .top_p = 1, .repetition_penalty = 1 };
   const GOptionEntry entries[] = {
     TERN_TEXT_OPTION_ENTRIES (&o.model),
     { "prompt", 0, 0, G_OPTION_ARG_STRING, &o.prompt, "What to answer, or with --raw to continue", "TEXT" },
@@ -210,7 +211,7 @@ tern_tool_generate (int argc, char **argv)
         "X" },
     { "repetition-penalty", 0, 0, G_OPTION_ARG_DOUBLE, &o.repetition_penalty, "Against tokens already said (1)", "X" },
     { "seed", 0, 0, G_OPTION_ARG_INT64, &o.seed, "Same seed, same text (0)", "N" },
-    { "beam", 0, 0, G_OPTION_ARG_INT, &o.beam, "Beam search with N beams", "N" },
+    { "beam", 0, 0, G_OPTION_ARG_INT, &o.beam, "Beams; 1 is none (1)", "N" },
     { "ignore-end", 0, 0, G_OPTION_ARG_NONE, &o.ignore_eog, "Go on past end tokens", NULL },
     { NULL }
   };

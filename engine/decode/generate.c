@@ -28,7 +28,7 @@ gboolean
 tern_sampling_check (const TernSampling *s, GError **error)
 {
   return check_range (s->max_tokens, TERN_MAX_TOKENS_MIN, TERN_MAX_TOKENS_MAX, "max-tokens", error)
-      && check_range (s->beam, 0, TERN_BEAM_MAX, "beam", error)
+      && check_range (s->beam, TERN_BEAM_MIN, TERN_BEAM_MAX, "beam", error)
       && check (isfinite (s->length_penalty), "length-penalty", "a finite number", s->length_penalty, error)
       && check_range (s->temperature, 0, TERN_TEMPERATURE_MAX, "temperature", error)
       && check (s->beam <= 1 || s->temperature == 0, "temperature", "0 with more than one beam", s->temperature, error)
@@ -73,7 +73,7 @@ tern_generator_new (TernLlm *llm, const TernTokenizer *tokenizer, guint max_beam
   /* Embeddings may have more rows than there are tokens: such an id has no text. */
   self->n_ids = tokenizer ? MIN (tern_tokenizer_size (tokenizer), n_vocab) : n_vocab;
   self->max_beam = MAX (max_beam, 1);
-  if (!check_range (max_beam, 0, TERN_BEAM_MAX, "beam", error)
+  if (!check_range (max_beam, TERN_BEAM_MIN, TERN_BEAM_MAX, "beam", error)
       || !(self->candidates = tern_mem_alloc (n_vocab * sizeof (TernCandidate), "candidates of the sampler", error))
       || !(self->row = tern_mem_alloc (n_vocab * sizeof (float), "logits of the sampler", error)))
     return NULL;

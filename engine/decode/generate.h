@@ -3,26 +3,11 @@
 #pragma once
 
 #include <glib.h>
-#include "tern/ranges.h"
+#include "tern/sampling.h"
 #include "engine/llm/llm.h"
 #include "engine/text/tokenizer.h"
 
 G_BEGIN_DECLS
-
-typedef struct {
-  guint max_tokens;             /* most tokens to say */
-  guint beam;                   /* beams; 0 or 1 = no beam search. Beams rank by log p / length^length_penalty */
-  float length_penalty;         /* 0.7 by default */
-  float temperature;            /* 0 = greedy */
-  guint top_k;                  /* 0 = all */
-  float top_p;                  /* 1 = all */
-  float min_p;                  /* 0 = all */
-  float repetition_penalty;     /* 1 = none; divides positive and multiplies negative logits of tokens already said */
-  guint64 seed;                 /* same seed, same text */
-  gboolean ignore_eog;          /* go on past end tokens (references, benchmarks) */
-} TernSampling;
-
-#define TERN_SAMPLING_INIT { .max_tokens = 32, .length_penalty = 0.7f, .top_p = 1, .repetition_penalty = 1 }
 
 /* INVALID names the parameter, its range and the value found. */
 gboolean tern_sampling_check (const TernSampling *sampling, GError **error);

@@ -27,6 +27,7 @@
 #include "tern/error.h"
 #include "tern/image.h"
 #include "tern/ranges.h"
+#include "tern/sampling.h"
 
 G_BEGIN_DECLS
 
@@ -279,6 +280,22 @@ typedef struct _TernSession TernSession;
 typedef void (*TernResultFunc) (void *data, TernResult *result);
 
 /**
+ * TernQuestion:
+ * @prompt: instruction; %NULL = the model's default, "" = none
+ * @prompt_id: comes back in results; %NULL = ""
+ * @reserved: 0
+ *
+ * One of several questions about the same window.
+ *
+ * Since: 0.1
+ */
+typedef struct {
+  const char *prompt;
+  const char *prompt_id;
+  gpointer reserved[4];
+} TernQuestion;
+
+/**
  * TernSessionParams:
  * @rate_n, @rate_d: frames a second that are looked at; 0/1 = every frame, but at most max_frames (or 32) a window. For
  *   pushed tokens: the rate at which they come, if known
@@ -288,14 +305,11 @@ typedef void (*TernResultFunc) (void *data, TernResult *result);
  * @max_frames: of a window, at most TERN_WINDOW_FRAMES_MAX; 0 = as many as the window holds. More are thinned out
  *   evenly: frames are looked at less often
  * @prompt: instruction; %NULL = the model's default, "" = none
- * @max_tokens: most tokens to say, TERN_MAX_TOKENS_MIN..TERN_MAX_TOKENS_MAX
- * @beam: beams, 0..TERN_BEAM_MAX; 0 or 1 = no beam search
- * @temperature: 0 (greedy)..TERN_TEMPERATURE_MAX; 0 with more than one beam
- * @top_k: 0 (all)..TERN_TOP_K_MAX
- * @top_p: TERN_TOP_P_MIN..1 (all)
- * @min_p: 0 (all)..1, a share of the likeliest token's probability
- * @repetition_penalty: TERN_REPETITION_PENALTY_MIN..TERN_REPETITION_PENALTY_MAX; 1 = none
- * @seed: same seed, same text
+ * @prompt_id: comes back in results; %NULL = ""
+ * @questions, @n_questions: asked about every window instead of @prompt and @prompt_id, at most TERN_QUESTIONS_MAX; each
+ *   gives one result, in their order. 0 = the one of @prompt
+ * @system_prompt: before everything else; %NULL = none
+ * @sampling: how text is chosen
  * @compress: temporal merging; for pushed tokens that are already compressed use TERN_METHOD_NONE
  * @kv_prune: share of visual keys that decode does not attend to (DyCoke stage 2), 0..1; windows only, a still is
  *   always looked at whole
@@ -312,13 +326,10 @@ typedef struct {
   guint max_frames;
   const char *prompt;
   const char *prompt_id;
+  const TernQuestion *questions;
+  guint n_questions;
   const char *system_prompt;
-  guint max_tokens;
-  guint beam;
-  float temperature;
-  guint top_k;
-  float top_p, min_p, repetition_penalty;
-  guint64 seed;
+  TernSampling sampling;
   TernFit fit;
   TernCompressorParams compress;
   double kv_prune;
@@ -335,8 +346,8 @@ typedef struct {
 
 TERN_API void tern_session_params_init (TernSessionParams *params);
 #ifndef __cplusplus
-#define TERN_SESSION_PARAMS_INIT { .rate_n = 2, .rate_d = 1, .window = 4 * TERN_SECOND, .max_tokens = 32, .top_p = 1, \
-    .repetition_penalty = 1, .fit = TERN_FIT_TRAINED, .compress = TERN_COMPRESSOR_PARAMS_INIT, .kv_prune = 0.7, .kv_layer = 3 }
+#define TERN_SESSION_PARAMS_INIT { .rate_n = 2, .rate_d = 1, .window = 4 * TERN_SECOND, \
+    .sampling = TERN_SAMPLING_INIT, .fit = TERN_FIT_TRAINED, .compress = TERN_COMPRESSOR_PARAMS_INIT, .kv_prune = 0.7, .kv_layer = 3 }
 #endif
 
 /* Copies @params. INVALID names the field, its range and the value found. */
@@ -367,10 +378,13 @@ TERN_API void tern_session_finish (TernSession *session);
 TERN_API void tern_session_flush (TernSession *session);
 /* As flush; the running window gives a result with what was said and finish_reason cancelled. */
 TERN_API void tern_session_cancel (TernSession *session);
-/* For windows that end after this call. */
+/* For windows that end after this call; instead of what was asked until then. NO_SPACE: a window would not fit with it. */
 TERN_API gboolean tern_session_set_prompt (TernSession *session, const char *prompt, const char *prompt_id,
     GError **error);
-/* Sampling, compression and pruning from the next window on; rate, window, live, func, fit and source are fixed. */
+/* The same with @n questions, 1..TERN_QUESTIONS_MAX: each gives a result for every window, in their order. */
+TERN_API gboolean tern_session_set_questions (TernSession *session, const TernQuestion *questions, guint n,
+    GError **error);
+/* Sampling, questions, compression and pruning from the next window on; rate, window, live, func, fit and source are fixed. */
 TERN_API gboolean tern_session_set_params (TernSession *session, const TernSessionParams *params, GError **error);
 
 typedef enum {

@@ -640,7 +640,7 @@ tern_session_new (TernModel *model, const TernSessionParams *params, GError **er
 {
   TernSession *session;
 
-  if (!check_context (params->prompt, params->max_tokens, error))
+  if (!check_context (params->prompt, params->sampling.max_tokens, error))
     return NULL;
   session = g_new0 (TernSession, 1);
 
@@ -809,7 +809,7 @@ tern_session_set_prompt (TernSession *session, const char *prompt, const char *p
 gboolean
 tern_session_set_params (TernSession *session, const TernSessionParams *params, GError **error)
 {
-  if (!check_context (params->prompt, params->max_tokens, error))
+  if (!check_context (params->prompt, params->sampling.max_tokens, error))
     return FALSE;
   g_mutex_lock (&session->lock);
   session->params.metrics = params->metrics;

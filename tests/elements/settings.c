@@ -187,7 +187,7 @@ static const struct {
   double min, max;
 } property_ranges[] = {
   { "max-tokens", TERN_MAX_TOKENS_MIN, TERN_MAX_TOKENS_MAX },
-  { "beam", 1, TERN_BEAM_MAX },
+  { "beam", TERN_BEAM_MIN, TERN_BEAM_MAX },
   { "temperature", 0, TERN_TEMPERATURE_MAX },
   { "top-k", 0, TERN_TOP_K_MAX },
   { "top-p", TERN_TOP_P_MIN, TERN_TOP_P_MAX },

@@ -227,7 +227,7 @@ test_session (void)
   params.prompt = "What?";
   params.rate_n = 1;
   params.window = 12 * TERN_SECOND;
-  params.max_tokens = 2;
+  params.sampling.max_tokens = 2;
   session = tern_session_new (model, &params, &error);
   g_assert_no_error (error);
   for (guint i = 0; i < 17; i++)

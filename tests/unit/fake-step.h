@@ -11,6 +11,7 @@ static struct {
   GCond changed;
   guint64 allowed, done;        /* steps that may begin; those that are over */
   gboolean waiting;             /* a step waits with its work in hand */
+  void (*planning) (TernSession *session);      /* called while somebody changes what is asked */
 } gate = { .allowed = G_MAXUINT64 };
 
 gboolean
@@ -77,22 +78,29 @@ tern_session_clear_engine_side (TernSession *self)
   g_array_unref (self->pictures);
 }
 
+/* What others wait for must not be locked while a prompt is made of it. */
 void
 tern_session_plan_visual (const TernSession *self, guint n_frames, GArray *runs, TernPromptVisual *visual)
 {
-  g_assert_not_reached ();
+  g_assert_true (g_mutex_trylock ((GMutex *) &self->lock));
+  g_mutex_unlock ((GMutex *) &self->lock);
+  if (gate.planning)
+    gate.planning ((TernSession *) self);
+  *visual = (TernPromptVisual) { .video = TRUE };
 }
 
 TernPromptParts
-tern_session_prompt_parts (const TernSession *self, const TernSessionConfig *config)
+tern_session_prompt_parts (const TernSession *self, const TernSessionConfig *config, guint question)
 {
-  g_assert_not_reached ();
+  return (TernPromptParts) { .chat = self->text->chat, .tokenizer = self->text->tokenizer,
+    .family = tern_prompt_family (self->model->projector, self->text->tokenizer, "test", NULL),
+    .text = config->questions[question].prompt };
 }
 
 guint
 tern_session_context_limit (const TernModel *model)
 {
-  g_assert_not_reached ();
+  return tern_llm_info (tern_model_text (model)->llm)->context;
 }
 
 /* The engine does @n steps, then takes one more piece of work and waits with it. */

@@ -42,7 +42,7 @@ quick_params (void)
   TernSessionParams params = TERN_SESSION_PARAMS_INIT;
 
   params.window = 2 * TERN_SECOND;
-  params.max_tokens = 6;
+  params.sampling.max_tokens = 6;
   return params;
 }
 

@@ -89,10 +89,10 @@ count (TernModel *model, guint windows, guint frames, guint tokens, TernMethod m
   guint before = 0, n;
 
   params.window = frames * MS (500);
-  params.max_tokens = tokens;
+  params.sampling.max_tokens = tokens;
   params.compress.method = method;
-  params.beam = beam;
-  params.temperature = beam ? 0 : 3;    /* rarely an end token: as many tokens as asked for */
+  params.sampling.beam = MAX (beam, 1);
+  params.sampling.temperature = beam ? 0 : 3;    /* rarely an end token: as many tokens as asked for */
   session = new_session (model, &params);
   exempt = TRUE;                        /* this thread pushes and polls */
   for (guint w = 0; w < windows + 2; w++) {

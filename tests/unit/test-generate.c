@@ -194,7 +194,8 @@ test_ranges (void)
   TAKEN (max_tokens, TERN_MAX_TOKENS_MIN);
   TAKEN (max_tokens, TERN_MAX_TOKENS_MAX);
   REFUSED (max_tokens, TERN_MAX_TOKENS_MAX + 1, "max-tokens");
-  TAKEN (beam, 0);
+  TAKEN (beam, TERN_BEAM_MIN);
+  REFUSED (beam, TERN_BEAM_MIN - 1u, "beam");
   TAKEN (beam, TERN_BEAM_MAX);
   REFUSED (beam, TERN_BEAM_MAX + 1, "beam");
   TAKEN (temperature, TERN_TEMPERATURE_MAX);

@@ -544,6 +544,39 @@ test_live_memory (void)
   g_assert_cmpuint (n, ==, 1);
 }
 
+static void
+change_params_once (TernSession *session)
+{
+  TernSessionParams params = TERN_SESSION_PARAMS_INIT;
+
+  gate.planning = NULL;
+  params.prompt = "Lost?";
+  params.kv_prune = 0.25;
+  g_assert_true (tern_session_set_params (session, &params, NULL));
+}
+
+/* Pushes and polls do not wait for the prompt to be tokenised (fake-step.h tries the lock), and parameters that change in
+ * the meantime stay. */
+static void
+test_change_unlocked (void)
+{
+  TernSessionParams params = TERN_SESSION_PARAMS_INIT;
+  g_autoptr (TernModel) model = open_model (0);
+  g_autoptr (TernSession) session = new_session (model, &params);
+  static const TernQuestion questions[] = { { "One?", "1" }, { "Two?", "2" } };
+
+  gate.planning = change_params_once;
+  g_assert_true (tern_session_set_prompt (session, "What?", "w", NULL));
+  g_assert_cmpstr (session->config->questions[0].prompt, ==, "What?");
+  g_assert_cmpuint (session->config->n_questions, ==, 1);
+  g_assert_cmpfloat (session->config->params.kv_prune, ==, 0.25);
+  g_assert_true (tern_session_set_questions (session, questions, 2, NULL));
+  g_assert_cmpuint (session->config->n_questions, ==, 2);
+  g_assert_cmpstr (session->config->questions[1].prompt_id, ==, "2");
+  g_assert_true (session->config->questions[1].prompt != questions[1].prompt);
+  g_assert_cmpfloat (session->config->params.kv_prune, ==, 0.25);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -558,5 +591,6 @@ main (int argc, char **argv)
   g_test_add_func ("/live/newest", test_live_newest);
   g_test_add_func ("/live/end", test_live_end);
   g_test_add_func ("/live/memory", test_live_memory);
+  g_test_add_func ("/session/change-unlocked", test_change_unlocked);
   return g_test_run ();
 }

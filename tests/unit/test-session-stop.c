@@ -157,7 +157,7 @@ long_params (void)
 {
   TernSessionParams params = quick_params ();
 
-  params.max_tokens = 400;
+  params.sampling.max_tokens = 400;
   return params;
 }
 
@@ -407,7 +407,7 @@ course (TernModel *model, const TernSessionParams *params, Gate *gate)
     g_autoptr (TernSession) session = NULL;
     g_autofree char *said = NULL;
 
-    one.max_tokens = i ? params->max_tokens : 1;
+    one.sampling.max_tokens = i ? params->sampling.max_tokens : 1;
     session = new_session (model, &one);
     gate_set (model, gate, 0, NULL);
     push_run (session, 0, 4, 0);
@@ -428,7 +428,7 @@ test_cancel_result (void)
   Course slices;
   Gate gate;
 
-  params.max_tokens = 40;
+  params.sampling.max_tokens = 40;
   gate_init (&gate);
   slices = course (model, &params, &gate);
   g_assert_cmpuint (slices.all, >, slices.prefill);
@@ -443,7 +443,7 @@ test_cancel_result (void)
     while ((result = next_result (session))) {
       g_assert_cmpstr (result->finish_reason, ==, "cancelled");
       g_assert_cmpuint (result->generated_tokens, >, 0);
-      g_assert_cmpuint (result->generated_tokens, <, params.max_tokens);
+      g_assert_cmpuint (result->generated_tokens, <, params.sampling.max_tokens);
       cancelled++;
       tern_result_unref (result);
     }

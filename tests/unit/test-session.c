@@ -21,7 +21,7 @@ test_windows (void)
   params.prompt = "What is this?";
   params.prompt_id = "q1";
   params.metrics = TRUE;
-  params.max_tokens = 5;
+  params.sampling.max_tokens = 5;
   session = new_session (model, &params);
   /* 30 frames a second for 9.2 seconds: two windows and a rest. */
   for (guint i = 0; i < 276; i++)
@@ -90,9 +90,9 @@ test_repeatable (void)
     g_autofree char *a = NULL, *b = NULL;
 
     params.compress.method = i == 1 ? TERN_METHOD_RANDOM : i == 2 ? TERN_METHOD_NONE : TERN_METHOD_DYCOKE;
-    params.temperature = i == 3 ? 1.5f : 0;
-    params.seed = 42;
-    params.beam = i == 4 ? 3 : 0;
+    params.sampling.temperature = i == 3 ? 1.5f : 0;
+    params.sampling.seed = 42;
+    params.sampling.beam = i == 4 ? 3 : 1;
     a = run_clip (model, &params, 1, 10);
     b = run_clip (model, &params, 1, 10);
     g_assert_cmpstr (a, ==, b);
@@ -227,9 +227,9 @@ test_params_change (void)
   g_autoptr (GError) error = NULL;
 
   push_run (session, 0, 4, 0);
-  params.max_tokens = 12;
+  params.sampling.max_tokens = 12;
   params.compress.method = TERN_METHOD_NONE;
-  params.beam = 2;
+  params.sampling.beam = 2;
   params.kv_prune = 0;
   params.metrics = TRUE;
   g_assert_true (tern_session_set_params (session, &params, NULL));
@@ -249,6 +249,48 @@ test_params_change (void)
   g_assert_nonnull (strstr (error->message, "1.5"));
 }
 
+/* Each has to fit, be text, and be there. */
+static void
+test_questions (void)
+{
+  g_autoptr (TernModel) model = open_model (600);
+  TernSessionParams params = quick_params ();
+  g_autoptr (TernSession) session = NULL;
+  g_autofree char *words = g_strnfill (4000, '?');
+  TernQuestion questions[TERN_QUESTIONS_MAX + 1] = { { .prompt = "One?", .prompt_id = "a" }, { .prompt = "Two?" } };
+  g_autoptr (TernResult) result = NULL;
+  g_autoptr (GError) error = NULL;
+
+  params.prompt = "Not asked?";
+  params.questions = questions;
+  params.n_questions = 2;
+  session = new_session (model, &params);
+  push_run (session, 0, 4, 0);
+  result = next_result (session);
+  g_assert_cmpstr (result->prompt, ==, "One?");
+  g_assert_cmpstr (result->prompt_id, ==, "a");
+
+  g_assert_true (tern_session_set_questions (session, questions, TERN_QUESTIONS_MAX, NULL));
+  g_assert_false (tern_session_set_questions (session, questions, TERN_QUESTIONS_MAX + 1, &error));
+  g_assert_error (error, TERN_ERROR, TERN_ERROR_INVALID);
+  g_clear_error (&error);
+  g_assert_false (tern_session_set_questions (session, NULL, 0, &error));
+  g_assert_error (error, TERN_ERROR, TERN_ERROR_INVALID);
+  g_clear_error (&error);
+  questions[1].prompt_id = "\xff";
+  g_assert_false (tern_session_set_questions (session, questions, 2, &error));
+  g_assert_error (error, TERN_ERROR, TERN_ERROR_INVALID);
+  g_assert_nonnull (strstr (error->message, "prompt_id of question 2: expected UTF-8"));
+  g_clear_error (&error);
+  questions[1] = (TernQuestion) { .prompt = words };
+  g_assert_false (tern_session_set_questions (session, questions, 2, &error));
+  g_assert_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE);
+  g_assert_nonnull (strstr (error->message, "question 2 of 2"));
+  g_clear_error (&error);
+  g_assert_null (tern_session_new (model, &params, &error));
+  g_assert_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE);
+}
+
 static void
 test_invalid_params (void)
 {
@@ -260,8 +302,10 @@ test_invalid_params (void)
     gboolean is_double;
   } bad[] = {
     { "rate", G_STRUCT_OFFSET (TernSessionParams, rate_d), 0, FALSE },
-    { "max-tokens", G_STRUCT_OFFSET (TernSessionParams, max_tokens), 0, FALSE },
-    { "beam", G_STRUCT_OFFSET (TernSessionParams, beam), 1e6, FALSE },
+    { "max-tokens", G_STRUCT_OFFSET (TernSessionParams, sampling.max_tokens), 0, FALSE },
+    { "beam", G_STRUCT_OFFSET (TernSessionParams, sampling.beam), 1e6, FALSE },
+    { "beam", G_STRUCT_OFFSET (TernSessionParams, sampling.beam), 0, FALSE },
+    { "questions", G_STRUCT_OFFSET (TernSessionParams, n_questions), TERN_QUESTIONS_MAX, FALSE },
     { "kv_prune", G_STRUCT_OFFSET (TernSessionParams, kv_prune), -.1, TRUE },
     { "merge_ratio", G_STRUCT_OFFSET (TernSessionParams, compress.merge_ratio), 1.01, TRUE },
     { "kv_gate", G_STRUCT_OFFSET (TernSessionParams, kv_gate), 7, FALSE },
@@ -433,7 +477,7 @@ test_golden_still (void)
   g_assert_cmpuint ((gsize) (image.data[0] - (const guint8 *) npy) + 256 * 256 * 3, ==, size);
 
   params.prompt = "Write a short caption for this image.";
-  params.max_tokens = json_array_get_length (greedy);
+  params.sampling.max_tokens = json_array_get_length (greedy);
   params.kv_prune = 0;
   session = new_session (model, &params);
   g_assert_true (tern_session_push_still (session, &image, NULL));
@@ -455,6 +499,7 @@ main (int argc, char **argv)
   g_test_add_func ("/session/golden-still", test_golden_still);
   g_test_add_func ("/session/steps", test_steps);
   g_test_add_func ("/session/prompt-change", test_prompt_change);
+  g_test_add_func ("/session/questions", test_questions);
   g_test_add_func ("/session/params-change", test_params_change);
   g_test_add_func ("/session/invalid-params", test_invalid_params);
   g_test_add_func ("/session/max-frames", test_max_frames);
