@@ -30,11 +30,11 @@ attend (const Job *job, guint head, guint begin, guint rows, float *scores)
   const float *k = job->qkv + vision->hidden + (gsize) head * d;
   const float *v = k + vision->hidden;
 
-  kernels->gemm_f32 (scores, n, k, ld, n, d, q, ld, rows);
+  kernels->gemm_f32 (scores, n, k, ld, n, d, q, ld, rows, rows > TERN_LINEAR_FEW);
   for (i = 0; i < rows; i++)
     kernels->softmax (scores + (gsize) i * n, n, 1.0f / sqrtf ((float) d));
   kernels->gemm_nn (job->out + (gsize) begin * vision->hidden + (gsize) head * d, vision->hidden, scores, n, v, ld, rows, n,
-      d);
+      d, FALSE);
 }
 
 static void

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Block-quantised weights, scalar: a few blocks at a time are unpacked and used for every token. */
+/* Block-quantised weights, scalar: a few blocks at a time are unpacked and used for every token. One order of summation
+ * serves few rows and many. */
 #include "engine/kernels/versions.h"
 
 #define PART 16                 /* sub-blocks: a multiple of 8 */

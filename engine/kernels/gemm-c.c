@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Float matrix products, scalar. Four sums side by side: one alone would wait for each addition. */
+/* Float matrix products, scalar. Four sums side by side: one alone would wait for each addition. One order of summation
+ * serves few rows and many. */
+#include <string.h>
+
 #include "engine/kernels/versions.h"
 
 static inline float
@@ -29,7 +32,7 @@ static TERN_DECL_GEMM_F32 (gemm_f32_c)
   }
 }
 
-typedef enum { F16, BF16, I8 } Kind;
+typedef enum { F32, F16, BF16, I8 } Kind;
 
 static void
 expand (float *dst, const void *src, gsize at, gsize n, Kind kind)
@@ -89,48 +92,66 @@ static TERN_DECL_GEMM_I8ROW (gemm_i8row_c)
   }
 }
 
-static TERN_DECL_GEMM_NN (gemm_nn_c)
+/* Adds values from index @at of @b, times their row's weight. */
+static void
+add_row (float *y, float weight, const void *b, gsize at, gsize cols, Kind kind)
 {
-  gsize t, k, c;
+  gsize c;
 
-  for (t = 0; t < n; t++) {
+  if (kind == F32)
     for (c = 0; c < cols; c++)
-      y[t * ldy + c] = 0;
-    for (k = 0; k < depth; k++) {
-      for (c = 0; c < cols; c++)
-        y[t * ldy + c] += a[t * lda + k] * b[k * ldb + c];
+      y[c] += weight * ((const float *) b)[at + c];
+  else if (kind == F16)
+    for (c = 0; c < cols; c++)
+      y[c] += weight * tern_f16_to_f32 (((const guint16 *) b)[at + c]);
+  else
+    for (c = 0; c < cols; c++)
+      y[c] += weight * (float) ((const gint8 *) b)[at + c];
+}
+
+/* Runs of @run rows, a part of the columns at a time. */
+static void
+nn_product (float *y, gsize ldy, const float *a, gsize lda, const void *b, gsize ldb, const float *scale, gsize lds,
+    gsize n, gsize depth, gsize cols, gsize run, gboolean go_on, Kind kind)
+{
+  enum { PART = 64 };
+  gsize t, c, k, end, i;
+
+  for (t = 0; t < n; t++, y += ldy, a += lda) {
+    for (c = 0; c < cols; c += PART) {
+      gsize part = MIN (PART, cols - c);
+      float sum[PART] = { 0 };
+
+      if (go_on)
+        memcpy (sum, y + c, part * sizeof *y);
+      else
+        memset (y + c, 0, part * sizeof *y);
+      for (k = 0; k < depth; k = end) {
+        end = depth - k > run ? k + run : depth;
+        if (k > 0)
+          memset (sum, 0, sizeof sum);
+        for (i = k; i < end; i++)
+          add_row (sum, kind == I8 ? a[i] * scale[i * lds] : a[i], b, i * ldb + c, part, kind);
+        for (i = 0; i < part; i++)
+          y[c + i] = k > 0 ? y[c + i] + sum[i] : sum[i];
+      }
     }
   }
+}
+
+static TERN_DECL_GEMM_NN (gemm_nn_c)
+{
+  nn_product (y, ldy, a, lda, b, ldb, NULL, 0, n, depth, cols, TERN_NN_RUN, go_on, F32);
 }
 
 static TERN_DECL_GEMM_NN_F16 (gemm_nn_f16_c)
 {
-  gsize t, k, c;
-
-  for (t = 0; t < n; t++) {
-    for (c = 0; c < cols; c++)
-      y[t * ldy + c] = 0;
-    for (k = 0; k < depth; k++) {
-      for (c = 0; c < cols; c++)
-        y[t * ldy + c] += a[t * lda + k] * tern_f16_to_f32 (b[k * ldb + c]);
-    }
-  }
+  nn_product (y, ldy, a, lda, b, ldb, NULL, 0, n, depth, cols, many ? TERN_NN_RUN : G_MAXSIZE, go_on, F16);
 }
 
 static TERN_DECL_GEMM_NN_I8ROW (gemm_nn_i8row_c)
 {
-  gsize t, k, c;
-
-  for (t = 0; t < n; t++) {
-    for (c = 0; c < cols; c++)
-      y[t * ldy + c] = 0;
-    for (k = 0; k < depth; k++) {
-      float weight = a[t * lda + k] * scale[k * lds];
-
-      for (c = 0; c < cols; c++)
-        y[t * ldy + c] += weight * (float) b[k * ldb + c];
-    }
-  }
+  nn_product (y, ldy, a, lda, b, ldb, scale, lds, n, depth, cols, many ? TERN_NN_RUN : G_MAXSIZE, go_on, I8);
 }
 
 void

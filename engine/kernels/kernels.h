@@ -82,34 +82,46 @@ extern const gint8 tern_iq4_values[16];
 #define TERN_DECL_GEMM_T2(fn) void fn (float *y, gsize ldy, const guint8 *w, gsize rows, gsize groups, float wscale, \
     const gint8 *x, gsize ldx, const float *xscale, const gint32 *xsum, gsize n)
 
+/* Rows do not see each other: in the products below, what comes of a row of x depends on that row, on the matrix and on
+ * @many, bit for bit; not on @n, on the rows beside it, on its place among them, or on how the rows of the matrix are
+ * split over calls. (The product above is exact whatever the order.)
+ * @many chooses the order of summation, and with it for which n the product is fast: FALSE, dot products straight from
+ * the rows, for few rows of x; TRUE, panels of the matrix that are prepared once for all rows, for many. Either works
+ * for every n, and with either the matrix comes from memory once. */
+
 /* y[t * ldy + r] = sum_b x.d * sum_i x.q[i] * value[i]; w: rows of one of the TernBlocks, @row_bytes apart; x: as
  * above, @blocks of 32 values (whole blocks of w). Versions may sum in integers or in floats. */
 #define TERN_DECL_GEMM_BLOCKS(fn) void fn (float *y, gsize ldy, const guint8 *w, gsize row_bytes, gsize rows, \
-    gsize blocks, const TernQ8Block *x, gsize ldx, gsize n)
+    gsize blocks, const TernQ8Block *x, gsize ldx, gsize n, gboolean many)
 
 /* y[t * ldy + r] = sum_c w[r * ldw + c] * x[t * ldx + c]: both operands contiguous in the summed dimension. */
 #define TERN_DECL_GEMM_F32(fn) void fn (float *y, gsize ldy, const float *w, gsize ldw, gsize rows, gsize cols, \
-    const float *x, gsize ldx, gsize n)
+    const float *x, gsize ldx, gsize n, gboolean many)
 /* The same with IEEE f16 weights. */
 #define TERN_DECL_GEMM_F16(fn) void fn (float *y, gsize ldy, const guint16 *w, gsize ldw, gsize rows, gsize cols, \
-    const float *x, gsize ldx, gsize n)
+    const float *x, gsize ldx, gsize n, gboolean many)
 /* The same with bfloat16 weights: the upper halves of floats. */
 #define TERN_DECL_GEMM_BF16(fn) void fn (float *y, gsize ldy, const guint16 *w, gsize ldw, gsize rows, gsize cols, \
-    const float *x, gsize ldx, gsize n)
+    const float *x, gsize ldx, gsize n, gboolean many)
 /* The same with int8 rows, each with its scale: the sum times scale[r * lds]. */
 #define TERN_DECL_GEMM_I8ROW(fn) void fn (float *y, gsize ldy, const gint8 *w, gsize ldw, const float *scale, \
-    gsize lds, gsize rows, gsize cols, const float *x, gsize ldx, gsize n)
+    gsize lds, gsize rows, gsize cols, const float *x, gsize ldx, gsize n, gboolean many)
 
 /* y[t * ldy + c] = sum_k a[t * lda + k] * b[k * ldb + c], k < depth, c < cols: b is summed along its rows (attention
- * probabilities times values). */
+ * probabilities times values).
+ * A sum goes over k in order, in runs of TERN_NN_RUN rows of b, counted from the first of the call: a further run begins
+ * at zero, and what it comes to is added to y. With @go_on the first run begins at what y holds instead of zero: calls
+ * over the rows of b piece by piece, all but the first with @go_on, give the bits of one call over all of them as long
+ * as these are no more than one run. With @go_on and depth 0, y stays as it is. */
+#define TERN_NN_RUN 256
 #define TERN_DECL_GEMM_NN(fn) void fn (float *y, gsize ldy, const float *a, gsize lda, const float *b, gsize ldb, \
-    gsize n, gsize depth, gsize cols)
-/* The same with b in IEEE f16. */
+    gsize n, gsize depth, gsize cols, gboolean go_on)
+/* The same with b in IEEE f16; without @many the whole call is one run, however deep. */
 #define TERN_DECL_GEMM_NN_F16(fn) void fn (float *y, gsize ldy, const float *a, gsize lda, const guint16 *b, \
-    gsize ldb, gsize n, gsize depth, gsize cols)
-/* The same with int8 rows, each with its scale: row k of b counts scale[k * lds] times. */
+    gsize ldb, gsize n, gsize depth, gsize cols, gboolean many, gboolean go_on)
+/* The same with int8 rows, each with its scale: row k of b counts scale[k * lds] times. Without @many one run too. */
 #define TERN_DECL_GEMM_NN_I8ROW(fn) void fn (float *y, gsize ldy, const float *a, gsize lda, const gint8 *b, \
-    gsize ldb, const float *scale, gsize lds, gsize n, gsize depth, gsize cols)
+    gsize ldb, const float *scale, gsize lds, gsize n, gsize depth, gsize cols, gboolean many, gboolean go_on)
 
 /* dst[i] = x[i] in IEEE f16, half to even; beyond its range infinite. Exact (any NaN for a NaN). */
 #define TERN_DECL_PACK_F16(fn) void fn (guint16 *dst, const float *x, gsize n)

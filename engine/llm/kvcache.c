@@ -140,24 +140,26 @@ tern_kv_gather (void *scratch, TernKvView from, const gint32 *index, guint n, gu
 
 void
 tern_kv_dot (const TernKernels *kernels, float *y, gsize ldy, TernKvView keys, guint n_keys, guint head_dim,
-    const float *x, guint n)
+    const float *x, guint n, gboolean many)
 {
   if (keys.type == TERN_KV_F32)
-    kernels->gemm_f32 (y, ldy, keys.rows, head_dim, n_keys, head_dim, x, head_dim, n);
+    kernels->gemm_f32 (y, ldy, keys.rows, head_dim, n_keys, head_dim, x, head_dim, n, many);
   else if (keys.type == TERN_KV_F16)
-    kernels->gemm_f16 (y, ldy, keys.rows, head_dim, n_keys, head_dim, x, head_dim, n);
+    kernels->gemm_f16 (y, ldy, keys.rows, head_dim, n_keys, head_dim, x, head_dim, n, many);
   else
-    kernels->gemm_i8row (y, ldy, keys.rows, head_dim, keys.scale, 1, n_keys, head_dim, x, head_dim, n);
+    kernels->gemm_i8row (y, ldy, keys.rows, head_dim, keys.scale, 1, n_keys, head_dim, x, head_dim, n,
+        many);
 }
 
 void
 tern_kv_sum (const TernKernels *kernels, float *y, const float *a, gsize lda, TernKvView values, guint n,
-    guint n_keys, guint head_dim)
+    guint n_keys, guint head_dim, gboolean many, gboolean go_on)
 {
   if (values.type == TERN_KV_F32)
-    kernels->gemm_nn (y, head_dim, a, lda, values.rows, head_dim, n, n_keys, head_dim);
+    kernels->gemm_nn (y, head_dim, a, lda, values.rows, head_dim, n, n_keys, head_dim, go_on);
   else if (values.type == TERN_KV_F16)
-    kernels->gemm_nn_f16 (y, head_dim, a, lda, values.rows, head_dim, n, n_keys, head_dim);
+    kernels->gemm_nn_f16 (y, head_dim, a, lda, values.rows, head_dim, n, n_keys, head_dim, many, go_on);
   else
-    kernels->gemm_nn_i8row (y, head_dim, a, lda, values.rows, head_dim, values.scale, 1, n, n_keys, head_dim);
+    kernels->gemm_nn_i8row (y, head_dim, a, lda, values.rows, head_dim, values.scale, 1, n, n_keys, head_dim,
+        many, go_on);
 }

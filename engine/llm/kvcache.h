@@ -36,11 +36,11 @@ TernKvView tern_kvcache_values (const TernKvCache *cache, guint head, guint firs
 gsize tern_kv_gather_bytes (guint n, guint head_dim);
 TernKvView tern_kv_gather (void *scratch, TernKvView view, const gint32 *index, guint n, guint head_dim);
 
-/* y[t * ldy + i] = x[t] . row i, for @n_keys rows and @n rows x [n, head_dim]. */
+/* y[t * ldy + i] = x[t] . row i, for @n_keys rows and @n rows x [n, head_dim]; @many as in kernels.h. */
 void tern_kv_dot (const TernKernels *kernels, float *y, gsize ldy, TernKvView view, guint n_keys, guint head_dim,
-    const float *x, guint n);
-/* y [n, head_dim] = a [n, n_keys], @lda apart, times the rows. */
+    const float *x, guint n, gboolean many);
+/* y [n, head_dim] = a [n, n_keys], @lda apart, times the rows; @many and @go_on as in kernels.h. */
 void tern_kv_sum (const TernKernels *kernels, float *y, const float *a, gsize lda, TernKvView view, guint n,
-    guint n_keys, guint head_dim);
+    guint n_keys, guint head_dim, gboolean many, gboolean go_on);
 
 G_END_DECLS

@@ -13,6 +13,9 @@
 #define EXPAND_BYTES (128 * 1024)
 #define EXPAND_MAX_ROWS 16
 
+/* So do rows that are read twice. */
+#define BOTH_BYTES (128 * 1024)
+
 static guint
 expand_rows (const TernLinear *linear)
 {
@@ -237,6 +240,7 @@ tern_linear_input_init (TernLinearInput *input, void *scratch, const TernKernels
   input->ldx = ldx;
   input->n = n;
   input->cols = cols;
+  input->few = n <= TERN_LINEAR_FEW ? n : 0;
   input->has_i8 = input->has_q8 = FALSE;
 }
 
@@ -247,6 +251,7 @@ tern_linear_input_part (const TernLinearInput *input, guint first, guint n)
 
   part.x += first * input->ldx;
   part.n = n;
+  part.few = input->few > first ? MIN (input->few - first, n) : 0;
   part.i8 += first * i8_stride (input->cols);
   part.i8_scale += first;
   part.i8_sum += first;
@@ -309,6 +314,74 @@ finish_rows (const Job *job, const float *row_scale, guint begin, guint end)
   }
 }
 
+/* The product of weight rows [begin, end), without what comes after, with @n rows of the input from @first on. */
+typedef void (*ProductFunc) (const Job *job, guint begin, guint end, guint first, guint n, gboolean many);
+
+static void
+product_blocks (const Job *job, guint begin, guint end, guint first, guint n, gboolean many)
+{
+  const TernLinear *linear = job->linear;
+  gsize bytes = tern_linear_row_bytes (linear), blocks = q8_stride (linear->cols);
+
+  linear->kernels->gemm_blocks[linear->blocks] (job->y + first * job->ldy + begin, job->ldy,
+      linear->data + begin * bytes, bytes, end - begin, blocks, job->input->q8 + first * blocks, blocks, n, many);
+}
+
+static void
+product_f32 (const Job *job, guint begin, guint end, guint first, guint n, gboolean many)
+{
+  const TernLinear *linear = job->linear;
+
+  linear->kernels->gemm_f32 (job->y + first * job->ldy + begin, job->ldy,
+      (const float *) linear->data + (gsize) begin * linear->cols, linear->cols, end - begin, linear->cols,
+      job->input->x + first * job->input->ldx, job->input->ldx, n, many);
+}
+
+static void
+product_f16 (const Job *job, guint begin, guint end, guint first, guint n, gboolean many)
+{
+  const TernLinear *linear = job->linear;
+
+  linear->kernels->gemm_f16 (job->y + first * job->ldy + begin, job->ldy,
+      (const guint16 *) linear->data + (gsize) begin * linear->cols, linear->cols, end - begin, linear->cols,
+      job->input->x + first * job->input->ldx, job->input->ldx, n, many);
+}
+
+static void
+product_bf16 (const Job *job, guint begin, guint end, guint first, guint n, gboolean many)
+{
+  const TernLinear *linear = job->linear;
+
+  linear->kernels->gemm_bf16 (job->y + first * job->ldy + begin, job->ldy,
+      (const guint16 *) linear->data + (gsize) begin * linear->cols, linear->cols, end - begin, linear->cols,
+      job->input->x + first * job->input->ldx, job->input->ldx, n, many);
+}
+
+/* Rows of the input that are summed in the order for few. */
+static inline guint
+few_rows (const TernLinearInput *input)
+{
+  return MIN (input->few, input->n);
+}
+
+/* Both orders, where the input has rows of both, over weight rows that stay in the cache between the two. */
+static void
+in_both_orders (const Job *job, guint begin, guint end, ProductFunc product)
+{
+  guint few = few_rows (job->input), n = job->input->n, step = end - begin, r;
+
+  if (few > 0 && few < n)
+    step = MAX (BOTH_BYTES / tern_linear_row_bytes (job->linear) / TERN_LINEAR_GRAIN, 2) * TERN_LINEAR_GRAIN;
+  for (r = begin; r < end; r += MIN (step, end - r)) {
+    guint last = r + MIN (step, end - r);
+
+    if (few > 0)
+      product (job, r, last, 0, few, FALSE);
+    if (few < n)
+      product (job, r, last, few, n - few, TRUE);
+  }
+}
+
 static void
 rows_t2 (void *data, guint begin, guint end, guint worker)
 {
@@ -325,46 +398,29 @@ rows_t2 (void *data, guint begin, guint end, guint worker)
 static void
 rows_blocks (void *data, guint begin, guint end, guint worker)
 {
-  const Job *job = data;
-  const TernLinear *linear = job->linear;
-  gsize bytes = tern_linear_row_bytes (linear), blocks = q8_stride (linear->cols);
-
-  linear->kernels->gemm_blocks[linear->blocks] (job->y + begin, job->ldy, linear->data + begin * bytes, bytes,
-      end - begin, blocks, job->input->q8, blocks, job->input->n);
-  finish_rows (job, NULL, begin, end);
+  in_both_orders (data, begin, end, product_blocks);
+  finish_rows (data, NULL, begin, end);
 }
 
 static void
 rows_f32 (void *data, guint begin, guint end, guint worker)
 {
-  const Job *job = data;
-  const TernLinear *linear = job->linear;
-
-  linear->kernels->gemm_f32 (job->y + begin, job->ldy, (const float *) linear->data + (gsize) begin * linear->cols,
-      linear->cols, end - begin, linear->cols, job->input->x, job->input->ldx, job->input->n);
-  finish_rows (job, NULL, begin, end);
+  in_both_orders (data, begin, end, product_f32);
+  finish_rows (data, NULL, begin, end);
 }
 
 static void
 rows_f16 (void *data, guint begin, guint end, guint worker)
 {
-  const Job *job = data;
-  const TernLinear *linear = job->linear;
-
-  linear->kernels->gemm_f16 (job->y + begin, job->ldy, (const guint16 *) linear->data + (gsize) begin * linear->cols,
-      linear->cols, end - begin, linear->cols, job->input->x, job->input->ldx, job->input->n);
-  finish_rows (job, NULL, begin, end);
+  in_both_orders (data, begin, end, product_f16);
+  finish_rows (data, NULL, begin, end);
 }
 
 static void
 rows_bf16 (void *data, guint begin, guint end, guint worker)
 {
-  const Job *job = data;
-  const TernLinear *linear = job->linear;
-
-  linear->kernels->gemm_bf16 (job->y + begin, job->ldy, (const guint16 *) linear->data + (gsize) begin * linear->cols,
-      linear->cols, end - begin, linear->cols, job->input->x, job->input->ldx, job->input->n);
-  finish_rows (job, NULL, begin, end);
+  in_both_orders (data, begin, end, product_bf16);
+  finish_rows (data, NULL, begin, end);
 }
 
 static void
@@ -372,15 +428,20 @@ rows_expand (void *data, guint begin, guint end, guint worker)
 {
   const Job *job = data;
   const TernLinear *linear = job->linear;
+  const TernLinearInput *input = job->input;
   float *w = tern_pool_scratch (job->pool, worker);
   gsize bytes = tern_linear_row_bytes (linear);
-  guint step = expand_rows (linear), r, rows;
+  guint step = expand_rows (linear), few = few_rows (input), r, rows;
 
   for (r = begin; r < end; r += rows) {
     rows = MIN (step, end - r);
     tern_type_rows_to_f32 (linear->type, w, linear->data + r * bytes, rows, linear->cols, linear->tail);
-    linear->kernels->gemm_f32 (job->y + r, job->ldy, w, linear->cols, rows, linear->cols, job->input->x,
-        job->input->ldx, job->input->n);
+    if (few > 0)
+      linear->kernels->gemm_f32 (job->y + r, job->ldy, w, linear->cols, rows, linear->cols, input->x, input->ldx, few,
+          FALSE);
+    if (few < input->n)
+      linear->kernels->gemm_f32 (job->y + few * job->ldy + r, job->ldy, w, linear->cols, rows, linear->cols,
+          input->x + few * input->ldx, input->ldx, input->n - few, TRUE);
   }
   finish_rows (job, NULL, begin, end);
 }

@@ -89,6 +89,7 @@ typedef struct {
   const float *x;               /* [n, cols], rows ldx apart */
   gsize ldx;
   guint n, cols;
+  guint few;                    /* the first so many rows are summed in the order for few, the others for many rows */
   gint8 *i8;                    /* per-token form; rows of cols rounded up to 128 */
   float *i8_scale;
   gint32 *i8_sum;
@@ -96,8 +97,13 @@ typedef struct {
   gboolean has_i8, has_q8;
 } TernLinearInput;
 
+/* Rows up to which the order for few (kernels.h) is the faster one. */
+#define TERN_LINEAR_FEW 4
+
 /* Scratch for an input of at most @n x @cols. */
 gsize tern_linear_input_bytes (guint n, guint cols);
+/* Puts all rows in one order of summation, by their number: up to TERN_LINEAR_FEW few. Who puts rows together that must
+ * not see each other says so in @few, before the first run. */
 void tern_linear_input_init (TernLinearInput *input, void *scratch, const TernKernels *kernels, TernActivations mode,
     const float *x, gsize ldx, guint n, guint cols);
 

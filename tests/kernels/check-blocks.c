@@ -90,6 +90,7 @@ blocks_shape (TernBlocks type, const Shape *s, const TernKernels *ref, const Ter
   g_autofree float *row = g_new (float, s->cols + 1);
   float *got, *want, *magnitude;
   TernQ8Block *x;
+  guint many;
   guint8 *w;
 
   check_case ("%s rows=%zu cols=%zu n=%zu", unpack_data[type].name, s->rows, s->cols, s->n);
@@ -109,8 +110,10 @@ blocks_shape (TernBlocks type, const Shape *s, const TernKernels *ref, const Ter
     ref->quant_q8 (x + t * ldx, row, s->cols);
   }
   exact_blocks (type, s, want, magnitude, w, row_bytes, x, ldx);
-  k->gemm_blocks[type] (got, s->ldy, w, row_bytes, s->rows, blocks, x, ldx, s->n);
-  check_product (s, got, want, magnitude);
+  for (many = 0; many < 2; many++) {
+    k->gemm_blocks[type] (got, s->ldy, w, row_bytes, s->rows, blocks, x, ldx, s->n, many);
+    check_product (s, got, want, magnitude);
+  }
 }
 
 static void
@@ -151,7 +154,8 @@ run_blocks (const TernKernels *k, void *data)
   Bench *b = data;
   gsize row_bytes = b->cols / tern_blocks_values (b->type) * tern_blocks_bytes (b->type);
 
-  k->gemm_blocks[b->type] (b->y, b->rows, b->w, row_bytes, b->rows, b->cols / 32, b->x, b->cols / 32, b->n);
+  k->gemm_blocks[b->type] (b->y, b->rows, b->w, row_bytes, b->rows, b->cols / 32, b->x, b->cols / 32, b->n,
+      b->n > 4);
 }
 
 static void

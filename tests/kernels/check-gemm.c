@@ -10,6 +10,7 @@ f32_shape (const char *name, const Shape *s, const TernKernels *ref, const TernK
 {
   gsize nw = check_extent (s->rows, s->cols, s->ldw), nx = check_extent (s->n, s->cols, s->ldx);
   float *w, *x, *got, *want, *magnitude;
+  guint many;
 
   check_shape_case (name, s);
   w = check_buffer (SLOT_W, nw * sizeof (float));
@@ -22,8 +23,10 @@ f32_shape (const char *name, const Shape *s, const TernKernels *ref, const TernK
   check_floats (x, nx, 1e4f);
   check_poison (x, nx);
   check_exact_product (s, want, magnitude, w, x);
-  k->gemm_f32 (got, s->ldy, w, s->ldw, s->rows, s->cols, x, s->ldx, s->n);
-  check_product (s, got, want, magnitude);
+  for (many = 0; many < 2; many++) {
+    k->gemm_f32 (got, s->ldy, w, s->ldw, s->rows, s->cols, x, s->ldx, s->n, many);
+    check_product (s, got, want, magnitude);
+  }
 }
 
 /* rows: columns of the result; cols: what is summed over. */
@@ -52,7 +55,7 @@ nn_shape (const char *name, const Shape *s, const TernKernels *ref, const TernKe
       w[r * s->cols + c] = b[c * ldb + r];
   }
   check_exact_product (&turned, want, magnitude, w, a);
-  k->gemm_nn (got, s->ldy, a, s->ldx, b, ldb, s->n, s->cols, s->rows);
+  k->gemm_nn (got, s->ldy, a, s->ldx, b, ldb, s->n, s->cols, s->rows, FALSE);
   check_product (s, got, want, magnitude);
 }
 
@@ -188,7 +191,7 @@ run_f32 (const TernKernels *k, void *data)
 {
   Bench *b = data;
 
-  k->gemm_f32 (b->y, b->rows, b->w, b->cols, b->rows, b->cols, b->x, b->cols, b->n);
+  k->gemm_f32 (b->y, b->rows, b->w, b->cols, b->rows, b->cols, b->x, b->cols, b->n, b->n > 4);
 }
 
 static void
@@ -196,7 +199,7 @@ run_nn (const TernKernels *k, void *data)
 {
   Bench *b = data;
 
-  k->gemm_nn (b->y, b->rows, b->x, b->cols, b->w, b->rows, b->n, b->cols, b->rows);
+  k->gemm_nn (b->y, b->rows, b->x, b->cols, b->w, b->rows, b->n, b->cols, b->rows, FALSE);
 }
 
 static void

@@ -79,6 +79,7 @@ make_sides (Sides *sides, const Shape *s)
 static void
 rows_shape (const char *name, const Shape *s, const TernKernels *k, Kind kind)
 {
+  guint many;
   Sides v;
   Rows w;
 
@@ -86,13 +87,15 @@ rows_shape (const char *name, const Shape *s, const TernKernels *k, Kind kind)
   make_rows (&w, kind, s->rows, s->cols, s->ldw);
   make_sides (&v, s);
   check_exact_product (s, v.want, v.magnitude, w.wide, v.x);
-  if (kind == F16)
-    k->gemm_f16 (v.got, s->ldy, w.data, s->ldw, s->rows, s->cols, v.x, s->ldx, s->n);
-  else if (kind == BF16)
-    k->gemm_bf16 (v.got, s->ldy, w.data, s->ldw, s->rows, s->cols, v.x, s->ldx, s->n);
-  else
-    k->gemm_i8row (v.got, s->ldy, w.data, s->ldw, w.scale, w.lds, s->rows, s->cols, v.x, s->ldx, s->n);
-  check_product (s, v.got, v.want, v.magnitude);
+  for (many = 0; many < 2; many++) {
+    if (kind == F16)
+      k->gemm_f16 (v.got, s->ldy, w.data, s->ldw, s->rows, s->cols, v.x, s->ldx, s->n, many);
+    else if (kind == BF16)
+      k->gemm_bf16 (v.got, s->ldy, w.data, s->ldw, s->rows, s->cols, v.x, s->ldx, s->n, many);
+    else
+      k->gemm_i8row (v.got, s->ldy, w.data, s->ldw, w.scale, w.lds, s->rows, s->cols, v.x, s->ldx, s->n, many);
+    check_product (s, v.got, v.want, v.magnitude);
+  }
 }
 
 /* rows: columns of the result; cols: what is summed over. */
@@ -101,6 +104,7 @@ nn_shape (const char *name, const Shape *s, const TernKernels *k, Kind kind)
 {
   gsize ldb = s->rows + s->ldw - s->cols, r, c;
   Shape turned = *s;
+  guint many;
   float *w;
   Sides v;
   Rows b;
@@ -115,11 +119,13 @@ nn_shape (const char *name, const Shape *s, const TernKernels *k, Kind kind)
       w[r * s->cols + c] = b.wide[c * ldb + r];
   }
   check_exact_product (&turned, v.want, v.magnitude, w, v.x);
-  if (kind == F16)
-    k->gemm_nn_f16 (v.got, s->ldy, v.x, s->ldx, b.data, ldb, s->n, s->cols, s->rows);
-  else
-    k->gemm_nn_i8row (v.got, s->ldy, v.x, s->ldx, b.data, ldb, b.scale, b.lds, s->n, s->cols, s->rows);
-  check_product (s, v.got, v.want, v.magnitude);
+  for (many = 0; many < 2; many++) {
+    if (kind == F16)
+      k->gemm_nn_f16 (v.got, s->ldy, v.x, s->ldx, b.data, ldb, s->n, s->cols, s->rows, many, FALSE);
+    else
+      k->gemm_nn_i8row (v.got, s->ldy, v.x, s->ldx, b.data, ldb, b.scale, b.lds, s->n, s->cols, s->rows, many, FALSE);
+    check_product (s, v.got, v.want, v.magnitude);
+  }
 }
 
 #define SHAPE(name, shape, kind) \
@@ -237,7 +243,8 @@ run_gemm_f16 (const TernKernels *k, void *data)
 {
   Bench *b = data;
 
-  k->gemm_f16 (b->y, b->rows, b->w, b->cols, b->rows, b->cols, b->x, b->cols, b->n);
+  k->gemm_f16 (b->y, b->rows, b->w, b->cols, b->rows, b->cols, b->x, b->cols, b->n,
+      b->n > 4);
 }
 
 static void
@@ -245,7 +252,8 @@ run_gemm_bf16 (const TernKernels *k, void *data)
 {
   Bench *b = data;
 
-  k->gemm_bf16 (b->y, b->rows, b->w, b->cols, b->rows, b->cols, b->x, b->cols, b->n);
+  k->gemm_bf16 (b->y, b->rows, b->w, b->cols, b->rows, b->cols, b->x, b->cols, b->n,
+      b->n > 4);
 }
 
 static void
@@ -253,7 +261,8 @@ run_gemm_i8row (const TernKernels *k, void *data)
 {
   Bench *b = data;
 
-  k->gemm_i8row (b->y, b->rows, b->w, b->cols, b->scale, 1, b->rows, b->cols, b->x, b->cols, b->n);
+  k->gemm_i8row (b->y, b->rows, b->w, b->cols, b->scale, 1, b->rows, b->cols, b->x, b->cols, b->n,
+      b->n > 4);
 }
 
 static void
@@ -261,7 +270,8 @@ run_gemm_nn_f16 (const TernKernels *k, void *data)
 {
   Bench *b = data;
 
-  k->gemm_nn_f16 (b->y, b->cols, b->x, b->rows, b->w, b->cols, b->n, b->rows, b->cols);
+  k->gemm_nn_f16 (b->y, b->cols, b->x, b->rows, b->w, b->cols, b->n, b->rows, b->cols, b->n > 4,
+      FALSE);
 }
 
 static void
@@ -269,7 +279,8 @@ run_gemm_nn_i8row (const TernKernels *k, void *data)
 {
   Bench *b = data;
 
-  k->gemm_nn_i8row (b->y, b->cols, b->x, b->rows, b->w, b->cols, b->scale, 1, b->n, b->rows, b->cols);
+  k->gemm_nn_i8row (b->y, b->cols, b->x, b->rows, b->w, b->cols, b->scale, 1, b->n, b->rows, b->cols,
+      b->n > 4, FALSE);
 }
 
 static void

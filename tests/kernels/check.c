@@ -202,7 +202,8 @@ now (void)
 }
 
 static const TernCpu levels[] = { TERN_CPU_SCALAR, TERN_CPU_AVX2, TERN_CPU_AVX512VNNI };
-static const Kernel *const groups[] = { gemm_kernels, block_kernels, narrow_kernels, quant_kernels, elementwise_kernels };
+static const Kernel *const groups[] = { gemm_kernels, block_kernels, narrow_kernels, row_kernels, quant_kernels,
+  elementwise_kernels };
 
 void
 check_bench (const char *what, BenchRun run, void *data, double work)
@@ -322,7 +323,7 @@ bench (const char *only)
   state.random.state = 1;
   for (g = 0; g < G_N_ELEMENTS (groups); g++) {
     for (kernel = groups[g]; kernel->name; kernel++) {
-      if (!only || g_str_has_prefix (kernel->name, only))
+      if (kernel->bench && (!only || g_str_has_prefix (kernel->name, only)))
         kernel->bench ();
     }
   }

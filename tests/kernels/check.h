@@ -40,12 +40,13 @@ typedef struct {
   const char *name;
   void (*truth) (const TernKernels *ref);
   void (*check) (const TernKernels *ref, const TernKernels *k);
-  void (*bench) (void);
+  void (*bench) (void);         /* or NULL */
 } Kernel;
 
 extern const Kernel gemm_kernels[];
 extern const Kernel block_kernels[];
 extern const Kernel narrow_kernels[];
+extern const Kernel row_kernels[];
 extern const Kernel quant_kernels[];
 extern const Kernel elementwise_kernels[];
 

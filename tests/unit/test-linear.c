@@ -649,6 +649,74 @@ test_shared_input (void)
   setup_clear (&s);
 }
 
+/* Rows [first, first + n) of @x as an input of their own, @few of them in the order for few, to their place in @y. */
+static void
+run_rows (const Setup *s, const TernLinear *linear, const float *x, guint first, guint n, guint few, float *y)
+{
+  guint cols = linear->cols;
+  void *scratch = tern_mem_alloc (tern_linear_input_bytes (n, cols), "input", NULL);
+  TernLinearInput input;
+
+  tern_linear_input_init (&input, scratch, s->kernels, TERN_ACTIVATIONS_INT8, x + first * cols, cols, n, cols);
+  g_assert_cmpuint (input.few, ==, n <= TERN_LINEAR_FEW ? n : 0);
+  input.few = few;
+  tern_linear_run (linear, &input, NULL, y + first * linear->rows, linear->rows, s->pool);
+  tern_mem_free (scratch);
+}
+
+/* Rows of both orders in one input, and a part of it: each the bits that it has by itself. */
+static void
+check_orders (const Setup *s, guint32 id)
+{
+  const guint rows = 700, cols = 512, n = 9, few = 3;
+  g_autofree float *x = g_new (float, n * cols), *alone = g_new (float, n * rows), *y = g_new (float, n * rows);
+  void *scratch = tern_mem_alloc (tern_linear_input_bytes (n, cols), "input", NULL);
+  TernLinearInput input, part;
+  TernLinear linear;
+  Matrix m;
+  guint t;
+
+  matrix_init (&m, id, rows, cols, s->rand);
+  bind (&linear, &m, s->kernels);
+  g_assert_true (tern_pool_reserve (s->pool, tern_linear_scratch (&linear), NULL));
+  for (t = 0; t < n * cols; t++)
+    x[t] = noise (s->rand);
+  for (t = 0; t < n; t++)
+    run_rows (s, &linear, x, t, 1, t < few, alone);
+  run_rows (s, &linear, x, 0, n, few, y);
+  g_assert_cmpmem (y, n * rows * sizeof (float), alone, n * rows * sizeof (float));
+
+  tern_linear_input_init (&input, scratch, s->kernels, TERN_ACTIVATIONS_INT8, x, cols, n, cols);
+  input.few = few;
+  tern_linear_ready (&linear, &input, s->pool);
+  part = tern_linear_input_part (&input, 1, 6);
+  g_assert_cmpuint (part.few, ==, 2);
+  memset (y, 0, n * rows * sizeof (float));
+  tern_linear_rows (&linear, &part, NULL, y, rows, 0, rows, s->pool, 0);
+  g_assert_cmpmem (y, 6 * rows * sizeof (float), alone + rows, 6 * rows * sizeof (float));
+  g_assert_cmpuint (tern_linear_input_part (&input, 3, 2).few, ==, 0);
+  g_assert_cmpuint (tern_linear_input_part (&input, 0, 2).few, ==, 2);
+  tern_mem_free (scratch);
+  tern_linear_clear (&linear);
+  matrix_clear (&m);
+}
+
+static void
+test_orders (void)
+{
+  static const TernCpu levels[] = { TERN_CPU_SCALAR, TERN_CPU_AVX2, TERN_CPU_AVX512VNNI };
+  TernKernels kernels;
+  Setup s = scalar_setup (&kernels);
+  gsize i, t;
+
+  for (i = 0; i < G_N_ELEMENTS (levels) && tern_cpu_has (levels[i]); i++) {
+    tern_kernels_init (&kernels, levels[i]);
+    for (t = 0; t < G_N_ELEMENTS (types); t++)
+      check_orders (&s, types[t]);
+  }
+  setup_clear (&s);
+}
+
 static void
 test_load (void)
 {
@@ -731,6 +799,7 @@ main (int argc, char **argv)
   g_test_add_func ("/linear/mapped", test_mapped);
   g_test_add_func ("/linear/odd-addresses", test_odd_addresses);
   g_test_add_func ("/linear/shared-input", test_shared_input);
+  g_test_add_func ("/linear/orders", test_orders);
   g_test_add_func ("/linear/load", test_load);
   g_test_add_func ("/linear/huge-input", test_huge_input);
   return g_test_run ();

@@ -199,7 +199,8 @@ tokens_times_panel (float *y, gsize ldy, gsize rows, const TernQ8Block *x, gsize
           v_store (part[i] + b * 32 + j, v_mul (v_load_i8 (q->q + j), v_set (q->d)));
       }
     }
-    tern_panel_times_tokens_avx2 (y + t * ldy, ldy, rows, part[0], DEPTH, count, panel, TILE_ROWS, blocks * 32, add);
+    tern_panel_times_tokens_avx2 (y + t * ldy, ldy, rows, part[0], DEPTH, count, panel, TILE_ROWS, blocks * 32,
+        add ? SUM_ADDS : SUM_BEGINS);
   }
 }
 

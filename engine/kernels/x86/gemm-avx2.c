@@ -2,5 +2,4 @@
 #include "engine/kernels/x86/vec-avx2.h"
 
 #define TILE_TOKENS 6           /* 12 sums, 2 weights, 1 value of 16 registers */
-#define FEW_TOKENS 8
 #include "engine/kernels/x86/gemm.inc"

@@ -197,6 +197,8 @@ v_transpose4 (vf out[4], const guint8 *const rows[8], gsize offset)
 
 /* Columns [0, depth) of @rows <= TILE_ROWS rows, which lie @stride bytes apart. */
 void VARIANT (tern_pack_panel) (float *panel, const guint8 *w, gsize stride, gsize rows, gsize depth);
+/* What becomes of the sums over one panel: they are y, they are added to it, or they began with it. */
+typedef enum { SUM_BEGINS, SUM_ADDS, SUM_GOES_ON } PanelSum;
 /* y[t][0..rows) (+)= sum_k x[t][k] * b[k][0..TILE_ROWS). */
 void VARIANT (tern_panel_times_tokens) (float *y, gsize ldy, gsize rows, const float *x, gsize ldx, gsize n,
-    const float *b, gsize ldb, gsize depth, gboolean add);
+    const float *b, gsize ldb, gsize depth, PanelSum how);

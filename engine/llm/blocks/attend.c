@@ -16,11 +16,21 @@
 #define TILE 32                 /* query rows of a prefill tile, at most */
 #define BLOCK 256               /* keys of a block: with the rows above, products that stay in the second-level cache */
 #define SPLIT 512               /* keys of a piece of decode */
+#define FEW_HEADS 4             /* heads that share keys, up to which decode sums in the order for few rows */
+#define FEW_LONG_HEADS 24       /* the same for dot products of long heads */
+#define LONG_HEAD 256
 
 static guint
 group_size (const TernAttending *a)
 {
   return a->n_heads / a->n_kv;
+}
+
+/* The order of summation of decode's scores: the same for every row and every depth of a model. */
+static gboolean
+many_heads (const TernAttending *a)
+{
+  return group_size (a) > (a->head_dim >= LONG_HEAD ? FEW_LONG_HEADS : FEW_HEADS);
 }
 
 static guint
@@ -106,14 +116,14 @@ attend_tile (const TernAttending *a, const Tile *tile, guint g, guint t0, guint 
     if (!tern_pass_goes_on (pass))
       return FALSE;
     tern_kv_dot (pass->kernels, tile->scores, BLOCK, tern_kvcache_keys (a->cache, g, first), keys, a->head_dim,
-        tile->q, rows);
+        tile->q, rows, TRUE);
     for (guint r = 0; r < rows; r++) {
       gsize end = (gsize) pass->pos + t0 + r / group + 1;       /* of what the row sees */
 
       take_block (a, tile, r, end > first ? MIN (keys, end - first) : 0, keys);
     }
     tern_kv_sum (pass->kernels, tile->part, tile->scores, BLOCK, tern_kvcache_values (a->cache, g, first), rows, keys,
-        a->head_dim);
+        a->head_dim, TRUE, FALSE);
     pass->kernels->add (tile->o, tile->part, (gsize) rows * a->head_dim);
   }
   return TRUE;
@@ -205,13 +215,14 @@ attend_pieces (void *data, guint begin, guint end, guint worker)
     TernKvView rows = piece_rows (a, &piece, tern_kvcache_keys, g, first, n);
 
     tern_kv_dot (pass->kernels, piece.scores, SPLIT, rows, n, a->head_dim, a->q + (gsize) g * group * a->head_dim,
-        group);
+        group, many_heads (a));
     for (guint h = 0; h < group; h++) {
       a->largest[at + h] = -INFINITY;
       a->total[at + h] = pass->kernels->softmax_step (piece.scores + (gsize) h * SPLIT, n, scale, &a->largest[at + h]);
     }
     rows = piece_rows (a, &piece, tern_kvcache_values, g, first, n);
-    tern_kv_sum (pass->kernels, a->parts + at * a->head_dim, piece.scores, SPLIT, rows, group, n, a->head_dim);
+    tern_kv_sum (pass->kernels, a->parts + at * a->head_dim, piece.scores, SPLIT, rows, group, n, a->head_dim,
+        group > FEW_HEADS, FALSE);
   }
 }
 
@@ -268,7 +279,7 @@ weigh_splits (void *data, guint begin, guint end, guint worker)
 
       if (head % group == 0)
         tern_kv_dot (pass->kernels, piece.scores, SPLIT, tern_kvcache_keys (a->cache, head / group, first), n,
-            a->head_dim, a->q + (gsize) head * a->head_dim, group);
+            a->head_dim, a->q + (gsize) head * a->head_dim, group, many_heads (a));
       pass->kernels->softmax_step (scores, n, 1 / sqrtf (a->head_dim), &largest);
       for (guint i = 0; i < n; i++)
         mean[i] += scores[i] / a->total[whole];

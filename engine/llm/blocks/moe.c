@@ -309,6 +309,8 @@ static void
 start_input (Work *work, const float *x, guint n, guint cols)
 {
   tern_linear_input_init (&work->input, work->quantised, work->pass->kernels, work->pass->mode, x, cols, n, cols);
+  /* By the tokens of the pass: how many of them share an expert must not show in their sums. */
+  work->input.few = work->pass->n <= TERN_LINEAR_FEW ? n : 0;
 }
 
 /* Multiply-adds of a panel, on average: @n rows over all groups. */
