@@ -6,6 +6,12 @@
 #include <math.h>
 
 void
+tern_activation_gelu_erf (const TernKernels *kernels, float *x, gsize n)
+{
+  kernels->gelu_erf (x, n);
+}
+
+void
 tern_activation_gelu_tanh (const TernKernels *kernels, float *x, gsize n)
 {
   kernels->gelu_tanh (x, n);

@@ -5,13 +5,6 @@
 
 #include <math.h>
 
-typedef struct {
-  TernVisionState *state;
-  const float *qkv;             /* [n, 3 * hidden] */
-  float *out;                   /* [n, hidden] */
-  guint blocks;                 /* of query rows in a head */
-} Job;
-
 gsize
 tern_attention_scratch (guint n)
 {
@@ -19,42 +12,52 @@ tern_attention_scratch (guint n)
 }
 
 static void
-attend (const Job *job, guint head, guint begin, guint rows, float *scores)
+attend (const TernVisionState *state, guint head, guint begin, guint rows, float *scores)
 {
-  const TernVisionState *state = job->state;
+  const TernVisionLoop *loop = &state->loop;
   const TernVision *vision = state->vision;
   const TernKernels *kernels = vision->kernels;
   guint n = state->n, d = vision->head_dim, i;
   gsize ld = 3 * (gsize) vision->hidden;
-  const float *q = job->qkv + begin * ld + (gsize) head * d;
-  const float *k = job->qkv + vision->hidden + (gsize) head * d;
+  const float *q = loop->x + begin * ld + (gsize) head * d;
+  const float *k = loop->x + vision->hidden + (gsize) head * d;
   const float *v = k + vision->hidden;
 
   kernels->gemm_f32 (scores, n, k, ld, n, d, q, ld, rows, rows > TERN_LINEAR_FEW);
   for (i = 0; i < rows; i++)
     kernels->softmax (scores + (gsize) i * n, n, 1.0f / sqrtf ((float) d));
-  kernels->gemm_nn (job->out + (gsize) begin * vision->hidden + (gsize) head * d, vision->hidden, scores, n, v, ld, rows, n,
+  kernels->gemm_nn (loop->y + (gsize) begin * vision->hidden + (gsize) head * d, vision->hidden, scores, n, v, ld, rows, n,
       d, FALSE);
+}
+
+static guint
+blocks_of_rows (const TernVisionState *state)
+{
+  return (state->n + TERN_ATTENTION_ROWS - 1) / TERN_ATTENTION_ROWS;
 }
 
 static void
 attend_blocks (void *data, guint begin, guint end, guint worker)
 {
-  const Job *job = data;
-  float *scores = tern_pool_scratch (job->state->pool, worker);
-  guint item;
+  const TernVisionState *state = data;
+  float *scores = tern_pool_scratch (state->pool, worker);
+  guint blocks = blocks_of_rows (state), item;
 
-  for (item = begin; item < end && !tern_cancel_is_raised (job->state->cancel); item++) {
-    guint row = item % job->blocks * TERN_ATTENTION_ROWS;
+  for (item = begin; item < end && !tern_cancel_is_raised (state->cancel); item++) {
+    guint row = item % blocks * TERN_ATTENTION_ROWS;
 
-    attend (job, item / job->blocks, row, MIN (TERN_ATTENTION_ROWS, job->state->n - row), scores);
+    attend (state, item / blocks, row, MIN (TERN_ATTENTION_ROWS, state->n - row), scores);
   }
 }
 
-void
-tern_vision_attention (TernVisionState *state, const float *qkv, float *out)
+/* One item is a block of query rows of one head. */
+gboolean
+tern_vision_loop_attention (TernVisionState *state, TernVisionLoop *loop, float *out, const float *qkv)
 {
-  Job job = { state, qkv, out, (state->n + TERN_ATTENTION_ROWS - 1) / TERN_ATTENTION_ROWS };
+  const TernVision *vision = state->vision;
 
-  tern_pool_run (state->pool, attend_blocks, &job, job.blocks * state->vision->heads, 1);
+  *loop = (TernVisionLoop) { .func = attend_blocks, .items = blocks_of_rows (state) * vision->heads, .grain = 1,
+    .work = (guint64) TERN_ATTENTION_ROWS * state->n * (2 * vision->head_dim + TERN_VISION_VALUE_WORK),
+    .y = out, .x = qkv };
+  return TRUE;
 }

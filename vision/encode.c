@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A picture to visual tokens: each sub-image of its plan in turn. */
+/* A picture to visual tokens in slices: each sub-image of its plan in turn, first its pixels, then the arithmetic on them. */
 #include "vision/internal.h"
 
 #include <math.h>
@@ -61,23 +61,105 @@ tern_vision_pixels (TernVisionState *state, const TernImage *image, const TernVi
   return vision->projector->pixels (state, image, &resolved, plan, i, error);
 }
 
+static void
+enter_sub_image (TernVisionState *state, guint sub)
+{
+  state->sub = sub;
+  state->has_pixels = FALSE;
+  tern_vision_rewind (state);
+}
+
+static void
+forget_picture (TernVisionState *state)
+{
+  state->busy = FALSE;
+  state->image = (TernImage) { 0 };
+  state->tokens = NULL;
+  state->cancel = NULL;
+}
+
+gboolean
+tern_vision_begin (TernVisionState *state, const TernImage *image, const TernVisionOptions *options,
+    const TernVisionPlan *plan, float *tokens, GError **error)
+{
+  forget_picture (state);
+  if (!tern_image_check (image, error) || !check_plan (state, image, options, plan, error))
+    return FALSE;
+  state->busy = TRUE;
+  state->image = *image;
+  state->options = *options;
+  state->plan = *plan;
+  state->tokens = tokens;
+  enter_sub_image (state, 0);
+  return TRUE;
+}
+
+static gboolean
+take_pixels (TernVisionState *state, GError **error)
+{
+  state->work = 0;
+  state->has_pixels = tern_vision_pixels (state, &state->image, &state->options, &state->plan, state->sub, error);
+  return state->has_pixels;
+}
+
+/* TRUE: that was the last one. */
+static gboolean
+leave_sub_image (TernVisionState *state)
+{
+  state->tokens += (gsize) state->plan.sub[state->sub].n_tokens * state->vision->info.embedding_dim;
+  enter_sub_image (state, state->sub + 1);
+  return state->sub == state->plan.n;
+}
+
+/* FALSE: it failed. */
+static gboolean
+do_slice (TernVisionState *state, gboolean *done, GError **error)
+{
+  *done = FALSE;
+  if (!state->has_pixels)
+    return take_pixels (state, error);
+  if (tern_vision_advance (state))
+    *done = leave_sub_image (state);
+  return TRUE;
+}
+
+TernVisionStep
+tern_vision_step (TernVisionState *state, TernCancel *cancel, GError **error)
+{
+  gboolean done = FALSE;
+
+  if (!state->busy) {
+    g_set_error_literal (error, TERN_ERROR, TERN_ERROR_INVALID, "a slice of a picture: expected one that was begun and is "
+        "not finished, found none");
+    return TERN_VISION_FAILED;
+  }
+  state->cancel = cancel;
+  if (!tern_cancel_is_raised (cancel) && !do_slice (state, &done, error)) {
+    forget_picture (state);
+    return TERN_VISION_FAILED;
+  }
+  state->cancel = NULL;
+  /* Once it is raised, loops leave out what they like. */
+  if (tern_cancel_is_raised (cancel)) {
+    forget_picture (state);
+    g_set_error_literal (error, TERN_ERROR, TERN_ERROR_CANCELLED, "encoding of a picture was cancelled");
+    return TERN_VISION_CANCELLED;
+  }
+  if (!done)
+    return TERN_VISION_MORE;
+  forget_picture (state);
+  return TERN_VISION_DONE;
+}
+
 gboolean
 tern_vision_encode (TernVisionState *state, const TernImage *image, const TernVisionOptions *options,
     const TernVisionPlan *plan, float *tokens, TernCancel *cancel, GError **error)
 {
-  guint i;
+  TernVisionStep step = TERN_VISION_MORE;
 
-  if (!tern_image_check (image, error) || !check_plan (state, image, options, plan, error))
+  if (!tern_vision_begin (state, image, options, plan, tokens, error))
     return FALSE;
-  state->cancel = cancel;
-  for (i = 0; i < plan->n; i++) {
-    if (!tern_vision_pixels (state, image, options, plan, i, error))
-      return FALSE;
-    if (!tern_vision_transform (state) || !state->vision->projector->project (state, tokens)) {
-      g_set_error (error, TERN_ERROR, TERN_ERROR_CANCELLED, "encoding of a picture was cancelled");
-      return FALSE;
-    }
-    tokens += (gsize) plan->sub[i].n_tokens * state->vision->info.embedding_dim;
-  }
-  return TRUE;
+  while (step == TERN_VISION_MORE)
+    step = tern_vision_step (state, cancel, error);
+  return step == TERN_VISION_DONE;
 }

@@ -28,6 +28,12 @@ typedef struct {
 /* In place over @n values. */
 typedef void (*TernActivation) (const TernKernels *kernels, float *x, gsize n);
 
+typedef struct _TernVisionLoop TernVisionLoop;
+
+/* A stage of the arithmetic on a sub-image (a norm, a product, attention) is one loop over the pool after another. Sets
+ * up the loop of @round 0, 1, ...; FALSE: there were no more than @round. */
+typedef gboolean (*TernVisionStage) (TernVisionState *state, guint round, TernVisionLoop *loop);
+
 /* What one kind of projector does its own way: keys, tensors, sizes, pixels, the way from features to tokens. Each is a
  * file in projectors/ and a line in projector.c's table. */
 typedef struct {
@@ -45,8 +51,9 @@ typedef struct {
   /* Sub-image @i of @plan to the state's planes; called for i = 0, 1, ... in turn. */
   gboolean (*pixels) (TernVisionState *state, const TernImage *image, const TernVisionOptions *options,
       const TernVisionPlan *plan, guint i, GError **error);
-  /* @state->x to @tokens [ceil(grid_h / factor) * ceil(grid_w / factor), embedding_dim]. FALSE when cancelled. */
-  gboolean (*project) (TernVisionState *state, float *tokens);
+  /* What leads from @state->x to @state->tokens [ceil(grid_h / factor) * ceil(grid_w / factor), embedding_dim]; NULL at
+   * the end. */
+  const TernVisionStage *stages;
 } TernProjector;
 
 extern const TernProjector tern_projector_lfm2, tern_projector_idefics3;
@@ -95,6 +102,7 @@ gboolean tern_vision_load_linear (TernVision *vision, TernLinear *linear, float 
 void tern_vision_compile_orc (void);
 void tern_vision_unbind (TernVision *vision);
 
+void tern_activation_gelu_erf (const TernKernels *kernels, float *x, gsize n);
 void tern_activation_gelu_tanh (const TernKernels *kernels, float *x, gsize n);
 void tern_activation_quick_gelu (const TernKernels *kernels, float *x, gsize n);
 void tern_activation_silu (const TernKernels *kernels, float *x, gsize n);
@@ -252,6 +260,51 @@ gboolean tern_convolver_resize (TernConvolver *self, const TernPlanes *from, dou
     const TernPlanes *to, TernFilter filter, TernPool *pool, TernCancel *cancel, GError **error);
 void tern_convolver_clear (TernConvolver *self);
 
+/* ---- loops, which can be left off and taken up again between any two items: stages.c ---- */
+
+typedef struct {
+  const TernLinear *linear;
+  const float *bias;
+  float *y;
+} TernVisionProduct;
+
+#define TERN_VISION_PRODUCTS 3  /* of one input: q, k and v */
+
+struct _TernVisionLoop {
+  TernPoolFunc func;            /* its data is the state */
+  guint items, grain;
+  guint64 work;                 /* multiply-adds of an item */
+
+  /* What it works on; each takes some of it. */
+  float *y;
+  const float *x;
+  gsize n;                      /* values */
+  guint cols;                   /* of a row of both */
+  const TernNorm *norm;
+  float eps;
+  TernActivation activation;
+  TernLinearInput input;        /* some rows of x, quantised */
+  TernVisionProduct product[TERN_VISION_PRODUCTS];
+  guint n_products;
+  gsize ldy;
+};
+
+/* What the loops that are no products cost for each value, as multiply-adds. */
+#define TERN_VISION_VALUE_WORK 32
+
+/* y = layer norm of x, @n rows of @cols, or a copy when @norm has no weights. */
+gboolean tern_vision_loop_norm (TernVisionState *state, TernVisionLoop *loop, float *y, const float *x,
+    const TernNorm *norm, guint n, guint cols, float eps);
+gboolean tern_vision_loop_copy (TernVisionLoop *loop, float *y, const float *x, guint n, guint cols);
+/* y += x */
+gboolean tern_vision_loop_add (TernVisionLoop *loop, float *y, const float *x, guint n, guint cols);
+gboolean tern_vision_loop_activate (TernVisionLoop *loop, TernActivation activation, float *y, gsize n);
+/* Round @round of the products of @x, @n rows, with rows of the results @ldy apart: the next block of rows. */
+gboolean tern_vision_loop_products (TernVisionState *state, guint round, TernVisionLoop *loop,
+    const TernVisionProduct *products, guint n_products, const float *x, guint n, gsize ldy);
+gboolean tern_vision_loop_product (TernVisionState *state, guint round, TernVisionLoop *loop, const TernLinear *linear,
+    const float *bias, const float *x, guint n, float *y);
+
 /* ---- the state: state.c ---- */
 
 typedef struct {
@@ -284,8 +337,22 @@ struct _TernVisionState {
   float *projected;             /* [max_tokens, outputs of mm[0]] */
   void *input;                  /* of linears */
 
+  /* The picture that was begun: of whoever began it, so nothing of it stays when it is done or given up. */
+  gboolean busy;
+  TernImage image;
+  TernVisionOptions options;
+  TernVisionPlan plan;
+  float *tokens;                /* of the current sub-image */
+  guint sub;                    /* which that is */
+  gboolean has_pixels;          /* it stands in rgb */
+  guint stage, layer, round;    /* where in the arithmetic; layer: of the stages that each layer has */
+  TernVisionLoop loop;
+  guint item;                   /* of the loop */
+  guint64 work;                 /* multiply-adds of the last slice */
+
   TernCancel *cancel;           /* of the current call, or NULL */
   guint64 macs_at_once;         /* multiplications of a block of rows, at least 32 of them */
+  guint64 slice;                /* multiply-adds of a slice; what a step does beyond is an item for each thread */
   guint width, height;          /* pixels of the current sub-image */
   guint grid_w, grid_h;         /* its patches */
   guint n;                      /* grid_w * grid_h */
@@ -294,31 +361,34 @@ struct _TernVisionState {
 /* 10 to 50 ms on one fast core. How long it takes between two looks at the cancel flag is learned (engine/base/slice.h);
  * this is fixed, so that the same rows meet in one product on every machine. */
 #define TERN_VISION_MACS_AT_ONCE ((guint64) 1 << 29)
+/* The most multiply-adds of a slice, 5 to 20 ms on two fast cores. Less where the pool has learned that it takes longer. */
+#define TERN_VISION_SLICE ((guint64) 1 << 29)
 
 /* Rows of the pool's loops; bytes that attention needs in each worker's scratch for @n patches. */
 #define TERN_ATTENTION_ROWS 32
 gsize tern_attention_scratch (guint n);
 
-/* y = layer norm of x, @n rows of @cols, or a copy when @norm has no weights. */
-void tern_vision_norm (TernVisionState *state, float *y, const float *x, const TernNorm *norm, guint n, guint cols,
-    float eps);
-void tern_vision_linear (TernVisionState *state, const TernLinear *linear, const float *bias, const float *x, guint n,
-    float *y);
-void tern_vision_activate (TernVisionState *state, TernActivation activation, float *x, gsize n);
+/* Does some of the current loop and of those after it, until as much was done as a slice holds. TRUE: all of the
+ * sub-image is done. Returns early when cancelled. */
+gboolean tern_vision_advance (TernVisionState *state);
+/* To the first stage. */
+void tern_vision_rewind (TernVisionState *state);
 
 /* patches.c: the sub-image's planes to @state->wide [n, 3 * patch^2], normalised. */
-void tern_vision_gather_patches (TernVisionState *state);
+gboolean tern_vision_gather_patches (TernVisionState *state, guint round, TernVisionLoop *loop);
 /* positions.c: the table for the current grid, [n, hidden]. */
 const float *tern_vision_positions (TernVisionState *state);
-/* attention.c: @out [n, hidden] from @qkv [n, 3 * hidden]. */
-void tern_vision_attention (TernVisionState *state, const float *qkv, float *out);
-/* vit.c: planes to @state->x, after the last norm. FALSE when cancelled. */
-gboolean tern_vision_transform (TernVisionState *state);
+/* attention.c: loop->y [n, hidden] from loop->x [n, 3 * hidden], q, k and v. */
+gboolean tern_vision_loop_attention (TernVisionState *state, TernVisionLoop *loop, float *out, const float *qkv);
+/* vit.c: stage @i of all, the projector's at the end; sets state->layer. NULL: there are no more. */
+TernVisionStage tern_vision_stage (TernVisionState *state, guint i);
 /* encode.c: the pixels of sub-image @i, for i = 0, 1, ... in turn. */
 gboolean tern_vision_pixels (TernVisionState *state, const TernImage *image, const TernVisionOptions *options,
     const TernVisionPlan *plan, guint i, GError **error);
-/* projector.c: factor x factor neighbours of @state->x side by side in @state->wide; returns the number of tokens. */
-guint tern_vision_unshuffle (TernVisionState *state);
+/* projector.c: a stage: factor x factor neighbours of @state->x side by side in @state->wide. */
+gboolean tern_vision_unshuffle (TernVisionState *state, guint round, TernVisionLoop *loop);
+/* Visual tokens of the current sub-image. */
+guint tern_vision_tokens (const TernVisionState *state);
 /* What @vision's mean says a pixel of no light and no colour is. */
 void tern_vision_padding (const TernVision *vision, guint8 padding[3]);
 

@@ -29,8 +29,10 @@ gather (void *data, guint begin, guint end, guint worker)
       }
 }
 
-void
-tern_vision_gather_patches (TernVisionState *state)
+gboolean
+tern_vision_gather_patches (TernVisionState *state, guint round, TernVisionLoop *loop)
 {
-  tern_pool_run (state->pool, gather, state, state->grid_h, 1);
+  *loop = (TernVisionLoop) { .func = gather, .items = state->grid_h, .grain = 1,
+    .work = (guint64) 3 * state->vision->info.patch * state->width * TERN_VISION_VALUE_WORK };
+  return round == 0;
 }

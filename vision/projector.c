@@ -53,12 +53,21 @@ unshuffle (void *data, guint begin, guint end, guint worker)
     }
 }
 
-/* Pixel unshuffle: sub-pixel convolution (arXiv:1609.05158) the other way round. */
 guint
-tern_vision_unshuffle (TernVisionState *state)
+tern_vision_tokens (const TernVisionState *state)
 {
-  guint factor = state->vision->info.factor, rows = (state->grid_h + factor - 1) / factor;
+  guint factor = state->vision->info.factor;
 
-  tern_pool_run (state->pool, unshuffle, state, rows, 1);
-  return rows * ((state->grid_w + factor - 1) / factor);
+  return ((state->grid_h + factor - 1) / factor) * ((state->grid_w + factor - 1) / factor);
+}
+
+/* Pixel unshuffle: sub-pixel convolution (arXiv:1609.05158) the other way round. */
+gboolean
+tern_vision_unshuffle (TernVisionState *state, guint round, TernVisionLoop *loop)
+{
+  guint factor = state->vision->info.factor;
+
+  *loop = (TernVisionLoop) { .func = unshuffle, .items = (state->grid_h + factor - 1) / factor, .grain = 1,
+    .work = (guint64) state->grid_w * factor * state->vision->hidden * TERN_VISION_VALUE_WORK };
+  return round == 0;
 }

@@ -105,8 +105,10 @@ gboolean tern_vision_plan_image (const TernVision *vision, const TernImage *imag
 gboolean tern_vision_sub_tokens (const TernVision *vision, const TernVisionOptions *options, guint *tokens,
     GError **error);
 
-/* Scratch for pictures whose plan holds at most @max_tokens tokens per sub-image. One thread at a time. Encoding
- * allocates nothing once a picture of that size was seen. @pool is borrowed; NULL = the calling thread alone. */
+/* Scratch for pictures whose plan holds at most @max_tokens tokens per sub-image. One thread at a time; one picture at a
+ * time, of whoever it may be: nothing of a picture stays but memory, the resampling weights and resized position tables of
+ * sizes that were seen last, and the taps. Encoding allocates nothing once a picture of that size was seen; what a large
+ * picture needed is kept. @pool is borrowed, and may do other work between slices; NULL = the calling thread alone. */
 TernVisionState *tern_vision_state_new (TernVision *vision, guint max_tokens, TernActivations activations, TernPool *pool,
     GError **error);
 void tern_vision_state_free (TernVisionState *state);
@@ -115,9 +117,28 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernVisionState, tern_vision_state_free)
 /* Bytes of such a state, for `tern inspect`; what the pool's workers and pictures of their own sizes need comes on top. */
 gsize tern_vision_state_bytes (TernVision *vision, guint max_tokens);
 
-/* Writes plan->n_tokens rows of embedding_dim floats to @tokens, sub-images in order, each row-major. @plan is
- * tern_vision_plan_image()'s for this picture and these options (INVALID otherwise). @cancel is looked at about every
- * 20 ms (engine/base/slice.h). NO_SPACE when a sub-image has more tokens than @state was made for. */
+/* Begins a picture, of which tern_vision_step() writes plan->n_tokens rows of embedding_dim floats to @tokens, sub-images
+ * in order, each row-major. @plan is tern_vision_plan_image()'s for this picture and these options (INVALID otherwise);
+ * NO_SPACE when a sub-image has more tokens than @state was made for. What the picture's pointers lead to and @tokens are
+ * borrowed until the last step; the structures themselves are copied. A picture that was under way is given up: its
+ * tokens stay as far as they were written, and nothing of it is touched any more. So it is when this fails. */
+gboolean tern_vision_begin (TernVisionState *state, const TernImage *image, const TernVisionOptions *options,
+    const TernVisionPlan *plan, float *tokens, GError **error);
+
+typedef enum {
+  TERN_VISION_MORE,             /* to be called again */
+  TERN_VISION_DONE,             /* all tokens are there */
+  TERN_VISION_FAILED,           /* error set; the picture is given up */
+  TERN_VISION_CANCELLED,        /* the same, with TERN_ERROR_CANCELLED */
+} TernVisionStep;
+
+/* The next slice: the pixels of a sub-image, or some 20 ms of the arithmetic on them, by what the pool has learned of
+ * this machine (engine/base/slice.h). The tokens are the same, bit for bit, wherever the slices end. @cancel is looked at
+ * about every 20 ms within a slice too; once it was raised the picture is given up, and another one may begin. INVALID
+ * without a picture. */
+TernVisionStep tern_vision_step (TernVisionState *state, TernCancel *cancel, GError **error);
+
+/* Begins and does all slices. */
 gboolean tern_vision_encode (TernVisionState *state, const TernImage *image, const TernVisionOptions *options,
     const TernVisionPlan *plan, float *tokens, TernCancel *cancel, GError **error);
 

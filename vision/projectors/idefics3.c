@@ -325,13 +325,13 @@ pixels (TernVisionState *state, const TernImage *image, const TernVisionOptions 
 /* ---- Projection -------------------------------------------------------------------------------------------------- */
 
 static gboolean
-project (TernVisionState *state, float *tokens)
+linear (TernVisionState *state, guint round, TernVisionLoop *loop)
 {
-  guint n = tern_vision_unshuffle (state);
-
-  tern_vision_linear (state, &state->vision->mm[0], NULL, state->wide, n, tokens);
-  return !tern_cancel_is_raised (state->cancel);
+  return tern_vision_loop_product (state, round, loop, &state->vision->mm[0], NULL, state->wide,
+      tern_vision_tokens (state), state->tokens);
 }
+
+static const TernVisionStage stages[] = { tern_vision_unshuffle, linear, NULL };
 
 const TernProjector tern_projector_idefics3 = {
   .name = "idefics3",
@@ -342,5 +342,5 @@ const TernProjector tern_projector_idefics3 = {
   .plan = plan,
   .sub_tokens = sub_tokens,
   .pixels = pixels,
-  .project = project,
+  .stages = stages,
 };

@@ -286,17 +286,36 @@ pixels (TernVisionState *state, const TernImage *image, const TernVisionOptions 
 }
 
 static gboolean
-project (TernVisionState *state, float *tokens)
+norm_input (TernVisionState *state, guint round, TernVisionLoop *loop)
 {
   const TernVision *vision = state->vision;
-  guint n = tern_vision_unshuffle (state), cols = vision->mm[0].cols;
 
-  tern_vision_norm (state, state->wide, state->wide, &vision->input_norm, n, cols, INPUT_NORM_EPS);
-  tern_vision_linear (state, &vision->mm[0], vision->mm_bias[0], state->wide, n, state->projected);
-  vision->kernels->gelu_erf (state->projected, (gsize) n * vision->mm[0].rows);
-  tern_vision_linear (state, &vision->mm[1], vision->mm_bias[1], state->projected, n, tokens);
-  return !tern_cancel_is_raised (state->cancel);
+  return round == 0 && tern_vision_loop_norm (state, loop, state->wide, state->wide, &vision->input_norm,
+      tern_vision_tokens (state), vision->mm[0].cols, INPUT_NORM_EPS);
 }
+
+static gboolean
+first_linear (TernVisionState *state, guint round, TernVisionLoop *loop)
+{
+  return tern_vision_loop_product (state, round, loop, &state->vision->mm[0], state->vision->mm_bias[0], state->wide,
+      tern_vision_tokens (state), state->projected);
+}
+
+static gboolean
+gelu (TernVisionState *state, guint round, TernVisionLoop *loop)
+{
+  return round == 0 && tern_vision_loop_activate (loop, tern_activation_gelu_erf, state->projected,
+      (gsize) tern_vision_tokens (state) * state->vision->mm[0].rows);
+}
+
+static gboolean
+second_linear (TernVisionState *state, guint round, TernVisionLoop *loop)
+{
+  return tern_vision_loop_product (state, round, loop, &state->vision->mm[1], state->vision->mm_bias[1], state->projected,
+      tern_vision_tokens (state), state->tokens);
+}
+
+static const TernVisionStage stages[] = { tern_vision_unshuffle, norm_input, first_linear, gelu, second_linear, NULL };
 
 const TernProjector tern_projector_lfm2 = {
   .name = "lfm2",
@@ -306,5 +325,5 @@ const TernProjector tern_projector_lfm2 = {
   .plan = plan,
   .sub_tokens = sub_tokens,
   .pixels = pixels,
-  .project = project,
+  .stages = stages,
 };

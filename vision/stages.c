@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The arithmetic on a sub-image as loops over the pool that can be left off between any two items, so that a picture is
+ * encoded in slices. Where it is cut changes no bit: items are those that threads share, and rows meet in products as they
+ * do when nothing is cut. */
+#include "vision/internal.h"
+
+#include <string.h>
+
+/* ---- Rows and values --------------------------------------------------------------------------------------------- */
+
+#define ROWS_GRAIN 16
+
+static void
+norm_rows (void *data, guint begin, guint end, guint worker)
+{
+  const TernVisionState *state = data;
+  const TernVisionLoop *loop = &state->loop;
+  guint i;
+
+  for (i = begin; i < end && !tern_cancel_is_raised (state->cancel); i++)
+    state->vision->kernels->layer_norm (loop->y + (gsize) i * loop->cols, loop->x + (gsize) i * loop->cols,
+        loop->norm->weight, loop->norm->bias, loop->cols, loop->eps);
+}
+
+static void
+copy_rows (void *data, guint begin, guint end, guint worker)
+{
+  const TernVisionState *state = data;
+  const TernVisionLoop *loop = &state->loop;
+
+  memcpy (loop->y + (gsize) begin * loop->cols, loop->x + (gsize) begin * loop->cols,
+      (gsize) (end - begin) * loop->cols * sizeof (float));
+}
+
+static void
+add_rows (void *data, guint begin, guint end, guint worker)
+{
+  const TernVisionState *state = data;
+  const TernVisionLoop *loop = &state->loop;
+
+  state->vision->kernels->add (loop->y + (gsize) begin * loop->cols, loop->x + (gsize) begin * loop->cols,
+      (gsize) (end - begin) * loop->cols);
+}
+
+static void
+set_rows (TernVisionLoop *loop, TernPoolFunc func, float *y, const float *x, guint n, guint cols)
+{
+  *loop = (TernVisionLoop) { .func = func, .items = n, .grain = ROWS_GRAIN,
+    .work = (guint64) cols * TERN_VISION_VALUE_WORK, .y = y, .x = x, .cols = cols };
+}
+
+gboolean
+tern_vision_loop_norm (TernVisionState *state, TernVisionLoop *loop, float *y, const float *x, const TernNorm *norm,
+    guint n, guint cols, float eps)
+{
+  if (!norm->weight)
+    return y != x && tern_vision_loop_copy (loop, y, x, n, cols);
+  set_rows (loop, norm_rows, y, x, n, cols);
+  loop->norm = norm;
+  loop->eps = eps;
+  return TRUE;
+}
+
+gboolean
+tern_vision_loop_copy (TernVisionLoop *loop, float *y, const float *x, guint n, guint cols)
+{
+  set_rows (loop, copy_rows, y, x, n, cols);
+  return TRUE;
+}
+
+gboolean
+tern_vision_loop_add (TernVisionLoop *loop, float *y, const float *x, guint n, guint cols)
+{
+  set_rows (loop, add_rows, y, x, n, cols);
+  return TRUE;
+}
+
+/* One item is 1,024 values: kernels do the last few of a call in another way, and those shall stay the last of all. */
+#define ACTIVATION_BLOCK 1024
+
+static void
+activate_blocks (void *data, guint begin, guint end, guint worker)
+{
+  const TernVisionState *state = data;
+  const TernVisionLoop *loop = &state->loop;
+  guint i;
+
+  for (i = begin; i < end && !tern_cancel_is_raised (state->cancel); i++) {
+    gsize first = (gsize) i * ACTIVATION_BLOCK;
+
+    loop->activation (state->vision->kernels, loop->y + first, MIN (ACTIVATION_BLOCK, loop->n - first));
+  }
+}
+
+gboolean
+tern_vision_loop_activate (TernVisionLoop *loop, TernActivation activation, float *y, gsize n)
+{
+  *loop = (TernVisionLoop) { .func = activate_blocks, .items = (guint) ((n + ACTIVATION_BLOCK - 1) / ACTIVATION_BLOCK),
+    .grain = 1, .work = ACTIVATION_BLOCK * TERN_VISION_VALUE_WORK, .y = y, .n = n, .activation = activation };
+  return TRUE;
+}
+
+/* ---- Products ---------------------------------------------------------------------------------------------------- */
+
+static guint
+panels_of (const TernLinear *linear)
+{
+  return (linear->rows + TERN_LINEAR_GRAIN - 1) / TERN_LINEAR_GRAIN;
+}
+
+/* One item is a panel of weight rows, those of all products counted through. */
+static void
+multiply_panels (void *data, guint begin, guint end, guint worker)
+{
+  TernVisionState *state = data;
+  const TernVisionLoop *loop = &state->loop;
+  guint first = 0, k;
+
+  for (k = 0; k < loop->n_products; first += panels_of (loop->product[k++].linear)) {
+    const TernVisionProduct *product = &loop->product[k];
+    guint from = MAX (begin, first), to = MIN (end, first + panels_of (product->linear));
+
+    if (from < to)
+      tern_linear_rows (product->linear, &loop->input, product->bias, product->y, loop->ldy,
+          (from - first) * TERN_LINEAR_GRAIN, MIN ((to - first) * TERN_LINEAR_GRAIN, product->linear->rows), state->pool,
+          worker);
+  }
+}
+
+/* A block of rows of @x at a time; how many is fixed. */
+gboolean
+tern_vision_loop_products (TernVisionState *state, guint round, TernVisionLoop *loop, const TernVisionProduct *products,
+    guint n_products, const float *x, guint n, gsize ldy)
+{
+  guint cols = products->linear->cols, panels = 0, step, k;
+  guint64 macs = 0, first;
+
+  for (k = 0; k < n_products; k++) {
+    macs += (guint64) products[k].linear->rows * cols;
+    panels += panels_of (products[k].linear);
+  }
+  step = (guint) MAX (32, MIN (state->macs_at_once / macs, G_MAXUINT) / 32 * 32);
+  first = (guint64) round * step;
+  if (first >= n)
+    return FALSE;
+  n = (guint) MIN (step, n - first);
+  *loop = (TernVisionLoop) { .func = multiply_panels, .items = panels, .grain = 1,
+    .work = (guint64) n * cols * TERN_LINEAR_GRAIN, .n_products = n_products, .ldy = ldy };
+  tern_linear_input_init (&loop->input, state->input, state->vision->kernels, state->activations, x + first * cols, cols,
+      n, cols);
+  for (k = 0; k < n_products; k++) {
+    loop->product[k] = products[k];
+    loop->product[k].y += first * ldy;
+    tern_linear_ready (products[k].linear, &loop->input, state->pool);
+  }
+  return TRUE;
+}
+
+gboolean
+tern_vision_loop_product (TernVisionState *state, guint round, TernVisionLoop *loop, const TernLinear *linear,
+    const float *bias, const float *x, guint n, float *y)
+{
+  TernVisionProduct product = { linear, bias, y };
+
+  return tern_vision_loop_products (state, round, loop, &product, 1, x, n, linear->rows);
+}
+
+/* ---- Slices ------------------------------------------------------------------------------------------------------ */
+
+void
+tern_vision_rewind (TernVisionState *state)
+{
+  state->stage = state->layer = state->round = state->item = 0;
+  state->loop = (TernVisionLoop) { 0 };
+}
+
+/* The next loop that has items; FALSE: there are no more. */
+static gboolean
+next_loop (TernVisionState *state)
+{
+  TernVisionStage stage;
+
+  state->item = 0;
+  while ((stage = tern_vision_stage (state, state->stage))) {
+    if (!stage (state, state->round, &state->loop)) {
+      state->stage++;
+      state->round = 0;
+      continue;
+    }
+    state->round++;
+    if (state->loop.items > 0)
+      return TRUE;
+  }
+  return FALSE;
+}
+
+static void
+run_items (void *data, guint begin, guint end, guint worker)
+{
+  TernVisionState *state = data;
+
+  state->loop.func (state, state->item + begin, state->item + end, worker);
+}
+
+/* As many items as the rest of the slice has room for, one grain for every thread in any case. */
+static gboolean
+run_some (TernVisionState *state, guint64 slice)
+{
+  const TernVisionLoop *loop = &state->loop;
+  guint64 room = slice - state->work, grains = MAX (room / loop->work / loop->grain, tern_pool_threads (state->pool));
+  guint n = (guint) MIN (grains * loop->grain, loop->items - state->item);
+
+  if (!tern_pool_run_until (state->pool, run_items, state, n, loop->grain, loop->work, state->cancel))
+    return FALSE;
+  state->item += n;
+  state->work += n * loop->work;
+  return TRUE;
+}
+
+gboolean
+tern_vision_advance (TernVisionState *state)
+{
+  guint64 slice = MIN (state->slice, tern_pool_slice (state->pool)->limit);
+
+  state->work = 0;
+  while (state->work < slice && !tern_cancel_is_raised (state->cancel))
+    if (state->item < state->loop.items) {
+      if (!run_some (state, slice))
+        return FALSE;
+    } else if (!next_loop (state)) {
+      return TRUE;
+    }
+  return FALSE;
+}
