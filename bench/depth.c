@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "engine/llm/llm.h"
+#include "engine/llm/solo.h"
 
 static char *model_path, *depths_text, *kv_text;
 static int n_prefill = 256, n_decode = 8, n_cancels = 0, n_threads = 1;
@@ -24,18 +24,18 @@ static const GOptionEntry entries[] = {
 };
 
 typedef struct {
-  TernLlmState *state, *other;  /* the timeline, and what is cancelled */
+  TernSolo *state, *other;  /* the timeline, and what is cancelled */
   gint32 *ids;
   guint n_ids;
   float *logits;
 } Bench;
 
 static gboolean
-eval (Bench *b, TernLlmState *state, guint n, TernLogits want, TernCancel *cancel, GError **error)
+eval (Bench *b, TernSolo *state, guint n, TernLogits want, TernCancel *cancel, GError **error)
 {
-  guint at = tern_llm_state_pos (state);
+  guint at = tern_solo_pos (state);
 
-  return tern_llm_eval (state, &(TernLlmInput) { .ids = b->ids + at, .n = n }, want, b->logits, cancel, error);
+  return tern_solo_eval (state, &(TernLlmInput) { .ids = b->ids + at, .n = n }, want, b->logits, cancel, error);
 }
 
 typedef struct {
@@ -66,7 +66,7 @@ longest_answer (Bench *b, double whole_ms)
     GThread *thread;
     g_autoptr (GError) error = NULL;
 
-    tern_llm_state_copy (b->other, b->state, 0);
+    tern_timeline_fork (tern_solo_timeline (b->other), tern_solo_timeline (b->state));
     thread = g_thread_new ("canceller", raise_later, &canceller);
     if (!eval (b, b->other, n_prefill, TERN_LOGITS_LAST, &canceller.cancel, &error))
       longest = MAX (longest, (g_get_monotonic_time () - canceller.raised) / 1e3);
@@ -91,7 +91,7 @@ run_depth (Bench *b, guint depth, GError **error)
   gint64 start, middle, end;
   double prefill, cancelled = 0, cpu;
 
-  for (guint at; (at = tern_llm_state_pos (b->state)) < depth;)
+  for (guint at; (at = tern_solo_pos (b->state)) < depth;)
     if (!eval (b, b->state, MIN (depth - at, 512), TERN_LOGITS_NONE, NULL, error))
       return FALSE;
   start = g_get_monotonic_time ();
@@ -109,7 +109,7 @@ run_depth (Bench *b, guint depth, GError **error)
     cancelled = longest_answer (b, 1e3 * prefill);
   printf ("{\"depth\": %u, \"kv\": \"%s\", \"threads\": %d, \"prefill_tokens_per_s\": %.1f, "
       "\"prefill_cpu_ms_per_token\": %.3f, \"decode_ms_per_token\": %.3f, \"longest_cancel_ms\": %.1f}\n", depth,
-      tern_kv_name (tern_llm_state_kv (b->state)),
+      tern_kv_name (tern_store_kv (tern_solo_store (b->state))),
       n_threads, n_prefill / prefill, 1e3 * cpu / n_prefill, (end - middle) / 1e3 / MAX (n_decode, 1), cancelled);
   fflush (stdout);
   return TRUE;
@@ -121,24 +121,24 @@ run (TernPool *pool, const TernKernels *kernels, GError **error)
   g_auto (GStrv) depths = g_strsplit (depths_text ? depths_text : "0,8192,16384,32000", ",", -1);
   guint n_depths = g_strv_length (depths);
   guint deepest = n_depths ? (guint) g_ascii_strtoull (depths[n_depths - 1], NULL, 10) : 0;
-  TernLlmStateParams params = { .context = deepest + 2 * n_prefill + n_decode };
+  TernSoloParams params = { .context = deepest + 2 * n_prefill + n_decode, .forks = n_cancels > 0 };
   g_autoptr (TernGguf) file = tern_gguf_open (model_path, error);
   g_autoptr (TernLlm) llm = file ? tern_llm_open (file, kernels, pool, error) : NULL;
-  g_autoptr (TernLlmState) state = NULL, other = NULL;
+  g_autoptr (TernSolo) state = NULL, other = NULL;
   g_autofree gint32 *ids = g_new (gint32, params.context);
   g_autofree float *logits = NULL;
   Bench b = { .ids = ids, .n_ids = params.context };
 
   if (kv_text)
     tern_kv_parse (kv_text, &params.kv);
-  if (!llm || !(b.state = state = tern_llm_state_new (llm, &params, pool, error))
-      || (n_cancels && !(b.other = other = tern_llm_state_new (llm, &params, pool, error))))
+  if (!llm || !(b.state = state = tern_solo_new (llm, &params, pool, error))
+      || (n_cancels && !(b.other = other = tern_solo_fork (state, error))))
     return FALSE;
   b.logits = logits = g_new (float, tern_llm_info (llm)->n_vocab);
   for (guint i = 0; i < b.n_ids; i++)
     ids[i] = (i * 7919u + 13) % tern_llm_info (llm)->n_vocab;
   for (guint i = 0; i < n_depths; i++)
-    if (!run_depth (&b, MAX ((guint) g_ascii_strtoull (depths[i], NULL, 10), tern_llm_state_pos (state)), error))
+    if (!run_depth (&b, MAX ((guint) g_ascii_strtoull (depths[i], NULL, 10), tern_solo_pos (state)), error))
       return FALSE;
   return TRUE;
 }

@@ -5,7 +5,7 @@
  * usage: speed --model F [--mmproj F] [--prefill N] [--decode N] [--threads N] [--repeat N] */
 #include <stdio.h>
 
-#include "engine/llm/llm.h"
+#include "engine/llm/solo.h"
 #include "vision/vision.h"
 
 static char *model_path, *mmproj_path;
@@ -52,8 +52,8 @@ time_text (TernPool *pool, const TernKernels *kernels, double *prefill_ms, doubl
 {
   g_autoptr (TernGguf) file = tern_gguf_open (model_path, error);
   g_autoptr (TernLlm) llm = file ? tern_llm_open (file, kernels, pool, error) : NULL;
-  TernLlmStateParams params = {.context = n_prefill + n_decode };
-  g_autoptr (TernLlmState) state = llm ? tern_llm_state_new (llm, &params, pool, error) : NULL;
+  TernSoloParams params = {.context = n_prefill + n_decode };
+  g_autoptr (TernSolo) state = llm ? tern_solo_new (llm, &params, pool, error) : NULL;
   g_autofree gint32 *ids = g_new (gint32, n_prefill);
   g_autofree double *prefill = g_new (double, n_repeat), *decode = g_new (double, n_repeat);
   g_autofree float *logits = NULL;
@@ -68,14 +68,14 @@ time_text (TernPool *pool, const TernKernels *kernels, double *prefill_ms, doubl
   for (int r = 0; r < n_repeat; r++) {
     gint64 start = g_get_monotonic_time (), middle;
 
-    tern_llm_state_reset (state);
-    if (!tern_llm_eval (state, &(TernLlmInput) {.ids = ids,.n = n_prefill }, TERN_LOGITS_LAST, logits, NULL, error))
+    tern_solo_reset (state);
+    if (!tern_solo_eval (state, &(TernLlmInput) {.ids = ids,.n = n_prefill }, TERN_LOGITS_LAST, logits, NULL, error))
       return FALSE;
     middle = g_get_monotonic_time ();
     for (int i = 0; i < n_decode; i++) {
       gint32 id = best (logits, n_vocab);
 
-      if (!tern_llm_eval (state, &(TernLlmInput) {.ids = &id,.n = 1 }, TERN_LOGITS_LAST, logits, NULL, error))
+      if (!tern_solo_eval (state, &(TernLlmInput) {.ids = &id,.n = 1 }, TERN_LOGITS_LAST, logits, NULL, error))
         return FALSE;
     }
     prefill[r] = (middle - start) / 1e3;

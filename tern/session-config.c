@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "tern/session-config.h"
 
-#include "engine/decode/generate.h"
+#include "engine/decode/generator.h"
 #include "tern/compress-group.h"
 
 /* ---- Ranges ---- */

@@ -3,7 +3,7 @@
  * thread's alone. */
 #pragma once
 
-#include "engine/decode/generate.h"
+#include "engine/decode/generator.h"
 #include "tern/frame-store.h"
 #include "tern/model-priv.h"
 #include "tern/result-priv.h"
@@ -57,11 +57,12 @@ struct _TernSession {
 
   /* the engine thread's */
   TernVisionState *vision_state;
-  TernLlmState *state;
+  TernSolo *state;
   TernGenerator *generator;
+  TernPicking *picking;
   TernDp *dp;
   TernKvType kv;
-  guint context, beam;          /* what state, generator and dp were made for */
+  guint context, beam, max_tokens;      /* what state, generator and dp were made for */
   guint store_epoch;            /* what `store` holds is of this epoch */
   TernFrameStore store;
   GArray *pictures;             /* TernPicture */
@@ -72,8 +73,6 @@ struct _TernSession {
   GArray *runs;                 /* TernPromptRun of each of `pictures` */
   float *rows;                  /* [TERN_SESSION_ROWS][width] prompt on its way into the model */
   float *logits;                /* [n_vocab] */
-  gint32 *said;                 /* [said_size] */
-  guint said_size;
   TernSpan *spans;              /* [spans_size] where visual tokens stand in the prompt */
   guint spans_size;
   float *still_tokens;          /* [still_size][width] */

@@ -29,9 +29,10 @@ reserve_caches (TernSession *self, const TernSessionConfig *config, guint n, GEr
 {
   const TernLlmInfo *info = tern_llm_info (self->text->llm);
   TernPool *pool = tern_scheduler_pool (self->model->scheduler);
+  TernGeneratorLimits limits;
   guint limit = tern_session_context_limit (self->model), beam = config->params.sampling.beam;
   guint context = n + config->params.sampling.max_tokens;
-  TernLlmStateParams params = { .activations = self->model->activations, .kv = self->kv };
+  TernSoloParams params = { .activations = self->model->activations, .kv = self->kv };
 
   if (n >= limit || config->params.sampling.max_tokens > limit - n) {
     g_set_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE,
@@ -39,36 +40,27 @@ reserve_caches (TernSession *self, const TernSessionConfig *config, guint n, GEr
         " a higher merge ratio or fewer tokens to say would fit", self->text->name, limit, n, config->params.sampling.max_tokens);
     return FALSE;
   }
-  if (context <= self->context && beam <= self->beam)
+  if (context <= self->context && beam <= self->beam && config->params.sampling.max_tokens <= self->max_tokens)
     return TRUE;
 
   /* Rounded, so that prompts of nearly one length do not each take new caches. */
   params.context = MIN (MAX ((context + 63) / 64 * 64, self->context), limit);
   g_clear_pointer (&self->generator, tern_generator_free);
-  g_clear_pointer (&self->state, tern_llm_state_free);
+  g_clear_pointer (&self->state, tern_solo_free);
   g_clear_pointer (&self->dp, tern_dp_free);
   self->context = self->beam = 0;
-  if (!(self->state = tern_llm_state_new (self->text->llm, &params, pool, error))
-      || !(self->generator = tern_generator_new (self->text->llm, self->text->tokenizer, beam, &params, pool, error))
+  limits = (TernGeneratorLimits) { .max_tokens = config->params.sampling.max_tokens, .max_beam = beam };
+  params.forks = beam - 1;
+  params.fork_pages = tern_generator_pages (&limits);
+  if (!(self->state = tern_solo_new (self->text->llm, &params, pool, error))
+      || !(self->generator = tern_generator_new (self->text->llm, self->text->tokenizer, &limits,
+              tern_solo_store (self->state), error))
       || !(self->dp = tern_dp_new (info->n_layers, info->is_attention, params.context, error)))
     return FALSE;
   self->context = params.context;
   self->beam = beam;
+  self->max_tokens = limits.max_tokens;
   return TRUE;
-}
-
-static gboolean
-reserve_said (TernSession *self, const TernSessionConfig *config, GError **error)
-{
-  guint n = config->params.sampling.max_tokens;
-
-  if (n <= self->said_size)
-    return TRUE;
-  tern_mem_free (self->said);
-  self->said_size = 0;
-  self->said = tern_mem_alloc (n * sizeof (gint32), "tokens said", error);
-  self->said_size = self->said ? n : 0;
-  return self->said != NULL;
 }
 
 static gboolean
@@ -146,7 +138,7 @@ tern_session_prepare (TernSession *self, GError **error)
       && (self->rows = tern_mem_alloc ((gsize) TERN_SESSION_ROWS * info->width * sizeof (float), "prompt rows", error))
       && (self->logits = tern_mem_alloc ((gsize) info->n_vocab * sizeof (float), "logits", error))
       && (n_tokens == 0 || tern_frame_store_reserve (&self->store, n_groups + 1, n_tokens, error))
-      && reserve_said (self, config, error)
+      && (self->picking = tern_picking_new (info->n_vocab, error))
       && reserve_spans (self, self->max_frames, error)
       && compile (self, config, &visual, error)
       && reserve_caches (self, config, self->planned_visual + self->ids->len, error)
@@ -157,14 +149,14 @@ void
 tern_session_clear_engine_side (TernSession *self)
 {
   g_clear_pointer (&self->generator, tern_generator_free);
-  g_clear_pointer (&self->state, tern_llm_state_free);
+  g_clear_pointer (&self->state, tern_solo_free);
   g_clear_pointer (&self->vision_state, tern_vision_state_free);
   g_clear_pointer (&self->dp, tern_dp_free);
   g_clear_pointer (&self->compiled, tern_session_config_unref);
   tern_frame_store_clear (&self->store);
   tern_mem_free (self->rows);
   tern_mem_free (self->logits);
-  tern_mem_free (self->said);
+  tern_picking_free (self->picking);
   tern_mem_free (self->spans);
   tern_mem_free (self->still_tokens);
   g_array_unref (self->ids);
@@ -250,7 +242,7 @@ feed_flush (Feed *feed, gboolean last, GError **error)
 
   feed->fill = 0;
   tern_scheduler_pause (self->model->scheduler);
-  return tern_llm_eval (self->state, &input, last ? TERN_LOGITS_LAST : TERN_LOGITS_NONE, last ? self->logits : NULL,
+  return tern_solo_eval (self->state, &input, last ? TERN_LOGITS_LAST : TERN_LOGITS_NONE, last ? self->logits : NULL,
       &self->cancel, error);
 }
 
@@ -301,7 +293,7 @@ prefill (TernSession *self, GError **error)
   Feed feed = { self, 0, 0 };
   guint at = 0;
 
-  tern_llm_state_reset (self->state);
+  tern_solo_reset (self->state);
   for (guint i = 0; i < self->ids->len; i++) {
     gint32 id = g_array_index (self->ids, gint32, i);
 
@@ -342,7 +334,7 @@ on_token (void *data, gint32 id, float probability)
 }
 
 static char *
-spell (TernSession *self, const TernGeneration *generation)
+spell (TernSession *self, const TernSaid *generation)
 {
   TernTextStream stream = { 0 };
   GString *text = g_string_new (NULL);
@@ -354,7 +346,7 @@ spell (TernSession *self, const TernGeneration *generation)
 }
 
 static void
-measure (TernSession *self, const Saying *saying, const TernGeneration *said, gint64 begin, gint64 decode,
+measure (TernSession *self, const Saying *saying, const TernSaid *said, gint64 begin, gint64 decode,
     TernResult *out)
 {
   TernMetrics *m = &out->metrics;
@@ -386,7 +378,7 @@ answer (TernSession *self, TernSessionConfig *config, const TernDpParams *dp, Te
   };
   gint64 begin = g_get_monotonic_time (), decode;
   Saying saying = { self, 0 };
-  TernGeneration said = { 0 };
+  TernSaid said;
   const TernKeyPolicy *policy;
   gboolean ok;
 
@@ -395,21 +387,20 @@ answer (TernSession *self, TernSessionConfig *config, const TernDpParams *dp, Te
   if (!compile (self, config, &visual, error))
     return FALSE;
   out->prompt_tokens = prompt_length (self);
-  if (!reserve_caches (self, config, out->prompt_tokens, error) || !reserve_said (self, config, error)
+  if (!reserve_caches (self, config, out->prompt_tokens, error)
       || !reserve_spans (self, self->pictures->len, error) || !prefill (self, error))
     return FALSE;
 
   decode = g_get_monotonic_time ();
   policy = tern_dp_begin (self->dp, dp, self->spans, self->pictures->len);
-  tern_llm_state_set_policy (self->state, policy);
-  said.ids = self->said;
-  said.capacity = self->said_size;
+  tern_timeline_set_policy (tern_solo_timeline (self->state), policy);
   ok = tern_generator_run (self->generator, self->state, self->logits, &config->params.sampling, on_token, &saying,
-      &self->cancel, &said, error);
-  tern_llm_state_set_policy (self->state, NULL);
+      self->picking, &self->cancel, error);
+  tern_timeline_set_policy (tern_solo_timeline (self->state), NULL);
   if (!ok)
     return FALSE;
 
+  said = tern_generator_said (self->generator);
   *text = spell (self, &said);
   out->finish_reason = reasons[said.finish];
   out->confidence = said.mean_probability;

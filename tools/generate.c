@@ -9,7 +9,7 @@
 #include "engine/base/mem.h"
 #include "engine/base/readfile.h"
 #include "engine/chat/chat.h"
-#include "engine/decode/generate.h"
+#include "engine/decode/generator.h"
 #include "tools/text-model.h"
 
 typedef struct {
@@ -25,9 +25,9 @@ typedef struct {
   const Options *options;
   TernTextModel model;
   TernGenerator *generator;
+  TernPicking *picking;
   GArray *ids;                  /* gint32 */
   float *logits;                /* [n_vocab] */
-  gint32 *said;                 /* [max_tokens] */
   TernTextStream stream;
   GString *text;                /* what is printed next */
 } Work;
@@ -36,9 +36,9 @@ static void
 work_clear (Work *work)
 {
   tern_generator_free (work->generator);
+  tern_picking_free (work->picking);
   tern_text_model_clear (&work->model);
   tern_mem_free (work->logits);
-  g_free (work->said);
   g_clear_pointer (&work->ids, g_array_unref);
   if (work->text)
     g_string_free (work->text, TRUE);
@@ -117,14 +117,18 @@ static gboolean
 make_state (Work *work, const TernSampling *sampling, GError **error)
 {
   TernTextModel *model = &work->model;
+  TernGeneratorLimits limits = { .max_tokens = sampling->max_tokens, .max_beam = sampling->beam };
+  guint n_vocab = tern_llm_info (model->llm)->n_vocab;
 
+  model->params.forks = MAX (sampling->beam, 1) - 1;
+  model->params.fork_pages = tern_generator_pages (&limits);
   if (!tern_text_model_start (model, "the prompt", work->ids->len, sampling->max_tokens, error))
     return FALSE;
-  work->said = g_try_new (gint32, model->params.context);
   work->text = g_string_new (NULL);
-  return (work->generator = tern_generator_new (model->llm, model->tokenizer, sampling->beam, &model->params,
-          model->pool, error))
-      && (work->logits = tern_mem_alloc (tern_llm_info (model->llm)->n_vocab * sizeof (float), "logits", error));
+  return (work->generator = tern_generator_new (model->llm, model->tokenizer, &limits,
+          tern_solo_store (model->state), error))
+      && (work->picking = tern_picking_new (n_vocab, error))
+      && (work->logits = tern_mem_alloc (n_vocab * sizeof (float), "logits", error));
 }
 
 static void
@@ -148,17 +152,15 @@ say (void *data, gint32 id, float probability)
 static gboolean
 run (Work *work, const TernSampling *sampling, GError **error)
 {
-  TernGeneration out = { 0 };
   TernLlmInput input;
 
   if (!tern_text_model_open (&work->model, &work->options->model, error) || !make_prompt (work, error)
       || !make_state (work, sampling, error))
     return FALSE;
   input = (TernLlmInput) { .ids = (const gint32 *) work->ids->data, .n = work->ids->len };
-  out.ids = work->said;
-  out.capacity = work->said ? tern_llm_state_context (work->model.state) : 0;
-  if (!tern_llm_eval (work->model.state, &input, TERN_LOGITS_LAST, work->logits, NULL, error)
-      || !tern_generator_run (work->generator, work->model.state, work->logits, sampling, say, work, NULL, &out, error))
+  if (!tern_solo_eval (work->model.state, &input, TERN_LOGITS_LAST, work->logits, NULL, error)
+      || !tern_generator_run (work->generator, work->model.state, work->logits, sampling, say, work, work->picking, NULL,
+          error))
     return FALSE;
   tern_text_stream_end (&work->stream, work->text);
   g_string_append_c (work->text, '\n');

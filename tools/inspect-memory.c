@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "tern/error.h"
+#include "engine/llm/solo.h"
 #include "engine/text/tokenizer.h"
 #include "vision/vision.h"
 
@@ -55,17 +56,14 @@ tensor_bytes (const TernGguf *file)
   return bytes;
 }
 
-/* What one more token of context takes: everything else in a state is the same for both. */
+/* What one more token of context takes, on average over the tokens of a page. */
 static gsize
-token_bytes (const TernLlm *llm, TernLlmStateParams params)
+token_bytes (const TernLlm *llm, const TernSoloParams *params)
 {
-  TernLlmStateParams half = params;
+  TernStoreParams one = { .context = params->context, .pages = 1, .kv = params->kv }, two = one;
 
-  params.batch = half.batch = 1;
-  half.context /= 2;
-  if (!half.context)
-    return 0;
-  return (tern_llm_state_bytes (llm, &params) - tern_llm_state_bytes (llm, &half)) / (params.context - half.context);
+  two.pages = 2;
+  return (tern_store_bytes (llm, &two) - tern_store_bytes (llm, &one)) / TERN_PAGE_ROWS;
 }
 
 static guint
@@ -102,7 +100,7 @@ plan_llm (TernMemoryPlan *plan, TernGguf *file, const TernKernels *kernels, cons
     const TernMemoryUse *before, GError **error)
 {
   g_autoptr (TernLlm) llm = tern_llm_plan (file, kernels, error);
-  TernLlmStateParams params = { .context = options->context, .kv = options->kv };
+  TernSoloParams params = { .context = options->context, .kv = options->kv };
   guint threads = count_threads (options->threads);
   const TernLlmInfo *info;
   guint64 sum, mapped, owned, state, workers, logits;
@@ -119,14 +117,14 @@ plan_llm (TernMemoryPlan *plan, TernGguf *file, const TernKernels *kernels, cons
   }
   if (!params.context)
     params.context = info->context;
-  params.kv = tern_llm_kv_type (llm, &params);
+  params.kv = tern_store_kv_type (llm, &(TernStoreParams) { .context = params.context, .kv = params.kv });
   plan->with = (TernMemoryOptions) { params.context, params.kv, threads };
 
   repack = tern_llm_repack (llm);
   owned = tern_llm_owned_bytes (llm);
   mapped = tensor_bytes (file) - repack.source;
-  state = tern_llm_state_bytes (llm, &params);
-  workers = threads * (guint64) (tern_llm_scratch_bytes (llm, &params) + STACK_BYTES);
+  state = tern_solo_bytes (llm, &params);
+  workers = threads * (guint64) (tern_solo_scratch_bytes (llm, &params) + STACK_BYTES);
   logits = info->n_vocab * sizeof (float);
   sum = add_process (plan, file, before, owned - repack.packed, vocabulary);
   add (plan, "mapped", mapped, "weights that run from the file; shared by all processes");
@@ -134,7 +132,7 @@ plan_llm (TernMemoryPlan *plan, TernGguf *file, const TernKernels *kernels, cons
   add (plan, "repacking", repack.largest, "of the file, while its largest repacked matrix is read; not in the total");
   add (plan, "state", state, "caches and work space of one timeline of %u tokens, keys and values in %s",
       params.context, tern_kv_name (params.kv));
-  add (plan, "token", token_bytes (llm, params), "of these for every token of context");
+  add (plan, "token", token_bytes (llm, &params), "of these for every token of context");
   add (plan, "workers", workers, "scratch and stack of %u thread%s", threads, threads == 1 ? "" : "s");
   add (plan, "logits", logits, "scores of the whole vocabulary for one token");
   sum += owned + MAX (mapped + state + workers + logits, repack.largest);

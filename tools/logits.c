@@ -166,7 +166,7 @@ eval_prompt (Work *work, GError **error)
         i++;
       }
     }
-    if (!tern_llm_eval (work->model.state, &input, TERN_LOGITS_ALL, logits, NULL, error))
+    if (!tern_solo_eval (work->model.state, &input, TERN_LOGITS_ALL, logits, NULL, error))
       return FALSE;
     logits += input.n * n_vocab;
   }
@@ -196,7 +196,7 @@ print_greedy (Work *work, GError **error)
     gint32 id = best_id (row, n_ids);
 
     printf ("%s%d", i ? " " : "", id);
-    if (i + 1 < work->options->greedy && !tern_llm_eval (work->model.state, &(TernLlmInput) { .ids = &id, .n = 1 },
+    if (i + 1 < work->options->greedy && !tern_solo_eval (work->model.state, &(TernLlmInput) { .ids = &id, .n = 1 },
             TERN_LOGITS_LAST, row, NULL, error)) {
       printf ("\n");
       return FALSE;

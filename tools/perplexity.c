@@ -68,19 +68,19 @@ start (Work *work, GError **error)
 static gboolean
 score_chunk (Work *work, gint32 *ids, GError **error)
 {
-  TernLlmState *state = work->model.state;
+  TernSolo *state = work->model.state;
   gsize n_vocab = tern_llm_info (work->model.llm)->n_vocab;
   guint n_ids = MIN (tern_tokenizer_size (work->model.tokenizer), n_vocab), n;
 
-  tern_llm_state_reset (state);
+  tern_solo_reset (state);
   if (tern_tokenizer_add_bos (work->model.tokenizer))
     ids[0] = tern_tokenizer_bos (work->model.tokenizer);
-  if (!tern_llm_eval (state, &(TernLlmInput) { .ids = ids, .n = work->context / 2 }, TERN_LOGITS_NONE, NULL, NULL,
+  if (!tern_solo_eval (state, &(TernLlmInput) { .ids = ids, .n = work->context / 2 }, TERN_LOGITS_NONE, NULL, NULL,
           error))
     return FALSE;
   for (guint i = work->context / 2; i + 1 < work->context; i += n) {
     n = MIN (ROWS, work->context - 1 - i);
-    if (!tern_llm_eval (state, &(TernLlmInput) { .ids = ids + i, .n = n }, TERN_LOGITS_ALL, work->logits, NULL, error))
+    if (!tern_solo_eval (state, &(TernLlmInput) { .ids = ids + i, .n = n }, TERN_LOGITS_ALL, work->logits, NULL, error))
       return FALSE;
     for (guint row = 0; row < n; row++) {
       const float *logits = work->logits + row * n_vocab;

@@ -64,14 +64,14 @@ tern_text_model_start (TernTextModel *model, const char *what, gsize need, gsize
   model->params.kv = TERN_KV_AUTO;
   if (model->options->kv)
     tern_kv_parse (model->options->kv, &model->params.kv);      /* checked with the options */
-  model->state = tern_llm_state_new (model->llm, &model->params, model->pool, error);
+  model->state = tern_solo_new (model->llm, &model->params, model->pool, error);
   return model->state != NULL;
 }
 
 void
 tern_text_model_clear (TernTextModel *model)
 {
-  tern_llm_state_free (model->state);
+  tern_solo_free (model->state);
   tern_tokenizer_unref (model->tokenizer);
   tern_llm_unref (model->llm);
   tern_gguf_unref (model->file);

@@ -2,7 +2,7 @@
 /* A language model as the subcommands that take text or token ids open it. */
 #pragma once
 
-#include "engine/llm/llm.h"
+#include "engine/llm/solo.h"
 #include "engine/text/tokenizer.h"
 
 G_BEGIN_DECLS
@@ -33,8 +33,8 @@ typedef struct {
   TernLlm *llm;
   TernTokenizer *tokenizer;
   TernPool *pool;
-  TernLlmStateParams params;
-  TernLlmState *state;
+  TernSoloParams params;
+  TernSolo *state;
 } TernTextModel;
 
 /* Everything that can be wrong with the file is found here, the tokenizer too: ids mean nothing without one. */

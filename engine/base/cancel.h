@@ -4,9 +4,14 @@
 
 #include <glib.h>
 
-typedef struct {
+typedef struct _TernCancel TernCancel;
+
+struct _TernCancel {
   gint raised;                  /* atomic */
-} TernCancel;
+  /* Work for several at once is given up when all of them want that. Set while nobody looks; NULL among them: never. */
+  TernCancel *const *all;       /* [n_all] borrowed */
+  guint n_all;
+};
 
 static inline void
 tern_cancel_raise (TernCancel *cancel)
@@ -24,5 +29,12 @@ tern_cancel_reset (TernCancel *cancel)
 static inline gboolean
 tern_cancel_is_raised (TernCancel *cancel)
 {
-  return cancel && g_atomic_int_get (&cancel->raised);
+  if (!cancel)
+    return FALSE;
+  if (g_atomic_int_get (&cancel->raised))
+    return TRUE;
+  for (guint i = 0; i < cancel->n_all; i++)
+    if (!cancel->all[i] || !g_atomic_int_get (&cancel->all[i]->raised))
+      return FALSE;
+  return cancel->n_all > 0;
 }

@@ -2,95 +2,116 @@
 /* Beam search: at every step the best continuations of all beams live on. Sequences rank by the sum of log p divided by
  * length^length_penalty (arXiv:1609.08144 eq. 14 without its constant), the end token counted in.
  *
- * All live beams are equally long. The first child of a beam goes on in its state; further ones take a state that
- * nobody continues and copy what was said since the prompt. */
-#include "engine/decode/generator.h"
-
+ * All live beams are equally long, and read their newest tokens in one pass. The first child of a beam goes on in its
+ * timeline; further ones take a timeline that nobody continues and make it a fork. */
 #include <math.h>
 #include <string.h>
 
-#include "tern/error.h"
+#include "engine/base/mem.h"
+#include "engine/decode/generator-priv.h"
 
-typedef struct {
-  TernGenerator *self;
-  const TernSampling *sampling;
-  guint width;                  /* beams that may live */
-  guint n_beams, n_steps, length;       /* length: tokens said by each */
-  guint prompt;                 /* positions that all states share */
-  const TernKeyPolicy *policy;  /* of the caller's state, or NULL */
-  guint n_ends;
-  TernBeamEnd best;             /* the best sequence that ended */
-} Search;
+/* ---- Memory ------------------------------------------------------------------------------------------------------ */
 
-/* ---- Key policy: asked for the best beam, answered to all -------------------------------------------------------- */
+gboolean
+tern_search_init (TernGenerator *self, TernStore *store, GError **error)
+{
+  TernSearch *search = &self->search;
+  guint most = self->limits.max_beam, n_layers = tern_llm_info (self->llm)->n_layers;
+
+  search->beams = g_new0 (TernBeam, most);
+  search->next = g_new0 (TernBeam, most);
+  search->steps = g_new0 (TernBeamStep, 2 * most);
+  search->timelines = g_new0 (TernTimeline *, most - 1);
+  search->n_keys = g_new0 (gint, n_layers);
+  for (guint i = 0; i + 1 < most; i++)
+    if (!(search->timelines[i] = tern_timeline_new (store, error)))
+      return FALSE;
+  return (search->nodes = tern_mem_alloc ((gsize) most * self->limits.max_tokens * sizeof (TernBeamNode),
+          "tokens of the beams", error))
+      && (search->keys = tern_mem_alloc ((gsize) n_layers * self->context * sizeof (gint32), "keys of the beams", error));
+}
+
+void
+tern_search_clear (TernGenerator *self)
+{
+  TernSearch *search = &self->search;
+
+  for (guint i = 0; search->timelines && i + 1 < self->limits.max_beam; i++)
+    tern_timeline_free (search->timelines[i]);
+  g_free (search->timelines);
+  g_free (search->beams);
+  g_free (search->next);
+  g_free (search->steps);
+  g_free (search->n_keys);
+  tern_mem_free (search->nodes);
+  tern_mem_free (search->keys);
+}
+
+/* ---- Key policy: asked for the best beam, answered to all --------------------------------------------------------- */
 
 static const gint32 *
 record_keys (void *data, guint layer, guint n_keys, guint *n_out)
 {
-  Search *search = data;
-  TernGenerator *self = search->self;
-  const gint32 *keys = search->policy->keys (search->policy->self, layer, n_keys, n_out);
+  TernGenerator *self = data;
+  TernSearch *search = &self->search;
+  const gint32 *keys = self->policy->keys (self->policy->self, layer, n_keys, n_out);
 
-  self->n_keys[layer] = keys ? (gint) *n_out : -1;
+  search->n_keys[layer] = keys ? (gint) *n_out : -1;
   if (keys)
-    memcpy (self->keys + (gsize) layer * self->context, keys, *n_out * sizeof (gint32));
+    memcpy (search->keys + (gsize) layer * self->context, keys, *n_out * sizeof (gint32));
   return keys;
 }
 
 static void
 record_scores (void *data, const TernKeyView *view)
 {
-  Search *search = data;
+  TernGenerator *self = data;
 
-  search->policy->observe (search->policy->self, view);
+  self->policy->observe (self->policy->self, view);
 }
 
 static const gint32 *
 replay_keys (void *data, guint layer, guint n_keys, guint *n_out)
 {
-  TernGenerator *self = ((Search *) data)->self;
+  TernGenerator *self = data;
 
-  if (self->n_keys[layer] < 0)
+  if (self->search.n_keys[layer] < 0)
     return NULL;
-  *n_out = self->n_keys[layer];
-  return self->keys + (gsize) layer * self->context;
+  *n_out = self->search.n_keys[layer];
+  return self->search.keys + (gsize) layer * self->context;
 }
 
-/* Evaluates the newest token of every beam, the best one first. */
-static gboolean
-eval_beams (Search *search, TernCancel *cancel, GError **error)
+/* The newest token of every beam, the best one's first: its policy is asked before the others repeat the answers. */
+static void
+want_beams (TernGenerator *self)
 {
-  TernGenerator *self = search->self;
-  TernKeyPolicy record = { .score_layer = -1, .self = search }, replay = { .score_layer = -1, .self = search };
+  TernSearch *search = &self->search;
+  const TernKeyPolicy *policy = self->policy;
 
-  if (search->policy) {
-    record.score_layer = search->policy->score_layer;
-    record.keys = search->policy->keys ? record_keys : NULL;
-    record.observe = search->policy->observe ? record_scores : NULL;
-    replay.keys = search->policy->keys ? replay_keys : NULL;
-    memset (self->n_keys, 0xff, tern_llm_info (self->llm)->n_layers * sizeof (gint));
+  search->record = search->replay = (TernKeyPolicy) { .score_layer = -1, .self = self };
+  if (policy) {
+    search->record.score_layer = policy->score_layer;
+    search->record.keys = policy->keys ? record_keys : NULL;
+    search->record.observe = policy->observe ? record_scores : NULL;
+    search->replay.keys = policy->keys ? replay_keys : NULL;
+    memset (search->n_keys, 0xff, tern_llm_info (self->llm)->n_layers * sizeof (gint));
   }
   for (guint i = 0; i < search->n_beams; i++) {
-    TernBeam *beam = &self->beams[i];
-    gboolean ok;
+    TernBeam *beam = &search->beams[i];
 
-    tern_llm_state_set_policy (beam->state, !search->policy ? NULL : i ? &replay : &record);
-    ok = tern_llm_eval (beam->state, &(TernLlmInput) { .ids = &self->nodes[beam->node].id, .n = 1 }, TERN_LOGITS_LAST,
-        beam->logits, cancel, error);
-    tern_llm_state_set_policy (beam->state, NULL);
-    if (!ok)
-      return FALSE;
+    tern_timeline_set_policy (beam->timeline, !policy ? NULL : i ? &search->replay : &search->record);
+    self->wants[i] = (TernWanted) { beam->timeline, search->nodes[beam->node].id };
   }
-  return TRUE;
+  self->n_wants = search->n_beams;
 }
 
 /* ---- Steps ------------------------------------------------------------------------------------------------------- */
 
 /* Keeps the 2 x width best steps, sorted; equal scores stay in the order in which they came (beam, id). */
 static void
-offer (Search *search, guint beam, gint32 id, double score)
+offer (TernSearch *search, guint beam, gint32 id, double score)
 {
-  TernBeamStep *steps = search->self->steps;
+  TernBeamStep *steps = search->steps;
   guint room = 2 * search->width, i;
 
   if (search->n_steps == room && !(score > steps[room - 1].score))
@@ -104,19 +125,19 @@ offer (Search *search, guint beam, gint32 id, double score)
 
 /* log p of all continuations, penalties in. */
 static void
-propose (Search *search, guint b)
+propose (TernGenerator *self, guint b, float *row)
 {
-  TernGenerator *self = search->self;
-  TernBeam *beam = &self->beams[b];
-  float penalty = search->sampling->repetition_penalty;
+  TernSearch *search = &self->search;
+  TernBeam *beam = &search->beams[b];
+  float penalty = self->sampling.repetition_penalty;
   const float *logits = beam->logits;
   double total = beam->total = tern_log_sum_exp (logits, self->n_ids);
 
   if (penalty != 1) {
-    memcpy (self->row, logits, self->n_ids * sizeof (float));
-    for (gint32 i = beam->node; i >= 0; i = self->nodes[i].parent)
-      self->row[self->nodes[i].id] = tern_penalise (logits[self->nodes[i].id], penalty);
-    logits = self->row;
+    memcpy (row, logits, self->n_ids * sizeof (float));
+    for (gint32 i = beam->node; i >= 0; i = search->nodes[i].parent)
+      row[search->nodes[i].id] = tern_penalise (logits[search->nodes[i].id], penalty);
+    logits = row;
     total = tern_log_sum_exp (logits, self->n_ids);
   }
   for (guint id = 0; id < self->n_ids; id++)
@@ -125,136 +146,97 @@ propose (Search *search, guint b)
 }
 
 static double
-rank (const Search *search, double score)
+rank (const TernGenerator *self, double score)
 {
-  return score / pow (search->length, search->sampling->length_penalty);
+  return score / pow (self->search.length, self->sampling.length_penalty);
 }
 
 static void
-finish (Search *search, gint32 node, double score, double logprob, gboolean ended)
+end_at (TernGenerator *self, gint32 node, double score, double logprob, gboolean ended)
 {
-  TernBeamEnd end = { node, rank (search, score), logprob, ended };
+  TernSearch *search = &self->search;
+  TernBeamEnd end = { node, rank (self, score), logprob, ended };
 
   if (!search->n_ends++ || end.rank > search->best.rank)
     search->best = end;
 }
 
-/* Gives every next beam a state: its parent's when it is the first child, else one that no beam continues. All pairs of
- * state and logits are somewhere in beams [0, width), before and after. */
+/* Gives every next beam a timeline: its parent's when it is the first child, else one that no beam continues. All
+ * timelines are somewhere in beams [0, width), before and after. */
 static void
-place (Search *search, const guint *parents, guint n_next)
+settle (TernSearch *search, const guint *parents, guint n_next)
 {
-  TernGenerator *self = search->self;
   guint64 taken = 0;
   guint spare = 0;
 
   for (guint i = 0; i < n_next; i++) {
-    self->next[i].state = NULL;
+    search->next[i].timeline = NULL;
     if (taken & G_GUINT64_CONSTANT (1) << parents[i])
       continue;
     taken |= G_GUINT64_CONSTANT (1) << parents[i];
-    self->next[i].state = self->beams[parents[i]].state;
-    self->next[i].logits = self->beams[parents[i]].logits;
+    search->next[i].timeline = search->beams[parents[i]].timeline;
   }
   for (guint i = 0; i < search->width; i++) {
-    if (i < n_next && self->next[i].state)
+    if (i < n_next && search->next[i].timeline)
       continue;
     while (taken & G_GUINT64_CONSTANT (1) << spare)
       spare++;
     taken |= G_GUINT64_CONSTANT (1) << spare;
-    self->next[i].state = self->beams[spare].state;
-    self->next[i].logits = self->beams[spare].logits;
+    search->next[i].timeline = search->beams[spare].timeline;
+    /* What nobody continues holds no pages. */
     if (i < n_next)
-      tern_llm_state_copy (self->next[i].state, self->beams[parents[i]].state, search->prompt);
+      tern_timeline_fork (search->next[i].timeline, search->beams[parents[i]].timeline);
+    else
+      tern_timeline_reset (search->next[i].timeline);
   }
 }
 
 /* The steps become the next beams; those that end are put aside. */
 static void
-advance (Search *search)
+advance (TernGenerator *self)
 {
-  TernGenerator *self = search->self;
+  TernSearch *search = &self->search;
   guint parents[TERN_BEAM_MAX], n_next = 0;
-  TernBeam *swap = self->beams;
+  TernBeam *swap = search->beams;
 
   search->length++;
   for (guint i = 0; i < search->n_steps && n_next < search->width; i++) {
-    const TernBeamStep *step = &self->steps[i];
-    const TernBeam *parent = &self->beams[step->beam];
+    const TernBeamStep *step = &search->steps[i];
+    const TernBeam *parent = &search->beams[step->beam];
     double logprob = parent->logits[step->id] - parent->total;
 
-    if (!search->sampling->ignore_eog && tern_generator_is_end (self, step->id)) {
+    if (!self->sampling.ignore_eog && tern_generator_is_end (self, step->id)) {
       if (i < search->width)    /* an end that would not have lived as a beam is no find */
-        finish (search, parent->node, step->score, parent->logprob + logprob, TRUE);
+        end_at (self, parent->node, step->score, parent->logprob + logprob, TRUE);
       continue;
     }
-    self->nodes[self->n_nodes] = (TernBeamNode) { step->id, parent->node, (float) exp (logprob) };
-    self->next[n_next] = (TernBeam) { .node = self->n_nodes++, .score = step->score,
+    search->nodes[search->n_nodes] = (TernBeamNode) { step->id, parent->node, (float) exp (logprob) };
+    search->next[n_next] = (TernBeam) { .node = search->n_nodes++, .score = step->score,
       .logprob = parent->logprob + logprob };
     parents[n_next++] = step->beam;
   }
-  place (search, parents, n_next);
+  settle (search, parents, n_next);
   search->n_beams = n_next;
-  self->beams = self->next;
-  self->next = swap;
+  search->beams = search->next;
+  search->next = swap;
 }
 
 /* Enough sequences ended, and the best live one is no better as it stands. */
 static gboolean
-decided (const Search *search)
+decided (const TernGenerator *self)
 {
+  const TernSearch *search = &self->search;
+
   return !search->n_beams
-      || (search->n_ends >= search->width && search->best.rank >= rank (search, search->self->beams[0].score));
-}
-
-static void
-begin (Search *search, TernLlmState *state, float *logits)
-{
-  TernGenerator *self = search->self;
-  gsize n_vocab = tern_llm_info (self->llm)->n_vocab;
-
-  self->n_nodes = 0;
-  self->beams[0] = (TernBeam) { .state = state, .logits = logits, .node = -1 };
-  for (guint i = 1; i < search->width; i++) {
-    self->beams[i] = (TernBeam) { .state = self->states[i - 1], .logits = self->logits + (i - 1) * n_vocab,
-      .node = -1 };
-    tern_llm_state_copy (self->states[i - 1], state, 0);
-  }
-}
-
-static gboolean
-search_all (Search *search, guint limit, TernCancel *cancel, gboolean *cancelled, GError **error)
-{
-  TernGenerator *self = search->self;
-  g_autoptr (GError) failure = NULL;
-
-  for (;;) {
-    search->n_steps = 0;
-    /* The vocabulary once a beam: that adds up. Half a step's proposals are none: what was said so far stands. */
-    for (guint i = 0; i < search->n_beams; i++) {
-      if ((*cancelled = tern_cancel_is_raised (cancel)))
-        return TRUE;
-      propose (search, i);
-    }
-    advance (search);
-    if (decided (search) || search->length == limit
-        || tern_llm_state_pos (self->beams[0].state) == tern_llm_state_context (self->beams[0].state))
-      return TRUE;
-    if (!eval_beams (search, cancel, &failure)) {
-      *cancelled = g_error_matches (failure, TERN_ERROR, TERN_ERROR_CANCELLED);
-      if (!*cancelled)
-        g_propagate_error (error, g_steal_pointer (&failure));
-      return *cancelled;
-    }
-  }
+      || (search->n_ends >= search->width && search->best.rank >= rank (self, search->beams[0].score));
 }
 
 /* The best sequence, first token first. */
 static void
-report (const Search *search, TernTokenFunc func, void *data, TernGeneration *out)
+report (TernGenerator *self)
 {
-  TernBeamNode *nodes = search->self->nodes;
-  gint32 node = search->best.node, next = -1;
+  TernBeamNode *nodes = self->search.nodes;
+  gint32 node = self->search.best.node, next = -1;
 
   while (node >= 0) {           /* turn the chain around: the search is over, nobody else needs it */
     gint32 parent = nodes[node].parent;
@@ -264,33 +246,62 @@ report (const Search *search, TernTokenFunc func, void *data, TernGeneration *ou
     node = parent;
   }
   for (node = next; node >= 0; node = nodes[node].parent) {
-    out->ids[out->n++] = nodes[node].id;
-    out->mean_probability += nodes[node].probability;
-    if (func)
-      func (data, nodes[node].id, nodes[node].probability);
+    self->probability += nodes[node].probability;
+    tern_generator_say (self, nodes[node].id, nodes[node].probability);
   }
-  out->mean_probability = out->n ? out->mean_probability / out->n : -1;
-  out->logprob = search->best.logprob;
-  out->finish = search->best.ended ? TERN_FINISH_STOP : TERN_FINISH_LENGTH;
+  self->said.logprob = self->search.best.logprob;
 }
 
-gboolean
-tern_generator_beam (TernGenerator *self, TernLlmState *state, float *logits, const TernSampling *sampling,
-    TernTokenFunc func, void *data, TernCancel *cancel, TernGeneration *out, GError **error)
+/* The live beams are sequences too. */
+static void
+end_all (TernGenerator *self)
 {
-  Search search = { .self = self, .sampling = sampling, .width = sampling->beam, .n_beams = 1,
-    .prompt = tern_llm_state_pos (state), .policy = tern_llm_state_policy (state), .best.node = -1 };
-  gboolean cancelled = FALSE, ok;
+  TernSearch *search = &self->search;
 
-  begin (&search, state, logits);
-  ok = search_all (&search, MIN (sampling->max_tokens, out->capacity), cancel, &cancelled, error);
-  tern_llm_state_set_policy (state, search.policy);
-  if (!ok)
-    return FALSE;
-  for (guint i = 0; i < search.n_beams; i++)
-    finish (&search, self->beams[i].node, self->beams[i].score, self->beams[i].logprob, FALSE);
-  report (&search, func, data, out);
-  if (cancelled)
-    out->finish = TERN_FINISH_CANCELLED;
-  return TRUE;
+  for (guint i = 0; i < search->n_beams && search->length > 0; i++)
+    end_at (self, search->beams[i].node, search->beams[i].score, search->beams[i].logprob, FALSE);
+  report (self);
+  for (guint i = 0; i < search->width; i++) {
+    tern_timeline_set_policy (search->beams[i].timeline, NULL);
+    if (search->beams[i].timeline != self->timeline)
+      tern_timeline_reset (search->beams[i].timeline);
+  }
 }
+
+static void
+beam_begin (TernGenerator *self)
+{
+  TernSearch *search = &self->search;
+
+  search->width = self->sampling.beam;
+  search->n_beams = 1;
+  search->n_nodes = search->length = search->n_ends = 0;
+  search->best = (TernBeamEnd) { .node = -1 };
+  search->beams[0] = (TernBeam) { .timeline = self->timeline, .node = -1 };
+  for (guint i = 1; i < search->width; i++)
+    search->beams[i] = (TernBeam) { .timeline = search->timelines[i - 1], .node = -1 };
+}
+
+static void
+beam_take (TernGenerator *self, const float *logits, TernPicking *picking)
+{
+  TernSearch *search = &self->search;
+  const TernTimeline *first;
+
+  search->n_steps = 0;
+  for (guint i = 0; i < search->n_beams; i++) {
+    search->beams[i].logits = logits + i * self->n_vocab;
+    propose (self, i, picking->row);
+  }
+  advance (self);
+  first = search->beams[0].timeline;
+  if (!decided (self) && search->length < self->sampling.max_tokens
+      && tern_timeline_pos (first) < tern_timeline_context (first)) {
+    want_beams (self);
+    return;
+  }
+  end_all (self);
+  tern_generator_finish (self, search->best.ended ? TERN_FINISH_STOP : TERN_FINISH_LENGTH);
+}
+
+const TernStrategy tern_strategy_beam = { beam_begin, beam_take, end_all };

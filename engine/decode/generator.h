@@ -1,66 +1,96 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Inside of generation: what generate.c and beam.c share. */
+/* From logits to text, in steps: a generator says which rows it wants to be read next, and is given their logits. Greedy
+ * decoding, sampling and beam search are answers to that one question; who reads the rows, and with what else in the pass,
+ * is not the generator's concern.
+ *
+ *   tern_generator_begin (g, timeline, &sampling, &error);      // the timeline holds the prompt
+ *   tern_generator_take (g, logits, scratch);                   // [n_vocab] of its last row
+ *   while ((n = tern_generator_wants (g, &rows)) > 0) {
+ *     ... one pass with a decode row for each of rows[0..n), logits side by side ...
+ *     tern_generator_take (g, logits, scratch);
+ *   }
+ *   said = tern_generator_said (g);
+ *
+ * One thread at a time. Nothing is allocated after new. */
 #pragma once
 
-#include "engine/decode/sampler.h"
+#include <glib.h>
+#include "engine/llm/solo.h"
+#include "engine/text/tokenizer.h"
+#include "tern/sampling.h"
 
 G_BEGIN_DECLS
 
-G_STATIC_ASSERT (TERN_BEAM_MAX <= 64);   /* a bit each in beam.c */
+/* INVALID names the parameter, its range and the value found. */
+gboolean tern_sampling_check (const TernSampling *sampling, GError **error);
 
-/* A token of some beam; beams share the nodes of what they have in common. */
+typedef enum {
+  TERN_FINISH_STOP,             /* an end token */
+  TERN_FINISH_LENGTH,           /* max_tokens or the context */
+  TERN_FINISH_CANCELLED,
+} TernFinish;
+
 typedef struct {
+  const gint32 *ids;            /* [n] end tokens are not among them */
+  guint n;
+  double logprob;               /* sum of log p of what was said, the end token included */
+  double mean_probability;      /* mean of p over the tokens said (end token excluded); -1 when none */
+  TernFinish finish;            /* once nothing is wanted any more */
+} TernSaid;
+
+/* What picking a token needs for the moment: one for all generators of a model that work in turn. */
+typedef struct _TernPicking TernPicking;
+
+TernPicking *tern_picking_new (guint n_vocab, GError **error);
+void tern_picking_free (TernPicking *picking);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernPicking, tern_picking_free)
+gsize tern_picking_bytes (guint n_vocab);
+
+typedef struct _TernGenerator TernGenerator;
+
+typedef struct {
+  guint max_tokens;             /* of an answer, at least 1 */
+  guint max_beam;               /* TERN_BEAM_MIN: no beam search */
+} TernGeneratorLimits;
+
+/* For answers on timelines of @store. @tokenizer (NULL: no end tokens) is kept a reference on. Beam search makes
+ * max_beam - 1 further timelines of @store, and needs pages for them: tern_generator_pages(). INVALID, NO_SPACE. */
+TernGenerator *tern_generator_new (TernLlm *llm, const TernTokenizer *tokenizer, const TernGeneratorLimits *limits,
+    TernStore *store, GError **error);
+void tern_generator_free (TernGenerator *generator);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernGenerator, tern_generator_free)
+/* Pages that the beams may need beside those of the timeline with the prompt and the first one's answer. */
+guint tern_generator_pages (const TernGeneratorLimits *limits);
+
+/* @timeline holds the prompt, is borrowed until the next begin, and is what the answer is read into (with beams: some of
+ * it). Its key policy is asked for the best beam, which the others follow; it is @timeline's again at the end. @sampling is
+ * copied. INVALID: @sampling is out of range, or asks for more than the limits. */
+gboolean tern_generator_begin (TernGenerator *generator, TernTimeline *timeline, const TernSampling *sampling,
+    GError **error);
+
+/* A token to be read into a timeline, as a decode row. */
+typedef struct {
+  TernTimeline *timeline;
   gint32 id;
-  gint32 parent;                /* index of the node before, -1: none */
-  float probability;            /* by the model, whatever the penalties */
-} TernBeamNode;
+} TernWanted;
 
-typedef struct {
-  TernLlmState *state;
-  float *logits;                /* [n_vocab] of its next token */
-  double total;                 /* log of the sum of their exp */
-  gint32 node;                  /* its last token, -1: none yet */
-  double score;                 /* sum of log p that ranks */
-  double logprob;               /* sum of log p by the model */
-} TernBeam;
+/* Borrowed until the next take. 0: it is finished (or waits for the logits of the prompt). */
+guint tern_generator_wants (const TernGenerator *generator, const TernWanted **rows);
+/* @logits [n, n_vocab] of what was wanted, in that order; they may be overwritten. */
+void tern_generator_take (TernGenerator *generator, const float *logits, TernPicking *picking);
+/* Gives up: finished with what was said so far. After a pass that was cancelled too. */
+void tern_generator_cancel (TernGenerator *generator);
+gboolean tern_generator_is_finished (const TernGenerator *generator);
 
-/* A beam and the token that continues it. */
-typedef struct {
-  guint beam;
-  gint32 id;
-  double score;
-} TernBeamStep;
+/* What stands so far; with beams nothing before the end. Borrowed, until the next call on @generator. */
+TernSaid tern_generator_said (const TernGenerator *generator);
+/* Of token @i of what was said, by the model. */
+float tern_generator_probability (const TernGenerator *generator, guint i);
 
-/* A finished sequence. */
-typedef struct {
-  gint32 node;                  /* last token that is not an end token */
-  double rank;                  /* score / length^length_penalty */
-  double logprob;
-  gboolean ended;               /* by an end token */
-} TernBeamEnd;
-
-struct _TernGenerator {
-  TernLlm *llm;
-  TernTokenizer *tokenizer;
-  guint n_ids;                  /* ids below it may be said */
-  guint context;
-  TernCandidate *candidates;    /* [n_vocab] */
-  float *row;                   /* [n_vocab] logits with penalties */
-
-  /* Beam search; max_beam 1 has none of it. */
-  guint max_beam;
-  TernLlmState **states;        /* [max_beam - 1] */
-  float *logits;                /* [max_beam - 1, n_vocab] */
-  TernBeam *beams, *next;       /* [max_beam] */
-  TernBeamStep *steps;          /* [2 max_beam] */
-  TernBeamNode *nodes;          /* [max_beam * context] */
-  guint n_nodes;
-  gint32 *keys;                 /* [n_layers, context] the policy's answers for the best beam */
-  gint *n_keys;                 /* [n_layers]; -1: everything */
-};
-
-gboolean tern_generator_is_end (const TernGenerator *self, gint32 id);
-gboolean tern_generator_beam (TernGenerator *self, TernLlmState *state, float *logits, const TernSampling *sampling,
-    TernTokenFunc func, void *data, TernCancel *cancel, TernGeneration *out, GError **error);
+/* All of it for one timeline: answers what @solo has read, whose last eval gave @logits (used as scratch). @func (may be
+ * NULL) is called for every token once it stands. Cancelling is no error. */
+typedef void (*TernTokenFunc) (void *data, gint32 id, float probability);
+gboolean tern_generator_run (TernGenerator *generator, TernSolo *solo, float *logits, const TernSampling *sampling,
+    TernTokenFunc func, void *data, TernPicking *picking, TernCancel *cancel, GError **error);
 
 G_END_DECLS

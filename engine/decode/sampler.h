@@ -3,7 +3,7 @@
 #pragma once
 
 #include "engine/base/random.h"
-#include "engine/decode/generate.h"
+#include "engine/decode/generator.h"
 
 G_BEGIN_DECLS
 

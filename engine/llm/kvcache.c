@@ -30,23 +30,73 @@ tern_kv_parse (const char *name, TernKvType *type)
   return FALSE;
 }
 
-TernKvCache *
-tern_kvcache_plan (TernArena *arena, TernKvType type, guint context, guint n_kv, guint head_dim)
-{
-  gsize rows = (gsize) context * n_kv;
-  TernKvCache *cache = tern_plan_take (arena, 1, 1, sizeof *cache);
-  TernKvCache plan = { .type = type, .context = context, .n_kv = n_kv, .head_dim = head_dim };
+/* ---- Layout ------------------------------------------------------------------------------------------------------ */
 
-  plan.k = tern_plan_take (arena, rows, head_dim, types[type].bytes);
-  plan.v = tern_plan_take (arena, rows, head_dim, types[type].bytes);
+typedef struct {
+  guint8 *rows[2];              /* of TernKvPart */
+  float *scale[2];
+} Part;
+
+static Part
+part_take (TernArena *arena, TernKvType type, guint n_kv, guint head_dim)
+{
+  gsize rows = (gsize) TERN_PAGE_ROWS * n_kv;
+  Part part = { { NULL } };
+
+  part.rows[TERN_KV_KEYS] = tern_plan_take (arena, rows, head_dim, types[type].bytes);
+  part.rows[TERN_KV_VALUES] = tern_plan_take (arena, rows, head_dim, types[type].bytes);
   if (type == TERN_KV_INT8) {
-    plan.k_scale = tern_plan_take (arena, rows, 1, sizeof (float));
-    plan.v_scale = tern_plan_take (arena, rows, 1, sizeof (float));
+    part.scale[TERN_KV_KEYS] = tern_plan_take (arena, rows, 1, sizeof (float));
+    part.scale[TERN_KV_VALUES] = tern_plan_take (arena, rows, 1, sizeof (float));
   }
-  if (cache)
-    *cache = plan;
-  return cache;
+  return part;
 }
+
+gsize
+tern_kvcache_page_bytes (TernKvType type, guint n_kv, guint head_dim)
+{
+  TernArena arena = { 0 };
+
+  part_take (&arena, type, n_kv, head_dim);
+  return arena.used;
+}
+
+/* The layer's part of the page that holds @pos. */
+static Part
+part_of (const TernKvCache *cache, guint pos)
+{
+  const TernPageTable *table = cache->table;
+  TernArena arena = { .base = tern_pages_at (table->pages, table->page[pos / TERN_PAGE_ROWS]) + cache->at };
+
+  return part_take (&arena, cache->type, cache->n_kv, cache->head_dim);
+}
+
+/* Rows of @head from @pos to the end of its page. */
+static TernKvView
+view (const TernKvCache *cache, TernKvPart which, guint head, guint pos)
+{
+  Part part = part_of (cache, pos);
+  gsize row = (gsize) head * TERN_PAGE_ROWS + pos % TERN_PAGE_ROWS;
+
+  return (TernKvView) { cache->type, part.rows[which] + row * cache->head_dim * types[cache->type].bytes,
+    part.scale[which] ? part.scale[which] + row : NULL };
+}
+
+static TernKvView
+skip (TernKvView view, guint n, guint head_dim)
+{
+  view.rows = (const guint8 *) view.rows + (gsize) n * head_dim * types[view.type].bytes;
+  view.scale = view.scale ? view.scale + n : NULL;
+  return view;
+}
+
+static guint
+rest_of_page (guint pos)
+{
+  return TERN_PAGE_ROWS - pos % TERN_PAGE_ROWS;
+}
+
+/* ---- Rows -------------------------------------------------------------------------------------------------------- */
 
 /* Row @row of @rows and its scale from @x. */
 static void
@@ -63,58 +113,26 @@ put_row (const TernKvCache *cache, const TernKernels *kernels, void *rows, float
 }
 
 void
-tern_kvcache_put (TernKvCache *cache, const TernKernels *kernels, guint pos, const float *k, const float *v)
+tern_kvcache_put (const TernKvCache *cache, const TernKernels *kernels, guint pos, const float *k, const float *v)
 {
+  Part part = part_of (cache, pos);
+
   for (guint head = 0; head < cache->n_kv; head++) {
-    gsize row = (gsize) head * cache->context + pos, at = (gsize) head * cache->head_dim;
+    gsize row = (gsize) head * TERN_PAGE_ROWS + pos % TERN_PAGE_ROWS, at = (gsize) head * cache->head_dim;
 
-    put_row (cache, kernels, cache->k, cache->k_scale, row, k + at);
-    put_row (cache, kernels, cache->v, cache->v_scale, row, v + at);
+    put_row (cache, kernels, part.rows[TERN_KV_KEYS], part.scale[TERN_KV_KEYS], row, k + at);
+    put_row (cache, kernels, part.rows[TERN_KV_VALUES], part.scale[TERN_KV_VALUES], row, v + at);
   }
 }
 
-static void
-copy_rows (void *dst, const void *src, gsize row, gsize n, gsize bytes)
+const void *
+tern_kvcache_row (const TernKvCache *cache, TernKvPart part, guint head, guint pos, float *scale)
 {
-  memcpy ((guint8 *) dst + row * bytes, (const guint8 *) src + row * bytes, n * bytes);
-}
+  TernKvView row = view (cache, part, head, pos);
 
-void
-tern_kvcache_copy (TernKvCache *dst, const TernKvCache *src, guint from, guint to)
-{
-  gsize bytes = src->head_dim * types[src->type].bytes;
-
-  for (guint head = 0; head < src->n_kv && from < to; head++) {
-    gsize row = (gsize) head * src->context + from, n = to - from;
-
-    copy_rows (dst->k, src->k, row, n, bytes);
-    copy_rows (dst->v, src->v, row, n, bytes);
-    if (src->type == TERN_KV_INT8) {
-      copy_rows (dst->k_scale, src->k_scale, row, n, sizeof (float));
-      copy_rows (dst->v_scale, src->v_scale, row, n, sizeof (float));
-    }
-  }
-}
-
-static TernKvView
-view (const TernKvCache *cache, const void *rows, const float *scale, guint head, guint first)
-{
-  gsize row = (gsize) head * cache->context + first;
-
-  return (TernKvView) { cache->type, (const guint8 *) rows + row * cache->head_dim * types[cache->type].bytes,
-    scale ? scale + row : NULL };
-}
-
-TernKvView
-tern_kvcache_keys (const TernKvCache *cache, guint head, guint first)
-{
-  return view (cache, cache->k, cache->k_scale, head, first);
-}
-
-TernKvView
-tern_kvcache_values (const TernKvCache *cache, guint head, guint first)
-{
-  return view (cache, cache->v, cache->v_scale, head, first);
+  if (scale)
+    *scale = row.scale ? *row.scale : 1;
+  return row.rows;
 }
 
 gsize
@@ -124,19 +142,23 @@ tern_kv_gather_bytes (guint n, guint head_dim)
 }
 
 TernKvView
-tern_kv_gather (void *scratch, TernKvView from, const gint32 *index, guint n, guint head_dim)
+tern_kv_gather (void *scratch, const TernKvCache *cache, TernKvPart part, guint head, const gint32 *index, guint n)
 {
-  gsize bytes = head_dim * types[from.type].bytes;
+  gsize bytes = cache->head_dim * types[cache->type].bytes;
   float *scale = scratch;
   guint8 *rows = (guint8 *) scratch + tern_align_up (n * sizeof (float));
 
   for (guint i = 0; i < n; i++) {
-    memcpy (rows + i * bytes, (const guint8 *) from.rows + (gsize) index[i] * bytes, bytes);
+    TernKvView from = view (cache, part, head, index[i]);
+
+    memcpy (rows + i * bytes, from.rows, bytes);
     if (from.scale)
-      scale[i] = from.scale[index[i]];
+      scale[i] = *from.scale;
   }
-  return (TernKvView) { from.type, rows, from.scale ? scale : NULL };
+  return (TernKvView) { cache->type, rows, cache->type == TERN_KV_INT8 ? scale : NULL };
 }
+
+/* ---- Products ---------------------------------------------------------------------------------------------------- */
 
 void
 tern_kv_dot (const TernKernels *kernels, float *y, gsize ldy, TernKvView keys, guint n_keys, guint head_dim,
@@ -147,19 +169,60 @@ tern_kv_dot (const TernKernels *kernels, float *y, gsize ldy, TernKvView keys, g
   else if (keys.type == TERN_KV_F16)
     kernels->gemm_f16 (y, ldy, keys.rows, head_dim, n_keys, head_dim, x, head_dim, n, many);
   else
-    kernels->gemm_i8row (y, ldy, keys.rows, head_dim, keys.scale, 1, n_keys, head_dim, x, head_dim, n,
-        many);
+    kernels->gemm_i8row (y, ldy, keys.rows, head_dim, keys.scale, 1, n_keys, head_dim, x, head_dim, n, many);
 }
 
 void
-tern_kv_sum (const TernKernels *kernels, float *y, const float *a, gsize lda, TernKvView values, guint n,
-    guint n_keys, guint head_dim, gboolean many, gboolean go_on)
+tern_kvcache_dot (const TernKvCache *cache, const TernKernels *kernels, float *y, gsize ldy, guint head, guint first,
+    guint n_keys, const float *x, guint n, gboolean many)
+{
+  guint part;
+
+  for (guint i = 0; i < n_keys; i += part) {
+    part = MIN (rest_of_page (first + i), n_keys - i);
+    tern_kv_dot (kernels, y + i, ldy, view (cache, TERN_KV_KEYS, head, first + i), part, cache->head_dim, x, n, many);
+  }
+}
+
+/* One run or part of one; @go_on: y has the sums of those before. */
+static void
+sum_part (const TernKernels *kernels, float *y, const float *a, gsize lda, TernKvView values, guint n, guint n_keys,
+    guint head_dim, gboolean go_on, gboolean many)
 {
   if (values.type == TERN_KV_F32)
     kernels->gemm_nn (y, head_dim, a, lda, values.rows, head_dim, n, n_keys, head_dim, go_on);
   else if (values.type == TERN_KV_F16)
     kernels->gemm_nn_f16 (y, head_dim, a, lda, values.rows, head_dim, n, n_keys, head_dim, many, go_on);
   else
-    kernels->gemm_nn_i8row (y, head_dim, a, lda, values.rows, head_dim, values.scale, 1, n, n_keys, head_dim,
-        many, go_on);
+    kernels->gemm_nn_i8row (y, head_dim, a, lda, values.rows, head_dim, values.scale, 1, n, n_keys, head_dim, many,
+        go_on);
+}
+
+void
+tern_kv_sum (const TernKernels *kernels, float *y, float *spare, const float *a, gsize lda, TernKvView values, guint n,
+    guint n_keys, guint head_dim, gboolean many)
+{
+  for (guint i = 0; i < n_keys; i += TERN_KV_RUN) {
+    sum_part (kernels, i ? spare : y, a + i, lda, skip (values, i, head_dim), n, MIN (TERN_KV_RUN, n_keys - i), head_dim,
+        FALSE, many);
+    if (i)
+      kernels->add (y, spare, (gsize) n * head_dim);
+  }
+}
+
+void
+tern_kvcache_sum (const TernKvCache *cache, const TernKernels *kernels, float *y, float *spare, const float *a, gsize lda,
+    guint head, guint first, guint n, guint n_keys, gboolean many)
+{
+  guint part;
+
+  for (guint i = 0; i < n_keys; i += part) {
+    gboolean within = i % TERN_KV_RUN > 0, later = i >= TERN_KV_RUN;
+
+    part = MIN (rest_of_page (first + i), n_keys - i);
+    sum_part (kernels, later ? spare : y, a + i, lda, view (cache, TERN_KV_VALUES, head, first + i), n, part,
+        cache->head_dim, within, many);
+    if (later && ((i + part) % TERN_KV_RUN == 0 || i + part == n_keys))
+      kernels->add (y, spare, (gsize) n * cache->head_dim);
+  }
 }

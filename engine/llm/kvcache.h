@@ -1,46 +1,61 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Keys and values of one attention layer. How they are stored is known here alone. */
+/* Keys and values of one attention layer of one timeline, in the pages of its store. How they are stored is known here
+ * alone. */
 #pragma once
 
 #include "engine/llm/model.h"
 
 G_BEGIN_DECLS
 
-/* A head's rows lie together: what one head reads is one run of memory, however many heads there are. */
+/* Keys whose products are summed one after the other; the sums of such runs are added in the order of the keys. A page is
+ * a part of one, so that the bits do not depend on pages. */
+#define TERN_KV_RUN TERN_NN_RUN
+G_STATIC_ASSERT (TERN_KV_RUN % TERN_PAGE_ROWS == 0);
+
+/* A layer's part of a page: keys [n_kv, TERN_PAGE_ROWS, head_dim], values likewise, the scales of int8 rows. A head's rows
+ * lie together: what one head reads of a page is one run of memory. */
 typedef struct {
   TernKvType type;
-  guint context, n_kv, head_dim;
-  void *k, *v;                  /* [n_kv, context, head_dim] of f32, f16 or int8 */
-  float *k_scale, *v_scale;     /* [n_kv, context] of int8 rows, else NULL */
+  guint n_kv, head_dim;
+  const TernPageTable *table;
+  gsize at;                     /* where the layer's part begins in a page */
 } TernKvCache;
 
-/* A borrowed run of rows of one head. */
+typedef enum { TERN_KV_KEYS, TERN_KV_VALUES } TernKvPart;
+
+/* Bytes of a layer's part of a page; saturates. */
+gsize tern_kvcache_page_bytes (TernKvType type, guint n_kv, guint head_dim);
+/* Position @pos, which the table holds, from rows of [n_kv, head_dim]. Threads may put different positions at the same
+ * time. */
+void tern_kvcache_put (const TernKvCache *cache, const TernKernels *kernels, guint pos, const float *k, const float *v);
+/* A row [head_dim] as it is stored; *@scale (of int8 rows) may be NULL. */
+const void *tern_kvcache_row (const TernKvCache *cache, TernKvPart part, guint head, guint pos, float *scale);
+
+/* Rows [n, head_dim] of one head side by side. */
 typedef struct {
   TernKvType type;
-  const void *rows;             /* [n, head_dim] */
+  const void *rows;
   const float *scale;           /* [n] of int8 rows */
 } TernKvView;
 
-/* Takes a cache from @arena; NULL when it only counts. */
-TernKvCache *tern_kvcache_plan (TernArena *arena, TernKvType type, guint context, guint n_kv, guint head_dim);
-/* Position @pos from rows of [n_kv, head_dim]. Threads may put different positions at the same time. */
-void tern_kvcache_put (TernKvCache *cache, const TernKernels *kernels, guint pos, const float *k, const float *v);
-/* Positions [from, to) of a cache of the same shape and type. */
-void tern_kvcache_copy (TernKvCache *dst, const TernKvCache *src, guint from, guint to);
-
-/* Head @head from position @first on. */
-TernKvView tern_kvcache_keys (const TernKvCache *cache, guint head, guint first);
-TernKvView tern_kvcache_values (const TernKvCache *cache, guint head, guint first);
-
-/* The rows at @index [n], fetched to @scratch of tern_kv_gather_bytes (n, head_dim). */
+/* The rows at positions @index [n], fetched to @scratch of tern_kv_gather_bytes (n, head_dim). */
 gsize tern_kv_gather_bytes (guint n, guint head_dim);
-TernKvView tern_kv_gather (void *scratch, TernKvView view, const gint32 *index, guint n, guint head_dim);
+TernKvView tern_kv_gather (void *scratch, const TernKvCache *cache, TernKvPart part, guint head, const gint32 *index,
+    guint n);
 
-/* y[t * ldy + i] = x[t] . row i, for @n_keys rows and @n rows x [n, head_dim]; @many as in kernels.h. */
-void tern_kv_dot (const TernKernels *kernels, float *y, gsize ldy, TernKvView view, guint n_keys, guint head_dim,
+/* y[t * ldy + i] = x[t] . key i, for @n_keys keys and @n rows x [n, head_dim]. @many: see kernels.h. */
+void tern_kv_dot (const TernKernels *kernels, float *y, gsize ldy, TernKvView keys, guint n_keys, guint head_dim,
     const float *x, guint n, gboolean many);
-/* y [n, head_dim] = a [n, n_keys], @lda apart, times the rows; @many and @go_on as in kernels.h. */
-void tern_kv_sum (const TernKernels *kernels, float *y, const float *a, gsize lda, TernKvView view, guint n,
-    guint n_keys, guint head_dim, gboolean many, gboolean go_on);
+/* The same for the keys of @head from position @first on. */
+void tern_kvcache_dot (const TernKvCache *cache, const TernKernels *kernels, float *y, gsize ldy, guint head,
+    guint first, guint n_keys, const float *x, guint n, gboolean many);
+
+/* y [n, head_dim] = a [n, n_keys], @lda apart, times the values. @spare [n, head_dim] is needed for more than
+ * TERN_KV_RUN keys. */
+void tern_kv_sum (const TernKernels *kernels, float *y, float *spare, const float *a, gsize lda, TernKvView values,
+    guint n, guint n_keys, guint head_dim, gboolean many);
+/* The same for the values of @head from position @first, a multiple of TERN_KV_RUN, on. */
+void tern_kvcache_sum (const TernKvCache *cache, const TernKernels *kernels, float *y, float *spare, const float *a,
+    gsize lda, guint head, guint first, guint n, guint n_keys, gboolean many);
 
 G_END_DECLS

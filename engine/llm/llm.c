@@ -188,6 +188,13 @@ tern_llm_each_linear (const TernLlm *llm, TernLinearFunc func, void *data)
   }
 }
 
+void
+tern_llm_embed (const TernLlm *llm, const gint32 *ids, guint n, float *rows, gsize ld)
+{
+  for (guint t = 0; t < n; t++)
+    tern_linear_row (&llm->embedding, (guint) ids[t], rows + t * ld);
+}
+
 static void
 add_owned (TernLinear *linear, void *data)
 {

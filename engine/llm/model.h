@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Inside of the language model: what llm.c, state.c, the families (arch/) and the blocks (blocks/) share.
+/* Inside of the language model: what llm.c, timeline.c, pass.c, the families (arch/) and the blocks (blocks/) share.
  *
  * A model is an embedding, layers, a last norm and a head. A layer is two residual branches,
  *
@@ -7,17 +7,18 @@
  *   h += ffn (rms (h) * ffn_norm)
  *
  * and each branch is a TernBlock. A family (one file in arch/) reads its keys, checks them and puts blocks together;
- * the forward pass in state.c does not know families. */
+ * the forward pass in pass.c does not know families. */
 #pragma once
 
 #include "engine/base/mem.h"
 #include "engine/llm/llm.h"
+#include "engine/llm/pages.h"
+#include "engine/llm/pass.h"
 #include "engine/llm/rope.h"
 
 G_BEGIN_DECLS
 
 typedef struct _TernBlock TernBlock;
-typedef struct _TernPass TernPass;
 
 typedef void (*TernLinearFunc) (TernLinear *linear, void *data);
 
@@ -30,11 +31,10 @@ typedef struct {
   /* Bytes owned beside the linears; NULL: none. */
   gsize (*owned) (const TernBlock *block);
 
-  /* What one timeline remembers. Called twice (counting, carving); NULL: nothing. The memory is zero at first. */
-  void *(*state) (const TernBlock *block, TernArena *arena, guint context, TernKvType kv);
-  void (*reset) (const TernBlock *block, void *state);
-  /* Positions [from, to), and whatever is not by position. */
-  void (*copy) (const TernBlock *block, void *dst, const void *src, guint from, guint to);
+  /* What one timeline remembers, in bytes; NULL: nothing. By position: a page of TERN_PAGE_ROWS of them. And whatever is
+   * not by position, which is zero at first. The pass says where: tern_pass_cache(), tern_pass_state(). */
+  gsize (*page) (const TernBlock *block, TernKvType kv);
+  gsize (*state) (const TernBlock *block);
 
   /* Floats that eval takes from the pass for chunks of @n rows, and bytes of every worker's scratch beside what the
    * linears need; NULL: none. */
@@ -42,7 +42,7 @@ typedef struct {
   gsize (*worker) (const TernBlock *block, guint n, guint context);
 
   /* y [n, width] = block (x [n, width]). FALSE: cancelled. */
-  gboolean (*eval) (const TernBlock *block, TernPass *pass, void *state, const float *x, float *y);
+  gboolean (*eval) (const TernBlock *block, TernPass *pass, const float *x, float *y);
 } TernBlockClass;
 
 struct _TernBlock {
@@ -75,25 +75,85 @@ struct _TernLlm {
   gboolean usable;              /* opened, not planned alone */
 };
 
-/* One chunk of rows on its way through the layers. */
+/* Where a layer's two blocks keep what they remember, in a page and in a state. */
+typedef struct {
+  gsize mixer_page, ffn_page, mixer_state, ffn_state;
+} TernLayerPlace;
+
+struct _TernStore {
+  gatomicrefcount ref_count;
+  TernLlm *llm;
+  TernKvType kv;
+  guint context, n_timelines, max_timelines;
+  TernPages pages;              /* of TERN_PAGE_ROWS positions of all layers */
+  TernPages states;             /* of all layers */
+  TernLayerPlace *places;       /* [n_layers] */
+};
+
+struct _TernTimeline {
+  TernStore *store;
+  TernPageTable table;
+  guint32 state;                /* of store->states; TERN_NO_PAGE: zeros */
+  const TernKeyPolicy *policy;
+  gboolean torn;
+};
+
+/* Makes room for @n rows more, and the state one that is written to alone. */
+gboolean tern_timeline_extend (TernTimeline *timeline, guint n, GError **error);
+
+/* A segment with its place in the pass. */
+typedef struct {
+  TernSegment segment;
+  guint first, pos;             /* row of the pass; position in the timeline */
+} TernPassSegment;
+
+/* Rows on their way through the layers. */
 struct _TernPass {
+  TernLlm *llm;
   const TernKernels *kernels;
   TernPool *pool;
   TernActivations mode;
-  TernCancel *cancel;
+  TernCancel *cancel;           /* of all segments */
   const TernRope *rope;
-  const float *angles;          /* [n, rope->dim] cosines and sines of the rows' positions */
-  guint n, pos;                 /* rows, position of the first one */
-  guint layer;
+  guint context, capacity, head_batch;
   gboolean round;               /* inputs of linears, see tern_block_round() */
-  guint context;
+  TernLlmTap tap;
+  void *tap_data;
+  void *memory;                 /* what everything below points into */
+  TernPassSegment *segments;    /* [capacity] */
+  TernCancel **cancels;         /* [capacity] */
+  guint32 *segment_of;          /* [capacity] of each row */
+  float *h, *x, *y;             /* [capacity, width] residual stream, normalised, block output */
+  float *angles;                /* [capacity, rope->dim] cosines and sines of the rows' positions */
   void *input;                  /* tern_linear_input_bytes() for any linear of the model */
-  TernArena work;               /* carved by the block that runs */
-  /* One new token: */
-  gboolean decode;
   float *mean;                  /* [context] softmax weights, mean over heads */
-  const TernKeyPolicy *policy;
+  guint8 *work_memory;
+  TernArena work;               /* carved by the block that runs */
+  TernCancel all;
+  /* This pass: */
+  guint n, n_decode, n_segments;        /* rows, of which those of decode segments come first */
+  guint layer;
+  gboolean in_ffn;              /* of the layer's blocks, the second one runs */
 };
+
+static inline const TernPassSegment *
+tern_pass_segment_of (const TernPass *pass, guint row)
+{
+  return &pass->segments[pass->segment_of[row]];
+}
+
+static inline guint
+tern_pass_pos (const TernPass *pass, guint row)
+{
+  const TernPassSegment *segment = tern_pass_segment_of (pass, row);
+
+  return segment->pos + row - segment->first;
+}
+
+/* Of the running block: where @timeline's states lie. */
+void *tern_pass_state (const TernPass *pass, const TernTimeline *timeline);
+/* Of the running block: where its part of a page begins. */
+gsize tern_pass_page_at (const TernPass *pass, const TernTimeline *timeline);
 
 /* Calls @func with every linear of the model. */
 void tern_llm_each_linear (const TernLlm *llm, TernLinearFunc func, void *data);

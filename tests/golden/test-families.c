@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "engine/llm/llm.h"
+#include "engine/llm/solo.h"
 #include "engine/decode/sampler.h"
 #include "tests/golden/golden.h"
 
@@ -30,7 +30,7 @@ typedef struct {
 typedef struct {
   TernPool *pool;
   TernLlm *llm;
-  TernLlmState *state;
+  TernSolo *state;
   guint n_vocab;
 } Run;
 
@@ -38,7 +38,7 @@ static void
 run_begin (Run *run, const Model *model, const TernKernels *kernels, TernActivations mode, guint batch)
 {
   g_autofree char *path = golden_path (model->folder, json_object_get_string_member (model->root, "gguf"));
-  TernLlmStateParams params = { .context = 96, .batch = batch, .activations = mode };
+  TernSoloParams params = { .context = 96, .batch = batch, .activations = mode };
   g_autoptr (GError) error = NULL;
   g_autoptr (TernGguf) file = NULL;
 
@@ -48,7 +48,7 @@ run_begin (Run *run, const Model *model, const TernKernels *kernels, TernActivat
   g_assert_no_error (error);
   run->llm = tern_llm_open (file, kernels, NULL, &error);
   g_assert_no_error (error);
-  run->state = tern_llm_state_new (run->llm, &params, run->pool, &error);
+  run->state = tern_solo_new (run->llm, &params, run->pool, &error);
   g_assert_no_error (error);
   run->n_vocab = tern_llm_info (run->llm)->n_vocab;
 }
@@ -56,7 +56,7 @@ run_begin (Run *run, const Model *model, const TernKernels *kernels, TernActivat
 static void
 run_end (Run *run)
 {
-  tern_llm_state_free (run->state);
+  tern_solo_free (run->state);
   tern_llm_unref (run->llm);
   tern_pool_free (run->pool);
 }
@@ -66,7 +66,7 @@ eval (Run *run, const gint32 *ids, guint n, TernLogits want, float *logits)
 {
   g_autoptr (GError) error = NULL;
 
-  tern_llm_eval (run->state, &(TernLlmInput) { .ids = ids, .n = n }, want, logits, NULL, &error);
+  tern_solo_eval (run->state, &(TernLlmInput) { .ids = ids, .n = n }, want, logits, NULL, &error);
   g_assert_no_error (error);
 }
 
@@ -150,7 +150,7 @@ check_case (const TernKernels *kernels, gconstpointer data)
     check_logits (c, &run, whole, n);
     check_greedy (c, &run, whole + (gsize) (n - 1) * run.n_vocab);
 
-    tern_llm_state_reset (run.state);
+    tern_solo_reset (run.state);
     eval (&run, ids, 5, TERN_LOGITS_ALL, pieces);
     for (guint t = 5; t < n; t++)
       eval (&run, ids + t, 1, TERN_LOGITS_LAST, pieces + (gsize) t * run.n_vocab);
@@ -237,16 +237,22 @@ turned (const float *rows, gsize n, gsize width)
   return t;
 }
 
-/* The cache has [kv heads, context, head_dim], the reference [positions, kv heads, head_dim]. */
+typedef const float *(*RowFunc) (const TernTimeline *timeline, guint layer, guint head, guint pos);
+
+/* The rows of a cache [position, head, value]; NULL when there are none. */
 static float *
-by_position (const float *rows, gsize context, const GoldenArray *expected)
+by_position (const Run *run, RowFunc row, guint layer, const GoldenArray *expected)
 {
   gsize heads = expected->shape[1], dim = expected->shape[2];
   float *t = g_new (float, expected->n);
 
   for (gsize i = 0; i < expected->shape[0]; i++)
-    for (gsize head = 0; head < heads; head++)
-      memcpy (t + (i * heads + head) * dim, rows + (head * context + i) * dim, dim * sizeof (float));
+    for (gsize head = 0; head < heads; head++) {
+      const float *from = row (tern_solo_timeline (run->state), layer, head, i);
+
+      g_assert_nonnull (from);
+      memcpy (t + (i * heads + head) * dim, from, dim * sizeof (float));
+    }
   return t;
 }
 
@@ -255,7 +261,6 @@ check_inside (const Model *model, const Run *run, const Taps *taps)
 {
   JsonObject *files = json_object_get_object_member (json_object_get_object_member (model->root, "debug"), "files");
   g_autoptr (GList) names = json_object_get_members (files);
-  gsize context = tern_llm_state_context (run->state);
 
   for (GList * l = names; l; l = l->next) {
     const char *name = l->data, *kind = strchr (name, '.');
@@ -271,11 +276,12 @@ check_inside (const Model *model, const Run *run, const Taps *taps)
     if (!kind)
       found = taps->rows[layer];
     else if (g_str_equal (kind, ".k"))
-      found = ordered = by_position (tern_llm_state_keys (run->state, layer), context, expected);
+      found = ordered = by_position (run, tern_timeline_key, layer, expected);
     else if (g_str_equal (kind, ".v"))
-      found = ordered = by_position (tern_llm_state_values (run->state, layer), context, expected);
+      found = ordered = by_position (run, tern_timeline_value, layer, expected);
     else
-      found = ordered = turned (tern_llm_state_conv (run->state, layer), expected->shape[1], expected->shape[0]);
+      found = ordered = turned (tern_timeline_conv (tern_solo_timeline (run->state), layer), expected->shape[1],
+          expected->shape[0]);
     g_assert_nonnull (found);
     g_test_message ("%s: max %.3g", name, golden_max_abs (found, expected->data, expected->n));
     g_assert_cmpfloat (golden_nmse (found, expected->data, expected->n), <=, 1e-9);
@@ -295,7 +301,7 @@ check_debug (const TernKernels *kernels, gconstpointer data)
   run_begin (&run, model, kernels, TERN_ACTIVATIONS_F32, 0);
   taps.width = tern_llm_info (run.llm)->width;
   logits = g_new (float, (gsize) taps.n * run.n_vocab);
-  tern_llm_state_set_tap (run.state, tap, &taps);
+  tern_pass_set_tap (tern_solo_pass (run.state), tap, &taps);
   eval (&run, ids, taps.n, TERN_LOGITS_ALL, logits);
   check_inside (model, &run, &taps);
   for (guint i = 0; i < G_N_ELEMENTS (taps.rows); i++)

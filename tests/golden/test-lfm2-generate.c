@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "tern/error.h"
-#include "engine/decode/generate.h"
+#include "engine/decode/generator.h"
 #include "engine/decode/sampler.h"
 #include "tests/golden/golden.h"
 #include "tests/unit/gguf-writer.h"
@@ -18,18 +18,29 @@ typedef struct {
   TernPool *pool;
   TernLlm *llm;
   TernTokenizer *tokenizer;
-  TernLlmState *state;
+  TernSolo *state;
   TernGenerator *generator;
-  TernLlmStateParams params;
+  TernPicking *picking;
+  TernSoloParams params;
   guint n_vocab;
   float *logits;                /* [n_vocab] */
-  gint32 ids[CONTEXT];
-  TernGeneration out;
+  TernSaid out;
   GArray *heard;                /* ids of the callback */
   double heard_probability;     /* their sum */
   TernCancel cancel;
   guint cancel_after;           /* tokens; 0: never */
 } Fixture;
+
+static TernGenerator *
+new_generator (Fixture *f)
+{
+  TernGeneratorLimits limits = { .max_tokens = 1000, .max_beam = MAX_BEAM };
+  g_autoptr (GError) error = NULL;
+  TernGenerator *generator = tern_generator_new (f->llm, f->tokenizer, &limits, tern_solo_store (f->state), &error);
+
+  g_assert_no_error (error);
+  return generator;
+}
 
 static void
 set_up (Fixture *f, gconstpointer data)
@@ -44,14 +55,15 @@ set_up (Fixture *f, gconstpointer data)
   f->tokenizer = tern_tokenizer_new (file, &error);
   g_assert_no_error (error);
   f->pool = tern_pool_new (1, &error);
-  f->params = (TernLlmStateParams) { .context = CONTEXT, .activations = TERN_ACTIVATIONS_F32 };
-  f->state = tern_llm_state_new (f->llm, &f->params, f->pool, &error);
+  f->params = (TernSoloParams) { .context = CONTEXT, .activations = TERN_ACTIVATIONS_F32,
+    .forks = MAX_BEAM - 1 };
+  f->state = tern_solo_new (f->llm, &f->params, f->pool, &error);
   g_assert_no_error (error);
-  f->generator = tern_generator_new (f->llm, f->tokenizer, MAX_BEAM, &f->params, f->pool, &error);
-  g_assert_no_error (error);
+  f->generator = new_generator (f);
   f->n_vocab = tern_llm_info (f->llm)->n_vocab;
   f->logits = g_new (float, f->n_vocab);
-  f->out = (TernGeneration) { .ids = f->ids, .capacity = CONTEXT };
+  f->picking = tern_picking_new (f->n_vocab, &error);
+  g_assert_no_error (error);
   f->heard = g_array_new (FALSE, FALSE, sizeof (gint32));
 }
 
@@ -59,7 +71,8 @@ static void
 tear_down (Fixture *f, gconstpointer data)
 {
   tern_generator_free (f->generator);
-  tern_llm_state_free (f->state);
+  tern_picking_free (f->picking);
+  tern_solo_free (f->state);
   tern_tokenizer_unref (f->tokenizer);
   tern_llm_unref (f->llm);
   tern_pool_free (f->pool);
@@ -72,8 +85,8 @@ prompt (Fixture *f, const gint32 *ids, guint n)
 {
   g_autoptr (GError) error = NULL;
 
-  tern_llm_state_reset (f->state);
-  tern_llm_eval (f->state, &(TernLlmInput) { .ids = ids, .n = n }, TERN_LOGITS_LAST, f->logits, NULL, &error);
+  tern_solo_reset (f->state);
+  tern_solo_eval (f->state, &(TernLlmInput) { .ids = ids, .n = n }, TERN_LOGITS_LAST, f->logits, NULL, &error);
   g_assert_no_error (error);
 }
 
@@ -98,9 +111,10 @@ generate (Fixture *f, const gint32 *ids, guint n, const TernSampling *sampling)
   g_array_set_size (f->heard, 0);
   f->heard_probability = 0;
   tern_cancel_reset (&f->cancel);
-  tern_generator_run (f->generator, f->state, f->logits, sampling, hear, f, &f->cancel, &f->out, &error);
+  tern_generator_run (f->generator, f->state, f->logits, sampling, hear, f, f->picking, &f->cancel, &error);
+  f->out = tern_generator_said (f->generator);
   g_assert_no_error (error);
-  g_assert_cmpmem (f->heard->data, f->heard->len * sizeof (gint32), f->ids, f->out.n * sizeof (gint32));
+  g_assert_cmpmem (f->heard->data, f->heard->len * sizeof (gint32), f->out.ids, f->out.n * sizeof (gint32));
   if (f->out.n)
     g_assert_cmpfloat (fabs (f->heard_probability / f->out.n - f->out.mean_probability), <, 1e-6);
   else
@@ -128,13 +142,13 @@ test_greedy (Fixture *f, gconstpointer data)
   sampling.ignore_eog = TRUE;
   sampling.max_tokens = n_expected;
   generate (f, ids, n, &sampling);
-  g_assert_cmpmem (f->ids, f->out.n * sizeof (gint32), expected, n_expected * sizeof (gint32));
+  g_assert_cmpmem (f->out.ids, f->out.n * sizeof (gint32), expected, n_expected * sizeof (gint32));
   g_assert_cmpint (f->out.finish, ==, TERN_FINISH_LENGTH);
 
   all = g_new (float, (gsize) n_expected * f->n_vocab);
   prompt (f, ids, n);
   memcpy (all, f->logits, f->n_vocab * sizeof (float));
-  g_assert_true (tern_llm_eval (f->state, &(TernLlmInput) { .ids = expected, .n = n_expected - 1 }, TERN_LOGITS_ALL,
+  g_assert_true (tern_solo_eval (f->state, &(TernLlmInput) { .ids = expected, .n = n_expected - 1 }, TERN_LOGITS_ALL,
           all + f->n_vocab, NULL, NULL));
   for (guint i = 0; i < n_expected; i++)
     logprob += all[(gsize) i * f->n_vocab + expected[i]] - tern_log_sum_exp (all + (gsize) i * f->n_vocab, f->n_vocab);
@@ -150,21 +164,21 @@ test_sampled (Fixture *f, gconstpointer data)
 
   sampling.ignore_eog = TRUE;
   generate (f, start, G_N_ELEMENTS (start), &sampling);
-  memcpy (greedy, f->ids, f->out.n * sizeof (gint32));
+  memcpy (greedy, f->out.ids, f->out.n * sizeof (gint32));
   n = f->out.n;
 
   sampling.temperature = 1.5f;
   sampling.seed = 5;
   generate (f, start, G_N_ELEMENTS (start), &sampling);
-  memcpy (first, f->ids, f->out.n * sizeof (gint32));
+  memcpy (first, f->out.ids, f->out.n * sizeof (gint32));
   generate (f, start, G_N_ELEMENTS (start), &sampling);
-  g_assert_cmpmem (first, n * sizeof (gint32), f->ids, f->out.n * sizeof (gint32));
+  g_assert_cmpmem (first, n * sizeof (gint32), f->out.ids, f->out.n * sizeof (gint32));
   sampling.seed = 6;
   generate (f, start, G_N_ELEMENTS (start), &sampling);
-  g_assert_true (memcmp (first, f->ids, n * sizeof (gint32)) != 0);
+  g_assert_true (memcmp (first, f->out.ids, n * sizeof (gint32)) != 0);
   sampling.temperature = 1e-4f;
   generate (f, start, G_N_ELEMENTS (start), &sampling);
-  g_assert_cmpmem (greedy, n * sizeof (gint32), f->ids, f->out.n * sizeof (gint32));
+  g_assert_cmpmem (greedy, n * sizeof (gint32), f->out.ids, f->out.n * sizeof (gint32));
 }
 
 /* A vocabulary of @n tokens. */
@@ -211,7 +225,7 @@ test_rows_without_tokens (Fixture *f, gconstpointer data)
   tern_generator_free (f->generator);
   tern_tokenizer_unref (f->tokenizer);
   f->tokenizer = small_tokenizer (n);
-  f->generator = tern_generator_new (f->llm, f->tokenizer, MAX_BEAM, &f->params, f->pool, NULL);
+  f->generator = new_generator (f);
   sampling.ignore_eog = TRUE;
   sampling.max_tokens = 12;
   for (guint way = 0; way < 3; way++) {
@@ -222,7 +236,7 @@ test_rows_without_tokens (Fixture *f, gconstpointer data)
     generate (f, start, G_N_ELEMENTS (start), &sampling);
     g_assert_cmpuint (f->out.n, ==, 12);
     for (guint i = 0; i < f->out.n; i++)
-      g_assert_cmpint (f->ids[i], <, n);
+      g_assert_cmpint (f->out.ids[i], <, n);
   }
   g_assert_true (lost);         /* else this has shown nothing */
 }
@@ -241,7 +255,7 @@ test_penalty (Fixture *f, gconstpointer data)
     g_assert_cmpuint (f->out.n, ==, 40);
     for (guint i = 0; i < 40; i++)
       for (guint j = 0; j < i; j++)
-        g_assert_cmpint (f->ids[i], !=, f->ids[j]);
+        g_assert_cmpint (f->out.ids[i], !=, f->out.ids[j]);
   }
 }
 
@@ -257,10 +271,6 @@ test_limits (Fixture *f, gconstpointer data)
     generate (f, start, G_N_ELEMENTS (start), &sampling);
     g_assert_cmpuint (f->out.n, ==, CONTEXT - G_N_ELEMENTS (start) + 1);
     g_assert_cmpint (f->out.finish, ==, TERN_FINISH_LENGTH);
-    f->out.capacity = 3;
-    generate (f, start, G_N_ELEMENTS (start), &sampling);
-    g_assert_cmpuint (f->out.n, ==, 3);
-    f->out.capacity = CONTEXT;
   }
 }
 
@@ -276,8 +286,9 @@ test_cancel (Fixture *f, gconstpointer data)
   g_assert_cmpint (f->out.finish, ==, TERN_FINISH_CANCELLED);
   tern_cancel_raise (&f->cancel);
   prompt (f, start, G_N_ELEMENTS (start));
-  g_assert_true (tern_generator_run (f->generator, f->state, f->logits, &sampling, NULL, NULL, &f->cancel, &f->out,
+  g_assert_true (tern_generator_run (f->generator, f->state, f->logits, &sampling, NULL, NULL, f->picking, &f->cancel,
           NULL));
+  f->out = tern_generator_said (f->generator);
   g_assert_cmpuint (f->out.n, ==, 0);
   g_assert_cmpint (f->out.finish, ==, TERN_FINISH_CANCELLED);
 }
@@ -415,7 +426,7 @@ check_beam (Fixture *f, const gint32 *ids, guint n, const TernSampling *sampling
   Sequence expected = plain_beam (f, ids, n, sampling);
 
   generate (f, ids, n, sampling);
-  g_assert_cmpmem (expected.ids, (expected.n - expected.ended) * sizeof (gint32), f->ids, f->out.n * sizeof (gint32));
+  g_assert_cmpmem (expected.ids, (expected.n - expected.ended) * sizeof (gint32), f->out.ids, f->out.n * sizeof (gint32));
   g_assert_cmpint (f->out.finish, ==, expected.ended ? TERN_FINISH_STOP : TERN_FINISH_LENGTH);
   g_assert_cmpfloat (fabs (f->out.logprob - expected.score), <, 1e-3);
 }
@@ -447,7 +458,7 @@ test_too_many_beams (Fixture *f, gconstpointer data)
 
   sampling.beam = MAX_BEAM + 1;
   prompt (f, start, G_N_ELEMENTS (start));
-  g_assert_false (tern_generator_run (f->generator, f->state, f->logits, &sampling, NULL, NULL, NULL, &f->out, &error));
+  g_assert_false (tern_generator_run (f->generator, f->state, f->logits, &sampling, NULL, NULL, f->picking, NULL, &error));
   g_assert_error (error, TERN_ERROR, TERN_ERROR_INVALID);
 }
 
@@ -488,12 +499,12 @@ test_beam_policy (Fixture *f, gconstpointer data)
   sampling.beam = 3;
   sampling.max_tokens = 5;
   sampling.ignore_eog = TRUE;
-  tern_llm_state_set_policy (f->state, &policy);
+  tern_timeline_set_policy (tern_solo_timeline (f->state), &policy);
   generate (f, start, G_N_ELEMENTS (start), &sampling);
   g_assert_cmpuint (f->out.n, ==, 5);
   g_assert_cmpuint (counter.observed, ==, 4);
   g_assert_cmpuint (counter.asked, ==, 4);
-  g_assert_true (tern_llm_state_policy (f->state) == &policy);
+  g_assert_true (tern_timeline_policy (tern_solo_timeline (f->state)) == &policy);
 }
 
 int

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "tern/error.h"
-#include "engine/llm/llm.h"
+#include "engine/llm/solo.h"
 #include "tests/golden/golden.h"
 
 #define N 24                    /* tokens of the prompt */
@@ -46,30 +46,41 @@ tear_down (Fixture *f, gconstpointer data)
   tern_pool_free (f->pool);
 }
 
-static TernLlmState *
+static TernSolo *
 new_state_with (Fixture *f, guint context, TernActivations activations, TernKvType kv)
 {
-  TernLlmStateParams params = { .context = context, .batch = 7, .activations = activations, .kv = kv };
+  TernSoloParams params = { .context = context, .batch = 7, .activations = activations, .kv = kv,
+    .forks = 1 };
   g_autoptr (GError) error = NULL;
-  TernLlmState *state = tern_llm_state_new (f->llm, &params, f->pool, &error);
+  TernSolo *state = tern_solo_new (f->llm, &params, f->pool, &error);
 
   g_assert_no_error (error);
   return state;
 }
 
-static TernLlmState *
+static TernSolo *
 new_state (Fixture *f, guint context)
 {
   return new_state_with (f, context, TERN_ACTIVATIONS_INT8, f->kv);
 }
 
+static TernSolo *
+new_fork (TernSolo *solo)
+{
+  g_autoptr (GError) error = NULL;
+  TernSolo *fork = tern_solo_fork (solo, &error);
+
+  g_assert_no_error (error);
+  return fork;
+}
+
 static float *
-eval (Fixture *f, TernLlmState *state, const gint32 *ids, guint n)
+eval (Fixture *f, TernSolo *state, const gint32 *ids, guint n)
 {
   float *logits = g_new (float, f->info->n_vocab);
   g_autoptr (GError) error = NULL;
 
-  tern_llm_eval (state, &(TernLlmInput) { .ids = ids, .n = n }, TERN_LOGITS_LAST, logits, NULL, &error);
+  tern_solo_eval (state, &(TernLlmInput) { .ids = ids, .n = n }, TERN_LOGITS_LAST, logits, NULL, &error);
   g_assert_no_error (error);
   return logits;
 }
@@ -86,37 +97,44 @@ equal (Fixture *f, const float *a, const float *b)
   return memcmp (a, b, f->info->n_vocab * sizeof (float)) == 0;
 }
 
+/* A fork goes on as its origin does, and what either reads is not seen by the other. */
 static void
-test_copy (Fixture *f, gconstpointer data)
+test_fork (Fixture *f, gconstpointer data)
 {
-  g_autoptr (TernLlmState) a = new_state (f, 64), b = new_state (f, 64);
-  g_autofree float *a1 = NULL, *b1 = NULL, *a2 = NULL, *b2 = NULL;
+  g_autoptr (TernSolo) a = new_state (f, 64), alone = new_state (f, 64), b = NULL;
+  g_autofree float *a1 = NULL, *b1 = NULL, *a2 = NULL, *b2 = NULL, *expected = NULL;
 
   g_free (eval (f, a, f->ids, N));
-  tern_llm_state_copy (b, a, 0);
-  g_assert_cmpuint (tern_llm_state_pos (b), ==, N);
+  b = new_fork (a);
+  g_assert_cmpuint (tern_solo_pos (b), ==, N);
   a1 = eval (f, a, f->ids + N, 3);
   b1 = eval (f, b, f->ids + N, 3);
   assert_equal (f, a1, b1);
 
-  /* The timelines part; a copy from the prompt on brings b back to a. */
+  /* They part, and a does not notice; another fork brings b back to a. */
   g_free (eval (f, b, f->ids, 2));
-  tern_llm_state_copy (b, a, N);
-  g_assert_cmpuint (tern_llm_state_pos (b), ==, N + 3);
   a2 = eval (f, a, f->ids + N + 3, 1);
-  b2 = eval (f, b, f->ids + N + 3, 1);
+  g_free (eval (f, alone, f->ids, N));
+  g_free (eval (f, alone, f->ids + N, 3));
+  expected = eval (f, alone, f->ids + N + 3, 1);
+  assert_equal (f, a2, expected);
+  tern_timeline_fork (tern_solo_timeline (b), tern_solo_timeline (a));
+  g_assert_cmpuint (tern_solo_pos (b), ==, N + 4);
+  g_free (a2);
+  a2 = eval (f, a, f->ids + N + 4, 1);
+  b2 = eval (f, b, f->ids + N + 4, 1);
   assert_equal (f, a2, b2);
 }
 
 static void
 test_reset (Fixture *f, gconstpointer data)
 {
-  g_autoptr (TernLlmState) state = new_state (f, 64);
+  g_autoptr (TernSolo) state = new_state (f, 64);
   g_autofree float *first = eval (f, state, f->ids, N), *more = eval (f, state, f->ids, 5), *again = NULL;
 
   g_assert_false (equal (f, first, more));
-  tern_llm_state_reset (state);
-  g_assert_cmpuint (tern_llm_state_pos (state), ==, 0);
+  tern_solo_reset (state);
+  g_assert_cmpuint (tern_solo_pos (state), ==, 0);
   again = eval (f, state, f->ids, N);
   assert_equal (f, first, again);
 }
@@ -125,7 +143,7 @@ test_reset (Fixture *f, gconstpointer data)
 static void
 test_rows (Fixture *f, gconstpointer data)
 {
-  g_autoptr (TernLlmState) state = new_state (f, 64);
+  g_autoptr (TernSolo) state = new_state (f, 64);
   g_autofree float *expected = eval (f, state, f->ids, N), *found = g_new (float, f->info->n_vocab);
   gsize ld = f->info->width + 5;
   g_autofree float *rows = g_new (float, N * ld);
@@ -136,19 +154,19 @@ test_rows (Fixture *f, gconstpointer data)
           f->info->n_vocab, tern_kernels_default (NULL), NULL));
   for (guint i = 0; i < N; i++)
     tern_linear_row (&embedding, f->ids[i], rows + i * ld);
-  tern_llm_state_reset (state);
-  tern_llm_eval (state, &(TernLlmInput) { .rows = rows, .ld = ld, .n = N }, TERN_LOGITS_LAST, found, NULL, &error);
+  tern_solo_reset (state);
+  tern_solo_eval (state, &(TernLlmInput) { .rows = rows, .ld = ld, .n = N }, TERN_LOGITS_LAST, found, NULL, &error);
   g_assert_no_error (error);
   assert_equal (f, expected, found);
   tern_linear_clear (&embedding);
 }
 
 static void
-refused (TernLlmState *state, TernLlmInput input, int code)
+refused (TernSolo *state, TernLlmInput input, int code)
 {
   g_autoptr (GError) error = NULL;
 
-  g_assert_false (tern_llm_eval (state, &input, TERN_LOGITS_NONE, NULL, NULL, &error));
+  g_assert_false (tern_solo_eval (state, &input, TERN_LOGITS_NONE, NULL, NULL, &error));
   g_assert_error (error, TERN_ERROR, code);
 }
 
@@ -156,7 +174,7 @@ refused (TernLlmState *state, TernLlmInput input, int code)
 static void
 test_limits (Fixture *f, gconstpointer data)
 {
-  g_autoptr (TernLlmState) state = new_state (f, N + 1), other = new_state (f, 64);
+  g_autoptr (TernSolo) state = new_state (f, N + 1), other = new_state (f, 64);
   g_autofree float *a = NULL, *b = NULL;
   g_autoptr (GError) error = NULL;
   const gint32 negative = -1, high = f->info->n_vocab;
@@ -168,19 +186,20 @@ test_limits (Fixture *f, gconstpointer data)
   refused (state, (TernLlmInput) { .ids = &high, .n = 1 }, TERN_ERROR_INVALID);
   refused (state, (TernLlmInput) { .n = 1 }, TERN_ERROR_INVALID);
   refused (state, (TernLlmInput) { .ids = f->ids, .rows = row, .n = 1 }, TERN_ERROR_INVALID);
-  g_assert_cmpuint (tern_llm_state_pos (state), ==, N);
+  g_assert_cmpuint (tern_solo_pos (state), ==, N);
   a = eval (f, state, f->ids + N, 1);
   g_free (eval (f, other, f->ids, N));
   b = eval (f, other, f->ids + N, 1);
   assert_equal (f, a, b);
   refused (state, (TernLlmInput) { .ids = f->ids, .n = 1 }, TERN_ERROR_NO_SPACE);
 
-  g_assert_null (tern_llm_state_new (f->llm, &(TernLlmStateParams) { .context = f->info->context + 1 }, f->pool,
+  g_assert_null (tern_solo_new (f->llm, &(TernSoloParams) { .context = f->info->context + 1 }, f->pool,
           &error));
   g_assert_error (error, TERN_ERROR, TERN_ERROR_INVALID);
 }
 
-/* The plan counts what is taken: a longer context takes exactly its keys, values and mean weights more. */
+/* The plan counts what is taken: a longer context takes exactly its pages of keys and values, their places in the table
+ * and the mean weights more. */
 static void
 test_plan (Fixture *f, gconstpointer data)
 {
@@ -190,12 +209,15 @@ test_plan (Fixture *f, gconstpointer data)
   guint kv_heads = 2;
 
   for (guint i = 0; i < G_N_ELEMENTS (types); i++) {
-    TernLlmStateParams shorter = { .context = 64, .batch = 7, .kv = types[i].kv }, longer = shorter;
+    TernStoreParams shorter = { .context = 64 * 32, .kv = types[i].kv }, longer = shorter;
     gsize row = f->info->n_attention * 2 * kv_heads * (f->info->head_dim * types[i].value + types[i].row);
 
-    longer.context = 128;
-    g_assert_cmpuint (tern_llm_state_bytes (f->llm, &longer) - tern_llm_state_bytes (f->llm, &shorter), ==,
-        64 * (row + sizeof (float)));
+    if (types[i].kv == TERN_KV_AUTO)
+      shorter.activations = longer.activations = TERN_ACTIVATIONS_F32;
+    longer.context *= 2;
+    /* A reference and a place among the free ones for each page, and one in the table; aligned for so many pages. */
+    g_assert_cmpuint (tern_store_bytes (f->llm, &longer) - tern_store_bytes (f->llm, &shorter), ==,
+        64 * 32 * row + 32 * 3 * sizeof (guint32));
   }
 }
 
@@ -219,20 +241,20 @@ cancel_in_layer_1 (void *data, guint layer, const float *rows, guint n)
 static void
 test_cancel (Fixture *f, gconstpointer data)
 {
-  g_autoptr (TernLlmState) state = new_state (f, 64);
+  g_autoptr (TernSolo) state = new_state (f, 64);
   g_autofree float *expected = eval (f, state, f->ids, N), *found = NULL;
   g_autoptr (GError) error = NULL;
   Canceller canceller = { 0 };
 
-  tern_llm_state_reset (state);
-  tern_llm_state_set_tap (state, cancel_in_layer_1, &canceller);
-  g_assert_false (tern_llm_eval (state, &(TernLlmInput) { .ids = f->ids, .n = N }, TERN_LOGITS_NONE, NULL,
+  tern_solo_reset (state);
+  tern_pass_set_tap (tern_solo_pass (state), cancel_in_layer_1, &canceller);
+  g_assert_false (tern_solo_eval (state, &(TernLlmInput) { .ids = f->ids, .n = N }, TERN_LOGITS_NONE, NULL,
           &canceller.cancel, &error));
   g_assert_error (error, TERN_ERROR, TERN_ERROR_CANCELLED);
   g_assert_cmpuint (canceller.last, ==, 1);
-  tern_llm_state_set_tap (state, NULL, NULL);
+  tern_pass_set_tap (tern_solo_pass (state), NULL, NULL);
   refused (state, (TernLlmInput) { .ids = f->ids, .n = 1 }, TERN_ERROR_INVALID);
-  tern_llm_state_reset (state);
+  tern_solo_reset (state);
   found = eval (f, state, f->ids, N);
   assert_equal (f, expected, found);
 }
@@ -286,15 +308,15 @@ policy_of (Script *script, gint score_layer)
 static void
 test_policy_identity (Fixture *f, gconstpointer data)
 {
-  g_autoptr (TernLlmState) plain = new_state (f, 64), asked = new_state (f, 64);
+  g_autoptr (TernSolo) plain = new_state (f, 64), asked = new_state (f, 64);
   gint32 all[64];
   Script script = { .list = all, .n_list = 64, .only_layer = -1, .n_query = f->info->n_heads * f->info->head_dim };
   TernKeyPolicy policy = policy_of (&script, 1);
 
   for (guint i = 0; i < 64; i++)
     all[i] = i;
-  tern_llm_state_set_policy (asked, &policy);
-  g_assert_true (tern_llm_state_policy (asked) == &policy);
+  tern_timeline_set_policy (tern_solo_timeline (asked), &policy);
+  g_assert_true (tern_timeline_policy (tern_solo_timeline (asked)) == &policy);
   g_free (eval (f, plain, f->ids, N));
   g_free (eval (f, asked, f->ids, N));
   g_assert_cmpuint (script.asked + script.observed, ==, 0);
@@ -312,26 +334,25 @@ test_policy_identity (Fixture *f, gconstpointer data)
 static void
 test_policy_scores (Fixture *f, gconstpointer data)
 {
-  g_autoptr (TernLlmState) state = new_state_with (f, 64, TERN_ACTIVATIONS_INT8, TERN_KV_F32);
+  g_autoptr (TernSolo) state = new_state_with (f, 64, TERN_ACTIVATIONS_INT8, TERN_KV_F32);
   guint heads = f->info->n_heads, dim = f->info->head_dim, kv = 2, n_keys = N + 1;
   Script script = { .only_layer = -1, .n_query = heads * dim };
   TernKeyPolicy policy = policy_of (&script, 1);
   double mean[N + 1] = { 0 };
-  const float *keys;
 
   g_free (eval (f, state, f->ids, N));
-  tern_llm_state_set_policy (state, &policy);
+  tern_timeline_set_policy (tern_solo_timeline (state), &policy);
   g_free (eval (f, state, f->ids + N, 1));
   g_assert_cmpuint (script.observed, ==, 1);
-  keys = tern_llm_state_keys (state, 1);
   for (guint h = 0; h < heads; h++) {
     double e[N + 1], sum = 0;
 
     for (guint i = 0; i < n_keys; i++) {
+      const float *key = tern_timeline_key (tern_solo_timeline (state), 1, h / (heads / kv), i);
       double dot = 0;
 
       for (guint c = 0; c < dim; c++)
-        dot += (double) script.query[h * dim + c] * keys[(h / (heads / kv) * 64 + i) * dim + c];
+        dot += (double) script.query[h * dim + c] * key[c];
       sum += e[i] = exp (dot / sqrt (dim));
     }
     for (guint i = 0; i < n_keys; i++)
@@ -346,23 +367,21 @@ test_policy_scores (Fixture *f, gconstpointer data)
 static void
 test_policy_subset (Fixture *f, gconstpointer data)
 {
-  g_autoptr (TernLlmState) pruned = new_state_with (f, 64, TERN_ACTIVATIONS_F32, TERN_KV_AUTO);
-  g_autoptr (TernLlmState) bent = new_state_with (f, 64, TERN_ACTIVATIONS_F32, TERN_KV_AUTO);
+  g_autoptr (TernSolo) pruned = new_state_with (f, 64, TERN_ACTIVATIONS_F32, TERN_KV_AUTO);
+  g_autoptr (TernSolo) bent = NULL, spied = NULL;
   const gint32 list[] = { 0, 1, 5, 6, 7, 13, 20 };
   guint heads = f->info->n_heads, dim = f->info->head_dim, kv = 2, group = heads / kv;
   Script script = { .list = list, .n_list = G_N_ELEMENTS (list), .only_layer = 1 };
   Script scores = { .only_layer = -1, .n_query = heads * dim };
   TernKeyPolicy policy = policy_of (&script, -1), spy = policy_of (&scores, 1);
   g_autofree float *a = NULL, *b = NULL, *full = NULL;
-  float *keys;
 
   g_free (eval (f, pruned, f->ids, N));
-  tern_llm_state_copy (bent, pruned, 0);
-  tern_llm_state_set_policy (bent, &spy);
-  full = eval (f, bent, f->ids + N, 1);
-  tern_llm_state_copy (bent, pruned, 0);
-  tern_llm_state_set_policy (bent, NULL);
-  keys = (float *) tern_llm_state_keys (bent, 1);
+  spied = new_fork (pruned);
+  tern_timeline_set_policy (tern_solo_timeline (spied), &spy);
+  full = eval (f, spied, f->ids + N, 1);
+  bent = new_state_with (f, 64, TERN_ACTIVATIONS_F32, TERN_KV_AUTO);
+  g_free (eval (f, bent, f->ids, N));
   for (guint i = 0, j = 0; i < N; i++) {
     if (j < G_N_ELEMENTS (list) && list[j] == (gint32) i) {
       j++;
@@ -370,14 +389,14 @@ test_policy_subset (Fixture *f, gconstpointer data)
     }
     for (guint g = 0; g < kv; g++)
       for (guint c = 0; c < dim; c++) {
-        float sum = 0;
+        float *key = (float *) tern_timeline_key (tern_solo_timeline (bent), 1, g, i), sum = 0;
 
         for (guint h = g * group; h < (g + 1) * group; h++)
           sum += scores.query[h * dim + c];
-        keys[(g * 64 + i) * dim + c] = -1000 * sum;
+        key[c] = -1000 * sum;
       }
   }
-  tern_llm_state_set_policy (pruned, &policy);
+  tern_timeline_set_policy (tern_solo_timeline (pruned), &policy);
   a = eval (f, pruned, f->ids + N, 1);
   b = eval (f, bent, f->ids + N, 1);
   g_assert_cmpfloat (golden_nmse (a, b, f->info->n_vocab), <, 1e-10);
@@ -392,9 +411,9 @@ static void
 test_cost (Fixture *f, gconstpointer data)
 {
   static const double bounds[] = { [TERN_KV_F32] = 1e-12, [TERN_KV_F16] = 1e-7, [TERN_KV_INT8] = 1e-4 };
-  g_autoptr (TernLlmState) exact = new_state_with (f, 64, TERN_ACTIVATIONS_F32, TERN_KV_F32);
-  g_autoptr (TernLlmState) state = new_state_with (f, 64, TERN_ACTIVATIONS_F32, f->kv);
-  g_autoptr (TernLlmState) pieces = new_state_with (f, 64, TERN_ACTIVATIONS_F32, f->kv);
+  g_autoptr (TernSolo) exact = new_state_with (f, 64, TERN_ACTIVATIONS_F32, TERN_KV_F32);
+  g_autoptr (TernSolo) state = new_state_with (f, 64, TERN_ACTIVATIONS_F32, f->kv);
+  g_autoptr (TernSolo) pieces = new_state_with (f, 64, TERN_ACTIVATIONS_F32, f->kv);
   double cost = 0;
 
   g_free (eval (f, exact, f->ids, N));
@@ -444,19 +463,22 @@ test_conv (void)
 static void
 test_kinds (Fixture *f, gconstpointer data)
 {
-  g_autoptr (TernLlmState) state = new_state_with (f, 8, TERN_ACTIVATIONS_INT8, TERN_KV_F32);
-  g_autoptr (TernLlmState) half = new_state_with (f, 8, TERN_ACTIVATIONS_INT8, TERN_KV_F16);
+  g_autoptr (TernSolo) state = new_state_with (f, 8, TERN_ACTIVATIONS_INT8, TERN_KV_F32);
+  g_autoptr (TernSolo) half = new_state_with (f, 8, TERN_ACTIVATIONS_INT8, TERN_KV_F16);
 
+  g_free (eval (f, state, f->ids, 1));
+  g_free (eval (f, half, f->ids, 1));
   g_assert_cmpuint (f->info->n_attention, ==, 2);
-  g_assert_cmpint (tern_llm_state_kv (half), ==, TERN_KV_F16);
-  g_assert_cmpint (tern_llm_state_kv (state), ==, TERN_KV_F32);
+  g_assert_cmpint (tern_store_kv (tern_solo_store (half)), ==, TERN_KV_F16);
+  g_assert_cmpint (tern_store_kv (tern_solo_store (state)), ==, TERN_KV_F32);
   for (guint i = 0; i < f->info->n_layers; i++) {
     g_assert_cmpint (f->info->is_attention[i], ==, i % 2);
-    g_assert_cmpint (tern_llm_state_keys (state, i) != NULL, ==, i % 2);
-    g_assert_cmpint (tern_llm_state_values (state, i) != NULL, ==, i % 2);
-    g_assert_null (tern_llm_state_keys (half, i));
-    g_assert_null (tern_llm_state_values (half, i));
-    g_assert_cmpint (tern_llm_state_conv (state, i) == NULL, ==, i % 2);
+    g_assert_cmpint (tern_timeline_key (tern_solo_timeline (state), i, 0, 0) != NULL, ==, i % 2);
+    g_assert_cmpint (tern_timeline_value (tern_solo_timeline (state), i, 1, 0) != NULL, ==, i % 2);
+    g_assert_null (tern_timeline_key (tern_solo_timeline (state), i, 0, 1));
+    g_assert_null (tern_timeline_key (tern_solo_timeline (half), i, 0, 0));
+    g_assert_null (tern_timeline_value (tern_solo_timeline (half), i, 0, 0));
+    g_assert_cmpint (tern_timeline_conv (tern_solo_timeline (state), i) == NULL, ==, i % 2);
   }
 }
 
@@ -472,7 +494,7 @@ main (int argc, char **argv)
   }
 #define ADD(name, func) g_test_add ("/lfm2-state/" name, Fixture, NULL, set_up, func, tear_down)
 #define ADD_KV(name, kv) \
-  g_test_add ("/lfm2-state/" name "/copy", Fixture, GUINT_TO_POINTER (kv), set_up, test_copy, tear_down); \
+  g_test_add ("/lfm2-state/" name "/copy", Fixture, GUINT_TO_POINTER (kv), set_up, test_fork, tear_down); \
   g_test_add ("/lfm2-state/" name "/reset", Fixture, GUINT_TO_POINTER (kv), set_up, test_reset, tear_down); \
   g_test_add ("/lfm2-state/" name "/rows", Fixture, GUINT_TO_POINTER (kv), set_up, test_rows, tear_down); \
   g_test_add ("/lfm2-state/" name "/limits", Fixture, GUINT_TO_POINTER (kv), set_up, test_limits, tear_down); \

@@ -8,7 +8,7 @@
 #include <gio/gio.h>
 #include <glib/gstdio.h>
 
-#include "engine/llm/llm.h"
+#include "engine/llm/solo.h"
 #include "engine/text/tokenizer.h"
 #include "tests/golden/golden.h"
 #include "vision/vision.h"
@@ -125,19 +125,19 @@ check_logits (TernLlm *llm, JsonObject *manifest)
   guint n;
   g_autofree gint32 *ids = golden_ids (manifest, "tokens", &n);
   g_autofree float *logits = g_new (float, expected->n);
-  TernLlmState *state;
+  TernSolo *state;
 
   g_assert_no_error (error);
   g_assert_cmpuint (expected->n, ==, (gsize) n * tern_llm_info (llm)->n_vocab);
-  state = tern_llm_state_new (llm, &(TernLlmStateParams) { .activations = TERN_ACTIVATIONS_F32 }, pool, &error);
+  state = tern_solo_new (llm, &(TernSoloParams) { .activations = TERN_ACTIVATIONS_F32 }, pool, &error);
   g_assert_no_error (error);
-  tern_llm_eval (state, &(TernLlmInput) { .ids = ids, .n = n }, TERN_LOGITS_ALL, logits, NULL, &error);
+  tern_solo_eval (state, &(TernLlmInput) { .ids = ids, .n = n }, TERN_LOGITS_ALL, logits, NULL, &error);
   g_assert_no_error (error);
   g_assert_cmpfloat (golden_nmse (logits, expected->data, expected->n), <=,
       json_object_get_double_member (tolerance, "nmse"));
   g_assert_cmpfloat (golden_max_abs (logits, expected->data, expected->n), <=,
       json_object_get_double_member (tolerance, "max_abs"));
-  tern_llm_state_free (state);
+  tern_solo_free (state);
   tern_pool_free (pool);
 }
 

@@ -4,7 +4,7 @@
 #include <math.h>
 
 #include "tern/error.h"
-#include "engine/llm/llm.h"
+#include "engine/llm/solo.h"
 #include "tests/unit/gguf-writer.h"
 
 #define WIDTH 32u
@@ -195,17 +195,17 @@ logits_with (TernPool *pool, const Change *c, GError **error)
   g_autoptr (GByteArray) bytes = make (c);
   g_autoptr (TernGguf) file = tern_gguf_open_memory (bytes->data, bytes->len, "test.gguf", error);
   g_autoptr (TernLlm) llm = NULL;
-  g_autoptr (TernLlmState) state = NULL;
-  TernLlmStateParams params = { .context = 16 };
+  g_autoptr (TernSolo) state = NULL;
+  TernSoloParams params = { .context = 16 };
   TernKernels kernels;
   float *logits;
 
   tern_kernels_init (&kernels, TERN_CPU_SCALAR);
   if (!file || !(llm = tern_llm_open (file, &kernels, pool, error))
-      || !(state = tern_llm_state_new (llm, &params, pool, error)))
+      || !(state = tern_solo_new (llm, &params, pool, error)))
     return NULL;
   logits = g_new (float, IDS * VOCAB);
-  g_assert_true (tern_llm_eval (state, &(TernLlmInput) { .ids = ids, .n = IDS }, TERN_LOGITS_ALL, logits, NULL, error));
+  g_assert_true (tern_solo_eval (state, &(TernLlmInput) { .ids = ids, .n = IDS }, TERN_LOGITS_ALL, logits, NULL, error));
   return logits;
 }
 

@@ -15,8 +15,11 @@ typedef struct {
   guint n_heads, n_kv, head_dim;
   TernKernels kernels;
   TernPool *pool;
-  TernKvCache *cache;
-  void *memory, *work;
+  TernStore store;
+  TernLayerPlace places[LAYER + 1];
+  TernTimeline timeline;        /* holds CONTEXT positions */
+  TernKvCache cache;
+  void *work;
   float *k, *v;                 /* [CONTEXT, n_kv, head_dim] */
   float *held_k, *held_v;       /* the same as the cache has them */
   float *q;                     /* [CONTEXT, n_heads, head_dim] */
@@ -42,33 +45,48 @@ draw_rows (gsize n, guint dim, float out, GRand *random)
 
 /* What the cache holds of value @c of position @at of kv head @g. */
 static float
-stored (const TernKvCache *cache, const void *rows, const float *scale, guint g, guint at, guint c)
+stored (const TernKvCache *cache, TernKvPart part, guint g, guint at, guint c)
 {
-  gsize row = (gsize) g * cache->context + at, i = row * cache->head_dim + c;
+  float scale;
+  const void *row = tern_kvcache_row (cache, part, g, at, &scale);
 
   if (cache->type == TERN_KV_F32)
-    return ((const float *) rows)[i];
+    return ((const float *) row)[c];
   if (cache->type == TERN_KV_F16)
-    return tern_f16_to_f32 (((const guint16 *) rows)[i]);
-  return ((const gint8 *) rows)[i] * scale[row];
+    return tern_f16_to_f32 (((const guint16 *) row)[c]);
+  return ((const gint8 *) row)[c] * scale;
 }
 
 static float *
-stored_rows (const TernKvCache *cache, const void *rows, const float *scale)
+stored_rows (const TernKvCache *cache, TernKvPart part)
 {
   float *x = g_new (float, (gsize) CONTEXT * cache->n_kv * cache->head_dim), *to = x;
 
   for (guint at = 0; at < CONTEXT; at++)
     for (guint g = 0; g < cache->n_kv; g++)
       for (guint c = 0; c < cache->head_dim; c++)
-        *to++ = stored (cache, rows, scale, g, at, c);
+        *to++ = stored (cache, part, g, at, c);
   return x;
 }
 
-static TernKvCache *
-plan_cache (Rig *rig, TernArena *arena, TernKvType type)
+/* A timeline of one layer's cache, whose pages are in no order. */
+static void
+take_timeline (Rig *rig, TernKvType type)
 {
-  return tern_kvcache_plan (arena, type, CONTEXT, rig->n_kv, rig->head_dim);
+  enum { PAGES = CONTEXT / TERN_PAGE_ROWS + 1 };
+  gsize bytes = tern_kvcache_page_bytes (type, rig->n_kv, rig->head_dim);
+  TernPageTable *table = &rig->timeline.table;
+
+  g_assert_true (tern_pages_init (&rig->store.pages, bytes, PAGES, "cache", NULL));
+  rig->store.kv = type;
+  rig->store.context = CONTEXT;
+  rig->store.places = rig->places;
+  for (guint i = 0; i < PAGES; i++)
+    rig->store.pages.free[i] = i * 7 % PAGES;
+  rig->timeline = (TernTimeline) { .store = &rig->store, .state = TERN_NO_PAGE };
+  *table = (TernPageTable) { .pages = &rig->store.pages, .rows = TERN_PAGE_ROWS, .page = g_new (guint32, PAGES) };
+  g_assert_true (tern_page_table_append (table, CONTEXT));
+  rig->cache = (TernKvCache) { .type = type, .n_kv = rig->n_kv, .head_dim = rig->head_dim, .table = table };
 }
 
 static Rig *
@@ -78,7 +96,7 @@ rig_new (TernCpu level, TernKvType type, guint n_heads, guint n_kv, guint head_d
   GRand *random = g_rand_new_with_seed (n_heads * 100 + head_dim);
   gsize row = (gsize) n_kv * head_dim, q_row = (gsize) n_heads * head_dim;
   TernAttending a = { .n_heads = n_heads, .n_kv = n_kv, .head_dim = head_dim };
-  TernArena arena = { 0 }, one = { 0 }, many = { 0 };
+  TernArena work = { 0 };
 
   rig->n_heads = n_heads;
   rig->n_kv = n_kv;
@@ -86,21 +104,17 @@ rig_new (TernCpu level, TernKvType type, guint n_heads, guint n_kv, guint head_d
   tern_kernels_init (&rig->kernels, level);
   rig->pool = tern_pool_new (threads, NULL);
   g_assert_true (tern_pool_reserve (rig->pool, tern_attend_scratch (&a, CONTEXT), NULL));
-  plan_cache (rig, &arena, type);
-  rig->memory = tern_mem_alloc (arena.used, "cache", NULL);
-  arena = (TernArena) { .base = rig->memory };
-  rig->cache = plan_cache (rig, &arena, type);
-  tern_attend_take (&a, &one, 1, CONTEXT);
-  tern_attend_take (&a, &many, CONTEXT, CONTEXT);
-  rig->work = tern_mem_alloc (MAX (one.used, many.used), "work", NULL);
+  take_timeline (rig, type);
+  tern_attend_take (&a, &work, CONTEXT, CONTEXT);
+  rig->work = tern_mem_alloc (work.used, "work", NULL);
 
   rig->k = draw_rows (CONTEXT * row, head_dim, 5, random);
   rig->v = draw_rows (CONTEXT * row, head_dim, 5, random);
   rig->q = draw_rows (CONTEXT * q_row, head_dim, 1, random);
   for (gsize i = 0; i < CONTEXT; i++)
-    tern_kvcache_put (rig->cache, &rig->kernels, i, rig->k + i * row, rig->v + i * row);
-  rig->held_k = stored_rows (rig->cache, rig->cache->k, rig->cache->k_scale);
-  rig->held_v = stored_rows (rig->cache, rig->cache->v, rig->cache->v_scale);
+    tern_kvcache_put (&rig->cache, &rig->kernels, i, rig->k + i * row, rig->v + i * row);
+  rig->held_k = stored_rows (&rig->cache, TERN_KV_KEYS);
+  rig->held_v = stored_rows (&rig->cache, TERN_KV_VALUES);
   g_rand_free (random);
   return rig;
 }
@@ -109,7 +123,8 @@ static void
 rig_free (Rig *rig)
 {
   tern_pool_free (rig->pool);
-  tern_mem_free (rig->memory);
+  tern_pages_clear (&rig->store.pages);
+  g_free (rig->timeline.table.page);
   tern_mem_free (rig->work);
   g_free (rig->k);
   g_free (rig->v);
@@ -119,21 +134,45 @@ rig_free (Rig *rig)
   g_free (rig);
 }
 
-/* Rows of queries at positions pos .. pos + n - 1. Free with g_free. */
+/* Part of a pass: queries at positions pos .. pos + n - 1. */
+typedef struct {
+  guint pos, n;
+  gboolean decode;
+  const TernKeyPolicy *policy;
+} Run;
+
+/* What one pass with @runs gives, one behind the other. Free with g_free. */
 static float *
-attend (Rig *rig, guint pos, guint n, gboolean decode, const TernKeyPolicy *policy)
+attend_all (Rig *rig, const Run *runs, guint n_runs)
 {
-  TernPass pass = { .kernels = &rig->kernels, .pool = rig->pool, .n = n, .pos = pos, .layer = LAYER,
-    .context = CONTEXT, .decode = decode, .mean = rig->mean, .policy = policy };
-  TernAttending a = { .n_heads = rig->n_heads, .n_kv = rig->n_kv, .head_dim = rig->head_dim, .pass = &pass,
-    .cache = rig->cache };
+  guint32 segment_of[CONTEXT];
+  TernPassSegment segments[8];
+  TernTimeline timelines[8];
+  TernPass pass = { .kernels = &rig->kernels, .pool = rig->pool, .layer = LAYER, .context = CONTEXT, .mean = rig->mean,
+    .segments = segments, .segment_of = segment_of, .n_segments = n_runs };
+  TernAttending a = { .n_heads = rig->n_heads, .n_kv = rig->n_kv, .head_dim = rig->head_dim, .pass = &pass };
   TernArena arena = { .base = rig->work };
   gsize row = (gsize) rig->n_heads * rig->head_dim;
 
-  tern_attend_take (&a, &arena, n, CONTEXT);
-  memcpy (a.q, rig->q + pos * row, n * row * sizeof (float));
+  tern_attend_take (&a, &arena, CONTEXT, CONTEXT);
+  for (guint i = 0; i < n_runs; i++) {
+    timelines[i] = rig->timeline;
+    timelines[i].policy = runs[i].policy;
+    segments[i] = (TernPassSegment) { { .timeline = &timelines[i], .n = runs[i].n, .decode = runs[i].decode }, pass.n,
+      runs[i].pos };
+    memcpy (a.q + pass.n * row, rig->q + runs[i].pos * row, runs[i].n * row * sizeof (float));
+    for (guint t = 0; t < runs[i].n; t++)
+      segment_of[pass.n++] = i;
+    pass.n_decode += runs[i].decode;
+  }
   tern_attend (&a);
-  return g_memdup2 (a.o, n * row * sizeof (float));
+  return g_memdup2 (a.o, pass.n * row * sizeof (float));
+}
+
+static float *
+attend (Rig *rig, guint pos, guint n, gboolean decode, const TernKeyPolicy *policy)
+{
+  return attend_all (rig, &(Run) { pos, n, decode, policy }, 1);
 }
 
 /* How far the cache's idea of row @x of kv values may lie from it, per value: half a step. */
@@ -142,9 +181,9 @@ rounding (const Rig *rig, const float *x, guint c)
 {
   double largest = 0;
 
-  if (rig->cache->type == TERN_KV_F32)
+  if (rig->cache.type == TERN_KV_F32)
     return 0;
-  if (rig->cache->type == TERN_KV_F16)
+  if (rig->cache.type == TERN_KV_F16)
     return fabs (x[c]) / 2048 + 1e-7;
   for (guint i = 0; i < rig->head_dim; i++)
     largest = MAX (largest, fabs (x[i]));
@@ -195,7 +234,7 @@ bounds (const Rig *rig, guint pos, guint head, const gint32 *list, guint n, cons
     double moved = 0, step = rounding (rig, row, 0);
 
     for (guint c = 0; c < dim; c++)
-      moved += fabs (q[c]) * (rig->cache->type == TERN_KV_INT8 ? step : rounding (rig, row, c));
+      moved += fabs (q[c]) * (rig->cache.type == TERN_KV_INT8 ? step : rounding (rig, row, c));
     bend = MAX (bend, moved / sqrt (dim));
   }
   memset (slack, 0, dim * sizeof *slack);
@@ -205,7 +244,7 @@ bounds (const Rig *rig, guint pos, guint head, const gint32 *list, guint n, cons
 
     for (guint c = 0; c < dim; c++)
       slack[c] += p[i] * (expm1 (2 * bend) * fabs (row[c])
-          + exp (2 * bend) * (rig->cache->type == TERN_KV_INT8 ? step : rounding (rig, row, c)));
+          + exp (2 * bend) * (rig->cache.type == TERN_KV_INT8 ? step : rounding (rig, row, c)));
   }
 }
 
@@ -415,36 +454,22 @@ test_threads (void)
   }
 }
 
-static double
-nmse (const float *a, const float *b, gsize n)
-{
-  double error = 0, power = 0;
-
-  for (gsize i = 0; i < n; i++) {
-    error += ((double) a[i] - b[i]) * ((double) a[i] - b[i]);
-    power += (double) b[i] * b[i];
-  }
-  return error / power;
-}
-
-/* Chunks of any size, and single tokens, say what one go says, whatever the cache holds its rows as. */
+/* Chunks of any size say what one go says, bit for bit, whatever the cache holds its rows as. */
 static void
 chunked (Rig *rig)
 {
   static const guint chunks[] = { 1, 2, 7, 33 };
   enum { N = 99, POS = 480 };
   gsize row = (gsize) rig->n_heads * rig->head_dim;
-  g_autofree float *whole = attend (rig, POS, N, FALSE, NULL), *parts = g_new (float, N * row);
+  g_autofree float *whole = attend (rig, POS, N, FALSE, NULL);
 
-  for (guint i = 0; i < G_N_ELEMENTS (chunks); i++) {
+  for (guint i = 0; i < G_N_ELEMENTS (chunks); i++)
     for (guint t = 0; t < N; t += chunks[i]) {
       guint n = MIN (chunks[i], N - t);
-      g_autofree float *o = attend (rig, POS + t, n, n == 1, NULL);
+      g_autofree float *o = attend (rig, POS + t, n, FALSE, NULL);
 
-      memcpy (parts + t * row, o, n * row * sizeof (float));
+      g_assert_cmpmem (o, n * row * sizeof (float), whole + t * row, n * row * sizeof (float));
     }
-    g_assert_cmpfloat (nmse (parts, whole, N * row), <=, 1e-12);
-  }
 }
 
 static void
@@ -453,29 +478,45 @@ test_chunks (void)
   each_rig (chunked);
 }
 
-/* Copied positions are the source's, to the bit; others stay. */
+/* Rows of several timelines in one pass are what they are alone, and each one's policy is its own. */
 static void
-copied (Rig *rig)
+together (Rig *rig)
 {
-  Rig *other = rig_new (TERN_CPU_SCALAR, rig->cache->type, rig->n_heads, rig->n_kv, rig->head_dim, 1);
-  gsize row = (gsize) rig->n_kv * rig->head_dim;
-  g_autofree float *before = attend (rig, 900, 1, TRUE, NULL), *nothing = g_new0 (float, row), *after = NULL;
+  static Script scripts[3];
+  const TernKeyPolicy policies[] = {
+    { .score_layer = LAYER, .observe = script_observe, .self = &scripts[0] },
+    { .score_layer = -1, .keys = script_keys, .self = &scripts[1] },
+    { .score_layer = LAYER, .observe = script_observe, .self = &scripts[2] },
+  };
+  const Run runs[] = {
+    { 700, 1, TRUE, &policies[0] }, { CONTEXT - 1, 1, TRUE, NULL }, { 65, 1, TRUE, &policies[1] }, { 0, 1, TRUE, NULL },
+    { 513, 1, TRUE, &policies[2] }, { 300, 41, FALSE, NULL }, { 0, 3, FALSE, NULL }, { 1000, 1, FALSE, NULL },
+  };
+  gsize row = (gsize) rig->n_heads * rig->head_dim, at = 0;
+  g_autofree float *all = NULL;
+  Script seen[3];
 
-  other->kernels = rig->kernels;
-  for (guint i = 300; i < CONTEXT; i++)
-    tern_kvcache_put (other->cache, &rig->kernels, i, nothing, nothing);
-  tern_kvcache_copy (other->cache, rig->cache, 300, 901);
-  after = attend (other, 900, 1, TRUE, NULL);
-  g_assert_cmpmem (before, rig->n_heads * rig->head_dim * sizeof (float), after,
-      rig->n_heads * rig->head_dim * sizeof (float));
-  g_assert_cmpfloat (stored (other->cache, other->cache->k, other->cache->k_scale, rig->n_kv - 1, 901, 0), ==, 0);
-  rig_free (other);
+  scripts[1].n = 0;
+  for (guint i = 0; i <= 65; i += 5)
+    scripts[1].list[scripts[1].n++] = i;
+  all = attend_all (rig, runs, G_N_ELEMENTS (runs));
+  memcpy (seen, scripts, sizeof seen);
+  for (guint i = 0; i < G_N_ELEMENTS (runs); i++) {
+    g_autofree float *alone = attend_all (rig, &runs[i], 1);
+    gsize n = runs[i].n * row;
+
+    g_assert_cmpmem (alone, n * sizeof (float), all + at, n * sizeof (float));
+    at += n;
+  }
+  for (guint i = 0; i < 3; i += 2)
+    g_assert_cmpmem (seen[i].weights, seen[i].observed * sizeof (float), scripts[i].weights,
+        scripts[i].observed * sizeof (float));
 }
 
 static void
-test_copy (void)
+test_together (void)
 {
-  each_rig (copied);
+  each_rig (together);
 }
 
 static void
@@ -501,7 +542,7 @@ main (int argc, char **argv)
   g_test_add_func ("/attend/observe", test_observe);
   g_test_add_func ("/attend/threads", test_threads);
   g_test_add_func ("/attend/chunks", test_chunks);
-  g_test_add_func ("/attend/copy", test_copy);
+  g_test_add_func ("/attend/together", test_together);
   g_test_add_func ("/attend/names", test_names);
   return g_test_run ();
 }

@@ -113,7 +113,7 @@ eval (const Fixture *f, guint threads, guint first, guint n, TernCancel *cancel,
   g_assert_no_error (error);
   g_assert_true (tern_pool_reserve (pool, 1 << 16, &error));
   arena.base = pass.work.base;
-  done = f->block->klass->eval (f->block, &pass, NULL, f->values->x[first], y);
+  done = f->block->klass->eval (f->block, &pass, f->values->x[first], y);
   g_assert_cmpuint (pass.work.used, <=, arena.used);
   tern_mem_free (arena.base);
   tern_mem_free (pass.input);

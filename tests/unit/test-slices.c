@@ -4,7 +4,7 @@
 #include "tern/error.h"
 #include "engine/base/slice.h"
 #include "engine/base/threads.h"
-#include "engine/decode/generate.h"
+#include "engine/decode/generator.h"
 #include "session-fixture.h"
 #include "vision/vision.h"
 
@@ -243,16 +243,16 @@ static gboolean
 prefill (void *data, TernPool *pool, float *out, TernCancel *cancel)
 {
   g_autoptr (TernLlm) llm = tern_llm_ref (data);
-  TernLlmStateParams params = { .context = 256 };
-  g_autoptr (TernLlmState) state = tern_llm_state_new (llm, &params, pool, NULL);
+  TernSoloParams params = { .context = 256 };
+  g_autoptr (TernSolo) state = tern_solo_new (llm, &params, pool, NULL);
   g_autoptr (GError) error = NULL;
   gint32 ids[100], next = 5;
   gboolean ok;
 
   for (guint i = 0; i < G_N_ELEMENTS (ids); i++)
     ids[i] = (gint32) (i * 37 % 500);
-  ok = tern_llm_eval (state, &(TernLlmInput) { .ids = ids, .n = G_N_ELEMENTS (ids) }, TERN_LOGITS_LAST, out, cancel, &error)
-      && tern_llm_eval (state, &(TernLlmInput) { .ids = &next, .n = 1 }, TERN_LOGITS_LAST, out, cancel, &error);
+  ok = tern_solo_eval (state, &(TernLlmInput) { .ids = ids, .n = G_N_ELEMENTS (ids) }, TERN_LOGITS_LAST, out, cancel, &error)
+      && tern_solo_eval (state, &(TernLlmInput) { .ids = &next, .n = 1 }, TERN_LOGITS_LAST, out, cancel, &error);
   if (!ok)
     g_assert_error (error, TERN_ERROR, TERN_ERROR_CANCELLED);
   return ok;
@@ -262,21 +262,24 @@ static gboolean
 search (void *data, TernPool *pool, float *out, TernCancel *cancel)
 {
   TernLlm *llm = data;
-  TernLlmStateParams params = { .context = 64 };
+  TernSoloParams params = { .context = 64, .forks = 3 };
+  TernGeneratorLimits limits = { .max_tokens = 8, .max_beam = 4 };
   TernSampling sampling = TERN_SAMPLING_INIT;
-  g_autoptr (TernLlmState) state = tern_llm_state_new (llm, &params, pool, NULL);
-  g_autoptr (TernGenerator) generator = tern_generator_new (llm, NULL, 4, &params, pool, NULL);
+  g_autoptr (TernSolo) state = tern_solo_new (llm, &params, pool, NULL);
+  g_autoptr (TernGenerator) generator = tern_generator_new (llm, NULL, &limits, tern_solo_store (state), NULL);
+  g_autoptr (TernPicking) picking = tern_picking_new (tern_llm_info (llm)->n_vocab, NULL);
   g_autofree float *logits = g_new (float, tern_llm_info (llm)->n_vocab);
-  gint32 first[] = { 1, 7 }, ids[8];
-  TernGeneration said = { .ids = ids, .capacity = G_N_ELEMENTS (ids) };
+  gint32 first[] = { 1, 7 };
+  TernSaid said;
 
   sampling.beam = 4;
-  sampling.max_tokens = G_N_ELEMENTS (ids);
-  if (!tern_llm_eval (state, &(TernLlmInput) { .ids = first, .n = 2 }, TERN_LOGITS_LAST, logits, cancel, NULL))
+  sampling.max_tokens = limits.max_tokens;
+  if (!tern_solo_eval (state, &(TernLlmInput) { .ids = first, .n = 2 }, TERN_LOGITS_LAST, logits, cancel, NULL))
     return FALSE;
-  g_assert_true (tern_generator_run (generator, state, logits, &sampling, NULL, NULL, cancel, &said, NULL));
+  g_assert_true (tern_generator_run (generator, state, logits, &sampling, NULL, NULL, picking, cancel, NULL));
+  said = tern_generator_said (generator);
   for (guint i = 0; i < said.n; i++)
-    out[i] = (float) ids[i];
+    out[i] = (float) said.ids[i];
   return said.finish != TERN_FINISH_CANCELLED;
 }
 

@@ -16,21 +16,11 @@
 #define TILE 32                 /* query rows of a prefill tile, at most */
 #define BLOCK 256               /* keys of a block: with the rows above, products that stay in the second-level cache */
 #define SPLIT 512               /* keys of a piece of decode */
-#define FEW_HEADS 4             /* heads that share keys, up to which decode sums in the order for few rows */
-#define FEW_LONG_HEADS 24       /* the same for dot products of long heads */
-#define LONG_HEAD 256
 
 static guint
 group_size (const TernAttending *a)
 {
   return a->n_heads / a->n_kv;
-}
-
-/* The order of summation of decode's scores: the same for every row and every depth of a model. */
-static gboolean
-many_heads (const TernAttending *a)
-{
-  return group_size (a) > (a->head_dim >= LONG_HEAD ? FEW_LONG_HEADS : FEW_HEADS);
 }
 
 static guint
@@ -49,16 +39,25 @@ void
 tern_attend_take (TernAttending *a, TernArena *arena, guint n, guint context)
 {
   gsize q_dim = (gsize) a->n_heads * a->head_dim, kv_dim = (gsize) a->n_kv * a->head_dim;
+  gsize pieces = ((gsize) split_count (context) + n) * a->n_kv;
 
   a->q = tern_plan_take (arena, n, q_dim, sizeof (float));
   a->k = tern_plan_take (arena, n, kv_dim, sizeof (float));
   a->v = tern_plan_take (arena, n, kv_dim, sizeof (float));
   a->o = tern_plan_take (arena, n, q_dim, sizeof (float));
-  if (n > 1)
-    return;
-  a->parts = tern_plan_take (arena, split_count (context), q_dim, sizeof (float));
-  a->largest = tern_plan_take (arena, split_count (context), a->n_heads, sizeof (float));
-  a->total = tern_plan_take (arena, split_count (context), a->n_heads, sizeof (float));
+  a->tile_end = tern_plan_take (arena, n, sizeof *a->tile_end, 1);
+  a->rows = tern_plan_take (arena, n, sizeof *a->rows, 1);
+  a->max_pieces = (guint) MIN (pieces, G_MAXUINT32 / 2);
+  a->parts = tern_plan_take (arena, pieces, group_size (a) * sizeof (float), a->head_dim);
+  a->largest = tern_plan_take (arena, pieces, group_size (a), sizeof (float));
+  a->total = tern_plan_take (arena, pieces, group_size (a), sizeof (float));
+}
+
+TernKvCache
+tern_attend_cache (const TernAttending *a, const TernTimeline *timeline)
+{
+  return (TernKvCache) { .type = timeline->store->kv, .n_kv = a->n_kv, .head_dim = a->head_dim,
+    .table = &timeline->table, .at = tern_pass_page_at (a->pass, timeline) };
 }
 
 /* ---- Prefill ----------------------------------------------------------------------------------------------------- */
@@ -102,62 +101,96 @@ take_block (const TernAttending *a, const Tile *tile, guint row, gsize seen, gsi
     o[c] *= shrink;
 }
 
-/* The rows t0 .. t1 - 1 of kv head @g. FALSE: cancelled. */
+/* The rows t0 .. t1 - 1 of a segment, of kv head @g. FALSE: cancelled. */
 static gboolean
-attend_tile (const TernAttending *a, const Tile *tile, guint g, guint t0, guint t1)
+attend_tile (const TernAttending *a, const Tile *tile, const TernPassSegment *segment, guint g, guint t0, guint t1)
 {
   const TernPass *pass = a->pass;
+  TernKvCache cache = tern_attend_cache (a, segment->segment.timeline);
   guint group = group_size (a), rows = (t1 - t0) * group;
-  gsize n_keys = (gsize) pass->pos + t1;
+  gsize n_keys = (gsize) segment->pos + t1;
 
   for (gsize first = 0; first < n_keys; first += BLOCK) {
     gsize keys = MIN (BLOCK, n_keys - first);
 
     if (!tern_pass_goes_on (pass))
       return FALSE;
-    tern_kv_dot (pass->kernels, tile->scores, BLOCK, tern_kvcache_keys (a->cache, g, first), keys, a->head_dim,
-        tile->q, rows, TRUE);
+    tern_kvcache_dot (&cache, pass->kernels, tile->scores, BLOCK, g, first, keys, tile->q, rows, TRUE);
     for (guint r = 0; r < rows; r++) {
-      gsize end = (gsize) pass->pos + t0 + r / group + 1;       /* of what the row sees */
+      gsize end = (gsize) segment->pos + t0 + r / group + 1;    /* of what the row sees */
 
       take_block (a, tile, r, end > first ? MIN (keys, end - first) : 0, keys);
     }
-    tern_kv_sum (pass->kernels, tile->part, tile->scores, BLOCK, tern_kvcache_values (a->cache, g, first), rows, keys,
-        a->head_dim, TRUE, FALSE);
+    tern_kvcache_sum (&cache, pass->kernels, tile->part, NULL, tile->scores, BLOCK, g, first, rows, keys, TRUE);
     pass->kernels->add (tile->o, tile->part, (gsize) rows * a->head_dim);
   }
   return TRUE;
 }
 
-/* Tiles [begin, end), counted kv head by kv head. */
+static guint
+tiles_per_head (const TernAttending *a, guint n)
+{
+  guint tile = tile_size (a, n);
+
+  return (n + tile - 1) / tile;
+}
+
+static void
+run_tile (const TernAttending *a, const Tile *tile, const TernPassSegment *segment, guint i)
+{
+  guint n = segment->segment.n, size = tile_size (a, n), per_head = tiles_per_head (a, n), group = group_size (a);
+  gsize width = (gsize) group * a->head_dim, ld = (gsize) a->n_heads * a->head_dim;
+  guint g = i / per_head, t0 = i % per_head * size, t1 = MIN (t0 + size, n), rows = (t1 - t0) * group;
+  const float *q = a->q + segment->first * ld;
+  float *out = a->o + segment->first * ld;
+
+  for (guint t = t0; t < t1; t++)
+    memcpy (tile->q + (t - t0) * width, q + t * ld + g * width, width * sizeof (float));
+  memset (tile->o, 0, rows * a->head_dim * sizeof (float));
+  for (guint r = 0; r < rows; r++) {
+    tile->largest[r] = -INFINITY;
+    tile->total[r] = 0;
+  }
+  if (!attend_tile (a, tile, segment, g, t0, t1))
+    return;
+  for (guint r = 0; r < rows; r++) {
+    float *o = out + (t0 + r / group) * ld + g * width + r % group * a->head_dim;
+
+    for (guint c = 0; c < a->head_dim; c++)
+      o[c] = tile->o[(gsize) r * a->head_dim + c] / tile->total[r];
+  }
+}
+
+/* Tiles [begin, end), counted segment by segment, kv head by kv head. */
 static void
 attend_tiles (void *data, guint begin, guint end, guint worker)
 {
   const TernAttending *a = data;
-  guint n = a->pass->n, per_head = (n + a->tile - 1) / a->tile, group = group_size (a);
-  gsize width = (gsize) group * a->head_dim, ld = (gsize) a->n_heads * a->head_dim;
-  TernArena arena = { .base = tern_pool_scratch (a->pass->pool, worker) };
-  Tile tile = tile_take (&arena, (gsize) a->tile * group, a->head_dim);
+  const TernPass *pass = a->pass;
+  TernArena arena = { .base = tern_pool_scratch (pass->pool, worker) };
+  Tile tile = tile_take (&arena, (gsize) tile_size (a, pass->n) * group_size (a), a->head_dim);
+  guint s = 0;
 
-  for (guint i = begin; i < end; i++) {
-    guint g = i / per_head, t0 = i % per_head * a->tile, t1 = MIN (t0 + a->tile, n), rows = (t1 - t0) * group;
-
-    for (guint t = t0; t < t1; t++)
-      memcpy (tile.q + (t - t0) * width, a->q + t * ld + g * width, width * sizeof (float));
-    memset (tile.o, 0, rows * a->head_dim * sizeof (float));
-    for (guint r = 0; r < rows; r++) {
-      tile.largest[r] = -INFINITY;
-      tile.total[r] = 0;
-    }
-    if (!attend_tile (a, &tile, g, t0, t1))
-      return;
-    for (guint r = 0; r < rows; r++) {
-      float *o = a->o + (t0 + r / group) * ld + g * width + r % group * a->head_dim;
-
-      for (guint c = 0; c < a->head_dim; c++)
-        o[c] = tile.o[(gsize) r * a->head_dim + c] / tile.total[r];
-    }
+  for (guint i = begin; i < end && tern_pass_goes_on (pass); i++) {
+    while (i >= a->tile_end[s])
+      s++;
+    run_tile (a, &tile, &pass->segments[s], i - (s ? a->tile_end[s - 1] : 0));
   }
+}
+
+/* All rows but those of decode. */
+static void
+attend_many (TernAttending *a)
+{
+  const TernPass *pass = a->pass;
+  guint tiles = 0;
+
+  for (guint s = 0; s < pass->n_segments; s++) {
+    if (!pass->segments[s].segment.decode)
+      tiles += a->n_kv * tiles_per_head (a, pass->segments[s].segment.n);
+    a->tile_end[s] = tiles;
+  }
+  tern_pool_run (pass->pool, attend_tiles, a, tiles, 1);
 }
 
 /* ---- Decode ------------------------------------------------------------------------------------------------------ */
@@ -165,6 +198,7 @@ attend_tiles (void *data, guint begin, guint end, guint worker)
 /* A worker's memory for one piece. */
 typedef struct {
   float *scores;                /* [group, SPLIT] */
+  float *spare;                 /* [group, head_dim] */
   void *rows;                   /* gathered */
 } Piece;
 
@@ -174,6 +208,7 @@ piece_take (TernArena *arena, gsize group, guint head_dim)
   Piece piece;
 
   piece.scores = tern_plan_take (arena, group, SPLIT, sizeof (float));
+  piece.spare = tern_plan_take (arena, group, head_dim, sizeof (float));
   piece.rows = tern_plan_take (arena, 1, 1, tern_kv_gather_bytes (SPLIT, head_dim));
   return piece;
 }
@@ -188,59 +223,85 @@ tern_attend_scratch (const TernAttending *a, guint n)
   return MAX (tile.used, piece.used);
 }
 
-/* The keys (or values) @first .. @first + @n - 1 of those that are attended to. */
-static TernKvView
-piece_rows (const TernAttending *a, const Piece *piece, TernKvView (*rows) (const TernKvCache *, guint, guint),
-    guint g, guint first, guint n)
+/* Few rows: those that share a kv head. What is fast for them depends on the model alone. */
+static gboolean
+decode_many (const TernAttending *a)
 {
-  if (!a->keys)
-    return rows (a->cache, g, first);
-  return tern_kv_gather (piece->rows, rows (a->cache, g, 0), a->keys + first, n, a->head_dim);
+  return group_size (a) > 4;
 }
 
-/* Pieces [begin, end), counted kv head by kv head. */
+static void
+score_piece (const TernAttending *a, const Piece *piece, const TernAttendRow *row, guint g, guint first, guint n)
+{
+  guint group = group_size (a);
+  const float *q = a->q + ((gsize) row->row * a->n_heads + (gsize) g * group) * a->head_dim;
+
+  if (row->keys)
+    tern_kv_dot (a->pass->kernels, piece->scores, SPLIT,
+        tern_kv_gather (piece->rows, &row->cache, TERN_KV_KEYS, g, row->keys + first, n), n, a->head_dim, q, group,
+        decode_many (a));
+  else
+    tern_kvcache_dot (&row->cache, a->pass->kernels, piece->scores, SPLIT, g, first, n, q, group, decode_many (a));
+}
+
+/* One split of the keys of one kv head of a row; @at: its group of heads in the arrays. */
+static void
+run_piece (const TernAttending *a, const Piece *piece, const TernAttendRow *row, guint i)
+{
+  const TernKernels *kernels = a->pass->kernels;
+  guint group = group_size (a), g = i / row->splits, first = i % row->splits * SPLIT, n = MIN (SPLIT, row->n_keys - first);
+  gsize at = (gsize) (row->piece + i) * group;
+  float scale = 1 / sqrtf (a->head_dim), *part = a->parts + at * a->head_dim;
+
+  score_piece (a, piece, row, g, first, n);
+  for (guint h = 0; h < group; h++) {
+    a->largest[at + h] = -INFINITY;
+    a->total[at + h] = kernels->softmax_step (piece->scores + (gsize) h * SPLIT, n, scale, &a->largest[at + h]);
+  }
+  if (row->keys)
+    tern_kv_sum (kernels, part, piece->spare, piece->scores, SPLIT,
+        tern_kv_gather (piece->rows, &row->cache, TERN_KV_VALUES, g, row->keys + first, n), group, n, a->head_dim,
+        decode_many (a));
+  else
+    tern_kvcache_sum (&row->cache, kernels, part, piece->spare, piece->scores, SPLIT, g, first, group, n,
+        decode_many (a));
+}
+
+/* Pieces [begin, end), counted row by row, kv head by kv head. */
 static void
 attend_pieces (void *data, guint begin, guint end, guint worker)
 {
   const TernAttending *a = data;
   const TernPass *pass = a->pass;
-  guint group = group_size (a);
-  float scale = 1 / sqrtf (a->head_dim);
   TernArena arena = { .base = tern_pool_scratch (pass->pool, worker) };
-  Piece piece = piece_take (&arena, group, a->head_dim);
+  Piece piece = piece_take (&arena, group_size (a), a->head_dim);
+  guint r = 0;
 
   for (guint i = begin; i < end && tern_pass_goes_on (pass); i++) {
-    guint g = i / a->splits, first = i % a->splits * SPLIT, n = MIN (SPLIT, a->n_keys - first);
-    gsize at = (gsize) i * group;
-    TernKvView rows = piece_rows (a, &piece, tern_kvcache_keys, g, first, n);
-
-    tern_kv_dot (pass->kernels, piece.scores, SPLIT, rows, n, a->head_dim, a->q + (gsize) g * group * a->head_dim,
-        group, many_heads (a));
-    for (guint h = 0; h < group; h++) {
-      a->largest[at + h] = -INFINITY;
-      a->total[at + h] = pass->kernels->softmax_step (piece.scores + (gsize) h * SPLIT, n, scale, &a->largest[at + h]);
-    }
-    rows = piece_rows (a, &piece, tern_kvcache_values, g, first, n);
-    tern_kv_sum (pass->kernels, a->parts + at * a->head_dim, piece.scores, SPLIT, rows, group, n, a->head_dim,
-        group > FEW_HEADS, FALSE);
+    while (i >= a->rows[r].piece + a->n_kv * a->rows[r].splits)
+      r++;
+    run_piece (a, &piece, &a->rows[r], i - a->rows[r].piece);
   }
 }
 
-/* Puts the pieces of heads [begin, end) together; the first piece's maximum and total become the whole's. */
+/* Puts the pieces of heads [begin, end), counted row by row, together; the first piece's maximum and total become the
+ * whole's. */
 static void
 merge_heads (void *data, guint begin, guint end, guint worker)
 {
   const TernAttending *a = data;
   guint group = group_size (a);
 
-  for (guint head = begin; head < end; head++) {
-    gsize first = (gsize) (head / group) * a->splits * group + head % group;
-    float *o = a->o + (gsize) head * a->head_dim, largest = -INFINITY, total = 0;
+  for (guint i = begin; i < end; i++) {
+    const TernAttendRow *row = &a->rows[i / a->n_heads];
+    guint head = i % a->n_heads;
+    gsize first = ((gsize) row->piece + (gsize) (head / group) * row->splits) * group + head % group;
+    float *o = a->o + ((gsize) row->row * a->n_heads + head) * a->head_dim, largest = -INFINITY, total = 0;
 
     memset (o, 0, a->head_dim * sizeof (float));
-    for (guint s = 0; s < a->splits; s++)
+    for (guint s = 0; s < row->splits; s++)
       largest = MAX (largest, a->largest[first + (gsize) s * group]);
-    for (guint s = 0; s < a->splits; s++) {
+    for (guint s = 0; s < row->splits; s++) {
       gsize at = first + (gsize) s * group;
       const float *part = a->parts + at * a->head_dim;
       float weight = expf (a->largest[at] - largest);
@@ -256,30 +317,35 @@ merge_heads (void *data, guint begin, guint end, guint worker)
   }
 }
 
+typedef struct {
+  const TernAttending *a;
+  const TernAttendRow *row;
+} Weighing;
+
 /* Mean over heads of the weights of splits [begin, end) of the keys. The scores are computed once more rather than
  * kept: one layer asks for them, and they are heads x context. Heads are summed in order: the same bits for any pool. */
 static void
 weigh_splits (void *data, guint begin, guint end, guint worker)
 {
-  const TernAttending *a = data;
+  const TernAttending *a = ((const Weighing *) data)->a;
+  const TernAttendRow *row = ((const Weighing *) data)->row;
   const TernPass *pass = a->pass;
   guint group = group_size (a);
   TernArena arena = { .base = tern_pool_scratch (pass->pool, worker) };
   Piece piece = piece_take (&arena, group, a->head_dim);
 
   for (guint s = begin; s < end && tern_pass_goes_on (pass); s++) {
-    guint first = s * SPLIT, n = MIN (SPLIT, a->n_keys - first);
+    guint first = s * SPLIT, n = MIN (SPLIT, row->n_keys - first);
     float *mean = pass->mean + first;
 
     memset (mean, 0, n * sizeof (float));
     for (guint head = 0; head < a->n_heads; head++) {
       float *scores = piece.scores + (gsize) (head % group) * SPLIT;
-      gsize whole = (gsize) (head / group) * a->splits * group + head % group;
+      gsize whole = ((gsize) row->piece + (gsize) (head / group) * row->splits) * group + head % group;
       float largest = a->largest[whole];
 
       if (head % group == 0)
-        tern_kv_dot (pass->kernels, piece.scores, SPLIT, tern_kvcache_keys (a->cache, head / group, first), n,
-            a->head_dim, a->q + (gsize) head * a->head_dim, group, many_heads (a));
+        score_piece (a, &piece, row, head / group, first, n);
       pass->kernels->softmax_step (scores, n, 1 / sqrtf (a->head_dim), &largest);
       for (guint i = 0; i < n; i++)
         mean[i] += scores[i] / a->total[whole];
@@ -290,51 +356,83 @@ weigh_splits (void *data, guint begin, guint end, guint worker)
 }
 
 static void
-observe (const TernAttending *a)
+observe (const TernAttending *a, const TernAttendRow *row)
 {
   const TernPass *pass = a->pass;
-  TernKeyView view = { .layer = pass->layer, .n_keys = a->n_keys, .scores = pass->mean, .query = a->q };
+  Weighing weighing = { a, row };
+  TernKeyView view = { .layer = pass->layer, .n_keys = row->n_keys, .scores = pass->mean,
+    .query = a->q + (gsize) row->row * a->n_heads * a->head_dim };
 
-  tern_pool_run (pass->pool, weigh_splits, (void *) a, a->splits, 1);
+  tern_pool_run (pass->pool, weigh_splits, &weighing, row->splits, 1);
   if (tern_pass_goes_on (pass))
-    pass->policy->observe (pass->policy->self, &view);
+    row->policy->observe (row->policy->self, &view);
+}
+
+/* Asks the policy of row @t, and says how its keys are cut. */
+static TernAttendRow
+prepare_row (const TernAttending *a, guint t)
+{
+  const TernPassSegment *segment = tern_pass_segment_of (a->pass, t);
+  const TernKeyPolicy *policy = segment->segment.timeline->policy;
+  TernAttendRow row = { .row = t, .cache = tern_attend_cache (a, segment->segment.timeline), .policy = policy,
+    .n_keys = tern_pass_pos (a->pass, t) + 1 };
+
+  row.scored = policy && policy->score_layer == (gint) a->pass->layer;
+  if (policy && policy->keys && !row.scored) {
+    guint n;
+
+    row.keys = policy->keys (policy->self, a->pass->layer, row.n_keys, &n);
+    if (row.keys && n == row.n_keys)
+      row.keys = NULL;          /* all of them: nothing to fetch, and exactly the bits of the full computation */
+    if (row.keys)
+      row.n_keys = n;
+  }
+  row.splits = split_count (row.n_keys);
+  return row;
 }
 
 static void
-attend_newest (TernAttending *a)
+run_rows (TernAttending *a)
 {
   const TernPass *pass = a->pass;
-  const TernKeyPolicy *policy = pass->policy;
-  gboolean scored = policy && policy->score_layer == (gint) pass->layer;
-  gsize dims = (gsize) a->n_heads * a->head_dim;
+  gsize dims = (gsize) a->n_heads * a->head_dim, keys = 0, splits = 0;
 
-  a->keys = NULL;
-  a->n_keys = pass->pos + 1;
-  if (policy && policy->keys && !scored) {
-    guint n;
-
-    a->keys = policy->keys (policy->self, pass->layer, a->n_keys, &n);
-    if (a->keys && n == a->n_keys)
-      a->keys = NULL;           /* all of them: nothing to fetch, and exactly the bits of the full computation */
-    if (a->keys)
-      a->n_keys = n;
+  for (guint i = 0; i < a->n_rows; i++) {
+    keys += a->rows[i].n_keys;
+    splits += a->rows[i].splits;
   }
-  a->splits = split_count (a->n_keys);
-  tern_pool_run (tern_block_pool (pass, 4 * a->n_keys * dims), attend_pieces, a, a->n_kv * a->splits, 1);
-  tern_pool_run (tern_block_pool (pass, 2 * a->splits * dims), merge_heads, a, a->n_heads, 1);
-  if (scored && policy->observe)
-    observe (a);
+  tern_pool_run (tern_block_pool (pass, 4 * keys * dims), attend_pieces, a, a->n_pieces, 1);
+  tern_pool_run (tern_block_pool (pass, 2 * splits * dims), merge_heads, a, a->n_rows * a->n_heads, 1);
+  for (guint i = 0; i < a->n_rows && tern_pass_goes_on (pass); i++)
+    if (a->rows[i].scored && a->rows[i].policy->observe)
+      observe (a, &a->rows[i]);
+  a->n_rows = a->n_pieces = 0;
+}
+
+/* Decode rows, as many together as there is room for their pieces: all of them but at great depth. */
+static void
+attend_newest (TernAttending *a)
+{
+  a->n_rows = a->n_pieces = 0;
+  for (guint t = 0; t < a->pass->n_decode; t++) {
+    TernAttendRow row = prepare_row (a, t);
+    guint pieces = a->n_kv * row.splits;
+
+    if (a->n_pieces + pieces > a->max_pieces)
+      run_rows (a);
+    row.piece = a->n_pieces;
+    a->rows[a->n_rows++] = row;
+    a->n_pieces += pieces;
+  }
+  if (a->n_rows > 0)
+    run_rows (a);
 }
 
 void
 tern_attend (TernAttending *a)
 {
-  const TernPass *pass = a->pass;
-
-  if (pass->decode) {
+  if (a->pass->n_decode > 0)
     attend_newest (a);
-    return;
-  }
-  a->tile = tile_size (a, pass->n);
-  tern_pool_run (pass->pool, attend_tiles, a, a->n_kv * ((pass->n + a->tile - 1) / a->tile), 1);
+  if (a->pass->n > a->pass->n_decode && tern_pass_goes_on (a->pass))
+    attend_many (a);
 }

@@ -7,23 +7,35 @@
 
 G_BEGIN_DECLS
 
-/* The rows of a pass; their keys and values are in the cache already. Query head i reads kv head
+/* One decode row: pieces [piece, piece + n_kv * splits). */
+typedef struct {
+  guint row;                    /* of the pass */
+  TernKvCache cache;
+  const TernKeyPolicy *policy;
+  gboolean scored;              /* its weights are wanted */
+  const gint32 *keys;           /* [n_keys] positions to attend to, or NULL for all */
+  guint n_keys, splits;
+  guint piece;
+} TernAttendRow;
+
+/* The rows of a pass; their keys and values are in the caches already. Query head i reads kv head
  * i / (n_heads / n_kv). */
 typedef struct {
   guint n_heads, n_kv, head_dim;
   const TernPass *pass;
-  const TernKvCache *cache;
   float *q, *o;                 /* [n, n_heads, head_dim] */
   float *k, *v;                 /* [n, n_kv, head_dim] */
   /* attend.c's: */
-  guint tile;                   /* query rows of a tile */
-  const gint32 *keys;           /* [n_keys] positions to attend to, or NULL for all */
-  guint n_keys, splits;
-  float *parts;                 /* [n_kv, splits, group, head_dim] sums over one split of the keys */
-  float *largest, *total;       /* [n_kv, splits, group] their largest score and sum of weights */
+  guint32 *tile_end;            /* [segments] tiles of each segment and those before it */
+  TernAttendRow *rows;          /* [n] decode rows that are computed together */
+  guint n_rows, n_pieces, max_pieces;
+  float *parts;                 /* [pieces, group, head_dim] sums over one split of the keys */
+  float *largest, *total;       /* [pieces, group] their largest score and sum of weights */
 } TernAttending;
 
-/* Takes all that a pass of @n rows needs, the members above, from @arena. */
+/* The cache of @timeline that the running layer reads and writes. */
+TernKvCache tern_attend_cache (const TernAttending *a, const TernTimeline *timeline);
+/* Takes all that a pass of up to @n rows needs, the members above, from @arena. */
 void tern_attend_take (TernAttending *a, TernArena *arena, guint n, guint context);
 /* Bytes of every worker's scratch for passes of up to @n rows; of @a the shape alone is looked at. */
 gsize tern_attend_scratch (const TernAttending *a, guint n);

@@ -52,18 +52,12 @@ attention_owned (const TernBlock *block)
   return floats * sizeof (float);
 }
 
-static void *
-attention_state (const TernBlock *block, TernArena *arena, guint context, TernKvType kv)
+static gsize
+attention_page (const TernBlock *block, TernKvType kv)
 {
   const Attention *self = (const Attention *) block;
 
-  return tern_kvcache_plan (arena, kv, context, self->params.n_kv, self->params.head_dim);
-}
-
-static void
-attention_copy (const TernBlock *block, void *dst, const void *src, guint from, guint to)
-{
-  tern_kvcache_copy (dst, src, from, to);
+  return tern_kvcache_page_bytes (kv, self->params.n_kv, self->params.head_dim);
 }
 
 static TernAttending
@@ -78,11 +72,8 @@ static void
 attention_work (const TernBlock *block, TernArena *arena, guint n, guint context)
 {
   TernAttending a = attending ((const Attention *) block);
-  TernArena one = *arena;
 
-  tern_attend_take (&a, &one, 1, context);
   tern_attend_take (&a, arena, n, context);
-  arena->used = MAX (arena->used, one.used);
 }
 
 static gsize
@@ -97,7 +88,6 @@ attention_worker (const TernBlock *block, guint n, guint context)
 typedef struct {
   const Attention *self;
   const TernAttending *a;
-  TernKvCache *cache;
 } Turning;
 
 /* Norm and rotation of the heads of rows [begin, end); then their keys and values are ready for the cache. What
@@ -113,6 +103,7 @@ turn_rows (void *data, guint begin, guint end, guint worker)
   guint n_heads = p->n_heads + p->n_kv;
 
   for (guint t = begin; t < end; t++) {
+    TernKvCache cache = tern_attend_cache (a, tern_pass_segment_of (a->pass, t)->segment.timeline);
     const float *angles = a->pass->angles + (gsize) t * rope->dim;
     float *spare = a->o + (gsize) t * p->n_heads * p->head_dim;
 
@@ -129,7 +120,7 @@ turn_rows (void *data, guint begin, guint end, guint worker)
         tern_rope_unpair (x, rope->dim, spare);
       kernels->rope (x, angles, rope->dim);
     }
-    tern_kvcache_put (turning->cache, kernels, a->pass->pos + t, a->k + (gsize) t * p->n_kv * p->head_dim,
+    tern_kvcache_put (&cache, kernels, tern_pass_pos (a->pass, t), a->k + (gsize) t * p->n_kv * p->head_dim,
         a->v + (gsize) t * p->n_kv * p->head_dim);
   }
 }
@@ -151,16 +142,15 @@ norm_rows (void *data, guint begin, guint end, guint worker)
 }
 
 static gboolean
-attention_eval (const TernBlock *block, TernPass *pass, void *state, const float *x, float *y)
+attention_eval (const TernBlock *block, TernPass *pass, const float *x, float *y)
 {
   const Attention *self = (const Attention *) block;
   gsize q_dim = (gsize) self->params.n_heads * self->params.head_dim;
   TernAttending a = attending (self);
-  Turning turning = { self, &a, state };
+  Turning turning = { self, &a };
   TernLinearInput input;
 
   a.pass = pass;
-  a.cache = state;
   tern_attend_take (&a, &pass->work, pass->n, pass->context);
   tern_block_input (pass, &input, x, self->params.width);
   if (!tern_block_run (pass, &self->q, self->q_bias, &input, a.q)
@@ -180,8 +170,7 @@ static const TernBlockClass attention_class = {
   .free = attention_free,
   .linears = attention_linears,
   .owned = attention_owned,
-  .state = attention_state,
-  .copy = attention_copy,
+  .page = attention_page,
   .work = attention_work,
   .worker = attention_worker,
   .eval = attention_eval,
@@ -279,27 +268,16 @@ tern_attention_new (const TernBlockSource *source, const TernAttentionParams *pa
   return &self->parent;
 }
 
-/* Float caches alone can be looked at as they are. */
-static const TernKvCache *
-float_cache (const TernBlock *block, const void *state)
-{
-  const TernKvCache *cache = block->klass == &attention_class ? state : NULL;
-
-  return cache && cache->type == TERN_KV_F32 ? cache : NULL;
-}
-
 const float *
-tern_attention_keys (const TernBlock *block, const void *state)
+tern_attention_row (const TernBlock *block, const TernTimeline *timeline, gsize at, gboolean value, guint head, guint pos)
 {
-  const TernKvCache *cache = float_cache (block, state);
+  const TernAttentionParams *p = &((const Attention *) block)->params;
+  TernKvCache cache = { .type = timeline->store->kv, .table = &timeline->table, .at = at };
 
-  return cache ? cache->k : NULL;
-}
-
-const float *
-tern_attention_values (const TernBlock *block, const void *state)
-{
-  const TernKvCache *cache = float_cache (block, state);
-
-  return cache ? cache->v : NULL;
+  /* Floats alone can be looked at as they are. */
+  if (block->klass != &attention_class || cache.type != TERN_KV_F32 || pos >= timeline->table.n || head >= p->n_kv)
+    return NULL;
+  cache.n_kv = p->n_kv;
+  cache.head_dim = p->head_dim;
+  return tern_kvcache_row (&cache, value ? TERN_KV_VALUES : TERN_KV_KEYS, head, pos, NULL);
 }

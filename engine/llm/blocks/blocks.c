@@ -25,6 +25,7 @@ void
 tern_block_input (TernPass *pass, TernLinearInput *input, const float *x, guint cols)
 {
   tern_linear_input_init (input, pass->input, pass->kernels, pass->mode, x, cols, pass->n, cols);
+  input->few = pass->n_decode;
 }
 
 gboolean

@@ -27,8 +27,9 @@ typedef struct {
 } TernAttentionParams;
 
 TernBlock *tern_attention_new (const TernBlockSource *source, const TernAttentionParams *params, GError **error);
-const float *tern_attention_keys (const TernBlock *block, const void *state);
-const float *tern_attention_values (const TernBlock *block, const void *state);
+/* A row of @timeline's cache in the part of its pages that begins at @at; NULL where tern_timeline_key() says so. */
+const float *tern_attention_row (const TernBlock *block, const TernTimeline *timeline, gsize at, gboolean value, guint head,
+    guint pos);
 
 /* LFM2's gated short convolution: shortconv.in_proj, shortconv.conv, shortconv.out_proj. */
 typedef struct {
@@ -37,7 +38,7 @@ typedef struct {
 } TernShortconvParams;
 
 TernBlock *tern_shortconv_new (const TernBlockSource *source, const TernShortconvParams *params, GError **error);
-const float *tern_shortconv_state (const TernBlock *block, const void *state);
+gboolean tern_block_is_shortconv (const TernBlock *block);
 
 /* down (norm (act (gate x) * up x)): ffn_gate, ffn_up, ffn_down (weight, bias), ffn_sub_norm. */
 typedef enum {

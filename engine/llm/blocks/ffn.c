@@ -85,7 +85,7 @@ gate_rows (void *data, guint begin, guint end, guint worker)
 }
 
 static gboolean
-ffn_eval (const TernBlock *block, TernPass *pass, void *state, const float *x, float *y)
+ffn_eval (const TernBlock *block, TernPass *pass, const float *x, float *y)
 {
   const Ffn *self = (const Ffn *) block;
   Gating gating = { .self = self, .pass = pass };

@@ -191,6 +191,7 @@ route (Work *work)
   /* Close scores decide between experts: no rounding of the input, whatever the others do. */
   tern_linear_input_init (&input, pass->input, pass->kernels, TERN_ACTIVATIONS_F32, work->x, p->width, pass->n,
       p->width);
+  input.few = pass->n_decode;
   tern_linear_run (&self->router, &input, NULL, work->scores, p->n_experts, pass->pool);
   tern_pool_run (tern_block_pool (pass, (gsize) pass->n * p->n_experts * (p->n_used + 8)), choose_rows, work, pass->n,
       1);
@@ -211,6 +212,17 @@ group_size (const Work *work, guint g)
   return work->first[work->group[g] + 1] - work->first[work->group[g]];
 }
 
+/* How many of its rows, which come first, are those of decode segments. */
+static inline guint
+group_decode (const Work *work, guint g)
+{
+  guint first = work->first[work->group[g]], end = work->first[work->group[g] + 1], at = first;
+
+  while (at < end && work->share[at] / work->self->params.n_used < work->pass->n_decode)
+    at++;
+  return at - first;
+}
+
 static inline guint
 panels (guint rows)
 {
@@ -226,6 +238,7 @@ run_panels (const Work *work, const TernLinear *linear, guint g, guint begin, gu
   TernLinearInput input = tern_linear_input_part (&work->input, shared ? 0 : group_begin (work, g),
       shared ? 1 : group_size (work, g));
 
+  input.few = group_decode (work, g);
   tern_linear_rows (linear, &input, NULL, y + (gsize) group_begin (work, g) * linear->rows, linear->rows,
       begin * TERN_LINEAR_GRAIN, MIN (end * TERN_LINEAR_GRAIN, linear->rows), work->pass->pool, worker);
 }
@@ -357,7 +370,7 @@ run_batch (Work *work, guint n)
 }
 
 static gboolean
-moe_eval (const TernBlock *block, TernPass *pass, void *state, const float *x, float *y)
+moe_eval (const TernBlock *block, TernPass *pass, const float *x, float *y)
 {
   const Moe *self = (const Moe *) block;
   const TernMoeParams *p = &self->params;

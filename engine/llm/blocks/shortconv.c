@@ -2,8 +2,6 @@
 /* LFM2's gated short convolution: B, C, x = W_in h; z = B * x; y = W_out (C * conv (z)), conv causal and depthwise. */
 #include "engine/llm/blocks/blocks.h"
 
-#include <string.h>
-
 typedef struct {
   TernBlock parent;
   TernShortconvParams params;
@@ -11,10 +9,6 @@ typedef struct {
   TernLinear out;               /* [width, width] */
   float *taps;                  /* [width, taps], the last one for the current token */
 } Shortconv;
-
-typedef struct {
-  float *z;                     /* [taps - 1, width], oldest first; NULL when taps is 1 */
-} ConvState;
 
 static void
 shortconv_free (TernBlock *block)
@@ -40,34 +34,13 @@ shortconv_owned (const TernBlock *block)
   return (gsize) self->params.width * self->params.taps * sizeof (float);
 }
 
+/* The last taps - 1 values of z, oldest first. */
 static gsize
-state_bytes (const Shortconv *self)
-{
-  return (gsize) (self->params.taps - 1) * self->params.width * sizeof (float);
-}
-
-static void *
-shortconv_state (const TernBlock *block, TernArena *arena, guint context, TernKvType kv)
+shortconv_state (const TernBlock *block)
 {
   const Shortconv *self = (const Shortconv *) block;
-  ConvState *state = tern_plan_take (arena, 1, 1, sizeof (ConvState));
-  float *z = tern_plan_take (arena, 1, 1, state_bytes (self));
 
-  if (state)
-    state->z = z;
-  return state;
-}
-
-static void
-shortconv_reset (const TernBlock *block, void *state)
-{
-  memset (((ConvState *) state)->z, 0, state_bytes ((const Shortconv *) block));
-}
-
-static void
-shortconv_copy (const TernBlock *block, void *dst, const void *src, guint from, guint to)
-{
-  memcpy (((ConvState *) dst)->z, ((const ConvState *) src)->z, state_bytes ((const Shortconv *) block));
+  return (gsize) (self->params.taps - 1) * self->params.width * sizeof (float);
 }
 
 static void
@@ -86,10 +59,9 @@ shortconv_work (const TernBlock *block, TernArena *arena, guint n, guint context
 }
 
 static gboolean
-shortconv_eval (const TernBlock *block, TernPass *pass, void *state, const float *x, float *y)
+shortconv_eval (const TernBlock *block, TernPass *pass, const float *x, float *y)
 {
   const Shortconv *self = (const Shortconv *) block;
-  ConvState *conv = state;
   gsize width = self->params.width;
   TernLinearInput input;
   float *bcx, *mixed;
@@ -99,7 +71,8 @@ shortconv_eval (const TernBlock *block, TernPass *pass, void *state, const float
   if (!tern_block_run (pass, &self->in, NULL, &input, bcx))
     return FALSE;
   for (gsize t = 0; t < pass->n; t++)
-    pass->kernels->shortconv (mixed + t * width, bcx + t * 3 * width, conv->z, self->taps, width, self->params.taps);
+    pass->kernels->shortconv (mixed + t * width, bcx + t * 3 * width,
+        tern_pass_state (pass, tern_pass_segment_of (pass, t)->segment.timeline), self->taps, width, self->params.taps);
   tern_block_input (pass, &input, mixed, width);
   return tern_block_run (pass, &self->out, NULL, &input, y);
 }
@@ -110,8 +83,6 @@ static const TernBlockClass shortconv_class = {
   .linears = shortconv_linears,
   .owned = shortconv_owned,
   .state = shortconv_state,
-  .reset = shortconv_reset,
-  .copy = shortconv_copy,
   .work = shortconv_work,
   .eval = shortconv_eval,
 };
@@ -132,8 +103,8 @@ tern_shortconv_new (const TernBlockSource *source, const TernShortconvParams *pa
   return &self->parent;
 }
 
-const float *
-tern_shortconv_state (const TernBlock *block, const void *state)
+gboolean
+tern_block_is_shortconv (const TernBlock *block)
 {
-  return block->klass == &shortconv_class ? ((const ConvState *) state)->z : NULL;
+  return block->klass == &shortconv_class;
 }

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Inside of generation. A strategy (one token after the other: single.c; beam search: beam.c) is two functions. */
+#pragma once
+
+#include "engine/decode/generator.h"
+#include "engine/decode/sampler.h"
+
+G_BEGIN_DECLS
+
+G_STATIC_ASSERT (TERN_BEAM_MAX <= 64);   /* a bit each in beam.c */
+
+struct _TernPicking {
+  TernCandidate *candidates;    /* [n_vocab] */
+  float *row;                   /* [n_vocab] logits with penalties */
+};
+
+typedef struct {
+  void (*begin) (TernGenerator *self);
+  /* Logits of what was wanted; sets what is wanted next, n_wants = 0 when it is finished. */
+  void (*take) (TernGenerator *self, const float *logits, TernPicking *picking);
+  /* It ends here: what stands of what was said. */
+  void (*cancel) (TernGenerator *self);
+} TernStrategy;
+
+extern const TernStrategy tern_strategy_single, tern_strategy_beam;
+
+/* A token of some beam; beams share the nodes of what they have in common. */
+typedef struct {
+  gint32 id;
+  gint32 parent;                /* index of the node before, -1: none */
+  float probability;            /* by the model, whatever the penalties */
+} TernBeamNode;
+
+typedef struct {
+  TernTimeline *timeline;
+  const float *logits;          /* [n_vocab] of its next token, within a take */
+  double total;                 /* log of the sum of their exp */
+  gint32 node;                  /* its last token, -1: none yet */
+  double score;                 /* sum of log p that ranks */
+  double logprob;               /* sum of log p by the model */
+} TernBeam;
+
+/* A beam and the token that continues it. */
+typedef struct {
+  guint beam;
+  gint32 id;
+  double score;
+} TernBeamStep;
+
+/* A finished sequence. */
+typedef struct {
+  gint32 node;                  /* last token that is not an end token */
+  double rank;                  /* score / length^length_penalty */
+  double logprob;
+  gboolean ended;               /* by an end token */
+} TernBeamEnd;
+
+/* A search; its memory is there when max_beam is more than 1. */
+typedef struct {
+  TernTimeline **timelines;     /* [max_beam - 1] */
+  TernBeam *beams, *next;       /* [max_beam] */
+  TernBeamStep *steps;          /* [2 max_beam] */
+  TernBeamNode *nodes;          /* [max_beam * max_tokens] */
+  gint32 *keys;                 /* [n_layers, context] the policy's answers for the best beam */
+  gint *n_keys;                 /* [n_layers]; -1: everything */
+  TernKeyPolicy record, replay;
+  guint width;                  /* beams that may live */
+  guint n_beams, n_steps, n_nodes;
+  guint length;                 /* tokens said by each */
+  guint n_ends;
+  TernBeamEnd best;             /* the best sequence that ended */
+} TernSearch;
+
+struct _TernGenerator {
+  TernLlm *llm;
+  TernTokenizer *tokenizer;
+  TernGeneratorLimits limits;
+  guint n_ids;                  /* ids below it may be said */
+  guint context;
+  gsize n_vocab;
+  gint32 *ids;                  /* [max_tokens] */
+  float *probabilities;         /* [max_tokens] */
+  TernWanted *wants;            /* [max_beam] */
+
+  /* The answer under way. */
+  TernSampling sampling;
+  TernRandom random;
+  const TernStrategy *strategy; /* NULL: none was begun */
+  TernTimeline *timeline;
+  const TernKeyPolicy *policy;  /* of that timeline */
+  guint n_wants;
+  gboolean finished;
+  double probability;           /* sum over the tokens said */
+  TernSaid said;
+
+  TernSearch search;
+};
+
+gboolean tern_generator_is_end (const TernGenerator *self, gint32 id);
+/* Appends a token that stands. */
+void tern_generator_say (TernGenerator *self, gint32 id, float probability);
+void tern_generator_finish (TernGenerator *self, TernFinish finish);
+gboolean tern_search_init (TernGenerator *self, TernStore *store, GError **error);
+void tern_search_clear (TernGenerator *self);
+
+G_END_DECLS

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "engine/llm/pages.h"
+
+#include <string.h>
+
+#include "engine/base/mem.h"
+
+static void
+carve (TernPages *pages, TernArena *arena, gsize bytes, guint n)
+{
+  pages->memory = tern_plan_take (arena, n, bytes, 1);
+  pages->refs = tern_plan_take (arena, n, sizeof *pages->refs, 1);
+  pages->free = tern_plan_take (arena, n, sizeof *pages->free, 1);
+}
+
+static gsize
+page_bytes (gsize bytes)
+{
+  return bytes > G_MAXSSIZE / 2 ? bytes : tern_align_up (bytes);
+}
+
+gsize
+tern_pages_size (gsize bytes, guint n)
+{
+  TernPages pages;
+  TernArena arena = { 0 };
+
+  carve (&pages, &arena, page_bytes (bytes), n);
+  return arena.used;
+}
+
+gboolean
+tern_pages_init (TernPages *pages, gsize bytes, guint n, const char *what, GError **error)
+{
+  TernArena arena = { .base = tern_mem_alloc (MAX (tern_pages_size (bytes, n), 1), what, error) };
+
+  *pages = (TernPages) { 0 };
+  if (!arena.base)
+    return FALSE;
+  carve (pages, &arena, page_bytes (bytes), n);
+  pages->bytes = page_bytes (bytes);
+  pages->n = n;
+  while (n > 0)
+    pages->free[pages->n_free++] = --n;
+  return TRUE;
+}
+
+void
+tern_pages_clear (TernPages *pages)
+{
+  tern_mem_free (pages->memory);
+  *pages = (TernPages) { 0 };
+}
+
+guint32
+tern_pages_take (TernPages *pages)
+{
+  guint32 page;
+
+  if (pages->n_free == 0)
+    return TERN_NO_PAGE;
+  page = pages->free[--pages->n_free];
+  pages->refs[page] = 1;
+  return page;
+}
+
+void
+tern_pages_ref (TernPages *pages, guint32 page)
+{
+  pages->refs[page]++;
+}
+
+void
+tern_pages_unref (TernPages *pages, guint32 page)
+{
+  if (page != TERN_NO_PAGE && --pages->refs[page] == 0)
+    pages->free[pages->n_free++] = page;
+}
+
+static guint
+page_count (const TernPageTable *table, guint n)
+{
+  return n / table->rows + (n % table->rows > 0);
+}
+
+/* The last page, when it has room and another table has it too: the next row goes to a copy. */
+static gboolean
+must_copy (const TernPageTable *table)
+{
+  return table->n % table->rows > 0 && tern_pages_is_shared (table->pages, table->page[table->n / table->rows]);
+}
+
+guint
+tern_page_table_needs (const TernPageTable *table, guint more)
+{
+  return more ? page_count (table, table->n + more) - page_count (table, table->n) + must_copy (table) : 0;
+}
+
+gboolean
+tern_page_table_append (TernPageTable *table, guint more)
+{
+  TernPages *pages = table->pages;
+  guint have = page_count (table, table->n), want = page_count (table, table->n + more);
+
+  if (tern_page_table_needs (table, more) > pages->n_free)
+    return FALSE;
+  if (more && must_copy (table)) {
+    guint32 *last = &table->page[have - 1], copy = tern_pages_take (pages);
+
+    memcpy (tern_pages_at (pages, copy), tern_pages_at (pages, *last), pages->bytes);
+    tern_pages_unref (pages, *last);
+    *last = copy;
+  }
+  while (have < want)
+    table->page[have++] = tern_pages_take (pages);
+  table->n += more;
+  return TRUE;
+}
+
+void
+tern_page_table_cut (TernPageTable *table, guint n)
+{
+  guint keep = page_count (table, MIN (n, table->n));
+
+  for (guint i = page_count (table, table->n); i > keep; i--)
+    tern_pages_unref (table->pages, table->page[i - 1]);
+  table->n = MIN (n, table->n);
+}
+
+void
+tern_page_table_fork (TernPageTable *table, const TernPageTable *from)
+{
+  if (table == from)
+    return;
+  for (guint i = 0; i < page_count (from, from->n); i++)
+    tern_pages_ref (from->pages, from->page[i]);
+  tern_page_table_cut (table, 0);
+  memcpy (table->page, from->page, page_count (from, from->n) * sizeof *from->page);
+  table->n = from->n;
+}

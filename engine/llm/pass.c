@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "engine/llm/pass.h"
+
+#include <string.h>
+
+#include "engine/llm/blocks/blocks.h"
+#include "engine/llm/model.h"
+#include "tern/error.h"
+
+#define ROWS 128                /* default of a pass */
+/* Multiply-adds that one product holds at most: some 50 ms on two cores with 256-bit integer kernels. It decides how many
+ * rows go through the layers at once, and is the same on every machine. Cancelling is looked at between slices of a
+ * product (engine/base/slice.h). */
+#define PASS_OPS (G_GUINT64_CONSTANT (1) << 31)
+
+/* ---- Plan -------------------------------------------------------------------------------------------------------- */
+
+/* What sizes a pass, over all linears; the head is not in @weights, it has a batch of its own. */
+typedef struct {
+  const TernLlm *llm;
+  guint64 weights;              /* most of one linear */
+  guint cols;                   /* most input features */
+  gsize scratch;                /* most bytes that one needs in a worker's scratch */
+} Extent;
+
+static void
+extend (TernLinear *linear, void *data)
+{
+  Extent *extent = data;
+
+  if (linear == tern_llm_head (extent->llm)) {
+    extent->scratch = MAX (extent->scratch, tern_linear_scratch (linear));
+  } else if (linear != &extent->llm->embedding) {       /* looked up, never multiplied */
+    extent->weights = MAX (extent->weights, (guint64) linear->rows * linear->cols);
+    extent->cols = MAX (extent->cols, linear->cols);
+    extent->scratch = MAX (extent->scratch, tern_linear_scratch (linear));
+  }
+}
+
+static Extent
+extent (const TernLlm *llm)
+{
+  Extent found = { .llm = llm, .weights = 1, .cols = llm->info.width };
+
+  tern_llm_each_linear (llm, extend, &found);
+  return found;
+}
+
+/* Parameters with the defaults filled in. */
+static void
+resolve (TernPass *self, const TernLlm *llm, const TernPassParams *params)
+{
+  guint64 head = (guint64) llm->info.width * llm->info.n_vocab;
+
+  self->context = params->context ? params->context : llm->info.context;
+  self->capacity = params->rows ? params->rows : CLAMP (PASS_OPS / extent (llm).weights, 8, ROWS);
+  self->head_batch = CLAMP (PASS_OPS / head, 1, self->capacity);
+  self->mode = params->activations;
+}
+
+/* Blocks run one after the other: their work areas are one. */
+static gsize
+work_bytes (const TernPass *self, const TernLlm *llm)
+{
+  gsize bytes = 0;
+
+  for (guint i = 0; i < llm->info.n_layers; i++) {
+    TernArena mixer = { 0 }, ffn = { 0 };
+
+    llm->layers[i].mixer->klass->work (llm->layers[i].mixer, &mixer, self->capacity, self->context);
+    llm->layers[i].ffn->klass->work (llm->layers[i].ffn, &ffn, self->capacity, self->context);
+    bytes = MAX (bytes, MAX (mixer.used, ffn.used));
+  }
+  return bytes;
+}
+
+static void
+plan (TernPass *self, const TernLlm *llm, TernArena *arena)
+{
+  const TernLlmInfo *info = &llm->info;
+  gsize rows = self->capacity;
+
+  self->segments = tern_plan_take (arena, rows, sizeof *self->segments, 1);
+  self->cancels = tern_plan_take (arena, rows, sizeof *self->cancels, 1);
+  self->segment_of = tern_plan_take (arena, rows, sizeof *self->segment_of, 1);
+  self->h = tern_plan_take (arena, rows, info->width, sizeof (float));
+  self->x = tern_plan_take (arena, rows, info->width, sizeof (float));
+  self->y = tern_plan_take (arena, rows, info->width, sizeof (float));
+  self->angles = tern_plan_take (arena, rows, llm->rope.dim, sizeof (float));
+  self->input = tern_plan_take (arena, 1, 1, tern_linear_input_bytes (self->capacity, extent (llm).cols));
+  self->mean = tern_plan_take (arena, 1, self->context, sizeof (float));
+  self->work_memory = tern_plan_take (arena, 1, 1, work_bytes (self, llm));
+}
+
+static gsize
+block_worker (const TernPass *self, const TernBlock *block)
+{
+  return block->klass->worker ? block->klass->worker (block, self->capacity, self->context) : 0;
+}
+
+static gsize
+worker_bytes (const TernPass *self, const TernLlm *llm)
+{
+  gsize bytes = extent (llm).scratch;
+
+  for (guint i = 0; i < llm->info.n_layers; i++) {
+    bytes = MAX (bytes, block_worker (self, llm->layers[i].mixer));
+    bytes = MAX (bytes, block_worker (self, llm->layers[i].ffn));
+  }
+  return bytes;
+}
+
+gsize
+tern_pass_bytes (const TernLlm *llm, const TernPassParams *params)
+{
+  TernPass self = { 0 };
+  TernArena arena = { 0 };
+
+  resolve (&self, llm, params);
+  plan (&self, llm, &arena);
+  return arena.used + sizeof self;
+}
+
+gsize
+tern_pass_scratch_bytes (const TernLlm *llm, const TernPassParams *params)
+{
+  TernPass self = { 0 };
+
+  resolve (&self, llm, params);
+  return worker_bytes (&self, llm);
+}
+
+TernPass *
+tern_pass_new (TernLlm *llm, const TernPassParams *params, TernPool *pool, GError **error)
+{
+  g_autoptr (TernPass) self = NULL;
+  TernArena arena = { 0 };
+
+  g_return_val_if_fail (pool && llm->usable, NULL);
+  self = g_new0 (TernPass, 1);
+  self->llm = tern_llm_ref (llm);
+  self->kernels = llm->kernels;
+  self->rope = &llm->rope;
+  self->pool = pool;
+  resolve (self, llm, params);
+  self->round = llm->rounds && self->mode == TERN_ACTIVATIONS_INT8;
+  plan (self, llm, &arena);
+  self->memory = tern_mem_alloc (arena.used, "work space of the language model", error);
+  if (!self->memory)
+    return NULL;
+  arena = (TernArena) { .base = self->memory };
+  plan (self, llm, &arena);
+  self->cancel = &self->all;
+  if (!tern_pool_reserve (pool, worker_bytes (self, llm), error))
+    return NULL;
+  return g_steal_pointer (&self);
+}
+
+void
+tern_pass_free (TernPass *self)
+{
+  if (!self)
+    return;
+  tern_mem_free (self->memory);
+  tern_llm_unref (self->llm);
+  g_free (self);
+}
+
+guint
+tern_pass_rows (const TernPass *self)
+{
+  return self->capacity;
+}
+
+void
+tern_pass_set_tap (TernPass *self, TernLlmTap tap, void *data)
+{
+  self->tap = tap;
+  self->tap_data = data;
+}
+
+/* ---- Putting one together ---------------------------------------------------------------------------------------- */
+
+static void
+clear (TernPass *self)
+{
+  self->n = self->n_decode = self->n_segments = 0;
+  self->all = (TernCancel) { 0 };
+}
+
+void
+tern_pass_begin (TernPass *self)
+{
+  /* What was put together and never ran has not been read. */
+  for (guint i = 0; i < self->n_segments; i++)
+    tern_page_table_cut (&self->segments[i].segment.timeline->table, self->segments[i].pos);
+  clear (self);
+}
+
+guint
+tern_pass_room (const TernPass *self)
+{
+  return self->capacity - self->n;
+}
+
+guint
+tern_pass_segments (const TernPass *self)
+{
+  return self->n_segments;
+}
+
+float *
+tern_pass_add (TernPass *self, const TernSegment *segment, GError **error)
+{
+  TernTimeline *timeline = segment->timeline;
+  guint first = self->n, pos = timeline->table.n;
+
+  g_return_val_if_fail (segment->n > 0 && segment->n <= tern_pass_room (self), NULL);
+  g_return_val_if_fail (!segment->decode || (segment->n == 1 && self->n == self->n_decode), NULL);
+  g_return_val_if_fail (timeline->store->llm == self->llm && timeline->store->context <= self->context, NULL);
+
+  if (!tern_timeline_extend (timeline, segment->n, error))
+    return NULL;
+  self->segments[self->n_segments] = (TernPassSegment) { *segment, first, pos };
+  self->cancels[self->n_segments] = segment->cancel;
+  for (guint t = 0; t < segment->n; t++)
+    self->segment_of[first + t] = self->n_segments;
+  tern_rope_angles (self->rope, pos, segment->n, self->angles + (gsize) first * self->rope->dim);
+  self->n_segments++;
+  self->n += segment->n;
+  self->n_decode += segment->decode;
+  return self->h + (gsize) first * self->llm->info.width;
+}
+
+/* ---- Where the running block finds what a timeline remembers ------------------------------------------------------ */
+
+void *
+tern_pass_state (const TernPass *self, const TernTimeline *timeline)
+{
+  const TernLayerPlace *place = &timeline->store->places[self->layer];
+
+  return tern_pages_at (&timeline->store->states, timeline->state)
+      + (self->in_ffn ? place->ffn_state : place->mixer_state);
+}
+
+gsize
+tern_pass_page_at (const TernPass *self, const TernTimeline *timeline)
+{
+  const TernLayerPlace *place = &timeline->store->places[self->layer];
+
+  return self->in_ffn ? place->ffn_page : place->mixer_page;
+}
+
+/* ---- The walk ---------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+  const TernPass *pass;
+  const float *x;               /* [n, width] */
+  const float *weight;
+  float *y;
+} Norming;
+
+static void
+norm_rows (void *data, guint begin, guint end, guint worker)
+{
+  const Norming *norming = data;
+  const TernLlm *llm = norming->pass->llm;
+
+  for (gsize t = begin; t < end; t++)
+    llm->kernels->rms_norm (norming->y + t * llm->info.width, norming->x + t * llm->info.width, norming->weight,
+        llm->info.width, llm->eps);
+}
+
+static void
+norm (const TernPass *self, float *y, const float *x, const float *weight, guint n)
+{
+  Norming norming = { self, x, weight, y };
+
+  tern_pool_run (n < 16 ? NULL : self->pool, norm_rows, &norming, n, 1);
+}
+
+/* h += block (norm (h)) */
+static gboolean
+branch (TernPass *self, const TernBlock *block, const float *weight)
+{
+  norm (self, self->x, self->h, weight, self->n);
+  for (gsize t = 0; self->round && t < self->n; t++)
+    tern_block_round (self, self->x + t * self->llm->info.width, self->llm->info.width);
+  self->work = (TernArena) { .base = self->work_memory };
+  if (!block->klass->eval (block, self, self->x, self->y))
+    return FALSE;
+  self->kernels->add (self->h, self->y, (gsize) self->n * self->llm->info.width);
+  return TRUE;
+}
+
+static gboolean
+walk (TernPass *self)
+{
+  for (self->layer = 0; self->layer < self->llm->info.n_layers; self->layer++) {
+    const TernLayer *layer = &self->llm->layers[self->layer];
+
+    self->in_ffn = FALSE;
+    if (!branch (self, layer->mixer, layer->mixer_norm))
+      return FALSE;
+    self->in_ffn = TRUE;
+    if (!branch (self, layer->ffn, layer->ffn_norm))
+      return FALSE;
+    if (self->tap)
+      self->tap (self->tap_data, self->layer, self->h, self->n);
+  }
+  return tern_pass_goes_on (self);
+}
+
+/* ---- The head ---------------------------------------------------------------------------------------------------- */
+
+/* Rows whose logits lie side by side, gathered for one product. */
+typedef struct {
+  float *logits;                /* of the first one; NULL: none yet */
+  guint n;
+  gboolean decode;              /* single rows: summed as decode rows are */
+} Heads;
+
+static gboolean
+flush_heads (TernPass *self, Heads *heads)
+{
+  const TernLlm *llm = self->llm;
+  gsize width = llm->info.width;
+  TernLinearInput input;
+  guint n = heads->n;
+
+  heads->n = 0;
+  if (n == 0)
+    return TRUE;
+  if (!tern_pass_goes_on (self))
+    return FALSE;
+  norm (self, self->x, self->x, llm->final_norm, n);
+  if (self->tap)
+    self->tap (self->tap_data, llm->info.n_layers, self->x, n);
+  tern_linear_input_init (&input, self->input, llm->kernels, self->mode, self->x, width, n, width);
+  input.few = heads->decode ? n : 0;
+  return tern_linear_run_until (tern_llm_head (llm), &input, NULL, heads->logits, llm->info.n_vocab, self->pool,
+      self->cancel);
+}
+
+static gboolean
+add_head (TernPass *self, Heads *heads, guint row, float *logits, gboolean decode)
+{
+  gsize width = self->llm->info.width;
+  gboolean fits = heads->n > 0 && heads->n < self->head_batch && heads->decode == decode
+      && logits == heads->logits + (gsize) heads->n * self->llm->info.n_vocab;
+
+  if (!fits && !flush_heads (self, heads))
+    return FALSE;
+  if (heads->n == 0) {
+    heads->logits = logits;
+    heads->decode = decode;
+  }
+  memcpy (self->x + heads->n++ * width, self->h + row * width, width * sizeof (float));
+  return TRUE;
+}
+
+static gboolean
+run_heads (TernPass *self)
+{
+  Heads heads = { 0 };
+
+  for (guint i = 0; i < self->n_segments; i++) {
+    const TernPassSegment *at = &self->segments[i];
+    const TernSegment *segment = &at->segment;
+    gboolean all = segment->want == TERN_LOGITS_ALL && segment->n > 1;
+    guint first = all ? 0 : segment->n - 1;
+
+    for (guint t = first; segment->want != TERN_LOGITS_NONE && t < segment->n; t++)
+      if (!add_head (self, &heads, at->first + t, segment->logits + (gsize) (t - first) * self->llm->info.n_vocab, !all))
+        return FALSE;
+  }
+  return flush_heads (self, &heads);
+}
+
+gboolean
+tern_pass_run (TernPass *self, GError **error)
+{
+  gboolean ok = TRUE;
+
+  if (self->n > 0) {
+    self->all = (TernCancel) { .all = self->cancels, .n_all = self->n_segments };
+    ok = tern_pass_goes_on (self) && walk (self) && run_heads (self);
+  }
+  for (guint i = 0; !ok && i < self->n_segments; i++)
+    self->segments[i].segment.timeline->torn = TRUE;
+  clear (self);
+  if (!ok)
+    g_set_error_literal (error, TERN_ERROR, TERN_ERROR_CANCELLED, "language model: cancelled");
+  return ok;
+}

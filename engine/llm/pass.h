@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* One walk through the layers with rows of many timelines: every weight is read once, whosever rows there are.
+ *
+ *   tern_pass_begin (pass);
+ *   for each timeline that goes on:
+ *     rows = tern_pass_add (pass, &(TernSegment) { .timeline = t, .n = n, .want = TERN_LOGITS_LAST, .logits = to }, &error);
+ *     ... put n embedding rows there: tern_llm_embed(), visual tokens ...
+ *   tern_pass_run (pass, &error);       // now the timelines hold the rows, and the logits are there
+ *
+ * What a timeline reads and is answered does not depend on who else is in its passes, nor on how its prompt is cut into
+ * segments: bit for bit. Decode rows and others are computed by different orders of summation (kernels.h), so a row is
+ * always of the same kind. One thread at a time; nothing is allocated but by new. */
+#pragma once
+
+#include "engine/llm/timeline.h"
+
+G_BEGIN_DECLS
+
+typedef struct _TernPass TernPass;
+
+typedef struct {
+  guint context;                /* of the timelines, at most; 0 = the model's own */
+  guint rows;                   /* in a pass; 0 = 128, fewer for wide models (cancelling) */
+  TernActivations activations;
+} TernPassParams;
+
+/* @pool is borrowed and must outlive the pass; its scratch is made large enough. Keeps a reference on @llm. NO_SPACE. */
+TernPass *tern_pass_new (TernLlm *llm, const TernPassParams *params, TernPool *pool, GError **error);
+void tern_pass_free (TernPass *pass);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernPass, tern_pass_free)
+/* Bytes of a pass, and of what it reserves in the scratch of each worker of its pool; of a plan too. */
+gsize tern_pass_bytes (const TernLlm *llm, const TernPassParams *params);
+gsize tern_pass_scratch_bytes (const TernLlm *llm, const TernPassParams *params);
+guint tern_pass_rows (const TernPass *pass);
+
+typedef struct {
+  TernTimeline *timeline;       /* borrowed until the pass is over; in one segment of a pass */
+  guint n;                      /* rows, at least 1; 1 of a decode segment */
+  gboolean decode;              /* a token that was said: its timeline's policy is asked. These come before all others */
+  TernLogits want;
+  float *logits;                /* [n_vocab], or [n, n_vocab] for TERN_LOGITS_ALL; best side by side */
+  TernCancel *cancel;           /* borrowed; NULL: never */
+} TernSegment;
+
+/* Nothing is in the pass. */
+void tern_pass_begin (TernPass *pass);
+guint tern_pass_room (const TernPass *pass);    /* rows that it still takes */
+/* The place [n, width] of the rows, to be filled before run; n is at most the room. Errors, which change nothing: INVALID
+ * (a torn timeline), NO_SPACE (its context or the store's pages are full). */
+float *tern_pass_add (TernPass *pass, const TernSegment *segment, GError **error);
+guint tern_pass_segments (const TernPass *pass);
+
+/* Appends the rows to their timelines. The cancels are looked at per layer and slice of a product: when all segments'
+ * are raised, CANCELLED, and all timelines in it are torn. As long as one goes on, so does the pass. */
+gboolean tern_pass_run (TernPass *pass, GError **error);
+
+/* Called with the residual stream [n, width] after each layer (layer = n_layers: after the final norm, rows that logits
+ * are wanted of). Debugging. */
+typedef void (*TernLlmTap) (void *data, guint layer, const float *rows, guint n);
+void tern_pass_set_tap (TernPass *pass, TernLlmTap tap, void *data);
+
+G_END_DECLS
