@@ -7,8 +7,8 @@
  * Works on groups of four frames. A group's frames leave together, when its
  * last one has come; the positions of the tokens that stay are in `keep` of
  * TernTokenMeta. An incomplete group leaves at EOS, at a new segment or stream,
- * where frames are missing, and when the camera has stopped (`idle-timeout` of
- * ternencoder).
+ * where time jumps or pictures change their size, and when the camera has
+ * stopped (`idle-timeout` of ternencoder).
  *
  * ## Example
  * |[
@@ -64,7 +64,7 @@ struct _GstTernCompressor
   GstBufferPool *pool;
   guint64 count;                /* frames without a number of their own */
   guint pending;                /* frames of the open group */
-  GstClockTime last_pts, last_duration;
+  GstClockTime last_tick;       /* of the last frame; NONE before it */
   GstEvent *gap;                /* came after the frames of the open group */
   gboolean discont;             /* for the next buffer that leaves */
 };
@@ -238,16 +238,13 @@ group_time (GstTernCompressor * self)
       self->info.rate_d, self->info.rate_n);
 }
 
-/* More than that from one frame to the next, and some are missing. A picture
- * may stand for long. */
-static GstClockTime
-longest_step (GstTernCompressor * self)
+/* A stretch ends before what comes at @tick. */
+static gboolean
+is_apart (GstTernCompressor * self, GstClockTime tick)
 {
-  GstClockTime group = group_time (self);
-
-  if (!GST_CLOCK_TIME_IS_VALID (self->last_duration))
-    return group;
-  return MAX (group, self->last_duration + group / TERN_GROUP_FRAMES);
+  return GST_CLOCK_TIME_IS_VALID (self->last_tick)
+      && tern_frame_step (self->last_tick, tick, self->info.rate_n,
+      self->info.rate_d) != TERN_STEP_ON;
 }
 
 static GstFlowReturn
@@ -256,6 +253,7 @@ take_frame (GstTernCompressor * self, GstBuffer * buffer)
   GstFlowReturn flow = GST_FLOW_OK;
   const TernTokens *frame = &self->map.tokens;
   GError *error = NULL;
+  GstClockTime tick;
 
   if (!gst_tern_token_map (&self->map, buffer, &self->info, self->count,
           &error))
@@ -267,8 +265,12 @@ take_frame (GstTernCompressor * self, GstBuffer * buffer)
         frame->n_tokens, frame->grid_w, frame->grid_h);
     goto failed_mapped;
   }
-  if (frame->n_tokens > self->capacity)
+  tick = frame->pts - MIN (frame->late, frame->pts);
+  if (is_apart (self, tick) || frame->n_tokens > self->capacity)
     flow = drain (self);
+  self->last_tick = tick;
+  /* The frame says more than a gap before it. */
+  gst_clear_event (&self->gap);
   if (flow == GST_FLOW_OK && !prepare (self, MAX (frame->n_tokens, 1), &error))
     goto failed_mapped;
 
@@ -310,14 +312,13 @@ static GstFlowReturn
 gst_tern_compressor_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
 {
   GstTernCompressor *self = GST_TERN_COMPRESSOR (parent);
-  GstClockTime pts = GST_BUFFER_PTS (buffer);
-  GstFlowReturn flow = GST_FLOW_OK;
+  GstFlowReturn flow;
 
   if (!self->have_info) {
     gst_buffer_unref (buffer);
     return GST_FLOW_NOT_NEGOTIATED;
   }
-  if (!GST_CLOCK_TIME_IS_VALID (pts)) {
+  if (!GST_BUFFER_PTS_IS_VALID (buffer)) {
     gst_buffer_unref (buffer);
     GST_ELEMENT_ERROR (self, STREAM, FAILED,
         ("Visual tokens without timestamps cannot be compressed."),
@@ -325,19 +326,9 @@ gst_tern_compressor_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
     return GST_FLOW_ERROR;
   }
 
-  if (GST_CLOCK_TIME_IS_VALID (self->last_pts) && (pts < self->last_pts
-          || pts - self->last_pts > longest_step (self))) {
-    flow = drain (self);
-    self->discont = TRUE;
-  }
   if (GST_BUFFER_IS_DISCONT (buffer))
     self->discont = TRUE;
-  self->last_pts = pts;
-  self->last_duration = GST_BUFFER_DURATION (buffer);
-  /* The frame says more than a gap before it. */
-  gst_clear_event (&self->gap);
-  if (flow == GST_FLOW_OK)
-    flow = take_frame (self, buffer);
+  flow = take_frame (self, buffer);
   gst_buffer_unref (buffer);
   return flow;
 }
@@ -349,7 +340,7 @@ reset (GstTernCompressor * self)
     tern_compressor_reset (self->compressor);
   self->pending = 0;
   self->count = 0;
-  self->last_pts = self->last_duration = GST_CLOCK_TIME_NONE;
+  self->last_tick = GST_CLOCK_TIME_NONE;
   self->discont = FALSE;
   gst_clear_event (&self->gap);
 }
@@ -396,7 +387,9 @@ gap_event (GstTernCompressor * self, GstEvent * event)
   if (self->pending > 0) {
     gst_clear_event (&self->gap);
     self->gap = event;
-    if (GST_CLOCK_TIME_IS_VALID (duration) && duration > group_time (self))
+    if (GST_CLOCK_TIME_IS_VALID (duration))
+      pts += duration;
+    if (is_apart (self, pts))
       drain (self);
     return GST_FLOW_OK;
   }
@@ -411,6 +404,11 @@ gst_tern_compressor_sink_event (GstPad * pad, GstObject * parent,
   GstTernCompressor *self = GST_TERN_COMPRESSOR (parent);
   gboolean sticky = GST_EVENT_IS_STICKY (event);
 
+  if (gst_tern_ends_stretch (event)) {
+    drain (self);
+    self->count = 0;
+    self->last_tick = GST_CLOCK_TIME_NONE;
+  }
   switch (GST_EVENT_TYPE (event)) {
     case GST_EVENT_FLUSH_STOP:
       reset (self);
@@ -419,16 +417,6 @@ gst_tern_compressor_sink_event (GstPad * pad, GstObject * parent,
       return caps_event (self, event);
     case GST_EVENT_GAP:
       return gap_event (self, event);
-    case GST_EVENT_SEGMENT:
-    case GST_EVENT_STREAM_START:
-      drain (self);
-      self->count = 0;
-      self->last_pts = self->last_duration = GST_CLOCK_TIME_NONE;
-      break;
-    case GST_EVENT_EOS:
-    case GST_EVENT_SEGMENT_DONE:
-      drain (self);
-      break;
     case GST_EVENT_CUSTOM_DOWNSTREAM:
       if (gst_event_has_name (event, GST_TERN_EVENT_DRAIN))
         drain (self);
@@ -702,5 +690,5 @@ gst_tern_compressor_init (GstTernCompressor * self)
   gst_element_add_pad (GST_ELEMENT_CAST (self), self->srcpad);
 
   self->params = params;
-  self->last_pts = self->last_duration = GST_CLOCK_TIME_NONE;
+  self->last_tick = GST_CLOCK_TIME_NONE;
 }

@@ -92,6 +92,13 @@ gst_tern_pool_limit (GstBufferPool * pool)
   return max;
 }
 
+GstEvent *
+gst_tern_event_new_drain (void)
+{
+  return gst_event_new_custom (GST_EVENT_CUSTOM_DOWNSTREAM,
+      gst_structure_new_empty (GST_TERN_EVENT_DRAIN));
+}
+
 gboolean
 gst_tern_is_work_query (GstQuery * query)
 {
@@ -158,6 +165,20 @@ gst_tern_take_time_segment (GstElement * element, GstEvent * event,
   }
   gst_segment_copy_into (found, segment);
   return TRUE;
+}
+
+gboolean
+gst_tern_ends_stretch (GstEvent * event)
+{
+  switch (GST_EVENT_TYPE (event)) {
+    case GST_EVENT_EOS:
+    case GST_EVENT_SEGMENT:
+    case GST_EVENT_SEGMENT_DONE:
+    case GST_EVENT_STREAM_START:
+      return TRUE;
+    default:
+      return FALSE;
+  }
 }
 
 gboolean

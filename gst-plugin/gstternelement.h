@@ -17,8 +17,8 @@ G_BEGIN_DECLS
 /* Events of our own.
  *
  * GST_TERN_EVENT_DRAIN, serialized downstream, without fields: the stream
- * pauses. What waits for the rest of its group or window is answered; the
- * stream goes on afterwards where it was, numbers and ids with it.
+ * pauses, or its pictures change. What waits for the rest of its group or window
+ * is answered; afterwards the stream goes on with another group.
  *
  * GST_TERN_EVENT_PROGRESS, not serialized, in both directions: video has got so
  * far. `running-time` and `end` (uint64, ns) are those of a frame that was seen
@@ -44,6 +44,8 @@ G_BEGIN_DECLS
 /* A boolean field of LATENCY queries by ternattach: frames wait for their
  * result, whatever time is on text. */
 #define GST_TERN_QUERY_HELD "tern-held"
+
+GstEvent *gst_tern_event_new_drain (void);
 
 gboolean gst_tern_is_work_query (GstQuery * query);
 /* Who is @busy says so; who is not leaves what others said. */
@@ -80,6 +82,11 @@ GstIterator *gst_tern_iterate_one_pad (GstPad * other);
  * @element with the message @text, and leaves @segment as it is. */
 gboolean gst_tern_take_time_segment (GstElement * element, GstEvent * event,
     const gchar * text, GstSegment * segment);
+
+/* Whether a stretch of frames ends with @event: what waits for the rest of its
+ * group or window is answered before it. Where one ends between two frames says
+ * tern_frame_step(). */
+gboolean gst_tern_ends_stretch (GstEvent * event);
 
 /* Whether @item, which waits in a queue, is still to be said after a flush: it
  * is true of the stream until it is said anew, and upstream does not say it

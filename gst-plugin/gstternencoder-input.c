@@ -19,10 +19,17 @@ gst_tern_encoder_take_seen (GstTernEncoder * self)
   return gst_event_new_gap (self->seen_pts, self->seen_duration);
 }
 
-/* With @lock. The last frame says where a stretch ends, looked at or not. */
+/* With @lock. The last frame says where a stretch ends, looked at or not. Of
+ * two that are looked at the second is earlier only behind a jump. */
 static void
 see (GstTernEncoder * self, GstBuffer * buffer, gboolean looked_at)
 {
+  GstEvent *seen = NULL;
+
+  if (looked_at && GST_BUFFER_PTS (buffer) < self->seen_pts)
+    seen = gst_tern_encoder_take_seen (self);
+  if (seen)
+    g_queue_push_tail (&self->queue, seen);
   self->seen_pts = GST_BUFFER_PTS (buffer);
   self->seen_duration = GST_BUFFER_DURATION (buffer);
   self->unseen = !looked_at;
@@ -60,20 +67,6 @@ tell_progress (GstTernEncoder * self, GstBuffer * buffer)
 /* ---- Events ---- */
 
 /* What ends a stretch comes after the last frame of it. */
-static gboolean
-ends_stretch (GstEvent * event)
-{
-  switch (GST_EVENT_TYPE (event)) {
-    case GST_EVENT_EOS:
-    case GST_EVENT_SEGMENT:
-    case GST_EVENT_SEGMENT_DONE:
-    case GST_EVENT_STREAM_START:
-      return TRUE;
-    default:
-      return FALSE;
-  }
-}
-
 static GstFlowReturn
 enqueue_event (GstTernEncoder * self, GstEvent * event)
 {
@@ -83,7 +76,9 @@ enqueue_event (GstTernEncoder * self, GstEvent * event)
   g_mutex_lock (&self->lock);
   flow = self->flow;
   if (flow == GST_FLOW_OK) {
-    if (ends_stretch (event) && (seen = gst_tern_encoder_take_seen (self)))
+    if ((gst_tern_ends_stretch (event)
+            || gst_event_has_name (event, GST_TERN_EVENT_DRAIN))
+        && (seen = gst_tern_encoder_take_seen (self)))
       g_queue_push_tail (&self->queue, seen);
     self->eos = GST_EVENT_TYPE (event) == GST_EVENT_EOS;
     g_queue_push_tail (&self->queue, event);
@@ -330,10 +325,25 @@ flush_stop_event (GstTernEncoder * self, GstEvent * event)
   gst_segment_init (&self->segment, GST_FORMAT_TIME);
   restart_sampling (self);
   self->number = 0;
-  self->last_pts = GST_CLOCK_TIME_NONE;
+  self->last_tick = GST_CLOCK_TIME_NONE;
   flush_stop (self);
   gst_pad_start_task (self->srcpad, gst_tern_encoder_loop, self, NULL);
   return GST_FLOW_OK;
+}
+
+/* A session of pictures ends its window where their size changes, too. */
+static gboolean
+shape_changes (GstTernEncoder * self, const GstVideoInfo * info)
+{
+  const GstVideoInfo *seen = &self->seen_info;
+
+  return self->have_caps
+      && (GST_VIDEO_INFO_WIDTH (seen) != GST_VIDEO_INFO_WIDTH (info)
+      || GST_VIDEO_INFO_FIELD_HEIGHT (seen) !=
+      GST_VIDEO_INFO_FIELD_HEIGHT (info)
+      || gst_util_fraction_compare (GST_VIDEO_INFO_PAR_N (seen),
+          GST_VIDEO_INFO_PAR_D (seen), GST_VIDEO_INFO_PAR_N (info),
+          GST_VIDEO_INFO_PAR_D (info)) != 0);
 }
 
 static GstFlowReturn
@@ -360,6 +370,9 @@ caps_event (GstTernEncoder * self, GstEvent * event)
     return GST_FLOW_NOT_NEGOTIATED;
   }
   update_live (self);
+  if (shape_changes (self, &info))
+    enqueue_event (self, gst_tern_event_new_drain ());
+  self->seen_info = info;
   self->have_caps = TRUE;
   return enqueue_event (self, event);
 }

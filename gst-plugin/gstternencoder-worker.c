@@ -181,22 +181,31 @@ worker_duration (GstTernEncoder * self, GstBuffer * buffer)
   return GST_CLOCK_TIME_NONE;
 }
 
-/* Frames are numbered for temporal merging, by the rule of the sampler:
- * pictures that are further apart than a group's ticks, and two seconds, have
- * little in common, and may be of different windows. */
+/* The next frame begins a group. */
 static void
-worker_number_frame (GstTernEncoder * self, GstBuffer * buffer)
+worker_end_group (GstTernEncoder * self)
 {
-  GstClockTime pts = GST_BUFFER_PTS (buffer), span = 2 * GST_SECOND;
+  self->number = (self->number + TERN_GROUP_FRAMES - 1) / TERN_GROUP_FRAMES *
+      TERN_GROUP_FRAMES;
+}
 
-  if (self->token_info.rate_n > 0)
-    span = MAX (span, gst_util_uint64_scale (TERN_GROUP_FRAMES * GST_SECOND,
-            self->token_info.rate_d, self->token_info.rate_n));
-  if (GST_CLOCK_TIME_IS_VALID (self->last_pts)
-      && (pts < self->last_pts || pts - self->last_pts > span))
-    self->number = (self->number + TERN_GROUP_FRAMES - 1) / TERN_GROUP_FRAMES *
-        TERN_GROUP_FRAMES;
-  self->last_pts = pts;
+/* Frames are numbered for temporal merging: a group does not go on where a
+ * stretch ends. What was dropped meanwhile makes none longer. */
+static void
+worker_number_frame (GstTernEncoder * self, TernTokens * tokens)
+{
+  GstClockTime tick = tokens->pts - MIN (tokens->late, tokens->pts);
+  gint n, d;
+
+  GST_OBJECT_LOCK (self);
+  n = self->rate_n;
+  d = self->rate_d;
+  GST_OBJECT_UNLOCK (self);
+  if (GST_CLOCK_TIME_IS_VALID (self->last_tick)
+      && tern_frame_step (self->last_tick, tick, n, d) != TERN_STEP_ON)
+    worker_end_group (self);
+  self->last_tick = tick;
+  tokens->number = self->number++;
 }
 
 static GstBuffer *
@@ -230,8 +239,7 @@ worker_run (GstTernEncoder * self, GstBuffer * in, const TernImage * image,
   tokens.pts = GST_BUFFER_PTS (in);
   tokens.duration = worker_duration (self, in);
   tokens.late = late;
-  worker_number_frame (self, in);
-  tokens.number = self->number++;
+  worker_number_frame (self, &tokens);
   gst_tern_token_buffer_describe (out, &tokens);
   if (GST_BUFFER_IS_DISCONT (in))
     GST_BUFFER_FLAG_SET (out, GST_BUFFER_FLAG_DISCONT);
@@ -320,8 +328,12 @@ worker_handle_event (GstTernEncoder * self, GstEvent * event)
     }
     case GST_EVENT_SEGMENT:
       self->number = 0;
-      self->last_pts = GST_CLOCK_TIME_NONE;
+      self->last_tick = GST_CLOCK_TIME_NONE;
       self->announced = FALSE;
+      break;
+    case GST_EVENT_CUSTOM_DOWNSTREAM:
+      if (gst_event_has_name (event, GST_TERN_EVENT_DRAIN))
+        worker_end_group (self);
       break;
     default:
       break;
@@ -374,9 +386,7 @@ worker_wait (GstTernEncoder * self)
       self->idle = TRUE;
       if (seen)
         g_queue_push_tail (&self->queue, seen);
-      g_queue_push_tail (&self->queue,
-          gst_event_new_custom (GST_EVENT_CUSTOM_DOWNSTREAM,
-              gst_structure_new_empty (GST_TERN_EVENT_DRAIN)));
+      g_queue_push_tail (&self->queue, gst_tern_event_new_drain ());
     }
   }
 }

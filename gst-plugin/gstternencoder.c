@@ -102,7 +102,7 @@ stop (GstTernEncoder * self)
   gst_clear_caps (&self->token_caps);
   self->tag_orientation[0] = self->tag_orientation[1] = 0;
   self->number = 0;
-  self->last_pts = GST_CLOCK_TIME_NONE;
+  self->last_tick = GST_CLOCK_TIME_NONE;
 }
 
 static GstStateChangeReturn
@@ -388,5 +388,5 @@ gst_tern_encoder_init (GstTernEncoder * self)
   self->fit = TERN_FIT_TRAINED;
   self->idle_timeout = DEFAULT_IDLE_TIMEOUT;
   self->idle = TRUE;
-  self->seen_pts = self->last_pts = GST_CLOCK_TIME_NONE;
+  self->seen_pts = self->last_tick = GST_CLOCK_TIME_NONE;
 }

@@ -284,7 +284,6 @@ handle_segment (GstTernGenerator * self, GstEvent * event)
     gst_event_unref (event);
     return FALSE;
   }
-  gst_tern_generator_drain (self);
   self->segment = segment;
   self->count = 0;
   text = gst_tern_generator_text_segment_event (event);
@@ -345,6 +344,10 @@ handle_event (GstTernGenerator * self, GstPad * pad, GstEvent * event)
 {
   gboolean ok;
 
+  if (GST_EVENT_TYPE (event) == GST_EVENT_EOS)
+    gst_tern_generator_end_live_text (self);
+  if (gst_tern_ends_stretch (event))
+    gst_tern_generator_drain (self);
   switch (GST_EVENT_TYPE (event)) {
     case GST_EVENT_FLUSH_START:
       ok = forward_flush (self, event);
@@ -366,14 +369,6 @@ handle_event (GstTernGenerator * self, GstPad * pad, GstEvent * event)
     case GST_EVENT_GAP:
       handle_gap (self, event);
       return TRUE;
-    case GST_EVENT_EOS:
-      gst_tern_generator_end_live_text (self);
-      gst_tern_generator_drain (self);
-      return gst_tern_generator_enqueue_event (self, event);
-    case GST_EVENT_STREAM_START:
-    case GST_EVENT_SEGMENT_DONE:
-      gst_tern_generator_drain (self);
-      return gst_tern_generator_enqueue_event (self, event);
     case GST_EVENT_TAG:
       return handle_tags (self, event);
     default:

@@ -184,13 +184,10 @@ take_caps (GstTernJoint * self, GstEvent * event)
           "framerate", &n, &d) && n > 0 && d > 0)
     self->frame_duration = gst_util_uint64_scale (GST_SECOND, d, n);
 
+  end_stretch (self);
   look = look_caps (self, caps);
-  if (!look && was_able) {
-    end_stretch (self);
-    gst_pad_push_event (self->lookpad,
-        gst_event_new_custom (GST_EVENT_CUSTOM_DOWNSTREAM,
-            gst_structure_new_empty (GST_TERN_EVENT_DRAIN)));
-  }
+  if (!look && was_able)
+    gst_pad_push_event (self->lookpad, gst_tern_event_new_drain ());
   self->able = look != NULL;
   if (!look)
     warn_of_caps (self, caps);
@@ -219,11 +216,12 @@ forward (GstTernJoint * self, GstEvent * event)
 static gboolean
 handle_event (GstTernJoint * self, GstPad * pad, GstEvent * event)
 {
+  if (gst_tern_ends_stretch (event))
+    end_stretch (self);
   switch (GST_EVENT_TYPE (event)) {
     case GST_EVENT_CAPS:
       return take_caps (self, event);
     case GST_EVENT_SEGMENT:
-      end_stretch (self);
       gst_event_copy_segment (event, &self->segment);
       if (self->segment.format != GST_FORMAT_TIME)
         gst_segment_init (&self->segment, GST_FORMAT_TIME);
@@ -231,19 +229,10 @@ handle_event (GstTernJoint * self, GstPad * pad, GstEvent * event)
       promise (self);
       break;
     case GST_EVENT_FLUSH_STOP:
-      gst_segment_init (&self->segment, GST_FORMAT_TIME);
-      restart_sampling (self);
-      self->ended = FALSE;
-      break;
     case GST_EVENT_STREAM_START:
-      end_stretch (self);
       gst_segment_init (&self->segment, GST_FORMAT_TIME);
       restart_sampling (self);
       self->ended = FALSE;
-      break;
-    case GST_EVENT_EOS:
-    case GST_EVENT_SEGMENT_DONE:
-      end_stretch (self);
       break;
     default:
       break;
@@ -292,6 +281,8 @@ is_due (GstTernJoint * self, GstBuffer * buffer)
   if (!gst_segment_clip (&self->segment, GST_FORMAT_TIME, pts, pts, NULL, NULL))
     return FALSE;
   if (tern_frame_sampler_take (&self->sampler, pts)) {
+    if (pts < self->seen_pts)   /* time begins anew */
+      end_stretch (self);
     self->seen_pts = GST_CLOCK_TIME_NONE;
     return TRUE;
   }

@@ -6,9 +6,25 @@
  * is the frame of that tick. */
 #define SLACK 1000
 
-/* Frames further apart than this, and than a group, are not merged, and what comes after is sampled from there on: a
- * picture that follows a pause stands on a tick of its own. */
+/* A picture that follows a pause of so long, and of more than a group, has little in common with the one before it. */
 #define PAUSE (2 * TERN_SECOND)
+
+/* ns of @n ticks, rounded down. */
+static guint64
+ticks_to_time (guint64 n, guint rate_n, guint rate_d)
+{
+  return rate_n > 0 ? (guint64) ((unsigned __int128) n * rate_d * TERN_SECOND / rate_n) : 0;
+}
+
+TernFrameStep
+tern_frame_step (guint64 from, guint64 to, guint rate_n, guint rate_d)
+{
+  guint64 tick = ticks_to_time (1, rate_n, rate_d);
+
+  if (to < from)
+    return from - to > tick ? TERN_STEP_BACK : TERN_STEP_ON;
+  return to - from > MAX (TERN_GROUP_FRAMES * tick, PAUSE) ? TERN_STEP_AHEAD : TERN_STEP_ON;
+}
 
 void
 tern_frame_sampler_init (TernFrameSampler *sampler, guint rate_n, guint rate_d)
@@ -32,29 +48,28 @@ restart (TernFrameSampler *sampler, guint64 pts)
   return start (sampler, pts);
 }
 
+/* The tick of the frame taken last; of every frame, the frame's own time. */
+static guint64
+last_tick (const TernFrameSampler *sampler)
+{
+  return sampler->origin + ticks_to_time (sampler->next - 1, sampler->rate_n, sampler->rate_d);
+}
+
 gboolean
 tern_frame_sampler_take (TernFrameSampler *sampler, guint64 pts)
 {
   unsigned __int128 ticks;
-  guint64 due, tick;
 
   if (pts == TERN_TIME_NONE)
     return FALSE;
   if (sampler->origin == TERN_TIME_NONE)
     return start (sampler, pts);
-
-  if (sampler->rate_n == 0) {
-    /* Every frame; origin follows. */
-    if (pts < sampler->origin || pts - sampler->origin > PAUSE)
-      return restart (sampler, pts);
-    return start (sampler, pts);
-  }
-
-  tick = (guint64) ((unsigned __int128) sampler->rate_d * TERN_SECOND / sampler->rate_n);
-  due = sampler->origin + (guint64) ((unsigned __int128) (sampler->next - 1) * sampler->rate_d * TERN_SECOND
-      / sampler->rate_n);
-  if (pts + tick < due || pts < sampler->origin || (pts > due && pts - due > MAX (TERN_GROUP_FRAMES * tick, PAUSE)))
+  if (tern_frame_step (last_tick (sampler), pts, sampler->rate_n, sampler->rate_d) != TERN_STEP_ON)
     return restart (sampler, pts);
+  if (sampler->rate_n == 0)
+    return start (sampler, pts);
+  if (pts < sampler->origin)
+    return FALSE;
 
   ticks = (unsigned __int128) (pts - sampler->origin + SLACK) * sampler->rate_n
       / ((unsigned __int128) sampler->rate_d * TERN_SECOND);
@@ -72,7 +87,6 @@ tern_frame_sampler_late (const TernFrameSampler *sampler, guint64 pts)
 
   if (sampler->rate_n == 0 || sampler->origin == TERN_TIME_NONE || pts < sampler->origin)
     return 0;
-  tick = sampler->origin + (guint64) ((unsigned __int128) (sampler->next - 1) * sampler->rate_d * TERN_SECOND
-      / sampler->rate_n);
+  tick = last_tick (sampler);
   return pts > tick ? pts - tick : 0;
 }

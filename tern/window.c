@@ -18,6 +18,8 @@
 
 #include <string.h>
 
+#include "tern/tern.h"
+
 /* Windows of @plan that may be open at once. */
 static guint
 open_at_once (const TernWindowPlan *plan)
@@ -118,7 +120,7 @@ close_window (TernWindower *self, guint64 end_time)
 gboolean
 tern_windower_is_jump (const TernWindower *self, guint64 at)
 {
-  return self->started && at + self->tick / 4 < self->last_at;
+  return self->started && tern_frame_step (self->last_at, at, self->plan.rate_n, self->plan.rate_d) == TERN_STEP_BACK;
 }
 
 static void

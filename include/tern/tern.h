@@ -110,9 +110,20 @@ typedef struct {
   guint64 count;                /* frames taken; the number of the last one is count - 1 */
 } TernFrameSampler;
 
+typedef enum {
+  TERN_STEP_ON,                 /* the frames belong together */
+  TERN_STEP_AHEAD,              /* a pause lies between them: they are not merged, though they may be of one window */
+  TERN_STEP_BACK,               /* time begins anew: what is open of a window or group ends before the second one */
+} TernFrameStep;
+
+/* Whether a stretch of frames ends between two that are looked at one after the other, @from and @to being the sampling
+ * ticks that they stand for: BACK by more than a tick, AHEAD by more than a group's ticks and two seconds. Whoever has to
+ * know asks this, so that all agree: the sampler, windows, and the elements that number and merge frames. */
+TERN_API TernFrameStep tern_frame_step (guint64 from, guint64 to, guint rate_n, guint rate_d);
+
 TERN_API void tern_frame_sampler_init (TernFrameSampler *sampler, guint rate_n, guint rate_d);
-/* TRUE: take this frame. A PTS that jumps back by more than a tick, or ahead by more than a group's ticks and two seconds,
- * restarts the grid there, with a new frame group: count goes on at the next multiple of TERN_GROUP_FRAMES. */
+/* TRUE: take this frame. Where a stretch ends (tern_frame_step()) the grid begins anew, with a new frame group: count goes
+ * on at the next multiple of TERN_GROUP_FRAMES. */
 TERN_API gboolean tern_frame_sampler_take (TernFrameSampler *sampler, guint64 pts);
 /* Of a frame that was just taken: ns by which @pts is after the tick that it stands for. 0 when every frame is taken. */
 TERN_API guint64 tern_frame_sampler_late (const TernFrameSampler *sampler, guint64 pts);

@@ -395,6 +395,37 @@ test_jumps (void)
   }
 }
 
+/* Just below and just above what ends a stretch: windows are the same for pictures and for tokens. */
+static void
+test_thresholds (void)
+{
+  static const guint sampling[][2] = { { 2, 1 }, { 10, 1 }, { 1, 5 }, { 30000, 1001 } };
+  g_autoptr (TernModel) model = open_model (0);
+
+  for (EACH (s, sampling)) {
+    TernSessionParams params = grid_params (sampling[s][0], sampling[s][1], 4000, 0, 0);
+    gint64 tick = (gint64) (TERN_SECOND * sampling[s][1] / sampling[s][0]);
+    gint64 most = MAX (4 * tick, 2 * (gint64) TERN_SECOND), ms = MS (1);
+    gint64 by[] = { most - ms, most, most + ms, -tick / 3, ms - tick, -tick - ms, -5 * tick };
+
+    for (EACH (b, by)) {
+      g_autoptr (GArray) video = g_array_new (FALSE, FALSE, sizeof (Frame)), windows = NULL;
+      gboolean again = FALSE;
+      guint64 sampled;
+
+      for (gint64 i = 0; i < 12; i++) {
+        Frame frame = { 60 * TERN_SECOND + (guint64) (i < 6 ? i * tick : (i - 1) * tick + by[b]), TERN_TIME_NONE };
+
+        g_array_append_val (video, frame);
+      }
+      windows = check_both (model, &params, video, &sampled);
+      for (guint i = 1; i < windows->len; i++)
+        again |= g_array_index (windows, Window, i).start < g_array_index (windows, Window, i - 1).end;
+      g_assert_cmpint (again, ==, by[b] < -tick);
+    }
+  }
+}
+
 /* Tokens that come more often than was said are thinned out, not crowded into the window. */
 static void
 test_crowded_tokens (void)
@@ -587,6 +618,7 @@ main (int argc, char **argv)
   g_test_add_func ("/grid/combinations", test_combinations);
   g_test_add_func ("/grid/odd", test_odd);
   g_test_add_func ("/grid/jumps", test_jumps);
+  g_test_add_func ("/grid/thresholds", test_thresholds);
   g_test_add_func ("/grid/crowded-tokens", test_crowded_tokens);
   g_test_add_func ("/live/newest", test_live_newest);
   g_test_add_func ("/live/end", test_live_end);
