@@ -1,7 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Token compression: pure functions on token grids, one file a method. They choose rows, they never change one.
  *
- * A new method is a new file with a TernCompressMethod and its line in the table of registry.c. */
+ * A new method is a new file beside dycoke-ttm.c that defines
+ *
+ *   const TernCompressMethod tern_compress_mine = {
+ *     .name = "mine", .about = "what it keeps", .needs = TERN_COMPRESS_NEEDS_TOKENS,
+ *     .scratch = mine_scratch, .bound = mine_bound, .select = mine_select,
+ *   };
+ *
+ * and its line in the table of registry.c. From there the library, the elements' `method` and the program's --compress
+ * have it by its name; contexts and caps are planned by its bound, and where something that it needs is not there it is
+ * refused. */
 #pragma once
 
 #include <glib.h>
@@ -17,19 +26,34 @@ typedef struct {
   guint n_tokens;               /* of every frame */
   guint dim;
   guint64 index;                /* of the group in its stream, for seeds */
+  /* What the vision tower attends to: for every token the attention that is paid to it, [n_frames][n_tokens], as the
+   * tokens lie; the more the more important, comparable within a frame. NULL where the encoder does not say. */
+  const float *scores;
 } TernTokenGroup;
 
 typedef struct {
   double merge_ratio;           /* K: the share dropped in frames 2-4 of a group, 0..1 */
   guint64 seed;                 /* random */
+  guint max_tokens;             /* hard budget of a group, 0 = none; what is over it is dropped by tern_compress_limit() */
 } TernCompressParams;
+
+/* What a method looks at, of a group. */
+typedef enum {
+  TERN_COMPRESS_NEEDS_NOTHING = 0,
+  TERN_COMPRESS_NEEDS_TOKENS = 1 << 0,
+  TERN_COMPRESS_NEEDS_SCORES = 1 << 1,
+} TernCompressNeeds;
 
 typedef struct {
   const char *name;             /* what users write */
   const char *about;            /* one line */
+  TernCompressNeeds needs;
   /* Bytes of scratch for groups of frames of at most @n_tokens. */
   gsize (*scratch) (guint n_tokens);
-  /* Fills keep[f * n_tokens + i], i < n_keep[f], with the positions kept in frame f, ascending. */
+  /* The most tokens that are kept of @n_frames (0..4) frames of @n_tokens each, whatever is in them; budget aside. */
+  guint64 (*bound) (const TernCompressParams *params, guint n_frames, guint n_tokens);
+  /* Fills keep[f * n_tokens + i], i < n_keep[f], with the positions kept in frame f, ascending. What it
+   * needs is there; the budget is not looked at. */
   void (*select) (const TernCompressParams *params, const TernTokenGroup *group, void *scratch, gint32 *keep,
       guint *n_keep);
 } TernCompressMethod;
@@ -38,9 +62,21 @@ extern const TernCompressMethod tern_compress_none;
 extern const TernCompressMethod tern_compress_dycoke;   /* DyCoke stage 1 (arXiv:2411.15024 sec. 3.2) */
 extern const TernCompressMethod tern_compress_random;   /* as many tokens as DyCoke keeps, drawn at random */
 
+/* In the order of TernMethod (tern/compressor.h), which has a constant for those that code names. */
 const TernCompressMethod *const *tern_compress_methods (guint *n);
 /* INVALID lists the names there are. */
 const TernCompressMethod *tern_compress_find (const char *name, GError **error);
+
+/* What is there of @group. */
+TernCompressNeeds tern_compress_has (const TernTokenGroup *group);
+/* Whether that is what @method needs; UNSUPPORTED names it and what is missing. */
+gboolean tern_compress_check (const TernCompressMethod *method, TernCompressNeeds has, GError **error);
+/* Chooses, within the budget, from a @group that has what @method needs. */
+void tern_compress_run (const TernCompressMethod *method, const TernCompressParams *params, const TernTokenGroup *group,
+    void *scratch, gint32 *keep, guint *n_keep);
+/* The most that it keeps of such a group. */
+guint64 tern_compress_bound (const TernCompressMethod *method, const TernCompressParams *params, guint n_frames,
+    guint n_tokens);
 
 /* Tokens that a frame after the first of its group keeps: floor ((1 - K) N), computed so that (1 - .9) 10 is 1. */
 guint tern_compress_keep (double merge_ratio, guint n_tokens);

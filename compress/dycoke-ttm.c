@@ -71,6 +71,12 @@ dycoke_scratch (guint n_tokens)
   return n_tokens * sizeof (TernScored);
 }
 
+static guint64
+dycoke_bound (const TernCompressParams *params, guint n_frames, guint n_tokens)
+{
+  return n_frames ? n_tokens + (guint64) (n_frames - 1) * tern_compress_keep (params->merge_ratio, n_tokens) : 0;
+}
+
 static void
 dycoke_select (const TernCompressParams *params, const TernTokenGroup *group, void *scratch, gint32 *keep, guint *n_keep)
 {
@@ -96,7 +102,9 @@ dycoke_select (const TernCompressParams *params, const TernTokenGroup *group, vo
 const TernCompressMethod tern_compress_dycoke = {
   .name = "dycoke",
   .about = "DyCoke temporal token merging: drops what repeats the frames before it in its group of four",
+  .needs = TERN_COMPRESS_NEEDS_TOKENS,
   .scratch = dycoke_scratch,
+  .bound = dycoke_bound,
   .select = dycoke_select,
 };
 

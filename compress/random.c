@@ -10,6 +10,12 @@ random_scratch (guint n_tokens)
   return 0;
 }
 
+static guint64
+random_bound (const TernCompressParams *params, guint n_frames, guint n_tokens)
+{
+  return tern_compress_dycoke.bound (params, n_frames, n_tokens);
+}
+
 static void
 random_select (const TernCompressParams *params, const TernTokenGroup *group, void *scratch, gint32 *keep, guint *n_keep)
 {
@@ -37,6 +43,8 @@ random_select (const TernCompressParams *params, const TernTokenGroup *group, vo
 const TernCompressMethod tern_compress_random = {
   .name = "random",
   .about = "as many tokens as dycoke keeps, drawn at random: for comparison",
+  .needs = TERN_COMPRESS_NEEDS_NOTHING,
   .scratch = random_scratch,
+  .bound = random_bound,
   .select = random_select,
 };

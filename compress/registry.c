@@ -13,6 +13,12 @@ none_scratch (guint n_tokens)
   return 0;
 }
 
+static guint64
+none_bound (const TernCompressParams *params, guint n_frames, guint n_tokens)
+{
+  return (guint64) n_frames * n_tokens;
+}
+
 static void
 none_select (const TernCompressParams *params, const TernTokenGroup *group, void *scratch, gint32 *keep, guint *n_keep)
 {
@@ -26,10 +32,13 @@ none_select (const TernCompressParams *params, const TernTokenGroup *group, void
 const TernCompressMethod tern_compress_none = {
   .name = "none",
   .about = "every token is kept",
+  .needs = TERN_COMPRESS_NEEDS_NOTHING,
   .scratch = none_scratch,
+  .bound = none_bound,
   .select = none_select,
 };
 
+/* The values of TernMethod are places in it: new ones go to the end. */
 static const TernCompressMethod *const methods[] = {
   &tern_compress_none,
   &tern_compress_dycoke,
@@ -58,6 +67,44 @@ tern_compress_find (const char *name, GError **error)
   g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "compression method: expected one of %s, found \"%s\"", names->str,
       name ? name : "");
   return NULL;
+}
+
+TernCompressNeeds
+tern_compress_has (const TernTokenGroup *group)
+{
+  return (group->tokens ? TERN_COMPRESS_NEEDS_TOKENS : TERN_COMPRESS_NEEDS_NOTHING)
+      | (group->scores ? TERN_COMPRESS_NEEDS_SCORES : TERN_COMPRESS_NEEDS_NOTHING);
+}
+
+gboolean
+tern_compress_check (const TernCompressMethod *method, TernCompressNeeds has, GError **error)
+{
+  static const char *const names[] = { "visual tokens", "attention scores of the vision tower" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++)
+    if (method->needs & ~has & (1 << i)) {
+      g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "compression method \"%s\": expected %s, which it needs, "
+          "found none", method->name, names[i]);
+      return FALSE;
+    }
+  return TRUE;
+}
+
+void
+tern_compress_run (const TernCompressMethod *method, const TernCompressParams *params, const TernTokenGroup *group,
+    void *scratch, gint32 *keep, guint *n_keep)
+{
+  method->select (params, group, scratch, keep, n_keep);
+  if (params->max_tokens > 0)
+    tern_compress_limit (params->max_tokens, group->n_frames, group->n_tokens, keep, n_keep);
+}
+
+guint64
+tern_compress_bound (const TernCompressMethod *method, const TernCompressParams *params, guint n_frames, guint n_tokens)
+{
+  guint64 bound = method->bound (params, n_frames, n_tokens);
+
+  return params->max_tokens > 0 ? MIN (bound, params->max_tokens) : bound;
 }
 
 guint

@@ -163,19 +163,16 @@ drop_compressor (GstTernCompressor * self)
 static gboolean
 push_caps (GstTernCompressor * self, gboolean new_caps)
 {
-  guint frame = self->info.frame_tokens, group, later;
+  guint64 bound;
+  guint group;
   GstCaps *caps;
   gboolean ok;
 
   GST_OBJECT_LOCK (self);
-  later = self->params.method == TERN_METHOD_NONE ? frame :
-      MIN (frame, (guint) (frame * (1.0 - self->params.merge_ratio)) + 1);
-  group = frame + (TERN_GROUP_FRAMES - 1) * later;
-  if (frame > G_MAXINT / TERN_GROUP_FRAMES)
-    group = 0;
-  if (self->params.max_tokens > 0 && group > 0)
-    group = MIN (group, self->params.max_tokens);
+  bound = tern_compressor_bound (&self->params, TERN_GROUP_FRAMES,
+      self->info.frame_tokens);
   GST_OBJECT_UNLOCK (self);
+  group = bound <= G_MAXINT ? (guint) bound : 0;
   if (!new_caps && group <= self->info.group_tokens)
     return TRUE;
 

@@ -13,17 +13,34 @@ function (void) \
   return type; \
 }
 
+/* Those that the library has. */
+GType
+gst_tern_method_get_type (void)
+{
+  static gsize type = 0;
+
+  if (g_once_init_enter (&type)) {
+    GArray *values = g_array_new (TRUE, TRUE, sizeof (GEnumValue));
+    gint i;
+
+    for (i = 0; *tern_method_name (i); i++) {
+      GEnumValue value = { i, tern_method_about (i), tern_method_name (i) };
+
+      g_array_append_val (values, value);
+    }
+    /* Types have their values for ever. */
+    g_once_init_leave (&type, g_enum_register_static ("GstTernMethod",
+            (GEnumValue *) g_array_free (values, FALSE)));
+  }
+  return type;
+}
+
 /* *INDENT-OFF* */
 DEFINE_ENUM (gst_tern_scaling_get_type, "GstTernScaling",
     {TERN_FIT_CROP, "Keep the aspect, cut out the centre", "crop"},
     {TERN_FIT_LETTERBOX, "Keep the aspect, pad", "letterbox"},
     {TERN_FIT_STRETCH, "Change the aspect", "stretch"},
     {TERN_FIT_TRAINED, "As the model was trained", "trained"})
-
-DEFINE_ENUM (gst_tern_method_get_type, "GstTernMethod",
-    {TERN_METHOD_NONE, "Keep every token", "none"},
-    {TERN_METHOD_DYCOKE, "Temporal token merging (DyCoke stage 1)", "dycoke"},
-    {TERN_METHOD_RANDOM, "As many tokens as dycoke keeps, at random", "random"})
 
 DEFINE_ENUM (gst_tern_prune_gate_get_type, "GstTernPruneGate",
     {TERN_GATE_PAPER, "Select again when attention changes", "paper"},

@@ -7,7 +7,6 @@
 
 gboolean tern_compressor_params_check (const TernCompressorParams *params, GError **error);
 gsize tern_compress_group_scratch (guint n_tokens);
+/* @params were checked. */
 void tern_compress_group_run (const TernCompressorParams *params, const TernTokenGroup *group, void *scratch,
     gint32 *keep, guint *n_keep);
-/* Tokens that a group of @n_frames keeps at most; for planning. */
-guint tern_compress_group_bound (const TernCompressorParams *params, guint n_frames, guint n_tokens);

@@ -7,11 +7,18 @@
 #include "compress/compress.h"
 #include "engine/base/mem.h"
 
-static const TernCompressMethod *const by_method[] = {
-  [TERN_METHOD_NONE] = &tern_compress_none,
-  [TERN_METHOD_DYCOKE] = &tern_compress_dycoke,
-  [TERN_METHOD_RANDOM] = &tern_compress_random,
-};
+/* What the groups of the step and of sessions have: no encoder says yet what its tower attends to. */
+#define GROUPS_HAVE TERN_COMPRESS_NEEDS_TOKENS
+
+/* NULL when there is no such method. */
+static const TernCompressMethod *
+find (TernMethod method)
+{
+  guint n;
+  const TernCompressMethod *const *methods = tern_compress_methods (&n);
+
+  return (guint) method < n ? methods[method] : NULL;
+}
 
 gboolean
 tern_method_parse (const char *name, TernMethod *method, GError **error)
@@ -20,62 +27,85 @@ tern_method_parse (const char *name, TernMethod *method, GError **error)
 
   if (!found)
     return FALSE;
-  for (guint i = 0; i < G_N_ELEMENTS (by_method); i++)
-    if (by_method[i] == found)
-      *method = (TernMethod) i;
+  for (*method = 0; find (*method) != found; (*method)++);
   return TRUE;
 }
 
 const char *
 tern_method_name (TernMethod method)
 {
-  return (guint) method < G_N_ELEMENTS (by_method) ? by_method[method]->name : "";
+  const TernCompressMethod *found = find (method);
+
+  return found ? found->name : "";
+}
+
+const char *
+tern_method_about (TernMethod method)
+{
+  const TernCompressMethod *found = find (method);
+
+  return found ? found->about : "";
 }
 
 gboolean
 tern_compressor_params_check (const TernCompressorParams *params, GError **error)
 {
-  if ((guint) params->method >= G_N_ELEMENTS (by_method)) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "compress.method: expected 0 to %u, found %u",
-        (guint) G_N_ELEMENTS (by_method) - 1, (guint) params->method);
+  const TernCompressMethod *method = find (params->method);
+
+  if (!method) {
+    guint n;
+
+    tern_compress_methods (&n);
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "compress.method: expected 0 to %u, found %u", n - 1,
+        (guint) params->method);
     return FALSE;
   }
   if (!(params->merge_ratio >= 0 && params->merge_ratio <= TERN_SHARE_MAX)) {
     g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "merge_ratio: expected 0 to 1, found %g", params->merge_ratio);
     return FALSE;
   }
-  return TRUE;
+  return tern_compress_check (method, GROUPS_HAVE, error);
 }
 
 gsize
 tern_compress_group_scratch (guint n_tokens)
 {
-  gsize most = 0;
+  guint n;
+  const TernCompressMethod *const *methods = tern_compress_methods (&n);
+  gsize most = 1;
 
-  for (guint i = 0; i < G_N_ELEMENTS (by_method); i++)
-    most = MAX (most, by_method[i]->scratch (n_tokens));
-  return MAX (most, 1);
+  for (guint i = 0; i < n; i++)
+    most = MAX (most, methods[i]->scratch (n_tokens));
+  return most;
+}
+
+static TernCompressParams
+inner_params (const TernCompressorParams *params)
+{
+  return (TernCompressParams) { .merge_ratio = params->merge_ratio, .seed = params->seed,
+    .max_tokens = params->max_tokens };
 }
 
 void
 tern_compress_group_run (const TernCompressorParams *params, const TernTokenGroup *group, void *scratch, gint32 *keep,
     guint *n_keep)
 {
-  TernCompressParams inner = { .merge_ratio = params->merge_ratio, .seed = params->seed };
+  TernCompressParams inner = inner_params (params);
 
-  by_method[params->method]->select (&inner, group, scratch, keep, n_keep);
-  if (params->max_tokens > 0)
-    tern_compress_limit (params->max_tokens, group->n_frames, group->n_tokens, keep, n_keep);
+  tern_compress_run (find (params->method), &inner, group, scratch, keep, n_keep);
 }
 
-/* Tokens that a group of @n_frames keeps at most; for planning. */
-guint
-tern_compress_group_bound (const TernCompressorParams *params, guint n_frames, guint n_tokens)
+guint64
+tern_compressor_bound (const TernCompressorParams *params, guint n_frames, guint n_tokens)
 {
-  guint later = params->method == TERN_METHOD_NONE ? n_tokens : tern_compress_keep (params->merge_ratio, n_tokens);
-  guint kept = n_frames > 0 ? n_tokens + (n_frames - 1) * later : 0;
+  const TernCompressMethod *method;
+  TernCompressParams inner;
 
-  return params->max_tokens > 0 ? MIN (kept, params->max_tokens) : kept;
+  g_return_val_if_fail (params != NULL && n_frames <= TERN_GROUP_FRAMES, 0);
+  method = find (params->method);
+  g_return_val_if_fail (method != NULL, 0);
+  inner = inner_params (params);
+  return tern_compress_bound (method, &inner, n_frames, n_tokens);
 }
 
 /* ---- The step ---- */

@@ -128,7 +128,6 @@ tern_frame_store_add (TernFrameGroup *group, guint n_tokens, guint full, guint64
 void
 tern_frame_store_close (TernFrameStore *store, TernFrameGroup *group, const TernCompressorParams *params)
 {
-  static const TernCompressorParams keep_all = { .method = TERN_METHOD_NONE };
   gint64 begin = g_get_monotonic_time ();
   gint32 *keep = group->keep;
 
@@ -139,7 +138,7 @@ tern_frame_store_close (TernFrameStore *store, TernFrameGroup *group, const Tern
     TernTokenGroup tokens = { .tokens = group->tokens, .n_frames = group->n_frames, .n_tokens = group->n_tokens[0],
       .dim = store->dim, .index = group->first / store->group_frames };
 
-    tern_compress_group_run (params ? params : &keep_all, &tokens, store->scratch, group->keep, group->n_keep);
+    tern_compress_group_run (params, &tokens, store->scratch, group->keep, group->n_keep);
   } else {
     /* Compressed before it came here. */
     for (guint f = 0; f < group->n_frames; keep += group->n_tokens[f++]) {

@@ -68,8 +68,8 @@ plan_visual (const TernSession *self, const TernSessionConfig *config)
 {
   guint n_tokens = self->vision ? tern_vision_info (self->vision)->max_tokens : 0;
   guint groups = self->max_frames / self->group_frames, rest = self->max_frames % self->group_frames;
-  guint64 n = (guint64) groups * tern_compress_group_bound (&config->params.compress, self->group_frames, n_tokens)
-      + tern_compress_group_bound (&config->params.compress, rest, n_tokens);
+  guint64 n = (guint64) groups * tern_compressor_bound (&config->params.compress, self->group_frames, n_tokens)
+      + tern_compressor_bound (&config->params.compress, rest, n_tokens);
 
   return (guint) MIN (n, G_MAXINT32 / 4);
 }

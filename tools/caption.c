@@ -134,8 +134,10 @@ check_options (const Options *o, Caption *c, guint *threads)
       return wrong ("--window", "seconds, more than 0 and at most 86400", "%g", o->window);
     p->window = MAX (1, llrint (o->window * TERN_SECOND));
   }
-  if (o->compress && !tern_method_parse (o->compress, &p->compress.method, &error))
-    return wrong ("--compress", "none, dycoke or random", "%s", o->compress);
+  if (o->compress && !tern_method_parse (o->compress, &p->compress.method, &error)) {
+    tern_tool_message ("caption: --compress: %s", error->message);
+    return FALSE;
+  }
   p->prompt = o->prompt;
   c->media = (TernMediaOptions) TERN_MEDIA_OPTIONS_INIT;
   c->media.allow_network = o->allow_network;

@@ -168,7 +168,29 @@ typedef enum {
 } TernMethod;
 
 TERN_API gboolean tern_method_parse (const char *name, TernMethod *method, GError **error);
+/**
+ * tern_method_name:
+ * @method: a method; methods are numbered from 0 without gaps
+ *
+ * Its name, as tern_method_parse() reads it. Any thread.
+ *
+ * Returns: (transfer none): the name, valid for ever; "" when there is no such method
+ *
+ * Since: 0.1
+ */
 TERN_API const char *tern_method_name (TernMethod method);
+
+/**
+ * tern_method_about:
+ * @method: a method
+ *
+ * What it keeps, in a line. Any thread.
+ *
+ * Returns: (transfer none): the line, valid for ever; "" when there is no such method
+ *
+ * Since: 0.1
+ */
+TERN_API const char *tern_method_about (TernMethod method);
 
 typedef struct {
   TernMethod method;
@@ -182,6 +204,20 @@ TERN_API void tern_compressor_params_init (TernCompressorParams *params);
 #ifndef __cplusplus
 #define TERN_COMPRESSOR_PARAMS_INIT { .method = TERN_METHOD_DYCOKE, .merge_ratio = 0.7 }
 #endif
+
+/**
+ * tern_compressor_bound:
+ * @params: how much is kept
+ * @n_frames: frames of the group, 0..TERN_GROUP_FRAMES
+ * @n_tokens: tokens of each
+ *
+ * What memory and contexts are planned by. Any thread.
+ *
+ * Returns: the most tokens that are kept of such a group, whatever is in them
+ *
+ * Since: 0.1
+ */
+TERN_API guint64 tern_compressor_bound (const TernCompressorParams *params, guint n_frames, guint n_tokens);
 
 typedef struct {
   guint64 frames, groups;

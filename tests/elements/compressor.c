@@ -13,6 +13,7 @@ start (const char *launch)
   return h;
 }
 
+/* G_MAXUINT: all of the frame's. */
 static guint
 kept (GstBuffer *buffer)
 {
@@ -47,7 +48,7 @@ GST_START_TEST (test_groups)
     fail_unless_equals_uint64 (GST_BUFFER_PTS (buffer), i * MS (500));
     fail_unless_equals_uint64 (GST_BUFFER_DURATION (buffer), MS (500));
     fail_unless_equals_uint64 (token_number (buffer), i);
-    fail_unless_equals_int (kept (buffer), i == 0 ? 16 : 8);
+    fail_unless_equals_uint64 (kept (buffer), i == 0 ? G_MAXUINT : 8);
     gst_buffer_unref (buffer);
   }
   g_object_get (h->element, "stats", &stats, NULL);
@@ -73,6 +74,39 @@ GST_START_TEST (test_none_keeps_all)
     fail_unless_equals_uint64 (kept (buffer), G_MAXUINT);
     gst_buffer_unref (buffer);
   }
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
+/* Caps say how many tokens a group has at most, by what the method itself says: no more of them come, and these many do. */
+static const struct {
+  const char *settings;
+  gint tokens;
+} plans[] = { { "method=none", 64 }, { "method=dycoke merge-ratio=0.7", 28 }, { "method=dycoke merge-ratio=0.9", 19 },
+  { "method=dycoke merge-ratio=1", 16 }, { "method=random merge-ratio=0.7", 28 }, { "method=none max-tokens=9", 9 },
+  { "method=dycoke merge-ratio=0.7 max-tokens=20", 20 } };
+GST_START_TEST (test_planned)
+{
+  g_autofree char *launch = g_strdup_printf ("terncompressor %s", plans[__i__].settings);
+  GstHarness *h = start (launch);
+  gint tokens = 0;
+  GstCaps *caps;
+  gsize got = 0;
+  guint i;
+
+  for (i = 0; i < 4; i++)
+    gst_harness_push (h, make_tokens (i));
+  for (i = 0; i < 4; i++) {
+    GstBuffer *buffer = gst_harness_pull (h);
+
+    got += gst_buffer_get_size (buffer) / (8 * sizeof (float));
+    gst_buffer_unref (buffer);
+  }
+  caps = gst_pad_get_current_caps (h->sinkpad);
+  fail_unless (gst_structure_get_int (gst_caps_get_structure (caps, 0), "group-tokens", &tokens));
+  fail_unless_equals_int (tokens, plans[__i__].tokens);
+  fail_unless_equals_int (got, plans[__i__].tokens);
+  gst_caps_unref (caps);
   gst_harness_teardown (h);
 }
 GST_END_TEST
@@ -254,7 +288,7 @@ GST_START_TEST (test_settings_while_playing)
   for (i = 0; i < 8; i++) {
     GstBuffer *buffer = gst_harness_pull (h);
 
-    fail_unless_equals_int (kept (buffer), i % 4 == 0 ? 16 : i < 4 ? 8 : 4);
+    fail_unless_equals_uint64 (kept (buffer), i % 4 == 0 ? G_MAXUINT : i < 4 ? 8 : 4);
     gst_buffer_unref (buffer);
   }
   gst_harness_teardown (h);
@@ -305,6 +339,7 @@ main (void)
   suite_add_tcase (suite, tc);
   tcase_add_test (tc, test_groups);
   tcase_add_test (tc, test_none_keeps_all);
+  tcase_add_loop_test (tc, test_planned, 0, G_N_ELEMENTS (plans));
   tcase_add_loop_test (tc, test_drains, 0, G_N_ELEMENTS (drains));
   tcase_add_test (tc, test_drain);
   tcase_add_test (tc, test_gap_at_the_end);

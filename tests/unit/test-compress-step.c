@@ -139,8 +139,49 @@ test_refused (void)
   g_clear_error (&error);
   g_assert_false (tern_method_parse ("best", &method, &error));
   g_assert_error (error, TERN_ERROR, TERN_ERROR_INVALID);
-  for (guint m = 0; m <= TERN_METHOD_RANDOM; m++)
+}
+
+/* Numbered without gaps; constants are the methods that they are named after. */
+static void
+test_methods (void)
+{
+  TernMethod method;
+  guint m;
+
+  for (m = 0; *tern_method_name (m); m++) {
     g_assert_true (tern_method_parse (tern_method_name (m), &method, NULL) && method == m);
+    g_assert_cmpstr (tern_method_about (m), !=, "");
+  }
+  g_assert_cmpuint (m, >, TERN_METHOD_RANDOM);
+  g_assert_cmpstr (tern_method_about (m), ==, "");
+  g_assert_cmpstr (tern_method_name (TERN_METHOD_NONE), ==, "none");
+  g_assert_cmpstr (tern_method_name (TERN_METHOD_DYCOKE), ==, "dycoke");
+  g_assert_cmpstr (tern_method_name (TERN_METHOD_RANDOM), ==, "random");
+}
+
+/* What is planned is what comes. */
+static void
+test_bound (void)
+{
+  for (guint m = 0; *tern_method_name (m); m++)
+    for (guint frames = 1; frames <= TERN_GROUP_FRAMES; frames++)
+      for (guint most = 0; most < 12; most += 5) {
+        TernCompressorParams params = { .method = m, .merge_ratio = .5, .max_tokens = most };
+        g_autoptr (TernCompressor) compressor = make (m, .5, most);
+        float rows[N * DIM];
+        TernTokens out;
+        guint kept = 0;
+
+        for (guint i = 0; i < frames; i++) {
+          TernTokens in = frame (rows, i);
+
+          g_assert_true (tern_compressor_push (compressor, &in, NULL));
+        }
+        tern_compressor_drain (compressor);
+        while (tern_compressor_pop (compressor, &out))
+          kept += out.n_tokens;
+        g_assert_cmpuint (tern_compressor_bound (&params, frames, N), ==, kept);
+      }
 }
 
 int
@@ -151,5 +192,7 @@ main (int argc, char **argv)
   g_test_add_func ("/compressor/early-end", test_early_end);
   g_test_add_func ("/compressor/budget", test_budget);
   g_test_add_func ("/compressor/refused", test_refused);
+  g_test_add_func ("/compressor/methods", test_methods);
+  g_test_add_func ("/compressor/bound", test_bound);
   return g_test_run ();
 }

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What methods say of themselves: how many tokens they keep at most, what they need of a group; and a method of the test's
+ * own that goes by the vision tower's attention. */
+#include <math.h>
+#include <string.h>
+
+#include "compress/compress.h"
+#include "compress/select.h"
+#include "tern/error.h"
+
+/* ---- The tokens of each frame that the tower attends to most ----------------------------------------------------- */
+
+static gsize
+attended_scratch (guint n_tokens)
+{
+  return n_tokens * sizeof (TernScored);
+}
+
+static guint64
+attended_bound (const TernCompressParams *params, guint n_frames, guint n_tokens)
+{
+  return (guint64) n_frames * tern_compress_keep (params->merge_ratio, n_tokens);
+}
+
+static void
+attended_select (const TernCompressParams *params, const TernTokenGroup *group, void *scratch, gint32 *keep, guint *n_keep)
+{
+  guint n = group->n_tokens, n_kept = tern_compress_keep (params->merge_ratio, n);
+  TernScored *scored = scratch;
+
+  for (guint f = 0; f < group->n_frames; f++) {
+    for (guint i = 0; i < n; i++)
+      scored[i] = (TernScored) { .score = -(double) group->scores[f * n + i], .index = (gint32) i };
+    tern_select_lowest (scored, n, n_kept);
+    for (guint i = 0; i < n_kept; i++)
+      keep[f * n + i] = scored[i].index;
+    tern_sort_positions (keep + f * n, n_kept);
+    n_keep[f] = n_kept;
+  }
+}
+
+static const TernCompressMethod attended = {
+  .name = "attended",
+  .about = "the tokens of each frame that the vision tower attends to most",
+  .needs = TERN_COMPRESS_NEEDS_SCORES,
+  .scratch = attended_scratch,
+  .bound = attended_bound,
+  .select = attended_select,
+};
+
+/* ---- Bounds ------------------------------------------------------------------------------------------------------ */
+
+/* Anything an encoder may give: noise, a still picture, zeros, numbers that are none. */
+static void
+fill (float *values, gsize n, GRand *rand)
+{
+  guint kind = (guint) g_rand_int_range (rand, 0, 4);
+
+  for (gsize i = 0; i < n; i++)
+    values[i] = kind == 0 ? (float) g_rand_double_range (rand, -1, 1) : kind == 1 ? 1 : kind == 2 ? 0
+        : g_rand_int_range (rand, 0, 4) ? (float) g_rand_int_range (rand, -1, 2) : NAN;
+}
+
+/* TRUE: it kept as many as it says that it may. */
+static gboolean
+check_group (const TernCompressMethod *method, GRand *rand)
+{
+  guint frames = (guint) g_rand_int_range (rand, 1, TERN_COMPRESS_GROUP + 1), n = (guint) g_rand_int_range (rand, 1, 60);
+  guint dim = (guint) g_rand_int_range (rand, 1, 12), kept = 0;
+  g_autofree float *tokens = g_new (float, (gsize) frames * n * dim), *scores = g_new (float, (gsize) frames * n);
+  g_autofree gint32 *keep = g_new (gint32, (gsize) frames * n);
+  g_autofree void *scratch = g_malloc (MAX (method->scratch (n), 1));
+  TernTokenGroup group = { .tokens = tokens, .n_frames = frames, .n_tokens = n, .dim = dim,
+    .index = g_rand_int (rand), .scores = scores };
+  TernCompressParams params = { .merge_ratio = g_rand_int_range (rand, 0, 11) / 10.0, .seed = g_rand_int (rand),
+    .max_tokens = g_rand_boolean (rand) ? 0 : (guint) g_rand_int_range (rand, 1, 100) };
+  guint n_keep[TERN_COMPRESS_GROUP];
+  guint64 bound = tern_compress_bound (method, &params, frames, n);
+
+  fill (tokens, (gsize) frames * n * dim, rand);
+  fill (scores, (gsize) frames * n, rand);
+  g_assert_true (tern_compress_check (method, tern_compress_has (&group), NULL));
+  tern_compress_run (method, &params, &group, scratch, keep, n_keep);
+  for (guint f = 0; f < frames; f++) {
+    for (guint i = 0; i < n_keep[f]; i++)
+      g_assert_true (keep[f * n + i] >= 0 && keep[f * n + i] < (gint32) n
+          && (i == 0 || keep[f * n + i] > keep[f * n + i - 1]));
+    kept += n_keep[f];
+  }
+  g_assert_cmpuint (kept, <=, bound);
+  g_assert_true (!params.max_tokens || bound <= params.max_tokens);
+  g_assert_cmpuint (tern_compress_bound (method, &params, 0, n), ==, 0);
+  g_assert_cmpuint (bound, <=, (guint64) frames * n);
+  return kept == bound;
+}
+
+static void
+test_bound (gconstpointer data)
+{
+  const TernCompressMethod *method = data;
+  g_autoptr (GRand) rand = g_rand_new_with_seed (12);
+  guint reached = 0;
+
+  for (guint round = 0; round < 2000; round++)
+    reached += check_group (method, rand);
+  g_assert_cmpuint (reached, >, 0);
+  /* Larger than any frame: no product wraps. */
+  g_assert_cmpuint (tern_compress_bound (method, &(TernCompressParams) { .merge_ratio = 0 }, 4, G_MAXUINT), ==,
+      4 * (guint64) G_MAXUINT);
+}
+
+/* ---- Needs ------------------------------------------------------------------------------------------------------- */
+
+static void
+refused (const TernCompressMethod *method, TernCompressNeeds has, const char *what)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_assert_false (tern_compress_check (method, has, &error));
+  g_assert_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED);
+  g_assert_nonnull (strstr (error->message, method->name));
+  g_assert_nonnull (strstr (error->message, what));
+}
+
+static void
+test_needs (void)
+{
+  const float one = 1;
+  TernTokenGroup group = { .n_frames = 1, .n_tokens = 1, .dim = 1 };
+  guint n;
+  const TernCompressMethod *const *methods = tern_compress_methods (&n);
+
+  g_assert_cmpint (tern_compress_has (&group), ==, TERN_COMPRESS_NEEDS_NOTHING);
+  g_assert_true (tern_compress_check (&tern_compress_none, tern_compress_has (&group), NULL));
+  refused (&tern_compress_dycoke, tern_compress_has (&group), "visual tokens");
+  group.tokens = &one;
+  refused (&attended, tern_compress_has (&group), "attention scores of the vision tower");
+  group.scores = &one;
+  g_assert_true (tern_compress_check (&attended, tern_compress_has (&group), NULL));
+  for (guint i = 0; i < n; i++) {
+    g_assert_true (tern_compress_check (methods[i], tern_compress_has (&group), NULL));
+    g_assert_true (*methods[i]->about);
+  }
+}
+
+static void
+test_attended (void)
+{
+  static const float tokens[8] = { 0 }, scores[8] = { .1f, .4f, .3f, .2f, .9f, 0, .8f, .8f };
+  TernTokenGroup group = { .tokens = tokens, .n_frames = 2, .n_tokens = 4, .dim = 1, .scores = scores };
+  TernScored scratch[4];
+  gint32 keep[8];
+  guint n_keep[2];
+
+  tern_compress_run (&attended, &(TernCompressParams) { .merge_ratio = .5 }, &group, scratch, keep, n_keep);
+  g_assert_cmpuint (n_keep[0], ==, 2);
+  g_assert_true (keep[0] == 1 && keep[1] == 2);
+  g_assert_cmpuint (n_keep[1], ==, 2);
+  g_assert_true (keep[4] == 0 && keep[5] == 2);
+}
+
+static void
+add (const TernCompressMethod *method)
+{
+  g_autofree char *path = g_strconcat ("/compress/bound/", method->name, NULL);
+
+  g_test_add_data_func (path, method, test_bound);
+}
+
+int
+main (int argc, char **argv)
+{
+  guint n;
+  const TernCompressMethod *const *methods = tern_compress_methods (&n);
+
+  g_test_init (&argc, &argv, NULL);
+  for (guint i = 0; i < n; i++)
+    add (methods[i]);
+  add (&attended);
+  g_test_add_func ("/compress/needs", test_needs);
+  g_test_add_func ("/compress/attended", test_attended);
+  return g_test_run ();
+}
