@@ -61,7 +61,8 @@ tern_compressor_params_check (const TernCompressorParams *params, GError **error
     return FALSE;
   }
   if (!(params->merge_ratio >= 0 && params->merge_ratio <= TERN_SHARE_MAX)) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "merge_ratio: expected 0 to 1, found %g", params->merge_ratio);
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "merge_ratio: expected 0 to %g, found %g", TERN_SHARE_MAX,
+        params->merge_ratio);
     return FALSE;
   }
   return tern_compress_check (method, GROUPS_HAVE, error);
@@ -150,9 +151,10 @@ tern_compressor_new (const TernCompressorParams *params, guint max_tokens, guint
   g_return_val_if_fail (params != NULL, NULL);
   if (!tern_compressor_params_check (params, error))
     return NULL;
-  if (max_tokens < 1 || max_tokens > 1 << 20 || dim < 1 || dim > 1 << 20) {
+  if (max_tokens < 1 || max_tokens > TERN_FRAME_TOKENS_MAX || dim < 1 || dim > TERN_EMBEDDING_DIM_MAX) {
     g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID,
-        "frames to compress: expected 1 to 1048576 tokens of 1 to 1048576 numbers, found %u of %u", max_tokens, dim);
+        "frames to compress: expected 1 to %u tokens of 1 to %u numbers, found %u of %u", TERN_FRAME_TOKENS_MAX,
+        TERN_EMBEDDING_DIM_MAX, max_tokens, dim);
     return NULL;
   }
   self = g_new0 (TernCompressor, 1);

@@ -19,6 +19,7 @@ struct _TernSessionConfig {
 };
 
 /* INVALID names the parameter, its range and the value found. @default_prompt is asked where a prompt is NULL. */
-TernSessionConfig *tern_session_config_new (const TernSessionParams *params, const char *default_prompt, GError **error);
+TernSessionConfig *tern_session_config_new (const TernSessionParams *params, const char *default_prompt,
+    GError **error);
 TernSessionConfig *tern_session_config_ref (TernSessionConfig *config);
 void tern_session_config_unref (TernSessionConfig *config);

@@ -42,9 +42,10 @@ planes_of (const TernImage *image, Planes *planes, GError **error)
           (guint) TERN_IMAGE_NV12, (guint) image->format);
       return FALSE;
   }
-  if (image->width < 1 || image->height < 1 || image->width > 1 << 16 || image->height > 1 << 16) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "picture: expected 1 to 65536 pixels a side, found %u x %u",
-        image->width, image->height);
+  if (image->width < 1 || image->height < 1 || image->width > TERN_IMAGE_SIDE_MAX
+      || image->height > TERN_IMAGE_SIDE_MAX) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "picture: expected 1 to %u pixels a side, found %u x %u",
+        TERN_IMAGE_SIDE_MAX, image->width, image->height);
     return FALSE;
   }
   for (guint p = 0; p < planes->n; p++)
@@ -318,9 +319,9 @@ check_tokens (TernSession *self, const TernTokens *tokens, GError **error)
         self->text->name, self->store.dim, tokens->dim);
     return FALSE;
   }
-  if (tokens->n_tokens > 1 << 20 || (tokens->n_tokens > 0 && !tokens->tokens)) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "visual tokens: expected at most 1048576 in a frame, found %u%s",
-        tokens->n_tokens, tokens->tokens ? "" : " without data");
+  if (tokens->n_tokens > TERN_FRAME_TOKENS_MAX || (tokens->n_tokens > 0 && !tokens->tokens)) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "visual tokens: expected at most %u in a frame, found %u%s",
+        TERN_FRAME_TOKENS_MAX, tokens->n_tokens, tokens->tokens ? "" : " without data");
     return FALSE;
   }
   if (self->has_frames) {
@@ -362,7 +363,7 @@ tern_session_push_tokens (TernSession *self, const TernTokens *tokens, GError **
   if (bytes > 0)
     memcpy (slot->data, tokens->tokens, bytes);
   slot->n_tokens = tokens->n_tokens;
-  slot->full = (guint) MIN (full, 1 << 20);
+  slot->full = (guint) MIN (full, TERN_FRAME_TOKENS_MAX);
   self->stats.frames_in++;
   self->sampler = sampler;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What waits for the engine of one session: frames in memory of their own, windows and stills, in order; and what of it a
- * live session drops when the engine is behind. Plain data: no locks, no threads, no models; a session calls all of it
- * under its lock. */
+/* What waits for the engine of one session: frames in memory of their own, windows and stills, in order; and what of
+ * it a live session drops when the engine is behind. Plain data: no locks, no threads, no models; a session calls all
+ * of it under its lock. */
 #pragma once
 
 #include "tern/image.h"
@@ -85,9 +85,9 @@ void tern_work_queue_drop_frames (TernWorkQueue *queue, guint64 first, guint64 e
 /* The oldest whole window, with the frames that no other one needs. FALSE: there is none. */
 gboolean tern_work_queue_drop_oldest (TernWorkQueue *queue);
 /* A window has come in: those that wait before it make room. Only the one at whose frames the engine is already is
- * answered nevertheless, or a slow one would begin windows for ever and answer none. So one waits, the newest too, and a
- * third one comes in: that is what a live session has slots for. */
+ * answered nevertheless, or a slow one would begin windows for ever and answer none. So one waits, the newest too, and
+ * a third one comes in: that is what a live session has slots for. */
 void tern_work_queue_keep_newest (TernWorkQueue *queue);
-/* Drops windows, oldest first, until there is room for @bytes. FALSE: that was not enough, and all frames went, those of the
- * window that comes in as well; there may be no room even so, as long as the engine has what is in hand. */
+/* Drops windows, oldest first, until there is room for @bytes. FALSE: that was not enough, and all frames went, those
+ * of the window that comes in as well; there may be no room even so, as long as the engine has what is in hand. */
 gboolean tern_work_queue_make_room (TernWorkQueue *queue, gsize bytes);

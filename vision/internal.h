@@ -8,7 +8,7 @@
 G_BEGIN_DECLS
 
 /* Sides of a picture that are taken; keeps every index and product of the preprocessing far from overflow. */
-#define TERN_VISION_MAX_SIDE 65535
+#define TERN_VISION_MAX_SIDE TERN_IMAGE_SIDE_MAX
 
 /* ---- the model: open.c, bind.c ---- */
 

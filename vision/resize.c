@@ -66,9 +66,9 @@ tern_image_check (const TernImage *image, GError **error)
     g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "picture: transfer %d: unknown", (gint) image->transfer);
     return FALSE;
   }
-  if (image && image->orientation > 8) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "picture: expected an orientation of 0 to 8, found %u",
-        image->orientation);
+  if (image && image->orientation > TERN_ORIENTATION_MAX) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "picture: expected an orientation of 0 to %u, found %u",
+        TERN_ORIENTATION_MAX, image->orientation);
     return FALSE;
   }
   if (!image || (guint) image->format >= G_N_ELEMENTS (formats)) {

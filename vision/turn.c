@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* Of pixels. What is beyond is no shape that anybody shows, but damage. */
-#define MAX_ASPECT 16
+#define MAX_ASPECT TERN_PIXEL_ASPECT_MAX
 
 TernTurn
 tern_image_turn (const TernImage *image)

@@ -9,12 +9,26 @@
 
 G_BEGIN_DECLS
 
+/**
+ * TERN_API: (skip)
+ *
+ * Marks what the library exports: these functions are its public interface, and nothing else is.
+ *
+ * Since: 0.1
+ */
 #if defined(__GNUC__)
 #define TERN_API __attribute__ ((visibility ("default")))
 #else
 #define TERN_API
 #endif
 
+/**
+ * TERN_ERROR:
+ *
+ * The domain of all errors of this library; their codes are those of #TernErrorCode.
+ *
+ * Since: 0.1
+ */
 #define TERN_ERROR (tern_error_quark ())
 
 /**
@@ -31,6 +45,8 @@ G_BEGIN_DECLS
  * @TERN_ERROR_FAILED: anything else
  *
  * Codes are what a caller can act on; the message says what happened.
+ *
+ * Since: 0.1
  */
 typedef enum {
   TERN_ERROR_NOT_FOUND,
@@ -45,6 +61,15 @@ typedef enum {
   TERN_ERROR_FAILED,
 } TernErrorCode;
 
+/**
+ * tern_error_quark:
+ *
+ * What %TERN_ERROR stands for. Any thread.
+ *
+ * Returns: the quark of the domain
+ *
+ * Since: 0.1
+ */
 TERN_API GQuark tern_error_quark (void);
 
 G_END_DECLS

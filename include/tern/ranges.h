@@ -1,30 +1,223 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Ranges of parameters, stated once: for the library's own checks, the elements' properties and the tools' options. Both
- * ends of a range are part of it. Installed. */
+/* Ranges of parameters, stated once: for the library's own checks, the elements' properties and the tools' options.
+ * Both ends of a range are part of it. Installed. */
 #pragma once
 
 #include <glib.h>
 
-#define TERN_THREADS_MAX 512            /* 0 = as many as there are cores */
+/* ---- Models ---- */
 
-#define TERN_MAX_TOKENS_MIN 1           /* to say */
+/**
+ * TERN_THREADS_MAX:
+ *
+ * Most threads of a model's pool. 0 = as many as there are cores.
+ *
+ * Since: 0.1
+ */
+#define TERN_THREADS_MAX 512
+
+/* ---- Pictures and tokens ---- */
+
+/**
+ * TERN_IMAGE_SIDE_MAX:
+ *
+ * Most pixels on a side of a picture, as it lies in memory; the least is 1.
+ *
+ * Since: 0.1
+ */
+#define TERN_IMAGE_SIDE_MAX 65535
+
+/**
+ * TERN_ORIENTATION_MAX:
+ *
+ * Last orientation of a picture, as EXIF's tag 0x0112 counts; the first is 1, and 0 = 1.
+ *
+ * Since: 0.1
+ */
+#define TERN_ORIENTATION_MAX 8
+
+/**
+ * TERN_PIXEL_ASPECT_MAX:
+ *
+ * Most that a pixel is wider than high, or higher than wide.
+ *
+ * Since: 0.1
+ */
+#define TERN_PIXEL_ASPECT_MAX 16
+
+/**
+ * TERN_FRAME_TOKENS_MAX:
+ *
+ * Most visual tokens of a frame.
+ *
+ * Since: 0.1
+ */
+#define TERN_FRAME_TOKENS_MAX 1048576
+
+/**
+ * TERN_EMBEDDING_DIM_MAX:
+ *
+ * Most floats of a visual token; the least is 1.
+ *
+ * Since: 0.1
+ */
+#define TERN_EMBEDDING_DIM_MAX 1048576
+
+/* ---- What is said ---- */
+
+/**
+ * TERN_MAX_TOKENS_MIN:
+ *
+ * Fewest tokens that may be the most to say.
+ *
+ * Since: 0.1
+ */
+#define TERN_MAX_TOKENS_MIN 1
+
+/**
+ * TERN_MAX_TOKENS_MAX:
+ *
+ * Most tokens to say.
+ *
+ * Since: 0.1
+ */
 #define TERN_MAX_TOKENS_MAX 65536
-#define TERN_BEAM_MIN 1                 /* no beam search */
+
+/**
+ * TERN_BEAM_MIN:
+ *
+ * Fewest beams: no beam search.
+ *
+ * Since: 0.1
+ */
+#define TERN_BEAM_MIN 1
+
+/**
+ * TERN_BEAM_MAX:
+ *
+ * Most beams.
+ *
+ * Since: 0.1
+ */
 #define TERN_BEAM_MAX 64
-#define TERN_TEMPERATURE_MAX 100.0f     /* 0 = greedy; 0 with more than one beam */
-#define TERN_TOP_K_MAX G_MAXINT32       /* 0 = all */
+
+/**
+ * TERN_TEMPERATURE_MAX:
+ *
+ * Highest temperature; the lowest, 0, says the likeliest token always, and is the only one with more than one beam.
+ *
+ * Since: 0.1
+ */
+#define TERN_TEMPERATURE_MAX 100.0f
+
+/**
+ * TERN_TOP_K_MAX:
+ *
+ * Most tokens to choose among. 0 = all.
+ *
+ * Since: 0.1
+ */
+#define TERN_TOP_K_MAX G_MAXINT32
+
+/**
+ * TERN_TOP_P_MIN:
+ *
+ * Least probability of the tokens to choose among, together.
+ *
+ * Since: 0.1
+ */
 #define TERN_TOP_P_MIN 1e-6f
-#define TERN_TOP_P_MAX 1.0f             /* 1 = all */
-#define TERN_MIN_P_MAX 1.0f             /* 0 = all */
+
+/**
+ * TERN_TOP_P_MAX:
+ *
+ * Most probability of the tokens to choose among: all.
+ *
+ * Since: 0.1
+ */
+#define TERN_TOP_P_MAX 1.0f
+
+/**
+ * TERN_MIN_P_MAX:
+ *
+ * Most that a token's least probability may be, as a share of the likeliest one's. 0 = any.
+ *
+ * Since: 0.1
+ */
+#define TERN_MIN_P_MAX 1.0f
+
+/**
+ * TERN_REPETITION_PENALTY_MIN:
+ *
+ * Least repetition penalty; below 1 what was said gets likelier. 1 = none.
+ *
+ * Since: 0.1
+ */
 #define TERN_REPETITION_PENALTY_MIN 0.01f
-#define TERN_REPETITION_PENALTY_MAX 100.0f      /* 1 = none */
 
-#define TERN_WINDOW_MIN 1               /* ns */
+/**
+ * TERN_REPETITION_PENALTY_MAX:
+ *
+ * Most repetition penalty.
+ *
+ * Since: 0.1
+ */
+#define TERN_REPETITION_PENALTY_MAX 100.0f
+
+/* ---- Windows ---- */
+
+/**
+ * TERN_WINDOW_MIN:
+ *
+ * Shortest window, in ns; it is rounded up to a group of frames.
+ *
+ * Since: 0.1
+ */
+#define TERN_WINDOW_MIN 1
+
+/**
+ * TERN_WINDOW_MAX:
+ *
+ * Longest window, in ns.
+ *
+ * Since: 0.1
+ */
 #define TERN_WINDOW_MAX G_MAXINT64
-#define TERN_HOP_MAX G_MAXINT64         /* ns; 0 = window */
-#define TERN_WINDOW_FRAMES_MAX 4096     /* 0 = as many as the window holds */
 
-#define TERN_QUESTIONS_MAX 16           /* about one window */
+/**
+ * TERN_HOP_MAX:
+ *
+ * Longest time from one window to the next, in ns. 0 = a window's length.
+ *
+ * Since: 0.1
+ */
+#define TERN_HOP_MAX G_MAXINT64
 
-/* kv_prune and merge_ratio are shares: 0 to 1. */
+/**
+ * TERN_WINDOW_FRAMES_MAX:
+ *
+ * Most frames of a window. 0 = as many as the window holds.
+ *
+ * Since: 0.1
+ */
+#define TERN_WINDOW_FRAMES_MAX 4096
+
+/**
+ * TERN_QUESTIONS_MAX:
+ *
+ * Most questions about one window.
+ *
+ * Since: 0.1
+ */
+#define TERN_QUESTIONS_MAX 16
+
+/* ---- Compression ---- */
+
+/**
+ * TERN_SHARE_MAX:
+ *
+ * Most that a share may be: kv_prune and merge_ratio. The least is 0.
+ *
+ * Since: 0.1
+ */
 #define TERN_SHARE_MAX 1.0

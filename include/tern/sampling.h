@@ -42,9 +42,9 @@ typedef struct {
 } TernSampling;
 
 /**
- * TERN_SAMPLING_INIT:
+ * TERN_SAMPLING_INIT: (skip)
  *
- * Defaults for a variable of type #TernSampling: the likeliest of at most 32 tokens.
+ * Defaults for a variable of type #TernSampling: the likeliest token always, 32 of them at most.
  *
  * Since: 0.1
  */

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Compressing as a step of its own: of the tokens of a group of frames, those that say something new are kept.
+ * Installed. */
+#pragma once
+
+#include <glib.h>
+#include "tern/error.h"
+#include "tern/frames.h"
+#include "tern/ranges.h"
+
+G_BEGIN_DECLS
+
+/**
+ * TernMethod:
+ * @TERN_METHOD_NONE: all tokens are kept
+ * @TERN_METHOD_DYCOKE: temporal token merging, DyCoke (arXiv:2411.15024) stage 1, as in the paper
+ * @TERN_METHOD_RANDOM: as many tokens as DyCoke keeps, at random: for comparison
+ *
+ * Which tokens are kept.
+ *
+ * Since: 0.1
+ */
+typedef enum {
+  TERN_METHOD_NONE,
+  TERN_METHOD_DYCOKE,
+  TERN_METHOD_RANDOM,
+} TernMethod;
+
+/**
+ * tern_method_parse:
+ * @name: none, dycoke or random
+ * @method: (out): the method of that name
+ * @error: return location of an error, or %NULL
+ *
+ * Reads a name. Any thread.
+ *
+ * Errors: %TERN_ERROR_INVALID.
+ *
+ * Returns: %FALSE with @error set
+ *
+ * Since: 0.1
+ */
+TERN_API gboolean tern_method_parse (const char *name, TernMethod *method, GError **error);
+
+/**
+ * tern_method_name:
+ * @method: a method; methods are numbered from 0 without gaps
+ *
+ * Its name, as tern_method_parse() reads it. Any thread.
+ *
+ * Returns: (transfer none): the name, valid for ever; "" when there is no such method
+ *
+ * Since: 0.1
+ */
+TERN_API const char *tern_method_name (TernMethod method);
+
+/**
+ * tern_method_about:
+ * @method: a method
+ *
+ * What it keeps, in a line. Any thread.
+ *
+ * Returns: (transfer none): the line, valid for ever; "" when there is no such method
+ *
+ * Since: 0.1
+ */
+TERN_API const char *tern_method_about (TernMethod method);
+
+/**
+ * TernCompressorParams:
+ * @method: which tokens are kept
+ * @merge_ratio: share dropped in frames 2-4 of a group, 0..TERN_SHARE_MAX
+ * @max_tokens: hard budget for a group, in tokens, 0 = none; what is over it is dropped evenly
+ * @seed: of methods with chance in them; same seed, same tokens
+ * @reserved: 0
+ *
+ * How much is kept. tern_compressor_params_init() or TERN_COMPRESSOR_PARAMS_INIT fills in the defaults.
+ *
+ * Since: 0.1
+ */
+typedef struct {
+  TernMethod method;
+  double merge_ratio;
+  guint max_tokens;
+  guint64 seed;
+  gpointer reserved[4];
+} TernCompressorParams;
+
+/**
+ * tern_compressor_params_init:
+ * @params: (out caller-allocates): what to fill in
+ *
+ * Fills in the defaults: DyCoke, 0.7 dropped. Any thread.
+ *
+ * Since: 0.1
+ */
+TERN_API void tern_compressor_params_init (TernCompressorParams *params);
+
+/**
+ * TERN_COMPRESSOR_PARAMS_INIT: (skip)
+ *
+ * The same for a variable of C.
+ *
+ * Since: 0.1
+ */
+#ifndef __cplusplus
+#define TERN_COMPRESSOR_PARAMS_INIT { .method = TERN_METHOD_DYCOKE, .merge_ratio = 0.7 }
+#endif
+
+/**
+ * tern_compressor_bound:
+ * @params: how much is kept
+ * @n_frames: frames of the group, 0..TERN_GROUP_FRAMES
+ * @n_tokens: tokens of each, 0..TERN_FRAME_TOKENS_MAX
+ *
+ * What memory and contexts are planned by. Any thread.
+ *
+ * Returns: the most tokens that are kept of such a group, whatever is in them
+ *
+ * Since: 0.1
+ */
+TERN_API guint64 tern_compressor_bound (const TernCompressorParams *params, guint n_frames, guint n_tokens);
+
+/**
+ * TernCompressorStats:
+ * @frames: frames compressed
+ * @groups: groups compressed
+ * @tokens_in: tokens before
+ * @tokens_kept: tokens after
+ * @milliseconds: spent compressing, in ms
+ * @reserved: 0
+ *
+ * What a compressor has done since it was made.
+ *
+ * Since: 0.1
+ */
+typedef struct {
+  guint64 frames;
+  guint64 groups;
+  guint64 tokens_in;
+  guint64 tokens_kept;
+  double milliseconds;
+  guint64 reserved[4];
+} TernCompressorStats;
+
+/**
+ * TernCompressor:
+ *
+ * Compresses one stream of frames. tern_compressor_stats() may be called from any thread; of the others, one at a time.
+ *
+ * Since: 0.1
+ */
+typedef struct _TernCompressor TernCompressor;
+
+/**
+ * tern_compressor_new:
+ * @params: how much is kept; copied
+ * @max_tokens: tokens of a frame at most, 1..TERN_FRAME_TOKENS_MAX
+ * @dim: floats of a token, 1..TERN_EMBEDDING_DIM_MAX
+ * @error: return location of an error, or %NULL
+ *
+ * Takes all memory that a group of such frames needs.
+ *
+ * Errors: %TERN_ERROR_INVALID, %TERN_ERROR_NO_SPACE.
+ *
+ * Returns: (transfer full) (nullable): the compressor; tern_compressor_free() frees it. %NULL with @error set
+ *
+ * Since: 0.1
+ */
+TERN_API TernCompressor *tern_compressor_new (const TernCompressorParams *params, guint max_tokens, guint dim,
+    GError **error);
+
+/**
+ * tern_compressor_free:
+ * @compressor: (transfer full) (nullable): a compressor, or %NULL
+ *
+ * Frees it, and what it holds.
+ *
+ * Since: 0.1
+ */
+TERN_API void tern_compressor_free (TernCompressor *compressor);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernCompressor, tern_compressor_free)
+
+/**
+ * tern_compressor_set_params:
+ * @compressor: a compressor
+ * @params: how much is kept; copied
+ * @error: return location of an error, or %NULL
+ *
+ * Changes parameters from the next group that becomes complete.
+ *
+ * Errors: %TERN_ERROR_INVALID; then nothing changes.
+ *
+ * Returns: %FALSE with @error set
+ *
+ * Since: 0.1
+ */
+TERN_API gboolean tern_compressor_set_params (TernCompressor *compressor, const TernCompressorParams *params,
+    GError **error);
+
+/**
+ * tern_compressor_push:
+ * @compressor: a compressor
+ * @frame: one whole, uncompressed frame; copied
+ * @error: return location of an error, or %NULL
+ *
+ * Takes a frame. When its group is complete, tern_compressor_pop() gives the frames of the group; take them all before
+ * the next push. A frame of another grid, or whose number starts another group, completes the group before it.
+ *
+ * Errors: %TERN_ERROR_BUSY when frames wait to be popped, which this frame may just have completed: it was not taken,
+ *   pop and push again. %TERN_ERROR_MISMATCH for another width, %TERN_ERROR_INVALID for a frame that is not whole.
+ *
+ * Returns: %FALSE with @error set
+ *
+ * Since: 0.1
+ */
+TERN_API gboolean tern_compressor_push (TernCompressor *compressor, const TernTokens *frame, GError **error);
+
+/**
+ * tern_compressor_drain:
+ * @compressor: a compressor
+ *
+ * Completes the group that is open: its frames can be popped.
+ *
+ * Since: 0.1
+ */
+TERN_API void tern_compressor_drain (TernCompressor *compressor);
+
+/**
+ * tern_compressor_reset:
+ * @compressor: a compressor
+ *
+ * Forgets all frames (flush).
+ *
+ * Since: 0.1
+ */
+TERN_API void tern_compressor_reset (TernCompressor *compressor);
+
+/**
+ * tern_compressor_pop:
+ * @compressor: a compressor
+ * @frame: (out caller-allocates): the next frame of the group that is complete, with the tokens that were kept; what it
+ *   points to is borrowed until the next call on this compressor
+ *
+ * Gives the frames of a group, in their order.
+ *
+ * Returns: %FALSE: there is none
+ *
+ * Since: 0.1
+ */
+TERN_API gboolean tern_compressor_pop (TernCompressor *compressor, TernTokens *frame);
+
+/**
+ * tern_compressor_stats:
+ * @compressor: a compressor
+ * @stats: (out caller-allocates): what it has done
+ *
+ * Counts since it was made. Any thread.
+ *
+ * Since: 0.1
+ */
+TERN_API void tern_compressor_stats (TernCompressor *compressor, TernCompressorStats *stats);
+
+G_END_DECLS

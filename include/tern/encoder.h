@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Encoding as a step of its own: a frame becomes visual tokens. Installed. */
+#pragma once
+
+#include <glib.h>
+#include "tern/error.h"
+#include "tern/frames.h"
+#include "tern/image.h"
+#include "tern/model.h"
+
+G_BEGIN_DECLS
+
+/**
+ * TernFit:
+ * @TERN_FIT_CROP: aspect kept, centre cut out: how the bundled model was trained
+ * @TERN_FIT_LETTERBOX: aspect kept, bars added
+ * @TERN_FIT_STRETCH: all of the picture, aspect not kept
+ * @TERN_FIT_TRAINED: what the model's family was trained with: crop for LFM2-VL, stretch for SmolVLM
+ *
+ * How a picture is made to fit the encoder's.
+ *
+ * Since: 0.1
+ */
+typedef enum {
+  TERN_FIT_CROP,
+  TERN_FIT_LETTERBOX,
+  TERN_FIT_STRETCH,
+  TERN_FIT_TRAINED,
+} TernFit;
+
+/**
+ * TernEncoder:
+ *
+ * Encodes frames one at a time, on the model's engine thread. tern_encoder_cancel() may be called from any thread; of
+ * the others, one at a time.
+ *
+ * Since: 0.1
+ */
+typedef struct _TernEncoder TernEncoder;
+
+/**
+ * tern_encoder_new:
+ * @model: opened with %TERN_MODEL_VISION; the encoder holds a reference
+ * @fit: how pictures are made to fit
+ * @error: return location of an error, or %NULL
+ *
+ * Takes all memory that encoding a frame needs.
+ *
+ * Errors: %TERN_ERROR_INVALID, %TERN_ERROR_NO_SPACE.
+ *
+ * Returns: (transfer full) (nullable): the encoder; tern_encoder_free() frees it. %NULL with @error set
+ *
+ * Since: 0.1
+ */
+TERN_API TernEncoder *tern_encoder_new (TernModel *model, TernFit fit, GError **error);
+
+/**
+ * tern_encoder_free:
+ * @encoder: (transfer full) (nullable): an encoder that nobody runs any more, or %NULL
+ *
+ * Frees it.
+ *
+ * Since: 0.1
+ */
+TERN_API void tern_encoder_free (TernEncoder *encoder);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernEncoder, tern_encoder_free)
+
+/**
+ * tern_encoder_run:
+ * @encoder: an encoder
+ * @image: the frame; read during the call
+ * @tokens: (array): room for tern_model_frame_tokens() x tern_model_embedding_dim() floats; the caller's
+ * @out: (out caller-allocates): what was encoded; its tokens are @tokens, its times are %TERN_TIME_NONE
+ * @error: return location of an error, or %NULL
+ *
+ * Encodes one frame. The engine thread does it in its turn and the caller waits: nothing for a streaming thread.
+ * Allocates nothing once a frame of this size was seen.
+ *
+ * Errors: %TERN_ERROR_INVALID (the picture), %TERN_ERROR_NO_SPACE, %TERN_ERROR_CANCELLED after tern_encoder_cancel().
+ *
+ * Returns: %FALSE with @error set
+ *
+ * Since: 0.1
+ */
+TERN_API gboolean tern_encoder_run (TernEncoder *encoder, const TernImage *image, float *tokens, TernTokens *out,
+    GError **error);
+
+/**
+ * tern_encoder_cancel:
+ * @encoder: an encoder
+ * @cancel: %TRUE ends a run and refuses further ones, %FALSE lets them be again
+ *
+ * Ends a run that is under way within 100 ms. Any thread; does not wait.
+ *
+ * Since: 0.1
+ */
+TERN_API void tern_encoder_cancel (TernEncoder *encoder, gboolean cancel);
+
+G_END_DECLS

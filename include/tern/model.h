@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Models: weights, vocabulary and chat template, and the threads that compute. Installed. */
+#pragma once
+
+#include <glib.h>
+#include "tern/error.h"
+#include "tern/ranges.h"
+
+G_BEGIN_DECLS
+
+/**
+ * TernModel:
+ *
+ * A language model, a vision encoder, or both: immutable and counted. Weights are in memory once a process for all that
+ * name the same file, and one engine thread with its pool does the work of all its sessions and encoders, in turn.
+ * Every function of a model may be called from any thread.
+ *
+ * Since: 0.1
+ */
+typedef struct _TernModel TernModel;
+
+/**
+ * TernModelParts:
+ * @TERN_MODEL_TEXT: the language model
+ * @TERN_MODEL_VISION: the vision encoder and projector
+ * @TERN_MODEL_FULL: both
+ *
+ * What of a model is loaded.
+ *
+ * Since: 0.1
+ */
+typedef enum {
+  TERN_MODEL_TEXT = 1,
+  TERN_MODEL_VISION = 2,
+  TERN_MODEL_FULL = 3,
+} TernModelParts;
+
+/**
+ * TernModelParams:
+ * @model_path: (nullable): GGUF of the language model, or a folder with one; %NULL looks at the environment variable
+ *   TERN_MODEL_PATH and then for the bundled model: of the build folder or the installation that this library is in,
+ *   wherever that was moved to, then in the data folder that it was built for
+ * @mmproj_path: (nullable): GGUF of the vision encoder; %NULL takes the one mmproj*.gguf beside the model as it is
+ *   named, else beside the file that this name links to, and fails with the list of places or candidates if there is
+ *   not exactly one
+ * @parts: what must be usable. Parts that are only named here are loaded; the encoder id is known in every case when an
+ *   mmproj file is found
+ * @threads: of the model's pool, the engine thread counted, 1..TERN_THREADS_MAX; 0 = the cores this process may use
+ * @context: tokens a session holds at most; 0 = what its window needs. At most the model's own, tern_model_context();
+ *   more counts as that
+ * @float_activations: compute without activation quantisation (debugging)
+ * @yielding: the model's threads run at a lower priority (nice, 5 above the process's), so that threads of this process
+ *   that must be on time, as a pipeline's streaming threads, go first when all cores are busy
+ * @reserved: 0
+ *
+ * What to open, and how. tern_model_params_init() or TERN_MODEL_PARAMS_INIT fills in the defaults.
+ *
+ * Since: 0.1
+ */
+typedef struct {
+  const char *model_path;
+  const char *mmproj_path;
+  TernModelParts parts;
+  guint threads;
+  guint context;
+  gboolean float_activations;
+  gboolean yielding;
+  gpointer reserved[8];
+} TernModelParams;
+
+/**
+ * tern_model_params_init:
+ * @params: (out caller-allocates): what to fill in
+ *
+ * Fills in the defaults: both parts of the bundled model, on all cores. Any thread.
+ *
+ * Since: 0.1
+ */
+TERN_API void tern_model_params_init (TernModelParams *params);
+
+/**
+ * TERN_MODEL_PARAMS_INIT: (skip)
+ *
+ * The same for a variable of C.
+ *
+ * Since: 0.1
+ */
+#ifndef __cplusplus
+#define TERN_MODEL_PARAMS_INIT { .parts = TERN_MODEL_FULL }
+#endif
+
+/**
+ * tern_model_open:
+ * @params: what to open; read during the call
+ * @error: return location of an error, or %NULL
+ *
+ * Opens a model, or returns a further reference on the same one when this process holds one with equal paths and
+ * options. The caller waits for the file to be read, which may take seconds.
+ *
+ * Errors: %TERN_ERROR_NOT_FOUND, %TERN_ERROR_READ, %TERN_ERROR_FORMAT, %TERN_ERROR_UNSUPPORTED (with both parts also
+ *   when the vocabulary lacks the control tokens of the encoder's family), %TERN_ERROR_MISMATCH (the widths of text
+ *   file and mmproj differ), %TERN_ERROR_INVALID, %TERN_ERROR_NO_SPACE.
+ *
+ * Returns: (transfer full) (nullable): the model; tern_model_unref() gives it back. %NULL with @error set
+ *
+ * Since: 0.1
+ */
+TERN_API TernModel *tern_model_open (const TernModelParams *params, GError **error);
+
+/**
+ * tern_model_ref:
+ * @model: a model
+ *
+ * A further reference. Any thread.
+ *
+ * Returns: (transfer full): @model
+ *
+ * Since: 0.1
+ */
+TERN_API TernModel *tern_model_ref (TernModel *model);
+
+/**
+ * tern_model_unref:
+ * @model: (transfer full) (nullable): a model, or %NULL
+ *
+ * Gives a reference back; sessions and encoders hold their own. Any thread; the last one waits for the engine thread to
+ * end.
+ *
+ * Since: 0.1
+ */
+TERN_API void tern_model_unref (TernModel *model);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernModel, tern_model_unref)
+
+/**
+ * tern_model_name:
+ * @model: a model
+ *
+ * Its name: general.name of the text file.
+ *
+ * Returns: (transfer none): the name, valid as long as @model; "" when the text part is not loaded
+ *
+ * Since: 0.1
+ */
+TERN_API const char *tern_model_name (const TernModel *model);
+
+/**
+ * tern_model_path:
+ * @model: a model
+ *
+ * The file that it was opened from: of the language model, or, without one, of the vision encoder.
+ *
+ * Returns: (transfer none): the path, valid as long as @model
+ *
+ * Since: 0.1
+ */
+TERN_API const char *tern_model_path (const TernModel *model);
+
+/**
+ * tern_model_mmproj_path:
+ * @model: a model
+ *
+ * The file of its vision encoder.
+ *
+ * Returns: (transfer none) (nullable): the path, valid as long as @model; %NULL: there is none
+ *
+ * Since: 0.1
+ */
+TERN_API const char *tern_model_mmproj_path (const TernModel *model);
+
+/**
+ * tern_model_instruction_set:
+ * @model: a model
+ *
+ * The instruction set that its products use, as TERN_CPU spells it: "avx512vnni".
+ *
+ * Returns: (transfer none): the name, valid for ever
+ *
+ * Since: 0.1
+ */
+TERN_API const char *tern_model_instruction_set (const TernModel *model);
+
+/**
+ * tern_model_encoder_id:
+ * @model: a model
+ *
+ * What identifies the vision encoder: 32 hex digits over header, tensor directory, sizes and sampled pages of the
+ * mmproj file, and the preprocessing. Tokens go only to a generator with the same id.
+ *
+ * Returns: (transfer none) (nullable): the id, valid as long as @model; %NULL without an mmproj file
+ *
+ * Since: 0.1
+ */
+TERN_API const char *tern_model_encoder_id (const TernModel *model);
+
+/**
+ * tern_model_embedding_dim:
+ * @model: a model
+ *
+ * How wide a visual token is.
+ *
+ * Returns: floats of a visual token
+ *
+ * Since: 0.1
+ */
+TERN_API guint tern_model_embedding_dim (const TernModel *model);
+
+/**
+ * tern_model_frame_tokens:
+ * @model: a model
+ *
+ * How many visual tokens a video frame becomes.
+ *
+ * Returns: visual tokens of one frame, at most; 0 when the vision part is not loaded
+ *
+ * Since: 0.1
+ */
+TERN_API guint tern_model_frame_tokens (const TernModel *model);
+
+/**
+ * tern_model_default_prompt:
+ * @model: a model
+ *
+ * What a session asks when it is given no prompt: the text file's key `tern.default_prompt`, else a plain request.
+ *
+ * Returns: (transfer none): the prompt, valid as long as @model
+ *
+ * Since: 0.1
+ */
+TERN_API const char *tern_model_default_prompt (const TernModel *model);
+
+/**
+ * tern_model_context:
+ * @model: a model
+ *
+ * How much the language model was made to read at once.
+ *
+ * Returns: tokens; 0 when the text part is not loaded
+ *
+ * Since: 0.1
+ */
+TERN_API guint tern_model_context (const TernModel *model);
+
+G_END_DECLS

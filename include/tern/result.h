@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Results: what was answered about a window, and the table that spells it. Installed. */
+#pragma once
+
+#include <glib.h>
+#include "tern/error.h"
+
+G_BEGIN_DECLS
+
+/**
+ * TernMetrics:
+ * @encode_ms: encoding of the window's frames, in ms
+ * @compress_ms: choosing the visual tokens to keep, in ms
+ * @prefill_ms: reading the prompt, in ms
+ * @decode_ms: saying the answer, in ms
+ * @total_ms: from the push of the window's last frame to the result, in ms
+ * @prefill_tokens_per_second: tokens of the prompt read a second
+ * @decode_tokens_per_second: tokens said a second, after the first
+ * @kv_kept: share of visual keys that decode attended to, over steps and attention layers, 0..1
+ * @ttft_ms: from the start of prefill to the first token, in ms
+ * @tpot_ms: per token after the first, in ms
+ * @kv_pruned_layers: attention layers that kv_prune works in; 0: nothing is pruned in this model
+ *
+ * How long each stage took. Spelled in JSON and structures as tern_metrics_fields() says.
+ *
+ * Since: 0.1
+ */
+typedef struct {
+  double encode_ms;
+  double compress_ms;
+  double prefill_ms;
+  double decode_ms;
+  double total_ms;
+  double prefill_tokens_per_second;
+  double decode_tokens_per_second;
+  double kv_kept;
+  double ttft_ms;
+  double tpot_ms;
+  guint kv_pruned_layers;
+} TernMetrics;
+
+/**
+ * TernResult:
+ * @version: version of this table, 1
+ * @kind: caption or error (answer, action and partial are kept for later)
+ * @id: counts the results of one session, from 0
+ * @source: the session's
+ * @result: the text; of an error, what happened
+ * @timestamp: start of the window, in ns of stream time
+ * @timestamp_seconds: the same in seconds
+ * @start: start of the window, in seconds of stream time
+ * @end: end of the window, in seconds of stream time
+ * @prompt_id: the caller's name for the prompt
+ * @prompt: what was asked
+ * @model: name in the model file
+ * @finish_reason: stop, length, cancelled or error
+ * @confidence: mean probability of the tokens said, 0..1; -1 unknown
+ * @frames: frames that the model looked at
+ * @visual_in: visual tokens before compression
+ * @visual_kept: visual tokens after compression
+ * @prompt_tokens: length of the prompt in tokens, kept visual tokens included
+ * @generated_tokens: tokens said, the end token excluded
+ * @duration: of the window, in ns; not a field of the table: end - start says it there
+ * @has_metrics: whether @metrics says anything
+ * @metrics: how long each stage took
+ *
+ * What was answered about a window; docs/metadata.md has the table. Made by the library alone, and may have more
+ * members in later versions. Strings are owned by the result and never %NULL. A result does not change once it is given
+ * to a caller: any thread may read it that holds a reference.
+ *
+ * Since: 0.1
+ */
+typedef struct {
+  guint version;
+  const char *kind;
+  guint64 id;
+  const char *source;
+  const char *result;
+  guint64 timestamp;
+  double timestamp_seconds;
+  double start;
+  double end;
+  const char *prompt_id;
+  const char *prompt;
+  const char *model;
+  const char *finish_reason;
+  double confidence;
+  guint frames;
+  guint visual_in;
+  guint visual_kept;
+  guint prompt_tokens;
+  guint generated_tokens;
+  guint64 duration;
+  gboolean has_metrics;
+  TernMetrics metrics;
+} TernResult;
+
+/**
+ * tern_result_ref:
+ * @result: a result
+ *
+ * A further reference. Any thread; counts are atomic.
+ *
+ * Returns: (transfer full): @result
+ *
+ * Since: 0.1
+ */
+TERN_API TernResult *tern_result_ref (TernResult *result);
+
+/**
+ * tern_result_unref:
+ * @result: (transfer full) (nullable): a result, or %NULL
+ *
+ * Gives a reference back; the last one frees the result. Any thread.
+ *
+ * Since: 0.1
+ */
+TERN_API void tern_result_unref (TernResult *result);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernResult, tern_result_unref)
+
+/**
+ * TernFieldType:
+ * @TERN_FIELD_UINT: guint
+ * @TERN_FIELD_UINT64: guint64
+ * @TERN_FIELD_DOUBLE: double
+ * @TERN_FIELD_STRING: const char *
+ *
+ * What a member of a result is.
+ *
+ * Since: 0.1
+ */
+typedef enum {
+  TERN_FIELD_UINT,
+  TERN_FIELD_UINT64,
+  TERN_FIELD_DOUBLE,
+  TERN_FIELD_STRING,
+} TernFieldType;
+
+/**
+ * TernField:
+ * @name: as JSON and structures spell it
+ * @type: of the member
+ * @unit: "ns", "s", "tokens", or ""
+ * @meaning: a line of text
+ * @offset: of the member in #TernResult, or in #TernMetrics for metric fields, in bytes
+ * @reserved: 0
+ *
+ * One row of the result table: everything that spells a result (JSON, GstStructure, documentation) walks it.
+ *
+ * Since: 0.1
+ */
+typedef struct {
+  const char *name;
+  TernFieldType type;
+  const char *unit;
+  const char *meaning;
+  gsize offset;
+  gpointer reserved[3];
+} TernField;
+
+/**
+ * tern_result_fields:
+ * @n: (out): rows
+ *
+ * The table of #TernResult. Any thread.
+ *
+ * Returns: (transfer none) (array length=n): the rows, valid for ever
+ *
+ * Since: 0.1
+ */
+TERN_API const TernField *tern_result_fields (guint *n);
+
+/**
+ * tern_metrics_fields:
+ * @n: (out): rows
+ *
+ * The table of #TernMetrics. Any thread.
+ *
+ * Returns: (transfer none) (array length=n): the rows, valid for ever
+ *
+ * Since: 0.1
+ */
+TERN_API const TernField *tern_metrics_fields (guint *n);
+
+/**
+ * tern_result_to_json:
+ * @result: a result
+ *
+ * Spells a result as a JSON object: the fields of tern_result_fields(), and those of tern_metrics_fields() in a member
+ * "metrics" if it has them. Any thread.
+ *
+ * Returns: (transfer full): one line of UTF-8 without a final newline; free it with g_free()
+ *
+ * Since: 0.1
+ */
+TERN_API char *tern_result_to_json (const TernResult *result);
+
+G_END_DECLS
