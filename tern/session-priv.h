@@ -104,9 +104,6 @@ guint tern_session_context_limit (const TernModel *model);
 /* ---- session.c ---- */
 
 void tern_session_destroy (TernClient *client);
-/* Whether a whole window, each of @config's questions and its answer would fit into the context; else NO_SPACE.
- * Tokenises: not under the lock. */
-gboolean tern_session_fits (const TernSession *self, const TernSessionConfig *config, GError **error);
 /* Under the lock: the oldest work, which makes the session busy; FALSE when nothing waits. */
 gboolean tern_session_take_work (TernSession *self, TernWork *work);
 

@@ -141,8 +141,7 @@ tern_session_prepare (TernSession *self, GError **error)
       && (self->picking = tern_picking_new (info->n_vocab, error))
       && reserve_spans (self, self->max_frames, error)
       && compile (self, config, &visual, error)
-      && reserve_caches (self, config, self->planned_visual + self->ids->len, error)
-      && tern_session_fits (self, config, error);
+      && reserve_caches (self, config, self->planned_visual + self->ids->len, error);
 }
 
 void

@@ -74,6 +74,33 @@ plan_visual (const TernSession *self, const TernSessionConfig *config)
   return (guint) MIN (n, G_MAXINT32 / 4);
 }
 
+/* Whether a whole window, each of @config's questions and its answer would fit into the context; else NO_SPACE. Not under
+ * the lock, nor on the engine thread: it tokenises. */
+static gboolean
+fits (const TernSession *self, const TernSessionConfig *config, GError **error)
+{
+  guint limit = tern_session_context_limit (self->model);
+  guint64 answer = (guint64) plan_visual (self, config) + config->params.sampling.max_tokens;
+  g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint32));
+  g_autoptr (GArray) runs = g_array_new (FALSE, FALSE, sizeof (TernPromptRun));
+  TernPromptVisual visual;
+
+  tern_session_plan_visual (self, self->max_frames, runs, &visual);
+  for (guint i = 0; i < config->n_questions; i++) {
+    TernPromptParts parts = tern_session_prompt_parts (self, config, i);
+
+    if (!tern_prompt_compile (ids, &parts, &visual, error))
+      return FALSE;
+    if (answer + ids->len > limit) {
+      g_set_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE, "context of %s: expected at most %u tokens, found %"
+          G_GUINT64_FORMAT " of a window, question %u of %u and its answer", self->text->name, limit, answer + ids->len,
+          i + 1, config->n_questions);
+      return FALSE;
+    }
+  }
+  return TRUE;
+}
+
 /* ---- Life ---- */
 
 typedef struct {
@@ -142,7 +169,7 @@ tern_session_new (TernModel *model, const TernSessionParams *params, GError **er
 
   preparing.session = self;
   tern_scheduler_call (model->scheduler, prepare, &preparing);
-  if (!preparing.ok) {
+  if (!preparing.ok || !fits (self, self->config, error)) {
     tern_session_destroy (&self->client);
     return NULL;
   }
@@ -242,31 +269,6 @@ tern_session_finish (TernSession *self)
   tern_scheduler_kick (self->model->scheduler, &self->client);
 }
 
-gboolean
-tern_session_fits (const TernSession *self, const TernSessionConfig *config, GError **error)
-{
-  guint limit = tern_session_context_limit (self->model);
-  guint64 answer = (guint64) plan_visual (self, config) + config->params.sampling.max_tokens;
-  g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint32));
-  g_autoptr (GArray) runs = g_array_new (FALSE, FALSE, sizeof (TernPromptRun));
-  TernPromptVisual visual;
-
-  tern_session_plan_visual (self, self->max_frames, runs, &visual);
-  for (guint i = 0; i < config->n_questions; i++) {
-    TernPromptParts parts = tern_session_prompt_parts (self, config, i);
-
-    if (!tern_prompt_compile (ids, &parts, &visual, error))
-      return FALSE;
-    if (answer + ids->len > limit) {
-      g_set_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE, "context of %s: expected at most %u tokens, found %"
-          G_GUINT64_FORMAT " of a window, question %u of %u and its answer", self->text->name, limit, answer + ids->len,
-          i + 1, config->n_questions);
-      return FALSE;
-    }
-  }
-  return TRUE;
-}
-
 /* @params in force for windows that end from now on. Prompts are tokenised without the lock. @was: what @params were made
  * of, or NULL; when something else is in force by now @again is set instead. */
 static gboolean
@@ -277,7 +279,7 @@ change_config (TernSession *self, const TernSessionParams *params, const TernSes
 
   if (!config)
     return FALSE;
-  if (!tern_session_fits (self, config, error)) {
+  if (!fits (self, config, error)) {
     tern_session_config_unref (config);
     return FALSE;
   }

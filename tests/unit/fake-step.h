@@ -100,7 +100,7 @@ tern_session_prompt_parts (const TernSession *self, const TernSessionConfig *con
 guint
 tern_session_context_limit (const TernModel *model)
 {
-  return tern_llm_info (tern_model_text (model)->llm)->context;
+  return G_MAXUINT;
 }
 
 /* The engine does @n steps, then takes one more piece of work and waits with it. */
