@@ -7,8 +7,8 @@
  * Works on groups of four frames. A group's frames leave together, when its
  * last one has come; the positions of the tokens that stay are in `keep` of
  * TernTokenMeta. An incomplete group leaves at EOS, at a new segment or stream,
- * where time jumps or pictures change their size, and when the camera has
- * stopped (`idle-timeout` of ternencoder).
+ * where time jumps, and when the camera has stopped (`idle-timeout` of
+ * ternencoder).
  *
  * ## Example
  * |[

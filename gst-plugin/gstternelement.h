@@ -17,8 +17,8 @@ G_BEGIN_DECLS
 /* Events of our own.
  *
  * GST_TERN_EVENT_DRAIN, serialized downstream, without fields: the stream
- * pauses, or its pictures change. What waits for the rest of its group or window
- * is answered; afterwards the stream goes on with another group.
+ * pauses. What waits for the rest of its group or window is answered; afterwards
+ * the stream goes on with another group.
  *
  * GST_TERN_EVENT_PROGRESS, not serialized, in both directions: video has got so
  * far. `running-time` and `end` (uint64, ns) are those of a frame that was seen

@@ -76,8 +76,7 @@ enqueue_event (GstTernEncoder * self, GstEvent * event)
   g_mutex_lock (&self->lock);
   flow = self->flow;
   if (flow == GST_FLOW_OK) {
-    if ((gst_tern_ends_stretch (event)
-            || gst_event_has_name (event, GST_TERN_EVENT_DRAIN))
+    if (gst_tern_ends_stretch (event)
         && (seen = gst_tern_encoder_take_seen (self)))
       g_queue_push_tail (&self->queue, seen);
     self->eos = GST_EVENT_TYPE (event) == GST_EVENT_EOS;
@@ -331,21 +330,6 @@ flush_stop_event (GstTernEncoder * self, GstEvent * event)
   return GST_FLOW_OK;
 }
 
-/* A session of pictures ends its window where their size changes, too. */
-static gboolean
-shape_changes (GstTernEncoder * self, const GstVideoInfo * info)
-{
-  const GstVideoInfo *seen = &self->seen_info;
-
-  return self->have_caps
-      && (GST_VIDEO_INFO_WIDTH (seen) != GST_VIDEO_INFO_WIDTH (info)
-      || GST_VIDEO_INFO_FIELD_HEIGHT (seen) !=
-      GST_VIDEO_INFO_FIELD_HEIGHT (info)
-      || gst_util_fraction_compare (GST_VIDEO_INFO_PAR_N (seen),
-          GST_VIDEO_INFO_PAR_D (seen), GST_VIDEO_INFO_PAR_N (info),
-          GST_VIDEO_INFO_PAR_D (info)) != 0);
-}
-
 static GstFlowReturn
 caps_event (GstTernEncoder * self, GstEvent * event)
 {
@@ -370,9 +354,6 @@ caps_event (GstTernEncoder * self, GstEvent * event)
     return GST_FLOW_NOT_NEGOTIATED;
   }
   update_live (self);
-  if (shape_changes (self, &info))
-    enqueue_event (self, gst_tern_event_new_drain ());
-  self->seen_info = info;
   self->have_caps = TRUE;
   return enqueue_event (self, event);
 }

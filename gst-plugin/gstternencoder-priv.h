@@ -54,7 +54,6 @@ struct _GstTernEncoder
   guint looked;                 /* frames of this segment that were sampled */
   gboolean ended;               /* max-frames was reached, and EOS sent */
   gboolean have_caps;
-  GstVideoInfo seen_info;       /* of the frames that come, once have_caps */
   gboolean timed;               /* a frame of this stream had a time */
   guint timeless;               /* frames without one since */
   GstClockTime gap_end;         /* of the last GAP of this segment */

@@ -184,10 +184,11 @@ take_caps (GstTernJoint * self, GstEvent * event)
           "framerate", &n, &d) && n > 0 && d > 0)
     self->frame_duration = gst_util_uint64_scale (GST_SECOND, d, n);
 
-  end_stretch (self);
   look = look_caps (self, caps);
-  if (!look && was_able)
+  if (!look && was_able) {
+    end_stretch (self);
     gst_pad_push_event (self->lookpad, gst_tern_event_new_drain ());
+  }
   self->able = look != NULL;
   if (!look)
     warn_of_caps (self, caps);

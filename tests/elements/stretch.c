@@ -190,8 +190,7 @@ GST_START_TEST (test_jumps)
 }
 GST_END_TEST
 
-/* Before a jump back, and where pictures change their size, the last frame of the stretch is told of, and what waits is
- * answered. */
+/* Before a jump back the last frame of the stretch is told of. */
 GST_START_TEST (test_jump_back)
 {
   GstHarness *h = file_harness ("ternencoder frame-rate=2/1", "sink", "src");
@@ -209,10 +208,10 @@ GST_START_TEST (test_jump_back)
 }
 GST_END_TEST
 
+/* A camera that changes the size of its pictures is the same camera. */
 GST_START_TEST (test_size_changes)
 {
   static const guint sizes[] = { 16, 16, 8, 8 };
-  static const guint64 expected[] = { 0, 1, 4, 5 };
   GstHarness *h = file_harness ("ternencoder frame-rate=2/1", "sink", "src");
   g_autofree char *events = NULL;
   GstBuffer *buffer;
@@ -230,12 +229,12 @@ GST_START_TEST (test_size_changes)
     fail_unless_equals_int (gst_harness_push (h, make_frame (MS (500 * i), MS (100), 0)), GST_FLOW_OK);
     fail_unless_equals_int (gst_harness_push (h, make_frame (MS (500 * i + 100), MS (100), 0)), GST_FLOW_OK);
     buffer = gst_harness_pull (h);
-    fail_unless_equals_uint64 (token_number (buffer), expected[i]);
+    fail_unless_equals_uint64 (token_number (buffer), i);
     gst_buffer_unref (buffer);
   }
   gst_harness_push_event (h, gst_event_new_eos ());
   events = events_until (h, GST_EVENT_EOS);
-  fail_unless_equals_string (events, "stream-start caps segment gap 0+0 gap 600+100 tern-drain gap 1600+100 eos ");
+  fail_unless_equals_string (events, "stream-start caps segment gap 0+0 gap 1600+100 eos ");
   gst_harness_teardown (h);
 }
 GST_END_TEST
