@@ -24,6 +24,7 @@ static const struct {
   { "generate", tern_tool_generate, "text from a prompt" },
   { "perplexity", tern_tool_perplexity, "how well a model foretells a text" },
   { "logits", tern_tool_logits, "what a model makes of given token ids" },
+  { "bench", tern_tool_bench, "how fast a model is, beside what the machine allows" },
 };
 
 void

@@ -8,6 +8,7 @@ tern_kernels_init (TernKernels *k, TernCpu level)
   tern_blocks_init_c (k);
   tern_elementwise_init_c (k);
   tern_gemm_init_c (k);
+  tern_probe_init_c (k);
   tern_quant_init_c (k);
   tern_ternary_init_c (k);
 
@@ -17,6 +18,7 @@ tern_kernels_init (TernKernels *k, TernCpu level)
     tern_blocks_init_avx2 (k);
     tern_elementwise_init_avx2 (k);
     tern_gemm_init_avx2 (k);
+    tern_probe_init_avx2 (k);
     tern_quant_init_avx2 (k);
     tern_ternary_init_avx2 (k);
   }
@@ -27,6 +29,7 @@ tern_kernels_init (TernKernels *k, TernCpu level)
     tern_blocks_init_avx512vnni (k);
     tern_elementwise_init_avx512vnni (k);
     tern_gemm_init_avx512vnni (k);
+    tern_probe_init_avx512vnni (k);
     tern_quant_init_avx512vnni (k);
     tern_ternary_init_avx512vnni (k);
   }

@@ -155,6 +155,14 @@ extern const gint8 tern_iq4_values[16];
 #define TERN_DECL_SHORTCONV(fn) void fn (float *y, const float *bcx, float *state, const float *taps, gsize channels, \
     gsize l)
 
+/* What the machine can do at most, for floors beside measured times. Exclusive or of the 64-bit words at @p, @bytes (a
+ * multiple of TERN_READ_BYTES, 64-byte aligned), by the widest loads. Exact. */
+#define TERN_READ_BYTES 512
+#define TERN_DECL_READ(fn) guint64 fn (const guint8 *p, gsize bytes)
+/* @rounds times nothing but the instruction that multiplies and adds the most at a time (int8 to int32, or f32), on values
+ * in registers, with enough sums to keep its units busy. Returns the multiply-adds done. */
+#define TERN_DECL_PEAK(fn) guint64 fn (gsize rounds)
+
 typedef struct {
   TernCpu level;                /* what the best entry needs */
 
@@ -182,6 +190,9 @@ typedef struct {
   TERN_DECL_ADD ((*add));
   TERN_DECL_ROPE ((*rope));
   TERN_DECL_SHORTCONV ((*shortconv));
+  TERN_DECL_READ ((*read));
+  TERN_DECL_PEAK ((*peak_i8));
+  TERN_DECL_PEAK ((*peak_f32));
 } TernKernels;
 
 /* Fills @k with the best versions up to @level. TERN_CPU_SCALAR gives the reference. */

@@ -21,6 +21,7 @@ struct _TernGgufWriter {
   guint64 data_bytes;           /* of all tensors, padded */
 
   int fd;                       /* -1: not begun */
+  gboolean borrowed;            /* the descriptor is the caller's, and so is the file's name */
   char *path;
   char *temporary;              /* name of the file in the making, beside @path; NULL while it has none */
   guint tensor;                 /* that is being written */
@@ -45,7 +46,7 @@ tern_gguf_writer_free (TernGgufWriter *writer)
 {
   if (!writer)
     return;
-  if (writer->fd >= 0)
+  if (writer->fd >= 0 && !writer->borrowed)
     close (writer->fd);
   if (writer->temporary)
     unlink (writer->temporary);
@@ -93,13 +94,83 @@ tern_gguf_writer_copy_key (TernGgufWriter *writer, TernBytes record)
   writer->n_keys++;
 }
 
+static void
+put_key (TernGgufWriter *writer, const char *key, TernGgufType type)
+{
+  put_string (writer->keys, key);
+  put_u32 (writer->keys, type);
+  writer->n_keys++;
+}
+
+static void
+put_array (TernGgufWriter *writer, const char *key, TernGgufType type, gsize n)
+{
+  put_key (writer, key, TERN_GGUF_ARRAY);
+  put_u32 (writer->keys, type);
+  put_u64 (writer->keys, n);
+}
+
+static void
+put_f32 (GByteArray *to, float v)
+{
+  guint32 bits;
+
+  memcpy (&bits, &v, sizeof bits);
+  put_u32 (to, bits);
+}
+
 void
 tern_gguf_writer_u32 (TernGgufWriter *writer, const char *key, guint32 value)
 {
-  put_string (writer->keys, key);
-  put_u32 (writer->keys, TERN_GGUF_U32);
+  put_key (writer, key, TERN_GGUF_U32);
   put_u32 (writer->keys, value);
-  writer->n_keys++;
+}
+
+void
+tern_gguf_writer_f32 (TernGgufWriter *writer, const char *key, float value)
+{
+  put_key (writer, key, TERN_GGUF_F32);
+  put_f32 (writer->keys, value);
+}
+
+void
+tern_gguf_writer_bool (TernGgufWriter *writer, const char *key, gboolean value)
+{
+  guint8 byte = value != FALSE;
+
+  put_key (writer, key, TERN_GGUF_BOOL);
+  g_byte_array_append (writer->keys, &byte, 1);
+}
+
+void
+tern_gguf_writer_string (TernGgufWriter *writer, const char *key, const char *value)
+{
+  put_key (writer, key, TERN_GGUF_STRING);
+  put_string (writer->keys, value);
+}
+
+void
+tern_gguf_writer_i32_array (TernGgufWriter *writer, const char *key, const gint32 *values, gsize n)
+{
+  put_array (writer, key, TERN_GGUF_I32, n);
+  for (gsize i = 0; i < n; i++)
+    put_u32 (writer->keys, values[i]);
+}
+
+void
+tern_gguf_writer_f32_array (TernGgufWriter *writer, const char *key, const float *values, gsize n)
+{
+  put_array (writer, key, TERN_GGUF_F32, n);
+  for (gsize i = 0; i < n; i++)
+    put_f32 (writer->keys, values[i]);
+}
+
+void
+tern_gguf_writer_string_array (TernGgufWriter *writer, const char *key, const char *const *values, gsize n)
+{
+  put_array (writer, key, TERN_GGUF_STRING, n);
+  for (gsize i = 0; i < n; i++)
+    put_string (writer->keys, values[i]);
 }
 
 void
@@ -225,10 +296,28 @@ next_tensor (TernGgufWriter *writer)
     writer->left = g_array_index (writer->sizes, gsize, writer->tensor);
 }
 
+static gboolean
+write_header (TernGgufWriter *writer, GError **error)
+{
+  g_autoptr (GByteArray) header = make_header (writer);
+
+  writer->tensor = G_MAXUINT;
+  next_tensor (writer);
+  return write_all (writer, header->data, header->len, error);
+}
+
+gboolean
+tern_gguf_writer_begin_fd (TernGgufWriter *writer, int fd, const char *name, GError **error)
+{
+  writer->path = g_strdup (name);
+  writer->fd = fd;
+  writer->borrowed = TRUE;
+  return write_header (writer, error);
+}
+
 gboolean
 tern_gguf_writer_begin (TernGgufWriter *writer, const char *path, GError **error)
 {
-  g_autoptr (GByteArray) header = make_header (writer);
   struct stat st;
 
   writer->path = g_strdup (path);
@@ -237,11 +326,7 @@ tern_gguf_writer_begin (TernGgufWriter *writer, const char *path, GError **error
         S_ISDIR (st.st_mode) ? "a folder" : "a device, pipe or socket");
     return FALSE;
   }
-  if (!create (writer, error))
-    return FALSE;
-  writer->tensor = G_MAXUINT;
-  next_tensor (writer);
-  return write_all (writer, header->data, header->len, error);
+  return create (writer, error) && write_header (writer, error);
 }
 
 gboolean
@@ -272,6 +357,10 @@ tern_gguf_writer_finish (TernGgufWriter *writer, GError **error)
   int closed;
 
   g_return_val_if_fail (writer->fd >= 0 && writer->left == 0, FALSE);
+  if (writer->borrowed) {
+    writer->fd = -1;
+    return TRUE;
+  }
   if (fsync (writer->fd) < 0 && errno != EINVAL && errno != EROFS)
     return fail (writer, "cannot be written", errno, error);
   if (!writer->temporary && !take_name (writer, link_unnamed, error))

@@ -18,11 +18,19 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernGgufWriter, tern_gguf_writer_free)
 /* A key as tern_gguf_key_record() gives it. */
 void tern_gguf_writer_copy_key (TernGgufWriter *writer, TernBytes record);
 void tern_gguf_writer_u32 (TernGgufWriter *writer, const char *key, guint32 value);
+void tern_gguf_writer_f32 (TernGgufWriter *writer, const char *key, float value);
+void tern_gguf_writer_bool (TernGgufWriter *writer, const char *key, gboolean value);
+void tern_gguf_writer_string (TernGgufWriter *writer, const char *key, const char *value);
+void tern_gguf_writer_i32_array (TernGgufWriter *writer, const char *key, const gint32 *values, gsize n);
+void tern_gguf_writer_f32_array (TernGgufWriter *writer, const char *key, const float *values, gsize n);
+void tern_gguf_writer_string_array (TernGgufWriter *writer, const char *key, const char *const *values, gsize n);
 void tern_gguf_writer_tensor (TernGgufWriter *writer, const char *name, const TernTypeInfo *type, guint n_dims,
     const guint64 *dims, gsize bytes);
 
 /* Starts the file that will be @path; no keys or tensors after that. Errors: FAILED, which names @path. */
 gboolean tern_gguf_writer_begin (TernGgufWriter *writer, const char *path, GError **error);
+/* The same into @fd, which is borrowed, empty and called @name in messages: finish gives it no name and syncs nothing. */
+gboolean tern_gguf_writer_begin_fd (TernGgufWriter *writer, int fd, const char *name, GError **error);
 /* The next bytes of the tensors; a call must not go beyond the end of one. Padding is added. */
 gboolean tern_gguf_writer_data (TernGgufWriter *writer, const void *data, gsize bytes, GError **error);
 /* Gives the file its name, replacing what had it. All tensors must be written. */

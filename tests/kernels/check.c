@@ -202,8 +202,8 @@ now (void)
 }
 
 static const TernCpu levels[] = { TERN_CPU_SCALAR, TERN_CPU_AVX2, TERN_CPU_AVX512VNNI };
-static const Kernel *const groups[] = { gemm_kernels, block_kernels, narrow_kernels, row_kernels, quant_kernels,
-  elementwise_kernels };
+static const Kernel *const groups[] = { gemm_kernels, block_kernels, narrow_kernels, row_kernels, probe_kernels,
+  quant_kernels, elementwise_kernels };
 
 void
 check_bench (const char *what, BenchRun run, void *data, double work)

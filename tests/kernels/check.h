@@ -47,6 +47,7 @@ extern const Kernel gemm_kernels[];
 extern const Kernel block_kernels[];
 extern const Kernel narrow_kernels[];
 extern const Kernel row_kernels[];
+extern const Kernel probe_kernels[];
 extern const Kernel quant_kernels[];
 extern const Kernel elementwise_kernels[];
 

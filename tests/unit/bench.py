@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""`tern bench` with tiny counts: what it reports, the random models that it writes, and what it says of bad use. No figure
+is compared with another but a median with its own spread: times say nothing here. Prints TAP.
+
+usage: bench.py TERN MODELS DATA_FOLDER
+MODELS: folder with the bundled model; DATA_FOLDER: of the golden models.
+"""
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+TERN, MODELS, DATA = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3])
+TINY = ("--prefill", 8, "--decode", 2, "--depth", 16, "--threads", 1, "--repeat", 2)
+TYPES = ("F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_K", "Q6_K", "TQ1_0", "TQ2_0")
+number = 0
+
+
+def run(*args):
+    env = os.environ | {"TERN_MODEL_PATH": str(MODELS)}
+    return subprocess.run([TERN, *map(str, args)], capture_output=True, text=True, check=False, env=env)
+
+
+def point(good, what, *notes):
+    global number
+    number += 1
+    for note in notes if not good else ():
+        print("#", str(note).replace("\n", "\n# "))
+    print("ok" if good else "not ok", number, "-", what, flush=True)
+
+
+def bench(*args):
+    done = run("bench", "--json", *TINY, *args)
+    if done.returncode:
+        raise SystemExit(f"# {args}: {done.stderr}")
+    return json.loads(done.stdout)
+
+
+def is_sane(figure, floor=True):
+    good = 0 < figure["min"] <= figure["value"] <= figure["max"] and figure["unit"].endswith("/s")
+    if not floor:
+        return good
+    return good and figure["floor"] > 0 and abs(figure["share"] - figure["value"] / figure["floor"]) < 1e-4 * figure["share"]
+
+
+def check_report():
+    report = bench("--shape", "shipped", "--sessions", 3)
+    machine = report["machine"]
+    point(machine["threads"] == 1 and machine["cores"] >= 1 and machine["activations"] == "int8" and machine["version"]
+          and isinstance(machine["cpu"], str) and isinstance(machine["caches"], list)
+          and machine["instruction_set"] in ("scalar", "avx2", "avx512vnni"), "the machine", machine)
+    names = ("prefill", "decode", "decode_at_depth", "decode_sessions", "vision", "compression", "end_to_end")
+    for name in names:
+        point(name in report and is_sane(report[name]), f"{name} has a value, its spread, a floor and the share of it",
+              report.get(name))
+    for name in ("bandwidth", "bandwidth_model", "peak_int8", "peak_float"):
+        point(name in report and is_sane(report[name], floor=False), f"{name}, measured in the same run", report.get(name))
+    point((report["prefill"]["tokens"], report["decode"]["depth"], report["decode_at_depth"]["depth"],
+           report["decode_sessions"]["sessions"], report["decode_sessions"]["depth"]) == (8, 8, 16, 3, 16),
+          "the counts are those that were asked for", report)
+    # Ternary weights at two bits, the Q8_0 output, and keys and values of three layers with two heads of 64; in the middle
+    # of two tokens that follow 17.
+    weights, tokens = 3735552 / 4 + 835584, 2 * (17 + 1.5)
+    one, three = report["decode_at_depth"], report["decode_sessions"]
+    keys = tokens * 3 * 2 * 2 * 64 * 4
+    point(one["bytes"] == 2 * weights + keys, "a token reads every weight once, and the keys and values before it", one,
+          2 * weights + keys)
+    point(three["bytes"] == 2 * weights + 3 * keys and three["int8_multiply_adds"] == 3 * one["int8_multiply_adds"],
+          "three sessions read the weights once", three)
+    point(one["int8_multiply_adds"] == 2 * (3735552 + 786432), "a token is multiplied with every weight", one)
+    table = run("bench", "--shape", "shipped", *TINY)
+    point(table.returncode == 0 and all(f"\n{name} " in table.stdout for name in names if name != "decode_sessions")
+          and not table.stderr, "as a table", table.stdout, table.stderr)
+
+
+def check_files():
+    text, mmproj = DATA / "lfm2" / "lfm2-tq2_0.gguf", DATA / "lfm2vl" / "mmproj-ship-q8_0.gguf"
+    report = bench("--model", text, "--kv", "int8")
+    point({"prefill", "decode", "decode_at_depth"} <= set(report) and not {"vision", "end_to_end"} & set(report)
+          and report["model"]["kv"] == "int8", "a text file alone", report)
+    report = bench("--model", text, "--prefill", 0, "--depth", 0)
+    point("decode" in report and not {"prefill", "decode_at_depth", "decode_sessions"} & set(report),
+          "what is not wanted is left out", report)
+    report = bench("--model", mmproj)
+    point(is_sane(report["vision"]) and "decode" not in report, "a vision encoder alone", report)
+    report = bench("--model", text, "--mmproj", mmproj)
+    point(is_sane(report["end_to_end"]), "both", report)
+    report = bench("--model", DATA / "lfm2moe" / "lfm2moe-mixed.gguf", "--sessions", 2)
+    point(is_sane(report["decode"]) and is_sane(report["decode_sessions"]), "a mixture of experts", report)
+
+
+def check_saved(folder):
+    path = folder / "random.gguf"
+    for kind in TYPES:
+        done = run("bench", "--shape", "shipped", "--type", kind, "--save", path, "--repeat", 0)
+        seen = json.loads(run("inspect", "--json", path).stdout or "{}")
+        said = run("generate", "--model", path, "--raw", "--prompt", "a dog", "--max-tokens", 4, "--threads", 1)
+        types = {t["type"] for t in seen.get("tensors", ())}
+        point(done.returncode == 0 and not done.stdout and kind in types and said.returncode == 0
+              and seen["keys"]["general.name"] == "random shipped",
+              f"--save writes a random model of {kind} that loads and says something", done, types, said)
+    first = path.read_bytes()
+    run("bench", "--shape", "shipped", "--type", "TQ2_0", "--save", path, "--repeat", 0)
+    point(path.read_bytes() == first, "the same file every time")
+    report = bench("--shape", "shipped", "--type", "Q4_K", "--save", path)
+    point(is_sane(report["end_to_end"]) and report["model"]["type"] == "Q4_K", "and measures what it saved", report)
+    report = bench("--shape", "shipped", "--type", "Q8_0")
+    point(is_sane(report["decode"]) and is_sane(report["vision"]) and report["model"]["name"] == "random shipped",
+          "a random model without --save", report)
+    done = run("bench", "--shape", "shipped", "--save", folder / "none" / "x.gguf", "--repeat", 0)
+    point(done.returncode == 1 and str(folder / "none") in done.stderr, "a folder that is not there", done)
+
+
+def check_usage(folder):
+    golden, broken = DATA / "lfm2" / "lfm2-tq2_0.gguf", folder / "broken.gguf"
+    broken.write_bytes(golden.read_bytes()[:5000])
+    for args, status, words in (
+            ((), 2, ("--model", "--shape", "none")),
+            (("--model", golden, "--shape", "shipped"), 2, ("both",)),
+            (("--shape", "gpt-9"), 2, ("bitnet-2b", "lfm2-1.2b", "lfm2-350m", "siglip-b-512", "shipped", "gpt-9")),
+            (("--shape", "shipped", "--type", "Q3_X"), 2, ("--type", "TQ2_0", "Q3_X")),
+            (("--model", golden, "--type", "Q8_0"), 2, ("--type", "--shape")),
+            (("--model", golden, "--save", folder / "x"), 2, ("--save", "--shape")),
+            (("--shape", "shipped", "--mmproj", golden), 2, ("--mmproj", "--model")),
+            (("--model", golden, "--kv", "f8"), 2, ("--kv", "f8")),
+            (("--model", golden, "--repeat", 0), 2, ("--repeat", "1 to")),
+            (("--model", golden, "--decode", -1), 2, ("--decode", "-1")),
+            (("--model", golden, "--sessions", 0), 2, ("--sessions", "found 0")),
+            (("--model", golden, "--threads", 100000), 2, ("--threads", "100000")),
+            (("--model", golden, "--prefill", 1000000), 2, ("--prefill", "--depth", golden.name)),
+            (("--model", golden, "extra"), 2, ("extra",)),
+            (("--model", folder / "none.gguf"), 1, ("none.gguf",)),
+            (("--model", broken), 1, ("broken.gguf",))):
+        done = run("bench", *args)
+        point(done.returncode == status and not done.stdout and all(word in done.stderr for word in words),
+              f"bench {' '.join(pathlib.Path(str(a)).name for a in args)}: status {status} and why", done)
+
+
+with tempfile.TemporaryDirectory() as name:
+    check_report()
+    check_files()
+    check_saved(pathlib.Path(name))
+    check_usage(pathlib.Path(name))
+print(f"1..{number}")

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <stdio.h>
+
+#include "engine/base/json.h"
+#include "engine/kernels/kernels.h"
+#include "tools/bench.h"
+
+#define DIGITS 6                /* of measured values: more are noise */
+
+/* What the file's tensors amount to, and the type that most of their bytes have. */
+typedef struct {
+  guint64 weights, bytes;
+  const char *type;
+} Contents;
+
+static Contents
+count_contents (const TernGguf *file)
+{
+  Contents all = { 0, 0, "" };
+  guint64 most = 0;
+
+  for (gsize i = 0; i < tern_gguf_n_tensors (file); i++) {
+    const TernTensor *tensor = tern_gguf_tensor_at (file, i);
+    guint64 same = 0;
+
+    all.weights += tern_tensor_values (tensor);
+    all.bytes += tensor->bytes;
+    for (gsize j = i; j < tern_gguf_n_tensors (file); j++)
+      if (tern_gguf_tensor_at (file, j)->type == tensor->type)
+        same += tern_tensor_values (tern_gguf_tensor_at (file, j));
+    if (same > most) {
+      most = same;
+      all.type = tensor->type->name;
+    }
+  }
+  return all;
+}
+
+static gboolean
+is_probe (const TernFigure *figure, const TernProbes *probes)
+{
+  return figure == probes->memory || figure == probes->again || figure == probes->i8 || figure == probes->f32;
+}
+
+/* ---- JSON -------------------------------------------------------------------------------------------------------- */
+
+static void
+add_text (TernJson *json, const char *name, const char *text)
+{
+  tern_json_name (json, name);
+  tern_json_text (json, text, -1);
+}
+
+static void
+add_int (TernJson *json, const char *name, gint64 value)
+{
+  tern_json_name (json, name);
+  tern_json_int (json, value);
+}
+
+static void
+add_double (TernJson *json, const char *name, double value)
+{
+  tern_json_name (json, name);
+  tern_json_double (json, value, DIGITS);
+}
+
+static void
+add_machine (TernJson *json, const TernBenchReport *report)
+{
+  const TernMachine *machine = report->machine;
+
+  tern_json_name (json, "machine");
+  tern_json_open (json, '{');
+  add_text (json, "cpu", machine->cpu);
+  add_int (json, "cores", machine->cores);
+  add_int (json, "memory", machine->memory);
+  tern_json_name (json, "caches");
+  tern_json_open (json, '[');
+  for (guint i = 0; i < machine->n_caches; i++) {
+    const TernCache *cache = &machine->caches[i];
+
+    tern_json_open (json, '{');
+    add_int (json, "level", cache->level);
+    add_text (json, "kind", cache->kind == 'd' ? "data" : cache->kind == 'i' ? "instruction" : "unified");
+    add_int (json, "bytes", cache->bytes);
+    add_int (json, "cores", cache->sharing);
+    tern_json_close (json, '}');
+  }
+  tern_json_close (json, ']');
+  add_text (json, "instruction_set", tern_cpu_name (report->plan->kernels->level));
+  add_int (json, "threads", report->plan->threads);
+  add_text (json, "version", TERN_VERSION);
+  add_text (json, "activations", "int8");
+  tern_json_close (json, '}');
+}
+
+static void
+add_contents (TernJson *json, const TernGguf *file)
+{
+  Contents contents = count_contents (file);
+
+  add_int (json, "weights", contents.weights);
+  add_int (json, "bytes", contents.bytes);
+  add_text (json, "type", contents.type);
+}
+
+static void
+add_model (TernJson *json, const TernBenchReport *report)
+{
+  tern_json_name (json, "model");
+  tern_json_open (json, '{');
+  add_text (json, "source", report->source);
+  if (report->llm) {
+    add_text (json, "name", tern_llm_info (report->llm)->name);
+    add_text (json, "architecture", tern_llm_info (report->llm)->architecture);
+    add_text (json, "kv", tern_kv_name (report->kv));
+    add_contents (json, report->file);
+  }
+  if (report->mmproj) {
+    tern_json_name (json, "vision");
+    tern_json_open (json, '{');
+    add_contents (json, report->mmproj);
+    tern_json_close (json, '}');
+  }
+  tern_json_close (json, '}');
+}
+
+static void
+add_figure (TernJson *json, const TernBenchReport *report, const TernFigure *figure)
+{
+  const char *bound;
+  double floor;
+
+  tern_json_name (json, figure->name);
+  tern_json_open (json, '{');
+  add_double (json, "value", figure->rate.value);
+  add_text (json, "unit", figure->unit);
+  add_double (json, "min", figure->rate.min);
+  add_double (json, "max", figure->rate.max);
+  if (!is_probe (figure, report->probes)) {
+    floor = tern_probes_floor (report->probes, figure, &bound);
+    add_double (json, "floor", floor);
+    add_double (json, "share", figure->rate.value / floor);
+    add_text (json, "bound", bound);
+    add_int (json, "bytes", figure->cost.bytes);
+    add_int (json, "int8_multiply_adds", figure->cost.i8);
+    add_int (json, "float_multiply_adds", figure->cost.f32);
+  }
+  if (figure->tokens)
+    add_int (json, "tokens", figure->tokens);
+  if (figure->sessions)
+    add_int (json, "depth", figure->depth);
+  if (figure->sessions)
+    add_int (json, "sessions", figure->sessions);
+  if (figure->single)
+    add_double (json, "ratio", figure->rate.value / figure->single->rate.value);
+  tern_json_close (json, '}');
+}
+
+void
+tern_bench_print_json (const TernBenchReport *report)
+{
+  g_autoptr (GString) out = g_string_new (NULL);
+  TernJson json = { .out = out, .lines = TRUE };
+
+  tern_json_open (&json, '{');
+  add_machine (&json, report);
+  add_model (&json, report);
+  add_int (&json, "repeat", report->repeat);
+  for (guint i = 0; i < report->figures->len; i++)
+    add_figure (&json, report, report->figures->pdata[i]);
+  tern_json_close (&json, '}');
+  puts (out->str);
+}
+
+/* ---- Text -------------------------------------------------------------------------------------------------------- */
+
+static void
+print_machine (const TernBenchReport *report)
+{
+  const TernMachine *machine = report->machine;
+
+  printf ("machine  %s, %u core%s", *machine->cpu ? machine->cpu : "unknown CPU", machine->cores,
+      machine->cores == 1 ? "" : "s");
+  for (guint i = 0; i < machine->n_caches; i++)
+    if (machine->caches[i].kind != 'i')
+      printf (", L%u %" G_GUINT64_FORMAT " KiB", machine->caches[i].level, machine->caches[i].bytes >> 10);
+  printf ("\n         tern %s, %s, %u thread%s, activations int8\n", TERN_VERSION,
+      tern_cpu_name (report->plan->kernels->level), report->plan->threads, report->plan->threads == 1 ? "" : "s");
+}
+
+static void
+print_file (const char *what, const char *name, const TernGguf *file, const char *more)
+{
+  Contents contents = count_contents (file);
+
+  printf ("%-8s %s: %.1f M weights, mostly %s, %.1f MB%s\n", what, name, contents.weights / 1e6, contents.type,
+      contents.bytes / 1e6, more);
+}
+
+static void
+print_figure (const TernBenchReport *report, const TernFigure *figure)
+{
+  const char *bound;
+  double floor;
+
+  printf ("%-16s %-38s %11.4g %11.4g %11.4g", figure->name, figure->what, figure->rate.value, figure->rate.min,
+      figure->rate.max);
+  if (!is_probe (figure, report->probes)) {
+    floor = tern_probes_floor (report->probes, figure, &bound);
+    printf (" %11.4g %5.0f %%  %s, %s", floor, 100 * figure->rate.value / floor, figure->unit, bound);
+  } else {
+    printf (" %11s %7s  %s", "", "", figure->unit);
+  }
+  if (figure->single)
+    printf ("; %.2f times one", figure->rate.value / figure->single->rate.value);
+  printf ("\n");
+}
+
+void
+tern_bench_print_text (const TernBenchReport *report)
+{
+  print_machine (report);
+  if (report->llm) {
+    g_autofree char *kv = g_strdup_printf (", keys and values %s", tern_kv_name (report->kv));
+
+    print_file ("model", report->source, report->file, kv);
+  }
+  if (report->mmproj)
+    print_file ("vision", tern_gguf_path (report->mmproj), report->mmproj, "");
+  printf ("\n%-16s %-38s %11s %11s %11s %11s %7s  median, least and most of %u\n", "figure", "", "median", "min", "max",
+      "floor", "share", report->repeat);
+  for (guint i = 0; i < report->figures->len; i++)
+    print_figure (report, report->figures->pdata[i]);
+}

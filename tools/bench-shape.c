@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "tools/bench-shape.h"
+
+#include <string.h>
+
+#include "engine/kernels/kernels.h"
+#include "engine/weights/quantize.h"
+#include "tern/error.h"
+#include "tools/quantize-plan.h"
+
+#define ALIGNMENT 32
+
+/* What the released models' files and configurations say. */
+typedef struct {
+  const char *name, *architecture;
+  guint width, heads, kv_heads, layers, ffn, vocabulary, context;
+  float rope;
+  guint32 attention;            /* bit i: layer i is attention, the others short convolutions; 0: all are attention */
+} TextShape;
+
+/* llama.cpp knows BitNet as `bitnet`; the key hidden_activation says which gate 2B4T has to those who look at it. */
+static const TextShape text_shapes[] = {
+  { "bitnet-2b", "bitnet", 2560, 20, 5, 30, 6912, 128256, 4096, 500000, 0 },
+  { "lfm2-1.2b", "lfm2", 2048, 32, 8, 16, 8192, 65536, 32768, 1000000, 0x5524 },
+  { "lfm2-350m", "lfm2", 1024, 16, 8, 16, 4608, 65536, 32768, 1000000, 0x5524 },
+};
+
+typedef struct {
+  const char *name;
+  guint side, patch, width, heads, layers, ffn, factor, projected;
+} VisionShape;
+
+/* SigLIP-B/16 at 512 pixels as SmolVLM2-500M has it: 64 tokens of 960. */
+static const VisionShape vision_shapes[] = {
+  { "siglip-b-512", 512, 16, 768, 12, 12, 3072, 4, 960 },
+};
+
+struct _TernShape {
+  const TernTypeInfo *type;     /* of matrices; NULL: as in the file that is imitated */
+  guint32 file_type;
+  TernGgufWriter *writer;
+  GArray *tensors;              /* of TernShapeTensor */
+  guint64 packed;
+};
+
+/* ---- Names ------------------------------------------------------------------------------------------------------- */
+
+const char *const *
+tern_shape_names (void)
+{
+  static const char *names[G_N_ELEMENTS (text_shapes) + G_N_ELEMENTS (vision_shapes) + 2];
+
+  if (!names[0]) {
+    guint n = 0;
+
+    for (guint i = 0; i < G_N_ELEMENTS (text_shapes); i++)
+      names[n++] = text_shapes[i].name;
+    for (guint i = 0; i < G_N_ELEMENTS (vision_shapes); i++)
+      names[n++] = vision_shapes[i].name;
+    names[n] = TERN_SHAPE_SHIPPED;
+  }
+  return names;
+}
+
+gboolean
+tern_shape_is_vision (const char *name)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (vision_shapes); i++)
+    if (g_str_equal (vision_shapes[i].name, name))
+      return TRUE;
+  return FALSE;
+}
+
+const TernTypeInfo *
+tern_shape_type (const char *name, guint32 *file_type)
+{
+  static const struct {
+    guint32 type, file_type;
+  } plain[] = { { TERN_TYPE_F32, 0 }, { TERN_TYPE_F16, 1 }, { TERN_TYPE_BF16, 32 } };
+
+  for (guint i = 0; i < G_N_ELEMENTS (plain); i++) {
+    const TernTypeInfo *type = tern_type_info (plain[i].type);
+
+    if (g_ascii_strcasecmp (type->name, name) == 0) {
+      *file_type = plain[i].file_type;
+      return type;
+    }
+  }
+  return tern_quantize_type (name, file_type);
+}
+
+/* ---- Tensors ----------------------------------------------------------------------------------------------------- */
+
+/* A matrix of floats called @name becomes what `tern quantize` would make of it. */
+static const TernTypeInfo *
+choose_type (const TernShape *shape, const char *name, guint n_dims, const guint64 *dims)
+{
+  TernTensor tensor = { .name = name, .type = tern_type_info (TERN_TYPE_F32), .type_id = TERN_TYPE_F32,
+    .n_dims = n_dims, .bytes = 1 };
+  TernQuantizePlan plan;
+
+  memcpy (tensor.dims, dims, sizeof tensor.dims);
+  tern_quantize_plan (&plan, &tensor, shape->type->block > 1 ? shape->type->type : TERN_TYPE_Q8_0);
+  if (plan.step == TERN_QUANTIZE_KEEP)
+    return tensor.type;
+  return shape->type->block > 1 ? plan.type : shape->type;
+}
+
+/* @type NULL: that of the shape where @name is a matrix, else F32. */
+static void
+add_tensor (TernShape *shape, const char *name, const TernTypeInfo *type, guint n_dims, const guint64 *dims)
+{
+  TernShapeTensor tensor = { .name = g_strdup (name), .type = type, .n_dims = n_dims };
+  guint64 bytes = 0;
+
+  for (guint i = 0; i < 4; i++)
+    tensor.dims[i] = i < n_dims ? dims[i] : 1;
+  if (!type)
+    tensor.type = choose_type (shape, name, n_dims, tensor.dims);
+  tern_type_tensor_bytes (tensor.type, tensor.dims, &bytes);
+  if (tensor.type->type == TERN_TYPE_TQ1_0 || tensor.type->type == TERN_TYPE_TQ2_0)
+    shape->packed += tern_t2_bytes (tensor.dims[1], tensor.dims[0]);
+  tern_gguf_writer_tensor (shape->writer, name, tensor.type, n_dims, tensor.dims, bytes);
+  g_array_append_val (shape->tensors, tensor);
+}
+
+static void
+add_vector (TernShape *shape, guint n, const char *format, ...) G_GNUC_PRINTF (3, 4);
+
+static void
+add_vector (TernShape *shape, guint n, const char *format, ...)
+{
+  g_autofree char *name = NULL;
+  va_list args;
+
+  va_start (args, format);
+  name = g_strdup_vprintf (format, args);
+  va_end (args);
+  add_tensor (shape, name, NULL, 1, (const guint64[]) { n });
+}
+
+static void
+add_matrix (TernShape *shape, guint cols, guint rows, const char *format, ...) G_GNUC_PRINTF (4, 5);
+
+static void
+add_matrix (TernShape *shape, guint cols, guint rows, const char *format, ...)
+{
+  g_autofree char *name = NULL;
+  va_list args;
+
+  va_start (args, format);
+  name = g_strdup_vprintf (format, args);
+  va_end (args);
+  add_tensor (shape, name, NULL, 2, (const guint64[]) { cols, rows });
+}
+
+/* ---- Text -------------------------------------------------------------------------------------------------------- */
+
+static gboolean
+is_attention (const TextShape *text, guint layer)
+{
+  return !text->attention || text->attention >> layer & 1;
+}
+
+static void
+add_text_keys (TernShape *shape, const TextShape *text)
+{
+  const char *a = text->architecture;
+  const struct {
+    const char *name;
+    guint32 value;
+  } counts[] = {
+    { "block_count", text->layers }, { "context_length", text->context }, { "embedding_length", text->width },
+    { "feed_forward_length", text->ffn }, { "attention.head_count", text->heads }, { "vocab_size", text->vocabulary },
+    { "rope.dimension_count", text->width / text->heads },
+  };
+  g_autofree char *name = g_strdup_printf ("random %s", text->name);
+  g_autofree char *eps = g_strdup_printf ("%s.attention.layer_norm_rms_epsilon", a);
+  g_autofree char *rope = g_strdup_printf ("%s.rope.freq_base", a);
+  g_autofree char *kv_heads = g_strdup_printf ("%s.attention.head_count_kv", a);
+
+  tern_gguf_writer_string (shape->writer, "general.architecture", a);
+  tern_gguf_writer_string (shape->writer, "general.name", name);
+  tern_gguf_writer_u32 (shape->writer, "general.alignment", ALIGNMENT);
+  tern_gguf_writer_u32 (shape->writer, "general.file_type", shape->file_type);
+  tern_gguf_writer_u32 (shape->writer, "general.quantization_version", 2);
+  for (guint i = 0; i < G_N_ELEMENTS (counts); i++) {
+    g_autofree char *key = g_strdup_printf ("%s.%s", a, counts[i].name);
+
+    tern_gguf_writer_u32 (shape->writer, key, counts[i].value);
+  }
+  tern_gguf_writer_f32 (shape->writer, eps, 1e-5f);
+  tern_gguf_writer_f32 (shape->writer, rope, text->rope);
+  if (text->attention) {
+    gint32 heads[32];
+
+    for (guint i = 0; i < text->layers; i++)
+      heads[i] = is_attention (text, i) ? text->kv_heads : 0;
+    tern_gguf_writer_i32_array (shape->writer, kv_heads, heads, text->layers);
+    tern_gguf_writer_u32 (shape->writer, "lfm2.shortconv.l_cache", 3);
+  } else {
+    tern_gguf_writer_u32 (shape->writer, kv_heads, text->kv_heads);
+    tern_gguf_writer_string (shape->writer, "bitnet.hidden_activation", "relu2");
+  }
+}
+
+static void
+add_layer (TernShape *shape, const TextShape *text, guint i)
+{
+  guint d = text->width, head = d / text->heads, kv = head * text->kv_heads;
+  gboolean bitnet = !text->attention;
+
+  add_vector (shape, d, "blk.%u.attn_norm.weight", i);
+  if (is_attention (text, i)) {
+    add_matrix (shape, d, d, "blk.%u.attn_q.weight", i);
+    add_matrix (shape, d, kv, "blk.%u.attn_k.weight", i);
+    add_matrix (shape, d, kv, "blk.%u.attn_v.weight", i);
+    add_matrix (shape, d, d, "blk.%u.attn_output.weight", i);
+    if (!bitnet) {
+      add_vector (shape, head, "blk.%u.attn_q_norm.weight", i);
+      add_vector (shape, head, "blk.%u.attn_k_norm.weight", i);
+    }
+  } else {
+    add_matrix (shape, d, 3 * d, "blk.%u.shortconv.in_proj.weight", i);
+    add_matrix (shape, 3, d, "blk.%u.shortconv.conv.weight", i);
+    add_matrix (shape, d, d, "blk.%u.shortconv.out_proj.weight", i);
+  }
+  if (bitnet) {
+    add_vector (shape, d, "blk.%u.attn_sub_norm.weight", i);
+    add_vector (shape, text->ffn, "blk.%u.ffn_sub_norm.weight", i);
+  }
+  add_vector (shape, d, "blk.%u.ffn_norm.weight", i);
+  add_matrix (shape, d, text->ffn, "blk.%u.ffn_gate.weight", i);
+  add_matrix (shape, d, text->ffn, "blk.%u.ffn_up.weight", i);
+  add_matrix (shape, text->ffn, d, "blk.%u.ffn_down.weight", i);
+}
+
+static void
+lay_out_text (TernShape *shape, const TextShape *text)
+{
+  add_text_keys (shape, text);
+  tern_vocabulary_write (shape->writer, text->attention != 0, text->vocabulary);
+  add_matrix (shape, text->width, text->vocabulary, "token_embd.weight");
+  add_vector (shape, text->width, text->attention ? "token_embd_norm.weight" : "output_norm.weight");
+  for (guint i = 0; i < text->layers; i++)
+    add_layer (shape, text, i);
+}
+
+/* ---- Vision ------------------------------------------------------------------------------------------------------ */
+
+static void
+add_vision_keys (TernShape *shape, const VisionShape *vision)
+{
+  static const float half[3] = { 0.5f, 0.5f, 0.5f };
+  const struct {
+    const char *name;
+    guint32 value;
+  } counts[] = {
+    { "image_size", vision->side }, { "patch_size", vision->patch }, { "embedding_length", vision->width },
+    { "feed_forward_length", vision->ffn }, { "block_count", vision->layers },
+    { "attention.head_count", vision->heads }, { "projection_dim", vision->projected },
+    { "projector.scale_factor", vision->factor }, { "preproc_image_size", 4 * vision->side },
+  };
+  g_autofree char *name = g_strdup_printf ("random %s", vision->name);
+
+  tern_gguf_writer_string (shape->writer, "general.architecture", "clip");
+  tern_gguf_writer_string (shape->writer, "general.type", "mmproj");
+  tern_gguf_writer_string (shape->writer, "general.name", name);
+  tern_gguf_writer_u32 (shape->writer, "general.file_type", shape->file_type);
+  tern_gguf_writer_u32 (shape->writer, "general.quantization_version", 2);
+  tern_gguf_writer_bool (shape->writer, "clip.has_vision_encoder", TRUE);
+  tern_gguf_writer_string (shape->writer, "clip.projector_type", "idefics3");
+  tern_gguf_writer_bool (shape->writer, "clip.use_gelu", TRUE);
+  for (guint i = 0; i < G_N_ELEMENTS (counts); i++) {
+    g_autofree char *key = g_strdup_printf ("clip.vision.%s", counts[i].name);
+
+    tern_gguf_writer_u32 (shape->writer, key, counts[i].value);
+  }
+  tern_gguf_writer_f32 (shape->writer, "clip.vision.attention.layer_norm_epsilon", 1e-6f);
+  tern_gguf_writer_f32_array (shape->writer, "clip.vision.image_mean", half, 3);
+  tern_gguf_writer_f32_array (shape->writer, "clip.vision.image_std", half, 3);
+}
+
+static void
+add_vision_linear (TernShape *shape, guint cols, guint rows, guint layer, const char *name)
+{
+  add_matrix (shape, cols, rows, "v.blk.%u.%s.weight", layer, name);
+  add_vector (shape, rows, "v.blk.%u.%s.bias", layer, name);
+}
+
+static void
+lay_out_vision (TernShape *shape, const VisionShape *vision)
+{
+  guint d = vision->width, grid = vision->side / vision->patch;
+  const guint64 patch[4] = { vision->patch, vision->patch, 3, d };
+
+  add_vision_keys (shape, vision);
+  add_tensor (shape, "v.patch_embd.weight", tern_type_info (shape->type->type == TERN_TYPE_F32 ? TERN_TYPE_F32
+          : TERN_TYPE_F16), 4, patch);
+  add_vector (shape, d, "v.patch_embd.bias");
+  add_matrix (shape, d, grid * grid, "v.position_embd.weight");
+  for (guint i = 0; i < vision->layers; i++) {
+    for (guint norm = 1; norm <= 2; norm++) {
+      add_vector (shape, d, "v.blk.%u.ln%u.weight", i, norm);
+      add_vector (shape, d, "v.blk.%u.ln%u.bias", i, norm);
+    }
+    add_vision_linear (shape, d, d, i, "attn_q");
+    add_vision_linear (shape, d, d, i, "attn_k");
+    add_vision_linear (shape, d, d, i, "attn_v");
+    add_vision_linear (shape, d, d, i, "attn_out");
+    add_vision_linear (shape, d, vision->ffn, i, "ffn_up");
+    add_vision_linear (shape, vision->ffn, d, i, "ffn_down");
+  }
+  add_vector (shape, d, "v.post_ln.weight");
+  add_vector (shape, d, "v.post_ln.bias");
+  add_matrix (shape, d * vision->factor * vision->factor, vision->projected, "mm.model.fc.weight");
+}
+
+/* ---- The bundled model's ----------------------------------------------------------------------------------------- */
+
+static void
+lay_out_like (TernShape *shape, const TernGguf *file)
+{
+  for (gsize i = 0; i < tern_gguf_n_keys (file); i++) {
+    const char *name = tern_gguf_key (file, i, NULL);
+
+    if (g_str_equal (name, "general.name"))
+      tern_gguf_writer_string (shape->writer, name, "random " TERN_SHAPE_SHIPPED);
+    else if (shape->type && g_str_equal (name, "general.file_type"))
+      tern_gguf_writer_u32 (shape->writer, name, shape->file_type);
+    else
+      tern_gguf_writer_copy_key (shape->writer, tern_gguf_key_record (file, i));
+  }
+  for (gsize i = 0; i < tern_gguf_n_tensors (file); i++) {
+    const TernTensor *tensor = tern_gguf_tensor_at (file, i);
+
+    add_tensor (shape, tensor->name, shape->type ? NULL : tensor->type, tensor->n_dims, tensor->dims);
+  }
+}
+
+/* ---- Files ------------------------------------------------------------------------------------------------------- */
+
+static void
+tensor_clear (gpointer data)
+{
+  g_free (((TernShapeTensor *) data)->name);
+}
+
+TernShape *
+tern_shape_new (const char *name, const char *type, const TernGguf *shipped)
+{
+  TernShape *shape = g_new0 (TernShape, 1);
+
+  if (!type && !shipped)
+    type = tern_shape_is_vision (name) ? "F16" : "TQ2_0";
+  shape->type = type ? tern_shape_type (type, &shape->file_type) : NULL;
+  shape->writer = tern_gguf_writer_new (shipped ? tern_gguf_alignment (shipped) : ALIGNMENT);
+  shape->tensors = g_array_new (FALSE, FALSE, sizeof (TernShapeTensor));
+  g_array_set_clear_func (shape->tensors, tensor_clear);
+  if (shipped)
+    lay_out_like (shape, shipped);
+  for (guint i = 0; i < G_N_ELEMENTS (text_shapes); i++)
+    if (g_str_equal (text_shapes[i].name, name))
+      lay_out_text (shape, &text_shapes[i]);
+  for (guint i = 0; i < G_N_ELEMENTS (vision_shapes); i++)
+    if (g_str_equal (vision_shapes[i].name, name))
+      lay_out_vision (shape, &vision_shapes[i]);
+  return shape;
+}
+
+void
+tern_shape_free (TernShape *shape)
+{
+  tern_gguf_writer_free (shape->writer);
+  g_array_unref (shape->tensors);
+  g_free (shape);
+}
+
+guint64
+tern_shape_bytes (const TernShape *shape)
+{
+  return tern_gguf_writer_size (shape->writer);
+}
+
+guint64
+tern_shape_packed_bytes (const TernShape *shape)
+{
+  return shape->packed;
+}
+
+static gboolean
+write_tensors (TernShape *shape, GError **error)
+{
+  g_autoptr (TernValues) values = tern_values_new ();
+
+  for (guint i = 0; i < shape->tensors->len; i++)
+    if (!tern_values_write (values, &g_array_index (shape->tensors, TernShapeTensor, i), shape->writer, error))
+      return FALSE;
+  return tern_gguf_writer_finish (shape->writer, error);
+}
+
+gboolean
+tern_shape_save (TernShape *shape, const char *path, GError **error)
+{
+  return tern_gguf_writer_begin (shape->writer, path, error) && write_tensors (shape, error);
+}
+
+gboolean
+tern_shape_write (TernShape *shape, int fd, const char *name, GError **error)
+{
+  return tern_gguf_writer_begin_fd (shape->writer, fd, name, error) && write_tensors (shape, error);
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* GGUF files in the shape of known models with random weights: for speed and memory, where values do not matter. What is
+ * written is a function of shape and type alone, and llama.cpp loads it too. */
+#pragma once
+
+#include "engine/weights/gguf-write.h"
+
+G_BEGIN_DECLS
+
+#define TERN_SHAPE_SHIPPED "shipped"    /* the bundled model's */
+
+/* Terminated by NULL; "shipped" is the last. */
+const char *const *tern_shape_names (void);
+/* Whether it is a vision encoder. */
+gboolean tern_shape_is_vision (const char *name);
+
+/* F32, F16, BF16 and what `tern quantize` makes; NULL: @name is none of them. *@file_type: its general.file_type. */
+const TernTypeInfo *tern_shape_type (const char *name, guint32 *file_type);
+/* The names, for messages. */
+#define TERN_SHAPE_TYPES "F32, F16, BF16, Q8_0, Q4_0, Q4_K, Q6_K, TQ1_0 or TQ2_0"
+
+typedef struct _TernShape TernShape;
+
+/* Lays out shape @name, one of the above. @type: of the matrices, where their rows allow it, NULL for the shape's own:
+ * TQ2_0 (shipped: as in the file; vision encoders: F16). Embeddings and output are Q8_0 beside ternary types, Q6_K beside
+ * those of 4 and 6 bits. @shipped: the file of "shipped", else NULL. */
+TernShape *tern_shape_new (const char *name, const char *type, const TernGguf *shipped);
+void tern_shape_free (TernShape *shape);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernShape, tern_shape_free)
+
+/* Of the whole file, and of the matrices in the form in which they are repacked at load. */
+guint64 tern_shape_bytes (const TernShape *shape);
+guint64 tern_shape_packed_bytes (const TernShape *shape);
+
+/* Writes the file, once: as @path, or to @fd, see gguf-write.h. */
+gboolean tern_shape_save (TernShape *shape, const char *path, GError **error);
+gboolean tern_shape_write (TernShape *shape, int fd, const char *name, GError **error);
+
+/* ---- between bench-shape.c and its parts ---- */
+
+typedef struct {
+  char *name;
+  const TernTypeInfo *type;
+  guint n_dims;
+  guint64 dims[4];
+} TernShapeTensor;
+
+/* bench-vocabulary.c: byte-level BPE of random merges with the family's special tokens in their places, and the chat
+ * template. */
+void tern_vocabulary_write (TernGgufWriter *writer, gboolean lfm2, guint n_tokens);
+
+/* bench-values.c: random blocks. */
+typedef struct _TernValues TernValues;
+TernValues *tern_values_new (void);
+void tern_values_free (TernValues *values);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernValues, tern_values_free)
+gboolean tern_values_write (TernValues *values, const TernShapeTensor *tensor, TernGgufWriter *writer, GError **error);
+
+G_END_DECLS
