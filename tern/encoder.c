@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Encoding as a step of its own: one frame at a time, done by the engine thread in its turn. */
+/* Encoding as a step of its own: one frame at a time, done by the scheduler in slices. */
 #include "tern/model-priv.h"
 
 struct _TernEncoder {
   TernClient client;
   TernModel *model;
   TernVision *vision;
-  TernVisionState *state;
   TernFit fit;
   TernCancel cancel;
 
@@ -19,62 +18,124 @@ struct _TernEncoder {
   TernTokens *out;
   GError **error;
   gboolean running, started, ok;
+
+  /* the scheduler's thread's */
+  gboolean begun;               /* the picture is with the encoder */
+  TernVisionOptions options;
+  TernVisionPlan plan;
 };
 
-static gboolean
-encode (TernEncoder *self)
+static TernEncoder *
+encoder_of (TernClient *client)
 {
-  TernVisionOptions options = { .tile = FALSE, .scaling = tern_fit_scaling (self->fit) };
-  TernVisionPlan plan;
-
-  if (!tern_vision_plan_image (self->vision, self->image, &options, &plan, self->error)
-      || !tern_vision_encode (self->state, self->image, &options, &plan, self->tokens, &self->cancel, self->error))
-    return FALSE;
-  self->out->grid_w = plan.sub[0].grid_w;
-  self->out->grid_h = plan.sub[0].grid_h;
-  self->out->dim = tern_vision_info (self->vision)->embedding_dim;
-  self->out->n_tokens = plan.n_tokens;
-  self->out->tokens = self->tokens;
-  self->out->keep = NULL;
-  return TRUE;
+  return (TernEncoder *) ((guint8 *) client - G_STRUCT_OFFSET (TernEncoder, client));
 }
 
 static gboolean
-step (TernClient *client)
+begin (TernEncoder *self, TernVisionState *vision)
 {
-  TernEncoder *self = (TernEncoder *) ((guint8 *) client - G_STRUCT_OFFSET (TernEncoder, client));
-  gboolean work, ok;
+  self->options = (TernVisionOptions) { .tile = FALSE, .scaling = tern_fit_scaling (self->fit) };
+  return tern_vision_plan_image (self->vision, self->image, &self->options, &self->plan, self->error)
+      && tern_vision_begin (vision, self->image, &self->options, &self->plan, self->tokens, self->error);
+}
 
-  g_mutex_lock (&self->lock);
-  work = self->running;
-  self->started = TRUE;
-  g_mutex_unlock (&self->lock);
-  if (!work)
-    return FALSE;
-  ok = encode (self);
+static void
+end (TernEncoder *self, gboolean ok)
+{
+  if (ok) {
+    self->out->grid_w = self->plan.sub[0].grid_w;
+    self->out->grid_h = self->plan.sub[0].grid_h;
+    self->out->dim = tern_vision_info (self->vision)->embedding_dim;
+    self->out->n_tokens = self->plan.n_tokens;
+    self->out->tokens = self->tokens;
+    self->out->keep = NULL;
+  }
   g_mutex_lock (&self->lock);
   self->ok = ok;
-  self->running = FALSE;
+  self->running = self->begun = FALSE;
   g_cond_broadcast (&self->done);
   g_mutex_unlock (&self->lock);
+}
+
+static TernDemand
+encoder_demand (TernClient *client)
+{
+  TernEncoder *self = encoder_of (client);
+  TernDemand demand = { 0 };
+
+  g_mutex_lock (&self->lock);
+  demand.slice = self->running;
+  g_mutex_unlock (&self->lock);
+  return demand;
+}
+
+/* FALSE: who asked has gone. */
+static gboolean
+start (TernEncoder *self)
+{
+  gboolean running;
+
+  g_mutex_lock (&self->lock);
+  running = self->running;
+  self->started |= running;
+  g_mutex_unlock (&self->lock);
+  return running;
+}
+
+static gboolean
+encoder_slice (TernClient *client, TernRound *round)
+{
+  TernEncoder *self = encoder_of (client);
+  TernVisionStep step;
+
+  if (!start (self))
+    return FALSE;
+  if (!(self->begun && round->resume) && !begin (self, round->vision)) {
+    end (self, FALSE);
+    return FALSE;
+  }
+  self->begun = TRUE;
+  step = tern_vision_step (round->vision, &self->cancel, self->error);
+  if (step == TERN_VISION_MORE)
+    return TRUE;
+  end (self, step == TERN_VISION_DONE);
   return FALSE;
+}
+
+/* From within a result's callback: at once. */
+static void
+run_here (TernEncoder *self)
+{
+  TernVisionState *vision = tern_scheduler_take_vision (self->model->scheduler);
+  TernVisionStep step = TERN_VISION_FAILED;
+
+  start (self);
+  if (begin (self, vision))
+    while ((step = tern_vision_step (vision, &self->cancel, self->error)) == TERN_VISION_MORE);
+  end (self, step == TERN_VISION_DONE);
 }
 
 static void
 destroy (TernClient *client)
 {
-  TernEncoder *self = (TernEncoder *) ((guint8 *) client - G_STRUCT_OFFSET (TernEncoder, client));
+  TernEncoder *self = encoder_of (client);
 
-  g_clear_pointer (&self->state, tern_vision_state_free);
   g_mutex_clear (&self->lock);
   g_cond_clear (&self->done);
   tern_model_unref (self->model);
   g_free (self);
 }
 
+static const TernClientClass encoder_class = {
+  .demand = encoder_demand,
+  .slice = encoder_slice,
+  .destroy = destroy,
+};
+
 typedef struct {
   TernEncoder *encoder;
   GError **error;
+  gboolean ok;
 } Preparing;
 
 static void
@@ -83,15 +144,15 @@ prepare (void *data)
   Preparing *preparing = data;
   TernEncoder *self = preparing->encoder;
 
-  self->state = tern_vision_state_new (self->vision, tern_vision_info (self->vision)->max_tokens,
-      self->model->activations, tern_scheduler_pool (self->model->scheduler), preparing->error);
+  preparing->ok = tern_scheduler_prepare_vision (self->model->scheduler, self->vision, self->model->activations,
+      preparing->error);
 }
 
 TernEncoder *
 tern_encoder_new (TernModel *model, TernFit fit, GError **error)
 {
   TernEncoder *self;
-  Preparing preparing = { NULL, error };
+  Preparing preparing = { NULL, error, FALSE };
 
   g_return_val_if_fail (model != NULL, NULL);
   if (!tern_model_vision (model)) {
@@ -108,12 +169,12 @@ tern_encoder_new (TernModel *model, TernFit fit, GError **error)
   self->model = tern_model_ref (model);
   self->vision = tern_model_vision (model);
   self->fit = fit;
-  self->client = (TernClient) { .step = step, .destroy = destroy, .urgent = TRUE };
+  self->client = (TernClient) { .klass = &encoder_class, .live = TRUE };
   g_mutex_init (&self->lock);
   g_cond_init (&self->done);
   preparing.encoder = self;
   tern_scheduler_call (model->scheduler, prepare, &preparing);
-  if (!self->state) {
+  if (!preparing.ok) {
     destroy (&self->client);
     return NULL;
   }
@@ -154,8 +215,7 @@ tern_encoder_run (TernEncoder *self, const TernImage *image, float *tokens, Tern
   g_mutex_unlock (&self->lock);
 
   if (tern_scheduler_is_self (self->model->scheduler)) {
-    /* From within a result's callback: the pool is at rest. */
-    step (&self->client);
+    run_here (self);
   } else {
     tern_scheduler_kick (self->model->scheduler, &self->client);
   }

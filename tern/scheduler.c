@@ -1,6 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "tern/scheduler.h"
 
+#include "engine/base/mem.h"
+
+/* A pass for several clients lasts about so long: what a stop, or a word of a client that was not in it, waits for. */
+#define PASS_US 30000
+#define FIRST_ROWS 32           /* of a pass for several, before anything is known */
+/* Rounds in which clients that are not live may go without what they ask for. */
+#define PATIENCE 8
+
 typedef struct {
   TernSchedulerFunc func;
   void *data;
@@ -10,26 +18,303 @@ typedef struct {
 
 struct _TernScheduler {
   GMutex lock;
-  GCond work;                   /* the engine thread waits here */
-  GCond settled;                /* a step or a call is over */
+  GCond work;                   /* the thread waits here */
+  GCond settled;                /* a round or a call is over */
   GThread *thread;
   TernPool *pool;
-  GQueue clients;               /* of TernClient; the next one to be served stands first */
+  GQueue clients;               /* of TernClient */
   GQueue calls;                 /* of Call */
-  gint n_urgent;                /* calls and urgent clients that wait; atomic, for a look without the lock */
   gboolean yielding;
-  gboolean quit, orphan;        /* orphan: the thread frees the engine */
+  gboolean quit, orphan;        /* orphan: the thread frees the scheduler */
+
+  /* the thread's */
+  GPtrArray *hand;              /* of TernClient: those of this round */
+  TernPass *pass;               /* NULL: no language model yet */
+  TernPicking *picking;
+  float *logits;                /* [TERN_SCHEDULER_OUTPUTS, n_vocab] */
+  gsize n_vocab;
+  TernVisionState *vision;      /* NULL: no encoder yet */
+  TernClient *looking;          /* whose picture is under way; NULL: none's */
+  guint rows;                   /* of a pass for several clients: what was learned */
+  TernServed clock;             /* what the client that was served last had been given before */
+  guint passed_over;            /* rounds since somebody who is not live had what it asked for */
+  gint64 owed;                  /* us that passes have had more than pictures */
 };
 
 static void
 dispose (TernScheduler *self)
 {
+  tern_pass_free (self->pass);
+  tern_picking_free (self->picking);
+  tern_mem_free (self->logits);
+  tern_vision_state_free (self->vision);
   tern_pool_free (self->pool);
+  g_ptr_array_unref (self->hand);
   g_mutex_clear (&self->lock);
   g_cond_clear (&self->work);
   g_cond_clear (&self->settled);
   g_free (self);
 }
+
+/* ---- Order ------------------------------------------------------------------------------------------------------- */
+
+typedef guint64 (*ShareFunc) (const TernClient *client);
+
+static guint64
+decode_share (const TernClient *client)
+{
+  return client->served.decode;
+}
+
+static guint64
+prompt_share (const TernClient *client)
+{
+  return client->served.prompt;
+}
+
+static guint64
+slice_share (const TernClient *client)
+{
+  return client->served.slice;
+}
+
+static gboolean
+wants_decode (const TernClient *client)
+{
+  return client->demand.decode > 0;
+}
+
+static gboolean
+wants_prompt (const TernClient *client)
+{
+  return client->demand.prompt > 0;
+}
+
+static gboolean
+wants_slice (const TernClient *client)
+{
+  return client->demand.slice;
+}
+
+/* The next one to be served, or NULL: live ones before others, but now and then the other way around. */
+static TernClient *
+next_of (const TernScheduler *self, gboolean (*wants) (const TernClient *), ShareFunc share)
+{
+  gboolean others_first = self->passed_over >= PATIENCE;
+  TernClient *best = NULL;
+
+  for (guint i = 0; i < self->hand->len; i++) {
+    TernClient *client = self->hand->pdata[i];
+
+    if (client->removed || !wants (client))
+      continue;
+    if (!best || (client->live != best->live ? client->live != others_first : share (client) < share (best)))
+      best = client;
+  }
+  return best;
+}
+
+/* Who had nothing to do for a while is not owed for it. */
+static void
+keep_up (const TernServed *clock, TernServed *served)
+{
+  served->decode = MAX (served->decode, clock->decode);
+  served->prompt = MAX (served->prompt, clock->prompt);
+  served->slice = MAX (served->slice, clock->slice);
+}
+
+/* ---- A round ----------------------------------------------------------------------------------------------------- */
+
+/* Under the lock: takes the clients that are ready in hand. */
+static void
+take_hand (TernScheduler *self)
+{
+  g_ptr_array_set_size (self->hand, 0);
+  for (GList *l = self->clients.head; l; l = l->next) {
+    TernClient *client = l->data;
+
+    if (!client->ready)
+      continue;
+    client->ready = FALSE;
+    client->in_hand = TRUE;
+    g_ptr_array_add (self->hand, client);
+  }
+}
+
+/* Under the lock: puts them back. Whoever still has work is ready again. */
+static void
+put_back (TernScheduler *self)
+{
+  for (guint i = 0; i < self->hand->len; i++) {
+    TernClient *client = self->hand->pdata[i];
+
+    client->in_hand = FALSE;
+    if (client->removed) {
+      g_mutex_unlock (&self->lock);
+      client->klass->destroy (client);
+      g_mutex_lock (&self->lock);
+    } else {
+      client->ready |= client->again;
+    }
+  }
+  g_ptr_array_set_size (self->hand, 0);
+  g_cond_broadcast (&self->settled);
+}
+
+static TernRound
+make_round (TernScheduler *self)
+{
+  return (TernRound) { .pool = self->pool, .pass = self->pass, .picking = self->picking,
+    .outputs = TERN_SCHEDULER_OUTPUTS, .logits = self->logits, .vision = self->vision };
+}
+
+static guint
+ask (TernScheduler *self)
+{
+  guint asking = 0;
+
+  for (guint i = 0; i < self->hand->len; i++) {
+    TernClient *client = self->hand->pdata[i];
+
+    client->demand = (TernDemand) { 0 };
+    if (!client->removed)
+      client->demand = client->klass->demand (client);
+    client->in_pass = FALSE;
+    client->again = client->demand.decode || client->demand.prompt || client->demand.slice;
+    asking += client->again;
+    keep_up (&self->clock, &client->served);
+  }
+  return asking;
+}
+
+/* Rows go to clients until the budget is used up; what a client asked for it asks for in this round no more. */
+static void
+add_rows (TernScheduler *self, TernRound *round, guint budget)
+{
+  TernClient *client;
+  guint n;
+
+  while ((client = next_of (self, wants_decode, decode_share))) {
+    guint wanted = client->demand.decode;
+    gboolean fits = wanted <= tern_pass_room (self->pass) && wanted <= round->outputs
+        && (wanted <= budget || tern_pass_segments (self->pass) == 0);
+
+    client->demand.decode = 0;
+    if (!fits)
+      continue;
+    n = client->klass->add_decode (client, round);
+    client->in_pass |= n > 0;
+    self->clock.decode = client->served.decode;
+    client->served.decode += n;
+    budget -= MIN (n, budget);
+  }
+  while ((client = next_of (self, wants_prompt, prompt_share))) {
+    round->rows = MIN (MIN (client->demand.prompt, tern_pass_room (self->pass)),
+        tern_pass_segments (self->pass) == 0 ? MAX (budget, 1) : budget);
+    client->demand.prompt = 0;
+    if (round->rows == 0)
+      continue;
+    n = client->klass->add_prompt (client, round);
+    client->in_pass |= n > 0;
+    self->clock.prompt = client->served.prompt;
+    client->served.prompt += n;
+    budget -= MIN (n, budget);
+  }
+}
+
+/* Fewer rows when a pass took too long, more while it does not. */
+static void
+learn (TernScheduler *self, guint rows, gint64 took)
+{
+  if (took > 2 * PASS_US)
+    self->rows = (guint) CLAMP ((gint64) rows * PASS_US / took, 1, self->rows);
+  else if (took < PASS_US / 2 && rows >= self->rows / 2)
+    self->rows = MIN (2 * self->rows, tern_pass_rows (self->pass));
+}
+
+static void
+spend (TernScheduler *self, gint64 on_pass, gint64 on_slice)
+{
+  /* What was spent while nobody waited is not owed. */
+  self->owed = CLAMP (self->owed + on_pass - on_slice, -2 * PASS_US, 2 * PASS_US);
+}
+
+static void
+run_pass (TernScheduler *self, guint asking)
+{
+  TernRound round = make_round (self);
+  guint budget = asking > 1 ? self->rows : tern_pass_rows (self->pass), rows;
+  gint64 begin = g_get_monotonic_time ();
+  g_autoptr (GError) error = NULL;
+
+  tern_pass_begin (self->pass);
+  add_rows (self, &round, budget);
+  rows = tern_pass_rows (self->pass) - tern_pass_room (self->pass);
+  if (rows == 0)
+    return;
+  if (tern_pass_run (self->pass, &error) && asking > 1)
+    learn (self, rows, g_get_monotonic_time () - begin);
+  round = make_round (self);
+  for (guint i = 0; i < self->hand->len; i++) {
+    TernClient *client = self->hand->pdata[i];
+
+    if (client->in_pass && !client->removed)
+      client->klass->read (client, &round, error);
+  }
+  spend (self, g_get_monotonic_time () - begin, 0);
+}
+
+/* Pictures get as much time as passes while both wait: a word does not wait for a slice as long as that. */
+static gboolean
+is_time_for_slice (TernScheduler *self, gboolean words)
+{
+  if (!words)
+    self->owed = 0;
+  return self->owed >= 0;
+}
+
+/* The picture under way goes on; it is its client's if that is in hand, whatever has become of another one there. */
+static void
+run_slice (TernScheduler *self)
+{
+  TernRound round = make_round (self);
+  TernClient *client = NULL;
+  gint64 begin = g_get_monotonic_time ();
+
+  if (self->looking && g_ptr_array_find (self->hand, self->looking, NULL) && !self->looking->removed
+      && self->looking->demand.slice)
+    client = self->looking;
+  if (!client)
+    client = next_of (self, wants_slice, slice_share);
+  if (!client)
+    return;
+  round.resume = client == self->looking;
+  self->looking = client->klass->slice (client, &round) ? client : NULL;
+  self->clock.slice = client->served.slice;
+  client->served.slice += (guint64) (g_get_monotonic_time () - begin) + 1;
+  spend (self, 0, g_get_monotonic_time () - begin);
+}
+
+static void
+run_round (TernScheduler *self)
+{
+  guint asking = ask (self);
+  gboolean words = FALSE, others = FALSE;
+
+  for (guint i = 0; i < self->hand->len; i++) {
+    const TernClient *client = self->hand->pdata[i];
+
+    words |= client->demand.decode > 0 || client->demand.prompt > 0;
+    others |= !client->live && client->again;
+  }
+  if (words)
+    run_pass (self, asking);
+  if (is_time_for_slice (self, words))
+    run_slice (self);
+  self->passed_over = others && self->passed_over < PATIENCE ? self->passed_over + 1 : 0;
+}
+
+/* ---- The thread -------------------------------------------------------------------------------------------------- */
 
 static void
 run_calls (TernScheduler *self)
@@ -39,7 +324,6 @@ run_calls (TernScheduler *self)
   while ((link = g_queue_pop_head_link (&self->calls))) {
     Call *call = link->data;
 
-    g_atomic_int_add (&self->n_urgent, -1);
     g_mutex_unlock (&self->lock);
     call->func (call->data);
     g_mutex_lock (&self->lock);
@@ -48,52 +332,8 @@ run_calls (TernScheduler *self)
   }
 }
 
-static TernClient *
-next_ready (TernScheduler *self, gboolean urgent)
-{
-  for (GList *l = self->clients.head; l; l = l->next) {
-    TernClient *client = l->data;
-
-    if (client->ready && !client->in_step && (client->urgent || !urgent))
-      return client;
-  }
-  return NULL;
-}
-
-static void
-set_ready (TernScheduler *self, TernClient *client, gboolean ready)
-{
-  if (client->urgent && ready != client->ready)
-    g_atomic_int_add (&self->n_urgent, ready ? 1 : -1);
-  client->ready = ready;
-}
-
-/* One step of @client, which then stands last in the row. */
-static void
-serve (TernScheduler *self, TernClient *client)
-{
-  gboolean more;
-
-  g_queue_unlink (&self->clients, &client->link);
-  g_queue_push_tail_link (&self->clients, &client->link);
-  set_ready (self, client, FALSE);
-  client->in_step = TRUE;
-  g_mutex_unlock (&self->lock);
-  more = client->step (client);
-  g_mutex_lock (&self->lock);
-  client->in_step = FALSE;
-  if (client->removed) {
-    g_mutex_unlock (&self->lock);
-    client->destroy (client);
-    g_mutex_lock (&self->lock);
-  } else if (more) {
-    set_ready (self, client, TRUE);
-  }
-  g_cond_broadcast (&self->settled);
-}
-
 static gpointer
-engine_main (gpointer data)
+scheduler_main (gpointer data)
 {
   TernScheduler *self = data;
   gboolean orphan;
@@ -102,16 +342,18 @@ engine_main (gpointer data)
     tern_thread_step_back ();
   g_mutex_lock (&self->lock);
   for (;;) {
-    TernClient *client;
-
     run_calls (self);
     if (self->quit)
       break;
-    client = next_ready (self, FALSE);
-    if (client)
-      serve (self, client);
-    else
+    take_hand (self);
+    if (self->hand->len == 0) {
       g_cond_wait (&self->work, &self->lock);
+      continue;
+    }
+    g_mutex_unlock (&self->lock);
+    run_round (self);
+    g_mutex_lock (&self->lock);
+    put_back (self);
   }
   orphan = self->orphan;
   g_mutex_unlock (&self->lock);
@@ -131,12 +373,14 @@ tern_scheduler_new (guint threads, gboolean yielding, GError **error)
   self = g_new0 (TernScheduler, 1);
   self->pool = pool;
   self->yielding = yielding;
+  self->rows = FIRST_ROWS;
+  self->hand = g_ptr_array_new ();
   g_mutex_init (&self->lock);
   g_cond_init (&self->work);
   g_cond_init (&self->settled);
   g_queue_init (&self->clients);
   g_queue_init (&self->calls);
-  self->thread = g_thread_try_new ("tern-engine", engine_main, self, error);
+  self->thread = g_thread_try_new ("tern-engine", scheduler_main, self, error);
   if (!self->thread) {
     dispose (self);
     return NULL;
@@ -166,6 +410,43 @@ tern_scheduler_free (TernScheduler *self)
   dispose (self);
 }
 
+/* ---- What it works with ------------------------------------------------------------------------------------------ */
+
+gboolean
+tern_scheduler_prepare_text (TernScheduler *self, TernLlm *llm, guint context, TernActivations activations,
+    GError **error)
+{
+  TernPassParams params = { .context = context, .activations = activations };
+  g_autoptr (TernPass) pass = NULL;
+  g_autoptr (TernPicking) picking = NULL;
+  gsize n_vocab = tern_llm_info (llm)->n_vocab;
+
+  if (self->pass)
+    return TRUE;
+  if (!(pass = tern_pass_new (llm, &params, self->pool, error)) || !(picking = tern_picking_new (n_vocab, error))
+      || !(self->logits = tern_mem_alloc (TERN_SCHEDULER_OUTPUTS * n_vocab * sizeof (float), "logits", error)))
+    return FALSE;
+  self->n_vocab = n_vocab;
+  self->picking = g_steal_pointer (&picking);
+  self->pass = g_steal_pointer (&pass);
+  return TRUE;
+}
+
+gboolean
+tern_scheduler_prepare_vision (TernScheduler *self, TernVision *vision, TernActivations activations, GError **error)
+{
+  if (!self->vision)
+    self->vision = tern_vision_state_new (vision, tern_vision_info (vision)->max_tokens, activations, self->pool, error);
+  return self->vision != NULL;
+}
+
+TernVisionState *
+tern_scheduler_take_vision (TernScheduler *self)
+{
+  self->looking = NULL;
+  return self->vision;
+}
+
 TernPool *
 tern_scheduler_pool (TernScheduler *self)
 {
@@ -178,10 +459,19 @@ tern_scheduler_is_self (TernScheduler *self)
   return g_thread_self () == self->thread;
 }
 
+/* ---- Clients ----------------------------------------------------------------------------------------------------- */
+
 gboolean
 tern_scheduler_is_wanted (TernScheduler *self)
 {
-  return g_atomic_int_get (&self->n_urgent) > 0;
+  gboolean wanted;
+
+  g_mutex_lock (&self->lock);
+  wanted = !g_queue_is_empty (&self->calls);
+  for (GList *l = self->clients.head; l && !wanted; l = l->next)
+    wanted = ((TernClient *) l->data)->ready;
+  g_mutex_unlock (&self->lock);
+  return wanted;
 }
 
 void
@@ -198,7 +488,7 @@ void
 tern_scheduler_kick (TernScheduler *self, TernClient *client)
 {
   g_mutex_lock (&self->lock);
-  set_ready (self, client, TRUE);
+  client->ready = TRUE;
   g_cond_signal (&self->work);
   g_mutex_unlock (&self->lock);
 }
@@ -209,7 +499,7 @@ tern_scheduler_settle (TernScheduler *self, TernClient *client)
   if (g_thread_self () == self->thread)
     return;
   g_mutex_lock (&self->lock);
-  while (client->in_step)
+  while (client->in_hand)
     g_cond_wait (&self->settled, &self->lock);
   g_mutex_unlock (&self->lock);
 }
@@ -225,12 +515,12 @@ tern_scheduler_remove (TernScheduler *self, TernClient *client)
     g_queue_unlink (&self->clients, &client->link);
     client->linked = FALSE;
   }
-  set_ready (self, client, FALSE);
-  if (inside && client->in_step) {
+  client->ready = FALSE;
+  if (inside && client->in_hand) {
     client->removed = TRUE;
     gone = FALSE;
   }
-  while (!inside && client->in_step)
+  while (!inside && client->in_hand)
     g_cond_wait (&self->settled, &self->lock);
   g_mutex_unlock (&self->lock);
   return gone;
@@ -248,24 +538,8 @@ tern_scheduler_call (TernScheduler *self, TernSchedulerFunc func, void *data)
   call.link = (GList) { .data = &call };
   g_mutex_lock (&self->lock);
   g_queue_push_tail_link (&self->calls, &call.link);
-  g_atomic_int_inc (&self->n_urgent);
   g_cond_signal (&self->work);
   while (!call.done)
     g_cond_wait (&self->settled, &self->lock);
-  g_mutex_unlock (&self->lock);
-}
-
-void
-tern_scheduler_pause (TernScheduler *self)
-{
-  TernClient *client;
-
-  if (g_atomic_int_get (&self->n_urgent) == 0)
-    return;
-  g_mutex_lock (&self->lock);
-  run_calls (self);
-  /* One step a pause: an encoder that is asked again and again must not hold up the step that pauses. */
-  if ((client = next_ready (self, TRUE)))
-    serve (self, client);
   g_mutex_unlock (&self->lock);
 }

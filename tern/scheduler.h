@@ -1,51 +1,108 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* One thread per model that does all the work of its sessions and encoders, in turn. */
+/* One thread per model that does all the work of its sessions and encoders.
+ *
+ * It works in rounds. A round asks every client that is ready what it would do next, puts one pass together (decode rows of
+ * all of them first, then rows of prompts up to a budget), runs it, hands the logits out, and lets one client do a slice of
+ * its picture. So a weight is read once for all, and one client's long prompt or large picture holds another's next word up
+ * by a slice. Live clients go before others; among equals the one that was served least goes first. Clients are called
+ * between passes alone, never within one. */
 #pragma once
 
 #include <glib.h>
 #include "engine/base/threads.h"
+#include "engine/decode/generator.h"
+#include "vision/vision.h"
 
 typedef struct _TernScheduler TernScheduler;
 typedef struct _TernClient TernClient;
 
+/* What a client would do in this round. */
+typedef struct {
+  guint decode;                 /* rows of tokens said: all of them or none */
+  guint prompt;                 /* rows of prompts, at most */
+  gboolean slice;               /* work on a picture */
+} TernDemand;
+
+/* What a round has for its clients. Borrowed for the call. */
+typedef struct {
+  TernPool *pool;
+  TernPass *pass;
+  TernPicking *picking;
+  guint rows;                   /* of prompts, that may be added in this call */
+  guint outputs;                /* logits that may be wanted, in this pass */
+  float *logits;                /* [outputs][n_vocab] for them, in the order of the segments */
+  TernVisionState *vision;
+  gboolean resume;              /* of a slice: vision still has the client's picture */
+} TernRound;
+
+/* On the scheduler's thread, without locks. */
+typedef struct {
+  /* Cheap: takes what came in, and says what is to be done. All zero: nothing, until the next kick. */
+  TernDemand (*demand) (TernClient *client);
+  /* Adds the decode rows, or up to round->rows rows of prompts, to round->pass; takes from round->outputs and moves
+   * round->logits on. How many rows. */
+  guint (*add_decode) (TernClient *client, TernRound *round);
+  guint (*add_prompt) (TernClient *client, TernRound *round);
+  /* The pass with its segments is over. @error: CANCELLED, its timelines are torn. */
+  void (*read) (TernClient *client, TernRound *round, const GError *error);
+  /* One slice of its picture. TRUE: the picture is not finished, and shall not be disturbed. */
+  gboolean (*slice) (TernClient *client, TernRound *round);
+  /* Frees the owner, after a round during which it was removed. */
+  void (*destroy) (TernClient *client);
+} TernClientClass;
+
+/* How much of something a client was given; behind those who had less. */
+typedef struct {
+  guint64 decode, prompt, slice;
+} TernServed;
+
 /* Somebody with work: a session, an encoder. Embedded in its owner. */
 struct _TernClient {
-  /* On the engine thread, without locks: one piece of work. TRUE: there may be more. */
-  gboolean (*step) (TernClient *self);
-  /* Frees the owner, after a step during which it was removed. */
-  void (*destroy) (TernClient *self);
-  gboolean urgent;              /* short steps, that pauses of other clients' steps serve too */
+  const TernClientClass *klass;
+  gboolean live;                /* goes before those that are not */
 
-  /* the engine's, under its lock */
+  /* the scheduler's, under its lock */
   GList link;
-  gboolean linked, ready, in_step, removed;
+  gboolean linked, ready, in_hand, removed;
+  /* the scheduler's thread's, in a round */
+  TernDemand demand;
+  TernServed served;
+  gboolean in_pass, again;      /* has segments in the pass; is to be asked in the next round too */
 };
 
-/* @threads of the pool, the engine thread counted; 0 = the cores there are. @yielding: all of them step back for other
+/* @threads of the pool, the scheduler's thread counted; 0 = the cores there are. @yielding: all of them step back for other
  * threads (tern_thread_step_back). */
 TernScheduler *tern_scheduler_new (guint threads, gboolean yielding, GError **error);
 /* Ends the thread. From that thread itself: when what it does is done. */
 void tern_scheduler_free (TernScheduler *scheduler);
 TernPool *tern_scheduler_pool (TernScheduler *scheduler);
-/* Whether the caller is on the engine thread. */
+/* Whether the caller is on the scheduler's thread. */
 gboolean tern_scheduler_is_self (TernScheduler *scheduler);
+
+/* What passes and pictures need, taken once; on the scheduler's thread (tern_scheduler_call). NO_SPACE. */
+gboolean tern_scheduler_prepare_text (TernScheduler *scheduler, TernLlm *llm, guint context, TernActivations activations,
+    GError **error);
+gboolean tern_scheduler_prepare_vision (TernScheduler *scheduler, TernVision *vision, TernActivations activations,
+    GError **error);
+/* Rows of logits of one pass, at most: no client may want more at once. */
+#define TERN_SCHEDULER_OUTPUTS 64
+G_STATIC_ASSERT (TERN_BEAM_MAX <= TERN_SCHEDULER_OUTPUTS);
+/* Does a picture at once, out of its turn, from within a client's function; the picture under way begins anew. */
+TernVisionState *tern_scheduler_take_vision (TernScheduler *scheduler);
 
 void tern_scheduler_add (TernScheduler *scheduler, TernClient *client);
 /* @client has work. Any thread. */
 void tern_scheduler_kick (TernScheduler *scheduler, TernClient *client);
-/* Waits until @client's step, if it is in one, is over. On the engine thread it waits for nothing. */
+/* Waits until the round that has @client in hand, if there is one, is over. On the scheduler's thread it waits for
+ * nothing. */
 void tern_scheduler_settle (TernScheduler *scheduler, TernClient *client);
-/* After this no step of @client begins, and none runs, unless the caller is within it: then FALSE, and destroy() is
- * called when the step is over. */
+/* After this @client is not called any more, unless the caller is within a round that has it in hand: then FALSE, and
+ * destroy() is called when the round is over. */
 gboolean tern_scheduler_remove (TernScheduler *scheduler, TernClient *client);
 
-/* For tests: whether a call or an urgent client waits for the next pause. */
+/* For tests: whether a call or a client waits for the next round. */
 gboolean tern_scheduler_is_wanted (TernScheduler *scheduler);
 
-/* Runs @func on the engine thread between two pieces of work, pauses included, and waits for it: for what needs the
- * pool at rest. */
+/* Runs @func on the scheduler's thread between two rounds, and waits for it: for what needs the pool at rest. */
 typedef void (*TernSchedulerFunc) (void *data);
 void tern_scheduler_call (TernScheduler *scheduler, TernSchedulerFunc func, void *data);
-/* On the engine thread, in the midst of a step while the pool is at rest: runs what tern_scheduler_call() waits for, and
- * urgent clients. */
-void tern_scheduler_pause (TernScheduler *scheduler);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Inside of a session: what the pushing threads and the engine thread share, under the lock, and what is the engine
+/* Inside of a session: what the pushing threads and the scheduler's thread share, under the lock, and what is that
  * thread's alone. */
 #pragma once
 
 #include "engine/decode/generator.h"
 #include "tern/frame-store.h"
 #include "tern/model-priv.h"
+#include "tern/reader.h"
 #include "tern/result-priv.h"
 #include "tern/session-config.h"
 
@@ -15,6 +16,62 @@ typedef struct {
   guint64 stated;               /* ns that it is said to stand for; 0 nothing is said */
   guint64 end;                  /* TERN_TIME_NONE: not known */
 } TernSeen;
+
+/* A piece of work that was taken from the queue. */
+typedef struct {
+  gboolean has;
+  TernWork work;
+  gboolean looking;             /* its picture is encoded */
+  gboolean begun;               /* ... and the encoder has seen it */
+  TernVisionOptions options;
+  TernVisionPlan plan;
+  float *tokens;                /* where its visual tokens go */
+  gint64 spent;                 /* us, on the picture */
+} TernInHand;
+
+typedef enum {
+  TERN_ASK_WAITS,               /* for what it shares with the first question */
+  TERN_ASK_READS,
+  TERN_ASK_SAYS,
+  TERN_ASK_IS_ANSWERED,
+} TernAskState;
+
+/* One question about what is in hand. */
+typedef struct {
+  TernReader reader;
+  TernGenerator *generator;
+  TernDp *dp;
+  GArray *ids;                  /* gint32: its prompt */
+  TernSessionConfig *compiled;  /* whose that is, for a video of compiled_frames; NULL: of nothing kept */
+  guint compiled_frames;
+  TernAskState state;
+  guint prompt_tokens;
+  const float *logits;          /* of its rows in the pass; NULL: none */
+  gboolean in_pass;
+  gint64 decode, first_token, end;      /* monotonic us; 0: not yet */
+  GError *error;                /* instead of an answer */
+} TernAsk;
+
+typedef struct {
+  TernResult values;            /* what is the same for all questions */
+  guint n_asks, n_delivered;
+  guint next;                   /* whose rows go first when not all find room */
+  gint64 begin;                 /* monotonic us */
+} TernAnswer;
+
+/* Frames of a window that is open, read as they come. */
+typedef struct {
+  gboolean in_use;
+  guint64 first;                /* frame of the window */
+  TernReader reader;
+  gboolean in_pass;
+} TernReading;
+
+/* What timelines, generators and policies were made for. */
+typedef struct {
+  guint context, beam, max_tokens, questions;
+  guint prompt, tail;           /* tokens of the longest prompt; of one behind what questions share */
+} TernCacheSize;
 
 struct _TernSession {
   TernClient client;
@@ -28,6 +85,7 @@ struct _TernSession {
   gboolean live;
   guint group_frames, max_frames;       /* of a whole group, of a window */
   guint planned_visual;         /* visual tokens of a window, at most */
+  guint planned_prompt, planned_tail;   /* tokens of the longest question beside them; behind what all share */
   gboolean thin;                /* frames are looked at less often than the rate asked for says */
 
   GMutex lock;
@@ -47,65 +105,100 @@ struct _TernSession {
   guint64 epoch;                /* flushes and cancels so far */
   guint waiting;                /* threads in tern_session_next() and wait() */
   gboolean gone;                /* being freed: nobody waits any more */
-  gboolean busy;                /* a step is under way */
-  gboolean in_window;           /* ... of a window or still */
-  gboolean discard;             /* ... whose result nobody wants */
+  guint in_hand;                /* pieces of work that were taken and are not over */
+  gboolean in_window;           /* one of them is a window or still */
+  gboolean discard;             /* what was begun before the last flush gives no result */
   gint64 last_pushed;           /* when the last frame came, monotonic us */
   guint64 next_id;
   TernSessionStats stats;
   TernCancel cancel;
 
-  /* the engine thread's */
-  TernVisionState *vision_state;
-  TernSolo *state;
-  TernGenerator *generator;
-  TernPicking *picking;
-  TernDp *dp;
-  TernKvType kv;
-  guint context, beam, max_tokens;      /* what state, generator and dp were made for */
-  guint store_epoch;            /* what `store` holds is of this epoch */
+  /* the scheduler's thread's */
+  guint64 seen_epoch;           /* what was begun is of this one */
   TernFrameStore store;
-  GArray *pictures;             /* TernPicture */
-  TernSessionConfig *compiled;  /* whose prompt `ids` is, for a video of `compiled_frames`; NULL: of nothing kept */
-  guint compiled_frames;
+  TernInHand frame;             /* a frame that is looked at */
+  TernInHand answer;            /* a window or still that is answered */
+  TernAnswer told;              /* about that */
+  TernAsk *asks;                /* [n_asks] one for each question; the first told.n_asks are in use */
+  guint n_asks;
+  TernReading *readings;        /* [n_readings] windows that have not ended */
+  guint n_readings;
   const TernPromptFamily *family;
-  GArray *ids;                  /* gint32, TERN_PROMPT_RUN for pictures */
+  TernCacheSize cache;          /* what the following were made for */
+  TernStore *caches;            /* what timelines read */
+  TernKvType kv;
+  GArray *planned;              /* gint32: a window's prompt, were it whole */
+  TernSessionConfig *planned_of;        /* whose that is, if it holds for every window */
   GArray *runs;                 /* TernPromptRun of each of `pictures` */
-  float *rows;                  /* [TERN_SESSION_ROWS][width] prompt on its way into the model */
-  float *logits;                /* [n_vocab] */
-  TernSpan *spans;              /* [spans_size] where visual tokens stand in the prompt */
-  guint spans_size;
+  GArray *pictures;             /* TernPicture */
+  GArray *spans;                /* TernSpan */
   float *still_tokens;          /* [still_size][width] */
   guint still_size;
 };
 
-/* Prompt rows that are handed to the model at once. */
-#define TERN_SESSION_ROWS 128
+/* ---- session-run.c: the client ---- */
 
-/* Visual tokens of one frame or sub-image in a prompt. */
-typedef struct {
-  const float *tokens;          /* [.., width] */
-  const gint32 *keep;           /* [n] rows of tokens, or NULL for the first n */
-  guint n;
-} TernPicture;
+extern const TernClientClass tern_session_client_class;
+/* What is in hand is over: its slot is free, who waits is woken. */
+void tern_session_put_down (TernSession *self, TernInHand *hand);
 
-/* ---- session-run.c: the engine thread's side ---- */
+/* ---- session-frames.c: looking at pictures ---- */
 
-gboolean tern_session_step (TernClient *client);
-/* Takes all memory that windows of the planned size need; called on the engine thread. */
+void tern_session_begin_frame (TernSession *self);
+void tern_session_begin_still (TernSession *self);
+/* A slice of whichever is under way. TRUE: there is more. */
+gboolean tern_session_look (TernSession *self, TernRound *round);
+/* Chooses what is kept of the group that is open, if there is one. */
+void tern_session_close_group (TernSession *self, const TernSessionConfig *config);
+
+/* ---- session-answer.c: asking about them ---- */
+
+/* The window or still in hand, whose frames are all there. */
+void tern_session_begin_answer (TernSession *self);
+/* Hands over what is answered; the work is over with the last question. */
+void tern_session_deliver (TernSession *self);
+/* What is not answered gets no answer: with @discard, or those asked end as cancelled. */
+void tern_session_end_answer (TernSession *self, gboolean discard);
+guint tern_session_add_decode (TernSession *self, TernRound *round);
+guint tern_session_add_prompt (TernSession *self, TernRound *round);
+void tern_session_take_logits (TernSession *self, TernRound *round, gboolean torn);
+/* Rows that it would have read. */
+TernDemand tern_session_wanted_rows (const TernSession *self);
+/* Of an error that ends the answer before it begins. */
+void tern_session_fail (TernSession *self, const GError *error);
+
+/* ---- session-early.c: reading frames of windows that have not ended ---- */
+
+/* A group was closed. */
+void tern_session_read_early (TernSession *self);
+/* Gives the reader of the window that begins with frame @first to @reader, in exchange; FALSE: there is none. */
+gboolean tern_session_take_reading (TernSession *self, guint64 first, TernReader *reader);
+void tern_session_forget_readings (TernSession *self);
+
+/* ---- session-memory.c ---- */
+
+/* Makes and measures the prompts of a whole window. Tokenises: on the caller's thread, not the scheduler's. */
+gboolean tern_session_plan (TernSession *self, GError **error);
+/* Takes all memory that windows of the planned size need; on the scheduler's thread. */
 gboolean tern_session_prepare (TernSession *self, GError **error);
+/* Makes or grows what timelines need for @config's questions, whose prompts have @n tokens and @tail of them that they do
+ * not share. */
+gboolean tern_session_reserve (TernSession *self, const TernSessionConfig *config, guint n, guint tail, GError **error);
+/* There are at least @n asks. */
+void tern_session_take_asks (TernSession *self, guint n);
 void tern_session_clear_engine_side (TernSession *self);
 /* What a window of @n_frames frames is for the prompt, at its longest; @runs is filled. */
 void tern_session_plan_visual (const TernSession *self, guint n_frames, GArray *runs, TernPromptVisual *visual);
 TernPromptParts tern_session_prompt_parts (const TernSession *self, const TernSessionConfig *config, guint question);
+/* The prompt of question @question around @visual. FORMAT: ids beyond the model's vocabulary. */
+gboolean tern_session_compile (const TernSession *self, const TernSessionConfig *config, guint question,
+    const TernPromptVisual *visual, GArray *ids, GError **error);
 /* Tokens that a session of @model may hold. */
 guint tern_session_context_limit (const TernModel *model);
 
 /* ---- session.c ---- */
 
 void tern_session_destroy (TernClient *client);
-/* Under the lock: the oldest work, which makes the session busy; FALSE when nothing waits. */
-gboolean tern_session_take_work (TernSession *self, TernWork *work);
 
 /* ---- session-push.c; under the lock ---- */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A session's outside: parameters, life, prompts, results. Frames come in in session-push.c, work is done in
- * session-run.c. */
+/* A session's outside: parameters, life, prompts, results. Frames come in in session-push.c, the work is
+ * session-run.c's. */
 #include "tern/session-priv.h"
 
 #include <string.h>
@@ -138,7 +138,7 @@ tern_session_new (TernModel *model, const TernSessionParams *params, GError **er
   self->model = tern_model_ref (model);
   self->text = text;
   self->vision = tern_model_vision (model);
-  self->client = (TernClient) { .step = tern_session_step, .destroy = tern_session_destroy };
+  self->client = (TernClient) { .klass = &tern_session_client_class, .live = params->live };
   self->func = params->func;
   self->func_data = params->func_data;
   self->source = g_strdup (params->source ? params->source : "");
@@ -147,7 +147,8 @@ tern_session_new (TernModel *model, const TernSessionParams *params, GError **er
   self->over_stretch = G_MAXUINT64;
   self->kv = (TernKvType) params->kv_type;
   tern_session_forget_seen (self);
-  self->ids = g_array_new (FALSE, FALSE, sizeof (gint32));
+  self->planned = g_array_new (FALSE, FALSE, sizeof (gint32));
+  self->spans = g_array_new (FALSE, FALSE, sizeof (TernSpan));
   self->runs = g_array_new (FALSE, FALSE, sizeof (TernPromptRun));
   self->pictures = g_array_new (FALSE, FALSE, sizeof (TernPicture));
   g_mutex_init (&self->lock);
@@ -165,10 +166,12 @@ tern_session_new (TernModel *model, const TernSessionParams *params, GError **er
   limits.n_slots = (self->live ? 3 : 1) * self->max_frames + self->group_frames;
   limits.always = 2 * self->group_frames;
   tern_work_queue_init (&self->queue, &limits);
-  tern_frame_store_init (&self->store, tern_llm_info (text->llm)->width, self->group_frames, self->max_frames + 1);
+  tern_frame_store_init (&self->store, tern_llm_info (text->llm)->width, self->group_frames,
+      2 * self->max_frames + 2);        /* of the window that is answered, and of the next one */
 
   preparing.session = self;
-  tern_scheduler_call (model->scheduler, prepare, &preparing);
+  if (tern_session_plan (self, error))
+    tern_scheduler_call (model->scheduler, prepare, &preparing);
   if (!preparing.ok || !fits (self, self->config, error)) {
     tern_session_destroy (&self->client);
     return NULL;
@@ -206,15 +209,8 @@ stop_work (TernSession *self, gboolean discard)
   tern_frame_sampler_init (&self->sampler, self->sampler.rate_n, self->sampler.rate_d);
   tern_session_forget_seen (self);
   self->discard |= discard;
-  if (self->busy)
-    tern_cancel_raise (&self->cancel);
+  tern_cancel_raise (&self->cancel);
   g_cond_broadcast (&self->changed);
-}
-
-gboolean
-tern_session_take_work (TernSession *self, TernWork *work)
-{
-  return self->busy = tern_work_queue_take (&self->queue, work);
 }
 
 void
@@ -352,7 +348,7 @@ tern_session_set_params (TernSession *self, const TernSessionParams *params, GEr
 static gboolean
 is_idle (const TernSession *self)
 {
-  return self->gone || (self->queue.n == 0 && !self->busy);
+  return self->gone || (self->queue.n == 0 && self->in_hand == 0);
 }
 
 TernResult *

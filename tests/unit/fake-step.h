@@ -14,8 +14,9 @@ static struct {
   void (*planning) (TernSession *session);      /* called while somebody changes what is asked */
 } gate = { .allowed = G_MAXUINT64 };
 
-gboolean
-tern_session_step (TernClient *client)
+/* One piece of work a round. */
+static TernDemand
+fake_demand (TernClient *client)
 {
   TernSession *self = (TernSession *) ((guint8 *) client - G_STRUCT_OFFSET (TernSession, client));
   TernResult values = { .kind = "caption" };
@@ -23,10 +24,11 @@ tern_session_step (TernClient *client)
   gboolean more;
 
   g_mutex_lock (&self->lock);
-  if (!tern_session_take_work (self, &work)) {
+  if (!tern_work_queue_take (&self->queue, &work)) {
     g_mutex_unlock (&self->lock);
-    return FALSE;
+    return (TernDemand) { 0 };
   }
+  self->in_hand = 1;
   self->discard = FALSE;
   g_mutex_unlock (&self->lock);
 
@@ -51,7 +53,7 @@ tern_session_step (TernClient *client)
     g_queue_push_tail (&self->results, result);
   }
   tern_work_queue_release (&self->queue, &work);
-  self->busy = FALSE;
+  self->in_hand = 0;
   more = self->queue.n > 0;
   g_cond_broadcast (&self->changed);
   g_mutex_unlock (&self->lock);
@@ -60,7 +62,25 @@ tern_session_step (TernClient *client)
   gate.done++;
   g_cond_broadcast (&gate.changed);
   g_mutex_unlock (&gate.lock);
-  return more;
+  return (TernDemand) { .slice = more };
+}
+
+static gboolean
+fake_slice (TernClient *client, TernRound *round)
+{
+  return FALSE;
+}
+
+const TernClientClass tern_session_client_class = {
+  .demand = fake_demand,
+  .slice = fake_slice,
+  .destroy = tern_session_destroy,
+};
+
+gboolean
+tern_session_plan (TernSession *self, GError **error)
+{
+  return TRUE;
 }
 
 gboolean
@@ -73,7 +93,8 @@ void
 tern_session_clear_engine_side (TernSession *self)
 {
   tern_frame_store_clear (&self->store);
-  g_array_unref (self->ids);
+  g_array_unref (self->planned);
+  g_array_unref (self->spans);
   g_array_unref (self->runs);
   g_array_unref (self->pictures);
 }
@@ -125,7 +146,7 @@ gate_settle (TernSession *session)
     held = gate.waiting && gate.done >= gate.allowed;
     g_mutex_unlock (&gate.lock);
     g_mutex_lock (&session->lock);
-    idle = session->queue.n == 0 && !session->busy;
+    idle = session->queue.n == 0 && session->in_hand == 0;
     g_mutex_unlock (&session->lock);
     g_usleep (50);
   } while (!held && !idle);

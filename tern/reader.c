@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "tern/reader.h"
+
+#include <string.h>
+
+#include "tern/prompt.h"
+
+void
+tern_reader_init (TernReader *reader)
+{
+  *reader = (TernReader) { .ids = g_array_new (FALSE, FALSE, sizeof (gint32)),
+    .pictures = g_array_new (FALSE, FALSE, sizeof (TernPicture)) };
+}
+
+void
+tern_reader_clear (TernReader *reader)
+{
+  g_clear_pointer (&reader->timeline, tern_timeline_free);
+  g_clear_pointer (&reader->ids, g_array_unref);
+  g_clear_pointer (&reader->pictures, g_array_unref);
+}
+
+void
+tern_reader_restart (TernReader *reader)
+{
+  reader->at = reader->picture = reader->row = reader->end = 0;
+  if (reader->timeline)
+    tern_timeline_reset (reader->timeline);
+}
+
+static inline gint32
+id_at (const GArray *ids, guint i)
+{
+  return g_array_index (ids, gint32, i);
+}
+
+/* Whether what was read is how @ids with @pictures begins. */
+static gboolean
+begins_alike (const TernReader *reader, const GArray *ids, const TernPicture *pictures, guint n_pictures, guint end)
+{
+  guint started = reader->picture + (reader->row > 0);
+
+  if (reader->at > end || (reader->row > 0 && reader->at == end) || started > n_pictures)
+    return FALSE;
+  if (reader->row > 0 && id_at (ids, reader->at) != TERN_PROMPT_RUN)
+    return FALSE;
+  for (guint i = 0; i < started; i++) {
+    const TernPicture *read = &g_array_index (reader->pictures, TernPicture, i);
+
+    if (read->frame != pictures[i].frame || read->n != pictures[i].n)
+      return FALSE;
+  }
+  return memcmp (reader->ids->data, ids->data, reader->at * sizeof (gint32)) == 0;
+}
+
+void
+tern_reader_aim (TernReader *reader, const GArray *ids, const TernPicture *pictures, guint n_pictures, guint end)
+{
+  if (!begins_alike (reader, ids, pictures, n_pictures, end) || tern_timeline_is_torn (reader->timeline))
+    tern_reader_restart (reader);
+  g_array_set_size (reader->ids, 0);
+  g_array_append_vals (reader->ids, ids->data, ids->len);
+  g_array_set_size (reader->pictures, 0);
+  g_array_append_vals (reader->pictures, pictures, n_pictures);
+  reader->end = end;
+}
+
+void
+tern_reader_fork (TernReader *reader, const TernReader *from, const GArray *ids)
+{
+  tern_timeline_fork (reader->timeline, from->timeline);
+  g_array_set_size (reader->ids, 0);
+  g_array_append_vals (reader->ids, ids->data, ids->len);
+  g_array_set_size (reader->pictures, 0);
+  g_array_append_vals (reader->pictures, from->pictures->data, from->pictures->len);
+  reader->at = from->at;
+  reader->picture = from->picture;
+  reader->row = from->row;
+  reader->end = ids->len;
+}
+
+guint
+tern_reader_left (const TernReader *reader)
+{
+  guint n = 0, picture = reader->picture;
+
+  for (guint i = reader->at; i < reader->end; i++)
+    n += id_at (reader->ids, i) == TERN_PROMPT_RUN ? g_array_index (reader->pictures, TernPicture, picture++).n : 1;
+  return n - reader->row;
+}
+
+/* Rows of the picture that stands next, at most @n. */
+static guint
+fill_picture (TernReader *reader, float *rows, guint n, gsize width)
+{
+  const TernPicture *picture = &g_array_index (reader->pictures, TernPicture, reader->picture);
+  guint count = MIN (n, picture->n - reader->row);
+
+  for (guint i = 0; i < count; i++) {
+    gsize from = picture->keep ? (gsize) picture->keep[reader->row + i] : reader->row + i;
+
+    memcpy (rows + i * width, picture->tokens + from * width, width * sizeof (float));
+  }
+  reader->row += count;
+  if (reader->row == picture->n) {
+    reader->row = 0;
+    reader->picture++;
+    reader->at++;
+  }
+  return count;
+}
+
+void
+tern_reader_fill (TernReader *reader, const TernLlm *llm, float *rows, guint n)
+{
+  gsize width = tern_llm_info (llm)->width;
+
+  while (n > 0) {
+    gint32 id = id_at (reader->ids, reader->at);
+    guint count = 1;
+
+    if (id == TERN_PROMPT_RUN) {
+      count = fill_picture (reader, rows, n, width);
+    } else {
+      tern_llm_embed (llm, &id, 1, rows, width);
+      reader->at++;
+    }
+    rows += count * width;
+    n -= count;
+  }
+}

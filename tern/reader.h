@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A prompt on its way into a timeline: token ids with the visual tokens of pictures between them, read in pieces as they
+ * come. What was read already stays when the prompt turns out to be another one that begins like it; else it is read anew.
+ * So frames can be read before their window has ended, and what comes out is the same. Scheduler's thread only. */
+#pragma once
+
+#include "engine/llm/pass.h"
+
+/* Visual tokens of one frame or sub-image in a prompt. Borrowed until they are read. */
+typedef struct {
+  guint64 frame;                /* tells it from others */
+  const float *tokens;          /* [.., width] */
+  const gint32 *keep;           /* [n] rows of tokens, or NULL for the first n */
+  guint n;
+} TernPicture;
+
+typedef struct {
+  TernTimeline *timeline;       /* owned; NULL: not made yet */
+  GArray *ids;                  /* gint32, TERN_PROMPT_RUN for a picture */
+  GArray *pictures;             /* TernPicture */
+  guint at, picture, row;       /* what comes next: id, picture, row of that picture */
+  guint end;                    /* ids before this one may be read now */
+} TernReader;
+
+void tern_reader_init (TernReader *reader);
+void tern_reader_clear (TernReader *reader);
+
+/* Nothing was read. */
+void tern_reader_restart (TernReader *reader);
+/* The prompt is @ids now, of which [0, end) may be read, with @pictures in the places of its runs. */
+void tern_reader_aim (TernReader *reader, const GArray *ids, const TernPicture *pictures, guint n_pictures, guint end);
+/* @reader, on another timeline of the same store, has read what @from has; the prompt is @ids, which begins with that. */
+void tern_reader_fork (TernReader *reader, const TernReader *from, const GArray *ids);
+
+/* Rows until the end. */
+guint tern_reader_left (const TernReader *reader);
+/* Puts the next @n rows, at most those that are left, to @rows [n, width]. */
+void tern_reader_fill (TernReader *reader, const TernLlm *llm, float *rows, guint n);

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What a session does with pictures: frames become groups of visual tokens, stills those of their tiles. */
+#include "tern/session-priv.h"
+
+#include <string.h>
+
+#include "engine/base/mem.h"
+
+void
+tern_session_close_group (TernSession *self, const TernSessionConfig *config)
+{
+  TernFrameGroup *open = tern_frame_store_open (&self->store);
+
+  if (!open)
+    return;
+  tern_frame_store_close (&self->store, open, &config->params.compress);
+  tern_session_read_early (self);
+}
+
+/* ---- Frames ------------------------------------------------------------------------------------------------------ */
+
+/* The frame is over; @error: why it has no tokens. */
+static void
+end_frame (TernSession *self, TernFrameGroup *group, const GError *error)
+{
+  const TernWork *work = &self->frame.work;
+
+  if (error && !g_error_matches (error, TERN_ERROR, TERN_ERROR_CANCELLED) && !group->error)
+    group->error = g_strdup (error->message);
+  group->encode_ms += (double) self->frame.spent / 1000;
+  if (group->n_frames == self->group_frames)
+    tern_session_close_group (self, work->config);
+  tern_session_put_down (self, &self->frame);
+}
+
+/* Where the frame's tokens go; its picture is to be encoded. */
+static gboolean
+plan_frame (TernSession *self, TernFrameGroup *group, GError **error)
+{
+  TernInHand *frame = &self->frame;
+
+  frame->options = (TernVisionOptions) { .tile = FALSE, .scaling = tern_fit_scaling (self->fit) };
+  return tern_vision_plan_image (self->vision, &frame->work.slot->image, &frame->options, &frame->plan, error)
+      && (frame->tokens = tern_frame_store_rows (&self->store, group, frame->plan.n_tokens, error));
+}
+
+static gboolean
+take_tokens (TernSession *self, TernFrameGroup *group, GError **error)
+{
+  const TernFrameSlot *slot = self->frame.work.slot;
+  float *rows = tern_frame_store_rows (&self->store, group, slot->n_tokens, error);
+
+  if (!rows)
+    return FALSE;
+  memcpy (rows, slot->data, (gsize) slot->n_tokens * self->store.dim * sizeof (float));
+  tern_frame_store_add (group, slot->n_tokens, slot->full, self->frame.work.pts);
+  return TRUE;
+}
+
+void
+tern_session_begin_frame (TernSession *self)
+{
+  const TernWork *work = &self->frame.work;
+  TernFrameGroup *group = tern_frame_store_open (&self->store);
+  g_autoptr (GError) error = NULL;
+
+  if (work->first || !group) {
+    tern_session_close_group (self, work->config);
+    group = tern_frame_store_begin (&self->store, work->frame);
+  }
+  if (work->kind == TERN_WORK_FRAME && plan_frame (self, group, &error)) {
+    self->frame.looking = TRUE;
+    return;
+  }
+  if (work->kind == TERN_WORK_TOKENS)
+    take_tokens (self, group, &error);
+  end_frame (self, group, error);
+}
+
+/* ---- Stills ------------------------------------------------------------------------------------------------------ */
+
+static gboolean
+plan_still (TernSession *self, GError **error)
+{
+  TernInHand *still = &self->answer;
+  gsize width = tern_llm_info (self->text->llm)->width;
+
+  still->options = (TernVisionOptions) { .tile = TRUE, .scaling = tern_fit_scaling (self->fit) };
+  if (!tern_vision_plan_image (self->vision, &still->work.slot->image, &still->options, &still->plan, error))
+    return FALSE;
+  if (still->plan.n_tokens > self->still_size) {
+    tern_mem_free (self->still_tokens);
+    self->still_size = 0;
+    self->still_tokens = tern_mem_alloc (still->plan.n_tokens * width * sizeof (float), "visual tokens of a picture",
+        error);
+    self->still_size = self->still_tokens ? still->plan.n_tokens : 0;
+  }
+  still->tokens = self->still_tokens;
+  return still->tokens != NULL;
+}
+
+void
+tern_session_begin_still (TernSession *self)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (plan_still (self, &error))
+    self->answer.looking = TRUE;
+  else
+    tern_session_fail (self, error);
+}
+
+/* ---- Looking ----------------------------------------------------------------------------------------------------- */
+
+static void
+end_look (TernSession *self, TernInHand *hand, const GError *error)
+{
+  hand->looking = FALSE;
+  if (hand == &self->frame) {
+    TernFrameGroup *group = tern_frame_store_open (&self->store);
+
+    if (!error)
+      tern_frame_store_add (group, hand->plan.n_tokens, hand->plan.n_tokens, hand->work.pts);
+    end_frame (self, group, error);
+  } else if (error) {
+    tern_session_fail (self, error);
+  } else {
+    tern_session_begin_answer (self);
+  }
+}
+
+gboolean
+tern_session_look (TernSession *self, TernRound *round)
+{
+  TernInHand *hand = self->answer.looking ? &self->answer : &self->frame;
+  gint64 since = g_get_monotonic_time ();
+  g_autoptr (GError) error = NULL;
+  TernVisionStep step = TERN_VISION_FAILED;
+
+  if ((hand->begun && round->resume) || tern_vision_begin (round->vision, &hand->work.slot->image, &hand->options,
+          &hand->plan, hand->tokens, &error)) {
+    hand->begun = TRUE;
+    step = tern_vision_step (round->vision, &self->cancel, &error);
+  }
+  hand->spent += g_get_monotonic_time () - since;
+  if (step == TERN_VISION_MORE)
+    return TRUE;
+  /* A stop ends it, in its own time. */
+  if (step != TERN_VISION_CANCELLED)
+    end_look (self, hand, error);
+  return FALSE;
+}
