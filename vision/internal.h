@@ -268,8 +268,6 @@ typedef struct {
   float *y;
 } TernVisionProduct;
 
-#define TERN_VISION_PRODUCTS 3  /* of one input: q, k and v */
-
 struct _TernVisionLoop {
   TernPoolFunc func;            /* its data is the state */
   guint items, grain;
@@ -284,8 +282,7 @@ struct _TernVisionLoop {
   float eps;
   TernActivation activation;
   TernLinearInput input;        /* some rows of x, quantised */
-  TernVisionProduct product[TERN_VISION_PRODUCTS];
-  guint n_products;
+  TernVisionProduct product;    /* linear NULL: none */
   gsize ldy;
 };
 
@@ -299,7 +296,8 @@ gboolean tern_vision_loop_copy (TernVisionLoop *loop, float *y, const float *x, 
 /* y += x */
 gboolean tern_vision_loop_add (TernVisionLoop *loop, float *y, const float *x, guint n, guint cols);
 gboolean tern_vision_loop_activate (TernVisionLoop *loop, TernActivation activation, float *y, gsize n);
-/* Round @round of the products of @x, @n rows, with rows of the results @ldy apart: the next block of rows. */
+/* Round @round of the products of @x, @n rows, with rows of the results @ldy apart: the next product of a block of rows,
+ * or the next block. */
 gboolean tern_vision_loop_products (TernVisionState *state, guint round, TernVisionLoop *loop,
     const TernVisionProduct *products, guint n_products, const float *x, guint n, gsize ldy);
 gboolean tern_vision_loop_product (TernVisionState *state, guint round, TernVisionLoop *loop, const TernLinear *linear,
@@ -352,7 +350,8 @@ struct _TernVisionState {
 
   TernCancel *cancel;           /* of the current call, or NULL */
   guint64 macs_at_once;         /* multiplications of a block of rows, at least 32 of them */
-  guint64 slice;                /* multiply-adds of a slice; what a step does beyond is an item for each thread */
+  guint64 slice;                /* multiply-adds of a slice, at most; a step may do an item for each thread beyond */
+  TernSlice pace;               /* how many of them take 20 ms */
   guint width, height;          /* pixels of the current sub-image */
   guint grid_w, grid_h;         /* its patches */
   guint n;                      /* grid_w * grid_h */
@@ -361,7 +360,7 @@ struct _TernVisionState {
 /* 10 to 50 ms on one fast core. How long it takes between two looks at the cancel flag is learned (engine/base/slice.h);
  * this is fixed, so that the same rows meet in one product on every machine. */
 #define TERN_VISION_MACS_AT_ONCE ((guint64) 1 << 29)
-/* The most multiply-adds of a slice, 5 to 20 ms on two fast cores. Less where the pool has learned that it takes longer. */
+/* The most multiply-adds of a slice, 2 to 20 ms on two fast cores. Less where they take longer. */
 #define TERN_VISION_SLICE ((guint64) 1 << 29)
 
 /* Rows of the pool's loops; bytes that attention needs in each worker's scratch for @n patches. */

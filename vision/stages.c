@@ -10,6 +10,9 @@
 
 #define ROWS_GRAIN 16
 
+/* Values that are copied and added sooner than another thread is told. */
+#define VALUES_GRAIN (1 << 16)
+
 static void
 norm_rows (void *data, guint begin, guint end, guint worker)
 {
@@ -43,9 +46,9 @@ add_rows (void *data, guint begin, guint end, guint worker)
 }
 
 static void
-set_rows (TernVisionLoop *loop, TernPoolFunc func, float *y, const float *x, guint n, guint cols)
+set_rows (TernVisionLoop *loop, TernPoolFunc func, guint grain, float *y, const float *x, guint n, guint cols)
 {
-  *loop = (TernVisionLoop) { .func = func, .items = n, .grain = ROWS_GRAIN,
+  *loop = (TernVisionLoop) { .func = func, .items = n, .grain = grain,
     .work = (guint64) cols * TERN_VISION_VALUE_WORK, .y = y, .x = x, .cols = cols };
 }
 
@@ -55,7 +58,7 @@ tern_vision_loop_norm (TernVisionState *state, TernVisionLoop *loop, float *y, c
 {
   if (!norm->weight)
     return y != x && tern_vision_loop_copy (loop, y, x, n, cols);
-  set_rows (loop, norm_rows, y, x, n, cols);
+  set_rows (loop, norm_rows, ROWS_GRAIN, y, x, n, cols);
   loop->norm = norm;
   loop->eps = eps;
   return TRUE;
@@ -64,14 +67,14 @@ tern_vision_loop_norm (TernVisionState *state, TernVisionLoop *loop, float *y, c
 gboolean
 tern_vision_loop_copy (TernVisionLoop *loop, float *y, const float *x, guint n, guint cols)
 {
-  set_rows (loop, copy_rows, y, x, n, cols);
+  set_rows (loop, copy_rows, VALUES_GRAIN / cols + 1, y, x, n, cols);
   return TRUE;
 }
 
 gboolean
 tern_vision_loop_add (TernVisionLoop *loop, float *y, const float *x, guint n, guint cols)
 {
-  set_rows (loop, add_rows, y, x, n, cols);
+  set_rows (loop, add_rows, VALUES_GRAIN / cols + 1, y, x, n, cols);
   return TRUE;
 }
 
@@ -102,57 +105,43 @@ tern_vision_loop_activate (TernVisionLoop *loop, TernActivation activation, floa
 
 /* ---- Products ---------------------------------------------------------------------------------------------------- */
 
-static guint
-panels_of (const TernLinear *linear)
-{
-  return (linear->rows + TERN_LINEAR_GRAIN - 1) / TERN_LINEAR_GRAIN;
-}
-
-/* One item is a panel of weight rows, those of all products counted through. */
+/* One item is a panel of weight rows. */
 static void
 multiply_panels (void *data, guint begin, guint end, guint worker)
 {
   TernVisionState *state = data;
   const TernVisionLoop *loop = &state->loop;
-  guint first = 0, k;
+  const TernVisionProduct *product = &loop->product;
 
-  for (k = 0; k < loop->n_products; first += panels_of (loop->product[k++].linear)) {
-    const TernVisionProduct *product = &loop->product[k];
-    guint from = MAX (begin, first), to = MIN (end, first + panels_of (product->linear));
-
-    if (from < to)
-      tern_linear_rows (product->linear, &loop->input, product->bias, product->y, loop->ldy,
-          (from - first) * TERN_LINEAR_GRAIN, MIN ((to - first) * TERN_LINEAR_GRAIN, product->linear->rows), state->pool,
-          worker);
-  }
+  tern_linear_rows (product->linear, &loop->input, product->bias, product->y, loop->ldy, begin * TERN_LINEAR_GRAIN,
+      MIN (end * TERN_LINEAR_GRAIN, product->linear->rows), state->pool, worker);
 }
 
-/* A block of rows of @x at a time; how many is fixed. */
+/* A block of rows of @x at a time, how many is fixed, and one product after the other of each. The loops of a block share
+ * its input. */
 gboolean
 tern_vision_loop_products (TernVisionState *state, guint round, TernVisionLoop *loop, const TernVisionProduct *products,
     guint n_products, const float *x, guint n, gsize ldy)
 {
-  guint cols = products->linear->cols, panels = 0, step, k;
+  const TernVisionProduct *product = &products[round % n_products];
+  guint cols = products->linear->cols, step, k;
   guint64 macs = 0, first;
 
-  for (k = 0; k < n_products; k++) {
+  for (k = 0; k < n_products; k++)
     macs += (guint64) products[k].linear->rows * cols;
-    panels += panels_of (products[k].linear);
-  }
   step = (guint) MAX (32, MIN (state->macs_at_once / macs, G_MAXUINT) / 32 * 32);
-  first = (guint64) round * step;
+  first = (guint64) (round / n_products) * step;
   if (first >= n)
     return FALSE;
   n = (guint) MIN (step, n - first);
-  *loop = (TernVisionLoop) { .func = multiply_panels, .items = panels, .grain = 1,
-    .work = (guint64) n * cols * TERN_LINEAR_GRAIN, .n_products = n_products, .ldy = ldy };
-  tern_linear_input_init (&loop->input, state->input, state->vision->kernels, state->activations, x + first * cols, cols,
-      n, cols);
-  for (k = 0; k < n_products; k++) {
-    loop->product[k] = products[k];
-    loop->product[k].y += first * ldy;
-    tern_linear_ready (products[k].linear, &loop->input, state->pool);
-  }
+  if (round % n_products == 0)
+    tern_linear_input_init (&loop->input, state->input, state->vision->kernels, state->activations, x + first * cols, cols,
+        n, cols);
+  *loop = (TernVisionLoop) { .func = multiply_panels, .grain = 1, .input = loop->input, .product = *product, .ldy = ldy,
+    .items = (product->linear->rows + TERN_LINEAR_GRAIN - 1) / TERN_LINEAR_GRAIN,
+    .work = (guint64) n * cols * TERN_LINEAR_GRAIN };
+  loop->product.y += first * ldy;
+  tern_linear_ready (product->linear, &loop->input, state->pool);
   return TRUE;
 }
 
@@ -202,7 +191,8 @@ run_items (void *data, guint begin, guint end, guint worker)
   state->loop.func (state, state->item + begin, state->item + end, worker);
 }
 
-/* As many items as the rest of the slice has room for, one grain for every thread in any case. */
+/* As many items as the rest of the slice has room for, one grain for every thread in any case. Products look at the cancel
+ * flag between pieces that the pool has learned to be short; other loops do so at every item. */
 static gboolean
 run_some (TernVisionState *state, guint64 slice)
 {
@@ -210,25 +200,40 @@ run_some (TernVisionState *state, guint64 slice)
   guint64 room = slice - state->work, grains = MAX (room / loop->work / loop->grain, tern_pool_threads (state->pool));
   guint n = (guint) MIN (grains * loop->grain, loop->items - state->item);
 
-  if (!tern_pool_run_until (state->pool, run_items, state, n, loop->grain, loop->work, state->cancel))
+  if (!loop->product.linear)
+    tern_pool_run (state->pool, run_items, state, n, loop->grain);
+  else if (!tern_pool_run_until (state->pool, run_items, state, n, loop->grain, loop->work, state->cancel))
     return FALSE;
   state->item += n;
   state->work += n * loop->work;
   return TRUE;
 }
 
+/* TRUE: all of the sub-image is done. A loop that does not fit in what is left of a slice begins the next one, lest
+ * threads meet twice where once is enough. */
+static gboolean
+do_slice (TernVisionState *state, guint64 slice)
+{
+  while (state->work < slice && !tern_cancel_is_raised (state->cancel)) {
+    if (state->item == state->loop.items && !next_loop (state))
+      return TRUE;
+    if (state->work > slice / 2 && (state->loop.items - state->item) * state->loop.work > slice - state->work)
+      return FALSE;
+    if (!run_some (state, slice))
+      return FALSE;
+  }
+  return FALSE;
+}
+
 gboolean
 tern_vision_advance (TernVisionState *state)
 {
-  guint64 slice = MIN (state->slice, tern_pool_slice (state->pool)->limit);
+  guint64 slice = MIN (state->slice, state->pace.limit);
+  gint64 began = tern_slice_begin (&state->pace, slice);
+  gboolean done;
 
   state->work = 0;
-  while (state->work < slice && !tern_cancel_is_raised (state->cancel))
-    if (state->item < state->loop.items) {
-      if (!run_some (state, slice))
-        return FALSE;
-    } else if (!next_loop (state)) {
-      return TRUE;
-    }
-  return FALSE;
+  done = do_slice (state, slice);
+  tern_slice_end (&state->pace, began, state->work);
+  return done;
 }

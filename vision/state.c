@@ -113,6 +113,7 @@ tern_vision_state_new (TernVision *vision, guint max_tokens, TernActivations act
   state->activations = activations;
   state->macs_at_once = TERN_VISION_MACS_AT_ONCE;
   state->slice = TERN_VISION_SLICE;
+  tern_slice_init (&state->pace);
   state->pool = pool;
   if (!pool) {
     state->pool = state->own_pool = tern_pool_new (1, error);

@@ -132,8 +132,8 @@ typedef enum {
   TERN_VISION_CANCELLED,        /* the same, with TERN_ERROR_CANCELLED */
 } TernVisionStep;
 
-/* The next slice: the pixels of a sub-image, or some 20 ms of the arithmetic on them, by what the pool has learned of
- * this machine (engine/base/slice.h). The tokens are the same, bit for bit, wherever the slices end. @cancel is looked at
+/* The next slice: the pixels of a sub-image, or some 20 ms of the arithmetic on them, by what the slices before
+ * took (engine/base/slice.h); fewer on fast machines, never much more. The tokens are the same, bit for bit, wherever the slices end. @cancel is looked at
  * about every 20 ms within a slice too; once it was raised the picture is given up, and another one may begin. INVALID
  * without a picture. */
 TernVisionStep tern_vision_step (TernVisionState *state, TernCancel *cancel, GError **error);
