@@ -2,14 +2,15 @@
 """What a mixture of experts costs by what it uses, not by what it has: decoding and memory of a dense model and of two
 mixtures whose experts in use are as large, one with four times the experts of the other. Needs numpy.
 
-python bench/experts.py --folder DIR [--speed build/bench/speed] [--tern build/tools/tern] [--type Q8_0]
+python bench/experts.py --folder DIR [--tern build/tools/tern] [--type Q8_0]
 
-The files are made by random_model.py (1.6 GB as Q8_0). Time: what 64 tokens more take, by the clock and of the CPU in user
-mode (for machines that do other work), in turn, medians of the rounds. Memory: the most that was resident at the end of so
-many tokens, pages of the mapped file included.
+The files are made by random_model.py (1.6 GB as Q8_0). Time: of a token by `tern bench`, and the share of what memory allows,
+in turn, medians of the rounds. Memory: the most that was resident at the end of so many tokens, pages of the mapped file
+included.
 """
 
 import argparse
+import json
 import os
 import statistics
 import subprocess
@@ -31,7 +32,6 @@ def main():
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     a.add_argument("--folder", required=True, help="for the files, which stay")
     a.add_argument("--tern", default=os.path.join(HERE, "..", "build", "tools", "tern"))
-    a.add_argument("--speed", default=os.path.join(HERE, "..", "build", "bench", "speed"))
     a.add_argument("--type", default="Q8_0", help="of the weights, as random_model.py has them")
     a.add_argument("--threads", type=int, default=1)
     a.add_argument("--rounds", type=int, default=7)
@@ -46,19 +46,20 @@ def main():
     times = {name: [] for name in MODELS}
     for _ in range(options.rounds):
         for name, path in paths.items():
-            few, many = (run(options.speed, "--model", path, "--prefill", 16, "--decode", n, "--repeat", 1, "--threads",
-                             options.threads) for n in (8, 72))
-            times[name].append([1000 * (y - x) / 64 for x, y in zip(few, many)])
+            command = [options.tern, "bench", "--json", "--model", path, "--prefill", "16", "--decode", "64", "--depth", "0",
+                       "--repeat", "1", "--threads", str(options.threads)]
+            decode = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)["decode"]
+            times[name].append([1000 / decode["value"], decode["share"]])
     medians = {name: [statistics.median(column) for column in zip(*rows)] for name, rows in times.items()}
     first = medians[next(iter(medians))]
-    print("| model | file MB | ms a token | to dense | CPU ms a token | to dense | " + " | ".join(f"MB after {n}" for n in TOKENS) + " tokens |")
-    print("| --- " * (6 + len(TOKENS)) + "|")
+    print("| model | file MB | ms a token | to dense | of the floor | " + " | ".join(f"MB after {n}" for n in TOKENS) + " tokens |")
+    print("| --- " * (5 + len(TOKENS)) + "|")
     for name, path in paths.items():
         resident = [run(options.tern, "generate", "--threads", options.threads, "--raw", "--prompt", "A", "--max-tokens",
                         n, "--model", path).resident for n in TOKENS]
         ms = medians[name]
         print(f"| {name} | {os.path.getsize(path) / 1e6:.0f} | {ms[0]:.2f} | {ms[0] / first[0]:.2f} | "
-              f"{ms[1]:.2f} | {ms[1] / first[1]:.2f} | "
+              f"{100 * ms[1]:.0f} % | "
               + " | ".join(f"{r / 1e6:.0f}" for r in resident) + " |", flush=True)
 
 

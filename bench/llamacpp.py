@@ -4,7 +4,7 @@
 usage: llamacpp.py agree --model TEXT.gguf [--tern build/tools/tern]
        llamacpp.py record --model TEXT.gguf [--exact FLOAT.gguf] PROMPTS.json > GREEDY.json
        llamacpp.py perplexity --model TEXT.gguf [--context N] TEXT.txt
-       llamacpp.py speed --model TEXT.gguf [--mmproj MMPROJ.gguf] [--speed build/bench/speed] [--threads N]
+       llamacpp.py speed --model TEXT.gguf [--mmproj MMPROJ.gguf] [--tern build/tools/tern] [--threads N]
                           [--prefill N] [--decode N] [--rounds N]
 
 agree: greedy continuations of bench/prompts.txt (raw text, no chat template); prints where and how they part.
@@ -12,7 +12,8 @@ record: llama.cpp's greedy ids, and the three next best with the logits by which
 --exact also the greedy ids of the same weights expanded to float. PROMPTS.json holds two lists:
 chat (one user turn in ChatML with the system message of SmolLM2) and raw (text to continue).
 perplexity: llama.cpp's, as `tern perplexity` computes it.
-speed: prefill, decode and one 224x224 picture, in turn, --rounds times; prints the medians and their ratio.
+speed: prefill, decode and one 224x224 picture by `tern bench` and by llama.cpp, in turn, --rounds times; prints the
+medians and their ratio. Random models in the shape of known ones: `tern bench --shape NAME --save FILE --repeat 0`.
 Needs the package xllamacpp (llama.cpp as a Python wheel); record and perplexity numpy too.
 """
 import argparse
@@ -132,10 +133,9 @@ def perplexity(args):
     return 0
 
 
-def tern_speed(args):
-    command = [args.speed, "--model", args.model, "--prefill", str(args.prefill), "--decode", str(args.decode),
-               "--threads", str(args.threads), "--repeat", "1"] + (["--mmproj", args.mmproj] if args.mmproj else [])
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+def tern_bench(args, *options):
+    command = [args.tern, "bench", "--json", "--threads", args.threads, "--repeat", 1, *options]
+    return json.loads(subprocess.run([*map(str, command)], check=True, capture_output=True, text=True).stdout)
 
 
 def text_rounds(args):
@@ -144,12 +144,12 @@ def text_rounds(args):
     ids = [(i * 7919 + 13) % 1000 + 100 for i in range(args.prefill)]
     ours, theirs = [], []
     for _ in range(args.rounds):
-        o = tern_speed(args)
-        ours.append((o["prefill_ms"], o["decode_ms"]))
+        o = tern_bench(args, "--model", args.model, "--prefill", args.prefill, "--decode", args.decode, "--depth", 0)
+        ours.append(tuple(1000 * o[name]["tokens"] / o[name]["value"] for name in ("prefill", "decode")))
         t = llama.handle_completions({"prompt": ids, "max_tokens": args.decode, "temperature": 0, "ignore_eos": True,
                                       "cache_prompt": False})["timings"]
         theirs.append((t["prompt_ms"] * args.prefill / t["prompt_n"], t["predicted_ms"] * args.decode / t["predicted_n"]))
-    return ours, theirs, o["cpu"]
+    return ours, theirs, o["machine"]["instruction_set"]
 
 
 def picture_rounds(args):
@@ -162,7 +162,7 @@ def picture_rounds(args):
                                               "temperature": 0, "cache_prompt": False})["timings"]["prompt_ms"]
     ours, theirs = [], []
     for _ in range(args.rounds):
-        ours.append((tern_speed(args)["vision_ms"],))
+        ours.append((1000 / tern_bench(args, "--model", args.mmproj)["vision"]["value"],))
         theirs.append((prompt_ms([{"type": "image_url", "image_url": {"url": image}}, text]) - prompt_ms([text]),))
     return ours, theirs
 
@@ -205,7 +205,7 @@ one.set_defaults(run=perplexity)
 one = commands.add_parser("speed")
 one.add_argument("--model", required=True)
 one.add_argument("--mmproj")
-one.add_argument("--speed", default="build/bench/speed")
+one.add_argument("--tern", default="build/tools/tern")
 one.add_argument("--threads", type=int, default=1)
 one.add_argument("--prefill", type=int, default=400)
 one.add_argument("--decode", type=int, default=64)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Write a GGUF with the shape of a known model and random weights: for speed, memory and loading, where the values do
-not matter. Needs numpy.
+not matter. `tern bench --shape NAME --save FILE` does that, faster, for the shapes that it knows; this is for others: mixtures of
+experts, fewer layers, other widths. Needs numpy.
 
 python bench/random_model.py lfm2-1.2b model.gguf --type TQ2_0 --embedding-type Q8_0
 python bench/random_model.py lfm2-8b-a1b model.gguf --type Q8_0 --layers 6 --width 1024 --experts 64 --experts-used 4

@@ -110,7 +110,7 @@ add_model (TernJson *json, const TernBenchReport *report)
 {
   tern_json_name (json, "model");
   tern_json_open (json, '{');
-  add_text (json, "source", report->source);
+  add_text (json, "source", report->plan->source);
   if (report->llm) {
     add_text (json, "name", tern_llm_info (report->llm)->name);
     add_text (json, "architecture", tern_llm_info (report->llm)->architecture);
@@ -225,7 +225,7 @@ tern_bench_print_text (const TernBenchReport *report)
   if (report->llm) {
     g_autofree char *kv = g_strdup_printf (", keys and values %s", tern_kv_name (report->kv));
 
-    print_file ("model", report->source, report->file, kv);
+    print_file ("model", report->plan->source, report->file, kv);
   }
   if (report->mmproj)
     print_file ("vision", tern_gguf_path (report->mmproj), report->mmproj, "");

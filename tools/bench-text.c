@@ -248,21 +248,20 @@ plan_store (const TernBenchPlan *plan, TernStoreParams *store)
 }
 
 static gboolean
-check_plan (const TernLlm *llm, const TernStoreParams *store, GError **error)
+check_plan (const TernLlm *llm, const TernStoreParams *store, const char *source, GError **error)
 {
   guint most = tern_llm_info (llm)->context;
   guint64 bytes = tern_store_bytes (llm, store), available = tern_machine_available ();
-  const char *path = tern_gguf_path (tern_llm_file (llm));
 
   if (store->context > most) {
     g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "--prefill, --depth, --decode: expected at most the %u tokens "
-        "that %s was made for, found %u", most, path, store->context);
+        "that %s was made for, found %u", most, source, store->context);
     return FALSE;
   }
   if (bytes <= available)
     return TRUE;
   g_set_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE, "%s: %u timelines of up to %u tokens need %" G_GUINT64_FORMAT
-      " MB of memory, %" G_GUINT64_FORMAT " are there", path, store->timelines, store->context, bytes >> 20,
+      " MB of memory, %" G_GUINT64_FORMAT " are there", source, store->timelines, store->context, bytes >> 20,
       available >> 20);
   return FALSE;
 }
@@ -298,7 +297,7 @@ tern_text_figures_add (GPtrArray *figures, const TernBenchPlan *plan, TernLlm *l
   text->logits = g_new (float, (gsize) plan->sessions * n_vocab);
   for (guint i = 0; i < store.context; i++)
     text->ids[i] = (i * 7919u + 13) % n_vocab;
-  good = check_plan (llm, &store, error) && (text->store = tern_store_new (llm, &store, error))
+  good = check_plan (llm, &store, plan->source, error) && (text->store = tern_store_new (llm, &store, error))
       && make_pass (text, store.context, error) && add_all (figures, text, error);
   text_unref (text);
   return good;

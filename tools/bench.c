@@ -16,6 +16,8 @@
 #define TOKENS_MAX (1 << 20)
 #define SESSIONS_MAX 256
 #define REPEAT_MAX 1000
+#define DEPTH_DEFAULT 2048
+#define DEPTH_UNSET G_MININT
 
 typedef struct {
   char *model, *mmproj, *shape, *type, *kv, *save;
@@ -237,11 +239,23 @@ open_model (Bench *bench, GError **error)
       && (!bench->mmproj || (bench->vision = tern_vision_open (bench->mmproj, bench->plan.kernels, error)));
 }
 
+/* Where nobody asked for a depth, a model with a small context has what it can. */
+static void
+limit_depth (Bench *bench)
+{
+  guint context = tern_llm_info (bench->llm)->context, said = bench->plan.decode + 1;
+
+  if (bench->options->depth == DEPTH_UNSET)
+    bench->plan.depth = MIN (bench->plan.depth, context - MIN (context, said));
+}
+
 static gboolean
 add_figures (Bench *bench, GError **error)
 {
   double bytes = bench->llm ? tern_text_token_bytes (bench->llm) : 0;
 
+  if (bench->llm)
+    limit_depth (bench);
   return tern_probes_add (&bench->probes, bench->figures, &bench->plan, tern_machine_cache_bytes (&bench->machine),
       bytes, error)
       && (!bench->llm || tern_text_figures_add (bench->figures, &bench->plan, bench->llm, &bench->kv, error))
@@ -256,7 +270,7 @@ report (const Bench *bench)
 {
   const Options *o = bench->options;
   TernBenchReport all = { &bench->plan, &bench->machine, &bench->probes, bench->figures, o->repeat,
-    o->model ? o->model : o->shape, bench->file, bench->mmproj, bench->llm, bench->kv };
+    bench->file, bench->mmproj, bench->llm, bench->kv };
 
   if (o->json)
     tern_bench_print_json (&all);
@@ -330,7 +344,7 @@ check_counts (const Options *o)
     gint value, min, max;
   } counts[] = {
     { "--prefill", o->prefill, 0, TOKENS_MAX }, { "--decode", o->decode, 0, TOKENS_MAX },
-    { "--depth", o->depth, 0, TOKENS_MAX }, { "--sessions", o->sessions, 1, SESSIONS_MAX },
+    { "--depth", o->depth == DEPTH_UNSET ? 0 : o->depth, 0, TOKENS_MAX }, { "--sessions", o->sessions, 1, SESSIONS_MAX },
     { "--repeat", o->repeat, o->save ? 0 : 1, REPEAT_MAX },
   };
 
@@ -345,7 +359,8 @@ static int
 bench_main (const Options *o)
 {
   Bench bench = { .options = o, .fd = -1,
-    .plan = { .prefill = o->prefill, .decode = o->decode, .depth = o->depth, .sessions = o->sessions } };
+    .plan = { .source = o->model ? o->model : o->shape, .prefill = o->prefill, .decode = o->decode,
+      .depth = o->depth == DEPTH_UNSET ? DEPTH_DEFAULT : o->depth, .sessions = o->sessions } };
   g_autoptr (GError) error = NULL;
   int status = check_source (o);
 
@@ -365,7 +380,7 @@ bench_main (const Options *o)
 int
 tern_tool_bench (int argc, char **argv)
 {
-  Options o = { .prefill = 256, .decode = 32, .depth = 2048, .sessions = 1, .repeat = 5 };
+  Options o = { .prefill = 256, .decode = 32, .depth = DEPTH_UNSET, .sessions = 1, .repeat = 5 };
   const GOptionEntry entries[] = {
     { "model", 0, 0, G_OPTION_ARG_FILENAME, &o.model, "Language model or vision encoder (GGUF)", "F" },
     { "mmproj", 0, 0, G_OPTION_ARG_FILENAME, &o.mmproj, "... and the vision encoder of the language model", "F" },
@@ -374,7 +389,8 @@ tern_tool_bench (int argc, char **argv)
     { "type", 0, 0, G_OPTION_ARG_STRING, &o.type, "... with matrices of " TERN_SHAPE_TYPES, "TYPE" },
     { "prefill", 0, 0, G_OPTION_ARG_INT, &o.prefill, "Tokens of a prompt; 0 = leave out", "N" },
     { "decode", 0, 0, G_OPTION_ARG_INT, &o.decode, "Tokens said one by one; 0 = leave out", "N" },
-    { "depth", 0, 0, G_OPTION_ARG_INT, &o.depth, "... and said after N others; 0 = leave out", "N" },
+    { "depth", 0, 0, G_OPTION_ARG_INT, &o.depth, "... and said after N others (2048, or what fits); 0 = leave out",
+        "N" },
     { "sessions", 0, 0, G_OPTION_ARG_INT, &o.sessions, "... and said by N timelines together, at that depth", "N" },
     { "kv", 0, 0, G_OPTION_ARG_STRING, &o.kv, "Keys and values as auto, f32, f16 or int8", "TYPE" },
     { "threads", 0, 0, G_OPTION_ARG_INT, &o.threads, "Threads; 0 = all cores", "N" },

@@ -42,6 +42,7 @@ void tern_figure_free (TernFigure *figure);
 
 /* What the figures are made for. */
 typedef struct {
+  const char *source;           /* path, or the shape's name: for messages */
   const TernKernels *kernels;
   TernPool *pool;
   guint threads;
@@ -85,7 +86,6 @@ typedef struct {
   const TernProbes *probes;
   GPtrArray *figures;           /* of TernFigure *, probes among them */
   guint repeat;
-  const char *source;           /* path, or the shape's name */
   const TernGguf *file, *mmproj;        /* NULL: none */
   const TernLlm *llm;           /* NULL: none */
   TernKvType kv;
