@@ -207,3 +207,6 @@ void tern_session_end_stretch (TernSession *self);
 void tern_session_forget_seen (TernSession *self);
 /* When @window ends; a live session closes it before that is known. */
 guint64 tern_session_end_of (const TernSession *self, const TernWindow *window);
+/* Frames of a group and of a window, and the rate at which they are looked at: of a new session. */
+gboolean tern_session_plan_windows (TernSession *self, const TernSessionParams *params, TernWindowPlan *plan,
+    GError **error);

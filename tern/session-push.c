@@ -5,6 +5,9 @@
 
 #include <string.h>
 
+/* Frames of a window when every frame is to be looked at and nobody says how many. */
+#define FRAMES_UNLIMITED 32
+
 /* ---- Pictures ---- */
 
 typedef struct {
@@ -96,6 +99,54 @@ take_slot (TernSession *self, gsize bytes, GError **error)
 }
 
 /* ---- Windows ---- */
+
+/* Whole groups in @time, in sampling ticks. */
+static guint64
+round_to_groups (guint64 time, guint rate_n, guint rate_d, guint group)
+{
+  unsigned __int128 second = (unsigned __int128) TERN_SECOND * rate_d;
+  unsigned __int128 ticks = ((unsigned __int128) time * rate_n + second - 1) / second;
+
+  ticks = (MAX (ticks, 1) + group - 1) / group * group;
+  return ticks > G_MAXINT64 ? (guint64) G_MAXINT64 : (guint64) ticks;
+}
+
+gboolean
+tern_session_plan_windows (TernSession *self, const TernSessionParams *params, TernWindowPlan *plan, GError **error)
+{
+  guint rate_n = params->rate_n, rate_d = params->rate_d, most = params->max_frames;
+  guint64 frames = FRAMES_UNLIMITED;
+
+  if (most > TERN_GROUP_FRAMES)
+    most -= most % TERN_GROUP_FRAMES;
+  if (rate_n > 0)
+    frames = round_to_groups (params->window, rate_n, rate_d, TERN_GROUP_FRAMES);
+  if (most == 0)
+    most = (guint) MIN (frames, TERN_WINDOW_FRAMES_MAX + 1);
+  if (most > TERN_WINDOW_FRAMES_MAX) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "frames of a window: expected at most %u, found %s%u; a shorter "
+        "window, a lower rate or max_frames would do", TERN_WINDOW_FRAMES_MAX, params->max_frames ? "" : "more than ",
+        params->max_frames ? most : TERN_WINDOW_FRAMES_MAX);
+    return FALSE;
+  }
+
+  self->thin = rate_n == 0 || frames > most;
+  self->max_frames = self->thin ? most : (guint) frames;
+  self->group_frames = MIN (self->max_frames, TERN_GROUP_FRAMES);
+  if (self->thin) {
+    /* As many ticks in a window as it may have frames. */
+    guint64 ms = MAX (params->window / 1000000, 1);
+
+    rate_n = self->max_frames * 1000;
+    rate_d = (guint) MIN (ms, G_MAXUINT32);
+  }
+  tern_frame_sampler_init (&self->sampler, rate_n, rate_d);
+  *plan = (TernWindowPlan) { .group = self->group_frames, .window = self->max_frames, .rate_n = rate_n, .rate_d = rate_d,
+    .hop = self->max_frames, .eager = self->live };
+  if (params->hop)
+    plan->hop = round_to_groups (params->hop, rate_n, rate_d, self->group_frames);
+  return TRUE;
+}
 
 static void
 append_frame (TernSession *self, const TernWork *frame)

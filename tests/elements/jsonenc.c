@@ -36,7 +36,7 @@ GST_START_TEST (test_same_as_json_src)
     a = contents (line);
     b = contents (same);
     fail_unless_equals_string (a, b);
-    fail_unless (strstr (a, "\"metrics\": {") != NULL);
+    fail_unless (strstr (a, "\"metrics\":{") != NULL);
     fail_unless (g_str_has_suffix (a, "\n") && strchr (a, '\n') == a + strlen (a) - 1);
     fail_unless_equals_uint64 (GST_BUFFER_PTS (line), GST_BUFFER_PTS (text));
     fail_unless_equals_uint64 (GST_BUFFER_DURATION (line), GST_BUFFER_DURATION (text));
