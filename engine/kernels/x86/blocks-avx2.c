@@ -23,9 +23,10 @@ dot32 (__m256i start, __m256i u, __m256i x, const gboolean wide)
  * is made once for many rows. */
 
 #define CHUNK 64                /* sub-blocks that tokens are made ready for at once */
-#define AHEAD 4096              /* bytes to fetch ahead: rows are too short for the hardware to see where they lead */
+#define READY_TOKENS 8          /* tokens that are made ready, and go through the registers, at once */
 
 typedef struct {
+  __m256i q[CHUNK];
   __m256i start[CHUNK];         /* sums that undo the offset */
   float d[CHUNK];
   float sum[2 * CHUNK];         /* d times the sum of q, or of each half; a minimum's factor */
@@ -40,6 +41,7 @@ make_ready (const TernBlocks type, Ready *ready, const TernQ8Block *x, gsize blo
   for (b = 0; b < blocks; b++) {
     const TernQ8Block *q = &x[b];
 
+    ready->q[b] = load32 ((const guint8 *) q->q);
     ready->d[b] = q->d;
     if (has_min (type) && has_halves (type)) {
       ready->sum[2 * b] = q->d * (float) q->half;
@@ -49,7 +51,7 @@ make_ready (const TernBlocks type, Ready *ready, const TernQ8Block *x, gsize blo
     }
     if (offset_of (type) && !is_wide (type))
       ready->start[b] = _mm256_sub_epi32 (_mm256_setzero_si256 (),
-          dot32 (_mm256_setzero_si256 (), offset, load32 ((const guint8 *) q->q), FALSE));
+          dot32 (_mm256_setzero_si256 (), offset, ready->q[b], FALSE));
   }
 }
 
@@ -62,48 +64,62 @@ half_scales (const Scales *s, const guint sub)
   return _mm256_permutevar8x32_ps (s->d[sub / 4], _mm256_setr_epi32 (i, i, i, i, i + 1, i + 1, i + 1, i + 1));
 }
 
-/* One block of one row. */
-static ALWAYS_INLINE void
-one_block (const TernBlocks type, __m256 *sum, const guint8 *p, const Ready *ready, gsize b, const TernQ8Block *x)
+/* What minima add: the block's, times the sums of a token. */
+static ALWAYS_INLINE __m256
+add_minima (const TernBlocks type, __m256 sum, const Scales *sc, const Ready *ready, gsize b)
 {
-  const gboolean zero = !offset_of (type) || is_wide (type);
+  if (unit_of (type) == 1)
+    return _mm256_fmadd_ps (sc->m[0], _mm256_set1_ps (ready->sum[b]), sum);
+  if (!has_halves (type))
+    return _mm256_fmadd_ps (sc->m[0], _mm256_loadu_ps (&ready->sum[b]), sum);
+  return _mm256_fmadd_ps (sc->m[0], _mm256_loadu_ps (&ready->sum[2 * b]),
+      _mm256_fmadd_ps (sc->m[1], _mm256_loadu_ps (&ready->sum[2 * b + 8]), sum));
+}
+
+/* One block of one row for @tokens tokens, a constant. */
+static ALWAYS_INLINE void
+one_block (const TernBlocks type, const guint tokens, __m256 *sum, const guint8 *p, gsize ahead, const Ready *ready,
+    gsize b)
+{
+  const gboolean zero = !offset_of (type) || is_wide (type), eighths = unit_of (type) == 8 && !has_halves (type);
   const guint unit = unit_of (type);
   Scales sc = scales (type, p);
   float factor[8];
-  guint s, k;
+  guint s, k, t;
 
-  if (unit == 8 || b % 2 == 0) {        /* two of the small blocks are a cache line or less */
+  if (unit == 8 || 2 * bytes_of (type) > 64 || b % 2 == 0) {        /* two small blocks are a cache line or less */
 #pragma GCC unroll 4
     for (k = 0; k < bytes_of (type); k += 64)
-      _mm_prefetch ((const char *) p + AHEAD + k, _MM_HINT_T0);
+      _mm_prefetch ((const char *) p + ahead + k, _MM_HINT_T0);
   }
-  if (has_min (type) && unit == 1)
-    *sum = _mm256_fmadd_ps (sc.m[0], _mm256_set1_ps (ready->sum[b]), *sum);
-  else if (has_min (type) && !has_halves (type))
-    *sum = _mm256_fmadd_ps (sc.m[0], _mm256_loadu_ps (&ready->sum[b]), *sum);
-  else if (has_min (type))
-    *sum = _mm256_fmadd_ps (sc.m[0], _mm256_loadu_ps (&ready->sum[2 * b]),
-        _mm256_fmadd_ps (sc.m[1], _mm256_loadu_ps (&ready->sum[2 * b + 8]), *sum));
-  if (unit == 8 && !has_halves (type))
-    _mm256_storeu_ps (factor, _mm256_mul_ps (sc.d[0], _mm256_loadu_ps (&ready->d[b])));
+  if (has_min (type)) {
+#pragma GCC unroll 8
+    for (t = 0; t < tokens; t++)
+      sum[t] = add_minima (type, sum[t], &sc, &ready[t], b);
+  }
+  if (eighths)          /* of one token times its own, eight at a time */
+    _mm256_storeu_ps (factor, tokens == 1 ? _mm256_mul_ps (sc.d[0], _mm256_loadu_ps (&ready->d[b])) : sc.d[0]);
 #pragma GCC unroll 8
   for (s = 0; s < unit; s++) {
-    __m256i start = zero ? _mm256_setzero_si256 () : ready->start[b + s];
-    __m256i v = load32 ((const guint8 *) x[b + s].q);
-    __m256 dot = _mm256_cvtepi32_ps (dot32 (start, values (type, p, s), v, is_wide (type)));
-    __m256 d = has_halves (type) ? half_scales (&sc, s) : sc.d[0];
-    __m256 f = unit == 8 && !has_halves (type) ? _mm256_set1_ps (factor[s])
-        : _mm256_mul_ps (d, _mm256_set1_ps (ready->d[b + s]));
+    __m256i u = values (type, p, s);
+    __m256 d = has_halves (type) ? half_scales (&sc, s) : eighths ? _mm256_set1_ps (factor[s]) : sc.d[0];
 
-    *sum = _mm256_fmadd_ps (dot, f, *sum);
+#pragma GCC unroll 8
+    for (t = 0; t < tokens; t++) {
+      __m256i start = zero ? _mm256_setzero_si256 () : ready[t].start[b + s];
+      __m256 dot = _mm256_cvtepi32_ps (dot32 (start, u, ready[t].q[b + s], is_wide (type)));
+      __m256 f = eighths && tokens == 1 ? d : _mm256_mul_ps (d, _mm256_set1_ps (ready[t].d[b + s]));
+
+      sum[t] = _mm256_fmadd_ps (dot, f, sum[t]);
+    }
   }
 }
 
 /* The sums of four vectors, of which the first @rows count. */
 static ALWAYS_INLINE void
-store_four (float *y, gsize rows, const __m256 *sum, gboolean add)
+store_four (float *y, gsize rows, __m256 a, __m256 b, __m256 c, __m256 d, gboolean add)
 {
-  __m256 s = _mm256_hadd_ps (_mm256_hadd_ps (sum[0], sum[1]), _mm256_hadd_ps (sum[2], sum[3]));
+  __m256 s = _mm256_hadd_ps (_mm256_hadd_ps (a, b), _mm256_hadd_ps (c, d));
   __m128 four = _mm_add_ps (_mm256_castps256_ps128 (s), _mm256_extractf128_ps (s, 1));
   float part[4];
   gsize i;
@@ -117,24 +133,39 @@ store_four (float *y, gsize rows, const __m256 *sum, gboolean add)
     y[i] = add ? y[i] + part[i] : part[i];
 }
 
+/* One token: the sums of four rows side by side. Several: theirs side by side, a row after the other. */
 static ALWAYS_INLINE void
-four_rows (const TernBlocks type, float *y, gsize rows, const guint8 *const row[4], gsize blocks, const Ready *ready,
-    const TernQ8Block *x, gboolean add)
+four_rows (const TernBlocks type, const guint tokens, float *y, gsize ldy, gsize rows, const guint8 *const row[4],
+    gsize blocks, gsize ahead, const Ready *ready, gboolean add)
 {
   const guint unit = unit_of (type);
-  __m256 sum[4];
+  __m256 all[4][READY_TOKENS];
   gsize b;
-  guint i;
+  guint i, t;
 
 #pragma GCC unroll 4
-  for (i = 0; i < 4; i++)
-    sum[i] = _mm256_setzero_ps ();
-  for (b = 0; b < blocks; b += unit) {
+  for (i = 0; tokens == 1 && i < 4; i++)
+    all[i][0] = _mm256_setzero_ps ();
+  for (b = 0; tokens == 1 && b < blocks; b += unit) {
 #pragma GCC unroll 4
     for (i = 0; i < 4; i++)
-      one_block (type, &sum[i], row[i] + b / unit * bytes_of (type), ready, b, x);
+      one_block (type, 1, all[i], row[i] + b / unit * bytes_of (type), ahead, ready, b);
   }
-  store_four (y, rows, sum, add);
+  for (i = 0; tokens > 1 && i < 4; i++) {
+    __m256 sum[READY_TOKENS];
+
+#pragma GCC unroll 8
+    for (t = 0; t < tokens; t++)
+      sum[t] = _mm256_setzero_ps ();
+    for (b = 0; b < blocks; b += unit)
+      one_block (type, tokens, sum, row[i] + b / unit * bytes_of (type), ahead, ready, b);
+#pragma GCC unroll 8
+    for (t = 0; t < tokens; t++)
+      all[i][t] = sum[t];
+  }
+#pragma GCC unroll 8
+  for (t = 0; t < tokens; t++)
+    store_four (y + t * ldy, rows, all[0][t], all[1][t], all[2][t], all[3][t], add);
 }
 
 /* ---- Many tokens ------------------------------------------------------------------------------------------------- */

@@ -10,10 +10,11 @@
  * alone is made once for many rows. */
 
 #define CHUNK 64                /* sub-blocks that tokens are made ready for at once */
-#define AHEAD 4096              /* bytes to fetch ahead: rows are too short for the hardware to see where they lead */
+#define READY_TOKENS 8          /* tokens that are made ready, and go through the registers, at once */
 
 typedef struct {
-  __m128i start[CHUNK][2];      /* sums that undo the offset; [1]: of the second half, when it has its own */
+  __m128i q[CHUNK][2];          /* halves */
+  __m128i start[2 * CHUNK];     /* sums that undo the offset; with halves: of each */
   float d[2 * CHUNK];           /* with halves: each twice */
   float sum[2 * CHUNK];         /* d times the sum of q, or of each half; a minimum's factor */
 } Ready;
@@ -34,6 +35,8 @@ make_ready (const TernBlocks type, Ready *ready, const TernQ8Block *x, gsize blo
   for (b = 0; b < blocks; b++) {
     const TernQ8Block *q = &x[b];
 
+    ready->q[b][0] = load16 (q->q);
+    ready->q[b][1] = load16 (q->q + 16);
     if (halves)
       ready->d[2 * b] = ready->d[2 * b + 1] = q->d;
     else
@@ -45,11 +48,15 @@ make_ready (const TernBlocks type, Ready *ready, const TernQ8Block *x, gsize blo
       ready->sum[b] = q->d * (float) q->sum * (unit_of (type) == 1 ? 0.25f : 1);
     }
     if (offset_of (type)) {
-      __m128i first = _mm_sub_epi32 (zero, _mm_dpbusd_epi32 (zero, offset, load16 (q->q)));
-      __m128i second = _mm_sub_epi32 (zero, _mm_dpbusd_epi32 (zero, offset, load16 (q->q + 16)));
+      __m128i first = _mm_sub_epi32 (zero, _mm_dpbusd_epi32 (zero, offset, ready->q[b][0]));
+      __m128i second = _mm_sub_epi32 (zero, _mm_dpbusd_epi32 (zero, offset, ready->q[b][1]));
 
-      ready->start[b][0] = halves ? first : _mm_add_epi32 (first, second);
-      ready->start[b][1] = second;
+      if (halves) {
+        ready->start[2 * b] = first;
+        ready->start[2 * b + 1] = second;
+      } else {
+        ready->start[b] = _mm_add_epi32 (first, second);
+      }
     }
   }
 }
@@ -175,62 +182,85 @@ typedef struct {
 /* Halves @first to @last of sub-block @s: products of bytes, times @factor. */
 static ALWAYS_INLINE void
 add_product (const TernBlocks type, Sums *to, const __m512i v[2], const gint first, const gint last, __m128i start,
-    const TernQ8Block *x, __m512 factor)
+    const __m128i *q, __m512 factor)
 {
   __m512i dot = offset_of (type) ? _mm512_broadcast_i32x4 (start) : _mm512_setzero_si512 ();
   gint h;
 
 #pragma GCC unroll 2
   for (h = first; h <= last; h++)
-    dot = _mm512_dpbusd_epi32 (dot, v[h], _mm512_broadcast_i32x4 (load16 (x->q + 16 * h)));
+    dot = _mm512_dpbusd_epi32 (dot, v[h], _mm512_broadcast_i32x4 (q[h]));
   to->sum[first] = v_fma (_mm512_cvtepi32_ps (dot), factor, to->sum[first]);
 }
 
-/* A block of 32 values of four rows. */
+/* A block of 32 values of four rows, for @tokens tokens, a constant here as below. */
 static ALWAYS_INLINE void
-small_block (const TernBlocks type, Sums *to, const guint8 *const p[4], const Ready *ready, gsize b,
-    const TernQ8Block *x)
+small_block (const TernBlocks type, const guint tokens, Sums *to, const guint8 *const p[4], const Ready *ready, gsize b)
 {
   __m512i v[2] = { half_values (type, p, 0, 0), half_values (type, p, 0, 1) };
+  __m512 d = spread_f16 (p, 0), m = has_min (type) ? spread_f16 (p, 2) : v_zero ();
+  guint t;
 
-  add_product (type, to, v, 0, 1, ready->start[b][0], x, v_mul (spread_f16 (p, 0), v_set (ready->d[b])));
-  if (has_min (type))
-    to->sum[1] = v_fma (spread_f16 (p, 2), v_set (ready->sum[b]), to->sum[1]);
+#pragma GCC unroll 8
+  for (t = 0; t < tokens; t++) {
+    add_product (type, &to[t], v, 0, 1, ready[t].start[b], ready[t].q[b], v_mul (d, v_set (ready[t].d[b])));
+    if (has_min (type))
+      to[t].sum[1] = v_fma (m, v_set (ready[t].sum[b]), to[t].sum[1]);
+  }
+}
+
+/* The scales of a block of 256 values of four rows, @a those of rows 0 and 1, @c of 2 and 3; for one token times its
+ * own, eight at a time. Adds the minima. */
+static ALWAYS_INLINE void
+large_scales (const TernBlocks type, const guint tokens, Sums *to, __m512 a[2], __m512 c[2], const guint8 *const p[4],
+    const Ready *ready, gsize b)
+{
+  const guint sets = has_halves (type) ? 2 : 1;         /* of eight scales */
+  Scales sc[4] = { scales (type, p[0]), scales (type, p[1]), scales (type, p[2]), scales (type, p[3]) };
+  guint k, t;
+
+#pragma GCC unroll 2
+  for (k = 0; k < sets; k++) {
+    a[k] = two_rows (sc[0].d[k], sc[1].d[k]);
+    c[k] = two_rows (sc[2].d[k], sc[3].d[k]);
+    if (tokens == 1) {
+      a[k] = v_mul (a[k], twice (&ready->d[sets * b + 8 * k]));
+      c[k] = v_mul (c[k], twice (&ready->d[sets * b + 8 * k]));
+    }
+    if (!has_min (type))
+      continue;
+#pragma GCC unroll 8
+    for (t = 0; t < tokens; t++) {
+      __m512 sum = twice (&ready[t].sum[sets * b + 8 * k]);
+
+      to[t].min[0] = v_fma (two_rows (sc[0].m[k], sc[1].m[k]), sum, to[t].min[0]);
+      to[t].min[1] = v_fma (two_rows (sc[2].m[k], sc[3].m[k]), sum, to[t].min[1]);
+    }
+  }
 }
 
 /* A block of 256 values of four rows. */
 static ALWAYS_INLINE void
-large_block (const TernBlocks type, Sums *to, const guint8 *const p[4], const Ready *ready, gsize b,
-    const TernQ8Block *x)
+large_block (const TernBlocks type, const guint tokens, Sums *to, const guint8 *const p[4], const Ready *ready, gsize b)
 {
-  const guint sets = has_halves (type) ? 2 : 1;         /* of eight scales */
-  Scales sc[4] = { scales (type, p[0]), scales (type, p[1]), scales (type, p[2]), scales (type, p[3]) };
-  __m512 a[2], c[2];            /* scales of rows 0 and 1, 2 and 3, times those of the token */
-  guint k, s;
+  const guint parts = has_halves (type) ? 2 : 1;        /* of a sub-block, each with its scale */
+  __m512 a[2], c[2];
+  guint s, h, t;
 
-#pragma GCC unroll 2
-  for (k = 0; k < sets; k++) {
-    __m512 d = twice (&ready->d[sets * b + 8 * k]);
-
-    a[k] = v_mul (two_rows (sc[0].d[k], sc[1].d[k]), d);
-    c[k] = v_mul (two_rows (sc[2].d[k], sc[3].d[k]), d);
-    if (has_min (type)) {
-      __m512 sum = twice (&ready->sum[sets * b + 8 * k]);
-
-      to->min[0] = v_fma (two_rows (sc[0].m[k], sc[1].m[k]), sum, to->min[0]);
-      to->min[1] = v_fma (two_rows (sc[2].m[k], sc[3].m[k]), sum, to->min[1]);
-    }
-  }
+  large_scales (type, tokens, to, a, c, p, ready, b);
 #pragma GCC unroll 8
   for (s = 0; s < 8; s++) {
     __m512i v[2] = { half_values (type, p, s, 0), half_values (type, p, s, 1) };
-    const __m128i *start = ready->start[b + s];
 
-    if (has_halves (type)) {
-      add_product (type, to, v, 0, 0, start[0], &x[s], spread_eighth (a[s / 4], c[s / 4], s % 4 * 2));
-      add_product (type, to, v, 1, 1, start[1], &x[s], spread_eighth (a[s / 4], c[s / 4], s % 4 * 2 + 1));
-    } else {
-      add_product (type, to, v, 0, 1, start[0], &x[s], spread_eighth (a[0], c[0], s));
+#pragma GCC unroll 2
+    for (h = 0; h < parts; h++) {
+      const guint i = s * parts + h;
+      __m512 scale = spread_eighth (a[i / 8], c[i / 8], i % 8);
+
+#pragma GCC unroll 8
+      for (t = 0; t < tokens; t++)
+        add_product (type, &to[t], v, h, h + 2 - parts, ready[t].start[b * parts + i], ready[t].q[b + s],
+            tokens == 1 ? scale : v_mul (scale, v_set (ready[t].d[b * parts + i])));
     }
   }
 }
@@ -258,32 +288,37 @@ store_four (const TernBlocks type, float *y, gsize rows, const Sums *from, gbool
 }
 
 static ALWAYS_INLINE void
-four_rows (const TernBlocks type, float *y, gsize rows, const guint8 *const row[4], gsize blocks, const Ready *ready,
-    const TernQ8Block *x, gboolean add)
+four_rows (const TernBlocks type, const guint tokens, float *y, gsize ldy, gsize rows, const guint8 *const row[4],
+    gsize blocks, gsize ahead, const Ready *ready, gboolean add)
 {
   const guint8 *p[4] = { row[0], row[1], row[2], row[3] };
-  Sums sums = { { v_zero (), v_zero () }, { v_zero (), v_zero () } };
+  Sums sums[READY_TOKENS];
   gsize b;
-  guint i, k;
+  guint i, k, t;
 
+#pragma GCC unroll 8
+  for (t = 0; t < tokens; t++)
+    sums[t] = (Sums) { { v_zero (), v_zero () }, { v_zero (), v_zero () } };
   for (b = 0; b < blocks; b += unit_of (type)) {
-    if (unit_of (type) == 8 || b % 2 == 0) {    /* two of the small blocks are a cache line or less */
+    if (unit_of (type) == 8 || 2 * bytes_of (type) > 64 || b % 2 == 0) {    /* two small blocks are a cache line or less */
 #pragma GCC unroll 4
       for (i = 0; i < 4; i++) {
 #pragma GCC unroll 4
         for (k = 0; k < bytes_of (type); k += 64)
-          _mm_prefetch ((const char *) p[i] + AHEAD + k, _MM_HINT_T0);
+          _mm_prefetch ((const char *) p[i] + ahead + k, _MM_HINT_T0);
       }
     }
     if (unit_of (type) == 8)
-      large_block (type, &sums, p, ready, b, x + b);
+      large_block (type, tokens, sums, p, ready, b);
     else
-      small_block (type, &sums, p, ready, b, x + b);
+      small_block (type, tokens, sums, p, ready, b);
 #pragma GCC unroll 4
     for (i = 0; i < 4; i++)
       p[i] += bytes_of (type);
   }
-  store_four (type, y, rows, &sums, add);
+#pragma GCC unroll 8
+  for (t = 0; t < tokens; t++)
+    store_four (type, y + t * ldy, rows, &sums[t], add);
 }
 
 /* ---- Many tokens -------------------------------------------------------------------------------------------------
