@@ -25,14 +25,22 @@ check_plan (const TernVisionState *state, const TernImage *image, const TernVisi
         "these options, found another", image->width, image->height);
     return FALSE;
   }
-  for (i = 0; i < plan->n; i++)
-    if (own.sub[i].n_tokens > state->max_tokens) {
-      g_set_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE, "picture of %u x %u: expected at most %u visual tokens in a "
-          "sub-image, for which this encoder was made; found %u", image->width, image->height, state->max_tokens,
-          own.sub[i].n_tokens);
-      return FALSE;
-    }
   return TRUE;
+}
+
+/* A picture with larger sub-images than any before. */
+static gboolean
+make_room (TernVisionState *state, const TernImage *image, const TernVisionPlan *plan, GError **error)
+{
+  guint most = 0, i;
+
+  for (i = 0; i < plan->n; i++)
+    most = MAX (most, plan->sub[i].n_tokens);
+  if (most <= TERN_VISION_MAX_TOKENS)
+    return tern_vision_state_reserve (state, most, error);
+  g_set_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE, "picture of %u x %u: expected at most %u visual tokens in a "
+      "sub-image, found %u", image->width, image->height, TERN_VISION_MAX_TOKENS, most);
+  return FALSE;
 }
 
 void
@@ -83,7 +91,8 @@ tern_vision_begin (TernVisionState *state, const TernImage *image, const TernVis
     const TernVisionPlan *plan, float *tokens, GError **error)
 {
   forget_picture (state);
-  if (!tern_image_check (image, error) || !check_plan (state, image, options, plan, error))
+  if (!tern_image_check (image, error) || !check_plan (state, image, options, plan, error)
+      || !make_room (state, image, plan, error))
     return FALSE;
   state->busy = TRUE;
   state->image = *image;

@@ -363,6 +363,9 @@ struct _TernVisionState {
 /* The most multiply-adds of a slice, 2 to 20 ms on two fast cores. Less where they take longer. */
 #define TERN_VISION_SLICE ((guint64) 1 << 29)
 
+/* Makes it good for sub-images of @tokens, at most TERN_VISION_MAX_TOKENS; not between two slices of a picture. */
+gboolean tern_vision_state_reserve (TernVisionState *state, guint tokens, GError **error);
+
 /* Rows of the pool's loops; bytes that attention needs in each worker's scratch for @n patches. */
 #define TERN_ATTENTION_ROWS 32
 gsize tern_attention_scratch (guint n);

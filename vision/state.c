@@ -65,26 +65,41 @@ worker_scratch (const TernVisionState *state)
   return bytes;
 }
 
-static gboolean
-allocate (TernVisionState *state, GError **error)
-{
-  TernArena arena = { 0 };
-
-  carve (state, &arena);
-  state->block = tern_mem_alloc (arena.used, "vision encoder", error);
-  if (!state->block)
-    return FALSE;
-  arena = (TernArena) { .base = state->block };
-  carve (state, &arena);
-  return tern_pool_reserve (state->pool, worker_scratch (state), error);
-}
-
 static void
 set_limits (TernVisionState *state, TernVision *vision, guint max_tokens)
 {
   state->vision = vision;
   state->max_tokens = max_tokens;
   state->max_patches = max_tokens * vision->info.factor * vision->info.factor;
+}
+
+/* Nothing but the sizes in it is lost when it fails. */
+gboolean
+tern_vision_state_reserve (TernVisionState *state, guint tokens, GError **error)
+{
+  guint before = state->max_tokens, i;
+  TernArena arena = { 0 };
+  void *block;
+  gboolean ok;
+
+  if (tokens <= before)
+    return TRUE;
+  set_limits (state, state->vision, tokens);
+  carve (state, &arena);
+  block = tern_mem_alloc (arena.used, "vision encoder", error);
+  ok = block && tern_pool_reserve (state->pool, worker_scratch (state), error);
+  if (ok) {
+    tern_mem_free (state->block);
+    state->block = block;
+    for (i = 0; i < TERN_POSITION_GRIDS; i++)
+      state->positions[i].w = state->positions[i].h = 0;
+  } else {
+    tern_mem_free (block);
+    set_limits (state, state->vision, before);
+  }
+  arena = (TernArena) { .base = state->block };
+  carve (state, &arena);
+  return ok;
 }
 
 gsize
@@ -109,7 +124,7 @@ tern_vision_state_new (TernVision *vision, guint max_tokens, TernActivations act
     return NULL;
   }
   state = g_new0 (TernVisionState, 1);
-  set_limits (state, tern_vision_ref (vision), max_tokens);
+  state->vision = tern_vision_ref (vision);
   state->activations = activations;
   state->macs_at_once = TERN_VISION_MACS_AT_ONCE;
   state->slice = TERN_VISION_SLICE;
@@ -120,7 +135,7 @@ tern_vision_state_new (TernVision *vision, guint max_tokens, TernActivations act
     if (!state->pool)
       return NULL;
   }
-  if (!allocate (state, error))
+  if (!tern_vision_state_reserve (state, max_tokens, error))
     return NULL;
   return g_steal_pointer (&state);
 }

@@ -105,10 +105,11 @@ gboolean tern_vision_plan_image (const TernVision *vision, const TernImage *imag
 gboolean tern_vision_sub_tokens (const TernVision *vision, const TernVisionOptions *options, guint *tokens,
     GError **error);
 
-/* Scratch for pictures whose plan holds at most @max_tokens tokens per sub-image. One thread at a time; one picture at a
- * time, of whoever it may be: nothing of a picture stays but memory, the resampling weights and resized position tables of
- * sizes that were seen last, and the taps. Encoding allocates nothing once a picture of that size was seen; what a large
- * picture needed is kept. @pool is borrowed, and may do other work between slices; NULL = the calling thread alone. */
+/* Scratch for pictures whose plan holds at most @max_tokens tokens per sub-image; for larger ones it grows when the first
+ * of them comes, and keeps what it took. One thread at a time; one picture at a time, of whoever it may be: nothing of a
+ * picture stays but memory, the resampling weights and resized position tables of sizes that were seen last, and the
+ * taps. Encoding allocates nothing once a picture of that size was seen. @pool is borrowed, and may do other work between
+ * slices; NULL = the calling thread alone. */
 TernVisionState *tern_vision_state_new (TernVision *vision, guint max_tokens, TernActivations activations, TernPool *pool,
     GError **error);
 void tern_vision_state_free (TernVisionState *state);
@@ -119,7 +120,7 @@ gsize tern_vision_state_bytes (TernVision *vision, guint max_tokens);
 
 /* Begins a picture, of which tern_vision_step() writes plan->n_tokens rows of embedding_dim floats to @tokens, sub-images
  * in order, each row-major. @plan is tern_vision_plan_image()'s for this picture and these options (INVALID otherwise);
- * NO_SPACE when a sub-image has more tokens than @state was made for. What the picture's pointers lead to and @tokens are
+ * NO_SPACE when a sub-image is so large that there is no memory for it. What the picture's pointers lead to and @tokens are
  * borrowed until the last step; the structures themselves are copied. A picture that was under way is given up: its
  * tokens stay as far as they were written, and nothing of it is touched any more. So it is when this fails. */
 gboolean tern_vision_begin (TernVisionState *state, const TernImage *image, const TernVisionOptions *options,

@@ -366,22 +366,26 @@ tern_pool_threads (const TernPool *pool)
   return pool ? pool->threads : 1;
 }
 
+/* What there was stays when there is no more: others run on this pool. */
 gboolean
 tern_pool_reserve (TernPool *pool, gsize bytes, GError **error)
 {
+  void *larger[TERN_THREADS_MAX];
   guint i;
 
   if (bytes <= pool->scratch_bytes)
     return TRUE;
-  pool->scratch_bytes = 0;
   for (i = 0; i < pool->threads; i++) {
-    tern_mem_free (pool->workers[i].scratch);
-    pool->workers[i].scratch = NULL;
+    larger[i] = tern_mem_alloc (bytes, "scratch of a worker", error);
+    if (!larger[i]) {
+      while (i-- > 0)
+        tern_mem_free (larger[i]);
+      return FALSE;
+    }
   }
   for (i = 0; i < pool->threads; i++) {
-    pool->workers[i].scratch = tern_mem_alloc (bytes, "scratch of a worker", error);
-    if (!pool->workers[i].scratch)
-      return FALSE;
+    tern_mem_free (pool->workers[i].scratch);
+    pool->workers[i].scratch = larger[i];
   }
   pool->scratch_bytes = bytes;
   return TRUE;

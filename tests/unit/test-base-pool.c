@@ -314,8 +314,11 @@ test_scratch (void)
     g_assert_cmpuint ((guintptr) tern_pool_scratch (pool, i) % TERN_ALIGN, ==, 0);
     g_assert_true (i == 0 || tern_pool_scratch (pool, i) != tern_pool_scratch (pool, i - 1));
   }
+  first = tern_pool_scratch (pool, 0);
   g_assert_false (tern_pool_reserve (pool, G_MAXSIZE, &error));
   g_assert_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE);
+  g_assert_true (tern_pool_scratch (pool, 0) == first);         /* what others run with is still there */
+  tern_pool_run (pool, fill_scratch, pool, 30, 1);
   tern_pool_free (pool);
 }
 

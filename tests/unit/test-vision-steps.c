@@ -235,6 +235,26 @@ test_refused (gconstpointer data)
   tear_down (&f);
 }
 
+/* Made for small pictures: takes what larger ones need when they come, and keeps it. */
+static void
+test_grows (gconstpointer data)
+{
+  const float *memory = NULL;
+  Fixture f;
+
+  set_up (&f, data);
+  tern_vision_state_free (f.state);
+  f.state = tern_vision_state_new (f.vision, 1, TERN_ACTIVATIONS_INT8, f.pool, NULL);
+  for (guint round = 0; round < 3; round++) {
+    for (guint i = 0; i < 3; i++)
+      whole (&f, (i + 1) % 3);
+    g_assert_true (round == 0 || f.state->x == memory);
+    memory = f.state->x;
+  }
+  g_assert_cmpuint (f.state->max_tokens, <=, f.family->max_tokens);
+  tear_down (&f);
+}
+
 /* ---- Cancelling -------------------------------------------------------------------------------------------------- */
 
 /* A cancel comes with work number @at; by this clock all work takes as long as it should, so that the pool learns
@@ -467,6 +487,7 @@ main (int argc, char **argv)
   for (guint i = 0; i < G_N_ELEMENTS (families); i++) {
     add ("same-bits", &families[i], test_same_bits);
     add ("given-up", &families[i], test_given_up);
+    add ("grows", &families[i], test_grows);
     add ("refused", &families[i], test_refused);
     add ("between-slices", &families[i], test_between_slices);
     add ("within-slices", &families[i], test_within_slices);

@@ -361,7 +361,7 @@ test_misuse (void)
   g_autofree guint8 *bytes = g_malloc (3 * 300 * 300);
   g_autofree float *tokens = g_new (float, 256 * 2);
   TernImage image = noise (300, 300, bytes);
-  g_autoptr (TernVisionState) small = NULL, enough = NULL;
+  g_autoptr (TernVisionState) enough = NULL;
   g_autoptr (GError) error = NULL;
   TernCancel cancel = { 0 };
   TernVisionPlan plan;
@@ -369,14 +369,10 @@ test_misuse (void)
   g_assert_null (tern_vision_state_new (vision, 0, TERN_ACTIVATIONS_INT8, NULL, &error));
   g_assert_error (error, TERN_ERROR, TERN_ERROR_INVALID);
   g_clear_error (&error);
-  small = tern_vision_state_new (vision, 63, TERN_ACTIVATIONS_INT8, NULL, &error);
   enough = tern_vision_state_new (vision, 81, TERN_ACTIVATIONS_INT8, NULL, &error);
   g_assert_no_error (error);
   g_assert_true (tern_vision_plan (vision, 300, 300, &options, &plan, &error));
 
-  g_assert_false (tern_vision_encode (small, &image, &options, &plan, tokens, NULL, &error));
-  g_assert_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE);
-  g_clear_error (&error);
   plan.sub[0].height += 32;
   g_assert_false (tern_vision_encode (enough, &image, &options, &plan, tokens, NULL, &error));
   g_assert_error (error, TERN_ERROR, TERN_ERROR_INVALID);
@@ -388,6 +384,32 @@ test_misuse (void)
   g_clear_error (&error);
   tern_cancel_reset (&cancel);
   g_assert_true (tern_vision_encode (enough, &image, &options, &plan, tokens, &cancel, &error));
+}
+
+/* A tile of more tokens than are ever planned for. */
+static void
+test_too_large (void)
+{
+  const Config config = { "fine", .patch = 1, .factor = 1, .hidden = 4, .heads = 1, .ffn = 4, .blocks = 0, .side = 2, .mm = 2,
+    .dim = 2 };
+  TernVisionOptions options = { .min_tokens = 1, .max_tokens = 100, .tile = TRUE };
+  g_autoptr (GHashTable) tensors = tensors_new ();
+  g_autoptr (TernVision) vision = open_config (&config, tensors, NULL);
+  g_autoptr (TernVisionState) state = tern_vision_state_new (vision, 1, TERN_ACTIVATIONS_INT8, NULL, NULL);
+  g_autofree guint8 *bytes = g_malloc (3 * 90 * 90);
+  TernImage image = noise (90, 90, bytes);
+  g_autoptr (GError) error = NULL;
+  TernVisionPlan plan;
+  float tokens[200];
+
+  g_assert_true (tern_vision_plan (vision, 90, 90, &options, &plan, NULL));
+  g_assert_cmpuint (plan.sub[0].n_tokens, >, TERN_VISION_MAX_TOKENS);
+  g_assert_false (tern_vision_begin (state, &image, &options, &plan, tokens, &error));
+  g_assert_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE);
+  g_clear_error (&error);
+  options.tile = FALSE;         /* the state is as good as before */
+  g_assert_true (tern_vision_plan (vision, 90, 90, &options, &plan, NULL));
+  g_assert_true (tern_vision_encode (state, &image, &options, &plan, tokens, NULL, &error));
 }
 
 /* Two sizes in turn, and one that is tiled. */
@@ -441,6 +463,7 @@ main (int argc, char **argv)
     g_test_add_data_func (name, &variants[i], test_variant);
   }
   g_test_add_func ("/vision/misuse", test_misuse);
+  g_test_add_func ("/vision/too-large", test_too_large);
   g_test_add_func ("/vision/no-allocation", test_no_allocation);
   return g_test_run ();
 }
