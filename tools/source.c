@@ -3,16 +3,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <glib/gstdio.h>
 
+#include "engine/base/log.h"
 #include "tern/error.h"
 
 #define HEAD_BYTES (256 << 10)  /* of a stream that may be looked at more than once */
 #define SPOOL_BYTES (G_GUINT64_CONSTANT (16) << 30)     /* a stream without end shall not fill the disk */
+#define SILENT_MS 1000          /* of a named pipe, until that is said */
 
 struct _TernSource {
   TernSourceKind kind;
@@ -86,19 +89,34 @@ fill_head (TernSource *source, GError **error)
   return TRUE;
 }
 
+/* Who forgot to start the other end of a named pipe is told; it may come late. */
+static void
+wait_for_writer (const TernSource *source)
+{
+  struct pollfd pipe = { .fd = source->fd, .events = POLLIN };
+
+  if (poll (&pipe, 1, SILENT_MS) == 0) {
+    tern_log (TERN_LOG_WARNING, "%s: a pipe that nothing comes from: waiting for its writer", source->name);
+    while (poll (&pipe, 1, -1) < 0 && errno == EINTR);
+  }
+  fcntl (source->fd, F_SETFL, fcntl (source->fd, F_GETFL) & ~O_NONBLOCK);
+}
+
 static gboolean
 open_file (TernSource *source, const char *path, GError **error)
 {
-  gboolean standard = g_str_equal (path, "-");
   struct stat info;
+  gboolean standard = g_str_equal (path, "-"), pipe = !standard && stat (path, &info) == 0 && S_ISFIFO (info.st_mode);
 
-  source->fd = standard ? fcntl (STDIN_FILENO, F_DUPFD_CLOEXEC, 3) : open (path, O_RDONLY | O_CLOEXEC);
+  source->fd = standard ? fcntl (STDIN_FILENO, F_DUPFD_CLOEXEC, 3) : open (path, O_RDONLY | O_CLOEXEC | (pipe ? O_NONBLOCK : 0));
   if (source->fd < 0 || fstat (source->fd, &info) < 0)
     return fail_errno (source, errno, error);
   if (S_ISDIR (info.st_mode))
     return fail (source, TERN_ERROR_FORMAT, "a folder", error);
   if (!S_ISREG (info.st_mode)) {
     source->kind = TERN_SOURCE_STREAM;
+    if (pipe)
+      wait_for_writer (source);
     return fill_head (source, error);
   }
   source->size = info.st_size;

@@ -32,9 +32,10 @@ run_clear (Run *run)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Run, run_clear)
 
-/* With the model, and @... as further arguments; @input, unless NULL, comes through a pipe. */
+/* With the model, and @... as further arguments. @script, unless NULL, is run for it by the shell, with the command as "$@" and
+ * @zero as "$0". */
 static Run G_GNUC_NULL_TERMINATED
-caption_from (const char *input, const char *first, ...)
+caption_by (const char *script, const char *zero, const char *first, ...)
 {
   const char *golden = g_getenv ("TERN_GOLDEN");
   g_autoptr (GPtrArray) args = g_ptr_array_new ();
@@ -42,13 +43,13 @@ caption_from (const char *input, const char *first, ...)
   g_autofree char *mmproj = g_build_filename (golden, "lfm2vl", "mmproj-ship-q8_0.gguf", NULL);
   const char *const fixed[] = { g_getenv ("TERN_PROGRAM"), "caption", "--model", model, "--mmproj", mmproj,
     "--max-tokens", "3", "--threads", "1" };
-  static const char *const pipe[] = { "/bin/sh", "-c", "cat \"$0\" | \"$@\"", NULL };
+  const char *const shell[] = { "/bin/sh", "-c", script, zero };
   g_autoptr (GError) error = NULL;
   Run run = { 0 };
   va_list list;
 
-  for (guint i = 0; input && i < G_N_ELEMENTS (pipe); i++)
-    g_ptr_array_add (args, (void *) (pipe[i] ? pipe[i] : input));
+  for (guint i = 0; script && i < G_N_ELEMENTS (shell); i++)
+    g_ptr_array_add (args, (void *) shell[i]);
   for (guint i = 0; i < G_N_ELEMENTS (fixed); i++)
     g_ptr_array_add (args, (void *) fixed[i]);
   va_start (list, first);
@@ -64,7 +65,8 @@ caption_from (const char *input, const char *first, ...)
   return run;
 }
 
-#define caption(...) caption_from (NULL, __VA_ARGS__)
+#define caption(...) caption_by (NULL, NULL, __VA_ARGS__)
+#define caption_from(input, ...) caption_by ("cat \"$0\" | \"$@\"", input, __VA_ARGS__)
 
 static gboolean
 absent (void)
@@ -319,6 +321,26 @@ test_standard_input (void)
   assert_cues (at ("of-input/stdin.srt"), "1\n00:00:00,000 --> 00:00:04,000\n");
 }
 
+/* Who has not started what writes into a named pipe is told, and may do it still. */
+static void
+test_named_pipe (void)
+{
+  static const char script[] = "mkfifo \"$0.pipe\"; \"$@\" 2>\"$0.err\" &\n"
+      "while kill -0 $! 2>/dev/null && ! grep -q 'waiting for its writer' \"$0.err\"; do sleep 0.1; done\n"
+      "cat \"$0\" >\"$0.pipe\"; wait $!; status=$?; cat \"$0.err\" >&2; rm \"$0.pipe\" \"$0.err\"; exit $status";
+  g_auto (Run) run = { 0 };
+  g_autofree char *pipe = NULL, *expected = NULL;
+
+  if (absent ())
+    return;
+  pipe = g_strconcat (at ("clips/a.y4m"), ".pipe", NULL);
+  expected = g_strdup_printf ("tern: %s: a pipe that nothing comes from: waiting for its writer\n", pipe);
+  run = caption_by (script, at ("clips/a.y4m"), pipe, NULL);
+  g_assert_cmpstr (run.err, ==, expected);
+  g_assert_cmpint (run.status, ==, 0);
+  g_assert_nonnull (strstr (run.out, "\"end\":5.0"));
+}
+
 /* What was there stays, unless it is said that it need not. */
 static void
 test_overwrite (void)
@@ -463,6 +485,7 @@ main (int argc, char **argv)
   g_test_add_func ("/caption/folders", test_folders);
   g_test_add_func ("/caption/cut", test_cut);
   g_test_add_func ("/caption/standard-input", test_standard_input);
+  g_test_add_func ("/caption/named-pipe", test_named_pipe);
   g_test_add_func ("/caption/overwrite", test_overwrite);
   g_test_add_func ("/caption/long-names", test_long_names);
   g_test_add_func ("/caption/tracks-and-addresses", test_tracks_and_addresses);
