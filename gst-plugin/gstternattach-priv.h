@@ -4,6 +4,7 @@
 
 #include "gstternattach.h"
 #include "gstternenums.h"
+#include "gstterntask.h"
 
 G_BEGIN_DECLS
 
@@ -13,14 +14,16 @@ GST_DEBUG_CATEGORY_EXTERN (gst_tern_attach_debug);
 /* A frame, or an event between frames, that waits. */
 typedef struct
 {
-  GstMiniObject *object;
+  GstTernItem base;
   GstClockTime stream_time;     /* of a frame */
   GstClockTime running_time, running_end, duration;
   guint segment;                /* which one, counted */
-  gsize bytes;
   gboolean unanswered;          /* nobody looks at it: no result comes */
   GstBufferPool *lender;        /* whose pool misses it, not owned; or NULL */
   gboolean foreign;             /* of memory that may be scarce elsewhere */
+  gboolean say;                 /* that it leaves early, while there are ... */
+  guint64 held_bytes;
+  gdouble held_seconds;         /* of video */
 } HeldItem;
 
 typedef struct
@@ -39,13 +42,8 @@ struct _GstTernAttach
   GstTernAttachMode attach;
   guint64 max_held_bytes;
 
-  /* Under @lock. */
-  GMutex lock;
-  GCond cond;
-  GQueue held;                  /* HeldItem */
-  guint64 held_bytes;
-  guint held_frames;
-  gboolean busy;                /* the task has taken an item */
+  GstTernTask task;             /* lets frames go: HeldItem */
+  /* Under its lock. */
   GQueue results;               /* Result, the newest last */
   guint text_segment;
   GstClockTime decided;         /* stream time before which no result comes */
@@ -55,7 +53,6 @@ struct _GstTernAttach
   gboolean live;
   gboolean over;                /* frames leave early, and that was said */
   gboolean warned;
-  GstFlowReturn flow;
   guint64 attached, early;
   gboolean waiting;             /* the streaming thread, for room */
   gint64 last_came;             /* monotonic time of the last frame */
@@ -69,7 +66,7 @@ struct _GstTernAttach
   gboolean looking;             /* somebody looks at the frames that come */
 };
 
-/* gstternattach-results.c; all but the pad functions with @lock. */
+/* gstternattach-results.c; all but the pad functions with the lock. */
 void gst_tern_attach_result_free (gpointer data);
 /* The first result whose window has @item in it. */
 Result *gst_tern_attach_find_window (GstTernAttach * self,
@@ -88,21 +85,15 @@ GstFlowReturn gst_tern_attach_text_event (GstPad * pad, GstObject * parent,
     GstEvent * event);
 
 /* gstternattach-task.c */
-void gst_tern_attach_held_free (gpointer data);
-/* With @lock. */
-void gst_tern_attach_clear_held (GstTernAttach * self, gboolean flush);
-void gst_tern_attach_hold (GstTernAttach * self, HeldItem * item);
+extern const GstTernTaskFuncs gst_tern_attach_task;
 /* The times of a frame. */
-void gst_tern_attach_describe (GstTernAttach * self, HeldItem * item,
-    GstBuffer * buffer);
+void gst_tern_attach_describe (GstTernAttach * self, HeldItem * item);
 /* Holds a frame (transfer full), as long as it takes. */
 GstFlowReturn gst_tern_attach_hold_frame (GstTernAttach * self,
     GstBuffer * buffer);
-/* Upstream wants what it lent. */
+/* With the lock: upstream wants what it lent. */
 void gst_tern_attach_return_loans (GstTernAttach * self);
 /* Text hears that a frame leaves. */
 void gst_tern_attach_tell_text (GstTernAttach * self, const HeldItem * item);
-/* The src pad's task. */
-void gst_tern_attach_loop (gpointer data);
 
 G_END_DECLS

@@ -97,15 +97,15 @@ gst_tern_attach_text_chain (GstPad * pad, GstObject * parent,
     if (!gst_structure_get_uint64 (structure, "timestamp", &result->start))
       result->start = start * GST_SECOND + 0.5;
     result->end = end * GST_SECOND + 0.5;
-    g_mutex_lock (&self->lock);
+    g_mutex_lock (&self->task.lock);
     self->last_text = g_get_monotonic_time ();
     result->segment = self->text_segment;
     g_queue_push_tail (&self->results, result);
     if (!GST_CLOCK_TIME_IS_VALID (self->decided)
         || self->decided < result->end)
       self->decided = result->end;
-    g_cond_broadcast (&self->cond);
-    g_mutex_unlock (&self->lock);
+    g_cond_broadcast (&self->task.cond);
+    g_mutex_unlock (&self->task.lock);
   }
   gst_buffer_unref (buffer);
   return GST_FLOW_OK;
@@ -123,12 +123,12 @@ text_gap (GstTernAttach * self, const GstSegment * segment,
   end = gst_segment_to_stream_time (segment, GST_FORMAT_TIME, pts);
   if (!GST_CLOCK_TIME_IS_VALID (end))
     return;
-  g_mutex_lock (&self->lock);
+  g_mutex_lock (&self->task.lock);
   self->last_text = g_get_monotonic_time ();
   if (!GST_CLOCK_TIME_IS_VALID (self->decided) || self->decided < end)
     self->decided = end;
-  g_cond_broadcast (&self->cond);
-  g_mutex_unlock (&self->lock);
+  g_cond_broadcast (&self->task.cond);
+  g_mutex_unlock (&self->task.lock);
 }
 
 GstFlowReturn
@@ -138,19 +138,19 @@ gst_tern_attach_text_event (GstPad * pad, GstObject * parent, GstEvent * event)
 
   switch (GST_EVENT_TYPE (event)) {
     case GST_EVENT_FLUSH_STOP:
-      g_mutex_lock (&self->lock);
+      g_mutex_lock (&self->task.lock);
       g_queue_clear_full (&self->results, gst_tern_attach_result_free);
       self->text_segment = 0;
       self->decided = GST_CLOCK_TIME_NONE;
       self->text_eos = FALSE;
-      g_mutex_unlock (&self->lock);
+      g_mutex_unlock (&self->task.lock);
       break;
     case GST_EVENT_SEGMENT:
-      g_mutex_lock (&self->lock);
+      g_mutex_lock (&self->task.lock);
       self->text_segment++;
       self->decided = GST_CLOCK_TIME_NONE;
-      g_cond_broadcast (&self->cond);
-      g_mutex_unlock (&self->lock);
+      g_cond_broadcast (&self->task.cond);
+      g_mutex_unlock (&self->task.lock);
       break;
     case GST_EVENT_GAP:{
       GstEvent *sticky =
@@ -166,10 +166,10 @@ gst_tern_attach_text_event (GstPad * pad, GstObject * parent, GstEvent * event)
     }
     case GST_EVENT_STREAM_START:
     case GST_EVENT_EOS:
-      g_mutex_lock (&self->lock);
+      g_mutex_lock (&self->task.lock);
       self->text_eos = GST_EVENT_TYPE (event) == GST_EVENT_EOS;
-      g_cond_broadcast (&self->cond);
-      g_mutex_unlock (&self->lock);
+      g_cond_broadcast (&self->task.cond);
+      g_mutex_unlock (&self->task.lock);
       break;
     default:
       break;

@@ -25,33 +25,6 @@ typedef enum
   HEAD_OVER                     /* waits, and there are too many */
 } HeadState;
 
-void
-gst_tern_attach_held_free (gpointer data)
-{
-  HeldItem *item = data;
-
-  if (item->object)
-    gst_mini_object_unref (item->object);
-  g_free (item);
-}
-
-void
-gst_tern_attach_clear_held (GstTernAttach * self, gboolean flush)
-{
-  guint n = g_queue_get_length (&self->held);
-
-  while (n-- > 0) {
-    HeldItem *item = g_queue_pop_head (&self->held);
-
-    if (flush && gst_tern_outlives_flush (item->object))
-      g_queue_push_tail (&self->held, item);
-    else
-      gst_tern_attach_held_free (item);
-  }
-  self->held_bytes = 0;
-  self->held_frames = 0;
-}
-
 /* ---- Buffers that upstream misses ---- */
 
 static gboolean
@@ -64,14 +37,14 @@ is_loan (const HeldItem * item)
 static void
 return_loan (HeldItem * item)
 {
-  GstBuffer *copy = gst_buffer_copy_deep (GST_BUFFER_CAST (item->object));
+  GstBuffer *copy = gst_buffer_copy_deep (GST_BUFFER_CAST (item->base.object));
 
   item->lender = NULL;
   item->foreign = FALSE;
   if (!copy)
     return;
-  gst_mini_object_unref (item->object);
-  item->object = GST_MINI_OBJECT_CAST (copy);
+  gst_mini_object_unref (item->base.object);
+  item->base.object = GST_MINI_OBJECT_CAST (copy);
 }
 
 static gboolean
@@ -79,7 +52,7 @@ has_loans (GstTernAttach * self)
 {
   GList *link;
 
-  for (link = self->held.head; link; link = link->next)
+  for (link = self->task.queue.head; link; link = link->next)
     if (is_loan (link->data))
       return TRUE;
   return FALSE;
@@ -90,7 +63,7 @@ gst_tern_attach_return_loans (GstTernAttach * self)
 {
   GList *link;
 
-  for (link = self->held.head; link; link = link->next)
+  for (link = self->task.queue.head; link; link = link->next)
     if (is_loan (link->data))
       return_loan (link->data);
 }
@@ -100,7 +73,7 @@ gst_tern_attach_return_loans (GstTernAttach * self)
 static void
 note_loan (GstTernAttach * self, HeldItem * item)
 {
-  GstBuffer *buffer = GST_BUFFER_CAST (item->object);
+  GstBuffer *buffer = GST_BUFFER_CAST (item->base.object);
   guint limit = gst_tern_pool_limit (buffer->pool), lent = 1;
   GList *link;
 
@@ -111,7 +84,7 @@ note_loan (GstTernAttach * self, HeldItem * item)
     return;
   }
   item->lender = buffer->pool;
-  for (link = self->held.head; link; link = link->next)
+  for (link = self->task.queue.head; link; link = link->next)
     lent += ((HeldItem *) link->data)->lender == item->lender;
   if (2 * lent > limit)
     return_loan (item);
@@ -131,21 +104,9 @@ get_limit (GstTernAttach * self)
 }
 
 void
-gst_tern_attach_hold (GstTernAttach * self, HeldItem * item)
+gst_tern_attach_describe (GstTernAttach * self, HeldItem * item)
 {
-  g_queue_push_tail (&self->held, item);
-  self->held_bytes += item->bytes;
-  if (GST_IS_BUFFER (item->object)) {
-    self->held_frames++;
-    self->last_came = g_get_monotonic_time ();
-  }
-  g_cond_broadcast (&self->cond);
-}
-
-void
-gst_tern_attach_describe (GstTernAttach * self, HeldItem * item,
-    GstBuffer * buffer)
-{
+  GstBuffer *buffer = GST_BUFFER_CAST (item->base.object);
   GstClockTime pts = GST_BUFFER_PTS (buffer);
   GstClockTime duration = GST_BUFFER_DURATION_IS_VALID (buffer) ?
       GST_BUFFER_DURATION (buffer) : self->frame_duration;
@@ -167,30 +128,28 @@ gst_tern_attach_describe (GstTernAttach * self, HeldItem * item,
 GstFlowReturn
 gst_tern_attach_hold_frame (GstTernAttach * self, GstBuffer * buffer)
 {
-  HeldItem *item = g_new0 (HeldItem, 1);
+  GstTernTask *task = &self->task;
   GstFlowReturn flow;
+  HeldItem *item;
 
-  item->object = GST_MINI_OBJECT_CAST (buffer);
-  gst_tern_attach_describe (self, item, buffer);
-  item->segment = self->video_segment;
-  item->bytes = gst_buffer_get_size (buffer);
-  item->unanswered = !self->looking || self->segment.rate < 0.0;
-
-  g_mutex_lock (&self->lock);
-  flow = self->flow;
-  if (flow == GST_FLOW_OK) {
+  g_mutex_lock (&task->lock);
+  if (task->flow == GST_FLOW_OK) {
+    item = gst_tern_task_new_item (task, g_steal_pointer (&buffer));
+    gst_tern_attach_describe (self, item);
+    item->segment = self->video_segment;
+    item->unanswered = !self->looking || self->segment.rate < 0.0;
     note_loan (self, item);
-    gst_tern_attach_hold (self, item);
+    gst_tern_task_push (task, item);
     self->waiting = TRUE;
-    while (self->flow == GST_FLOW_OK && self->held_bytes > get_limit (self))
-      g_cond_wait (&self->cond, &self->lock);
+    self->last_came = g_get_monotonic_time ();
+    while (task->flow == GST_FLOW_OK && task->bytes > get_limit (self))
+      g_cond_wait (&task->cond, &task->lock);
     self->waiting = FALSE;
     self->last_came = g_get_monotonic_time ();
-    flow = self->flow;
-    item = NULL;
   }
-  g_mutex_unlock (&self->lock);
-  g_clear_pointer (&item, gst_tern_attach_held_free);
+  flow = task->flow;
+  g_mutex_unlock (&task->lock);
+  gst_clear_buffer (&buffer);
   return flow;
 }
 
@@ -200,12 +159,12 @@ gst_tern_attach_hold_frame (GstTernAttach * self, GstBuffer * buffer)
 static HeadState
 get_head_state (GstTernAttach * self, Result ** result)
 {
-  HeldItem *item = g_queue_peek_head (&self->held);
+  HeldItem *item = g_queue_peek_head (&self->task.queue);
 
   *result = NULL;
   if (!item)
     return HEAD_NONE;
-  if (!GST_IS_BUFFER (item->object) || item->unanswered)
+  if (!GST_IS_BUFFER (item->base.object) || item->unanswered)
     return HEAD_READY;
 
   *result = gst_tern_attach_find_window (self, item);
@@ -219,7 +178,7 @@ get_head_state (GstTernAttach * self, Result ** result)
     *result = gst_tern_attach_find_before (self, item);
     return HEAD_READY;
   }
-  return self->held_bytes > get_limit (self) ? HEAD_OVER : HEAD_WAITS;
+  return self->task.bytes > get_limit (self) ? HEAD_OVER : HEAD_WAITS;
 }
 
 /* Whether text will come although no more frames do. Asks without the lock:
@@ -232,23 +191,23 @@ text_is_at_work (GstTernAttach * self)
   gboolean busy = FALSE;
   GstQuery *query;
 
-  g_mutex_unlock (&self->lock);
+  g_mutex_unlock (&self->task.lock);
   query = gst_query_new_custom (GST_QUERY_CUSTOM,
       gst_structure_new_empty (GST_TERN_QUERY_WORK));
   if (gst_pad_peer_query (self->textpad, query))
     gst_structure_get_boolean (gst_query_get_structure (query), "busy", &busy);
   gst_query_unref (query);
-  g_mutex_lock (&self->lock);
+  g_mutex_lock (&self->task.lock);
   return busy && g_get_monotonic_time () < patience;
 }
 
 static gboolean
 tail_is_eos (GstTernAttach * self)
 {
-  HeldItem *item = g_queue_peek_tail (&self->held);
+  HeldItem *item = g_queue_peek_tail (&self->task.queue);
 
-  return item && GST_IS_EVENT (item->object)
-      && GST_EVENT_TYPE (item->object) == GST_EVENT_EOS;
+  return item && GST_IS_EVENT (item->base.object)
+      && GST_EVENT_TYPE (item->base.object) == GST_EVENT_EOS;
 }
 
 /* Nothing comes, and frames wait. Does what is due now; returns when to look
@@ -258,7 +217,7 @@ look_after_upstream (GstTernAttach * self)
 {
   gint64 now = g_get_monotonic_time (), next = -1, dry;
 
-  if (self->held_frames == 0 || self->waiting || tail_is_eos (self))
+  if (self->task.buffers == 0 || self->waiting || tail_is_eos (self))
     return -1;
   if (has_loans (self)) {
     if (now - self->last_came < LOAN_US)
@@ -274,22 +233,22 @@ look_after_upstream (GstTernAttach * self)
     return dry;
   if (text_is_at_work (self))
     self->last_text = now;
-  else if (self->last_came + DRY_US <= now && self->held_frames > 0) {
+  else if (self->last_came + DRY_US <= now && self->task.buffers > 0) {
     /* Next time, half of it must be enough. */
-    self->dry_bytes = MAX (self->held_bytes / 2, 1);
+    self->dry_bytes = MAX (self->task.bytes / 2, 1);
     self->last_came = now;
   }
   return now;
 }
 
-/* With @lock: until the oldest item may leave. */
+/* With the lock: until the oldest item may leave. */
 static GstFlowReturn
 wait_for_head (GstTernAttach * self, Result ** result, gboolean * early)
 {
   gboolean idle = FALSE;
 
   *early = FALSE;
-  while (self->flow == GST_FLOW_OK) {
+  while (self->task.flow == GST_FLOW_OK) {
     HeadState state = get_head_state (self, result);
     gint64 until = -1;
 
@@ -312,11 +271,11 @@ wait_for_head (GstTernAttach * self, Result ** result, gboolean * early)
         continue;
     }
     if (until < 0)
-      g_cond_wait (&self->cond, &self->lock);
+      g_cond_wait (&self->task.cond, &self->task.lock);
     else
-      g_cond_wait_until (&self->cond, &self->lock, until);
+      g_cond_wait_until (&self->task.cond, &self->task.lock, until);
   }
-  return self->flow;
+  return self->task.flow;
 }
 
 /* How much video is held, in seconds. */
@@ -325,10 +284,10 @@ held_seconds (GstTernAttach * self, const HeldItem * first)
 {
   GList *link;
 
-  for (link = self->held.tail; link; link = link->prev) {
+  for (link = self->task.queue.tail; link; link = link->prev) {
     HeldItem *last = link->data;
 
-    if (GST_IS_BUFFER (last->object)
+    if (GST_IS_BUFFER (last->base.object)
         && GST_CLOCK_TIME_IS_VALID (last->running_end)
         && GST_CLOCK_TIME_IS_VALID (first->running_time)
         && last->running_end > first->running_time)
@@ -340,24 +299,23 @@ held_seconds (GstTernAttach * self, const HeldItem * first)
 /* Frames begin to leave early: a QOS message, and once a warning that says what
  * would help. */
 static void
-post_early (GstTernAttach * self, const HeldItem * item, gdouble seconds,
-    guint64 held)
+post_early (GstTernAttach * self, const HeldItem * item)
 {
   GstMessage *message;
   guint64 attached, early, dry;
   gboolean warned;
 
-  g_mutex_lock (&self->lock);
+  g_mutex_lock (&self->task.lock);
   attached = self->attached;
   early = self->early;
   dry = self->dry_bytes;
   warned = self->warned;
   self->warned = TRUE;
-  g_mutex_unlock (&self->lock);
+  g_mutex_unlock (&self->task.lock);
 
   message = gst_message_new_qos (GST_OBJECT_CAST (self), self->live,
       item->running_time, item->stream_time,
-      GST_BUFFER_PTS (GST_BUFFER_CAST (item->object)), item->duration);
+      GST_BUFFER_PTS (GST_BUFFER_CAST (item->base.object)), item->duration);
   gst_message_set_qos_stats (message, GST_FORMAT_BUFFERS, attached, early);
   gst_element_post_message (GST_ELEMENT_CAST (self), message);
   if (warned)
@@ -368,13 +326,13 @@ post_early (GstTernAttach * self, const HeldItem * item, gdouble seconds,
         ("the source sent nothing more while %.1f s of video waited: queues "
             "beside the video (of audio, for a muxer) must hold a whole window "
             "and more, see max-size-time and max-size-bytes of queue, or set "
-            "attach=newest", seconds));
+            "attach=newest", item->held_seconds));
   else
     GST_ELEMENT_WARNING (self, RESOURCE, NO_SPACE_LEFT,
         ("Frames left before the result of their window was known."),
         ("max-held-bytes: found room for %" G_GUINT64_FORMAT " bytes, %.1f s "
             "of this video, expected room for a whole window: raise it, or set "
-            "attach=newest", held, seconds));
+            "attach=newest", item->held_bytes, item->held_seconds));
 }
 
 void
@@ -389,109 +347,55 @@ gst_tern_attach_tell_text (GstTernAttach * self, const HeldItem * item)
                 "end", G_TYPE_UINT64, item->running_end, NULL)));
 }
 
-/* With @lock: the oldest item, with its result on it; whether to say that it
- * leaves early. */
-static HeldItem *
-take_head (GstTernAttach * self, const Result * result, gboolean early,
-    gboolean * say)
+/* The oldest item, with its result on it, once it may leave. */
+static GstTernItem *
+take (gpointer element)
 {
-  HeldItem *item = g_queue_pop_head (&self->held);
+  GstTernAttach *self = element;
+  guint64 held;
+  Result *result;
+  HeldItem *item;
+  gboolean early;
 
-  self->held_bytes -= item->bytes;
-  self->busy = TRUE;
-  if (GST_IS_BUFFER (item->object)) {
-    GstBuffer *buffer = GST_BUFFER_CAST (item->object);
+  if (wait_for_head (self, &result, &early) != GST_FLOW_OK)
+    return NULL;
+  held = self->task.bytes;
+  item = gst_tern_task_take (&self->task, self->task.queue.head);
+  if (GST_IS_BUFFER (item->base.object)) {
+    GstBuffer *buffer = GST_BUFFER_CAST (item->base.object);
 
-    self->held_frames--;
     gst_tern_attach_put_result (self, &buffer, result);
-    item->object = GST_MINI_OBJECT_CAST (buffer);
+    item->base.object = GST_MINI_OBJECT_CAST (buffer);
     gst_tern_attach_forget_results (self, item);
-    *say = early && !self->over;
+    item->say = early && !self->over;
+    item->held_bytes = held;
+    item->held_seconds = item->say ? held_seconds (self, item) : 0.0;
     self->over = early;
     self->early += early;
   }
-  g_cond_broadcast (&self->cond);
-  return item;
+  return &item->base;
 }
 
-/* After GST_FLOW_EOS from downstream: the end it still has to hear of. */
-static gboolean
-eos_is_held (GstTernAttach * self)
+static GstFlowReturn
+handle (gpointer element, GstTernItem * base)
 {
-  GList *link;
+  GstTernAttach *self = element;
+  HeldItem *item = (HeldItem *) base;
 
-  for (link = self->held.tail; link; link = link->prev) {
-    HeldItem *item = link->data;
-
-    if (GST_IS_EVENT (item->object)
-        && GST_EVENT_TYPE (item->object) == GST_EVENT_EOS)
-      return TRUE;
-  }
-  return FALSE;
+  if (!GST_IS_BUFFER (base->object))
+    return gst_tern_task_send_event (&self->task,
+        gst_event_ref (GST_EVENT_CAST (base->object)));
+  if (item->say)
+    post_early (self, item);
+  gst_tern_attach_tell_text (self, item);
+  return gst_pad_push (self->srcpad,
+      GST_BUFFER_CAST (g_steal_pointer (&base->object)));
 }
 
-static void
-end_task (GstTernAttach * self, GstFlowReturn flow)
-{
-  gboolean ended;
-
-  g_mutex_lock (&self->lock);
-  if (self->flow == GST_FLOW_OK)
-    self->flow = flow;
-  ended = flow == GST_FLOW_EOS && eos_is_held (self);
-  gst_tern_attach_clear_held (self, self->flow == GST_FLOW_FLUSHING);
-  g_cond_broadcast (&self->cond);
-  g_mutex_unlock (&self->lock);
-  if (ended)
-    gst_pad_push_event (self->srcpad, gst_event_new_eos ());
-  gst_pad_pause_task (self->srcpad);
-  /* Upstream hears of an src pad that leads nowhere; that may be meant. */
-  if (flow < GST_FLOW_EOS)
-    GST_ELEMENT_FLOW_ERROR (self, flow);
-}
-
-void
-gst_tern_attach_loop (gpointer data)
-{
-  GstTernAttach *self = data;
-  HeldItem *item = NULL;
-  GstFlowReturn flow;
-  Result *result;
-  gboolean early, say = FALSE;
-  gdouble seconds = 0.0;
-  guint64 held = 0;
-
-  g_mutex_lock (&self->lock);
-  flow = wait_for_head (self, &result, &early);
-  if (flow == GST_FLOW_OK) {
-    held = self->held_bytes;
-    item = take_head (self, result, early, &say);
-    if (say)
-      seconds = held_seconds (self, item);
-  }
-  g_mutex_unlock (&self->lock);
-
-  if (item && GST_IS_BUFFER (item->object)) {
-    if (say)
-      post_early (self, item, seconds, held);
-    gst_tern_attach_tell_text (self, item);
-    flow = gst_pad_push (self->srcpad,
-        GST_BUFFER_CAST (g_steal_pointer (&item->object)));
-  } else if (item && !gst_pad_push_event (self->srcpad,
-          GST_EVENT_CAST (gst_mini_object_ref (item->object)))
-      && GST_PAD_IS_FLUSHING (self->srcpad)
-      && gst_tern_outlives_flush (item->object)) {
-    flow = GST_FLOW_FLUSHING;
-    g_mutex_lock (&self->lock);
-    g_queue_push_head (&self->held, g_steal_pointer (&item));
-    g_mutex_unlock (&self->lock);
-  }
-  g_clear_pointer (&item, gst_tern_attach_held_free);
-
-  g_mutex_lock (&self->lock);
-  self->busy = FALSE;
-  g_cond_broadcast (&self->cond);
-  g_mutex_unlock (&self->lock);
-  if (flow != GST_FLOW_OK)
-    end_task (self, flow);
-}
+/* Upstream hears of an src pad that leads nowhere; that may be meant. */
+const GstTernTaskFuncs gst_tern_attach_task = {
+  .item_size = sizeof (HeldItem),
+  .take = take,
+  .handle = handle,
+  .may_be_unlinked = TRUE,
+};

@@ -78,7 +78,7 @@ decide_hold (GstTernAttach * self)
   attach = self->attach;
   GST_OBJECT_UNLOCK (self);
 
-  g_mutex_lock (&self->lock);
+  g_mutex_lock (&self->task.lock);
   self->live = live;
   self->hold = gst_pad_is_linked (self->textpad)
       && (attach == GST_TERN_ATTACH_WINDOW
@@ -87,9 +87,9 @@ decide_hold (GstTernAttach * self)
   self->last_came = self->last_text = g_get_monotonic_time ();
   /* Under the lock: a pad that was deactivated meanwhile stays without a
    * task. */
-  if (self->hold && self->flow == GST_FLOW_OK)
-    gst_pad_start_task (self->srcpad, gst_tern_attach_loop, self, NULL);
-  g_mutex_unlock (&self->lock);
+  if (self->hold && self->task.flow == GST_FLOW_OK)
+    gst_tern_task_start (&self->task);
+  g_mutex_unlock (&self->task.lock);
   GST_DEBUG_OBJECT (self, "frames carry the result of %s",
       self->hold ? "their own window" : "the newest window");
 }
@@ -98,20 +98,20 @@ static GstFlowReturn
 gst_tern_attach_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
 {
   GstTernAttach *self = GST_TERN_ATTACH (parent);
-  HeldItem item = { NULL, };
+  HeldItem item = {.base.object = GST_MINI_OBJECT_CAST (buffer) };
 
   decide_hold (self);
   if (self->hold)
     return gst_tern_attach_hold_frame (self, buffer);
 
-  gst_tern_attach_describe (self, &item, buffer);
-  g_mutex_lock (&self->lock);
+  gst_tern_attach_describe (self, &item);
+  g_mutex_lock (&self->task.lock);
   if (self->looking)
     gst_tern_attach_put_result (self, &buffer,
         g_queue_peek_tail (&self->results));
   while (self->results.length > 1)
     gst_tern_attach_result_free (g_queue_pop_head (&self->results));
-  g_mutex_unlock (&self->lock);
+  g_mutex_unlock (&self->task.lock);
   gst_tern_attach_tell_text (self, &item);
   return gst_pad_push (self->srcpad, buffer);
 }
@@ -119,51 +119,15 @@ gst_tern_attach_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
 static void
 forget_everything (GstTernAttach * self, gboolean flush)
 {
-  g_mutex_lock (&self->lock);
-  gst_tern_attach_clear_held (self, flush);
+  g_mutex_lock (&self->task.lock);
+  gst_tern_task_empty (&self->task, flush);
   g_queue_clear_full (&self->results, gst_tern_attach_result_free);
   self->text_segment = 0;
   self->decided = GST_CLOCK_TIME_NONE;
   self->text_eos = FALSE;
   self->over = FALSE;
-  g_mutex_unlock (&self->lock);
+  g_mutex_unlock (&self->task.lock);
   self->video_segment = 0;
-}
-
-static void
-set_flow (GstTernAttach * self, GstFlowReturn flow)
-{
-  g_mutex_lock (&self->lock);
-  self->flow = flow;
-  g_cond_broadcast (&self->cond);
-  g_mutex_unlock (&self->lock);
-}
-
-static gboolean
-forward_or_hold_event (GstTernAttach * self, GstEvent * event)
-{
-  gboolean ok, ended;
-
-  if (!self->hold_known || !self->hold)
-    return gst_pad_push_event (self->srcpad, event);
-
-  g_mutex_lock (&self->lock);
-  ok = self->flow == GST_FLOW_OK;
-  ended = self->flow == GST_FLOW_EOS;
-  if (ok) {
-    HeldItem *item = g_new0 (HeldItem, 1);
-
-    item->object = GST_MINI_OBJECT_CAST (event);
-    gst_tern_attach_hold (self, item);
-  }
-  g_mutex_unlock (&self->lock);
-  if (ok)
-    return TRUE;
-  /* Downstream took no more frames; the end it still has to hear of. */
-  if (ended && GST_EVENT_TYPE (event) == GST_EVENT_EOS)
-    return gst_pad_push_event (self->srcpad, event);
-  gst_event_unref (event);
-  return FALSE;
 }
 
 static void
@@ -179,38 +143,35 @@ take_frame_rate (GstTernAttach * self, GstEvent * event)
     self->frame_duration = gst_util_uint64_scale (GST_SECOND, d, n);
 }
 
-static gboolean
-flush_start (GstTernAttach * self, GstEvent * event)
+static void
+flush (GstTernAttach * self, GstEvent * event)
 {
-  gboolean ok = gst_pad_push_event (self->srcpad, event);
+  gboolean start = GST_EVENT_TYPE (event) == GST_EVENT_FLUSH_START;
 
-  set_flow (self, GST_FLOW_FLUSHING);
+  gst_pad_push_event (self->srcpad, event);
+  if (!start) {
+    gst_segment_init (&self->segment, GST_FORMAT_TIME);
+    forget_everything (self, TRUE);
+  }
   if (self->hold)
-    gst_pad_pause_task (self->srcpad);
-  return ok;
+    gst_tern_task_flush (&self->task, start);
+  else if (start)
+    gst_tern_task_flush_start (&self->task);
+  else
+    gst_tern_task_flush_stop (&self->task);
 }
 
-static gboolean
-flush_stop (GstTernAttach * self, GstEvent * event)
+static GstFlowReturn
+gst_tern_attach_sink_event (GstPad * pad, GstObject * parent, GstEvent * event)
 {
-  gboolean ok = gst_pad_push_event (self->srcpad, event);
+  GstTernAttach *self = GST_TERN_ATTACH (parent);
+  GstFlowReturn flow;
 
-  gst_segment_init (&self->segment, GST_FORMAT_TIME);
-  forget_everything (self, TRUE);
-  set_flow (self, GST_FLOW_OK);
-  if (self->hold)
-    gst_pad_start_task (self->srcpad, gst_tern_attach_loop, self, NULL);
-  return ok;
-}
-
-static gboolean
-handle_event (GstTernAttach * self, GstEvent * event)
-{
   switch (GST_EVENT_TYPE (event)) {
     case GST_EVENT_FLUSH_START:
-      return flush_start (self, event);
     case GST_EVENT_FLUSH_STOP:
-      return flush_stop (self, event);
+      flush (self, event);
+      return GST_FLOW_OK;
     case GST_EVENT_SEGMENT:
       gst_event_copy_segment (event, &self->segment);
       self->video_segment++;
@@ -226,27 +187,17 @@ handle_event (GstTernAttach * self, GstEvent * event)
       gst_structure_get_boolean (gst_event_get_structure (event), "looking",
           &self->looking);
       gst_event_unref (event);
-      return TRUE;
+      return GST_FLOW_OK;
     default:
       break;
   }
-  if (GST_EVENT_IS_SERIALIZED (event))
-    return forward_or_hold_event (self, event);
-  return gst_pad_push_event (self->srcpad, event);
-}
-
-/* An event that was refused because of a flush is no error. */
-static GstFlowReturn
-gst_tern_attach_sink_event (GstPad * pad, GstObject * parent, GstEvent * event)
-{
-  GstTernAttach *self = GST_TERN_ATTACH (parent);
-  GstFlowReturn flow;
-
-  if (handle_event (self, event))
+  /* Events keep their place among frames that wait. */
+  if (GST_EVENT_IS_SERIALIZED (event) && self->hold)
+    return gst_tern_task_push_event (&self->task, event);
+  if (gst_pad_push_event (self->srcpad, event))
     return GST_FLOW_OK;
-  g_mutex_lock (&self->lock);
-  flow = self->flow;
-  g_mutex_unlock (&self->lock);
+  /* An event that was refused because of a flush is no error. */
+  flow = gst_tern_task_get_flow (&self->task);
   return flow != GST_FLOW_OK ? flow : gst_tern_event_flow (self->srcpad);
 }
 
@@ -277,12 +228,12 @@ wait_for_events (GstTernAttach * self)
 {
   gboolean ok;
 
-  g_mutex_lock (&self->lock);
-  while (self->flow == GST_FLOW_OK && self->held_frames == 0 && (self->busy
-          || !g_queue_is_empty (&self->held)))
-    g_cond_wait (&self->cond, &self->lock);
-  ok = self->flow == GST_FLOW_OK && self->held_frames == 0;
-  g_mutex_unlock (&self->lock);
+  g_mutex_lock (&self->task.lock);
+  while (self->task.flow == GST_FLOW_OK && self->task.buffers == 0
+      && gst_tern_task_is_busy (&self->task))
+    g_cond_wait (&self->task.cond, &self->task.lock);
+  ok = self->task.flow == GST_FLOW_OK && self->task.buffers == 0;
+  g_mutex_unlock (&self->task.lock);
   return ok;
 }
 
@@ -301,12 +252,12 @@ gst_tern_attach_sink_query (GstPad * pad, GstObject * parent, GstQuery * query)
         answer_allocation (query);
       return ok;
     case GST_QUERY_DRAIN:
-      g_mutex_lock (&self->lock);
+      g_mutex_lock (&self->task.lock);
       gst_tern_attach_return_loans (self);
-      while (self->flow == GST_FLOW_OK && !g_queue_is_empty (&self->held)
+      while (self->task.flow == GST_FLOW_OK && self->task.queue.head
           && self->text_eos)
-        g_cond_wait (&self->cond, &self->lock);
-      g_mutex_unlock (&self->lock);
+        g_cond_wait (&self->task.cond, &self->task.lock);
+      g_mutex_unlock (&self->task.lock);
       return gst_pad_peer_query (self->srcpad, query);
     default:
       return gst_pad_query_default (pad, parent, query);
@@ -368,10 +319,10 @@ gst_tern_attach_src_activate_mode (GstPad * pad, GstObject * parent,
     return FALSE;
   if (active) {
     self->hold_known = self->hold = FALSE;
-    set_flow (self, GST_FLOW_OK);
+    gst_tern_task_flush_stop (&self->task);
     return TRUE;
   }
-  set_flow (self, GST_FLOW_FLUSHING);
+  gst_tern_task_flush_start (&self->task);
   return gst_pad_stop_task (pad);
 }
 
@@ -388,7 +339,7 @@ gst_tern_attach_sink_activate_mode (GstPad * pad, GstObject * parent,
     self->looking = TRUE;
     self->frame_duration = 0;
   } else {
-    set_flow (self, GST_FLOW_FLUSHING);
+    gst_tern_task_flush_start (&self->task);
   }
   return TRUE;
 }
@@ -414,13 +365,13 @@ make_stats (GstTernAttach * self)
 {
   GstStructure *stats;
 
-  g_mutex_lock (&self->lock);
+  g_mutex_lock (&self->task.lock);
   stats = gst_structure_new ("stats",
       "attached", G_TYPE_UINT64, self->attached,
       "early", G_TYPE_UINT64, self->early,
-      "held-frames", G_TYPE_UINT, self->held_frames,
-      "held-bytes", G_TYPE_UINT64, self->held_bytes, NULL);
-  g_mutex_unlock (&self->lock);
+      "held-frames", G_TYPE_UINT, self->task.buffers,
+      "held-bytes", G_TYPE_UINT64, self->task.bytes, NULL);
+  g_mutex_unlock (&self->task.lock);
   return stats;
 }
 
@@ -478,8 +429,7 @@ gst_tern_attach_finalize (GObject * object)
   GstTernAttach *self = GST_TERN_ATTACH (object);
 
   forget_everything (self, FALSE);
-  g_mutex_clear (&self->lock);
-  g_cond_clear (&self->cond);
+  gst_tern_task_finalize (&self->task);
   G_OBJECT_CLASS (parent_class)->finalize (object);
 }
 
@@ -582,12 +532,9 @@ gst_tern_attach_init (GstTernAttach * self)
   GST_PAD_SET_PROXY_SCHEDULING (self->srcpad);
   gst_element_add_pad (GST_ELEMENT_CAST (self), self->srcpad);
 
-  g_mutex_init (&self->lock);
-  g_cond_init (&self->cond);
-  g_queue_init (&self->held);
+  gst_tern_task_init (&self->task, self, self->srcpad, &gst_tern_attach_task);
   g_queue_init (&self->results);
   self->decided = GST_CLOCK_TIME_NONE;
-  self->flow = GST_FLOW_FLUSHING;
   self->attach = GST_TERN_ATTACH_AUTO;
   self->max_held_bytes = DEFAULT_MAX_HELD_BYTES;
 }

@@ -10,33 +10,29 @@
 
 /* ---- What was seen ---- */
 
-GstEvent *
-gst_tern_encoder_take_seen (GstTernEncoder * self)
+void
+gst_tern_encoder_push_seen (GstTernEncoder * self)
 {
-  if (!self->unseen)
-    return NULL;
+  if (self->unseen)
+    gst_tern_task_push (&self->task, gst_tern_task_new_item (&self->task,
+            gst_event_new_gap (self->seen_pts, self->seen_duration)));
   self->unseen = FALSE;
-  return gst_event_new_gap (self->seen_pts, self->seen_duration);
 }
 
-/* With @lock. The last frame says where a stretch ends, looked at or not. Of
+/* With the lock. The last frame says where a stretch ends, looked at or not. Of
  * two that are looked at the second is earlier only behind a jump. */
 static void
 see (GstTernEncoder * self, GstBuffer * buffer, gboolean looked_at)
 {
-  GstEvent *seen = NULL;
-
   if (looked_at && GST_BUFFER_PTS (buffer) < self->seen_pts)
-    seen = gst_tern_encoder_take_seen (self);
-  if (seen)
-    g_queue_push_tail (&self->queue, seen);
+    gst_tern_encoder_push_seen (self);
   self->seen_pts = GST_BUFFER_PTS (buffer);
   self->seen_duration = GST_BUFFER_DURATION (buffer);
   self->unseen = !looked_at;
   self->seen_at = g_get_monotonic_time ();
   /* The worker waits without an end while nothing comes. */
   if (self->idle)
-    g_cond_broadcast (&self->cond);
+    g_cond_broadcast (&self->task.cond);
   self->idle = FALSE;
 }
 
@@ -70,27 +66,13 @@ tell_progress (GstTernEncoder * self, GstBuffer * buffer)
 static GstFlowReturn
 enqueue_event (GstTernEncoder * self, GstEvent * event)
 {
-  GstFlowReturn flow;
-  GstEvent *seen;
-
-  g_mutex_lock (&self->lock);
-  flow = self->flow;
-  if (flow == GST_FLOW_OK) {
-    if (gst_tern_ends_stretch (event)
-        && (seen = gst_tern_encoder_take_seen (self)))
-      g_queue_push_tail (&self->queue, seen);
-    self->eos = GST_EVENT_TYPE (event) == GST_EVENT_EOS;
-    g_queue_push_tail (&self->queue, event);
-    g_cond_broadcast (&self->cond);
+  if (gst_tern_ends_stretch (event)) {
+    g_mutex_lock (&self->task.lock);
+    if (self->task.flow == GST_FLOW_OK)
+      gst_tern_encoder_push_seen (self);
+    g_mutex_unlock (&self->task.lock);
   }
-  g_mutex_unlock (&self->lock);
-  if (flow == GST_FLOW_OK)
-    return GST_FLOW_OK;
-  /* Downstream took no more tokens; the end it still has to hear of. */
-  if (flow == GST_FLOW_EOS && GST_EVENT_TYPE (event) == GST_EVENT_EOS)
-    return gst_pad_push_event (self->srcpad, event) ? GST_FLOW_OK : flow;
-  gst_event_unref (event);
-  return flow;
+  return gst_tern_task_push_event (&self->task, event);
 }
 
 /* ---- Frames ---- */
@@ -99,19 +81,19 @@ enqueue_event (GstTernEncoder * self, GstEvent * event)
 static GstBuffer *
 replace_waiting_frame (GstTernEncoder * self)
 {
-  GList *link;
+  GList *link = self->task.queue.tail;
+  EncoderItem *item;
+  GstBuffer *old;
 
-  for (link = self->queue.tail; link; link = link->prev) {
-    if (GST_IS_BUFFER (link->data)) {
-      GstBuffer *old = link->data;
-
-      g_queue_delete_link (&self->queue, link);
-      self->queued_frames--;
-      self->dropped++;
-      return old;
-    }
-  }
-  return NULL;
+  while (link && !GST_IS_BUFFER (((GstTernItem *) link->data)->object))
+    link = link->prev;
+  if (!link)
+    return NULL;
+  item = gst_tern_task_take (&self->task, link);
+  old = GST_BUFFER_CAST (item->base.object);
+  g_free (item);
+  self->dropped++;
+  return old;
 }
 
 static void
@@ -180,19 +162,21 @@ judge_frame (GstTernEncoder * self, GstBuffer * buffer)
   return LOOK_AT;
 }
 
-/* With @lock: leaves a frame for the worker. Takes @buffer; what had to make
+/* With the lock: leaves a frame for the worker. Takes @buffer; what had to make
  * room for it is returned. */
 static GstBuffer *
 enqueue_frame (GstTernEncoder * self, GstBuffer * buffer, guint64 late)
 {
+  GstTernTask *task = &self->task;
   GstBuffer *old = NULL;
+  EncoderItem *item;
 
-  if (self->live && self->queued_frames > 0)
+  if (self->live && task->buffers > 0)
     old = replace_waiting_frame (self);
-  while (self->flow == GST_FLOW_OK && !self->live
-      && self->queued_frames >= GST_TERN_ENCODER_QUEUE)
-    g_cond_wait (&self->cond, &self->lock);
-  if (self->flow != GST_FLOW_OK) {
+  while (task->flow == GST_FLOW_OK && !self->live
+      && task->buffers >= GST_TERN_ENCODER_QUEUE)
+    g_cond_wait (&task->cond, &task->lock);
+  if (task->flow != GST_FLOW_OK) {
     gst_buffer_unref (buffer);
     return old;
   }
@@ -200,9 +184,9 @@ enqueue_frame (GstTernEncoder * self, GstBuffer * buffer, guint64 late)
     buffer = gst_buffer_make_writable (buffer);
     GST_BUFFER_FLAG_SET (buffer, GST_BUFFER_FLAG_DISCONT);
   }
-  g_queue_push_tail (&self->queue, buffer);
-  self->late[self->queued_frames++] = late;
-  g_cond_broadcast (&self->cond);
+  item = gst_tern_task_new_item (task, buffer);
+  item->late = late;
+  gst_tern_task_push (task, item);
   return old;
 }
 
@@ -226,7 +210,7 @@ gst_tern_encoder_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
 
   verdict = judge_frame (self, buffer);
   late = tern_frame_sampler_late (&self->sampler, GST_BUFFER_PTS (buffer));
-  g_mutex_lock (&self->lock);
+  g_mutex_lock (&self->task.lock);
   self->frames++;
   if (verdict != NOT_SEEN)
     see (self, buffer, verdict == LOOK_AT);
@@ -234,10 +218,10 @@ gst_tern_encoder_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
     self->taken++;
     old = enqueue_frame (self, buffer, late);
   }
-  flow = self->flow;
+  flow = self->task.flow;
   taken = self->taken;
   dropped = self->dropped;
-  g_mutex_unlock (&self->lock);
+  g_mutex_unlock (&self->task.lock);
 
   if (verdict != LOOK_AT)
     gst_buffer_unref (buffer);
@@ -257,10 +241,10 @@ update_live (GstTernEncoder * self)
 {
   gboolean live = gst_tern_upstream_is_live (self->sinkpad);
 
-  g_mutex_lock (&self->lock);
+  g_mutex_lock (&self->task.lock);
   self->live = live;
-  g_cond_broadcast (&self->cond);
-  g_mutex_unlock (&self->lock);
+  g_cond_broadcast (&self->task.cond);
+  g_mutex_unlock (&self->task.lock);
   GST_DEBUG_OBJECT (self, "upstream is %slive", live ? "" : "not ");
 }
 
@@ -273,60 +257,25 @@ restart_sampling (GstTernEncoder * self)
   self->looked = 0;
   self->ended = FALSE;
   self->gap_end = GST_CLOCK_TIME_NONE;
-  g_mutex_lock (&self->lock);
+  g_mutex_lock (&self->task.lock);
   self->seen_pts = GST_CLOCK_TIME_NONE;
   self->unseen = FALSE;
-  g_mutex_unlock (&self->lock);
-}
-
-static void
-flush_start (GstTernEncoder * self)
-{
-  g_atomic_int_set (&self->interrupted, 1);
-  if (self->loader)
-    gst_tern_loader_wake (self->loader);
-  g_mutex_lock (&self->lock);
-  self->flow = GST_FLOW_FLUSHING;
-  if (self->encoder)
-    tern_encoder_cancel (self->encoder, TRUE);
-  g_cond_broadcast (&self->cond);
-  g_mutex_unlock (&self->lock);
-}
-
-static void
-flush_stop (GstTernEncoder * self)
-{
-  g_mutex_lock (&self->lock);
-  gst_tern_encoder_clear_queue (self, TRUE);
-  self->flow = GST_FLOW_OK;
-  self->eos = FALSE;
-  self->busy = FALSE;
-  self->idle = TRUE;
-  if (self->encoder)
-    tern_encoder_cancel (self->encoder, FALSE);
-  g_mutex_unlock (&self->lock);
-  g_atomic_int_set (&self->interrupted, 0);
+  g_mutex_unlock (&self->task.lock);
 }
 
 static GstFlowReturn
-flush_start_event (GstTernEncoder * self, GstEvent * event)
+flush_event (GstTernEncoder * self, GstEvent * event)
 {
-  gst_pad_push_event (self->srcpad, event);
-  flush_start (self);
-  gst_pad_pause_task (self->srcpad);
-  return GST_FLOW_OK;
-}
+  gboolean start = GST_EVENT_TYPE (event) == GST_EVENT_FLUSH_START;
 
-static GstFlowReturn
-flush_stop_event (GstTernEncoder * self, GstEvent * event)
-{
   gst_pad_push_event (self->srcpad, event);
-  gst_segment_init (&self->segment, GST_FORMAT_TIME);
-  restart_sampling (self);
-  self->number = 0;
-  self->last_tick = GST_CLOCK_TIME_NONE;
-  flush_stop (self);
-  gst_pad_start_task (self->srcpad, gst_tern_encoder_loop, self, NULL);
+  if (!start) {
+    gst_segment_init (&self->segment, GST_FORMAT_TIME);
+    restart_sampling (self);
+    self->number = 0;
+    self->last_tick = GST_CLOCK_TIME_NONE;
+  }
+  gst_tern_task_flush (&self->task, start);
   return GST_FLOW_OK;
 }
 
@@ -436,10 +385,6 @@ stream_start_event (GstTernEncoder * self, GstEvent * event)
 {
   self->timed = FALSE;
   self->timeless = 0;
-  /* A new stream may follow EOS without a flush. */
-  g_mutex_lock (&self->lock);
-  self->eos = FALSE;
-  g_mutex_unlock (&self->lock);
   return enqueue_event (self, event);
 }
 
@@ -452,9 +397,8 @@ gst_tern_encoder_sink_event (GstPad * pad, GstObject * parent, GstEvent * event)
 
   switch (GST_EVENT_TYPE (event)) {
     case GST_EVENT_FLUSH_START:
-      return flush_start_event (self, event);
     case GST_EVENT_FLUSH_STOP:
-      return flush_stop_event (self, event);
+      return flush_event (self, event);
     case GST_EVENT_CAPS:
       return caps_event (self, event);
     case GST_EVENT_SEGMENT:
@@ -483,18 +427,9 @@ gst_tern_encoder_sink_query (GstPad * pad, GstObject * parent, GstQuery * query)
       /* Planes are read where they lie, with any stride. */
       gst_query_add_allocation_meta (query, GST_VIDEO_META_API_TYPE, NULL);
       return TRUE;
-    case GST_QUERY_DRAIN:{
-      gboolean ok;
-
+    case GST_QUERY_DRAIN:
       /* Upstream wants its buffers back. */
-      g_mutex_lock (&self->lock);
-      while (self->flow == GST_FLOW_OK && (self->busy
-              || !g_queue_is_empty (&self->queue)))
-        g_cond_wait (&self->cond, &self->lock);
-      ok = self->flow == GST_FLOW_OK;
-      g_mutex_unlock (&self->lock);
-      return ok;
-    }
+      return gst_tern_task_drain (&self->task);
     default:
       return gst_pad_query_default (pad, parent, query);
   }
@@ -509,9 +444,9 @@ gst_tern_encoder_src_query (GstPad * pad, GstObject * parent, GstQuery * query)
 
   if (!gst_tern_is_work_query (query))
     return gst_pad_query_default (pad, parent, query);
-  g_mutex_lock (&self->lock);
-  busy = self->busy || !g_queue_is_empty (&self->queue);
-  g_mutex_unlock (&self->lock);
+  g_mutex_lock (&self->task.lock);
+  busy = gst_tern_task_is_busy (&self->task);
+  g_mutex_unlock (&self->task.lock);
   gst_tern_answer_work_query (query, busy);
   return TRUE;
 }
@@ -539,7 +474,7 @@ gst_tern_encoder_sink_activate_mode (GstPad * pad, GstObject * parent,
     self->have_caps = self->timed = FALSE;
     self->timeless = 0;
   } else {
-    flush_start (self);
+    gst_tern_task_flush_start (&self->task);
   }
   return TRUE;
 }
@@ -548,14 +483,6 @@ gboolean
 gst_tern_encoder_src_activate_mode (GstPad * pad, GstObject * parent,
     GstPadMode mode, gboolean active)
 {
-  GstTernEncoder *self = GST_TERN_ENCODER (parent);
-
-  if (mode != GST_PAD_MODE_PUSH)
-    return FALSE;
-  if (active) {
-    flush_stop (self);
-    return gst_pad_start_task (pad, gst_tern_encoder_loop, self, NULL);
-  }
-  flush_start (self);
-  return gst_pad_stop_task (pad);
+  return gst_tern_task_activate (&GST_TERN_ENCODER (parent)->task, mode,
+      active);
 }

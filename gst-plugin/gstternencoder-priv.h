@@ -7,6 +7,7 @@
 #include "gstternframe.h"
 #include "gstternloader.h"
 #include "gstternmeta.h"
+#include "gstterntask.h"
 
 G_BEGIN_DECLS
 
@@ -15,6 +16,13 @@ G_BEGIN_DECLS
 
 GST_DEBUG_CATEGORY_EXTERN (gst_tern_encoder_debug);
 #define GST_CAT_DEFAULT gst_tern_encoder_debug
+
+/* A sampled frame, or an event between frames. */
+typedef struct
+{
+  GstTernItem base;
+  guint64 late;                 /* of a frame: after its sampling tick */
+} EncoderItem;
 
 struct _GstTernEncoder
 {
@@ -28,15 +36,8 @@ struct _GstTernEncoder
   TernFit fit;
   GstClockTime idle_timeout;
 
-  /* Under @lock: what the streaming thread leaves for the worker. */
-  GMutex lock;
-  GCond cond;
-  GQueue queue;                 /* GstBuffer and serialized GstEvent */
-  guint queued_frames;
-  guint64 late[GST_TERN_ENCODER_QUEUE]; /* of queued frames, in order */
-  gboolean busy;                /* the worker has taken an item */
-  GstFlowReturn flow;           /* of the worker */
-  gboolean eos;
+  GstTernTask task;             /* the worker: EncoderItem, and events */
+  /* Under its lock. */
   gboolean live;
   TernEncoder *encoder;         /* set by the worker; for cancelling */
   guint64 frames, taken, dropped;
@@ -45,7 +46,6 @@ struct _GstTernEncoder
   gint64 seen_at;               /* ... when, monotonic us */
   gboolean idle;                /* nothing came since it began or paused */
 
-  gint interrupted;             /* atomic: nobody waits for the model */
   GstTernLoader *loader;
 
   /* The streaming thread's. */
@@ -86,14 +86,11 @@ gboolean gst_tern_encoder_sink_activate_mode (GstPad * pad, GstObject * parent,
     GstPadMode mode, gboolean active);
 gboolean gst_tern_encoder_src_activate_mode (GstPad * pad, GstObject * parent,
     GstPadMode mode, gboolean active);
-/* With @lock: a GAP for the last frame, when tokens do not say where it ends;
- * NULL when they do, or when it was said. */
-GstEvent *gst_tern_encoder_take_seen (GstTernEncoder * self);
+/* With the lock: leaves a GAP for the last frame, when tokens do not say where
+ * it ends, and it was not said yet. */
+void gst_tern_encoder_push_seen (GstTernEncoder * self);
 
 /* gstternencoder-worker.c */
-/* The src pad's task. */
-void gst_tern_encoder_loop (gpointer data);
-/* With @lock. @flush: what is true of the stream after it as well stays. */
-void gst_tern_encoder_clear_queue (GstTernEncoder * self, gboolean flush);
+extern const GstTernTaskFuncs gst_tern_encoder_task;
 
 G_END_DECLS

@@ -2,62 +2,9 @@
 /* The thread that turns frames into tokens: the task of the src pad. */
 #include "gstternencoder-priv.h"
 
-#include <string.h>
-
 #include "gstternelement.h"
 #include "gstternerror.h"
 #include "gstternframe.h"
-
-void
-gst_tern_encoder_clear_queue (GstTernEncoder * self, gboolean flush)
-{
-  guint n = g_queue_get_length (&self->queue);
-
-  while (n-- > 0) {
-    GstMiniObject *item = g_queue_pop_head (&self->queue);
-
-    if (flush && gst_tern_outlives_flush (item))
-      g_queue_push_tail (&self->queue, item);
-    else
-      gst_mini_object_unref (item);
-  }
-  self->queued_frames = 0;
-}
-
-static gboolean
-is_flushing (GstTernEncoder * self)
-{
-  gboolean flushing;
-
-  g_mutex_lock (&self->lock);
-  flushing = self->flow == GST_FLOW_FLUSHING;
-  g_mutex_unlock (&self->lock);
-  return flushing || GST_PAD_IS_FLUSHING (self->srcpad);
-}
-
-static void
-worker_fail (GstTernEncoder * self, GstFlowReturn flow)
-{
-  gboolean eos;
-
-  g_mutex_lock (&self->lock);
-  if (self->flow == GST_FLOW_OK)
-    self->flow = flow;
-  flow = self->flow;
-  eos = self->eos;
-  gst_tern_encoder_clear_queue (self, flow == GST_FLOW_FLUSHING);
-  g_cond_broadcast (&self->cond);
-  g_mutex_unlock (&self->lock);
-
-  if (flow == GST_FLOW_EOS && eos)
-    gst_pad_push_event (self->srcpad, gst_event_new_eos ());
-  gst_pad_pause_task (self->srcpad);
-  /* After EOS upstream does not ask for the flow any more. Who returns ERROR
-   * has posted it. */
-  if (eos && (flow == GST_FLOW_NOT_LINKED || (flow < GST_FLOW_EOS
-              && flow != GST_FLOW_ERROR)))
-    GST_ELEMENT_FLOW_ERROR (self, flow);
-}
 
 /* The model, when it is loaded, and an encoder of it. */
 static GstFlowReturn
@@ -65,14 +12,14 @@ worker_open (GstTernEncoder * self)
 {
   TernEncoder *encoder;
   GError *error = NULL;
+  gboolean interrupted;
   TernFit fit;
 
   if (self->model)
     return GST_FLOW_OK;
-  self->model = gst_tern_loader_wait (self->loader, &self->interrupted);
+  self->model = gst_tern_loader_wait (self->loader, &interrupted);
   if (!self->model)
-    return g_atomic_int_get (&self->interrupted) ? GST_FLOW_FLUSHING :
-        GST_FLOW_ERROR;
+    return interrupted ? GST_FLOW_FLUSHING : GST_FLOW_ERROR;
   GST_OBJECT_LOCK (self);
   fit = self->fit;
   GST_OBJECT_UNLOCK (self);
@@ -82,10 +29,10 @@ worker_open (GstTernEncoder * self)
     g_clear_error (&error);
     return GST_FLOW_ERROR;
   }
-  g_mutex_lock (&self->lock);
+  g_mutex_lock (&self->task.lock);
   self->encoder = encoder;
-  tern_encoder_cancel (encoder, self->flow == GST_FLOW_FLUSHING);
-  g_mutex_unlock (&self->lock);
+  tern_encoder_cancel (encoder, self->task.flow == GST_FLOW_FLUSHING);
+  g_mutex_unlock (&self->task.lock);
   return GST_FLOW_OK;
 }
 
@@ -130,17 +77,15 @@ worker_make_pool (GstTernEncoder * self, GstCaps * caps,
 static GstFlowReturn
 worker_push_caps (GstTernEncoder * self, GstCaps * caps)
 {
+  GstFlowReturn flow;
+
   if (self->token_caps && gst_caps_is_equal (caps, self->token_caps))
     return GST_FLOW_OK;
   GST_DEBUG_OBJECT (self, "caps %" GST_PTR_FORMAT, caps);
-  gst_caps_replace (&self->token_caps, caps);
-  if (gst_pad_push_event (self->srcpad, gst_event_new_caps (caps)))
-    return GST_FLOW_OK;
-  GST_DEBUG_OBJECT (self, "downstream did not take the caps");
-  if (!is_flushing (self))
-    return GST_FLOW_OK;
-  gst_clear_caps (&self->token_caps);
-  return GST_FLOW_FLUSHING;
+  flow = gst_tern_task_send_event (&self->task, gst_event_new_caps (caps));
+  if (flow == GST_FLOW_OK)
+    gst_caps_replace (&self->token_caps, caps);
+  return flow;
 }
 
 /* Makes the caps and everything that depends on the model. */
@@ -310,7 +255,7 @@ worker_take_tags (GstTernEncoder * self, GstEvent * event)
 }
 
 static GstFlowReturn
-worker_handle_event (GstTernEncoder * self, GstEvent * event)
+worker_event (GstTernEncoder * self, GstEvent * event)
 {
   switch (GST_EVENT_TYPE (event)) {
     case GST_EVENT_STREAM_START:
@@ -338,98 +283,66 @@ worker_handle_event (GstTernEncoder * self, GstEvent * event)
     default:
       break;
   }
-  if (!gst_pad_push_event (self->srcpad, gst_event_ref (event))
-      && is_flushing (self))
-    return GST_FLOW_FLUSHING;
-  return GST_FLOW_OK;
+  return gst_tern_task_send_event (&self->task, gst_event_ref (event));
 }
 
-/* Takes @event; one that a flush came upon waits for its end. */
-static GstFlowReturn
-worker_event (GstTernEncoder * self, GstEvent * event)
+/* Until there is something to do, or it is clear that the camera has stopped;
+ * then what waits for further frames is to be answered. */
+static GstTernItem *
+worker_take (gpointer element)
 {
-  GstFlowReturn flow = worker_handle_event (self, event);
-
-  if (flow == GST_FLOW_FLUSHING
-      && gst_tern_outlives_flush (GST_MINI_OBJECT_CAST (event))) {
-    g_mutex_lock (&self->lock);
-    g_queue_push_head (&self->queue, event);
-    g_mutex_unlock (&self->lock);
-  } else {
-    gst_event_unref (event);
-  }
-  return flow;
-}
-
-/* With @lock: until there is something to do, or it is clear that the camera
- * has stopped; then what waits for further frames is to be answered. */
-static void
-worker_wait (GstTernEncoder * self)
-{
+  GstTernEncoder *self = element;
+  GstTernTask *task = &self->task;
   GstClockTime timeout;
 
   GST_OBJECT_LOCK (self);
   timeout = self->idle_timeout;
   GST_OBJECT_UNLOCK (self);
-  while (self->flow == GST_FLOW_OK && g_queue_is_empty (&self->queue)) {
+  while (task->flow == GST_FLOW_OK && !task->queue.head) {
     gint64 end = self->seen_at + (gint64) (timeout / GST_USECOND);
 
     if (!self->live || self->idle || timeout == 0) {
-      g_cond_wait (&self->cond, &self->lock);
+      g_cond_wait (&task->cond, &task->lock);
     } else if (g_get_monotonic_time () < end) {
-      g_cond_wait_until (&self->cond, &self->lock, end);
+      g_cond_wait_until (&task->cond, &task->lock, end);
     } else {
-      GstEvent *seen = gst_tern_encoder_take_seen (self);
-
       GST_DEBUG_OBJECT (self, "no frame for %" GST_TIME_FORMAT,
           GST_TIME_ARGS (timeout));
       self->idle = TRUE;
-      if (seen)
-        g_queue_push_tail (&self->queue, seen);
-      g_queue_push_tail (&self->queue, gst_tern_event_new_drain ());
+      gst_tern_encoder_push_seen (self);
+      gst_tern_task_push (task, gst_tern_task_new_item (task,
+              gst_tern_event_new_drain ()));
     }
   }
+  return task->flow == GST_FLOW_OK ?
+      gst_tern_task_take (task, task->queue.head) : NULL;
 }
 
-void
-gst_tern_encoder_loop (gpointer data)
+static GstFlowReturn
+worker_handle (gpointer element, GstTernItem * item)
 {
-  GstTernEncoder *self = data;
-  GstMiniObject *item;
-  GstFlowReturn flow;
-  guint64 late = 0;
-
-  g_mutex_lock (&self->lock);
-  worker_wait (self);
-  flow = self->flow;
-  if (flow == GST_FLOW_OK) {
-    item = g_queue_pop_head (&self->queue);
-    if (GST_IS_BUFFER (item)) {
-      late = self->late[0];
-      self->queued_frames--;
-      memmove (self->late, self->late + 1,
-          self->queued_frames * sizeof *self->late);
-    }
-    self->busy = TRUE;
-    g_cond_broadcast (&self->cond);
-  }
-  g_mutex_unlock (&self->lock);
-  if (flow != GST_FLOW_OK) {
-    worker_fail (self, flow);
-    return;
-  }
-
-  if (GST_IS_BUFFER (item)) {
-    flow = worker_encode (self, GST_BUFFER_CAST (item), late);
-    gst_mini_object_unref (item);
-  } else {
-    flow = worker_event (self, GST_EVENT_CAST (item));
-  }
-
-  g_mutex_lock (&self->lock);
-  self->busy = FALSE;
-  g_cond_broadcast (&self->cond);
-  g_mutex_unlock (&self->lock);
-  if (flow != GST_FLOW_OK)
-    worker_fail (self, flow);
+  if (GST_IS_BUFFER (item->object))
+    return worker_encode (element, GST_BUFFER_CAST (item->object),
+        ((EncoderItem *) item)->late);
+  return worker_event (element, GST_EVENT_CAST (item->object));
 }
+
+static void
+worker_interrupt (gpointer element, gboolean interrupt)
+{
+  GstTernEncoder *self = element;
+
+  gst_tern_loader_interrupt (self->loader, interrupt);
+  g_mutex_lock (&self->task.lock);
+  self->idle = TRUE;
+  if (self->encoder)
+    tern_encoder_cancel (self->encoder, interrupt);
+  g_mutex_unlock (&self->task.lock);
+}
+
+const GstTernTaskFuncs gst_tern_encoder_task = {
+  .item_size = sizeof (EncoderItem),
+  .take = worker_take,
+  .handle = worker_handle,
+  .interrupt = worker_interrupt,
+};

@@ -89,10 +89,10 @@ check_settings (GstTernEncoder * self)
 static void
 stop (GstTernEncoder * self)
 {
-  g_mutex_lock (&self->lock);
-  gst_tern_encoder_clear_queue (self, FALSE);
+  g_mutex_lock (&self->task.lock);
+  gst_tern_task_empty (&self->task, FALSE);
   g_clear_pointer (&self->encoder, tern_encoder_free);
-  g_mutex_unlock (&self->lock);
+  g_mutex_unlock (&self->task.lock);
   if (self->pool) {
     gst_buffer_pool_set_active (self->pool, FALSE);
     gst_clear_object (&self->pool);
@@ -114,9 +114,9 @@ gst_tern_encoder_change_state (GstElement * element, GstStateChange transition)
   if (transition == GST_STATE_CHANGE_NULL_TO_READY && !check_settings (self))
     return GST_STATE_CHANGE_FAILURE;
   if (transition == GST_STATE_CHANGE_READY_TO_PAUSED) {
-    g_mutex_lock (&self->lock);
+    g_mutex_lock (&self->task.lock);
     self->frames = self->taken = self->dropped = 0;
-    g_mutex_unlock (&self->lock);
+    g_mutex_unlock (&self->task.lock);
     self->loader = gst_tern_loader_start (element, &self->settings,
         TERN_MODEL_VISION);
   }
@@ -134,12 +134,12 @@ make_stats (GstTernEncoder * self)
 {
   GstStructure *stats;
 
-  g_mutex_lock (&self->lock);
+  g_mutex_lock (&self->task.lock);
   stats = gst_structure_new ("stats",
       "frames", G_TYPE_UINT64, self->frames,
       "looked-at", G_TYPE_UINT64, self->taken,
       "dropped", G_TYPE_UINT64, self->dropped, NULL);
-  g_mutex_unlock (&self->lock);
+  g_mutex_unlock (&self->task.lock);
   return stats;
 }
 
@@ -231,8 +231,7 @@ gst_tern_encoder_finalize (GObject * object)
 
   gst_tern_model_settings_clear (&self->settings);
   g_free (self->room.data);
-  g_mutex_clear (&self->lock);
-  g_cond_clear (&self->cond);
+  gst_tern_task_finalize (&self->task);
   G_OBJECT_CLASS (parent_class)->finalize (object);
 }
 
@@ -379,10 +378,7 @@ gst_tern_encoder_init (GstTernEncoder * self)
       gst_tern_encoder_src_activate_mode);
   gst_element_add_pad (GST_ELEMENT_CAST (self), self->srcpad);
 
-  g_mutex_init (&self->lock);
-  g_cond_init (&self->cond);
-  g_queue_init (&self->queue);
-  self->flow = GST_FLOW_FLUSHING;
+  gst_tern_task_init (&self->task, self, self->srcpad, &gst_tern_encoder_task);
   self->rate_n = DEFAULT_RATE_N;
   self->rate_d = DEFAULT_RATE_D;
   self->fit = TERN_FIT_TRAINED;

@@ -15,11 +15,11 @@ wait_for_downstream (GstTernGenerator * self)
 {
   GstFlowReturn flow;
 
-  g_mutex_lock (&self->lock);
-  while (self->flow == GST_FLOW_OK && self->n_results >= QUEUE_RESULTS)
-    g_cond_wait (&self->cond, &self->lock);
-  flow = self->flow;
-  g_mutex_unlock (&self->lock);
+  g_mutex_lock (&self->task.lock);
+  while (self->task.flow == GST_FLOW_OK && gst_tern_generator_count_results (self) >= QUEUE_RESULTS)
+    g_cond_wait (&self->task.cond, &self->task.lock);
+  flow = self->task.flow;
+  g_mutex_unlock (&self->task.lock);
   return flow;
 }
 
@@ -39,7 +39,7 @@ push_tokens (GstTernGenerator * self, TernTokens * tokens)
     } else {
       /* A flush makes room, too. */
       tern_session_wait (self->session, -1);
-      flow = gst_tern_generator_get_flow (self);
+      flow = gst_tern_task_get_flow (&self->task);
     }
     g_clear_error (&error);
   }
@@ -85,7 +85,7 @@ gst_tern_generator_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
 
   if (!self->session) {
     gst_buffer_unref (buffer);
-    flow = gst_tern_generator_get_flow (self);
+    flow = gst_tern_task_get_flow (&self->task);
     return flow == GST_FLOW_OK ? GST_FLOW_NOT_NEGOTIATED : flow;
   }
   if (!GST_CLOCK_TIME_IS_VALID (pts)) {
@@ -169,7 +169,7 @@ set_caps (GstTernGenerator * self, GstCaps * caps)
   GstTernTokenInfo info;
   GError *error = NULL;
   TernModel *model;
-  gboolean ok;
+  gboolean ok, interrupted;
 
   if (self->refused && gst_caps_is_equal (caps, self->refused))
     return FALSE;
@@ -186,7 +186,7 @@ set_caps (GstTernGenerator * self, GstCaps * caps)
     return TRUE;
   }
 
-  model = gst_tern_loader_wait (self->loader, &self->interrupted);
+  model = gst_tern_loader_wait (self->loader, &interrupted);
   if (!model)
     return FALSE;
   ok = check_encoder (self, model, &info);
@@ -206,38 +206,20 @@ set_caps (GstTernGenerator * self, GstCaps * caps)
   return ok;
 }
 
+/* When it ends once more: a frame may have been pushed meanwhile. */
 void
-gst_tern_generator_flush_start (GstTernGenerator * self)
+gst_tern_generator_interrupt (gpointer generator, gboolean interrupt)
 {
-  g_atomic_int_set (&self->interrupted, 1);
-  if (self->loader)
-    gst_tern_loader_wake (self->loader);
-  g_mutex_lock (&self->lock);
-  self->flow = GST_FLOW_FLUSHING;
-  gst_tern_generator_clear_out (self);
-  g_cond_broadcast (&self->cond);
-  g_mutex_unlock (&self->lock);
+  GstTernGenerator *self = generator;
 
+  gst_tern_loader_interrupt (self->loader, interrupt);
   g_mutex_lock (&self->session_lock);
   if (self->session)
     tern_session_flush (self->session);
   g_mutex_unlock (&self->session_lock);
-}
-
-void
-gst_tern_generator_flush_stop (GstTernGenerator * self)
-{
-  /* Once more: a frame may have been pushed meanwhile. */
-  g_mutex_lock (&self->session_lock);
-  if (self->session)
-    tern_session_flush (self->session);
-  g_mutex_unlock (&self->session_lock);
-  g_mutex_lock (&self->lock);
-  gst_tern_generator_clear_out (self);
-  self->flow = GST_FLOW_OK;
-  self->eos = FALSE;
-  g_mutex_unlock (&self->lock);
-  g_atomic_int_set (&self->interrupted, 0);
+  g_mutex_lock (&self->task.lock);
+  self->progress = GST_CLOCK_TIME_NONE;
+  g_mutex_unlock (&self->task.lock);
 }
 
 /* Through both pads, from outside of the task. */
@@ -288,7 +270,7 @@ handle_segment (GstTernGenerator * self, GstEvent * event)
   self->count = 0;
   text = gst_tern_generator_text_segment_event (event);
   gst_event_unref (event);
-  return gst_tern_generator_enqueue_event (self, text);
+  return gst_tern_task_push_event (&self->task, text) == GST_FLOW_OK;
 }
 
 static gboolean
@@ -302,8 +284,7 @@ handle_flush_stop (GstTernGenerator * self, GstEvent * event)
   self->cue_until = self->sample_until = GST_CLOCK_TIME_NONE;
   gst_clear_event (&self->segment_event);
   self->text_ended = self->begun = FALSE;
-  gst_tern_generator_flush_stop (self);
-  gst_pad_start_task (self->srcpad, gst_tern_generator_loop, self, NULL);
+  gst_tern_task_flush (&self->task, FALSE);
   return ok;
 }
 
@@ -315,7 +296,7 @@ handle_tags (GstTernGenerator * self, GstEvent * event)
 
   gst_event_parse_tag (event, &tags);
   if (gst_tag_list_get_scope (tags) == GST_TAG_SCOPE_GLOBAL)
-    return gst_tern_generator_enqueue_event (self, event);
+    return gst_tern_task_push_event (&self->task, event) == GST_FLOW_OK;
   gst_event_unref (event);
   return TRUE;
 }
@@ -331,7 +312,7 @@ handle_other (GstTernGenerator * self, GstPad * pad, GstEvent * event)
     if (self->session)
       tern_session_finish (self->session);
   } else if (GST_EVENT_IS_SERIALIZED (event)) {
-    return gst_tern_generator_enqueue_event (self, event);
+    return gst_tern_task_push_event (&self->task, event) == GST_FLOW_OK;
   } else {
     return gst_pad_event_default (pad, GST_OBJECT_CAST (self), event);
   }
@@ -351,8 +332,7 @@ handle_event (GstTernGenerator * self, GstPad * pad, GstEvent * event)
   switch (GST_EVENT_TYPE (event)) {
     case GST_EVENT_FLUSH_START:
       ok = forward_flush (self, event);
-      gst_tern_generator_flush_start (self);
-      gst_pad_pause_task (self->srcpad);
+      gst_tern_task_flush (&self->task, TRUE);
       return ok;
     case GST_EVENT_FLUSH_STOP:
       return handle_flush_stop (self, event);
@@ -387,7 +367,7 @@ gst_tern_generator_sink_event (GstPad * pad, GstObject * parent,
 
   if (handle_event (self, pad, event))
     return GST_FLOW_OK;
-  flow = gst_tern_generator_get_flow (self);
+  flow = gst_tern_task_get_flow (&self->task);
   if (flow == GST_FLOW_OK)
     flow = caps ? GST_FLOW_NOT_NEGOTIATED : GST_FLOW_ERROR;
   return flow;
@@ -404,6 +384,6 @@ gst_tern_generator_sink_activate_mode (GstPad * pad, GstObject * parent,
   if (active)
     gst_segment_init (&self->segment, GST_FORMAT_TIME);
   else
-    gst_tern_generator_flush_start (self);
+    gst_tern_task_flush_start (&self->task);
   return TRUE;
 }

@@ -8,19 +8,20 @@
 
 typedef enum
 {
+  OUT_EVENT,                    /* the object */
   OUT_RESULT,
-  OUT_EVENT,
   OUT_START,                    /* where text will begin */
   OUT_GAP,                      /* no text comes before a time */
+  OUT_PROGRESS,                 /* ... a running time that video has got to */
   OUT_TEXT_END                  /* no text comes any more */
 } OutKind;
 
 /* What the src task has to do, in order. */
 typedef struct
 {
+  GstTernItem base;
   OutKind kind;
   TernResult *result;
-  GstEvent *event;
   GstClockTime time;            /* stream time, of start and gap */
 } OutItem;
 
@@ -40,74 +41,51 @@ gst_tern_generator_stamps_arrival (GstTernGenerator * self)
 /* ---- What waits for the src task ---- */
 
 static void
-out_item_free (OutItem * item)
+clear_item (GstTernItem * item)
 {
-  g_clear_pointer (&item->result, tern_result_unref);
-  gst_clear_event (&item->event);
-  g_free (item);
+  g_clear_pointer (&((OutItem *) item)->result, tern_result_unref);
 }
 
-void
-gst_tern_generator_clear_out (GstTernGenerator * self)
+guint
+gst_tern_generator_count_results (GstTernGenerator * self)
 {
-  OutItem *item;
+  GList *link;
+  guint n = 0;
 
-  while ((item = g_queue_pop_head (&self->out)))
-    out_item_free (item);
-  self->n_results = 0;
-  self->progress = GST_CLOCK_TIME_NONE;
+  for (link = self->task.queue.head; link; link = link->next)
+    n += ((OutItem *) link->data)->kind == OUT_RESULT;
+  return n;
 }
 
-/* Takes @item; FALSE, with the flow, when nothing goes out any more. */
+/* @result may be NULL; FALSE when nothing goes out any more. */
 static gboolean
-enqueue (GstTernGenerator * self, const OutItem * item, GstFlowReturn * flow)
+enqueue (GstTernGenerator * self, OutKind kind, GstClockTime time,
+    TernResult * result)
 {
-  g_mutex_lock (&self->lock);
-  *flow = self->flow;
-  if (*flow == GST_FLOW_OK) {
-    OutItem *last = g_queue_peek_tail (&self->out);
+  OutItem *last, *item;
+  gboolean ok;
 
-    /* One gap waits at most: a later one extends it. */
-    if (item->kind == OUT_GAP && last && last->kind == OUT_GAP) {
-      last->time = MAX (last->time, item->time);
-    } else {
-      g_queue_push_tail (&self->out, g_memdup2 (item, sizeof *item));
-      if (item->kind == OUT_RESULT)
-        self->n_results++;
-    }
-    if (item->event && GST_EVENT_TYPE (item->event) == GST_EVENT_EOS)
-      self->eos = TRUE;
-    else if (item->event && GST_EVENT_TYPE (item->event) ==
-        GST_EVENT_STREAM_START)
-      self->eos = FALSE;
+  g_mutex_lock (&self->task.lock);
+  ok = self->task.flow == GST_FLOW_OK;
+  last = g_queue_peek_tail (&self->task.queue);
+  /* One gap waits at most: a later one extends it. */
+  if (ok && kind == OUT_GAP && last && last->kind == OUT_GAP) {
+    last->time = MAX (last->time, time);
+  } else if (ok) {
+    item = gst_tern_task_new_item (&self->task, NULL);
+    item->kind = kind;
+    item->time = time;
+    item->result = result ? tern_result_ref (result) : NULL;
+    gst_tern_task_push (&self->task, item);
   }
-  g_cond_broadcast (&self->cond);
-  g_mutex_unlock (&self->lock);
-  return *flow == GST_FLOW_OK;
-}
-
-gboolean
-gst_tern_generator_enqueue_event (GstTernGenerator * self, GstEvent * event)
-{
-  OutItem item = {.kind = OUT_EVENT,.event = event };
-  GstFlowReturn flow;
-
-  if (enqueue (self, &item, &flow))
-    return TRUE;
-  /* Downstream took no more text; the end it still has to hear of. */
-  if (flow == GST_FLOW_EOS && GST_EVENT_TYPE (event) == GST_EVENT_EOS)
-    return gst_pad_event_default (self->sinkpad, GST_OBJECT_CAST (self), event);
-  gst_event_unref (event);
-  return FALSE;
+  g_mutex_unlock (&self->task.lock);
+  return ok;
 }
 
 void
 gst_tern_generator_enqueue_start (GstTernGenerator * self, GstClockTime time)
 {
-  OutItem item = {.kind = OUT_START,.time = time };
-  GstFlowReturn flow;
-
-  enqueue (self, &item, &flow);
+  enqueue (self, OUT_START, time, NULL);
 }
 
 /* Live text with the time of its arrival ends with the video: nothing later has
@@ -116,46 +94,26 @@ gst_tern_generator_enqueue_start (GstTernGenerator * self, GstClockTime time)
 void
 gst_tern_generator_end_live_text (GstTernGenerator * self)
 {
-  OutItem item = {.kind = OUT_TEXT_END };
-  GstFlowReturn flow;
   gboolean live;
 
   GST_OBJECT_LOCK (self);
   live = self->live;
   GST_OBJECT_UNLOCK (self);
   if (live && gst_tern_generator_stamps_arrival (self))
-    enqueue (self, &item, &flow);
+    enqueue (self, OUT_TEXT_END, 0, NULL);
 }
 
 void
 gst_tern_generator_enqueue_gap (GstTernGenerator * self, GstClockTime end)
 {
-  OutItem item = {.kind = OUT_GAP,.time = end };
-  GstFlowReturn flow;
-
-  enqueue (self, &item, &flow);
+  enqueue (self, OUT_GAP, end, NULL);
 }
 
 /* On the engine thread. */
 void
 gst_tern_generator_on_result (void *data, TernResult * result)
 {
-  OutItem item = {.kind = OUT_RESULT,.result = tern_result_ref (result) };
-  GstFlowReturn flow;
-
-  if (!enqueue (data, &item, &flow))
-    tern_result_unref (result);
-}
-
-GstFlowReturn
-gst_tern_generator_get_flow (GstTernGenerator * self)
-{
-  GstFlowReturn flow;
-
-  g_mutex_lock (&self->lock);
-  flow = self->flow;
-  g_mutex_unlock (&self->lock);
-  return flow;
+  enqueue (data, OUT_RESULT, 0, result);
 }
 
 /* ---- The src task ---- */
@@ -216,9 +174,10 @@ start_pads (GstTernGenerator * self)
   return json;
 }
 
-static void
-push_event_everywhere (GstTernGenerator * self, GstEvent * event)
+static gboolean
+push_event_everywhere (gpointer element, GstEvent * event)
 {
+  GstTernGenerator *self = element;
   GstPad *json = start_pads (self);
 
   if (json) {
@@ -229,6 +188,7 @@ push_event_everywhere (GstTernGenerator * self, GstEvent * event)
     gst_event_unref (event);
   else
     gst_pad_push_event (self->srcpad, event);
+  return TRUE;
 }
 
 /* Tells who waits for text that none comes before @time. JSON keeps the time of
@@ -318,12 +278,12 @@ gst_tern_generator_post_dropped (GstTernGenerator * self,
   guint queued;
 
   dropped = gst_tern_generator_count_dropped (self, &queued);
-  g_mutex_lock (&self->lock);
+  g_mutex_lock (&self->task.lock);
   news = dropped > self->dropped_seen;
   if (news)
     self->dropped_seen = dropped;
   answered = self->answered;
-  g_mutex_unlock (&self->lock);
+  g_mutex_unlock (&self->task.lock);
   if (!news)
     return;
 
@@ -405,10 +365,10 @@ emit_result (GstTernGenerator * self, const TernResult * numbered)
 
   /* Sessions come and go; the element goes on counting. */
   result.id = self->next_id++;
-  g_mutex_lock (&self->lock);
+  g_mutex_lock (&self->task.lock);
   self->answered++;
   self->errors += strcmp (result.kind, "error") == 0;
-  g_mutex_unlock (&self->lock);
+  g_mutex_unlock (&self->task.lock);
   message = gst_tern_result_to_structure (&result, GST_TERN_RESULT_NAME);
   structure = gst_structure_copy (message);
   GST_DEBUG_OBJECT (self, "%" GST_PTR_FORMAT, structure);
@@ -436,48 +396,47 @@ emit_result (GstTernGenerator * self, const TernResult * numbered)
   return combine_flows (flow, json_flow);
 }
 
-static void
-task_fail (GstTernGenerator * self, GstFlowReturn flow)
+static GstTernItem *
+take (gpointer element)
 {
-  gboolean eos;
+  GstTernGenerator *self = element;
+  GstTernTask *task = &self->task;
+  OutItem *item;
 
-  g_mutex_lock (&self->lock);
-  if (self->flow == GST_FLOW_OK)
-    self->flow = flow;
-  flow = self->flow;
-  eos = self->eos;
-  gst_tern_generator_clear_out (self);
-  g_cond_broadcast (&self->cond);
-  g_mutex_unlock (&self->lock);
-
-  /* Nobody takes what is still to be answered. Whoever waits for it goes on. */
-  g_mutex_lock (&self->session_lock);
-  if (self->session)
-    tern_session_flush (self->session);
-  g_mutex_unlock (&self->session_lock);
-
-  if (flow == GST_FLOW_EOS && eos)
-    push_event_everywhere (self, gst_event_new_eos ());
-  gst_pad_pause_task (self->srcpad);
-  /* After EOS upstream does not ask for the flow any more. */
-  if (eos && flow < GST_FLOW_EOS)
-    GST_ELEMENT_FLOW_ERROR (self, flow);
+  while (task->flow == GST_FLOW_OK && !task->queue.head
+      && !GST_CLOCK_TIME_IS_VALID (self->progress))
+    g_cond_wait (&task->cond, &task->lock);
+  if (task->flow != GST_FLOW_OK)
+    return NULL;
+  if (task->queue.head)
+    return gst_tern_task_take (task, task->queue.head);
+  item = gst_tern_task_new_item (task, NULL);
+  item->kind = OUT_PROGRESS;
+  item->time = self->progress;
+  self->progress = GST_CLOCK_TIME_NONE;
+  return &item->base;
 }
 
 static GstFlowReturn
-emit_item (GstTernGenerator * self, OutItem * item)
+handle (gpointer element, GstTernItem * base)
 {
+  GstTernGenerator *self = element;
+  OutItem *item = (OutItem *) base;
+
   switch (item->kind) {
     case OUT_RESULT:
       return emit_result (self, item->result);
     case OUT_EVENT:
-      emit_event (self, g_steal_pointer (&item->event));
+      emit_event (self, gst_event_ref (GST_EVENT_CAST (base->object)));
       break;
     case OUT_START:
       emit_start (self, item->time);
       break;
     case OUT_GAP:
       advance (self, item->time, FALSE);
+      break;
+    case OUT_PROGRESS:
+      emit_progress (self, item->time);
       break;
     case OUT_TEXT_END:{
       GstPad *json = start_pads (self);
@@ -491,43 +450,14 @@ emit_item (GstTernGenerator * self, OutItem * item)
   return GST_FLOW_OK;
 }
 
-void
-gst_tern_generator_loop (gpointer data)
-{
-  GstTernGenerator *self = data;
-  GstClockTime progress = GST_CLOCK_TIME_NONE;
-  OutItem *item = NULL;
-  GstFlowReturn flow;
-
-  g_mutex_lock (&self->lock);
-  while (self->flow == GST_FLOW_OK && g_queue_is_empty (&self->out)
-      && !GST_CLOCK_TIME_IS_VALID (self->progress))
-    g_cond_wait (&self->cond, &self->lock);
-  flow = self->flow;
-  if (flow == GST_FLOW_OK) {
-    item = g_queue_pop_head (&self->out);
-    self->emitting = item && item->kind == OUT_RESULT;
-    if (self->emitting)
-      self->n_results--;
-    if (!item)
-      progress = self->progress;
-    if (!item)
-      self->progress = GST_CLOCK_TIME_NONE;
-    g_cond_broadcast (&self->cond);
-  }
-  g_mutex_unlock (&self->lock);
-
-  if (item)
-    flow = emit_item (self, item);
-  else if (GST_CLOCK_TIME_IS_VALID (progress))
-    emit_progress (self, progress);
-  g_clear_pointer (&item, out_item_free);
-  g_mutex_lock (&self->lock);
-  self->emitting = FALSE;
-  g_mutex_unlock (&self->lock);
-  if (flow != GST_FLOW_OK)
-    task_fail (self, flow);
-}
+const GstTernTaskFuncs gst_tern_generator_task = {
+  .item_size = sizeof (OutItem),
+  .take = take,
+  .handle = handle,
+  .clear_item = clear_item,
+  .interrupt = gst_tern_generator_interrupt,
+  .push_eos = push_event_everywhere,
+};
 
 /* Upstream first: what it has done meanwhile is here then. */
 static gboolean
@@ -541,9 +471,11 @@ query_work (GstTernGenerator * self, GstQuery * query)
   if (self->session)
     tern_session_stats (self->session, &stats);
   g_mutex_unlock (&self->session_lock);
-  g_mutex_lock (&self->lock);
-  busy = stats.queued_windows > 0 || self->n_results > 0 || self->emitting;
-  g_mutex_unlock (&self->lock);
+  g_mutex_lock (&self->task.lock);
+  busy = stats.queued_windows > 0 || gst_tern_generator_count_results (self) > 0
+      || (self->task.current
+      && ((const OutItem *) self->task.current)->kind == OUT_RESULT);
+  g_mutex_unlock (&self->task.lock);
   gst_tern_answer_work_query (query, busy);
   return TRUE;
 }
@@ -584,16 +516,7 @@ gst_tern_generator_src_activate_mode (GstPad * pad, GstObject * parent,
 {
   GstTernGenerator *self = GST_TERN_GENERATOR (parent);
 
-  if (mode != GST_PAD_MODE_PUSH)
-    return FALSE;
-  /* The JSON pad is fed by the task of the text pad. */
-  if (pad != self->srcpad)
-    return TRUE;
-  if (active) {
+  if (active)
     gst_segment_init (&self->out_segment, GST_FORMAT_TIME);
-    gst_tern_generator_flush_stop (self);
-    return gst_pad_start_task (pad, gst_tern_generator_loop, self, NULL);
-  }
-  gst_tern_generator_flush_start (self);
-  return gst_pad_stop_task (pad);
+  return gst_tern_task_activate (&self->task, mode, active);
 }

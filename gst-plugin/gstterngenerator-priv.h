@@ -6,6 +6,7 @@
 #include "gstternenums.h"
 #include "gstternloader.h"
 #include "gstternmeta.h"
+#include "gstterntask.h"
 
 G_BEGIN_DECLS
 
@@ -42,14 +43,8 @@ struct _GstTernGenerator
   GMutex session_lock;
   TernSession *session;
 
-  /* Under @lock. */
-  GMutex lock;
-  GCond cond;
-  GQueue out;                   /* OutItem */
-  guint n_results;              /* of them */
-  gboolean emitting;            /* the src task pushes one */
-  GstFlowReturn flow;
-  gboolean eos;
+  GstTernTask task;             /* pushes what leaves: OutItem */
+  /* Under its lock. */
   guint64 dropped_seen;
   guint64 answered, errors;     /* since READY */
   guint64 dropped_before;       /* by sessions before this one */
@@ -58,7 +53,6 @@ struct _GstTernGenerator
   GstClockTime last_latency;    /* of the last answer, live; or NONE */
   gboolean latency_said;
 
-  gint interrupted;             /* atomic: nobody waits for the model */
   GstTernLoader *loader;
 
   /* The streaming thread's. */
@@ -119,9 +113,8 @@ GstFlowReturn gst_tern_generator_sink_event (GstPad * pad, GstObject * parent,
     GstEvent * event);
 gboolean gst_tern_generator_sink_activate_mode (GstPad * pad,
     GstObject * parent, GstPadMode mode, gboolean active);
-/* Everything that waits or works ends, until the second. */
-void gst_tern_generator_flush_start (GstTernGenerator * self);
-void gst_tern_generator_flush_stop (GstTernGenerator * self);
+/* Nobody takes what is still to be answered. Whoever waits for it goes on. */
+void gst_tern_generator_interrupt (gpointer generator, gboolean interrupt);
 
 /* gstterngenerator-session.c */
 void gst_tern_generator_update_params (GstTernGenerator * self);
@@ -167,23 +160,19 @@ GstBuffer *gst_tern_generator_result_buffer (const gchar * text, gsize size,
 gboolean gst_tern_generator_stamps_arrival (GstTernGenerator * self);
 /* A TernResultFunc. */
 void gst_tern_generator_on_result (void *data, TernResult * result);
-/* (transfer full); FALSE when nothing goes out any more. */
-gboolean gst_tern_generator_enqueue_event (GstTernGenerator * self,
-    GstEvent * event);
 /* Text will begin at @time; lets sinks preroll and muxers start. */
 void gst_tern_generator_enqueue_start (GstTernGenerator * self,
     GstClockTime time);
 void gst_tern_generator_end_live_text (GstTernGenerator * self);
 /* No text comes before @end. Both are stream times. */
 void gst_tern_generator_enqueue_gap (GstTernGenerator * self, GstClockTime end);
-/* With @lock. */
-void gst_tern_generator_clear_out (GstTernGenerator * self);
-GstFlowReturn gst_tern_generator_get_flow (GstTernGenerator * self);
+/* With the lock: results that wait to leave. */
+guint gst_tern_generator_count_results (GstTernGenerator * self);
 /* A QOS message, when windows were dropped since the last one. */
 void gst_tern_generator_post_dropped (GstTernGenerator * self,
     const GstSegment * segment, GstClockTime pts);
 GstPad *gst_tern_generator_ref_json_pad (GstTernGenerator * self);
-void gst_tern_generator_loop (gpointer data);
+extern const GstTernTaskFuncs gst_tern_generator_task;
 gboolean gst_tern_generator_src_query (GstPad * pad, GstObject * parent,
     GstQuery * query);
 gboolean gst_tern_generator_src_event (GstPad * pad, GstObject * parent,

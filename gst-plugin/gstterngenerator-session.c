@@ -49,9 +49,9 @@ gst_tern_generator_drop_session (GstTernGenerator * self)
   self->session = NULL;
   if (session)
     tern_session_stats (session, &stats);
-  g_mutex_lock (&self->lock);
+  g_mutex_lock (&self->task.lock);
   self->dropped_before += stats.windows_dropped;
-  g_mutex_unlock (&self->lock);
+  g_mutex_unlock (&self->task.lock);
   g_mutex_unlock (&self->session_lock);
   g_clear_pointer (&session, tern_session_free);
 }
@@ -147,9 +147,9 @@ gst_tern_generator_count_dropped (GstTernGenerator * self, guint * queued)
   g_mutex_lock (&self->session_lock);
   if (self->session)
     tern_session_stats (self->session, &stats);
-  g_mutex_lock (&self->lock);
+  g_mutex_lock (&self->task.lock);
   dropped = self->dropped_before + stats.windows_dropped;
-  g_mutex_unlock (&self->lock);
+  g_mutex_unlock (&self->task.lock);
   g_mutex_unlock (&self->session_lock);
   *queued = stats.queued_windows;
   return dropped;
@@ -163,11 +163,11 @@ gst_tern_generator_make_stats (GstTernGenerator * self)
   guint queued;
 
   dropped = gst_tern_generator_count_dropped (self, &queued);
-  g_mutex_lock (&self->lock);
+  g_mutex_lock (&self->task.lock);
   answered = self->answered;
   errors = self->errors;
   latency = self->last_latency;
-  g_mutex_unlock (&self->lock);
+  g_mutex_unlock (&self->task.lock);
   return gst_structure_new ("stats", "windows", G_TYPE_UINT64, answered,
       "errors", G_TYPE_UINT64, errors, "dropped", G_TYPE_UINT64, dropped,
       "queued", G_TYPE_UINT64, (guint64) queued,
@@ -187,7 +187,7 @@ gst_tern_generator_drain (GstTernGenerator * self)
     return;
 
   tern_session_finish (self->session);
-  while (gst_tern_generator_get_flow (self) == GST_FLOW_OK
+  while (gst_tern_task_get_flow (&self->task) == GST_FLOW_OK
       && tern_session_next (self->session, -1, &result) != TERN_NEXT_END)
     g_clear_pointer (&result, tern_result_unref);
 }

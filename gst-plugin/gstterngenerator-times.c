@@ -94,13 +94,13 @@ gst_tern_generator_note_progress (GstTernGenerator * self, GstEvent * event,
           && !gst_tern_generator_stamps_arrival (self)))
     return;
 
-  g_mutex_lock (&self->lock);
-  if (self->flow == GST_FLOW_OK && !self->eos
+  g_mutex_lock (&self->task.lock);
+  if (self->task.flow == GST_FLOW_OK && !self->task.eos
       && (!GST_CLOCK_TIME_IS_VALID (self->progress) || self->progress < end)) {
     self->progress = end;
-    g_cond_broadcast (&self->cond);
+    g_cond_broadcast (&self->task.cond);
   }
-  g_mutex_unlock (&self->lock);
+  g_mutex_unlock (&self->task.lock);
 }
 
 /* ---- Latency ---- */
@@ -168,13 +168,13 @@ gst_tern_generator_check_latency (GstTernGenerator * self,
     return;
 
   took = now > end ? now - end : 0;
-  g_mutex_lock (&self->lock);
+  g_mutex_lock (&self->task.lock);
   self->last_latency = took;
   if (took > latency && !self->latency_said) {
     say = !gst_tern_generator_stamps_arrival (self);
     self->latency_said |= say;
   }
-  g_mutex_unlock (&self->lock);
+  g_mutex_unlock (&self->task.lock);
   if (say)
     GST_ELEMENT_WARNING (self, STREAM, FAILED,
         ("Answers take longer than the property latency says."),

@@ -137,13 +137,14 @@ stop (GstTernGenerator * self)
   g_clear_pointer (&self->loader, gst_tern_loader_stop);
   gst_clear_event (&self->segment_event);
   gst_clear_caps (&self->refused);
-  g_mutex_lock (&self->lock);
-  gst_tern_generator_clear_out (self);
+  g_mutex_lock (&self->task.lock);
+  gst_tern_task_empty (&self->task, FALSE);
+  self->progress = GST_CLOCK_TIME_NONE;
   self->latency_said = FALSE;
   self->answered = self->errors = 0;
   self->dropped_before = self->dropped_seen = 0;
   self->last_latency = GST_CLOCK_TIME_NONE;
-  g_mutex_unlock (&self->lock);
+  g_mutex_unlock (&self->task.lock);
   self->have_group_id = FALSE;
   self->src_started = self->json_started = self->text_ended = FALSE;
   self->begun = FALSE;
@@ -193,8 +194,7 @@ gst_tern_generator_finalize (GObject * object)
   gst_clear_object (&self->jsonpad);
   g_mutex_clear (&self->prompt_lock);
   g_mutex_clear (&self->session_lock);
-  g_mutex_clear (&self->lock);
-  g_cond_clear (&self->cond);
+  gst_tern_task_finalize (&self->task);
   G_OBJECT_CLASS (parent_class)->finalize (object);
 }
 
@@ -273,10 +273,8 @@ gst_tern_generator_init (GstTernGenerator * self)
 
   g_mutex_init (&self->prompt_lock);
   g_mutex_init (&self->session_lock);
-  g_mutex_init (&self->lock);
-  g_cond_init (&self->cond);
-  g_queue_init (&self->out);
-  self->flow = GST_FLOW_FLUSHING;
+  gst_tern_task_init (&self->task, self, self->srcpad,
+      &gst_tern_generator_task);
   gst_tern_generator_init_properties (self);
   self->progress = self->last_latency = GST_CLOCK_TIME_NONE;
   self->last_end = self->position = GST_CLOCK_TIME_NONE;

@@ -12,7 +12,7 @@ struct _GstTernLoader
 
   GMutex lock;
   GCond cond;
-  gboolean done;
+  gboolean done, interrupted;
   TernModel *model;
 };
 
@@ -153,13 +153,14 @@ gst_tern_loader_stop (GstTernLoader * loader)
 }
 
 TernModel *
-gst_tern_loader_wait (GstTernLoader * loader, gint * interrupted)
+gst_tern_loader_wait (GstTernLoader * loader, gboolean * interrupted)
 {
   TernModel *model = NULL;
 
   g_mutex_lock (&loader->lock);
-  while (!loader->done && !g_atomic_int_get (interrupted))
+  while (!loader->done && !loader->interrupted)
     g_cond_wait (&loader->cond, &loader->lock);
+  *interrupted = loader->interrupted;
   if (loader->done && loader->model)
     model = tern_model_ref (loader->model);
   g_mutex_unlock (&loader->lock);
@@ -167,9 +168,12 @@ gst_tern_loader_wait (GstTernLoader * loader, gint * interrupted)
 }
 
 void
-gst_tern_loader_wake (GstTernLoader * loader)
+gst_tern_loader_interrupt (GstTernLoader * loader, gboolean interrupt)
 {
+  if (!loader)
+    return;
   g_mutex_lock (&loader->lock);
+  loader->interrupted = interrupt;
   g_cond_broadcast (&loader->cond);
   g_mutex_unlock (&loader->lock);
 }

@@ -29,10 +29,11 @@ GstTernLoader *gst_tern_loader_start (GstElement * element,
 /* Returns at once: a load in progress ends in the background and its model is
  * given back. */
 void gst_tern_loader_stop (GstTernLoader * loader);
-/* The model, when it is there; a reference. Waits as long as @interrupted
- * points to zero; change it and call gst_tern_loader_wake() to end that. NULL
- * also after a failed load, whose error was posted. */
-TernModel *gst_tern_loader_wait (GstTernLoader * loader, gint * interrupted);
-void gst_tern_loader_wake (GstTernLoader * loader);
+/* The model, when it is there; a reference. NULL after a failed load, whose
+ * error was posted, and while nobody is to wait: @interrupted says so. */
+TernModel *gst_tern_loader_wait (GstTernLoader * loader,
+    gboolean * interrupted);
+/* Whether nobody is to wait. @loader may be NULL. */
+void gst_tern_loader_interrupt (GstTernLoader * loader, gboolean interrupt);
 
 G_END_DECLS
