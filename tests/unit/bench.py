@@ -6,6 +6,7 @@ usage: bench.py TERN MODELS DATA_FOLDER
 MODELS: folder with the bundled model; DATA_FOLDER: of the golden models.
 """
 import json
+import math
 import os
 import pathlib
 import subprocess
@@ -70,9 +71,27 @@ def check_report():
     point(three["bytes"] == 2 * weights + 3 * keys and three["int8_multiply_adds"] == 3 * one["int8_multiply_adds"],
           "three sessions read the weights once", three)
     point(one["int8_multiply_adds"] == 2 * (3735552 + 786432), "a token is multiplied with every weight", one)
+    # 196 patches of 768 through twelve blocks of 192 and 768, attention among them, and 49 tokens through the projector.
+    vision = 196 * (768 * 192 + 12 * (4 * 192 * 192 + 2 * 192 * 768)) + 12 * 2 * 196 * 196 * 192 + 49 * (768 * 512 + 512 * 256)
+    point(report["vision"]["float_multiply_adds"] == vision and report["vision"]["int8_multiply_adds"] == 0,
+          "a picture's multiply-adds", report["vision"], vision)
     table = run("bench", "--shape", "shipped", *TINY)
     point(table.returncode == 0 and all(f"\n{name} " in table.stdout for name in names if name != "decode_sessions")
           and not table.stderr, "as a table", table.stdout, table.stderr)
+
+
+def multiply_adds(path):
+    """Of one token: with every matrix of the layers (of experts, with those in use) and the output, by `tern inspect`."""
+    seen = json.loads(run("inspect", "--json", path).stdout)
+    prefix = seen["keys"]["general.architecture"]
+    used, experts = (seen["keys"].get(f"{prefix}.{name}", 1) for name in ("expert_used_count", "expert_count"))
+    names = {t["name"] for t in seen["tensors"]}
+    total = 0
+    for t in seen["tensors"]:
+        if len(t["shape"]) < 2 or ".conv." in t["name"] or t["name"] == "token_embd.weight" and "output.weight" in names:
+            continue
+        total += math.prod(t["shape"]) * (used / experts if "_exps." in t["name"] else 1)
+    return total
 
 
 def check_files():
@@ -87,8 +106,19 @@ def check_files():
     point(is_sane(report["vision"]) and "decode" not in report, "a vision encoder alone", report)
     report = bench("--model", text, "--mmproj", mmproj)
     point(is_sane(report["end_to_end"]), "both", report)
-    report = bench("--model", DATA / "lfm2moe" / "lfm2moe-mixed.gguf", "--sessions", 2)
+    moe = DATA / "lfm2moe" / "lfm2moe-mixed.gguf"
+    report = bench("--model", moe, "--sessions", 2, "--depth", 16)
     point(is_sane(report["decode"]) and is_sane(report["decode_sessions"]), "a mixture of experts", report)
+    # Two layers of attention, four heads of 64; each token looks at those before it and at itself.
+    for name, timelines in (("decode_at_depth", 1), ("decode_sessions", 2)):
+        found, attention = report[name], 2 * (17 + 1.5) * 2 * 2 * 256
+        point(found["int8_multiply_adds"] + found["float_multiply_adds"] == timelines * (2 * multiply_adds(moe) + attention),
+              f"{name}: multiply-adds of the experts in use", found, timelines * (2 * multiply_adds(moe) + attention))
+    report = bench("--model", moe, "--depth", 0)
+    point("decode_at_depth" not in report, "depth 0 leaves it out", report)
+    done = run("bench", "--json", "--model", moe, "--prefill", 4, "--decode", 2, "--repeat", 1)
+    point(done.returncode == 0 and json.loads(done.stdout)["decode_at_depth"]["depth"] == 93,
+          "without --depth a context of 96 is used to its end", done)
 
 
 def check_saved(folder):

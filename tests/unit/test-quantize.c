@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "tern/error.h"
 #include "engine/weights/gguf-write.h"
@@ -198,6 +199,53 @@ test_writer (void)
   g_rmdir (folder);
 }
 
+/* Every kind of key, in a file that is the caller's. */
+static void
+test_writer_keys (void)
+{
+  static const char *const words[] = { "", "caf\303\251", "<|end|>" };
+  static const gint32 counts[] = { -1, 0, G_MAXINT32 };
+  static const float halves[] = { 0.5f, -0.25f };
+  g_autofree char *path = NULL;
+  int fd = g_file_open_tmp ("tern-keys-XXXXXX", &path, NULL);
+  g_autoptr (TernGgufWriter) writer = tern_gguf_writer_new (32);
+  g_autoptr (TernGguf) file = NULL;
+  g_autoptr (GError) error = NULL;
+  TernGgufArray array;
+  TernBytes text;
+  gboolean yes;
+  float tenth;
+
+  tern_gguf_writer_string (writer, "text", "hello");
+  tern_gguf_writer_f32 (writer, "tenth", 0.1f);
+  tern_gguf_writer_bool (writer, "yes", TRUE);
+  tern_gguf_writer_string_array (writer, "words", words, 3);
+  tern_gguf_writer_i32_array (writer, "counts", counts, 3);
+  tern_gguf_writer_f32_array (writer, "halves", halves, 2);
+  g_assert_true (tern_gguf_writer_begin_fd (writer, fd, "a name", &error));
+  g_assert_true (tern_gguf_writer_finish (writer, &error));
+  g_assert_cmpint (close (fd), ==, 0);          /* the writer left it open */
+
+  file = tern_gguf_open (path, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (tern_gguf_size (file), ==, tern_gguf_writer_size (writer));
+  g_assert_true (tern_gguf_string (file, "text", &text, &error));
+  g_assert_cmpmem (text.data, text.len, "hello", 5);
+  g_assert_true (tern_gguf_f32 (file, "tenth", 0, 1, &tenth, &error) && tenth == 0.1f);
+  g_assert_true (tern_gguf_bool_or (file, "yes", FALSE, &yes, &error) && yes);
+  g_assert_true (tern_gguf_array (file, "words", TERN_GGUF_STRING, TRUE, &array, &error));
+  g_assert_cmpuint (array.count, ==, 3);
+  for (guint i = 0; i < 3; i++) {
+    text = tern_gguf_next_string (&array.data);
+    g_assert_cmpmem (text.data, text.len, words[i], strlen (words[i]));
+  }
+  g_assert_true (tern_gguf_array (file, "counts", TERN_GGUF_I32, TRUE, &array, &error));
+  g_assert_cmpmem (array.data, array.count * 4, counts, sizeof counts);
+  g_assert_true (tern_gguf_array (file, "halves", TERN_GGUF_F32, TRUE, &array, &error));
+  g_assert_cmpmem (array.data, array.count * 4, halves, sizeof halves);
+  g_unlink (path);
+}
+
 /* Nothing is left of a file that was not finished, and what had its name stays. */
 static void
 test_writer_unfinished (void)
@@ -233,6 +281,7 @@ main (int argc, char **argv)
   g_test_add_func ("/quantize/extremes", test_extremes);
   g_test_add_func ("/quantize/ternary", test_ternary);
   g_test_add_func ("/quantize/writer", test_writer);
+  g_test_add_func ("/quantize/writer-keys", test_writer_keys);
   g_test_add_func ("/quantize/writer-unfinished", test_writer_unfinished);
   return g_test_run ();
 }
