@@ -25,7 +25,7 @@ struct _TernFigure {
   /* One run. Sets @seconds, and whatever of @amount and @cost is not known before. */
   gboolean (*run) (TernFigure *self, GError **error);
   void (*clear) (TernFigure *self);     /* all but @what and @values; NULL: nothing */
-  double amount;                /* what a run does, in the unit a second; of probes in units of @scale */
+  double amount;                /* what a run does, in the unit a second */
   double seconds;
   TernCost cost;                /* of a run */
 
