@@ -4,7 +4,7 @@
 #include "engine/base/mem.h"
 
 /* A pass for several clients lasts about so long: what a stop, or a word of a client that was not in it, waits for. */
-#define PASS_US 30000
+#define PASS_US 20000
 #define FIRST_ROWS 32           /* of a pass for several, before anything is known */
 /* Rounds in which clients that are not live may go without what they ask for. */
 #define PATIENCE 8
@@ -36,7 +36,7 @@ struct _TernScheduler {
   TernVisionState *vision;      /* NULL: no encoder yet */
   TernClient *looking;          /* whose picture is under way; NULL: none's */
   guint rows;                   /* of a pass for several clients: what was learned */
-  TernServed clock;             /* what the client that was served last had been given before */
+  TernServed clock;             /* about what those have been given who are served now */
   guint passed_over;            /* rounds since somebody who is not live had what it asked for */
   gint64 owed;                  /* us that passes have had more than pictures */
 };
@@ -58,25 +58,13 @@ dispose (TernScheduler *self)
 
 /* ---- Order ------------------------------------------------------------------------------------------------------- */
 
-typedef guint64 (*ShareFunc) (const TernClient *client);
-
-static guint64
-decode_share (const TernClient *client)
-{
-  return client->served.decode;
-}
-
-static guint64
-prompt_share (const TernClient *client)
-{
-  return client->served.prompt;
-}
-
-static guint64
-slice_share (const TernClient *client)
-{
-  return client->served.slice;
-}
+/* What clients are given, and how much more of it than the one that had least a client may have had to be its equal:
+ * enough that clients of one kind are, and little beside what they take in a second. */
+typedef struct {
+  gboolean (*wants) (const TernClient *client);
+  gsize served;                 /* of a guint64 in TernServed */
+  guint64 slack;
+} Good;
 
 static gboolean
 wants_decode (const TernClient *client)
@@ -96,22 +84,65 @@ wants_slice (const TernClient *client)
   return client->demand.slice;
 }
 
-/* The next one to be served, or NULL: live ones before others, but now and then the other way around. */
-static TernClient *
-next_of (const TernScheduler *self, gboolean (*wants) (const TernClient *), ShareFunc share)
+static const Good decode_rows = { wants_decode, G_STRUCT_OFFSET (TernServed, decode), 32 };
+static const Good prompt_rows = { wants_prompt, G_STRUCT_OFFSET (TernServed, prompt), 512 };
+static const Good slices = { wants_slice, G_STRUCT_OFFSET (TernServed, slice), 250000 };
+
+static guint64 *
+share (TernServed *served, const Good *good)
+{
+  return (guint64 *) ((guint8 *) served + good->served);
+}
+
+/* Live clients before others, but now and then the other way around; what is awaited before what is early. */
+static guint
+rank (const TernScheduler *self, const TernClient *client, const Good *good)
 {
   gboolean others_first = self->passed_over >= PATIENCE;
+
+  return (client->live != others_first ? 2 : 0) + (good == &prompt_rows && client->demand.awaited ? 1 : 0);
+}
+
+/* The next one to be served, or NULL. */
+static TernClient *
+next_of (const TernScheduler *self, const Good *good)
+{
   TernClient *best = NULL;
+  guint64 least = G_MAXUINT64;
+  guint highest = 0;
 
   for (guint i = 0; i < self->hand->len; i++) {
     TernClient *client = self->hand->pdata[i];
+    guint own;
 
-    if (client->removed || !wants (client))
+    if (client->removed || !good->wants (client))
       continue;
-    if (!best || (client->live != best->live ? client->live != others_first : share (client) < share (best)))
+    own = rank (self, client, good);
+    if (own > highest || least == G_MAXUINT64)
+      least = *share (&client->served, good);
+    else if (own == highest)
+      least = MIN (least, *share (&client->served, good));
+    highest = MAX (highest, own);
+  }
+  for (guint i = 0; i < self->hand->len; i++) {
+    TernClient *client = self->hand->pdata[i];
+
+    if (!client->removed && good->wants (client) && rank (self, client, good) == highest
+        && *share (&client->served, good) - least <= good->slack && (!best || client->waited > best->waited))
       best = client;
   }
   return best;
+}
+
+/* @client was given @n of @good. */
+static void
+serve (TernScheduler *self, TernClient *client, const Good *good, guint64 n)
+{
+  guint64 *served = share (&client->served, good);
+
+  /* Who comes later begins where those are who were served now. */
+  *share (&self->clock, good) = MAX (*share (&self->clock, good), *served - MIN (*served, good->slack));
+  *served += n;
 }
 
 /* Who had nothing to do for a while is not owed for it. */
@@ -137,6 +168,7 @@ take_hand (TernScheduler *self)
       continue;
     client->ready = FALSE;
     client->in_hand = TRUE;
+    client->rounds++;
     g_ptr_array_add (self->hand, client);
   }
 }
@@ -194,7 +226,7 @@ add_rows (TernScheduler *self, TernRound *round, guint budget)
   TernClient *client;
   guint n;
 
-  while ((client = next_of (self, wants_decode, decode_share))) {
+  while ((client = next_of (self, &decode_rows))) {
     guint wanted = client->demand.decode;
     gboolean fits = wanted <= tern_pass_room (self->pass) && wanted <= round->outputs
         && (wanted <= budget || tern_pass_segments (self->pass) == 0);
@@ -204,11 +236,10 @@ add_rows (TernScheduler *self, TernRound *round, guint budget)
       continue;
     n = client->klass->add_decode (client, round);
     client->in_pass |= n > 0;
-    self->clock.decode = client->served.decode;
-    client->served.decode += n;
+    serve (self, client, &decode_rows, n);
     budget -= MIN (n, budget);
   }
-  while ((client = next_of (self, wants_prompt, prompt_share))) {
+  while ((client = next_of (self, &prompt_rows))) {
     round->rows = MIN (MIN (client->demand.prompt, tern_pass_room (self->pass)),
         tern_pass_segments (self->pass) == 0 ? MAX (budget, 1) : budget);
     client->demand.prompt = 0;
@@ -216,8 +247,7 @@ add_rows (TernScheduler *self, TernRound *round, guint budget)
       continue;
     n = client->klass->add_prompt (client, round);
     client->in_pass |= n > 0;
-    self->clock.prompt = client->served.prompt;
-    client->served.prompt += n;
+    serve (self, client, &prompt_rows, n);
     budget -= MIN (n, budget);
   }
 }
@@ -285,13 +315,12 @@ run_slice (TernScheduler *self)
       && self->looking->demand.slice)
     client = self->looking;
   if (!client)
-    client = next_of (self, wants_slice, slice_share);
+    client = next_of (self, &slices);
   if (!client)
     return;
   round.resume = client == self->looking;
   self->looking = client->klass->slice (client, &round) ? client : NULL;
-  self->clock.slice = client->served.slice;
-  client->served.slice += (guint64) (g_get_monotonic_time () - begin) + 1;
+  serve (self, client, &slices, (guint64) (g_get_monotonic_time () - begin) + 1);
   spend (self, 0, g_get_monotonic_time () - begin);
 }
 
@@ -496,10 +525,14 @@ tern_scheduler_kick (TernScheduler *self, TernClient *client)
 void
 tern_scheduler_settle (TernScheduler *self, TernClient *client)
 {
+  guint round;
+
   if (g_thread_self () == self->thread)
     return;
   g_mutex_lock (&self->lock);
-  while (client->in_hand)
+  /* The next round may have it in hand before this thread is back. */
+  round = client->rounds;
+  while (client->in_hand && client->rounds == round)
     g_cond_wait (&self->settled, &self->lock);
   g_mutex_unlock (&self->lock);
 }

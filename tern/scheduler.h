@@ -4,7 +4,7 @@
  * It works in rounds. A round asks every client that is ready what it would do next, puts one pass together (decode rows of
  * all of them first, then rows of prompts up to a budget), runs it, hands the logits out, and lets one client do a slice of
  * its picture. So a weight is read once for all, and one client's long prompt or large picture holds another's next word up
- * by a slice. Live clients go before others; among equals the one that was served least goes first. Clients are called
+ * by a slice. Live clients go before others; among equals those that were served least, and of these the one whose answers take longest. Clients are called
  * between passes alone, never within one. */
 #pragma once
 
@@ -20,6 +20,7 @@ typedef struct _TernClient TernClient;
 typedef struct {
   guint decode;                 /* rows of tokens said: all of them or none */
   guint prompt;                 /* rows of prompts, at most */
+  gboolean awaited;             /* ... of which some are about something that is over: they go before those that are early */
   gboolean slice;               /* work on a picture */
 } TernDemand;
 
@@ -60,10 +61,13 @@ typedef struct {
 struct _TernClient {
   const TernClientClass *klass;
   gboolean live;                /* goes before those that are not */
+  gint64 waited;                /* us that its answers take of late, kept by itself on the scheduler's thread: of those who
+                                 * had about as much, the one that waits longer goes first */
 
   /* the scheduler's, under its lock */
   GList link;
   gboolean linked, ready, in_hand, removed;
+  guint rounds;                 /* that had it in hand */
   /* the scheduler's thread's, in a round */
   TernDemand demand;
   TernServed served;

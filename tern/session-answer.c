@@ -172,6 +172,7 @@ conclude (TernSession *self, guint q)
   values.end = (double) work->window.end_time / TERN_SECOND;
   values.has_metrics = work->config->params.metrics;
   values.metrics.total_ms = ms_between (work->pushed, g_get_monotonic_time ());
+  self->client.waited = (3 * self->client.waited + g_get_monotonic_time () - work->pushed) / 4;
   return tern_result_new (&values);
 }
 
@@ -429,6 +430,7 @@ tern_session_wanted_rows (const TernSession *self)
     else if (ask->state == TERN_ASK_READS)
       demand.prompt += tern_reader_left (&ask->reader);
   }
+  demand.awaited = demand.prompt > 0;
   demand.decode = MIN (demand.decode, TERN_SCHEDULER_OUTPUTS);
   for (guint i = 0; i < self->n_readings; i++)
     if (self->readings[i].in_use)

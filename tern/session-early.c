@@ -149,6 +149,20 @@ end_of_run (const GArray *ids, guint n)
   return n == 0 ? i : 0;
 }
 
+/* Who is given visual tokens does not know beforehand how many there will be: the first group of a window tells. Not while
+ * a window is answered, whose timelines would be lost. */
+static void
+make_room (TernSession *self, const TernSessionConfig *config)
+{
+  guint64 visual = 0, frames = self->pictures->len;
+
+  for (guint i = 0; i < self->pictures->len; i++)
+    visual += g_array_index (self->pictures, TernPicture, i).n;
+  visual = visual * MAX (self->max_frames, frames) / frames + self->planned->len;
+  if (visual > self->cache.prompt && !self->answer.has && visual < G_MAXINT32)
+    tern_session_reserve (self, config, (guint) visual, self->cache.tail, NULL);
+}
+
 void
 tern_session_read_early (TernSession *self)
 {
@@ -165,8 +179,10 @@ tern_session_read_early (TernSession *self)
     guint end;
 
     if (!coming[c].open || !gather (self, coming[c].first, coming[c].start) || !plan_prompt (self, config)
-        || (end = end_of_run (self->planned, self->pictures->len)) == 0
-        || !(reading = find_reading (self, coming[c].first)))
+        || (end = end_of_run (self->planned, self->pictures->len)) == 0)
+      continue;
+    make_room (self, config);
+    if (!(reading = find_reading (self, coming[c].first)))
       continue;
     tern_reader_aim (&reading->reader, self->planned, (const TernPicture *) self->pictures->data, self->pictures->len,
         end);

@@ -144,8 +144,8 @@ tern_session_reserve (TernSession *self, const TernSessionConfig *config, guint 
         " a higher merge ratio or fewer tokens to say would fit", self->text->name, limit, n, sampling->max_tokens);
     return FALSE;
   }
-  if (context <= size.context && sampling->beam <= size.beam && sampling->max_tokens <= size.max_tokens
-      && config->n_questions <= size.questions && tail <= size.tail && self->caches)
+  if (context <= size.context && n <= size.prompt && sampling->beam <= size.beam
+      && sampling->max_tokens <= size.max_tokens && config->n_questions <= size.questions && tail <= size.tail && self->caches)
     return TRUE;
 
   clear_caches (self);
@@ -155,7 +155,7 @@ tern_session_reserve (TernSession *self, const TernSessionConfig *config, guint 
   size.beam = MAX (size.beam, sampling->beam);
   size.max_tokens = MAX (size.max_tokens, sampling->max_tokens);
   size.tail = MAX (size.tail, tail);
-  size.prompt = MAX (size.prompt, n);
+  size.prompt = MAX (pages (n) * TERN_PAGE_ROWS, size.prompt);
   size.questions = MAX (size.questions, config->n_questions);
   if (!make_caches (self, &size, error)) {
     clear_caches (self);
