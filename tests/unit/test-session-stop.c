@@ -256,32 +256,36 @@ test_woken (void)
   TernSessionParams params = quick_params ();
 
   for (guint i = 0; i < 2 * G_N_ELEMENTS (ends); i++) {
-    Waiter waiter = { new_session (model, &params), i % 2, NULL, TERN_NEXT_PENDING, FALSE };
+    TernSession *session = new_session (model, &params);
+    Waiter waiters[2];
     GThread *threads[2];
     gboolean waiting = FALSE;
     Hold hold;
 
     hold_engine (&hold, model);
-    for (guint f = 0; push_sized (waiter.session, FRAME_W, FRAME_H, f, 1, MS (500 * f), MS (500), NULL); f++);
-    for (guint t = 0; t < 2; t++)
-      threads[t] = g_thread_new ("waiter", wait_for_ever, &waiter);
+    for (guint f = 0; push_sized (session, FRAME_W, FRAME_H, f, 1, MS (500 * f), MS (500), NULL); f++);
+    for (guint t = 0; t < 2; t++) {
+      waiters[t] = (Waiter) { session, i % 2, NULL, TERN_NEXT_PENDING, FALSE };
+      threads[t] = g_thread_new ("waiter", wait_for_ever, &waiters[t]);
+    }
     while (!waiting) {
-      g_mutex_lock (&waiter.session->lock);
-      waiting = waiter.session->waiting == 2;
-      g_mutex_unlock (&waiter.session->lock);
+      g_mutex_lock (&session->lock);
+      waiting = session->waiting == 2;
+      g_mutex_unlock (&session->lock);
       g_usleep (50);
     }
-    ends[i / 2] (waiter.session);
-    for (guint t = 0; t < 2; t++)
+    ends[i / 2] (session);
+    for (guint t = 0; t < 2; t++) {
       g_thread_join (threads[t]);
-    g_assert_null (waiter.result);
-    if (waiter.for_room)
-      g_assert_true (waiter.in_time);
-    else
-      g_assert_cmpint (waiter.next, ==, TERN_NEXT_END);
+      g_assert_null (waiters[t].result);
+      if (waiters[t].for_room)
+        g_assert_true (waiters[t].in_time);
+      else
+        g_assert_cmpint (waiters[t].next, ==, TERN_NEXT_END);
+    }
     release_engine (&hold);
     if (ends[i / 2] != tern_session_free)
-      tern_session_free (waiter.session);
+      tern_session_free (session);
   }
 }
 
