@@ -73,8 +73,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernEncoder, tern_encoder_free)
  * @out: (out caller-allocates): what was encoded; its tokens are @tokens, its times are %TERN_TIME_NONE
  * @error: return location of an error, or %NULL
  *
- * Encodes one frame. The engine thread does it in its turn and the caller waits: nothing for a streaming thread.
- * Allocates nothing once a frame of this size was seen.
+ * Encodes one frame. The engine thread does it, in slices between its passes, and the caller waits: nothing for a
+ * streaming thread. Allocates nothing once a frame of this size was seen.
  *
  * Errors: %TERN_ERROR_INVALID (the picture), %TERN_ERROR_NO_SPACE, %TERN_ERROR_CANCELLED after tern_encoder_cancel().
  *

@@ -12,8 +12,8 @@ G_BEGIN_DECLS
  * TernModel:
  *
  * A language model, a vision encoder, or both: immutable and counted. Weights are in memory once a process for all that
- * name the same file, and one engine thread with its pool does the work of all its sessions and encoders, in turn.
- * Every function of a model may be called from any thread.
+ * name the same file, and one engine thread with its pool does the work of all its sessions and encoders. Every
+ * function of a model may be called from any thread.
  *
  * Since: 0.1
  */

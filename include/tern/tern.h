@@ -2,8 +2,7 @@
 /* libtern: video in, captions out. The public interface; installed.
  *
  * A TernModel holds weights (immutable, shared, one copy per process). A TernSession is one timeline of frames. All
- * work of a model's sessions and encoders is done by the model's engine thread and its pool, in turn; pushing never
- * does.
+ * work of a model's sessions and encoders is done by the model's engine thread and its pool; pushing never does.
  *
  *   tern_model_params_init (&model_params);
  *   model = tern_model_open (&model_params, &error);
