@@ -603,8 +603,8 @@ gst_tern_compressor_install_properties (GObjectClass * klass, guint first)
    */
   g_object_class_install_property (klass, first + SHARED_MERGE_RATIO,
       g_param_spec_double ("merge-ratio", "Merge ratio",
-          "Share of tokens dropped in frames 2 to 4 of a group", 0.0, 1.0,
-          DEFAULT_MERGE_RATIO, playing));
+          "Share of tokens dropped in frames 2 to 4 of a group", 0.0,
+          TERN_SHARE_MAX, DEFAULT_MERGE_RATIO, playing));
   return first + SHARED_LAST;
 }
 

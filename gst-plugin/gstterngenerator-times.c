@@ -141,7 +141,7 @@ gst_tern_generator_query_latency (GstTernGenerator * self, GstPad * pad,
   if (!held && (pad != self->srcpad
           || gst_tern_generator_stamps_arrival (self)))
     return TRUE;
-  wait += gst_tern_generator_window_time (self);
+  wait = MIN (wait + gst_tern_generator_window_time (self), G_MAXINT64);
   min += wait;
   if (GST_CLOCK_TIME_IS_VALID (max))
     max += wait;

@@ -234,6 +234,101 @@ GST_START_TEST (test_property_ranges)
 }
 GST_END_TEST
 
+static const char *const with_settings[] = { "ternencoder", "terncompressor", "terngenerator", "ternattach" };
+
+static gboolean
+set_to_end (GParamSpec *spec, GValue *value, gboolean max)
+{
+  g_value_init (value, spec->value_type);
+  if (G_IS_PARAM_SPEC_UINT (spec))
+    g_value_set_uint (value, max ? G_PARAM_SPEC_UINT (spec)->maximum : G_PARAM_SPEC_UINT (spec)->minimum);
+  else if (G_IS_PARAM_SPEC_UINT64 (spec))
+    g_value_set_uint64 (value, max ? G_PARAM_SPEC_UINT64 (spec)->maximum : G_PARAM_SPEC_UINT64 (spec)->minimum);
+  else if (G_IS_PARAM_SPEC_FLOAT (spec))
+    g_value_set_float (value, max ? G_PARAM_SPEC_FLOAT (spec)->maximum : G_PARAM_SPEC_FLOAT (spec)->minimum);
+  else if (G_IS_PARAM_SPEC_DOUBLE (spec))
+    g_value_set_double (value, max ? G_PARAM_SPEC_DOUBLE (spec)->maximum : G_PARAM_SPEC_DOUBLE (spec)->minimum);
+  else if (G_IS_PARAM_SPEC_ENUM (spec))
+    g_value_set_enum (value, max ? G_PARAM_SPEC_ENUM (spec)->enum_class->maximum
+        : G_PARAM_SPEC_ENUM (spec)->enum_class->minimum);
+  else if (GST_IS_PARAM_SPEC_FRACTION (spec))
+    gst_value_set_fraction (value, max ? GST_PARAM_SPEC_FRACTION (spec)->max_num : GST_PARAM_SPEC_FRACTION (spec)->min_num,
+        max ? GST_PARAM_SPEC_FRACTION (spec)->max_den : GST_PARAM_SPEC_FRACTION (spec)->min_den);
+  else
+    return FALSE;
+  return TRUE;
+}
+
+/* Starts an element with @value, and lets it work; what it was given is what it has. */
+static void
+expect_accepted (const char *name, GParamSpec *spec, const GValue *value)
+{
+  gboolean frames = g_str_equal (name, "ternencoder") || g_str_equal (name, "ternattach");
+  g_autofree char *tokens = token_caps (mmproj_path);
+  g_autofree char *text = gst_value_serialize (value);
+  g_autoptr (GString) caps = g_string_new (frames ? FRAME_CAPS : tokens);
+  GstElement *element = gst_element_factory_make (name, NULL);
+  GValue found = G_VALUE_INIT;
+  GstMessage *message;
+  GstHarness *h;
+  GstBus *bus;
+
+  /* At no rate of its own, so that every window can be planned. */
+  g_string_replace (caps, "framerate = 2/1", "framerate = 0/1", 0);
+  g_object_set_property (G_OBJECT (element), spec->name, value);
+  bus = watch (element);
+  h = gst_harness_new_with_element (element, "sink", "src");
+  gst_object_unref (element);
+  gst_harness_set_src_caps_str (h, caps->str);
+  gst_harness_push (h, frames ? make_frame (0, MS (100), 0) : make_tokens (0));
+  gst_harness_push_event (h, gst_event_new_eos ());
+  while ((message = gst_bus_pop_filtered (bus, GST_MESSAGE_ERROR | GST_MESSAGE_WARNING))) {
+    g_autoptr (GError) error = NULL;
+    g_autofree char *debug = NULL;
+
+    if (GST_MESSAGE_TYPE (message) == GST_MESSAGE_ERROR)
+      gst_message_parse_error (message, &error, &debug);
+    else
+      gst_message_parse_warning (message, &error, &debug);
+    /* The fake model has little context; that is none of the range. */
+    fail_unless (g_error_matches (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NO_SPACE_LEFT), "%s %s=%s: %s (%s)", name,
+        spec->name, text, error->message, debug);
+    gst_message_unref (message);
+  }
+  g_value_init (&found, spec->value_type);
+  g_object_get_property (G_OBJECT (h->element), spec->name, &found);
+  fail_unless_equals_int (g_param_values_cmp (spec, &found, value), 0);
+  g_value_unset (&found);
+  gst_object_unref (bus);
+  gst_harness_teardown (h);
+}
+
+/* Both ends of every property are in the range that the library, whose checks are its own here too, takes. */
+GST_START_TEST (test_ends_of_ranges)
+{
+  const char *name = with_settings[__i__];
+  GstElement *element = gst_element_factory_make (name, NULL);
+  guint n, i, tried = 0;
+  GParamSpec **specs = g_object_class_list_properties (G_OBJECT_GET_CLASS (element), &n);
+
+  for (i = 0; i < 2 * n; i++) {
+    GParamSpec *spec = specs[i / 2];
+    GValue value = G_VALUE_INIT;
+
+    if (!(spec->flags & G_PARAM_WRITABLE) || spec->owner_type != G_OBJECT_TYPE (element))
+      continue;
+    if (set_to_end (spec, &value, i % 2)) {
+      expect_accepted (name, spec, &value);
+      tried++;
+    }
+    g_value_unset (&value);
+  }
+  fail_unless (tried >= 4);
+  g_free (specs);
+  gst_object_unref (element);
+}
+GST_END_TEST
+
 int
 main (void)
 {
@@ -245,5 +340,6 @@ main (void)
   tcase_add_test (tc, test_fixed_properties);
   tcase_add_test (tc, test_prompt_errors);
   tcase_add_test (tc, test_property_ranges);
+  tcase_add_loop_test (tc, test_ends_of_ranges, 0, G_N_ELEMENTS (with_settings));
   return run_suite (suite);
 }
