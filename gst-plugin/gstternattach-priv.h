@@ -55,8 +55,8 @@ struct _GstTernAttach
   gboolean warned;
   guint64 attached, early;
   gboolean waiting;             /* the streaming thread, for room */
-  gint64 last_came;             /* monotonic time of the last frame */
-  gint64 last_text;             /* ... of the last sign of text */
+  GstClockTime last_came;       /* when the last frame did, by the task's clock */
+  GstClockTime last_text;       /* ... the last sign of text */
   guint64 dry_bytes;            /* held when upstream stopped for them; 0 */
 
   /* The video's streaming thread's. */

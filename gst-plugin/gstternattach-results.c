@@ -98,7 +98,7 @@ gst_tern_attach_text_chain (GstPad * pad, GstObject * parent,
       result->start = start * GST_SECOND + 0.5;
     result->end = end * GST_SECOND + 0.5;
     g_mutex_lock (&self->task.lock);
-    self->last_text = g_get_monotonic_time ();
+    self->last_text = gst_tern_task_now (&self->task);
     result->segment = self->text_segment;
     g_queue_push_tail (&self->results, result);
     if (!GST_CLOCK_TIME_IS_VALID (self->decided)
@@ -124,7 +124,7 @@ text_gap (GstTernAttach * self, const GstSegment * segment,
   if (!GST_CLOCK_TIME_IS_VALID (end))
     return;
   g_mutex_lock (&self->task.lock);
-  self->last_text = g_get_monotonic_time ();
+  self->last_text = gst_tern_task_now (&self->task);
   if (!GST_CLOCK_TIME_IS_VALID (self->decided) || self->decided < end)
     self->decided = end;
   g_cond_broadcast (&self->task.cond);

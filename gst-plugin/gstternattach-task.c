@@ -8,14 +8,14 @@
 #include "gstternelement.h"
 
 /* How often to ask who is at work, while frames wait for nothing else. */
-#define WORK_POLL_US (20 * G_TIME_SPAN_MILLISECOND)
+#define WORK_POLL (20 * GST_MSECOND)
 /* Work without a sign for so long is not waited for: who takes the text may be
  * waiting for the video. */
-#define WORK_PATIENCE_US (60 * G_TIME_SPAN_SECOND)
+#define WORK_PATIENCE (60 * GST_SECOND)
 /* A source that sends nothing for so long may miss its buffers ... */
-#define LOAN_US (250 * G_TIME_SPAN_MILLISECOND)
+#define LOAN_TIME (250 * GST_MSECOND)
 /* ... or wait for something that waits for the video. */
-#define DRY_US (5 * G_TIME_SPAN_SECOND)
+#define DRY_TIME (5 * GST_SECOND)
 
 typedef enum
 {
@@ -141,11 +141,11 @@ gst_tern_attach_hold_frame (GstTernAttach * self, GstBuffer * buffer)
     note_loan (self, item);
     gst_tern_task_push (task, item);
     self->waiting = TRUE;
-    self->last_came = g_get_monotonic_time ();
+    self->last_came = gst_tern_task_now (&self->task);
     while (task->flow == GST_FLOW_OK && task->bytes > get_limit (self))
       g_cond_wait (&task->cond, &task->lock);
     self->waiting = FALSE;
-    self->last_came = g_get_monotonic_time ();
+    self->last_came = gst_tern_task_now (&self->task);
   }
   flow = task->flow;
   g_mutex_unlock (&task->lock);
@@ -187,7 +187,7 @@ get_head_state (GstTernAttach * self, Result ** result)
 static gboolean
 text_is_at_work (GstTernAttach * self)
 {
-  gint64 patience = self->last_text + WORK_PATIENCE_US;
+  GstClockTime patience = self->last_text + WORK_PATIENCE;
   gboolean busy = FALSE;
   GstQuery *query;
 
@@ -198,7 +198,7 @@ text_is_at_work (GstTernAttach * self)
     gst_structure_get_boolean (gst_query_get_structure (query), "busy", &busy);
   gst_query_unref (query);
   g_mutex_lock (&self->task.lock);
-  return busy && g_get_monotonic_time () < patience;
+  return busy && gst_tern_task_now (&self->task) < patience;
 }
 
 static gboolean
@@ -211,29 +211,29 @@ tail_is_eos (GstTernAttach * self)
 }
 
 /* Nothing comes, and frames wait. Does what is due now; returns when to look
- * again, or -1. */
-static gint64
+ * again, or NONE. */
+static GstClockTime
 look_after_upstream (GstTernAttach * self)
 {
-  gint64 now = g_get_monotonic_time (), next = -1, dry;
+  GstClockTime now = gst_tern_task_now (&self->task), dry;
 
   if (self->task.buffers == 0 || self->waiting || tail_is_eos (self))
-    return -1;
+    return GST_CLOCK_TIME_NONE;
   if (has_loans (self)) {
-    if (now - self->last_came < LOAN_US)
-      return self->last_came + LOAN_US;
+    if (now - self->last_came < LOAN_TIME)
+      return self->last_came + LOAN_TIME;
     GST_DEBUG_OBJECT (self, "upstream gets its buffers back");
     gst_tern_attach_return_loans (self);
   }
   /* A live source stops when it wants to. */
   if (self->live)
-    return next;
-  dry = MAX (self->last_came, self->last_text) + DRY_US;
+    return GST_CLOCK_TIME_NONE;
+  dry = MAX (self->last_came, self->last_text) + DRY_TIME;
   if (now < dry)
     return dry;
   if (text_is_at_work (self))
     self->last_text = now;
-  else if (self->last_came + DRY_US <= now && self->task.buffers > 0) {
+  else if (self->last_came + DRY_TIME <= now && self->task.buffers > 0) {
     /* Next time, half of it must be enough. */
     self->dry_bytes = MAX (self->task.bytes / 2, 1);
     self->last_came = now;
@@ -250,7 +250,7 @@ wait_for_head (GstTernAttach * self, Result ** result, gboolean * early)
   *early = FALSE;
   while (self->task.flow == GST_FLOW_OK) {
     HeadState state = get_head_state (self, result);
-    gint64 until = -1;
+    GstClockTime until = GST_CLOCK_TIME_NONE;
 
     if (state == HEAD_READY)
       return GST_FLOW_OK;
@@ -263,17 +263,15 @@ wait_for_head (GstTernAttach * self, Result ** result, gboolean * early)
       idle = !text_is_at_work (self);
       if (idle)
         continue;
-      until = g_get_monotonic_time () + WORK_POLL_US;
+      until = gst_tern_task_now (&self->task) + WORK_POLL;
     } else if (state == HEAD_WAITS) {
       idle = FALSE;
       until = look_after_upstream (self);
-      if (until >= 0 && until <= g_get_monotonic_time ())
-        continue;
     }
-    if (until < 0)
-      g_cond_wait (&self->task.cond, &self->task.lock);
+    if (GST_CLOCK_TIME_IS_VALID (until))
+      gst_tern_task_wait_until (&self->task, until);
     else
-      g_cond_wait_until (&self->task.cond, &self->task.lock, until);
+      g_cond_wait (&self->task.cond, &self->task.lock);
   }
   return self->task.flow;
 }

@@ -84,7 +84,7 @@ decide_hold (GstTernAttach * self)
       && (attach == GST_TERN_ATTACH_WINDOW
       || (attach == GST_TERN_ATTACH_AUTO && !live));
   self->hold_known = TRUE;
-  self->last_came = self->last_text = g_get_monotonic_time ();
+  self->last_came = self->last_text = gst_tern_task_now (&self->task);
   /* Under the lock: a pad that was deactivated meanwhile stays without a
    * task. */
   if (self->hold && self->task.flow == GST_FLOW_OK)

@@ -29,7 +29,7 @@ see (GstTernEncoder * self, GstBuffer * buffer, gboolean looked_at)
   self->seen_pts = GST_BUFFER_PTS (buffer);
   self->seen_duration = GST_BUFFER_DURATION (buffer);
   self->unseen = !looked_at;
-  self->seen_at = g_get_monotonic_time ();
+  self->seen_at = gst_tern_task_now (&self->task);
   /* The worker waits without an end while nothing comes. */
   if (self->idle)
     g_cond_broadcast (&self->task.cond);

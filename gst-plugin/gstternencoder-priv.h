@@ -43,7 +43,7 @@ struct _GstTernEncoder
   guint64 frames, taken, dropped;
   GstClockTime seen_pts, seen_duration; /* of the last frame that came */
   gboolean unseen;              /* ... which was not looked at */
-  gint64 seen_at;               /* ... when, monotonic us */
+  GstClockTime seen_at;         /* ... when, by the task's clock */
   gboolean idle;                /* nothing came since it began or paused */
 
   GstTernLoader *loader;

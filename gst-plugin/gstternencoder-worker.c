@@ -299,12 +299,12 @@ worker_take (gpointer element)
   timeout = self->idle_timeout;
   GST_OBJECT_UNLOCK (self);
   while (task->flow == GST_FLOW_OK && !task->queue.head) {
-    gint64 end = self->seen_at + (gint64) (timeout / GST_USECOND);
+    GstClockTime end = self->seen_at + timeout;
 
     if (!self->live || self->idle || timeout == 0) {
       g_cond_wait (&task->cond, &task->lock);
-    } else if (g_get_monotonic_time () < end) {
-      g_cond_wait_until (&task->cond, &task->lock, end);
+    } else if (gst_tern_task_now (task) < end) {
+      gst_tern_task_wait_until (task, end);
     } else {
       GST_DEBUG_OBJECT (self, "no frame for %" GST_TIME_FORMAT,
           GST_TIME_ARGS (timeout));

@@ -20,6 +20,7 @@ gst_tern_task_init (GstTernTask * self, gpointer element, GstPad * pad,
   self->element = element;
   self->pad = pad;
   self->funcs = funcs;
+  self->clock = gst_system_clock_obtain ();
   g_mutex_init (&self->lock);
   g_cond_init (&self->cond);
   g_queue_init (&self->queue);
@@ -30,6 +31,7 @@ void
 gst_tern_task_finalize (GstTernTask * self)
 {
   gst_tern_task_empty (self, FALSE);
+  gst_clear_object (&self->clock);
   g_mutex_clear (&self->lock);
   g_cond_clear (&self->cond);
 }
@@ -95,6 +97,24 @@ gboolean
 gst_tern_task_is_busy (const GstTernTask * self)
 {
   return self->current || self->queue.head;
+}
+
+/* ---- Time ---- */
+
+GstClockTime
+gst_tern_task_now (const GstTernTask * self)
+{
+  return gst_clock_get_time (self->clock);
+}
+
+void
+gst_tern_task_wait_until (GstTernTask * self, GstClockTime time)
+{
+  GstClockTime now = gst_tern_task_now (self);
+
+  if (now < time)
+    g_cond_wait_until (&self->cond, &self->lock, g_get_monotonic_time () + 1 +
+        (gint64) GST_TIME_AS_USECONDS (time - now));
 }
 
 /* ---- Whoever leaves something ---- */

@@ -42,6 +42,7 @@ typedef struct
   GstElement *element;
   GstPad *pad;
   const GstTernTaskFuncs *funcs;
+  GstClock *clock;              /* the system's, which tests replace */
 
   GMutex lock;                  /* for what follows, and what elements like */
   GCond cond;                   /* something of it changed */
@@ -67,6 +68,10 @@ gpointer gst_tern_task_take (GstTernTask * self, GList * link);
 /* @flush: what is true of the stream after it as well stays. */
 void gst_tern_task_empty (GstTernTask * self, gboolean flush);
 gboolean gst_tern_task_is_busy (const GstTernTask * self);
+
+GstClockTime gst_tern_task_now (const GstTernTask * self);
+/* Until something changes, or it is @time. */
+void gst_tern_task_wait_until (GstTernTask * self, GstClockTime time);
 
 /* Leaves @event (transfer full) for the task. */
 GstFlowReturn gst_tern_task_push_event (GstTernTask * self, GstEvent * event);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "harness.h"
 
+#include <gst/check/gsttestclock.h>
+
 /* A second harness on text_sink; results are made by hand. */
 static GstHarness *
 text_side (GstHarness *h)
@@ -373,6 +375,132 @@ GST_START_TEST (test_no_copy)
 }
 GST_END_TEST
 
+/* ---- By the clock: a source that sends nothing more ---- */
+
+/* The clock that elements made from now on go by. It stands until it is set. */
+static GstTestClock *
+stop_clock (void)
+{
+  GstClock *clock = gst_test_clock_new ();
+
+  gst_system_clock_set_default (clock);
+  return GST_TEST_CLOCK (clock);
+}
+
+static void
+let_clock_go (GstTestClock *clock)
+{
+  gst_system_clock_set_default (NULL);
+  gst_object_unref (clock);
+}
+
+/* The element looks at the clock when something comes, if it did not wake by itself. */
+static void
+pass_time (GstHarness *h, GstTestClock *clock, GstClockTime time)
+{
+  gst_test_clock_advance_time (clock, time);
+  gst_harness_push_event (h, gst_event_new_custom (GST_EVENT_CUSTOM_DOWNSTREAM, gst_structure_new_empty ("nudge")));
+}
+
+/* Held buffers of a pool with a limit are not missed while frames come; 250 ms after the last one they go back. */
+GST_START_TEST (test_loans_by_clock)
+{
+  GstTestClock *clock = stop_clock ();
+  GstHarness *h = file_harness ("ternattach attach=window", "sink", "src");
+  GstHarness *text = text_side (h);
+  GstBufferPoolAcquireParams params = { .flags = GST_BUFFER_POOL_ACQUIRE_FLAG_DONTWAIT };
+  GstBufferPool *pool = gst_buffer_pool_new ();
+  GstStructure *config = gst_buffer_pool_get_config (pool);
+  GstBuffer *lent[4] = { NULL };
+  guint i;
+
+  gst_buffer_pool_config_set_params (config, NULL, 16 * 16 * 3, 4, 4);
+  fail_unless (gst_buffer_pool_set_config (pool, config));
+  fail_unless (gst_buffer_pool_set_active (pool, TRUE));
+  gst_harness_set_src_caps_str (h, FRAME_CAPS);
+  fail_unless_equals_int (gst_buffer_pool_acquire_buffer (pool, &lent[0], NULL), GST_FLOW_OK);
+  GST_BUFFER_PTS (lent[0]) = 0;
+  fail_unless_equals_int (gst_harness_push (h, lent[0]), GST_FLOW_OK);
+  for (i = 0; i < 3; i++)
+    fail_unless_equals_int (gst_buffer_pool_acquire_buffer (pool, &lent[i], NULL), GST_FLOW_OK);
+  pass_time (h, clock, MS (249));
+  fail_unless_equals_int (gst_buffer_pool_acquire_buffer (pool, &lent[3], &params), GST_FLOW_EOS);
+  pass_time (h, clock, MS (1));
+  /* Waits until it is there. */
+  fail_unless_equals_int (gst_buffer_pool_acquire_buffer (pool, &lent[3], NULL), GST_FLOW_OK);
+  fail_unless_equals_int (held (h), 1);
+  for (i = 0; i < 4; i++)
+    gst_buffer_unref (lent[i]);
+  gst_harness_teardown (text);
+  gst_harness_teardown (h);
+  gst_buffer_pool_set_active (pool, FALSE);
+  gst_object_unref (pool);
+  let_clock_go (clock);
+}
+GST_END_TEST
+
+/* Whether somebody is at work on text; how often that was asked. */
+static gint at_work, asked;
+
+static gboolean
+work_query (GstPad *pad, GstObject *parent, GstQuery *query)
+{
+  if (GST_QUERY_TYPE (query) != GST_QUERY_CUSTOM)
+    return gst_pad_query_default (pad, parent, query);
+  if (g_atomic_int_get (&at_work))
+    gst_structure_set (gst_query_writable_structure (query), "busy", G_TYPE_BOOLEAN, TRUE, NULL);
+  g_atomic_int_inc (&asked);
+  return TRUE;
+}
+
+static void
+wait_until_asked (gint more_than)
+{
+  while (g_atomic_int_get (&asked) <= more_than)
+    g_thread_yield ();
+}
+
+/* A file that sends nothing for 5 s while frames wait waits for them: unless somebody is at work, who is waited for, but not
+ * for ever, they leave. */
+GST_START_TEST (test_dry_by_clock)
+{
+  GstTestClock *clock = stop_clock ();
+  GstHarness *h = file_harness ("ternattach attach=window", "sink", "src");
+  GstHarness *text = text_side (h);
+  GstBus *bus = watch (h->element);
+  GstMessage *message;
+  gint i, n;
+
+  g_atomic_int_set (&at_work, 1);
+  gst_pad_set_query_function (text->srcpad, work_query);
+  gst_harness_set_src_caps_str (h, FRAME_CAPS);
+  push_frames (h, 0, 4);
+  for (i = 0; i < 3; i++) {
+    n = g_atomic_int_get (&asked);
+    pass_time (h, clock, 5 * GST_SECOND);
+    wait_until_asked (n);
+  }
+  fail_unless_equals_int (held (h), 4);
+  fail_unless_equals_int (gst_harness_buffers_in_queue (h), 0);
+
+  if (__i__ == 0)
+    g_atomic_int_set (&at_work, 0);
+  pass_time (h, clock, __i__ == 0 ? 5 * GST_SECOND : 70 * GST_SECOND);
+  /* Half of what was held goes on waiting. */
+  fail_unless_equals_int64 (pull_frame (h, 0), -1);
+  fail_unless_equals_int64 (pull_frame (h, 1), -1);
+  message = wait_message (bus, GST_MESSAGE_WARNING);
+  gst_message_unref (message);
+  push_result (text, 1, 0, 2);
+  fail_unless_equals_int64 (pull_frame (h, 2), 1);
+  fail_unless_equals_int64 (pull_frame (h, 3), 1);
+  gst_object_unref (bus);
+  gst_harness_teardown (text);
+  gst_harness_teardown (h);
+  let_clock_go (clock);
+}
+GST_END_TEST
+
 int
 main (void)
 {
@@ -392,5 +520,7 @@ main (void)
   tcase_add_test (tc, test_not_looking);
   tcase_add_test (tc, test_pool);
   tcase_add_test (tc, test_no_copy);
+  tcase_add_test (tc, test_loans_by_clock);
+  tcase_add_loop_test (tc, test_dry_by_clock, 0, 2);
   return run_suite (suite);
 }
