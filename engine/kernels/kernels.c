@@ -1,39 +1,39 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "engine/kernels/versions.h"
 
+typedef void (*Init) (TernKernels *k);
+
+/* All groups of an instruction set; one that lacks some lists those that it has. */
+#define ALL_GROUPS(isa) { tern_blocks_init_##isa, tern_elementwise_init_##isa, tern_gemm_init_##isa, \
+    tern_probe_init_##isa, tern_quant_init_##isa, tern_ternary_init_##isa }
+
+/* What was built (meson.build), in ascending order: later rows override earlier ones. */
+static const struct {
+  TernCpu level, last;          /* of its own, and the last one that includes it */
+  Init inits[6];
+} instruction_sets[] = {
+  { TERN_CPU_SCALAR, TERN_CPU_N_LEVELS, ALL_GROUPS (c) },
+#ifdef TERN_HAVE_AVX2
+  { TERN_CPU_AVX2, TERN_CPU_AMX, ALL_GROUPS (avx2) },
+#endif
+#ifdef TERN_HAVE_AVX512VNNI
+  { TERN_CPU_AVX512VNNI, TERN_CPU_AMX, ALL_GROUPS (avx512vnni) },
+#endif
+};
+
 void
 tern_kernels_init (TernKernels *k, TernCpu level)
 {
-  k->level = TERN_CPU_SCALAR;
-  tern_blocks_init_c (k);
-  tern_elementwise_init_c (k);
-  tern_gemm_init_c (k);
-  tern_probe_init_c (k);
-  tern_quant_init_c (k);
-  tern_ternary_init_c (k);
+  guint i, g;
 
-#ifdef TERN_HAVE_AVX2
-  if (level >= TERN_CPU_AVX2 && level <= TERN_CPU_AMX) {
-    k->level = TERN_CPU_AVX2;
-    tern_blocks_init_avx2 (k);
-    tern_elementwise_init_avx2 (k);
-    tern_gemm_init_avx2 (k);
-    tern_probe_init_avx2 (k);
-    tern_quant_init_avx2 (k);
-    tern_ternary_init_avx2 (k);
+  for (i = 0; i < G_N_ELEMENTS (instruction_sets); i++) {
+    if (level < instruction_sets[i].level || level > instruction_sets[i].last
+        || !tern_cpu_has (instruction_sets[i].level))   /* AVX-512 may come without AVX-VNNI */
+      continue;
+    k->level = instruction_sets[i].level;
+    for (g = 0; g < G_N_ELEMENTS (instruction_sets[i].inits) && instruction_sets[i].inits[g]; g++)
+      instruction_sets[i].inits[g] (k);
   }
-#endif
-#ifdef TERN_HAVE_AVX512VNNI
-  if (level >= TERN_CPU_AVX512VNNI && level <= TERN_CPU_AMX) {
-    k->level = TERN_CPU_AVX512VNNI;
-    tern_blocks_init_avx512vnni (k);
-    tern_elementwise_init_avx512vnni (k);
-    tern_gemm_init_avx512vnni (k);
-    tern_probe_init_avx512vnni (k);
-    tern_quant_init_avx512vnni (k);
-    tern_ternary_init_avx512vnni (k);
-  }
-#endif
 }
 
 /* The process's table, or why there is none. */

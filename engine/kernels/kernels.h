@@ -2,8 +2,9 @@
 /* The table of compute kernels and the contract of each.
  *
  * tern_kernels_init() fills the scalar reference first (kernels/<group>-c.c), then overrides in ascending order of
- * instruction set up to the level given (kernels/x86/<group>-avx2.c, <group>-avx512vnni.c). Signatures stand here once,
- * as macros that reference, SIMD versions and tests declare themselves with.
+ * instruction set up to the level given (kernels/x86/<group>-avx2.c, <group>-avx512vnni.c, over code for any vector
+ * width in kernels/wide/). Signatures stand here once, as macros that reference, SIMD versions and tests declare
+ * themselves with.
  *
  * Unless said otherwise: pointers need no alignment, rows may be unaligned, outputs do not alias inputs, nothing is
  * read or written outside the given sizes, size 0 does nothing. "Exact" kernels give the same bits in every version;

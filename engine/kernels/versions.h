@@ -4,23 +4,15 @@
 
 #include "engine/kernels/kernels.h"
 
-void tern_blocks_init_c (TernKernels *k);
-void tern_elementwise_init_c (TernKernels *k);
-void tern_gemm_init_c (TernKernels *k);
-void tern_probe_init_c (TernKernels *k);
-void tern_quant_init_c (TernKernels *k);
-void tern_ternary_init_c (TernKernels *k);
+/* Of one instruction set; one that has no version of a group does not define its function. */
+#define TERN_DECL_INITS(isa) \
+  void tern_blocks_init_##isa (TernKernels *k); \
+  void tern_elementwise_init_##isa (TernKernels *k); \
+  void tern_gemm_init_##isa (TernKernels *k); \
+  void tern_probe_init_##isa (TernKernels *k); \
+  void tern_quant_init_##isa (TernKernels *k); \
+  void tern_ternary_init_##isa (TernKernels *k)
 
-void tern_blocks_init_avx2 (TernKernels *k);
-void tern_elementwise_init_avx2 (TernKernels *k);
-void tern_gemm_init_avx2 (TernKernels *k);
-void tern_probe_init_avx2 (TernKernels *k);
-void tern_quant_init_avx2 (TernKernels *k);
-void tern_ternary_init_avx2 (TernKernels *k);
-
-void tern_blocks_init_avx512vnni (TernKernels *k);
-void tern_elementwise_init_avx512vnni (TernKernels *k);
-void tern_gemm_init_avx512vnni (TernKernels *k);
-void tern_probe_init_avx512vnni (TernKernels *k);
-void tern_quant_init_avx512vnni (TernKernels *k);
-void tern_ternary_init_avx512vnni (TernKernels *k);
+TERN_DECL_INITS (c);
+TERN_DECL_INITS (avx2);
+TERN_DECL_INITS (avx512vnni);

@@ -544,4 +544,4 @@ many_tokens (const TernBlocks type, float *y, gsize ldy, const guint8 *w, gsize 
   }
 }
 
-#include "engine/kernels/x86/blocks.inc"
+#include "engine/kernels/wide/blocks.inc"

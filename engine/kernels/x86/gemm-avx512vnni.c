@@ -2,4 +2,4 @@
 #include "engine/kernels/x86/vec-avx512.h"
 
 #define TILE_TOKENS 12          /* 24 sums, 2 weights, 1 value of 32 registers */
-#include "engine/kernels/x86/gemm.inc"
+#include "engine/kernels/wide/gemm.inc"

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The vector of *.inc files: sixteen floats. Included by sources built with the flags of AVX512VNNI. */
+/* The vector of the sources in wide/: sixteen floats. Included by sources built with the flags of AVX512VNNI. */
 #pragma once
 
 #include <immintrin.h>
+#include <string.h>
 
 #include "engine/kernels/versions.h"
 
@@ -109,13 +110,20 @@ static inline gint32 v_int_sum (vi v) { return _mm512_reduce_add_epi32 (v); }
 /* VL values within int8. */
 static inline void v_store_i8 (gint8 *q, vi v) { _mm_storeu_si128 ((__m128i *) q, _mm512_cvtepi32_epi8 (v)); }
 
-/* The sums of four vectors. */
-static inline __m128
-v_sum4 (vf a, vf b, vf c, vf d)
+/* The sums of four vectors, of which the first @n count, to @p. */
+static inline void
+v_store_sums (float *p, gsize n, vf a, vf b, vf c, vf d)
 {
   __m256 s = _mm256_hadd_ps (_mm256_hadd_ps (v_halves (a), v_halves (b)), _mm256_hadd_ps (v_halves (c), v_halves (d)));
+  __m128 four = _mm_add_ps (_mm256_castps256_ps128 (s), _mm256_extractf128_ps (s, 1));
+  float part[4];
 
-  return _mm_add_ps (_mm256_castps256_ps128 (s), _mm256_extractf128_ps (s, 1));
+  if (n >= 4) {
+    _mm_storeu_ps (p, four);
+  } else {
+    _mm_storeu_ps (part, four);
+    memcpy (p, part, n * sizeof (float));
+  }
 }
 
 /* @v * 2^@e for whole e; the result may be subnormal or infinite. */
@@ -150,16 +158,4 @@ v_transpose4 (vf out[4], const guint8 *const rows[16], gsize offset)
   }
 }
 
-/* The float products of gemm.inc, for other sources of this instruction set. A panel holds DEPTH columns of TILE_ROWS
- * rows, column by column. */
-#define TILE_VECTORS 2
-#define TILE_ROWS (TILE_VECTORS * VL)
-#define DEPTH 256
-
-/* Columns [0, depth) of @rows <= TILE_ROWS rows, which lie @stride bytes apart. */
-void VARIANT (tern_pack_panel) (float *panel, const guint8 *w, gsize stride, gsize rows, gsize depth);
-/* What becomes of the sums over one panel: they are y, they are added to it, or they began with it. */
-typedef enum { SUM_BEGINS, SUM_ADDS, SUM_GOES_ON } PanelSum;
-/* y[t][0..rows) (+)= sum_k x[t][k] * b[k][0..TILE_ROWS). */
-void VARIANT (tern_panel_times_tokens) (float *y, gsize ldy, gsize rows, const float *x, gsize ldx, gsize n,
-    const float *b, gsize ldb, gsize depth, PanelSum how);
+#include "engine/kernels/wide/panel.inc"
