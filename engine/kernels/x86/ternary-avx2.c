@@ -10,6 +10,9 @@
 /* A 16-bit sum takes 16 steps of 4 products of at most 2 * 2 * 128: -32768 and 32512 at the ends. */
 #define STEPS_OF_16BIT 16
 
+/* Keeps the compiler from adding products to each other first: there are registers for the sums, not for those. */
+#define AS_WRITTEN(sum) __asm__ ("" : "+x" (sum))
+
 static ALWAYS_INLINE __m256i
 broadcast4 (const gint8 *x)
 {
@@ -63,6 +66,10 @@ tile (const guint tokens, float *y, gsize ldy, const guint8 *w, gsize rows, gsiz
 
           sum[t][0] = _mm256_add_epi16 (sum[t][0], _mm256_maddubs_epi16 (d0, v));
           sum[t][1] = _mm256_add_epi16 (sum[t][1], _mm256_maddubs_epi16 (d1, v));
+          if (tokens > 1) {
+            AS_WRITTEN (sum[t][0]);
+            AS_WRITTEN (sum[t][1]);
+          }
         }
       }
     }
@@ -85,7 +92,9 @@ static TERN_DECL_GEMM_T2 (gemm_t2_avx2)
 
   for (r = 0; r < rows; r += TERN_T2_ROWS, w += groups * TERN_T2_BYTES) {
     for (t = 0; t < n; t += tokens) {
-      tokens = MIN (n - t, TILE_TOKENS);
+      /* Tiles of one size, or one less: the smallest wait for their few sums. */
+      tokens = (n - t + TILE_TOKENS - 1) / TILE_TOKENS;
+      tokens = (n - t + tokens - 1) / tokens;
       switch (tokens) {
 #define CASE(T) case T: tile (T, y + t * ldy + r, ldy, w, rows - r, groups, wscale, x + t * ldx, ldx, xscale + t, \
     xsum + t); break;
