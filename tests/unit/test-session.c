@@ -249,6 +249,54 @@ test_params_change (void)
   g_assert_nonnull (strstr (error->message, "1.5"));
 }
 
+/* Each question about each window, in their order; what is said is what a session says that is asked nothing else. */
+static void
+test_questions_alone (void)
+{
+  static const TernQuestion questions[] = { { "One?", "a" }, { "What else is there?", NULL }, { "", "c" },
+    { NULL, "d" } };
+  static const char *const prompts[] = { "One?", "What else is there?", "" }, *const ids[] = { "a", "", "c", "d" };
+  g_autoptr (TernModel) model = open_model (0);
+  TernSessionParams params = quick_params ();
+  g_autoptr (TernSession) session = NULL;
+  TernSession *alone[G_N_ELEMENTS (questions)];
+
+  for (guint q = 0; q < G_N_ELEMENTS (questions); q++) {
+    params.prompt = questions[q].prompt;
+    alone[q] = new_session (model, &params);
+  }
+  params.questions = questions;
+  params.n_questions = G_N_ELEMENTS (questions);
+  session = new_session (model, &params);
+  push_run (session, 0, 9, 0);
+  tern_session_finish (session);
+  for (guint q = 0; q < G_N_ELEMENTS (questions); q++) {
+    push_run (alone[q], 0, 9, 0);
+    tern_session_finish (alone[q]);
+  }
+  for (guint window = 0; window < 3; window++)
+    for (guint q = 0; q < G_N_ELEMENTS (questions); q++) {
+      g_autoptr (TernResult) one = next_result (alone[q]), result = next_result (session);
+
+      g_assert_nonnull (one);
+      g_assert_nonnull (result);
+      g_assert_cmpuint (result->id, ==, window * G_N_ELEMENTS (questions) + q);
+      g_assert_cmpuint (result->timestamp, ==, one->timestamp);
+      g_assert_cmpuint (result->duration, ==, one->duration);
+      g_assert_cmpstr (result->prompt, ==, q < 3 ? prompts[q] : tern_model_default_prompt (model));
+      g_assert_cmpstr (result->prompt_id, ==, ids[q]);
+      g_assert_cmpstr (result->result, ==, one->result);
+      g_assert_cmpfloat (result->confidence, ==, one->confidence);
+      g_assert_cmpuint (result->visual_kept, ==, one->visual_kept);
+      g_assert_cmpuint (result->prompt_tokens, ==, one->prompt_tokens);
+    }
+  g_assert_null (next_result (session));
+  for (guint q = 0; q < G_N_ELEMENTS (questions); q++) {
+    g_assert_null (next_result (alone[q]));
+    tern_session_free (alone[q]);
+  }
+}
+
 /* Each has to fit, be text, and be there. */
 static void
 test_questions (void)
@@ -500,6 +548,7 @@ main (int argc, char **argv)
   g_test_add_func ("/session/steps", test_steps);
   g_test_add_func ("/session/prompt-change", test_prompt_change);
   g_test_add_func ("/session/questions", test_questions);
+  g_test_add_func ("/session/questions-alone", test_questions_alone);
   g_test_add_func ("/session/params-change", test_params_change);
   g_test_add_func ("/session/invalid-params", test_invalid_params);
   g_test_add_func ("/session/max-frames", test_max_frames);
