@@ -50,7 +50,7 @@ begins_alike (const TernReader *reader, const GArray *ids, const TernPicture *pi
     if (read->frame != pictures[i].frame || read->n != pictures[i].n)
       return FALSE;
   }
-  return memcmp (reader->ids->data, ids->data, reader->at * sizeof (gint32)) == 0;
+  return reader->at == 0 || memcmp (reader->ids->data, ids->data, reader->at * sizeof (gint32)) == 0;
 }
 
 void

@@ -147,6 +147,7 @@ add_figure (TernJson *json, const TernBenchReport *report, const TernFigure *fig
     add_int (json, "int8_multiply_adds", figure->cost.i8);
     add_int (json, "float_multiply_adds", figure->cost.f32);
   }
+  add_double (json, "cores_busy", figure->cpu / figure->wall);
   if (figure->tokens)
     add_int (json, "tokens", figure->tokens);
   if (figure->sessions)
@@ -202,17 +203,18 @@ print_file (const char *what, const char *name, const TernGguf *file, const char
 static void
 print_figure (const TernBenchReport *report, const TernFigure *figure)
 {
-  const char *bound;
+  const char *bound = "";
   double floor;
 
   printf ("%-16s %-38s %11.4g %11.4g %11.4g", figure->name, figure->what, figure->rate.value, figure->rate.min,
       figure->rate.max);
   if (!is_probe (figure, report->probes)) {
     floor = tern_probes_floor (report->probes, figure, &bound);
-    printf (" %11.4g %5.0f %%  %s, %s", floor, 100 * figure->rate.value / floor, figure->unit, bound);
+    printf (" %11.4g %5.0f %%", floor, 100 * figure->rate.value / floor);
   } else {
-    printf (" %11s %7s  %s", "", "", figure->unit);
+    printf (" %11s %7s", "", "");
   }
+  printf (" %6.2f  %s%s%s", figure->cpu / figure->wall, figure->unit, *bound ? ", " : "", bound);
   if (figure->single)
     printf ("; %.2f times one", figure->rate.value / figure->single->rate.value);
   printf ("\n");
@@ -229,8 +231,8 @@ tern_bench_print_text (const TernBenchReport *report)
   }
   if (report->mmproj)
     print_file ("vision", tern_gguf_path (report->mmproj), report->mmproj, "");
-  printf ("\n%-16s %-38s %11s %11s %11s %11s %7s  median, least and most of %u\n", "figure", "", "median", "min", "max",
-      "floor", "share", report->repeat);
+  printf ("\n%-16s %-38s %11s %11s %11s %11s %7s %6s  median, least and most of %u\n", "figure", "", "median", "min",
+      "max", "floor", "share", "cores", report->repeat);
   for (guint i = 0; i < report->figures->len; i++)
     print_figure (report, report->figures->pdata[i]);
 }

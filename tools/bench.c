@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tern/error.h"
@@ -72,22 +73,46 @@ sum_up (TernFigure *figure)
   figure->rate = (TernSpread) { (v[(n - 1) / 2] + v[n / 2]) / 2, v[0], v[n - 1] };
 }
 
+/* Seconds that this process was on a core, all threads together. */
+static double
+cpu_time (void)
+{
+  struct timespec t;
+
+  clock_gettime (CLOCK_PROCESS_CPUTIME_ID, &t);
+  return t.tv_sec + t.tv_nsec / 1e9;
+}
+
+/* One run that counts. */
+static gboolean
+run_figure (TernFigure *figure, GError **error)
+{
+  double cpu = cpu_time (), rate;
+  gint64 start = g_get_monotonic_time ();
+
+  if (!figure->run (figure, error))
+    return FALSE;
+  figure->wall += MAX (g_get_monotonic_time () - start, 1) / 1e6;
+  figure->cpu += cpu_time () - cpu;
+  rate = figure->amount / figure->seconds;
+  g_array_append_val (figure->values, rate);
+  return TRUE;
+}
+
 gboolean
 tern_figures_measure (GPtrArray *figures, guint repeat, GError **error)
 {
-  for (guint r = 0; r <= repeat; r++)
-    for (guint i = 0; i < figures->len; i++) {
-      TernFigure *figure = figures->pdata[i];
-      double rate;
+  for (guint i = 0; i < figures->len; i++) {    /* warms up */
+    TernFigure *figure = figures->pdata[i];
 
-      if (!figure->values)
-        figure->values = g_array_new (FALSE, FALSE, sizeof (double));
-      if (!figure->run (figure, error))
+    figure->values = g_array_new (FALSE, FALSE, sizeof (double));
+    if (!figure->run (figure, error))
+      return FALSE;
+  }
+  for (guint r = 0; r < repeat; r++)
+    for (guint i = 0; i < figures->len; i++)
+      if (!run_figure (figures->pdata[i], error))
         return FALSE;
-      rate = figure->amount / figure->seconds;
-      if (r > 0)                /* the first one warms up */
-        g_array_append_val (figure->values, rate);
-    }
   for (guint i = 0; i < figures->len; i++)
     sum_up (figures->pdata[i]);
   return TRUE;

@@ -33,10 +33,12 @@ struct _TernFigure {
   const TernFigure *single;     /* what @sessions together are compared with; NULL: nothing */
 
   GArray *values;               /* of double: amount a second, a run */
+  double wall, cpu;             /* seconds of all runs by the clock, and of all threads on a core */
   TernSpread rate;
 };
 
-/* Runs all of @figures (of TernFigure *) in turn, once to warm up and @repeat times that count, and fills in their rates. */
+/* Runs all of @figures (of TernFigure *) in turn, once to warm up and @repeat times that count, and fills in what they
+ * gave. */
 gboolean tern_figures_measure (GPtrArray *figures, guint repeat, GError **error);
 void tern_figure_free (TernFigure *figure);
 

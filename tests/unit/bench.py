@@ -40,7 +40,7 @@ def bench(*args):
 
 
 def is_sane(figure, floor=True):
-    good = 0 < figure["min"] <= figure["value"] <= figure["max"] and figure["unit"].endswith("/s")
+    good = 0 < figure["min"] <= figure["value"] <= figure["max"] and figure["unit"].endswith("/s") and figure["cores_busy"] > 0
     if not floor:
         return good
     return good and figure["floor"] > 0 and abs(figure["share"] - figure["value"] / figure["floor"]) < 1e-4 * figure["share"]
