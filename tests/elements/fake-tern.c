@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A libtern without a model, for tests of the elements: deterministic, fast, and as slow as a test wants. Sampler, windows,
- * queue, compressor, results and parameters are the library's own; models and encoders stand here, sessions in
- * fake-session.c.
+ * queue, compressor, results, parameters and sessions are the library's own; models and encoders stand here, what sessions
+ * ask of a model in fake-session.c.
  *
  * A model is any file that starts with GGUF; an mmproj file's id is the MD5 sum of its bytes. A frame becomes 4 x 4 tokens
  * of 8 floats, the first of which is the mean byte of its part of plane 0; then width, height, orientation, aspect and
@@ -10,11 +10,10 @@
  * answers instead, see harness.h: tern_fake_hold(), tern_fake_wait_begun(). */
 #include <stdlib.h>
 #include <string.h>
-#include "fake-tern.h"
-#include "tern/model-priv.h"
+#include "fake-priv.h"
 
 #define GRID 4
-#define DIM 8
+#define DIM FAKE_DIM
 #define TOKENS (GRID * GRID)
 
 static guint
@@ -76,24 +75,21 @@ tern_fake_wait_begun (guint n)
 }
 
 gboolean
-tern_fake_generate (gint *cancel)
+fake_generate (TernCancel *cancel)
 {
+  gint64 end;
+
   g_mutex_lock (&hold_lock);
   begun++;
   g_cond_broadcast (&hold_cond);
-  while (held && !g_atomic_int_get (cancel))
-    g_cond_wait (&hold_cond, &hold_lock);
+  /* Who cancels does not know of hold_cond. */
+  while (held && !tern_cancel_is_raised (cancel))
+    g_cond_wait_until (&hold_cond, &hold_lock, g_get_monotonic_time () + G_TIME_SPAN_MILLISECOND);
   g_mutex_unlock (&hold_lock);
-  return work (get_ms ("TERN_FAKE_GENERATE_MS"), cancel);
-}
-
-void
-tern_fake_cancel (gint *cancel)
-{
-  g_mutex_lock (&hold_lock);
-  g_atomic_int_set (cancel, 1);
-  g_cond_broadcast (&hold_cond);
-  g_mutex_unlock (&hold_lock);
+  end = g_get_monotonic_time () + get_ms ("TERN_FAKE_GENERATE_MS") * G_TIME_SPAN_MILLISECOND;
+  while (g_get_monotonic_time () < end && !tern_cancel_is_raised (cancel))
+    g_usleep (1000);
+  return !tern_cancel_is_raised (cancel);
 }
 
 /* ---- Models ---- */
@@ -160,6 +156,8 @@ tern_model_open (const TernModelParams *params, GError **error)
     g_set_error (error, TERN_ERROR, TERN_ERROR_NOT_FOUND, "expected one mmproj*.gguf beside %s", model->path);
   } else if ((!(params->parts & TERN_MODEL_TEXT) || read_model (model->path, NULL, error))
       && (!model->mmproj_path || read_model (model->mmproj_path, &model->encoder_id, error))) {
+    model->text = params->parts & TERN_MODEL_TEXT ? fake_model_text () : NULL;
+    model->scheduler = tern_scheduler_new (1, FALSE, error);
     return model;
   }
   tern_model_unref (model);
@@ -178,6 +176,8 @@ tern_model_unref (TernModel *model)
 {
   if (!g_atomic_int_dec_and_test (&model->refs))
     return;
+  if (model->scheduler)
+    tern_scheduler_free (model->scheduler);
   g_free (model->path);
   g_free (model->mmproj_path);
   g_free (model->encoder_id);

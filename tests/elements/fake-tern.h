@@ -10,7 +10,3 @@ G_MODULE_EXPORT void tern_fake_hold (gboolean hold);
 G_MODULE_EXPORT guint tern_fake_begun (void);
 /* Until @n answers were begun. */
 G_MODULE_EXPORT void tern_fake_wait_begun (guint n);
-
-/* Within the fake: one answer, as long as it takes or is held; FALSE when it was cancelled. */
-gboolean tern_fake_generate (gint *cancel);
-void tern_fake_cancel (gint *cancel);

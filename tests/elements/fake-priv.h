@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the halves of the fake libtern share. */
+#pragma once
+
+#include "fake-tern.h"
+#include "tern/session-priv.h"
+
+#define FAKE_DIM 8              /* floats of a visual token */
+
+TernModelText *fake_model_text (void);
+/* One answer, as long as it takes or is held; FALSE when it was cancelled. */
+gboolean fake_generate (TernCancel *cancel);
