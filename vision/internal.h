@@ -296,6 +296,8 @@ gboolean tern_vision_loop_copy (TernVisionLoop *loop, float *y, const float *x, 
 /* y += x */
 gboolean tern_vision_loop_add (TernVisionLoop *loop, float *y, const float *x, guint n, guint cols);
 gboolean tern_vision_loop_activate (TernVisionLoop *loop, TernActivation activation, float *y, gsize n);
+/* Rows that meet in products of @macs multiply-adds a row, for @macs_at_once of all. */
+guint tern_vision_rows_at_once (guint64 macs_at_once, guint64 macs);
 /* Round @round of the products of @x, @n rows, with rows of the results @ldy apart: the next product of a block of rows,
  * or the next block. */
 gboolean tern_vision_loop_products (TernVisionState *state, guint round, TernVisionLoop *loop,
@@ -323,15 +325,13 @@ struct _TernVisionState {
   TernConvolver convolver;
   TernPlanes whole;             /* in the convolver: the picture that tiles are cut from */
   guint8 *rgb[3];               /* planes of the sub-image */
-  guint8 *interleaved;          /* [height, width, 3], for the tap */
   TernPositions positions[TERN_POSITION_GRIDS];
   guint next_positions;
 
   float *x;                     /* [max_patches, hidden] residual stream; at the end the output */
   float *embd;                  /* [max_patches, hidden] patch embeddings */
   float *norm;                  /* [max_patches, hidden] */
-  float *mid;                   /* [max_patches, hidden] */
-  float *wide;                  /* patches, then q k v, then the MLP's inside, then unshuffled features */
+  float *wide;                  /* patches, then q k v, then the MLP's inside, then unshuffled features; pixels of the tap */
   float *projected;             /* [max_tokens, outputs of mm[0]] */
   void *input;                  /* of linears */
 
@@ -349,7 +349,7 @@ struct _TernVisionState {
   guint64 work;                 /* multiply-adds of the last slice */
 
   TernCancel *cancel;           /* of the current call, or NULL */
-  guint64 macs_at_once;         /* multiplications of a block of rows, at least 32 of them */
+  guint64 macs_at_once;         /* multiplications of a block of rows, at least 32 of them; tests make it smaller */
   guint64 slice;                /* multiply-adds of a slice, at most; a step may do an item for each thread beyond */
   TernSlice pace;               /* how many of them take 20 ms */
   guint width, height;          /* pixels of the current sub-image */

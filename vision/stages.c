@@ -117,6 +117,12 @@ multiply_panels (void *data, guint begin, guint end, guint worker)
       MIN (end * TERN_LINEAR_GRAIN, product->linear->rows), state->pool, worker);
 }
 
+guint
+tern_vision_rows_at_once (guint64 macs_at_once, guint64 macs)
+{
+  return (guint) MAX (32, MIN (macs_at_once / macs, G_MAXUINT) / 32 * 32);
+}
+
 /* A block of rows of @x at a time, how many is fixed, and one product after the other of each. The loops of a block share
  * its input. */
 gboolean
@@ -129,7 +135,7 @@ tern_vision_loop_products (TernVisionState *state, guint round, TernVisionLoop *
 
   for (k = 0; k < n_products; k++)
     macs += (guint64) products[k].linear->rows * cols;
-  step = (guint) MAX (32, MIN (state->macs_at_once / macs, G_MAXUINT) / 32 * 32);
+  step = tern_vision_rows_at_once (state->macs_at_once, macs);
   first = (guint64) (round / n_products) * step;
   if (first >= n)
     return FALSE;

@@ -6,16 +6,40 @@
 
 #include "tern/error.h"
 
+/* Of the input of products of @macs multiply-adds a row, one of which is @linear; @n rows. */
 static gsize
-largest_input (const TernVision *vision, guint patches, guint tokens)
+input_bytes (const TernLinear *linear, guint64 macs, guint n)
 {
-  guint patch = vision->info.patch, factor = vision->info.factor;
-  gsize bytes = tern_linear_input_bytes (patches, 3 * patch * patch);
+  if (linear->form != TERN_FORM_T2 && linear->form != TERN_FORM_BLOCKS)
+    return 0;                   /* it takes floats as they are */
+  return tern_linear_input_bytes (MIN (n, tern_vision_rows_at_once (TERN_VISION_MACS_AT_ONCE, macs)), linear->cols);
+}
 
-  bytes = MAX (bytes, tern_linear_input_bytes (patches, vision->hidden));
-  bytes = MAX (bytes, tern_linear_input_bytes (patches, vision->ffn));
-  bytes = MAX (bytes, tern_linear_input_bytes (tokens, factor * factor * vision->hidden));
-  return MAX (bytes, tern_linear_input_bytes (tokens, vision->mm[0].rows));
+static gsize
+input_alone (const TernLinear *linear, guint n)
+{
+  return linear->rows ? input_bytes (linear, (guint64) linear->rows * linear->cols, n) : 0;
+}
+
+static gsize
+largest_input (const TernVisionState *state)
+{
+  const TernVision *vision = state->vision;
+  gsize bytes = input_alone (&vision->patch, state->max_patches);
+  guint i, k;
+
+  for (i = 0; i < TERN_PROJECTOR_LINEARS; i++)
+    bytes = MAX (bytes, input_alone (&vision->mm[i], state->max_tokens));
+  for (i = 0; i < vision->n_blocks; i++) {
+    const TernVitBlock *b = &vision->blocks[i];
+    const TernLinear *qkv[] = { &b->q, &b->k, &b->v }, *others[] = { &b->out, &b->up, &b->down };
+
+    for (k = 0; k < G_N_ELEMENTS (qkv); k++)
+      bytes = MAX (bytes, input_bytes (qkv[k], 3 * (guint64) vision->hidden * vision->hidden, state->max_patches));
+    for (k = 0; k < G_N_ELEMENTS (others); k++)
+      bytes = MAX (bytes, input_alone (others[k], state->max_patches));
+  }
+  return bytes;
 }
 
 /* With the counts bounded as they are (2^16 tokens, 2^8 patches each, 2^18 columns) no product passes 2^63. */
@@ -24,22 +48,21 @@ carve (TernVisionState *state, TernArena *arena)
 {
   const TernVision *vision = state->vision;
   guint patch = vision->info.patch, factor = vision->info.factor, i;
-  gsize n = state->max_patches, side = vision->fixed_side, pixels = MAX (n * patch * patch, side * side), stream = n * vision->hidden * sizeof (float);
+  gsize n = state->max_patches, side = vision->fixed_side, pixels = MAX (n * patch * patch, side * side);
+  gsize stream = n * vision->hidden * sizeof (float);
   gsize wide = MAX (3 * (gsize) patch * patch, MAX (3 * (gsize) vision->hidden, vision->ffn));
 
   for (i = 0; i < 3; i++)
     state->rgb[i] = tern_arena_take (arena, pixels);
-  state->interleaved = tern_arena_take (arena, 3 * pixels);
   for (i = 0; i < TERN_POSITION_GRIDS; i++)
     state->positions[i].table = tern_arena_take (arena, stream);
   state->x = tern_arena_take (arena, stream);
   state->embd = tern_arena_take (arena, stream);
   state->norm = tern_arena_take (arena, stream);
-  state->mid = tern_arena_take (arena, stream);
   state->wide = tern_arena_take (arena, MAX (n * wide, (gsize) state->max_tokens * factor * factor * vision->hidden)
       * sizeof (float));
   state->projected = tern_arena_take (arena, (gsize) state->max_tokens * vision->mm[0].rows * sizeof (float));
-  state->input = tern_arena_take (arena, largest_input (vision, state->max_patches, state->max_tokens));
+  state->input = tern_arena_take (arena, largest_input (state));
 }
 
 static gsize
@@ -158,11 +181,12 @@ void
 tern_vision_state_taps (TernVisionState *state, TernVisionTaps *taps)
 {
   gsize pixels = (gsize) state->width * state->height, i;
+  guint8 *interleaved = (guint8 *) state->wide;         /* 12 bytes a pixel of a patch */
   guint c;
 
   for (c = 0; c < 3; c++)
     for (i = 0; i < pixels; i++)
-      state->interleaved[i * 3 + c] = state->rgb[c][i];
-  *taps = (TernVisionTaps) { .pixels = state->interleaved, .patch_embd = state->embd, .output = state->x,
+      interleaved[i * 3 + c] = state->rgb[c][i];
+  *taps = (TernVisionTaps) { .pixels = interleaved, .patch_embd = state->embd, .output = state->x,
     .width = state->width, .height = state->height, .n_patches = state->n };
 }

@@ -31,7 +31,7 @@ keep_embeddings (TernVisionState *state, guint round, TernVisionLoop *loop)
   return round == 0 && tern_vision_loop_copy (loop, state->x, state->embd, state->n, state->vision->hidden);
 }
 
-/* ---- A layer ----------------------------------------------------------------------------------------------------- */
+/* ---- A layer: state->norm takes what goes in and, in the end, what comes out; state->wide what is between ---------- */
 
 static gboolean
 norm_attention (TernVisionState *state, guint round, TernVisionLoop *loop)
@@ -56,20 +56,20 @@ project_qkv (TernVisionState *state, guint round, TernVisionLoop *loop)
 static gboolean
 attend (TernVisionState *state, guint round, TernVisionLoop *loop)
 {
-  return round == 0 && tern_vision_loop_attention (state, loop, state->mid, state->wide);
+  return round == 0 && tern_vision_loop_attention (state, loop, state->norm, state->wide);
 }
 
 static gboolean
 project_out (TernVisionState *state, guint round, TernVisionLoop *loop)
 {
-  return tern_vision_loop_product (state, round, loop, &block_of (state)->out, block_of (state)->out_bias, state->mid,
-      state->n, state->norm);
+  return tern_vision_loop_product (state, round, loop, &block_of (state)->out, block_of (state)->out_bias, state->norm,
+      state->n, state->wide);
 }
 
 static gboolean
 add_attention (TernVisionState *state, guint round, TernVisionLoop *loop)
 {
-  return round == 0 && tern_vision_loop_add (loop, state->x, state->norm, state->n, state->vision->hidden);
+  return round == 0 && tern_vision_loop_add (loop, state->x, state->wide, state->n, state->vision->hidden);
 }
 
 static gboolean
@@ -97,13 +97,13 @@ static gboolean
 narrow (TernVisionState *state, guint round, TernVisionLoop *loop)
 {
   return tern_vision_loop_product (state, round, loop, &block_of (state)->down, block_of (state)->down_bias, state->wide,
-      state->n, state->mid);
+      state->n, state->norm);
 }
 
 static gboolean
 add_mlp (TernVisionState *state, guint round, TernVisionLoop *loop)
 {
-  return round == 0 && tern_vision_loop_add (loop, state->x, state->mid, state->n, state->vision->hidden);
+  return round == 0 && tern_vision_loop_add (loop, state->x, state->norm, state->n, state->vision->hidden);
 }
 
 /* ---- All of it --------------------------------------------------------------------------------------------------- */
