@@ -11,8 +11,8 @@
 #define READ_CACHES 4                   /* ... and this many times the caches */
 #define READ_SHARE 4                    /* of the memory that is left a quarter at most */
 #define READ_PIECES 8                   /* of the buffer, one a burst */
-#define BURSTS 16                       /* of a run; a whole number of turns through the buffer */
-#define BURST_SECONDS 0.002             /* takes one at least */
+#define BURSTS 40                       /* of a run; a whole number of turns through the buffer */
+#define BURST_SECONDS 0.001             /* takes one at least */
 #define TRIES 5                         /* that must all take as long */
 
 /* Shared by the two reads. */
