@@ -107,8 +107,10 @@ tern_frame_store_open (TernFrameStore *store)
 float *
 tern_frame_store_rows (TernFrameStore *store, TernFrameGroup *group, guint n_tokens, GError **error)
 {
-  if (!tern_frame_store_reserve (store, 0, n_tokens, error)
-      || !grow (store, group, MAX (group->total + n_tokens, store->group_frames * n_tokens), error))
+  guint capacity = MAX (group->total + n_tokens, store->group_frames * n_tokens);
+
+  /* A frame that nothing is left of has a place too. */
+  if (!tern_frame_store_reserve (store, 0, n_tokens, error) || !grow (store, group, MAX (capacity, 1), error))
     return NULL;
   return group->tokens + (gsize) group->total * store->dim;
 }
