@@ -237,8 +237,11 @@ tern_session_deliver (TernSession *self)
     tern_reader_restart (&ask->reader);
     ask->in_pass = FALSE;
   }
-  if (self->answer.work.kind == TERN_WORK_WINDOW)
+  if (self->answer.work.kind == TERN_WORK_WINDOW) {
+    /* Windows that were dropped, or were answered with an error, may still be read. */
+    tern_session_forget_readings_before (self, self->answer.work.window.next);
     tern_frame_store_release (&self->store, self->answer.work.window.next);
+  }
   told->n_asks = 0;
   tern_session_put_down (self, &self->answer);
 }
@@ -296,7 +299,8 @@ tern_session_fail (TernSession *self, const GError *error)
   if (self->told.n_asks == 0)
     begin_asks (self);
   for (guint q = 0; q < self->told.n_asks; q++)
-    end_ask (&self->asks[q], g_error_copy (error));
+    if (self->asks[q].state != TERN_ASK_IS_ANSWERED)
+      end_ask (&self->asks[q], g_error_copy (error));
   tern_session_deliver (self);
 }
 
@@ -321,68 +325,95 @@ compile (TernSession *self, guint q, const TernPromptVisual *visual, GError **er
   return TRUE;
 }
 
-/* Ids that all questions begin with; each keeps one of its own at least, whose logits begin the answer. */
+static gboolean
+is_open (const TernAsk *ask)
+{
+  return ask->state != TERN_ASK_IS_ANSWERED;
+}
+
+/* Ids that all questions begin with; where there are several, each keeps one of its own at least, whose logits begin the
+ * answer. */
 static guint
 shared_ids (const TernSession *self)
 {
-  const GArray *first = self->asks[0].ids;
+  const GArray *first = self->asks[self->told.lead].ids;
   guint shared = first->len;
 
-  for (guint q = 1; q < self->told.n_asks; q++) {
+  for (guint q = self->told.lead + 1; q < self->told.n_asks; q++) {
     const GArray *ids = self->asks[q].ids;
-    guint same = 0, most = MIN (shared, ids->len - 1);
+    guint same = 0, most;
 
+    if (!is_open (&self->asks[q]))
+      continue;
+    most = MIN (shared, MIN (first->len, ids->len) - 1);
     while (same < most && g_array_index (first, gint32, same) == g_array_index (ids, gint32, same))
       same++;
     shared = same;
   }
-  return self->told.n_asks == 1 ? shared : MIN (shared, first->len - 1);
+  return shared;
 }
 
+/* One question that cannot be asked costs the others nothing. FALSE: none of them can be. */
 static gboolean
-compile_all (TernSession *self, const TernPromptVisual *visual, guint *longest, guint *tail, GError **error)
+compile_all (TernSession *self, const TernPromptVisual *visual, guint *longest, guint *tail)
 {
+  TernAnswer *told = &self->told;
+  guint n = 0;
+
   *longest = *tail = 0;
-  for (guint q = 0; q < self->told.n_asks; q++) {
-    if (!compile (self, q, visual, error))
-      return FALSE;
-    *longest = MAX (*longest, self->asks[q].prompt_tokens);
+  for (guint q = 0; q < told->n_asks; q++) {
+    TernAsk *ask = &self->asks[q];
+    GError *error = NULL;
+
+    if (!compile (self, q, visual, &error)
+        || !tern_session_has_room (self, self->answer.work.config, ask->prompt_tokens, &error)) {
+      end_ask (ask, error);
+      continue;
+    }
+    if (n++ == 0)
+      told->lead = q;
+    *longest = MAX (*longest, ask->prompt_tokens);
   }
-  for (guint q = 0; q < self->told.n_asks; q++)
-    *tail = MAX (*tail, self->asks[q].ids->len - shared_ids (self));
-  return TRUE;
+  told->sharing = n > 1;
+  for (guint q = 0; n > 0 && q < told->n_asks; q++)
+    if (is_open (&self->asks[q]))
+      *tail = MAX (*tail, self->asks[q].ids->len - shared_ids (self));
+  return n > 0;
 }
 
 /* The other questions go on from what was shared. */
 static void
 fork_asks (TernSession *self)
 {
-  TernAsk *first = &self->asks[0];
+  TernAsk *first = &self->asks[self->told.lead];
 
-  for (guint q = 1; q < self->told.n_asks; q++) {
+  for (guint q = self->told.lead + 1; q < self->told.n_asks; q++) {
+    if (!is_open (&self->asks[q]))
+      continue;
     tern_reader_fork (&self->asks[q].reader, &first->reader, self->asks[q].ids);
     self->asks[q].state = TERN_ASK_READS;
   }
   first->reader.end = first->ids->len;
+  self->told.sharing = FALSE;
 }
 
 static void
 start_reading (TernSession *self)
 {
-  TernAsk *first = &self->asks[0];
+  TernAsk *first = &self->asks[self->told.lead];
   const TernPicture *pictures = (const TernPicture *) self->pictures->data;
   guint shared = shared_ids (self);
 
   if (self->answer.work.kind == TERN_WORK_WINDOW)
     tern_session_take_reading (self, self->answer.work.window.first, &first->reader);
   tern_reader_aim (&first->reader, first->ids, pictures, self->pictures->len, shared);
-  if (self->told.n_asks == 1 && tern_reader_left (&first->reader) == 0) {
+  if (!self->told.sharing && tern_reader_left (&first->reader) == 0) {
     /* No template ends with a picture, but nobody forbids it: the last row is read for its logits. */
     tern_reader_restart (&first->reader);
     first->reader.end = shared;
   }
   first->state = TERN_ASK_READS;
-  if (self->told.n_asks > 1 && tern_reader_left (&first->reader) == 0)
+  if (self->told.sharing && tern_reader_left (&first->reader) == 0)
     fork_asks (self);
 }
 
@@ -406,12 +437,12 @@ tern_session_begin_answer (TernSession *self)
   }
   visual.runs = (const TernPromptRun *) self->runs->data;
   visual.n = self->runs->len;
-  if (!compile_all (self, &visual, &longest, &tail, &error)
-      || !tern_session_reserve (self, work->config, longest, tail, &error)) {
+  if (!compile_all (self, &visual, &longest, &tail))
+    tern_session_deliver (self);
+  else if (tern_session_reserve (self, work->config, longest, tail, &error))
+    start_reading (self);
+  else
     tern_session_fail (self, error);
-    return;
-  }
-  start_reading (self);
 }
 
 /* ---- Rows -------------------------------------------------------------------------------------------------------- */
@@ -438,7 +469,8 @@ tern_session_wanted_rows (const TernSession *self)
   return demand;
 }
 
-/* A place for a segment's rows. When pages are missing, those of windows that have not ended make room. */
+/* A place for a segment's rows. When an answer (@error is not NULL) lacks pages, those of windows that have not ended make
+ * room. */
 static float *
 add_segment (TernSession *self, TernRound *round, TernSegment *segment, GError **error)
 {
@@ -448,7 +480,7 @@ add_segment (TernSession *self, TernRound *round, TernSegment *segment, GError *
   segment->cancel = &self->cancel;
   segment->logits = round->logits;
   rows = tern_pass_add (round->pass, segment, &failure);
-  if (!rows && g_error_matches (failure, TERN_ERROR, TERN_ERROR_NO_SPACE)) {
+  if (!rows && error && g_error_matches (failure, TERN_ERROR, TERN_ERROR_NO_SPACE)) {
     gboolean free = FALSE;
 
     for (guint i = 0; i < self->n_readings; i++)
@@ -474,6 +506,14 @@ add_segment (TernSession *self, TernRound *round, TernSegment *segment, GError *
   return rows;
 }
 
+/* Its generator could not go on: @ask has the error. */
+static void
+end_say (TernAsk *ask)
+{
+  tern_generator_cancel (ask->generator);
+  end_ask (ask, g_steal_pointer (&ask->error));
+}
+
 /* The rows that @ask's generator wants. */
 static guint
 add_said (TernSession *self, TernAsk *ask, TernRound *round)
@@ -489,9 +529,11 @@ add_said (TernSession *self, TernAsk *ask, TernRound *round)
     TernSegment segment = { .timeline = wanted[i].timeline, .n = 1, .decode = TRUE, .want = TERN_LOGITS_LAST };
     float *row = add_segment (self, round, &segment, &error);
 
-    if (!row) {                 /* rows of other beams may be in the pass: they are read for nothing */
-      tern_generator_cancel (ask->generator);
-      end_ask (ask, error);
+    if (!row) {
+      ask->error = error;
+      ask->in_pass = i > 0;     /* rows of other beams are in the pass: the answer ends after it */
+      if (!ask->in_pass)
+        end_say (ask);
       return i;
     }
     tern_llm_embed (self->text->llm, &wanted[i].id, 1, row, tern_llm_info (self->text->llm)->width);
@@ -540,10 +582,20 @@ add_read (TernSession *self, TernReader *reader, gboolean answers, TernRound *ro
   return n;
 }
 
+/* What they wait for is not going to be read. */
+static void
+fail_waiting (TernSession *self, const GError *error)
+{
+  for (guint q = 0; q < self->told.n_asks; q++)
+    if (self->asks[q].state == TERN_ASK_WAITS)
+      end_ask (&self->asks[q], g_error_copy (error));
+  self->told.sharing = FALSE;
+}
+
 guint
 tern_session_add_prompt (TernSession *self, TernRound *round)
 {
-  gboolean shared = self->told.n_asks > 1 && self->asks[1].state == TERN_ASK_WAITS;
+  gboolean shared = self->told.sharing;
   guint rows = 0;
 
   for (guint q = 0; q < self->told.n_asks; q++) {
@@ -555,6 +607,8 @@ tern_session_add_prompt (TernSession *self, TernRound *round)
       continue;
     rows += n = add_read (self, &ask->reader, !shared, round, &ask->logits, &error);
     ask->in_pass = n > 0;
+    if (error && shared)
+      fail_waiting (self, error);
     if (error)
       end_ask (ask, error);
   }
@@ -630,7 +684,9 @@ start_saying (TernSession *self, TernAsk *ask, TernRound *round)
 static void
 take_ask (TernSession *self, TernAsk *ask, TernRound *round)
 {
-  if (ask->state == TERN_ASK_SAYS)
+  if (ask->state == TERN_ASK_SAYS && ask->error)
+    end_say (ask);
+  else if (ask->state == TERN_ASK_SAYS)
     take (ask, round);
   else if (ask->state == TERN_ASK_READS && ask->logits)
     start_saying (self, ask, round);
@@ -653,8 +709,8 @@ tern_session_take_logits (TernSession *self, TernRound *round, gboolean torn)
   /* A stop ends what was torn, in its own time. */
   if (torn || told->n_asks == 0)
     return;
-  if (told->n_asks > 1 && self->asks[0].state == TERN_ASK_READS && self->asks[1].state == TERN_ASK_WAITS
-      && tern_reader_left (&self->asks[0].reader) == 0)
+  if (told->sharing && self->asks[told->lead].state == TERN_ASK_READS
+      && tern_reader_left (&self->asks[told->lead].reader) == 0)
     fork_asks (self);
   tern_session_deliver (self);
 }

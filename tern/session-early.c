@@ -13,12 +13,22 @@ typedef struct {
 #define COMING_MOST 64          /* windows that are followed at once */
 
 void
-tern_session_forget_readings (TernSession *self)
+tern_session_forget_readings_before (TernSession *self, guint64 next)
 {
   for (guint i = 0; i < self->n_readings; i++) {
-    tern_reader_restart (&self->readings[i].reader);
-    self->readings[i].in_use = FALSE;
+    TernReading *reading = &self->readings[i];
+
+    if (!reading->in_use || reading->first >= next)
+      continue;
+    tern_reader_restart (&reading->reader);
+    reading->in_use = FALSE;
   }
+}
+
+void
+tern_session_forget_readings (TernSession *self)
+{
+  tern_session_forget_readings_before (self, G_MAXUINT64);
 }
 
 gboolean
@@ -170,6 +180,8 @@ tern_session_read_early (TernSession *self)
   guint n = find_coming (self, coming);
   TernSessionConfig *config;
 
+  if (!self->caches)            /* there was no memory for larger ones */
+    return;
   forget_gone (self, coming, n);
   g_mutex_lock (&self->lock);
   config = tern_session_config_ref (self->config);

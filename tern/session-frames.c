@@ -66,6 +66,8 @@ tern_session_begin_frame (TernSession *self)
 
   if (work->first || !group) {
     tern_session_close_group (self, work->config);
+    if (self->store.n == self->store.max_groups)        /* the oldest one goes */
+      tern_session_forget_readings_before (self, self->store.groups[0].first + 1);
     group = tern_frame_store_begin (&self->store, work->frame);
   }
   if (work->kind == TERN_WORK_FRAME && plan_frame (self, group, &error)) {

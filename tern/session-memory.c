@@ -132,18 +132,27 @@ make_caches (TernSession *self, const TernCacheSize *size, GError **error)
 }
 
 gboolean
+tern_session_has_room (const TernSession *self, const TernSessionConfig *config, guint n, GError **error)
+{
+  guint limit = tern_session_context_limit (self->model), max_tokens = config->params.sampling.max_tokens;
+
+  if (n < limit && max_tokens <= limit - n)
+    return TRUE;
+  g_set_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE,
+      "context of %s: expected at most %u tokens, found %u of the prompt and %u to say; a shorter window, fewer frames,"
+      " a higher merge ratio or fewer tokens to say would fit", self->text->name, limit, n, max_tokens);
+  return FALSE;
+}
+
+gboolean
 tern_session_reserve (TernSession *self, const TernSessionConfig *config, guint n, guint tail, GError **error)
 {
   const TernSampling *sampling = &config->params.sampling;
   guint limit = tern_session_context_limit (self->model), context = n + sampling->max_tokens;
   TernCacheSize size = self->cache;
 
-  if (n >= limit || sampling->max_tokens > limit - n) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE,
-        "context of %s: expected at most %u tokens, found %u of the prompt and %u to say; a shorter window, fewer frames,"
-        " a higher merge ratio or fewer tokens to say would fit", self->text->name, limit, n, sampling->max_tokens);
+  if (!tern_session_has_room (self, config, n, error))
     return FALSE;
-  }
   if (context <= size.context && n <= size.prompt && sampling->beam <= size.beam
       && sampling->max_tokens <= size.max_tokens && config->n_questions <= size.questions && tail <= size.tail && self->caches)
     return TRUE;

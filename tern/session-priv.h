@@ -55,6 +55,8 @@ typedef struct {
 typedef struct {
   TernResult values;            /* what is the same for all questions */
   guint n_asks, n_delivered;
+  guint lead;                   /* the first one that is read, the others may go on from what it read */
+  gboolean sharing;             /* others wait for it */
   guint next;                   /* whose rows go first when not all find room */
   gint64 begin;                 /* monotonic us */
 } TernAnswer;
@@ -174,6 +176,8 @@ void tern_session_read_early (TernSession *self);
 /* Gives the reader of the window that begins with frame @first to @reader, in exchange; FALSE: there is none. */
 gboolean tern_session_take_reading (TernSession *self, guint64 first, TernReader *reader);
 void tern_session_forget_readings (TernSession *self);
+/* Those of windows that begin before frame @next: frames before it leave the store. */
+void tern_session_forget_readings_before (TernSession *self, guint64 next);
 
 /* ---- session-memory.c ---- */
 
@@ -184,6 +188,8 @@ gboolean tern_session_prepare (TernSession *self, GError **error);
 /* Makes or grows what timelines need for @config's questions, whose prompts have @n tokens and @tail of them that they do
  * not share. */
 gboolean tern_session_reserve (TernSession *self, const TernSessionConfig *config, guint n, guint tail, GError **error);
+/* Whether a prompt of @n tokens and an answer fit into the context. NO_SPACE. */
+gboolean tern_session_has_room (const TernSession *self, const TernSessionConfig *config, guint n, GError **error);
 /* There are at least @n asks. */
 void tern_session_take_asks (TernSession *self, guint n);
 void tern_session_clear_engine_side (TernSession *self);

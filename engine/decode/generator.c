@@ -229,19 +229,26 @@ tern_generator_probability (const TernGenerator *self, guint i)
 
 /* ---- Alone ------------------------------------------------------------------------------------------------------- */
 
-/* One pass with what is wanted. */
+/* One pass with what is wanted, or more where the pass is small. */
 static gboolean
 read_wanted (const TernGenerator *self, TernPass *pass, const TernWanted *wants, guint n, float *logits,
     TernCancel *cancel, GError **error)
 {
+  guint rows = tern_pass_rows (pass);
+
+  for (; n > rows; n -= rows, wants += rows, logits += rows * self->n_vocab)
+    if (!read_wanted (self, pass, wants, rows, logits, cancel, error))
+      return FALSE;
   tern_pass_begin (pass);
   for (guint i = 0; i < n; i++) {
     TernSegment segment = { .timeline = wants[i].timeline, .n = 1, .decode = TRUE, .want = TERN_LOGITS_LAST,
       .logits = logits + i * self->n_vocab, .cancel = cancel };
     float *row = tern_pass_add (pass, &segment, error);
 
-    if (!row)
+    if (!row) {
+      tern_pass_begin (pass);   /* the other beams have not read theirs */
       return FALSE;
+    }
     tern_llm_embed (self->llm, &wants[i].id, 1, row, tern_llm_info (self->llm)->width);
   }
   return tern_pass_run (pass, error);

@@ -6,12 +6,15 @@
 #include "engine/llm/blocks/blocks.h"
 #include "engine/llm/model.h"
 #include "tern/error.h"
+#include "tern/ranges.h"
 
 #define ROWS 128                /* default of a pass */
 /* Multiply-adds that one product holds at most: some 50 ms on two cores with 256-bit integer kernels. It decides how many
  * rows go through the layers at once, and is the same on every machine. Cancelling is looked at between slices of a
  * product (engine/base/slice.h). */
 #define PASS_OPS (G_GUINT64_CONSTANT (1) << 31)
+/* Fewer are not computed at once: a row for each beam of a search is read in one pass. */
+#define LEAST_ROWS TERN_BEAM_MAX
 
 /* ---- Plan -------------------------------------------------------------------------------------------------------- */
 
@@ -53,7 +56,7 @@ resolve (TernPass *self, const TernLlm *llm, const TernPassParams *params)
   guint64 head = (guint64) llm->info.width * llm->info.n_vocab;
 
   self->context = params->context ? params->context : llm->info.context;
-  self->capacity = params->rows ? params->rows : CLAMP (PASS_OPS / extent (llm).weights, 8, ROWS);
+  self->capacity = params->rows ? params->rows : CLAMP (PASS_OPS / extent (llm).weights, LEAST_ROWS, ROWS);
   self->head_batch = CLAMP (PASS_OPS / head, 1, self->capacity);
   self->mode = params->activations;
 }
