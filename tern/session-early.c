@@ -52,6 +52,8 @@ find_coming (TernSession *self, Coming coming[COMING_MOST])
 {
   guint n = 0;
 
+  if (self->answer.has && self->answer.work.kind == TERN_WORK_WINDOW)   /* its last group is being closed */
+    coming[n++] = (Coming) { .first = self->answer.work.window.first };
   g_mutex_lock (&self->lock);
   for (guint i = 0; i < self->queue.n && n < COMING_MOST; i++)
     if (self->queue.work[i].kind == TERN_WORK_WINDOW)

@@ -25,7 +25,7 @@ tern_session_prompt_parts (const TernSession *self, const TernSessionConfig *con
 void
 tern_session_plan_visual (const TernSession *self, guint n_frames, GArray *runs, TernPromptVisual *visual)
 {
-  guint64 window = self->windower.plan.window;
+  guint64 window = self->windower.window;       /* ns */
 
   g_array_set_size (runs, 0);
   for (guint i = 0; i < n_frames; i++)
