@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Who is served when: clients that read rows for nothing, counted. Everything is looked at from the scheduler's own thread
+ * or from between its rounds. */
+#include "session-fixture.h"
+
+#define PATIENCE 9              /* rounds after which those that are not live come first, theirs counted */
+#define CONTEXT 256
+#define TIMELINES 64
+
+typedef struct _Fake Fake;
+
+typedef enum { NOWHERE, IN_DEMAND, IN_ADD, IN_READ } Place;
+
+/* The scheduler and what all clients share; the scheduler's thread's. */
+typedef struct {
+  TernScheduler *scheduler;
+  TernLlm *llm;
+  TernStore *store;
+} Stage;
+
+struct _Fake {
+  TernClient client;
+  Stage *stage;
+  TernTimeline *timelines[TIMELINES];
+  guint n_timelines;
+  guint prompt, decode, times;  /* rows that it still wants; decode rows at once, and how many times */
+  guint rounds, passes, served; /* that it was asked, that it was in, rows */
+  guint last, longest;          /* round of the watched client when it was served last; the longest it waited */
+  Fake *watched;
+  guint apart;                  /* most rows that it was before or behind `watched`, while both wanted some */
+  guint since, watched_since;   /* counted from there */
+  Place remove_in;              /* removes `victim` there */
+  Fake *victim;
+  gboolean gone, destroyed;
+  Hold *hold;                   /* waits in read, once */
+  gboolean inside;
+};
+
+static void
+act (Fake *self, Place place)
+{
+  g_assert_false (self->gone);
+  if (self->remove_in != place || !self->victim)
+    return;
+  self->victim->gone = TRUE;
+  g_assert_false (tern_scheduler_remove (self->stage->scheduler, &self->victim->client));
+  g_assert_false (self->victim->destroyed);
+  self->victim = NULL;
+}
+
+static TernDemand
+fake_demand (TernClient *client)
+{
+  Fake *self = (Fake *) client;
+
+  self->rounds++;
+  if (!self->gone)
+    act (self, IN_DEMAND);
+  return (TernDemand) { .prompt = self->prompt, .decode = self->times ? self->decode : 0 };
+}
+
+static void
+add (Fake *self, TernRound *round, guint timeline, guint n, gboolean decode)
+{
+  TernTimeline *to = self->timelines[timeline];
+  TernSegment segment = { .timeline = to, .n = n, .decode = decode, .want = decode ? TERN_LOGITS_LAST : TERN_LOGITS_NONE,
+    .logits = round->logits };
+  static const gint32 ids[CONTEXT];
+  float *rows;
+
+  if (tern_timeline_pos (to) + n > CONTEXT)
+    tern_timeline_reset (to);
+  rows = tern_pass_add (round->pass, &segment, NULL);
+  g_assert_nonnull (rows);
+  tern_llm_embed (self->stage->llm, ids, n, rows, tern_llm_info (self->stage->llm)->width);
+}
+
+static guint
+fake_add_decode (TernClient *client, TernRound *round)
+{
+  Fake *self = (Fake *) client;
+
+  act (self, IN_ADD);
+  g_assert_cmpuint (self->decode, <=, round->outputs);
+  for (guint i = 0; i < self->decode; i++) {
+    add (self, round, i, 1, TRUE);
+    round->outputs--;
+    round->logits += tern_llm_info (self->stage->llm)->n_vocab;
+  }
+  self->times--;
+  self->served += self->decode;
+  return self->decode;
+}
+
+static guint
+fake_add_prompt (TernClient *client, TernRound *round)
+{
+  Fake *self = (Fake *) client;
+  guint n = MIN (MIN (self->prompt, round->rows), tern_pass_room (round->pass));
+
+  act (self, IN_ADD);
+  add (self, round, 0, n, FALSE);
+  self->prompt -= n;
+  self->served += n;
+  return n;
+}
+
+static void
+fake_read (TernClient *client, TernRound *round, const GError *error)
+{
+  Fake *self = (Fake *) client, *other = self->watched;
+
+  g_assert_no_error (error);
+  self->passes++;
+  act (self, IN_READ);
+  if (other) {
+    guint mine = self->served - self->since, its = other->served - self->watched_since;
+
+    self->longest = MAX (self->longest, other->rounds - self->last);
+    self->last = other->rounds;
+    if (self->prompt > 0 && other->prompt > 0)
+      self->apart = MAX (self->apart, mine > its ? mine - its : its - mine);
+  }
+  if (self->hold) {
+    self->inside = TRUE;
+    wait_on_engine (self->hold);
+    self->inside = FALSE;
+    self->hold = NULL;
+  }
+}
+
+static void
+fake_destroy (TernClient *client)
+{
+  Fake *self = (Fake *) client;
+
+  g_assert_true (self->gone);
+  g_assert_false (self->destroyed);
+  self->destroyed = TRUE;
+}
+
+static const TernClientClass fake_class = { fake_demand, fake_add_decode, fake_add_prompt, fake_read, NULL, fake_destroy };
+
+/* ---- Life -------------------------------------------------------------------------------------------------------- */
+
+static void
+prepare (void *data)
+{
+  Stage *stage = data;
+
+  g_assert_true (tern_scheduler_prepare_text (stage->scheduler, stage->llm, CONTEXT, TERN_ACTIVATIONS_INT8, NULL));
+}
+
+static void
+set_up (Stage *stage, gconstpointer data)
+{
+  TernStoreParams params = { .context = CONTEXT, .timelines = 2 * TIMELINES };
+  g_autoptr (GError) error = NULL;
+  g_autoptr (TernGguf) file = tern_gguf_open (TEXT_FILE, &error);
+
+  g_assert_no_error (error);
+  stage->llm = tern_llm_open (file, tern_kernels_default (NULL), NULL, &error);
+  g_assert_no_error (error);
+  stage->store = tern_store_new (stage->llm, &params, &error);
+  g_assert_no_error (error);
+  stage->scheduler = tern_scheduler_new (1, FALSE, &error);
+  g_assert_no_error (error);
+  tern_scheduler_call (stage->scheduler, prepare, stage);
+}
+
+static void
+tear_down (Stage *stage, gconstpointer data)
+{
+  tern_scheduler_free (stage->scheduler);
+  tern_store_unref (stage->store);
+  tern_llm_unref (stage->llm);
+}
+
+static Fake *
+new_fake (Stage *stage, gboolean live, guint n_timelines)
+{
+  Fake *self = g_new0 (Fake, 1);
+
+  self->client.klass = &fake_class;
+  self->client.live = live;
+  self->stage = stage;
+  self->n_timelines = n_timelines;
+  for (guint i = 0; i < n_timelines; i++)
+    self->timelines[i] = tern_timeline_new (stage->store, NULL);
+  tern_scheduler_add (stage->scheduler, &self->client);
+  return self;
+}
+
+static void
+free_fake (Fake *self)
+{
+  g_assert_true (self->gone ? self->destroyed : tern_scheduler_remove (self->stage->scheduler, &self->client));
+  for (guint i = 0; i < self->n_timelines; i++)
+    tern_timeline_free (self->timelines[i]);
+  g_free (self);
+}
+
+/* Both begin in one round. */
+static void
+kick_both (void *data)
+{
+  Fake **fakes = data;
+
+  for (guint i = 0; i < 2; i++)
+    tern_scheduler_kick (fakes[i]->stage->scheduler, &fakes[i]->client);
+}
+
+typedef struct {
+  TernScheduler *scheduler;
+  gboolean wanted;
+} Look;
+
+static void
+look (void *data)
+{
+  Look *self = data;
+
+  self->wanted = tern_scheduler_is_wanted (self->scheduler);
+}
+
+static void
+come_to_rest (Stage *stage)
+{
+  Look self = { stage->scheduler };
+
+  do
+    tern_scheduler_call (self.scheduler, look, &self);
+  while (self.wanted);
+}
+
+static void
+run_both (Stage *stage, Fake *a, Fake *b)
+{
+  Fake *both[2] = { a, b };
+
+  a->watched = b;
+  b->watched = a;
+  tern_scheduler_call (stage->scheduler, kick_both, both);
+  come_to_rest (stage);
+}
+
+/* ---- Who is served when ------------------------------------------------------------------------------------------ */
+
+#define BUDGET 128              /* rows of a pass, at most */
+#define SLACK 512               /* rows that one may have had more than its equal */
+
+static void
+test_equal (Stage *stage, gconstpointer data)
+{
+  Fake *a = new_fake (stage, FALSE, 1), *b = new_fake (stage, FALSE, 1);
+
+  a->prompt = b->prompt = 3000;
+  run_both (stage, a, b);
+  g_assert_cmpuint (a->served, ==, 3000);
+  g_assert_cmpuint (b->served, ==, 3000);
+  g_assert_cmpuint (MAX (a->apart, b->apart), <=, SLACK + BUDGET);
+  free_fake (a);
+  free_fake (b);
+}
+
+static void
+test_idle_is_not_owed (Stage *stage, gconstpointer data)
+{
+  Fake *a = new_fake (stage, FALSE, 1), *b = new_fake (stage, FALSE, 1);
+
+  a->prompt = 3000;
+  tern_scheduler_kick (stage->scheduler, &a->client);
+  come_to_rest (stage);
+  g_assert_cmpuint (a->served, ==, 3000);
+  a->prompt = b->prompt = 4000;
+  a->since = b->watched_since = a->served;
+  run_both (stage, a, b);
+  g_assert_cmpuint (b->served, ==, 4000);
+  g_assert_cmpuint (MAX (a->apart, b->apart), <=, 2 * SLACK + BUDGET);
+  free_fake (a);
+  free_fake (b);
+}
+
+/* Live ones go first, and yet the others are never forgotten. */
+static void
+test_live (Stage *stage, gconstpointer data)
+{
+  Fake *live = new_fake (stage, TRUE, 1), *other = new_fake (stage, FALSE, 1);
+
+  live->prompt = 6000;
+  other->prompt = 6000;
+  run_both (stage, live, other);
+  g_assert_cmpuint (live->served, ==, 6000);
+  g_assert_cmpuint (other->served, ==, 6000);
+  /* The live one is through while the other has had its turns. */
+  g_assert_cmpuint (live->passes, <, other->rounds);
+  g_assert_cmpuint (live->longest, <=, 2);
+  g_assert_cmpuint (other->longest, <=, PATIENCE + 1);
+  g_assert_cmpuint (other->longest, >=, 2);
+  free_fake (live);
+  free_fake (other);
+}
+
+static void
+test_outputs (Stage *stage, gconstpointer data)
+{
+  Fake *many = new_fake (stage, FALSE, 60), *few = new_fake (stage, FALSE, 10);
+
+  many->decode = 60;
+  few->decode = 10;
+  many->times = few->times = 12;
+  run_both (stage, many, few);
+  g_assert_cmpuint (many->passes, ==, 12);
+  g_assert_cmpuint (few->passes, ==, 12);
+  /* They never find room in one pass; nobody waits for long. */
+  g_assert_cmpuint (few->longest, <=, 3);
+  g_assert_cmpuint (many->rounds, <=, 12 + 12 + 2);
+  free_fake (many);
+  free_fake (few);
+}
+
+/* ---- Going away -------------------------------------------------------------------------------------------------- */
+
+static void
+test_remove_within (Stage *stage, gconstpointer data)
+{
+  for (Place place = IN_DEMAND; place <= IN_READ; place++)
+    for (guint itself = 0; itself < 2; itself++) {
+      Fake *a = new_fake (stage, FALSE, 1), *b = new_fake (stage, FALSE, 1);
+
+      a->prompt = b->prompt = 300;
+      a->remove_in = place;
+      a->victim = itself ? a : b;
+      run_both (stage, a, b);
+      g_assert_true ((itself ? a : b)->destroyed);
+      g_assert_cmpuint ((itself ? b : a)->served, ==, 300);
+      g_assert_cmpuint ((itself ? a : b)->served, <, 300);
+      free_fake (a);
+      free_fake (b);
+    }
+}
+
+typedef struct {
+  Fake *fake;
+  gboolean remove;
+  gboolean inside;              /* the client was still in hand when the call returned */
+} Leaving;
+
+static gpointer
+leave (gpointer data)
+{
+  Leaving *self = data;
+
+  if (self->remove)
+    g_assert_true (tern_scheduler_remove (self->fake->stage->scheduler, &self->fake->client));
+  else
+    tern_scheduler_settle (self->fake->stage->scheduler, &self->fake->client);
+  self->inside = self->fake->inside;
+  return NULL;
+}
+
+/* Who settles or removes a client waits for the round that has it in hand. */
+static void
+test_wait_for_round (Stage *stage, gconstpointer data)
+{
+  for (guint remove = 0; remove < 2; remove++) {
+    Fake *fake = new_fake (stage, FALSE, 1);
+    Leaving leaving = { fake, remove };
+    Hold hold = { 0 };
+    GThread *thread;
+
+    g_mutex_init (&hold.lock);
+    g_cond_init (&hold.changed);
+    fake->prompt = 10;
+    fake->hold = &hold;
+    tern_scheduler_kick (stage->scheduler, &fake->client);
+    g_mutex_lock (&hold.lock);
+    while (!hold.held)
+      g_cond_wait (&hold.changed, &hold.lock);
+    g_mutex_unlock (&hold.lock);
+    thread = g_thread_new ("leave", leave, &leaving);
+    g_mutex_lock (&hold.lock);
+    hold.go_on = TRUE;
+    g_cond_broadcast (&hold.changed);
+    g_mutex_unlock (&hold.lock);
+    g_thread_join (thread);
+    g_assert_false (leaving.inside);
+    g_mutex_clear (&hold.lock);
+    g_cond_clear (&hold.changed);
+    free_fake (fake);
+  }
+}
+
+#define TEST(name, func) g_test_add ("/scheduler/" name, Stage, NULL, set_up, func, tear_down)
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  TEST ("equal", test_equal);
+  TEST ("idle-is-not-owed", test_idle_is_not_owed);
+  TEST ("live", test_live);
+  TEST ("outputs", test_outputs);
+  TEST ("remove-within", test_remove_within);
+  TEST ("wait-for-round", test_wait_for_round);
+  return g_test_run ();
+}
