@@ -58,6 +58,31 @@ shortconv_work (const TernBlock *block, TernArena *arena, guint n, guint context
   take_work ((const Shortconv *) block, arena, n, &bcx, &y);
 }
 
+typedef struct {
+  const Shortconv *self;
+  const TernPass *pass;
+  const float *bcx;             /* [n, 3, width] */
+  float *mixed;                 /* [n, width] */
+} Mixing;
+
+/* The rows of segments [begin, end): those of one timeline come one after the other. */
+static void
+mix_segments (void *data, guint begin, guint end, guint worker)
+{
+  const Mixing *mixing = data;
+  const TernPass *pass = mixing->pass;
+  gsize width = mixing->self->params.width;
+
+  for (guint s = begin; s < end; s++) {
+    const TernPassSegment *segment = &pass->segments[s];
+    float *state = tern_pass_state (pass, segment->segment.timeline);
+
+    for (gsize t = segment->first; t < segment->first + segment->segment.n; t++)
+      pass->kernels->shortconv (mixing->mixed + t * width, mixing->bcx + t * 3 * width, state, mixing->self->taps, width,
+          mixing->self->params.taps);
+  }
+}
+
 static gboolean
 shortconv_eval (const TernBlock *block, TernPass *pass, const float *x, float *y)
 {
@@ -65,14 +90,15 @@ shortconv_eval (const TernBlock *block, TernPass *pass, const float *x, float *y
   gsize width = self->params.width;
   TernLinearInput input;
   float *bcx, *mixed;
+  Mixing mixing;
 
   take_work (self, &pass->work, pass->n, &bcx, &mixed);
   tern_block_input (pass, &input, x, width);
   if (!tern_block_run (pass, &self->in, NULL, &input, bcx))
     return FALSE;
-  for (gsize t = 0; t < pass->n; t++)
-    pass->kernels->shortconv (mixed + t * width, bcx + t * 3 * width,
-        tern_pass_state (pass, tern_pass_segment_of (pass, t)->segment.timeline), self->taps, width, self->params.taps);
+  mixing = (Mixing) { self, pass, bcx, mixed };
+  tern_pool_run (pass->n_segments > 1 ? tern_block_pool (pass, 8 * pass->n * width) : NULL, mix_segments, &mixing,
+      pass->n_segments, 1);
   tern_block_input (pass, &input, mixed, width);
   return tern_block_run (pass, &self->out, NULL, &input, y);
 }
