@@ -32,43 +32,37 @@ tern_kv_parse (const char *name, TernKvType *type)
 
 /* ---- Layout ------------------------------------------------------------------------------------------------------ */
 
+/* Keys, values, their scales: TERN_PAGE_ROWS rows of anything keep what follows aligned. */
+G_STATIC_ASSERT (TERN_PAGE_ROWS % TERN_ALIGN == 0);
+
 typedef struct {
   guint8 *rows[2];              /* of TernKvPart */
-  float *scale[2];
+  float *scale[2];              /* NULL but of int8 rows */
 } Part;
-
-static Part
-part_take (TernArena *arena, TernKvType type, guint n_kv, guint head_dim)
-{
-  gsize rows = (gsize) TERN_PAGE_ROWS * n_kv;
-  Part part = { { NULL } };
-
-  part.rows[TERN_KV_KEYS] = tern_plan_take (arena, rows, head_dim, types[type].bytes);
-  part.rows[TERN_KV_VALUES] = tern_plan_take (arena, rows, head_dim, types[type].bytes);
-  if (type == TERN_KV_INT8) {
-    part.scale[TERN_KV_KEYS] = tern_plan_take (arena, rows, 1, sizeof (float));
-    part.scale[TERN_KV_VALUES] = tern_plan_take (arena, rows, 1, sizeof (float));
-  }
-  return part;
-}
 
 gsize
 tern_kvcache_page_bytes (TernKvType type, guint n_kv, guint head_dim)
 {
   TernArena arena = { 0 };
 
-  part_take (&arena, type, n_kv, head_dim);
+  tern_plan_take (&arena, 2 * (gsize) TERN_PAGE_ROWS * n_kv, head_dim, types[type].bytes);
+  if (type == TERN_KV_INT8)
+    tern_plan_take (&arena, 2 * (gsize) TERN_PAGE_ROWS * n_kv, sizeof (float), 1);
   return arena.used;
 }
 
 /* The layer's part of the page that holds @pos. */
-static Part
+static inline Part
 part_of (const TernKvCache *cache, guint pos)
 {
   const TernPageTable *table = cache->table;
-  TernArena arena = { .base = tern_pages_at (table->pages, table->page[pos / TERN_PAGE_ROWS]) + cache->at };
+  guint8 *at = tern_pages_at (table->pages, table->page[pos / TERN_PAGE_ROWS]) + cache->at;
+  gsize rows = (gsize) TERN_PAGE_ROWS * cache->n_kv, bytes = rows * cache->head_dim * types[cache->type].bytes;
+  float *scales = (float *) (at + 2 * bytes);
 
-  return part_take (&arena, cache->type, cache->n_kv, cache->head_dim);
+  if (cache->type == TERN_KV_INT8)
+    return (Part) { { at, at + bytes }, { scales, scales + rows } };
+  return (Part) { { at, at + bytes }, { NULL, NULL } };
 }
 
 /* Rows of @head from @pos to the end of its page. */
