@@ -10,7 +10,7 @@
  * alone is made once for many rows. */
 
 #define CHUNK 64                /* sub-blocks that tokens are made ready for at once */
-#define READY_TOKENS 16         /* tokens that are made ready, and go through the registers, at once */
+#define READY_TOKENS 8          /* tokens that are made ready, and go through the registers, at once */
 
 typedef struct {
   __m128i q[CHUNK][2];          /* halves */
