@@ -52,7 +52,8 @@ take_tokens (TernSession *self, TernFrameGroup *group, GError **error)
 
   if (!rows)
     return FALSE;
-  memcpy (rows, slot->data, (gsize) slot->n_tokens * self->store.dim * sizeof (float));
+  if (slot->n_tokens > 0)
+    memcpy (rows, slot->data, (gsize) slot->n_tokens * self->store.dim * sizeof (float));
   tern_frame_store_add (group, slot->n_tokens, slot->full, self->frame.work.pts);
   return TRUE;
 }

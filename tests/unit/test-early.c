@@ -88,6 +88,7 @@ play (Play *self, TernModel *model, const TernSessionParams *params, Script scri
   if (late)
     hold_engine (&self->hold, model);
   script (self);
+  after_push (self);            /* the engine is at rest: its counters may be read */
   self->early = (guint) self->session->client.served.prompt;
   if (late)
     release_engine (&self->hold);

@@ -489,7 +489,7 @@ from_environment (const char *name, guint otherwise)
 static void
 run_seeds (TernModel *model, guint odd)
 {
-  guint first = from_environment ("TERN_MIXING_FIRST", 1), n = from_environment ("TERN_MIXING_SEEDS", SLOWER > 1 ? 6 : 30);
+  guint first = from_environment ("TERN_MIXING_FIRST", 1), n = from_environment ("TERN_MIXING_SEEDS", SLOWER > 1 ? 4 : 20);
   Encoding alone = { model };
 
   encode (&alone);
