@@ -135,6 +135,10 @@ tern_session_destroy (TernClient *client)
   TernSession *self = (TernSession *) ((guint8 *) client - G_STRUCT_OFFSET (TernSession, client));
   TernResult *result;
 
+  if (self->frame.has)          /* freed while the engine had something in hand */
+    tern_work_queue_release (&self->queue, &self->frame.work);
+  if (self->answer.has)
+    tern_work_queue_release (&self->queue, &self->answer.work);
   tern_work_queue_clear (&self->queue);
   while ((result = g_queue_pop_head (&self->results)))
     tern_result_unref (result);
