@@ -5,6 +5,7 @@
 
 /* A pass for several clients lasts about so long: what a stop, or a word of a client that was not in it, waits for. */
 #define PASS_US 20000
+#define FIRST_CONTEXT 4096      /* tokens that a pass is made for at least, if the model has as many */
 #define FIRST_ROWS 32           /* of a pass for several, before anything is known */
 /* Rounds in which clients that are not live may go without what they ask for. */
 #define PATIENCE 8
@@ -32,7 +33,6 @@ struct _TernScheduler {
   TernPass *pass;               /* NULL: no language model yet */
   TernPicking *picking;
   float *logits;                /* [TERN_SCHEDULER_OUTPUTS, n_vocab] */
-  gsize n_vocab;
   TernVisionState *vision;      /* NULL: no encoder yet */
   TernClient *looking;          /* whose picture is under way; NULL: none's */
   guint rows;                   /* of a pass for several clients: what was learned */
@@ -445,19 +445,20 @@ gboolean
 tern_scheduler_prepare_text (TernScheduler *self, TernLlm *llm, guint context, TernActivations activations,
     GError **error)
 {
-  TernPassParams params = { .context = context, .activations = activations };
-  g_autoptr (TernPass) pass = NULL;
-  g_autoptr (TernPicking) picking = NULL;
-  gsize n_vocab = tern_llm_info (llm)->n_vocab;
+  const TernLlmInfo *info = tern_llm_info (llm);
+  TernPassParams params = { .context = MIN (MAX (context, FIRST_CONTEXT), info->context), .activations = activations };
+  TernPass *pass;
 
-  if (self->pass)
+  if (self->pass && tern_pass_context (self->pass) >= context)
     return TRUE;
-  if (!(pass = tern_pass_new (llm, &params, self->pool, error)) || !(picking = tern_picking_new (n_vocab, error))
-      || !(self->logits = tern_mem_alloc (TERN_SCHEDULER_OUTPUTS * n_vocab * sizeof (float), "logits", error)))
+  if (!self->logits && !(self->logits = tern_mem_alloc ((gsize) TERN_SCHEDULER_OUTPUTS * info->n_vocab * sizeof (float),
+              "logits", error)))
     return FALSE;
-  self->n_vocab = n_vocab;
-  self->picking = g_steal_pointer (&picking);
-  self->pass = g_steal_pointer (&pass);
+  if ((!self->picking && !(self->picking = tern_picking_new (info->n_vocab, error)))
+      || !(pass = tern_pass_new (llm, &params, self->pool, error)))
+    return FALSE;
+  tern_pass_free (self->pass);
+  self->pass = pass;
   return TRUE;
 }
 

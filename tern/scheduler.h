@@ -83,7 +83,8 @@ TernPool *tern_scheduler_pool (TernScheduler *scheduler);
 /* Whether the caller is on the scheduler's thread. */
 gboolean tern_scheduler_is_self (TernScheduler *scheduler);
 
-/* What passes and pictures need, taken once; on the scheduler's thread (tern_scheduler_call). NO_SPACE. */
+/* What passes and pictures need; on the scheduler's thread (tern_scheduler_call), and not while a client adds to a pass.
+ * Taken once, and again when timelines of more than the @context so far come. NO_SPACE, and all is as before. */
 gboolean tern_scheduler_prepare_text (TernScheduler *scheduler, TernLlm *llm, guint context, TernActivations activations,
     GError **error);
 gboolean tern_scheduler_prepare_vision (TernScheduler *scheduler, TernVision *vision, TernActivations activations,

@@ -166,7 +166,8 @@ tern_session_reserve (TernSession *self, const TernSessionConfig *config, guint 
   size.tail = MAX (size.tail, tail);
   size.prompt = MAX (pages (n) * TERN_PAGE_ROWS, size.prompt);
   size.questions = MAX (size.questions, config->n_questions);
-  if (!make_caches (self, &size, error)) {
+  if (!tern_scheduler_prepare_text (self->model->scheduler, self->text->llm, size.context, self->model->activations,
+          error) || !make_caches (self, &size, error)) {
     clear_caches (self);
     return FALSE;
   }
@@ -229,9 +230,7 @@ tern_session_prepare (TernSession *self, GError **error)
   self->readings = g_new0 (TernReading, self->n_readings);
   for (guint i = 0; i < self->n_readings; i++)
     tern_reader_init (&self->readings[i].reader);
-  return tern_scheduler_prepare_text (model->scheduler, self->text->llm, tern_session_context_limit (model),
-          model->activations, error)
-      && (!self->vision || tern_scheduler_prepare_vision (model->scheduler, self->vision, model->activations, error))
+  return (!self->vision || tern_scheduler_prepare_vision (model->scheduler, self->vision, model->activations, error))
       && (n_tokens == 0 || tern_frame_store_reserve (&self->store, n_groups + 1, n_tokens, error))
       && tern_session_reserve (self, self->config, self->planned_visual + self->planned_prompt, self->planned_tail,
           error);

@@ -175,6 +175,12 @@ tern_pass_rows (const TernPass *self)
   return self->capacity;
 }
 
+guint
+tern_pass_context (const TernPass *self)
+{
+  return self->context;
+}
+
 void
 tern_pass_set_tap (TernPass *self, TernLlmTap tap, void *data)
 {

@@ -32,6 +32,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernPass, tern_pass_free)
 gsize tern_pass_bytes (const TernLlm *llm, const TernPassParams *params);
 gsize tern_pass_scratch_bytes (const TernLlm *llm, const TernPassParams *params);
 guint tern_pass_rows (const TernPass *pass);
+guint tern_pass_context (const TernPass *pass);
 
 typedef struct {
   TernTimeline *timeline;       /* borrowed until the pass is over; in one segment of a pass */

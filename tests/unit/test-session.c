@@ -3,6 +3,8 @@
 #include <json-glib/json-glib.h>
 
 #include "engine/text/tokenizer.h"
+#include <glib/gstdio.h>
+
 #include "session-fixture.h"
 
 /* ---- Results ---- */
@@ -116,6 +118,38 @@ test_second_stretch (void)
   tern_session_finish (session);
   b = drain (session);
   g_assert_cmpstr (a, ==, b);
+}
+
+/* What a model says it was made for costs nothing until it is used. */
+static void
+test_any_context (void)
+{
+  static const char key[] = "lfm2.context_length";
+  g_autofree char *folder = g_dir_make_tmp ("tern-XXXXXX", NULL), *path = g_build_filename (folder, "model.gguf", NULL);
+  g_autofree char *bytes = NULL, *a = NULL, *b = NULL;
+  const guint32 vast = 1 << 27;
+  TernModelParams params = TERN_MODEL_PARAMS_INIT;
+  TernSessionParams session = quick_params ();
+  g_autoptr (TernModel) model = open_model (0), other = NULL;
+  g_autoptr (GError) error = NULL;
+  gsize size;
+  char *at;
+
+  g_assert_true (g_file_get_contents (TEXT_FILE, &bytes, &size, NULL));
+  at = memmem (bytes, size, key, strlen (key));
+  g_assert_nonnull (at);
+  memcpy (at + strlen (key) + sizeof (guint32), &vast, sizeof vast);     /* behind the value's type */
+  g_assert_true (g_file_set_contents (path, bytes, (gssize) size, NULL));
+  params.model_path = path;
+  params.mmproj_path = MMPROJ_FILE;
+  other = tern_model_open (&params, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (tern_model_context (other), ==, vast);
+  a = run_clip (model, &session, 1, 6);
+  b = run_clip (other, &session, 1, 6);
+  g_assert_cmpstr (a, ==, b);
+  g_unlink (path);
+  g_rmdir (folder);
 }
 
 static void
@@ -543,6 +577,7 @@ main (int argc, char **argv)
   g_test_add_func ("/session/windows", test_windows);
   g_test_add_func ("/session/repeatable", test_repeatable);
   g_test_add_func ("/session/second-stretch", test_second_stretch);
+  g_test_add_func ("/session/any-context", test_any_context);
   g_test_add_func ("/session/interleaved", test_interleaved);
   g_test_add_func ("/session/golden-still", test_golden_still);
   g_test_add_func ("/session/steps", test_steps);
