@@ -325,7 +325,7 @@ test_standard_input (void)
 static void
 test_named_pipe (void)
 {
-  static const char script[] = "mkfifo \"$0.pipe\"; \"$@\" 2>\"$0.err\" &\n"
+  static const char script[] = "mkfifo \"$0.pipe\"; : >\"$0.err\"; \"$@\" 2>>\"$0.err\" &\n"
       "while kill -0 $! 2>/dev/null && ! grep -q 'waiting for its writer' \"$0.err\"; do sleep 0.1; done\n"
       "cat \"$0\" >\"$0.pipe\"; wait $!; status=$?; cat \"$0.err\" >&2; rm \"$0.pipe\" \"$0.err\"; exit $status";
   g_auto (Run) run = { 0 };
