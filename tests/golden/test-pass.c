@@ -234,14 +234,14 @@ put_together (Stage *stage, Part *parts)
     decode[i] = stage->sequences[i].ids->len > 0 && pick (stage, 2);
   for (guint turn = 0; turn < 2; turn++)
     for (guint i = 0; i < TIMELINES; i++) {
-      Part *part = &parts[n];
+      Sequence *s = &stage->sequences[i];
 
-      part->s = &stage->sequences[i];
       if (decode[i] != (turn == 0) || pick (stage, 4) == 0 || tern_pass_room (stage->pass) == 0
-          || part->s->ids->len == stage->context)
+          || s->ids->len == stage->context)
         continue;
-      make_part (stage, part, decode[i], &logits);
-      n += add_part (stage, part);
+      parts[n].s = s;
+      make_part (stage, &parts[n], decode[i], &logits);
+      n += add_part (stage, &parts[n]);
     }
   return n;
 }
