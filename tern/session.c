@@ -121,7 +121,7 @@ tern_session_new (TernModel *model, const TernSessionParams *params, GError **er
   preparing.session = self;
   if (tern_session_plan (self, error))
     tern_scheduler_call (model->scheduler, prepare, &preparing);
-  if (!preparing.ok || !fits (self, self->config, error)) {
+  if (!preparing.ok) {
     tern_session_destroy (&self->client);
     return NULL;
   }
