@@ -34,6 +34,16 @@ id_at (const GArray *ids, guint i)
   return g_array_index (ids, gint32, i);
 }
 
+guint
+tern_reader_alike (const GArray *a, const GArray *b, guint most)
+{
+  guint same = 0;
+
+  while (same < most && id_at (a, same) == id_at (b, same))
+    same++;
+  return same;
+}
+
 /* Whether what was read is how @ids with @pictures begins. */
 static gboolean
 begins_alike (const TernReader *reader, const GArray *ids, const TernPicture *pictures, guint n_pictures, guint end)
@@ -50,7 +60,7 @@ begins_alike (const TernReader *reader, const GArray *ids, const TernPicture *pi
     if (read->frame != pictures[i].frame || read->n != pictures[i].n)
       return FALSE;
   }
-  return reader->at == 0 || memcmp (reader->ids->data, ids->data, reader->at * sizeof (gint32)) == 0;
+  return tern_reader_alike (reader->ids, ids, reader->at) == reader->at;
 }
 
 void

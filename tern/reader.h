@@ -25,6 +25,9 @@ typedef struct {
 void tern_reader_init (TernReader *reader);
 void tern_reader_clear (TernReader *reader);
 
+/* How many ids two prompts begin with alike, @most at most, which neither is shorter than. */
+guint tern_reader_alike (const GArray *a, const GArray *b, guint most);
+
 /* Nothing was read. */
 void tern_reader_restart (TernReader *reader);
 /* The prompt is @ids now, of which [0, end) may be read, with @pictures in the places of its runs. */

@@ -196,8 +196,8 @@ put_back (TernScheduler *self)
 static TernRound
 make_round (TernScheduler *self)
 {
-  return (TernRound) { .pool = self->pool, .pass = self->pass, .picking = self->picking,
-    .outputs = TERN_SCHEDULER_OUTPUTS, .logits = self->logits, .vision = self->vision };
+  return (TernRound) { .pass = self->pass, .picking = self->picking, .outputs = TERN_SCHEDULER_OUTPUTS,
+    .logits = self->logits, .vision = self->vision };
 }
 
 static guint

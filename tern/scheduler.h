@@ -26,7 +26,6 @@ typedef struct {
 
 /* What a round has for its clients. Borrowed for the call. */
 typedef struct {
-  TernPool *pool;
   TernPass *pass;
   TernPicking *picking;
   guint rows;                   /* of prompts, that may be added in this call */

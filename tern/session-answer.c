@@ -13,8 +13,8 @@ ms_between (gint64 begin, gint64 end)
 
 /* ---- Pictures ---------------------------------------------------------------------------------------------------- */
 
-static void
-clear_pictures (TernSession *self)
+void
+tern_session_clear_pictures (TernSession *self)
 {
   g_array_set_size (self->pictures, 0);
   g_array_set_size (self->runs, 0);
@@ -27,7 +27,25 @@ add_picture (TernSession *self, const TernPicture *picture, const TernPromptRun 
   g_array_append_vals (self->runs, run, 1);
 }
 
-/* The window's frames become pictures; one that nothing is left of is none. */
+guint
+tern_session_add_group (TernSession *self, const TernFrameGroup *group, guint64 start)
+{
+  const float *tokens = group->tokens;
+  const gint32 *keep = group->keep;
+  guint kept = 0;
+
+  for (guint f = 0; f < group->n_frames; f++) {
+    if (group->n_keep[f] > 0)
+      add_picture (self, &(TernPicture) { group->first + f, tokens, keep, group->n_keep[f] },
+          &(TernPromptRun) { .time = group->pts[f] > start ? group->pts[f] - start : 0 });
+    tokens += (gsize) group->n_tokens[f] * self->store.dim;
+    keep += group->n_tokens[f];
+    kept += group->n_keep[f];
+  }
+  return kept;
+}
+
+/* The window's frames become pictures. */
 static gboolean
 gather_window (TernSession *self, GError **error)
 {
@@ -35,25 +53,14 @@ gather_window (TernSession *self, GError **error)
   TernResult *values = &self->told.values;
   const char *failure = NULL;
 
-  clear_pictures (self);
+  tern_session_clear_pictures (self);
   for (guint g = 0; g < self->store.n; g++) {
     const TernFrameGroup *group = &self->store.groups[g];
-    const float *tokens = group->tokens;
-    const gint32 *keep = group->keep;
 
     if (group->first < window->first || group->first >= window->end)
       continue;
     failure = failure ? failure : group->error;
-    for (guint f = 0; f < group->n_frames; f++) {
-      guint64 start = window->start_time;
-
-      if (group->n_keep[f] > 0)
-        add_picture (self, &(TernPicture) { group->first + f, tokens, keep, group->n_keep[f] },
-            &(TernPromptRun) { .time = group->pts[f] > start ? group->pts[f] - start : 0 });
-      tokens += (gsize) group->n_tokens[f] * self->store.dim;
-      keep += group->n_tokens[f];
-      values->visual_kept += group->n_keep[f];
-    }
+    values->visual_kept += tern_session_add_group (self, group, window->start_time);
     values->frames += group->n_frames;
     values->visual_in += group->full;
     values->metrics.encode_ms += group->encode_ms;
@@ -74,7 +81,7 @@ gather_still (TernSession *self)
   const float *tokens = self->still_tokens;
   TernResult *values = &self->told.values;
 
-  clear_pictures (self);
+  tern_session_clear_pictures (self);
   for (guint i = 0; i < plan->n; i++) {
     const TernSubImage *sub = &plan->sub[i];
 
@@ -341,14 +348,9 @@ shared_ids (const TernSession *self)
 
   for (guint q = self->told.lead + 1; q < self->told.n_asks; q++) {
     const GArray *ids = self->asks[q].ids;
-    guint same = 0, most;
 
-    if (!is_open (&self->asks[q]))
-      continue;
-    most = MIN (shared, MIN (first->len, ids->len) - 1);
-    while (same < most && g_array_index (first, gint32, same) == g_array_index (ids, gint32, same))
-      same++;
-    shared = same;
+    if (is_open (&self->asks[q]))
+      shared = tern_reader_alike (first, ids, MIN (shared, MIN (first->len, ids->len) - 1));
   }
   return shared;
 }

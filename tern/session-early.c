@@ -102,28 +102,15 @@ find_reading (TernSession *self, guint64 first)
 static gboolean
 gather (TernSession *self, guint64 first, guint64 start)
 {
-  g_array_set_size (self->pictures, 0);
-  g_array_set_size (self->runs, 0);
+  tern_session_clear_pictures (self);
   for (guint g = 0; g < self->store.n; g++) {
     const TernFrameGroup *group = &self->store.groups[g];
-    const float *tokens = group->tokens;
-    const gint32 *keep = group->keep;
 
     if (group->first < first || !group->closed)
       continue;
     if (group->error)
       return FALSE;
-    for (guint f = 0; f < group->n_frames; f++) {
-      TernPicture picture = { group->first + f, tokens, keep, group->n_keep[f] };
-      TernPromptRun run = { .time = group->pts[f] > start ? group->pts[f] - start : 0 };
-
-      if (picture.n > 0) {
-        g_array_append_val (self->pictures, picture);
-        g_array_append_val (self->runs, run);
-      }
-      tokens += (gsize) group->n_tokens[f] * self->store.dim;
-      keep += group->n_tokens[f];
-    }
+    tern_session_add_group (self, group, start);
   }
   return self->pictures->len > 0;
 }

@@ -192,14 +192,8 @@ measure_prompts (TernSession *self, const TernSessionConfig *config, guint *long
     tern_session_plan_visual (self, self->max_frames, self->runs, &visual);
     if (!tern_session_compile (self, config, q, &visual, ids, error))
       return FALSE;
-    if (q > 0) {
-      guint same = 0;
-
-      while (same < MIN (first->len, ids->len)
-          && g_array_index (first, gint32, same) == g_array_index (ids, gint32, same))
-        same++;
-      shared = MIN (shared, same);
-    }
+    if (q > 0)
+      shared = tern_reader_alike (first, ids, MIN (shared, MIN (first->len, ids->len)));
     *longest = MAX (*longest, ids->len);
   }
   if (config->n_questions > 1)

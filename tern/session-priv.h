@@ -155,6 +155,10 @@ void tern_session_close_group (TernSession *self, const TernSessionConfig *confi
 
 /* ---- session-answer.c: asking about them ---- */
 
+/* `pictures` and `runs`, made anew for each prompt: none, then those of a closed group of a window that begins at @start.
+ * A frame that nothing is left of is no picture. Returns the tokens that are kept. */
+void tern_session_clear_pictures (TernSession *self);
+guint tern_session_add_group (TernSession *self, const TernFrameGroup *group, guint64 start);
 /* The window or still in hand, whose frames are all there. */
 void tern_session_begin_answer (TernSession *self);
 /* Hands over what is answered; the work is over with the last question. */
