@@ -20,33 +20,75 @@ gst_tern_meta_register (void)
 /* ---- Results ---- */
 
 static void
-structure_add_fields (GstStructure * structure, const TernField * fields,
-    guint n, gconstpointer base)
+add_strings (GstStructure * structure, const gchar * name,
+    const char *const *strings)
 {
+  GValue array = G_VALUE_INIT;
+
+  gst_value_array_init (&array, 4);
+  for (; *strings; strings++) {
+    GValue value = G_VALUE_INIT;
+
+    g_value_init (&value, G_TYPE_STRING);
+    g_value_set_string (&value, *strings);
+    gst_value_array_append_and_take_value (&array, &value);
+  }
+  gst_structure_take_value (structure, name, &array);
+}
+
+static void
+add_doubles (GstStructure * structure, const gchar * name,
+    const double *numbers, guint n)
+{
+  GValue array = G_VALUE_INIT;
   guint i;
 
+  gst_value_array_init (&array, n);
   for (i = 0; i < n; i++) {
-    const TernField *field = &fields[i];
-    gconstpointer value = (const guint8 *) base + field->offset;
+    GValue value = G_VALUE_INIT;
 
-    switch (field->type) {
-      case TERN_FIELD_UINT:
-        gst_structure_set (structure, field->name, G_TYPE_UINT,
-            *(const guint *) value, NULL);
-        break;
-      case TERN_FIELD_UINT64:
-        gst_structure_set (structure, field->name, G_TYPE_UINT64,
-            *(const guint64 *) value, NULL);
-        break;
-      case TERN_FIELD_DOUBLE:
-        gst_structure_set (structure, field->name, G_TYPE_DOUBLE,
-            *(const double *) value, NULL);
-        break;
-      case TERN_FIELD_STRING:
-        gst_structure_set (structure, field->name, G_TYPE_STRING,
-            *(const char *const *) value, NULL);
-        break;
-    }
+    g_value_init (&value, G_TYPE_DOUBLE);
+    g_value_set_double (&value, numbers[i]);
+    gst_value_array_append_and_take_value (&array, &value);
+  }
+  gst_structure_take_value (structure, name, &array);
+}
+
+/* @base has the field, and its count if it has one. */
+static void
+structure_add_field (GstStructure * structure, const TernField * field,
+    const guint8 * base)
+{
+  gconstpointer value = base + field->offset;
+
+  switch (field->type) {
+    case TERN_FIELD_UINT:
+      gst_structure_set (structure, field->name, G_TYPE_UINT,
+          *(const guint *) value, NULL);
+      break;
+    case TERN_FIELD_UINT64:
+      gst_structure_set (structure, field->name, G_TYPE_UINT64,
+          *(const guint64 *) value, NULL);
+      break;
+    case TERN_FIELD_DOUBLE:
+      gst_structure_set (structure, field->name, G_TYPE_DOUBLE,
+          *(const double *) value, NULL);
+      break;
+    case TERN_FIELD_STRING:
+      gst_structure_set (structure, field->name, G_TYPE_STRING,
+          *(const char *const *) value, NULL);
+      break;
+    case TERN_FIELD_BOOLEAN:
+      gst_structure_set (structure, field->name, G_TYPE_BOOLEAN,
+          *(const gboolean *) value, NULL);
+      break;
+    case TERN_FIELD_STRINGS:
+      add_strings (structure, field->name, *(const char *const *const *) value);
+      break;
+    case TERN_FIELD_DOUBLES:
+      add_doubles (structure, field->name, *(const double *const *) value,
+          *(const guint *) (base + field->count_offset));
+      break;
   }
 }
 
@@ -61,6 +103,8 @@ structure_get_fields (const GstStructure * structure, const TernField * fields,
     gpointer value = (guint8 *) base + field->offset;
     gboolean ok = FALSE;
 
+    if (field->version > 1)
+      continue;
     switch (field->type) {
       case TERN_FIELD_UINT:
         ok = gst_structure_get_uint (structure, field->name, value);
@@ -78,6 +122,8 @@ structure_get_fields (const GstStructure * structure, const TernField * fields,
         *(const char **) value = string;
         break;
       }
+      default:
+        continue;
     }
     if (!ok)
       return FALSE;
@@ -90,15 +136,19 @@ gst_tern_result_to_structure (const TernResult * result, const gchar * name)
 {
   GstStructure *structure = gst_structure_new_empty (name);
   const TernField *fields;
-  guint n;
+  guint i, n;
 
   fields = tern_result_fields (&n);
-  structure_add_fields (structure, fields, n, result);
+  for (i = 0; i < n; i++)
+    if (tern_result_has_field (result, &fields[i]))
+      structure_add_field (structure, &fields[i], (const guint8 *) result);
   if (result->has_metrics) {
     GstStructure *metrics = gst_structure_new_empty ("metrics");
 
     fields = tern_metrics_fields (&n);
-    structure_add_fields (metrics, fields, n, &result->metrics);
+    for (i = 0; i < n; i++)
+      structure_add_field (metrics, &fields[i],
+          (const guint8 *) &result->metrics);
     gst_structure_set (structure, "metrics", GST_TYPE_STRUCTURE, metrics, NULL);
     gst_structure_free (metrics);
   }
@@ -114,6 +164,7 @@ gst_tern_result_from_structure (TernResult * result,
   guint n;
 
   memset (result, 0, sizeof *result);
+  result->running_time = result->utc = TERN_TIME_NONE;
   fields = tern_result_fields (&n);
   if (!structure_get_fields (structure, fields, n, result))
     return FALSE;

@@ -6,10 +6,14 @@
 
 #include "engine/base/json.h"
 
-#define FIELD(member, type, unit, meaning) { #member, type, unit, meaning, G_STRUCT_OFFSET (TernResult, member) }
+#define FIELD(member, type, unit, meaning) { #member, type, unit, meaning, G_STRUCT_OFFSET (TernResult, member), 0, 1 }
+#define LATER(member, count, type, unit, meaning) \
+  { #member, type, unit, meaning, G_STRUCT_OFFSET (TernResult, member), count, 2 }
+#define OF_LABELS G_STRUCT_OFFSET (TernResult, n_labels)
+#define OF_ACTIONS G_STRUCT_OFFSET (TernResult, n_actions)
 
 static const TernField fields[] = {
-  FIELD (version, TERN_FIELD_UINT, "", "version of this table, 1"),
+  FIELD (version, TERN_FIELD_UINT, "", "version of this table: 1, or 2 when a field is there that 2 brought"),
   FIELD (kind, TERN_FIELD_STRING, "", "caption, answer, action, partial or error"),
   FIELD (id, TERN_FIELD_UINT64, "", "counts the results of one session or element, from 0"),
   FIELD (source, TERN_FIELD_STRING, "", "the file, or the element's path"),
@@ -28,10 +32,22 @@ static const TernField fields[] = {
   FIELD (visual_kept, TERN_FIELD_UINT, "tokens", "visual tokens after compression"),
   FIELD (prompt_tokens, TERN_FIELD_UINT, "tokens", "length of the prompt, kept visual tokens included"),
   FIELD (generated_tokens, TERN_FIELD_UINT, "tokens", "tokens said, the end token excluded"),
+  LATER (labels, OF_LABELS, TERN_FIELD_STRINGS, "", "the closed set that was asked with"),
+  LATER (scores, OF_LABELS, TERN_FIELD_DOUBLES, "", "probability of each label, sum 1"),
+  LATER (abstained, OF_LABELS, TERN_FIELD_BOOLEAN, "", "the likeliest label is less probable than min-confidence"),
+  LATER (ask_id, 0, TERN_FIELD_UINT64, "", "of the request that is answered, as asking returned it"),
+  LATER (actions, OF_ACTIONS, TERN_FIELD_DOUBLES, "", "steps x dims numbers, row major, in the space's units"),
+  LATER (action_steps, OF_ACTIONS, TERN_FIELD_UINT, "steps", "of the chunk"),
+  LATER (action_rate, OF_ACTIONS, TERN_FIELD_DOUBLE, "1/s", "steps a second"),
+  LATER (action_space, OF_ACTIONS, TERN_FIELD_STRING, "", "name of the space"),
+  LATER (action_names, OF_ACTIONS, TERN_FIELD_STRINGS, "", "of each number of a step"),
+  LATER (running_time, 0, TERN_FIELD_UINT64, "ns", "start of the window, running time"),
+  LATER (utc, 0, TERN_FIELD_UINT64, "ns", "when the window's first frame was taken, since 1970 UTC"),
 };
 
 #undef FIELD
-#define FIELD(name, member, type, unit, meaning) { name, type, unit, meaning, G_STRUCT_OFFSET (TernMetrics, member) }
+#define FIELD(name, member, type, unit, meaning) \
+  { name, type, unit, meaning, G_STRUCT_OFFSET (TernMetrics, member), 0, 1 }
 
 /* Spelled as gvagenai's metrics where the meaning agrees. */
 static const TernField metrics[] = {
@@ -66,6 +82,40 @@ tern_metrics_fields (guint *n)
   return metrics;
 }
 
+/* ---- What is there ---- */
+
+static guint
+count_of (const TernResult *result, const TernField *field)
+{
+  return *(const guint *) ((const guint8 *) result + field->count_offset);
+}
+
+gboolean
+tern_result_has_field (const TernResult *result, const TernField *field)
+{
+  const guint8 *at = (const guint8 *) result + field->offset;
+
+  g_return_val_if_fail (result != NULL && field != NULL, FALSE);
+  if (field->version == 1)
+    return TRUE;
+  if (field->count_offset)
+    return count_of (result, field) > 0;
+  g_return_val_if_fail (field->type == TERN_FIELD_UINT64, FALSE);
+  return *(const guint64 *) at != (*field->unit ? TERN_TIME_NONE : 0);
+}
+
+guint
+tern_result_version (const TernResult *result)
+{
+  guint version = 1;
+
+  g_return_val_if_fail (result != NULL, 1);
+  for (guint i = 0; i < G_N_ELEMENTS (fields); i++)
+    if (tern_result_has_field (result, &fields[i]))
+      version = MAX (version, fields[i].version);
+  return version;
+}
+
 /* ---- Life ---- */
 
 typedef struct {
@@ -73,10 +123,47 @@ typedef struct {
   gint refs;                    /* atomic */
 } Holder;
 
-static const char **
-string_member (TernResult *result, const TernField *field)
+static char **
+valid_strings (const char *const *strings)
 {
-  return (const char **) ((guint8 *) result + field->offset);
+  GPtrArray *valid = g_ptr_array_new ();
+
+  for (; strings && *strings; strings++)
+    g_ptr_array_add (valid, g_utf8_make_valid (*strings, -1));
+  g_ptr_array_add (valid, NULL);
+  return (char **) g_ptr_array_free (valid, FALSE);
+}
+
+/* Makes what @field points to the result's own. */
+static void
+own_field (TernResult *result, const TernField *field)
+{
+  void *at = (guint8 *) result + field->offset;
+
+  if (field->type == TERN_FIELD_STRING) {
+    const char **text = at;
+
+    *text = g_utf8_make_valid (*text ? *text : "", -1);
+  } else if (field->type == TERN_FIELD_STRINGS) {
+    const char *const **strings = at;
+
+    *strings = count_of (result, field) ? (const char *const *) valid_strings (*strings) : NULL;
+  } else if (field->type == TERN_FIELD_DOUBLES) {
+    const double **numbers = at;
+
+    *numbers = g_memdup2 (*numbers, count_of (result, field) * sizeof **numbers);
+  }
+}
+
+static void
+free_field (TernResult *result, const TernField *field)
+{
+  void *at = (guint8 *) result + field->offset;
+
+  if (field->type == TERN_FIELD_STRING || field->type == TERN_FIELD_DOUBLES)
+    g_free (*(void **) at);
+  else if (field->type == TERN_FIELD_STRINGS)
+    g_strfreev (*(char ***) at);
 }
 
 TernResult *
@@ -85,13 +172,10 @@ tern_result_new (const TernResult *values)
   Holder *holder = g_new (Holder, 1);
 
   holder->result = *values;
+  holder->result.version = tern_result_version (values);
   holder->refs = 1;
   for (guint i = 0; i < G_N_ELEMENTS (fields); i++)
-    if (fields[i].type == TERN_FIELD_STRING) {
-      const char **member = string_member (&holder->result, &fields[i]);
-
-      *member = g_utf8_make_valid (*member ? *member : "", -1);
-    }
+    own_field (&holder->result, &fields[i]);
   return &holder->result;
 }
 
@@ -111,8 +195,7 @@ tern_result_unref (TernResult *result)
   if (!result || !g_atomic_int_dec_and_test (&holder->refs))
     return;
   for (guint i = 0; i < G_N_ELEMENTS (fields); i++)
-    if (fields[i].type == TERN_FIELD_STRING)
-      g_free ((char *) *string_member (result, &fields[i]));
+    free_field (result, &fields[i]);
   g_free (holder);
 }
 
@@ -122,26 +205,56 @@ tern_result_unref (TernResult *result)
 #define DIGITS 9
 
 static void
-add_fields (TernJson *json, const void *base, const TernField *table, guint n)
+add_double (TernJson *json, double value)
 {
-  for (guint i = 0; i < n; i++) {
-    const guint8 *at = (const guint8 *) base + table[i].offset;
+  tern_json_double (json, isfinite (value) ? value : 0, DIGITS);
+}
 
-    tern_json_name (json, table[i].name);
-    switch (table[i].type) {
-      case TERN_FIELD_UINT:
-        tern_json_uint (json, *(const guint *) at);
-        break;
-      case TERN_FIELD_UINT64:
-        tern_json_uint (json, *(const guint64 *) at);
-        break;
-      case TERN_FIELD_DOUBLE:
-        tern_json_double (json, isfinite (*(const double *) at) ? *(const double *) at : 0, DIGITS);
-        break;
-      case TERN_FIELD_STRING:
-        tern_json_text (json, *(const char *const *) at, -1);
-        break;
-    }
+static void
+add_strings (TernJson *json, const char *const *strings)
+{
+  tern_json_open (json, '[');
+  for (; *strings; strings++)
+    tern_json_text (json, *strings, -1);
+  tern_json_close (json, ']');
+}
+
+static void
+add_doubles (TernJson *json, const double *numbers, guint n)
+{
+  tern_json_open (json, '[');
+  for (guint i = 0; i < n; i++)
+    add_double (json, numbers[i]);
+  tern_json_close (json, ']');
+}
+
+/* @n: numbers of a field that has several. */
+static void
+add_field (TernJson *json, const TernField *field, const guint8 *at, guint n)
+{
+  tern_json_name (json, field->name);
+  switch (field->type) {
+    case TERN_FIELD_UINT:
+      tern_json_uint (json, *(const guint *) at);
+      break;
+    case TERN_FIELD_UINT64:
+      tern_json_uint (json, *(const guint64 *) at);
+      break;
+    case TERN_FIELD_DOUBLE:
+      add_double (json, *(const double *) at);
+      break;
+    case TERN_FIELD_STRING:
+      tern_json_text (json, *(const char *const *) at, -1);
+      break;
+    case TERN_FIELD_BOOLEAN:
+      tern_json_bool (json, *(const gboolean *) at);
+      break;
+    case TERN_FIELD_STRINGS:
+      add_strings (json, *(const char *const *const *) at);
+      break;
+    case TERN_FIELD_DOUBLES:
+      add_doubles (json, *(const double *const *) at, n);
+      break;
   }
 }
 
@@ -153,11 +266,15 @@ tern_result_to_json (const TernResult *result)
   g_return_val_if_fail (result != NULL, NULL);
   json.out = g_string_sized_new (1024);
   tern_json_open (&json, '{');
-  add_fields (&json, result, fields, G_N_ELEMENTS (fields));
+  for (guint i = 0; i < G_N_ELEMENTS (fields); i++)
+    if (tern_result_has_field (result, &fields[i]))
+      add_field (&json, &fields[i], (const guint8 *) result + fields[i].offset,
+          fields[i].count_offset ? count_of (result, &fields[i]) : 0);
   if (result->has_metrics) {
     tern_json_name (&json, "metrics");
     tern_json_open (&json, '{');
-    add_fields (&json, &result->metrics, metrics, G_N_ELEMENTS (metrics));
+    for (guint i = 0; i < G_N_ELEMENTS (metrics); i++)
+      add_field (&json, &metrics[i], (const guint8 *) &result->metrics + metrics[i].offset, 0);
     tern_json_name (&json, "num_input_tokens");
     tern_json_uint (&json, result->prompt_tokens);
     tern_json_name (&json, "num_generated_tokens");

@@ -156,7 +156,6 @@ conclude (TernSession *self, guint q)
   TernResult values = self->told.values;
   g_autofree char *text = NULL;
 
-  values.version = 1;
   values.kind = "caption";
   values.source = self->source;
   values.prompt_id = work->config->questions[q].prompt_id;
@@ -164,6 +163,7 @@ conclude (TernSession *self, guint q)
   values.model = self->text->name;
   values.prompt_tokens = ask->prompt_tokens;
   values.confidence = -1;
+  values.running_time = values.utc = TERN_TIME_NONE;
   if (!ask->error) {
     values.result = text = conclude_said (self, ask, &values);
   } else if (g_error_matches (ask->error, TERN_ERROR, TERN_ERROR_CANCELLED)) {

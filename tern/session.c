@@ -374,3 +374,17 @@ tern_session_stats (TernSession *self, TernSessionStats *stats)
   stats->queued_windows = self->in_window + tern_work_queue_answers (&self->queue);
   g_mutex_unlock (&self->lock);
 }
+
+gboolean
+tern_session_ask (TernSession *self, const TernRequest *request, guint64 *id, GError **error)
+{
+  g_set_error_literal (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "requests: not there yet");
+  return FALSE;
+}
+
+gboolean
+tern_session_push_state (TernSession *self, guint64 time, const float *values, guint n, GError **error)
+{
+  g_set_error_literal (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "states: not there yet");
+  return FALSE;
+}

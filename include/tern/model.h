@@ -240,4 +240,51 @@ TERN_API const char *tern_model_default_prompt (const TernModel *model);
  */
 TERN_API guint tern_model_context (const TernModel *model);
 
+/**
+ * TernTask:
+ * @name: a-z, 0-9, - and _
+ * @prompt: what is asked, UTF-8
+ * @labels: (nullable) (array zero-terminated=1): the closed set of answers; %NULL: none
+ * @json_schema: (nullable): the JSON Schema of answers; %NULL: none
+ * @reserved: 0
+ *
+ * A question that a model file carries: keys `tern.task.NAME.prompt`, `.labels` and `.schema`. Owned by the model.
+ *
+ * Since: 0.1
+ */
+typedef struct {
+  const char *name;
+  const char *prompt;
+  const char *const *labels;
+  const char *json_schema;
+  gpointer reserved[4];
+} TernTask;
+
+/**
+ * tern_model_tasks:
+ * @model: a model
+ * @n: (out): how many
+ *
+ * The questions that its text file carries.
+ *
+ * Returns: (transfer none) (array length=n): the tasks, by name, valid as long as @model; none when the text part is not
+ *   loaded
+ *
+ * Since: 0.1
+ */
+TERN_API const TernTask *tern_model_tasks (const TernModel *model, guint *n);
+
+/**
+ * tern_model_task:
+ * @model: a model
+ * @name: of a task
+ *
+ * One of tern_model_tasks().
+ *
+ * Returns: (transfer none) (nullable): the task, valid as long as @model; %NULL: there is none of this name
+ *
+ * Since: 0.1
+ */
+TERN_API const TernTask *tern_model_task (const TernModel *model, const char *name);
+
 G_END_DECLS

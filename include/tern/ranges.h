@@ -214,6 +214,24 @@
 /* ---- Compression ---- */
 
 /**
+ * TERN_LABELS_MAX:
+ *
+ * Most labels of a question; the least is 2.
+ *
+ * Since: 0.1
+ */
+#define TERN_LABELS_MAX 256
+
+/**
+ * TERN_REQUESTS_MAX:
+ *
+ * Most requests of a session that wait for their answers.
+ *
+ * Since: 0.1
+ */
+#define TERN_REQUESTS_MAX 64
+
+/**
  * TERN_SHARE_MAX:
  *
  * Most that a share may be: kv_prune and merge_ratio. The least is 0.

@@ -41,8 +41,8 @@ typedef struct {
 
 /**
  * TernResult:
- * @version: version of this table, 1
- * @kind: caption or error (answer, action and partial are kept for later)
+ * @version: version of this table: 1, or 2 when one of its later fields is there
+ * @kind: caption (free text), answer (of a closed form), action, partial (the text so far of an answer under way) or error
  * @id: counts the results of one session, from 0
  * @source: the session's
  * @result: the text; of an error, what happened
@@ -60,6 +60,19 @@ typedef struct {
  * @visual_kept: visual tokens after compression
  * @prompt_tokens: length of the prompt in tokens, kept visual tokens included
  * @generated_tokens: tokens said, the end token excluded
+ * @labels: (nullable) (array zero-terminated=1): the closed set that was asked with; %NULL: none
+ * @scores: (nullable) (array length=n_labels): probability of each label, sum 1; %NULL: none
+ * @n_labels: how many
+ * @abstained: of labels: the likeliest is less probable than the question's min_confidence
+ * @ask_id: of the request that is answered (tern_session_ask()); 0: it is about a window
+ * @actions: (nullable) (array length=n_actions): steps x dims numbers, row major, in the units of the space; %NULL: none
+ * @n_actions: how many
+ * @action_steps: steps of the chunk
+ * @action_rate: steps a second
+ * @action_space: name of the space
+ * @action_names: (nullable) (array zero-terminated=1): of each number of a step; %NULL: none
+ * @running_time: of the window's start, in ns; %TERN_TIME_NONE: not known (the elements know it)
+ * @utc: when the window's first frame was taken, in ns since 1970 UTC; %TERN_TIME_NONE: upstream does not say
  * @duration: of the window, in ns; not a field of the table: end - start says it there
  * @has_metrics: whether @metrics says anything
  * @metrics: how long each stage took
@@ -90,6 +103,19 @@ typedef struct {
   guint visual_kept;
   guint prompt_tokens;
   guint generated_tokens;
+  const char *const *labels;
+  const double *scores;
+  guint n_labels;
+  gboolean abstained;
+  guint64 ask_id;
+  const double *actions;
+  guint n_actions;
+  guint action_steps;
+  double action_rate;
+  const char *action_space;
+  const char *const *action_names;
+  guint64 running_time;
+  guint64 utc;
   guint64 duration;
   gboolean has_metrics;
   TernMetrics metrics;
@@ -124,6 +150,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernResult, tern_result_unref)
  * @TERN_FIELD_UINT64: guint64
  * @TERN_FIELD_DOUBLE: double
  * @TERN_FIELD_STRING: const char *
+ * @TERN_FIELD_BOOLEAN: gboolean
+ * @TERN_FIELD_STRINGS: const char *const *, %NULL-terminated
+ * @TERN_FIELD_DOUBLES: const double *, as many as the guint at TernField.count_offset says
  *
  * What a member of a result is.
  *
@@ -134,6 +163,9 @@ typedef enum {
   TERN_FIELD_UINT64,
   TERN_FIELD_DOUBLE,
   TERN_FIELD_STRING,
+  TERN_FIELD_BOOLEAN,
+  TERN_FIELD_STRINGS,
+  TERN_FIELD_DOUBLES,
 } TernFieldType;
 
 /**
@@ -143,6 +175,8 @@ typedef enum {
  * @unit: "ns", "s", "tokens", or ""
  * @meaning: a line of text
  * @offset: of the member in #TernResult, or in #TernMetrics for metric fields, in bytes
+ * @count_offset: of a guint beside it that counts its numbers; 0: none
+ * @version: of the table that brought it. Fields of 2 are left out where they say nothing: tern_result_has_field()
  * @reserved: 0
  *
  * One row of the result table: everything that spells a result (JSON, GstStructure, documentation) walks it.
@@ -155,7 +189,9 @@ typedef struct {
   const char *unit;
   const char *meaning;
   gsize offset;
-  gpointer reserved[3];
+  gsize count_offset;
+  guint version;
+  gpointer reserved[2];
 } TernField;
 
 /**
@@ -169,6 +205,31 @@ typedef struct {
  * Since: 0.1
  */
 TERN_API const TernField *tern_result_fields (guint *n);
+
+/**
+ * tern_result_version:
+ * @result: a result
+ *
+ * The version of the table that its fields need: for who changed a copy of one. Any thread.
+ *
+ * Returns: 1 or 2
+ *
+ * Since: 0.1
+ */
+TERN_API guint tern_result_version (const TernResult *result);
+
+/**
+ * tern_result_has_field:
+ * @result: a result
+ * @field: a row of tern_result_fields()
+ *
+ * Whether a result says something there. Any thread.
+ *
+ * Returns: %TRUE for all fields of version 1; of those of 2 where there is something
+ *
+ * Since: 0.1
+ */
+TERN_API gboolean tern_result_has_field (const TernResult *result, const TernField *field);
 
 /**
  * tern_metrics_fields:

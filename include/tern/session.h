@@ -3,12 +3,14 @@
 #pragma once
 
 #include <glib.h>
+#include "tern/action.h"
 #include "tern/compressor.h"
 #include "tern/encoder.h"
 #include "tern/error.h"
 #include "tern/frames.h"
 #include "tern/image.h"
 #include "tern/model.h"
+#include "tern/question.h"
 #include "tern/ranges.h"
 #include "tern/result.h"
 #include "tern/sampling.h"
@@ -75,20 +77,18 @@ typedef struct _TernSession TernSession;
 typedef void (*TernResultFunc) (void *data, TernResult *result);
 
 /**
- * TernQuestion:
- * @prompt: (nullable): instruction, UTF-8; %NULL = the model's default, "" = none
- * @prompt_id: (nullable): the caller's name for it, UTF-8; comes back in results; %NULL = ""
- * @reserved: 0
+ * TernPartial:
+ * @TERN_PARTIAL_NONE: an answer is one result
+ * @TERN_PARTIAL_WORDS: before it come results of kind partial, whenever whole words were added
  *
- * One of several questions about the same window.
+ * Whether answers are told while they are said.
  *
  * Since: 0.1
  */
-typedef struct {
-  const char *prompt;
-  const char *prompt_id;
-  gpointer reserved[4];
-} TernQuestion;
+typedef enum {
+  TERN_PARTIAL_NONE,
+  TERN_PARTIAL_WORDS,
+} TernPartial;
 
 /**
  * TernSessionParams:
@@ -119,6 +119,8 @@ typedef struct {
  * @kv_type: how keys and values are kept
  * @live: %TRUE: when the engine is behind, older windows are dropped for the newest one; %FALSE: pushes return
  *   %TERN_ERROR_BUSY
+ * @partial: whether answers are told while they are said; with beams there is nothing to tell before the end
+ * @action: (nullable): what questions with TernQuestion.action are answered by; the session holds a reference
  * @metrics: fill TernResult.metrics
  * @source: (nullable): comes back in results; %NULL = ""
  * @func: (nullable): results are called back instead of queued for tern_session_poll() and tern_session_next()
@@ -148,11 +150,13 @@ typedef struct {
   guint kv_layer;
   TernCacheType kv_type;
   gboolean live;
+  TernPartial partial;
+  TernActionModel *action;
   gboolean metrics;
   const char *source;
   TernResultFunc func;
   void *func_data;
-  gpointer reserved[8];
+  gpointer reserved[6];
 } TernSessionParams;
 
 /**
@@ -357,8 +361,8 @@ TERN_API gboolean tern_session_set_questions (TernSession *session, const TernQu
  * @params: everything; copied
  * @error: return location of an error, or %NULL
  *
- * Changes sampling, questions, compression, pruning and metrics from the next window on. What the session was made for
- * stays: rate, window, hop, max_frames, live, func, fit, kv_type and source.
+ * Changes sampling, questions, compression, pruning, partial and metrics from the next window on. What the session was
+ * made for stays: rate, window, hop, max_frames, live, func, fit, kv_type, action and source.
  *
  * Errors: %TERN_ERROR_INVALID, %TERN_ERROR_NO_SPACE when a window would not fit; then nothing changes.
  *
@@ -367,6 +371,47 @@ TERN_API gboolean tern_session_set_questions (TernSession *session, const TernQu
  * Since: 0.1
  */
 TERN_API gboolean tern_session_set_params (TernSession *session, const TernSessionParams *params, GError **error);
+
+/**
+ * tern_session_ask:
+ * @session: a session
+ * @request: what is asked; copied
+ * @id: (out) (optional): counts the requests of this session, from 1; the result has it as `ask_id`
+ * @error: return location of an error, or %NULL
+ *
+ * Asks once, about what has been seen so far, beside whatever runs: windows neither wait for it nor change by it. Its
+ * frames are read already as far as they were looked at, so the answer costs its own words. One result, whatever becomes
+ * of it; those of one session's requests come in the order of the calls. The caller waits for the prompt to be
+ * tokenised.
+ *
+ * Errors: %TERN_ERROR_INVALID names the field, its range and the value found; %TERN_ERROR_NO_SPACE when it would not
+ *   fit; %TERN_ERROR_BUSY when TERN_REQUESTS_MAX wait. Then there is no result.
+ *
+ * Returns: %FALSE with @error set
+ *
+ * Since: 0.1
+ */
+TERN_API gboolean tern_session_ask (TernSession *session, const TernRequest *request, guint64 *id, GError **error);
+
+/**
+ * tern_session_push_state:
+ * @session: a session with an action model
+ * @time: when it was so, in ns of stream time
+ * @values: (array length=n): the robot's state; copied
+ * @n: numbers, TernActionSpace.state_dims
+ * @error: return location of an error, or %NULL
+ *
+ * What the robot's joints say. A decision takes the newest one that is not later than its frame. Never waits.
+ *
+ * Errors: %TERN_ERROR_INVALID without an action model, for a number that is not finite, or one less than the time
+ *   before it; %TERN_ERROR_MISMATCH for other numbers of numbers.
+ *
+ * Returns: %FALSE with @error set
+ *
+ * Since: 0.1
+ */
+TERN_API gboolean tern_session_push_state (TernSession *session, guint64 time, const float *values, guint n,
+    GError **error);
 
 /* ---- Out ---- */
 

@@ -23,6 +23,7 @@
  * Times are nanoseconds of stream time; TERN_TIME_NONE where there is none. */
 #pragma once
 
+#include "tern/action.h"
 #include "tern/compressor.h"
 #include "tern/encoder.h"
 #include "tern/error.h"
@@ -30,6 +31,7 @@
 #include "tern/image.h"
 #include "tern/message.h"
 #include "tern/model.h"
+#include "tern/question.h"
 #include "tern/ranges.h"
 #include "tern/result.h"
 #include "tern/sampling.h"

@@ -214,8 +214,8 @@ answer (TernSession *self, const TernWork *work)
 {
   const TernQuestion *question = &work->config->questions[0];
   const TernWindow *window = &work->window;
-  TernResult values = { .version = 1, .kind = "caption", .source = self->source, .model = self->text->name,
-    .prompt = question->prompt, .prompt_id = question->prompt_id, .confidence = -1, .timestamp = window->start_time,
+  TernResult values = { .kind = "caption", .running_time = TERN_TIME_NONE, .utc = TERN_TIME_NONE,
+    .source = self->source, .model = self->text->name, .prompt = question->prompt, .prompt_id = question->prompt_id, .confidence = -1, .timestamp = window->start_time,
     .metrics = { .total_ms = 1 } };
   g_autofree char *text = NULL;
 

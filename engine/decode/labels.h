@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Closed answers: how likely each of a set of words or phrases is. The prompt is read once; labels are the paths of a trie
+ * of their tokens, whose inner nodes are read on forks, level by level: a set of single tokens costs no pass at all.
+ *
+ *   p (label) is proportional to exp (sum over its tokens of log p (token | prompt, tokens before) / temperature)
+ *
+ * over the set. A label whose tokens another one begins with counts the end of the answer as well: else the longer one
+ * could never win. */
+#pragma once
+
+#include <glib.h>
+#include "engine/text/tokenizer.h"
+
+G_BEGIN_DECLS
+
+/* Immutable, counted; any thread. */
+typedef struct _TernLabels TernLabels;
+
+/* @labels: @n words or phrases, UTF-8. INVALID: fewer than 2 or more than TERN_LABELS_MAX, an empty one, two that are
+ * equal or whose tokens are. */
+TernLabels *tern_labels_new (const TernTokenizer *tokenizer, const char *const *labels, guint n, GError **error);
+TernLabels *tern_labels_ref (TernLabels *labels);
+void tern_labels_unref (TernLabels *labels);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernLabels, tern_labels_unref)
+
+guint tern_labels_n (const TernLabels *labels);
+const char *tern_labels_text (const TernLabels *labels, guint i);
+/* Forks that exist at once, at most; 0 where all labels are single tokens. */
+guint tern_labels_forks (const TernLabels *labels);
+guint tern_labels_longest (const TernLabels *labels);   /* tokens of the longest */
+
+/* Softmax of @logprobs [n] / @temperature to @scores [n], which sum to 1. Returns the likeliest, ties to the first. */
+guint tern_labels_scores (const double *logprobs, guint n, double temperature, double *scores);
+
+G_END_DECLS
