@@ -107,7 +107,8 @@ test_fields (void)
   for (guint i = 0; i < n; i++)
     g_assert_cmpuint (fields[i].version, ==, i < G_N_ELEMENTS (wanted) ? 1 : 2);
   for (guint i = 0; i < n; i++) {
-    g_assert_cmpstr (fields[i].name, ==, wanted[i]);
+    if (i < G_N_ELEMENTS (wanted))
+      g_assert_cmpstr (fields[i].name, ==, wanted[i]);
     g_assert_true (*fields[i].meaning);
     g_assert_cmpuint (fields[i].offset, <, sizeof (TernResult));
   }
