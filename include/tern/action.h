@@ -30,6 +30,7 @@ typedef struct _TernActionModel TernActionModel;
  * @minimum: (array length=dims): of each number, in its unit
  * @maximum: (array length=dims): of each number, in its unit
  * @state_dims: numbers of the robot's state that a decision takes; 0: none
+ * @frames: pictures that a decision is made for, the newest ones: TernRequest.frames
  * @reserved: 0
  *
  * What an action model says. Owned by the model.
@@ -47,6 +48,7 @@ typedef struct {
   const float *minimum;
   const float *maximum;
   guint state_dims;
+  guint frames;
   gpointer reserved[4];
 } TernActionSpace;
 

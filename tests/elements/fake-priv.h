@@ -10,3 +10,5 @@
 TernModelText *fake_model_text (void);
 /* One answer, as long as it takes or is held; FALSE when it was cancelled. */
 gboolean fake_generate (TernCancel *cancel);
+/* A chunk of @model's; free with g_free(). @state: NULL without one. */
+double *fake_action (const TernActionModel *model, const float *state);

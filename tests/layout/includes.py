@@ -18,6 +18,7 @@ RULES = [
     ("engine/text", ["engine/base", "engine/weights", "engine/text"]),
     ("engine/chat", ["engine/base", "engine/weights", "engine/chat"]),
     ("engine/decode", ["engine/base", "engine/llm", "engine/text", "engine/decode"]),
+    ("engine/action", ["engine/base", "engine/kernels", "engine/weights", "engine/action"]),
     ("vision", ["engine/base", "engine/kernels", "engine/weights", "vision"]),
     ("compress", ["engine/base", "engine/kernels", "compress"]),
     ("tern", ["engine", "vision", "compress", "tern"]),
