@@ -318,3 +318,21 @@ tern_model_context (const TernModel *model)
 
   return text ? tern_llm_info (text->llm)->context : 0;
 }
+
+const TernTask *
+tern_model_tasks (const TernModel *model, guint *n)
+{
+  const TernModelText *text = tern_model_text (model);
+
+  *n = text ? text->tasks.n : 0;
+  return text ? text->tasks.tasks : NULL;
+}
+
+const TernTask *
+tern_model_task (const TernModel *model, const char *name)
+{
+  const TernModelText *text = tern_model_text (model);
+
+  g_return_val_if_fail (name != NULL, NULL);
+  return text ? tern_tasks_find (&text->tasks, name) : NULL;
+}

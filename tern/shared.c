@@ -105,6 +105,7 @@ text_free (void *data)
   g_clear_pointer (&text->chat, tern_chat_free);
   g_free (text->name);
   g_free (text->default_prompt);
+  tern_tasks_clear (&text->tasks);
   g_free (text);
 }
 
@@ -125,7 +126,9 @@ load_text (const char *path, const TernKernels *kernels, guint threads, GError *
   if (!text->llm
       || !(text->tokenizer = tern_tokenizer_new (file, error))
       || !(text->chat = tern_chat_new_from_gguf (file, error))
-      || !tern_gguf_string_or (file, "tern.default_prompt", &prompt, error)) {
+      || !tern_gguf_string_or (file, "tern.default_prompt", &prompt, error)
+      || !tern_tasks_read (&text->tasks, file, error)
+      || !tern_tasks_label_temperature (file, &text->label_temperature, error)) {
     text_free (text);
     return NULL;
   }

@@ -6,6 +6,7 @@
 #include "engine/chat/chat.h"
 #include "engine/llm/llm.h"
 #include "engine/text/tokenizer.h"
+#include "tern/tasks.h"
 #include "vision/vision.h"
 
 G_BEGIN_DECLS
@@ -18,6 +19,8 @@ typedef struct {
   TernTokenizer *tokenizer;
   TernChat *chat;
   char *name, *default_prompt;
+  TernTasks tasks;              /* questions that the file carries */
+  double label_temperature;     /* that log-probabilities of labels are divided by */
 } TernModelText;
 
 /* References; a file that is in use already is not read again. One load at a time: the caller holds a lock around the two

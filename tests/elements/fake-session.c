@@ -9,7 +9,8 @@
 #define MOST_TOKENS 10000       /* of a window, its prompt and its answer */
 
 static TernLlm fake_llm = { .info = { .width = FAKE_DIM, .context = MOST_TOKENS } };
-static TernModelText fake_text = { .llm = &fake_llm, .name = (char *) "fake", .default_prompt = (char *) "default" };
+static TernModelText fake_text = { .llm = &fake_llm, .name = (char *) "fake", .default_prompt = (char *) "default",
+  .label_temperature = 1 };
 
 TernModelText *
 fake_model_text (void)

@@ -5,7 +5,8 @@
  *
  * A model is any file that starts with GGUF; an mmproj file's id is the MD5 sum of its bytes. A frame becomes 4 x 4 tokens
  * of 8 floats, the first of which is the mean byte of its part of plane 0; then width, height, orientation, aspect and
- * transfer of the picture. A window's text is "<n> frames, <prompt>".
+ * transfer of the picture. A window's text is "<n> frames, <prompt>". Each carries the tasks `danger` (yes, no) and `scene`
+ * (a JSON string).
  * Read at each use: TERN_FAKE_LOAD_MS, TERN_FAKE_ENCODE_MS, TERN_FAKE_GENERATE_MS. Tests that must not go by the clock hold
  * answers instead, see harness.h: tern_fake_hold(), tern_fake_wait_begun(). */
 #include <stdlib.h>
@@ -224,6 +225,30 @@ guint
 tern_model_frame_tokens (const TernModel *model)
 {
   return TOKENS;
+}
+
+/* ---- Tasks ---- */
+
+static const char *const yes_no[] = { "yes", "no", NULL };
+static const TernTask tasks[] = {
+  { .name = "danger", .prompt = "Is there danger?", .labels = yes_no },
+  { .name = "scene", .prompt = "Describe the scene.", .json_schema = "{\"type\":\"string\"}" },
+};
+
+const TernTask *
+tern_model_tasks (const TernModel *model, guint *n)
+{
+  *n = model->text ? G_N_ELEMENTS (tasks) : 0;
+  return model->text ? tasks : NULL;
+}
+
+const TernTask *
+tern_model_task (const TernModel *model, const char *name)
+{
+  for (guint i = 0; model->text && i < G_N_ELEMENTS (tasks); i++)
+    if (g_str_equal (tasks[i].name, name))
+      return &tasks[i];
+  return NULL;
 }
 
 /* ---- Steps ---- */

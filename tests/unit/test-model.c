@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "engine/weights/gguf-write.h"
 #include "session-fixture.h"
 #include "tern/model-files.h"
 #include "tern/model-priv.h"
@@ -452,6 +453,79 @@ test_families (void)
   remove_tree (root);
 }
 
+/* The golden text file with the keys that @add writes, under @root. */
+static char *
+with_keys (const char *root, const char *name, void (*add) (TernGgufWriter *writer))
+{
+  char *path = g_build_filename (root, name, NULL);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (TernGguf) file = tern_gguf_open (TEXT_FILE, &error);
+  g_autoptr (TernGgufWriter) writer = tern_gguf_writer_new (tern_gguf_alignment (file));
+
+  for (gsize i = 0; i < tern_gguf_n_keys (file); i++)
+    tern_gguf_writer_copy_key (writer, tern_gguf_key_record (file, i));
+  add (writer);
+  for (gsize i = 0; i < tern_gguf_n_tensors (file); i++) {
+    const TernTensor *tensor = tern_gguf_tensor_at (file, i);
+
+    tern_gguf_writer_tensor (writer, tensor->name, tensor->type, tensor->n_dims, tensor->dims, tensor->bytes);
+  }
+  g_assert_true (tern_gguf_writer_begin (writer, path, &error));
+  for (gsize i = 0; i < tern_gguf_n_tensors (file); i++) {
+    const TernTensor *tensor = tern_gguf_tensor_at (file, i);
+
+    g_assert_true (tern_gguf_writer_data (writer, tensor->data, tensor->bytes, &error));
+  }
+  g_assert_true (tern_gguf_writer_finish (writer, &error));
+  return path;
+}
+
+static void
+add_tasks (TernGgufWriter *writer)
+{
+  static const char *const labels[] = { "yes", "no" };
+
+  tern_gguf_writer_string (writer, "tern.task.fire.prompt", "Is there fire?");
+  tern_gguf_writer_string_array (writer, "tern.task.fire.labels", labels, 2);
+  tern_gguf_writer_string (writer, "tern.task.all.prompt", "What is there?");
+  tern_gguf_writer_f32 (writer, "tern.label_temperature", 1.5f);
+}
+
+static void
+add_damaged_task (TernGgufWriter *writer)
+{
+  tern_gguf_writer_string (writer, "tern.task.fire.labels", "yes");
+}
+
+static void
+test_tasks (void)
+{
+  g_autofree char *root = g_dir_make_tmp ("tern-test-XXXXXX", NULL), *good = with_keys (root, "good.gguf", add_tasks);
+  g_autofree char *bad = with_keys (root, "bad.gguf", add_damaged_task);
+  g_autoptr (TernModel) model = open_with (params_for (good, NULL, TERN_MODEL_TEXT));
+  g_autoptr (TernModel) plain = open_model (0), vision = open_with (params_for (NULL, MMPROJ_FILE, TERN_MODEL_VISION));
+  const TernTask *tasks;
+  guint n = 0;
+
+  tasks = tern_model_tasks (model, &n);
+  g_assert_cmpuint (n, ==, 2);
+  g_assert_cmpstr (tasks[0].name, ==, "all");
+  g_assert_true (tern_model_task (model, "fire") == &tasks[1]);
+  g_assert_cmpstr (tasks[1].labels[1], ==, "no");
+  g_assert_null (tern_model_task (model, "water"));
+  g_assert_cmpfloat (tern_model_text (model)->label_temperature, ==, 1.5);
+
+  tern_model_tasks (plain, &n);
+  g_assert_cmpuint (n, ==, 0);
+  g_assert_cmpfloat (tern_model_text (plain)->label_temperature, ==, 1);
+  tern_model_tasks (vision, &n);
+  g_assert_cmpuint (n, ==, 0);
+  g_assert_null (tern_model_task (vision, "fire"));
+
+  expect_error (params_for (bad, NULL, TERN_MODEL_TEXT), TERN_ERROR_FORMAT, "bad.gguf", "tern.task.fire.labels");
+  remove_tree (root);
+}
+
 /* Half a model says what it lacks. */
 static void
 test_halves (void)
@@ -496,6 +570,7 @@ main (int argc, char **argv)
   g_test_add_func ("/model/moved", test_moved);
   g_test_add_func ("/model/refused", test_refused);
   g_test_add_func ("/model/families", test_families);
+  g_test_add_func ("/model/tasks", test_tasks);
   g_test_add_func ("/model/halves", test_halves);
   return g_test_run ();
 }
