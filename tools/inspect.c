@@ -7,6 +7,8 @@
 #include "engine/weights/gguf.h"
 #include "tools/inspect-json.h"
 #include "tools/inspect-memory.h"
+#include "tools/quoted.h"
+#include "tools/task-list.h"
 #include "tools/tool.h"
 
 #define SHOWN_ELEMENTS 6        /* of an array, as text */
@@ -56,30 +58,6 @@ bits_per_weight (const Total *total)
 
 /* ---- Text -------------------------------------------------------------------------------------------------------- */
 
-/* The file's bytes must not reach a terminal as they are. */
-static void
-append_quoted (GString *out, TernBytes bytes)
-{
-  g_autofree char *text = g_utf8_make_valid (bytes.data ? bytes.data : "", bytes.len);
-  const char *p = text;
-  guint n;
-
-  g_string_append_c (out, '"');
-  for (n = 0; *p && n < SHOWN_CHARS; n++, p = g_utf8_next_char (p)) {
-    gunichar c = g_utf8_get_char (p);
-
-    if (c == '\n')
-      g_string_append (out, "\\n");
-    else if (c == '"' || c == '\\')
-      g_string_append_printf (out, "\\%c", (char) c);
-    else if (g_unichar_isprint (c))
-      g_string_append_unichar (out, c);
-    else
-      g_string_append_printf (out, "\\u{%x}", c);
-  }
-  g_string_append (out, *p ? "\"..." : "\"");
-}
-
 static void
 append_number (GString *out, const TernGgufValue *value)
 {
@@ -121,7 +99,7 @@ append_array (GString *out, const TernGgufArray *array)
     if (i)
       g_string_append (out, ", ");
     if (array->type == TERN_GGUF_STRING) {
-      append_quoted (out, tern_gguf_next_string (&cursor));
+      tern_append_quoted (out, tern_gguf_next_string (&cursor), SHOWN_CHARS);
     } else {
       tern_gguf_element (array, i, &element);
       append_number (out, &element);
@@ -149,7 +127,7 @@ print_keys (const TernGguf *file)
     } else {
       type = g_strdup (tern_gguf_type_name (value.type));
       if (value.type == TERN_GGUF_STRING)
-        append_quoted (text, value.string);
+        tern_append_quoted (text, value.string, SHOWN_CHARS);
       else
         append_number (text, &value);
     }
@@ -292,7 +270,7 @@ print_text (GString *out)
 }
 
 static void
-print_json (const TernGguf *file, const char *cpu, const TernMemoryPlan *plan)
+print_json (const TernGguf *file, const char *cpu, const TernTasks *tasks, const TernMemoryPlan *plan)
 {
   g_autoptr (GString) out = g_string_new (NULL);
   g_autoptr (GArray) totals = count_types (file);
@@ -309,6 +287,8 @@ print_json (const TernGguf *file, const char *cpu, const TernMemoryPlan *plan)
   add_keys (&json, file);
   add_tensors (&json, file);
   add_totals (&json, totals);
+  tern_json_name (&json, "tasks");
+  tern_tasks_to_json (tasks, &json);
   if (plan) {
     tern_json_name (&json, "memory");
     tern_json_open (&json, '{');
@@ -354,6 +334,15 @@ print_plan (const TernMemoryPlan *plan)
         plan->entries[i].what);
 }
 
+static void
+print_tasks (const TernTasks *tasks)
+{
+  if (tasks->n == 0)
+    return;
+  printf ("\ntasks\n");
+  tern_tasks_print (tasks);
+}
+
 static int
 inspect (const char *path, gboolean json, const TernMemoryOptions *options)
 {
@@ -362,7 +351,8 @@ inspect (const char *path, gboolean json, const TernMemoryOptions *options)
   const TernKernels *kernels = tern_kernels_default (&error);
   TernMemoryPlan plan;
   TernMemoryUse before;
-  gboolean planned;
+  g_auto (TernTasks) tasks = { NULL, 0 };
+  gboolean planned, readable;
   const char *cpu;
 
   tern_memory_use (&before);
@@ -370,16 +360,18 @@ inspect (const char *path, gboolean json, const TernMemoryOptions *options)
     return tern_tool_fail (&error);
   cpu = tern_cpu_name (kernels->level);
   planned = tern_memory_plan (&plan, file, kernels, options, &before, &error);
+  readable = tern_tasks_read (&tasks, file, planned ? &error : NULL);
   if (json) {
-    print_json (file, cpu, planned ? &plan : NULL);
+    print_json (file, cpu, &tasks, planned ? &plan : NULL);
   } else {
     print_file (file, cpu);
+    print_tasks (&tasks);
     if (planned)
       print_plan (&plan);
   }
   if (!tern_tool_flush ())
     return TERN_TOOL_FAILED;
-  return planned ? TERN_TOOL_DONE : tern_tool_fail (&error);
+  return planned && readable ? TERN_TOOL_DONE : tern_tool_fail (&error);
 }
 
 static int

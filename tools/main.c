@@ -21,6 +21,7 @@ static const struct {
   { "tokenize", tern_tool_tokenize, "text on standard input to token ids" },
   { "inspect", tern_tool_inspect, "header, tensors and memory plan of a model file" },
   { "quantize", tern_tool_quantize, "a model file with its matrices in another type" },
+  { "tasks", tern_tool_tasks, "the questions that a model file carries, shown and changed" },
   { "generate", tern_tool_generate, "text from a prompt" },
   { "perplexity", tern_tool_perplexity, "how well a model foretells a text" },
   { "logits", tern_tool_logits, "what a model makes of given token ids" },

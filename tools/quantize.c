@@ -252,20 +252,6 @@ quantize_matrix (Job *job, GError **error)
 }
 
 static gboolean
-copy_tensor (const Work *work, const TernTensor *tensor, GError **error)
-{
-  gsize done, bytes;
-
-  for (done = 0; done < tensor->bytes; done += bytes) {
-    bytes = MIN (CHUNK_BYTES, tensor->bytes - done);
-    if (!tern_gguf_writer_data (work->writer, tensor->data + done, bytes, error))
-      return FALSE;
-    tern_map_release (tensor->data + done, bytes);
-  }
-  return TRUE;
-}
-
-static gboolean
 write_tensors (const Work *work, GError **error)
 {
   gsize i, m;
@@ -274,7 +260,7 @@ write_tensors (const Work *work, GError **error)
     const TernTensor *tensor = tern_gguf_tensor_at (work->file, i);
 
     if (work->plans[i].type == tensor->type) {
-      if (!copy_tensor (work, tensor, error))
+      if (!tern_gguf_writer_copy_tensor (work->writer, tensor, error))
         return FALSE;
       continue;
     }

@@ -27,6 +27,7 @@ int tern_tool_logits (int argc, char **argv);
 int tern_tool_perplexity (int argc, char **argv);
 int tern_tool_prompt (int argc, char **argv);
 int tern_tool_quantize (int argc, char **argv);
+int tern_tool_tasks (int argc, char **argv);
 int tern_tool_tokenize (int argc, char **argv);
 
 /* Options and operands of a subcommand. @operands: how the operands are shown ("FILE", "INPUT...") or NULL for none;

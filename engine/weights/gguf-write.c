@@ -9,9 +9,11 @@
 #include <unistd.h>
 
 #include "tern/error.h"
+#include "engine/base/mapfile.h"
 
 #define MODE 0666               /* what the umask leaves of it */
 #define NAME_TRIES 100
+#define COPY_BYTES ((gsize) 4 << 20)    /* between two writes */
 
 struct _TernGgufWriter {
   guint32 alignment;
@@ -348,6 +350,21 @@ tern_gguf_writer_data (TernGgufWriter *writer, const void *data, gsize bytes, GE
     if (!write_all (writer, zeros, MIN (padding, sizeof zeros), error))
       return FALSE;
   next_tensor (writer);
+  return TRUE;
+}
+
+gboolean
+tern_gguf_writer_copy_tensor (TernGgufWriter *writer, const TernTensor *tensor, GError **error)
+{
+  gsize done, bytes;
+
+  for (done = 0; done < tensor->bytes; done += bytes) {
+    bytes = MIN (COPY_BYTES, tensor->bytes - done);
+    if (!tern_gguf_writer_data (writer, tensor->data + done, bytes, error))
+      return FALSE;
+    if (tensor->mapped)
+      tern_map_release (tensor->data + done, bytes);
+  }
   return TRUE;
 }
 

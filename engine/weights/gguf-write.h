@@ -33,6 +33,8 @@ gboolean tern_gguf_writer_begin (TernGgufWriter *writer, const char *path, GErro
 gboolean tern_gguf_writer_begin_fd (TernGgufWriter *writer, int fd, const char *name, GError **error);
 /* The next bytes of the tensors; a call must not go beyond the end of one. Padding is added. */
 gboolean tern_gguf_writer_data (TernGgufWriter *writer, const void *data, gsize bytes, GError **error);
+/* All of @tensor of a file; its pages leave memory. */
+gboolean tern_gguf_writer_copy_tensor (TernGgufWriter *writer, const TernTensor *tensor, GError **error);
 /* Gives the file its name, replacing what had it. All tensors must be written. */
 gboolean tern_gguf_writer_finish (TernGgufWriter *writer, GError **error);
 
