@@ -11,6 +11,7 @@
 #include "gstternencoder.h"
 #include "gstterngenerator.h"
 #include "gstternjsonenc.h"
+#include "gstternklvenc.h"
 #include "gstternmeta.h"
 
 GST_DEBUG_CATEGORY_STATIC (tern_debug);
@@ -52,6 +53,7 @@ plugin_init (GstPlugin * plugin)
   ok &= GST_ELEMENT_REGISTER (ternattach, plugin);
   ok &= GST_ELEMENT_REGISTER (terncaption, plugin);
   ok &= GST_ELEMENT_REGISTER (ternjsonenc, plugin);
+  ok &= GST_ELEMENT_REGISTER (ternklvenc, plugin);
   return ok;
 }
 

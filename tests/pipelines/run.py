@@ -163,6 +163,34 @@ def usage(name, expected, *args):
           f"exit status {status}, expected {expected}\n{text}")
 
 
+def klv():
+    """The pipelines of docs/klv.md, and the packets against the results on the bus."""
+    where = folder("klv")
+    blocks = re.findall(r"^```sh\n(.*?)^```", (root / "docs/klv.md").read_text(), re.M | re.S)
+    launch = replace_hardware(blocks[0].strip()).replace("gst-launch-1.0 ", "gst-launch-1.0 -m ", 1)
+    status, output = run(["sh", "-c", launch], where)
+    point(status == 0, "klv: into a transport stream", f"exit status {status}\n{launch}\n{output}")
+    bus = re.findall(r"tern-result, .*? id=\(guint64\)(\d+).*? timestamp=\(guint64\)(\d+)", output)
+    ways = [blocks[1].splitlines()[0].split("#")[0]]
+    if shutil.which("ffmpeg"):
+        ways.append(blocks[1].splitlines()[1])
+    for way in ways:
+        name = way.split()[0]
+        status, output = run(["sh", "-c", f"rm -f out.klv; {way}"], where)
+        point(status == 0, f"klv: {name} out of it", f"exit status {status}\n{way}\n{output}")
+        status, output = run([sys.executable, str(root / "pipelines/read-klv.py"), "out.klv"], where)
+        packets = [json.loads(line) for line in output.splitlines()] if status == 0 else []
+        found = [(str(p["id"]), str(p["start_ns"])) for p in packets]
+        point(bus and found == bus and all(p["result"] and p["kind"] == "caption" for p in packets),
+              f"klv: {len(found)} packets are the results", f"{bus}\n{output}")
+    damaged = bytearray((where / "out.klv").read_bytes())
+    damaged[60] ^= 1
+    (where / "bad.klv").write_bytes(damaged)
+    status, output = run([sys.executable, str(root / "pipelines/read-klv.py"), "bad.klv"], where)
+    point(status == 1 and "checksum" in output and output.count("{") == len(bus) - 1,
+          "klv: a damaged packet is said, the others are read", output)
+
+
 def scripts():
     script("camera.sh", "/dev/null")
     script("file-to-srt-jsonl.sh", str(clip))
@@ -188,6 +216,10 @@ if missing or not clip.exists():
 else:
     readme()
     scripts()
+    if subprocess.run(["gst-inspect-1.0", "--exists", "mpegtsmux"], env=env).returncode:
+        skip("klv", "no mpegtsmux")
+    else:
+        klv()
     print(f"1..{count}")
 shutil.rmtree(work)
 sys.exit(failures > 0)
