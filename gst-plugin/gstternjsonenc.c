@@ -90,8 +90,8 @@ static gchar *
 make_line (GstTernJsonEnc * self, GstBuffer * buffer)
 {
   const GstStructure *structure = gst_tern_buffer_get_result (buffer);
+  gchar *json, *line = NULL;
   TernResult result;
-  gchar *json, *line;
 
   if (!structure)
     return NULL;
@@ -99,12 +99,12 @@ make_line (GstTernJsonEnc * self, GstBuffer * buffer)
     GST_WARNING_OBJECT (self, "not a result: %" GST_PTR_FORMAT, structure);
     return NULL;
   }
-  if (is_last (self, structure))
-    return NULL;
-
-  json = tern_result_to_json (&result);
-  line = g_strconcat (json, "\n", NULL);
-  g_free (json);
+  if (!is_last (self, structure)) {
+    json = tern_result_to_json (&result);
+    line = g_strconcat (json, "\n", NULL);
+    g_free (json);
+  }
+  gst_tern_result_clear (&result);
   return line;
 }
 

@@ -92,52 +92,141 @@ structure_add_field (GstStructure * structure, const TernField * field,
   }
 }
 
-static gboolean
-structure_get_fields (const GstStructure * structure, const TernField * fields,
-    guint n, gpointer base)
+/* The array @name of values of @type; NULL when it is not there or has others. */
+static const GValue *
+get_array (const GstStructure * structure, const gchar * name, GType type)
 {
+  const GValue *array = gst_structure_get_value (structure, name);
   guint i;
 
-  for (i = 0; i < n; i++) {
-    const TernField *field = &fields[i];
-    gpointer value = (guint8 *) base + field->offset;
-    gboolean ok = FALSE;
+  if (!array || !GST_VALUE_HOLDS_ARRAY (array))
+    return NULL;
+  for (i = 0; i < gst_value_array_get_size (array); i++)
+    if (!G_VALUE_HOLDS (gst_value_array_get_value (array, i), type))
+      return NULL;
+  return array;
+}
 
-    if (field->version > 1)
-      continue;
-    switch (field->type) {
-      case TERN_FIELD_UINT:
-        ok = gst_structure_get_uint (structure, field->name, value);
-        break;
-      case TERN_FIELD_UINT64:
-        ok = gst_structure_get_uint64 (structure, field->name, value);
-        break;
-      case TERN_FIELD_DOUBLE:
-        ok = gst_structure_get_double (structure, field->name, value);
-        break;
-      case TERN_FIELD_STRING:{
-        const char *string = gst_structure_get_string (structure, field->name);
+/* As many as there are; the strings are @structure's. */
+static gboolean
+get_strings (const GstStructure * structure, const gchar * name,
+    const char *const **strings, guint * n)
+{
+  const GValue *array = get_array (structure, name, G_TYPE_STRING);
+  const char **copy;
+  guint i;
 
-        ok = string != NULL;
-        *(const char **) value = string;
-        break;
-      }
-      default:
-        continue;
-    }
-    if (!ok)
+  if (!array)
+    return FALSE;
+  *n = gst_value_array_get_size (array);
+  copy = g_new (const char *, *n + 1);
+  copy[*n] = NULL;
+  *strings = copy;
+  for (i = 0; i < *n; i++) {
+    copy[i] = g_value_get_string (gst_value_array_get_value (array, i));
+    if (!copy[i])
       return FALSE;
   }
   return TRUE;
 }
 
-GstStructure *
-gst_tern_result_to_structure (const TernResult * result, const gchar * name)
+static gboolean
+get_doubles (const GstStructure * structure, const gchar * name,
+    const double **numbers, guint * n)
 {
-  GstStructure *structure = gst_structure_new_empty (name);
+  const GValue *array = get_array (structure, name, G_TYPE_DOUBLE);
+  double *copy;
+  guint i;
+
+  if (!array)
+    return FALSE;
+  *n = gst_value_array_get_size (array);
+  copy = g_new (double, *n);
+  *numbers = copy;
+  for (i = 0; i < *n; i++)
+    copy[i] = g_value_get_double (gst_value_array_get_value (array, i));
+  return TRUE;
+}
+
+/* @n: where how many it has is written, of a field that has several. */
+static gboolean
+structure_get_field (const GstStructure * structure, const TernField * field,
+    gpointer value, guint * n)
+{
+  const char *string;
+
+  switch (field->type) {
+    case TERN_FIELD_UINT:
+      return gst_structure_get_uint (structure, field->name, value);
+    case TERN_FIELD_UINT64:
+      return gst_structure_get_uint64 (structure, field->name, value);
+    case TERN_FIELD_DOUBLE:
+      return gst_structure_get_double (structure, field->name, value);
+    case TERN_FIELD_STRING:
+      string = gst_structure_get_string (structure, field->name);
+      *(const char **) value = string;
+      return string != NULL;
+    case TERN_FIELD_BOOLEAN:
+      return gst_structure_get_boolean (structure, field->name, value);
+    case TERN_FIELD_STRINGS:
+      return get_strings (structure, field->name, value, n);
+    case TERN_FIELD_DOUBLES:
+      return get_doubles (structure, field->name, value, n);
+  }
+  return FALSE;
+}
+
+/* Those of version 1 are all there, the later ones where there is something to
+ * say. */
+static gboolean
+structure_get_fields (const GstStructure * structure, const TernField * fields,
+    guint n, gpointer base)
+{
+  guint i, count = 0;
+
+  for (i = 0; i < n; i++) {
+    const TernField *field = &fields[i];
+    guint *total = (guint *) ((guint8 *) base + field->count_offset);
+
+    if (field->version > 1 && !gst_structure_has_field (structure, field->name))
+      continue;
+    if (!structure_get_field (structure, field, (guint8 *) base + field->offset,
+            &count))
+      return FALSE;
+    /* Arrays of numbers say how many there are, for what else goes with
+     * them. */
+    if (field->type == TERN_FIELD_DOUBLES)
+      *total = count;
+  }
+  return TRUE;
+}
+
+/* Whether the later fields are those that would be written. */
+static gboolean
+is_consistent (const TernResult * result, const GstStructure * structure)
+{
   const TernField *fields;
   guint i, n;
 
+  fields = tern_result_fields (&n);
+  for (i = 0; i < n; i++)
+    if (tern_result_has_field (result, &fields[i]) !=
+        gst_structure_has_field (structure, fields[i].name))
+      return FALSE;
+  return result->labels ? g_strv_length ((gchar **) result->labels) ==
+      result->n_labels : !result->scores;
+}
+
+GstStructure *
+gst_tern_result_to_structure (const TernResult * given, const gchar * name)
+{
+  GstStructure *structure = gst_structure_new_empty (name);
+  TernResult versioned = *given, *result = &versioned;
+  const TernField *fields;
+  guint i, n;
+
+  /* Whoever filled it in may not have thought of its version. */
+  versioned.version = tern_result_version (given);
   fields = tern_result_fields (&n);
   for (i = 0; i < n; i++)
     if (tern_result_has_field (result, &fields[i]))
@@ -155,18 +244,16 @@ gst_tern_result_to_structure (const TernResult * result, const gchar * name)
   return structure;
 }
 
-gboolean
-gst_tern_result_from_structure (TernResult * result,
-    const GstStructure * structure)
+static gboolean
+read_result (TernResult * result, const GstStructure * structure)
 {
   const TernField *fields;
   const GValue *metrics;
   guint n;
 
-  memset (result, 0, sizeof *result);
-  result->running_time = result->utc = TERN_TIME_NONE;
   fields = tern_result_fields (&n);
-  if (!structure_get_fields (structure, fields, n, result))
+  if (!structure_get_fields (structure, fields, n, result)
+      || !is_consistent (result, structure))
     return FALSE;
 
   metrics = gst_structure_get_value (structure, "metrics");
@@ -178,6 +265,32 @@ gst_tern_result_from_structure (TernResult * result,
     result->has_metrics = TRUE;
   }
   return TRUE;
+}
+
+gboolean
+gst_tern_result_from_structure (TernResult * result,
+    const GstStructure * structure)
+{
+  memset (result, 0, sizeof *result);
+  result->running_time = result->utc = TERN_TIME_NONE;
+  if (read_result (result, structure))
+    return TRUE;
+  gst_tern_result_clear (result);
+  return FALSE;
+}
+
+void
+gst_tern_result_clear (TernResult * result)
+{
+  const TernField *fields;
+  guint i, n;
+
+  fields = tern_result_fields (&n);
+  for (i = 0; i < n; i++)
+    if (fields[i].type == TERN_FIELD_STRINGS
+        || fields[i].type == TERN_FIELD_DOUBLES)
+      g_clear_pointer ((gpointer *) ((guint8 *) result + fields[i].offset),
+          g_free);
 }
 
 static gboolean

@@ -24,10 +24,13 @@ void gst_tern_meta_register (void);
 /* The structure of @result, named @name. (transfer full) */
 GstStructure *gst_tern_result_to_structure (const TernResult * result,
     const gchar * name);
-/* Fills @result with values that @structure keeps owning; FALSE when a field of
- * the result table is missing or has another type. */
+/* Fills @result with values, whose strings @structure keeps owning, and arrays
+ * that gst_tern_result_clear() frees. FALSE, and nothing to free, when a field of
+ * the result table is missing, has another type, or does not go with the
+ * others. */
 gboolean gst_tern_result_from_structure (TernResult * result,
     const GstStructure * structure);
+void gst_tern_result_clear (TernResult * result);
 
 /* @buffer must be writable; a result that it already carries is replaced. */
 void gst_tern_buffer_set_result (GstBuffer * buffer,

@@ -98,6 +98,8 @@ tern_result_has_field (const TernResult *result, const TernField *field)
   g_return_val_if_fail (result != NULL && field != NULL, FALSE);
   if (field->version == 1)
     return TRUE;
+  if (field->type == TERN_FIELD_STRING || field->type == TERN_FIELD_STRINGS || field->type == TERN_FIELD_DOUBLES)
+    return count_of (result, field) > 0 && *(void *const *) at != NULL;
   if (field->count_offset)
     return count_of (result, field) > 0;
   g_return_val_if_fail (field->type == TERN_FIELD_UINT64, FALSE);
@@ -128,7 +130,7 @@ valid_strings (const char *const *strings)
 {
   GPtrArray *valid = g_ptr_array_new ();
 
-  for (; strings && *strings; strings++)
+  for (; *strings; strings++)
     g_ptr_array_add (valid, g_utf8_make_valid (*strings, -1));
   g_ptr_array_add (valid, NULL);
   return (char **) g_ptr_array_free (valid, FALSE);
@@ -147,11 +149,11 @@ own_field (TernResult *result, const TernField *field)
   } else if (field->type == TERN_FIELD_STRINGS) {
     const char *const **strings = at;
 
-    *strings = count_of (result, field) ? (const char *const *) valid_strings (*strings) : NULL;
+    *strings = *strings && count_of (result, field) ? (const char *const *) valid_strings (*strings) : NULL;
   } else if (field->type == TERN_FIELD_DOUBLES) {
     const double **numbers = at;
 
-    *numbers = g_memdup2 (*numbers, count_of (result, field) * sizeof **numbers);
+    *numbers = *numbers ? g_memdup2 (*numbers, count_of (result, field) * sizeof **numbers) : NULL;
   }
 }
 
@@ -259,11 +261,14 @@ add_field (TernJson *json, const TernField *field, const guint8 *at, guint n)
 }
 
 char *
-tern_result_to_json (const TernResult *result)
+tern_result_to_json (const TernResult *given)
 {
   TernJson json = { NULL };
+  TernResult versioned, *result = &versioned;
 
-  g_return_val_if_fail (result != NULL, NULL);
+  g_return_val_if_fail (given != NULL, NULL);
+  versioned = *given;           /* whoever filled it in may not have thought of its version */
+  versioned.version = tern_result_version (given);
   json.out = g_string_sized_new (1024);
   tern_json_open (&json, '{');
   for (guint i = 0; i < G_N_ELEMENTS (fields); i++)
