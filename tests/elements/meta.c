@@ -215,18 +215,24 @@ GST_START_TEST (test_refused)
 }
 GST_END_TEST
 
-static Suite *
-meta_suite (void)
+int
+main (int argc, char **argv)
 {
   Suite *suite = suite_create ("meta");
   TCase *tc = tcase_create ("general");
+  SRunner *runner;
+  int failed;
 
+  g_setenv ("CK_TAP_LOG_FILE_NAME", "-", TRUE);
+  gst_check_init (&argc, &argv);
   gst_tern_meta_register ();
   suite_add_tcase (suite, tc);
   tcase_add_test (tc, test_same);
   tcase_add_test (tc, test_version);
   tcase_add_test (tc, test_refused);
-  return suite;
+  runner = srunner_create (suite);
+  srunner_run_all (runner, CK_SILENT);
+  failed = srunner_ntests_failed (runner);
+  srunner_free (runner);
+  return failed > 0;
 }
-
-GST_CHECK_MAIN (meta);
