@@ -8,14 +8,16 @@
 #include "tern/tern.h"
 #include "tools/caption-inputs.h"
 #include "tools/caption-output.h"
+#include "tools/caption-questions.h"
 #include "tools/media.h"
 #include "tools/source.h"
 #include "tools/tool.h"
 
-#define NOT_GIVEN G_MININT
+#define NOT_GIVEN TERN_CAPTION_NOT_GIVEN
 
 typedef struct {
-  char *model, *mmproj, *prompt, *rate, *compress, *kv, *output, *format;
+  char *model, *mmproj, *rate, *compress, *kv, *output, *format;
+  TernCaptionQuestions questions;
   double window, merge_ratio, kv_prune;
   gint max_tokens, beam, threads, track;
   gboolean overwrite, allow_network;
@@ -138,7 +140,6 @@ check_options (const Options *o, Caption *c, guint *threads)
     tern_tool_message ("caption: --compress: %s", error->message);
     return FALSE;
   }
-  p->prompt = o->prompt;
   c->media = (TernMediaOptions) TERN_MEDIA_OPTIONS_INIT;
   c->media.allow_network = o->allow_network;
   if (o->track != NOT_GIVEN && (o->track < 0 || o->track > 4095))
@@ -337,6 +338,8 @@ run (const Options *o, Caption *c, guint threads)
     tern_tool_message ("%s", error->message);
     return TERN_TOOL_FAILED;
   }
+  if (!tern_caption_questions_suit (&o->questions, c->model))
+    return TERN_TOOL_USAGE;
   if (!tern_caption_output_open (&c->out))
     return TERN_TOOL_FAILED;
   for (c->number = 0; c->number < c->inputs->inputs->len && !stopped (c); c->number++) {
@@ -348,12 +351,21 @@ run (const Options *o, Caption *c, guint threads)
   return c->usage ? TERN_TOOL_USAGE : c->failed || c->out.closed ? TERN_TOOL_FAILED : TERN_TOOL_DONE;
 }
 
+static int
+find_and_run (const Options *o, Caption *c, char **operands, guint threads)
+{
+  g_autoptr (TernCaptionInputs) inputs = tern_caption_inputs (operands, &c->failed);
+
+  c->inputs = inputs;
+  return run (o, c, threads);
+}
+
 static void
 options_clear (Options *o)
 {
   g_free (o->model);
   g_free (o->mmproj);
-  g_free (o->prompt);
+  tern_caption_questions_clear (&o->questions);
   g_free (o->rate);
   g_free (o->compress);
   g_free (o->kv);
@@ -365,11 +377,21 @@ int
 tern_tool_caption (int argc, char **argv)
 {
   Options o = { .window = NOT_GIVEN, .merge_ratio = NOT_GIVEN, .kv_prune = NOT_GIVEN, .max_tokens = NOT_GIVEN,
-    .beam = NOT_GIVEN, .threads = NOT_GIVEN, .track = NOT_GIVEN };
+    .beam = NOT_GIVEN, .threads = NOT_GIVEN, .track = NOT_GIVEN, .questions.min_confidence = NOT_GIVEN };
   const GOptionEntry entries[] = {
     { "model", 0, 0, G_OPTION_ARG_FILENAME, &o.model, "GGUF file of the language model, or a folder with one", "FILE" },
     { "mmproj", 0, 0, G_OPTION_ARG_FILENAME, &o.mmproj, "GGUF file of the vision encoder", "FILE" },
-    { "prompt", 0, 0, G_OPTION_ARG_STRING, &o.prompt, "Instruction; empty for none", "TEXT" },
+    { "prompt", 0, 0, G_OPTION_ARG_STRING, &o.questions.prompt, "Instruction; empty for none", "TEXT" },
+    { "question", 0, 0, G_OPTION_ARG_STRING_ARRAY, &o.questions.questions, "Or several: each answers with a line of its own "
+        "for each window, ID being its prompt_id", "ID=TEXT" },
+    { "task", 0, 0, G_OPTION_ARG_STRING, &o.questions.task, "A question that the model file carries (`tern tasks`); options "
+        "beside it go before what it says", "NAME" },
+    { "labels", 0, 0, G_OPTION_ARG_STRING, &o.questions.labels, "Answer by one of these words or phrases, with the "
+        "probability of each; \\, is a comma in one", "A,B,..." },
+    { "min-confidence", 0, 0, G_OPTION_ARG_DOUBLE, &o.questions.min_confidence, "Abstain when the likeliest label is less "
+        "probable (0)", "P" },
+    { "json-schema", 0, 0, G_OPTION_ARG_FILENAME, &o.questions.json_schema, "Or answer by JSON of this schema", "FILE" },
+    { "grammar", 0, 0, G_OPTION_ARG_FILENAME, &o.questions.grammar, "Or by a sentence of this grammar (GBNF)", "FILE" },
     { "frame-rate", 0, 0, G_OPTION_ARG_STRING, &o.rate, "Frames a second of video that are looked at (2/1)", "N/D" },
     { "window", 0, 0, G_OPTION_ARG_DOUBLE, &o.window, "Seconds of video a caption is about (4)", "SECONDS" },
     { "compress", 0, 0, G_OPTION_ARG_STRING, &o.compress, "none, dycoke (default) or random", "METHOD" },
@@ -398,10 +420,9 @@ tern_tool_caption (int argc, char **argv)
   if (tern_tool_options (argc, argv, "INPUT...", 1, G_MAXINT,
           "Captions pictures, videos, and folders of them; - is standard input.", entries, &operands)
       && check_options (&o, &c, &threads)) {
-    g_autoptr (TernCaptionInputs) inputs = tern_caption_inputs (operands, &c.failed);
-
-    c.inputs = inputs;
-    status = run (&o, &c, threads);
+    status = tern_caption_questions_check (&o.questions, c.out.subtitles, &c.params);
+    if (status == TERN_TOOL_DONE)
+      status = find_and_run (&o, &c, operands, threads);
   }
   if (!tern_caption_output_close (&c.out) && status == TERN_TOOL_DONE)
     status = TERN_TOOL_FAILED;

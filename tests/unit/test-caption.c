@@ -465,6 +465,80 @@ make_inputs (void)
   clip_write_bytes (at ("text.mkv"), "no video at all\n", 16);
 }
 
+/* ---- Questions --------------------------------------------------------------------------------------------------- */
+
+/* A usage error that says each of @words, and no output. */
+static void
+expect_usage (Run run, const char *const *words)
+{
+  g_auto (Run) cleared = run;
+
+  g_assert_cmpstr (run.out, ==, "");
+  for (guint i = 0; words[i]; i++)
+    if (!strstr (run.err, words[i]))
+      g_error ("\"%s\" lacks \"%s\"", run.err, words[i]);
+  g_assert_cmpint (run.status, ==, 2);
+}
+
+#define WORDS(...) (const char *const[]) { __VA_ARGS__, NULL }
+
+static void
+test_bad_questions (void)
+{
+  const char *still = at ("still.ppm"), *a = at ("a.json"), *b = at ("b.gbnf");
+
+  if (absent ())
+    return;
+  clip_write_bytes (a, "{\"type\": \"string\"}", 18);
+  clip_write_bytes (b, "root ::= \"a\"\n", 13);
+  clip_write_bytes (at ("utf8.json"), "{\n \"\xff\": 1}", 10);
+  expect_usage (caption ("--labels", "yes,no", "--json-schema", a, still, NULL), WORDS ("--labels", "--json-schema"));
+  expect_usage (caption ("--labels", "yes,no", "--grammar", b, still, NULL), WORDS ("--labels", "--grammar"));
+  expect_usage (caption ("--json-schema", a, "--grammar", b, still, NULL), WORDS ("--json-schema", "--grammar"));
+  expect_usage (caption ("--labels", "yes", still, NULL), WORDS ("--labels", "2 to 256", "found 1"));
+  expect_usage (caption ("--labels", "yes,,no", still, NULL), WORDS ("--labels", "label 2 is empty"));
+  expect_usage (caption ("--labels", "yes, no ,no", still, NULL), WORDS ("--labels", "\"no\" twice"));
+  expect_usage (caption ("--labels", "a,b", "--min-confidence", "1.5", still, NULL), WORDS ("--min-confidence", "1.5"));
+  expect_usage (caption ("--labels", "a,b", "--min-confidence", "nan", still, NULL), WORDS ("--min-confidence", "nan"));
+  expect_usage (caption ("--min-confidence", ".5", still, NULL), WORDS ("--min-confidence", "--labels"));
+  expect_usage (caption ("--json-schema", at ("utf8.json"), still, NULL), WORDS ("utf8.json: line 2, column 3", "0xff"));
+  expect_usage (caption ("--question", "a=x", "--prompt", "y", still, NULL), WORDS ("--question", "--prompt"));
+  expect_usage (caption ("--question", "what", still, NULL), WORDS ("--question", "ID=TEXT", "what"));
+  expect_usage (caption ("--question", "=what", still, NULL), WORDS ("--question", "ID=TEXT", "=what"));
+  expect_usage (caption ("--question", "a=x", "--question", "a=y", still, NULL), WORDS ("--question", "a twice"));
+  expect_usage (caption ("--question", "a=x", "--question", "b=y", "--format", "srt", "--output", at ("subs"),
+          at ("clips/a.y4m"), NULL), WORDS ("--question", "subtitles", "found 2"));
+  expect_usage (caption ("--task", "fire", still, NULL), WORDS ("--task", "lfm2-tq2_0.gguf", "none", "tern tasks"));
+  {
+    g_auto (Run) run = caption ("--json-schema", at ("none.json"), still, NULL);
+
+    g_assert_cmpint (run.status, ==, 1);
+    g_assert_nonnull (strstr (run.err, "none.json"));
+  }
+}
+
+/* A line for each question and window, in that order. */
+static void
+test_questions (void)
+{
+  g_auto (Run) run = { 0 };
+  g_auto (GStrv) lines = NULL;
+  g_autofree char *found = NULL;
+
+  if (absent ())
+    return;
+  run = caption ("--question", "where=Where is \"it\"? x=1", "--question", "what=", at ("clips/a.y4m"), at ("still.ppm"), NULL);
+  g_assert_cmpstr (run.err, ==, "");
+  g_assert_cmpint (run.status, ==, 0);
+  found = summary (run.out);
+  g_assert_cmpstr (found, ==, "clips/a.y4m 0-4\nclips/a.y4m 0-4\nclips/a.y4m 4-5\nclips/a.y4m 4-5\n"
+      "still.ppm 0-0\nstill.ppm 0-0\n");
+  lines = g_strsplit (run.out, "\n", -1);
+  for (guint i = 0; i < 6; i++)
+    g_assert_nonnull (strstr (lines[i], i % 2 ? "\"prompt_id\":\"what\",\"prompt\":\"\""
+            : "\"prompt_id\":\"where\",\"prompt\":\"Where is \\\"it\\\"? x=1\""));
+}
+
 int
 main (int argc, char **argv)
 {
@@ -489,6 +563,8 @@ main (int argc, char **argv)
   g_test_add_func ("/caption/overwrite", test_overwrite);
   g_test_add_func ("/caption/long-names", test_long_names);
   g_test_add_func ("/caption/tracks-and-addresses", test_tracks_and_addresses);
+  g_test_add_func ("/caption/bad-questions", test_bad_questions);
+  g_test_add_func ("/caption/questions", test_questions);
   status = g_test_run ();
   clip_remove_folder (folder);
   g_free (folder);
