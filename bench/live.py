@@ -4,6 +4,7 @@
 
   record [SECONDS]    into Matroska, MP4, fragmented MP4 and textoverlay, with default queues: frames and cues that
                       came out, the camera's longest pause, how long the end took
+  held [SECONDS]      the same as a file: frames that carry the result of their own window, and the most that was held
   latency [SECONDS]   every pad into a sink with sync=true: what json_src answers to LATENCY, and frames that came
 
 --build DIR (build). --fake takes the plugin over tests/elements/fake-tern.c, whose answers take TERN_FAKE_GENERATE_MS.
@@ -11,6 +12,7 @@ Needs python3-gi, ffmpeg and x264enc (gstreamer1.0-plugins-ugly); run by hand, w
 """
 import argparse
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -18,10 +20,12 @@ import threading
 import time
 
 a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-a.add_argument("what", choices=("record", "latency"))
+a.add_argument("what", choices=("record", "latency", "held"))
 a.add_argument("seconds", type=int, nargs="?", default=30)
 a.add_argument("--build", default="build")
 a.add_argument("--fake", action="store_true")
+a.add_argument("--size", default="1280x720", help="WxH, of held")
+a.add_argument("--max-held-bytes", default="0", help="of held")
 options = a.parse_args()
 build = os.path.abspath(options.build)
 folder = tempfile.TemporaryDirectory()
@@ -126,7 +130,31 @@ def latency():
     return not good
 
 
-status = record() if options.what == "record" else latency()
+def held():
+    width, height = options.size.split("x")
+    pipeline = Gst.parse_launch(f"videotestsrc num-buffers={FRAMES} ! video/x-raw,format=I420,width={width},height={height},"
+                                f"framerate=30/1 ! identity name=camera ! terncaption name=c max-held-bytes="
+                                f"{options.max_held_bytes} ! fakesink name=out signal-handoffs=true")
+    camera, frames, own, most = times_at(pipeline, "camera", "src"), [], [], []
+
+    def see(sink, buffer, pad):
+        meta = buffer.get_custom_meta("TernResultMeta")
+        start, end = (meta.get_structure().get_double(name)[1] for name in ("start", "end")) if meta else (0, 0)
+        frames.append(buffer.pts)
+        own.append(start * Gst.SECOND - 2 <= buffer.pts < end * Gst.SECOND + 2)
+        if len(frames) == FRAMES:       # afterwards it is forgotten
+            stats = pipeline.get_by_name("c").get_property("stats")
+            most.append(stats.get_value("attach").get_uint64("most-held-bytes")[1] / 1e6)
+    pipeline.get_by_name("out").connect("handoff", see)
+    took, results, errors = run(pipeline, camera)
+    rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    good = took is not None and len(frames) == FRAMES == sum(own) and not errors
+    print(f"{'ok' if good else 'WRONG'}: {options.size}: {sum(own)} of {len(frames)} of {FRAMES} frames carry the result of their "
+          f"own window, most held {sum(most):.0f} MB, peak RSS {rss:.0f} MB, results {results} {' '.join(errors)}")
+    return not good
+
+
+status = {"record": record, "latency": latency, "held": held}[options.what]()
 sys.stdout.flush()
 folder.cleanup()
 os._exit(1 if status else 0)

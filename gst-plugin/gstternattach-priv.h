@@ -11,6 +11,15 @@ G_BEGIN_DECLS
 GST_DEBUG_CATEGORY_EXTERN (gst_tern_attach_debug);
 #define GST_CAT_DEFAULT gst_tern_attach_debug
 
+/* Why a frame leaves before the result of its window. */
+typedef enum
+{
+  GST_TERN_IN_TIME,             /* it does not */
+  GST_TERN_EARLY_FULL,          /* there is no room for more */
+  GST_TERN_EARLY_DRY,           /* upstream waits for those that are held */
+  GST_TERN_EARLY_DUE            /* live: it would be late at its sink */
+} GstTernEarly;
+
 /* A frame, or an event between frames, that waits. */
 typedef struct
 {
@@ -21,7 +30,7 @@ typedef struct
   gboolean unanswered;          /* nobody looks at it: no result comes */
   GstBufferPool *lender;        /* whose pool misses it, not owned; or NULL */
   gboolean foreign;             /* of memory that may be scarce elsewhere */
-  gboolean say;                 /* that it leaves early, while there are ... */
+  GstTernEarly say;             /* that it leaves early, while there are ... */
   guint64 held_bytes;
   gdouble held_seconds;         /* of video */
 } HeldItem;
@@ -53,7 +62,9 @@ struct _GstTernAttach
   gboolean live;
   gboolean over;                /* frames leave early, and that was said */
   gboolean warned;
-  guint64 attached, early;
+  guint64 attached, early, most_held;
+  GstClockTime wait;            /* live: from a frame's running time until it
+                                 * leaves, as LATENCY says; or NONE */
   gboolean waiting;             /* the streaming thread, for room */
   GstClockTime last_came;       /* when the last frame did, by the task's clock */
   GstClockTime last_text;       /* ... the last sign of text */
@@ -86,6 +97,9 @@ GstFlowReturn gst_tern_attach_text_event (GstPad * pad, GstObject * parent,
 
 /* gstternattach-task.c */
 extern const GstTernTaskFuncs gst_tern_attach_task;
+/* What LATENCY is for frames that wait for text. */
+gboolean gst_tern_attach_query_text_latency (GstTernAttach * self,
+    GstClockTime * min);
 /* The times of a frame. */
 void gst_tern_attach_describe (GstTernAttach * self, HeldItem * item);
 /* Holds a frame (transfer full), as long as it takes. */

@@ -5,7 +5,14 @@
  * because of them, and nobody is at work whose answer would let them go. */
 #include "gstternattach-priv.h"
 
+#include <unistd.h>
 #include "gstternelement.h"
+
+/* Frames of a file that come while somebody is at work on those before: so
+ * little that a video of any size is held a window at a time. */
+#define READ_AHEAD (G_GUINT64_CONSTANT (64) << 20)
+/* Before a live frame would be late at its sink. */
+#define DUE_LEAD (20 * GST_MSECOND)
 
 /* How often to ask who is at work, while frames wait for nothing else. */
 #define WORK_POLL (20 * GST_MSECOND)
@@ -100,6 +107,8 @@ get_limit (GstTernAttach * self)
   GST_OBJECT_LOCK (self);
   bytes = self->max_held_bytes;
   GST_OBJECT_UNLOCK (self);
+  if (bytes == 0)
+    bytes = (guint64) sysconf (_SC_PHYS_PAGES) * sysconf (_SC_PAGESIZE) / 2;
   return self->dry_bytes > 0 ? MIN (bytes, self->dry_bytes) : bytes;
 }
 
@@ -125,6 +134,45 @@ gst_tern_attach_describe (GstTernAttach * self, HeldItem * item)
   }
 }
 
+/* Whether text will come although no more frames do. Asks without the lock:
+ * what comes meanwhile is seen afterwards, for who is not at work has handed it
+ * over. */
+static gboolean
+text_is_at_work (GstTernAttach * self)
+{
+  GstClockTime patience = self->last_text + WORK_PATIENCE;
+  gboolean busy = FALSE;
+  GstQuery *query;
+
+  g_mutex_unlock (&self->task.lock);
+  query = gst_query_new_custom (GST_QUERY_CUSTOM,
+      gst_structure_new_empty (GST_TERN_QUERY_WORK));
+  if (gst_pad_peer_query (self->textpad, query))
+    gst_structure_get_boolean (gst_query_get_structure (query), "busy", &busy);
+  gst_query_unref (query);
+  g_mutex_lock (&self->task.lock);
+  return busy && gst_tern_task_now (&self->task) < patience;
+}
+
+/* With the lock: until there is room for another frame. A file stops while
+ * somebody works, and so when a window is whole, until it is answered: what is
+ * held is a window, and what came in while nobody had anything to do. A camera
+ * does not stop. */
+static void
+wait_for_room (GstTernAttach * self)
+{
+  GstTernTask *task = &self->task;
+
+  while (task->flow == GST_FLOW_OK && !self->live) {
+    if (task->bytes > get_limit (self))
+      g_cond_wait (&task->cond, &task->lock);
+    else if (task->bytes > READ_AHEAD && text_is_at_work (self))
+      gst_tern_task_wait_until (task, gst_tern_task_now (task) + WORK_POLL);
+    else
+      return;
+  }
+}
+
 GstFlowReturn
 gst_tern_attach_hold_frame (GstTernAttach * self, GstBuffer * buffer)
 {
@@ -142,8 +190,8 @@ gst_tern_attach_hold_frame (GstTernAttach * self, GstBuffer * buffer)
     gst_tern_task_push (task, item);
     self->waiting = TRUE;
     self->last_came = gst_tern_task_now (&self->task);
-    while (task->flow == GST_FLOW_OK && task->bytes > get_limit (self))
-      g_cond_wait (&task->cond, &task->lock);
+    self->most_held = MAX (self->most_held, task->bytes);
+    wait_for_room (self);
     self->waiting = FALSE;
     self->last_came = gst_tern_task_now (&self->task);
   }
@@ -179,26 +227,6 @@ get_head_state (GstTernAttach * self, Result ** result)
     return HEAD_READY;
   }
   return self->task.bytes > get_limit (self) ? HEAD_OVER : HEAD_WAITS;
-}
-
-/* Whether text will come although no more frames do. Asks without the lock:
- * what comes meanwhile is seen afterwards, for who is not at work has handed it
- * over. */
-static gboolean
-text_is_at_work (GstTernAttach * self)
-{
-  GstClockTime patience = self->last_text + WORK_PATIENCE;
-  gboolean busy = FALSE;
-  GstQuery *query;
-
-  g_mutex_unlock (&self->task.lock);
-  query = gst_query_new_custom (GST_QUERY_CUSTOM,
-      gst_structure_new_empty (GST_TERN_QUERY_WORK));
-  if (gst_pad_peer_query (self->textpad, query))
-    gst_structure_get_boolean (gst_query_get_structure (query), "busy", &busy);
-  gst_query_unref (query);
-  g_mutex_lock (&self->task.lock);
-  return busy && gst_tern_task_now (&self->task) < patience;
 }
 
 static gboolean
@@ -241,23 +269,65 @@ look_after_upstream (GstTernAttach * self)
   return now;
 }
 
+/* How long a live frame may still wait, by the clock that its sink goes by;
+ * NONE when that does not run. */
+static GstClockTime
+time_left (GstTernAttach * self, const HeldItem * item)
+{
+  GstClockTime now, due;
+
+  if (!GST_CLOCK_TIME_IS_VALID (self->wait)
+      || !GST_CLOCK_TIME_IS_VALID (item->running_time))
+    return GST_CLOCK_TIME_NONE;
+  now = gst_element_get_current_running_time (GST_ELEMENT_CAST (self));
+  if (!GST_CLOCK_TIME_IS_VALID (now))
+    return GST_CLOCK_TIME_NONE;
+  due = item->running_time + self->wait;
+  due -= MIN (due, DUE_LEAD);
+  return due > now ? due - now : 0;
+}
+
+/* What is held of a live source leaves in time, whether it is answered or not;
+ * what is too much at once. */
+static GstTernEarly
+live_head_is_early (GstTernAttach * self, HeadState state, GstClockTime * until)
+{
+  GstClockTime left;
+
+  if (state == HEAD_OVER)
+    return GST_TERN_EARLY_FULL;
+  left = time_left (self, g_queue_peek_head (&self->task.queue));
+  if (left == 0)
+    return GST_TERN_EARLY_DUE;
+  *until = look_after_upstream (self);
+  if (GST_CLOCK_TIME_IS_VALID (left))
+    *until = MIN (*until, gst_tern_task_now (&self->task) + left);
+  return GST_TERN_IN_TIME;
+}
+
 /* With the lock: until the oldest item may leave. */
 static GstFlowReturn
-wait_for_head (GstTernAttach * self, Result ** result, gboolean * early)
+wait_for_head (GstTernAttach * self, Result ** result, GstTernEarly * early)
 {
   gboolean idle = FALSE;
 
-  *early = FALSE;
+  *early = GST_TERN_IN_TIME;
   while (self->task.flow == GST_FLOW_OK) {
     HeadState state = get_head_state (self, result);
     GstClockTime until = GST_CLOCK_TIME_NONE;
 
     if (state == HEAD_READY)
       return GST_FLOW_OK;
-    if (state == HEAD_OVER) {
+    if (state != HEAD_NONE && self->live) {
+      *early = live_head_is_early (self, state, &until);
+      if (*early) {
+        *result = g_queue_peek_tail (&self->results);
+        return GST_FLOW_OK;
+      }
+    } else if (state == HEAD_OVER) {
       if (idle) {
         *result = g_queue_peek_tail (&self->results);
-        *early = TRUE;
+        *early = self->dry_bytes > 0 ? GST_TERN_EARLY_DRY : GST_TERN_EARLY_FULL;
         return GST_FLOW_OK;
       }
       idle = !text_is_at_work (self);
@@ -294,19 +364,48 @@ held_seconds (GstTernAttach * self, const HeldItem * first)
   return 0.0;
 }
 
+static void
+warn_of_early (GstTernAttach * self, const HeldItem * item)
+{
+  static const gchar text[] =
+      "Frames left before the result of their window was known.";
+
+  switch (item->say) {
+    case GST_TERN_EARLY_DRY:
+      GST_ELEMENT_WARNING (self, STREAM, FAILED, ("%s", text),
+          ("the source sent nothing more while %.1f s of video waited: queues "
+              "beside the video (of audio, for a muxer) must hold a whole "
+              "window and more, see max-size-time and max-size-bytes of queue, "
+              "or set attach=newest", item->held_seconds));
+      break;
+    case GST_TERN_EARLY_DUE:
+      GST_ELEMENT_WARNING (self, STREAM, FAILED, ("%s", text),
+          ("latency: expected an answer while live frames waited %.1f s, found "
+              "none: raise latency of terngenerator, or set attach=newest",
+              (gdouble) self->wait / GST_SECOND));
+      break;
+    default:
+      GST_ELEMENT_WARNING (self, RESOURCE, NO_SPACE_LEFT, ("%s", text),
+          ("max-held-bytes: found room for %" G_GUINT64_FORMAT " bytes, %.1f s "
+              "of this video, expected room for a whole window%s: raise it, or "
+              "set attach=newest", item->held_bytes, item->held_seconds,
+              self->live ? " and latency" : ""));
+      break;
+  }
+}
+
 /* Frames begin to leave early: a QOS message, and once a warning that says what
  * would help. */
 static void
 post_early (GstTernAttach * self, const HeldItem * item)
 {
   GstMessage *message;
-  guint64 attached, early, dry;
+  guint64 attached, early;
   gboolean warned;
 
   g_mutex_lock (&self->task.lock);
   attached = self->attached;
   early = self->early;
-  dry = self->dry_bytes;
   warned = self->warned;
   self->warned = TRUE;
   g_mutex_unlock (&self->task.lock);
@@ -316,21 +415,8 @@ post_early (GstTernAttach * self, const HeldItem * item)
       GST_BUFFER_PTS (GST_BUFFER_CAST (item->base.object)), item->duration);
   gst_message_set_qos_stats (message, GST_FORMAT_BUFFERS, attached, early);
   gst_element_post_message (GST_ELEMENT_CAST (self), message);
-  if (warned)
-    return;
-  if (dry > 0)
-    GST_ELEMENT_WARNING (self, STREAM, FAILED,
-        ("Frames left before the result of their window was known."),
-        ("the source sent nothing more while %.1f s of video waited: queues "
-            "beside the video (of audio, for a muxer) must hold a whole window "
-            "and more, see max-size-time and max-size-bytes of queue, or set "
-            "attach=newest", item->held_seconds));
-  else
-    GST_ELEMENT_WARNING (self, RESOURCE, NO_SPACE_LEFT,
-        ("Frames left before the result of their window was known."),
-        ("max-held-bytes: found room for %" G_GUINT64_FORMAT " bytes, %.1f s "
-            "of this video, expected room for a whole window: raise it, or set "
-            "attach=newest", item->held_bytes, item->held_seconds));
+  if (!warned)
+    warn_of_early (self, item);
 }
 
 void
@@ -353,7 +439,7 @@ take (gpointer element)
   guint64 held;
   Result *result;
   HeldItem *item;
-  gboolean early;
+  GstTernEarly early;
 
   if (wait_for_head (self, &result, &early) != GST_FLOW_OK)
     return NULL;
@@ -365,11 +451,11 @@ take (gpointer element)
     gst_tern_attach_put_result (self, &buffer, result);
     item->base.object = GST_MINI_OBJECT_CAST (buffer);
     gst_tern_attach_forget_results (self, item);
-    item->say = early && !self->over;
+    item->say = self->over ? GST_TERN_IN_TIME : early;
     item->held_bytes = held;
     item->held_seconds = item->say ? held_seconds (self, item) : 0.0;
-    self->over = early;
-    self->early += early;
+    self->over = early != GST_TERN_IN_TIME;
+    self->early += self->over;
   }
   return &item->base;
 }

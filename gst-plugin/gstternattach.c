@@ -32,7 +32,6 @@ GST_DEBUG_CATEGORY (gst_tern_attach_debug);
 /* Buffers more than downstream needs, so that frames can be held without a
  * copy. */
 #define HELD_BUFFERS 4
-#define DEFAULT_MAX_HELD_BYTES (G_GUINT64_CONSTANT (256) << 20)
 
 enum
 {
@@ -64,22 +63,41 @@ GST_ELEMENT_REGISTER_DEFINE (ternattach, "ternattach", GST_RANK_NONE,
 
 /* ---- Video ---- */
 
+/* Of text, which frames wait for. */
+gboolean
+gst_tern_attach_query_text_latency (GstTernAttach * self, GstClockTime * min)
+{
+  GstQuery *query = gst_query_new_latency ();
+  gboolean live = FALSE;
+
+  gst_structure_set (gst_query_writable_structure (query),
+      GST_TERN_QUERY_HELD, G_TYPE_BOOLEAN, TRUE, NULL);
+  if (gst_pad_peer_query (self->textpad, query))
+    gst_query_parse_latency (query, &live, min, NULL);
+  gst_query_unref (query);
+  return live;
+}
+
 /* Once for a stream: frames must not overtake each other. */
 static void
 decide_hold (GstTernAttach * self)
 {
   GstTernAttachMode attach;
+  GstClockTime wait = GST_CLOCK_TIME_NONE;
   gboolean live;
 
   if (self->hold_known)
     return;
   live = gst_tern_upstream_is_live (self->sinkpad);
+  if (live && !gst_tern_attach_query_text_latency (self, &wait))
+    wait = GST_CLOCK_TIME_NONE;
   GST_OBJECT_LOCK (self);
   attach = self->attach;
   GST_OBJECT_UNLOCK (self);
 
   g_mutex_lock (&self->task.lock);
   self->live = live;
+  self->wait = wait;
   self->hold = gst_pad_is_linked (self->textpad)
       && (attach == GST_TERN_ATTACH_WINDOW
       || (attach == GST_TERN_ATTACH_AUTO && !live));
@@ -269,8 +287,7 @@ gst_tern_attach_src_query (GstPad * pad, GstObject * parent, GstQuery * query)
 {
   GstTernAttach *self = GST_TERN_ATTACH (parent);
   GstClockTime min, max, text_min;
-  GstQuery *text_query;
-  gboolean live, text_live;
+  gboolean live;
 
   if (GST_QUERY_TYPE (query) != GST_QUERY_LATENCY)
     return gst_pad_query_default (pad, parent, query);
@@ -281,18 +298,17 @@ gst_tern_attach_src_query (GstPad * pad, GstObject * parent, GstQuery * query)
     return TRUE;
 
   /* Frames wait for text, as long as text takes. */
-  text_query = gst_query_new_latency ();
-  gst_structure_set (gst_query_writable_structure (text_query),
-      GST_TERN_QUERY_HELD, G_TYPE_BOOLEAN, TRUE, NULL);
-  if (gst_pad_peer_query (self->textpad, text_query)) {
-    gst_query_parse_latency (text_query, &text_live, &text_min, NULL);
-    if (text_live && text_min > min) {
+  if (gst_tern_attach_query_text_latency (self, &text_min)) {
+    if (text_min > min) {
       if (GST_CLOCK_TIME_IS_VALID (max))
         max += text_min - min;
       gst_query_set_latency (query, live, text_min, max);
     }
+    g_mutex_lock (&self->task.lock);
+    self->wait = MAX (min, text_min);
+    g_cond_broadcast (&self->task.cond);
+    g_mutex_unlock (&self->task.lock);
   }
-  gst_query_unref (text_query);
   return TRUE;
 }
 
@@ -353,7 +369,7 @@ gst_tern_attach_change_state (GstElement * element, GstStateChange transition)
   ret = GST_ELEMENT_CLASS (parent_class)->change_state (element, transition);
   if (transition == GST_STATE_CHANGE_PAUSED_TO_READY) {
     forget_everything (self, FALSE);
-    self->attached = self->early = 0;
+    self->attached = self->early = self->most_held = 0;
     self->dry_bytes = 0;
     self->warned = FALSE;
   }
@@ -370,7 +386,8 @@ make_stats (GstTernAttach * self)
       "attached", G_TYPE_UINT64, self->attached,
       "early", G_TYPE_UINT64, self->early,
       "held-frames", G_TYPE_UINT, self->task.buffers,
-      "held-bytes", G_TYPE_UINT64, self->task.bytes, NULL);
+      "held-bytes", G_TYPE_UINT64, self->task.bytes,
+      "most-held-bytes", G_TYPE_UINT64, self->most_held, NULL);
   g_mutex_unlock (&self->task.lock);
   return stats;
 }
@@ -450,14 +467,20 @@ gst_tern_attach_install_properties (GObjectClass * klass, guint first)
   /**
    * GstTernAttach:max-held-bytes:
    *
-   * Of frames that wait for their result.
+   * Of frames that wait for their result, at most. From a file, frames come as
+   * long as nobody is at work on those that wait, so that at any resolution
+   * about a window of them is held. 0 is as much as that takes, but not more
+   * than half of the machine's memory. Over the limit the oldest leave with the
+   * newest finished result: from a file when nobody is at work on their window,
+   * of a live source at once.
    *
    * Since: 0.1
    */
   g_object_class_install_property (klass, first + SHARED_MAX_HELD_BYTES,
       g_param_spec_uint64 ("max-held-bytes", "Maximum held bytes",
-          "Of frames that wait for the result of their window", 0, G_MAXUINT64,
-          DEFAULT_MAX_HELD_BYTES, GST_TERN_PARAM_READY));
+          "Of frames that wait for the result of their window (0 = what a "
+          "window takes, at most half of the machine's memory)", 0,
+          G_MAXUINT64, 0, GST_TERN_PARAM_READY));
   return first + SHARED_LAST;
 }
 
@@ -478,8 +501,9 @@ gst_tern_attach_class_init (GstTernAttachClass * klass)
   /**
    * GstTernAttach:stats:
    *
-   * Frames that got a result, those that left before theirs was known, and what
-   * waits now: `attached`, `early`, `held-frames`, `held-bytes`.
+   * Frames that got a result, those that left before theirs was known, what
+   * waits now, and the most that did: `attached`, `early`, `held-frames`,
+   * `held-bytes`, `most-held-bytes`.
    *
    * Since: 0.1
    */
@@ -536,5 +560,5 @@ gst_tern_attach_init (GstTernAttach * self)
   g_queue_init (&self->results);
   self->decided = GST_CLOCK_TIME_NONE;
   self->attach = GST_TERN_ATTACH_AUTO;
-  self->max_held_bytes = DEFAULT_MAX_HELD_BYTES;
+  self->wait = GST_CLOCK_TIME_NONE;
 }

@@ -132,6 +132,15 @@ drain (GstTernCompressor * self)
   return flow;
 }
 
+/* What comes next begins another group, numbered or not. */
+static void
+end_group (GstTernCompressor * self)
+{
+  drain (self);
+  self->count = (self->count + TERN_GROUP_FRAMES - 1) / TERN_GROUP_FRAMES *
+      TERN_GROUP_FRAMES;
+}
+
 static void
 drop_compressor (GstTernCompressor * self)
 {
@@ -415,8 +424,9 @@ gst_tern_compressor_sink_event (GstPad * pad, GstObject * parent,
     case GST_EVENT_GAP:
       return gap_event (self, event);
     case GST_EVENT_CUSTOM_DOWNSTREAM:
-      if (gst_event_has_name (event, GST_TERN_EVENT_DRAIN))
-        drain (self);
+      if (gst_event_has_name (event, GST_TERN_EVENT_DRAIN)
+          || gst_event_has_name (event, GST_TERN_EVENT_TRIGGER))
+        end_group (self);
       break;
     default:
       break;

@@ -99,15 +99,51 @@ gst_tern_event_new_drain (void)
       gst_structure_new_empty (GST_TERN_EVENT_DRAIN));
 }
 
-gboolean
-gst_tern_is_work_query (GstQuery * query)
+GstEvent *
+gst_tern_event_new_trigger (void)
+{
+  return gst_event_new_custom (GST_EVENT_CUSTOM_DOWNSTREAM,
+      gst_structure_new_empty (GST_TERN_EVENT_TRIGGER));
+}
+
+static gboolean
+is_query (GstQuery * query, const gchar * name)
 {
   const GstStructure *structure;
 
   if (GST_QUERY_TYPE (query) != GST_QUERY_CUSTOM)
     return FALSE;
   structure = gst_query_get_structure (query);
-  return structure && gst_structure_has_name (structure, GST_TERN_QUERY_WORK);
+  return structure && gst_structure_has_name (structure, name);
+}
+
+gboolean
+gst_tern_query_trigger (GstPad * sinkpad)
+{
+  GstQuery *query = gst_query_new_custom (GST_QUERY_CUSTOM,
+      gst_structure_new_empty (GST_TERN_QUERY_TRIGGER));
+  gboolean taken;
+
+  gst_pad_peer_query (sinkpad, query);
+  taken = gst_structure_has_field (gst_query_get_structure (query), "taken");
+  gst_query_unref (query);
+  return taken;
+}
+
+gboolean
+gst_tern_take_trigger_query (GstQuery * query)
+{
+  if (!is_query (query, GST_TERN_QUERY_TRIGGER))
+    return FALSE;
+  gst_structure_set (gst_query_writable_structure (query), "taken",
+      G_TYPE_BOOLEAN, TRUE, NULL);
+  return TRUE;
+}
+
+gboolean
+gst_tern_is_work_query (GstQuery * query)
+{
+  return is_query (query, GST_TERN_QUERY_WORK);
 }
 
 void

@@ -27,6 +27,18 @@ G_BEGIN_DECLS
 #define GST_TERN_EVENT_DRAIN "tern-drain"
 #define GST_TERN_EVENT_PROGRESS "tern-progress"
 
+/* GST_TERN_EVENT_TRIGGER, in both directions, without fields: something happens
+ * now. A stretch of frames ends before the next one: what there is of a group
+ * and of a window is answered as far as it goes, and a window begins with that
+ * frame. Upstream it is for whoever chooses frames, downstream (serialized or
+ * not) for who comes first of that and whoever holds frames.
+ *
+ * GST_TERN_QUERY_TRIGGER, a custom query upstream by ternencoder that was
+ * triggered: whoever chooses frames for it does that now, and tells it in its
+ * place among them (boolean `taken`). */
+#define GST_TERN_EVENT_TRIGGER "tern-trigger"
+#define GST_TERN_QUERY_TRIGGER "tern-trigger"
+
 /* A boolean field of LATENCY queries that ask on behalf of text:
  * terncompressor, which holds tokens for the rest of their group, does not
  * count that. */
@@ -46,6 +58,10 @@ G_BEGIN_DECLS
 #define GST_TERN_QUERY_HELD "tern-held"
 
 GstEvent *gst_tern_event_new_drain (void);
+GstEvent *gst_tern_event_new_trigger (void);
+/* Whether somebody upstream of @sinkpad chooses frames, and has heard it. */
+gboolean gst_tern_query_trigger (GstPad * sinkpad);
+gboolean gst_tern_take_trigger_query (GstQuery * query);
 
 gboolean gst_tern_is_work_query (GstQuery * query);
 /* Who is @busy says so; who is not leaves what others said. */

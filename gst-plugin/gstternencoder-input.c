@@ -75,6 +75,46 @@ enqueue_event (GstTernEncoder * self, GstEvent * event)
   return gst_tern_task_push_event (&self->task, event);
 }
 
+/* ---- Stretches ---- */
+
+/* A frame that is looked at begins another one, although time goes on. */
+static void
+end_stretch (GstTernEncoder * self)
+{
+  g_mutex_lock (&self->task.lock);
+  if (self->task.flow == GST_FLOW_OK) {
+    gst_tern_encoder_push_seen (self);
+    gst_tern_task_push (&self->task, gst_tern_task_new_item (&self->task,
+            gst_tern_event_new_drain ()));
+  }
+  g_mutex_unlock (&self->task.lock);
+}
+
+static void
+restart_grid (GstTernEncoder * self)
+{
+  GST_OBJECT_LOCK (self);
+  tern_frame_sampler_init (&self->sampler, self->rate_n, self->rate_d);
+  GST_OBJECT_UNLOCK (self);
+}
+
+/* Pictures of another size do not belong to a window with those before. */
+static gboolean
+shape_is_new (GstTernEncoder * self)
+{
+  const GstTernShape *a = &self->looked_shape, *b = &self->shape;
+  gboolean is_new = a->width > 0 && (a->width != b->width
+      || a->height != b->height || a->par_n != b->par_n
+      || a->par_d != b->par_d);
+
+  if (is_new)
+    GST_ELEMENT_INFO (self, STREAM, FORMAT,
+        ("The size of the pictures changes; captions go on."),
+        ("from %d x %d to %d x %d", a->width, a->height, b->width, b->height));
+  self->looked_shape = *b;
+  return is_new;
+}
+
 /* ---- Frames ---- */
 
 /* Live: the one frame that waits makes room; returns it. */
@@ -131,13 +171,15 @@ typedef enum
 {
   NOT_SEEN,                     /* not of the video that is captioned */
   SEEN,
-  LOOK_AT
+  LOOK_AT,
+  LOOK_ANEW                     /* ... and a stretch begins with it */
 } Verdict;
 
 static Verdict
 judge_frame (GstTernEncoder * self, GstBuffer * buffer)
 {
   GstClockTime pts = GST_BUFFER_PTS (buffer);
+  gboolean anew;
   guint max_frames;
 
   if (!gst_segment_clip (&self->segment, GST_FORMAT_TIME, pts, pts, NULL, NULL))
@@ -156,10 +198,13 @@ judge_frame (GstTernEncoder * self, GstBuffer * buffer)
     self->ended = TRUE;
     return NOT_SEEN;
   }
+  anew = g_atomic_int_compare_and_exchange (&self->triggered, TRUE, FALSE);
+  if (anew)
+    restart_grid (self);
   if (!tern_frame_sampler_take (&self->sampler, pts))
     return SEEN;
   self->looked++;
-  return LOOK_AT;
+  return shape_is_new (self) || anew ? LOOK_ANEW : LOOK_AT;
 }
 
 /* With the lock: leaves a frame for the worker. Takes @buffer; what had to make
@@ -210,6 +255,10 @@ gst_tern_encoder_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
 
   verdict = judge_frame (self, buffer);
   late = tern_frame_sampler_late (&self->sampler, GST_BUFFER_PTS (buffer));
+  if (verdict == LOOK_ANEW) {
+    end_stretch (self);
+    verdict = LOOK_AT;
+  }
   g_mutex_lock (&self->task.lock);
   self->frames++;
   if (verdict != NOT_SEEN)
@@ -251,9 +300,9 @@ update_live (GstTernEncoder * self)
 static void
 restart_sampling (GstTernEncoder * self)
 {
-  GST_OBJECT_LOCK (self);
-  tern_frame_sampler_init (&self->sampler, self->rate_n, self->rate_d);
-  GST_OBJECT_UNLOCK (self);
+  restart_grid (self);
+  self->looked_shape = (GstTernShape) { 0, };
+  g_atomic_int_set (&self->triggered, FALSE);
   self->looked = 0;
   self->ended = FALSE;
   self->gap_end = GST_CLOCK_TIME_NONE;
@@ -304,6 +353,9 @@ caps_event (GstTernEncoder * self, GstEvent * event)
   }
   update_live (self);
   self->have_caps = TRUE;
+  self->shape = (GstTernShape) {
+    GST_VIDEO_INFO_WIDTH (&info), GST_VIDEO_INFO_HEIGHT (&info),
+    GST_VIDEO_INFO_PAR_N (&info), GST_VIDEO_INFO_PAR_D (&info)};
   return enqueue_event (self, event);
 }
 
@@ -388,6 +440,14 @@ stream_start_event (GstTernEncoder * self, GstEvent * event)
   return enqueue_event (self, event);
 }
 
+/* Whoever chooses frames for this element knows which one comes next. */
+static void
+trigger (GstTernEncoder * self)
+{
+  if (!gst_tern_query_trigger (self->sinkpad))
+    g_atomic_int_set (&self->triggered, TRUE);
+}
+
 /* Says why an event is not taken: one that comes while everything is flushed or
  * shut down is no error of the stream. */
 GstFlowReturn
@@ -410,6 +470,11 @@ gst_tern_encoder_sink_event (GstPad * pad, GstObject * parent, GstEvent * event)
     case GST_EVENT_STREAM_START:
       return stream_start_event (self, event);
     default:
+      if (gst_event_has_name (event, GST_TERN_EVENT_TRIGGER)) {
+        g_atomic_int_set (&self->triggered, TRUE);
+        gst_event_unref (event);
+        return GST_FLOW_OK;
+      }
       if (GST_EVENT_IS_SERIALIZED (event))
         return enqueue_event (self, event);
       gst_pad_push_event (self->srcpad, event);
@@ -454,7 +519,9 @@ gst_tern_encoder_src_query (GstPad * pad, GstObject * parent, GstQuery * query)
 gboolean
 gst_tern_encoder_src_event (GstPad * pad, GstObject * parent, GstEvent * event)
 {
-  if (GST_EVENT_TYPE (event) != GST_EVENT_QOS)
+  if (gst_event_has_name (event, GST_TERN_EVENT_TRIGGER))
+    trigger (GST_TERN_ENCODER (parent));
+  else if (GST_EVENT_TYPE (event) != GST_EVENT_QOS)
     return gst_pad_event_default (pad, parent, event);
   gst_event_unref (event);
   return TRUE;

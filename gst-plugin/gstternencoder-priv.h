@@ -17,6 +17,12 @@ G_BEGIN_DECLS
 GST_DEBUG_CATEGORY_EXTERN (gst_tern_encoder_debug);
 #define GST_CAT_DEFAULT gst_tern_encoder_debug
 
+/* What pictures look like, by their caps. */
+typedef struct
+{
+  gint width, height, par_n, par_d;
+} GstTernShape;
+
 /* A sampled frame, or an event between frames. */
 typedef struct
 {
@@ -47,6 +53,7 @@ struct _GstTernEncoder
   gboolean idle;                /* nothing came since it began or paused */
 
   GstTernLoader *loader;
+  gint triggered;               /* atomic: a stretch begins with the next frame */
 
   /* The streaming thread's. */
   GstSegment segment;
@@ -54,6 +61,8 @@ struct _GstTernEncoder
   guint looked;                 /* frames of this segment that were sampled */
   gboolean ended;               /* max-frames was reached, and EOS sent */
   gboolean have_caps;
+  GstTernShape shape;           /* of the frames that come ... */
+  GstTernShape looked_shape;    /* of the last one looked at; 0 x 0 without it */
   gboolean timed;               /* a frame of this stream had a time */
   guint timeless;               /* frames without one since */
   GstClockTime gap_end;         /* of the last GAP of this segment */

@@ -153,6 +153,31 @@ worker_number_frame (GstTernEncoder * self, TernTokens * tokens)
   tokens->number = self->number++;
 }
 
+/* Seconds from the beginning of 1900, which NTP counts from, to that of 1970. */
+#define NTP_TO_UNIX (G_GUINT64_CONSTANT (2208988800) * GST_SECOND)
+
+/* When the frame was taken, as far as upstream says so; 0 else. */
+static guint64
+get_utc (GstBuffer * buffer)
+{
+  static GstStaticCaps unix_caps = GST_STATIC_CAPS ("timestamp/x-unix");
+  static GstStaticCaps ntp_caps = GST_STATIC_CAPS ("timestamp/x-ntp");
+  GstReferenceTimestampMeta *meta;
+  GstCaps *caps = gst_static_caps_get (&unix_caps);
+
+  meta = gst_buffer_get_reference_timestamp_meta (buffer, caps);
+  gst_caps_unref (caps);
+  if (meta)
+    return GST_CLOCK_TIME_IS_VALID (meta->timestamp) ? meta->timestamp : 0;
+  caps = gst_static_caps_get (&ntp_caps);
+  meta = gst_buffer_get_reference_timestamp_meta (buffer, caps);
+  gst_caps_unref (caps);
+  if (!meta || !GST_CLOCK_TIME_IS_VALID (meta->timestamp)
+      || meta->timestamp <= NTP_TO_UNIX)
+    return 0;
+  return meta->timestamp - NTP_TO_UNIX;
+}
+
 static GstBuffer *
 worker_run (GstTernEncoder * self, GstBuffer * in, const TernImage * image,
     guint64 late, GError ** error)
@@ -184,6 +209,7 @@ worker_run (GstTernEncoder * self, GstBuffer * in, const TernImage * image,
   tokens.pts = GST_BUFFER_PTS (in);
   tokens.duration = worker_duration (self, in);
   tokens.late = late;
+  tokens.utc = get_utc (in);
   worker_number_frame (self, &tokens);
   gst_tern_token_buffer_describe (out, &tokens);
   if (GST_BUFFER_IS_DISCONT (in))

@@ -14,15 +14,17 @@ G_BEGIN_DECLS
 /* Memory that the CPU reads as it is; fields of their own are looked at as
  * pictures of half the height. Other memory (NVMM, CUDAMemory, GLMemory,
  * DMABuf, whose layout may be anything) is refused. */
+/* Without a frame rate, which nobody needs: time is by PTS. */
+#define GST_TERN_VIDEO_MAKE(features) \
+  "video/x-raw" features ", format = (string) " GST_TERN_VIDEO_FORMATS ", " \
+  "width = " GST_VIDEO_SIZE_RANGE ", height = " GST_VIDEO_SIZE_RANGE
 #define GST_TERN_VIDEO_CAPS \
-  GST_VIDEO_CAPS_MAKE (GST_TERN_VIDEO_FORMATS) "; " \
-  GST_VIDEO_CAPS_MAKE_WITH_FEATURES (GST_CAPS_FEATURE_MEMORY_SYSTEM_MEMORY ", " \
-      GST_CAPS_FEATURE_META_GST_VIDEO_OVERLAY_COMPOSITION, \
-      GST_TERN_VIDEO_FORMATS) "; " \
-  GST_VIDEO_CAPS_MAKE_WITH_FEATURES (GST_CAPS_FEATURE_FORMAT_INTERLACED, \
-      GST_TERN_VIDEO_FORMATS) "; " \
-  GST_VIDEO_CAPS_MAKE_WITH_FEATURES (GST_CAPS_FEATURE_MEMORY_SYSTEM_MEMORY ", " \
-      GST_CAPS_FEATURE_FORMAT_INTERLACED, GST_TERN_VIDEO_FORMATS)
+  GST_TERN_VIDEO_MAKE ("") "; " \
+  GST_TERN_VIDEO_MAKE ("(" GST_CAPS_FEATURE_MEMORY_SYSTEM_MEMORY ", " \
+      GST_CAPS_FEATURE_META_GST_VIDEO_OVERLAY_COMPOSITION ")") "; " \
+  GST_TERN_VIDEO_MAKE ("(" GST_CAPS_FEATURE_FORMAT_INTERLACED ")") "; " \
+  GST_TERN_VIDEO_MAKE ("(" GST_CAPS_FEATURE_MEMORY_SYSTEM_MEMORY ", " \
+      GST_CAPS_FEATURE_FORMAT_INTERLACED ")")
 
 /* Memory that grows to what was needed most. Free @data with g_free(). */
 typedef struct

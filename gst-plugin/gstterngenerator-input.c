@@ -240,7 +240,7 @@ forward_flush (GstTernGenerator * self, GstEvent * event)
 static void
 handle_gap (GstTernGenerator * self, GstEvent * event)
 {
-  GstClockTime pts, duration;
+  GstClockTime pts, duration, end;
 
   gst_event_parse_gap (event, &pts, &duration);
   /* Before the first tokens it says where they will be. */
@@ -252,6 +252,11 @@ handle_gap (GstTernGenerator * self, GstEvent * event)
         gst_tern_generator_stream_time (&self->segment, pts),
         GST_CLOCK_TIME_IS_VALID (duration) ?
         gst_tern_generator_stream_duration (&self->segment, duration) : 0);
+  /* Nothing comes within it: that may end windows, too. */
+  if (self->session && GST_CLOCK_TIME_IS_VALID (duration) && duration > 0) {
+    end = gst_tern_generator_stream_time (&self->segment, pts + duration);
+    tern_session_see (self->session, end, 0);
+  }
   gst_event_unref (event);
 }
 
@@ -306,9 +311,10 @@ handle_other (GstTernGenerator * self, GstPad * pad, GstEvent * event)
 {
   if (gst_event_has_name (event, GST_TERN_EVENT_PROGRESS)) {
     gst_tern_generator_note_progress (self, event, FALSE);
-  } else if (gst_event_has_name (event, GST_TERN_EVENT_DRAIN)) {
-    /* The stream pauses: what there is of a window is answered, and nobody
-     * waits for that. */
+  } else if (gst_event_has_name (event, GST_TERN_EVENT_DRAIN)
+      || (gst_event_has_name (event, GST_TERN_EVENT_TRIGGER)
+          && GST_EVENT_IS_SERIALIZED (event))) {
+    /* What there is of a window is answered, and nobody waits for that. */
     if (self->session)
       tern_session_finish (self->session);
   } else if (GST_EVENT_IS_SERIALIZED (event)) {

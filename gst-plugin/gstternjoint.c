@@ -24,10 +24,14 @@ struct _GstTernJoint
   /* Under the object lock. */
   gint rate_n, rate_d;
 
+  gint triggered;               /* atomic: a stretch begins with the next frame */
+
   /* The streaming thread's. */
   TernFrameSampler sampler;
   GstSegment segment;
   GstClockTime frame_duration;  /* by the caps; 0 when they do not say */
+  gint width, height;           /* by the caps ... */
+  gint looked_width, looked_height;     /* ... when it was looked at last; 0 */
   gint field_height;            /* of fields that come one by one, else 0 */
   gboolean live;
   gboolean able;                /* the encoder's side takes these caps */
@@ -62,6 +66,7 @@ restart_sampling (GstTernJoint * self)
   tern_frame_sampler_init (&self->sampler, self->rate_n, self->rate_d);
   GST_OBJECT_UNLOCK (self);
   self->seen_pts = GST_CLOCK_TIME_NONE;
+  self->looked_width = self->looked_height = 0;
 }
 
 /* ---- Whether there is something to look at ---- */
@@ -184,6 +189,11 @@ take_caps (GstTernJoint * self, GstEvent * event)
           "framerate", &n, &d) && n > 0 && d > 0)
     self->frame_duration = gst_util_uint64_scale (GST_SECOND, d, n);
 
+  gst_structure_get_int (gst_caps_get_structure (caps, 0), "width",
+      &self->width);
+  gst_structure_get_int (gst_caps_get_structure (caps, 0), "height",
+      &self->height);
+
   look = look_caps (self, caps);
   if (!look && was_able) {
     end_stretch (self);
@@ -219,6 +229,10 @@ handle_event (GstTernJoint * self, GstPad * pad, GstEvent * event)
 {
   if (gst_tern_ends_stretch (event))
     end_stretch (self);
+  if (gst_event_has_name (event, GST_TERN_EVENT_TRIGGER)) {
+    g_atomic_int_set (&self->triggered, TRUE);
+    return gst_pad_push_event (self->srcpad, event);
+  }
   switch (GST_EVENT_TYPE (event)) {
     case GST_EVENT_CAPS:
       return take_caps (self, event);
@@ -230,6 +244,8 @@ handle_event (GstTernJoint * self, GstPad * pad, GstEvent * event)
       promise (self);
       break;
     case GST_EVENT_FLUSH_STOP:
+      g_atomic_int_set (&self->triggered, FALSE);
+      /* FALLTHROUGH */
     case GST_EVENT_STREAM_START:
       gst_segment_init (&self->segment, GST_FORMAT_TIME);
       restart_sampling (self);
@@ -252,6 +268,19 @@ gst_tern_joint_sink_event (GstPad * pad, GstObject * parent, GstEvent * event)
   return gst_tern_event_flow (self->srcpad);
 }
 
+/* From the side of video. */
+static gboolean
+gst_tern_joint_src_event (GstPad * pad, GstObject * parent, GstEvent * event)
+{
+  GstTernJoint *self = GST_TERN_JOINT (parent);
+
+  if (!gst_event_has_name (event, GST_TERN_EVENT_TRIGGER))
+    return gst_pad_event_default (pad, parent, event);
+  g_atomic_int_set (&self->triggered, TRUE);
+  gst_event_unref (event);
+  return TRUE;
+}
+
 /* From the side of text: it has no say in how video is made. */
 static gboolean
 gst_tern_joint_look_event (GstPad * pad, GstObject * parent, GstEvent * event)
@@ -267,6 +296,27 @@ gst_tern_joint_look_event (GstPad * pad, GstObject * parent, GstEvent * event)
 
 /* ---- Frames ---- */
 
+/* The encoder hears of it in front of the frame. */
+static void
+begin_anew (GstTernJoint * self)
+{
+  end_stretch (self);
+  restart_sampling (self);
+  gst_pad_push_event (self->lookpad, gst_tern_event_new_trigger ());
+}
+
+/* The encoder, which looks at pictures of another size as another stretch, does
+ * not see the frames between. */
+static void
+note_size (GstTernJoint * self)
+{
+  if (self->looked_width > 0 && (self->looked_width != self->width
+          || self->looked_height != self->height))
+    end_stretch (self);
+  self->looked_width = self->width;
+  self->looked_height = self->height;
+}
+
 /* The encoder chooses the same frames out of these: taking the first frame at
  * or after each tick of a grid twice is taking it once. */
 static gboolean
@@ -281,7 +331,10 @@ is_due (GstTernJoint * self, GstBuffer * buffer)
     return TRUE;
   if (!gst_segment_clip (&self->segment, GST_FORMAT_TIME, pts, pts, NULL, NULL))
     return FALSE;
+  if (g_atomic_int_compare_and_exchange (&self->triggered, TRUE, FALSE))
+    begin_anew (self);
   if (tern_frame_sampler_take (&self->sampler, pts)) {
+    note_size (self);
     if (pts < self->seen_pts)   /* time begins anew */
       end_stretch (self);
     self->seen_pts = GST_CLOCK_TIME_NONE;
@@ -464,6 +517,17 @@ gst_tern_joint_query (GstPad * pad, GstObject * parent, GstQuery * query)
   }
 }
 
+static gboolean
+gst_tern_joint_look_query (GstPad * pad, GstObject * parent, GstQuery * query)
+{
+  GstTernJoint *self = GST_TERN_JOINT (parent);
+
+  if (!gst_tern_take_trigger_query (query))
+    return gst_pad_query_default (pad, parent, query);
+  g_atomic_int_set (&self->triggered, TRUE);
+  return TRUE;
+}
+
 static GstIterator *
 gst_tern_joint_iterate_internal_links (GstPad * pad, GstObject * parent)
 {
@@ -486,6 +550,7 @@ gst_tern_joint_sink_activate_mode (GstPad * pad, GstObject * parent,
   if (active) {
     gst_segment_init (&self->segment, GST_FORMAT_TIME);
     restart_sampling (self);
+    g_atomic_int_set (&self->triggered, FALSE);
     self->able = self->ended = self->live = FALSE;
     self->promised = TRUE;
     self->frame_duration = 0;
@@ -532,12 +597,13 @@ gst_tern_joint_init (GstTernJoint * self)
   gst_element_add_pad (GST_ELEMENT_CAST (self), self->sinkpad);
 
   self->srcpad = add_pad (self, &src_template);
+  gst_pad_set_event_function (self->srcpad, gst_tern_joint_src_event);
   gst_element_add_pad (GST_ELEMENT_CAST (self), self->srcpad);
 
   self->lookpad = add_pad (self, &look_template);
   gst_pad_set_event_function (self->lookpad, gst_tern_joint_look_event);
   gst_pad_use_fixed_caps (self->lookpad);
-  gst_pad_set_query_function (self->lookpad, gst_pad_query_default);
+  gst_pad_set_query_function (self->lookpad, gst_tern_joint_look_query);
   gst_element_add_pad (GST_ELEMENT_CAST (self), self->lookpad);
 
   self->rate_d = 1;

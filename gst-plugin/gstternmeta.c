@@ -424,6 +424,8 @@ gst_tern_token_buffer_describe (GstBuffer * buffer, const TernTokens * tokens)
       "grid-width", G_TYPE_UINT, tokens->grid_w,
       "grid-height", G_TYPE_UINT, tokens->grid_h,
       "n-tokens", G_TYPE_UINT, tokens->n_tokens, NULL);
+  if (tokens->utc > 0)
+    gst_structure_set (s, "utc", G_TYPE_UINT64, tokens->utc, NULL);
   if (tokens->keep) {
     GValue array = G_VALUE_INIT;
     guint i;
@@ -513,6 +515,7 @@ read_description (GstTernTokenMap * map, GstBuffer * buffer, guint64 number,
     return FALSE;
   }
   gst_structure_get_uint64 (s, "late", &t->late);
+  gst_structure_get_uint64 (s, "utc", &t->utc);
   return read_keep (map, s, error);
 }
 

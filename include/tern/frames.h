@@ -136,6 +136,7 @@ TERN_API guint64 tern_frame_sampler_late (const TernFrameSampler *sampler, guint
  * @pts: time stamp of the frame, in ns
  * @duration: how long the frame stands, in ns; %TERN_TIME_NONE: not known
  * @late: ns by which @pts is after the sampling tick that the frame stands for; 0: not, or not known
+ * @utc: when the frame was taken, in ns since 1970 UTC; 0: nobody says
  * @number: of the sampled frame in its stream; frame groups are number / %TERN_GROUP_FRAMES
  * @grid_w: columns of the grid before compression
  * @grid_h: rows of the grid before compression
@@ -154,6 +155,7 @@ typedef struct {
   guint64 pts;
   guint64 duration;
   guint64 late;
+  guint64 utc;
   guint64 number;
   guint grid_w;
   guint grid_h;

@@ -501,6 +501,136 @@ GST_START_TEST (test_dry_by_clock)
 }
 GST_END_TEST
 
+static gboolean
+frames_query (GstPad *pad, GstObject *parent, GstQuery *query)
+{
+  if (GST_QUERY_TYPE (query) == GST_QUERY_LATENCY) {
+    gst_query_set_latency (query, TRUE, 6 * GST_SECOND, GST_CLOCK_TIME_NONE);
+    return TRUE;
+  }
+  return work_query (pad, parent, query);
+}
+
+/* Behind a source that is live. */
+static GstHarness *
+camera_harness (const char *launch)
+{
+  GstElement *element = gst_parse_launch (launch, NULL);
+  GstHarness *h = gst_harness_new_with_element (element, "sink", "src");
+
+  gst_object_unref (element);
+  return h;
+}
+
+/* Frames of 8 MiB, as large ones of a file. */
+#define BIG ((guint64) 8 << 20)
+
+static gpointer
+push_big_frames (gpointer data)
+{
+  guint i;
+
+  for (i = 0; i < 20; i++) {
+    GstBuffer *frame = gst_buffer_new_allocate (NULL, BIG, NULL);
+
+    GST_BUFFER_PTS (frame) = MS (500 * i);
+    GST_BUFFER_DURATION (frame) = MS (500);
+    fail_unless_equals_int (gst_harness_push (data, frame), GST_FLOW_OK);
+  }
+  return NULL;
+}
+
+/* While somebody is at work a file stops at 64 MiB; while nobody is, its window is not whole, and it goes on. */
+GST_START_TEST (test_back_pressure)
+{
+  GstHarness *h = file_harness ("ternattach attach=window", "sink", "src");
+  GstHarness *text = text_side (h);
+  GstStructure *stats;
+  GThread *thread;
+  guint64 most;
+  guint i;
+
+  g_atomic_int_set (&at_work, 1);
+  gst_pad_set_query_function (text->srcpad, work_query);
+  gst_harness_set_src_caps_str (h, FRAME_CAPS);
+  thread = g_thread_new ("frames", push_big_frames, h);
+  while (held (h) < 9)
+    g_thread_yield ();
+  wait_until_asked (g_atomic_int_get (&asked) + 2);
+  fail_unless_equals_int (held (h), 9);
+  g_atomic_int_set (&at_work, 0);
+  g_thread_join (thread);
+  fail_unless_equals_int (held (h), 20);
+  push_result (text, 1, 0, 10);
+  for (i = 0; i < 20; i++) {
+    GstBuffer *frame = gst_harness_pull (h);
+
+    fail_unless (gst_buffer_get_custom_meta (frame, "TernResultMeta") != NULL);
+    gst_buffer_unref (frame);
+  }
+  g_object_get (h->element, "stats", &stats, NULL);
+  fail_unless (gst_structure_get_uint64 (stats, "most-held-bytes", &most));
+  fail_unless_equals_uint64 (most, 20 * BIG);
+  gst_structure_free (stats);
+  gst_harness_teardown (text);
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
+/* A live frame waits for its answer as long as LATENCY says, and leaves before it is late. */
+GST_START_TEST (test_live_by_clock)
+{
+  GstTestClock *clock = stop_clock ();
+  GstHarness *h = camera_harness ("ternattach attach=window");
+  GstHarness *text = text_side (h);
+  GstBus *bus = watch (h->element);
+  GstMessage *message;
+
+  gst_element_set_clock (h->element, GST_CLOCK (clock));
+  gst_element_set_base_time (h->element, 0);
+  g_atomic_int_set (&at_work, 1);
+  gst_pad_set_query_function (text->srcpad, frames_query);
+  gst_harness_set_src_caps_str (h, FRAME_CAPS);
+  push_frames (h, 0, 4);
+  pass_time (h, clock, MS (5970));
+  fail_unless_equals_int (gst_harness_buffers_in_queue (h), 0);
+  fail_unless_equals_int (count_messages (bus, GST_MESSAGE_QOS), 0);
+  pass_time (h, clock, MS (10));
+  fail_unless_equals_int64 (pull_frame (h, 0), -1);
+  message = wait_message (bus, GST_MESSAGE_QOS);
+  gst_message_unref (message);
+  message = wait_message (bus, GST_MESSAGE_WARNING);
+  gst_message_unref (message);
+  push_result (text, 1, 0, 2);
+  fail_unless_equals_int64 (pull_frame (h, 1), 1);
+  fail_unless_equals_int64 (pull_frame (h, 2), 1);
+  fail_unless_equals_int64 (pull_frame (h, 3), 1);
+  gst_object_unref (bus);
+  gst_harness_teardown (text);
+  gst_harness_teardown (h);
+  let_clock_go (clock);
+}
+GST_END_TEST
+
+/* What is over the bound leaves a camera at once, whoever is at work. */
+GST_START_TEST (test_live_bound)
+{
+  GstHarness *h = camera_harness ("ternattach attach=window max-held-bytes=2400");
+  GstHarness *text = text_side (h);
+  guint i;
+
+  g_atomic_int_set (&at_work, 1);
+  gst_pad_set_query_function (text->srcpad, frames_query);
+  gst_harness_set_src_caps_str (h, FRAME_CAPS);
+  push_frames (h, 0, 10);
+  for (i = 0; i < 7; i++)
+    fail_unless_equals_int64 (pull_frame (h, i), -1);
+  fail_unless_equals_int (held (h), 3);
+  gst_harness_teardown (text);
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
 int
 main (void)
 {
@@ -522,5 +652,8 @@ main (void)
   tcase_add_test (tc, test_no_copy);
   tcase_add_test (tc, test_loans_by_clock);
   tcase_add_loop_test (tc, test_dry_by_clock, 0, 2);
+  tcase_add_test (tc, test_back_pressure);
+  tcase_add_test (tc, test_live_by_clock);
+  tcase_add_test (tc, test_live_bound);
   return run_suite (suite);
 }

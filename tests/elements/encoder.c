@@ -633,6 +633,42 @@ GST_START_TEST (test_negative_rate)
 }
 GST_END_TEST
 
+/* When a frame was taken, if upstream says so, in ns since 1970; through compression too. */
+static const struct {
+  const char *caps;
+  guint64 time, expected;
+} references[] = {
+  { "timestamp/x-unix", 1700000000 * GST_SECOND + 5, 1700000000 * GST_SECOND + 5 },
+  { "timestamp/x-ntp", (1700000000 + G_GUINT64_CONSTANT (2208988800)) * GST_SECOND + 5, 1700000000 * GST_SECOND + 5 },
+  { "timestamp/x-ntp", GST_SECOND, 0 },         /* before 1970 */
+  { "timestamp/x-ptp", 1700000000 * GST_SECOND, 0 },    /* another epoch and other leap seconds */
+  { NULL, 0, 0 },
+};
+
+GST_START_TEST (test_utc)
+{
+  GstHarness *h = chain_harness ("ternencoder ! terncompressor");
+  GstBuffer *frame = make_frame (0, MS (100), 0), *out;
+  const GstStructure *s;
+  guint64 utc = 0;
+
+  gst_harness_set_src_caps_str (h, FRAME_CAPS);
+  if (references[__i__].caps) {
+    g_autoptr (GstCaps) caps = gst_caps_from_string (references[__i__].caps);
+
+    gst_buffer_add_reference_timestamp_meta (frame, caps, references[__i__].time, GST_CLOCK_TIME_NONE);
+  }
+  fail_unless_equals_int (gst_harness_push (h, frame), GST_FLOW_OK);
+  gst_harness_push_event (h, gst_event_new_eos ());
+  out = gst_harness_pull (h);
+  s = gst_custom_meta_get_structure (gst_buffer_get_custom_meta (out, "TernTokenMeta"));
+  fail_unless_equals_int (gst_structure_get_uint64 (s, "utc", &utc), references[__i__].expected > 0);
+  fail_unless_equals_uint64 (utc, references[__i__].expected);
+  gst_buffer_unref (out);
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
 int
 main (void)
 {
@@ -665,5 +701,6 @@ main (void)
   tcase_add_test (tc, test_live_drops);
   tcase_add_test (tc, test_state_cycles);
   tcase_add_test (tc, test_negative_rate);
+  tcase_add_loop_test (tc, test_utc, 0, G_N_ELEMENTS (references));
   return run_suite (suite);
 }

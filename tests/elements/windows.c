@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Which frames an answer is about, from frames to text: by PTS, whatever comes; and that it comes. */
+#include "harness.h"
+
+#include <string.h>
+
+/* All three elements behind a file; the encoder is `e`. */
+static GstHarness *
+chain (const char *encoder, const char *generator)
+{
+  g_autofree char *launch = g_strdup_printf ("ternencoder name=e %s ! terncompressor ! terngenerator prompt=p %s", encoder,
+      generator);
+
+  return chain_harness (launch);
+}
+
+static void
+push (GstHarness *h, GstClockTime pts, GstClockTime duration)
+{
+  fail_unless_equals_int (gst_harness_push (h, make_frame (pts, duration, 0)), GST_FLOW_OK);
+}
+
+/* Frames of 100 ms, [from, end) ms. */
+static void
+push_tenths (GstHarness *h, guint from, guint end)
+{
+  for (; from < end; from += 100)
+    push (h, MS (from), MS (100));
+}
+
+static void
+expect (GstHarness *h, guint pts_ms, guint duration_ms, const char *expected)
+{
+  g_autofree char *text = pull_text (h, MS (pts_ms), MS (duration_ms));
+
+  fail_unless_equals_string (text, expected);
+}
+
+static GstEvent *
+trigger_event (GstEventType type)
+{
+  return gst_event_new_custom (type, gst_structure_new_empty ("tern-trigger"));
+}
+
+static void
+wait_for_end (GstHarness *h)
+{
+  gboolean end = FALSE;
+
+  while (!end) {
+    GstEvent *event = gst_harness_pull_event (h);
+
+    fail_unless (event != NULL, "no end");
+    end = GST_EVENT_TYPE (event) == GST_EVENT_EOS;
+    gst_event_unref (event);
+  }
+}
+
+/* ---- Rates ---- */
+
+/* Frames of a clip: @n[0] in one stretch of @ms, @n[1] in the next one. */
+static const struct {
+  const char *caps;             /* what is said of the rate */
+  guint n[2], ms;
+} clips[] = {
+  { ", framerate = 24/1", { 24, 60 }, 1000 },
+  { ", framerate = 0/1", { 24, 60 }, 1000 },
+  { ", framerate = 30000/1001", { 30000, 30000 }, 1001000 },
+  { ", framerate = 25/1", { 25, 25 }, 1000 },
+  { ", framerate = 15/1", { 15, 15 }, 1000 },
+  { ", framerate = 7/1", { 7, 7 }, 1000 },
+  { ", framerate = 0/1", { 7, 25 }, 1000 },
+  { "", { 30, 30 }, 1000 },
+  { ", framerate = 3/2", { 3, 3 }, 2000 },      /* slower than it is looked at */
+};
+
+typedef struct {
+  GstClockTime last, longest;   /* frame pushed last; longest from one to the next */
+  guint64 looked;
+  GstClockTime worst;
+} Sampling;
+
+/* How far the frame that is looked at is from a tick of the grid. */
+static GstPadProbeReturn
+see_tokens (GstPad *pad, GstPadProbeInfo *info, gpointer data)
+{
+  Sampling *s = data;
+  GstBuffer *buffer = GST_PAD_PROBE_INFO_BUFFER (info);
+
+  s->worst = MAX (s->worst, GST_BUFFER_PTS (buffer) % MS (500));
+  s->looked++;
+  return GST_PAD_PROBE_OK;
+}
+
+/* A minute: fifteen windows of four seconds, on the grid, in none of which a frame is looked at later after its tick than
+ * the next one came; without durations too. */
+GST_START_TEST (test_rates)
+{
+  guint c = __i__ / 2, turn, i, windows = 0;
+  GstHarness *h = chain ("frame-rate=2/1", "");
+  g_autofree char *caps = g_strconcat ("video/x-raw, format = RGB, width = 16, height = 16", clips[c].caps, NULL);
+  g_autoptr (GstElement) encoder = gst_bin_get_by_name (GST_BIN (h->element), "e");
+  g_autoptr (GstPad) src = gst_element_get_static_pad (encoder, "src");
+  Sampling sampling = { 0 };
+  gboolean slow = clips[c].n[0] * 500 < clips[c].ms;
+  GstBuffer *buffer;
+
+  gst_pad_add_probe (src, GST_PAD_PROBE_TYPE_BUFFER, see_tokens, &sampling, NULL);
+  gst_harness_set_src_caps_str (h, caps);
+  for (turn = 0; turn * clips[c].ms < 60000; turn++)
+    for (i = 0; i < clips[c].n[turn % 2]; i++) {
+      GstClockTime each = MS (clips[c].ms), pts = turn * each + gst_util_uint64_scale (i, each, clips[c].n[turn % 2]);
+
+      if (pts >= 60 * GST_SECOND)
+        break;
+      sampling.longest = MAX (sampling.longest, pts - sampling.last);
+      sampling.last = pts;
+      push (h, pts, __i__ % 2 ? each / clips[c].n[turn % 2] : GST_CLOCK_TIME_NONE);
+    }
+  gst_harness_push_event (h, gst_event_new_eos ());
+  wait_for_end (h);
+  while ((buffer = gst_harness_try_pull (h))) {
+    const GstStructure *s = gst_custom_meta_get_structure (gst_buffer_get_custom_meta (buffer, "TernResultMeta"));
+    guint frames = 0;
+
+    gst_structure_get_uint (s, "frames", &frames);
+    fail_unless_equals_uint64 (GST_BUFFER_PTS (buffer), windows * 4 * GST_SECOND);
+    if (windows < 14)
+      fail_unless_equals_uint64 (GST_BUFFER_DURATION (buffer), 4 * GST_SECOND);
+    fail_unless (slow || frames == 8, "%u frames in window %u", frames, windows);
+    windows++;
+    gst_buffer_unref (buffer);
+  }
+  fail_unless_equals_int (windows, 15);
+  fail_unless (slow || sampling.looked == 120);
+  fail_unless (sampling.worst < sampling.longest, "looked at %" G_GUINT64_FORMAT " ns after a tick, frames are %"
+      G_GUINT64_FORMAT " ns apart", sampling.worst, sampling.longest);
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
+/* ---- The end ---- */
+
+typedef enum { NOTHING, ONE, PART, WHOLE, BUSY, FULL, N_STATES } WindowState;
+static const guint frames_of[] = { 0, 1, 5, 8, 8, 400 };
+
+static gpointer
+push_all (gpointer data)
+{
+  GstHarness *h = ((gpointer *) data)[0];
+  WindowState state = GPOINTER_TO_UINT (((gpointer *) data)[1]);
+  guint i;
+
+  for (i = 0; i < frames_of[state]; i++)
+    push (h, MS (500 * i), MS (500));
+  gst_harness_push_event (h, gst_event_new_eos ());
+  return NULL;
+}
+
+/* Whatever there is of windows, and whatever is done with them: each is answered, then comes the end. */
+GST_START_TEST (test_end)
+{
+  guint frames = frames_of[__i__], n = 0;
+  GstHarness *h = chain ("frame-rate=2/1", "");
+  gboolean held = __i__ == BUSY || __i__ == FULL;
+  GstClockTime until = 0;
+  GstBuffer *buffer;
+  GThread *thread;
+
+  gst_harness_set_src_caps_str (h, FRAME_CAPS);
+  if (held)
+    fake_hold (TRUE);
+  thread = g_thread_new ("push", push_all, (gpointer[]) { h, GUINT_TO_POINTER (__i__) });
+  if (held) {
+    fake_wait_begun (1);
+    fail_unless (gst_harness_try_pull (h) == NULL);
+    fake_hold (FALSE);
+  }
+  g_thread_join (thread);
+  fail_unless (gst_pad_get_peer (h->sinkpad) != NULL);
+  wait_for_end (h);
+  while ((buffer = gst_harness_try_pull (h))) {
+    fail_unless_equals_uint64 (GST_BUFFER_PTS (buffer), until);
+    until += GST_BUFFER_DURATION (buffer);
+    n++;
+    gst_buffer_unref (buffer);
+  }
+  fail_unless_equals_int (n, (frames + 7) / 8);
+  fail_unless_equals_uint64 (until, MS (500) * frames);
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
+/* ---- Triggers ---- */
+
+/* The window that is open ends with the last frame that came, another begins with the next one; from downstream as the
+ * generator asks for it, from upstream as a detector does. */
+GST_START_TEST (test_trigger)
+{
+  GstHarness *h = chain ("frame-rate=2/1", "");
+
+  gst_harness_set_src_caps_str (h, FRAME_CAPS);
+  push_tenths (h, 0, 1400);
+  if (__i__ == 0)
+    fail_unless (gst_harness_push_upstream_event (h, trigger_event (GST_EVENT_CUSTOM_UPSTREAM)));
+  else
+    fail_unless (gst_harness_push_event (h, trigger_event (__i__ == 1 ? GST_EVENT_CUSTOM_DOWNSTREAM :
+                GST_EVENT_CUSTOM_DOWNSTREAM_OOB)));
+  push_tenths (h, 1400, 1500);
+  expect (h, 0, 1400, "3 frames, p");
+  push_tenths (h, 1500, 6200);
+  expect (h, 1400, 4000, "8 frames, p");
+  gst_harness_push_event (h, gst_event_new_eos ());
+  expect (h, 5400, 800, "2 frames, p");
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
+/* Tokens from elsewhere: whoever holds them hears it in their order. */
+GST_START_TEST (test_trigger_tokens)
+{
+  GstHarness *h = start_generator ("terngenerator prompt=p");
+
+  push_tokens (h, 0, 3);
+  fail_unless (gst_harness_push_event (h, trigger_event (GST_EVENT_CUSTOM_DOWNSTREAM)));
+  expect (h, 0, 1500, "3 frames, p");
+  push_tokens (h, 4, 12);
+  expect (h, 2000, 4000, "8 frames, p");
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
+/* In the bin the joint chooses the frames: they carry the results of the windows that a trigger made. */
+GST_START_TEST (test_trigger_in_bin)
+{
+  GstHarness *h = file_harness ("terncaption prompt=p", "sink", "src");
+  GstHarness *text = gst_harness_new_with_element (h->element, NULL, "text_src");
+  guint i;
+
+  gst_harness_set_src_caps_str (h, FRAME_CAPS);
+  push_tenths (h, 0, 1400);
+  if (__i__ == 0)
+    fail_unless (gst_harness_push_upstream_event (text, trigger_event (GST_EVENT_CUSTOM_UPSTREAM)));
+  else if (__i__ == 1)
+    fail_unless (gst_harness_push_upstream_event (h, trigger_event (GST_EVENT_CUSTOM_UPSTREAM)));
+  else
+    fail_unless (gst_harness_push_event (h, trigger_event (GST_EVENT_CUSTOM_DOWNSTREAM)));
+  push_tenths (h, 1400, 6200);
+  gst_harness_push_event (h, gst_event_new_eos ());
+  expect (text, 0, 1400, "3 frames, p");
+  expect (text, 1400, 4000, "8 frames, p");
+  expect (text, 5400, 800, "2 frames, p");
+  for (i = 0; i < 62; i++) {
+    GstBuffer *frame = gst_harness_pull (h);
+    guint64 id = 9;
+
+    fail_unless (frame != NULL);
+    gst_structure_get_uint64 (gst_custom_meta_get_structure (gst_buffer_get_custom_meta (frame, "TernResultMeta")), "id", &id);
+    fail_unless_equals_uint64 (id, i < 14 ? 0 : i < 54 ? 1 : 2);
+    gst_buffer_unref (frame);
+  }
+  gst_harness_teardown (text);
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
+/* ---- What ends windows ---- */
+
+/* Nothing comes for so long that a window is over: it is answered although no frame shows it. */
+GST_START_TEST (test_gap)
+{
+  GstHarness *h = chain ("frame-rate=2/1", "");
+
+  gst_harness_set_src_caps_str (h, FRAME_CAPS);
+  push_tenths (h, 0, 800);
+  gst_harness_push_event (h, gst_event_new_gap (MS (800), MS (8000)));
+  expect (h, 0, 4000, "2 frames, p");
+  push_tenths (h, 8800, 9900);
+  gst_harness_push_event (h, gst_event_new_eos ());
+  expect (h, 8800, 1100, "3 frames, p");
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
+/* Pictures of another size are not of the same window; in the bin as well, where the encoder does not see all frames. */
+GST_START_TEST (test_size)
+{
+  GstHarness *h = __i__ ? file_harness ("terncaption prompt=p", "sink", "src") : chain ("frame-rate=2/1", "");
+  GstHarness *text = __i__ ? gst_harness_new_with_element (h->element, NULL, "text_src") : h;
+  g_autoptr (GstCaps) half = gst_caps_from_string ("video/x-raw, format = RGB, width = 8, height = 16, framerate = 10/1");
+  g_autoptr (GstBus) bus = watch (h->element);
+
+  gst_harness_set_src_caps_str (h, FRAME_CAPS);
+  push_tenths (h, 0, 1800);
+  fail_unless (gst_pad_push_event (h->srcpad, gst_event_new_caps (half)));
+  push_tenths (h, 1800, 7000);
+  gst_harness_push_event (h, gst_event_new_eos ());
+  /* What is looked at next is at 2 s; the frames in between are of the window before. */
+  expect (text, 0, 2000, "4 frames, p");
+  expect (text, 2000, 4000, "8 frames, p");
+  expect (text, 6000, 1000, "2 frames, p");
+  fail_unless_equals_int (count_messages (bus, GST_MESSAGE_INFO), 1);
+  fail_unless_equals_int (count_messages (bus, GST_MESSAGE_WARNING | GST_MESSAGE_ERROR), 0);
+  if (__i__)
+    gst_harness_teardown (text);
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
+/* A file that is played in a loop: each round has its windows, at its own stream times. */
+GST_START_TEST (test_loop)
+{
+  GstHarness *h = chain ("frame-rate=2/1", "");
+  GstSegment segment;
+  guint round;
+
+  gst_harness_set_src_caps_str (h, FRAME_CAPS);
+  gst_segment_init (&segment, GST_FORMAT_TIME);
+  for (round = 0; round < 3; round++) {
+    segment.base = round * 5 * GST_SECOND;
+    segment.stop = 5 * GST_SECOND;
+    gst_harness_push_event (h, gst_event_new_segment (&segment));
+    push_tenths (h, 0, 5000);
+    gst_harness_push_event (h, gst_event_new_segment_done (GST_FORMAT_TIME, 5 * GST_SECOND));
+    expect (h, 0, 4000, "8 frames, p");
+    expect (h, 4000, 1000, "2 frames, p");
+  }
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
+/* A seek: what was open is forgotten, windows begin at the first frame after it. */
+GST_START_TEST (test_seek)
+{
+  GstHarness *h = chain ("frame-rate=2/1", "");
+  GstSegment segment;
+  GstBuffer *buffer;
+
+  gst_harness_set_src_caps_str (h, FRAME_CAPS);
+  push_tenths (h, 0, 3000);
+  gst_harness_push_event (h, gst_event_new_flush_start ());
+  gst_harness_push_event (h, gst_event_new_flush_stop (TRUE));
+  gst_segment_init (&segment, GST_FORMAT_TIME);
+  segment.start = segment.time = segment.position = MS (60300);
+  segment.rate = __i__ ? 2.0 : 1.0;
+  gst_harness_push_event (h, gst_event_new_segment (&segment));
+  push_tenths (h, 60000, 65300);        /* from the key frame on */
+  gst_harness_push_event (h, gst_event_new_eos ());
+  expect (h, 60300, 4000, "8 frames, p");
+  expect (h, 64300, 1000, "2 frames, p");
+  buffer = gst_harness_try_pull (h);
+  fail_unless (buffer == NULL);
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
+/* A source that dies and returns, as another stream with other pictures and times: it goes on, and results are counted on. */
+GST_START_TEST (test_return)
+{
+  GstHarness *h = chain ("frame-rate=2/1", "");
+  g_autoptr (GstCaps) other = gst_caps_from_string ("video/x-raw, format = GRAY8, width = 32, height = 24, framerate = 5/1");
+  GstSegment segment;
+  guint64 ids[2];
+  guint i;
+
+  gst_segment_init (&segment, GST_FORMAT_TIME);
+  gst_harness_set_src_caps_str (h, FRAME_CAPS);
+  push_tenths (h, 0, 1000);
+  if (__i__ == 0) {
+    gst_harness_push_event (h, gst_event_new_eos ());
+  } else if (__i__ == 1) {
+    gst_harness_push_event (h, gst_event_new_flush_start ());
+    gst_harness_push_event (h, gst_event_new_flush_stop (TRUE));
+  }
+  gst_harness_push_event (h, gst_event_new_stream_start ("again"));
+  fail_unless (gst_pad_push_event (h->srcpad, gst_event_new_caps (other)));
+  gst_harness_push_event (h, gst_event_new_segment (&segment));
+  push_tenths (h, 300, 2300);
+  gst_harness_push_event (h, gst_event_new_eos ());
+  for (i = __i__ == 1; i < 2; i++) {
+    GstBuffer *buffer = gst_harness_pull (h);
+
+    fail_unless_equals_uint64 (GST_BUFFER_PTS (buffer), i ? MS (300) : 0);
+    gst_structure_get_uint64 (gst_custom_meta_get_structure (gst_buffer_get_custom_meta (buffer, "TernResultMeta")), "id",
+        &ids[i]);
+    gst_buffer_unref (buffer);
+  }
+  if (__i__ != 1)
+    fail_unless_equals_uint64 (ids[1], ids[0] + 1);
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
+int
+main (void)
+{
+  Suite *suite = suite_create ("windows");
+  TCase *tc = tcase_create ("general");
+
+  suite_add_tcase (suite, tc);
+  tcase_add_loop_test (tc, test_rates, 0, 2 * G_N_ELEMENTS (clips));
+  tcase_add_loop_test (tc, test_end, 0, N_STATES);
+  tcase_add_loop_test (tc, test_trigger, 0, 3);
+  tcase_add_test (tc, test_trigger_tokens);
+  tcase_add_loop_test (tc, test_trigger_in_bin, 0, 3);
+  tcase_add_test (tc, test_gap);
+  tcase_add_loop_test (tc, test_size, 0, 2);
+  tcase_add_test (tc, test_loop);
+  tcase_add_loop_test (tc, test_seek, 0, 2);
+  tcase_add_loop_test (tc, test_return, 0, 3);
+  return run_suite (suite);
+}
