@@ -677,7 +677,7 @@ start_saying (TernSession *self, TernAsk *ask, TernRound *round)
           self->spans->len));
   ask->decode = g_get_monotonic_time ();
   ask->state = TERN_ASK_SAYS;
-  if (tern_generator_begin (ask->generator, ask->reader.timeline, &config->params.sampling, &error))
+  if (tern_generator_begin (ask->generator, ask->reader.timeline, &config->params.sampling, NULL, &error))
     take (ask, round);
   else
     end_ask (ask, error);

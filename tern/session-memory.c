@@ -103,7 +103,7 @@ plan_store (const TernSession *self, const TernCacheSize *size, const TernGenera
   guint tails = others * (pages (size->tail + size->max_tokens) + 1);
 
   return (TernStoreParams) { .context = size->context, .kv = self->kv, .activations = self->model->activations,
-    .timelines = size->questions * size->beam + self->n_readings,
+    .timelines = size->questions * (1 + tern_generator_forks (limits)) + self->n_readings,
     .pages = pages (size->context) + self->n_readings * pages (size->prompt) + tails
         + size->questions * tern_generator_pages (limits) };
 }

@@ -159,7 +159,7 @@ run (Work *work, const TernSampling *sampling, GError **error)
     return FALSE;
   input = (TernLlmInput) { .ids = (const gint32 *) work->ids->data, .n = work->ids->len };
   if (!tern_solo_eval (work->model.state, &input, TERN_LOGITS_LAST, work->logits, NULL, error)
-      || !tern_generator_run (work->generator, work->model.state, work->logits, sampling, say, work, work->picking, NULL,
+      || !tern_generator_run (work->generator, work->model.state, work->logits, sampling, NULL, say, work, work->picking, NULL,
           error))
     return FALSE;
   tern_text_stream_end (&work->stream, work->text);

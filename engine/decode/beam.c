@@ -13,7 +13,7 @@
 /* ---- Memory ------------------------------------------------------------------------------------------------------ */
 
 gboolean
-tern_search_init (TernGenerator *self, TernStore *store, GError **error)
+tern_search_init (TernGenerator *self, GError **error)
 {
   TernSearch *search = &self->search;
   guint most = self->limits.max_beam, n_layers = tern_llm_info (self->llm)->n_layers;
@@ -21,11 +21,7 @@ tern_search_init (TernGenerator *self, TernStore *store, GError **error)
   search->beams = g_new0 (TernBeam, most);
   search->next = g_new0 (TernBeam, most);
   search->steps = g_new0 (TernBeamStep, 2 * most);
-  search->timelines = g_new0 (TernTimeline *, most - 1);
   search->n_keys = g_new0 (gint, n_layers);
-  for (guint i = 0; i + 1 < most; i++)
-    if (!(search->timelines[i] = tern_timeline_new (store, error)))
-      return FALSE;
   return (search->nodes = tern_mem_alloc ((gsize) most * self->limits.max_tokens * sizeof (TernBeamNode),
           "tokens of the beams", error))
       && (search->keys = tern_mem_alloc ((gsize) n_layers * self->context * sizeof (gint32), "keys of the beams", error));
@@ -36,9 +32,6 @@ tern_search_clear (TernGenerator *self)
 {
   TernSearch *search = &self->search;
 
-  for (guint i = 0; search->timelines && i + 1 < self->limits.max_beam; i++)
-    tern_timeline_free (search->timelines[i]);
-  g_free (search->timelines);
   g_free (search->beams);
   g_free (search->next);
   g_free (search->steps);
@@ -279,7 +272,7 @@ beam_begin (TernGenerator *self)
   search->best = (TernBeamEnd) { .node = -1 };
   search->beams[0] = (TernBeam) { .timeline = self->timeline, .node = -1 };
   for (guint i = 1; i < search->width; i++)
-    search->beams[i] = (TernBeam) { .timeline = search->timelines[i - 1], .node = -1 };
+    search->beams[i] = (TernBeam) { .timeline = self->timelines[i - 1], .node = -1 };
 }
 
 static void

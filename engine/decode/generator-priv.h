@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Inside of generation. A strategy (one token after the other: single.c; beam search: beam.c) is two functions. */
+/* Inside of generation. A strategy is three functions. */
 #pragma once
 
 #include "engine/decode/generator.h"
 #include "engine/decode/sampler.h"
+#include "tern/ranges.h"
 
 G_BEGIN_DECLS
 
-G_STATIC_ASSERT (TERN_BEAM_MAX <= 64);   /* a bit each in beam.c */
+/* A bit each in beam.c and closed.c. */
+G_STATIC_ASSERT (TERN_BEAM_MAX <= 64 && TERN_LABEL_FORKS_MAX <= 64);
 
 struct _TernPicking {
   TernCandidate *candidates;    /* [n_vocab] */
@@ -22,7 +24,9 @@ typedef struct {
   void (*cancel) (TernGenerator *self);
 } TernStrategy;
 
-extern const TernStrategy tern_strategy_single, tern_strategy_beam;
+extern const TernStrategy tern_strategy_single;         /* one token after the other */
+extern const TernStrategy tern_strategy_beam;           /* beam search */
+extern const TernStrategy tern_strategy_closed;         /* the probabilities of labels */
 
 /* A token of some beam; beams share the nodes of what they have in common. */
 typedef struct {
@@ -57,7 +61,6 @@ typedef struct {
 
 /* A search; its memory is there when max_beam is more than 1. */
 typedef struct {
-  TernTimeline **timelines;     /* [max_beam - 1] */
   TernBeam *beams, *next;       /* [max_beam] */
   TernBeamStep *steps;          /* [2 max_beam] */
   TernBeamNode *nodes;          /* [max_beam * max_tokens] */
@@ -71,6 +74,22 @@ typedef struct {
   TernBeamEnd best;             /* the best sequence that ended */
 } TernSearch;
 
+/* An inner node of the labels' trie that is being read. */
+typedef struct {
+  gint32 node;
+  gint32 parent;                /* the fork, of those before, that has read what comes before; -1: the prompt's timeline */
+  guint place;                  /* of its timeline */
+  double logprob;               /* of it and all before it */
+} TernLabelFork;
+
+typedef struct {
+  TernLabelFork *forks, *next;  /* [max_forks] */
+  guint n_forks, n_next;
+  guint first_tip, end_tip;     /* of this round */
+  double firsts[TERN_LABELS_MAX];       /* log p of the first tokens, in the order of the trie */
+  double logprobs[TERN_LABELS_MAX];     /* of the labels */
+} TernClosed;
+
 struct _TernGenerator {
   TernLlm *llm;
   TernTokenizer *tokenizer;
@@ -80,7 +99,8 @@ struct _TernGenerator {
   gsize n_vocab;
   gint32 *ids;                  /* [max_tokens] */
   float *probabilities;         /* [max_tokens] */
-  TernWanted *wants;            /* [max_beam] */
+  TernWanted *wants;            /* [tern_generator_forks() + 1] */
+  TernTimeline **timelines;     /* [tern_generator_forks()] for beams and labels */
 
   /* The answer under way. */
   TernSampling sampling;
@@ -94,13 +114,15 @@ struct _TernGenerator {
   TernSaid said;
 
   TernSearch search;
+  TernLabels *labels;           /* NULL: no closed answer */
+  TernClosed closed;
 };
 
 gboolean tern_generator_is_end (const TernGenerator *self, gint32 id);
 /* Appends a token that stands. */
 void tern_generator_say (TernGenerator *self, gint32 id, float probability);
 void tern_generator_finish (TernGenerator *self, TernFinish finish);
-gboolean tern_search_init (TernGenerator *self, TernStore *store, GError **error);
+gboolean tern_search_init (TernGenerator *self, GError **error);
 void tern_search_clear (TernGenerator *self);
 
 G_END_DECLS

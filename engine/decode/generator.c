@@ -5,6 +5,7 @@
 
 #include "engine/base/mem.h"
 #include "engine/decode/generator-priv.h"
+#include "engine/decode/labels-priv.h"
 #include "tern/error.h"
 
 /* ---- Parameters -------------------------------------------------------------------------------------------------- */
@@ -85,12 +86,45 @@ tern_picking_free (TernPicking *picking)
 /* ---- Life -------------------------------------------------------------------------------------------------------- */
 
 guint
+tern_generator_forks (const TernGeneratorLimits *limits)
+{
+  return MAX (MAX (limits->max_beam, 1) - 1, limits->max_forks);
+}
+
+/* What is read after the prompt begins anywhere in a page, which a fork has to itself. */
+static guint
+fork_pages (guint tokens)
+{
+  return (tokens + TERN_PAGE_ROWS - 1) / TERN_PAGE_ROWS + 1;
+}
+
+static guint
+max_label (const TernGeneratorLimits *limits)
+{
+  return limits->max_label ? limits->max_label : TERN_PAGE_ROWS;
+}
+
+guint
 tern_generator_pages (const TernGeneratorLimits *limits)
 {
-  /* A beam's answer begins anywhere in a page, which it has to itself. */
-  guint pages = (limits->max_tokens + TERN_PAGE_ROWS - 1) / TERN_PAGE_ROWS + 1;
+  guint beams = (MAX (limits->max_beam, 1) - 1) * fork_pages (limits->max_tokens);
 
-  return limits->max_beam > 1 ? (limits->max_beam - 1) * pages : 0;
+  return MAX (beams, limits->max_forks * fork_pages (max_label (limits)));
+}
+
+static gboolean
+make_forks (TernGenerator *self, TernStore *store, GError **error)
+{
+  guint n = tern_generator_forks (&self->limits);
+
+  self->wants = g_new0 (TernWanted, n + 1);
+  self->timelines = g_new0 (TernTimeline *, n);
+  for (guint i = 0; i < n; i++)
+    if (!(self->timelines[i] = tern_timeline_new (store, error)))
+      return FALSE;
+  self->closed.forks = g_new0 (TernLabelFork, self->limits.max_forks);
+  self->closed.next = g_new0 (TernLabelFork, self->limits.max_forks);
+  return self->limits.max_beam == 1 || tern_search_init (self, error);
 }
 
 TernGenerator *
@@ -107,13 +141,12 @@ tern_generator_new (TernLlm *llm, const TernTokenizer *tokenizer, const TernGene
   self->context = tern_store_context (store);
   self->limits = *limits;
   if (!check_range (limits->max_beam, TERN_BEAM_MIN, TERN_BEAM_MAX, "beam", error)
+      || !check_range (limits->max_forks, 0, TERN_LABEL_FORKS_MAX, "forks of labels", error)
       || !check_range (limits->max_tokens, TERN_MAX_TOKENS_MIN, TERN_MAX_TOKENS_MAX, "max-tokens", error)
       || !(self->ids = tern_mem_alloc (limits->max_tokens * sizeof *self->ids, "tokens said", error))
       || !(self->probabilities = tern_mem_alloc (limits->max_tokens * sizeof *self->probabilities,
-              "probabilities of the tokens said", error)))
-    return NULL;
-  self->wants = g_new0 (TernWanted, self->limits.max_beam);
-  if (self->limits.max_beam > 1 && !tern_search_init (self, store, error))
+              "probabilities of the tokens said", error))
+      || !make_forks (self, store, error))
     return NULL;
   return g_steal_pointer (&self);
 }
@@ -124,6 +157,12 @@ tern_generator_free (TernGenerator *self)
   if (!self)
     return;
   tern_search_clear (self);
+  for (guint i = 0; self->timelines && i < tern_generator_forks (&self->limits); i++)
+    tern_timeline_free (self->timelines[i]);
+  g_free (self->timelines);
+  g_free (self->closed.forks);
+  g_free (self->closed.next);
+  tern_labels_unref (self->labels);
   g_free (self->wants);
   tern_mem_free (self->ids);
   tern_mem_free (self->probabilities);
@@ -159,25 +198,68 @@ tern_generator_finish (TernGenerator *self, TernFinish finish)
 
 /* ---- Steps ------------------------------------------------------------------------------------------------------- */
 
-gboolean
-tern_generator_begin (TernGenerator *self, TernTimeline *timeline, const TernSampling *sampling, GError **error)
+/* Nothing is under way. */
+static void
+forget (TernGenerator *self)
 {
   self->strategy = NULL;
   self->n_wants = 0;
   self->finished = FALSE;
   self->probability = 0;
   self->said = (TernSaid) { .ids = self->ids, .finish = TERN_FINISH_LENGTH };
+  g_clear_pointer (&self->labels, tern_labels_unref);
+  for (guint i = 0; i < tern_generator_forks (&self->limits); i++)
+    tern_timeline_reset (self->timelines[i]);   /* of one that was given up on */
+}
+
+static void
+begin (TernGenerator *self, TernTimeline *timeline, const TernStrategy *strategy)
+{
+  self->timeline = timeline;
+  self->policy = tern_timeline_policy (timeline);
+  self->strategy = strategy;
+  strategy->begin (self);
+}
+
+gboolean
+tern_generator_begin (TernGenerator *self, TernTimeline *timeline, const TernSampling *sampling,
+    TernConstraint *constraint, GError **error)
+{
+  forget (self);
   if (!tern_sampling_check (sampling, error))
     return FALSE;
   if (sampling->beam > self->limits.max_beam)
     return check (FALSE, "beam", "at most what the generator was made for", sampling->beam, error);
   if (sampling->max_tokens > self->limits.max_tokens)
     return check (FALSE, "max-tokens", "at most what the generator was made for", sampling->max_tokens, error);
+  if (constraint) {
+    g_set_error_literal (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "constraints: expected none");
+    return FALSE;
+  }
   self->sampling = *sampling;
-  self->timeline = timeline;
-  self->policy = tern_timeline_policy (timeline);
-  self->strategy = sampling->beam > 1 ? &tern_strategy_beam : &tern_strategy_single;
-  self->strategy->begin (self);
+  begin (self, timeline, sampling->beam > 1 ? &tern_strategy_beam : &tern_strategy_single);
+  return TRUE;
+}
+
+gboolean
+tern_generator_begin_labels (TernGenerator *self, TernTimeline *timeline, TernLabels *labels, GError **error)
+{
+  guint inner = labels->longest - 1;    /* the last token is not read */
+
+  forget (self);
+  if ((guint) labels->last_id >= self->n_ids)
+    return check (FALSE, "labels", "tokens of the model", labels->last_id, error);
+  if (labels->n_tips > 0 && self->limits.max_forks == 0)
+    return check (FALSE, "labels", "single tokens, which the generator was made for", labels->longest, error);
+  if (inner > max_label (&self->limits))
+    return check (FALSE, "labels", "at most the tokens that the generator was made for", labels->longest, error);
+  if (inner > tern_timeline_context (timeline) - tern_timeline_pos (timeline)) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE, "context: expected at most %u tokens, found %u and %u more of a "
+        "label", tern_timeline_context (timeline), tern_timeline_pos (timeline), inner);
+    return FALSE;
+  }
+  self->labels = tern_labels_ref (labels);
+  begin (self, timeline, &tern_strategy_closed);
   return TRUE;
 }
 
@@ -227,6 +309,12 @@ tern_generator_probability (const TernGenerator *self, guint i)
   return self->probabilities[i];
 }
 
+const double *
+tern_generator_label_logprobs (const TernGenerator *self)
+{
+  return self->labels && self->finished && self->said.finish == TERN_FINISH_STOP ? self->closed.logprobs : NULL;
+}
+
 /* ---- Alone ------------------------------------------------------------------------------------------------------- */
 
 /* One pass with what is wanted, or more where the pass is small. */
@@ -254,39 +342,67 @@ read_wanted (const TernGenerator *self, TernPass *pass, const TernWanted *wants,
   return tern_pass_run (pass, error);
 }
 
-gboolean
-tern_generator_run (TernGenerator *self, TernSolo *solo, float *logits, const TernSampling *sampling, TernTokenFunc func,
-    void *data, TernPicking *picking, TernCancel *cancel, GError **error)
-{
-  g_autofree float *rows = NULL;
-  const TernWanted *wants;
-  guint told = 0, n;
+/* Whom what is said is told to. */
+typedef struct {
+  TernTokenFunc func;
+  void *data;
+  guint told;
+} Listener;
 
-  if (!tern_generator_begin (self, tern_solo_timeline (solo), sampling, error))
-    return FALSE;
-  if (sampling->beam > 1)
-    rows = g_new (float, self->n_vocab * sampling->beam);
-  for (const float *next = logits;; next = rows ? rows : logits) {
+static void
+tell (const TernGenerator *self, Listener *listener)
+{
+  for (; listener->func && listener->told < self->said.n; listener->told++)
+    listener->func (listener->data, self->ids[listener->told], self->probabilities[listener->told]);
+}
+
+/* What was begun, to its end. @rows: of logits that are wanted at once, at most. */
+static gboolean
+run (TernGenerator *self, TernSolo *solo, float *logits, guint rows, Listener listener, TernPicking *picking,
+    TernCancel *cancel, GError **error)
+{
+  g_autofree float *more = rows > 1 ? g_new (float, self->n_vocab * rows) : NULL;
+  float *read = more ? more : logits;
+  const TernWanted *wants;
+  guint n;
+
+  for (const float *next = logits;; next = read) {
     g_autoptr (GError) failure = NULL;
 
     if (tern_cancel_is_raised (cancel))
       tern_generator_cancel (self);
     else
       tern_generator_take (self, next, picking);
-    for (; func && told < self->said.n; told++)
-      func (data, self->ids[told], self->probabilities[told]);
+    tell (self, &listener);
     n = tern_generator_wants (self, &wants);
     if (n == 0)
       return TRUE;
-    if (read_wanted (self, tern_solo_pass (solo), wants, n, rows ? rows : logits, cancel, &failure))
+    if (read_wanted (self, tern_solo_pass (solo), wants, n, read, cancel, &failure))
       continue;
     tern_generator_cancel (self);
     if (!g_error_matches (failure, TERN_ERROR, TERN_ERROR_CANCELLED)) {
       g_propagate_error (error, g_steal_pointer (&failure));
       return FALSE;
     }
-    for (; func && told < self->said.n; told++)
-      func (data, self->ids[told], self->probabilities[told]);
+    tell (self, &listener);
     return TRUE;
   }
+}
+
+gboolean
+tern_generator_run (TernGenerator *self, TernSolo *solo, float *logits, const TernSampling *sampling,
+    TernConstraint *constraint, TernTokenFunc func, void *data, TernPicking *picking, TernCancel *cancel, GError **error)
+{
+  return tern_generator_begin (self, tern_solo_timeline (solo), sampling, constraint, error)
+      && run (self, solo, logits, sampling->beam, (Listener) { func, data, 0 }, picking, cancel, error);
+}
+
+gboolean
+tern_generator_run_labels (TernGenerator *self, TernSolo *solo, float *logits, TernLabels *labels, TernPicking *picking,
+    TernCancel *cancel, GError **error)
+{
+  guint rows = MIN (tern_labels_forks (labels), self->limits.max_forks);
+
+  return tern_generator_begin_labels (self, tern_solo_timeline (solo), labels, error)
+      && run (self, solo, logits, rows, (Listener) { 0 }, picking, cancel, error);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* From logits to text, in steps: a generator says which rows it wants to be read next, and is given their logits. Greedy
- * decoding, sampling and beam search are answers to that one question; who reads the rows, and with what else in the pass,
- * is not the generator's concern.
+ * decoding, sampling, beam search and the probabilities of labels are answers to that one question; who reads the rows, and
+ * with what else in the pass, is not the generator's concern.
  *
- *   tern_generator_begin (g, timeline, &sampling, &error);      // the timeline holds the prompt
+ *   tern_generator_begin (g, timeline, &sampling, NULL, &error);        // the timeline holds the prompt
  *   tern_generator_take (g, logits, scratch);                   // [n_vocab] of its last row
  *   while ((n = tern_generator_wants (g, &rows)) > 0) {
  *     ... one pass with a decode row for each of rows[0..n), logits side by side ...
@@ -11,10 +11,12 @@
  *   }
  *   said = tern_generator_said (g);
  *
- * One thread at a time. Nothing is allocated after new. */
+ * One thread at a time. Nothing is allocated after new, but by the first begin with a constraint. */
 #pragma once
 
 #include <glib.h>
+#include "engine/decode/labels.h"
+#include "engine/grammar/constraint.h"
 #include "engine/llm/solo.h"
 #include "engine/text/tokenizer.h"
 #include "tern/sampling.h"
@@ -25,9 +27,10 @@ G_BEGIN_DECLS
 gboolean tern_sampling_check (const TernSampling *sampling, GError **error);
 
 typedef enum {
-  TERN_FINISH_STOP,             /* an end token */
+  TERN_FINISH_STOP,             /* an end token, or the end of a constraint's sentence; labels: all are known */
   TERN_FINISH_LENGTH,           /* max_tokens or the context */
   TERN_FINISH_CANCELLED,
+  TERN_FINISH_FAILED,           /* a constraint's matcher ran out of its memory: what was said is no sentence of it */
 } TernFinish;
 
 typedef struct {
@@ -51,22 +54,37 @@ typedef struct _TernGenerator TernGenerator;
 typedef struct {
   guint max_tokens;             /* of an answer, at least 1 */
   guint max_beam;               /* TERN_BEAM_MIN: no beam search */
+  guint max_forks;              /* tern_labels_forks(), at most TERN_LABEL_FORKS_MAX; with fewer, but at least 1, labels take
+                                 * more passes. 0: labels of single tokens alone */
+  guint max_label;              /* tern_labels_longest(); 0 = TERN_PAGE_ROWS */
 } TernGeneratorLimits;
 
-/* For answers on timelines of @store. @tokenizer (NULL: no end tokens) is kept a reference on. Beam search makes
- * max_beam - 1 further timelines of @store, and needs pages for them: tern_generator_pages(). INVALID, NO_SPACE. */
+/* For answers on timelines of @store. @tokenizer (NULL: no end tokens) is kept a reference on. Beams and forks take
+ * tern_generator_forks() further timelines of @store, and pages for them: tern_generator_pages(). INVALID, NO_SPACE. */
 TernGenerator *tern_generator_new (TernLlm *llm, const TernTokenizer *tokenizer, const TernGeneratorLimits *limits,
     TernStore *store, GError **error);
 void tern_generator_free (TernGenerator *generator);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernGenerator, tern_generator_free)
-/* Pages that the beams may need beside those of the timeline with the prompt and the first one's answer. */
+/* Timelines beside that with the prompt; pages that they may need beside those of that and its answer. */
+guint tern_generator_forks (const TernGeneratorLimits *limits);
 guint tern_generator_pages (const TernGeneratorLimits *limits);
 
 /* @timeline holds the prompt, is borrowed until the next begin, and is what the answer is read into (with beams: some of
  * it). Its key policy is asked for the best beam, which the others follow; it is @timeline's again at the end. @sampling is
- * copied. INVALID: @sampling is out of range, or asks for more than the limits. */
+ * copied. INVALID: @sampling is out of range, or asks for more than the limits.
+ *
+ * @constraint (NULL: none; for @generator's vocabulary): a reference is kept until the next begin. What is said is a whole
+ * sentence of it within max_tokens and the context, whatever the logits, and ends with it; ignore_eog is not looked at.
+ * Probabilities are the model's own, of all tokens. INVALID names both numbers where the shortest sentence does not fit. */
 gboolean tern_generator_begin (TernGenerator *generator, TernTimeline *timeline, const TernSampling *sampling,
-    GError **error);
+    TernConstraint *constraint, GError **error);
+
+/* Asks how likely each of @labels is instead: nothing is said. @timeline holds the prompt, is borrowed until the next begin,
+ * and stays as it is; its key policy is not asked. A reference on @labels is kept until then. INVALID: they ask for more
+ * than the limits; NO_SPACE: the longest one does not fit into the context. */
+gboolean tern_generator_begin_labels (TernGenerator *generator, TernTimeline *timeline, TernLabels *labels, GError **error);
+/* [tern_labels_n()], by labels.h's rule before temperature; NULL before TERN_FINISH_STOP. Borrowed, until the next begin. */
+const double *tern_generator_label_logprobs (const TernGenerator *generator);
 
 /* A token to be read into a timeline, as a decode row. */
 typedef struct {
@@ -91,6 +109,8 @@ float tern_generator_probability (const TernGenerator *generator, guint i);
  * NULL) is called for every token once it stands. Cancelling is no error. */
 typedef void (*TernTokenFunc) (void *data, gint32 id, float probability);
 gboolean tern_generator_run (TernGenerator *generator, TernSolo *solo, float *logits, const TernSampling *sampling,
-    TernTokenFunc func, void *data, TernPicking *picking, TernCancel *cancel, GError **error);
+    TernConstraint *constraint, TernTokenFunc func, void *data, TernPicking *picking, TernCancel *cancel, GError **error);
+gboolean tern_generator_run_labels (TernGenerator *generator, TernSolo *solo, float *logits, TernLabels *labels,
+    TernPicking *picking, TernCancel *cancel, GError **error);
 
 G_END_DECLS

@@ -386,6 +386,20 @@ run_heads (TernPass *self)
   return flush_heads (self, &heads);
 }
 
+/* A norm looks at its row alone: what the head reads, bit for bit, whether it is asked or not. */
+static void
+take_hidden (TernPass *self)
+{
+  gsize width = self->llm->info.width;
+
+  for (guint i = 0; i < self->n_segments; i++) {
+    const TernPassSegment *at = &self->segments[i];
+
+    if (at->segment.hidden)
+      norm (self, at->segment.hidden, self->h + (at->first + at->segment.n - 1) * width, self->llm->final_norm, 1);
+  }
+}
+
 gboolean
 tern_pass_run (TernPass *self, GError **error)
 {
@@ -393,7 +407,11 @@ tern_pass_run (TernPass *self, GError **error)
 
   if (self->n > 0) {
     self->all = (TernCancel) { .all = self->cancels, .n_all = self->n_segments };
-    ok = tern_pass_goes_on (self) && walk (self) && run_heads (self);
+    ok = tern_pass_goes_on (self) && walk (self);
+    if (ok) {
+      take_hidden (self);
+      ok = run_heads (self);
+    }
   }
   for (guint i = 0; !ok && i < self->n_segments; i++)
     self->segments[i].segment.timeline->torn = TRUE;

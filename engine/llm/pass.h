@@ -40,6 +40,7 @@ typedef struct {
   gboolean decode;              /* a token that was said: its timeline's policy is asked. These come before all others */
   TernLogits want;
   float *logits;                /* [n_vocab], or [n, n_vocab] for TERN_LOGITS_ALL; best side by side */
+  float *hidden;                /* [width] of its last row after the final norm: what logits are computed from. NULL: none */
   TernCancel *cancel;           /* borrowed; NULL: never */
 } TernSegment;
 

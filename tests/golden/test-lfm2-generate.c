@@ -111,7 +111,7 @@ generate (Fixture *f, const gint32 *ids, guint n, const TernSampling *sampling)
   g_array_set_size (f->heard, 0);
   f->heard_probability = 0;
   tern_cancel_reset (&f->cancel);
-  tern_generator_run (f->generator, f->state, f->logits, sampling, hear, f, f->picking, &f->cancel, &error);
+  tern_generator_run (f->generator, f->state, f->logits, sampling, NULL, hear, f, f->picking, &f->cancel, &error);
   f->out = tern_generator_said (f->generator);
   g_assert_no_error (error);
   g_assert_cmpmem (f->heard->data, f->heard->len * sizeof (gint32), f->out.ids, f->out.n * sizeof (gint32));
@@ -286,7 +286,7 @@ test_cancel (Fixture *f, gconstpointer data)
   g_assert_cmpint (f->out.finish, ==, TERN_FINISH_CANCELLED);
   tern_cancel_raise (&f->cancel);
   prompt (f, start, G_N_ELEMENTS (start));
-  g_assert_true (tern_generator_run (f->generator, f->state, f->logits, &sampling, NULL, NULL, f->picking, &f->cancel,
+  g_assert_true (tern_generator_run (f->generator, f->state, f->logits, &sampling, NULL, NULL, NULL, f->picking, &f->cancel,
           NULL));
   f->out = tern_generator_said (f->generator);
   g_assert_cmpuint (f->out.n, ==, 0);
@@ -458,7 +458,7 @@ test_too_many_beams (Fixture *f, gconstpointer data)
 
   sampling.beam = MAX_BEAM + 1;
   prompt (f, start, G_N_ELEMENTS (start));
-  g_assert_false (tern_generator_run (f->generator, f->state, f->logits, &sampling, NULL, NULL, f->picking, NULL, &error));
+  g_assert_false (tern_generator_run (f->generator, f->state, f->logits, &sampling, NULL, NULL, NULL, f->picking, NULL, &error));
   g_assert_error (error, TERN_ERROR, TERN_ERROR_INVALID);
 }
 

@@ -3,6 +3,7 @@
  * no room or never runs changes nothing for others. Every family of models, every instruction set. */
 #include <string.h>
 
+#include "engine/llm/model.h"
 #include "engine/llm/solo.h"
 #include "tern/error.h"
 #include "tests/golden/golden.h"
@@ -330,6 +331,86 @@ test_random (gconstpointer data)
   golden_each_level (check_random, data);
 }
 
+/* ---- Hidden states ----------------------------------------------------------------------------------------------- */
+
+typedef struct {
+  guint layer, n;
+  float rows[4096];             /* after the final norm */
+  gsize width;
+} Seen;
+
+static void
+see_last (void *data, guint layer, const float *rows, guint n)
+{
+  Seen *seen = data;
+
+  if (layer != seen->layer)
+    return;
+  g_assert_cmpuint ((seen->n + n) * seen->width, <=, G_N_ELEMENTS (seen->rows));
+  memcpy (seen->rows + seen->n * seen->width, rows, n * seen->width * sizeof (float));
+  seen->n += n;
+}
+
+/* What the head makes of a row. */
+static void
+head (Stage *stage, TernActivations mode, const float *hidden, float *logits)
+{
+  g_autofree void *memory = g_malloc (tern_linear_input_bytes (1, stage->width) + TERN_ALIGN);
+  const TernLinear *linear = tern_llm_head (stage->llm);
+  TernLinearInput input;
+
+  g_assert_true (tern_pool_reserve (stage->pool, tern_linear_scratch (linear), NULL));
+  tern_linear_input_init (&input, (void *) tern_align_up ((gsize) memory), stage->llm->kernels, mode, hidden, stage->width,
+      1, stage->width);
+  input.few = 1;
+  g_assert_true (tern_linear_run_until (linear, &input, NULL, logits, stage->n_vocab, stage->pool, NULL));
+}
+
+/* Of whoever wants it, with logits or without: what logits are computed from, and no logits for those that want none. */
+static void
+check_hidden (const TernKernels *kernels, gconstpointer data)
+{
+  for (guint way = 0; way < 2; way++) {
+    TernActivations mode = way ? TERN_ACTIVATIONS_F32 : TERN_ACTIVATIONS_INT8;
+    TernLogits wants[] = { TERN_LOGITS_LAST, TERN_LOGITS_NONE, TERN_LOGITS_NONE, TERN_LOGITS_ALL };
+    gint32 ids[] = { 1, 4, 9, 16, 25 };
+    g_autofree float *hidden = NULL, *again = NULL;
+    Seen seen = { 0 };
+    gsize bytes;
+    Stage stage;
+
+    set_up (&stage, GPOINTER_TO_UINT (data), kernels, TERN_KV_F32, mode, 0, 1);
+    hidden = g_new0 (float, G_N_ELEMENTS (wants) * stage.width);
+    again = g_new (float, stage.n_vocab);
+    bytes = stage.width * sizeof (float);
+    seen.layer = tern_llm_info (stage.llm)->n_layers;
+    seen.width = stage.width;
+    tern_pass_set_tap (stage.pass, see_last, &seen);
+    tern_pass_begin (stage.pass);
+    for (guint i = 0; i < G_N_ELEMENTS (wants); i++) {
+      TernSegment segment = { .timeline = stage.sequences[i].timeline, .n = G_N_ELEMENTS (ids), .want = wants[i],
+        .logits = stage.logits + (i ? stage.n_vocab : 0), .hidden = i == 2 ? NULL : hidden + i * stage.width };
+
+      tern_llm_embed (stage.llm, ids, segment.n, tern_pass_add (stage.pass, &segment, NULL), stage.width);
+    }
+    g_assert_true (tern_pass_run (stage.pass, NULL));
+    g_assert_cmpuint (seen.n, ==, 1 + G_N_ELEMENTS (ids));
+    g_assert_cmpmem (hidden, bytes, seen.rows, bytes);
+    g_assert_cmpmem (hidden + stage.width, bytes, seen.rows, bytes);
+    g_assert_cmpfloat (hidden[2 * stage.width], ==, 0);
+    g_assert_cmpmem (hidden + 3 * stage.width, bytes, seen.rows, bytes);
+    head (&stage, mode, hidden + stage.width, again);
+    g_assert_cmpmem (again, stage.n_vocab * sizeof (float), stage.logits, stage.n_vocab * sizeof (float));
+    tear_down (&stage);
+  }
+}
+
+static void
+test_hidden (gconstpointer data)
+{
+  golden_each_level (check_hidden, data);
+}
+
 /* ---- What a fork costs ------------------------------------------------------------------------------------------- */
 
 static void
@@ -428,8 +509,10 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   for (guint i = 0; i < G_N_ELEMENTS (models); i++) {
     g_autofree char *name = g_strdup_printf ("/pass/random/%s", models[i].file);
+    g_autofree char *hidden = g_strdup_printf ("/pass/hidden/%s", models[i].file);
 
     g_test_add_data_func (name, GUINT_TO_POINTER (i), test_random);
+    g_test_add_data_func (hidden, GUINT_TO_POINTER (i), test_hidden);
   }
   g_test_add_func ("/pass/pages", test_pages);
   g_test_add_func ("/pass/limits", test_limits);

@@ -276,7 +276,7 @@ search (void *data, TernPool *pool, float *out, TernCancel *cancel)
   sampling.max_tokens = limits.max_tokens;
   if (!tern_solo_eval (state, &(TernLlmInput) { .ids = first, .n = 2 }, TERN_LOGITS_LAST, logits, cancel, NULL))
     return FALSE;
-  g_assert_true (tern_generator_run (generator, state, logits, &sampling, NULL, NULL, picking, cancel, NULL));
+  g_assert_true (tern_generator_run (generator, state, logits, &sampling, NULL, NULL, NULL, picking, cancel, NULL));
   said = tern_generator_said (generator);
   for (guint i = 0; i < said.n; i++)
     out[i] = (float) said.ids[i];

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Inside of closed answers: the trie of the labels' tokens. */
+#pragma once
+
+#include "engine/decode/labels.h"
+
+G_BEGIN_DECLS
+
+/* A token of some labels. One with children is *inner*: what may follow is read on a fork. An inner one whose children are
+ * not is a *tip*; tips are numbered in the order of the nodes, and a node's are a range. */
+typedef struct {
+  gint32 id;
+  gint32 child, next;           /* its first child, its parent's next one; -1: none */
+  gint32 label;                 /* that ends here; -1: none */
+  guint first_tip, end_tip;
+} TernLabelNode;
+
+struct _TernLabels {
+  gatomicrefcount ref_count;
+  guint n;
+  char **texts;                 /* [n] */
+  TernLabelNode *nodes;         /* [n_nodes] depth first; the first one is the prompt, which is neither read nor a tip */
+  guint n_nodes, n_tips;
+  guint width;                  /* inner nodes of a level, at most */
+  guint longest;                /* tokens of a label */
+  gint32 last_id;               /* the highest */
+  gint32 *ends;                 /* [n_ends] end tokens */
+  guint n_ends;
+};
+
+G_END_DECLS
