@@ -2,6 +2,7 @@
 /* Results: taken from text_sink, found for frames, forgotten. */
 #include "gstternattach-priv.h"
 
+#include "gstternanalytics.h"
 #include "gstternmeta.h"
 
 void
@@ -73,6 +74,7 @@ gst_tern_attach_put_result (GstTernAttach * self, GstBuffer ** buffer,
     return;
   *buffer = gst_buffer_make_writable (*buffer);
   gst_tern_buffer_set_result (*buffer, result->structure);
+  gst_tern_buffer_add_analytics (*buffer, result->structure);
   self->attached++;
 }
 
