@@ -22,7 +22,7 @@ typedef struct {
   const TernPromptRun *runs;    /* [n] */
   guint n;
   gboolean video;
-  guint64 duration;             /* ns, of the video */
+  guint64 start, duration;      /* ns, of the video; where in stream time it starts */
 } TernPromptVisual;
 
 typedef struct _TernPromptFamily TernPromptFamily;

@@ -361,6 +361,40 @@ run_calls (TernScheduler *self)
   }
 }
 
+/* Clients whose deadline has come are ready. Under the lock. */
+static void
+wake_late (TernScheduler *self)
+{
+  gint64 now = 0;
+
+  for (GList *l = self->clients.head; l; l = l->next) {
+    TernClient *client = l->data;
+
+    if (client->deadline == 0)
+      continue;
+    now = now ? now : g_get_monotonic_time ();
+    client->ready |= client->deadline <= now;
+  }
+}
+
+/* Until something comes, or the first deadline has. Under the lock. */
+static void
+wait_for_work (TernScheduler *self)
+{
+  gint64 first = 0;
+
+  for (GList *l = self->clients.head; l; l = l->next) {
+    const TernClient *client = l->data;
+
+    if (client->deadline && (first == 0 || client->deadline < first))
+      first = client->deadline;
+  }
+  if (first)
+    g_cond_wait_until (&self->work, &self->lock, first);
+  else
+    g_cond_wait (&self->work, &self->lock);
+}
+
 static gpointer
 scheduler_main (gpointer data)
 {
@@ -374,9 +408,10 @@ scheduler_main (gpointer data)
     run_calls (self);
     if (self->quit)
       break;
+    wake_late (self);
     take_hand (self);
     if (self->hand->len == 0) {
-      g_cond_wait (&self->work, &self->lock);
+      wait_for_work (self);
       continue;
     }
     g_mutex_unlock (&self->lock);

@@ -63,6 +63,8 @@ struct _TernClient {
   gint64 waited;                /* us that its answers take of late, kept by itself on the scheduler's thread: of those who
                                  * had about as much, the one that waits longer goes first */
 
+  gint64 deadline;              /* monotonic us at which it is to be asked even if nothing came, 0: never; set in demand() */
+
   /* the scheduler's, under its lock */
   GList link;
   gboolean linked, ready, in_hand, removed;

@@ -1,219 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* How a window or still is asked about. Its pictures are read once; each question goes on from there on a fork of the
+/* How a window, still or moment is asked about. Its pictures are read once; each question goes on from there on a fork of the
  * timeline, and all of them say their words in the same passes. */
 #include "tern/session-priv.h"
 
-#include <string.h>
-
-static double
-ms_between (gint64 begin, gint64 end)
-{
-  return (double) (end - begin) / 1000;
-}
-
-/* ---- Pictures ---------------------------------------------------------------------------------------------------- */
-
-void
-tern_session_clear_pictures (TernSession *self)
-{
-  g_array_set_size (self->pictures, 0);
-  g_array_set_size (self->runs, 0);
-}
-
-static void
-add_picture (TernSession *self, const TernPicture *picture, const TernPromptRun *run)
-{
-  g_array_append_vals (self->pictures, picture, 1);
-  g_array_append_vals (self->runs, run, 1);
-}
-
-guint
-tern_session_add_group (TernSession *self, const TernFrameGroup *group, guint64 start)
-{
-  const float *tokens = group->tokens;
-  const gint32 *keep = group->keep;
-  guint kept = 0;
-
-  for (guint f = 0; f < group->n_frames; f++) {
-    if (group->n_keep[f] > 0)
-      add_picture (self, &(TernPicture) { group->first + f, tokens, keep, group->n_keep[f] },
-          &(TernPromptRun) { .time = group->pts[f] > start ? group->pts[f] - start : 0 });
-    tokens += (gsize) group->n_tokens[f] * self->store.dim;
-    keep += group->n_tokens[f];
-    kept += group->n_keep[f];
-  }
-  return kept;
-}
-
-/* The window's frames become pictures. */
-static gboolean
-gather_window (TernSession *self, GError **error)
-{
-  const TernWindow *window = &self->answer.work.window;
-  TernResult *values = &self->told.values;
-  const char *failure = NULL;
-
-  tern_session_clear_pictures (self);
-  for (guint g = 0; g < self->store.n; g++) {
-    const TernFrameGroup *group = &self->store.groups[g];
-
-    if (group->first < window->first || group->first >= window->end)
-      continue;
-    failure = failure ? failure : group->error;
-    values->visual_kept += tern_session_add_group (self, group, window->start_time);
-    values->frames += group->n_frames;
-    values->visual_in += group->full;
-    values->metrics.encode_ms += group->encode_ms;
-    values->metrics.compress_ms += group->compress_ms;
-  }
-  if (failure)
-    g_set_error_literal (error, TERN_ERROR, TERN_ERROR_FAILED, failure);
-  else if (values->frames == 0)
-    g_set_error_literal (error, TERN_ERROR, TERN_ERROR_FAILED, "no frame of the window could be encoded");
-  return !failure && values->frames > 0;
-}
-
-static void
-gather_still (TernSession *self)
-{
-  const TernVisionPlan *plan = &self->answer.plan;
-  gsize width = tern_llm_info (self->text->llm)->width;
-  const float *tokens = self->still_tokens;
-  TernResult *values = &self->told.values;
-
-  tern_session_clear_pictures (self);
-  for (guint i = 0; i < plan->n; i++) {
-    const TernSubImage *sub = &plan->sub[i];
-
-    /* Of no frame: nothing that was read before is this picture. */
-    add_picture (self, &(TernPicture) { G_MAXUINT64, tokens, NULL, sub->n_tokens },
-        &(TernPromptRun) { .row = sub->row, .column = sub->column, .thumbnail = sub->thumbnail });
-    tokens += sub->n_tokens * width;
-  }
-  values->frames = 1;
-  values->visual_in = values->visual_kept = plan->n_tokens;
-  values->metrics.encode_ms = (double) self->answer.spent / 1000;
-}
-
-/* ---- Results ----------------------------------------------------------------------------------------------------- */
-
-static char *
-spell (TernSession *self, const TernSaid *said)
-{
-  TernTextStream stream = { 0 };
-  GString *text = g_string_new (NULL);
-
-  for (guint i = 0; i < said->n; i++)
-    tern_text_stream_push (&stream, self->text->tokenizer, said->ids[i], text);
-  tern_text_stream_end (&stream, text);
-  return g_strstrip (g_string_free (text, FALSE));
-}
-
-static void
-measure (const TernSession *self, const TernAsk *ask, const TernSaid *said, TernResult *out)
-{
-  TernMetrics *m = &out->metrics;
-  gint64 begin = self->told.begin;
-  TernDpStats dp;
-
-  tern_dp_stats (ask->dp, &dp);
-  m->prefill_ms = ms_between (begin, ask->decode);
-  m->decode_ms = ms_between (ask->decode, ask->end);
-  m->prefill_tokens_per_second = m->prefill_ms > 0 ? out->prompt_tokens / m->prefill_ms * 1000 : 0;
-  m->ttft_ms = ask->first_token ? ms_between (begin, ask->first_token) : 0;
-  if (ask->first_token && said->n > 1) {
-    m->tpot_ms = ms_between (ask->first_token, ask->end) / (said->n - 1);
-    m->decode_tokens_per_second = m->tpot_ms > 0 ? 1000 / m->tpot_ms : 0;
-  }
-  m->kv_kept = dp.keys > 0 ? (double) dp.kept / (double) dp.keys : 1;
-  m->kv_pruned_layers = dp.pruned_layers;
-}
-
-/* What was said in answer to a question, into @values. */
-static char *
-conclude_said (TernSession *self, const TernAsk *ask, TernResult *values)
-{
-  static const char *const reasons[] = {
-    [TERN_FINISH_STOP] = "stop",
-    [TERN_FINISH_LENGTH] = "length",
-    [TERN_FINISH_CANCELLED] = "cancelled",
-  };
-  TernSaid said = tern_generator_said (ask->generator);
-
-  values->finish_reason = reasons[said.finish];
-  values->confidence = said.mean_probability;
-  values->generated_tokens = said.n;
-  measure (self, ask, &said, values);
-  return spell (self, &said);
-}
-
-/* The result of question @q, whatever became of it. */
-static TernResult *
-conclude (TernSession *self, guint q)
-{
-  const TernAsk *ask = &self->asks[q];
-  const TernWork *work = &self->answer.work;
-  TernResult values = self->told.values;
-  g_autofree char *text = NULL;
-
-  values.kind = "caption";
-  values.source = self->source;
-  values.prompt_id = work->config->questions[q].prompt_id;
-  values.prompt = work->config->questions[q].prompt;
-  values.model = self->text->name;
-  values.prompt_tokens = ask->prompt_tokens;
-  values.confidence = -1;
-  values.running_time = values.utc = TERN_TIME_NONE;
-  if (!ask->error) {
-    values.result = text = conclude_said (self, ask, &values);
-  } else if (g_error_matches (ask->error, TERN_ERROR, TERN_ERROR_CANCELLED)) {
-    values.finish_reason = "cancelled";
-  } else {
-    values.finish_reason = "error";
-    values.kind = "error";
-    values.result = ask->error->message;
-  }
-  values.timestamp = work->window.start_time;
-  values.duration = work->window.end_time - work->window.start_time;
-  values.timestamp_seconds = values.start = (double) work->window.start_time / TERN_SECOND;
-  values.end = (double) work->window.end_time / TERN_SECOND;
-  values.has_metrics = work->config->params.metrics;
-  values.metrics.total_ms = ms_between (work->pushed, g_get_monotonic_time ());
-  self->client.waited = (3 * self->client.waited + g_get_monotonic_time () - work->pushed) / 4;
-  return tern_result_new (&values);
-}
-
-/* Hands @result over, unless nobody wants it any more. */
-static void
-deliver (TernSession *self, TernResult *result, gboolean last)
-{
-  guint64 end;
-  gboolean wanted;
-
-  g_mutex_lock (&self->lock);
-  wanted = !self->discard;
-  if (wanted) {
-    end = tern_session_end_of (self, &self->answer.work.window);
-    result->id = self->next_id++;
-    result->duration = end - result->timestamp;
-    result->end = (double) end / TERN_SECOND;
-    self->stats.windows_done += last;
-    if (!self->func) {
-      g_queue_push_tail (&self->results, result);
-      g_cond_broadcast (&self->changed);
-    }
-  }
-  g_mutex_unlock (&self->lock);
-  if (wanted && self->func)
-    self->func (self->func_data, result);
-  if (!wanted || self->func)
-    tern_result_unref (result);
-}
-
 /* ---- The end ----------------------------------------------------------------------------------------------------- */
 
-static void
-end_ask (TernAsk *ask, GError *error)
+void
+tern_session_end_ask (TernAsk *ask, GError *error)
 {
   ask->state = TERN_ASK_IS_ANSWERED;
   ask->end = g_get_monotonic_time ();
@@ -222,106 +15,76 @@ end_ask (TernAsk *ask, GError *error)
 }
 
 void
-tern_session_deliver (TernSession *self)
+tern_session_end_answer (TernSession *self, TernInquiry *in, gboolean discard)
 {
-  TernAnswer *told = &self->told;
-
-  if (told->n_asks == 0)
-    return;
-  while (told->n_delivered < told->n_asks && self->asks[told->n_delivered].state == TERN_ASK_IS_ANSWERED) {
-    guint q = told->n_delivered++;
-
-    deliver (self, conclude (self, q), told->n_delivered == told->n_asks);
-  }
-  if (told->n_delivered < told->n_asks)
-    return;
-  for (guint q = 0; q < told->n_asks; q++) {
-    TernAsk *ask = &self->asks[q];
-
-    g_clear_error (&ask->error);
-    if (ask->reader.timeline)
-      tern_timeline_set_policy (ask->reader.timeline, NULL);
-    tern_reader_restart (&ask->reader);
-    ask->in_pass = FALSE;
-  }
-  if (self->answer.work.kind == TERN_WORK_WINDOW) {
-    /* Windows that were dropped, or were answered with an error, may still be read. */
-    tern_session_forget_readings_before (self, self->answer.work.window.next);
-    tern_frame_store_release (&self->store, self->answer.work.window.next);
-  }
-  told->n_asks = 0;
-  tern_session_put_down (self, &self->answer);
-}
-
-void
-tern_session_end_answer (TernSession *self, gboolean discard)
-{
-  TernAnswer *told = &self->told;
+  TernAnswer *told = &in->told;
 
   if (told->n_asks == 0) {      /* a still that was looked at */
     told->values = (TernResult) { .confidence = -1 };
     told->n_delivered = 0;
-    told->n_asks = self->answer.work.config->n_questions;
+    told->n_asks = in->hand.work.config->n_questions;
     for (guint q = 0; q < told->n_asks; q++)
-      self->asks[q].state = TERN_ASK_WAITS;
+      in->asks[q].state = TERN_ASK_WAITS;
   }
   for (guint q = 0; q < told->n_asks; q++) {
-    TernAsk *ask = &self->asks[q];
+    TernAsk *ask = &in->asks[q];
 
     if (ask->state == TERN_ASK_IS_ANSWERED)
       continue;
     if (ask->state == TERN_ASK_SAYS) {
       tern_generator_cancel (ask->generator);
-      end_ask (ask, NULL);
+      tern_session_end_ask (ask, NULL);
     } else {
-      end_ask (ask, g_error_new_literal (TERN_ERROR, TERN_ERROR_CANCELLED, "cancelled"));
+      tern_session_end_ask (ask, g_error_new_literal (TERN_ERROR, TERN_ERROR_CANCELLED, "cancelled"));
     }
   }
   if (discard)
     told->n_delivered = told->n_asks;
-  tern_session_deliver (self);
+  tern_session_deliver (self, in);
 }
 
 /* ---- The beginning ----------------------------------------------------------------------------------------------- */
 
 static void
-begin_asks (TernSession *self)
+begin_asks (TernInquiry *in)
 {
-  const TernSessionConfig *config = self->answer.work.config;
+  const TernSessionConfig *config = in->hand.work.config;
 
-  self->told = (TernAnswer) { .values = { .confidence = -1 }, .n_asks = config->n_questions,
+  in->told = (TernAnswer) { .values = { .confidence = -1 }, .n_asks = config->n_questions,
     .begin = g_get_monotonic_time () };
   for (guint q = 0; q < config->n_questions; q++) {
-    TernAsk *ask = &self->asks[q];
+    TernAsk *ask = &in->asks[q];
 
     ask->state = TERN_ASK_WAITS;
     ask->prompt_tokens = 0;
     ask->decode = ask->first_token = ask->end = 0;
+    ask->told = 0;
   }
 }
 
 void
-tern_session_fail (TernSession *self, const GError *error)
+tern_session_fail (TernSession *self, TernInquiry *in, const GError *error)
 {
-  if (self->told.n_asks == 0)
-    begin_asks (self);
-  for (guint q = 0; q < self->told.n_asks; q++)
-    if (self->asks[q].state != TERN_ASK_IS_ANSWERED)
-      end_ask (&self->asks[q], g_error_copy (error));
-  tern_session_deliver (self);
+  if (in->told.n_asks == 0)
+    begin_asks (in);
+  for (guint q = 0; q < in->told.n_asks; q++)
+    if (in->asks[q].state != TERN_ASK_IS_ANSWERED)
+      tern_session_end_ask (&in->asks[q], g_error_copy (error));
+  tern_session_deliver (self, in);
 }
 
 /* The prompt of question @q. The one of a video without times is kept until it or its number of frames changes. */
 static gboolean
-compile (TernSession *self, guint q, const TernPromptVisual *visual, GError **error)
+compile (TernSession *self, TernInquiry *in, guint q, const TernPromptVisual *visual, GError **error)
 {
-  TernSessionConfig *config = self->answer.work.config;
-  TernAsk *ask = &self->asks[q];
-  gboolean keep = visual->video && !tern_prompt_is_timed (self->family);
+  TernSessionConfig *config = in->hand.work.config;
+  TernAsk *ask = &in->asks[q];
+  gboolean filled = tern_placeholders_any (config->questions[q].prompt);
+  gboolean keep = visual->video && !filled && !tern_prompt_is_timed (self->family);
 
   if (!keep || ask->compiled != config || ask->compiled_frames != visual->n) {
     g_clear_pointer (&ask->compiled, tern_session_config_unref);
-    if (!tern_session_compile (self, config, q, visual, ask->ids, error))
+    if (!tern_session_compile (self, config, q, visual, ask->ids, filled ? &ask->prompt : NULL, error))
       return FALSE;
     ask->compiled = keep ? tern_session_config_ref (config) : NULL;
     ask->compiled_frames = visual->n;
@@ -341,15 +104,15 @@ is_open (const TernAsk *ask)
 /* Ids that all questions begin with; where there are several, each keeps one of its own at least, whose logits begin the
  * answer. */
 static guint
-shared_ids (const TernSession *self)
+shared_ids (const TernInquiry *in)
 {
-  const GArray *first = self->asks[self->told.lead].ids;
+  const GArray *first = in->asks[in->told.lead].ids;
   guint shared = first->len;
 
-  for (guint q = self->told.lead + 1; q < self->told.n_asks; q++) {
-    const GArray *ids = self->asks[q].ids;
+  for (guint q = in->told.lead + 1; q < in->told.n_asks; q++) {
+    const GArray *ids = in->asks[q].ids;
 
-    if (is_open (&self->asks[q]))
+    if (is_open (&in->asks[q]))
       shared = tern_reader_alike (first, ids, MIN (shared, MIN (first->len, ids->len) - 1));
   }
   return shared;
@@ -357,19 +120,19 @@ shared_ids (const TernSession *self)
 
 /* One question that cannot be asked costs the others nothing. FALSE: none of them can be. */
 static gboolean
-compile_all (TernSession *self, const TernPromptVisual *visual, guint *longest, guint *tail)
+compile_all (TernSession *self, TernInquiry *in, const TernPromptVisual *visual, guint *longest, guint *tail)
 {
-  TernAnswer *told = &self->told;
+  TernAnswer *told = &in->told;
   guint n = 0;
 
   *longest = *tail = 0;
   for (guint q = 0; q < told->n_asks; q++) {
-    TernAsk *ask = &self->asks[q];
+    TernAsk *ask = &in->asks[q];
     GError *error = NULL;
 
-    if (!compile (self, q, visual, &error)
-        || !tern_session_has_room (self, self->answer.work.config, ask->prompt_tokens, &error)) {
-      end_ask (ask, error);
+    if (!compile (self, in, q, visual, &error)
+        || !tern_session_has_room (self, in->hand.work.config, ask->prompt_tokens, &error)) {
+      tern_session_end_ask (ask, error);
       continue;
     }
     if (n++ == 0)
@@ -378,91 +141,110 @@ compile_all (TernSession *self, const TernPromptVisual *visual, guint *longest, 
   }
   told->sharing = n > 1;
   for (guint q = 0; n > 0 && q < told->n_asks; q++)
-    if (is_open (&self->asks[q]))
-      *tail = MAX (*tail, self->asks[q].ids->len - shared_ids (self));
+    if (is_open (&in->asks[q]))
+      *tail = MAX (*tail, in->asks[q].ids->len - shared_ids (in));
   return n > 0;
 }
 
 /* The other questions go on from what was shared. */
 static void
-fork_asks (TernSession *self)
+fork_asks (TernInquiry *in)
 {
-  TernAsk *first = &self->asks[self->told.lead];
+  TernAsk *first = &in->asks[in->told.lead];
 
-  for (guint q = self->told.lead + 1; q < self->told.n_asks; q++) {
-    if (!is_open (&self->asks[q]))
+  for (guint q = in->told.lead + 1; q < in->told.n_asks; q++) {
+    if (!is_open (&in->asks[q]))
       continue;
-    tern_reader_fork (&self->asks[q].reader, &first->reader, self->asks[q].ids);
-    self->asks[q].state = TERN_ASK_READS;
+    tern_reader_fork (&in->asks[q].reader, &first->reader, in->asks[q].ids);
+    in->asks[q].state = TERN_ASK_READS;
   }
   first->reader.end = first->ids->len;
-  self->told.sharing = FALSE;
+  in->told.sharing = FALSE;
 }
 
 static void
-start_reading (TernSession *self)
+start_reading (TernSession *self, TernInquiry *in)
 {
-  TernAsk *first = &self->asks[self->told.lead];
+  TernAsk *first = &in->asks[in->told.lead];
   const TernPicture *pictures = (const TernPicture *) self->pictures->data;
-  guint shared = shared_ids (self);
+  guint shared = shared_ids (in);
 
-  if (self->answer.work.kind == TERN_WORK_WINDOW)
-    tern_session_take_reading (self, self->answer.work.window.first, &first->reader);
+  if (in->hand.work.kind == TERN_WORK_WINDOW)
+    tern_session_take_reading (self, in->hand.work.window.first, &first->reader);
+  else if (in == &self->request)
+    tern_session_fork_reading (self, in->hand.work.window.first, &first->reader);
   tern_reader_aim (&first->reader, first->ids, pictures, self->pictures->len, shared);
-  if (!self->told.sharing && tern_reader_left (&first->reader) == 0) {
+  if (!in->told.sharing && tern_reader_left (&first->reader) == 0) {
     /* No template ends with a picture, but nobody forbids it: the last row is read for its logits. */
     tern_reader_restart (&first->reader);
     first->reader.end = shared;
   }
   first->state = TERN_ASK_READS;
-  if (self->told.sharing && tern_reader_left (&first->reader) == 0)
-    fork_asks (self);
+  if (in->told.sharing && tern_reader_left (&first->reader) == 0)
+    fork_asks (in);
+}
+
+static gboolean
+reserve (TernSession *self, TernInquiry *in, guint longest, guint tail, GError **error)
+{
+  const TernSessionConfig *config = in->hand.work.config;
+
+  return in == &self->standing ? tern_session_reserve (self, config, longest, tail, error)
+      : tern_session_reserve_request (self, config, longest, error);
 }
 
 void
-tern_session_begin_answer (TernSession *self)
+tern_session_begin_answer (TernSession *self, TernInquiry *in)
 {
-  const TernWork *work = &self->answer.work;
-  gboolean video = work->kind == TERN_WORK_WINDOW;
-  TernPromptVisual visual = { .video = video, .duration = video ? work->window.end_time - work->window.start_time : 0 };
+  const TernWork *work = &in->hand.work;
+  gboolean video = work->kind != TERN_WORK_STILL;
+  TernPromptVisual visual = { .video = video, .start = work->window.start_time,
+    .duration = video ? work->window.end_time - work->window.start_time : 0 };
   g_autoptr (GError) error = NULL;
   guint longest, tail;
 
-  if (video)
+  if (work->kind == TERN_WORK_WINDOW)
     tern_session_close_group (self, work->config);
-  begin_asks (self);
-  if (!video)
-    gather_still (self);
-  else if (!gather_window (self, &error)) {
-    tern_session_fail (self, error);
+  begin_asks (in);
+  if (!tern_session_gather (self, in, &error)) {
+    tern_session_fail (self, in, error);
     return;
   }
   visual.runs = (const TernPromptRun *) self->runs->data;
   visual.n = self->runs->len;
-  if (!compile_all (self, &visual, &longest, &tail))
-    tern_session_deliver (self);
-  else if (tern_session_reserve (self, work->config, longest, tail, &error))
-    start_reading (self);
+  if (!compile_all (self, in, &visual, &longest, &tail))
+    tern_session_deliver (self, in);
+  else if (reserve (self, in, longest, tail, &error))
+    start_reading (self, in);
+  else if (g_error_matches (error, TERN_ERROR, TERN_ERROR_BUSY))
+    tern_session_restart_request (self);
   else
-    tern_session_fail (self, error);
+    tern_session_fail (self, in, error);
 }
 
 /* ---- Rows -------------------------------------------------------------------------------------------------------- */
+
+static void
+add_wanted (const TernInquiry *in, TernDemand *demand)
+{
+  for (guint q = 0; q < in->told.n_asks; q++) {
+    const TernAsk *ask = &in->asks[q];
+    const TernWanted *rows;
+
+    if (ask->state == TERN_ASK_SAYS)
+      demand->decode += tern_generator_wants (ask->generator, &rows);
+    else if (ask->state == TERN_ASK_READS)
+      demand->prompt += tern_reader_left (&ask->reader);
+  }
+}
 
 TernDemand
 tern_session_wanted_rows (const TernSession *self)
 {
   TernDemand demand = { 0 };
 
-  for (guint q = 0; q < self->told.n_asks; q++) {
-    const TernAsk *ask = &self->asks[q];
-    const TernWanted *rows;
-
-    if (ask->state == TERN_ASK_SAYS)
-      demand.decode += tern_generator_wants (ask->generator, &rows);
-    else if (ask->state == TERN_ASK_READS)
-      demand.prompt += tern_reader_left (&ask->reader);
-  }
+  add_wanted (&self->standing, &demand);
+  add_wanted (&self->request, &demand);
   demand.awaited = demand.prompt > 0;
   demand.decode = MIN (demand.decode, TERN_SCHEDULER_OUTPUTS);
   for (guint i = 0; i < self->n_readings; i++)
@@ -513,7 +295,7 @@ static void
 end_say (TernAsk *ask)
 {
   tern_generator_cancel (ask->generator);
-  end_ask (ask, g_steal_pointer (&ask->error));
+  tern_session_end_ask (ask, g_steal_pointer (&ask->error));
 }
 
 /* The rows that @ask's generator wants. */
@@ -544,21 +326,29 @@ add_said (TernSession *self, TernAsk *ask, TernRound *round)
   return n;
 }
 
-guint
-tern_session_add_decode (TernSession *self, TernRound *round)
+static guint
+add_decode (TernSession *self, TernInquiry *in, TernRound *round)
 {
-  guint n = self->told.n_asks, first = n ? self->told.next % n : 0, rows = 0;
+  guint n = in->told.n_asks, first = n ? in->told.next % n : 0, rows = 0;
 
   for (guint i = 0; i < n; i++) {
     guint q = (first + i) % n;
 
-    if (self->asks[q].state != TERN_ASK_SAYS)
+    if (in->asks[q].state != TERN_ASK_SAYS)
       continue;
-    rows += add_said (self, &self->asks[q], round);
-    if (self->asks[q].in_pass)
-      self->told.next = q + 1;
+    rows += add_said (self, &in->asks[q], round);
+    if (in->asks[q].in_pass)
+      in->told.next = q + 1;
   }
   return rows;
+}
+
+guint
+tern_session_add_decode (TernSession *self, TernRound *round)
+{
+  guint rows = add_decode (self, &self->request, round);
+
+  return rows + add_decode (self, &self->standing, round);
 }
 
 /* Up to round->rows rows of what @reader reads; @answers: the last one begins an answer. */
@@ -586,22 +376,22 @@ add_read (TernSession *self, TernReader *reader, gboolean answers, TernRound *ro
 
 /* What they wait for is not going to be read. */
 static void
-fail_waiting (TernSession *self, const GError *error)
+fail_waiting (TernInquiry *in, const GError *error)
 {
-  for (guint q = 0; q < self->told.n_asks; q++)
-    if (self->asks[q].state == TERN_ASK_WAITS)
-      end_ask (&self->asks[q], g_error_copy (error));
-  self->told.sharing = FALSE;
+  for (guint q = 0; q < in->told.n_asks; q++)
+    if (in->asks[q].state == TERN_ASK_WAITS)
+      tern_session_end_ask (&in->asks[q], g_error_copy (error));
+  in->told.sharing = FALSE;
 }
 
-guint
-tern_session_add_prompt (TernSession *self, TernRound *round)
+static guint
+add_prompt (TernSession *self, TernInquiry *in, TernRound *round)
 {
-  gboolean shared = self->told.sharing;
+  gboolean shared = in->told.sharing;
   guint rows = 0;
 
-  for (guint q = 0; q < self->told.n_asks; q++) {
-    TernAsk *ask = &self->asks[q];
+  for (guint q = 0; q < in->told.n_asks; q++) {
+    TernAsk *ask = &in->asks[q];
     GError *error = NULL;
     guint n;
 
@@ -610,10 +400,19 @@ tern_session_add_prompt (TernSession *self, TernRound *round)
     rows += n = add_read (self, &ask->reader, !shared, round, &ask->logits, &error);
     ask->in_pass = n > 0;
     if (error && shared)
-      fail_waiting (self, error);
+      fail_waiting (in, error);
     if (error)
-      end_ask (ask, error);
+      tern_session_end_ask (ask, error);
   }
+  return rows;
+}
+
+/* What has room beside what is awaited. */
+static guint
+add_early (TernSession *self, TernRound *round)
+{
+  guint rows = 0;
+
   for (guint i = 0; i < self->n_readings; i++) {
     TernReading *reading = &self->readings[i];
     const float *none;
@@ -629,6 +428,15 @@ tern_session_add_prompt (TernSession *self, TernRound *round)
     }
   }
   return rows;
+}
+
+guint
+tern_session_add_prompt (TernSession *self, TernRound *round)
+{
+  guint rows = add_prompt (self, &self->request, round);
+
+  rows += add_prompt (self, &self->standing, round);
+  return rows + add_early (self, round);
 }
 
 /* ---- Logits ------------------------------------------------------------------------------------------------------ */
@@ -659,17 +467,32 @@ take (TernAsk *ask, TernRound *round)
   if (!ask->first_token && tern_generator_said (ask->generator).n > 0)
     ask->first_token = g_get_monotonic_time ();
   if (tern_generator_is_finished (ask->generator))
-    end_ask (ask, NULL);
+    tern_session_end_ask (ask, NULL);
+}
+
+/* The generator begins in the form that the question asks for. */
+static gboolean
+begin_saying (TernAsk *ask, const TernSessionConfig *config, const TernAnswerForm *form, GError **error)
+{
+  TernSampling sampling = config->params.sampling;
+
+  if (form->labels)
+    return tern_generator_begin_labels (ask->generator, ask->reader.timeline, form->labels, error);
+  sampling.max_tokens = form->max_tokens;
+  return tern_generator_begin (ask->generator, ask->reader.timeline, &sampling, form->constraint, error);
 }
 
 /* The prompt was read. */
 static void
-start_saying (TernSession *self, TernAsk *ask, TernRound *round)
+start_saying (TernSession *self, TernInquiry *in, guint q, TernRound *round)
 {
-  const TernSessionConfig *config = self->answer.work.config;
+  const TernSessionConfig *config = in->hand.work.config;
+  const TernAnswerForm *form = &config->forms[q];
+  TernAsk *ask = &in->asks[q];
   /* All keys of a still: nothing repeats in it, and leaving out 0.7 of the bundled model's 49 tokens costs captions what
-   * docs/numbers.md tells, for no time that could be measured. */
-  const TernDpParams all = { 0 }, *dp = self->answer.work.kind == TERN_WORK_WINDOW ? &config->dp : &all;
+   * docs/numbers.md tells, for no time that could be measured. All keys for labels: they are read on forks, in few passes. */
+  gboolean prune = in->hand.work.kind != TERN_WORK_STILL && !form->labels;
+  const TernDpParams all = { 0 }, *dp = prune ? &config->dp : &all;
   GError *error = NULL;
 
   find_spans (self, ask);
@@ -677,42 +500,53 @@ start_saying (TernSession *self, TernAsk *ask, TernRound *round)
           self->spans->len));
   ask->decode = g_get_monotonic_time ();
   ask->state = TERN_ASK_SAYS;
-  if (tern_generator_begin (ask->generator, ask->reader.timeline, &config->params.sampling, NULL, &error))
+  if (begin_saying (ask, config, form, &error))
     take (ask, round);
   else
-    end_ask (ask, error);
+    tern_session_end_ask (ask, error);
 }
 
 static void
-take_ask (TernSession *self, TernAsk *ask, TernRound *round)
+take_ask (TernSession *self, TernInquiry *in, guint q, TernRound *round)
 {
-  if (ask->state == TERN_ASK_SAYS && ask->error)
+  TernAsk *ask = &in->asks[q];
+
+  if (ask->state == TERN_ASK_SAYS && ask->error) {
     end_say (ask);
-  else if (ask->state == TERN_ASK_SAYS)
+  } else if (ask->state == TERN_ASK_SAYS) {
     take (ask, round);
-  else if (ask->state == TERN_ASK_READS && ask->logits)
-    start_saying (self, ask, round);
+    tern_session_tell_partial (self, in, q);
+  } else if (ask->state == TERN_ASK_READS && ask->logits) {
+    start_saying (self, in, q, round);
+  }
 }
 
-void
-tern_session_take_logits (TernSession *self, TernRound *round, gboolean torn)
+static void
+take_logits (TernSession *self, TernInquiry *in, TernRound *round, gboolean torn)
 {
-  TernAnswer *told = &self->told;
+  TernAnswer *told = &in->told;
 
-  for (guint i = 0; i < self->n_readings; i++)
-    self->readings[i].in_pass = FALSE;
   for (guint q = 0; q < told->n_asks; q++) {
-    TernAsk *ask = &self->asks[q];
+    TernAsk *ask = &in->asks[q];
 
     if (ask->in_pass && !torn)
-      take_ask (self, ask, round);
+      take_ask (self, in, q, round);
     ask->in_pass = FALSE;
   }
   /* A stop ends what was torn, in its own time. */
   if (torn || told->n_asks == 0)
     return;
-  if (told->sharing && self->asks[told->lead].state == TERN_ASK_READS
-      && tern_reader_left (&self->asks[told->lead].reader) == 0)
-    fork_asks (self);
-  tern_session_deliver (self);
+  if (told->sharing && in->asks[told->lead].state == TERN_ASK_READS
+      && tern_reader_left (&in->asks[told->lead].reader) == 0)
+    fork_asks (in);
+  tern_session_deliver (self, in);
+}
+
+void
+tern_session_take_logits (TernSession *self, TernRound *round, gboolean torn)
+{
+  for (guint i = 0; i < self->n_readings; i++)
+    self->readings[i].in_pass = FALSE;
+  take_logits (self, &self->request, round, torn);
+  take_logits (self, &self->standing, round, torn);
 }

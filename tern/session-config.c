@@ -18,6 +18,60 @@ check_text (const char *name, const char *text, GError **error)
   return FALSE;
 }
 
+/* What cannot be more than one thing at once. */
+static gboolean
+check_form (const TernQuestion *question, guint n, GError **error)
+{
+  const struct { const char *name; gboolean is; } forms[] = {
+    { "labels", question->labels != NULL }, { "json_schema", question->json_schema != NULL },
+    { "grammar", question->grammar != NULL }, { "action", question->action },
+  };
+  const char *first = NULL;
+
+  for (guint i = 0; i < G_N_ELEMENTS (forms); i++) {
+    if (forms[i].is && first) {
+      g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "question %u: expected one form of answer, found %s and %s", n,
+          first, forms[i].name);
+      return FALSE;
+    }
+    first = forms[i].is ? forms[i].name : first;
+  }
+  if (!(question->min_confidence >= 0 && question->min_confidence <= 1)) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "min_confidence of question %u: expected 0 to 1, found %g", n,
+        question->min_confidence);
+    return FALSE;
+  }
+  if (question->max_tokens > TERN_MAX_TOKENS_MAX) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "max_tokens of question %u: expected at most %u, found %u", n,
+        TERN_MAX_TOKENS_MAX, question->max_tokens);
+    return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean
+check_question (const TernQuestion *question, guint n, GError **error)
+{
+  const struct { const char *name, *text; } texts[] = {
+    { "prompt", question->prompt }, { "prompt_id", question->prompt_id }, { "task", question->task },
+    { "json_schema", question->json_schema }, { "grammar", question->grammar },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (texts); i++) {
+    g_autofree char *name = g_strdup_printf ("%s of question %u", texts[i].name, n);
+
+    if (!check_text (name, texts[i].text, error))
+      return FALSE;
+  }
+  for (guint i = 0; question->labels && question->labels[i]; i++) {
+    g_autofree char *name = g_strdup_printf ("label %u of question %u", i + 1, n);
+
+    if (!check_text (name, question->labels[i], error))
+      return FALSE;
+  }
+  return check_form (question, n, error);
+}
+
 static gboolean
 check_questions (const TernSessionParams *params, GError **error)
 {
@@ -28,14 +82,9 @@ check_questions (const TernSessionParams *params, GError **error)
         params->n_questions, params->questions ? "" : " without the questions");
     return FALSE;
   }
-  for (guint i = 0; i < params->n_questions; i++) {
-    g_autofree char *prompt = g_strdup_printf ("prompt of question %u", i + 1);
-    g_autofree char *id = g_strdup_printf ("prompt_id of question %u", i + 1);
-
-    if (!check_text (prompt, params->questions[i].prompt, error)
-        || !check_text (id, params->questions[i].prompt_id, error))
+  for (guint i = 0; i < params->n_questions; i++)
+    if (!check_question (&params->questions[i], i + 1, error))
       return FALSE;
-  }
   return TRUE;
 }
 
@@ -68,6 +117,11 @@ check_params (const TernSessionParams *params, GError **error)
         (guint) params->kv_type);
     return FALSE;
   }
+  if ((guint) params->partial > TERN_PARTIAL_WORDS) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "partial: expected 0 to %u, found %u", (guint) TERN_PARTIAL_WORDS,
+        (guint) params->partial);
+    return FALSE;
+  }
   if ((guint) params->fit > TERN_FIT_TRAINED) {
     g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "fit: expected 0 to %u, found %u", (guint) TERN_FIT_TRAINED,
         (guint) params->fit);
@@ -95,20 +149,43 @@ keep (GStringChunk *strings, const char *text, const char *otherwise)
   return kept ? g_string_chunk_insert (strings, kept) : NULL;
 }
 
-static const TernQuestion *
-keep_questions (GStringChunk *strings, const TernQuestion *asked, guint n, const char *default_prompt)
+/* @asked in @config's own words, with the form of its answer. */
+static gboolean
+take_questions (TernSessionConfig *self, const TernQuestion *asked, guint n, const TernModelText *text, GError **error)
 {
+  guint most = self->params.sampling.max_tokens;
   TernQuestion *questions = g_new0 (TernQuestion, n);
 
+  self->questions = questions;
+  self->forms = g_new0 (TernAnswerForm, n);
   for (guint i = 0; i < n; i++) {
-    questions[i].prompt = keep (strings, asked[i].prompt, default_prompt);
-    questions[i].prompt_id = keep (strings, asked[i].prompt_id, "");
+    TernAnswerForm *form = &self->forms[i];
+
+    questions[i] = asked[i];
+    questions[i].labels = NULL;
+    self->n_questions = i + 1;
+    if (!tern_question_fill (&questions[i], &asked[i], text, self->strings, error)
+        || !check_form (&questions[i], i + 1, error)
+        || !tern_answer_form_init (form, &questions[i], text, asked[i].max_tokens ? asked[i].max_tokens : most, error)) {
+      g_prefix_error (error, "%s%s", n > 1 ? questions[i].prompt_id : "", n > 1 ? ": " : "");
+      return FALSE;
+    }
+    self->max_tokens = MAX (self->max_tokens, form->max_tokens);
+    if (form->labels) {
+      self->forks = MAX (self->forks, MIN (tern_labels_forks (form->labels), TERN_LABEL_FORKS_MAX));
+      self->label = MAX (self->label, tern_labels_longest (form->labels));
+    }
+    if (questions[i].action && !self->params.action) {
+      g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "question %u: expected a session with an action model, found one"
+          " without", i + 1);
+      return FALSE;
+    }
   }
-  return questions;
+  return TRUE;
 }
 
 TernSessionConfig *
-tern_session_config_new (const TernSessionParams *params, const char *default_prompt, GError **error)
+tern_session_config_new (const TernSessionParams *params, const TernModelText *text, GError **error)
 {
   const TernQuestion one = { .prompt = params->prompt, .prompt_id = params->prompt_id };
   gboolean several = params->n_questions > 0;
@@ -119,20 +196,33 @@ tern_session_config_new (const TernSessionParams *params, const char *default_pr
   self = g_new0 (TernSessionConfig, 1);
   self->refs = 1;
   self->strings = g_string_chunk_new (256);
-  self->n_questions = several ? params->n_questions : 1;
-  self->questions = keep_questions (self->strings, several ? params->questions : &one, self->n_questions, default_prompt);
-
   self->params = *params;
-  self->params.prompt = self->questions[0].prompt;
-  self->params.prompt_id = self->questions[0].prompt_id;
-  self->params.questions = self->questions;
-  self->params.n_questions = self->n_questions;
   self->params.system_prompt = keep (self->strings, params->system_prompt, NULL);
   self->params.source = NULL;
   self->params.func = NULL;
   self->params.func_data = NULL;
+  self->params.action = params->action ? tern_action_model_ref (params->action) : NULL;
+  if (!take_questions (self, several ? params->questions : &one, several ? params->n_questions : 1, text, error)) {
+    tern_session_config_unref (self);
+    return NULL;
+  }
+  self->params.prompt = self->questions[0].prompt;
+  self->params.prompt_id = self->questions[0].prompt_id;
+  self->params.questions = self->questions;
+  self->params.n_questions = self->n_questions;
   self->dp = (TernDpParams) { .prune = params->kv_prune, .layer = params->kv_layer, .gate = (TernDpGate) params->kv_gate };
   return self;
+}
+
+TernSessionConfig *
+tern_session_config_with (const TernSessionConfig *config, const TernQuestion *question, const TernModelText *text,
+    GError **error)
+{
+  TernSessionParams params = config->params;
+
+  params.questions = question;
+  params.n_questions = 1;
+  return tern_session_config_new (&params, text, error);
 }
 
 TernSessionConfig *
@@ -147,7 +237,13 @@ tern_session_config_unref (TernSessionConfig *self)
 {
   if (!g_atomic_int_dec_and_test (&self->refs))
     return;
+  for (guint i = 0; self->forms && i < self->n_questions; i++)
+    tern_answer_form_clear (&self->forms[i]);
+  for (guint i = 0; self->questions && i < self->n_questions; i++)
+    g_free ((gpointer) self->questions[i].labels);
+  g_free (self->forms);
   g_free ((gpointer) self->questions);
+  g_clear_pointer (&self->params.action, tern_action_model_unref);
   g_string_chunk_free (self->strings);
   g_free (self);
 }

@@ -47,13 +47,26 @@ tern_session_take_reading (TernSession *self, guint64 first, TernReader *reader)
   return FALSE;
 }
 
+void
+tern_session_fork_reading (TernSession *self, guint64 first, TernReader *reader)
+{
+  for (guint i = 0; i < self->n_readings; i++) {
+    const TernReading *reading = &self->readings[i];
+
+    if (reading->in_use && reading->first == first && !tern_timeline_is_torn (reading->reader.timeline)) {
+      tern_reader_fork (reader, &reading->reader, reading->reader.ids);
+      return;
+    }
+  }
+}
+
 static guint
 find_coming (TernSession *self, Coming coming[COMING_MOST])
 {
   guint n = 0;
 
-  if (self->answer.has && self->answer.work.kind == TERN_WORK_WINDOW)   /* its last group is being closed */
-    coming[n++] = (Coming) { .first = self->answer.work.window.first };
+  if (self->standing.hand.has && self->standing.hand.work.kind == TERN_WORK_WINDOW)   /* its last group is being closed */
+    coming[n++] = (Coming) { .first = self->standing.hand.work.window.first };
   g_mutex_lock (&self->lock);
   for (guint i = 0; i < self->queue.n && n < COMING_MOST; i++)
     if (self->queue.work[i].kind == TERN_WORK_WINDOW)
@@ -130,7 +143,7 @@ plan_prompt (TernSession *self, TernSessionConfig *config)
   tern_session_plan_visual (self, MAX (self->max_frames, self->runs->len), runs, &visual);
   for (guint i = 0; i < self->runs->len; i++)
     g_array_index (runs, TernPromptRun, i) = g_array_index (self->runs, TernPromptRun, i);
-  if (!tern_session_compile (self, config, 0, &visual, self->planned, NULL))
+  if (!tern_session_compile (self, config, 0, &visual, self->planned, NULL, NULL))
     return FALSE;
   if (!timed)
     self->planned_of = tern_session_config_ref (config);
@@ -158,7 +171,7 @@ make_room (TernSession *self, const TernSessionConfig *config)
   for (guint i = 0; i < self->pictures->len; i++)
     visual += g_array_index (self->pictures, TernPicture, i).n;
   visual = visual * MAX (self->max_frames, frames) / frames + self->planned->len;
-  if (visual > self->cache.prompt && !self->answer.has && visual < G_MAXINT32)
+  if (visual > self->cache.prompt && !self->standing.hand.has && visual < G_MAXINT32)
     tern_session_reserve (self, config, (guint) visual, self->cache.tail, NULL);
 }
 
@@ -175,6 +188,8 @@ tern_session_read_early (TernSession *self)
   g_mutex_lock (&self->lock);
   config = tern_session_config_ref (self->config);
   g_mutex_unlock (&self->lock);
+  if (config->params.on_demand)         /* nobody may ask */
+    n = 0;
   for (guint c = 0; c < n; c++) {
     TernReading *reading;
     guint end;

@@ -67,8 +67,11 @@ tern_session_begin_frame (TernSession *self)
 
   if (work->first || !group) {
     tern_session_close_group (self, work->config);
-    if (self->store.n == self->store.max_groups)        /* the oldest one goes */
+    tern_session_release_frames (self);
+    if (self->store.n == self->store.max_groups) {      /* the oldest one goes */
       tern_session_forget_readings_before (self, self->store.groups[0].first + 1);
+      tern_session_restart_request (self);
+    }
     group = tern_frame_store_begin (&self->store, work->frame);
   }
   if (work->kind == TERN_WORK_FRAME && plan_frame (self, group, &error)) {
@@ -85,7 +88,7 @@ tern_session_begin_frame (TernSession *self)
 static gboolean
 plan_still (TernSession *self, GError **error)
 {
-  TernInHand *still = &self->answer;
+  TernInHand *still = &self->standing.hand;
   gsize width = tern_llm_info (self->text->llm)->width;
 
   still->options = (TernVisionOptions) { .tile = TRUE, .scaling = tern_fit_scaling (self->fit) };
@@ -108,9 +111,9 @@ tern_session_begin_still (TernSession *self)
   g_autoptr (GError) error = NULL;
 
   if (plan_still (self, &error))
-    self->answer.looking = TRUE;
+    self->standing.hand.looking = TRUE;
   else
-    tern_session_fail (self, error);
+    tern_session_fail (self, &self->standing, error);
 }
 
 /* ---- Looking ----------------------------------------------------------------------------------------------------- */
@@ -126,16 +129,16 @@ end_look (TernSession *self, TernInHand *hand, const GError *error)
       tern_frame_store_add (group, hand->plan.n_tokens, hand->plan.n_tokens, hand->work.pts);
     end_frame (self, group, error);
   } else if (error) {
-    tern_session_fail (self, error);
+    tern_session_fail (self, &self->standing, error);
   } else {
-    tern_session_begin_answer (self);
+    tern_session_begin_answer (self, &self->standing);
   }
 }
 
 gboolean
 tern_session_look (TernSession *self, TernRound *round)
 {
-  TernInHand *hand = self->answer.looking ? &self->answer : &self->frame;
+  TernInHand *hand = self->standing.hand.looking ? &self->standing.hand : &self->frame;
   gint64 since = g_get_monotonic_time ();
   g_autoptr (GError) error = NULL;
   TernVisionStep step = TERN_VISION_FAILED;

@@ -5,6 +5,9 @@
 
 #include "engine/base/mem.h"
 
+/* Of a window that has not come yet: as long as times get, for placeholders. */
+#define PLANNED_START (G_GUINT64_CONSTANT (99999999) * TERN_SECOND + TERN_SECOND / 999)
+
 guint
 tern_session_context_limit (const TernModel *model)
 {
@@ -15,13 +18,6 @@ tern_session_context_limit (const TernModel *model)
 
 /* ---- Prompts ----------------------------------------------------------------------------------------------------- */
 
-TernPromptParts
-tern_session_prompt_parts (const TernSession *self, const TernSessionConfig *config, guint question)
-{
-  return (TernPromptParts) { .family = self->family, .chat = self->text->chat, .tokenizer = self->text->tokenizer,
-    .system = config->params.system_prompt, .text = config->questions[question].prompt };
-}
-
 void
 tern_session_plan_visual (const TernSession *self, guint n_frames, GArray *runs, TernPromptVisual *visual)
 {
@@ -30,18 +26,26 @@ tern_session_plan_visual (const TernSession *self, guint n_frames, GArray *runs,
   g_array_set_size (runs, 0);
   for (guint i = 0; i < n_frames; i++)
     g_array_append_val (runs, ((TernPromptRun) { .time = (guint64) ((double) window / n_frames * i) }));
-  *visual = (TernPromptVisual) { (const TernPromptRun *) runs->data, runs->len, TRUE, window };
+  *visual = (TernPromptVisual) { .runs = (const TernPromptRun *) runs->data, .n = runs->len, .video = TRUE,
+    .start = PLANNED_START, .duration = window };
 }
 
 gboolean
 tern_session_compile (const TernSession *self, const TernSessionConfig *config, guint question,
-    const TernPromptVisual *visual, GArray *ids, GError **error)
+    const TernPromptVisual *visual, GArray *ids, char **filled, GError **error)
 {
   gint32 n_vocab = (gint32) tern_llm_info (self->text->llm)->n_vocab;
-  TernPromptParts parts = tern_session_prompt_parts (self, config, question);
+  TernPlaceholders values = { visual->start, visual->start + visual->duration, visual->n, self->source };
+  g_autofree char *text = tern_placeholders_fill (config->questions[question].prompt, &values);
+  TernPromptParts parts = { .family = self->family, .chat = self->text->chat, .tokenizer = self->text->tokenizer,
+    .system = config->params.system_prompt, .text = text };
 
   if (!tern_prompt_compile (ids, &parts, visual, error))
     return FALSE;
+  if (filled) {
+    g_free (*filled);
+    *filled = g_steal_pointer (&text);
+  }
   for (guint i = 0; i < ids->len; i++)
     if (g_array_index (ids, gint32, i) >= n_vocab) {
       g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: expected token ids below %d in the prompt, found %d",
@@ -61,15 +65,23 @@ clear_ask (TernAsk *ask)
   g_clear_pointer (&ask->reader.timeline, tern_timeline_free);
 }
 
+static void
+clear_asks (TernInquiry *in)
+{
+  for (guint q = 0; q < in->n_asks; q++) {
+    tern_reader_restart (&in->asks[q].reader);
+    clear_ask (&in->asks[q]);
+  }
+}
+
 /* What was read is lost. */
 static void
 clear_caches (TernSession *self)
 {
   tern_session_forget_readings (self);
-  for (guint q = 0; q < self->n_asks; q++) {
-    tern_reader_restart (&self->asks[q].reader);
-    clear_ask (&self->asks[q]);
-  }
+  clear_asks (&self->standing);
+  clear_asks (&self->request);
+  self->request_cache = (TernCacheSize) { 0 };
   for (guint i = 0; i < self->n_readings; i++)
     g_clear_pointer (&self->readings[i].reader.timeline, tern_timeline_free);
   g_clear_pointer (&self->caches, tern_store_unref);
@@ -82,16 +94,31 @@ pages (guint tokens)
 }
 
 void
-tern_session_take_asks (TernSession *self, guint n)
+tern_inquiry_take_asks (TernInquiry *in, guint n)
 {
-  if (n <= self->n_asks)
+  if (n <= in->n_asks)
     return;
-  self->asks = g_renew (TernAsk, self->asks, n);
-  for (guint q = self->n_asks; q < n; q++) {
-    self->asks[q] = (TernAsk) { .ids = g_array_new (FALSE, FALSE, sizeof (gint32)) };
-    tern_reader_init (&self->asks[q].reader);
+  in->asks = g_renew (TernAsk, in->asks, n);
+  for (guint q = in->n_asks; q < n; q++) {
+    in->asks[q] = (TernAsk) { .ids = g_array_new (FALSE, FALSE, sizeof (gint32)) };
+    tern_reader_init (&in->asks[q].reader);
   }
-  self->n_asks = n;
+  in->n_asks = n;
+}
+
+static TernGeneratorLimits
+limits_of (const TernCacheSize *size)
+{
+  return (TernGeneratorLimits) { .max_tokens = size->max_tokens, .max_beam = size->beam, .max_forks = size->forks,
+    .max_label = size->label };
+}
+
+static guint
+timelines_of (const TernCacheSize *size)
+{
+  TernGeneratorLimits limits = limits_of (size);
+
+  return 1 + tern_generator_forks (&limits);
 }
 
 /* The prompt of a window that is open has no answer behind it, and so fewer pages than one that is answered. */
@@ -103,28 +130,34 @@ plan_store (const TernSession *self, const TernCacheSize *size, const TernGenera
   guint tails = others * (pages (size->tail + size->max_tokens) + 1);
 
   return (TernStoreParams) { .context = size->context, .kv = self->kv, .activations = self->model->activations,
-    .timelines = size->questions * (1 + tern_generator_forks (limits)) + self->n_readings,
+    .timelines = size->questions * timelines_of (size) + self->n_readings,
     .pages = pages (size->context) + self->n_readings * pages (size->prompt) + tails
         + size->questions * tern_generator_pages (limits) };
+}
+
+/* What one question is read and answered by. */
+static gboolean
+make_ask (TernSession *self, TernAsk *ask, const TernCacheSize *size, guint context, GError **error)
+{
+  const TernLlmInfo *info = tern_llm_info (self->text->llm);
+  TernGeneratorLimits limits = limits_of (size);
+
+  return (ask->reader.timeline = tern_timeline_new (self->caches, error))
+      && (ask->generator = tern_generator_new (self->text->llm, self->text->tokenizer, &limits, self->caches, error))
+      && (ask->dp = tern_dp_new (info->n_layers, info->is_attention, context, error));
 }
 
 static gboolean
 make_caches (TernSession *self, const TernCacheSize *size, GError **error)
 {
-  const TernLlmInfo *info = tern_llm_info (self->text->llm);
-  TernGeneratorLimits limits = { .max_tokens = size->max_tokens, .max_beam = size->beam };
+  TernGeneratorLimits limits = limits_of (size);
   TernStoreParams params = plan_store (self, size, &limits);
 
   if (!(self->caches = tern_store_new (self->text->llm, &params, error)))
     return FALSE;
-  for (guint q = 0; q < size->questions; q++) {
-    TernAsk *ask = &self->asks[q];
-
-    if (!(ask->reader.timeline = tern_timeline_new (self->caches, error))
-        || !(ask->generator = tern_generator_new (self->text->llm, self->text->tokenizer, &limits, self->caches, error))
-        || !(ask->dp = tern_dp_new (info->n_layers, info->is_attention, size->context, error)))
+  for (guint q = 0; q < size->questions; q++)
+    if (!make_ask (self, &self->standing.asks[q], size, size->context, error))
       return FALSE;
-  }
   for (guint i = 0; i < self->n_readings; i++)
     if (!(self->readings[i].reader.timeline = tern_timeline_new (self->caches, error)))
       return FALSE;
@@ -134,45 +167,120 @@ make_caches (TernSession *self, const TernCacheSize *size, GError **error)
 gboolean
 tern_session_has_room (const TernSession *self, const TernSessionConfig *config, guint n, GError **error)
 {
-  guint limit = tern_session_context_limit (self->model), max_tokens = config->params.sampling.max_tokens;
+  guint limit = tern_session_context_limit (self->model);
 
-  if (n < limit && max_tokens <= limit - n)
+  if (n < limit && config->max_tokens <= limit - n)
     return TRUE;
   g_set_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE,
       "context of %s: expected at most %u tokens, found %u of the prompt and %u to say; a shorter window, fewer frames,"
-      " a higher merge ratio or fewer tokens to say would fit", self->text->name, limit, n, max_tokens);
+      " a higher merge ratio or fewer tokens to say would fit", self->text->name, limit, n, config->max_tokens);
   return FALSE;
+}
+
+/* What @size has to be for @config as well, prompts of @n tokens. Rounded, so that prompts of nearly one length do not each
+ * take new caches. */
+static TernCacheSize
+enlarge (const TernSession *self, TernCacheSize size, const TernSessionConfig *config, guint n, guint tail)
+{
+  guint limit = tern_session_context_limit (self->model);
+
+  size.context = MIN (MAX (pages (n + config->max_tokens) * TERN_PAGE_ROWS, size.context), limit);
+  size.beam = MAX (size.beam, config->params.sampling.beam);
+  size.forks = MAX (size.forks, config->forks);
+  size.label = MAX (size.label, config->label);
+  size.max_tokens = MAX (size.max_tokens, config->max_tokens);
+  size.tail = MAX (size.tail, tail);
+  size.prompt = MAX (pages (n) * TERN_PAGE_ROWS, size.prompt);
+  size.questions = MAX (size.questions, config->n_questions);
+  return size;
+}
+
+/* Whether what was made for @size will do for @config. */
+static gboolean
+suffices (const TernCacheSize *size, const TernSessionConfig *config, guint n, guint tail)
+{
+  return n + config->max_tokens <= size->context && n <= size->prompt && tail <= size->tail
+      && config->params.sampling.beam <= size->beam && config->forks <= size->forks && config->label <= size->label
+      && config->max_tokens <= size->max_tokens && config->n_questions <= size->questions;
+}
+
+static gboolean
+remake (TernSession *self, const TernCacheSize *size, GError **error)
+{
+  clear_caches (self);
+  tern_inquiry_take_asks (&self->standing, size->questions);
+  if (!tern_scheduler_prepare_text (self->model->scheduler, self->text->llm, size->context, self->model->activations,
+          error) || !make_caches (self, size, error)) {
+    clear_caches (self);
+    return FALSE;
+  }
+  self->cache = *size;
+  return TRUE;
 }
 
 gboolean
 tern_session_reserve (TernSession *self, const TernSessionConfig *config, guint n, guint tail, GError **error)
 {
-  const TernSampling *sampling = &config->params.sampling;
-  guint limit = tern_session_context_limit (self->model), context = n + sampling->max_tokens;
-  TernCacheSize size = self->cache;
+  TernCacheSize size;
 
   if (!tern_session_has_room (self, config, n, error))
     return FALSE;
-  if (context <= size.context && n <= size.prompt && sampling->beam <= size.beam
-      && sampling->max_tokens <= size.max_tokens && config->n_questions <= size.questions && tail <= size.tail && self->caches)
+  if (self->caches && suffices (&self->cache, config, n, tail))
+    return TRUE;
+  tern_session_restart_request (self);
+  size = enlarge (self, self->cache, config, n, tail);
+  return remake (self, &size, error);
+}
+
+/* ---- Caches of requests ---- */
+
+static guint
+request_timelines (const TernCacheSize *size)
+{
+  return size->questions ? timelines_of (size) : 0;
+}
+
+static guint
+request_pages (const TernCacheSize *size)
+{
+  TernGeneratorLimits limits = limits_of (size);
+
+  return size->questions ? pages (size->context) + 1 + tern_generator_pages (&limits) : 0;
+}
+
+gboolean
+tern_session_reserve_request (TernSession *self, const TernSessionConfig *config, guint n, GError **error)
+{
+  TernCacheSize size;
+
+  if (!tern_session_has_room (self, config, n, error))
+    return FALSE;
+  if (!self->caches || n + config->max_tokens > self->cache.context) {
+    if (self->standing.hand.has) {
+      g_set_error_literal (error, TERN_ERROR, TERN_ERROR_BUSY, "caches: a window is answered by them");
+      return FALSE;
+    }
+    size = self->cache;
+    size.context = enlarge (self, size, config, n, 0).context;
+    size.questions = MAX (size.questions, 1);
+    size.beam = MAX (size.beam, 1);
+    size.max_tokens = MAX (size.max_tokens, 1);
+    if (!remake (self, &size, error))
+      return FALSE;
+  }
+  if (suffices (&self->request_cache, config, n, 0) && self->request.asks[0].dp)
     return TRUE;
 
-  clear_caches (self);
-  tern_session_take_asks (self, config->n_questions);
-  /* Rounded, so that prompts of nearly one length do not each take new caches. */
-  size.context = MIN (MAX (pages (context) * TERN_PAGE_ROWS, size.context), limit);
-  size.beam = MAX (size.beam, sampling->beam);
-  size.max_tokens = MAX (size.max_tokens, sampling->max_tokens);
-  size.tail = MAX (size.tail, tail);
-  size.prompt = MAX (pages (n) * TERN_PAGE_ROWS, size.prompt);
-  size.questions = MAX (size.questions, config->n_questions);
-  if (!tern_scheduler_prepare_text (self->model->scheduler, self->text->llm, size.context, self->model->activations,
-          error) || !make_caches (self, &size, error)) {
-    clear_caches (self);
+  size = enlarge (self, self->request_cache, config, n, 0);
+  clear_asks (&self->request);
+  if (!tern_store_grow (self->caches, request_timelines (&size) - request_timelines (&self->request_cache),
+          request_pages (&size) - request_pages (&self->request_cache), error))
     return FALSE;
-  }
-  self->cache = size;
-  return TRUE;
+  self->request_cache = size;
+  if (make_ask (self, &self->request.asks[0], &size, self->cache.context, error))
+    return TRUE;
+  clear_asks (&self->request);
+  return FALSE;
 }
 
 /* ---- Life -------------------------------------------------------------------------------------------------------- */
@@ -190,7 +298,7 @@ measure_prompts (TernSession *self, const TernSessionConfig *config, guint *long
     GArray *ids = q ? self->planned : first;
 
     tern_session_plan_visual (self, self->max_frames, self->runs, &visual);
-    if (!tern_session_compile (self, config, q, &visual, ids, error))
+    if (!tern_session_compile (self, config, q, &visual, ids, NULL, error))
       return FALSE;
     if (q > 0)
       shared = tern_reader_alike (first, ids, MIN (shared, MIN (first->len, ids->len)));
@@ -230,20 +338,28 @@ tern_session_prepare (TernSession *self, GError **error)
           error);
 }
 
+static void
+free_asks (TernInquiry *in)
+{
+  for (guint q = 0; q < in->n_asks; q++) {
+    g_clear_pointer (&in->asks[q].compiled, tern_session_config_unref);
+    g_clear_error (&in->asks[q].error);
+    g_free (in->asks[q].prompt);
+    g_array_unref (in->asks[q].ids);
+    tern_reader_clear (&in->asks[q].reader);
+  }
+  g_free (in->asks);
+}
+
 void
 tern_session_clear_engine_side (TernSession *self)
 {
-  if (self->asks || self->readings)
+  if (self->standing.asks || self->readings)
     clear_caches (self);
-  for (guint q = 0; q < self->n_asks; q++) {
-    g_clear_pointer (&self->asks[q].compiled, tern_session_config_unref);
-    g_clear_error (&self->asks[q].error);
-    g_array_unref (self->asks[q].ids);
-    tern_reader_clear (&self->asks[q].reader);
-  }
+  free_asks (&self->standing);
+  free_asks (&self->request);
   for (guint i = 0; i < self->n_readings; i++)
     tern_reader_clear (&self->readings[i].reader);
-  g_free (self->asks);
   g_free (self->readings);
   g_clear_pointer (&self->planned_of, tern_session_config_unref);
   tern_frame_store_clear (&self->store);

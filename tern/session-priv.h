@@ -6,6 +6,7 @@
 #include "engine/decode/generator.h"
 #include "tern/frame-store.h"
 #include "tern/model-priv.h"
+#include "tern/placeholders.h"
 #include "tern/reader.h"
 #include "tern/result-priv.h"
 #include "tern/session-config.h"
@@ -38,7 +39,7 @@ typedef enum {
 
 /* One question about what is in hand. */
 typedef struct {
-  TernReader reader;
+  TernReader reader;            /* with a timeline once there are caches */
   TernGenerator *generator;
   TernDp *dp;
   GArray *ids;                  /* gint32: its prompt */
@@ -49,6 +50,8 @@ typedef struct {
   const float *logits;          /* of its rows in the pass; NULL: none */
   gboolean in_pass;
   gint64 decode, first_token, end;      /* monotonic us; 0: not yet */
+  char *prompt;                 /* with placeholders filled in; NULL: it has none */
+  guint told;                   /* bytes of it that were told in partial results */
   GError *error;                /* instead of an answer */
 } TernAsk;
 
@@ -61,6 +64,14 @@ typedef struct {
   gint64 begin;                 /* monotonic us */
 } TernAnswer;
 
+/* What is asked about one window, still or moment, and how far the answers are. */
+typedef struct {
+  TernInHand hand;
+  TernAnswer told;
+  TernAsk *asks;                /* [n_asks] one for each question; the first told.n_asks are in use */
+  guint n_asks;
+} TernInquiry;
+
 /* Frames of a window that is open, read as they come. */
 typedef struct {
   gboolean in_use;
@@ -71,9 +82,18 @@ typedef struct {
 
 /* What timelines, generators and policies were made for. */
 typedef struct {
-  guint context, beam, max_tokens, questions;
+  guint context, beam, forks, label, max_tokens, questions;
   guint prompt, tail;           /* tokens of the longest prompt; of one behind what questions share */
 } TernCacheSize;
+
+/* A question that is asked once: tern_session_ask(). */
+typedef struct {
+  guint64 id;
+  TernSessionConfig *config;    /* with it as its one question; a reference */
+  guint frames;                 /* the newest so many; 0: those of the open window */
+  guint64 after;                /* frames before this one are looked at first */
+  gint64 asked, deadline;       /* monotonic us; no deadline: G_MAXINT64 */
+} TernPending;
 
 struct _TernSession {
   TernClient client;
@@ -104,6 +124,9 @@ struct _TernSession {
   TernWorkQueue queue;
   gsize refused_bytes;          /* of the frame that there was no room for */
   GQueue results;               /* of TernResult, to be polled */
+  GQueue pending;               /* of TernPending, in the order of the calls */
+  guint64 asked;                /* requests so far */
+  gboolean ended;               /* a stretch, since the last frame: requests wait for no further one */
   guint64 epoch;                /* flushes and cancels so far */
   guint waiting;                /* threads in tern_session_next() and wait() */
   gboolean gone;                /* being freed: nobody waits any more */
@@ -119,14 +142,17 @@ struct _TernSession {
   guint64 seen_epoch;           /* what was begun is of this one */
   TernFrameStore store;
   TernInHand frame;             /* a frame that is looked at */
-  TernInHand answer;            /* a window or still that is answered */
-  TernAnswer told;              /* about that */
-  TernAsk *asks;                /* [n_asks] one for each question; the first told.n_asks are in use */
-  guint n_asks;
+  TernInquiry standing;         /* a window or still that is answered */
+  TernInquiry request;          /* a request that is answered, beside it */
+  TernPending *asked_now;       /* which one; NULL: none is in hand */
+  gboolean request_waits;       /* until no window is answered */
+  guint64 last_window;          /* first frame of the window that was answered last */
+  guint64 release_to;           /* frames before this one may leave the store when the next group begins */
   TernReading *readings;        /* [n_readings] windows that have not ended */
   guint n_readings;
   const TernPromptFamily *family;
-  TernCacheSize cache;          /* what the following were made for */
+  TernCacheSize cache;          /* what the following were made for, of `standing` */
+  TernCacheSize request_cache;  /* ... and of `request`; zeros: nothing yet */
   TernStore *caches;            /* what timelines read */
   TernKvType kv;
   GArray *planned;              /* gint32: a window's prompt, were it whole */
@@ -153,25 +179,61 @@ gboolean tern_session_look (TernSession *self, TernRound *round);
 /* Chooses what is kept of the group that is open, if there is one. */
 void tern_session_close_group (TernSession *self, const TernSessionConfig *config);
 
-/* ---- session-answer.c: asking about them ---- */
+/* ---- session-pictures.c: which of them are shown ---- */
 
 /* `pictures` and `runs`, made anew for each prompt: none, then those of a closed group of a window that begins at @start.
  * A frame that nothing is left of is no picture. Returns the tokens that are kept. */
 void tern_session_clear_pictures (TernSession *self);
 guint tern_session_add_group (TernSession *self, const TernFrameGroup *group, guint64 start);
-/* The window or still in hand, whose frames are all there. */
-void tern_session_begin_answer (TernSession *self);
-/* Hands over what is answered; the work is over with the last question. */
-void tern_session_deliver (TernSession *self);
+/* Those of @inquiry's window, still or moment, with what the result says of them. FAILED: a frame is missing. */
+gboolean tern_session_gather (TernSession *self, TernInquiry *inquiry, GError **error);
+/* Frames before @next are not needed by windows. They leave when the next group begins: until then there is something to
+ * ask about. */
+void tern_session_let_go (TernSession *self, guint64 next);
+void tern_session_release_frames (TernSession *self);
+
+/* ---- session-answer.c: asking about them ---- */
+
+/* What is in hand, whose frames are all there. */
+void tern_session_begin_answer (TernSession *self, TernInquiry *inquiry);
 /* What is not answered gets no answer: with @discard, or those asked end as cancelled. */
-void tern_session_end_answer (TernSession *self, gboolean discard);
+void tern_session_end_answer (TernSession *self, TernInquiry *inquiry, gboolean discard);
 guint tern_session_add_decode (TernSession *self, TernRound *round);
 guint tern_session_add_prompt (TernSession *self, TernRound *round);
 void tern_session_take_logits (TernSession *self, TernRound *round, gboolean torn);
 /* Rows that it would have read. */
 TernDemand tern_session_wanted_rows (const TernSession *self);
 /* Of an error that ends the answer before it begins. */
-void tern_session_fail (TernSession *self, const GError *error);
+void tern_session_fail (TernSession *self, TernInquiry *inquiry, const GError *error);
+/* @ask is answered, or @error is: takes it. */
+void tern_session_end_ask (TernAsk *ask, GError *error);
+
+/* ---- session-result.c: what they become ---- */
+
+/* Hands over what is answered; the work is over with the last question. */
+void tern_session_deliver (TernSession *self, TernInquiry *inquiry);
+/* ... and what has been said so far, where whole words were added. */
+void tern_session_tell_partial (TernSession *self, TernInquiry *inquiry, guint question);
+
+/* ---- session-ask.c: requests that wait; under the lock ---- */
+
+/* One whose time is over, else the oldest one, if its frames were looked at; NULL: none. @seen: some were; @looking: the
+ * frame that is looked at, or G_MAXUINT64. */
+TernPending *tern_session_next_pending (TernSession *self, gboolean seen, guint64 looking);
+void tern_pending_free (TernPending *pending);
+/* When the first of them has waited long enough, monotonic us; G_MAXINT64: never. */
+gint64 tern_session_pending_deadline (const TernSession *self);
+
+/* ---- session-request.c: requests that are answered ---- */
+
+/* Takes the next request in hand, if there is one to be answered now. */
+void tern_session_take_request (TernSession *self);
+/* Begins again: its caches went. */
+void tern_session_restart_request (TernSession *self);
+/* The request in hand is over. */
+void tern_session_put_down_request (TernSession *self);
+/* All of them end as cancelled. */
+void tern_session_end_requests (TernSession *self);
 
 /* ---- session-early.c: reading frames of windows that have not ended ---- */
 
@@ -179,6 +241,8 @@ void tern_session_fail (TernSession *self, const GError *error);
 void tern_session_read_early (TernSession *self);
 /* Gives the reader of the window that begins with frame @first to @reader, in exchange; FALSE: there is none. */
 gboolean tern_session_take_reading (TernSession *self, guint64 first, TernReader *reader);
+/* @reader has read what the reader of that window has. */
+void tern_session_fork_reading (TernSession *self, guint64 first, TernReader *reader);
 void tern_session_forget_readings (TernSession *self);
 /* Those of windows that begin before frame @next: frames before it leave the store. */
 void tern_session_forget_readings_before (TernSession *self, guint64 next);
@@ -190,25 +254,30 @@ gboolean tern_session_plan (TernSession *self, GError **error);
 /* Takes all memory that windows of the planned size need; on the scheduler's thread. */
 gboolean tern_session_prepare (TernSession *self, GError **error);
 /* Makes or grows what timelines need for @config's questions, whose prompts have @n tokens and @tail of them that they do
- * not share. */
+ * not share. A request under way begins again. */
 gboolean tern_session_reserve (TernSession *self, const TernSessionConfig *config, guint n, guint tail, GError **error);
+/* The same for a request, beside what there is. BUSY: not as long as a window is answered. */
+gboolean tern_session_reserve_request (TernSession *self, const TernSessionConfig *config, guint n, GError **error);
 /* Whether a prompt of @n tokens and an answer fit into the context. NO_SPACE. */
 gboolean tern_session_has_room (const TernSession *self, const TernSessionConfig *config, guint n, GError **error);
 /* There are at least @n asks. */
-void tern_session_take_asks (TernSession *self, guint n);
+void tern_inquiry_take_asks (TernInquiry *inquiry, guint n);
 void tern_session_clear_engine_side (TernSession *self);
 /* What a window of @n_frames frames is for the prompt, at its longest; @runs is filled. */
 void tern_session_plan_visual (const TernSession *self, guint n_frames, GArray *runs, TernPromptVisual *visual);
-TernPromptParts tern_session_prompt_parts (const TernSession *self, const TernSessionConfig *config, guint question);
-/* The prompt of question @question around @visual. FORMAT: ids beyond the model's vocabulary. */
+/* The prompt of question @question around @visual; @filled (or NULL): its text, placeholders filled in, to be freed. FORMAT:
+ * ids beyond the model's vocabulary. */
 gboolean tern_session_compile (const TernSession *self, const TernSessionConfig *config, guint question,
-    const TernPromptVisual *visual, GArray *ids, GError **error);
+    const TernPromptVisual *visual, GArray *ids, char **filled, GError **error);
 /* Tokens that a session of @model may hold. */
 guint tern_session_context_limit (const TernModel *model);
 
 /* ---- session.c ---- */
 
 void tern_session_destroy (TernClient *client);
+/* Whether a whole window, each of @config's questions and its answer would fit into the context; else NO_SPACE. Not under
+ * the lock, nor on the engine thread: it tokenises. */
+gboolean tern_session_fits (const TernSession *self, const TernSessionConfig *config, GError **error);
 
 /* ---- session-push.c; under the lock ---- */
 

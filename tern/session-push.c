@@ -152,6 +152,7 @@ static void
 append_frame (TernSession *self, const TernWork *frame)
 {
   self->last_pushed = frame->pushed;
+  self->ended = FALSE;
   self->stats.frames_sampled++;
   tern_work_queue_append (&self->queue, frame);
 }

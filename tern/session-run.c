@@ -16,7 +16,7 @@ may_take (const TernSession *self, TernWorkKind kind)
 {
   if (self->frame.has)
     return FALSE;
-  return kind == TERN_WORK_FRAME || kind == TERN_WORK_TOKENS || !self->answer.has;
+  return kind == TERN_WORK_FRAME || kind == TERN_WORK_TOKENS || !self->standing.hand.has;
 }
 
 /* Under the lock. */
@@ -31,11 +31,11 @@ take (TernSession *self)
   kind = self->queue.work[0].kind;
   if (!may_take (self, kind))
     return NULL;
-  hand = kind == TERN_WORK_FRAME || kind == TERN_WORK_TOKENS ? &self->frame : &self->answer;
+  hand = kind == TERN_WORK_FRAME || kind == TERN_WORK_TOKENS ? &self->frame : &self->standing.hand;
   *hand = (TernInHand) { .has = TRUE };
   tern_work_queue_take (&self->queue, &hand->work);
   self->in_hand++;
-  self->in_window = self->answer.has;
+  self->in_window = self->standing.hand.has;
   return hand;
 }
 
@@ -46,9 +46,21 @@ tern_session_put_down (TernSession *self, TernInHand *hand)
   tern_work_queue_release (&self->queue, &hand->work);
   hand->has = hand->looking = FALSE;
   self->in_hand--;
-  self->in_window = self->answer.has;
+  self->in_window = self->standing.hand.has;
   g_cond_broadcast (&self->changed);
   g_mutex_unlock (&self->lock);
+}
+
+/* Frames of a window that nobody is told about: those that a request may still be about stay. */
+static void
+pass_by (TernSession *self)
+{
+  const TernWork *work = &self->standing.hand.work;
+  guint64 end = work->window.end;
+
+  tern_session_close_group (self, work->config);
+  tern_session_let_go (self, MIN (work->window.next, end > self->max_frames ? end - self->max_frames : 0));
+  tern_session_put_down (self, &self->standing.hand);
 }
 
 static void
@@ -58,26 +70,50 @@ begin (TernSession *self, TernInHand *hand)
     tern_session_begin_frame (self);
     return;
   }
-  tern_session_take_asks (self, hand->work.config->n_questions);
+  tern_inquiry_take_asks (&self->standing, hand->work.config->n_questions);
+  if (hand->work.kind == TERN_WORK_WINDOW)
+    self->last_window = hand->work.window.first;
   if (hand->work.kind == TERN_WORK_STILL)
     tern_session_begin_still (self);
+  else if (hand->work.config->params.on_demand)
+    pass_by (self);
   else
-    tern_session_begin_answer (self);
+    tern_session_begin_answer (self, &self->standing);
 }
 
-/* A flush or cancel has come: what was begun before it ends. */
+/* A flush or cancel has come: what was begun before it ends. A request is about what will be seen after a flush: it begins
+ * again. */
 static void
 stop (TernSession *self, gboolean discard)
 {
   if (self->frame.has)
     tern_session_put_down (self, &self->frame);
   tern_session_forget_readings (self);
-  if (self->answer.has)
-    tern_session_end_answer (self, discard);
+  if (self->standing.hand.has)
+    tern_session_end_answer (self, &self->standing, discard);
+  if (discard)
+    tern_session_restart_request (self);
+  else
+    tern_session_end_requests (self);
+  self->release_to = 0;
   tern_frame_store_release (&self->store, G_MAXUINT64);
 }
 
 /* ---- The client -------------------------------------------------------------------------------------------------- */
+
+/* When there is something to do even if nothing comes. */
+static void
+set_deadline (TernSession *self)
+{
+  gint64 deadline;
+
+  g_mutex_lock (&self->lock);
+  deadline = tern_session_pending_deadline (self);
+  g_mutex_unlock (&self->lock);
+  if (self->asked_now)
+    deadline = MIN (deadline, self->asked_now->deadline);
+  self->client.deadline = deadline == G_MAXINT64 ? 0 : deadline;
+}
 
 static TernDemand
 session_demand (TernClient *client)
@@ -85,7 +121,8 @@ session_demand (TernClient *client)
   TernSession *self = session_of (client);
   TernDemand demand;
 
-  tern_session_deliver (self);  /* what could not go on when its rows were asked for */
+  tern_session_deliver (self, &self->request);  /* what could not go on when its rows were asked for */
+  tern_session_deliver (self, &self->standing);
   for (;;) {
     gboolean stopped, discard;
     TernInHand *hand = NULL;
@@ -108,8 +145,10 @@ session_demand (TernClient *client)
     else
       break;
   }
+  tern_session_take_request (self);
+  set_deadline (self);
   demand = tern_session_wanted_rows (self);
-  demand.slice = self->frame.looking || self->answer.looking;
+  demand.slice = self->frame.looking || self->standing.hand.looking;
   return demand;
 }
 

@@ -23,22 +23,18 @@ plan_visual (const TernSession *self, const TernSessionConfig *config)
   return (guint) MIN (n, G_MAXINT32 / 4);
 }
 
-/* Whether a whole window, each of @config's questions and its answer would fit into the context; else NO_SPACE. Not under
- * the lock, nor on the engine thread: it tokenises. */
-static gboolean
-fits (const TernSession *self, const TernSessionConfig *config, GError **error)
+gboolean
+tern_session_fits (const TernSession *self, const TernSessionConfig *config, GError **error)
 {
   guint limit = tern_session_context_limit (self->model);
-  guint64 answer = (guint64) plan_visual (self, config) + config->params.sampling.max_tokens;
+  guint64 answer = (guint64) plan_visual (self, config) + config->max_tokens;
   g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint32));
   g_autoptr (GArray) runs = g_array_new (FALSE, FALSE, sizeof (TernPromptRun));
   TernPromptVisual visual;
 
   tern_session_plan_visual (self, self->max_frames, runs, &visual);
   for (guint i = 0; i < config->n_questions; i++) {
-    TernPromptParts parts = tern_session_prompt_parts (self, config, i);
-
-    if (!tern_prompt_compile (ids, &parts, &visual, error))
+    if (!tern_session_compile (self, config, i, &visual, ids, NULL, error))
       return FALSE;
     if (answer + ids->len > limit) {
       g_set_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE, "context of %s: expected at most %u tokens, found %"
@@ -103,8 +99,9 @@ tern_session_new (TernModel *model, const TernSessionParams *params, GError **er
   g_mutex_init (&self->lock);
   g_cond_init (&self->changed);
   g_queue_init (&self->results);
+  g_queue_init (&self->pending);
 
-  self->config = tern_session_config_new (params, text->default_prompt, error);
+  self->config = tern_session_config_new (params, text, error);
   if (!self->config || !tern_session_plan_windows (self, params, &plan, error)) {
     tern_session_destroy (&self->client);
     return NULL;
@@ -137,8 +134,12 @@ tern_session_destroy (TernClient *client)
 
   if (self->frame.has)          /* freed while the engine had something in hand */
     tern_work_queue_release (&self->queue, &self->frame.work);
-  if (self->answer.has)
-    tern_work_queue_release (&self->queue, &self->answer.work);
+  if (self->standing.hand.has)
+    tern_work_queue_release (&self->queue, &self->standing.hand.work);
+  if (self->request.hand.has)
+    tern_session_config_unref (self->request.hand.work.config);
+  tern_pending_free (self->asked_now);
+  g_queue_clear_full (&self->pending, (GDestroyNotify) tern_pending_free);
   tern_work_queue_clear (&self->queue);
   while ((result = g_queue_pop_head (&self->results)))
     tern_result_unref (result);
@@ -212,6 +213,7 @@ tern_session_finish (TernSession *self)
   g_return_if_fail (self != NULL);
   g_mutex_lock (&self->lock);
   tern_session_end_stretch (self);
+  self->ended = TRUE;
   tern_frame_sampler_init (&self->sampler, self->sampler.rate_n, self->sampler.rate_d);
   g_cond_broadcast (&self->changed);
   g_mutex_unlock (&self->lock);
@@ -224,11 +226,11 @@ static gboolean
 change_config (TernSession *self, const TernSessionParams *params, const TernSessionConfig *was, gboolean *again,
     GError **error)
 {
-  TernSessionConfig *config = tern_session_config_new (params, self->text->default_prompt, error);
+  TernSessionConfig *config = tern_session_config_new (params, self->text, error);
 
   if (!config)
     return FALSE;
-  if (!fits (self, config, error)) {
+  if (!tern_session_fits (self, config, error)) {
     tern_session_config_unref (config);
     return FALSE;
   }
@@ -301,7 +303,7 @@ tern_session_set_params (TernSession *self, const TernSessionParams *params, GEr
 static gboolean
 is_idle (const TernSession *self)
 {
-  return self->gone || (self->queue.n == 0 && self->in_hand == 0);
+  return self->gone || (self->queue.n == 0 && self->in_hand == 0 && self->pending.length == 0);
 }
 
 TernResult *
@@ -373,13 +375,6 @@ tern_session_stats (TernSession *self, TernSessionStats *stats)
   stats->windows_dropped = self->queue.dropped;
   stats->queued_windows = self->in_window + tern_work_queue_answers (&self->queue);
   g_mutex_unlock (&self->lock);
-}
-
-gboolean
-tern_session_ask (TernSession *self, const TernRequest *request, guint64 *id, GError **error)
-{
-  g_set_error_literal (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "requests: not there yet");
-  return FALSE;
 }
 
 gboolean

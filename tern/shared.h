@@ -4,6 +4,7 @@
 #pragma once
 
 #include "engine/chat/chat.h"
+#include "engine/grammar/constraint.h"
 #include "engine/llm/llm.h"
 #include "engine/text/tokenizer.h"
 #include "tern/tasks.h"
@@ -14,14 +15,18 @@ G_BEGIN_DECLS
 #define TERN_DEFAULT_PROMPT "Describe what happens."    /* of files that name none */
 
 /* The language model's half. */
-typedef struct {
+typedef struct _TernModelText {
   TernLlm *llm;
   TernTokenizer *tokenizer;
   TernChat *chat;
   char *name, *default_prompt;
   TernTasks tasks;              /* questions that the file carries */
   double label_temperature;     /* that log-probabilities of labels are divided by */
+  TernTokenTrie *trie;          /* made when it is first needed: tern_model_text_trie() */
 } TernModelText;
+
+/* The vocabulary as constraints want it; a reference. Any thread. */
+TernTokenTrie *tern_model_text_trie (const TernModelText *text, GError **error);
 
 /* References; a file that is in use already is not read again. One load at a time: the caller holds a lock around the two
  * that the unrefs do not need. @threads pack the weights. */

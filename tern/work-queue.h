@@ -23,6 +23,7 @@ typedef enum {
   TERN_WORK_TOKENS,
   TERN_WORK_STILL,
   TERN_WORK_WINDOW,
+  TERN_WORK_REQUEST,            /* never in the queue: see session-ask.c */
 } TernWorkKind;
 
 /* One thing for the engine to do. */

@@ -4,14 +4,7 @@
 #include <string.h>
 
 #include "engine/base/mem.h"
-
-static void
-carve (TernPages *pages, TernArena *arena, gsize bytes, guint n)
-{
-  pages->memory = tern_plan_take (arena, n, bytes, 1);
-  pages->refs = tern_plan_take (arena, n, sizeof *pages->refs, 1);
-  pages->free = tern_plan_take (arena, n, sizeof *pages->free, 1);
-}
+#include "tern/error.h"
 
 static gsize
 page_bytes (gsize bytes)
@@ -22,33 +15,57 @@ page_bytes (gsize bytes)
 gsize
 tern_pages_size (gsize bytes, guint n)
 {
-  TernPages pages;
-  TernArena arena = { 0 };
+  gsize page = page_bytes (bytes), beside = sizeof (guint8 *) + sizeof (guint) + sizeof (guint32);
 
-  carve (&pages, &arena, page_bytes (bytes), n);
-  return arena.used;
+  return n > 0 && page > (G_MAXSSIZE / n) - beside ? G_MAXSSIZE : n * (page + beside);
+}
+
+gboolean
+tern_pages_grow (TernPages *pages, guint more, const char *what, GError **error)
+{
+  guint8 *block;
+
+  if (more == 0)
+    return TRUE;
+  if (more > G_MAXUINT32 - 1 - pages->n || tern_pages_size (pages->bytes, more) == G_MAXSSIZE) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE, "%s: expected fewer pages, found %u and %u more", what, pages->n,
+        more);
+    return FALSE;
+  }
+  block = tern_mem_alloc (more * MAX (pages->bytes, 1), what, error);
+  if (!block)
+    return FALSE;
+  pages->blocks = g_renew (void *, pages->blocks, pages->n_blocks + 1);
+  pages->blocks[pages->n_blocks++] = block;
+  pages->at = g_renew (guint8 *, pages->at, pages->n + more);
+  pages->refs = g_renew (guint, pages->refs, pages->n + more);
+  pages->free = g_renew (guint32, pages->free, pages->n + more);
+  for (guint i = 0; i < more; i++) {
+    pages->at[pages->n + i] = block + i * pages->bytes;
+    pages->refs[pages->n + i] = 0;
+  }
+  for (guint i = more; i > 0; i--)
+    pages->free[pages->n_free++] = pages->n + i - 1;
+  pages->n += more;
+  return TRUE;
 }
 
 gboolean
 tern_pages_init (TernPages *pages, gsize bytes, guint n, const char *what, GError **error)
 {
-  TernArena arena = { .base = tern_mem_alloc (MAX (tern_pages_size (bytes, n), 1), what, error) };
-
-  *pages = (TernPages) { 0 };
-  if (!arena.base)
-    return FALSE;
-  carve (pages, &arena, page_bytes (bytes), n);
-  pages->bytes = page_bytes (bytes);
-  pages->n = n;
-  while (n > 0)
-    pages->free[pages->n_free++] = --n;
-  return TRUE;
+  *pages = (TernPages) { .bytes = page_bytes (bytes) };
+  return tern_pages_grow (pages, n, what, error);
 }
 
 void
 tern_pages_clear (TernPages *pages)
 {
-  tern_mem_free (pages->memory);
+  for (guint i = 0; i < pages->n_blocks; i++)
+    tern_mem_free (pages->blocks[i]);
+  g_free (pages->blocks);
+  g_free (pages->at);
+  g_free (pages->refs);
+  g_free (pages->free);
   *pages = (TernPages) { 0 };
 }
 

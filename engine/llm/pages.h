@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Memory in pages of one size, reference counted, and tables of them: what grows at its end, is forked instead of copied,
- * and is written to by one owner alone. All memory is taken at once; nothing below allocates but init. One thread at a
- * time. */
+ * and is written to by one owner alone. Nothing below allocates but init and grow, and what grows stays where it is. One
+ * thread at a time. */
 #pragma once
 
 #include <glib.h>
@@ -11,15 +11,19 @@ G_BEGIN_DECLS
 typedef struct {
   gsize bytes;                  /* of a page; a multiple of TERN_ALIGN */
   guint n, n_free;
-  guint8 *memory;               /* [n][bytes] */
+  guint8 **at;                  /* [n] */
   guint *refs;                  /* [n] */
   guint32 *free;                /* [n_free] a stack: the page that was let go last is taken first */
+  void **blocks;                /* [n_blocks] memory of pages that came at once */
+  guint n_blocks;
 } TernPages;
 
 #define TERN_NO_PAGE G_MAXUINT32
 
 /* @n pages of @bytes (rounded up), zeroed. NO_SPACE names @what. */
 gboolean tern_pages_init (TernPages *pages, gsize bytes, guint n, const char *what, GError **error);
+/* @more of them. NO_SPACE: nothing was changed. */
+gboolean tern_pages_grow (TernPages *pages, guint more, const char *what, GError **error);
 void tern_pages_clear (TernPages *pages);
 /* Bytes that init takes; saturates. */
 gsize tern_pages_size (gsize bytes, guint n);
@@ -32,7 +36,7 @@ void tern_pages_unref (TernPages *pages, guint32 page);     /* TERN_NO_PAGE too 
 static inline guint8 *
 tern_pages_at (const TernPages *pages, guint32 page)
 {
-  return pages->memory + page * pages->bytes;
+  return pages->at[page];
 }
 
 static inline gboolean

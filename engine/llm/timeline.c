@@ -140,6 +140,15 @@ tern_store_unref (TernStore *self)
   g_free (self);
 }
 
+gboolean
+tern_store_grow (TernStore *self, guint timelines, guint pages, GError **error)
+{
+  if (!tern_pages_grow (&self->states, timelines, "states of the language model", error))
+    return FALSE;
+  self->max_timelines += timelines;
+  return tern_pages_grow (&self->pages, pages, "keys and values of the language model", error);
+}
+
 guint
 tern_store_free_pages (const TernStore *self)
 {

@@ -7,7 +7,7 @@
  *   ... passes read rows into it: pass.h ...
  *   tern_timeline_fork (b, a);          // no copy; what both go on to read goes to pages of their own
  *
- * One thread at a time, forks and passes included. All memory is taken when store and timelines are made. */
+ * One thread at a time, forks and passes included. All memory is taken when store and timelines are made, or grow. */
 #pragma once
 
 #include "engine/base/policy.h"
@@ -37,6 +37,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernStore, tern_store_unref)
 /* Bytes that a store and its timelines take, of a plan too. */
 gsize tern_store_bytes (const TernLlm *llm, const TernStoreParams *params);
 guint tern_store_free_pages (const TernStore *store);
+/* Room for so many timelines and pages more; what there is stays as it is. NO_SPACE. */
+gboolean tern_store_grow (TernStore *store, guint timelines, guint pages, GError **error);
 guint tern_store_context (const TernStore *store);
 TernKvType tern_store_kv (const TernStore *store);      /* never AUTO */
 /* What AUTO means with these parameters. */

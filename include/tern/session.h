@@ -119,6 +119,7 @@ typedef enum {
  * @kv_type: how keys and values are kept
  * @live: %TRUE: when the engine is behind, older windows are dropped for the newest one; %FALSE: pushes return
  *   %TERN_ERROR_BUSY
+ * @on_demand: windows are not answered: there are requests alone (tern_session_ask())
  * @partial: whether answers are told while they are said; with beams there is nothing to tell before the end
  * @action: (nullable): what questions with TernQuestion.action are answered by; the session holds a reference
  * @metrics: fill TernResult.metrics
@@ -150,6 +151,7 @@ typedef struct {
   guint kv_layer;
   TernCacheType kv_type;
   gboolean live;
+  gboolean on_demand;
   TernPartial partial;
   TernActionModel *action;
   gboolean metrics;
@@ -381,7 +383,9 @@ TERN_API gboolean tern_session_set_params (TernSession *session, const TernSessi
  *
  * Asks once, about what has been seen so far, beside whatever runs: windows neither wait for it nor change by it. Its
  * frames are read already as far as they were looked at, so the answer costs its own words. One result, whatever becomes
- * of it; those of one session's requests come in the order of the calls. The caller waits for the prompt to be
+ * of it: of kind error when its time is over first, or when a stretch ends without a frame. Those of one session's requests
+ * come in the order of the calls, but for these. After a flush those that wait are about what comes then; a cancel ends
+ * them as cancelled. The caller waits for the prompt to be
  * tokenised.
  *
  * Errors: %TERN_ERROR_INVALID names the field, its range and the value found; %TERN_ERROR_NO_SPACE when it would not

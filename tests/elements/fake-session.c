@@ -134,16 +134,11 @@ tern_scheduler_call (TernScheduler *self, TernSchedulerFunc func, void *data)
 /* ---- Prompts ---- */
 
 gboolean
-tern_prompt_compile (GArray *ids, const TernPromptParts *parts, const TernPromptVisual *visual, GError **error)
+tern_session_compile (const TernSession *self, const TernSessionConfig *config, guint question,
+    const TernPromptVisual *visual, GArray *ids, char **filled, GError **error)
 {
-  g_array_set_size (ids, strlen (parts->text));
+  g_array_set_size (ids, strlen (config->questions[question].prompt));
   return TRUE;
-}
-
-TernPromptParts
-tern_session_prompt_parts (const TernSession *self, const TernSessionConfig *config, guint question)
-{
-  return (TernPromptParts) { .text = config->questions[question].prompt };
 }
 
 void

@@ -110,12 +110,15 @@ tern_session_plan_visual (const TernSession *self, guint n_frames, GArray *runs,
   *visual = (TernPromptVisual) { .video = TRUE };
 }
 
-TernPromptParts
-tern_session_prompt_parts (const TernSession *self, const TernSessionConfig *config, guint question)
+gboolean
+tern_session_compile (const TernSession *self, const TernSessionConfig *config, guint question,
+    const TernPromptVisual *visual, GArray *ids, char **filled, GError **error)
 {
-  return (TernPromptParts) { .chat = self->text->chat, .tokenizer = self->text->tokenizer,
+  TernPromptParts parts = { .chat = self->text->chat, .tokenizer = self->text->tokenizer,
     .family = tern_prompt_family (self->model->projector, self->text->tokenizer, "test", NULL),
     .text = config->questions[question].prompt };
+
+  return tern_prompt_compile (ids, &parts, visual, error);
 }
 
 guint

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A request is answered beside the windows, by timelines of its own. What was read already of the frames that it is about
+ * is not read again: it goes on from there on a fork. */
+#include "tern/session-priv.h"
+
+/* ---- The moment that it is about --------------------------------------------------------------------------------- */
+
+/* The newest frame that was looked at, whose group is *@at; FALSE: none is there. */
+static gboolean
+find_newest (const TernSession *self, guint *at, guint64 *frame)
+{
+  for (guint g = self->store.n; g-- > 0;) {
+    const TernFrameGroup *group = &self->store.groups[g];
+
+    if (group->n_frames == 0 && !group->error)
+      continue;
+    *at = g;
+    *frame = group->first + MAX (group->n_frames, 1) - 1;
+    return TRUE;
+  }
+  return FALSE;
+}
+
+/* The window that @newest belongs to: the one that has more of it, where several do; G_MAXUINT64: none has it. */
+static guint64
+first_of_window (TernSession *self, guint64 newest)
+{
+  guint64 first = G_MAXUINT64;
+
+  g_mutex_lock (&self->lock);
+  if (self->standing.hand.has && self->standing.hand.work.kind == TERN_WORK_WINDOW
+      && self->standing.hand.work.window.end > newest)
+    first = MIN (first, self->standing.hand.work.window.first);
+  for (guint i = 0; i < self->queue.n; i++)
+    if (self->queue.work[i].kind == TERN_WORK_WINDOW && self->queue.work[i].window.end > newest)
+      first = MIN (first, self->queue.work[i].window.first);
+  for (guint i = 0; i < self->windower.n_marks; i++)
+    if (self->windower.marks[i].first <= newest)
+      first = MIN (first, self->windower.marks[i].first);
+  g_mutex_unlock (&self->lock);
+  return first;
+}
+
+static guint64
+pts_of (const TernFrameGroup *group, guint64 frame)
+{
+  guint64 f = frame > group->first ? frame - group->first : 0;
+
+  return group->n_frames > 0 ? group->pts[MIN (f, group->n_frames - 1)] : 0;
+}
+
+/* Of frames in the store, the newest @frames, or those of the open window; of the last one, when none is open. */
+static gboolean
+find_moment (TernSession *self, guint frames, TernWindow *moment)
+{
+  guint64 newest, first;
+  guint at;
+
+  if (!find_newest (self, &at, &newest))
+    return FALSE;
+  first = frames > 0 ? newest + 1 - MIN (newest + 1, frames) : first_of_window (self, newest);
+  if (first == G_MAXUINT64)
+    first = self->last_window;
+  first = MIN (MAX (first, self->store.groups[0].first), newest);
+  *moment = (TernWindow) { .first = first, .end = newest + 1, .next = first };
+  moment->end_time = pts_of (&self->store.groups[at], newest) + self->windower.tick;
+  while (at > 0 && self->store.groups[at].first > first)
+    at--;
+  moment->start_time = MIN (pts_of (&self->store.groups[at], first), moment->end_time);
+  return TRUE;
+}
+
+/* ---- In hand ----------------------------------------------------------------------------------------------------- */
+
+static void
+fail (TernSession *self, GQuark domain, gint code, const char *message)
+{
+  g_autoptr (GError) error = g_error_new_literal (domain, code, message);
+
+  tern_session_fail (self, &self->request, error);
+}
+
+static gboolean
+is_late (const TernPending *pending)
+{
+  return pending->deadline <= g_get_monotonic_time ();
+}
+
+static void
+fail_late (TernSession *self)
+{
+  const TernPending *pending = self->asked_now;
+  g_autofree char *message = g_strdup_printf ("timeout: expected an answer within %.3f s, found none by then",
+      (double) (pending->deadline - pending->asked) / G_USEC_PER_SEC);
+
+  fail (self, TERN_ERROR, TERN_ERROR_FAILED, message);
+}
+
+/* Takes @pending over. */
+static void
+begin (TernSession *self, TernPending *pending)
+{
+  TernInquiry *in = &self->request;
+
+  self->asked_now = pending;
+  self->request_waits = FALSE;
+  in->hand = (TernInHand) { .has = TRUE, .work = { .kind = TERN_WORK_REQUEST, .pushed = pending->asked,
+      .config = tern_session_config_ref (pending->config) } };
+  tern_inquiry_take_asks (in, 1);
+  if (is_late (pending))
+    fail_late (self);
+  else if (!find_moment (self, pending->frames, &in->hand.work.window))
+    fail (self, TERN_ERROR, TERN_ERROR_FAILED, "no frame was seen that the request could be about");
+  else
+    tern_session_begin_answer (self, in);
+}
+
+void
+tern_session_take_request (TernSession *self)
+{
+  guint64 looking = self->frame.has ? self->frame.work.frame : G_MAXUINT64;
+  guint at;
+
+  if (self->request.hand.has && is_late (self->asked_now))
+    fail_late (self);
+  while (!self->request.hand.has && !(self->request_waits && self->standing.hand.has)) {
+    guint64 newest;
+    gboolean seen = find_newest (self, &at, &newest);
+    TernPending *pending;
+
+    g_mutex_lock (&self->lock);
+    pending = tern_session_next_pending (self, seen, looking);
+    self->in_hand += pending != NULL;
+    g_mutex_unlock (&self->lock);
+    if (!pending)
+      return;
+    begin (self, pending);
+  }
+}
+
+/* Its asks, as they were before it. */
+static void
+forget_asks (TernInquiry *in)
+{
+  for (guint q = 0; q < in->n_asks; q++) {
+    TernAsk *ask = &in->asks[q];
+
+    g_clear_error (&ask->error);
+    g_clear_pointer (&ask->prompt, g_free);
+    if (ask->reader.timeline)
+      tern_timeline_set_policy (ask->reader.timeline, NULL);
+    tern_reader_restart (&ask->reader);
+    ask->in_pass = FALSE;
+  }
+  in->told.n_asks = 0;
+}
+
+void
+tern_session_restart_request (TernSession *self)
+{
+  TernInquiry *in = &self->request;
+
+  if (!in->hand.has)
+    return;
+  forget_asks (in);
+  tern_session_config_unref (in->hand.work.config);
+  in->hand.has = FALSE;
+  g_mutex_lock (&self->lock);
+  g_queue_push_head (&self->pending, g_steal_pointer (&self->asked_now));
+  self->in_hand--;
+  g_mutex_unlock (&self->lock);
+  self->request_waits = TRUE;
+}
+
+void
+tern_session_put_down_request (TernSession *self)
+{
+  TernInquiry *in = &self->request;
+
+  tern_session_config_unref (in->hand.work.config);
+  in->hand.has = FALSE;
+  g_clear_pointer (&self->asked_now, tern_pending_free);
+  g_mutex_lock (&self->lock);
+  self->in_hand--;
+  g_cond_broadcast (&self->changed);
+  g_mutex_unlock (&self->lock);
+}
+
+void
+tern_session_end_requests (TernSession *self)
+{
+  TernPending *pending;
+
+  if (self->request.hand.has)
+    tern_session_end_answer (self, &self->request, FALSE);
+  for (;;) {
+    g_mutex_lock (&self->lock);
+    pending = g_queue_pop_head (&self->pending);
+    self->in_hand += pending != NULL;
+    g_mutex_unlock (&self->lock);
+    if (!pending)
+      return;
+    self->asked_now = pending;
+    self->request.hand = (TernInHand) { .has = TRUE, .work = { .kind = TERN_WORK_REQUEST, .pushed = pending->asked,
+        .config = tern_session_config_ref (pending->config) } };
+    tern_inquiry_take_asks (&self->request, 1);
+    tern_session_end_answer (self, &self->request, FALSE);
+  }
+}
