@@ -112,8 +112,10 @@ tern_session_next_pending (TernSession *self, gboolean seen, guint64 looking)
     return late;
   if (seen && first->frames == 0)
     ready = TRUE;
-  else
-    ready = looking >= first->after && !frames_wait (self, first->after) && (seen || self->ended);
+  else if (seen)
+    ready = looking >= first->after && !frames_wait (self, first->after);
+  else                          /* nothing will come */
+    ready = self->ended && looking == G_MAXUINT64 && !frames_wait (self, G_MAXUINT64);
   return ready ? g_queue_pop_head (&self->pending) : NULL;
 }
 
