@@ -4,6 +4,7 @@
 
   record [SECONDS]    into Matroska, MP4, fragmented MP4 and textoverlay, with default queues: frames and cues that
                       came out, the camera's longest pause, how long the end took
+  pass [SECONDS]      frames that passed, and how long each took from the camera to behind terncaption
   held [SECONDS]      the same as a file: frames that carry the result of their own window, and the most that was held
   latency [SECONDS]   every pad into a sink with sync=true: what json_src answers to LATENCY, and frames that came
 
@@ -20,7 +21,7 @@ import threading
 import time
 
 a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-a.add_argument("what", choices=("record", "latency", "held"))
+a.add_argument("what", choices=("record", "latency", "pass", "held"))
 a.add_argument("seconds", type=int, nargs="?", default=30)
 a.add_argument("--build", default="build")
 a.add_argument("--fake", action="store_true")
@@ -130,6 +131,29 @@ def latency():
     return not good
 
 
+def through():
+    pipeline = Gst.parse_launch(CAMERA + " ! fakesink name=out sync=false")
+    came, took_each = {}, []
+
+    def see_in(pad, info):
+        came[info.get_buffer().pts] = time.monotonic()
+        return Gst.PadProbeReturn.OK
+
+    def see_out(pad, info):
+        took_each.append(time.monotonic() - came.pop(info.get_buffer().pts))
+        return Gst.PadProbeReturn.OK
+    camera = times_at(pipeline, "camera", "src")
+    pipeline.get_by_name("camera").get_static_pad("src").add_probe(Gst.PadProbeType.BUFFER, see_in)
+    pipeline.get_by_name("c").get_static_pad("src").add_probe(Gst.PadProbeType.BUFFER, see_out)
+    took, results, errors = run(pipeline, camera)
+    each = sorted(took_each) or [0]
+    p99 = each[len(each) * 99 // 100]
+    good = took is not None and len(took_each) == FRAMES and p99 < 1e-3 and not errors
+    print(f"{'ok' if good else 'WRONG'}: {len(took_each)} of {FRAMES} frames passed, each took {each[len(each) // 2] * 1e3:.3f} ms (median), "
+          f"{p99 * 1e3:.3f} (p99), {each[-1] * 1e3:.3f} (longest); results {results} {' '.join(errors)}")
+    return not good
+
+
 def held():
     width, height = options.size.split("x")
     pipeline = Gst.parse_launch(f"videotestsrc num-buffers={FRAMES} ! video/x-raw,format=I420,width={width},height={height},"
@@ -154,7 +178,7 @@ def held():
     return not good
 
 
-status = {"record": record, "latency": latency, "held": held}[options.what]()
+status = {"record": record, "latency": latency, "pass": through, "held": held}[options.what]()
 sys.stdout.flush()
 folder.cleanup()
 os._exit(1 if status else 0)

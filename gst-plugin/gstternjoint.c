@@ -38,6 +38,8 @@ struct _GstTernJoint
   gboolean ended;               /* it wants no more */
   gboolean promised;            /* downstream expects results */
   GstClockTime seen_pts, seen_duration; /* of a frame not looked at, if last */
+  GstBufferPool *copies;        /* of live frames; or NULL */
+  gsize copy_size;              /* of theirs */
 };
 
 static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE ("sink",
@@ -48,6 +50,7 @@ static GstStaticPadTemplate look_template =
 GST_STATIC_PAD_TEMPLATE ("look_src", GST_PAD_SRC, GST_PAD_ALWAYS,
     GST_STATIC_CAPS ("video/x-raw"));
 
+#define gst_tern_joint_parent_class parent_class
 G_DEFINE_TYPE (GstTernJoint, gst_tern_joint, GST_TYPE_ELEMENT);
 
 void
@@ -359,6 +362,58 @@ make_field (GstTernJoint * self, GstBuffer * buffer)
   return buffer;
 }
 
+static void
+drop_copies (GstTernJoint * self)
+{
+  if (self->copies)
+    gst_buffer_pool_set_active (self->copies, FALSE);
+  gst_clear_object (&self->copies);
+}
+
+/* With room for a frame that was used before: fresh memory of the size of a
+ * picture costs more than to fill it, and video waits meanwhile. */
+static GstBuffer *
+acquire_copy (GstTernJoint * self, gsize size)
+{
+  GstBuffer *copy = NULL;
+
+  if (self->copies && self->copy_size != size)
+    drop_copies (self);
+  if (!self->copies) {
+    GstStructure *config;
+
+    self->copies = gst_buffer_pool_new ();
+    self->copy_size = size;
+    config = gst_buffer_pool_get_config (self->copies);
+    gst_buffer_pool_config_set_params (config, NULL, size, 0, 0);
+    if (!gst_buffer_pool_set_config (self->copies, config)
+        || !gst_buffer_pool_set_active (self->copies, TRUE))
+      drop_copies (self);
+  }
+  if (self->copies)
+    gst_buffer_pool_acquire_buffer (self->copies, &copy, NULL);
+  return copy;
+}
+
+static GstBuffer *
+copy_frame (GstTernJoint * self, GstBuffer * buffer)
+{
+  gsize size = gst_buffer_get_size (buffer);
+  GstBuffer *copy = NULL;
+  GstMapInfo map;
+
+  if (size > G_MAXUINT || gst_buffer_n_memory (buffer) != 1
+      || !gst_buffer_map (buffer, &map, GST_MAP_READ))
+    return gst_buffer_copy_deep (buffer);
+  copy = acquire_copy (self, size);
+  if (copy) {
+    gst_buffer_fill (copy, 0, map.data, map.size);
+    gst_buffer_copy_into (copy, buffer, GST_BUFFER_COPY_METADATA, 0, -1);
+  }
+  gst_buffer_unmap (buffer, &map);
+  return copy;
+}
+
 /* What leaves a live source must be writable downstream, and what comes from a
  * pool with a limit must go back: then the encoder's side has a copy of its
  * own. */
@@ -368,7 +423,7 @@ get_looked_at (GstTernJoint * self, GstBuffer * buffer)
   GstBuffer *look;
 
   if (self->live || gst_tern_pool_limit (buffer->pool) > 0)
-    look = gst_buffer_copy_deep (buffer);
+    look = copy_frame (self, buffer);
   else
     look = gst_buffer_ref (buffer);
   if (look && self->field_height > 0)
@@ -559,6 +614,17 @@ gst_tern_joint_sink_activate_mode (GstPad * pad, GstObject * parent,
   return TRUE;
 }
 
+static GstStateChangeReturn
+gst_tern_joint_change_state (GstElement * element, GstStateChange transition)
+{
+  GstStateChangeReturn ret;
+
+  ret = GST_ELEMENT_CLASS (parent_class)->change_state (element, transition);
+  if (transition == GST_STATE_CHANGE_PAUSED_TO_READY)
+    drop_copies (GST_TERN_JOINT (element));
+  return ret;
+}
+
 static void
 gst_tern_joint_class_init (GstTernJointClass * klass)
 {
@@ -566,6 +632,7 @@ gst_tern_joint_class_init (GstTernJointClass * klass)
 
   GST_DEBUG_CATEGORY_INIT (gst_tern_joint_debug, "ternjoint", 0,
       "Where video and what is looked at part");
+  element_class->change_state = gst_tern_joint_change_state;
   gst_element_class_add_static_pad_template (element_class, &sink_template);
   gst_element_class_add_static_pad_template (element_class, &src_template);
   gst_element_class_add_static_pad_template (element_class, &look_template);
