@@ -12,6 +12,7 @@
 #include "gstterngenerator.h"
 #include "gstternjsonenc.h"
 #include "gstternklvenc.h"
+#include "gstternloader.h"
 #include "gstternmeta.h"
 
 GST_DEBUG_CATEGORY_STATIC (tern_debug);
@@ -46,6 +47,7 @@ plugin_init (GstPlugin * plugin)
   GST_DEBUG_CATEGORY_INIT (tern_debug, "tern", 0, "messages of libtern");
   tern_set_message_func (log_message, NULL);
   gst_tern_meta_register ();
+  g_type_ensure (GST_TYPE_TERN_MODEL);
 
   ok &= GST_ELEMENT_REGISTER (ternencoder, plugin);
   ok &= GST_ELEMENT_REGISTER (terncompressor, plugin);

@@ -9,6 +9,7 @@ struct _GstTernLoader
   GstElement *element;          /* NULL once stopped */
   gchar *model_path, *mmproj_path;
   TernModelParams params;
+  TernModel *given;             /* by a context; NULL: to be loaded */
 
   GMutex lock;
   GCond cond;
@@ -48,8 +49,8 @@ loader_unref (GstTernLoader * loader)
 {
   if (!g_atomic_int_dec_and_test (&loader->ref_count))
     return;
-  if (loader->model)
-    tern_model_unref (loader->model);
+  g_clear_pointer (&loader->model, tern_model_unref);
+  g_clear_pointer (&loader->given, tern_model_unref);
   g_free (loader->model_path);
   g_free (loader->mmproj_path);
   g_mutex_clear (&loader->lock);
@@ -77,15 +78,78 @@ post_progress (GstElement * element, GstProgressType type, const gchar * text)
           (element), type, "loading", text));
 }
 
+/* ---- A model that the application has opened ---- */
+
+G_DEFINE_BOXED_TYPE (TernModel, gst_tern_model, tern_model_ref,
+    tern_model_unref);
+
+/* A reference, or NULL. */
+static TernModel *
+model_of_context (GstElement * element)
+{
+  GstContext *context = gst_element_get_context (element,
+      GST_TERN_CONTEXT_MODEL);
+  TernModel *model = NULL;
+
+  if (!context)
+    return NULL;
+  gst_structure_get (gst_context_get_structure (context), "model",
+      GST_TYPE_TERN_MODEL, &model, NULL);
+  if (!model)
+    GST_WARNING_OBJECT (element, "context %s: expected a field model of type "
+        "TernModel, found %" GST_PTR_FORMAT, GST_TERN_CONTEXT_MODEL,
+        gst_context_get_structure (context));
+  gst_context_unref (context);
+  return model;
+}
+
+/* Whoever has named a file wants that one. */
+static TernModel *
+find_given (GstElement * element, const gchar * model_path)
+{
+  TernModel *model;
+
+  if (model_path)
+    return NULL;
+  model = model_of_context (element);
+  if (model)
+    return model;
+  gst_element_post_message (element,
+      gst_message_new_need_context (GST_OBJECT_CAST (element),
+          GST_TERN_CONTEXT_MODEL));
+  return model_of_context (element);
+}
+
+static gboolean
+has_parts (const TernModel * model, TernModelParts parts, GError ** error)
+{
+  const gchar *lacks = NULL;
+
+  if ((parts & TERN_MODEL_TEXT) && tern_model_context (model) == 0)
+    lacks = "language model";
+  else if ((parts & TERN_MODEL_VISION) && tern_model_frame_tokens (model) == 0)
+    lacks = "vision encoder";
+  if (lacks)
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "context %s: expected "
+        "a model whose %s is loaded, found %s without", GST_TERN_CONTEXT_MODEL,
+        lacks, tern_model_path (model));
+  return !lacks;
+}
+
+/* ---- Loading ---- */
+
 static gpointer
 loader_thread (gpointer data)
 {
   GstTernLoader *loader = data;
   GstElement *element;
   GError *error = NULL;
-  TernModel *model;
+  TernModel *model = NULL;
 
-  model = tern_model_open (&loader->params, &error);
+  if (!loader->given)
+    model = tern_model_open (&loader->params, &error);
+  else if (has_parts (loader->given, loader->params.parts, &error))
+    model = tern_model_ref (loader->given);
 
   element = loader_ref_element (loader);
   if (element) {
@@ -127,6 +191,7 @@ gst_tern_loader_start (GstElement * element,
   params.parts = parts;
   params.yielding = TRUE;
   loader->params = params;
+  loader->given = find_given (element, params.model_path);
   g_mutex_init (&loader->lock);
   g_cond_init (&loader->cond);
 

@@ -22,7 +22,14 @@ void gst_tern_model_settings_clear (GstTernModelSettings * settings);
 
 typedef struct _GstTernLoader GstTernLoader;
 
-/* Starts to load @parts. Posts PROGRESS messages of code `loading` in
+/* The context by which an application hands over a model that it has opened, to
+ * elements without a model-path of their own: field `model`, of
+ * GST_TYPE_TERN_MODEL (its name is TernModel). */
+#define GST_TERN_CONTEXT_MODEL "tern.model"
+#define GST_TYPE_TERN_MODEL (gst_tern_model_get_type ())
+GType gst_tern_model_get_type (void);
+
+/* Starts to load @parts, unless a context has the model. Posts PROGRESS messages of code `loading` in
  * @element's name, and its error when it fails. */
 GstTernLoader *gst_tern_loader_start (GstElement * element,
     const GstTernModelSettings * settings, TernModelParts parts);

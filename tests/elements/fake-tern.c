@@ -227,6 +227,12 @@ tern_model_frame_tokens (const TernModel *model)
   return TOKENS;
 }
 
+guint
+tern_model_context (const TernModel *model)
+{
+  return model->text ? 10000 : 0;
+}
+
 /* ---- Tasks ---- */
 
 static const char *const yes_no[] = { "yes", "no", NULL };

@@ -136,8 +136,7 @@ expect_error (GstBus *bus, GQuark domain, gint code)
   gst_message_unref (message);
 }
 
-/* A function of fake-tern.c, in the plugin. */
-static gpointer
+gpointer
 fake_function (const char *name)
 {
   GstPlugin *plugin = gst_registry_find_plugin (gst_registry_get (), "tern");

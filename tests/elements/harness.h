@@ -32,6 +32,8 @@ void fake_hold (gboolean hold);
 /* Answers that were begun so far; waits until there are so many. */
 guint fake_begun (void);
 void fake_wait_begun (guint n);
+/* A function of the fake libtern, which is in the plugin. */
+gpointer fake_function (const char *name);
 
 GstBuffer *make_frame (GstClockTime pts, GstClockTime duration, guint8 value);
 /* Tokens of frame @number at 2 frames a second; 16 of 8 floats. */
