@@ -199,6 +199,20 @@ repeat_warning (GstTernCaption * self, GstMessage * message)
   return ours;
 }
 
+static GstMessage *
+repeat_info (GstTernCaption * self, GstMessage * message)
+{
+  GstMessage *ours;
+  GError *error;
+  gchar *debug;
+
+  gst_message_parse_info (message, &error, &debug);
+  ours = gst_message_new_info (GST_OBJECT_CAST (self), error, debug);
+  g_error_free (error);
+  g_free (debug);
+  return ours;
+}
+
 /* What is inside is nobody's business: what it has to say to people is said in
  * the name of the bin. */
 static void
@@ -213,6 +227,9 @@ gst_tern_caption_handle_message (GstBin * bin, GstMessage * message)
       break;
     case GST_MESSAGE_WARNING:
       ours = repeat_warning (self, message);
+      break;
+    case GST_MESSAGE_INFO:
+      ours = repeat_info (self, message);
       break;
     case GST_MESSAGE_PROGRESS:
       ours = repeat_progress (self, message);

@@ -51,6 +51,7 @@ struct _GstTernEncoder
   gboolean unseen;              /* ... which was not looked at */
   GstClockTime seen_at;         /* ... when, by the task's clock */
   gboolean idle;                /* nothing came since it began or paused */
+  gboolean paused;              /* ... which was said */
 
   GstTernLoader *loader;
   gint triggered;               /* atomic: a stretch begins with the next frame */

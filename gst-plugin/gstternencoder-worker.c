@@ -312,6 +312,21 @@ worker_event (GstTernEncoder * self, GstEvent * event)
   return gst_tern_task_send_event (&self->task, gst_event_ref (event));
 }
 
+/* With the lock, which is not held meanwhile. */
+static void
+say_pause (GstTernEncoder * self, gboolean pause, GstClockTime timeout)
+{
+  g_mutex_unlock (&self->task.lock);
+  if (pause)
+    GST_ELEMENT_INFO (self, RESOURCE, READ, ("The camera has stopped."),
+        ("no frame for %" GST_TIME_FORMAT ": what there is of a window is "
+            "answered", GST_TIME_ARGS (timeout)));
+  else
+    GST_ELEMENT_INFO (self, RESOURCE, READ, ("The camera sends again."),
+        ("captions go on"));
+  g_mutex_lock (&self->task.lock);
+}
+
 /* Until there is something to do, or it is clear that the camera has stopped;
  * then what waits for further frames is to be answered. */
 static GstTernItem *
@@ -324,24 +339,29 @@ worker_take (gpointer element)
   GST_OBJECT_LOCK (self);
   timeout = self->idle_timeout;
   GST_OBJECT_UNLOCK (self);
-  while (task->flow == GST_FLOW_OK && !task->queue.head) {
+  while (task->flow == GST_FLOW_OK) {
     GstClockTime end = self->seen_at + timeout;
 
-    if (!self->live || self->idle || timeout == 0) {
+    if (self->paused && !self->idle) {
+      self->paused = FALSE;
+      say_pause (self, FALSE, 0);
+    } else if (task->queue.head) {
+      return gst_tern_task_take (task, task->queue.head);
+    } else if (!self->live || self->idle || timeout == 0) {
       g_cond_wait (&task->cond, &task->lock);
     } else if (gst_tern_task_now (task) < end) {
       gst_tern_task_wait_until (task, end);
     } else {
       GST_DEBUG_OBJECT (self, "no frame for %" GST_TIME_FORMAT,
           GST_TIME_ARGS (timeout));
-      self->idle = TRUE;
+      self->idle = self->paused = TRUE;
       gst_tern_encoder_push_seen (self);
       gst_tern_task_push (task, gst_tern_task_new_item (task,
               gst_tern_event_new_drain ()));
+      say_pause (self, TRUE, timeout);
     }
   }
-  return task->flow == GST_FLOW_OK ?
-      gst_tern_task_take (task, task->queue.head) : NULL;
+  return NULL;
 }
 
 static GstFlowReturn
@@ -361,6 +381,7 @@ worker_interrupt (gpointer element, gboolean interrupt)
   gst_tern_loader_interrupt (self->loader, interrupt);
   g_mutex_lock (&self->task.lock);
   self->idle = TRUE;
+  self->paused = FALSE;
   if (self->encoder)
     tern_encoder_cancel (self->encoder, interrupt);
   g_mutex_unlock (&self->task.lock);

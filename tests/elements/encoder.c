@@ -302,18 +302,22 @@ GST_START_TEST (test_idle)
 {
   GstHarness *h = gst_harness_new_parse ("ternencoder frame-rate=2/1 idle-timeout=1");
   g_autofree char *events = NULL, *more = NULL;
+  GstBus *bus = watch (h->element);
   GstBuffer *buffer;
 
   gst_harness_set_src_caps_str (h, FRAME_CAPS);
   gst_buffer_unref (gst_harness_push_and_pull (h, make_frame (0, MS (100), 0)));
   events = events_until (h, GST_EVENT_CUSTOM_DOWNSTREAM);
+  fail_unless_equals_int (count_messages (bus, GST_MESSAGE_INFO), 1);
   fail_unless_equals_string (events, "stream-start caps segment gap 0+0 tern-drain ");
   gst_harness_push (h, make_frame (MS (100), MS (100), 0));
   more = events_until (h, GST_EVENT_CUSTOM_DOWNSTREAM);
   fail_unless_equals_string (more, "gap 100+100 tern-drain ");
+  fail_unless_equals_int (count_messages (bus, GST_MESSAGE_INFO), 2);   /* it sends again; it has stopped */
   buffer = gst_harness_push_and_pull (h, make_frame (MS (500), MS (100), 0));
   fail_unless_equals_uint64 (token_number (buffer), 4);
   gst_buffer_unref (buffer);
+  gst_object_unref (bus);
   gst_harness_teardown (h);
 }
 GST_END_TEST

@@ -18,6 +18,8 @@ import tempfile
 
 REPLACEMENTS = [
     (r"v4l2src( device=\S+)?", "filesrc location={clip} ! decodebin"),
+    (r"rtspsrc location=\S+ latency=200 add-reference-timestamp-meta=true ! application/x-rtp,media=video ! decodebin",
+     "filesrc location={clip} ! decodebin"),
     (r"autovideosink", "fakesink"),
     (r"\bin\.mp4\b", "{clip}"),
 ]
@@ -126,6 +128,10 @@ def check_outputs(name, where):
             if srt.exists():
                 error, cues = check_srt(srt)
                 point(not error and cues == len(results), f"{name}: {srt.name}", error or f"{cues} cues, {len(results)} results")
+            vtt = path.with_suffix(".vtt")
+            if vtt.exists():
+                cues = vtt.read_text().count("-->")
+                point(cues == len(results), f"{name}: {vtt.name}", f"{cues} cues, {len(results)} results")
 
 
 def readme():
@@ -195,6 +201,9 @@ def scripts():
     script("camera.sh", "/dev/null")
     script("file-to-srt-jsonl.sh", str(clip))
     script("split.sh", str(clip), "out.jsonl", "random", "0.5")
+    env["RETRY"] = "0"
+    script("rtsp-camera.sh", "rtsp://nowhere/", "out.jsonl")
+    script("batch.sh", ".", str(clip))
     if subprocess.run([GI_PYTHON, "-c", "import gi; gi.require_version('Gst', '1.0')"], stderr=subprocess.DEVNULL).returncode:
         skip("robot.py", "no python3-gst-1.0")
     else:
@@ -203,6 +212,10 @@ def scripts():
     usage("camera.sh", 1, "/no/such/device")
     usage("file-to-srt-jsonl.sh", 2)
     usage("file-to-srt-jsonl.sh", 1, "/no/such/file.mp4")
+    usage("rtsp-camera.sh", 2)
+    usage("rtsp-camera.sh", 2, "/dev/video0")
+    usage("batch.sh", 2, ".")
+    usage("batch.sh", 1, ".", "/no/such/file.mp4")
     usage("split.sh", 2, str(clip), "out.jsonl", "best")
     usage("split.sh", 2, str(clip), "out.jsonl", "dycoke", "7")
 
