@@ -20,7 +20,7 @@ typedef struct {
   TernCaptionQuestions questions;
   double window, merge_ratio, kv_prune;
   gint max_tokens, beam, threads, track;
-  gboolean overwrite, allow_network;
+  gboolean overwrite, allow_network, metrics;
 } Options;
 
 typedef struct {
@@ -140,6 +140,7 @@ check_options (const Options *o, Caption *c, guint *threads)
     tern_tool_message ("caption: --compress: %s", error->message);
     return FALSE;
   }
+  p->metrics = o->metrics;
   c->media = (TernMediaOptions) TERN_MEDIA_OPTIONS_INIT;
   c->media.allow_network = o->allow_network;
   if (o->track != NOT_GIVEN && (o->track < 0 || o->track > 4095))
@@ -403,6 +404,7 @@ tern_tool_caption (int argc, char **argv)
     { "beam", 0, 0, G_OPTION_ARG_INT, &o.beam, "Beams; 1 is greedy (1)", "N" },
     { "threads", 0, 0, G_OPTION_ARG_INT, &o.threads, "Threads (all cores)", "N" },
     { "output", 0, 0, G_OPTION_ARG_FILENAME, &o.output, "File for JSON lines, folder for subtitles", "PATH" },
+    { "metrics", 0, 0, G_OPTION_ARG_NONE, &o.metrics, "JSON lines have how long each stage took", NULL },
     { "track", 0, 0, G_OPTION_ARG_INT, &o.track, "Video track of each file, counted from 0 (the one that is the video)",
         "N" },
     { "overwrite", 0, 0, G_OPTION_ARG_NONE, &o.overwrite, "Replace output files that are there already", NULL },

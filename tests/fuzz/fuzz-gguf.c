@@ -10,6 +10,7 @@
 #include "engine/base/mem.h"
 #include "engine/weights/linear.h"
 #include "engine/weights/quantize.h"
+#include "tern/tasks.h"
 
 #define MAX_VALUES (1 << 16)    /* of a tensor that is converted: enough for any block type, and quick */
 #define MAX_SLICES 3            /* of a tensor of several matrices */
@@ -34,6 +35,26 @@ touch (const void *data, gsize size)
   for (i = 0; i < size; i++)
     sum += p[i];
   return sum;
+}
+
+/* The questions that it carries. Whatever is taken is as it should be. */
+static void
+walk_tasks (const TernGguf *file)
+{
+  g_auto (TernTasks) tasks = { NULL, 0 };
+  g_autoptr (GError) error = NULL;
+  double temperature;
+
+  check (tern_tasks_read (&tasks, file, &error) != (error != NULL) && (!error || tasks.n == 0));
+  for (guint i = 0; i < tasks.n; i++) {
+    const TernTask *task = &tasks.tasks[i];
+    g_autofree char *problem = NULL;
+
+    check (tern_task_name_is_good (task->name) && g_utf8_validate (task->prompt, -1, NULL));
+    check (tern_tasks_find (&tasks, task->name) == task && (i == 0 || strcmp (task[-1].name, task->name) < 0));
+    check (!task->labels || (!task->json_schema && tern_task_labels_are_good (task->labels, &problem)));
+  }
+  check (!tern_tasks_label_temperature (file, &temperature, NULL) || (temperature > 0 && isfinite (temperature)));
 }
 
 static void
@@ -167,6 +188,7 @@ LLVMFuzzerTestOneInput (const guint8 *data, gsize size)
   tern_kernels_init (&kernels, TERN_CPU_SCALAR);
   touch (tern_gguf_header (file).data, tern_gguf_header (file).len);
   walk_keys (file);
+  walk_tasks (file);
   for (i = 0; i < tern_gguf_n_tensors (file); i++)
     use_tensor (file, tern_gguf_tensor_at (file, i), &kernels);
   return 0;

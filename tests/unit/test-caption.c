@@ -130,13 +130,14 @@ test_options (void)
 
   if (absent ())
     return;
-  run = caption ("--output", at ("lines.jsonl"), "--window", "2", "--frame-rate", "4/2", "--compress", "none",
+  run = caption ("--output", at ("lines.jsonl"), "--metrics", "--window", "2", "--frame-rate", "4/2", "--compress", "none",
       "--kv-prune", "0", "--kv", "int8", "--beam", "2", "--prompt", "", at ("clips/a.y4m"), NULL);
   g_assert_cmpint (run.status, ==, 0);
   g_assert_cmpstr (run.out, ==, "");
   g_assert_true (g_file_get_contents (at ("lines.jsonl"), &text, NULL, NULL));
   found = summary (text);
   g_assert_cmpstr (found, ==, "clips/a.y4m 0-2\nclips/a.y4m 2-4\nclips/a.y4m 4-5\n");
+  g_assert_nonnull (strstr (text, "\"metrics\":{\"prepare_embeddings_duration_mean\":"));
 }
 
 /* Bad inputs are told by name; the others are done. */
