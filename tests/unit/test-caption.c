@@ -540,6 +540,99 @@ test_questions (void)
             : "\"prompt_id\":\"where\",\"prompt\":\"Where is \\\"it\\\"? x=1\""));
 }
 
+/* Each line of @run is an answer of @labels that abstains or does not; the prompt_ids, each with a newline. */
+static char *
+check_answers (const Run *run, const char *const *labels, gboolean abstained)
+{
+  g_auto (GStrv) lines = g_strsplit (run->out, "\n", -1);
+  GString *ids = g_string_new (NULL);
+
+  g_assert_cmpstr (run->err, ==, "");
+  g_assert_cmpint (run->status, ==, 0);
+  for (guint i = 0; *lines[i]; i++) {
+    g_autoptr (JsonParser) parser = json_parser_new ();
+    double sum = 0, most = 0;
+    guint best = 0, n = g_strv_length ((char **) labels);
+    JsonObject *one;
+
+    g_assert_true (json_parser_load_from_data (parser, lines[i], -1, NULL));
+    one = json_node_get_object (json_parser_get_root (parser));
+    g_assert_cmpint (json_object_get_int_member (one, "version"), ==, 2);
+    g_assert_cmpstr (json_object_get_string_member (one, "kind"), ==, "answer");
+    g_assert_cmpuint (json_array_get_length (json_object_get_array_member (one, "labels")), ==, n);
+    g_assert_cmpuint (json_array_get_length (json_object_get_array_member (one, "scores")), ==, n);
+    for (guint l = 0; l < n; l++) {
+      double score = json_array_get_double_element (json_object_get_array_member (one, "scores"), l);
+
+      g_assert_cmpstr (json_array_get_string_element (json_object_get_array_member (one, "labels"), l), ==, labels[l]);
+      sum += score;
+      best = score > most ? l : best;
+      most = MAX (most, score);
+    }
+    g_assert_cmpfloat_with_epsilon (sum, 1, 1e-6);
+    g_assert_cmpstr (json_object_get_string_member (one, "result"), ==, labels[best]);
+    g_assert_cmpfloat (json_object_get_double_member (one, "confidence"), ==, most);
+    g_assert_cmpint (json_object_get_boolean_member (one, "abstained"), ==, abstained);
+    g_string_append_printf (ids, "%s\n", json_object_get_string_member (one, "prompt_id"));
+  }
+  return g_string_free (ids, FALSE);
+}
+
+static void
+test_labels (void)
+{
+  const char *const *labels = WORDS ("yes", "no, not now", "two words\\");
+  const char *given = "yes, no\\, not now ,two words\\\\", *still = at ("still.ppm");
+  g_auto (Run) sure = { 0 }, several = { 0 }, srt = { 0 };
+  g_autofree char *one = NULL, *three = NULL;
+
+  if (absent ())
+    return;
+  sure = caption ("--labels", given, "--prompt", "Is it?", at ("clips/a.y4m"), still, NULL);
+  one = check_answers (&sure, labels, FALSE);
+  g_assert_cmpstr (one, ==, "\n\n\n");
+  several = caption ("--labels", given, "--question", "b=Is it?", "--question", "a=Is it not?", at ("clips/a.y4m"), NULL);
+  three = check_answers (&several, labels, FALSE);
+  g_assert_cmpstr (three, ==, "b\na\nb\na\n");
+  srt = caption ("--labels", "same,other", "--format", "srt", "--output", at ("of-labels"), at ("clips/b/c.y4m"), NULL);
+  g_assert_cmpint (srt.status, ==, 0);
+  assert_cues (at ("of-labels/c.srt"), "1\n00:00:00,000 --> 00:00:01,000\n");
+}
+
+/* The file's own question, and what goes before it. Its temperature makes the random model unsure. */
+static void
+test_task (void)
+{
+  g_auto (Run) task = { 0 }, other = { 0 }, labels = { 0 }, both = { 0 };
+  g_autofree char *one = NULL, *two = NULL, *three = NULL, *source = NULL;
+  const char *model = at ("tasks.gguf"), *still = at ("still.ppm");
+
+  if (absent ())
+    return;
+  source = g_build_filename (g_getenv ("TERN_GOLDEN"), "lfm2", "lfm2-tq2_0.gguf", NULL);
+  {
+    const char *const argv[] = { g_getenv ("TERN_PROGRAM"), "tasks", source, model, "--set", "fire", "--prompt", "Fire?",
+      "--labels", "yes,no", "--label-temperature", "1000", NULL };
+
+    g_assert_true (g_spawn_sync (NULL, (char **) argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, NULL, NULL, NULL, NULL));
+  }
+  task = caption ("--model", model, "--task", "fire", still, NULL);
+  one = check_answers (&task, WORDS ("yes", "no"), FALSE);
+  g_assert_cmpstr (one, ==, "fire\n");
+  g_assert_nonnull (strstr (task.out, "\"prompt\":\"Fire?\""));
+  labels = caption ("--model", model, "--task", "fire", "--labels", "big,small,none", "--min-confidence", "0.9", still, NULL);
+  two = check_answers (&labels, WORDS ("big", "small", "none"), TRUE);
+  g_assert_nonnull (strstr (labels.out, "\"prompt\":\"Fire?\""));
+  both = caption ("--model", model, "--task", "fire", "--question", "a=Smoke?", "--question", "b=Water?", still, NULL);
+  three = check_answers (&both, WORDS ("yes", "no"), FALSE);
+  g_assert_cmpstr (three, ==, "a\nb\n");
+  g_assert_nonnull (strstr (both.out, "\"prompt\":\"Smoke?\""));
+  other = caption ("--model", model, "--task", "flood", still, NULL);
+  g_assert_cmpint (other.status, ==, 2);
+  g_assert_nonnull (strstr (other.err, "expected one of fire,"));
+  g_assert_nonnull (strstr (other.err, "found flood"));
+}
+
 int
 main (int argc, char **argv)
 {
@@ -566,6 +659,8 @@ main (int argc, char **argv)
   g_test_add_func ("/caption/tracks-and-addresses", test_tracks_and_addresses);
   g_test_add_func ("/caption/bad-questions", test_bad_questions);
   g_test_add_func ("/caption/questions", test_questions);
+  g_test_add_func ("/caption/labels", test_labels);
+  g_test_add_func ("/caption/task", test_task);
   status = g_test_run ();
   clip_remove_folder (folder);
   g_free (folder);
