@@ -129,7 +129,10 @@ plan_store (const TernSession *self, const TernCacheSize *size, const TernGenera
   /* A fork's first page is a copy of one that is not full. */
   guint tails = others * (pages (size->tail + size->max_tokens) + 1);
 
-  return (TernStoreParams) { .context = size->context, .kv = self->kv, .activations = self->model->activations,
+  TernStoreParams own = { .context = size->own, .kv = self->kv, .activations = self->model->activations };
+
+  return (TernStoreParams) { .context = size->context, .activations = self->model->activations,
+    .kv = tern_store_kv_type (self->text->llm, &own),
     .timelines = size->questions * timelines_of (size) + self->n_readings,
     .pages = pages (size->context) + self->n_readings * pages (size->prompt) + tails
         + size->questions * tern_generator_pages (limits) };
@@ -229,6 +232,7 @@ tern_session_reserve (TernSession *self, const TernSessionConfig *config, guint 
     return TRUE;
   tern_session_restart_request (self);
   size = enlarge (self, self->cache, config, n, tail);
+  size.own = MAX (size.own, MIN (pages (n + config->max_tokens) * TERN_PAGE_ROWS, size.context));
   return remake (self, &size, error);
 }
 

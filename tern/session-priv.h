@@ -82,7 +82,9 @@ typedef struct {
 
 /* What timelines, generators and policies were made for. */
 typedef struct {
-  guint context, beam, forks, label, max_tokens, questions;
+  guint context;                /* of the timelines */
+  guint own;                    /* ... that windows need: requests do not change how keys are kept */
+  guint beam, forks, label, max_tokens, questions;
   guint prompt, tail;           /* tokens of the longest prompt; of one behind what questions share */
 } TernCacheSize;
 

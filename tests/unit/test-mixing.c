@@ -13,7 +13,7 @@
 #define SESSIONS_MOST 5
 #define SEGMENTS_MOST 3         /* stretches of pushes with a stop between them */
 
-typedef enum { DO_FRAME, DO_STILL, DO_FINISH, DO_QUESTIONS, DO_CANCEL, DO_FLUSH, DO_FREE } Action;
+typedef enum { DO_FRAME, DO_STILL, DO_FINISH, DO_QUESTIONS, DO_REQUEST, DO_CANCEL, DO_FLUSH, DO_FREE } Action;
 
 typedef struct {
   Action action;
@@ -32,11 +32,14 @@ typedef struct {
 
   TernSession *session;
   guint at;                     /* the next step */
+  guint asked, answered;        /* requests */
+  gboolean flushed;
   GPtrArray *said[SEGMENTS_MOST], *alone[SEGMENTS_MOST];        /* of TernResult */
 } Actor;
 
 static const char *const prompts[] = { "What happens?", "How many people are there", "", "Describe the video in detail, please.",
   "Is anybody here?" };
+static const char *const labels[] = { "yes", "no", "nothing at all", "nothing", NULL };
 
 /* ---- Scripts ----------------------------------------------------------------------------------------------------- */
 
@@ -64,6 +67,8 @@ write_segment (Actor *actor, GRand *rand, guint segment, guint64 *pts)
     *pts += MS (500);
     if (pick (rand, 12) == 0)
       add_step (actor, (Step) { DO_QUESTIONS, segment, .n = 1 + pick (rand, 4), .t = pick (rand, 5) });
+    if (pick (rand, 5) == 0)
+      add_step (actor, (Step) { DO_REQUEST, segment, .t = pick (rand, 6), .n = pick (rand, 4), .variant = pick (rand, 2) });
     if (!actor->tokens && !actor->params.live && pick (rand, 14) == 0)
       add_step (actor, (Step) { DO_STILL, segment, pick (rand, 60), pick (rand, 3), 40 + pick (rand, 60) });
     if (pick (rand, 16) == 0) {
@@ -136,12 +141,19 @@ clear_actor (Actor *actor)
 
 /* ---- Playing them ------------------------------------------------------------------------------------------------ */
 
-/* The segment that asked stands in the name of the question. */
+/* The segment that asked stands in the name of the question. What a request is told depends on when it was asked: it is
+ * counted. */
 static void
-collect (TernResult *result, GPtrArray **into)
+collect (Actor *actor, TernResult *result, GPtrArray **into)
 {
   guint segment = (guint) g_ascii_strtoull (result->prompt_id, NULL, 10);
 
+  if (result->ask_id) {
+    g_assert_cmpstr (result->prompt_id, ==, "request");
+    actor->answered++;
+    tern_result_unref (result);
+    return;
+  }
   g_assert_cmpuint (segment, <, SEGMENTS_MOST);
   g_ptr_array_add (into[segment], result);
 }
@@ -155,6 +167,7 @@ ask (Actor *actor, const Step *step)
   for (guint q = 0; q < step->n; q++) {
     questions[q].prompt = prompts[(step->t + q) % G_N_ELEMENTS (prompts)];
     questions[q].prompt_id = g_strdup_printf ("%u/%u", step->segment, q);
+    questions[q].labels = (step->t + q) % 3 == 2 ? labels : NULL;
   }
   if (step->n == 1)
     tern_session_set_prompt (actor->session, questions[0].prompt, questions[0].prompt_id, &error);
@@ -163,6 +176,19 @@ ask (Actor *actor, const Step *step)
   g_assert_no_error (error);
   for (guint q = 0; q < step->n; q++)
     g_free ((char *) questions[q].prompt_id);
+}
+
+static void
+request (Actor *actor, const Step *step)
+{
+  TernRequest request = { .question = { .prompt = prompts[step->t % G_N_ELEMENTS (prompts)], .prompt_id = "request",
+      .labels = step->t > 3 ? labels : NULL, .max_tokens = 1 + step->t }, .frames = step->n,
+    .timeout = step->variant && step->t == 0 ? 1 : 0 };
+  g_autoptr (GError) error = NULL;
+
+  tern_session_ask (actor->session, &request, NULL, &error);
+  g_assert_no_error (error);
+  actor->asked++;
 }
 
 static gboolean
@@ -200,6 +226,8 @@ try_step (Actor *actor, const Step *step)
     tern_session_finish (actor->session);
   else if (step->action == DO_QUESTIONS)
     ask (actor, step);
+  else if (step->action == DO_REQUEST)
+    request (actor, step);
   else if (step->action == DO_STILL)
     ok = push_still_of (actor, step, &error);
   else if (actor->tokens)
@@ -218,7 +246,7 @@ drain_into (Actor *actor, GPtrArray **into)
   TernResult *result;
 
   while ((result = next_result (actor->session)))
-    collect (result, into);
+    collect (actor, result, into);
 }
 
 static void
@@ -228,6 +256,8 @@ play_alone (Actor *actor, TernModel *model)
   for (guint i = 0; i < actor->steps->len; i++) {
     const Step *step = &g_array_index (actor->steps, Step, i);
 
+    if (step->action == DO_REQUEST)
+      continue;
     if (step->action >= DO_CANCEL)
       tern_session_finish (actor->session);
     else
@@ -288,7 +318,7 @@ play_step (Actor *actor, Stage *stage)
   TernResult *result;
 
   while (pick (stage->rand, 3) == 0 && (result = tern_session_poll (actor->session)))
-    collect (result, actor->said);
+    collect (actor, result, actor->said);
   if (step->action == DO_CANCEL) {
     tern_session_cancel (actor->session);
   } else if (step->action == DO_FLUSH || step->action == DO_FREE) {
@@ -299,6 +329,7 @@ play_step (Actor *actor, Stage *stage)
       g_clear_pointer (&actor->session, tern_session_free);
     else
       tern_session_flush (actor->session);
+    actor->flushed = TRUE;
   } else {
     while (!try_step (actor, step)) {
       let_go (stage);
@@ -371,6 +402,7 @@ assert_same (const TernResult *a, const TernResult *b)
   g_autofree char *x = spelled (a), *y = spelled (b);
 
   g_assert_cmpstr (x, ==, y);
+  g_assert_cmpmem (a->scores, a->n_labels * sizeof (double), b->scores, b->n_labels * sizeof (double));
 }
 
 /* What was said when it was cut off. Beams may yet have chosen otherwise, and a character may have been cut in two. */
@@ -379,7 +411,7 @@ assert_begins (const Actor *actor, const TernResult *cut, const TernResult *whol
 {
   g_assert_cmpstr (cut->prompt_id, ==, whole->prompt_id);
   g_assert_cmpfloat (cut->start, ==, whole->start);
-  if (cut->result && actor->params.sampling.beam == 1) {
+  if (cut->result && whole->n_labels == 0 && actor->params.sampling.beam == 1) {
     g_autofree char *text = g_strdup (cut->result);
 
     while (g_str_has_suffix (text, "\357\277\275"))
@@ -470,8 +502,13 @@ mix (TernModel *model, guint seed, Encoding *reference)
   let_go (&stage);
   g_thread_join (encoder);
   for (guint i = 0; i < n; i++) {
-    if (actors[i].session)
+    if (actors[i].session) {
       drain_into (&actors[i], actors[i].said);
+      if (actors[i].flushed)    /* with results that waited to be polled */
+        g_assert_cmpuint (actors[i].answered, <=, actors[i].asked);
+      else
+        g_assert_cmpuint (actors[i].answered, ==, actors[i].asked);
+    }
     compare (&actors[i]);
     clear_actor (&actors[i]);
   }
