@@ -56,6 +56,7 @@ begin_asks (TernInquiry *in)
     TernAsk *ask = &in->asks[q];
 
     ask->state = TERN_ASK_WAITS;
+    ask->acts = config->questions[q].action;
     ask->prompt_tokens = 0;
     ask->decode = ask->first_token = ask->end = 0;
     ask->told = 0;
@@ -89,6 +90,8 @@ compile (TernSession *self, TernInquiry *in, guint q, const TernPromptVisual *vi
     ask->compiled = keep ? tern_session_config_ref (config) : NULL;
     ask->compiled_frames = visual->n;
   }
+  if (ask->acts)
+    tern_session_expect_action (self, ask);
   ask->prompt_tokens = ask->ids->len - self->pictures->len;
   for (guint i = 0; i < self->pictures->len; i++)
     ask->prompt_tokens += g_array_index (self->pictures, TernPicture, i).n;
@@ -351,21 +354,27 @@ tern_session_add_decode (TernSession *self, TernRound *round)
   return rows + add_decode (self, &self->standing, round);
 }
 
-/* Up to round->rows rows of what @reader reads; @answers: the last one begins an answer. */
+/* Up to round->rows rows of what @reader reads; the last one begins the answer of @ask, unless that is NULL. */
 static guint
-add_read (TernSession *self, TernReader *reader, gboolean answers, TernRound *round, const float **logits, GError **error)
+add_read (TernSession *self, TernReader *reader, TernAsk *ask, TernRound *round, GError **error)
 {
   guint left = tern_reader_left (reader), n = MIN (MIN (left, round->rows), tern_pass_room (round->pass));
   TernSegment segment = { .timeline = reader->timeline };
   float *rows;
 
-  if (answers && n == left && round->outputs == 0)
+  if (ask && !ask->acts && n == left && round->outputs == 0)
     n = left - 1;
   if (n == 0)
     return 0;
   segment.n = n;
-  segment.want = answers && n == left ? TERN_LOGITS_LAST : TERN_LOGITS_NONE;
-  *logits = segment.want != TERN_LOGITS_NONE ? round->logits : NULL;
+  if (ask && n == left && ask->acts)
+    segment.hidden = ask->hidden;
+  else
+    segment.want = ask && n == left ? TERN_LOGITS_LAST : TERN_LOGITS_NONE;
+  if (ask) {
+    ask->logits = segment.want != TERN_LOGITS_NONE ? round->logits : NULL;
+    ask->decides = segment.hidden != NULL;
+  }
   rows = add_segment (self, round, &segment, error);
   if (!rows)
     return 0;
@@ -397,7 +406,9 @@ add_prompt (TernSession *self, TernInquiry *in, TernRound *round)
 
     if (ask->state != TERN_ASK_READS)
       continue;
-    rows += n = add_read (self, &ask->reader, !shared, round, &ask->logits, &error);
+    ask->logits = NULL;
+    ask->decides = FALSE;
+    rows += n = add_read (self, &ask->reader, shared ? NULL : ask, round, &error);
     ask->in_pass = n > 0;
     if (error && shared)
       fail_waiting (in, error);
@@ -415,12 +426,11 @@ add_early (TernSession *self, TernRound *round)
 
   for (guint i = 0; i < self->n_readings; i++) {
     TernReading *reading = &self->readings[i];
-    const float *none;
     guint n;
 
     if (!reading->in_use || round->rows == 0)
       continue;
-    rows += n = add_read (self, &reading->reader, FALSE, round, &none, NULL);
+    rows += n = add_read (self, &reading->reader, NULL, round, NULL);
     reading->in_pass = n > 0;
     if (n == 0 && tern_reader_left (&reading->reader) > 0) {
       tern_reader_restart (&reading->reader);   /* no room: it waits for the window's end */
@@ -518,6 +528,8 @@ take_ask (TernSession *self, TernInquiry *in, guint q, TernRound *round)
     tern_session_tell_partial (self, in, q);
   } else if (ask->state == TERN_ASK_READS && ask->logits) {
     start_saying (self, in, q, round);
+  } else if (ask->state == TERN_ASK_READS && ask->decides) {
+    tern_session_decide (self, in, ask);
   }
 }
 

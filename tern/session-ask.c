@@ -64,6 +64,7 @@ tern_session_ask (TernSession *self, const TernRequest *request, guint64 *id, GE
   }
   pending->id = ++self->asked;
   pending->after = self->windower.count;
+  pending->epoch = self->epoch;
   if (id)
     *id = pending->id;
   g_queue_push_tail (&self->pending, pending);

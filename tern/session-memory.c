@@ -349,6 +349,8 @@ free_asks (TernInquiry *in)
     g_clear_pointer (&in->asks[q].compiled, tern_session_config_unref);
     g_clear_error (&in->asks[q].error);
     g_free (in->asks[q].prompt);
+    g_free (in->asks[q].hidden);
+    g_free (in->asks[q].actions);
     g_array_unref (in->asks[q].ids);
     tern_reader_clear (&in->asks[q].reader);
   }

@@ -3,6 +3,7 @@
  * thread's alone. */
 #pragma once
 
+#include "engine/action/head.h"
 #include "engine/decode/generator.h"
 #include "tern/frame-store.h"
 #include "tern/model-priv.h"
@@ -10,6 +11,7 @@
 #include "tern/reader.h"
 #include "tern/result-priv.h"
 #include "tern/session-config.h"
+#include "tern/state-history.h"
 
 /* The last frame of a stretch, looked at or not. */
 typedef struct {
@@ -49,6 +51,10 @@ typedef struct {
   guint prompt_tokens;
   const float *logits;          /* of its rows in the pass; NULL: none */
   gboolean in_pass;
+  gboolean acts;                /* an action model answers: it has no logits, but */
+  gboolean decides;             /* ... the last row of its prompt is in the pass, and this becomes */
+  float *hidden;                /* [width] what it is after the final norm; NULL: never asked for */
+  double *actions;              /* [steps * dims] what was decided; likewise */
   gint64 decode, first_token, end;      /* monotonic us; 0: not yet */
   char *prompt;                 /* with placeholders filled in; NULL: it has none */
   guint told;                   /* bytes of it that were told in partial results */
@@ -94,6 +100,7 @@ typedef struct {
   TernSessionConfig *config;    /* with it as its one question; a reference */
   guint frames;                 /* the newest so many; 0: those of the open window */
   guint64 after;                /* frames before this one are looked at first */
+  guint64 epoch;                /* of the session: a cancel ends what was asked before it */
   gint64 asked, deadline;       /* monotonic us; no deadline: G_MAXINT64 */
 } TernPending;
 
@@ -126,6 +133,8 @@ struct _TernSession {
   TernWorkQueue queue;
   gsize refused_bytes;          /* of the frame that there was no room for */
   GQueue results;               /* of TernResult, to be polled */
+  TernStateHistory states;      /* with an action model */
+  guint64 stretch_first;        /* frame that the newest stretch begins with */
   GQueue pending;               /* of TernPending, in the order of the calls */
   guint64 asked;                /* requests so far */
   gboolean ended;               /* a stretch, since the last frame: requests wait for no further one */
@@ -139,6 +148,7 @@ struct _TernSession {
   guint64 next_id;
   TernSessionStats stats;
   TernCancel cancel;
+  TernActionModel *action;      /* NULL: none. It stays */
 
   /* the scheduler's thread's */
   guint64 seen_epoch;           /* what was begun is of this one */
@@ -150,6 +160,8 @@ struct _TernSession {
   gboolean request_waits;       /* until no window is answered */
   guint64 last_window;          /* first frame of the window that was answered last */
   guint64 release_to;           /* frames before this one may leave the store when the next group begins */
+  TernActionRun *decider;       /* with an action model */
+  guint64 decided_to;           /* frame after the last one that was decided about */
   TernReading *readings;        /* [n_readings] windows that have not ended */
   guint n_readings;
   const TernPromptFamily *family;
@@ -234,8 +246,27 @@ void tern_session_take_request (TernSession *self);
 void tern_session_restart_request (TernSession *self);
 /* The request in hand is over. */
 void tern_session_put_down_request (TernSession *self);
-/* All of them end as cancelled. */
+/* Those that were asked before the last cancel end as cancelled. */
 void tern_session_end_requests (TernSession *self);
+
+/* ---- session-states.c: the robot's states ---- */
+
+/* Time of the newest frame of @window in the store; scheduler's thread. */
+guint64 tern_session_newest_pts (const TernSession *self, const TernWindow *window);
+
+/* ---- session-action.c: what an action model answers ---- */
+
+/* Whether the session's action model suits it, and what it remembers. MISMATCH, NO_SPACE. */
+gboolean tern_session_open_action (TernSession *self, GError **error);
+void tern_session_close_action (TernSession *self);
+/* What comes next is a first decision. */
+void tern_session_forget_action (TernSession *self);
+/* @ask has room for its answer. */
+void tern_session_expect_action (TernSession *self, TernAsk *ask);
+/* Its prompt was read: decides, and ends it. */
+void tern_session_decide (TernSession *self, TernInquiry *inquiry, TernAsk *ask);
+/* What was decided, into @values. */
+void tern_session_conclude_action (const TernSession *self, const TernInquiry *inquiry, const TernAsk *ask, TernResult *values);
 
 /* ---- session-early.c: reading frames of windows that have not ended ---- */
 

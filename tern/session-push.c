@@ -191,6 +191,8 @@ tern_session_end_stretch (TernSession *self)
   self->over = self->seen.end;
   tern_windower_finish (&self->windower, self->seen.end);
   append_closed (self, NULL);
+  self->stretch_first = self->windower.count;
+  self->states.may_restart = TRUE;
   tern_session_forget_seen (self);
 }
 

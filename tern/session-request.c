@@ -186,16 +186,27 @@ tern_session_put_down_request (TernSession *self)
   g_mutex_unlock (&self->lock);
 }
 
+/* The oldest one that was asked before the last cancel. Under the lock. */
+static TernPending *
+take_cancelled (TernSession *self)
+{
+  const TernPending *first = g_queue_peek_head (&self->pending);
+
+  return first && first->epoch < self->seen_epoch ? g_queue_pop_head (&self->pending) : NULL;
+}
+
 void
 tern_session_end_requests (TernSession *self)
 {
   TernPending *pending;
 
-  if (self->request.hand.has)
+  if (self->request.hand.has && self->asked_now->epoch >= self->seen_epoch)
+    tern_session_restart_request (self);
+  else if (self->request.hand.has)
     tern_session_end_answer (self, &self->request, FALSE);
   for (;;) {
     g_mutex_lock (&self->lock);
-    pending = g_queue_pop_head (&self->pending);
+    pending = take_cancelled (self);
     self->in_hand += pending != NULL;
     g_mutex_unlock (&self->lock);
     if (!pending)

@@ -95,6 +95,7 @@ stop (TernSession *self, gboolean discard)
     tern_session_restart_request (self);
   else
     tern_session_end_requests (self);
+  tern_session_forget_action (self);
   self->release_to = 0;
   tern_frame_store_release (&self->store, G_MAXUINT64);
 }

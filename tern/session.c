@@ -101,8 +101,9 @@ tern_session_new (TernModel *model, const TernSessionParams *params, GError **er
   g_queue_init (&self->results);
   g_queue_init (&self->pending);
 
+  self->action = params->action ? tern_action_model_ref (params->action) : NULL;
   self->config = tern_session_config_new (params, text, error);
-  if (!self->config || !tern_session_plan_windows (self, params, &plan, error)) {
+  if (!self->config || !tern_session_plan_windows (self, params, &plan, error) || !tern_session_open_action (self, error)) {
     tern_session_destroy (&self->client);
     return NULL;
   }
@@ -145,6 +146,9 @@ tern_session_destroy (TernClient *client)
     tern_result_unref (result);
   tern_session_clear_engine_side (self);
   tern_windower_clear (&self->windower);
+  tern_session_close_action (self);
+  tern_state_history_clear (&self->states);
+  g_clear_pointer (&self->action, tern_action_model_unref);
   g_free (self->source);
   g_clear_pointer (&self->config, tern_session_config_unref);
   g_mutex_clear (&self->lock);
@@ -162,6 +166,7 @@ stop_work (TernSession *self, gboolean discard)
   tern_windower_reset (&self->windower);
   tern_frame_sampler_init (&self->sampler, self->sampler.rate_n, self->sampler.rate_d);
   tern_session_forget_seen (self);
+  self->states.may_restart = TRUE;
   self->discard |= discard;
   tern_cancel_raise (&self->cancel);
   g_cond_broadcast (&self->changed);
@@ -190,6 +195,7 @@ tern_session_flush (TernSession *self)
   g_return_if_fail (self != NULL);
   g_mutex_lock (&self->lock);
   stop_work (self, TRUE);
+  tern_state_history_forget (&self->states);
   while ((result = g_queue_pop_head (&self->results)))
     tern_result_unref (result);
   g_mutex_unlock (&self->lock);
@@ -375,11 +381,4 @@ tern_session_stats (TernSession *self, TernSessionStats *stats)
   stats->windows_dropped = self->queue.dropped;
   stats->queued_windows = self->in_window + tern_work_queue_answers (&self->queue);
   g_mutex_unlock (&self->lock);
-}
-
-gboolean
-tern_session_push_state (TernSession *self, guint64 time, const float *values, guint n, GError **error)
-{
-  g_set_error_literal (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "states: not there yet");
-  return FALSE;
 }

@@ -122,6 +122,8 @@ typedef enum {
  * @on_demand: windows are not answered: there are requests alone (tern_session_ask())
  * @partial: whether answers are told while they are said; with beams there is nothing to tell before the end
  * @action: (nullable): what questions with TernQuestion.action are answered by; the session holds a reference
+ * @state_max_age: ns that a robot's state may be older than the frame that is decided about; 0: any. Without one the
+ *   decision is a result of kind error
  * @metrics: fill TernResult.metrics
  * @source: (nullable): comes back in results; %NULL = ""
  * @func: (nullable): results are called back instead of queued for tern_session_poll() and tern_session_next()
@@ -154,6 +156,7 @@ typedef struct {
   gboolean on_demand;
   TernPartial partial;
   TernActionModel *action;
+  guint64 state_max_age;
   gboolean metrics;
   const char *source;
   TernResultFunc func;
@@ -405,7 +408,10 @@ TERN_API gboolean tern_session_ask (TernSession *session, const TernRequest *req
  * @n: numbers, TernActionSpace.state_dims
  * @error: return location of an error, or %NULL
  *
- * What the robot's joints say. A decision takes the newest one that is not later than its frame. Never waits.
+ * What the robot's joints say. A decision takes the newest one that is not later than the newest frame it is about, of those
+ * there are when it is made: the newest 4096 are kept (fewer of more than 256 numbers). One at the time of the one before
+ * takes its place. After a flush there are none; after a cancel or tern_session_finish(), and when a stretch ended because
+ * frames jumped back, times may begin anew. Never waits.
  *
  * Errors: %TERN_ERROR_INVALID without an action model, for a number that is not finite, or one less than the time
  *   before it; %TERN_ERROR_MISMATCH for other numbers of numbers.

@@ -153,11 +153,25 @@ tern_session_context_limit (const TernModel *model)
   return MOST_TOKENS;
 }
 
+/* ---- Action models ---- */
+
+gboolean
+tern_session_open_action (TernSession *self, GError **error)
+{
+  return !self->action
+      || tern_state_history_init (&self->states, tern_action_model_space (self->action)->state_dims, error);
+}
+
+void
+tern_session_close_action (TernSession *self)
+{
+}
+
 /* ---- Memory ---- */
 
 /* What is kept of a frame; in place of the session's planned prompt. */
 typedef struct {
-  guint64 number;
+  guint64 number, pts;
   guint in, kept;               /* tokens */
 } Looked;
 
@@ -190,32 +204,61 @@ tern_session_clear_engine_side (TernSession *self)
 static void
 look (TernSession *self, const TernWork *work)
 {
-  Looked looked = { work->frame, work->slot->full, work->slot->n_tokens };
+  Looked looked = { work->frame, work->pts, work->slot->full, work->slot->n_tokens };
 
   g_array_append_val (self->planned, looked);
 }
 
+/* The newest one stays: something may be asked about it. */
 static void
 forget_before (TernSession *self, guint64 frame)
 {
   guint n = 0;
 
-  while (n < self->planned->len && g_array_index (self->planned, Looked, n).number < frame)
+  while (n + 1 < self->planned->len && g_array_index (self->planned, Looked, n).number < frame)
     n++;
   g_array_remove_range (self->planned, 0, n);
 }
 
-static TernResult *
-answer (TernSession *self, const TernWork *work)
+/* What an action model says at @time; @error: what it lacks. Free it with g_free(). */
+static double *
+act (TernSession *self, const TernSessionConfig *config, guint64 time, TernResult *values, GError **error)
 {
-  const TernQuestion *question = &work->config->questions[0];
-  const TernWindow *window = &work->window;
-  TernResult values = { .kind = "caption", .running_time = TERN_TIME_NONE, .utc = TERN_TIME_NONE,
-    .source = self->source, .model = self->text->name, .prompt = question->prompt, .prompt_id = question->prompt_id, .confidence = -1, .timestamp = window->start_time,
-    .metrics = { .total_ms = 1 } };
-  g_autofree char *text = NULL;
+  const TernActionSpace *space = tern_action_model_space (self->action);
+  g_autofree float *state = g_new (float, space->state_dims + 1);
+  gboolean found;
 
-  values.finish_reason = fake_generate (&self->cancel) ? "stop" : "cancelled";
+  g_mutex_lock (&self->lock);
+  found = tern_state_history_find (&self->states, time, config->params.state_max_age, state, error);
+  g_mutex_unlock (&self->lock);
+  if (!found)
+    return NULL;
+  values->kind = "action";
+  values->result = "";
+  values->timestamp = time;
+  values->n_actions = space->steps * space->dims;
+  values->action_steps = space->steps;
+  values->action_rate = (double) space->rate_n / space->rate_d;
+  values->action_space = space->name;
+  values->action_names = space->names;
+  return fake_action (self->action, space->state_dims > 0 ? state : NULL);
+}
+
+/* @ask_id: 0 for a window. */
+static TernResult *
+answer (TernSession *self, const TernSessionConfig *config, const TernWindow *window, guint64 ask_id)
+{
+  const TernQuestion *question = &config->questions[0];
+  TernResult values = { .kind = "caption", .running_time = TERN_TIME_NONE, .utc = TERN_TIME_NONE,
+    .source = self->source, .model = self->text->name, .prompt = question->prompt, .prompt_id = question->prompt_id,
+    .confidence = -1, .timestamp = window->start_time, .ask_id = ask_id, .metrics = { .total_ms = 1 } };
+  g_autoptr (GError) error = NULL;
+  g_autofree double *actions = NULL;
+  g_autofree char *text = NULL;
+  guint64 newest = window->start_time;
+  gboolean whole = fake_generate (&self->cancel);
+
+  values.finish_reason = whole ? "stop" : "cancelled";
   for (guint i = 0; i < self->planned->len; i++) {
     const Looked *looked = &g_array_index (self->planned, Looked, i);
 
@@ -224,10 +267,20 @@ answer (TernSession *self, const TernWork *work)
     values.frames++;
     values.visual_in += looked->in;
     values.visual_kept += looked->kept;
+    newest = looked->pts;
   }
-  values.result = text = g_strdup_printf ("%u frames, %s", values.frames, question->prompt);
-  values.timestamp_seconds = values.start = (double) window->start_time / TERN_SECOND;
-  values.has_metrics = work->config->params.metrics;
+  values.start = (double) window->start_time / TERN_SECOND;
+  values.end = (double) window->end_time / TERN_SECOND;
+  if (question->action && whole)
+    values.actions = actions = act (self, config, newest, &values, &error);
+  else
+    values.result = text = g_strdup_printf ("%u frames, %s", values.frames, question->prompt);
+  if (error) {
+    values.kind = values.finish_reason = "error";
+    values.result = error->message;
+  }
+  values.timestamp_seconds = (double) values.timestamp / TERN_SECOND;
+  values.has_metrics = config->params.metrics;
   return tern_result_new (&values);
 }
 
@@ -235,18 +288,49 @@ answer (TernSession *self, const TernWork *work)
 static void
 deliver (TernSession *self, TernResult *result, guint64 end)
 {
-  if (self->discard) {
+  gboolean request = result->ask_id > 0;
+
+  if (self->discard && !request) {
     tern_result_unref (result);
     return;
   }
   result->id = self->next_id++;
-  result->duration = end - result->timestamp;
+  result->duration = end - MIN (result->timestamp, end);
   result->end = (double) end / TERN_SECOND;
-  self->stats.windows_done++;
+  self->stats.windows_done += !request;
   g_mutex_unlock (&self->lock);
   self->func (self->func_data, result);
   tern_result_unref (result);
   g_mutex_lock (&self->lock);
+}
+
+/* Called and left with the lock held; FALSE: nothing is asked that can be answered. */
+static gboolean
+answer_request (TernSession *self)
+{
+  TernPending *pending = tern_session_next_pending (self, self->planned->len > 0, G_MAXUINT64);
+  TernWindow moment = { .end = G_MAXUINT64 };
+  TernResult *result;
+  guint n = self->planned->len;
+
+  if (!pending)
+    return FALSE;
+  if (n > 0) {
+    const Looked *looked = &g_array_index (self->planned, Looked, n - MIN (n, pending->frames ? pending->frames : n));
+
+    moment.first = looked->number;
+    moment.start_time = looked->pts;
+    moment.end_time = g_array_index (self->planned, Looked, n - 1).pts + self->windower.tick;
+  }
+  self->in_hand = 1;
+  g_mutex_unlock (&self->lock);
+  result = answer (self, pending->config, &moment, pending->id);
+  g_mutex_lock (&self->lock);
+  deliver (self, result, moment.end_time);
+  tern_pending_free (pending);
+  self->in_hand = 0;
+  g_cond_broadcast (&self->changed);
+  return TRUE;
 }
 
 /* Called and left with the lock held; FALSE: nothing waits. */
@@ -262,13 +346,16 @@ do_next (TernSession *self)
     g_array_set_size (self->planned, 0);
   }
   self->discard = FALSE;
+  if (answer_request (self))
+    return TRUE;
   if (!tern_work_queue_take (&self->queue, &work))
     return FALSE;
   self->in_hand = 1;
   self->in_window = work.kind == TERN_WORK_WINDOW;
   g_mutex_unlock (&self->lock);
   if (work.kind == TERN_WORK_WINDOW) {
-    result = answer (self, &work);
+    if (!work.config->params.on_demand)
+      result = answer (self, work.config, &work.window, 0);
     forget_before (self, work.window.next);
   } else {
     look (self, &work);
