@@ -17,6 +17,7 @@ static const struct {
   const char *summary;
 } subcommands[] = {
   { "caption", tern_tool_caption, "pictures, videos and folders to JSON lines or subtitles" },
+  { "act", tern_tool_act, "a video and a robot's states to actions" },
   { "prompt", tern_tool_prompt, "messages to the text that a model reads" },
   { "tokenize", tern_tool_tokenize, "text on standard input to token ids" },
   { "inspect", tern_tool_inspect, "header, tensors and memory plan of a model file" },

@@ -19,6 +19,7 @@ enum {
 /* argv[0] is the name of the subcommand. */
 typedef int (*TernToolFunc) (int argc, char **argv);
 
+int tern_tool_act (int argc, char **argv);
 int tern_tool_bench (int argc, char **argv);
 int tern_tool_caption (int argc, char **argv);
 int tern_tool_generate (int argc, char **argv);

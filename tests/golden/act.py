@@ -1,0 +1,304 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""`tern act` as a user meets it: what it decides, from hidden states that `tern logits` agrees with, and what it refuses.
+Prints TAP. (Heads are compared with numpy in test-action.c.)
+
+usage: act.py TERN MODELS_FOLDER           (the folder with the bundled model)
+"""
+import array
+import json
+import math
+import os
+import pathlib
+import struct
+import subprocess
+import sys
+import tempfile
+
+TERN, MODELS = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2]).resolve()
+MODEL = MODELS / "tern-captioner-4m-tq2_0.gguf"
+MMPROJ = MODELS / "mmproj-tern-captioner-4m-f16.gguf"
+ASK = "Pick up the yellow bottle."
+SIDE, FPS, FRAMES, WIDTH = 224, 10, 12, 256
+number = 0
+
+
+def point(good, what, *notes):
+    global number
+    number += 1
+    for note in notes if not good else ():
+        for line in str(note).splitlines():
+            print("#", line[:300])
+    print("ok" if good else "not ok", number, "-", what, flush=True)
+
+
+def tern(*args, data=None):
+    run = subprocess.run([TERN, *map(str, args)], input=data, capture_output=True, timeout=240,
+                         env=dict(os.environ, LC_ALL="C"))
+    return run.returncode, run.stdout.decode(), run.stderr.decode()
+
+
+# ---- Files ----
+
+def text_of(s):
+    return struct.pack("<Q", len(s.encode())) + s.encode()
+
+
+def value_of(v):
+    if isinstance(v, str):
+        return struct.pack("<I", 8) + text_of(v)
+    if isinstance(v, int):
+        return struct.pack("<II", 4, v)
+    if isinstance(v, float):
+        return struct.pack("<If", 6, v)
+    if isinstance(v[0], str):
+        return struct.pack("<IIQ", 9, 8, len(v)) + b"".join(map(text_of, v))
+    return struct.pack("<IIQ", 9, 6 if isinstance(v[0], float) else 5, len(v)) + b"".join(
+        struct.pack("<f" if isinstance(v[0], float) else "<i", x) for x in v)
+
+
+def head(path, steps, dims, state, layers, **more):
+    """An MLP with these layers: [(weight rows, bias)]."""
+    keys = {"general.architecture": "tern-action", "tern-action.kind": "mlp", "tern-action.space": "arm",
+            "tern-action.dims": dims, "tern-action.steps": steps, "tern-action.rate.numerator": 30,
+            "tern-action.rate.denominator": 2, "tern-action.names": [f"j{i}" for i in range(dims)],
+            "tern-action.minimum": [-1e6] * dims, "tern-action.maximum": [1e6] * dims,
+            "tern-action.embedding_length": WIDTH, "tern-action.state.dims": state,
+            **{"tern-action." + k.replace("__", "."): v for k, v in more.items()}}
+    if len(layers) > 1:
+        keys["tern-action.mlp.widths"] = [len(bias) for _, bias in layers[:-1]]
+    infos, data = b"", b""
+    for i, (weight, bias) in enumerate(layers):
+        for name, shape, values in ((f"mlp.{i}.weight", (len(weight[0]), len(weight)), sum(weight, [])),
+                                    (f"mlp.{i}.bias", (len(bias),), bias)):
+            data += b"\0" * (-len(data) % 32)
+            infos += text_of(name) + struct.pack("<I", len(shape)) + b"".join(struct.pack("<Q", n) for n in shape)
+            infos += struct.pack("<IQ", 0, len(data))
+            data += array.array("f", values).tobytes()
+    raw = b"GGUF" + struct.pack("<IQQ", 3, 2 * len(layers), len(keys))
+    raw += b"".join(text_of(k) + value_of(v) for k, v in keys.items()) + infos
+    path.write_bytes(raw + b"\0" * (-len(raw) % 32) + data)
+    return path
+
+
+def npy(path, rows, kind="<f4", shape=None):
+    text = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape or (len(rows), len(rows[0]))}, }}"
+    text += " " * (63 - (10 + len(text)) % 64) + "\n"
+    values = array.array("d" if kind == "<f8" else "f", sum(map(list, rows), []))
+    path.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text.encode() + values.tobytes())
+    return path
+
+
+def luma(frame):
+    """Blocks of four greys that are whole numbers in RGB too."""
+    return [(x // 16 + (y // 16) * 3 + frame * (1 + x // 64)) % 4 for y in range(SIDE) for x in range(SIDE)]
+
+
+def video(path, frames=FRAMES, fps=FPS):
+    plain = b"\x80" * (2 * (SIDE // 2) ** 2)
+    with open(path, "wb") as file:
+        file.write(f"YUV4MPEG2 W{SIDE} H{SIDE} F{fps}:1 Ip A1:1 C420jpeg XCOLORRANGE=LIMITED\n".encode())
+        for i in range(frames):
+            file.write(b"FRAME\n" + bytes(16 + 73 * v for v in luma(i)) + plain)
+    return path
+
+
+def picture(path, frame):
+    path.write_bytes(f"P6\n{SIDE} {SIDE}\n255\n".encode() + b"".join(bytes([85 * v] * 3) for v in luma(frame)))
+    return path
+
+
+# ---- What is decided ----
+
+def act(folder, model, states, *more, clip=None):
+    args = ["--states", states, "--state-rate", "30/1"] if states else []
+    code, out, error = tern("act", "--action-model", model, "--model", MODEL, "--mmproj", MMPROJ, "--instruction", ASK, *args,
+                            *more, clip or folder / "clip.y4m")
+    return code, [json.loads(line) for line in out.splitlines()], error
+
+
+def identity(folder):
+    """A head that shows the hidden state."""
+    rows = [[float(i == j) for j in range(WIDTH)] for i in range(WIDTH)]
+    return head(folder / "identity.gguf", 1, WIDTH, 0, [(rows, [0.0] * WIDTH)])
+
+
+def embeddings():
+    """The matrix that makes logits: Q8_0."""
+    about = json.loads(tern("inspect", "--json", MODEL)[1])
+    tensor, = (t for t in about["tensors"] if t["name"] == "token_embd.weight")
+    raw, rows = MODEL.read_bytes(), tensor["shape"][1]
+    blocks, at = WIDTH // 32, tensor["offset"]
+    for _ in range(rows):
+        row = []
+        for _ in range(blocks):
+            d, *q = struct.unpack_from("<e32b", raw, at)
+            row += [d * v for v in q]
+            at += 34
+        yield row
+
+
+def last_logits(folder, frames):
+    """Of the prompt that docs/action-model.md states, about these pictures."""
+    before = "<|startoftext|><|im_start|>user\n"
+    after = f"{ASK}<|im_end|>\n<|im_start|>assistant\n"
+    pieces = [before] + ["<|image_start|>", None, "<|image_end|>"] * len(frames) + [after]
+    ids = []
+    for piece in pieces:
+        ids += ["-1"] if piece is None else tern("tokenize", "--model", MODEL, "--special", "--no-bos",
+                                                 data=piece.encode())[1].split()
+    (folder / "ids").write_text(" ".join(ids))
+    images = sum((["--image", picture(folder / f"{f}.ppm", f)] for f in frames), [])
+    code, _, error = tern("logits", "--model", MODEL, "--mmproj", MMPROJ, *images, "--tokens", folder / "ids", "--output",
+                          folder / "logits.npy", "--activations", "f32")
+    if code:
+        raise SystemExit(error)
+    raw = (folder / "logits.npy").read_bytes()
+    values = array.array("f", raw[10 + int.from_bytes(raw[8:10], "little"):])
+    rows = json.loads(raw[10:].split(b"'shape': (")[1].split(b")")[0].join([b"[", b"]"]))
+    return values[-rows[1]:]
+
+
+def hidden_states(folder):
+    """The decisions of a head that does nothing are what logits are made of."""
+    model = identity(folder)
+    code, lines, error = act(folder, model, None, "--every", 0.25, "--float-activations")
+    times = [l["timestamp_seconds"] for l in lines]
+    point(code == 0 and not error and times == [0, .25, .5, .75, 1], "a decision at each time while the video lasts", code,
+          error, times)
+    matrix = list(embeddings())
+    for i, frame in ((0, 0), (1, 2), (4, 10)):
+        found = [sum(a * b for a, b in zip(row, lines[i]["actions"])) for row in matrix]
+        worst = max(abs(a - b) for a, b in zip(found, last_logits(folder, [frame])))
+        point(worst < 1e-3, f"at {times[i]} s the hidden state of frame {frame} gives the logits of the prompt", worst)
+    two = head(folder / "two.gguf", 1, WIDTH, 0, [([[float(i == j) for j in range(WIDTH)] for i in range(WIDTH)],
+                                                   [0.0] * WIDTH)], frames=2)
+    code, lines, error = act(folder, two, None, "--every", 0.25, "--float-activations")
+    point(code == 0 and [l["frames"] for l in lines] == [1, 2, 2, 2, 2], "two pictures a decision", code, error)
+    found = [sum(a * b for a, b in zip(row, lines[3]["actions"])) for row in matrix]
+    worst = max(abs(a - b) for a, b in zip(found, last_logits(folder, [5, 7])))
+    point(worst < 1e-3, "... those of this decision and the one before, in that order", worst)
+    code, quantised, error = act(folder, model, None, "--every", 0.25)
+    point(code == 0 and quantised[1]["actions"] != act(folder, model, None, "--every", 0.25, "--float-activations")[1][1][
+        "actions"], "without --float-activations activations are quantised", code, error)
+
+
+def draw(n, seed):
+    """Numbers between -1 and 1."""
+    for _ in range(n):
+        seed = (seed * 6364136223846793005 + 1442695040888963407) % 2 ** 64
+        yield (seed >> 33) / 2 ** 30 - 1
+
+
+def numbers(folder):
+    """A head with everything: state, time, scaling, ranges."""
+    steps, dims, state, inner = 4, 3, 2, 10
+    values = draw(10 ** 6, 5)
+    layers = []
+    for a, b in ((WIDTH + state + 2, inner), (inner, steps * dims)):
+        layers.append(([[next(values) * 1.5 / math.sqrt(a) for _ in range(a)] for _ in range(b)],
+                       [next(values) * .2 for _ in range(b)]))
+    model = head(folder / "head.gguf", steps, dims, state, layers, mlp__activation="tanh", mlp__time_features=2,
+                 time__first=.5, state__normalization="mean_std", state__mean=[.5, -1.0], state__std=[2.0, .5],
+                 action__normalization="min_max", action__low=[-1.0, 0.0, 2.0], action__high=[1.0, 4.0, 5.0],
+                 minimum=[-.5, -1e6, -1e6], maximum=[.5, 1e6, 1e6], units=["m", "rad", ""])
+    states = npy(folder / "s.npy", [[.1 * i, -1 + .05 * i] for i in range(40)])
+    every = .2
+    code, lines, error = act(folder, model, states, "--every", every, "--float-activations")
+    hidden = act(folder, folder / "identity.gguf", None, "--every", every, "--float-activations")[1]
+    low, high, worst = (-1, 0, 2), (1, 4, 5), 0
+    for k, (line, seen) in enumerate(zip(lines, hidden)):
+        row = math.floor(k * every * 30 + 1e-6)
+        seconds = every if k else .5
+        x = seen["actions"] + [(.1 * row - .5) / 2, (-1 + .05 * row + 1) / .5, seconds, math.log1p(seconds)]
+        for i, (weight, bias) in enumerate(layers):
+            x = [sum(w * v for w, v in zip(r, x)) + c for r, c in zip(weight, bias)]
+            x = x if i else [math.tanh(v) for v in x]
+        for i, y in enumerate(x):
+            d = i % dims
+            expected = low[d] + (y + 1) / 2 * (high[d] - low[d])
+            worst = max(worst, abs((max(-.5, min(.5, expected)) if d == 0 else expected) - line["actions"][i]))
+    point(code == 0 and len(lines) == 6 and worst < 1e-4, "actions equal those worked out by hand", code, error, len(lines),
+          worst)
+    first = lines[0]
+    point(all(l["kind"] == "action" and l["action_steps"] == steps and l["action_rate"] == 15 and l["action_space"] == "arm"
+              and l["action_names"] == ["j0", "j1", "j2"] and l["prompt"] == ASK and l["version"] == 2
+              and l["finish_reason"] == "stop" and l["confidence"] == -1 and l["result"] == "" and l["generated_tokens"] == 0
+              and len(l["actions"]) == steps * dims for l in lines), "what a line says", first)
+    point(abs(act(folder, model, states)[1][1]["timestamp_seconds"] - steps / 15) < 1e-9, "by default chunk follows chunk")
+    long = act(folder, model, npy(folder / "short.npy", [[0, 0], [1, 1]]), "--every", "0.5")
+    point(long[0] == 0 and len(long[1]) == 3 and "2 rows end at 0.067 s" in long[2] and "short.npy" in long[2],
+          "states that end before the video are told", *long)
+    return model, states
+
+
+# ---- What is refused ----
+
+def refused(folder, model, states):
+    clip = folder / "clip.y4m"
+    needed = {"--action-model": model, "--model": MODEL, "--mmproj": MMPROJ, "--instruction": ASK, "--states": states,
+              "--state-rate": "30/1"}
+
+    def run(change, *operands):
+        options = {**needed, **change}
+        return tern("act", *sum(([k, v] for k, v in options.items() if v is not None), []), *(operands or [clip]))
+
+    for what, change, words in (
+            ("no action model", {"--action-model": None}, ["--action-model"]),
+            ("no instruction", {"--instruction": None}, ["--instruction"]),
+            ("no states", {"--states": None}, ["--states"]),
+            ("no rate", {"--state-rate": None}, ["--state-rate"]),
+            ("a rate of 0", {"--state-rate": "0/1"}, ["--state-rate", "0/1"]),
+            ("a rate that is none", {"--state-rate": "fast"}, ["--state-rate", "fast"]),
+            ("an interval of 0", {"--every": "0"}, ["--every", "0.001", "found 0"]),
+            ("an interval that is none", {"--every": "nan"}, ["--every"]),
+            ("no picture", {"--frames": "0"}, ["--frames"]),
+            ("a track before the first", {"--track": "-1"}, ["--track"])):
+        code, out, error = run(change)
+        point(code == 2 and not out and error.count("\n") == 1 and all(w in error for w in words), "usage: " + what, code, error)
+    code, out, error = tern("act", "--action-model", model)
+    point(code == 2 and "VIDEO" in error, "usage: no video", code, error)
+    code, out, error = run({"--action-model": folder / "identity.gguf"})
+    point(code == 2 and "takes no states" in error, "usage: states for a model that takes none", code, error)
+
+    wide = head(folder / "wide.gguf", 1, 1, 0, [([[0.0] * 128], [0.0])], embedding_length=128)
+    other = head(folder / "other.gguf", 1, 1, 0, [([[0.0] * WIDTH], [0.0])], language_model="Another")
+    encoder = head(folder / "encoder.gguf", 1, 1, 0, [([[0.0] * WIDTH], [0.0])], encoder_id="0" * 32)
+    none = {"--states": None, "--state-rate": None}
+    (folder / "text.npy").write_text("1 2 3\n")
+    for what, change, words in (
+            ("an action model that is not there", {"--action-model": folder / "x.gguf"}, ["x.gguf"]),
+            ("another kind of file", {"--action-model": MODEL}, ["general.architecture", "tern-action", "lfm2"]),
+            ("another width", {"--action-model": wide, **none}, ["wide.gguf", "128 wide", "256 wide"]),
+            ("another language model", {"--action-model": other, **none}, ["other.gguf", "Another", "Tern Captioner 4M"]),
+            ("another encoder", {"--action-model": encoder, **none}, ["encoder.gguf", "0" * 32]),
+            ("states that are not there", {"--states": folder / "x.npy"}, ["x.npy"]),
+            ("states that are text", {"--states": folder / "text.npy"}, ["text.npy"]),
+            ("states of another width", {"--states": npy(folder / "w.npy", [[1, 2, 3]])}, ["w.npy", "[n, 2]", "[1, 3]"]),
+            ("states in a line", {"--states": npy(folder / "l.npy", [[1, 2]], shape=(2,))}, ["l.npy", "[n, 2]", "[2]"]),
+            ("no row", {"--states": npy(folder / "n.npy", [[]], shape=(0, 2))}, ["n.npy", "[0, 2]"]),
+            ("states in double precision", {"--states": npy(folder / "d.npy", [[1, 2]], "<f8")}, ["d.npy", "<f4"]),
+            ("a state that is no number", {"--states": npy(folder / "nan.npy", [[1, 2], [3, math.nan]])},
+             ["nan.npy", "nan in row 1, number 1"])):
+        code, out, error = run(change)
+        point(code == 1 and not out and error.count("\n") == 1 and all(w in error for w in words), "refused: " + what, code, error)
+    code, out, error = run({}, folder / "nothing.mp4")
+    point(code == 1 and "nothing.mp4" in error, "refused: a video that is not there", code, error)
+    code, out, error = run({}, folder / "0.ppm")
+    point(code == 2 and "0.ppm" in error and "still" in error, "refused: a still", code, error)
+    cut = folder / "cut.y4m"
+    cut.write_bytes(clip.read_bytes()[:7 * SIDE * SIDE])
+    code, out, error = run({"--every": "0.1"}, cut)
+    point(code == 1 and len(out.splitlines()) >= 3 and "cut.y4m" in error, "a video that is cut off: decisions until there", code,
+          len(out.splitlines()), error)
+
+
+with tempfile.TemporaryDirectory() as temporary:
+    if not MODEL.exists():
+        print("1..0 # SKIP the bundled model is not here")
+        sys.exit(0)
+    place = pathlib.Path(temporary)
+    video(place / "clip.y4m")
+    hidden_states(place)
+    made = numbers(place)
+    refused(place, *made)
+print(f"1..{number}")

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "tools/act-states.h"
+
+#include <math.h>
+
+#include "tern/error.h"
+#include "tern/frames.h"
+
+#define SLACK 1000              /* ns */
+
+static gboolean
+check (const TernStates *self, const char *path, guint dims, GError **error)
+{
+  const TernNpy *npy = &self->npy;
+
+  if (npy->n_dims != 2 || !npy->f32 || npy->shape[0] == 0 || npy->shape[1] != dims) {
+    g_autoptr (GString) found = g_string_new (NULL);
+
+    for (guint i = 0; i < npy->n_dims; i++)
+      g_string_append_printf (found, "%s%" G_GSIZE_FORMAT, i ? ", " : "", npy->shape[i]);
+    g_set_error (error, TERN_ERROR, TERN_ERROR_MISMATCH, "%s: expected the robot's states as float32 of shape [n, %u], one row "
+        "or more, found %s of shape [%s]", path, dims, npy->f32 ? "float32" : "uint8", found->str);
+    return FALSE;
+  }
+  for (gsize i = 0; i < npy->n; i++)
+    if (!isfinite (npy->f32[i])) {
+      g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: expected finite numbers, found %g in row %" G_GSIZE_FORMAT
+          ", number %" G_GSIZE_FORMAT, path, npy->f32[i], i / dims, i % dims);
+      return FALSE;
+    }
+  return TRUE;
+}
+
+gboolean
+tern_states_read (TernStates *self, const char *path, guint dims, guint rate_n, guint rate_d, GError **error)
+{
+  *self = (TernStates) { .dims = dims, .rate_n = rate_n, .rate_d = rate_d };
+  if (!tern_npy_read (&self->npy, path, error))
+    return FALSE;
+  if (!check (self, path, dims, error)) {
+    tern_states_clear (self);
+    return FALSE;
+  }
+  self->rows = self->npy.shape[0];
+  return TRUE;
+}
+
+void
+tern_states_clear (TernStates *self)
+{
+  tern_npy_clear (&self->npy);
+}
+
+const float *
+tern_states_at (const TernStates *self, guint64 time, guint64 *when)
+{
+  unsigned __int128 row = ((unsigned __int128) time + SLACK) * self->rate_n / ((guint64) self->rate_d * TERN_SECOND);
+  unsigned __int128 at;
+
+  row = MIN (row, self->rows - 1);
+  at = row * self->rate_d * TERN_SECOND / self->rate_n;
+  *when = (guint64) MIN (at, time);
+  return self->npy.f32 + (gsize) row * self->dims;
+}
+
+double
+tern_states_seconds (const TernStates *self)
+{
+  return (double) self->rows * self->rate_d / self->rate_n;
+}
