@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include "tern/error.h"
+#include "engine/action/head.h"
 #include "engine/llm/solo.h"
 #include "engine/text/tokenizer.h"
+#include "tern/encoder-id.h"
 #include "vision/vision.h"
 
 /* Measured (bench/memory.py): what running adds to the program beside all that is counted: code that is not touched
@@ -147,6 +149,7 @@ plan_vision (TernMemoryPlan *plan, TernGguf *file, const TernKernels *kernels, c
   g_autoptr (TernVision) vision = tern_vision_open (file, kernels, error);
   const TernVisionOptions stills = { .tile = TRUE };
   guint64 sum, mapped = tensor_bytes (file), owned, state;
+  g_autofree char *id = NULL;
   guint tokens;
 
   if (!vision || !tern_vision_sub_tokens (vision, &stills, &tokens, error))
@@ -163,12 +166,44 @@ plan_vision (TernMemoryPlan *plan, TernGguf *file, const TernKernels *kernels, c
   plan->min_tokens = tern_vision_info (vision)->min_tokens;
   plan->max_tokens = tern_vision_info (vision)->max_tokens;
   plan->max_pieces = tern_vision_info (vision)->max_pieces;
+  id = tern_encoder_id (file);
+  g_strlcpy (plan->encoder_id, id, sizeof plan->encoder_id);
   sum = add_process (plan, file, before, owned, 0);
   add (plan, "mapped", mapped, "weights that run from the file; shared by all processes");
   add (plan, "owned", owned, "weights repacked or converted at load; once per process");
   add (plan, "state", state, "work space for pictures of up to %u visual tokens each", tokens);
   add (plan, "total", sum + mapped + owned + state, "resident at most, in a program that holds nothing else");
   return TRUE;
+}
+
+static gboolean
+plan_action (TernMemoryPlan *plan, TernGguf *file, const TernMemoryOptions *options, const TernMemoryUse *before,
+    GError **error)
+{
+  g_autoptr (TernActionHead) head = tern_action_head_open (tern_gguf_path (file), error);
+  guint64 sum, owned = 0, state;
+
+  if (!head)
+    return FALSE;
+  if (options->context || options->kv) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "--context and --kv: expected a language model, found the "
+        "action model %s", tern_gguf_path (file));
+    return FALSE;
+  }
+  for (gsize i = 0; i < tern_gguf_n_tensors (file); i++)
+    owned += tern_tensor_values (tern_gguf_tensor_at (file, i)) * sizeof (float);
+  state = tern_action_run_bytes (head);
+  sum = add_process (plan, file, before, owned, 0);
+  add (plan, "owned", owned, "weights as float32");
+  add (plan, "state", state, "work space of a session");
+  add (plan, "total", sum + owned + state, "resident at most, in a program that holds nothing else");
+  return TRUE;
+}
+
+static gboolean
+is (TernBytes text, const char *name)
+{
+  return text.len == strlen (name) && memcmp (text.data, name, text.len) == 0;
 }
 
 gboolean
@@ -180,7 +215,9 @@ tern_memory_plan (TernMemoryPlan *plan, TernGguf *file, const TernKernels *kerne
   memset (plan, 0, sizeof *plan);
   if (!tern_gguf_string (file, "general.architecture", &architecture, error))
     return FALSE;
-  if (architecture.len == 4 && memcmp (architecture.data, "clip", 4) == 0)
+  if (is (architecture, "clip"))
     return plan_vision (plan, file, kernels, options, before, error);
+  if (is (architecture, "tern-action"))
+    return plan_action (plan, file, options, before, error);
   return plan_llm (plan, file, kernels, options, before, error);
 }

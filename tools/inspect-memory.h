@@ -27,6 +27,7 @@ typedef struct {
   const char *projector;        /* of a vision encoder; else NULL and what follows 0 */
   guint min_tokens, max_tokens; /* of an image */
   guint max_pieces;             /* of a still */
+  char encoder_id[40];          /* what tokens of this encoder are told by */
 } TernMemoryPlan;
 
 /* What the process holds now: to be taken before a file is opened. */
@@ -36,7 +37,7 @@ typedef struct {
 
 void tern_memory_use (TernMemoryUse *use);
 
-/* Opens what @file holds, a language model with its tokenizer or a vision encoder, without reading its matrices, and
+/* Opens what @file holds, a language model with its tokenizer, a vision encoder or an action model, without reading its matrices, and
  * asks it. @before: what the process held before @file was opened. Errors: those of opening; INVALID for @options. */
 gboolean tern_memory_plan (TernMemoryPlan *plan, TernGguf *file, const TernKernels *kernels,
     const TernMemoryOptions *options, const TernMemoryUse *before, GError **error);

@@ -308,6 +308,7 @@ print_json (const TernGguf *file, const char *cpu, const TernTasks *tasks, const
     add_int (&json, "min_tokens", plan->min_tokens);
     add_int (&json, "max_tokens", plan->max_tokens);
     add_int (&json, "max_pieces", plan->max_pieces);
+    add_text (&json, "encoder_id", plan->encoder_id);
     tern_json_close (&json, '}');
   }
   tern_json_close (&json, '}');
@@ -326,7 +327,8 @@ print_plan (const TernMemoryPlan *plan)
     printf ("\nvision\n  %-16s %s\n  %-16s %u", "projector", plan->projector, "tokens", plan->min_tokens);
     if (plan->max_tokens != plan->min_tokens)
       printf (" to %u", plan->max_tokens);
-    printf (" for an image\n  %-16s %u of a still, at most\n", "pieces", plan->max_pieces);
+    printf (" for an image\n  %-16s %u of a still, at most\n  %-16s %s\n", "pieces", plan->max_pieces, "encoder id",
+        plan->encoder_id);
   }
   printf ("\nmemory\n");
   for (i = 0; i < plan->n; i++)

@@ -102,13 +102,21 @@ struct _TernActionRun {
 };
 
 static void
-plan (TernActionRun *self, TernArena *arena)
+plan (TernActionRun *self, const TernActionHead *head, TernArena *arena)
 {
-  const TernActionHead *head = self->head;
-
   self->input = tern_plan_take (arena, tern_action_seen (head) + head->klass->extra (head), sizeof (float), 1);
   self->work = tern_plan_take (arena, head->klass->work (head), sizeof (float), 1);
   self->y = tern_plan_take (arena, tern_action_outputs (head), sizeof (float), 1);
+}
+
+gsize
+tern_action_run_bytes (const TernActionHead *head)
+{
+  TernActionRun self = { 0 };
+  TernArena arena = { 0 };
+
+  plan (&self, head, &arena);
+  return arena.used + sizeof self;
 }
 
 TernActionRun *
@@ -118,12 +126,12 @@ tern_action_run_new (TernActionHead *head, GError **error)
   TernArena arena = { 0 };
 
   self->head = tern_action_head_ref (head);
-  plan (self, &arena);
+  plan (self, head, &arena);
   self->memory = tern_mem_alloc (arena.used, "work space of the action model", error);
   if (!self->memory)
     return NULL;
   arena = (TernArena) { .base = (guint8 *) self->memory };
-  plan (self, &arena);
+  plan (self, head, &arena);
   return g_steal_pointer (&self);
 }
 

@@ -55,6 +55,9 @@ TernActionRun *tern_action_run_new (TernActionHead *head, GError **error);
 void tern_action_run_free (TernActionRun *run);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernActionRun, tern_action_run_free)
 
+/* Bytes that it takes. */
+gsize tern_action_run_bytes (const TernActionHead *head);
+
 /* What comes next is a first decision. */
 void tern_action_run_reset (TernActionRun *run);
 /* @hidden [width], @state [state_dims] in its own units; @time: of what is decided about, in ns. A time before the last

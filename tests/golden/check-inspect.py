@@ -141,9 +141,23 @@ def vision():
         file = DATA / f"vision-own/mmproj-{name}-odd.gguf"
         code, out, error = tern("inspect", "--json", file)
         found = json.loads(out) if code == 0 else {}
+        identity = found.get("vision", {}).pop("encoder_id", "")
+        point(re.fullmatch("[0-9a-f]{32}", identity), f"json: id of {kind}", identity)
         point(found.get("vision") == expected[kind] and found["memory"]["state"] > 0, f"json: {kind}", found.get("vision"), error)
         code, out, error = tern("inspect", file)
-        point(code == 0 and re.search(rf"^  projector +{kind}$", out, re.M), f"text: {kind}", out, error)
+        point(code == 0 and re.search(rf"^  projector +{kind}$", out, re.M) and identity in out, f"text: {kind}", out, error)
+
+
+def action():
+    file = DATA / "action/cfc.gguf"
+    code, out, error = tern("inspect", "--json", file)
+    found = json.loads(out) if code == 0 else {}
+    point(code == 0 and not error and found["keys"]["tern-action.kind"] == "cfc" and found["memory"]["owned"] > 100000
+          and found["memory"]["state"] > 0, "json: an action model", code, error)
+    code, out, error = tern("inspect", file)
+    point(code == 0 and "\nmemory" in out and "work space of a session" in out, "text: an action model", code, error)
+    code, out, error = tern("inspect", "--context", 8, file)
+    point(code == 2 and "action model" in error, "an action model has no context", code, error)
 
 
 with tempfile.TemporaryDirectory() as temporary:
@@ -155,5 +169,6 @@ with tempfile.TemporaryDirectory() as temporary:
     contents()
     cannot_run(pathlib.Path(temporary))
     vision()
+    action()
     malformed(pathlib.Path(temporary))
 print(f"1..{number}")
