@@ -65,6 +65,12 @@ struct _GstTernCompressor
   guint64 count;                /* frames without a number of their own */
   guint pending;                /* frames of the open group */
   GstClockTime last_tick;       /* of the last frame; NONE before it */
+  GstSegment segment;
+  TernGrouper *grouper;         /* of the windows downstream; or NULL */
+  gboolean new_group;           /* the next frame begins one */
+  guint64 came, left;           /* the last frame's number, as it came and as it
+                                 * was given on */
+  gboolean have_number;         /* ... there was one */
   GstEvent *gap;                /* came after the frames of the open group */
   gboolean discont;             /* for the next buffer that leaves */
 };
@@ -137,8 +143,83 @@ static void
 end_group (GstTernCompressor * self)
 {
   drain (self);
+  if (self->grouper)
+    tern_grouper_finish (self->grouper);
+  self->new_group = TRUE;
   self->count = (self->count + TERN_GROUP_FRAMES - 1) / TERN_GROUP_FRAMES *
       TERN_GROUP_FRAMES;
+}
+
+/* ---- Windows ----
+ *
+ * When frames are missing, groups would go on beyond a window. */
+
+static GstClockTime
+stream_time (GstTernCompressor * self, GstClockTime pts)
+{
+  GstClockTime time =
+      gst_segment_to_stream_time (&self->segment, GST_FORMAT_TIME, pts);
+
+  return GST_CLOCK_TIME_IS_VALID (time) ? time : pts;
+}
+
+static void
+find_windows (GstTernCompressor * self)
+{
+  guint64 window, hop;
+
+  g_clear_pointer (&self->grouper, tern_grouper_free);
+  if (self->info.rate_n > 0
+      && gst_tern_query_windows (self->srcpad, &window, &hop))
+    self->grouper = tern_grouper_new (window, hop, self->info.rate_n,
+        self->info.rate_d);
+}
+
+/* Gives @frame the number that puts it into its group; FALSE: no window has
+ * it. */
+static gboolean
+number_frame (GstTernCompressor * self, TernTokens * frame)
+{
+  guint64 came = frame->number;
+  TernGrouping grouping;
+  gboolean begins;
+
+  if (!self->grouper || self->segment.applied_rate != 1.0)
+    return TRUE;
+  grouping = tern_grouper_add (self->grouper, stream_time (self, frame->pts),
+      frame->late, frame->duration);
+  begins = grouping == TERN_GROUPING_BEGIN || self->new_group;
+  if (grouping == TERN_GROUPING_SKIP)
+    return FALSE;
+  self->new_group = FALSE;
+  if (self->have_number) {
+    begins |= came != self->came + 1;
+    frame->number = self->left + 1;
+    if (begins)
+      frame->number = (frame->number + TERN_GROUP_FRAMES - 1)
+          / TERN_GROUP_FRAMES * TERN_GROUP_FRAMES;
+  }
+  self->have_number = TRUE;
+  self->came = came;
+  self->left = frame->number;
+  return TRUE;
+}
+
+/* Whether video that is at @pts, and stands for @duration, ends a window. */
+static gboolean
+see (GstTernCompressor * self, GstClockTime pts, GstClockTime duration)
+{
+  gboolean ends;
+
+  if (!self->grouper)
+    return FALSE;
+  if (!GST_CLOCK_TIME_IS_VALID (duration))
+    duration = 0;
+  pts = stream_time (self, pts);
+  ends = tern_grouper_see (self->grouper, pts, duration);
+  if (duration > 0)
+    ends |= tern_grouper_see (self->grouper, pts + duration, 0);
+  return ends;
 }
 
 static void
@@ -257,7 +338,7 @@ static GstFlowReturn
 take_frame (GstTernCompressor * self, GstBuffer * buffer)
 {
   GstFlowReturn flow = GST_FLOW_OK;
-  const TernTokens *frame = &self->map.tokens;
+  TernTokens *frame = &self->map.tokens;
   GError *error = NULL;
   GstClockTime tick;
 
@@ -275,6 +356,14 @@ take_frame (GstTernCompressor * self, GstBuffer * buffer)
   if (is_apart (self, tick) || frame->n_tokens > self->capacity)
     flow = drain (self);
   self->last_tick = tick;
+  self->count = frame->number + 1;
+  if (flow == GST_FLOW_OK && !number_frame (self, frame)) {
+    flow = drain (self);
+    gst_pad_push_event (self->srcpad, gst_event_new_gap (frame->pts,
+            frame->duration));
+    gst_tern_token_unmap (&self->map, buffer);
+    return flow;
+  }
   /* The frame says more than a gap before it. */
   gst_clear_event (&self->gap);
   if (flow == GST_FLOW_OK && !prepare (self, MAX (frame->n_tokens, 1), &error))
@@ -295,7 +384,6 @@ take_frame (GstTernCompressor * self, GstBuffer * buffer)
     if (self->pending++ == 0)
       gst_pad_push_event (self->srcpad,
           gst_event_new_gap (GST_BUFFER_PTS (buffer), 0));
-    self->count = frame->number + 1;
   }
   gst_tern_token_unmap (&self->map, buffer);
   return flow == GST_FLOW_OK ? push_ready (self) : flow;
@@ -340,13 +428,22 @@ gst_tern_compressor_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
 }
 
 static void
+forget_numbers (GstTernCompressor * self)
+{
+  self->count = 0;
+  self->last_tick = GST_CLOCK_TIME_NONE;
+  self->have_number = FALSE;
+  if (self->grouper)
+    tern_grouper_finish (self->grouper);
+}
+
+static void
 reset (GstTernCompressor * self)
 {
   if (self->compressor)
     tern_compressor_reset (self->compressor);
   self->pending = 0;
-  self->count = 0;
-  self->last_tick = GST_CLOCK_TIME_NONE;
+  forget_numbers (self);
   self->discont = FALSE;
   gst_clear_event (&self->gap);
 }
@@ -365,6 +462,7 @@ static GstFlowReturn
 caps_event (GstTernCompressor * self, GstEvent * event)
 {
   GstTernTokenInfo info;
+  GstFlowReturn flow;
   GstCaps *caps;
 
   gst_event_parse_caps (event, &caps);
@@ -379,15 +477,20 @@ caps_event (GstTernCompressor * self, GstEvent * event)
   self->info = info;
   self->info.group_tokens = 0;
   self->have_info = TRUE;
-  return event_flow (self, push_caps (self, TRUE), GST_FLOW_NOT_NEGOTIATED);
+  flow = event_flow (self, push_caps (self, TRUE), GST_FLOW_NOT_NEGOTIATED);
+  if (flow == GST_FLOW_OK)
+    find_windows (self);
+  return flow;
 }
 
 static GstFlowReturn
 gap_event (GstTernCompressor * self, GstEvent * event)
 {
   GstClockTime pts, duration;
+  gboolean ends;
 
   gst_event_parse_gap (event, &pts, &duration);
+  ends = see (self, pts, duration);
   /* Frames that wait are earlier than the gap. A long one completes their
    * group; a short one says something only if nothing comes after it. */
   if (self->pending > 0) {
@@ -395,7 +498,7 @@ gap_event (GstTernCompressor * self, GstEvent * event)
     self->gap = event;
     if (GST_CLOCK_TIME_IS_VALID (duration))
       pts += duration;
-    if (is_apart (self, pts))
+    if (ends || is_apart (self, pts))
       drain (self);
     return GST_FLOW_OK;
   }
@@ -412,12 +515,14 @@ gst_tern_compressor_sink_event (GstPad * pad, GstObject * parent,
 
   if (gst_tern_ends_stretch (event)) {
     drain (self);
-    self->count = 0;
-    self->last_tick = GST_CLOCK_TIME_NONE;
+    forget_numbers (self);
   }
   switch (GST_EVENT_TYPE (event)) {
     case GST_EVENT_FLUSH_STOP:
       reset (self);
+      break;
+    case GST_EVENT_SEGMENT:
+      gst_event_copy_segment (event, &self->segment);
       break;
     case GST_EVENT_CAPS:
       return caps_event (self, event);
@@ -513,6 +618,7 @@ gst_tern_compressor_change_state (GstElement * element,
   if (transition == GST_STATE_CHANGE_PAUSED_TO_READY) {
     drop_compressor (self);
     gst_clear_event (&self->gap);
+    g_clear_pointer (&self->grouper, tern_grouper_free);
     self->have_info = FALSE;
   }
   return ret;
@@ -583,6 +689,7 @@ gst_tern_compressor_finalize (GObject * object)
   GstTernCompressor *self = GST_TERN_COMPRESSOR (object);
 
   drop_compressor (self);
+  g_clear_pointer (&self->grouper, tern_grouper_free);
   gst_clear_event (&self->gap);
   gst_tern_token_map_clear (&self->map);
   G_OBJECT_CLASS (parent_class)->finalize (object);
@@ -696,6 +803,7 @@ gst_tern_compressor_init (GstTernCompressor * self)
   GST_PAD_SET_PROXY_CAPS (self->srcpad);
   gst_element_add_pad (GST_ELEMENT_CAST (self), self->srcpad);
 
+  gst_segment_init (&self->segment, GST_FORMAT_TIME);
   self->params = params;
   self->last_tick = GST_CLOCK_TIME_NONE;
 }

@@ -141,6 +141,28 @@ gst_tern_take_trigger_query (GstQuery * query)
 }
 
 gboolean
+gst_tern_query_windows (GstPad * srcpad, guint64 * window, guint64 * hop)
+{
+  GstQuery *query = gst_query_new_custom (GST_QUERY_CUSTOM,
+      gst_structure_new_empty (GST_TERN_QUERY_WINDOWS));
+  const GstStructure *s;
+  gboolean ok;
+
+  gst_pad_peer_query (srcpad, query);
+  s = gst_query_get_structure (query);
+  ok = gst_structure_get_uint64 (s, "window", window)
+      && gst_structure_get_uint64 (s, "hop", hop);
+  gst_query_unref (query);
+  return ok;
+}
+
+gboolean
+gst_tern_is_windows_query (GstQuery * query)
+{
+  return is_query (query, GST_TERN_QUERY_WINDOWS);
+}
+
+gboolean
 gst_tern_is_work_query (GstQuery * query)
 {
   return is_query (query, GST_TERN_QUERY_WORK);

@@ -39,6 +39,11 @@ G_BEGIN_DECLS
 #define GST_TERN_EVENT_TRIGGER "tern-trigger"
 #define GST_TERN_QUERY_TRIGGER "tern-trigger"
 
+/* A custom query downstream by terncompressor: which windows will the tokens be
+ * in? terngenerator answers with `window` and `hop` (uint64, ns, as they were
+ * set), so that groups end with them. */
+#define GST_TERN_QUERY_WINDOWS "tern-windows"
+
 /* A boolean field of LATENCY queries that ask on behalf of text:
  * terncompressor, which holds tokens for the rest of their group, does not
  * count that. */
@@ -62,6 +67,10 @@ GstEvent *gst_tern_event_new_trigger (void);
 /* Whether somebody upstream of @sinkpad chooses frames, and has heard it. */
 gboolean gst_tern_query_trigger (GstPad * sinkpad);
 gboolean gst_tern_take_trigger_query (GstQuery * query);
+
+gboolean gst_tern_query_windows (GstPad * srcpad, guint64 * window,
+    guint64 * hop);
+gboolean gst_tern_is_windows_query (GstQuery * query);
 
 gboolean gst_tern_is_work_query (GstQuery * query);
 /* Who is @busy says so; who is not leaves what others said. */

@@ -103,6 +103,25 @@ gst_tern_generator_note_progress (GstTernGenerator * self, GstEvent * event,
   g_mutex_unlock (&self->task.lock);
 }
 
+/* ---- Windows ---- */
+
+/* terncompressor asks which there are. */
+gboolean
+gst_tern_generator_sink_query (GstPad * pad, GstObject * parent,
+    GstQuery * query)
+{
+  GstTernGenerator *self = GST_TERN_GENERATOR (parent);
+
+  if (!gst_tern_is_windows_query (query))
+    return gst_pad_query_default (pad, parent, query);
+  GST_OBJECT_LOCK (self);
+  gst_structure_set (gst_query_writable_structure (query),
+      "window", G_TYPE_UINT64, (guint64) self->params.window,
+      "hop", G_TYPE_UINT64, (guint64) self->params.hop, NULL);
+  GST_OBJECT_UNLOCK (self);
+  return TRUE;
+}
+
 /* ---- Latency ---- */
 
 /* Behind a live source text with the time of its window comes when the window

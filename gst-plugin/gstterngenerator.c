@@ -257,6 +257,7 @@ gst_tern_generator_init (GstTernGenerator * self)
 {
   self->sinkpad = gst_pad_new_from_static_template (&sink_template, "sink");
   gst_pad_set_chain_function (self->sinkpad, gst_tern_generator_chain);
+  gst_pad_set_query_function (self->sinkpad, gst_tern_generator_sink_query);
   gst_pad_set_event_full_function (self->sinkpad,
       gst_tern_generator_sink_event);
   gst_pad_set_activatemode_function (self->sinkpad,

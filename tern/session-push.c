@@ -100,17 +100,6 @@ take_slot (TernSession *self, gsize bytes, GError **error)
 
 /* ---- Windows ---- */
 
-/* Whole groups in @time, in sampling ticks. */
-static guint64
-round_to_groups (guint64 time, guint rate_n, guint rate_d, guint group)
-{
-  unsigned __int128 second = (unsigned __int128) TERN_SECOND * rate_d;
-  unsigned __int128 ticks = ((unsigned __int128) time * rate_n + second - 1) / second;
-
-  ticks = (MAX (ticks, 1) + group - 1) / group * group;
-  return ticks > G_MAXINT64 ? (guint64) G_MAXINT64 : (guint64) ticks;
-}
-
 gboolean
 tern_session_plan_windows (TernSession *self, const TernSessionParams *params, TernWindowPlan *plan, GError **error)
 {
@@ -120,7 +109,7 @@ tern_session_plan_windows (TernSession *self, const TernSessionParams *params, T
   if (most > TERN_GROUP_FRAMES)
     most -= most % TERN_GROUP_FRAMES;
   if (rate_n > 0)
-    frames = round_to_groups (params->window, rate_n, rate_d, TERN_GROUP_FRAMES);
+    frames = tern_window_round (params->window, rate_n, rate_d, TERN_GROUP_FRAMES);
   if (most == 0)
     most = (guint) MIN (frames, TERN_WINDOW_FRAMES_MAX + 1);
   if (most > TERN_WINDOW_FRAMES_MAX) {
@@ -144,7 +133,7 @@ tern_session_plan_windows (TernSession *self, const TernSessionParams *params, T
   *plan = (TernWindowPlan) { .group = self->group_frames, .window = self->max_frames, .rate_n = rate_n, .rate_d = rate_d,
     .hop = self->max_frames, .eager = self->live };
   if (params->hop)
-    plan->hop = round_to_groups (params->hop, rate_n, rate_d, self->group_frames);
+    plan->hop = tern_window_round (params->hop, rate_n, rate_d, self->group_frames);
   return TRUE;
 }
 

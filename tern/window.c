@@ -28,6 +28,16 @@ open_at_once (const TernWindowPlan *plan)
 }
 
 guint64
+tern_window_round (guint64 time, guint rate_n, guint rate_d, guint group)
+{
+  unsigned __int128 second = (unsigned __int128) TERN_SECOND * rate_d;
+  unsigned __int128 ticks = ((unsigned __int128) time * rate_n + second - 1) / second;
+
+  ticks = (MAX (ticks, 1) + group - 1) / group * group;
+  return ticks > G_MAXINT64 ? (guint64) G_MAXINT64 : (guint64) ticks;
+}
+
+guint64
 tern_window_plan_time (const TernWindowPlan *plan, guint64 n)
 {
   unsigned __int128 ns = (unsigned __int128) n * plan->rate_d * 1000000000u / plan->rate_n;

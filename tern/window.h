@@ -52,6 +52,8 @@ typedef enum {
   TERN_WINDOW_TAKE_FIRST,       /* first frame of a group */
 } TernWindowVerdict;
 
+/* Whole groups in @time, in sampling ticks. */
+guint64 tern_window_round (guint64 time, guint rate_n, guint rate_d, guint group);
 /* @n ticks of @plan in ns; so far that sums do not overflow. */
 guint64 tern_window_plan_time (const TernWindowPlan *plan, guint64 n);
 

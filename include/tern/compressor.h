@@ -261,4 +261,97 @@ TERN_API gboolean tern_compressor_pop (TernCompressor *compressor, TernTokens *f
  */
 TERN_API void tern_compressor_stats (TernCompressor *compressor, TernCompressorStats *stats);
 
+/**
+ * TernGrouper:
+ *
+ * Says which frames are merged together on the way to a session that is given visual tokens: groups of
+ * %TERN_GROUP_FRAMES that do not go on beyond the end of a window, or the beginning of one, as a session that is given
+ * pictures groups them. It has to hear what the session will hear. One thread at a time.
+ *
+ * Since: 0.1
+ */
+typedef struct _TernGrouper TernGrouper;
+
+/**
+ * TernGrouping:
+ * @TERN_GROUPING_ON: the frame is of the group of the one before it
+ * @TERN_GROUPING_BEGIN: a group begins with it
+ * @TERN_GROUPING_SKIP: no window has the frame: it lies between two, or is a tick's second one
+ *
+ * What becomes of a frame.
+ *
+ * Since: 0.1
+ */
+typedef enum {
+  TERN_GROUPING_ON,
+  TERN_GROUPING_BEGIN,
+  TERN_GROUPING_SKIP,
+} TernGrouping;
+
+/**
+ * tern_grouper_new:
+ * @window: time that an answer is about, in ns, as in #TernSessionParams
+ * @hop: ns between the starts of windows; 0 = @window
+ * @rate_n: frames a second, numerator; not 0
+ * @rate_d: frames a second, denominator; not 0
+ *
+ * Begins a stream.
+ *
+ * Returns: (transfer full) (nullable): the grouper; tern_grouper_free() frees it. %NULL when there are no such windows:
+ *   more than TERN_WINDOW_FRAMES_MAX frames
+ *
+ * Since: 0.1
+ */
+TERN_API TernGrouper *tern_grouper_new (guint64 window, guint64 hop, guint rate_n, guint rate_d);
+
+/**
+ * tern_grouper_free:
+ * @grouper: (transfer full) (nullable): a grouper, or %NULL
+ *
+ * Frees it.
+ *
+ * Since: 0.1
+ */
+TERN_API void tern_grouper_free (TernGrouper *grouper);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernGrouper, tern_grouper_free)
+
+/**
+ * tern_grouper_add:
+ * @grouper: a grouper
+ * @pts: time stamp of the next frame, in ns of stream time
+ * @late: ns by which it is after its sampling tick
+ * @duration: how long it stands, in ns; %TERN_TIME_NONE: not known
+ *
+ * Takes a frame that is looked at. One that follows a pause or a step back begins a group, too (tern_frame_step()).
+ *
+ * Returns: what becomes of it
+ *
+ * Since: 0.1
+ */
+TERN_API TernGrouping tern_grouper_add (TernGrouper *grouper, guint64 pts, guint64 late, guint64 duration);
+
+/**
+ * tern_grouper_see:
+ * @grouper: a grouper
+ * @pts: how far the video has come, in ns of stream time
+ * @duration: how long the frame there stands, in ns; 0: there is none
+ *
+ * As tern_session_see().
+ *
+ * Returns: %TRUE: a window is over, and the group that is open with it
+ *
+ * Since: 0.1
+ */
+TERN_API gboolean tern_grouper_see (TernGrouper *grouper, guint64 pts, guint64 duration);
+
+/**
+ * tern_grouper_finish:
+ * @grouper: a grouper
+ *
+ * A stretch of the stream ends, and the group that is open.
+ *
+ * Since: 0.1
+ */
+TERN_API void tern_grouper_finish (TernGrouper *grouper);
+
 G_END_DECLS

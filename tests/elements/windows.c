@@ -266,6 +266,15 @@ GST_END_TEST
 
 /* ---- What ends windows ---- */
 
+static GstPadProbeReturn
+note_group (GstPad *pad, GstPadProbeInfo *info, gpointer data)
+{
+  guint64 group = token_number (GST_PAD_PROBE_INFO_BUFFER (info)) / 4;
+
+  g_array_append_val (data, group);
+  return GST_PAD_PROBE_OK;
+}
+
 /* Nothing comes for so long that a window is over: it is answered although no frame shows it. */
 GST_START_TEST (test_gap)
 {
@@ -307,6 +316,39 @@ GST_START_TEST (test_size)
   fail_unless_equals_int (count_messages (bus, GST_MESSAGE_WARNING | GST_MESSAGE_ERROR), 0);
   if (__i__)
     gst_harness_teardown (text);
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
+/* Frames are missing, below what makes a pause: groups end with windows all the same, so that nothing is merged with what
+ * another answer is about. The first frame of a group is whole. */
+static const guint missing_ticks[] = { 0, 1, 2, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14, 15, 17, 18 };
+static const guint missing_groups[] = { 0, 0, 0, 0, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 4, 4 };
+
+GST_START_TEST (test_missing)
+{
+  GstHarness *h = chain ("frame-rate=2/1", "");
+  g_autoptr (GstElement) generator = NULL;
+  g_autoptr (GstPad) sink = NULL;
+  g_autoptr (GArray) groups = g_array_new (FALSE, FALSE, sizeof (guint64));
+  guint i;
+
+  for (GList *link = GST_BIN_CHILDREN (h->element); link; link = link->next)
+    if (g_str_has_prefix (GST_OBJECT_NAME (link->data), "terngenerator"))
+      generator = gst_object_ref (link->data);
+  sink = gst_element_get_static_pad (generator, "sink");
+  gst_pad_add_probe (sink, GST_PAD_PROBE_TYPE_BUFFER, note_group, groups, NULL);
+  gst_harness_set_src_caps_str (h, FRAME_CAPS);
+  for (i = 0; i < G_N_ELEMENTS (missing_ticks); i++)
+    push (h, MS (500 * missing_ticks[i]), MS (500));
+  gst_harness_push_event (h, gst_event_new_eos ());
+  wait_for_end (h);
+  fail_unless_equals_int (groups->len, G_N_ELEMENTS (missing_ticks));
+  for (i = 0; i < groups->len; i++)
+    fail_unless_equals_uint64 (g_array_index (groups, guint64, i), missing_groups[i]);
+  expect (h, 0, 4000, "7 frames, p");
+  expect (h, 4000, 4000, "7 frames, p");
+  expect (h, 8500, 1000, "2 frames, p");
   gst_harness_teardown (h);
 }
 GST_END_TEST
@@ -409,6 +451,7 @@ main (void)
   tcase_add_loop_test (tc, test_trigger_in_bin, 0, 3);
   tcase_add_test (tc, test_gap);
   tcase_add_loop_test (tc, test_size, 0, 2);
+  tcase_add_test (tc, test_missing);
   tcase_add_test (tc, test_loop);
   tcase_add_loop_test (tc, test_seek, 0, 2);
   tcase_add_loop_test (tc, test_return, 0, 3);
