@@ -3,6 +3,7 @@
  *
  *   sessions beams MODEL          4 beams against greedy: time of decode on one window
  *   sessions questions MODEL      4 questions about a window of 8 frames against 1
+ *   sessions labels MODEL [N]     answers by labels on a window of 8 frames against a free one of N (12) tokens
  *   sessions first-token MODEL    from the end of a window of 32 frames to the first token, frames coming at 2 a second,
  *                                 against reading the last group and the prompt's tail
  *   sessions stops MODEL [N]      cancel, flush and free at any point with 16 sessions busy, N (1000) times
@@ -189,6 +190,72 @@ questions (void)
     }
   g_print ("a window of 8 frames, median of %d: 1 question %.1f ms (%u tokens), 4 questions %.1f ms (%u): %.2f times\n",
       RUNS, median (ms[0], RUNS), said[0], median (ms[1], RUNS), said[1], median (ms[1], RUNS) / median (ms[0], RUNS));
+}
+
+typedef struct {
+  const char *name;
+  const char *labels[21];
+} Choice;
+
+static const Choice choices[] = {
+  { "free", { NULL } },
+  { "2 words", { "yes", "no" } },
+  { "20 words", { "dog", "car", "man", "woman", "child", "horse", "tree", "boat", "ball", "bicycle", "street", "beach", "snow",
+      "grass", "house", "water", "bird", "cat", "bus", "nobody" } },
+  { "2 phrases", { "somebody has fallen down", "nobody is there" } },
+  { "20 phrases", { "a dog is running", "a man rides a bicycle", "two children play football on the grass",
+      "somebody has fallen down", "a car stands in the street", "people walk on a beach", "a boat on the water",
+      "nobody is there", "a woman holds a red umbrella", "a horse jumps over a fence", "a crowd is watching",
+      "snow falls on the trees", "a bird in a tree", "a child on a swing", "a man climbs a rock", "a bus has stopped",
+      "smoke rises from a house", "a cat sleeps", "a group of people sits at a table", "a player kicks the ball" } },
+};
+
+/* Milliseconds of prefill and decode of one window. */
+static void
+answer_choice (const TernSessionParams *params, double *prefill_ms, double *decode_ms)
+{
+  g_autoptr (TernSession) session = new_session (params);
+  TernResult *result;
+
+  push_all (session, 0, 8);
+  tern_session_finish (session);
+  if (tern_session_next (session, -1, &result) != TERN_NEXT_RESULT)
+    g_error ("no answer");
+  *prefill_ms = result->metrics.prefill_ms;
+  *decode_ms = result->metrics.decode_ms;
+  tern_result_unref (result);
+}
+
+static void
+labels (guint tokens)
+{
+  enum { RUNS = 7, N = G_N_ELEMENTS (choices) };
+  TernSessionParams params = text_params (8);
+  double prefill[N][RUNS], decode[N][RUNS], free_ms[2] = { 0 };
+  TernQuestion question = { .prompt = "What is there?" };
+
+  params.sampling.max_tokens = tokens;
+  params.questions = &question;
+  params.n_questions = 1;
+  for (guint run = 0; run <= RUNS; run++)
+    for (guint i = 0; i < N; i++) {
+      double ms[2];
+
+      question.labels = choices[i].labels[0] ? choices[i].labels : NULL;
+      answer_choice (&params, &ms[0], &ms[1]);
+      prefill[i][run > 0 ? run - 1 : 0] = ms[0];
+      decode[i][run > 0 ? run - 1 : 0] = ms[1];
+    }
+  for (guint i = 0; i < N; i++) {
+    double p = median (prefill[i], RUNS), d = median (decode[i], RUNS);
+
+    if (i == 0) {
+      free_ms[0] = p + d;
+      free_ms[1] = d;
+    }
+    g_print ("%-10s  prefill %8.2f ms, decode %8.2f ms; a free answer of %u tokens is %.1f times as long, its decode %.1f\n",
+        choices[i].name, p, d, tokens, free_ms[0] / (p + d), free_ms[1] / d);
+  }
 }
 
 /* ---- The first token --------------------------------------------------------------------------------------------- */
@@ -438,7 +505,7 @@ main (int argc, char **argv)
   guint n = argc > 3 ? (guint) strtoul (argv[3], NULL, 10) : 0;
 
   if (argc < 3) {
-    g_printerr ("usage: sessions beams|questions|first-token|stops|cameras|memory MODEL [N]\n");
+    g_printerr ("usage: sessions beams|questions|labels|first-token|stops|cameras|memory MODEL [N]\n");
     return 2;
   }
   open_model (argv[2]);
@@ -446,6 +513,8 @@ main (int argc, char **argv)
     beams ();
   else if (!strcmp (what, "questions"))
     questions ();
+  else if (!strcmp (what, "labels"))
+    labels (n ? n : 12);
   else if (!strcmp (what, "first-token"))
     first_token ();
   else if (!strcmp (what, "stops"))
