@@ -89,6 +89,18 @@ tern_session_prepare (TernSession *self, GError **error)
   return TRUE;
 }
 
+/* No session here has an action model. */
+gboolean
+tern_session_open_action (TernSession *self, GError **error)
+{
+  return TRUE;
+}
+
+void
+tern_session_close_action (TernSession *self)
+{
+}
+
 void
 tern_session_clear_engine_side (TernSession *self)
 {
