@@ -62,6 +62,8 @@ enum
 {
   SIGNAL_RESULT,
   SIGNAL_CANCEL,
+  SIGNAL_ASK,
+  SIGNAL_TRIGGER,
   LAST_SIGNAL
 };
 
@@ -76,6 +78,14 @@ typedef struct
   GstPad *from;                 /* requested of the tee */
 } Branch;
 
+/* A request pad that is the generator's own. */
+typedef struct
+{
+  const gchar *name;
+  GstPad *ghost;
+  GstPad *target;
+} Pass;
+
 /* The elements that load a model. */
 #define LOADERS 2
 
@@ -87,6 +97,7 @@ struct _GstTernCaption
 
   GMutex lock;
   Branch text, json;
+  Pass passes[1];
   /* What the bus was told since the last start. */
   gboolean failed;              /* an error */
   gboolean loading;             /* the start of loading, and not its end */
@@ -103,6 +114,9 @@ GST_STATIC_PAD_TEMPLATE ("text_src", GST_PAD_SRC, GST_PAD_REQUEST,
 static GstStaticPadTemplate json_template =
 GST_STATIC_PAD_TEMPLATE ("json_src", GST_PAD_SRC, GST_PAD_REQUEST,
     GST_STATIC_CAPS ("application/x-json"));
+static GstStaticPadTemplate prompt_template =
+GST_STATIC_PAD_TEMPLATE ("prompt_sink", GST_PAD_SINK, GST_PAD_REQUEST,
+    GST_STATIC_CAPS ("text/x-raw, format = (string) utf8"));
 
 #define gst_tern_caption_parent_class parent_class
 G_DEFINE_TYPE (GstTernCaption, gst_tern_caption, GST_TYPE_BIN);
@@ -300,6 +314,38 @@ add_branch (GstTernCaption * self, Branch * branch, GstPadTemplate * template,
   return ok;
 }
 
+static Pass *
+find_pass (GstTernCaption * self, const gchar * name)
+{
+  guint i;
+
+  for (i = 0; i < G_N_ELEMENTS (self->passes); i++)
+    if (g_str_equal (self->passes[i].name, name))
+      return &self->passes[i];
+  return NULL;
+}
+
+static GstPad *
+add_pass (GstTernCaption * self, Pass * pass, GstPadTemplate * template)
+{
+  pass->target = gst_element_request_pad_simple (self->generator, pass->name);
+  pass->ghost = gst_ghost_pad_new_from_template (pass->name, pass->target,
+      template);
+  gst_pad_set_active (pass->ghost, TRUE);
+  gst_element_add_pad (GST_ELEMENT_CAST (self), pass->ghost);
+  return pass->ghost;
+}
+
+static void
+remove_pass (GstTernCaption * self, Pass * pass)
+{
+  if (!pass->target)
+    return;
+  gst_element_release_request_pad (self->generator, pass->target);
+  gst_clear_object (&pass->target);
+  pass->ghost = NULL;
+}
+
 static GstPad *
 gst_tern_caption_request_new_pad (GstElement * element,
     GstPadTemplate * template, const gchar * name, const GstCaps * caps)
@@ -307,11 +353,14 @@ gst_tern_caption_request_new_pad (GstElement * element,
   GstTernCaption *self = GST_TERN_CAPTION (element);
   gboolean text = g_str_equal (template->name_template, "text_src");
   Branch *branch = text ? &self->text : &self->json;
+  Pass *pass = find_pass (self, template->name_template);
   GstPad *ghost = NULL;
 
   g_mutex_lock (&self->lock);
-  if (branch->queue) {
+  if (pass ? pass->ghost != NULL : branch->queue != NULL) {
     GST_WARNING_OBJECT (self, "there is one %s only", template->name_template);
+  } else if (pass) {
+    ghost = add_pass (self, pass, template);
   } else if (self->joint && add_branch (self, branch, template,
           text ? self->text_tee : self->json_tee)) {
     ghost = branch->ghost;
@@ -324,14 +373,18 @@ static void
 gst_tern_caption_release_pad (GstElement * element, GstPad * pad)
 {
   GstTernCaption *self = GST_TERN_CAPTION (element);
+  guint i;
 
+  gst_pad_set_active (pad, FALSE);
   g_mutex_lock (&self->lock);
   if (pad == self->text.ghost)
     remove_branch (self, &self->text);
   else if (pad == self->json.ghost)
     remove_branch (self, &self->json);
+  for (i = 0; i < G_N_ELEMENTS (self->passes); i++)
+    if (pad == self->passes[i].ghost)
+      remove_pass (self, &self->passes[i]);
   g_mutex_unlock (&self->lock);
-  gst_pad_set_active (pad, FALSE);
   gst_element_remove_pad (element, pad);
 }
 
@@ -347,6 +400,59 @@ static void
 gst_tern_caption_cancel (GstTernCaption * self)
 {
   g_signal_emit_by_name (self->generator, "cancel");
+}
+
+static guint64
+gst_tern_caption_ask (GstTernCaption * self, const GstStructure * request)
+{
+  guint64 id = 0;
+
+  g_signal_emit_by_name (self->generator, "ask", request, &id);
+  return id;
+}
+
+static void
+gst_tern_caption_trigger (GstTernCaption * self)
+{
+  g_signal_emit_by_name (self->generator, "trigger");
+}
+
+/* Requests and triggers that come up from where video goes. Others are not ours:
+ * FALSE. */
+static gboolean
+take_event (GstTernCaption * self, GstEvent * event, gboolean * ok)
+{
+  *ok = TRUE;
+  if (gst_event_has_name (event, GST_TERN_ASK))
+    *ok = gst_tern_caption_ask (self, gst_event_get_structure (event)) > 0;
+  else if (GST_EVENT_IS_UPSTREAM (event)
+      && gst_event_has_name (event, GST_TERN_EVENT_TRIGGER))
+    gst_tern_caption_trigger (self);
+  else
+    return FALSE;
+  gst_event_unref (event);
+  return TRUE;
+}
+
+static gboolean
+src_event (GstPad * pad, GstObject * parent, GstEvent * event)
+{
+  gboolean ok;
+
+  if (take_event (GST_TERN_CAPTION (parent), event, &ok))
+    return ok;
+  return gst_pad_event_default (pad, parent, event);
+}
+
+/* By an application: a bin would look for sinks in it. */
+static gboolean
+gst_tern_caption_send_event (GstElement * element, GstEvent * event)
+{
+  gboolean ok;
+
+  if (take_event (GST_TERN_CAPTION (element), event, &ok))
+    return ok;
+  return GST_ELEMENT_CLASS (parent_class)->send_event (element, event);
 }
 
 /* The joint looks at the frames that the encoder will choose. */
@@ -465,10 +571,13 @@ static void
 gst_tern_caption_dispose (GObject * object)
 {
   GstTernCaption *self = GST_TERN_CAPTION (object);
+  guint i;
 
   g_mutex_lock (&self->lock);
   remove_branch (self, &self->text);
   remove_branch (self, &self->json);
+  for (i = 0; i < G_N_ELEMENTS (self->passes); i++)
+    remove_pass (self, &self->passes[i]);
   g_mutex_unlock (&self->lock);
   G_OBJECT_CLASS (parent_class)->dispose (object);
 }
@@ -487,6 +596,7 @@ gst_tern_caption_class_init (GstTernCaptionClass * klass)
   object_class->dispose = gst_tern_caption_dispose;
   object_class->finalize = gst_tern_caption_finalize;
   element_class->change_state = gst_tern_caption_change_state;
+  element_class->send_event = gst_tern_caption_send_event;
   element_class->request_new_pad = gst_tern_caption_request_new_pad;
   element_class->release_pad = gst_tern_caption_release_pad;
   GST_BIN_CLASS (klass)->handle_message = gst_tern_caption_handle_message;
@@ -547,27 +657,54 @@ gst_tern_caption_class_init (GstTernCaptionClass * klass)
   signals[SIGNAL_CANCEL] =
       gst_tern_new_cancel_signal (G_TYPE_FROM_CLASS (klass),
       G_CALLBACK (gst_tern_caption_cancel));
+  /**
+   * GstTernCaption::ask:
+   * @caption: the element
+   * @request: a structure `tern-ask`
+   *
+   * Asks, at once, about what was seen so far: see #GstTernGenerator::ask.
+   *
+   * Returns: the request's id; 0: it was refused
+   *
+   * Since: 0.1
+   */
+  signals[SIGNAL_ASK] = gst_tern_new_ask_signal (G_TYPE_FROM_CLASS (klass),
+      G_CALLBACK (gst_tern_caption_ask));
+  /**
+   * GstTernCaption::trigger:
+   * @caption: the element
+   *
+   * Something happens: what is open of a window is answered as far as it goes,
+   * and another one begins with the next frame.
+   *
+   * Since: 0.1
+   */
+  signals[SIGNAL_TRIGGER] =
+      gst_tern_new_trigger_signal (G_TYPE_FROM_CLASS (klass),
+      G_CALLBACK (gst_tern_caption_trigger));
 
   gst_element_class_add_static_pad_template (element_class, &sink_template);
   gst_element_class_add_static_pad_template (element_class, &src_template);
   gst_element_class_add_static_pad_template (element_class, &text_template);
   gst_element_class_add_static_pad_template (element_class, &json_template);
+  gst_element_class_add_static_pad_template (element_class, &prompt_template);
   gst_element_class_set_static_metadata (element_class, "Tern captioner",
       "Analyzer/Filter/Video/Text", "Captions video that passes through",
       "The Tern developers");
 }
 
-static void
+static GstPad *
 add_ghost_pad (GstTernCaption * self, GstStaticPadTemplate * static_template,
     GstElement * element, const gchar * name)
 {
   GstPadTemplate *template = gst_static_pad_template_get (static_template);
   GstPad *target = gst_element_get_static_pad (element, name);
+  GstPad *ghost = gst_ghost_pad_new_from_template (name, target, template);
 
-  gst_element_add_pad (GST_ELEMENT_CAST (self),
-      gst_ghost_pad_new_from_template (name, target, template));
+  gst_element_add_pad (GST_ELEMENT_CAST (self), ghost);
   gst_object_unref (target);
   gst_object_unref (template);
+  return ghost;
 }
 
 static void
@@ -586,8 +723,10 @@ static void
 gst_tern_caption_init (GstTernCaption * self)
 {
   GstBin *bin = GST_BIN_CAST (self);
+  GstPad *src;
 
   g_mutex_init (&self->lock);
+  self->passes[0].name = "prompt_sink";
   self->encoder = g_object_new (GST_TYPE_TERN_ENCODER, "name", "encoder", NULL);
   self->compressor = g_object_new (GST_TYPE_TERN_COMPRESSOR, "name",
       "compressor", NULL);
@@ -615,5 +754,6 @@ gst_tern_caption_init (GstTernCaption * self)
       self->convert, NULL);
   link_elements (self);
   add_ghost_pad (self, &sink_template, self->joint, "sink");
-  add_ghost_pad (self, &src_template, self->attach, "src");
+  src = add_ghost_pad (self, &src_template, self->attach, "src");
+  gst_pad_set_event_function (src, src_event);
 }

@@ -66,6 +66,22 @@ gst_tern_new_cancel_signal (GType type, GCallback cancel)
       G_TYPE_NONE, 0);
 }
 
+guint
+gst_tern_new_ask_signal (GType type, GCallback ask)
+{
+  return g_signal_new_class_handler ("ask", type,
+      G_SIGNAL_RUN_LAST | G_SIGNAL_ACTION, ask, NULL, NULL, NULL,
+      G_TYPE_UINT64, 1, GST_TYPE_STRUCTURE | G_SIGNAL_TYPE_STATIC_SCOPE);
+}
+
+guint
+gst_tern_new_trigger_signal (GType type, GCallback trigger)
+{
+  return g_signal_new_class_handler ("trigger", type,
+      G_SIGNAL_RUN_LAST | G_SIGNAL_ACTION, trigger, NULL, NULL, NULL,
+      G_TYPE_NONE, 0);
+}
+
 gboolean
 gst_tern_upstream_is_live (GstPad * sinkpad)
 {

@@ -44,6 +44,10 @@ G_BEGIN_DECLS
  * set), so that groups end with them. */
 #define GST_TERN_QUERY_WINDOWS "tern-windows"
 
+/* A request to terngenerator: the name of the structure of the action `ask` and
+ * of the custom event, in whatever direction it is sent. */
+#define GST_TERN_ASK "tern-ask"
+
 /* A boolean field of LATENCY queries that ask on behalf of text:
  * terncompressor, which holds tokens for the rest of their group, does not
  * count that. */
@@ -87,6 +91,8 @@ void gst_tern_install_threads (GObjectClass * klass, guint id);
 
 /* The signals `result` and `cancel` of @type; return their ids. */
 guint gst_tern_new_result_signal (GType type);
+guint gst_tern_new_ask_signal (GType type, GCallback ask);
+guint gst_tern_new_trigger_signal (GType type, GCallback trigger);
 guint gst_tern_new_cancel_signal (GType type, GCallback cancel);
 
 /* Asks upstream of @sinkpad whether it is live. */

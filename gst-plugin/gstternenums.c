@@ -64,6 +64,10 @@ DEFINE_ENUM (gst_tern_timestamps_get_type, "GstTernTimestamps",
     {GST_TERN_TIMESTAMPS_ARRIVAL, "The newest frame when the text was ready",
         "arrival"})
 
+DEFINE_ENUM (gst_tern_partial_get_type, "GstTernPartial",
+    {TERN_PARTIAL_NONE, "Only what is final", "none"},
+    {TERN_PARTIAL_WORDS, "Whenever whole words were added", "words"})
+
 DEFINE_ENUM (gst_tern_attach_mode_get_type, "GstTernAttachMode",
     {GST_TERN_ATTACH_AUTO, "newest when live, otherwise window", "auto"},
     {GST_TERN_ATTACH_NEWEST, "The newest finished result, at once", "newest"},

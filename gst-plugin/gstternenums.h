@@ -56,6 +56,8 @@ GType gst_tern_kv_type_get_type (void);
 GType gst_tern_leaky_get_type (void);
 #define GST_TYPE_TERN_TIMESTAMPS (gst_tern_timestamps_get_type ())
 GType gst_tern_timestamps_get_type (void);
+#define GST_TYPE_TERN_PARTIAL (gst_tern_partial_get_type ())
+GType gst_tern_partial_get_type (void);
 #define GST_TYPE_TERN_ATTACH_MODE (gst_tern_attach_mode_get_type ())
 GType gst_tern_attach_mode_get_type (void);
 

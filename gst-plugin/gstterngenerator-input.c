@@ -97,6 +97,7 @@ gst_tern_generator_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
   }
 
   gst_tern_generator_update_params (self);
+  gst_tern_generator_take_trigger (self);
   if (!gst_tern_token_map (&self->map, buffer, &self->info, self->count,
           &error)) {
     gst_tern_post_error_as (self, error, "The visual tokens are damaged.");
@@ -108,6 +109,7 @@ gst_tern_generator_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
   note_frame (self, pts, GST_BUFFER_DURATION (buffer));
   self->count = self->map.tokens.number + 1;
   convert_times (self, &self->map.tokens);
+  gst_tern_generator_note_capture (self, &self->map.tokens);
   flow = push_tokens (self, &self->map.tokens);
   gst_tern_token_unmap (&self->map, buffer);
   gst_buffer_unref (buffer);
@@ -211,15 +213,20 @@ void
 gst_tern_generator_interrupt (gpointer generator, gboolean interrupt)
 {
   GstTernGenerator *self = generator;
+  gboolean has_session;
 
   gst_tern_loader_interrupt (self->loader, interrupt);
   g_mutex_lock (&self->session_lock);
+  has_session = self->session != NULL;
   if (self->session)
     tern_session_flush (self->session);
   g_mutex_unlock (&self->session_lock);
   g_mutex_lock (&self->task.lock);
   self->progress = GST_CLOCK_TIME_NONE;
   g_mutex_unlock (&self->task.lock);
+  if (interrupt)
+    gst_tern_generator_end_asks (self, has_session,
+        "the stream was flushed, or has ended");
 }
 
 /* Through both pads, from outside of the task. */
@@ -275,6 +282,8 @@ handle_segment (GstTernGenerator * self, GstEvent * event)
   self->count = 0;
   text = gst_tern_generator_text_segment_event (event);
   gst_event_unref (event);
+  gst_event_copy_segment (text, &segment);
+  gst_tern_generator_reset_captures (self, &segment);
   return gst_tern_task_push_event (&self->task, text) == GST_FLOW_OK;
 }
 
@@ -288,10 +297,41 @@ handle_flush_stop (GstTernGenerator * self, GstEvent * event)
   self->position = GST_CLOCK_TIME_NONE;
   self->cue_until = self->sample_until = GST_CLOCK_TIME_NONE;
   gst_clear_event (&self->segment_event);
-  self->text_ended = self->begun = FALSE;
+  self->text_ended = self->begun = self->ended = FALSE;
+  gst_tern_generator_reset_captures (self, NULL);
   gst_tern_task_flush (&self->task, FALSE);
+  gst_tern_generator_feed_asks (self);
   return ok;
 }
+
+/* ---- Triggers ---- */
+
+/* With the stream lock. */
+void
+gst_tern_generator_take_trigger (GstTernGenerator * self)
+{
+  if (g_atomic_int_compare_and_exchange (&self->triggered, TRUE, FALSE)
+      && self->session)
+    tern_session_finish (self->session);
+}
+
+/* Who chooses frames says it in its place among them. Where nobody does, tokens
+ * that come from elsewhere, a window begins with the next ones that come. */
+void
+gst_tern_generator_trigger (GstTernGenerator * self)
+{
+  if (gst_pad_push_event (self->sinkpad,
+          gst_event_new_custom (GST_EVENT_CUSTOM_UPSTREAM,
+              gst_structure_new_empty (GST_TERN_EVENT_TRIGGER))))
+    return;
+  g_atomic_int_set (&self->triggered, TRUE);
+  if (GST_PAD_STREAM_TRYLOCK (self->sinkpad)) {
+    gst_tern_generator_take_trigger (self);
+    GST_PAD_STREAM_UNLOCK (self->sinkpad);
+  }
+}
+
+/* ---- Events ---- */
 
 /* Tags of the video stream are not true of text. */
 static gboolean

@@ -10,6 +10,8 @@ typedef enum
 {
   OUT_EVENT,                    /* the object */
   OUT_RESULT,
+  OUT_PARTIAL,                  /* a result that is none yet */
+  OUT_FAILED_ASK,               /* of a request that has no answer */
   OUT_START,                    /* where text will begin */
   OUT_GAP,                      /* no text comes before a time */
   OUT_PROGRESS,                 /* ... a running time that video has got to */
@@ -22,7 +24,10 @@ typedef struct
   GstTernItem base;
   OutKind kind;
   TernResult *result;
-  GstClockTime time;            /* stream time, of start and gap */
+  GstClockTime time;            /* stream time, of start and gap; running time
+                                 * of a result's start, or NONE */
+  GstClockTime utc;             /* of a result's first frame, or NONE */
+  GstTernAsk *ask;              /* of OUT_FAILED_ASK */
 } OutItem;
 
 /* Text about the past is of no use to what shows a live picture. */
@@ -41,9 +46,12 @@ gst_tern_generator_stamps_arrival (GstTernGenerator * self)
 /* ---- What waits for the src task ---- */
 
 static void
-clear_item (GstTernItem * item)
+clear_item (GstTernItem * base)
 {
-  g_clear_pointer (&((OutItem *) item)->result, tern_result_unref);
+  OutItem *item = (OutItem *) base;
+
+  g_clear_pointer (&item->result, tern_result_unref);
+  g_clear_pointer (&item->ask, gst_tern_ask_free);
 }
 
 guint
@@ -57,35 +65,31 @@ gst_tern_generator_count_results (GstTernGenerator * self)
   return n;
 }
 
-/* @result may be NULL; FALSE when nothing goes out any more. */
-static gboolean
-enqueue (GstTernGenerator * self, OutKind kind, GstClockTime time,
-    TernResult * result)
+/* Nothing happens when nothing goes out any more. */
+static void
+enqueue (GstTernGenerator * self, OutKind kind, GstClockTime time)
 {
   OutItem *last, *item;
-  gboolean ok;
 
   g_mutex_lock (&self->task.lock);
-  ok = self->task.flow == GST_FLOW_OK;
   last = g_queue_peek_tail (&self->task.queue);
   /* One gap waits at most: a later one extends it. */
-  if (ok && kind == OUT_GAP && last && last->kind == OUT_GAP) {
+  if (self->task.flow == GST_FLOW_OK && kind == OUT_GAP && last
+      && last->kind == OUT_GAP) {
     last->time = MAX (last->time, time);
-  } else if (ok) {
+  } else if (self->task.flow == GST_FLOW_OK) {
     item = gst_tern_task_new_item (&self->task, NULL);
     item->kind = kind;
     item->time = time;
-    item->result = result ? tern_result_ref (result) : NULL;
     gst_tern_task_push (&self->task, item);
   }
   g_mutex_unlock (&self->task.lock);
-  return ok;
 }
 
 void
 gst_tern_generator_enqueue_start (GstTernGenerator * self, GstClockTime time)
 {
-  enqueue (self, OUT_START, time, NULL);
+  enqueue (self, OUT_START, time);
 }
 
 /* Live text with the time of its arrival ends with the video: nothing later has
@@ -100,20 +104,41 @@ gst_tern_generator_end_live_text (GstTernGenerator * self)
   live = self->live;
   GST_OBJECT_UNLOCK (self);
   if (live && gst_tern_generator_stamps_arrival (self))
-    enqueue (self, OUT_TEXT_END, 0, NULL);
+    enqueue (self, OUT_TEXT_END, 0);
 }
 
 void
 gst_tern_generator_enqueue_gap (GstTernGenerator * self, GstClockTime end)
 {
-  enqueue (self, OUT_GAP, end, NULL);
+  enqueue (self, OUT_GAP, end);
 }
 
-/* On the engine thread. */
+/* On the engine thread. Of partial results about the same only the newest
+ * waits: none is late because of those before it. */
 void
 gst_tern_generator_on_result (void *data, TernResult * result)
 {
-  enqueue (data, OUT_RESULT, 0, result);
+  GstTernGenerator *self = data;
+  gboolean partial = strcmp (result->kind, "partial") == 0;
+  OutItem *last, *item;
+
+  g_mutex_lock (&self->task.lock);
+  last = g_queue_peek_tail (&self->task.queue);
+  if (self->task.flow == GST_FLOW_OK) {
+    if (partial && last && last->kind == OUT_PARTIAL
+        && last->result->ask_id == result->ask_id
+        && strcmp (last->result->prompt_id, result->prompt_id) == 0) {
+      item = last;
+      tern_result_unref (item->result);
+    } else {
+      item = gst_tern_task_new_item (&self->task, NULL);
+      item->kind = partial ? OUT_PARTIAL : OUT_RESULT;
+      gst_tern_task_push (&self->task, item);
+    }
+    item->result = tern_result_ref (result);
+    gst_tern_generator_find_capture (self, result, &item->time, &item->utc);
+  }
+  g_mutex_unlock (&self->task.lock);
 }
 
 /* ---- The src task ---- */
@@ -164,6 +189,7 @@ start_pads (GstTernGenerator * self)
 
   if (!self->src_started) {
     self->src_started = TRUE;
+    self->language_told = FALSE;
     start_pad (self, self->srcpad, "text", "text/x-raw");
   }
   json = gst_tern_generator_ref_json_pad (self);
@@ -184,6 +210,7 @@ push_event_everywhere (gpointer element, GstEvent * event)
     gst_pad_push_event (json, gst_event_ref (event));
     gst_object_unref (json);
   }
+  self->ended |= GST_EVENT_TYPE (event) == GST_EVENT_EOS;
   if (self->text_ended && GST_EVENT_TYPE (event) == GST_EVENT_EOS)
     gst_event_unref (event);
   else
@@ -241,6 +268,25 @@ emit_progress (GstTernGenerator * self, GstClockTime running)
     advance (self, time, FALSE);
 }
 
+/* Of text; once, when its first segment is there. */
+static void
+push_language (GstTernGenerator * self)
+{
+  gchar *code;
+
+  if (self->language_told)
+    return;
+  self->language_told = TRUE;
+  GST_OBJECT_LOCK (self);
+  code = g_strdup (self->language);
+  GST_OBJECT_UNLOCK (self);
+  if (code && *code)
+    gst_pad_push_event (self->srcpad,
+        gst_event_new_tag (gst_tag_list_new (GST_TAG_LANGUAGE_CODE, code,
+                NULL)));
+  g_free (code);
+}
+
 static void
 emit_event (GstTernGenerator * self, GstEvent * event)
 {
@@ -248,6 +294,7 @@ emit_event (GstTernGenerator * self, GstEvent * event)
     case GST_EVENT_STREAM_START:
       self->have_group_id = gst_event_parse_group_id (event, &self->group_id);
       self->src_started = self->json_started = self->text_ended = FALSE;
+      self->ended = FALSE;
       gst_clear_event (&self->segment_event);
       gst_event_unref (event);
       return;
@@ -259,9 +306,11 @@ emit_event (GstTernGenerator * self, GstEvent * event)
       gst_clear_object (&json);
       gst_event_copy_segment (event, &self->out_segment);
       self->position = GST_CLOCK_TIME_NONE;
-      self->begun = FALSE;
+      self->begun = self->ended = FALSE;
       gst_event_replace (&self->segment_event, event);
-      break;
+      push_event_everywhere (self, event);
+      push_language (self);
+      return;
     }
     default:
       break;
@@ -355,45 +404,162 @@ combine_flows (GstFlowReturn a, GstFlowReturn b)
   return MIN (a, b);
 }
 
+/* Before the first segment, and after the end, the signal and the message say
+ * it alone. */
 static GstFlowReturn
-emit_result (GstTernGenerator * self, const TernResult * numbered)
+push_result (GstTernGenerator * self, const TernResult * result,
+    const GstStructure * structure, gboolean as_text)
 {
-  GstStructure *structure, *message;
-  GstFlowReturn flow, json_flow = GST_FLOW_NOT_LINKED;
-  TernResult result = *numbered;
+  GstFlowReturn flow = GST_FLOW_NOT_LINKED, json_flow = GST_FLOW_NOT_LINKED;
   GstPad *json;
 
-  /* Sessions come and go; the element goes on counting. */
-  result.id = self->next_id++;
-  g_mutex_lock (&self->task.lock);
-  self->answered++;
-  self->errors += strcmp (result.kind, "error") == 0;
-  g_mutex_unlock (&self->task.lock);
-  message = gst_tern_result_to_structure (&result, GST_TERN_RESULT_NAME);
-  structure = gst_structure_copy (message);
-  GST_DEBUG_OBJECT (self, "%" GST_PTR_FORMAT, structure);
-  if (strcmp (result.kind, "error") == 0)
-    GST_ELEMENT_WARNING (self, LIBRARY, FAILED,
-        ("A window could not be answered."), ("%s", result.result));
-  gst_tern_generator_signal_result (self, structure);
-  gst_element_post_message (GST_ELEMENT_CAST (self),
-      gst_message_new_element (GST_OBJECT_CAST (self), message));
-
+  if (!self->segment_event || self->ended)
+    return GST_FLOW_OK;
   json = start_pads (self);
   if (json) {
-    json_flow = push_json (json, &result, structure);
+    json_flow = push_json (json, result, structure);
     gst_object_unref (json);
   }
-  if (self->text_ended)
-    flow = GST_FLOW_NOT_LINKED;
-  else
-    flow = gst_tern_generator_push_text (self, &result, structure);
-  gst_structure_free (structure);
-  if (!gst_tern_generator_stamps_arrival (self))
-    advance (self, decided_by (self, &result), TRUE);
-  gst_tern_generator_check_latency (self, &result);
-  gst_tern_generator_post_dropped (self, &self->out_segment, result.timestamp);
+  if (as_text && !self->text_ended)
+    flow = gst_tern_generator_push_text (self, result, structure);
   return combine_flows (flow, json_flow);
+}
+
+static gboolean
+tells_changes_only (GstTernGenerator * self)
+{
+  gboolean only;
+
+  GST_OBJECT_LOCK (self);
+  only = self->on_change;
+  GST_OBJECT_UNLOCK (self);
+  return only;
+}
+
+/* Up to where text is decided, and how long it took. */
+static void
+end_window (GstTernGenerator * self, const TernResult * result)
+{
+  gboolean last = gst_tern_generator_is_last (self, result);
+
+  if (!gst_tern_generator_stamps_arrival (self) && self->segment_event)
+    advance (self, last ? decided_by (self, result) : result->timestamp, last);
+  gst_tern_generator_check_latency (self, result);
+  gst_tern_generator_post_dropped (self, &self->out_segment, result->timestamp);
+}
+
+/* Of a request: the result has the number that it is known by. FALSE: it was
+ * ended before. */
+static gboolean
+take_ask (GstTernGenerator * self, TernResult * result, gboolean take)
+{
+  GstTernAsk *ask = gst_tern_generator_find_ask (self, result, take);
+
+  if (!ask)
+    return FALSE;
+  result->ask_id = ask->id;
+  if (take)
+    gst_tern_ask_free (ask);
+  return TRUE;
+}
+
+/* The answer to a request is text where text has the time of its arrival: cues
+ * that lie beside each other are about windows. */
+static GstFlowReturn
+emit_result (GstTernGenerator * self, const OutItem * item)
+{
+  TernResult result = *item->result;
+  gboolean asked = result.ask_id > 0, news;
+  GstFlowReturn flow = GST_FLOW_OK;
+  GstStructure *structure;
+
+  result.running_time = item->time;
+  if (GST_CLOCK_TIME_IS_VALID (item->utc))
+    result.utc = item->utc;
+  if (asked && !take_ask (self, &result, TRUE))
+    return GST_FLOW_OK;
+  news = gst_tern_generator_is_news (self, &result)
+      || !tells_changes_only (self);
+  if (news) {
+    structure = gst_tern_generator_tell (self, &result);
+    flow = push_result (self, &result, structure, !asked
+        || gst_tern_generator_stamps_arrival (self));
+    gst_structure_free (structure);
+  } else {
+    gst_tern_generator_count_unchanged (self, &result);
+  }
+  if (asked)
+    gst_tern_generator_feed_asks (self);
+  else
+    end_window (self, &result);
+  return flow;
+}
+
+/* What leaves may not be the last word: with on-change nobody knows yet whether
+ * anything does. */
+static GstFlowReturn
+emit_partial (GstTernGenerator * self, const OutItem * item)
+{
+  TernResult result = *item->result;
+  GstStructure *structure;
+  GstFlowReturn flow;
+
+  result.running_time = item->time;
+  if (GST_CLOCK_TIME_IS_VALID (item->utc))
+    result.utc = item->utc;
+  if (result.ask_id > 0 ? !take_ask (self, &result, FALSE)
+      : tells_changes_only (self))
+    return GST_FLOW_OK;
+  structure = gst_tern_generator_tell (self, &result);
+  flow = push_result (self, &result, structure, FALSE);
+  gst_structure_free (structure);
+  return flow;
+}
+
+static GstFlowReturn
+emit_failed_ask (GstTernGenerator * self, const GstTernAsk * ask)
+{
+  GstStructure *structure;
+  GstFlowReturn flow;
+  TernResult result;
+  gchar *source;
+
+  gst_tern_generator_failed_result (self, ask, &result, &source);
+  structure = gst_tern_generator_tell (self, &result);
+  flow = push_result (self, &result, structure, FALSE);
+  gst_structure_free (structure);
+  g_free (source);
+  return flow;
+}
+
+/* With the lock: something to do that is in no queue. */
+static OutItem *
+take_other (GstTernGenerator * self)
+{
+  OutItem *item = NULL;
+
+  if (gst_tern_generator_has_failed_asks (self)) {
+    item = gst_tern_task_new_item (&self->task, NULL);
+    item->kind = OUT_FAILED_ASK;
+    item->ask = gst_tern_generator_take_failed_ask (self);
+  } else if (GST_CLOCK_TIME_IS_VALID (self->progress)) {
+    item = gst_tern_task_new_item (&self->task, NULL);
+    item->kind = OUT_PROGRESS;
+    item->time = self->progress;
+    self->progress = GST_CLOCK_TIME_NONE;
+  }
+  return item;
+}
+
+static void
+wait_for_something (GstTernGenerator * self)
+{
+  GstClockTime deadline = gst_tern_generator_next_deadline (self);
+
+  if (GST_CLOCK_TIME_IS_VALID (deadline))
+    gst_tern_task_wait_until (&self->task, deadline);
+  else
+    g_cond_wait (&self->task.cond, &self->task.lock);
 }
 
 static GstTernItem *
@@ -403,18 +569,15 @@ take (gpointer element)
   GstTernTask *task = &self->task;
   OutItem *item;
 
-  while (task->flow == GST_FLOW_OK && !task->queue.head
-      && !GST_CLOCK_TIME_IS_VALID (self->progress))
-    g_cond_wait (&task->cond, &task->lock);
-  if (task->flow != GST_FLOW_OK)
-    return NULL;
-  if (task->queue.head)
-    return gst_tern_task_take (task, task->queue.head);
-  item = gst_tern_task_new_item (task, NULL);
-  item->kind = OUT_PROGRESS;
-  item->time = self->progress;
-  self->progress = GST_CLOCK_TIME_NONE;
-  return &item->base;
+  while (task->flow == GST_FLOW_OK) {
+    if (task->queue.head)
+      return gst_tern_task_take (task, task->queue.head);
+    item = take_other (self);
+    if (item)
+      return &item->base;
+    wait_for_something (self);
+  }
+  return NULL;
 }
 
 static GstFlowReturn
@@ -425,7 +588,11 @@ handle (gpointer element, GstTernItem * base)
 
   switch (item->kind) {
     case OUT_RESULT:
-      return emit_result (self, item->result);
+      return emit_result (self, item);
+    case OUT_PARTIAL:
+      return emit_partial (self, item);
+    case OUT_FAILED_ASK:
+      return emit_failed_ask (self, item->ask);
     case OUT_EVENT:
       emit_event (self, gst_event_ref (GST_EVENT_CAST (base->object)));
       break;
@@ -504,6 +671,18 @@ gst_tern_generator_src_event (GstPad * pad, GstObject * parent,
   }
   if (gst_event_has_name (event, GST_TERN_EVENT_PROGRESS)) {
     gst_tern_generator_note_progress (GST_TERN_GENERATOR (parent), event, TRUE);
+    gst_event_unref (event);
+    return TRUE;
+  }
+  if (gst_event_has_name (event, GST_TERN_ASK)) {
+    gboolean taken = gst_tern_generator_ask (GST_TERN_GENERATOR (parent),
+        gst_event_get_structure (event)) > 0;
+
+    gst_event_unref (event);
+    return taken;
+  }
+  if (gst_event_has_name (event, GST_TERN_EVENT_TRIGGER)) {
+    gst_tern_generator_trigger (GST_TERN_GENERATOR (parent));
     gst_event_unref (event);
     return TRUE;
   }

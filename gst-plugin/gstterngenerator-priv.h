@@ -3,6 +3,7 @@
 #pragma once
 
 #include "gstterngenerator.h"
+#include "gstterngenerator-ask.h"
 #include "gstternenums.h"
 #include "gstternloader.h"
 #include "gstternmeta.h"
@@ -13,16 +14,33 @@ G_BEGIN_DECLS
 GST_DEBUG_CATEGORY_EXTERN (gst_tern_generator_debug);
 #define GST_CAT_DEFAULT gst_tern_generator_debug
 
+/* The settings that say what is asked, in the order of their properties. */
+typedef enum
+{
+  GST_TERN_SETTING_PROMPT,
+  GST_TERN_SETTING_PROMPT_PATH,
+  GST_TERN_SETTING_PROMPTS,
+  GST_TERN_SETTING_TASK,
+  GST_TERN_SETTING_LABELS,
+  GST_TERN_SETTING_MIN_CONFIDENCE,
+  GST_TERN_SETTING_JSON_SCHEMA,
+  GST_TERN_SETTING_JSON_SCHEMA_PATH,
+  GST_TERN_SETTING_GRAMMAR,
+  GST_TERN_SETTING_GRAMMAR_PATH,
+  GST_TERN_SETTINGS
+} GstTernSetting;
+
 struct _GstTernGenerator
 {
   GstElement parent;
   GstPad *sinkpad, *srcpad;
 
   /* Under the object lock. */
-  GstPad *jsonpad;
+  GstPad *jsonpad, *promptpad;
   GstTernModelSettings settings;
-  gchar *prompt, *prompt_path;  /* as they are read back */
-  gchar *prompt_text;           /* the prompt in force; NULL: the model's own */
+  GstTernStanding *standing;    /* changed with the prompt lock too */
+  gboolean on_change;
+  gchar *language;
   TernSessionParams params;     /* what properties set, and the rate; strings
                                  * are unused */
   TernSessionParams accepted;   /* by the session */
@@ -32,8 +50,8 @@ struct _GstTernGenerator
   gboolean live;                /* upstream */
   GstClockTime latency;         /* of an answer, as the property says */
 
-  /* Taken before all other locks: the session's prompt and parameters change
-   * one after the other. */
+  /* Taken before all other locks: the session's questions and parameters
+   * change, and requests are asked, one after the other. */
   GMutex prompt_lock;
   GHashTable *prompt_ids;       /* text: guint, counted */
   guint next_prompt_id;
@@ -42,12 +60,23 @@ struct _GstTernGenerator
    * Never taken by the engine thread. */
   GMutex session_lock;
   TernSession *session;
+  guint64 session_asks;         /* requests that it took */
 
   GstTernTask task;             /* pushes what leaves: OutItem */
   /* Under its lock. */
   guint64 dropped_seen;
-  guint64 answered, errors;     /* since READY */
-  guint64 dropped_before;       /* by sessions before this one */
+  guint64 frames, answered, errors, abstained, unchanged;       /* since READY */
+  guint64 dropped_before, windows_before;       /* by sessions before this
+                                                 * one */
+  gboolean takes_asks;          /* from READY to PAUSED, and back */
+  guint64 asked;                /* requests, as long as the element lives */
+  guint64 asked_before;         /* ... of these, before READY */
+  GQueue asks_given, asks_held, asks_failed;    /* GstTernAsk */
+  guint64 next_id;              /* of results, as long as the element lives */
+  GHashTable *last_ids;         /* of prompts that end a window's questions */
+  GArray *captures;             /* of the newest segment's frames */
+  GstSegment in_segment;        /* of text, for them */
+  GstClockTime seen_end;        /* stream time of the newest frame's end */
   GstClockTime progress;        /* running time that video has got to, and text
                                  * was not said to have; or NONE */
   GstClockTime last_latency;    /* of the last answer, live; or NONE */
@@ -64,17 +93,20 @@ struct _GstTernGenerator
   GstClockTime last_end;        /* of the tokens so far, stream time; NONE before
                                  * them */
   gboolean session_leaky;
+  gint triggered;               /* atomic */
 
   /* The src task's. */
   GstSegment out_segment;       /* PTS are stream times */
   GstClockTime position;        /* up to which text is decided */
   GstClockTime cue_until;       /* running time of the last cue's end; NONE */
   GstClockTime sample_until;    /* of the last buffer for an MP4 muxer; NONE */
-  guint64 next_id;              /* of results, as long as the element lives */
+  GHashTable *told;             /* prompt id: what was answered last */
   GstEvent *segment_event;
   guint group_id;
   gboolean have_group_id;
   gboolean src_started, json_started;
+  gboolean language_told;
+  gboolean ended;               /* both pads */
   gboolean text_ended;          /* before the answers did */
   gboolean begun;               /* it was said where the segment's JSON begins */
 };
@@ -89,22 +121,75 @@ void gst_tern_generator_set_property (GObject * object, guint id,
 void gst_tern_generator_get_property (GObject * object, guint id,
     GValue * value, GParamSpec * pspec);
 void gst_tern_generator_install_own_properties (GObjectClass * klass);
+void gst_tern_generator_install_question_properties (GObjectClass * klass,
+    guint first);
 void gst_tern_generator_init_properties (GstTernGenerator * self);
 
-/* gstterngenerator-prompt.c */
+/* gstterngenerator-questions.c; those with the prompt lock as said there */
 /* From the next window on. */
-void gst_tern_generator_set_prompt (GstTernGenerator * self,
-    const gchar * prompt);
-void gst_tern_generator_set_prompt_path (GstTernGenerator * self,
-    const gchar * path);
-/* When the element starts: reads the file, if there is one. */
-gboolean gst_tern_generator_check_prompt (GstTernGenerator * self,
+void gst_tern_generator_set_question (GstTernGenerator * self,
+    GstTernSetting setting, const GValue * value);
+void gst_tern_generator_get_question (GstTernGenerator * self,
+    GstTernSetting setting, GValue * value);
+/* When the element starts: reads files, and sees what does not go together. */
+gboolean gst_tern_generator_check_questions (GstTernGenerator * self,
     GError ** error);
-/* With @prompt_lock: the prompt in force, NULL being the model's own, and its
- * id, which is the same for the same text. Free both. */
-void gst_tern_generator_get_prompt (GstTernGenerator * self, gchar ** prompt,
-    gchar ** id);
-void gst_tern_generator_clear_prompt (GstTernGenerator * self);
+GstTernStanding *gst_tern_generator_ref_standing (GstTernGenerator * self);
+/* With the prompt lock: takes @standing; what is not taken changes nothing. */
+gboolean gst_tern_generator_change_standing (GstTernGenerator * self,
+    GstTernStanding * standing, GError ** error);
+/* With the prompt lock: the same for the same text. */
+gchar *gst_tern_generator_prompt_id (GstTernGenerator * self,
+    const gchar * prompt);
+void gst_tern_generator_take_ids_back (GstTernGenerator * self, guint first);
+void gst_tern_generator_init_questions (GstTernGenerator * self);
+void gst_tern_generator_clear_questions (GstTernGenerator * self);
+
+/* gstterngenerator-requests.c */
+/* The request's id; 0: refused, a WARNING says why. */
+guint64 gst_tern_generator_ask (GstTernGenerator * self,
+    const GstStructure * structure);
+/* Those that wait, as far as the session takes them. */
+void gst_tern_generator_feed_asks (GstTernGenerator * self);
+void gst_tern_generator_end_asks (GstTernGenerator * self, gboolean all,
+    const gchar * reason);
+void gst_tern_generator_cancel_held_asks (GstTernGenerator * self);
+GstTernAsk *gst_tern_generator_find_ask (GstTernGenerator * self,
+    const TernResult * result, gboolean take);
+/* With the task's lock. */
+gboolean gst_tern_generator_has_failed_asks (GstTernGenerator * self);
+GstTernAsk *gst_tern_generator_take_failed_ask (GstTernGenerator * self);
+GstClockTime gst_tern_generator_next_deadline (GstTernGenerator * self);
+GstFlowReturn gst_tern_generator_prompt_chain (GstPad * pad,
+    GstObject * parent, GstBuffer * buffer);
+gboolean gst_tern_generator_prompt_event (GstPad * pad, GstObject * parent,
+    GstEvent * event);
+GstIterator *gst_tern_generator_iterate_no_pad (GstPad * pad,
+    GstObject * parent);
+GstIterator *gst_tern_generator_iterate_sink (GstPad * pad, GstObject * parent);
+
+/* gstterngenerator-results.c */
+void gst_tern_generator_note_capture (GstTernGenerator * self,
+    const TernTokens * tokens);
+void gst_tern_generator_reset_captures (GstTernGenerator * self,
+    const GstSegment * segment);
+void gst_tern_generator_find_capture (GstTernGenerator * self,
+    const TernResult * result, GstClockTime * running, GstClockTime * utc);
+GHashTable *gst_tern_generator_new_told (void);
+gboolean gst_tern_generator_is_news (GstTernGenerator * self,
+    const TernResult * result);
+void gst_tern_generator_count_unchanged (GstTernGenerator * self,
+    const TernResult * result);
+void gst_tern_generator_note_questions (GstTernGenerator * self,
+    const GstTernStanding * standing);
+gboolean gst_tern_generator_is_last (GstTernGenerator * self,
+    const TernResult * result);
+GstStructure *gst_tern_generator_tell (GstTernGenerator * self,
+    TernResult * result);
+void gst_tern_generator_failed_result (GstTernGenerator * self,
+    const GstTernAsk * ask, TernResult * result, gchar ** source);
+void gst_tern_generator_tell_failed_ask (GstTernGenerator * self,
+    const GstTernAsk * ask);
 
 /* gstterngenerator-input.c */
 GstFlowReturn gst_tern_generator_chain (GstPad * pad, GstObject * parent,
@@ -116,7 +201,12 @@ gboolean gst_tern_generator_sink_activate_mode (GstPad * pad,
 /* Nobody takes what is still to be answered. Whoever waits for it goes on. */
 void gst_tern_generator_interrupt (gpointer generator, gboolean interrupt);
 
+/* A window begins now. */
+void gst_tern_generator_trigger (GstTernGenerator * self);
+void gst_tern_generator_take_trigger (GstTernGenerator * self);
+
 /* gstterngenerator-session.c */
+void gst_tern_generator_reset_counts (GstTernGenerator * self);
 void gst_tern_generator_update_params (GstTernGenerator * self);
 GstStructure *gst_tern_generator_make_stats (GstTernGenerator * self);
 guint64 gst_tern_generator_count_dropped (GstTernGenerator * self,

@@ -6,6 +6,7 @@
 #include "gstternelement.h"
 
 #define DEFAULT_LATENCY (2 * GST_SECOND)
+#define DEFAULT_LANGUAGE "en"
 
 enum
 {
@@ -19,9 +20,8 @@ enum
 
 enum
 {
-  SHARED_PROMPT,
-  SHARED_PROMPT_PATH,
-  SHARED_WINDOW,
+  SHARED_QUESTIONS,             /* GstTernSetting */
+  SHARED_WINDOW = SHARED_QUESTIONS + GST_TERN_SETTINGS,
   SHARED_HOP,
   SHARED_MAX_TOKENS,
   SHARED_BEAM,
@@ -38,8 +38,18 @@ enum
   SHARED_METRICS,
   SHARED_TIMESTAMPS,
   SHARED_LATENCY,
+  SHARED_ON_CHANGE,
+  SHARED_PARTIAL,
+  SHARED_LANGUAGE_CODE,
   SHARED_LAST
 };
+
+static gboolean
+is_question (guint id)
+{
+  return id >= PROP_SHARED + SHARED_QUESTIONS
+      && id < PROP_SHARED + SHARED_WINDOW;
+}
 
 void
 gst_tern_generator_set_property (GObject * object, guint id,
@@ -51,12 +61,9 @@ gst_tern_generator_set_property (GObject * object, guint id,
 
   if (gst_tern_refuse_property (GST_ELEMENT_CAST (self), pspec, value))
     return;
-  if (id == PROP_SHARED + SHARED_PROMPT) {
-    gst_tern_generator_set_prompt (self, g_value_get_string (value));
-    return;
-  }
-  if (id == PROP_SHARED + SHARED_PROMPT_PATH) {
-    gst_tern_generator_set_prompt_path (self, g_value_get_string (value));
+  if (is_question (id)) {
+    gst_tern_generator_set_question (self, id - PROP_SHARED - SHARED_QUESTIONS,
+        value);
     return;
   }
 
@@ -126,6 +133,16 @@ gst_tern_generator_set_property (GObject * object, guint id,
       latency = self->latency != g_value_get_uint64 (value);
       self->latency = g_value_get_uint64 (value);
       break;
+    case PROP_SHARED + SHARED_ON_CHANGE:
+      self->on_change = g_value_get_boolean (value);
+      break;
+    case PROP_SHARED + SHARED_PARTIAL:
+      params->partial = g_value_get_enum (value);
+      break;
+    case PROP_SHARED + SHARED_LANGUAGE_CODE:
+      g_free (self->language);
+      self->language = g_value_dup_string (value);
+      break;
     default:
       G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
       break;
@@ -144,6 +161,11 @@ gst_tern_generator_get_property (GObject * object, guint id, GValue * value,
   const TernSessionParams *params = &self->params;
   GstStructure *stats = NULL;
 
+  if (is_question (id)) {
+    gst_tern_generator_get_question (self, id - PROP_SHARED - SHARED_QUESTIONS,
+        value);
+    return;
+  }
   if (id == PROP_STATS)
     stats = gst_tern_generator_make_stats (self);
   GST_OBJECT_LOCK (self);
@@ -159,12 +181,6 @@ gst_tern_generator_get_property (GObject * object, guint id, GValue * value,
       break;
     case PROP_STATS:
       g_value_take_boxed (value, stats);
-      break;
-    case PROP_SHARED + SHARED_PROMPT:
-      g_value_set_string (value, self->prompt);
-      break;
-    case PROP_SHARED + SHARED_PROMPT_PATH:
-      g_value_set_string (value, self->prompt_path);
       break;
     case PROP_SHARED + SHARED_WINDOW:
       g_value_set_uint64 (value, params->window);
@@ -216,6 +232,15 @@ gst_tern_generator_get_property (GObject * object, guint id, GValue * value,
       break;
     case PROP_SHARED + SHARED_LATENCY:
       g_value_set_uint64 (value, self->latency);
+      break;
+    case PROP_SHARED + SHARED_ON_CHANGE:
+      g_value_set_boolean (value, self->on_change);
+      break;
+    case PROP_SHARED + SHARED_PARTIAL:
+      g_value_set_enum (value, params->partial);
+      break;
+    case PROP_SHARED + SHARED_LANGUAGE_CODE:
+      g_value_set_string (value, self->language);
       break;
     default:
       G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
@@ -360,33 +385,8 @@ gst_tern_generator_install_properties (GObjectClass * klass, guint first)
   const GParamFlags ready = GST_TERN_PARAM_READY;
   const GParamFlags playing = GST_TERN_PARAM_PLAYING;
 
-  /**
-   * GstTernGenerator:prompt:
-   *
-   * What is asked about each window, from the next one on; the results'
-   * prompt_id counts the texts, and is the same for the same text. Unset, the
-   * instruction that the model was trained with; empty, none. Unsets
-   * `prompt-path`; in NULL, where both can be set, that is an error when the
-   * element starts.
-   *
-   * Since: 0.1
-   */
-  g_object_class_install_property (klass, first + SHARED_PROMPT,
-      g_param_spec_string ("prompt", "Prompt",
-          "What is asked about each window (default: the model's own)", NULL,
-          playing));
-  /**
-   * GstTernGenerator:prompt-path:
-   *
-   * A file with the prompt, of at most 1 MiB, read when it is set and when the
-   * element goes to READY. Instead of `prompt`, which it unsets. When it cannot
-   * be read the prompt in force stays, and a WARNING says so.
-   *
-   * Since: 0.1
-   */
-  g_object_class_install_property (klass, first + SHARED_PROMPT_PATH,
-      g_param_spec_string ("prompt-path", "Prompt path",
-          "File with the prompt, instead of prompt", NULL, playing));
+  gst_tern_generator_install_question_properties (klass,
+      first + SHARED_QUESTIONS);
   /**
    * GstTernGenerator:window:
    *
@@ -456,6 +456,45 @@ gst_tern_generator_install_properties (GObjectClass * klass, guint first)
       g_param_spec_uint64 ("latency", "Latency",
           "Time that an answer may take behind a live source, in ns (with "
           "text-timestamps=window)", 0, G_MAXINT64, DEFAULT_LATENCY, playing));
+  /**
+   * GstTernGenerator:on-change:
+   *
+   * Of the answers about windows only those leave that say something else than
+   * the last one that left, by prompt id: for alerts. Text and JSON are compared
+   * as they are. Another label leaves when it is likelier than the last one by
+   * 0.2, or is the answer for the second time in a row; an answer that abstains
+   * leaves never. Errors, and answers to requests, always do.
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (klass, first + SHARED_ON_CHANGE,
+      g_param_spec_boolean ("on-change", "On change",
+          "Only answers that differ from the last one leave", FALSE, playing));
+  /**
+   * GstTernGenerator:partial:
+   *
+   * Whether answers are told while they are said: results of kind `partial`,
+   * with the text so far, on the bus, by the signal and as JSON. Text has final
+   * answers alone. Not with on-change, nor with beams.
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (klass, first + SHARED_PARTIAL,
+      g_param_spec_enum ("partial", "Partial",
+          "Whether answers are told while they are said",
+          GST_TYPE_TERN_PARTIAL, TERN_PARTIAL_NONE, playing));
+  /**
+   * GstTernGenerator:language-code:
+   *
+   * ISO 639-1 code of the language that the model is asked to answer in: the
+   * tag `language-code` of text, which muxers write. Empty, no tag.
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (klass, first + SHARED_LANGUAGE_CODE,
+      g_param_spec_string ("language-code", "Language code",
+          "Tag of text: the language of answers (empty = none)",
+          DEFAULT_LANGUAGE, ready));
   return first + SHARED_LAST;
 }
 
@@ -466,6 +505,7 @@ gst_tern_generator_init_properties (GstTernGenerator * self)
 
   self->params = params;
   self->latency = DEFAULT_LATENCY;
+  self->language = g_strdup (DEFAULT_LANGUAGE);
 }
 
 /* Those of its own, and those that terncaption has, too. */
@@ -505,14 +545,16 @@ gst_tern_generator_install_own_properties (GObjectClass * klass)
   /**
    * GstTernGenerator:stats:
    *
-   * `windows` that were answered, `errors` among them, `dropped` and `queued`
-   * windows (uint64) since the element left READY, and behind a live source
-   * `last-latency`, ns from the end of a window to its answer (uint64).
+   * What was done since the element left READY (uint64): `frames` that came,
+   * `windows` that were answered, `answered` questions about them and requests,
+   * of these `errors`, `abstained` and `unchanged` (kept back by on-change),
+   * `requests` asked, windows `dropped` and `queued`, and behind a live source
+   * `last-latency`, ns from the end of a window to its answer.
    *
    * Since: 0.1
    */
   g_object_class_install_property (klass, PROP_STATS,
-      g_param_spec_boxed ("stats", "Statistics", "Windows so far",
+      g_param_spec_boxed ("stats", "Statistics", "What was done so far",
           GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
   gst_tern_generator_install_properties (klass, PROP_SHARED);
 }

@@ -4,6 +4,7 @@
 
 #include "gstternelement.h"
 
+/* With the prompt lock, as long as they are used. */
 static void
 get_params (GstTernGenerator * self, TernSessionParams * params)
 {
@@ -25,6 +26,8 @@ get_params (GstTernGenerator * self, TernSessionParams * params)
   self->session_leaky = params->live;
   params->func = gst_tern_generator_on_result;
   params->func_data = self;
+  params->questions = self->standing->questions;
+  params->n_questions = self->standing->n_questions;
 }
 
 /* Without the strings and the function, which are not the properties'. */
@@ -33,7 +36,8 @@ accept_params (GstTernGenerator * self, const TernSessionParams * params)
 {
   GST_OBJECT_LOCK (self);
   self->accepted = *params;
-  self->accepted.prompt = self->accepted.prompt_id = NULL;
+  self->accepted.questions = NULL;
+  self->accepted.n_questions = 0;
   self->accepted.source = NULL;
   GST_OBJECT_UNLOCK (self);
 }
@@ -51,9 +55,11 @@ gst_tern_generator_drop_session (GstTernGenerator * self)
     tern_session_stats (session, &stats);
   g_mutex_lock (&self->task.lock);
   self->dropped_before += stats.windows_dropped;
+  self->windows_before += stats.windows_done;
   g_mutex_unlock (&self->task.lock);
   g_mutex_unlock (&self->session_lock);
   g_clear_pointer (&session, tern_session_free);
+  gst_tern_generator_end_asks (self, FALSE, "the session ended");
 }
 
 gboolean
@@ -62,8 +68,8 @@ gst_tern_generator_make_session (GstTernGenerator * self, TernModel * model,
 {
   TernSessionParams params;
   TernSession *session;
-  gchar *prompt, *id, *source;
   gboolean live;
+  gchar *source;
 
   live = gst_tern_upstream_is_live (self->sinkpad);
   GST_OBJECT_LOCK (self);
@@ -74,24 +80,21 @@ gst_tern_generator_make_session (GstTernGenerator * self, TernModel * model,
   source = gst_object_get_path_string (GST_OBJECT_CAST (self));
 
   g_mutex_lock (&self->prompt_lock);
-  gst_tern_generator_get_prompt (self, &prompt, &id);
   get_params (self, &params);
-  params.prompt = prompt;
-  params.prompt_id = id;
   params.source = source;
   session = tern_session_new (model, &params, error);
   if (session) {
     accept_params (self, &params);
     g_mutex_lock (&self->session_lock);
     self->session = session;
+    self->session_asks = 0;
     g_mutex_unlock (&self->session_lock);
   }
   g_mutex_unlock (&self->prompt_lock);
-  g_free (prompt);
-  g_free (id);
   g_free (source);
   if (!session)
     return FALSE;
+  gst_tern_generator_feed_asks (self);
 
   GST_DEBUG_OBJECT (self, "session at %d/%d frames a second%s",
       self->info.rate_n, self->info.rate_d, params.live ? ", leaky" : "");
@@ -103,7 +106,6 @@ gst_tern_generator_update_params (GstTernGenerator * self)
 {
   TernSessionParams params;
   GError *error = NULL;
-  gchar *prompt, *id;
   gboolean changed;
 
   GST_OBJECT_LOCK (self);
@@ -113,10 +115,7 @@ gst_tern_generator_update_params (GstTernGenerator * self)
     return;
 
   g_mutex_lock (&self->prompt_lock);
-  gst_tern_generator_get_prompt (self, &prompt, &id);
   get_params (self, &params);
-  params.prompt = prompt;
-  params.prompt_id = id;
   if (tern_session_set_params (self->session, &params, &error)) {
     accept_params (self, &params);
   } else {
@@ -131,8 +130,6 @@ gst_tern_generator_update_params (GstTernGenerator * self)
     GST_ELEMENT_WARNING (self, RESOURCE, SETTINGS,
         ("The settings were not changed."), ("%s", error->message));
   g_clear_error (&error);
-  g_free (prompt);
-  g_free (id);
 }
 
 /* ---- Counts ---- */
@@ -158,20 +155,39 @@ gst_tern_generator_count_dropped (GstTernGenerator * self, guint * queued)
 GstStructure *
 gst_tern_generator_make_stats (GstTernGenerator * self)
 {
-  guint64 dropped, answered, errors;
-  GstClockTime latency;
-  guint queued;
+  TernSessionStats stats = { 0, };
+  GstStructure *structure;
 
-  dropped = gst_tern_generator_count_dropped (self, &queued);
+  g_mutex_lock (&self->session_lock);
+  if (self->session)
+    tern_session_stats (self->session, &stats);
   g_mutex_lock (&self->task.lock);
-  answered = self->answered;
-  errors = self->errors;
-  latency = self->last_latency;
+  structure = gst_structure_new ("stats",
+      "frames", G_TYPE_UINT64, self->frames,
+      "windows", G_TYPE_UINT64, self->windows_before + stats.windows_done,
+      "answered", G_TYPE_UINT64, self->answered,
+      "errors", G_TYPE_UINT64, self->errors,
+      "abstained", G_TYPE_UINT64, self->abstained,
+      "unchanged", G_TYPE_UINT64, self->unchanged,
+      "requests", G_TYPE_UINT64, self->asked - self->asked_before,
+      "dropped", G_TYPE_UINT64, self->dropped_before + stats.windows_dropped,
+      "queued", G_TYPE_UINT64, (guint64) stats.queued_windows,
+      "last-latency", G_TYPE_UINT64, self->last_latency, NULL);
   g_mutex_unlock (&self->task.lock);
-  return gst_structure_new ("stats", "windows", G_TYPE_UINT64, answered,
-      "errors", G_TYPE_UINT64, errors, "dropped", G_TYPE_UINT64, dropped,
-      "queued", G_TYPE_UINT64, (guint64) queued,
-      "last-latency", G_TYPE_UINT64, latency, NULL);
+  g_mutex_unlock (&self->session_lock);
+  return structure;
+}
+
+/* What was counted since READY. With the task's lock. */
+void
+gst_tern_generator_reset_counts (GstTernGenerator * self)
+{
+  self->answered = self->errors = self->abstained = self->unchanged = 0;
+  self->frames = self->windows_before = self->dropped_before = 0;
+  self->dropped_seen = 0;
+  self->asked_before = self->asked;
+  self->seen_end = 0;
+  self->last_latency = GST_CLOCK_TIME_NONE;
 }
 
 /* ---- Windows ---- */

@@ -15,6 +15,12 @@
  * every window is answered, see `leaky`. At EOS and at a new segment the last,
  * partial window is answered. A flush ends running work.
  *
+ * `prompt`, `prompts` or `task` say what is asked, `labels`, `json-schema` or
+ * `grammar` in what form it is answered; all of them may change while it plays.
+ * Beside that a question may be asked once, about what was seen so far: by the
+ * action signal `ask`, the custom event `tern-ask`, which travels upstream, or
+ * text on the request pad `prompt_sink`.
+ *
  * Tokens of an encoder that does not belong to the model are refused when caps
  * are negotiated. Behind a live source text has the time of the newest frame
  * when it was ready, which is what an overlay needs, see `text-timestamps`;
@@ -39,6 +45,8 @@ enum
 {
   SIGNAL_RESULT,
   SIGNAL_CANCEL,
+  SIGNAL_ASK,
+  SIGNAL_TRIGGER,
   LAST_SIGNAL
 };
 
@@ -52,6 +60,9 @@ static GstStaticPadTemplate src_template = GST_STATIC_PAD_TEMPLATE ("src",
 static GstStaticPadTemplate json_template =
 GST_STATIC_PAD_TEMPLATE ("json_src", GST_PAD_SRC, GST_PAD_REQUEST,
     GST_STATIC_CAPS ("application/x-json"));
+static GstStaticPadTemplate prompt_template =
+GST_STATIC_PAD_TEMPLATE ("prompt_sink", GST_PAD_SINK, GST_PAD_REQUEST,
+    GST_STATIC_CAPS ("text/x-raw, format = (string) utf8"));
 
 #define gst_tern_generator_parent_class parent_class
 G_DEFINE_TYPE (GstTernGenerator, gst_tern_generator, GST_TYPE_ELEMENT);
@@ -65,28 +76,52 @@ gst_tern_generator_signal_result (GstTernGenerator * self,
   g_signal_emit (self, signals[SIGNAL_RESULT], 0, result);
 }
 
+/* ---- Request pads ---- */
+
+static GstPad *
+make_json_pad (GstPadTemplate * template)
+{
+  GstPad *pad = gst_pad_new_from_template (template, "json_src");
+
+  gst_pad_use_fixed_caps (pad);
+  gst_pad_set_query_function (pad, gst_tern_generator_src_query);
+  gst_pad_set_event_function (pad, gst_tern_generator_src_event);
+  gst_pad_set_iterate_internal_links_function (pad,
+      gst_tern_generator_iterate_sink);
+  return pad;
+}
+
+static GstPad *
+make_prompt_pad (GstPadTemplate * template)
+{
+  GstPad *pad = gst_pad_new_from_template (template, "prompt_sink");
+
+  gst_pad_set_chain_function (pad, gst_tern_generator_prompt_chain);
+  gst_pad_set_event_function (pad, gst_tern_generator_prompt_event);
+  gst_pad_set_iterate_internal_links_function (pad,
+      gst_tern_generator_iterate_no_pad);
+  return pad;
+}
+
 static GstPad *
 gst_tern_generator_request_new_pad (GstElement * element,
     GstPadTemplate * template, const gchar * name, const GstCaps * caps)
 {
   GstTernGenerator *self = GST_TERN_GENERATOR (element);
-  gboolean taken;
-  GstPad *pad;
+  gboolean json = g_str_equal (template->name_template, "json_src"), taken;
+  GstPad **place = json ? &self->jsonpad : &self->promptpad;
+  GstPad *pad = json ? make_json_pad (template) : make_prompt_pad (template);
 
-  pad = gst_pad_new_from_template (template, "json_src");
-  gst_pad_use_fixed_caps (pad);
-  gst_pad_set_query_function (pad, gst_tern_generator_src_query);
-  gst_pad_set_event_function (pad, gst_tern_generator_src_event);
   gst_object_ref_sink (pad);
   GST_OBJECT_LOCK (self);
-  taken = self->jsonpad != NULL;
+  taken = *place != NULL;
   if (!taken) {
-    self->jsonpad = pad;
-    self->json_started = FALSE;
+    *place = pad;
+    self->json_started &= !json;
   }
   GST_OBJECT_UNLOCK (self);
   if (taken) {
-    GST_WARNING_OBJECT (self, "there is one json_src only");
+    GST_WARNING_OBJECT (self, "there is one %s only", template->name_template);
     gst_object_unref (pad);
     return NULL;
   }
@@ -99,19 +134,24 @@ static void
 gst_tern_generator_release_pad (GstElement * element, GstPad * pad)
 {
   GstTernGenerator *self = GST_TERN_GENERATOR (element);
-  gboolean ours;
+  GstPad **place = NULL;
 
   GST_OBJECT_LOCK (self);
-  ours = self->jsonpad == pad;
-  if (ours)
-    self->jsonpad = NULL;
+  if (self->jsonpad == pad)
+    place = &self->jsonpad;
+  else if (self->promptpad == pad)
+    place = &self->promptpad;
+  if (place)
+    *place = NULL;
   GST_OBJECT_UNLOCK (self);
-  if (!ours)
+  if (!place)
     return;
   gst_pad_set_active (pad, FALSE);
   gst_element_remove_pad (element, pad);
   gst_object_unref (pad);
 }
+
+/* ---- States ---- */
 
 static gboolean
 check_settings (GstTernGenerator * self)
@@ -120,8 +160,8 @@ check_settings (GstTernGenerator * self)
   GError *error = NULL;
 
   if (gst_tern_model_settings_check (&self->settings, GST_ELEMENT_CAST (self),
-          &error) && !gst_tern_generator_check_prompt (self, &error))
-    text = "The prompt cannot be used.";
+          &error) && !gst_tern_generator_check_questions (self, &error))
+    text = "What is to be asked cannot be used.";
   if (!error)
     return TRUE;
 
@@ -131,23 +171,34 @@ check_settings (GstTernGenerator * self)
 }
 
 static void
+take_asks (GstTernGenerator * self, gboolean take)
+{
+  g_mutex_lock (&self->task.lock);
+  self->takes_asks = take;
+  g_mutex_unlock (&self->task.lock);
+}
+
+static void
 stop (GstTernGenerator * self)
 {
   gst_tern_generator_drop_session (self);
   g_clear_pointer (&self->loader, gst_tern_loader_stop);
+  take_asks (self, FALSE);
+  gst_tern_generator_end_asks (self, TRUE, "the element stopped");
+  gst_tern_generator_reset_captures (self, NULL);
+  g_hash_table_remove_all (self->told);
   gst_clear_event (&self->segment_event);
   gst_clear_caps (&self->refused);
   g_mutex_lock (&self->task.lock);
   gst_tern_task_empty (&self->task, FALSE);
   self->progress = GST_CLOCK_TIME_NONE;
   self->latency_said = FALSE;
-  self->answered = self->errors = 0;
-  self->dropped_before = self->dropped_seen = 0;
-  self->last_latency = GST_CLOCK_TIME_NONE;
+  gst_tern_generator_reset_counts (self);
   g_mutex_unlock (&self->task.lock);
   self->have_group_id = FALSE;
   self->src_started = self->json_started = self->text_ended = FALSE;
-  self->begun = FALSE;
+  self->begun = self->ended = FALSE;
+  g_atomic_int_set (&self->triggered, FALSE);
   self->count = 0;
   self->last_end = self->position = GST_CLOCK_TIME_NONE;
   self->cue_until = self->sample_until = GST_CLOCK_TIME_NONE;
@@ -162,9 +213,11 @@ gst_tern_generator_change_state (GstElement * element,
 
   if (transition == GST_STATE_CHANGE_NULL_TO_READY && !check_settings (self))
     return GST_STATE_CHANGE_FAILURE;
-  if (transition == GST_STATE_CHANGE_READY_TO_PAUSED)
+  if (transition == GST_STATE_CHANGE_READY_TO_PAUSED) {
     self->loader = gst_tern_loader_start (element, &self->settings,
         TERN_MODEL_TEXT);
+    take_asks (self, TRUE);
+  }
 
   ret = GST_ELEMENT_CLASS (parent_class)->change_state (element, transition);
   if (transition == GST_STATE_CHANGE_PAUSED_TO_READY
@@ -181,6 +234,7 @@ gst_tern_generator_cancel (GstTernGenerator * self)
   if (self->session)
     tern_session_cancel (self->session);
   g_mutex_unlock (&self->session_lock);
+  gst_tern_generator_cancel_held_asks (self);
 }
 
 static void
@@ -190,8 +244,12 @@ gst_tern_generator_finalize (GObject * object)
 
   gst_tern_token_map_clear (&self->map);
   gst_tern_model_settings_clear (&self->settings);
-  gst_tern_generator_clear_prompt (self);
+  gst_tern_generator_clear_questions (self);
+  g_hash_table_unref (self->told);
+  g_array_unref (self->captures);
+  g_free (self->language);
   gst_clear_object (&self->jsonpad);
+  gst_clear_object (&self->promptpad);
   g_mutex_clear (&self->prompt_lock);
   g_mutex_clear (&self->session_lock);
   gst_tern_task_finalize (&self->task);
@@ -231,22 +289,61 @@ gst_tern_generator_class_init (GstTernGeneratorClass * klass)
    * GstTernGenerator::cancel:
    * @generator: the element
    *
-   * Ends running work and drops what waits. The running window's result has
-   * what was said so far and the finish_reason `cancelled`.
+   * Ends running work and drops what waits. The results of the running window
+   * and of requests have what was said so far and the finish_reason
+   * `cancelled`.
    *
    * Since: 0.1
    */
   signals[SIGNAL_CANCEL] =
       gst_tern_new_cancel_signal (G_TYPE_FROM_CLASS (klass),
       G_CALLBACK (gst_tern_generator_cancel));
+  /**
+   * GstTernGenerator::ask:
+   * @generator: the element
+   * @request: a structure `tern-ask`
+   *
+   * Asks, at once, about what was seen so far. Fields: `prompt` or `task`
+   * (string), `prompt-id` (string), one of `labels` (array of strings),
+   * `json-schema` and `grammar` (string), `min-confidence` (double),
+   * `max-tokens` (uint), `frames` (uint: the newest so many; otherwise those of
+   * the window that is open), `timeout` (uint64, ns), `once` (boolean; with
+   * FALSE the question is asked about each window from now on, instead of
+   * what the properties said).
+   *
+   * There is one result, with `ask_id` and `prompt_id`. A request that waits
+   * for the model, or for room, is held; one that is not answered in time, or
+   * that a flush or a stop ends, gives a result of kind `error`.
+   *
+   * Returns: the request's id; 0: it was refused, a WARNING names the field,
+   *   what was expected and what was found
+   *
+   * Since: 0.1
+   */
+  signals[SIGNAL_ASK] = gst_tern_new_ask_signal (G_TYPE_FROM_CLASS (klass),
+      G_CALLBACK (gst_tern_generator_ask));
+  /**
+   * GstTernGenerator::trigger:
+   * @generator: the element
+   *
+   * Something happens: what is open of a window is answered as far as it goes,
+   * and another one begins with the next frame.
+   *
+   * Since: 0.1
+   */
+  signals[SIGNAL_TRIGGER] =
+      gst_tern_new_trigger_signal (G_TYPE_FROM_CLASS (klass),
+      G_CALLBACK (gst_tern_generator_trigger));
 
   gst_type_mark_as_plugin_api (GST_TYPE_TERN_PRUNE_GATE, 0);
   gst_type_mark_as_plugin_api (GST_TYPE_TERN_KV_TYPE, 0);
   gst_type_mark_as_plugin_api (GST_TYPE_TERN_LEAKY, 0);
+  gst_type_mark_as_plugin_api (GST_TYPE_TERN_PARTIAL, 0);
   gst_type_mark_as_plugin_api (GST_TYPE_TERN_TIMESTAMPS, 0);
   gst_element_class_add_static_pad_template (element_class, &sink_template);
   gst_element_class_add_static_pad_template (element_class, &src_template);
   gst_element_class_add_static_pad_template (element_class, &json_template);
+  gst_element_class_add_static_pad_template (element_class, &prompt_template);
   gst_element_class_set_static_metadata (element_class, "Tern language model",
       "Converter/Analyzer/Text", "Says what visual tokens show",
       "The Tern developers");
@@ -268,6 +365,8 @@ gst_tern_generator_init (GstTernGenerator * self)
   gst_pad_use_fixed_caps (self->srcpad);
   gst_pad_set_query_function (self->srcpad, gst_tern_generator_src_query);
   gst_pad_set_event_function (self->srcpad, gst_tern_generator_src_event);
+  gst_pad_set_iterate_internal_links_function (self->srcpad,
+      gst_tern_generator_iterate_sink);
   gst_pad_set_activatemode_function (self->srcpad,
       gst_tern_generator_src_activate_mode);
   gst_element_add_pad (GST_ELEMENT_CAST (self), self->srcpad);
@@ -277,6 +376,9 @@ gst_tern_generator_init (GstTernGenerator * self)
   gst_tern_task_init (&self->task, self, self->srcpad,
       &gst_tern_generator_task);
   gst_tern_generator_init_properties (self);
+  gst_tern_generator_init_questions (self);
+  self->told = gst_tern_generator_new_told ();
+  self->captures = g_array_new (FALSE, FALSE, 2 * sizeof (GstClockTime));
   self->progress = self->last_latency = GST_CLOCK_TIME_NONE;
   self->last_end = self->position = GST_CLOCK_TIME_NONE;
   self->cue_until = self->sample_until = GST_CLOCK_TIME_NONE;
