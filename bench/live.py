@@ -133,24 +133,27 @@ def latency():
 
 def through():
     pipeline = Gst.parse_launch(CAMERA + " ! fakesink name=out sync=false")
-    came, took_each = {}, []
+    came, took_each, work_each = {}, [], []
 
     def see_in(pad, info):
-        came[info.get_buffer().pts] = time.monotonic()
+        came[info.get_buffer().pts] = time.monotonic(), time.thread_time()
         return Gst.PadProbeReturn.OK
 
     def see_out(pad, info):
-        took_each.append(time.monotonic() - came.pop(info.get_buffer().pts))
+        at, work = came.pop(info.get_buffer().pts)
+        took_each.append(time.monotonic() - at)
+        work_each.append(time.thread_time() - work)     # the same thread
         return Gst.PadProbeReturn.OK
     camera = times_at(pipeline, "camera", "src")
     pipeline.get_by_name("camera").get_static_pad("src").add_probe(Gst.PadProbeType.BUFFER, see_in)
     pipeline.get_by_name("c").get_static_pad("src").add_probe(Gst.PadProbeType.BUFFER, see_out)
     took, results, errors = run(pipeline, camera)
-    each = sorted(took_each) or [0]
+    each, work = sorted(took_each) or [0], sorted(work_each) or [0]
     p99 = each[len(each) * 99 // 100]
     good = took is not None and len(took_each) == FRAMES and p99 < 1e-3 and not errors
     print(f"{'ok' if good else 'WRONG'}: {len(took_each)} of {FRAMES} frames passed, each took {each[len(each) // 2] * 1e3:.3f} ms (median), "
-          f"{p99 * 1e3:.3f} (p99), {each[-1] * 1e3:.3f} (longest); results {results} {' '.join(errors)}")
+          f"{p99 * 1e3:.3f} (p99), {each[-1] * 1e3:.3f} (longest), of which the thread ran {work[len(work) // 2] * 1e3:.3f}, "
+          f"{work[len(work) * 99 // 100] * 1e3:.3f}, {work[-1] * 1e3:.3f}; results {results} {' '.join(errors)}")
     return not good
 
 
