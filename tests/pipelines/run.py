@@ -197,6 +197,16 @@ def klv():
           "klv: a damaged packet is said, the others are read", output)
 
 
+def alert():
+    """Yes or no, and what is done then."""
+    env["SURE"], env["ALERT"] = "0", "echo ALERT"
+    text = script("alert.sh", "/dev/null")
+    answers = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+    point(answers and all(a["kind"] == "answer" and a["result"] in ("yes", "no") for a in answers)
+          and all(a["result"] != b["result"] for a, b in zip(answers, answers[1:]))
+          and text.count("ALERT {") == sum(a["result"] == "yes" for a in answers), "alert.sh: answers that change", text)
+
+
 def scripts():
     script("camera.sh", "/dev/null")
     script("file-to-srt-jsonl.sh", str(clip))
@@ -204,6 +214,10 @@ def scripts():
     env["RETRY"] = "0"
     script("rtsp-camera.sh", "rtsp://nowhere/", "out.jsonl")
     script("batch.sh", ".", str(clip))
+    if model == "fake":
+        skip("alert.sh", "the engine without a model has no vocabulary to answer labels with")
+    else:
+        alert()
     if subprocess.run([GI_PYTHON, "-c", "import gi; gi.require_version('Gst', '1.0')"], stderr=subprocess.DEVNULL).returncode:
         skip("robot.py", "no python3-gst-1.0")
     else:
@@ -215,6 +229,7 @@ def scripts():
     usage("rtsp-camera.sh", 2)
     usage("rtsp-camera.sh", 2, "/dev/video0")
     usage("batch.sh", 2, ".")
+    usage("alert.sh", 1, "/no/such/device")
     usage("batch.sh", 1, ".", "/no/such/file.mp4")
     usage("split.sh", 2, str(clip), "out.jsonl", "best")
     usage("split.sh", 2, str(clip), "out.jsonl", "dycoke", "7")
