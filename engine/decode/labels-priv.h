@@ -12,6 +12,7 @@ typedef struct {
   gint32 id;
   gint32 child, next;           /* its first child, its parent's next one; -1: none */
   gint32 label;                 /* that ends here; -1: none */
+  guint depth;                  /* tokens up to it */
   guint first_tip, end_tip;
 } TernLabelNode;
 

@@ -90,7 +90,8 @@ add_path (TernLabels *self, const Entry *entry, guint shared, gint32 *path)
   for (guint depth = shared; depth < entry->ids->len; depth++) {
     gint32 node = (gint32) self->n_nodes++, *link = &self->nodes[path[depth]].child;
 
-    self->nodes[node] = (TernLabelNode) { .id = id_of (entry, depth), .child = -1, .next = -1, .label = -1 };
+    self->nodes[node] = (TernLabelNode) { .id = id_of (entry, depth), .child = -1, .next = -1, .label = -1,
+      .depth = depth + 1 };
     while (*link >= 0)
       link = &self->nodes[*link].next;
     *link = node;
@@ -127,14 +128,15 @@ number_tips (TernLabels *self)
   }
 }
 
-/* Inner nodes of each level below @node. */
 static void
-count_levels (const TernLabels *self, gint32 node, guint *levels)
+measure_width (TernLabels *self)
 {
-  for (gint32 c = self->nodes[node].child; c >= 0; c = self->nodes[c].next)
-    if (self->nodes[c].child >= 0) {
-      ++*levels;
-      count_levels (self, c, levels + 1);
+  g_autofree guint *levels = g_new0 (guint, self->longest + 1);
+
+  for (guint i = 1; i < self->n_nodes; i++)
+    if (self->nodes[i].child >= 0) {
+      levels[self->nodes[i].depth]++;
+      self->width = MAX (self->width, levels[self->nodes[i].depth]);
     }
 }
 
@@ -142,7 +144,6 @@ static gboolean
 build (TernLabels *self, GArray *entries, GError **error)
 {
   g_autofree gint32 *path = g_new0 (gint32, self->longest + 1);
-  g_autofree guint *levels = g_new0 (guint, self->longest + 1);
 
   g_array_sort (entries, by_tokens);
   self->nodes[self->n_nodes++] = (TernLabelNode) { .id = -1, .child = -1, .next = -1, .label = -1 };
@@ -154,9 +155,7 @@ build (TernLabels *self, GArray *entries, GError **error)
     add_path (self, entry, i > 0 ? common (before, entry) : 0, path);
   }
   number_tips (self);
-  count_levels (self, 0, levels);
-  for (guint i = 0; i < self->longest; i++)
-    self->width = MAX (self->width, levels[i]);
+  measure_width (self);
   return TRUE;
 }
 

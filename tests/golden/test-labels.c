@@ -283,6 +283,33 @@ test_refused (void)
   tear_down (&f);
 }
 
+/* Phrases of any length: two that differ at the end of 100,000 words. */
+static void
+test_long (void)
+{
+  GString *text = g_string_new (NULL);
+  g_autofree char *other = NULL;
+  const char *texts[2];
+  g_autoptr (GError) error = NULL;
+  Fixture f;
+
+  set_up (&f, G_N_ELEMENTS (models) - 1, TERN_ACTIVATIONS_INT8);
+  for (guint i = 0; i < 100000; i++)
+    g_string_append (text, "dog ");
+  other = g_strconcat (text->str, "cat", NULL);
+  texts[0] = text->str;
+  texts[1] = other;
+  {
+    g_autoptr (TernLabels) labels = tern_labels_new (f.tokenizer, texts, 2, &error);
+
+    g_assert_no_error (error);
+    g_assert_cmpuint (tern_labels_longest (labels), >, 100000);
+    g_assert_cmpuint (tern_labels_forks (labels), ==, 1);
+  }
+  g_string_free (text, TRUE);
+  tear_down (&f);
+}
+
 /* What a generator was not made for, and what does not fit. */
 static void
 test_limits (void)
@@ -377,6 +404,7 @@ main (int argc, char **argv)
     g_test_add_data_func (name, GUINT_TO_POINTER (i), test_plain);
   }
   g_test_add_func ("/labels/refused", test_refused);
+  g_test_add_func ("/labels/long", test_long);
   g_test_add_func ("/labels/limits", test_limits);
   g_test_add_func ("/labels/cancel", test_cancel);
   g_test_add_func ("/labels/scores", test_scores);
