@@ -9,6 +9,7 @@
 
 #include "engine/base/mem.h"
 #include "engine/decode/generator-priv.h"
+#include "engine/decode/mask.h"
 
 /* ---- Memory ------------------------------------------------------------------------------------------------------ */
 
@@ -116,6 +117,34 @@ offer (TernSearch *search, guint beam, gint32 id, double score)
   steps[i] = (TernBeamStep) { beam, id, score };
 }
 
+/* The same of those that the constraint allows. Where none of them has a number for a logit the first one goes on, behind
+ * all that have. */
+#define NO_NUMBER -1e6
+static void
+propose_allowed (TernGenerator *self, guint b, const float *logits, double total)
+{
+  TernSearch *search = &self->search;
+  TernBeam *beam = &search->beams[b];
+  const guint32 *mask = tern_matcher_mask (beam->matcher, self->room - search->length);
+  gint32 first = tern_mask_first (mask, self->n_ids);
+  gboolean any = FALSE;
+
+  if (tern_matcher_failed (beam->matcher) || first < 0)
+    return;
+  for (guint id = (guint) first; id < self->n_ids; id++) {
+    if (id % 32 == 0 && mask[id / 32] == 0) {
+      id += 31;
+      continue;
+    }
+    if (tern_mask_has (mask, (gint32) id) && isfinite (logits[id] - total)) {
+      offer (search, b, (gint32) id, beam->score + (logits[id] - total));
+      any = TRUE;
+    }
+  }
+  if (!any)
+    offer (search, b, first, beam->score + NO_NUMBER);
+}
+
 /* log p of all continuations, penalties in. */
 static void
 propose (TernGenerator *self, guint b, float *row)
@@ -132,6 +161,10 @@ propose (TernGenerator *self, guint b, float *row)
       row[search->nodes[i].id] = tern_penalise (logits[search->nodes[i].id], penalty);
     logits = row;
     total = tern_log_sum_exp (logits, self->n_ids);
+  }
+  if (beam->matcher) {
+    propose_allowed (self, b, logits, total);
+    return;
   }
   for (guint id = 0; id < self->n_ids; id++)
     if (isfinite (logits[id] - total))
@@ -154,7 +187,7 @@ end_at (TernGenerator *self, gint32 node, double score, double logprob, gboolean
     search->best = end;
 }
 
-/* Gives every next beam a timeline: its parent's when it is the first child, else one that no beam continues. All
+/* Gives every next beam a timeline and a matcher: its parent's when it is the first child, else one that no beam continues. All
  * timelines are somewhere in beams [0, width), before and after. */
 static void
 settle (TernSearch *search, const guint *parents, guint n_next)
@@ -168,6 +201,7 @@ settle (TernSearch *search, const guint *parents, guint n_next)
       continue;
     taken |= G_GUINT64_CONSTANT (1) << parents[i];
     search->next[i].timeline = search->beams[parents[i]].timeline;
+    search->next[i].matcher = search->beams[parents[i]].matcher;
   }
   for (guint i = 0; i < search->width; i++) {
     if (i < n_next && search->next[i].timeline)
@@ -176,12 +210,38 @@ settle (TernSearch *search, const guint *parents, guint n_next)
       spare++;
     taken |= G_GUINT64_CONSTANT (1) << spare;
     search->next[i].timeline = search->beams[spare].timeline;
+    search->next[i].matcher = search->beams[spare].matcher;
+    if (i < n_next && search->next[i].matcher)
+      tern_matcher_copy (search->next[i].matcher, search->beams[parents[i]].matcher);
     /* What nobody continues holds no pages. */
     if (i < n_next)
       tern_timeline_fork (search->next[i].timeline, search->beams[parents[i]].timeline);
     else
       tern_timeline_reset (search->next[i].timeline);
   }
+}
+
+/* Matchers follow their beams; those whose sentence is complete and cannot go on are put aside. How many are left. */
+static guint
+follow (TernGenerator *self, guint n_next)
+{
+  TernSearch *search = &self->search;
+  guint n = 0;
+
+  for (guint i = 0; i < n_next; i++) {
+    TernBeam beam = search->next[i];
+
+    tern_matcher_accept (beam.matcher, search->nodes[beam.node].id);
+    if (!tern_matcher_failed (beam.matcher) && !tern_matcher_must_end (beam.matcher)) {
+      search->next[i] = search->next[n];        /* keeps its timeline and matcher among all */
+      search->next[n++] = beam;
+      continue;
+    }
+    if (!tern_matcher_failed (beam.matcher))
+      end_at (self, beam.node, beam.score, beam.logprob, TRUE);
+    tern_timeline_reset (beam.timeline);
+  }
+  return n;
 }
 
 /* The steps become the next beams; those that end are put aside. */
@@ -198,7 +258,7 @@ advance (TernGenerator *self)
     const TernBeam *parent = &search->beams[step->beam];
     double logprob = parent->logits[step->id] - parent->total;
 
-    if (!self->sampling.ignore_eog && tern_generator_is_end (self, step->id)) {
+    if (tern_generator_heeds_end (self) && tern_generator_is_end (self, step->id)) {
       if (i < search->width)    /* an end that would not have lived as a beam is no find */
         end_at (self, parent->node, step->score, parent->logprob + logprob, TRUE);
       continue;
@@ -209,7 +269,7 @@ advance (TernGenerator *self)
     parents[n_next++] = step->beam;
   }
   settle (search, parents, n_next);
-  search->n_beams = n_next;
+  search->n_beams = self->constraint ? follow (self, n_next) : n_next;
   search->beams = search->next;
   search->next = swap;
 }
@@ -245,14 +305,18 @@ report (TernGenerator *self)
   self->said.logprob = self->search.best.logprob;
 }
 
-/* The live beams are sequences too. */
+/* The live beams are sequences too: with a constraint those alone that are sentences, but for @partial. */
 static void
-end_all (TernGenerator *self)
+end_all (TernGenerator *self, gboolean partial)
 {
   TernSearch *search = &self->search;
 
-  for (guint i = 0; i < search->n_beams && search->length > 0; i++)
-    end_at (self, search->beams[i].node, search->beams[i].score, search->beams[i].logprob, FALSE);
+  for (guint i = 0; i < search->n_beams && search->length > 0; i++) {
+    const TernBeam *beam = &search->beams[i];
+
+    if (!beam->matcher || tern_matcher_may_end (beam->matcher) || (partial && search->n_ends == 0))
+      end_at (self, beam->node, beam->score, beam->logprob, FALSE);
+  }
   report (self);
   for (guint i = 0; i < search->width; i++) {
     tern_timeline_set_policy (search->beams[i].timeline, NULL);
@@ -270,16 +334,23 @@ beam_begin (TernGenerator *self)
   search->n_beams = 1;
   search->n_nodes = search->length = search->n_ends = 0;
   search->best = (TernBeamEnd) { .node = -1 };
-  search->beams[0] = (TernBeam) { .timeline = self->timeline, .node = -1 };
-  for (guint i = 1; i < search->width; i++)
-    search->beams[i] = (TernBeam) { .timeline = self->timelines[i - 1], .node = -1 };
+  for (guint i = 0; i < search->width; i++)
+    search->beams[i] = (TernBeam) { .timeline = i ? self->timelines[i - 1] : self->timeline, .node = -1,
+      .matcher = self->constraint ? self->matchers[i] : NULL };
+}
+
+static TernFinish
+finish_of (const TernGenerator *self)
+{
+  if (self->constraint)
+    return self->search.n_ends > 0 ? TERN_FINISH_STOP : TERN_FINISH_FAILED;
+  return self->search.best.ended ? TERN_FINISH_STOP : TERN_FINISH_LENGTH;
 }
 
 static void
 beam_take (TernGenerator *self, const float *logits, TernPicking *picking)
 {
   TernSearch *search = &self->search;
-  const TernTimeline *first;
 
   search->n_steps = 0;
   for (guint i = 0; i < search->n_beams; i++) {
@@ -287,14 +358,18 @@ beam_take (TernGenerator *self, const float *logits, TernPicking *picking)
     propose (self, i, picking->row);
   }
   advance (self);
-  first = search->beams[0].timeline;
-  if (!decided (self) && search->length < self->sampling.max_tokens
-      && tern_timeline_pos (first) < tern_timeline_context (first)) {
+  if (!decided (self) && search->length < self->room) {
     want_beams (self);
     return;
   }
-  end_all (self);
-  tern_generator_finish (self, search->best.ended ? TERN_FINISH_STOP : TERN_FINISH_LENGTH);
+  end_all (self, FALSE);
+  tern_generator_finish (self, finish_of (self));
 }
 
-const TernStrategy tern_strategy_beam = { beam_begin, beam_take, end_all };
+static void
+beam_cancel (TernGenerator *self)
+{
+  end_all (self, TRUE);
+}
+
+const TernStrategy tern_strategy_beam = { beam_begin, beam_take, beam_cancel };

@@ -37,6 +37,7 @@ typedef struct {
 
 typedef struct {
   TernTimeline *timeline;
+  TernMatcher *matcher;         /* goes with the timeline; NULL: no constraint */
   const float *logits;          /* [n_vocab] of its next token, within a take */
   double total;                 /* log of the sum of their exp */
   gint32 node;                  /* its last token, -1: none yet */
@@ -101,13 +102,16 @@ struct _TernGenerator {
   float *probabilities;         /* [max_tokens] */
   TernWanted *wants;            /* [tern_generator_forks() + 1] */
   TernTimeline **timelines;     /* [tern_generator_forks()] for beams and labels */
+  TernMatcher **matchers;       /* [max_beam] NULL until a constraint wants them */
 
   /* The answer under way. */
   TernSampling sampling;
+  TernConstraint *constraint;   /* NULL: none */
   TernRandom random;
   const TernStrategy *strategy; /* NULL: none was begun */
   TernTimeline *timeline;
   const TernKeyPolicy *policy;  /* of that timeline */
+  guint room;                   /* tokens that may be said, by max_tokens and context: the last one is not read */
   guint n_wants;
   gboolean finished;
   double probability;           /* sum over the tokens said */
@@ -119,6 +123,14 @@ struct _TernGenerator {
 };
 
 gboolean tern_generator_is_end (const TernGenerator *self, gint32 id);
+
+/* Whether an end token ends the answer. */
+static inline gboolean
+tern_generator_heeds_end (const TernGenerator *self)
+{
+  return self->constraint || !self->sampling.ignore_eog;
+}
+
 /* Appends a token that stands. */
 void tern_generator_say (TernGenerator *self, gint32 id, float probability);
 void tern_generator_finish (TernGenerator *self, TernFinish finish);

@@ -118,6 +118,7 @@ make_forks (TernGenerator *self, TernStore *store, GError **error)
   guint n = tern_generator_forks (&self->limits);
 
   self->wants = g_new0 (TernWanted, n + 1);
+  self->matchers = g_new0 (TernMatcher *, self->limits.max_beam);
   self->timelines = g_new0 (TernTimeline *, n);
   for (guint i = 0; i < n; i++)
     if (!(self->timelines[i] = tern_timeline_new (store, error)))
@@ -160,6 +161,10 @@ tern_generator_free (TernGenerator *self)
   for (guint i = 0; self->timelines && i < tern_generator_forks (&self->limits); i++)
     tern_timeline_free (self->timelines[i]);
   g_free (self->timelines);
+  for (guint i = 0; self->matchers && i < self->limits.max_beam; i++)
+    tern_matcher_free (self->matchers[i]);
+  g_free (self->matchers);
+  tern_constraint_unref (self->constraint);
   g_free (self->closed.forks);
   g_free (self->closed.next);
   tern_labels_unref (self->labels);
@@ -208,6 +213,7 @@ forget (TernGenerator *self)
   self->probability = 0;
   self->said = (TernSaid) { .ids = self->ids, .finish = TERN_FINISH_LENGTH };
   g_clear_pointer (&self->labels, tern_labels_unref);
+  g_clear_pointer (&self->constraint, tern_constraint_unref);
   for (guint i = 0; i < tern_generator_forks (&self->limits); i++)
     tern_timeline_reset (self->timelines[i]);   /* of one that was given up on */
 }
@@ -221,21 +227,60 @@ begin (TernGenerator *self, TernTimeline *timeline, const TernStrategy *strategy
   strategy->begin (self);
 }
 
-gboolean
-tern_generator_begin (TernGenerator *self, TernTimeline *timeline, const TernSampling *sampling,
-    TernConstraint *constraint, GError **error)
+static gboolean
+check_sampling (const TernGenerator *self, const TernSampling *sampling, GError **error)
 {
-  forget (self);
   if (!tern_sampling_check (sampling, error))
     return FALSE;
   if (sampling->beam > self->limits.max_beam)
     return check (FALSE, "beam", "at most what the generator was made for", sampling->beam, error);
   if (sampling->max_tokens > self->limits.max_tokens)
     return check (FALSE, "max-tokens", "at most what the generator was made for", sampling->max_tokens, error);
-  if (constraint) {
-    g_set_error_literal (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "constraints: expected none");
-    return FALSE;
+  return TRUE;
+}
+
+/* Whether its shortest sentence fits. */
+static gboolean
+check_constraint (const TernConstraint *constraint, guint max_tokens, guint room, GError **error)
+{
+  guint shortest = tern_constraint_shortest (constraint);
+
+  if (shortest <= room)
+    return TRUE;
+  if (shortest > max_tokens)
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "max-tokens: expected %u or more, which the shortest answer of this "
+        "form takes, found %u", shortest, max_tokens);
+  else
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "context: expected room for %u tokens, which the shortest answer of "
+        "this form takes, found room for %u", shortest, room);
+  return FALSE;
+}
+
+static void
+begin_constraint (TernGenerator *self, TernConstraint *constraint, guint n_matchers)
+{
+  self->constraint = tern_constraint_ref (constraint);
+  for (guint i = 0; i < n_matchers; i++) {
+    if (!self->matchers[i])
+      self->matchers[i] = tern_matcher_new ();
+    tern_matcher_begin (self->matchers[i], constraint);
   }
+}
+
+gboolean
+tern_generator_begin (TernGenerator *self, TernTimeline *timeline, const TernSampling *sampling,
+    TernConstraint *constraint, GError **error)
+{
+  guint room = tern_timeline_context (timeline) - tern_timeline_pos (timeline) + 1;
+
+  forget (self);
+  if (!check_sampling (self, sampling, error))
+    return FALSE;
+  self->room = MIN (sampling->max_tokens, room);
+  if (constraint && !check_constraint (constraint, sampling->max_tokens, self->room, error))
+    return FALSE;
+  if (constraint)
+    begin_constraint (self, constraint, sampling->beam);
   self->sampling = *sampling;
   begin (self, timeline, sampling->beam > 1 ? &tern_strategy_beam : &tern_strategy_single);
   return TRUE;

@@ -4,18 +4,24 @@
 #include <string.h>
 
 #include "engine/decode/generator-priv.h"
+#include "engine/decode/mask.h"
 
-/* What the next token is picked from: @logits themselves, or a copy where each token already said is penalised once. */
+/* What the next token is picked from: @logits themselves, or a copy with -inf where @mask (NULL: none) has no bit and where
+ * each token already said is penalised once. What the mask leaves out stays out: -inf times a penalty is -inf. */
 static const float *
-penalised (const TernGenerator *self, const float *logits, float *row)
+prepare (const TernGenerator *self, const float *logits, const guint32 *mask, float *row)
 {
   float penalty = self->sampling.repetition_penalty;
 
-  if (penalty == 1)
+  if (!mask && penalty == 1)
     return logits;
-  memcpy (row, logits, self->n_ids * sizeof (float));
-  for (guint i = 0; i < self->said.n; i++)
-    row[self->ids[i]] = tern_penalise (logits[self->ids[i]], penalty);
+  if (mask)
+    tern_mask_apply (mask, logits, self->n_ids, row);
+  else
+    memcpy (row, logits, self->n_ids * sizeof (float));
+  for (guint i = 0; penalty != 1 && i < self->said.n; i++)
+    if (!mask || tern_mask_has (mask, self->ids[i]))
+      row[self->ids[i]] = tern_penalise (logits[self->ids[i]], penalty);
   return row;
 }
 
@@ -25,25 +31,61 @@ single_begin (TernGenerator *self)
   self->random = (TernRandom) { self->sampling.seed };
 }
 
+static gint32
+pick (TernGenerator *self, const float *logits, const guint32 *mask, TernPicking *picking)
+{
+  const TernSampling *sampling = &self->sampling;
+  const float *row = prepare (self, logits, mask, picking->row);
+  gint32 id = sampling->temperature > 0 ? tern_sample (row, self->n_ids, sampling, &self->random, picking->candidates)
+      : tern_argmax (row, self->n_ids);
+
+  /* Where none that is allowed has a number for a logit, the first one is as good as any. */
+  return mask && !tern_mask_has (mask, id) ? tern_mask_first (mask, self->n_ids) : id;
+}
+
+/* Whether that was the last token, and how it ends. */
+static gboolean
+is_over (TernGenerator *self, TernFinish *finish)
+{
+  gboolean full = self->said.n == self->room;
+
+  *finish = TERN_FINISH_LENGTH;
+  if (!self->constraint)
+    return full;
+  *finish = tern_matcher_failed (self->matchers[0]) || (full && !tern_matcher_may_end (self->matchers[0]))
+      ? TERN_FINISH_FAILED : TERN_FINISH_STOP;
+  return full || *finish == TERN_FINISH_FAILED || tern_matcher_must_end (self->matchers[0]);
+}
+
 static void
 single_take (TernGenerator *self, const float *logits, TernPicking *picking)
 {
-  const TernSampling *sampling = &self->sampling;
-  const float *row = penalised (self, logits, picking->row);
-  gint32 id = sampling->temperature > 0 ? tern_sample (row, self->n_ids, sampling, &self->random, picking->candidates)
-      : tern_argmax (row, self->n_ids);
-  double logprob = logits[id] - tern_log_sum_exp (logits, self->n_ids);
+  const guint32 *mask = NULL;
+  TernFinish finish;
+  double logprob;
+  gint32 id;
 
+  if (self->constraint) {
+    mask = tern_matcher_mask (self->matchers[0], self->room - self->said.n);
+    if (tern_matcher_failed (self->matchers[0]) || tern_mask_first (mask, self->n_ids) < 0) {
+      /* Nothing can be said: a sentence of nothing at most, in a vocabulary without an end token. */
+      tern_generator_finish (self, tern_matcher_must_end (self->matchers[0]) ? TERN_FINISH_STOP : TERN_FINISH_FAILED);
+      return;
+    }
+  }
+  id = pick (self, logits, mask, picking);
+  logprob = logits[id] - tern_log_sum_exp (logits, self->n_ids);
   self->said.logprob += logprob;
-  if (!sampling->ignore_eog && tern_generator_is_end (self, id)) {
+  if (tern_generator_heeds_end (self) && tern_generator_is_end (self, id)) {
     tern_generator_finish (self, TERN_FINISH_STOP);
     return;
   }
   self->probability += exp (logprob);
   tern_generator_say (self, id, (float) exp (logprob));
-  if (self->said.n == sampling->max_tokens
-      || tern_timeline_pos (self->timeline) == tern_timeline_context (self->timeline)) {
-    tern_generator_finish (self, TERN_FINISH_LENGTH);
+  if (self->constraint)
+    tern_matcher_accept (self->matchers[0], id);
+  if (is_over (self, &finish)) {
+    tern_generator_finish (self, finish);
     return;
   }
   self->wants[0] = (TernWanted) { self->timeline, id };
