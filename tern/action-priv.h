@@ -6,3 +6,5 @@
 
 /* Borrowed. */
 TernActionHead *tern_action_model_head (const TernActionModel *model);
+/* Tokens that a decision says; 0: none is said. */
+guint tern_action_model_tokens (const TernActionModel *model);

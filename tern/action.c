@@ -57,3 +57,9 @@ tern_action_model_head (const TernActionModel *self)
 {
   return self->head;
 }
+
+guint
+tern_action_model_tokens (const TernActionModel *self)
+{
+  return tern_action_head_info (self->head)->kind == TERN_ACTION_TOKENS ? self->space.steps * self->space.dims : 0;
+}

@@ -20,6 +20,9 @@ suits (const TernSession *self, const TernActionHead *head, GError **error)
   if (info->width != width)
     g_set_error (error, TERN_ERROR, TERN_ERROR_MISMATCH, "%s: expected a language model %u wide, found %s, %u wide", path,
         info->width, self->text->name, width);
+  else if (info->vocabulary > tern_llm_info (self->text->llm)->n_vocab)
+    g_set_error (error, TERN_ERROR, TERN_ERROR_MISMATCH, "%s: expected a language model of %u tokens or more, found %s, which "
+        "has %u", path, info->vocabulary, self->text->name, tern_llm_info (self->text->llm)->n_vocab);
   else if (info->language_model && strcmp (info->language_model, self->text->name) != 0)
     g_set_error (error, TERN_ERROR, TERN_ERROR_MISMATCH, "%s: expected the language model \"%s\", found \"%s\"", path,
         info->language_model, self->text->name);
@@ -41,7 +44,7 @@ tern_session_open_action (TernSession *self, GError **error)
   head = tern_action_model_head (self->action);
   return suits (self, head, error)
       && tern_state_history_init (&self->states, tern_action_head_info (head)->state_dims, error)
-      && (self->decider = tern_action_run_new (head, error)) != NULL;
+      && (tern_action_model_tokens (self->action) > 0 || (self->decider = tern_action_run_new (head, error)) != NULL);
 }
 
 void
@@ -60,12 +63,17 @@ tern_session_forget_action (TernSession *self)
 /* ---- Decisions ---- */
 
 void
-tern_session_expect_action (TernSession *self, TernAsk *ask)
+tern_session_expect_action (TernSession *self, const TernInquiry *in, TernAsk *ask)
 {
   const TernActionInfo *info = tern_action_head_info (tern_action_model_head (self->action));
 
+  ask->speaks = info->kind == TERN_ACTION_TOKENS;
+  ask->n_words = 0;
+  ask->time = tern_session_newest_pts (self, &in->hand.work.window);
   if (!ask->hidden)
-    ask->hidden = g_new (float, info->width);
+    ask->hidden = g_new (float, info->width + info->state_dims);
+  if (!ask->words)
+    ask->words = g_new (gint32, info->steps * info->dims);
   if (!ask->actions)
     ask->actions = g_new (double, info->steps * info->dims);
 }
@@ -91,13 +99,32 @@ void
 tern_session_decide (TernSession *self, TernInquiry *in, TernAsk *ask)
 {
   const TernActionInfo *info = tern_action_head_info (tern_action_model_head (self->action));
-  guint64 time = tern_session_newest_pts (self, &in->hand.work.window);
-  g_autofree float *state = g_new (float, info->state_dims + 1);
+  float *state = ask->hidden + info->width;
   GError *error = NULL;
 
   ask->decode = g_get_monotonic_time ();
-  if (find_state (self, in, time, state, &error))
-    tern_action_run_decide (self->decider, ask->hidden, state, time, ask->actions, &error);
+  if (find_state (self, in, ask->time, state, &error))
+    tern_action_run_decide (self->decider, ask->hidden, state, ask->time, ask->actions, &error);
+  tern_session_end_ask (ask, error);
+}
+
+void
+tern_session_speak (TernSession *self, TernAsk *ask)
+{
+  const TernActionHead *head = tern_action_model_head (self->action);
+  guint n = tern_action_model_tokens (self->action);
+  GError *error = NULL;
+
+  if (ask->n_words == 0)
+    ask->decode = g_get_monotonic_time ();
+  ask->state = TERN_ASK_SAYS;
+  ask->words[ask->n_words] = tern_action_head_choose (head, ask->n_words, ask->logits, &error);
+  if (!ask->first_token)
+    ask->first_token = g_get_monotonic_time ();
+  if (!error && ++ask->n_words < n)
+    return;
+  if (!error)
+    tern_action_head_spell (head, ask->words, ask->actions);
   tern_session_end_ask (ask, error);
 }
 
@@ -110,9 +137,10 @@ tern_session_conclude_action (const TernSession *self, const TernInquiry *in, co
   values->kind = "action";
   values->result = "";
   values->finish_reason = "stop";
-  values->timestamp = tern_session_newest_pts (self, &in->hand.work.window);
+  values->timestamp = ask->time;
   values->duration = in->hand.work.window.end_time - MIN (values->timestamp, in->hand.work.window.end_time);
   values->timestamp_seconds = (double) values->timestamp / TERN_SECOND;
+  values->generated_tokens = ask->n_words;
   values->actions = ask->actions;
   values->n_actions = space->steps * space->dims;
   values->action_steps = space->steps;

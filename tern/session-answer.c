@@ -31,7 +31,7 @@ tern_session_end_answer (TernSession *self, TernInquiry *in, gboolean discard)
 
     if (ask->state == TERN_ASK_IS_ANSWERED)
       continue;
-    if (ask->state == TERN_ASK_SAYS) {
+    if (ask->state == TERN_ASK_SAYS && !ask->speaks) {
       tern_generator_cancel (ask->generator);
       tern_session_end_ask (ask, NULL);
     } else {
@@ -57,6 +57,7 @@ begin_asks (TernInquiry *in)
 
     ask->state = TERN_ASK_WAITS;
     ask->acts = config->questions[q].action;
+    ask->speaks = FALSE;
     ask->prompt_tokens = 0;
     ask->decode = ask->first_token = ask->end = 0;
     ask->told = 0;
@@ -91,7 +92,7 @@ compile (TernSession *self, TernInquiry *in, guint q, const TernPromptVisual *vi
     ask->compiled_frames = visual->n;
   }
   if (ask->acts)
-    tern_session_expect_action (self, ask);
+    tern_session_expect_action (self, in, ask);
   ask->prompt_tokens = ask->ids->len - self->pictures->len;
   for (guint i = 0; i < self->pictures->len; i++)
     ask->prompt_tokens += g_array_index (self->pictures, TernPicture, i).n;
@@ -235,7 +236,7 @@ add_wanted (const TernInquiry *in, TernDemand *demand)
     const TernWanted *rows;
 
     if (ask->state == TERN_ASK_SAYS)
-      demand->decode += tern_generator_wants (ask->generator, &rows);
+      demand->decode += ask->speaks ? 1 : tern_generator_wants (ask->generator, &rows);
     else if (ask->state == TERN_ASK_READS)
       demand->prompt += tern_reader_left (&ask->reader);
   }
@@ -297,7 +298,8 @@ add_segment (TernSession *self, TernRound *round, TernSegment *segment, GError *
 static void
 end_say (TernAsk *ask)
 {
-  tern_generator_cancel (ask->generator);
+  if (!ask->speaks)
+    tern_generator_cancel (ask->generator);
   tern_session_end_ask (ask, g_steal_pointer (&ask->error));
 }
 
@@ -305,8 +307,8 @@ end_say (TernAsk *ask)
 static guint
 add_said (TernSession *self, TernAsk *ask, TernRound *round)
 {
-  const TernWanted *wanted;
-  guint n = tern_generator_wants (ask->generator, &wanted);
+  const TernWanted word = { ask->reader.timeline, ask->speaks ? ask->words[ask->n_words - 1] : 0 }, *wanted = &word;
+  guint n = ask->speaks ? 1 : tern_generator_wants (ask->generator, &wanted);
   GError *error = NULL;
 
   if (n > round->outputs || n > tern_pass_room (round->pass))
@@ -362,12 +364,12 @@ add_read (TernSession *self, TernReader *reader, TernAsk *ask, TernRound *round,
   TernSegment segment = { .timeline = reader->timeline };
   float *rows;
 
-  if (ask && !ask->acts && n == left && round->outputs == 0)
+  if (ask && (!ask->acts || ask->speaks) && n == left && round->outputs == 0)
     n = left - 1;
   if (n == 0)
     return 0;
   segment.n = n;
-  if (ask && n == left && ask->acts)
+  if (ask && n == left && ask->acts && !ask->speaks)
     segment.hidden = ask->hidden;
   else
     segment.want = ask && n == left ? TERN_LOGITS_LAST : TERN_LOGITS_NONE;
@@ -523,6 +525,8 @@ take_ask (TernSession *self, TernInquiry *in, guint q, TernRound *round)
 
   if (ask->state == TERN_ASK_SAYS && ask->error) {
     end_say (ask);
+  } else if (ask->speaks && ask->logits) {
+    tern_session_speak (self, ask);
   } else if (ask->state == TERN_ASK_SAYS) {
     take (ask, round);
     tern_session_tell_partial (self, in, q);

@@ -2,6 +2,7 @@
 #include "tern/session-config.h"
 
 #include "engine/decode/generator.h"
+#include "tern/action-priv.h"
 #include "tern/compress-group.h"
 
 /* ---- Ranges ---- */
@@ -170,6 +171,8 @@ take_questions (TernSessionConfig *self, const TernQuestion *asked, guint n, con
       g_prefix_error (error, "%s%s", n > 1 ? questions[i].prompt_id : "", n > 1 ? ": " : "");
       return FALSE;
     }
+    if (questions[i].action && self->params.action)
+      form->max_tokens = MAX (tern_action_model_tokens (self->params.action), 1);
     self->max_tokens = MAX (self->max_tokens, form->max_tokens);
     if (form->labels) {
       self->forks = MAX (self->forks, MIN (tern_labels_forks (form->labels), TERN_LABEL_FORKS_MAX));

@@ -351,6 +351,7 @@ free_asks (TernInquiry *in)
     g_free (in->asks[q].prompt);
     g_free (in->asks[q].hidden);
     g_free (in->asks[q].actions);
+    g_free (in->asks[q].words);
     g_array_unref (in->asks[q].ids);
     tern_reader_clear (&in->asks[q].reader);
   }

@@ -51,10 +51,14 @@ typedef struct {
   guint prompt_tokens;
   const float *logits;          /* of its rows in the pass; NULL: none */
   gboolean in_pass;
-  gboolean acts;                /* an action model answers: it has no logits, but */
+  gboolean acts;                /* an action model answers */
+  gboolean speaks;              /* ... whose numbers are said as tokens; otherwise there are no logits, but */
   gboolean decides;             /* ... the last row of its prompt is in the pass, and this becomes */
-  float *hidden;                /* [width] what it is after the final norm; NULL: never asked for */
+  float *hidden;                /* [width] what it is after the final norm, then the robot's state; NULL: never asked for */
   double *actions;              /* [steps * dims] what was decided; likewise */
+  gint32 *words;                /* [steps * dims] tokens of one that speaks; likewise */
+  guint n_words;                /* said so far */
+  guint64 time;                 /* ns, of the newest frame that is decided about */
   gint64 decode, first_token, end;      /* monotonic us; 0: not yet */
   char *prompt;                 /* with placeholders filled in; NULL: it has none */
   guint told;                   /* bytes of it that were told in partial results */
@@ -261,10 +265,12 @@ gboolean tern_session_open_action (TernSession *self, GError **error);
 void tern_session_close_action (TernSession *self);
 /* What comes next is a first decision. */
 void tern_session_forget_action (TernSession *self);
-/* @ask has room for its answer. */
-void tern_session_expect_action (TernSession *self, TernAsk *ask);
+/* @ask has room for its answer about @inquiry's frames, which are in the store. */
+void tern_session_expect_action (TernSession *self, const TernInquiry *inquiry, TernAsk *ask);
 /* Its prompt was read: decides, and ends it. */
 void tern_session_decide (TernSession *self, TernInquiry *inquiry, TernAsk *ask);
+/* It speaks, and @ask->logits are there: the next number is said, the last one ends it. */
+void tern_session_speak (TernSession *self, TernAsk *ask);
 /* What was decided, into @values. */
 void tern_session_conclude_action (const TernSession *self, const TernInquiry *inquiry, const TernAsk *ask, TernResult *values);
 

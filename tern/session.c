@@ -298,10 +298,13 @@ tern_session_set_questions (TernSession *self, const TernQuestion *questions, gu
 gboolean
 tern_session_set_params (TernSession *self, const TernSessionParams *params, GError **error)
 {
+  TernSessionParams changed;
   gboolean again;
 
   g_return_val_if_fail (self != NULL && params != NULL, FALSE);
-  return change_config (self, params, NULL, &again, error);
+  changed = *params;
+  changed.action = self->action;
+  return change_config (self, &changed, NULL, &again, error);
 }
 
 /* ---- Results ---- */

@@ -81,6 +81,13 @@ typedef struct {
   float *a, *w_tau;             /* [units] of pure */
 } TernActionCfc;
 
+typedef struct {
+  guint bins;
+  guint id_rows, value_rows;    /* 1: the same for all numbers of a step; else dims */
+  guint32 *ids;                 /* [id_rows][bins] */
+  float *values;                /* [value_rows][bins] before scaling */
+} TernActionTokens;
+
 struct _TernActionHead {
   gint refs;                    /* atomic */
   const TernKernels *kernels;
@@ -94,6 +101,7 @@ struct _TernActionHead {
   union {
     TernActionMlp mlp;
     TernActionCfc cfc;
+    TernActionTokens tokens;
   } kind;
 };
 
@@ -108,7 +116,7 @@ struct _TernActionClass {
   void (*run) (const TernActionHead *head, float *input, float *work, double seconds, float *y);
 };
 
-extern const TernActionClass tern_action_mlp, tern_action_cfc;
+extern const TernActionClass tern_action_mlp, tern_action_cfc, tern_action_tokens;
 
 /* Numbers of the hidden state and the state. */
 static inline guint
@@ -122,6 +130,9 @@ tern_action_outputs (const TernActionHead *head)
 {
   return head->info.steps * head->info.dims;
 }
+
+/* Number @i of a chunk, in its unit and range, of what it is before scaling. */
+double tern_action_scaled (const TernActionHead *head, guint i, float value);
 
 /* Everything but what is the kind's. */
 gboolean tern_action_space_load (TernActionHead *head, const TernGguf *file, GError **error);

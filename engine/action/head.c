@@ -7,8 +7,8 @@
 #include "tern/error.h"
 
 /* By TernActionKind. */
-static const TernActionClass *const classes[] = { &tern_action_mlp, &tern_action_cfc };
-static const char *const kinds[] = { "mlp", "cfc", NULL };
+static const TernActionClass *const classes[] = { &tern_action_mlp, &tern_action_cfc, &tern_action_tokens };
+static const char *const kinds[] = { "mlp", "cfc", "tokens", NULL };
 
 /* ---- Life ---- */
 
@@ -181,6 +181,15 @@ check_finite (const char *what, const float *values, guint n, GError **error)
   return TRUE;
 }
 
+double
+tern_action_scaled (const TernActionHead *head, guint i, float value)
+{
+  guint d = i % head->info.dims;
+  double action = head->action.offset[d] + (double) head->action.scale[d] * value;
+
+  return CLAMP (action, head->info.minimum[d], head->info.maximum[d]);
+}
+
 gboolean
 tern_action_run_decide (TernActionRun *self, const float *hidden, const float *state, guint64 time, double *actions,
     GError **error)
@@ -196,17 +205,14 @@ tern_action_run_decide (TernActionRun *self, const float *hidden, const float *s
   memcpy (self->input, hidden, info->width * sizeof *hidden);
   for (guint i = 0; i < info->state_dims; i++)
     to[i] = (state[i] - head->state.offset[i]) / head->state.scale[i];
+  g_return_val_if_fail (head->klass->run, FALSE);
   seconds = elapse (self, time);
   head->klass->run (head, self->input, self->work, seconds, self->y);
   if (!check_finite (head->path, self->y, tern_action_outputs (head), error)) {
     tern_action_run_reset (self);
     return FALSE;
   }
-  for (guint i = 0; i < tern_action_outputs (head); i++) {
-    guint d = i % info->dims;
-    double action = head->action.offset[d] + (double) head->action.scale[d] * self->y[i];
-
-    actions[i] = CLAMP (action, info->minimum[d], info->maximum[d]);
-  }
+  for (guint i = 0; i < tern_action_outputs (head); i++)
+    actions[i] = tern_action_scaled (head, i, self->y[i]);
   return TRUE;
 }

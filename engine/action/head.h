@@ -31,6 +31,7 @@ typedef struct {
   guint state_dims;             /* numbers of the robot's state; 0: it is not looked at */
   guint width;                  /* of the language model */
   guint frames;                 /* pictures that a decision is about */
+  guint vocabulary;             /* of TOKENS: ids of the language model are below it at least */
   const char *encoder_id, *language_model;      /* NULL: any that has the width */
 } TernActionInfo;
 
@@ -65,5 +66,12 @@ void tern_action_run_reset (TernActionRun *run);
  * finite; names it. */
 gboolean tern_action_run_decide (TernActionRun *run, const float *hidden, const float *state, guint64 time,
     double *actions, GError **error);
+
+/* ---- TOKENS: the language model says steps * dims tokens, one after the other ---- */
+
+/* The likeliest token of those that say number @i of the chunk, by @logits. -1, FAILED: a logit is not finite. */
+gint32 tern_action_head_choose (const TernActionHead *head, guint i, const float *logits, GError **error);
+/* What tokens [steps * dims], so chosen, say. */
+void tern_action_head_spell (const TernActionHead *head, const gint32 *said, double *actions);
 
 G_END_DECLS

@@ -91,7 +91,7 @@ load_sizes (TernActionInfo *info, const TernGguf *file, GError **error)
       && tern_gguf_u32 (file, "tern-action.steps", 1, MOST_STEPS, &info->steps, error)
       && tern_gguf_u32 (file, "tern-action.rate.numerator", 1, MOST_RATE, &info->rate_n, error)
       && tern_gguf_u32 (file, "tern-action.rate.denominator", 1, MOST_RATE, &info->rate_d, error)
-      && tern_gguf_u32 (file, "tern-action.state.dims", 0, MOST_STATE, &info->state_dims, error)
+      && tern_gguf_u32_or (file, "tern-action.state.dims", 0, MOST_STATE, 0, &info->state_dims, error)
       && tern_gguf_u32 (file, "tern-action.embedding_length", 1, TERN_EMBEDDING_DIM_MAX, &info->width, error)
       && tern_gguf_u32_or (file, "tern-action.frames", 1, MOST_FRAMES, 1, &info->frames, error);
 }

@@ -56,9 +56,9 @@ def value_of(v):
         struct.pack("<f" if isinstance(v[0], float) else "<i", x) for x in v)
 
 
-def head(path, steps, dims, state, layers, **more):
+def head(path, steps, dims, state, layers, kind="mlp", **more):
     """An MLP with these layers: [(weight rows, bias)]."""
-    keys = {"general.architecture": "tern-action", "tern-action.kind": "mlp", "tern-action.space": "arm",
+    keys = {"general.architecture": "tern-action", "tern-action.kind": kind, "tern-action.space": "arm",
             "tern-action.dims": dims, "tern-action.steps": steps, "tern-action.rate.numerator": 30,
             "tern-action.rate.denominator": 2, "tern-action.names": [f"j{i}" for i in range(dims)],
             "tern-action.minimum": [-1e6] * dims, "tern-action.maximum": [1e6] * dims,
@@ -137,8 +137,8 @@ def embeddings():
         yield row
 
 
-def last_logits(folder, frames):
-    """Of the prompt that docs/action-model.md states, about these pictures."""
+def logits_of(folder, frames, said=()):
+    """Of the prompt that docs/action-model.md states, about these pictures, with these tokens behind it."""
     before = "<|startoftext|><|im_start|>user\n"
     after = f"{ASK}<|im_end|>\n<|im_start|>assistant\n"
     pieces = [before] + ["<|image_start|>", None, "<|image_end|>"] * len(frames) + [after]
@@ -146,7 +146,7 @@ def last_logits(folder, frames):
     for piece in pieces:
         ids += ["-1"] if piece is None else tern("tokenize", "--model", MODEL, "--special", "--no-bos",
                                                  data=piece.encode())[1].split()
-    (folder / "ids").write_text(" ".join(ids))
+    (folder / "ids").write_text(" ".join([*ids, *map(str, said)]))
     images = sum((["--image", picture(folder / f"{f}.ppm", f)] for f in frames), [])
     code, _, error = tern("logits", "--model", MODEL, "--mmproj", MMPROJ, *images, "--tokens", folder / "ids", "--output",
                           folder / "logits.npy", "--activations", "f32")
@@ -155,7 +155,7 @@ def last_logits(folder, frames):
     raw = (folder / "logits.npy").read_bytes()
     values = array.array("f", raw[10 + int.from_bytes(raw[8:10], "little"):])
     rows = json.loads(raw[10:].split(b"'shape': (")[1].split(b")")[0].join([b"[", b"]"]))
-    return values[-rows[1]:]
+    return [values[(rows[0] - n) * rows[1]:][:rows[1]] for n in range(len(said) + 1, 0, -1)]
 
 
 def hidden_states(folder):
@@ -168,14 +168,14 @@ def hidden_states(folder):
     matrix = list(embeddings())
     for i, frame in ((0, 0), (1, 2), (4, 10)):
         found = [sum(a * b for a, b in zip(row, lines[i]["actions"])) for row in matrix]
-        worst = max(abs(a - b) for a, b in zip(found, last_logits(folder, [frame])))
+        worst = max(abs(a - b) for a, b in zip(found, logits_of(folder, [frame])[0]))
         point(worst < 1e-3, f"at {times[i]} s the hidden state of frame {frame} gives the logits of the prompt", worst)
     two = head(folder / "two.gguf", 1, WIDTH, 0, [([[float(i == j) for j in range(WIDTH)] for i in range(WIDTH)],
                                                    [0.0] * WIDTH)], frames=2)
     code, lines, error = act(folder, two, None, "--every", 0.25, "--float-activations")
     point(code == 0 and [l["frames"] for l in lines] == [1, 2, 2, 2, 2], "two pictures a decision", code, error)
     found = [sum(a * b for a, b in zip(row, lines[3]["actions"])) for row in matrix]
-    worst = max(abs(a - b) for a, b in zip(found, last_logits(folder, [5, 7])))
+    worst = max(abs(a - b) for a, b in zip(found, logits_of(folder, [5, 7])[0]))
     point(worst < 1e-3, "... those of this decision and the one before, in that order", worst)
     code, quantised, error = act(folder, model, None, "--every", 0.25)
     point(code == 0 and quantised[1]["actions"] != act(folder, model, None, "--every", 0.25, "--float-activations")[1][1][
@@ -231,6 +231,25 @@ def numbers(folder):
     return model, states
 
 
+def words(folder):
+    """Numbers that the language model says: always the likeliest token of the number's own set."""
+    steps, dims, bins = 3, 2, 16
+    sets = [list(range(100, 100 + bins)), list(range(900, 900 - 3 * bins, -3))]
+    model = head(folder / "words.gguf", steps, dims, 0, [], kind="tokens", tokens__bins=bins, tokens__ids=sum(sets, []),
+                 action__normalization="min_max", action__low=[0.0, -2.0], action__high=[8.0, 2.0])
+    code, lines, error = act(folder, model, None, "--every", "0.5", "--float-activations")
+    point(code == 0 and len(lines) == 3 and all(l["generated_tokens"] == steps * dims and l["kind"] == "action" for l in lines),
+          "actions are said as tokens", code, error, lines)
+    for line, frame in zip(lines, (0, 5, 10)):
+        bins_said = [round(((v - (0, -2)[i % 2]) / (8, 4)[i % 2]) * bins - .5) for i, v in enumerate(line["actions"])]
+        said = [sets[i % 2][b] for i, b in enumerate(bins_said)]
+        rows = logits_of(folder, [frame], said[:-1])
+        best = [max(sets[i % 2], key=lambda t: row[t]) for i, row in enumerate(rows)]
+        exact = max(abs((0, -2)[i % 2] + (b + .5) / bins * (8, 4)[i % 2] - v) for i, (b, v) in enumerate(
+            zip(bins_said, line["actions"])))
+        point(said == best and exact < 1e-6, f"at {line['timestamp_seconds']} s the likeliest ones of each set", said, best, exact)
+
+
 # ---- What is refused ----
 
 def refused(folder, model, states):
@@ -262,6 +281,7 @@ def refused(folder, model, states):
 
     wide = head(folder / "wide.gguf", 1, 1, 0, [([[0.0] * 128], [0.0])], embedding_length=128)
     other = head(folder / "other.gguf", 1, 1, 0, [([[0.0] * WIDTH], [0.0])], language_model="Another")
+    words_ = head(folder / "much.gguf", 1, 1, 0, [], kind="tokens", tokens__bins=2, tokens__ids=[1, 99999])
     encoder = head(folder / "encoder.gguf", 1, 1, 0, [([[0.0] * WIDTH], [0.0])], encoder_id="0" * 32)
     none = {"--states": None, "--state-rate": None}
     (folder / "text.npy").write_text("1 2 3\n")
@@ -270,6 +290,7 @@ def refused(folder, model, states):
             ("another kind of file", {"--action-model": MODEL}, ["general.architecture", "tern-action", "lfm2"]),
             ("another width", {"--action-model": wide, **none}, ["wide.gguf", "128 wide", "256 wide"]),
             ("another language model", {"--action-model": other, **none}, ["other.gguf", "Another", "Tern Captioner 4M"]),
+            ("tokens that the model has not", {"--action-model": words_, **none}, ["much.gguf", "100000", "3072"]),
             ("another encoder", {"--action-model": encoder, **none}, ["encoder.gguf", "0" * 32]),
             ("states that are not there", {"--states": folder / "x.npy"}, ["x.npy"]),
             ("states that are text", {"--states": folder / "text.npy"}, ["text.npy"]),
@@ -300,5 +321,6 @@ with tempfile.TemporaryDirectory() as temporary:
     video(place / "clip.y4m")
     hidden_states(place)
     made = numbers(place)
+    words(place)
     refused(place, *made)
 print(f"1..{number}")

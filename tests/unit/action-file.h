@@ -11,7 +11,7 @@ typedef struct {
 } ActionFlaw;
 
 typedef struct {
-  const char *kind;             /* "mlp", "cfc" */
+  const char *kind;             /* "mlp", "cfc", "tokens": 4 bins, tokens 10.. and 20.. of two numbers */
   const char *mode;             /* of a cfc */
   guint width, state, dims, steps;
   guint inner, n_inner;         /* width of an MLP's inner layers or of the backbone; how many */
@@ -165,6 +165,20 @@ action_put_cfc (GgufWriter *w, ActionFile *f)
   action_layer (w, f, "output", f->units, f->steps * f->dims);
 }
 
+static inline void
+action_put_tokens (GgufWriter *w, ActionFile *f)
+{
+  const gint32 ids[] = { 10, 11, 12, 13, 23, 22, 21, 20 };
+  const float edges[] = { -1, -0.5f, 0, 0.25f, 1, 0, 0.1f, 0.1f, 0.5f, 2 };
+
+  action_u32 (w, f, "tern-action.tokens.bins", 4);
+  if (!action_flawed (w, f, "tern-action.tokens.ids")) {
+    writer_array (w, "tern-action.tokens.ids", TERN_GGUF_I32, G_N_ELEMENTS (ids));
+    put_bytes (w->keys, ids, sizeof ids);
+  }
+  action_floats (w, f, "tern-action.tokens.edges", edges, G_N_ELEMENTS (edges));
+}
+
 /* The file; the drawn values are in f->tensors until action_file_clear(). */
 static inline GByteArray *
 action_file_write (ActionFile *f)
@@ -204,6 +218,8 @@ action_file_write (ActionFile *f)
   writer_number (&w, "tern-action.time.limit", TERN_GGUF_F32, &f->limit, sizeof f->limit);
   if (g_str_equal (f->kind, "cfc"))
     action_put_cfc (&w, f);
+  else if (g_str_equal (f->kind, "tokens"))
+    action_put_tokens (&w, f);
   else
     action_put_mlp (&w, f);
   return writer_finish (&w);

@@ -341,6 +341,41 @@ test_not_finite (void)
   decider_clear (&d);
 }
 
+/* Each number is the likeliest token of its own set, whatever is likelier elsewhere; its value the middle of the bin. */
+static void
+test_tokens (void)
+{
+  g_auto (ActionFile) file = action_file ("tokens");
+  g_autoptr (TernActionHead) head = NULL;
+  g_autoptr (GByteArray) bytes = NULL;
+  g_autoptr (GError) error = NULL;
+  float logits[32] = { [5] = 100, [11] = 3, [13] = 2, [15] = 50, [20] = 7, [21] = 6, [22] = -1 };
+  gint32 said[8];
+  double actions[8];
+
+  file.state = 0;
+  file.normalization = "none";
+  bytes = action_file_write (&file);
+  head = tern_action_head_open_memory (bytes->data, bytes->len, "memory", &error);
+  g_assert_no_error (error);
+  g_assert_cmpint (tern_action_head_info (head)->kind, ==, TERN_ACTION_TOKENS);
+  g_assert_cmpuint (tern_action_head_info (head)->vocabulary, ==, 24);
+  for (guint i = 0; i < 8; i++) {
+    said[i] = tern_action_head_choose (head, i, logits, &error);
+    g_assert_no_error (error);
+    g_assert_cmpint (said[i], ==, i % 2 ? 20 : 11);
+  }
+  said[2] = 13;
+  said[3] = 22;
+  tern_action_head_spell (head, said, actions);
+  for (guint i = 0; i < 8; i++)
+    g_assert_cmpfloat_with_epsilon (actions[i], i == 2 ? 0.625 : i == 3 ? 0.1 : i % 2 ? 1.25 : -0.25, 1e-7);
+  logits[12] = NAN;
+  g_assert_cmpint (tern_action_head_choose (head, 1, logits, &error), ==, 20);
+  g_assert_cmpint (tern_action_head_choose (head, 0, logits, &error), ==, -1);
+  g_assert_error (error, TERN_ERROR, TERN_ERROR_FAILED);
+}
+
 /* ---- Files that lie ---------------------------------------------------------------------------------------------- */
 
 static void
@@ -454,6 +489,24 @@ put_infinite (GgufWriter *w, const char *name)
   writer_tensor (w, name, 1, (guint64[]) { 12 }, TERN_TYPE_F32, (float[12]) { [5] = INFINITY }, 12 * sizeof (float));
 }
 
+static void
+put_twice (GgufWriter *w, const char *name)
+{
+  const gint32 ids[] = { 7, 8, 9, 8 };
+
+  writer_array (w, name, TERN_GGUF_I32, 4);
+  put_bytes (w->keys, ids, sizeof ids);
+}
+
+static void
+put_falling (GgufWriter *w, const char *name)
+{
+  const float edges[] = { 0, 1, 2, 1, 3 };
+
+  writer_array (w, name, TERN_GGUF_F32, 5);
+  put_bytes (w->keys, edges, sizeof edges);
+}
+
 static const struct {
   const char *kind;
   ActionFlaw flaw;
@@ -463,7 +516,7 @@ static const struct {
   { "mlp", { "general.architecture", put_text }, TERN_ERROR_FORMAT, "tern-action; found \"something else\"" },
   { "mlp", { "general.architecture" }, TERN_ERROR_FORMAT, "" },
   { "mlp", { "general.name", put_bell }, TERN_ERROR_FORMAT, "without control characters" },
-  { "mlp", { "tern-action.kind", put_text }, TERN_ERROR_FORMAT, "mlp, cfc" },
+  { "mlp", { "tern-action.kind", put_text }, TERN_ERROR_FORMAT, "mlp, cfc, tokens" },
   { "mlp", { "tern-action.kind", put_zero }, TERN_ERROR_FORMAT, "a string" },
   { "mlp", { "tern-action.space" }, TERN_ERROR_FORMAT, "" },
   { "mlp", { "tern-action.space", put_nothing }, TERN_ERROR_FORMAT, "" },
@@ -511,6 +564,13 @@ static const struct {
   { "cfc", { "cfc.ff2.bias", put_integers }, TERN_ERROR_UNSUPPORTED, "I32" },
   { "cfc", { "cfc.time_a.weight" }, TERN_ERROR_FORMAT, "no such tensor" },
   { "cfc", { "cfc.time_b.weight" }, TERN_ERROR_FORMAT, "no such tensor" },
+  { "tokens", { "tern-action.tokens.bins" }, TERN_ERROR_FORMAT, "" },
+  { "tokens", { "tern-action.tokens.bins", put_zero }, TERN_ERROR_FORMAT, "from 2 to 65536" },
+  { "tokens", { "tern-action.tokens.ids" }, TERN_ERROR_FORMAT, "a token for each bin: 4, or 8" },
+  { "tokens", { "tern-action.tokens.ids", put_many }, TERN_ERROR_FORMAT, "a token for each bin: 4, or 8" },
+  { "tokens", { "tern-action.tokens.ids", put_twice }, TERN_ERROR_FORMAT, "found 8 twice" },
+  { "tokens", { "tern-action.tokens.edges", put_seven }, TERN_ERROR_FORMAT, "an edge more than there are bins: 5, or 10" },
+  { "tokens", { "tern-action.tokens.edges", put_falling }, TERN_ERROR_FORMAT, "found 1 after 2" },
   { "cfc", { "output.weight", put_small_tensor }, TERN_ERROR_FORMAT, "12 x 8, found 3 x 2" },
 };
 
@@ -524,6 +584,8 @@ test_refused (void)
     g_autofree char *after = NULL;
 
     file.flaw = flaws[i].flaw;
+    if (g_str_equal (flaws[i].kind, "tokens"))
+      file.state = 0;
     bytes = action_file_write (&file);
     g_assert_null (tern_action_head_open_memory (bytes->data, bytes->len, "memory", &error));
     g_test_message ("%s", error ? error->message : flaws[i].flaw.name);
@@ -561,6 +623,7 @@ main (int argc, char **argv)
   g_test_add_func ("/action/scaling", test_scaling);
   g_test_add_func ("/action/info", test_info);
   g_test_add_func ("/action/not-finite", test_not_finite);
+  g_test_add_func ("/action/tokens", test_tokens);
   g_test_add_func ("/action/refused", test_refused);
   g_test_add_func ("/action/cut", test_cut);
   return g_test_run ();

@@ -175,6 +175,54 @@ test_windows (void)
   g_assert_null (next_result (session));
 }
 
+/* A model that speaks: the same again, and beside captions. */
+static void
+test_tokens (void)
+{
+  ActionFile file = action_file ("tokens");
+  const TernQuestion questions[] = { { .prompt = "Pick it up.", .action = TRUE }, { .prompt = "Describe." } };
+  g_autoptr (TernActionModel) action = NULL;
+  g_autoptr (TernSession) session = NULL, alone = NULL;
+  g_autoptr (TernResult) first = NULL, again = NULL, words = NULL, same = NULL;
+  TernSessionParams params;
+
+  file.width = 256;
+  file.state = 0;
+  file.normalization = "none";
+  action = open_action (&file);
+  params = action_params (action);
+  session = new_session (model, &params);
+  push_run (session, 0, 4, 0);
+  first = decide (session);
+  again = decide (session);
+  g_assert_cmpstr (first->kind, ==, "action");
+  g_assert_cmpuint (first->generated_tokens, ==, 8);
+  g_assert_cmpuint (first->timestamp, ==, MS (1500));
+  g_assert_cmpmem (first->actions, 8 * sizeof (double), again->actions, 8 * sizeof (double));
+
+  params = quick_params ();
+  alone = new_session (model, &params);
+  params.questions = questions + 1;
+  params.n_questions = 1;
+  tern_session_set_params (alone, &params, NULL);
+  params.action = action;
+  params.questions = questions;
+  params.n_questions = 2;
+  g_clear_pointer (&session, tern_session_free);
+  session = new_session (model, &params);
+  push_run (session, 0, 4, 0);
+  push_run (alone, 0, 4, 0);
+  tern_session_finish (session);
+  tern_session_finish (alone);
+  g_clear_pointer (&again, tern_result_unref);
+  again = next_result (session);
+  words = next_result (session);
+  same = next_result (alone);
+  g_assert_cmpstr (again->kind, ==, "action");
+  g_assert_cmpuint (again->n_actions, ==, 8);
+  g_assert_cmpstr (words->result, ==, same->result);
+}
+
 /* ---- States -------------------------------------------------------------------------------------------------------- */
 
 static void
@@ -413,6 +461,12 @@ test_mismatch (void)
   g_clear_pointer (&session, tern_session_free);
   params = quick_params ();
   session = new_session (model, &params);
+  params.questions = &question;         /* an action model stays, and so does its lack */
+  params.n_questions = 1;
+  params.action = of_right;
+  g_assert_false (tern_session_set_params (session, &params, &error));
+  g_assert_error (error, TERN_ERROR, TERN_ERROR_INVALID);
+  g_clear_error (&error);
   g_assert_false (tern_session_ask (session, &request, NULL, &error));
   g_assert_error (error, TERN_ERROR, TERN_ERROR_INVALID);
 }
@@ -426,6 +480,7 @@ main (int argc, char **argv)
   model = open_model (0);
   g_test_add_func ("/session-action/result", test_result);
   g_test_add_func ("/session-action/windows", test_windows);
+  g_test_add_func ("/session-action/tokens", test_tokens);
   g_test_add_func ("/session-action/states", test_states);
   g_test_add_func ("/session-action/refused-states", test_refused_states);
   g_test_add_func ("/session-action/memory", test_memory);
