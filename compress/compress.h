@@ -61,6 +61,7 @@ typedef struct {
 extern const TernCompressMethod tern_compress_none;
 extern const TernCompressMethod tern_compress_dycoke;   /* DyCoke stage 1 (arXiv:2411.15024 sec. 3.2) */
 extern const TernCompressMethod tern_compress_random;   /* as many tokens as DyCoke keeps, drawn at random */
+extern const TernCompressMethod tern_compress_vla_cache;        /* what VLA-Cache would not reuse (arXiv:2502.02175) */
 
 /* In the order of TernMethod (tern/compressor.h), which has a constant for those that code names. */
 const TernCompressMethod *const *tern_compress_methods (guint *n);

@@ -7,63 +7,13 @@
  * compared with c as it was before c itself was thinned. */
 #include "compress/compress.h"
 
-#include <math.h>
-
 #include "compress/select.h"
+#include "compress/similar.h"
 #include "tern/error.h"
 #include "engine/base/mem.h"
 
 /* Which earlier frame of its group each frame is compared with. */
 static const guint compared_with[TERN_COMPRESS_GROUP] = { 0, 0, 0, 2 };
-
-#define LANES 8
-
-/* Sums of products in a fixed order, whatever the compiler vectorises: the same tokens are kept on every machine. */
-static double
-cosine (const float *a, const float *b, guint n)
-{
-  double ab[LANES] = { 0 }, aa[LANES] = { 0 }, bb[LANES] = { 0 };
-  double sab = 0, saa = 0, sbb = 0;
-  guint i = 0;
-
-  for (; i + LANES <= n; i += LANES)
-    for (guint j = 0; j < LANES; j++) {
-      double x = a[i + j], y = b[i + j];
-
-      ab[j] += x * y;
-      aa[j] += x * x;
-      bb[j] += y * y;
-    }
-  for (guint j = 0; i < n; i++, j++) {
-    double x = a[i], y = b[i];
-
-    ab[j] += x * y;
-    aa[j] += x * x;
-    bb[j] += y * y;
-  }
-  for (guint j = 0; j < LANES; j++) {
-    sab += ab[j];
-    saa += aa[j];
-    sbb += bb[j];
-  }
-
-  /* A zero token is like no other. The root of the product, not the product of the roots: equal rows give exactly 1,
-   * so that a still picture ties everywhere and the lowest places are kept. */
-  if (!(saa > 0) || !(sbb > 0))
-    return 0;
-  return sab / sqrt (saa * sbb);
-}
-
-static void
-similarities (const float *a, const float *b, guint n_tokens, guint dim, TernScored *out)
-{
-  for (guint i = 0; i < n_tokens; i++) {
-    double s = cosine (a + (gsize) i * dim, b + (gsize) i * dim, dim);
-
-    /* NaN rows (a broken encoder) rank as dissimilar: the order stays total. */
-    out[i] = (TernScored) { .score = isnan (s) ? -G_MAXDOUBLE : s, .index = (gint32) i };
-  }
-}
 
 static gsize
 dycoke_scratch (guint n_tokens)
@@ -90,7 +40,7 @@ dycoke_select (const TernCompressParams *params, const TernTokenGroup *group, vo
     gsize frame = (gsize) n * group->dim;
     gint32 *row = keep + (gsize) f * n;
 
-    similarities (group->tokens + compared_with[f] * frame, group->tokens + f * frame, n, group->dim, scored);
+    tern_similarities (group->tokens + compared_with[f] * frame, group->tokens + f * frame, n, group->dim, scored);
     tern_select_lowest (scored, n, n_kept);
     for (guint i = 0; i < n_kept; i++)
       row[i] = scored[i].index;
@@ -116,7 +66,7 @@ reference_frame (const float *tokens, guint with, guint frame, guint n_tokens, g
 {
   gsize size = (gsize) n_tokens * dim;
 
-  similarities (tokens + with * size, tokens + frame * size, n_tokens, dim, scored);
+  tern_similarities (tokens + with * size, tokens + frame * size, n_tokens, dim, scored);
   tern_select_lowest (scored, n_tokens, n_kept);
   for (guint i = 0; i < n_kept; i++)
     keep[(gsize) frame * n_tokens + i] = scored[i].index;

@@ -43,6 +43,7 @@ static const TernCompressMethod *const methods[] = {
   &tern_compress_none,
   &tern_compress_dycoke,
   &tern_compress_random,
+  &tern_compress_vla_cache,
 };
 
 const TernCompressMethod *const *

@@ -395,7 +395,7 @@ tern_tool_caption (int argc, char **argv)
     { "grammar", 0, 0, G_OPTION_ARG_FILENAME, &o.questions.grammar, "Or by a sentence of this grammar (GBNF)", "FILE" },
     { "frame-rate", 0, 0, G_OPTION_ARG_STRING, &o.rate, "Frames a second of video that are looked at (2/1)", "N/D" },
     { "window", 0, 0, G_OPTION_ARG_DOUBLE, &o.window, "Seconds of video a caption is about (4)", "SECONDS" },
-    { "compress", 0, 0, G_OPTION_ARG_STRING, &o.compress, "none, dycoke (default) or random", "METHOD" },
+    { "compress", 0, 0, G_OPTION_ARG_STRING, &o.compress, "none, dycoke (default), random or vla-cache", "METHOD" },
     { "merge-ratio", 0, 0, G_OPTION_ARG_DOUBLE, &o.merge_ratio, "Share of tokens that merging drops (0.7)", "K" },
     { "kv-prune", 0, 0, G_OPTION_ARG_DOUBLE, &o.kv_prune, "Share of visual keys that decoding leaves out of videos (0.7)",
         "P" },

@@ -6,6 +6,7 @@
 
 #include "compress/compress.h"
 #include "compress/select.h"
+#include "compress/team-vla.h"
 #include "tern/error.h"
 
 /* ---- The tokens of each frame that the tower attends to most ----------------------------------------------------- */
@@ -159,6 +160,93 @@ test_attended (void)
   g_assert_true (keep[4] == 0 && keep[5] == 2);
 }
 
+/* ---- VLA-Cache --------------------------------------------------------------------------------------------------- */
+
+/* Five tokens of two frames: the first two stand still (a cosine of 1), the third nearly (.998), the fourth not quite (.98),
+ * the fifth turns. */
+static void
+test_vla_cache (void)
+{
+  static const float tokens[20] = { 1, 0, 0, 2, 1, 0, 1, 0, 1, 0,
+    3, 0, 0, 2, 15.8f, 1, 4.9f, 1, 0, 1 };
+  static const float scores[10] = { 0, 0, 0, 0, 0, .1f, .9f, .2f, .3f, .4f };
+  TernTokenGroup group = { .tokens = tokens, .n_frames = 2, .n_tokens = 5, .dim = 2 };
+  g_autofree void *scratch = g_malloc (tern_compress_vla_cache.scratch (5));
+  gint32 keep[10];
+  guint n_keep[2];
+
+  tern_compress_run (&tern_compress_vla_cache, &(TernCompressParams) { .merge_ratio = .9 }, &group, scratch, keep, n_keep);
+  g_assert_cmpuint (n_keep[0], ==, 5);
+  g_assert_cmpuint (n_keep[1], ==, 2);
+  g_assert_true (keep[5] == 3 && keep[6] == 4);
+  /* at most two of five: the most similar ones */
+  tern_compress_run (&tern_compress_vla_cache, &(TernCompressParams) { .merge_ratio = .4 }, &group, scratch, keep, n_keep);
+  g_assert_cmpuint (n_keep[1], ==, 3);
+  g_assert_true (keep[5] == 2 && keep[6] == 3 && keep[7] == 4);
+  /* what matters most (one of five) is looked at again */
+  group.scores = scores;
+  tern_compress_run (&tern_compress_vla_cache, &(TernCompressParams) { .merge_ratio = .9 }, &group, scratch, keep, n_keep);
+  g_assert_cmpuint (n_keep[1], ==, 3);
+  g_assert_true (keep[5] == 1 && keep[6] == 3 && keep[7] == 4);
+  tern_compress_run (&tern_compress_vla_cache, &(TernCompressParams) { .merge_ratio = 0 }, &group, scratch, keep, n_keep);
+  g_assert_cmpuint (n_keep[1], ==, 5);
+}
+
+/* ---- TEAM-VLA ---------------------------------------------------------------------------------------------------- */
+
+/* A grid of 4 x 5 where one token is like a word: it and its eight neighbours stay; at the edge, its five. */
+static void
+test_team_select (void)
+{
+  static const float words[4] = { 0, 1, 1, 1 };
+  float tokens[40];
+  double scratch[20];
+  gint32 keep[20];
+  guint n_others = 0;
+
+  for (guint i = 0; i < 20; i++) {
+    tokens[2 * i] = 1;
+    tokens[2 * i + 1] = -1;
+  }
+  tokens[2 * 7] = 0;
+  tokens[2 * 7 + 1] = 5;
+  g_assert_cmpuint (tern_team_select (tokens, 4, 5, words, 2, 2, 1, 0, 0, scratch, keep), ==, 9);
+  for (guint i = 0; i < 9; i++)
+    g_assert_cmpint (keep[i], ==, i / 3 * 5 + i % 3 + 1);
+  tokens[2 * 7 + 1] = -1;
+  tokens[2 * 7] = tokens[2 * 19] = 1;
+  tokens[2 * 19 + 1] = 1;
+  g_assert_cmpuint (tern_team_select (tokens, 4, 5, words, 2, 2, 1, 0, 0, scratch, keep), ==, 4);
+  g_assert_true (keep[0] == 13 && keep[1] == 14 && keep[2] == 18 && keep[3] == 19);
+  /* the same seed, the same context; about a tenth over many seeds */
+  for (guint64 seed = 0; seed < 1000; seed++) {
+    gint32 again[20];
+    guint n = tern_team_select (tokens, 4, 5, words, 2, 2, 1, .1, seed, scratch, keep);
+
+    g_assert_cmpuint (tern_team_select (tokens, 4, 5, words, 2, 2, 1, .1, seed, scratch, again), ==, n);
+    g_assert_true (memcmp (keep, again, n * sizeof *keep) == 0);
+    n_others += n - 4;
+  }
+  g_assert_cmpuint (n_others, >, 1400);
+  g_assert_cmpuint (n_others, <, 1800);
+  g_assert_cmpuint (tern_team_select (tokens, 4, 5, words, 2, 2, 1, 1, 3, scratch, keep), ==, 20);
+}
+
+/* Two anchors, one other: logits 1.4142 and 0. */
+static void
+test_team_merge (void)
+{
+  float anchors[4] = { 1, 0, 0, 1 }, others[2] = { 2, 0 }, weights[2];
+
+  tern_team_merge (anchors, 2, others, 1, 2, weights);
+  g_assert_cmpfloat_with_epsilon (weights[0], .8044, 5e-5);
+  g_assert_cmpfloat_with_epsilon (weights[1], .1956, 5e-5);
+  g_assert_cmpfloat_with_epsilon (anchors[0], 1.4458, 5e-5);
+  g_assert_cmpfloat_with_epsilon (anchors[1], 0, 1e-6);
+  g_assert_cmpfloat_with_epsilon (anchors[2], .3272, 5e-5);
+  g_assert_cmpfloat_with_epsilon (anchors[3], .8364, 5e-5);
+}
+
 static void
 add (const TernCompressMethod *method)
 {
@@ -179,5 +267,8 @@ main (int argc, char **argv)
   add (&attended);
   g_test_add_func ("/compress/needs", test_needs);
   g_test_add_func ("/compress/attended", test_attended);
+  g_test_add_func ("/compress/vla-cache", test_vla_cache);
+  g_test_add_func ("/compress/team-vla/select", test_team_select);
+  g_test_add_func ("/compress/team-vla/merge", test_team_merge);
   return g_test_run ();
 }

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "compress/similar.h"
+
+#include <math.h>
+
+#define LANES 8
+
+/* Sums of products in a fixed order, whatever the compiler vectorises: the same tokens are kept on every machine. */
+double
+tern_cosine (const float *a, const float *b, guint n)
+{
+  double ab[LANES] = { 0 }, aa[LANES] = { 0 }, bb[LANES] = { 0 };
+  double sab = 0, saa = 0, sbb = 0;
+  guint i = 0;
+
+  for (; i + LANES <= n; i += LANES)
+    for (guint j = 0; j < LANES; j++) {
+      double x = a[i + j], y = b[i + j];
+
+      ab[j] += x * y;
+      aa[j] += x * x;
+      bb[j] += y * y;
+    }
+  for (guint j = 0; i < n; i++, j++) {
+    double x = a[i], y = b[i];
+
+    ab[j] += x * y;
+    aa[j] += x * x;
+    bb[j] += y * y;
+  }
+  for (guint j = 0; j < LANES; j++) {
+    sab += ab[j];
+    saa += aa[j];
+    sbb += bb[j];
+  }
+
+  /* A zero token is like no other. The root of the product, not the product of the roots: equal rows give exactly 1,
+   * so that a still picture ties everywhere and the lowest places are kept. */
+  if (!(saa > 0) || !(sbb > 0))
+    return 0;
+  return sab / sqrt (saa * sbb);
+}
+
+void
+tern_similarities (const float *a, const float *b, guint n_tokens, guint dim, TernScored *out)
+{
+  for (guint i = 0; i < n_tokens; i++) {
+    double s = tern_cosine (a + (gsize) i * dim, b + (gsize) i * dim, dim);
+
+    /* NaN rows (a broken encoder) rank as dissimilar: the order stays total. */
+    out[i] = (TernScored) { .score = isnan (s) ? -G_MAXDOUBLE : s, .index = (gint32) i };
+  }
+}

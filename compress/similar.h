@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* How like two tokens are: what methods of several papers go by. */
+#pragma once
+
+#include "compress/select.h"
+
+/* Of rows of @n; 0 where one of them is zero, NaN where there is one in them. */
+double tern_cosine (const float *a, const float *b, guint n);
+/* Each token of one frame with the one at its place in another, [@n_tokens][@dim]; NaN counts as unlike. */
+void tern_similarities (const float *a, const float *b, guint n_tokens, guint dim, TernScored *out);
