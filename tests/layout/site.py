@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The pages that docs/site.py makes: everything that elements have is described, and no link leads nowhere. Prints TAP.
+
+usage: site.py SOURCE_ROOT PLUGIN_FOLDER
+"""
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+if not shutil.which("gst-inspect-1.0"):
+    print("1..0 # SKIP no gst-inspect-1.0")
+    sys.exit(0)
+root, plugin = sys.argv[1:3]
+with tempfile.TemporaryDirectory(prefix="tern-site-") as out:
+    done = subprocess.run([sys.executable, f"{root}/docs/site.py", root, plugin, out], capture_output=True, text=True)
+    files = sorted(pathlib.Path(out).glob("*.html"))
+    pages = {path.name: path.read_text(encoding="utf8") for path in files}
+nowhere = [f"{name}: {to}" for name, page in pages.items() for to in re.findall(r'href="([^"#:]+)"', page) if to not in pages]
+folder = pathlib.Path(root, "gst-plugin")
+text = (folder / "gstternenums.h").read_text(encoding="utf8")
+bare = [name for name in re.findall(r"^} (GstTern\w+);", text, re.M) if f" * {name}:" not in text]
+results = [(done.returncode == 0, "elements, properties and signals are described", done.stderr.splitlines()),
+           (len(pages) > 12 and not nowhere, f"links of {len(pages)} pages lead somewhere", nowhere),
+           (not bare, "enums are described", bare)]
+print(f"1..{len(results)}")
+for i, (ok, name, detail) in enumerate(results, 1):
+    print(f"{'ok' if ok else 'not ok'} {i} - {name}")
+    for line in [] if ok else detail:
+        print("#", line)
+sys.exit(not all(ok for ok, _, _ in results))
