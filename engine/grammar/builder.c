@@ -24,17 +24,17 @@ fail (TernGrammarBuilder *b, const char *format, ...)
 
 /* ---- Nodes that say the same are one ----------------------------------------------------------------------------- */
 
-/* The words and bytes that a node is made of. */
+/* The words and bytes that a node is made of; arrays that nothing was put into yet have no place. */
 static const void *
 content (const TernGrammarBuilder *b, const TernNodeData *node, gsize *size)
 {
   switch (node->kind) {
     case TERN_NODE_BYTES:
       *size = node->n;
-      return b->bytes->data + node->at;
+      return *size > 0 ? (const void *) (b->bytes->data + node->at) : "";
     case TERN_NODE_CLASS:
       *size = node->n * sizeof (TernCharRange);
-      return &g_array_index (b->ranges, TernCharRange, node->at);
+      return *size > 0 ? (const void *) &g_array_index (b->ranges, TernCharRange, node->at) : "";
     case TERN_NODE_SEQUENCE:
     case TERN_NODE_CHOICE:
       *size = node->n * sizeof (TernNode);

@@ -86,7 +86,7 @@ void tern_sets_set_costs (TernSets *sets, const guint32 *costs);
 static inline const TernSet *
 tern_set (const TernSets *sets, guint32 set)
 {
-  return g_ptr_array_index (sets->sets, set);
+  return (const TernSet *) g_ptr_array_index (sets->sets, set);
 }
 
 static inline gboolean
