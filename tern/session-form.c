@@ -61,8 +61,20 @@ tern_question_fill (TernQuestion *question, const TernQuestion *asked, const Ter
 static TernConstraint *
 constrain (const TernQuestion *question, const TernModelText *text, guint max_tokens, GError **error)
 {
-  g_set_error_literal (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "constraints: not there yet");
-  return NULL;
+  const char *name = question->json_schema ? "json_schema" : "grammar";
+  g_autoptr (TernGrammar) grammar = question->json_schema
+      ? tern_grammar_from_json_schema (question->json_schema, error) : tern_grammar_from_gbnf (question->grammar, error);
+  g_autoptr (TernTokenTrie) trie = grammar ? tern_model_text_trie (text, error) : NULL;
+  TernConstraint *constraint = trie ? tern_constraint_new (grammar, trie, error) : NULL;
+
+  if (!constraint) {
+    g_prefix_error (error, "%s: ", name);
+  } else if (tern_constraint_shortest (constraint) > max_tokens) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "%s: expected max_tokens of at least %u, which its shortest answer"
+        " has, found %u", name, tern_constraint_shortest (constraint), max_tokens);
+    g_clear_pointer (&constraint, tern_constraint_unref);
+  }
+  return constraint;
 }
 
 gboolean

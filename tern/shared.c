@@ -103,6 +103,7 @@ text_free (void *data)
   g_clear_pointer (&text->llm, tern_llm_unref);
   g_clear_pointer (&text->tokenizer, tern_tokenizer_unref);
   g_clear_pointer (&text->chat, tern_chat_free);
+  g_clear_pointer (&text->trie, tern_token_trie_unref);
   g_free (text->name);
   g_free (text->default_prompt);
   tern_tasks_clear (&text->tasks);
@@ -136,6 +137,22 @@ load_text (const char *path, const TernKernels *kernels, guint threads, GError *
   text->default_prompt = prompt.data ? g_utf8_make_valid (prompt.data, (gssize) prompt.len)
       : g_strdup (TERN_DEFAULT_PROMPT);
   return text;
+}
+
+TernTokenTrie *
+tern_model_text_trie (const TernModelText *text, GError **error)
+{
+  static GMutex making;
+  TernModelText *self = (TernModelText *) text;
+  TernTokenTrie *trie;
+
+  g_mutex_lock (&making);
+  if (!self->trie)
+    self->trie = tern_token_trie_new (self->tokenizer, MIN (tern_tokenizer_size (self->tokenizer),
+            tern_llm_info (self->llm)->n_vocab), error);
+  trie = self->trie ? tern_token_trie_ref (self->trie) : NULL;
+  g_mutex_unlock (&making);
+  return trie;
 }
 
 TernModelText *
