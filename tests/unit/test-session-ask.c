@@ -104,6 +104,9 @@ test_bad_questions (void)
     { { .max_tokens = TERN_MAX_TOKENS_MAX + 1 }, "*max_tokens*" },
     { { .task = "no-such-task" }, "*no-such-task*" },
     { { .action = TRUE }, "*action model*" },
+    { { .json_schema = "{" }, "*json_schema*" },
+    { { .grammar = "root ::= nobody" }, "*grammar*nobody*" },
+    { { .json_schema = "{\"type\":\"string\",\"minLength\":600}", .max_tokens = 20 }, "*json_schema*max_tokens*20*" },
     { { .prompt = "\xff" }, "*UTF-8*" },
   };
   g_autoptr (TernModel) model = open_model (0);
@@ -123,6 +126,46 @@ test_bad_questions (void)
     g_assert_error (asked, TERN_ERROR, TERN_ERROR_INVALID);
     g_assert_cmpuint (id, ==, 77);
   }
+}
+
+/* ---- Schemas and grammars ---- */
+
+#define SCHEMA "{\"type\":\"object\",\"properties\":{\"dogs\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":9}," \
+    "\"where\":{\"enum\":[\"left\",\"right\"]}},\"required\":[\"dogs\",\"where\"],\"additionalProperties\":false}"
+
+static void
+test_forms (void)
+{
+  TernQuestion questions[] = { { .prompt = "How many dogs?", .prompt_id = "json", .json_schema = SCHEMA, .max_tokens = 40 },
+    { .prompt = "Is there a dog?", .prompt_id = "gbnf", .grammar = "root ::= (\"yes\" | \"no\") \", \" [a-z]{3} \"!\"",
+      .max_tokens = 12 }, { .prompt = "What?", .prompt_id = "free" } };
+  g_autoptr (TernModel) model = open_model (0);
+  TernSessionParams params = quick_params ();
+
+  params.questions = questions;
+  params.n_questions = G_N_ELEMENTS (questions);
+  for (guint beam = 1; beam <= 3; beam += 2)
+    for (guint seed = 0; seed < (beam > 1 ? 1 : 4); seed++) {
+      g_autoptr (TernSession) session = NULL;
+      g_autoptr (TernResult) json = NULL, gbnf = NULL, free_one = NULL;
+
+      params.sampling.beam = beam;
+      params.sampling.temperature = seed ? 1.5f : 0;
+      params.sampling.seed = seed;
+      session = new_session (model, &params);
+      push_run (session, 0, 4, 0);
+      tern_session_finish (session);
+      json = next_result (session);
+      gbnf = next_result (session);
+      free_one = next_result (session);
+      g_assert_cmpstr (json->kind, ==, "answer");
+      g_assert_cmpuint (json->version, ==, 1);
+      g_assert_cmpstr (json->finish_reason, ==, "stop");
+      g_assert_true (g_regex_match_simple ("^\\{\"dogs\": ?[0-9], ?\"where\": ?\"(left|right)\"\\}$", json->result, 0, 0));
+      g_assert_cmpstr (gbnf->kind, ==, "answer");
+      g_assert_true (g_regex_match_simple ("^(yes|no), [a-z]{3}!$", gbnf->result, 0, 0));
+      g_assert_cmpstr (free_one->kind, ==, "caption");
+    }
 }
 
 /* ---- Requests ---- */
@@ -402,6 +445,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/ask/labels", test_labels);
   g_test_add_func ("/ask/bad-questions", test_bad_questions);
+  g_test_add_func ("/ask/forms", test_forms);
   g_test_add_func ("/ask/ask", test_ask);
   g_test_add_func ("/ask/often", test_ask_often);
   g_test_add_func ("/ask/nothing-to-see", test_nothing_to_see);
