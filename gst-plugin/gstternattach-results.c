@@ -78,6 +78,16 @@ gst_tern_attach_put_result (GstTernAttach * self, GstBuffer ** buffer,
   self->attached++;
 }
 
+/* Answers to requests lie beside the windows, and what is told before the end
+ * is none. */
+static gboolean
+is_beside_windows (const GstStructure * structure)
+{
+  return gst_structure_has_field (structure, "ask_id")
+      || g_strcmp0 (gst_structure_get_string (structure, "kind"),
+      "partial") == 0;
+}
+
 GstFlowReturn
 gst_tern_attach_text_chain (GstPad * pad, GstObject * parent,
     GstBuffer * buffer)
@@ -91,7 +101,7 @@ gst_tern_attach_text_chain (GstPad * pad, GstObject * parent,
       || !(end >= start) || !(end < 1e10)) {
     GST_WARNING_OBJECT (self, "text without a result: %" GST_PTR_FORMAT,
         buffer);
-  } else {
+  } else if (!is_beside_windows (structure)) {
     Result *result = g_new0 (Result, 1);
 
     result->structure = gst_structure_copy (structure);

@@ -113,8 +113,10 @@ gst_tern_generator_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
   flow = push_tokens (self, &self->map.tokens);
   gst_tern_token_unmap (&self->map, buffer);
   gst_buffer_unref (buffer);
-  if (flow == GST_FLOW_OK)
+  if (flow == GST_FLOW_OK) {
+    gst_tern_generator_set_seen (self, TRUE);
     gst_tern_generator_post_dropped (self, &self->segment, pts);
+  }
   return flow;
 }
 
@@ -299,8 +301,8 @@ handle_flush_stop (GstTernGenerator * self, GstEvent * event)
   gst_clear_event (&self->segment_event);
   self->text_ended = self->begun = self->ended = FALSE;
   gst_tern_generator_reset_captures (self, NULL);
+  gst_tern_generator_set_seen (self, FALSE);
   gst_tern_task_flush (&self->task, FALSE);
-  gst_tern_generator_feed_asks (self);
   return ok;
 }
 

@@ -143,12 +143,27 @@ gst_tern_generator_on_result (void *data, TernResult * result)
 
 /* ---- The src task ---- */
 
+/* As gst_pad_create_stream_id(), which is for elements with one sink pad. Free
+ * it with g_free. */
+static gchar *
+make_stream_id (GstTernGenerator * self, const gchar * name)
+{
+  gchar *upstream = gst_pad_get_stream_id (self->sinkpad), *id;
+
+  if (upstream)
+    id = g_strconcat (upstream, "/", name, NULL);
+  else
+    id = g_strdup_printf ("%08x%08x/%s", g_random_int (), g_random_int (),
+        name);
+  g_free (upstream);
+  return id;
+}
+
 static void
 start_pad (GstTernGenerator * self, GstPad * pad, const gchar * name,
     const gchar * media_type)
 {
-  gchar *id =
-      gst_pad_create_stream_id (pad, GST_ELEMENT_CAST (self), name);
+  gchar *id = make_stream_id (self, name);
   GstEvent *event = gst_event_new_stream_start (id);
   GstCaps *caps;
 

@@ -69,6 +69,7 @@ struct _GstTernGenerator
   guint64 dropped_before, windows_before;       /* by sessions before this
                                                  * one */
   gboolean takes_asks;          /* from READY to PAUSED, and back */
+  gboolean seen;                /* the session has a frame to ask about */
   guint64 asked;                /* requests, as long as the element lives */
   guint64 asked_before;         /* ... of these, before READY */
   GQueue asks_given, asks_held, asks_failed;    /* GstTernAsk */
@@ -151,6 +152,7 @@ guint64 gst_tern_generator_ask (GstTernGenerator * self,
     const GstStructure * structure);
 /* Those that wait, as far as the session takes them. */
 void gst_tern_generator_feed_asks (GstTernGenerator * self);
+void gst_tern_generator_set_seen (GstTernGenerator * self, gboolean seen);
 void gst_tern_generator_end_asks (GstTernGenerator * self, gboolean all,
     const gchar * reason);
 void gst_tern_generator_cancel_held_asks (GstTernGenerator * self);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Requests on their way: held until there is a session, and room in it, then
- * given to it. Whatever becomes of one, there is one result with its id: of the
- * session, or, of one that it never had, that it gave no answer to in time, or
- * that a flush or a stop ended, one that is made here. */
+/* Requests on their way: held until there is a session that has seen a frame,
+ * and room in it, then given to it. Whatever becomes of one, there is one result
+ * with its id: of the session, or, of one that it never had, that it gave no
+ * answer to in time, or that a flush or a stop ended, one that is made here. */
 #include "gstterngenerator-priv.h"
 
 #include <string.h>
@@ -42,7 +42,7 @@ take_held (GstTernGenerator * self)
   gboolean pad = pad_is_asking (self);
   GList *link;
 
-  if (self->task.flow != GST_FLOW_OK
+  if (self->task.flow != GST_FLOW_OK || !self->seen
       || self->asks_given.length >= TERN_REQUESTS_MAX)
     return NULL;
   for (link = self->asks_held.head; link; link = link->next) {
@@ -100,12 +100,13 @@ gst_tern_generator_next_deadline (GstTernGenerator * self)
 
 /* ---- Into the session ---- */
 
-/* With the session's lock; what is left of the time goes with it. */
+/* With the session's lock; what is left of the time goes with it. Once the
+ * session has it, it may be answered, and gone. */
 static gboolean
 give (GstTernGenerator * self, GstTernAsk * ask, GError ** error)
 {
+  guint64 session_id = 0, expected = ask->session_id;
   TernRequest request = ask->request;
-  guint64 session_id = 0;
   gboolean ok;
 
   if (GST_CLOCK_TIME_IS_VALID (ask->deadline)) {
@@ -114,7 +115,7 @@ give (GstTernGenerator * self, GstTernAsk * ask, GError ** error)
     request.timeout = ask->deadline > now ? ask->deadline - now : 1;
   }
   ok = tern_session_ask (self->session, &request, &session_id, error);
-  g_assert (!ok || session_id == ask->session_id);
+  g_warn_if_fail (!ok || session_id == expected);
   return ok;
 }
 
@@ -166,6 +167,20 @@ void
 gst_tern_generator_feed_asks (GstTernGenerator * self)
 {
   feed (self, NULL);
+}
+
+/* Before the first frame there is nothing to ask about. */
+void
+gst_tern_generator_set_seen (GstTernGenerator * self, gboolean seen)
+{
+  gboolean news;
+
+  g_mutex_lock (&self->task.lock);
+  news = seen && !self->seen;
+  self->seen = seen;
+  g_mutex_unlock (&self->task.lock);
+  if (news)
+    feed (self, NULL);
 }
 
 /* Of a pad the newest question wins. */

@@ -94,7 +94,7 @@ gst_tern_generator_make_session (GstTernGenerator * self, TernModel * model,
   g_free (source);
   if (!session)
     return FALSE;
-  gst_tern_generator_feed_asks (self);
+  gst_tern_generator_set_seen (self, FALSE);
 
   GST_DEBUG_OBJECT (self, "session at %d/%d frames a second%s",
       self->info.rate_n, self->info.rate_d, params.live ? ", leaky" : "");

@@ -12,3 +12,5 @@ TernModelText *fake_model_text (void);
 gboolean fake_generate (TernCancel *cancel);
 /* A chunk of @model's; free with g_free(). @state: NULL without one. */
 double *fake_action (const TernActionModel *model, const float *state);
+/* Of labels: the last one is as likely as @share says. The likeliest. */
+guint fake_label_scores (const TernLabels *labels, double share, double *scores);

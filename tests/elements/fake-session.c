@@ -8,9 +8,16 @@
 
 #define MOST_TOKENS 10000       /* of a window, its prompt and its answer */
 
+/* By name, as a file's are. */
+static const char *const yes_no[] = { "yes", "no", NULL };
+static TernTask tasks[] = {
+  { .name = "danger", .prompt = "Is there danger?", .labels = yes_no },
+  { .name = "scene", .prompt = "Describe the scene.", .json_schema = "{\"type\":\"string\"}" },
+};
+
 static TernLlm fake_llm = { .info = { .width = FAKE_DIM, .context = MOST_TOKENS } };
 static TernModelText fake_text = { .llm = &fake_llm, .name = (char *) "fake", .default_prompt = (char *) "default",
-  .label_temperature = 1 };
+  .label_temperature = 1, .tasks = { tasks, G_N_ELEMENTS (tasks) } };
 
 TernModelText *
 fake_model_text (void)
@@ -173,6 +180,7 @@ tern_session_close_action (TernSession *self)
 typedef struct {
   guint64 number, pts;
   guint in, kept;               /* tokens */
+  float first;                  /* number of the first one */
 } Looked;
 
 gboolean
@@ -205,6 +213,9 @@ static void
 look (TernSession *self, const TernWork *work)
 {
   Looked looked = { work->frame, work->pts, work->slot->full, work->slot->n_tokens };
+
+  if (work->slot->n_tokens > 0)
+    memcpy (&looked.first, work->slot->data, sizeof looked.first);
 
   g_array_append_val (self->planned, looked);
 }
@@ -244,14 +255,34 @@ act (TernSession *self, const TernSessionConfig *config, guint64 time, TernResul
   return fake_action (self->action, space->state_dims > 0 ? state : NULL);
 }
 
-/* @ask_id: 0 for a window. */
-static TernResult *
-answer (TernSession *self, const TernSessionConfig *config, const TernWindow *window, guint64 ask_id)
+/* What labels, or a schema, have for an answer. */
+static char *
+close_form (const TernAnswerForm *form, const TernQuestion *question, double share, TernResult *values, double *scores)
 {
-  const TernQuestion *question = &config->questions[0];
+  guint best;
+
+  values->kind = "answer";
+  if (!form->labels)
+    return g_strdup_printf (question->json_schema ? "{\"frames\": %u}" : "%u", values->frames);
+  best = fake_label_scores (form->labels, share, scores);
+  values->labels = question->labels;
+  values->scores = scores;
+  values->n_labels = tern_labels_n (form->labels);
+  values->confidence = scores[best];
+  values->abstained = scores[best] < question->min_confidence;
+  return g_strdup (tern_labels_text (form->labels, best));
+}
+
+/* Question @q of @config. @ask_id: 0 for a window. */
+static TernResult *
+answer (TernSession *self, const TernSessionConfig *config, guint q, const TernWindow *window, guint64 ask_id)
+{
+  const TernQuestion *question = &config->questions[q];
+  const TernAnswerForm *form = &config->forms[q];
   TernResult values = { .kind = "caption", .running_time = TERN_TIME_NONE, .utc = TERN_TIME_NONE,
     .source = self->source, .model = self->text->name, .prompt = question->prompt, .prompt_id = question->prompt_id,
     .confidence = -1, .timestamp = window->start_time, .ask_id = ask_id, .metrics = { .total_ms = 1 } };
+  double scores[TERN_LABELS_MAX], share = 0;
   g_autoptr (GError) error = NULL;
   g_autofree double *actions = NULL;
   g_autofree char *text = NULL;
@@ -268,11 +299,14 @@ answer (TernSession *self, const TernSessionConfig *config, const TernWindow *wi
     values.visual_in += looked->in;
     values.visual_kept += looked->kept;
     newest = looked->pts;
+    share = looked->first / 255;
   }
   values.start = (double) window->start_time / TERN_SECOND;
   values.end = (double) window->end_time / TERN_SECOND;
   if (question->action && whole)
     values.actions = actions = act (self, config, newest, &values, &error);
+  else if (form->labels || form->constraint)
+    values.result = text = whole ? close_form (form, question, share, &values, scores) : g_strdup ("");
   else
     values.result = text = g_strdup_printf ("%u frames, %s", values.frames, question->prompt);
   if (error) {
@@ -284,9 +318,9 @@ answer (TernSession *self, const TernSessionConfig *config, const TernWindow *wi
   return tern_result_new (&values);
 }
 
-/* Called and left with the lock held. */
+/* Called and left with the lock held. @last: of a window's questions. */
 static void
-deliver (TernSession *self, TernResult *result, guint64 end)
+deliver (TernSession *self, TernResult *result, guint64 end, gboolean last)
 {
   gboolean request = result->ask_id > 0;
 
@@ -297,11 +331,38 @@ deliver (TernSession *self, TernResult *result, guint64 end)
   result->id = self->next_id++;
   result->duration = end - MIN (result->timestamp, end);
   result->end = (double) end / TERN_SECOND;
-  self->stats.windows_done += !request;
+  self->stats.windows_done += !request && last;
   g_mutex_unlock (&self->lock);
   self->func (self->func_data, result);
   tern_result_unref (result);
   g_mutex_lock (&self->lock);
+}
+
+static TernResult *
+failed (TernSession *self, const TernPending *pending, const TernWindow *moment, const char *reason)
+{
+  const TernQuestion *question = &pending->config->questions[0];
+  TernResult values = { .kind = "error", .running_time = TERN_TIME_NONE, .utc = TERN_TIME_NONE, .source = self->source,
+    .model = self->text->name, .prompt = question->prompt, .prompt_id = question->prompt_id, .confidence = -1,
+    .timestamp = moment->start_time, .ask_id = pending->id, .finish_reason = reason, .result = "no answer" };
+
+  return tern_result_new (&values);
+}
+
+/* Those of before a flush or cancel. Called and left with the lock held. */
+static void
+end_requests (TernSession *self)
+{
+  TernPending *pending;
+
+  while ((pending = g_queue_peek_head (&self->pending)) && pending->epoch != self->epoch) {
+    TernWindow moment = { 0 };
+
+    g_queue_pop_head (&self->pending);
+
+    deliver (self, failed (self, pending, &moment, "cancelled"), 0, FALSE);
+    tern_pending_free (pending);
+  }
 }
 
 /* Called and left with the lock held; FALSE: nothing is asked that can be answered. */
@@ -324,26 +385,61 @@ answer_request (TernSession *self)
   }
   self->in_hand = 1;
   g_mutex_unlock (&self->lock);
-  result = answer (self, pending->config, &moment, pending->id);
+  result = pending->deadline <= g_get_monotonic_time () ? failed (self, pending, &moment, "error")
+      : answer (self, pending->config, 0, &moment, pending->id);
   g_mutex_lock (&self->lock);
-  deliver (self, result, moment.end_time);
+  deliver (self, result, moment.end_time, TRUE);
   tern_pending_free (pending);
   self->in_hand = 0;
   g_cond_broadcast (&self->changed);
   return TRUE;
 }
 
+/* The text of an answer, told word by word before it is there. */
+static void
+tell_words (TernSession *self, const TernWork *work, const TernResult *whole)
+{
+  TernResult part = *whole;
+
+  part.kind = "partial";
+  part.finish_reason = "";
+  for (const char *end = strchr (whole->result, ' '); end; end = strchr (end + 1, ' ')) {
+    g_autofree char *text = g_strndup (whole->result, end - whole->result);
+
+    part.result = text;
+    g_mutex_lock (&self->lock);
+    deliver (self, tern_result_new (&part), tern_session_end_of (self, &work->window), FALSE);
+    g_mutex_unlock (&self->lock);
+  }
+}
+
+static void
+answer_window (TernSession *self, const TernWork *work)
+{
+  const TernSessionConfig *config = work->config;
+
+  for (guint q = 0; q < config->n_questions; q++) {
+    TernResult *result = answer (self, config, q, &work->window, 0);
+
+    if (config->params.partial == TERN_PARTIAL_WORDS && strcmp (result->kind, "caption") == 0)
+      tell_words (self, work, result);
+    g_mutex_lock (&self->lock);
+    deliver (self, result, tern_session_end_of (self, &work->window), q + 1 == config->n_questions);
+    g_mutex_unlock (&self->lock);
+  }
+}
+
 /* Called and left with the lock held; FALSE: nothing waits. */
 static gboolean
 do_next (TernSession *self)
 {
-  TernResult *result = NULL;
   TernWork work;
 
   if (self->seen_epoch != self->epoch) {
     self->seen_epoch = self->epoch;
     tern_cancel_reset (&self->cancel);
     g_array_set_size (self->planned, 0);
+    end_requests (self);
   }
   self->discard = FALSE;
   if (answer_request (self))
@@ -355,14 +451,12 @@ do_next (TernSession *self)
   g_mutex_unlock (&self->lock);
   if (work.kind == TERN_WORK_WINDOW) {
     if (!work.config->params.on_demand)
-      result = answer (self, work.config, &work.window, 0);
+      answer_window (self, &work);
     forget_before (self, work.window.next);
   } else {
     look (self, &work);
   }
   g_mutex_lock (&self->lock);
-  if (result)
-    deliver (self, result, tern_session_end_of (self, &work.window));
   tern_work_queue_release (&self->queue, &work);
   self->in_hand = 0;
   self->in_window = FALSE;

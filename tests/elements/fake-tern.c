@@ -235,26 +235,17 @@ tern_model_context (const TernModel *model)
 
 /* ---- Tasks ---- */
 
-static const char *const yes_no[] = { "yes", "no", NULL };
-static const TernTask tasks[] = {
-  { .name = "danger", .prompt = "Is there danger?", .labels = yes_no },
-  { .name = "scene", .prompt = "Describe the scene.", .json_schema = "{\"type\":\"string\"}" },
-};
-
 const TernTask *
 tern_model_tasks (const TernModel *model, guint *n)
 {
-  *n = model->text ? G_N_ELEMENTS (tasks) : 0;
-  return model->text ? tasks : NULL;
+  *n = model->text ? model->text->tasks.n : 0;
+  return model->text ? model->text->tasks.tasks : NULL;
 }
 
 const TernTask *
 tern_model_task (const TernModel *model, const char *name)
 {
-  for (guint i = 0; model->text && i < G_N_ELEMENTS (tasks); i++)
-    if (g_str_equal (tasks[i].name, name))
-      return &tasks[i];
-  return NULL;
+  return model->text ? tern_tasks_find (&model->text->tasks, name) : NULL;
 }
 
 /* ---- Steps ---- */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "harness.h"
 
+#include <string.h>
 #include <glib/gstdio.h>
 #include "fake-tern.h"
 
@@ -267,6 +268,95 @@ result_string (GstBuffer *buffer, const char *field)
 
   fail_unless (meta != NULL);
   return gst_structure_get_string (gst_custom_meta_get_structure (meta), field);
+}
+
+static const GstStructure *
+result_of (GstBuffer *buffer)
+{
+  GstCustomMeta *meta = gst_buffer_get_custom_meta (buffer, "TernResultMeta");
+
+  fail_unless (meta != NULL);
+  return gst_custom_meta_get_structure (meta);
+}
+
+guint64
+result_uint64 (GstBuffer *buffer, const char *field)
+{
+  guint64 value = 0;
+
+  fail_unless (gst_structure_get_uint64 (result_of (buffer), field, &value), "%s", field);
+  return value;
+}
+
+gboolean
+result_has (GstBuffer *buffer, const char *field)
+{
+  return gst_structure_has_field (result_of (buffer), field);
+}
+
+void
+push_bright_tokens (GstHarness *h, guint64 from, guint64 end, float value)
+{
+  guint64 i;
+
+  for (i = from; i < end; i++) {
+    GstBuffer *buffer = make_tokens (i);
+
+    gst_buffer_fill (buffer, 0, &value, sizeof value);
+    fail_unless_equals_int (gst_harness_push (h, buffer), GST_FLOW_OK);
+  }
+}
+
+GstStructure *
+wait_result (GstBus *bus)
+{
+  GstMessage *message = wait_message (bus, GST_MESSAGE_ELEMENT);
+  GstStructure *result;
+
+  fail_unless (gst_message_has_name (message, "tern-result"));
+  result = gst_structure_copy (gst_message_get_structure (message));
+  gst_message_unref (message);
+  return result;
+}
+
+void
+expect_refusal (GstBus *bus, const char *const *words)
+{
+  GstMessage *message = wait_message (bus, GST_MESSAGE_WARNING);
+  g_autoptr (GError) error = NULL;
+  g_autofree char *debug = NULL;
+
+  gst_message_parse_warning (message, &error, &debug);
+  fail_unless (g_error_matches (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS), "%s (%s)", error->message, debug);
+  for (; *words; words++)
+    fail_unless (strstr (debug, *words) != NULL, "no \"%s\" in %s", *words, debug);
+  gst_message_unref (message);
+}
+
+void
+expect_no_warning (GstBus *bus)
+{
+  GstMessage *message = gst_bus_pop_filtered (bus, GST_MESSAGE_WARNING);
+
+  fail_unless (message == NULL, "%" GST_PTR_FORMAT, message);
+}
+
+void
+expect_value (gpointer object, const char *name, const char *expected)
+{
+  GParamSpec *spec = g_object_class_find_property (G_OBJECT_GET_CLASS (object), name);
+  g_autofree char *text = NULL;
+  GValue value = G_VALUE_INIT;
+
+  fail_unless (spec != NULL, "%s", name);
+  g_value_init (&value, spec->value_type);
+  g_object_get_property (object, name, &value);
+  if (!G_VALUE_HOLDS_STRING (&value))
+    text = gst_value_serialize (&value);
+  else
+    text = g_value_dup_string (&value);
+  fail_unless (g_strcmp0 (text, expected) == 0, "%s: expected %s, found %s", name, expected, text);
+  g_value_unset (&value);
 }
 
 char *

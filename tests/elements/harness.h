@@ -49,6 +49,17 @@ char *pull_text (GstHarness *h, GstClockTime pts, GstClockTime duration);
 GstHarness *start_generator (const char *launch);
 /* Frames [from, end). */
 void push_tokens (GstHarness *h, guint64 from, guint64 end);
-/* The next buffer, which has a result, and a string of that. */
+/* The next buffer, which has a result, and what that says. */
 GstBuffer *pull_result (GstHarness *h);
 const char *result_string (GstBuffer *buffer, const char *field);
+guint64 result_uint64 (GstBuffer *buffer, const char *field);
+gboolean result_has (GstBuffer *buffer, const char *field);
+/* Frames [from, end) whose tokens begin with @value: the fake engine's last label is @value / 255 probable. */
+void push_bright_tokens (GstHarness *h, guint64 from, guint64 end, float value);
+/* The next result on the bus; a copy of its structure. */
+GstStructure *wait_result (GstBus *bus);
+/* The debug text of the next WARNING has all of @words (NULL-terminated), and it is RESOURCE SETTINGS. */
+void expect_refusal (GstBus *bus, const char *const *words);
+void expect_no_warning (GstBus *bus);
+/* The property @name reads @expected, as GStreamer spells it; NULL: unset. */
+void expect_value (gpointer object, const char *name, const char *expected);

@@ -41,14 +41,6 @@ expect_warning (GstBus *bus)
   gst_message_unref (message);
 }
 
-static void
-expect_no_warning (GstBus *bus)
-{
-  GstMessage *message = gst_bus_pop_filtered (bus, GST_MESSAGE_WARNING);
-
-  fail_unless (message == NULL, "%" GST_PTR_FORMAT, message);
-}
-
 /* From the next window on; results say which prompt it was, with one id for one text; what is read back is in force. */
 GST_START_TEST (test_prompt_while_playing)
 {
