@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Random sentences of JSON Schemas, held against the package jsonschema (Draft 2020-12, formats checked where it has their
-packages), and against json for what it cannot see. Prints TAP; skips where jsonschema is not there. TERN_SENTENCES: how
-many of each schema.
+"""Random sentences of JSON Schemas, and of random JSON Schemas, held against the package jsonschema (Draft 2020-12, formats
+checked where it has their packages). Prints TAP; skips where jsonschema is not there. TERN_SENTENCES: how many of each
+schema; TERN_SCHEMAS: how many random ones, most of which are not refused; TERN_SCHEMA_SEED.
 
 usage: schema.py PROGRAM FOLDER_OF_SCHEMAS
 """
 import json
 import os
 import pathlib
+import random
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,8 @@ except ImportError:
     sys.exit(0)
 
 COUNT = int(os.environ.get("TERN_SENTENCES", 120))
+RANDOM = int(os.environ.get("TERN_SCHEMAS", 100))
+SEED = int(os.environ.get("TERN_SCHEMA_SEED", 1))
 
 # Beside the files: one thing each, and several together.
 SMALL = [
@@ -78,6 +81,123 @@ SMALL = [
 ]
 
 
+VALUES = [None, True, False, 0, 1, -3, 2.5, 10, "", "a", "bc", "\u00e9\U0001f6b2", "x\"y\\", [1], [], {"a": 1}, {}, ["a", None]]
+NAMES = ["a", "b", "c", "kind", "x/y~z"]
+NUMBERS = [0, 1, -1, 2, 5, 10, 100, 0.5, -0.25, 1.5, 3.75, -7, -100, 1e3, 0.001, -1e-3, 12345.678]
+PIECES = ["a", "b", "\\d", "\\w", "\\s", "[a-c]", "[^a]", ".", "\\.", "\\W", "\\D", "\\S", "[^\\d\\s]", '"', "\\\\", "\u00e9"]
+
+
+class Maker:
+    """Makes up schemas of a few levels."""
+
+    def __init__(self, seed):
+        self.random = random.Random(seed)
+
+    def chance(self, share):
+        return self.random.random() < share
+
+    def some(self, values, most, least=0):
+        return self.random.sample(values, self.random.randrange(least, most + 1))
+
+    def numbers(self):
+        schema = {"type": self.random.choice(["integer", "number"])}
+        for share, keys, values in ((0.6, ["minimum", "exclusiveMinimum"], NUMBERS), (0.6, ["maximum", "exclusiveMaximum"], NUMBERS),
+                                    (0.2, ["multipleOf"], [1, 2, 3, 7, 10, 25, 0.5, 0.25])):
+            if self.chance(share):
+                schema[self.random.choice(keys)] = self.random.choice(values)
+        return schema
+
+    def pattern(self, levels):
+        kind = self.random.randrange(8)
+        if levels == 0 or kind < 3:
+            return self.random.choice(PIECES)
+        if kind < 5:
+            return self.pattern(levels - 1) + self.pattern(levels - 1)
+        if kind == 5:
+            return f"(?:{self.pattern(levels - 1)}|{self.pattern(levels - 1)})"
+        if kind == 6:
+            return f"(?:{self.pattern(levels - 1)})" + self.random.choice(["*", "+", "?", "{2}", "{1,3}", "*?", "{0,2}?"])
+        return self.random.choice(["^", ""]) + self.pattern(levels - 1) + self.random.choice(["$", ""])
+
+    def strings(self):
+        schema = {"type": "string"}
+        if self.chance(0.4):
+            schema["minLength"] = self.random.randrange(5)
+        if self.chance(0.4):
+            schema["maxLength"] = self.random.randrange(8)
+        if self.chance(0.3):
+            schema["pattern"] = self.pattern(2)
+        elif self.chance(0.2):
+            schema["format"] = self.random.choice(["date", "uuid", "ipv4", "email", "whatever"])
+        return schema
+
+    def listed(self):
+        schema = {"enum": self.some(VALUES, 5, 1)} if self.chance(0.7) else {"const": self.random.choice(VALUES)}
+        if self.chance(0.2):
+            schema["type"] = self.random.choice(["string", "integer", "number", "array", ["null", "string"]])
+        return schema
+
+    def objects(self, levels):
+        properties = {name: self.schema(levels - 1) for name in self.some(NAMES, 3)}
+        schema = {"type": "object", "properties": properties}
+        if self.chance(0.6):
+            schema["required"] = self.some(list(properties) + ["z"], 1 + len(properties))
+        if self.chance(0.5):
+            schema["additionalProperties"] = self.random.choice([False, True, self.schema(levels - 1)])
+        if self.chance(0.1):
+            del schema["type"]
+        if self.chance(0.1):
+            schema[self.random.choice(["minProperties", "maxProperties"])] = self.random.randrange(3)
+        return schema
+
+    def arrays(self, levels):
+        schema = {"type": "array", "items": self.schema(levels - 1), "minItems": self.random.randrange(3),
+                  "maxItems": self.random.randrange(4), "prefixItems": [self.schema(levels - 1) for _ in range(2)],
+                  "uniqueItems": True}
+        for key, share in (("items", 0.3), ("minItems", 0.6), ("maxItems", 0.5), ("prefixItems", 0.7), ("uniqueItems", 0.9)):
+            if self.chance(share):
+                del schema[key]
+        return schema
+
+    def choices(self, levels):
+        schema = {self.random.choice(["anyOf", "anyOf", "oneOf", "oneOf", "allOf"]):
+                  [self.schema(levels - 1) for _ in range(self.random.randrange(1, 4))]}
+        beside = self.schema(0) if self.chance(0.3) else {}
+        return {**beside, **schema} if isinstance(beside, dict) else schema
+
+    def schema(self, levels):
+        kind = self.random.randrange(12 if levels > 0 else 7)
+        if kind == 0:
+            return self.random.choice([True, {}, {}, False])
+        if kind == 1:
+            return {"type": self.some(["null", "boolean", "integer", "string", "number"], 3, 1)}
+        if kind == 2:
+            return {"$ref": "#/$defs/" + self.random.choice("pqr")}
+        if kind < 7:
+            return [self.numbers, self.strings, self.listed, self.strings][kind - 3]()
+        return [self.objects, self.objects, self.arrays, self.choices, self.choices][kind - 7](levels)
+
+    def whole(self):
+        schema = self.schema(3)
+        schema = dict(schema) if isinstance(schema, dict) else {}
+        schema["$defs"] = {name: self.schema(2) for name in "pqr"}
+        return schema
+
+
+def try_random(program, temporary):
+    """Lines of what is wrong, and how many schemas were not refused."""
+    made, wrong = 0, []
+    for seed in range(SEED, SEED + RANDOM):
+        schema = Maker(seed).whole()
+        path = pathlib.Path(temporary, "random.json")
+        path.write_text(json.dumps(schema))
+        found = try_schema(program, path, schema, seed, 16)
+        refused = len(found) == 1 and ": JSON Schema" in found[0]
+        made += not refused
+        wrong += [f"seed {seed}: {line}" for line in found if not refused]
+    return wrong, made
+
+
 def validate(validator, line):
     """What is wrong with it, or None."""
     try:
@@ -88,14 +208,14 @@ def validate(validator, line):
     return wrong and wrong.message[:200]
 
 
-def try_schema(program, path, schema, seed):
+def try_schema(program, path, schema, seed, count=COUNT):
     validator = Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
-    run = subprocess.run([program, str(COUNT), str(seed), "60", path], capture_output=True)
+    run = subprocess.run([program, str(count), str(seed), "60", path], capture_output=True)
     if run.returncode:
         return [run.stderr.decode(errors="replace").strip() or f"exit status {run.returncode}"]
     lines = run.stdout.decode().split("\n")[:-1]
-    if len(lines) != COUNT:
-        return [f"expected {COUNT} sentences, found {len(lines)}"]
+    if len(lines) != count:
+        return [f"expected {count} sentences, found {len(lines)}"]
     found = ((line, validate(validator, line)) for line in lines)
     return [f"{line[:200]}: {wrong}" for line, wrong in found if wrong]
 
@@ -103,7 +223,7 @@ def try_schema(program, path, schema, seed):
 def main():
     program, folder = sys.argv[1], pathlib.Path(sys.argv[2])
     cases = [(path.name, path, json.loads(path.read_text())) for path in sorted(folder.glob("*.json"))]
-    print(f"1..{len(cases) + len(SMALL)}")
+    print(f"1..{len(cases) + len(SMALL) + 1}")
     with tempfile.TemporaryDirectory() as temporary:
         for number, schema in enumerate(SMALL):
             path = pathlib.Path(temporary, f"{number}.json")
@@ -114,6 +234,10 @@ def main():
             for line in wrong[:5]:
                 print("#", line)
             print("not ok" if wrong else "ok", number, "-", name, flush=True)
+        wrong, made = try_random(program, temporary)
+        for line in wrong[:5]:
+            print("#", line)
+        print("not ok" if wrong or made < RANDOM // 3 else "ok", len(cases) + 1, "-", made, "random schemas of", RANDOM)
 
 
 main()
