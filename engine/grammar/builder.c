@@ -410,8 +410,10 @@ tern_grammar_unref (TernGrammar *grammar)
     return;
   g_array_unref (grammar->ops);
   g_array_unref (grammar->targets);
-  for (guint i = 0; i < grammar->items->len; i++)
+  for (guint i = 0; i < grammar->items->len; i++) {
     g_free (g_array_index (grammar->items, TernItem, i).next);
+    g_free (g_array_index (grammar->items, TernItem, i).live);
+  }
   g_array_unref (grammar->items);
   g_array_unref (grammar->runs);
   g_array_unref (grammar->counts);

@@ -114,6 +114,40 @@ typedef struct {
 /* Tokens for @n whole ones. */
 guint32 tern_item_many (const TernItemCosts *costs, guint32 n);
 
+/* A place where a token may leave a run: the node of the trie behind the first byte outside. */
+typedef struct {
+  guint32 node;
+  guint32 whole;                /* items that the token ends before */
+} TernExit;
+
+typedef struct {
+  TernExit *exits;
+  guint32 n;
+} TernExits;
+
+/* Tokens that end in the same state after as many items. */
+typedef struct {
+  guint8 state, whole;
+  guint32 first, n;
+} TernTokenClass;
+
+/* What may be said in a state of an item, without counting: made when it is asked for. For all tokens, or those below a
+ * node of the trie, where a run begins in their middle. */
+typedef struct {
+  guint64 key;
+  guint32 item, node;
+  guint8 state;
+  guint32 *mask;                /* [words]; of all tokens */
+  gint32 *ids;                  /* by class */
+  TernTokenClass *classes;
+  guint n_classes, n_ids;
+  guint most;                   /* items that a token ends, at most */
+  TernExits exits[256];         /* by the byte outside; of those that no item begins with */
+  TernExits *others[256];       /* of those that one does; NULL: not known yet */
+} TernItemTokens;
+
+#define TERN_TOKENS_BYTES (64u << 20)   /* beyond it, those that were made go */
+
 /* ---- The constraint ---------------------------------------------------------------------------------------------- */
 
 struct _TernConstraint {
@@ -126,7 +160,18 @@ struct _TernConstraint {
 
   GMutex lock;                  /* what follows is made when it is asked for */
   TernSets sets;
+  GHashTable *item_tokens;      /* TernItemTokens by key */
+  gsize item_bytes;
 };
+
+#define TERN_NODE_ROOT G_MAXUINT32
+
+/* Of tokens below @node. With the lock; kept until tern_constraint_trim_items(). */
+TernItemTokens *tern_constraint_item_tokens (TernConstraint *constraint, guint32 item, guint8 state, guint32 node);
+/* Exits by @byte of what that gave. */
+const TernExits *tern_constraint_exits (TernConstraint *constraint, TernItemTokens *tokens, guint8 byte);
+/* If they take too much. */
+void tern_constraint_trim_items (TernConstraint *constraint);
 
 /* Fills @costs and @item_costs. */
 void tern_constraint_find_costs (TernConstraint *constraint);

@@ -37,6 +37,7 @@ tern_constraint_unref (TernConstraint *c)
 {
   if (!c || !g_atomic_ref_count_dec (&c->refs))
     return;
+  g_clear_pointer (&c->item_tokens, g_hash_table_unref);
   tern_sets_clear (&c->sets);
   for (guint i = 0; c->item_costs && i < c->grammar->items->len; i++) {
     g_free (c->item_costs[i].finish);

@@ -103,6 +103,7 @@ typedef struct {
 typedef struct {
   guint n;
   guint8 (*next)[256];          /* [n] a state, WHOLE or DEAD */
+  guint64 (*live)[4];           /* [n] bytes that are not DEAD */
 } TernItem;
 
 typedef struct {

@@ -130,9 +130,14 @@ tern_item_make (const TernGrammar *grammar, guint32 start, TernItem *item)
   g_array_set_size (m.sets, m.words);
   close_over (&m, set_of (&m, 0), start);
   made = !(set_of (&m, 0)[0] & 1) && fill (&m, next, &item->n);
-  item->next = made ? g_realloc (next, item->n * sizeof *next) : NULL;
-  if (!made)
+  if (made) {
+    item->next = g_realloc (next, item->n * sizeof *next);
+    item->live = g_malloc0 (item->n * sizeof *item->live);
+    for (guint i = 0; i < item->n * 256; i++)
+      item->live[i / 256][i % 256 / 64] |= (guint64) (item->next[i / 256][i % 256] != TERN_ITEM_DEAD) << i % 64;
+  } else {
     g_free (next);
+  }
   g_array_unref (m.sets);
   g_free (m.stack);
   return made;

@@ -42,6 +42,18 @@ tern_spot_run (guint32 state)
   return (state & ~TERN_SPOT_RUN) >> 8;
 }
 
+/* Bytes that lead somewhere from it. */
+static inline const guint64 *
+tern_spot_live (const TernConstraint *c, const TernSpot *spot)
+{
+  const TernRun *run;
+
+  if (!(spot->state & TERN_SPOT_RUN))
+    return tern_set (&c->sets, spot->state)->live;
+  run = &g_array_index (c->grammar->runs, TernRun, tern_spot_run (spot->state));
+  return g_array_index (c->grammar->items, TernItem, run->item).live[spot->state & 0xff];
+}
+
 /* Spots that one is at, at once. They lie side by side in the matcher's array. */
 typedef struct {
   guint first, n;
@@ -56,7 +68,7 @@ struct _TernMatcher {
   TernSpots now;
   GArray *frames;               /* TernFrame */
   guint32 slots[TERN_FRAME_SLOTS];
-  guint32 *mask;                /* [words] */
+  guint32 *mask, *part;         /* [words] */
   guint words;
   gboolean failed;
   gboolean forgot;              /* readings, for there were too many: fewer tokens may be said than could be */
@@ -74,6 +86,12 @@ void tern_matcher_step (TernMatcher *matcher, const TernSpots *from, guint8 byte
 void tern_matcher_start (TernMatcher *matcher);
 /* The frame that says that; 0: there is no room. */
 guint32 tern_matcher_push (TernMatcher *matcher, guint32 state, guint32 count, guint32 below);
+/* The spots at the begin of @state between the frames of @stack, behind @after's. */
+void tern_matcher_enter (TernMatcher *matcher, const TernSpots *after, guint32 state, guint32 stack, TernSpots *to);
+/* Tokens that suffice from a place in a run to the sentence's end. */
+guint32 tern_matcher_run_cost (const TernMatcher *matcher, guint32 spot, guint32 count, guint32 stack);
+/* Sets the bits of what may be said from now on, if after it no more than @most tokens are needed. With the lock. */
+void tern_matcher_fill_mask (TernMatcher *matcher, guint32 most);
 /* Forgets frames that were made since there were @n. */
 void tern_matcher_drop_frames (TernMatcher *matcher, guint n);
 

@@ -31,6 +31,7 @@ tern_matcher_free (TernMatcher *m)
   g_array_unref (m->spots);
   g_array_unref (m->frames);
   g_free (m->mask);
+  g_free (m->part);
   g_free (m);
 }
 
@@ -55,6 +56,7 @@ set_constraint (TernMatcher *m, TernConstraint *constraint)
   if (m->words != words) {
     m->words = words;
     m->mask = g_renew (guint32, m->mask, MAX (words, 1));
+    m->part = g_renew (guint32, m->part, MAX (words, 1));
   }
   empty_frames (m);
   g_array_set_size (m->spots, 0);
@@ -156,35 +158,6 @@ tern_matcher_accept (TernMatcher *m, gint32 id)
   m->failed = m->now.n == 0 && !m->now.ends;
 }
 
-/* The tokens that @from may go on with. */
-static void
-walk (TernMatcher *m, guint32 most)
-{
-  const TernTokenTrie *trie = m->constraint->trie;
-  TernSpots levels[TERN_TOKEN_BYTES_MAX + 1];
-
-  levels[0] = m->now;
-  for (guint i = 0; i < trie->n_nodes;) {
-    const TernTrieNode *node = &trie->nodes[i];
-    const TernSpots *from = &levels[node->depth];
-    TernSpots *to = &levels[node->depth + 1];
-
-    if (!(from->live[node->byte / 64] >> node->byte % 64 & 1)) {
-      i += node->size;
-      continue;
-    }
-    tern_matcher_step (m, from, node->byte, to);
-    if (to->n == 0 && !to->ends) {
-      i += node->size;
-      continue;
-    }
-    if (to->cost <= most)
-      for (gint32 id = node->id; id >= 0; id = trie->same[id])
-        m->mask[id / 32] |= 1u << id % 32;
-    i++;
-  }
-}
-
 const guint32 *
 tern_matcher_mask (TernMatcher *m, guint left)
 {
@@ -195,7 +168,7 @@ tern_matcher_mask (TernMatcher *m, guint left)
   if (left == 0)
     return m->mask;
   g_mutex_lock (&c->lock);
-  walk (m, left - 1);
+  tern_matcher_fill_mask (m, left - 1);
   tern_matcher_drop_frames (m, n_frames);
   g_array_set_size (m->spots, m->now.first + m->now.n);
   g_mutex_unlock (&c->lock);

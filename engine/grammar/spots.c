@@ -195,16 +195,12 @@ close_over (TernMatcher *m, TernSpots *to)
   for (guint i = 0; i < to->n; i++) {
     const TernSpot *spot = &g_array_index (m->spots, TernSpot, to->first + i);
 
-    if (spot->state & TERN_SPOT_RUN) {
-      memset (to->live, 0xff, sizeof to->live);
-    } else {
-      const TernSet *set = tern_set (&c->sets, spot->state);
+    const guint64 *live = tern_spot_live (c, spot);
 
-      if (!(set->live[0] | set->live[1] | set->live[2] | set->live[3]))
-        continue;
-      for (guint k = 0; k < 4; k++)
-        to->live[k] |= set->live[k];
-    }
+    if (!(live[0] | live[1] | live[2] | live[3]))
+      continue;
+    for (guint k = 0; k < 4; k++)
+      to->live[k] |= live[k];
     to->cost = MIN (to->cost, spot->cost);
     g_array_index (m->spots, TernSpot, to->first + n++) = *spot;
   }
@@ -254,4 +250,19 @@ tern_matcher_start (TernMatcher *m)
   m->now = (TernSpots) { 0 };
   put_state (m, &m->now, m->constraint->start, 0);
   close_over (m, &m->now);
+}
+
+void
+tern_matcher_enter (TernMatcher *m, const TernSpots *after, guint32 state, guint32 stack, TernSpots *to)
+{
+  *to = (TernSpots) { .first = after->first + after->n };
+  g_array_set_size (m->spots, to->first);
+  put_state (m, to, state, stack);
+  close_over (m, to);
+}
+
+guint32
+tern_matcher_run_cost (const TernMatcher *m, guint32 spot, guint32 count, guint32 stack)
+{
+  return tern_cost_add (cost_in_run (m->constraint, spot, count), tern_frame (m, stack)->rest);
 }
