@@ -17,8 +17,9 @@ tern_constraint_new (TernGrammar *grammar, TernTokenTrie *trie, GError **error)
   tern_sets_init (&c->sets, grammar);
   tern_constraint_find_costs (c);
   if (c->costs[c->start] >= TERN_COST_ENDLESS) {
-    g_set_error_literal (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED,
-        "a grammar on a vocabulary: expected tokens that some sentence can be said with, found none");
+    g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED,
+        "a grammar on a vocabulary: expected a sentence that fewer than %u of its tokens say, found none",
+        TERN_COST_ENDLESS);
     tern_constraint_unref (c);
     return NULL;
   }
