@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "engine/base/readfile.h"
+#include "engine/grammar/grammar.h"
 #include "tern/tasks.h"
 
 #define MOST_BYTES ((gsize) 4 << 20)    /* of a schema or grammar */
@@ -57,26 +58,37 @@ bad_utf8 (const char *path, const char *text, const char *bad, GError **error)
 }
 
 static char *
-read_form (const char *path, GError **error)
+read_form (const char *path, TernGrammar *(*parse) (const char *text, GError **error), GError **error)
 {
   gsize size;
   g_autofree char *text = tern_file_read (path, MOST_BYTES, &size, error);
+  g_autoptr (GError) failure = NULL;
   const char *bad;
 
-  if (!text || g_utf8_validate (text, (gssize) size, &bad))
-    return g_steal_pointer (&text);
-  bad_utf8 (path, text, bad, error);
+  if (!text)
+    return NULL;
+  if (!g_utf8_validate (text, (gssize) size, &bad)) {
+    bad_utf8 (path, text, bad, error);
+    return NULL;
+  }
+  {
+    g_autoptr (TernGrammar) grammar = parse (text, &failure);
+
+    if (grammar)
+      return g_steal_pointer (&text);
+  }
+  g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "%s: %s", path, failure->message);
   return NULL;
 }
 
 char *
 tern_form_schema (const char *path, GError **error)
 {
-  return read_form (path, error);
+  return read_form (path, tern_grammar_from_json_schema, error);
 }
 
 char *
 tern_form_grammar (const char *path, GError **error)
 {
-  return read_form (path, error);
+  return read_form (path, tern_grammar_from_gbnf, error);
 }

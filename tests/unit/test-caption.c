@@ -633,6 +633,71 @@ test_task (void)
   g_assert_nonnull (strstr (other.err, "found flood"));
 }
 
+static JsonObject *
+one_answer (const Run *run, JsonParser *parser)
+{
+  JsonObject *one;
+
+  g_assert_cmpstr (run->err, ==, "");
+  g_assert_cmpint (run->status, ==, 0);
+  g_assert_true (json_parser_load_from_data (parser, run->out, -1, NULL));
+  one = json_node_get_object (json_parser_get_root (parser));
+  g_assert_cmpstr (json_object_get_string_member (one, "kind"), ==, "answer");
+  g_assert_cmpstr (json_object_get_string_member (one, "finish_reason"), ==, "stop");
+  g_assert_false (json_object_has_member (one, "labels"));
+  return one;
+}
+
+/* What a random model says has the form all the same; with fewer tokens it could not, and is refused. */
+static void
+test_schema (void)
+{
+  static const char schema[] = "{\"type\": \"object\", \"properties\": {\"n\": {\"type\": \"integer\"}, \"what\": "
+      "{\"enum\": [\"dog\", \"cat\"]}}, \"required\": [\"n\", \"what\"], \"additionalProperties\": false}";
+  static const char bad[] = "{\"type\": \"object\", \"properties\": {\"n\": {\"type\": \"number!\"}}}";
+  g_autoptr (JsonParser) line = json_parser_new (), value = json_parser_new ();
+  g_auto (Run) run = { 0 }, few = { 0 };
+  JsonObject *answer;
+
+  if (absent ())
+    return;
+  clip_write_bytes (at ("good.json"), schema, strlen (schema));
+  clip_write_bytes (at ("bad.json"), bad, strlen (bad));
+  clip_write_bytes (at ("cut.json"), schema, strlen (schema) / 2);
+  run = caption ("--json-schema", at ("good.json"), "--max-tokens", "64", at ("still.ppm"), NULL);
+  g_assert_true (json_parser_load_from_data (value, json_object_get_string_member (one_answer (&run, line), "result"), -1, NULL));
+  answer = json_node_get_object (json_parser_get_root (value));
+  g_assert_cmpuint (json_object_get_size (answer), ==, 2);
+  g_assert_cmpint (json_node_get_value_type (json_object_get_member (answer, "n")), ==, G_TYPE_INT64);
+  g_assert_true (g_strv_contains (WORDS ("dog", "cat"), json_object_get_string_member (answer, "what")));
+
+  few = caption ("--json-schema", at ("good.json"), at ("still.ppm"), NULL);
+  g_assert_cmpint (few.status, !=, 0);
+  g_assert_cmpstr (few.out, ==, "");
+  g_assert_nonnull (strstr (few.err, "3"));
+  expect_usage (caption ("--json-schema", at ("bad.json"), at ("still.ppm"), NULL), WORDS (at ("bad.json"),
+          "/properties/n", "number!"));
+  expect_usage (caption ("--json-schema", at ("cut.json"), at ("still.ppm"), NULL), WORDS (at ("cut.json")));
+}
+
+static void
+test_grammar (void)
+{
+  static const char grammar[] = "root ::= item (\", \" item)* \".\"\nitem ::= \"a dog\" | \"a cat\"\n";
+  static const char bad[] = "root ::= item\nitem ::= (\"a\" \n";
+  g_autoptr (JsonParser) line = json_parser_new ();
+  g_auto (Run) run = { 0 };
+
+  if (absent ())
+    return;
+  clip_write_bytes (at ("good.gbnf"), grammar, strlen (grammar));
+  clip_write_bytes (at ("bad.gbnf"), bad, strlen (bad));
+  run = caption ("--grammar", at ("good.gbnf"), "--max-tokens", "40", at ("still.ppm"), NULL);
+  g_assert_true (g_regex_match_simple ("^a (dog|cat)(, a (dog|cat))*\\.$", json_object_get_string_member (one_answer (&run,
+                  line), "result"), 0, 0));
+  expect_usage (caption ("--grammar", at ("bad.gbnf"), at ("still.ppm"), NULL), WORDS (at ("bad.gbnf"), "line"));
+}
+
 int
 main (int argc, char **argv)
 {
@@ -661,6 +726,8 @@ main (int argc, char **argv)
   g_test_add_func ("/caption/questions", test_questions);
   g_test_add_func ("/caption/labels", test_labels);
   g_test_add_func ("/caption/task", test_task);
+  g_test_add_func ("/caption/schema", test_schema);
+  g_test_add_func ("/caption/grammar", test_grammar);
   status = g_test_run ();
   clip_remove_folder (folder);
   g_free (folder);
