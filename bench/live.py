@@ -5,7 +5,7 @@
   record [SECONDS]    into Matroska, MP4, fragmented MP4 and textoverlay, with default queues: frames and cues that
                       came out, the camera's longest pause, how long the end took
   pass [SECONDS]      frames that passed, and how long each took from the camera to behind terncaption
-  held [SECONDS]      the same as a file: frames that carry the result of their own window, and the most that was held
+  held [SECONDS]      as a file, and with --live: frames that carry the result of their own window, and the most that was held
   latency [SECONDS]   every pad into a sink with sync=true: what json_src answers to LATENCY, and frames that came
 
 --build DIR (build). --fake takes the plugin over tests/elements/fake-tern.c, whose answers take TERN_FAKE_GENERATE_MS.
@@ -27,6 +27,7 @@ a.add_argument("--build", default="build")
 a.add_argument("--fake", action="store_true")
 a.add_argument("--size", default="1280x720", help="WxH, of held")
 a.add_argument("--max-held-bytes", default="0", help="of held")
+a.add_argument("--live", action="store_true", help="held: as a camera, attach=window, into a sink with sync=true")
 options = a.parse_args()
 build = os.path.abspath(options.build)
 folder = tempfile.TemporaryDirectory()
@@ -159,9 +160,10 @@ def through():
 
 def held():
     width, height = options.size.split("x")
-    pipeline = Gst.parse_launch(f"videotestsrc num-buffers={FRAMES} ! video/x-raw,format=I420,width={width},height={height},"
-                                f"framerate=30/1 ! identity name=camera ! terncaption name=c max-held-bytes="
-                                f"{options.max_held_bytes} ! fakesink name=out signal-handoffs=true")
+    live = str(options.live).lower()
+    pipeline = Gst.parse_launch(f"videotestsrc is-live={live} num-buffers={FRAMES} ! video/x-raw,format=I420,width={width},height={height},"
+                                f"framerate=30/1 ! identity name=camera ! terncaption name=c attach=window "
+                                f"max-held-bytes={options.max_held_bytes} ! fakesink name=out sync={live} signal-handoffs=true")
     camera, frames, own, most = times_at(pipeline, "camera", "src"), [], [], []
 
     def see(sink, buffer, pad):

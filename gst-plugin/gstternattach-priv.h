@@ -97,9 +97,6 @@ GstFlowReturn gst_tern_attach_text_event (GstPad * pad, GstObject * parent,
 
 /* gstternattach-task.c */
 extern const GstTernTaskFuncs gst_tern_attach_task;
-/* What LATENCY is for frames that wait for text. */
-gboolean gst_tern_attach_query_text_latency (GstTernAttach * self,
-    GstClockTime * min);
 /* The times of a frame. */
 void gst_tern_attach_describe (GstTernAttach * self, HeldItem * item);
 /* Holds a frame (transfer full), as long as it takes. */

@@ -63,21 +63,6 @@ GST_ELEMENT_REGISTER_DEFINE (ternattach, "ternattach", GST_RANK_NONE,
 
 /* ---- Video ---- */
 
-/* Of text, which frames wait for. */
-gboolean
-gst_tern_attach_query_text_latency (GstTernAttach * self, GstClockTime * min)
-{
-  GstQuery *query = gst_query_new_latency ();
-  gboolean live = FALSE;
-
-  gst_structure_set (gst_query_writable_structure (query),
-      GST_TERN_QUERY_HELD, G_TYPE_BOOLEAN, TRUE, NULL);
-  if (gst_pad_peer_query (self->textpad, query))
-    gst_query_parse_latency (query, &live, min, NULL);
-  gst_query_unref (query);
-  return live;
-}
-
 /* Once for a stream: frames must not overtake each other. */
 static void
 decide_hold (GstTernAttach * self)
@@ -89,7 +74,7 @@ decide_hold (GstTernAttach * self)
   if (self->hold_known)
     return;
   live = gst_tern_upstream_is_live (self->sinkpad);
-  if (live && !gst_tern_attach_query_text_latency (self, &wait))
+  if (live && !gst_tern_query_held (self->textpad, &wait))
     wait = GST_CLOCK_TIME_NONE;
   GST_OBJECT_LOCK (self);
   attach = self->attach;
@@ -298,7 +283,7 @@ gst_tern_attach_src_query (GstPad * pad, GstObject * parent, GstQuery * query)
     return TRUE;
 
   /* Frames wait for text, as long as text takes. */
-  if (gst_tern_attach_query_text_latency (self, &text_min)) {
+  if (gst_tern_query_held (self->textpad, &text_min)) {
     if (text_min > min) {
       if (GST_CLOCK_TIME_IS_VALID (max))
         max += text_min - min;

@@ -157,6 +157,26 @@ gst_tern_take_trigger_query (GstQuery * query)
 }
 
 gboolean
+gst_tern_query_held (GstPad * sinkpad, guint64 * latency)
+{
+  GstQuery *query = gst_query_new_custom (GST_QUERY_CUSTOM,
+      gst_structure_new_empty (GST_TERN_QUERY_HELD));
+  gboolean ok;
+
+  gst_pad_peer_query (sinkpad, query);
+  ok = gst_structure_get_uint64 (gst_query_get_structure (query), "latency",
+      latency);
+  gst_query_unref (query);
+  return ok;
+}
+
+gboolean
+gst_tern_is_held_query (GstQuery * query)
+{
+  return is_query (query, GST_TERN_QUERY_HELD);
+}
+
+gboolean
 gst_tern_query_windows (GstPad * srcpad, guint64 * window, guint64 * hop)
 {
   GstQuery *query = gst_query_new_custom (GST_QUERY_CUSTOM,

@@ -62,8 +62,10 @@ G_BEGIN_DECLS
  * so that results will come although no more frames do? */
 #define GST_TERN_QUERY_WORK "tern-work"
 
-/* A boolean field of LATENCY queries by ternattach: frames wait for their
- * result, whatever time is on text. */
+/* A custom query upstream from ternattach, whose live frames wait for their
+ * result: LATENCY of that, whatever time is on text, as `latency` (uint64, ns);
+ * nothing when it is not live. Not a LATENCY query: what is in between makes one
+ * of its own of that. */
 #define GST_TERN_QUERY_HELD "tern-held"
 
 GstEvent *gst_tern_event_new_drain (void);
@@ -71,6 +73,9 @@ GstEvent *gst_tern_event_new_trigger (void);
 /* Whether somebody upstream of @sinkpad chooses frames, and has heard it. */
 gboolean gst_tern_query_trigger (GstPad * sinkpad);
 gboolean gst_tern_take_trigger_query (GstQuery * query);
+
+gboolean gst_tern_query_held (GstPad * sinkpad, guint64 * latency);
+gboolean gst_tern_is_held_query (GstQuery * query);
 
 gboolean gst_tern_query_windows (GstPad * srcpad, guint64 * window,
     guint64 * hop);

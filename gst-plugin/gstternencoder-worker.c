@@ -347,7 +347,7 @@ worker_take (gpointer element)
       say_pause (self, FALSE, 0);
     } else if (task->queue.head) {
       return gst_tern_task_take (task, task->queue.head);
-    } else if (!self->live || self->idle || timeout == 0) {
+    } else if (!self->live || self->idle || timeout == 0 || task->eos) {
       g_cond_wait (&task->cond, &task->lock);
     } else if (gst_tern_task_now (task) < end) {
       gst_tern_task_wait_until (task, end);

@@ -670,6 +670,8 @@ gst_tern_generator_src_query (GstPad * pad, GstObject * parent,
 
   if (GST_QUERY_TYPE (query) == GST_QUERY_LATENCY)
     return gst_tern_generator_query_latency (self, pad, query);
+  if (gst_tern_is_held_query (query))
+    return gst_tern_generator_answer_held (self, query);
   if (gst_tern_is_work_query (query))
     return query_work (self, query);
   return gst_pad_query_default (pad, parent, query);

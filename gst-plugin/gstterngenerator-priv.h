@@ -235,6 +235,8 @@ void gst_tern_generator_note_progress (GstTernGenerator * self,
     GstEvent * event, gboolean left);
 gboolean gst_tern_generator_query_latency (GstTernGenerator * self,
     GstPad * pad, GstQuery * query);
+gboolean gst_tern_generator_answer_held (GstTernGenerator * self,
+    GstQuery * query);
 gboolean gst_tern_generator_sink_query (GstPad * pad, GstObject * parent,
     GstQuery * query);
 void gst_tern_generator_check_latency (GstTernGenerator * self,

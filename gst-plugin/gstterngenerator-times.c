@@ -124,6 +124,59 @@ gst_tern_generator_sink_query (GstPad * pad, GstObject * parent,
 
 /* ---- Latency ---- */
 
+/* Of video that text is about; FALSE when it is not live, and takes none. */
+static gboolean
+query_upstream (GstTernGenerator * self, GstQuery * query)
+{
+  gboolean live, changed;
+
+  /* Groups of tokens that are held lie within the window. */
+  gst_structure_set (gst_query_writable_structure (query),
+      GST_TERN_QUERY_TEXT, G_TYPE_BOOLEAN, TRUE, NULL);
+  if (!gst_pad_peer_query (self->sinkpad, query))
+    return FALSE;
+  gst_structure_remove_field (gst_query_writable_structure (query),
+      GST_TERN_QUERY_TEXT);
+  gst_query_parse_latency (query, &live, NULL, NULL);
+  GST_OBJECT_LOCK (self);
+  changed = self->live != live;
+  self->live = live;
+  GST_OBJECT_UNLOCK (self);
+  if (changed)
+    GST_DEBUG_OBJECT (self, "upstream is %slive", live ? "" : "not ");
+  return TRUE;
+}
+
+/* From a frame of a live source to the answer about its window. */
+static GstClockTime
+answer_time (GstTernGenerator * self)
+{
+  GstClockTime latency;
+
+  GST_OBJECT_LOCK (self);
+  latency = self->latency;
+  GST_OBJECT_UNLOCK (self);
+  return MIN (latency + gst_tern_generator_window_time (self), G_MAXINT64);
+}
+
+/* Frames wait for their result, whatever time text has. */
+gboolean
+gst_tern_generator_answer_held (GstTernGenerator * self, GstQuery * query)
+{
+  GstQuery *latency = gst_query_new_latency ();
+  GstClockTime min;
+  gboolean live;
+
+  if (query_upstream (self, latency)) {
+    gst_query_parse_latency (latency, &live, &min, NULL);
+    if (live)
+      gst_structure_set (gst_query_writable_structure (query), "latency",
+          G_TYPE_UINT64, (guint64) (min + answer_time (self)), NULL);
+  }
+  gst_query_unref (latency);
+  return TRUE;
+}
+
 /* Behind a live source text with the time of its window comes when the window
  * is over and answered. What has the time of its arrival is never late, and
  * JSON is not waited for: it is about the past. */
@@ -131,36 +184,19 @@ gboolean
 gst_tern_generator_query_latency (GstTernGenerator * self, GstPad * pad,
     GstQuery * query)
 {
-  GstClockTime min, max, wait = 0;
-  gboolean live, changed, ok, held;
+  GstClockTime min, max, wait;
+  gboolean live;
 
-  /* Groups of tokens that are held lie within the window. */
-  gst_structure_set (gst_query_writable_structure (query),
-      GST_TERN_QUERY_TEXT, G_TYPE_BOOLEAN, TRUE, NULL);
-  ok = gst_pad_peer_query (self->sinkpad, query);
-  gst_structure_remove_field (gst_query_writable_structure (query),
-      GST_TERN_QUERY_TEXT);
-  held = gst_structure_has_field (gst_query_get_structure (query),
-      GST_TERN_QUERY_HELD);
-  if (!ok)
+  if (!query_upstream (self, query))
     return FALSE;
-
   gst_query_parse_latency (query, &live, &min, &max);
-  GST_OBJECT_LOCK (self);
-  changed = self->live != live;
-  self->live = live;
-  wait = self->latency;
-  GST_OBJECT_UNLOCK (self);
-  if (changed)
-    GST_DEBUG_OBJECT (self, "upstream is %slive", live ? "" : "not ");
   if (!live) {
     gst_query_set_latency (query, FALSE, 0, GST_CLOCK_TIME_NONE);
     return TRUE;
   }
-  if (!held && (pad != self->srcpad
-          || gst_tern_generator_stamps_arrival (self)))
+  if (pad != self->srcpad || gst_tern_generator_stamps_arrival (self))
     return TRUE;
-  wait = MIN (wait + gst_tern_generator_window_time (self), G_MAXINT64);
+  wait = answer_time (self);
   min += wait;
   if (GST_CLOCK_TIME_IS_VALID (max))
     max += wait;

@@ -504,8 +504,8 @@ GST_END_TEST
 static gboolean
 frames_query (GstPad *pad, GstObject *parent, GstQuery *query)
 {
-  if (GST_QUERY_TYPE (query) == GST_QUERY_LATENCY) {
-    gst_query_set_latency (query, TRUE, 6 * GST_SECOND, GST_CLOCK_TIME_NONE);
+  if (GST_QUERY_TYPE (query) == GST_QUERY_CUSTOM && gst_structure_has_name (gst_query_get_structure (query), "tern-held")) {
+    gst_structure_set (gst_query_writable_structure (query), "latency", G_TYPE_UINT64, 6 * GST_SECOND, NULL);
     return TRUE;
   }
   return work_query (pad, parent, query);

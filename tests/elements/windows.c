@@ -139,6 +139,58 @@ GST_START_TEST (test_rates)
 }
 GST_END_TEST
 
+/* ---- Latency ---- */
+
+/* Live frames that wait for their window say how long, through all that is in the bin. */
+GST_START_TEST (test_live_latency)
+{
+  GstHarness *h = gst_harness_new_parse ("terncaption attach=window latency=1500000000");
+  GstQuery *query = gst_query_new_latency ();
+  GstClockTime min;
+  gboolean live;
+
+  gst_harness_set_upstream_latency (h, MS (30));
+  gst_harness_set_src_caps_str (h, FRAME_CAPS);
+  push (h, 0, MS (100));
+  fail_unless (gst_pad_peer_query (h->sinkpad, query));
+  gst_query_parse_latency (query, &live, &min, NULL);
+  fail_unless (live);
+  fail_unless_equals_uint64 (min, MS (4000 + 1500 + 30));
+  gst_query_unref (query);
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
+/* Backwards nothing is looked at: video passes, and nobody waits for an answer. */
+GST_START_TEST (test_backwards)
+{
+  GstHarness *h = file_harness ("terncaption", "sink", "src");
+  GstHarness *text = gst_harness_new_with_element (h->element, NULL, "text_src");
+  GstSegment segment;
+  guint i;
+
+  gst_segment_init (&segment, GST_FORMAT_TIME);
+  segment.rate = -1.0;
+  segment.stop = segment.position = 10 * GST_SECOND;
+  gst_harness_set_src_caps_str (h, FRAME_CAPS);
+  gst_harness_push_event (h, gst_event_new_segment (&segment));
+  for (i = 100; i > 0; i--)
+    push (h, MS (100 * (i - 1)), MS (100));
+  gst_harness_push_event (h, gst_event_new_eos ());
+  for (i = 100; i > 0; i--) {
+    GstBuffer *frame = gst_harness_pull (h);
+
+    fail_unless (frame && GST_BUFFER_PTS (frame) == MS (100 * (i - 1)));
+    fail_if (gst_buffer_get_custom_meta (frame, "TernResultMeta"));
+    gst_buffer_unref (frame);
+  }
+  wait_for_end (text);
+  fail_unless (gst_harness_try_pull (text) == NULL);
+  gst_harness_teardown (text);
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
 /* ---- The end ---- */
 
 typedef enum { NOTHING, ONE, PART, WHOLE, BUSY, FULL, N_STATES } WindowState;
@@ -445,6 +497,8 @@ main (void)
 
   suite_add_tcase (suite, tc);
   tcase_add_loop_test (tc, test_rates, 0, 2 * G_N_ELEMENTS (clips));
+  tcase_add_test (tc, test_live_latency);
+  tcase_add_test (tc, test_backwards);
   tcase_add_loop_test (tc, test_end, 0, N_STATES);
   tcase_add_loop_test (tc, test_trigger, 0, 3);
   tcase_add_test (tc, test_trigger_tokens);
