@@ -34,6 +34,7 @@
  */
 #include "gstterncaption.h"
 
+#include "gstternaction.h"
 #include "gstternattach.h"
 #include "gstterncompressor.h"
 #include "gstternencoder.h"
@@ -97,7 +98,7 @@ struct _GstTernCaption
 
   GMutex lock;
   Branch text, json;
-  Pass passes[1];
+  Pass passes[3];
   /* What the bus was told since the last start. */
   gboolean failed;              /* an error */
   gboolean loading;             /* the start of loading, and not its end */
@@ -688,6 +689,7 @@ gst_tern_caption_class_init (GstTernCaptionClass * klass)
   gst_element_class_add_static_pad_template (element_class, &text_template);
   gst_element_class_add_static_pad_template (element_class, &json_template);
   gst_element_class_add_static_pad_template (element_class, &prompt_template);
+  gst_tern_action_add_templates (element_class);
   gst_element_class_set_static_metadata (element_class, "Tern captioner",
       "Analyzer/Filter/Video/Text", "Captions video that passes through",
       "The Tern developers");
@@ -727,6 +729,8 @@ gst_tern_caption_init (GstTernCaption * self)
 
   g_mutex_init (&self->lock);
   self->passes[0].name = "prompt_sink";
+  self->passes[1].name = "state_sink";
+  self->passes[2].name = "action_src";
   self->encoder = g_object_new (GST_TYPE_TERN_ENCODER, "name", "encoder", NULL);
   self->compressor = g_object_new (GST_TYPE_TERN_COMPRESSOR, "name",
       "compressor", NULL);

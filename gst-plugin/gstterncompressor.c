@@ -334,6 +334,18 @@ is_apart (GstTernCompressor * self, GstClockTime tick)
       self->info.rate_d) != TERN_STEP_ON;
 }
 
+/* Frames stay whole, whatever the others of their group are. */
+static gboolean
+keeps_all (GstTernCompressor * self)
+{
+  gboolean all;
+
+  GST_OBJECT_LOCK (self);
+  all = self->params.method == TERN_METHOD_NONE && self->params.max_tokens == 0;
+  GST_OBJECT_UNLOCK (self);
+  return all;
+}
+
 static GstFlowReturn
 take_frame (GstTernCompressor * self, GstBuffer * buffer)
 {
@@ -386,7 +398,9 @@ take_frame (GstTernCompressor * self, GstBuffer * buffer)
           gst_event_new_gap (GST_BUFFER_PTS (buffer), 0));
   }
   gst_tern_token_unmap (&self->map, buffer);
-  return flow == GST_FLOW_OK ? push_ready (self) : flow;
+  if (flow != GST_FLOW_OK)
+    return flow;
+  return keeps_all (self) ? drain (self) : push_ready (self);
 
 failed_mapped:
   gst_tern_token_unmap (&self->map, buffer);

@@ -107,12 +107,16 @@ gst_tern_generator_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
   }
 
   note_frame (self, pts, GST_BUFFER_DURATION (buffer));
+  flow = gst_tern_action_await_state (self->action, pts);
   self->count = self->map.tokens.number + 1;
   convert_times (self, &self->map.tokens);
   gst_tern_generator_note_capture (self, &self->map.tokens);
-  flow = push_tokens (self, &self->map.tokens);
+  if (flow == GST_FLOW_OK)
+    flow = push_tokens (self, &self->map.tokens);
   gst_tern_token_unmap (&self->map, buffer);
   gst_buffer_unref (buffer);
+  if (flow == GST_FLOW_OK)
+    flow = gst_tern_action_decide (self->action);
   if (flow == GST_FLOW_OK) {
     gst_tern_generator_set_seen (self, TRUE);
     gst_tern_generator_post_dropped (self, &self->segment, pts);
@@ -218,6 +222,7 @@ gst_tern_generator_interrupt (gpointer generator, gboolean interrupt)
   gboolean has_session;
 
   gst_tern_loader_interrupt (self->loader, interrupt);
+  gst_tern_action_interrupt (self->action, interrupt);
   g_mutex_lock (&self->session_lock);
   has_session = self->session != NULL;
   if (self->session)
@@ -241,6 +246,7 @@ forward_flush (GstTernGenerator * self, GstEvent * event)
     gst_pad_push_event (json, gst_event_ref (event));
     gst_object_unref (json);
   }
+  gst_tern_action_push_event (self->action, event);
   return gst_pad_push_event (self->srcpad, event);
 }
 
@@ -281,6 +287,7 @@ handle_segment (GstTernGenerator * self, GstEvent * event)
     return FALSE;
   }
   self->segment = segment;
+  gst_tern_action_set_segment (self->action, &segment);
   self->count = 0;
   text = gst_tern_generator_text_segment_event (event);
   gst_event_unref (event);

@@ -139,14 +139,14 @@ gst_tern_generator_on_result (void *data, TernResult * result)
     gst_tern_generator_find_capture (self, result, &item->time, &item->utc);
   }
   g_mutex_unlock (&self->task.lock);
+  gst_tern_action_note_result (self->action, result);
 }
 
 /* ---- The src task ---- */
 
-/* As gst_pad_create_stream_id(), which is for elements with one sink pad. Free
- * it with g_free. */
-static gchar *
-make_stream_id (GstTernGenerator * self, const gchar * name)
+/* As gst_pad_create_stream_id(), which is for elements with one sink pad. */
+gchar *
+gst_tern_generator_make_stream_id (GstTernGenerator * self, const gchar * name)
 {
   gchar *upstream = gst_pad_get_stream_id (self->sinkpad), *id;
 
@@ -163,7 +163,7 @@ static void
 start_pad (GstTernGenerator * self, GstPad * pad, const gchar * name,
     const gchar * media_type)
 {
-  gchar *id = make_stream_id (self, name);
+  gchar *id = gst_tern_generator_make_stream_id (self, name);
   GstEvent *event = gst_event_new_stream_start (id);
   GstCaps *caps;
 
@@ -226,6 +226,7 @@ push_event_everywhere (gpointer element, GstEvent * event)
     gst_object_unref (json);
   }
   self->ended |= GST_EVENT_TYPE (event) == GST_EVENT_EOS;
+  gst_tern_action_push_event (self->action, event);
   if (self->text_ended && GST_EVENT_TYPE (event) == GST_EVENT_EOS)
     gst_event_unref (event);
   else
@@ -310,6 +311,7 @@ emit_event (GstTernGenerator * self, GstEvent * event)
       self->have_group_id = gst_event_parse_group_id (event, &self->group_id);
       self->src_started = self->json_started = self->text_ended = FALSE;
       self->ended = FALSE;
+      gst_tern_action_restart_pad (self->action);
       gst_clear_event (&self->segment_event);
       gst_event_unref (event);
       return;
@@ -478,19 +480,38 @@ take_ask (GstTernGenerator * self, TernResult * result, gboolean take)
   return TRUE;
 }
 
+/* The chunk leaves first: a machine waits for it. There is no text. */
+static GstFlowReturn
+emit_decision (GstTernGenerator * self, TernResult * result)
+{
+  GstFlowReturn flow, action_flow;
+  GstStructure *structure;
+
+  result->ask_id = 0;
+  structure = gst_tern_generator_tell (self, result);
+  action_flow =
+      gst_tern_action_push_result (self->action, result, structure);
+  flow = push_result (self, result, structure, FALSE);
+  gst_structure_free (structure);
+  end_window (self, result);
+  return action_flow < GST_FLOW_EOS ? action_flow : flow;
+}
+
 /* The answer to a request is text where text has the time of its arrival: cues
  * that lie beside each other are about windows. */
 static GstFlowReturn
 emit_result (GstTernGenerator * self, const OutItem * item)
 {
   TernResult result = *item->result;
-  gboolean asked = result.ask_id > 0, news;
+  gboolean asked = result.ask_id > 0, news, stale;
   GstFlowReturn flow = GST_FLOW_OK;
   GstStructure *structure;
 
   result.running_time = item->time;
   if (GST_CLOCK_TIME_IS_VALID (item->utc))
     result.utc = item->utc;
+  if (gst_tern_action_take_result (self->action, &result, &stale))
+    return stale ? GST_FLOW_OK : emit_decision (self, &result);
   if (asked && !take_ask (self, &result, TRUE))
     return GST_FLOW_OK;
   news = gst_tern_generator_is_news (self, &result)

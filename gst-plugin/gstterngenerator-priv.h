@@ -2,6 +2,7 @@
 /* terngenerator between its files. */
 #pragma once
 
+#include "gstternaction.h"
 #include "gstterngenerator.h"
 #include "gstterngenerator-ask.h"
 #include "gstternenums.h"
@@ -27,6 +28,7 @@ typedef enum
   GST_TERN_SETTING_JSON_SCHEMA_PATH,
   GST_TERN_SETTING_GRAMMAR,
   GST_TERN_SETTING_GRAMMAR_PATH,
+  GST_TERN_SETTING_ACTION_PATH,
   GST_TERN_SETTINGS
 } GstTernSetting;
 
@@ -84,6 +86,7 @@ struct _GstTernGenerator
   gboolean latency_said;
 
   GstTernLoader *loader;
+  GstTernAction *action;        /* as long as the element lives */
 
   /* The streaming thread's. */
   GstTernTokenInfo info;
@@ -267,6 +270,9 @@ guint gst_tern_generator_count_results (GstTernGenerator * self);
 /* A QOS message, when windows were dropped since the last one. */
 void gst_tern_generator_post_dropped (GstTernGenerator * self,
     const GstSegment * segment, GstClockTime pts);
+/* Of what leaves as @name. Free it. */
+gchar *gst_tern_generator_make_stream_id (GstTernGenerator * self,
+    const gchar * name);
 GstPad *gst_tern_generator_ref_json_pad (GstTernGenerator * self);
 extern const GstTernTaskFuncs gst_tern_generator_task;
 gboolean gst_tern_generator_src_query (GstPad * pad, GstObject * parent,

@@ -41,7 +41,8 @@ enum
   SHARED_ON_CHANGE,
   SHARED_PARTIAL,
   SHARED_LANGUAGE_CODE,
-  SHARED_LAST
+  SHARED_ACTION,                /* those of GstTernAction */
+  SHARED_LAST = SHARED_ACTION + GST_TERN_ACTION_LAST
 };
 
 static gboolean
@@ -51,6 +52,14 @@ is_question (guint id)
       && id < PROP_SHARED + SHARED_WINDOW;
 }
 
+/* Whether @id is one of GstTernAction's, and which. */
+static gboolean
+is_action (guint id, guint * which)
+{
+  *which = id - (PROP_SHARED + SHARED_ACTION);
+  return id >= PROP_SHARED + SHARED_ACTION && *which < GST_TERN_ACTION_LAST;
+}
+
 void
 gst_tern_generator_set_property (GObject * object, guint id,
     const GValue * value, GParamSpec * pspec)
@@ -58,12 +67,21 @@ gst_tern_generator_set_property (GObject * object, guint id,
   GstTernGenerator *self = GST_TERN_GENERATOR (object);
   TernSessionParams *params = &self->params;
   gboolean latency = FALSE;
+  guint which;
 
   if (gst_tern_refuse_property (GST_ELEMENT_CAST (self), pspec, value))
     return;
   if (is_question (id)) {
     gst_tern_generator_set_question (self, id - PROP_SHARED - SHARED_QUESTIONS,
         value);
+    return;
+  }
+  if (is_action (id, &which)) {
+    if (gst_tern_action_set_property (self->action, which, value)) {
+      GST_OBJECT_LOCK (self);
+      self->params_changed = TRUE;
+      GST_OBJECT_UNLOCK (self);
+    }
     return;
   }
 
@@ -160,10 +178,15 @@ gst_tern_generator_get_property (GObject * object, guint id, GValue * value,
   GstTernGenerator *self = GST_TERN_GENERATOR (object);
   const TernSessionParams *params = &self->params;
   GstStructure *stats = NULL;
+  guint which;
 
   if (is_question (id)) {
     gst_tern_generator_get_question (self, id - PROP_SHARED - SHARED_QUESTIONS,
         value);
+    return;
+  }
+  if (is_action (id, &which)) {
+    gst_tern_action_get_property (self->action, which, value);
     return;
   }
   if (id == PROP_STATS)
@@ -495,6 +518,7 @@ gst_tern_generator_install_properties (GObjectClass * klass, guint first)
       g_param_spec_string ("language-code", "Language code",
           "Tag of text: the language of answers (empty = none)",
           DEFAULT_LANGUAGE, ready));
+  gst_tern_action_install_properties (klass, first + SHARED_ACTION);
   return first + SHARED_LAST;
 }
 

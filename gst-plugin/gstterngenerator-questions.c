@@ -141,6 +141,7 @@ static const gint text_of_setting[] = {
   [GST_TERN_SETTING_JSON_SCHEMA_PATH] = GST_TERN_TEXT_JSON_SCHEMA_PATH,
   [GST_TERN_SETTING_GRAMMAR] = GST_TERN_TEXT_GRAMMAR,
   [GST_TERN_SETTING_GRAMMAR_PATH] = GST_TERN_TEXT_GRAMMAR_PATH,
+  [GST_TERN_SETTING_ACTION_PATH] = GST_TERN_TEXT_ACTION_PATH,
 };
 
 static gboolean
@@ -371,6 +372,20 @@ install_form_properties (GObjectClass * klass, guint first)
    */
   install_text (klass, first + GST_TERN_SETTING_GRAMMAR_PATH, "grammar-path",
       "Grammar path", "File with the grammar of the answers");
+  /**
+   * GstTernGenerator:action-path:
+   *
+   * GGUF file of an action model (docs/action-model.md). With one the answer to
+   * the prompt is a chunk of steps for a machine: windows are not answered, and
+   * decisions are made about the newest frame. Excludes labels, json-schema,
+   * grammar and files of them.
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (klass, first + GST_TERN_SETTING_ACTION_PATH,
+      g_param_spec_string ("action-path", "Action path",
+          "GGUF file of an action model; answers are chunks of steps then",
+          NULL, GST_TERN_PARAM_READY));
 }
 
 void

@@ -243,7 +243,8 @@ gst_tern_generator_tell (GstTernGenerator * self, TernResult * result)
   structure = gst_structure_copy (message);
   GST_DEBUG_OBJECT (self, "%" GST_PTR_FORMAT, structure);
   /* Who asked hears of it by the result. */
-  if (strcmp (result->kind, "error") == 0 && result->ask_id == 0)
+  if (strcmp (result->kind, "error") == 0 && result->ask_id == 0
+      && gst_tern_action_is_news (self->action))
     GST_ELEMENT_WARNING (self, LIBRARY, FAILED,
         ("A window could not be answered."), ("%s", result->result));
   gst_tern_generator_signal_result (self, structure);

@@ -24,6 +24,7 @@ get_params (GstTernGenerator * self, TernSessionParams * params)
   params->live = leaky == GST_TERN_LEAKY_DOWNSTREAM
       || (leaky == GST_TERN_LEAKY_AUTO && live);
   self->session_leaky = params->live;
+  gst_tern_action_fill_params (self->action, params);
   params->func = gst_tern_generator_on_result;
   params->func_data = self;
   params->questions = self->standing->questions;
@@ -39,6 +40,7 @@ accept_params (GstTernGenerator * self, const TernSessionParams * params)
   self->accepted.questions = NULL;
   self->accepted.n_questions = 0;
   self->accepted.source = NULL;
+  self->accepted.action = NULL;
   GST_OBJECT_UNLOCK (self);
 }
 
@@ -86,6 +88,7 @@ gst_tern_generator_make_session (GstTernGenerator * self, TernModel * model,
   if (session) {
     accept_params (self, &params);
     g_mutex_lock (&self->session_lock);
+    gst_tern_action_reset_session (self->action);
     self->session = session;
     self->session_asks = 0;
     g_mutex_unlock (&self->session_lock);
@@ -175,6 +178,7 @@ gst_tern_generator_make_stats (GstTernGenerator * self)
       "last-latency", G_TYPE_UINT64, self->last_latency, NULL);
   g_mutex_unlock (&self->task.lock);
   g_mutex_unlock (&self->session_lock);
+  gst_tern_action_add_stats (self->action, structure);
   return structure;
 }
 

@@ -109,9 +109,11 @@ gst_tern_generator_request_new_pad (GstElement * element,
 {
   GstTernGenerator *self = GST_TERN_GENERATOR (element);
   gboolean json = g_str_equal (template->name_template, "json_src"), taken;
-  GstPad **place = json ? &self->jsonpad : &self->promptpad;
-  GstPad *pad = json ? make_json_pad (template) : make_prompt_pad (template);
+  GstPad **place = json ? &self->jsonpad : &self->promptpad, *pad;
 
+  if (gst_tern_action_is_template (template))
+    return gst_tern_action_request_pad (self->action, template);
+  pad = json ? make_json_pad (template) : make_prompt_pad (template);
   gst_object_ref_sink (pad);
   GST_OBJECT_LOCK (self);
   taken = *place != NULL;
@@ -136,6 +138,8 @@ gst_tern_generator_release_pad (GstElement * element, GstPad * pad)
   GstTernGenerator *self = GST_TERN_GENERATOR (element);
   GstPad **place = NULL;
 
+  if (gst_tern_action_release_pad (self->action, pad))
+    return;
   GST_OBJECT_LOCK (self);
   if (self->jsonpad == pad)
     place = &self->jsonpad;
@@ -154,6 +158,25 @@ gst_tern_generator_release_pad (GstElement * element, GstPad * pad)
 /* ---- States ---- */
 
 static gboolean
+open_action (GstTernGenerator * self, GError ** error)
+{
+  GstTernStanding *standing = gst_tern_generator_ref_standing (self);
+  gboolean ok;
+
+  ok = gst_tern_action_open (self->action,
+      standing->texts[GST_TERN_TEXT_ACTION_PATH], error);
+  if (ok && standing->texts[GST_TERN_TEXT_ACTION_PATH]
+      && standing->n_questions > 1) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID,
+        "prompts: expected one question with action-path, found %u",
+        standing->n_questions);
+    ok = FALSE;
+  }
+  gst_tern_standing_unref (standing);
+  return ok;
+}
+
+static gboolean
 check_settings (GstTernGenerator * self)
 {
   const gchar *text = NULL;
@@ -162,10 +185,24 @@ check_settings (GstTernGenerator * self)
   if (gst_tern_model_settings_check (&self->settings, GST_ELEMENT_CAST (self),
           &error) && !gst_tern_generator_check_questions (self, &error))
     text = "What is to be asked cannot be used.";
+  else if (!error)
+    open_action (self, &error);
   if (!error)
     return TRUE;
 
   gst_tern_post_error_as (self, error, text);
+  g_error_free (error);
+  return FALSE;
+}
+
+static gboolean
+check_action (GstTernGenerator * self)
+{
+  GError *error = NULL;
+
+  if (open_action (self, &error))
+    return TRUE;
+  gst_tern_post_error (self, error);
   g_error_free (error);
   return FALSE;
 }
@@ -195,6 +232,7 @@ stop (GstTernGenerator * self)
   self->latency_said = FALSE;
   gst_tern_generator_reset_counts (self);
   g_mutex_unlock (&self->task.lock);
+  gst_tern_action_stop (self->action);
   self->have_group_id = FALSE;
   self->src_started = self->json_started = self->text_ended = FALSE;
   self->begun = self->ended = FALSE;
@@ -214,6 +252,9 @@ gst_tern_generator_change_state (GstElement * element,
   if (transition == GST_STATE_CHANGE_NULL_TO_READY && !check_settings (self))
     return GST_STATE_CHANGE_FAILURE;
   if (transition == GST_STATE_CHANGE_READY_TO_PAUSED) {
+    /* What it is may have changed in READY. */
+    if (!check_action (self))
+      return GST_STATE_CHANGE_FAILURE;
     self->loader = gst_tern_loader_start (element, &self->settings,
         TERN_MODEL_TEXT);
     take_asks (self, TRUE);
@@ -224,6 +265,8 @@ gst_tern_generator_change_state (GstElement * element,
       || (transition == GST_STATE_CHANGE_READY_TO_PAUSED
           && ret == GST_STATE_CHANGE_FAILURE))
     stop (self);
+  if (transition == GST_STATE_CHANGE_READY_TO_NULL)
+    gst_tern_action_close (self->action);
   return ret;
 }
 
@@ -250,6 +293,7 @@ gst_tern_generator_finalize (GObject * object)
   g_free (self->language);
   gst_clear_object (&self->jsonpad);
   gst_clear_object (&self->promptpad);
+  gst_tern_action_free (self->action);
   g_mutex_clear (&self->prompt_lock);
   g_mutex_clear (&self->session_lock);
   gst_tern_task_finalize (&self->task);
@@ -344,6 +388,7 @@ gst_tern_generator_class_init (GstTernGeneratorClass * klass)
   gst_element_class_add_static_pad_template (element_class, &src_template);
   gst_element_class_add_static_pad_template (element_class, &json_template);
   gst_element_class_add_static_pad_template (element_class, &prompt_template);
+  gst_tern_action_add_templates (element_class);
   gst_element_class_set_static_metadata (element_class, "Tern language model",
       "Converter/Analyzer/Text", "Says what visual tokens show",
       "The Tern developers");
@@ -373,6 +418,7 @@ gst_tern_generator_init (GstTernGenerator * self)
 
   g_mutex_init (&self->prompt_lock);
   g_mutex_init (&self->session_lock);
+  self->action = gst_tern_action_new (self);
   gst_tern_task_init (&self->task, self, self->srcpad,
       &gst_tern_generator_task);
   gst_tern_generator_init_properties (self);
