@@ -1,20 +1,26 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* tern generate: text from a prompt, as it comes. */
+/* tern generate: text from a prompt, as it comes, or in a closed form. */
 #include "tools/tool.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "tern/error.h"
+#include "engine/base/json.h"
 #include "engine/base/mem.h"
 #include "engine/base/readfile.h"
 #include "engine/chat/chat.h"
 #include "engine/decode/generator.h"
+#include "tern/tasks.h"
+#include "tools/forms.h"
 #include "tools/text-model.h"
+
+#define DIGITS 9                /* of scores, as in results */
 
 typedef struct {
   TernTextOptions model;
   char *prompt, *prompt_file;
+  char *labels, *json_schema, *grammar;
   gboolean raw, ignore_eog;
   gint max_tokens, beam, top_k;
   gint64 seed;
@@ -24,6 +30,8 @@ typedef struct {
 typedef struct {
   const Options *options;
   TernTextModel model;
+  TernLabels *labels;           /* the answer is one of them; */
+  TernConstraint *constraint;   /* or of this form; both NULL: free text */
   TernGenerator *generator;
   TernPicking *picking;
   GArray *ids;                  /* gint32 */
@@ -37,6 +45,8 @@ work_clear (Work *work)
 {
   tern_generator_free (work->generator);
   tern_picking_free (work->picking);
+  tern_labels_unref (work->labels);
+  tern_constraint_unref (work->constraint);
   tern_text_model_clear (&work->model);
   tern_mem_free (work->logits);
   g_clear_pointer (&work->ids, g_array_unref);
@@ -113,16 +123,95 @@ make_prompt (Work *work, GError **error)
   return FALSE;
 }
 
+/* ---- Closed forms ------------------------------------------------------------------------------------------------ */
+
+static TernGrammar *
+read_grammar (const Options *o, GError **error)
+{
+  g_autofree char *text = o->json_schema ? tern_form_schema (o->json_schema, error) : tern_form_grammar (o->grammar, error);
+  TernGrammar *grammar;
+
+  if (!text)
+    return NULL;
+  grammar = o->json_schema ? tern_grammar_from_json_schema (text, error) : tern_grammar_from_gbnf (text, error);
+  if (!grammar)
+    g_prefix_error (error, "%s: ", o->json_schema ? o->json_schema : o->grammar);
+  return grammar;
+}
+
+static gboolean
+make_form (Work *work, GError **error)
+{
+  const Options *o = work->options;
+  TernTokenizer *tokenizer = work->model.tokenizer;
+  guint n_ids = MIN (tern_tokenizer_size (tokenizer), tern_llm_info (work->model.llm)->n_vocab);
+
+  if (o->labels) {
+    g_auto (GStrv) texts = tern_form_labels ("--labels", o->labels, error);
+
+    work->labels = texts ? tern_labels_new (tokenizer, (const char *const *) texts, g_strv_length (texts), error) : NULL;
+    return work->labels != NULL;
+  }
+  if (o->json_schema || o->grammar) {
+    g_autoptr (TernGrammar) grammar = read_grammar (o, error);
+    g_autoptr (TernTokenTrie) trie = grammar ? tern_token_trie_new (tokenizer, n_ids, error) : NULL;
+
+    work->constraint = trie ? tern_constraint_new (grammar, trie, error) : NULL;
+    return work->constraint != NULL;
+  }
+  return TRUE;
+}
+
+/* The names are those of `tern caption`. */
+static gboolean
+answer_label (Work *work, GError **error)
+{
+  guint n = tern_labels_n (work->labels), best;
+  g_autofree double *scores = g_new (double, n);
+  TernJson json = { .out = work->text };
+  double temperature;
+
+  if (!tern_tasks_label_temperature (work->model.file, &temperature, error)
+      || !tern_generator_run_labels (work->generator, work->model.state, work->logits, work->labels, work->picking, NULL,
+          error))
+    return FALSE;
+  best = tern_labels_scores (tern_generator_label_logprobs (work->generator), n, temperature, scores);
+  tern_json_open (&json, '{');
+  tern_json_name (&json, "result");
+  tern_json_text (&json, tern_labels_text (work->labels, best), -1);
+  tern_json_name (&json, "labels");
+  tern_json_open (&json, '[');
+  for (guint i = 0; i < n; i++)
+    tern_json_text (&json, tern_labels_text (work->labels, i), -1);
+  tern_json_close (&json, ']');
+  tern_json_name (&json, "scores");
+  tern_json_open (&json, '[');
+  for (guint i = 0; i < n; i++)
+    tern_json_double (&json, scores[i], DIGITS);
+  tern_json_close (&json, ']');
+  tern_json_name (&json, "confidence");
+  tern_json_double (&json, scores[best], DIGITS);
+  tern_json_close (&json, '}');
+  return TRUE;
+}
+
+/* ---- The answer -------------------------------------------------------------------------------------------------- */
+
 static gboolean
 make_state (Work *work, const TernSampling *sampling, GError **error)
 {
   TernTextModel *model = &work->model;
   TernGeneratorLimits limits = { .max_tokens = sampling->max_tokens, .max_beam = sampling->beam };
-  guint n_vocab = tern_llm_info (model->llm)->n_vocab;
+  guint n_vocab = tern_llm_info (model->llm)->n_vocab, wish = sampling->max_tokens;
 
-  model->params.forks = MAX (sampling->beam, 1) - 1;
+  if (work->labels) {
+    limits = (TernGeneratorLimits) { .max_tokens = 1, .max_beam = 1, .max_forks = tern_labels_forks (work->labels),
+      .max_label = tern_labels_longest (work->labels) };
+    wish = limits.max_label;
+  }
+  model->params.forks = tern_generator_forks (&limits);
   model->params.fork_pages = tern_generator_pages (&limits);
-  if (!tern_text_model_start (model, "the prompt", work->ids->len, sampling->max_tokens, error))
+  if (!tern_text_model_start (model, "the prompt", work->ids->len, wish, error))
     return FALSE;
   work->text = g_string_new (NULL);
   return (work->generator = tern_generator_new (model->llm, model->tokenizer, &limits,
@@ -150,19 +239,31 @@ say (void *data, gint32 id, float probability)
 }
 
 static gboolean
+answer_text (Work *work, const TernSampling *sampling, GError **error)
+{
+  if (!tern_generator_run (work->generator, work->model.state, work->logits, sampling, work->constraint, say, work,
+          work->picking, NULL, error))
+    return FALSE;
+  tern_text_stream_end (&work->stream, work->text);
+  if (tern_generator_said (work->generator).finish != TERN_FINISH_FAILED)
+    return TRUE;
+  g_set_error_literal (error, TERN_ERROR, TERN_ERROR_NO_SPACE, "the answer's form: expected one that can be followed in "
+      "bounded memory, found one that cannot");
+  return FALSE;
+}
+
+static gboolean
 run (Work *work, const TernSampling *sampling, GError **error)
 {
   TernLlmInput input;
 
-  if (!tern_text_model_open (&work->model, &work->options->model, error) || !make_prompt (work, error)
-      || !make_state (work, sampling, error))
+  if (!tern_text_model_open (&work->model, &work->options->model, error) || !make_form (work, error)
+      || !make_prompt (work, error) || !make_state (work, sampling, error))
     return FALSE;
   input = (TernLlmInput) { .ids = (const gint32 *) work->ids->data, .n = work->ids->len };
   if (!tern_solo_eval (work->model.state, &input, TERN_LOGITS_LAST, work->logits, NULL, error)
-      || !tern_generator_run (work->generator, work->model.state, work->logits, sampling, NULL, say, work, work->picking, NULL,
-          error))
+      || !(work->labels ? answer_label (work, error) : answer_text (work, sampling, error)))
     return FALSE;
-  tern_text_stream_end (&work->stream, work->text);
   g_string_append_c (work->text, '\n');
   print (work);
   return TRUE;
@@ -178,6 +279,9 @@ check (const Options *o, TernSampling *sampling, GError **error)
   if (!o->prompt == !o->prompt_file)
     return tern_tool_usage ("generate: expected --prompt TEXT or --prompt-file F, found %s",
         o->prompt ? "both" : "none");
+  if (!!o->labels + !!o->json_schema + !!o->grammar > 1)
+    return tern_tool_usage ("generate: expected at most one of --labels, --json-schema and --grammar, found %s and %s",
+        o->labels ? "--labels" : "--json-schema", o->grammar ? "--grammar" : "--json-schema");
   if (o->max_tokens < 1)
     return tern_tool_usage ("--max-tokens: expected 1 or more, found %d", o->max_tokens);
   if (o->beam < TERN_BEAM_MIN)
@@ -205,6 +309,10 @@ tern_tool_generate (int argc, char **argv)
     { "prompt", 0, 0, G_OPTION_ARG_STRING, &o.prompt, "What to answer, or with --raw to continue", "TEXT" },
     { "prompt-file", 0, 0, G_OPTION_ARG_FILENAME, &o.prompt_file, "The same from a file", "F" },
     { "raw", 0, 0, G_OPTION_ARG_NONE, &o.raw, "Leave the model's chat template out", NULL },
+    { "labels", 0, 0, G_OPTION_ARG_STRING, &o.labels, "Print how likely each of these words or phrases is as the answer, as one "
+        "line of JSON {\"result\", \"labels\", \"scores\", \"confidence\"}; \\, is a comma in one", "A,B,..." },
+    { "json-schema", 0, 0, G_OPTION_ARG_FILENAME, &o.json_schema, "Answer by JSON of this schema", "F" },
+    { "grammar", 0, 0, G_OPTION_ARG_FILENAME, &o.grammar, "Answer by a sentence of this grammar (GBNF)", "F" },
     { "max-tokens", 0, 0, G_OPTION_ARG_INT, &o.max_tokens, "Most tokens to say (128)", "N" },
     { "temperature", 0, 0, G_OPTION_ARG_DOUBLE, &o.temperature, "0 = always the likeliest token (0)", "X" },
     { "top-k", 0, 0, G_OPTION_ARG_INT, &o.top_k, "Draw from the N likeliest tokens; 0 = all (0)", "N" },
@@ -234,5 +342,8 @@ tern_tool_generate (int argc, char **argv)
   tern_text_options_clear (&o.model);
   g_free (o.prompt);
   g_free (o.prompt_file);
+  g_free (o.labels);
+  g_free (o.json_schema);
+  g_free (o.grammar);
   return status;
 }

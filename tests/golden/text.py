@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Text through the program `tern`: perplexity against one worked out from `tern logits`, and the tokens that files want
-around a text. Prints TAP.
+"""Text through the program `tern`: perplexity and scores of labels against those worked out from `tern logits`, answers in
+forms, what is refused, and the tokens that files want around a text. Prints TAP.
 
 usage: text.py TERN DATA_FOLDER
 """
 import array
+import json
 import math
 import os
 import pathlib
@@ -35,9 +36,9 @@ def ids_of(model, *options):
     return [int(i) for i in run("tokenize", "--model", model, *options, data=TEXT).stdout.split()]
 
 
-def rows(folder, ids):
+def rows(folder, ids, activations="f32"):
     (folder / "ids").write_text(" ".join(map(str, ids)))
-    done = run("logits", "--model", MODEL, "--tokens", folder / "ids", "--output", folder / "o.npy", "--activations", "f32")
+    done = run("logits", "--model", MODEL, "--tokens", folder / "ids", "--output", folder / "o.npy", "--activations", activations)
     if done.returncode:
         raise SystemExit(done.stderr.decode())
     data = (folder / "o.npy").read_bytes()
@@ -67,6 +68,52 @@ def with_last_token(folder):
     data[at] = 1
     (folder / "eos.gguf").write_bytes(data)
     return folder / "eos.gguf"
+
+
+def check_labels(folder):
+    """One line of JSON, with the scores that `tern logits` leads to; rows read one by one are rounded in another order."""
+    labels, prompt = ["a dog", "a cat sleeps", "yes"], "What is there? "
+    done = run("generate", "--model", MODEL, "--raw", "--prompt", prompt, "--labels", ",".join(labels))
+    start = [int(i) for i in run("tokenize", "--model", MODEL, data=prompt.encode()).stdout.split()]
+    shares = []
+    for label in labels:
+        ids = [int(i) for i in run("tokenize", "--model", MODEL, "--no-bos", data=label.encode()).stdout.split()]
+        logits, total = rows(folder, start + ids, "int8"), 0.0
+        for i, id_ in enumerate(ids, len(start) - 1):
+            most = max(logits[i])
+            total += logits[i][id_] - most - math.log(sum(math.exp(x - most) for x in logits[i]))
+        shares.append(math.exp(total))
+    expected = [share / sum(shares) for share in shares]
+    try:
+        line = json.loads(done.stdout)
+    except ValueError:
+        line = {}
+    best = max(range(len(labels)), key=expected.__getitem__)
+    point(list(line) == ["result", "labels", "scores", "confidence"] and line["labels"] == labels
+          and line["result"] == labels[best] and line["confidence"] == max(line["scores"])
+          and all(abs(a - b) < 2e-3 for a, b in zip(line["scores"], expected)), "labels", done.stdout, done.stderr, expected)
+
+
+def check_forms(folder):
+    (folder / "s.json").write_text('{"type": "array", "items": {"const": "a dog"}, "minItems": 2, "maxItems": 2}')
+    (folder / "bad.json").write_text('{"type": "fish"}')
+    (folder / "g.gbnf").write_text('root ::= "left" | "right"')
+    ask = ("generate", "--model", MODEL, "--raw", "--prompt", "x")
+    done = run(*ask, "--json-schema", folder / "s.json", "--temperature", 3)
+    point(done.returncode == 0 and json.loads(done.stdout) == ["a dog", "a dog"], "JSON of a schema", done)
+    done = run(*ask, "--grammar", folder / "g.gbnf", "--beam", 2)
+    point(done.stdout in (b"left\n", b"right\n"), "a sentence of a grammar", done)
+    for args, status, words in (
+            (("--json-schema", folder / "s.json", "--max-tokens", 3), 2, (b"or more", b"found 3")),
+            (("--json-schema", folder / "bad.json"), 2, (b"bad.json", b"fish")),
+            (("--grammar", folder / "bad.json"), 2, (b"bad.json",)),
+            (("--grammar", folder / "none"), 1, (b"none",)),
+            (("--labels", "yes"), 2, (b"--labels",)),
+            (("--labels", "yes,no", "--json-schema", folder / "s.json"), 2, (b"--labels and --json-schema",)),
+            (("--json-schema", folder / "s.json", "--grammar", folder / "g.gbnf"), 2, (b"--json-schema and --grammar",))):
+        done = run(*ask, *args)
+        point(done.returncode == status and all(w in done.stderr for w in words) and not done.stdout,
+              "refused: " + " ".join(getattr(a, "name", str(a)) for a in args), done)
 
 
 def main():
@@ -117,6 +164,8 @@ def main():
         point(run("perplexity", "--model", MODEL).returncode == 2, "no text")
         point(run("perplexity", "--model", MODEL, "--context", 1, folder / "text").returncode == 2, "a context of one token")
 
+        check_labels(folder)
+        check_forms(folder)
         plain, eos = ids_of(VOCABULARY, "--no-bos"), with_last_token(folder)
         begun, ended = ids_of(VOCABULARY), ids_of(eos)
         point(begun[1:] == plain and ended[:-1] == begun and ended[-1] not in plain, "first and last tokens", begun, ended)
