@@ -99,7 +99,9 @@ test_meanings (void)
       g_assert_cmpint (read_text (grammar, yes[k], strlen (yes[k])), ==, SENTENCE);
     }
     for (guint k = 0; no[k]; k++) {
-      g_test_message ("%s: no \"%s\"", meanings[i].grammar, no[k]);
+      g_autofree char *shown = g_utf8_make_valid (no[k], -1);
+
+      g_test_message ("%s: no \"%s\"", meanings[i].grammar, shown);
       if (*no[k] || !empty)
         g_assert_cmpint (read_text (grammar, no[k], strlen (no[k])), !=, SENTENCE);
     }
@@ -148,7 +150,9 @@ test_refusals (void)
   for (guint i = 0; i < G_N_ELEMENTS (refusals); i++) {
     g_autoptr (GError) error = NULL;
 
-    g_test_message ("%s", refusals[i].grammar);
+    g_autofree char *shown = g_utf8_make_valid (refusals[i].grammar, -1);
+
+    g_test_message ("%s", shown);
     g_assert_null (tern_grammar_from_gbnf (refusals[i].grammar, &error));
     g_assert_nonnull (error);
     g_assert_true (error->domain == TERN_ERROR);
