@@ -261,6 +261,32 @@ gst_tern_take_time_segment (GstElement * element, GstEvent * event,
   return TRUE;
 }
 
+void
+gst_tern_seen_init (GstTernSeen * seen)
+{
+  seen->pts = seen->stands = GST_CLOCK_TIME_NONE;
+  seen->stated = 0;
+}
+
+/* Where nothing is said it stands for as long as the one before. Pictures of a
+ * slide show are said to stand for a moment in some containers: when that was
+ * wrong of the one before, it is of this one. */
+void
+gst_tern_seen_frame (GstTernSeen * seen, GstBuffer * buffer, GstClockTime tick)
+{
+  GstClockTime pts = GST_BUFFER_PTS (buffer), since = 0, stated, stands;
+
+  stated = stands = GST_BUFFER_DURATION_IS_VALID (buffer) ?
+      GST_BUFFER_DURATION (buffer) : 0;
+  if (GST_CLOCK_TIME_IS_VALID (seen->pts) && pts > seen->pts)
+    since = pts - seen->pts;
+  if (stated == 0 || (seen->stated > 0 && since > seen->stated + tick))
+    stands = MAX (stands, since);
+  seen->pts = pts;
+  seen->stated = stated;
+  seen->stands = stands > 0 ? stands : GST_CLOCK_TIME_NONE;
+}
+
 gboolean
 gst_tern_ends_stretch (GstEvent * event)
 {

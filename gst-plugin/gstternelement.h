@@ -119,6 +119,20 @@ GstIterator *gst_tern_iterate_one_pad (GstPad * other);
 gboolean gst_tern_take_time_segment (GstElement * element, GstEvent * event,
     const gchar * text, GstSegment * segment);
 
+/* The frame that came last. `stated` is what is said of how long it stands, 0
+ * when nothing is; `stands` how long it does as far as the frames before it
+ * tell, as in a session that is given all of them, NONE when that is not
+ * known. */
+typedef struct
+{
+  GstClockTime pts, stated, stands;
+} GstTernSeen;
+
+void gst_tern_seen_init (GstTernSeen * seen);
+/* @tick is the time between frames that are looked at, 0 when all are. */
+void gst_tern_seen_frame (GstTernSeen * seen, GstBuffer * buffer,
+    GstClockTime tick);
+
 /* Whether a stretch of frames ends with @event: what waits for the rest of its
  * group or window is answered before it. Where one ends between two frames says
  * tern_frame_step(). */

@@ -15,7 +15,7 @@ gst_tern_encoder_push_seen (GstTernEncoder * self)
 {
   if (self->unseen)
     gst_tern_task_push (&self->task, gst_tern_task_new_item (&self->task,
-            gst_event_new_gap (self->seen_pts, self->seen_duration)));
+            gst_event_new_gap (self->seen.pts, self->seen.stands)));
   self->unseen = FALSE;
 }
 
@@ -24,11 +24,11 @@ gst_tern_encoder_push_seen (GstTernEncoder * self)
 static void
 see (GstTernEncoder * self, GstBuffer * buffer, gboolean looked_at)
 {
-  if (looked_at && GST_BUFFER_PTS (buffer) < self->seen_pts)
+  if (looked_at && GST_BUFFER_PTS (buffer) < self->seen.pts)
     gst_tern_encoder_push_seen (self);
-  self->seen_pts = GST_BUFFER_PTS (buffer);
-  self->seen_duration = GST_BUFFER_DURATION (buffer);
-  self->unseen = !looked_at;
+  gst_tern_seen_frame (&self->seen, buffer, self->tick);
+  self->unseen = !looked_at || (GST_CLOCK_TIME_IS_VALID (self->seen.stands)
+      && self->seen.stands != self->seen.stated);
   self->seen_at = gst_tern_task_now (&self->task);
   /* The worker waits without an end while nothing comes. */
   if (self->idle)
@@ -162,7 +162,7 @@ skip_timeless (GstTernEncoder * self, GstBuffer * buffer)
     GST_ELEMENT_WARNING (self, STREAM, FAILED,
         ("A video frame without a timestamp is not looked at."),
         ("expected a PTS on every buffer, found none after %" GST_TIME_FORMAT,
-            GST_TIME_ARGS (self->timed ? self->seen_pts :
+            GST_TIME_ARGS (self->timed ? self->seen.pts :
                 GST_CLOCK_TIME_NONE)));
   return GST_FLOW_OK;
 }
@@ -300,14 +300,20 @@ update_live (GstTernEncoder * self)
 static void
 restart_sampling (GstTernEncoder * self)
 {
+  GstClockTime tick = 0;
+
   restart_grid (self);
   self->looked_shape = (GstTernShape) { 0, };
   g_atomic_int_set (&self->triggered, FALSE);
+  if (self->sampler.rate_n > 0)
+    tick = gst_util_uint64_scale (GST_SECOND, self->sampler.rate_d,
+        self->sampler.rate_n);
   self->looked = 0;
   self->ended = FALSE;
   self->gap_end = GST_CLOCK_TIME_NONE;
   g_mutex_lock (&self->task.lock);
-  self->seen_pts = GST_CLOCK_TIME_NONE;
+  gst_tern_seen_init (&self->seen);
+  self->tick = tick;
   self->unseen = FALSE;
   g_mutex_unlock (&self->task.lock);
 }
@@ -382,7 +388,7 @@ segment_event (GstTernEncoder * self, GstEvent * event)
 static void
 warn_of_missing_end (GstTernEncoder * self)
 {
-  GstClockTime expected, end = self->seen_pts;
+  GstClockTime expected, end = self->seen.pts;
   gint64 duration;
 
   if (self->live || self->ended || self->segment.rate <= 0.0
@@ -394,8 +400,8 @@ warn_of_missing_end (GstTernEncoder * self)
   if (GST_CLOCK_TIME_IS_VALID (self->segment.stop))
     expected = MIN (expected, gst_segment_to_stream_time (&self->segment,
             GST_FORMAT_TIME, self->segment.stop));
-  if (GST_CLOCK_TIME_IS_VALID (self->seen_duration))
-    end += self->seen_duration;
+  if (GST_CLOCK_TIME_IS_VALID (self->seen.stands))
+    end += self->seen.stands;
   if (GST_CLOCK_TIME_IS_VALID (self->gap_end))
     end = MAX (end, self->gap_end);
   end = gst_segment_to_stream_time (&self->segment, GST_FORMAT_TIME,
@@ -417,6 +423,11 @@ gap_event (GstTernEncoder * self, GstEvent * event)
   if (GST_CLOCK_TIME_IS_VALID (duration))
     pts += duration;
   self->gap_end = pts;
+  /* Whoever chooses frames for us has seen more of them. */
+  g_mutex_lock (&self->task.lock);
+  if (GST_CLOCK_TIME_IS_VALID (self->seen.pts) && pts >= self->seen.pts)
+    self->unseen = FALSE;
+  g_mutex_unlock (&self->task.lock);
   return enqueue_event (self, event);
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <gst/video/video.h>
+#include "gstternelement.h"
 #include "gstternencoder.h"
 #include "gstternframe.h"
 #include "gstternloader.h"
@@ -47,9 +48,10 @@ struct _GstTernEncoder
   gboolean live;
   TernEncoder *encoder;         /* set by the worker; for cancelling */
   guint64 frames, taken, dropped;
-  GstClockTime seen_pts, seen_duration; /* of the last frame that came */
-  gboolean unseen;              /* ... which was not looked at */
+  GstTernSeen seen;             /* the last frame that came */
+  gboolean unseen;              /* ... tokens do not say where it ends */
   GstClockTime seen_at;         /* ... when, by the task's clock */
+  GstClockTime tick;            /* between frames that are looked at; 0: all */
   gboolean idle;                /* nothing came since it began or paused */
   gboolean paused;              /* ... which was said */
 

@@ -384,5 +384,6 @@ gst_tern_encoder_init (GstTernEncoder * self)
   self->fit = TERN_FIT_TRAINED;
   self->idle_timeout = DEFAULT_IDLE_TIMEOUT;
   self->idle = TRUE;
-  self->seen_pts = self->last_tick = GST_CLOCK_TIME_NONE;
+  gst_tern_seen_init (&self->seen);
+  self->last_tick = GST_CLOCK_TIME_NONE;
 }

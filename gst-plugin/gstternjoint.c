@@ -37,7 +37,8 @@ struct _GstTernJoint
   gboolean able;                /* the encoder's side takes these caps */
   gboolean ended;               /* it wants no more */
   gboolean promised;            /* downstream expects results */
-  GstClockTime seen_pts, seen_duration; /* of a frame not looked at, if last */
+  GstTernSeen seen;             /* of this stretch */
+  GstClockTime tick;            /* between frames that are looked at; 0: all */
   GstBufferPool *copies;        /* of live frames; or NULL */
   gsize copy_size;              /* of theirs */
 };
@@ -68,7 +69,9 @@ restart_sampling (GstTernJoint * self)
   GST_OBJECT_LOCK (self);
   tern_frame_sampler_init (&self->sampler, self->rate_n, self->rate_d);
   GST_OBJECT_UNLOCK (self);
-  self->seen_pts = GST_CLOCK_TIME_NONE;
+  gst_tern_seen_init (&self->seen);
+  self->tick = self->sampler.rate_n > 0 ? gst_util_uint64_scale (GST_SECOND,
+      self->sampler.rate_d, self->sampler.rate_n) : 0;
   self->looked_width = self->looked_height = 0;
 }
 
@@ -171,11 +174,15 @@ promise (GstTernJoint * self)
 static void
 end_stretch (GstTernJoint * self)
 {
-  if (!self->able || !GST_CLOCK_TIME_IS_VALID (self->seen_pts))
+  GstClockTime stands = self->seen.stands;
+
+  if (!self->able || !GST_CLOCK_TIME_IS_VALID (self->seen.pts))
     return;
-  gst_pad_push_event (self->lookpad, gst_event_new_gap (self->seen_pts,
-          self->seen_duration));
-  self->seen_pts = GST_CLOCK_TIME_NONE;
+  if (!GST_CLOCK_TIME_IS_VALID (stands) && self->frame_duration > 0)
+    stands = self->frame_duration;
+  gst_pad_push_event (self->lookpad, gst_event_new_gap (self->seen.pts,
+          stands));
+  gst_tern_seen_init (&self->seen);
 }
 
 static gboolean
@@ -338,14 +345,12 @@ is_due (GstTernJoint * self, GstBuffer * buffer)
     begin_anew (self);
   if (tern_frame_sampler_take (&self->sampler, pts)) {
     note_size (self);
-    if (pts < self->seen_pts)   /* time begins anew */
-      end_stretch (self);
-    self->seen_pts = GST_CLOCK_TIME_NONE;
+    if (pts < self->seen.pts && GST_CLOCK_TIME_IS_VALID (self->seen.pts))
+      end_stretch (self);       /* time begins anew */
+    gst_tern_seen_frame (&self->seen, buffer, self->tick);
     return TRUE;
   }
-  self->seen_pts = pts;
-  self->seen_duration = GST_BUFFER_DURATION_IS_VALID (buffer) ?
-      GST_BUFFER_DURATION (buffer) : self->frame_duration;
+  gst_tern_seen_frame (&self->seen, buffer, self->tick);
   return FALSE;
 }
 

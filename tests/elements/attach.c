@@ -158,7 +158,7 @@ GST_START_TEST (test_bound)
   message = wait_message (bus, GST_MESSAGE_WARNING);
   gst_message_unref (message);
   fail_unless_equals_int (held (h), 3);
-  gst_object_unref (bus);
+  unwatch (bus);
   gst_harness_teardown (text);
   gst_harness_teardown (h);
 }
@@ -494,7 +494,7 @@ GST_START_TEST (test_dry_by_clock)
   push_result (text, 1, 0, 2);
   fail_unless_equals_int64 (pull_frame (h, 2), 1);
   fail_unless_equals_int64 (pull_frame (h, 3), 1);
-  gst_object_unref (bus);
+  unwatch (bus);
   gst_harness_teardown (text);
   gst_harness_teardown (h);
   let_clock_go (clock);
@@ -605,7 +605,7 @@ GST_START_TEST (test_live_by_clock)
   fail_unless_equals_int64 (pull_frame (h, 1), 1);
   fail_unless_equals_int64 (pull_frame (h, 2), 1);
   fail_unless_equals_int64 (pull_frame (h, 3), 1);
-  gst_object_unref (bus);
+  unwatch (bus);
   gst_harness_teardown (text);
   gst_harness_teardown (h);
   let_clock_go (clock);

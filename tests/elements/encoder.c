@@ -151,7 +151,7 @@ GST_START_TEST (test_lone_frame_without_time)
     gst_buffer_unref (buffer);
   }
   fail_unless_equals_int (count_messages (bus, GST_MESSAGE_WARNING), 2);
-  gst_object_unref (bus);
+  unwatch (bus);
   gst_harness_teardown (h);
 }
 GST_END_TEST
@@ -173,7 +173,7 @@ GST_START_TEST (test_no_times)
   gst_harness_push_event (h, gst_event_new_eos ());
   fail_unless_equals_int (count_messages (bus, GST_MESSAGE_ERROR), 0);
   fail_unless_equals_int (count_messages (bus, GST_MESSAGE_WARNING), 0);
-  gst_object_unref (bus);
+  unwatch (bus);
   gst_harness_teardown (h);
 
   h = file_harness ("ternencoder", "sink", "src");
@@ -182,7 +182,7 @@ GST_START_TEST (test_no_times)
   fail_unless_equals_int (gst_harness_push (h, make_frame (GST_CLOCK_TIME_NONE, MS (100), 0)), GST_FLOW_OK);
   gst_harness_push_event (h, gst_event_new_eos ());
   expect_timeless (bus);
-  gst_object_unref (bus);
+  unwatch (bus);
   gst_harness_teardown (h);
 }
 GST_END_TEST
@@ -317,7 +317,7 @@ GST_START_TEST (test_idle)
   buffer = gst_harness_push_and_pull (h, make_frame (MS (500), MS (100), 0));
   fail_unless_equals_uint64 (token_number (buffer), 4);
   gst_buffer_unref (buffer);
-  gst_object_unref (bus);
+  unwatch (bus);
   gst_harness_teardown (h);
 }
 GST_END_TEST
@@ -401,7 +401,7 @@ GST_START_TEST (test_tiny_picture)
   gst_harness_set_src_caps_str (h, "video/x-raw, format = GRAY8, width = 16, height = 1, framerate = 10/1");
   expect_error (bus, GST_STREAM_ERROR, GST_STREAM_ERROR_WRONG_TYPE);
   fail_unless_equals_int (gst_harness_push (h, make_frame (0, MS (100), 0)), GST_FLOW_NOT_NEGOTIATED);
-  gst_object_unref (bus);
+  unwatch (bus);
   gst_harness_teardown (h);
 }
 GST_END_TEST
@@ -423,7 +423,7 @@ GST_START_TEST (test_engine_error)
   }
   fail_unless_equals_int (flow, GST_FLOW_ERROR);
   expect_error (bus, GST_LIBRARY_ERROR, GST_LIBRARY_ERROR_INIT);
-  gst_object_unref (bus);
+  unwatch (bus);
   gst_harness_teardown (h);
 }
 GST_END_TEST
@@ -466,7 +466,7 @@ GST_START_TEST (test_model_files)
   gst_element_set_state (element, GST_STATE_NULL);
   g_unlink (damaged);
   g_unlink (cut);
-  gst_object_unref (bus);
+  unwatch (bus);
   gst_object_unref (element);
 }
 GST_END_TEST
@@ -500,7 +500,7 @@ GST_START_TEST (test_progress)
     gst_message_unref (message);
   }
   gst_element_set_state (element, GST_STATE_NULL);
-  gst_object_unref (bus);
+  unwatch (bus);
   gst_object_unref (element);
 }
 GST_END_TEST
@@ -596,7 +596,7 @@ GST_START_TEST (test_live_drops)
   gst_message_parse_qos_stats (message, &format, &processed, &dropped);
   fail_unless_equals_uint64 (dropped, 1);
   gst_message_unref (message);
-  gst_object_unref (bus);
+  unwatch (bus);
   gst_harness_teardown (h);
 }
 GST_END_TEST

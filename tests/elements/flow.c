@@ -117,7 +117,7 @@ count_errors (Fixture *f)
 static void
 end (Fixture *f)
 {
-  gst_object_unref (f->bus);
+  unwatch (f->bus);
   gst_object_unref (f->src);
   if (f->text)
     gst_harness_teardown (f->text);

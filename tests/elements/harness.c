@@ -100,6 +100,13 @@ watch (GstElement *element)
   return bus;
 }
 
+void
+unwatch (GstBus *bus)
+{
+  gst_bus_set_flushing (bus, TRUE);
+  gst_object_unref (bus);
+}
+
 guint
 count_messages (GstBus *bus, GstMessageType types)
 {

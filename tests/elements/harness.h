@@ -21,6 +21,8 @@ GstHarness *file_harness (const char *launch, const char *sink, const char *src)
 GstHarness *chain_harness (const char *launch);
 /* The element gets a bus, which the caller owns. */
 GstBus *watch (GstElement *element);
+/* Gives the bus back: what is still on it holds the element. */
+void unwatch (GstBus *bus);
 /* The error's domain and code must be these; takes the message. */
 void expect_error (GstBus *bus, GQuark domain, gint code);
 /* Takes those that have come by now. */

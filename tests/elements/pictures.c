@@ -247,7 +247,7 @@ GST_START_TEST (test_malformed)
   fail_unless_equals_int (flow, GST_FLOW_ERROR);
   gst_harness_push_event (h, gst_event_new_eos ());
   fail_unless_equals_int (count_messages (bus, GST_MESSAGE_ERROR), 0);
-  gst_object_unref (bus);
+  unwatch (bus);
   gst_harness_teardown (h);
 }
 GST_END_TEST

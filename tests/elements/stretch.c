@@ -113,7 +113,7 @@ GST_START_TEST (test_cut_off_by_segment)
     gst_harness_push_event (h, gst_event_new_segment (&segment));
   gst_harness_push_event (h, gst_event_new_eos ());
   fail_unless_equals_int (count_messages (bus, GST_MESSAGE_WARNING), __i__ == 2);
-  gst_object_unref (bus);
+  unwatch (bus);
   gst_harness_teardown (h);
 }
 GST_END_TEST
