@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Questions that an action model answers: the prompt is read as any other, what the language model makes of its last row goes
- * through the head, and nothing is said. */
+/* Questions that an action model answers: the prompt is read as any other, what the language model makes of its last
+ * row goes through the head, and nothing is said; or the numbers are said as tokens. */
 #include "tern/session-priv.h"
 
 #include <string.h>
@@ -18,10 +18,12 @@ suits (const TernSession *self, const TernActionHead *head, GError **error)
   guint width = tern_llm_info (self->text->llm)->width;
 
   if (info->width != width)
-    g_set_error (error, TERN_ERROR, TERN_ERROR_MISMATCH, "%s: expected a language model %u wide, found %s, %u wide", path,
+    g_set_error (error, TERN_ERROR, TERN_ERROR_MISMATCH,
+        "%s: expected a language model %u wide, found %s, %u wide", path,
         info->width, self->text->name, width);
   else if (info->vocabulary > tern_llm_info (self->text->llm)->n_vocab)
-    g_set_error (error, TERN_ERROR, TERN_ERROR_MISMATCH, "%s: expected a language model of %u tokens or more, found %s, which "
+    g_set_error (error, TERN_ERROR, TERN_ERROR_MISMATCH,
+        "%s: expected a language model of %u tokens or more, found %s, which "
         "has %u", path, info->vocabulary, self->text->name, tern_llm_info (self->text->llm)->n_vocab);
   else if (info->language_model && strcmp (info->language_model, self->text->name) != 0)
     g_set_error (error, TERN_ERROR, TERN_ERROR_MISMATCH, "%s: expected the language model \"%s\", found \"%s\"", path,

@@ -75,7 +75,8 @@ tern_state_history_push (TernStateHistory *self, guint64 time, const float *valu
   if (!check (self, time, values, n, error))
     return FALSE;
   if (time < last && !self->may_restart) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "robot's state: expected a time of at least %.9f s, that of the one "
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID,
+        "robot's state: expected a time of at least %.9f s, that of the one "
         "before it, found %.9f s", (double) last / TERN_SECOND, (double) time / TERN_SECOND);
     return FALSE;
   }
@@ -114,13 +115,15 @@ tern_state_history_find (const TernStateHistory *self, guint64 time, guint64 max
     g_set_error (error, TERN_ERROR, TERN_ERROR_FAILED, "robot's state: expected one at %.9f s or before, found none",
         (double) time / TERN_SECOND);
   else if (low == 0)
-    g_set_error (error, TERN_ERROR, TERN_ERROR_FAILED, "robot's state: expected one at %.9f s or before, found the oldest at "
+    g_set_error (error, TERN_ERROR, TERN_ERROR_FAILED,
+        "robot's state: expected one at %.9f s or before, found the oldest at "
         "%.9f s", (double) time / TERN_SECOND, (double) self->times[at (self, 0)] / TERN_SECOND);
   if (low == 0)
     return FALSE;
   found = self->times[at (self, low - 1)];
   if (max_age > 0 && time - found > max_age) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_FAILED, "robot's state: expected one of the %.9f s before %.9f s, found the "
+    g_set_error (error, TERN_ERROR, TERN_ERROR_FAILED,
+        "robot's state: expected one of the %.9f s before %.9f s, found the "
         "newest at %.9f s", (double) max_age / TERN_SECOND, (double) time / TERN_SECOND, (double) found / TERN_SECOND);
     return FALSE;
   }

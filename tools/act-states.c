@@ -18,7 +18,8 @@ check (const TernStates *self, const char *path, guint dims, GError **error)
 
     for (guint i = 0; i < npy->n_dims; i++)
       g_string_append_printf (found, "%s%" G_GSIZE_FORMAT, i ? ", " : "", npy->shape[i]);
-    g_set_error (error, TERN_ERROR, TERN_ERROR_MISMATCH, "%s: expected the robot's states as float32 of shape [n, %u], one row "
+    g_set_error (error, TERN_ERROR, TERN_ERROR_MISMATCH,
+        "%s: expected the robot's states as float32 of shape [n, %u], one row "
         "or more, found %s of shape [%s]", path, dims, npy->f32 ? "float32" : "uint8", found->str);
     return FALSE;
   }

@@ -10,9 +10,10 @@ typedef struct {
   guint rate_n, rate_d;         /* rows a second: row i is of i * rate_d / rate_n seconds */
 } TernStates;
 
-/* Errors: those of tern_npy_read(); MISMATCH: not [rows][dims] of float32; FORMAT: a number that is not finite. They name the
- * file. */
-gboolean tern_states_read (TernStates *states, const char *path, guint dims, guint rate_n, guint rate_d, GError **error);
+/* Errors: those of tern_npy_read(); MISMATCH: not [rows][dims] of float32; FORMAT: a number that is not finite. They
+ * name the file. */
+gboolean tern_states_read (TernStates *states, const char *path, guint dims, guint rate_n, guint rate_d,
+    GError **error);
 void tern_states_clear (TernStates *states);
 
 /* The newest row that is not later than @time, in ns (within a microsecond: times are rounded). The last one stands for

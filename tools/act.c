@@ -242,7 +242,7 @@ run_media (Act *a, GError **error)
   return status == TERN_MEDIA_END;
 }
 
-/* ---- Opening ------------------------------------------------------------------------------------------------------ */
+/* ---- Opening ----------------------------------------------------------------------------------------------------- */
 
 static gboolean
 open_session (Act *a, GError **error)
@@ -293,8 +293,8 @@ tell_short_states (const Options *o, const Act *a)
   double last = (double) time_of (a, MAX (a->decisions, 1) - 1) / TERN_SECOND;
 
   if (last >= seconds)
-    tern_tool_message ("%s: its %" G_GSIZE_FORMAT " rows end at %.3f s, decisions at %.3f s: the last row stands for those "
-        "behind it", o->states, a->states.rows, seconds, last);
+    tern_tool_message ("%s: its %" G_GSIZE_FORMAT " rows end at %.3f s, decisions at %.3f s: the last row stands for "
+        "those behind it", o->states, a->states.rows, seconds, last);
 }
 
 static int
@@ -316,7 +316,8 @@ run (const Options *o, Act *a)
   a->frames = o->frames != NOT_GIVEN ? (guint) o->frames : a->space->frames;
   a->every = o->every != NOT_GIVEN ? o->every : (double) a->space->steps * a->space->rate_d / a->space->rate_n;
   a->every = CLAMP (a->every, LEAST_EVERY, MOST_EVERY);
-  if ((a->space->state_dims && !tern_states_read (&a->states, o->states, a->space->state_dims, a->rate_n, a->rate_d, &error))
+  if ((a->space->state_dims
+          && !tern_states_read (&a->states, o->states, a->space->state_dims, a->rate_n, a->rate_d, &error))
       || !open_media (o, a, &error) || !(a->model = tern_model_open (&model, &error)) || !open_session (a, &error))
     return tern_tool_fail (&error);
   if (!run_media (a, &error))
@@ -360,10 +361,12 @@ tern_tool_act (int argc, char **argv)
     { "instruction", 0, 0, G_OPTION_ARG_STRING, &o.instruction, "What the robot is to do", "TEXT" },
     { "states", 0, 0, G_OPTION_ARG_FILENAME, &o.states, "The robot's states: .npy, float32 [n, dims]", "FILE" },
     { "state-rate", 0, 0, G_OPTION_ARG_STRING, &o.state_rate, "Rows of the states a second", "N/D" },
-    { "every", 0, 0, G_OPTION_ARG_DOUBLE, &o.every, "Seconds from one decision to the next (a chunk's length)", "SECONDS" },
-    { "frames", 0, 0, G_OPTION_ARG_INT, &o.frames, "Pictures that a decision looks at, one a decision (the action model's)",
-        "N" },
-    { "float-activations", 0, 0, G_OPTION_ARG_NONE, &o.float_activations, "Compute without quantising activations", NULL },
+    { "every", 0, 0, G_OPTION_ARG_DOUBLE, &o.every, "Seconds from one decision to the next (a chunk's length)",
+        "SECONDS" },
+    { "frames", 0, 0, G_OPTION_ARG_INT, &o.frames, "Pictures that a decision looks at, one a decision (what the action "
+        "model says)", "N" },
+    { "float-activations", 0, 0, G_OPTION_ARG_NONE, &o.float_activations, "Compute without quantising activations",
+        NULL },
     { "threads", 0, 0, G_OPTION_ARG_INT, &o.threads, "Threads (all cores)", "N" },
     { "track", 0, 0, G_OPTION_ARG_INT, &o.track, "Video track, counted from 0 (the one that is the video)", "N" },
     { NULL }
@@ -373,8 +376,9 @@ tern_tool_act (int argc, char **argv)
   int status = TERN_TOOL_USAGE;
 
   signal (SIGPIPE, SIG_IGN);    /* a closed pipe is an error of the write */
-  if (tern_tool_options (argc, argv, "VIDEO", 1, 1, "Decides what a robot does, from a video and the states it had: JSON "
-          "lines.", entries, &operands) && check_options (&o, &a)) {
+  if (tern_tool_options (argc, argv, "VIDEO", 1, 1,
+          "Decides what a robot does, from a video and the states it had: JSON lines.", entries, &operands)
+      && check_options (&o, &a)) {
     a.video = operands[0];
     a.instruction = o.instruction;
     status = run (&o, &a);

@@ -12,8 +12,8 @@ static const char *const modes[] = { "default", "no_gate", "pure", NULL };
 /* ---- The step ---- */
 
 void
-tern_cfc_step (float *h, const float *f1, const float *f2, const float *a, const float *b, float seconds, gboolean gated,
-    guint n)
+tern_cfc_step (float *h, const float *f1, const float *f2, const float *a, const float *b, float seconds,
+    gboolean gated, guint n)
 {
   for (guint i = 0; i < n; i++) {
     float x = tanhf (f1[i]), y = tanhf (f2[i]), gate = 1 / (1 + expf (-(a[i] * seconds + b[i])));

@@ -105,8 +105,8 @@ struct _TernActionHead {
   } kind;
 };
 
-/* A kind of head. @input: hidden state, state, and `extra` numbers that are its own: they stay from decision to decision,
- * and are 0 at a first one. */
+/* A kind of head. @input: hidden state, state, and `extra` numbers that are its own: they stay from decision to
+ * decision, and are 0 at a first one. */
 struct _TernActionClass {
   const char *name;             /* as the file spells it */
   gboolean (*load) (TernActionHead *head, const TernGguf *file, GError **error);

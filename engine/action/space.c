@@ -42,7 +42,8 @@ check_spread (const TernGguf *file, const char *key, const float *spread, guint 
 {
   for (guint i = 0; i < n; i++)
     if (!(spread[i] >= LEAST_SPREAD)) {
-      g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: key %s: expected numbers %s by %g or more, found %g at %u",
+      g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT,
+          "%s: key %s: expected numbers %s by %g or more, found %g at %u",
           tern_gguf_path (file), key, expected, LEAST_SPREAD, spread[i], i);
       return FALSE;
     }

@@ -31,7 +31,8 @@ rows_of (const TernGguf *file, const char *key, guint dims, guint per, gboolean 
 static gboolean
 wrong (const TernGguf *file, const char *key, GError **error, const char *expected, guint a, guint b)
 {
-  g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: key %s: expected %s: %u, or %u for all numbers of a step; found "
+  g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT,
+      "%s: key %s: expected %s: %u, or %u for all numbers of a step; found "
       "another length, or none", tern_gguf_path (file), key, expected, a, b);
   return FALSE;
 }
@@ -55,7 +56,8 @@ check_ids (const TernActionTokens *tokens, const TernGguf *file, const char *key
     qsort (sorted, tokens->bins, sizeof *sorted, compare_ids);
     for (guint i = 1; i < tokens->bins; i++)
       if (sorted[i] == sorted[i - 1]) {
-        g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: key %s: expected each token once for a number, found %u twice "
+        g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT,
+            "%s: key %s: expected each token once for a number, found %u twice "
             "for number %u", tern_gguf_path (file), key, sorted[i], r);
         return FALSE;
       }
@@ -105,7 +107,8 @@ load_values (TernActionHead *head, const TernGguf *file, GError **error)
       const float *edge = edges ? edges + (gsize) r * (bins + 1) + i : NULL;
 
       if (edge && edge[1] < edge[0]) {
-        g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: key %s: expected edges that do not fall, found %g after %g",
+        g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT,
+            "%s: key %s: expected edges that do not fall, found %g after %g",
             tern_gguf_path (file), key, edge[1], edge[0]);
         return FALSE;
       }
@@ -118,7 +121,8 @@ static gboolean
 tokens_load (TernActionHead *head, const TernGguf *file, GError **error)
 {
   if (head->info.state_dims > 0) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: key tern-action.state.dims: expected 0, for actions that are said "
+    g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT,
+        "%s: key tern-action.state.dims: expected 0, for actions that are said "
         "know no state but what the instruction tells, found %u", tern_gguf_path (file), head->info.state_dims);
     return FALSE;
   }
@@ -162,7 +166,8 @@ tern_action_head_choose (const TernActionHead *head, guint i, const float *logit
 
   for (guint b = 0; b < tokens->bins; b++) {
     if (!isfinite (logits[ids[b]])) {
-      g_set_error (error, TERN_ERROR, TERN_ERROR_FAILED, "logits of the language model: expected finite numbers, found %g at "
+      g_set_error (error, TERN_ERROR, TERN_ERROR_FAILED,
+          "logits of the language model: expected finite numbers, found %g at "
           "token %u", logits[ids[b]], ids[b]);
       return -1;
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Heads of action models: published numbers, a reference in double precision, when a stream of decisions begins anew, and
- * files that must be refused. */
+/* Heads of action models: published numbers, a reference in double precision, when a stream of decisions begins anew,
+ * and files that must be refused. */
 #include <math.h>
 
 #include "engine/action/head-priv.h"
@@ -34,7 +34,7 @@ test_cell (void)
   g_assert_cmpfloat_with_epsilon (h, 0.757388, 1e-6);
 }
 
-/* ---- A reference in double precision ------------------------------------------------------------------------------ */
+/* ---- A reference in double precision ----------------------------------------------------------------------------- */
 
 typedef struct {
   const ActionFile *file;
@@ -152,7 +152,7 @@ reference_decide (Reference *r, const float *hidden, const float *state, double 
   }
 }
 
-/* ---- Heads --------------------------------------------------------------------------------------------------------- */
+/* ---- Heads ------------------------------------------------------------------------------------------------------- */
 
 typedef struct {
   ActionFile file;
@@ -341,7 +341,7 @@ test_not_finite (void)
   decider_clear (&d);
 }
 
-/* Each number is the likeliest token of its own set, whatever is likelier elsewhere; its value the middle of the bin. */
+/* Each number is the likeliest token of its own set, whatever is likelier elsewhere; its value, the bin's middle. */
 static void
 test_tokens (void)
 {
@@ -569,7 +569,7 @@ static const struct {
   { "tokens", { "tern-action.tokens.ids" }, TERN_ERROR_FORMAT, "a token for each bin: 4, or 8" },
   { "tokens", { "tern-action.tokens.ids", put_many }, TERN_ERROR_FORMAT, "a token for each bin: 4, or 8" },
   { "tokens", { "tern-action.tokens.ids", put_twice }, TERN_ERROR_FORMAT, "found 8 twice" },
-  { "tokens", { "tern-action.tokens.edges", put_seven }, TERN_ERROR_FORMAT, "an edge more than there are bins: 5, or 10" },
+  { "tokens", { "tern-action.tokens.edges", put_seven }, TERN_ERROR_FORMAT, "than there are bins: 5, or 10" },
   { "tokens", { "tern-action.tokens.edges", put_falling }, TERN_ERROR_FORMAT, "found 1 after 2" },
   { "cfc", { "output.weight", put_small_tensor }, TERN_ERROR_FORMAT, "12 x 8, found 3 x 2" },
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a session with an action model decides: whose state, at what time, with what it remembers, and what it is refused
- * for. Numbers are compared with other implementations in test-action.c and tests/golden. */
+/* What a session with an action model decides: whose state, at what time, with what it remembers, and what it is
+ * refused for. Numbers are compared with other implementations in test-action.c and tests/golden. */
 #include <math.h>
 
 #include "action-file.h"
@@ -223,7 +223,7 @@ test_tokens (void)
   g_assert_cmpstr (words->result, ==, same->result);
 }
 
-/* ---- States -------------------------------------------------------------------------------------------------------- */
+/* ---- States ------------------------------------------------------------------------------------------------------ */
 
 static void
 expect_error (TernSession *session, const char *message)
@@ -316,7 +316,7 @@ assert_same (double (*a)[8], double (*b)[8], guint n, gboolean same)
     g_assert_cmpint (memcmp (a[i], b[i], sizeof *a) == 0, ==, same);
 }
 
-/* A cell remembers from decision to decision by the time that passed; a flush, an end and a jump back are beginnings. */
+/* A cell remembers from decision to decision by the time that passed; a flush, an end, a jump back are beginnings. */
 static void
 test_memory (void)
 {
@@ -432,7 +432,7 @@ test_mismatch (void)
 {
   const TernQuestion question = { .prompt = "Go.", .action = TRUE };
   TernRequest request = { .question = question };
-  ActionFile narrow = action_file ("mlp"), other = action_file ("mlp"), blind = action_file ("mlp"), right = action_file ("mlp");
+  ActionFile narrow = action_file ("mlp"), other = narrow, blind = narrow, right = narrow;
   g_autoptr (TernActionModel) of_narrow = NULL, of_other = NULL, of_blind = NULL, of_right = NULL;
   g_autoptr (TernSession) session = NULL;
   g_autoptr (GError) error = NULL;

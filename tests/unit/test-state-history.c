@@ -78,7 +78,8 @@ test_refused (void)
   refuse (&history, 2 * TERN_SECOND, bad, 2, TERN_ERROR_INVALID,
       "robot's state: expected finite numbers, found nan at 1");
   refuse (&history, TERN_TIME_NONE, good, 2, TERN_ERROR_INVALID, "robot's state: expected a time, found none");
-  refuse (&history, TERN_SECOND / 2, good, 2, TERN_ERROR_INVALID, "robot's state: expected a time of at least 1.000000000 s,"
+  refuse (&history, TERN_SECOND / 2, good, 2, TERN_ERROR_INVALID,
+      "robot's state: expected a time of at least 1.000000000 s,"
       " that of the one before it, found 0.500000000 s");
   g_assert_cmpfloat (find (&history, 5 * TERN_SECOND, 0), ==, 1);
   history.may_restart = TRUE;
