@@ -14,6 +14,10 @@
  * that wait; over it, when nobody is at work on their window, the oldest leave
  * with the newest finished result, and a QOS message and a WARNING say so. They
  * do as well when a source that is not live sends nothing more because of them.
+ * A file stops while anybody works on what waits, so that about a window is
+ * held. A live source never does: its frames leave when LATENCY says, answered
+ * or not.
+ *
  * `attach=auto` is newest behind a live source, otherwise window.
  *
  * ## Example

@@ -20,6 +20,11 @@
  * with the shape that `pixel-aspect-ratio` gives them, PQ and HLG tone mapped.
  * With `interlace-mode=alternate` each field is a picture.
  *
+ * A stretch of frames ends, and what waits of a group and of a window is
+ * answered, at a new segment or stream, where time goes back, where the size of
+ * pictures changes, and before the next frame when the event `tern-trigger`
+ * comes, from either side.
+ *
  * ## Example
  * |[
  * gst-launch-1.0 filesrc location=clip.mp4 ! decodebin ! ternencoder mmproj-path=mmproj-tern.gguf frame-rate=2/1 ! fakesink silent=false -v

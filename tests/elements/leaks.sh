@@ -40,6 +40,8 @@ check 'bin, frames leave early' ok $video ! terncaption max-held-bytes=20000 ! f
 check 'apart' ok $video ! ternencoder ! terncompressor ! terngenerator name=g metrics=true ! ternjsonenc ! fakesink \
   g.json_src ! queue ! fakesink
 check live ok videotestsrc is-live=true num-buffers=40 ! terncaption name=c ! fakesink c.text_src ! fakesink
+check 'live, frames wait' ok videotestsrc is-live=true num-buffers=40 ! terncaption attach=window latency=0 ! fakesink
+check 'live, nothing may be held' ok videotestsrc is-live=true num-buffers=40 ! terncaption attach=window max-held-bytes=1 ! fakesink
 check 'no model' error $video ! terncaption model-path="$dir/none.gguf" ! fakesink
 # gst-launch-1.0 (1.22) takes what errors do to its main loop for nothing when they come before that runs, and stays for ever:
 # so this one comes late.
