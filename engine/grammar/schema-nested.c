@@ -322,6 +322,10 @@ unique_array (TernSchema *ctx, const TernSchemaFacts *facts, guint n_first, guin
         "others", UNIQUE_MOST);
     return TERN_NODE_NONE;
   }
+  for (guint i = 0; i < values->len; i++)       /* 1 and 1.0 are the same */
+    for (guint k = values->len - 1; k > i; k--)
+      if (tern_json_equal (values->pdata[i], values->pdata[k]))
+        g_ptr_array_remove_index (values, k);
   if (facts->min_items > values->len)
     return tern_schema_none (ctx, facts->unique, "expected as many different values as minItems %u, found %u", facts->min_items, values->len);
   return unique_node (ctx, facts, values, max);

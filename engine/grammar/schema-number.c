@@ -262,6 +262,16 @@ integer_bounds (TernSchema *ctx, const TernNumberRange *range, gint64 *low, gint
   return *low <= *high;
 }
 
+/* n of 1/n, of steps that doubles hold exactly; else 0. */
+static gint64
+parts_of (const TernJsonValue *multiple)
+{
+  for (gint64 parts = 2; parts <= 64; parts *= 2)
+    if (g_ascii_strtod (multiple->text, NULL) * parts == 1)
+      return parts;
+  return 0;
+}
+
 static TernNode
 integer_node (TernSchema *ctx, const TernNumberRange *range, const TernJsonValue *at)
 {
@@ -273,6 +283,8 @@ integer_node (TernSchema *ctx, const TernNumberRange *range, const TernJsonValue
     const TernJsonValue *multiple = range->multiples->pdata[i];
     gint64 value = tern_decimal_floor (&multiple->number), a = step, b = value;
 
+    if (parts_of (multiple) > 0)        /* of which every integer is a multiple */
+      continue;
     step_at = multiple;
     while (b) {
       gint64 rest = a % b;
@@ -560,11 +572,10 @@ stepped_node (TernSchema *ctx, const TernNumberRange *range, const TernJsonValue
     integers &= tern_decimal_is_integer (&((TernJsonValue *) range->multiples->pdata[i])->number);
   if (integers)
     return integer_node (ctx, range, at);
-  for (gint64 parts = 2; range->multiples->len == 1 && parts <= 64; parts *= 2)
-    if (g_ascii_strtod (first->text, NULL) * parts == 1) {
-      node = parts_between (ctx, range, parts);
-      return node == TERN_NODE_NONE ? tern_schema_none (ctx, first, "no multiple lies between the bounds") : node;
-    }
+  if (range->multiples->len == 1 && parts_of (first) > 0) {
+    node = parts_between (ctx, range, parts_of (first));
+    return node == TERN_NODE_NONE ? tern_schema_none (ctx, first, "no multiple lies between the bounds") : node;
+  }
   tern_schema_fail (ctx, TERN_ERROR_UNSUPPORTED, first,
       "expected an integer, or one of 0.5, 0.25, ... 0.015625 alone, of which validators that divide doubles agree, found %.40s",
       first->text);

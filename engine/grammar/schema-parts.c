@@ -4,7 +4,7 @@
 
 #include "engine/grammar/schema-priv.h"
 
-#define WORK_MOST 300000
+#define WORK_MOST 100000
 #define DEPTH_MOST 400
 
 /* Keywords that restrict and are not handled. */

@@ -130,7 +130,7 @@ GPtrArray *tern_parts_names (const GArray *parts);
 
 /* ---- Values and alternatives (schema-value.c) -------------------------------------------------------------------- */
 
-/* The values that @facts list and allow, each once; NULL: they list none. */
+/* The values that @facts list and allow, each way of writing once; NULL: they list none. */
 GPtrArray *tern_schema_values (TernSchema *ctx, const TernSchemaFacts *facts);
 /* Whether @value satisfies the parts. */
 gboolean tern_schema_allows (TernSchema *ctx, const GArray *parts, const TernJsonValue *value);

@@ -116,13 +116,15 @@ object_allowed (TernSchema *ctx, const TernSchemaFacts *facts, const TernJsonVal
   return TRUE;
 }
 
+/* Whether the lists from @from on have it. */
 static gboolean
-listed (const TernSchemaFacts *facts, const TernJsonValue *value)
+listed (TernSchema *ctx, const TernSchemaFacts *facts, guint from, const TernJsonValue *value)
 {
-  for (guint i = 0; i < facts->enums->len; i++) {
-    const TernJsonValue *list = facts->enums->pdata[i], *item = list;
+  for (guint i = from; i < facts->enums->len; i++) {
+    const TernJsonValue *list = facts->enums->pdata[i], *item;
     gboolean is_enum = strcmp (list->name, "enum") == 0;
 
+    ctx->work += is_enum ? list->n / 32 : 0;
     for (item = is_enum ? list->first : list; item; item = is_enum ? item->next : NULL)
       if (tern_json_equal (item, value))
         break;
@@ -133,9 +135,9 @@ listed (const TernSchemaFacts *facts, const TernJsonValue *value)
 }
 
 static gboolean
-facts_allow (TernSchema *ctx, const TernSchemaFacts *facts, const TernJsonValue *value)
+facts_allow (TernSchema *ctx, const TernSchemaFacts *facts, guint from, const TernJsonValue *value)
 {
-  if (!(facts->types & type_of (value)) || !listed (facts, value))
+  if (!(facts->types & type_of (value)) || !listed (ctx, facts, from, value))
     return FALSE;
   switch (value->kind) {
     case TERN_JSON_NUMBER:
@@ -177,7 +179,7 @@ tern_schema_allows (TernSchema *ctx, const GArray *parts, const TernJsonValue *v
   if (!tern_schema_work (ctx, value))
     return FALSE;
   ctx->depth++;
-  allowed = tern_parts_flatten (ctx, parts, flat) && tern_schema_facts (ctx, flat, &facts) && facts_allow (ctx, &facts, value);
+  allowed = tern_parts_flatten (ctx, parts, flat) && tern_schema_facts (ctx, flat, &facts) && facts_allow (ctx, &facts, 0, value);
   for (guint i = 0; allowed && i < flat->len; i++) {
     const TernPart *part = &g_array_index (flat, TernPart, i);
 
@@ -193,6 +195,7 @@ tern_schema_allows (TernSchema *ctx, const GArray *parts, const TernJsonValue *v
 GPtrArray *
 tern_schema_values (TernSchema *ctx, const TernSchemaFacts *facts)
 {
+  g_autoptr (GHashTable) texts = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   GPtrArray *values;
   const TernJsonValue *list;
   gboolean is_enum;
@@ -203,11 +206,12 @@ tern_schema_values (TernSchema *ctx, const TernSchemaFacts *facts)
   is_enum = strcmp (list->name, "enum") == 0;
   values = g_ptr_array_new ();
   for (const TernJsonValue *item = is_enum ? list->first : list; item && !ctx->failed; item = is_enum ? item->next : NULL) {
-    gboolean known = FALSE;
+    GString *text = g_string_new (NULL);
 
-    for (guint i = 0; i < values->len && !known && tern_schema_work (ctx, list); i++)
-      known = tern_json_equal (values->pdata[i], item);
-    if (!known && facts_allow (ctx, facts, item))
+    tern_json_print (text, item);
+    if (facts->enums->len > 1)
+      tern_schema_work (ctx, item);
+    if (g_hash_table_add (texts, g_string_free (text, FALSE)) && facts_allow (ctx, facts, 1, item))
       g_ptr_array_add (values, (gpointer) item);
   }
   return values;

@@ -44,6 +44,7 @@ static const Case arrays[] = {
   { "{\"type\": \"array\", \"prefixItems\": [{\"const\": 1}, {\"const\": 2}], \"items\": false, \"minItems\": 2}", { "[1, 2]" }, { "[1]", "[1, 2, 3]" } },
   { "{\"type\": \"array\", \"prefixItems\": [{\"const\": 1}, false, {\"const\": 2}]}", { "[]", "[1]" }, { "[1, 2]" } },
   { "{\"type\": \"array\", \"items\": false}", { "[]" }, { "[1]" } },
+  { "{\"type\": \"array\", \"items\": {\"enum\": [1, 1.0, 2]}, \"uniqueItems\": true}", { "[]", "[1, 2]" }, { "[1, 1.0]", "[1, 1]" } },
   { "{\"type\": \"array\", \"items\": {\"enum\": [\"a\", \"b\", \"c\"]}, \"uniqueItems\": true, \"minItems\": 1, \"maxItems\": 2}",
     { "[\"a\"]", "[\"c\"]", "[\"a\", \"c\"]", "[\"b\", \"c\"]" }, { "[]", "[\"a\", \"a\"]", "[\"a\", \"b\", \"c\"]" } },
 };
@@ -82,6 +83,7 @@ static const Case numbers[] = {
   { "{\"type\": \"integer\", \"minimum\": -9223372036854775808, \"maximum\": -1000000000000000001}", { "-9223372036854775807", "-1000000000000000001" },
     { "-9223372036854775809", "-1000000000000000000" } },
   { "{\"type\": \"integer\", \"multipleOf\": 15}", { "0", "15", "-30", "123456789000" }, { "5", "10", "-0", "16" } },
+  { "{\"type\": \"integer\", \"multipleOf\": 0.5, \"maximum\": 3}", { "3", "-7" }, { "2.5", "4" } },
   { "{\"type\": \"integer\", \"multipleOf\": 1500, \"minimum\": 0}", { "0", "1500", "3000", "150000000000" }, { "00", "500", "1000" } },
   { "{\"type\": \"number\", \"minimum\": 0, \"maximum\": 1}", { "0", "1", "0.5", "0.000001", "0.999999", "0.0" }, { "1.5", "-0.1", "2", ".5", "1.000001", "0.", "-0", "1e-1", "0.0000001" } },
   { "{\"type\": \"number\", \"exclusiveMinimum\": 0, \"exclusiveMaximum\": 1}", { "0.5", "0.999999", "0.000001" }, { "0", "1", "0.0", "1.0", "0.000000" } },
@@ -332,6 +334,26 @@ test_fan_out (void)
   g_assert_true (speaker_reads (&speaker, constraint, "{\"b\": {\"a\": {}}}"));
 }
 
+/* A vocabulary of labels, and an object with as many members. */
+static void
+test_many (void)
+{
+  g_autoptr (GString) list = g_string_new ("{\"enum\": ["), members = g_string_new ("{\"type\": \"object\", \"properties\": {");
+  g_autoptr (TernConstraint) labels = NULL, object = NULL;
+
+  for (guint i = 0; i < 5000; i++) {
+    g_string_append_printf (list, "%s\"label %u\"", i ? ", " : "", i);
+    g_string_append_printf (members, "%s\"m%u\": {\"type\": \"integer\", \"minimum\": %u}", i ? ", " : "", i, i);
+  }
+  g_string_append (list, "], \"type\": \"string\"}");
+  g_string_append (members, "}}");
+  labels = constrain (list->str);
+  g_assert_true (speaker_reads (&speaker, labels, "\"label 4999\""));
+  g_assert_false (speaker_reads (&speaker, labels, "\"label 5000\""));
+  object = constrain (members->str);
+  g_assert_true (speaker_reads (&speaker, object, "{\"m3\": 4, \"m4999\": 4999}"));
+}
+
 /* The same through anyOf and allOf, where combinations are new sets: refused, or answered, in bounded time. */
 static void
 test_combinations (void)
@@ -365,6 +387,7 @@ main (int argc, char **argv)
   g_test_add_func ("/schema/invalid", test_invalid);
   g_test_add_func ("/schema/bounds", test_bounds);
   g_test_add_func ("/schema/fan-out", test_fan_out);
+  g_test_add_func ("/schema/many", test_many);
   g_test_add_func ("/schema/combinations", test_combinations);
   status = g_test_run ();
   speaker_clear (&speaker);
