@@ -418,8 +418,8 @@ gst_tern_caption_trigger (GstTernCaption * self)
   g_signal_emit_by_name (self->generator, "trigger");
 }
 
-/* Requests and triggers that come up from where video goes. Others are not ours:
- * FALSE. */
+/* Requests and triggers that come up from where video goes. FALSE: another
+ * event. */
 static gboolean
 take_event (GstTernCaption * self, GstEvent * event, gboolean * ok)
 {

@@ -16,7 +16,8 @@ wait_for_downstream (GstTernGenerator * self)
   GstFlowReturn flow;
 
   g_mutex_lock (&self->task.lock);
-  while (self->task.flow == GST_FLOW_OK && gst_tern_generator_count_results (self) >= QUEUE_RESULTS)
+  while (self->task.flow == GST_FLOW_OK
+      && gst_tern_generator_count_results (self) >= QUEUE_RESULTS)
     g_cond_wait (&self->task.cond, &self->task.lock);
   flow = self->task.flow;
   g_mutex_unlock (&self->task.lock);

@@ -67,7 +67,8 @@ struct _GstTernGenerator
   GstTernTask task;             /* pushes what leaves: OutItem */
   /* Under its lock. */
   guint64 dropped_seen;
-  guint64 frames, answered, errors, abstained, unchanged;       /* since READY */
+  guint64 frames;               /* since READY, as those that follow */
+  guint64 answered, errors, abstained, unchanged;
   guint64 dropped_before, windows_before;       /* by sessions before this
                                                  * one */
   gboolean takes_asks;          /* from READY to PAUSED, and back */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Requests on their way: held until there is a session that has seen a frame,
- * and room in it, then given to it. Whatever becomes of one, there is one result
- * with its id: of the session, or, of one that it never had, that it gave no
- * answer to in time, or that a flush or a stop ended, one that is made here. */
+ * and room in it, then given to it. Whatever becomes of one, there is one
+ * result with its id: of the session, or, of one that it never had in time, or
+ * that a flush or a stop ended, one that is made here. */
 #include "gstterngenerator-priv.h"
 
 #include <string.h>

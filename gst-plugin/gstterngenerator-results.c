@@ -61,8 +61,9 @@ gst_tern_generator_find_capture (GstTernGenerator * self,
   guint i, n = 0;
 
   *running = *utc = GST_CLOCK_TIME_NONE;
-  if (self->in_segment.format == GST_FORMAT_TIME && gst_segment_to_running_time_full
-      (&self->in_segment, GST_FORMAT_TIME, result->timestamp, running) != 1)
+  if (self->in_segment.format == GST_FORMAT_TIME
+      && gst_segment_to_running_time_full (&self->in_segment, GST_FORMAT_TIME,
+          result->timestamp, running) != 1)
     *running = GST_CLOCK_TIME_NONE;
   for (i = 0; i < self->captures->len; i++) {
     const Capture *capture = &g_array_index (self->captures, Capture, i);

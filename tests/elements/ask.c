@@ -107,7 +107,7 @@ GST_START_TEST (test_ways_in)
   fail_unless (!result_has (buffer, "ask_id"));
   gst_buffer_unref (buffer);
   fail_unless (gst_harness_try_pull (h) == NULL);
-  gst_object_unref (bus);
+  unwatch (bus);
   gst_harness_teardown (p);
   gst_harness_teardown (json);
   gst_harness_teardown (h);
@@ -161,7 +161,7 @@ GST_START_TEST (test_hundred_requests)
   fail_unless_equals_uint64 (answered, 101);
   gst_structure_free (stats);
   expect_no_warning (bus);
-  gst_object_unref (bus);
+  unwatch (bus);
   gst_harness_teardown (h);
 }
 GST_END_TEST
@@ -183,7 +183,7 @@ GST_START_TEST (test_hundred_prompts)
     expect_result (bus, i + 1, "caption", "q", "x", "stop");
   }
   expect_no_warning (bus);
-  gst_object_unref (bus);
+  unwatch (bus);
   gst_harness_teardown (h);
 }
 GST_END_TEST
@@ -205,7 +205,7 @@ GST_START_TEST (test_early)
   expect_result (bus, 1, "caption", "one", NULL, "stop");
   expect_result (bus, 2, "caption", "two", NULL, "stop");
   gst_harness_teardown (h);
-  gst_object_unref (bus);
+  unwatch (bus);
 
   h = file_harness ("terngenerator prompt=w", "sink", "src");
   bus = watch (h->element);
@@ -215,7 +215,7 @@ GST_START_TEST (test_early)
   expect_no_result (bus);
   fail_unless_equals_uint64 (ask (h->element, "prompt=two"), 0);
   expect_refusal (bus, (const char *const[]) { "PAUSED", NULL });
-  gst_object_unref (bus);
+  unwatch (bus);
   gst_harness_teardown (h);
 }
 GST_END_TEST
@@ -252,7 +252,7 @@ GST_START_TEST (test_timeout)
   fail_unless (seen[0] && seen[2] && seen[3]);
   /* Who asked knows it by the result. */
   expect_no_warning (bus);
-  gst_object_unref (bus);
+  unwatch (bus);
   gst_harness_teardown (h);
 }
 GST_END_TEST
@@ -305,7 +305,7 @@ GST_START_TEST (test_flush_and_cancel)
     gst_structure_free (result);
   }
   expect_no_result (bus);
-  gst_object_unref (bus);
+  unwatch (bus);
   gst_harness_teardown (h);
 }
 GST_END_TEST
@@ -329,7 +329,7 @@ GST_START_TEST (test_standing)
   push_tokens (h, 16, 24);
   expect_result (bus, 0, "caption", "w", "0", "stop");
   expect_no_warning (bus);
-  gst_object_unref (bus);
+  unwatch (bus);
   gst_harness_teardown (h);
 }
 GST_END_TEST
@@ -356,7 +356,7 @@ GST_START_TEST (test_prompt_pad_newest)
   expect_result (bus, 1, "answer", "one", NULL, "stop");
   expect_result (bus, 3, "answer", "three", NULL, "stop");
   expect_no_result (bus);
-  gst_object_unref (bus);
+  unwatch (bus);
   gst_harness_teardown (p);
   gst_harness_teardown (h);
 }
@@ -396,7 +396,7 @@ GST_START_TEST (test_prompt_pad_ends_nothing)
   gst_harness_teardown (p);
   push_tokens (h, 8, 16);
   expect_result (bus, 0, NULL, "w", NULL, "stop");
-  gst_object_unref (bus);
+  unwatch (bus);
   gst_harness_teardown (h);
 }
 GST_END_TEST
@@ -453,7 +453,7 @@ GST_START_TEST (test_bin)
     gst_buffer_unref (frame);
   }
   gst_harness_teardown (p);
-  gst_object_unref (bus);
+  unwatch (bus);
   gst_harness_teardown (h);
 }
 GST_END_TEST
@@ -471,7 +471,7 @@ GST_START_TEST (test_after_eos)
   expect_result (bus, 0, "caption", "w", NULL, "stop");
   fail_unless_equals_uint64 (ask (h->element, "prompt=q, frames=1"), 1);
   expect_result (bus, 1, "caption", "q", NULL, "stop");
-  gst_object_unref (bus);
+  unwatch (bus);
   gst_harness_teardown (h);
 }
 GST_END_TEST

@@ -53,7 +53,7 @@ GST_START_TEST (test_labels)
   gst_structure_free (result);
   expect_value (h->element, "labels", "< (string)yes, (string)\"no\\,\\ never\" >");
   expect_no_warning (bus);
-  gst_object_unref (bus);
+  unwatch (bus);
   gst_harness_teardown (h);
 }
 GST_END_TEST
@@ -75,7 +75,7 @@ GST_START_TEST (test_task)
   g_object_set (h->element, "task", "", NULL);
   push_tokens (h, 16, 24);
   expect (h, "caption", "8 frames, Fire?", "Fire?", "0");
-  gst_object_unref (bus);
+  unwatch (bus);
   gst_harness_teardown (h);
 }
 GST_END_TEST
@@ -104,7 +104,7 @@ GST_START_TEST (test_prompts)
   push_tokens (h, 16, 24);
   expect (h, "caption", "8 frames, b", "b", "a");
   expect_no_warning (bus);
-  gst_object_unref (bus);
+  unwatch (bus);
   gst_harness_teardown (h);
 }
 GST_END_TEST
@@ -160,7 +160,7 @@ GST_START_TEST (test_exclusive)
   push_tokens (h, 0, 8);
   expect (h, "answer", "yes", "p", "0");
   expect_no_warning (bus);
-  gst_object_unref (bus);
+  unwatch (bus);
   gst_harness_teardown (h);
 }
 GST_END_TEST
@@ -182,14 +182,14 @@ GST_START_TEST (test_on_change)
   GstHarness *json = gst_harness_new_with_element (h->element, NULL, "json_src");
   GstBus *bus = watch (h->element);
   guint64 answered = 0, unchanged = 0, told = 0;
+  g_autofree char *events = NULL;
   GstStructure *stats;
   guint i;
 
   for (i = 0; i < G_N_ELEMENTS (alert); i++)
     push_bright_tokens (h, 8 * i, 8 * i + 8, alert[i].value);
   gst_harness_push_event (h, gst_event_new_eos ());
-  while (gst_harness_try_pull_event (h) || gst_harness_buffers_in_queue (h) < 3)
-    g_thread_yield ();
+  events = events_until (h, GST_EVENT_EOS);
   for (i = 0; i < G_N_ELEMENTS (alert); i++) {
     GstBuffer *text, *line;
     GstStructure *message;
@@ -214,7 +214,7 @@ GST_START_TEST (test_on_change)
   fail_unless_equals_uint64 (answered, G_N_ELEMENTS (alert));
   fail_unless_equals_uint64 (unchanged, answered - told);
   gst_structure_free (stats);
-  gst_object_unref (bus);
+  unwatch (bus);
   gst_harness_teardown (json);
   gst_harness_teardown (h);
 }

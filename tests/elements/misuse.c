@@ -82,7 +82,7 @@ GST_START_TEST (test_start)
   expect_message (bus, GST_MESSAGE_ERROR, c->domain, c->code, c->named);
   fail_unless (gst_bus_pop_filtered (bus, GST_MESSAGE_ERROR) == NULL);
   gst_element_set_state (element, GST_STATE_NULL);
-  gst_object_unref (bus);
+  unwatch (bus);
   gst_object_unref (element);
 }
 GST_END_TEST
@@ -140,7 +140,7 @@ GST_START_TEST (test_change)
   gst_buffer_unref (pull_result (h));
   g_value_unset (&before);
   g_value_unset (&after);
-  gst_object_unref (bus);
+  unwatch (bus);
   gst_harness_teardown (h);
 }
 GST_END_TEST
@@ -204,7 +204,7 @@ GST_START_TEST (test_request)
   fail_unless_equals_string (result_string (buffer, "prompt_id"), "0");
   fail_unless_equals_uint64 (result_uint64 (buffer, "id"), 0);
   gst_buffer_unref (buffer);
-  gst_object_unref (bus);
+  unwatch (bus);
   gst_harness_teardown (h);
 }
 GST_END_TEST
@@ -258,7 +258,7 @@ GST_START_TEST (test_prompt_sink_bytes)
   push_tokens (h, 0, 1);
   fail_unless_equals_int (gst_harness_push (p, buffer), GST_FLOW_OK);
   expect_message (bus, GST_MESSAGE_WARNING, RESOURCE, GST_RESOURCE_ERROR_SETTINGS, questions[__i__].named);
-  gst_object_unref (bus);
+  unwatch (bus);
   gst_harness_teardown (p);
   gst_harness_teardown (h);
 }
@@ -286,7 +286,7 @@ GST_START_TEST (test_token_caps)
   gst_harness_set_src_caps_str (h, tokens[__i__].caps);
   expect_error (bus, g_quark_from_string (tokens[__i__].domain), tokens[__i__].code);
   fail_unless (gst_harness_push (h, make_tokens (0)) < GST_FLOW_OK);
-  gst_object_unref (bus);
+  unwatch (bus);
   gst_harness_teardown (h);
 }
 GST_END_TEST
@@ -338,7 +338,7 @@ GST_START_TEST (test_streams)
   else
     fail_unless_equals_int (gst_harness_push (h, buffer), GST_FLOW_ERROR);
   expect_error (bus, GST_STREAM_ERROR, codes[__i__]);
-  gst_object_unref (bus);
+  unwatch (bus);
   gst_harness_teardown (h);
 }
 GST_END_TEST
