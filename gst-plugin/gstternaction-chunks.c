@@ -103,6 +103,17 @@ gst_tern_action_push_event (GstTernAction * self, GstEvent * event)
   gst_object_unref (pad);
 }
 
+void
+gst_tern_action_push_start (GstTernAction * self, GstClockTime time)
+{
+  GstPad *pad = ref_started_pad (self);
+
+  if (!pad)
+    return;
+  gst_pad_push_event (pad, gst_event_new_gap (time, 0));
+  gst_object_unref (pad);
+}
+
 GstPad *
 gst_tern_action_new_src_pad (GstTernAction * self, GstPadTemplate * template)
 {

@@ -90,6 +90,8 @@ GstFlowReturn gst_tern_action_push_result (GstTernAction * self,
 /* On the src task, and FLUSH_START and FLUSH_STOP from anywhere. Keeps its own
  * reference. */
 void gst_tern_action_push_event (GstTernAction * self, GstEvent * event);
+/* On the src task: sinks may preroll. */
+void gst_tern_action_push_start (GstTernAction * self, GstClockTime time);
 /* On the src task: another stream begins. */
 void gst_tern_action_restart_pad (GstTernAction * self);
 

@@ -260,6 +260,8 @@ emit_start (GstTernGenerator * self, GstClockTime time)
 {
   GstPad *json = start_pads (self);
 
+  if (!self->begun)
+    gst_tern_action_push_start (self->action, time);
   if (json && !self->begun)
     gst_pad_push_event (json, gst_event_new_gap (time, 0));
   gst_clear_object (&json);

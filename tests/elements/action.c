@@ -103,6 +103,19 @@ count_of (Robot *r, const char *field)
   return n;
 }
 
+/* A sink behind each pad, and one of them waits for its preroll. */
+GST_START_TEST (test_preroll)
+{
+  Robot r = start (FALSE, "");
+  g_autofree char *events = NULL;
+
+  gst_harness_push_event (r.h, gst_event_new_gap (0, 0));
+  events = events_until (r.action, GST_EVENT_GAP);
+  fail_unless_equals_string (events, "stream-start caps segment gap 0+0 ");
+  stop (&r);
+}
+GST_END_TEST
+
 /* Of a file every frame has a decision, by the newest state that is not later, and what leaves is what was decided. */
 GST_START_TEST (test_file)
 {
@@ -494,6 +507,7 @@ main (void)
   action_path = g_build_filename (folder, "head.gguf", NULL);
   g_assert_true (g_file_set_contents (action_path, "GGUF dims=2 steps=8 rate=10/1 state=3 frames=1", -1, NULL));
   suite_add_tcase (suite, tc);
+  tcase_add_test (tc, test_preroll);
   tcase_add_test (tc, test_file);
   tcase_add_test (tc, test_file_waits);
   tcase_add_test (tc, test_many_states);
