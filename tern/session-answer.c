@@ -478,8 +478,12 @@ take (TernAsk *ask, TernRound *round)
   tern_generator_take (ask->generator, ask->logits, round->picking);
   if (!ask->first_token && tern_generator_said (ask->generator).n > 0)
     ask->first_token = g_get_monotonic_time ();
-  if (tern_generator_is_finished (ask->generator))
-    tern_session_end_ask (ask, NULL);
+  if (tern_generator_is_finished (ask->generator)) {
+    GError *error = NULL;
+
+    tern_generator_check (ask->generator, &error);
+    tern_session_end_ask (ask, error);
+  }
 }
 
 /* The generator begins in the form that the question asks for. */

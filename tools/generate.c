@@ -245,11 +245,7 @@ answer_text (Work *work, const TernSampling *sampling, GError **error)
           work->picking, NULL, error))
     return FALSE;
   tern_text_stream_end (&work->stream, work->text);
-  if (tern_generator_said (work->generator).finish != TERN_FINISH_FAILED)
-    return TRUE;
-  g_set_error_literal (error, TERN_ERROR, TERN_ERROR_NO_SPACE, "the answer's form: expected one that can be followed in "
-      "bounded memory, found one that cannot");
-  return FALSE;
+  return tern_generator_check (work->generator, error);
 }
 
 static gboolean

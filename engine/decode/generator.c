@@ -339,6 +339,16 @@ tern_generator_is_finished (const TernGenerator *self)
   return self->finished;
 }
 
+gboolean
+tern_generator_check (const TernGenerator *self, GError **error)
+{
+  if (!self->finished || self->said.finish != TERN_FINISH_FAILED)
+    return TRUE;
+  g_set_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE, "the answer's form: expected one that can be followed in bounded memory, "
+      "found one that cannot after %u tokens", self->said.n);
+  return FALSE;
+}
+
 TernSaid
 tern_generator_said (const TernGenerator *self)
 {

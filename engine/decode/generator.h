@@ -99,6 +99,8 @@ void tern_generator_take (TernGenerator *generator, const float *logits, TernPic
 /* Gives up: finished with what was said so far. After a pass that was cancelled too. */
 void tern_generator_cancel (TernGenerator *generator);
 gboolean tern_generator_is_finished (const TernGenerator *generator);
+/* Whether it goes on or is finished well. FALSE: it failed (TERN_FINISH_FAILED), NO_SPACE. */
+gboolean tern_generator_check (const TernGenerator *generator, GError **error);
 
 /* What stands so far; with beams nothing before the end. Borrowed, until the next call on @generator. */
 TernSaid tern_generator_said (const TernGenerator *generator);

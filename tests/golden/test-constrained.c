@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "engine/decode/generator.h"
+#include "engine/decode/generator-priv.h"
 #include "engine/decode/sampler.h"
 #include "tern/error.h"
 #include "tests/golden/golden.h"
@@ -430,6 +430,32 @@ test_between (void)
   tear_down (&f);
 }
 
+/* A matcher that lost its way says so, and the answer ends there. */
+static void
+test_failed (void)
+{
+  TernSampling sampling = TERN_SAMPLING_INIT;
+  Fixture f;
+
+  set_up (&f, 1);
+  for (sampling.beam = 1; sampling.beam <= MAX_BEAM; sampling.beam += 2) {
+    g_autoptr (TernConstraint) constraint = constraint_of (&f, "root ::= \"0123456789\"");
+    g_autoptr (GError) error = NULL;
+
+    prompt (&f);
+    g_assert_true (tern_generator_begin (f.generator, tern_solo_timeline (f.solo), &sampling, constraint, NULL));
+    g_assert_true (tern_generator_check (f.generator, NULL));
+    for (guint i = 0; i < sampling.beam; i++)
+      tern_matcher_accept (f.generator->matchers[i], 'x');      /* a token a byte: it was not allowed */
+    tern_generator_take (f.generator, f.logits, f.picking);
+    g_assert_true (tern_generator_is_finished (f.generator));
+    g_assert_cmpint (tern_generator_said (f.generator).finish, ==, TERN_FINISH_FAILED);
+    g_assert_false (tern_generator_check (f.generator, &error));
+    g_assert_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE);
+  }
+  tear_down (&f);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -445,5 +471,6 @@ main (int argc, char **argv)
   g_test_add_func ("/constrained/too-short", test_too_short);
   g_test_add_func ("/constrained/context", test_context);
   g_test_add_func ("/constrained/between", test_between);
+  g_test_add_func ("/constrained/failed", test_failed);
   return g_test_run ();
 }
