@@ -194,8 +194,8 @@ test_speed (void)
   g_autoptr (GError) error = NULL;
   double start;
 
-  if (!g_test_perf () || !paths) {
-    g_test_skip ("-m perf and TERN_VOCABULARIES=FILE:FILE...");
+  if (!paths) {
+    g_test_message ("TERN_VOCABULARIES=FILE:FILE... is not set");
     return;
   }
   t = all_vocabularies (paths);
@@ -207,10 +207,166 @@ test_speed (void)
   time_grammar ("json", json_grammar, json_text, t, trie);
 }
 
+/* ---- Vocabularies of models -------------------------------------------------------------------------------------- */
+
+/* The same text can be said in any tokens that make it up, and ends where it may. */
+static void
+test_models (void)
+{
+  static const char *const names[] = { "vocab-lfm2", "vocab-llama-bpe", "vocab-smollm" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
+    g_autofree char *path = g_strdup_printf ("%s/tokenizers/%s.gguf", TERN_TEST_DATA, names[i]);
+    g_autoptr (GError) error = NULL;
+    g_autoptr (TernGguf) file = tern_gguf_open (path, &error);
+    g_autoptr (TernTokenizer) t = tern_tokenizer_new (file, &error);
+    g_autoptr (TernTokenTrie) trie = tern_token_trie_new (t, tern_tokenizer_size (t), &error);
+    g_autoptr (GArray) times = g_array_new (FALSE, FALSE, sizeof (double));
+
+    g_assert_no_error (error);
+    for (guint k = 0; k < 2; k++) {
+      g_autoptr (TernGrammar) grammar = grammar_of (k ? json_grammar : scene_grammar);
+      g_autoptr (TernConstraint) c = tern_constraint_new (grammar, trie, &error);
+      g_autoptr (TernMatcher) m = tern_matcher_new ();
+
+      g_assert_no_error (error);
+      g_assert_cmpuint (tern_constraint_shortest (c), <=, k ? 2 : 400);
+      tern_matcher_begin (m, c);
+      say_text (m, t, k ? json_text : scene_text, 2000, times);
+    }
+  }
+}
+
+static guint
+count_bits (const guint32 *mask, guint n)
+{
+  guint count = 0;
+
+  for (guint i = 0; i < n; i++)
+    count += in_mask (mask, i);
+  return count;
+}
+
+/* SentencePiece: models say a space first that is not the text's; one, and only there. Bytes are tokens of their own. */
+static void
+test_space_first (void)
+{
+  static const Piece pieces[] = { { " ", 1 }, { " {", 2 }, { "{", 1 }, { "}", 1 }, { " }", 2 }, { "  ", 2 }, { "a", 1 },
+    { " a", 2 }, { "\303", 1 }, { "\251", 1 }, { "\303\251", 2 }, { "{}", 2 }, { "<", 1 } };
+  enum { SPACE, SPACE_OPEN, OPEN, CLOSE, SPACE_CLOSE, TWO, A, SPACE_A, LEAD, TRAIL, E_ACUTE, BOTH, LESS, PAD, END, N };
+  g_autoptr (TernTokenizer) t = vocabulary_new (pieces, G_N_ELEMENTS (pieces), TRUE);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (TernTokenTrie) trie = tern_token_trie_new (t, N + 6, &error);      /* rows without tokens */
+  g_autoptr (TernGrammar) grammar = grammar_of ("root ::= \"{\" [a\u00e9]? \"}\"");
+  g_autoptr (TernConstraint) c = tern_constraint_new (grammar, trie, &error);
+  g_autoptr (TernMatcher) m = tern_matcher_new ();
+  const guint32 *mask;
+
+  g_assert_no_error (error);
+  tern_matcher_begin (m, c);
+  mask = tern_matcher_mask (m, 9);
+  g_assert_true (in_mask (mask, SPACE) && in_mask (mask, SPACE_OPEN) && in_mask (mask, OPEN) && in_mask (mask, BOTH));
+  g_assert_cmpuint (count_bits (mask, N + 6), ==, 4);
+  tern_matcher_accept (m, SPACE);
+  mask = tern_matcher_mask (m, 9);
+  g_assert_true (in_mask (mask, OPEN) && in_mask (mask, BOTH));
+  g_assert_cmpuint (count_bits (mask, N + 6), ==, 2);
+  tern_matcher_accept (m, OPEN);
+  mask = tern_matcher_mask (m, 9);
+  g_assert_true (in_mask (mask, A) && in_mask (mask, LEAD) && in_mask (mask, E_ACUTE) && in_mask (mask, CLOSE));
+  g_assert_cmpuint (count_bits (mask, N + 6), ==, 4);
+  mask = tern_matcher_mask (m, 2);      /* then } : no room for half of a character */
+  g_assert_false (in_mask (mask, LEAD));
+  g_assert_cmpuint (count_bits (mask, N + 6), ==, 3);
+  tern_matcher_accept (m, LEAD);
+  mask = tern_matcher_mask (m, 2);
+  g_assert_true (in_mask (mask, TRAIL));
+  g_assert_cmpuint (count_bits (mask, N + 6), ==, 1);
+  g_assert_cmpuint (count_bits (tern_matcher_mask (m, 1), N + 6), ==, 0);
+  tern_matcher_accept (m, TRAIL);
+  g_assert_false (tern_matcher_may_end (m));
+  tern_matcher_accept (m, CLOSE);
+  g_assert_true (tern_matcher_must_end (m));
+  mask = tern_matcher_mask (m, 1);
+  g_assert_true (in_mask (mask, END));
+  g_assert_cmpuint (count_bits (mask, N + 6), ==, 1);
+  tern_matcher_accept (m, END);
+  g_assert_true (tern_matcher_must_end (m));
+}
+
+/* A copy goes its own way, and the first one its own, also where frames and counts are open. */
+static void
+test_copy (void)
+{
+  static const Piece pieces[] = { { "(", 1 }, { ")", 1 }, { "a", 1 } };
+  g_autoptr (TernTokenizer) t = vocabulary_new (pieces, 3, FALSE);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (TernTokenTrie) trie = tern_token_trie_new (t, 5, &error);
+  g_autoptr (TernGrammar) grammar = grammar_of ("root ::= \"(\" (root | \"a\"){2,3} \")\"");
+  g_autoptr (TernConstraint) c = tern_constraint_new (grammar, trie, &error);
+  g_autoptr (TernMatcher) first = tern_matcher_new (), second = tern_matcher_new ();
+
+  g_assert_no_error (error);
+  tern_matcher_begin (first, c);
+  for (const char *text = "((aa)("; *text; text++)
+    tern_matcher_accept (first, *text == '(' ? 0 : *text == ')' ? 1 : 2);
+  tern_matcher_copy (second, first);
+  for (const char *text = "aaa)a)"; *text; text++) {
+    g_assert_true (in_mask (tern_matcher_mask (second, 99), *text == '(' ? 0 : *text == ')' ? 1 : 2));
+    tern_matcher_accept (second, *text == '(' ? 0 : *text == ')' ? 1 : 2);
+  }
+  g_assert_true (tern_matcher_must_end (second));
+  g_assert_false (tern_matcher_may_end (first));
+  g_assert_false (in_mask (tern_matcher_mask (first, 99), 1));
+  for (const char *text = "aa))"; *text; text++)
+    tern_matcher_accept (first, *text == '(' ? 0 : *text == ')' ? 1 : 2);
+  g_assert_true (tern_matcher_must_end (first));
+  tern_matcher_copy (first, second);
+  tern_matcher_clear (second);
+  g_assert_true (tern_matcher_must_end (first));
+  tern_matcher_copy (first, second);
+  g_assert_false (tern_matcher_may_end (first));
+}
+
+/* A vocabulary that cannot say a sentence is refused, and shortest is what its tokens allow. */
+static void
+test_shortest (void)
+{
+  static const Piece pieces[] = { { "ab", 2 }, { "c", 1 }, { "d", 1 }, { "dddd", 4 } };
+  static const struct {
+    const char *grammar;
+    guint shortest;             /* 0: refused */
+  } cases[] = {
+    { "root ::= \"abc\"", 2 }, { "root ::= \"a\"", 0 }, { "root ::= \"a\" | \"cc\"", 2 }, { "root ::= [c-z]{9}", 3 },
+    { "root ::= [c-z]{10,300} \"ab\"", 5 }, { "root ::= (\"ab\" | \"c\" root \"c\" | \"d\" root){2,5}", 2 },
+    { "root ::= \"\" | \"c\"", 0 },
+  };
+  g_autoptr (TernTokenizer) t = vocabulary_new (pieces, G_N_ELEMENTS (pieces), FALSE);
+  g_autoptr (TernTokenTrie) trie = tern_token_trie_new (t, 6, NULL);
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autoptr (TernGrammar) grammar = grammar_of (cases[i].grammar);
+    g_autoptr (GError) error = NULL;
+    g_autoptr (TernConstraint) c = tern_constraint_new (grammar, trie, &error);
+
+    g_test_message ("%s", cases[i].grammar);
+    if (c)
+      g_assert_cmpuint (tern_constraint_shortest (c), ==, cases[i].shortest);
+    else
+      g_assert_nonnull (strstr (error->message, "expected a sentence that fewer than"));
+    g_assert_true (c || cases[i].shortest == 0);
+  }
+}
+
 int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
-  g_test_add_func ("/masks/speed", test_speed);
+  g_test_add_func ("/masks/models", test_models);
+  g_test_add_func ("/masks/space-first", test_space_first);
+  g_test_add_func ("/masks/copy", test_copy);
+  g_test_add_func ("/masks/shortest", test_shortest);
+  if (g_test_perf ())
+    g_test_add_func ("/masks/speed", test_speed);
   return g_test_run ();
 }
