@@ -4,6 +4,8 @@
 
 #include "tern/error.h"
 
+#define EARLY_ITEMS 8           /* that are looked up before the first answer waits for them: 2 ms each */
+
 TernConstraint *
 tern_constraint_new (TernGrammar *grammar, TernTokenTrie *trie, GError **error)
 {
@@ -23,6 +25,8 @@ tern_constraint_new (TernGrammar *grammar, TernTokenTrie *trie, GError **error)
     tern_constraint_unref (c);
     return NULL;
   }
+  for (guint i = 0; i < MIN (grammar->items->len, EARLY_ITEMS); i++)
+    tern_constraint_item_tokens (c, i, 0, TERN_NODE_ROOT);
   return c;
 }
 

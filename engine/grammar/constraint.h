@@ -8,7 +8,10 @@
 
 G_BEGIN_DECLS
 
-/* The tokens of a vocabulary by their bytes. One for all constraints of a model. Immutable, counted; any thread. */
+/* The tokens of a vocabulary by their bytes. One for all constraints of a model. Immutable, counted; any thread.
+ * Control tokens, those without text, and those of more than 255 bytes are never said. In vocabularies that put a space before
+ * every text (SentencePiece) an answer may begin with one that is not part of the sentence: what leaves a session is
+ * stripped of it. */
 typedef struct _TernTokenTrie TernTokenTrie;
 
 /* @n_ids: ids below it may be said (embeddings may have more rows than there are tokens). */
@@ -17,8 +20,10 @@ TernTokenTrie *tern_token_trie_ref (TernTokenTrie *trie);
 void tern_token_trie_unref (TernTokenTrie *trie);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernTokenTrie, tern_token_trie_unref)
 
-/* Immutable, counted; any thread. */
+/* Counted; any thread: what its matchers look up is made when it is first asked for, under a lock, in bounded memory. */
 typedef struct _TernConstraint TernConstraint;
+
+/* UNSUPPORTED: no sentence can be said with these tokens. */
 
 TernConstraint *tern_constraint_new (TernGrammar *grammar, TernTokenTrie *trie, GError **error);
 TernConstraint *tern_constraint_ref (TernConstraint *constraint);
@@ -27,8 +32,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernConstraint, tern_constraint_unref)
 /* Tokens that suffice for its shortest sentence, the end token excluded: no smaller max_tokens can be promised. */
 guint tern_constraint_shortest (const TernConstraint *constraint);
 
-/* Where an answer is in its constraint. One thread at a time; its memory is bounded, and beyond it the answer fails with
- * tern_matcher_failed() rather than grow. */
+/* Where an answer is in its constraint. One thread at a time. Its memory is bounded: where a grammar has more readings of what
+ * was said than fit (512 at once), those that take longest to end are forgotten, so that less may be said than could be,
+ * but never what is no sentence; when none is left, tern_matcher_failed(). */
 typedef struct _TernMatcher TernMatcher;
 
 TernMatcher *tern_matcher_new (void);

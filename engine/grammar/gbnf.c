@@ -105,10 +105,12 @@ read_count (Parser *p)
 
   if (!g_ascii_isdigit (*p->at))
     expect (p, "a number");
-  for (; g_ascii_isdigit (*p->at) && !*p->error; p->at++) {
+  for (; g_ascii_isdigit (*p->at); p->at++) {
     value = value * 10 + g_ascii_digit_value (*p->at);
-    if (value > COUNT_MAX)
+    if (value > COUNT_MAX) {
       expect (p, "a number up to " G_STRINGIFY (COUNT_MAX));
+      return 0;
+    }
   }
   return value;
 }
@@ -118,11 +120,12 @@ read_hex (Parser *p, guint digits)
 {
   gunichar value = 0;
 
-  for (guint i = 0; i < digits && !*p->error; i++, p->at++) {
-    if (!g_ascii_isxdigit (*p->at))
+  for (guint i = 0; i < digits; i++, p->at++) {
+    if (!g_ascii_isxdigit (*p->at)) {
       expect (p, "a hexadecimal digit");
-    else
-      value = value << 4 | g_ascii_xdigit_value (*p->at);
+      return 0;
+    }
+    value = value << 4 | g_ascii_xdigit_value (*p->at);
   }
   if (value > 0x10ffff)
     expect (p, "a character up to U+10FFFF before it");

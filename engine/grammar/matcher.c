@@ -9,8 +9,8 @@ tern_matcher_new (void)
 {
   TernMatcher *m = g_new0 (TernMatcher, 1);
 
-  m->spots = g_array_new (FALSE, FALSE, sizeof (TernSpot));
-  m->frames = g_array_new (FALSE, FALSE, sizeof (TernFrame));
+  m->spots = g_array_sized_new (FALSE, FALSE, sizeof (TernSpot), 64);
+  m->frames = g_array_sized_new (FALSE, FALSE, sizeof (TernFrame), 64);
   return m;
 }
 
@@ -122,8 +122,8 @@ collect (TernMatcher *m)
 {
   TernMatcher old = *m;
 
-  m->frames = g_array_new (FALSE, FALSE, sizeof (TernFrame));
-  m->spots = g_array_new (FALSE, FALSE, sizeof (TernSpot));
+  m->frames = g_array_sized_new (FALSE, FALSE, sizeof (TernFrame), 64);
+  m->spots = g_array_sized_new (FALSE, FALSE, sizeof (TernSpot), 64);
   empty_frames (m);
   copy_live (m, &old);
   g_array_unref (old.frames);

@@ -37,7 +37,8 @@ find_words (TernTokenTrie *trie)
     else if (!tern_tokenizer_is_control (trie->tokenizer, id) && piece.len > 0 && piece.len <= TERN_TOKEN_BYTES_MAX)
       g_array_append_val (words, word);
   }
-  qsort (words->data, words->len, sizeof (Word), by_bytes);
+  if (words->len > 0)
+    qsort (words->data, words->len, sizeof (Word), by_bytes);
   trie->n_ends = ends->len;
   trie->ends = g_memdup2 (ends->data, ends->len * sizeof (gint32));
   return words;

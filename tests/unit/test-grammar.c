@@ -126,6 +126,8 @@ static const struct {
   { "root ::= \"\\x4\"", "line 1, column 14: expected a hexadecimal digit, found \"\"\"" },
   { "root ::= \"\\U00110000\"", "expected a character up to U+10FFFF before it" },
   { "root ::= \"\\ud800\"", "line 1, column 11: expected a character, found half of one (a surrogate)" },
+  { "root ::= [\\x1", "line 1, column 14: expected a hexadecimal digit, found the end" },
+  { "root ::= \"\\", "line 1, column 12: expected one of x u U" },
   { "root ::= * \"a\"", "line 1, column 10: expected something to repeat before it, found \"*\"" },
   { "root ::= \"a\"{2", "line 1, column 15: expected }, found the end" },
   { "root ::= \"a\"{,2}", "line 1, column 14: expected a number, found \",\"" },

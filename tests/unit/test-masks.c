@@ -358,6 +358,45 @@ test_shortest (void)
   }
 }
 
+typedef struct {
+  TernConstraint *c;
+  TernTokenizer *t;
+} Shared;
+
+static gpointer
+say_often (gpointer data)
+{
+  const Shared *shared = data;
+  g_autoptr (TernMatcher) m = tern_matcher_new ();
+  g_autoptr (GArray) times = g_array_new (FALSE, FALSE, sizeof (double));
+
+  for (guint i = 0; i < 5; i++) {
+    tern_matcher_begin (m, shared->c);
+    say_text (m, shared->t, scene_text, 500 + i, times);
+  }
+  return NULL;
+}
+
+/* What a constraint looks up is made while several use it. */
+static void
+test_threads (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (TernGguf) file = tern_gguf_open (TERN_TEST_DATA "/tokenizers/vocab-lfm2.gguf", &error);
+  g_autoptr (TernTokenizer) t = tern_tokenizer_new (file, &error);
+  g_autoptr (TernTokenTrie) trie = tern_token_trie_new (t, tern_tokenizer_size (t), &error);
+  g_autoptr (TernGrammar) grammar = grammar_of (scene_grammar);
+  g_autoptr (TernConstraint) c = tern_constraint_new (grammar, trie, &error);
+  Shared shared = { c, t };
+  GThread *threads[4];
+
+  g_assert_no_error (error);
+  for (guint i = 0; i < G_N_ELEMENTS (threads); i++)
+    threads[i] = g_thread_new ("answer", say_often, &shared);
+  for (guint i = 0; i < G_N_ELEMENTS (threads); i++)
+    g_thread_join (threads[i]);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -366,6 +405,7 @@ main (int argc, char **argv)
   g_test_add_func ("/masks/space-first", test_space_first);
   g_test_add_func ("/masks/copy", test_copy);
   g_test_add_func ("/masks/shortest", test_shortest);
+  g_test_add_func ("/masks/threads", test_threads);
   if (g_test_perf ())
     g_test_add_func ("/masks/speed", test_speed);
   return g_test_run ();
