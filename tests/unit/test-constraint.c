@@ -133,7 +133,7 @@ say (const Forest *f, TernConstraint *c, const Piece *pieces, guint n, guint lef
     g_assert_false (tern_matcher_failed (m));
     g_byte_array_append (said, (const guint8 *) pieces[id].bytes, pieces[id].n);
     if (said->len > 40 && left > 100)
-      left = 101;
+      left = MAX (101, m->now.cost + 1);
     if (said->len > TEXT_MAX)
       return;
   }
