@@ -223,6 +223,8 @@ def scripts():
     else:
         text = script("robot.py", f"filesrc location={clip} ! decodebin")
         point(re.search(r"^\[\d+\.\d-\d+\.\d\] ", text, re.M), "robot.py: sees a result", text)
+        text = script("results.py", f"filesrc location={clip} ! decodebin ! videoconvert ! terncaption ! fakesink")
+        point(re.search(r"^\[\d+\.\d\d-\d+\.\d\d\] caption: ", text, re.M), "results.py: sees a result", text)
     usage("camera.sh", 1, "/no/such/device")
     usage("file-to-srt-jsonl.sh", 2)
     usage("file-to-srt-jsonl.sh", 1, "/no/such/file.mp4")
