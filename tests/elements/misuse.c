@@ -48,6 +48,14 @@ static const Start starts[] = {
       "prompts: expected each id once, found \"a\"" },
   { "terngenerator prompts=<a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q>", RESOURCE, GST_RESOURCE_ERROR_SETTINGS,
       "prompts: expected 1 to 16, found 17" },
+  { "terngenerator action-path=/no/such/file", RESOURCE, GST_RESOURCE_ERROR_NOT_FOUND, "/no/such/file" },
+  { "terngenerator action-path=/etc/passwd", STREAM, GST_STREAM_ERROR_WRONG_TYPE, "/etc/passwd" },
+  { "terngenerator labels=<yes,no> action-path=/etc/passwd", RESOURCE, GST_RESOURCE_ERROR_SETTINGS,
+      "both labels and action-path" },
+  { "terngenerator json-schema={} action-path=/etc/passwd", RESOURCE, GST_RESOURCE_ERROR_SETTINGS,
+      "both json-schema and action-path" },
+  { "terncaption grammar=g action-path=/etc/passwd", RESOURCE, GST_RESOURCE_ERROR_SETTINGS,
+      "both grammar and action-path" },
   { "terncaption labels=<yes,no> json-schema={}", RESOURCE, GST_RESOURCE_ERROR_SETTINGS, "both labels and json-schema" },
 };
 
@@ -102,6 +110,7 @@ static const Change changes[] = {
   { "terngenerator", "leaky", "no", "GST_TERN_LEAKY", "leaky" },
   { "terngenerator", "threads", "3", "0", "threads" },
   { "terngenerator", "text-timestamps", "window", "GST_TERN_TIMESTAMPS", "text-timestamps" },
+  { "terngenerator", "action-path", "/elsewhere", NULL, "action-path" },
   { "terngenerator", "language-code", "de", "en", "language-code" },
   { "terngenerator", "prompt-path", "/no/such/file", NULL, "prompt-path: /no/such/file" },
   { "terngenerator prompt=p", "prompts", "<a,b>", "<  >", "both prompt and prompts" },
