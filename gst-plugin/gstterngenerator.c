@@ -273,11 +273,12 @@ gst_tern_generator_change_state (GstElement * element,
 static void
 gst_tern_generator_cancel (GstTernGenerator * self)
 {
+  /* Those first: what the session ends makes room for them. */
+  gst_tern_generator_cancel_held_asks (self);
   g_mutex_lock (&self->session_lock);
   if (self->session)
     tern_session_cancel (self->session);
   g_mutex_unlock (&self->session_lock);
-  gst_tern_generator_cancel_held_asks (self);
 }
 
 static void
