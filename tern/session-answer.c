@@ -228,6 +228,18 @@ tern_session_begin_answer (TernSession *self, TernInquiry *in)
 
 /* ---- Rows -------------------------------------------------------------------------------------------------------- */
 
+/* Rows of labels that @ask's generator would have read. */
+static guint
+path_rows_left (const TernAsk *ask)
+{
+  const TernPath *paths;
+  guint n = ask->speaks ? 0 : tern_generator_paths (ask->generator, &paths), rows = 0;
+
+  for (guint i = 0; i < n; i++)
+    rows += paths[i].n;
+  return rows;
+}
+
 static void
 add_wanted (const TernInquiry *in, TernDemand *demand)
 {
@@ -235,10 +247,12 @@ add_wanted (const TernInquiry *in, TernDemand *demand)
     const TernAsk *ask = &in->asks[q];
     const TernWanted *rows;
 
-    if (ask->state == TERN_ASK_SAYS)
-      demand->decode += ask->speaks ? 1 : tern_generator_wants (ask->generator, &rows);
-    else if (ask->state == TERN_ASK_READS)
+    if (ask->state == TERN_ASK_READS) {
       demand->prompt += tern_reader_left (&ask->reader);
+    } else if (ask->state == TERN_ASK_SAYS) {
+      demand->decode += ask->speaks ? 1 : tern_generator_wants (ask->generator, &rows);
+      demand->prompt += path_rows_left (ask);
+    }
   }
 }
 
@@ -263,6 +277,7 @@ static float *
 add_segment (TernSession *self, TernRound *round, TernSegment *segment, GError **error)
 {
   g_autoptr (GError) failure = NULL;
+  guint outputs;
   float *rows;
 
   segment->cancel = &self->cancel;
@@ -287,10 +302,9 @@ add_segment (TernSession *self, TernRound *round, TernSegment *segment, GError *
       g_set_error_literal (error, TERN_ERROR, TERN_ERROR_NO_SPACE, "pages of keys and values: none is left");
     return NULL;
   }
-  if (segment->want != TERN_LOGITS_NONE) {
-    round->logits += tern_llm_info (self->text->llm)->n_vocab;
-    round->outputs--;
-  }
+  outputs = segment->want == TERN_LOGITS_ALL ? segment->n : segment->want != TERN_LOGITS_NONE;
+  round->logits += (gsize) outputs * tern_llm_info (self->text->llm)->n_vocab;
+  round->outputs -= outputs;
   return rows;
 }
 
@@ -311,7 +325,7 @@ add_said (TernSession *self, TernAsk *ask, TernRound *round)
   guint n = ask->speaks ? 1 : tern_generator_wants (ask->generator, &wanted);
   GError *error = NULL;
 
-  if (n > round->outputs || n > tern_pass_room (round->pass))
+  if (n == 0 || n > round->outputs || n > tern_pass_room (round->pass))
     return 0;
   ask->logits = round->logits;
   for (guint i = 0; i < n; i++) {
@@ -395,6 +409,35 @@ fail_waiting (TernInquiry *in, const GError *error)
   in->told.sharing = FALSE;
 }
 
+/* As many rows of labels as there is room for. */
+static guint
+add_paths (TernSession *self, TernAsk *ask, TernRound *round)
+{
+  gsize width = tern_llm_info (self->text->llm)->width;
+  const TernPath *paths;
+  guint n = tern_generator_paths (ask->generator, &paths);
+
+  ask->logits = round->logits;
+  ask->path_rows = 0;
+  for (guint i = 0; i < n; i++) {
+    TernSegment segment = { .timeline = paths[i].timeline, .want = TERN_LOGITS_ALL,
+      .n = MIN (MIN (paths[i].n, round->rows), MIN (round->outputs, tern_pass_room (round->pass))) };
+    float *rows = segment.n ? add_segment (self, round, &segment, ask->path_rows ? NULL : &ask->error) : NULL;
+
+    if (!rows)                  /* the next pass has room, or the first one had none at all */
+      break;
+    tern_llm_embed (self->text->llm, paths[i].ids, segment.n, rows, width);
+    ask->path_rows += segment.n;
+    round->rows -= segment.n;
+    if (segment.n < paths[i].n)
+      break;
+  }
+  ask->in_pass = ask->path_rows > 0;
+  if (ask->error && !ask->in_pass)
+    end_say (ask);
+  return ask->path_rows;
+}
+
 static guint
 add_prompt (TernSession *self, TernInquiry *in, TernRound *round)
 {
@@ -406,6 +449,8 @@ add_prompt (TernSession *self, TernInquiry *in, TernRound *round)
     GError *error = NULL;
     guint n;
 
+    if (ask->state == TERN_ASK_SAYS && path_rows_left (ask) > 0)
+      rows += add_paths (self, ask, round);
     if (ask->state != TERN_ASK_READS)
       continue;
     ask->logits = NULL;
@@ -475,7 +520,11 @@ find_spans (TernSession *self, const TernAsk *ask)
 static void
 take (TernAsk *ask, TernRound *round)
 {
-  tern_generator_take (ask->generator, ask->logits, round->picking);
+  if (ask->path_rows > 0)
+    tern_generator_take_paths (ask->generator, ask->logits, ask->path_rows, round->picking);
+  else
+    tern_generator_take (ask->generator, ask->logits, round->picking);
+  ask->path_rows = 0;
   if (!ask->first_token && tern_generator_said (ask->generator).n > 0)
     ask->first_token = g_get_monotonic_time ();
   if (tern_generator_is_finished (ask->generator)) {

@@ -50,6 +50,7 @@ typedef struct {
   TernAskState state;
   guint prompt_tokens;
   const float *logits;          /* of its rows in the pass; NULL: none */
+  guint path_rows;              /* ... of paths of labels; 0: none */
   gboolean in_pass;
   gboolean acts;                /* an action model answers */
   gboolean speaks;              /* ... whose numbers are said as tokens; otherwise there are no logits, but */

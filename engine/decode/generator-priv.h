@@ -75,18 +75,11 @@ typedef struct {
   TernBeamEnd best;             /* the best sequence that ended */
 } TernSearch;
 
-/* An inner node of the labels' trie that is being read. */
 typedef struct {
-  gint32 node;
-  gint32 parent;                /* the fork, of those before, that has read what comes before; -1: the prompt's timeline */
-  guint place;                  /* of its timeline */
-  double logprob;               /* of it and all before it */
-} TernLabelFork;
-
-typedef struct {
-  TernLabelFork *forks, *next;  /* [max_forks] */
-  guint n_forks, n_next;
-  guint first_tip, end_tip;     /* of this round */
+  TernPath *paths;              /* [max_forks] what is left of those that are wanted; those before `at` were read */
+  guint n_paths, at;
+  guint first_tip, next_tip;    /* of those paths, and of the next ones */
+  double logprob;               /* of the next row's token and all before it */
   double firsts[TERN_LABELS_MAX];       /* log p of the first tokens, in the order of the trie */
   double logprobs[TERN_LABELS_MAX];     /* of the labels */
 } TernClosed;
@@ -122,6 +115,8 @@ struct _TernGenerator {
   TernClosed closed;
 };
 
+/* closed.c: the logits of the next row of the paths. */
+void tern_closed_take_row (TernGenerator *self, const float *logits, TernPicking *picking);
 gboolean tern_generator_is_end (const TernGenerator *self, gint32 id);
 
 /* Whether an end token ends the answer. */

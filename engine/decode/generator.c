@@ -123,8 +123,7 @@ make_forks (TernGenerator *self, TernStore *store, GError **error)
   for (guint i = 0; i < n; i++)
     if (!(self->timelines[i] = tern_timeline_new (store, error)))
       return FALSE;
-  self->closed.forks = g_new0 (TernLabelFork, self->limits.max_forks);
-  self->closed.next = g_new0 (TernLabelFork, self->limits.max_forks);
+  self->closed.paths = g_new0 (TernPath, self->limits.max_forks);
   return self->limits.max_beam == 1 || tern_search_init (self, error);
 }
 
@@ -165,8 +164,7 @@ tern_generator_free (TernGenerator *self)
     tern_matcher_free (self->matchers[i]);
   g_free (self->matchers);
   tern_constraint_unref (self->constraint);
-  g_free (self->closed.forks);
-  g_free (self->closed.next);
+  g_free (self->closed.paths);
   tern_labels_unref (self->labels);
   g_free (self->wants);
   tern_mem_free (self->ids);
@@ -315,6 +313,20 @@ tern_generator_wants (const TernGenerator *self, const TernWanted **rows)
   return self->n_wants;
 }
 
+guint
+tern_generator_paths (const TernGenerator *self, const TernPath **paths)
+{
+  *paths = self->closed.paths + self->closed.at;
+  return self->finished || !self->labels ? 0 : self->closed.n_paths - self->closed.at;
+}
+
+void
+tern_generator_take_paths (TernGenerator *self, const float *logits, guint n, TernPicking *picking)
+{
+  for (guint i = 0; i < n && !self->finished; i++)
+    tern_closed_take_row (self, logits + i * self->n_vocab, picking);
+}
+
 void
 tern_generator_take (TernGenerator *self, const float *logits, TernPicking *picking)
 {
@@ -369,6 +381,8 @@ tern_generator_label_logprobs (const TernGenerator *self)
 {
   return self->labels && self->finished && self->said.finish == TERN_FINISH_STOP ? self->closed.logprobs : NULL;
 }
+
+#define PATH_ROWS 64            /* of labels in a pass */
 
 /* ---- Alone ------------------------------------------------------------------------------------------------------- */
 
@@ -452,12 +466,58 @@ tern_generator_run (TernGenerator *self, TernSolo *solo, float *logits, const Te
       && run (self, solo, logits, sampling->beam, (Listener) { func, data, 0 }, picking, cancel, error);
 }
 
+/* One pass with the first rows of what is wanted, at most @most of them. How many; 0: @error. */
+static guint
+read_paths (const TernGenerator *self, TernPass *pass, guint most, float *logits, TernCancel *cancel, GError **error)
+{
+  gsize width = tern_llm_info (self->llm)->width;
+  const TernPath *paths;
+  guint n = tern_generator_paths (self, &paths), rows = 0;
+
+  tern_pass_begin (pass);
+  for (guint i = 0; i < n && rows < most; i++) {
+    TernSegment segment = { .timeline = paths[i].timeline, .n = MIN (MIN (paths[i].n, most - rows), tern_pass_room (pass)),
+      .want = TERN_LOGITS_ALL, .logits = logits + rows * self->n_vocab, .cancel = cancel };
+    float *row = segment.n ? tern_pass_add (pass, &segment, error) : NULL;
+
+    if (segment.n == 0)
+      break;
+    if (!row)
+      return 0;
+    tern_llm_embed (self->llm, paths[i].ids, segment.n, row, width);
+    rows += segment.n;
+    if (segment.n < paths[i].n)
+      break;
+  }
+  return tern_pass_run (pass, error) ? rows : 0;
+}
+
 gboolean
 tern_generator_run_labels (TernGenerator *self, TernSolo *solo, float *logits, TernLabels *labels, TernPicking *picking,
     TernCancel *cancel, GError **error)
 {
-  guint rows = MIN (tern_labels_forks (labels), self->limits.max_forks);
+  guint most = MIN (tern_pass_rows (tern_solo_pass (solo)), PATH_ROWS);
+  g_autofree float *read = NULL;
 
-  return tern_generator_begin_labels (self, tern_solo_timeline (solo), labels, error)
-      && run (self, solo, logits, rows, (Listener) { 0 }, picking, cancel, error);
+  if (!tern_generator_begin_labels (self, tern_solo_timeline (solo), labels, error))
+    return FALSE;
+  if (tern_cancel_is_raised (cancel))
+    tern_generator_cancel (self);
+  else
+    tern_generator_take (self, logits, picking);
+  read = self->finished ? NULL : g_new (float, self->n_vocab * most);
+  while (!self->finished) {
+    g_autoptr (GError) failure = NULL;
+    guint rows = read_paths (self, tern_solo_pass (solo), most, read, cancel, &failure);
+
+    tern_generator_take_paths (self, read, rows, picking);
+    if (rows > 0)
+      continue;
+    tern_generator_cancel (self);
+    if (!g_error_matches (failure, TERN_ERROR, TERN_ERROR_CANCELLED)) {
+      g_propagate_error (error, g_steal_pointer (&failure));
+      return FALSE;
+    }
+  }
+  return TRUE;
 }

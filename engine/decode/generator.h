@@ -92,7 +92,20 @@ typedef struct {
   gint32 id;
 } TernWanted;
 
-/* Borrowed until the next take. 0: it is finished (or waits for the logits of the prompt). */
+/* Tokens of labels to be read into a timeline in order, as rows of a prompt, the logits of each of which are wanted. */
+typedef struct {
+  TernTimeline *timeline;
+  const gint32 *ids;            /* [n] */
+  guint n;
+} TernPath;
+
+/* What closed answers want instead: the first rows of these, as many as there is room for, path after path. Borrowed until
+ * they are taken. 0: none. */
+guint tern_generator_paths (const TernGenerator *generator, const TernPath **paths);
+/* The logits [n, n_vocab] of the first @n rows. */
+void tern_generator_take_paths (TernGenerator *generator, const float *logits, guint n, TernPicking *picking);
+
+/* Borrowed until the next take. 0: it is finished (or waits for the logits of the prompt), or wants paths. */
 guint tern_generator_wants (const TernGenerator *generator, const TernWanted **rows);
 /* @logits [n, n_vocab] of what was wanted, in that order; they may be overwritten. */
 void tern_generator_take (TernGenerator *generator, const float *logits, TernPicking *picking);

@@ -90,8 +90,8 @@ add_path (TernLabels *self, const Entry *entry, guint shared, gint32 *path)
   for (guint depth = shared; depth < entry->ids->len; depth++) {
     gint32 node = (gint32) self->n_nodes++, *link = &self->nodes[path[depth]].child;
 
-    self->nodes[node] = (TernLabelNode) { .id = id_of (entry, depth), .child = -1, .next = -1, .label = -1,
-      .depth = depth + 1 };
+    self->nodes[node] = (TernLabelNode) { .id = id_of (entry, depth), .parent = path[depth], .child = -1, .next = -1,
+      .label = -1, .depth = depth + 1 };
     while (*link >= 0)
       link = &self->nodes[*link].next;
     *link = node;
@@ -112,41 +112,47 @@ is_tip (const TernLabels *self, const TernLabelNode *node)
   return TRUE;
 }
 
-static void
-number_tips (TernLabels *self)
+/* Which child of the prompt @node is. */
+static guint
+place_of (const TernLabels *self, gint32 node)
 {
-  for (guint i = 0; i < self->n_nodes; i++) {
-    self->nodes[i].first_tip = self->n_tips;
-    self->n_tips += is_tip (self, &self->nodes[i]);
-  }
-  for (guint i = self->n_nodes; i-- > 0;) {
-    TernLabelNode *node = &self->nodes[i];
+  guint place = 0;
 
-    node->end_tip = node->first_tip + is_tip (self, node);
-    for (gint32 c = node->child; c >= 0; c = self->nodes[c].next)
-      node->end_tip = MAX (node->end_tip, self->nodes[c].end_tip);
-  }
+  for (gint32 c = self->nodes[0].child; c != node; c = self->nodes[c].next)
+    place++;
+  return place;
 }
 
+/* @tokens: of all labels; paths have no more. */
 static void
-measure_width (TernLabels *self)
+find_paths (TernLabels *self, gsize tokens)
 {
-  g_autofree guint *levels = g_new0 (guint, self->longest + 1);
+  guint used = 0;
 
-  for (guint i = 1; i < self->n_nodes; i++)
-    if (self->nodes[i].child >= 0) {
-      levels[self->nodes[i].depth]++;
-      self->width = MAX (self->width, levels[self->nodes[i].depth]);
+  self->tips = g_new (TernLabelTip, self->n);
+  self->ids = g_new (gint32, tokens);
+  self->steps = g_new (gint32, tokens);
+  for (guint i = 0; i < self->n_nodes; i++) {
+    gint32 node = (gint32) i;
+
+    if (!is_tip (self, &self->nodes[i]))
+      continue;
+    for (guint at = used + self->nodes[i].depth; at-- > used; node = self->nodes[node].parent) {
+      self->steps[at] = node;
+      self->ids[at] = self->nodes[node].id;
     }
+    self->tips[self->n_tips++] = (TernLabelTip) { used, self->nodes[i].depth, place_of (self, self->steps[used]) };
+    used += self->nodes[i].depth;
+  }
 }
 
 static gboolean
-build (TernLabels *self, GArray *entries, GError **error)
+build (TernLabels *self, GArray *entries, gsize tokens, GError **error)
 {
   g_autofree gint32 *path = g_new0 (gint32, self->longest + 1);
 
   g_array_sort (entries, by_tokens);
-  self->nodes[self->n_nodes++] = (TernLabelNode) { .id = -1, .child = -1, .next = -1, .label = -1 };
+  self->nodes[self->n_nodes++] = (TernLabelNode) { .id = -1, .parent = -1, .child = -1, .next = -1, .label = -1 };
   for (guint i = 0; i < entries->len; i++) {
     const Entry *entry = &g_array_index (entries, Entry, i), *before = entry - 1;
 
@@ -154,8 +160,7 @@ build (TernLabels *self, GArray *entries, GError **error)
       return FALSE;
     add_path (self, entry, i > 0 ? common (before, entry) : 0, path);
   }
-  number_tips (self);
-  measure_width (self);
+  find_paths (self, tokens);
   return TRUE;
 }
 
@@ -204,7 +209,7 @@ take_labels (TernLabels *self, const TernTokenizer *tokenizer, const char *const
     }
   }
   self->nodes = g_new (TernLabelNode, tokens + 1);
-  return build (self, entries, error);
+  return build (self, entries, tokens, error);
 }
 
 TernLabels *
@@ -240,6 +245,9 @@ tern_labels_unref (TernLabels *self)
     g_free (self->texts[i]);
   g_free (self->texts);
   g_free (self->nodes);
+  g_free (self->tips);
+  g_free (self->ids);
+  g_free (self->steps);
   g_free (self->ends);
   g_free (self);
 }
@@ -259,7 +267,7 @@ tern_labels_text (const TernLabels *self, guint i)
 guint
 tern_labels_forks (const TernLabels *self)
 {
-  return MIN (self->width, TERN_LABEL_FORKS_MAX);
+  return MIN (self->n_tips, TERN_LABEL_FORKS_MAX);
 }
 
 guint

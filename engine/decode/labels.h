@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Closed answers: how likely each of a set of words or phrases is. The prompt is read once; labels are the paths of a trie
- * of their tokens, whose inner nodes are read on forks, level by level: a set of single tokens costs no pass at all.
+ * of their tokens, which are known beforehand and read on forks, all in one pass where there is room: a set of single tokens
+ * costs no pass at all.
  *
  *   p (label) is proportional to exp (sum over its tokens of log p (token | prompt, tokens before) / temperature)
  *
@@ -26,8 +27,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernLabels, tern_labels_unref)
 
 guint tern_labels_n (const TernLabels *labels);
 const char *tern_labels_text (const TernLabels *labels, guint i);
-/* Rows that one pass may take at once. */
-#define TERN_LABEL_FORKS_MAX 64
+/* Each has pages and a state to itself. */
+#define TERN_LABEL_FORKS_MAX 16
 /* Forks that are of use at once, at most TERN_LABEL_FORKS_MAX; 0 where all labels are single tokens. */
 guint tern_labels_forks (const TernLabels *labels);
 guint tern_labels_longest (const TernLabels *labels);   /* tokens of the longest */

@@ -164,6 +164,12 @@ tern_llm_unref (TernLlm *llm)
     llm_free (llm);
 }
 
+const TernKernels *
+tern_llm_kernels (const TernLlm *llm)
+{
+  return llm->kernels;
+}
+
 const TernLlmInfo *
 tern_llm_info (const TernLlm *llm)
 {

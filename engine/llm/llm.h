@@ -30,6 +30,8 @@ TernLlm *tern_llm_ref (TernLlm *llm);
 void tern_llm_unref (TernLlm *llm);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernLlm, tern_llm_unref)
 
+/* What it computes with. */
+const TernKernels *tern_llm_kernels (const TernLlm *llm);
 const TernLlmInfo *tern_llm_info (const TernLlm *llm);
 TernGguf *tern_llm_file (const TernLlm *llm);   /* borrowed */
 
