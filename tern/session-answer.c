@@ -61,6 +61,7 @@ begin_asks (TernInquiry *in)
     ask->prompt_tokens = 0;
     ask->decode = ask->first_token = ask->end = 0;
     ask->told = 0;
+    ask->path_rows = 0;
   }
 }
 

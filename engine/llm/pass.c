@@ -376,7 +376,7 @@ run_heads (TernPass *self)
   for (guint i = 0; i < self->n_segments; i++) {
     const TernPassSegment *at = &self->segments[i];
     const TernSegment *segment = &at->segment;
-    gboolean all = segment->want == TERN_LOGITS_ALL && segment->n > 1;
+    gboolean all = segment->want == TERN_LOGITS_ALL && !segment->decode;
     guint first = all ? 0 : segment->n - 1;
 
     for (guint t = first; segment->want != TERN_LOGITS_NONE && t < segment->n; t++)

@@ -38,7 +38,7 @@ typedef struct {
   TernTimeline *timeline;       /* borrowed until the pass is over; in one segment of a pass */
   guint n;                      /* rows, at least 1; 1 of a decode segment */
   gboolean decode;              /* a token that was said: its timeline's policy is asked. These come before all others */
-  TernLogits want;
+  TernLogits want;              /* ALL of a prompt's rows is summed as many rows are, however few they are here */
   float *logits;                /* [n_vocab], or [n, n_vocab] for TERN_LOGITS_ALL; best side by side */
   float *hidden;                /* [width] of its last row after the final norm: what logits are computed from. NULL: none */
   TernCancel *cancel;           /* borrowed; NULL: never */

@@ -259,7 +259,7 @@ take_part (Stage *stage, const Part *part)
   s->known = TRUE;
   memcpy (s->logits, part->logits + (part->want == TERN_LOGITS_ALL ? part->n - 1 : 0) * n_vocab, n_vocab * sizeof (float));
   /* Rows summed together with others of their prompt are another order of summation than the last one alone. */
-  s->known = part->want == TERN_LOGITS_LAST || part->n == 1;
+  s->known = part->want == TERN_LOGITS_LAST;
 }
 
 /* Puts a pass together, and does not run it, or cancels some or all. */
