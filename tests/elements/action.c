@@ -406,6 +406,8 @@ GST_START_TEST (test_misuse)
 
   expect_ready_error ("/no/such/file.gguf", "", GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_NOT_FOUND);
   expect_ready_error ("/dev/null", "", GST_STREAM_ERROR, GST_STREAM_ERROR_WRONG_TYPE);
+  expect_ready_error (action_path, "labels=\"<yes,no>\"", GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS);
+  expect_ready_error (action_path, "prompts=\"<one,two>\"", GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS);
   expect_ready_error (action_path, "deadline=800000000", GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS);
 
   /* While playing what is in force stays. */
