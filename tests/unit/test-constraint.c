@@ -130,6 +130,8 @@ say (const Forest *f, TernConstraint *c, const Piece *pieces, guint n, guint lef
       break;
     g_assert_cmpint (id, <, n);
     tern_matcher_accept (m, id);
+    if (m->forgot)              /* too many readings: it may end in a failure, see the header */
+      return;
     g_assert_false (tern_matcher_failed (m));
     g_byte_array_append (said, (const guint8 *) pieces[id].bytes, pieces[id].n);
     if (said->len > 40 && left > 100)
