@@ -131,14 +131,14 @@ conclude (TernSession *self, TernInquiry *in, guint q)
   g_autofree double *scores = NULL;
   g_autofree char *text = NULL;
 
+  values.kind = in->hand.work.config->questions[q].action ? "action" : form->labels || form->constraint ? "answer"
+      : "caption";
   if (!ask->error && ask->acts) {
     tern_session_conclude_action (self, in, ask, &values);
   } else if (!ask->error) {
-    values.kind = form->labels || form->constraint ? "answer" : "caption";
     values.result = text = form->labels ? conclude_labels (self, in, q, &values, &scores)
         : conclude_said (self, in, ask, &values);
   } else if (g_error_matches (ask->error, TERN_ERROR, TERN_ERROR_CANCELLED)) {
-    values.kind = in->hand.work.config->questions[q].action ? "action" : "caption";
     values.finish_reason = "cancelled";
   } else {
     values.finish_reason = "error";
