@@ -170,10 +170,11 @@ static void
 wait_for_frames (GstTernAction * self, GstPad * pad)
 {
   while (self->states.length >= MAX_STATES && !GST_PAD_IS_FLUSHING (pad)
-      && !self->interrupted && self->statepad == pad) {
+      && self->statepad == pad) {
     GstTernState *oldest = g_queue_peek_head (&self->states);
 
-    if (is_live (self)) {
+    /* Of a stream that is flushed the newest will do, too. */
+    if (is_live (self) || self->interrupted) {
       g_free (g_queue_pop_head (&self->states));
       continue;
     }
@@ -217,6 +218,11 @@ gst_tern_action_state_chain (GstPad * pad, GstObject * parent,
   GError *error = NULL;
   gboolean say;
 
+  /* Whoever stops here has let go of what waits. */
+  if (GST_PAD_IS_FLUSHING (pad)) {
+    gst_buffer_unref (buffer);
+    return GST_FLOW_FLUSHING;
+  }
   g_mutex_lock (&self->lock);
   if (!self->model || !self->state_caps) {
     g_mutex_unlock (&self->lock);

@@ -159,6 +159,12 @@ push_one (gpointer h)
   return GINT_TO_POINTER (gst_harness_push (h, make_tokens (0)));
 }
 
+static gpointer
+push_second (gpointer h)
+{
+  return GINT_TO_POINTER (gst_harness_push (h, make_tokens (1)));
+}
+
 /* A frame of a file waits for the states of its time, however they come to be known: one that is later, a gap, the end. */
 GST_START_TEST (test_file_waits)
 {
@@ -170,18 +176,18 @@ GST_START_TEST (test_file_waits)
 
     push_state (&r, 0, 3);
     gst_harness_push_event (r.h, gst_event_new_gap (0, 0));
-    thread = g_thread_new ("frame", push_one, r.h);
+    thread = g_thread_new ("frame", push_second, r.h);
     if (how == 0)
-      push_state (&r, MS (10), 4);
+      push_state (&r, MS (510), 4);
     else if (how == 1)
-      gst_harness_push_event (r.state, gst_event_new_gap (0, MS (10)));
+      gst_harness_push_event (r.state, gst_event_new_gap (0, MS (510)));
     else if (how == 2)
       gst_harness_push_event (r.state, gst_event_new_eos ());
     else
       gst_harness_push_event (r.h, gst_event_new_flush_start ());
     fail_unless_equals_int (GPOINTER_TO_INT (g_thread_join (thread)), how < 3 ? GST_FLOW_OK : GST_FLOW_FLUSHING);
     if (how < 3)
-      expect_chunk (&r, 0, 0, 0, 3, 10);
+      expect_chunk (&r, MS (500), 0, 0, 3, 10);
     stop (&r);
   }
 }
@@ -210,23 +216,30 @@ GST_START_TEST (test_many_states)
 GST_END_TEST
 
 static gpointer
-push_too_many (gpointer robot)
+push_one_more (gpointer robot)
 {
-  guint i;
-
-  for (i = 0; i < 3000 && push_state (robot, MS (i), i) == GST_FLOW_OK; i++);
-  return GUINT_TO_POINTER (i);
+  return GINT_TO_POINTER (push_state (robot, MS (1024), 1024));
 }
 
-/* States that nobody takes hold their source up, not memory; stopping lets it go. */
+/* States that nobody takes hold their source up, not memory: the next one waits, until a frame takes some, or all stops. */
 GST_START_TEST (test_stop_while_waiting)
 {
-  Robot r = start (FALSE, "");
-  GThread *thread = g_thread_new ("states", push_too_many, &r);
+  guint how, i;
 
-  gst_element_set_state (r.h->element, GST_STATE_NULL);
-  fail_unless (GPOINTER_TO_UINT (g_thread_join (thread)) <= 1024);
-  stop (&r);
+  for (how = 0; how < 2; how++) {
+    Robot r = start (FALSE, "");
+    GThread *thread;
+
+    for (i = 0; i < 1024; i++)
+      fail_unless_equals_int (push_state (&r, MS (i), i), GST_FLOW_OK);
+    thread = g_thread_new ("states", push_one_more, &r);
+    if (how == 0)
+      gst_element_set_state (r.h->element, GST_STATE_NULL);
+    else
+      push_tokens (r.h, 1, 2);
+    g_thread_join (thread);
+    stop (&r);
+  }
 }
 GST_END_TEST
 
