@@ -14,6 +14,25 @@ tern_session_end_ask (TernAsk *ask, GError *error)
   ask->error = error;
 }
 
+/* What beams and forks of labels hold is given back, too. */
+void
+tern_inquiry_clear (TernInquiry *in)
+{
+  for (guint q = 0; q < in->told.n_asks; q++) {
+    TernAsk *ask = &in->asks[q];
+
+    if (ask->generator)
+      tern_generator_cancel (ask->generator);
+    g_clear_error (&ask->error);
+    g_clear_pointer (&ask->prompt, g_free);
+    if (ask->reader.timeline)
+      tern_timeline_set_policy (ask->reader.timeline, NULL);
+    tern_reader_restart (&ask->reader);
+    ask->in_pass = FALSE;
+  }
+  in->told.n_asks = 0;
+}
+
 void
 tern_session_end_answer (TernSession *self, TernInquiry *in, gboolean discard)
 {

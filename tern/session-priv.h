@@ -215,6 +215,8 @@ void tern_session_release_frames (TernSession *self);
 
 /* What is in hand, whose frames are all there. */
 void tern_session_begin_answer (TernSession *self, TernInquiry *inquiry);
+/* Its asks are as before it. */
+void tern_inquiry_clear (TernInquiry *inquiry);
 /* What is not answered gets no answer: with @discard, or those asked end as cancelled. */
 void tern_session_end_answer (TernSession *self, TernInquiry *inquiry, gboolean discard);
 guint tern_session_add_decode (TernSession *self, TernRound *round);

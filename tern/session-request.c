@@ -73,9 +73,9 @@ find_moment (TernSession *self, guint frames, TernWindow *moment)
 /* ---- In hand ----------------------------------------------------------------------------------------------------- */
 
 static void
-fail (TernSession *self, GQuark domain, gint code, const char *message)
+fail (TernSession *self, const char *message)
 {
-  g_autoptr (GError) error = g_error_new_literal (domain, code, message);
+  g_autoptr (GError) error = g_error_new_literal (TERN_ERROR, TERN_ERROR_FAILED, message);
 
   tern_session_fail (self, &self->request, error);
 }
@@ -93,24 +93,32 @@ fail_late (TernSession *self)
   g_autofree char *message = g_strdup_printf ("timeout: expected an answer within %.3f s, found none by then",
       (double) (pending->deadline - pending->asked) / G_USEC_PER_SEC);
 
-  fail (self, TERN_ERROR, TERN_ERROR_FAILED, message);
+  fail (self, message);
 }
 
 /* Takes @pending over. */
+static void
+take (TernSession *self, TernPending *pending)
+{
+  TernInquiry *in = &self->request;
+
+  self->asked_now = pending;
+  in->hand = (TernInHand) { .has = TRUE, .work = { .kind = TERN_WORK_REQUEST, .pushed = pending->asked,
+      .config = tern_session_config_ref (pending->config) } };
+  tern_inquiry_take_asks (in, 1);
+}
+
 static void
 begin (TernSession *self, TernPending *pending)
 {
   TernInquiry *in = &self->request;
 
-  self->asked_now = pending;
+  take (self, pending);
   self->request_waits = FALSE;
-  in->hand = (TernInHand) { .has = TRUE, .work = { .kind = TERN_WORK_REQUEST, .pushed = pending->asked,
-      .config = tern_session_config_ref (pending->config) } };
-  tern_inquiry_take_asks (in, 1);
   if (is_late (pending))
     fail_late (self);
   else if (!find_moment (self, pending->frames, &in->hand.work.window))
-    fail (self, TERN_ERROR, TERN_ERROR_FAILED, "no frame was seen that the request could be about");
+    fail (self, "no frame was seen that the request could be about");
   else
     tern_session_begin_answer (self, in);
 }
@@ -138,23 +146,6 @@ tern_session_take_request (TernSession *self)
   }
 }
 
-/* Its asks, as they were before it. */
-static void
-forget_asks (TernInquiry *in)
-{
-  for (guint q = 0; q < in->n_asks; q++) {
-    TernAsk *ask = &in->asks[q];
-
-    g_clear_error (&ask->error);
-    g_clear_pointer (&ask->prompt, g_free);
-    if (ask->reader.timeline)
-      tern_timeline_set_policy (ask->reader.timeline, NULL);
-    tern_reader_restart (&ask->reader);
-    ask->in_pass = FALSE;
-  }
-  in->told.n_asks = 0;
-}
-
 void
 tern_session_restart_request (TernSession *self)
 {
@@ -162,7 +153,7 @@ tern_session_restart_request (TernSession *self)
 
   if (!in->hand.has)
     return;
-  forget_asks (in);
+  tern_inquiry_clear (in);
   tern_session_config_unref (in->hand.work.config);
   in->hand.has = FALSE;
   g_mutex_lock (&self->lock);
@@ -211,10 +202,7 @@ tern_session_end_requests (TernSession *self)
     g_mutex_unlock (&self->lock);
     if (!pending)
       return;
-    self->asked_now = pending;
-    self->request.hand = (TernInHand) { .has = TRUE, .work = { .kind = TERN_WORK_REQUEST, .pushed = pending->asked,
-        .config = tern_session_config_ref (pending->config) } };
-    tern_inquiry_take_asks (&self->request, 1);
+    take (self, pending);
     tern_session_end_answer (self, &self->request, FALSE);
   }
 }

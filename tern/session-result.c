@@ -189,20 +189,9 @@ hand_over (TernSession *self, TernInquiry *in, TernResult *result, Handing handi
 static void
 close_inquiry (TernSession *self, TernInquiry *in)
 {
-  TernAnswer *told = &in->told;
   const TernWork *work = &in->hand.work;
 
-  for (guint q = 0; q < told->n_asks; q++) {
-    TernAsk *ask = &in->asks[q];
-
-    g_clear_error (&ask->error);
-    g_clear_pointer (&ask->prompt, g_free);
-    if (ask->reader.timeline)
-      tern_timeline_set_policy (ask->reader.timeline, NULL);
-    tern_reader_restart (&ask->reader);
-    ask->in_pass = FALSE;
-  }
-  told->n_asks = 0;
+  tern_inquiry_clear (in);
   if (in == &self->request) {
     tern_session_put_down_request (self);
     return;
