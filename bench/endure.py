@@ -71,7 +71,7 @@ def pipeline_of(live, frames, extra):
 
 
 def stream():
-    pipeline = pipeline_of(False, options.n, 'labels="<a ball moves,nothing>" prompt="What happens?"')
+    pipeline = pipeline_of(False, options.n, r'labels="<\"a ball moves\",nothing>" prompt="What happens?"')
     results, before = 0, None
     bus = pipeline.get_bus()
     pipeline.set_state(Gst.State.PLAYING)
