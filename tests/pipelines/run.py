@@ -20,6 +20,7 @@ REPLACEMENTS = [
     (r"v4l2src( device=\S+)?", "filesrc location={clip} ! decodebin"),
     (r"rtspsrc location=\S+ latency=200 add-reference-timestamp-meta=true ! application/x-rtp,media=video ! decodebin",
      "filesrc location={clip} ! decodebin"),
+    (r"rtspsrc location=\S+ latency=200 ! rtph264depay", "filesrc location={clip} ! qtdemux"),
     (r"autovideosink", "fakesink"),
     (r"\bin\.mp4\b", "{clip}"),
 ]
@@ -207,6 +208,20 @@ def alert():
           and text.count("ALERT {") == sum(a["result"] == "yes" for a in answers), "alert.sh: answers that change", text)
 
 
+def drone():
+    """A transport stream whose packets are the lines that were printed."""
+    text = script("drone.sh", "rtsp://nowhere/", "out.ts")
+    lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+    where = next(work.glob("**/out.ts"), None)
+    way = "gst-launch-1.0 -q filesrc location=out.ts ! tsdemux ! meta/x-klv ! filesink location=out.klv"
+    status, output = run(["sh", "-c", way], where.parent) if where else (1, text)
+    point(status == 0, "drone.sh: packets out of what was recorded", output)
+    status, output = run([sys.executable, str(root / "pipelines/read-klv.py"), "out.klv"], where.parent) if where else (1, "")
+    packets = [json.loads(line) for line in output.splitlines()] if status == 0 else []
+    point(lines and [(p["id"], p["result"]) for p in packets] == [(line["id"], line["result"]) for line in lines],
+          f"drone.sh: {len(packets)} packets are the lines", f"{lines}\n{output}")
+
+
 def scripts():
     script("camera.sh", "/dev/null")
     script("file-to-srt-jsonl.sh", str(clip))
@@ -214,6 +229,10 @@ def scripts():
     env["RETRY"] = "0"
     script("rtsp-camera.sh", "rtsp://nowhere/", "out.jsonl")
     script("batch.sh", ".", str(clip))
+    if subprocess.run(["gst-inspect-1.0", "--exists", "mpegtsmux"], env=env).returncode:
+        skip("drone.sh", "no mpegtsmux")
+    else:
+        drone()
     if model == "fake":
         skip("alert.sh", "the engine without a model has no vocabulary to answer labels with")
     else:
@@ -231,6 +250,8 @@ def scripts():
     usage("rtsp-camera.sh", 2)
     usage("rtsp-camera.sh", 2, "/dev/video0")
     usage("batch.sh", 2, ".")
+    usage("drone.sh", 2, "rtsp://nowhere/")
+    usage("drone.sh", 2, "/dev/video0", "out.ts")
     usage("alert.sh", 1, "/no/such/device")
     usage("batch.sh", 1, ".", "/no/such/file.mp4")
     usage("split.sh", 2, str(clip), "out.jsonl", "best")
