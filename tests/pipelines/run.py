@@ -233,10 +233,7 @@ def scripts():
         skip("drone.sh", "no mpegtsmux")
     else:
         drone()
-    if model == "fake":
-        skip("alert.sh", "the engine without a model has no vocabulary to answer labels with")
-    else:
-        alert()
+    alert()
     if subprocess.run([GI_PYTHON, "-c", "import gi; gi.require_version('Gst', '1.0')"], stderr=subprocess.DEVNULL).returncode:
         skip("robot.py", "no python3-gst-1.0")
     else:
