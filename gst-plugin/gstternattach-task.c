@@ -264,7 +264,8 @@ look_after_upstream (GstTernAttach * self)
   else if (self->last_came + DRY_TIME <= now && self->task.buffers > 0) {
     /* Next time, half of it must be enough. */
     self->dry_bytes = MAX (self->task.bytes / 2, 1);
-    self->last_came = now;
+    /* Who was asked may have taken its time. */
+    self->last_came = gst_tern_task_now (&self->task);
   }
   return now;
 }
