@@ -97,4 +97,5 @@ void
 tern_answer_form_clear (TernAnswerForm *form)
 {
   g_clear_pointer (&form->labels, tern_labels_unref);
+  g_clear_pointer (&form->constraint, tern_constraint_unref);
 }

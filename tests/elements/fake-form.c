@@ -4,6 +4,15 @@
 #include <string.h>
 
 #include "fake-priv.h"
+#include "fake-tern.h"
+
+static gint forms;
+
+guint
+tern_fake_forms (void)
+{
+  return g_atomic_int_get (&forms);
+}
 
 /* ---- Labels ---- */
 
@@ -23,6 +32,7 @@ tern_labels_new (const TernTokenizer *tokenizer, const char *const *labels, guin
   }
   self = g_new (TernLabels, 1);
   self->refs = 1;
+  g_atomic_int_inc (&forms);
   self->texts = g_strdupv ((char **) labels);
   return self;
 }
@@ -39,6 +49,7 @@ tern_labels_unref (TernLabels *self)
 {
   if (!g_atomic_int_dec_and_test (&self->refs))
     return;
+  g_atomic_int_add (&forms, -1);
   g_strfreev (self->texts);
   g_free (self);
 }
@@ -142,6 +153,7 @@ tern_constraint_new (TernGrammar *grammar, TernTokenTrie *trie, GError **error)
   TernConstraint *self = g_new (TernConstraint, 1);
 
   self->refs = 1;
+  g_atomic_int_inc (&forms);
   return self;
 }
 
@@ -155,8 +167,10 @@ tern_constraint_ref (TernConstraint *self)
 void
 tern_constraint_unref (TernConstraint *self)
 {
-  if (g_atomic_int_dec_and_test (&self->refs))
-    g_free (self);
+  if (!g_atomic_int_dec_and_test (&self->refs))
+    return;
+  g_atomic_int_add (&forms, -1);
+  g_free (self);
 }
 
 guint

@@ -10,3 +10,5 @@ G_MODULE_EXPORT void tern_fake_hold (gboolean hold);
 G_MODULE_EXPORT guint tern_fake_begun (void);
 /* Until @n answers were begun. */
 G_MODULE_EXPORT void tern_fake_wait_begun (guint n);
+/* Labels and constraints that there are. */
+G_MODULE_EXPORT guint tern_fake_forms (void);

@@ -326,6 +326,33 @@ GST_START_TEST (test_language)
 }
 GST_END_TEST
 
+/* What a form was made for is over: nothing of it is left. */
+GST_START_TEST (test_forms_go)
+{
+  static const char *const forms[][2] = { { "labels", "<a,b>" }, { "json-schema", "{}" }, { "grammar", "root ::= \"a\"" } };
+  guint before = fake_forms (), i;
+
+  for (i = 0; i < G_N_ELEMENTS (forms); i++) {
+    GstHarness *h = start_generator ("terngenerator prompt=p");
+    GstStructure *request = gst_structure_new ("tern-ask", "prompt", G_TYPE_STRING, "q", "json-schema", G_TYPE_STRING, "{}",
+        NULL);
+    guint64 id = 0;
+
+    push_tokens (h, 0, 1);
+    set (h->element, forms[i][0], forms[i][1]);
+    fail_unless_equals_int (fake_forms (), before + 1);
+    g_signal_emit_by_name (h->element, "ask", request, &id);
+    fail_unless_equals_uint64 (id, 1);
+    set (h->element, forms[i][0], "");
+    push_tokens (h, 1, 8);
+    gst_buffer_unref (pull_result (h));
+    gst_structure_free (request);
+    gst_harness_teardown (h);
+    fail_unless_equals_int (fake_forms (), before);
+  }
+}
+GST_END_TEST
+
 /* The bin has them all. */
 GST_START_TEST (test_bin)
 {
@@ -363,6 +390,7 @@ main (void)
   tcase_add_test (tc, test_partial);
   tcase_add_test (tc, test_times);
   tcase_add_loop_test (tc, test_language, 0, G_N_ELEMENTS (languages));
+  tcase_add_test (tc, test_forms_go);
   tcase_add_test (tc, test_bin);
   return run_suite (suite);
 }

@@ -176,6 +176,12 @@ fake_wait_begun (guint n)
   ((__typeof__ (&tern_fake_wait_begun)) fake_function ("tern_fake_wait_begun")) (n);
 }
 
+guint
+fake_forms (void)
+{
+  return ((__typeof__ (&tern_fake_forms)) fake_function ("tern_fake_forms")) ();
+}
+
 GstBuffer *
 make_frame (GstClockTime pts, GstClockTime duration, guint8 value)
 {

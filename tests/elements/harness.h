@@ -34,6 +34,8 @@ void fake_hold (gboolean hold);
 /* Answers that were begun so far; waits until there are so many. */
 guint fake_begun (void);
 void fake_wait_begun (guint n);
+/* Labels and constraints of answers that there are. */
+guint fake_forms (void);
 /* A function of the fake libtern, which is in the plugin. */
 gpointer fake_function (const char *name);
 
