@@ -68,11 +68,11 @@ void gst_tern_action_decide_again (GstTernAction * self);
 
 /* gstternaction-states.c */
 GstPad *gst_tern_action_new_state_pad (GstTernAction * self,
-    GstPadTemplate * template);
+    GstPadTemplate * templ);
 void gst_tern_action_clear_states (GstTernAction * self);
 
 /* gstternaction-chunks.c */
 GstPad *gst_tern_action_new_src_pad (GstTernAction * self,
-    GstPadTemplate * template);
+    GstPadTemplate * templ);
 
 G_END_DECLS

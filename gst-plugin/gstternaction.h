@@ -52,10 +52,10 @@ void gst_tern_action_add_stats (GstTernAction * self, GstStructure * stats);
 /* ---- Pads ---- */
 
 void gst_tern_action_add_templates (GstElementClass * klass);
-gboolean gst_tern_action_is_template (const GstPadTemplate * template);
+gboolean gst_tern_action_is_template (const GstPadTemplate * templ);
 /* NULL when there is one already, which was said. */
 GstPad *gst_tern_action_request_pad (GstTernAction * self,
-    GstPadTemplate * template);
+    GstPadTemplate * templ);
 /* FALSE: it is none of ours. */
 gboolean gst_tern_action_release_pad (GstTernAction * self, GstPad * pad);
 
