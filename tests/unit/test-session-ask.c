@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Questions beside the windows: requests, labels, partial answers, what prompts say of their window. */
 #include "session-fixture.h"
+#include "engine/grammar/constraint-priv.h"
 #include "tern/placeholders.h"
 #include "tern/session-priv.h"
 
@@ -166,6 +167,34 @@ test_forms (void)
       g_assert_true (g_regex_match_simple ("^(yes|no), [a-z]{3}!$", gbnf->result, 0, 0));
       g_assert_cmpstr (free_one->kind, ==, "caption");
     }
+}
+
+/* Forms of questions that are asked no more, or cannot be asked, are given back: each holds the model's tokens. */
+static void
+test_forms_end (void)
+{
+  const TernQuestion forms[] = { { .json_schema = SCHEMA, .max_tokens = 40 }, { .prompt_id = "b", .grammar = "root ::= \"a\"" } };
+  const TernQuestion one_bad[] = { { .json_schema = SCHEMA, .max_tokens = 40 }, { .prompt_id = "b", .grammar = "root" } };
+  g_autoptr (TernModel) model = open_model (0);
+  g_autoptr (TernTokenTrie) tokens = tern_model_text_trie (tern_model_text (model), NULL);
+  gatomicrefcount before = tokens->refs;
+  TernSessionParams params = quick_params ();
+
+  {
+    g_autoptr (TernSession) session = new_session (model, &params);
+    g_autoptr (GError) error = NULL;
+
+    g_assert_true (tern_session_set_questions (session, forms, G_N_ELEMENTS (forms), &error));
+    g_assert_no_error (error);
+    g_assert_cmpint (tokens->refs, !=, before);
+    g_assert_false (tern_session_set_questions (session, one_bad, G_N_ELEMENTS (one_bad), &error));
+    g_assert_error (error, TERN_ERROR, TERN_ERROR_INVALID);
+    g_clear_error (&error);
+    g_assert_true (tern_session_set_questions (session, &(TernQuestion) { .prompt = "What?" }, 1, &error));
+    g_assert_no_error (error);
+    g_assert_cmpint (tokens->refs, ==, before);
+  }
+  g_assert_cmpint (tokens->refs, ==, before);
 }
 
 /* ---- Requests ---- */
@@ -446,6 +475,7 @@ main (int argc, char **argv)
   g_test_add_func ("/ask/labels", test_labels);
   g_test_add_func ("/ask/bad-questions", test_bad_questions);
   g_test_add_func ("/ask/forms", test_forms);
+  g_test_add_func ("/ask/forms-end", test_forms_end);
   g_test_add_func ("/ask/ask", test_ask);
   g_test_add_func ("/ask/often", test_ask_often);
   g_test_add_func ("/ask/nothing-to-see", test_nothing_to_see);
