@@ -197,11 +197,11 @@ tree_read (Reader *r, const Tree *tree, guint at)
   return r->known[place];
 }
 
-/* Whether @text is a sentence; whether one begins with it. */
+/* Whether @text (none: NULL) is a sentence; whether one begins with it. */
 static inline void
 forest_read (const Forest *f, const guint8 *text, guint n, gboolean *whole, gboolean *begins)
 {
-  Reader r = { f, text, n, g_new0 (Reach, (gsize) f->trees->len * (n + 1)),
+  Reader r = { f, text ? text : (const guint8 *) "", n, g_new0 (Reach, (gsize) f->trees->len * (n + 1)),
     g_malloc0 ((gsize) f->trees->len * (n + 1)) };
   Reach reach;
 

@@ -80,7 +80,8 @@ check_mask (const Forest *f, TernMatcher *m, const GByteArray *said, const Piece
 
     if (said->len + pieces[i].n > TEXT_MAX)
       continue;
-    memcpy (text, said->data, said->len);
+    if (said->len > 0)          /* or data is NULL */
+      memcpy (text, said->data, said->len);
     memcpy (text + said->len, pieces[i].bytes, pieces[i].n);
     forest_read (f, text, said->len + pieces[i].n, &whole, &begins);
     if (may ? begins : !begins || !complete || m->forgot)

@@ -157,10 +157,10 @@ test_interleaved (void)
 {
   g_autoptr (TernModel) model = open_model (0);
   TernSessionParams params = quick_params ();
-  g_autofree char *alone[2] = { run_clip (model, &params, 1, 14), run_clip (model, &params, 2, 14) };
+  g_autofree char *alone_a = run_clip (model, &params, 1, 14), *alone_b = run_clip (model, &params, 2, 14);
   g_autoptr (TernSession) a = new_session (model, &params);
   g_autoptr (TernSession) b = new_session (model, &params);
-  g_autofree char *together[2] = { NULL, NULL };
+  g_autofree char *together_a = NULL, *together_b = NULL;
 
   for (guint i = 0; i < 14; i++) {
     push_run (a, i, 1, 1);
@@ -168,11 +168,11 @@ test_interleaved (void)
   }
   tern_session_finish (b);
   tern_session_finish (a);
-  together[0] = drain (a);
-  together[1] = drain (b);
-  g_assert_cmpstr (together[0], ==, alone[0]);
-  g_assert_cmpstr (together[1], ==, alone[1]);
-  g_assert_cmpstr (alone[0], !=, alone[1]);
+  together_a = drain (a);
+  together_b = drain (b);
+  g_assert_cmpstr (together_a, ==, alone_a);
+  g_assert_cmpstr (together_b, ==, alone_b);
+  g_assert_cmpstr (alone_a, !=, alone_b);
 }
 
 /* Encoder, compressor and a session of tokens say what a session of frames says. */
