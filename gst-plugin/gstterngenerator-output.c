@@ -467,21 +467,6 @@ end_window (GstTernGenerator * self, const TernResult * result)
   gst_tern_generator_post_dropped (self, &self->out_segment, result->timestamp);
 }
 
-/* Of a request: the result has the number that it is known by. FALSE: it was
- * ended before. */
-static gboolean
-take_ask (GstTernGenerator * self, TernResult * result, gboolean take)
-{
-  GstTernAsk *ask = gst_tern_generator_find_ask (self, result, take);
-
-  if (!ask)
-    return FALSE;
-  result->ask_id = ask->id;
-  if (take)
-    gst_tern_ask_free (ask);
-  return TRUE;
-}
-
 /* The chunk leaves first: a machine waits for it. There is no text. */
 static GstFlowReturn
 emit_decision (GstTernGenerator * self, TernResult * result)
@@ -514,7 +499,7 @@ emit_result (GstTernGenerator * self, const OutItem * item)
     result.utc = item->utc;
   if (gst_tern_action_take_result (self->action, &result, &stale))
     return stale ? GST_FLOW_OK : emit_decision (self, &result);
-  if (asked && !take_ask (self, &result, TRUE))
+  if (asked && !gst_tern_generator_name_ask (self, &result, TRUE))
     return GST_FLOW_OK;
   news = gst_tern_generator_is_news (self, &result)
       || !tells_changes_only (self);
@@ -545,8 +530,9 @@ emit_partial (GstTernGenerator * self, const OutItem * item)
   result.running_time = item->time;
   if (GST_CLOCK_TIME_IS_VALID (item->utc))
     result.utc = item->utc;
-  if (result.ask_id > 0 ? !take_ask (self, &result, FALSE)
-      : tells_changes_only (self))
+  if (result.ask_id > 0 ?
+      !gst_tern_generator_name_ask (self, &result, FALSE) :
+      tells_changes_only (self))
     return GST_FLOW_OK;
   structure = gst_tern_generator_tell (self, &result);
   flow = push_result (self, &result, structure, FALSE);

@@ -160,8 +160,10 @@ void gst_tern_generator_set_seen (GstTernGenerator * self, gboolean seen);
 void gst_tern_generator_end_asks (GstTernGenerator * self, gboolean all,
     const gchar * reason);
 void gst_tern_generator_cancel_held_asks (GstTernGenerator * self);
-GstTernAsk *gst_tern_generator_find_ask (GstTernGenerator * self,
-    const TernResult * result, gboolean take);
+/* @result, of a session, gets the id that its request is known by; FALSE: that
+ * was ended before. With its @last result it is over. */
+gboolean gst_tern_generator_name_ask (GstTernGenerator * self,
+    TernResult * result, gboolean last);
 /* With the task's lock. */
 gboolean gst_tern_generator_has_failed_asks (GstTernGenerator * self);
 GstTernAsk *gst_tern_generator_take_failed_ask (GstTernGenerator * self);

@@ -351,22 +351,32 @@ gst_tern_generator_cancel_held_asks (GstTernGenerator * self)
   g_mutex_unlock (&self->task.lock);
 }
 
-/* The request that @result answers; NULL: it was ended before. */
-GstTernAsk *
-gst_tern_generator_find_ask (GstTernGenerator * self,
-    const TernResult * result, gboolean take)
+/* Whoever ends requests may do so meanwhile: one that stays is looked at with
+ * the lock alone. */
+gboolean
+gst_tern_generator_name_ask (GstTernGenerator * self, TernResult * result,
+    gboolean last)
 {
-  GstTernAsk *found = NULL;
+  GstTernAsk *over = NULL;
+  gboolean found = FALSE;
   GList *link;
 
   g_mutex_lock (&self->task.lock);
-  for (link = self->asks_given.head; link && !found; link = link->next)
-    if (((GstTernAsk *) link->data)->session_id == result->ask_id) {
-      found = link->data;
-      if (take)
-        g_queue_delete_link (&self->asks_given, link);
+  for (link = self->asks_given.head; link && !found; link = link->next) {
+    GstTernAsk *ask = link->data;
+
+    if (ask->session_id != result->ask_id)
+      continue;
+    found = TRUE;
+    result->ask_id = ask->id;
+    if (last) {
+      over = ask;
+      g_queue_delete_link (&self->asks_given, link);
+      break;
     }
+  }
   g_mutex_unlock (&self->task.lock);
+  gst_tern_ask_free (over);
   return found;
 }
 

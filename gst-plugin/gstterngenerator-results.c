@@ -7,6 +7,7 @@
 
 #define MOST_CAPTURES 16384     /* frames whose UTC is known */
 #define MOST_TOLD 256           /* questions whose last answer is known */
+#define MOST_LAST 16384         /* ids that were those of last questions */
 /* A label that is not the one that was told last leaves when it is likelier by
  * so much, or for the second time in a row. */
 #define NEWS_MARGIN 0.2
@@ -186,7 +187,7 @@ gst_tern_generator_note_questions (GstTernGenerator * self,
   if (standing->n_questions == 0)
     return;
   g_mutex_lock (&self->task.lock);
-  if (g_hash_table_size (self->last_ids) >= MOST_CAPTURES)
+  if (g_hash_table_size (self->last_ids) >= MOST_LAST)
     g_hash_table_remove_all (self->last_ids);
   g_hash_table_add (self->last_ids, g_strdup (standing->questions
           [standing->n_questions - 1].prompt_id));
