@@ -3,23 +3,9 @@
 
 #include <string.h>
 #include <gst/analytics/analytics.h>
+#include "gstternvalue.h"
 
 #define MAX_QUARKS 1024         /* of labels that nobody else made quarks */
-
-static const GValue *
-get_array (const GstStructure * result, const gchar * field, GType type)
-{
-  const GValue *array = gst_structure_get_value (result, field);
-  guint i, n;
-
-  if (!array || !GST_VALUE_HOLDS_ARRAY (array))
-    return NULL;
-  n = gst_value_array_get_size (array);
-  for (i = 0; i < n; i++)
-    if (!G_VALUE_HOLDS (gst_value_array_get_value (array, i), type))
-      return NULL;
-  return n > 0 ? array : NULL;
-}
 
 /* 0: there are too many already. Labels are settings, and few; but an
  * application may ask with others for ever. */
@@ -38,8 +24,10 @@ label_quark (const gchar * label)
 static void
 add_labels (GstBuffer * buffer, const GstStructure * result)
 {
-  const GValue *labels = get_array (result, "labels", G_TYPE_STRING);
-  const GValue *scores = get_array (result, "scores", G_TYPE_DOUBLE);
+  const GValue *labels =
+      gst_tern_structure_get_array (result, "labels", G_TYPE_STRING);
+  const GValue *scores =
+      gst_tern_structure_get_array (result, "scores", G_TYPE_DOUBLE);
   GstAnalyticsRelationMeta *meta;
   GstAnalyticsClsMtd mtd;
   GQuark *quarks;
@@ -112,13 +100,15 @@ make_tensor (const GValue * actions, guint steps)
 static void
 add_actions (GstBuffer * buffer, const GstStructure * result)
 {
-  const GValue *actions = get_array (result, "actions", G_TYPE_DOUBLE);
+  const GValue *actions =
+      gst_tern_structure_get_array (result, "actions", G_TYPE_DOUBLE);
   GstTensorMeta *meta;
   GstTensor **tensors;
   gsize n = 0, i;
   guint steps;
 
-  if (!actions || !gst_structure_get_uint (result, "action_steps", &steps)
+  if (!actions || gst_value_array_get_size (actions) == 0
+      || !gst_structure_get_uint (result, "action_steps", &steps)
       || steps == 0 || gst_value_array_get_size (actions) % steps != 0)
     return;
   meta = gst_buffer_get_tensor_meta (buffer);

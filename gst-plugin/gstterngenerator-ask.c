@@ -3,6 +3,7 @@
 
 #include <string.h>
 #include "gstternelement.h"
+#include "gstternvalue.h"
 
 typedef enum
 {

@@ -6,6 +6,7 @@
 
 #include <string.h>
 #include "gstternelement.h"
+#include "gstternvalue.h"
 
 #define MAX_IDS 4096            /* texts whose ids are known */
 
@@ -235,9 +236,10 @@ gst_tern_generator_get_question (GstTernGenerator * self,
   if (setting == GST_TERN_SETTING_MIN_CONFIDENCE)
     g_value_set_double (value, standing->min_confidence);
   else if (setting == GST_TERN_SETTING_LABELS)
-    gst_tern_strings_to_value (standing->labels, value);
+    gst_tern_strings_to_value ((const gchar * const *) standing->labels, value);
   else if (setting == GST_TERN_SETTING_PROMPTS)
-    gst_tern_strings_to_value (standing->prompts, value);
+    gst_tern_strings_to_value ((const gchar * const *) standing->prompts,
+        value);
   else
     g_value_set_string (value, standing->texts[text_of_setting[setting]]);
   gst_tern_standing_unref (standing);

@@ -48,11 +48,6 @@ void gst_tern_standing_unref (GstTernStanding * standing);
 
 void gst_tern_standing_set_text (GstTernStanding * standing, GstTernText which,
     const gchar * text);
-/* The strings of an array or list of them, or of a GStrv; NULL + error when it
- * is none. An empty one is NULL in *@strings. */
-gboolean gst_tern_strings_from_value (const GValue * value, const gchar * name,
-    gchar *** strings, GError ** error);
-void gst_tern_strings_to_value (gchar ** strings, GValue * value);
 
 /* Whether what is set goes together, and is what it should be by itself. What
  * the model takes is not known here. */

@@ -3,6 +3,7 @@
 
 #include <string.h>
 #include "gstternmeta.h"
+#include "gstternvalue.h"
 
 /* A local set with tags and lengths in BER, of the class that is for
  * experiments; "TERN", results, version 1. */
@@ -104,26 +105,13 @@ add_string_field (GByteArray * out, guint8 tag, const GstStructure * result,
     add_item (out, tag, text, strlen (text));
 }
 
-static const GValue *
-get_array (const GstStructure * result, const gchar * field, GType type)
-{
-  const GValue *array = gst_structure_get_value (result, field);
-  guint i;
-
-  if (!array || !GST_VALUE_HOLDS_ARRAY (array))
-    return NULL;
-  for (i = 0; i < gst_value_array_get_size (array); i++)
-    if (!G_VALUE_HOLDS (gst_value_array_get_value (array, i), type))
-      return NULL;
-  return array;
-}
-
 /* Each with its length before it. */
 static void
 add_strings_field (GByteArray * out, guint8 tag, const GstStructure * result,
     const gchar * field)
 {
-  const GValue *array = get_array (result, field, G_TYPE_STRING);
+  const GValue *array =
+      gst_tern_structure_get_array (result, field, G_TYPE_STRING);
   GByteArray *value;
   guint i;
 
@@ -148,7 +136,8 @@ static void
 add_floats_field (GByteArray * out, guint8 tag, const GstStructure * result,
     const gchar * field)
 {
-  const GValue *array = get_array (result, field, G_TYPE_DOUBLE);
+  const GValue *array =
+      gst_tern_structure_get_array (result, field, G_TYPE_DOUBLE);
   GByteArray *value;
   guint i;
 

@@ -2,6 +2,7 @@
 #include "gstternmeta.h"
 
 #include <string.h>
+#include "gstternvalue.h"
 
 #define MAX_GRID 32767          /* rows, columns: their product fits an int */
 
@@ -26,13 +27,7 @@ add_strings (GstStructure * structure, const gchar * name,
   GValue array = G_VALUE_INIT;
 
   gst_value_array_init (&array, 4);
-  for (; *strings; strings++) {
-    GValue value = G_VALUE_INIT;
-
-    g_value_init (&value, G_TYPE_STRING);
-    g_value_set_string (&value, *strings);
-    gst_value_array_append_and_take_value (&array, &value);
-  }
+  gst_tern_strings_to_value (strings, &array);
   gst_structure_take_value (structure, name, &array);
 }
 
@@ -92,27 +87,13 @@ structure_add_field (GstStructure * structure, const TernField * field,
   }
 }
 
-/* The array @name of values of @type; NULL when it is not there or has others. */
-static const GValue *
-get_array (const GstStructure * structure, const gchar * name, GType type)
-{
-  const GValue *array = gst_structure_get_value (structure, name);
-  guint i;
-
-  if (!array || !GST_VALUE_HOLDS_ARRAY (array))
-    return NULL;
-  for (i = 0; i < gst_value_array_get_size (array); i++)
-    if (!G_VALUE_HOLDS (gst_value_array_get_value (array, i), type))
-      return NULL;
-  return array;
-}
-
 /* As many as there are; the strings are @structure's. */
 static gboolean
 get_strings (const GstStructure * structure, const gchar * name,
     const char *const **strings, guint * n)
 {
-  const GValue *array = get_array (structure, name, G_TYPE_STRING);
+  const GValue *array =
+      gst_tern_structure_get_array (structure, name, G_TYPE_STRING);
   const char **copy;
   guint i;
 
@@ -134,7 +115,8 @@ static gboolean
 get_doubles (const GstStructure * structure, const gchar * name,
     const double **numbers, guint * n)
 {
-  const GValue *array = get_array (structure, name, G_TYPE_DOUBLE);
+  const GValue *array =
+      gst_tern_structure_get_array (structure, name, G_TYPE_DOUBLE);
   double *copy;
   guint i;
 
