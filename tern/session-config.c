@@ -142,14 +142,6 @@ G_STATIC_ASSERT ((int) TERN_GATE_PAPER == (int) TERN_DP_PAPER);
 G_STATIC_ASSERT ((int) TERN_GATE_REF == (int) TERN_DP_REF);
 G_STATIC_ASSERT ((int) TERN_GATE_ALWAYS == (int) TERN_DP_ALWAYS);
 
-static const char *
-keep (GStringChunk *strings, const char *text, const char *otherwise)
-{
-  const char *kept = text ? text : otherwise;
-
-  return kept ? g_string_chunk_insert (strings, kept) : NULL;
-}
-
 /* @asked in @config's own words, with the form of its answer. */
 static gboolean
 take_questions (TernSessionConfig *self, const TernQuestion *asked, guint n, const TernModelText *text, GError **error)
@@ -168,7 +160,8 @@ take_questions (TernSessionConfig *self, const TernQuestion *asked, guint n, con
     if (!tern_question_fill (&questions[i], &asked[i], text, self->strings, error)
         || !check_form (&questions[i], i + 1, error)
         || !tern_answer_form_init (form, &questions[i], text, asked[i].max_tokens ? asked[i].max_tokens : most, error)) {
-      g_prefix_error (error, "%s%s", n > 1 ? questions[i].prompt_id : "", n > 1 ? ": " : "");
+      if (n > 1 && questions[i].prompt_id && *questions[i].prompt_id)
+        g_prefix_error (error, "%s: ", questions[i].prompt_id);
       return FALSE;
     }
     if (questions[i].action && self->params.action)
@@ -200,7 +193,8 @@ tern_session_config_new (const TernSessionParams *params, const TernModelText *t
   self->refs = 1;
   self->strings = g_string_chunk_new (256);
   self->params = *params;
-  self->params.system_prompt = keep (self->strings, params->system_prompt, NULL);
+  if (params->system_prompt)
+    self->params.system_prompt = g_string_chunk_insert (self->strings, params->system_prompt);
   self->params.source = NULL;
   self->params.func = NULL;
   self->params.func_data = NULL;

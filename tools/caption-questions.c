@@ -72,8 +72,8 @@ check_forms (TernCaptionQuestions *q)
       return tern_tool_usage ("caption: --min-confidence: expected --labels or --task beside it, found neither");
   }
   if ((q->labels && !(q->label_list = tern_form_labels ("--labels", q->labels, &error)))
-      || (q->json_schema && !(q->schema_text = tern_form_schema (q->json_schema, &error)))
-      || (q->grammar && !(q->grammar_text = tern_form_grammar (q->grammar, &error))))
+      || (q->json_schema && !(q->schema_text = tern_form_schema (q->json_schema, NULL, &error)))
+      || (q->grammar && !(q->grammar_text = tern_form_grammar (q->grammar, NULL, &error))))
     return tern_tool_fail (&error);
   return TERN_TOOL_DONE;
 }

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "engine/base/readfile.h"
-#include "engine/grammar/grammar.h"
 #include "tern/tasks.h"
 
 #define MOST_BYTES ((gsize) 4 << 20)    /* of a schema or grammar */
@@ -58,10 +57,11 @@ bad_utf8 (const char *path, const char *text, const char *bad, GError **error)
 }
 
 static char *
-read_form (const char *path, TernGrammar *(*parse) (const char *text, GError **error), GError **error)
+read_form (const char *path, TernGrammar *(*parse) (const char *text, GError **error), TernGrammar **grammar, GError **error)
 {
   gsize size;
   g_autofree char *text = tern_file_read (path, MOST_BYTES, &size, error);
+  g_autoptr (TernGrammar) parsed = NULL;
   g_autoptr (GError) failure = NULL;
   const char *bad;
 
@@ -71,24 +71,24 @@ read_form (const char *path, TernGrammar *(*parse) (const char *text, GError **e
     bad_utf8 (path, text, bad, error);
     return NULL;
   }
-  {
-    g_autoptr (TernGrammar) grammar = parse (text, &failure);
-
-    if (grammar)
-      return g_steal_pointer (&text);
+  parsed = parse (text, &failure);
+  if (!parsed) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "%s: %s", path, failure->message);
+    return NULL;
   }
-  g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "%s: %s", path, failure->message);
-  return NULL;
+  if (grammar)
+    *grammar = g_steal_pointer (&parsed);
+  return g_steal_pointer (&text);
 }
 
 char *
-tern_form_schema (const char *path, GError **error)
+tern_form_schema (const char *path, TernGrammar **grammar, GError **error)
 {
-  return read_form (path, tern_grammar_from_json_schema, error);
+  return read_form (path, tern_grammar_from_json_schema, grammar, error);
 }
 
 char *
-tern_form_grammar (const char *path, GError **error)
+tern_form_grammar (const char *path, TernGrammar **grammar, GError **error)
 {
-  return read_form (path, tern_grammar_from_gbnf, error);
+  return read_form (path, tern_grammar_from_gbnf, grammar, error);
 }

@@ -128,14 +128,10 @@ make_prompt (Work *work, GError **error)
 static TernGrammar *
 read_grammar (const Options *o, GError **error)
 {
-  g_autofree char *text = o->json_schema ? tern_form_schema (o->json_schema, error) : tern_form_grammar (o->grammar, error);
-  TernGrammar *grammar;
+  TernGrammar *grammar = NULL;
 
-  if (!text)
-    return NULL;
-  grammar = o->json_schema ? tern_grammar_from_json_schema (text, error) : tern_grammar_from_gbnf (text, error);
-  if (!grammar)
-    g_prefix_error (error, "%s: ", o->json_schema ? o->json_schema : o->grammar);
+  g_free (o->json_schema ? tern_form_schema (o->json_schema, &grammar, error)
+      : tern_form_grammar (o->grammar, &grammar, error));
   return grammar;
 }
 

@@ -178,7 +178,7 @@ check_set (Options *o, GError **error)
   if (o->labels && o->schema)
     return tern_tool_usage ("tasks: --labels and --schema exclude each other: expected one, found both");
   if ((o->labels && !(o->label_list = tern_form_labels ("--labels", o->labels, error)))
-      || (o->schema && !(o->schema_text = tern_form_schema (o->schema, error))))
+      || (o->schema && !(o->schema_text = tern_form_schema (o->schema, NULL, error))))
     return tern_tool_fail (error);
   return TERN_TOOL_DONE;
 }
