@@ -370,12 +370,6 @@ tern_generator_said (const TernGenerator *self)
   return said;
 }
 
-float
-tern_generator_probability (const TernGenerator *self, guint i)
-{
-  return self->probabilities[i];
-}
-
 const double *
 tern_generator_label_logprobs (const TernGenerator *self)
 {

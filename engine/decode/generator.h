@@ -117,8 +117,6 @@ gboolean tern_generator_check (const TernGenerator *generator, GError **error);
 
 /* What stands so far; with beams nothing before the end. Borrowed, until the next call on @generator. */
 TernSaid tern_generator_said (const TernGenerator *generator);
-/* Of token @i of what was said, by the model. */
-float tern_generator_probability (const TernGenerator *generator, guint i);
 
 /* All of it for one timeline: answers what @solo has read, whose last eval gave @logits (used as scratch). @func (may be
  * NULL) is called for every token once it stands. Cancelling is no error. */

@@ -224,7 +224,6 @@ strip_repeats (TernGrammarBuilder *b, const TernNodeFacts *facts)
 {
   Strip s = { b, facts, g_hash_table_new (NULL, NULL), g_hash_table_new (NULL, NULL),
     g_array_new (FALSE, FALSE, sizeof (TernRule)) };
-  g_autoptr (GArray) new_items = g_array_new (FALSE, FALSE, sizeof (TernNode));
   guint n_nodes = facts->nullable->len;
   gboolean any = FALSE;
 

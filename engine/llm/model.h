@@ -32,7 +32,7 @@ typedef struct {
   gsize (*owned) (const TernBlock *block);
 
   /* What one timeline remembers, in bytes; NULL: nothing. By position: a page of TERN_PAGE_ROWS of them. And whatever is
-   * not by position, which is zero at first. The pass says where: tern_pass_cache(), tern_pass_state(). */
+   * not by position, which is zero at first. The pass says where: tern_pass_page_at(), tern_pass_state(). */
   gsize (*page) (const TernBlock *block, TernKvType kv);
   gsize (*state) (const TernBlock *block);
 
