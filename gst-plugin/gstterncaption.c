@@ -733,7 +733,7 @@ gst_tern_caption_init (GstTernCaption * self)
   self->passes[2].name = "action_src";
   self->encoder = g_object_new (GST_TYPE_TERN_ENCODER, "name", "encoder", NULL);
   self->compressor = g_object_new (GST_TYPE_TERN_COMPRESSOR, "name",
-      "compressor", NULL);
+      "compressor", "previews", TRUE, NULL);
   self->generator = g_object_new (GST_TYPE_TERN_GENERATOR, "name", "generator",
       NULL);
   self->attach = g_object_new (GST_TYPE_TERN_ATTACH, "name", "attach", NULL);

@@ -8,7 +8,8 @@
  * last one has come; the positions of the tokens that stay are in `keep` of
  * TernTokenMeta. An incomplete group leaves at EOS, at a new segment or stream,
  * where time jumps, and when the camera has stopped (`idle-timeout` of
- * ternencoder).
+ * ternencoder). With `previews` requests to terngenerator (`tern-ask`) see
+ * frames before their group is whole.
  *
  * ## Example
  * |[
@@ -35,6 +36,7 @@ enum
   PROP_MAX_TOKENS,
   PROP_SEED,
   PROP_STATS,
+  PROP_PREVIEWS,
   PROP_SHARED                   /* those of terncaption, in the order below */
 };
 
@@ -53,6 +55,7 @@ struct _GstTernCompressor
   /* Under the object lock. */
   TernCompressorParams params;
   gboolean params_changed;
+  gboolean previews;
   TernCompressorStats stats;    /* of compressors before this one */
   TernCompressor *compressor;   /* replaced by the streaming thread only */
 
@@ -346,6 +349,20 @@ keeps_all (GstTernCompressor * self)
   return all;
 }
 
+/* Who may be asked about it hears of a frame that is held. */
+static void
+push_preview (GstTernCompressor * self, GstBuffer * buffer, guint64 number)
+{
+  gboolean previews;
+
+  GST_OBJECT_LOCK (self);
+  previews = self->previews;
+  GST_OBJECT_UNLOCK (self);
+  if (previews)
+    gst_pad_push_event (self->srcpad, gst_tern_event_new_preview (buffer,
+            number));
+}
+
 static GstFlowReturn
 take_frame (GstTernCompressor * self, GstBuffer * buffer)
 {
@@ -353,6 +370,7 @@ take_frame (GstTernCompressor * self, GstBuffer * buffer)
   TernTokens *frame = &self->map.tokens;
   GError *error = NULL;
   GstClockTime tick;
+  guint64 number;
 
   if (!gst_tern_token_map (&self->map, buffer, &self->info, self->count,
           &error))
@@ -397,10 +415,14 @@ take_frame (GstTernCompressor * self, GstBuffer * buffer)
       gst_pad_push_event (self->srcpad,
           gst_event_new_gap (GST_BUFFER_PTS (buffer), 0));
   }
+  number = frame->number;
   gst_tern_token_unmap (&self->map, buffer);
   if (flow != GST_FLOW_OK)
     return flow;
-  return keeps_all (self) ? drain (self) : push_ready (self);
+  flow = keeps_all (self) ? drain (self) : push_ready (self);
+  if (flow == GST_FLOW_OK && self->pending > 0)
+    push_preview (self, buffer, number);
+  return flow;
 
 failed_mapped:
   gst_tern_token_unmap (&self->map, buffer);
@@ -653,6 +675,9 @@ gst_tern_compressor_set_property (GObject * object, guint id,
     case PROP_SEED:
       self->params.seed = g_value_get_uint64 (value);
       break;
+    case PROP_PREVIEWS:
+      self->previews = g_value_get_boolean (value);
+      break;
     case PROP_SHARED + SHARED_METHOD:
       self->params.method = g_value_get_enum (value);
       break;
@@ -683,6 +708,9 @@ gst_tern_compressor_get_property (GObject * object, guint id, GValue * value,
       break;
     case PROP_SEED:
       g_value_set_uint64 (value, self->params.seed);
+      break;
+    case PROP_PREVIEWS:
+      g_value_set_boolean (value, self->previews);
       break;
     case PROP_SHARED + SHARED_METHOD:
       g_value_set_enum (value, self->params.method);
@@ -776,6 +804,18 @@ gst_tern_compressor_class_init (GstTernCompressorClass * klass)
   g_object_class_install_property (object_class, PROP_SEED,
       g_param_spec_uint64 ("seed", "Seed", "Seed of the method random", 0,
           G_MAXUINT64, 0, playing));
+  /**
+   * GstTernCompressor:previews:
+   *
+   * Tells terngenerator at once of a frame that waits for its group (an event
+   * `tern-preview`), so that requests are about it, too. Buffers are the same.
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (object_class, PROP_PREVIEWS,
+      g_param_spec_boolean ("previews", "Previews",
+          "Let requests see frames that wait for their group", FALSE,
+          playing));
   /**
    * GstTernCompressor:stats:
    *

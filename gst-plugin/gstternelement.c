@@ -122,6 +122,28 @@ gst_tern_event_new_trigger (void)
       gst_structure_new_empty (GST_TERN_EVENT_TRIGGER));
 }
 
+GstEvent *
+gst_tern_event_new_preview (GstBuffer * buffer, guint64 number)
+{
+  return gst_event_new_custom (GST_EVENT_CUSTOM_DOWNSTREAM,
+      gst_structure_new (GST_TERN_EVENT_PREVIEW,
+          "buffer", GST_TYPE_BUFFER, buffer,
+          "number", G_TYPE_UINT64, number, NULL));
+}
+
+gboolean
+gst_tern_event_parse_preview (GstEvent * event, GstBuffer ** buffer,
+    guint64 * number)
+{
+  const GstStructure *s = gst_event_get_structure (event);
+  const GValue *value = gst_structure_get_value (s, "buffer");
+
+  if (!value || !GST_VALUE_HOLDS_BUFFER (value))
+    return FALSE;
+  *buffer = gst_value_get_buffer (value);
+  return *buffer && gst_structure_get_uint64 (s, "number", number);
+}
+
 static gboolean
 is_query (GstQuery * query, const gchar * name)
 {

@@ -44,6 +44,12 @@ G_BEGIN_DECLS
  * set), so that groups end with them. */
 #define GST_TERN_QUERY_WINDOWS "tern-windows"
 
+/* GST_TERN_EVENT_PREVIEW, serialized downstream, by terncompressor with
+ * `previews` to terngenerator: a frame that is held until its group is whole.
+ * `buffer` (GstBuffer): its tokens, as they came, with their timestamps;
+ * `number` (uint64): the one that they will have when they come again. */
+#define GST_TERN_EVENT_PREVIEW "tern-preview"
+
 /* A request to terngenerator: the name of the structure of the action `ask` and
  * of the custom event, in whatever direction it is sent. */
 #define GST_TERN_ASK "tern-ask"
@@ -70,6 +76,10 @@ G_BEGIN_DECLS
 
 GstEvent *gst_tern_event_new_drain (void);
 GstEvent *gst_tern_event_new_trigger (void);
+GstEvent *gst_tern_event_new_preview (GstBuffer * buffer, guint64 number);
+/* FALSE: it has not what it should have. @buffer is the event's. */
+gboolean gst_tern_event_parse_preview (GstEvent * event, GstBuffer ** buffer,
+    guint64 * number);
 /* Whether somebody upstream of @sinkpad chooses frames, and has heard it. */
 gboolean gst_tern_query_trigger (GstPad * sinkpad);
 gboolean gst_tern_take_trigger_query (GstQuery * query);

@@ -237,6 +237,38 @@ gst_tern_generator_interrupt (gpointer generator, gboolean interrupt)
         "the stream was flushed, or has ended");
 }
 
+/* A frame that waits for its group: requests may be about it. What is wrong
+ * with it, it will be again when it comes as a frame. */
+static void
+handle_preview (GstTernGenerator * self, GstEvent * event)
+{
+  GError *error = NULL;
+  GstBuffer *buffer;
+  gboolean ok = FALSE;
+  guint64 number;
+
+  if (!self->session)
+    return;
+  if (!gst_tern_event_parse_preview (event, &buffer, &number)
+      || !GST_BUFFER_PTS_IS_VALID (buffer)) {
+    GST_WARNING_OBJECT (self, "expected a buffer with a PTS and a number in %"
+        GST_PTR_FORMAT, event);
+    return;
+  }
+  if (gst_tern_token_map (&self->map, buffer, &self->info, number, &error)) {
+    self->map.tokens.number = number;
+    convert_times (self, &self->map.tokens);
+    ok = tern_session_preview_tokens (self->session, &self->map.tokens, &error);
+    gst_tern_token_unmap (&self->map, buffer);
+  }
+  if (ok)
+    gst_tern_generator_set_seen (self, TRUE);
+  else
+    GST_WARNING_OBJECT (self, "preview of frame %" G_GUINT64_FORMAT ": %s",
+        number, error->message);
+  g_clear_error (&error);
+}
+
 /* Through both pads, from outside of the task. */
 static gboolean
 forward_flush (GstTernGenerator * self, GstEvent * event)
@@ -361,6 +393,9 @@ handle_other (GstTernGenerator * self, GstPad * pad, GstEvent * event)
 {
   if (gst_event_has_name (event, GST_TERN_EVENT_PROGRESS)) {
     gst_tern_generator_note_progress (self, event, FALSE);
+  } else if (gst_event_has_name (event, GST_TERN_EVENT_PREVIEW)
+      && GST_EVENT_IS_SERIALIZED (event)) {
+    handle_preview (self, event);
   } else if (gst_event_has_name (event, GST_TERN_EVENT_DRAIN)
       || (gst_event_has_name (event, GST_TERN_EVENT_TRIGGER)
           && GST_EVENT_IS_SERIALIZED (event))) {

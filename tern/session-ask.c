@@ -63,7 +63,7 @@ tern_session_ask (TernSession *self, const TernRequest *request, guint64 *id, GE
     return FALSE;
   }
   pending->id = ++self->asked;
-  pending->after = self->windower.count;
+  pending->after = self->windower.count + self->previews.n;
   pending->epoch = self->epoch;
   if (id)
     *id = pending->id;
@@ -75,9 +75,8 @@ tern_session_ask (TernSession *self, const TernRequest *request, guint64 *id, GE
 
 /* ---- Waiting ---- */
 
-/* Whether frames before @after wait. */
-static gboolean
-frames_wait (const TernSession *self, guint64 after)
+gboolean
+tern_session_frames_wait (const TernSession *self, guint64 after)
 {
   for (guint i = 0; i < self->queue.n; i++)
     if ((self->queue.work[i].kind == TERN_WORK_FRAME || self->queue.work[i].kind == TERN_WORK_TOKENS)
@@ -103,6 +102,13 @@ take_late (TernSession *self)
   return NULL;
 }
 
+/* Tokens that the engine takes before anything else: that costs nothing. */
+static gboolean
+tokens_come_first (const TernSession *self)
+{
+  return self->queue.n > 0 && self->queue.work[0].kind == TERN_WORK_TOKENS;
+}
+
 TernPending *
 tern_session_next_pending (TernSession *self, gboolean seen, guint64 looking)
 {
@@ -111,12 +117,13 @@ tern_session_next_pending (TernSession *self, gboolean seen, guint64 looking)
 
   if (late || !first)
     return late;
+  seen |= tern_session_has_previews (self, first->config, looking);
   if (seen && first->frames == 0)
-    ready = TRUE;
+    ready = !tokens_come_first (self);
   else if (seen)
-    ready = looking >= first->after && !frames_wait (self, first->after);
+    ready = looking >= first->after && !tern_session_frames_wait (self, first->after);
   else                          /* nothing will come */
-    ready = self->ended && looking == G_MAXUINT64 && !frames_wait (self, G_MAXUINT64);
+    ready = self->ended && looking == G_MAXUINT64 && !tern_session_frames_wait (self, G_MAXUINT64);
   return ready ? g_queue_pop_head (&self->pending) : NULL;
 }
 

@@ -55,6 +55,25 @@ frames_from (const TernFrameGroup *group, guint64 first)
   return before < group->n_frames ? group->n_frames - (guint) before : 0;
 }
 
+/* Frames of @window that come again with their group. */
+static void
+gather_previews (TernSession *self, const TernWindow *window, TernResult *values)
+{
+  for (guint i = 0; i < self->shown.n; i++) {
+    const TernPreview *frame = self->shown.frames[i];
+    guint64 number = self->shown_first + i, pts = frame->pts;
+
+    if (number < window->first)
+      continue;
+    if (frame->n_tokens > 0)
+      add_picture (self, &(TernPicture) { number, frame->rows, NULL, frame->n_tokens },
+          &(TernPromptRun) { .time = pts > window->start_time ? pts - window->start_time : 0 });
+    values->frames++;
+    values->visual_in += frame->full;
+    values->visual_kept += frame->n_tokens;
+  }
+}
+
 /* A window's frames are those of whole groups; a request may be about the newest of them, in the middle of one. */
 static gboolean
 gather_frames (TernSession *self, TernInquiry *in, GError **error)
@@ -76,6 +95,8 @@ gather_frames (TernSession *self, TernInquiry *in, GError **error)
     values->metrics.encode_ms += group->encode_ms;
     values->metrics.compress_ms += group->compress_ms;
   }
+  if (in == &self->request)
+    gather_previews (self, window, values);
   if (failure)
     g_set_error_literal (error, TERN_ERROR, TERN_ERROR_FAILED, failure);
   else if (values->frames == 0)

@@ -109,6 +109,21 @@ typedef struct {
   gint64 asked, deadline;       /* monotonic us; no deadline: G_MAXINT64 */
 } TernPending;
 
+/* The tokens of a frame that will come again with its group. */
+typedef struct {
+  guint refs;                   /* under the lock */
+  guint64 number;               /* as it was said */
+  guint64 pts, at;              /* ns: time stamp, sampling tick */
+  TernFrameSampler sampler;     /* after it */
+  guint n_tokens, full;
+  float *rows;                  /* [n_tokens][dim] */
+} TernPreview;
+
+typedef struct {
+  TernPreview *frames[TERN_GROUP_FRAMES];       /* oldest first; a reference each */
+  guint n;
+} TernPreviews;
+
 struct _TernSession {
   TernClient client;
   TernModel *model;
@@ -135,6 +150,7 @@ struct _TernSession {
   guint width, height;          /* of the frames as they are shown */
   gboolean has_frames, has_tokens;
   guint64 token_group;          /* number of the last pushed tokens' group */
+  TernPreviews previews;        /* of frames after the last one that was pushed */
   TernWorkQueue queue;
   gsize refused_bytes;          /* of the frame that there was no room for */
   GQueue results;               /* of TernResult, to be polled */
@@ -163,6 +179,9 @@ struct _TernSession {
   TernInquiry request;          /* a request that is answered, beside it */
   TernPending *asked_now;       /* which one; NULL: none is in hand */
   gboolean request_waits;       /* until no window is answered */
+  TernPreviews shown;           /* what it is about beside frames in the store */
+  guint64 shown_first;          /* number that the first of them will have */
+  guint64 shown_window;         /* first frame of the window that the last of them will be in */
   guint64 last_window;          /* first frame of the window that was answered last */
   guint64 release_to;           /* frames before this one may leave the store when the next group begins */
   TernActionRun *decider;       /* with an action model */
@@ -236,7 +255,21 @@ void tern_session_deliver (TernSession *self, TernInquiry *inquiry);
 /* ... and what has been said so far, where whole words were added. */
 void tern_session_tell_partial (TernSession *self, TernInquiry *inquiry, guint question);
 
+/* ---- session-previews.c: frames that come again with their group; for requests alone ---- */
+
+/* Those up to @number are there, or will not come; G_MAXUINT64: all of them. Under the lock. */
+void tern_session_drop_previews (TernSession *self, guint64 number);
+/* Whether there are some that @config may be asked about, and whatever came before them was looked at; @looking: the frame
+ * that is looked at, or G_MAXUINT64. Under the lock. */
+gboolean tern_session_has_previews (const TernSession *self, const TernSessionConfig *config, guint64 looking);
+/* They become `shown`, and stay until they are hidden. Under the lock. */
+void tern_session_show_previews (TernSession *self);
+void tern_session_hide_previews (TernSession *self);
+
 /* ---- session-ask.c: requests that wait; under the lock ---- */
+
+/* Whether frames before @after wait to be looked at. */
+gboolean tern_session_frames_wait (const TernSession *self, guint64 after);
 
 /* One whose time is over, else the oldest one, if its frames were looked at; NULL: none. @seen: some were; @looking: the
  * frame that is looked at, or G_MAXUINT64. */
@@ -326,6 +359,8 @@ gboolean tern_session_fits (const TernSession *self, const TernSessionConfig *co
 /* The partial window is answered; what comes next begins anew. */
 void tern_session_end_stretch (TernSession *self);
 void tern_session_forget_seen (TernSession *self);
+/* Without it: whether @tokens can be taken. MISMATCH, INVALID. */
+gboolean tern_session_check_tokens (TernSession *self, const TernTokens *tokens, GError **error);
 /* When @window ends; a live session closes it before that is known. */
 guint64 tern_session_end_of (const TernSession *self, const TernWindow *window);
 /* Frames of a group and of a window, and the rate at which they are looked at: of a new session. */

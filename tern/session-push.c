@@ -178,6 +178,7 @@ tern_session_end_stretch (TernSession *self)
 {
   self->over_stretch = self->windower.stretch;
   self->over = self->seen.end;
+  tern_session_drop_previews (self, G_MAXUINT64);
   tern_windower_finish (&self->windower, self->seen.end);
   append_closed (self, NULL);
   self->stretch_first = self->windower.count;
@@ -328,6 +329,7 @@ tern_session_push_frame (TernSession *self, const TernImage *image, guint64 pts,
   new_group = sampler.count != self->sampler.count + 1;
   self->sampler = sampler;
   self->has_frames = TRUE;
+  tern_session_drop_previews (self, G_MAXUINT64);
   self->width = width;
   self->height = height;
   enqueue (self, TERN_WORK_FRAME, slot, at, pts, new_group);
@@ -354,8 +356,8 @@ tern_session_see (TernSession *self, guint64 pts, guint64 duration)
   tern_scheduler_kick (self->model->scheduler, &self->client);
 }
 
-static gboolean
-check_tokens (TernSession *self, const TernTokens *tokens, GError **error)
+gboolean
+tern_session_check_tokens (TernSession *self, const TernTokens *tokens, GError **error)
 {
   if (tokens->dim != self->store.dim) {
     g_set_error (error, TERN_ERROR, TERN_ERROR_MISMATCH, "visual tokens for %s: expected %u numbers each, found %u",
@@ -385,7 +387,7 @@ tern_session_push_tokens (TernSession *self, const TernTokens *tokens, GError **
   gsize bytes;
 
   g_return_val_if_fail (self != NULL && tokens != NULL, FALSE);
-  if (!check_tokens (self, tokens, error))
+  if (!tern_session_check_tokens (self, tokens, error))
     return FALSE;
   bytes = (gsize) tokens->n_tokens * tokens->dim * sizeof (float);
   group = tokens->number / TERN_GROUP_FRAMES;
@@ -395,6 +397,7 @@ tern_session_push_tokens (TernSession *self, const TernTokens *tokens, GError **
   sampler = self->sampler;
   if (self->thin && !tern_frame_sampler_take (&sampler, at)) {
     self->stats.frames_in++;
+    tern_session_drop_previews (self, tokens->number);
     see_and_unlock (self, tokens->pts, tokens->duration, FALSE);
     return TRUE;
   }
@@ -418,6 +421,7 @@ tern_session_push_tokens (TernSession *self, const TernTokens *tokens, GError **
   new_group = group != self->token_group;
   self->token_group = group;
   self->has_tokens = TRUE;
+  tern_session_drop_previews (self, tokens->number);
   enqueue (self, TERN_WORK_TOKENS, slot, at, tokens->pts, new_group);
   see (self, tokens->pts, tokens->duration, FALSE);
   g_mutex_unlock (&self->lock);

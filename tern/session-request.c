@@ -5,16 +5,19 @@
 
 /* ---- The moment that it is about --------------------------------------------------------------------------------- */
 
-/* The newest frame that was looked at, whose group is *@at; FALSE: none is there. */
+/* The newest frame that was looked at, or is shown beforehand; FALSE: none is there. */
 static gboolean
-find_newest (const TernSession *self, guint *at, guint64 *frame)
+find_newest (const TernSession *self, guint64 *frame)
 {
+  if (self->shown.n > 0) {
+    *frame = self->shown_first + self->shown.n - 1;
+    return TRUE;
+  }
   for (guint g = self->store.n; g-- > 0;) {
     const TernFrameGroup *group = &self->store.groups[g];
 
     if (group->n_frames == 0 && !group->error)
       continue;
-    *at = g;
     *frame = group->first + MAX (group->n_frames, 1) - 1;
     return TRUE;
   }
@@ -49,24 +52,38 @@ pts_of (const TernFrameGroup *group, guint64 frame)
   return group->n_frames > 0 ? group->pts[MIN (f, group->n_frames - 1)] : 0;
 }
 
-/* Of frames in the store, the newest @frames, or those of the open window; of the last one, when none is open. */
+/* When @frame was: one that is shown beforehand, or in the store. */
+static guint64
+time_of (const TernSession *self, guint64 frame)
+{
+  guint at = self->store.n;
+
+  if (self->shown.n > 0 && frame >= self->shown_first)
+    return self->shown.frames[MIN (frame - self->shown_first, self->shown.n - 1)]->pts;
+  while (at > 1 && self->store.groups[at - 1].first > frame)
+    at--;
+  return at > 0 ? pts_of (&self->store.groups[at - 1], frame) : 0;
+}
+
+/* Of frames that are there, the newest @frames, or those of the open window; of the last one, when none is open. */
 static gboolean
 find_moment (TernSession *self, guint frames, TernWindow *moment)
 {
-  guint64 newest, first;
-  guint at;
+  guint64 newest, first, oldest;
 
-  if (!find_newest (self, &at, &newest))
+  if (!find_newest (self, &newest))
     return FALSE;
-  first = frames > 0 ? newest + 1 - MIN (newest + 1, frames) : first_of_window (self, newest);
+  if (frames > 0)
+    first = newest + 1 - MIN (newest + 1, frames);
+  else
+    first = self->shown.n > 0 ? self->shown_window : first_of_window (self, newest);
   if (first == G_MAXUINT64)
     first = self->last_window;
-  first = MIN (MAX (first, self->store.groups[0].first), newest);
+  oldest = self->store.n > 0 ? self->store.groups[0].first : self->shown_first;
+  first = MIN (MAX (first, oldest), newest);
   *moment = (TernWindow) { .first = first, .end = newest + 1, .next = first };
-  moment->end_time = pts_of (&self->store.groups[at], newest) + self->windower.tick;
-  while (at > 0 && self->store.groups[at].first > first)
-    at--;
-  moment->start_time = MIN (pts_of (&self->store.groups[at], first), moment->end_time);
+  moment->end_time = time_of (self, newest) + self->windower.tick;
+  moment->start_time = MIN (time_of (self, first), moment->end_time);
   return TRUE;
 }
 
@@ -127,18 +144,19 @@ void
 tern_session_take_request (TernSession *self)
 {
   guint64 looking = self->frame.has ? self->frame.work.frame : G_MAXUINT64;
-  guint at;
 
   if (self->request.hand.has && is_late (self->asked_now))
     fail_late (self);
   while (!self->request.hand.has && !(self->request_waits && self->standing.hand.has)) {
     guint64 newest;
-    gboolean seen = find_newest (self, &at, &newest);
+    gboolean seen = find_newest (self, &newest);
     TernPending *pending;
 
     g_mutex_lock (&self->lock);
     pending = tern_session_next_pending (self, seen, looking);
     self->in_hand += pending != NULL;
+    if (pending && tern_session_has_previews (self, pending->config, looking))
+      tern_session_show_previews (self);
     g_mutex_unlock (&self->lock);
     if (!pending)
       return;
@@ -154,6 +172,7 @@ tern_session_restart_request (TernSession *self)
   if (!in->hand.has)
     return;
   tern_inquiry_clear (in);
+  tern_session_hide_previews (self);
   tern_session_config_unref (in->hand.work.config);
   in->hand.has = FALSE;
   g_mutex_lock (&self->lock);
@@ -168,6 +187,7 @@ tern_session_put_down_request (TernSession *self)
 {
   TernInquiry *in = &self->request;
 
+  tern_session_hide_previews (self);
   tern_session_config_unref (in->hand.work.config);
   in->hand.has = FALSE;
   g_clear_pointer (&self->asked_now, tern_pending_free);

@@ -140,6 +140,8 @@ tern_session_destroy (TernClient *client)
   if (self->request.hand.has)
     tern_session_config_unref (self->request.hand.work.config);
   tern_pending_free (self->asked_now);
+  tern_session_hide_previews (self);
+  tern_session_drop_previews (self, G_MAXUINT64);
   g_queue_clear_full (&self->pending, (GDestroyNotify) tern_pending_free);
   tern_work_queue_clear (&self->queue);
   while ((result = g_queue_pop_head (&self->results)))
@@ -163,6 +165,7 @@ stop_work (TernSession *self, gboolean discard)
 {
   self->epoch++;
   tern_work_queue_drop_all (&self->queue);
+  tern_session_drop_previews (self, G_MAXUINT64);
   tern_windower_reset (&self->windower);
   tern_frame_sampler_init (&self->sampler, self->sampler.rate_n, self->sampler.rate_d);
   tern_session_forget_seen (self);

@@ -133,6 +133,17 @@ tern_windower_is_jump (const TernWindower *self, guint64 at)
   return self->started && tern_frame_step (self->last_at, at, self->plan.rate_n, self->plan.rate_d) == TERN_STEP_BACK;
 }
 
+guint64
+tern_windower_find (const TernWindower *self, guint64 at)
+{
+  if (tern_windower_is_jump (self, at))
+    return G_MAXUINT64;
+  for (guint i = 0; i < self->n_marks; i++)
+    if (at + slack (self) < end_of (self, &self->marks[i]))
+      return self->marks[i].first;
+  return G_MAXUINT64;
+}
+
 static void
 open_window (TernWindower *self, guint64 at, guint64 pts)
 {

@@ -64,6 +64,8 @@ void tern_windower_clear (TernWindower *self);
 gboolean tern_windower_next (TernWindower *self, TernWindow *window);
 /* @at lies before the frame taken last: what is open has to be finished first. */
 gboolean tern_windower_is_jump (const TernWindower *self, guint64 at);
+/* The first frame of the oldest open window that a frame at @at would be in; G_MAXUINT64: of none, it would begin one. */
+guint64 tern_windower_find (const TernWindower *self, guint64 at);
 /* A sampled frame: @at is its sampling tick, @pts its time stamp. @new_group begins a group early. Windows that it
  * closes ended before it, or with it: those whose `end` is beyond its number, `count` before this call. */
 TernWindowVerdict tern_windower_add (TernWindower *self, guint64 at, guint64 pts, gboolean new_group);

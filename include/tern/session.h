@@ -258,6 +258,27 @@ TERN_API gboolean tern_session_push_frame (TernSession *session, const TernImage
 TERN_API gboolean tern_session_push_tokens (TernSession *session, const TernTokens *tokens, GError **error);
 
 /**
+ * tern_session_preview_tokens:
+ * @session: a session
+ * @tokens: a sampled frame's tokens, all of them; copied
+ * @error: return location of an error, or %NULL
+ *
+ * The tokens of a frame that will come again, by tern_session_push_tokens(), with its group: who chooses what stays of a
+ * group holds frames until it is whole. Until then requests are about them as well; windows never see them, and do not
+ * change by them; nor does an action model. In the order of the pushes. There are the newest TERN_GROUP_FRAMES of
+ * them at most: one stands in the place of those that have its number or a later one. It is dropped when tokens with
+ * its number or a later one are pushed, and where a stretch ends: by tern_session_finish(), tern_session_flush(),
+ * tern_session_cancel() and frames that jump back. Never waits; there is room whatever waits.
+ *
+ * Errors: as tern_session_push_tokens(), but for %TERN_ERROR_BUSY; nothing changes then.
+ *
+ * Returns: %FALSE with @error set
+ *
+ * Since: 0.1
+ */
+TERN_API gboolean tern_session_preview_tokens (TernSession *session, const TernTokens *tokens, GError **error);
+
+/**
  * tern_session_see:
  * @session: a session
  * @pts: time stamp of a frame that is not looked at, in ns of stream time; one without says nothing
@@ -384,12 +405,11 @@ TERN_API gboolean tern_session_set_params (TernSession *session, const TernSessi
  * @id: (out) (optional): counts the requests of this session, from 1; the result has it as `ask_id`
  * @error: return location of an error, or %NULL
  *
- * Asks once, about what has been seen so far, beside whatever runs: windows neither wait for it nor change by it. Its
- * frames are read already as far as they were looked at, so the answer costs its own words. One result, whatever becomes
- * of it: of kind error when its time is over first, or when a stretch ends without a frame. Those of one session's requests
- * come in the order of the calls, but for these. After a flush those that wait are about what comes then; a cancel ends
- * them as cancelled. The caller waits for the prompt to be
- * tokenised.
+ * Asks once, about what has been seen so far, tern_session_preview_tokens() included, beside whatever runs: windows
+ * neither wait for it nor change by it. Its frames are read already as far as they were looked at, so the answer costs
+ * its own words. One result, whatever becomes of it: of kind error when its time is over first, or when a stretch ends
+ * without a frame. Those of one session's requests come in the order of the calls, but for these. After a flush those that
+ * wait are about what comes then; a cancel ends them as cancelled. The caller waits for the prompt to be tokenised.
  *
  * Errors: %TERN_ERROR_INVALID names the field, its range and the value found; %TERN_ERROR_NO_SPACE when it would not
  *   fit; %TERN_ERROR_BUSY when TERN_REQUESTS_MAX wait. Then there is no result.

@@ -51,6 +51,19 @@ expect_result (GstBus *bus, guint64 id, const char *kind, const char *prompt, co
 }
 
 static void
+expect_text (GstBus *bus, guint64 id, const char *text)
+{
+  GstStructure *result = wait_result (bus);
+  g_autofree char *all = gst_structure_to_string (result);
+  guint64 found = 0;
+
+  gst_structure_get_uint64 (result, "ask_id", &found);
+  fail_unless (found == id && g_strcmp0 (gst_structure_get_string (result, "result"), text) == 0,
+      "expected %u, %s, found %s", (guint) id, text, all);
+  gst_structure_free (result);
+}
+
+static void
 expect_no_result (GstBus *bus)
 {
   GstMessage *message = gst_bus_pop_filtered (bus, GST_MESSAGE_ELEMENT);
@@ -458,6 +471,68 @@ GST_START_TEST (test_bin)
 }
 GST_END_TEST
 
+/* What is asked about frames whose group is not whole is answered before it is; windows do not notice. */
+GST_START_TEST (test_open_group)
+{
+  GstHarness *h = chain_harness ("terncompressor previews=true ! terngenerator name=g prompt=w");
+  GstElement *generator = gst_bin_get_by_name (GST_BIN (h->element), "g");
+  g_autofree char *caps = token_caps (mmproj_path);
+  GstBus *bus = watch (generator);
+  GstBuffer *buffer;
+  guint i;
+
+  gst_harness_set_src_caps_str (h, caps);
+  fail_unless_equals_uint64 (ask (generator, "prompt=early"), 1);
+  push_tokens (h, 0, 1);
+  expect_text (bus, 1, "1 frames, early");
+  push_tokens (h, 1, 3);
+  fail_unless_equals_uint64 (ask (generator, "prompt=all"), 2);
+  expect_text (bus, 2, "3 frames, all");
+  fail_unless_equals_uint64 (ask (generator, "prompt=newest, frames=2"), 3);
+  expect_text (bus, 3, "2 frames, newest");
+  push_tokens (h, 3, 6);
+  fail_unless_equals_uint64 (ask (generator, "prompt=both, frames=6"), 4);
+  expect_text (bus, 4, "6 frames, both");
+  push_tokens (h, 6, 8);
+  buffer = pull_result (h);
+  fail_unless_equals_string (result_string (buffer, "result"), "8 frames, w");
+  gst_buffer_unref (buffer);
+  expect_text (bus, 0, "8 frames, w");
+
+  /* Events that say nothing change nothing; behind a trigger nothing is seen twice. */
+  push_tokens (h, 8, 10);
+  for (i = 0; i < 3; i++)
+    gst_harness_push_event (h, gst_event_new_custom (i ? GST_EVENT_CUSTOM_DOWNSTREAM : GST_EVENT_CUSTOM_DOWNSTREAM_OOB,
+            i == 1 ? gst_structure_new_empty ("tern-preview") : gst_structure_new ("tern-preview", "number", G_TYPE_UINT64,
+                G_GUINT64_CONSTANT (3), "buffer", G_TYPE_STRING, "none", NULL)));
+  fail_unless_equals_uint64 (ask (generator, "prompt=end"), 5);
+  expect_text (bus, 5, "2 frames, end");
+  gst_harness_push_event (h, gst_event_new_custom (GST_EVENT_CUSTOM_DOWNSTREAM, gst_structure_new_empty ("tern-trigger")));
+  expect_text (bus, 0, "2 frames, w");
+  fail_unless_equals_uint64 (ask (generator, "prompt=over"), 6);
+  expect_text (bus, 6, "1 frames, over");
+  expect_no_warning (bus);
+  unwatch (bus);
+  gst_object_unref (generator);
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
+/* In the bin, one frame after which nothing comes. */
+GST_START_TEST (test_bin_at_once)
+{
+  GstHarness *h = file_harness ("terncaption prompt=w", "sink", "src");
+  GstBus *bus = watch (h->element);
+
+  gst_harness_set_src_caps_str (h, FRAME_CAPS);
+  gst_harness_push (h, make_frame (0, MS (100), 0));
+  fail_unless_equals_uint64 (ask (h->element, "prompt=one"), 1);
+  expect_text (bus, 1, "1 frames, one");
+  unwatch (bus);
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
 /* After the end of the stream its last frames can still be asked about. */
 GST_START_TEST (test_after_eos)
 {
@@ -542,6 +617,8 @@ main (void)
   tcase_add_test (tc, test_prompt_pad_ends_nothing);
   tcase_add_loop_test (tc, test_prompt_pad_silent, 0, G_N_ELEMENTS (lines));
   tcase_add_test (tc, test_bin);
+  tcase_add_test (tc, test_open_group);
+  tcase_add_test (tc, test_bin_at_once);
   tcase_add_test (tc, test_after_eos);
   tcase_add_test (tc, test_trigger);
   tcase_add_test (tc, test_trigger_nobody);

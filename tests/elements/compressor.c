@@ -60,6 +60,60 @@ GST_START_TEST (test_groups)
 }
 GST_END_TEST
 
+static guint
+count_previews (GstHarness *h, guint64 number)
+{
+  GstEvent *event;
+  guint n = 0;
+
+  while ((event = gst_harness_try_pull_event (h))) {
+    if (gst_event_has_name (event, "tern-preview")) {
+      const GstStructure *s = gst_event_get_structure (event);
+      const GValue *value = gst_structure_get_value (s, "buffer");
+      GstBuffer *buffer = gst_value_get_buffer (value);
+      guint64 found = G_MAXUINT64;
+
+      fail_unless (GST_EVENT_IS_SERIALIZED (event));
+      gst_structure_get_uint64 (s, "number", &found);
+      fail_unless_equals_uint64 (found, number + n);
+      fail_unless_equals_uint64 (GST_BUFFER_PTS (buffer), MS (500) * found);
+      fail_unless_equals_int (gst_buffer_get_size (buffer), 16 * 8 * sizeof (float));
+      n++;
+    }
+    gst_event_unref (event);
+  }
+  return n;
+}
+
+/* Of frames that wait, at once, and only where somebody wants it; the buffers are the same. */
+GST_START_TEST (test_previews)
+{
+  GstHarness *h = start ("terncompressor previews=true"), *plain = start ("terncompressor");
+  guint64 i;
+
+  for (i = 0; i < 8; i++) {
+    gst_harness_push (h, make_tokens (i));
+    gst_harness_push (plain, make_tokens (i));
+    fail_unless_equals_int (count_previews (h, i), i % 4 < 3);
+    fail_unless_equals_int (count_previews (plain, i), 0);
+    fail_unless_equals_int (gst_harness_buffers_in_queue (h), gst_harness_buffers_in_queue (plain));
+  }
+  for (i = 0; i < 8; i++) {
+    GstBuffer *a = gst_harness_pull (h), *b = gst_harness_pull (plain);
+
+    fail_unless_equals_uint64 (token_number (a), token_number (b));
+    fail_unless_equals_int (gst_buffer_get_size (a), gst_buffer_get_size (b));
+    gst_buffer_unref (a);
+    gst_buffer_unref (b);
+  }
+  gst_util_set_object_arg (G_OBJECT (h->element), "method", "none");     /* nothing waits */
+  gst_harness_push (h, make_tokens (8));
+  fail_unless_equals_int (count_previews (h, 8), 0);
+  gst_harness_teardown (plain);
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
 GST_START_TEST (test_none_keeps_all)
 {
   GstHarness *h = start ("terncompressor method=none");
@@ -338,6 +392,7 @@ main (void)
 
   suite_add_tcase (suite, tc);
   tcase_add_test (tc, test_groups);
+  tcase_add_test (tc, test_previews);
   tcase_add_test (tc, test_none_keeps_all);
   tcase_add_loop_test (tc, test_planned, 0, G_N_ELEMENTS (plans));
   tcase_add_loop_test (tc, test_drains, 0, G_N_ELEMENTS (drains));

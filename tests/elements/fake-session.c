@@ -365,6 +365,32 @@ end_requests (TernSession *self)
   }
 }
 
+/* Frames that come again with their group, behind those that were looked at. Called with the lock held. */
+static void
+look_at_previews (TernSession *self)
+{
+  tern_session_show_previews (self);
+  for (guint i = 0; i < self->shown.n; i++) {
+    const TernPreview *preview = self->shown.frames[i];
+    Looked looked = { self->shown_first + i, preview->pts, preview->full, preview->n_tokens };
+
+    if (preview->n_tokens > 0)
+      looked.first = preview->rows[0];
+    g_array_append_val (self->planned, looked);
+  }
+}
+
+/* How many of the newest frames that were looked at a request is about; @frames: as it says, or 0: of the window. */
+static guint
+frames_of_request (TernSession *self, guint frames)
+{
+  guint n = self->planned->len;
+
+  if (frames == 0 && self->shown.n > 0)
+    for (frames = n; frames > 1 && g_array_index (self->planned, Looked, n - frames).number < self->shown_window; frames--);
+  return frames > 0 ? MIN (n, frames) : n;
+}
+
 /* Called and left with the lock held; FALSE: nothing is asked that can be answered. */
 static gboolean
 answer_request (TernSession *self)
@@ -372,12 +398,15 @@ answer_request (TernSession *self)
   TernPending *pending = tern_session_next_pending (self, self->planned->len > 0, G_MAXUINT64);
   TernWindow moment = { .end = G_MAXUINT64 };
   TernResult *result;
-  guint n = self->planned->len;
+  guint looked_at = self->planned->len, n;
 
   if (!pending)
     return FALSE;
+  if (tern_session_has_previews (self, pending->config, G_MAXUINT64))
+    look_at_previews (self);
+  n = self->planned->len;
   if (n > 0) {
-    const Looked *looked = &g_array_index (self->planned, Looked, n - MIN (n, pending->frames ? pending->frames : n));
+    const Looked *looked = &g_array_index (self->planned, Looked, n - frames_of_request (self, pending->frames));
 
     moment.first = looked->number;
     moment.start_time = looked->pts;
@@ -387,6 +416,8 @@ answer_request (TernSession *self)
   g_mutex_unlock (&self->lock);
   result = pending->deadline <= g_get_monotonic_time () ? failed (self, pending, &moment, "error")
       : answer (self, pending->config, 0, &moment, pending->id);
+  g_array_set_size (self->planned, looked_at);
+  tern_session_hide_previews (self);
   g_mutex_lock (&self->lock);
   deliver (self, result, moment.end_time, TRUE);
   tern_pending_free (pending);

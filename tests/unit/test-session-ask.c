@@ -393,6 +393,269 @@ test_on_demand (void)
   g_assert_null (next_result (session));
 }
 
+/* ---- Frames before their group ---- */
+
+#define GRID 4                  /* tokens of a frame: GRID * GRID */
+#define WIDTH 256
+
+/* Frame @i's tokens: all, or those that are left of them. */
+static TernTokens
+make_tokens (guint i, gboolean all, float rows[GRID * GRID * WIDTH])
+{
+  for (guint n = 0; n < GRID * GRID * WIDTH; n++)
+    rows[n] = (float) ((n * 7 + i * 31) % 19) / 19 - .5f;
+  return (TernTokens) { .number = i, .pts = MS (500 * i), .duration = MS (500), .grid_w = GRID, .grid_h = GRID, .dim = WIDTH,
+    .n_tokens = all ? GRID * GRID : GRID + i % 3, .tokens = rows };
+}
+
+static void
+preview (TernSession *session, guint first, guint n)
+{
+  float rows[GRID * GRID * WIDTH];
+
+  for (guint i = first; i < first + n; i++) {
+    TernTokens tokens = make_tokens (i, TRUE, rows);
+    g_autoptr (GError) error = NULL;
+
+    tern_session_preview_tokens (session, &tokens, &error);
+    g_assert_no_error (error);
+  }
+}
+
+static void
+push_tokens (TernSession *session, guint first, guint n, gboolean all)
+{
+  float rows[GRID * GRID * WIDTH];
+
+  for (guint i = first; i < first + n; i++) {
+    TernTokens tokens = make_tokens (i, all, rows);
+    g_autoptr (GError) error = NULL;
+
+    while (!tern_session_push_tokens (session, &tokens, &error)) {
+      g_assert_error (error, TERN_ERROR, TERN_ERROR_BUSY);
+      g_clear_error (&error);
+      tern_session_wait (session, -1);
+    }
+  }
+}
+
+/* What a request of the newest @n frames (0: of the window) is about: that many, [start, end), that many tokens. */
+static void
+expect_seen (TernSession *session, guint n, guint frames, double start, double end, guint tokens)
+{
+  TernRequest request = { .question = { .prompt = "What?", .max_tokens = 2 }, .frames = n };
+  g_autoptr (TernResult) result = NULL;
+
+  ask (session, &request);
+  result = next_of_requests (session);
+  g_assert_cmpstr (result->kind, ==, "caption");
+  g_assert_cmpuint (result->frames, ==, frames);
+  g_assert_cmpfloat (result->start, ==, start);
+  g_assert_cmpfloat (result->end, ==, end);
+  g_assert_cmpuint (result->visual_kept, ==, tokens);
+  g_assert_cmpuint (result->visual_in, ==, frames * GRID * GRID);
+}
+
+static void
+expect_nothing_seen (TernSession *session)
+{
+  TernRequest request = { .question = { .prompt = "What?" } };
+  g_autoptr (TernResult) result = NULL;
+
+  ask (session, &request);
+  tern_session_finish (session);
+  result = next_of_requests (session);
+  g_assert_cmpstr (result->kind, ==, "error");
+  g_assert_true (strstr (result->result, "no frame") != NULL);
+}
+
+/* Without the encoder: whose frames these are is not known, nor how many tokens they have. */
+static TernModel *
+open_text (void)
+{
+  TernModelParams params = TERN_MODEL_PARAMS_INIT;
+  g_autoptr (GError) error = NULL;
+  TernModel *model;
+
+  params.model_path = TEXT_FILE;
+  params.parts = TERN_MODEL_TEXT;
+  params.threads = 2;
+  model = tern_model_open (&params, &error);
+  g_assert_no_error (error);
+  return model;
+}
+
+static TernSession *
+token_session (TernModel *model, guint seconds)
+{
+  TernSessionParams params = quick_params ();
+
+  params.window = seconds * TERN_SECOND;
+  params.compress.method = TERN_METHOD_NONE;
+  return new_session (model, &params);
+}
+
+/* At once, with all their tokens, behind the frames that are there. */
+static void
+test_previews (void)
+{
+  g_autoptr (TernModel) model = open_text ();
+  g_autoptr (TernSession) session = token_session (model, 4);
+  const guint all = GRID * GRID, kept[] = { 4, 5, 6, 4, 5, 6, 4, 5 };
+  guint before = kept[0] + kept[1] + kept[2] + kept[3];
+
+  for (guint i = 0; i < 3; i++) {
+    preview (session, i, 1);
+    expect_seen (session, 0, i + 1, 0, .5 * (i + 1), all * (i + 1));
+    expect_seen (session, 1, 1, .5 * i, .5 * (i + 1), all);
+  }
+  push_tokens (session, 0, 1, FALSE);           /* the others come behind it */
+  expect_seen (session, 0, 3, 0, 1.5, kept[0] + 2 * all);
+  push_tokens (session, 1, 3, FALSE);
+  expect_seen (session, 0, 4, 0, 2, before);
+  preview (session, 4, 2);
+  expect_seen (session, 0, 6, 0, 3, before + 2 * all);
+  expect_seen (session, 3, 3, 1.5, 3, kept[3] + 2 * all);
+  preview (session, 4, 1);                      /* it comes again, and what was behind it is over */
+  expect_seen (session, 0, 5, 0, 2.5, before + all);
+  push_tokens (session, 4, 4, FALSE);
+  preview (session, 8, 2);                      /* of the next window */
+  expect_seen (session, 0, 2, 4, 5, 2 * all);
+  expect_seen (session, 3, 3, 3.5, 5, kept[7] + 2 * all);
+  push_tokens (session, 9, 1, FALSE);           /* the one before it will not come */
+  expect_seen (session, 0, 1, 4.5, 5, 4);
+}
+
+/* No more than a group has; none behind an end. */
+static void
+test_previews_end (void)
+{
+  g_autoptr (TernModel) model = open_text ();
+  g_autoptr (TernSession) session = token_session (model, 4);
+  TernRequest request = { .question = { .prompt = "What?" } };
+  g_autoptr (TernResult) cancelled = NULL;
+  Hold hold;
+
+  preview (session, 0, 6);
+  expect_seen (session, 0, 4, 1, 3, 4 * GRID * GRID);
+  tern_session_flush (session);
+  expect_nothing_seen (session);
+  preview (session, 0, 2);
+  tern_session_finish (session);
+  expect_nothing_seen (session);
+  preview (session, 0, 2);
+  hold_engine (&hold, model);
+  ask (session, &request);
+  tern_session_cancel (session);
+  release_engine (&hold);
+  cancelled = next_of_requests (session);
+  g_assert_cmpstr (cancelled->finish_reason, ==, "cancelled");
+  expect_nothing_seen (session);
+
+  push_tokens (session, 40, 4, TRUE);
+  preview (session, 44, 1);
+  expect_seen (session, 0, 5, 20, 22.5, 5 * GRID * GRID);
+  push_tokens (session, 0, 1, TRUE);            /* time jumps back */
+  expect_seen (session, 0, 1, 0, .5, GRID * GRID);
+}
+
+/* They are what a window of just these frames would be about. */
+static void
+test_previews_answer (void)
+{
+  TernQuestion question = { .prompt = "What is there?" };
+  TernRequest request = { .question = question };
+  g_autoptr (TernModel) model = open_text ();
+  g_autoptr (TernSession) session = token_session (model, 4), plain = token_session (model, 4);
+  g_autoptr (TernResult) got = NULL, wanted = NULL;
+  g_autoptr (GError) error = NULL;
+
+  push_tokens (session, 0, 4, FALSE);
+  preview (session, 4, 3);
+  ask (session, &request);
+  got = next_of_requests (session);
+  tern_session_set_questions (plain, &question, 1, &error);
+  g_assert_no_error (error);
+  push_tokens (plain, 0, 4, FALSE);
+  push_tokens (plain, 4, 3, TRUE);
+  tern_session_finish (plain);
+  wanted = next_result (plain);
+  g_assert_cmpuint (got->visual_kept, ==, wanted->visual_kept);
+  g_assert_cmpstr (got->result, ==, wanted->result);
+  g_assert_cmpfloat_with_epsilon (got->confidence, wanted->confidence, 1e-6);
+}
+
+/* All that windows say; what requests say is counted. */
+static char *
+windows_of (TernSession *session, guint *requests)
+{
+  GString *all = g_string_new (NULL);
+  TernResult *result;
+
+  while ((result = next_result (session))) {
+    if (result->ask_id == 0)
+      g_string_append_printf (all, "%.3f-%.3f|%s|%a|%u\n", result->start, result->end, result->result, result->confidence,
+          result->visual_kept);
+    else
+      (*requests)++;
+    tern_result_unref (result);
+  }
+  return g_string_free (all, FALSE);
+}
+
+/* Whatever is asked about them, and however soon they come again while it is answered. */
+static void
+test_previews_and_windows (void)
+{
+  TernRequest request = { .question = { .prompt = "What?", .max_tokens = 3 } };
+  g_autoptr (TernModel) model = open_text ();
+  g_autoptr (TernSession) session = token_session (model, 4), plain = token_session (model, 4);
+  g_autofree char *got = NULL, *wanted = NULL;
+  guint asked = 0, answered = 0;
+
+  for (guint i = 0; i < 40; i += 4) {
+    for (guint k = 0; k < 3; k++) {
+      preview (session, i + k, 1);
+      request.frames = (i + k) % 4;
+      asked += tern_session_ask (session, &request, NULL, NULL);
+    }
+    push_tokens (session, i, 4, FALSE);
+    push_tokens (plain, i, 4, FALSE);
+  }
+  preview (session, 40, 3);
+  tern_session_finish (session);
+  tern_session_finish (plain);
+  got = windows_of (session, &answered);
+  wanted = windows_of (plain, &answered);
+  g_assert_cmpuint (answered, ==, asked);
+  g_assert_cmpstr (got, ==, wanted);
+}
+
+static void
+test_bad_previews (void)
+{
+  g_autoptr (TernModel) model = open_model (0);
+  TernSessionParams params = quick_params ();
+  g_autoptr (TernSession) session = new_session (model, &params);
+  float rows[GRID * GRID * WIDTH];
+  TernTokens good = make_tokens (0, TRUE, rows), narrow = good, timeless = good, empty = good, huge = good;
+  const struct { const TernTokens *tokens; gint error; } cases[] = { { &narrow, TERN_ERROR_MISMATCH },
+    { &timeless, TERN_ERROR_INVALID }, { &empty, TERN_ERROR_INVALID }, { &huge, TERN_ERROR_INVALID },
+    { &good, TERN_ERROR_INVALID } };
+
+  narrow.dim = WIDTH / 2;
+  timeless.pts = TERN_TIME_NONE;
+  empty.tokens = NULL;
+  huge.n_tokens = TERN_FRAME_TOKENS_MAX + 1;
+  push_run (session, 0, 1, 0);  /* it is given frames */
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autoptr (GError) error = NULL;
+
+    g_assert_false (tern_session_preview_tokens (session, cases[i].tokens, &error));
+    g_assert_error (error, TERN_ERROR, cases[i].error);
+  }
+}
+
 /* ---- Words as they come ---- */
 
 static void
@@ -482,6 +745,11 @@ main (int argc, char **argv)
   g_test_add_func ("/ask/flush", test_flush);
   g_test_add_func ("/ask/too-many", test_too_many);
   g_test_add_func ("/ask/on-demand", test_on_demand);
+  g_test_add_func ("/ask/previews", test_previews);
+  g_test_add_func ("/ask/previews-end", test_previews_end);
+  g_test_add_func ("/ask/previews-answer", test_previews_answer);
+  g_test_add_func ("/ask/previews-and-windows", test_previews_and_windows);
+  g_test_add_func ("/ask/bad-previews", test_bad_previews);
   g_test_add_func ("/ask/partial", test_partial);
   g_test_add_func ("/ask/placeholders", test_placeholders);
   g_test_add_func ("/ask/filled-prompt", test_filled_prompt);
