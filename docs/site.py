@@ -97,7 +97,7 @@ def prose(text):
     text = re.sub(r"^@(\w+): ?", r"- `\1`: ", text, flags=re.M)
     text = re.sub(r"^@(\w|-)+: .*\n", "", text, flags=re.M)
     text = re.sub(r"\|\[(?:<!--.*?-->)?\n?(.*?)\n?\]\|", r"\n```\n\1\n```\n", text, flags=re.S)
-    return markdown(re.sub(r"\n(- )", r"\n\1", text))
+    return markdown(text)
 
 
 def inspect(*args):
@@ -123,7 +123,7 @@ def element_page(name, blocks):
         names = names_of(text, heading, pattern)
         body.append(f"<h2>{title}</h2>\n<dl>\n" if names else "")
         for item in names:
-            own = [b for key, b in blocks.items() if key.lower() == f"gst{name}{mark}{item}".replace("gsttern", "gsttern")]
+            own = [b for key, b in blocks.items() if key.lower() == f"gst{name}{mark}{item}"]
             shared = [b for key, b in blocks.items() if re.fullmatch(rf"GstTern\w+{mark}{item}", key)]
             if not own + shared:
                 missing.append(f"{name}{mark}{item}")
