@@ -27,8 +27,8 @@ struct _GstTernAction
 {
   GstTernGenerator *generator;
 
-  GMutex lock;                  /* for what follows; taken after the session's
-                                 * and before the object's */
+  GMutex lock;                  /* for what follows; taken after the ask lock and
+                                 * the session's, and before the object's */
   GCond cond;                   /* states, or nobody waits */
   gchar *path;                  /* of the model */
   guint overlap;

@@ -345,8 +345,8 @@ is_under_way (const GstTernAction * self)
   return last && !last->made;
 }
 
-/* With the session's lock and ours, so that no answer comes before its number
- * is known. */
+/* With the ask lock and ours, so that no answer comes before its number is
+ * known. */
 static gboolean
 ask (GstTernAction * self, GError ** error)
 {
@@ -387,7 +387,7 @@ ask_once (GstTernAction * self, AskWhen when)
   GError *error = NULL;
   gboolean due;
 
-  g_mutex_lock (&generator->session_lock);
+  g_mutex_lock (&generator->ask_lock);
   g_mutex_lock (&self->lock);
   due = self->model && generator->session && !self->interrupted
       && (when != ASK_AGAIN || self->again);
@@ -396,7 +396,7 @@ ask_once (GstTernAction * self, AskWhen when)
   else if (due)
     ask (self, &error);
   g_mutex_unlock (&self->lock);
-  g_mutex_unlock (&generator->session_lock);
+  g_mutex_unlock (&generator->ask_lock);
   if (!error)
     return;
   GST_ELEMENT_WARNING (generator, LIBRARY, FAILED,
@@ -408,9 +408,14 @@ GstFlowReturn
 gst_tern_action_decide (GstTernAction * self)
 {
   GstTernGenerator *generator = self->generator;
+  gboolean decides;
 
-  ask_once (self, generator->session_leaky ? ASK_NEWEST : ASK_NOW);
-  if (!generator->session_leaky) {
+  g_mutex_lock (&self->lock);
+  decides = self->model != NULL;
+  g_mutex_unlock (&self->lock);
+  if (decides)
+    ask_once (self, generator->session_leaky ? ASK_NEWEST : ASK_NOW);
+  if (decides && !generator->session_leaky) {
     g_mutex_lock (&self->lock);
     while (is_under_way (self) && !self->interrupted)
       g_cond_wait (&self->cond, &self->lock);

@@ -58,11 +58,16 @@ struct _GstTernGenerator
   GHashTable *prompt_ids;       /* text: guint, counted */
   guint next_prompt_id;
 
+  /* Before the session's lock: as long as it is held the session stays, and
+   * nobody else asks it anything. Forms are compiled and prompts tokenised with
+   * it, and so no frame waits for it. */
+  GMutex ask_lock;
+  guint64 session_asks;         /* requests that the session took */
+
   /* Under @session_lock for all but the streaming thread, which replaces it.
    * Never taken by the engine thread. */
   GMutex session_lock;
   TernSession *session;
-  guint64 session_asks;         /* requests that it took */
 
   GstTernTask task;             /* pushes what leaves: OutItem */
   /* Under its lock. */

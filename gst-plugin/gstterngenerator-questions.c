@@ -96,11 +96,11 @@ try_standing (GstTernGenerator * self, GstTernStanding * standing,
   if (!gst_tern_standing_check (standing, error))
     return FALSE;
   gst_tern_standing_make_questions (standing, id_of, self);
-  g_mutex_lock (&self->session_lock);
+  g_mutex_lock (&self->ask_lock);
   if (self->session)
     ok = tern_session_set_questions (self->session, standing->questions,
         standing->n_questions, error);
-  g_mutex_unlock (&self->session_lock);
+  g_mutex_unlock (&self->ask_lock);
   if (!ok)
     gst_tern_generator_take_ids_back (self, first);
   return ok;

@@ -100,8 +100,8 @@ gst_tern_generator_next_deadline (GstTernGenerator * self)
 
 /* ---- Into the session ---- */
 
-/* With the session's lock; what is left of the time goes with it. Once the
- * session has it, it may be answered, and gone. */
+/* With the ask lock; what is left of the time goes with it. Once the session has
+ * it, it may be answered, and gone. */
 static gboolean
 give (GstTernGenerator * self, GstTernAsk * ask, GError ** error)
 {
@@ -127,7 +127,7 @@ feed (GstTernGenerator * self, GstTernAsk * own)
   GError *refused = NULL, *error = NULL;
   GstTernAsk *ask = NULL;
 
-  g_mutex_lock (&self->session_lock);
+  g_mutex_lock (&self->ask_lock);
   while (self->session) {
     g_mutex_lock (&self->task.lock);
     ask = take_held (self);
@@ -159,7 +159,7 @@ feed (GstTernGenerator * self, GstTernAsk * own)
     if (!ask)
       break;
   }
-  g_mutex_unlock (&self->session_lock);
+  g_mutex_unlock (&self->ask_lock);
   return refused;
 }
 
@@ -324,12 +324,14 @@ gst_tern_generator_end_asks (GstTernGenerator * self, gboolean all,
   GQueue ended = G_QUEUE_INIT;
   GstTernAsk *ask;
 
+  g_mutex_lock (&self->ask_lock);       /* not one that is being given */
   g_mutex_lock (&self->task.lock);
   take_all (&self->asks_given, &ended);
   take_all (&self->asks_failed, &ended);
   if (all)
     take_all (&self->asks_held, &ended);
   g_mutex_unlock (&self->task.lock);
+  g_mutex_unlock (&self->ask_lock);
   while ((ask = g_queue_pop_head (&ended))) {
     if (!ask->failure) {
       ask->failure = g_strdup (reason);

@@ -50,6 +50,7 @@ gst_tern_generator_drop_session (GstTernGenerator * self)
   TernSessionStats stats = { 0, };
   TernSession *session;
 
+  g_mutex_lock (&self->ask_lock);
   g_mutex_lock (&self->session_lock);
   session = self->session;
   self->session = NULL;
@@ -60,6 +61,7 @@ gst_tern_generator_drop_session (GstTernGenerator * self)
   self->windows_before += stats.windows_done;
   g_mutex_unlock (&self->task.lock);
   g_mutex_unlock (&self->session_lock);
+  g_mutex_unlock (&self->ask_lock);
   g_clear_pointer (&session, tern_session_free);
   gst_tern_generator_end_asks (self, FALSE, "the session ended");
 }
@@ -87,11 +89,13 @@ gst_tern_generator_make_session (GstTernGenerator * self, TernModel * model,
   session = tern_session_new (model, &params, error);
   if (session) {
     accept_params (self, &params);
+    g_mutex_lock (&self->ask_lock);
     g_mutex_lock (&self->session_lock);
     gst_tern_action_reset_session (self->action);
     self->session = session;
     self->session_asks = 0;
     g_mutex_unlock (&self->session_lock);
+    g_mutex_unlock (&self->ask_lock);
   }
   g_mutex_unlock (&self->prompt_lock);
   g_free (source);

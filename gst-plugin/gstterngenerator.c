@@ -273,12 +273,12 @@ gst_tern_generator_change_state (GstElement * element,
 static void
 gst_tern_generator_cancel (GstTernGenerator * self)
 {
-  /* Those first: what the session ends makes room for them. */
+  /* What the session ends makes room for those that are held. */
+  g_mutex_lock (&self->ask_lock);
   gst_tern_generator_cancel_held_asks (self);
-  g_mutex_lock (&self->session_lock);
   if (self->session)
     tern_session_cancel (self->session);
-  g_mutex_unlock (&self->session_lock);
+  g_mutex_unlock (&self->ask_lock);
 }
 
 static void
@@ -296,6 +296,7 @@ gst_tern_generator_finalize (GObject * object)
   gst_clear_object (&self->promptpad);
   gst_tern_action_free (self->action);
   g_mutex_clear (&self->prompt_lock);
+  g_mutex_clear (&self->ask_lock);
   g_mutex_clear (&self->session_lock);
   gst_tern_task_finalize (&self->task);
   G_OBJECT_CLASS (parent_class)->finalize (object);
@@ -418,6 +419,7 @@ gst_tern_generator_init (GstTernGenerator * self)
   gst_element_add_pad (GST_ELEMENT_CAST (self), self->srcpad);
 
   g_mutex_init (&self->prompt_lock);
+  g_mutex_init (&self->ask_lock);
   g_mutex_init (&self->session_lock);
   self->action = gst_tern_action_new (self);
   gst_tern_task_init (&self->task, self, self->srcpad,

@@ -14,6 +14,43 @@ tern_fake_forms (void)
   return g_atomic_int_get (&forms);
 }
 
+/* ---- Compiling that takes its time ---- */
+
+static GMutex hold_lock;
+static GCond hold_cond;
+static gboolean held;
+static guint waiting;
+
+void
+tern_fake_hold_forms (gboolean hold)
+{
+  g_mutex_lock (&hold_lock);
+  held = hold;
+  g_cond_broadcast (&hold_cond);
+  g_mutex_unlock (&hold_lock);
+}
+
+void
+tern_fake_wait_forms (void)
+{
+  g_mutex_lock (&hold_lock);
+  while (waiting == 0)
+    g_cond_wait (&hold_cond, &hold_lock);
+  g_mutex_unlock (&hold_lock);
+}
+
+static void
+take_time (void)
+{
+  g_mutex_lock (&hold_lock);
+  waiting++;
+  g_cond_broadcast (&hold_cond);
+  while (held)
+    g_cond_wait (&hold_cond, &hold_lock);
+  waiting--;
+  g_mutex_unlock (&hold_lock);
+}
+
 /* ---- Labels ---- */
 
 struct _TernLabels {
@@ -152,6 +189,7 @@ tern_constraint_new (TernGrammar *grammar, TernTokenTrie *trie, GError **error)
 {
   TernConstraint *self = g_new (TernConstraint, 1);
 
+  take_time ();
   self->refs = 1;
   g_atomic_int_inc (&forms);
   return self;

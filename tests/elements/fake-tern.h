@@ -12,3 +12,6 @@ G_MODULE_EXPORT guint tern_fake_begun (void);
 G_MODULE_EXPORT void tern_fake_wait_begun (guint n);
 /* Labels and constraints that there are. */
 G_MODULE_EXPORT guint tern_fake_forms (void);
+/* No schema or grammar is compiled until FALSE; until one is under way. */
+G_MODULE_EXPORT void tern_fake_hold_forms (gboolean hold);
+G_MODULE_EXPORT void tern_fake_wait_forms (void);

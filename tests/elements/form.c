@@ -353,6 +353,50 @@ GST_START_TEST (test_forms_go)
 }
 GST_END_TEST
 
+static gpointer
+set_schema (gpointer element)
+{
+  g_object_set (element, "json-schema", "{}", NULL);
+  return NULL;
+}
+
+static gpointer
+ask_schema (gpointer element)
+{
+  GstStructure *request = gst_structure_new ("tern-ask", "prompt", G_TYPE_STRING, "q", "json-schema", G_TYPE_STRING, "{}",
+      NULL);
+  guint64 id = 0;
+
+  g_signal_emit_by_name (element, "ask", request, &id);
+  gst_structure_free (request);
+  return GUINT_TO_POINTER ((guint) id);
+}
+
+/* While a schema is compiled frames go on, windows are answered as before, and counts are read. */
+GST_START_TEST (test_compiling_holds_nobody)
+{
+  GstHarness *h = start_generator ("terngenerator prompt=p");
+  GstStructure *stats;
+  GThread *thread;
+
+  push_tokens (h, 0, 1);
+  fake_hold_forms (TRUE);
+  thread = g_thread_new ("compile", __i__ == 0 ? set_schema : ask_schema, h->element);
+  fake_wait_forms ();
+  push_tokens (h, 1, 8);
+  expect (h, "caption", "8 frames, p", "p", "0");
+  g_object_get (h->element, "stats", &stats, NULL);
+  gst_structure_free (stats);
+  fake_hold_forms (FALSE);
+  fail_unless_equals_int (GPOINTER_TO_UINT (g_thread_join (thread)), __i__);
+  if (__i__ == 0) {
+    push_tokens (h, 8, 16);
+    expect (h, "answer", "{\"frames\": 8}", "p", "0");
+  }
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
 /* The bin has them all. */
 GST_START_TEST (test_bin)
 {
@@ -391,6 +435,7 @@ main (void)
   tcase_add_test (tc, test_times);
   tcase_add_loop_test (tc, test_language, 0, G_N_ELEMENTS (languages));
   tcase_add_test (tc, test_forms_go);
+  tcase_add_loop_test (tc, test_compiling_holds_nobody, 0, 2);
   tcase_add_test (tc, test_bin);
   return run_suite (suite);
 }

@@ -182,6 +182,18 @@ fake_forms (void)
   return ((__typeof__ (&tern_fake_forms)) fake_function ("tern_fake_forms")) ();
 }
 
+void
+fake_hold_forms (gboolean hold)
+{
+  ((__typeof__ (&tern_fake_hold_forms)) fake_function ("tern_fake_hold_forms")) (hold);
+}
+
+void
+fake_wait_forms (void)
+{
+  ((__typeof__ (&tern_fake_wait_forms)) fake_function ("tern_fake_wait_forms")) ();
+}
+
 GstBuffer *
 make_frame (GstClockTime pts, GstClockTime duration, guint8 value)
 {

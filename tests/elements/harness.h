@@ -36,6 +36,9 @@ guint fake_begun (void);
 void fake_wait_begun (guint n);
 /* Labels and constraints of answers that there are. */
 guint fake_forms (void);
+/* Compiling a schema or grammar, held: it begins but does not end. */
+void fake_hold_forms (gboolean hold);
+void fake_wait_forms (void);
 /* A function of the fake libtern, which is in the plugin. */
 gpointer fake_function (const char *name);
 
