@@ -15,7 +15,8 @@ typedef enum
   OUT_START,                    /* where text will begin */
   OUT_GAP,                      /* no text comes before a time */
   OUT_PROGRESS,                 /* ... a running time that video has got to */
-  OUT_TEXT_END                  /* no text comes any more */
+  OUT_TEXT_END,                 /* no text comes any more */
+  OUT_NOTHING                   /* what it was is void */
 } OutKind;
 
 /* What the src task has to do, in order. */
@@ -140,6 +141,20 @@ gst_tern_generator_on_result (void *data, TernResult * result)
   }
   g_mutex_unlock (&self->task.lock);
   gst_tern_action_note_result (self->action, result);
+}
+
+/* The next session counts its requests anew. */
+void
+gst_tern_generator_forget_answers (GstTernGenerator * self)
+{
+  GList *link;
+
+  for (link = self->task.queue.head; link; link = link->next) {
+    OutItem *item = link->data;
+
+    if (item->result && item->result->ask_id > 0)
+      item->kind = OUT_NOTHING;
+  }
 }
 
 /* ---- The src task ---- */
@@ -617,6 +632,8 @@ handle (gpointer element, GstTernItem * base)
       return emit_partial (self, item);
     case OUT_FAILED_ASK:
       return emit_failed_ask (self, item->ask);
+    case OUT_NOTHING:
+      break;
     case OUT_EVENT:
       emit_event (self, gst_event_ref (GST_EVENT_CAST (base->object)));
       break;

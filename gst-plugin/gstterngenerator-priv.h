@@ -273,6 +273,9 @@ void gst_tern_generator_enqueue_start (GstTernGenerator * self,
 void gst_tern_generator_end_live_text (GstTernGenerator * self);
 /* No text comes before @end. Both are stream times. */
 void gst_tern_generator_enqueue_gap (GstTernGenerator * self, GstClockTime end);
+/* With the lock: requests were ended, and what waits to leave in answer to them
+ * is void. */
+void gst_tern_generator_forget_answers (GstTernGenerator * self);
 /* With the lock: results that wait to leave. */
 guint gst_tern_generator_count_results (GstTernGenerator * self);
 /* A QOS message, when windows were dropped since the last one. */

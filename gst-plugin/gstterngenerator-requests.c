@@ -330,6 +330,7 @@ gst_tern_generator_end_asks (GstTernGenerator * self, gboolean all,
   take_all (&self->asks_failed, &ended);
   if (all)
     take_all (&self->asks_held, &ended);
+  gst_tern_generator_forget_answers (self);
   g_mutex_unlock (&self->task.lock);
   g_mutex_unlock (&self->ask_lock);
   while ((ask = g_queue_pop_head (&ended))) {

@@ -323,6 +323,70 @@ GST_START_TEST (test_flush_and_cancel)
 }
 GST_END_TEST
 
+static GMutex told_lock;
+static GCond told_cond;
+static gboolean told_held, told_waits;
+
+/* Holds the src task up. */
+static void
+on_told (GstElement *element, GstStructure *result, gpointer data)
+{
+  g_mutex_lock (&told_lock);
+  told_waits = told_held;
+  g_cond_broadcast (&told_cond);
+  while (told_held && told_waits)
+    g_cond_wait (&told_cond, &told_lock);
+  g_mutex_unlock (&told_lock);
+}
+
+static void
+hold_told (gboolean hold)
+{
+  g_mutex_lock (&told_lock);
+  told_held = hold;
+  g_cond_broadcast (&told_cond);
+  g_mutex_unlock (&told_lock);
+}
+
+/* Tokens at another rate need another session: what the one before it answered late is no answer to what is asked now. */
+GST_START_TEST (test_another_session)
+{
+  GstHarness *h = start_generator ("terngenerator prompt=w");
+  GstBus *bus = watch (h->element);
+  g_autofree char *caps = token_caps (mmproj_path);
+  g_autoptr (GstCaps) faster = gst_caps_from_string (caps);
+  guint begun = fake_begun ();
+  gulong handler = g_signal_connect (h->element, "result", G_CALLBACK (on_told), NULL);
+
+  push_tokens (h, 0, 1);
+  hold_told (TRUE);
+  fail_unless_equals_uint64 (ask (h->element, "prompt=one"), 1);
+  g_mutex_lock (&told_lock);
+  while (!told_waits)
+    g_cond_wait (&told_cond, &told_lock);
+  g_mutex_unlock (&told_lock);
+  g_signal_handler_disconnect (h->element, handler);
+  fail_unless_equals_uint64 (ask (h->element, "prompt=two"), 2);
+  fake_wait_begun (begun + 2);
+  gst_caps_set_simple (faster, "framerate", GST_TYPE_FRACTION, 4, 1, NULL);
+  fail_unless (gst_harness_push_event (h, gst_event_new_caps (faster)));
+  expect_result (bus, 2, "error", "two", NULL, "cancelled");
+  fake_hold (TRUE);
+  push_tokens (h, 0, 1);
+  fail_unless_equals_uint64 (ask (h->element, "prompt=three"), 3);
+  fail_unless_equals_uint64 (ask (h->element, "prompt=four"), 4);
+  hold_told (FALSE);
+  expect_result (bus, 1, "caption", "one", NULL, "stop");
+  expect_result (bus, 0, "caption", "w", NULL, "stop");         /* the window that was open */
+  fake_hold (FALSE);
+  expect_result (bus, 3, "caption", "three", NULL, "stop");
+  expect_result (bus, 4, "caption", "four", NULL, "stop");
+  expect_no_result (bus);
+  unwatch (bus);
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
 /* What is asked about each window from now on; properties read what is in force, and take it back. */
 GST_START_TEST (test_standing)
 {
@@ -612,6 +676,7 @@ main (void)
   tcase_add_test (tc, test_early);
   tcase_add_test (tc, test_timeout);
   tcase_add_test (tc, test_flush_and_cancel);
+  tcase_add_test (tc, test_another_session);
   tcase_add_test (tc, test_standing);
   tcase_add_test (tc, test_prompt_pad_newest);
   tcase_add_test (tc, test_prompt_pad_ends_nothing);
