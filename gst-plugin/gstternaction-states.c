@@ -113,6 +113,7 @@ gst_tern_action_await_state (GstTernAction * self, GstClockTime pts)
   GstTernGenerator *generator = self->generator;
   gboolean live = is_live (self);
   GstClockTime running;
+  gboolean interrupted;
   GError *error = NULL;
 
   g_mutex_lock (&self->lock);
@@ -130,9 +131,12 @@ gst_tern_action_await_state (GstTernAction * self, GstClockTime pts)
     use_states (self, running, FALSE, &error);
     g_cond_broadcast (&self->cond);
   }
+  /* A flush comes here before it comes to the task. */
+  interrupted = self->interrupted;
   g_mutex_unlock (&self->lock);
   say_bad (self, error);
-  return gst_tern_task_get_flow (&generator->task);
+  return interrupted ? GST_FLOW_FLUSHING :
+      gst_tern_task_get_flow (&generator->task);
 }
 
 /* ---- From the pad ---- */
