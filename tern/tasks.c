@@ -49,22 +49,6 @@ tern_task_labels_are_good (const char *const *labels, char **problem)
 
 /* ---- Values of keys ---------------------------------------------------------------------------------------------- */
 
-static gboolean
-damaged (const TernGguf *file, const char *key, GError **error, const char *format, ...) G_GNUC_PRINTF (4, 5);
-
-static gboolean
-damaged (const TernGguf *file, const char *key, GError **error, const char *format, ...)
-{
-  g_autofree char *what = NULL;
-  va_list args;
-
-  va_start (args, format);
-  what = g_strdup_vprintf (format, args);
-  va_end (args);
-  g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: key %s: %s", tern_gguf_path (file), key, what);
-  return FALSE;
-}
-
 /* @bytes as text of its own; NULL with @error. */
 static char *
 read_text (const TernGguf *file, const char *key, TernBytes bytes, GError **error)
@@ -74,7 +58,7 @@ read_text (const TernGguf *file, const char *key, TernBytes bytes, GError **erro
   if (g_utf8_validate (bytes.data, (gssize) bytes.len, NULL))
     return g_strndup (bytes.data, bytes.len);
   quoted = tern_bytes_quote (bytes);
-  damaged (file, key, error, "expected UTF-8 without zero bytes, found %s", quoted);
+  tern_gguf_bad_key (file, key, error, "expected UTF-8 without zero bytes, found %s", quoted);
   return NULL;
 }
 
@@ -97,7 +81,7 @@ read_labels (const TernGguf *file, const char *key, GError **error)
   if (!tern_gguf_array (file, key, TERN_GGUF_STRING, TRUE, &array, error))
     return NULL;
   if (array.count > TERN_LABELS_MAX) {
-    damaged (file, key, error, "expected 2 to %d labels, found %" G_GUINT64_FORMAT, TERN_LABELS_MAX, array.count);
+    tern_gguf_bad_key (file, key, error, "expected 2 to %d labels, found %" G_GUINT64_FORMAT, TERN_LABELS_MAX, array.count);
     return NULL;
   }
   labels = g_new0 (char *, array.count + 1);
@@ -107,7 +91,7 @@ read_labels (const TernGguf *file, const char *key, GError **error)
       return NULL;
   if (tern_task_labels_are_good ((const char *const *) labels, &problem))
     return g_steal_pointer (&labels);
-  damaged (file, key, error, "%s", problem);
+  tern_gguf_bad_key (file, key, error, "%s", problem);
   return NULL;
 }
 
@@ -135,7 +119,7 @@ take_name (GArray *tasks, GHashTable *places, char *name, const TernGguf *file, 
     return &g_array_index (tasks, TernTask, GPOINTER_TO_UINT (place));
   }
   if (tasks->len == TERN_TASKS_MAX) {
-    damaged (file, key, error, "expected at most %d tasks in a file, found more", TERN_TASKS_MAX);
+    tern_gguf_bad_key (file, key, error, "expected at most %d tasks in a file, found more", TERN_TASKS_MAX);
     g_free (name);
     return NULL;
   }
@@ -154,7 +138,7 @@ read_key (GArray *tasks, GHashTable *places, const TernGguf *file, const char *k
   if (!name)
     return TRUE;
   if (!field || !tern_task_name_is_good (name))
-    return damaged (file, key, error, "expected " TERN_TASK_PREFIX "NAME." TERN_TASK_PROMPT ", NAME of "
+    return tern_gguf_bad_key (file, key, error, "expected " TERN_TASK_PREFIX "NAME." TERN_TASK_PROMPT ", NAME of "
         TERN_TASK_NAME_RULE ", found the name \"%s\"%s", name, field ? "" : " alone");
   if (!(task = take_name (tasks, places, g_steal_pointer (&name), file, key, error)))
     return FALSE;
@@ -177,9 +161,9 @@ check_task (const TernGguf *file, const TernTask *task, GError **error)
       : TERN_TASK_PROMPT, NULL);
 
   if (!task->prompt)
-    return damaged (file, key, error, "expected the prompt of the task %s, found no such key", task->name);
+    return tern_gguf_bad_key (file, key, error, "expected the prompt of the task %s, found no such key", task->name);
   if (task->labels && task->json_schema)
-    return damaged (file, key, error, "expected labels or a schema of the task %s, found both", task->name);
+    return tern_gguf_bad_key (file, key, error, "expected labels or a schema of the task %s, found both", task->name);
   return TRUE;
 }
 

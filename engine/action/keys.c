@@ -7,19 +7,6 @@
 
 #include "tern/error.h"
 
-G_GNUC_PRINTF (4, 5) static gboolean
-wrong (const TernGguf *file, const char *key, GError **error, const char *format, ...)
-{
-  g_autofree char *text = NULL;
-  va_list args;
-
-  va_start (args, format);
-  text = g_strdup_vprintf (format, args);
-  va_end (args);
-  g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: key %s: %s", tern_gguf_path (file), key, text);
-  return FALSE;
-}
-
 gboolean
 tern_action_key_choice (const TernGguf *file, const char *key, const char *const *names, int fallback, guint *out,
     GError **error)
@@ -40,7 +27,7 @@ tern_action_key_choice (const TernGguf *file, const char *key, const char *const
     }
   found = tern_bytes_quote (text);
   expected = g_strjoinv (", ", (char **) names);
-  return wrong (file, key, error, "expected one of %s; found %s", expected, found);
+  return tern_gguf_bad_key (file, key, error, "expected one of %s; found %s", expected, found);
 }
 
 /* An array of either type. */
@@ -60,14 +47,14 @@ tern_action_key_floats (const TernGguf *file, const char *key, guint n, float *o
   if (!find_array (file, key, TERN_GGUF_F32, TERN_GGUF_F64, TRUE, &array, error))
     return FALSE;
   if (array.count != n)
-    return wrong (file, key, error, "expected %u numbers, found %" G_GUINT64_FORMAT, n, array.count);
+    return tern_gguf_bad_key (file, key, error, "expected %u numbers, found %" G_GUINT64_FORMAT, n, array.count);
   for (guint i = 0; i < n; i++) {
     TernGgufValue value;
 
     tern_gguf_element (&array, i, &value);
     out[i] = (float) value.f64;
     if (!isfinite (out[i]))
-      return wrong (file, key, error, "expected finite numbers, found %g at %u", value.f64, i);
+      return tern_gguf_bad_key (file, key, error, "expected finite numbers, found %g at %u", value.f64, i);
   }
   return TRUE;
 }
@@ -82,7 +69,7 @@ tern_action_key_integers (const TernGguf *file, const char *key, guint32 min, gu
   if (!find_array (file, key, TERN_GGUF_U32, TERN_GGUF_I32, FALSE, &array, error))
     return FALSE;
   if (array.count > most)
-    return wrong (file, key, error, "expected at most %u integers, found %" G_GUINT64_FORMAT, most, array.count);
+    return tern_gguf_bad_key (file, key, error, "expected at most %u integers, found %" G_GUINT64_FORMAT, most, array.count);
   for (*n = 0; *n < array.count; (*n)++) {
     TernGgufValue value;
     gint64 number;
@@ -90,7 +77,7 @@ tern_action_key_integers (const TernGguf *file, const char *key, guint32 min, gu
     tern_gguf_element (&array, *n, &value);
     number = array.type == TERN_GGUF_I32 ? value.i64 : (gint64) value.u64;
     if (number < min || number > max)
-      return wrong (file, key, error, "expected integers from %u to %u, found %" G_GINT64_FORMAT " at %u", min, max,
+      return tern_gguf_bad_key (file, key, error, "expected integers from %u to %u, found %" G_GINT64_FORMAT " at %u", min, max,
           number, *n);
     out[*n] = (guint32) number;
   }
@@ -120,7 +107,7 @@ tern_action_key_text (const TernGguf *file, const char *key, const char *fallbac
   if (!*out || (!fallback && !**out)) {
     g_autofree char *found = tern_bytes_quote (text);
 
-    return wrong (file, key, error, "expected a text in UTF-8 without control characters, found %s", found);
+    return tern_gguf_bad_key (file, key, error, "expected a text in UTF-8 without control characters, found %s", found);
   }
   return TRUE;
 }
@@ -135,7 +122,7 @@ tern_action_key_texts (const TernGguf *file, const char *key, guint n, gboolean 
   if (!tern_gguf_array (file, key, TERN_GGUF_STRING, TRUE, &array, error))
     return FALSE;
   if (array.count != n)
-    return wrong (file, key, error, "expected %u texts, found %" G_GUINT64_FORMAT, n, array.count);
+    return tern_gguf_bad_key (file, key, error, "expected %u texts, found %" G_GUINT64_FORMAT, n, array.count);
   cursor = array.data;
   for (guint i = 0; i < n; i++) {
     TernBytes text = tern_gguf_next_string (&cursor);
@@ -144,7 +131,7 @@ tern_action_key_texts (const TernGguf *file, const char *key, guint n, gboolean 
     if (!out[i] || (!may_be_empty && !*out[i])) {
       g_autofree char *found = tern_bytes_quote (text);
 
-      return wrong (file, key, error, "expected texts in UTF-8 without control characters%s, found %s at %u",
+      return tern_gguf_bad_key (file, key, error, "expected texts in UTF-8 without control characters%s, found %s at %u",
           may_be_empty ? "" : ", none empty", found, i);
     }
   }

@@ -291,12 +291,23 @@ describe (const TernGgufValue *value)
   }
 }
 
+gboolean
+tern_gguf_bad_key (const TernGguf *file, const char *key, GError **error, const char *format, ...)
+{
+  g_autofree char *what = NULL;
+  va_list args;
+
+  va_start (args, format);
+  what = g_strdup_vprintf (format, args);
+  va_end (args);
+  g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: key %s: %s", file->path, key, what);
+  return FALSE;
+}
+
 static gboolean
 missing (const TernGguf *file, const char *key, GError **error)
 {
-  g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: key %s: expected a value, found no such key", file->path,
-      key);
-  return FALSE;
+  return tern_gguf_bad_key (file, key, error, "expected a value, found no such key");
 }
 
 G_GNUC_PRINTF (5, 6) static gboolean
@@ -308,9 +319,7 @@ unexpected (const TernGguf *file, const char *key, const TernGgufValue *value, G
   va_start (args, format);
   expected = g_strdup_vprintf (format, args);
   va_end (args);
-  g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: key %s: expected %s, found %s", file->path, key, expected,
-      found);
-  return FALSE;
+  return tern_gguf_bad_key (file, key, error, "expected %s, found %s", expected, found);
 }
 
 /* ---- Typed keys -------------------------------------------------------------------------------------------------- */

@@ -86,6 +86,9 @@ const char *tern_gguf_key (const TernGguf *file, gsize i, TernGgufType *type);
 TernBytes tern_gguf_key_record (const TernGguf *file, gsize i);
 
 gboolean tern_gguf_has (const TernGguf *file, const char *key);
+/* FORMAT: "FILE: key KEY: what". FALSE, for callers to return. */
+gboolean tern_gguf_bad_key (const TernGguf *file, const char *key, GError **error, const char *format, ...)
+    G_GNUC_PRINTF (4, 5);
 
 /* Any value; for programs that show or copy keys. */
 typedef struct {

@@ -20,22 +20,6 @@ tern_arch_key (char *buffer, const char *architecture, const char *name)
 }
 
 static gboolean
-bad_key (const TernGguf *file, const char *key, GError **error, const char *format, ...) G_GNUC_PRINTF (4, 5);
-
-static gboolean
-bad_key (const TernGguf *file, const char *key, GError **error, const char *format, ...)
-{
-  g_autofree char *what = NULL;
-  va_list args;
-
-  va_start (args, format);
-  what = g_strdup_vprintf (format, args);
-  va_end (args);
-  g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: key %s: %s", tern_gguf_path (file), key, what);
-  return FALSE;
-}
-
-static gboolean
 is_text (TernBytes bytes, const char *text)
 {
   return bytes.data && bytes.len == strlen (text) && !memcmp (bytes.data, text, bytes.len);
@@ -122,7 +106,7 @@ read_widths (TernDecoderParams *p, const TernGguf *file, const char *arch, GErro
     return FALSE;
   }
   if (embedding->dims[0] != p->width)
-    return bad_key (file, key, error, "expected the width of token_embd.weight, %" G_GUINT64_FORMAT ", found %u",
+    return tern_gguf_bad_key (file, key, error, "expected the width of token_embd.weight, %" G_GUINT64_FORMAT ", found %u",
         embedding->dims[0], p->width);
   if (embedding->dims[1] < 1 || embedding->dims[1] > G_MAXINT32) {
     g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: tensor token_embd.weight: expected 1 to %d rows, found %"
@@ -135,12 +119,12 @@ read_widths (TernDecoderParams *p, const TernGguf *file, const char *arch, GErro
   if (!tern_gguf_u32_or (file, key, 1, G_MAXINT32, p->n_vocab, &n_vocab, error))
     return FALSE;
   if (n_vocab > p->n_vocab)
-    return bad_key (file, key, error, "expected at most the %u rows of token_embd.weight, found %u", p->n_vocab,
+    return tern_gguf_bad_key (file, key, error, "expected at most the %u rows of token_embd.weight, found %u", p->n_vocab,
         n_vocab);
   if (!tern_gguf_array (file, "tokenizer.ggml.tokens", TERN_GGUF_STRING, FALSE, &tokens, error))
     return FALSE;
   if (tokens.count > p->n_vocab)
-    return bad_key (file, "tokenizer.ggml.tokens", error, "expected at most the %u rows of token_embd.weight, found %"
+    return tern_gguf_bad_key (file, "tokenizer.ggml.tokens", error, "expected at most the %u rows of token_embd.weight, found %"
         G_GUINT64_FORMAT " tokens", p->n_vocab, tokens.count);
   return TRUE;
 }
@@ -163,24 +147,24 @@ read_heads (TernDecoderParams *p, const TernGguf *file, const char *arch, GError
     return FALSE;
   for (guint i = 0; i < p->n_layers; i++) {
     if (p->kv_heads[i] && !p->heads[i])
-      return bad_key (file, heads_key, error, "expected 1 to %u in layer %u, found 0", p->width, i);
+      return tern_gguf_bad_key (file, heads_key, error, "expected 1 to %u in layer %u, found 0", p->width, i);
     if (p->kv_heads[i] > p->heads[i] || (p->kv_heads[i] && p->heads[i] % p->kv_heads[i]))
-      return bad_key (file, key, error, "expected a divisor of the %u heads of layer %u, found %u", p->heads[i], i,
+      return tern_gguf_bad_key (file, key, error, "expected a divisor of the %u heads of layer %u, found %u", p->heads[i], i,
           p->kv_heads[i]);
     first = first ? first : p->heads[i];
     p->max_heads = MAX (p->max_heads, p->heads[i]);
   }
 
   if (!first)
-    return bad_key (file, heads_key, error, "expected 1 to %u, found 0", p->width);
+    return tern_gguf_bad_key (file, heads_key, error, "expected 1 to %u, found 0", p->width);
   has_length = tern_gguf_has (file, tern_arch_key (key, arch, "attention.key_length"));
   if (!has_length && p->width % first)
-    return bad_key (file, heads_key, error, "expected a divisor of the width %u, found %u", p->width, first);
+    return tern_gguf_bad_key (file, heads_key, error, "expected a divisor of the width %u, found %u", p->width, first);
   tern_arch_key (key, arch, "attention.key_length");
   if (!tern_gguf_u32_or (file, key, 1, 1u << 16, p->width / first, &p->head_dim, error))
     return FALSE;
   if ((guint64) p->head_dim * p->max_heads > MAX_INNER)
-    return bad_key (file, key, error, "expected at most %u values in all %u heads, found %u in each", MAX_INNER,
+    return tern_gguf_bad_key (file, key, error, "expected at most %u values in all %u heads, found %u in each", MAX_INNER,
         p->max_heads, p->head_dim);
   return TRUE;
 }
@@ -192,7 +176,7 @@ read_yarn (TernDecoderParams *p, const TernGguf *file, const char *arch, float f
   guint32 original;
 
   if (p->rope_base <= 1)
-    return bad_key (file, tern_arch_key (key, arch, "rope.freq_base"), error, "expected more than 1, found %g",
+    return tern_gguf_bad_key (file, tern_arch_key (key, arch, "rope.freq_base"), error, "expected more than 1, found %g",
         p->rope_base);
   p->yarn.factor = factor > 0 ? factor : 1;
   if (!tern_gguf_u32_or (file, tern_arch_key (key, arch, "rope.scaling.original_context_length"), 1, MAX_CONTEXT,
@@ -246,7 +230,7 @@ read_rope (TernDecoderParams *p, const TernGguf *file, const char *arch, GError 
   if (!tern_gguf_u32_or (file, key, 1, 1u << 16, p->head_dim, &value_length, error))
     return FALSE;
   if (value_length != p->head_dim)
-    return bad_key (file, key, error, "expected the length of a key, %u, found %u", p->head_dim, value_length);
+    return tern_gguf_bad_key (file, key, error, "expected the length of a key, %u, found %u", p->head_dim, value_length);
   /* A file without the key means 10000, as everywhere in GGUF. */
   if (!tern_gguf_f32_or (file, tern_arch_key (key, arch, "rope.freq_base"), FLT_MIN, FLT_MAX, 10000, &p->rope_base,
           error)
@@ -254,7 +238,7 @@ read_rope (TernDecoderParams *p, const TernGguf *file, const char *arch, GError 
           &p->rope_dim, error))
     return FALSE;
   if (p->rope_dim % 2)
-    return bad_key (file, key, error, "expected an even number, found %u", p->rope_dim);
+    return tern_gguf_bad_key (file, key, error, "expected an even number, found %u", p->rope_dim);
   return read_rope_scaling (p, file, arch, error);
 }
 
