@@ -253,6 +253,42 @@ gst_tern_event_flow (GstPad * srcpad)
   return flow;
 }
 
+static gboolean
+push_own_caps (GstPad * srcpad, GstEvent * event)
+{
+  GstCaps *caps = gst_pad_get_pad_template_caps (srcpad);
+  gboolean ok = gst_pad_push_event (srcpad, gst_event_new_caps (caps));
+
+  gst_caps_unref (caps);
+  gst_event_unref (event);
+  return ok;
+}
+
+/* An event that comes while everything stops is no error. */
+GstFlowReturn
+gst_tern_format_event (GstPad * pad, GstObject * parent, GstPad * srcpad,
+    GstEvent * event)
+{
+  gboolean caps = GST_EVENT_TYPE (event) == GST_EVENT_CAPS;
+  GstFlowReturn flow;
+
+  if (caps ? push_own_caps (srcpad, event) : gst_pad_event_default (pad, parent,
+          event))
+    return GST_FLOW_OK;
+  flow = gst_tern_event_flow (srcpad);
+  return caps && flow == GST_FLOW_ERROR ? GST_FLOW_NOT_NEGOTIATED : flow;
+}
+
+GstFlowReturn
+gst_tern_format_nothing (GstPad * srcpad, GstBuffer * buffer)
+{
+  if (GST_BUFFER_PTS_IS_VALID (buffer))
+    gst_pad_push_event (srcpad, gst_event_new_gap (GST_BUFFER_PTS (buffer),
+            GST_BUFFER_DURATION (buffer)));
+  gst_buffer_unref (buffer);
+  return GST_FLOW_OK;
+}
+
 GstIterator *
 gst_tern_iterate_one_pad (GstPad * other)
 {

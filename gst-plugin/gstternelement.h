@@ -120,6 +120,13 @@ guint gst_tern_pool_limit (GstBufferPool * pool);
 /* What an event function returns when @srcpad did not take the event. */
 GstFlowReturn gst_tern_event_flow (GstPad * srcpad);
 
+/* For elements that make another kind of thing of each result: events of @pad
+ * go on as they are, caps as those of @srcpad's template. */
+GstFlowReturn gst_tern_format_event (GstPad * pad, GstObject * parent,
+    GstPad * srcpad, GstEvent * event);
+/* Nothing is made of @buffer, which is taken: sinks and muxers go on. */
+GstFlowReturn gst_tern_format_nothing (GstPad * srcpad, GstBuffer * buffer);
+
 /* For iterate_internal_links of a pad whose data go to or come from @other
  * alone. */
 GstIterator *gst_tern_iterate_one_pad (GstPad * other);

@@ -115,16 +115,8 @@ gst_tern_json_enc_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
   gchar *line = make_line (self, buffer);
   GstBuffer *out;
 
-  if (!line) {
-    /* Sinks and muxers go on. */
-    if (GST_BUFFER_PTS_IS_VALID (buffer))
-      gst_pad_push_event (self->srcpad,
-          gst_event_new_gap (GST_BUFFER_PTS (buffer),
-              GST_BUFFER_DURATION (buffer)));
-    gst_buffer_unref (buffer);
-    return GST_FLOW_OK;
-  }
-
+  if (!line)
+    return gst_tern_format_nothing (self->srcpad, buffer);
   out = gst_buffer_new_wrapped (line, strlen (line));
   GST_BUFFER_PTS (out) = GST_BUFFER_PTS (buffer);
   GST_BUFFER_DURATION (out) = GST_BUFFER_DURATION (buffer);
@@ -133,41 +125,15 @@ gst_tern_json_enc_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
   return gst_pad_push (self->srcpad, out);
 }
 
-static gboolean
-handle_event (GstTernJsonEnc * self, GstPad * pad, GstEvent * event)
-{
-  switch (GST_EVENT_TYPE (event)) {
-    case GST_EVENT_CAPS:{
-      GstCaps *caps = gst_caps_new_empty_simple ("application/x-json");
-      gboolean ok = gst_pad_push_event (self->srcpad,
-          gst_event_new_caps (caps));
-
-      gst_caps_unref (caps);
-      gst_event_unref (event);
-      return ok;
-    }
-    case GST_EVENT_FLUSH_STOP:
-      forget_last (self);
-      break;
-    default:
-      break;
-  }
-  return gst_pad_event_default (pad, GST_OBJECT_CAST (self), event);
-}
-
-/* An event that comes while everything stops is no error. */
 static GstFlowReturn
 gst_tern_json_enc_sink_event (GstPad * pad, GstObject * parent,
     GstEvent * event)
 {
   GstTernJsonEnc *self = GST_TERN_JSON_ENC (parent);
-  gboolean caps = GST_EVENT_TYPE (event) == GST_EVENT_CAPS;
-  GstFlowReturn flow;
 
-  if (handle_event (self, pad, event))
-    return GST_FLOW_OK;
-  flow = gst_tern_event_flow (self->srcpad);
-  return caps && flow == GST_FLOW_ERROR ? GST_FLOW_NOT_NEGOTIATED : flow;
+  if (GST_EVENT_TYPE (event) == GST_EVENT_FLUSH_STOP)
+    forget_last (self);
+  return gst_tern_format_event (pad, parent, self->srcpad, event);
 }
 
 static GstStateChangeReturn

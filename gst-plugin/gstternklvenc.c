@@ -72,45 +72,17 @@ gst_tern_klv_enc_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
   GstTernKlvEnc *self = GST_TERN_KLV_ENC (parent);
   GstBuffer *packet = make_packet (self, buffer);
 
-  if (packet) {
-    gst_buffer_unref (buffer);
-    return gst_pad_push (self->srcpad, packet);
-  }
-  if (GST_BUFFER_PTS_IS_VALID (buffer))
-    gst_pad_push_event (self->srcpad,
-        gst_event_new_gap (GST_BUFFER_PTS (buffer),
-            GST_BUFFER_DURATION (buffer)));
+  if (!packet)
+    return gst_tern_format_nothing (self->srcpad, buffer);
   gst_buffer_unref (buffer);
-  return GST_FLOW_OK;
+  return gst_pad_push (self->srcpad, packet);
 }
 
-static gboolean
-handle_event (GstTernKlvEnc * self, GstPad * pad, GstEvent * event)
-{
-  GstCaps *caps;
-  gboolean ok;
-
-  if (GST_EVENT_TYPE (event) != GST_EVENT_CAPS)
-    return gst_pad_event_default (pad, GST_OBJECT_CAST (self), event);
-  caps = gst_static_pad_template_get_caps (&src_template);
-  ok = gst_pad_push_event (self->srcpad, gst_event_new_caps (caps));
-  gst_caps_unref (caps);
-  gst_event_unref (event);
-  return ok;
-}
-
-/* An event that comes while everything stops is no error. */
 static GstFlowReturn
 gst_tern_klv_enc_sink_event (GstPad * pad, GstObject * parent, GstEvent * event)
 {
-  GstTernKlvEnc *self = GST_TERN_KLV_ENC (parent);
-  gboolean caps = GST_EVENT_TYPE (event) == GST_EVENT_CAPS;
-  GstFlowReturn flow;
-
-  if (handle_event (self, pad, event))
-    return GST_FLOW_OK;
-  flow = gst_tern_event_flow (self->srcpad);
-  return caps && flow == GST_FLOW_ERROR ? GST_FLOW_NOT_NEGOTIATED : flow;
+  return gst_tern_format_event (pad, parent, GST_TERN_KLV_ENC (parent)->srcpad,
+      event);
 }
 
 static void
