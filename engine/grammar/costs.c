@@ -29,16 +29,12 @@ item_ends (const TernItem *item, const TernTokenTrie *trie, guint from, gint64 *
   wholes[0] = 0;
   for (guint i = 0; i < trie->n_nodes;) {
     const TernTrieNode *node = &trie->nodes[i];
-    guint8 next = item->next[states[node->depth]][node->byte], whole = wholes[node->depth];
+    guint8 next = states[node->depth], whole = wholes[node->depth];
 
     --*budget;
-    if (next == TERN_ITEM_DEAD || (by_bytes && node->depth > 0)) {
+    if ((by_bytes && node->depth > 0) || !tern_item_step (item, &next, &whole, node->byte)) {
       i += node->size;
       continue;
-    }
-    if (next == TERN_ITEM_WHOLE) {
-      next = 0;
-      whole++;
     }
     states[node->depth + 1] = next;
     wholes[node->depth + 1] = whole;

@@ -106,6 +106,19 @@ typedef struct {
   guint64 (*live)[4];           /* [n] bytes that are not DEAD */
 } TernItem;
 
+/* From *@state with *@whole items behind it, over @byte. FALSE: no item goes on so, nothing was changed. */
+static inline gboolean
+tern_item_step (const TernItem *item, guint8 *state, guint8 *whole, guint8 byte)
+{
+  guint8 next = item->next[*state][byte];
+
+  if (next == TERN_ITEM_DEAD)
+    return FALSE;
+  *whole += next == TERN_ITEM_WHOLE;
+  *state = next == TERN_ITEM_WHOLE ? 0 : next;
+  return TRUE;
+}
+
 typedef struct {
   guint32 item, min, max, next;
 } TernRun;

@@ -31,21 +31,17 @@ walk (Walk *w, guint8 from, guint32 below)
   wholes[depth] = 0;
   for (guint i = below == TERN_NODE_ROOT ? 0 : below + 1; i < end;) {
     const TernTrieNode *node = &trie->nodes[i];
-    guint8 state = states[node->depth], whole = wholes[node->depth];
-    guint8 next = w->item->next[state][node->byte];
+    guint8 before = wholes[node->depth], next = states[node->depth], whole = before;
+    gboolean between = next == 0, goes_on = tern_item_step (w->item, &next, &whole, node->byte);
 
-    if (state == 0 && whole > 0 && (w->byte < 0 ? next == TERN_ITEM_DEAD : node->byte == w->byte)) {
-      Found exit = { i, 0, node->byte, whole };
+    if (between && before > 0 && (w->byte < 0 ? !goes_on : node->byte == w->byte)) {
+      Found exit = { i, 0, node->byte, before };
 
       g_array_append_val (w->exits, exit);
     }
-    if (next == TERN_ITEM_DEAD) {
+    if (!goes_on) {
       i += node->size;
       continue;
-    }
-    if (next == TERN_ITEM_WHOLE) {
-      next = 0;
-      whole++;
     }
     states[node->depth + 1] = next;
     wholes[node->depth + 1] = whole;
