@@ -115,7 +115,7 @@ tern_session_next_pending (TernSession *self, gboolean seen, guint64 looking)
   TernPending *late = take_late (self), *first = g_queue_peek_head (&self->pending);
   gboolean ready;
 
-  if (late || !first)
+  if (late || !first || (self->request_waits && self->standing.hand.has))
     return late;
   seen |= tern_session_has_previews (self, first->config, looking);
   if (seen && first->frames == 0)

@@ -147,7 +147,7 @@ tern_session_take_request (TernSession *self)
 
   if (self->request.hand.has && is_late (self->asked_now))
     fail_late (self);
-  while (!self->request.hand.has && !(self->request_waits && self->standing.hand.has)) {
+  while (!self->request.hand.has) {
     guint64 newest;
     gboolean seen = find_newest (self, &newest);
     TernPending *pending;
