@@ -1,83 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Frames on their way into a session: sampled by time, copied, put into groups and windows. Pushing never waits for the
  * engine. */
+#include "tern/planes.h"
 #include "tern/session-priv.h"
 
 #include <string.h>
 
 /* Frames of a window when every frame is to be looked at and nobody says how many. */
 #define FRAMES_UNLIMITED 32
-
-/* ---- Pictures ---- */
-
-typedef struct {
-  guint n;
-  gsize row_bytes[3];
-  guint rows[3];
-} Planes;
-
-static gboolean
-planes_of (const TernImage *image, Planes *planes, GError **error)
-{
-  gsize w = image->width, cw = (w + 1) / 2;
-  guint h = image->height, ch = h / 2 + h % 2;
-
-  switch (image->format) {
-    case TERN_IMAGE_RGB:
-    case TERN_IMAGE_BGR:
-      *planes = (Planes) { 1, { 3 * w }, { h } };
-      break;
-    case TERN_IMAGE_RGBX:
-    case TERN_IMAGE_BGRX:
-      *planes = (Planes) { 1, { 4 * w }, { h } };
-      break;
-    case TERN_IMAGE_GRAY8:
-      *planes = (Planes) { 1, { w }, { h } };
-      break;
-    case TERN_IMAGE_I420:
-      *planes = (Planes) { 3, { w, cw, cw }, { h, ch, ch } };
-      break;
-    case TERN_IMAGE_NV12:
-      *planes = (Planes) { 2, { w, 2 * cw }, { h, ch } };
-      break;
-    default:
-      g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "picture: expected a format from 0 to %u, found %u",
-          (guint) TERN_IMAGE_NV12, (guint) image->format);
-      return FALSE;
-  }
-  if (image->width < 1 || image->height < 1 || image->width > TERN_IMAGE_SIDE_MAX
-      || image->height > TERN_IMAGE_SIDE_MAX) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "picture: expected 1 to %u pixels a side, found %u x %u",
-        TERN_IMAGE_SIDE_MAX, image->width, image->height);
-    return FALSE;
-  }
-  for (guint p = 0; p < planes->n; p++)
-    if (!image->data[p] || (gsize) ABS ((gint64) image->stride[p]) < planes->row_bytes[p]) {
-      g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID,
-          "picture of %u x %u: expected at least %" G_GSIZE_FORMAT " bytes a row in plane %u, found %s%d", image->width,
-          image->height, planes->row_bytes[p], p, image->data[p] ? "" : "no data and ", image->stride[p]);
-      return FALSE;
-    }
-  return TRUE;
-}
-
-static void
-copy_image (TernFrameSlot *slot, const TernImage *image, const Planes *planes)
-{
-  guint8 *to = slot->data;
-
-  slot->image = *image;
-  for (guint p = 0; p < 3; p++) {
-    slot->image.data[p] = NULL;
-    slot->image.stride[p] = 0;
-  }
-  for (guint p = 0; p < planes->n; p++) {
-    slot->image.data[p] = to;
-    slot->image.stride[p] = (gint) planes->row_bytes[p];
-    for (guint y = 0; y < planes->rows[p]; y++, to += planes->row_bytes[p])
-      memcpy (to, image->data[p] + (gssize) y * image->stride[p], planes->row_bytes[p]);
-  }
-}
 
 /* ---- Slots ---- */
 
@@ -277,8 +207,8 @@ see_and_unlock (TernSession *self, guint64 pts, guint64 duration, gboolean sure)
 gboolean
 tern_session_push_frame (TernSession *self, const TernImage *image, guint64 pts, guint64 duration, GError **error)
 {
-  Planes planes;
-  gsize bytes = 0;
+  TernPlanes planes;
+  gsize bytes;
   TernFrameSampler sampler;
   TernFrameSlot *slot;
   gboolean new_group;
@@ -286,15 +216,14 @@ tern_session_push_frame (TernSession *self, const TernImage *image, guint64 pts,
   guint epoch, width, height;
 
   g_return_val_if_fail (self != NULL && image != NULL, FALSE);
-  if (!check_time (pts, duration, error) || !planes_of (image, &planes, error))
+  if (!check_time (pts, duration, error) || !tern_planes_of (image, &planes, error))
     return FALSE;
   if (!self->vision || self->has_tokens) {
     g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, self->vision ? "a session that was given visual tokens takes no frames"
         : "%s: expected a model opened with TERN_MODEL_VISION for frames, found one without", self->text->name);
     return FALSE;
   }
-  for (guint p = 0; p < planes.n; p++)
-    bytes += planes.row_bytes[p] * planes.rows[p];
+  bytes = tern_planes_bytes (&planes);
 
   g_mutex_lock (&self->lock);
   sampler = self->sampler;
@@ -311,7 +240,7 @@ tern_session_push_frame (TernSession *self, const TernImage *image, guint64 pts,
   epoch = self->epoch;
   g_mutex_unlock (&self->lock);
 
-  copy_image (slot, image, &planes);
+  tern_planes_copy (&planes, image, slot->data, &slot->image);
   tern_vision_shown_size (image, &width, &height);
 
   g_mutex_lock (&self->lock);
@@ -433,19 +362,18 @@ gboolean
 tern_session_push_still (TernSession *self, const TernImage *image, GError **error)
 {
   TernWork work = { .kind = TERN_WORK_STILL };
-  Planes planes;
-  gsize bytes = 0;
+  TernPlanes planes;
+  gsize bytes;
 
   g_return_val_if_fail (self != NULL && image != NULL, FALSE);
-  if (!planes_of (image, &planes, error))
+  if (!tern_planes_of (image, &planes, error))
     return FALSE;
   if (!self->vision) {
     g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID,
         "%s: expected a model opened with TERN_MODEL_VISION for pictures, found one without", self->text->name);
     return FALSE;
   }
-  for (guint p = 0; p < planes.n; p++)
-    bytes += planes.row_bytes[p] * planes.rows[p];
+  bytes = tern_planes_bytes (&planes);
 
   g_mutex_lock (&self->lock);
   work.slot = take_slot (self, bytes, error);
@@ -453,7 +381,7 @@ tern_session_push_still (TernSession *self, const TernImage *image, GError **err
     g_mutex_unlock (&self->lock);
     return FALSE;
   }
-  copy_image (work.slot, image, &planes);
+  tern_planes_copy (&planes, image, work.slot->data, &work.slot->image);
   work.config = tern_session_config_ref (self->config);
   work.pushed = g_get_monotonic_time ();
   self->stats.frames_in++;

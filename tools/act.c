@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tern/planes.h"
 #include "tern/tern.h"
 #include "tools/act-states.h"
 #include "tools/media.h"
@@ -38,7 +39,7 @@ typedef struct {
 
   /* the newest frame: borrowed pixels end with the next one */
   TernImage image;
-  GByteArray *pixels;
+  guint8 *pixels;
   gboolean has_image;
 } Act;
 
@@ -59,21 +60,6 @@ wrong_number (const char *option, const char *expected, double found)
   return wrong (option, expected, text);
 }
 
-/* N or N/D, both positive. */
-static gboolean
-parse_rate (const char *text, guint *n, guint *d)
-{
-  g_auto (GStrv) parts = g_strsplit (text, "/", 2);
-  guint64 number, divisor = 1;
-
-  if (!parts[0] || !g_ascii_string_to_unsigned (parts[0], 10, 1, 1000000, &number, NULL)
-      || (parts[1] && !g_ascii_string_to_unsigned (parts[1], 10, 1, 1000000, &divisor, NULL)))
-    return wrong ("--state-rate", "a positive number of rows a second, N or N/D", text);
-  *n = (guint) number;
-  *d = (guint) divisor;
-  return TRUE;
-}
-
 static gboolean
 check_options (const Options *o, Act *a)
 {
@@ -89,8 +75,8 @@ check_options (const Options *o, Act *a)
     return wrong_number ("--frames", "1 to 64 pictures", o->frames);
   if (o->track != NOT_GIVEN && (o->track < 0 || o->track > 4095))
     return wrong_number ("--track", "the number of a video track, from 0", o->track);
-  if (o->state_rate && !parse_rate (o->state_rate, &a->rate_n, &a->rate_d))
-    return FALSE;
+  if (o->state_rate && !tern_tool_parse_rate (o->state_rate, &a->rate_n, &a->rate_d))
+    return wrong ("--state-rate", "a positive number of rows a second, N or N/D", o->state_rate);
   return tern_tool_check_threads (o->threads);
 }
 
@@ -107,36 +93,18 @@ check_states (const Options *o, const Act *a)
 
 /* ---- Frames ------------------------------------------------------------------------------------------------------ */
 
-static guint
-planes_of (TernImageFormat format)
-{
-  return format == TERN_IMAGE_I420 ? 3 : format == TERN_IMAGE_NV12 ? 2 : 1;
-}
-
 /* Keeps @image beyond the next frame. */
-static void
-keep (Act *a, const TernImage *image)
+static gboolean
+keep (Act *a, const TernImage *image, GError **error)
 {
-  gsize at[3] = { 0 };
+  TernPlanes planes;
 
-  g_byte_array_set_size (a->pixels, 0);
-  a->image = *image;
-  for (guint p = 0; p < planes_of (image->format); p++) {
-    gsize rows = p > 0 ? (image->height + 1) / 2 : image->height, stride = (gsize) ABS (image->stride[p]);
-    const guint8 *lowest = image->data[p] + (image->stride[p] < 0 ? (gint64) (rows - 1) * image->stride[p] : 0);
-    gsize row = p == 0 ? image->width : (image->width + 1) / 2 * (image->format == TERN_IMAGE_NV12 ? 2 : 1);
-
-    if (image->format == TERN_IMAGE_RGB || image->format == TERN_IMAGE_BGR)
-      row *= 3;
-    else if (image->format == TERN_IMAGE_RGBX || image->format == TERN_IMAGE_BGRX)
-      row *= 4;
-    /* The last row may end with its pixels. */
-    at[p] = a->pixels->len + (image->stride[p] < 0 ? (rows - 1) * stride : 0);
-    g_byte_array_append (a->pixels, lowest, (guint) ((rows - 1) * stride + row));
-  }
-  for (guint p = 0; p < planes_of (image->format); p++)
-    a->image.data[p] = a->pixels->data + at[p];
+  if (!tern_planes_of (image, &planes, error))
+    return FALSE;
+  a->pixels = g_realloc (a->pixels, tern_planes_bytes (&planes));
+  tern_planes_copy (&planes, image, a->pixels, &a->image);
   a->has_image = TRUE;
+  return TRUE;
 }
 
 /* ---- Decisions --------------------------------------------------------------------------------------------------- */
@@ -227,9 +195,8 @@ run_media (Act *a, GError **error)
   TernImage image;
 
   while ((status = tern_media_next (a->media, &image, &pts, &duration, error)) == TERN_MEDIA_FRAME) {
-    if (a->has_image && !decide_until (a, pts, error))
+    if ((a->has_image && !decide_until (a, pts, error)) || !keep (a, &image, error))
       return FALSE;
-    keep (a, &image);
     end = duration == G_MAXUINT64 || duration == 0 ? pts + 1 : pts + duration;
   }
   /* Of a file that breaks off, what was there is decided about too. */
@@ -335,7 +302,7 @@ act_clear (Act *a)
   g_clear_pointer (&a->model, tern_model_unref);
   g_clear_pointer (&a->action, tern_action_model_unref);
   g_clear_pointer (&a->media, tern_media_free);
-  g_clear_pointer (&a->pixels, g_byte_array_unref);
+  g_clear_pointer (&a->pixels, g_free);
   tern_states_clear (&a->states);
 }
 
@@ -371,7 +338,7 @@ tern_tool_act (int argc, char **argv)
     { "track", 0, 0, G_OPTION_ARG_INT, &o.track, "Video track, counted from 0 (the one that is the video)", "N" },
     { NULL }
   };
-  Act a = { .pixels = g_byte_array_new () };
+  Act a = { NULL };
   g_auto (GStrv) operands = NULL;
   int status = TERN_TOOL_USAGE;
 

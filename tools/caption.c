@@ -56,21 +56,6 @@ wrong (const char *option, const char *expected, const char *format, ...)
   return FALSE;
 }
 
-/* N or N/D, both positive. */
-static gboolean
-parse_rate (const char *text, guint *n, guint *d)
-{
-  g_auto (GStrv) parts = g_strsplit (text, "/", 2);
-  guint64 number, divisor = 1;
-
-  if (!parts[0] || !g_ascii_string_to_unsigned (parts[0], 10, 1, 1000000, &number, NULL)
-      || (parts[1] && !g_ascii_string_to_unsigned (parts[1], 10, 1, 1000000, &divisor, NULL)))
-    return wrong ("--frame-rate", "a positive number of frames a second, N or N/D", "%s", text);
-  *n = number;
-  *d = divisor;
-  return TRUE;
-}
-
 static gboolean
 check_share (const char *option, double value, double *out)
 {
@@ -118,8 +103,9 @@ check_options (const Options *o, Caption *c, guint *threads)
   g_autoptr (GError) error = NULL;
   TernKvType kv;
 
-  if ((o->rate && !parse_rate (o->rate, &p->rate_n, &p->rate_d))
-      || !check_share ("--merge-ratio", o->merge_ratio, &p->compress.merge_ratio)
+  if (o->rate && !tern_tool_parse_rate (o->rate, &p->rate_n, &p->rate_d))
+    return wrong ("--frame-rate", "a positive number of frames a second, N or N/D", "%s", o->rate);
+  if (!check_share ("--merge-ratio", o->merge_ratio, &p->compress.merge_ratio)
       || !check_share ("--kv-prune", o->kv_prune, &p->kv_prune)
       || !check_count ("--max-tokens", o->max_tokens, TERN_MAX_TOKENS_MIN, TERN_MAX_TOKENS_MAX, &p->sampling.max_tokens)
       || !check_count ("--beam", o->beam, TERN_BEAM_MIN, TERN_BEAM_MAX, &p->sampling.beam)

@@ -63,6 +63,20 @@ tern_tool_check_threads (gint threads)
   return FALSE;
 }
 
+gboolean
+tern_tool_parse_rate (const char *text, guint *n, guint *d)
+{
+  g_auto (GStrv) parts = g_strsplit (text, "/", 2);
+  guint64 number, divisor = 1;
+
+  if (!parts[0] || !g_ascii_string_to_unsigned (parts[0], 10, 1, 1000000, &number, NULL)
+      || (parts[1] && !g_ascii_string_to_unsigned (parts[1], 10, 1, 1000000, &divisor, NULL)))
+    return FALSE;
+  *n = (guint) number;
+  *d = (guint) divisor;
+  return TRUE;
+}
+
 int
 tern_tool_fail (GError **error)
 {

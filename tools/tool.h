@@ -44,6 +44,8 @@ void tern_tool_message (const char *format, ...) G_GNUC_PRINTF (1, 2);
 int tern_tool_usage (const char *format, ...) G_GNUC_PRINTF (1, 2);
 /* Whether @threads of an option are 0 (all cores) to as many as a pool has; a message if not. */
 gboolean tern_tool_check_threads (gint threads);
+/* N or N/D, both 1 to 1,000,000; FALSE without a message. */
+gboolean tern_tool_parse_rate (const char *text, guint *n, guint *d);
 /* Prints @error and clears it. Returns TERN_TOOL_USAGE when it is INVALID (a parameter out of its range), else
  * TERN_TOOL_FAILED. */
 int tern_tool_fail (GError **error);
