@@ -16,11 +16,12 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 
 import numpy as np
+
+import plugin
 
 a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 a.add_argument("seconds", type=int, nargs="?", default=30)
@@ -31,16 +32,13 @@ a.add_argument("--load", type=int, default=0)
 a.add_argument("--bin", action="store_true", help="terncaption instead of its elements")
 options = a.parse_args()
 root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-folder = tempfile.TemporaryDirectory()
-os.environ["GST_PLUGIN_PATH"] = os.path.abspath(options.build) + "/gst-plugin"
-os.environ["GST_REGISTRY"] = folder.name + "/registry"
 os.environ.setdefault("TERN_MODEL_PATH", root + "/models/tern-captioner-4m-tq2_0.gguf")
+Gst, folder = plugin.load(options.build), plugin.FOLDER
 
 import gi  # noqa: E402
 
-gi.require_version("Gst", "1.0")
 gi.require_version("GstApp", "1.0")
-from gi.repository import Gst, GstApp  # noqa: E402,F401
+from gi.repository import GstApp  # noqa: E402,F401
 
 DIMS, STEPS, RATE, STATE = 7, 16, 30, 7
 STEP = 1e9 / RATE
@@ -49,7 +47,6 @@ subprocess.run([sys.executable, root + "/tests/golden/make-action.py", head, "--
                 str(STATE), "--dims", str(DIMS), "--steps", str(STEPS), "--rate", f"{RATE}/1"], check=True,
                stdout=subprocess.DEVNULL)
 
-Gst.init(None)
 sys.setswitchinterval(.0005)    # threads of this script, which are the robot's, do not wait for each other
 CAMERA = ("videotestsrc is-live=true pattern=ball ! video/x-raw,format=I420,width=640,height=480,framerate=30/1 "
           f"! tee name=t t. ! queue ! fakesink sync=true name=video t. ! queue ! %s deadline={options.deadline * 1000000} "

@@ -16,7 +16,8 @@ import argparse
 import os
 import re
 import sys
-import tempfile
+
+import plugin
 
 a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 a.add_argument("kind", choices=["stream", "sharing"])
@@ -25,18 +26,10 @@ a.add_argument("--build", default="build")
 a.add_argument("--model")
 a.add_argument("--seconds", type=int, default=60)
 options = a.parse_args()
-folder = tempfile.TemporaryDirectory()
-os.environ["GST_PLUGIN_PATH"] = os.path.abspath(options.build) + "/gst-plugin"
-os.environ["GST_REGISTRY"] = folder.name + "/registry"
 if options.model:
     os.environ["TERN_MODEL_PATH"] = options.model
-
-import gi  # noqa: E402
-
-gi.require_version("Gst", "1.0")
-from gi.repository import GLib, Gst  # noqa: E402
-
-Gst.init(None)
+Gst = plugin.load(options.build)
+from gi.repository import GLib  # noqa: E402
 
 
 def resident():
@@ -70,22 +63,27 @@ def pipeline_of(live, frames, extra):
         "c.text_src ! queue ! fakesink sync=false async=false c.json_src ! queue ! fakesink sync=false async=false")
 
 
+def answers_of(pipeline):
+    """Results on its bus, until its end."""
+    while True:
+        message = pipeline.get_bus().timed_pop_filtered(600 * Gst.SECOND, Gst.MessageType.EOS | Gst.MessageType.ERROR
+                                                        | Gst.MessageType.ELEMENT)
+        if message is None or message.type == Gst.MessageType.ERROR:
+            sys.exit(f"FAIL {message.parse_error() if message else 'no message for ten minutes'}")
+        if message.type == Gst.MessageType.EOS:
+            return
+        if message.has_name("tern-result"):
+            yield message
+
+
 def stream():
     pipeline = pipeline_of(False, options.n, r'labels="<\"a ball moves\",nothing>" prompt="What happens?"')
     results, before = 0, None
-    bus = pipeline.get_bus()
     pipeline.set_state(Gst.State.PLAYING)
-    while True:
-        message = bus.timed_pop_filtered(600 * Gst.SECOND, Gst.MessageType.EOS | Gst.MessageType.ERROR | Gst.MessageType.ELEMENT)
-        if message is None or message.type == Gst.MessageType.ERROR:
-            print("FAIL", message.parse_error() if message else "no message for ten minutes")
-            return 1
-        if message.type == Gst.MessageType.EOS:
-            break
-        if message.has_name("tern-result"):
-            results += 1
-            if before is None and results * 4 >= options.n / 30 / 10:
-                before = (resident()[0], quarks())
+    for _answer in answers_of(pipeline):
+        results += 1
+        if before is None and results * 4 >= options.n / 30 / 10:
+            before = (resident()[0], quarks())
     after = (resident()[0], quarks())
     pipeline.set_state(Gst.State.NULL)
     grown, made = after[0] / before[0] - 1, after[1] - before[1] - 1
@@ -106,16 +104,7 @@ def sharing():
             sizes.append(resident())
     answers = [0] * len(pipelines)
     for i, pipeline in enumerate(pipelines):
-        while True:
-            message = pipeline.get_bus().timed_pop_filtered(600 * Gst.SECOND, Gst.MessageType.EOS | Gst.MessageType.ERROR
-                                                            | Gst.MessageType.ELEMENT)
-            if message is None or message.type == Gst.MessageType.ERROR:
-                print("FAIL", message.parse_error() if message else "no message for ten minutes")
-                return 1
-            if message.type == Gst.MessageType.EOS:
-                break
-            if message.has_name("tern-result"):
-                answers[i] += 1
+        answers[i] = sum(1 for _answer in answers_of(pipeline))
         if i == 0:
             sizes.append(resident())
     for pipeline in pipelines:

@@ -16,9 +16,10 @@ import os
 import resource
 import subprocess
 import sys
-import tempfile
 import threading
 import time
+
+import plugin
 
 a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 a.add_argument("what", choices=("record", "latency", "pass", "held"))
@@ -30,21 +31,7 @@ a.add_argument("--max-held-bytes", default="0", help="of held")
 a.add_argument("--live", action="store_true", help="held: as a camera, attach=window, into a sink with sync=true")
 options = a.parse_args()
 build = os.path.abspath(options.build)
-folder = tempfile.TemporaryDirectory()
-os.environ["GST_PLUGIN_PATH"] = build + ("/tests/elements" if options.fake else "/gst-plugin")
-os.environ["GST_REGISTRY"] = folder.name + "/registry"
-if options.fake:
-    for name in ("text.gguf", "mmproj-a.gguf"):
-        with open(f"{folder.name}/{name}", "w") as file:
-            file.write("GGUF, " + name)
-    os.environ["TERN_MODEL_PATH"] = folder.name + "/text.gguf"
-
-import gi  # noqa: E402
-
-gi.require_version("Gst", "1.0")
-from gi.repository import Gst  # noqa: E402
-
-Gst.init(None)
+Gst, folder = plugin.load(options.build, options.fake), plugin.FOLDER
 FRAMES = options.seconds * 30
 CAMERA = (f"videotestsrc is-live=true num-buffers={FRAMES} ! video/x-raw,format=I420,width=1280,height=720,framerate=30/1 "
           "! identity name=camera ! terncaption name=c")

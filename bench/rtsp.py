@@ -14,8 +14,9 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
+
+import plugin
 
 a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 a.add_argument("--build", default="build")
@@ -23,22 +24,11 @@ a.add_argument("--fake", action="store_true")
 a.add_argument("--times", type=int, default=3)
 a.add_argument("--serve", nargs=4, help=argparse.SUPPRESS)
 options = a.parse_args()
-folder = tempfile.TemporaryDirectory()
-if not options.serve:
-    os.environ["GST_PLUGIN_PATH"] = os.path.abspath(options.build) + ("/tests/elements" if options.fake else "/gst-plugin")
-    os.environ["GST_REGISTRY"] = folder.name + "/registry"
-    if options.fake:
-        for name in ("text.gguf", "mmproj-a.gguf"):
-            with open(f"{folder.name}/{name}", "w") as file:
-                file.write("GGUF, " + name)
-        os.environ["TERN_MODEL_PATH"] = folder.name + "/text.gguf"
+Gst = plugin.load(None if options.serve else options.build, options.fake)
 
 import gi  # noqa: E402
 
-gi.require_version("Gst", "1.0")
-from gi.repository import GLib, Gst  # noqa: E402
-
-Gst.init(None)
+from gi.repository import GLib  # noqa: E402
 
 
 def serve(port, width, height, rate):
@@ -123,5 +113,5 @@ for life in range(options.times):
           f"the bus: {' '.join(said)}", flush=True)
     next_id += len(ids)
 pipeline.set_state(Gst.State.NULL)
-folder.cleanup()
+plugin.FOLDER.cleanup()
 sys.exit(bad)

@@ -17,9 +17,10 @@ import gc
 import os
 import random
 import sys
-import tempfile
 import threading
 import time
+
+import plugin
 
 a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 a.add_argument("kinds", nargs="*", metavar="KIND")
@@ -29,21 +30,7 @@ a.add_argument("--fake", action="store_true", help="the plugin over tests/elemen
 a.add_argument("--live", action="store_true")
 a.add_argument("--longest", type=float, default=100)
 options = a.parse_args()
-folder = tempfile.TemporaryDirectory()
-os.environ["GST_PLUGIN_PATH"] = os.path.abspath(options.build) + ("/tests/elements" if options.fake else "/gst-plugin")
-os.environ["GST_REGISTRY"] = folder.name + "/registry"
-if options.fake:
-    for name in ("text.gguf", "mmproj-a.gguf"):
-        with open(f"{folder.name}/{name}", "w") as file:
-            file.write("GGUF, " + name)
-    os.environ["TERN_MODEL_PATH"] = folder.name + "/text.gguf"
-
-import gi  # noqa: E402
-
-gi.require_version("Gst", "1.0")
-from gi.repository import Gst  # noqa: E402
-
-Gst.init(None)
+Gst = plugin.load(options.build, options.fake)
 chance = random.Random(1)
 # Windows of a group, so that each stage is met about as often as it lasts.
 PIPELINE = (f"videotestsrc is-live={str(options.live).lower()} pattern=snow ! video/x-raw,width=640,height=360,framerate=30/1 "
@@ -146,5 +133,5 @@ case = None
 gc.collect()
 if "GST_TRACERS" in os.environ:
     Gst.deinit()        # the tracer speaks at the end
-folder.cleanup()
+plugin.FOLDER.cleanup()
 sys.exit(bad)
