@@ -15,6 +15,7 @@ static const char *const names[TERN_CPU_N_LEVELS] = {
   [TERN_CPU_AVXVNNI] = "avxvnni",
   [TERN_CPU_AVX512VNNI] = "avx512vnni",
   [TERN_CPU_AVX512VBMI] = "avx512vbmi",
+  [TERN_CPU_AVX512BF16] = "avx512bf16",
   [TERN_CPU_AMX] = "amx",
   [TERN_CPU_NEON] = "neon",
   [TERN_CPU_DOTPROD] = "dotprod",
@@ -76,6 +77,9 @@ detect (void)
   if (!HAS (c7, BIT (1) | BIT (6)))     /* VBMI, VBMI2 */
     return levels;
   levels |= BIT (TERN_CPU_AVX512VBMI);
+  if (!HAS (a71, BIT (5)))
+    return levels;
+  levels |= BIT (TERN_CPU_AVX512BF16);
   if (HAS (xcr0, XCR0_AMX) && HAS (d7, BIT (22) | BIT (24) | BIT (25)))         /* BF16, TILE, INT8 */
     levels |= BIT (TERN_CPU_AMX);
   return levels;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What this CPU can do, capped by the environment variable TERN_CPU (scalar, avx2, avxvnni, avx512vnni, avx512vbmi,
- * amx, neon, dotprod, i8mm, auto). */
+ * avx512bf16, amx, neon, dotprod, i8mm, auto). */
 #pragma once
 
 #include <glib.h>
@@ -13,7 +13,8 @@ typedef enum {
   TERN_CPU_AVX2,                /* AVX2 + FMA + F16C */
   TERN_CPU_AVXVNNI,
   TERN_CPU_AVX512VNNI,          /* AVX-512 F, BW, DQ, VL, VNNI */
-  TERN_CPU_AVX512VBMI,
+  TERN_CPU_AVX512VBMI,          /* and VBMI2 */
+  TERN_CPU_AVX512BF16,
   TERN_CPU_AMX,
   TERN_CPU_NEON,
   TERN_CPU_DOTPROD,

@@ -48,3 +48,13 @@ tern_f32_to_f16 (float f)
   magnitude -= (127 - 15) << 23;
   return sign | ((magnitude + 0xfff + (magnitude >> 13 & 1)) >> 13);    /* a carry may move into the exponent */
 }
+
+guint16
+tern_f32_to_bf16 (float f)
+{
+  union { float f; guint32 u; } v = { f };
+
+  if ((v.u & 0x7fffffff) > 0x7f800000)
+    return (v.u >> 16) | 0x40;  /* a NaN must not become infinity */
+  return (v.u + 0x7fff + (v.u >> 16 & 1)) >> 16;
+}

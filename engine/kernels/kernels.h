@@ -124,6 +124,56 @@ extern const gint8 tern_iq4_values[16];
 #define TERN_DECL_GEMM_NN_I8ROW(fn) void fn (float *y, gsize ldy, const float *a, gsize lda, const gint8 *b, \
     gsize ldb, const float *scale, gsize lds, gsize n, gsize depth, gsize cols, gboolean many, gboolean go_on)
 
+/* Packed matrices: rows of weights (or of keys, or columns of values) brought once into the order in which dot-product and
+ * tile instructions read them. A panel is TERN_PANEL_ROWS rows; what is one 32-bit word of a row, four int8 or two bf16
+ * columns, stands beside the same word of the other rows: 64 bytes a step, and sixteen steps are what an AMX tile holds as
+ * its second operand. Columns are padded to whole sixteens of steps with zero, rows to whole panels with zero and scale 0.
+ * Step s of int8: byte 4 * i + b is of row i, column 4 * s + b, plus 128 (unsigned). Step s of bf16: element 2 * i + b is of
+ * row i, column 2 * s + b. */
+#define TERN_PANEL_ROWS 16
+#define TERN_I8P_COLS 64
+#define TERN_BF16P_COLS 32
+
+/* Bytes of such a matrix, and of its scales and sums; rows and cols < 2^32. */
+static inline gsize
+tern_panels (gsize rows)
+{
+  return (rows + TERN_PANEL_ROWS - 1) / TERN_PANEL_ROWS;
+}
+static inline gsize
+tern_i8p_bytes (gsize rows, gsize cols)
+{
+  return tern_panels (rows) * TERN_PANEL_ROWS * ((cols + TERN_I8P_COLS - 1) / TERN_I8P_COLS * TERN_I8P_COLS);
+}
+static inline gsize
+tern_bf16p_bytes (gsize rows, gsize cols)
+{
+  return tern_panels (rows) * TERN_PANEL_ROWS * 2 * ((cols + TERN_BF16P_COLS - 1) / TERN_BF16P_COLS * TERN_BF16P_COLS);
+}
+
+/* Packs @n_rows <= 16 rows of @cols floats as one panel: value (r, c) is src[r * row + c * col], of which row or col is 1 (1:
+ * values of attention, whose rows are the columns). int8: scale[r] = max|x| / 127 and q = round_half_even(x * (127 / max)),
+ * both 0 when max < 1e-30; scale has room for 16. bf16: half to even (a NaN stays one). Exact. */
+#define TERN_DECL_PACK_I8P(fn) void fn (guint8 *panel, float *scale, const float *src, gsize row, gsize col, gsize n_rows, \
+    gsize cols)
+#define TERN_DECL_PACK_BF16P(fn) void fn (guint16 *panel, const float *src, gsize row, gsize col, gsize n_rows, gsize cols)
+/* dst[i] = x[i] in bf16, half to even; the padding to whole TERN_BF16P_COLS is set to 0. Exact (any NaN for a NaN). */
+#define TERN_DECL_PACK_BF16(fn) void fn (guint16 *dst, const float *x, gsize n)
+
+/* Products with packed int8 rows: w from the first byte of a panel, its @rows rows (any number; split work at whole panels)
+ * of @cols columns (a multiple of TERN_I8P_COLS); x: @n rows of @cols int8, @ldx apart, padding 0, in groups of @group columns
+ * (a multiple of TERN_I8P_COLS; the last may be shorter), each as quant_i8 makes it, with xscale[t * ldg + g] and
+ * xsum[t * ldg + g]. For each output
+ *   s = 0; for g = 0, 1, ...: s = fma ((float) sum_c w[r][c] * x[t][c], xscale[t][g], s)      (c in group g)
+ *   y[t * ldy + r] = fma (s, wscale[r], bias ? bias[r] : 0)
+ * Integer sums; one rounding each. Exact. cols < 2^16. */
+#define TERN_DECL_GEMM_I8P(fn) void fn (float *y, gsize ldy, const guint8 *w, gsize rows, gsize cols, const float *wscale, \
+    const float *bias, const gint8 *x, gsize ldx, gsize group, const float *xscale, const gint32 *xsum, gsize ldg, gsize n)
+/* The same with bf16 on both sides: y = fma-free sum of the products in any order, plus bias; @cols a multiple of
+ * TERN_BF16P_COLS, x padded with 0. Versions may flush subnormals to zero. */
+#define TERN_DECL_GEMM_BF16P(fn) void fn (float *y, gsize ldy, const guint16 *w, gsize rows, gsize cols, const float *bias, \
+    const guint16 *x, gsize ldx, gsize n)
+
 /* dst[i] = x[i] in IEEE f16, half to even; beyond its range infinite. Exact (any NaN for a NaN). */
 #define TERN_DECL_PACK_F16(fn) void fn (guint16 *dst, const float *x, gsize n)
 /* One int8 row of @n values as the products above take it, by the rule of quant_q8. Exact. */
@@ -178,6 +228,12 @@ typedef struct {
   TERN_DECL_GEMM_NN ((*gemm_nn));
   TERN_DECL_GEMM_NN_F16 ((*gemm_nn_f16));
   TERN_DECL_GEMM_NN_I8ROW ((*gemm_nn_i8row));
+  TERN_DECL_GEMM_I8P ((*gemm_i8p));
+  TERN_DECL_GEMM_BF16P ((*gemm_bf16p));
+  TERN_DECL_PACK_I8P ((*pack_i8p));
+  TERN_DECL_PACK_BF16P ((*pack_bf16p));
+  TERN_DECL_PACK_BF16 ((*pack_bf16));
+  gboolean bf16_units;          /* gemm_bf16p is faster than gemm_f32: it has instructions of its own */
   TERN_DECL_PACK_F16 ((*pack_f16));
   TERN_DECL_PACK_I8ROW ((*pack_i8row));
   TERN_DECL_RMS_NORM ((*rms_norm));
@@ -205,6 +261,8 @@ const TernKernels *tern_kernels_default (GError **error);
 /* IEEE f16 conversions (f32 -> f16 rounds to nearest even; NaN stays NaN). */
 float tern_f16_to_f32 (guint16 h);
 guint16 tern_f32_to_f16 (float f);
+
+guint16 tern_f32_to_bf16 (float f);
 
 static inline float
 tern_bf16_to_f32 (guint16 h)

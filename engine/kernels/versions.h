@@ -9,6 +9,7 @@
   void tern_blocks_init_##isa (TernKernels *k); \
   void tern_elementwise_init_##isa (TernKernels *k); \
   void tern_gemm_init_##isa (TernKernels *k); \
+  void tern_packed_init_##isa (TernKernels *k); \
   void tern_probe_init_##isa (TernKernels *k); \
   void tern_quant_init_##isa (TernKernels *k); \
   void tern_ternary_init_##isa (TernKernels *k)
@@ -16,3 +17,9 @@
 TERN_DECL_INITS (c);
 TERN_DECL_INITS (avx2);
 TERN_DECL_INITS (avx512vnni);
+TERN_DECL_INITS (avx512vbmi);
+TERN_DECL_INITS (avx512bf16);
+TERN_DECL_INITS (amx);
+TERN_DECL_INITS (neon);
+TERN_DECL_INITS (dotprod);
+TERN_DECL_INITS (i8mm);
