@@ -143,7 +143,8 @@ tern_vision_loop_products (TernVisionState *state, guint round, TernVisionLoop *
   if (round % n_products == 0)
     tern_linear_input_init (&loop->input, state->input, state->vision->kernels, state->activations, x + first * cols, cols,
         n, cols);
-  *loop = (TernVisionLoop) { .func = multiply_panels, .grain = 1, .input = loop->input, .product = *product, .ldy = ldy,
+  *loop = (TernVisionLoop) { .func = multiply_panels,
+    .grain = TERN_LINEAR_GRAIN_MANY / TERN_LINEAR_GRAIN, .input = loop->input, .product = *product, .ldy = ldy,
     .items = (product->linear->rows + TERN_LINEAR_GRAIN - 1) / TERN_LINEAR_GRAIN,
     .work = (guint64) n * cols * TERN_LINEAR_GRAIN };
   loop->product.y += first * ldy;

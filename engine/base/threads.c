@@ -26,6 +26,14 @@
 #define STATE_RUN 0x1000u       /* counts upwards from here; wraps */
 #define STATE_RUN_MASK (~(STATE_RUN - 1))
 
+/* A worker's share of a run. What a core did in the run before it does again, so that weights which fit the cores' own
+ * caches stay in them; who is done with his share helps others, so that a slow core, or one that somebody else has taken,
+ * holds up nobody. */
+typedef struct {
+  _Alignas (TERN_ALIGN) _Atomic guint64 next;   /* first item that nobody has taken */
+  guint64 end;
+} Share;
+
 typedef struct {
   TernPool *pool;
   GThread *thread;              /* NULL for worker 0, the caller */
@@ -42,11 +50,10 @@ struct _TernPool {
   /* The run; written while nobody can be inside. */
   TernPoolFunc func;
   void *data;
-  guint64 items;
-  guint64 piece;
+  guint64 grain;
+  Share *shares;                /* [threads] */
 
   _Alignas (TERN_ALIGN) atomic_uint state;
-  _Alignas (TERN_ALIGN) _Atomic guint64 next;   /* first item that nobody has taken */
   _Alignas (TERN_ALIGN) atomic_uint sleepers;
   atomic_bool stop;
 
@@ -66,13 +73,40 @@ relax (void)
 #endif
 }
 
+/* A quarter of what is left of a share: few pieces while there is much to do, small ones at the end, where threads wait for
+ * each other. */
+#define PIECES_OF_REST 4
+
+static gboolean
+take_piece (Share *share, guint64 grain, guint64 *begin, guint64 *end)
+{
+  guint64 next = atomic_load_explicit (&share->next, memory_order_relaxed), piece;
+
+  do {
+    if (next >= share->end)
+      return FALSE;
+    piece = ((share->end - next) / PIECES_OF_REST + grain - 1) / grain * grain;
+    piece = MIN (MAX (piece, grain), share->end - next);
+  } while (!atomic_compare_exchange_weak_explicit (&share->next, &next, next + piece, memory_order_relaxed,
+          memory_order_relaxed));
+  *begin = next;
+  *end = next + piece;
+  return TRUE;
+}
+
+/* The own share first, then those of the others. */
 static void
 work (TernPool *pool, guint worker)
 {
-  guint64 begin;
+  guint64 begin, end;
+  guint i;
 
-  while ((begin = atomic_fetch_add_explicit (&pool->next, pool->piece, memory_order_relaxed)) < pool->items)
-    pool->func (pool->data, (guint) begin, (guint) MIN (begin + pool->piece, pool->items), worker);
+  for (i = 0; i < pool->threads; i++) {
+    Share *share = &pool->shares[(worker + i) % pool->threads];
+
+    while (take_piece (share, pool->grain, &begin, &end))
+      pool->func (pool->data, (guint) begin, (guint) end, worker);
+  }
 }
 
 /* Whether the state shows a run that this worker has not been in. */
@@ -182,22 +216,22 @@ finish (TernPool *pool)
 static void
 run_range (TernPool *pool, TernPoolFunc func, void *data, guint first, guint end, guint grain)
 {
-  guint items = end - first;
-  guint64 piece;
+  guint items = end - first, i;
+  guint64 grains;
 
   if (!pool || pool->threads == 1 || items <= grain) {
     func (data, first, end, 0);
     return;
   }
 
-  /* Four pieces a thread: enough to even out, few enough that taking one does not count. */
-  piece = ((guint64) items + pool->threads * 4 - 1) / (pool->threads * 4);
-  piece = (piece + grain - 1) / grain * grain;
+  grains = ((guint64) items + grain - 1) / grain;
   pool->func = func;
   pool->data = data;
-  pool->items = end;
-  pool->piece = piece;
-  atomic_store_explicit (&pool->next, first, memory_order_relaxed);
+  pool->grain = grain;
+  for (i = 0; i < pool->threads; i++) {
+    atomic_store_explicit (&pool->shares[i].next, first + grains * i / pool->threads * grain, memory_order_relaxed);
+    pool->shares[i].end = MIN (first + grains * (i + 1) / pool->threads * grain, end);
+  }
   atomic_fetch_add (&pool->state, STATE_RUN | STATE_OPEN);      /* OPEN was clear */
 
   if (atomic_load (&pool->sleepers)) {
@@ -308,6 +342,11 @@ pool_new (guint threads, gboolean yielding, GError **error)
   tern_slice_init (&pool->slice);
   pool->threads = threads;
   pool->workers = g_new0 (Worker, threads);
+  pool->shares = tern_mem_alloc (threads * sizeof *pool->shares, "thread pool", error);
+  if (!pool->shares) {
+    tern_pool_free (pool);
+    return NULL;
+  }
 
   for (i = 1; i < threads; i++) {
     Worker *worker = &pool->workers[i];
@@ -354,6 +393,7 @@ tern_pool_free (TernPool *pool)
     tern_mem_free (pool->workers[i].scratch);
   }
   g_free (pool->workers);
+  tern_mem_free (pool->shares);
   g_mutex_clear (&pool->mutex);
   g_cond_clear (&pool->started);
   g_cond_clear (&pool->left);

@@ -32,7 +32,9 @@ guint tern_pool_threads (const TernPool *pool);
 gboolean tern_pool_reserve (TernPool *pool, gsize bytes, GError **error);
 void *tern_pool_scratch (TernPool *pool, guint worker);
 
-/* Runs @func over [0, items) in pieces that are multiples of @grain (but for the last) and returns when all are done.
+/* Runs @func over [0, items) in pieces that are multiples of @grain (but for the last) and returns when all are done. Each
+ * thread has a share, the same in every run of as many items, takes it in pieces that become smaller, and then those of the
+ * others: cores need not be equally fast.
  * Allocates nothing. @pool NULL runs in the caller with worker 0 (then scratch must not be needed). */
 void tern_pool_run (TernPool *pool, TernPoolFunc func, void *data, guint items, guint grain);
 

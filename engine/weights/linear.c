@@ -497,7 +497,8 @@ tern_linear_run_until (const TernLinear *linear, TernLinearInput *input, const f
   Job job = { linear, input, bias, y, ldy, pool };
 
   tern_linear_ready (linear, input, pool);
-  return tern_pool_run_until (pool, run_rows, &job, linear->rows, TERN_LINEAR_GRAIN, (guint64) input->n * linear->cols,
+  return tern_pool_run_until (pool, run_rows, &job, linear->rows,
+      input->n > input->few ? TERN_LINEAR_GRAIN_MANY : TERN_LINEAR_GRAIN, (guint64) input->n * linear->cols,
       cancel);
 }
 

@@ -120,6 +120,8 @@ gboolean tern_linear_run_until (const TernLinear *linear, TernLinearInput *input
 /* The same in pieces, for several linears that share one run of the pool: tern_linear_ready() for each, then rows
  * [begin, end) from any worker, begin a multiple of TERN_LINEAR_GRAIN (a panel of ternary rows). */
 #define TERN_LINEAR_GRAIN TERN_T2_ROWS
+/* What pieces for many rows of input should be multiples of: kernels work on two panels at a time there. */
+#define TERN_LINEAR_GRAIN_MANY (2 * TERN_LINEAR_GRAIN)
 void tern_linear_ready (const TernLinear *linear, TernLinearInput *input, TernPool *pool);
 void tern_linear_rows (const TernLinear *linear, const TernLinearInput *input, const float *bias, float *y, gsize ldy,
     guint begin, guint end, TernPool *pool, guint worker);

@@ -189,6 +189,43 @@ test_slow_worker (void)
   tern_pool_free (pool);
 }
 
+typedef struct {
+  gint held;                    /* atomic: items of the piece that somebody stays in; 0: nobody yet */
+  gint done;                    /* atomic */
+  guint items;
+} Holding;
+
+/* Whoever comes first stays until all that he did not take is done: by others, for he cannot. */
+static void
+hold (void *data, guint begin, guint end, guint worker)
+{
+  Holding *h = data;
+
+  if (g_atomic_int_compare_and_exchange (&h->held, 0, (gint) (end - begin))) {
+    while (g_atomic_int_get (&h->done) + (gint) (end - begin) < (gint) h->items)
+      g_usleep (100);
+  }
+  g_atomic_int_add (&h->done, (gint) (end - begin));
+}
+
+/* A core that is slow, or taken away in the middle of a piece, keeps that piece alone: a quarter of its share at most. */
+static void
+test_helping (void)
+{
+  for (guint threads = 2; threads <= 4; threads++) {
+    TernPool *pool = tern_pool_new (threads, NULL);
+
+    for (guint i = 0; i < 20; i++) {
+      Holding h = { .items = 64 * threads };
+
+      tern_pool_run (pool, hold, &h, h.items, 1);
+      g_assert_cmpint (g_atomic_int_get (&h.done), ==, h.items);
+      g_assert_cmpint (g_atomic_int_get (&h.held), <=, 16);
+    }
+    tern_pool_free (pool);
+  }
+}
+
 /* Who has nothing to do sleeps. */
 static void
 test_idle (void)
@@ -336,6 +373,7 @@ main (int argc, char **argv)
   g_test_add_func ("/pool/short-runs", test_short_runs);
   g_test_add_func ("/pool/together", test_together);
   g_test_add_func ("/pool/slow-worker", test_slow_worker);
+  g_test_add_func ("/pool/helping", test_helping);
   g_test_add_func ("/pool/idle", test_idle);
   g_test_add_func ("/pool/inline", test_inline);
   g_test_add_func ("/pool/threads", test_threads);
