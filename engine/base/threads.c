@@ -7,13 +7,13 @@
 #include "engine/base/threads.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "tern/error.h"
+#include "engine/base/cores.h"
 #include "engine/base/mem.h"
 
 #define SPIN_US 60              /* a worker's patience between two runs before it sleeps */
@@ -296,28 +296,6 @@ tern_pool_slice (TernPool *pool)
   return &pool->slice;
 }
 
-/* The cores that this process may use; more than the static cpu_set_t holds are possible. */
-static guint
-count_cores (void)
-{
-  gsize cpus;
-
-  for (cpus = CPU_SETSIZE; cpus <= 1u << 16; cpus *= 2) {
-    cpu_set_t *set = CPU_ALLOC (cpus);
-    gsize size = CPU_ALLOC_SIZE (cpus);
-    gint count = 0;
-
-    if (!set)
-      break;
-    if (sched_getaffinity (0, size, set) == 0)
-      count = CPU_COUNT_S (size, set);
-    CPU_FREE (set);
-    if (count > 0)
-      return count;
-  }
-  return MAX (g_get_num_processors (), 1);
-}
-
 static TernPool *
 pool_new (guint threads, gboolean yielding, GError **error)
 {
@@ -330,7 +308,7 @@ pool_new (guint threads, gboolean yielding, GError **error)
     return NULL;
   }
   if (threads == 0)
-    threads = MIN (count_cores (), TERN_THREADS_MAX);
+    threads = MIN (tern_cores (), TERN_THREADS_MAX);
 
   pool = tern_mem_alloc (sizeof *pool, "thread pool", error);
   if (!pool)

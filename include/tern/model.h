@@ -45,7 +45,8 @@ typedef enum {
  *   not exactly one
  * @parts: what must be usable. Parts that are only named here are loaded; the encoder id is known in every case when an
  *   mmproj file is found
- * @threads: of the model's pool, the engine thread counted, 1..TERN_THREADS_MAX; 0 = the cores this process may use
+ * @threads: of the model's pool, the engine thread counted, 1..TERN_THREADS_MAX; 0 = the cores that this process may
+ *   use: of its affinity, and no more than the quota of its control group
  * @context: tokens a session holds at most; 0 = what its window needs. At most the model's own, tern_model_context();
  *   more counts as that
  * @float_activations: compute without activation quantisation (debugging)

@@ -4,7 +4,10 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include <glib/gstdio.h>
+
 #include "tern/error.h"
+#include "engine/base/cores.h"
 #include "engine/base/mem.h"
 #include "engine/base/threads.h"
 
@@ -264,11 +267,81 @@ test_threads (void)
   cpu_set_t set;
 
   g_assert_no_error (error);
+  g_assert_cmpuint (tern_pool_threads (pool), ==, MIN (tern_cores (), TERN_THREADS_MAX));
   if (sched_getaffinity (0, sizeof set, &set) == 0)
-    g_assert_cmpuint (tern_pool_threads (pool), ==, CPU_COUNT (&set));
+    g_assert_cmpuint (tern_cores (), <=, CPU_COUNT (&set));
   tern_pool_free (pool);
   g_assert_null (tern_pool_new (G_MAXUINT, &error));
   g_assert_error (error, TERN_ERROR, TERN_ERROR_INVALID);
+}
+
+/* Control groups as files in a folder. */
+static void
+put_group (const char *root, const char *folder, const char *file, const char *text)
+{
+  g_autofree char *path = g_build_filename (root, folder, NULL);
+  g_autofree char *name = g_build_filename (path, file, NULL);
+
+  g_assert_cmpint (g_mkdir_with_parents (path, 0700), ==, 0);
+  g_assert_true (g_file_set_contents (name, text, -1, NULL));
+}
+
+static void
+remove_all (const char *path)
+{
+  GDir *dir = g_dir_open (path, 0, NULL);
+  const char *name;
+
+  while (dir && (name = g_dir_read_name (dir))) {
+    g_autofree char *inside = g_build_filename (path, name, NULL);
+
+    remove_all (inside);
+  }
+  g_clear_pointer (&dir, g_dir_close);
+  g_assert_cmpint (g_remove (path), ==, 0);
+}
+
+static void
+test_quota (void)
+{
+  static const struct {
+    const char *groups;
+    guint cores;
+  } cases[] = {
+    { "0::/two\n", 2 },         /* its own */
+    { "0::/two/one/deep\n", 1 },        /* one above has less */
+    { "0::/two/most\n", 2 },
+    { "0::/not-here\n", 6 },    /* in a container the mount is the group itself */
+    { "0::/\n", 6 },
+    { "1:name=systemd:/x\n4:cpu,cpuacct:/three\n0::/free\n", 3 },
+    { "4:cpu,cpuacct:/free\n", 0 },
+    { "3:cpuset:/two\n", 0 },
+    { "0::/half\n", 1 },        /* never less than one */
+    { "0::/nearly\n", 2 },
+    { "0::/wrong\n", 6 },
+    { "0::/../two\n", 0 },
+    { "nonsense", 0 }, { "", 0 }, { ":::\n::\n:", 6 },
+  };
+  g_autofree char *root = g_dir_make_tmp ("tern-cores-XXXXXX", NULL);
+
+  put_group (root, "", "cpu.max", "600000 100000\n");
+  put_group (root, "two", "cpu.max", "200000 100000\n");
+  put_group (root, "two/one", "cpu.max", "50000 50000\n");
+  put_group (root, "two/one/deep", "cpu.max", "max 100000\n");
+  put_group (root, "two/most", "cpu.max", "max 100000\n");
+  put_group (root, "half", "cpu.max", "20000 100000\n");
+  put_group (root, "nearly", "cpu.max", "150000 100000\n");
+  put_group (root, "wrong", "cpu.max", "100000 0\n");
+  put_group (root, "cpu,cpuacct/three", "cpu.cfs_quota_us", "300000\n");
+  put_group (root, "cpu,cpuacct/three", "cpu.cfs_period_us", "100000\n");
+  put_group (root, "cpu,cpuacct/free", "cpu.cfs_quota_us", "-1\n");
+  put_group (root, "cpu,cpuacct/free", "cpu.cfs_period_us", "100000\n");
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_test_message ("%s", cases[i].groups);
+    g_assert_cmpuint (tern_cores_quota (root, cases[i].groups), ==, cases[i].cores);
+  }
+  g_assert_cmpuint (tern_cores (), >=, 1);
+  remove_all (root);
 }
 
 typedef struct {
@@ -377,6 +450,7 @@ main (int argc, char **argv)
   g_test_add_func ("/pool/idle", test_idle);
   g_test_add_func ("/pool/inline", test_inline);
   g_test_add_func ("/pool/threads", test_threads);
+  g_test_add_func ("/pool/quota", test_quota);
   g_test_add_func ("/pool/scratch", test_scratch);
   g_test_add_func ("/pool/step-back", test_step_back);
   g_test_add_func ("/pool/step-back-twice", test_step_back_twice);
