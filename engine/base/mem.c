@@ -2,6 +2,8 @@
 #include "engine/base/mem.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "tern/error.h"
 
@@ -32,6 +34,18 @@ tern_mem_free (void *block)
 {
   if (block)
     free (((void **) block)[-1]);
+}
+
+void
+tern_mem_dense (void *block, gsize bytes)
+{
+#ifdef MADV_HUGEPAGE
+  guintptr page = sysconf (_SC_PAGESIZE), begin = ((guintptr) block + page - 1) / page * page;
+  guintptr end = ((guintptr) block + bytes) / page * page;
+
+  if (begin < end)              /* advice: nothing is lost when it is not taken */
+    madvise ((void *) begin, end - begin, MADV_HUGEPAGE);
+#endif
 }
 
 void *

@@ -18,6 +18,8 @@ tern_align_up (gsize bytes)
 /* @bytes of zeroed, 64-byte aligned memory, or NULL with TERN_ERROR_NO_SPACE that names @what. Free: tern_mem_free. */
 void *tern_mem_alloc (gsize bytes, const char *what, GError **error);
 void tern_mem_free (void *block);
+/* @block will be filled whole, and read again and again: large pages, where the system has them for who asks. */
+void tern_mem_dense (void *block, gsize bytes);
 
 /* TRUE and *@out = a * b unless that overflows gsize. */
 static inline gboolean

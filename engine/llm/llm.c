@@ -59,6 +59,7 @@ llm_free (TernLlm *llm)
   tern_rope_clear (&llm->rope);
   g_free (llm->is_attention);
   g_free (llm->name);
+  tern_packing_free (llm->packing);
   tern_gguf_unref (llm->file);
   g_free (llm);
 }
@@ -100,18 +101,20 @@ tern_llm_plan (TernGguf *file, const TernKernels *kernels, GError **error)
   return llm;
 }
 
-typedef struct {
-  TernPool *pool;
-  GError *error;
-} Packing;
-
 static void
-pack_linear (TernLinear *linear, void *data)
+collect_linear (TernLinear *linear, void *data)
 {
-  Packing *packing = data;
+  g_ptr_array_add (data, linear);
+}
 
-  if (!packing->error)
-    tern_linear_pack (linear, packing->pool, &packing->error);
+static gboolean
+pack_linears (TernLlm *llm, TernPool *pool, GError **error)
+{
+  g_autoptr (GPtrArray) linears = g_ptr_array_new ();
+
+  tern_llm_each_linear (llm, collect_linear, linears);
+  llm->packing = tern_packing_new (llm->file, "t2", (TernLinear **) linears->pdata, linears->len, pool, error);
+  return llm->packing != NULL;
 }
 
 static void
@@ -136,15 +139,9 @@ TernLlm *
 tern_llm_open (TernGguf *file, const TernKernels *kernels, TernPool *pool, GError **error)
 {
   g_autoptr (TernLlm) llm = tern_llm_plan (file, kernels, error);
-  Packing packing = { pool, NULL };
 
-  if (!llm)
+  if (!llm || !pack_linears (llm, pool, error))
     return NULL;
-  tern_llm_each_linear (llm, pack_linear, &packing);
-  if (packing.error) {
-    g_propagate_prefixed_error (error, packing.error, "%s: ", tern_gguf_path (file));
-    return NULL;
-  }
   llm->rounds = llm->bit_linear && has_float_layers (llm);
   llm->usable = TRUE;
   return g_steal_pointer (&llm);

@@ -15,6 +15,7 @@
 #include "engine/llm/pages.h"
 #include "engine/llm/pass.h"
 #include "engine/llm/rope.h"
+#include "engine/weights/packing.h"
 
 G_BEGIN_DECLS
 
@@ -59,6 +60,7 @@ typedef struct {
 struct _TernLlm {
   gatomicrefcount ref_count;
   TernGguf *file;
+  TernPacking *packing;         /* what the linears' packed forms lie in */
   const TernKernels *kernels;
   TernLlmInfo info;
   char *name;

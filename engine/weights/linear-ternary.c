@@ -299,25 +299,28 @@ tern_linear_ternary_fits (const TernLinear *linear)
 }
 
 gboolean
-tern_linear_pack_ternary (TernLinear *linear, TernPool *pool, GError **error)
+tern_linear_pack_ternary (TernLinear *linear, void *place, TernPool *pool, GError **error)
 {
   Pack pack = { linear };
   guint panels = (linear->rows + TERN_T2_ROWS - 1) / TERN_T2_ROWS;
 
-  linear->packed = tern_mem_alloc (tern_t2_bytes (linear->rows, linear->cols), linear->name, error);
-  if (!linear->packed)
-    return FALSE;
   if (linear->type->row_meta
-      && !(pack.row_scale = tern_mem_alloc (linear->rows * sizeof *pack.row_scale, linear->name, error))) {
-    g_clear_pointer (&linear->packed, tern_mem_free);
+      && !(pack.row_scale = tern_mem_alloc (linear->rows * sizeof *pack.row_scale, linear->name, error)))
+    return FALSE;
+  linear->packed = place ? place : tern_mem_alloc (tern_linear_packed_bytes (linear), linear->name, error);
+  if (!linear->packed) {
+    tern_mem_free (pack.row_scale);
     return FALSE;
   }
+  linear->borrowed = place != NULL;
   if (!linear->tail && !linear->type->row_meta)
     pack.d = find_tq_scale (linear);
-  linear->groups = (linear->cols + TERN_T2_COLS - 1) / TERN_T2_COLS;
+  linear->groups = tern_linear_groups (linear);
   tern_pool_run (pool, pack_panels, &pack, panels, 1);
   if (pack.strange) {
-    g_clear_pointer (&linear->packed, tern_mem_free);
+    if (!place)
+      tern_mem_free (linear->packed);
+    linear->packed = NULL;
     linear->form = TERN_FORM_EXPAND;
   } else {
     settle_scale (&pack);

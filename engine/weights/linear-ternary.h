@@ -10,6 +10,6 @@ G_BEGIN_DECLS
 gboolean tern_linear_ternary_fits (const TernLinear *linear);
 /* Fills packed, groups, scale and row_scale; a tensor that is not ternary, or whose blocks have several scales, takes
  * the form EXPAND instead. */
-gboolean tern_linear_pack_ternary (TernLinear *linear, TernPool *pool, GError **error);
+gboolean tern_linear_pack_ternary (TernLinear *linear, void *place, TernPool *pool, GError **error);
 
 G_END_DECLS

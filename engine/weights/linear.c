@@ -91,7 +91,8 @@ tern_linear_init_slice (TernLinear *linear, const TernTensor *tensor, guint inde
     case TERN_TYPE_I2_S:
     case TERN_TYPE_IQ1_BN:
     case TERN_TYPE_IQ2_BN:
-      linear->form = tern_linear_ternary_fits (linear) ? TERN_FORM_T2 : TERN_FORM_EXPAND;
+      linear->packable = tern_linear_ternary_fits (linear);
+      linear->form = linear->packable ? TERN_FORM_T2 : TERN_FORM_EXPAND;
       return TRUE;
     case TERN_TYPE_F32:
       linear->form = (guintptr) linear->data % sizeof (float) ? TERN_FORM_EXPAND : TERN_FORM_F32;
@@ -109,9 +110,33 @@ tern_linear_init_slice (TernLinear *linear, const TernTensor *tensor, guint inde
 }
 
 gboolean
+tern_linear_is_packable (const TernLinear *linear)
+{
+  return linear->form == TERN_FORM_T2 && !linear->packed;
+}
+
+gsize
+tern_linear_packed_bytes (const TernLinear *linear)
+{
+  return linear->packable ? tern_t2_bytes (linear->rows, linear->cols) : 0;
+}
+
+guint
+tern_linear_groups (const TernLinear *linear)
+{
+  return (linear->cols + TERN_T2_COLS - 1) / TERN_T2_COLS;
+}
+
+gboolean
 tern_linear_pack (TernLinear *linear, TernPool *pool, GError **error)
 {
-  return linear->form != TERN_FORM_T2 || linear->packed || tern_linear_pack_ternary (linear, pool, error);
+  return !tern_linear_is_packable (linear) || tern_linear_pack_ternary (linear, NULL, pool, error);
+}
+
+gboolean
+tern_linear_pack_into (TernLinear *linear, void *place, TernPool *pool, GError **error)
+{
+  return !tern_linear_is_packable (linear) || tern_linear_pack_ternary (linear, place, pool, error);
 }
 
 /* The scale in a tensor of its own, if there is one. */
@@ -159,8 +184,10 @@ tern_linear_load (TernLinear *linear, const TernGguf *file, const char *name, gu
 void
 tern_linear_clear (TernLinear *linear)
 {
-  tern_mem_free (linear->packed);
-  tern_mem_free (linear->row_scale);
+  if (!linear->borrowed)
+    tern_mem_free (linear->packed);
+  if (!linear->scale_borrowed)
+    tern_mem_free (linear->row_scale);
   memset (linear, 0, sizeof *linear);
 }
 
@@ -177,7 +204,7 @@ tern_linear_owned (const TernLinear *linear)
 {
   if (linear->form != TERN_FORM_T2)
     return 0;
-  return tern_t2_bytes (linear->rows, linear->cols) + (linear->row_scale ? linear->rows * sizeof (float) : 0);
+  return tern_linear_packed_bytes (linear) + (linear->row_scale ? linear->rows * sizeof (float) : 0);
 }
 
 void

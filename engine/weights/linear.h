@@ -49,6 +49,8 @@ typedef struct {
   float *row_scale;             /* T2: [rows], owned, where rows differ; else NULL */
   float factor;                 /* multiplies all outputs; 1 but for a scale in a tensor of its own */
   gboolean mapped;              /* data lies in a mapped file */
+  gboolean packable;            /* T2 when it was bound */
+  gboolean borrowed, scale_borrowed;    /* packed, row_scale are somebody else's (packing.h) */
   TernBlocks blocks;            /* BLOCKS: which */
 } TernLinear;
 
@@ -61,6 +63,12 @@ gboolean tern_linear_init_slice (TernLinear *linear, const TernTensor *tensor, g
 /* To be called once before the first run. One pass over a ternary tensor, its rows split over @pool (NULL: the calling
  * thread alone); nothing for the others. Errors: NO_SPACE. */
 gboolean tern_linear_pack (TernLinear *linear, TernPool *pool, GError **error);
+/* The same into @place, which is borrowed: tern_linear_packed_bytes() that are zero, TERN_ALIGN-aligned. */
+gboolean tern_linear_pack_into (TernLinear *linear, void *place, TernPool *pool, GError **error);
+/* Whether tern_linear_pack() has something to do; and of what is or was so: bytes and T2 groups of the packed form. */
+gboolean tern_linear_is_packable (const TernLinear *linear);
+gsize tern_linear_packed_bytes (const TernLinear *linear);
+guint tern_linear_groups (const TernLinear *linear);
 /* tern_gguf_require + init for tensor @name of @cols x @rows. A tensor of one value beside it, named ".scale" instead
  * of ".weight", multiplies the matrix (BitNet files of ik_llama.cpp, whose matrices hold -1, 0 and +1). */
 gboolean tern_linear_load (TernLinear *linear, const TernGguf *file, const char *name, guint cols, guint rows,
