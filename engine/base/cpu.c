@@ -95,8 +95,8 @@ detect (void)
 #ifdef __linux__
   if (getauxval (AT_HWCAP) & (1ul << 20))       /* HWCAP_ASIMDDP */
     levels |= 1u << TERN_CPU_DOTPROD;
-  if ((levels & 1u << TERN_CPU_DOTPROD) && (getauxval (AT_HWCAP2) & (1ul << 13)))       /* HWCAP2_I8MM */
-    levels |= 1u << TERN_CPU_I8MM;
+  if ((levels & 1u << TERN_CPU_DOTPROD) && (~getauxval (AT_HWCAP2) & (1ul << 13 | 1ul << 14)) == 0)
+    levels |= 1u << TERN_CPU_I8MM;      /* HWCAP2_I8MM, HWCAP2_BF16: Armv8.6 has both */
 #endif
   return levels;
 }

@@ -18,7 +18,7 @@ typedef enum {
   TERN_CPU_AMX,
   TERN_CPU_NEON,
   TERN_CPU_DOTPROD,
-  TERN_CPU_I8MM,
+  TERN_CPU_I8MM,                /* and BF16 */
   TERN_CPU_N_LEVELS
 } TernCpu;
 

@@ -20,6 +20,16 @@ static const struct {
 #ifdef TERN_HAVE_AVX512VNNI
   { TERN_CPU_AVX512VNNI, TERN_CPU_AMX, ALL_GROUPS (avx512vnni) },
 #endif
+#ifdef TERN_HAVE_NEON
+  { TERN_CPU_NEON, TERN_CPU_I8MM, { tern_elementwise_init_neon, tern_gemm_init_neon, tern_probe_init_neon,
+      tern_quant_init_neon, tern_ternary_init_neon } },
+#endif
+#ifdef TERN_HAVE_DOTPROD
+  { TERN_CPU_DOTPROD, TERN_CPU_I8MM, { tern_probe_init_dotprod, tern_ternary_init_dotprod } },
+#endif
+#ifdef TERN_HAVE_I8MM
+  { TERN_CPU_I8MM, TERN_CPU_I8MM, { tern_probe_init_i8mm, tern_ternary_init_i8mm } },
+#endif
 };
 
 void

@@ -110,7 +110,7 @@ log_share (const Fixture *f, const float *logits, gboolean (*counts) (const Fixt
   double most = -INFINITY, all = 0, some = 0;
 
   for (guint id = 0; id < f->n_ids; id++)
-    most = fmax (most, logits[id]);
+    most = MAX (most, (double) logits[id]);      /* fmax() here is an internal error of gcc 12 on aarch64 */
   for (guint id = 0; id < f->n_ids; id++) {
     double p = exp (logits[id] - most);
 

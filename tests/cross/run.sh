@@ -1,0 +1,59 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# tests/cross/run.sh [--quick] ARCH [TEST...]: builds Tern for aarch64, armhf or riscv64 in build-ARCH and runs the kernel,
+# unit and golden tests (or the named ones) under qemu-user, at every instruction set of that architecture. --quick: the
+# best one alone, and of the tests those that compute. Exit status 77 where a compiler or its libraries cannot be had.
+# What the tests said stays in build-ARCH/meson-logs/LEVEL.junit.xml.
+set -u -o pipefail
+cd "$(dirname "$(readlink -f "$0")")/../.." || exit 1
+. tools/setup.sh
+
+quick=false
+if [ "${1:-}" = --quick ]; then
+  quick=true
+  shift
+fi
+# All levels of an architecture; what qemu calls a processor that has them.
+case ${1:-} in
+  aarch64) debian=arm64 triplet=aarch64-linux-gnu levels="scalar neon dotprod i8mm" ;;
+  armhf) debian=armhf triplet=arm-linux-gnueabihf levels=scalar ;;
+  riscv64) debian=riscv64 triplet=riscv64-linux-gnu levels=scalar ;;
+  *)
+    sed -n '3,7s/^# //p' "$0" >&2
+    exit 2
+    ;;
+esac
+arch=$1
+shift
+build=build-$arch
+
+if ! tern_install "gcc-$triplet" qemu-user || ! tests/cross/sysroot.sh $debian build-sysroots/$arch; then
+  tern_say "$arch is not tested here: no compiler, no emulator or no libraries for it"
+  exit 77
+fi
+mkdir -p "$build"
+printf "[constants]\nsysroot = '%s'\n" "$(readlink -f build-sysroots/$arch)" >build-sysroots/$arch.ini
+tern_build "$build" --cross-file build-sysroots/$arch.ini --cross-file tests/cross/$arch.ini || exit 1
+
+# The kernels' own test goes through all levels by itself; what it skips of other architectures it says.
+quick_tests="linear attend types vision compress moe action golden-pass golden-families golden-lfm2-state
+  golden-lfm2-generate golden-vision"
+status=0
+run() {
+  level=$1
+  shift
+  tern_say "testing $arch, TERN_CPU=$level"
+  TERN_CPU=$level meson test -C "$build" --no-rebuild --print-errorlogs --timeout-multiplier 30 --logbase "$level" "$@" \
+    || status=1
+}
+best=${levels##* }
+if [ $# -gt 0 ]; then
+  for level in $levels; do run "$level" "$@"; done
+elif $quick; then
+  # shellcheck disable=SC2086
+  run "$best" kernels $quick_tests
+else
+  run "$best" kernels
+  for level in $levels; do run "$level" --suite unit --suite golden; done
+fi
+exit $status
