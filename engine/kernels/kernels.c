@@ -4,8 +4,8 @@
 typedef void (*Init) (TernKernels *k);
 
 /* The groups that x86 had from the beginning; an instruction set that has others lists them. */
-#define ALL_GROUPS(isa) { tern_blocks_init_##isa, tern_elementwise_init_##isa, tern_gemm_init_##isa, \
-    tern_probe_init_##isa, tern_quant_init_##isa, tern_ternary_init_##isa }
+#define ALL_GROUPS(isa) tern_blocks_init_##isa, tern_elementwise_init_##isa, tern_gemm_init_##isa, \
+    tern_probe_init_##isa, tern_quant_init_##isa, tern_ternary_init_##isa
 
 /* What was built (meson.build), in ascending order: later rows override earlier ones. */
 static const struct {
@@ -15,10 +15,10 @@ static const struct {
   { TERN_CPU_SCALAR, TERN_CPU_N_LEVELS, { tern_blocks_init_c, tern_elementwise_init_c, tern_gemm_init_c, tern_packed_init_c,
       tern_probe_init_c, tern_quant_init_c, tern_ternary_init_c } },
 #ifdef TERN_HAVE_AVX2
-  { TERN_CPU_AVX2, TERN_CPU_AMX, ALL_GROUPS (avx2) },
+  { TERN_CPU_AVX2, TERN_CPU_AMX, { ALL_GROUPS (avx2) } },
 #endif
 #ifdef TERN_HAVE_AVX512VNNI
-  { TERN_CPU_AVX512VNNI, TERN_CPU_AMX, ALL_GROUPS (avx512vnni) },
+  { TERN_CPU_AVX512VNNI, TERN_CPU_AMX, { ALL_GROUPS (avx512vnni), tern_packed_init_avx512vnni } },
 #endif
 #ifdef TERN_HAVE_NEON
   { TERN_CPU_NEON, TERN_CPU_I8MM, { tern_elementwise_init_neon, tern_gemm_init_neon, tern_probe_init_neon,

@@ -201,15 +201,15 @@ now (void)
   return (double) t.tv_sec + t.tv_nsec * 1e-9;
 }
 
-static const TernCpu levels[] = { TERN_CPU_SCALAR, TERN_CPU_AVX2, TERN_CPU_AVX512VNNI, TERN_CPU_NEON,
-  TERN_CPU_DOTPROD, TERN_CPU_I8MM };
-static const Kernel *const groups[] = { gemm_kernels, block_kernels, narrow_kernels, row_kernels, probe_kernels,
-  quant_kernels, elementwise_kernels };
+static const TernCpu levels[] = { TERN_CPU_SCALAR, TERN_CPU_AVX2, TERN_CPU_AVXVNNI, TERN_CPU_AVX512VNNI,
+  TERN_CPU_AVX512VBMI, TERN_CPU_AVX512BF16, TERN_CPU_AMX, TERN_CPU_NEON, TERN_CPU_DOTPROD, TERN_CPU_I8MM };
+static const Kernel *const groups[] = { gemm_kernels, packed_kernels, block_kernels, narrow_kernels, row_kernels,
+  probe_kernels, quant_kernels, elementwise_kernels };
 
 void
 check_bench (const char *what, BenchRun run, void *data, double work)
 {
-  double base = 0, seconds = 0, start, took;
+  double base = 0, seconds = 0, start, took, total;
   guint i;
 
   printf ("%-44s", what);
@@ -223,7 +223,7 @@ check_bench (const char *what, BenchRun run, void *data, double work)
     if (k.level != levels[i])
       continue;                 /* built without */
     run (&k, data);
-    for (repeat = 0, seconds = G_MAXDOUBLE; repeat < 12;) {
+    for (repeat = 0, total = 0, seconds = G_MAXDOUBLE; repeat < 12 && total < 1;) {
       start = now ();
       for (c = 0; c < calls; c++)
         run (&k, data);
@@ -233,6 +233,7 @@ check_bench (const char *what, BenchRun run, void *data, double work)
         continue;
       }
       seconds = MIN (seconds, took / calls);
+      total += took;
       repeat++;
     }
     if (i == 0)

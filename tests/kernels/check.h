@@ -44,6 +44,7 @@ typedef struct {
 } Kernel;
 
 extern const Kernel gemm_kernels[];
+extern const Kernel packed_kernels[];
 extern const Kernel block_kernels[];
 extern const Kernel narrow_kernels[];
 extern const Kernel row_kernels[];

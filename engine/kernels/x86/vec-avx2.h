@@ -128,6 +128,33 @@ v_int_sum (vi v)
   return _mm_cvtsi128_si32 (_mm_add_epi32 (a, _mm_shuffle_epi32 (a, 0xb1)));
 }
 
+static inline vi v_int_set (gint32 i) { return _mm256_set1_epi32 (i); }
+static inline vi v_int_load (const void *p) { return _mm256_loadu_si256 (p); }
+static inline void v_int_store (void *p, vi v) { _mm256_storeu_si256 (p, v); }
+static inline vi v_int_and (vi a, vi b) { return _mm256_and_si256 (a, b); }
+static inline vi v_int_or (vi a, vi b) { return _mm256_or_si256 (a, b); }
+static inline vi v_int_xor (vi a, vi b) { return _mm256_xor_si256 (a, b); }
+static inline vi v_int_shift_left (vi v, guint n) { return _mm256_slli_epi32 (v, (int) n); }
+static inline vf v_to_float (vi v) { return _mm256_cvtepi32_ps (v); }
+static inline vi v_bits (vf v) { return _mm256_castps_si256 (v); }
+
+/* The lower halves of lanes in bf16, half to even. */
+static inline vi
+v_to_bf16 (vf v)
+{
+  __m256i u = v_bits (v), upper = _mm256_srli_epi32 (u, 16), odd = _mm256_and_si256 (upper, v_int_set (1));
+  __m256i rounded = _mm256_srli_epi32 (_mm256_add_epi32 (_mm256_add_epi32 (u, v_int_set (0x7fff)), odd), 16);
+
+  return _mm256_blendv_epi8 (rounded, _mm256_or_si256 (upper, v_int_set (0x40)), v_bits (_mm256_cmp_ps (v, v, _CMP_UNORD_Q)));
+}
+static inline void
+v_store_bf16 (guint16 *p, vf v)
+{
+  __m256i i = v_to_bf16 (v);
+
+  _mm_storeu_si128 ((__m128i *) p, _mm_packus_epi32 (_mm256_castsi256_si128 (i), _mm256_extracti128_si256 (i, 1)));
+}
+
 /* VL values within int8. */
 static inline void
 v_store_i8 (gint8 *q, vi v)

@@ -107,6 +107,31 @@ static inline vi v_int_zero (void) { return _mm512_setzero_si512 (); }
 static inline vi v_int_add (vi a, vi b) { return _mm512_add_epi32 (a, b); }
 static inline gint32 v_int_sum (vi v) { return _mm512_reduce_add_epi32 (v); }
 
+static inline vi v_int_set (gint32 i) { return _mm512_set1_epi32 (i); }
+static inline vi v_int_load (const void *p) { return _mm512_loadu_si512 (p); }
+static inline void v_int_store (void *p, vi v) { _mm512_storeu_si512 (p, v); }
+static inline vi v_int_and (vi a, vi b) { return _mm512_and_si512 (a, b); }
+static inline vi v_int_or (vi a, vi b) { return _mm512_or_si512 (a, b); }
+static inline vi v_int_xor (vi a, vi b) { return _mm512_xor_si512 (a, b); }
+static inline vi v_int_shift_left (vi v, guint n) { return _mm512_slli_epi32 (v, n); }
+static inline vf v_to_float (vi v) { return _mm512_cvtepi32_ps (v); }
+static inline vi v_bits (vf v) { return _mm512_castps_si512 (v); }
+
+/* The lower halves of lanes in bf16, half to even. VCVTNEPS2BF16 would take subnormals for zero. */
+static inline vi
+v_to_bf16 (vf v)
+{
+  __m512i u = v_bits (v), upper = _mm512_srli_epi32 (u, 16), odd = _mm512_and_si512 (upper, v_int_set (1));
+  __m512i rounded = _mm512_srli_epi32 (_mm512_add_epi32 (_mm512_add_epi32 (u, v_int_set (0x7fff)), odd), 16);
+
+  return _mm512_mask_or_epi32 (rounded, _mm512_cmp_ps_mask (v, v, _CMP_UNORD_Q), upper, v_int_set (0x40));
+}
+static inline void
+v_store_bf16 (guint16 *p, vf v)
+{
+  _mm256_storeu_si256 ((__m256i *) p, _mm512_cvtepi32_epi16 (v_to_bf16 (v)));
+}
+
 /* VL values within int8. */
 static inline void v_store_i8 (gint8 *q, vi v) { _mm_storeu_si128 ((__m128i *) q, _mm512_cvtepi32_epi8 (v)); }
 
