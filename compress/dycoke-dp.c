@@ -7,24 +7,40 @@
 #include "compress/select.h"
 #include "engine/base/mem.h"
 
+/* Steps that are remembered: those of one pass and the one before, which the first of them goes on from. */
+#define STEPS (TERN_POLICY_ROWS + 1)
+#define SELECTIONS (STEPS + 1)  /* so that one is always free */
+
+/* A list of what pruned layers attend to: all text, and the selection; ascending. */
+typedef struct {
+  guint8 *selected;             /* [max_keys] by position; meaningful for visual ones */
+  gint32 *index;                /* [max_keys] */
+  guint n_index, indexed;       /* entries, and positions that they were made of */
+} Selection;
+
+/* What a decode step left behind. */
+typedef struct {
+  guint n_keys;                 /* tells it from others; 0: none */
+  float *scores;                /* [n_visual] */
+  gint selection;               /* -1: nothing was selected yet */
+  gboolean pruning;             /* it attended to its selection */
+  TernDpStats stats;            /* with it */
+} Step;
+
 struct _TernDp {
   TernKeyPolicy policy;
   TernDpParams params;
-  TernDpStats stats;
-  guint n_layers, max_keys;
+  guint n_layers, max_keys, pruned_layers;
   guint8 *is_attention;         /* [n_layers] */
 
   guint n_attention;
   guint n_visual, n_keep;
   gint32 *visual;               /* [n_visual] positions of the visual tokens, ascending */
   guint8 *is_visual;            /* [max_keys] */
-  float *previous;              /* [n_visual] scores of the step before */
-  gboolean has_previous;
   TernScored *scored;           /* [n_visual] */
-  guint8 *selected;             /* [max_keys] by position; meaningful for visual ones */
-  gboolean pruning;             /* this step has a selection */
-  gint32 *index;                /* [max_keys] what pruned layers attend to: all text, and the selection; ascending */
-  guint n_index, indexed;       /* entries, and positions that they were made of */
+  Step steps[STEPS];            /* by n_keys */
+  Selection selections[SELECTIONS];
+  guint last;                   /* n_keys of the newest step; 0: none yet */
 
   void *block;                  /* owns the arrays */
 };
@@ -48,78 +64,131 @@ tern_dp_score_layer (guint n_layers, const guint8 *is_attention, guint layer)
   return -1;
 }
 
-static void
-reselect (TernDp *dp, const float *scores)
+/* The one after which there are @n_keys; what is there may be of another. */
+static Step *
+step_at (TernDp *dp, guint n_keys)
 {
+  return &dp->steps[n_keys % STEPS];
+}
+
+/* One that no step has. */
+static gint
+free_selection (const TernDp *dp)
+{
+  for (gint s = 0;; s++) {
+    gboolean used = FALSE;
+
+    for (guint i = 0; i < STEPS; i++)
+      used |= dp->steps[i].n_keys > 0 && dp->steps[i].selection == s;
+    if (!used)
+      return s;
+  }
+}
+
+static gint
+select_keys (TernDp *dp, const float *scores)
+{
+  gint chosen = free_selection (dp);
+  Selection *selection = &dp->selections[chosen];
+
   for (guint i = 0; i < dp->n_visual; i++) {
     float s = scores[dp->visual[i]];
 
     /* The highest are wanted, ties at the lower position. */
     dp->scored[i] = (TernScored) { .score = isnan (s) ? G_MAXDOUBLE : -(double) s, .index = (gint32) i };
-    dp->selected[dp->visual[i]] = 0;
+    selection->selected[dp->visual[i]] = 0;
   }
   tern_select_lowest (dp->scored, dp->n_visual, dp->n_keep);
   for (guint i = 0; i < dp->n_keep; i++)
-    dp->selected[dp->visual[dp->scored[i].index]] = 1;
-  dp->n_index = dp->indexed = 0;
-  dp->stats.selections++;
+    selection->selected[dp->visual[dp->scored[i].index]] = 1;
+  selection->n_index = selection->indexed = 0;
+  return chosen;
+}
+
+static gboolean
+is_similar (const TernDp *dp, const float *before, const float *scores)
+{
+  double ab = 0, aa = 0, bb = 0;
+
+  for (guint i = 0; i < dp->n_visual; i++) {
+    double a = before[i], b = scores[dp->visual[i]];
+
+    ab += a * b;
+    aa += a * a;
+    bb += b * b;
+  }
+  return aa > 0 && bb > 0 && ab / sqrt (aa * bb) >= TERN_DP_SIMILAR;
+}
+
+/* Steps with @n_keys and more were never said. The newest of the others, or NULL. */
+static const Step *
+step_back (TernDp *dp, guint n_keys)
+{
+  const Step *newest = NULL;
+
+  for (guint i = 0; i < STEPS; i++) {
+    if (dp->steps[i].n_keys >= n_keys)
+      dp->steps[i].n_keys = 0;
+    if (dp->steps[i].n_keys > 0 && (!newest || dp->steps[i].n_keys > newest->n_keys))
+      newest = &dp->steps[i];
+  }
+  return newest;
 }
 
 static void
 dp_observe (void *self, const TernKeyView *view)
 {
   TernDp *dp = self;
-  gboolean similar = FALSE;
+  const Step *before = step_back (dp, view->n_keys);
+  Step *step = step_at (dp, view->n_keys), now = before ? *before : (Step) { .selection = -1 };
+  gboolean similar;
 
+  dp->last = before ? before->n_keys : 0;
   if (!view->scores || view->n_keys <= (guint) dp->visual[dp->n_visual - 1])
     return;
-  dp->stats.steps++;
-  dp->stats.keys += (guint64) dp->n_attention * dp->n_visual;
-  dp->stats.kept += (guint64) dp->n_attention * dp->n_visual;
-
-  /* The step before is compared with this one and then overwritten by it. */
-  if (dp->has_previous) {
-    double ab = 0, aa = 0, bb = 0;
-
-    for (guint i = 0; i < dp->n_visual; i++) {
-      double a = dp->previous[i], b = view->scores[dp->visual[i]];
-
-      ab += a * b;
-      aa += a * a;
-      bb += b * b;
-    }
-    similar = aa > 0 && bb > 0 && ab / sqrt (aa * bb) >= TERN_DP_SIMILAR;
-  }
-  for (guint i = 0; i < dp->n_visual; i++)
-    dp->previous[i] = view->scores[dp->visual[i]];
-  dp->has_previous = TRUE;
-
+  similar = before && is_similar (dp, before->scores, view->scores);
+  /* The place of the step before last ROWS steps: nobody goes back to it. */
+  step->n_keys = 0;
   if (!similar || dp->params.gate == TERN_DP_ALWAYS) {
-    reselect (dp, view->scores);
-    dp->pruning = TRUE;
+    now.selection = select_keys (dp, view->scores);
+    now.pruning = TRUE;
+    now.stats.selections++;
   } else if (dp->params.gate == TERN_DP_REF) {
-    dp->pruning = FALSE;
+    now.pruning = FALSE;
   }
+  now.stats.steps++;
+  now.stats.keys += (guint64) dp->n_attention * dp->n_visual;
+  now.stats.kept += (guint64) dp->n_attention * dp->n_visual;
+  if (now.pruning)
+    now.stats.kept -= (guint64) dp->pruned_layers * (dp->n_visual - dp->n_keep);
+  now.n_keys = dp->last = view->n_keys;
+  now.scores = step->scores;
+  for (guint i = 0; i < dp->n_visual; i++)
+    now.scores[i] = view->scores[dp->visual[i]];
+  *step = now;
 }
 
 static const gint32 *
 dp_keys (void *self, guint layer, guint n_keys, guint *n_out)
 {
   TernDp *dp = self;
+  const Step *step = step_at (dp, n_keys);
+  Selection *selection;
 
-  if (layer < dp->params.layer || !dp->pruning || n_keys > dp->max_keys)
+  if (step->n_keys != n_keys)
+    step = step_at (dp, dp->last);      /* a step that was not observed goes on as the last one did */
+  if (layer < dp->params.layer || step->n_keys == 0 || !step->pruning || n_keys > dp->max_keys
+      || n_keys <= (guint) dp->visual[dp->n_visual - 1])
     return NULL;
-  dp->stats.kept -= dp->n_visual - dp->n_keep;
 
-  /* The list grows by the tokens said since it was made; another selection, or a shorter timeline, makes it anew. */
-  if (n_keys < dp->indexed)
-    dp->n_index = dp->indexed = 0;
-  for (guint i = dp->indexed; i < n_keys; i++)
-    if (!dp->is_visual[i] || dp->selected[i])
-      dp->index[dp->n_index++] = (gint32) i;
-  dp->indexed = n_keys;
-  *n_out = dp->n_index;
-  return dp->index;
+  /* The list grows by the tokens said since it was made. What comes after the visual keys is all text: fewer keys are the
+   * beginning of it. */
+  selection = &dp->selections[step->selection];
+  for (; selection->indexed < n_keys; selection->indexed++)
+    if (!dp->is_visual[selection->indexed] || selection->selected[selection->indexed])
+      selection->index[selection->n_index++] = (gint32) selection->indexed;
+  *n_out = selection->n_index - (selection->indexed - n_keys);
+  return selection->index;
 }
 
 static void
@@ -128,10 +197,13 @@ carve (TernDp *dp, TernArena *arena)
   dp->is_attention = tern_arena_take (arena, dp->n_layers);
   dp->visual = tern_arena_take (arena, dp->max_keys * sizeof (gint32));
   dp->is_visual = tern_arena_take (arena, dp->max_keys);
-  dp->previous = tern_arena_take (arena, dp->max_keys * sizeof (float));
   dp->scored = tern_arena_take (arena, dp->max_keys * sizeof (TernScored));
-  dp->selected = tern_arena_take (arena, dp->max_keys);
-  dp->index = tern_arena_take (arena, dp->max_keys * sizeof (gint32));
+  for (guint i = 0; i < STEPS; i++)
+    dp->steps[i].scores = tern_arena_take (arena, dp->max_keys * sizeof (float));
+  for (guint i = 0; i < SELECTIONS; i++) {
+    dp->selections[i].selected = tern_arena_take (arena, dp->max_keys);
+    dp->selections[i].index = tern_arena_take (arena, dp->max_keys * sizeof (gint32));
+  }
 }
 
 TernDp *
@@ -153,7 +225,8 @@ tern_dp_new (guint n_layers, const guint8 *is_attention, guint max_keys, GError 
   memcpy (dp->is_attention, is_attention, n_layers);
   for (guint l = 0; l < n_layers; l++)
     dp->n_attention += is_attention[l] != 0;
-  dp->policy = (TernKeyPolicy) { .score_layer = -1, .observe = dp_observe, .keys = dp_keys, .self = dp };
+  dp->policy = (TernKeyPolicy) { .score_layer = -1, .rows = TERN_POLICY_ROWS, .observe = dp_observe, .keys = dp_keys,
+    .self = dp };
   return dp;
 }
 
@@ -169,12 +242,10 @@ tern_dp_free (TernDp *dp)
 const TernKeyPolicy *
 tern_dp_begin (TernDp *dp, const TernDpParams *params, const TernSpan *spans, guint n_spans)
 {
-  guint pruned = 0;
-
   dp->params = *params;
-  dp->stats = (TernDpStats) { 0 };
-  dp->has_previous = dp->pruning = FALSE;
-  dp->n_index = dp->indexed = dp->n_visual = 0;
+  for (guint i = 0; i < STEPS; i++)
+    dp->steps[i].n_keys = 0;
+  dp->last = dp->n_visual = dp->pruned_layers = 0;
   memset (dp->is_visual, 0, dp->max_keys);
   for (guint s = 0; s < n_spans; s++)
     for (guint i = spans[s].start; i < spans[s].start + spans[s].n && i < dp->max_keys; i++) {
@@ -184,16 +255,20 @@ tern_dp_begin (TernDp *dp, const TernDpParams *params, const TernSpan *spans, gu
   dp->n_keep = tern_dp_keep (params->gate, params->prune, dp->n_visual);
 
   for (guint l = params->layer; l < dp->n_layers; l++)
-    pruned += dp->is_attention[l] != 0;
+    dp->pruned_layers += dp->is_attention[l] != 0;
   dp->policy.score_layer = tern_dp_score_layer (dp->n_layers, dp->is_attention, params->layer);
-  if (dp->policy.score_layer < 0 || pruned == 0 || dp->n_keep == dp->n_visual)
+  if (dp->policy.score_layer < 0 || dp->pruned_layers == 0 || dp->n_keep == dp->n_visual) {
+    dp->pruned_layers = 0;
     return NULL;
-  dp->stats.pruned_layers = pruned;
+  }
   return &dp->policy;
 }
 
 void
 tern_dp_stats (const TernDp *dp, TernDpStats *stats)
 {
-  *stats = dp->stats;
+  const Step *step = step_at ((TernDp *) dp, dp->last);
+
+  *stats = dp->last > 0 ? step->stats : (TernDpStats) { 0 };
+  stats->pruned_layers = dp->pruned_layers;
 }

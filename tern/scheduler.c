@@ -7,6 +7,7 @@
 #define PASS_US 20000
 #define FIRST_CONTEXT 4096      /* tokens that a pass is made for at least, if the model has as many */
 #define FIRST_ROWS 32           /* of a pass for several, before anything is known */
+#define CHEAP_ROWS 8            /* of decode in a pass: guesses are worth it as long as there are no more */
 /* Rounds in which clients that are not live may go without what they ask for. */
 #define PATIENCE 8
 
@@ -224,8 +225,12 @@ static void
 add_rows (TernScheduler *self, TernRound *round, guint budget)
 {
   TernClient *client;
-  guint n;
+  guint n, demanded = 0, guesses;
 
+  for (guint i = 0; i < self->hand->len; i++)
+    demanded += ((TernClient *) self->hand->pdata[i])->demand.decode;
+  guesses = MIN (MIN (budget, tern_pass_rows (self->pass)), CHEAP_ROWS);
+  guesses -= MIN (demanded, guesses);
   while ((client = next_of (self, &decode_rows))) {
     guint wanted = client->demand.decode;
     gboolean fits = wanted <= tern_pass_room (self->pass) && wanted <= round->outputs
@@ -234,7 +239,9 @@ add_rows (TernScheduler *self, TernRound *round, guint budget)
     client->demand.decode = 0;
     if (!fits)
       continue;
+    round->guesses = guesses;
     n = client->klass->add_decode (client, round);
+    guesses = round->guesses;
     client->in_pass |= n > 0;
     serve (self, client, &decode_rows, n);
     budget -= MIN (n, budget);

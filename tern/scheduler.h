@@ -30,6 +30,7 @@ typedef struct {
   TernPicking *picking;
   guint rows;                   /* of prompts, that may be added in this call */
   guint outputs;                /* logits that may be wanted, in this pass */
+  guint guesses;                /* rows of decode that may be added beside those that were demanded */
   float *logits;                /* [outputs][n_vocab] for them, in the order of the segments */
   TernVisionState *vision;
   gboolean resume;              /* of a slice: vision still has the client's picture */

@@ -342,16 +342,22 @@ static guint
 add_said (TernSession *self, TernAsk *ask, TernRound *round)
 {
   const TernWanted word = { ask->reader.timeline, ask->speaks ? ask->words[ask->n_words - 1] : 0 }, *wanted = &word;
-  guint n = ask->speaks ? 1 : tern_generator_wants (ask->generator, &wanted);
+  gsize width = tern_llm_info (self->text->llm)->width;
+  guint n, run;
   GError *error = NULL;
 
+  if (!ask->speaks)
+    round->guesses -= tern_generator_guess (ask->generator, round->guesses);
+  n = ask->speaks ? 1 : tern_generator_wants (ask->generator, &wanted);
   if (n == 0 || n > round->outputs || n > tern_pass_room (round->pass))
     return 0;
   ask->logits = round->logits;
-  for (guint i = 0; i < n; i++) {
-    TernSegment segment = { .timeline = wanted[i].timeline, .n = 1, .decode = TRUE, .want = TERN_LOGITS_LAST };
-    float *row = add_segment (self, round, &segment, &error);
+  for (guint i = 0; i < n; i += run) {
+    TernSegment segment = { .timeline = wanted[i].timeline, .decode = TRUE, .want = TERN_LOGITS_ALL };
+    float *row;
 
+    segment.n = run = tern_wanted_run (wanted + i, n - i);
+    row = add_segment (self, round, &segment, &error);
     if (!row) {
       ask->error = error;
       ask->in_pass = i > 0;     /* rows of other beams are in the pass: the answer ends after it */
@@ -359,7 +365,8 @@ add_said (TernSession *self, TernAsk *ask, TernRound *round)
         end_say (ask);
       return i;
     }
-    tern_llm_embed (self->text->llm, &wanted[i].id, 1, row, tern_llm_info (self->text->llm)->width);
+    for (guint t = 0; t < run; t++)
+      tern_llm_embed (self->text->llm, &wanted[i + t].id, 1, row + t * width, width);
   }
   ask->in_pass = TRUE;
   return n;

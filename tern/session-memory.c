@@ -135,7 +135,8 @@ plan_store (const TernSession *self, const TernCacheSize *size, const TernGenera
     .kv = tern_store_kv_type (self->text->llm, &own),
     .timelines = size->questions * timelines_of (size) + self->n_readings,
     .pages = pages (size->context) + self->n_readings * pages (size->prompt) + tails
-        + size->questions * tern_generator_pages (limits) };
+        + size->questions * tern_generator_pages (limits),
+    .guesses = size->questions > 0 ? TERN_GUESS_MAX : 0 };
 }
 
 /* What one question is read and answered by. */
@@ -278,7 +279,7 @@ tern_session_reserve_request (TernSession *self, const TernSessionConfig *config
   size = enlarge (self, self->request_cache, config, n, 0);
   clear_asks (&self->request);
   if (!tern_store_grow (self->caches, request_timelines (&size) - request_timelines (&self->request_cache),
-          request_pages (&size) - request_pages (&self->request_cache), error))
+          request_pages (&size) - request_pages (&self->request_cache), 0, error))
     return FALSE;
   self->request_cache = size;
   if (make_ask (self, &self->request.asks[0], &size, self->cache.context, error))

@@ -4,6 +4,7 @@
 
 #include "engine/decode/generator.h"
 #include "engine/decode/sampler.h"
+#include "engine/decode/speculate.h"
 #include "tern/ranges.h"
 
 G_BEGIN_DECLS
@@ -93,7 +94,7 @@ struct _TernGenerator {
   gsize n_vocab;
   gint32 *ids;                  /* [max_tokens] */
   float *probabilities;         /* [max_tokens] */
-  TernWanted *wants;            /* [tern_generator_forks() + 1] */
+  TernWanted *wants;            /* [tern_generator_forks() + 1], at least [TERN_GUESS_MAX + 1] */
   TernTimeline **timelines;     /* [tern_generator_forks()] for beams and labels */
   TernMatcher **matchers;       /* [max_beam] NULL until a constraint wants them */
 
@@ -106,9 +107,13 @@ struct _TernGenerator {
   const TernKeyPolicy *policy;  /* of that timeline */
   guint room;                   /* tokens that may be said, by max_tokens and context: the last one is not read */
   guint n_wants;
+  guint n_guesses, before;      /* of what is wanted; what the timeline held then */
   gboolean finished;
   double probability;           /* sum over the tokens said */
   TernSaid said;
+
+  TernGuide guide;              /* by the answer before */
+  guint64 guessed, right;       /* in all answers */
 
   TernSearch search;
   TernLabels *labels;           /* NULL: no closed answer */

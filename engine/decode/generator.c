@@ -117,7 +117,7 @@ make_forks (TernGenerator *self, TernStore *store, GError **error)
 {
   guint n = tern_generator_forks (&self->limits);
 
-  self->wants = g_new0 (TernWanted, n + 1);
+  self->wants = g_new0 (TernWanted, MAX (n, TERN_GUESS_MAX) + 1);
   self->matchers = g_new0 (TernMatcher *, self->limits.max_beam);
   self->timelines = g_new0 (TernTimeline *, n);
   for (guint i = 0; i < n; i++)
@@ -140,10 +140,12 @@ tern_generator_new (TernLlm *llm, const TernTokenizer *tokenizer, const TernGene
   self->n_ids = tokenizer ? MIN (tern_tokenizer_size (tokenizer), self->n_vocab) : self->n_vocab;
   self->context = tern_store_context (store);
   self->limits = *limits;
+  tern_guide_init (&self->guide);
   if (!check_range (limits->max_beam, TERN_BEAM_MIN, TERN_BEAM_MAX, "beam", error)
       || !check_range (limits->max_forks, 0, TERN_LABEL_FORKS_MAX, "forks of labels", error)
       || !check_range (limits->max_tokens, TERN_MAX_TOKENS_MIN, TERN_MAX_TOKENS_MAX, "max-tokens", error)
       || !(self->ids = tern_mem_alloc (limits->max_tokens * sizeof *self->ids, "tokens said", error))
+      || !(self->guide.ids = tern_mem_alloc (limits->max_tokens * sizeof *self->ids, "tokens said before", error))
       || !(self->probabilities = tern_mem_alloc (limits->max_tokens * sizeof *self->probabilities,
               "probabilities of the tokens said", error))
       || !make_forks (self, store, error))
@@ -168,6 +170,7 @@ tern_generator_free (TernGenerator *self)
   tern_labels_unref (self->labels);
   g_free (self->wants);
   tern_mem_free (self->ids);
+  tern_mem_free (self->guide.ids);
   tern_mem_free (self->probabilities);
   if (self->tokenizer)
     tern_tokenizer_unref (self->tokenizer);
@@ -188,12 +191,13 @@ tern_generator_say (TernGenerator *self, gint32 id, float probability)
 {
   self->ids[self->said.n] = id;
   self->probabilities[self->said.n++] = probability;
+  tern_guide_hear (&self->guide, self->ids, self->said.n);
 }
 
 void
 tern_generator_finish (TernGenerator *self, TernFinish finish)
 {
-  self->n_wants = 0;
+  self->n_wants = self->n_guesses = 0;
   self->finished = TRUE;
   self->said.finish = finish;
   tern_timeline_set_policy (self->timeline, self->policy);
@@ -201,12 +205,27 @@ tern_generator_finish (TernGenerator *self, TernFinish finish)
 
 /* ---- Steps ------------------------------------------------------------------------------------------------------- */
 
+/* What was said is what the next answer may say again. */
+static void
+hand_on (TernGenerator *self)
+{
+  gint32 *ids = self->guide.ids;
+
+  if (self->said.n > 0) {
+    self->guide.ids = self->ids;
+    self->guide.n = self->said.n;
+    self->ids = ids;
+  }
+  tern_guide_begin (&self->guide);
+}
+
 /* Nothing is under way. */
 static void
 forget (TernGenerator *self)
 {
+  hand_on (self);
   self->strategy = NULL;
-  self->n_wants = 0;
+  self->n_wants = self->n_guesses = 0;
   self->finished = FALSE;
   self->probability = 0;
   self->said = (TernSaid) { .ids = self->ids, .finish = TERN_FINISH_LENGTH };
@@ -307,6 +326,34 @@ tern_generator_begin_labels (TernGenerator *self, TernTimeline *timeline, TernLa
 }
 
 guint
+tern_generator_guess (TernGenerator *self, guint most)
+{
+  const TernKeyPolicy *policy = self->policy;
+  guint room = self->room - self->said.n;       /* tokens to say: the last one is not read */
+  const gint32 *ids;
+
+  if (self->strategy != &tern_strategy_single || self->n_wants == 0 || room <= 1)
+    return 0;
+  most = MIN (MIN (most, TERN_GUESS_MAX), MIN (room - 1, tern_timeline_free_guesses (self->timeline)));
+  most = policy ? MIN (most, MAX (policy->rows, 1) - 1) : most;
+  self->n_guesses = tern_guide_guess (&self->guide, most, &ids);
+  self->before = tern_timeline_pos (self->timeline);
+  for (guint i = 0; i < self->n_guesses; i++)
+    self->wants[1 + i] = (TernWanted) { self->timeline, ids[i] };
+  self->n_wants = 1 + self->n_guesses;
+  return self->n_guesses;
+}
+
+void
+tern_generator_guesses (const TernGenerator *self, guint64 *read, guint64 *right)
+{
+  if (read)
+    *read = self->guessed;
+  if (right)
+    *right = self->right;
+}
+
+guint
 tern_generator_wants (const TernGenerator *self, const TernWanted **rows)
 {
   *rows = self->wants;
@@ -391,16 +438,20 @@ read_wanted (const TernGenerator *self, TernPass *pass, const TernWanted *wants,
     if (!read_wanted (self, pass, wants, rows, logits, cancel, error))
       return FALSE;
   tern_pass_begin (pass);
-  for (guint i = 0; i < n; i++) {
-    TernSegment segment = { .timeline = wants[i].timeline, .n = 1, .decode = TRUE, .want = TERN_LOGITS_LAST,
+  for (guint i = 0, rest; i < n; i += rest) {
+    TernSegment segment = { .timeline = wants[i].timeline, .decode = TRUE, .want = TERN_LOGITS_ALL,
       .logits = logits + i * self->n_vocab, .cancel = cancel };
-    float *row = tern_pass_add (pass, &segment, error);
+    gsize width = tern_llm_info (self->llm)->width;
+    float *row;
 
+    segment.n = rest = tern_wanted_run (wants + i, n - i);
+    row = tern_pass_add (pass, &segment, error);
     if (!row) {
       tern_pass_begin (pass);   /* the other beams have not read theirs */
       return FALSE;
     }
-    tern_llm_embed (self->llm, &wants[i].id, 1, row, tern_llm_info (self->llm)->width);
+    for (guint t = 0; t < rest; t++)
+      tern_llm_embed (self->llm, &wants[i + t].id, 1, row + t * width, width);
   }
   return tern_pass_run (pass, error);
 }
@@ -437,6 +488,7 @@ run (TernGenerator *self, TernSolo *solo, float *logits, guint rows, Listener li
     else
       tern_generator_take (self, next, picking);
     tell (self, &listener);
+    tern_generator_guess (self, MIN (rows, tern_pass_rows (tern_solo_pass (solo))) - 1);
     n = tern_generator_wants (self, &wants);
     if (n == 0)
       return TRUE;
@@ -456,8 +508,10 @@ gboolean
 tern_generator_run (TernGenerator *self, TernSolo *solo, float *logits, const TernSampling *sampling,
     TernConstraint *constraint, TernTokenFunc func, void *data, TernPicking *picking, TernCancel *cancel, GError **error)
 {
+  guint rows = sampling->beam > 1 ? sampling->beam : 1 + tern_store_free_guesses (tern_solo_store (solo));
+
   return tern_generator_begin (self, tern_solo_timeline (solo), sampling, constraint, error)
-      && run (self, solo, logits, sampling->beam, (Listener) { func, data, 0 }, picking, cancel, error);
+      && run (self, solo, logits, MIN (rows, TERN_BEAM_MAX), (Listener) { func, data, 0 }, picking, cancel, error);
 }
 
 /* One pass with the first rows of what is wanted, at most @most of them. How many; 0: @error. */

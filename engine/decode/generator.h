@@ -92,6 +92,17 @@ typedef struct {
   gint32 id;
 } TernWanted;
 
+/* Rows that follow @rows[0] in its timeline, itself counted. */
+static inline guint
+tern_wanted_run (const TernWanted *rows, guint n)
+{
+  guint run = 1;
+
+  while (run < n && rows[run].timeline == rows->timeline)
+    run++;
+  return run;
+}
+
 /* Tokens of labels to be read into a timeline in order, as rows of a prompt, the logits of each of which are wanted. */
 typedef struct {
   TernTimeline *timeline;
@@ -105,7 +116,12 @@ guint tern_generator_paths (const TernGenerator *generator, const TernPath **pat
 /* The logits [n, n_vocab] of the first @n rows. */
 void tern_generator_take_paths (TernGenerator *generator, const float *logits, guint n, TernPicking *picking);
 
-/* Borrowed until the next take. 0: it is finished (or waits for the logits of the prompt), or wants paths. */
+/* What wants() gives may then go on with tokens that a guess says come next: at most @most, of the timeline that its one row
+ * is of. Called before it, by those who have room; what is said is the same without. How many were added; 0 for beams, closed
+ * answers, and where nothing is guessed. The store has as many guesses free. */
+guint tern_generator_guess (TernGenerator *generator, guint most);
+
+/* Rows of one timeline stand side by side, and are read by one segment. Borrowed until the next take. 0: it is finished (or waits for the logits of the prompt), or wants paths. */
 guint tern_generator_wants (const TernGenerator *generator, const TernWanted **rows);
 /* @logits [n, n_vocab] of what was wanted, in that order; they may be overwritten. */
 void tern_generator_take (TernGenerator *generator, const float *logits, TernPicking *picking);
@@ -114,6 +130,9 @@ void tern_generator_cancel (TernGenerator *generator);
 gboolean tern_generator_is_finished (const TernGenerator *generator);
 /* Whether it goes on or is finished well. FALSE: it failed (TERN_FINISH_FAILED), NO_SPACE. */
 gboolean tern_generator_check (const TernGenerator *generator, GError **error);
+
+/* Guesses that were read so far, in all answers, and those that came true, each a pass that was saved; either may be NULL. */
+void tern_generator_guesses (const TernGenerator *generator, guint64 *read, guint64 *right);
 
 /* What stands so far; with beams nothing before the end. Borrowed, until the next call on @generator. */
 TernSaid tern_generator_said (const TernGenerator *generator);

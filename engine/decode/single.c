@@ -57,8 +57,9 @@ is_over (TernGenerator *self, TernFinish *finish)
   return full || *finish == TERN_FINISH_FAILED || tern_matcher_must_end (self->matchers[0]);
 }
 
+/* The next token by its logits. */
 static void
-single_take (TernGenerator *self, const float *logits, TernPicking *picking)
+take_row (TernGenerator *self, const float *logits, TernPicking *picking)
 {
   const guint32 *mask = NULL;
   TernFinish finish;
@@ -88,13 +89,39 @@ single_take (TernGenerator *self, const float *logits, TernPicking *picking)
     tern_generator_finish (self, finish);
     return;
   }
-  self->wants[0] = (TernWanted) { self->timeline, id };
+}
+
+/* As if guesses had been read one by one, each if it was said: so that penalties, forms and draws are those of the tokens
+ * before. */
+static void
+single_take (TernGenerator *self, const float *logits, TernPicking *picking)
+{
+  guint guesses = self->n_guesses, right = 0;
+
+  self->n_guesses = 0;
+  take_row (self, logits, picking);
+  while (right < guesses && !self->finished && self->ids[self->said.n - 1] == self->wants[1 + right].id) {
+    right++;
+    take_row (self, logits + right * self->n_vocab, picking);
+  }
+  if (guesses > 0) {
+    tern_timeline_cut (self->timeline, 1 + right);
+    tern_guide_learn (&self->guide, guesses, right);
+    self->guessed += guesses;
+    self->right += right;
+  }
+  if (self->finished)
+    return;
+  self->wants[0] = (TernWanted) { self->timeline, self->ids[self->said.n - 1] };
   self->n_wants = 1;
 }
 
+/* What a pass has read of guesses, if it ran, was not said. */
 static void
 single_cancel (TernGenerator *self)
 {
+  if (self->n_guesses > 0 && tern_timeline_pos (self->timeline) > self->before && !tern_timeline_is_torn (self->timeline))
+    tern_timeline_cut (self->timeline, 1);
 }
 
 const TernStrategy tern_strategy_single = { single_begin, single_take, single_cancel };

@@ -87,6 +87,7 @@ struct _TernStore {
   TernLlm *llm;
   TernKvType kv;
   guint context, n_timelines, max_timelines;
+  guint n_trail, max_trail;     /* states that trails hold, and may hold */
   TernPages pages;              /* of TERN_PAGE_ROWS positions of all layers */
   TernPages states;             /* of all layers */
   TernLayerPlace *places;       /* [n_layers] */
@@ -96,12 +97,16 @@ struct _TernTimeline {
   TernStore *store;
   TernPageTable table;
   guint32 state;                /* of store->states; TERN_NO_PAGE: zeros */
+  guint32 trail[TERN_GUESS_MAX];        /* [n_trail] states after each row but the last of the decode segment read last */
+  guint n_trail;
   const TernKeyPolicy *policy;
   gboolean torn;
 };
 
-/* Makes room for @n rows more, and the state one that is written to alone. */
-gboolean tern_timeline_extend (TernTimeline *timeline, guint n, GError **error);
+/* Makes room for @n rows more, and the state one that is written to alone. @trail: the states after all but the last of them
+ * will be remembered. */
+gboolean tern_timeline_extend (TernTimeline *timeline, guint n, gboolean trail, GError **error);
+void tern_timeline_forget_trail (TernTimeline *timeline);
 
 /* A segment with its place in the pass. */
 typedef struct {
@@ -154,6 +159,8 @@ tern_pass_pos (const TernPass *pass, guint row)
 
 /* Of the running block: where @timeline's states lie. */
 void *tern_pass_state (const TernPass *pass, const TernTimeline *timeline);
+/* ... and where they are kept as they are after row @row of @segment; NULL: nowhere. */
+void *tern_pass_trail (const TernPass *pass, const TernPassSegment *segment, guint row);
 /* Of the running block: where its part of a page begins. */
 gsize tern_pass_page_at (const TernPass *pass, const TernTimeline *timeline);
 

@@ -201,8 +201,10 @@ void
 tern_pass_begin (TernPass *self)
 {
   /* What was put together and never ran has not been read. */
-  for (guint i = 0; i < self->n_segments; i++)
+  for (guint i = 0; i < self->n_segments; i++) {
+    tern_timeline_forget_trail (self->segments[i].segment.timeline);
     tern_page_table_cut (&self->segments[i].segment.timeline->table, self->segments[i].pos);
+  }
   clear (self);
 }
 
@@ -225,10 +227,10 @@ tern_pass_add (TernPass *self, const TernSegment *segment, GError **error)
   guint first = self->n, pos = timeline->table.n;
 
   g_return_val_if_fail (segment->n > 0 && segment->n <= tern_pass_room (self), NULL);
-  g_return_val_if_fail (!segment->decode || (segment->n == 1 && self->n == self->n_decode), NULL);
+  g_return_val_if_fail (!segment->decode || self->n == self->n_decode, NULL);
   g_return_val_if_fail (timeline->store->llm == self->llm && timeline->store->context <= self->context, NULL);
 
-  if (!tern_timeline_extend (timeline, segment->n, error))
+  if (!tern_timeline_extend (timeline, segment->n, segment->decode, error))
     return NULL;
   self->segments[self->n_segments] = (TernPassSegment) { *segment, first, pos };
   self->cancels[self->n_segments] = segment->cancel;
@@ -237,7 +239,7 @@ tern_pass_add (TernPass *self, const TernSegment *segment, GError **error)
   tern_rope_angles (self->rope, pos, segment->n, self->angles + (gsize) first * self->rope->dim);
   self->n_segments++;
   self->n += segment->n;
-  self->n_decode += segment->decode;
+  self->n_decode += segment->decode ? segment->n : 0;
   return self->h + (gsize) first * self->llm->info.width;
 }
 
@@ -249,6 +251,18 @@ tern_pass_state (const TernPass *self, const TernTimeline *timeline)
   const TernLayerPlace *place = &timeline->store->places[self->layer];
 
   return tern_pages_at (&timeline->store->states, timeline->state)
+      + (self->in_ffn ? place->ffn_state : place->mixer_state);
+}
+
+void *
+tern_pass_trail (const TernPass *self, const TernPassSegment *segment, guint row)
+{
+  const TernTimeline *timeline = segment->segment.timeline;
+  const TernLayerPlace *place = &timeline->store->places[self->layer];
+
+  if (!segment->segment.decode || row >= timeline->n_trail)
+    return NULL;
+  return tern_pages_at (&timeline->store->states, timeline->trail[row])
       + (self->in_ffn ? place->ffn_state : place->mixer_state);
 }
 
@@ -376,11 +390,11 @@ run_heads (TernPass *self)
   for (guint i = 0; i < self->n_segments; i++) {
     const TernPassSegment *at = &self->segments[i];
     const TernSegment *segment = &at->segment;
-    gboolean all = segment->want == TERN_LOGITS_ALL && !segment->decode;
+    gboolean all = segment->want == TERN_LOGITS_ALL, few = segment->decode || !all;
     guint first = all ? 0 : segment->n - 1;
 
     for (guint t = first; segment->want != TERN_LOGITS_NONE && t < segment->n; t++)
-      if (!add_head (self, &heads, at->first + t, segment->logits + (gsize) (t - first) * self->llm->info.n_vocab, !all))
+      if (!add_head (self, &heads, at->first + t, segment->logits + (gsize) (t - first) * self->llm->info.n_vocab, few))
         return FALSE;
   }
   return flush_heads (self, &heads);

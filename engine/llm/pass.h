@@ -36,8 +36,10 @@ guint tern_pass_context (const TernPass *pass);
 
 typedef struct {
   TernTimeline *timeline;       /* borrowed until the pass is over; in one segment of a pass */
-  guint n;                      /* rows, at least 1; 1 of a decode segment */
-  gboolean decode;              /* a token that was said: its timeline's policy is asked. These come before all others */
+  guint n;                      /* rows, at least 1 */
+  /* A token that was said, and others that may follow, to be taken back if they do not (tern_timeline_cut(); as many as
+   * tern_store_free_guesses()): its timeline's policy is asked. These segments come before all others. */
+  gboolean decode;
   TernLogits want;              /* ALL of a prompt's rows is summed as many rows are, however few they are here */
   float *logits;                /* [n_vocab], or [n, n_vocab] for TERN_LOGITS_ALL; best side by side */
   float *hidden;                /* [width] of its last row after the final norm: what logits are computed from. NULL: none */

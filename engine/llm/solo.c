@@ -18,7 +18,7 @@ store_params (const TernLlm *llm, const TernSoloParams *params)
 {
   guint context = params->context ? params->context : tern_llm_info (llm)->context;
   TernStoreParams store = { .context = context, .timelines = 1 + params->forks, .kv = params->kv,
-    .activations = params->activations };
+    .guesses = params->guesses, .activations = params->activations };
 
   if (params->fork_pages)
     store.pages = (context + TERN_PAGE_ROWS - 1) / TERN_PAGE_ROWS + params->fork_pages;

@@ -14,6 +14,7 @@ typedef struct {
   TernActivations activations;
   TernKvType kv;
   guint forks;                  /* timelines of its store beside its own */
+  guint guesses;                /* of its store */
   guint fork_pages;             /* pages for them together; 0 = a whole context for each */
 } TernSoloParams;
 

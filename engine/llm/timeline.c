@@ -13,7 +13,7 @@
 
 typedef struct {
   TernKvType kv;
-  guint context, timelines, pages;
+  guint context, timelines, pages, guesses;
   gsize page_bytes, state_bytes;
 } Plan;
 
@@ -50,6 +50,7 @@ make_plan (const TernLlm *llm, const TernStoreParams *params, TernLayerPlace *pl
   guint64 pages;
 
   plan.timelines = MAX (params->timelines, 1);
+  plan.guesses = params->guesses;
   if (plan.kv == TERN_KV_AUTO)
     plan.kv = params->activations == TERN_ACTIVATIONS_F32 || plan.context <= FLOAT_CONTEXT ? TERN_KV_F32 : TERN_KV_F16;
   for (guint i = 0; i < llm->info.n_layers; i++) {
@@ -79,7 +80,8 @@ gsize
 tern_store_bytes (const TernLlm *llm, const TernStoreParams *params)
 {
   Plan plan = make_plan (llm, params, NULL);
-  gsize pages = tern_pages_size (plan.page_bytes, plan.pages), states = tern_pages_size (plan.state_bytes, plan.timelines);
+  gsize pages = tern_pages_size (plan.page_bytes, plan.pages);
+  gsize states = tern_pages_size (plan.state_bytes, plan.timelines + plan.guesses);
 
   if (pages > G_MAXSSIZE / 2 || states > G_MAXSSIZE / 2)
     return G_MAXSSIZE;
@@ -115,8 +117,10 @@ tern_store_new (TernLlm *llm, const TernStoreParams *params, GError **error)
   self->kv = plan.kv;
   self->context = plan.context;
   self->max_timelines = plan.timelines;
+  self->max_trail = plan.guesses;
   if (!tern_pages_init (&self->pages, plan.page_bytes, plan.pages, "keys and values of the language model", error)
-      || !tern_pages_init (&self->states, plan.state_bytes, plan.timelines, "states of the language model", error))
+      || !tern_pages_init (&self->states, plan.state_bytes, plan.timelines + plan.guesses, "states of the language model",
+          error))
     return NULL;
   return g_steal_pointer (&self);
 }
@@ -141,11 +145,12 @@ tern_store_unref (TernStore *self)
 }
 
 gboolean
-tern_store_grow (TernStore *self, guint timelines, guint pages, GError **error)
+tern_store_grow (TernStore *self, guint timelines, guint pages, guint guesses, GError **error)
 {
-  if (!tern_pages_grow (&self->states, timelines, "states of the language model", error))
+  if (!tern_pages_grow (&self->states, timelines + guesses, "states of the language model", error))
     return FALSE;
   self->max_timelines += timelines;
+  self->max_trail += guesses;
   return tern_pages_grow (&self->pages, pages, "keys and values of the language model", error);
 }
 
@@ -153,6 +158,12 @@ guint
 tern_store_free_pages (const TernStore *self)
 {
   return self->pages.n_free;
+}
+
+guint
+tern_store_free_guesses (const TernStore *self)
+{
+  return self->max_trail - self->n_trail;
 }
 
 guint
@@ -201,8 +212,18 @@ tern_timeline_free (TernTimeline *self)
 }
 
 void
+tern_timeline_forget_trail (TernTimeline *self)
+{
+  for (guint i = 0; i < self->n_trail; i++)
+    tern_pages_unref (&self->store->states, self->trail[i]);
+  self->store->n_trail -= self->n_trail;
+  self->n_trail = 0;
+}
+
+void
 tern_timeline_reset (TernTimeline *self)
 {
+  tern_timeline_forget_trail (self);
   tern_page_table_cut (&self->table, 0);
   tern_pages_unref (&self->store->states, self->state);
   self->state = TERN_NO_PAGE;
@@ -216,6 +237,7 @@ tern_timeline_fork (TernTimeline *self, const TernTimeline *from)
 
   if (self == from)
     return;
+  tern_timeline_forget_trail (self);
   tern_page_table_fork (&self->table, &from->table);
   tern_pages_unref (&self->store->states, self->state);
   self->state = from->state;
@@ -224,7 +246,24 @@ tern_timeline_fork (TernTimeline *self, const TernTimeline *from)
   self->torn = from->torn;
 }
 
-/* There is a state for each timeline, so one that a fork shares leaves another free. */
+void
+tern_timeline_cut (TernTimeline *self, guint keep)
+{
+  guint rows = self->n_trail + 1;       /* of the segment */
+
+  g_return_if_fail (keep > 0 && keep <= rows);
+
+  if (keep < rows) {
+    guint32 *state = &self->trail[keep - 1], last = self->state;
+
+    self->state = *state;
+    *state = last;
+    tern_page_table_cut (&self->table, self->table.n - (rows - keep));
+  }
+  tern_timeline_forget_trail (self);
+}
+
+/* There is a state for each timeline beside those of trails, so one that a fork shares leaves another free. */
 static void
 own_state (TernTimeline *self)
 {
@@ -242,9 +281,20 @@ own_state (TernTimeline *self)
   }
 }
 
-gboolean
-tern_timeline_extend (TernTimeline *self, guint n, GError **error)
+/* States that no timeline has yet. */
+static void
+take_trail (TernTimeline *self, guint n)
 {
+  for (guint i = 0; i < n; i++)
+    self->trail[i] = tern_pages_take (&self->store->states);
+  self->n_trail = n;
+  self->store->n_trail += n;
+}
+
+gboolean
+tern_timeline_extend (TernTimeline *self, guint n, gboolean trail, GError **error)
+{
+  tern_timeline_forget_trail (self);
   if (self->torn) {
     g_set_error_literal (error, TERN_ERROR, TERN_ERROR_INVALID, "language model: expected a timeline that was reset "
         "after cancelling, found one that was not");
@@ -255,13 +305,26 @@ tern_timeline_extend (TernTimeline *self, guint n, GError **error)
         self->store->context, self->table.n, n);
     return FALSE;
   }
+  if (trail && n - 1 > MIN (TERN_GUESS_MAX, tern_store_free_guesses (self->store))) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE, "states of the language model: expected a segment of at most %u rows, "
+        "found %u", MIN (TERN_GUESS_MAX, tern_store_free_guesses (self->store)) + 1, n);
+    return FALSE;
+  }
   if (!tern_page_table_append (&self->table, n)) {
     g_set_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE, "pages of keys and values: expected at most %u in use, found "
         "%u more needed", self->store->pages.n, tern_page_table_needs (&self->table, n) - self->store->pages.n_free);
     return FALSE;
   }
   own_state (self);
+  if (trail)
+    take_trail (self, n - 1);
   return TRUE;
+}
+
+guint
+tern_timeline_free_guesses (const TernTimeline *self)
+{
+  return tern_store_free_guesses (self->store);
 }
 
 guint

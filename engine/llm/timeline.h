@@ -20,11 +20,14 @@ typedef struct _TernTimeline TernTimeline;
 
 /* Positions of a page. */
 #define TERN_PAGE_ROWS 64
+/* Rows of a decode segment behind its first one, at most. */
+#define TERN_GUESS_MAX (TERN_POLICY_ROWS - 1)
 
 typedef struct {
   guint context;                /* tokens of one timeline, at most; 0 = the model's own */
   guint timelines;              /* that exist at once; at least 1 */
   guint pages;                  /* of TERN_PAGE_ROWS tokens, over all of them; 0 = enough for @timelines apart */
+  guint guesses;                /* rows that may be taken back at one time, over all of them: tern_timeline_cut() */
   TernKvType kv;
   TernActivations activations;  /* AUTO looks at it */
 } TernStoreParams;
@@ -37,8 +40,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernStore, tern_store_unref)
 /* Bytes that a store and its timelines take, of a plan too. */
 gsize tern_store_bytes (const TernLlm *llm, const TernStoreParams *params);
 guint tern_store_free_pages (const TernStore *store);
-/* Room for so many timelines and pages more; what there is stays as it is. NO_SPACE. */
-gboolean tern_store_grow (TernStore *store, guint timelines, guint pages, GError **error);
+/* Room for so many timelines, pages and guesses more; what there is stays as it is. NO_SPACE. */
+gboolean tern_store_grow (TernStore *store, guint timelines, guint pages, guint guesses, GError **error);
+guint tern_store_free_guesses (const TernStore *store);
 guint tern_store_context (const TernStore *store);
 TernKvType tern_store_kv (const TernStore *store);      /* never AUTO */
 /* What AUTO means with these parameters. */
@@ -53,6 +57,12 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernTimeline, tern_timeline_free)
 void tern_timeline_reset (TernTimeline *timeline);
 /* @timeline forgets all and holds what @from, of the same store, has read. Its policy stays. */
 void tern_timeline_fork (TernTimeline *timeline, const TernTimeline *from);
+/* Rows of a decode segment behind its first one that its store has room for. */
+guint tern_timeline_free_guesses (const TernTimeline *timeline);
+/* Takes back all but the first @keep rows, at least one, of the decode segment that it read last: keys, values and
+ * recurrent states are as if the others had never been read. What remembers the states between is given back; that happens
+ * with whatever comes next, too. */
+void tern_timeline_cut (TernTimeline *timeline, guint keep);
 guint tern_timeline_pos (const TernTimeline *timeline);         /* tokens held */
 guint tern_timeline_context (const TernTimeline *timeline);     /* tokens that it may hold */
 /* A pass that it was in was cancelled: it is neither here nor there, and must be reset. */

@@ -56,7 +56,7 @@ set_up (Fixture *f, gconstpointer data)
   g_assert_no_error (error);
   f->pool = tern_pool_new (1, &error);
   f->params = (TernSoloParams) { .context = CONTEXT, .activations = TERN_ACTIVATIONS_F32,
-    .forks = MAX_BEAM - 1 };
+    .forks = MAX_BEAM - 1, .guesses = data ? TERN_GUESS_MAX : 0 };
   f->state = tern_solo_new (f->llm, &f->params, f->pool, &error);
   g_assert_no_error (error);
   f->generator = new_generator (f);
@@ -507,6 +507,92 @@ test_beam_policy (Fixture *f, gconstpointer data)
   g_assert_true (tern_timeline_policy (tern_solo_timeline (f->state)) == &policy);
 }
 
+/* ---- Guesses by the answer before -------------------------------------------------------------------------------- */
+
+/* What @f says after @ids, kept: [n] ids. */
+static gint32 *
+say (Fixture *f, const gint32 *ids, guint n, const TernSampling *sampling, TernSaid *said)
+{
+  generate (f, ids, n, sampling);
+  *said = f->out;
+  return g_memdup2 (f->out.ids, f->out.n * sizeof (gint32));
+}
+
+/* Answers to prompts that change now and then, greedy, drawn and with a penalty: bit for bit those of a generator that guesses
+ * nothing, and timelines that have read the same. */
+static void
+test_guesses (Fixture *f, gconstpointer data)
+{
+  g_autoptr (GRand) rand = g_rand_new_with_seed (21);
+  Fixture plain = { 0 };
+  guint64 guessed, right;
+  gint32 ids[5];
+
+  set_up (&plain, NULL);
+  memcpy (ids, start, sizeof ids);
+  for (guint i = 0; i < 60; i++) {
+    TernSampling sampling = TERN_SAMPLING_INIT;
+    g_autofree gint32 *said = NULL, *expected = NULL;
+    TernSaid got, want;
+
+    sampling.ignore_eog = i % 4 != 0;
+    sampling.max_tokens = i % 7 == 6 ? 1000 : 24;
+    if (i % 5 == 3)
+      sampling.repetition_penalty = 1.3f;
+    if (i % 6 == 5) {
+      sampling.temperature = .4f;
+      sampling.seed = i;
+    }
+    if (i % 3 == 2)
+      ids[g_rand_int_range (rand, 0, 5)] = g_rand_int_range (rand, 0, (gint32) f->n_vocab);
+    expected = say (&plain, ids, 5, &sampling, &want);
+    said = say (f, ids, 5, &sampling, &got);
+    g_assert_cmpmem (said, got.n * sizeof (gint32), expected, want.n * sizeof (gint32));
+    g_assert_cmpint (got.finish, ==, want.finish);
+    g_assert_cmpfloat (got.logprob, ==, want.logprob);
+    g_assert_cmpfloat (got.mean_probability, ==, want.mean_probability);
+    g_assert_cmpuint (tern_solo_pos (f->state), ==, tern_solo_pos (plain.state));
+    g_assert_cmpuint (tern_store_free_guesses (tern_solo_store (f->state)), ==, TERN_GUESS_MAX);
+  }
+  tern_generator_guesses (plain.generator, &guessed, &right);
+  g_assert_cmpuint (guessed, ==, 0);
+  tern_generator_guesses (f->generator, &guessed, &right);
+  g_assert_cmpuint (right, >, 0);
+  g_assert_cmpuint (guessed, >, right); /* some were wrong */
+  tear_down (&plain, NULL);
+}
+
+/* The same answer again and again takes a pass for eight tokens; one that is never the same soon takes one each. */
+static void
+test_guesses_pay (Fixture *f, gconstpointer data)
+{
+  TernSampling sampling = TERN_SAMPLING_INIT;
+  guint64 guessed, right, guessed_before, right_before;
+
+  sampling.ignore_eog = TRUE;
+  sampling.max_tokens = 41;
+  for (guint i = 0; i < 4; i++)
+    generate (f, start, G_N_ELEMENTS (start), &sampling);
+  tern_generator_guesses (f->generator, &guessed_before, &right_before);
+  generate (f, start, G_N_ELEMENTS (start), &sampling);
+  tern_generator_guesses (f->generator, &guessed, &right);
+  g_assert_cmpuint (guessed - guessed_before, ==, 35);  /* 40 tokens are read, five of them first of a pass */
+  g_assert_cmpuint (right - right_before, ==, 35);
+
+  sampling.temperature = 5;     /* noise */
+  for (guint i = 0; i < 40; i++) {
+    sampling.seed = 100 + i;
+    generate (f, start, G_N_ELEMENTS (start), &sampling);
+  }
+  tern_generator_guesses (f->generator, &guessed_before, NULL);
+  for (guint i = 0; i < 40; i++) {
+    sampling.seed = 200 + i;
+    generate (f, start, G_N_ELEMENTS (start), &sampling);
+  }
+  tern_generator_guesses (f->generator, &guessed, NULL);
+  g_assert_cmpuint (guessed - guessed_before, <, 40 * 41 / 50);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -528,5 +614,7 @@ main (int argc, char **argv)
   ADD ("beam/plain", test_beam);
   ADD ("beam/too-many", test_too_many_beams);
   ADD ("beam/policy", test_beam_policy);
+  g_test_add ("/lfm2-generate/guesses/same", Fixture, "", set_up, test_guesses, tear_down);
+  g_test_add ("/lfm2-generate/guesses/pay", Fixture, "", set_up, test_guesses_pay, tear_down);
   return g_test_run ();
 }

@@ -10,6 +10,7 @@
 
 #define CONTEXT 160u            /* at most: two pages and a half */
 #define TIMELINES 6
+#define GUESSES 10              /* fewer than two whole segments take */
 
 static const struct {
   const char *folder, *file;
@@ -54,7 +55,8 @@ static void
 set_up (Stage *stage, guint model, const TernKernels *kernels, TernKvType kv, TernActivations mode, guint pages, guint seed)
 {
   g_autofree char *path = golden_path (models[model].folder, models[model].file);
-  TernStoreParams store = { .timelines = TIMELINES, .pages = pages, .kv = kv, .activations = mode };
+  TernStoreParams store = { .timelines = TIMELINES, .pages = pages, .kv = kv, .activations = mode,
+    .guesses = GUESSES };
   TernPassParams pass = { .rows = 24, .activations = mode };
   TernSoloParams solo = { .kv = kv, .activations = mode };
   g_autoptr (GError) error = NULL;
@@ -179,6 +181,7 @@ check_sequence (Stage *stage, const Sequence *s)
 
 typedef struct {
   Sequence *s;
+  guint keep;                   /* rows of a decode segment that stand */
   gint32 ids[64];
   guint n;
   gboolean decode;
@@ -192,8 +195,11 @@ make_part (Stage *stage, Part *part, gboolean decode, float **logits)
   guint room = MIN (tern_pass_room (stage->pass), stage->context - part->s->ids->len);
 
   part->decode = decode;
-  part->n = decode ? 1 : 1 + pick (stage, MIN (room, 20));
-  part->want = decode ? TERN_LOGITS_LAST : (TernLogits) pick (stage, 3);
+  part->n = 1 + pick (stage, MIN (room, decode ? TERN_GUESS_MAX + 1 : 20));
+  if (decode && pick (stage, 2))
+    part->n = 1;
+  part->keep = decode ? 1 + pick (stage, part->n) : part->n;
+  part->want = decode && part->n == 1 ? TERN_LOGITS_LAST : (TernLogits) pick (stage, 3);
   part->logits = *logits;
   for (guint i = 0; i < part->n; i++)
     part->ids[i] = (gint32) pick (stage, stage->n_vocab);
@@ -242,7 +248,10 @@ put_together (Stage *stage, Part *parts)
         continue;
       parts[n].s = s;
       make_part (stage, &parts[n], decode[i], &logits);
-      n += add_part (stage, &parts[n]);
+      if (add_part (stage, &parts[n]))
+        n++;
+      else
+        logits = parts[n].logits;
     }
   return n;
 }
@@ -252,14 +261,17 @@ take_part (Stage *stage, const Part *part)
 {
   Sequence *s = part->s;
   gsize n_vocab = stage->n_vocab;
+  gboolean all = part->want == TERN_LOGITS_ALL;
 
-  note (s, part->ids, part->n, part->decode);
-  if (part->want == TERN_LOGITS_NONE)
+  note (s, part->ids, part->keep, part->decode);
+  if (part->decode && (part->n > 1 || pick (stage, 2)))
+    tern_timeline_cut (s->timeline, part->keep);
+  if (part->want == TERN_LOGITS_NONE || (!all && part->keep < part->n))
     return;
   s->known = TRUE;
-  memcpy (s->logits, part->logits + (part->want == TERN_LOGITS_ALL ? part->n - 1 : 0) * n_vocab, n_vocab * sizeof (float));
+  memcpy (s->logits, part->logits + (all ? part->keep - 1 : 0) * n_vocab, n_vocab * sizeof (float));
   /* Rows summed together with others of their prompt are another order of summation than the last one alone. */
-  s->known = part->want == TERN_LOGITS_LAST;
+  s->known = part->decode || !all;
 }
 
 /* Puts a pass together, and does not run it, or cancels some or all. */
@@ -320,6 +332,7 @@ check_random (const TernKernels *kernels, gconstpointer data)
     }
     for (guint t = 0; t < TIMELINES; t++)
       empty (&stage.sequences[t]);
+    g_assert_cmpuint (tern_store_free_guesses (stage.store), ==, GUESSES);
     g_assert_cmpuint (tern_store_free_pages (stage.store), ==, pages ? pages : TIMELINES * ((stage.context + TERN_PAGE_ROWS - 1) / TERN_PAGE_ROWS));
     tear_down (&stage);
   }

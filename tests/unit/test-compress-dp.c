@@ -192,6 +192,60 @@ test_invariants (void)
   g_assert_cmpmem (before[0], n_before[0] * 4, before[1], n_before[1] * 4);
 }
 
+/* Up to TERN_POLICY_ROWS steps at once, as a pass with guesses drives it; what was guessed wrong is scored anew. The same
+ * keys and counts as step by step. */
+static void
+test_several_at_once (void)
+{
+  static const TernSpan spans[] = { { 3, 5 }, { 10, 4 } };
+  g_autoptr (GRand) rand = g_rand_new_with_seed (11);
+  g_autoptr (TernDp) plain = tern_dp_new (16, lfm2, 128, NULL), several = tern_dp_new (16, lfm2, 128, NULL);
+
+  for (guint round = 0; round < 60; round++) {
+    TernDpParams params = { .prune = .6, .layer = 3, .gate = (TernDpGate) (round % 3) };
+    const TernKeyPolicy *one = tern_dp_begin (plain, &params, spans, 2), *many = tern_dp_begin (several, &params, spans, 2);
+    float scores[100][100], wrong[100];
+    TernDpStats a, b;
+
+    g_assert_cmpuint (many->rows, ==, TERN_POLICY_ROWS);
+    for (guint s = 0; s < 100; s++)     /* runs of similar ones */
+      for (guint i = 0; i < 100; i++)
+        scores[s][i] = s % 4 ? scores[s - 1][i] + .02f * (float) g_rand_double (rand) : (float) g_rand_double (rand);
+    for (guint i = 0; i < 100; i++)
+      wrong[i] = (float) g_rand_double (rand);
+    for (guint n_keys = 20; n_keys < 90;) {
+      guint rows = MIN ((guint) g_rand_int_range (rand, 1, TERN_POLICY_ROWS + 1), 90 - n_keys);
+      guint right = (guint) g_rand_int_range (rand, 1, (gint32) rows + 1);
+      const gint32 *got[TERN_POLICY_ROWS];
+      guint n_got[TERN_POLICY_ROWS] = { 0 };
+
+      for (guint r = 0; r < rows; r++)
+        many->observe (many->self, &(TernKeyView) { .layer = 2, .n_keys = n_keys + r,
+              .scores = r < right ? scores[n_keys + r] : wrong });
+      for (guint layer = 5; layer < 15; layer += 3)
+        for (guint r = 0; r < rows; r++)
+          got[r] = many->keys (many->self, layer, n_keys + r, &n_got[r]);
+      for (guint r = 0; r < right; r++) {
+        const gint32 *want;
+        guint n = 0;
+
+        one->observe (one->self, &(TernKeyView) { .layer = 2, .n_keys = n_keys + r, .scores = scores[n_keys + r] });
+        want = one->keys (one->self, 14, n_keys + r, &n);
+        g_assert_true (!want == !got[r]);
+        if (want)
+          g_assert_cmpmem (got[r], n_got[r] * sizeof (gint32), want, n * sizeof (gint32));
+      }
+      n_keys += right;
+      if (right == rows) {
+        tern_dp_stats (plain, &a);
+        tern_dp_stats (several, &b);
+        g_assert_true (a.steps == b.steps && a.selections == b.selections && a.keys == b.keys && a.kept == b.kept
+            && a.pruned_layers == b.pruned_layers);
+      }
+    }
+  }
+}
+
 static void
 test_selects_the_highest (void)
 {
@@ -231,5 +285,6 @@ main (int argc, char **argv)
   g_test_add_func ("/compress/dp/layers", test_layers);
   g_test_add_func ("/compress/dp/invariants", test_invariants);
   g_test_add_func ("/compress/dp/selects-the-highest", test_selects_the_highest);
+  g_test_add_func ("/compress/dp/several-at-once", test_several_at_once);
   return g_test_run ();
 }

@@ -6,6 +6,7 @@
 #include <glib/gstdio.h>
 
 #include "session-fixture.h"
+#include "tern/session-priv.h"
 
 /* ---- Results ---- */
 
@@ -118,6 +119,52 @@ test_second_stretch (void)
   tern_session_finish (session);
   b = drain (session);
   g_assert_cmpstr (a, ==, b);
+}
+
+static void
+push_scene (TernSession *session, guint window, guint variant)
+{
+  for (guint i = 4 * window; i < 4 * window + 4; i++)
+    push (session, 0, variant, MS (500 * i), MS (500));
+}
+
+/* Windows of still scenes, whose answers are guessed by those before them, are answered as in a session of their own each:
+ * with all keys, a part of them, and drawn. */
+static void
+test_guesses (void)
+{
+  static const guint scenes[] = { 1, 1, 1, 2, 1, 1, 3, 3 };
+  g_autoptr (TernModel) model = open_model (0);
+
+  for (guint i = 0; i < 3; i++) {
+    TernSessionParams params = quick_params ();
+    g_autoptr (TernSession) session = NULL;
+    g_autoptr (GString) alone = g_string_new (NULL);
+    g_autofree char *together = NULL;
+    guint64 guessed, right;
+
+    params.sampling.max_tokens = 20;
+    params.kv_prune = i == 1 ? 0 : .7f;
+    params.sampling.temperature = i == 2 ? .3f : 0;
+    session = new_session (model, &params);
+    for (guint w = 0; w < G_N_ELEMENTS (scenes); w++) {
+      g_autoptr (TernSession) own = new_session (model, &params);
+      g_autofree char *answer = NULL;
+
+      push_scene (session, w, scenes[w]);
+      push_scene (own, w, scenes[w]);
+      tern_session_finish (own);
+      answer = drain (own);
+      g_string_append (alone, answer);
+    }
+    tern_session_finish (session);
+    together = drain (session);
+    g_assert_cmpstr (together, ==, alone->str);
+    tern_scheduler_settle (model->scheduler, &session->client);
+    tern_generator_guesses (session->standing.asks[0].generator, &guessed, &right);
+    g_assert_cmpuint (right, >, 10);
+    g_assert_cmpuint (guessed, >=, right);
+  }
 }
 
 /* What a model says it was made for costs nothing until it is used. */
@@ -577,6 +624,7 @@ main (int argc, char **argv)
   g_test_add_func ("/session/windows", test_windows);
   g_test_add_func ("/session/repeatable", test_repeatable);
   g_test_add_func ("/session/second-stretch", test_second_stretch);
+  g_test_add_func ("/session/guesses", test_guesses);
   g_test_add_func ("/session/any-context", test_any_context);
   g_test_add_func ("/session/interleaved", test_interleaved);
   g_test_add_func ("/session/golden-still", test_golden_still);

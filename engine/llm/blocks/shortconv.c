@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* LFM2's gated short convolution: B, C, x = W_in h; z = B * x; y = W_out (C * conv (z)), conv causal and depthwise. */
+#include <string.h>
+
 #include "engine/llm/blocks/blocks.h"
 
 typedef struct {
@@ -77,9 +79,14 @@ mix_segments (void *data, guint begin, guint end, guint worker)
     const TernPassSegment *segment = &pass->segments[s];
     float *state = tern_pass_state (pass, segment->segment.timeline);
 
-    for (gsize t = segment->first; t < segment->first + segment->segment.n; t++)
+    for (gsize t = segment->first; t < segment->first + segment->segment.n; t++) {
+      void *kept = tern_pass_trail (pass, segment, t - segment->first);
+
       pass->kernels->shortconv (mixing->mixed + t * width, mixing->bcx + t * 3 * width, state, mixing->self->taps, width,
           mixing->self->params.taps);
+      if (kept)
+        memcpy (kept, state, shortconv_state (&mixing->self->parent));
+    }
   }
 }
 
