@@ -5,6 +5,10 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#ifdef __linux__
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 #elif defined(__aarch64__) && defined(__linux__)
 #include <sys/auxv.h>
 #endif
@@ -111,6 +115,38 @@ detect (void)
 
 #endif
 
+#if defined(__x86_64__) && defined(__linux__)
+
+/* Tile data makes the state of a thread so large that Linux (5.16 and later) wants to be asked, once a process; forks
+ * inherit the answer, programs that are started do not. It refuses where a thread's alternate signal stack could not hold
+ * that state, and sandboxes may refuse anything: then this machine has no tiles. */
+static gboolean
+request_tiles (void)
+{
+  return syscall (SYS_arch_prctl, 0x1023, 18) == 0;     /* ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA */
+}
+
+#else
+
+static gboolean
+request_tiles (void)
+{
+  return FALSE;
+}
+
+#endif
+
+/* From then on alternate signal stacks must have room for tiles: so not before somebody wants them. */
+static gboolean
+has_tiles (void)
+{
+  static gsize answer;
+
+  if (g_once_init_enter (&answer))
+    g_once_init_leave (&answer, request_tiles () ? 2 : 1);
+  return answer == 2;
+}
+
 gboolean
 tern_cpu_has (TernCpu level)
 {
@@ -118,7 +154,7 @@ tern_cpu_has (TernCpu level)
 
   if (g_once_init_enter (&levels))
     g_once_init_leave (&levels, detect ());     /* never 0: scalar is always there */
-  return (guint) level < TERN_CPU_N_LEVELS && (levels >> level & 1);
+  return (guint) level < TERN_CPU_N_LEVELS && (levels >> level & 1) && (level != TERN_CPU_AMX || has_tiles ());
 }
 
 /* "auto, scalar, avx2", of this machine alone or of every machine. */

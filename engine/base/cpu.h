@@ -15,7 +15,7 @@ typedef enum {
   TERN_CPU_AVX512VNNI,          /* AVX-512 F, BW, DQ, VL, VNNI */
   TERN_CPU_AVX512VBMI,          /* and VBMI2 */
   TERN_CPU_AVX512BF16,
-  TERN_CPU_AMX,
+  TERN_CPU_AMX,                 /* tiles of int8 and bf16 */
   TERN_CPU_NEON,
   TERN_CPU_DOTPROD,
   TERN_CPU_I8MM,                /* and BF16 */
@@ -25,7 +25,8 @@ typedef enum {
 const char *tern_cpu_name (TernCpu level);
 
 /* Whether CPU and operating system (XCR0) run code of this level. AVX-512 machines without AVX-VNNI still run that
- * level: kernels of the level ask for exactly what they need. */
+ * level: kernels of the level ask for exactly what they need. Asking for AMX asks the system for permission, the first
+ * time; what it says stays. */
 gboolean tern_cpu_has (TernCpu level);
 
 /* The level that @name stands for (NULL, "" and "auto": the best of this machine). Errors: INVALID for an unknown name,

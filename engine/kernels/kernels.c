@@ -20,6 +20,9 @@ static const struct {
 #ifdef TERN_HAVE_AVX512VNNI
   { TERN_CPU_AVX512VNNI, TERN_CPU_AMX, { ALL_GROUPS (avx512vnni), tern_packed_init_avx512vnni } },
 #endif
+#ifdef TERN_HAVE_AMX
+  { TERN_CPU_AMX, TERN_CPU_AMX, { tern_packed_init_amx, tern_probe_init_amx, tern_ternary_init_amx } },
+#endif
 #ifdef TERN_HAVE_NEON
   { TERN_CPU_NEON, TERN_CPU_I8MM, { tern_elementwise_init_neon, tern_gemm_init_neon, tern_probe_init_neon,
       tern_quant_init_neon, tern_ternary_init_neon } },
@@ -32,18 +35,32 @@ static const struct {
 #endif
 };
 
-void
-tern_kernels_init (TernKernels *k, TernCpu level)
+gboolean
+tern_kernels_put (TernKernels *k, TernCpu level)
 {
+  gboolean found = FALSE;
   guint i, g;
 
   for (i = 0; i < G_N_ELEMENTS (instruction_sets); i++) {
-    if (level < instruction_sets[i].level || level > instruction_sets[i].last
-        || !tern_cpu_has (instruction_sets[i].level))   /* AVX-512 may come without AVX-VNNI */
+    if (instruction_sets[i].level != level)
       continue;
-    k->level = instruction_sets[i].level;
+    found = TRUE;
+    k->level = level;
     for (g = 0; g < G_N_ELEMENTS (instruction_sets[i].inits) && instruction_sets[i].inits[g]; g++)
       instruction_sets[i].inits[g] (k);
+  }
+  return found;
+}
+
+void
+tern_kernels_init (TernKernels *k, TernCpu level)
+{
+  guint i;
+
+  for (i = 0; i < G_N_ELEMENTS (instruction_sets); i++) {
+    if (level >= instruction_sets[i].level && level <= instruction_sets[i].last
+        && tern_cpu_has (instruction_sets[i].level))    /* AVX-512 may come without AVX-VNNI */
+      tern_kernels_put (k, instruction_sets[i].level);
   }
 }
 

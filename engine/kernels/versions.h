@@ -23,3 +23,7 @@ TERN_DECL_INITS (amx);
 TERN_DECL_INITS (neon);
 TERN_DECL_INITS (dotprod);
 TERN_DECL_INITS (i8mm);
+
+/* Puts what @level alone has over what is in @k, whether this CPU has it or not; FALSE when it was built without. For tests,
+ * which may know how to run it. */
+gboolean tern_kernels_put (TernKernels *k, TernCpu level);

@@ -100,7 +100,7 @@ golden_max_abs (const float *a, const float *b, gsize n)
 void
 golden_each_level (GoldenLevelFunc func, gconstpointer data)
 {
-  static const TernCpu levels[] = { TERN_CPU_SCALAR, TERN_CPU_AVX2, TERN_CPU_AVX512VNNI, TERN_CPU_NEON };
+  static const TernCpu levels[] = { TERN_CPU_SCALAR, TERN_CPU_AVX2, TERN_CPU_AVX512VNNI, TERN_CPU_AMX, TERN_CPU_NEON };
 
   for (guint i = 0; i < G_N_ELEMENTS (levels); i++) {
     TernKernels kernels;

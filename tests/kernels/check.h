@@ -55,3 +55,6 @@ extern const Kernel elementwise_kernels[];
 /* Times @run at every level that this CPU has and prints one line; @work: operations a call, 0 for none. */
 typedef void (*BenchRun) (const TernKernels *k, void *data);
 void check_bench (const char *what, BenchRun run, void *data, double work);
+
+/* Adds the tests of what kernels with AMX stand on. */
+void check_tiles (void);

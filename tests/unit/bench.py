@@ -51,7 +51,8 @@ def check_report():
     machine = report["machine"]
     point(machine["threads"] == 1 and machine["cores"] >= 1 and machine["activations"] == "int8" and machine["version"]
           and isinstance(machine["cpu"], str) and isinstance(machine["caches"], list)
-          and machine["instruction_set"] in ("scalar", "avx2", "avx512vnni"), "the machine", machine)
+          and machine["instruction_set"] in ("scalar", "avx2", "avxvnni", "avx512vnni", "avx512vbmi", "avx512bf16", "amx",
+                                             "neon", "dotprod", "i8mm"), "the machine", machine)
     names = ("prefill", "decode", "decode_at_depth", "decode_sessions", "vision", "compression", "end_to_end")
     for name in names:
         point(name in report and is_sane(report[name]), f"{name} has a value, its spread, a floor and the share of it",

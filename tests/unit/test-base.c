@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* engine/base: instruction sets, memory, mapped files, messages, cancellation. Threads: test-base-pool.c. */
 #include <fcntl.h>
+#include <signal.h>
 #include <glib/gstdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -101,6 +102,33 @@ test_cpu_order (void)
   g_assert_cmpint (tern_cpu_has (TERN_CPU_AVX512VNNI), ==, !!__builtin_cpu_supports ("avx512vnni")
       && !!__builtin_cpu_supports ("avx512bw") && !!__builtin_cpu_supports ("avx512dq")
       && !!__builtin_cpu_supports ("avx512vl"));
+#endif
+}
+
+/* Where a signal stack is too small for tiles Linux says no, and so do we; without a word. */
+static void
+test_cpu_small_stack (void)
+{
+#if defined(__x86_64__) && defined(__linux__)
+  static guint8 memory[4096];
+  stack_t stack = { .ss_sp = memory, .ss_size = sizeof memory };
+  TernCpu level;
+
+  if (!g_test_subprocess ()) {
+    g_test_trap_subprocess (NULL, 0, 0);
+    g_test_trap_assert_passed ();
+    g_test_trap_assert_stderr ("");
+    return;
+  }
+  g_assert_cmpint (sigaltstack (&stack, NULL), ==, 0);
+  g_assert_false (tern_cpu_has (TERN_CPU_AMX));
+  g_assert_true (tern_cpu_parse ("auto", &level, NULL));
+  g_assert_cmpint (level, <, TERN_CPU_AMX);
+  stack.ss_flags = SS_DISABLE;
+  g_assert_cmpint (sigaltstack (&stack, NULL), ==, 0);
+  g_assert_false (tern_cpu_has (TERN_CPU_AMX));         /* that stays */
+#else
+  g_test_skip ("tiles are x86's");
 #endif
 }
 
@@ -381,6 +409,7 @@ main (int argc, char **argv)
   g_test_add_func ("/cpu/parse", test_cpu_parse);
   g_test_add_func ("/cpu/unknown", test_cpu_unknown);
   g_test_add_func ("/cpu/order", test_cpu_order);
+  g_test_add_func ("/cpu/small-stack", test_cpu_small_stack);
   g_test_add_func ("/mem/alloc", test_mem);
   g_test_add_func ("/mem/no-space", test_mem_no_space);
   g_test_add_func ("/mem/mul", test_mul);

@@ -704,7 +704,7 @@ check_orders (const Setup *s, guint32 id)
 static void
 test_orders (void)
 {
-  static const TernCpu levels[] = { TERN_CPU_SCALAR, TERN_CPU_AVX2, TERN_CPU_AVX512VNNI };
+  static const TernCpu levels[] = { TERN_CPU_SCALAR, TERN_CPU_AVX2, TERN_CPU_AVX512VNNI, TERN_CPU_AMX };
   TernKernels kernels;
   Setup s = scalar_setup (&kernels);
   gsize i, t;
@@ -784,7 +784,7 @@ test_huge_input (void)
 int
 main (int argc, char **argv)
 {
-  static const char *const levels[] = { "scalar", "avx2", "avx512vnni" };
+  static const char *const levels[] = { "scalar", "avx2", "avx512vnni", "amx" };
   gsize i;
 
   g_test_init (&argc, &argv, NULL);
