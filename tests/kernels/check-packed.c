@@ -8,7 +8,7 @@
 #define I8P_PADDED(cols) (((cols) + TERN_I8P_COLS - 1) / TERN_I8P_COLS * TERN_I8P_COLS)
 #define BF16P_PADDED(cols) (((cols) + TERN_BF16P_COLS - 1) / TERN_BF16P_COLS * TERN_BF16P_COLS)
 
-/* Floats of one panel in one of both orders, to pack; poisoned now and then, and sometimes a row of (nearly) nothing. */
+/* Floats of one panel in one of both orders, to pack; poisoned now and then, with a row of (nearly) nothing at times. */
 typedef struct {
   guint n_rows, cols, row, col;
   float *src;
@@ -31,7 +31,7 @@ random_panel (const char *name, guint n_rows, guint cols, gboolean turned)
   for (c = 0; c < cols && kind < 2; c++)
     p.src[r * p.row + c * p.col] = kind ? 0 : 1e-31f * check_uniform ();
   for (c = 0; c < cols && kind == 2; c++)       /* ties */
-    p.src[r * p.row + c * p.col] = c == cols / 2 ? 127 : (float) ((gint) check_below (253) - 126) + 0.5f * check_below (2);
+    p.src[r * p.row + c * p.col] = c == cols / 2 ? 127 : (float) ((gint) check_below (507) - 253) * 0.5f;
   if (kind >= 3 && kind < 6 && cols)
     p.src[r * p.row + check_below (cols) * p.col] = kind == 3 ? NAN : kind == 4 ? INFINITY : -INFINITY;
   return p;
@@ -183,10 +183,12 @@ bf16_truth (const TernKernels *ref)
   bf16_check (ref, ref);
 }
 
-static void pack_i8p_check (const TernKernels *ref, const TernKernels *k) { all_panels ("pack_i8p", same_i8p, ref, k); }
-static void pack_i8p_truth (const TernKernels *ref) { all_panels ("pack_i8p", true_i8p, ref, ref); }
-static void pack_bf16p_check (const TernKernels *ref, const TernKernels *k) { all_panels ("pack_bf16p", same_bf16p, ref, k); }
-static void pack_bf16p_truth (const TernKernels *ref) { all_panels ("pack_bf16p", true_bf16p, ref, ref); }
+#define PANEL_CHECKS(name, truth, same) \
+  static void name##_truth (const TernKernels *ref) { all_panels (#name, truth, ref, ref); } \
+  static void name##_check (const TernKernels *ref, const TernKernels *k) { all_panels (#name, same, ref, k); }
+
+PANEL_CHECKS (pack_i8p, true_i8p, same_i8p)
+PANEL_CHECKS (pack_bf16p, true_bf16p, same_bf16p)
 
 /* Operands of a product with int8 on both sides. */
 typedef struct {
@@ -237,8 +239,8 @@ fill_i8p (I8p *p)
 static void
 run_i8p (const I8p *p, float *y, const TernKernels *k)
 {
-  k->gemm_i8p (y, p->ldy, p->w, p->rows, p->cols, p->wscale, p->bias, p->x, p->ldx, p->group, p->xscale, p->xsum, p->ldg,
-      p->n);
+  k->gemm_i8p (y, p->ldy, p->w, p->rows, p->cols, p->wscale, p->bias, p->x, p->ldx, p->group, p->xscale, p->xsum,
+      p->ldg, p->n);
 }
 
 static float *
@@ -420,7 +422,8 @@ bf16p_shape (Shape *s, const TernKernels *k)
   gsize nx = check_extent (s->n, s->cols, s->ldx), nw = tern_bf16p_bytes (s->rows, s->cols) / 2;
   g_autofree float *floats = g_new (float, nw + 1);
   guint16 *w, *x;
-  float *values, *y, *bias = NULL;
+  float *values, *y, *alone, *bias = NULL;
+  guint t;
 
   check_shape_case ("gemm_bf16p", s);
   w = check_buffer (SLOT_W, nw * 2);
@@ -435,6 +438,10 @@ bf16p_shape (Shape *s, const TernKernels *k)
   }
   k->gemm_bf16p (y, s->ldy, w, s->rows, s->cols, bias, x, s->ldx, s->n);
   check_bf16p (s, y, w, bias, values);
+  t = check_below (s->n);
+  alone = check_buffer (SLOT_Y2, s->rows * sizeof (float));
+  k->gemm_bf16p (alone, s->ldy, w, s->rows, s->cols, bias, x + t * s->ldx, s->ldx, 1);
+  check_equal (alone, y + t * s->ldy, s->rows);
 }
 
 static void
@@ -488,9 +495,9 @@ static void
 time_bf16p (const TernKernels *k, void *data)
 {
   Bench *b = data;
+  const I8p *p = &b->i8p;
 
-  k->gemm_bf16p (b->y, b->i8p.rows, (const guint16 *) b->i8p.w, b->i8p.rows, b->i8p.cols, NULL, (const guint16 *) b->i8p.x,
-      b->i8p.cols, b->i8p.n);
+  k->gemm_bf16p (b->y, p->rows, (const guint16 *) p->w, p->rows, p->cols, NULL, (const guint16 *) p->x, p->cols, p->n);
 }
 
 static void
@@ -571,7 +578,8 @@ static void
 bench_pack (const char *name, BenchRun run)
 {
   g_autofree float *src = g_new (float, 768 * 768);
-  g_autofree char *rows = g_strdup_printf ("%s 16 x 768, rows", name), *cols = g_strdup_printf ("%s 16 x 768, columns", name);
+  g_autofree char *rows = g_strdup_printf ("%s 16 x 768, rows", name);
+  g_autofree char *cols = g_strdup_printf ("%s 16 x 768, columns", name);
   Panel p = { TERN_PANEL_ROWS, 768, 768, 1, src };
   guint i;
 

@@ -119,6 +119,8 @@ static inline vi v_to_int (vf v) { return _mm256_cvtps_epi32 (v); }
 static inline vi v_int_zero (void) { return _mm256_setzero_si256 (); }
 static inline vi v_int_add (vi a, vi b) { return _mm256_add_epi32 (a, b); }
 
+static inline vi v_int_sub (vi a, vi b) { return _mm256_sub_epi32 (a, b); }
+
 static inline gint32
 v_int_sum (vi v)
 {
@@ -145,7 +147,8 @@ v_to_bf16 (vf v)
   __m256i u = v_bits (v), upper = _mm256_srli_epi32 (u, 16), odd = _mm256_and_si256 (upper, v_int_set (1));
   __m256i rounded = _mm256_srli_epi32 (_mm256_add_epi32 (_mm256_add_epi32 (u, v_int_set (0x7fff)), odd), 16);
 
-  return _mm256_blendv_epi8 (rounded, _mm256_or_si256 (upper, v_int_set (0x40)), v_bits (_mm256_cmp_ps (v, v, _CMP_UNORD_Q)));
+  return _mm256_blendv_epi8 (rounded, _mm256_or_si256 (upper, v_int_set (0x40)),
+      v_bits (_mm256_cmp_ps (v, v, _CMP_UNORD_Q)));
 }
 static inline void
 v_store_bf16 (guint16 *p, vf v)

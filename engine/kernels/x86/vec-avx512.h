@@ -105,6 +105,7 @@ v_max_bits_lane (vf v)
 static inline vi v_to_int (vf v) { return _mm512_cvtps_epi32 (v); }
 static inline vi v_int_zero (void) { return _mm512_setzero_si512 (); }
 static inline vi v_int_add (vi a, vi b) { return _mm512_add_epi32 (a, b); }
+static inline vi v_int_sub (vi a, vi b) { return _mm512_sub_epi32 (a, b); }
 static inline gint32 v_int_sum (vi v) { return _mm512_reduce_add_epi32 (v); }
 
 static inline vi v_int_set (gint32 i) { return _mm512_set1_epi32 (i); }
