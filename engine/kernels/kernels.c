@@ -20,6 +20,9 @@ static const struct {
 #ifdef TERN_HAVE_AVX512VNNI
   { TERN_CPU_AVX512VNNI, TERN_CPU_AMX, { ALL_GROUPS (avx512vnni), tern_packed_init_avx512vnni } },
 #endif
+#ifdef TERN_HAVE_AVX512BF16
+  { TERN_CPU_AVX512BF16, TERN_CPU_AMX, { tern_packed_init_avx512bf16 } },
+#endif
 #ifdef TERN_HAVE_AMX
   { TERN_CPU_AMX, TERN_CPU_AMX, { tern_packed_init_amx, tern_probe_init_amx, tern_ternary_init_amx } },
 #endif

@@ -8,7 +8,7 @@
 #define I8P_PADDED(cols) (((cols) + TERN_I8P_COLS - 1) / TERN_I8P_COLS * TERN_I8P_COLS)
 #define BF16P_PADDED(cols) (((cols) + TERN_BF16P_COLS - 1) / TERN_BF16P_COLS * TERN_BF16P_COLS)
 
-/* Floats of one panel in one of both orders, to pack; poisoned now and then, with a row of (nearly) nothing at times. */
+/* Floats of one panel in one of both orders, to pack; poisoned now and then, or with a row of (nearly) nothing. */
 typedef struct {
   guint n_rows, cols, row, col;
   float *src;

@@ -139,6 +139,7 @@ static inline vi v_int_xor (vi a, vi b) { return _mm256_xor_si256 (a, b); }
 static inline vi v_int_shift_left (vi v, guint n) { return _mm256_slli_epi32 (v, (int) n); }
 static inline vf v_to_float (vi v) { return _mm256_cvtepi32_ps (v); }
 static inline vi v_bits (vf v) { return _mm256_castps_si256 (v); }
+static inline vf v_as_float (vi v) { return _mm256_castsi256_ps (v); }
 
 /* The lower halves of lanes in bf16, half to even. */
 static inline vi

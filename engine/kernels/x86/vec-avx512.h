@@ -117,6 +117,7 @@ static inline vi v_int_xor (vi a, vi b) { return _mm512_xor_si512 (a, b); }
 static inline vi v_int_shift_left (vi v, guint n) { return _mm512_slli_epi32 (v, n); }
 static inline vf v_to_float (vi v) { return _mm512_cvtepi32_ps (v); }
 static inline vi v_bits (vf v) { return _mm512_castps_si512 (v); }
+static inline vf v_as_float (vi v) { return _mm512_castsi512_ps (v); }
 
 /* The lower halves of lanes in bf16, half to even. VCVTNEPS2BF16 would take subnormals for zero. */
 static inline vi
