@@ -27,14 +27,14 @@ static const struct {
   { TERN_CPU_AMX, TERN_CPU_AMX, { tern_packed_init_amx, tern_probe_init_amx, tern_ternary_init_amx } },
 #endif
 #ifdef TERN_HAVE_NEON
-  { TERN_CPU_NEON, TERN_CPU_I8MM, { tern_elementwise_init_neon, tern_gemm_init_neon, tern_probe_init_neon,
-      tern_quant_init_neon, tern_ternary_init_neon } },
+  { TERN_CPU_NEON, TERN_CPU_I8MM, { ALL_GROUPS (neon), tern_packed_init_neon } },
 #endif
 #ifdef TERN_HAVE_DOTPROD
-  { TERN_CPU_DOTPROD, TERN_CPU_I8MM, { tern_probe_init_dotprod, tern_ternary_init_dotprod } },
+  { TERN_CPU_DOTPROD, TERN_CPU_I8MM, { tern_blocks_init_dotprod, tern_packed_init_dotprod, tern_probe_init_dotprod,
+      tern_ternary_init_dotprod } },
 #endif
 #ifdef TERN_HAVE_I8MM
-  { TERN_CPU_I8MM, TERN_CPU_I8MM, { tern_probe_init_i8mm, tern_ternary_init_i8mm } },
+  { TERN_CPU_I8MM, TERN_CPU_I8MM, { tern_packed_init_i8mm, tern_probe_init_i8mm, tern_ternary_init_i8mm } },
 #endif
 };
 
