@@ -76,6 +76,10 @@ def check_report():
     vision = 196 * (768 * 192 + 12 * (4 * 192 * 192 + 2 * 192 * 768)) + 12 * 2 * 196 * 196 * 192 + 49 * (768 * 512 + 512 * 256)
     point(report["vision"]["float_multiply_adds"] == vision and report["vision"]["int8_multiply_adds"] == 0,
           "a picture's multiply-adds", report["vision"], vision)
+    # However short a run is: what its threads used is never more than it lasted for each.
+    two = bench("--shape", "shipped", "--threads", 2, "--repeat", 20)
+    busy = {name: two[name]["cores_busy"] for name in ("prefill", "decode", "vision", "compression")}
+    point(max(busy.values()) <= 2.2, "two threads have two cores at most", busy)
     table = run("bench", "--shape", "shipped", *TINY)
     point(table.returncode == 0 and all(f"\n{name} " in table.stdout for name in names if name != "decode_sessions")
           and not table.stderr, "as a table", table.stdout, table.stderr)
