@@ -3,7 +3,6 @@
 
 #include <math.h>
 
-#include "engine/base/fraction.h"
 #include "tern/error.h"
 #include "tern/frames.h"
 
@@ -56,11 +55,12 @@ tern_states_clear (TernStates *self)
 const float *
 tern_states_at (const TernStates *self, guint64 time, guint64 *when)
 {
-  guint64 row = tern_mul_div (MIN (time, G_MAXUINT64 - SLACK) + SLACK, self->rate_n, 0, TERN_SECOND * self->rate_d), at;
+  unsigned __int128 row = ((unsigned __int128) time + SLACK) * self->rate_n / ((guint64) self->rate_d * TERN_SECOND);
+  unsigned __int128 at;
 
   row = MIN (row, self->rows - 1);
-  at = tern_mul_div (row, TERN_SECOND * self->rate_d, 0, self->rate_n);
-  *when = MIN (at, time);
+  at = row * self->rate_d * TERN_SECOND / self->rate_n;
+  *when = (guint64) MIN (at, time);
   return self->npy.f32 + (gsize) row * self->dims;
 }
 

@@ -70,7 +70,7 @@ def processor():
     text = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf8")
     name = re.search(r"^(?:model name|Model)\s*:\s*(.*)$", text, re.M)
     flags = re.search(r"^(?:flags|Features)\s*:\s*(.*)$", text, re.M)
-    wanted = ("avx2", "avx_vnni", "avx512_vnni", "avx512_vbmi", "avx512_bf16", "amx_tile", "amx_int8", "amx_bf16", "asimddp",
+    wanted = ("avx2", "avx_vnni", "avx512_vnni", "avx512vbmi", "avx512_bf16", "amx_tile", "amx_int8", "amx_bf16", "asimddp",
               "i8mm", "bf16", "sve", "sve2")
     found = [f for f in (flags.group(1).split() if flags else []) if f in wanted]
     return f"{name.group(1) if name else platform.machine()}, {os.cpu_count()} cores; {' '.join(found) or 'no known flags'}"

@@ -83,6 +83,11 @@ def checkout(archive, folder):
     subprocess.run(["git", "clone", "--quiet", folder / "gitRelease.bundle", source], check=True, stderr=subprocess.DEVNULL)
 
 
+def symbols(which, objects):
+    text = subprocess.run(["nm", which, *objects], capture_output=True, text=True, check=True).stdout
+    return {line.split()[-1] for line in text.splitlines() if len(line.split()) > 1}
+
+
 class LlamaCpp:
     """A release of llama.cpp below @cache."""
 
@@ -101,19 +106,38 @@ class LlamaCpp:
             (self.library / "done").touch()
         if not self.source.exists():
             checkout(npm_pack("node-llama-cpp", self.folder), self.folder)
-        self.build("llamacpp", "llamacpp.c")
+        self.build_text()
+        self.build_tower()
 
     def libraries(self):
         return [next(self.library.glob(f"lib{name}*.so")).name for name in ("llama.", "ggml.", "ggml-base")]
 
-    def build(self, name, source):
-        program = self.folder / name
-        if program.exists() and program.stat().st_mtime > (HERE / source).stat().st_mtime:
-            return program
-        subprocess.run(["cc", "-O2", f"-I{self.source}/include", f"-I{self.source}/ggml/include", HERE / source, "-o", program,
-                        f"-L{self.library}", *(f"-l:{library}" for library in self.libraries()),
+    def link(self, compiler, *what):
+        subprocess.run([compiler, *what, f"-L{self.library}", *(f"-l:{library}" for library in self.libraries()),
                         "-Wl,-rpath,$ORIGIN/lib"], check=True)
-        return program
+
+    def is_new(self, program, source):
+        return program.exists() and program.stat().st_mtime > (HERE / source).stat().st_mtime
+
+    def build_text(self):
+        program = self.folder / "llamacpp"
+        if not self.is_new(program, "llamacpp.c"):
+            self.link("cc", "-O2", f"-I{self.source}/include", f"-I{self.source}/ggml/include", HERE / "llamacpp.c", "-o", program)
+
+    def build_tower(self):
+        """clip.cpp knows some forty graphs; those of other families than SigLIP become null instead of being compiled."""
+        program, mtmd = self.folder / "tower", self.source / "tools/mtmd"
+        if self.is_new(program, "tower.cpp"):
+            return
+        say("llama.cpp: building its vision tower")
+        objects = []
+        for source in (mtmd / "clip.cpp", mtmd / "models/siglip.cpp", HERE / "tower.cpp"):
+            objects.append(self.folder / f"{source.stem}.o")
+            subprocess.run(["c++", "-std=c++17", "-w", "-fno-pie", "-mcmodel=large", f"-I{self.source}/include",
+                            f"-I{self.source}/ggml/include", f"-I{mtmd}", "-c", source, "-o", objects[-1]], check=True)
+        known, wanted = symbols("--defined-only", objects), symbols("--undefined-only", objects)
+        absent = [f"-Wl,--defsym={name}=0" for name in sorted(wanted - known) if "clip" in name or "mtmd" in name]
+        self.link("c++", "-no-pie", *objects, *absent, "-o", program)
 
     def scores(self):
         """{variant: llama.cpp's own score of it on this processor}, those that do not run left out."""
@@ -141,3 +165,45 @@ class LlamaCpp:
 
     def start(self, model, threads, context=1024, attention="auto", variant=None):
         return Process([self.folder / "llamacpp", self.backend(variant), model, threads, context, attention])
+
+    def start_tower(self, mmproj, threads, attention):
+        return Process([self.folder / "tower", self.backend(), mmproj, threads, 512, attention])
+
+
+# ---- OpenVINO --------------------------------------------------------------------------------------------------------
+
+class OpenVino:
+    """OpenVINO in a virtual environment below @cache, and the graphs that are made once."""
+
+    def __init__(self, cache):
+        self.folder = pathlib.Path(cache) / "openvino"
+        self.python = self.folder / "venv/bin/python"
+
+    def set_up(self):
+        if os.uname().machine not in ("x86_64", "aarch64"):
+            raise Missing(f"OpenVINO: no package for {os.uname().machine}")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not self.python.exists():
+            say("OpenVINO: fetching (some 500 MB)")
+            subprocess.run([sys.executable, "-m", "venv", self.folder / "venv"], check=True)
+            done = subprocess.run([self.python, "-m", "pip", "install", "--quiet", "openvino", "nncf", "numpy"], check=False)
+            if done.returncode:
+                shutil.rmtree(self.folder / "venv")
+                raise Missing("OpenVINO: pip could not install openvino and nncf")
+        if not (self.folder / "tower-int8.xml").exists():
+            say("OpenVINO: making and quantising the tower")
+            subprocess.run([self.python, HERE / "openvino_side.py", "prepare", self.folder], check=True,
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def name(self):
+        done = subprocess.run([self.python, HERE / "openvino_side.py", "version"], capture_output=True, text=True, check=True)
+        return f"OpenVINO {done.stdout.strip()}"
+
+    def start(self, *words):
+        return Process([self.python, HERE / "openvino_side.py", *words])
+
+    def start_tower(self, kind, threads):
+        return self.start("tower", kind, threads, self.folder)
+
+    def start_linears(self, kind, threads):
+        return self.start("linears", kind, threads)

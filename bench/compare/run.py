@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Tern beside others on this machine, in rounds that alternate; medians and their ratios.
 
-  run.py setup              fetches and builds the rivals
+  run.py setup              fetches and builds the rivals: llama.cpp by npm (node-llama-cpp), OpenVINO by pip
   run.py file MODEL.gguf    one language model, by Tern and by llama.cpp
+  run.py table TEST...      rows of the table in docs/numbers.md, or `all`: bar, figure, whether it holds
 """
 import argparse
 import sys
@@ -13,13 +14,21 @@ import rows
 
 
 def set_up(options):
-    rivals.LlamaCpp(options.cache).set_up()
-    return 0
+    """fetches and builds the rivals"""
+    failed = 0
+    for rival in (rivals.LlamaCpp(options.cache), rivals.OpenVino(options.cache)):
+        try:
+            rival.set_up()
+            print(rival.name())
+        except rivals.Missing as reason:
+            print(reason, file=sys.stderr)
+            failed = 1
+    return failed
 
 
 def add(commands, name, function, *arguments):
     parser = commands.add_parser(name, help=function.__doc__)
-    parser.add_argument("--tern", default="build/tools/tern", help="the program (%(default)s)")
+    parser.add_argument("--tern", default="build/tools/tern", help="the program, in its build folder (%(default)s)")
     parser.add_argument("--cache", default=rivals.default_cache(), help="folder for rivals and models (%(default)s)")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
@@ -35,7 +44,11 @@ def main():
     add(commands, "file", rows.compare_file, ("file", {}), ("--prefill", {"type": int, "default": 512}),
         ("--decode", {"type": int, "default": 32}), ("--depth", {"type": int, "default": 0}),
         ("--variant", {"help": "llama.cpp's: haswell, zen4, ...; avx2: Haswell's, and TERN_CPU=avx2 (the best)"}),
-        ("--attention", {"choices": ["auto", "on", "off"], "default": "auto", "help": "llama.cpp's flash attention"}))
+        ("--attention", {"default": "auto", "help": "llama.cpp's flash attention: auto, or the better one of on,off"}))
+    add(commands, "table", rows.table, ("tests", {"nargs": "+", "choices": ["all", *rows.TESTS], "metavar": "TEST",
+                                                  "help": ", ".join(rows.TESTS)}),
+        ("--baseline", {"help": "an earlier build's folder, for bundled-tower"}),
+        ("--quick", {"action": "store_true", "help": "one round, small shapes: whether it runs"}))
     options = parser.parse_args()
     try:
         return options.run(options)
