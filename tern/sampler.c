@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Which frames of a stream are looked at, by PTS. */
+#include "engine/base/fraction.h"
 #include "tern/tern.h"
 
 /* Time stamps are rounded to whole nanoseconds, some containers' to microseconds: a frame that close before its tick
@@ -13,7 +14,7 @@
 static guint64
 ticks_to_time (guint64 n, guint rate_n, guint rate_d)
 {
-  return rate_n > 0 ? (guint64) ((unsigned __int128) n * rate_d * TERN_SECOND / rate_n) : 0;
+  return rate_n > 0 ? tern_mul_div (n, rate_d * TERN_SECOND, 0, rate_n) : 0;
 }
 
 TernFrameStep
@@ -58,7 +59,7 @@ last_tick (const TernFrameSampler *sampler)
 gboolean
 tern_frame_sampler_take (TernFrameSampler *sampler, guint64 pts)
 {
-  unsigned __int128 ticks;
+  guint64 ticks;
 
   if (pts == TERN_TIME_NONE)
     return FALSE;
@@ -71,11 +72,10 @@ tern_frame_sampler_take (TernFrameSampler *sampler, guint64 pts)
   if (pts < sampler->origin)
     return FALSE;
 
-  ticks = (unsigned __int128) (pts - sampler->origin + SLACK) * sampler->rate_n
-      / ((unsigned __int128) sampler->rate_d * TERN_SECOND);
+  ticks = tern_mul_div (pts - sampler->origin + SLACK, sampler->rate_n, 0, sampler->rate_d * TERN_SECOND);
   if (ticks < sampler->next)
     return FALSE;
-  sampler->next = (guint64) ticks + 1;
+  sampler->next = ticks + 1;
   sampler->count++;
   return TRUE;
 }

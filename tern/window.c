@@ -18,6 +18,7 @@
 
 #include <string.h>
 
+#include "engine/base/fraction.h"
 #include "tern/tern.h"
 
 /* Windows of @plan that may be open at once. */
@@ -30,19 +31,18 @@ open_at_once (const TernWindowPlan *plan)
 guint64
 tern_window_round (guint64 time, guint rate_n, guint rate_d, guint group)
 {
-  unsigned __int128 second = (unsigned __int128) TERN_SECOND * rate_d;
-  unsigned __int128 ticks = ((unsigned __int128) time * rate_n + second - 1) / second;
+  guint64 second = TERN_SECOND * rate_d, ticks = tern_mul_div (time, rate_n, second - 1, second);
 
-  ticks = (MAX (ticks, 1) + group - 1) / group * group;
-  return ticks > G_MAXINT64 ? (guint64) G_MAXINT64 : (guint64) ticks;
+  ticks = (CLAMP (ticks, 1, (guint64) G_MAXINT64) + group - 1) / group * group;
+  return MIN (ticks, (guint64) G_MAXINT64);
 }
 
 guint64
 tern_window_plan_time (const TernWindowPlan *plan, guint64 n)
 {
-  unsigned __int128 ns = (unsigned __int128) n * plan->rate_d * 1000000000u / plan->rate_n;
+  guint64 ns = tern_mul_div (n, TERN_SECOND * plan->rate_d, 0, plan->rate_n);
 
-  return ns > G_MAXINT64 / 2 ? (guint64) G_MAXINT64 / 2 : (guint64) ns;
+  return MIN (ns, (guint64) G_MAXINT64 / 2);
 }
 
 void
@@ -165,7 +165,7 @@ static gboolean
 is_same_tick (TernWindower *self, guint64 at)
 {
   guint64 since = at + slack (self) - MIN (at, self->marks[self->n_marks - 1].at);
-  guint64 tick = (guint64) ((unsigned __int128) since * self->plan.rate_n / ((guint64) self->plan.rate_d * 1000000000u));
+  guint64 tick = tern_mul_div (since, self->plan.rate_n, 0, TERN_SECOND * self->plan.rate_d);
   gboolean same = tick <= self->last_tick;
 
   self->last_tick = MAX (tick, self->last_tick);

@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#include "engine/base/fraction.h"
 #include "tern/error.h"
 #include "tern/frames.h"
 
@@ -55,12 +56,11 @@ tern_states_clear (TernStates *self)
 const float *
 tern_states_at (const TernStates *self, guint64 time, guint64 *when)
 {
-  unsigned __int128 row = ((unsigned __int128) time + SLACK) * self->rate_n / ((guint64) self->rate_d * TERN_SECOND);
-  unsigned __int128 at;
+  guint64 row = tern_mul_div (MIN (time, G_MAXUINT64 - SLACK) + SLACK, self->rate_n, 0, TERN_SECOND * self->rate_d), at;
 
   row = MIN (row, self->rows - 1);
-  at = row * self->rate_d * TERN_SECOND / self->rate_n;
-  *when = (guint64) MIN (at, time);
+  at = tern_mul_div (row, TERN_SECOND * self->rate_d, 0, self->rate_n);
+  *when = MIN (at, time);
   return self->npy.f32 + (gsize) row * self->dims;
 }
 

@@ -5,7 +5,7 @@ typedef void (*Init) (TernKernels *k);
 
 /* The groups that x86 had from the beginning; an instruction set that has others lists them. */
 #define ALL_GROUPS(isa) tern_blocks_init_##isa, tern_elementwise_init_##isa, tern_gemm_init_##isa, \
-    tern_probe_init_##isa, tern_quant_init_##isa, tern_ternary_init_##isa
+    tern_packed_init_##isa, tern_probe_init_##isa, tern_quant_init_##isa, tern_ternary_init_##isa
 
 /* What was built (meson.build), in ascending order: later rows override earlier ones. */
 static const struct {
@@ -17,8 +17,11 @@ static const struct {
 #ifdef TERN_HAVE_AVX2
   { TERN_CPU_AVX2, TERN_CPU_AMX, { ALL_GROUPS (avx2) } },
 #endif
+#ifdef TERN_HAVE_AVXVNNI
+  { TERN_CPU_AVXVNNI, TERN_CPU_AMX, { tern_packed_init_avxvnni, tern_probe_init_avxvnni } },
+#endif
 #ifdef TERN_HAVE_AVX512VNNI
-  { TERN_CPU_AVX512VNNI, TERN_CPU_AMX, { ALL_GROUPS (avx512vnni), tern_packed_init_avx512vnni } },
+  { TERN_CPU_AVX512VNNI, TERN_CPU_AMX, { ALL_GROUPS (avx512vnni) } },
 #endif
 #ifdef TERN_HAVE_AVX512BF16
   { TERN_CPU_AVX512BF16, TERN_CPU_AMX, { tern_packed_init_avx512bf16 } },
@@ -27,14 +30,14 @@ static const struct {
   { TERN_CPU_AMX, TERN_CPU_AMX, { tern_packed_init_amx, tern_probe_init_amx, tern_ternary_init_amx } },
 #endif
 #ifdef TERN_HAVE_NEON
-  { TERN_CPU_NEON, TERN_CPU_I8MM, { tern_elementwise_init_neon, tern_gemm_init_neon, tern_probe_init_neon,
-      tern_quant_init_neon, tern_ternary_init_neon } },
+  { TERN_CPU_NEON, TERN_CPU_I8MM, { ALL_GROUPS (neon), tern_packed_init_neon } },
 #endif
 #ifdef TERN_HAVE_DOTPROD
-  { TERN_CPU_DOTPROD, TERN_CPU_I8MM, { tern_probe_init_dotprod, tern_ternary_init_dotprod } },
+  { TERN_CPU_DOTPROD, TERN_CPU_I8MM, { tern_blocks_init_dotprod, tern_packed_init_dotprod, tern_probe_init_dotprod,
+      tern_ternary_init_dotprod } },
 #endif
 #ifdef TERN_HAVE_I8MM
-  { TERN_CPU_I8MM, TERN_CPU_I8MM, { tern_probe_init_i8mm, tern_ternary_init_i8mm } },
+  { TERN_CPU_I8MM, TERN_CPU_I8MM, { tern_packed_init_i8mm, tern_probe_init_i8mm, tern_ternary_init_i8mm } },
 #endif
 };
 

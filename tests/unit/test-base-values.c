@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "engine/base/fraction.h"
 #include "engine/base/heap.h"
 #include "engine/base/json.h"
 #include "engine/base/random.h"
@@ -199,12 +200,41 @@ test_json_full (void)
   g_assert_cmpuint (most, <, 1 << 17);
 }
 
+/* Worked numbers, and against integers of 128 bits where the compiler has them. */
+static void
+test_mul_div (void)
+{
+  g_assert_cmpuint (tern_mul_div (0, 5, 0, 3), ==, 0);
+  g_assert_cmpuint (tern_mul_div (7, 5, 2, 3), ==, 12);
+  g_assert_cmpuint (tern_mul_div (G_MAXUINT64, G_MAXUINT64, 0, G_MAXUINT64), ==, G_MAXUINT64);
+  g_assert_cmpuint (tern_mul_div (G_MAXUINT64, G_MAXUINT64, G_MAXUINT64 - 1, G_MAXUINT64), ==, G_MAXUINT64);
+  g_assert_cmpuint (tern_mul_div (G_GUINT64_CONSTANT (0x8000000000000000), 10, 0, 20), ==, G_GUINT64_CONSTANT (1) << 62);
+  g_assert_cmpuint (tern_mul_div (G_GUINT64_CONSTANT (0x8000000000000000), 10, 0, 5), ==, G_MAXUINT64);
+  g_assert_cmpuint (tern_mul_div (G_GUINT64_CONSTANT (1000000000000000), 30000, 1000, 1001), ==,
+      G_GUINT64_CONSTANT (29970029970029971));
+#ifdef __SIZEOF_INT128__
+  TernRandom random = { .state = 1 };
+
+  for (guint i = 0; i < 20000; i++) {
+    guint64 v[4];
+    unsigned __int128 want;
+
+    for (guint k = 0; k < 4; k++)
+      v[k] = tern_random_next (&random) >> tern_random_below (&random, 64);
+    v[3] |= 1;
+    want = ((unsigned __int128) v[0] * v[1] + v[2]) / v[3];
+    g_assert_cmpuint (tern_mul_div (v[0], v[1], v[2], v[3]), ==, want > G_MAXUINT64 ? G_MAXUINT64 : (guint64) want);
+  }
+#endif
+}
+
 int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/heap/order", test_heap);
   g_test_add_func ("/heap/mixed", test_heap_mixed);
+  g_test_add_func ("/mul-div", test_mul_div);
   g_test_add_func ("/random/draws", test_random);
   g_test_add_func ("/random/below", test_random_below);
   g_test_add_func ("/json/layout", test_json_layout);

@@ -369,6 +369,10 @@ test_own_path (void)
     g_test_skip ("no /proc");
     return;
   }
+  if (g_getenv ("MESON_EXE_WRAPPER")) {
+    g_test_skip ("a program of another architecture cannot start itself again");
+    return;
+  }
   g_assert_cmpstr (own, ==, self);
   for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
     g_autofree char *direct = own_path_as (self, names[i], "/"), *linked = own_path_as (link, names[i], root);

@@ -4,6 +4,7 @@
 
 #include "engine/kernels/arm/vec-neon.h"
 
-/* One token's product with a panel of ternary rows: two instructions more than i8mm has do nothing for it. */
+/* For one token, whom the instructions of i8mm do nothing for: its product with a panel of ternary rows, and with int8. */
 void tern_t2_one_token_dotprod (float *y, const guint8 *w, gsize rows, gsize groups, float wscale, const gint8 *x,
     float xscale, gint32 xsum);
+TERN_DECL_GEMM_I8P (tern_gemm_i8p_dotprod);

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Block-quantised weights with SMULL. Without dot products one of bytes takes three instructions for 16, so that many
+ * tokens go through the float panel. */
+#include "engine/kernels/arm/vec-neon.h"
+#include "engine/kernels/arm/block-types.inc"
+
+/* Two products of bytes fit 16 bits, since activations are never -128 but beside a NaN scale. */
+static ALWAYS_INLINE int32x4_t
+dot16 (int32x4_t sum, int8x16_t w, int8x16_t x)
+{
+  return vpadalq_s16 (sum, vmlal_high_s8 (vmull_s8 (vget_low_s8 (w), vget_low_s8 (x)), w, x));
+}
+
+#include "engine/kernels/arm/blocks-few.inc"
+
+/* ---- Many tokens ------------------------------------------------------------------------------------------------- */
+
+#define PART_BLOCKS (DEPTH / 32)
+#define PART_TOKENS 24          /* floats of so many tokens at once: a multiple of the tile */
+
+/* d * q + m of sixteen values. */
+static ALWAYS_INLINE void
+expand_half (float *dst, int8x16_t q, float d, float m)
+{
+  int16x8_t low = vmovl_s8 (vget_low_s8 (q)), high = vmovl_high_s8 (q);
+  float32x4_t scale = vdupq_n_f32 (d), min = vdupq_n_f32 (m);
+
+  v_store (dst, v_fma (scale, vcvtq_f32_s32 (vmovl_s16 (vget_low_s16 (low))), min));
+  v_store (dst + 4, v_fma (scale, vcvtq_f32_s32 (vmovl_high_s16 (low)), min));
+  v_store (dst + 8, v_fma (scale, vcvtq_f32_s32 (vmovl_s16 (vget_low_s16 (high))), min));
+  v_store (dst + 12, v_fma (scale, vcvtq_f32_s32 (vmovl_high_s16 (high)), min));
+}
+
+/* A block as floats. */
+static ALWAYS_INLINE void
+expand_block (const TernBlocks type, float *dst, const guint8 *p)
+{
+  const guint per = has_halves (type) ? 2 : 1;
+  const int8x16_t excess = vdupq_n_s8 (excess_of (type));
+  float d[16], m[16] = { 0 };
+  guint s, h;
+
+  store_scales (type, d, m, p);
+#pragma GCC unroll 8
+  for (s = 0; s < unit_of (type); s++) {
+#pragma GCC unroll 2
+    for (h = 0; h < 2; h++, dst += 16)
+      expand_half (dst, vsubq_s8 (values (type, p, s, h), excess), d[s * per + h * (per - 1)], m[s * per + h * (per - 1)]);
+  }
+}
+
+static void
+tokens_times_panel (float *y, gsize ldy, gsize rows, const TernQ8Block *x, gsize ldx, gsize n, const float *panel,
+    gsize blocks, gboolean add)
+{
+  float part[PART_TOKENS][DEPTH];
+  gsize t, i, b;
+
+  for (t = 0; t < n; t += PART_TOKENS) {
+    gsize count = MIN (PART_TOKENS, n - t);
+
+    for (i = 0; i < count; i++) {
+      for (b = 0; b < blocks; b++) {
+        const TernQ8Block *q = &x[(t + i) * ldx + b];
+
+        expand_half (part[i] + b * 32, vld1q_s8 (q->q), q->d, 0);
+        expand_half (part[i] + b * 32 + 16, vld1q_s8 (q->q + 16), q->d, 0);
+      }
+    }
+    tern_panel_times_tokens_neon (y + t * ldy, ldy, rows, part[0], DEPTH, count, panel, TILE_ROWS, blocks * 32,
+        add ? SUM_ADDS : SUM_BEGINS);
+  }
+}
+
+static ALWAYS_INLINE void
+many_tokens (const TernBlocks type, float *y, gsize ldy, const guint8 *w, gsize row_bytes, gsize rows, gsize blocks,
+    const TernQ8Block *x, gsize ldx, gsize n)
+{
+  float part[TILE_ROWS][DEPTH], panel[DEPTH * TILE_ROWS] __attribute__ ((aligned (64)));
+  const guint unit = unit_of (type);
+  gsize r, b, i, j;
+
+  for (r = 0; r < rows; r += TILE_ROWS) {
+    gsize count = MIN (TILE_ROWS, rows - r);
+
+    for (b = 0; b < blocks; b += PART_BLOCKS) {
+      gsize width = MIN (PART_BLOCKS, blocks - b);
+
+      for (i = 0; i < count; i++) {
+        const guint8 *p = w + (r + i) * row_bytes + b / unit * bytes_of (type);
+
+        for (j = 0; j < width; j += unit)
+          expand_block (type, part[i] + j * 32, p + j / unit * bytes_of (type));
+      }
+      tern_pack_panel_neon (panel, (const guint8 *) part, sizeof part[0], count, width * 32);
+      tokens_times_panel (y + r, ldy, rows - r, x + b, ldx, n, panel, width, b > 0);
+    }
+  }
+}
+
+#include "engine/kernels/wide/blocks.inc"
