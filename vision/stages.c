@@ -113,8 +113,8 @@ multiply_panels (void *data, guint begin, guint end, guint worker)
   const TernVisionLoop *loop = &state->loop;
   const TernVisionProduct *product = &loop->product;
 
-  tern_linear_rows (product->linear, &loop->input, product->bias, product->y, loop->ldy, begin * TERN_LINEAR_GRAIN,
-      MIN (end * TERN_LINEAR_GRAIN, product->linear->rows), state->pool, worker);
+  tern_linear_rows (product->linear, &loop->input, product->bias, product->y, loop->ldy, begin * TERN_LINEAR_UNIT,
+      MIN (end * TERN_LINEAR_UNIT, product->linear->rows), state->pool, worker);
 }
 
 guint
@@ -144,9 +144,9 @@ tern_vision_loop_products (TernVisionState *state, guint round, TernVisionLoop *
     tern_linear_input_init (&loop->input, state->input, state->vision->kernels, state->activations, x + first * cols, cols,
         n, cols);
   *loop = (TernVisionLoop) { .func = multiply_panels,
-    .grain = TERN_LINEAR_GRAIN_MANY / TERN_LINEAR_GRAIN, .input = loop->input, .product = *product, .ldy = ldy,
-    .items = (product->linear->rows + TERN_LINEAR_GRAIN - 1) / TERN_LINEAR_GRAIN,
-    .work = (guint64) n * cols * TERN_LINEAR_GRAIN };
+    .grain = tern_linear_grain (product->linear, &loop->input) / TERN_LINEAR_UNIT, .input = loop->input, .product = *product, .ldy = ldy,
+    .items = (product->linear->rows + TERN_LINEAR_UNIT - 1) / TERN_LINEAR_UNIT,
+    .work = (guint64) n * cols * TERN_LINEAR_UNIT };
   loop->product.y += first * ldy;
   tern_linear_ready (product->linear, &loop->input, state->pool);
   return TRUE;

@@ -23,6 +23,9 @@ static const struct {
 #ifdef TERN_HAVE_AVX512VNNI
   { TERN_CPU_AVX512VNNI, TERN_CPU_AMX, { ALL_GROUPS (avx512vnni) } },
 #endif
+#ifdef TERN_HAVE_AVX512VBMI
+  { TERN_CPU_AVX512VBMI, TERN_CPU_AMX, { tern_ternary_init_avx512vbmi } },
+#endif
 #ifdef TERN_HAVE_AVX512BF16
   { TERN_CPU_AVX512BF16, TERN_CPU_AMX, { tern_packed_init_avx512bf16 } },
 #endif
@@ -30,7 +33,7 @@ static const struct {
   { TERN_CPU_AMX, TERN_CPU_AMX, { tern_packed_init_amx, tern_probe_init_amx, tern_ternary_init_amx } },
 #endif
 #ifdef TERN_HAVE_NEON
-  { TERN_CPU_NEON, TERN_CPU_I8MM, { ALL_GROUPS (neon), tern_packed_init_neon } },
+  { TERN_CPU_NEON, TERN_CPU_I8MM, { ALL_GROUPS (neon) } },
 #endif
 #ifdef TERN_HAVE_DOTPROD
   { TERN_CPU_DOTPROD, TERN_CPU_I8MM, { tern_blocks_init_dotprod, tern_packed_init_dotprod, tern_probe_init_dotprod,

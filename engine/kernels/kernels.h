@@ -36,6 +36,24 @@ tern_t2_bytes (gsize rows, gsize cols)
 /* Writes one row of @cols values -1, 0, +1 into the packed matrix @w. */
 void tern_t2_pack_row (guint8 *w, gsize row, gsize cols, const gint8 *values);
 
+/* The order that a table of kernels wants ternary matrices in: panels of @rows rows, groups of TERN_T2_COLS columns of a
+ * panel in @bytes, one after the other, then the next panel. All but T2 are made of whole panels of T2 (pack_ternary). */
+typedef struct {
+  const char *name;             /* up to 15 letters: of caches */
+  guint rows, bytes;            /* rows: TERN_T2_ROWS or TERN_TERNARY_ROWS_MAX */
+} TernTernaryLayout;
+#define TERN_TERNARY_ROWS_MAX (3 * TERN_T2_ROWS)
+
+static inline gsize
+tern_ternary_bytes (const TernTernaryLayout *layout, gsize rows, gsize cols)
+{
+  return (rows + layout->rows - 1) / layout->rows * ((cols + TERN_T2_COLS - 1) / TERN_T2_COLS) * layout->bytes;
+}
+
+/* Brings one panel of @groups groups from T2 into the table's layout: @t2 holds as many panels of 16 rows as it takes, all
+ * of them digits 0, 1 and 2. Exact. */
+#define TERN_DECL_PACK_TERNARY(fn) void fn (guint8 *panel, const guint8 *t2, gsize groups)
+
 /* Activations in blocks of 32, as GGUF's Q8_0 but with an f32 scale: value = d * q. */
 typedef struct {
   float d;
@@ -76,8 +94,8 @@ extern const gint8 tern_iq4_values[16];
  * when max < 1e-30. Exact. NaN and infinity as above. */
 #define TERN_DECL_QUANT_Q8(fn) void fn (TernQ8Block *q, const float *x, gsize n)
 
-/* y[t * ldy + r] = (sum_c w[r][c] * x[t][c]) * xscale[t] * wscale, w ternary as above.
- * w: first byte of a panel; @rows rows (any number; split work at multiples of TERN_T2_ROWS) of @groups groups;
+/* y[t * ldy + r] = (sum_c w[r][c] * x[t][c]) * xscale[t] * wscale, w ternary.
+ * w: first byte of a panel of the table's layout; @rows rows (any number; split work at whole panels) of @groups groups;
  * x: @n rows of @groups * TERN_T2_COLS int8, @ldx apart, padding 0; xsum: row sums of x.
  * Integer accumulation; float part ((float) acc * xscale) * wscale. Exact. groups < 2^12. */
 #define TERN_DECL_GEMM_T2(fn) void fn (float *y, gsize ldy, const guint8 *w, gsize rows, gsize groups, float wscale, \
@@ -219,6 +237,8 @@ typedef struct {
 
   TERN_DECL_QUANT_I8 ((*quant_i8));
   TERN_DECL_QUANT_Q8 ((*quant_q8));
+  const TernTernaryLayout *ternary;     /* what gemm_t2 reads */
+  TERN_DECL_PACK_TERNARY ((*pack_ternary));     /* NULL where that is T2 */
   TERN_DECL_GEMM_T2 ((*gemm_t2));
   TERN_DECL_GEMM_BLOCKS ((*gemm_blocks[TERN_N_BLOCKS]));
   TERN_DECL_GEMM_F32 ((*gemm_f32));

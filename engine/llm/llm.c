@@ -113,7 +113,8 @@ pack_linears (TernLlm *llm, TernPool *pool, GError **error)
   g_autoptr (GPtrArray) linears = g_ptr_array_new ();
 
   tern_llm_each_linear (llm, collect_linear, linears);
-  llm->packing = tern_packing_new (llm->file, "t2", (TernLinear **) linears->pdata, linears->len, pool, error);
+  llm->packing = tern_packing_new (llm->file, llm->kernels->ternary->name, (TernLinear **) linears->pdata, linears->len,
+      pool, error);
   return llm->packing != NULL;
 }
 

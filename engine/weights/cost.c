@@ -5,7 +5,7 @@ void
 tern_cost_add_linear (TernCost *cost, const TernLinear *linear, double share, double n)
 {
   double work = (double) linear->rows * linear->cols * n;
-  gsize bytes = linear->form == TERN_FORM_T2 ? tern_t2_bytes (linear->rows, linear->cols)
+  gsize bytes = linear->form == TERN_FORM_T2 ? tern_linear_packed_bytes (linear)
       : (gsize) linear->rows * tern_linear_row_bytes (linear);
 
   cost->bytes += share * bytes;

@@ -19,6 +19,8 @@ typedef struct {
   TernLinear *linear;
   guint16 d;                    /* TQ: the f16 that all blocks share; blocks of scale 0 do not count */
   float *row_scale;             /* IQ*_BN: [rows] */
+  guint8 *steps;                /* where the kernels' layout is made of T2 panels: room for those, for each worker */
+  gsize steps_bytes;            /* of a worker */
   gint strange;                 /* atomic: a digit that is not ternary or a second scale was found */
 } Pack;
 
@@ -240,22 +242,47 @@ pack_row (const Pack *pack, guint8 *row, const guint8 *src)
   }
 }
 
+/* Up to 16 rows as a panel of T2. */
+static void
+pack_t2 (Pack *pack, guint8 *panel, guint first, guint n)
+{
+  const TernLinear *linear = pack->linear;
+  gsize bytes = tern_linear_row_bytes (linear);
+  guint i;
+
+  for (i = 0; i < n && !g_atomic_int_get (&pack->strange); i++) {
+    const guint8 *src = linear->data + (first + i) * bytes;
+
+    if (!pack_row (pack, panel + 4 * i, src))
+      g_atomic_int_set (&pack->strange, 1);
+    if (pack->row_scale)
+      pack->row_scale[first + i] = tern_type_scale (linear->type, src, linear->tail);
+  }
+}
+
 static void
 pack_panels (void *data, guint begin, guint end, guint worker)
 {
   Pack *pack = data;
   TernLinear *linear = pack->linear;
-  gsize bytes = tern_linear_row_bytes (linear), panel_bytes = tern_t2_bytes (TERN_T2_ROWS, linear->cols);
-  guint row, last = MIN ((guint64) end * TERN_T2_ROWS, linear->rows);
+  const TernKernels *kernels = linear->kernels;
+  gsize t2_bytes = tern_t2_bytes (TERN_T2_ROWS, linear->cols);
+  guint rows = kernels->ternary->rows, panel, r, n;
 
-  for (row = begin * TERN_T2_ROWS; row < last && !g_atomic_int_get (&pack->strange); row++) {
-    guint8 *dst = linear->packed + row / TERN_T2_ROWS * panel_bytes + row % TERN_T2_ROWS * 4;
-    const guint8 *src = linear->data + row * bytes;
+  for (panel = begin; panel < end; panel++) {
+    guint8 *dst = linear->packed + panel * tern_ternary_bytes (kernels->ternary, rows, linear->cols);
+    guint8 *t2 = pack->steps ? pack->steps + worker * pack->steps_bytes : dst;
+    guint first = panel * rows;
 
-    if (!pack_row (pack, dst, src))
-      g_atomic_int_set (&pack->strange, 1);
-    if (pack->row_scale)
-      pack->row_scale[row] = tern_type_scale (linear->type, src, linear->tail);
+    n = MIN (rows, linear->rows - first);
+    if (pack->steps && n < rows)        /* what is padded needs to be digits */
+      memset (t2, ZEROS & 0xff, pack->steps_bytes);
+    for (r = 0; r < n; r += TERN_T2_ROWS)
+      pack_t2 (pack, t2 + r / TERN_T2_ROWS * t2_bytes, first + r, MIN (n - r, TERN_T2_ROWS));
+    if (g_atomic_int_get (&pack->strange))
+      return;
+    if (pack->steps)
+      kernels->pack_ternary (dst, t2, linear->groups);
   }
 }
 
@@ -298,25 +325,41 @@ tern_linear_ternary_fits (const TernLinear *linear)
   return linear->cols <= ((1 << 12) - 1) * TERN_T2_COLS;        /* the kernels' sums are 32 bits wide */
 }
 
+/* Room for what is packed and for packing. */
+static gboolean
+make_room (Pack *pack, void *place, TernPool *pool, GError **error)
+{
+  TernLinear *linear = pack->linear;
+
+  if (linear->type->row_meta
+      && !(pack->row_scale = tern_mem_alloc (linear->rows * sizeof *pack->row_scale, linear->name, error)))
+    return FALSE;
+  if (linear->kernels->pack_ternary) {
+    pack->steps_bytes = tern_align_up (tern_t2_bytes (linear->kernels->ternary->rows, linear->cols));
+    pack->steps = tern_mem_alloc ((pool ? tern_pool_threads (pool) : 1) * pack->steps_bytes, linear->name, error);
+    if (!pack->steps)
+      return FALSE;
+  }
+  linear->packed = place ? place : tern_mem_alloc (tern_linear_packed_bytes (linear), linear->name, error);
+  return linear->packed != NULL;
+}
+
 gboolean
 tern_linear_pack_ternary (TernLinear *linear, void *place, TernPool *pool, GError **error)
 {
   Pack pack = { linear };
-  guint panels = (linear->rows + TERN_T2_ROWS - 1) / TERN_T2_ROWS;
+  guint rows = linear->kernels->ternary->rows;
 
-  if (linear->type->row_meta
-      && !(pack.row_scale = tern_mem_alloc (linear->rows * sizeof *pack.row_scale, linear->name, error)))
-    return FALSE;
-  linear->packed = place ? place : tern_mem_alloc (tern_linear_packed_bytes (linear), linear->name, error);
-  if (!linear->packed) {
+  if (!make_room (&pack, place, pool, error)) {
     tern_mem_free (pack.row_scale);
+    tern_mem_free (pack.steps);
     return FALSE;
   }
   linear->borrowed = place != NULL;
   if (!linear->tail && !linear->type->row_meta)
     pack.d = find_tq_scale (linear);
   linear->groups = tern_linear_groups (linear);
-  tern_pool_run (pool, pack_panels, &pack, panels, 1);
+  tern_pool_run (pool, pack_panels, &pack, (linear->rows + rows - 1) / rows, 1);
   if (pack.strange) {
     if (!place)
       tern_mem_free (linear->packed);
@@ -328,5 +371,6 @@ tern_linear_pack_ternary (TernLinear *linear, void *place, TernPool *pool, GErro
       tern_map_release (linear->data, linear->rows * tern_linear_row_bytes (linear));
   }
   tern_mem_free (pack.row_scale);
+  tern_mem_free (pack.steps);
   return TRUE;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Ternary tensors of GGUF, repacked at load to the T2 layout of kernels.h. */
+/* Ternary tensors of GGUF, repacked at load to the layout of the kernels (kernels.h), by way of T2. */
 #pragma once
 
 #include "engine/weights/linear.h"

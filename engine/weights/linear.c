@@ -118,7 +118,7 @@ tern_linear_is_packable (const TernLinear *linear)
 gsize
 tern_linear_packed_bytes (const TernLinear *linear)
 {
-  return linear->packable ? tern_t2_bytes (linear->rows, linear->cols) : 0;
+  return linear->packable ? tern_ternary_bytes (linear->kernels->ternary, linear->rows, linear->cols) : 0;
 }
 
 guint
@@ -416,9 +416,9 @@ rows_t2 (void *data, guint begin, guint end, guint worker)
   const TernLinear *linear = job->linear;
   const TernLinearInput *input = job->input;
 
-  linear->kernels->gemm_t2 (job->y + begin, job->ldy, linear->packed + tern_t2_bytes (begin, linear->cols),
-      end - begin, linear->groups, linear->scale, input->i8, i8_stride (input->cols), input->i8_scale, input->i8_sum,
-      input->n);
+  linear->kernels->gemm_t2 (job->y + begin, job->ldy,
+      linear->packed + tern_ternary_bytes (linear->kernels->ternary, begin, linear->cols), end - begin, linear->groups,
+      linear->scale, input->i8, i8_stride (input->cols), input->i8_scale, input->i8_sum, input->n);
   finish_rows (job, linear->row_scale, begin, end);
 }
 
@@ -517,6 +517,14 @@ tern_linear_rows (const TernLinear *linear, const TernLinearInput *input, const 
   run_rows (&job, begin, end, worker);
 }
 
+guint
+tern_linear_grain (const TernLinear *linear, const TernLinearInput *input)
+{
+  guint panel = run_form (linear, input) == TERN_FORM_T2 ? linear->kernels->ternary->rows : TERN_LINEAR_UNIT;
+
+  return input->n > input->few && panel == TERN_LINEAR_UNIT ? 2 * panel : panel;        /* kernels take two of the small */
+}
+
 gboolean
 tern_linear_run_until (const TernLinear *linear, TernLinearInput *input, const float *bias, float *y, gsize ldy,
     TernPool *pool, TernCancel *cancel)
@@ -524,9 +532,8 @@ tern_linear_run_until (const TernLinear *linear, TernLinearInput *input, const f
   Job job = { linear, input, bias, y, ldy, pool };
 
   tern_linear_ready (linear, input, pool);
-  return tern_pool_run_until (pool, run_rows, &job, linear->rows,
-      input->n > input->few ? TERN_LINEAR_GRAIN_MANY : TERN_LINEAR_GRAIN, (guint64) input->n * linear->cols,
-      cancel);
+  return tern_pool_run_until (pool, run_rows, &job, linear->rows, tern_linear_grain (linear, input),
+      (guint64) input->n * linear->cols, cancel);
 }
 
 void

@@ -2,8 +2,8 @@
 /* One weight matrix, bound to the kernels: y = x W^T (+ bias).
  *
  * Binding reads none of the tensor's bytes; tern_linear_pack() then does what has to be done once at load: ternary
- * tensors (TQ1_0, TQ2_0 whose blocks all carry one scale, I2_S, IQ1_BN, IQ2_BN) are repacked to the T2 layout of
- * kernels.h, and run on per-token int8 activations: the exact BitNet arithmetic. Block types (TernBlocks) run from the
+ * tensors (TQ1_0, TQ2_0 whose blocks all carry one scale, I2_S, IQ1_BN, IQ2_BN) are repacked to the ternary layout of
+ * the kernels, and run on per-token int8 activations: the exact BitNet arithmetic. Block types (TernBlocks) run from the
  * map on int8 blocks of 32; F32, F16 and BF16 run from the map on float activations; every other type is expanded a few
  * rows at a time to float.
  * TERN_ACTIVATIONS_F32 computes every type from float activations and expanded weights.
@@ -43,7 +43,7 @@ typedef struct {
   guint rows, cols;             /* output, input features */
   const guint8 *data;           /* the rows as in the file, mapped */
   const guint8 *tail;           /* of the tensor, see types.h; NULL without one */
-  guint8 *packed;               /* T2 rows, owned; else NULL */
+  guint8 *packed;               /* T2: panels as the kernels want them, owned; else NULL */
   guint groups;                 /* T2 groups of a row */
   float scale;                  /* T2: of the tensor; 1 with row_scale */
   float *row_scale;             /* T2: [rows], owned, where rows differ; else NULL */
@@ -126,10 +126,12 @@ gboolean tern_linear_run_until (const TernLinear *linear, TernLinearInput *input
     TernPool *pool, TernCancel *cancel);
 
 /* The same in pieces, for several linears that share one run of the pool: tern_linear_ready() for each, then rows
- * [begin, end) from any worker, begin a multiple of TERN_LINEAR_GRAIN (a panel of ternary rows). */
-#define TERN_LINEAR_GRAIN TERN_T2_ROWS
-/* What pieces for many rows of input should be multiples of: kernels work on two panels at a time there. */
-#define TERN_LINEAR_GRAIN_MANY (2 * TERN_LINEAR_GRAIN)
+ * [begin, end) from any worker, begin a multiple of TERN_LINEAR_GRAIN (whole panels in every layout). */
+#define TERN_LINEAR_GRAIN TERN_TERNARY_ROWS_MAX
+/* The rows that pieces for this input should be multiples of, which may be fewer (and suffices for begin) or more; itself a
+ * multiple of TERN_LINEAR_UNIT. */
+#define TERN_LINEAR_UNIT TERN_T2_ROWS
+guint tern_linear_grain (const TernLinear *linear, const TernLinearInput *input);
 void tern_linear_ready (const TernLinear *linear, TernLinearInput *input, TernPool *pool);
 void tern_linear_rows (const TernLinear *linear, const TernLinearInput *input, const float *bias, float *y, gsize ldy,
     guint begin, guint end, TernPool *pool, guint worker);

@@ -59,6 +59,26 @@ nn_shape (const char *name, const Shape *s, const TernKernels *ref, const TernKe
   check_product (s, got, want, magnitude);
 }
 
+/* A matrix of T2 in the layout of @k, in memory of its own. */
+static guint8 *
+in_layout (const TernKernels *k, const guint8 *t2, gsize rows, gsize cols)
+{
+  gsize groups = (cols + TERN_T2_COLS - 1) / TERN_T2_COLS, panel = k->ternary->rows, r;
+  gsize t2_bytes = tern_t2_bytes (panel, cols), bytes = tern_ternary_bytes (k->ternary, panel, cols);
+  g_autofree guint8 *whole = NULL;
+  guint8 *w = check_buffer (SLOT_W2, tern_ternary_bytes (k->ternary, rows, cols));
+
+  if (!k->pack_ternary)
+    return memcpy (w, t2, tern_t2_bytes (rows, cols));
+  whole = g_malloc (t2_bytes + 1);
+  for (r = 0; r < rows; r += panel) {
+    memset (whole, 0x55, t2_bytes);
+    memcpy (whole, t2 + tern_t2_bytes (r, cols), tern_t2_bytes (MIN (panel, rows - r), cols));
+    k->pack_ternary (w + r / panel * bytes, whole, groups);
+  }
+  return w;
+}
+
 static void
 t2_shape (const char *name, const Shape *s, const TernKernels *ref, const TernKernels *k)
 {
@@ -73,6 +93,7 @@ t2_shape (const char *name, const Shape *s, const TernKernels *ref, const TernKe
 
   check_shape_case (name, s);
   w = check_buffer (SLOT_W, bytes);
+  memset (w, 0x55, bytes);
   x = check_buffer (SLOT_X, nx);
   scale = check_buffer (SLOT_A, s->n * sizeof (float));
   sums = check_buffer (SLOT_B, s->n * sizeof (gint32));
@@ -104,6 +125,7 @@ t2_shape (const char *name, const Shape *s, const TernKernels *ref, const TernKe
       want[t * s->ldy + r] *= wscale;
     }
   }
+  w = in_layout (k, w, s->rows, s->cols);
   k->gemm_t2 (got, s->ldy, w, s->rows, groups, wscale, x, ldx, scale, sums, s->n);
   for (t = 0; t < s->n; t++)
     check_equal (got + t * s->ldy, want + t * s->ldy, s->rows);
@@ -113,21 +135,22 @@ t2_shape (const char *name, const Shape *s, const TernKernels *ref, const TernKe
 /* b1.58 by hand: W = [.5, -.2, .05, -.9] is .4125 * [1, 0, 0, -1]; x = [1, -.5, .25, 2] is [64, -32, 16, 127] * 2 /
  * 127; the sum -63 gives -.409252. */
 static void
-t2_worked (const TernKernels *ref)
+t2_worked (const TernKernels *k)
 {
   static const gint8 digits[] = { 1, 0, 0, -1 };
   static const float x[] = { 1, -0.5f, 0.25f, 2 };
   gint8 q[TERN_T2_COLS];
-  guint8 w[TERN_T2_BYTES] = { 0 };
+  guint8 w[TERN_T2_BYTES];
   float scale, y;
   gint32 sum;
 
   check_case ("worked example");
+  memset (w, 0x55, sizeof w);
   tern_t2_pack_row (w, 0, 4, digits);
-  ref->quant_i8 (q, &scale, &sum, x, 4);
+  k->quant_i8 (q, &scale, &sum, x, 4);
   if (sum != 64 - 32 + 16 + 127)
     check_fail ("sum: expected 175, found %d", sum);
-  ref->gemm_t2 (&y, 1, w, 1, 1, 0.4125f, q, TERN_T2_COLS, &scale, &sum, 1);
+  k->gemm_t2 (&y, 1, in_layout (k, w, 1, 4), 1, 1, 0.4125f, q, TERN_T2_COLS, &scale, &sum, 1);
   if (fabsf (y - -0.409252f) > 5e-7f)
     check_fail ("expected -0.409252, found %.7g", y);
 }
@@ -145,13 +168,14 @@ t2_widest (const TernKernels *k)
 
   check_case ("widest");
   w = check_buffer (SLOT_W, tern_t2_bytes (2, cols));
+  memset (w, 0x55, tern_t2_bytes (2, cols));
   x = check_buffer (SLOT_X, cols);
   memset (x, -128, cols);
   memset (values, 1, cols);
   tern_t2_pack_row (w, 0, cols, values);
   memset (values, -1, cols);
   tern_t2_pack_row (w, 1, cols, values);
-  k->gemm_t2 (y, 2, w, 2, groups, 1, x, cols, &one, &sum, 1);
+  k->gemm_t2 (y, 2, in_layout (k, w, 2, cols), 2, groups, 1, x, cols, &one, &sum, 1);
   want = (float) sum;
   if (y[0] != want || y[1] != -want)
     check_fail ("expected +-%.9g, found %.9g %.9g", want, y[0], y[1]);

@@ -68,7 +68,7 @@ static void
 run_t2 (const TernKernels *k, const Product *p, float *y, gsize ldy, gsize first, gsize n, gsize from, gsize count,
     gboolean many)
 {
-  k->gemm_t2 (y, ldy, p->w + tern_t2_bytes (from, p->cols), count, p->cols / TERN_T2_COLS, 0.5f,
+  k->gemm_t2 (y, ldy, p->w + tern_ternary_bytes (k->ternary, from, p->cols), count, p->cols / TERN_T2_COLS, 0.5f,
       p->i8 + first * p->cols, p->cols, p->scale + first, p->sum + first, n);
 }
 
@@ -157,7 +157,7 @@ fill (const Product *p, Fill how)
   }
   if (how <= BFLOATS)
     return;
-  bytes = how == BYTES ? total : how == DIGITS ? tern_t2_bytes (p->rows, p->cols)
+  bytes = how == BYTES ? total : how == DIGITS ? tern_t2_bytes (p->rows + TERN_TERNARY_ROWS_MAX, p->cols)
       : total / tern_blocks_values (p->type) * step;
   for (i = 0; i < bytes; i++)
     p->w[i] = how == DIGITS ? check_below (3) * 0x55 : check_random ();
@@ -180,7 +180,7 @@ check_company (const char *name, Run run, const Product *p, const TernKernels *k
     for (t = 0; t < MOST; t++)
       run (k, p, alone + t * p->rows, p->rows, t, 1, 0, p->rows, many);
     for (n = 1; n <= MOST; n++) {
-      gsize first = check_below (MOST - n + 1), cut = check_below (p->rows / TERN_T2_ROWS + 1) * TERN_T2_ROWS;
+      gsize panel = k->ternary->rows, first = check_below (MOST - n + 1), cut = check_below (p->rows / panel + 1) * panel;
 
       check_case ("%s type=%u rows=%zu cols=%zu n=%zu first=%zu cut=%zu many=%zu", name, p->type, p->rows, p->cols, n,
           first, cut, many);

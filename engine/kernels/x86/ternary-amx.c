@@ -1,30 +1,30 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Ternary matrices with AMX, for many tokens: digits become tiles of bytes, once for a block of tokens. */
+/* Ternary matrices in the layout T3 with AMX, for many tokens: digits become tiles of bytes, once for a block of tokens. */
 #include "engine/kernels/x86/tiles.h"
+#include "engine/kernels/x86/vec-t3.h"
 
 /* Fewer tokens are left to the version before, whose digits need not go through memory. The sums are whole numbers, and
  * so the same. */
 #define FEW_TOKENS 8
 #define GROUP_STEPS (TERN_T2_COLS / TILE_STEP)
+#define TILE_BLOCKS (TILE_STEP / TERN_T3_BLOCK_COLS)
 
 static TERN_DECL_GEMM_T2 ((*few_tokens));
 
-/* @steps tiles of 16 rows of 64 columns, from tile @first of the panel at @w on. Each digit of a step of the panel is a
- * row of a tile as it stands. */
+/* @steps tiles of 16 rows of 64 columns, from tile @first of a third of the panel at @w on: a look-up makes a row of one. */
 static void
-unpack_tiles (guint8 *to, const guint8 *w, gsize first, gsize steps)
+unpack_tiles (guint8 *to, const guint8 *w, guint third, gsize first, gsize steps)
 {
-  const __m512i three = _mm512_set1_epi8 (3);
-  gsize i;
-  guint k;
+  gsize b;
+  gint s;
 
-  w += first * TILE_BYTES / 4;
-  for (i = 0; i < steps * 4; i++, w += 64) {
-    __m512i v = _mm512_loadu_si512 (w);
+  w += first * TILE_BLOCKS * TERN_T3_BLOCK;
+  for (b = 0; b < steps * TILE_BLOCKS; b++, w += TERN_T3_BLOCK) {
+    __m512i high = tern_t3_high (w);
 
-#pragma GCC unroll 4
-    for (k = 0; k < 4; k++, to += TILE_STEP)
-      _mm512_store_si512 (to, _mm512_and_si512 (_mm512_srli_epi16 (v, 2 * k), three));
+#pragma GCC unroll 8
+    for (s = 0; s < TERN_T3_STEPS; s++, to += TILE_STEP)
+      _mm512_store_si512 (to, tern_t3_digits (tern_t3_index (w, high, s), s, third));
   }
 }
 
@@ -52,7 +52,7 @@ static TERN_DECL_GEMM_T2 (gemm_t2_amx)
 {
   guint8 digits[2][CHUNK_STEPS * TILE_BYTES] __attribute__ ((aligned (64)));
   const guint8 *const two[2] = { digits[0], digits[1] };
-  gsize slots = slots_of (n), all = groups * GROUP_STEPS, panel = groups * TERN_T2_BYTES, first, last, r, s, steps;
+  gsize slots = slots_of (n), all = groups * GROUP_STEPS, panel = groups * TERN_T3_BLOCKS * TERN_T3_BLOCK, first, last, r, s, steps;
   SlotSums sums[BLOCK_SLOTS];
   guint p;
 
@@ -65,14 +65,13 @@ static TERN_DECL_GEMM_T2 (gemm_t2_amx)
   tiles_begin (MIN (n, TILE_ROWS), 16);
   for (first = 0; first < slots; first = last) {
     last = MIN (first + BLOCK_SLOTS, slots);
-    for (r = 0; r < rows; r += 2 * TERN_T2_ROWS) {
-      const guint8 *from = w + r / TERN_T2_ROWS * panel;
-      guint panels = rows - r > TERN_T2_ROWS ? 2 : 1;
+    for (r = 0; r < rows; r += 2 * TILE_ROWS) {
+      guint panels = rows - r > TILE_ROWS ? 2 : 1;
 
       for (s = 0; s < all; s += steps) {
         steps = MIN (all - s, CHUNK_STEPS);
         for (p = 0; p < panels; p++)
-          unpack_tiles (digits[p], from + p * panel, s, steps);
+          unpack_tiles (digits[p], w + (r / TILE_ROWS + p) / 3 * panel, (r / TILE_ROWS + p) % 3, s, steps);
         multiply_slots (DOT_SU, sums, (const guint8 *) x + s * TILE_STEP, ldx, first, last, n, two, panels, steps, s > 0);
       }
       for (p = 0; p < panels; p++)
