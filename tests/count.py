@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Counts test cases (TAP points, not programs) in the JUnit file that `meson test` leaves.
+"""Counts test cases (TAP points, not programs) in the JUnit files that `meson test` leaves.
 
-usage: count.py TESTLOG.junit.xml
+usage: count.py TESTLOG.junit.xml...
 prints what was skipped, by program, the names of what failed, and as last line "N passed, N failed, N skipped"; exit
 status 1 if any failed or none ran
 """
@@ -10,10 +10,12 @@ import sys
 import xml.etree.ElementTree as tree
 
 passed, failed, skipped = 0, [], {}
-try:
-    suites = tree.parse(sys.argv[1]).getroot().iter("testsuite")
-except (OSError, tree.ParseError) as error:
-    sys.exit(f"count.py: {sys.argv[1]}: {error}")
+suites = []
+for path in sys.argv[1:]:
+    try:
+        suites += tree.parse(path).getroot().iter("testsuite")
+    except (OSError, tree.ParseError) as error:
+        sys.exit(f"count.py: {path}: {error}")
 for suite in suites:
     cases = list(suite.iter("testcase"))
     if " / " not in suite.get("name"):  # the programs that printed no point at all

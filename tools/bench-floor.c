@@ -118,7 +118,7 @@ add_probe (GPtrArray *figures, const TernBenchPlan *plan, const char *name, cons
 static void
 calibrate (Probe *self)
 {
-  for (; self->rounds < (gsize) 1 << 40; self->rounds *= 2) {
+  for (; self->rounds < MIN ((guint64) 1 << 40, G_MAXSIZE / 2); self->rounds *= 2) {
     double fastest = G_MAXDOUBLE;
 
     for (guint i = 0; i < TRIES && fastest >= BURST_SECONDS; i++) {

@@ -2,8 +2,8 @@
 /* The table of compute kernels and the contract of each.
  *
  * tern_kernels_init() fills the scalar reference first (kernels/<group>-c.c), then overrides in ascending order of
- * instruction set up to the level given (kernels/x86/<group>-avx2.c, <group>-avx512vnni.c, over code for any vector
- * width in kernels/wide/). Signatures stand here once, as macros that reference, SIMD versions and tests declare
+ * instruction set up to the level given (kernels/x86/<group>-avx2.c, kernels/arm/<group>-neon.c, ..., over code for any
+ * vector width in kernels/wide/). Signatures stand here once, as macros that reference, SIMD versions and tests declare
  * themselves with.
  *
  * Unless said otherwise: pointers need no alignment, rows may be unaligned, outputs do not alias inputs, nothing is

@@ -105,7 +105,7 @@ static gboolean
 take_name (Reader *r, char **out, gsize max, const char *what)
 {
   gsize start = position (r), i;
-  TernBytes name;
+  TernBytes name = { NULL, 0 };
 
   if (!take_string (r, &name, max, what))
     return FALSE;

@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # tests/cross/run.sh [--quick] ARCH [TEST...]: builds Tern for aarch64, armhf or riscv64 in build-ARCH and runs the kernel,
-# unit and golden tests (or the named ones) under qemu-user, at every instruction set of that architecture. --quick: the
-# best one alone, and of the tests those that compute. Exit status 77 where a compiler or its libraries cannot be had.
+# unit and golden tests (or the named ones) under qemu-user, at every instruction set of that architecture. --quick, for
+# ./check: at the best one alone, and of the tests those of kernels, products, caches and models. Exit status 77 where a
+# compiler or its libraries cannot be had.
 # What the tests said stays in build-ARCH/meson-logs/LEVEL.junit.xml.
 set -u -o pipefail
 cd "$(dirname "$(readlink -f "$0")")/../.." || exit 1
@@ -19,7 +20,7 @@ case ${1:-} in
   armhf) debian=armhf triplet=arm-linux-gnueabihf levels=scalar ;;
   riscv64) debian=riscv64 triplet=riscv64-linux-gnu levels=scalar ;;
   *)
-    sed -n '3,7s/^# //p' "$0" >&2
+    sed -n '3,8s/^# //p' "$0" >&2
     exit 2
     ;;
 esac
@@ -33,11 +34,31 @@ if ! tern_install "gcc-$triplet" qemu-user || ! tests/cross/sysroot.sh $debian b
 fi
 mkdir -p "$build"
 printf "[constants]\nsysroot = '%s'\n" "$(readlink -f build-sysroots/$arch)" >build-sysroots/$arch.ini
-tern_build "$build" --cross-file build-sysroots/$arch.ini --cross-file tests/cross/$arch.ini || exit 1
-
 # The kernels' own test goes through all levels by itself; what it skips of other architectures it says.
-quick_tests="linear attend types vision compress moe action golden-pass golden-families golden-lfm2-state
-  golden-lfm2-generate golden-vision"
+quick_tests="linear types vision moe action golden-pass golden-families golden-lfm2-state golden-lfm2-generate
+  golden-vision"
+targets=
+if $quick; then
+  targets=tests/kernels/test-kernels
+  for test in $quick_tests; do
+    case $test in
+      golden-*) targets="$targets tests/golden/test-${test#golden-}" ;;
+      *) targets="$targets tests/unit/test-$test" ;;
+    esac
+  done
+fi
+
+log=$(mktemp)
+tern_configure "$build" --cross-file build-sysroots/$arch.ini --cross-file tests/cross/$arch.ini || { cat "$log" >&2; exit 1; }
+tern_say "building for $arch"
+# shellcheck disable=SC2086
+if ! ninja -C "$build" $targets >"$log" 2>&1; then
+  tail -n 60 "$log" >&2
+  tern_say "the build for $arch failed (see above)"
+  exit 1
+fi
+rm -f "$log"
+
 status=0
 run() {
   level=$1

@@ -156,7 +156,7 @@ test_mem (void)
 static void
 test_mem_no_space (void)
 {
-  static const gsize sizes[] = { G_MAXSIZE, G_MAXSIZE - 64, G_MAXSSIZE, (gsize) 1 << 50 };
+  static const gsize sizes[] = { G_MAXSIZE, G_MAXSIZE - 64, G_MAXSSIZE, (gsize) 1 << (GLIB_SIZEOF_SIZE_T * 8 - 2) };
   guint i;
 
   for (i = 0; i < G_N_ELEMENTS (sizes); i++) {
@@ -178,7 +178,7 @@ test_mul (void)
   g_assert_true (tern_mul (0, G_MAXSIZE, &out));
   g_assert_cmpuint (out, ==, 0);
   g_assert_false (tern_mul (G_MAXSIZE / 2 + 1, 2, &out));
-  g_assert_false (tern_mul ((gsize) 1 << 32, (gsize) 1 << 32, &out));
+  g_assert_false (tern_mul ((gsize) 1 << (GLIB_SIZEOF_SIZE_T * 4), (gsize) 1 << (GLIB_SIZEOF_SIZE_T * 4), &out));
 }
 
 static void

@@ -4,7 +4,7 @@
 #include "engine/kernels/arm/vec-dotprod.h"
 #include "engine/kernels/arm/ternary.inc"
 
-#define TILE_TOKENS 10          /* 20 sums, 4 of digits, 2 of packed weights, 1 of activations, 1 mask of 32 registers */
+#define TILE_TOKENS 8           /* 16 sums, 4 of digits, 2 of packed weights, 1 of activations, 1 mask: ten spill */
 
 /* Eight rows and @tokens tokens, a constant. */
 static ALWAYS_INLINE void
@@ -15,7 +15,7 @@ tile (const guint tokens, float *y, gsize ldy, const guint8 *w, gsize rows, gsiz
   gsize s;
   guint t, k;
 
-#pragma GCC unroll 10
+#pragma GCC unroll 8
   for (t = 0; t < tokens; t++)
     sum[t][0] = sum[t][1] = vdupq_n_s32 (0);
   for (s = 0; s < groups * STEPS; s++) {
@@ -25,7 +25,7 @@ tile (const guint tokens, float *y, gsize ldy, const guint8 *w, gsize rows, gsiz
     for (k = 0; k < 4; k += 2) {
       int8x16_t d0 = digits (v0, k), d1 = digits (v1, k), e0 = digits (v0, k + 1), e1 = digits (v1, k + 1);
 
-#pragma GCC unroll 10
+#pragma GCC unroll 8
       for (t = 0; t < tokens; t++) {
         int8x8_t eight = vld1_s8 (x + t * ldx + s * 16 + k * 4);
 
@@ -36,7 +36,7 @@ tile (const guint tokens, float *y, gsize ldy, const guint8 *w, gsize rows, gsiz
       }
     }
   }
-#pragma GCC unroll 10
+#pragma GCC unroll 8
   for (t = 0; t < tokens; t++) {
     store_rows (y + t * ldy, rows, sum[t][0], xscale[t], xsum[t], wscale);
     if (rows > VL)
@@ -95,7 +95,7 @@ static TERN_DECL_GEMM_T2 (gemm_t2_dotprod)
         switch (tokens) {
 #define CASE(T) case T: tile (T, y + t * ldy + r + half, ldy, w + half * 4, rows - r - half, groups, wscale, \
     x + t * ldx, ldx, xscale + t, xsum + t); break;
-          CASE (1) CASE (2) CASE (3) CASE (4) CASE (5) CASE (6) CASE (7) CASE (8) CASE (9) CASE (10)
+          CASE (1) CASE (2) CASE (3) CASE (4) CASE (5) CASE (6) CASE (7) CASE (8)
 #undef CASE
         }
       }
