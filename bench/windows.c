@@ -232,28 +232,32 @@ take (Said *said, TernResult *result)
   tern_result_unref (result);
 }
 
-/* As `tern caption` does it: one session, which takes what it has room for. */
+/* A session for each picture, as `tern caption` has it for stills: windows of video are whole groups of frames. */
 static void
-batch (void)
+run_stills (TernModel *model, const TernSessionParams *params, gint64 end, Said *said)
 {
-  TernModel *model = open_model (NULL, TERN_MODEL_FULL);
-  TernSessionParams params = TERN_SESSION_PARAMS_INIT;
-  g_autoptr (TernSession) session = NULL;
+  for (guint i = 0; now () < end; i++) {
+    g_autoptr (TernSession) session = new_session (model, params);
+    TernImage image = picture (i);
+    GError *error = NULL;
+    TernResult *result;
+
+    if (!tern_session_push_frame (session, &image, 0, TERN_SECOND / 2, &error))
+      fail (error);
+    tern_session_finish (session);
+    while (tern_session_next (session, -1, &result) == TERN_NEXT_RESULT)
+      take (said, result);
+  }
+}
+
+/* As `tern caption` has it for videos: one session, which takes what it has room for. */
+static void
+run_video (TernModel *model, const TernSessionParams *params, gint64 end, Said *said)
+{
+  g_autoptr (TernSession) session = new_session (model, params);
   guint64 step = TERN_SECOND / 2;
-  gint64 begin, end;
-  double cpu, took;
-  Said said = { 0 };
   TernResult *result;
 
-  frames = frames ? frames : 1;
-  params.window = (guint64) frames * step;
-  params.metrics = TRUE;
-  if (frames == 1)              /* nothing to merge it with, and a window need not be a whole group */
-    params.compress.method = TERN_METHOD_NONE;
-  session = new_session (model, &params);
-  begin = now ();
-  cpu = cpu_seconds ();
-  end = begin + (gint64) seconds * G_USEC_PER_SEC;
   for (guint i = 0; now () < end; i++) {
     TernImage image = picture (i);
     GError *error = NULL;
@@ -265,11 +269,26 @@ batch (void)
       tern_session_wait (session, -1);
     }
     while ((result = tern_session_poll (session)))
-      take (&said, result);
+      take (said, result);
   }
   tern_session_finish (session);
   while (tern_session_next (session, -1, &result) == TERN_NEXT_RESULT)
-    take (&said, result);
+    take (said, result);
+}
+
+static void
+batch (void)
+{
+  TernModel *model = open_model (NULL, TERN_MODEL_FULL);
+  TernSessionParams params = TERN_SESSION_PARAMS_INIT;
+  gint64 begin = now ();
+  double cpu = cpu_seconds (), took;
+  Said said = { 0 };
+
+  frames = frames > 1 ? (frames + GROUP - 1) / GROUP * GROUP : 1;
+  params.window = (guint64) frames * TERN_SECOND / 2;
+  params.metrics = TRUE;
+  (frames == 1 ? run_stills : run_video) (model, &params, begin + (gint64) seconds * G_USEC_PER_SEC, &said);
   took = (double) (now () - begin) / 1e6;
   cpu = (cpu_seconds () - cpu) / took;
   said.done = MAX (said.done, 1);
@@ -277,7 +296,6 @@ batch (void)
       "\"prefill_ms\": %.2f, \"decode_ms\": %.2f}\n" : "%.1f captions/s of %d frame(s) and %.1f tokens; %.2f cores; of each "
       "caption %.2f ms encoding, %.2f ms prefill, %.2f ms decode\n", said.done / took, frames, (double) said.tokens / said.done,
       cpu, said.encode_ms / said.done, said.prefill_ms / said.done, said.decode_ms / said.done);
-  g_clear_pointer (&session, tern_session_free);
   tern_model_unref (model);
 }
 

@@ -19,6 +19,7 @@ import openvino
 import openvino.opset13 as op
 
 rng = numpy.random.default_rng(1)
+shared = []     # what constants point to
 
 
 def constant(*shape):
@@ -98,6 +99,7 @@ def int8_weights(n_out, n_in):
 
 def int4_weights(n_out, n_in, group=64):
     packed = rng.integers(0, 256, n_out * n_in // 2, numpy.uint8)
+    shared.append(packed)
     w = op.constant(openvino.Tensor(packed, openvino.Shape([n_out, n_in // group, group]), openvino.Type.i4))
     scale = op.constant(numpy.full((n_out, n_in // group, 1), 1 / (4.6 * numpy.sqrt(n_in)), numpy.float16))
     w = op.multiply(op.convert(w, numpy.float16), scale)

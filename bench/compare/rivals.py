@@ -4,6 +4,7 @@
 A rival is a process that stays, loaded, and waits on its standard input; ask() has it do one piece of work and returns
 the milliseconds which it took.
 """
+import contextlib
 import json
 import os
 import pathlib
@@ -35,15 +36,18 @@ class Process:
                                         env={**os.environ, **(environment or {})})
 
     def ask(self, *words):
-        self.process.stdin.write(" ".join(map(str, words)) + "\n")
-        self.process.stdin.flush()
-        answer = self.process.stdout.readline()
+        answer = ""
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write(" ".join(map(str, words)) + "\n")
+            self.process.stdin.flush()
+            answer = self.process.stdout.readline()
         if not answer:
-            raise Missing(f"{pathlib.Path(self.process.args[0]).name} ended with {self.process.wait()}")
+            raise Missing(f"{' '.join(self.process.args[:3])} ended with {self.process.wait()}")
         return float(answer)
 
     def close(self):
-        self.process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
         self.process.wait()
 
     def __enter__(self):
