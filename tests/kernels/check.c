@@ -29,6 +29,7 @@ static struct {
   char text[256];
   guint failures;
   TernRandom random;
+  gboolean slow;
 } state;
 
 void *
@@ -105,6 +106,12 @@ check_guards (const float *y, gsize rows, gsize width, gsize ld)
     if (!is_pattern (y + i * ld + width, (ld - width) * sizeof (float)))
       check_fail ("wrote between rows %" G_GSIZE_FORMAT " and %" G_GSIZE_FORMAT, i, i + 1);
   }
+}
+
+gboolean
+check_is_slow (void)
+{
+  return state.slow;
 }
 
 guint32
@@ -296,6 +303,7 @@ run_point (gconstpointer data)
   tern_kernels_init (&ref, TERN_CPU_SCALAR);
   state.random.state = (guint64) g_test_rand_int ();
   state.failures = 0;
+  state.slow = !tern_cpu_has (point->level);
   if (point->level == TERN_CPU_SCALAR)
     point->kernel->truth (&ref);
   else

@@ -21,6 +21,9 @@ void check_fail (const char *format, ...) G_GNUC_PRINTF (1, 2);
 /* Guards of all buffers, and the gaps between the @rows rows of @width floats, @ld apart, at @y. */
 void check_guards (const float *y, gsize rows, gsize width, gsize ld);
 
+/* Kernels of the level under way trap at every instruction of tiles (tiles-trap.h): fewer cases will do. */
+gboolean check_is_slow (void);
+
 /* One generator for everything, seeded from g_test's --seed. */
 guint32 check_random (void);
 guint check_below (guint n);

@@ -9,7 +9,7 @@
 static TERN_DECL_GEMM_I8P ((*few_tokens));
 
 typedef struct {
-  float v[BLOCK_SLOTS][2][TILE_ROWS][16];
+  float v[BLOCK_SLOTS][2][TILE_HEIGHT][16];
 } __attribute__ ((aligned (64))) FloatSums;
 
 /* What a call has to do, for the functions below. */
@@ -34,7 +34,7 @@ multiply_columns (const Dot dot, const Job *job, SlotSums *sums, const guint8 *c
     const guint8 *const at[2] = { w[0] + s * TILE_BYTES, w[1] + s * TILE_BYTES };
 
     steps = MIN (to - s, CHUNK_STEPS);
-    multiply_slots (dot, sums, job->x + s * TILE_STEP, job->x_stride, job->first, job->last, job->n, at, panels, steps,
+    multiply_slots (dot, sums, job->x + s * TILE_WIDTH, job->x_stride, job->first, job->last, job->n, at, panels, steps,
         s > from);
   }
 }
@@ -43,7 +43,7 @@ multiply_columns (const Dot dot, const Job *job, SlotSums *sums, const guint8 *c
 static void
 scale_group (const Job *job, FloatSums *to, const SlotSums *sums, guint panels, gsize g)
 {
-  gsize tokens = MIN (job->n, TILE_ROWS), s, i;
+  gsize tokens = MIN (job->n, TILE_HEIGHT), s, i;
   guint p;
 
   for (s = job->first; s < job->last; s++, sums++) {
@@ -67,7 +67,7 @@ static void
 store_scaled (const Job *job, const FloatSums *from, guint panels, gsize r, gsize left, const float *wscale,
     const float *bias)
 {
-  gsize tokens = MIN (job->n, TILE_ROWS), s, i;
+  gsize tokens = MIN (job->n, TILE_HEIGHT), s, i;
   guint p;
 
   for (p = 0; p < panels; p++, r += 16, left -= 16) {
@@ -115,7 +115,7 @@ static TERN_DECL_GEMM_I8P (gemm_i8p_amx)
     few_tokens (y, ldy, w, rows, cols, wscale, bias, x, ldx, group, xscale, xsum, ldg, n);
     return;
   }
-  tiles_begin (MIN (n, TILE_ROWS), 16);
+  tiles_begin (MIN (n, TILE_HEIGHT), 16);
   for (job.first = 0; job.first < slots; job.first = job.last) {
     job.last = MIN (job.first + BLOCK_SLOTS, slots);
     block_i8 (&job, w, rows, wscale, bias);
@@ -126,7 +126,7 @@ static TERN_DECL_GEMM_I8P (gemm_i8p_amx)
 static void
 store_floats (const Job *job, const SlotSums *sums, guint panels, gsize r, gsize left, const float *bias)
 {
-  gsize tokens = MIN (job->n, TILE_ROWS), s, i;
+  gsize tokens = MIN (job->n, TILE_HEIGHT), s, i;
   guint p;
 
   for (p = 0; p < panels; p++, r += 16, left -= 16) {
@@ -168,7 +168,7 @@ static TERN_DECL_GEMM_BF16P (gemm_bf16p_amx)
 
   if (n == 0)
     return;
-  tiles_begin (MIN (n, TILE_ROWS), 16);
+  tiles_begin (MIN (n, TILE_HEIGHT), 16);
   for (job.first = 0; job.first < slots; job.first = job.last) {
     job.last = MIN (job.first + BLOCK_SLOTS, slots);
     block_bf16 (&job, w, rows, bias);

@@ -6,7 +6,7 @@ static TERN_DECL_PEAK (peak_i8_amx)
 {
   gsize r;
 
-  tiles_begin (TILE_ROWS, 16);  /* which makes all tiles zero */
+  tiles_begin (TILE_HEIGHT, 16);  /* which makes all tiles zero */
   for (r = 0; r < rounds; r++) {
     TILE_DOT_SU (0, 4, 6);
     TILE_DOT_SU (1, 4, 7);

@@ -6,8 +6,8 @@
 /* Fewer tokens are left to the version before, whose digits need not go through memory. The sums are whole numbers, and
  * so the same. */
 #define FEW_TOKENS 8
-#define GROUP_STEPS (TERN_T2_COLS / TILE_STEP)
-#define TILE_BLOCKS (TILE_STEP / TERN_T3_BLOCK_COLS)
+#define GROUP_STEPS (TERN_T2_COLS / TILE_WIDTH)
+#define TILE_BLOCKS (TILE_WIDTH / TERN_T3_BLOCK_COLS)
 
 static TERN_DECL_GEMM_T2 ((*few_tokens));
 
@@ -23,7 +23,7 @@ unpack_tiles (guint8 *to, const guint8 *w, guint third, gsize first, gsize steps
     __m512i high = tern_t3_high (w);
 
 #pragma GCC unroll 8
-    for (s = 0; s < TERN_T3_STEPS; s++, to += TILE_STEP)
+    for (s = 0; s < TERN_T3_STEPS; s++, to += TILE_WIDTH)
       _mm512_store_si512 (to, tern_t3_digits (tern_t3_index (w, high, s), s, third));
   }
 }
@@ -34,7 +34,7 @@ store_rows (float *y, gsize ldy, gsize left, const SlotSums *sums, guint panel, 
     const float *xscale, const gint32 *xsum, float wscale)
 {
   const __mmask16 lanes = lanes_of (left);
-  gsize tokens = MIN (n, TILE_ROWS), s, i;
+  gsize tokens = MIN (n, TILE_HEIGHT), s, i;
 
   for (s = first; s < last; s++, sums++) {
     gsize t = token_of (s, n);
@@ -62,17 +62,17 @@ static TERN_DECL_GEMM_T2 (gemm_t2_amx)
   }
   if (groups == 0)
     memset (sums, 0, sizeof sums);
-  tiles_begin (MIN (n, TILE_ROWS), 16);
+  tiles_begin (MIN (n, TILE_HEIGHT), 16);
   for (first = 0; first < slots; first = last) {
     last = MIN (first + BLOCK_SLOTS, slots);
-    for (r = 0; r < rows; r += 2 * TILE_ROWS) {
-      guint panels = rows - r > TILE_ROWS ? 2 : 1;
+    for (r = 0; r < rows; r += 2 * TILE_HEIGHT) {
+      guint panels = rows - r > TILE_HEIGHT ? 2 : 1;
 
       for (s = 0; s < all; s += steps) {
         steps = MIN (all - s, CHUNK_STEPS);
         for (p = 0; p < panels; p++)
-          unpack_tiles (digits[p], w + (r / TILE_ROWS + p) / 3 * panel, (r / TILE_ROWS + p) % 3, s, steps);
-        multiply_slots (DOT_SU, sums, (const guint8 *) x + s * TILE_STEP, ldx, first, last, n, two, panels, steps, s > 0);
+          unpack_tiles (digits[p], w + (r / TILE_HEIGHT + p) / 3 * panel, (r / TILE_HEIGHT + p) % 3, s, steps);
+        multiply_slots (DOT_SU, sums, (const guint8 *) x + s * TILE_WIDTH, ldx, first, last, n, two, panels, steps, s > 0);
       }
       for (p = 0; p < panels; p++)
         store_rows (y + r + 16 * p, ldy, rows - r - 16 * p, sums, p, first, last, n, xscale, xsum, wscale);
@@ -84,6 +84,8 @@ static TERN_DECL_GEMM_T2 (gemm_t2_amx)
 void
 tern_ternary_init_amx (TernKernels *k)
 {
+  if (k->ternary->rows != 3 * TILE_HEIGHT)      /* built without AVX512VBMI: another layout */
+    return;
   g_atomic_pointer_set (&few_tokens, k->gemm_t2);
   k->gemm_t2 = gemm_t2_amx;
 }

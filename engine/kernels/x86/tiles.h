@@ -15,9 +15,9 @@
 #define ALWAYS_INLINE inline __attribute__ ((always_inline))
 #endif
 
-#define TILE_ROWS 16            /* of a tile at most, */
-#define TILE_STEP 64            /* and bytes of a row */
-#define TILE_BYTES (TILE_ROWS * TILE_STEP)
+#define TILE_HEIGHT 16          /* rows of a tile at most, */
+#define TILE_WIDTH 64           /* and bytes of one */
+#define TILE_BYTES (TILE_HEIGHT * TILE_WIDTH)
 
 typedef struct {
   guint8 palette, start_row, reserved[14];
@@ -48,7 +48,7 @@ tiles_begin (guint tokens, guint steps)
 
   for (i = 0; i < 8; i++) {
     config.rows[i] = i < 6 ? tokens : steps;
-    config.row_bytes[i] = i == 4 || i == 5 ? 4 * steps : TILE_STEP;
+    config.row_bytes[i] = i == 4 || i == 5 ? 4 * steps : TILE_WIDTH;
   }
   __asm__ volatile ("ldtilecfg %0" : : "m" (config) : "memory");
 }
@@ -65,18 +65,18 @@ tiles_end (void)
 static inline gsize
 slots_of (gsize n)
 {
-  return (n + TILE_ROWS - 1) / TILE_ROWS;
+  return (n + TILE_HEIGHT - 1) / TILE_HEIGHT;
 }
 
 static inline gsize
 token_of (gsize slot, gsize n)
 {
-  return n < TILE_ROWS ? 0 : MIN (slot * TILE_ROWS, n - TILE_ROWS);
+  return n < TILE_HEIGHT ? 0 : MIN (slot * TILE_HEIGHT, n - TILE_HEIGHT);
 }
 
 /* The sums of a slot and two panels, as tiles are stored. */
 typedef struct {
-  gint32 v[2][TILE_ROWS][16];
+  gint32 v[2][TILE_HEIGHT][16];
 } __attribute__ ((aligned (64))) SlotSums;
 
 typedef enum { DOT_SU, DOT_BF16 } Dot;
@@ -91,7 +91,7 @@ multiply (const Dot dot, const guint slots, const guint panels, SlotSums *sums, 
   gsize s;
 
 #define DOT(sum, a, b) do { if (dot == DOT_BF16) TILE_DOT_BF16 (sum, a, b); else TILE_DOT_SU (sum, a, b); } while (0)
-#define BEGIN(tile, from) do { if (go_on) TILE_LOAD (tile, from, TILE_STEP); else TILE_ZERO (tile); } while (0)
+#define BEGIN(tile, from) do { if (go_on) TILE_LOAD (tile, from, TILE_WIDTH); else TILE_ZERO (tile); } while (0)
   BEGIN (0, sums[0].v[0]);
   if (panels > 1)
     BEGIN (1, sums[0].v[1]);
@@ -100,27 +100,27 @@ multiply (const Dot dot, const guint slots, const guint panels, SlotSums *sums, 
   if (slots > 1 && panels > 1)
     BEGIN (3, sums[1].v[1]);
   for (s = 0; s < steps; s++) {
-    TILE_LOAD (4, a0 + s * TILE_STEP, x_stride);
-    TILE_LOAD (6, b0 + s * TILE_BYTES, TILE_STEP);
+    TILE_LOAD (4, a0 + s * TILE_WIDTH, x_stride);
+    TILE_LOAD (6, b0 + s * TILE_BYTES, TILE_WIDTH);
     DOT (0, 4, 6);
     if (panels > 1) {
-      TILE_LOAD (7, b1 + s * TILE_BYTES, TILE_STEP);
+      TILE_LOAD (7, b1 + s * TILE_BYTES, TILE_WIDTH);
       DOT (1, 4, 7);
     }
     if (slots > 1) {
-      TILE_LOAD (5, a1 + s * TILE_STEP, x_stride);
+      TILE_LOAD (5, a1 + s * TILE_WIDTH, x_stride);
       DOT (2, 5, 6);
       if (panels > 1)
         DOT (3, 5, 7);
     }
   }
-  TILE_STORE (0, sums[0].v[0], TILE_STEP);
+  TILE_STORE (0, sums[0].v[0], TILE_WIDTH);
   if (panels > 1)
-    TILE_STORE (1, sums[0].v[1], TILE_STEP);
+    TILE_STORE (1, sums[0].v[1], TILE_WIDTH);
   if (slots > 1)
-    TILE_STORE (2, sums[1].v[0], TILE_STEP);
+    TILE_STORE (2, sums[1].v[0], TILE_WIDTH);
   if (slots > 1 && panels > 1)
-    TILE_STORE (3, sums[1].v[1], TILE_STEP);
+    TILE_STORE (3, sums[1].v[1], TILE_WIDTH);
 #undef BEGIN
 #undef DOT
 }
