@@ -78,8 +78,8 @@ add_minima (const TernBlocks type, __m256 sum, const Scales *sc, const Ready *re
 
 /* One block of one row for @tokens tokens, a constant. */
 static ALWAYS_INLINE void
-one_block (const TernBlocks type, const guint tokens, __m256 *sum, const guint8 *p, gsize ahead, const Ready *ready,
-    gsize b)
+one_block (const TernBlocks type, const guint tokens, __m256 *sum, const guint8 *p, const guint8 *fetch,
+    const Ready *ready, gsize b)
 {
   const gboolean zero = !offset_of (type) || is_wide (type), eighths = unit_of (type) == 8 && !has_halves (type);
   const guint unit = unit_of (type);
@@ -87,10 +87,10 @@ one_block (const TernBlocks type, const guint tokens, __m256 *sum, const guint8 
   float factor[8];
   guint s, k, t;
 
-  if (unit == 8 || 2 * bytes_of (type) > 64 || b % 2 == 0) {        /* two small blocks are a cache line or less */
+  if (b % fetch_blocks (type) == 0) {
 #pragma GCC unroll 4
-    for (k = 0; k < bytes_of (type); k += 64)
-      _mm_prefetch ((const char *) p + ahead + k, _MM_HINT_T0);
+    for (k = 0; k < fetch_blocks (type) / unit * bytes_of (type); k += 64)
+      _mm_prefetch ((const char *) fetch + k, _MM_HINT_T0);
   }
   if (has_min (type)) {
 #pragma GCC unroll 8
@@ -136,7 +136,7 @@ store_four (float *y, gsize rows, __m256 a, __m256 b, __m256 c, __m256 d, gboole
 /* One token: the sums of four rows side by side. Several: theirs side by side, a row after the other. */
 static ALWAYS_INLINE void
 four_rows (const TernBlocks type, const guint tokens, float *y, gsize ldy, gsize rows, const guint8 *const row[4],
-    gsize blocks, gsize ahead, const Ready *ready, gboolean add)
+    gsize blocks, const guint8 *fetch, const Ready *ready, gboolean add)
 {
   const guint unit = unit_of (type);
   __m256 all[4][READY_TOKENS];
@@ -149,7 +149,8 @@ four_rows (const TernBlocks type, const guint tokens, float *y, gsize ldy, gsize
   for (b = 0; tokens == 1 && b < blocks; b += unit) {
 #pragma GCC unroll 4
     for (i = 0; i < 4; i++)
-      one_block (type, 1, all[i], row[i] + b / unit * bytes_of (type), ahead, ready, b);
+      one_block (type, 1, all[i], row[i] + b / unit * bytes_of (type),
+          fetch + (4 * b + i * fetch_blocks (type)) / unit * bytes_of (type), ready, b);
   }
   for (i = 0; tokens > 1 && i < 4; i++) {
     __m256 sum[READY_TOKENS];
@@ -158,7 +159,8 @@ four_rows (const TernBlocks type, const guint tokens, float *y, gsize ldy, gsize
     for (t = 0; t < tokens; t++)
       sum[t] = _mm256_setzero_ps ();
     for (b = 0; b < blocks; b += unit)
-      one_block (type, tokens, sum, row[i] + b / unit * bytes_of (type), ahead, ready, b);
+      one_block (type, tokens, sum, row[i] + b / unit * bytes_of (type),
+          fetch + (i * blocks + b) / unit * bytes_of (type), ready, b);
 #pragma GCC unroll 8
     for (t = 0; t < tokens; t++)
       all[i][t] = sum[t];

@@ -289,7 +289,7 @@ store_four (const TernBlocks type, float *y, gsize rows, const Sums *from, gbool
 
 static ALWAYS_INLINE void
 four_rows (const TernBlocks type, const guint tokens, float *y, gsize ldy, gsize rows, const guint8 *const row[4],
-    gsize blocks, gsize ahead, const Ready *ready, gboolean add)
+    gsize blocks, const guint8 *fetch, const Ready *ready, gboolean add)
 {
   const guint8 *p[4] = { row[0], row[1], row[2], row[3] };
   Sums sums[READY_TOKENS];
@@ -300,13 +300,11 @@ four_rows (const TernBlocks type, const guint tokens, float *y, gsize ldy, gsize
   for (t = 0; t < tokens; t++)
     sums[t] = (Sums) { { v_zero (), v_zero () }, { v_zero (), v_zero () } };
   for (b = 0; b < blocks; b += unit_of (type)) {
-    if (unit_of (type) == 8 || 2 * bytes_of (type) > 64 || b % 2 == 0) {    /* two small blocks are a cache line or less */
-#pragma GCC unroll 4
-      for (i = 0; i < 4; i++) {
-#pragma GCC unroll 4
-        for (k = 0; k < bytes_of (type); k += 64)
-          _mm_prefetch ((const char *) p[i] + ahead + k, _MM_HINT_T0);
-      }
+    if (b % fetch_blocks (type) == 0) {
+#pragma GCC unroll 16
+      for (k = 0; k < 4 * fetch_blocks (type) / unit_of (type) * bytes_of (type); k += 64)
+        _mm_prefetch ((const char *) fetch + k, _MM_HINT_T0);
+      fetch += 4 * fetch_blocks (type) / unit_of (type) * bytes_of (type);
     }
     if (unit_of (type) == 8)
       large_block (type, tokens, sums, p, ready, b);
