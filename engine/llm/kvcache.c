@@ -129,6 +129,8 @@ tern_kvcache_row (const TernKvCache *cache, TernKvPart part, guint head, guint p
   return row.rows;
 }
 
+#define GATHER_AHEAD 12
+
 gsize
 tern_kv_gather_bytes (guint n, guint head_dim)
 {
@@ -145,6 +147,12 @@ tern_kv_gather (void *scratch, const TernKvCache *cache, TernKvPart part, guint 
   for (guint i = 0; i < n; i++) {
     TernKvView from = view (cache, part, head, index[i]);
 
+    if (i + GATHER_AHEAD < n) { /* the hardware does not know where they are */
+      TernKvView then = view (cache, part, head, index[i + GATHER_AHEAD]);
+
+      for (gsize b = 0; b < bytes; b += TERN_ALIGN)
+        __builtin_prefetch ((const guint8 *) then.rows + b);
+    }
     memcpy (rows + i * bytes, from.rows, bytes);
     if (from.scale)
       scale[i] = *from.scale;
@@ -166,15 +174,59 @@ tern_kv_dot (const TernKernels *kernels, float *y, gsize ldy, TernKvView keys, g
     kernels->gemm_i8row (y, ldy, keys.rows, head_dim, keys.scale, 1, n_keys, head_dim, x, head_dim, n, many);
 }
 
+/* Rows that are read at once, while as many are fetched: few enough for what a core can have on its way. */
+#define FEW_AT_ONCE 16
+#define MANY_AT_ONCE TERN_PAGE_ROWS
+
+static guint
+at_once (gboolean many)
+{
+  return many ? MANY_AT_ONCE : FEW_AT_ONCE;
+}
+
+/* What is read after the rows up to @end that begin at @pos: those of the next page, then @next. */
+static TernKvNext
+after (const TernKvCache *cache, TernKvPart part, guint head, guint pos, guint end, TernKvNext next)
+{
+  guint begin = pos + rest_of_page (pos);
+
+  return begin < end ? (TernKvNext) { cache, part, head, begin, MIN (TERN_PAGE_ROWS, end - begin) } : next;
+}
+
+/* Rows [first, first + n) of those of @next that lie in one page. */
+static void
+fetch (const TernKvNext *next, guint first, guint n)
+{
+  guint rows = MIN (next->n, rest_of_page (next->pos));
+  gsize bytes;
+  TernKvView from;
+
+  if (first >= rows)
+    return;
+  from = view (next->cache, next->part, next->head, next->pos + first);
+  bytes = MIN (n, rows - first) * next->cache->head_dim * types[from.type].bytes;
+  for (gsize i = 0; i < bytes; i += TERN_ALIGN)
+    __builtin_prefetch ((const guint8 *) from.rows + i);
+  if (from.scale)
+    __builtin_prefetch (from.scale);
+}
+
 void
 tern_kvcache_dot (const TernKvCache *cache, const TernKernels *kernels, float *y, gsize ldy, guint head, guint first,
-    guint n_keys, const float *x, guint n, gboolean many)
+    guint n_keys, const float *x, guint n, gboolean many, TernKvNext next)
 {
-  guint part;
+  guint end = first + n_keys, step;
 
-  for (guint i = 0; i < n_keys; i += part) {
-    part = MIN (rest_of_page (first + i), n_keys - i);
-    tern_kv_dot (kernels, y + i, ldy, view (cache, TERN_KV_KEYS, head, first + i), part, cache->head_dim, x, n, many);
+  for (guint pos = first; pos < end;) {
+    TernKvNext then = after (cache, TERN_KV_KEYS, head, pos, end, next);
+    guint part = MIN (rest_of_page (pos), end - pos);
+
+    for (guint i = 0; i < part; i += step, pos += step) {
+      step = MIN (at_once (many), part - i);
+      fetch (&then, i, at_once (many));
+      tern_kv_dot (kernels, y + (pos - first), ldy, view (cache, TERN_KV_KEYS, head, pos), step, cache->head_dim, x, n,
+          many);
+    }
   }
 }
 
@@ -206,17 +258,22 @@ tern_kv_sum (const TernKernels *kernels, float *y, float *spare, const float *a,
 
 void
 tern_kvcache_sum (const TernKvCache *cache, const TernKernels *kernels, float *y, float *spare, const float *a, gsize lda,
-    guint head, guint first, guint n, guint n_keys, gboolean many)
+    guint head, guint first, guint n, guint n_keys, gboolean many, TernKvNext next)
 {
-  guint part;
+  guint end = first + n_keys, step;
 
-  for (guint i = 0; i < n_keys; i += part) {
-    gboolean within = i % TERN_KV_RUN > 0, later = i >= TERN_KV_RUN;
+  for (guint i = 0; i < n_keys;) {
+    TernKvNext then = after (cache, TERN_KV_VALUES, head, first + i, end, next);
+    gboolean later = i >= TERN_KV_RUN;
+    guint part = MIN (rest_of_page (first + i), n_keys - i);
 
-    part = MIN (rest_of_page (first + i), n_keys - i);
-    sum_part (kernels, later ? spare : y, a + i, lda, view (cache, TERN_KV_VALUES, head, first + i), n, part,
-        cache->head_dim, within, many);
-    if (later && ((i + part) % TERN_KV_RUN == 0 || i + part == n_keys))
+    for (guint at = 0; at < part; at += step, i += step) {
+      step = MIN (at_once (many), part - at);
+      fetch (&then, at, at_once (many));
+      sum_part (kernels, later ? spare : y, a + i, lda, view (cache, TERN_KV_VALUES, head, first + i), n, step,
+          cache->head_dim, i % TERN_KV_RUN > 0, many);
+    }
+    if (later && (i % TERN_KV_RUN == 0 || i == n_keys))
       kernels->add (y, spare, (gsize) n * cache->head_dim);
   }
 }

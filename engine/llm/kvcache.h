@@ -43,12 +43,20 @@ gsize tern_kv_gather_bytes (guint n, guint head_dim);
 TernKvView tern_kv_gather (void *scratch, const TernKvCache *cache, TernKvPart part, guint head, const gint32 *index,
     guint n);
 
+/* Rows of a head that will be read next: @n from position @pos on, none when 0. */
+typedef struct {
+  const TernKvCache *cache;
+  TernKvPart part;
+  guint head, pos, n;
+} TernKvNext;
+
 /* y[t * ldy + i] = x[t] . key i, for @n_keys keys and @n rows x [n, head_dim]. @many: see kernels.h. */
 void tern_kv_dot (const TernKernels *kernels, float *y, gsize ldy, TernKvView keys, guint n_keys, guint head_dim,
     const float *x, guint n, gboolean many);
-/* The same for the keys of @head from position @first on. */
+/* The same for the keys of @head from position @first on. Each page is fetched while the one before it is read: a head's
+ * rows of a page are a run too short for the hardware to find its pace. @next is fetched while the last one is. */
 void tern_kvcache_dot (const TernKvCache *cache, const TernKernels *kernels, float *y, gsize ldy, guint head,
-    guint first, guint n_keys, const float *x, guint n, gboolean many);
+    guint first, guint n_keys, const float *x, guint n, gboolean many, TernKvNext next);
 
 /* y [n, head_dim] = a [n, n_keys], @lda apart, times the values. @spare [n, head_dim] is needed for more than
  * TERN_KV_RUN keys. */
@@ -56,6 +64,6 @@ void tern_kv_sum (const TernKernels *kernels, float *y, float *spare, const floa
     guint n, guint n_keys, guint head_dim, gboolean many);
 /* The same for the values of @head from position @first, a multiple of TERN_KV_RUN, on. */
 void tern_kvcache_sum (const TernKvCache *cache, const TernKernels *kernels, float *y, float *spare, const float *a,
-    gsize lda, guint head, guint first, guint n, guint n_keys, gboolean many);
+    gsize lda, guint head, guint first, guint n, guint n_keys, gboolean many, TernKvNext next);
 
 G_END_DECLS

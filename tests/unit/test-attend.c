@@ -388,6 +388,64 @@ test_some (void)
   each_rig (decode_some);
 }
 
+/* Kernels that count the rows of keys and of values that they are given. */
+static TernKernels counted;
+static guint keys_read, values_read;
+
+#define DOT(name, DECL, ...) \
+  static DECL (count_##name) \
+  { \
+    g_atomic_int_add (&keys_read, (gint) rows); \
+    counted.name (__VA_ARGS__, rows, cols, x, ldx, n, many); \
+  }
+DOT (gemm_f32, TERN_DECL_GEMM_F32, y, ldy, w, ldw)
+DOT (gemm_f16, TERN_DECL_GEMM_F16, y, ldy, w, ldw)
+DOT (gemm_i8row, TERN_DECL_GEMM_I8ROW, y, ldy, w, ldw, scale, lds)
+#undef DOT
+#define SUM(name, DECL, ...) \
+  static DECL (count_##name) \
+  { \
+    g_atomic_int_add (&values_read, (gint) depth); \
+    counted.name (y, ldy, a, lda, b, ldb, __VA_ARGS__); \
+  }
+SUM (gemm_nn, TERN_DECL_GEMM_NN, n, depth, cols, go_on)
+SUM (gemm_nn_f16, TERN_DECL_GEMM_NN_F16, n, depth, cols, many, go_on)
+SUM (gemm_nn_i8row, TERN_DECL_GEMM_NN_I8ROW, scale, lds, n, depth, cols, many, go_on)
+#undef SUM
+
+/* Decode reads each key and value that is kept once for each head that has it, and no other. */
+static void
+read_some (Rig *rig)
+{
+  static const guint sizes[] = { 1, 63, 280, 513, CONTEXT };
+  Script script = { .n = 0 };
+  const TernKeyPolicy policy = { .score_layer = -1, .keys = script_keys, .self = &script };
+
+  counted = rig->kernels;
+  rig->kernels.gemm_f32 = count_gemm_f32;
+  rig->kernels.gemm_f16 = count_gemm_f16;
+  rig->kernels.gemm_i8row = count_gemm_i8row;
+  rig->kernels.gemm_nn = count_gemm_nn;
+  rig->kernels.gemm_nn_f16 = count_gemm_nn_f16;
+  rig->kernels.gemm_nn_i8row = count_gemm_nn_i8row;
+  for (guint i = 0; i < G_N_ELEMENTS (sizes); i++) {
+    g_autofree float *o = NULL;
+
+    for (script.n = 0; script.n < sizes[i]; script.n++)
+      script.list[script.n] = CONTEXT - sizes[i] + script.n;
+    keys_read = values_read = 0;
+    o = attend (rig, CONTEXT - 1, 1, TRUE, &policy);
+    g_assert_cmpuint (keys_read, ==, sizes[i] * rig->n_kv);
+    g_assert_cmpuint (values_read, ==, sizes[i] * rig->n_kv);
+  }
+}
+
+static void
+test_read (void)
+{
+  each_rig (read_some);
+}
+
 static void
 observe_weights (Rig *rig)
 {
@@ -539,6 +597,7 @@ main (int argc, char **argv)
   g_test_add_func ("/attend/prefill", test_prefill);
   g_test_add_func ("/attend/decode", test_decode);
   g_test_add_func ("/attend/some-keys", test_some);
+  g_test_add_func ("/attend/keys-read", test_read);
   g_test_add_func ("/attend/observe", test_observe);
   g_test_add_func ("/attend/threads", test_threads);
   g_test_add_func ("/attend/chunks", test_chunks);

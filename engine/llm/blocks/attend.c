@@ -115,13 +115,15 @@ attend_tile (const TernAttending *a, const Tile *tile, const TernPassSegment *se
 
     if (!tern_pass_goes_on (pass))
       return FALSE;
-    tern_kvcache_dot (&cache, pass->kernels, tile->scores, BLOCK, g, first, keys, tile->q, rows, TRUE);
+    tern_kvcache_dot (&cache, pass->kernels, tile->scores, BLOCK, g, first, keys, tile->q, rows, TRUE,
+        (TernKvNext) { &cache, TERN_KV_VALUES, g, first, keys });
     for (guint r = 0; r < rows; r++) {
       gsize end = (gsize) segment->pos + t0 + r / group + 1;    /* of what the row sees */
 
       take_block (a, tile, r, end > first ? MIN (keys, end - first) : 0, keys);
     }
-    tern_kvcache_sum (&cache, pass->kernels, tile->part, NULL, tile->scores, BLOCK, g, first, rows, keys, TRUE);
+    tern_kvcache_sum (&cache, pass->kernels, tile->part, NULL, tile->scores, BLOCK, g, first, rows, keys, TRUE,
+        (TernKvNext) { &cache, TERN_KV_KEYS, g, first + keys, MIN (BLOCK, n_keys - first - keys) });
     pass->kernels->add (tile->o, tile->part, (gsize) rows * a->head_dim);
   }
   return TRUE;
@@ -241,12 +243,24 @@ score_piece (const TernAttending *a, const Piece *piece, const TernAttendRow *ro
         tern_kv_gather (piece->rows, &row->cache, TERN_KV_KEYS, g, row->keys + first, n), n, a->head_dim, q, group,
         decode_many (a));
   else
-    tern_kvcache_dot (&row->cache, a->pass->kernels, piece->scores, SPLIT, g, first, n, q, group, decode_many (a));
+    tern_kvcache_dot (&row->cache, a->pass->kernels, piece->scores, SPLIT, g, first, n, q, group, decode_many (a),
+        (TernKvNext) { &row->cache, TERN_KV_VALUES, g, first, n });
+}
+
+/* What piece @i of @row begins with. */
+static TernKvNext
+first_keys (const TernAttendRow *row, guint i)
+{
+  guint first = i % row->splits * SPLIT;
+
+  if (row->keys)
+    return (TernKvNext) { 0 };
+  return (TernKvNext) { &row->cache, TERN_KV_KEYS, i / row->splits, first, MIN (SPLIT, row->n_keys - first) };
 }
 
 /* One split of the keys of one kv head of a row; @at: its group of heads in the arrays. */
 static void
-run_piece (const TernAttending *a, const Piece *piece, const TernAttendRow *row, guint i)
+run_piece (const TernAttending *a, const Piece *piece, const TernAttendRow *row, guint i, TernKvNext next)
 {
   const TernKernels *kernels = a->pass->kernels;
   guint group = group_size (a), g = i / row->splits, first = i % row->splits * SPLIT, n = MIN (SPLIT, row->n_keys - first);
@@ -264,7 +278,16 @@ run_piece (const TernAttending *a, const Piece *piece, const TernAttendRow *row,
         decode_many (a));
   else
     tern_kvcache_sum (&row->cache, kernels, part, piece->spare, piece->scores, SPLIT, g, first, group, n,
-        decode_many (a));
+        decode_many (a), next);
+}
+
+/* Of @row or one after it: that which has piece @i of all. */
+static const TernAttendRow *
+row_of_piece (const TernAttending *a, const TernAttendRow *row, guint i)
+{
+  while (i >= row->piece + a->n_kv * row->splits)
+    row++;
+  return row;
 }
 
 /* Pieces [begin, end), counted row by row, kv head by kv head. */
@@ -275,12 +298,13 @@ attend_pieces (void *data, guint begin, guint end, guint worker)
   const TernPass *pass = a->pass;
   TernArena arena = { .base = tern_pool_scratch (pass->pool, worker) };
   Piece piece = piece_take (&arena, group_size (a), a->head_dim);
-  guint r = 0;
+  const TernAttendRow *row = row_of_piece (a, a->rows, begin);
 
   for (guint i = begin; i < end && tern_pass_goes_on (pass); i++) {
-    while (i >= a->rows[r].piece + a->n_kv * a->rows[r].splits)
-      r++;
-    run_piece (a, &piece, &a->rows[r], i - a->rows[r].piece);
+    const TernAttendRow *then = i + 1 < a->n_pieces ? row_of_piece (a, row, i + 1) : NULL;    /* most often this worker's */
+
+    run_piece (a, &piece, row, i - row->piece, then ? first_keys (then, i + 1 - then->piece) : (TernKvNext) { 0 });
+    row = then;
   }
 }
 
