@@ -18,7 +18,7 @@ static const struct {
   { TERN_CPU_AVX2, TERN_CPU_AMX, { ALL_GROUPS (avx2) } },
 #endif
 #ifdef TERN_HAVE_AVXVNNI
-  { TERN_CPU_AVXVNNI, TERN_CPU_AMX, { tern_packed_init_avxvnni, tern_probe_init_avxvnni } },
+  { TERN_CPU_AVXVNNI, TERN_CPU_AMX, { tern_packed_init_avxvnni, tern_probe_init_avxvnni, tern_ternary_init_avxvnni } },
 #endif
 #ifdef TERN_HAVE_AVX512VNNI
   { TERN_CPU_AVX512VNNI, TERN_CPU_AMX, { ALL_GROUPS (avx512vnni) } },

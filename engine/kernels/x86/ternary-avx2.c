@@ -86,11 +86,61 @@ tile (const guint tokens, float *y, gsize ldy, const guint8 *w, gsize rows, gsiz
   }
 }
 
+/* One token: every second digit stays where it is in its byte, which saves half of the shifts, and is four times too large. So
+ * is its 16-bit sum of a group, which takes 16 products of at most 2 * 4 * 2 * 128: -32768 and 32512 at the ends. */
+static void
+one_token (float *y, const guint8 *w, gsize rows, gsize groups, float wscale, const gint8 *x, float xscale, gint32 xsum)
+{
+  const __m256i low = _mm256_set1_epi8 (3), high = _mm256_set1_epi8 (12), ones = _mm256_set1_epi16 (1);
+  __m256i wide[2][2];
+  gsize g;
+  guint s, h, k;
+
+  for (h = 0; h < 2; h++)
+    wide[h][0] = wide[h][1] = _mm256_setzero_si256 ();
+  for (g = 0; g < groups; g++, w += TERN_T2_BYTES, x += TERN_T2_COLS) {
+    __m256i sum[2][2];
+
+    sum[0][0] = sum[0][1] = sum[1][0] = sum[1][1] = _mm256_setzero_si256 ();
+#pragma GCC unroll 2
+    for (s = 0; s < STEPS; s++) {
+      _mm_prefetch ((const char *) w + s * 64 + 4096, _MM_HINT_T0);
+#pragma GCC unroll 2
+      for (k = 0; k < 4; k += 2) {
+        __m256i v0 = broadcast4 (x + s * 16 + k * 4), v1 = broadcast4 (x + s * 16 + k * 4 + 4);
+
+#pragma GCC unroll 2
+        for (h = 0; h < 2; h++) {
+          __m256i p = _mm256_loadu_si256 ((const __m256i *) (w + s * 64) + h);
+
+          if (k > 0)
+            p = _mm256_srli_epi16 (p, 4);
+          sum[h][0] = _mm256_add_epi16 (sum[h][0], _mm256_maddubs_epi16 (_mm256_and_si256 (p, low), v0));
+          sum[h][1] = _mm256_add_epi16 (sum[h][1], _mm256_maddubs_epi16 (_mm256_and_si256 (p, high), v1));
+        }
+      }
+    }
+#pragma GCC unroll 2
+    for (h = 0; h < 2; h++) {
+#pragma GCC unroll 2
+      for (k = 0; k < 2; k++)
+        wide[h][k] = _mm256_add_epi32 (wide[h][k], _mm256_madd_epi16 (sum[h][k], ones));
+    }
+  }
+  for (h = 0; h < 2 && rows > h * VL; h++)
+    store_rows (y + h * VL, rows - h * VL, _mm256_add_epi32 (wide[h][0], _mm256_srai_epi32 (wide[h][1], 2)), xscale, xsum,
+        wscale);
+}
+
 static TERN_DECL_GEMM_T2 (gemm_t2_avx2)
 {
   gsize r, t, tokens;
 
   for (r = 0; r < rows; r += TERN_T2_ROWS, w += groups * TERN_T2_BYTES) {
+    if (n == 1) {
+      one_token (y + r, w, rows - r, groups, wscale, x, *xscale, *xsum);
+      continue;
+    }
     for (t = 0; t < n; t += tokens) {
       /* Tiles of one size, or one less: the smallest wait for their few sums. */
       tokens = (n - t + TILE_TOKENS - 1) / TILE_TOKENS;

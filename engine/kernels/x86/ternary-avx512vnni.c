@@ -6,6 +6,7 @@
 
 #define TILE_TOKENS 12          /* 24 sums, 2 of packed weights, 2 of digits, 1 of activations, 1 mask */
 #define STEPS (TERN_T2_COLS / 16)
+#define AHEAD 8192              /* how far ahead of one token's product memory is fetched */
 
 static ALWAYS_INLINE __m512i
 broadcast4 (const gint8 *x)
@@ -81,41 +82,42 @@ tile (const guint tokens, float *y, gsize ldy, const guint8 *const w[2], gsize r
   }
 }
 
-/* One token. Digits stay where they are in their bytes, which saves the shifts: digit k is 4^k times too large, and so
- * is its sum, which has no overflow up to 2^12 groups. */
+/* One token and one panel: a single stream of memory is read a quarter faster than two in turn. Digits stay where they are in
+ * their bytes, which saves the shifts: digit k is 4^k times too large, and so is its sum, which has no overflow up to 2^12
+ * groups. Even and odd steps have sums of their own, or each product would wait for the one before. */
 static void
-one_token (float *y, const guint8 *const w[2], gsize rows, gsize groups, float wscale, const gint8 *x, float xscale,
-    gint32 xsum)
+one_token (float *y, const guint8 *w, gsize rows, gsize groups, float wscale, const gint8 *x, float xscale, gint32 xsum)
 {
-  __m512i sum[2][4], mask[4];
+  __m512i sum[4][2], mask[4];
   gsize s;
-  guint k;
+  guint k, i;
 
 #pragma GCC unroll 4
   for (k = 0; k < 4; k++) {
-    sum[0][k] = sum[1][k] = _mm512_setzero_si512 ();
+    sum[k][0] = sum[k][1] = _mm512_setzero_si512 ();
     mask[k] = _mm512_set1_epi8 ((char) (3 << 2 * k));
   }
-  for (s = 0; s < groups * STEPS; s++) {
-    __m512i p[2];
+  for (s = 0; s < groups * STEPS; s += 2, w += 128) {
+#pragma GCC unroll 2
+    for (i = 0; i < 2; i++) {
+      __m512i p = _mm512_loadu_si512 (w + i * 64);
 
-    load_step (p, w, s, 2 * groups * TERN_T2_BYTES);
+      _mm_prefetch ((const char *) w + i * 64 + AHEAD, _MM_HINT_T0);
 #pragma GCC unroll 4
-    for (k = 0; k < 4; k++) {
-      __m512i v = broadcast4 (x + s * 16 + k * 4);
+      for (k = 0; k < 4; k++) {
+        __m512i v = broadcast4 (x + (s + i) * 16 + k * 4);
 
-      sum[0][k] = _mm512_dpbusd_epi32 (sum[0][k], _mm512_and_si512 (p[0], mask[k]), v);
-      sum[1][k] = _mm512_dpbusd_epi32 (sum[1][k], _mm512_and_si512 (p[1], mask[k]), v);
+        sum[k][i] = _mm512_dpbusd_epi32 (sum[k][i], _mm512_and_si512 (p, mask[k]), v);
+      }
     }
   }
-#pragma GCC unroll 2
-  for (k = 0; k < 2; k++) {
-    __m512i a = _mm512_add_epi32 (sum[k][0], _mm512_srai_epi32 (sum[k][1], 2));
-    __m512i b = _mm512_add_epi32 (_mm512_srai_epi32 (sum[k][2], 4), _mm512_srai_epi32 (sum[k][3], 6));
+#pragma GCC unroll 4
+  for (k = 0; k < 4; k++) {
+    __m512i both = _mm512_srai_epi32 (_mm512_add_epi32 (sum[k][0], sum[k][1]), 2 * k);
 
-    if (rows > k * VL)
-      store_rows (y + k * VL, rows - k * VL, _mm512_add_epi32 (a, b), xscale, xsum, wscale);
+    sum[0][0] = k == 0 ? both : _mm512_add_epi32 (sum[0][0], both);
   }
+  store_rows (y, rows, sum[0][0], xscale, xsum, wscale);
 }
 
 static TERN_DECL_GEMM_T2 (gemm_t2_avx512vnni)
@@ -126,7 +128,9 @@ static TERN_DECL_GEMM_T2 (gemm_t2_avx512vnni)
     const guint8 *const two[2] = { w, rows - r > TERN_T2_ROWS ? w + panel : w };
 
     if (n == 1) {
-      one_token (y + r, two, rows - r, groups, wscale, x, *xscale, *xsum);
+      one_token (y + r, two[0], rows - r, groups, wscale, x, *xscale, *xsum);
+      if (rows - r > TERN_T2_ROWS)
+        one_token (y + r + TERN_T2_ROWS, two[1], rows - r - TERN_T2_ROWS, groups, wscale, x, *xscale, *xsum);
       continue;
     }
     for (t = 0; t < n; t += tokens) {
