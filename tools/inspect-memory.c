@@ -148,17 +148,18 @@ plan_vision (TernMemoryPlan *plan, TernGguf *file, const TernKernels *kernels, c
 {
   g_autoptr (TernVision) vision = tern_vision_open (file, kernels, error);
   const TernVisionOptions stills = { .tile = TRUE };
-  guint64 sum, mapped = tensor_bytes (file), owned, state;
-  g_autofree char *id = NULL;
+  guint64 sum, mapped, owned, state;
+  g_autofree char *id = NULL, *forms = NULL;
   guint tokens;
 
-  if (!vision || !tern_vision_sub_tokens (vision, &stills, &tokens, error))
+  if (!vision || !tern_vision_sub_tokens (vision, &stills, &tokens, error) || !tern_vision_pack (vision, NULL, error))
     return FALSE;
   if (options->context || options->kv) {
     g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "--context and --kv: expected a language model, found the "
         "vision encoder %s", tern_gguf_path (file));
     return FALSE;
   }
+  mapped = tensor_bytes (file) - tern_vision_repacked_bytes (vision);
   owned = tern_vision_owned_bytes (vision);
   state = tern_vision_state_bytes (vision, tokens);
   /* The table of projectors outlives the encoder. */
@@ -170,7 +171,8 @@ plan_vision (TernMemoryPlan *plan, TernGguf *file, const TernKernels *kernels, c
   g_strlcpy (plan->encoder_id, id, sizeof plan->encoder_id);
   sum = add_process (plan, file, before, owned, 0);
   add (plan, "mapped", mapped, "weights that run from the file; shared by all processes");
-  add (plan, "owned", owned, "weights repacked or converted at load; once per process");
+  forms = tern_vision_packed_text (vision);
+  add (plan, "owned", owned, "weights at load, once per process: %s", forms);
   add (plan, "state", state, "work space for pictures of up to %u visual tokens each", tokens);
   add (plan, "total", sum + mapped + owned + state, "resident at most, in a program that holds nothing else");
   return TRUE;

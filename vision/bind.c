@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The tensors of an mmproj file. */
-#include "vision/internal.h"
+#include "vision/packed.h"
 
 #include <math.h>
 #include <string.h>
@@ -199,6 +199,7 @@ tern_vision_unbind (TernVision *vision)
 {
   guint i;
 
+  tern_vision_packed_free (vision->packed, vision->blocks ? vision->n_blocks : 0);
   free_linear (&vision->patch, vision->patch_bias);
   tern_mem_free (vision->positions);
   for (i = 0; vision->blocks && i < vision->n_blocks; i++) {

@@ -8,7 +8,7 @@
 G_BEGIN_DECLS
 
 /* Adds to @cost, for a picture with this plan. What is done to pixels, norms and activations is small beside products and
- * not counted. */
-void tern_vision_cost (const TernVision *vision, const TernVisionPlan *plan, TernCost *cost);
+ * not counted. In the forms that it is packed to, if it is. */
+void tern_vision_cost (TernVision *vision, const TernVisionPlan *plan, TernCost *cost);
 
 G_END_DECLS

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "engine/base/mem.h"
+#include "engine/weights/linear-packed.h"
 #include "vision/vision.h"
 
 G_BEGIN_DECLS
@@ -29,6 +30,7 @@ typedef struct {
 typedef void (*TernActivation) (const TernKernels *kernels, float *x, gsize n);
 
 typedef struct _TernVisionLoop TernVisionLoop;
+typedef struct _TernVisionPacked TernVisionPacked;      /* packed.h */
 
 /* A stage of the arithmetic on a sub-image (a norm, a product, attention) is one loop over the pool after another. Sets
  * up the loop of @round 0, 1, ...; FALSE: there were no more than @round. */
@@ -90,6 +92,9 @@ struct _TernVision {
   TernNorm input_norm;          /* optional; [factor^2 * hidden] */
   TernLinear mm[TERN_PROJECTOR_LINEARS];        /* of the projector, in order; all zero where it has fewer */
   float *mm_bias[TERN_PROJECTOR_LINEARS];       /* NULL when it has none */
+
+  GMutex packing;
+  TernVisionPacked *packed;     /* made once, under the mutex */
 };
 
 gboolean tern_vision_bind (TernVision *vision, GError **error);
@@ -272,6 +277,7 @@ struct _TernVisionLoop {
   TernPoolFunc func;            /* its data is the state */
   guint items, grain;
   guint64 work;                 /* multiply-adds of an item */
+  gboolean heavy;               /* items that may take longer than a slice: the pool looks at the cancel flag between them */
 
   /* What it works on; each takes some of it. */
   float *y;
@@ -281,9 +287,12 @@ struct _TernVisionLoop {
   const TernNorm *norm;
   float eps;
   TernActivation activation;
-  TernLinearInput input;        /* some rows of x, quantised */
+  TernLinearInput input;        /* some rows of x */
   TernVisionProduct product;    /* linear NULL: none */
   gsize ldy;
+  guint rows;                   /* blocks of rows: of an item; n of all */
+  const TernPacked *packed;     /* a product with it, and with bias */
+  const float *bias;
 };
 
 /* What the loops that are no products cost for each value, as multiply-adds. */
@@ -316,7 +325,7 @@ typedef struct {
 
 struct _TernVisionState {
   TernVision *vision;
-  TernActivations activations;
+  const TernVisionPacked *packed;       /* NULL: on floats */
   TernPool *pool, *own_pool;
   guint max_tokens, max_patches;
   void *block;                  /* everything below but the resizer */
@@ -333,7 +342,7 @@ struct _TernVisionState {
   float *norm;                  /* [max_patches, hidden] */
   float *wide;                  /* patches, then q k v, then the MLP's inside, then unshuffled features; pixels of the tap */
   float *projected;             /* [max_tokens, outputs of mm[0]] */
-  void *input;                  /* of linears */
+  guint16 *queries, *keys, *values;     /* packed: where attention reads them (attention-packed.c); else NULL */
 
   /* The picture that was begun: of whoever began it, so nothing of it stays when it is done or given up. */
   gboolean busy;
@@ -363,6 +372,9 @@ struct _TernVisionState {
 /* The most multiply-adds of a slice, 2 to 20 ms on two fast cores. Less where they take longer. */
 #define TERN_VISION_SLICE ((guint64) 1 << 29)
 
+/* tern_vision_state_new() with @packed, or NULL for floats. */
+TernVisionState *tern_vision_state_make (TernVision *vision, guint max_tokens, const TernVisionPacked *packed,
+    TernPool *pool, GError **error);
 /* Makes it good for sub-images of @tokens, at most TERN_VISION_MAX_TOKENS; not between two slices of a picture. */
 gboolean tern_vision_state_reserve (TernVisionState *state, guint tokens, GError **error);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The keys of an mmproj file. */
-#include "vision/internal.h"
+#include "vision/packed.h"
 
 #include <math.h>
 #include <orc/orconce.h>
@@ -153,6 +153,7 @@ tern_vision_open (TernGguf *file, const TernKernels *kernels, GError **error)
   g_autoptr (TernVision) vision = g_new0 (TernVision, 1);
 
   vision->refs = 1;
+  g_mutex_init (&vision->packing);
   vision->file = tern_gguf_ref (file);
   vision->kernels = kernels;
   if (!read_kind (vision, error) || !read_name (vision, error) || !read_shape (vision, error)
@@ -178,6 +179,7 @@ tern_vision_unref (TernVision *vision)
   if (!vision || !g_atomic_int_dec_and_test (&vision->refs))
     return;
   tern_vision_unbind (vision);
+  g_mutex_clear (&vision->packing);
   tern_gguf_unref (vision->file);
   g_free (vision->name);
   g_free (vision);
@@ -192,5 +194,5 @@ tern_vision_info (const TernVision *vision)
 gsize
 tern_vision_owned_bytes (const TernVision *vision)
 {
-  return vision->owned;
+  return vision->owned + (vision->packed ? vision->packed->bytes : 0);
 }

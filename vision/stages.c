@@ -2,7 +2,7 @@
 /* The arithmetic on a sub-image as loops over the pool that can be left off between any two items, so that a picture is
  * encoded in slices. Where it is cut changes no bit: items are those that threads share, and rows meet in products as they
  * do when nothing is cut. */
-#include "vision/internal.h"
+#include "vision/packed.h"
 
 #include <string.h>
 
@@ -141,11 +141,11 @@ tern_vision_loop_products (TernVisionState *state, guint round, TernVisionLoop *
     return FALSE;
   n = (guint) MIN (step, n - first);
   if (round % n_products == 0)
-    tern_linear_input_init (&loop->input, state->input, state->vision->kernels, state->activations, x + first * cols, cols,
+    tern_linear_input_init (&loop->input, NULL, state->vision->kernels, TERN_ACTIVATIONS_F32, x + first * cols, cols,
         n, cols);
-  *loop = (TernVisionLoop) { .func = multiply_panels,
-    .grain = tern_linear_grain (product->linear, &loop->input) / TERN_LINEAR_UNIT, .input = loop->input, .product = *product, .ldy = ldy,
-    .items = (product->linear->rows + TERN_LINEAR_UNIT - 1) / TERN_LINEAR_UNIT,
+  *loop = (TernVisionLoop) { .func = multiply_panels, .heavy = TRUE,
+    .grain = tern_linear_grain (product->linear, &loop->input) / TERN_LINEAR_UNIT, .input = loop->input,
+    .product = *product, .ldy = ldy, .items = (product->linear->rows + TERN_LINEAR_UNIT - 1) / TERN_LINEAR_UNIT,
     .work = (guint64) n * cols * TERN_LINEAR_UNIT };
   loop->product.y += first * ldy;
   tern_linear_ready (product->linear, &loop->input, state->pool);
@@ -156,8 +156,11 @@ gboolean
 tern_vision_loop_product (TernVisionState *state, guint round, TernVisionLoop *loop, const TernLinear *linear,
     const float *bias, const float *x, guint n, float *y)
 {
+  const TernPacked *packed = state->packed ? tern_vision_packed_of (state->vision, state->packed, linear) : NULL;
   TernVisionProduct product = { linear, bias, y };
 
+  if (packed)
+    return round == 0 && tern_vision_loop_packed (state, loop, packed, bias, x, n, y);
   return tern_vision_loop_products (state, round, loop, &product, 1, x, n, linear->rows);
 }
 
@@ -207,7 +210,7 @@ run_some (TernVisionState *state, guint64 slice)
   guint64 room = slice - state->work, grains = MAX (room / loop->work / loop->grain, tern_pool_threads (state->pool));
   guint n = (guint) MIN (grains * loop->grain, loop->items - state->item);
 
-  if (!loop->product.linear)
+  if (!loop->heavy)
     tern_pool_run (state->pool, run_items, state, n, loop->grain);
   else if (!tern_pool_run_until (state->pool, run_items, state, n, loop->grain, loop->work, state->cancel))
     return FALSE;

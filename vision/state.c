@@ -1,46 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The memory that encoding works in, planned once. */
-#include "vision/internal.h"
+#include "vision/packed.h"
 
 #include <string.h>
 
 #include "tern/error.h"
-
-/* Of the input of products of @macs multiply-adds a row, one of which is @linear; @n rows. */
-static gsize
-input_bytes (const TernLinear *linear, guint64 macs, guint n)
-{
-  if (linear->form != TERN_FORM_T2 && linear->form != TERN_FORM_BLOCKS)
-    return 0;                   /* it takes floats as they are */
-  return tern_linear_input_bytes (MIN (n, tern_vision_rows_at_once (TERN_VISION_MACS_AT_ONCE, macs)), linear->cols);
-}
-
-static gsize
-input_alone (const TernLinear *linear, guint n)
-{
-  return linear->rows ? input_bytes (linear, (guint64) linear->rows * linear->cols, n) : 0;
-}
-
-static gsize
-largest_input (const TernVisionState *state)
-{
-  const TernVision *vision = state->vision;
-  gsize bytes = input_alone (&vision->patch, state->max_patches);
-  guint i, k;
-
-  for (i = 0; i < TERN_PROJECTOR_LINEARS; i++)
-    bytes = MAX (bytes, input_alone (&vision->mm[i], state->max_tokens));
-  for (i = 0; i < vision->n_blocks; i++) {
-    const TernVitBlock *b = &vision->blocks[i];
-    const TernLinear *qkv[] = { &b->q, &b->k, &b->v }, *others[] = { &b->out, &b->up, &b->down };
-
-    for (k = 0; k < G_N_ELEMENTS (qkv); k++)
-      bytes = MAX (bytes, input_bytes (qkv[k], 3 * (guint64) vision->hidden * vision->hidden, state->max_patches));
-    for (k = 0; k < G_N_ELEMENTS (others); k++)
-      bytes = MAX (bytes, input_alone (others[k], state->max_patches));
-  }
-  return bytes;
-}
 
 /* With the counts bounded as they are (2^16 tokens, 2^8 patches each, 2^18 columns) no product passes 2^63. */
 static void
@@ -50,7 +14,8 @@ carve (TernVisionState *state, TernArena *arena)
   guint patch = vision->info.patch, factor = vision->info.factor, i;
   gsize n = state->max_patches, side = vision->fixed_side, pixels = MAX (n * patch * patch, side * side);
   gsize stream = n * vision->hidden * sizeof (float);
-  gsize wide = MAX (3 * (gsize) patch * patch, MAX (3 * (gsize) vision->hidden, vision->ffn));
+  gsize between = state->packed ? vision->hidden : MAX (3 * (gsize) vision->hidden, vision->ffn);
+  gsize wide = MAX (3 * (gsize) patch * patch, between);
 
   for (i = 0; i < 3; i++)
     state->rgb[i] = tern_arena_take (arena, pixels);
@@ -62,19 +27,17 @@ carve (TernVisionState *state, TernArena *arena)
   state->wide = tern_arena_take (arena, MAX (n * wide, (gsize) state->max_tokens * factor * factor * vision->hidden)
       * sizeof (float));
   state->projected = tern_arena_take (arena, (gsize) state->max_tokens * vision->mm[0].rows * sizeof (float));
-  state->input = tern_arena_take (arena, largest_input (state));
+  if (state->packed)
+    tern_vision_packed_carve (state, arena);
 }
 
 static gsize
-worker_scratch (const TernVisionState *state)
+float_scratch (const TernVisionState *state)
 {
   const TernVision *vision = state->vision;
-  gsize bytes = tern_attention_scratch (state->max_patches);
+  gsize bytes = MAX (tern_attention_scratch (state->max_patches), tern_linear_scratch (&vision->patch));
   guint i, k;
 
-  /* A line of pixels of patches.c. */
-  bytes = MAX (bytes, MAX ((gsize) state->max_patches * vision->info.patch, vision->fixed_side) * sizeof (float));
-  bytes = MAX (bytes, tern_linear_scratch (&vision->patch));
   for (i = 0; i < TERN_PROJECTOR_LINEARS; i++)
     if (vision->mm[i].rows)
       bytes = MAX (bytes, tern_linear_scratch (&vision->mm[i]));
@@ -86,6 +49,15 @@ worker_scratch (const TernVisionState *state)
       bytes = MAX (bytes, tern_linear_scratch (linears[k]));
   }
   return bytes;
+}
+
+static gsize
+worker_scratch (const TernVisionState *state)
+{
+  /* A line of pixels of patches.c. */
+  gsize line = MAX ((gsize) state->max_patches * state->vision->info.patch, state->vision->fixed_side) * sizeof (float);
+
+  return MAX (line, state->packed ? tern_vision_packed_scratch (state) : float_scratch (state));
 }
 
 static void
@@ -128,7 +100,7 @@ tern_vision_state_reserve (TernVisionState *state, guint tokens, GError **error)
 gsize
 tern_vision_state_bytes (TernVision *vision, guint max_tokens)
 {
-  TernVisionState state = { 0 };
+  TernVisionState state = { .packed = vision->packed };
   TernArena arena = { 0 };
 
   set_limits (&state, vision, MIN (max_tokens, TERN_VISION_MAX_TOKENS));
@@ -137,7 +109,8 @@ tern_vision_state_bytes (TernVision *vision, guint max_tokens)
 }
 
 TernVisionState *
-tern_vision_state_new (TernVision *vision, guint max_tokens, TernActivations activations, TernPool *pool, GError **error)
+tern_vision_state_make (TernVision *vision, guint max_tokens, const TernVisionPacked *packed, TernPool *pool,
+    GError **error)
 {
   g_autoptr (TernVisionState) state = NULL;
 
@@ -148,7 +121,7 @@ tern_vision_state_new (TernVision *vision, guint max_tokens, TernActivations act
   }
   state = g_new0 (TernVisionState, 1);
   state->vision = tern_vision_ref (vision);
-  state->activations = activations;
+  state->packed = packed;
   state->macs_at_once = TERN_VISION_MACS_AT_ONCE;
   state->slice = TERN_VISION_SLICE;
   tern_slice_init (&state->pace);
@@ -161,6 +134,16 @@ tern_vision_state_new (TernVision *vision, guint max_tokens, TernActivations act
   if (!tern_vision_state_reserve (state, max_tokens, error))
     return NULL;
   return g_steal_pointer (&state);
+}
+
+TernVisionState *
+tern_vision_state_new (TernVision *vision, guint max_tokens, TernActivations activations, TernPool *pool, GError **error)
+{
+  gboolean packed = activations != TERN_ACTIVATIONS_F32;
+
+  if (packed && !tern_vision_pack (vision, pool, error))
+    return NULL;
+  return tern_vision_state_make (vision, max_tokens, packed ? vision->packed : NULL, pool, error);
 }
 
 void

@@ -29,7 +29,17 @@ void tern_vision_unref (TernVision *vision);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernVision, tern_vision_unref)
 
 const TernVisionInfo *tern_vision_info (const TernVision *vision);
+/* Beside the map. */
 gsize tern_vision_owned_bytes (const TernVision *vision);
+
+/* Brings the matrices into the form that they run in, once; later calls find it done. A state on int8 activations does so
+ * when it is made. @pool NULL: as many threads as there are cores. What is int8 and what bf16 is decided by a look at what
+ * the file makes of a small picture (choose.c). Any thread; not while @pool runs. Errors: NO_SPACE. */
+gboolean tern_vision_pack (TernVision *vision, TernPool *pool, GError **error);
+/* Of a packed one: bytes of the file that are not read any more (unless on floats). */
+gsize tern_vision_repacked_bytes (const TernVision *vision);
+/* Of a packed one: how many matrices are in which form, "62 in int8, 12 in bf16". Free with g_free(). */
+char *tern_vision_packed_text (TernVision *vision);
 
 /* The most visual tokens of one sub-image that limits may allow. */
 #define TERN_VISION_MAX_TOKENS 65536

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The vision transformer (arXiv:2010.11929, pre-norm): no class token, learned positions.
  *   x = patches W + b + positions;  x += Attn(LN1 x);  x += W2 act(W1 LN2 x);  LN */
-#include "vision/internal.h"
+#include "vision/packed.h"
 
 static const TernVitBlock *
 block_of (const TernVisionState *state)
@@ -122,14 +122,15 @@ static const TernVisionStage layer[] = { norm_attention, project_qkv, attend, pr
 TernVisionStage
 tern_vision_stage (TernVisionState *state, guint i)
 {
-  guint in_layers = state->vision->n_blocks * G_N_ELEMENTS (layer);
+  const TernVisionStage *stages = state->packed ? tern_vision_packed_layer : layer;
+  guint n = state->packed ? tern_vision_packed_layer_stages : G_N_ELEMENTS (layer), in_layers = state->vision->n_blocks * n;
 
   if (i < G_N_ELEMENTS (before))
     return before[i];
   i -= G_N_ELEMENTS (before);
   if (i < in_layers) {
-    state->layer = i / G_N_ELEMENTS (layer);
-    return layer[i % G_N_ELEMENTS (layer)];
+    state->layer = i / n;
+    return stages[i % n];
   }
   i -= in_layers;
   return i == 0 ? norm_output : state->vision->projector->stages[i - 1];

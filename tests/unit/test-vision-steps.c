@@ -3,6 +3,7 @@
  * and cancelled anywhere; how much work a slice holds. */
 #include "tern/error.h"
 #include "tests/unit/vision-file.h"
+#include "vision/packed.h"
 
 /* ---- Pictures ---------------------------------------------------------------------------------------------------- */
 
@@ -177,7 +178,7 @@ test_same_bits (gconstpointer data)
         f.state->macs_at_once = rows ? 1 : TERN_VISION_MACS_AT_ONCE;    /* blocks of 32 rows */
         steps = whole (&f, i);
         if (slices[s] == 1)
-          g_assert_cmpuint (steps, >, 20);
+          g_assert_cmpuint (steps, >, 10);
       }
   tear_down (&f);
 }
@@ -345,17 +346,17 @@ test_within_slices (gconstpointer data)
 static guint64 counted;
 
 static void
-count_f32 (float *y, gsize ldy, const float *w, gsize ldw, gsize rows, gsize cols, const float *x, gsize ldx, gsize n,
-    gboolean many)
+count_i8 (float *y, gsize ldy, const guint8 *w, gsize rows, gsize cols, const float *wscale, const float *bias,
+    const gint8 *x, gsize ldx, gsize group, const float *xscale, const gint32 *xsum, gsize ldg, gsize n)
 {
   counted += rows * cols * n;
 }
 
 static void
-count_nn (float *y, gsize ldy, const float *a, gsize lda, const float *b, gsize ldb, gsize n, gsize depth, gsize cols,
-    gboolean go_on)
+count_bf16 (float *y, gsize ldy, const guint16 *w, gsize rows, gsize cols, const float *bias, const guint16 *x, gsize ldx,
+    gsize n)
 {
-  counted += n * depth * cols;
+  counted += rows * cols * n;
 }
 
 static gint64
@@ -369,9 +370,10 @@ skip (float *x, gsize n)
 {
 }
 
-static void
-skip_softmax (float *x, gsize n, float scale)
+static float
+skip_softmax (float *x, gsize n, float scale, float *largest)
 {
+  return 1;
 }
 
 typedef struct {
@@ -411,16 +413,16 @@ steps_at (const Fixture *f, double speed, guint64 *largest)
   return steps;
 }
 
-/* Slices are as large as the machine is fast; the smallest that there are, of attention: a block of queries a thread. */
+/* Slices are as large as the machine is fast; the smallest that there are: a block of rows for each thread. */
 static void
 test_pace (void)
 {
-  const guint64 smallest = 3 * TERN_ATTENTION_ROWS * 10 * 6 * (2 * 4 + TERN_VISION_VALUE_WORK);
+  const guint64 smallest = 3 * TERN_PACKED_ROWS * 10 * 6 * (2 * 4 + TERN_VISION_VALUE_WORK);
   guint64 slow, fast;
   Fixture f;
 
   set_up (&f, &families[0]);
-  g_assert_cmpuint (steps_at (&f, 1, &slow), >, 20);
+  g_assert_cmpuint (steps_at (&f, 1, &slow), >, 15);
   g_assert_cmpuint (slow, <, 2 * TERN_SLICE_US + smallest);
   g_assert_cmpuint (steps_at (&f, 1e6, &fast), ==, 2);
   g_assert_cmpuint (fast, >, slow);
@@ -449,10 +451,10 @@ test_work (void)
   TernVisionStep step;
   guint steps = 0;
 
-  kernels->gemm_f32 = count_f32;
-  kernels->gemm_nn = count_nn;
+  kernels->gemm_i8p = count_i8;
+  kernels->gemm_bf16p = count_bf16;
   kernels->gelu_tanh = kernels->gelu_erf = skip;
-  kernels->softmax = skip_softmax;
+  kernels->softmax_step = skip_softmax;
   g_assert_true (tern_vision_plan_image (vision, &image, &options, &plan, NULL));
   g_assert_true (tern_vision_begin (state, &image, &options, &plan, tokens, NULL));
   state->pace.clock = stopped;  /* a fast machine */

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Full attention over the patches of one sub-image, on packed bf16: softmax(Q K^T / sqrt(d)) V (arXiv:1706.03762 eq. 1), a
+ * block of queries of one head and a piece of its keys at a time, with a running maximum (arXiv:1805.02867), so that scores
+ * never leave the cache. Keys and values are packed once a head, by the product that makes them. */
+#include "vision/packed.h"
+
+#include <math.h>
+#include <string.h>
+
+static guint
+round_up (guint n, guint step)
+{
+  return (n + step - 1) / step * step;
+}
+
+guint
+tern_flash_cols (const TernVision *vision)
+{
+  return round_up (vision->head_dim, TERN_BF16P_COLS);
+}
+
+guint
+tern_flash_rows (const TernVision *vision)
+{
+  return round_up (vision->head_dim, TERN_PANEL_ROWS);
+}
+
+/* ---- Where they stand: q [n, heads, cols]; k [heads] packed [n, cols]; v [heads] pieces of keys, each packed [d, keys] ---- */
+
+static guint16 *
+keys_of (const TernVisionState *state, guint head)
+{
+  return state->keys + (gsize) head * round_up (state->n, TERN_PANEL_ROWS) * tern_flash_cols (state->vision);
+}
+
+static guint16 *
+values_of (const TernVisionState *state, guint head, guint piece)
+{
+  gsize rows = tern_flash_rows (state->vision);
+
+  return state->values + head * rows * round_up (state->n, TERN_BF16P_COLS) + piece * rows * TERN_FLASH_KEYS;
+}
+
+/* Columns of the packed values of a piece. */
+static guint
+piece_cols (const TernVisionState *state, guint piece)
+{
+  return MIN (TERN_FLASH_KEYS, round_up (state->n, TERN_BF16P_COLS) - piece * TERN_FLASH_KEYS);
+}
+
+void
+tern_flash_put_q (TernVisionState *state, guint row, guint n, const float *x)
+{
+  const TernVision *vision = state->vision;
+  guint cols = tern_flash_cols (vision), d = vision->head_dim, t, head;
+  guint16 *to = state->queries + (gsize) row * vision->heads * cols;
+
+  for (t = 0; t < n; t++, x += vision->hidden, to += (gsize) vision->heads * cols) {
+    if (cols == d)
+      vision->kernels->pack_bf16 (to, x, vision->hidden);
+    for (head = 0; cols != d && head < vision->heads; head++)
+      vision->kernels->pack_bf16 (to + head * cols, x + head * d, d);
+  }
+}
+
+void
+tern_flash_put_k (TernVisionState *state, guint row, guint n, const float *x)
+{
+  const TernVision *vision = state->vision;
+  guint cols = tern_flash_cols (vision), d = vision->head_dim, head, i;
+
+  for (head = 0; head < vision->heads; head++)
+    for (i = 0; i < n; i += TERN_PANEL_ROWS)
+      vision->kernels->pack_bf16p (keys_of (state, head) + (gsize) (row + i) * cols, x + (gsize) i * vision->hidden + head * d,
+          vision->hidden, 1, MIN (TERN_PANEL_ROWS, n - i), d);
+}
+
+/* A piece begins at a multiple of the rows that come here, or of which these are a part. */
+void
+tern_flash_put_v (TernVisionState *state, guint row, guint n, const float *x)
+{
+  const TernVision *vision = state->vision;
+  guint d = vision->head_dim, head, r, i, step;
+
+  for (i = 0; i < n; i += step) {
+    guint piece = (row + i) / TERN_FLASH_KEYS, first = (row + i) % TERN_FLASH_KEYS;
+    gsize panel = (gsize) TERN_PANEL_ROWS * piece_cols (state, piece);
+
+    step = MIN (n - i, TERN_FLASH_KEYS - first);
+    for (head = 0; head < vision->heads; head++)
+      for (r = 0; r < d; r += TERN_PANEL_ROWS)
+        vision->kernels->pack_bf16p (values_of (state, head, piece) + r / TERN_PANEL_ROWS * panel
+            + (gsize) first * TERN_PANEL_ROWS, x + (gsize) i * vision->hidden + head * d + r, 1, vision->hidden,
+            MIN (TERN_PANEL_ROWS, d - r), step);
+  }
+}
+
+/* ---- The work ---------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+  float *scores;                /* [rows, TERN_FLASH_KEYS] */
+  guint16 *weights;             /* the same in bf16 */
+  float *part, *out;            /* [rows, d] of a piece, of all so far */
+  float *largest, *sum;         /* [rows] */
+} Room;
+
+static void
+take (const TernVisionState *state, TernArena *arena, Room *room)
+{
+  gsize d = tern_flash_rows (state->vision);
+
+  room->scores = tern_arena_take (arena, TERN_FLASH_ROWS * TERN_FLASH_KEYS * sizeof (float));
+  room->weights = tern_arena_take (arena, TERN_FLASH_ROWS * TERN_FLASH_KEYS * sizeof (guint16));
+  room->part = tern_arena_take (arena, TERN_FLASH_ROWS * d * sizeof (float));
+  room->out = tern_arena_take (arena, TERN_FLASH_ROWS * d * sizeof (float));
+  room->largest = tern_arena_take (arena, TERN_FLASH_ROWS * sizeof (float));
+  room->sum = tern_arena_take (arena, TERN_FLASH_ROWS * sizeof (float));
+}
+
+gsize
+tern_flash_scratch (const TernVisionState *state)
+{
+  TernArena arena = { 0 };
+  Room room;
+
+  take (state, &arena, &room);
+  return arena.used;
+}
+
+static void
+scale_row (float *x, float by, guint n)
+{
+  guint i;
+
+  for (i = 0; i < n; i++)
+    x[i] *= by;
+}
+
+/* Scores of a piece to weights, relative to the largest score so far; what came before is brought down to it. */
+static void
+weigh (const TernVisionState *state, const Room *room, guint rows, guint keys)
+{
+  const TernKernels *kernels = state->vision->kernels;
+  guint d = state->vision->head_dim, t;
+
+  for (t = 0; t < rows; t++) {
+    float *scores = room->scores + (gsize) t * TERN_FLASH_KEYS, before = room->largest[t], sum;
+
+    sum = kernels->softmax_step (scores, keys, 1.0f / sqrtf ((float) d), &room->largest[t]);
+    kernels->pack_bf16 (room->weights + (gsize) t * TERN_FLASH_KEYS, scores, keys);
+    if (room->largest[t] != before && room->sum[t] != 0) {
+      float by = expf (before - room->largest[t]);
+
+      room->sum[t] *= by;
+      scale_row (room->out + (gsize) t * d, by, d);
+    }
+    room->sum[t] += sum;
+  }
+}
+
+static void
+attend_piece (const TernVisionState *state, const Room *room, guint head, guint row, guint rows, guint piece)
+{
+  const TernVision *vision = state->vision;
+  guint first = piece * TERN_FLASH_KEYS, keys = MIN (TERN_FLASH_KEYS, state->n - first), d = vision->head_dim;
+  gsize cols = tern_flash_cols (vision), ldq = cols * vision->heads;
+
+  vision->kernels->gemm_bf16p (room->scores, TERN_FLASH_KEYS, keys_of (state, head) + first * cols, keys, cols, NULL,
+      state->queries + row * ldq + head * cols, ldq, rows);
+  weigh (state, room, rows, keys);
+  vision->kernels->gemm_bf16p (piece == 0 ? room->out : room->part, d, values_of (state, head, piece), d,
+      piece_cols (state, piece), NULL, room->weights, TERN_FLASH_KEYS, rows);
+  if (piece > 0)
+    vision->kernels->add (room->out, room->part, (gsize) rows * d);
+}
+
+static void
+attend (const TernVisionState *state, const Room *room, guint head, guint row, guint rows)
+{
+  guint d = state->vision->head_dim, t, piece;
+
+  for (t = 0; t < rows; t++) {
+    room->largest[t] = -INFINITY;
+    room->sum[t] = 0;
+  }
+  for (piece = 0; piece * TERN_FLASH_KEYS < state->n; piece++)
+    attend_piece (state, room, head, row, rows, piece);
+  for (t = 0; t < rows; t++) {
+    float *to = state->loop.y + (gsize) (row + t) * state->vision->hidden + (gsize) head * d;
+
+    memcpy (to, room->out + (gsize) t * d, d * sizeof (float));
+    scale_row (to, 1 / room->sum[t], d);
+  }
+}
+
+static guint
+blocks_of_rows (const TernVisionState *state)
+{
+  return (state->n + TERN_FLASH_ROWS - 1) / TERN_FLASH_ROWS;
+}
+
+static void
+attend_blocks (void *data, guint begin, guint end, guint worker)
+{
+  const TernVisionState *state = data;
+  TernArena arena = { .base = tern_pool_scratch (state->pool, worker) };
+  guint blocks = blocks_of_rows (state), item;
+  Room room;
+
+  take (state, &arena, &room);
+  for (item = begin; item < end && !tern_cancel_is_raised (state->cancel); item++) {
+    guint row = item % blocks * TERN_FLASH_ROWS;
+
+    attend (state, &room, item / blocks, row, MIN (TERN_FLASH_ROWS, state->n - row));
+  }
+}
+
+gboolean
+tern_vision_loop_flash (TernVisionState *state, TernVisionLoop *loop, float *out)
+{
+  const TernVision *vision = state->vision;
+
+  *loop = (TernVisionLoop) { .func = attend_blocks, .items = blocks_of_rows (state) * vision->heads, .grain = 1,
+    .heavy = TRUE, .work = (guint64) TERN_FLASH_ROWS * state->n * (2 * vision->head_dim + TERN_VISION_VALUE_WORK),
+    .y = out };
+  return TRUE;
+}

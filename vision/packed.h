@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The tower on packed int8 and bf16 matrices: what runs, unless activations are to stay floats. */
+#pragma once
+
+#include "engine/weights/linear-packed.h"
+#include "vision/internal.h"
+
+G_BEGIN_DECLS
+
+typedef struct {
+  TernPacked q, k, v, out, up, down;
+} TernVitPacked;
+
+/* Of a vision, made when a state first asks; what was chosen for each matrix is a property of the file (choose.c). */
+struct _TernVisionPacked {
+  TernPacked patch;
+  TernVitPacked *blocks;        /* [n_blocks] */
+  TernPacked mm[TERN_PROJECTOR_LINEARS];
+  gsize bytes;                  /* all that is owned */
+  gsize source;                 /* of the file, that it stands for */
+};
+
+/* ---- choose.c ---- */
+
+/* Packs all matrices, as int8 where that leaves the output what it is in floats. */
+TernVisionPacked *tern_vision_choose (TernVision *vision, TernPool *pool, GError **error);
+
+/* ---- packed.c ---- */
+
+/* The matrices of the tower one after the other: that in the file, rows [first, first + rows) of it that are packed at
+ * one place, or NULL after the last. */
+typedef struct {
+  TernLinear *linear;
+  TernPacked *packed;
+  guint first, rows;
+  guint set;                    /* those of one set share their input, and so their form */
+} TernVisionMatrix;
+
+/* In order: the patch embedding; q, k, v, out, up, down of each block; the projector. */
+#define TERN_VISION_BLOCK_MATRICES 6
+gboolean tern_vision_matrix (TernVision *vision, TernVisionPacked *packed, guint i, TernVisionMatrix *matrix);
+/* Its packed form, or NULL for what is not one whole. */
+const TernPacked *tern_vision_packed_of (const TernVision *vision, const TernVisionPacked *packed, const TernLinear *linear);
+void tern_vision_packed_free (TernVisionPacked *packed, guint n_blocks);
+
+/* ---- vit-packed.c ---- */
+
+/* Rows of an item: a multiple of TERN_PACKED_ROWS, at most TERN_PACKED_ROWS_MOST. */
+#define TERN_PACKED_ROWS 32
+#define TERN_PACKED_ROWS_MOST 64
+guint tern_vision_item_rows (const TernVisionState *state, guint n);
+/* Items, grain and work of a loop whose items are @n rows in blocks of @rows, @work multiply-adds a row. */
+void tern_vision_set_blocks (TernVisionLoop *loop, TernPoolFunc func, guint n, guint rows, guint64 work);
+
+/* y = x W^T + b for @n rows. */
+gboolean tern_vision_loop_packed (TernVisionState *state, TernVisionLoop *loop, const TernPacked *packed, const float *bias,
+    const float *x, guint n, float *y);
+/* Of a worker; of the state beside what the float path has. */
+gsize tern_vision_packed_scratch (const TernVisionState *state);
+void tern_vision_packed_carve (TernVisionState *state, TernArena *arena);
+extern const TernVisionStage tern_vision_packed_layer[];
+extern const guint tern_vision_packed_layer_stages;
+
+/* ---- attention-packed.c ---- */
+
+/* Queries of an item, keys of a piece. */
+#define TERN_FLASH_ROWS 32
+#define TERN_FLASH_KEYS 256
+
+/* Columns of a head's queries and keys, rows of its values, padded. */
+guint tern_flash_cols (const TernVision *vision);
+guint tern_flash_rows (const TernVision *vision);
+gsize tern_flash_scratch (const TernVisionState *state);
+/* Rows [row, row + n) of q, k or v at @x, hidden floats each, to where attention reads them; row is a multiple of
+ * TERN_PACKED_ROWS. */
+void tern_flash_put_q (TernVisionState *state, guint row, guint n, const float *x);
+void tern_flash_put_k (TernVisionState *state, guint row, guint n, const float *x);
+void tern_flash_put_v (TernVisionState *state, guint row, guint n, const float *x);
+gboolean tern_vision_loop_flash (TernVisionState *state, TernVisionLoop *loop, float *out);
+
+G_END_DECLS
