@@ -51,6 +51,7 @@ enum
   PROP_0,
   PROP_MODEL_PATH,
   PROP_THREADS,
+  PROP_FLOAT_ACTIVATIONS,
   PROP_STATS,
   /* Those of the elements inside, in the order of their install functions. */
   PROP_ENCODER = 100,
@@ -619,6 +620,14 @@ gst_tern_caption_class_init (GstTernCaptionClass * klass)
    * Since: 0.1
    */
   gst_tern_install_threads (object_class, PROP_THREADS);
+  /**
+   * GstTernCaption:float-activations:
+   *
+   * Compute on floats instead of int8 and bf16: slower, for comparison.
+   *
+   * Since: 0.1
+   */
+  gst_tern_install_float_activations (object_class, PROP_FLOAT_ACTIVATIONS);
   /**
    * GstTernCaption:stats:
    *

@@ -51,6 +51,15 @@ gst_tern_install_threads (GObjectClass * klass, guint id)
           TERN_THREADS_MAX, 0, GST_TERN_PARAM_READY));
 }
 
+void
+gst_tern_install_float_activations (GObjectClass * klass, guint id)
+{
+  g_object_class_install_property (klass, id,
+      g_param_spec_boolean ("float-activations", "Float activations",
+          "Compute on floats instead of int8 and bf16 (slower; for comparison)",
+          FALSE, GST_TERN_PARAM_READY));
+}
+
 guint
 gst_tern_new_result_signal (GType type)
 {

@@ -100,9 +100,11 @@ void gst_tern_answer_work_query (GstQuery * query, gboolean busy);
 gboolean gst_tern_refuse_property (GstElement * element, GParamSpec * pspec,
     const GValue * value);
 
-/* The properties `model-path` and `threads`, with the id @id. */
+/* The properties `model-path`, `threads` and `float-activations`, with the id
+ * @id. */
 void gst_tern_install_model_path (GObjectClass * klass, guint id);
 void gst_tern_install_threads (GObjectClass * klass, guint id);
+void gst_tern_install_float_activations (GObjectClass * klass, guint id);
 
 /* The signals `result` and `cancel` of @type; return their ids. */
 guint gst_tern_new_result_signal (GType type);

@@ -50,6 +50,7 @@ enum
   PROP_0,
   PROP_MODEL_PATH,
   PROP_THREADS,
+  PROP_FLOAT_ACTIVATIONS,
   PROP_STATS,
   PROP_SHARED                   /* those of terncaption, in the order below */
 };
@@ -165,6 +166,9 @@ gst_tern_encoder_set_property (GObject * object, guint id,
     case PROP_THREADS:
       self->settings.threads = g_value_get_uint (value);
       break;
+    case PROP_FLOAT_ACTIVATIONS:
+      self->settings.float_activations = g_value_get_boolean (value);
+      break;
     case PROP_SHARED + SHARED_MMPROJ_PATH:
       g_free (self->settings.mmproj_path);
       self->settings.mmproj_path = g_value_dup_string (value);
@@ -206,6 +210,9 @@ gst_tern_encoder_get_property (GObject * object, guint id, GValue * value,
       break;
     case PROP_THREADS:
       g_value_set_uint (value, self->settings.threads);
+      break;
+    case PROP_FLOAT_ACTIVATIONS:
+      g_value_set_boolean (value, self->settings.float_activations);
       break;
     case PROP_SHARED + SHARED_MMPROJ_PATH:
       g_value_set_string (value, self->settings.mmproj_path);
@@ -342,6 +349,14 @@ gst_tern_encoder_class_init (GstTernEncoderClass * klass)
    * Since: 0.1
    */
   gst_tern_install_threads (object_class, PROP_THREADS);
+  /**
+   * GstTernEncoder:float-activations:
+   *
+   * Compute on floats instead of int8 and bf16: slower, for comparison.
+   *
+   * Since: 0.1
+   */
+  gst_tern_install_float_activations (object_class, PROP_FLOAT_ACTIVATIONS);
   /**
    * GstTernEncoder:stats:
    *

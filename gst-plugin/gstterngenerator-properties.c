@@ -14,6 +14,7 @@ enum
   PROP_MODEL_PATH,
   PROP_MMPROJ_PATH,
   PROP_THREADS,
+  PROP_FLOAT_ACTIVATIONS,
   PROP_STATS,
   PROP_SHARED                   /* those of terncaption, in the order below */
 };
@@ -98,6 +99,9 @@ gst_tern_generator_set_property (GObject * object, guint id,
       break;
     case PROP_THREADS:
       self->settings.threads = g_value_get_uint (value);
+      break;
+    case PROP_FLOAT_ACTIVATIONS:
+      self->settings.float_activations = g_value_get_boolean (value);
       break;
     case PROP_SHARED + SHARED_WINDOW:
       params->window = g_value_get_uint64 (value);
@@ -201,6 +205,9 @@ gst_tern_generator_get_property (GObject * object, guint id, GValue * value,
       break;
     case PROP_THREADS:
       g_value_set_uint (value, self->settings.threads);
+      break;
+    case PROP_FLOAT_ACTIVATIONS:
+      g_value_set_boolean (value, self->settings.float_activations);
       break;
     case PROP_STATS:
       g_value_take_boxed (value, stats);
@@ -566,6 +573,14 @@ gst_tern_generator_install_own_properties (GObjectClass * klass)
    * Since: 0.1
    */
   gst_tern_install_threads (klass, PROP_THREADS);
+  /**
+   * GstTernGenerator:float-activations:
+   *
+   * Compute on floats instead of int8 and bf16: slower, for comparison.
+   *
+   * Since: 0.1
+   */
+  gst_tern_install_float_activations (klass, PROP_FLOAT_ACTIVATIONS);
   /**
    * GstTernGenerator:stats:
    *

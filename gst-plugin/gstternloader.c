@@ -187,6 +187,7 @@ gst_tern_loader_start (GstElement * element,
   params.model_path = loader->model_path = g_strdup (settings->model_path);
   params.mmproj_path = loader->mmproj_path = g_strdup (settings->mmproj_path);
   params.threads = settings->threads;
+  params.float_activations = settings->float_activations;
   GST_OBJECT_UNLOCK (element);
   params.parts = parts;
   params.yielding = TRUE;

@@ -13,6 +13,7 @@ typedef struct
 {
   gchar *model_path, *mmproj_path;
   guint threads;
+  gboolean float_activations;
 } GstTernModelSettings;
 
 /* The files that are named, see gst_tern_check_model_file(). */

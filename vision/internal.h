@@ -370,7 +370,7 @@ struct _TernVisionState {
  * this is fixed, so that the same rows meet in one product on every machine. */
 #define TERN_VISION_MACS_AT_ONCE ((guint64) 1 << 29)
 /* The most multiply-adds of a slice, 2 to 20 ms on two fast cores. Less where they take longer. */
-#define TERN_VISION_SLICE ((guint64) 1 << 29)
+#define TERN_VISION_SLICE ((guint64) 1 << 31)
 
 /* tern_vision_state_new() with @packed, or NULL for floats. */
 TernVisionState *tern_vision_state_make (TernVision *vision, guint max_tokens, const TernVisionPacked *packed,

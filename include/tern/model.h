@@ -49,7 +49,8 @@ typedef enum {
  *   use: of its affinity, and no more than the quota of its control group
  * @context: tokens a session holds at most; 0 = what its window needs. At most the model's own, tern_model_context();
  *   more counts as that
- * @float_activations: compute without activation quantisation (debugging)
+ * @float_activations: compute without activation quantisation, the vision encoder on floats too: slower, for comparison.
+ *   Otherwise its matrices are brought to int8, or to bf16 where int8 would change what comes out (cosine below .999)
  * @yielding: the model's threads run at a lower priority (nice, 5 above the process's), so that threads of this process
  *   that must be on time, as a pipeline's streaming threads, go first when all cores are busy
  * @reserved: 0

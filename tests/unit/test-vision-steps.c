@@ -469,7 +469,7 @@ test_work (void)
   g_assert_cmpint (step, ==, TERN_VISION_DONE);
   g_assert_cmpuint (sum, ==, all);
   g_test_message ("%u slices, at most %" G_GUINT64_FORMAT " multiply-adds", steps, most);
-  g_assert_cmpuint (most, <, layer / 10);
+  g_assert_cmpuint (most, <, layer / 3);
   g_assert_cmpuint (most, <=, TERN_VISION_SLICE + TERN_VISION_SLICE / 16);
   g_assert_cmpuint (steps, <, 2 * all / TERN_VISION_SLICE + 10);        /* and no confetti */
 }

@@ -5,6 +5,7 @@
 
 #include "tern/error.h"
 #include "tests/unit/vision-file.h"
+#include "vision/packed.h"
 
 /* ---- Allocations of this thread, counted ------------------------------------------------------------------------- */
 
@@ -361,6 +362,92 @@ test_variant (gconstpointer data)
   check_variant (data, tensors, vision, TERN_ACTIVATIONS_INT8);
 }
 
+/* ---- int8 and bf16 ----------------------------------------------------------------------------------------------- */
+
+static float *
+encode_noise (TernVision *vision, TernVisionState *state, gsize *n)
+{
+  TernVisionOptions options = { .min_tokens = 1, .max_tokens = 30 };
+  g_autofree guint8 *bytes = g_malloc (3 * 40 * 32);
+  TernImage image = noise (40, 32, bytes);
+  g_autoptr (GError) error = NULL;
+  TernVisionPlan plan;
+  float *tokens;
+
+  tern_vision_plan (vision, 40, 32, &options, &plan, &error);
+  g_assert_no_error (error);
+  *n = (gsize) plan.n_tokens * tern_vision_info (vision)->embedding_dim;
+  tokens = g_new (float, *n);
+  tern_vision_encode (state, &image, &options, &plan, tokens, NULL, &error);
+  g_assert_no_error (error);
+  return tokens;
+}
+
+static double
+cosine (const float *a, const float *b, gsize n)
+{
+  double ab = 0, aa = 0, bb = 0;
+
+  for (gsize i = 0; i < n; i++) {
+    ab += (double) a[i] * b[i];
+    aa += (double) a[i] * a[i];
+    bb += (double) b[i] * b[i];
+  }
+  return ab / sqrt (aa * bb);
+}
+
+/* Every matrix in int8, come what may. */
+static TernVisionPacked *
+pack_int8 (TernVision *vision, TernPool *pool)
+{
+  TernVisionPacked *packed = g_new0 (TernVisionPacked, 1);
+  TernVisionMatrix matrix;
+
+  packed->blocks = g_new0 (TernVitPacked, vision->n_blocks);
+  for (guint i = 0; tern_vision_matrix (vision, packed, i, &matrix); i++)
+    g_assert_true (tern_packed_init (matrix.packed, matrix.linear, matrix.first, matrix.rows, TERN_PACKED_I8,
+            TERN_PACKED_GROUP, pool, NULL));
+  return packed;
+}
+
+/* A file with an outlier, which int8 alone gets wrong, is told by itself; one without stays in int8. */
+static void
+test_forms (void)
+{
+  static const Config configs[] = {
+    { "plain", .patch = 4, .factor = 2, .hidden = 64, .heads = 2, .ffn = 128, .blocks = 2, .side = 4, .mm = 64, .dim = 32 },
+    { "outlier", .patch = 4, .factor = 2, .hidden = 64, .heads = 2, .ffn = 128, .blocks = 2, .side = 4, .mm = 64, .dim = 32,
+      .wrong = "outlier" },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (configs); i++) {
+    g_autoptr (GHashTable) tensors = tensors_new ();
+    g_autoptr (TernVision) vision = open_config (&configs[i], tensors, NULL);
+    TernPool *pool = tern_pool_new (2, NULL);
+    TernVisionPacked *int8 = pack_int8 (vision, pool);
+    g_autoptr (TernVisionState) floats = tern_vision_state_new (vision, 30, TERN_ACTIVATIONS_F32, pool, NULL);
+    g_autoptr (TernVisionState) chosen = tern_vision_state_new (vision, 30, TERN_ACTIVATIONS_INT8, pool, NULL);
+    g_autoptr (TernVisionState) alone = tern_vision_state_make (vision, 30, int8, pool, NULL);
+    gsize n;
+    g_autofree float *exact = encode_noise (vision, floats, &n), *found = encode_noise (vision, chosen, &n);
+    g_autofree float *wrong = encode_noise (vision, alone, &n);
+    g_autofree char *text = tern_vision_packed_text (vision);
+
+    g_test_message ("%s: %s, cosine %f; in int8 alone %f", configs[i].name, text, cosine (exact, found, n),
+        cosine (exact, wrong, n));
+    g_assert_cmpfloat (cosine (exact, found, n), >=, .999);
+    g_assert_cmpint (vision->packed->blocks[0].up.type, ==, i ? TERN_PACKED_BF16 : TERN_PACKED_I8);
+    g_assert_cmpint (vision->packed->blocks[1].up.type, ==, TERN_PACKED_I8);
+    if (i == 1)
+      g_assert_cmpfloat (cosine (exact, wrong, n), <, .999);
+    g_clear_pointer (&alone, tern_vision_state_free);
+    tern_vision_packed_free (int8, vision->n_blocks);
+    g_clear_pointer (&floats, tern_vision_state_free);
+    g_clear_pointer (&chosen, tern_vision_state_free);
+    tern_pool_free (pool);
+  }
+}
+
 /* ---- Use --------------------------------------------------------------------------------------------------------- */
 
 static void
@@ -472,6 +559,7 @@ main (int argc, char **argv)
 
     g_test_add_data_func (name, &variants[i], test_variant);
   }
+  g_test_add_func ("/vision/forms", test_forms);
   g_test_add_func ("/vision/misuse", test_misuse);
   g_test_add_func ("/vision/too-large", test_too_large);
   g_test_add_func ("/vision/no-allocation", test_no_allocation);
