@@ -195,7 +195,7 @@ tern_probes_floor (const TernProbes *probes, const TernFigure *figure, const cha
 {
   const TernCost *cost = &figure->cost;
   double read = cost->bytes / 1e9 / (probes->again ? probes->again : probes->memory)->rate.max;
-  double compute = cost->i8 / 1e9 / probes->i8->rate.max + cost->f32 / 1e9 / probes->f32->rate.max;
+  double compute = cost->i8 / 1e9 / probes->i8->rate.max + (cost->f32 + cost->bf16 / 2) / 1e9 / probes->f32->rate.max;
 
   *bound = read >= compute ? "memory" : "arithmetic";
   return figure->amount / MAX (read, compute);

@@ -146,6 +146,7 @@ add_figure (TernJson *json, const TernBenchReport *report, const TernFigure *fig
     add_int (json, "bytes", figure->cost.bytes);
     add_int (json, "int8_multiply_adds", figure->cost.i8);
     add_int (json, "float_multiply_adds", figure->cost.f32);
+    add_int (json, "bf16_multiply_adds", figure->cost.bf16);
   }
   add_double (json, "cores_busy", figure->cpu / figure->wall);
   if (figure->tokens)

@@ -193,7 +193,7 @@ add_decode (GPtrArray *figures, Text *text, const char *name, guint depth, guint
   self->parent.depth = depth;
   cost = &self->parent.cost;
   tern_llm_cost (text->llm, &work, cost);
-  *cost = (TernCost) { steps * cost->bytes, steps * cost->i8, steps * cost->f32 };
+  *cost = (TernCost) { steps * cost->bytes, steps * cost->i8, steps * cost->f32, steps * cost->bf16 };
   return &self->parent;
 }
 

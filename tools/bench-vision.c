@@ -189,7 +189,7 @@ count_window (WindowFigure *self, const TernResult *result)
 {
   TernLlmWork prompt = { .timelines = 1, .rows = result->prompt_tokens, .heads = 1, .kv = TERN_KV_F16 };
   TernLlmWork said = { .timelines = 1, .rows = 1, .heads = 1, .depth = result->prompt_tokens, .kv = TERN_KV_F16 };
-  TernCost cost = { FRAMES * self->frame.bytes, FRAMES * self->frame.i8, FRAMES * self->frame.f32 };
+  TernCost cost = { FRAMES * self->frame.bytes, FRAMES * self->frame.i8, FRAMES * self->frame.f32, FRAMES * self->frame.bf16 };
 
   tern_llm_cost (self->llm, &prompt, &cost);
   for (guint i = 1; i < result->generated_tokens; i++, said.depth++)

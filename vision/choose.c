@@ -19,7 +19,7 @@
 
 /* One less the cosine of tokens to those of floats. Photographs come to 1e-3 at most, and to .5 to a third of what this
  * picture does, which is of few patches and like none that towers were trained with. */
-#define LIMIT_TOKENS 1.5e-3
+#define LIMIT_TOKENS 7e-4
 
 typedef struct {
   TernPacked *packed;

@@ -3,10 +3,18 @@
 
 #include "vision/packed.h"
 
-/* A matrix that is packed counts as what it is packed to; bf16 at twice the speed of floats where there are instructions for
- * it. */
 static void
-add (TernCost *cost, const TernVisionMatrix *matrix, double n)
+add_bf16 (TernCost *cost, const TernVision *vision, double work)
+{
+  if (vision->kernels->bf16_units)
+    cost->bf16 += work;
+  else
+    cost->f32 += work;
+}
+
+/* A matrix that is packed counts as what it is packed to. */
+static void
+add (TernCost *cost, const TernVision *vision, const TernVisionMatrix *matrix, double n)
 {
   double work = (double) matrix->rows * matrix->linear->cols * n;
 
@@ -18,19 +26,22 @@ add (TernCost *cost, const TernVisionMatrix *matrix, double n)
   if (matrix->packed->type == TERN_PACKED_I8)
     cost->i8 += work;
   else
-    cost->f32 += work * (matrix->packed->kernels->bf16_units ? 0.5 : 1);
+    add_bf16 (cost, vision, work);
 }
 
 static void
 add_sub_image (TernVision *vision, TernVisionPacked *packed, const TernSubImage *sub, TernCost *cost)
 {
-  double n = (double) (sub->width / vision->info.patch) * (sub->height / vision->info.patch);
-  gboolean halves = vision->packed && vision->kernels->bf16_units;
+  double keys, n = (double) (sub->width / vision->info.patch) * (sub->height / vision->info.patch);
   TernVisionMatrix matrix;
 
   for (guint i = 0; tern_vision_matrix (vision, packed, i, &matrix); i++)
-    add (cost, &matrix, i > vision->n_blocks * TERN_VISION_BLOCK_MATRICES ? sub->n_tokens : n);
-  cost->f32 += 2 * n * n * vision->hidden * vision->n_blocks * (halves ? 0.5 : 1);
+    add (cost, vision, &matrix, i > vision->n_blocks * TERN_VISION_BLOCK_MATRICES ? sub->n_tokens : n);
+  keys = 2 * n * n * vision->hidden * vision->n_blocks;
+  if (vision->packed)
+    add_bf16 (cost, vision, keys);
+  else
+    cost->f32 += keys;
 }
 
 void

@@ -10,6 +10,7 @@ G_BEGIN_DECLS
 typedef struct {
   double bytes;                 /* of weights, keys and values, each read once */
   double i8, f32;               /* multiply-adds on int8 activations, and on floats */
+  double bf16;                  /* on bf16, where there are instructions for it; elsewhere they count as on floats */
 } TernCost;
 
 /* Adds one read of @linear (@share of it: of experts those that are asked for) and its product with @n rows. */

@@ -109,7 +109,7 @@ static const Change changes[] = {
   { "terngenerator", "kv-type", "f16", "GST_TERN_KV_TYPE", "kv-type" },
   { "terngenerator", "leaky", "no", "GST_TERN_LEAKY", "leaky" },
   { "terngenerator", "threads", "3", "0", "threads" },
-  { "terngenerator", "float-activations", "true", "FALSE", "float-activations" },
+  { "terngenerator", "float-activations", "true", "false", "float-activations" },
   { "terngenerator", "text-timestamps", "window", "GST_TERN_TIMESTAMPS", "text-timestamps" },
   { "terngenerator", "action-path", "/elsewhere", NULL, "action-path" },
   { "terngenerator", "language-code", "de", "en", "language-code" },

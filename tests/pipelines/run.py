@@ -194,7 +194,7 @@ def klv():
     damaged[60] ^= 1
     (where / "bad.klv").write_bytes(damaged)
     status, output = run([sys.executable, str(root / "pipelines/read-klv.py"), "bad.klv"], where)
-    point(status == 1 and "checksum" in output and output.count("{") == len(bus) - 1,
+    point(status == 1 and "checksum" in output and len(re.findall(r"^{", output, re.M)) == len(bus) - 1,
           "klv: a damaged packet is said, the others are read", output)
 
 
