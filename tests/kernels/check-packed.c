@@ -308,7 +308,8 @@ all_products_i8p (void (*func) (I8p *, const TernKernels *, const TernKernels *)
         I8p p = { rows[check_below (G_N_ELEMENTS (rows))], cols[c], n };
 
         p.group = g < G_N_ELEMENTS (groups) ? groups[g] : MAX (cols[c], 64);
-        func (&p, ref, k);
+        if ((gsize) p.rows * p.cols * p.n < SCALAR_WORK / 2)
+          func (&p, ref, k);
       }
   for (c = 0; c < G_N_ELEMENTS (rows); c++) {   /* more tokens than a block in the cache may hold */
     I8p p = { rows[c], 64 * (1 + check_below (3)), 300 + check_below (100), 128 };

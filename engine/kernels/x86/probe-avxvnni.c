@@ -5,7 +5,7 @@
 
 /* Keeps @x in a register, and the compiler from knowing what it is: sums that are alike would become one. */
 #define FORGET(x) __asm__ volatile ("" : "+x" (x))
-#define FORGET_ALL(sums) for (guint k = 0; k < SUMS; k++) FORGET (sums[k])
+#define FORGET_ALL(sums) _Pragma ("GCC unroll 12") for (guint k = 0; k < SUMS; k++) FORGET (sums[k])
 
 static TERN_DECL_PEAK (peak_i8_avxvnni)
 {
@@ -16,10 +16,8 @@ static TERN_DECL_PEAK (peak_i8_avxvnni)
   FORGET_ALL (sums);
   for (gsize r = 0; r < rounds; r++) {
 #pragma GCC unroll 12
-    for (guint k = 0; k < SUMS; k++) {
+    for (guint k = 0; k < SUMS; k++)
       sums[k] = _mm256_dpbusd_avx_epi32 (sums[k], a, b);
-      FORGET (sums[k]);         /* gcc 12 copies them around otherwise, and through memory */
-    }
   }
   FORGET_ALL (sums);
   return (guint64) rounds * SUMS * 32;

@@ -131,8 +131,8 @@ v_int_sum (vi v)
 }
 
 static inline vi v_int_set (gint32 i) { return _mm256_set1_epi32 (i); }
-static inline vi v_int_load (const void *p) { return _mm256_loadu_si256 (p); }
-static inline void v_int_store (void *p, vi v) { _mm256_storeu_si256 (p, v); }
+static inline vi v_int_load (const void *p) { return _mm256_loadu_si256 ((const __m256i *) p); }
+static inline void v_int_store (void *p, vi v) { _mm256_storeu_si256 ((__m256i *) p, v); }
 static inline vi v_int_and (vi a, vi b) { return _mm256_and_si256 (a, b); }
 static inline vi v_int_or (vi a, vi b) { return _mm256_or_si256 (a, b); }
 static inline vi v_int_xor (vi a, vi b) { return _mm256_xor_si256 (a, b); }
