@@ -64,7 +64,7 @@ probe_bench (void)
   TernKernels k;
   guint64 done;
 
-  tern_kernels_init (&k, TERN_CPU_AMX);
+  tern_kernels_init (&k, check_best ());
   check_bench ("peak_i8, 1000 rounds", run_i8, &done, k.peak_i8 (1000));
   check_bench ("peak_f32, 1000 rounds", run_f32, &done, k.peak_f32 (1000));
 }

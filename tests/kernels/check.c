@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Checks every version of every kernel that this CPU has against the scalar reference, and that against arithmetic in
- * double precision. One test point a kernel and level. `--bench [KERNEL]` times them instead; `--seed` (of g_test,
- * printed at the start) repeats a run. */
+ * double precision. One test point a kernel and level. `--bench [KERNEL]` times them instead, up to the level in
+ * TERN_CPU; `--seed` (of g_test, printed at the start) repeats a run. */
 #include "tests/kernels/check.h"
 
 #include <math.h>
@@ -215,6 +215,15 @@ static const TernCpu levels[] = { TERN_CPU_SCALAR, TERN_CPU_AVX2, TERN_CPU_AVXVN
 static const Kernel *const groups[] = { gemm_kernels, packed_kernels, block_kernels, narrow_kernels, row_kernels,
   probe_kernels, quant_kernels, elementwise_kernels };
 
+TernCpu
+check_best (void)
+{
+  TernCpu level = TERN_CPU_SCALAR;
+
+  tern_cpu_parse (g_getenv ("TERN_CPU"), &level, NULL);
+  return level;
+}
+
 void
 check_bench (const char *what, BenchRun run, void *data, double work)
 {
@@ -226,7 +235,7 @@ check_bench (const char *what, BenchRun run, void *data, double work)
     TernKernels k;
     guint calls = 1, c, repeat;
 
-    if (!tern_cpu_has (levels[i]))
+    if (!tern_cpu_has (levels[i]) || levels[i] > check_best ())
       continue;
     tern_kernels_init (&k, levels[i]);
     if (k.level != levels[i])

@@ -55,7 +55,9 @@ extern const Kernel probe_kernels[];
 extern const Kernel quant_kernels[];
 extern const Kernel elementwise_kernels[];
 
-/* Times @run at every level that this CPU has and prints one line; @work: operations a call, 0 for none. */
+/* The last level to time: the best of this CPU, or what TERN_CPU says. */
+TernCpu check_best (void);
+/* Times @run at every level up to that and prints one line; @work: operations a call at the last one, 0 for none. */
 typedef void (*BenchRun) (const TernKernels *k, void *data);
 void check_bench (const char *what, BenchRun run, void *data, double work);
 
