@@ -146,8 +146,8 @@ weigh (const TernVisionState *state, const Room *room, guint rows, guint keys)
   for (t = 0; t < rows; t++) {
     float *scores = room->scores + (gsize) t * TERN_FLASH_KEYS, before = room->largest[t], sum;
 
-    sum = kernels->softmax_step (scores, keys, 1.0f / sqrtf ((float) d), &room->largest[t]);
-    kernels->pack_bf16 (room->weights + (gsize) t * TERN_FLASH_KEYS, scores, keys);
+    sum = kernels->softmax_bf16 (room->weights + (gsize) t * TERN_FLASH_KEYS, scores, keys, 1.0f / sqrtf ((float) d),
+        &room->largest[t]);
     if (room->largest[t] != before && room->sum[t] != 0) {
       float by = expf (before - room->largest[t]);
 

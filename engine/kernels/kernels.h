@@ -207,6 +207,9 @@ tern_bf16p_bytes (gsize rows, gsize cols)
 /* A step of a softmax over values that come in pieces (arXiv:1805.02867): m = max(*largest, max x * scale), x[i] =
  * exp(x[i] * scale - m), *largest = m; returns the sum of x. n >= 1. */
 #define TERN_DECL_SOFTMAX_STEP(fn) float fn (float *x, gsize n, float scale, float *largest)
+/* The same where the weights are taken in bf16: dst[i] = exp(x[i] * scale - m), padded with 0 to whole TERN_BF16P_COLS; x stays.
+ * Within 2^-8 of each value, and the sum within 1e-4, of the reference. scale > 0. */
+#define TERN_DECL_SOFTMAX_BF16(fn) float fn (guint16 *dst, const float *x, gsize n, float scale, float *largest)
 /* gate[i] = silu(gate[i]) * up[i] (SwiGLU, arXiv:2002.05202). */
 #define TERN_DECL_SILU_MUL(fn) void fn (float *gate, const float *up, gsize n)
 /* gate[i] = max(gate[i], 0)^2 * up[i] (BitNet b1.58 2B4T, arXiv:2504.12285). */
@@ -260,6 +263,7 @@ typedef struct {
   TERN_DECL_LAYER_NORM ((*layer_norm));
   TERN_DECL_SOFTMAX ((*softmax));
   TERN_DECL_SOFTMAX_STEP ((*softmax_step));
+  TERN_DECL_SOFTMAX_BF16 ((*softmax_bf16));
   TERN_DECL_SILU_MUL ((*silu_mul));
   TERN_DECL_RELU2_MUL ((*relu2_mul));
   TERN_DECL_GELU ((*gelu_tanh));

@@ -55,6 +55,23 @@ static TERN_DECL_PACK_BF16 (pack_bf16_c)
   memset (dst + n, 0, (-n & (TERN_BF16P_COLS - 1)) * sizeof *dst);
 }
 
+static TERN_DECL_SOFTMAX_BF16 (softmax_bf16_c)
+{
+  float sum = 0;
+  gsize i;
+
+  for (i = 0; i < n; i++)
+    *largest = x[i] * scale > *largest ? x[i] * scale : *largest;
+  for (i = 0; i < n; i++) {
+    float e = expf (x[i] * scale - *largest);
+
+    dst[i] = tern_f32_to_bf16 (e);
+    sum += e;
+  }
+  memset (dst + n, 0, (-n & (TERN_BF16P_COLS - 1)) * sizeof *dst);
+  return sum;
+}
+
 static gint32
 dot_i8 (const guint8 *w, const gint8 *x, gsize cols)
 {
@@ -110,5 +127,6 @@ tern_packed_init_c (TernKernels *k)
   k->pack_i8p = pack_i8p_c;
   k->pack_bf16p = pack_bf16p_c;
   k->pack_bf16 = pack_bf16_c;
+  k->softmax_bf16 = softmax_bf16_c;
   k->bf16_units = FALSE;
 }

@@ -183,6 +183,56 @@ bf16_truth (const TernKernels *ref)
   bf16_check (ref, ref);
 }
 
+/* Two pieces of a row, whose maximum goes on. */
+static void
+softmax_bf16_check (const TernKernels *ref, const TernKernels *k)
+{
+  guint i, round, j;
+
+  for (i = 0; i < G_N_ELEMENTS (pack_cols); i++) {
+    gsize n = pack_cols[i], padded = BF16P_PADDED (n);
+    float *x = check_buffer (SLOT_X, n * sizeof (float)), largest = -INFINITY, expected = -INFINITY;
+    guint16 *got = check_buffer (SLOT_Y, padded * 2), *want = check_buffer (SLOT_Y2, padded * 2);
+
+    for (round = 0; n > 0 && round < 2; round++) {
+      float sum, exact;
+
+      check_case ("softmax_bf16 n=%zu round=%u", n, round);
+      for (j = 0; j < n; j++)
+        x[j] = 100 * check_uniform () * (round ? 2 : 1);
+      exact = ref->softmax_bf16 (want, x, n, 0.125f, &expected);
+      sum = k->softmax_bf16 (got, x, n, 0.125f, &largest);
+      if (largest != expected || !(fabsf (sum - exact) <= 2e-4f * exact))
+        check_fail ("largest %g, sum %g: expected %g, %g", largest, sum, expected, exact);
+      for (j = 0; j < padded; j++) {
+        float a = tern_bf16_to_f32 (got[j]), b = tern_bf16_to_f32 (want[j]);
+
+        if (!(fabsf (a - b) <= b / 128) || (j >= n && got[j] != 0))
+          check_fail ("[%u]: expected %g, found %g", j, b, a);
+      }
+      check_guards (NULL, 0, 0, 0);
+    }
+    if (n > 0) {
+      x[n - 1] = NAN;
+      if (!isnan (k->softmax_bf16 (got, x, n, 0.125f, &largest)) || !isnan (tern_bf16_to_f32 (got[n - 1])))
+        check_fail ("a NaN is lost");
+    }
+  }
+}
+
+static void
+softmax_bf16_truth (const TernKernels *ref)
+{
+  const float x[3] = { 8, 0, -8 };
+  guint16 y[BF16P_PADDED (3)];
+  float largest = 0, sum = ref->softmax_bf16 (y, x, 3, 0.125f, &largest);
+
+  check_case ("softmax_bf16");
+  if (largest != 1 || fabs (sum - 1 - exp (-1) - exp (-2)) > 1e-6 || y[0] != 0x3f80
+      || fabs (tern_bf16_to_f32 (y[2]) - exp (-2)) > exp (-2) / 256)
+    check_fail ("largest %g, sum %g, %04x", largest, sum, y[0]);
+}
+
 #define PANEL_CHECKS(name, truth, same) \
   static void name##_truth (const TernKernels *ref) { all_panels (#name, truth, ref, ref); } \
   static void name##_check (const TernKernels *ref, const TernKernels *k) { all_panels (#name, same, ref, k); }
@@ -601,5 +651,6 @@ const Kernel packed_kernels[] = {
   { "pack_i8p", pack_i8p_truth, pack_i8p_check, pack_i8p_bench },
   { "pack_bf16p", pack_bf16p_truth, pack_bf16p_check, pack_bf16p_bench },
   { "pack_bf16", bf16_truth, bf16_check, NULL },
+  { "softmax_bf16", softmax_bf16_truth, softmax_bf16_check, NULL },
   { NULL }
 };

@@ -371,7 +371,7 @@ skip (float *x, gsize n)
 }
 
 static float
-skip_softmax (float *x, gsize n, float scale, float *largest)
+skip_softmax (guint16 *dst, const float *x, gsize n, float scale, float *largest)
 {
   return 1;
 }
@@ -454,7 +454,7 @@ test_work (void)
   kernels->gemm_i8p = count_i8;
   kernels->gemm_bf16p = count_bf16;
   kernels->gelu_tanh = kernels->gelu_erf = skip;
-  kernels->softmax_step = skip_softmax;
+  kernels->softmax_bf16 = skip_softmax;
   g_assert_true (tern_vision_plan_image (vision, &image, &options, &plan, NULL));
   g_assert_true (tern_vision_begin (state, &image, &options, &plan, tokens, NULL));
   state->pace.clock = stopped;  /* a fast machine */

@@ -151,6 +151,17 @@ v_store_sums (float *p, gsize n, vf a, vf b, vf c, vf d)
     v_store_first (p, n, four);
 }
 
+/* In bf16, half to even. */
+static inline void
+v_store_bf16 (guint16 *p, vf v)
+{
+  uint32x4_t bits = vreinterpretq_u32_f32 (v), odd = vandq_u32 (vshrq_n_u32 (bits, 16), vdupq_n_u32 (1));
+  uint32x4_t rounded = vaddq_u32 (bits, vaddq_u32 (vdupq_n_u32 (0x7fff), odd));
+
+  rounded = vbslq_u32 (vceqq_f32 (v, v), rounded, vorrq_u32 (bits, vdupq_n_u32 (0x400000)));   /* a NaN stays one */
+  vst1_u16 (p, vshrn_n_u32 (rounded, 16));
+}
+
 /* @v * 2^@e for whole e, |e| < 254, in two factors: the result may be subnormal or infinite. */
 static inline vf
 v_scale (vf v, vf e)
