@@ -5,6 +5,7 @@ may have, by gcc and clang, with more warnings. Prints TAP; what no compiler is 
 usage: headers.py SOURCE_ROOT CC [CFLAGS...]      (gst-plugin's headers need the GStreamer flags)
 """
 import pathlib
+import platform
 import shlex
 import shutil
 import subprocess
@@ -28,12 +29,16 @@ def there(*names):
 def commands():
     """(header, language and compiler, command or None: compiler missing)"""
     simd = ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni", "-mavx2", "-mfma", "-mf16c"]
+    arm = ["-march=armv8.2-a+dotprod+i8mm+bf16"]
+    machine = platform.machine()
     headers = sorted(h.relative_to(root).as_posix() for folder in ("engine", "vision", "compress", "tern", "gst-plugin")
                      for h in (root / folder).rglob("*.h"))
     cxx = there("c++", "g++", "clang++")
     for header in headers:
-        # x86 headers hold intrinsics for one instruction set: the compiler must be allowed to use it.
-        more = WARNINGS + (simd if "/x86/" in header else [])
+        # Headers of a processor hold intrinsics of its instruction sets: the compiler must be for it, and allowed to use them.
+        if ("/x86/" in header) > (machine == "x86_64") or ("/arm/" in header) > (machine in ("aarch64", "arm64")):
+            continue
+        more = WARNINGS + (simd if "/x86/" in header else arm if "/arm/" in header else [])
         yield header, "C11", [cc, "-std=c11", "-xc", *more]
         yield header, "C++14", cxx and [cxx[0], "-std=c++14", "-xc++", *more]
     for header in INSTALLED:

@@ -46,6 +46,15 @@ def is_sane(figure, floor=True):
     return good and figure["floor"] > 0 and abs(figure["share"] - figure["value"] / figure["floor"]) < 1e-4 * figure["share"]
 
 
+def ternary_bytes(level):
+    """Of the bundled model's matrices, (rows, columns): two bits a weight, or five for three rows in whole panels of 48."""
+    attention = [(256, 256), (128, 256), (128, 256), (256, 256)]
+    matrices = 3 * attention + 3 * [(768, 256), (256, 256)] + 6 * [(512, 256), (512, 256), (256, 512)]
+    if level in ("avx512vbmi", "avx512bf16", "amx"):
+        return sum(-(-rows // 48) * (cols // 128) * 1280 for rows, cols in matrices)
+    return sum(rows * cols // 4 for rows, cols in matrices)
+
+
 def check_report():
     report = bench("--shape", "shipped", "--sessions", 3)
     machine = report["machine"]
@@ -62,9 +71,9 @@ def check_report():
     point((report["prefill"]["tokens"], report["decode"]["depth"], report["decode_at_depth"]["depth"],
            report["decode_sessions"]["sessions"], report["decode_sessions"]["depth"]) == (8, 8, 16, 3, 16),
           "the counts are those that were asked for", report)
-    # Ternary weights at two bits, the Q8_0 output, and keys and values of three layers with two heads of 64; in the middle
-    # of two tokens that follow 17.
-    weights, tokens = 3735552 / 4 + 835584, 2 * (17 + 1.5)
+    # Ternary weights as they are packed, the Q8_0 output, and keys and values of three layers with two heads of 64; in the
+    # middle of two tokens that follow 17.
+    weights, tokens = ternary_bytes(machine["instruction_set"]) + 835584, 2 * (17 + 1.5)
     one, three = report["decode_at_depth"], report["decode_sessions"]
     keys = tokens * 3 * 2 * 2 * 64 * 4
     point(one["bytes"] == 2 * weights + keys, "a token reads every weight once, and the keys and values before it", one,

@@ -189,7 +189,7 @@ check_slow (Run run, void *data, gsize n, guint64 smallest)
   g_assert_cmpmem (found, n * sizeof (float), expected, n * sizeof (float));
   g_assert_cmpuint (slow.largest, <=, smallest);
   slices = slow.slices;
-  g_assert_cmpuint (slices, >, 50);
+  g_assert_cmpuint (slices, >, 40);
   for (guint i = 1; i < slices; i += MAX (slices / 23, 1)) {
     TernCancel cancel = { 0 };
 
