@@ -4,7 +4,7 @@
 
 #include "engine/kernels/x86/vec-avx2.h"
 
-#define TILE_TOKENS 5           /* 10 sums, 2 of digits, 1 product, 1 of activations, 1 mask of 16 registers */
+#define TILE_TOKENS 5           /* 10 sums, 2 of digits, 2 products, 1 of activations of 16 registers */
 #define STEPS (TERN_T2_COLS / 16)
 
 /* A 16-bit sum takes 16 steps of 4 products of at most 2 * 2 * 128: -32768 and 32512 at the ends. */
@@ -32,44 +32,62 @@ store_rows (float *y, gsize rows, __m256i sum, float xscale, gint32 xsum, float 
     v_store_first (y, rows, v);
 }
 
-/* One panel and @tokens tokens, a constant. The 32-bit sums stay in memory, which the 16-bit ones seldom visit. */
-static ALWAYS_INLINE void
-tile (const guint tokens, float *y, gsize ldy, const guint8 *w, gsize rows, gsize groups, float wscale, const gint8 *x,
-    gsize ldx, const float *xscale, const gint32 *xsum)
+/* Many tokens share what is unpacked: a piece of a panel stays in the first-level cache while a block of tokens passes. */
+#define PIECE_GROUPS 6
+#define PIECE_STEPS (PIECE_GROUPS * STEPS)
+#define BLOCK_TOKENS (12 * TILE_TOKENS)
+
+typedef struct {
+  __m256i digits[PIECE_STEPS][4][2];    /* 16 rows of 4 columns each */
+  __m256i sums[BLOCK_TOKENS][2];        /* 32 bits wide, visited seldom */
+} Scratch;
+
+static void
+unpack_piece (Scratch *scratch, const guint8 *w, gsize steps)
 {
-  const __m256i three = _mm256_set1_epi8 (3), ones = _mm256_set1_epi16 (1);
-  __m256i wide[TILE_TOKENS][2];
+  const __m256i three = _mm256_set1_epi8 (3);
+  gsize s;
+  guint k, h;
+
+  for (s = 0; s < steps; s++)
+#pragma GCC unroll 2
+    for (h = 0; h < 2; h++) {
+      __m256i p = _mm256_loadu_si256 ((const __m256i *) (w + s * 64) + h);
+
+#pragma GCC unroll 4
+      for (k = 0; k < 4; k++)
+        scratch->digits[s][k][h] = _mm256_and_si256 (_mm256_srli_epi16 (p, 2 * k), three);
+    }
+}
+
+/* The piece's @steps and @tokens tokens, a constant, into @wide. */
+static ALWAYS_INLINE void
+tile (const guint tokens, __m256i (*wide)[2], const Scratch *scratch, gsize steps, const gint8 *x, gsize ldx)
+{
+  const __m256i ones = _mm256_set1_epi16 (1);
   gsize s, next;
-  guint t, k, h;
+  guint t, k;
 
-  for (t = 0; t < tokens; t++)
-    wide[t][0] = wide[t][1] = _mm256_setzero_si256 ();
-
-  for (s = 0; s < groups * STEPS; s = next) {
+  for (s = 0; s < steps; s = next) {
     __m256i sum[TILE_TOKENS][2];
 
-    next = MIN (s + STEPS_OF_16BIT, groups * STEPS);
+    next = MIN (s + STEPS_OF_16BIT, steps);
 #pragma GCC unroll 8
     for (t = 0; t < tokens; t++)
       sum[t][0] = sum[t][1] = _mm256_setzero_si256 ();
     for (; s < next; s++) {
-      const __m256i *p = (const __m256i *) (w + s * 64);
-
 #pragma GCC unroll 4
       for (k = 0; k < 4; k++) {
-        __m256i d0 = _mm256_and_si256 (_mm256_srli_epi16 (_mm256_loadu_si256 (p), 2 * k), three);
-        __m256i d1 = _mm256_and_si256 (_mm256_srli_epi16 (_mm256_loadu_si256 (p + 1), 2 * k), three);
+        __m256i d0 = _mm256_load_si256 (&scratch->digits[s][k][0]), d1 = _mm256_load_si256 (&scratch->digits[s][k][1]);
 
 #pragma GCC unroll 8
         for (t = 0; t < tokens; t++) {
           __m256i v = broadcast4 (x + t * ldx + s * 16 + k * 4);
 
           sum[t][0] = _mm256_add_epi16 (sum[t][0], _mm256_maddubs_epi16 (d0, v));
+          AS_WRITTEN (sum[t][0]);
           sum[t][1] = _mm256_add_epi16 (sum[t][1], _mm256_maddubs_epi16 (d1, v));
-          if (tokens > 1) {
-            AS_WRITTEN (sum[t][0]);
-            AS_WRITTEN (sum[t][1]);
-          }
+          AS_WRITTEN (sum[t][1]);
         }
       }
     }
@@ -79,10 +97,35 @@ tile (const guint tokens, float *y, gsize ldy, const guint8 *w, gsize rows, gsiz
       wide[t][1] = _mm256_add_epi32 (wide[t][1], _mm256_madd_epi16 (sum[t][1], ones));
     }
   }
+}
 
-  for (t = 0; t < tokens; t++) {
+/* One panel and up to BLOCK_TOKENS tokens. */
+static void
+block (float *y, gsize ldy, const guint8 *w, gsize rows, gsize groups, float wscale, const gint8 *x, gsize ldx,
+    const float *xscale, const gint32 *xsum, gsize n)
+{
+  Scratch scratch;
+  gsize s, steps, t, tokens;
+  guint h;
+
+  memset (scratch.sums, 0, n * sizeof *scratch.sums);
+  for (s = 0; s < groups * STEPS; s += steps) {
+    steps = MIN (groups * STEPS - s, PIECE_STEPS);
+    unpack_piece (&scratch, w + s * 64, steps);
+    for (t = 0; t < n; t += tokens) {
+      /* Tiles of one size, or one less: the smallest wait for their few sums. */
+      tokens = (n - t + TILE_TOKENS - 1) / TILE_TOKENS;
+      tokens = (n - t + tokens - 1) / tokens;
+      switch (tokens) {
+#define CASE(T) case T: tile (T, scratch.sums + t, &scratch, steps, x + t * ldx + s * 16, ldx); break;
+        CASE (1) CASE (2) CASE (3) CASE (4) CASE (5)
+#undef CASE
+      }
+    }
+  }
+  for (t = 0; t < n; t++) {
     for (h = 0; h < 2 && rows > h * VL; h++)
-      store_rows (y + t * ldy + h * VL, rows - h * VL, wide[t][h], xscale[t], xsum[t], wscale);
+      store_rows (y + t * ldy + h * VL, rows - h * VL, scratch.sums[t][h], xscale[t], xsum[t], wscale);
   }
 }
 
@@ -134,24 +177,14 @@ one_token (float *y, const guint8 *w, gsize rows, gsize groups, float wscale, co
 
 static TERN_DECL_GEMM_T2 (gemm_t2_avx2)
 {
-  gsize r, t, tokens;
+  gsize r, t;
 
   for (r = 0; r < rows; r += TERN_T2_ROWS, w += groups * TERN_T2_BYTES) {
-    if (n == 1) {
+    if (n == 1)
       one_token (y + r, w, rows - r, groups, wscale, x, *xscale, *xsum);
-      continue;
-    }
-    for (t = 0; t < n; t += tokens) {
-      /* Tiles of one size, or one less: the smallest wait for their few sums. */
-      tokens = (n - t + TILE_TOKENS - 1) / TILE_TOKENS;
-      tokens = (n - t + tokens - 1) / tokens;
-      switch (tokens) {
-#define CASE(T) case T: tile (T, y + t * ldy + r, ldy, w, rows - r, groups, wscale, x + t * ldx, ldx, xscale + t, \
-    xsum + t); break;
-        CASE (1) CASE (2) CASE (3) CASE (4) CASE (5)
-#undef CASE
-      }
-    }
+    for (t = 0; n > 1 && t < n; t += BLOCK_TOKENS)
+      block (y + t * ldy + r, ldy, w, rows - r, groups, wscale, x + t * ldx, ldx, xscale + t, xsum + t,
+          MIN (n - t, BLOCK_TOKENS));
   }
 }
 
