@@ -55,32 +55,12 @@ product (TernBlocks type, float *y, gsize ldy, const guint8 *w, gsize row_bytes,
   static TERN_DECL_GEMM_BLOCKS (gemm_##name##_c) \
   { product (TERN_BLOCKS_##type, y, ldy, w, row_bytes, rows, blocks, x, ldx, n); }
 
-GEMM (q8_0, Q8_0)
-GEMM (q4_0, Q4_0)
-GEMM (q4_1, Q4_1)
-GEMM (q5_0, Q5_0)
-GEMM (q5_1, Q5_1)
-GEMM (iq4_nl, IQ4_NL)
-GEMM (q2_k, Q2_K)
-GEMM (q3_k, Q3_K)
-GEMM (q4_k, Q4_K)
-GEMM (q5_k, Q5_K)
-GEMM (q6_k, Q6_K)
-GEMM (iq4_xs, IQ4_XS)
+TERN_EACH_BLOCKS (GEMM)
 
 void
 tern_blocks_init_c (TernKernels *k)
 {
-  k->gemm_blocks[TERN_BLOCKS_Q8_0] = gemm_q8_0_c;
-  k->gemm_blocks[TERN_BLOCKS_Q4_0] = gemm_q4_0_c;
-  k->gemm_blocks[TERN_BLOCKS_Q4_1] = gemm_q4_1_c;
-  k->gemm_blocks[TERN_BLOCKS_Q5_0] = gemm_q5_0_c;
-  k->gemm_blocks[TERN_BLOCKS_Q5_1] = gemm_q5_1_c;
-  k->gemm_blocks[TERN_BLOCKS_IQ4_NL] = gemm_iq4_nl_c;
-  k->gemm_blocks[TERN_BLOCKS_Q2_K] = gemm_q2_k_c;
-  k->gemm_blocks[TERN_BLOCKS_Q3_K] = gemm_q3_k_c;
-  k->gemm_blocks[TERN_BLOCKS_Q4_K] = gemm_q4_k_c;
-  k->gemm_blocks[TERN_BLOCKS_Q5_K] = gemm_q5_k_c;
-  k->gemm_blocks[TERN_BLOCKS_Q6_K] = gemm_q6_k_c;
-  k->gemm_blocks[TERN_BLOCKS_IQ4_XS] = gemm_iq4_xs_c;
+#define SET(name, type) k->gemm_blocks[TERN_BLOCKS_##type] = gemm_##name##_c;
+  TERN_EACH_BLOCKS (SET)
+#undef SET
 }

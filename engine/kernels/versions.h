@@ -4,6 +4,11 @@
 
 #include "engine/kernels/kernels.h"
 
+/* All block types (kernels.h), for what needs a function for each: M (its name in names of functions, ... in TERN_BLOCKS_*). */
+#define TERN_EACH_BLOCKS(M) \
+  M (q8_0, Q8_0) M (q4_0, Q4_0) M (q4_1, Q4_1) M (q5_0, Q5_0) M (q5_1, Q5_1) M (iq4_nl, IQ4_NL) \
+  M (q2_k, Q2_K) M (q3_k, Q3_K) M (q4_k, Q4_K) M (q5_k, Q5_K) M (q6_k, Q6_K) M (iq4_xs, IQ4_XS)
+
 /* Of one instruction set; one that has no version of a group does not define its function. */
 #define TERN_DECL_INITS(isa) \
   void tern_blocks_init_##isa (TernKernels *k); \

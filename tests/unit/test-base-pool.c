@@ -10,6 +10,7 @@
 #include "engine/base/cores.h"
 #include "engine/base/mem.h"
 #include "engine/base/threads.h"
+#include "tests/unit/folder.h"
 
 enum { MAX_ITEMS = 1000, MAX_WORKERS = 8 };
 
@@ -284,21 +285,6 @@ put_group (const char *root, const char *folder, const char *file, const char *t
 
   g_assert_cmpint (g_mkdir_with_parents (path, 0700), ==, 0);
   g_assert_true (g_file_set_contents (name, text, -1, NULL));
-}
-
-static void
-remove_all (const char *path)
-{
-  GDir *dir = g_dir_open (path, 0, NULL);
-  const char *name;
-
-  while (dir && (name = g_dir_read_name (dir))) {
-    g_autofree char *inside = g_build_filename (path, name, NULL);
-
-    remove_all (inside);
-  }
-  g_clear_pointer (&dir, g_dir_close);
-  g_assert_cmpint (g_remove (path), ==, 0);
 }
 
 static void

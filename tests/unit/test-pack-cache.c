@@ -9,6 +9,7 @@
 #include "engine/base/mem.h"
 #include "engine/weights/pack-cache.h"
 #include "engine/weights/packing.h"
+#include "tests/unit/folder.h"
 #include "tests/unit/gguf-writer.h"
 
 /* A TQ2_0 matrix with zero blocks, one with two scales, which is not packed, two of an IQ2_BN tensor with scales of rows, and
@@ -104,21 +105,6 @@ setup (Fixture *f, gconstpointer data)
   tern_log_set (keep_warning, f);
   g_setenv ("TERN_CACHE_DIR", f->cache_dir, TRUE);
   write_model (f, 1);
-}
-
-static void
-remove_all (const char *path)
-{
-  GDir *dir = g_dir_open (path, 0, NULL);
-  const char *name;
-
-  while (dir && (name = g_dir_read_name (dir))) {
-    g_autofree char *inside = g_build_filename (path, name, NULL);
-
-    remove_all (inside);
-  }
-  g_clear_pointer (&dir, g_dir_close);
-  g_assert_cmpint (g_remove (path), ==, 0);
 }
 
 static void

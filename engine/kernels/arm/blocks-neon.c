@@ -15,9 +15,6 @@ dot16 (int32x4_t sum, int8x16_t w, int8x16_t x)
 
 /* ---- Many tokens ------------------------------------------------------------------------------------------------- */
 
-#define PART_BLOCKS (DEPTH / 32)
-#define PART_TOKENS 24          /* floats of so many tokens at once: a multiple of the tile */
-
 /* d * q + m of sixteen values. */
 static ALWAYS_INLINE void
 expand_half (float *dst, int8x16_t q, float d, float m)
@@ -49,53 +46,5 @@ expand_block (const TernBlocks type, float *dst, const guint8 *p)
   }
 }
 
-static void
-tokens_times_panel (float *y, gsize ldy, gsize rows, const TernQ8Block *x, gsize ldx, gsize n, const float *panel,
-    gsize blocks, gboolean add)
-{
-  float part[PART_TOKENS][DEPTH];
-  gsize t, i, b;
-
-  for (t = 0; t < n; t += PART_TOKENS) {
-    gsize count = MIN (PART_TOKENS, n - t);
-
-    for (i = 0; i < count; i++) {
-      for (b = 0; b < blocks; b++) {
-        const TernQ8Block *q = &x[(t + i) * ldx + b];
-
-        expand_half (part[i] + b * 32, vld1q_s8 (q->q), q->d, 0);
-        expand_half (part[i] + b * 32 + 16, vld1q_s8 (q->q + 16), q->d, 0);
-      }
-    }
-    tern_panel_times_tokens_neon (y + t * ldy, ldy, rows, part[0], DEPTH, count, panel, TILE_ROWS, blocks * 32,
-        add ? SUM_ADDS : SUM_BEGINS);
-  }
-}
-
-static ALWAYS_INLINE void
-many_tokens (const TernBlocks type, float *y, gsize ldy, const guint8 *w, gsize row_bytes, gsize rows, gsize blocks,
-    const TernQ8Block *x, gsize ldx, gsize n)
-{
-  float part[TILE_ROWS][DEPTH], panel[DEPTH * TILE_ROWS] __attribute__ ((aligned (64)));
-  const guint unit = unit_of (type);
-  gsize r, b, i, j;
-
-  for (r = 0; r < rows; r += TILE_ROWS) {
-    gsize count = MIN (TILE_ROWS, rows - r);
-
-    for (b = 0; b < blocks; b += PART_BLOCKS) {
-      gsize width = MIN (PART_BLOCKS, blocks - b);
-
-      for (i = 0; i < count; i++) {
-        const guint8 *p = w + (r + i) * row_bytes + b / unit * bytes_of (type);
-
-        for (j = 0; j < width; j += unit)
-          expand_block (type, part[i] + j * 32, p + j / unit * bytes_of (type));
-      }
-      tern_pack_panel_neon (panel, (const guint8 *) part, sizeof part[0], count, width * 32);
-      tokens_times_panel (y + r, ldy, rows - r, x + b, ldx, n, panel, width, b > 0);
-    }
-  }
-}
-
+#include "engine/kernels/wide/blocks-floats.inc"
 #include "engine/kernels/wide/blocks.inc"

@@ -195,27 +195,15 @@ many_tokens (const TernBlocks type, float *y, gsize ldy, const guint8 *w, gsize 
       many_tokens (TERN_BLOCKS_##type, y, ldy, w, row_bytes, rows, blocks, x, ldx, n); \
   }
 
-GEMM (q8_0, Q8_0)
-GEMM (q4_0, Q4_0)
-GEMM (q4_1, Q4_1)
-GEMM (q5_0, Q5_0)
-GEMM (q5_1, Q5_1)
-GEMM (iq4_nl, IQ4_NL)
-GEMM (q2_k, Q2_K)
-GEMM (q3_k, Q3_K)
-GEMM (q4_k, Q4_K)
-GEMM (q5_k, Q5_K)
-GEMM (q6_k, Q6_K)
-GEMM (iq4_xs, IQ4_XS)
+TERN_EACH_BLOCKS (GEMM)
 
 void
 tern_blocks_init_amx (TernKernels *k)
 {
   static TERN_DECL_GEMM_BLOCKS ((*const versions[TERN_N_BLOCKS])) = {
-    [TERN_BLOCKS_Q8_0] = gemm_q8_0_amx, [TERN_BLOCKS_Q4_0] = gemm_q4_0_amx, [TERN_BLOCKS_Q4_1] = gemm_q4_1_amx,
-    [TERN_BLOCKS_Q5_0] = gemm_q5_0_amx, [TERN_BLOCKS_Q5_1] = gemm_q5_1_amx, [TERN_BLOCKS_IQ4_NL] = gemm_iq4_nl_amx,
-    [TERN_BLOCKS_Q2_K] = gemm_q2_k_amx, [TERN_BLOCKS_Q3_K] = gemm_q3_k_amx, [TERN_BLOCKS_Q4_K] = gemm_q4_k_amx,
-    [TERN_BLOCKS_Q5_K] = gemm_q5_k_amx, [TERN_BLOCKS_Q6_K] = gemm_q6_k_amx, [TERN_BLOCKS_IQ4_XS] = gemm_iq4_xs_amx,
+#define ENTRY(name, type) [TERN_BLOCKS_##type] = gemm_##name##_amx,
+    TERN_EACH_BLOCKS (ENTRY)
+#undef ENTRY
   };
   guint type;
 

@@ -172,9 +172,6 @@ four_rows (const TernBlocks type, const guint tokens, float *y, gsize ldy, gsize
 
 /* ---- Many tokens ------------------------------------------------------------------------------------------------- */
 
-#define PART_BLOCKS (DEPTH / 32)
-#define PART_TOKENS 24          /* floats of so many tokens at once: a multiple of the tile */
-
 /* d * q + m of eight bytes, @offset too large. */
 static ALWAYS_INLINE void
 expand_eight (float *dst, __m128i q, const guint offset, __m256 d, __m256 m)
@@ -212,55 +209,5 @@ expand_block (const TernBlocks type, float *dst, const guint8 *p)
   }
 }
 
-static void
-tokens_times_panel (float *y, gsize ldy, gsize rows, const TernQ8Block *x, gsize ldx, gsize n, const float *panel,
-    gsize blocks, gboolean add)
-{
-  float part[PART_TOKENS][DEPTH];
-  gsize t, i, b;
-  guint j;
-
-  for (t = 0; t < n; t += PART_TOKENS) {
-    gsize count = MIN (PART_TOKENS, n - t);
-
-    for (i = 0; i < count; i++) {
-      for (b = 0; b < blocks; b++) {
-        const TernQ8Block *q = &x[(t + i) * ldx + b];
-
-#pragma GCC unroll 4
-        for (j = 0; j < 32; j += VL)
-          v_store (part[i] + b * 32 + j, v_mul (v_load_i8 (q->q + j), v_set (q->d)));
-      }
-    }
-    tern_panel_times_tokens_avx2 (y + t * ldy, ldy, rows, part[0], DEPTH, count, panel, TILE_ROWS, blocks * 32,
-        add ? SUM_ADDS : SUM_BEGINS);
-  }
-}
-
-static ALWAYS_INLINE void
-many_tokens (const TernBlocks type, float *y, gsize ldy, const guint8 *w, gsize row_bytes, gsize rows, gsize blocks,
-    const TernQ8Block *x, gsize ldx, gsize n)
-{
-  float part[TILE_ROWS][DEPTH], panel[DEPTH * TILE_ROWS] __attribute__ ((aligned (64)));
-  const guint unit = unit_of (type);
-  gsize r, b, i, j;
-
-  for (r = 0; r < rows; r += TILE_ROWS) {
-    gsize count = MIN (TILE_ROWS, rows - r);
-
-    for (b = 0; b < blocks; b += PART_BLOCKS) {
-      gsize width = MIN (PART_BLOCKS, blocks - b);
-
-      for (i = 0; i < count; i++) {
-        const guint8 *p = w + (r + i) * row_bytes + b / unit * bytes_of (type);
-
-        for (j = 0; j < width; j += unit)
-          expand_block (type, part[i] + j * 32, p + j / unit * bytes_of (type));
-      }
-      tern_pack_panel_avx2 (panel, (const guint8 *) part, sizeof part[0], count, width * 32);
-      tokens_times_panel (y + r, ldy, rows - r, x + b, ldx, n, panel, width, b > 0);
-    }
-  }
-}
-
+#include "engine/kernels/wide/blocks-floats.inc"
 #include "engine/kernels/wide/blocks.inc"

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "engine/kernels/x86/vec-avx2.h"
+#include "engine/kernels/x86/ternary-rows.inc"
 
 #define TILE_TOKENS 5           /* 10 sums, 2 of digits, 2 products, 1 of activations of 16 registers */
 #define STEPS (TERN_T2_COLS / 16)
@@ -17,19 +18,6 @@ static ALWAYS_INLINE __m256i
 broadcast4 (const gint8 *x)
 {
   return _mm256_broadcastd_epi32 (_mm_loadu_si32 (x));
-}
-
-/* Float part of 8 rows of one token; the digits were one too large. */
-static ALWAYS_INLINE void
-store_rows (float *y, gsize rows, __m256i sum, float xscale, gint32 xsum, float wscale)
-{
-  __m256 v = _mm256_cvtepi32_ps (_mm256_sub_epi32 (sum, _mm256_set1_epi32 (xsum)));
-
-  v = v_mul (v_mul (v, v_set (xscale)), v_set (wscale));
-  if (rows >= VL)
-    v_store (y, v);
-  else
-    v_store_first (y, rows, v);
 }
 
 /* Many tokens share what is unpacked: a piece of a panel stays in the first-level cache while a block of tokens passes. */

@@ -2,6 +2,7 @@
 /* Ternary matrices in the layout T3: five sixths of the bytes of T2, which is what decode waits for, and one stream of them. */
 #include "engine/kernels/x86/vec-avx512.h"
 #include "engine/kernels/x86/vec-t3.h"
+#include "engine/kernels/x86/ternary-rows.inc"
 
 #define TILE_TOKENS 8           /* 24 sums, 3 of digits, 1 of indices, 1 of highest bits, 1 mask, 1 of activations */
 #define THIRDS 3
@@ -24,19 +25,6 @@ fetch_block (const guint8 *block)
 #pragma GCC unroll 5
   for (i = 0; i < TERN_T3_BLOCK; i += 64)
     _mm_prefetch ((const char *) block + i, _MM_HINT_T0);
-}
-
-/* Float part of 16 rows of one token; the digits were one too large. */
-static ALWAYS_INLINE void
-store_rows (float *y, gsize rows, __m512i sum, float xscale, gint32 xsum, float wscale)
-{
-  __m512 v = _mm512_cvtepi32_ps (_mm512_sub_epi32 (sum, _mm512_set1_epi32 (xsum)));
-
-  v = v_mul (v_mul (v, v_set (xscale)), v_set (wscale));
-  if (rows >= VL)
-    v_store (y, v);
-  else
-    v_store_first (y, rows, v);
 }
 
 /* One panel, of which @rows count, and @tokens tokens, a constant. Few tokens have several sums for each of their outputs, so

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "engine/kernels/x86/vec-avx512.h"
+#include "engine/kernels/x86/ternary-rows.inc"
 
 #define TILE_TOKENS 12          /* 24 sums, 2 of packed weights, 2 of digits, 1 of activations, 1 mask */
 #define STEPS (TERN_T2_COLS / 16)
@@ -26,19 +27,6 @@ load_step (__m512i p[2], const guint8 *const w[2], gsize s, gsize ahead)
     p[i] = _mm512_loadu_si512 (w[i] + s * 64);
     _mm_prefetch ((const char *) w[i] + s * 64 + ahead, _MM_HINT_T1);
   }
-}
-
-/* Float part of 16 rows of one token; the digits were one too large. */
-static ALWAYS_INLINE void
-store_rows (float *y, gsize rows, __m512i sum, float xscale, gint32 xsum, float wscale)
-{
-  __m512 v = _mm512_cvtepi32_ps (_mm512_sub_epi32 (sum, _mm512_set1_epi32 (xsum)));
-
-  v = v_mul (v_mul (v, v_set (xscale)), v_set (wscale));
-  if (rows >= VL)
-    v_store (y, v);
-  else
-    v_store_first (y, rows, v);
 }
 
 /* Two panels, of which the second may be the first again when @rows <= 16, and @tokens tokens, a constant. */
