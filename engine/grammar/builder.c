@@ -270,6 +270,14 @@ is_node (TernGrammarBuilder *b, TernNode node)
   return FALSE;
 }
 
+/* Adds the bytes of @node; while all strings are empty there are none to point to. */
+static void
+append_bytes (const TernGrammarBuilder *b, GByteArray *text, const TernNodeData *node)
+{
+  if (node->n > 0)
+    g_byte_array_append (text, b->bytes->data + node->at, node->n);
+}
+
 /* Bytes side by side are one string; what is empty goes. */
 TernNode
 tern_grammar_sequence (TernGrammarBuilder *b, const TernNode *items, guint n)
@@ -289,9 +297,9 @@ tern_grammar_sequence (TernGrammarBuilder *b, const TernNode *items, guint n)
 
       if (!text) {
         text = g_byte_array_new ();
-        g_byte_array_append (text, b->bytes->data + tern_node (b, item)->at, tern_node (b, item)->n);
+        append_bytes (b, text, tern_node (b, item));
       }
-      g_byte_array_append (text, b->bytes->data + more->at, more->n);
+      append_bytes (b, text, more);
     }
     if (text)
       item = tern_grammar_bytes (b, (const char *) text->data, text->len);
