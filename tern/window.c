@@ -83,7 +83,7 @@ tern_windower_reset (TernWindower *self)
 {
   self->in_group = self->n_marks = self->n_closed = 0;
   self->closed_end = self->count;
-  self->ended = self->next_start = 0;
+  self->ended = self->stretch_ended = self->next_start = 0;
   self->started = FALSE;
 }
 
@@ -149,12 +149,13 @@ open_window (TernWindower *self, guint64 at, guint64 pts)
 {
   TernWindowMark *mark = &self->marks[self->n_marks++];
 
-  /* As if ticks had not been rounded; and not within a stretch that ended between two ticks. */
+  /* As if ticks had not been rounded; and not within a stretch before that ended between two ticks, however late in this one a
+   * window is opened (those before it may have been passed over). */
   if (self->started && at < self->next_start + slack (self))
     at = self->next_start;
   *mark = (TernWindowMark) { .first = self->count, .at = at, .start = at };
-  if (!self->started && at < self->ended && self->ended <= pts)
-    mark->start = self->ended;
+  if (at < self->stretch_ended && self->stretch_ended <= pts)
+    mark->start = self->stretch_ended;
   self->next_start = at + self->hop;
   self->in_group = 0;
   self->last_tick = 0;
@@ -222,5 +223,6 @@ tern_windower_finish (TernWindower *self, guint64 seen_end)
   }
   self->in_group = self->n_marks = 0;
   self->started = FALSE;
+  self->stretch_ended = self->ended;
   self->stretch++;
 }

@@ -42,6 +42,7 @@ typedef struct {
   guint64 next_start;           /* ns; where the next window may begin */
   guint64 closed_end;           /* frame after the last window closed */
   guint64 ended;                /* ns; where the last window closed ended */
+  guint64 stretch_ended;        /* ns; where the stretches before this one did */
   guint64 stretch;              /* finishes so far */
   gboolean started;             /* a frame was taken since the last finish */
 } TernWindower;
