@@ -6,18 +6,17 @@
  *   sessions labels MODEL [N]     answers by labels on a window of 8 frames against a free one of N (12) tokens
  *   sessions first-token MODEL    from the end of a window of 32 frames to the first token, frames coming at 2 a second,
  *                                 against reading the last group and the prompt's tail
- *   sessions compress MODEL [N]   windows of 32 frames of 196 tokens, answers of 64: DyCoke with both of its shares .7 against
- *                                 everything read and attended to, N (3) times
  *   sessions stops MODEL [N]      cancel, flush and free at any point with 16 sessions busy, N (1000) times
  *   sessions cameras MODEL [S]    16 cameras at 2 frames a second for S (60) seconds
  *   sessions memory MODEL         of one more session
  *
- * MODEL: a language model (for beams to stops: frames are random visual tokens of its width, 49 or 196 each), or `bundled` (cameras,
+ * MODEL: a language model (for beams to stops: frames are random visual tokens of its width, 49 each), or `bundled` (cameras,
  * memory: pictures). Threads: all cores. */
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/median.h"
 #include "engine/base/random.h"
 #include "tern/model-priv.h"
 #include "tern/tern.h"
@@ -28,7 +27,6 @@
 
 static TernModel *model;
 static float *rows;             /* [64][TOKENS][width] */
-static guint side = 7;          /* of a frame's grid of tokens */
 
 static gint64
 now (void)
@@ -76,9 +74,9 @@ new_session (const TernSessionParams *params)
 static gboolean
 push_tokens (TernSession *session, guint i, GError **error)
 {
-  guint dim = tern_model_embedding_dim (model), n = side * side, frames = 64 * TOKENS / n;
-  TernTokens tokens = { .pts = MS (500) * i, .duration = MS (500), .number = i, .grid_w = side, .grid_h = side, .dim = dim,
-    .n_tokens = n, .tokens = rows + (gsize) (i % frames) * n * dim };
+  guint dim = tern_model_embedding_dim (model);
+  TernTokens tokens = { .pts = MS (500) * i, .duration = MS (500), .number = i, .grid_w = 7, .grid_h = 7, .dim = dim,
+    .n_tokens = TOKENS, .tokens = rows + (gsize) (i % 64) * TOKENS * dim };
 
   return tern_session_push_tokens (session, &tokens, error);
 }
@@ -97,21 +95,6 @@ push_all (TernSession *session, guint first, guint n)
       tern_session_wait (session, -1);
     }
   }
-}
-
-static int
-compare (const void *a, const void *b)
-{
-  double x = *(const double *) a, y = *(const double *) b;
-
-  return (x > y) - (x < y);
-}
-
-static double
-median (double *values, guint n)
-{
-  qsort (values, n, sizeof *values, compare);
-  return values[n / 2];
 }
 
 /* ---- Beams and questions ----------------------------------------------------------------------------------------- */
@@ -329,48 +312,6 @@ first_token (void)
       median (alone, RUNS), median (waited, RUNS) / median (alone, RUNS));
 }
 
-/* ---- Compression ------------------------------------------------------------------------------------------------- */
-
-static void
-compression (guint runs)
-{
-  enum { FRAMES = 32, MOST = 16, SAID = 64 };
-  static const char *const names[] = { "none", "DyCoke" };
-  TernSessionParams params = text_params (FRAMES);
-  double whole[2][MOST], prefill[2][MOST], decode[2][MOST];
-  guint prompt[2];
-
-  runs = MIN (runs, MOST);
-  side = 14;
-  params.sampling.max_tokens = SAID;
-  for (guint run = 0; run < runs; run++)
-    for (guint i = 0; i < 2; i++) {
-      g_autoptr (TernSession) session = NULL;
-      gint64 begin;
-      TernResult *result;
-
-      params.compress.method = i ? TERN_METHOD_DYCOKE : TERN_METHOD_NONE;
-      params.compress.merge_ratio = params.kv_prune = i ? .7 : 0;
-      session = new_session (&params);
-      begin = now ();
-      push_all (session, 0, FRAMES);
-      tern_session_finish (session);
-      if (tern_session_next (session, -1, &result) != TERN_NEXT_RESULT)
-        g_error ("no answer");
-      whole[i][run] = (double) (now () - begin) / 1000;
-      prefill[i][run] = result->metrics.prefill_ms;
-      decode[i][run] = result->metrics.decode_ms;
-      prompt[i] = result->prompt_tokens;
-      tern_result_unref (result);
-    }
-  for (guint i = 0; i < 2; i++)
-    g_print ("%-6s  window of %d frames of %u tokens, prompt of %u, %u said, median of %d: %.0f ms, of which prefill %.0f, "
-        "decode %.0f\n", names[i], FRAMES, side * side, prompt[i], SAID, runs, median (whole[i], runs),
-        median (prefill[i], runs), median (decode[i], runs));
-  g_print ("none takes %.2f times as long; its decode %.2f\n", median (whole[0], runs) / median (whole[1], runs),
-      median (decode[0], runs) / median (decode[1], runs));
-}
-
 /* ---- Stops ------------------------------------------------------------------------------------------------------- */
 
 static void
@@ -550,7 +491,7 @@ main (int argc, char **argv)
   guint n = argc > 3 ? (guint) strtoul (argv[3], NULL, 10) : 0;
 
   if (argc < 3) {
-    g_printerr ("usage: sessions beams|questions|labels|first-token|compress|stops|cameras|memory MODEL [N]\n");
+    g_printerr ("usage: sessions beams|questions|labels|first-token|stops|cameras|memory MODEL [N]\n");
     return 2;
   }
   open_model (argv[2]);
@@ -562,8 +503,6 @@ main (int argc, char **argv)
     labels (n ? n : 12);
   else if (!strcmp (what, "first-token"))
     first_token ();
-  else if (!strcmp (what, "compress"))
-    compression (n ? n : 3);
   else if (!strcmp (what, "stops"))
     stops (n ? n : 1000);
   else if (!strcmp (what, "cameras"))

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "bench/median.h"
 #include "engine/base/random.h"
 #include "tern/tern.h"
 
@@ -77,27 +78,12 @@ new_session (TernModel *model, const TernSessionParams *params)
   return session;
 }
 
-static int
-compare (const void *a, const void *b)
-{
-  double x = *(const double *) a, y = *(const double *) b;
-
-  return (x > y) - (x < y);
-}
-
-static double
-median (double *values, guint n)
-{
-  qsort (values, n, sizeof *values, compare);
-  return values[n / 2];
-}
-
 /* ---- DyCoke ------------------------------------------------------------------------------------------------------ */
 
 #define GRID 14
 #define WINDOW 32
 
-/* Milliseconds from the first push to the answer. */
+/* Milliseconds from the first push to the answer; what it says of itself goes to stderr. */
 static double
 answer (TernModel *model, const float *rows, gboolean dycoke)
 {
@@ -106,6 +92,7 @@ answer (TernModel *model, const float *rows, gboolean dycoke)
   g_autoptr (TernSession) session = NULL;
   TernResult *result;
   gint64 begin;
+  double ms;
 
   params.window = WINDOW * MS (500);
   params.max_frames = WINDOW;
@@ -132,8 +119,11 @@ answer (TernModel *model, const float *rows, gboolean dycoke)
     g_printerr ("windows: expected an answer, found none\n");
     exit (1);
   }
+  ms = (double) (now () - begin) / 1000;
+  g_printerr ("%-6s prompt of %u tokens: prefill %.0f ms, decode %.0f ms\n", dycoke ? "DyCoke" : "all", result->prompt_tokens,
+      result->metrics.prefill_ms, result->metrics.decode_ms);
   tern_result_unref (result);
-  return (double) (now () - begin) / 1000;
+  return ms;
 }
 
 static void
