@@ -17,6 +17,9 @@
 #include "engine/base/mem.h"
 
 #define SPIN_US 60              /* a worker's patience between two runs before it sleeps */
+#define LOOKS 64                /* at the state, between two at the clock */
+#define FETCH_BYTES (256 * 1024)        /* what a waiting thread fetches, at most: a part of its second-level cache */
+#define FETCH_LINES 4           /* between two looks */
 
 /* `state`: how many workers are inside the run, whether more may join, whether the caller sleeps until they are out,
  * and the number of the run, so that a worker enters each one once. */
@@ -33,6 +36,15 @@ typedef struct {
   _Alignas (TERN_ALIGN) _Atomic guint64 next;   /* first item that nobody has taken */
   guint64 end;
 } Share;
+
+/* What a worker will read first in the run after this one. Two numbers that may not belong together for a moment: nothing
+ * is read but ahead of time. */
+typedef struct {
+  _Alignas (TERN_ALIGN) _Atomic guintptr begin;
+  atomic_size_t bytes;
+  guintptr fetching;            /* the worker's: what `begin` was when it began, and how far it is */
+  gsize fetched;
+} Fetch;
 
 typedef struct {
   TernPool *pool;
@@ -52,6 +64,7 @@ struct _TernPool {
   void *data;
   guint64 grain;
   Share *shares;                /* [threads] */
+  Fetch *fetches;               /* [threads] */
 
   _Alignas (TERN_ALIGN) atomic_uint state;
   _Alignas (TERN_ALIGN) atomic_uint sleepers;
@@ -118,17 +131,36 @@ has_news (TernPool *pool, guint last)
   return ((state & STATE_OPEN) && (state & STATE_RUN_MASK) != last) || atomic_load (&pool->stop);
 }
 
+/* Passes a moment: with fetching, as long as there is something. */
+static inline void
+pass_time (Fetch *fetch)
+{
+  guintptr begin = atomic_load_explicit (&fetch->begin, memory_order_relaxed);
+  guint i;
+
+  if (begin != fetch->fetching) {
+    fetch->fetching = begin;
+    fetch->fetched = 0;
+  }
+  if (fetch->fetched >= atomic_load_explicit (&fetch->bytes, memory_order_relaxed)) {
+    relax ();
+    return;
+  }
+  for (i = 0; i < FETCH_LINES; i++, fetch->fetched += TERN_ALIGN)
+    __builtin_prefetch ((const void *) (begin + fetch->fetched), 0, 2);
+}
+
 static void
-wait_for_news (TernPool *pool, guint last)
+wait_for_news (TernPool *pool, guint last, Fetch *fetch)
 {
   gint64 end = g_get_monotonic_time () + SPIN_US;
   guint i;
 
   do {
-    for (i = 0; i < 64; i++) {
+    for (i = 0; i < LOOKS; i++) {
       if (has_news (pool, last))
         return;
-      relax ();
+      pass_time (fetch);
     }
   } while (g_get_monotonic_time () < end);
 
@@ -165,7 +197,7 @@ worker_main (void *data)
   if (pool->yielding)
     tern_thread_step_back ();
   for (;;) {
-    wait_for_news (pool, last);
+    wait_for_news (pool, last, &pool->fetches[self->index]);
     if (atomic_load (&pool->stop))
       return NULL;
 
@@ -197,10 +229,10 @@ finish (TernPool *pool)
     return;
   end = g_get_monotonic_time () + SPIN_US;
   do {
-    for (i = 0; i < 64; i++) {
+    for (i = 0; i < LOOKS; i++) {
       if (!(atomic_load (&pool->state) & STATE_ACTIVE))
         return;
-      relax ();
+      pass_time (&pool->fetches[0]);
     }
   } while (g_get_monotonic_time () < end);
 
@@ -212,25 +244,45 @@ finish (TernPool *pool)
   g_mutex_unlock (&pool->mutex);
 }
 
+guint
+tern_pool_share (const TernPool *pool, guint items, guint grain, guint worker)
+{
+  guint64 grains = ((guint64) items + grain - 1) / grain, threads = tern_pool_threads (pool);
+
+  return (guint) MIN (grains * worker / threads * grain, items);
+}
+
+void
+tern_pool_fetch (TernPool *pool, guint worker, const void *memory, gsize bytes)
+{
+  atomic_store_explicit (&pool->fetches[worker].begin, (guintptr) memory, memory_order_relaxed);
+  atomic_store_explicit (&pool->fetches[worker].bytes, MIN (bytes, FETCH_BYTES), memory_order_relaxed);
+}
+
+const void *
+tern_pool_fetches (TernPool *pool, guint worker, gsize *bytes)
+{
+  *bytes = atomic_load_explicit (&pool->fetches[worker].bytes, memory_order_relaxed);
+  return (const void *) atomic_load_explicit (&pool->fetches[worker].begin, memory_order_relaxed);
+}
+
 /* Items [first, end), @first being a multiple of @grain. */
 static void
 run_range (TernPool *pool, TernPoolFunc func, void *data, guint first, guint end, guint grain)
 {
   guint items = end - first, i;
-  guint64 grains;
 
   if (!pool || pool->threads == 1 || items <= grain) {
     func (data, first, end, 0);
     return;
   }
 
-  grains = ((guint64) items + grain - 1) / grain;
   pool->func = func;
   pool->data = data;
   pool->grain = grain;
   for (i = 0; i < pool->threads; i++) {
-    atomic_store_explicit (&pool->shares[i].next, first + grains * i / pool->threads * grain, memory_order_relaxed);
-    pool->shares[i].end = MIN (first + grains * (i + 1) / pool->threads * grain, end);
+    atomic_store_explicit (&pool->shares[i].next, first + tern_pool_share (pool, items, grain, i), memory_order_relaxed);
+    pool->shares[i].end = first + tern_pool_share (pool, items, grain, i + 1);
   }
   atomic_fetch_add (&pool->state, STATE_RUN | STATE_OPEN);      /* OPEN was clear */
 
@@ -321,7 +373,9 @@ pool_new (guint threads, gboolean yielding, GError **error)
   pool->threads = threads;
   pool->workers = g_new0 (Worker, threads);
   pool->shares = tern_mem_alloc (threads * sizeof *pool->shares, "thread pool", error);
-  if (!pool->shares) {
+  if (pool->shares)
+    pool->fetches = tern_mem_alloc (threads * sizeof *pool->fetches, "thread pool", error);
+  if (!pool->fetches) {
     tern_pool_free (pool);
     return NULL;
   }
@@ -372,6 +426,7 @@ tern_pool_free (TernPool *pool)
   }
   g_free (pool->workers);
   tern_mem_free (pool->shares);
+  tern_mem_free (pool->fetches);
   g_mutex_clear (&pool->mutex);
   g_cond_clear (&pool->started);
   g_cond_clear (&pool->left);

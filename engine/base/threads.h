@@ -38,6 +38,13 @@ void *tern_pool_scratch (TernPool *pool, guint worker);
  * Allocates nothing. @pool NULL runs in the caller with worker 0 (then scratch must not be needed). */
 void tern_pool_run (TernPool *pool, TernPoolFunc func, void *data, guint items, guint grain);
 
+/* The first item of @worker's share of such a run; of worker tern_pool_threads(): its end. */
+guint tern_pool_share (const TernPool *pool, guint items, guint grain, guint worker);
+/* Says what @worker will read first in a run after the next one: it fetches the beginning of it into its own cache while it
+ * waits for that run, so that memory does not rest while one thread does what comes between two runs, or is late. A hint:
+ * nothing has to be there. By the caller, while no run is under way. */
+void tern_pool_fetch (TernPool *pool, guint worker, const void *memory, gsize bytes);
+
 /* The same in slices, between which @cancel is looked at; FALSE: it was raised, and the rest was not done. @work:
  * multiply-adds of one item. A slice is as large as the pool has learned from those before that it may be (slice.h), and
  * at least @grain items for every thread. What @func does must not depend on where its items are cut. */
@@ -48,5 +55,7 @@ guint tern_pool_workers_asleep (TernPool *pool);
 gboolean tern_pool_caller_asleep (TernPool *pool);
 /* What the pool has learned. */
 TernSlice *tern_pool_slice (TernPool *pool);
+/* What @worker was told to fetch, and how much of it, at most. */
+const void *tern_pool_fetches (TernPool *pool, guint worker, gsize *bytes);
 
 G_END_DECLS

@@ -118,6 +118,50 @@ pack_linears (TernLlm *llm, TernPool *pool, GError **error)
   return llm->packing != NULL;
 }
 
+/* Where in a pass we are: the first linear of all, that of the latest run, and what belongs to the latest. */
+typedef struct {
+  TernLinear *first, *run;
+  const TernLinear *beside;
+} Turn;
+
+static void
+take_turn (TernLinear *linear, void *data)
+{
+  Turn *turn = data;
+
+  if (linear != turn->beside) {
+    if (turn->run)
+      turn->run->next = linear;
+    turn->run = linear;
+    turn->first = turn->first ? turn->first : linear;
+  }
+  turn->beside = linear->beside;
+}
+
+static void
+take_turns (Turn *turn, TernBlock *block)
+{
+  if (block->klass->in_turn)
+    block->klass->linears (block, take_turn, turn);
+  else
+    *turn = (Turn) { turn->first };
+}
+
+/* What reads memory in a pass comes always in the same order: so each says what comes next. */
+static void
+link_linears (TernLlm *llm)
+{
+  TernLinear *head = (TernLinear *) tern_llm_head (llm);
+  Turn turn = { 0 };
+
+  for (guint i = 0; i < llm->info.n_layers; i++) {
+    take_turns (&turn, llm->layers[i].mixer);
+    take_turns (&turn, llm->layers[i].ffn);
+  }
+  take_turn (head, &turn);
+  head->next = turn.first;
+}
+
 static void
 find_float (TernLinear *linear, void *data)
 {
@@ -144,6 +188,7 @@ tern_llm_open (TernGguf *file, const TernKernels *kernels, TernPool *pool, GErro
   if (!llm || !pack_linears (llm, pool, error))
     return NULL;
   llm->rounds = llm->bit_linear && has_float_layers (llm);
+  link_linears (llm);
   llm->usable = TRUE;
   return g_steal_pointer (&llm);
 }

@@ -29,6 +29,7 @@ typedef struct {
   void (*free) (TernBlock *block);
   /* Calls @func with every linear. */
   void (*linears) (TernBlock *block, TernLinearFunc func, void *data);
+  gboolean in_turn;             /* eval runs them all, in this order */
   /* Bytes owned beside the linears; NULL: none. */
   gsize (*owned) (const TernBlock *block);
 

@@ -13,6 +13,9 @@
 #define EXPAND_BYTES (128 * 1024)
 #define EXPAND_MAX_ROWS 16
 
+/* What a thread asks for at once of the input. */
+#define FETCH_INPUT (16 * 1024)
+
 /* So do rows that are read twice. */
 #define BOTH_BYTES (128 * 1024)
 
@@ -496,6 +499,19 @@ tern_linear_ready (const TernLinear *linear, TernLinearInput *input, TernPool *p
   }
 }
 
+/* The caller's core has just made the input. */
+static void
+fetch_input (const TernLinearInput *input)
+{
+  gsize bytes = MIN (input->n * i8_stride (input->cols), FETCH_INPUT);
+
+  for (gsize i = 0; input->has_i8 && i < bytes; i += TERN_ALIGN)
+    __builtin_prefetch (input->i8 + i);
+  bytes = MIN (input->n * q8_stride (input->cols) * sizeof *input->q8, FETCH_INPUT);
+  for (gsize i = 0; input->has_q8 && i < bytes; i += TERN_ALIGN)
+    __builtin_prefetch ((const guint8 *) input->q8 + i);
+}
+
 static void
 run_rows (void *data, guint begin, guint end, guint worker)
 {
@@ -505,6 +521,7 @@ run_rows (void *data, guint begin, guint end, guint worker)
   };
   const Job *job = data;
 
+  fetch_input (job->input);
   funcs[run_form (job->linear, job->input)] (data, begin, end, worker);
 }
 
@@ -525,15 +542,142 @@ tern_linear_grain (const TernLinear *linear, const TernLinearInput *input)
   return input->n > input->few && panel == TERN_LINEAR_UNIT ? 2 * panel : panel;        /* kernels take two of the small */
 }
 
+/* ---- Several in one run ------------------------------------------------------------------------------------------ */
+
+/* Their rows one after the other, each linear's from a multiple of the grain on; or the same rows of all. */
+typedef struct {
+  Job jobs[TERN_LINEAR_BESIDE];
+  guint first[TERN_LINEAR_BESIDE + 1];
+  guint n;
+  TernPoolFunc then;
+  void *then_data;
+} Side;
+
+/* So many bytes of another linear's rows are asked for while those before are computed: as the kernels do within one. */
+#define FETCH_BESIDE 8192
+
+static const guint8 *rows_at (const TernLinear *linear, TernForm form, guint row, gsize *bytes);
+
+/* The same rows of all. */
+static void
+run_in_step (void *data, guint begin, guint end, guint worker)
+{
+  const Side *side = data;
+
+  for (guint i = 0; i < side->n; i++) {
+    if (i + 1 < side->n) {
+      const Job *job = &side->jobs[i + 1];
+      gsize bytes;
+      const guint8 *at = rows_at (job->linear, run_form (job->linear, job->input), begin, &bytes);
+
+      for (gsize b = 0; b < MIN (bytes, FETCH_BESIDE); b += TERN_ALIGN)
+        __builtin_prefetch (at + b, 0, 2);
+    }
+    run_rows ((void *) &side->jobs[i], begin, end, worker);
+  }
+  side->then (side->then_data, begin, end, worker);
+}
+
+static void
+run_side (void *data, guint begin, guint end, guint worker)
+{
+  const Side *side = data;
+
+  for (guint i = 0; i < side->n; i++) {
+    guint first = side->first[i], from = MAX (begin, first), to = MIN (end, first + side->jobs[i].linear->rows);
+
+    if (from < to)
+      run_rows ((void *) &side->jobs[i], from - first, to - first, worker);
+  }
+}
+
+/* Of both: begins of pieces are whole panels of either. */
+static guint
+common_grain (guint a, guint b)
+{
+  return a == 0 || a == b ? b : 2 * TERN_LINEAR_GRAIN;
+}
+
+static guint
+rows_up_to (guint rows, guint grain)
+{
+  return (rows + grain - 1) / grain * grain;
+}
+
+/* From row @row, the beginning of a panel, to the end. */
+static const guint8 *
+rows_at (const TernLinear *linear, TernForm form, guint row, gsize *bytes)
+{
+  gsize at, end;
+
+  if (form == TERN_FORM_T2) {
+    at = tern_ternary_bytes (linear->kernels->ternary, row, linear->cols);
+    end = tern_ternary_bytes (linear->kernels->ternary, linear->rows, linear->cols);
+  } else {
+    at = row * tern_linear_row_bytes (linear);
+    end = linear->rows * tern_linear_row_bytes (linear);
+  }
+  *bytes = end - at;
+  return (form == TERN_FORM_T2 ? linear->packed : linear->data) + at;
+}
+
+/* Tells each thread where its share of the run that begins with @next begins. */
+static void
+fetch_next (const TernLinear *next, const TernLinearInput *input, TernPool *pool)
+{
+  guint grain = 0, items = 0;
+  const TernLinear *linear;
+
+  for (linear = next; linear; linear = linear->beside)
+    grain = common_grain (grain, tern_linear_grain (linear, input));
+  for (linear = next; linear; linear = linear->in_step ? NULL : linear->beside)
+    items += rows_up_to (linear->rows, grain);
+  for (guint worker = 0; worker < tern_pool_threads (pool); worker++) {
+    guint row = tern_pool_share (pool, items, grain, worker);
+    const guint8 *at = NULL;
+    gsize bytes = 0;
+
+    for (linear = next; linear && row >= rows_up_to (linear->rows, grain); linear = linear->beside)
+      row -= rows_up_to (linear->rows, grain);
+    if (linear && row < linear->rows)
+      at = rows_at (linear, run_form (linear, input), row, &bytes);
+    tern_pool_fetch (pool, worker, at, bytes);
+  }
+}
+
+gboolean
+tern_linear_run_beside (const TernLinearProduct *products, guint n, TernLinearInput *input, TernPoolFunc then,
+    void *then_data, TernPool *pool, TernCancel *cancel)
+{
+  Side side = { .n = n, .then = then, .then_data = then_data };
+  guint grain = 0;
+
+  g_return_val_if_fail (n >= 1 && n <= TERN_LINEAR_BESIDE, FALSE);
+  for (guint i = 0; i < n; i++) {
+    const TernLinearProduct *p = &products[i];
+
+    tern_linear_ready (p->linear, input, pool);
+    side.jobs[i] = (Job) { p->linear, input, p->bias, p->y, p->ldy, pool };
+    grain = common_grain (grain, tern_linear_grain (p->linear, input));
+  }
+  for (guint i = 0; i < n; i++)
+    side.first[i + 1] = side.first[i] + rows_up_to (products[i].linear->rows, grain);
+  if (pool && products[0].linear->next)
+    fetch_next (products[0].linear->next, input, pool);
+  if (then)
+    return tern_pool_run_until (pool, run_in_step, &side, products[0].linear->rows, grain,
+        (guint64) n * input->n * input->cols, cancel);
+  return tern_pool_run_until (pool, run_side, &side, side.first[n - 1] + products[n - 1].linear->rows, grain,
+      (guint64) input->n * input->cols, cancel);
+}
+
 gboolean
 tern_linear_run_until (const TernLinear *linear, TernLinearInput *input, const float *bias, float *y, gsize ldy,
     TernPool *pool, TernCancel *cancel)
 {
-  Job job = { linear, input, bias, y, ldy, pool };
+  const TernLinearProduct product = { linear, bias, y, ldy };
 
-  tern_linear_ready (linear, input, pool);
-  return tern_pool_run_until (pool, run_rows, &job, linear->rows, tern_linear_grain (linear, input),
-      (guint64) input->n * linear->cols, cancel);
+  return tern_linear_run_beside (&product, 1, input, NULL, NULL, pool, cancel);
 }
 
 void

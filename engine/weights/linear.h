@@ -35,7 +35,9 @@ typedef enum {
   TERN_FORM_EXPAND,
 } TernForm;
 
-typedef struct {
+typedef struct _TernLinear TernLinear;
+
+struct _TernLinear {
   const TernKernels *kernels;
   const TernTypeInfo *type;
   const char *name;             /* of the tensor, borrowed from the file */
@@ -52,7 +54,11 @@ typedef struct {
   gboolean packable;            /* T2 when it was bound */
   gboolean borrowed, scale_borrowed;    /* packed, row_scale are somebody else's (packing.h) */
   TernBlocks blocks;            /* BLOCKS: which */
-} TernLinear;
+  /* Where the order of linears is always the same, set by who knows it (NULL: unknown): the one after this in the same run of
+   * the pool, and, of the first in a run, the first of the run after. */
+  const TernLinear *beside, *next;
+  gboolean in_step;             /* with `beside`: pieces are rows of both */
+};
 
 /* Binds @tensor ([cols, rows] in file order), whose bytes must outlive @linear. Errors: UNSUPPORTED (type), FORMAT
  * (shape); they name the tensor. */
@@ -124,6 +130,21 @@ void tern_linear_run (const TernLinear *linear, TernLinearInput *input, const fl
  * The bits are the same however it is cut. */
 gboolean tern_linear_run_until (const TernLinear *linear, TernLinearInput *input, const float *bias, float *y, gsize ldy,
     TernPool *pool, TernCancel *cancel);
+
+/* The same for up to TERN_LINEAR_BESIDE linears on one input, with 2^31 rows together at most, in one run of the pool: they do
+ * not wait for each other. While threads wait for others at the end, they fetch the beginning of what the first one's `next`
+ * will read.
+ * With @then, they have as many rows, and whoever computed rows of all of them calls @then for these rows: what is done with
+ * outputs one by one is done while they are at hand. */
+#define TERN_LINEAR_BESIDE 3
+typedef struct {
+  const TernLinear *linear;
+  const float *bias;
+  float *y;
+  gsize ldy;
+} TernLinearProduct;
+gboolean tern_linear_run_beside (const TernLinearProduct *products, guint n, TernLinearInput *input, TernPoolFunc then,
+    void *then_data, TernPool *pool, TernCancel *cancel);
 
 /* The same in pieces, for several linears that share one run of the pool: tern_linear_ready() for each, then rows
  * [begin, end) from any worker, begin a multiple of TERN_LINEAR_GRAIN (whole panels in every layout). */

@@ -516,6 +516,45 @@ test_limits (void)
   tear_down (&stage);
 }
 
+/* The runs of a pass as the linears name them: from the head through every run of the layers once, and back to the head. */
+typedef struct {
+  GHashTable *left;             /* that have not been run */
+} Order;
+
+static void
+expect_linear (TernLinear *linear, void *data)
+{
+  g_hash_table_add (((Order *) data)->left, linear);
+}
+
+static void
+test_order (void)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (models); i++) {
+    g_autofree char *path = golden_path (models[i].folder, models[i].file);
+    Order order = { g_hash_table_new (NULL, NULL) };
+    g_autoptr (GError) error = NULL;
+    g_autoptr (TernGguf) file = tern_gguf_open (path, &error);
+    g_autoptr (TernLlm) llm = tern_llm_open (file, tern_kernels_default (NULL), NULL, &error);
+    const TernLinear *head = tern_llm_head (llm), *run = head;
+    guint n = 0;
+
+    g_assert_no_error (error);
+    tern_llm_each_linear (llm, expect_linear, &order);
+    g_hash_table_remove (order.left, head);
+    g_hash_table_remove (order.left, &llm->embedding);
+    n = g_hash_table_size (order.left);
+    for (run = head->next; run && run != head; run = run->next)
+      for (const TernLinear *linear = run; linear; linear = linear->beside)
+        g_assert_true (g_hash_table_remove (order.left, linear));
+    /* Which experts come next is not known before. */
+    g_assert_true (run == head || g_str_equal (models[i].folder, "lfm2moe"));
+    g_assert_true ((g_hash_table_size (order.left) == 0) == (run == head));
+    g_assert_cmpuint (g_hash_table_size (order.left), <, n);
+    g_hash_table_unref (order.left);
+  }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -529,5 +568,6 @@ main (int argc, char **argv)
   }
   g_test_add_func ("/pass/pages", test_pages);
   g_test_add_func ("/pass/limits", test_limits);
+  g_test_add_func ("/pass/order", test_order);
   return g_test_run ();
 }

@@ -142,6 +142,18 @@ norm_rows (void *data, guint begin, guint end, guint worker)
 }
 
 static gboolean
+run_qkv (const Attention *self, const TernAttending *a, TernPass *pass, TernLinearInput *input)
+{
+  const TernLinearProduct products[] = {
+    { &self->q, self->q_bias, a->q, self->q.rows },
+    { &self->k, self->k_bias, a->k, self->k.rows },
+    { &self->v, self->v_bias, a->v, self->v.rows },
+  };
+
+  return tern_block_run_beside (pass, products, G_N_ELEMENTS (products), input, NULL, NULL);
+}
+
+static gboolean
 attention_eval (const TernBlock *block, TernPass *pass, const float *x, float *y)
 {
   const Attention *self = (const Attention *) block;
@@ -153,9 +165,7 @@ attention_eval (const TernBlock *block, TernPass *pass, const float *x, float *y
   a.pass = pass;
   tern_attend_take (&a, &pass->work, pass->n, pass->context);
   tern_block_input (pass, &input, x, self->params.width);
-  if (!tern_block_run (pass, &self->q, self->q_bias, &input, a.q)
-      || !tern_block_run (pass, &self->k, self->k_bias, &input, a.k)
-      || !tern_block_run (pass, &self->v, self->v_bias, &input, a.v))
+  if (!run_qkv (self, &a, pass, &input))
     return FALSE;
   tern_pool_run (tern_block_pool (pass, 16 * pass->n * q_dim), turn_rows, &turning, pass->n, 1);
   tern_attend (&a);
@@ -169,6 +179,7 @@ static const TernBlockClass attention_class = {
   .name = "attention",
   .free = attention_free,
   .linears = attention_linears,
+  .in_turn = TRUE,
   .owned = attention_owned,
   .page = attention_page,
   .work = attention_work,
@@ -265,6 +276,8 @@ tern_attention_new (const TernBlockSource *source, const TernAttentionParams *pa
     tern_block_free (&self->parent);
     return NULL;
   }
+  self->q.beside = &self->k;
+  self->k.beside = &self->v;
   return &self->parent;
 }
 

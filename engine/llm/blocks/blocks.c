@@ -34,6 +34,13 @@ tern_block_run (TernPass *pass, const TernLinear *linear, const float *bias, Ter
   return tern_linear_run_until (linear, input, bias, y, linear->rows, pass->pool, pass->cancel);
 }
 
+gboolean
+tern_block_run_beside (TernPass *pass, const TernLinearProduct *products, guint n, TernLinearInput *input,
+    TernPoolFunc then, void *then_data)
+{
+  return tern_linear_run_beside (products, n, input, then, then_data, pass->pool, pass->cancel);
+}
+
 void
 tern_block_round (const TernPass *pass, float *x, guint cols)
 {

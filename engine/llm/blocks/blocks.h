@@ -11,6 +11,9 @@ G_BEGIN_DECLS
 void tern_block_free (TernBlock *block);        /* NULL and half-built ones too */
 /* y = x W^T + bias for the rows of @input; @bias may be NULL. FALSE: cancelled before. */
 gboolean tern_block_run (TernPass *pass, const TernLinear *linear, const float *bias, TernLinearInput *input, float *y);
+/* The same for several linears, whose `beside` say so, in one run; with @then (or NULL), whose `in_step` say so too. */
+gboolean tern_block_run_beside (TernPass *pass, const TernLinearProduct *products, guint n, TernLinearInput *input,
+    TernPoolFunc then, void *then_data);
 void tern_block_input (TernPass *pass, TernLinearInput *input, const float *x, guint cols);
 /* Where the model asks for it: rounds a row to the 8 bits that BitNet's linears take (arXiv:2402.17764 eq. 4), for
  * those whose weights are not stored as ternary. What is ternary quantises its input itself, to the same values. */

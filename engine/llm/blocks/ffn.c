@@ -64,20 +64,33 @@ ffn_work (const TernBlock *block, TernArena *arena, guint n, guint context)
   take_work ((const Ffn *) block, arena, n, &gate, &up);
 }
 
+/* Features [begin, end) of all rows, by whoever computed them. */
 static void
-gate_rows (void *data, guint begin, guint end, guint worker)
+gate_features (void *data, guint begin, guint end, guint worker)
+{
+  const Gating *gating = data;
+  const TernFfnParams *p = &gating->self->params;
+
+  for (gsize t = 0; t < gating->pass->n; t++) {
+    float *gate = gating->gate + t * p->inner + begin;
+    const float *up = gating->up + t * p->inner + begin;
+
+    if (p->gate == TERN_GATE_RELU2)
+      gating->pass->kernels->relu2_mul (gate, up, end - begin);
+    else
+      gating->pass->kernels->silu_mul (gate, up, end - begin);
+  }
+}
+
+static void
+norm_rows (void *data, guint begin, guint end, guint worker)
 {
   const Gating *gating = data;
   const TernFfnParams *p = &gating->self->params;
 
   for (gsize t = begin; t < end; t++) {
     float *gate = gating->gate + t * p->inner;
-    const float *up = gating->up + t * p->inner;
 
-    if (p->gate == TERN_GATE_RELU2)
-      gating->pass->kernels->relu2_mul (gate, up, p->inner);
-    else
-      gating->pass->kernels->silu_mul (gate, up, p->inner);
     if (gating->self->norm)
       gating->pass->kernels->rms_norm (gate, gate, gating->self->norm, p->inner, p->eps);
     tern_block_round (gating->pass, gate, p->inner);
@@ -89,14 +102,17 @@ ffn_eval (const TernBlock *block, TernPass *pass, const float *x, float *y)
 {
   const Ffn *self = (const Ffn *) block;
   Gating gating = { .self = self, .pass = pass };
+  TernLinearProduct products[2];
   TernLinearInput input;
 
   take_work (self, &pass->work, pass->n, &gating.gate, &gating.up);
   tern_block_input (pass, &input, x, self->params.width);
-  if (!tern_block_run (pass, &self->gate, self->gate_bias, &input, gating.gate)
-      || !tern_block_run (pass, &self->up, self->up_bias, &input, gating.up))
+  products[0] = (TernLinearProduct) { &self->gate, self->gate_bias, gating.gate, self->params.inner };
+  products[1] = (TernLinearProduct) { &self->up, self->up_bias, gating.up, self->params.inner };
+  if (!tern_block_run_beside (pass, products, G_N_ELEMENTS (products), &input, gate_features, &gating))
     return FALSE;
-  tern_pool_run (tern_block_pool (pass, 16 * (gsize) pass->n * self->params.inner), gate_rows, &gating, pass->n, 1);
+  if (self->norm || pass->round)
+    tern_pool_run (tern_block_pool (pass, 4 * (gsize) pass->n * self->params.inner), norm_rows, &gating, pass->n, 1);
   tern_block_input (pass, &input, gating.gate, self->params.inner);
   return tern_block_run (pass, &self->down, self->down_bias, &input, y);
 }
@@ -105,6 +121,7 @@ static const TernBlockClass ffn_class = {
   .name = "ffn",
   .free = ffn_free,
   .linears = ffn_linears,
+  .in_turn = TRUE,
   .owned = ffn_owned,
   .work = ffn_work,
   .eval = ffn_eval,
@@ -127,5 +144,7 @@ tern_ffn_new (const TernBlockSource *source, const TernFfnParams *params, GError
     tern_block_free (&self->parent);
     return NULL;
   }
+  self->gate.beside = &self->up;
+  self->gate.in_step = TRUE;
   return &self->parent;
 }

@@ -114,6 +114,7 @@ static const TernBlockClass shortconv_class = {
   .name = "shortconv",
   .free = shortconv_free,
   .linears = shortconv_linears,
+  .in_turn = TRUE,
   .owned = shortconv_owned,
   .state = shortconv_state,
   .work = shortconv_work,
