@@ -37,7 +37,8 @@ unpack_piece (Scratch *scratch, const guint8 *w, gsize steps)
   gsize s;
   guint k, h;
 
-  for (s = 0; s < steps; s++)
+  for (s = 0; s < steps; s++) {
+    _mm_prefetch ((const char *) w + s * 64 + 4096, _MM_HINT_T1);       /* the next piece and more */
 #pragma GCC unroll 2
     for (h = 0; h < 2; h++) {
       __m256i p = _mm256_loadu_si256 ((const __m256i *) (w + s * 64) + h);
@@ -46,6 +47,7 @@ unpack_piece (Scratch *scratch, const guint8 *w, gsize steps)
       for (k = 0; k < 4; k++)
         scratch->digits[s][k][h] = _mm256_and_si256 (_mm256_srli_epi16 (p, 2 * k), three);
     }
+  }
 }
 
 /* The piece's @steps and @tokens tokens, a constant, into @wide. */

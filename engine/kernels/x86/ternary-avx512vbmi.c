@@ -45,8 +45,7 @@ tile (const guint tokens, const guint chains, float *y, gsize ldy, const guint8 
   for (b = 0; b < groups * TERN_T3_BLOCKS; b++, w += TERN_T3_BLOCK) {
     __m512i high = tern_t3_high (w);
 
-    if (tokens * chains <= 4)
-      fetch_block (w + AHEAD);
+    fetch_block (w + AHEAD);
 #pragma GCC unroll 8
     for (s = 0; s < TERN_T3_STEPS; s++) {
       __m512i index = tern_t3_index (w, high, s), d[THIRDS];

@@ -50,6 +50,7 @@ tile (const guint tokens, float *y, gsize ldy, const guint8 *w, gsize rows, gsiz
   for (s = 0; s < groups * STEPS; s++) {
     const __m256i *p = (const __m256i *) (w + s * 64);
 
+    _mm_prefetch ((const char *) p + 4096, _MM_HINT_T0);
 #pragma GCC unroll 4
     for (k = 0; k < 4; k++) {
       __m256i d0 = _mm256_and_si256 (_mm256_srli_epi16 (_mm256_loadu_si256 (p), 2 * k), three);
