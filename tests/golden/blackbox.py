@@ -3,8 +3,9 @@
 
 usage: blackbox.py TERN GOLDEN_FOLDER [LEVEL...]
 
-LEVEL: values of TERN_CPU (default: scalar avx2 avx512vnni amx; those that this CPU lacks are skipped). The folder holds the
-models and expectations described in its README; without it everything is skipped. The bounds are the files' own.
+LEVEL: values of TERN_CPU (default: scalar avx2 avx512vnni amx neon dotprod i8mm; those that this CPU lacks are skipped).
+The folder holds the models and expectations described in its README; without it everything is skipped. The bounds are the
+files' own.
 """
 import array
 import json
@@ -17,7 +18,7 @@ import sys
 import tempfile
 
 TERN, FOLDER = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2])
-LEVELS = sys.argv[3:] or ["scalar", "avx2", "avx512vnni", "amx"]
+LEVELS = sys.argv[3:] or ["scalar", "avx2", "avx512vnni", "amx", "neon", "dotprod", "i8mm"]
 number = 0
 
 

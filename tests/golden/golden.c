@@ -97,15 +97,26 @@ golden_max_abs (const float *a, const float *b, gsize n)
   return most;
 }
 
+gboolean
+golden_is_sample (void)
+{
+  return g_getenv ("TERN_TEST_SAMPLE") != NULL;
+}
+
 void
 golden_each_level (GoldenLevelFunc func, gconstpointer data)
 {
-  static const TernCpu levels[] = { TERN_CPU_SCALAR, TERN_CPU_AVX2, TERN_CPU_AVX512VNNI, TERN_CPU_AMX, TERN_CPU_NEON };
+  static const TernCpu levels[] = { TERN_CPU_SCALAR, TERN_CPU_AVX2, TERN_CPU_AVX512VNNI, TERN_CPU_AMX, TERN_CPU_NEON,
+    TERN_CPU_DOTPROD, TERN_CPU_I8MM };
+  guint best = 0;
 
+  for (guint i = 1; i < G_N_ELEMENTS (levels); i++)
+    if (tern_cpu_has (levels[i]))
+      best = i;
   for (guint i = 0; i < G_N_ELEMENTS (levels); i++) {
     TernKernels kernels;
 
-    if (!tern_cpu_has (levels[i]))
+    if (!tern_cpu_has (levels[i]) || (golden_is_sample () && i != best))
       continue;
     tern_kernels_init (&kernels, levels[i]);
     g_test_message ("kernels: %s", tern_cpu_name (levels[i]));

@@ -31,7 +31,10 @@ gint32 *golden_ids (JsonObject *object, const char *member, guint *n);
 double golden_nmse (const float *a, const float *b, gsize n);
 double golden_max_abs (const float *a, const float *b, gsize n);
 
+/* TERN_TEST_SAMPLE is set, as for processors that are emulated: fewer cases, each of a kind that is also among the others. */
+gboolean golden_is_sample (void);
+
 /* The instruction sets that golden tests run under, of those this CPU has: calls @func with a table for each, after
- * printing its name. */
+ * printing its name. Of a sample the best one alone. */
 typedef void (*GoldenLevelFunc) (const TernKernels *kernels, gconstpointer data);
 void golden_each_level (GoldenLevelFunc func, gconstpointer data);

@@ -231,4 +231,5 @@ def test(tern, folder, levels):
 if sys.argv[1] == "--make":
     make(pathlib.Path(sys.argv[2]))
 else:
-    test(os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2]), sys.argv[3:] or ["scalar", "avx2", "avx512vnni", "amx"])
+    test(os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2]),
+         sys.argv[3:] or ["scalar", "avx2", "avx512vnni", "amx", "neon", "dotprod", "i8mm"])

@@ -21,10 +21,14 @@ void check_fail (const char *format, ...) G_GNUC_PRINTF (1, 2);
 /* Guards of all buffers, and the gaps between the @rows rows of @width floats, @ld apart, at @y. */
 void check_guards (const float *y, gsize rows, gsize width, gsize ld);
 
-/* Kernels of the level under way trap at every instruction of tiles (tiles-trap.h): fewer cases will do. */
+/* Kernels of the level under way trap at every instruction of tiles (tiles-trap.h), or TERN_TEST_SAMPLE is set: fewer
+ * cases will do. */
 gboolean check_is_slow (void);
+/* The case that comes next is not in the sample: TERN_TEST_SAMPLE=N, for processors that are emulated, is one case of N,
+ * drawn at random. Without it nothing is left out, and no number drawn. */
+gboolean check_leaves_out (void);
 
-/* One generator for everything, seeded from g_test's --seed. */
+/* One generator for everything, seeded from g_test's --seed, which a failure names. */
 guint32 check_random (void);
 guint check_below (guint n);
 float check_uniform (void);             /* [-1, 1) */

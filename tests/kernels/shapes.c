@@ -16,7 +16,7 @@ check_shapes (const char *name, ShapeFunc func, const TernKernels *ref, const Te
       for (t = 0; t < G_N_ELEMENTS (counts); t++) {
         Shape s = { counts[r], depths[d], counts[t] };
 
-        if (s.rows * s.cols * s.n > max_work)
+        if (s.rows * s.cols * s.n > max_work || check_leaves_out ())
           continue;
         s.ldy = s.rows + check_below (9);
         s.ldw = s.cols + check_below (9);

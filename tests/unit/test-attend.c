@@ -280,7 +280,7 @@ typedef void (*RigFunc) (Rig *rig);
 static void
 each_rig (RigFunc func)
 {
-  static const TernCpu levels[] = { TERN_CPU_SCALAR, TERN_CPU_AVX2, TERN_CPU_AVX512VNNI, TERN_CPU_AMX };
+  static const TernCpu levels[] = { TERN_CPU_SCALAR, TERN_CPU_AVX2, TERN_CPU_AVX512VNNI, TERN_CPU_AMX, TERN_CPU_NEON };
   static const guint shapes[][3] = { { 4, 2, 64 }, { 9, 3, 64 }, { 2, 1, 32 }, { 3, 3, 16 }, { 8, 1, 80 } };
 
   for (guint l = 0; l < G_N_ELEMENTS (levels); l++)

@@ -705,12 +705,15 @@ check_orders (const Setup *s, guint32 id)
 static void
 test_orders (void)
 {
-  static const TernCpu levels[] = { TERN_CPU_SCALAR, TERN_CPU_AVX2, TERN_CPU_AVX512VNNI, TERN_CPU_AMX };
+  static const TernCpu levels[] = { TERN_CPU_SCALAR, TERN_CPU_AVX2, TERN_CPU_AVX512VNNI, TERN_CPU_AMX,
+    TERN_CPU_NEON, TERN_CPU_DOTPROD, TERN_CPU_I8MM };
   TernKernels kernels;
   Setup s = scalar_setup (&kernels);
   gsize i, t;
 
-  for (i = 0; i < G_N_ELEMENTS (levels) && tern_cpu_has (levels[i]); i++) {
+  for (i = 0; i < G_N_ELEMENTS (levels); i++) {
+    if (!tern_cpu_has (levels[i]))
+      continue;
     tern_kernels_init (&kernels, levels[i]);
     for (t = 0; t < G_N_ELEMENTS (types); t++)
       check_orders (&s, types[t]);
@@ -785,7 +788,7 @@ test_huge_input (void)
 int
 main (int argc, char **argv)
 {
-  static const char *const levels[] = { "scalar", "avx2", "avx512vnni", "amx" };
+  static const char *const levels[] = { "scalar", "avx2", "avx512vnni", "amx", "neon", "dotprod", "i8mm" };
   gsize i;
 
   g_test_init (&argc, &argv, NULL);
