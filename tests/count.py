@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Counts test cases (TAP points, not programs) in the JUnit files that `meson test` leaves.
 
-usage: count.py TESTLOG.junit.xml...
+usage: count.py TESTLOG.junit.xml... [--skipped NAME]...
 prints what was skipped, by program, the names of what failed, and as last line "N passed, N failed, N skipped"; exit
-status 1 if any failed or none ran
+status 1 if any failed or none ran. A log that cannot be read counts as a failure, NAME as a program that was skipped;
+programs of a log in build-WHAT/ are called WHAT/PROGRAM.
 """
 import re
 import sys
@@ -11,22 +12,27 @@ import xml.etree.ElementTree as tree
 
 passed, failed, skipped = 0, [], {}
 suites = []
-for path in sys.argv[1:]:
+arguments = iter(sys.argv[1:])
+for path in arguments:
+    if path == "--skipped":
+        skipped[next(arguments)] = 1
+        continue
     try:
-        suites += tree.parse(path).getroot().iter("testsuite")
+        where = re.match(r"build-(\w+)/", path)
+        suites += [(suite, where[1] + "/" if where else "") for suite in tree.parse(path).getroot().iter("testsuite")]
     except (OSError, tree.ParseError) as error:
-        sys.exit(f"count.py: {path}: {error}")
-for suite in suites:
+        failed.append(f"{path}: {error}")
+for suite, where in suites:
     cases = list(suite.iter("testcase"))
     if " / " not in suite.get("name"):  # the programs that printed no point at all
         for case in cases:
-            program = case.get("name").split(" / ")[-1]
+            program = where + case.get("name").split(" / ")[-1]
             if case.find("skipped") is not None:
                 skipped[program] = 1
             else:
                 failed.append(f"{program}: printed no test")
         continue
-    program = suite.get("name").split(" / ")[-1]
+    program = where + suite.get("name").split(" / ")[-1]
     failed_before = len(failed)
     for case in cases:
         kinds = {child.tag for child in case}

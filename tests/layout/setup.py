@@ -58,11 +58,11 @@ def setup():
         point(len(calls) == 2, "a folder that somebody configured by hand is looked at once more", calls)
 
 
-def counted(*suites):
+def counted(*suites, more=()):
     with tempfile.NamedTemporaryFile("w", suffix=".xml") as file:
         file.write("<testsuites>" + "".join(suites) + "</testsuites>")
         file.flush()
-        run = subprocess.run([sys.executable, root / "tests/count.py", file.name], text=True, capture_output=True)
+        run = subprocess.run([sys.executable, root / "tests/count.py", file.name, *more], text=True, capture_output=True)
     return run.returncode, run.stdout.splitlines()[-1] if run.stdout else run.stderr
 
 
@@ -85,6 +85,10 @@ def count():
     for name, (suites, expected) in cases.items():
         found = counted(*suites)
         point(found == expected, f"counts {name}", f"expected {expected}, found {found}")
+    found = counted(good, more=["build-other/none.xml"])
+    point(found == (1, "2 passed, 1 failed, 0 skipped"), "counts a log that is not there", found)
+    found = counted(good, more=["--skipped", "other"])
+    point(found == (0, "2 passed, 0 failed, 1 skipped"), "counts what could not be tested here", found)
 
 
 setup()
