@@ -1,65 +1,44 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Tern beside llama.cpp: the same file, the same machine, one run.
+"""What Tern says beside what llama.cpp says: the same file.
 
 usage: llamacpp.py agree --model TEXT.gguf [--tern build/tools/tern]
        llamacpp.py record --model TEXT.gguf [--exact FLOAT.gguf] PROMPTS.json > GREEDY.json
        llamacpp.py perplexity --model TEXT.gguf [--context N] TEXT.txt
-       llamacpp.py speed --model TEXT.gguf [--mmproj MMPROJ.gguf] [--tern build/tools/tern] [--threads N]
-                          [--prefill N] [--decode N] [--rounds N]
 
 agree: greedy continuations of bench/prompts.txt (raw text, no chat template); prints where and how they part.
 record: llama.cpp's greedy ids, and the three next best with the logits by which they are behind, as tests/golden/smollm2.py compares them; with
 --exact also the greedy ids of the same weights expanded to float. PROMPTS.json holds two lists:
 chat (one user turn in ChatML with the system message of SmolLM2) and raw (text to continue).
 perplexity: llama.cpp's, as `tern perplexity` computes it.
-speed: prefill, decode and one 224x224 picture by `tern bench` and by llama.cpp, in turn, --rounds times; prints the
-medians and their ratio. Random models in the shape of known ones: `tern bench --shape NAME --save FILE --repeat 0`.
+Speed: bench/compare/run.py.
 Needs the package xllamacpp (llama.cpp as a Python wheel); record and perplexity numpy too.
 """
 import argparse
-import base64
 import hashlib
 import json
 import math
 import pathlib
-import statistics
-import struct
 import subprocess
 import sys
-import zlib
 
 import xllamacpp
 
 HERE = pathlib.Path(__file__).resolve().parent
 
 
-def server(args, threads, mmproj=None):
+def server(args):
     params = xllamacpp.CommonParams()
     params.model.path = args.model
     params.n_ctx = 2048
     params.n_parallel = 1
-    params.cpuparams.n_threads = threads
-    params.cpuparams_batch.n_threads = threads
+    params.cpuparams.n_threads = 1
+    params.cpuparams_batch.n_threads = 1
     params.verbosity = -1
-    if mmproj:
-        params.mmproj.path = mmproj
-        params.image_min_tokens = 49
-        params.image_max_tokens = 256
     return xllamacpp.Server(params)
 
 
-def png(width, height):
-    rows = b"".join(b"\0" + bytes((i * 2654435761 >> 24) & 255 for i in range(y * width * 3, (y + 1) * width * 3))
-                    for y in range(height))
-
-    def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-            + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
-
-
 def agree(args):
-    llama = server(args, 1)
+    llama = server(args)
     prompts = [p for p in (HERE / "prompts.txt").read_text(encoding="utf8").splitlines() if p]
     equal = 0
     for prompt in prompts:
@@ -133,57 +112,6 @@ def perplexity(args):
     return 0
 
 
-def tern_bench(args, *options):
-    command = [args.tern, "bench", "--json", "--threads", args.threads, "--repeat", 1, *options]
-    return json.loads(subprocess.run([*map(str, command)], check=True, capture_output=True, text=True).stdout)
-
-
-def text_rounds(args):
-    """[(our prefill, our decode), ...], the same of llama.cpp; ms."""
-    llama = server(args, args.threads)
-    ids = [(i * 7919 + 13) % 1000 + 100 for i in range(args.prefill)]
-    ours, theirs = [], []
-    for _ in range(args.rounds):
-        o = tern_bench(args, "--model", args.model, "--prefill", args.prefill, "--decode", args.decode, "--depth", 0)
-        ours.append(tuple(1000 * o[name]["tokens"] / o[name]["value"] for name in ("prefill", "decode")))
-        t = llama.handle_completions({"prompt": ids, "max_tokens": args.decode, "temperature": 0, "ignore_eos": True,
-                                      "cache_prompt": False})["timings"]
-        theirs.append((t["prompt_ms"] * args.prefill / t["prompt_n"], t["predicted_ms"] * args.decode / t["predicted_n"]))
-    return ours, theirs, o["machine"]["instruction_set"]
-
-
-def picture_rounds(args):
-    llama = server(args, args.threads, args.mmproj)
-    image = "data:image/png;base64," + base64.b64encode(png(224, 224)).decode()
-    text = {"type": "text", "text": "Describe what happens."}
-
-    def prompt_ms(content):
-        return llama.handle_chat_completions({"messages": [{"role": "user", "content": content}], "max_tokens": 1,
-                                              "temperature": 0, "cache_prompt": False})["timings"]["prompt_ms"]
-    ours, theirs = [], []
-    for _ in range(args.rounds):
-        ours.append((1000 / tern_bench(args, "--model", args.mmproj)["vision"]["value"],))
-        theirs.append((prompt_ms([{"type": "image_url", "image_url": {"url": image}}, text]) - prompt_ms([text]),))
-    return ours, theirs
-
-
-def row(name, ours, theirs, i):
-    a, b = (statistics.median(r[i] for r in rounds) for rounds in (ours, theirs))
-    print(f"| {name} | {a:.1f} | {b:.1f} | {b / a:.1f} |")
-
-
-def speed(args):
-    # One llama.cpp at a time: the threads of an idle one still look for work.
-    ours, theirs, cpu = text_rounds(args)
-    print(f"{args.threads} thread(s), {cpu}, median of {args.rounds} rounds in turn")
-    print("| step | Tern ms | llama.cpp ms | llama.cpp / Tern |\n| --- | --- | --- | --- |")
-    row(f"prefill {args.prefill} tokens", ours, theirs, 0)
-    row(f"decode {args.decode} tokens", ours, theirs, 1)
-    if args.mmproj:
-        row("one 224x224 picture (llama.cpp: with its 51 tokens' prefill)", *picture_rounds(args), 0)
-    return 0
-
-
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 commands = parser.add_subparsers(required=True)
 one = commands.add_parser("agree")
@@ -202,14 +130,5 @@ one.add_argument("--model", required=True)
 one.add_argument("--context", type=int, default=512)
 one.add_argument("text")
 one.set_defaults(run=perplexity)
-one = commands.add_parser("speed")
-one.add_argument("--model", required=True)
-one.add_argument("--mmproj")
-one.add_argument("--tern", default="build/tools/tern")
-one.add_argument("--threads", type=int, default=1)
-one.add_argument("--prefill", type=int, default=400)
-one.add_argument("--decode", type=int, default=64)
-one.add_argument("--rounds", type=int, default=5)
-one.set_defaults(run=speed)
 arguments = parser.parse_args()
 sys.exit(arguments.run(arguments))

@@ -13,7 +13,8 @@ import rivals
 
 
 class Tern:
-    """`tern bench` of one build."""
+    """`tern bench` of one build. @memory: what each run of any of them saw memory give, in GB/s."""
+    memory = []
 
     def __init__(self, program, threads, level=None):
         self.program, self.threads, self.level = pathlib.Path(program).resolve(), threads, level
@@ -28,7 +29,15 @@ class Tern:
         done = subprocess.run([*map(str, command)], capture_output=True, text=True, env=self.environment(), check=False)
         if done.returncode:
             raise rivals.Missing(done.stderr.strip())
-        return json.loads(done.stdout)
+        found = json.loads(done.stdout)
+        self.memory.append(found["bandwidth"]["value"])
+        return found
+
+    def keys(self, model):
+        done = subprocess.run([self.program, "inspect", "--json", model], capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise rivals.Missing(done.stderr.strip())
+        return json.loads(done.stdout)["keys"]
 
     def instruction_set(self):
         found = self.bench("--shape", "lfm2-350m", "--prefill", 1, "--decode", 0, "--depth", 0)

@@ -13,6 +13,8 @@ import subprocess
 import sys
 import tarfile
 
+import i2s
+
 HERE = pathlib.Path(__file__).resolve().parent
 NODE_LLAMA_CPP = "3.22.1"
 MACHINES = {"x86_64": "x64", "aarch64": "arm64", "armv7l": "armv7l", "riscv64": "riscv64"}
@@ -170,8 +172,107 @@ class LlamaCpp:
     def start(self, model, threads, context=1024, attention="auto", variant=None):
         return Process([self.folder / "llamacpp", self.backend(variant), model, threads, context, attention])
 
-    def start_tower(self, mmproj, threads, attention):
-        return Process([self.folder / "tower", self.backend(), mmproj, threads, 512, attention])
+    def start_tower(self, mmproj, threads, attention, side=512):
+        return Process([self.folder / "tower", self.backend(), mmproj, threads, side, attention])
+
+
+# ---- llama.cpp's forks for ternary models -----------------------------------------------------------------------------
+
+class Fork:
+    """A fork of llama.cpp, out of a source tree of the user's: built there already, or built below @cache."""
+    title, flag, below, defines = None, None, ".", ()
+
+    def __init__(self, cache):
+        self.cache = pathlib.Path(cache)
+        self.folder = self.cache / self.title
+        self.program = self.folder / "fork"
+
+    def check(self):
+        if not self.program.exists():
+            raise Missing(f"{self.title} is not here: run.py setup --{self.flag} DIR, its source tree")
+
+    def set_up(self, tree):
+        tree = pathlib.Path(tree).resolve()
+        if not (tree / self.below / "include/llama.h").exists():
+            raise Missing(f"{self.title}: {tree / self.below} has no include/llama.h: expected its source tree, submodules and all")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        libraries = self.libraries(tree) or self.libraries(self.build(tree))
+        if not libraries:
+            raise Missing(f"{self.title}: no libllama.so and libggml.so came of the build in {self.folder / 'build'}")
+        folders = dict.fromkeys(library.parent for library in libraries)
+        headers = [f"-I{tree / self.below / 'include'}", f"-I{tree / self.below / 'ggml/include'}"]
+        subprocess.run(["cc", "-O2", *self.defines, *headers, HERE / "forks.c", "-o", self.program, *libraries,
+                        *(f"-Wl,-rpath,{folder}" for folder in folders)], check=True)
+        (self.folder / "version").write_text(self.version(tree))
+
+    @staticmethod
+    def libraries(tree):
+        """libllama.so and libggml.so below the tree, newest build first; nothing if one is not there."""
+        found = [max(tree.rglob(f"lib{name}.so"), key=lambda path: path.stat().st_mtime, default=None) for name in ("llama", "ggml")]
+        return found if all(found) else []
+
+    def build(self, tree):
+        """Its library alone, with its own defaults, for this processor."""
+        say(f"{self.title}: building (a quarter of an hour of one core, or more)")
+        target = self.folder / "build"
+        compilers = [f"-DCMAKE_{language}_COMPILER={name}" for language, name in (("C", "clang"), ("CXX", "clang++"))
+                     if self.clang and shutil.which(name)]
+        for command in (["cmake", "-S", tree / self.below, "-B", target, "-DCMAKE_BUILD_TYPE=Release", "-DGGML_NATIVE=ON",
+                         "-DBUILD_SHARED_LIBS=ON", *compilers], ["cmake", "--build", target, "--target", "llama"]):
+            if not shutil.which("cmake"):
+                raise Missing(f"{self.title}: cmake is not installed")
+            if subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode:
+                raise Missing(f"{self.title}: {' '.join(map(str, command))} failed")
+        return target
+
+    def version(self, tree):
+        done = subprocess.run(["git", "-C", tree, "log", "-1", "--format=%h of %cs"], capture_output=True, text=True, check=False)
+        return f" {done.stdout.strip()}" if (tree / ".git").exists() else ""
+
+    def name(self):
+        self.check()
+        return self.title + (self.folder / "version").read_text()
+
+    def start(self, model, threads, context=1024):
+        self.check()
+        return Process([self.program, model, threads, context])
+
+
+def ternary_file(cache, source):
+    """I2_S of a TQ2_0 file, made once."""
+    target = pathlib.Path(cache) / "models" / (source.stem.replace("-TQ2_0", "") + "-I2_S.gguf")
+    if not target.exists():
+        say(f"making {target.stem}")
+        i2s.convert(source, target.with_suffix(".part"))
+        target.with_suffix(".part").rename(target)
+    return target
+
+
+class IkLlama(Fork):
+    """ik_llama.cpp: IQ2_BN and IQ1_BN, by its own quantiser, repacked as it loads them."""
+    title, flag, defines, clang = "ik_llama.cpp", "ik-llama", ("-DIK",), False
+
+    def files(self, source):
+        self.check()
+        found = {}
+        for kind in ("IQ2_BN", "IQ1_BN"):
+            found[kind] = target = self.cache / "models" / (source.stem.replace("-TQ2_0", "") + f"-{kind}.gguf")
+            if not target.exists():
+                say(f"making {target.stem}")
+                part = target.with_suffix(".part")
+                subprocess.run([self.program, "quantize", ternary_file(self.cache, source), part, kind.lower()], check=True,
+                               stdout=subprocess.DEVNULL)
+                part.rename(target)
+        return found
+
+
+class BitNet(Fork):
+    """bitnet.cpp: I2_S, its type for any shape and processor."""
+    title, flag, below, clang = "bitnet.cpp", "bitnet", "3rdparty/llama.cpp", True
+
+    def files(self, source):
+        self.check()
+        return {"I2_S": ternary_file(self.cache, source)}
 
 
 # ---- OpenVINO --------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The rows of docs/numbers.md's table "Beside others": one test each, which gives figures and the bars they are held to."""
 import contextlib
+import functools
 import json
 import pathlib
 import re
@@ -15,17 +16,18 @@ TERNARY = ("lfm2-350m", "lfm2-1.2b", "bitnet-2b")
 
 
 class Row:
-    """One figure. @bars: (with AMX, without); @value None: empty, for the reason in @text. @least: whether more is better."""
+    """One figure. @bars: (with AMX, without), or nothing; @value None: empty, for the reason in @text."""
 
     def __init__(self, name, bars, value, text):
         self.name, self.value, self.text = name, value, text
-        self.bar = bars[0] if common.has_amx() else bars[1]
+        self.bar = bars and bars[0 if common.has_amx() else 1]
 
     def cells(self):
+        bar = f">= {self.bar:g}" if self.bar else ""
         if self.value is None:
-            return self.name, f">= {self.bar:g}", "", f"empty: {self.text}"
-        return (self.name, f">= {self.bar:g}", f"{self.value:.2f}",
-                f"{'holds' if self.value >= self.bar else 'misses'}: {self.text}")
+            return self.name, bar, "", f"empty: {self.text}"
+        verdict = f"{'holds' if self.value >= self.bar else 'misses'}: " if self.bar else ""
+        return self.name, bar, f"{self.value:.2f}", verdict + self.text
 
 
 def llama_cpp(options):
@@ -49,8 +51,12 @@ def ask_tern(program, model, what):
     found = {}
     for kind, n, depth in what:
         prefill, decode = (n, 0) if kind == "prefill" else (0, n)
-        measured = program.bench("--model", model, "--prefill", prefill, "--decode", decode, "--depth", depth)
-        found[kind, n, depth] = measured["decode_at_depth" if depth else kind]["value"]
+        if (kind, n, depth) not in found:
+            deep = max((d for k, m, d in what if (k, m) == (kind, n)))
+            measured = program.bench("--model", model, "--prefill", prefill, "--decode", decode, "--depth", deep)
+            found[kind, n, 0] = measured[kind]["value"]
+            if deep:
+                found[kind, n, deep] = measured["decode_at_depth"]["value"]
     return found
 
 
@@ -149,18 +155,34 @@ def depth(options):
                 f"{common.middle([r[0] for r in runs]):.4g} against {common.middle([r[1] for r in runs]):.4g} tokens/s")]
 
 
-def blocks(options):
-    """Files that users bring, LFM2-350M's shape, beside llama.cpp's best attention"""
-    what = [("prefill", 512, 0), ("decode", 32, 0), ("decode", 32, 4096)]
-    bars = {"prefill": (2.5, 1.5), 0: (1.1, 1.2), 4096: (1.8, 1.8)}
-    rows = []
-    for kind in ("Q4_0",) if options.quick else ("Q4_0", "Q8_0", "Q4_K"):
-        model = tern(options).save(options.cache, "lfm2-350m", kind)
-        found = text_figures(options, model, what, attention=("on", "off"))
+def blocks(kind, shape, options):
+    """A file that users bring, beside llama.cpp's better attention"""
+    what = [("prefill", 512, 0), ("decode", 32, 0), *([("decode", 32, 4096)] if shape == "lfm2-350m" else [])]
+    bars = {("prefill", 0): (2.5, 1.5), ("decode", 0): (1.1, 1.2), ("decode", 4096): (1.8, 1.8)}
+    model = tern(options).save(options.cache, "lfm2-350m" if options.quick else shape, kind)
+    found = text_figures(options, model, what[:2] if options.quick else what, attention=("on", "off"))
+    return [beside(f"{kind} file, {shape}, {work} {n}{f' behind {depth}' if depth else ''}, against llama.cpp", bars[work, depth],
+                   *found[work, n, depth], "llama.cpp") for work, n, depth in found]
+
+
+def forks(options):
+    """BitNet 2B's shape beside llama.cpp's forks for ternary models, which do not know LFM2"""
+    model, what = tern(options).save(options.cache, "bitnet-2b", "TQ2_0"), [("prefill", 512, 0), ("decode", 64, 0)]
+    sides, rows = {"Tern": lambda: ask_tern(tern(options), model, what)}, []
+    with contextlib.ExitStack() as stack:
+        for fork in (rivals.IkLlama(options.cache), rivals.BitNet(options.cache)):
+            try:
+                for kind, file in fork.files(model).items():
+                    server = stack.enter_context(fork.start(file, options.threads))
+                    sides[fork.title, kind] = lambda server=server: ask_llama(server, what)
+            except rivals.Missing as reason:
+                rows.append(Row(f"ternary, bitnet-2b, against {fork.title}", None, None, str(reason)))
+        found = interleave(options, sides) if len(sides) > 1 else {"Tern": []}
+    ours = found.pop("Tern")
+    for (title, kind), theirs in found.items():
         for key in what:
-            name = {"prefill": "prefill 512", 0: "decode", 4096: "decode at 4k"}[key[0] if key[0] == "prefill" else key[2]]
-            bar = bars["prefill" if key[0] == "prefill" else key[2]]
-            rows.append(beside(f"{kind} file, {name}, against llama.cpp", bar, *found[key], "llama.cpp"))
+            rows.append(beside(f"{key[0]} {key[1]}, bitnet-2b, against {title} {kind}", None, common.middle(ours, key),
+                               common.middle(theirs, key), title))
     return rows
 
 
@@ -298,48 +320,78 @@ def text(options):
 
 
 TESTS = {f.__name__.replace("_", "-"): f for f in
-         (towers, bundled_tower, prefill, decode, floor, depth, blocks, sessions, dycoke, end_to_end, avx2, text)}
+         (towers, bundled_tower, prefill, decode, forks, floor, depth, sessions, dycoke, end_to_end, avx2, text)}
+for _shape in ("lfm2-350m", "lfm2-1.2b"):
+    for _kind in ("Q4_0", "Q8_0", "Q4_K"):
+        TESTS[f"blocks-{_kind.lower()}-{_shape.removeprefix('lfm2-')}"] = functools.partial(blocks, _kind, _shape)
 
 
 # ---- Runs ------------------------------------------------------------------------------------------------------------
 
-def head(options, load, seconds):
-    names = [f"tern {tern(options).bench('--shape', 'lfm2-350m', '--prefill', 1, '--decode', 0)['machine']['version']}"]
-    for rival in (rivals.LlamaCpp(options.cache), rivals.OpenVino(options.cache)):
+def head(options):
+    seen = tern(options).bench("--shape", "lfm2-350m", "--prefill", 1, "--decode", 0)["machine"]
+    names = [f"tern {seen['version']}"]
+    for rival in (rivals.LlamaCpp, rivals.OpenVino, rivals.IkLlama, rivals.BitNet):
         with contextlib.suppress(rivals.Missing, OSError, subprocess.CalledProcessError):
-            names.append(rival.name())
-    print(f"{common.processor()}; Tern's level {tern(options).instruction_set()}; {options.threads} threads; "
-          f"{', '.join(names)}; median of {1 if options.quick else options.rounds}; {seconds:.0f} s; other programs had "
-          f"{load.cores:.2f} cores meanwhile\n\n| figure | bar | here | |\n| --- | --- | --- | --- |")
+            names.append(rival(options.cache).name())
+    print(f"{common.processor()}; Tern's level {seen['instruction_set']}; {options.threads} threads; {', '.join(names)}; "
+          f"median of {1 if options.quick else options.rounds}\n\n| figure | bar | here | | memory, GB/s | others' cores |\n"
+          "| --- | --- | --- | --- | --- | --- |", flush=True)
+
+
+def measure(options, name):
+    """Prints a test's rows, with what memory gave and what other programs had of the cores meanwhile."""
+    rivals.say(name)
+    common.Tern.memory.clear()
+    with common.Background() as load:
+        try:
+            found = TESTS[name](options)
+        except (rivals.Missing, subprocess.CalledProcessError) as reason:
+            found = [Row(name, None, None, str(reason))]
+        if not common.Tern.memory:
+            tern(options).instruction_set()
+    for row in found:
+        print(f"| {' | '.join(row.cells())} | {common.middle(common.Tern.memory):.0f} | {load.cores:.2f} |", flush=True)
 
 
 def table(options):
     """named rows of the table, or all"""
-    lines, start = [], time.monotonic()
-    with common.Background() as load:
-        for name in TESTS if options.tests == ["all"] else options.tests:
-            rivals.say(name)
-            try:
-                lines += TESTS[name](options)
-            except (rivals.Missing, subprocess.CalledProcessError) as reason:
-                print(f"{name}: {reason}")
-    head(options, load, time.monotonic() - start)
-    for row in lines:
-        print(f"| {' | '.join(row.cells())} |")
+    start = time.monotonic()
+    head(options)
+    for name in TESTS if options.tests == ["all"] else options.tests:
+        measure(options, name)
+    print(f"\n{time.monotonic() - start:.0f} s")
     return 0
 
 
-def compare_file(options):
-    """one file, as it is, by Tern and by llama.cpp"""
+def file_rows(options):
+    """[(what, Tern's figure, llama.cpp's, Tern's in proportion)] of a language model, in tokens a second."""
     what = [("prefill", options.prefill, 0), ("decode", options.decode, 0)]
     if options.depth:
         what.append(("decode", options.decode, options.depth))
+    found = text_figures(options, options.file, what, variant=options.variant, attention=options.attention.split(","))
+    return [(f"{kind} {n}{f' behind {at}' if at else ''}, tokens/s", *found[kind, n, at], found[kind, n, at][0] / found[kind, n, at][1])
+            for kind, n, at in what]
+
+
+def picture_rows(options, side):
+    """The same of a vision encoder, in milliseconds a picture."""
+    program, llama = tern(options), llama_cpp(options)
+    with llama.start_tower(options.file, options.threads, "on", side) as server:
+        found = interleave(options, {"ours": lambda: picture_ms(program, "--model", options.file), "theirs": lambda: server.ask("encode")})
+    ours, theirs = map(common.middle, found.values())
+    return [(f"one picture of {side} x {side}, ms", ours, theirs, theirs / ours)]
+
+
+def compare_file(options):
+    """one file, as it is, by Tern and by llama.cpp: a language model or a vision encoder"""
     options.quick = False
+    keys = tern(options).keys(options.file)
     with common.Background() as load:
-        found = text_figures(options, options.file, what, variant=options.variant, attention=options.attention.split(","))
-    print(f"{common.processor()}; {options.threads} threads; others had {load.cores:.2f} cores; median of {options.rounds}")
-    print(f"| tokens/s | Tern | {rivals.LlamaCpp(options.cache).name(options.variant)} | ratio |\n| --- | --- | --- | --- |")
-    for kind, n, at in what:
-        a, b = found[kind, n, at]
-        print(f"| {kind} {n}{f' behind {at}' if at else ''} | {a:.1f} | {b:.1f} | {a / b:.2f} |")
+        lines = picture_rows(options, keys["clip.vision.image_size"]) if keys["general.architecture"] == "clip" else file_rows(options)
+    print(f"{common.processor()}; {options.threads} threads; memory at {common.middle(common.Tern.memory):.0f} GB/s; others had "
+          f"{load.cores:.2f} cores; median of {options.rounds}")
+    print(f"| | Tern | {rivals.LlamaCpp(options.cache).name(options.variant)} | ratio |\n| --- | --- | --- | --- |")
+    for name, ours, theirs, ratio in lines:
+        print(f"| {name} | {ours:.1f} | {theirs:.1f} | {ratio:.2f} |")
     return 0

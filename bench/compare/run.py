@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Tern beside others on this machine, in rounds that alternate; medians and their ratios.
 
-  run.py setup              fetches and builds the rivals: llama.cpp by npm (node-llama-cpp), OpenVINO by pip
-  run.py file MODEL.gguf    one language model, by Tern and by llama.cpp
+  run.py setup              fetches and builds the rivals: llama.cpp by npm (node-llama-cpp), OpenVINO by pip; with
+                            --ik-llama DIR and --bitnet DIR, source trees of yours, ik_llama.cpp and bitnet.cpp too
+  run.py file MODEL.gguf    one language model or vision encoder (mmproj), by Tern and by llama.cpp
   run.py table TEST...      rows of the table in docs/numbers.md, or `all`: bar, figure, whether it holds
 """
 import argparse
@@ -16,13 +17,16 @@ import rows
 def set_up(options):
     """fetches and builds the rivals"""
     failed = 0
-    for rival in (rivals.LlamaCpp(options.cache), rivals.OpenVino(options.cache)):
+    for rival, *trees in ((rivals.LlamaCpp(options.cache),), (rivals.OpenVino(options.cache),),
+                          (rivals.IkLlama(options.cache), options.ik_llama), (rivals.BitNet(options.cache), options.bitnet)):
+        wanted = all(trees)
         try:
-            rival.set_up()
+            if wanted:
+                rival.set_up(*trees)
             print(rival.name())
         except rivals.Missing as reason:
             print(reason, file=sys.stderr)
-            failed = 1
+            failed |= wanted
     return failed
 
 
@@ -40,7 +44,9 @@ def add(commands, name, function, *arguments):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
-    add(commands, "setup", set_up)
+    add(commands, "setup", set_up,
+        ("--ik-llama", {"metavar": "DIR", "help": "ik_llama.cpp's source tree; a shared build in it is used, or one made"}),
+        ("--bitnet", {"metavar": "DIR", "help": "bitnet.cpp's (BitNet's) source tree, with its submodule 3rdparty/llama.cpp"}))
     add(commands, "file", rows.compare_file, ("file", {}), ("--prefill", {"type": int, "default": 512}),
         ("--decode", {"type": int, "default": 32}), ("--depth", {"type": int, "default": 0}),
         ("--variant", {"help": "llama.cpp's: haswell, zen4, ...; avx2: Haswell's, and TERN_CPU=avx2 (the best)"}),
