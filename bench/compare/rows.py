@@ -165,25 +165,19 @@ def blocks(kind, shape, options):
                    *found[work, n, depth], "llama.cpp") for work, n, depth in found]
 
 
-def forks(options):
-    """BitNet 2B's shape beside llama.cpp's forks for ternary models, which do not know LFM2"""
-    model, what = tern(options).save(options.cache, "bitnet-2b", "TQ2_0"), [("prefill", 512, 0), ("decode", 64, 0)]
-    sides, rows = {"Tern": lambda: ask_tern(tern(options), model, what)}, []
+def beside_fork(fork, options):
+    """BitNet 2B's shape beside a fork of llama.cpp for ternary models; those do not know LFM2"""
+    program, what = tern(options), [("prefill", 512, 0), ("decode", 64, 0)]
+    rival, model = fork(options.cache), program.save(options.cache, "bitnet-2b", "TQ2_0")
+    sides = {"Tern": lambda: ask_tern(program, model, what)}
     with contextlib.ExitStack() as stack:
-        for fork in (rivals.IkLlama(options.cache), rivals.BitNet(options.cache)):
-            try:
-                for kind, file in fork.files(model).items():
-                    server = stack.enter_context(fork.start(file, options.threads))
-                    sides[fork.title, kind] = lambda server=server: ask_llama(server, what)
-            except rivals.Missing as reason:
-                rows.append(Row(f"ternary, bitnet-2b, against {fork.title}", None, None, str(reason)))
-        found = interleave(options, sides) if len(sides) > 1 else {"Tern": []}
+        for kind, file in rival.files(model).items():
+            server = stack.enter_context(rival.start(file, options.threads))
+            sides[kind] = lambda server=server: ask_llama(server, what)
+        found = interleave(options, sides)
     ours = found.pop("Tern")
-    for (title, kind), theirs in found.items():
-        for key in what:
-            rows.append(beside(f"{key[0]} {key[1]}, bitnet-2b, against {title} {kind}", None, common.middle(ours, key),
-                               common.middle(theirs, key), title))
-    return rows
+    return [beside(f"{key[0]} {key[1]}, bitnet-2b, against {rival.title} {kind}", None, common.middle(ours, key),
+                   common.middle(theirs, key), rival.title) for kind, theirs in found.items() for key in what]
 
 
 def sessions(options):
@@ -320,7 +314,8 @@ def text(options):
 
 
 TESTS = {f.__name__.replace("_", "-"): f for f in
-         (towers, bundled_tower, prefill, decode, forks, floor, depth, sessions, dycoke, end_to_end, avx2, text)}
+         (towers, bundled_tower, prefill, decode, floor, depth, sessions, dycoke, end_to_end, avx2, text)}
+TESTS.update({fork.flag: functools.partial(beside_fork, fork) for fork in (rivals.IkLlama, rivals.BitNet)})
 for _shape in ("lfm2-350m", "lfm2-1.2b"):
     for _kind in ("Q4_0", "Q8_0", "Q4_K"):
         TESTS[f"blocks-{_kind.lower()}-{_shape.removeprefix('lfm2-')}"] = functools.partial(blocks, _kind, _shape)
