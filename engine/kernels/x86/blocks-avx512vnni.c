@@ -72,6 +72,13 @@ load_four (const guint8 *const p[4], gsize at)
   return _mm512_inserti32x4 (v, load16 (p[3] + at), 3);
 }
 
+/* The same, or those of the first in all lanes. */
+static ALWAYS_INLINE __m512i
+load_lanes (const gboolean same, const guint8 *const p[4], gsize at)
+{
+  return same ? _mm512_broadcast_i32x4 (load16 (p[0] + at)) : load_four (p, at);
+}
+
 /* Bits of @mask, found @from places up, at @to. */
 static ALWAYS_INLINE __m512i
 take_bits (__m512i v, const gint from, const gint to, const gint mask)
@@ -99,39 +106,41 @@ look_up_four (__m512i index)
   return _mm512_shuffle_epi8 (_mm512_broadcast_i32x4 (iq4_table ()), index);
 }
 
-/* As values(): half @h of sub-block @s of four rows. */
+/* As values(): half @h of sub-block @s of four rows, or of the first in all four (@same). */
 static ALWAYS_INLINE __m512i
-half_values (const TernBlocks type, const guint8 *const p[4], const gint s, const gint h)
+half_values (const TernBlocks type, const gboolean same, const guint8 *const p[4], const gint s, const gint h)
 {
   switch (type) {
     case TERN_BLOCKS_Q8_0:
-      return _mm512_xor_si512 (load_four (p, 2 + 16 * h), _mm512_set1_epi8 ((char) 0x80));
+      return _mm512_xor_si512 (load_lanes (same, p, 2 + 16 * h), _mm512_set1_epi8 ((char) 0x80));
     case TERN_BLOCKS_Q4_0:
-      return take_bits (load_four (p, 2), 4 * h, 0, 15);
+      return take_bits (load_lanes (same, p, 2), 4 * h, 0, 15);
     case TERN_BLOCKS_Q4_1:
-      return take_bits (load_four (p, 4), 4 * h, 0, 15);
+      return take_bits (load_lanes (same, p, 4), 4 * h, 0, 15);
     case TERN_BLOCKS_Q5_0:
-      return _mm512_or_si512 (take_bits (load_four (p, 6), 4 * h, 0, 15), fifth_bits_of_four (load_four (p, 2), h));
+      return _mm512_or_si512 (take_bits (load_lanes (same, p, 6), 4 * h, 0, 15),
+          fifth_bits_of_four (load_lanes (same, p, 2), h));
     case TERN_BLOCKS_Q5_1:
-      return _mm512_or_si512 (take_bits (load_four (p, 8), 4 * h, 0, 15), fifth_bits_of_four (load_four (p, 4), h));
+      return _mm512_or_si512 (take_bits (load_lanes (same, p, 8), 4 * h, 0, 15),
+          fifth_bits_of_four (load_lanes (same, p, 4), h));
     case TERN_BLOCKS_IQ4_NL:
-      return look_up_four (take_bits (load_four (p, 2), 4 * h, 0, 15));
+      return look_up_four (take_bits (load_lanes (same, p, 2), 4 * h, 0, 15));
     case TERN_BLOCKS_Q2_K:
-      return take_bits (load_four (p, 16 + 32 * (s / 4) + 16 * h), 2 * (s % 4), 0, 3);
+      return take_bits (load_lanes (same, p, 16 + 32 * (s / 4) + 16 * h), 2 * (s % 4), 0, 3);
     case TERN_BLOCKS_Q3_K:
-      return _mm512_or_si512 (take_bits (load_four (p, 32 + 32 * (s / 4) + 16 * h), 2 * (s % 4), 0, 3),
-          take_bits (load_four (p, 16 * h), s, 2, 4));
+      return _mm512_or_si512 (take_bits (load_lanes (same, p, 32 + 32 * (s / 4) + 16 * h), 2 * (s % 4), 0, 3),
+          take_bits (load_lanes (same, p, 16 * h), s, 2, 4));
     case TERN_BLOCKS_Q4_K:
-      return take_bits (load_four (p, 16 + 32 * (s / 2) + 16 * h), 4 * (s % 2), 0, 15);
+      return take_bits (load_lanes (same, p, 16 + 32 * (s / 2) + 16 * h), 4 * (s % 2), 0, 15);
     case TERN_BLOCKS_Q5_K:
-      return _mm512_or_si512 (take_bits (load_four (p, 48 + 32 * (s / 2) + 16 * h), 4 * (s % 2), 0, 15),
-          take_bits (load_four (p, 16 + 16 * h), s, 4, 16));
+      return _mm512_or_si512 (take_bits (load_lanes (same, p, 48 + 32 * (s / 2) + 16 * h), 4 * (s % 2), 0, 15),
+          take_bits (load_lanes (same, p, 16 + 16 * h), s, 4, 16));
     case TERN_BLOCKS_Q6_K:
       return _mm512_or_si512 (
-          take_bits (load_four (p, 64 * (s / 4) + 32 * (s % 2) + 16 * h), s % 4 / 2 * 4, 0, 15),
-          take_bits (load_four (p, 128 + 32 * (s / 4) + 16 * h), 2 * (s % 4), 4, 48));
+          take_bits (load_lanes (same, p, 64 * (s / 4) + 32 * (s % 2) + 16 * h), s % 4 / 2 * 4, 0, 15),
+          take_bits (load_lanes (same, p, 128 + 32 * (s / 4) + 16 * h), 2 * (s % 4), 4, 48));
     case TERN_BLOCKS_IQ4_XS:
-      return look_up_four (take_bits (load_four (p, 8 + 16 * s), 4 * h, 0, 15));
+      return look_up_four (take_bits (load_lanes (same, p, 8 + 16 * s), 4 * h, 0, 15));
     default:
       return _mm512_setzero_si512 ();
   }
@@ -197,7 +206,7 @@ add_product (const TernBlocks type, Sums *to, const __m512i v[2], const gint fir
 static ALWAYS_INLINE void
 small_block (const TernBlocks type, const guint tokens, Sums *to, const guint8 *const p[4], const Ready *ready, gsize b)
 {
-  __m512i v[2] = { half_values (type, p, 0, 0), half_values (type, p, 0, 1) };
+  __m512i v[2] = { half_values (type, FALSE, p, 0, 0), half_values (type, FALSE, p, 0, 1) };
   __m512 d = spread_f16 (p, 0), m = has_min (type) ? spread_f16 (p, 2) : v_zero ();
   guint t;
 
@@ -250,7 +259,7 @@ large_block (const TernBlocks type, const guint tokens, Sums *to, const guint8 *
   large_scales (type, tokens, to, a, c, p, ready, b);
 #pragma GCC unroll 8
   for (s = 0; s < 8; s++) {
-    __m512i v[2] = { half_values (type, p, s, 0), half_values (type, p, s, 1) };
+    __m512i v[2] = { half_values (type, FALSE, p, s, 0), half_values (type, FALSE, p, s, 1) };
 
 #pragma GCC unroll 2
     for (h = 0; h < parts; h++) {
@@ -318,6 +327,9 @@ four_rows (const TernBlocks type, const guint tokens, float *y, gsize ldy, gsize
   for (t = 0; t < tokens; t++)
     store_four (type, y + t * ldy, rows, &sums[t], add);
 }
+
+#include "engine/kernels/x86/block-groups.inc"
+#define IN_GROUPS(type) (!has_halves (type))    /* whose products are half as long: there the other way is 5 % faster */
 
 /* ---- Many tokens -------------------------------------------------------------------------------------------------
  * The blocks of 32 rows are brought into a panel whose lanes are rows, and multiplied with broadcast activations. */
