@@ -23,7 +23,7 @@ broadcast4 (const gint8 *x)
 /* Many tokens share what is unpacked: a piece of a panel stays in the first-level cache while a block of tokens passes. */
 #define PIECE_GROUPS 6
 #define PIECE_STEPS (PIECE_GROUPS * STEPS)
-#define BLOCK_TOKENS (12 * TILE_TOKENS)
+#define BLOCK_TOKENS (48 * TILE_TOKENS)
 
 typedef struct {
   __m256i digits[PIECE_STEPS][4][2];    /* 16 rows of 4 columns each */
@@ -89,17 +89,18 @@ tile (const guint tokens, __m256i (*wide)[2], const Scratch *scratch, gsize step
   }
 }
 
-/* One panel and up to BLOCK_TOKENS tokens. */
+/* One panel and up to BLOCK_TOKENS tokens. Each tile's results leave as soon as they are there, between products: rows of y
+ * are often a multiple of a page apart, all in one set of the cache, and one after the other they would wait. */
 static void
 block (float *y, gsize ldy, const guint8 *w, gsize rows, gsize groups, float wscale, const gint8 *x, gsize ldx,
     const float *xscale, const gint32 *xsum, gsize n)
 {
   Scratch scratch;
-  gsize s, steps, t, tokens;
+  gsize s = 0, steps, t, i, tokens;
   guint h;
 
   memset (scratch.sums, 0, n * sizeof *scratch.sums);
-  for (s = 0; s < groups * STEPS; s += steps) {
+  do {                          /* once where there is nothing to sum */
     steps = MIN (groups * STEPS - s, PIECE_STEPS);
     unpack_piece (&scratch, w + s * 64, steps);
     for (t = 0; t < n; t += tokens) {
@@ -111,12 +112,13 @@ block (float *y, gsize ldy, const guint8 *w, gsize rows, gsize groups, float wsc
         CASE (1) CASE (2) CASE (3) CASE (4) CASE (5)
 #undef CASE
       }
+      for (i = t; s + steps == groups * STEPS && i < t + tokens; i++) {
+        for (h = 0; h < 2 && rows > h * VL; h++)
+          store_rows (y + i * ldy + h * VL, rows - h * VL, scratch.sums[i][h], xscale[i], xsum[i], wscale);
+      }
     }
-  }
-  for (t = 0; t < n; t++) {
-    for (h = 0; h < 2 && rows > h * VL; h++)
-      store_rows (y + t * ldy + h * VL, rows - h * VL, scratch.sums[t][h], xscale[t], xsum[t], wscale);
-  }
+    s += steps;
+  } while (s < groups * STEPS);
 }
 
 /* One token: every second digit stays where it is in its byte, which saves half of the shifts, and is four times too large. So
