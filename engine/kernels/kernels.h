@@ -210,6 +210,13 @@ tern_bf16p_bytes (gsize rows, gsize cols)
 /* The same where the weights are taken in bf16: dst[i] = exp(x[i] * scale - m), padded with 0 to whole TERN_BF16P_COLS; x stays.
  * Within 2^-8 of each value, and the sum within 1e-4, of the reference. scale > 0. */
 #define TERN_DECL_SOFTMAX_BF16(fn) float fn (guint16 *dst, const float *x, gsize n, float scale, float *largest)
+/* The same for weights in int8, of a group of keys by itself: m = max x * scale, e[i] = exp(x[i] * scale - m), q[i] = round
+ * (127 e[i]); dst[i] = q[i], or with @rest what rounding left out, round (254 (127 e[i] - q[i])), within +-127; padded with 0 to
+ * whole TERN_I8P_COLS. *largest = m, *sum = sum of dst; returns the sum of e. n >= 1, scale > 0. e is taken within 1e-4
+ * of what it is, the same with and without @rest, so that both are within 5 of 254 * 127 e. A NaN among x: the sum of e is NaN,
+ * dst anything. */
+#define TERN_DECL_SOFTMAX_I8(fn) float fn (gint8 *dst, const float *x, gsize n, float scale, gboolean rest, float *largest, \
+    gint32 *sum)
 /* gate[i] = silu(gate[i]) * up[i] (SwiGLU, arXiv:2002.05202). */
 #define TERN_DECL_SILU_MUL(fn) void fn (float *gate, const float *up, gsize n)
 /* gate[i] = max(gate[i], 0)^2 * up[i] (BitNet b1.58 2B4T, arXiv:2504.12285). */
@@ -264,6 +271,7 @@ typedef struct {
   TERN_DECL_SOFTMAX ((*softmax));
   TERN_DECL_SOFTMAX_STEP ((*softmax_step));
   TERN_DECL_SOFTMAX_BF16 ((*softmax_bf16));
+  TERN_DECL_SOFTMAX_I8 ((*softmax_i8));
   TERN_DECL_SILU_MUL ((*silu_mul));
   TERN_DECL_RELU2_MUL ((*relu2_mul));
   TERN_DECL_GELU ((*gelu_tanh));

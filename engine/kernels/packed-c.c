@@ -72,6 +72,28 @@ static TERN_DECL_SOFTMAX_BF16 (softmax_bf16_c)
   return sum;
 }
 
+static TERN_DECL_SOFTMAX_I8 (softmax_i8_c)
+{
+  float max = x[0] * scale, total = 0;
+  gsize i;
+
+  for (i = 1; i < n; i++)
+    max = x[i] * scale > max ? x[i] * scale : max;
+  *largest = max;
+  *sum = 0;
+  for (i = 0; i < n; i++) {
+    float e = expf (x[i] * scale - max), q;
+
+    total += e;
+    q = nearbyintf (127 * e);
+    q = rest ? nearbyintf (254 * (127 * e - q)) : q;
+    dst[i] = (gint8) (isnan (q) ? 0 : q);
+    *sum += dst[i];
+  }
+  memset (dst + n, 0, -n & (TERN_I8P_COLS - 1));
+  return total;
+}
+
 static gint32
 dot_i8 (const guint8 *w, const gint8 *x, gsize cols)
 {
@@ -128,5 +150,6 @@ tern_packed_init_c (TernKernels *k)
   k->pack_bf16p = pack_bf16p_c;
   k->pack_bf16 = pack_bf16_c;
   k->softmax_bf16 = softmax_bf16_c;
+  k->softmax_i8 = softmax_i8_c;
   k->bf16_units = FALSE;
 }

@@ -236,6 +236,65 @@ softmax_bf16_truth (const TernKernels *ref)
     check_fail ("largest %g, sum %g, %04x", largest, sum, y[0]);
 }
 
+/* A row's weights and what rounding left, together, against the exact ones. */
+static void
+softmax_i8_row (const TernKernels *k, const float *x, gsize n, float scale)
+{
+  gsize padded = I8P_PADDED (n), j;
+  gint8 *q = check_buffer (SLOT_Y, padded), *rest = check_buffer (SLOT_Y2, padded);
+  float largest, same, sum, again;
+  gint32 total, total_rest;
+  double max = -INFINITY, exact = 0;
+
+  for (j = 0; j < n; j++)
+    max = MAX (max, x[j] * (double) scale);
+  sum = k->softmax_i8 (q, x, n, scale, FALSE, &largest, &total);
+  again = k->softmax_i8 (rest, x, n, scale, TRUE, &same, &total_rest);
+  if (largest != same || sum != again || fabs (largest - max) > 1e-6 * fabs (max))
+    check_fail ("largest %g and %g, sums %g and %g; expected %g", largest, same, sum, again, max);
+  for (j = 0; j < padded; j++) {
+    double e = j < n ? exp (x[j] * (double) scale - largest) : 0, found = (254 * q[j] + rest[j]) / (254.0 * 127);
+
+    exact += e;
+    if (fabs (found - MIN (e, 1)) > 5 / (254.0 * 127) || (j >= n && (q[j] || rest[j])))
+      check_fail ("[%zu]: expected %g, found %d and %d", j, e, q[j], rest[j]);
+    total -= q[j];
+    total_rest -= rest[j];
+  }
+  if (fabs (sum - exact) > 2e-4 * exact || total || total_rest)
+    check_fail ("sum %g: expected %g; sums of bytes off by %d and %d", sum, exact, total, total_rest);
+  check_guards (NULL, 0, 0, 0);
+}
+
+static void
+softmax_i8_check (const TernKernels *ref, const TernKernels *k)
+{
+  static const float ranges[] = { 0, 1, 100, 1e6 };
+  guint i, range, j;
+
+  for (i = 0; i < G_N_ELEMENTS (pack_cols); i++)
+    for (range = 0; pack_cols[i] > 0 && range < G_N_ELEMENTS (ranges); range++) {
+      gsize n = pack_cols[i];
+      float *x = check_buffer (SLOT_X, n * sizeof (float)), largest;
+      gint8 *q = check_buffer (SLOT_Y, I8P_PADDED (n));
+      gint32 total;
+
+      check_case ("softmax_i8 n=%zu range=%g", n, ranges[range]);
+      for (j = 0; j < n; j++)
+        x[j] = ranges[range] * check_uniform ();
+      softmax_i8_row (k, x, n, 0.125f);
+      x[check_below (n)] = NAN;
+      if (!isnan (k->softmax_i8 (q, x, n, 0.125f, FALSE, &largest, &total)))
+        check_fail ("a NaN is lost");
+    }
+}
+
+static void
+softmax_i8_truth (const TernKernels *ref)
+{
+  softmax_i8_check (ref, ref);
+}
+
 #define PANEL_CHECKS(name, truth, same) \
   static void name##_truth (const TernKernels *ref) { all_panels (#name, truth, ref, ref); } \
   static void name##_check (const TernKernels *ref, const TernKernels *k) { all_panels (#name, same, ref, k); }
@@ -658,5 +717,6 @@ const Kernel packed_kernels[] = {
   { "pack_bf16p", pack_bf16p_truth, pack_bf16p_check, pack_bf16p_bench },
   { "pack_bf16", bf16_truth, bf16_check, NULL },
   { "softmax_bf16", softmax_bf16_truth, softmax_bf16_check, NULL },
+  { "softmax_i8", softmax_i8_truth, softmax_i8_check, NULL },
   { NULL }
 };
