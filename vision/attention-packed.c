@@ -13,30 +13,42 @@ round_up (guint n, guint step)
   return (n + step - 1) / step * step;
 }
 
-guint
-tern_flash_cols (const TernVision *vision)
+/* Columns of a head's queries and keys, rows of its values, padded. */
+static guint
+head_cols (const TernVision *vision)
 {
   return round_up (vision->head_dim, TERN_BF16P_COLS);
 }
 
-guint
-tern_flash_rows (const TernVision *vision)
+static guint
+head_rows (const TernVision *vision)
 {
   return round_up (vision->head_dim, TERN_PANEL_ROWS);
 }
 
 /* ---- Where they stand: q [n, heads, cols]; k [heads] packed [n, cols]; v [heads] pieces of keys, each packed [d, keys] ---- */
 
+void
+tern_flash_carve (TernVisionState *state, TernArena *arena)
+{
+  const TernVision *vision = state->vision;
+  gsize n = state->max_patches, padded = round_up (state->max_patches, TERN_BF16P_COLS);
+
+  state->queries = tern_arena_take (arena, n * vision->heads * head_cols (vision) * sizeof (guint16));
+  state->keys = tern_arena_take (arena, padded * vision->heads * head_cols (vision) * sizeof (guint16));
+  state->values = tern_arena_take (arena, padded * vision->heads * head_rows (vision) * sizeof (guint16));
+}
+
 static guint16 *
 keys_of (const TernVisionState *state, guint head)
 {
-  return state->keys + (gsize) head * round_up (state->n, TERN_PANEL_ROWS) * tern_flash_cols (state->vision);
+  return state->keys + (gsize) head * round_up (state->n, TERN_PANEL_ROWS) * head_cols (state->vision);
 }
 
 static guint16 *
 values_of (const TernVisionState *state, guint head, guint piece)
 {
-  gsize rows = tern_flash_rows (state->vision);
+  gsize rows = head_rows (state->vision);
 
   return state->values + head * rows * round_up (state->n, TERN_BF16P_COLS) + piece * rows * TERN_FLASH_KEYS;
 }
@@ -52,7 +64,7 @@ void
 tern_flash_put_q (TernVisionState *state, guint row, guint n, const float *x)
 {
   const TernVision *vision = state->vision;
-  guint cols = tern_flash_cols (vision), d = vision->head_dim, t, head;
+  guint cols = head_cols (vision), d = vision->head_dim, t, head;
   guint16 *to = state->queries + (gsize) row * vision->heads * cols;
 
   for (t = 0; t < n; t++, x += vision->hidden, to += (gsize) vision->heads * cols) {
@@ -67,7 +79,7 @@ void
 tern_flash_put_k (TernVisionState *state, guint row, guint n, const float *x)
 {
   const TernVision *vision = state->vision;
-  guint cols = tern_flash_cols (vision), d = vision->head_dim, head, i;
+  guint cols = head_cols (vision), d = vision->head_dim, head, i;
 
   for (head = 0; head < vision->heads; head++)
     for (i = 0; i < n; i += TERN_PANEL_ROWS)
@@ -107,7 +119,7 @@ typedef struct {
 static void
 take (const TernVisionState *state, TernArena *arena, Room *room)
 {
-  gsize d = tern_flash_rows (state->vision);
+  gsize d = head_rows (state->vision);
 
   room->scores = tern_arena_take (arena, TERN_FLASH_ROWS * TERN_FLASH_KEYS * sizeof (float));
   room->weights = tern_arena_take (arena, TERN_FLASH_ROWS * TERN_FLASH_KEYS * sizeof (guint16));
@@ -163,7 +175,7 @@ attend_piece (const TernVisionState *state, const Room *room, guint head, guint 
 {
   const TernVision *vision = state->vision;
   guint first = piece * TERN_FLASH_KEYS, keys = MIN (TERN_FLASH_KEYS, state->n - first), d = vision->head_dim;
-  gsize cols = tern_flash_cols (vision), ldq = cols * vision->heads;
+  gsize cols = head_cols (vision), ldq = cols * vision->heads;
 
   vision->kernels->gemm_bf16p (room->scores, TERN_FLASH_KEYS, keys_of (state, head) + first * cols, keys, cols, NULL,
       state->queries + row * ldq + head * cols, ldq, rows);

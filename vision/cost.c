@@ -38,10 +38,12 @@ add_sub_image (TernVision *vision, TernVisionPacked *packed, const TernSubImage 
   for (guint i = 0; tern_vision_matrix (vision, packed, i, &matrix); i++)
     add (cost, vision, &matrix, i > vision->n_blocks * TERN_VISION_BLOCK_MATRICES ? sub->n_tokens : n);
   keys = 2 * n * n * vision->hidden * vision->n_blocks;
-  if (vision->packed)
-    add_bf16 (cost, vision, keys);
-  else
+  if (!vision->packed)
     cost->f32 += keys;
+  else if (vision->packed->int8_attention)
+    cost->i8 += keys;
+  else
+    add_bf16 (cost, vision, keys);
 }
 
 void

@@ -323,6 +323,14 @@ typedef struct {
 
 #define TERN_POSITION_GRIDS 2   /* a tile's and the thumbnail's */
 
+/* Queries, keys and values of a layer (attention-int8.c). */
+typedef struct {
+  gint8 *queries;
+  guint8 *keys, *values;
+  float *query_scales, *key_scales, *value_scales;
+  gint32 *query_sums;
+} TernInt8Attention;
+
 struct _TernVisionState {
   TernVision *vision;
   const TernVisionPacked *packed;       /* NULL: on floats */
@@ -342,7 +350,8 @@ struct _TernVisionState {
   float *norm;                  /* [max_patches, hidden] */
   float *wide;                  /* patches, then q k v, then the MLP's inside, then unshuffled features; pixels of the tap */
   float *projected;             /* [max_tokens, outputs of mm[0]] */
-  guint16 *queries, *keys, *values;     /* packed: where attention reads them (attention-packed.c); else NULL */
+  guint16 *queries, *keys, *values;     /* packed: where attention in bf16 reads them (attention-packed.c) */
+  TernInt8Attention int8;       /* and that in int8 (attention-int8.c) */
 
   /* The picture that was begun: of whoever began it, so nothing of it stays when it is done or given up. */
   gboolean busy;

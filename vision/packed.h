@@ -16,6 +16,8 @@ struct _TernVisionPacked {
   TernPacked patch;
   TernVitPacked *blocks;        /* [n_blocks] */
   TernPacked mm[TERN_PROJECTOR_LINEARS];
+  gboolean int8_attention;
+  guint8 *block;                /* where all of them lie in the end */
   gsize bytes;                  /* all that is owned */
   gsize source;                 /* of the file, that it stands for */
 };
@@ -61,15 +63,14 @@ void tern_vision_packed_carve (TernVisionState *state, TernArena *arena);
 extern const TernVisionStage tern_vision_packed_layer[];
 extern const guint tern_vision_packed_layer_stages;
 
-/* ---- attention-packed.c ---- */
+/* ---- attention-packed.c: in bf16 ---- */
 
 /* Queries of an item, keys of a piece. */
 #define TERN_FLASH_ROWS 32
 #define TERN_FLASH_KEYS 256
 
-/* Columns of a head's queries and keys, rows of its values, padded. */
-guint tern_flash_cols (const TernVision *vision);
-guint tern_flash_rows (const TernVision *vision);
+/* Of the state, of a worker. */
+void tern_flash_carve (TernVisionState *state, TernArena *arena);
 gsize tern_flash_scratch (const TernVisionState *state);
 /* Rows [row, row + n) of q, k or v at @x, hidden floats each, to where attention reads them; row is a multiple of
  * TERN_PACKED_ROWS. */
@@ -77,5 +78,23 @@ void tern_flash_put_q (TernVisionState *state, guint row, guint n, const float *
 void tern_flash_put_k (TernVisionState *state, guint row, guint n, const float *x);
 void tern_flash_put_v (TernVisionState *state, guint row, guint n, const float *x);
 gboolean tern_vision_loop_flash (TernVisionState *state, TernVisionLoop *loop, float *out);
+
+/* ---- attention-int8.c ---- */
+
+/* Queries of an item, keys whose scores are made at a time, keys of one scale (whole TERN_I8P_COLS). */
+#define TERN_ATTENTION_ROWS 32
+#define TERN_ATTENTION_KEYS 256
+#define TERN_ATTENTION_GROUP 256
+/* What of a row's weights may go in rounding. */
+#define TERN_ATTENTION_LOST (1.0f / 64)
+
+void tern_int8_attention_carve (TernVisionState *state, TernArena *arena);
+gsize tern_int8_attention_scratch (const TernVisionState *state);
+/* As tern_flash_put_*; keys come without their bias, which changes no weight. Values of all rows, hidden floats each, at @x: a
+ * loop before that of attention. */
+void tern_int8_attention_put_q (TernVisionState *state, guint row, guint n, const float *x);
+void tern_int8_attention_put_k (TernVisionState *state, guint row, guint n, const float *x);
+gboolean tern_int8_attention_loop_values (TernVisionState *state, TernVisionLoop *loop, const float *x);
+gboolean tern_int8_attention_loop (TernVisionState *state, TernVisionLoop *loop, float *out);
 
 G_END_DECLS

@@ -101,6 +101,7 @@ make_qkv (void *data, guint begin, guint end, guint worker)
   const float *k_bias = block->fused ? block->q_bias + vision->hidden : block->k_bias;
   const float *v_bias = block->fused ? block->q_bias + 2 * (gsize) vision->hidden : block->v_bias;
   TernArena arena = { .base = tern_pool_scratch (state->pool, worker) };
+  gboolean int8 = state->packed->int8_attention;
   guint item, row, n, hidden = vision->hidden;
   QkvRoom room;
 
@@ -109,11 +110,15 @@ make_qkv (void *data, guint begin, guint end, guint worker)
     n = rows_of (&state->loop, item, &row);
     norm_rows (state, &block->ln1, state->x + (gsize) row * hidden, n, room.line, &room.input);
     multiply (state, &packed->q, &room.input, n, block->q_bias, room.tile, hidden);
-    tern_flash_put_q (state, row, n, room.tile);
-    multiply (state, &packed->k, &room.input, n, k_bias, room.tile, hidden);
-    tern_flash_put_k (state, row, n, room.tile);
-    multiply (state, &packed->v, &room.input, n, v_bias, room.tile, hidden);
-    tern_flash_put_v (state, row, n, room.tile);
+    (int8 ? tern_int8_attention_put_q : tern_flash_put_q) (state, row, n, room.tile);
+    multiply (state, &packed->k, &room.input, n, int8 ? NULL : k_bias, room.tile, hidden);
+    (int8 ? tern_int8_attention_put_k : tern_flash_put_k) (state, row, n, room.tile);
+    if (int8) {
+      multiply (state, &packed->v, &room.input, n, v_bias, state->wide + (gsize) row * hidden, hidden);
+    } else {
+      multiply (state, &packed->v, &room.input, n, v_bias, room.tile, hidden);
+      tern_flash_put_v (state, row, n, room.tile);
+    }
   }
 }
 
@@ -127,9 +132,16 @@ project_qkv (TernVisionState *state, guint round, TernVisionLoop *loop)
 }
 
 static gboolean
+pack_values (TernVisionState *state, guint round, TernVisionLoop *loop)
+{
+  return round == 0 && state->packed->int8_attention && tern_int8_attention_loop_values (state, loop, state->wide);
+}
+
+static gboolean
 attend (TernVisionState *state, guint round, TernVisionLoop *loop)
 {
-  return round == 0 && tern_vision_loop_flash (state, loop, state->norm);
+  return round == 0
+      && (state->packed->int8_attention ? tern_int8_attention_loop : tern_vision_loop_flash) (state, loop, state->norm);
 }
 
 /* ---- What attention found, and the MLP, to the residual stream --------------------------------------------------- */
@@ -206,7 +218,7 @@ update_rows (TernVisionState *state, guint round, TernVisionLoop *loop)
   return round == 0;
 }
 
-const TernVisionStage tern_vision_packed_layer[] = { project_qkv, attend, update_rows };
+const TernVisionStage tern_vision_packed_layer[] = { project_qkv, pack_values, attend, update_rows };
 const guint tern_vision_packed_layer_stages = G_N_ELEMENTS (tern_vision_packed_layer);
 
 /* ---- A product alone --------------------------------------------------------------------------------------------- */
@@ -258,9 +270,10 @@ gsize
 tern_vision_packed_scratch (const TernVisionState *state)
 {
   const TernVisionPacked *packed = state->packed;
-  gsize bytes = MAX (tern_flash_scratch (state), alone_bytes (&packed->patch));
+  gsize bytes = packed->int8_attention ? tern_int8_attention_scratch (state) : tern_flash_scratch (state);
   guint i;
 
+  bytes = MAX (bytes, alone_bytes (&packed->patch));
   for (i = 0; i < TERN_PROJECTOR_LINEARS; i++)
     bytes = MAX (bytes, alone_bytes (&packed->mm[i]));
   for (i = 0; i < state->vision->n_blocks; i++) {
@@ -278,10 +291,5 @@ tern_vision_packed_scratch (const TernVisionState *state)
 void
 tern_vision_packed_carve (TernVisionState *state, TernArena *arena)
 {
-  const TernVision *vision = state->vision;
-  gsize n = state->max_patches, padded = (n + TERN_BF16P_COLS - 1) / TERN_BF16P_COLS * TERN_BF16P_COLS;
-
-  state->queries = tern_arena_take (arena, n * vision->heads * tern_flash_cols (vision) * sizeof (guint16));
-  state->keys = tern_arena_take (arena, padded * vision->heads * tern_flash_cols (vision) * sizeof (guint16));
-  state->values = tern_arena_take (arena, padded * vision->heads * tern_flash_rows (vision) * sizeof (guint16));
+  (state->packed->int8_attention ? tern_int8_attention_carve : tern_flash_carve) (state, arena);
 }

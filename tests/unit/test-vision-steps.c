@@ -376,6 +376,14 @@ skip_softmax (guint16 *dst, const float *x, gsize n, float scale, float *largest
   return 1;
 }
 
+static float
+skip_softmax_i8 (gint8 *dst, const float *x, gsize n, float scale, gboolean rest, float *largest, gint32 *sum)
+{
+  *largest = 0;
+  *sum = 127;
+  return 1;
+}
+
 typedef struct {
   double speed;                 /* multiply-adds a microsecond */
   double now;
@@ -455,6 +463,7 @@ test_work (void)
   kernels->gemm_bf16p = count_bf16;
   kernels->gelu_tanh = kernels->gelu_erf = skip;
   kernels->softmax_bf16 = skip_softmax;
+  kernels->softmax_i8 = skip_softmax_i8;
   g_assert_true (tern_vision_plan_image (vision, &image, &options, &plan, NULL));
   g_assert_true (tern_vision_begin (state, &image, &options, &plan, tokens, NULL));
   state->pace.clock = stopped;  /* a fast machine */
