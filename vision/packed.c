@@ -73,8 +73,32 @@ tern_vision_packed_free (TernVisionPacked *packed, guint n_blocks)
     for (guint k = 0; k < G_N_ELEMENTS (all); k++)
       tern_packed_clear (all[k]);
   }
+  tern_mem_free (packed->block);
   g_free (packed->blocks);
   g_free (packed);
+}
+
+/* Into one block, for large pages: their panels go past all rows of a picture again and again. */
+static gboolean
+gather (TernVision *vision, TernVisionPacked *packed, GError **error)
+{
+  TernVisionMatrix matrix;
+  gsize bytes = 0, at = 0;
+  guint i;
+
+  for (i = 0; tern_vision_matrix (vision, packed, i, &matrix); i++)
+    bytes += tern_packed_bytes (matrix.packed);
+  packed->block = tern_mem_alloc (bytes, "vision encoder", error);
+  if (!packed->block)
+    return FALSE;
+  tern_mem_dense (packed->block, bytes);
+  for (i = 0; tern_vision_matrix (vision, packed, i, &matrix); i++) {
+    gsize size = tern_packed_bytes (matrix.packed);
+
+    tern_packed_move (matrix.packed, packed->block + at);
+    at += size;
+  }
+  return TRUE;
 }
 
 /* The pages that they came from leave the process: what runs on floats brings them back. */
@@ -102,9 +126,14 @@ tern_vision_pack (TernVision *vision, TernPool *pool, GError **error)
 
   g_mutex_lock (&vision->packing);
   if (!vision->packed && (pool || (pool = own = tern_pool_new (0, error)))) {
-    vision->packed = tern_vision_choose (vision, pool, error);
-    if (vision->packed)
-      settle (vision, vision->packed);
+    TernVisionPacked *packed = tern_vision_choose (vision, pool, error);
+
+    if (packed && gather (vision, packed, error)) {
+      settle (vision, packed);
+      vision->packed = packed;
+    } else {
+      tern_vision_packed_free (packed, vision->n_blocks);
+    }
   }
   g_mutex_unlock (&vision->packing);
   tern_pool_free (own);
@@ -131,5 +160,7 @@ tern_vision_packed_text (TernVision *vision)
   for (k = 0; k < G_N_ELEMENTS (names); k++)
     if (counts[k] > 0)
       g_string_append_printf (text, "%s%u in %s", text->len ? ", " : "", counts[k], names[k]);
+  if (vision->packed && vision->packed->int8_attention)
+    g_string_append (text, ", attention in int8");
   return g_string_free (text, FALSE);
 }

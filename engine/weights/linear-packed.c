@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "engine/weights/linear-packed.h"
 
+#include <string.h>
 
 
 static gsize
@@ -86,10 +87,31 @@ tern_packed_init (TernPacked *packed, const TernLinear *linear, guint first, gui
 }
 
 void
+tern_packed_move (TernPacked *packed, guint8 *to)
+{
+  gsize scales = tern_panels (packed->rows) * TERN_PANEL_ROWS * sizeof (float), bytes = tern_packed_bytes (packed);
+  TernPacked moved = *packed;
+
+  if (packed->type == TERN_PACKED_NONE)
+    return;
+  moved.borrowed = TRUE;
+  moved.data = to;
+  if (packed->type == TERN_PACKED_I8) {
+    moved.scale = memcpy (to + bytes - scales, packed->scale, scales);
+    bytes -= scales;
+  }
+  memcpy (to, packed->data, bytes);
+  tern_packed_clear (packed);
+  *packed = moved;
+}
+
+void
 tern_packed_clear (TernPacked *packed)
 {
-  tern_mem_free (packed->data);
-  tern_mem_free (packed->scale);
+  if (!packed->borrowed) {
+    tern_mem_free (packed->data);
+    tern_mem_free (packed->scale);
+  }
   *packed = (TernPacked) { 0 };
 }
 

@@ -23,8 +23,9 @@ typedef struct {
   guint rows, cols;
   guint stride;                 /* cols rounded up to what the kernels take */
   guint group;                  /* I8: columns of input that share a scale, a multiple of TERN_PACKED_GROUP */
-  guint8 *data;                 /* panels, owned */
-  float *scale;                 /* I8: [rows rounded up to panels], owned */
+  guint8 *data;                 /* panels */
+  float *scale;                 /* I8: [rows rounded up to panels] */
+  gboolean borrowed;            /* both are somebody else's */
 } TernPacked;
 
 /* Packs rows [first, first + rows) of @linear; @group 0: whole rows of input share a scale. Reads them once, in parallel
@@ -32,7 +33,9 @@ typedef struct {
 gboolean tern_packed_init (TernPacked *packed, const TernLinear *linear, guint first, guint rows, TernPackedType type,
     guint group, TernPool *pool, GError **error);
 void tern_packed_clear (TernPacked *packed);    /* NULL-safe on zeroed memory */
-gsize tern_packed_bytes (const TernPacked *packed);
+gsize tern_packed_bytes (const TernPacked *packed);     /* a multiple of TERN_ALIGN */
+/* Moves it to @to, of so many bytes, TERN_ALIGN aligned, which the caller owns and keeps as long. */
+void tern_packed_move (TernPacked *packed, guint8 *to);
 /* Whether kernels can sum so many columns in int8. */
 gboolean tern_packed_fits_i8 (guint cols);
 /* "int8", "int8/128" or "bf16". */
