@@ -41,7 +41,8 @@ static const struct {
       tern_ternary_init_dotprod } },
 #endif
 #ifdef TERN_HAVE_I8MM
-  { TERN_CPU_I8MM, TERN_CPU_I8MM, { tern_packed_init_i8mm, tern_probe_init_i8mm, tern_ternary_init_i8mm } },
+  { TERN_CPU_I8MM, TERN_CPU_I8MM, { tern_blocks_init_i8mm, tern_packed_init_i8mm, tern_probe_init_i8mm,
+      tern_ternary_init_i8mm } },
 #endif
 };
 

@@ -103,23 +103,32 @@ golden_is_sample (void)
   return g_getenv ("TERN_TEST_SAMPLE") != NULL;
 }
 
+static void
+run_level (TernCpu level, GoldenLevelFunc func, gconstpointer data)
+{
+  TernKernels kernels;
+
+  tern_kernels_init (&kernels, level);
+  g_test_message ("kernels: %s", tern_cpu_name (level));
+  func (&kernels, data);
+}
+
 void
 golden_each_level (GoldenLevelFunc func, gconstpointer data)
 {
   static const TernCpu levels[] = { TERN_CPU_SCALAR, TERN_CPU_AVX2, TERN_CPU_AVX512VNNI, TERN_CPU_AMX, TERN_CPU_NEON,
     TERN_CPU_DOTPROD, TERN_CPU_I8MM };
-  guint best = 0;
+  const char *named = g_getenv ("TERN_CPU");
+  g_autoptr (GError) error = NULL;
+  TernCpu only;
 
-  for (guint i = 1; i < G_N_ELEMENTS (levels); i++)
-    if (tern_cpu_has (levels[i]))
-      best = i;
-  for (guint i = 0; i < G_N_ELEMENTS (levels); i++) {
-    TernKernels kernels;
-
-    if (!tern_cpu_has (levels[i]) || (golden_is_sample () && i != best))
-      continue;
-    tern_kernels_init (&kernels, levels[i]);
-    g_test_message ("kernels: %s", tern_cpu_name (levels[i]));
-    func (&kernels, data);
+  if (golden_is_sample () || (named && *named && !g_str_equal (named, "auto"))) {
+    tern_cpu_parse (named, &only, &error);
+    g_assert_no_error (error);
+    run_level (only, func, data);
+    return;
   }
+  for (guint i = 0; i < G_N_ELEMENTS (levels); i++)
+    if (tern_cpu_has (levels[i]))
+      run_level (levels[i], func, data);
 }

@@ -35,6 +35,6 @@ double golden_max_abs (const float *a, const float *b, gsize n);
 gboolean golden_is_sample (void);
 
 /* The instruction sets that golden tests run under, of those this CPU has: calls @func with a table for each, after
- * printing its name. Of a sample the best one alone. */
+ * printing its name. Where TERN_CPU names one, that alone; of a sample the best one. */
 typedef void (*GoldenLevelFunc) (const TernKernels *kernels, gconstpointer data);
 void golden_each_level (GoldenLevelFunc func, gconstpointer data);

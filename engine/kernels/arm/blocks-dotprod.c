@@ -13,9 +13,28 @@ dot16 (int32x4_t sum, int8x16_t w, int8x16_t x)
 }
 
 #include "engine/kernels/arm/blocks-few.inc"
-#include "engine/kernels/arm/blocks-panel.inc"
 
 /* ---- Many tokens: a vector has a word of each of four rows, SDOT by element takes that of a token. ------------------ */
+
+static ALWAYS_INLINE void
+arrange (int8x16_t q[8][TILE_VECTORS], const guint8 *const row[TILE_ROWS], gsize offset)
+{
+  guint i, v, j;
+
+  for (v = 0; v < TILE_VECTORS; v++) {
+#pragma GCC unroll 2
+    for (j = 0; j < 8; j += 4) {
+      vf out[4];
+
+      v_transpose4 (out, row + v * VL, offset + j * 4);
+#pragma GCC unroll 4
+      for (i = 0; i < 4; i++)
+        q[j + i][v] = vreinterpretq_s8_f32 (out[i]);
+    }
+  }
+}
+
+#include "engine/kernels/arm/blocks-panel.inc"
 
 #define TILE_TOKENS 6           /* 12 sums of a block, 12 in float, 2 of weights, 1 of activations of 32 registers */
 
