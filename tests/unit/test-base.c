@@ -156,7 +156,7 @@ test_mem (void)
 static void
 test_mem_no_space (void)
 {
-  static const gsize sizes[] = { G_MAXSIZE, G_MAXSIZE - 64, G_MAXSSIZE, (gsize) 1 << (GLIB_SIZEOF_SIZE_T * 8 - 2) };
+  static const gsize sizes[] = { G_MAXSIZE, G_MAXSIZE - 64, G_MAXSSIZE, (gsize) 1 << (GLIB_SIZEOF_SIZE_T * 8 - 1) };
   guint i;
 
   for (i = 0; i < G_N_ELEMENTS (sizes); i++) {

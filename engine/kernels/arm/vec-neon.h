@@ -125,6 +125,7 @@ v_max_bits_lane (vf v)
 
 /* Rounds half to even. */
 static inline vi v_to_int (vf v) { return vcvtnq_s32_f32 (v); }
+static inline vf v_to_float (vi v) { return vcvtq_f32_s32 (v); }
 static inline vi v_int_zero (void) { return vdupq_n_s32 (0); }
 static inline vi v_int_add (vi a, vi b) { return vaddq_s32 (a, b); }
 static inline gint32 v_int_sum (vi v) { return vaddvq_s32 (v); }
