@@ -122,7 +122,7 @@ extern const gint8 tern_iq4_values[16];
 /* The same with bfloat16 weights: the upper halves of floats. */
 #define TERN_DECL_GEMM_BF16(fn) void fn (float *y, gsize ldy, const guint16 *w, gsize ldw, gsize rows, gsize cols, \
     const float *x, gsize ldx, gsize n, gboolean many)
-/* The same with int8 rows, each with its scale: the sum times scale[r * lds]. */
+/* The same with int8 rows, each with its scale: the sum times scale[r * lds]; few rows x in 16 bits or more. */
 #define TERN_DECL_GEMM_I8ROW(fn) void fn (float *y, gsize ldy, const gint8 *w, gsize ldw, const float *scale, \
     gsize lds, gsize rows, gsize cols, const float *x, gsize ldx, gsize n, gboolean many)
 

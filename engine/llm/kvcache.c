@@ -175,13 +175,15 @@ tern_kv_dot (const TernKernels *kernels, float *y, gsize ldy, TernKvView keys, g
 }
 
 /* Rows that are read at once, while as many are fetched: few enough for what a core can have on its way. */
+#define BYTES_AT_ONCE 4096
 #define FEW_AT_ONCE 16
-#define MANY_AT_ONCE TERN_PAGE_ROWS
 
 static guint
-at_once (gboolean many)
+at_once (const TernKvCache *cache, gboolean many)
 {
-  return many ? MANY_AT_ONCE : FEW_AT_ONCE;
+  gsize rows = BYTES_AT_ONCE / MAX (cache->head_dim * types[cache->type].bytes, 1);
+
+  return many ? TERN_PAGE_ROWS : CLAMP (rows, FEW_AT_ONCE, TERN_PAGE_ROWS);
 }
 
 /* What is read after the rows up to @end that begin at @pos: those of the next page, then @next. */
@@ -193,15 +195,16 @@ after (const TernKvCache *cache, TernKvPart part, guint head, guint pos, guint e
   return begin < end ? (TernKvNext) { cache, part, head, begin, MIN (TERN_PAGE_ROWS, end - begin) } : next;
 }
 
-/* Rows [first, first + n) of those of @next that lie in one page. */
+/* Rows [first, first + n) of those of @next that lie in one page, unless they follow the part of @now that is being read: there
+ * the kernels look ahead themselves. */
 static void
-fetch (const TernKvNext *next, guint first, guint n)
+fetch (const TernKvNext *next, guint first, guint n, TernKvNext now)
 {
   guint rows = MIN (next->n, rest_of_page (next->pos));
   gsize bytes;
   TernKvView from;
 
-  if (first >= rows)
+  if (first >= rows || (next->part == now.part && next->head == now.head + 1 && next->pos == now.pos))
     return;
   from = view (next->cache, next->part, next->head, next->pos + first);
   bytes = MIN (n, rows - first) * next->cache->head_dim * types[from.type].bytes;
@@ -215,15 +218,15 @@ void
 tern_kvcache_dot (const TernKvCache *cache, const TernKernels *kernels, float *y, gsize ldy, guint head, guint first,
     guint n_keys, const float *x, guint n, gboolean many, TernKvNext next)
 {
-  guint end = first + n_keys, step;
+  guint end = first + n_keys, most = at_once (cache, many), step;
 
   for (guint pos = first; pos < end;) {
     TernKvNext then = after (cache, TERN_KV_KEYS, head, pos, end, next);
     guint part = MIN (rest_of_page (pos), end - pos);
 
     for (guint i = 0; i < part; i += step, pos += step) {
-      step = MIN (at_once (many), part - i);
-      fetch (&then, i, at_once (many));
+      step = MIN (most, part - i);
+      fetch (&then, i, most, (TernKvNext) { cache, TERN_KV_KEYS, head, pos - i, 0 });
       tern_kv_dot (kernels, y + (pos - first), ldy, view (cache, TERN_KV_KEYS, head, pos), step, cache->head_dim, x, n,
           many);
     }
@@ -256,24 +259,29 @@ tern_kv_sum (const TernKernels *kernels, float *y, float *spare, const float *a,
   }
 }
 
+guint
+tern_kvcache_sum_page (const TernKvCache *cache, const TernKernels *kernels, float *y, float *spare, const float *a,
+    gsize lda, guint head, guint first, guint i, guint n, guint n_keys, gboolean many, TernKvNext next)
+{
+  guint part = MIN (rest_of_page (first + i), n_keys - i), end = i + part, most = at_once (cache, many), step;
+  gboolean later = i >= TERN_KV_RUN;
+
+  for (guint at = 0; at < part; at += step, i += step) {
+    step = MIN (most, part - at);
+    fetch (&next, at, most, (TernKvNext) { cache, TERN_KV_VALUES, head, first + i - at, 0 });
+    sum_part (kernels, later ? spare : y, a + i, lda, view (cache, TERN_KV_VALUES, head, first + i), n, step,
+        cache->head_dim, i % TERN_KV_RUN > 0, many);
+  }
+  if (later && (end % TERN_KV_RUN == 0 || end == n_keys))
+    kernels->add (y, spare, (gsize) n * cache->head_dim);
+  return part;
+}
+
 void
 tern_kvcache_sum (const TernKvCache *cache, const TernKernels *kernels, float *y, float *spare, const float *a, gsize lda,
     guint head, guint first, guint n, guint n_keys, gboolean many, TernKvNext next)
 {
-  guint end = first + n_keys, step;
-
-  for (guint i = 0; i < n_keys;) {
-    TernKvNext then = after (cache, TERN_KV_VALUES, head, first + i, end, next);
-    gboolean later = i >= TERN_KV_RUN;
-    guint part = MIN (rest_of_page (first + i), n_keys - i);
-
-    for (guint at = 0; at < part; at += step, i += step) {
-      step = MIN (at_once (many), part - at);
-      fetch (&then, at, at_once (many));
-      sum_part (kernels, later ? spare : y, a + i, lda, view (cache, TERN_KV_VALUES, head, first + i), n, step,
-          cache->head_dim, i % TERN_KV_RUN > 0, many);
-    }
-    if (later && (i % TERN_KV_RUN == 0 || i == n_keys))
-      kernels->add (y, spare, (gsize) n * cache->head_dim);
-  }
+  for (guint i = 0; i < n_keys;)
+    i += tern_kvcache_sum_page (cache, kernels, y, spare, a, lda, head, first, i, n, n_keys, many,
+        after (cache, TERN_KV_VALUES, head, first + i, first + n_keys, next));
 }

@@ -65,5 +65,9 @@ void tern_kv_sum (const TernKernels *kernels, float *y, float *spare, const floa
 /* The same for the values of @head from position @first, a multiple of TERN_KV_RUN, on. */
 void tern_kvcache_sum (const TernKvCache *cache, const TernKernels *kernels, float *y, float *spare, const float *a,
     gsize lda, guint head, guint first, guint n, guint n_keys, gboolean many, TernKvNext next);
+/* A part of that: the values from position @first + @i on that are in its page, a multiple of TERN_PAGE_ROWS; all parts in
+ * their order make the whole. Returns their number. */
+guint tern_kvcache_sum_page (const TernKvCache *cache, const TernKernels *kernels, float *y, float *spare, const float *a,
+    gsize lda, guint head, guint first, guint i, guint n, guint n_keys, gboolean many, TernKvNext next);
 
 G_END_DECLS

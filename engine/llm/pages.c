@@ -6,6 +6,10 @@
 #include "engine/base/mem.h"
 #include "tern/error.h"
 
+/* From here on the memory of pages is asked for in large pages of the system, whose addresses it looks up less often: a head's
+ * keys of a page are 4 KiB in int8, far from those of the next. What is never used costs nothing either way. */
+#define DENSE_BYTES ((gsize) 16 << 20)
+
 static gsize
 page_bytes (gsize bytes)
 {
@@ -35,6 +39,8 @@ tern_pages_grow (TernPages *pages, guint more, const char *what, GError **error)
   block = tern_mem_alloc (more * MAX (pages->bytes, 1), what, error);
   if (!block)
     return FALSE;
+  if (more * pages->bytes >= DENSE_BYTES)
+    tern_mem_dense (block, more * pages->bytes);
   pages->blocks = g_renew (void *, pages->blocks, pages->n_blocks + 1);
   pages->blocks[pages->n_blocks++] = block;
   pages->at = g_renew (guint8 *, pages->at, pages->n + more);

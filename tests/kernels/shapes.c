@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-static const guint depths[] = { 0, 1, 7, 31, 128, 513, 4096 };
+static const guint depths[] = { 0, 1, 7, 31, 64, 128, 513, 4096 };
 static const guint counts[] = { 1, 2, 3, 5, 7, 16, 49, 130 };
 
 void

@@ -273,7 +273,8 @@ check_rows (const Rig *rig, const float *o, guint pos, guint n, const gint32 *li
         power += want[c] * want[c];
       }
     }
-  g_assert_cmpfloat (error / power, <=, 1e-11);
+  /* Beside int8 keys a query may be taken in 16 bits. */
+  g_assert_cmpfloat (error / power, <=, rig->cache.type == TERN_KV_INT8 ? 1e-9 : 1e-11);
 }
 
 typedef void (*RigFunc) (Rig *rig);
@@ -473,7 +474,8 @@ observe_weights (Rig *rig)
         want[k] += p[k] / rig->n_heads;
     }
     for (guint k = 0; k <= positions[i]; k++)
-      g_assert_cmpfloat (fabs (script.weights[k] - want[k]), <=, 2e-5 * want[k] + 1e-9);
+      g_assert_cmpfloat (fabs (script.weights[k] - want[k]), <=,
+          (rig->cache.type == TERN_KV_INT8 ? 1e-4 : 2e-5) * want[k] + 1e-9);
   }
 }
 

@@ -2,4 +2,6 @@
 #include "engine/kernels/x86/vec-avx512.h"
 
 #define TILE_TOKENS 12          /* 24 sums, 2 weights, 1 value of 32 registers */
+#include "engine/kernels/x86/dots-vnni.inc"
+#define DOTS_I8 dots_i8
 #include "engine/kernels/wide/gemm.inc"

@@ -6,7 +6,9 @@
  * with a running maximum (Milakov and Gimelshein, arXiv:1805.02867, algorithm 3; tiled as in arXiv:2205.14135,
  * algorithm 1):
  *   m' = max (m, max s), p = exp (s - m'), l' = l exp (m - m') + sum p, o' = o exp (m - m') + p V; at the end o / l.
- * Decode: a piece is one kv head x SPLIT keys; the pieces' m, l and o are merged in the order of the keys. */
+ * Decode: a piece is one kv head x SPLIT keys; the pieces' m, l and o are merged in the order of the keys. Where there are
+ * pieces enough, a thread does those of all heads together, page by page: a page has its keys side by side, head by head, and so
+ * memory is read in runs of tens of KiB. */
 #include "engine/llm/blocks/attend.h"
 
 #include <math.h>
@@ -199,19 +201,19 @@ attend_many (TernAttending *a)
 
 /* A worker's memory for one piece. */
 typedef struct {
-  float *scores;                /* [group, SPLIT] */
-  float *spare;                 /* [group, head_dim] */
+  float *scores;                /* [n_heads, SPLIT] */
+  float *spare;                 /* [n_heads, head_dim] */
   void *rows;                   /* gathered */
 } Piece;
 
 static Piece
-piece_take (TernArena *arena, gsize group, guint head_dim)
+piece_take (TernArena *arena, const TernAttending *a)
 {
   Piece piece;
 
-  piece.scores = tern_plan_take (arena, group, SPLIT, sizeof (float));
-  piece.spare = tern_plan_take (arena, group, head_dim, sizeof (float));
-  piece.rows = tern_plan_take (arena, 1, 1, tern_kv_gather_bytes (SPLIT, head_dim));
+  piece.scores = tern_plan_take (arena, a->n_heads, SPLIT, sizeof (float));
+  piece.spare = tern_plan_take (arena, a->n_heads, a->head_dim, sizeof (float));
+  piece.rows = tern_plan_take (arena, 1, 1, tern_kv_gather_bytes (SPLIT, a->head_dim));
   return piece;
 }
 
@@ -221,7 +223,7 @@ tern_attend_scratch (const TernAttending *a, guint n)
   TernArena tile = { 0 }, piece = { 0 };
 
   tile_take (&tile, (gsize) tile_size (a, n) * group_size (a), a->head_dim);
-  piece_take (&piece, group_size (a), a->head_dim);
+  piece_take (&piece, a);
   return MAX (tile.used, piece.used);
 }
 
@@ -247,7 +249,7 @@ score_piece (const TernAttending *a, const Piece *piece, const TernAttendRow *ro
         (TernKvNext) { &row->cache, TERN_KV_VALUES, g, first, n });
 }
 
-/* What piece @i of @row begins with. */
+/* What unit @i of @row begins with. */
 static TernKvNext
 first_keys (const TernAttendRow *row, guint i)
 {
@@ -258,6 +260,59 @@ first_keys (const TernAttendRow *row, guint i)
   return (TernKvNext) { &row->cache, TERN_KV_KEYS, i / row->splits, first, MIN (SPLIT, row->n_keys - first) };
 }
 
+/* What is read after @head's @part of the keys from @pos on that are in one page, up to @end: the next head's, then those of
+ * the next page, then @next. */
+static TernKvNext
+after_head (const TernAttending *a, const TernAttendRow *row, TernKvPart part, guint head, guint pos, guint end,
+    TernKvNext next)
+{
+  guint begin = head + 1 < a->n_kv ? pos : pos + TERN_PAGE_ROWS;
+
+  if (begin >= end)
+    return next;
+  return (TernKvNext) { &row->cache, part, head + 1 < a->n_kv ? head + 1 : 0, begin, MIN (TERN_PAGE_ROWS, end - begin) };
+}
+
+/* Weights of heads [0, n) instead of their scores; @at: the first one's place in the arrays, @stride of one kv head after the
+ * other. */
+static void
+weigh_heads (const TernAttending *a, float *scores, guint n_keys, guint n, gsize at, gsize stride)
+{
+  float scale = 1 / sqrtf (a->head_dim);
+  guint group = group_size (a);
+
+  for (guint h = 0; h < n; h++) {
+    gsize to = at + h / group * stride + h % group;
+
+    a->largest[to] = -INFINITY;
+    a->total[to] = a->pass->kernels->softmax_step (scores + (gsize) h * SPLIT, n_keys, scale, &a->largest[to]);
+  }
+}
+
+/* Split @s of the keys for all heads of a row. */
+static void
+run_split (const TernAttending *a, const Piece *piece, const TernAttendRow *row, guint s, TernKvNext next)
+{
+  const TernKernels *kernels = a->pass->kernels;
+  guint group = group_size (a), first = s * SPLIT, n = MIN (SPLIT, row->n_keys - first), end = first + n;
+  gsize at = (gsize) (row->piece + s) * group, stride = (gsize) row->splits * group;
+  const float *q = a->q + (gsize) row->row * a->n_heads * a->head_dim;
+  gsize width = (gsize) group * a->head_dim;
+
+  for (guint pos = first; pos < end; pos += TERN_PAGE_ROWS)
+    for (guint g = 0; g < a->n_kv; g++)
+      tern_kvcache_dot (&row->cache, kernels, piece->scores + (gsize) g * group * SPLIT + pos - first, SPLIT, g, pos,
+          MIN (TERN_PAGE_ROWS, end - pos), q + g * width, group, decode_many (a),
+          after_head (a, row, TERN_KV_KEYS, g, pos, end,
+              (TernKvNext) { &row->cache, TERN_KV_VALUES, 0, first, MIN (TERN_PAGE_ROWS, n) }));
+  weigh_heads (a, piece->scores, n, a->n_heads, at, stride);
+  for (guint i = 0; i < n; i += TERN_PAGE_ROWS)
+    for (guint g = 0; g < a->n_kv; g++)
+      tern_kvcache_sum_page (&row->cache, kernels, a->parts + (at + g * stride) * a->head_dim, piece->spare + g * width,
+          piece->scores + (gsize) g * group * SPLIT, SPLIT, g, first, i, group, n, decode_many (a),
+          after_head (a, row, TERN_KV_VALUES, g, first + i, end, next));
+}
+
 /* One split of the keys of one kv head of a row; @at: its group of heads in the arrays. */
 static void
 run_piece (const TernAttending *a, const Piece *piece, const TernAttendRow *row, guint i, TernKvNext next)
@@ -265,13 +320,10 @@ run_piece (const TernAttending *a, const Piece *piece, const TernAttendRow *row,
   const TernKernels *kernels = a->pass->kernels;
   guint group = group_size (a), g = i / row->splits, first = i % row->splits * SPLIT, n = MIN (SPLIT, row->n_keys - first);
   gsize at = (gsize) (row->piece + i) * group;
-  float scale = 1 / sqrtf (a->head_dim), *part = a->parts + at * a->head_dim;
+  float *part = a->parts + at * a->head_dim;
 
   score_piece (a, piece, row, g, first, n);
-  for (guint h = 0; h < group; h++) {
-    a->largest[at + h] = -INFINITY;
-    a->total[at + h] = kernels->softmax_step (piece->scores + (gsize) h * SPLIT, n, scale, &a->largest[at + h]);
-  }
+  weigh_heads (a, piece->scores, n, group, at, 0);
   if (row->keys)
     tern_kv_sum (kernels, part, piece->spare, piece->scores, SPLIT,
         tern_kv_gather (piece->rows, &row->cache, TERN_KV_VALUES, g, row->keys + first, n), group, n, a->head_dim,
@@ -281,29 +333,33 @@ run_piece (const TernAttending *a, const Piece *piece, const TernAttendRow *row,
         decode_many (a), next);
 }
 
-/* Of @row or one after it: that which has piece @i of all. */
+/* Of @row or one after it: that which has unit @i of all. */
 static const TernAttendRow *
-row_of_piece (const TernAttending *a, const TernAttendRow *row, guint i)
+row_of_unit (const TernAttendRow *row, guint i)
 {
-  while (i >= row->piece + a->n_kv * row->splits)
+  while (i >= row->unit + row->units)
     row++;
   return row;
 }
 
-/* Pieces [begin, end), counted row by row, kv head by kv head. */
+/* Units [begin, end), counted row by row, kv head by kv head. */
 static void
-attend_pieces (void *data, guint begin, guint end, guint worker)
+attend_units (void *data, guint begin, guint end, guint worker)
 {
   const TernAttending *a = data;
   const TernPass *pass = a->pass;
   TernArena arena = { .base = tern_pool_scratch (pass->pool, worker) };
-  Piece piece = piece_take (&arena, group_size (a), a->head_dim);
-  const TernAttendRow *row = row_of_piece (a, a->rows, begin);
+  Piece piece = piece_take (&arena, a);
+  const TernAttendRow *row = row_of_unit (a->rows, begin);
 
   for (guint i = begin; i < end && tern_pass_goes_on (pass); i++) {
-    const TernAttendRow *then = i + 1 < a->n_pieces ? row_of_piece (a, row, i + 1) : NULL;    /* most often this worker's */
+    const TernAttendRow *then = i + 1 < a->n_units ? row_of_unit (row, i + 1) : NULL; /* most often this worker's */
+    TernKvNext next = then ? first_keys (then, i + 1 - then->unit) : (TernKvNext) { 0 };
 
-    run_piece (a, &piece, row, i - row->piece, then ? first_keys (then, i + 1 - then->piece) : (TernKvNext) { 0 });
+    if (row->together)
+      run_split (a, &piece, row, i - row->unit, next);
+    else
+      run_piece (a, &piece, row, i - row->unit, next);
     row = then;
   }
 }
@@ -356,7 +412,7 @@ weigh_splits (void *data, guint begin, guint end, guint worker)
   const TernPass *pass = a->pass;
   guint group = group_size (a);
   TernArena arena = { .base = tern_pool_scratch (pass->pool, worker) };
-  Piece piece = piece_take (&arena, group, a->head_dim);
+  Piece piece = piece_take (&arena, a);
 
   for (guint s = begin; s < end && tern_pass_goes_on (pass); s++) {
     guint first = s * SPLIT, n = MIN (SPLIT, row->n_keys - first);
@@ -415,6 +471,9 @@ prepare_row (const TernAttending *a, guint t)
   return row;
 }
 
+/* Splits of a thread, at least, where it does all heads together: else some would wait for others. */
+#define SPLITS_EACH 3
+
 static void
 run_rows (TernAttending *a)
 {
@@ -425,7 +484,16 @@ run_rows (TernAttending *a)
     keys += a->rows[i].n_keys;
     splits += a->rows[i].splits;
   }
-  tern_pool_run (tern_block_pool (pass, 4 * keys * dims), attend_pieces, a, a->n_pieces, 1);
+  a->n_units = 0;
+  for (guint i = 0; i < a->n_rows; i++) {
+    TernAttendRow *row = &a->rows[i];
+
+    row->together = !row->keys && splits >= SPLITS_EACH * tern_pool_threads (pass->pool);
+    row->unit = a->n_units;
+    row->units = row->together ? row->splits : a->n_kv * row->splits;
+    a->n_units += row->units;
+  }
+  tern_pool_run (tern_block_pool (pass, 4 * keys * dims), attend_units, a, a->n_units, 1);
   tern_pool_run (tern_block_pool (pass, 2 * splits * dims), merge_heads, a, a->n_rows * a->n_heads, 1);
   for (guint i = 0; i < a->n_rows && tern_pass_goes_on (pass); i++)
     if (a->rows[i].scored && a->rows[i].policy->observe)

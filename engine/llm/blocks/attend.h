@@ -7,7 +7,7 @@
 
 G_BEGIN_DECLS
 
-/* One decode row: pieces [piece, piece + n_kv * splits). */
+/* One decode row: pieces [piece, piece + n_kv * splits), done one by one or those of all heads together. */
 typedef struct {
   guint row;                    /* of the pass */
   TernKvCache cache;
@@ -16,6 +16,8 @@ typedef struct {
   const gint32 *keys;           /* [n_keys] positions to attend to, or NULL for all */
   guint n_keys, splits;
   guint piece;
+  gboolean together;
+  guint unit, units;            /* what threads take */
 } TernAttendRow;
 
 /* The rows of a pass; their keys and values are in the caches already. Query head i reads kv head
@@ -28,7 +30,7 @@ typedef struct {
   /* attend.c's: */
   guint32 *tile_end;            /* [segments] tiles of each segment and those before it */
   TernAttendRow *rows;          /* [n] decode rows that are computed together */
-  guint n_rows, n_pieces, max_pieces;
+  guint n_rows, n_pieces, n_units, max_pieces;
   float *parts;                 /* [pieces, group, head_dim] sums over one split of the keys */
   float *largest, *total;       /* [pieces, group] their largest score and sum of weights */
 } TernAttending;
