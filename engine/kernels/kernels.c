@@ -30,7 +30,7 @@ static const struct {
   { TERN_CPU_AVX512BF16, TERN_CPU_AMX, { tern_packed_init_avx512bf16 } },
 #endif
 #ifdef TERN_HAVE_AMX
-  { TERN_CPU_AMX, TERN_CPU_AMX, { tern_blocks_init_amx, tern_packed_init_amx, tern_probe_init_amx,
+  { TERN_CPU_AMX, TERN_CPU_AMX, { tern_blocks_init_amx, tern_gemm_init_amx, tern_packed_init_amx, tern_probe_init_amx,
       tern_ternary_init_amx } },
 #endif
 #ifdef TERN_HAVE_NEON
