@@ -90,7 +90,7 @@ one_block (const TernBlocks type, const guint tokens, __m256 *sum, const guint8 
   if (b % fetch_blocks (type) == 0) {
 #pragma GCC unroll 4
     for (k = 0; k < fetch_blocks (type) / unit * bytes_of (type); k += 64)
-      _mm_prefetch ((const char *) fetch + k, _MM_HINT_T0);
+      _mm_prefetch ((const char *) fetch + k, _MM_HINT_NTA);
   }
   if (has_min (type)) {
 #pragma GCC unroll 8

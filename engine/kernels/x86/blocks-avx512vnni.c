@@ -312,7 +312,7 @@ four_rows (const TernBlocks type, const guint tokens, float *y, gsize ldy, gsize
     if (b % fetch_blocks (type) == 0) {
 #pragma GCC unroll 16
       for (k = 0; k < 4 * fetch_blocks (type) / unit_of (type) * bytes_of (type); k += 64)
-        _mm_prefetch ((const char *) fetch + k, _MM_HINT_T0);
+        _mm_prefetch ((const char *) fetch + k, _MM_HINT_NTA);
       fetch += 4 * fetch_blocks (type) / unit_of (type) * bytes_of (type);
     }
     if (unit_of (type) == 8)

@@ -17,14 +17,19 @@ broadcast4 (const gint8 *x)
   return _mm512_broadcastd_epi32 (_mm_loadu_si32 (x));
 }
 
+/* What is read @once, for one token, is not to push anything out of the caches: without that memory gives a tenth more. */
 static ALWAYS_INLINE void
-fetch_block (const guint8 *block)
+fetch_block (const guint8 *block, const gboolean once)
 {
   guint i;
 
 #pragma GCC unroll 5
-  for (i = 0; i < TERN_T3_BLOCK; i += 64)
-    _mm_prefetch ((const char *) block + i, _MM_HINT_T0);
+  for (i = 0; i < TERN_T3_BLOCK; i += 64) {
+    if (once)
+      _mm_prefetch ((const char *) block + i, _MM_HINT_NTA);
+    else
+      _mm_prefetch ((const char *) block + i, _MM_HINT_T0);
+  }
 }
 
 /* One panel, of which @rows count, and @tokens tokens, a constant. Few tokens have several sums for each of their outputs, so
@@ -45,7 +50,7 @@ tile (const guint tokens, const guint chains, float *y, gsize ldy, const guint8 
   for (b = 0; b < groups * TERN_T3_BLOCKS; b++, w += TERN_T3_BLOCK) {
     __m512i high = tern_t3_high (w);
 
-    fetch_block (w + AHEAD);
+    fetch_block (w + AHEAD, tokens == 1);
 #pragma GCC unroll 8
     for (s = 0; s < TERN_T3_STEPS; s++) {
       __m512i index = tern_t3_index (w, high, s), d[THIRDS];
