@@ -80,7 +80,7 @@ parse_shape (TernNpy *npy, const char *p)
     if (!g_ascii_isdigit (*p) || npy->n_dims == TERN_NPY_MAX_DIMS)
       return FALSE;
     dim = g_ascii_strtoull (p, &end, 10);
-    if (!tern_mul (npy->n, dim, &npy->n))
+    if (dim != (gsize) dim || !tern_mul (npy->n, dim, &npy->n))
       return FALSE;
     npy->shape[npy->n_dims++] = dim;
     p = end;

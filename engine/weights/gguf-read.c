@@ -327,8 +327,11 @@ measure (Reader *r, TernTensor *tensor)
   if (tensor->dims[0] % tensor->type->block != 0)
     return fail (r, TERN_ERROR_FORMAT, "tensor %s: expected rows of a multiple of %u values for type %s, found %"
         G_GUINT64_FORMAT, tensor->name, tensor->type->block, tensor->type->name, tensor->dims[0]);
-  if (!tern_type_tensor_bytes (tensor->type, tensor->dims, &bytes) || bytes > G_MAXSSIZE)
+  if (!tern_type_tensor_bytes (tensor->type, tensor->dims, &bytes) || bytes > G_MAXINT64)
     return fail (r, TERN_ERROR_FORMAT, "tensor %s: expected fewer than 2^63 bytes, found more", tensor->name);
+  if (bytes > (guint64) G_MAXSSIZE)     /* with 32 bits; no file that has them all could be mapped */
+    return fail (r, TERN_ERROR_FORMAT, "tensor %s: expected at most %" G_GSIZE_FORMAT " bytes, found %" G_GUINT64_FORMAT
+        ", in a file of %" G_GSIZE_FORMAT "; is it truncated?", tensor->name, (gsize) G_MAXSSIZE, bytes, r->file->map.size);
   tensor->bytes = bytes;
   return TRUE;
 }

@@ -251,8 +251,10 @@ tern_linear_input_bytes (guint n, guint cols)
   TernLinearInput input;
   TernArena arena = { NULL, 0 };
 
-  if ((guint64) n * cols >= (guint64) 1 << 56)
-    return G_MAXSIZE / 4;       /* cannot be allocated, and does not wrap when added to something */
+  /* Values are padded to whole groups, and take less than eight bytes. What is said instead cannot be allocated, and does
+   * not wrap when added to something. */
+  if ((guint64) n * ((guint64) cols + TERN_T2_COLS) >= MIN (G_MAXSIZE / 8, (guint64) 1 << 56))
+    return GLIB_SIZEOF_SIZE_T < 8 ? (gsize) G_MAXSSIZE : G_MAXSIZE / 4;
   place_input (&arena, &input, n, cols);
   return arena.used;
 }
