@@ -223,7 +223,8 @@ test_fetching (void)
     a.linear.beside = form == 2 ? &b.linear : NULL;
     tern_linear_run (&now.linear, &s.input, NULL, y, 400, s.pool);
     for (guint i = 0; i < THREADS; i++) {
-      guint grain = form == 2 ? 2 * TERN_LINEAR_GRAIN : tern_linear_grain (next, &s.input);
+      guint alone = tern_linear_grain (next, &s.input), other = tern_linear_grain (&b.linear, &s.input);
+      guint grain = form == 2 && alone != other ? 2 * TERN_LINEAR_GRAIN : alone;
       guint first = tern_pool_share (s.pool, form == 2 ? 768 : 384, grain, i);
       const guint8 *at = first >= 384 || form == 1 ? b.linear.data + first % 384 * row
           : a.linear.packed + tern_ternary_bytes (kernels->ternary, first, COLS);
