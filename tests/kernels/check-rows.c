@@ -139,7 +139,7 @@ static void
 fill (const Product *p, Fill how)
 {
   gsize total = p->rows * p->cols, step = tern_blocks_bytes (p->type), bytes, i, k;
-  static const gint8 at[TERN_N_BLOCKS][2] = {   /* of f16 scales, which shall be finite */
+  static const guint8 at[TERN_N_BLOCKS][2] = {  /* of f16 scales, which shall be finite */
     [TERN_BLOCKS_Q4_1] = { 0, 2 }, [TERN_BLOCKS_Q5_1] = { 0, 2 }, [TERN_BLOCKS_Q2_K] = { 80, 82 },
     [TERN_BLOCKS_Q3_K] = { 108, 108 }, [TERN_BLOCKS_Q4_K] = { 0, 2 }, [TERN_BLOCKS_Q5_K] = { 0, 2 },
     [TERN_BLOCKS_Q6_K] = { 208, 208 },
