@@ -9,7 +9,7 @@
 
 /* No memory plan comes near this; a larger request is an arithmetic slip or a damaged file. It also keeps the request
  * below what sanitizers answer with an abort. */
-#define MAX_BLOCK MIN ((guint64) 1 << 39, G_MAXSIZE / 2)
+#define MAX_BLOCK MIN ((guint64) 1 << 39, (guint64) G_MAXSSIZE - TERN_ALIGN - sizeof (void *))
 
 /* calloc, not aligned_alloc + memset: large blocks then come as untouched zero pages, so planning a long context costs
  * nothing until it is used. The block that calloc gave stands right before the aligned one. */
