@@ -85,8 +85,8 @@ allow_16_bits (const Shape *s, float *magnitude, const float *w, const float *x)
   for (t = 0; t < s->n; t++) {
     double top = 0;
 
-    for (c = 0; c < s->cols; c++)
-      top = fmax (top, fabs (x[t * s->ldx + c]));
+    for (c = 0; c < s->cols; c++)       /* no fmax(): of gcc 12 for aarch64 that is an internal error */
+      top = MAX (top, fabs (x[t * s->ldx + c]));
     for (r = 0; r < s->rows && isfinite (top); r++)
       for (c = 0; c < s->cols; c++)
         magnitude[t * s->ldy + r] += (float) (fabs (w[r * s->ldw + c]) * top / (2 * 32512) / 1e-5);
