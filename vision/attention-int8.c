@@ -13,24 +13,19 @@
 #include "vision/packed.h"
 
 #include <math.h>
-
-static guint
-round_up (guint n, guint step)
-{
-  return (n + step - 1) / step * step;
-}
+#include <string.h>
 
 /* Columns of a head's queries and keys, and of weights and packed values. */
 static guint
 head_cols (const TernVision *vision)
 {
-  return round_up (vision->head_dim, TERN_I8P_COLS);
+  return tern_round_up (vision->head_dim, TERN_I8P_COLS);
 }
 
 static guint
 key_cols (guint n)
 {
-  return round_up (n, TERN_I8P_COLS);
+  return tern_round_up (n, TERN_I8P_COLS);
 }
 
 /* ---- Where they stand ----------------------------------------------------------------------------------------------
@@ -123,12 +118,13 @@ tern_int8_attention_loop_values (TernVisionState *state, TernVisionLoop *loop, c
   return TRUE;
 }
 
-/* ---- The work ------------------------------------------------------------------------------------------------------
- * An item is one head and TERN_ATTENTION_ROWS of its queries. */
+/* ---- The work ---------------------------------------------------------------------------------------------------- */
 
+/* A worker's, of one block. */
 typedef struct {
   const TernVisionState *state;
-  guint head, row, rows, groups;
+  TernAttentionBlock block;
+  guint groups;
   float *scores;                /* [rows, TERN_ATTENTION_KEYS], of a piece of the keys */
   gint8 *weights;               /* [rows, key_cols] */
   float *largest, *scale;       /* [rows, groups]; the first becomes exp (largest - that of all groups) */
@@ -136,156 +132,157 @@ typedef struct {
   float *exact;                 /* [rows, groups]: sums of weights before rounding */
   float *more;                  /* [rows, head_dim]: of what rounding left out */
   gboolean lost[TERN_ATTENTION_ROWS];
-} Block;
+} Room;
 
 static void
-take (const TernVisionState *state, TernArena *arena, Block *block)
+take (const TernVisionState *state, TernArena *arena, Room *room)
 {
-  gsize rows = TERN_ATTENTION_ROWS;
+  gsize rows = TERN_ATTENTION_ROWS, groups = (state->max_patches + TERN_ATTENTION_GROUP - 1) / TERN_ATTENTION_GROUP;
 
-  block->state = state;
-  block->groups = (state->max_patches + TERN_ATTENTION_GROUP - 1) / TERN_ATTENTION_GROUP;
-  block->scores = tern_arena_take (arena, rows * TERN_ATTENTION_KEYS * sizeof (float));
-  block->weights = tern_arena_take (arena, rows * key_cols (state->max_patches));
-  block->largest = tern_arena_take (arena, rows * block->groups * sizeof (float));
-  block->scale = tern_arena_take (arena, rows * block->groups * sizeof (float));
-  block->exact = tern_arena_take (arena, rows * block->groups * sizeof (float));
-  block->sum = tern_arena_take (arena, rows * block->groups * sizeof (gint32));
-  block->more = tern_arena_take (arena, rows * state->vision->head_dim * sizeof (float));
-  block->groups = (state->n + TERN_ATTENTION_GROUP - 1) / TERN_ATTENTION_GROUP;
+  room->state = state;
+  room->scores = tern_arena_take (arena, rows * TERN_ATTENTION_KEYS * sizeof (float));
+  room->weights = tern_arena_take (arena, rows * key_cols (state->max_patches));
+  room->largest = tern_arena_take (arena, rows * groups * sizeof (float));
+  room->scale = tern_arena_take (arena, rows * groups * sizeof (float));
+  room->exact = tern_arena_take (arena, rows * groups * sizeof (float));
+  room->sum = tern_arena_take (arena, rows * groups * sizeof (gint32));
+  room->more = tern_arena_take (arena, rows * state->vision->head_dim * sizeof (float));
+  room->groups = (state->n + TERN_ATTENTION_GROUP - 1) / TERN_ATTENTION_GROUP;
 }
 
 gsize
 tern_int8_attention_scratch (const TernVisionState *state)
 {
   TernArena arena = { 0 };
-  Block block;
+  Room room;
 
-  take (state, &arena, &block);
+  take (state, &arena, &room);
   return arena.used;
 }
 
 /* Scores of keys [first, first + keys). */
 static void
-score (const Block *b, guint first, guint keys)
+score (const Room *room, guint first, guint keys)
 {
-  const TernVision *vision = b->state->vision;
-  const TernInt8Attention *from = &b->state->int8;
-  gsize key = first_key (b->state, b->head, first), query = (gsize) b->row * vision->heads + b->head;
+  const TernVision *vision = room->state->vision;
+  const TernInt8Attention *from = &room->state->int8;
+  const TernAttentionBlock *b = &room->block;
+  gsize key = first_key (room->state, b->head, first), query = (gsize) b->row * vision->heads + b->head;
   guint cols = head_cols (vision);
 
-  vision->kernels->gemm_i8p (b->scores, TERN_ATTENTION_KEYS, from->keys + key * cols, keys, cols, from->key_scales + key, NULL,
+  vision->kernels->gemm_i8p (room->scores, TERN_ATTENTION_KEYS, from->keys + key * cols, keys, cols, from->key_scales + key, NULL,
       from->queries + b->row * query_stride (vision) + (gsize) b->head * cols, query_stride (vision), cols,
       from->query_scales + query, from->query_sums + query, vision->heads, b->rows);
 }
 
-/* Weights of all keys, or what rounding left out of those of the rows that lost something; nothing of the others. */
+/* Weights of keys [first, first + n), a group, of row @t, or what rounding left out of them if it lost something: else
+ * nothing. */
 static void
-weigh (const Block *b, gboolean rest)
+weigh_group (const Room *room, guint t, guint first, guint n, gboolean rest)
 {
-  const TernVision *vision = b->state->vision;
-  float scale = 1 / sqrtf ((float) vision->head_dim);
-  guint stride = key_cols (b->state->n), first, keys, t, i;
+  const TernVision *vision = room->state->vision;
+  const float *scores = room->scores + (gsize) t * TERN_ATTENTION_KEYS + first % TERN_ATTENTION_KEYS;
+  gint8 *to = room->weights + (gsize) t * key_cols (room->state->n) + first;
+  gsize group = (gsize) t * room->groups + first / TERN_ATTENTION_GROUP;
+  float largest, exact;
 
-  for (first = 0; first < b->state->n; first += keys) {
-    keys = MIN (TERN_ATTENTION_KEYS, b->state->n - first);
-    score (b, first, keys);
-    for (t = 0; t < b->rows; t++)
-      for (i = 0; i < keys; i += TERN_ATTENTION_GROUP) {
-        gsize group = (gsize) t * b->groups + (first + i) / TERN_ATTENTION_GROUP;
-        gint8 *to = b->weights + (gsize) t * stride + first + i;
-        guint n = MIN (TERN_ATTENTION_GROUP, keys - i);
-        float largest, exact;
-
-        if (rest && !b->lost[t]) {
-          memset (to, 0, key_cols (n));
-          b->sum[group] = 0;
-          continue;
-        }
-        exact = vision->kernels->softmax_i8 (to, b->scores + (gsize) t * TERN_ATTENTION_KEYS + i, n, scale, rest, &largest,
-            &b->sum[group]);
-        if (!rest) {
-          b->largest[group] = largest;
-          b->exact[group] = exact;
-        }
-      }
+  if (rest && !room->lost[t]) {
+    memset (to, 0, key_cols (n));
+    room->sum[group] = 0;
+    return;
+  }
+  exact = vision->kernels->softmax_i8 (to, scores, n, 1 / sqrtf ((float) vision->head_dim), rest, &largest, &room->sum[group]);
+  if (!rest) {
+    room->largest[group] = largest;
+    room->exact[group] = exact;
   }
 }
 
-/* What each group of a row is multiplied with. TRUE: rounding lost too much. A NaN goes on to the result. */
-static gboolean
-normalise (const Block *b, guint t)
+/* Of all keys. */
+static void
+weigh (const Room *room, gboolean rest)
 {
-  float *scale = b->scale + (gsize) t * b->groups, *by = b->largest + (gsize) t * b->groups;
-  const float *exact = b->exact + (gsize) t * b->groups;
-  const gint32 *sum = b->sum + (gsize) t * b->groups;
+  guint first, keys, t, i;
+
+  for (first = 0; first < room->state->n; first += keys) {
+    keys = MIN (TERN_ATTENTION_KEYS, room->state->n - first);
+    score (room, first, keys);
+    for (t = 0; t < room->block.rows; t++)
+      for (i = 0; i < keys; i += TERN_ATTENTION_GROUP)
+        weigh_group (room, t, first + i, MIN (TERN_ATTENTION_GROUP, keys - i), rest);
+  }
+}
+
+/* What each group of a row is multiplied with. TRUE: rounding lost too much, or there is a NaN, which goes on
+ * to the result. */
+static gboolean
+normalise (const Room *room, guint t)
+{
+  float *scale = room->scale + (gsize) t * room->groups, *by = room->largest + (gsize) t * room->groups;
+  const float *exact = room->exact + (gsize) t * room->groups;
+  const gint32 *sum = room->sum + (gsize) t * room->groups;
   float most = by[0], before = 0, after = 0;
   gboolean lost;
   guint g;
 
-  for (g = 1; g < b->groups; g++)
+  for (g = 1; g < room->groups; g++)
     most = by[g] > most ? by[g] : most;
-  for (g = 0; g < b->groups; g++) {
+  for (g = 0; g < room->groups; g++) {
     by[g] = expf (by[g] - most);
     before += by[g] * exact[g];
     after += by[g] * (float) sum[g] / 127;
   }
   lost = !(fabsf (before - after) <= TERN_ATTENTION_LOST * before);
-  if (lost || isnan (before))
+  if (lost)
     after = before;
-  for (g = 0; g < b->groups; g++)
+  for (g = 0; g < room->groups; g++)
     scale[g] = by[g] / (127 * after);
   return lost;
 }
 
 static void
-multiply (const Block *b, float *y, gsize ldy)
+multiply (const Room *room, float *y, gsize ldy)
 {
-  const TernVision *vision = b->state->vision;
-  guint panels = (guint) tern_panels (vision->head_dim), cols = key_cols (b->state->n);
-  gsize first = (gsize) b->head * panels * TERN_PANEL_ROWS;
+  const TernVision *vision = room->state->vision;
+  guint panels = (guint) tern_panels (vision->head_dim), cols = key_cols (room->state->n);
+  gsize first = (gsize) room->block.head * panels * TERN_PANEL_ROWS;
 
-  vision->kernels->gemm_i8p (y, ldy, b->state->int8.values + first * cols, vision->head_dim, cols,
-      b->state->int8.value_scales + first, NULL, b->weights, cols, TERN_ATTENTION_GROUP, b->scale, b->sum, b->groups, b->rows);
+  vision->kernels->gemm_i8p (y, ldy, room->state->int8.values + first * cols, vision->head_dim, cols,
+      room->state->int8.value_scales + first, NULL, room->weights, cols, TERN_ATTENTION_GROUP, room->scale, room->sum,
+      room->groups, room->block.rows);
 }
 
 /* What rounding left out, a 254th each, on top. */
 static void
-add_rest (const Block *b, float *y)
+add_rest (const Room *room, float *y)
 {
-  const TernVision *vision = b->state->vision;
+  const TernVision *vision = room->state->vision;
   gsize i;
   guint t;
 
-  weigh (b, TRUE);
-  for (i = 0; i < (gsize) b->rows * b->groups; i++)
-    b->scale[i] /= 254;
-  multiply (b, b->more, vision->head_dim);
-  for (t = 0; t < b->rows; t++)
-    if (b->lost[t])
-      vision->kernels->add (y + (gsize) t * vision->hidden, b->more + (gsize) t * vision->head_dim, vision->head_dim);
+  weigh (room, TRUE);
+  for (i = 0; i < (gsize) room->block.rows * room->groups; i++)
+    room->scale[i] /= 254;
+  multiply (room, room->more, vision->head_dim);
+  for (t = 0; t < room->block.rows; t++)
+    if (room->lost[t])
+      vision->kernels->add (y + (gsize) t * vision->hidden, room->more + (gsize) t * vision->head_dim, vision->head_dim);
 }
 
 static void
-attend (Block *b)
+attend (Room *room)
 {
-  const TernVisionState *state = b->state;
-  float *y = state->loop.y + (gsize) b->row * state->vision->hidden + (gsize) b->head * state->vision->head_dim;
+  const TernVision *vision = room->state->vision;
+  float *y = room->state->loop.y + (gsize) room->block.row * vision->hidden + (gsize) room->block.head * vision->head_dim;
   gboolean any = FALSE;
   guint t;
 
-  weigh (b, FALSE);
-  for (t = 0; t < b->rows; t++)
-    any |= b->lost[t] = normalise (b, t);
-  multiply (b, y, state->vision->hidden);
+  weigh (room, FALSE);
+  for (t = 0; t < room->block.rows; t++)
+    any |= room->lost[t] = normalise (room, t);
+  multiply (room, y, vision->hidden);
   if (any)
-    add_rest (b, y);
-}
-
-static guint
-blocks_of_rows (const TernVisionState *state)
-{
-  return (state->n + TERN_ATTENTION_ROWS - 1) / TERN_ATTENTION_ROWS;
+    add_rest (room, y);
 }
 
 static void
@@ -293,25 +290,20 @@ attend_blocks (void *data, guint begin, guint end, guint worker)
 {
   const TernVisionState *state = data;
   TernArena arena = { .base = tern_pool_scratch (state->pool, worker) };
-  guint blocks = blocks_of_rows (state), item;
-  Block block;
+  guint item;
+  Room room;
 
-  take (state, &arena, &block);
+  take (state, &arena, &room);
   for (item = begin; item < end && !tern_cancel_is_raised (state->cancel); item++) {
-    block.head = item / blocks;
-    block.row = item % blocks * TERN_ATTENTION_ROWS;
-    block.rows = MIN (TERN_ATTENTION_ROWS, state->n - block.row);
-    attend (&block);
+    room.block = tern_attention_block (state, item);
+    attend (&room);
   }
 }
 
 gboolean
 tern_int8_attention_loop (TernVisionState *state, TernVisionLoop *loop, float *out)
 {
-  const TernVision *vision = state->vision;
-
-  *loop = (TernVisionLoop) { .func = attend_blocks, .items = blocks_of_rows (state) * vision->heads, .grain = 1,
-    .heavy = TRUE, .work = (guint64) TERN_ATTENTION_ROWS * state->n * (2 * vision->head_dim + TERN_VISION_VALUE_WORK),
-    .y = out };
+  tern_attention_set_loop (state, loop, attend_blocks, out);
+  loop->heavy = TRUE;
   return TRUE;
 }

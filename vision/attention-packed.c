@@ -7,23 +7,17 @@
 #include <math.h>
 #include <string.h>
 
-static guint
-round_up (guint n, guint step)
-{
-  return (n + step - 1) / step * step;
-}
-
 /* Columns of a head's queries and keys, rows of its values, padded. */
 static guint
 head_cols (const TernVision *vision)
 {
-  return round_up (vision->head_dim, TERN_BF16P_COLS);
+  return tern_round_up (vision->head_dim, TERN_BF16P_COLS);
 }
 
 static guint
 head_rows (const TernVision *vision)
 {
-  return round_up (vision->head_dim, TERN_PANEL_ROWS);
+  return tern_round_up (vision->head_dim, TERN_PANEL_ROWS);
 }
 
 /* ---- Where they stand: q [n, heads, cols]; k [heads] packed [n, cols]; v [heads] pieces of keys, each packed [d, keys] ---- */
@@ -32,7 +26,7 @@ void
 tern_flash_carve (TernVisionState *state, TernArena *arena)
 {
   const TernVision *vision = state->vision;
-  gsize n = state->max_patches, padded = round_up (state->max_patches, TERN_BF16P_COLS);
+  gsize n = state->max_patches, padded = tern_round_up (state->max_patches, TERN_BF16P_COLS);
 
   state->queries = tern_arena_take (arena, n * vision->heads * head_cols (vision) * sizeof (guint16));
   state->keys = tern_arena_take (arena, padded * vision->heads * head_cols (vision) * sizeof (guint16));
@@ -42,7 +36,7 @@ tern_flash_carve (TernVisionState *state, TernArena *arena)
 static guint16 *
 keys_of (const TernVisionState *state, guint head)
 {
-  return state->keys + (gsize) head * round_up (state->n, TERN_PANEL_ROWS) * head_cols (state->vision);
+  return state->keys + (gsize) head * tern_round_up (state->n, TERN_PANEL_ROWS) * head_cols (state->vision);
 }
 
 static guint16 *
@@ -50,14 +44,14 @@ values_of (const TernVisionState *state, guint head, guint piece)
 {
   gsize rows = head_rows (state->vision);
 
-  return state->values + head * rows * round_up (state->n, TERN_BF16P_COLS) + piece * rows * TERN_FLASH_KEYS;
+  return state->values + head * rows * tern_round_up (state->n, TERN_BF16P_COLS) + piece * rows * TERN_ATTENTION_KEYS;
 }
 
 /* Columns of the packed values of a piece. */
 static guint
 piece_cols (const TernVisionState *state, guint piece)
 {
-  return MIN (TERN_FLASH_KEYS, round_up (state->n, TERN_BF16P_COLS) - piece * TERN_FLASH_KEYS);
+  return MIN (TERN_ATTENTION_KEYS, tern_round_up (state->n, TERN_BF16P_COLS) - piece * TERN_ATTENTION_KEYS);
 }
 
 void
@@ -95,10 +89,10 @@ tern_flash_put_v (TernVisionState *state, guint row, guint n, const float *x)
   guint d = vision->head_dim, head, r, i, step;
 
   for (i = 0; i < n; i += step) {
-    guint piece = (row + i) / TERN_FLASH_KEYS, first = (row + i) % TERN_FLASH_KEYS;
+    guint piece = (row + i) / TERN_ATTENTION_KEYS, first = (row + i) % TERN_ATTENTION_KEYS;
     gsize panel = (gsize) TERN_PANEL_ROWS * piece_cols (state, piece);
 
-    step = MIN (n - i, TERN_FLASH_KEYS - first);
+    step = MIN (n - i, TERN_ATTENTION_KEYS - first);
     for (head = 0; head < vision->heads; head++)
       for (r = 0; r < d; r += TERN_PANEL_ROWS)
         vision->kernels->pack_bf16p (values_of (state, head, piece) + r / TERN_PANEL_ROWS * panel
@@ -110,7 +104,7 @@ tern_flash_put_v (TernVisionState *state, guint row, guint n, const float *x)
 /* ---- The work ---------------------------------------------------------------------------------------------------- */
 
 typedef struct {
-  float *scores;                /* [rows, TERN_FLASH_KEYS] */
+  float *scores;                /* [rows, TERN_ATTENTION_KEYS] */
   guint16 *weights;             /* the same in bf16 */
   float *part, *out;            /* [rows, d] of a piece, of all so far */
   float *largest, *sum;         /* [rows] */
@@ -121,12 +115,12 @@ take (const TernVisionState *state, TernArena *arena, Room *room)
 {
   gsize d = head_rows (state->vision);
 
-  room->scores = tern_arena_take (arena, TERN_FLASH_ROWS * TERN_FLASH_KEYS * sizeof (float));
-  room->weights = tern_arena_take (arena, TERN_FLASH_ROWS * TERN_FLASH_KEYS * sizeof (guint16));
-  room->part = tern_arena_take (arena, TERN_FLASH_ROWS * d * sizeof (float));
-  room->out = tern_arena_take (arena, TERN_FLASH_ROWS * d * sizeof (float));
-  room->largest = tern_arena_take (arena, TERN_FLASH_ROWS * sizeof (float));
-  room->sum = tern_arena_take (arena, TERN_FLASH_ROWS * sizeof (float));
+  room->scores = tern_arena_take (arena, TERN_ATTENTION_ROWS * TERN_ATTENTION_KEYS * sizeof (float));
+  room->weights = tern_arena_take (arena, TERN_ATTENTION_ROWS * TERN_ATTENTION_KEYS * sizeof (guint16));
+  room->part = tern_arena_take (arena, TERN_ATTENTION_ROWS * d * sizeof (float));
+  room->out = tern_arena_take (arena, TERN_ATTENTION_ROWS * d * sizeof (float));
+  room->largest = tern_arena_take (arena, TERN_ATTENTION_ROWS * sizeof (float));
+  room->sum = tern_arena_take (arena, TERN_ATTENTION_ROWS * sizeof (float));
 }
 
 gsize
@@ -156,9 +150,9 @@ weigh (const TernVisionState *state, const Room *room, guint rows, guint keys)
   guint d = state->vision->head_dim, t;
 
   for (t = 0; t < rows; t++) {
-    float *scores = room->scores + (gsize) t * TERN_FLASH_KEYS, before = room->largest[t], sum;
+    float *scores = room->scores + (gsize) t * TERN_ATTENTION_KEYS, before = room->largest[t], sum;
 
-    sum = kernels->softmax_bf16 (room->weights + (gsize) t * TERN_FLASH_KEYS, scores, keys, 1.0f / sqrtf ((float) d),
+    sum = kernels->softmax_bf16 (room->weights + (gsize) t * TERN_ATTENTION_KEYS, scores, keys, 1.0f / sqrtf ((float) d),
         &room->largest[t]);
     if (room->largest[t] != before && room->sum[t] != 0) {
       float by = expf (before - room->largest[t]);
@@ -174,14 +168,14 @@ static void
 attend_piece (const TernVisionState *state, const Room *room, guint head, guint row, guint rows, guint piece)
 {
   const TernVision *vision = state->vision;
-  guint first = piece * TERN_FLASH_KEYS, keys = MIN (TERN_FLASH_KEYS, state->n - first), d = vision->head_dim;
+  guint first = piece * TERN_ATTENTION_KEYS, keys = MIN (TERN_ATTENTION_KEYS, state->n - first), d = vision->head_dim;
   gsize cols = head_cols (vision), ldq = cols * vision->heads;
 
-  vision->kernels->gemm_bf16p (room->scores, TERN_FLASH_KEYS, keys_of (state, head) + first * cols, keys, cols, NULL,
+  vision->kernels->gemm_bf16p (room->scores, TERN_ATTENTION_KEYS, keys_of (state, head) + first * cols, keys, cols, NULL,
       state->queries + row * ldq + head * cols, ldq, rows);
   weigh (state, room, rows, keys);
   vision->kernels->gemm_bf16p (piece == 0 ? room->out : room->part, d, values_of (state, head, piece), d,
-      piece_cols (state, piece), NULL, room->weights, TERN_FLASH_KEYS, rows);
+      piece_cols (state, piece), NULL, room->weights, TERN_ATTENTION_KEYS, rows);
   if (piece > 0)
     vision->kernels->add (room->out, room->part, (gsize) rows * d);
 }
@@ -195,7 +189,7 @@ attend (const TernVisionState *state, const Room *room, guint head, guint row, g
     room->largest[t] = -INFINITY;
     room->sum[t] = 0;
   }
-  for (piece = 0; piece * TERN_FLASH_KEYS < state->n; piece++)
+  for (piece = 0; piece * TERN_ATTENTION_KEYS < state->n; piece++)
     attend_piece (state, room, head, row, rows, piece);
   for (t = 0; t < rows; t++) {
     float *to = state->loop.y + (gsize) (row + t) * state->vision->hidden + (gsize) head * d;
@@ -205,35 +199,26 @@ attend (const TernVisionState *state, const Room *room, guint head, guint row, g
   }
 }
 
-static guint
-blocks_of_rows (const TernVisionState *state)
-{
-  return (state->n + TERN_FLASH_ROWS - 1) / TERN_FLASH_ROWS;
-}
-
 static void
 attend_blocks (void *data, guint begin, guint end, guint worker)
 {
   const TernVisionState *state = data;
   TernArena arena = { .base = tern_pool_scratch (state->pool, worker) };
-  guint blocks = blocks_of_rows (state), item;
+  guint item;
   Room room;
 
   take (state, &arena, &room);
   for (item = begin; item < end && !tern_cancel_is_raised (state->cancel); item++) {
-    guint row = item % blocks * TERN_FLASH_ROWS;
+    TernAttentionBlock block = tern_attention_block (state, item);
 
-    attend (state, &room, item / blocks, row, MIN (TERN_FLASH_ROWS, state->n - row));
+    attend (state, &room, block.head, block.row, block.rows);
   }
 }
 
 gboolean
 tern_vision_loop_flash (TernVisionState *state, TernVisionLoop *loop, float *out)
 {
-  const TernVision *vision = state->vision;
-
-  *loop = (TernVisionLoop) { .func = attend_blocks, .items = blocks_of_rows (state) * vision->heads, .grain = 1,
-    .heavy = TRUE, .work = (guint64) TERN_FLASH_ROWS * state->n * (2 * vision->head_dim + TERN_VISION_VALUE_WORK),
-    .y = out };
+  tern_attention_set_loop (state, loop, attend_blocks, out);
+  loop->heavy = TRUE;
   return TRUE;
 }

@@ -11,29 +11,46 @@ tern_attention_scratch (guint n)
   return (gsize) TERN_ATTENTION_ROWS * n * sizeof (float);
 }
 
+static guint
+blocks_of_rows (const TernVisionState *state)
+{
+  return (state->n + TERN_ATTENTION_ROWS - 1) / TERN_ATTENTION_ROWS;
+}
+
+TernAttentionBlock
+tern_attention_block (const TernVisionState *state, guint item)
+{
+  guint blocks = blocks_of_rows (state), row = item % blocks * TERN_ATTENTION_ROWS;
+
+  return (TernAttentionBlock) { item / blocks, row, MIN (TERN_ATTENTION_ROWS, state->n - row) };
+}
+
+void
+tern_attention_set_loop (const TernVisionState *state, TernVisionLoop *loop, TernPoolFunc func, float *out)
+{
+  const TernVision *vision = state->vision;
+
+  *loop = (TernVisionLoop) { .func = func, .items = blocks_of_rows (state) * vision->heads, .grain = 1,
+    .work = (guint64) TERN_ATTENTION_ROWS * state->n * (2 * vision->head_dim + TERN_VISION_VALUE_WORK), .y = out };
+}
+
 static void
-attend (const TernVisionState *state, guint head, guint begin, guint rows, float *scores)
+attend (const TernVisionState *state, TernAttentionBlock block, float *scores)
 {
   const TernVisionLoop *loop = &state->loop;
   const TernVision *vision = state->vision;
   const TernKernels *kernels = vision->kernels;
-  guint n = state->n, d = vision->head_dim, i;
-  gsize ld = 3 * (gsize) vision->hidden;
-  const float *q = loop->x + begin * ld + (gsize) head * d;
-  const float *k = loop->x + vision->hidden + (gsize) head * d;
+  guint n = state->n, d = vision->head_dim, rows = block.rows, i;
+  gsize ld = 3 * (gsize) vision->hidden, column = (gsize) block.head * d;
+  const float *q = loop->x + block.row * ld + column;
+  const float *k = loop->x + vision->hidden + column;
   const float *v = k + vision->hidden;
 
   kernels->gemm_f32 (scores, n, k, ld, n, d, q, ld, rows, rows > TERN_LINEAR_FEW);
   for (i = 0; i < rows; i++)
     kernels->softmax (scores + (gsize) i * n, n, 1.0f / sqrtf ((float) d));
-  kernels->gemm_nn (loop->y + (gsize) begin * vision->hidden + (gsize) head * d, vision->hidden, scores, n, v, ld, rows, n,
-      d, FALSE);
-}
-
-static guint
-blocks_of_rows (const TernVisionState *state)
-{
-  return (state->n + TERN_ATTENTION_ROWS - 1) / TERN_ATTENTION_ROWS;
+  kernels->gemm_nn (loop->y + (gsize) block.row * vision->hidden + column, vision->hidden, scores, n, v, ld, rows, n, d,
+      FALSE);
 }
 
 static void
@@ -41,23 +58,16 @@ attend_blocks (void *data, guint begin, guint end, guint worker)
 {
   const TernVisionState *state = data;
   float *scores = tern_pool_scratch (state->pool, worker);
-  guint blocks = blocks_of_rows (state), item;
+  guint item;
 
-  for (item = begin; item < end && !tern_cancel_is_raised (state->cancel); item++) {
-    guint row = item % blocks * TERN_ATTENTION_ROWS;
-
-    attend (state, item / blocks, row, MIN (TERN_ATTENTION_ROWS, state->n - row), scores);
-  }
+  for (item = begin; item < end && !tern_cancel_is_raised (state->cancel); item++)
+    attend (state, tern_attention_block (state, item), scores);
 }
 
-/* One item is a block of query rows of one head. */
 gboolean
 tern_vision_loop_attention (TernVisionState *state, TernVisionLoop *loop, float *out, const float *qkv)
 {
-  const TernVision *vision = state->vision;
-
-  *loop = (TernVisionLoop) { .func = attend_blocks, .items = blocks_of_rows (state) * vision->heads, .grain = 1,
-    .work = (guint64) TERN_ATTENTION_ROWS * state->n * (2 * vision->head_dim + TERN_VISION_VALUE_WORK),
-    .y = out, .x = qkv };
+  tern_attention_set_loop (state, loop, attend_blocks, out);
+  loop->x = qkv;
   return TRUE;
 }

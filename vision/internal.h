@@ -387,9 +387,21 @@ TernVisionState *tern_vision_state_make (TernVision *vision, guint max_tokens, c
 /* Makes it good for sub-images of @tokens, at most TERN_VISION_MAX_TOKENS; not between two slices of a picture. */
 gboolean tern_vision_state_reserve (TernVisionState *state, guint tokens, GError **error);
 
-/* Rows of the pool's loops; bytes that attention needs in each worker's scratch for @n patches. */
+/* ---- attention.c ---- */
+
+/* Attention goes over blocks of so many queries of one head. */
 #define TERN_ATTENTION_ROWS 32
+typedef struct {
+  guint head, row, rows;        /* queries [row, row + rows) */
+} TernAttentionBlock;
+
+/* What item @item of such a loop is; a loop over all blocks, whose results go to @out. */
+TernAttentionBlock tern_attention_block (const TernVisionState *state, guint item);
+void tern_attention_set_loop (const TernVisionState *state, TernVisionLoop *loop, TernPoolFunc func, float *out);
+/* Bytes that attention on floats needs in each worker's scratch for @n patches. */
 gsize tern_attention_scratch (guint n);
+
+/* ---- stages.c ---- */
 
 /* Does some of the current loop and of those after it, until as much was done as a slice holds. TRUE: all of the
  * sub-image is done. Returns early when cancelled. */

@@ -63,11 +63,10 @@ void tern_vision_packed_carve (TernVisionState *state, TernArena *arena);
 extern const TernVisionStage tern_vision_packed_layer[];
 extern const guint tern_vision_packed_layer_stages;
 
-/* ---- attention-packed.c: in bf16 ---- */
+/* Keys whose scores are made at a time, in either of both below. */
+#define TERN_ATTENTION_KEYS 256
 
-/* Queries of an item, keys of a piece. */
-#define TERN_FLASH_ROWS 32
-#define TERN_FLASH_KEYS 256
+/* ---- attention-packed.c: in bf16 ---- */
 
 /* Of the state, of a worker. */
 void tern_flash_carve (TernVisionState *state, TernArena *arena);
@@ -81,9 +80,7 @@ gboolean tern_vision_loop_flash (TernVisionState *state, TernVisionLoop *loop, f
 
 /* ---- attention-int8.c ---- */
 
-/* Queries of an item, keys whose scores are made at a time, keys of one scale (whole TERN_I8P_COLS). */
-#define TERN_ATTENTION_ROWS 32
-#define TERN_ATTENTION_KEYS 256
+/* Keys whose weights share a scale: whole TERN_I8P_COLS, a part of TERN_ATTENTION_KEYS. */
 #define TERN_ATTENTION_GROUP 256
 /* What of a row's weights may go in rounding. */
 #define TERN_ATTENTION_LOST (1.0f / 64)

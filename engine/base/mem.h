@@ -15,6 +15,13 @@ tern_align_up (gsize bytes)
   return (bytes + TERN_ALIGN - 1) & ~(gsize) (TERN_ALIGN - 1);
 }
 
+/* @n rounded up to a multiple of @step. */
+static inline gsize
+tern_round_up (gsize n, gsize step)
+{
+  return (n + step - 1) / step * step;
+}
+
 /* @bytes of zeroed, 64-byte aligned memory, or NULL with TERN_ERROR_NO_SPACE that names @what. Free: tern_mem_free. */
 void *tern_mem_alloc (gsize bytes, const char *what, GError **error);
 void tern_mem_free (void *block);

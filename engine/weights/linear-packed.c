@@ -3,13 +3,6 @@
 
 #include <string.h>
 
-
-static gsize
-round_up (gsize n, gsize step)
-{
-  return (n + step - 1) / step * step;
-}
-
 /* ---- Matrices ---------------------------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -73,8 +66,8 @@ tern_packed_init (TernPacked *packed, const TernLinear *linear, guint first, gui
   guint panels = (guint) tern_panels (rows);
 
   *packed = (TernPacked) { .kernels = linear->kernels, .type = type, .rows = rows, .cols = linear->cols };
-  packed->stride = (guint) round_up (packed->cols, type == TERN_PACKED_I8 ? TERN_I8P_COLS : TERN_BF16P_COLS);
-  packed->group = group ? group : (guint) round_up (packed->cols, TERN_PACKED_GROUP);
+  packed->stride = (guint) tern_round_up (packed->cols, type == TERN_PACKED_I8 ? TERN_I8P_COLS : TERN_BF16P_COLS);
+  packed->group = group ? group : (guint) tern_round_up (packed->cols, TERN_PACKED_GROUP);
   if (!tern_pool_reserve (pool, (gsize) TERN_PANEL_ROWS * packed->cols * sizeof (float), error)
       || !(packed->data = tern_mem_alloc (panels * panel_bytes (packed), linear->name, error))
       || (type == TERN_PACKED_I8
@@ -129,7 +122,7 @@ void
 tern_packed_input_init (TernPackedInput *input, const TernPacked *packed, guint n, TernArena *arena)
 {
   *input = (TernPackedInput) { .kernels = packed->kernels, .type = packed->type, .cols = packed->cols,
-    .group = packed->group, .ldx = round_up (packed->cols, TERN_PACKED_GROUP) };
+    .group = packed->group, .ldx = tern_round_up (packed->cols, TERN_PACKED_GROUP) };
   if (packed->type == TERN_PACKED_BF16) {
     input->x = tern_arena_take (arena, n * input->ldx * sizeof (guint16));
     return;
