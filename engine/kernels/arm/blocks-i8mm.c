@@ -26,8 +26,6 @@ arrange (int8x16_t q[8][TILE_VECTORS], const guint8 *const row[TILE_ROWS], gsize
 
 #include "engine/kernels/arm/blocks-panel.inc"
 
-static TERN_DECL_GEMM_BLOCKS ((*before[TERN_N_BLOCKS]));
-
 /* One value of each of a pair, for two rows. */
 static ALWAYS_INLINE vf
 two_rows (float a, float b)
@@ -124,29 +122,10 @@ tiles (const gboolean halves, const gboolean min, float *y, gsize ldy, gsize row
 
 #include "engine/kernels/arm/blocks-many.inc"
 
-#define GEMM(name, type) \
-  static TERN_DECL_GEMM_BLOCKS (gemm_##name##_i8mm) \
-  { \
-    if (!many || blocks == 0) \
-      before[TERN_BLOCKS_##type] (y, ldy, w, row_bytes, rows, blocks, x, ldx, n, many); \
-    else \
-      many_tokens (TERN_BLOCKS_##type, y, ldy, w, row_bytes, rows, blocks, x, ldx, n); \
-  }
-
-TERN_EACH_BLOCKS (GEMM)
+#include "engine/kernels/wide/blocks-over.inc"
 
 void
 tern_blocks_init_i8mm (TernKernels *k)
 {
-  static TERN_DECL_GEMM_BLOCKS ((*const versions[TERN_N_BLOCKS])) = {
-#define ENTRY(name, type) [TERN_BLOCKS_##type] = gemm_##name##_i8mm,
-    TERN_EACH_BLOCKS (ENTRY)
-#undef ENTRY
-  };
-  guint type;
-
-  for (type = 0; type < TERN_N_BLOCKS; type++) {
-    g_atomic_pointer_set (&before[type], k->gemm_blocks[type]);
-    k->gemm_blocks[type] = versions[type];
-  }
+  put_over (k);
 }

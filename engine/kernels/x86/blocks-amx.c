@@ -20,8 +20,6 @@ signed_values (const TernBlocks type, const guint8 *p, const guint s)
 
 #define AT_ONCE 4               /* pieces in tiles */
 
-static TERN_DECL_GEMM_BLOCKS ((*before[TERN_N_BLOCKS]));
-
 typedef gint32 PieceSums[TILE_HEIGHT][16];
 
 /* What the scales of a slot's activations come to, token beside token. */
@@ -185,30 +183,10 @@ many_tokens (const TernBlocks type, float *y, gsize ldy, const guint8 *w, gsize 
   tiles_end ();
 }
 
-/* What is not for many is left to the version before. */
-#define GEMM(name, type) \
-  static TERN_DECL_GEMM_BLOCKS (gemm_##name##_amx) \
-  { \
-    if (!many || blocks == 0) \
-      before[TERN_BLOCKS_##type] (y, ldy, w, row_bytes, rows, blocks, x, ldx, n, many); \
-    else if (n > 0) \
-      many_tokens (TERN_BLOCKS_##type, y, ldy, w, row_bytes, rows, blocks, x, ldx, n); \
-  }
-
-TERN_EACH_BLOCKS (GEMM)
+#include "engine/kernels/wide/blocks-over.inc"
 
 void
 tern_blocks_init_amx (TernKernels *k)
 {
-  static TERN_DECL_GEMM_BLOCKS ((*const versions[TERN_N_BLOCKS])) = {
-#define ENTRY(name, type) [TERN_BLOCKS_##type] = gemm_##name##_amx,
-    TERN_EACH_BLOCKS (ENTRY)
-#undef ENTRY
-  };
-  guint type;
-
-  for (type = 0; type < TERN_N_BLOCKS; type++) {
-    g_atomic_pointer_set (&before[type], k->gemm_blocks[type]);
-    k->gemm_blocks[type] = versions[type];
-  }
+  put_over (k);
 }
