@@ -9,51 +9,16 @@
  * answers each line with its milliseconds. With IK defined, for ik_llama.cpp, whose weights are repacked at load (its -rtr);
  * `fork quantize IN.gguf OUT.gguf iq2_bn|iq1_bn` there writes its ternary types, the embedding as it was. Without, for the
  * llama.cpp inside of bitnet.cpp. */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
+#define PROGRAM "fork"
+#define BATCH(ids, n, pos) llama_batch_get_one (ids, n, pos, 0)
+#include "tokens.h"
 
-#include "llama.h"
+#include <string.h>
 
 #ifndef IK
 #define llama_model_load_from_file llama_load_model_from_file
 #define llama_init_from_model llama_new_context_with_model
 #endif
-
-static struct llama_context *context;
-
-static void
-fail (const char *what)
-{
-  fprintf (stderr, "fork: %s\n", what);
-  exit (1);
-}
-
-static void
-quiet (enum ggml_log_level level, const char *text, void *data)
-{
-  if (level == GGML_LOG_LEVEL_ERROR)
-    fputs (text, stderr);
-}
-
-/* Reads @n tokens behind @depth others; milliseconds. */
-static double
-read_tokens (int n, int at_once, int depth)
-{
-  struct timespec a, b;
-  static llama_token ids[1 << 16];
-
-  for (int i = 0; i < n; i++)
-    ids[i] = (i * 7919 + 13) % 1000 + 100;
-  clock_gettime (CLOCK_MONOTONIC, &a);
-  for (int i = 0; i < n; i += at_once)
-    if (llama_decode (context, llama_batch_get_one (ids + i, at_once < n - i ? at_once : n - i, depth + i, 0)))
-      fail ("llama_decode() failed");
-  llama_synchronize (context);
-  clock_gettime (CLOCK_MONOTONIC, &b);
-  return (double) (b.tv_sec - a.tv_sec) * 1e3 + (double) (b.tv_nsec - a.tv_nsec) / 1e6;
-}
 
 static void
 open_model (char **argv)

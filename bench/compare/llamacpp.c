@@ -8,51 +8,19 @@
  *
  * answers each line with its milliseconds. BACKEND: which of libggml-cpu-*.so computes; `score BACKEND.so` prints how well
  * llama.cpp thinks it suits this processor (0: it does not run). run.py builds it against a release's headers and libraries. */
+#define PROGRAM "llamacpp"
+#define BATCH(ids, n, pos) llama_batch_get_one (ids, n)         /* the context knows where they stand */
+#include "tokens.h"
+
 #include <dlfcn.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "ggml-backend.h"
 #include "ggml-cpu.h"
-#include "llama.h"
 
-static struct llama_context *context;
 static unsigned char *state;    /* of the cache with @state_depth tokens */
 static size_t state_size;
 static int state_depth;
-
-static void
-fail (const char *what)
-{
-  fprintf (stderr, "llamacpp: %s\n", what);
-  exit (1);
-}
-
-static void
-quiet (enum ggml_log_level level, const char *text, void *data)
-{
-  if (level == GGML_LOG_LEVEL_ERROR)
-    fputs (text, stderr);
-}
-
-static double
-read_tokens (int n, int at_once)
-{
-  struct timespec a, b;
-  static llama_token ids[1 << 16];
-
-  for (int i = 0; i < n; i++)
-    ids[i] = (i * 7919 + 13) % 1000 + 100;
-  clock_gettime (CLOCK_MONOTONIC, &a);
-  for (int i = 0; i < n; i += at_once)
-    if (llama_decode (context, llama_batch_get_one (ids + i, at_once < n - i ? at_once : n - i)))
-      fail ("llama_decode() failed");
-  llama_synchronize (context);
-  clock_gettime (CLOCK_MONOTONIC, &b);
-  return (double) (b.tv_sec - a.tv_sec) * 1e3 + (double) (b.tv_nsec - a.tv_nsec) / 1e6;
-}
 
 /* Reads @depth tokens once, and keeps what that made of the cache for the next time. */
 static void
@@ -62,7 +30,7 @@ go_to (int depth)
   if (depth == 0)
     return;
   if (depth != state_depth) {
-    read_tokens (depth, 512);
+    read_tokens (depth, 512, 0);
     state_depth = depth;
     state_size = llama_state_seq_get_size (context, 0);
     state = realloc (state, state_size);
@@ -115,10 +83,10 @@ main (int argc, char **argv)
   while (fgets (line, sizeof line, stdin)) {
     if (sscanf (line, "prefill %d", &n) == 1) {
       go_to (0);
-      printf ("%.3f\n", read_tokens (n, 512));
+      printf ("%.3f\n", read_tokens (n, 512, 0));
     } else if (sscanf (line, "decode %d %d", &n, &depth) == 2) {
       go_to (depth);
-      printf ("%.3f\n", read_tokens (n, 1));
+      printf ("%.3f\n", read_tokens (n, 1, depth));
     }
     fflush (stdout);
   }

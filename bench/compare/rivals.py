@@ -122,12 +122,12 @@ class LlamaCpp:
         subprocess.run([compiler, *what, f"-L{self.library}", *(f"-l:{library}" for library in self.libraries()),
                         "-Wl,-rpath,$ORIGIN/lib"], check=True)
 
-    def is_new(self, program, source):
-        return program.exists() and program.stat().st_mtime > (HERE / source).stat().st_mtime
+    def is_new(self, program, *sources):
+        return program.exists() and program.stat().st_mtime > max((HERE / source).stat().st_mtime for source in sources)
 
     def build_text(self):
         program = self.folder / "llamacpp"
-        if not self.is_new(program, "llamacpp.c"):
+        if not self.is_new(program, "llamacpp.c", "tokens.h"):
             self.link("cc", "-O2", f"-I{self.source}/include", f"-I{self.source}/ggml/include", HERE / "llamacpp.c", "-o", program)
 
     def build_tower(self):
