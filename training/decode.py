@@ -20,10 +20,10 @@ class State:
 
 def _attend(q, k, v, causal):
     b, n = q.shape[:2]
-    group = lm.HEADS // lm.KV_HEADS
+    group = q.shape[2] // k.shape[2]
     if n == 1:
         # One word: the query heads that share keys are so many queries, and nothing needs to be repeated.
-        q = q.view(b, lm.KV_HEADS, group, lm.HEAD)
+        q = q.view(b, k.shape[2], group, lm.HEAD)
         return F.scaled_dot_product_attention(q, k.transpose(1, 2), v.transpose(1, 2))
     q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
     k, v = k.repeat_interleave(group, 1), v.repeat_interleave(group, 1)
@@ -31,7 +31,7 @@ def _attend(q, k, v, causal):
 
 
 def _run(model, x, state):
-    """x [B, n, 256] after what `state` holds (nothing: None). Returns the last rows' logits and the new state."""
+    """x [B, n, width] after what `state` holds (nothing: None). Returns the last rows' logits and the new state."""
     b, n, width = x.shape
     first = state.length if state else 0
     cos, sin = lm.angles(torch.arange(first, first + n).repeat(b))
@@ -40,7 +40,7 @@ def _run(model, x, state):
     for i, layer in enumerate(model.layers):
         h = lm.rms(x, layer.norm1)
         if layer.attends:
-            q, k, v = (t.view(b, n, -1, lm.HEAD) for t in layer.mix.heads(h, cos, sin))
+            q, k, v = (t.view(b, n, -1, lm.HEAD) for t in layer.mix.look(h, cos, sin))
             if state:
                 k, v = torch.cat((state.layers[i][0], k), 1), torch.cat((state.layers[i][1], v), 1)
             y = layer.mix.out(_attend(q, k, v, state is None).reshape(b * n, -1))
@@ -59,7 +59,7 @@ def _run(model, x, state):
 
 
 def prefill(model, visual, plan):
-    """visual [B, kept tokens, 256] -> logits of the first word, state. The model's matrices should be frozen."""
+    """visual [B, kept tokens, width] -> logits of the first word, state. The model's matrices should be frozen."""
     ids = torch.tensor(list(plan.ids) + [plan.newline])
     x = F.embedding(ids, model.embedding).repeat(visual.shape[0], 1, 1)
     x[:, torch.from_numpy(plan.visual)] = visual

@@ -3,6 +3,7 @@
 
 python training/evaluate.py --data ../shared/data --work DIR --weights scst.pt [--beam 3] [--input shuffled|none]
 python training/evaluate.py --data ../shared/data --work DIR --export models [--output captions.jsonl]
+python training/evaluate.py --data ../shared/data --work DIR --weights tasks.pt --tasks
 """
 
 import argparse
@@ -14,10 +15,8 @@ import common
 
 def trained(path, plain=False):
     import model as lm
-    import words
 
-    model = lm.Captioner(words.VOCABULARY, plain)
-    model.load_state_dict({k: v.float() for k, v in common.load(path).items()})
+    model = lm.Captioner.loaded(common.load(path), plain)
     model.freeze()
     return model.eval()
 
@@ -48,6 +47,7 @@ def main():
     a.add_argument("--work", required=True)
     a.add_argument("--weights", action="append", help="checkpoint, relative to --work; several are allowed")
     a.add_argument("--export", help="folder with the two GGUF files; the tower then runs on the pixels")
+    a.add_argument("--tasks", action="store_true", help="every task on what was held out, from cached features")
     a.add_argument("--plain", action="store_true", help="the full-precision twin")
     a.add_argument("--beam", type=int, default=1)
     a.add_argument("--input", choices=("photo", "shuffled", "none", "clip"), default="photo")
@@ -63,6 +63,7 @@ def main():
     import cider
     import export
     import features
+    import heldout
     import photos
     import prompts
     import rows
@@ -81,6 +82,8 @@ def main():
                 seen = torch.cat([tower(vit.pixels(val.pixels[i : i + 50])) for i in range(0, len(val), 50)])
         else:
             model = trained(os.path.join(options.work, source), options.plain)
+            if options.tasks:
+                heldout.tasks(model, tokenizer, options.data, options.work)
             seen = torch.from_numpy(np.load(features.path(options.work, "val", 0)))
         visual = visual_tokens(model, seen)
         if options.input == "shuffled":

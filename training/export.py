@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The two GGUF files of the product, and the way back: a model read from them decodes as the engine does."""
 
+import glob
 import hashlib
 import json
 import os
@@ -15,10 +16,15 @@ import quant
 import vit
 import words
 
-TEXT, VISION = "tern-captioner-4m-tq2_0.gguf", "mmproj-tern-captioner-4m-f16.gguf"
-NAME = "Tern Captioner 4M"
+TEXT, VISION = "tern-captioner-{}m-tq2_0.gguf", "mmproj-tern-captioner-{}m-f16.gguf"
+NAME = "Tern Captioner {}M"
 LICENSE = "non-commercial research (trained on Flickr8k); see LICENSE.weights"
 TYPE = gguf.GGMLQuantizationType
+
+
+def millions(model):
+    """What the language model's size is called."""
+    return sum(p.numel() for n, p in model.named_parameters() if not n.startswith("projector.")) // 10**6
 
 
 def _language(model):
@@ -64,20 +70,22 @@ def _finish(writer):
     writer.close()
 
 
-def write_text(model, tokenizer, path):
-    w = gguf.GGUFWriter(path, "lfm2")
+def write_text(model, tokenizer, path, known=None):
+    """`known`: (the tasks that the model was taught, temperature of labels)."""
+    w, shape = gguf.GGUFWriter(path, "lfm2"), model.shape
     w.add_type("model")
-    w.add_name(NAME)
+    w.add_name(NAME.format(millions(model)))
     w.add_license(LICENSE)
     w.add_file_type(gguf.LlamaFileType.MOSTLY_TQ2_0)
     w.add_quantization_version(2)
     for key, value in {
-        "block_count": lm.LAYERS, "context_length": 4096, "embedding_length": lm.WIDTH,
-        "feed_forward_length": lm.FFN, "attention.head_count": lm.HEADS, "shortconv.l_cache": lm.TAPS,
+        "block_count": shape.layers, "context_length": 4096, "embedding_length": shape.width,
+        "feed_forward_length": shape.ffn, "attention.head_count": shape.heads, "shortconv.l_cache": lm.TAPS,
         "rope.dimension_count": lm.HEAD, "vocab_size": model.embedding.shape[0],
     }.items():
         w.add_uint32("lfm2." + key, value)
-    w.add_array("lfm2.attention.head_count_kv", [lm.KV_HEADS if i in lm.ATTENTION else 0 for i in range(lm.LAYERS)])
+    w.add_array("lfm2.attention.head_count_kv",
+                [shape.kv_heads if i in shape.attention else 0 for i in range(shape.layers)])
     w.add_float32("lfm2.attention.layer_norm_rms_epsilon", lm.EPS)
     w.add_float32("lfm2.rope.freq_base", lm.THETA)
 
@@ -95,15 +103,21 @@ def write_text(model, tokenizer, path):
     w.add_add_bos_token(True)
     w.add_add_eos_token(False)
     w.add_chat_template(prompts.CHAT_TEMPLATE)
+    if known:
+        for name, (prompt, labels) in sorted(known[0].items()):
+            w.add_string(f"tern.task.{name}.prompt", prompt)
+            if labels:
+                w.add_array(f"tern.task.{name}.labels", list(labels))
+        w.add_float32("tern.label_temperature", known[1])
     for name, (value, kind) in _language(model).items():
         _put(w, name, value, kind)
     _finish(w)
 
 
-def write_vision(tower, projector, path):
-    w = gguf.GGUFWriter(path, "clip")
+def write_vision(tower, model, path):
+    w, projector = gguf.GGUFWriter(path, "clip"), model.projector
     w.add_type("mmproj")
-    w.add_name(NAME + " vision")
+    w.add_name(NAME.format(millions(model)) + " vision")
     w.add_license(LICENSE)
     w.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
     w.add_quantization_version(2)
@@ -113,7 +127,7 @@ def write_vision(tower, projector, path):
     for key, value in {
         "image_size": 224, "image_min_pixels": 50176, "image_max_pixels": 50176, "patch_size": vit.PATCH,
         "embedding_length": vit.WIDTH, "feed_forward_length": vit.MLP, "block_count": vit.DEPTH,
-        "attention.head_count": vit.HEADS, "projection_dim": lm.WIDTH, "projector.scale_factor": 2,
+        "attention.head_count": vit.HEADS, "projection_dim": projector.down.out_features, "projector.scale_factor": 2,
     }.items():
         w.add_uint32("clip.vision." + key, value)
     w.add_float32("clip.vision.attention.layer_norm_epsilon", vit.EPS)
@@ -154,9 +168,26 @@ def _tensors(path):
     return out
 
 
+def _found(folder, name):
+    """The one file of that kind in the folder."""
+    paths = glob.glob(os.path.join(folder, name.format("*")))
+    if len(paths) != 1:
+        raise SystemExit(f"{folder}: expected one {name.format('*')}, found {len(paths)}")
+    return paths[0]
+
+
+def _shape(path):
+    """The language model's shape, as the file's header has it."""
+    fields = gguf.GGUFReader(path).fields
+    width, layers, ffn = (int(fields["lfm2." + k].contents()) for k in ("embedding_length", "block_count", "feed_forward_length"))
+    kv = fields["lfm2.attention.head_count_kv"].contents()
+    return lm.Shape(width, layers, tuple(i for i, n in enumerate(kv) if n), int(max(kv)), ffn)
+
+
 def read(folder):
     """(tower, model) from the two files. The matrices are used as they stand there, not made ternary again."""
-    v, t = _tensors(os.path.join(folder, VISION)), _tensors(os.path.join(folder, TEXT))
+    text = _found(folder, TEXT)
+    v, t = _tensors(_found(folder, VISION)), _tensors(text)
     tower = vit.Tower(False, "tanh")
     state = {"patch.weight": v["v.patch_embd.weight"].reshape(vit.WIDTH, -1), "patch.bias": v["v.patch_embd.bias"],
              "position": v["v.position_embd.weight"]}
@@ -169,7 +200,7 @@ def read(folder):
                 state[f"{a}{ours}.{part}"] = v[f"{b}{theirs}.{part}"]
     tower.load_state_dict(state)
 
-    model = lm.Captioner(t["token_embd.weight"].shape[0])
+    model = lm.Captioner(t["token_embd.weight"].shape[0], shape=_shape(text))
     with torch.no_grad():
         model.embedding.copy_(t["token_embd.weight"])
         model.norm.copy_(t["token_embd_norm.weight"])
@@ -195,7 +226,7 @@ def read(folder):
 
 def check(model, folder):
     """The file's matrices are the trained trits times one f16 scale per tensor, exactly."""
-    found = _tensors(os.path.join(folder, TEXT))
+    found = _tensors(_found(folder, TEXT))
     for name, (value, kind) in _language(model).items():
         if kind == TYPE.TQ2_0:
             t = value.detach().sign()
@@ -204,11 +235,11 @@ def check(model, folder):
                 raise SystemExit(f"{name}: the exported tensor is not trits times one f16 scale")
 
 
-def write(tower, model, tokenizer, folder):
+def write(tower, model, tokenizer, folder, known=None):
     os.makedirs(folder, exist_ok=True)
-    text, vision = os.path.join(folder, TEXT), os.path.join(folder, VISION)
-    write_text(model, tokenizer, text + ".part")
-    write_vision(tower, model.projector, vision + ".part")
+    text, vision = (os.path.join(folder, n.format(millions(model))) for n in (TEXT, VISION))
+    write_text(model, tokenizer, text + ".part", known)
+    write_vision(tower, model, vision + ".part")
     os.replace(text + ".part", text)
     os.replace(vision + ".part", vision)
     check(model, folder)
@@ -221,18 +252,21 @@ def main():
     import argparse
 
     import common
+    import evaluate
     import features
+    import heldout
 
     a = argparse.ArgumentParser(description="Export one checkpoint of a training folder.")
     a.add_argument("--work", required=True)
     a.add_argument("--weights", default="scst.pt", help="relative to --work")
+    a.add_argument("--tasks", metavar="DATA", help="it was taught the tasks; measure them on this folder and write their keys")
     a.add_argument("--output", required=True)
     options = a.parse_args()
-    model = lm.Captioner(words.VOCABULARY)
-    state = common.load(os.path.join(options.work, options.weights))
-    model.load_state_dict({k: v.float() for k, v in state.items()})
+    common.settle()
+    model = evaluate.trained(os.path.join(options.work, options.weights))
     tokenizer = words.load(os.path.join(options.work, "tokenizer.json"))
-    write(features.adapted(options.work), model, tokenizer, options.output)
+    known = heldout.tasks(model, tokenizer, options.tasks, options.work) if options.tasks else None
+    write(features.adapted(options.work), model, tokenizer, options.output, known)
 
 
 if __name__ == "__main__":

@@ -16,27 +16,44 @@ def path(work, split, view):
     return os.path.join(work, f"features-{split}-{view}.npy")
 
 
-@torch.inference_mode()
-def cache(photos, tower, file, mirrored, batch=32):
-    """Resumable: a side file counts the rows done."""
+def fill(file, count, shape, step, make):
+    """f16 [count, *shape] from `make(first, n)`, a step at a time. Resumable: a side file counts the rows done."""
     if os.path.exists(file):
         return
     part, mark = file + ".part", file + ".rows"
-    n = len(photos)
     done = int(open(mark).read()) if os.path.exists(mark) and os.path.exists(part) else 0
     mode = "r+" if done else "w+"
-    out = np.lib.format.open_memmap(part, mode=mode, dtype=np.float16, shape=None if done else (n, 196, vit.WIDTH))
-    for i in range(done, n, batch):
-        x = vit.pixels(photos.pixels[i : i + batch])
-        out[i : i + batch] = tower(x.flip(-1) if mirrored else x).numpy().astype(np.float16)
-        if i // batch % 20 == 19:
+    out = np.lib.format.open_memmap(part, mode=mode, dtype=np.float16, shape=None if done else (count, *shape))
+    for i in range(done, count, step):
+        n = min(step, count - i)
+        out[i : i + n] = make(i, n)
+        if i // step % 20 == 19:
             out.flush()
             with open(mark, "w") as f:
-                f.write(str(i + batch))
+                f.write(str(i + n))
     out.flush()
     os.replace(part, file)
     if os.path.exists(mark):
         os.remove(mark)
+
+
+@torch.inference_mode()
+def seen(tower, pixels, batch=32):
+    """uint8 [n, 3, 224, 224] -> f16 [n, 196, 192]. In bf16, which differs by less than a thousandth of the variance."""
+    with torch.autocast("cpu", torch.bfloat16):
+        parts = [tower(vit.pixels(pixels[i : i + batch])).half() for i in range(0, len(pixels), batch)]
+    return torch.cat(parts).numpy()
+
+
+@torch.inference_mode()
+def cache(photos, tower, file, mirrored, batch=32):
+    """The tower's outputs on the photographs, or on their mirror images."""
+
+    def make(i, n):
+        x = vit.pixels(photos.pixels[i : i + n])
+        return tower(x.flip(-1) if mirrored else x).numpy().astype(np.float16)
+
+    fill(file, len(photos), (196, vit.WIDTH), batch, make)
 
 
 def adapted(work):
@@ -73,8 +90,8 @@ def kept_counts(frames, ratio):
     return tuple(TOKENS if i % 4 == 0 else keep for i in range(frames))
 
 
-def merge(tokens, kept):
-    """DyCoke's choice. tokens [N, frames, 49, 256] -> [N, sum(kept), 256], raster order within a frame.
+def choice(tokens, kept):
+    """DyCoke's choice. tokens [N, frames, 49, width] -> places [N, sum(kept)] in [frames * 49], in order.
 
     In a group a, b, c, d: b is compared with a, c with a, d with c as it was; the least similar tokens stay.
     """
@@ -83,9 +100,15 @@ def merge(tokens, kept):
     out = []
     for i in range(frames):
         if kept[i] == TOKENS:
-            out.append(tokens[:, i])
-            continue
-        like = (unit[:, i] * unit[:, {1: i - 1, 2: i - 2, 3: i - 1}[i % 4]]).sum(-1)
-        chosen = like.topk(kept[i], largest=False, sorted=False).indices.sort(-1).values
-        out.append(tokens[:, i].gather(1, chosen[..., None].expand(-1, -1, tokens.shape[-1])))
+            chosen = torch.arange(TOKENS).expand(n, -1)
+        else:
+            like = (unit[:, i] * unit[:, {1: i - 1, 2: i - 2, 3: i - 1}[i % 4]]).sum(-1)
+            chosen = like.topk(kept[i], largest=False, sorted=False).indices.sort(-1).values
+        out.append(i * TOKENS + chosen)
     return torch.cat(out, 1)
+
+
+def merge(tokens, kept):
+    """Temporal merging: tokens [N, frames, 49, width] -> [N, sum(kept), width]."""
+    places = choice(tokens, kept)
+    return tokens.flatten(1, 2).gather(1, places[..., None].expand(-1, -1, tokens.shape[-1]))

@@ -6,15 +6,40 @@ instruction), then those of its five captions. The captions share the prefix: 13
 `Rows` (rows.py) says which row is where; the result equals token-by-token decoding.
 """
 
+import collections
+
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 import quant
 
-WIDTH, LAYERS, ATTENTION, HEADS, KV_HEADS, HEAD, FFN = 256, 6, (1, 3, 5), 4, 2, 64, 512
-EPS, THETA, TAPS = 1e-5, 1e4, 3
+HEAD, EPS, THETA, TAPS = 64, 1e-5, 1e4, 3
 VISION, HIDDEN, TOKENS = 768, 512, 49
+
+
+class Shape(collections.namedtuple("Shape", "width layers attention kv_heads ffn")):
+    """`attention`: the layers that attend; the others are short convolutions. Heads of 64 fill the width."""
+
+    @property
+    def heads(self):
+        return self.width // HEAD
+
+    @staticmethod
+    def of(state):
+        """The shape of a checkpoint, by its tensors."""
+        layers = [k[: -len("down.weight")] for k in state if k.startswith("layers.") and k.endswith(".down.weight")]
+        width = state["embedding"].shape[1]
+        attention = tuple(i for i in range(len(layers)) if f"layers.{i}.mix.qkv.weight" in state)
+        side = state[f"layers.{attention[0]}.mix.qkv.weight"].shape[0] - width
+        return Shape(width, len(layers), attention, side // 2 // HEAD, state["layers.0.down.weight"].shape[1])
+
+
+SHAPES = {
+    "small": Shape(256, 6, (1, 3, 5), 2, 512),  # 3.7 M weights in the layers
+    "wide": Shape(256, 8, (1, 3, 5, 7), 2, 768),  # 6.6 M
+    "large": Shape(512, 6, (1, 3, 5), 4, 1024),  # 14.6 M
+}
 
 
 def rms(x, weight):
@@ -36,11 +61,11 @@ def angles(positions):
 class Projector(nn.Module):
     """14 x 14 features -> pixel unshuffle -> 7 x 7 visual tokens of the language model's width."""
 
-    def __init__(self):
+    def __init__(self, width):
         super().__init__()
         self.norm = nn.LayerNorm(VISION, eps=1e-5)
         self.up = nn.Linear(VISION, HIDDEN)
-        self.down = nn.Linear(HIDDEN, WIDTH)
+        self.down = nn.Linear(HIDDEN, width)
 
     @staticmethod
     def unshuffle(features):
@@ -57,39 +82,40 @@ class Projector(nn.Module):
 
 
 class Attention(nn.Module):
-    def __init__(self, plain):
+    def __init__(self, shape, plain):
         super().__init__()
-        side = KV_HEADS * HEAD
-        self.qkv = quant.BitLinear(WIDTH, (HEADS * HEAD, side, side), plain=plain)
-        self.out = quant.BitLinear(HEADS * HEAD, (WIDTH,), gain=(2 * LAYERS) ** -0.5, plain=plain)
+        width, side = shape.width, shape.kv_heads * HEAD
+        self.heads, self.kv_heads = shape.heads, shape.kv_heads
+        self.qkv = quant.BitLinear(width, (width, side, side), plain=plain)
+        self.out = quant.BitLinear(width, (width,), gain=(2 * shape.layers) ** -0.5, plain=plain)
         self.q_norm, self.k_norm = nn.Parameter(torch.ones(HEAD)), nn.Parameter(torch.ones(HEAD))
 
-    def heads(self, x, cos, sin):
+    def look(self, x, cos, sin):
         """Rotated queries and keys, values; each [rows, heads, 64]."""
-        q, k, v = self.qkv(x).split(self.qkv.rows, -1)
-        q = rms(q.view(-1, HEADS, HEAD), self.q_norm)
-        k = rms(k.view(-1, KV_HEADS, HEAD), self.k_norm)
-        return rotate(q, cos[:, None], sin[:, None]), rotate(k, cos[:, None], sin[:, None]), v.view(-1, KV_HEADS, HEAD)
+        q, k, v = (t.view(len(x), -1, HEAD) for t in self.qkv(x).split(self.qkv.rows, -1))
+        q, k = rms(q, self.q_norm), rms(k, self.k_norm)
+        return rotate(q, cos[:, None], sin[:, None]), rotate(k, cos[:, None], sin[:, None]), v
 
     def forward(self, x, rows):
         """`rows.pad` lays the flat rows out as [photograph, place]; the mask knows who may see whom."""
-        q, k, v = self.heads(x, rows.cos, rows.sin)
+        q, k, v = self.look(x, rows.cos, rows.sin)
         b, n = rows.pad.shape
         flat = torch.cat((q.flatten(1), k.flatten(1), v.flatten(1)), 1)
         padded = rows.spread(flat).view(b, n, -1, HEAD).transpose(1, 2)
-        q, k, v = padded.split((HEADS, KV_HEADS, KV_HEADS), 1)
-        group = HEADS // KV_HEADS
+        q, k, v = padded.split((self.heads, self.kv_heads, self.kv_heads), 1)
+        group = self.heads // self.kv_heads
         k, v = k.repeat_interleave(group, 1), v.repeat_interleave(group, 1)
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=rows.mask)
         return self.out(rows.gather(out.transpose(1, 2).reshape(b * n, -1)))
 
 
 class ShortConv(nn.Module):
-    def __init__(self, plain):
+    def __init__(self, shape, plain):
         super().__init__()
-        self.inward = quant.BitLinear(WIDTH, (3 * WIDTH,), plain=plain)
-        self.out = quant.BitLinear(WIDTH, (WIDTH,), gain=(2 * LAYERS) ** -0.5, plain=plain)
-        taps = torch.randn(TAPS, WIDTH) * 0.3
+        width = shape.width
+        self.inward = quant.BitLinear(width, (3 * width,), plain=plain)
+        self.out = quant.BitLinear(width, (width,), gain=(2 * shape.layers) ** -0.5, plain=plain)
+        taps = torch.randn(TAPS, width) * 0.3
         taps[-1] += 0.5
         self.taps = nn.Parameter(taps)
 
@@ -100,13 +126,14 @@ class ShortConv(nn.Module):
 
 
 class Layer(nn.Module):
-    def __init__(self, index, plain):
+    def __init__(self, shape, index, plain):
         super().__init__()
-        self.attends = index in ATTENTION
-        self.norm1, self.norm2 = nn.Parameter(torch.ones(WIDTH)), nn.Parameter(torch.ones(WIDTH))
-        self.mix = Attention(plain) if self.attends else ShortConv(plain)
-        self.gate_up = quant.BitLinear(WIDTH, (FFN, FFN), plain=plain)
-        self.down = quant.BitLinear(FFN, (WIDTH,), gain=(2 * LAYERS) ** -0.5, plain=plain)
+        width, ffn = shape.width, shape.ffn
+        self.attends = index in shape.attention
+        self.norm1, self.norm2 = nn.Parameter(torch.ones(width)), nn.Parameter(torch.ones(width))
+        self.mix = (Attention if self.attends else ShortConv)(shape, plain)
+        self.gate_up = quant.BitLinear(width, (ffn, ffn), plain=plain)
+        self.down = quant.BitLinear(ffn, (width,), gain=(2 * shape.layers) ** -0.5, plain=plain)
 
     def ffn(self, x):
         gate, up = self.gate_up(rms(x, self.norm2)).chunk(2, -1)
@@ -120,12 +147,20 @@ class Layer(nn.Module):
 
 
 class Captioner(nn.Module):
-    def __init__(self, vocabulary, plain=False):
+    def __init__(self, vocabulary, plain=False, shape=SHAPES["small"]):
         super().__init__()
-        self.embedding = nn.Parameter(torch.randn(vocabulary, WIDTH) * 0.05)
-        self.projector = Projector()
-        self.layers = nn.ModuleList(Layer(i, plain) for i in range(LAYERS))
-        self.norm = nn.Parameter(torch.ones(WIDTH))
+        self.shape = shape
+        self.embedding = nn.Parameter(torch.randn(vocabulary, shape.width) * 0.05)
+        self.projector = Projector(shape.width)
+        self.layers = nn.ModuleList(Layer(shape, i, plain) for i in range(shape.layers))
+        self.norm = nn.Parameter(torch.ones(shape.width))
+
+    @classmethod
+    def loaded(cls, state, plain=False):
+        """The model of a checkpoint, in its shape."""
+        model = cls(state["embedding"].shape[0], plain, Shape.of(state))
+        model.load_state_dict({k: v.float() for k, v in state.items()})
+        return model
 
     def freeze(self, on=True):
         for module in self.modules():
@@ -135,15 +170,22 @@ class Captioner(nn.Module):
     def head(self, x):
         return rms(x, self.norm) @ self.embedding.t()
 
-    def forward(self, visual, rows, drop=None):
-        """Logits of the caption rows. `visual`: projected tokens, one row each, in the order of rows.visual."""
+    def forward(self, visual, rows, drop=None, tap=None):
+        """Logits of the caption rows. `visual`: projected tokens, one row each, in the order of rows.visual.
+
+        With a layer's number as `tap` also what that layer hands on at the visual rows.
+        """
         x = F.embedding(rows.ids, self.embedding)
         x = x.index_copy(0, rows.visual, visual)
         if drop:
             x = x * drop(x.shape)
-        for layer in self.layers:
+        tapped = None
+        for i, layer in enumerate(self.layers):
             x = layer(x, rows, *((drop(x.shape), drop(x.shape)) if drop else ()))
-        return self.head(x[rows.said])
+            if i == tap:
+                tapped = x[rows.visual]
+        logits = self.head(x[rows.said])
+        return logits if tap is None else (logits, tapped)
 
 
 class Dropout:

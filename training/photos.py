@@ -23,17 +23,19 @@ def clean(caption):
 class Split:
     """names[i], captions[i] (as people wrote them) and pixels[i] (uint8, 3 x 224 x 224, memory-mapped)."""
 
+    FOLDER, PREFIX = "flickr8k", ""  # of the data; before the names of the caches
+
     def __init__(self, data, split, work):
         table = collections.defaultdict(list)
-        with open(os.path.join(data, "flickr8k", split + ".tsv"), encoding="utf8") as f:
+        with open(os.path.join(data, self.FOLDER, split + ".tsv"), encoding="utf8") as f:
             for line in f:
                 name, caption = line.rstrip("\n").split("\t", 1)
                 table[name].append(caption)
         self.names = sorted(table)
         self.captions = [table[n] for n in self.names]
-        path = os.path.join(work, f"pixels-{split}.npy")
+        path = os.path.join(work, f"pixels-{self.PREFIX}{split}.npy")
         if not os.path.exists(path):
-            self._decode(os.path.join(data, "flickr8k", split + ".tar"), path)
+            self._decode(os.path.join(data, self.FOLDER, split + ".tar"), path)
         self.pixels = np.load(path, mmap_mode="r")
 
     def _decode(self, tar, path):

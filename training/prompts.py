@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The chat that the captioner is trained on: what stands before and after the picture."""
 
+import motion
+
 # The product's default is the first. Lower and sentence case, stills and videos, and none at all: a model
 # this small obeys no instruction, it has to meet the wordings that people will use.
 INSTRUCTIONS = [
@@ -26,6 +28,13 @@ INSTRUCTIONS = [
     "What is in this picture?",
     "",
 ]
+
+# Questions that the model file carries under names: NAME -> (prompt, labels; no labels: a caption).
+TASKS = {
+    "aerial": ("Describe the aerial photograph.", None),
+    "camera-motion": ("How does the camera move?", motion.LABELS),
+    "change": ("Does anything change?", ("yes", "no")),
+}
 
 BEGIN, USER = "<|startoftext|>", "<|im_start|>user\n"
 FRAME_BEGIN, FRAME_END = "<|image_start|>", "<|image_end|>"

@@ -14,14 +14,19 @@ LONGEST = 28  # tokens of a caption; the 99th percentile is 25
 
 
 class Layout:
-    """A prefix: tokens before the caption (the last newline belongs to the caption's rows) and kept visual tokens."""
+    """A prefix: tokens before the caption (the last newline belongs to the caption's rows) and kept visual tokens.
+
+    Without an instruction (None) it ends with the pictures: every answer then brings its own question (`asked`).
+    """
 
     def __init__(self, tokenizer, instruction, kept):
         self.kept = tuple(kept)
         frames = "".join(prompts.FRAME_BEGIN + "<image>" * k + prompts.FRAME_END for k in kept if k)
-        ids = words.encode(tokenizer, prompts.BEGIN + prompts.USER + frames + instruction + prompts.ASSISTANT)
-        self.newline = ids[-1]
-        self.ids = np.array(ids[:-1], np.int64)
+        ids = words.encode(tokenizer, prompts.BEGIN + prompts.USER + frames)
+        if instruction is not None:
+            ids += words.encode(tokenizer, instruction + prompts.ASSISTANT)
+            self.newline = ids.pop()
+        self.ids = np.array(ids, np.int64)
         self.visual = np.flatnonzero(self.ids == tokenizer.token_to_id("<image>"))
 
 
@@ -30,11 +35,16 @@ def layout(tokenizer, instruction, kept):
     return Layout(tokenizer, instruction, kept)
 
 
+def asked(tokenizer, instruction, answer):
+    """One of a photograph's answers, behind a prefix without instruction: (tokens that are read, tokens that are said)."""
+    return words.encode(tokenizer, instruction + prompts.ASSISTANT), answer
+
+
 class Rows:
     """Photographs in turn; of each, the prefix and then its captions, one after the other."""
 
     def __init__(self, plan, captions):
-        """`captions[b]`: token lists of photograph b, without the newline before and with the end token behind."""
+        """`captions[b]`: of photograph b, token lists without the newline before and with the end token behind; or `asked`."""
         prefix, ids, position, targets, said, owner = len(plan.ids), [], [], [], [], []
         starts, visual, heads, extents = [], [], [], []
         at = 0
@@ -46,13 +56,14 @@ class Rows:
             at += prefix
             extent = []
             for caption in group:
-                n = len(caption)
+                read, answer = caption if isinstance(caption, tuple) else ([plan.newline], caption)
+                n = len(read) + len(answer) - 1
                 heads.append((at, starts[-1] + prefix - 1))
-                ids.append(np.array([plan.newline] + caption[:-1], np.int64))
+                ids.append(np.array(read + answer[:-1], np.int64))
                 position.append(prefix + np.arange(n))
-                targets.append(np.array(caption, np.int64))
-                owner.append(np.full(n, len(heads) - 1))
-                said.append(np.arange(at, at + n))
+                targets.append(np.array(answer, np.int64))
+                owner.append(np.full(len(answer), len(heads) - 1))
+                said.append(np.arange(at + len(read) - 1, at + n))
                 extent.append(n)
                 at += n
             extents.append(extent)

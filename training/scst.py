@@ -39,8 +39,7 @@ def run(tokenizer, captions, views, work, steps, source="xe", name="scst", seed=
         return
     log = Log(os.path.join(work, name + ".jsonl"))
     scorer = cider.CiderD([[cider.tokens(c) + [END] for c in group] for group in captions])
-    model = lm.Captioner(words.VOCABULARY)
-    model.load_state_dict(load(os.path.join(work, source + ".pt")))
+    model = lm.Captioner.loaded(load(os.path.join(work, source + ".pt")))
     parameters = list(model.parameters())
     optimizer = torch.optim.AdamW(parameters, lr=RATE, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
     first = 0
@@ -65,7 +64,7 @@ def run(tokenizer, captions, views, work, steps, source="xe", name="scst", seed=
             continue
         visual = xe.visual(model, xe.fetch(views, at, rng), layout, frames, rng, drop)
         model.freeze()
-        seen = visual.detach().view(len(at), -1, lm.WIDTH)
+        seen = visual.detach().view(len(at), -1, model.shape.width)
         samples = decode.sample(model, seen, layout, SAMPLES, LONGEST, generator)
         model.freeze(False)
         reward = rewards(scorer, tokenizer, at, samples)

@@ -23,7 +23,7 @@ def flat_rows_equal_decoding(tokenizer):
     model = lm.Captioner(len(tokenizer.get_vocab()), plain=True).eval()
     for kept in ((49,), features.kept_counts(8, 0.7), features.kept_counts(3, 1.0)):
         plan = rows.Layout(tokenizer, "what is it?", kept)
-        visual = torch.randn(3, sum(kept), lm.WIDTH)
+        visual = torch.randn(3, sum(kept), model.shape.width)
         texts = ("a dog runs", "two", "")
         captions = [[words.encode(tokenizer, t) + [words.EOS] for t in texts] for _ in range(3)]
         with torch.no_grad():
@@ -55,18 +55,25 @@ def merging_keeps_what_differs():
 
 def export_is_exact(tokenizer):
     """What is written is read back: trits times one f16 scale, f16 tower."""
+    import gguf
     import torch
 
     import export
     import model as lm
+    import prompts
     import quant
     import vit
 
     torch.manual_seed(2)
-    model, tower = lm.Captioner(len(tokenizer.get_vocab())), vit.Tower(False, "tanh")
+    model, tower = lm.Captioner(len(tokenizer.get_vocab()), shape=lm.SHAPES["wide"]), vit.Tower(False, "tanh")
     with tempfile.TemporaryDirectory() as folder:
-        export.write(tower, model, tokenizer, folder)
+        export.write(tower, model, tokenizer, folder, (prompts.TASKS, 1.5))
         tower2, model2 = export.read(folder)
+        fields = gguf.GGUFReader(export._found(folder, export.TEXT)).fields
+    assert model2.shape == lm.SHAPES["wide"]
+    assert fields["tern.task.camera-motion.labels"].contents() == list(prompts.TASKS["camera-motion"][1])
+    assert fields["tern.task.aerial.prompt"].contents() == prompts.TASKS["aerial"][0]
+    assert fields["tern.label_temperature"].contents() == 1.5 and "tern.task.aerial.labels" not in fields
     linear = model.layers[1].mix.qkv
     t = [quant.trits(p) for p in linear.weight.split(linear.rows)]
     want = torch.cat([a * b.detach().half().float() for a, b in t])
@@ -97,6 +104,7 @@ def main():
     options = a.parse_args()
 
     import prompts
+    import selftest_tasks
     import words
 
     with tempfile.TemporaryDirectory() as folder:
@@ -109,6 +117,7 @@ def main():
     flat_rows_equal_decoding(tokenizer)
     merging_keeps_what_differs()
     export_is_exact(tokenizer)
+    selftest_tasks.run(tokenizer)
     if options.data:
         scores(options.data)
     print("all good")

@@ -13,19 +13,21 @@ import sys
 
 import common
 
-STAGES = ("adapt", "features", "xe", "scst", "export", "twin")
+STAGES = ("adapt", "features", "xe", "scst", "tasks", "export", "twin")
 
 
 def arguments():
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    a.add_argument("--data", default="../shared/data", help="folder with flickr8k and vit-tiny")
+    a.add_argument("--data", default="../shared/data", help="folder with flickr8k, vit-tiny and, if the model shall know it, rsicd")
     a.add_argument("--work", required=True, help="folder for caches, checkpoints, logs and the result")
     a.add_argument("--stages", default=",".join(STAGES[:-1]), help="of " + ", ".join(STAGES))
     a.add_argument("--core", type=int, help="pin to this core")
     a.add_argument("--threads", type=int, default=1)
     a.add_argument("--adapt-steps", type=int, default=411)
+    a.add_argument("--shape", default="small", help="of the language model: a name in model.py")
     a.add_argument("--passes", type=int, default=8, help="cross-entropy passes over the photographs")
     a.add_argument("--scst-steps", type=int, default=1150)
+    a.add_argument("--task-steps", type=int, default=3000)
     a.add_argument("--view", type=int, help=argparse.SUPPRESS)
     return a.parse_args()
 
@@ -54,11 +56,11 @@ def main():
     options = arguments()
     options.work = os.path.abspath(options.work)
     common.settle(options.core, options.threads)
-    import numpy as np
-
     import adapt
     import features
+    import heldout
     import photos
+    import taskdata
     import words
 
     stages = options.stages.split(",")
@@ -75,24 +77,31 @@ def main():
     if "features" in stages:
         make_features(options, train, val)
 
-    def views():
-        return [np.load(features.path(options.work, "train", v), mmap_mode="r") for v in (0, 1)]
-
     for name in ("xe", "twin"):
         if name in stages:
+            import model as lm
             import xe
 
-            xe.run(name, tokenizer, captions, views(), options.work, options.passes, plain=name == "twin")
+            xe.run(name, tokenizer, captions, taskdata.views_of(options.work), options.work, options.passes, name == "twin",
+                   lm.SHAPES[options.shape])
     if "scst" in stages:
         import scst
 
-        scst.run(tokenizer, train.captions, views(), options.work, options.scst_steps)
+        scst.run(tokenizer, train.captions, taskdata.views_of(options.work), options.work, options.scst_steps)
+    if "tasks" in stages:
+        import tasks
+
+        taskdata.make(options.data, options.work, train, val, tokenizer)
+        total = options.task_steps
+        tasks.run(tokenizer, taskdata.sources(options.data, options.work, train, tokenizer, total), options.work, total)
     if "export" in stages:
         import evaluate
         import export
 
-        model = evaluate.trained(os.path.join(options.work, "scst.pt"))
-        export.write(features.adapted(options.work), model, tokenizer, os.path.join(options.work, "export"))
+        with_tasks = os.path.exists(os.path.join(options.work, "tasks.pt"))
+        model = evaluate.trained(os.path.join(options.work, "tasks.pt" if with_tasks else "scst.pt"))
+        known = heldout.tasks(model, tokenizer, options.data, options.work) if with_tasks else None
+        export.write(features.adapted(options.work), model, tokenizer, os.path.join(options.work, "export"), known)
 
 
 if __name__ == "__main__":

@@ -70,14 +70,14 @@ def fetch(views, at, rng):
     return torch.from_numpy(np.stack([views[v][i] for v, i in zip(pick, at)]).astype(np.float32))
 
 
-def run(name, tokenizer, captions, views, work, passes, plain=False, seed=2, compiled=True):
+def run(name, tokenizer, captions, views, work, passes, plain=False, shape=lm.SHAPES["small"], seed=2, compiled=True):
     """Train; weights to {name}.pt, and after each pass to {name}.pass-K.pt."""
     final, checkpoint = os.path.join(work, name + ".pt"), os.path.join(work, name + ".resume.pt")
     if os.path.exists(final):
         return
     log = Log(os.path.join(work, name + ".jsonl"))
     torch.manual_seed(seed)
-    model = lm.Captioner(words.VOCABULARY, plain)
+    model = lm.Captioner(words.VOCABULARY, plain, shape)
     parameters = list(model.parameters())
     optimizer = torch.optim.AdamW(
         [

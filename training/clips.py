@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Pictures of rendered clips: views of photographs, objects that pass in front, light, noise, H.264."""
+
+import os
+import subprocess
+import tempfile
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+import features
+import motion
+import vit
+
+SIZE = motion.SIZE
+TOGETHER = 24  # clips of one trip through the encoder
+
+
+def _look(photograph, views):
+    """uint8 [3, 224, 224] seen through views [n, 4] -> float [n, 3, 224, 224] of 0 to 255; mirrored beyond its edges."""
+    n = len(views)
+    v = torch.from_numpy(views)
+    cos, sin, half = v[:, 3].cos(), v[:, 3].sin(), v[:, 2] / SIZE
+    matrix = torch.zeros(n, 2, 3)
+    matrix[:, 0, 0], matrix[:, 0, 1], matrix[:, 0, 2] = half * cos, -half * sin, v[:, 0] / (SIZE / 2) - 1
+    matrix[:, 1, 0], matrix[:, 1, 1], matrix[:, 1, 2] = half * sin, half * cos, v[:, 1] / (SIZE / 2) - 1
+    grid = F.affine_grid(matrix, (n, 3, SIZE, SIZE), align_corners=False)
+    source = torch.from_numpy(np.array(photograph)).float()[None].expand(n, -1, -1, -1)
+    return F.grid_sample(source, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+
+
+def _object(pictures, photograph, rng):
+    """A round piece of another photograph passes in front of the scene, at its own speed."""
+    n = len(pictures)
+    side = int(rng.uniform(0.15, 0.45) * SIZE)
+    top, left = rng.integers(40, SIZE - 40 - side + 1, 2)
+    piece = torch.from_numpy(np.array(photograph[:, top : top + side, left : left + side])).float()
+    y, x = torch.meshgrid(*[torch.linspace(-1, 1, side)] * 2, indexing="ij")
+    shape = torch.from_numpy(rng.uniform(0.5, 1.0, 2)).float()
+    mask = ((1 - (x / shape[0]) ** 2 - (y / shape[1]) ** 2) * 6).clamp(0, 1)
+    ends = rng.uniform(-0.5 * side, SIZE - 0.5 * side, (2, 2))
+    if rng.random() < 0.5:
+        ends[rng.integers(2), rng.integers(2)] = rng.choice([-side, SIZE])  # enters or leaves
+    stop = int(rng.integers(n // 2, n + 1))
+    for i in range(n):
+        at = ends[0] + (ends[1] - ends[0]) * min(1.0, i / max(1, stop - 1))
+        row, column = (int(round(a)) for a in at)
+        r0, c0, r1, c1 = max(row, 0), max(column, 0), min(row + side, SIZE), min(column + side, SIZE)
+        if r0 < r1 and c0 < c1:
+            m = mask[r0 - row : r1 - row, c0 - column : c1 - column]
+            part = pictures[i, :, r0:r1, c0:c1]
+            part += m * (piece[:, r0 - row : r1 - row, c0 - column : c1 - column] - part)
+
+
+def _sensor(pictures, rng):
+    """Exposure that drifts, a gamma, noise, a lens or a scaler that blurs."""
+    if rng.random() < 0.3:
+        small = int(rng.uniform(96, 200))
+        pictures = F.interpolate(F.interpolate(pictures, small, mode="area"), SIZE, mode="bilinear")
+    gain = rng.uniform(0.75, 1.25) + np.linspace(0, rng.uniform(-0.15, 0.15), len(pictures)) * (rng.random() < 0.3)
+    pictures = 255 * (pictures / 255).clamp(0, 1) ** rng.uniform(0.8, 1.25)
+    pictures *= torch.from_numpy(gain).float()[:, None, None, None]
+    noise = rng.uniform(0, 10)
+    generator = torch.Generator().manual_seed(int(rng.integers(1 << 31)))
+    pictures += noise * torch.randn(pictures.shape, generator=generator)
+    return pictures.clamp_(0, 255).to(torch.uint8).numpy()
+
+
+def render(clip, pixels):
+    """uint8 [RENDERED, 3, 224, 224] of one clip, as a camera would hand it to its encoder."""
+    rng = clip.rng
+    pictures = torch.empty(motion.RENDERED, 3, SIZE, SIZE)
+    for scene in (0, 1):
+        here = clip.scene == scene
+        if here.any():
+            pictures[torch.from_numpy(here)] = _look(pixels[clip.photographs[scene]], clip.views[here])
+    for photograph in clip.objects:
+        _object(pictures, pixels[photograph], rng)
+    return _sensor(pictures, rng)
+
+
+def compressed(pictures, crf):
+    """[clips, RENDERED, 3, 224, 224] through x264 and back, every clip from a key frame."""
+    n = len(pictures) * motion.RENDERED
+    size = ["-s", f"{SIZE}x{SIZE}", "-pix_fmt", "rgb24"]
+    quiet = ["ffmpeg", "-v", "error", "-nostdin", "-threads", "1"]
+    gop = str(motion.RENDERED)
+    with tempfile.TemporaryDirectory() as folder:
+        raw, coded = os.path.join(folder, "raw"), os.path.join(folder, "clip.mkv")
+        np.ascontiguousarray(pictures.transpose(0, 1, 3, 4, 2)).tofile(raw)
+        subprocess.run(
+            quiet + ["-f", "rawvideo", *size, "-r", "4", "-i", raw, "-c:v", "libx264", "-preset", "veryfast", "-threads", "1",
+                     "-crf", str(crf), "-g", gop, "-keyint_min", gop, "-sc_threshold", "0", "-pix_fmt", "yuv420p", coded],
+            check=True)
+        out = subprocess.run(quiet + ["-i", coded, "-f", "rawvideo", *size, "-"], check=True, stdout=subprocess.PIPE).stdout
+    if len(out) != n * SIZE * SIZE * 3:
+        raise SystemExit(f"ffmpeg: {len(out)} bytes back, expected {n} pictures")
+    return np.frombuffer(out, np.uint8).reshape(*pictures.shape[:2], SIZE, SIZE, 3).transpose(0, 1, 4, 2, 3)
+
+
+def sampled(first, count, pixels, photographs, seed):
+    """Clips first ... first + count - 1 as the product samples them: uint8 [count, SAMPLED, 3, 224, 224]."""
+    made = np.stack([render(motion.Clip(i, photographs, seed), pixels) for i in range(first, first + count)])
+    crf = int(np.random.default_rng((seed, 9, first)).integers(18, 35))
+    return compressed(made, crf)[:, :: motion.STEP]
+
+
+def path(work, split):
+    return os.path.join(work, f"clips-{split}.npy")
+
+
+def cache(work, split, pixels, tower, count, seed):
+    """The tower's outputs on `count` clips: f16 [count, SAMPLED, 196, 192]."""
+
+    def make(first, n):
+        pictures = sampled(first, n, pixels, np.arange(len(pixels)), seed)
+        return features.seen(tower, pictures.reshape(-1, 3, SIZE, SIZE)).reshape(n, motion.SAMPLED, 196, -1)
+
+    features.fill(path(work, split), count, (motion.SAMPLED, 196, vit.WIDTH), TOGETHER, make)

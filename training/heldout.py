@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Every task on what was held out: validation photographs, clips made of them, aerial captions by people."""
+
+import os
+
+import numpy as np
+import torch
+
+import aerial
+import cider
+import clips
+import closed
+import evaluate
+import features
+import lexicon
+import model as lm
+import motion
+import photos
+import prompts
+import questions
+import rows
+import words
+
+RATIO = 0.7  # of merging, the product's default
+CLIPS, SEED = 408, 21  # held-out clips
+
+
+def frames_plan(tokenizer, instruction=None):
+    return rows.layout(tokenizer, instruction, features.kept_counts(motion.SAMPLED, RATIO))
+
+
+@torch.inference_mode()
+def clip_tokens(model, cached, kept, batch=16):
+    """f16 [N, frames, 196, 192] -> merged visual tokens [N, sum(kept), width]."""
+    out = []
+    for i in range(0, len(cached), batch):
+        part = torch.from_numpy(np.array(cached[i : i + batch], np.float32))
+        inputs = lm.Projector.unshuffle(part.flatten(0, 1))
+        out.append(features.merge(model.projector(inputs).view(len(part), -1, lm.TOKENS, model.shape.width), kept))
+    return torch.cat(out)
+
+
+def photographs(model, tokenizer, data, work):
+    """Yes/no on validation photographs: as many yes as no for each noun, the negatives hard ones as far as there are."""
+    val = photos.Split(data, "val", work)
+    asked = questions.Questions(val.captions).draw(np.random.default_rng(5), hard=1.0)
+    asked = asked[np.argsort(asked[:, 0], kind="stable")]
+    texts = [[] for _ in range(len(val))]
+    for at, noun, _ in asked:
+        texts[at].append(questions.asked(noun))
+    seen = torch.from_numpy(np.load(features.path(work, "val", 0)))
+    visual = evaluate.visual_tokens(model, seen)
+    plan = rows.layout(tokenizer, None, (lm.TOKENS,))
+    scores = closed.logprobs(model, tokenizer, visual, plan, texts, questions.LABELS)
+    return closed.report("yes/no", scores, 1 - asked[:, 2], questions.LABELS, [lexicon.NOUNS[k].asked for k in asked[:, 1]])
+
+
+def moving(model, tokenizer, data, work):
+    """Camera motion on rendered clips, and whether anything changes (as many that change as not)."""
+    cached = np.load(clips.path(work, "val"), mmap_mode="r")
+    from_ = np.arange(len(photos.Split(data, "val", work)))
+    made = [motion.Clip(i, from_, SEED) for i in range(len(cached))]
+    plan = frames_plan(tokenizer)
+    visual = clip_tokens(model, cached, plan.kept)
+    prompt, labels = prompts.TASKS["camera-motion"]
+    scores = closed.logprobs(model, tokenizer, visual, plan, [[prompt]] * len(made), labels)
+    out = closed.report("camera-motion", scores, [c.label for c in made], labels)
+    prompt, labels = prompts.TASKS["change"]
+    rest = [i for i, c in enumerate(made) if not c.changes]
+    both = rest + [i for i, c in enumerate(made) if c.changes][:: max(1, (len(made) - len(rest)) // max(1, len(rest)))][: len(rest)]
+    scores = closed.logprobs(model, tokenizer, visual[both], plan, [[prompt]] * len(both), labels)
+    closed.report("change", scores, [int(i in rest) for i in both], labels)
+    return out
+
+
+def above(model, tokenizer, data, work):
+    """Aerial captions against those of people."""
+    val = aerial.Split(data, "val", work)
+    visual = evaluate.visual_tokens(model, torch.from_numpy(np.load(aerial.path(work, "val", 0))))
+    plan = rows.layout(tokenizer, prompts.TASKS["aerial"][0], (lm.TOKENS,))
+    results = evaluate.caption(model, visual, plan, tokenizer)
+    score, bleu, _ = cider.corpus(results, val.captions)
+    human, _, _ = cider.corpus([c[0] for c in val.captions], [c[1:] for c in val.captions])
+    print(f"aerial: CIDEr-D {score:.4f} BLEU-4 {bleu:.4f} different {len(set(results))} of {len(results)}; one human against "
+          f"four {human:.4f}", flush=True)
+    return score
+
+
+def tasks(model, tokenizer, data, work):
+    """Prints all of it. Returns what an exported file says: the tasks, and the temperature that makes yes and no honest."""
+    known = dict(prompts.TASKS)
+    temperature = photographs(model, tokenizer, data, work)[2]
+    moving(model, tokenizer, data, work)
+    if os.path.exists(aerial.path(work, "val", 0)):
+        above(model, tokenizer, data, work)
+    else:
+        del known["aerial"]
+    return known, temperature

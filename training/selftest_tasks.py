@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Checks of the tasks' code; selftest.py runs them."""
+
+import numpy as np
+import torch
+
+import clips
+import closed
+import features
+import lexicon
+import model as lm
+import motion
+import questions
+import rows
+import tasks
+import words
+
+
+def shapes_are_told_by_tensors():
+    for shape in lm.SHAPES.values():
+        with torch.device("meta"):
+            state = lm.Captioner(320, shape=shape).state_dict()
+        assert lm.Shape.of(state) == shape, shape
+
+
+def questions_follow_people():
+    man, woman, person, dog, water = (
+        next(n for n in lexicon.NOUNS if n.asked == a) for a in ("a man", "a woman", "a person", "a dog", "water"))
+    said = [lexicon.words(c) for c in ("Two men in hats", "A guy with a beagle .", "A dog at the sea", "The ocean", "a man")]
+    assert [lexicon.judge(n, said) for n in (man, woman, person, dog, water)] == [1, 0, 1, 1, 1]
+    said = [lexicon.words(c) for c in ("A skier jumps", "A person in the snow", "An animal", "A man", "snow")]
+    # One person alone says "man"; a skier may be a woman; an animal may be a dog; snow is no water.
+    assert [lexicon.judge(n, said) for n in (man, woman, dog, water)] == [None, None, None, 0]
+
+    groups = [["a man sits"] * 5, ["a woman sits"] * 5, ["a dog runs"] * 5, ["a man and a woman"] * 5, ["a red ball"] * 5] * 4
+    drawn = questions.Questions(groups).draw(np.random.default_rng(1), hard=1.0)
+    for noun in np.unique(drawn[:, 1]):
+        truth = drawn[drawn[:, 1] == noun, 2]
+        assert truth.sum() * 2 == len(truth)
+    k = next(i for i, n in enumerate(lexicon.NOUNS) if n.asked == "a man")
+    no = drawn[(drawn[:, 1] == k) & (drawn[:, 2] == 0), 0]
+    assert {int(i) % 5 for i in no[:4]} and sum(int(i) % 5 == 1 for i in no) == 4, "all women come before dogs"
+
+
+def _moved(pictures):
+    """How far what is seen went from the first picture to the last, right and down, in pixels: the best of all shifts."""
+    a, b = (p.mean(0).astype(np.float32) for p in (pictures[0], pictures[-1]))
+    f = np.fft.fft2(a - a.mean()).conj() * np.fft.fft2(b - b.mean())
+    y, x = np.unravel_index(np.fft.ifft2(f / np.abs(f)).real.argmax(), a.shape)
+    return tuple(v - motion.SIZE if v > motion.SIZE // 2 else v for v in (x, y))
+
+
+def clips_move_as_they_are_called():
+    """What pixels do, what the label says and what the hint says are the same."""
+    rng = np.random.default_rng(4)
+    photograph = np.kron(rng.integers(0, 255, (3, 56, 56)), np.ones((4, 4))).astype(np.uint8)
+    still = np.zeros((motion.RENDERED, 4), np.float32) + (112, 112, 120, 0)
+    places = np.arange(motion.SAMPLED * 49)[None]
+    whole = slice(4 * 49, 5 * 49)  # of the fifth frame, which is compared with the first
+    for label, axis, sign in (("pan right", 0, -1), ("pan left", 0, 1), ("tilt up", 1, 1), ("tilt down", 1, -1)):
+        views, scene = motion.views(motion.LABELS.index(label), np.random.default_rng(7))
+        ideal = still.copy()
+        ideal[:, :2] += np.linspace(0, 1, motion.RENDERED)[:, None] * 0.4 * (views[-1, :2] - views[0, :2])
+        ideal[:, 1 - axis] = 112
+        seen = _moved(clips._look(photograph, ideal).numpy())
+        assert seen[axis] * sign > 3, (label, seen)
+        flow, known = motion.flow(views[None, :: motion.STEP], scene[None, :: motion.STEP], places)
+        assert flow[whole, axis].mean() * sign > 0.2 and known[whole].all() and not known[:49].any(), label
+    for label, sign in (("zoom in", 1), ("zoom out", -1)):
+        views, scene = motion.views(motion.LABELS.index(label), np.random.default_rng(7))
+        flow, _ = motion.flow(views[None, :: motion.STEP], scene[None, :: motion.STEP], places)
+        assert (flow[whole, 2] * sign > 0.1).all(), label
+    views, scene = motion.views(motion.CUT, np.random.default_rng(3))
+    flow, _ = motion.flow(views[None, :: motion.STEP], scene[None, :: motion.STEP], places)
+    assert scene[0] == 0 and scene[-1] == 1 and flow[:, 3].max() == 1
+    a, b = motion.Clip(3, np.arange(50), 1), motion.Clip(3, np.arange(50), 1)
+    assert a.label == 3 and np.array_equal(a.views, b.views) and a.objects == b.objects
+
+
+def own_questions_equal_the_prompt(tokenizer):
+    """Answers behind one prefix, each with its own question, get the logits that the whole prompt gives."""
+    torch.manual_seed(5)
+    model = lm.Captioner(len(tokenizer.get_vocab()), plain=True).eval()
+    kept = features.kept_counts(4, 0.7)
+    visual = torch.randn(1, sum(kept), 256)
+    answer = words.encode(tokenizer, "a dog") + [words.EOS]
+    asked = ("what is it?", "", "what is this?")
+    with torch.no_grad():
+        shared = rows.Rows(rows.Layout(tokenizer, None, kept), [[rows.asked(tokenizer, q, answer) for q in asked]])
+        together = model(visual[0], shared).split(len(answer))
+        for question, logits in zip(asked, together):
+            alone = rows.Rows(rows.Layout(tokenizer, question, kept), [[answer]])
+            assert (model(visual[0], alone) - logits).abs().max() < 1e-4, question
+
+
+def losses_and_scores(tokenizer):
+    logits = torch.tensor([[2.0, 0.0], [0.0, 2.0], [2.0, 0.0], [4.0, 0.0]])
+    truth = torch.tensor([0, 1, 0, 1])
+    sure = torch.tensor([2.0, 2.0, 2.0, 4.0]).sigmoid()
+    scores = logits.softmax(1)
+    assert torch.allclose(scores.max(1).values, sure)
+    assert abs(closed.calibration(scores, truth) - float(0.75 * (1 - sure[0]) + 0.25 * sure[3])) < 1e-6
+    told = torch.tensor([[0.0, 0.0]] * 50 + [[3.0, 0.0]] * 50)
+    right = torch.tensor([0, 1] * 25 + [0] * 40 + [1] * 10)
+    t = closed.temperature(told, right)
+    assert abs(float(torch.tensor(3.0 / t).sigmoid()) - 0.8) < 0.02, t
+
+    said = words.encode(tokenizer, "a dog") + [words.EOS]
+    n = len(said)
+    ids = torch.stack((torch.tensor(said), torch.zeros(n, dtype=torch.long)), 1)
+    soft = (ids, torch.tensor([[0.75, 0.25]] * n))
+    group = [tasks.Answer(tokenizer, "x", said, soft), tasks.Answer(tokenizer, "y", said)]
+    batch = rows.Rows(rows.Layout(tokenizer, None, (49,)), [[a.rows for a in group]])
+    logits = torch.full((2 * n, len(tokenizer.get_vocab())), -30.0)
+    for i, token in enumerate(said + said):
+        logits[i, token], logits[i, 0] = float(np.log(0.75)), float(np.log(0.25))
+    loss, parts = tasks.loss_of(logits, batch, [group])
+    assert abs(parts["replay"]) < 1e-4 and abs(parts["answer"] + n * np.log(0.75)) < 1e-4, parts
+    assert abs(float(loss) - sum(parts.values())) < 1e-5
+
+
+def run(tokenizer):
+    shapes_are_told_by_tensors()
+    questions_follow_people()
+    clips_move_as_they_are_called()
+    own_questions_equal_the_prompt(tokenizer)
+    losses_and_scores(tokenizer)

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What the stage of tasks reads: caches of the tower's outputs, made once, and the three kinds of pictures on top of them."""
+
+import os
+
+import numpy as np
+
+import aerial
+import clips
+import evaluate
+import features
+import heldout
+import photos
+import replay
+import tasks
+
+CLIPS, CLIPS_SEED = 6000, 20
+
+
+def views_of(work):
+    return [np.load(features.path(work, "train", v), mmap_mode="r") for v in (0, 1)]
+
+
+def has_aerial(data):
+    return os.path.isdir(os.path.join(data, aerial.Split.FOLDER))
+
+
+def make(data, work, train, val, tokenizer, source="scst"):
+    """Half an hour on one core, most of it the tower on the clips; what is there already stays."""
+    tower = features.adapted(work)
+    replay.build(evaluate.trained(os.path.join(work, source + ".pt")), tokenizer, views_of(work), work)
+    if has_aerial(data):
+        for split, views in (("val", 1), ("train", aerial.VIEWS)):
+            for view in range(views):
+                aerial.cache(aerial.Split(data, split, work), tower, aerial.path(work, split, view), view)
+    clips.cache(work, "val", val.pixels, tower, heldout.CLIPS, heldout.SEED)
+    clips.cache(work, "train", train.pixels, tower, CLIPS, CLIPS_SEED)
+
+
+def sources(data, work, train, tokenizer, total, seed=4):
+    out = {
+        "photograph": tasks.Photographs(tokenizer, views_of(work), train.captions, replay.Replay(work), total, seed),
+        "clip": tasks.Clips(tokenizer, np.load(clips.path(work, "train"), mmap_mode="r"), np.arange(len(train)), CLIPS_SEED,
+                            total, seed),
+    }
+    if has_aerial(data):
+        above = aerial.Split(data, "train", work)
+        captions = [[photos.clean(c) for c in group] for group in above.captions]
+        views = [np.load(aerial.path(work, "train", v), mmap_mode="r") for v in range(aerial.VIEWS)]
+        out["aerial"] = tasks.Aerial(tokenizer, views, captions, total, seed)
+    return out
