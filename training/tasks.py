@@ -36,10 +36,13 @@ FLOW = 0.5  # weight of the hint
 
 
 class Answer:
-    """`soft`: (ids, shares) of the likeliest tokens at each place, imitated instead of `said`."""
+    """`soft`: (ids, shares) of the likeliest tokens at each place, imitated instead of `said`.
+
+    `instruction` is None where the prefix has it.
+    """
 
     def __init__(self, tokenizer, instruction, said, soft=None, smoothing=0.0):
-        self.rows = rows.asked(tokenizer, instruction, said)
+        self.rows = said if instruction is None else rows.asked(tokenizer, instruction, said)
         self.soft, self.smoothing = soft, smoothing
 
 
@@ -91,10 +94,9 @@ class Aerial:
         return self.take(xe.PHOTOS)
 
     def step(self, model, rng, drop, at):
-        layout = rows.layout(self.tokenizer, None, (lm.TOKENS,))
+        layout = rows.layout(self.tokenizer, prompts.TASKS["aerial"][0], (lm.TOKENS,))
         visual = xe.visual(model, xe.fetch(self.views, at, rng), layout, 1, rng, drop)
-        prompt = prompts.TASKS["aerial"][0]
-        return layout, visual, [[Answer(self.tokenizer, prompt, t, smoothing=SMOOTHING) for t in self.text[i]] for i in at], None
+        return layout, visual, [[Answer(self.tokenizer, None, t, smoothing=SMOOTHING) for t in self.text[i]] for i in at], None
 
 
 class Clips:
@@ -214,8 +216,8 @@ def run(tokenizer, sources, work, steps, source="scst", name="tasks", seed=4, ra
         else:
             logits, tapped = model(visual, batch, drop, tap)
             loss, parts = loss_of(logits, batch, answers)
-            parts["flow"] = hint(tapped, flow)
-            loss = loss + FLOW * parts["flow"]
+            hinted = hint(tapped, flow)
+            loss, parts["flow"] = loss + FLOW * hinted, float(hinted.detach())
         for group in optimizer.param_groups:
             group["lr"] = rate * cosine(step, steps, 50, 0.02)
         optimizer.zero_grad(set_to_none=True)
@@ -226,7 +228,7 @@ def run(tokenizer, sources, work, steps, source="scst", name="tasks", seed=4, ra
             raise SystemExit(f"{name}: the loss is not finite at step {step}")
         for part, value in parts.items():
             key = f"{kind}.{part}"
-            means[key] = float(value) if key not in means else 0.9 * means[key] + 0.1 * float(value)
+            means[key] = value if key not in means else 0.9 * means[key] + 0.1 * value
         if step % 20 == 0:
             log(step=step, of=steps, kind=kind, **means)
         if (step + 1) % 100 == 0:
