@@ -2,7 +2,7 @@
 """CIDEr-D and BLEU-4 of our own, and a tokenisation that agrees with the Penn Treebank one on captions.
 
 Used as the reward of the self-critical stage and for every score that training prints. It needs nothing but
-the standard library; bench/captions.py uses it too.
+the standard library; bench/eval uses it too.
 """
 
 import collections
@@ -78,22 +78,28 @@ class CiderD:
         return 10.0 * total / (ORDERS * len(self.weighed[at]))
 
 
+def bleu_counts(words, group):
+    """What a caption adds to corpus BLEU: n-grams that references have, all n-grams, its length, the closest reference's."""
+    most, right = collections.Counter(), [0] * ORDERS
+    for r in group:
+        most |= grams(r)
+    for gram, count in grams(words).items():
+        right[len(gram) - 1] += min(count, most[gram])
+    all_ = [max(0, len(words) - n) for n in range(ORDERS)]
+    return (*right, *all_, len(words), min((abs(len(r) - len(words)), len(r)) for r in group)[1])
+
+
+def bleu_of(counts, orders=ORDERS):
+    """Corpus BLEU of the sums of `bleu_counts`."""
+    right, all_, (mine, theirs) = counts[:orders], counts[ORDERS : ORDERS + orders], counts[2 * ORDERS :]
+    tiny, small = 1e-15, 1e-9
+    precision = math.exp(sum(math.log((r + tiny) / (a + small)) for r, a in zip(right, all_)) / orders)
+    return precision * (1.0 if mine >= theirs else math.exp(1 - theirs / max(1, mine)))
+
+
 def bleu4(candidates, references):
     """Corpus BLEU-4 with the closest reference length."""
-    right, all_, mine, theirs = [0] * ORDERS, [0] * ORDERS, 0, 0
-    for words, group in zip(candidates, references):
-        most = collections.Counter()
-        for r in group:
-            most |= grams(r)
-        for gram, count in grams(words).items():
-            right[len(gram) - 1] += min(count, most[gram])
-        for n in range(ORDERS):
-            all_[n] += max(0, len(words) - n)
-        mine += len(words)
-        theirs += min((abs(len(r) - len(words)), len(r)) for r in group)[1]
-    tiny, small = 1e-15, 1e-9
-    precision = math.exp(sum(math.log((r + tiny) / (a + small)) for r, a in zip(right, all_)) / ORDERS)
-    return precision * (1.0 if mine >= theirs else math.exp(1 - theirs / max(1, mine)))
+    return bleu_of([sum(column) for column in zip(*map(bleu_counts, candidates, references))])
 
 
 def corpus(candidates, references):

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The files that a table names: in a folder, or in a plain tar, which is unpacked for the time."""
+import contextlib
+import os
+import tarfile
+import tempfile
+
+import tables
+
+
+@contextlib.contextmanager
+def opened(place):
+    """`where(names)`: the paths of these names. A folder's names are relative to it; a tar's may also be the last part of
+    a member's name. Names that are not there are one message."""
+    if os.path.isdir(place):
+        yield lambda names: _found(place, names, lambda name: os.path.join(place, name))
+        return
+    try:
+        archive = tarfile.open(place)
+    except (OSError, tarfile.TarError) as error:
+        raise tables.Wrong(f"{tables.shown(place)}: expected a folder or a tar of pictures or clips, found {error}") from None
+    with archive, tempfile.TemporaryDirectory(prefix="tern-eval-") as folder:
+        archive.extractall(folder, filter="data")
+        known = {}
+        for root, _, names in os.walk(folder):
+            for name in names:
+                path = os.path.join(root, name)
+                known.setdefault(name, path)
+                known[os.path.relpath(path, folder)] = path
+        yield lambda names: _found(place, names, lambda name: known.get(name, ""))
+
+
+def _found(place, names, path_of):
+    paths = [path_of(name) for name in names]
+    missing = [name for name, path in zip(names, paths) if not os.path.isfile(path)]
+    if missing:
+        few = ", ".join(tables.shown(m) for m in missing[:3])
+        raise tables.Wrong(f"{tables.shown(place)}: expected the {len(names)} files that the table names, found that "
+                           f"{len(missing)} are not there: {few}")
+    return paths
