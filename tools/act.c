@@ -19,7 +19,7 @@ typedef struct {
   char *action_model, *model, *mmproj, *instruction, *states, *state_rate;
   double every;
   gint frames, threads, track;
-  gboolean float_activations;
+  gboolean float_activations, metrics;
 } Options;
 
 typedef struct {
@@ -35,6 +35,7 @@ typedef struct {
   const char *video;
   const char *instruction;
   guint64 decisions;
+  gboolean metrics;
   gboolean failed;
 
   /* the newest frame: borrowed pixels end with the next one */
@@ -229,6 +230,7 @@ open_session (Act *a, GError **error)
   params.prompt = a->instruction;
   params.on_demand = TRUE;
   params.action = a->action;
+  params.metrics = a->metrics;
   params.source = a->video;
   a->session = tern_session_new (a->model, &params, error);
   return a->session != NULL;
@@ -282,6 +284,7 @@ run (const Options *o, Act *a)
     return TERN_TOOL_USAGE;
   a->frames = o->frames != NOT_GIVEN ? (guint) o->frames : a->space->frames;
   a->every = o->every != NOT_GIVEN ? o->every : (double) a->space->steps * a->space->rate_d / a->space->rate_n;
+  a->metrics = o->metrics;
   a->every = CLAMP (a->every, LEAST_EVERY, MOST_EVERY);
   if ((a->space->state_dims
           && !tern_states_read (&a->states, o->states, a->space->state_dims, a->rate_n, a->rate_d, &error))
@@ -334,6 +337,7 @@ tern_tool_act (int argc, char **argv)
         "model says)", "N" },
     { "float-activations", 0, 0, G_OPTION_ARG_NONE, &o.float_activations, "Compute without quantising activations",
         NULL },
+    { "metrics", 0, 0, G_OPTION_ARG_NONE, &o.metrics, "JSON lines have how long each stage took", NULL },
     { "threads", 0, 0, G_OPTION_ARG_INT, &o.threads, "Threads (all cores)", "N" },
     { "track", 0, 0, G_OPTION_ARG_INT, &o.track, "Video track, counted from 0 (the one that is the video)", "N" },
     { NULL }

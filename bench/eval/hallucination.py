@@ -67,7 +67,7 @@ class Things:
                     out.append(thing)
                     break
             at += n
-        return list(dict.fromkeys(t for t in out))
+        return list(dict.fromkeys(out))
 
     def unsupported(self, caption, references):
         """(things named, those among them that no reference supports)"""

@@ -6,7 +6,7 @@
  "notes": ["..."]}
 
 A cell is a text, a count, a number, [number, low, high] with its 95 % interval, or null where something was not computed.
-Nothing in it depends on the day or the machine, so the same captions give the same bytes.
+Nothing in it depends on the day or, but for times (`actions`), on the machine, so the same captions give the same bytes.
 """
 import json
 
@@ -54,7 +54,8 @@ def number(value):
     if value is None:
         return "-"
     if isinstance(value, float):
-        return f"{value:.1f}" if abs(value) >= 100 else f"{value:.2f}" if abs(value) >= 10 else f"{value:.3f}"
+        size = abs(value)
+        return f"{value:.{1 if size >= 100 else 2 if size >= 10 else 4 if 0 < size < .1 else 3}f}"
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
@@ -81,4 +82,4 @@ def markdown(data):
     for t in data["tables"]:
         out += ["", t["title"] + ":", "", "| " + " | ".join(t["columns"]) + " |", "| --- " * len(t["columns"]) + "|"]
         out += ["| " + " | ".join(cell(c).replace("|", "\\|") for c in row) + " |" for row in t["rows"]]
-    return "\n".join(out + [""] + ["- " + n for n in data["notes"]] if data["notes"] else out)
+    return "\n".join(out + ([""] + ["- " + n for n in data["notes"]] if data["notes"] else []))

@@ -64,6 +64,9 @@ class Own:
         """What only the kept library has, {name: (score, None)}, and its own figures for what we have too."""
         return {}, {}
 
+    def cider_each(self, captions):
+        return [self.cider.score(i, group[0]) for i, group in enumerate(self.tokens([[c] for c in captions]))]
+
     def score(self, captions, groups=None):
         """{name: ([value, low, high], value of each file)} of `captions`, one a file. `groups`: other references of the
         same files (one human against the rest); n-grams are weighed by these then."""

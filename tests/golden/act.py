@@ -225,6 +225,10 @@ def numbers(folder):
               and l["finish_reason"] == "stop" and l["confidence"] == -1 and l["result"] == "" and l["generated_tokens"] == 0
               and len(l["actions"]) == steps * dims for l in lines), "what a line says", first)
     point(abs(act(folder, model, states)[1][1]["timestamp_seconds"] - steps / 15) < 1e-9, "by default chunk follows chunk")
+    timed = act(folder, model, states, "--every", every, "--metrics")[1]
+    point(all("metrics" not in l for l in lines) and len(timed) == len(lines)
+          and all(0 <= l["metrics"]["decode_duration"] <= l["metrics"]["total_duration"] for l in timed),
+          "--metrics adds the times: the head's within the whole", timed[:1])
     long = act(folder, model, npy(folder / "short.npy", [[0, 0], [1, 1]]), "--every", "0.5")
     point(long[0] == 0 and len(long[1]) == 3 and "2 rows end at 0.067 s" in long[2] and "short.npy" in long[2],
           "states that end before the video are told", *long)
