@@ -41,17 +41,18 @@ def arguments(parser):
 
 
 def said(path, names):
-    """The captions of JSON lines, by the last part of the source; the first of each counts."""
+    """The captions of JSON lines, by their source or, failing that, its last part; the first of each counts."""
     found = {}
     try:
         with open(path, encoding="utf8") as f:
             for line in f:
                 if line.strip():
                     record = json.loads(line)
-                    found.setdefault(os.path.basename(record["source"]), record["result"])
+                    for name in (record["source"], os.path.basename(record["source"])):
+                        found.setdefault(name, record["result"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise tables.Wrong(f"{path}: expected JSON lines with source and result, found {error!r}") from None
-    return [found.get(os.path.basename(n), NOTHING) for n in names]
+    return [found.get(n, found.get(os.path.basename(n), NOTHING)) for n in names]
 
 
 def as_png(paths, folder):
@@ -126,7 +127,7 @@ def systems(options, captions, other, blind, names, groups, scorer):
 def compare(label, ours, theirs, captions, others):
     """Row of a paired comparison by CIDEr-D."""
     a, b = ours["CIDEr-D"][1], theirs["CIDEr-D"][1]
-    return [label, intervals.paired(a, b), sum(a) / max(sum(b), 1e-9), sum(x == y for x, y in zip(captions, others))]
+    return [label, intervals.paired(a, b), sum(a) / sum(b) if sum(b) else None, sum(x == y for x, y in zip(captions, others))]
 
 
 def main(options):

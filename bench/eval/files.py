@@ -18,9 +18,10 @@ def opened(place):
     try:
         archive = tarfile.open(place)
     except (OSError, tarfile.TarError) as error:
-        raise tables.Wrong(f"{tables.shown(place)}: expected a folder or a tar of pictures or clips, found {error}") from None
+        raise tables.Wrong(f"{tables.shown(place)}: expected a folder or a tar of pictures or clips, found "
+                           f"{str(error).splitlines()[0]}") from None
     with archive, tempfile.TemporaryDirectory(prefix="tern-eval-") as folder:
-        archive.extractall(folder, filter="data")
+        _unpack(archive, folder, place)
         known = {}
         for root, _, names in os.walk(folder):
             for name in names:
@@ -28,6 +29,13 @@ def opened(place):
                 known.setdefault(name, path)
                 known[os.path.relpath(path, folder)] = path
         yield lambda names: _found(place, names, lambda name: known.get(name, ""))
+
+
+def _unpack(archive, folder, place):
+    try:
+        archive.extractall(folder, filter="data")
+    except (OSError, tarfile.TarError) as error:
+        raise tables.Wrong(f"{tables.shown(place)}: expected a tar that stays within its folder, found {error}") from None
 
 
 def _found(place, names, path_of):

@@ -16,6 +16,7 @@ class Wrong(Exception):
 
 def shown(text, most=60):
     """What can be printed of anything: names that are no UTF-8, endless lines."""
+    text = str(text)
     text = text if len(text) <= most else text[:most] + "..."
     return text.encode("utf8", "backslashreplace").decode("utf8")
 
