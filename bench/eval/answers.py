@@ -114,6 +114,8 @@ def fill(report, options, tern, questions, path_of, folder):
     if rows:
         report.table(f"Recalibrated: temperature {temperature:.3f}, fitted on every second file, measured on the others",
                      ["scores", "answers", "ECE", "Brier", "-ln p(truth)"], rows)
+    if temperature is not None and not .06 < temperature < 19:
+        report.note("The temperature is at the end of its range: these probabilities say nothing that a temperature could mend.")
     report.note(f"{sum(a.abstained for a in found)} abstained, {sum(not a.labels for a in found)} did not come (counted as wrong).")
     if options.plot:
         with open(options.plot, "w", encoding="utf8") as f:

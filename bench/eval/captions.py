@@ -8,7 +8,7 @@ TSV has `file<TAB>caption`, a line for each human caption. Rows beside the model
 - another file's caption: what is right by chance, of any picture of the kind;
 - no picture: the caption of a plain grey one, for every file;
 - its most frequent caption, for every file;
-- one human caption for all: the one most like all the others (of 200 that are tried), the best that can be said blindly;
+- one human caption for all: of the first ones of up to 500 files the one most like all the others, said blindly;
 - a human: each file's first caption against the others. The references are one fewer, which costs about .05 of CIDEr-D;
 - the twin (`--twin`, a GGUF of the same model in full precision) and `--paired` (JSON lines with source and result, of
   another program or build): with the difference, the same files drawn for both.
@@ -86,14 +86,11 @@ def choose(kind, references):
     return (scorers.Own if why else scorers.Kept)(references), why
 
 
-def best_for_all(scorer, groups, tried=200, against=500):
-    """The human caption that fits all files best."""
-    rng = random.Random(1)
-    captions = [c for group in groups for c in group]
-    captions = rng.sample(captions, tried) if len(captions) > tried else captions
-    at = rng.sample(range(len(groups)), min(against, len(groups)))
-    words = [w[0] for w in scorer.tokens([[c] for c in captions])]
-    return captions[max(range(len(words)), key=lambda i: sum(scorer.cider.score(k, words[i]) for k in at))]
+def best_for_all(scorer, groups, most=500):
+    """The human caption that fits all files best, of the first ones of `most` files, tried on as many."""
+    at = range(len(groups)) if len(groups) <= most else random.Random(1).sample(range(len(groups)), most)
+    words = {i: scorer.groups[i][0] for i in at}
+    return groups[max(at, key=lambda i: sum(scorer.cider.score(k, words[i]) for k in at))][0]
 
 
 def variety(words):

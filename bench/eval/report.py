@@ -26,8 +26,7 @@ class Report:
 
     def write(self, path):
         with open(path, "w", encoding="utf8") as f:
-            json.dump(self.data, f, indent=1, ensure_ascii=False)
-            f.write("\n")
+            f.write(as_json(self.data))
 
     def print(self):
         print(text(self.data))
@@ -37,6 +36,17 @@ def rounded(cell):
     if isinstance(cell, (list, tuple)):
         return [rounded(c) for c in cell]
     return round(cell, 5) + 0. if isinstance(cell, float) else cell
+
+
+def as_json(data):
+    """One line a row: what changes from run to run can be seen in a diff."""
+    def line(value):
+        return json.dumps(value, ensure_ascii=False)
+
+    made = [f'  {{"title": {line(t["title"])},\n   "columns": {line(t["columns"])},\n   "rows": [\n'
+            + ",\n".join("    " + line(r) for r in t["rows"]) + "]}" for t in data["tables"]]
+    head = "".join(f' {line(k)}: {line(v)},\n' for k, v in data.items() if k not in ("tables", "notes"))
+    return "{\n" + head + ' "tables": [\n' + ",\n".join(made) + '],\n "notes": ' + line(data["notes"]) + "\n}\n"
 
 
 def read(path):

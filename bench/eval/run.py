@@ -10,6 +10,8 @@ usage: run.py COMMAND [--files FOLDER|TAR --tsv TSV] [--model GGUF] [--mmproj GG
   motion         one label a clip, of a task in the model file (camera-motion)                       file<TAB>label
   events         what happens when: recall, precision, false alarms an hour      file<TAB>start<TAB>end<TAB>label
   robustness     captions and answers at night, in rain, blurred, ...          as captions, or with --answers TSV
+  compression    captions of clips with visual tokens dropped                            file<TAB>shot<TAB>caption
+  clips          makes clips for `compression` out of photographs                                    file<TAB>caption
   actions        an action model on a robot's recorded episodes                                a folder of episodes
   card           writes the scores of REPORTs into a model card
 
@@ -33,6 +35,8 @@ COMMANDS = {"captions": ("captions", ("flickr8k/val.tsv", "flickr8k/val.tar")),
             "motion": ("motion", None),
             "events": ("events", None),
             "robustness": ("robustness", ("flickr8k/val.tsv", "flickr8k/val.tar")),
+            "compression": ("compression", None),
+            "clips": ("clips", ("flickr8k/val.tsv", "flickr8k/val.tar")),
             "actions": ("actions", ("g1/meta/info.json", "g1")),
             "card": ("card", None)}
 
@@ -67,21 +71,22 @@ def parse(arguments):
         options.about = lambda: {"options": " ".join(options.extra)} if options.extra else {}
         if options.limit is not None and options.limit < 1:
             parser.error(f"--limit: expected 1 or more, found {options.limit}")
-        beside(options, parser, defaults)
+        beside(options, parser, defaults, ["files"] if name == "actions" else ["tsv"] if getattr(options, "captions", None)
+               else ["files", "tsv"])
     return module, options
 
 
-def beside(options, parser, defaults):
-    """The table and files of ../shared/data, where neither was given."""
-    if bool(options.tsv) != bool(options.files):
-        parser.error("--files and --tsv: expected both or none of them, found one")
-    if options.tsv:
+def beside(options, parser, defaults, needed):
+    """What of --files and --tsv is `needed` is there, or both are those of ../shared/data."""
+    given = [n for n in ("files", "tsv") if getattr(options, n)]
+    missing = [f"--{n}" for n in needed if n not in given]
+    if not missing:
         return
-    if not defaults:
-        parser.error("expected --files and --tsv, found none")
+    if given or not defaults:
+        parser.error(f"expected {' and '.join('--' + n for n in needed)}, found no {' and no '.join(missing)}")
     options.tsv, options.files = (os.path.join(options.data, d) for d in defaults)
     if not os.path.exists(options.tsv):
-        print(f"skipped: {options.tsv} is not there; give --files and --tsv of your own")
+        print(f"skipped: {options.tsv} is not there; give {' and '.join('--' + n for n in needed)} of your own")
         sys.exit(0)
 
 

@@ -114,7 +114,7 @@ def check_usage(folder):
         point(code == 0 and "usage" in out, f"{command} --help", code, error)
     code, out, error = run("captions", "--data", folder / "none", model=False)
     point(code == 0 and out.startswith("skipped") and "none" in out, "what is not there is skipped, and says so", code, out, error)
-    for args, words in ((["captions", "--tsv", "x"], ["--files and --tsv"]), (["answers"], ["--files and --tsv"]),
+    for args, words in ((["captions", "--tsv", "x"], ["--files and --tsv", "no --files"]), (["answers"], ["--files and --tsv"]),
                         (["captions", "--limit", "0"], ["--limit", "found 0"])):
         code, out, error = run(*args, model=False)
         point(code == 2 and all(w in error for w in words), "usage: " + " ".join(args), code, error)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Make evaluation clips out of the validation photographs: 8 frames at 2 a second, lossless, with references.
+"""`run.py clips`: makes evaluation clips out of photographs: 8 frames at 2 a second, lossless, with references.
 
-python bench/make_clips.py --output DIR [--count 100] [--kinds pan,cut,enter]
+usage: run.py clips [--files FOLDER|TAR --tsv TSV] --output DIR [--count 100] [--kinds pan,cut,enter]
 
 pan     a crop window moves and zooms over one photograph
 cut     four frames of one photograph, then four of another, both panned
@@ -9,38 +9,40 @@ enter   a piece of a second photograph slides in over the first, which moves slo
 
 DIR/references.tsv has file, shot, caption. A clip made of two photographs has two shots; a caption of it is
 scored against each shot's references, and the two scores are averaged. What changes in `cut` and `enter` is what
-temporal merging has to keep; in `pan` nothing ever happens.
+temporal merging has to keep; in `pan` nothing ever happens. `run.py compression` scores them. Needs Pillow and ffmpeg.
 """
-
-import argparse
-import io
 import os
 import random
 import subprocess
-import tarfile
 
-from PIL import Image
+import files
+import tables
 
 FRAMES, SIZE, RATE = 8, 224, 2
+KINDS = ("pan", "cut", "enter")
 
 
-def photographs(data):
-    captions = {}
-    with open(os.path.join(data, "flickr8k", "val.tsv"), encoding="utf8") as f:
-        for line in f:
-            name, caption = line.rstrip("\n").split("\t", 1)
-            captions.setdefault(name, []).append(caption)
-    images = {}
-    with tarfile.open(os.path.join(data, "flickr8k", "val.tar")) as archive:
-        for member in archive:
-            if member.isfile():
-                image = Image.open(io.BytesIO(archive.extractfile(member).read())).convert("RGB")
-                images[os.path.basename(member.name)] = image
-    return [(n, images[n], captions[n]) for n in sorted(captions)]
+def arguments(parser):
+    parser.add_argument("--output", required=True, help="the folder for clips and references.tsv")
+    parser.add_argument("--count", type=int, default=100, help="clips of each kind (100)")
+    parser.add_argument("--kinds", default="pan,cut,enter", help="(pan,cut,enter)")
+    parser.add_argument("--seed", type=int, default=1)
+
+
+def photographs(options):
+    """[(name, image, captions)], sorted by name."""
+    from PIL import Image
+
+    captions = tables.groups(options.tsv)
+    names = sorted(captions)[: options.limit]
+    with files.opened(options.files) as where:
+        return [(name, Image.open(path).convert("RGB").resize((SIZE, SIZE)), captions[name]) for name, path in zip(names, where(names))]
 
 
 def pan(image, frames, rng, smallest=150, largest=190):
     """A square window from one random place and size to another."""
+    from PIL import Image
+
     sides = [rng.uniform(smallest, largest) for _ in range(2)]
     ends = [(rng.uniform(0, SIZE - s), rng.uniform(0, SIZE - s)) for s in sides]
     out = []
@@ -54,6 +56,8 @@ def pan(image, frames, rng, smallest=150, largest=190):
 
 def enter(back, front, rng):
     """The middle of `front`, two thirds of the frame high, comes in from one side and stays."""
+    from PIL import Image
+
     piece = front.crop((32, 32, 192, 192)).resize((150, 150), Image.BILINEAR)
     frames = pan(back, FRAMES, rng, 200, 224)
     left = rng.random() < 0.5
@@ -72,38 +76,34 @@ def write(frames, path):
     subprocess.run(command, input=b"".join(f.tobytes() for f in frames), check=True)
 
 
-def main():
-    here = os.path.dirname(os.path.abspath(__file__))
-    a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    a.add_argument("--data", default=os.path.join(here, "..", "..", "shared", "data"))
-    a.add_argument("--output", required=True)
-    a.add_argument("--count", type=int, default=100, help="clips of each kind")
-    a.add_argument("--kinds", default="pan,cut,enter")
-    a.add_argument("--seed", type=int, default=1)
-    options = a.parse_args()
+def shots(kind, photos, at, rng):
+    """(frames, the photographs that are seen)"""
+    first, second = photos[at], photos[(at + 1 + rng.randrange(len(photos) - 1)) % len(photos)]
+    if kind == "pan":
+        return pan(first[1], FRAMES, rng), [first]
+    if kind == "cut":
+        return pan(first[1], 4, rng) + pan(second[1], 4, rng), [first, second]
+    return enter(first[1], second[1], rng), [first, second]
+
+
+def main(options):
+    kinds = options.kinds.split(",")
+    for kind in kinds:
+        if kind not in KINDS:
+            raise tables.Wrong(f"--kinds: expected some of {', '.join(KINDS)}, found \"{tables.shown(kind)}\"")
+    photos = photographs(options)
+    if len(photos) < 2:
+        raise tables.Wrong(f"{options.tsv}: expected two photographs or more, found {len(photos)}")
     os.makedirs(options.output, exist_ok=True)
-    photos = photographs(options.data)
     with open(os.path.join(options.output, "references.tsv"), "w", encoding="utf8") as table:
-        for kind in options.kinds.split(","):
+        for kind in kinds:
             rng = random.Random(f"{kind} {options.seed}")
             chosen = rng.sample(range(len(photos)), min(options.count, len(photos)))
             for number, at in enumerate(chosen):
-                first = photos[at]
-                second = photos[(at + 1 + rng.randrange(len(photos) - 1)) % len(photos)]
-                if kind == "pan":
-                    frames, shots = pan(first[1], FRAMES, rng), [first]
-                elif kind == "cut":
-                    frames, shots = pan(first[1], 4, rng) + pan(second[1], 4, rng), [first, second]
-                elif kind == "enter":
-                    frames, shots = enter(first[1], second[1], rng), [first, second]
-                else:
-                    raise SystemExit(f"{kind}: not one of pan, cut, enter")
+                frames, seen = shots(kind, photos, at, rng)
                 name = f"{kind}-{number:04d}.mkv"
                 write(frames, os.path.join(options.output, name))
-                for shot, (_, _, captions) in enumerate(shots):
+                for shot, (_, _, captions) in enumerate(seen):
                     for caption in captions:
                         table.write(f"{name}\t{shot}\t{caption}\n")
-
-
-if __name__ == "__main__":
-    main()
+    return None, None

@@ -3,7 +3,7 @@
 once the frames have been seen (prefill and decode of `tern caption --metrics`). Both forms run by turns in one go, on the
 same video.
 
-python bench/answers.py [--tern build/tools/tern] [--runs N] [--model F --mmproj F] [VIDEO]
+python bench/answer_times.py [--tern build/tools/tern] [--runs N] [--model F --mmproj F] [VIDEO]
 """
 import argparse
 import json
