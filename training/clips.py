@@ -18,7 +18,10 @@ TOGETHER = 24  # clips of one trip through the encoder
 
 
 def _look(photograph, views):
-    """uint8 [3, 224, 224] seen through views [n, 4] -> float [n, 3, 224, 224] of 0 to 255; mirrored beyond its edges."""
+    """uint8 [3, h, h] (or one for each view) seen through views [n, 4] -> float [n, 3, 224, 224] of 0 to 255.
+
+    Views are in pixels of a photograph of 224, whatever its size is; beyond its edges it is mirrored.
+    """
     n = len(views)
     v = torch.from_numpy(views)
     cos, sin, half = v[:, 3].cos(), v[:, 3].sin(), v[:, 2] / SIZE
@@ -26,8 +29,18 @@ def _look(photograph, views):
     matrix[:, 0, 0], matrix[:, 0, 1], matrix[:, 0, 2] = half * cos, -half * sin, v[:, 0] / (SIZE / 2) - 1
     matrix[:, 1, 0], matrix[:, 1, 1], matrix[:, 1, 2] = half * sin, half * cos, v[:, 1] / (SIZE / 2) - 1
     grid = F.affine_grid(matrix, (n, 3, SIZE, SIZE), align_corners=False)
-    source = torch.from_numpy(np.array(photograph)).float()[None].expand(n, -1, -1, -1)
+    source = torch.from_numpy(np.array(photograph)).float().expand(n, -1, -1, -1)
     return F.grid_sample(source, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+
+
+def seen_through(frames, views):
+    """uint8 frames [n, 3, h, h] through one view each: uint8 [n, 3, 224, 224]. Four samples a pixel, or what is fine flickers."""
+    total = 0.0
+    for way in ((-1, -1), (-1, 1), (1, -1), (1, 1)):
+        moved = views.copy()
+        moved[:, :2] += views[:, 2:3] * np.float32(0.25 / SIZE) * np.float32(way)
+        total = total + _look(frames, moved)
+    return (total / 4).round().clamp(0, 255).to(torch.uint8).numpy()
 
 
 def _object(pictures, photograph, rng):

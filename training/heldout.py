@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Every task on what was held out: validation photographs, clips made of them, aerial captions by people."""
+"""Every task on what was held out: validation photographs, clips made of them, real clips, aerial captions by people."""
 
 import os
 
@@ -18,6 +18,7 @@ import motion
 import photos
 import prompts
 import questions
+import realclips
 import rows
 import words
 
@@ -73,6 +74,17 @@ def moving(model, tokenizer, data, work):
     return out
 
 
+def real(model, tokenizer, work):
+    """Camera motion on real videos (realclips.py)."""
+    cached, labels, kinds = realclips.cached(work)
+    plan = frames_plan(tokenizer)
+    prompt, names = prompts.TASKS["camera-motion"]
+    scores = closed.logprobs(model, tokenizer, clip_tokens(model, cached, plan.kept), plan, [[prompt]] * len(cached), names)
+    for kind in dict.fromkeys(kinds):
+        here = [i for i, k in enumerate(kinds) if k == kind]
+        closed.report(f"camera-motion, real, {kind}", scores[here], labels[here], names)
+
+
 def above(model, tokenizer, data, work):
     """Aerial captions against those of people."""
     val = aerial.Split(data, "val", work)
@@ -91,6 +103,8 @@ def tasks(model, tokenizer, data, work):
     known = dict(prompts.TASKS)
     temperature = photographs(model, tokenizer, data, work)[2]
     moving(model, tokenizer, data, work)
+    if os.path.exists(realclips.path(work)):
+        real(model, tokenizer, work)
     if os.path.exists(aerial.path(work, "val", 0)):
         above(model, tokenizer, data, work)
     else:

@@ -62,7 +62,7 @@ def clips_move_as_they_are_called():
         ideal = still.copy()
         ideal[:, :2] += np.linspace(0, 1, motion.RENDERED)[:, None] * 0.4 * (views[-1, :2] - views[0, :2])
         ideal[:, 1 - axis] = 112
-        seen = _moved(clips._look(photograph, ideal).numpy())
+        seen = _moved(clips.seen_through(photograph, ideal))
         assert seen[axis] * sign > 3, (label, seen)
         flow, known = motion.flow(views[None, :: motion.STEP], scene[None, :: motion.STEP], places)
         assert flow[whole, axis].mean() * sign > 0.2 and known[whole].all() and not known[:49].any(), label

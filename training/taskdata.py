@@ -11,6 +11,7 @@ import evaluate
 import features
 import heldout
 import photos
+import realclips
 import replay
 import tasks
 
@@ -33,6 +34,8 @@ def make(data, work, train, val, tokenizer, source="scst"):
         for split, views in (("val", 1), ("train", aerial.VIEWS)):
             for view in range(views):
                 aerial.cache(aerial.Split(data, split, work), tower, aerial.path(work, split, view), view)
+    if os.path.isdir(os.path.join(data, "clips")):
+        realclips.cache(data, work, tower)
     clips.cache(work, "val", val.pixels, tower, heldout.CLIPS, heldout.SEED)
     clips.cache(work, "train", train.pixels, tower, CLIPS, CLIPS_SEED)
 
