@@ -213,13 +213,16 @@ def read(folder):
 
             layer.norm1.copy_(get("attn_norm"))
             layer.norm2.copy_(get("ffn_norm"))
-            layer.gate_up.frozen, layer.down.frozen = get("ffn_gate", "ffn_up"), get("ffn_down")
+            layer.gate_up.set_frozen(get("ffn_gate", "ffn_up"))
+            layer.down.set_frozen(get("ffn_down"))
             if layer.attends:
-                layer.mix.qkv.frozen, layer.mix.out.frozen = get("attn_q", "attn_k", "attn_v"), get("attn_output")
+                layer.mix.qkv.set_frozen(get("attn_q", "attn_k", "attn_v"))
+                layer.mix.out.set_frozen(get("attn_output"))
                 layer.mix.q_norm.copy_(get("attn_q_norm"))
                 layer.mix.k_norm.copy_(get("attn_k_norm"))
             else:
-                layer.mix.inward.frozen, layer.mix.out.frozen = get("shortconv.in_proj"), get("shortconv.out_proj")
+                layer.mix.inward.set_frozen(get("shortconv.in_proj"))
+                layer.mix.out.set_frozen(get("shortconv.out_proj"))
                 layer.mix.taps.copy_(get("shortconv.conv").t())
     return tower.eval(), model.eval()
 

@@ -77,10 +77,31 @@ def export_is_exact(tokenizer):
     linear = model.layers[1].mix.qkv
     t = [quant.trits(p) for p in linear.weight.split(linear.rows)]
     want = torch.cat([a * b.detach().half().float() for a, b in t])
-    assert torch.equal(model2.layers[1].mix.qkv.frozen, want.detach())
+    t, scales = model2.layers[1].mix.qkv.frozen
+    assert torch.equal(t * scales[:, None], want.detach())
     x = torch.randn(1, 3, 224, 224)
     with torch.no_grad():
         assert (tower(x) - tower2(x)).abs().max() < 1e-2
+
+
+def gradients_are_those_of_the_rounded_operands():
+    import torch
+
+    import quant
+
+    torch.manual_seed(3)
+    x, grad = torch.randn(40, 64, requires_grad=True), torch.randn(40, 96)
+    linear = quant.BitLinear(64, (32, 64))
+    y = linear(x)
+    (y * grad).sum().backward()
+    t, scales = quant.ternary(linear.weight.detach(), linear.rows)
+    q, step = quant.int8(x.detach())
+    weight, rounded = t * scales[:, None], q * step
+    assert (y - rounded @ weight.t()).abs().max() < 1e-4 and (rounded - x).abs().max() <= step.max() / 2
+    for found, want in ((x.grad, grad @ weight), (linear.weight.grad, grad.t() @ rounded)):
+        assert (found - want).norm() < 0.01 * want.norm()
+    linear.freeze(True)
+    assert torch.equal(linear(x.detach()), y.detach())
 
 
 def scores(data):
@@ -115,6 +136,7 @@ def main():
         words.VOCABULARY = full
         tokenizer = words.load(path)
     flat_rows_equal_decoding(tokenizer)
+    gradients_are_those_of_the_rounded_operands()
     merging_keeps_what_differs()
     export_is_exact(tokenizer)
     selftest_tasks.run(tokenizer)

@@ -131,9 +131,11 @@ class Clips:
                 group.append(Answer(self.tokenizer, prompts.TASKS["change"][0], self.changes[clip.changes]))
             answers.append(group)
         inputs = lm.Projector.unshuffle(torch.from_numpy(np.stack(seen).astype(np.float32)).flatten(0, 1))
-        tokens = model.projector(inputs, drop(inputs.shape)).view(len(at), motion.SAMPLED, lm.TOKENS, -1)
-        places = features.choice(tokens, kept)
-        visual = tokens.flatten(1, 2).gather(1, places[..., None].expand(-1, -1, tokens.shape[-1]))
+        with torch.no_grad():
+            tokens = model.projector(inputs).view(len(at), motion.SAMPLED, lm.TOKENS, -1)
+            places = features.choice(tokens, kept)
+        inputs = inputs.view(len(at), -1, lm.VISION).gather(1, places[..., None].expand(-1, -1, lm.VISION))
+        visual = model.projector(inputs, drop(inputs.shape))
         flow = motion.flow(np.stack(views), np.stack(scenes), places.numpy())
         return layout, visual.flatten(0, 1), answers, flow
 
