@@ -18,7 +18,10 @@ MODEL = ROOT / "models/tern-captioner-4m-tq2_0.gguf"
 RUN = ROOT / "bench/eval/run.py"
 sys.path.insert(0, str(RUN.parent))
 sys.dont_write_bytecode = True
+import answers  # noqa: E402
+import asking  # noqa: E402
 import files  # noqa: E402
+import labels  # noqa: E402
 import program  # noqa: E402
 import tables  # noqa: E402
 
@@ -157,6 +160,14 @@ def check_commands(folder):
     half = made["tables"][3]
     point(code == 0 and summary[1] == 6 and 0 <= summary[4][0] <= 1 and len(made["tables"][2]["rows"]) == 2
           and half["rows"][1][1] == half["rows"][0][1] == 2 and "<svg" in (folder / "p.svg").read_text(), "answers, recalibrated by the program", code, out, error)
+    asked = [(os.fsdecode(n), "Is there a dog?", "no") for n in names[:3]]
+    where = {name: os.path.join(folder, name) for name, _, _ in asked}
+    plain = program.Program(TERN, MODEL, None, ["--threads", "1"])
+    (folder / "hot").mkdir()
+    once = asking.by_prompt(plain, asked, where, labels="yes,no")
+    hot = asking.by_prompt(answers.with_temperature(plain, 4., str(folder / "hot")), asked, where, labels="yes,no")
+    point(all(abs(a - b) < 1e-6 for x, y in zip(labels.tempered(once, 4.), hot) for a, b in zip(x.scores, y.scores))
+          and once[0].scores != hot[0].scores, "a temperature does in the program what it does here", once, hot)
     clips = folder / "m.tsv"
     clips.write_bytes(b"a.png\tstill\n-c.png\tmoves\n")
     code, out, error = run("motion", "--files", folder, "--tsv", clips, "--labels", "still,moves", "--prompt", "What does the camera do?")
