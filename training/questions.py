@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Yes/no questions about photographs, out of what people wrote under them: as many yes as no for each noun."""
+"""Yes/no questions about photographs, out of what people wrote under them: as many yes as no for each noun.
+
+python training/questions.py CAPTIONS.tsv > questions.tsv       file<TAB>prompt<TAB>answer, as bench/eval asks the program
+"""
+
+import sys
 
 import numpy as np
 
@@ -56,3 +61,19 @@ def asked(noun, rng=None):
     if what in ("stairs", "sunglasses", "shorts"):
         ways = tuple(w.replace("Is there", "Are there").replace("is there", "are there") for w in ways)
     return ways[0 if rng is None or rng.random() < 0.6 else int(rng.integers(1, len(ways)))].format(what)
+
+
+def main(path):
+    """Held-out questions: every negative that can be a hard one is."""
+    captions = {}
+    with open(path, encoding="utf8") as f:
+        for line in f:
+            name, caption = line.rstrip("\n").split("\t", 1)
+            captions.setdefault(name, []).append(caption)
+    names = sorted(captions)
+    for at, noun, truth in Questions([captions[n] for n in names]).draw(np.random.default_rng(5), hard=1.0):
+        print(names[at], asked(noun), LABELS[1 - truth], sep="\t")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

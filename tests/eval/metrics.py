@@ -25,6 +25,7 @@ import events  # noqa: E402
 import hallucination  # noqa: E402
 import intervals  # noqa: E402
 import labels  # noqa: E402
+import motion_clips  # noqa: E402
 import plot  # noqa: E402
 import report  # noqa: E402
 import scorers  # noqa: E402
@@ -227,6 +228,20 @@ def check_things(folder):
 
 # ---- Pictures and robots ----
 
+def check_views():
+    for label, axis, sign in (("pan right", 0, 1), ("pan left", 0, -1), ("tilt down", 1, 1), ("tilt up", 1, -1)):
+        good = True
+        for seed in range(50):
+            found = motion_clips.views(label, random.Random(seed))
+            moved = [b - a for a, b in zip(found[0], found[-1])]
+            good = good and sign * moved[axis] > .2 * found[0][2] and abs(moved[1 - axis]) <= 2 and moved[2] == 0
+            good = good and all(0 <= x and 0 <= y and x + s <= 224.001 and y + s <= 224.001 for x, y, s in found)
+        point(good, f"a view that is called {label}, within the photograph", found[0], found[-1])
+    for label, low, high in (("zoom in", 1.29, 1.81), ("zoom out", 1 / 1.81, 1 / 1.29), ("still", 1, 1)):
+        shares = [(v[0][2] / v[-1][2]) for v in (motion_clips.views(label, random.Random(s)) for s in range(50))]
+        point(all(low <= s <= high for s in shares), f"a view that is called {label}", shares)
+
+
 def check_arrays():
     wide, high = distort.filled(200, 100, 90)
     point(near([*distort.filled(224, 224, 0)], [224, 224]) and near(wide, 100) and near(high, 50), "what stays filled of a turned picture", wide, high)
@@ -298,6 +313,7 @@ with tempfile.TemporaryDirectory() as temporary:
     check_labels()
     check_events()
     check_things(pathlib.Path(temporary))
+    check_views()
     check_arrays()
     check_cards(pathlib.Path(temporary))
 print(f"1..{number}")
