@@ -7,14 +7,15 @@ usage: run.py events --files FOLDER --tsv TSV [--task event | --labels A,B,... -
 TSV has `file<TAB>start<TAB>end<TAB>label`, seconds from the clip's beginning. A clip in which nothing happens has one line
 with a quiet label: `file<TAB>0<TAB>0<TAB>nothing`. Quiet labels are those of --quiet (nothing, nothing new, none).
 
-- What the model says: an answer a window (`-- --window 4`). Windows one after the other with the same label, none of them
-  quiet or abstained from, are one event from the first one's start to the last one's end.
+- What the model says: an answer a window (`-- --window 4`). Windows that follow each other with the same label, none of them
+  quiet or abstained from, are one event, from the first one's start to the last one's end; but where a label goes on from
+  windows that touch a true event into windows that touch none, that is another event.
 - A true event is found when one that was said has its label and overlaps it, widened by the tolerance on both sides
   (default 2 s: half a default window). Each serves once, in the order of time. Recall: found among true events; precision:
   those that found one among those that were said.
 - False alarm: one that was said and touches no true event, whatever its label, widened as above. An hour of quiet time is
-  what the clips have outside of widened true events. One that was said of an event that is there, with another label, is no
-  false alarm but a confusion: it lacks in recall and in precision.
+  what the clips have outside of widened true events; the share of it that is in alarm tells one that never ends. One that was
+  said of an event that is there, with another label, is no false alarm but a confusion: it lacks in recall and in precision.
 Intervals are over clips.
 """
 import dataclasses
@@ -45,15 +46,21 @@ class Event:
 
 @dataclasses.dataclass
 class Clip:
-    """What happened and what was said of one clip, and how they go together."""
+    """What happened in a clip, the windows of which something was said, and how they go together."""
     seconds: float
     true: list
-    said: list
+    windows: list
     tolerance: float
 
     def __post_init__(self):
-        self.true, self.said = (sorted(e, key=lambda e: (e.start, e.end)) for e in (self.true, self.said))
-        taken, self.found = set(), []
+        self.true, windows = (sorted(e, key=lambda e: (e.start, e.end)) for e in (self.true, self.windows))
+        self.said, self.alarms, self.found, taken = [], [], [], set()
+        for window in windows:
+            kind = self.said if self.touches(window) else self.alarms
+            if kind and kind[-1].label == window.label and window.start <= kind[-1].end + 1e-6:
+                kind[-1].end = max(kind[-1].end, window.end)
+            else:
+                kind.append(dataclasses.replace(window))
         for event in self.true:
             for i, one in enumerate(self.said):
                 if i not in taken and one.label == event.label and self.touch(event, one):
@@ -61,7 +68,10 @@ class Clip:
                     self.found.append(event)
                     break
         self.right = len(taken)
-        self.alarms = [one for one in self.said if not any(self.touch(event, one) for event in self.true)]
+        self.said += self.alarms
+
+    def touches(self, one):
+        return any(self.touch(event, one) for event in self.true)
 
     def touch(self, event, one):
         return one.start < event.end + self.tolerance and one.end > event.start - self.tolerance
@@ -92,17 +102,13 @@ def alarms(clips):
     return share(3600 * sum(len(c.alarms) for c in clips), sum(c.quiet() for c in clips))
 
 
-def merged(results, quiet):
-    """Events of a clip's windows, in the order of time."""
-    out, last = [], None
-    for r in results:
-        label = None if r.get("abstained") or r["result"] in quiet else r["result"]
-        if label is not None and last == label:
-            out[-1].end = r["end"]
-        elif label is not None:
-            out.append(Event(r["start"], r["end"], label))
-        last = label
-    return out
+def in_alarm(clips):
+    return share(sum(a.end - a.start for c in clips for a in c.alarms), sum(c.quiet() for c in clips))
+
+
+def windows(results, quiet):
+    """Those of a clip's windows of which something was said."""
+    return [Event(r["start"], r["end"], r["result"]) for r in results if not r.get("abstained") and r["result"] not in quiet]
 
 
 def read(path, quiet):
@@ -149,14 +155,15 @@ def main(options):
     tern = options.program()
     with files.opened(options.files) as where:
         results = tern.ask(where(names), *asking.form(options.task, options.labels, options.prompt))
-    clips = [Clip(max((r["end"] for r in found), default=0.), truth[name], merged(found, quiet), options.tolerance)
+    clips = [Clip(max((r["end"] for r in found), default=0.), truth[name], windows(found, quiet), options.tolerance)
              for name, found in zip(names, results)]
     report = Report("events", {"clips": f"{len(clips)}", "hours": f"{sum(c.seconds for c in clips) / 3600:.3f}",
                                "quiet hours": f"{sum(c.quiet() for c in clips) / 3600:.3f}",
                                "tolerance": f"{options.tolerance:g} s", "asked": options.task or options.labels,
                                **options.about()}, tern.origin())
-    report.table("Events, with 95 % intervals over clips", ["true", "said", "recall", "precision", "false alarms an hour of quiet"],
+    report.table("Events, with 95 % intervals over clips", ["true", "said", "recall", "precision", "false alarms an hour of quiet",
+                                                                  "quiet time in alarm"],
                  [[sum(len(c.true) for c in clips), sum(len(c.said) for c in clips), measured(clips, recall),
-                   measured(clips, precision), measured(clips, alarms)]])
+                   measured(clips, precision), measured(clips, alarms), measured(clips, in_alarm)]])
     report.table("By label", ["label", "true", "said", "found", "recall", "precision", "false alarms"], by_label(clips))
     return report, tern

@@ -193,13 +193,16 @@ def check_events():
     point(len(twice.found) == 1 and twice.right == 1 and not twice.alarms, "one that was said serves one true one")
     over = events.Clip(20, [event(2, 8), event(5, 9), event(19, 30)], [], 2)
     point(over.quiet() == 20 - 11 - 3, "quiet time counts overlaps once and ends with the clip", over.quiet())
-    idle = events.Clip(7200, [], [event(5, 9)] * 3, 2)
+    idle = events.Clip(7200, [], [event(5, 9), event(15, 19), event(25, 29)], 2)
     point(events.alarms([idle]) == 1.5 and events.recall([idle]) is None, "three in two quiet hours; no recall where nothing happens")
     lines = [{"start": 4. * i, "end": 4. * i + 4, "result": r, "abstained": r == "?"} for i, r in
              enumerate(["nothing", "enters", "enters", "nothing", "enters", "stops", "?", "stops"])]
-    found = events.merged(lines, {"nothing"})
+    found = events.Clip(40, [], events.windows(lines, {"nothing"}), 2).said
     point([(e.start, e.end, e.label) for e in found] == [(4, 12, "enters"), (16, 20, "enters"), (20, 24, "stops"), (28, 32, "stops")],
           "windows with one label in a row are one event", found)
+    always = events.Clip(400, [event(10, 14)], [event(4. * i, 4. * i + 4) for i in range(100)], 2)
+    point(len(always.found) == 1 and [(a.start, a.end) for a in always.alarms] == [(0, 8), (16, 400)] and near(events.precision([always]), 1 / 3)
+          and near(events.in_alarm([always]), 392 / 392), "one label for ever finds the event and is in alarm at all other times", always.alarms)
 
 
 # ---- Things that are not there ----
