@@ -85,7 +85,8 @@ def with_temperature(tern, temperature, folder):
     had = json.loads(listed.stdout)["label_temperature"]
     path = os.path.join(folder, "tempered.gguf")
     subprocess.run([tern.tern, "tasks", tern.model, path, "--label-temperature", repr(had * temperature)], check=True)
-    for beside in [] if tern.mmproj else glob.glob(os.path.join(glob.escape(os.path.dirname(os.path.abspath(tern.model))), "mmproj*")):
+    home = os.path.dirname(os.path.abspath(tern.model))
+    for beside in [] if tern.mmproj else glob.glob(os.path.join(glob.escape(home), "mmproj*")):
         os.symlink(beside, os.path.join(folder, os.path.basename(beside)))
     return program.Program(tern.tern, path, tern.mmproj, tern.options)
 
@@ -116,7 +117,8 @@ def fill(report, options, tern, questions, path_of, folder):
                      ["scores", "answers", "ECE", "Brier", "-ln p(truth)"], rows)
     if temperature is not None and not .06 < temperature < 19:
         report.note("The temperature is at the end of its range: these probabilities say nothing that a temperature could mend.")
-    report.note(f"{sum(a.abstained for a in found)} abstained, {sum(not a.labels for a in found)} did not come (counted as wrong).")
+    lost = sum(not a.labels for a in found)
+    report.note(f"{sum(a.abstained for a in found)} abstained, {lost} did not come (counted as wrong).")
     if options.plot:
         with open(options.plot, "w", encoding="utf8") as f:
             f.write(plot.reliability(labels.bins(found), f"{len(found)} answers, ECE {labels.ece(found):.3f}"))

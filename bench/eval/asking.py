@@ -36,4 +36,5 @@ def check_truths(answers, tsv):
     possible = {label for a in answers for label in a.labels}
     strange = sorted({a.truth for a in answers} - possible)
     if possible and strange:
-        raise tables.Wrong(f"{tsv}: expected answers among {', '.join(sorted(possible))}; found {', '.join(map(tables.shown, strange[:5]))}")
+        raise tables.Wrong(f"{tsv}: expected answers among {', '.join(sorted(possible))}; "
+                           f"found {', '.join(map(tables.shown, strange[:5]))}")

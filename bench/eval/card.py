@@ -58,7 +58,8 @@ def main(options):
     if options.check and after != before:
         pairs = zip(before.splitlines() + [""], after.splitlines() + [""])
         number, (old, new) = next((i, p) for i, p in enumerate(pairs, 1) if p[0] != p[1])
-        program.say(f"{options.card}, line {number}: expected \"{new}\", found \"{old}\"; `python3 bench/eval/run.py card` writes it")
+        program.say(f"{options.card}, line {number}: expected \"{new}\", found \"{old}\"; "
+                    "`python3 bench/eval/run.py card` writes it")
         sys.exit(1)
     if not options.check and after != before:
         with open(options.card, "w", encoding="utf8") as f:

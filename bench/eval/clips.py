@@ -31,12 +31,15 @@ def arguments(parser):
 
 def photographs(options):
     """[(name, image, captions)], sorted by name."""
-    from PIL import Image
+    from PIL import Image, ImageOps
+
+    def square(image):
+        return image if image.size == (SIZE, SIZE) else ImageOps.fit(image, (SIZE, SIZE))
 
     captions = tables.groups(options.tsv)
     names = sorted(captions)[: options.limit]
     with files.opened(options.files) as where:
-        return [(name, Image.open(path).convert("RGB").resize((SIZE, SIZE)), captions[name]) for name, path in zip(names, where(names))]
+        return [(name, square(Image.open(path).convert("RGB")), captions[name]) for name, path in zip(names, where(names))]
 
 
 def pan(image, frames, rng, smallest=150, largest=190):

@@ -56,13 +56,16 @@ def main(options):
     references = tables.groups(options.tsv)
     names = sorted(references)[: options.limit]
     groups = [references[n] for n in names]
-    questions = [q for q in tables.rows(options.answers, ("file", "prompt", "answer")) if q[0] in set(names)] if options.answers else []
+    keep = set(names)
+    asked = tables.rows(options.answers, ("file", "prompt", "answer")) if options.answers else []
+    questions = [q for q in asked if q[0] in keep]
     if options.answers and not questions:
         raise tables.Wrong(f"{options.answers}: expected questions about the files of {options.tsv}, found none")
     tern = options.program()
     scorer, _ = captions.choose(options.scorer, groups)
     things = hallucination.Things()
-    report = Report("robustness", {"photographs": f"{len(names)}", "questions": f"{len(questions)}", **options.about()}, tern.origin())
+    report = Report("robustness", {"photographs": f"{len(names)}", "questions": f"{len(questions)}", **options.about()},
+                    tern.origin())
     said_rows, answer_rows, clean = [], [], None
     with files.opened(options.files) as where, tempfile.TemporaryDirectory(prefix="tern-eval-") as folder:
         paths = where(names)

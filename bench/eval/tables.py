@@ -29,7 +29,8 @@ def rows(path, columns):
         with open(path, "rb") as f:
             data = f.read(LARGEST + 1)
     except (OSError, ValueError) as error:
-        raise Wrong(f"{shown(str(path))}: expected a table of {wanted}, found {getattr(error, 'strerror', None) or error}") from None
+        found = getattr(error, "strerror", None) or error
+        raise Wrong(f"{shown(path)}: expected a table of {wanted}, found {found}") from None
     if len(data) > LARGEST:
         raise Wrong(f"{path}: expected a table of at most {LARGEST >> 20} MiB, found more")
     out = []
