@@ -116,8 +116,9 @@ def flow(views, scenes, places, side=7):
     """What each visual token has been through since the whole frame before, out of the views [N, frames, 4] of their clips.
 
     Of four frames the first is whole after temporal merging, so that is where a token finds where it was. `places`
-    [N, kept] number the tokens: frame * side * side + cell. Returns [N * kept, 4]: how far its content came to the right
-    and down, in cells; how much larger it became (log, times five); whether a cut lies between. And [N * kept]: 1 where
+    [N, kept] number the tokens: frame * side * side + cell. Returns [N * kept, 6]: how far its content came to the right
+    and down, in half cells; how much larger it became (log, times ten); whether a cut lies between; its column and row,
+    halved, from the middle. All of them about one in size. And [N * kept]: 1 where
     there is a frame before.
     """
     frame, cell = places // (side * side), places % (side * side)
@@ -129,9 +130,9 @@ def flow(views, scenes, places, side=7):
     point = here[..., :2] + here[..., 2:3] * turned - before[..., :2]
     cos, sin = np.cos(before[..., 3]), np.sin(before[..., 3])
     old = np.stack((cos * point[..., 0] + sin * point[..., 1], cos * point[..., 1] - sin * point[..., 0]), -1)
-    moved = side * (at - old / before[..., 2:3])
-    grown = 5 * np.log(before[..., 2:3] / here[..., 2:3])
+    moved = 2 * side * (at - old / before[..., 2:3])
+    grown = 10 * np.log(before[..., 2:3] / here[..., 2:3])
     cut = (scenes[n, frame] != scenes[n, since])[..., None]
-    out = np.concatenate((moved, grown, cut), -1).reshape(-1, 4).astype(np.float32)
+    out = np.concatenate((moved, grown, cut, at * side / 2), -1).reshape(-1, 6).astype(np.float32)
     known = (frame > 0).reshape(-1).astype(np.float32)
     return torch.from_numpy(out), torch.from_numpy(known)

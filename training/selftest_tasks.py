@@ -10,9 +10,11 @@ import features
 import lexicon
 import model as lm
 import motion
+import place
 import questions
 import rows
 import tasks
+import vit
 import words
 
 
@@ -77,6 +79,22 @@ def clips_move_as_they_are_called():
     assert a.label == 3 and np.array_equal(a.views, b.views) and a.objects == b.objects
 
 
+def places_arrive():
+    """Column and row stand behind the blocks as the position embedding put them there, whatever the picture shows."""
+    torch.manual_seed(6)
+    tower = vit.Tower(False, "tanh").eval()
+    torch.nn.init.normal_(tower.position, std=0.02)
+    images = torch.rand(4, 3, 224, 224) * 2 - 1
+    channels, deviation = place.free_channels(tower, images)
+    marked = place.mark(tower, images)
+    assert (channels.t() @ channels - torch.eye(2)).abs().max() < 1e-4 and channels.sum(0).abs().max() < 1e-3
+    marked.norm = torch.nn.Identity()
+    with torch.no_grad():
+        for scale in (1.0, -0.3):
+            found = marked(images * scale) @ channels
+            assert (found - place.STRENGTH * deviation * place.grid()).abs().max() < 1e-3, scale
+
+
 def own_questions_equal_the_prompt(tokenizer):
     """Answers behind one prefix, each with its own question, get the logits that the whole prompt gives."""
     torch.manual_seed(5)
@@ -123,5 +141,6 @@ def run(tokenizer):
     shapes_are_told_by_tensors()
     questions_follow_people()
     clips_move_as_they_are_called()
+    places_arrive()
     own_questions_equal_the_prompt(tokenizer)
     losses_and_scores(tokenizer)

@@ -32,7 +32,7 @@ RATE, DROP, SMOOTHING = 1e-3, 0.1, 0.1
 SHARES = (("photograph", 0.4), ("aerial", 0.15), ("clip", 0.45))
 ASKED = 8  # questions about one photograph in one step, at most
 CLIPS_AT_ONCE = 16
-FLOW = 0.5  # weight of the hint
+FLOW = 1.0  # weight of the hint
 
 
 class Answer:
@@ -141,14 +141,15 @@ class Clips:
 
 
 class Hint(nn.Module):
-    """Reads from each visual row, between the layers, how far what it shows has come since the frame before.
+    """Reads from each visual row, between the layers, how far what it shows has come since the last whole frame.
 
-    The answer alone says one word about two hundred rows; this tells every row what to look for. Thrown away afterwards.
+    The answer alone says one word about two hundred rows; this tells every row what to look for, and, to begin with, to
+    carry on where it is itself. Thrown away afterwards.
     """
 
     def __init__(self, width):
         super().__init__()
-        self.read = nn.Linear(width, 4)
+        self.read = nn.Linear(width, 6)
 
     def forward(self, tapped, flow):
         target, known = flow
@@ -156,7 +157,8 @@ class Hint(nn.Module):
         moved = F.smooth_l1_loss(found[:, :3], target[:, :3], reduction="none").mean(-1)
         cut = F.binary_cross_entropy_with_logits(found[:, 3], target[:, 3], reduction="none")
         usable = known * (1 - target[:, 3])
-        return (moved * usable).sum() / usable.sum().clamp_min(1) + 0.3 * (cut * known).sum() / known.sum().clamp_min(1)
+        moved = (moved * usable).sum() / usable.sum().clamp_min(1)
+        return moved + 0.3 * (cut * known).sum() / known.sum().clamp_min(1) + 0.3 * F.mse_loss(found[:, 4:], target[:, 4:])
 
 
 def loss_of(logits, batch, answers):
