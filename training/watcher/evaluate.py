@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""How often a checkpoint's answers are right, on clips of cut-outs and backgrounds that training never saw, and on the
+sentences of the NLVR corpus that were kept out of it.
+
+    python training/watcher/evaluate.py --work DIR [--weights watcher.pt] [--nlvr ../shared/data/nlvr] [--clips 300]
+"""
+
+import argparse
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import common       # noqa: E402
+
+
+def choose(watcher, tokenizer, pictures, frames, kept, questions):
+    """The likeliest of each question's answers: [(question, answers)] -> [pictures][questions] index."""
+    import torch
+    import net
+
+    n = len(pictures) // frames
+    group = [net.branch(tokenizer, q, a) for q, answers in questions for a in answers]
+    with torch.inference_mode():
+        batch = net.Rows(net.Prefix(tokenizer, kept), [group] * n)
+        visual, _ = watcher.see(torch.from_numpy(pictures), frames, kept)
+        logits, _ = watcher(visual, batch)
+        told = logits.log_softmax(-1).gather(1, batch.targets[:, None])[:, 0]
+        scores = torch.stack([told[a:b].sum() for a, b in batch.spans]).view(n, -1)
+    return [[int(x.argmax()) for x in row.split([len(a) for _, a in questions])] for row in scores]
+
+
+def clips(watcher, tokenizer, work, count, ratio=0.7, size=(288, 160), frames=8):
+    import numpy as np
+    import answers
+    import events
+    import materials
+    import net
+
+    stuff = materials.Materials(work, "val")
+    questions = list(answers.TASKS.values())
+    right = {name: [0, 0] for name in answers.TASKS}
+    table = np.zeros((len(events.EVENTS),) * 2, int)
+    kept = net.kept_counts(frames, ratio, size[0] * size[1] // 1024)
+    for at in range(0, count, 10):
+        made = [events.clip(stuff, np.random.default_rng((77, i)), size, frames, 4.0, events.EVENTS[i % len(events.EVENTS)])
+                for i in range(at, at + 10)]
+        found = choose(watcher, tokenizer, np.concatenate([m[0] for m in made]), frames, kept, questions)
+        for (_, _, truth), got in zip(made, found):
+            table[events.EVENTS.index(truth["event"]), got[0]] += 1
+            for (name, (_, words)), key, index in zip(answers.TASKS.items(), ("event", "camera", "movers"), got):
+                want = truth[key] if key != "movers" else answers.COUNTS[truth[key]]
+                if want is not None:
+                    right[name][0] += words[index] == want
+                    right[name][1] += 1
+    for name, (good, of) in right.items():
+        print(f"{name}: {good / of:.3f} of {of}")
+    print("event".ljust(14), " ".join(e[:6].rjust(6) for e in events.EVENTS))
+    for name, row in zip(events.EVENTS, table):
+        print(name.ljust(14), " ".join(str(x or ".").rjust(6) for x in row))
+
+
+def sentences(watcher, tokenizer, folder):
+    import cv2
+    import numpy as np
+    import shapes
+    import train
+
+    corpus = shapes.Corpus(folder, "test")
+    mine = [i for i, item in enumerate(corpus.items) if train.hash_of(item["sentence"]) % 5 == 0]
+    good = 0
+    for i in mine:
+        image, sentence, answer = corpus.real(i)
+        image = cv2.resize(np.ascontiguousarray(image), (384, 96), interpolation=cv2.INTER_LINEAR)[None]
+        good += ("yes", "no")[choose(watcher, tokenizer, image, 1, (36,), [(sentence, ("yes", "no"))])[0][0]] == answer
+    print(f"NLVR: {good / len(mine):.3f} of {len(mine)}")
+
+
+def main():
+    arguments = argparse.ArgumentParser(description="Evaluate a checkpoint of the watcher.")
+    arguments.add_argument("--work", required=True)
+    arguments.add_argument("--weights", default="watcher.pt")
+    arguments.add_argument("--nlvr")
+    arguments.add_argument("--clips", type=int, default=300)
+    arguments.add_argument("--ratio", type=float, default=0.7)
+    options = arguments.parse_args()
+    common.settle()
+    import net
+    import train
+
+    tokenizer = train.tokenizer_of(options.work)
+    watcher = net.Watcher(train.VOCABULARY).eval()
+    state = common.load(os.path.join(options.work, options.weights))
+    watcher.load_state_dict({k: v.float() for k, v in state.get("model", state).items()})
+    for layer in watcher.layers:
+        for module in layer.modules():
+            if hasattr(module, "freeze"):
+                module.freeze(True)
+    clips(watcher, tokenizer, options.work, options.clips, options.ratio)
+    if options.nlvr:
+        sentences(watcher, tokenizer, options.nlvr)
+
+
+if __name__ == "__main__":
+    main()

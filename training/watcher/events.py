@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What can happen in a clip: each kind draws a scene with a known truth; a scene that does not show it is drawn anew.
+
+A truth is a dict: `event` (one of EVENTS), `camera` (one of CAMERA, None where no one word is right), `movers` (how many
+things move), `side` (where it enters, leaves or is), `direction`, `speed`, `large`, `on` (lights).
+"""
+
+import numpy as np
+
+import scene
+import trouble
+
+EVENTS = ["nothing", "enters", "leaves", "passes", "moves", "stops", "starts", "camera moves", "shake", "cut", "fade", "lights",
+          "blur", "covered", "frozen"]
+CAMERA = ["still", "pan left", "pan right", "tilt up", "tilt down", "zoom in", "zoom out", "cut"]
+# How often each is drawn: those that are hard to tell from each other more often.
+SHARES = [0.13, 0.11, 0.11, 0.05, 0.1, 0.05, 0.05, 0.2, 0.03, 0.04, 0.025, 0.035, 0.025, 0.025, 0.02]
+
+
+class Scene:
+    """All that a clip is drawn of."""
+
+    def __init__(self, materials, rng, size, seconds):
+        self.materials, self.rng, self.seconds = materials, rng, seconds
+        self.width, self.height = size
+        self.background = materials.background(rng)
+        full = scene.full_view(*size)
+        full[2] *= rng.uniform(0.55, 0.95)
+        room = (scene.full_view(*size)[2] - full[2]) / 2
+        full[:2] += rng.uniform(-room, room), rng.uniform(-room, room) * size[1] / size[0]
+        self.rest = full
+        self.camera = scene.Camera(scene.Track([0], [full]), 0.0, rng.uniform(0, 6.3, 8))
+        self.movers = []            # those of the event, then others
+        self.truth = {"event": "nothing", "camera": "still", "movers": 0}
+
+    def in_frame(self, x, y):
+        """From shares of the picture (0 to 1) to the canvas."""
+        cx, cy, seen, _ = self.rest
+        return np.array([cx + (x - 0.5) * seen, cy + (y - 0.5) * seen * self.height / self.width])
+
+    def thing(self, points, times, height=None, alive=True):
+        """A mover on a path in shares of the picture."""
+        rng = self.rng
+        seen_h = self.rest[2] * self.height / self.width
+        height = height or rng.uniform(0.14, 0.5) if rng.random() < 0.8 else rng.uniform(0.5, 0.8)
+        sway = (rng.uniform(0, 8), rng.uniform(0.7, 2.5), rng.uniform(0, 0.02) * seen_h) if alive and rng.random() < 0.6 else (0, 1, 0)
+        return scene.Mover(self.materials.thing(rng), scene.Track(list(times), [self.in_frame(*p) for p in points]),
+                           height * seen_h, rng.uniform(-0.06, 0.1) if alive and rng.random() < 0.3 else 0.0, sway,
+                           rng.uniform(0.5, 1.1), bool(rng.random() < 0.5))
+
+    def furnish(self):
+        """Things that only stand there."""
+        for _ in range(self.rng.integers(0, 4)):
+            self.movers.append(self.thing([self.rng.uniform(0, 1, 2)], [0], alive=False))
+
+
+def _outside(rng, side, half):
+    """A place beyond a side of the picture, by half the thing's extent."""
+    along = rng.uniform(0.15, 0.85)
+    return {"left": (-half, along), "right": (1 + half, along), "top": (along, -half), "bottom": (along, 1 + half)}[side]
+
+
+def _side(rng):
+    return str(rng.choice(["left", "right", "top", "bottom"], p=[0.38, 0.38, 0.12, 0.12]))
+
+
+def _inside(rng):
+    return rng.uniform(0.22, 0.78, 2)
+
+
+def _path(s, kind):
+    """(points, times) of one thing."""
+    rng, T = s.rng, s.seconds
+    half = 0.45
+    if kind == "enters":
+        start, end = rng.uniform(-0.2 * T, 0.45 * T), rng.uniform(0.5 * T, 1.1 * T)
+        return [_outside(rng, _side(rng), half), _inside(rng)], [max(start, 0.1 * T), max(end, start + 0.6)]
+    if kind == "leaves":
+        begin = rng.uniform(-0.1 * T, 0.4 * T)
+        return [_inside(rng), _outside(rng, _side(rng), half)], [begin, min(begin + rng.uniform(0.8, 2.8), 0.92 * T)]
+    if kind == "passes":
+        side = "left" if rng.random() < 0.5 else "right"
+        other = "right" if side == "left" else "left"
+        begin = rng.uniform(0, 0.2) * T
+        return [_outside(rng, side, half), _outside(rng, other, half)], [begin, rng.uniform(0.75, 1.0) * T]
+    a = _inside(rng)
+    for _ in range(50):
+        b = rng.uniform(0.1, 0.9, 2)
+        if np.hypot(*(b - a)) > 0.3:
+            break
+    if kind == "moves":
+        if rng.random() < 0.3:
+            return [a, b, rng.uniform(0.1, 0.9, 2)], [0, rng.uniform(0.4, 0.6) * T, T]
+        return [a, b], [-0.1, T]
+    stop = rng.uniform(0.3, 0.55) * T
+    return ([a, b], [-0.2, stop]) if kind == "stops" else ([a, b], [T - stop, T + 0.2])
+
+
+def _things(s, kind):
+    n = 1 if s.rng.random() < 0.75 else int(s.rng.integers(2, 4))
+    s.truth.update(event=kind, movers=n)
+    s.movers += [s.thing(*_path(s, kind if i == 0 else s.rng.choice([kind, "moves"]))) for i in range(n)]
+
+
+def _camera(s, motion):
+    """One movement, eased or even, from rest to rest or all the while."""
+    rng, T = s.rng, s.seconds
+    full = scene.full_view(s.width, s.height)
+    amount = rng.uniform(0.12, 0.95)
+    a, b = s.rest.copy(), s.rest.copy()
+    ratio = s.height / s.width
+    if motion.startswith("zoom"):
+        wide, near = full[2] * rng.uniform(0.75, 1.0), 0
+        near = wide / rng.uniform(1.2, 2.4)
+        a[2], b[2] = (wide, near) if motion == "zoom in" else (near, wide)
+        room = (full[2] - wide) / 2
+        a[:2] = b[:2] = full[:2] + rng.uniform(-1, 1, 2) * (room, room * ratio)
+    else:
+        a[2] = b[2] = full[2] * rng.uniform(0.35, 0.62)
+        axis, sign = {"pan left": (0, -1), "pan right": (0, 1), "tilt up": (1, -1), "tilt down": (1, 1)}[motion]
+        room = (full[2] - a[2]) / 2 * (1 if axis == 0 else ratio)
+        reach = min(room, amount * a[2] * (1 if axis == 0 else ratio))
+        middle = rng.uniform(-(room - reach), room - reach)
+        a[:2] = b[:2] = full[:2]
+        other = (full[2] - a[2]) / 2 * (ratio if axis == 0 else 1)
+        across = rng.uniform(-other, other)
+        a[1 - axis] += across
+        b[1 - axis] += across + rng.uniform(-0.15, 0.15) * reach
+        a[axis] += middle - sign * reach
+        b[axis] += middle + sign * reach
+    begin, end = (0, T) if rng.random() < 0.6 else (rng.uniform(0, 0.35) * T, rng.uniform(0.65, 1) * T)
+    s.rest = a
+    s.camera.view = scene.Track([begin, end], [a, b])
+    s.camera.jitter = rng.choice([0, 0, rng.uniform(0, 2.5)])
+    s.truth.update(event="camera moves", camera=motion)
+
+
+def compose(materials, rng, size, seconds, event=None):
+    """A scene of `event`, and how its frames are to be spoilt."""
+    event = event or str(rng.choice(EVENTS, p=np.array(SHARES) / sum(SHARES)))
+    s = Scene(materials, rng, size, seconds)
+    after = []
+    if event in ("enters", "leaves", "passes", "moves", "stops", "starts"):
+        _things(s, event)
+    elif event == "camera moves":
+        _camera(s, str(rng.choice(CAMERA[1:7])))
+        if rng.random() < 0.25:
+            s.movers.append(s.thing(*_path(s, "moves")))
+    elif event == "shake":
+        s.camera.jitter = rng.uniform(6, 16)
+        s.truth.update(event=event, camera=None)
+    elif event != "nothing":
+        s.truth["event"] = event
+        if event in ("lights", "blur", "covered", "fade", "frozen") and rng.random() < 0.3 or event == "frozen":
+            s.movers.append(s.thing(*_path(s, "moves")))
+            s.truth["movers"] = 1
+        after.append(trouble.GLOBAL[event](s))
+    s.furnish()
+    if s.truth["camera"] == "still" and rng.random() < 0.25:
+        s.camera.jitter = rng.uniform(0, 1.2)       # a mast in the wind, a tripod on a bridge
+    return s, after
+
+
+def _check(s, covers):
+    """Whether the frames show what the truth says, by what of each thing is seen."""
+    event = s.truth["event"]
+    if event not in ("enters", "leaves", "passes", "moves", "stops", "starts"):
+        return True
+    seen = np.array([(c == 1).mean() for c in covers])
+    if seen.max() < 0.008:
+        return False
+    there = seen > 0.25 * seen.max()
+    gone = seen < 0.02 * seen.max()
+    if event == "enters":
+        return gone[0] and there[-1] and there.sum() >= 2
+    if event == "leaves":
+        return there[0] and gone[-1] and there.sum() >= 2
+    if event == "passes":
+        return gone[0] and gone[-1] and there.sum() >= 2
+    return bool(there.all())
+
+
+def _describe(s, covers):
+    """Where and how the first thing goes, from its places in the picture."""
+    truth = s.truth
+    if not s.movers or truth["movers"] == 0 or truth["camera"] != "still":
+        return
+    times = s.times
+    places = np.array([s.movers[0].place.at(t) for t in times])
+    inside = (places - s.in_frame(0, 0)) / (s.in_frame(1, 1) - s.in_frame(0, 0))
+    move = inside[-1] - inside[0]
+    aspect = s.height / s.width
+    truth["direction"] = (("right" if move[0] > 0 else "left") if abs(move[0]) > abs(move[1]) * aspect
+                          else ("down" if move[1] > 0 else "up"))
+    def side(p):
+        d = {"left": p[0], "right": 1 - p[0], "top": p[1], "bottom": 1 - p[1]}
+        return min(d, key=d.get)
+    if truth["event"] in ("enters", "passes"):
+        truth["side"] = side(inside[0])
+    if truth["event"] == "leaves":
+        truth["side"] = side(inside[-1])
+    step = np.hypot(*(np.diff(inside, axis=0) * (1, aspect)).T) / np.diff(times)
+    speed = step[step > 0.02].mean() if (step > 0.02).any() else 0.0
+    truth["speed"] = "slowly" if speed < 0.12 else "fast" if speed > 0.35 else ""
+    truth["large"] = bool((covers == 1).mean((1, 2)).max() > 0.08)
+
+
+def clip(materials, rng, size=(288, 160), frames=8, seconds=4.0, event=None):
+    """(frames uint8 [T, H, W, 3], flow [T, gh, gw, 3], truth)."""
+    for attempt in range(30):
+        s, after = compose(materials, rng, size, seconds, event)
+        s.times = (np.arange(frames) + rng.uniform(0, 0.5)) * seconds / frames
+        pixels, covers = scene.draw(s.background, s.camera, s.movers, s.times, *size)
+        if _check(s, covers):
+            break
+        event = s.truth["event"]
+    else:
+        return clip(materials, rng, size, frames, seconds)
+    _describe(s, covers)
+    moved = scene.flow(s.camera, s.movers, covers, s.times, *size)
+    still = False
+    for step in after:
+        pixels, moved, still = step(pixels, moved)
+    pixels = trouble.spoil(pixels, rng, s.times, still)
+    return pixels, moved, s.truth

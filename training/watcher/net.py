@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The watcher: a small tower of its own and a ternary LFM2-type language model, trained together from nothing.
+
+Pictures have any size of whole visual tokens (32 pixels a side); the position table of 16 x 16 patches is resized to
+theirs as the engine does it. Beside words, the hidden state of every visual token says how far what it shows has come since
+the frame before: what pushes attention to compare frames. That head is not exported.
+"""
+
+import os
+import sys
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import model as lm      # noqa: E402
+import prompts          # noqa: E402
+import rows             # noqa: E402
+import words as lists   # noqa: E402
+
+WIDTH, DEPTH, HEADS, MLP, PATCH, TABLE = 128, 6, 2, 512, 16, 16
+HIDDEN = 512
+EPS = 1e-6
+
+
+class Block(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.ln1, self.ln2 = nn.LayerNorm(WIDTH, eps=EPS), nn.LayerNorm(WIDTH, eps=EPS)
+        self.qkv, self.proj = nn.Linear(WIDTH, 3 * WIDTH), nn.Linear(WIDTH, WIDTH)
+        self.fc1, self.fc2 = nn.Linear(WIDTH, MLP), nn.Linear(MLP, WIDTH)
+
+    def forward(self, x):
+        b, n, _ = x.shape
+        q, k, v = self.qkv(self.ln1(x)).view(b, n, 3, HEADS, WIDTH // HEADS).permute(2, 0, 3, 1, 4)
+        a = F.scaled_dot_product_attention(q, k, v)
+        x = x + self.proj(a.transpose(1, 2).reshape(b, n, WIDTH))
+        return x + self.fc2(F.gelu(self.fc1(self.ln2(x)), approximate="tanh"))
+
+
+class Tower(nn.Module):
+    """uint8 pictures [N, H, W, 3] -> [N, H/32 * W/32, 4 * WIDTH]: the four patches of a token, row by row."""
+
+    def __init__(self):
+        super().__init__()
+        self.patch = nn.Linear(3 * PATCH * PATCH, WIDTH)
+        self.position = nn.Parameter(torch.randn(TABLE * TABLE, WIDTH) * 0.02)
+        self.blocks = nn.ModuleList(Block() for _ in range(DEPTH))
+        self.norm = nn.LayerNorm(WIDTH, eps=EPS)
+
+    def positions(self, h, w):
+        table = self.position.t().view(1, WIDTH, TABLE, TABLE)
+        if (h, w) != (TABLE, TABLE):
+            table = F.interpolate(table, (h, w), mode="bilinear", align_corners=False, antialias=True)
+        return table.flatten(2).transpose(1, 2)
+
+    def forward(self, pictures):
+        n, height, width, _ = pictures.shape
+        h, w = height // PATCH, width // PATCH
+        x = pictures.float().div(127.5).sub(1)
+        x = x.view(n, h, PATCH, w, PATCH, 3).permute(0, 1, 3, 5, 2, 4).reshape(n, h * w, -1)
+        x = self.patch(x) + self.positions(h, w)
+        for block in self.blocks:
+            x = block(x)
+        x = self.norm(x).view(n, h // 2, 2, w // 2, 2, WIDTH).permute(0, 1, 3, 2, 4, 5)
+        return x.reshape(n, h * w // 4, 4 * WIDTH)
+
+
+class Projector(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.LayerNorm(4 * WIDTH, eps=1e-5)
+        self.up, self.down = nn.Linear(4 * WIDTH, HIDDEN), nn.Linear(HIDDEN, lm.WIDTH)
+
+    def forward(self, x):
+        return self.down(F.gelu(self.up(self.norm(x))))
+
+
+class Prefix:
+    """What all answers about a picture share: tokens up to the question."""
+
+    def __init__(self, tokenizer, kept):
+        frames = "".join(prompts.FRAME_BEGIN + "<image>" * k + prompts.FRAME_END for k in kept)
+        self.ids = torch.tensor(lists.encode(tokenizer, prompts.BEGIN + prompts.USER + frames)).numpy()
+        self.visual = (self.ids == tokenizer.token_to_id("<image>")).nonzero()[0]
+
+
+def branch(tokenizer, question, answer):
+    """(tokens of question and answer, index of the answer's first)."""
+    asked = lists.encode(tokenizer, question + prompts.ASSISTANT)
+    return asked + lists.encode(tokenizer, answer) + [lists.EOS], len(asked)
+
+
+class Rows(rows.Rows):
+    """Pictures in turn; of each, the prefix and then its branches (question and answer), one after the other."""
+
+    def __init__(self, prefix, branches):
+        n, at = len(prefix.ids), 0
+        ids, position, targets, said, starts, visual, heads, extents = [], [], [], [], [], [], [], []
+        self.spans = []         # of each branch: its targets
+        done = 0
+        for group in branches:
+            starts.append(at)
+            visual.append(torch.from_numpy(prefix.visual) + at)
+            ids.append(torch.from_numpy(prefix.ids))
+            position.append(torch.arange(n))
+            at += n
+            extent = []
+            for tokens, first in group:
+                heads.append((at, starts[-1] + n - 1))
+                ids.append(torch.tensor(tokens[:-1]))
+                position.append(n + torch.arange(len(tokens) - 1))
+                targets.append(torch.tensor(tokens[first:]))
+                said.append(torch.arange(at + first - 1, at + len(tokens) - 1))
+                self.spans.append((done, done + len(tokens) - first))
+                done += len(tokens) - first
+                extent.append(len(tokens) - 1)
+                at += len(tokens) - 1
+            extents.append(extent)
+        self.ids, self.visual, self.said, self.targets = (torch.cat(x) for x in (ids, visual, said, targets))
+        self.cos, self.sin = lm.angles(torch.cat(position))
+        self._history(starts, heads, n)
+        self._places(starts, extents, n, at)
+
+
+def kept_counts(frames, ratio, tokens):
+    keep = int((1 - ratio) * tokens + 1e-9)
+    return tuple(tokens if i % 4 == 0 else keep for i in range(frames))
+
+
+def merged(tokens, kept):
+    """DyCoke's choice, as in training/features.py: indices [N, sum(kept)] into [N, frames * tokens]."""
+    n, frames, each, _ = tokens.shape
+    unit = F.normalize(tokens.detach(), dim=-1)
+    out = []
+    for i in range(frames):
+        if kept[i] == each:
+            chosen = torch.arange(each).expand(n, -1)
+        else:
+            like = (unit[:, i] * unit[:, {1: i - 1, 2: i - 2, 3: i - 1}[i % 4]]).sum(-1)
+            chosen = like.topk(kept[i], largest=False, sorted=False).indices.sort(-1).values
+        out.append(chosen + i * each)
+    return torch.cat(out, 1)
+
+
+class Watcher(nn.Module):
+    def __init__(self, vocabulary, plain=False):
+        super().__init__()
+        self.tower, self.projector = Tower(), Projector()
+        self.embedding = nn.Parameter(torch.randn(vocabulary, lm.WIDTH) * 0.05)
+        self.layers = nn.ModuleList(lm.Layer(i, plain) for i in range(lm.LAYERS))
+        self.norm = nn.Parameter(torch.ones(lm.WIDTH))
+        self.moved = nn.Linear(lm.WIDTH, 3)
+
+    def see(self, pictures, frames, kept):
+        """uint8 [N * frames, H, W, 3] -> (visual tokens [N * sum(kept), width], their indices [N, sum(kept)])."""
+        tokens = self.projector(self.tower(pictures))
+        n = len(pictures) // frames
+        tokens = tokens.view(n, frames, -1, lm.WIDTH)
+        chosen = merged(tokens, kept)
+        flat = tokens.flatten(1, 2)
+        return flat.gather(1, chosen[..., None].expand(-1, -1, lm.WIDTH)).flatten(0, 1), chosen
+
+    def forward(self, visual, batch, drop=None):
+        """(logits of the rows that say something, flow [visual rows, 3])."""
+        x = F.embedding(batch.ids, self.embedding).index_copy(0, batch.visual, visual)
+        for layer in self.layers:
+            x = layer(x, batch, *((drop(x.shape), drop(x.shape)) if drop else ()))
+        return lm.rms(x[batch.said], self.norm) @ self.embedding.t(), self.moved(x[batch.visual])

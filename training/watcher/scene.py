@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Draws frames: a background seen by a camera that may move, and things that move over it, with the truth beside.
+
+Places are pixels of the canvas (materials.CANVAS_W x CANVAS_H), times seconds from the clip's beginning.
+"""
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from materials import CANVAS_H, CANVAS_W
+
+CELL = 32   # pixels of a visual token's side
+
+
+@dataclass
+class Track:
+    """Values at times, straight lines between them."""
+
+    times: list
+    values: list    # [times, n]
+
+    def at(self, t):
+        v = np.asarray(self.values, float)
+        return np.array([np.interp(t, self.times, v[:, i]) for i in range(v.shape[1])])
+
+
+@dataclass
+class Mover:
+    image: np.ndarray           # RGBA, premultiplied
+    place: Track                # centre
+    height: float
+    grow: float = 0.0           # a second
+    sway: tuple = (0.0, 1.0, 0.0)    # degrees, swings a second, pixels up and down
+    light: float = 1.0
+    shadow: bool = False
+
+
+@dataclass
+class Camera:
+    """What is seen: centre, width in pixels of the canvas, angle in degrees."""
+
+    view: Track                                 # [cx, cy, width, angle]
+    jitter: float = 0.0                         # pixels of the canvas
+    phases: np.ndarray = field(default_factory=lambda: np.zeros(8))
+
+    def at(self, t):
+        cx, cy, width, angle = self.view.at(t)
+        p = self.phases
+        cx += self.jitter * (np.sin(7.1 * t + p[0]) + np.sin(12.7 * t + p[1]) + 0.6 * np.sin(23.3 * t + p[2]))
+        cy += self.jitter * (np.sin(6.3 * t + p[3]) + np.sin(13.9 * t + p[4]) + 0.6 * np.sin(21.1 * t + p[5]))
+        return cx, cy, width, angle + 0.1 * self.jitter * np.sin(5.1 * t + p[6])
+
+
+def to_frame(view, width, height, factor=1):
+    """2x3 matrix: canvas -> frame of width x height, times `factor`."""
+    cx, cy, seen, angle = view
+    scale = width * factor / seen
+    m = cv2.getRotationMatrix2D((float(cx), float(cy)), float(angle), float(scale))
+    m[:, 2] += np.array([width * factor / 2, height * factor / 2]) - (cx, cy)
+    return m
+
+
+def _sprite(mover, t):
+    """2x3 matrix: pixels of the cut-out -> canvas."""
+    cx, cy = mover.place.at(t)
+    degrees, often, bob = mover.sway
+    swing = np.sin(2 * np.pi * often * t)
+    h, w = mover.image.shape[:2]
+    scale = max(mover.height * (1 + mover.grow * t), 2) / h
+    m = cv2.getRotationMatrix2D((w / 2, h / 2), degrees * swing, scale)
+    m[:, 2] += np.array([cx, cy + bob * swing]) - (w / 2, h / 2)
+    return m
+
+
+def _chain(a, b):
+    """b first."""
+    return (np.vstack((a, [0, 0, 1])) @ np.vstack((b, [0, 0, 1])))[:2]
+
+
+def _paste(frame, cover, mover, m, index):
+    """Draws over `frame` (float), notes in `cover` who is seen."""
+    h, w = mover.image.shape[:2]
+    corners = m @ np.array([[0, w, 0, w], [0, 0, h, h], [1, 1, 1, 1]])
+    x0, y0 = np.floor(corners.min(1)).astype(int) - 1
+    x1, y1 = np.ceil(corners.max(1)).astype(int) + 1
+    x0, y0, x1, y1 = max(x0, 0), max(y0, 0), min(x1, frame.shape[1]), min(y1, frame.shape[0])
+    if x0 >= x1 or y0 >= y1:
+        return
+    local = m.copy()
+    local[:, 2] -= (x0, y0)
+    piece = cv2.warpAffine(mover.image, local, (x1 - x0, y1 - y0), flags=cv2.INTER_AREA).astype(np.float32)
+    alpha = piece[..., 3:] / 255
+    part = frame[y0:y1, x0:x1]
+    if mover.shadow:
+        fall = cv2.GaussianBlur(np.roll(alpha[..., 0], (3, 4), (0, 1)), (0, 0), 3)[..., None]
+        part *= 1 - 0.4 * fall * (1 - alpha)
+    part *= 1 - alpha
+    part += piece[..., :3] * mover.light
+    cover[y0:y1, x0:x1][alpha[..., 0] > 0.5] = index
+
+
+def draw(background, camera, movers, times, width, height):
+    """(frames [T, H, W, 3] float32, cover [T, H, W] int8: 0 the background, i + 1 mover i)."""
+    frames = np.empty((len(times), height, width, 3), np.float32)
+    covers = np.zeros((len(times), height, width), np.int8)
+    for i, t in enumerate(times):
+        view = camera.at(t)
+        big = cv2.warpAffine(background, to_frame(view, width, height, 2), (2 * width, 2 * height), flags=cv2.INTER_LINEAR,
+                             borderMode=cv2.BORDER_REFLECT)
+        frame = cv2.resize(big, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32)
+        for j, mover in enumerate(movers):
+            _paste(frame, covers[i], mover, _chain(to_frame(view, width, height), _sprite(mover, t)), j + 1)
+        frames[i] = frame
+    return frames, covers
+
+
+def flow(camera, movers, covers, times, width, height):
+    """[T, grid_h, grid_w, 3]: how far what is seen at a token has come since the frame before, in tokens to the right and
+    down, and the share of it that things cover. Zero in the first frame."""
+    gh, gw = height // CELL, width // CELL
+    out = np.zeros((len(times), gh, gw, 3), np.float32)
+    y, x = np.mgrid[0:gh, 0:gw]
+    centre = np.stack((x.ravel() * CELL + CELL / 2, y.ravel() * CELL + CELL / 2, np.ones(gh * gw)))
+    for i, t in enumerate(times):
+        cover = covers[i].reshape(gh, CELL, gw, CELL).transpose(0, 2, 1, 3).reshape(gh * gw, -1)
+        out[i, ..., 2] = (cover > 0).mean(1).reshape(gh, gw)
+        if i == 0:
+            continue
+        now, before = (to_frame(camera.at(s), width, height) for s in (t, times[i - 1]))
+        moved = centre[:2] - before @ np.vstack((cv2.invertAffineTransform(now) @ centre, np.ones(gh * gw)))
+        for j, mover in enumerate(movers):
+            mine = (cover == j + 1).mean(1) > 0.25
+            if mine.any():
+                m, b = _chain(now, _sprite(mover, t)), _chain(before, _sprite(mover, times[i - 1]))
+                moved[:, mine] = (centre[:2] - b @ np.vstack((cv2.invertAffineTransform(m) @ centre, np.ones(gh * gw))))[:, mine]
+        out[i, ..., 0], out[i, ..., 1] = (moved / CELL).reshape(2, gh, gw)
+    return out
+
+
+def full_view(width, height):
+    """The widest view of that shape, centred."""
+    seen = min(CANVAS_W, CANVAS_H * width / height)
+    return np.array([CANVAS_W / 2, CANVAS_H / 2, seen, 0.0])

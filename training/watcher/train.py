@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Trains the watcher on clips that are rendered as they are needed, and on pictures of shapes with statements.
+
+    python training/watcher/materials.py --work DIR
+    python training/watcher/train.py --work DIR [--nlvr ../shared/data/nlvr] [--steps 24000]
+
+A stopped run goes on from its checkpoint (every 100 steps), so the same command continues it.
+"""
+
+import argparse
+import json
+import math
+import os
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import common       # noqa: E402
+
+VOCABULARY = 640
+CLIPS, PICTURES, SENTENCES = 12, 32, 6      # of a step
+STILLS = 0.35           # share of the steps that are about shapes
+RATE, DROP, SMOOTHING, FLOW = 1.2e-3, 0.05, 0.05, 0.5
+SIZES = [(288, 160), (256, 192), (224, 224)]
+
+
+def tokenizer_of(work):
+    """Byte-level BPE over what answers.py and shapes.py say; trained once."""
+    import numpy as np
+    import answers
+    import events
+    import prompts
+    import shapes
+    import words
+
+    path = os.path.join(work, "tokenizer.json")
+    if not os.path.exists(path):
+        rng = np.random.default_rng(5)
+        texts = [s for _ in range(4000) for s, _ in shapes.picture(rng, 4)[1]]
+        for event in events.EVENTS:
+            for _ in range(300):
+                truth = dict(event=event, camera=str(rng.choice(events.CAMERA[1:7])) if event == "camera moves" else "still",
+                             movers=int(rng.integers(0, 4)), side=str(rng.choice(["left", "right", "top", "bottom"])),
+                             direction=str(rng.choice(["left", "right", "up", "down"])), on=bool(rng.integers(2)),
+                             speed=str(rng.choice(["slowly", "", "fast"])), large=bool(rng.integers(2)))
+                texts += [t for pair in answers.draw(truth, rng) for t in pair]
+        words.VOCABULARY = VOCABULARY
+        words.train(texts + [i for i in prompts.INSTRUCTIONS if i], path)
+    return words.load(path)
+
+
+def clips(materials, rng, tokenizer):
+    """(pictures, flow, frames, kept, branches) of one step."""
+    import numpy as np
+    import answers
+    import events
+    import net
+
+    size = SIZES[rng.choice(3, p=[0.6, 0.25, 0.15])]
+    frames = int(rng.choice([8, 4, 2], p=[0.82, 0.13, 0.05]))
+    seconds = 4.0 * frames / 8 if rng.random() < 0.8 else float(rng.uniform(2, 8))
+    ratio = float(rng.choice([0.7, 0.0, rng.uniform(0.3, 0.8)], p=[0.6, 0.25, 0.15]))
+    made = [events.clip(materials, rng, size, frames, max(seconds, 1.0)) for _ in range(CLIPS)]
+    tokens = size[0] * size[1] // 1024
+    kept = net.kept_counts(frames, ratio, tokens)
+    pictures, flow = np.concatenate([m[0] for m in made]), np.stack([m[1] for m in made])
+    return pictures, flow, frames, kept, [[net.branch(tokenizer, q, a) for q, a in answers.draw(m[2], rng)] for m in made]
+
+
+def stills(corpus, rng, tokenizer):
+    """Half drawn with our own sentences, a part of the rest from the corpus."""
+    import cv2
+    import numpy as np
+    import net
+    import shapes
+
+    pictures, branches = [], []
+    for _ in range(PICTURES):
+        if corpus and rng.random() < 0.35:
+            image, sentence, answer = corpus.drawn(int(rng.integers(len(corpus.items))), rng)
+            said = [(sentence, answer)]
+        else:
+            image, said = shapes.picture(rng, SENTENCES)
+        pictures.append(cv2.resize(image, (384, 96), interpolation=cv2.INTER_LINEAR if rng.random() < 0.5 else cv2.INTER_CUBIC))
+        branches.append([net.branch(tokenizer, q, a) for q, a in said])
+    return np.stack(pictures), None, 1, (36,), branches
+
+
+def train(options):
+    import numpy as np
+    import torch
+    import torch.nn.functional as F
+    import materials
+    import model as lm
+    import net
+    import shapes
+
+    work = options.work
+    tokenizer = tokenizer_of(work)
+    stuff = materials.Materials(work, "train")
+    corpus = shapes.Corpus(options.nlvr, "dev") if options.nlvr else None
+    if corpus:
+        other = shapes.Corpus(options.nlvr, "test")
+        corpus.items += [i for i in other.items if hash_of(i["sentence"]) % 5]       # the rest is looked at in evaluation
+        corpus.images = {}
+    log = common.Log(os.path.join(work, "watcher.jsonl"))
+    torch.manual_seed(3)
+    watcher = net.Watcher(VOCABULARY)
+    parameters = list(watcher.parameters())
+    optimizer = torch.optim.AdamW([{"params": [p for p in parameters if p.dim() > 1], "weight_decay": 0.03},
+                                   {"params": [p for p in parameters if p.dim() == 1], "weight_decay": 0.0}],
+                                  lr=RATE, betas=(0.9, 0.98), fused=True)
+    generator = torch.Generator().manual_seed(3)
+    drop = lm.Dropout(DROP, generator)
+    checkpoint, first = os.path.join(work, "watcher.resume.pt"), 0
+    state = common.load(checkpoint)
+    if state:
+        watcher.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        first = state["step"]
+    if not options.eager:
+        torch._dynamo.config.recompile_limit = 64
+        for part in (*watcher.layers, *watcher.tower.blocks):
+            part.compile(dynamic=True)
+    means = {}
+    for step in range(first, options.steps):
+        rng = np.random.default_rng((11, step))
+        began = time.time()
+        still = rng.random() < STILLS
+        pictures, flow, frames, kept, branches = stills(corpus, rng, tokenizer) if still else clips(stuff, rng, tokenizer)
+        drawn = time.time() - began
+        batch = net.Rows(net.Prefix(tokenizer, kept), branches)
+        visual, chosen = watcher.see(torch.from_numpy(pictures), frames, kept)
+        logits, moved = watcher(visual, batch, drop)
+        loss = words = F.cross_entropy(logits, batch.targets, label_smoothing=SMOOTHING)
+        if flow is not None:
+            truth = torch.from_numpy(flow).flatten(1, 3)
+            truth = truth.gather(1, chosen[..., None].expand(-1, -1, 3)).flatten(0, 1).clamp(-3, 3)
+            loss = words + FLOW * F.smooth_l1_loss(moved, truth, beta=0.3)
+        factor = common.cosine(step, options.steps, 200, 0.02)
+        for group in optimizer.param_groups:
+            group["lr"] = RATE * factor
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        kind = "shapes" if still else "clips"
+        for name, value in ((kind, float(words.detach())), ("flow", float((loss - words).detach()))):
+            if not math.isfinite(value):
+                raise SystemExit(f"the loss is {value} at step {step}")
+            if name != "flow" or flow is not None:
+                means[name] = value if name not in means else 0.97 * means[name] + 0.03 * value
+        if step % 20 == 0:
+            log(step=step, of=options.steps, **means, drawn=drawn, took=time.time() - began, rows=len(batch.ids))
+        if (step + 1) % 100 == 0:
+            common.save(checkpoint, {"model": watcher.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1})
+        if (step + 1) % 1000 == 0:
+            common.save(os.path.join(work, f"watcher.step-{step + 1}.pt"), common.half(watcher.state_dict()))
+    common.save(os.path.join(work, "watcher.pt"), common.half(watcher.state_dict()))
+
+
+def hash_of(text):
+    import zlib
+
+    return zlib.crc32(text.strip().lower().encode())
+
+
+if __name__ == "__main__":
+    arguments = argparse.ArgumentParser(description="Train the watcher.")
+    arguments.add_argument("--work", required=True)
+    arguments.add_argument("--nlvr")
+    arguments.add_argument("--steps", type=int, default=24000)
+    arguments.add_argument("--threads", type=int, default=1)
+    arguments.add_argument("--eager", action="store_true", help="do not compile the layers")
+    parsed = arguments.parse_args()
+    common.settle(None, parsed.threads)
+    train(parsed)
