@@ -146,17 +146,19 @@ test_guesses (void)
     params.sampling.max_tokens = 20;
     params.kv_prune = i == 1 ? 0 : .7f;
     params.sampling.temperature = i == 2 ? .3f : 0;
-    session = new_session (model, &params);
     for (guint w = 0; w < G_N_ELEMENTS (scenes); w++) {
       g_autoptr (TernSession) own = new_session (model, &params);
       g_autofree char *answer = NULL;
 
-      push_scene (session, w, scenes[w]);
       push_scene (own, w, scenes[w]);
       tern_session_finish (own);
       answer = drain (own);
       g_string_append (alone, answer);
     }
+    /* After those: where others wait too, a pass has as many rows as the machine is quick, and guesses what is left. */
+    session = new_session (model, &params);
+    for (guint w = 0; w < G_N_ELEMENTS (scenes); w++)
+      push_scene (session, w, scenes[w]);
     tern_session_finish (session);
     together = drain (session);
     g_assert_cmpstr (together, ==, alone->str);
