@@ -84,31 +84,31 @@ def moving(features, frames, rng):
     return out.permute(0, 2, 3, 1).reshape(n, frames, 196, -1)
 
 
-def kept_counts(frames, ratio):
+def kept_counts(frames, ratio, tokens=TOKENS):
     """Visual tokens of each frame after temporal merging: the first of four whole, the others 1 - ratio of it."""
-    keep = int((1 - ratio) * TOKENS + 1e-9)
-    return tuple(TOKENS if i % 4 == 0 else keep for i in range(frames))
+    keep = int((1 - ratio) * tokens + 1e-9)
+    return tuple(tokens if i % 4 == 0 else keep for i in range(frames))
 
 
 def choice(tokens, kept):
-    """DyCoke's choice. tokens [N, frames, 49, width] -> places [N, sum(kept)] in [frames * 49], in order.
+    """DyCoke's choice. tokens [N, frames, each, width] -> places [N, sum(kept)] in [frames * each], in order.
 
     In a group a, b, c, d: b is compared with a, c with a, d with c as it was; the least similar tokens stay.
     """
-    n, frames = tokens.shape[:2]
+    n, frames, each = tokens.shape[:3]
     unit = F.normalize(tokens.detach(), dim=-1)
     out = []
     for i in range(frames):
-        if kept[i] == TOKENS:
-            chosen = torch.arange(TOKENS).expand(n, -1)
+        if kept[i] == each:
+            chosen = torch.arange(each).expand(n, -1)
         else:
             like = (unit[:, i] * unit[:, {1: i - 1, 2: i - 2, 3: i - 1}[i % 4]]).sum(-1)
             chosen = like.topk(kept[i], largest=False, sorted=False).indices.sort(-1).values
-        out.append(i * TOKENS + chosen)
+        out.append(i * each + chosen)
     return torch.cat(out, 1)
 
 
 def merge(tokens, kept):
-    """Temporal merging: tokens [N, frames, 49, width] -> [N, sum(kept), width]."""
+    """Temporal merging: tokens [N, frames, each, width] -> [N, sum(kept), width]."""
     places = choice(tokens, kept)
     return tokens.flatten(1, 2).gather(1, places[..., None].expand(-1, -1, tokens.shape[-1]))

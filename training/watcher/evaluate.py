@@ -16,16 +16,17 @@ import common       # noqa: E402
 def choose(watcher, tokenizer, pictures, frames, kept, questions):
     """The likeliest of each question's answers: [(question, answers)] -> [pictures][questions] index."""
     import torch
-    import net
+    import rows
+    import train
 
     n = len(pictures) // frames
-    group = [net.branch(tokenizer, q, a) for q, answers in questions for a in answers]
+    group = [train.said_to(tokenizer, q, a) for q, answers in questions for a in answers]
     with torch.inference_mode():
-        batch = net.Rows(net.Prefix(tokenizer, kept), [group] * n)
+        batch = rows.Rows(rows.layout(tokenizer, None, kept), [group] * n)
         visual, _ = watcher.see(torch.from_numpy(pictures), frames, kept)
         logits, _ = watcher(visual, batch)
         told = logits.log_softmax(-1).gather(1, batch.targets[:, None])[:, 0]
-        scores = torch.stack([told[a:b].sum() for a, b in batch.spans]).view(n, -1)
+        scores = torch.zeros(n * len(group)).index_add_(0, batch.owner, told).view(n, -1)
     return [[int(x.argmax()) for x in row.split([len(a) for _, a in questions])] for row in scores]
 
 
@@ -34,13 +35,13 @@ def clips(watcher, tokenizer, work, count, ratio=0.7, size=(288, 160), frames=8)
     import answers
     import events
     import materials
-    import net
+    import features
 
     stuff = materials.Materials(work, "val")
     questions = list(answers.TASKS.values())
     right = {name: [0, 0] for name in answers.TASKS}
     table = np.zeros((len(events.EVENTS),) * 2, int)
-    kept = net.kept_counts(frames, ratio, size[0] * size[1] // 1024)
+    kept = features.kept_counts(frames, ratio, size[0] * size[1] // 1024)
     for at in range(0, count, 10):
         made = [events.clip(stuff, np.random.default_rng((77, i)), size, frames, 4.0, events.EVENTS[i % len(events.EVENTS)])
                 for i in range(at, at + 10)]

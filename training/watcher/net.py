@@ -14,13 +14,12 @@ import torch.nn.functional as F
 from torch import nn
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import features         # noqa: E402
 import model as lm      # noqa: E402
-import prompts          # noqa: E402
-import rows             # noqa: E402
-import words as lists   # noqa: E402
 
 WIDTH, DEPTH, HEADS, MLP, PATCH, TABLE = 128, 6, 2, 512, 16, 16
 HIDDEN = 512
+SHAPE = lm.SHAPES["small"]
 EPS = 1e-6
 
 
@@ -71,96 +70,29 @@ class Projector(nn.Module):
     def __init__(self):
         super().__init__()
         self.norm = nn.LayerNorm(4 * WIDTH, eps=1e-5)
-        self.up, self.down = nn.Linear(4 * WIDTH, HIDDEN), nn.Linear(HIDDEN, lm.WIDTH)
+        self.up, self.down = nn.Linear(4 * WIDTH, HIDDEN), nn.Linear(HIDDEN, SHAPE.width)
 
     def forward(self, x):
         return self.down(F.gelu(self.up(self.norm(x))))
-
-
-class Prefix:
-    """What all answers about a picture share: tokens up to the question."""
-
-    def __init__(self, tokenizer, kept):
-        frames = "".join(prompts.FRAME_BEGIN + "<image>" * k + prompts.FRAME_END for k in kept)
-        self.ids = torch.tensor(lists.encode(tokenizer, prompts.BEGIN + prompts.USER + frames)).numpy()
-        self.visual = (self.ids == tokenizer.token_to_id("<image>")).nonzero()[0]
-
-
-def branch(tokenizer, question, answer):
-    """(tokens of question and answer, index of the answer's first)."""
-    asked = lists.encode(tokenizer, question + prompts.ASSISTANT)
-    return asked + lists.encode(tokenizer, answer) + [lists.EOS], len(asked)
-
-
-class Rows(rows.Rows):
-    """Pictures in turn; of each, the prefix and then its branches (question and answer), one after the other."""
-
-    def __init__(self, prefix, branches):
-        n, at = len(prefix.ids), 0
-        ids, position, targets, said, starts, visual, heads, extents = [], [], [], [], [], [], [], []
-        self.spans = []         # of each branch: its targets
-        done = 0
-        for group in branches:
-            starts.append(at)
-            visual.append(torch.from_numpy(prefix.visual) + at)
-            ids.append(torch.from_numpy(prefix.ids))
-            position.append(torch.arange(n))
-            at += n
-            extent = []
-            for tokens, first in group:
-                heads.append((at, starts[-1] + n - 1))
-                ids.append(torch.tensor(tokens[:-1]))
-                position.append(n + torch.arange(len(tokens) - 1))
-                targets.append(torch.tensor(tokens[first:]))
-                said.append(torch.arange(at + first - 1, at + len(tokens) - 1))
-                self.spans.append((done, done + len(tokens) - first))
-                done += len(tokens) - first
-                extent.append(len(tokens) - 1)
-                at += len(tokens) - 1
-            extents.append(extent)
-        self.ids, self.visual, self.said, self.targets = (torch.cat(x) for x in (ids, visual, said, targets))
-        self.cos, self.sin = lm.angles(torch.cat(position))
-        self._history(starts, heads, n)
-        self._places(starts, extents, n, at)
-
-
-def kept_counts(frames, ratio, tokens):
-    keep = int((1 - ratio) * tokens + 1e-9)
-    return tuple(tokens if i % 4 == 0 else keep for i in range(frames))
-
-
-def merged(tokens, kept):
-    """DyCoke's choice, as in training/features.py: indices [N, sum(kept)] into [N, frames * tokens]."""
-    n, frames, each, _ = tokens.shape
-    unit = F.normalize(tokens.detach(), dim=-1)
-    out = []
-    for i in range(frames):
-        if kept[i] == each:
-            chosen = torch.arange(each).expand(n, -1)
-        else:
-            like = (unit[:, i] * unit[:, {1: i - 1, 2: i - 2, 3: i - 1}[i % 4]]).sum(-1)
-            chosen = like.topk(kept[i], largest=False, sorted=False).indices.sort(-1).values
-        out.append(chosen + i * each)
-    return torch.cat(out, 1)
 
 
 class Watcher(nn.Module):
     def __init__(self, vocabulary, plain=False):
         super().__init__()
         self.tower, self.projector = Tower(), Projector()
-        self.embedding = nn.Parameter(torch.randn(vocabulary, lm.WIDTH) * 0.05)
-        self.layers = nn.ModuleList(lm.Layer(i, plain) for i in range(lm.LAYERS))
-        self.norm = nn.Parameter(torch.ones(lm.WIDTH))
-        self.moved = nn.Linear(lm.WIDTH, 3)
+        self.embedding = nn.Parameter(torch.randn(vocabulary, SHAPE.width) * 0.05)
+        self.layers = nn.ModuleList(lm.Layer(SHAPE, i, plain) for i in range(SHAPE.layers))
+        self.norm = nn.Parameter(torch.ones(SHAPE.width))
+        self.moved = nn.Linear(SHAPE.width, 3)
 
     def see(self, pictures, frames, kept):
         """uint8 [N * frames, H, W, 3] -> (visual tokens [N * sum(kept), width], their indices [N, sum(kept)])."""
         tokens = self.projector(self.tower(pictures))
         n = len(pictures) // frames
-        tokens = tokens.view(n, frames, -1, lm.WIDTH)
-        chosen = merged(tokens, kept)
+        tokens = tokens.view(n, frames, -1, SHAPE.width)
+        chosen = features.choice(tokens, kept)
         flat = tokens.flatten(1, 2)
-        return flat.gather(1, chosen[..., None].expand(-1, -1, lm.WIDTH)).flatten(0, 1), chosen
+        return flat.gather(1, chosen[..., None].expand(-1, -1, SHAPE.width)).flatten(0, 1), chosen
 
     def forward(self, visual, batch, drop=None):
         """(logits of the rows that say something, flow [visual rows, 3])."""

@@ -54,7 +54,7 @@ def clips(materials, rng, tokenizer):
     import numpy as np
     import answers
     import events
-    import net
+    import features
 
     size = SIZES[rng.choice(3, p=[0.6, 0.25, 0.15])]
     frames = int(rng.choice([8, 4, 2], p=[0.82, 0.13, 0.05]))
@@ -62,27 +62,26 @@ def clips(materials, rng, tokenizer):
     ratio = float(rng.choice([0.7, 0.0, rng.uniform(0.3, 0.8)], p=[0.6, 0.25, 0.15]))
     made = [events.clip(materials, rng, size, frames, max(seconds, 1.0)) for _ in range(CLIPS)]
     tokens = size[0] * size[1] // 1024
-    kept = net.kept_counts(frames, ratio, tokens)
+    kept = features.kept_counts(frames, ratio, tokens)
     pictures, flow = np.concatenate([m[0] for m in made]), np.stack([m[1] for m in made])
-    return pictures, flow, frames, kept, [[net.branch(tokenizer, q, a) for q, a in answers.draw(m[2], rng)] for m in made]
+    return pictures, flow, frames, kept, [[said_to(tokenizer, q, a) for q, a in answers.draw(m[2], rng)] for m in made]
 
 
 def stills(corpus, rng, tokenizer):
     """Half drawn with our own sentences, a part of the rest from the corpus."""
     import cv2
     import numpy as np
-    import net
     import shapes
 
     pictures, branches = [], []
     for _ in range(PICTURES):
         if corpus and rng.random() < 0.35:
             image, sentence, answer = corpus.drawn(int(rng.integers(len(corpus.items))), rng)
-            said = [(sentence, answer)]
+            pairs = [(sentence, answer)]
         else:
-            image, said = shapes.picture(rng, SENTENCES)
+            image, pairs = shapes.picture(rng, SENTENCES)
         pictures.append(cv2.resize(image, (384, 96), interpolation=cv2.INTER_LINEAR if rng.random() < 0.5 else cv2.INTER_CUBIC))
-        branches.append([net.branch(tokenizer, q, a) for q, a in said])
+        branches.append([said_to(tokenizer, q, a) for q, a in pairs])
     return np.stack(pictures), None, 1, (36,), branches
 
 
@@ -93,6 +92,7 @@ def train(options):
     import materials
     import model as lm
     import net
+    import rows
     import shapes
 
     work = options.work
@@ -129,7 +129,7 @@ def train(options):
         still = rng.random() < STILLS
         pictures, flow, frames, kept, branches = stills(corpus, rng, tokenizer) if still else clips(stuff, rng, tokenizer)
         drawn = time.time() - began
-        batch = net.Rows(net.Prefix(tokenizer, kept), branches)
+        batch = rows.Rows(rows.layout(tokenizer, None, kept), branches)
         visual, chosen = watcher.see(torch.from_numpy(pictures), frames, kept)
         logits, moved = watcher(visual, batch, drop)
         loss = words = F.cross_entropy(logits, batch.targets, label_smoothing=SMOOTHING)
@@ -157,6 +157,13 @@ def train(options):
         if (step + 1) % 1000 == 0:
             common.save(os.path.join(work, f"watcher.step-{step + 1}.pt"), common.half(watcher.state_dict()))
     common.save(os.path.join(work, "watcher.pt"), common.half(watcher.state_dict()))
+
+
+def said_to(tokenizer, question, answer):
+    import rows
+    import words
+
+    return rows.asked(tokenizer, question, words.encode(tokenizer, answer) + [words.EOS])
 
 
 def hash_of(text):
