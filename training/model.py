@@ -170,11 +170,20 @@ class Captioner(nn.Module):
     def head(self, x):
         return rms(x, self.norm) @ self.embedding.t()
 
+    def hidden(self, visual, rows):
+        """What the output head reads at the caption rows: [rows, width]."""
+        return rms(self._through(visual, rows)[0][rows.said], self.norm)
+
     def forward(self, visual, rows, drop=None, tap=None):
         """Logits of the caption rows. `visual`: projected tokens, one row each, in the order of rows.visual.
 
         With a layer's number as `tap` also what that layer hands on at the visual rows.
         """
+        x, tapped = self._through(visual, rows, drop, tap)
+        logits = self.head(x[rows.said])
+        return logits if tap is None else (logits, tapped)
+
+    def _through(self, visual, rows, drop=None, tap=None):
         x = F.embedding(rows.ids, self.embedding)
         x = x.index_copy(0, rows.visual, visual)
         if drop:
@@ -184,8 +193,7 @@ class Captioner(nn.Module):
             x = layer(x, rows, *((drop(x.shape), drop(x.shape)) if drop else ()))
             if i == tap:
                 tapped = x[rows.visual]
-        logits = self.head(x[rows.said])
-        return logits if tap is None else (logits, tapped)
+        return x, tapped
 
 
 class Dropout:

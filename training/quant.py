@@ -36,7 +36,7 @@ def product(x, step, t, scales):
 
 
 @functools.lru_cache(maxsize=None)
-def _rough():
+def fast_type():
     """The type of the gradients' products: bf16 where it is faster here (it takes an instruction of its own), else f32."""
 
     def seconds(kind):
@@ -83,7 +83,7 @@ class BitLinear(nn.Module):
         self.plain = plain
         self.frozen = None  # (trits, scales)
         self.weight = nn.Parameter(torch.randn(sum(rows), inputs) * gain / inputs**0.5)
-        self.rough = _rough()
+        self.rough = fast_type()
 
     def forward(self, x):
         if self.plain:

@@ -16,6 +16,7 @@ from torch import nn
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import features         # noqa: E402
 import model as lm      # noqa: E402
+import quant            # noqa: E402
 
 WIDTH, DEPTH, HEADS, MLP, PATCH, TABLE = 128, 6, 2, 512, 16, 16
 HIDDEN = 512
@@ -84,10 +85,13 @@ class Watcher(nn.Module):
         self.layers = nn.ModuleList(lm.Layer(SHAPE, i, plain) for i in range(SHAPE.layers))
         self.norm = nn.Parameter(torch.ones(SHAPE.width))
         self.moved = nn.Linear(SHAPE.width, 3)
+        self.rough = quant.fast_type() == torch.bfloat16
 
     def see(self, pictures, frames, kept):
-        """uint8 [N * frames, H, W, 3] -> (visual tokens [N * sum(kept), width], their indices [N, sum(kept)])."""
-        tokens = self.projector(self.tower(pictures))
+        """uint8 [N * frames, H, W, 3] -> (visual tokens [N * sum(kept), width], their indices [N, sum(kept)]). In bf16 where
+        this CPU multiplies that faster: the tower is most of a step."""
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.rough):
+            tokens = self.projector(self.tower(pictures)).float()
         n = len(pictures) // frames
         tokens = tokens.view(n, frames, -1, SHAPE.width)
         chosen = features.choice(tokens, kept)

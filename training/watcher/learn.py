@@ -2,7 +2,7 @@
 """Trains the watcher on clips that are rendered as they are needed, and on pictures of shapes with statements.
 
     python training/watcher/materials.py --work DIR
-    python training/watcher/train.py --work DIR [--nlvr ../shared/data/nlvr] [--steps 24000]
+    python training/watcher/learn.py --work DIR [--nlvr ../shared/data/nlvr] [--steps 24000]
 
 A stopped run goes on from its checkpoint (every 100 steps), so the same command continues it.
 """

@@ -2,7 +2,7 @@
 """How often a checkpoint's answers are right, on clips of cut-outs and backgrounds that training never saw, and on the
 sentences of the NLVR corpus that were kept out of it.
 
-    python training/watcher/evaluate.py --work DIR [--weights watcher.pt] [--nlvr ../shared/data/nlvr] [--clips 300]
+    python training/watcher/score.py --work DIR [--weights watcher.pt] [--nlvr ../shared/data/nlvr] [--clips 300]
 """
 
 import argparse
@@ -17,10 +17,10 @@ def choose(watcher, tokenizer, pictures, frames, kept, questions):
     """The likeliest of each question's answers: [(question, answers)] -> [pictures][questions] index."""
     import torch
     import rows
-    import train
+    import learn
 
     n = len(pictures) // frames
-    group = [train.said_to(tokenizer, q, a) for q, answers in questions for a in answers]
+    group = [learn.said_to(tokenizer, q, a) for q, answers in questions for a in answers]
     with torch.inference_mode():
         batch = rows.Rows(rows.layout(tokenizer, None, kept), [group] * n)
         visual, _ = watcher.see(torch.from_numpy(pictures), frames, kept)
@@ -64,10 +64,10 @@ def sentences(watcher, tokenizer, folder):
     import cv2
     import numpy as np
     import shapes
-    import train
+    import learn
 
     corpus = shapes.Corpus(folder, "test")
-    mine = [i for i, item in enumerate(corpus.items) if train.hash_of(item["sentence"]) % 5 == 0]
+    mine = [i for i, item in enumerate(corpus.items) if learn.hash_of(item["sentence"]) % 5 == 0]
     good = 0
     for i in mine:
         image, sentence, answer = corpus.real(i)
@@ -86,10 +86,10 @@ def main():
     options = arguments.parse_args()
     common.settle()
     import net
-    import train
+    import learn
 
-    tokenizer = train.tokenizer_of(options.work)
-    watcher = net.Watcher(train.VOCABULARY).eval()
+    tokenizer = learn.tokenizer_of(options.work)
+    watcher = net.Watcher(learn.VOCABULARY).eval()
     state = common.load(os.path.join(options.work, options.weights))
     watcher.load_state_dict({k: v.float() for k, v in state.get("model", state).items()})
     for layer in watcher.layers:
