@@ -177,7 +177,8 @@ class Captioner(nn.Module):
     def forward(self, visual, rows, drop=None, tap=None):
         """Logits of the caption rows. `visual`: projected tokens, one row each, in the order of rows.visual.
 
-        With a layer's number as `tap` also what that layer hands on at the visual rows.
+        With an attention layer's number as `tap` also what that layer hands on at the visual rows, and the queries and keys
+        of its first head there.
         """
         x, tapped = self._through(visual, rows, drop, tap)
         logits = self.head(x[rows.said])
@@ -190,9 +191,12 @@ class Captioner(nn.Module):
             x = x * drop(x.shape)
         tapped = None
         for i, layer in enumerate(self.layers):
+            if i == tap:
+                at = rows.visual
+                query, key, _ = layer.mix.look(rms(x[at], layer.norm1), rows.cos[at], rows.sin[at])
             x = layer(x, rows, *((drop(x.shape), drop(x.shape)) if drop else ()))
             if i == tap:
-                tapped = x[rows.visual]
+                tapped = x[at], query[:, 0], key[:, 0]
         return x, tapped
 
 

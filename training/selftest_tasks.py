@@ -79,6 +79,32 @@ def clips_move_as_they_are_called():
     assert a.label == 3 and np.array_equal(a.views, b.views) and a.objects == b.objects
 
 
+def hint_looks_where_it_was():
+    """A head that attends to where the content was has the least loss; one that attends to its own cell has more."""
+    kept = features.kept_counts(motion.SAMPLED, 0.7)
+    views, scene = motion.views(motion.LABELS.index("pan right"), np.random.default_rng(8))
+    chosen = [np.arange(n) * (49 // n) + 49 * i for i, n in enumerate(kept)]
+    places = np.concatenate(chosen)[None]
+    (target, known) = motion.flow(views[None, :: motion.STEP], scene[None, :: motion.STEP], places)
+    cells = torch.stack(torch.meshgrid(torch.arange(7.0), torch.arange(7.0), indexing="xy"), -1).view(49, 2)
+    at = cells[torch.from_numpy(places[0] % 49)]
+    frame = torch.from_numpy(places[0] // 49)
+    base = torch.eye(motion.SAMPLED)
+    whole = (frame - 1).clamp(min=0) // 4 * 4
+
+    def loss(where):
+        # Gaussian in the distance of cells, and only frames that are meant: q.k = 2ab - b^2, times a sharpness.
+        sharp, far = 40.0, 1e3
+        key = torch.cat((2 * sharp * at, -sharp * (at**2).sum(1, keepdim=True), far * base[frame]), 1)
+        query = torch.cat((where, torch.ones(len(at), 1), base[whole]), 1)
+        pad = torch.zeros(len(at), 64 - key.shape[1])
+        return float(tasks.Hint.look(torch.cat((query, pad), 1), torch.cat((key, pad), 1), target, known, kept))
+
+    was = at - target[:, :2] / 2
+    assert (at == 2 * target[:, 4:] + 3).all()
+    assert 2 * loss(was) < loss(at), (loss(was), loss(at))
+
+
 def places_arrive():
     """Column and row stand behind the blocks as the position embedding put them there, whatever the picture shows."""
     torch.manual_seed(6)
@@ -142,5 +168,6 @@ def run(tokenizer):
     questions_follow_people()
     clips_move_as_they_are_called()
     places_arrive()
+    hint_looks_where_it_was()
     own_questions_equal_the_prompt(tokenizer)
     losses_and_scores(tokenizer)

@@ -141,24 +141,47 @@ class Clips:
 
 
 class Hint(nn.Module):
-    """Reads from each visual row, between the layers, how far what it shows has come since the last whole frame.
+    """What the answer to a clip, one word about two hundred rows, does not say: what every row should find out.
 
-    The answer alone says one word about two hundred rows; this tells every row what to look for, and, to begin with, to
-    carry on where it is itself. Thrown away afterwards.
+    A head of an attention layer is told where to look: at the cells of the last whole frame where what the row shows was.
+    And a linear layer behind (thrown away afterwards) must read from the row how far that is, and where the row is itself.
     """
 
     def __init__(self, width):
         super().__init__()
         self.read = nn.Linear(width, 6)
 
-    def forward(self, tapped, flow):
-        target, known = flow
-        found = self.read(tapped * torch.rsqrt(tapped.square().mean(-1, keepdim=True) + lm.EPS))
+    def forward(self, tapped, flow, kept):
+        (rows_, query, key), (target, known) = tapped, flow
+        found = self.read(rows_ * torch.rsqrt(rows_.square().mean(-1, keepdim=True) + lm.EPS))
         moved = F.smooth_l1_loss(found[:, :3], target[:, :3], reduction="none").mean(-1)
         cut = F.binary_cross_entropy_with_logits(found[:, 3], target[:, 3], reduction="none")
         usable = known * (1 - target[:, 3])
         moved = (moved * usable).sum() / usable.sum().clamp_min(1)
-        return moved + 0.3 * (cut * known).sum() / known.sum().clamp_min(1) + 0.3 * F.mse_loss(found[:, 4:], target[:, 4:])
+        cut = (cut * known).sum() / known.sum().clamp_min(1)
+        return moved + 0.3 * (cut + F.mse_loss(found[:, 4:], target[:, 4:]) + self.look(query, key, target, usable, kept))
+
+    @staticmethod
+    def look(query, key, target, usable, kept):
+        """Cross-entropy of the head's attention to the four cells around the place where the content was."""
+        total = sum(kept)
+        query, key, target = (t.view(-1, total, t.shape[-1]) for t in (query, key, target))
+        past = torch.ones(total, total, dtype=torch.bool).tril()
+        log = (query @ key.transpose(1, 2) * lm.HEAD**-0.5).masked_fill(~past, -1e9).log_softmax(-1)
+        start = np.cumsum((0,) + kept[:-1])
+        whole = np.maximum(np.arange(len(kept)) - 1, 0) // 4 * 4
+        first = torch.from_numpy(np.repeat(start[whole], kept))
+        was = 2 * target[..., 4:] + 3 - target[..., :2] / 2
+        inside = usable.view(-1, total) * ((was > -0.4) & (was < 6.4)).all(-1)
+        was = was.clamp(0, 6)
+        corner = was.floor().clamp(max=5)
+        part, corner, loss = was - corner, corner.long(), 0.0
+        for x in (0, 1):
+            for y in (0, 1):
+                weight = (part[..., 0] if x else 1 - part[..., 0]) * (part[..., 1] if y else 1 - part[..., 1])
+                cell = first + 7 * (corner[..., 1] + y) + corner[..., 0] + x
+                loss = loss - weight * log.gather(2, cell[..., None])[..., 0]
+        return (loss * inside).sum() / inside.sum().clamp_min(1)
 
 
 def loss_of(logits, batch, answers):
@@ -220,7 +243,7 @@ def run(tokenizer, sources, work, steps, source="scst", name="tasks", seed=4, ra
         else:
             logits, tapped = model(visual, batch, drop, tap)
             loss, parts = loss_of(logits, batch, answers)
-            hinted = hint(tapped, flow)
+            hinted = hint(tapped, flow, layout.kept)
             loss, parts["flow"] = loss + FLOW * hinted, float(hinted.detach())
         for group in optimizer.param_groups:
             group["lr"] = rate * cosine(step, steps, 50, 0.02)
