@@ -16,7 +16,7 @@ import tempfile
 TERN, ROOT = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2]).resolve()
 MODEL = ROOT / "models/tern-captioner-4m-tq2_0.gguf"
 RUN = ROOT / "bench/eval/run.py"
-sys.path.insert(0, str(RUN.parent))
+sys.path[:0] = [str(RUN.parent), str(ROOT / "tests")]
 sys.dont_write_bytecode = True
 import answers  # noqa: E402
 import asking  # noqa: E402
@@ -24,16 +24,7 @@ import files  # noqa: E402
 import labels  # noqa: E402
 import program  # noqa: E402
 import tables  # noqa: E402
-
-number = 0
-
-
-def point(good, what, *notes):
-    global number
-    number += 1
-    for note in notes if not good else ():
-        print("#", str(note).replace("\n", "\n# "))
-    print("ok" if good else "not ok", number, "-", what, flush=True)
+from tap import plan, point  # noqa: E402
 
 
 def run(*args, model=True):
@@ -197,6 +188,5 @@ with tempfile.TemporaryDirectory() as temporary:
     if MODEL.exists():
         check_commands(place / "commands")
     else:
-        number += 1
-        print(f"ok {number} - commands # SKIP the bundled model is not here")
-print(f"1..{number}")
+        point(True, "commands", skip="the bundled model is not here")
+plan()

@@ -13,7 +13,7 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(sys.argv[1]).resolve()
-sys.path.insert(0, str(ROOT / "bench/eval"))
+sys.path[:0] = [str(ROOT / "bench/eval"), str(ROOT / "tests")]
 sys.dont_write_bytecode = True
 import actions  # noqa: E402
 import answers  # noqa: E402
@@ -30,26 +30,12 @@ import plot  # noqa: E402
 import report  # noqa: E402
 import scorers  # noqa: E402
 import tables  # noqa: E402
+from tap import plan, point  # noqa: E402
 
 REFERENCES = [["A brown dog leaps over a log.", "The dog jumps across a fallen tree", "a dog, brown and wet, leaps a log"],
               ["Two men don't look at the camera.", "Men in \"red\" coats stand near a wall", "two people (both men) wait by a wall"],
               ["A child's kite flies above the beach", "the girl flies a kite at the sea-side", "kid with a kite on a beach"]]
 CAPTIONS = ["a brown dog leaps over a fallen tree", "two men in red coats look at a wall", "a girl plays on a beach"]
-number = 0
-
-
-def point(good, what, *notes):
-    global number
-    number += 1
-    for note in notes if not good else ():
-        print("#", str(note).replace("\n", "\n# "))
-    print("ok" if good else "not ok", number, "-", what, flush=True)
-
-
-def skip(what, why):
-    global number
-    number += 1
-    print("ok", number, "-", what, "# SKIP", why, flush=True)
 
 
 def near(found, expected, within=1e-6):
@@ -99,7 +85,7 @@ def check_captions():
         point(not kept.disagreed and kept.groups == own.groups and near(theirs["METEOR"][0], .359984, 1e-5),
               "pycocoevalcap agrees, and has METEOR", kept.disagreed, theirs["METEOR"])
     else:
-        skip("pycocoevalcap agrees, and has METEOR", scorers.why_not_kept())
+        point(True, "pycocoevalcap agrees, and has METEOR", skip=scorers.why_not_kept())
 
 
 # ---- Intervals ----
@@ -256,9 +242,9 @@ def check_arrays():
         once, again = ([distort.distorted(image, k, s, 7).tobytes() for k in distort.KINDS for s in (0, 1)] for _ in (0, 1))
         point(once == again and len(set(once)) == 12 and all(len(b) == len(image.tobytes()) for b in once), "twelve pictures, the same each time")
     else:
-        skip("twelve pictures, the same each time", "no numpy or Pillow")
+        point(True, "twelve pictures, the same each time", skip="no numpy or Pillow")
     if not has("numpy"):
-        return skip("baselines, errors and jerk by hand", "no numpy")
+        return point(True, "baselines, errors and jerk by hand", skip="no numpy")
     import numpy as np
 
     path = np.arange(10.)[:, None] ** 3 * [1, 2]
@@ -307,7 +293,7 @@ def check_cards(folder):
         point(card.filled(text, ROOT / "models", "MODELS.md") == text,
               "models/MODELS.md is what its reports say (python3 bench/eval/run.py card)")
     else:
-        skip("models/MODELS.md is what its reports say", "no scores in it")
+        point(True, "models/MODELS.md is what its reports say", skip="no scores in it")
 
 
 with tempfile.TemporaryDirectory() as temporary:
@@ -319,4 +305,4 @@ with tempfile.TemporaryDirectory() as temporary:
     check_views()
     check_arrays()
     check_cards(pathlib.Path(temporary))
-print(f"1..{number}")
+plan()

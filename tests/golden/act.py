@@ -14,21 +14,15 @@ import subprocess
 import sys
 import tempfile
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from tap import plan, point  # noqa: E402
+
 TERN, MODELS = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2]).resolve()
 MODEL = MODELS / "tern-captioner-4m-tq2_0.gguf"
 MMPROJ = MODELS / "mmproj-tern-captioner-4m-f16.gguf"
 ASK = "Pick up the yellow bottle."
 SIDE, FPS, FRAMES, WIDTH = 224, 10, 12, 256
-number = 0
-
-
-def point(good, what, *notes):
-    global number
-    number += 1
-    for note in notes if not good else ():
-        for line in str(note).splitlines():
-            print("#", line[:300])
-    print("ok" if good else "not ok", number, "-", what, flush=True)
 
 
 def tern(*args, data=None):
@@ -327,4 +321,4 @@ with tempfile.TemporaryDirectory() as temporary:
     made = numbers(place)
     words(place)
     refused(place, *made)
-print(f"1..{number}")
+plan()

@@ -17,18 +17,12 @@ import subprocess
 import sys
 import tempfile
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from tap import plan, point  # noqa: E402
+
 TERN, FOLDER = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2])
 LEVELS = sys.argv[3:] or ["scalar", "avx2", "avx512vnni", "amx", "neon", "dotprod", "i8mm"]
-number = 0
-
-
-def point(good, what, *notes, skip=None):
-    global number
-    number += 1
-    for note in notes if not good else ():
-        for line in note.splitlines():
-            print("#", line)
-    print("ok" if good or skip else "not ok", number, "-", what + (f" # SKIP {skip}" if skip else ""), flush=True)
 
 
 def npy(path):
@@ -201,4 +195,4 @@ if (FOLDER / "tokenizers").is_dir():
     templates(FOLDER / "tokenizers/chat-templates.json", FOLDER.parent / "data/tokenizers/templates")
 if (FOLDER / "malformed").is_dir():
     malformed(FOLDER / "malformed")
-print(f"1..{number}")
+plan()

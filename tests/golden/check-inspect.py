@@ -12,17 +12,11 @@ import sys
 import tarfile
 import tempfile
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from tap import plan, point  # noqa: E402
+
 TERN, DATA = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2])
-number = 0
-
-
-def point(good, what, *notes, skip=None):
-    global number
-    number += 1
-    for note in notes if not good else ():
-        for line in str(note).splitlines():
-            print("#", line)
-    print("ok" if good or skip else "not ok", number, "-", what + (f" # SKIP {skip}" if skip else ""), flush=True)
 
 
 def tern(*args, cpu="auto", stdout=subprocess.PIPE):
@@ -173,4 +167,4 @@ with tempfile.TemporaryDirectory() as temporary:
     vision()
     action()
     malformed(pathlib.Path(temporary))
-print(f"1..{number}")
+plan()

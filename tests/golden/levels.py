@@ -18,21 +18,16 @@ import sys
 import tempfile
 import zlib
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from tap import plan, point  # noqa: E402
+
 TERN, MODELS = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2])
 DATA = pathlib.Path(__file__).resolve().parent / "data"
 LEVELS = sys.argv[3:] or ["avx2", "avxvnni", "avx512vnni", "avx512vbmi", "avx512bf16", "amx", "neon", "dotprod", "i8mm"]
 NEAR, SAID, SIDE = .1, 16, 224
 TINY = ("lfm2/*.gguf", "families/*.gguf", "lfm2s/*.gguf")
 PROMPT = [1, 6, 977, 230, 15, -1, 16, 459, 629, 639, 45, 7, 230, 6, 976, 230]   # Describe what happens.
-number = 0
-
-
-def point(good, what, *notes, skip=None):
-    global number
-    number += 1
-    for note in notes if not good else ():
-        print("#", note)
-    print("ok" if good or skip else "not ok", number, "-", what + (f" # SKIP {skip}" if skip else ""), flush=True)
 
 
 def picture(path, kind):
@@ -113,7 +108,7 @@ def main():
                 continue
             for case, arguments, ids, scalar in known:
                 compare(level, folder, case, arguments, ids, scalar)
-    print(f"1..{number}")
+    plan()
     return 0
 
 

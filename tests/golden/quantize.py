@@ -14,19 +14,13 @@ import subprocess
 import sys
 import tempfile
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from tap import plan, point  # noqa: E402
+
 TERN, DATA = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2]).resolve()
 PLAIN, TERNARY = DATA / "lfm2s/lfm2s-bf16.gguf", DATA / "lfm2/lfm2-tq2_0.gguf"
 CHANGED = {"general.file_type", "general.quantization_version"}
-number = 0
-
-
-def point(good, what, *notes):
-    global number
-    number += 1
-    for note in notes if not good else ():
-        for line in str(note).splitlines():
-            print("#", line)
-    print("ok" if good else "not ok", number, "-", what, flush=True)
 
 
 def tern(*args, **more):
@@ -163,4 +157,4 @@ def widened(data):
 with tempfile.TemporaryDirectory() as name:
     for test in usage, makes, copies, refuses:
         test(pathlib.Path(name))
-print(f"1..{number}")
+plan()

@@ -13,23 +13,18 @@ import subprocess
 import sys
 import tempfile
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from tap import plan, point  # noqa: E402
+
 TERN, DATA = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2])
 MODEL, VOCABULARY = DATA / "lfm2" / "lfm2-tq2_0.gguf", DATA / "tokenizers" / "vocab-lfm2.gguf"
 TEXT = (DATA / "README.md").read_bytes()[:700]
 CONTEXT = 32
-number = 0
 
 
 def run(*args, data=None):
     return subprocess.run([TERN, *map(str, args)], input=data, capture_output=True, check=False)
-
-
-def point(good, what, *notes):
-    global number
-    number += 1
-    for note in notes if not good else ():
-        print("#", note)
-    print("ok" if good else "not ok", number, "-", what, flush=True)
 
 
 def ids_of(model, *options):
@@ -170,7 +165,7 @@ def main():
         begun, ended = ids_of(VOCABULARY), ids_of(eos)
         point(begun[1:] == plain and ended[:-1] == begun and ended[-1] not in plain, "first and last tokens", begun, ended)
         point(ids_of(eos, "--no-bos") == plain, "neither of them")
-    print(f"1..{number}")
+    plan()
 
 
 main()

@@ -10,6 +10,10 @@ import subprocess
 import sys
 import tempfile
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from tap import plan, point  # noqa: E402
+
 root = pathlib.Path(sys.argv[1]).resolve()
 PLAYED = {
     "dpkg-query": 'cat "$HOME/packages"',
@@ -17,15 +21,6 @@ PLAYED = {
     "ninja": "echo no work to do",
 }
 SUITE = '<testsuite name="tern.tern:unit / {}" tests="{}" errors="0"{}<system-out>{}</system-out></testsuite>'
-number = 0
-
-
-def point(good, name, detail=""):
-    global number
-    number += 1
-    if not good:
-        print("#", str(detail).replace("\n", "\n# "))
-    print("ok" if good else "not ok", number, "-", name)
 
 
 def configured(home, packages):
@@ -93,4 +88,4 @@ def count():
 
 setup()
 count()
-print(f"1..{number}")
+plan()

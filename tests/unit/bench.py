@@ -13,23 +13,18 @@ import subprocess
 import sys
 import tempfile
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from tap import plan, point  # noqa: E402
+
 TERN, MODELS, DATA = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3])
 TINY = ("--prefill", 8, "--decode", 2, "--depth", 16, "--threads", 1, "--repeat", 2)
 TYPES = ("F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_K", "Q6_K", "TQ1_0", "TQ2_0")
-number = 0
 
 
 def run(*args):
     env = os.environ | {"TERN_MODEL_PATH": str(MODELS)}
     return subprocess.run([TERN, *map(str, args)], capture_output=True, text=True, check=False, env=env)
-
-
-def point(good, what, *notes):
-    global number
-    number += 1
-    for note in notes if not good else ():
-        print("#", str(note).replace("\n", "\n# "))
-    print("ok" if good else "not ok", number, "-", what, flush=True)
 
 
 def bench(*args):
@@ -189,4 +184,4 @@ with tempfile.TemporaryDirectory() as name:
     check_files()
     check_saved(pathlib.Path(name))
     check_usage(pathlib.Path(name))
-print(f"1..{number}")
+plan()

@@ -11,18 +11,13 @@ import subprocess
 import sys
 import tempfile
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from tap import plan, point  # noqa: E402
+
 TERN, DATA = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2]).resolve()
 MODEL, PLAIN, MMPROJ = DATA / "lfm2/lfm2-tq2_0.gguf", DATA / "lfm2s/lfm2s-bf16.gguf", DATA / "lfm2vl/mmproj-ship-q8_0.gguf"
 SCHEMA = '{"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": false}'
-number = 0
-
-
-def point(good, what, *notes):
-    global number
-    number += 1
-    for note in notes if not good else ():
-        print("#", str(note).replace("\n", "\n# "))
-    print("ok" if good else "not ok", number, "-", what, flush=True)
 
 
 def tern(*args):
@@ -140,7 +135,7 @@ def main():
         check_refused(folder, good)
         check_damaged(folder)
         point(not list(folder.glob("*.tmp")), "nothing unfinished is left", *folder.iterdir())
-    print(f"1..{number}")
+    plan()
 
 
 main()
