@@ -17,7 +17,8 @@ from torch import nn
 
 import place
 import vit
-from common import Log, cosine, half, load, save
+from common import Log, half, save
+from course import Course, decayed
 
 BATCH, VARIANCE = 32, 14.0
 
@@ -73,21 +74,9 @@ def run(train, val, npz, work, steps, seed=1, helper=True):
     log = Log(os.path.join(work, "adapt.jsonl"))
     torch.manual_seed(seed)
     teacher, student, reader = vit.shipped(npz, True).eval(), vit.shipped(npz, False), nn.Linear(192, 192)
-    everything = list(student.parameters()) + list(reader.parameters())
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": [p for p in everything if p.dim() > 1], "weight_decay": 0.05},
-            {"params": [p for p in everything if p.dim() == 1], "weight_decay": 0.0},
-        ],
-        lr=5e-4, betas=(0.9, 0.98), fused=True,
-    )
-    first = 0
-    state = load(checkpoint)
-    if state:
-        student.load_state_dict(state["student"])
-        reader.load_state_dict(state["reader"])
-        optimizer.load_state_dict(state["optimizer"])
-        first = state["step"]
+    course = Course(checkpoint, {"student": student, "reader": reader}, steps, 5e-4, 50, 0.0,
+                    decayed([*student.parameters(), *reader.parameters()], 0.05), clip=5.0)
+    first = course.first
     cached = min(128, len(val))
     with torch.inference_mode():
         val_out = torch.cat([teacher(vit.pixels(val.pixels[i : i + 32])) for i in range(0, cached, 32)])
@@ -117,17 +106,10 @@ def run(train, val, npz, work, steps, seed=1, helper=True):
         out = student(x)
         loss = F.mse_loss(out, want[:, 1:]) / VARIANCE
         loss = loss + 0.5 * F.mse_loss(reader(out.mean(1)), want[:, 0]) / VARIANCE
-        for group in optimizer.param_groups:
-            group["lr"] = 5e-4 * cosine(step, steps, 50, 0.0)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(everything, 5.0)
-        optimizer.step()
+        course.step(step, loss)
         if step % 10 == 0:
             log(step=step, loss=float(loss), helped=int(helped))
-        if (step + 1) % 100 == 0:
-            save(checkpoint, {"student": student.state_dict(), "reader": reader.state_dict(),
-                              "optimizer": optimizer.state_dict(), "step": step + 1})
+        course.keep(step)
     error, alike, read = measure(student, val_out, reader, val, cached)
     log(step=steps, relative_mse=error, cosine=alike, class_token_mse=read)
     save(final, half(place.mark(student, vit.pixels(train.pixels[:48])).state_dict()))

@@ -20,7 +20,6 @@ import prompts
 import questions
 import realclips
 import rows
-import words
 
 RATIO = 0.7  # of merging, the product's default
 CLIPS, SEED = 408, 21  # held-out clips

@@ -10,7 +10,6 @@ import os
 import subprocess
 
 import numpy as np
-import torch
 
 import clips
 import features

@@ -5,12 +5,10 @@ An end word closes references and finished samples before the reward; without it
 "a man in a".
 """
 
-import math
 import os
 
 import numpy as np
 import torch
-from torch import nn
 
 import cider
 import decode
@@ -18,7 +16,8 @@ import model as lm
 import rows
 import words
 import xe
-from common import Log, cosine, half, load, save
+from common import Log, half, load, save
+from course import Course, compile_layers
 
 SAMPLES, LONGEST, RATE, DROP, END = 5, 22, 3e-4, 0.05, "</s>"
 
@@ -40,19 +39,10 @@ def run(tokenizer, captions, views, work, steps, source="xe", name="scst", seed=
     log = Log(os.path.join(work, name + ".jsonl"))
     scorer = cider.CiderD([[cider.tokens(c) + [END] for c in group] for group in captions])
     model = lm.Captioner.loaded(load(os.path.join(work, source + ".pt")))
-    parameters = list(model.parameters())
-    optimizer = torch.optim.AdamW(parameters, lr=RATE, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
-    first = 0
-    state = load(checkpoint)
-    if state:
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        first = state["step"]
+    course = Course(checkpoint, {"model": model}, steps, RATE, 20, 0.05)
     if compiled:
-        torch._dynamo.config.recompile_limit = 64
-        for layer in model.layers:
-            layer.compile(dynamic=True)
-    generator = torch.Generator().manual_seed(seed + first)
+        compile_layers(model.layers)
+    generator = torch.Generator().manual_seed(seed + course.first)
     drop = lm.Dropout(DROP, generator)
     take = xe.schedule(len(captions), steps, seed)
     mean = None
@@ -60,7 +50,7 @@ def run(tokenizer, captions, views, work, steps, source="xe", name="scst", seed=
         rng = np.random.default_rng((seed, step))
         layout, frames, fit = xe.plan(tokenizer, rng, clips)
         at = take(fit)
-        if step < first:
+        if step < course.first:
             continue
         visual = xe.visual(model, xe.fetch(views, at, rng), layout, frames, rng, drop)
         model.freeze()
@@ -73,21 +63,12 @@ def run(tokenizer, captions, views, work, steps, source="xe", name="scst", seed=
         batch = rows.Rows(layout, [samples[i : i + SAMPLES] for i in range(0, len(samples), SAMPLES)])
         said = model(visual, batch).log_softmax(-1).gather(1, batch.targets[:, None])[:, 0]
         loss = -(advantage[batch.owner] * said).mean()
-        factor = cosine(step, steps, 20, 0.05)
-        for group in optimizer.param_groups:
-            group["lr"] = RATE * factor
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
-        if not math.isfinite(float(loss.detach())):
-            raise SystemExit(f"{name}: the loss is not finite at step {step}")
+        course.step(step, loss)
         value = float(reward.mean())
         mean = value if mean is None else 0.95 * mean + 0.05 * value
         if step % 20 == 0:
             log(step=step, of=steps, reward=value, mean=mean, length=len(batch.targets) / len(samples), frames=frames)
-        if (step + 1) % 100 == 0:
-            save(checkpoint, {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1})
+        if course.keep(step):
             save(os.path.join(work, f"{name}.step-{step + 1}.pt"), half(model.state_dict()))
     save(os.path.join(work, f"{name}.step-{steps}.pt"), half(model.state_dict()))
     # The steps are noisy and the rate is small by now: the mean of a few points of the way is better than its end.

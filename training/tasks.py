@@ -10,7 +10,6 @@ aerial      the five captions that people wrote, under an instruction of their o
 clip        how the camera moves, whether anything changes
 """
 
-import math
 import os
 
 import numpy as np
@@ -26,7 +25,8 @@ import questions
 import rows
 import words
 import xe
-from common import Log, cosine, half, load, save
+from common import Log, half, load, save
+from course import Course, compile_layers
 
 RATE, DROP, SMOOTHING = 1e-3, 0.1, 0.1
 SHARES = (("photograph", 0.4), ("aerial", 0.15), ("clip", 0.45))
@@ -214,27 +214,17 @@ def run(tokenizer, sources, work, steps, source="scst", name="tasks", seed=4, ra
     torch.manual_seed(seed)
     model = lm.Captioner.loaded(load(os.path.join(work, source + ".pt")))
     hint, tap = Hint(model.shape.width), model.shape.layers - 3
-    parameters = list(model.parameters()) + list(hint.parameters())
-    optimizer = torch.optim.AdamW(parameters, lr=rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
-    first = 0
-    state = load(checkpoint)
-    if state:
-        model.load_state_dict(state["model"])
-        hint.load_state_dict(state["hint"])
-        optimizer.load_state_dict(state["optimizer"])
-        first = state["step"]
+    course = Course(checkpoint, {"model": model, "hint": hint}, steps, rate, 50, 0.02, decay=0.01)
     if compiled:
-        torch._dynamo.config.recompile_limit = 64
-        for layer in model.layers:
-            layer.compile(dynamic=True)
-    drop = lm.Dropout(DROP, torch.Generator().manual_seed(seed + first))
+        compile_layers(model.layers)
+    drop = lm.Dropout(DROP, torch.Generator().manual_seed(seed + course.first))
     kinds, shares = zip(*[(k, s) for k, s in SHARES if k in sources])
     shares, means = np.array(shares) / sum(shares), {}
     for step in range(steps):
         rng = np.random.default_rng((seed, step))
         kind = str(rng.choice(kinds, p=shares))
         plan = sources[kind].plan(rng)
-        if step < first:
+        if step < course.first:
             continue
         layout, visual, answers, flow = sources[kind].step(model, rng, drop, plan)
         batch = rows.Rows(layout, [[a.rows for a in group] for group in answers])
@@ -245,21 +235,12 @@ def run(tokenizer, sources, work, steps, source="scst", name="tasks", seed=4, ra
             loss, parts = loss_of(logits, batch, answers)
             hinted = hint(tapped, flow, layout.kept)
             loss, parts["flow"] = loss + FLOW * hinted, float(hinted.detach())
-        for group in optimizer.param_groups:
-            group["lr"] = rate * cosine(step, steps, 50, 0.02)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
-        if not math.isfinite(float(loss.detach())):
-            raise SystemExit(f"{name}: the loss is not finite at step {step}")
+        course.step(step, loss)
         for part, value in parts.items():
             key = f"{kind}.{part}"
             means[key] = value if key not in means else 0.9 * means[key] + 0.1 * value
         if step % 20 == 0:
             log(step=step, of=steps, kind=kind, **means)
-        if (step + 1) % 100 == 0:
-            save(checkpoint, {"model": model.state_dict(), "hint": hint.state_dict(), "optimizer": optimizer.state_dict(),
-                              "step": step + 1})
+        if course.keep(step):
             save(os.path.join(work, f"{name}.step-{step + 1}.pt"), half(model.state_dict()))
     save(final, half(model.state_dict()))

@@ -1,20 +1,19 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Stage 3: cross-entropy on the human captions, five captions sharing the prefix of their photograph."""
 
-import math
 import os
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 import features
 import model as lm
 import prompts
 import rows
 import words
-from common import Log, cosine, half, load, save
+from common import Log, half, save
+from course import Course, compile_layers, decayed
 
 PHOTOS, RATE, SMOOTHING, DROP = 32, 2e-3, 0.1, 0.1
 CLIPS = 0.1  # share of the steps that read several frames
@@ -78,56 +77,31 @@ def run(name, tokenizer, captions, views, work, passes, plain=False, shape=lm.SH
     log = Log(os.path.join(work, name + ".jsonl"))
     torch.manual_seed(seed)
     model = lm.Captioner(words.VOCABULARY, plain, shape)
-    parameters = list(model.parameters())
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": [p for p in parameters if p.dim() > 1], "weight_decay": 0.05},
-            {"params": [p for p in parameters if p.dim() == 1], "weight_decay": 0.0},
-        ],
-        lr=RATE, betas=(0.9, 0.98), fused=True,
-    )
     generator = torch.Generator().manual_seed(seed)
     drop = lm.Dropout(DROP, generator)
     text = tokenised(tokenizer, captions)
     per_pass = len(text) // PHOTOS
     steps = passes * per_pass
-    first = 0
-    state = load(checkpoint)
-    if state:
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        first = state["step"]
-    layers = model.layers
+    course = Course(checkpoint, {"model": model}, steps, RATE, 100, 0.02, decayed(list(model.parameters()), 0.05))
     if compiled:
-        torch._dynamo.config.recompile_limit = 64  # two kinds of layer, a few kinds of shape
-        for layer in layers:
-            layer.compile(dynamic=True)
+        compile_layers(model.layers)
     take = schedule(len(text), steps, seed)
     mean = None
     for step in range(steps):
         rng = np.random.default_rng((seed, step))
         layout, frames, fit = plan(tokenizer, rng)
         at = take(fit)
-        if step < first:
+        if step < course.first:
             continue
         batch = rows.Rows(layout, [text[i] for i in at])
         logits = model(visual(model, fetch(views, at, rng), layout, frames, rng, drop), batch, drop)
         loss = F.cross_entropy(logits, batch.targets, label_smoothing=SMOOTHING)
-        factor = cosine(step, steps, 100, 0.02)
-        for group in optimizer.param_groups:
-            group["lr"] = RATE * factor
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
+        course.step(step, loss)
         value = float(loss.detach())
-        if not math.isfinite(value):
-            raise SystemExit(f"{name}: the loss is {value} at step {step}")
         mean = value if mean is None else 0.98 * mean + 0.02 * value
         if step % 20 == 0:
             log(step=step, of=steps, loss=value, mean=mean, frames=frames, rows=len(batch.ids))
-        if (step + 1) % 100 == 0:
-            save(checkpoint, {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1})
+        course.keep(step)
         if (step + 1) % per_pass == 0:
             save(os.path.join(work, f"{name}.pass-{(step + 1) // per_pass}.pt"), half(model.state_dict()))
     save(final, half(model.state_dict()))

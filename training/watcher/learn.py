@@ -8,8 +8,6 @@ A stopped run goes on from its checkpoint (every 100 steps), so the same command
 """
 
 import argparse
-import json
-import math
 import os
 import sys
 import time
@@ -89,6 +87,7 @@ def train(options):
     import numpy as np
     import torch
     import torch.nn.functional as F
+    import course
     import materials
     import model as lm
     import net
@@ -106,24 +105,14 @@ def train(options):
     log = common.Log(os.path.join(work, "watcher.jsonl"))
     torch.manual_seed(3)
     watcher = net.Watcher(VOCABULARY)
-    parameters = list(watcher.parameters())
-    optimizer = torch.optim.AdamW([{"params": [p for p in parameters if p.dim() > 1], "weight_decay": 0.03},
-                                   {"params": [p for p in parameters if p.dim() == 1], "weight_decay": 0.0}],
-                                  lr=RATE, betas=(0.9, 0.98), fused=True)
     generator = torch.Generator().manual_seed(3)
     drop = lm.Dropout(DROP, generator)
-    checkpoint, first = os.path.join(work, "watcher.resume.pt"), 0
-    state = common.load(checkpoint)
-    if state:
-        watcher.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        first = state["step"]
+    way = course.Course(os.path.join(work, "watcher.resume.pt"), {"model": watcher}, options.steps, RATE, 200, 0.02,
+                        course.decayed(list(watcher.parameters()), 0.03))
     if not options.eager:
-        torch._dynamo.config.recompile_limit = 64
-        for part in (*watcher.layers, *watcher.tower.blocks):
-            part.compile(dynamic=True)
+        course.compile_layers((*watcher.layers, *watcher.tower.blocks))
     means = {}
-    for step in range(first, options.steps):
+    for step in range(way.first, options.steps):
         rng = np.random.default_rng((11, step))
         began = time.time()
         still = rng.random() < STILLS
@@ -137,23 +126,14 @@ def train(options):
             truth = torch.from_numpy(flow).flatten(1, 3)
             truth = truth.gather(1, chosen[..., None].expand(-1, -1, 3)).flatten(0, 1).clamp(-3, 3)
             loss = words + FLOW * F.smooth_l1_loss(moved, truth, beta=0.3)
-        factor = common.cosine(step, options.steps, 200, 0.02)
-        for group in optimizer.param_groups:
-            group["lr"] = RATE * factor
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
+        way.step(step, loss)
         kind = "shapes" if still else "clips"
         for name, value in ((kind, float(words.detach())), ("flow", float((loss - words).detach()))):
-            if not math.isfinite(value):
-                raise SystemExit(f"the loss is {value} at step {step}")
             if name != "flow" or flow is not None:
                 means[name] = value if name not in means else 0.97 * means[name] + 0.03 * value
         if step % 20 == 0:
             log(step=step, of=options.steps, **means, drawn=drawn, took=time.time() - began, rows=len(batch.ids))
-        if (step + 1) % 100 == 0:
-            common.save(checkpoint, {"model": watcher.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1})
+        way.keep(step)
         if (step + 1) % 1000 == 0:
             common.save(os.path.join(work, f"watcher.step-{step + 1}.pt"), common.half(watcher.state_dict()))
     common.save(os.path.join(work, "watcher.pt"), common.half(watcher.state_dict()))
