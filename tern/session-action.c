@@ -73,7 +73,7 @@ tern_session_expect_action (TernSession *self, const TernInquiry *in, TernAsk *a
   ask->n_words = 0;
   ask->time = tern_session_newest_pts (self, &in->hand.work.window);
   if (!ask->hidden)
-    ask->hidden = g_new (float, info->width + info->state_dims);
+    ask->hidden = g_new (float, info->width + tern_action_info_states (info));
   if (!ask->words)
     ask->words = g_new (gint32, info->steps * info->dims);
   if (!ask->actions)
@@ -84,11 +84,13 @@ tern_session_expect_action (TernSession *self, const TernInquiry *in, TernAsk *a
 static gboolean
 find_state (TernSession *self, const TernInquiry *in, guint64 time, float *state, GError **error)
 {
+  const TernActionInfo *info = tern_action_head_info (tern_action_model_head (self->action));
   const TernWindow *window = &in->hand.work.window;
   gboolean ok, anew;
 
   g_mutex_lock (&self->lock);
-  ok = tern_state_history_find (&self->states, time, in->hand.work.config->params.state_max_age, state, error);
+  ok = tern_state_history_find (&self->states, time, in->hand.work.config->params.state_max_age, info->lags, info->n_lags,
+      state, error);
   anew = self->stretch_first >= self->decided_to && self->stretch_first < window->end;
   g_mutex_unlock (&self->lock);
   if (anew)

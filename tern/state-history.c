@@ -95,15 +95,13 @@ tern_state_history_push (TernStateHistory *self, guint64 time, const float *valu
   return TRUE;
 }
 
-gboolean
-tern_state_history_find (const TernStateHistory *self, guint64 time, guint64 max_age, float *values, GError **error)
+/* How many are not later than @time. */
+static guint
+count_until (const TernStateHistory *self, guint64 time)
 {
   guint low = 0, high = self->n;
-  guint64 found;
 
-  if (self->dims == 0)
-    return TRUE;
-  while (low < high) {          /* states [0, low) are not later */
+  while (low < high) {
     guint middle = low + (high - low) / 2;
 
     if (self->times[at (self, middle)] <= time)
@@ -111,6 +109,35 @@ tern_state_history_find (const TernStateHistory *self, guint64 time, guint64 max
     else
       high = middle;
   }
+  return low;
+}
+
+/* Times are rounded: with a lag of one period, what is not later than the exact time may lie two periods back. */
+static guint
+nearest (const TernStateHistory *self, guint64 time)
+{
+  guint n = count_until (self, time);
+
+  if (n == 0 || n == self->n)
+    return n > 0 ? n - 1 : 0;
+  return self->times[at (self, n)] - time < time - self->times[at (self, n - 1)] ? n : n - 1;
+}
+
+static void
+copy (const TernStateHistory *self, guint i, float *to)
+{
+  memcpy (to, self->values + (gsize) at (self, i) * self->dims, self->dims * sizeof *to);
+}
+
+gboolean
+tern_state_history_find (const TernStateHistory *self, guint64 time, guint64 max_age, const guint64 *lags, guint n_lags,
+    float *values, GError **error)
+{
+  guint low = count_until (self, time);
+  guint64 found;
+
+  if (self->dims == 0)
+    return TRUE;
   if (low == 0 && self->n == 0)
     g_set_error (error, TERN_ERROR, TERN_ERROR_FAILED, "robot's state: expected one at %.9f s or before, found none",
         (double) time / TERN_SECOND);
@@ -127,6 +154,8 @@ tern_state_history_find (const TernStateHistory *self, guint64 time, guint64 max
         "newest at %.9f s", (double) max_age / TERN_SECOND, (double) time / TERN_SECOND, (double) found / TERN_SECOND);
     return FALSE;
   }
-  memcpy (values, self->values + (gsize) at (self, low - 1) * self->dims, self->dims * sizeof *values);
+  copy (self, low - 1, values);
+  for (guint i = 0; i < n_lags; i++)
+    copy (self, nearest (self, found > lags[i] ? found - lags[i] : 0), values + (gsize) (i + 1) * self->dims);
   return TRUE;
 }

@@ -53,14 +53,18 @@ tern_states_clear (TernStates *self)
   tern_npy_clear (&self->npy);
 }
 
-const float *
-tern_states_at (const TernStates *self, guint64 time, guint64 *when)
+gsize
+tern_states_at (const TernStates *self, guint64 time)
 {
-  guint64 row = tern_mul_div (MIN (time, G_MAXUINT64 - SLACK) + SLACK, self->rate_n, 0, TERN_SECOND * self->rate_d), at;
+  guint64 row = tern_mul_div (MIN (time, G_MAXUINT64 - SLACK) + SLACK, self->rate_n, 0, TERN_SECOND * self->rate_d);
 
-  row = MIN (row, self->rows - 1);
-  at = tern_mul_div (row, TERN_SECOND * self->rate_d, 0, self->rate_n);
-  *when = MIN (at, time);
+  return MIN (row, self->rows - 1);
+}
+
+const float *
+tern_states_row (const TernStates *self, gsize row, guint64 *when)
+{
+  *when = tern_mul_div (row, TERN_SECOND * self->rate_d, 0, self->rate_n);
   return self->npy.f32 + (gsize) row * self->dims;
 }
 

@@ -17,7 +17,9 @@ gboolean tern_states_read (TernStates *states, const char *path, guint dims, gui
 void tern_states_clear (TernStates *states);
 
 /* The newest row that is not later than @time, in ns (within a microsecond: times are rounded). The last one stands for
- * ever. @when: its own time, at most @time. */
-const float *tern_states_at (const TernStates *states, guint64 time, guint64 *when);
+ * ever. */
+gsize tern_states_at (const TernStates *states, guint64 time);
+/* Its numbers [dims] and its own time, in ns. */
+const float *tern_states_row (const TernStates *states, gsize row, guint64 *when);
 /* Seconds until the end of the last row. */
 double tern_states_seconds (const TernStates *states);

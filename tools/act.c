@@ -29,6 +29,7 @@ typedef struct {
   TernSession *session;
   TernMedia *media;
   TernStates states;
+  gsize next_state;             /* row that was not pushed yet */
   guint rate_n, rate_d;         /* of the states */
   guint frames;                 /* pictures of a decision */
   double every;                 /* seconds */
@@ -116,16 +117,20 @@ time_of (const Act *a, guint64 decision)
   return (guint64) llround ((double) decision * a->every * TERN_SECOND);
 }
 
+/* Those until @time: models may look back. */
 static gboolean
-push_state (Act *a, guint64 time, GError **error)
+push_states (Act *a, guint64 time, GError **error)
 {
-  const float *values;
-  guint64 when;
-
   if (a->space->state_dims == 0)
     return TRUE;
-  values = tern_states_at (&a->states, time, &when);
-  return tern_session_push_state (a->session, when, values, a->space->state_dims, error);
+  for (gsize last = tern_states_at (&a->states, time); a->next_state <= last; a->next_state++) {
+    guint64 when;
+    const float *values = tern_states_row (&a->states, a->next_state, &when);
+
+    if (!tern_session_push_state (a->session, MIN (when, time), values, a->space->state_dims, error))
+      return FALSE;
+  }
+  return TRUE;
 }
 
 static gboolean
@@ -162,7 +167,7 @@ decide (Act *a, guint64 time, GError **error)
   TernResult *result;
   gboolean good;
 
-  if (!push_state (a, time, error) || !push_frame (a, time, error)
+  if (!push_states (a, time, error) || !push_frame (a, time, error)
       || !tern_session_ask (a->session, &request, NULL, error))
     return FALSE;
   if (tern_session_next (a->session, -1, &result) != TERN_NEXT_RESULT) {

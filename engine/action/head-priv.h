@@ -37,6 +37,9 @@ void tern_action_activate (TernActionActivation activation, float *x, guint n);
 /* One of @names (NULL after them), whose index is the value; a missing key is @fallback, or with -1 an error. */
 gboolean tern_action_key_choice (const TernGguf *file, const char *key, const char *const *names, int fallback,
     guint *out, GError **error);
+/* As many finite floats as there are, at most @most, to @out; a missing key has none. */
+gboolean tern_action_key_floats_up_to (const TernGguf *file, const char *key, guint most, float *out, guint *n,
+    GError **error);
 /* @n finite floats to @out. */
 gboolean tern_action_key_floats (const TernGguf *file, const char *key, guint n, float *out, GError **error);
 /* As many integers of any width as there are, at most @most, to @out; a missing key has none. */
@@ -64,6 +67,7 @@ typedef struct {
   TernActionActivation activation;
   guint n_layers, n_times;      /* numbers that tell the time */
   TernActionLayer layers[TERN_ACTION_LAYERS];
+  TernActionLayer skip;         /* without weight: there is none */
 } TernActionMlp;
 
 typedef enum {
@@ -118,11 +122,11 @@ struct _TernActionClass {
 
 extern const TernActionClass tern_action_mlp, tern_action_cfc, tern_action_tokens;
 
-/* Numbers of the hidden state and the state. */
+/* Numbers of the hidden state and the states. */
 static inline guint
 tern_action_seen (const TernActionHead *head)
 {
-  return head->info.width + head->info.state_dims;
+  return head->info.width + tern_action_info_states (&head->info);
 }
 
 static inline guint

@@ -191,7 +191,7 @@ tern_action_scaled (const TernActionHead *head, guint i, float value)
 }
 
 gboolean
-tern_action_run_decide (TernActionRun *self, const float *hidden, const float *state, guint64 time, double *actions,
+tern_action_run_decide (TernActionRun *self, const float *hidden, const float *states, guint64 time, double *actions,
     GError **error)
 {
   const TernActionHead *head = self->head;
@@ -200,11 +200,14 @@ tern_action_run_decide (TernActionRun *self, const float *hidden, const float *s
   double seconds;
 
   if (!check_finite ("hidden state", hidden, info->width, error)
-      || !check_finite ("robot's state", state, info->state_dims, error))
+      || !check_finite ("robot's state", states, tern_action_info_states (info), error))
     return FALSE;
   memcpy (self->input, hidden, info->width * sizeof *hidden);
-  for (guint i = 0; i < info->state_dims; i++)
-    to[i] = (state[i] - head->state.offset[i]) / head->state.scale[i];
+  for (guint i = 0; i < tern_action_info_states (info); i++) {
+    guint d = i % info->state_dims;
+
+    to[i] = (states[i] - head->state.offset[d]) / head->state.scale[d];
+  }
   g_return_val_if_fail (head->klass->run, FALSE);
   seconds = elapse (self, time);
   head->klass->run (head, self->input, self->work, seconds, self->y);

@@ -29,11 +29,20 @@ typedef struct {
   const char *const *names, *const *units;      /* [dims], NULL after them */
   const float *minimum, *maximum;       /* [dims] */
   guint state_dims;             /* numbers of the robot's state; 0: it is not looked at */
+  guint n_lags;                 /* earlier states that are looked at too */
+  const guint64 *lags;          /* [n_lags] ns before the newest state, rising */
   guint width;                  /* of the language model */
   guint frames;                 /* pictures that a decision is about */
   guint vocabulary;             /* of TOKENS: ids of the language model are below it at least */
   const char *encoder_id, *language_model;      /* NULL: any that has the width */
 } TernActionInfo;
+
+/* Numbers of all states that a decision looks at: the newest, then one for each lag. */
+static inline guint
+tern_action_info_states (const TernActionInfo *info)
+{
+  return (1 + info->n_lags) * info->state_dims;
+}
 
 /* Immutable, counted; any thread. */
 typedef struct _TernActionHead TernActionHead;
@@ -61,10 +70,10 @@ gsize tern_action_run_bytes (const TernActionHead *head);
 
 /* What comes next is a first decision. */
 void tern_action_run_reset (TernActionRun *run);
-/* @hidden [width], @state [state_dims] in its own units; @time: of what is decided about, in ns. A time before the last
+/* @hidden [width], @states [1 + n_lags][state_dims] in their own units, the newest first; @time: of what is decided about, in ns. A time before the last
  * one, or too long after it, is a first decision. @actions [steps * dims], within their ranges. FAILED: a number is not
  * finite; names it. */
-gboolean tern_action_run_decide (TernActionRun *run, const float *hidden, const float *state, guint64 time,
+gboolean tern_action_run_decide (TernActionRun *run, const float *hidden, const float *states, guint64 time,
     double *actions, GError **error);
 
 /* ---- TOKENS: the language model says steps * dims tokens, one after the other ---- */

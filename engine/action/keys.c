@@ -39,6 +39,35 @@ find_array (const TernGguf *file, const char *key, TernGgufType type, TernGgufTy
       || tern_gguf_array (file, key, type, required, array, error);
 }
 
+/* All of @array to @out. */
+static gboolean
+read_floats (const TernGguf *file, const char *key, const TernGgufArray *array, float *out, GError **error)
+{
+  for (guint i = 0; i < array->count; i++) {
+    TernGgufValue value;
+
+    tern_gguf_element (array, i, &value);
+    out[i] = (float) value.f64;
+    if (!isfinite (out[i]))
+      return tern_gguf_bad_key (file, key, error, "expected finite numbers, found %g at %u", value.f64, i);
+  }
+  return TRUE;
+}
+
+gboolean
+tern_action_key_floats_up_to (const TernGguf *file, const char *key, guint most, float *out, guint *n, GError **error)
+{
+  TernGgufArray array;
+
+  *n = 0;
+  if (!find_array (file, key, TERN_GGUF_F32, TERN_GGUF_F64, FALSE, &array, error))
+    return FALSE;
+  if (array.count > most)
+    return tern_gguf_bad_key (file, key, error, "expected at most %u numbers, found %" G_GUINT64_FORMAT, most, array.count);
+  *n = (guint) array.count;
+  return read_floats (file, key, &array, out, error);
+}
+
 gboolean
 tern_action_key_floats (const TernGguf *file, const char *key, guint n, float *out, GError **error)
 {
@@ -48,15 +77,7 @@ tern_action_key_floats (const TernGguf *file, const char *key, guint n, float *o
     return FALSE;
   if (array.count != n)
     return tern_gguf_bad_key (file, key, error, "expected %u numbers, found %" G_GUINT64_FORMAT, n, array.count);
-  for (guint i = 0; i < n; i++) {
-    TernGgufValue value;
-
-    tern_gguf_element (&array, i, &value);
-    out[i] = (float) value.f64;
-    if (!isfinite (out[i]))
-      return tern_gguf_bad_key (file, key, error, "expected finite numbers, found %g at %u", value.f64, i);
-  }
-  return TRUE;
+  return read_floats (file, key, &array, out, error);
 }
 
 gboolean

@@ -12,10 +12,11 @@ static gboolean
 mlp_load (TernActionHead *head, const TernGguf *file, GError **error)
 {
   TernActionMlp *mlp = &head->kind.mlp;
-  guint32 widths[TERN_ACTION_LAYERS], in;
+  guint32 widths[TERN_ACTION_LAYERS], in, skip;
   guint n_inner, activation;
 
   if (!tern_gguf_u32_or (file, "tern-action.mlp.time_features", 0, MOST_TIMES, 0, &mlp->n_times, error)
+      || !tern_gguf_u32_or (file, "tern-action.mlp.skip", 0, 1, 0, &skip, error)
       || !tern_action_key_choice (file, "tern-action.mlp.activation", tern_action_activations, TERN_ACTION_RELU,
           &activation, error)
       || !tern_action_key_integers (file, "tern-action.mlp.widths", 1, MOST_WIDTH, TERN_ACTION_LAYERS - 1, widths,
@@ -32,12 +33,14 @@ mlp_load (TernActionHead *head, const TernGguf *file, GError **error)
       return FALSE;
     in = widths[i];
   }
-  return TRUE;
+  return !skip || tern_action_layer_load (&mlp->skip, file, "mlp.skip", tern_action_seen (head) + mlp->n_times,
+      tern_action_outputs (head), error);
 }
 
 static void
 mlp_clear (TernActionHead *head)
 {
+  tern_action_layer_clear (&head->kind.mlp.skip);
   for (guint i = 0; i < TERN_ACTION_LAYERS; i++)
     tern_action_layer_clear (&head->kind.mlp.layers[i]);
 }
@@ -61,7 +64,9 @@ mlp_widest (const TernActionMlp *mlp)
 static guint
 mlp_work (const TernActionHead *head)
 {
-  return 2 * mlp_widest (&head->kind.mlp);
+  const TernActionMlp *mlp = &head->kind.mlp;
+
+  return 2 * mlp_widest (mlp) + (mlp->skip.weight ? mlp->skip.out : 0);
 }
 
 static void
@@ -69,6 +74,8 @@ mlp_run (const TernActionHead *head, float *input, float *work, double seconds, 
 {
   const TernActionMlp *mlp = &head->kind.mlp;
   float *times = input + tern_action_seen (head), *to[2] = { work, work + mlp_widest (mlp) };
+  float *skipped = work + 2 * mlp_widest (mlp);
+  const float *seen = input;
   const float times_of[MOST_TIMES] = { (float) seconds, (float) log1p (seconds) };
 
   memcpy (times, times_of, mlp->n_times * sizeof *times);
@@ -78,6 +85,10 @@ mlp_run (const TernActionHead *head, float *input, float *work, double seconds, 
     input = to[i % 2];
   }
   tern_action_layer_run (&mlp->layers[mlp->n_layers - 1], head->kernels, input, y);
+  if (!mlp->skip.weight)
+    return;
+  tern_action_layer_run (&mlp->skip, head->kernels, seen, skipped);
+  head->kernels->add (y, skipped, mlp->skip.out);
 }
 
 const TernActionClass tern_action_mlp = { "mlp", mlp_load, mlp_clear, mlp_extra, mlp_work, mlp_run };

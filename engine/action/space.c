@@ -2,6 +2,8 @@
 /* What every action model says, whatever its kind: the space of its actions, its inputs, how numbers are scaled. */
 #include "engine/action/head-priv.h"
 
+#include <math.h>
+
 #include "tern/error.h"
 #include "tern/ranges.h"
 
@@ -9,6 +11,8 @@
 #define MOST_STEPS 1024u
 #define MOST_STATE 1024u
 #define MOST_FRAMES 64u
+#define MOST_LAGS 64u
+#define MOST_LAG 2.0f           /* seconds, of 4,096 states that are kept */
 #define MOST_RATE 1000000u
 #define MOST_SECONDS 86400.0f
 #define LEAST_SPREAD 1e-12f
@@ -98,6 +102,26 @@ load_sizes (TernActionInfo *info, const TernGguf *file, GError **error)
 }
 
 static gboolean
+load_lags (TernActionHead *head, const TernGguf *file, GError **error)
+{
+  static const char key[] = "tern-action.state.lags";
+  guint64 *lags = g_new0 (guint64, MOST_LAGS);
+  float seconds[MOST_LAGS], last = 0;
+
+  g_ptr_array_add (head->blocks, lags);
+  head->info.lags = lags;
+  if (!tern_action_key_floats_up_to (file, key, MOST_LAGS, seconds, &head->info.n_lags, error))
+    return FALSE;
+  for (guint i = 0; i < head->info.n_lags; last = seconds[i++]) {
+    if (!(seconds[i] > last) || seconds[i] > MOST_LAG)
+      return tern_gguf_bad_key (file, key, error, "expected rising seconds above 0, at most %g, found %g at %u", MOST_LAG,
+          seconds[i], i);
+    lags[i] = (guint64) llround (seconds[i] * 1e9);
+  }
+  return TRUE;
+}
+
+static gboolean
 load_texts (TernActionHead *head, const TernGguf *file, GError **error)
 {
   TernActionInfo *info = &head->info;
@@ -147,6 +171,7 @@ gboolean
 tern_action_space_load (TernActionHead *head, const TernGguf *file, GError **error)
 {
   return load_sizes (&head->info, file, error)
+      && load_lags (head, file, error)
       && load_texts (head, file, error)
       && load_ranges (head, file, error)
       && load_scaling (head, file, "tern-action.state", head->info.state_dims, &head->state, error)

@@ -240,7 +240,7 @@ act (TernSession *self, const TernSessionConfig *config, guint64 time, TernResul
   gboolean found;
 
   g_mutex_lock (&self->lock);
-  found = tern_state_history_find (&self->states, time, config->params.state_max_age, state, error);
+  found = tern_state_history_find (&self->states, time, config->params.state_max_age, NULL, 0, state, error);
   g_mutex_unlock (&self->lock);
   if (!found)
     return NULL;

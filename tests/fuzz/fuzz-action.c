@@ -34,7 +34,7 @@ decide (TernActionHead *head)
   const TernActionInfo *info = tern_action_head_info (head);
   g_autoptr (TernActionRun) run = tern_action_run_new (head, NULL);
   g_autofree float *hidden = g_new (float, info->width);
-  g_autofree float *state = g_new (float, info->state_dims + 1);
+  g_autofree float *state = g_new (float, tern_action_info_states (info) + 1);
   g_autofree double *actions = g_new (double, info->steps * info->dims);
 
   for (guint t = 0; run && t < G_N_ELEMENTS (times); t++) {
@@ -42,7 +42,7 @@ decide (TernActionHead *head)
 
     for (guint i = 0; i < info->width; i++)
       hidden[i] = (float) ((i + t) % 7) - 3;
-    for (guint i = 0; i < info->state_dims; i++)
+    for (guint i = 0; i < tern_action_info_states (info); i++)
       state[i] = (float) ((i + t) % 5) - 2;
     if (!tern_action_run_decide (run, hidden, state, times[t], actions, &error)) {
       check (error != NULL);

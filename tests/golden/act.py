@@ -229,6 +229,16 @@ def numbers(folder):
     return model, states
 
 
+def earlier(folder):
+    """A head that says the states it sees: row i of the states is i."""
+    rows = [[0.0] * WIDTH + [float(i == j) for j in range(4)] for i in range(4)]
+    model = head(folder / "earlier.gguf", 1, 4, 1, [(rows, [0.0] * 4)], state__lags=[1 / 30, .1, .5])
+    code, lines, error = act(folder, model, npy(folder / "rows.npy", [[float(i)] for i in range(40)]), "--every", ".2")
+    expected = [[max(6 * k - lag, 0) for lag in (0, 1, 3, 15)] for k in range(6)]
+    point(code == 0 and [line["actions"] for line in lines] == expected, "states of before are the rows of before", code,
+          error, lines, expected)
+
+
 def words(folder):
     """Numbers that the language model says: always the likeliest token of the number's own set."""
     steps, dims, bins = 3, 2, 16
@@ -319,6 +329,7 @@ with tempfile.TemporaryDirectory() as temporary:
     video(place / "clip.y4m")
     hidden_states(place)
     made = numbers(place)
+    earlier(place)
     words(place)
     refused(place, *made)
 plan()

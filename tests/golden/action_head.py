@@ -158,9 +158,10 @@ class Head:
     def mlp(self, x, seconds):
         x = np.concatenate([x, [seconds, math.log1p(seconds)][:self.key("tern-action.mlp.time_features", 0)]])
         widths = self.key("tern-action.mlp.widths", [])
+        skip = self.layer("mlp.skip", x) if self.key("tern-action.mlp.skip", 0) else 0
         for i in range(len(widths)):
             x = ACTIVATIONS[self.key("tern-action.mlp.activation", "relu")](self.layer(f"mlp.{i}", x))
-        return self.layer(f"mlp.{len(widths)}", x)
+        return self.layer(f"mlp.{len(widths)}", x) + skip
 
     def cfc(self, x, seconds):
         mode = self.key("tern-action.cfc.mode", "default")
@@ -178,8 +179,8 @@ class Head:
             self.h = f1 + gate * f2 if mode == "no_gate" else f1 * (1 - gate) + gate * f2
         return self.layer("output", self.h)
 
-    def decide(self, hidden, state, nanoseconds):
-        """Actions [steps, dims]."""
+    def decide(self, hidden, states, nanoseconds):
+        """Actions [steps, dims]. @states: the newest, then one for each lag."""
         seconds = self.first
         if self.last is not None and 0 <= (nanoseconds - self.last) / 1e9 <= self.limit:
             seconds = (nanoseconds - self.last) / 1e9
@@ -187,7 +188,8 @@ class Head:
             self.h = np.zeros(self.key("tern-action.cfc.units", 0))
         self.last = nanoseconds
         offset, scale = self.scaling("state", self.key("tern-action.state.dims"))
-        x = np.concatenate([np.asarray(hidden, np.float64), (np.asarray(state, np.float64) - offset) / scale])
+        states = (np.asarray(states, np.float64).reshape(-1, len(offset)) - offset) / scale if len(offset) else []
+        x = np.concatenate([np.asarray(hidden, np.float64), np.ravel(states)])
         y = (self.mlp if self.kind == "mlp" else self.cfc)(x, seconds).reshape(self.steps, self.dims)
         offset, scale = self.scaling("action", self.dims)
         return np.clip(offset + scale * y, self.key("tern-action.minimum"), self.key("tern-action.maximum"))

@@ -3,10 +3,11 @@
 
 usage: make-action.py OUT.gguf [--kind mlp|cfc] [--mode default|no_gate|pure] [--type F32|F16|Q8_0] [--width N]
                       [--state N] [--dims N] [--steps N] [--rate N/D] [--inner N,N,...] [--units N] [--times N]
-                      [--activation NAME] [--scaling none|mean_std|min_max] [--frames N] [--seed N] [--vectors]
+                      [--lags S,S,...] [--skip 1] [--activation NAME] [--scaling none|mean_std|min_max] [--frames N] [--seed N] [--vectors]
 
 data/action was made by:
     make-action.py data/action/mlp.gguf --inner 48,32 --times 2 --activation gelu --type F16 --vectors
+    make-action.py data/action/mlp-lags.gguf --inner 24 --state 5 --lags 0.04,0.1,0.5 --times 1 --skip 1 --dims 3 --vectors
     make-action.py data/action/cfc.gguf --kind cfc --scaling min_max --type Q8_0 --width 192 --state 32 --units 32
                    --inner 64 --vectors
     make-action.py data/action/cfc-no-gate.gguf --kind cfc --mode no_gate --inner 32,24 --units 20 --activation silu
@@ -63,7 +64,10 @@ def make(o):
     }
     scaling(keys, "state", o.scaling, o.state, make_.rng)
     scaling(keys, "action", o.scaling, o.dims, make_.rng)
-    seen, outputs = o.width + o.state, o.steps * o.dims
+    lags = [float(s) for s in o.lags.split(",") if s]
+    if lags:
+        keys["tern-action.state.lags"] = lags
+    seen, outputs = o.width + o.state * (1 + len(lags)), o.steps * o.dims
     if o.kind == "mlp":
         keys["tern-action.mlp.activation"] = o.activation or "relu"
         keys["tern-action.mlp.time_features"] = o.times
@@ -71,6 +75,9 @@ def make(o):
             keys["tern-action.mlp.widths"] = inner
         for i, (a, b) in enumerate(zip([seen + o.times] + inner, inner + [outputs])):
             make_.layer(f"mlp.{i}", a, b)
+        if o.skip:
+            keys["tern-action.mlp.skip"] = 1
+            make_.layer("mlp.skip", seen + o.times, outputs)
     else:
         keys["tern-action.cfc.mode"], keys["tern-action.cfc.units"] = o.mode, o.units
         keys["tern-action.cfc.backbone_layers"] = len(inner)
@@ -95,7 +102,8 @@ def make(o):
 def vectors(o):
     rng, head = np.random.default_rng(o.seed + 1), Head(o.out)
     hidden = rng.standard_normal((len(TIMES), o.width)).astype("<f4")
-    state = rng.uniform(-2, 2, (len(TIMES), o.state)).astype("<f4")
+    states = o.state * (1 + len([s for s in o.lags.split(",") if s]))
+    state = rng.uniform(-2, 2, (len(TIMES), states)).astype("<f4")
     actions = [head.decide(h, s, t).ravel() for h, s, t in zip(hidden, state, TIMES)]
     for name, values in ("hidden", hidden), ("state", state), ("actions", np.array(actions).astype("<f4")):
         np.save(o.out.with_suffix(f".{name}.npy"), values)
@@ -115,7 +123,8 @@ def main():
     a.add_argument("--scaling", choices=["none", "mean_std", "min_max"], default="mean_std")
     a.add_argument("--rate", default="30/1")
     a.add_argument("--inner", default="32")
-    for name, value in {"width": 256, "state": 7, "dims": 7, "steps": 8, "units": 24, "times": 0, "frames": 1, "seed": 3}.items():
+    a.add_argument("--lags", default="", help="seconds, with commas")
+    for name, value in {"width": 256, "state": 7, "dims": 7, "steps": 8, "units": 24, "times": 0, "frames": 1, "seed": 3, "skip": 0}.items():
         a.add_argument("--" + name, type=int, default=value)
     a.add_argument("--vectors", action="store_true")
     options = a.parse_args()

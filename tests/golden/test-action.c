@@ -67,6 +67,7 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_data_func ("/action/mlp", "mlp", test_head);
+  g_test_add_data_func ("/action/mlp-lags", "mlp-lags", test_head);
   g_test_add_data_func ("/action/cfc", "cfc", test_head);
   g_test_add_data_func ("/action/cfc-no-gate", "cfc-no-gate", test_head);
   g_test_add_data_func ("/action/cfc-pure", "cfc-pure", test_head);

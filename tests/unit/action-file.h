@@ -16,7 +16,8 @@ typedef struct {
   guint width, state, dims, steps;
   guint inner, n_inner;         /* width of an MLP's inner layers or of the backbone; how many */
   guint units;                  /* of a cfc */
-  guint times;                  /* of an mlp */
+  guint times, skip;            /* of an mlp */
+  guint n_lags;
   const char *activation;
   const char *normalization;
   float range;                  /* -range..range */
@@ -120,9 +121,12 @@ action_layer (GgufWriter *w, const ActionFile *f, const char *stem, guint in, gu
 static inline void
 action_put_mlp (GgufWriter *w, ActionFile *f)
 {
-  guint in = f->width + f->state + f->times;
+  guint in = f->width + (1 + f->n_lags) * f->state + f->times;
 
   action_u32 (w, f, "tern-action.mlp.time_features", f->times);
+  action_u32 (w, f, "tern-action.mlp.skip", f->skip);
+  if (f->skip)
+    action_layer (w, f, "mlp.skip", in, f->steps * f->dims);
   action_text (w, f, "tern-action.mlp.activation", f->activation);
   if (!action_flawed (w, f, "tern-action.mlp.widths")) {
     writer_array (w, "tern-action.mlp.widths", TERN_GGUF_I32, f->n_inner);
@@ -140,7 +144,7 @@ action_put_mlp (GgufWriter *w, ActionFile *f)
 static inline void
 action_put_cfc (GgufWriter *w, ActionFile *f)
 {
-  guint in = f->width + f->state + f->units;
+  guint in = f->width + (1 + f->n_lags) * f->state + f->units;
 
   action_text (w, f, "tern-action.cfc.mode", f->mode);
   action_text (w, f, "tern-action.cfc.backbone_activation", f->activation);
@@ -206,6 +210,7 @@ action_file_write (ActionFile *f)
   action_line (&w, f, "tern-action.minimum", f->dims, -f->range, 0);
   action_line (&w, f, "tern-action.maximum", f->dims, f->range, 0);
   action_u32 (&w, f, "tern-action.state.dims", f->state);
+  action_line (&w, f, "tern-action.state.lags", f->n_lags, 0.05f, 0.1f);
   action_text (&w, f, "tern-action.state.normalization", f->normalization);
   action_text (&w, f, "tern-action.action.normalization", f->normalization);
   if (by_mean || by_range) {

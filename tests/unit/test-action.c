@@ -120,13 +120,13 @@ reference_decide (Reference *r, const float *hidden, const float *state, double 
 {
   const ActionFile *f = r->file;
   gboolean by_range = g_str_equal (f->normalization, "min_max"), plain = g_str_equal (f->normalization, "none");
-  guint seen = f->width + f->state, n = f->steps * f->dims, in;
-  double x[128], y[64];
+  guint states = f->state * (1 + f->n_lags), seen = f->width + states, n = f->steps * f->dims, in;
+  double x[128], y[64], skipped[64] = { 0 };
 
   for (guint i = 0; i < f->width; i++)
     x[i] = hidden[i];
-  for (guint i = 0; i < f->state; i++) {
-    double first = -0.5 + 0.25 * i, second = 1.5 + 0.5 * i;
+  for (guint i = 0; i < states; i++) {
+    double first = -0.5 + 0.25 * (i % f->state), second = 1.5 + 0.5 * (i % f->state);
 
     x[f->width + i] = plain ? state[i] : by_range ? 2 * (state[i] - first) / (second - first) - 1
         : (state[i] - first) / second;
@@ -141,8 +141,12 @@ reference_decide (Reference *r, const float *hidden, const float *state, double 
 
     x[seen] = seconds;
     x[seen + 1] = log (1 + seconds);
+    if (f->skip)
+      multiply (f, "mlp.skip", x, seen + f->times, skipped, n);
     in = through (f, "mlp.", f->n_inner, x, seen + f->times);
     multiply (f, last, x, in, y, n);
+    for (guint i = 0; i < n; i++)
+      y[i] += skipped[i];
   }
   for (guint i = 0; i < n; i++) {
     double first = -2 + 1.5 * (i % f->dims), second = 2.5 + 3 * (i % f->dims);
@@ -158,7 +162,7 @@ typedef struct {
   ActionFile file;
   Reference reference;
   TernActionRun *run;
-  float hidden[64], state[8];
+  float hidden[64], state[16];
 } Decider;
 
 static void
@@ -193,7 +197,7 @@ decide (Decider *d, guint64 time, double seconds)
 
   for (guint i = 0; i < d->file.width; i++)
     d->hidden[i] = (float) g_rand_double_range (d->file.rand, -2, 2);
-  for (guint i = 0; i < d->file.state; i++)
+  for (guint i = 0; i < d->file.state * (1 + d->file.n_lags); i++)
     d->state[i] = (float) g_rand_double_range (d->file.rand, -2, 2);
   g_assert_true (tern_action_run_decide (d->run, d->hidden, d->state, time, found, &error));
   g_assert_no_error (error);
@@ -252,6 +256,22 @@ test_cfc (void)
     for (file.n_inner = 0; file.n_inner < 3; file.n_inner++)
       run_stream (&file);
   }
+}
+
+/* States of before, a layer that goes by the others. */
+static void
+test_lags (void)
+{
+  for (guint kind = 0; kind < 2; kind++)
+    for (guint n_lags = 0; n_lags <= 4; n_lags += 2)
+      for (guint skip = 0; skip < 2 - kind; skip++) {
+        ActionFile file = action_file (kind ? "cfc" : "mlp");
+
+        file.n_lags = n_lags;
+        file.skip = skip;
+        file.times = skip;
+        run_stream (&file);
+      }
 }
 
 static void
@@ -528,6 +548,10 @@ static const struct {
   { "mlp", { "tern-action.rate.numerator", put_zero }, TERN_ERROR_FORMAT, "from 1" },
   { "mlp", { "tern-action.rate.denominator", put_zero }, TERN_ERROR_FORMAT, "from 1" },
   { "mlp", { "tern-action.state.dims", put_much }, TERN_ERROR_FORMAT, "from 0 to 1024" },
+  { "mlp", { "tern-action.state.lags", put_text }, TERN_ERROR_FORMAT, "an array of f32" },
+  { "mlp", { "tern-action.state.lags", put_falling }, TERN_ERROR_FORMAT, "rising seconds above 0, at most 2, found 0 at 0" },
+  { "mlp", { "tern-action.state.lags", put_nans }, TERN_ERROR_FORMAT, "finite numbers, found nan" },
+  { "mlp", { "tern-action.mlp.skip", put_much }, TERN_ERROR_FORMAT, "from 0 to 1" },
   { "mlp", { "tern-action.embedding_length", put_much }, TERN_ERROR_FORMAT, "from 1" },
   { "mlp", { "tern-action.frames", put_zero }, TERN_ERROR_FORMAT, "from 1 to 64" },
   { "mlp", { "tern-action.names", put_texts }, TERN_ERROR_FORMAT, "at 1" },
@@ -550,7 +574,7 @@ static const struct {
   { "mlp", { "tern-action.mlp.widths", put_negative }, TERN_ERROR_FORMAT, "found -20 at 0" },
   { "mlp", { "tern-action.mlp.widths", put_many }, TERN_ERROR_FORMAT, "at most 15 integers, found 100" },
   { "mlp", { "tern-action.mlp.widths", put_text }, TERN_ERROR_FORMAT, "an array of u32" },
-  { "mlp", { "mlp.0.weight", put_small_tensor }, TERN_ERROR_FORMAT, "27 x 20, found 3 x 2" },
+  { "mlp", { "mlp.0.weight", put_small_tensor }, TERN_ERROR_FORMAT, "33 x 20, found 3 x 2" },
   { "mlp", { "mlp.1.weight" }, TERN_ERROR_FORMAT, "20 x 8, found no such tensor" },
   { "mlp", { "mlp.1.bias" }, TERN_ERROR_FORMAT, "no such tensor" },
   { "cfc", { "tern-action.cfc.units" }, TERN_ERROR_FORMAT, "" },
@@ -584,6 +608,8 @@ test_refused (void)
     g_autofree char *after = NULL;
 
     file.flaw = flaws[i].flaw;
+    if (g_str_equal (flaws[i].kind, "mlp"))
+      file.n_lags = 2;
     if (g_str_equal (flaws[i].kind, "tokens"))
       file.state = 0;
     bytes = action_file_write (&file);
@@ -620,6 +646,7 @@ main (int argc, char **argv)
   g_test_add_func ("/action/cell", test_cell);
   g_test_add_func ("/action/mlp", test_mlp);
   g_test_add_func ("/action/cfc", test_cfc);
+  g_test_add_func ("/action/lags", test_lags);
   g_test_add_func ("/action/scaling", test_scaling);
   g_test_add_func ("/action/info", test_info);
   g_test_add_func ("/action/not-finite", test_not_finite);

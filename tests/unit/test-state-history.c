@@ -20,7 +20,7 @@ find (const TernStateHistory *history, guint64 time, guint64 max_age)
   float values[2];
   g_autoptr (GError) error = NULL;
 
-  if (!tern_state_history_find (history, time, max_age, values, &error)) {
+  if (!tern_state_history_find (history, time, max_age, NULL, 0, values, &error)) {
     g_assert_error (error, TERN_ERROR, TERN_ERROR_FAILED);
     return NAN;
   }
@@ -63,6 +63,42 @@ test_newest (void)
   push (&history, 5, 6);
   g_assert_cmpfloat (find (&history, 400, 0), ==, 6);
   tern_state_history_clear (&history);
+}
+
+/* Every state for every lag, against a search through all; times are rounded periods of 30 a second, or irregular. */
+static void
+test_lags (void)
+{
+  guint64 lags[] = { 33333333, 33333334, 100 * 1000000ull, 333333333, 2 * TERN_SECOND };
+  g_autoptr (GRand) rand = g_rand_new_with_seed (5);
+
+  for (guint irregular = 0; irregular < 2; irregular++) {
+    g_autoptr (GError) error = NULL;
+    guint64 times[200];
+    float values[2 * (G_N_ELEMENTS (lags) + 1)];
+    TernStateHistory history;
+
+    g_assert_true (tern_state_history_init (&history, 2, &error));
+    for (guint i = 0; i < G_N_ELEMENTS (times); i++) {
+      times[i] = irregular ? (i ? times[i - 1] : 7) + 1 + g_rand_int_range (rand, 0, 70000000) : i * TERN_SECOND / 30;
+      push (&history, times[i], i);
+      g_assert_true (tern_state_history_find (&history, times[i] + 5, 0, lags, G_N_ELEMENTS (lags), values, &error));
+      g_assert_cmpfloat (values[0], ==, i);
+      for (guint l = 0; l < G_N_ELEMENTS (lags); l++) {
+        gint64 wanted = (gint64) times[i] - (gint64) lags[l];
+        guint best = 0;
+
+        for (guint k = 1; k <= i; k++)
+          if (ABS ((gint64) times[k] - wanted) < ABS ((gint64) times[best] - wanted))
+            best = k;
+        g_assert_cmpfloat (values[2 * (l + 1)], ==, best);
+        g_assert_cmpfloat (values[2 * (l + 1) + 1], ==, -(float) best);
+      }
+      if (!irregular && i > 0)
+        g_assert_true (values[2] == i - 1 && values[4] == i - 1);       /* one period, whichever way it was rounded */
+    }
+    tern_state_history_clear (&history);
+  }
 }
 
 static void
@@ -108,7 +144,7 @@ test_bounded (void)
   g_assert_cmpuint (history.most, ==, 1024);
   tern_state_history_clear (&history);
   g_assert_true (tern_state_history_init (&history, 0, &error));        /* a model that takes none */
-  g_assert_true (tern_state_history_find (&history, 0, 0, NULL, &error));
+  g_assert_true (tern_state_history_find (&history, 0, 0, NULL, 0, NULL, &error));
   tern_state_history_clear (&history);
 }
 
@@ -117,6 +153,7 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/state-history/newest", test_newest);
+  g_test_add_func ("/state-history/lags", test_lags);
   g_test_add_func ("/state-history/refused", test_refused);
   g_test_add_func ("/state-history/bounded", test_bounded);
   return g_test_run ();
