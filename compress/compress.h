@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Token compression: pure functions on token grids, one file a method. They choose rows, they never change one.
+/* Token compression: pure functions on token grids, one file a method. They choose rows; those that also change what
+ * they keep (means of several) say so by having `mix` in the place of `select`.
  *
  * A new method is a new file beside dycoke-ttm.c that defines
  *
@@ -29,12 +30,15 @@ typedef struct {
   /* What the vision tower attends to: for every token the attention that is paid to it, [n_frames][n_tokens], as the
    * tokens lie; the more the more important, comparable within a frame. NULL where the encoder does not say. */
   const float *scores;
+  guint grid_w, grid_h;         /* columns and rows of a frame's tokens; 0: not known, see tern_compress_grid() */
 } TernTokenGroup;
 
 typedef struct {
-  double merge_ratio;           /* K: the share dropped in frames 2-4 of a group, 0..1 */
+  double merge_ratio;           /* K: the share dropped in frames 2-4 of a group, 0..1; see tern_compress_budget() */
   guint64 seed;                 /* random */
-  guint max_tokens;             /* hard budget of a group, 0 = none; what is over it is dropped by tern_compress_limit() */
+  /* Hard budgets of a group and of each frame, 0 = none. Methods that choose how many choose within them; what is over
+   * them all the same is dropped by tern_compress_limit(). */
+  guint max_tokens, max_frame_tokens;
 } TernCompressParams;
 
 /* What a method looks at, of a group. */
@@ -48,20 +52,32 @@ typedef struct {
   const char *name;             /* what users write */
   const char *about;            /* one line */
   TernCompressNeeds needs;
-  /* Bytes of scratch for groups of frames of at most @n_tokens. */
-  gsize (*scratch) (guint n_tokens);
+  /* Bytes of scratch for groups of frames of at most @n_tokens of @dim. */
+  gsize (*scratch) (guint n_tokens, guint dim);
   /* The most tokens that are kept of @n_frames (0..4) frames of @n_tokens each, whatever is in them; budget aside. */
   guint64 (*bound) (const TernCompressParams *params, guint n_frames, guint n_tokens);
   /* Fills keep[f * n_tokens + i], i < n_keep[f], with the positions kept in frame f, ascending. What it
-   * needs is there; the budget is not looked at. */
+   * needs is there. More than the budget may be kept: the caller sees to that. */
   void (*select) (const TernCompressParams *params, const TernTokenGroup *group, void *scratch, gint32 *keep,
       guint *n_keep);
+  /* Or, with @select NULL: the same, and the row of each position kept, as it is to be read, at the same place of @mixed
+   * [n_frames][n_tokens][dim]; other rows there are not looked at. */
+  void (*mix) (const TernCompressParams *params, const TernTokenGroup *group, void *scratch, gint32 *keep,
+      guint *n_keep, float *mixed);
 } TernCompressMethod;
 
 extern const TernCompressMethod tern_compress_none;
 extern const TernCompressMethod tern_compress_dycoke;   /* DyCoke stage 1 (arXiv:2411.15024 sec. 3.2) */
 extern const TernCompressMethod tern_compress_random;   /* as many tokens as DyCoke keeps, drawn at random */
 extern const TernCompressMethod tern_compress_vla_cache;        /* what VLA-Cache would not reuse (arXiv:2502.02175) */
+extern const TernCompressMethod tern_compress_random_any;       /* drawn at random from all frames alike */
+extern const TernCompressMethod tern_compress_uniform;  /* evenly spaced */
+extern const TernCompressMethod tern_compress_mean;     /* means over time */
+extern const TernCompressMethod tern_compress_vidcom2;  /* arXiv:2505.14454 */
+extern const TernCompressMethod tern_compress_vcast;    /* arXiv:2603.27650 */
+extern const TernCompressMethod tern_compress_evs;      /* arXiv:2510.14624 */
+extern const TernCompressMethod tern_compress_sttm;     /* arXiv:2507.07990 */
+extern const TernCompressMethod tern_compress_visionzip;        /* arXiv:2412.04467 */
 
 /* In the order of TernMethod (tern/compressor.h), which has a constant for those that code names. */
 const TernCompressMethod *const *tern_compress_methods (guint *n);
@@ -72,9 +88,9 @@ const TernCompressMethod *tern_compress_find (const char *name, GError **error);
 TernCompressNeeds tern_compress_has (const TernTokenGroup *group);
 /* Whether that is what @method needs; UNSUPPORTED names it and what is missing. */
 gboolean tern_compress_check (const TernCompressMethod *method, TernCompressNeeds has, GError **error);
-/* Chooses, within the budget, from a @group that has what @method needs. */
+/* Chooses, within the budgets, from a @group that has what @method needs. @mixed: for methods that mix, else NULL. */
 void tern_compress_run (const TernCompressMethod *method, const TernCompressParams *params, const TernTokenGroup *group,
-    void *scratch, gint32 *keep, guint *n_keep);
+    void *scratch, gint32 *keep, guint *n_keep, float *mixed);
 /* The most that it keeps of such a group. */
 guint64 tern_compress_bound (const TernCompressMethod *method, const TernCompressParams *params, guint n_frames,
     guint n_tokens);
@@ -82,8 +98,19 @@ guint64 tern_compress_bound (const TernCompressMethod *method, const TernCompres
 /* Tokens that a frame after the first of its group keeps: floor ((1 - K) N), computed so that (1 - .9) 10 is 1. */
 guint tern_compress_keep (double merge_ratio, guint n_tokens);
 
-/* A hard budget: when the group keeps more than @max_tokens, drops what is too much, evenly over all that is kept. */
-void tern_compress_limit (guint max_tokens, guint n_frames, guint n_tokens, gint32 *keep, guint *n_keep);
+/* What a frame keeps at most. */
+guint tern_compress_cap (const TernCompressParams *params, guint n_tokens);
+/* What methods that are free to choose how many keep of a group: as many as DyCoke's rule does at that merge ratio, N +
+ * (n - 1) floor ((1 - K) N), so that methods are compared at equal counts (K = 1: a quarter of whole groups); or what the
+ * hard budgets leave of that. */
+guint64 tern_compress_budget (const TernCompressParams *params, guint n_frames, guint n_tokens);
+
+/* Hard budgets: where a frame keeps more than @frame, and then where the group keeps more than @max_tokens (0: none), drops
+ * what is too much, evenly over all that is kept there. */
+void tern_compress_limit (guint max_tokens, guint frame, guint n_frames, guint n_tokens, gint32 *keep, guint *n_keep);
+
+/* Columns and rows of a frame: those of the group, or, where it has none that fit, the divisors nearest to a square. */
+void tern_compress_grid (const TernTokenGroup *group, guint *columns, guint *rows);
 
 /* DyCoke stage 1 as the authors' code does it on a whole clip, for comparing numbers with it: the third frame of the
  * last whole group is never pruned, an odd last frame is lost, survivors stand in the order of ascending similarity,

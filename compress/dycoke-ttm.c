@@ -16,7 +16,7 @@
 static const guint compared_with[TERN_COMPRESS_GROUP] = { 0, 0, 0, 2 };
 
 static gsize
-dycoke_scratch (guint n_tokens)
+dycoke_scratch (guint n_tokens, guint dim)
 {
   return n_tokens * sizeof (TernScored);
 }

@@ -5,7 +5,7 @@
 #include "engine/base/random.h"
 
 static gsize
-random_scratch (guint n_tokens)
+random_scratch (guint n_tokens, guint dim)
 {
   return 0;
 }

@@ -8,7 +8,7 @@
 #include "tern/error.h"
 
 static gsize
-none_scratch (guint n_tokens)
+none_scratch (guint n_tokens, guint dim)
 {
   return 0;
 }
@@ -44,6 +44,14 @@ static const TernCompressMethod *const methods[] = {
   &tern_compress_dycoke,
   &tern_compress_random,
   &tern_compress_vla_cache,
+  &tern_compress_random_any,
+  &tern_compress_uniform,
+  &tern_compress_mean,
+  &tern_compress_vidcom2,
+  &tern_compress_vcast,
+  &tern_compress_evs,
+  &tern_compress_sttm,
+  &tern_compress_visionzip,
 };
 
 const TernCompressMethod *const *
@@ -93,19 +101,56 @@ tern_compress_check (const TernCompressMethod *method, TernCompressNeeds has, GE
 
 void
 tern_compress_run (const TernCompressMethod *method, const TernCompressParams *params, const TernTokenGroup *group,
-    void *scratch, gint32 *keep, guint *n_keep)
+    void *scratch, gint32 *keep, guint *n_keep, float *mixed)
 {
-  method->select (params, group, scratch, keep, n_keep);
-  if (params->max_tokens > 0)
-    tern_compress_limit (params->max_tokens, group->n_frames, group->n_tokens, keep, n_keep);
+  if (method->mix)
+    method->mix (params, group, scratch, keep, n_keep, mixed);
+  else
+    method->select (params, group, scratch, keep, n_keep);
+  tern_compress_limit (params->max_tokens, tern_compress_cap (params, group->n_tokens), group->n_frames, group->n_tokens,
+      keep, n_keep);
+}
+
+/* What hard budgets leave of @n tokens of @n_frames frames. */
+static guint64
+within (const TernCompressParams *params, guint64 n, guint n_frames, guint n_tokens)
+{
+  n = MIN (n, (guint64) n_frames * tern_compress_cap (params, n_tokens));
+  return params->max_tokens > 0 ? MIN (n, params->max_tokens) : n;
 }
 
 guint64
 tern_compress_bound (const TernCompressMethod *method, const TernCompressParams *params, guint n_frames, guint n_tokens)
 {
-  guint64 bound = method->bound (params, n_frames, n_tokens);
+  return within (params, method->bound (params, n_frames, n_tokens), n_frames, n_tokens);
+}
 
-  return params->max_tokens > 0 ? MIN (bound, params->max_tokens) : bound;
+guint
+tern_compress_cap (const TernCompressParams *params, guint n_tokens)
+{
+  return params->max_frame_tokens > 0 ? MIN (params->max_frame_tokens, n_tokens) : n_tokens;
+}
+
+guint64
+tern_compress_budget (const TernCompressParams *params, guint n_frames, guint n_tokens)
+{
+  guint64 n = n_frames ? n_tokens + (guint64) (n_frames - 1) * tern_compress_keep (params->merge_ratio, n_tokens) : 0;
+
+  return within (params, n, n_frames, n_tokens);
+}
+
+void
+tern_compress_grid (const TernTokenGroup *group, guint *columns, guint *rows)
+{
+  guint n = group->n_tokens;
+
+  if ((guint64) group->grid_w * group->grid_h == n) {
+    *columns = group->grid_w;
+    *rows = group->grid_h;
+    return;
+  }
+  for (*rows = (guint) sqrt (n); *rows > 1 && n % *rows; (*rows)--);
+  *columns = n / MAX (*rows, 1);
 }
 
 guint
@@ -117,23 +162,36 @@ tern_compress_keep (double merge_ratio, guint n_tokens)
   return MIN ((guint) floor ((1 - k) * n_tokens + 1e-9), n_tokens);
 }
 
+/* Of @total tokens in a row, token j stays when a multiple of total / @most falls into its place. */
+static gboolean
+stays (guint64 j, guint64 most, guint64 total)
+{
+  return j * most / total != (j + 1) * most / total;
+}
+
 void
-tern_compress_limit (guint max_tokens, guint n_frames, guint n_tokens, gint32 *keep, guint *n_keep)
+tern_compress_limit (guint max_tokens, guint frame, guint n_frames, guint n_tokens, gint32 *keep, guint *n_keep)
 {
   guint64 total = 0, at = 0;
 
-  for (guint f = 0; f < n_frames; f++)
-    total += n_keep[f];
-  if (total <= max_tokens)
-    return;
+  for (guint f = 0; f < n_frames; f++) {
+    gint32 *row = keep + (gsize) f * n_tokens;
+    guint n = 0;
 
-  /* Of @total tokens in a row, token j stays when a multiple of total / max_tokens falls into its place. */
+    for (guint i = 0; i < n_keep[f]; i++)
+      if (n_keep[f] <= frame || stays (i, frame, n_keep[f]))
+        row[n++] = row[i];
+    n_keep[f] = n;
+    total += n;
+  }
+  if (max_tokens == 0 || total <= max_tokens)
+    return;
   for (guint f = 0; f < n_frames; f++) {
     gint32 *row = keep + (gsize) f * n_tokens;
     guint n = 0;
 
     for (guint i = 0; i < n_keep[f]; i++, at++)
-      if (at * max_tokens / total != (at + 1) * max_tokens / total)
+      if (stays (at, max_tokens, total))
         row[n++] = row[i];
     n_keep[f] = n;
   }

@@ -41,6 +41,37 @@ tern_cosine (const float *a, const float *b, guint n)
   return sab / sqrt (saa * sbb);
 }
 
+double
+tern_dot (const float *a, const float *b, guint n)
+{
+  double ab[LANES] = { 0 }, sum = 0;
+  guint i = 0;
+
+  for (; i + LANES <= n; i += LANES)
+    for (guint j = 0; j < LANES; j++)
+      ab[j] += (double) a[i + j] * b[i + j];
+  for (guint j = 0; i < n; i++, j++)
+    ab[j] += (double) a[i] * b[i];
+  for (guint j = 0; j < LANES; j++)
+    sum += ab[j];
+  return sum;
+}
+
+double
+tern_cosine_to (const float *a, const double *b, guint n)
+{
+  double ab = 0, aa = 0, bb = 0;
+
+  for (guint i = 0; i < n; i++) {
+    ab += a[i] * b[i];
+    aa += (double) a[i] * a[i];
+    bb += b[i] * b[i];
+  }
+  if (!(aa > 0) || !(bb > 0))
+    return 0;
+  return ab / sqrt (aa * bb);
+}
+
 void
 tern_similarities (const float *a, const float *b, guint n_tokens, guint dim, TernScored *out)
 {

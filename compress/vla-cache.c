@@ -17,7 +17,7 @@
 
 /* [n] similarities, [n] attention, [n] marks */
 static gsize
-vla_cache_scratch (guint n_tokens)
+vla_cache_scratch (guint n_tokens, guint dim)
 {
   return (gsize) n_tokens * (2 * sizeof (TernScored) + 1);
 }

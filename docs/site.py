@@ -30,6 +30,7 @@ def inline(text):
         if i % 2:
             parts[i] = f"<code>{part}</code>"
             continue
+        part = re.sub(r"!\[([^\]]+)\]\(([^)\s]+)\)", r'<img src="\2" alt="\1">', part)
         part = re.sub(r"\[([^\]]+)\]\(([^)\s]+)\)", lambda m: f'<a href="{link(m[2])}">{m[1]}</a>', part)
         part = re.sub(r"\*\*([^*]+)\*\*", r"<b>\1</b>", part)
         parts[i] = re.sub(r"(?<![\w*])\*([^*\s][^*]*)\*(?![\w*])", r"<i>\1</i>", part)
@@ -167,6 +168,8 @@ for name in elements:
     body, missing = element_page(name, blocks)
     lacking += missing
     write(name, body, name)
+for path in (root / "docs").glob("*.svg"):
+    (out / path.name).write_bytes(path.read_bytes())
 write("api", "".join(header_page(path) for path in headers), "Tern: libtern")
 (out / ".registry").unlink(missing_ok=True)
 for name in lacking:

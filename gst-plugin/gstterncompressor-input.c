@@ -169,20 +169,39 @@ gst_tern_compressor_drop (GstTernCompressor * self)
   self->pending = 0;
 }
 
+/* What is set, and what only a stream has; under the object lock. */
+static TernCompressorParams
+stream_params (GstTernCompressor * self)
+{
+  TernCompressorParams params = self->params;
+
+  if (self->grouper)
+    params.window_frames = tern_grouper_window_frames (self->grouper);
+  else
+    params.max_tokens_per_window = 0;   /* of no window */
+  params.rate_n = MAX (self->info.rate_n, 0);
+  params.rate_d = MAX (self->info.rate_d, 1);
+  if (params.rate_n == 0)
+    params.max_tokens_per_second = 0;
+  return params;
+}
+
 /* Tells downstream how many tokens a group has at most: a model plans for them.
  * Only more of them need to be told. */
 static gboolean
 push_caps (GstTernCompressor * self, gboolean new_caps)
 {
+  TernCompressorParams params;
   guint64 bound;
   guint group;
   GstCaps *caps;
   gboolean ok;
 
   GST_OBJECT_LOCK (self);
-  bound = tern_compressor_bound (&self->params, TERN_GROUP_FRAMES,
-      self->info.frame_tokens);
+  params = stream_params (self);
   GST_OBJECT_UNLOCK (self);
+  bound = tern_compressor_bound (&params, TERN_GROUP_FRAMES,
+      self->info.frame_tokens);
   group = bound <= G_MAXINT ? (guint) bound : 0;
   if (!new_caps && group <= self->info.group_tokens)
     return TRUE;
@@ -195,23 +214,41 @@ push_caps (GstTernCompressor * self, gboolean new_caps)
   return ok;
 }
 
+/* A budget of @set that nothing is known of to spread it over. */
+static void
+tell_unlimited (GstTernCompressor * self, const TernCompressorParams * set,
+    const TernCompressorParams * params)
+{
+  if (set->max_tokens_per_window > params->max_tokens_per_window)
+    GST_ELEMENT_INFO (self, STREAM, FORMAT, ("Tokens are not limited."),
+        ("max-tokens-per-window=%u: expected a terngenerator behind, which "
+            "knows the windows, found none", set->max_tokens_per_window));
+  if (set->max_tokens_per_second > params->max_tokens_per_second)
+    GST_ELEMENT_INFO (self, STREAM, FORMAT, ("Tokens are not limited."),
+        ("max-tokens-per-second=%u: expected tokens with a framerate, found "
+            "none", set->max_tokens_per_second));
+}
+
 /* Makes room for frames of @tokens tokens. */
 static gboolean
 prepare (GstTernCompressor * self, guint tokens, GError ** error)
 {
-  TernCompressorParams params;
+  TernCompressorParams params, set;
   TernCompressor *compressor;
   gboolean changed;
   GstCaps *caps;
 
   GST_OBJECT_LOCK (self);
-  params = self->params;
+  params = stream_params (self);
+  set = self->params;
   changed = self->params_changed;
   self->params_changed = FALSE;
   GST_OBJECT_UNLOCK (self);
 
-  if (changed)
+  if (changed) {
+    tell_unlimited (self, &set, &params);
     push_caps (self, FALSE);
+  }
   if (self->compressor && tokens <= self->capacity)
     return !changed
         || tern_compressor_set_params (self->compressor, &params, error);
@@ -262,7 +299,10 @@ keeps_all (GstTernCompressor * self)
   gboolean all;
 
   GST_OBJECT_LOCK (self);
-  all = self->params.method == TERN_METHOD_NONE && self->params.max_tokens == 0;
+  all = self->params.method == TERN_METHOD_NONE && self->params.max_tokens == 0
+      && self->params.max_tokens_per_frame == 0
+      && self->params.max_tokens_per_window == 0
+      && self->params.max_tokens_per_second == 0;
   GST_OBJECT_UNLOCK (self);
   return all;
 }
@@ -434,6 +474,9 @@ caps_event (GstTernCompressor * self, GstEvent * event)
   flow = event_flow (self, push_caps (self, TRUE), GST_FLOW_NOT_NEGOTIATED);
   if (flow == GST_FLOW_OK)
     find_windows (self);
+  GST_OBJECT_LOCK (self);
+  self->params_changed = TRUE;  /* budgets are spread over windows and rate */
+  GST_OBJECT_UNLOCK (self);
   return flow;
 }
 

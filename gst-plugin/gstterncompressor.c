@@ -41,6 +41,9 @@ enum
 {
   SHARED_METHOD,
   SHARED_MERGE_RATIO,
+  SHARED_FRAME_TOKENS,
+  SHARED_WINDOW_TOKENS,
+  SHARED_SECOND_TOKENS,
   SHARED_LAST
 };
 
@@ -123,6 +126,15 @@ gst_tern_compressor_set_property (GObject * object, guint id,
     case PROP_SHARED + SHARED_MERGE_RATIO:
       self->params.merge_ratio = g_value_get_double (value);
       break;
+    case PROP_SHARED + SHARED_FRAME_TOKENS:
+      self->params.max_tokens_per_frame = g_value_get_uint (value);
+      break;
+    case PROP_SHARED + SHARED_WINDOW_TOKENS:
+      self->params.max_tokens_per_window = g_value_get_uint (value);
+      break;
+    case PROP_SHARED + SHARED_SECOND_TOKENS:
+      self->params.max_tokens_per_second = g_value_get_uint (value);
+      break;
     default:
       G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
       break;
@@ -156,6 +168,15 @@ gst_tern_compressor_get_property (GObject * object, guint id, GValue * value,
       break;
     case PROP_SHARED + SHARED_MERGE_RATIO:
       g_value_set_double (value, self->params.merge_ratio);
+      break;
+    case PROP_SHARED + SHARED_FRAME_TOKENS:
+      g_value_set_uint (value, self->params.max_tokens_per_frame);
+      break;
+    case PROP_SHARED + SHARED_WINDOW_TOKENS:
+      g_value_set_uint (value, self->params.max_tokens_per_window);
+      break;
+    case PROP_SHARED + SHARED_SECOND_TOKENS:
+      g_value_set_uint (value, self->params.max_tokens_per_second);
       break;
     default:
       G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
@@ -203,6 +224,41 @@ gst_tern_compressor_install_properties (GObjectClass * klass, guint first)
       g_param_spec_double ("merge-ratio", "Merge ratio",
           "Share of tokens dropped in frames 2 to 4 of a group", 0.0,
           TERN_SHARE_MAX, DEFAULT_MERGE_RATIO, playing));
+  /**
+   * GstTernCompressor:max-tokens-per-frame:
+   *
+   * Visual tokens of a frame that stay at most; 0 is no limit.
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (klass, first + SHARED_FRAME_TOKENS,
+      g_param_spec_uint ("max-tokens-per-frame", "Maximum tokens per frame",
+          "Visual tokens of a frame, at most (0 = no limit)", 0,
+          TERN_BUDGET_MAX, 0, playing));
+  /**
+   * GstTernCompressor:max-tokens-per-window:
+   *
+   * Visual tokens of a window that stay at most, spread evenly over its frames;
+   * 0 is no limit. At least one for each of them.
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (klass, first + SHARED_WINDOW_TOKENS,
+      g_param_spec_uint ("max-tokens-per-window", "Maximum tokens per window",
+          "Visual tokens of a window, at most (0 = no limit)", 0,
+          TERN_BUDGET_MAX, 0, playing));
+  /**
+   * GstTernCompressor:max-tokens-per-second:
+   *
+   * Visual tokens of a second of video that stay at most, spread evenly over
+   * the frames that are looked at; 0 is no limit. At least one for each of them.
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (klass, first + SHARED_SECOND_TOKENS,
+      g_param_spec_uint ("max-tokens-per-second", "Maximum tokens per second",
+          "Visual tokens of a second of video, at most (0 = no limit)", 0,
+          TERN_BUDGET_MAX, 0, playing));
   return first + SHARED_LAST;
 }
 

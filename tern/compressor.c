@@ -68,32 +68,114 @@ tern_compressor_params_check (const TernCompressorParams *params, GError **error
   return tern_compress_check (method, GROUPS_HAVE, error);
 }
 
-gsize
-tern_compress_group_scratch (guint n_tokens)
+/* Every frame keeps a token: a window of which nothing is left says nothing. */
+gboolean
+tern_compressor_budgets_check (const TernCompressorParams *params, GError **error)
 {
-  guint n;
-  const TernCompressMethod *const *methods = tern_compress_methods (&n);
-  gsize most = 1;
+  guint64 rate = params->rate_d > 0 ? (params->rate_n + params->rate_d - 1) / params->rate_d : 0;
 
-  for (guint i = 0; i < n; i++)
-    most = MAX (most, methods[i]->scratch (n_tokens));
-  return most;
+  if (!tern_compressor_params_check (params, error))
+    return FALSE;
+  if (MAX (params->max_tokens_per_window, params->max_tokens_per_second) > TERN_BUDGET_MAX) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "max_tokens_per_window, max_tokens_per_second: expected at most %u,"
+        " found %u", TERN_BUDGET_MAX, MAX (params->max_tokens_per_window, params->max_tokens_per_second));
+    return FALSE;
+  }
+  if (params->max_tokens_per_window > 0 && params->window_frames == 0) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "max_tokens_per_window: expected windows of so many frames to spread"
+        " it over (window_frames), found none");
+    return FALSE;
+  }
+  if (params->max_tokens_per_window > 0 && params->max_tokens_per_window < params->window_frames) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "max_tokens_per_window: expected a token or more for each of the"
+        " window's frames, %u, found %u", params->window_frames, params->max_tokens_per_window);
+    return FALSE;
+  }
+  if (params->max_tokens_per_second > 0 && rate == 0) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "max_tokens_per_second: expected a number of frames a second (rate_n,"
+        " rate_d), found none");
+    return FALSE;
+  }
+  if (params->max_tokens_per_second > 0 && params->max_tokens_per_second < rate) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "max_tokens_per_second: expected a token or more for each of %"
+        G_GUINT64_FORMAT " frames, found %u", rate, params->max_tokens_per_second);
+    return FALSE;
+  }
+  return TRUE;
+}
+
+gsize
+tern_compress_group_scratch (const TernCompressorParams *params, guint n_tokens, guint dim)
+{
+  return MAX (find (params->method)->scratch (n_tokens, dim), 1);
+}
+
+gboolean
+tern_compress_group_mixes (const TernCompressorParams *params)
+{
+  return find (params->method)->mix != NULL;
+}
+
+/* What frames [@first, @first + @n) have of @most for every @frames frames. Any run of @frames frames has @most of it, wherever
+ * it begins: the part of frame i is floor ((i + 1) most / frames) - floor (i most / frames). */
+static guint64
+part (guint64 most, guint64 frames, guint64 first, guint n)
+{
+  first %= frames;
+  return (first + n) * most / frames - first * most / frames;
+}
+
+/* A group's budget, of all that there are; 0: none. With @first of G_MAXUINT64 the most that any group has. */
+static guint
+group_budget (const TernCompressorParams *params, guint64 first, guint n)
+{
+  guint64 budget = params->max_tokens > 0 ? params->max_tokens : G_MAXUINT, rate_n = params->rate_n, rate_d = params->rate_d;
+  struct { guint64 most, frames; } spread[] = {
+    { params->max_tokens_per_window, params->window_frames }, { params->max_tokens_per_second, 0 },
+  };
+
+  /* Rates that are no rates of cameras are rounded, so that products fit. */
+  for (; rate_n > 1 << 16 || rate_d > 1 << 22; rate_d /= 2)
+    rate_n = MAX (rate_n / 2, 1);
+  spread[1].frames = rate_n;
+  spread[1].most *= MAX (rate_d, 1);
+  for (guint i = 0; i < G_N_ELEMENTS (spread); i++)
+    if (spread[i].most > 0 && spread[i].frames > 0)
+      budget = MIN (budget, first == G_MAXUINT64 ? (n * spread[i].most + spread[i].frames - 1) / spread[i].frames
+          : part (spread[i].most, spread[i].frames, first, n));
+  return budget >= G_MAXUINT ? 0 : (guint) budget;
 }
 
 static TernCompressParams
-inner_params (const TernCompressorParams *params)
+inner_params (const TernCompressorParams *params, guint64 first, guint n_frames)
 {
   return (TernCompressParams) { .merge_ratio = params->merge_ratio, .seed = params->seed,
-    .max_tokens = params->max_tokens };
+    .max_tokens = group_budget (params, first, n_frames), .max_frame_tokens = params->max_tokens_per_frame };
+}
+
+gboolean
+tern_compress_room (void **block, gsize *size, gsize bytes, GError **error)
+{
+  void *larger;
+
+  if (bytes <= *size)
+    return TRUE;
+  larger = tern_mem_alloc (bytes, "token compression", error);
+  if (!larger)
+    return FALSE;
+  tern_mem_free (*block);
+  *block = larger;
+  *size = bytes;
+  return TRUE;
 }
 
 void
-tern_compress_group_run (const TernCompressorParams *params, const TernTokenGroup *group, void *scratch, gint32 *keep,
-    guint *n_keep)
+tern_compress_group_run (const TernCompressorParams *params, const TernTokenGroup *group, guint64 first, void *scratch,
+    gint32 *keep, guint *n_keep, float *mixed)
 {
-  TernCompressParams inner = inner_params (params);
+  TernCompressParams inner = inner_params (params, first, group->n_frames);
 
-  tern_compress_run (find (params->method), &inner, group, scratch, keep, n_keep);
+  tern_compress_run (find (params->method), &inner, group, scratch, keep, n_keep, mixed);
 }
 
 guint64
@@ -105,7 +187,7 @@ tern_compressor_bound (const TernCompressorParams *params, guint n_frames, guint
   g_return_val_if_fail (params != NULL && n_frames <= TERN_GROUP_FRAMES, 0);
   method = find (params->method);
   g_return_val_if_fail (method != NULL, 0);
-  inner = inner_params (params);
+  inner = inner_params (params, G_MAXUINT64, n_frames);
   return tern_compress_bound (method, &inner, n_frames, n_tokens);
 }
 
@@ -124,8 +206,10 @@ struct _TernCompressor {
   float *kept;                  /* [max_tokens][dim] rows of the frame popped last */
   gint32 *keep;                 /* [TERN_GROUP_FRAMES][n_tokens] */
   guint n_keep[TERN_GROUP_FRAMES];
-  void *scratch;
-  void *block;                  /* owns the arrays */
+  float *mixed;                 /* [TERN_GROUP_FRAMES][max_tokens][dim], or NULL: the method does not mix */
+  void *scratch;                /* for the method that was last used */
+  gsize mixed_bytes, scratch_bytes;
+  void *block;                  /* owns the other arrays */
 
   GMutex lock;                  /* stats */
   TernCompressorStats stats;
@@ -139,7 +223,18 @@ carve (TernCompressor *self, TernArena *arena)
   self->tokens = tern_arena_take (arena, TERN_GROUP_FRAMES * self->max_tokens * row);
   self->kept = tern_arena_take (arena, self->max_tokens * row);
   self->keep = tern_arena_take (arena, TERN_GROUP_FRAMES * (gsize) self->max_tokens * sizeof (gint32));
-  self->scratch = tern_arena_take (arena, tern_compress_group_scratch (self->max_tokens));
+}
+
+/* Room for what @params' method works with. */
+static gboolean
+make_room (TernCompressor *self, const TernCompressorParams *params, GError **error)
+{
+  gsize scratch = tern_compress_group_scratch (params, self->max_tokens, self->dim);
+  gsize mixed = tern_compress_group_mixes (params)
+      ? TERN_GROUP_FRAMES * (gsize) self->max_tokens * self->dim * sizeof (float) : 0;
+
+  return tern_compress_room (&self->scratch, &self->scratch_bytes, scratch, error)
+      && tern_compress_room ((void **) &self->mixed, &self->mixed_bytes, mixed, error);
 }
 
 TernCompressor *
@@ -149,7 +244,7 @@ tern_compressor_new (const TernCompressorParams *params, guint max_tokens, guint
   TernArena arena = { NULL, 0 };
 
   g_return_val_if_fail (params != NULL, NULL);
-  if (!tern_compressor_params_check (params, error))
+  if (!tern_compressor_budgets_check (params, error))
     return NULL;
   if (max_tokens < 1 || max_tokens > TERN_FRAME_TOKENS_MAX || dim < 1 || dim > TERN_EMBEDDING_DIM_MAX) {
     g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID,
@@ -164,7 +259,7 @@ tern_compressor_new (const TernCompressorParams *params, guint max_tokens, guint
   g_mutex_init (&self->lock);
   carve (self, &arena);
   self->block = tern_mem_alloc (arena.used, "token compression", error);
-  if (!self->block) {
+  if (!self->block || !make_room (self, params, error)) {
     tern_compressor_free (self);
     return NULL;
   }
@@ -179,6 +274,8 @@ tern_compressor_free (TernCompressor *self)
   if (!self)
     return;
   tern_mem_free (self->block);
+  tern_mem_free (self->scratch);
+  tern_mem_free (self->mixed);
   g_mutex_clear (&self->lock);
   g_free (self);
 }
@@ -187,7 +284,7 @@ gboolean
 tern_compressor_set_params (TernCompressor *self, const TernCompressorParams *params, GError **error)
 {
   g_return_val_if_fail (self != NULL && params != NULL, FALSE);
-  if (!tern_compressor_params_check (params, error))
+  if (!tern_compressor_budgets_check (params, error) || !make_room (self, params, error))
     return FALSE;
   self->next_params = *params;
   return TRUE;
@@ -198,11 +295,13 @@ complete (TernCompressor *self)
 {
   gint64 begin = g_get_monotonic_time ();
   TernTokenGroup group = { .tokens = self->tokens, .n_frames = self->n_frames, .n_tokens = self->frames[0].n_tokens,
-    .dim = self->dim, .index = self->frames[0].number / TERN_GROUP_FRAMES };
+    .dim = self->dim, .index = self->frames[0].number / TERN_GROUP_FRAMES, .grid_w = self->frames[0].grid_w,
+    .grid_h = self->frames[0].grid_h };
   guint kept = 0;
 
   self->params = self->next_params;
-  tern_compress_group_run (&self->params, &group, self->scratch, self->keep, self->n_keep);
+  tern_compress_group_run (&self->params, &group, self->frames[0].number, self->scratch, self->keep, self->n_keep,
+      self->mixed);
   self->ready = TRUE;
   self->popped = 0;
 
@@ -287,7 +386,7 @@ tern_compressor_pop (TernCompressor *self, TernTokens *frame)
   }
 
   n = self->frames[f].n_tokens;
-  rows = self->tokens + (gsize) f * n * self->dim;
+  rows = (tern_compress_group_mixes (&self->params) ? self->mixed : self->tokens) + (gsize) f * n * self->dim;
   keep = self->keep + (gsize) f * n;
   for (guint i = 0; i < self->n_keep[f]; i++)
     memcpy (self->kept + (gsize) i * self->dim, rows + (gsize) keep[i] * self->dim, self->dim * sizeof (float));

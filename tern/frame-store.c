@@ -19,6 +19,7 @@ tern_frame_store_clear (TernFrameStore *store)
   for (guint i = 0; i < store->max_groups; i++) {
     tern_mem_free (store->groups[i].tokens);
     tern_mem_free (store->groups[i].keep);
+    tern_mem_free (store->groups[i].mixed);
     g_free (store->groups[i].error);
   }
   g_clear_pointer (&store->groups, g_free);
@@ -53,20 +54,28 @@ grow (TernFrameStore *store, TernFrameGroup *group, guint capacity, GError **err
   return TRUE;
 }
 
-gboolean
-tern_frame_store_reserve (TernFrameStore *store, guint n_groups, guint n_tokens, GError **error)
+/* Room for compressing @group by @params. */
+static gboolean
+make_room (TernFrameStore *store, TernFrameGroup *group, const TernCompressorParams *params, guint n_tokens, GError **error)
 {
-  if (n_tokens > store->scratch_tokens) {
-    void *scratch = tern_mem_alloc (tern_compress_group_scratch (n_tokens), "token compression", error);
+  gsize row = (gsize) store->dim * sizeof (float), mixed = group->mixed_capacity * row;
+  gboolean ok = tern_compress_room (&store->scratch, &store->scratch_bytes,
+      tern_compress_group_scratch (params, n_tokens, store->dim), error);
 
-    if (!scratch)
-      return FALSE;
-    tern_mem_free (store->scratch);
-    store->scratch = scratch;
-    store->scratch_tokens = n_tokens;
+  if (ok && tern_compress_group_mixes (params)) {
+    ok = tern_compress_room ((void **) &group->mixed, &mixed, group->capacity * row, error);
+    group->mixed_capacity = (guint) (mixed / row);
   }
+  return ok;
+}
+
+gboolean
+tern_frame_store_reserve (TernFrameStore *store, const TernCompressorParams *params, guint n_groups, guint n_tokens,
+    GError **error)
+{
   for (guint i = 0; i < MIN (n_groups, store->max_groups); i++)
-    if (!grow (store, &store->groups[i], store->group_frames * n_tokens, error))
+    if (!grow (store, &store->groups[i], store->group_frames * n_tokens, error)
+        || !make_room (store, &store->groups[i], params, n_tokens, error))
       return FALSE;
   return TRUE;
 }
@@ -92,7 +101,7 @@ tern_frame_store_begin (TernFrameStore *store, guint64 first)
   group = &store->groups[store->n++];
   memory = *group;
   *group = (TernFrameGroup) { .first = first, .whole = TRUE, .tokens = memory.tokens, .keep = memory.keep,
-    .capacity = memory.capacity };
+    .capacity = memory.capacity, .mixed = memory.mixed, .mixed_capacity = memory.mixed_capacity };
   return group;
 }
 
@@ -110,7 +119,7 @@ tern_frame_store_rows (TernFrameStore *store, TernFrameGroup *group, guint n_tok
   guint capacity = MAX (group->total + n_tokens, store->group_frames * n_tokens);
 
   /* A frame that nothing is left of has a place too. */
-  if (!tern_frame_store_reserve (store, 0, n_tokens, error) || !grow (store, group, MAX (capacity, 1), error))
+  if (!grow (store, group, MAX (capacity, 1), error))
     return NULL;
   return group->tokens + (gsize) group->total * store->dim;
 }
@@ -127,21 +136,31 @@ tern_frame_store_add (TernFrameGroup *group, guint n_tokens, guint full, guint64
   group->full += full;
 }
 
+const float *
+tern_frame_store_kept (const TernFrameGroup *group)
+{
+  return group->closed && group->is_mixed ? group->mixed : group->tokens;
+}
+
 void
 tern_frame_store_close (TernFrameStore *store, TernFrameGroup *group, const TernCompressorParams *params)
 {
   gint64 begin = g_get_monotonic_time ();
   gint32 *keep = group->keep;
+  g_autoptr (GError) error = NULL;
 
   group->closed = TRUE;
   if (group->n_frames == 0)
     return;
-  if (group->whole) {
+  if (group->whole && group->n_tokens[0] > 0 && make_room (store, group, params, group->n_tokens[0], &error)) {
     TernTokenGroup tokens = { .tokens = group->tokens, .n_frames = group->n_frames, .n_tokens = group->n_tokens[0],
-      .dim = store->dim, .index = group->first / store->group_frames };
+      .dim = store->dim, .index = group->first / store->group_frames, .grid_w = group->grid_w, .grid_h = group->grid_h };
 
-    tern_compress_group_run (params, &tokens, store->scratch, group->keep, group->n_keep);
+    group->is_mixed = tern_compress_group_mixes (params);
+    tern_compress_group_run (params, &tokens, group->first, store->scratch, group->keep, group->n_keep, group->mixed);
   } else {
+    if (error && !group->error)
+      group->error = g_strdup (error->message);
     /* Compressed before it came here. */
     for (guint f = 0; f < group->n_frames; keep += group->n_tokens[f++]) {
       for (guint i = 0; i < group->n_tokens[f]; i++)

@@ -16,6 +16,10 @@ typedef struct {
   guint n_keep[TERN_GROUP_FRAMES];
   gint32 *keep;                 /* per frame, n_tokens apart */
   float *tokens;                /* [total][dim], frame after frame */
+  float *mixed;                 /* what is to be read in their place, where the method mixes; NULL: has never been needed */
+  guint mixed_capacity;         /* rows that mixed has room for */
+  gboolean is_mixed;
+  guint grid_w, grid_h;         /* of every frame, or 0: not known */
   guint capacity;               /* rows that tokens and keep have room for */
   double encode_ms, compress_ms;
   char *error;                  /* why a frame is missing, or NULL */
@@ -25,14 +29,16 @@ typedef struct {
   guint dim, group_frames;
   TernFrameGroup *groups;       /* [max_groups]; the first n are in use, oldest first */
   guint max_groups, n;
-  void *scratch;
-  guint scratch_tokens;
+  void *scratch;                /* for the method that was last used */
+  gsize scratch_bytes;
 } TernFrameStore;
 
 void tern_frame_store_init (TernFrameStore *store, guint dim, guint group_frames, guint max_groups);
 void tern_frame_store_clear (TernFrameStore *store);
-/* Room for @n_groups groups of frames of at most @n_tokens, beforehand; further and larger ones take it when they come. */
-gboolean tern_frame_store_reserve (TernFrameStore *store, guint n_groups, guint n_tokens, GError **error);
+/* Room for @n_groups groups of frames of at most @n_tokens, beforehand, and for compressing them; further
+ * and larger ones, and other methods, take it when they come. */
+gboolean tern_frame_store_reserve (TernFrameStore *store, const TernCompressorParams *params, guint n_groups,
+    guint n_tokens, GError **error);
 
 /* Begins a group with frame @first. */
 TernFrameGroup *tern_frame_store_begin (TernFrameStore *store, guint64 first);
@@ -40,6 +46,8 @@ TernFrameGroup *tern_frame_store_begin (TernFrameStore *store, guint64 first);
 TernFrameGroup *tern_frame_store_open (TernFrameStore *store);
 /* Where the next frame's @n_tokens rows go. NULL + NO_SPACE. */
 float *tern_frame_store_rows (TernFrameStore *store, TernFrameGroup *group, guint n_tokens, GError **error);
+/* The rows to be read of it when it is closed. */
+const float *tern_frame_store_kept (const TernFrameGroup *group);
 /* The rows are there. @full: tokens of the whole grid. */
 void tern_frame_store_add (TernFrameGroup *group, guint n_tokens, guint full, guint64 pts);
 /* Chooses what is kept. */

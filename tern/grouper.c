@@ -89,3 +89,10 @@ tern_grouper_finish (TernGrouper *self)
   forget_windows (self);
   self->last = TERN_TIME_NONE;
 }
+
+guint
+tern_grouper_window_frames (const TernGrouper *self)
+{
+  g_return_val_if_fail (self != NULL, 0);
+  return self->windower.plan.window;
+}

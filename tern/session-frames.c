@@ -10,10 +10,12 @@ void
 tern_session_close_group (TernSession *self, const TernSessionConfig *config)
 {
   TernFrameGroup *open = tern_frame_store_open (&self->store);
+  TernCompressorParams params;
 
   if (!open)
     return;
-  tern_frame_store_close (&self->store, open, &config->params.compress);
+  params = tern_session_compression (self, config);
+  tern_frame_store_close (&self->store, open, &params);
   tern_session_read_early (self);
 }
 
@@ -125,6 +127,10 @@ end_look (TernSession *self, TernInHand *hand, const GError *error)
   if (hand == &self->frame) {
     TernFrameGroup *group = tern_frame_store_open (&self->store);
 
+    if (!error && hand->plan.n == 1) {
+      group->grid_w = hand->plan.sub[0].grid_w;
+      group->grid_h = hand->plan.sub[0].grid_h;
+    }
     if (!error)
       tern_frame_store_add (group, hand->plan.n_tokens, hand->plan.n_tokens, hand->work.pts);
     end_frame (self, group, error);

@@ -338,7 +338,8 @@ tern_session_prepare (TernSession *self, GError **error)
   for (guint i = 0; i < self->n_readings; i++)
     tern_reader_init (&self->readings[i].reader);
   return (!self->vision || tern_scheduler_prepare_vision (model->scheduler, self->vision, model->activations, error))
-      && (n_tokens == 0 || tern_frame_store_reserve (&self->store, n_groups + 1, n_tokens, error))
+      && (n_tokens == 0 || tern_frame_store_reserve (&self->store, &self->config->params.compress, n_groups + 1, n_tokens,
+              error))
       && tern_session_reserve (self, self->config, self->planned_visual + self->planned_prompt, self->planned_tail,
           error);
 }

@@ -21,7 +21,7 @@ add_picture (TernSession *self, const TernPicture *picture, const TernPromptRun 
 static guint
 add_frames (TernSession *self, const TernFrameGroup *group, guint64 first, guint64 start)
 {
-  const float *tokens = group->tokens;
+  const float *tokens = tern_frame_store_kept (group);
   const gint32 *keep = group->keep;
   guint kept = 0;
 

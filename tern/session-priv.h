@@ -215,6 +215,8 @@ void tern_session_begin_still (TernSession *self);
 /* A slice of whichever is under way. TRUE: there is more. */
 gboolean tern_session_look (TernSession *self, TernRound *round);
 /* Chooses what is kept of the group that is open, if there is one. */
+/* How groups are compressed, windows and rate of the session filled in. */
+TernCompressorParams tern_session_compression (const TernSession *self, const TernSessionConfig *config);
 void tern_session_close_group (TernSession *self, const TernSessionConfig *config);
 
 /* ---- session-pictures.c: which of them are shown ---- */

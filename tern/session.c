@@ -12,14 +12,28 @@
 
 /* ---- Plans ---- */
 
+TernCompressorParams
+tern_session_compression (const TernSession *self, const TernSessionConfig *config)
+{
+  TernCompressorParams params = config->params.compress;
+
+  params.window_frames = self->max_frames;
+  params.rate_n = self->windower.plan.rate_n;
+  params.rate_d = self->windower.plan.rate_d;
+  return params;
+}
+
 static guint
 plan_visual (const TernSession *self, const TernSessionConfig *config)
 {
   guint n_tokens = self->vision ? tern_vision_info (self->vision)->max_tokens : 0;
   guint groups = self->max_frames / self->group_frames, rest = self->max_frames % self->group_frames;
-  guint64 n = (guint64) groups * tern_compressor_bound (&config->params.compress, self->group_frames, n_tokens)
-      + tern_compressor_bound (&config->params.compress, rest, n_tokens);
+  TernCompressorParams compress = tern_session_compression (self, config);
+  guint64 n = (guint64) groups * tern_compressor_bound (&compress, self->group_frames, n_tokens)
+      + tern_compressor_bound (&compress, rest, n_tokens);
 
+  if (compress.max_tokens_per_window > 0)
+    n = MIN (n, compress.max_tokens_per_window);
   return (guint) MIN (n, G_MAXINT32 / 4);
 }
 
@@ -30,8 +44,11 @@ tern_session_fits (const TernSession *self, const TernSessionConfig *config, GEr
   guint64 answer = (guint64) plan_visual (self, config) + config->max_tokens;
   g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint32));
   g_autoptr (GArray) runs = g_array_new (FALSE, FALSE, sizeof (TernPromptRun));
+  TernCompressorParams compress = tern_session_compression (self, config);
   TernPromptVisual visual;
 
+  if (!tern_compressor_budgets_check (&compress, error))
+    return FALSE;
   tern_session_plan_visual (self, self->max_frames, runs, &visual);
   for (guint i = 0; i < config->n_questions; i++) {
     if (!tern_session_compile (self, config, i, &visual, ids, NULL, error))
@@ -70,6 +87,7 @@ tern_session_new (TernModel *model, const TernSessionParams *params, GError **er
   TernWindowPlan plan;
   TernWorkLimits limits = { .bytes = WAITING_MOST, .unref = tern_session_config_unref };
   Preparing preparing = { NULL, error, FALSE };
+  TernCompressorParams compress;
 
   g_return_val_if_fail (model != NULL && params != NULL, NULL);
   text = tern_model_text (model);
@@ -107,8 +125,13 @@ tern_session_new (TernModel *model, const TernSessionParams *params, GError **er
     tern_session_destroy (&self->client);
     return NULL;
   }
-  self->planned_visual = plan_visual (self, self->config);
   tern_windower_init (&self->windower, &plan);
+  compress = tern_session_compression (self, self->config);
+  if (!tern_compressor_budgets_check (&compress, error)) {
+    tern_session_destroy (&self->client);
+    return NULL;
+  }
+  self->planned_visual = plan_visual (self, self->config);
   /* A live session holds the window at which the engine is and the newest one beside the one that comes in. */
   limits.n_slots = (self->live ? 3 : 1) * self->max_frames + self->group_frames;
   limits.always = 2 * self->group_frames;

@@ -19,7 +19,7 @@ typedef struct {
   char *model, *mmproj, *rate, *compress, *kv, *output, *format;
   TernCaptionQuestions questions;
   double window, merge_ratio, kv_prune;
-  gint max_tokens, beam, threads, track;
+  gint frame_tokens, window_tokens, second_tokens, max_tokens, beam, threads, track;
   gboolean overwrite, allow_network, metrics;
 } Options;
 
@@ -108,6 +108,9 @@ check_options (const Options *o, Caption *c, guint *threads)
   if (!check_share ("--merge-ratio", o->merge_ratio, &p->compress.merge_ratio)
       || !check_share ("--kv-prune", o->kv_prune, &p->kv_prune)
       || !check_count ("--max-tokens", o->max_tokens, TERN_MAX_TOKENS_MIN, TERN_MAX_TOKENS_MAX, &p->sampling.max_tokens)
+      || !check_count ("--max-tokens-per-frame", o->frame_tokens, 0, TERN_BUDGET_MAX, &p->compress.max_tokens_per_frame)
+      || !check_count ("--max-tokens-per-window", o->window_tokens, 0, TERN_BUDGET_MAX, &p->compress.max_tokens_per_window)
+      || !check_count ("--max-tokens-per-second", o->second_tokens, 0, TERN_BUDGET_MAX, &p->compress.max_tokens_per_second)
       || !check_count ("--beam", o->beam, TERN_BEAM_MIN, TERN_BEAM_MAX, &p->sampling.beam)
       || !tern_tool_check_threads (*threads = o->threads == NOT_GIVEN ? 0 : o->threads)
       || !check_format (o, c))
@@ -363,7 +366,8 @@ options_clear (Options *o)
 int
 tern_tool_caption (int argc, char **argv)
 {
-  Options o = { .window = NOT_GIVEN, .merge_ratio = NOT_GIVEN, .kv_prune = NOT_GIVEN, .max_tokens = NOT_GIVEN,
+  Options o = { .window = NOT_GIVEN, .merge_ratio = NOT_GIVEN, .kv_prune = NOT_GIVEN, .frame_tokens = NOT_GIVEN,
+    .window_tokens = NOT_GIVEN, .second_tokens = NOT_GIVEN, .max_tokens = NOT_GIVEN,
     .beam = NOT_GIVEN, .threads = NOT_GIVEN, .track = NOT_GIVEN, .questions.min_confidence = NOT_GIVEN };
   const GOptionEntry entries[] = {
     { "model", 0, 0, G_OPTION_ARG_FILENAME, &o.model, "GGUF file of the language model, or a folder with one", "FILE" },
@@ -381,8 +385,12 @@ tern_tool_caption (int argc, char **argv)
     { "grammar", 0, 0, G_OPTION_ARG_FILENAME, &o.questions.grammar, "Or by a sentence of this grammar (GBNF)", "FILE" },
     { "frame-rate", 0, 0, G_OPTION_ARG_STRING, &o.rate, "Frames a second of video that are looked at (2/1)", "N/D" },
     { "window", 0, 0, G_OPTION_ARG_DOUBLE, &o.window, "Seconds of video a caption is about (4)", "SECONDS" },
-    { "compress", 0, 0, G_OPTION_ARG_STRING, &o.compress, "none, dycoke (default), random or vla-cache", "METHOD" },
+    { "compress", 0, 0, G_OPTION_ARG_STRING, &o.compress, "How visual tokens are chosen: dycoke (default), none, ... "
+        "(docs/compression.md)", "METHOD" },
     { "merge-ratio", 0, 0, G_OPTION_ARG_DOUBLE, &o.merge_ratio, "Share of tokens that merging drops (0.7)", "K" },
+    { "max-tokens-per-frame", 0, 0, G_OPTION_ARG_INT, &o.frame_tokens, "Visual tokens of a frame of video, at most", "N" },
+    { "max-tokens-per-window", 0, 0, G_OPTION_ARG_INT, &o.window_tokens, "Visual tokens of a window, at most", "N" },
+    { "max-tokens-per-second", 0, 0, G_OPTION_ARG_INT, &o.second_tokens, "Visual tokens of a second of video, at most", "N" },
     { "kv-prune", 0, 0, G_OPTION_ARG_DOUBLE, &o.kv_prune, "Share of visual keys that decoding leaves out of videos (0.7)",
         "P" },
     { "kv", 0, 0, G_OPTION_ARG_STRING, &o.kv, "Keys and values are kept as auto (default), f32, f16 or int8", "TYPE" },

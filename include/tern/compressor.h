@@ -15,8 +15,17 @@ G_BEGIN_DECLS
  * @TERN_METHOD_NONE: all tokens are kept
  * @TERN_METHOD_DYCOKE: temporal token merging, DyCoke (arXiv:2411.15024) stage 1, as in the paper
  * @TERN_METHOD_RANDOM: as many tokens as DyCoke keeps, at random: for comparison
+ * @TERN_METHOD_VLA_CACHE: what VLA-Cache (arXiv:2502.02175) would not reuse
+ * @TERN_METHOD_RANDOM_ANY: at random from all frames alike: for comparison
+ * @TERN_METHOD_UNIFORM: at equal distances: for comparison
+ * @TERN_METHOD_MEAN: means over time of what stays the same
+ * @TERN_METHOD_VIDCOM2: VidCom2 (arXiv:2505.14454)
+ * @TERN_METHOD_V_CAST: V-CAST (arXiv:2603.27650)
+ * @TERN_METHOD_EVS: Efficient Video Sampling (arXiv:2510.14624)
+ * @TERN_METHOD_STTM: STTM (arXiv:2507.07990), means over areas and time
+ * @TERN_METHOD_VISIONZIP: VisionZip (arXiv:2412.04467), means of what is attended to least
  *
- * Which tokens are kept.
+ * Which tokens are kept. Methods work on a group of frames, which for most papers' authors is the whole video.
  *
  * Since: 0.1
  */
@@ -24,11 +33,20 @@ typedef enum {
   TERN_METHOD_NONE,
   TERN_METHOD_DYCOKE,
   TERN_METHOD_RANDOM,
+  TERN_METHOD_VLA_CACHE,
+  TERN_METHOD_RANDOM_ANY,
+  TERN_METHOD_UNIFORM,
+  TERN_METHOD_MEAN,
+  TERN_METHOD_VIDCOM2,
+  TERN_METHOD_V_CAST,
+  TERN_METHOD_EVS,
+  TERN_METHOD_STTM,
+  TERN_METHOD_VISIONZIP,
 } TernMethod;
 
 /**
  * tern_method_parse:
- * @name: none, dycoke or random
+ * @name: none, dycoke, random, ...
  * @method: (out): the method of that name
  * @error: return location of an error, or %NULL
  *
@@ -69,8 +87,17 @@ TERN_API const char *tern_method_about (TernMethod method);
 /**
  * TernCompressorParams:
  * @method: which tokens are kept
- * @merge_ratio: share dropped in frames 2-4 of a group, 0..TERN_SHARE_MAX
- * @max_tokens: hard budget for a group, in tokens, 0 = none; what is over it is dropped evenly
+ * @merge_ratio: share dropped in frames 2-4 of a group, 0..TERN_SHARE_MAX. Methods other than DyCoke keep as many of the
+ *   group as that leaves (1: a quarter of a whole group), wherever they are
+ * @max_tokens: hard budget for a group, in tokens, 0 = none; methods that choose how many choose within it, what others keep
+ *   over it is dropped evenly
+ * @max_tokens_per_frame: the same for each frame
+ * @max_tokens_per_window: the same for every @window_frames frames in a row, spread evenly over them: exact in each window
+ *   that has all its frames. At least a token a frame
+ * @max_tokens_per_second: the same for every second, @rate_n / @rate_d frames
+ * @window_frames: frames of a window, 0 = not known; a session fills in its own
+ * @rate_n: frames a second, numerator, 0 = not known; a session fills in its own
+ * @rate_d: frames a second, denominator
  * @seed: of methods with chance in them; same seed, same tokens
  * @reserved: 0
  *
@@ -82,6 +109,12 @@ typedef struct {
   TernMethod method;
   double merge_ratio;
   guint max_tokens;
+  guint max_tokens_per_frame;
+  guint max_tokens_per_window;
+  guint max_tokens_per_second;
+  guint window_frames;
+  guint rate_n;
+  guint rate_d;
   guint64 seed;
   gpointer reserved[4];
 } TernCompressorParams;
@@ -343,6 +376,18 @@ TERN_API TernGrouping tern_grouper_add (TernGrouper *grouper, guint64 pts, guint
  * Since: 0.1
  */
 TERN_API gboolean tern_grouper_see (TernGrouper *grouper, guint64 pts, guint64 duration);
+
+/**
+ * tern_grouper_window_frames:
+ * @grouper: a grouper
+ *
+ * What budgets of windows are spread over (#TernCompressorParams).
+ *
+ * Returns: frames of a whole window
+ *
+ * Since: 0.1
+ */
+TERN_API guint tern_grouper_window_frames (const TernGrouper *grouper);
 
 /**
  * tern_grouper_finish:

@@ -239,3 +239,12 @@
  * Since: 0.1
  */
 #define TERN_SHARE_MAX 1.0
+
+/**
+ * TERN_BUDGET_MAX:
+ *
+ * Most that a budget of visual tokens for a window or a second may be.
+ *
+ * Since: 0.1
+ */
+#define TERN_BUDGET_MAX (1u << 24)

@@ -138,7 +138,9 @@ static const struct {
   gint tokens;
 } plans[] = { { "method=none", 64 }, { "method=dycoke merge-ratio=0.7", 28 }, { "method=dycoke merge-ratio=0.9", 19 },
   { "method=dycoke merge-ratio=1", 16 }, { "method=random merge-ratio=0.7", 28 }, { "method=none max-tokens=9", 9 },
-  { "method=dycoke merge-ratio=0.7 max-tokens=20", 20 } };
+  { "method=dycoke merge-ratio=0.7 max-tokens=20", 20 }, { "method=mean merge-ratio=1", 16 },
+  { "method=v-cast merge-ratio=0 max-tokens-per-frame=3", 12 }, { "method=evs merge-ratio=0 max-tokens-per-second=11", 22 },
+  { "method=none max-tokens-per-second=7", 14 } };
 GST_START_TEST (test_planned)
 {
   g_autofree char *launch = g_strdup_printf ("terncompressor %s", plans[__i__].settings);
@@ -161,6 +163,36 @@ GST_START_TEST (test_planned)
   fail_unless_equals_int (tokens, plans[__i__].tokens);
   fail_unless_equals_int (got, plans[__i__].tokens);
   gst_caps_unref (caps);
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
+/* A budget that nothing is known about, or that leaves frames nothing. */
+static const struct {
+  const char *settings, *what;
+  GstFlowReturn flow;
+} impossible[] = { { "max-tokens-per-window=100", "terngenerator", GST_FLOW_OK },
+  { "max-tokens-per-second=1", "2 frames, found 1", GST_FLOW_ERROR } };
+GST_START_TEST (test_impossible)
+{
+  g_autofree char *launch = g_strdup_printf ("terncompressor %s", impossible[__i__].settings);
+  GstHarness *h = start (launch);
+  GstBus *bus = watch (h->element);
+  g_autofree char *debug = NULL;
+  GstMessage *message;
+  GError *error = NULL;
+
+  fail_unless_equals_int (gst_harness_push (h, make_tokens (0)), impossible[__i__].flow);
+  message = gst_bus_pop_filtered (bus, GST_MESSAGE_ERROR | GST_MESSAGE_INFO);
+  fail_unless (message != NULL);
+  if (impossible[__i__].flow == GST_FLOW_OK)
+    gst_message_parse_info (message, &error, &debug);
+  else
+    gst_message_parse_error (message, &error, &debug);
+  fail_unless (strstr (debug, impossible[__i__].what) != NULL, "%s", debug);
+  g_error_free (error);
+  gst_message_unref (message);
+  gst_object_unref (bus);
   gst_harness_teardown (h);
 }
 GST_END_TEST
@@ -395,6 +427,7 @@ main (void)
   tcase_add_test (tc, test_previews);
   tcase_add_test (tc, test_none_keeps_all);
   tcase_add_loop_test (tc, test_planned, 0, G_N_ELEMENTS (plans));
+  tcase_add_loop_test (tc, test_impossible, 0, G_N_ELEMENTS (impossible));
   tcase_add_loop_test (tc, test_drains, 0, G_N_ELEMENTS (drains));
   tcase_add_test (tc, test_drain);
   tcase_add_test (tc, test_gap_at_the_end);

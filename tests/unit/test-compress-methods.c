@@ -12,7 +12,7 @@
 /* ---- The tokens of each frame that the tower attends to most ----------------------------------------------------- */
 
 static gsize
-attended_scratch (guint n_tokens)
+attended_scratch (guint n_tokens, guint dim)
 {
   return n_tokens * sizeof (TernScored);
 }
@@ -69,8 +69,9 @@ check_group (const TernCompressMethod *method, GRand *rand)
   guint frames = (guint) g_rand_int_range (rand, 1, TERN_COMPRESS_GROUP + 1), n = (guint) g_rand_int_range (rand, 1, 60);
   guint dim = (guint) g_rand_int_range (rand, 1, 12), kept = 0;
   g_autofree float *tokens = g_new (float, (gsize) frames * n * dim), *scores = g_new (float, (gsize) frames * n);
+  g_autofree float *mixed = g_new (float, (gsize) frames * n * dim);
   g_autofree gint32 *keep = g_new (gint32, (gsize) frames * n);
-  g_autofree void *scratch = g_malloc (MAX (method->scratch (n), 1));
+  g_autofree void *scratch = g_malloc (MAX (method->scratch (n, dim), 1));
   TernTokenGroup group = { .tokens = tokens, .n_frames = frames, .n_tokens = n, .dim = dim,
     .index = g_rand_int (rand), .scores = scores };
   TernCompressParams params = { .merge_ratio = g_rand_int_range (rand, 0, 11) / 10.0, .seed = g_rand_int (rand),
@@ -81,7 +82,7 @@ check_group (const TernCompressMethod *method, GRand *rand)
   fill (tokens, (gsize) frames * n * dim, rand);
   fill (scores, (gsize) frames * n, rand);
   g_assert_true (tern_compress_check (method, tern_compress_has (&group), NULL));
-  tern_compress_run (method, &params, &group, scratch, keep, n_keep);
+  tern_compress_run (method, &params, &group, scratch, keep, n_keep, mixed);
   for (guint f = 0; f < frames; f++) {
     for (guint i = 0; i < n_keep[f]; i++)
       g_assert_true (keep[f * n + i] >= 0 && keep[f * n + i] < (gint32) n
@@ -153,7 +154,7 @@ test_attended (void)
   gint32 keep[8];
   guint n_keep[2];
 
-  tern_compress_run (&attended, &(TernCompressParams) { .merge_ratio = .5 }, &group, scratch, keep, n_keep);
+  tern_compress_run (&attended, &(TernCompressParams) { .merge_ratio = .5 }, &group, scratch, keep, n_keep, NULL);
   g_assert_cmpuint (n_keep[0], ==, 2);
   g_assert_true (keep[0] == 1 && keep[1] == 2);
   g_assert_cmpuint (n_keep[1], ==, 2);
@@ -171,24 +172,24 @@ test_vla_cache (void)
     3, 0, 0, 2, 15.8f, 1, 4.9f, 1, 0, 1 };
   static const float scores[10] = { 0, 0, 0, 0, 0, .1f, .9f, .2f, .3f, .4f };
   TernTokenGroup group = { .tokens = tokens, .n_frames = 2, .n_tokens = 5, .dim = 2 };
-  g_autofree void *scratch = g_malloc (tern_compress_vla_cache.scratch (5));
+  g_autofree void *scratch = g_malloc (tern_compress_vla_cache.scratch (5, 2));
   gint32 keep[10];
   guint n_keep[2];
 
-  tern_compress_run (&tern_compress_vla_cache, &(TernCompressParams) { .merge_ratio = .9 }, &group, scratch, keep, n_keep);
+  tern_compress_run (&tern_compress_vla_cache, &(TernCompressParams) { .merge_ratio = .9 }, &group, scratch, keep, n_keep, NULL);
   g_assert_cmpuint (n_keep[0], ==, 5);
   g_assert_cmpuint (n_keep[1], ==, 2);
   g_assert_true (keep[5] == 3 && keep[6] == 4);
   /* at most two of five: the most similar ones */
-  tern_compress_run (&tern_compress_vla_cache, &(TernCompressParams) { .merge_ratio = .4 }, &group, scratch, keep, n_keep);
+  tern_compress_run (&tern_compress_vla_cache, &(TernCompressParams) { .merge_ratio = .4 }, &group, scratch, keep, n_keep, NULL);
   g_assert_cmpuint (n_keep[1], ==, 3);
   g_assert_true (keep[5] == 2 && keep[6] == 3 && keep[7] == 4);
   /* what matters most (one of five) is looked at again */
   group.scores = scores;
-  tern_compress_run (&tern_compress_vla_cache, &(TernCompressParams) { .merge_ratio = .9 }, &group, scratch, keep, n_keep);
+  tern_compress_run (&tern_compress_vla_cache, &(TernCompressParams) { .merge_ratio = .9 }, &group, scratch, keep, n_keep, NULL);
   g_assert_cmpuint (n_keep[1], ==, 3);
   g_assert_true (keep[5] == 1 && keep[6] == 3 && keep[7] == 4);
-  tern_compress_run (&tern_compress_vla_cache, &(TernCompressParams) { .merge_ratio = 0 }, &group, scratch, keep, n_keep);
+  tern_compress_run (&tern_compress_vla_cache, &(TernCompressParams) { .merge_ratio = 0 }, &group, scratch, keep, n_keep, NULL);
   g_assert_cmpuint (n_keep[1], ==, 5);
 }
 

@@ -24,7 +24,7 @@ fixture_new (guint n_frames, guint n_tokens, guint dim)
   f.tokens = g_new0 (float, (gsize) n_frames * n_tokens * dim);
   f.keep = g_new0 (gint32, (gsize) n_frames * n_tokens);
   f.n_keep = g_new0 (guint, n_frames);
-  f.scratch = g_malloc0 (tern_compress_dycoke.scratch (n_tokens));
+  f.scratch = g_malloc0 (tern_compress_dycoke.scratch (n_tokens, dim));
   f.group = (TernTokenGroup) { .tokens = f.tokens, .n_frames = n_frames, .n_tokens = n_tokens, .dim = dim };
   return f;
 }
@@ -334,10 +334,10 @@ test_budget (void)
   g_autoptr (GRand) rand = g_rand_new_with_seed (5);
 
   fill_random (&f, rand);
-  for (guint budget = 0; budget < 45; budget++) {
+  for (guint budget = 1; budget < 45; budget++) {
     select_with (&tern_compress_dycoke, &f, .7, 0);
     g_assert_cmpuint (kept (&f), ==, 38);
-    tern_compress_limit (budget, 4, 20, f.keep, f.n_keep);
+    tern_compress_limit (budget, 20, 4, 20, f.keep, f.n_keep);
     g_assert_cmpuint (kept (&f), ==, MIN (budget, 38));
     if (budget == 19)
       g_assert_cmpuint (f.n_keep[0], ==, 10);   /* evenly: half of everything */

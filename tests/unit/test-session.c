@@ -332,6 +332,54 @@ test_params_change (void)
   g_assert_nonnull (strstr (error->message, "1.5"));
 }
 
+/* Budgets hold in every window, those that overlap too, whatever the method; a short window has its frames' part. */
+static void
+test_budgets (void)
+{
+  g_autoptr (TernModel) model = open_model (0);
+  g_autoptr (GError) error = NULL;
+  TernSessionParams params = quick_params ();
+
+  params.compress.merge_ratio = 0;
+  for (guint m = 0; *tern_method_name (m); m++)
+    for (guint kind = 0; kind < 3; kind++) {
+      g_autoptr (TernSession) session = NULL;
+      guint frames = 0, windows = 0;
+      TernResult *result;
+
+      params.compress.method = m;
+      params.compress.max_tokens_per_window = kind == 0 ? 29 : 0;
+      params.compress.max_tokens_per_frame = kind == 1 ? 3 : 0;
+      params.compress.max_tokens_per_second = kind == 2 ? 7 : 0;
+      params.window = 4 * TERN_SECOND;
+      params.hop = 2 * TERN_SECOND;
+      session = new_session (model, &params);
+      push_run (session, 0, 22, m);
+      tern_session_finish (session);
+      while ((result = next_result (session))) {
+        guint whole = session->max_frames, most = kind == 0 ? 29 : kind == 1 ? 3 * result->frames
+            : 7 * whole / 2;    /* two frames a second */
+        gboolean loose = m == TERN_METHOD_STTM || m == TERN_METHOD_VLA_CACHE;
+
+        g_assert_cmpstr (result->kind, ==, "caption");
+        g_assert_cmpuint (result->visual_kept, <=, most);
+        if (result->frames == whole && !loose)
+          g_assert_cmpuint (result->visual_kept, ==, most);
+        frames = MAX (frames, result->frames);
+        windows++;
+        tern_result_unref (result);
+      }
+      g_assert_cmpuint (frames, ==, session->max_frames);
+      g_assert_cmpuint (windows, >=, 3);
+    }
+
+  params.compress.max_tokens_per_second = 0;
+  params.compress.max_tokens_per_window = 7;
+  g_assert_null (tern_session_new (model, &params, &error));
+  g_assert_error (error, TERN_ERROR, TERN_ERROR_INVALID);
+  g_assert_nonnull (strstr (error->message, "max_tokens_per_window"));
+}
+
 /* Each question about each window, in their order; what is said is what a session says that is asked nothing else. */
 static void
 test_questions_alone (void)
@@ -635,6 +683,7 @@ main (int argc, char **argv)
   g_test_add_func ("/session/questions", test_questions);
   g_test_add_func ("/session/questions-alone", test_questions_alone);
   g_test_add_func ("/session/params-change", test_params_change);
+  g_test_add_func ("/session/budgets", test_budgets);
   g_test_add_func ("/session/invalid-params", test_invalid_params);
   g_test_add_func ("/session/max-frames", test_max_frames);
   g_test_add_func ("/session/gap-and-size", test_gap_and_size);

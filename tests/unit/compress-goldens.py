@@ -1,0 +1,292 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What compression methods keep, by numpy: writes compress-goldens.h.
+
+usage: compress-goldens.py > compress-goldens.h
+
+Written from the papers' equations (each method's file in compress/ names them), beside and not from the C code: arrays of
+the whole group, numpy's sorting, float64. Tokens are drawn by a rule that both sides know, so none are stored.
+"""
+import math
+
+import numpy as np
+
+CASES = (  # columns, rows, dim, frames, merge ratio, tokens of the group, of a frame (0: no limit)
+    (7, 7, 24, 4, 1.0, 0, 0), (7, 7, 24, 4, .7, 0, 0), (7, 7, 16, 4, 0.0, 0, 15), (5, 3, 9, 3, .5, 21, 0), (6, 5, 12, 2, .9, 0, 11),
+    (8, 8, 32, 4, .3, 70, 0), (4, 4, 8, 1, .7, 7, 0), (1, 13, 10, 4, .6, 17, 0))
+MASK = (1 << 64) - 1
+
+
+def splitmix(x):
+    x = (x + 0x9E3779B97F4A7C15) & MASK
+    x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & MASK
+    x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & MASK
+    return x ^ (x >> 31)
+
+
+def uniform(x):
+    return (splitmix(x) >> 40) / (1 << 24) - .5
+
+
+def draw(case):
+    """Places that stand still, that move a little, and that change: what they are and what a frame adds."""
+    w, h, dim, frames = case[:4]
+    out = np.zeros((frames, w * h, dim), np.float32)
+    for f in range(frames):
+        for p in range(w * h):
+            own = (.0625, .25, 1.)[(p // 2) % 3]
+            for d in range(dim):
+                out[f, p, d] = np.float32(uniform(p * 4096 + d) + own * uniform(((f + 1) << 32) + p * 4096 + d))
+    return out
+
+
+# ---- What all have in common ----
+
+def keep_of(case):
+    n = case[0] * case[1]
+    return min(n, math.floor((1 - case[4]) * n + 1e-9))
+
+
+def cap_of(case):
+    n = case[0] * case[1]
+    return min(case[6], n) if case[6] else n
+
+
+def budget_of(case):
+    n = case[0] * case[1]
+    budget = min(n + (case[3] - 1) * keep_of(case), case[3] * cap_of(case))
+    return min(budget, case[5]) if case[5] else budget
+
+
+def cosine(a, b):
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    return (a * b).sum(-1) / np.sqrt((a * a).sum(-1) * (b * b).sum(-1))
+
+
+def shares(weights, total, least, most):
+    """Whole numbers that sum to `total`: least + floors of the shares of the rest, then largest fractions."""
+    n = len(weights)
+    total = min(total, n * most)
+    least = 0 if total < n * least else least
+    part = np.asarray(weights, np.float64) / np.sum(weights) * (total - n * least)
+    out = [least + min(int(p), most - least) for p in part]
+    for i in sorted(range(n), key=lambda i: (-(part[i] - math.floor(part[i])), i)):
+        if sum(out) < total and out[i] < most:
+            out[i] += 1
+    while sum(out) < total:
+        for i in range(n):
+            if sum(out) < total and out[i] < most:
+                out[i] += 1
+    return out
+
+
+def best(scores, k):
+    """The places of the k highest, ties at the lower one, ascending."""
+    return sorted(np.argsort(-np.asarray(scores), kind="stable")[:k].tolist())
+
+
+def as_rows(tokens, keep):
+    return keep, [tokens[f][keep[f]].astype(np.float64) for f in range(len(keep))]
+
+
+def thin(row, k):
+    n = len(row)
+    return row if n <= k else [r for i, r in enumerate(row) if i * k // n != (i + 1) * k // n]
+
+
+# ---- Methods ----
+
+def vcast(tokens, case):
+    x = tokens.astype(np.float64)
+    frames = x.mean(1)
+    frames /= np.maximum(np.linalg.norm(frames, axis=-1, keepdims=True), 1e-6)
+    curve = np.ones(len(x))
+    for t in range(1, len(x) - 1):
+        i, o = frames[t] - frames[t - 1], frames[t + 1] - frames[t]
+        curve[t] = 1 - i @ o / (np.linalg.norm(i) * np.linalg.norm(o))
+    weights = np.exp(curve / .7) / np.exp(curve / .7).sum()
+    keep = []
+    for t, k in enumerate(shares(weights, budget_of(case), 1, cap_of(case))):
+        norm = np.linalg.norm(x[t], axis=-1)
+        keep.append(best(1 - cosine(x[t], frames[t]) + (norm - norm.min()) / (norm.max() - norm.min() + 1e-6), k))
+    return as_rows(tokens, keep)
+
+
+def vidcom2(tokens, case):
+    x = tokens.astype(np.float64)
+    variance = x.reshape(-1, x.shape[-1]).var(0)
+    x = x[..., np.argsort(variance, kind="stable")[:x.shape[-1] // 2]]
+    x = x / np.linalg.norm(x, axis=-1, keepdims=True)
+
+    def gauss(center):
+        distance = ((x - center) ** 2).sum(-1)
+        return sum(np.exp(-distance / (2 * 2. ** k)) for k in range(-3, 2))
+
+    video, frame = gauss(x.mean((0, 1))), gauss(x.mean(1, keepdims=True))
+    apart = -video.mean(1)
+    soft = np.exp((apart - apart.max()) / .01)
+    soft /= soft.sum()
+    counts = shares(1 + soft - soft.mean(), budget_of(case), 1, cap_of(case))
+    return as_rows(tokens, [best(-(video[t] + frame[t]), k) for t, k in enumerate(counts)])
+
+
+def evs(tokens, case):
+    n, cap, budget = tokens.shape[1], cap_of(case), budget_of(case)
+    keep = [thin(list(range(n)), min(cap, budget))] + [[] for _ in tokens[1:]]
+    left = budget - len(keep[0])
+    far = [(-(1 - cosine(tokens[t, p], tokens[t - 1, p])), t, p) for t in range(1, len(tokens)) for p in range(n)]
+    for _, t, p in sorted(far):
+        if left and len(keep[t]) < cap:
+            keep[t].append(p)
+            left -= 1
+    return as_rows(tokens, [sorted(k) for k in keep])
+
+
+def mean_time(tokens, case):
+    frames, n = tokens.shape[:2]
+    pairs = sorted((cosine(tokens[t - 1, p], tokens[t, p]), t, p) for t in range(1, frames) for p in range(n))
+    cut = {(t, p) for _, t, p in pairs[:max(0, min(budget_of(case) - n, len(pairs)))]}
+    keep, rows = [[] for _ in tokens], {}
+    for p in range(n):
+        runs = [[0]]
+        for t in range(1, frames):
+            runs.append([t]) if (t, p) in cut else runs[-1].append(t)
+        for run in runs:
+            at = min(run, key=lambda t: len(keep[t])) if cap_of(case) < n else run[0]
+            keep[at].append(p)
+            rows[at, p] = tokens[run, p].astype(np.float64).mean(0)
+    return keep, [[rows[t, p] for p in keep[t]] for t in range(frames)]
+
+
+def attended(x):
+    logits = x @ x.T / math.sqrt(x.shape[1])
+    soft = np.exp(logits - logits.max(1, keepdims=True))
+    return (soft / soft.sum(1, keepdims=True)).mean(0)
+
+
+def visionzip(tokens, case):
+    keep, rows = [], []
+    for t, k in enumerate(shares(np.ones(len(tokens)), budget_of(case), 1, cap_of(case))):
+        x = tokens[t].astype(np.float64)
+        contextual = 0 if k < 2 else max(k * 10 // 64, 1)
+        dominant = best(attended(x), k - contextual)
+        others = [i for i in range(len(x)) if i not in dominant]
+        found = {i: x[i] for i in dominant}
+        if contextual:
+            targets = others[::max(1, len(others) // contextual)][:contextual]
+            groups = {target: [target] for target in targets}
+            for o in others:
+                if o not in targets:
+                    groups[targets[int(np.argmax([cosine(x[o], x[target]) for target in targets]))]].append(o)
+            found.update({target: x[members].mean(0) for target, members in groups.items()})
+        keep.append(sorted(found))
+        rows.append([found[i] for i in keep[-1]])
+    return keep, rows
+
+
+def quadtree(x, w, h):
+    """Levels of {(column, row): mean of its children}, from the tokens up."""
+    levels = [{(i % w, i // w): x[i].astype(np.float32) for i in range(w * h)}]
+    while len(levels[-1]) > 1:
+        below, above = levels[-1], {}
+        for (c, r), row in below.items():
+            above.setdefault((c // 2, r // 2), []).append(row)
+        levels.append({at: np.mean(rows, axis=0, dtype=np.float64).astype(np.float32) for at, rows in above.items()})
+    return levels
+
+
+def sttm_merge(trees, w, h, tau):
+    def split(tree, level, at):
+        children = [(c, r) for c in (2 * at[0], 2 * at[0] + 1) for r in (2 * at[1], 2 * at[1] + 1)
+                    if level and (c, r) in tree[level - 1]]
+        if all(cosine(tree[level - 1][c], tree[level][at]) >= tau for c in children):
+            return [(level, at)]
+        return [node for c in children for node in split(tree, level - 1, c)]
+
+    def places(node):
+        side = 1 << node[0]
+        return frozenset((c, r) for c in range(node[1][0] * side, min(w, (node[1][0] + 1) * side))
+                         for r in range(node[1][1] * side, min(h, (node[1][1] + 1) * side)))
+
+    nodes = [[(t, places(n), tree[n[0]][n[1]]) for n in split(tree, len(tree) - 1, (0, 0))] for t, tree in enumerate(trees)]
+    flat = [n for frame in nodes for n in frame]
+    group = list(range(len(flat)))
+    for a, (t, where, row) in enumerate(flat):
+        for b, (u, other, second) in enumerate(flat):
+            if u == t + 1 and (where <= other or other <= where) and cosine(row, second) >= tau - .3:
+                group = [group[a] if g == group[b] else g for g in group]
+    sets = {}
+    for g, (t, where, row) in zip(group, flat):
+        sets.setdefault(g, []).append((t, min(r * w + c for c, r in where), row))
+    return sorted((min((t, p) for t, p, _ in s), np.mean([row for _, _, row in s], axis=0, dtype=np.float64))
+                  for s in sets.values())
+
+
+def sttm(tokens, case):
+    w, h = case[:2]
+    trees = [quadtree(x, w, h) for x in tokens]
+    low, high = -1.1, 1.4
+    found = sttm_merge(trees, w, h, high)
+    if len(found) > budget_of(case):
+        for _ in range(14):
+            middle = (low + high) / 2
+            if len(sttm_merge(trees, w, h, middle)) <= budget_of(case):
+                low = middle
+            else:
+                high = middle
+        found = sttm_merge(trees, w, h, low)
+    keep, rows = [[] for _ in tokens], [[] for _ in tokens]
+    for (t, p), row in found:
+        keep[t].append(p)
+        rows[t].append(row)
+    return keep, rows
+
+
+METHODS = {"v-cast": vcast, "vidcom2": vidcom2, "evs": evs, "mean": mean_time, "visionzip": visionzip, "sttm": sttm}
+
+
+def check(rows):
+    """One number of all rows in their order; and the sum of what it adds up, without signs, for the tolerance."""
+    total = size = 0.
+    for j, row in enumerate(r for frame in rows for r in frame):
+        weights = (j % 7 + 1) * (np.arange(len(row)) % 5 + 1)
+        total += float((weights * row).sum())
+        size += float((weights * np.abs(row)).sum())
+    return total, size
+
+
+def main():
+    print("/* SPDX-License-Identifier: LGPL-2.1-or-later */\n/* Made by compress-goldens.py; do not edit. */\n")
+    made = []
+    for number, case in enumerate(CASES):
+        tokens = draw(case)
+        for name, method in METHODS.items():
+            keep, rows = method(tokens, case)
+            # what a method keeps over a frame's budget, and then the group's, is dropped evenly
+            for f, row in enumerate(keep):
+                at = thin(list(range(len(row))), cap_of(case))
+                keep[f], rows[f] = [row[i] for i in at], [rows[f][i] for i in at]
+            flat = [(f, i) for f, row in enumerate(keep) for i in range(len(row))]
+            left = set(thin(flat, case[5]) if case[5] else flat)
+            rows = [[r for i, r in enumerate(row) if (f, i) in left] for f, row in enumerate(rows)]
+            keep = [[p for i, p in enumerate(row) if (f, i) in left] for f, row in enumerate(keep)]
+            total, size = check(rows)
+            flat = [p for row in keep for p in row]
+            ident = f"{name.replace('-', '_')}_{number}"
+            made.append((ident, name, case, [len(row) for row in keep] + [0] * (4 - len(keep)), total, size))
+            lines, line = [], "  "
+            for p in flat:
+                if len(line) + len(str(p)) > 110:
+                    lines.append(line.rstrip())
+                    line = "  "
+                line += f"{p}, "
+            print(f"static const gint32 {ident}[] = {{\n" + "\n".join(lines + [line.rstrip()]) + "\n};")
+    print("\nstatic const Golden goldens[] = {")
+    for ident, name, case, counts, total, size in made:
+        w, h, dim, frames, ratio, group, frame = case
+        print(f'  {{ "{name}", {w}, {h}, {dim}, {frames}, {ratio}, {group}, {frame}, {{ {", ".join(map(str, counts))} }}, {ident},\n'
+              f"    {total:.6f}, {size:.3f} }},")
+    print("};")
+
+
+main()
