@@ -78,6 +78,10 @@ extern const TernCompressMethod tern_compress_vcast;    /* arXiv:2603.27650 */
 extern const TernCompressMethod tern_compress_evs;      /* arXiv:2510.14624 */
 extern const TernCompressMethod tern_compress_sttm;     /* arXiv:2507.07990 */
 extern const TernCompressMethod tern_compress_visionzip;        /* arXiv:2412.04467 */
+extern const TernCompressMethod tern_compress_holitom;  /* arXiv:2505.21334 */
+extern const TernCompressMethod tern_compress_fastvid;  /* arXiv:2503.11187 */
+extern const TernCompressMethod tern_compress_flashvid; /* arXiv:2602.08024 */
+extern const TernCompressMethod tern_compress_cdpruner; /* arXiv:2506.10967 */
 
 /* In the order of TernMethod (tern/compressor.h), which has a constant for those that code names. */
 const TernCompressMethod *const *tern_compress_methods (guint *n);

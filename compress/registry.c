@@ -52,6 +52,10 @@ static const TernCompressMethod *const methods[] = {
   &tern_compress_evs,
   &tern_compress_sttm,
   &tern_compress_visionzip,
+  &tern_compress_holitom,
+  &tern_compress_fastvid,
+  &tern_compress_flashvid,
+  &tern_compress_cdpruner,
 };
 
 const TernCompressMethod *const *

@@ -7,15 +7,15 @@
 
 /* The fractions that are left are given away largest first. */
 static void
-share_rest (const double *part, guint n, guint64 left, guint most, guint *out)
+share_rest (const double *part, guint n, guint64 left, const guint *most, guint *out)
 {
-  gboolean given[TERN_COMPRESS_GROUP] = { FALSE };
+  gboolean given[TERN_SHARES_MAX] = { FALSE };
 
   for (; left > 0; left--) {
     gint best = -1;
 
     for (guint i = 0; i < n; i++)
-      if (!given[i] && out[i] < most && (best < 0 || part[i] > part[best]))
+      if (!given[i] && out[i] < most[i] && (best < 0 || part[i] > part[best]))
         best = (gint) i;
     if (best < 0)
       break;
@@ -27,7 +27,7 @@ share_rest (const double *part, guint n, guint64 left, guint most, guint *out)
     guint64 before = left;
 
     for (guint i = 0; i < n && left > 0; i++)
-      if (out[i] < most) {
+      if (out[i] < most[i]) {
         out[i]++;
         left--;
       }
@@ -37,18 +37,20 @@ share_rest (const double *part, guint n, guint64 left, guint most, guint *out)
 }
 
 void
-tern_share (const double *weights, guint n, guint64 total, guint least, guint most, guint *out)
+tern_share_within (const double *weights, guint n, guint64 total, guint least, const guint *most, guint *out)
 {
-  double weight[TERN_COMPRESS_GROUP], part[TERN_COMPRESS_GROUP], sum = 0;
-  guint64 left;
+  double weight[TERN_SHARES_MAX], part[TERN_SHARES_MAX], sum = 0;
+  guint64 room = 0, left;
 
-  g_assert (n <= TERN_COMPRESS_GROUP);
-  total = MIN (total, (guint64) n * most);
-  least = total < (guint64) n * least ? 0 : MIN (least, most);
+  g_assert (n <= TERN_SHARES_MAX);
   for (guint i = 0; i < n; i++) {
     weight[i] = weights[i] > 0 ? weights[i] : 0;
     sum += weights[i] == weights[i] ? weight[i] : NAN;
+    room += most[i];
+    least = MIN (least, most[i]);
   }
+  total = MIN (total, room);
+  least = total < (guint64) n * least ? 0 : least;
   if (!(sum > 0) || isinf (sum)) {
     for (guint i = 0; i < n; i++)
       weight[i] = 1;
@@ -58,13 +60,32 @@ tern_share (const double *weights, guint n, guint64 total, guint least, guint mo
   for (guint i = 0; i < n; i++)
     part[i] = weight[i] / sum * (double) (total - (guint64) n * least);
   for (guint i = 0; i < n; i++) {
-    guint whole = (guint) MIN (floor (part[i]), (double) (most - least));
+    guint whole = (guint) MIN (floor (part[i]), (double) (most[i] - least));
 
-    out[i] = least + MIN (whole, left);
+    out[i] = least + (guint) MIN (whole, left);
     left -= out[i] - least;
     part[i] -= floor (part[i]);
   }
   share_rest (part, n, left, most, out);
+}
+
+void
+tern_share (const double *weights, guint n, guint64 total, guint least, guint most, guint *out)
+{
+  guint all[TERN_SHARES_MAX];
+
+  for (guint i = 0; i < n; i++)
+    all[i] = most;
+  tern_share_within (weights, n, total, least, all, out);
+}
+
+void
+tern_share_equally (const TernCompressParams *params, const TernTokenGroup *group, guint *out)
+{
+  static const double equal[TERN_COMPRESS_GROUP] = { 1, 1, 1, 1 };
+
+  tern_share (equal, group->n_frames, tern_compress_budget (params, group->n_frames, group->n_tokens), 1,
+      tern_compress_cap (params, group->n_tokens), out);
 }
 
 guint

@@ -11,6 +11,11 @@
  * @total and @n @most. Weights below 0 count as 0, and as equal where they sum to none or one is no number. n <=
  * TERN_COMPRESS_GROUP. */
 void tern_share (const double *weights, guint n, guint64 total, guint least, guint most, guint *out);
+/* The same with each part's own most. n <= TERN_SHARES_MAX. */
+void tern_share_within (const double *weights, guint n, guint64 total, guint least, const guint *most, guint *out);
+#define TERN_SHARES_MAX (2 * TERN_COMPRESS_GROUP)
+/* Every frame the same part of the budget, but for rounding; at least one token each where it is enough. */
+void tern_share_equally (const TernCompressParams *params, const TernTokenGroup *group, guint *out);
 
 /* The @k lowest of @scored [n], ties at the lower place, to @row in ascending order; returns k. NaN counts as lowest. */
 guint tern_keep_lowest (TernScored *scored, guint n, guint k, gint32 *row);

@@ -18,22 +18,12 @@ budget_bound (const TernCompressParams *params, guint n_frames, guint n_tokens)
   return tern_compress_budget (params, n_frames, n_tokens);
 }
 
-/* Of each frame as many as its part of the row is long, so that no frame is over its own budget. */
-static void
-equal_counts (const TernCompressParams *params, const TernTokenGroup *group, guint *count)
-{
-  static const double equal[TERN_COMPRESS_GROUP] = { 1, 1, 1, 1 };
-
-  tern_share (equal, group->n_frames, tern_compress_budget (params, group->n_frames, group->n_tokens), 0,
-      tern_compress_cap (params, group->n_tokens), count);
-}
-
 static void
 uniform_select (const TernCompressParams *params, const TernTokenGroup *group, void *scratch, gint32 *keep, guint *n_keep)
 {
   guint n = group->n_tokens, count[TERN_COMPRESS_GROUP];
 
-  equal_counts (params, group, count);
+  tern_share_equally (params, group, count);
   for (guint f = 0; f < group->n_frames; f++) {
     /* Frames begin at other places: together they see more of what stands still. */
     guint64 shift = (guint64) f * n / group->n_frames;
@@ -55,7 +45,7 @@ random_any_select (const TernCompressParams *params, const TernTokenGroup *group
   guint count[TERN_COMPRESS_GROUP];
 
   /* Where frames have budgets of their own each draws its share; selection sampling (Knuth, TAOCP 3.4.2, algorithm S). */
-  equal_counts (params, group, count);
+  tern_share_equally (params, group, count);
   for (guint f = 0; f < group->n_frames; f++) {
     guint64 frame = count[f];
 

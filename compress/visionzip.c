@@ -110,11 +110,9 @@ static void
 visionzip_mix (const TernCompressParams *params, const TernTokenGroup *group, void *scratch, gint32 *keep, guint *n_keep,
     float *mixed)
 {
-  static const double equal[TERN_COMPRESS_GROUP] = { 1, 1, 1, 1 };
   guint n = group->n_tokens;
 
-  tern_share (equal, group->n_frames, tern_compress_budget (params, group->n_frames, n), 1, tern_compress_cap (params, n),
-      n_keep);
+  tern_share_equally (params, group, n_keep);
   for (guint f = 0; f < group->n_frames; f++)
     mix_frame (group, f, n_keep[f], scratch, keep + (gsize) f * n, mixed + (gsize) f * n * group->dim);
 }

@@ -26,7 +26,8 @@ import program  # noqa: E402
 import tables  # noqa: E402
 from report import Report  # noqa: E402
 
-METHODS = ("uniform", "random-any", "random", "dycoke", "evs", "vidcom2", "v-cast", "visionzip", "sttm", "mean", "vla-cache")
+METHODS = ("uniform", "random-any", "random", "dycoke", "evs", "vidcom2", "v-cast", "visionzip", "sttm", "holitom", "fastvid", "flashvid",
+           "cdpruner", "mean", "vla-cache")
 # name: (what a reader is told, options); every method is given the same
 BUDGETS = {"default": ("merge ratio .7, as by default", ("--merge-ratio", "0.7")),
            "quarter": ("25 %: merge ratio 1", ("--merge-ratio", "1")),

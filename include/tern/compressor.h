@@ -24,6 +24,10 @@ G_BEGIN_DECLS
  * @TERN_METHOD_EVS: Efficient Video Sampling (arXiv:2510.14624)
  * @TERN_METHOD_STTM: STTM (arXiv:2507.07990), means over areas and time
  * @TERN_METHOD_VISIONZIP: VisionZip (arXiv:2412.04467), means of what is attended to least
+ * @TERN_METHOD_HOLITOM: HoliTom (arXiv:2505.21334) before the language model
+ * @TERN_METHOD_FASTVID: FastVID (arXiv:2503.11187)
+ * @TERN_METHOD_FLASHVID: FlashVID (arXiv:2602.08024) before the language model
+ * @TERN_METHOD_CDPRUNER: CDPruner (arXiv:2506.10967) without a question
  *
  * Which tokens are kept. Methods work on a group of frames, which for most papers' authors is the whole video.
  *
@@ -42,6 +46,10 @@ typedef enum {
   TERN_METHOD_EVS,
   TERN_METHOD_STTM,
   TERN_METHOD_VISIONZIP,
+  TERN_METHOD_HOLITOM,
+  TERN_METHOD_FASTVID,
+  TERN_METHOD_FLASHVID,
+  TERN_METHOD_CDPRUNER,
 } TernMethod;
 
 /**

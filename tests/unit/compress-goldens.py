@@ -242,7 +242,179 @@ def sttm(tokens, case):
     return keep, rows
 
 
-METHODS = {"v-cast": vcast, "vidcom2": vidcom2, "evs": evs, "mean": mean_time, "visionzip": visionzip, "sttm": sttm}
+def equal(tokens, case):
+    return shares(np.ones(len(tokens)), budget_of(case), 1, cap_of(case))
+
+
+def shares_within(weights, total, most):
+    """As shares() with nothing at least, each part with its own most."""
+    total = min(total, sum(most))
+    part = np.asarray(weights, np.float64) / max(np.sum(weights), 1e-300) * total
+    out = [min(int(p), m) for p, m in zip(part, most)]
+    for i in sorted(range(len(most)), key=lambda i: (-(part[i] - math.floor(part[i])), i)):
+        if sum(out) < total and out[i] < most[i]:
+            out[i] += 1
+    while sum(out) < total:
+        for i in range(len(most)):
+            if sum(out) < total and out[i] < most[i]:
+                out[i] += 1
+    return out
+
+
+def peaks(rows, k, n):
+    """DPC-KNN: the n rows of the largest density x distance to what is denser, best first; and all distances."""
+    x = np.array(rows, np.float64)
+    square = ((x[:, None] - x[None]) ** 2).sum(-1) / x.shape[1]
+    density = np.exp(-np.sort(square, 1)[:, :k].mean(1))
+    delta = []
+    for i in range(len(x)):
+        denser = [j for j in range(len(x)) if density[j] > density[i] or (density[j] == density[i] and j < i)]
+        delta.append(math.sqrt(min(square[i, denser])) if denser else math.sqrt(square.max()))
+    return np.argsort(-density * np.array(delta), kind="stable")[:n].tolist(), square
+
+
+def clusters(rows, k, n):
+    """{centre: members, itself first}"""
+    centres, square = peaks(rows, k, n)
+    out = {c: [c] for c in centres}
+    for i in range(len(rows)):
+        if i not in out:
+            out[centres[int(np.argmin(square[i, centres]))]].append(i)
+    return out
+
+
+def holitom(tokens, case):
+    x, (frames, n) = tokens.astype(np.float64), tokens.shape[:2]
+    alike = [None] + [cosine(x[t], x[t - 1]) > .8 for t in range(1, frames)]
+
+    def still(s, e):
+        return np.all(alike[s + 1:e + 1], axis=0) if e > s else np.zeros(n, bool)
+
+    def stretches(s):
+        if s == frames:
+            return [[]]
+        return [[(s, e)] + rest for e in range(s, frames) for rest in stretches(e + 1)]
+
+    cuts = max(stretches(0), key=lambda cut: sum(int(still(s, e).sum()) * (e - s) for s, e in cut))
+    sets = []                                           # (frame, [(place, row)])
+    for s, e in cuts:
+        mask = still(s, e)
+        for t in range(s, e + 1):
+            sets.append((t, [(p, x[s:e + 1, p].mean(0).astype(np.float32)) for p in range(n) if mask[p]] if t == s else []))
+            sets.append((t, [(p, tokens[t, p]) for p in range(n) if not mask[p]]))
+    sizes = [len(rows) for _, rows in sets]
+    keep = [{} for _ in tokens]
+    for (t, rows), k in zip(sets, shares_within(sizes, min(budget_of(case), sum(sizes)), sizes)):
+        if k == len(rows):
+            keep[t].update({p: row.astype(np.float64) for p, row in rows})
+        elif k:
+            for c, members in clusters([row for _, row in rows], 7, k).items():
+                row = rows[c][1].astype(np.float64)
+                if len(members) > 1:
+                    row = .6 * row + .4 * np.mean([rows[i][1] for i in members[1:]], axis=0, dtype=np.float64)
+                keep[t][rows[c][0]] = row
+    return [sorted(k) for k in keep], [[k[p] for p in sorted(k)] for k in keep]
+
+
+def cuts_of(x):
+    means = x.mean(1)
+    return [0] + [t for t in range(1, len(x)) if cosine(means[t - 1], means[t]) < .9] + [len(x)]
+
+
+def fastvid(tokens, case):
+    x, (frames, n) = tokens.astype(np.float64), tokens.shape[:2]
+    counts, keep = equal(tokens, case), [{} for _ in tokens]
+    ends = list(range(frames + 1)) if cap_of(case) < n else cuts_of(x)
+    for s, e in zip(ends, ends[1:]):
+        context = [int(counts[t] * .4 + 1e-9) for t in range(s, e)]
+        salient, anchors = [counts[t] - c for t, c in zip(range(s, e), context)], sum(context)
+        for i in range(e - s - 1):
+            more = min(max(anchors - (n - salient[-1]), 0), n - salient[i])
+            salient[i], anchors = salient[i] + more, anchors - more
+        chosen = [best(attended(x[t]), k) for t, k in zip(range(s, e), salient)]
+        for t, places in zip(range(s, e), chosen):
+            keep[t].update({p: x[t, p] for p in places})
+        if not anchors:
+            continue
+        others = [p for p in range(n) if p not in chosen[-1]]
+        places = [others[i] for i in peaks(x[e - 1, others], 4, anchors)[0]]
+        joined = {p: [] for p in places}
+        for t in range(s, e):
+            for p in range(n):
+                if p not in chosen[t - s] and not (t == e - 1 and p in joined):
+                    joined[places[int(np.argmax(cosine(x[t, p], x[e - 1, places])))]].append(x[t, p])
+        for p, rows in joined.items():
+            w = max(1 / (len(rows) + 1), .6)
+            keep[e - 1][p] = w * x[e - 1, p] + (1 - w) * np.mean(rows, axis=0) if rows else x[e - 1, p]
+    return [sorted(k) for k in keep], [[k[p] for p in sorted(k)] for k in keep]
+
+
+def various(x, k):
+    far = (1 - cosine(x[:, None], x[None])) * attended(x)[None]
+    apart = far + np.where(np.eye(len(x)) > 0, np.inf, 0)
+    chosen = [int(np.argmax(apart.min(0)))] if k and len(x) > 1 else list(range(k))
+    while len(chosen) < k:
+        nearest = far[chosen].min(0)
+        nearest[chosen] = -np.inf
+        chosen.append(int(np.argmax(nearest)))
+    return chosen
+
+
+def flashvid(tokens, case):
+    x, (frames, n) = tokens.astype(np.float64), tokens.shape[:2]
+    counts, cuts = equal(tokens, case), cuts_of(x)
+    chosen = [various(x[t], math.ceil(counts[t] * .7 - 1e-9)) for t in range(frames)]
+    left = sum(counts) - sum(map(len, chosen))
+    free = [[p for p in range(n) if p not in chosen[t]] for t in range(frames)]
+    parent = {}
+    for t in range(1, frames):
+        for p in free[t] if t not in cuts else ():
+            if free[t - 1]:
+                like = cosine(x[t, p], x[t - 1, free[t - 1]])
+                if like.max() > .8:
+                    parent[t, p] = (like.max(), (t - 1, free[t - 1][int(np.argmax(like))]))
+    roots = [len(free[t]) - sum(u == t for u, _ in parent) for t in range(frames)]
+    room = [cap_of(case) - len(chosen[t]) for t in range(frames)]
+    for at in sorted(parent, key=lambda at: (parent[at][0], at)):
+        if sum(map(min, roots, room)) < left and roots[at[0]] < room[at[0]]:
+            del parent[at]
+            roots[at[0]] += 1
+    trees = {}
+    for t in range(frames):
+        for p in free[t]:
+            at = (t, p)
+            while at in parent:
+                at = parent[at][1]
+            trees.setdefault(at, []).append(x[t, p])
+    keep = [{p: x[t, p] for p in chosen[t]} for t in range(frames)]
+    of_frame = [sorted(p for u, p in trees if u == t) for t in range(frames)]
+    most = [min(cap_of(case) - len(chosen[t]), len(of_frame[t])) for t in range(frames)]
+    for t, k in enumerate(shares_within([len(r) for r in of_frame], left, most)):
+        means = [np.mean(trees[t, p], axis=0).astype(np.float32) for p in of_frame[t]]
+        for c, members in (clusters(means, 7, k) if k else {}).items():
+            keep[t][of_frame[t][c]] = np.mean([means[i] for i in members], axis=0, dtype=np.float64)
+    return [sorted(k) for k in keep], [[k[p] for p in sorted(k)] for k in keep]
+
+
+def cdpruner(tokens, case):
+    """The authors' Cholesky updates, with every token equally relevant."""
+    keep = []
+    for t, k in enumerate(equal(tokens, case)):
+        x = tokens[t].astype(np.float64)
+        x /= np.linalg.norm(x, axis=1, keepdims=True)
+        kernel = x @ x.T
+        gain, factors, chosen = np.diag(kernel).copy(), np.zeros((k, len(x))), []
+        for i in range(k):
+            j = int(np.argmax(np.where(np.isin(np.arange(len(x)), chosen), -np.inf, gain.round(12))))
+            factors[i] = (kernel[j] - factors[:i, j] @ factors[:i]) / math.sqrt(gain[j])
+            gain -= factors[i] ** 2
+            chosen.append(j)
+        keep.append(sorted(chosen))
+    return as_rows(tokens, keep)
+
+
+METHODS = {"v-cast": vcast, "vidcom2": vidcom2, "evs": evs, "mean": mean_time, "visionzip": visionzip, "sttm": sttm,
+           "holitom": holitom, "fastvid": fastvid, "flashvid": flashvid, "cdpruner": cdpruner}
 
 
 def check(rows):

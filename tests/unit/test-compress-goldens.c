@@ -168,7 +168,7 @@ check_kept (const Bench *b)
 static gboolean
 is_exact (const TernCompressMethod *method, const TernCompressParams *params)
 {
-  static const char *const loose[] = { "none", "dycoke", "random", "vla-cache", "sttm" };
+  static const char *const loose[] = { "none", "dycoke", "random", "vla-cache", "sttm", "holitom" };
 
   for (guint i = 0; i < G_N_ELEMENTS (loose); i++)
     if (strcmp (method->name, loose[i]) == 0)
@@ -179,7 +179,7 @@ is_exact (const TernCompressMethod *method, const TernCompressParams *params)
 static void
 fuzz_grid (const TernCompressMethod *method, GRand *rand, guint columns, guint rows)
 {
-  Bench b = bench_new (columns, rows, (guint) g_rand_int_range (rand, 1, columns * rows > 200 ? 5 : 20),
+  Bench b = bench_new (columns, rows, (guint) g_rand_int_range (rand, 1, columns * rows > 200 ? 3 : 20),
       (guint) g_rand_int_range (rand, 1, TERN_COMPRESS_GROUP + 1));
   gsize n = (gsize) b.group.n_frames * b.group.n_tokens, bytes = n * sizeof (gint32);
   guint kind = (guint) g_rand_int_range (rand, 0, 4), n_keep[TERN_COMPRESS_GROUP], kept;
