@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Action heads for the G1 humanoid on the captioner's trunk: from a picture, the instruction and the joints to half a second
-of joint targets.
+"""Action heads for the G1 humanoid on the captioner's trunk: from the joints of the last instants, and if asked for from a
+picture and the instruction too, to half a second of joint targets.
 
-    python training/policy.py --data ../shared/data --models models --work DIR [--kind cfc|mlp]
+    python training/policy.py --data ../shared/data --work DIR [--kind cfc|mlp] [--see] [--output models/tern-action-g1.gguf]
 
-The trunk stays as it is: its hidden state behind the prompt is computed once for every picture. Decisions are drawn at
-irregular times, as cameras deliver them; a cell (CfC) remembers across them, which is how it knows how fast the arms move.
-Every eighth episode is kept for evaluation.
+Decisions are drawn at irregular times, as cameras deliver them. The joints of some tenths of a second before tell how fast
+they move and, since they follow with a lag, what they were told. With --see the trunk's hidden state behind the prompt is an
+input too; the trunk stays as it is, so that is computed once for every picture. Every eighth episode is kept for evaluation.
 """
 
 import argparse
@@ -17,9 +17,9 @@ import os
 import common
 
 STEPS, RATE = 15, 30            # of a chunk; steps a second
+LAGS = (1, 2, 3, 6)             # rows before the newest state
 FIRST, LIMIT = 0.5, 5.0         # seconds of a first decision, and between two of one stream
-LENGTH = 8                      # decisions of a training sequence
-NOISE = 0.03                    # of a joint's spread, on states
+NOISE = 0.2                     # on inputs, of which each has a spread of 1
 
 
 class Episode:
@@ -97,6 +97,44 @@ class Scaling:
         self.low, self.high = rows.min(0), rows.max(0)
 
 
+class Inputs:
+    """What a head of the file sees, [hidden; newest state; state of each lag], and what is easier to learn from: the newest
+    state, how far each earlier one lies from it, and the hidden state; every number with mean 0 and spread 1."""
+
+    def __init__(self, found, width):
+        import numpy as np
+
+        self.state, self.action = Scaling([e.states for e in found]), Scaling([e.actions for e in found])
+        self.width, self.dims = width, len(self.state.mean)
+        self.mean, self.std = 0, 1
+        every = np.concatenate([self.of(e, np.arange(0, len(e.states), 3)) for e in found])
+        self.mean, self.std = every.mean(0), np.maximum(every.std(0), 1e-2)
+
+    def of(self, episode, rows):
+        """f32 [rows, numbers]"""
+        import numpy as np
+
+        states = (episode.states - self.state.mean) / self.state.std
+        newest = states[rows]
+        parts = [newest] + [states[np.maximum(rows - lag, 0)] - newest for lag in LAGS]
+        if self.width:
+            parts.append(episode.hidden[np.minimum(rows // 3, len(episode.hidden) - 1)])
+        return ((np.concatenate(parts, 1) - self.mean) / self.std).astype(np.float32)
+
+    def folded(self, weight, bias, width):
+        """Of a layer [out, numbers (+ more)] that reads these: (weight, bias) of one that reads what the file's heads see;
+        `width` is that of the trunk."""
+        import numpy as np
+
+        own = len(self.mean)
+        scaled = weight[:, :own] / self.std
+        bias = bias - scaled @ self.mean
+        states, d = scaled[:, : self.dims * (1 + len(LAGS))], self.dims
+        newest = states[:, :d] - sum(states[:, d * (i + 1) : d * (i + 2)] for i in range(len(LAGS)))
+        hidden = scaled[:, states.shape[1] :] if self.width else np.zeros((len(weight), width))
+        return np.concatenate((hidden, newest, states[:, d:], weight[:, own:]), 1), bias
+
+
 def heads():
     """The two kinds as torch modules; equations in docs/action-model.md."""
     import torch
@@ -106,13 +144,16 @@ def heads():
         return 1.7159 * torch.tanh(0.666 * x)
 
     class Cell(nn.Module):
+        length, batch = 8, 64   # decisions of a training sequence, sequences of a step
+        from_state = False      # what comes out is added to the mean of the actions
+
         def __init__(self, seen, outputs, units=192, width=256):
             super().__init__()
-            self.units, self.width = units, width
+            self.units = units
             self.backbone = nn.Linear(seen + units, width)
             self.ff1, self.ff2, self.time_a, self.time_b = (nn.Linear(width, units) for _ in range(4))
             self.output = nn.Linear(units, outputs)
-            self.drop = nn.Dropout(0.1)
+            self.drop = nn.Dropout(0.2)
 
         def start(self, n):
             return torch.zeros(n, self.units)
@@ -123,22 +164,41 @@ def heads():
             h = torch.tanh(self.ff1(z)) * (1 - gate) + gate * torch.tanh(self.ff2(z))
             return self.output(h), h
 
+        def layers(self):
+            """Name in the file -> layer; those that read the inputs."""
+            inner = {"cfc." + name: getattr(self, name) for name in ("ff1", "ff2", "time_a", "time_b")}
+            return {"cfc.backbone.0": self.backbone, **inner, "output": self.output}, ("cfc.backbone.0",)
+
+        def keys(self):
+            return {"cfc.units": self.units, "cfc.backbone_units": self.backbone.out_features}
+
     class Layers(nn.Module):
-        def __init__(self, seen, outputs, width=384):
+        length, batch = 1, 512
+        from_state = True       # or to the state: what a joint is told is near to where it is
+
+        def __init__(self, seen, outputs, width=512):
             super().__init__()
-            self.width = width
-            self.inner = nn.ModuleList([nn.Linear(seen + 1, width), nn.Linear(width, width)])
-            self.output = nn.Linear(width, outputs)
-            self.drop = nn.Dropout(0.1)
+            self.inner = nn.ModuleList([nn.Linear(seen, width), nn.Linear(width, width)])
+            self.output, self.skip = nn.Linear(width, outputs), nn.Linear(seen, outputs)
+            self.drop = nn.Dropout(0.5)
+            for parameter in (self.output.weight, self.skip.weight):
+                nn.init.zeros_(parameter)
 
         def start(self, n):
             return None
 
         def forward(self, x, h, elapsed):
-            x = torch.cat((x, elapsed[:, None]), 1)
+            y = self.skip(x)
             for layer in self.inner:
                 x = self.drop(torch.relu(layer(x)))
-            return self.output(x), None
+            return y + self.output(x), None
+
+        def layers(self):
+            layers = {"mlp.0": self.inner[0], "mlp.1": self.inner[1], "mlp.2": self.output, "mlp.skip": self.skip}
+            return layers, ("mlp.0", "mlp.skip")
+
+        def keys(self):
+            return {"mlp.widths": [layer.out_features for layer in self.inner], "mlp.skip": 1}
 
     return {"cfc": Cell, "mlp": Layers}
 
@@ -146,78 +206,114 @@ def heads():
 class Sequences:
     """Decisions of an episode one after the other, some tenths of a second apart."""
 
-    def __init__(self, found, state, action, blind):
-        self.found, self.state, self.action, self.blind = found, state, action, blind
+    def __init__(self, found, inputs):
+        import numpy as np
 
-    def batch(self, rng, n):
-        """hidden [L, n, w], state [L, n, d], elapsed [L, n], wanted [L, n, steps * dims]."""
+        self.found = [e for e in found if len(e.states) > STEPS + 1]
+        self.inputs, self.seen = inputs, [inputs.of(e, np.arange(len(e.states))) for e in self.found]
+
+    def batch(self, rng, n, length):
+        """seen [length, n, numbers], elapsed [length, n], what to add to an output [.., dims], wanted [.., steps, dims]."""
         import numpy as np
 
         out = [[], [], [], []]
         for _ in range(n):
-            e = self.found[rng.integers(len(self.found))]
-            most = (len(e.states) - STEPS) // 3
-            every = int(rng.choice([1, 2, 3, 5, 5, 6]))
-            gaps = np.maximum(1, every + rng.integers(-1, 2, LENGTH - 1) * (rng.random() < 0.5))
-            while gaps.sum() >= most - 1:
+            i = rng.integers(len(self.found))
+            e, most = self.found[i], len(self.found[i].states) - STEPS
+            every = int(rng.integers(3, 19))
+            gaps = np.maximum(1, every + rng.integers(-3, 4, length - 1) * (rng.random() < 0.5))
+            while gaps.sum() >= most:
                 gaps = np.maximum(1, gaps // 2)
-            at = int(rng.integers(0, most - gaps.sum())) + np.concatenate(([0], np.cumsum(gaps)))
-            out[0].append(e.hidden[np.minimum(at, len(e.hidden) - 1)] * (not self.blind))
-            out[1].append((e.states[3 * at] - self.state.mean) / self.state.std)
-            out[2].append(np.concatenate(([FIRST], gaps / 10)))
-            wanted = np.stack([e.actions[3 * i : 3 * i + STEPS] for i in at])
-            out[3].append(((wanted - self.action.mean) / self.action.std).reshape(LENGTH, -1))
+            at = int(rng.integers(0, most - gaps.sum())) + np.concatenate(([0], np.cumsum(gaps))).astype(int)
+            out[0].append(self.seen[i][at])
+            out[1].append(np.concatenate(([FIRST], gaps / RATE)))
+            out[2].append(e.states[at])
+            out[3].append(np.stack([e.actions[k : k + STEPS] for k in at]))
         return [np.stack(x, 1).astype(np.float32) for x in out]
 
 
-def train(kind, found, state, action, steps, blind, seed=4):
+def train(kind, found, inputs, steps, seed=0):
     import numpy as np
     import torch
 
     torch.manual_seed(seed)
-    dims, width = len(action.mean), found[0].hidden.shape[1]
-    head = heads()[kind](width + len(state.mean), STEPS * dims)
+    sequences = Sequences(found, inputs)
+    head = heads()[kind](sequences.seen[0].shape[1], STEPS * inputs.dims)
     optimizer = torch.optim.AdamW(head.parameters(), lr=1e-3, weight_decay=0.05)
-    sequences, weight = Sequences(found, state, action, blind), torch.from_numpy(action.std).repeat(STEPS)
-    drawn = torch.Generator().manual_seed(seed)
+    scale, mean = torch.from_numpy(inputs.action.std), torch.from_numpy(inputs.action.mean)
     for step in range(steps):
-        hidden, states, elapsed, wanted = map(torch.from_numpy, sequences.batch(np.random.default_rng((seed, step)), 64))
-        states = states + NOISE * torch.randn(states.shape, generator=drawn)
-        hidden = hidden + 0.1 * hidden.std() * torch.randn(hidden.shape, generator=drawn)
-        h, loss = head.start(64), 0
-        for i in range(LENGTH):
-            y, h = head(torch.cat((hidden[i], states[i]), 1), h, elapsed[i])
-            loss = loss + ((y - wanted[i]).abs() * weight).mean() / LENGTH
+        batch = sequences.batch(np.random.default_rng((seed, step)), head.batch, head.length)
+        seen, elapsed, states, wanted = map(torch.from_numpy, batch)
+        seen = seen + NOISE * torch.randn_like(seen)
+        h, loss = head.start(head.batch), 0
+        for i in range(head.length):
+            y, h = head(seen[i], h, elapsed[i])
+            chunk = y.view(head.batch, STEPS, -1) * scale + (states[i][:, None] if head.from_state else mean)
+            loss = loss + (chunk - wanted[i]).abs().mean() / head.length
         for group in optimizer.param_groups:
-            group["lr"] = 1e-3 * common.cosine(step, steps, 50, 0.01)
+            group["lr"] = 1e-3 * common.cosine(step, steps, 100, 0.001)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(head.parameters(), 1.0)
         optimizer.step()
         if step % 500 == 0:
-            print(f"step {step} error {float(loss):.4f}", flush=True)
+            print(f"step {step} error {float(loss.detach()):.4f}", flush=True)
     return head.eval()
 
 
-def errors(head, found, state, action, every, blind=False):
-    """Mean absolute error by step [16] of the head, and of the last action again; `every` in tenths of a second."""
+def errors(head, found, inputs, every):
+    """Mean absolute error by step of the head, and of the last action again; a decision every so many rows."""
     import numpy as np
     import torch
 
     ours, copied = [], []
     for e in found:
-        h = head.start(1)
-        for at in range(0, (len(e.states) - STEPS - 1) // 3, every):
-            hidden = torch.from_numpy(e.hidden[min(at, len(e.hidden) - 1)] * (not blind))[None]
-            s = torch.from_numpy((e.states[3 * at] - state.mean) / state.std)[None]
+        rows = np.arange(0, len(e.states) - STEPS, every)
+        h, seen = head.start(1), torch.from_numpy(inputs.of(e, rows))
+        for i, row in enumerate(rows):
             with torch.inference_mode():
-                y, h = head(torch.cat((hidden, s), 1), h, torch.tensor([FIRST if at == 0 else every / 10]))
-            chunk = y.numpy().reshape(STEPS, -1) * action.std + action.mean
-            truth = e.actions[3 * at : 3 * at + STEPS]
-            if at > 0:
+                y, h = head(seen[i : i + 1], h, torch.tensor([every / RATE if i else FIRST]))
+            chunk = y.numpy().reshape(STEPS, -1) * inputs.action.std + (e.states[row] if head.from_state else inputs.action.mean)
+            truth = e.actions[row : row + STEPS]
+            if row > 0:
                 ours.append(np.abs(chunk - truth).mean(1))
-                copied.append(np.abs(e.actions[3 * at - 1] - truth).mean(1))
+                copied.append(np.abs(e.actions[row - 1] - truth).mean(1))
     return np.mean(ours, 0), np.mean(copied, 0)
+
+
+def write(path, kind, head, inputs, names, width):
+    """docs/action-model.md. A head that sees no picture goes with every trunk of that width."""
+    import gguf
+    import numpy as np
+
+    action, state, dims = inputs.action, inputs.state, inputs.dims
+    w = gguf.GGUFWriter(path, "tern-action")
+    w.add_name(f"Tern Action G1 {kind.upper()}")
+    w.add_license("MIT")
+    for key, value in {"kind": kind, "space": "g1-upper-body", "names": names, "units": ["rad"] * dims, "embedding_length": width,
+                       "dims": dims, "steps": STEPS, "rate.numerator": RATE, "rate.denominator": 1,
+                       "minimum": action.low.tolist(), "maximum": action.high.tolist(), "action.normalization": "mean_std",
+                       "action.mean": action.mean.tolist(), "action.std": action.std.tolist(), "state.dims": dims,
+                       "state.normalization": "mean_std", "state.mean": state.mean.tolist(), "state.std": state.std.tolist(),
+                       "state.lags": [lag / RATE for lag in LAGS], "time.first": FIRST, "time.limit": LIMIT, **head.keys()}.items():
+        add = {str: w.add_string, int: w.add_uint32, float: w.add_float32, list: w.add_array}[type(value)]
+        add("tern-action." + key, value)
+
+    layers, reading = head.layers()
+    for name, layer in layers.items():
+        weight, bias = layer.weight.detach().numpy(), layer.bias.detach().numpy()
+        if name in reading:
+            weight, bias = inputs.folded(weight, bias, width)
+        if name == "mlp.skip":
+            weight[:, width : width + dims] += np.tile(np.diag(state.std / action.std), (STEPS, 1))
+            bias = bias + np.tile((state.mean - action.mean) / action.std, STEPS)
+        # Small differences of states: these weights are large and cancel each other.
+        w.add_tensor(name + ".weight", weight.astype(np.float32 if name in reading else np.float16))
+        w.add_tensor(name + ".bias", bias.astype(np.float32))
+    w.write_header_to_file()
+    w.write_kv_data_to_file()
+    w.write_tensors_to_file()
+    w.close()
 
 
 def main():
@@ -225,20 +321,27 @@ def main():
     a.add_argument("--data", default="../shared/data")
     a.add_argument("--models", default="models")
     a.add_argument("--work", required=True)
-    a.add_argument("--kind", default="cfc", choices=["cfc", "mlp"])
-    a.add_argument("--steps", type=int, default=6000)
-    a.add_argument("--blind", action="store_true", help="without the trunk's hidden state: what pictures are worth")
+    a.add_argument("--kind", default="mlp", choices=["cfc", "mlp"])
+    a.add_argument("--steps", type=int, default=3000)
+    a.add_argument("--see", action="store_true", help="with the trunk's hidden state: what pictures are worth")
+    a.add_argument("--output", help="GGUF of the head")
     options = a.parse_args()
     common.settle()
     mine, kept = episodes(os.path.join(options.data, "g1"))
-    see(mine + kept, options.models, options.work)
-    state, action = Scaling([e.states for e in mine]), Scaling([e.actions for e in mine])
-    head = train(options.kind, mine, state, action, options.steps, options.blind)
-    for every in (1, 3, 5):
-        ours, copied = errors(head, kept, state, action, every, options.blind)
-        print(f"a decision every {every / 10} s: error {ours.mean():.4f}, at the end {ours[-1]:.4f}; last action again "
+    width = 0
+    if options.see:
+        see(mine + kept, options.models, options.work)
+        width = mine[0].hidden.shape[1]
+    inputs = Inputs(mine, width)
+    head = train(options.kind, mine, inputs, options.steps)
+    for every in (3, 9, 15):
+        ours, copied = errors(head, kept, inputs, every)
+        print(f"a decision every {every / RATE:g} s: error {ours.mean():.4f}, at the end {ours[-1]:.4f}; last action again "
               f"{copied.mean():.4f}, at the end {copied[-1]:.4f}; ratio {ours.mean() / copied.mean():.3f}, {ours[-1] / copied[-1]:.3f}")
-    common.save(os.path.join(options.work, f"{options.kind}.pt"), head.state_dict())
+    if options.output:
+        with open(os.path.join(options.data, "g1", "meta", "info.json"), encoding="utf8") as f:
+            names = json.load(f)["features"]["action"]["names"][0]
+        write(options.output, options.kind, head, inputs, names, width or 256)
 
 
 if __name__ == "__main__":
