@@ -19,6 +19,7 @@ import words
 TEXT, VISION = "tern-captioner-{}m-tq2_0.gguf", "mmproj-tern-captioner-{}m-f16.gguf"
 NAME = "Tern Captioner {}M"
 LICENSE = "non-commercial research (trained on Flickr8k); see LICENSE.weights"
+PIXELS = 224 * 224
 TYPE = gguf.GGMLQuantizationType
 
 
@@ -70,12 +71,12 @@ def _finish(writer):
     writer.close()
 
 
-def write_text(model, tokenizer, path, known=None):
+def write_text(model, tokenizer, path, title, licence, known=None):
     """`known`: (the tasks that the model was taught, temperature of labels)."""
     w, shape = gguf.GGUFWriter(path, "lfm2"), model.shape
     w.add_type("model")
-    w.add_name(NAME.format(millions(model)))
-    w.add_license(LICENSE)
+    w.add_name(title)
+    w.add_license(licence)
     w.add_file_type(gguf.LlamaFileType.MOSTLY_TQ2_0)
     w.add_quantization_version(2)
     for key, value in {
@@ -114,23 +115,26 @@ def write_text(model, tokenizer, path, known=None):
     _finish(w)
 
 
-def write_vision(tower, model, path):
-    w, projector = gguf.GGUFWriter(path, "clip"), model.projector
+def write_vision(tower, projector, path, title, licence, pixels):
+    """`pixels`: the least and the most of a picture; the table of positions is one of a square."""
+    w = gguf.GGUFWriter(path, "clip")
+    width, inputs = tower.patch.weight.shape
+    patch, side = round((inputs // 3) ** 0.5), round(len(tower.position) ** 0.5)
     w.add_type("mmproj")
-    w.add_name(NAME.format(millions(model)) + " vision")
-    w.add_license(LICENSE)
+    w.add_name(title + " vision")
+    w.add_license(licence)
     w.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
     w.add_quantization_version(2)
     w.add_bool("clip.has_vision_encoder", True)
     w.add_string("clip.projector_type", "lfm2")
     w.add_bool("clip.use_gelu", True)
     for key, value in {
-        "image_size": 224, "image_min_pixels": 50176, "image_max_pixels": 50176, "patch_size": vit.PATCH,
-        "embedding_length": vit.WIDTH, "feed_forward_length": vit.MLP, "block_count": vit.DEPTH,
-        "attention.head_count": vit.HEADS, "projection_dim": projector.down.out_features, "projector.scale_factor": 2,
+        "image_size": side * patch, "image_min_pixels": pixels[0], "image_max_pixels": pixels[1], "patch_size": patch,
+        "embedding_length": width, "feed_forward_length": tower.blocks[0].fc1.out_features, "block_count": len(tower.blocks),
+        "attention.head_count": tower.heads, "projection_dim": projector.down.out_features, "projector.scale_factor": 2,
     }.items():
         w.add_uint32("clip.vision." + key, value)
-    w.add_float32("clip.vision.attention.layer_norm_epsilon", vit.EPS)
+    w.add_float32("clip.vision.attention.layer_norm_epsilon", tower.norm.eps)
     w.add_array("clip.vision.image_mean", [0.5] * 3)
     w.add_array("clip.vision.image_std", [0.5] * 3)
 
@@ -142,7 +146,7 @@ def write_vision(tower, model, path):
         _put(w, name + ".weight", layer.weight, TYPE.F32)
         _put(w, name + ".bias", layer.bias, TYPE.F32)
 
-    linear("v.patch_embd", tower.patch.weight.view(vit.WIDTH, 3, vit.PATCH, vit.PATCH), tower.patch.bias)
+    linear("v.patch_embd", tower.patch.weight.view(width, 3, patch, patch), tower.patch.bias)
     _put(w, "v.position_embd.weight", tower.position, TYPE.F32)
     for i, block in enumerate(tower.blocks):
         at = f"v.blk.{i}."
@@ -227,9 +231,9 @@ def read(folder):
     return tower.eval(), model.eval()
 
 
-def check(model, folder):
+def check(model, path):
     """The file's matrices are the trained trits times one f16 scale per tensor, exactly."""
-    found = _tensors(_found(folder, TEXT))
+    found = _tensors(path)
     for name, (value, kind) in _language(model).items():
         if kind == TYPE.TQ2_0:
             t = value.detach().sign()
@@ -238,17 +242,23 @@ def check(model, folder):
                 raise SystemExit(f"{name}: the exported tensor is not trits times one f16 scale")
 
 
-def write(tower, model, tokenizer, folder, known=None):
-    os.makedirs(folder, exist_ok=True)
-    text, vision = (os.path.join(folder, n.format(millions(model))) for n in (TEXT, VISION))
-    write_text(model, tokenizer, text + ".part", known)
-    write_vision(tower, model, vision + ".part")
+def write(tower, model, tokenizer, text, vision, title, licence, pixels, known=None):
+    """The two files, at these paths."""
+    os.makedirs(os.path.dirname(text) or ".", exist_ok=True)
+    write_text(model, tokenizer, text + ".part", title, licence, known)
+    write_vision(tower, model.projector, vision + ".part", title, licence, pixels)
     os.replace(text + ".part", text)
     os.replace(vision + ".part", vision)
-    check(model, folder)
+    check(model, text)
     for path in (text, vision):
         with open(path, "rb") as f:
             print(hashlib.sha256(f.read()).hexdigest(), os.path.getsize(path), os.path.basename(path))
+
+
+def write_captioner(tower, model, tokenizer, folder, known=None):
+    size = millions(model)
+    text, vision = (os.path.join(folder, name.format(size)) for name in (TEXT, VISION))
+    write(tower, model, tokenizer, text, vision, NAME.format(size), LICENSE, (PIXELS, PIXELS), known)
 
 
 def main():
@@ -269,7 +279,7 @@ def main():
     model = evaluate.trained(os.path.join(options.work, options.weights))
     tokenizer = words.load(os.path.join(options.work, "tokenizer.json"))
     known = heldout.tasks(model, tokenizer, options.tasks, options.work) if options.tasks else None
-    write(features.adapted(options.work), model, tokenizer, options.output, known)
+    write_captioner(features.adapted(options.work), model, tokenizer, options.output, known)
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ def export_is_exact(tokenizer):
     torch.manual_seed(2)
     model, tower = lm.Captioner(len(tokenizer.get_vocab()), shape=lm.SHAPES["wide"]), vit.Tower(False, "tanh")
     with tempfile.TemporaryDirectory() as folder:
-        export.write(tower, model, tokenizer, folder, (prompts.TASKS, 1.5))
+        export.write_captioner(tower, model, tokenizer, folder, (prompts.TASKS, 1.5))
         tower2, model2 = export.read(folder)
         fields = gguf.GGUFReader(export._found(folder, export.TEXT)).fields
     assert model2.shape == lm.SHAPES["wide"]

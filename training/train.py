@@ -101,7 +101,7 @@ def main():
         with_tasks = os.path.exists(os.path.join(options.work, "tasks.pt"))
         model = evaluate.trained(os.path.join(options.work, "tasks.pt" if with_tasks else "scst.pt"))
         known = heldout.tasks(model, tokenizer, options.data, options.work) if with_tasks else None
-        export.write(features.adapted(options.work), model, tokenizer, os.path.join(options.work, "export"), known)
+        export.write_captioner(features.adapted(options.work), model, tokenizer, os.path.join(options.work, "export"), known)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,8 @@ class Block(nn.Module):
 class Tower(nn.Module):
     """Images in [-1, 1] -> features [B, 196, 192] after the last norm; with a class token, that one first."""
 
+    heads = HEADS
+
     def __init__(self, class_token, gelu):
         super().__init__()
         self.patch = nn.Linear(3 * PATCH * PATCH, WIDTH)

@@ -42,6 +42,8 @@ class Block(nn.Module):
 class Tower(nn.Module):
     """uint8 pictures [N, H, W, 3] -> [N, H/32 * W/32, 4 * WIDTH]: the four patches of a token, row by row."""
 
+    heads = HEADS
+
     def __init__(self):
         super().__init__()
         self.patch = nn.Linear(3 * PATCH * PATCH, WIDTH)
@@ -80,6 +82,7 @@ class Projector(nn.Module):
 class Watcher(nn.Module):
     def __init__(self, vocabulary, plain=False):
         super().__init__()
+        self.shape = SHAPE
         self.tower, self.projector = Tower(), Projector()
         self.embedding = nn.Parameter(torch.randn(vocabulary, SHAPE.width) * 0.05)
         self.layers = nn.ModuleList(lm.Layer(SHAPE, i, plain) for i in range(SHAPE.layers))

@@ -85,17 +85,11 @@ def main():
     arguments.add_argument("--ratio", type=float, default=0.7)
     options = arguments.parse_args()
     common.settle()
-    import net
+    import files
     import learn
 
     tokenizer = learn.tokenizer_of(options.work)
-    watcher = net.Watcher(learn.VOCABULARY).eval()
-    state = common.load(os.path.join(options.work, options.weights))
-    watcher.load_state_dict({k: v.float() for k, v in state.get("model", state).items()})
-    for layer in watcher.layers:
-        for module in layer.modules():
-            if hasattr(module, "freeze"):
-                module.freeze(True)
+    watcher = files.trained(options.work, options.weights)
     clips(watcher, tokenizer, options.work, options.clips, options.ratio)
     if options.nlvr:
         sentences(watcher, tokenizer, options.nlvr)
