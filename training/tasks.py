@@ -20,6 +20,7 @@ from torch import nn
 import features
 import model as lm
 import motion
+import place
 import prompts
 import questions
 import rows
@@ -29,10 +30,11 @@ from common import Log, half, load, save
 from course import Course, compile_layers
 
 RATE, DROP, SMOOTHING = 1e-3, 0.1, 0.1
-SHARES = (("photograph", 0.4), ("aerial", 0.15), ("clip", 0.45))
+SHARES = (("photograph", 0.35), ("aerial", 0.1), ("clip", 0.55))
 ASKED = 8  # questions about one photograph in one step, at most
 CLIPS_AT_ONCE = 16
-FLOW = 1.0  # weight of the hint
+FLOW = 2.0  # weight of the hint
+CARRY = 600  # pictures from which the projector learns to read places
 
 
 class Answer:
@@ -135,7 +137,7 @@ class Clips:
             tokens = model.projector(inputs).view(len(at), motion.SAMPLED, lm.TOKENS, -1)
             places = features.choice(tokens, kept)
         inputs = inputs.view(len(at), -1, lm.VISION).gather(1, places[..., None].expand(-1, -1, lm.VISION))
-        visual = model.projector(inputs, drop(inputs.shape))
+        visual = model.projector(inputs)   # what tells the place is spread over all inputs: none may be missing
         flow = motion.flow(np.stack(views), np.stack(scenes), places.numpy())
         return layout, visual.flatten(0, 1), answers, flow
 
@@ -158,6 +160,10 @@ class Hint(nn.Module):
         cut = F.binary_cross_entropy_with_logits(found[:, 3], target[:, 3], reduction="none")
         usable = known * (1 - target[:, 3])
         moved = (moved * usable).sum() / usable.sum().clamp_min(1)
+        # Where one row looks is uncertain; what all of them say together is not, and is what the answer is about.
+        weight = (usable / 100).view(-1, sum(kept), 1)
+        told, true = ((x[:, :3].view(len(weight), -1, 3) * weight).sum(1) / weight.sum(1).clamp_min(1e-3) for x in (found, target))
+        moved = moved + 2 * F.smooth_l1_loss(told, true)
         cut = (cut * known).sum() / known.sum().clamp_min(1)
         return moved + 0.3 * (cut + F.mse_loss(found[:, 4:], target[:, 4:]) + self.look(query, key, target, usable, kept))
 
@@ -213,6 +219,8 @@ def run(tokenizer, sources, work, steps, source="scst", name="tasks", seed=4, ra
     log = Log(os.path.join(work, name + ".jsonl"))
     torch.manual_seed(seed)
     model = lm.Captioner.loaded(load(os.path.join(work, source + ".pt")))
+    if "clip" in sources:
+        place.carry(model, torch.from_numpy(np.array(sources["clip"].cached[:CARRY, 0], np.float32)))
     hint, tap = Hint(model.shape.width), model.shape.layers - 3
     course = Course(checkpoint, {"model": model, "hint": hint}, steps, rate, 50, 0.02, decay=0.01)
     if compiled:
