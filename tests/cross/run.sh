@@ -65,7 +65,7 @@ run() {
   level=$1
   shift
   tern_say "testing $arch, TERN_CPU=$level"
-  TERN_CPU=$level meson test -C "$build" --no-rebuild --print-errorlogs --timeout-multiplier 30 --logbase "$level" "$@" ||
+  TERN_CPU=$level TERN_TEST_PATIENCE=30 meson test -C "$build" --no-rebuild --print-errorlogs --timeout-multiplier 30 --logbase "$level" "$@" ||
     status=1
 }
 best=${levels##* }
@@ -74,7 +74,7 @@ if [ $# -gt 0 ]; then
 elif $quick; then
   tern_say "testing $arch: a sample"
   # shellcheck disable=SC2086
-  TERN_TEST_SAMPLE=4 meson test -C "$build" --no-rebuild --print-errorlogs --timeout-multiplier 5 --logbase quick \
+  TERN_TEST_SAMPLE=4 TERN_TEST_PATIENCE=30 meson test -C "$build" --no-rebuild --print-errorlogs --timeout-multiplier 5 --logbase quick \
     kernels $quick_tests || status=1
 else
   run "$best" kernels

@@ -16,7 +16,7 @@ import tempfile
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from tap import plan, point  # noqa: E402
+from tap import patience, plan, point  # noqa: E402
 
 TERN, MODELS = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2]).resolve()
 MODEL = MODELS / "tern-captioner-4m-tq2_0.gguf"
@@ -26,7 +26,7 @@ SIDE, FPS, FRAMES, WIDTH = 224, 10, 12, 256
 
 
 def tern(*args, data=None):
-    run = subprocess.run([TERN, *map(str, args)], input=data, capture_output=True, timeout=240,
+    run = subprocess.run([TERN, *map(str, args)], input=data, capture_output=True, timeout=patience(240),
                          env=dict(os.environ, LC_ALL="C"))
     return run.returncode, run.stdout.decode(), run.stderr.decode()
 

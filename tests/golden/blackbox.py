@@ -19,7 +19,7 @@ import tempfile
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from tap import plan, point  # noqa: E402
+from tap import patience, plan, point  # noqa: E402
 
 TERN, FOLDER = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2])
 LEVELS = sys.argv[3:] or ["scalar", "avx2", "avx512vnni", "amx", "neon", "dotprod", "i8mm"]
@@ -47,7 +47,7 @@ def distance(found, expected):
 
 
 def tern(level, *args, stdin=b""):
-    return subprocess.run([TERN, *map(str, args)], input=stdin, capture_output=True, timeout=300,
+    return subprocess.run([TERN, *map(str, args)], input=stdin, capture_output=True, timeout=patience(300),
                           env=dict(os.environ, TERN_CPU=level))
 
 

@@ -14,13 +14,13 @@ import tempfile
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from tap import plan, point  # noqa: E402
+from tap import patience, plan, point  # noqa: E402
 
 TERN, DATA = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2])
 
 
 def tern(*args, cpu="auto", stdout=subprocess.PIPE):
-    run = subprocess.run([TERN, *map(str, args)], stdout=stdout, stderr=subprocess.PIPE, timeout=120,
+    run = subprocess.run([TERN, *map(str, args)], stdout=stdout, stderr=subprocess.PIPE, timeout=patience(120),
                          env=dict(os.environ, TERN_CPU=cpu, LC_ALL="C"))
     return run.returncode, (run.stdout or b"").decode(), run.stderr.decode()
 

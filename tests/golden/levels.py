@@ -20,7 +20,7 @@ import zlib
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from tap import plan, point  # noqa: E402
+from tap import patience, plan, point  # noqa: E402
 
 TERN, MODELS = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2])
 DATA = pathlib.Path(__file__).resolve().parent / "data"
@@ -52,7 +52,7 @@ def picture(path, kind):
 
 
 def run(level, *args):
-    return subprocess.run([TERN, *map(str, args)], capture_output=True, text=True, timeout=200, check=False,
+    return subprocess.run([TERN, *map(str, args)], capture_output=True, text=True, timeout=patience(200), check=False,
                           env=dict(os.environ, TERN_CPU=level))
 
 

@@ -18,6 +18,10 @@ import subprocess
 import sys
 import tempfile
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from tap import patience  # noqa: E402
+
 WIDTH, HEADS, KV_HEADS, HEAD, FFN, LAYERS, VOCABULARY, THETA, EPSILON = 256, 4, 2, 64, 512, 3, 256, 10000.0, 1e-5
 TOKENS = [1, 72, 101, 108, 108, 111, 44, 32, 119, 200, 3, 150]
 GAIN = 1.5                      # of a matrix: the standard deviation of its weights is GAIN / sqrt(columns)
@@ -215,7 +219,7 @@ def test(tern, folder, levels):
                 number += 1
                 run = subprocess.run([tern, "logits", "--model", path / "mixed.gguf", "--tokens", path / "tokens",
                                       "--output", path / "out.npy", "--activations", mode], capture_output=True,
-                                     text=True, env=dict(os.environ, TERN_CPU=level), timeout=120)
+                                     text=True, env=dict(os.environ, TERN_CPU=level), timeout=patience(120))
                 if run.returncode and "TERN_CPU" in run.stderr:
                     print("ok", number, "-", level, mode, "# SKIP", run.stderr.strip())
                     continue

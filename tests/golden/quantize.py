@@ -16,7 +16,7 @@ import tempfile
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from tap import plan, point  # noqa: E402
+from tap import patience, plan, point  # noqa: E402
 
 TERN, DATA = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2]).resolve()
 PLAIN, TERNARY = DATA / "lfm2s/lfm2s-bf16.gguf", DATA / "lfm2/lfm2-tq2_0.gguf"
@@ -24,7 +24,7 @@ CHANGED = {"general.file_type", "general.quantization_version"}
 
 
 def tern(*args, **more):
-    run = subprocess.run([TERN, *map(str, args)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=240,
+    run = subprocess.run([TERN, *map(str, args)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=patience(240),
                          env=dict(os.environ, LC_ALL="C"), **more)
     return run.returncode, run.stdout.decode(), run.stderr.decode()
 

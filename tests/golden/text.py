@@ -15,7 +15,7 @@ import tempfile
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from tap import plan, point  # noqa: E402
+from tap import patience, plan, point  # noqa: E402
 
 TERN, DATA = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2])
 MODEL, VOCABULARY = DATA / "lfm2" / "lfm2-tq2_0.gguf", DATA / "tokenizers" / "vocab-lfm2.gguf"
@@ -138,7 +138,7 @@ def main():
                          ("inspect", path), ("tokenize", "--model", path)):
                 try:
                     done = subprocess.run([TERN, *map(str, args)], stdin=subprocess.DEVNULL, capture_output=True,
-                                          check=False, timeout=300)
+                                          check=False, timeout=patience(300))
                     point(done.returncode == 1 and str(path).encode() in done.stderr and what.encode() in done.stderr,
                           f"{what} for a file: {args[0]} {args[3] if len(args) > 4 else ''}", done.stderr.decode())
                 except subprocess.TimeoutExpired:

@@ -17,6 +17,10 @@ import sys
 import tarfile
 import tempfile
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from tap import patience  # noqa: E402
+
 TERN, MODELS, VIDEO, PHOTOGRAPHS = os.path.abspath(sys.argv[1]), *map(pathlib.Path, sys.argv[2:5])
 LEAST, FRAMES, PHOTOS = .999, 4, 8
 
@@ -27,7 +31,7 @@ def frames(folder):
         return "no gst-launch-1.0"
     done = subprocess.run(["gst-launch-1.0", "-q", "filesrc", f"location={VIDEO}", "!", "decodebin", "!", "videoconvert", "!",
                            "pngenc", "snapshot=false", "!", "multifilesink", f"location={folder}/frame-%04d.png"],
-                          capture_output=True, text=True, timeout=100, check=False)
+                          capture_output=True, text=True, timeout=patience(100), check=False)
     for i, path in enumerate(sorted(folder.glob("frame-*.png"))):
         if i % 20 or i // 20 >= FRAMES:
             path.unlink()
@@ -49,7 +53,7 @@ def tokens(folder, picture, activations):
     text, encoder = next(MODELS.glob("tern-captioner-*.gguf")), next(MODELS.glob("mmproj-*.gguf"))
     done = subprocess.run([TERN, "logits", "--model", text, "--mmproj", encoder, "--image", picture, "--tokens",
                            folder / "tokens", "--visual", folder / "visual.npy", "--greedy", "1", "--activations", activations],
-                          capture_output=True, text=True, timeout=100, check=False)
+                          capture_output=True, text=True, timeout=patience(100), check=False)
     if done.returncode:
         raise RuntimeError(done.stderr.strip())
     data = (folder / "visual.npy").read_bytes()

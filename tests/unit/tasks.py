@@ -13,7 +13,7 @@ import tempfile
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from tap import plan, point  # noqa: E402
+from tap import patience, plan, point  # noqa: E402
 
 TERN, DATA = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2]).resolve()
 MODEL, PLAIN, MMPROJ = DATA / "lfm2/lfm2-tq2_0.gguf", DATA / "lfm2s/lfm2s-bf16.gguf", DATA / "lfm2vl/mmproj-ship-q8_0.gguf"
@@ -21,7 +21,7 @@ SCHEMA = '{"type": "object", "properties": {"n": {"type": "integer"}}, "required
 
 
 def tern(*args):
-    run = subprocess.run([TERN, *map(str, args)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=240, check=False,
+    run = subprocess.run([TERN, *map(str, args)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=patience(240), check=False,
                          env=dict(os.environ, LC_ALL="C"))
     return run.returncode, run.stdout.decode(), run.stderr.decode()
 
