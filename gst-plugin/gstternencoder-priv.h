@@ -42,12 +42,14 @@ struct _GstTernEncoder
   guint max_frames;
   TernFit fit;
   GstClockTime idle_timeout;
+  TernGateParams gate_params;
 
   GstTernTask task;             /* the worker: EncoderItem, and events */
   /* Under its lock. */
   gboolean live;
   TernEncoder *encoder;         /* set by the worker; for cancelling */
   guint64 frames, taken, dropped;
+  TernGateStats gate_stats;
   GstTernSeen seen;             /* the last frame that came */
   gboolean unseen;              /* ... tokens do not say where it ends */
   GstClockTime seen_at;         /* ... when, by the task's clock */
@@ -78,6 +80,10 @@ struct _GstTernEncoder
   guint tag_orientation[2];     /* of the stream, of all streams; 0 unknown */
   TernModel *model;
   GstBufferPool *pool;
+  TernGate *gate;
+  GstBuffer *last;              /* tokens of the picture encoded last, for frames
+                                 * with nothing new */
+  guint64 picture;              /* which one that is, counted from 1 */
   guint64 number;
   GstClockTime last_tick;       /* of the frame numbered last */
   gboolean announced;           /* where tokens begin */

@@ -2,6 +2,8 @@
 /* The thread that turns frames into tokens: the task of the src pad. */
 #include "gstternencoder-priv.h"
 
+#include <string.h>
+
 #include "gstternelement.h"
 #include "gstternerror.h"
 #include "gstternframe.h"
@@ -13,6 +15,7 @@ worker_open (GstTernEncoder * self)
   TernEncoder *encoder;
   GError *error = NULL;
   gboolean interrupted;
+  TernGateParams gate;
   TernFit fit;
 
   if (self->model)
@@ -22,7 +25,10 @@ worker_open (GstTernEncoder * self)
     return interrupted ? GST_FLOW_FLUSHING : GST_FLOW_ERROR;
   GST_OBJECT_LOCK (self);
   fit = self->fit;
+  gate = self->gate_params;
   GST_OBJECT_UNLOCK (self);
+  if (gate.mode != TERN_GATE_MODE_OFF)
+    self->gate = tern_gate_new (&gate, NULL);
   encoder = tern_encoder_new (self->model, fit, &error);
   if (!encoder) {
     gst_tern_post_error (self, error);
@@ -178,14 +184,72 @@ get_utc (GstBuffer * buffer)
   return meta->timestamp - NTP_TO_UNIX;
 }
 
-static GstBuffer *
-worker_run (GstTernEncoder * self, GstBuffer * in, const TernImage * image,
-    guint64 late, GError ** error)
+/* ---- What is new ---- */
+
+/* Another scene begins, or what was encoded is not there. */
+static void
+worker_forget_picture (GstTernEncoder * self)
 {
+  gst_clear_buffer (&self->last);
+  if (self->gate)
+    tern_gate_force (self->gate);
+}
+
+/* Whether the frame is to be encoded: @image as it lies in memory. */
+static gboolean
+worker_is_new (GstTernEncoder * self, const TernImage * image, guint shift,
+    GstClockTime pts)
+{
+  gboolean is_new;
+
+  if (!self->gate)
+    return TRUE;
+  is_new = tern_gate_look (self->gate, image, shift, pts) || !self->last;
+  g_mutex_lock (&self->task.lock);
+  tern_gate_stats (self->gate, &self->gate_stats);
+  g_mutex_unlock (&self->task.lock);
+  return is_new;
+}
+
+/* The tokens of the picture that was encoded last. */
+static gboolean
+worker_repeat (GstTernEncoder * self, float *tokens, TernTokens * out,
+    GError ** error)
+{
+  GstTernTokenMap map = { {0,}, };
+
+  if (!gst_tern_token_map (&map, self->last, &self->token_info, 0, error))
+    return FALSE;
+  *out = map.tokens;
+  out->tokens = tokens;
+  memcpy (tokens, map.tokens.tokens,
+      (gsize) map.tokens.n_tokens * map.tokens.dim * sizeof (float));
+  gst_tern_token_unmap (&map, self->last);
+  gst_tern_token_map_clear (&map);
+  return TRUE;
+}
+
+static gboolean
+worker_look (GstTernEncoder * self, TernImage * image, guint shift,
+    float *tokens, TernTokens * out, GError ** error)
+{
+  if (gst_tern_frame_narrow (image, shift, &self->room, error)
+      && tern_encoder_run (self->encoder, image, tokens, out, error)) {
+    self->picture++;
+    return TRUE;
+  }
+  worker_forget_picture (self);
+  return FALSE;
+}
+
+static GstBuffer *
+worker_run (GstTernEncoder * self, GstBuffer * in, TernImage * image,
+    guint shift, guint64 late, GError ** error)
+{
+  gboolean ok, is_new = worker_is_new (self, image, shift, GST_BUFFER_PTS (in));
   GstBuffer *out = NULL;
   TernTokens tokens;
   GstMapInfo map;
-  gboolean ok;
 
   if (gst_buffer_pool_acquire_buffer (self->pool, &out, NULL) != GST_FLOW_OK) {
     g_set_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE,
@@ -198,8 +262,8 @@ worker_run (GstTernEncoder * self, GstBuffer * in, const TernImage * image,
     gst_buffer_unref (out);
     return NULL;
   }
-  ok = tern_encoder_run (self->encoder, image, (float *) map.data, &tokens,
-      error);
+  ok = is_new ? worker_look (self, image, shift, (float *) map.data, &tokens,
+      error) : worker_repeat (self, (float *) map.data, &tokens, error);
   gst_buffer_unmap (out, &map);
   if (!ok) {
     gst_buffer_unref (out);
@@ -210,8 +274,11 @@ worker_run (GstTernEncoder * self, GstBuffer * in, const TernImage * image,
   tokens.duration = worker_duration (self, in);
   tokens.late = late;
   tokens.utc = get_utc (in);
+  tokens.picture = self->gate ? self->picture : 0;
   worker_number_frame (self, &tokens);
   gst_tern_token_buffer_describe (out, &tokens);
+  if (self->gate && is_new)
+    gst_buffer_replace (&self->last, out);
   if (GST_BUFFER_IS_DISCONT (in))
     GST_BUFFER_FLAG_SET (out, GST_BUFFER_FLAG_DISCONT);
   return out;
@@ -224,6 +291,7 @@ worker_encode (GstTernEncoder * self, GstBuffer * in, guint64 late)
   GstVideoFrame frame;
   GstBuffer *out;
   TernImage image;
+  guint shift;
 
   if (!self->pool)
     return GST_FLOW_NOT_NEGOTIATED;
@@ -234,8 +302,7 @@ worker_encode (GstTernEncoder * self, GstBuffer * in, guint64 late)
     gst_pad_push_event (self->srcpad, gst_event_new_gap (GST_BUFFER_PTS (in),
             0));
   }
-  if (!gst_tern_frame_map (&frame, &image, &self->info, in, &self->room,
-          &error)) {
+  if (!gst_tern_frame_map (&frame, &image, &self->info, in, &shift, &error)) {
     GST_ELEMENT_ERROR (self, STREAM, FAILED,
         ("A video frame cannot be read."),
         ("frame at %" GST_TIME_FORMAT ": %s",
@@ -245,7 +312,7 @@ worker_encode (GstTernEncoder * self, GstBuffer * in, guint64 late)
   }
   image.orientation = self->tag_orientation[0] ? self->tag_orientation[0] :
       self->tag_orientation[1];
-  out = worker_run (self, in, &image, late, &error);
+  out = worker_run (self, in, &image, shift, late, &error);
   gst_video_frame_unmap (&frame);
 
   if (!out) {
@@ -278,6 +345,7 @@ worker_take_tags (GstTernEncoder * self, GstEvent * event)
   GST_DEBUG_OBJECT (self, "orientation of the %s is %u",
       scope ? "file" : "stream", orientation);
   self->tag_orientation[scope] = orientation;
+  worker_forget_picture (self);
 }
 
 static GstFlowReturn
@@ -295,16 +363,20 @@ worker_event (GstTernEncoder * self, GstEvent * event)
 
       gst_event_parse_caps (event, &caps);
       gst_video_info_from_caps (&self->info, caps);
+      worker_forget_picture (self);
       return worker_negotiate (self);
     }
     case GST_EVENT_SEGMENT:
       self->number = 0;
       self->last_tick = GST_CLOCK_TIME_NONE;
       self->announced = FALSE;
+      worker_forget_picture (self);
       break;
     case GST_EVENT_CUSTOM_DOWNSTREAM:
-      if (gst_event_has_name (event, GST_TERN_EVENT_DRAIN))
+      if (gst_event_has_name (event, GST_TERN_EVENT_DRAIN)) {
         worker_end_group (self);
+        worker_forget_picture (self);
+      }
       break;
     default:
       break;

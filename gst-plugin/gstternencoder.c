@@ -62,6 +62,9 @@ enum
   SHARED_MAX_FRAMES,
   SHARED_SCALING,
   SHARED_IDLE_TIMEOUT,
+  SHARED_GATE,
+  SHARED_GATE_THRESHOLD,
+  SHARED_MAX_SILENCE,
   SHARED_LAST
 };
 
@@ -99,6 +102,8 @@ stop (GstTernEncoder * self)
   gst_tern_task_empty (&self->task, FALSE);
   g_clear_pointer (&self->encoder, tern_encoder_free);
   g_mutex_unlock (&self->task.lock);
+  gst_clear_buffer (&self->last);
+  g_clear_pointer (&self->gate, tern_gate_free);
   if (self->pool) {
     gst_buffer_pool_set_active (self->pool, FALSE);
     gst_clear_object (&self->pool);
@@ -122,6 +127,7 @@ gst_tern_encoder_change_state (GstElement * element, GstStateChange transition)
   if (transition == GST_STATE_CHANGE_READY_TO_PAUSED) {
     g_mutex_lock (&self->task.lock);
     self->frames = self->taken = self->dropped = 0;
+    self->gate_stats = (TernGateStats) { 0, };
     g_mutex_unlock (&self->task.lock);
     self->loader = gst_tern_loader_start (element, &self->settings,
         TERN_MODEL_VISION);
@@ -144,7 +150,9 @@ make_stats (GstTernEncoder * self)
   stats = gst_structure_new ("stats",
       "frames", G_TYPE_UINT64, self->frames,
       "looked-at", G_TYPE_UINT64, self->taken,
-      "dropped", G_TYPE_UINT64, self->dropped, NULL);
+      "dropped", G_TYPE_UINT64, self->dropped,
+      "unchanged", G_TYPE_UINT64, self->gate_stats.unchanged,
+      "forced", G_TYPE_UINT64, self->gate_stats.forced, NULL);
   g_mutex_unlock (&self->task.lock);
   return stats;
 }
@@ -185,6 +193,15 @@ gst_tern_encoder_set_property (GObject * object, guint id,
       break;
     case PROP_SHARED + SHARED_IDLE_TIMEOUT:
       self->idle_timeout = g_value_get_uint64 (value);
+      break;
+    case PROP_SHARED + SHARED_GATE:
+      self->gate_params.mode = g_value_get_enum (value);
+      break;
+    case PROP_SHARED + SHARED_GATE_THRESHOLD:
+      self->gate_params.threshold = g_value_get_double (value);
+      break;
+    case PROP_SHARED + SHARED_MAX_SILENCE:
+      self->gate_params.max_silence = g_value_get_uint64 (value);
       break;
     default:
       G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
@@ -229,6 +246,15 @@ gst_tern_encoder_get_property (GObject * object, guint id, GValue * value,
     case PROP_SHARED + SHARED_IDLE_TIMEOUT:
       g_value_set_uint64 (value, self->idle_timeout);
       break;
+    case PROP_SHARED + SHARED_GATE:
+      g_value_set_enum (value, self->gate_params.mode);
+      break;
+    case PROP_SHARED + SHARED_GATE_THRESHOLD:
+      g_value_set_double (value, self->gate_params.threshold);
+      break;
+    case PROP_SHARED + SHARED_MAX_SILENCE:
+      g_value_set_uint64 (value, self->gate_params.max_silence);
+      break;
     default:
       G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
       break;
@@ -245,6 +271,57 @@ gst_tern_encoder_finalize (GObject * object)
   g_free (self->room.data);
   gst_tern_task_finalize (&self->task);
   G_OBJECT_CLASS (parent_class)->finalize (object);
+}
+
+static void
+install_gate_properties (GObjectClass * klass, guint first)
+{
+  const GParamFlags ready = GST_TERN_PARAM_READY;
+  TernGateParams defaults;
+
+  tern_gate_params_init (&defaults);
+  /**
+   * GstTernEncoder:gate:
+   *
+   * Whether frames in which nothing is new are encoded. Those that are not have
+   * the tokens of the last one that was, and its `picture` in TernTokenMeta; a
+   * window that shows the one picture that was answered about before is not
+   * answered again, but told the same with `finish_reason` unchanged. With auto
+   * that begins when the scene has stood still for 16 frames that are looked at
+   * and eight seconds, and ends when half of 16 were new; where everything
+   * moves the gate sleeps.
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (klass, first + SHARED_GATE,
+      g_param_spec_enum ("gate", "Gate",
+          "Whether frames in which nothing is new are left out",
+          GST_TYPE_TERN_GATE, defaults.mode, ready));
+  /**
+   * GstTernEncoder:gate-threshold:
+   *
+   * Smallest difference of an object of 1 % of the picture that counts, in levels
+   * of 255. Where noise is larger, that counts.
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (klass, first + SHARED_GATE_THRESHOLD,
+      g_param_spec_double ("gate-threshold", "Gate threshold",
+          "Smallest difference that is something new, in levels of 255",
+          TERN_GATE_THRESHOLD_MIN, TERN_GATE_THRESHOLD_MAX, defaults.threshold,
+          ready));
+  /**
+   * GstTernEncoder:max-silence:
+   *
+   * Nanoseconds of the stream after which a frame is encoded although nothing
+   * is new. 0 is never.
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (klass, first + SHARED_MAX_SILENCE,
+      g_param_spec_uint64 ("max-silence", "Maximum silence",
+          "Nanoseconds after which a frame is encoded although nothing is new "
+          "(0 = never)", 0, G_MAXINT64, defaults.max_silence, ready));
 }
 
 guint
@@ -314,6 +391,7 @@ gst_tern_encoder_install_properties (GObjectClass * klass, guint first)
           "Nanoseconds without a frame after which what waits is answered, "
           "behind a live source (0 = never)", 0, G_MAXINT64,
           DEFAULT_IDLE_TIMEOUT, ready));
+  install_gate_properties (klass, first);
   return first + SHARED_LAST;
 }
 
@@ -361,7 +439,9 @@ gst_tern_encoder_class_init (GstTernEncoderClass * klass)
    * GstTernEncoder:stats:
    *
    * `frames` that came, `looked-at`, and `dropped` because they still waited
-   * when the next one came (uint64), since the element left READY.
+   * when the next one came; of those looked at `unchanged`, which were not
+   * encoded, and `forced`, which were after `max-silence` (uint64), since the
+   * element left READY.
    *
    * Since: 0.1
    */
@@ -372,6 +452,7 @@ gst_tern_encoder_class_init (GstTernEncoderClass * klass)
   gst_tern_encoder_install_properties (object_class, PROP_SHARED);
 
   gst_type_mark_as_plugin_api (GST_TYPE_TERN_SCALING, 0);
+  gst_type_mark_as_plugin_api (GST_TYPE_TERN_GATE, 0);
   gst_element_class_add_static_pad_template (element_class, &sink_template);
   gst_element_class_add_static_pad_template (element_class, &src_template);
   gst_element_class_set_static_metadata (element_class, "Tern vision encoder",
@@ -402,6 +483,7 @@ gst_tern_encoder_init (GstTernEncoder * self)
   self->rate_n = DEFAULT_RATE_N;
   self->rate_d = DEFAULT_RATE_D;
   self->fit = TERN_FIT_TRAINED;
+  tern_gate_params_init (&self->gate_params);
   self->idle_timeout = DEFAULT_IDLE_TIMEOUT;
   self->idle = TRUE;
   gst_tern_seen_init (&self->seen);

@@ -42,6 +42,11 @@ DEFINE_ENUM (gst_tern_scaling_get_type, "GstTernScaling",
     {TERN_FIT_STRETCH, "Change the aspect", "stretch"},
     {TERN_FIT_TRAINED, "As the model was trained", "trained"})
 
+DEFINE_ENUM (gst_tern_gate_get_type, "GstTernGate",
+    {TERN_GATE_MODE_AUTO, "Once the scene has stood still for a while", "auto"},
+    {TERN_GATE_MODE_OFF, "Every frame is encoded", "off"},
+    {TERN_GATE_MODE_ON, "From the second frame on", "on"})
+
 DEFINE_ENUM (gst_tern_prune_gate_get_type, "GstTernPruneGate",
     {TERN_GATE_PAPER, "Select again when attention changes", "paper"},
     {TERN_GATE_REF, "Prune only steps whose attention changed", "ref"},

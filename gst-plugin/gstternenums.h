@@ -46,6 +46,8 @@ typedef enum {
 
 #define GST_TYPE_TERN_SCALING (gst_tern_scaling_get_type ())
 GType gst_tern_scaling_get_type (void);
+#define GST_TYPE_TERN_GATE (gst_tern_gate_get_type ())
+GType gst_tern_gate_get_type (void);
 #define GST_TYPE_TERN_METHOD (gst_tern_method_get_type ())
 GType gst_tern_method_get_type (void);
 #define GST_TYPE_TERN_PRUNE_GATE (gst_tern_prune_gate_get_type ())

@@ -185,14 +185,16 @@ narrow_row (guint8 * to, const guint8 * from, gsize n, guint step, guint shift,
 
 /* libtern looks at bytes. videoconvert cuts off where it makes 8 bits of 10,
  * which in PQ's steep curve is a tint; few frames are looked at. */
-static gboolean
-narrow (TernImage * image, guint n_planes, guint shift, GstTernRoom * room,
+gboolean
+gst_tern_frame_narrow (TernImage * image, guint shift, GstTernRoom * room,
     GError ** error)
 {
+  guint p, n_planes = image->format == TERN_IMAGE_NV12 ? 2 : 3;
   gsize samples[3], rows[3], need = 0, y;
   guint8 *to;
-  guint p;
 
+  if (shift == 0)
+    return TRUE;
   for (p = 0; p < n_planes; p++) {
     plane_size (image, p, &samples[p], &rows[p]);
     need += samples[p] * rows[p];
@@ -222,7 +224,7 @@ narrow (TernImage * image, guint n_planes, guint shift, GstTernRoom * room,
 
 static gboolean
 describe (TernImage * image, const GstVideoFrame * frame,
-    const GstVideoInfo * info, GstTernRoom * room, GError ** error)
+    const GstVideoInfo * info, guint * shift, GError ** error)
 {
   const Format *format = find_format (GST_VIDEO_INFO_FORMAT (info));
   guint i;
@@ -250,13 +252,13 @@ describe (TernImage * image, const GstVideoFrame * frame,
     if (!check_plane (frame, image, i, format->shift > 0 ? 2 : 1, error))
       return FALSE;
   }
-  return format->shift == 0 || narrow (image, GST_VIDEO_INFO_N_PLANES (info),
-      format->shift, room, error);
+  *shift = format->shift;
+  return TRUE;
 }
 
 gboolean
 gst_tern_frame_map (GstVideoFrame * frame, TernImage * image,
-    const GstVideoInfo * info, GstBuffer * buffer, GstTernRoom * room,
+    const GstVideoInfo * info, GstBuffer * buffer, guint * shift,
     GError ** error)
 {
   if (!check_meta (info, buffer, error))
@@ -269,7 +271,7 @@ gst_tern_frame_map (GstVideoFrame * frame, TernImage * image,
         gst_buffer_get_size (buffer));
     return FALSE;
   }
-  if (describe (image, frame, info, room, error))
+  if (describe (image, frame, info, shift, error))
     return TRUE;
   gst_video_frame_unmap (frame);
   return FALSE;

@@ -37,11 +37,16 @@ typedef struct
  * pixels; orientation is left at 0. Every row that @image has lies in the
  * mapped memory, whatever caps, GstVideoMeta and the buffer's size say; else
  * this is FALSE with an error that says what was expected and found. Unmap
- * @frame with gst_video_frame_unmap(); no reference is held on @buffer. Samples
- * of 10 bits are made bytes in @room. */
+ * @frame with gst_video_frame_unmap(); no reference is held on @buffer. With
+ * @shift other than 0 samples are of 16 bits, little endian, and bytes when they
+ * are shifted right so far. */
 gboolean gst_tern_frame_map (GstVideoFrame * frame, TernImage * image,
-    const GstVideoInfo * info, GstBuffer * buffer, GstTernRoom * room,
+    const GstVideoInfo * info, GstBuffer * buffer, guint * shift,
     GError ** error);
+
+/* Makes such samples bytes, in @room, as libtern looks at them. */
+gboolean gst_tern_frame_narrow (TernImage * image, guint shift,
+    GstTernRoom * room, GError ** error);
 
 /* The orientation that @tags say, 1 to 8 as EXIF counts; 0 when they do not. */
 guint gst_tern_orientation_from_tags (const GstTagList * tags);

@@ -408,6 +408,8 @@ gst_tern_token_buffer_describe (GstBuffer * buffer, const TernTokens * tokens)
       "n-tokens", G_TYPE_UINT, tokens->n_tokens, NULL);
   if (tokens->utc > 0)
     gst_structure_set (s, "utc", G_TYPE_UINT64, tokens->utc, NULL);
+  if (tokens->picture > 0)
+    gst_structure_set (s, "picture", G_TYPE_UINT64, tokens->picture, NULL);
   if (tokens->keep) {
     GValue array = G_VALUE_INIT;
     guint i;
@@ -498,6 +500,7 @@ read_description (GstTernTokenMap * map, GstBuffer * buffer, guint64 number,
   }
   gst_structure_get_uint64 (s, "late", &t->late);
   gst_structure_get_uint64 (s, "utc", &t->utc);
+  gst_structure_get_uint64 (s, "picture", &t->picture);
   return read_keep (map, s, error);
 }
 

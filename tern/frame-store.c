@@ -125,12 +125,13 @@ tern_frame_store_rows (TernFrameStore *store, TernFrameGroup *group, guint n_tok
 }
 
 void
-tern_frame_store_add (TernFrameGroup *group, guint n_tokens, guint full, guint64 pts)
+tern_frame_store_add (TernFrameGroup *group, guint n_tokens, guint full, guint64 pts, guint64 picture)
 {
   g_assert (group->n_frames < TERN_GROUP_FRAMES);
   if (n_tokens != full || (group->n_frames > 0 && n_tokens != group->n_tokens[0]))
     group->whole = FALSE;
   group->pts[group->n_frames] = pts;
+  group->picture[group->n_frames] = picture;
   group->n_tokens[group->n_frames++] = n_tokens;
   group->total += n_tokens;
   group->full += full;

@@ -9,6 +9,7 @@ typedef struct {
   guint n_frames;
   guint n_tokens[TERN_GROUP_FRAMES];    /* rows of each frame */
   guint64 pts[TERN_GROUP_FRAMES];       /* ns, of each frame */
+  guint64 picture[TERN_GROUP_FRAMES];   /* which picture each is of; 0: nobody says */
   guint total;                  /* rows of all */
   guint full;                   /* tokens there were before any compression */
   gboolean whole;               /* every frame is a whole grid of one size: may be compressed */
@@ -48,8 +49,8 @@ TernFrameGroup *tern_frame_store_open (TernFrameStore *store);
 float *tern_frame_store_rows (TernFrameStore *store, TernFrameGroup *group, guint n_tokens, GError **error);
 /* The rows to be read of it when it is closed. */
 const float *tern_frame_store_kept (const TernFrameGroup *group);
-/* The rows are there. @full: tokens of the whole grid. */
-void tern_frame_store_add (TernFrameGroup *group, guint n_tokens, guint full, guint64 pts);
+/* The rows are there. @full: tokens of the whole grid; @picture: as TernTokens says. */
+void tern_frame_store_add (TernFrameGroup *group, guint n_tokens, guint full, guint64 pts, guint64 picture);
 /* Chooses what is kept. */
 void tern_frame_store_close (TernFrameStore *store, TernFrameGroup *group, const TernCompressorParams *params);
 /* Drops groups that begin before frame @next. */

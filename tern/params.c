@@ -15,6 +15,12 @@ tern_compressor_params_init (TernCompressorParams *params)
 }
 
 void
+tern_gate_params_init (TernGateParams *params)
+{
+  *params = (TernGateParams) TERN_GATE_PARAMS_INIT;
+}
+
+void
 tern_session_params_init (TernSessionParams *params)
 {
   *params = (TernSessionParams) TERN_SESSION_PARAMS_INIT;

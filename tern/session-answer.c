@@ -217,6 +217,26 @@ reserve (TernSession *self, TernInquiry *in, guint longest, guint tail, GError *
       : tern_session_reserve_request (self, config, longest, error);
 }
 
+/* A window with nothing new is told what the one before was. */
+static gboolean
+repeat (TernSession *self, TernInquiry *in)
+{
+  const TernWork *work = &in->hand.work;
+  gboolean window = work->kind == TERN_WORK_WINDOW;
+  guint64 picture = window ? tern_session_picture (self, work->window.first, work->window.end) : 0;
+
+  if (!tern_answered_is (&self->answered, picture, work->config)) {
+    if (window)
+      tern_answered_begin (&self->answered, picture, work->config);
+    return FALSE;
+  }
+  in->told.repeats = TRUE;
+  for (guint q = 0; q < in->told.n_asks; q++)
+    tern_session_end_ask (&in->asks[q], NULL);
+  tern_session_deliver (self, in);
+  return TRUE;
+}
+
 void
 tern_session_begin_answer (TernSession *self, TernInquiry *in)
 {
@@ -234,6 +254,8 @@ tern_session_begin_answer (TernSession *self, TernInquiry *in)
     tern_session_fail (self, in, error);
     return;
   }
+  if (in == &self->standing && repeat (self, in))
+    return;
   visual.runs = (const TernPromptRun *) self->runs->data;
   visual.n = self->runs->len;
   if (!compile_all (self, in, &visual, &longest, &tail))

@@ -56,7 +56,7 @@ take_tokens (TernSession *self, TernFrameGroup *group, GError **error)
     return FALSE;
   if (slot->n_tokens > 0)
     memcpy (rows, slot->data, (gsize) slot->n_tokens * self->store.dim * sizeof (float));
-  tern_frame_store_add (group, slot->n_tokens, slot->full, self->frame.work.pts);
+  tern_frame_store_add (group, slot->n_tokens, slot->full, self->frame.work.pts, slot->picture);
   return TRUE;
 }
 
@@ -76,12 +76,15 @@ tern_session_begin_frame (TernSession *self)
     }
     group = tern_frame_store_begin (&self->store, work->frame);
   }
-  if (work->kind == TERN_WORK_FRAME && plan_frame (self, group, &error)) {
-    self->frame.looking = TRUE;
-    return;
-  }
-  if (work->kind == TERN_WORK_TOKENS)
+  if (work->kind == TERN_WORK_TOKENS) {
     take_tokens (self, group, &error);
+  } else if (!tern_session_reuse_frame (self, group)) {
+    if (plan_frame (self, group, &error)) {
+      self->frame.looking = TRUE;
+      return;
+    }
+    tern_session_keep_frame (self, FALSE);
+  }
   end_frame (self, group, error);
 }
 
@@ -127,12 +130,14 @@ end_look (TernSession *self, TernInHand *hand, const GError *error)
   if (hand == &self->frame) {
     TernFrameGroup *group = tern_frame_store_open (&self->store);
 
+    guint64 picture = tern_session_keep_frame (self, !error);
+
     if (!error && hand->plan.n == 1) {
       group->grid_w = hand->plan.sub[0].grid_w;
       group->grid_h = hand->plan.sub[0].grid_h;
     }
     if (!error)
-      tern_frame_store_add (group, hand->plan.n_tokens, hand->plan.n_tokens, hand->work.pts);
+      tern_frame_store_add (group, hand->plan.n_tokens, hand->plan.n_tokens, hand->work.pts, picture);
     end_frame (self, group, error);
   } else if (error) {
     tern_session_fail (self, &self->standing, error);

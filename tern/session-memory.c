@@ -337,7 +337,8 @@ tern_session_prepare (TernSession *self, GError **error)
   self->readings = g_new0 (TernReading, self->n_readings);
   for (guint i = 0; i < self->n_readings; i++)
     tern_reader_init (&self->readings[i].reader);
-  return (!self->vision || tern_scheduler_prepare_vision (model->scheduler, self->vision, model->activations, error))
+  return tern_session_prepare_gate (self, n_tokens, error)
+      && (!self->vision || tern_scheduler_prepare_vision (model->scheduler, self->vision, model->activations, error))
       && (n_tokens == 0 || tern_frame_store_reserve (&self->store, &self->config->params.compress, n_groups + 1, n_tokens,
               error))
       && tern_session_reserve (self, self->config, self->planned_visual + self->planned_prompt, self->planned_tail,

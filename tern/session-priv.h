@@ -5,6 +5,7 @@
 
 #include "engine/action/head.h"
 #include "engine/decode/generator.h"
+#include "tern/answered.h"
 #include "tern/frame-store.h"
 #include "tern/model-priv.h"
 #include "tern/placeholders.h"
@@ -73,7 +74,18 @@ typedef struct {
   gboolean sharing;             /* others wait for it */
   guint next;                   /* whose rows go first when not all find room */
   gint64 begin;                 /* monotonic us */
+  gboolean repeats;             /* nothing is new: it is told what was answered before */
 } TernAnswer;
+
+/* Which frames are encoded. */
+typedef struct {
+  TernGate *gate;               /* NULL: all of them */
+  guint64 stretch;              /* that the gate looks at */
+  guint64 picture;              /* encoded last, counted from 1; ... */
+  float *rows;                  /* ... [room][width] its tokens, for frames with nothing new; NULL without a gate */
+  guint room, n;                /* n 0: there are none */
+  guint grid_w, grid_h;         /* of them; 0: they are no grid */
+} TernNews;
 
 /* What is asked about one window, still or moment, and how far the answers are. */
 typedef struct {
@@ -175,6 +187,8 @@ struct _TernSession {
   guint64 seen_epoch;           /* what was begun is of this one */
   TernFrameStore store;
   TernInHand frame;             /* a frame that is looked at */
+  TernNews news;
+  TernAnswered answered;
   TernInquiry standing;         /* a window or still that is answered */
   TernInquiry request;          /* a request that is answered, beside it */
   TernPending *asked_now;       /* which one; NULL: none is in hand */
@@ -207,6 +221,21 @@ struct _TernSession {
 extern const TernClientClass tern_session_client_class;
 /* What is in hand is over: its slot is free, who waits is woken. */
 void tern_session_put_down (TernSession *self, TernInHand *hand);
+
+/* ---- session-news.c: what is new ---- */
+
+gboolean tern_session_open_gate (TernSession *self, const TernGateParams *params, GError **error);
+/* Room for tokens of frames that are not encoded, @n at most. NO_SPACE. */
+gboolean tern_session_prepare_gate (TernSession *self, guint n, GError **error);
+void tern_session_close_gate (TernSession *self);
+/* The frame in hand has nothing new, and has got its tokens; FALSE: it is to be encoded. */
+gboolean tern_session_reuse_frame (TernSession *self, TernFrameGroup *group);
+/* The frame in hand was encoded, or with FALSE could not be. Which picture it is. */
+guint64 tern_session_keep_frame (TernSession *self, gboolean encoded);
+/* What comes is another scene, or what was looked at was dropped. */
+void tern_session_forget_news (TernSession *self);
+/* The picture that all frames from @first up to before @end that are there show; 0: there are several. */
+guint64 tern_session_picture (const TernSession *self, guint64 first, guint64 end);
 
 /* ---- session-frames.c: looking at pictures ---- */
 

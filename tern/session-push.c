@@ -186,6 +186,7 @@ enqueue (TernSession *self, TernWorkKind kind, TernFrameSlot *slot, guint64 at, 
 
   verdict = tern_windower_add (&self->windower, at, pts, new_group);
   work.first = verdict == TERN_WINDOW_TAKE_FIRST;
+  work.stretch = self->windower.stretch;
   append_closed (self, verdict == TERN_WINDOW_SKIP ? NULL : &work);
   if (verdict == TERN_WINDOW_SKIP)
     tern_work_queue_release (&self->queue, &work);
@@ -339,6 +340,7 @@ tern_session_push_tokens (TernSession *self, const TernTokens *tokens, GError **
     memcpy (slot->data, tokens->tokens, bytes);
   slot->n_tokens = tokens->n_tokens;
   slot->full = (guint) MIN (full, TERN_FRAME_TOKENS_MAX);
+  slot->picture = tokens->picture;
   self->stats.frames_in++;
   self->sampler = sampler;
 

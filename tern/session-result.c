@@ -123,7 +123,7 @@ begin_result (TernSession *self, const TernInquiry *in, guint q)
 }
 
 static TernResult *
-conclude (TernSession *self, TernInquiry *in, guint q)
+conclude_ask (TernSession *self, TernInquiry *in, guint q)
 {
   const TernAsk *ask = &in->asks[q];
   const TernAnswerForm *form = &in->hand.work.config->forms[q];
@@ -131,6 +131,8 @@ conclude (TernSession *self, TernInquiry *in, guint q)
   g_autofree double *scores = NULL;
   g_autofree char *text = NULL;
 
+  if (in->told.repeats)
+    return tern_answered_repeat (&self->answered, q, &values);
   values.kind = in->hand.work.config->questions[q].action ? "action" : form->labels || form->constraint ? "answer"
       : "caption";
   if (!ask->error && ask->acts) {
@@ -146,6 +148,17 @@ conclude (TernSession *self, TernInquiry *in, guint q)
     values.result = ask->error->message;
   }
   return tern_result_new (&values);
+}
+
+/* What windows are told is remembered. */
+static TernResult *
+conclude (TernSession *self, TernInquiry *in, guint q)
+{
+  TernResult *result = conclude_ask (self, in, q);
+
+  if (in == &self->standing && in->hand.work.kind == TERN_WORK_WINDOW && !in->told.repeats)
+    tern_answered_add (&self->answered, result);
+  return result;
 }
 
 /* ---- Handing over ------------------------------------------------------------------------------------------------ */
@@ -171,6 +184,7 @@ hand_over (TernSession *self, TernInquiry *in, TernResult *result, Handing handi
       result->duration = end - result->timestamp;
       result->end = (double) end / TERN_SECOND;
       self->stats.windows_done += handing == HAND_LAST;
+      self->stats.windows_unchanged += handing == HAND_LAST && in->told.repeats;
     }
     result->id = self->next_id++;
     if (!self->func) {

@@ -89,6 +89,7 @@ stop (TernSession *self, gboolean discard)
   if (self->frame.has)
     tern_session_put_down (self, &self->frame);
   tern_session_forget_readings (self);
+  tern_session_forget_news (self);
   if (self->standing.hand.has)
     tern_session_end_answer (self, &self->standing, discard);
   if (discard)

@@ -118,10 +118,12 @@ tern_session_new (TernModel *model, const TernSessionParams *params, GError **er
   g_cond_init (&self->changed);
   g_queue_init (&self->results);
   g_queue_init (&self->pending);
+  tern_answered_init (&self->answered);
 
   self->action = params->action ? tern_action_model_ref (params->action) : NULL;
   self->config = tern_session_config_new (params, text, error);
-  if (!self->config || !tern_session_plan_windows (self, params, &plan, error) || !tern_session_open_action (self, error)) {
+  if (!self->config || !tern_session_plan_windows (self, params, &plan, error) || !tern_session_open_action (self, error)
+      || !tern_session_open_gate (self, &params->gate, error)) {
     tern_session_destroy (&self->client);
     return NULL;
   }
@@ -172,6 +174,8 @@ tern_session_destroy (TernClient *client)
   tern_session_clear_engine_side (self);
   tern_windower_clear (&self->windower);
   tern_session_close_action (self);
+  tern_session_close_gate (self);
+  tern_answered_clear (&self->answered);
   tern_state_history_clear (&self->states);
   g_clear_pointer (&self->action, tern_action_model_unref);
   g_free (self->source);

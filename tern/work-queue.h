@@ -16,6 +16,7 @@ typedef struct {
   gboolean taken;
   TernImage image;              /* a frame or still: planes in data */
   guint n_tokens, full;         /* tokens: rows in data, tokens of the grid */
+  guint64 picture;              /* ... and which picture they are of; 0: nobody says */
 } TernFrameSlot;
 
 typedef enum {
@@ -33,6 +34,7 @@ typedef struct {
   guint64 frame;                /* number */
   guint64 pts;                  /* of a frame */
   gboolean first;               /* of a group: begins one in the store */
+  guint64 stretch;              /* that a frame is of, as TernWindow counts them */
   TernWindow window;
   gint64 pushed;                /* monotonic us */
   TernSessionConfig *config;    /* what holds for it; a reference */

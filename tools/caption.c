@@ -16,9 +16,9 @@
 #define NOT_GIVEN TERN_CAPTION_NOT_GIVEN
 
 typedef struct {
-  char *model, *mmproj, *rate, *compress, *kv, *output, *format;
+  char *model, *mmproj, *rate, *compress, *gate, *kv, *output, *format;
   TernCaptionQuestions questions;
-  double window, merge_ratio, kv_prune;
+  double window, merge_ratio, kv_prune, gate_threshold, max_silence;
   gint frame_tokens, window_tokens, second_tokens, max_tokens, beam, threads, track;
   gboolean overwrite, allow_network, metrics;
 } Options;
@@ -81,6 +81,28 @@ check_count (const char *option, gint value, gint least, gint most, guint *out)
 }
 
 static gboolean
+check_gate (const Options *o, TernGateParams *gate)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (o->gate && !tern_gate_mode_parse (o->gate, &gate->mode, &error)) {
+    tern_tool_message ("caption: --gate: %s", error->message);
+    return FALSE;
+  }
+  if (o->gate_threshold != NOT_GIVEN) {
+    if (!(o->gate_threshold >= TERN_GATE_THRESHOLD_MIN && o->gate_threshold <= TERN_GATE_THRESHOLD_MAX))
+      return wrong ("--gate-threshold", "levels from 1 to 255", "%g", o->gate_threshold);
+    gate->threshold = o->gate_threshold;
+  }
+  if (o->max_silence != NOT_GIVEN) {
+    if (!(o->max_silence >= 0 && o->max_silence <= 1e9))
+      return wrong ("--max-silence", "seconds, 0 to 1e9", "%g", o->max_silence);
+    gate->max_silence = (guint64) llrint (o->max_silence * TERN_SECOND);
+  }
+  return TRUE;
+}
+
+static gboolean
 check_format (const Options *o, Caption *c)
 {
   c->out.path = o->output;
@@ -113,7 +135,7 @@ check_options (const Options *o, Caption *c, guint *threads)
       || !check_count ("--max-tokens-per-second", o->second_tokens, 0, TERN_BUDGET_MAX, &p->compress.max_tokens_per_second)
       || !check_count ("--beam", o->beam, TERN_BEAM_MIN, TERN_BEAM_MAX, &p->sampling.beam)
       || !tern_tool_check_threads (*threads = o->threads == NOT_GIVEN ? 0 : o->threads)
-      || !check_format (o, c))
+      || !check_gate (o, &p->gate) || !check_format (o, c))
     return FALSE;
   if (o->kv) {
     if (!tern_kv_parse (o->kv, &kv))
@@ -358,6 +380,7 @@ options_clear (Options *o)
   tern_caption_questions_clear (&o->questions);
   g_free (o->rate);
   g_free (o->compress);
+  g_free (o->gate);
   g_free (o->kv);
   g_free (o->output);
   g_free (o->format);
@@ -366,7 +389,8 @@ options_clear (Options *o)
 int
 tern_tool_caption (int argc, char **argv)
 {
-  Options o = { .window = NOT_GIVEN, .merge_ratio = NOT_GIVEN, .kv_prune = NOT_GIVEN, .frame_tokens = NOT_GIVEN,
+  Options o = { .window = NOT_GIVEN, .merge_ratio = NOT_GIVEN, .kv_prune = NOT_GIVEN,
+    .gate_threshold = NOT_GIVEN, .max_silence = NOT_GIVEN, .frame_tokens = NOT_GIVEN,
     .window_tokens = NOT_GIVEN, .second_tokens = NOT_GIVEN, .max_tokens = NOT_GIVEN,
     .beam = NOT_GIVEN, .threads = NOT_GIVEN, .track = NOT_GIVEN, .questions.min_confidence = NOT_GIVEN };
   const GOptionEntry entries[] = {
@@ -393,6 +417,12 @@ tern_tool_caption (int argc, char **argv)
     { "max-tokens-per-second", 0, 0, G_OPTION_ARG_INT, &o.second_tokens, "Visual tokens of a second of video, at most", "N" },
     { "kv-prune", 0, 0, G_OPTION_ARG_DOUBLE, &o.kv_prune, "Share of visual keys that decoding leaves out of videos (0.7)",
         "P" },
+    { "gate", 0, 0, G_OPTION_ARG_STRING, &o.gate, "Frames of video in which nothing is new are left out: auto (default; "
+        "once the scene stands still), off or on", "MODE" },
+    { "gate-threshold", 0, 0, G_OPTION_ARG_DOUBLE, &o.gate_threshold, "Least difference that is something new, in levels of "
+        "255 (6)", "LEVELS" },
+    { "max-silence", 0, 0, G_OPTION_ARG_DOUBLE, &o.max_silence, "Look after so many seconds although nothing is new; 0 is "
+        "never (60)", "SECONDS" },
     { "kv", 0, 0, G_OPTION_ARG_STRING, &o.kv, "Keys and values are kept as auto (default), f32, f16 or int8", "TYPE" },
     { "max-tokens", 0, 0, G_OPTION_ARG_INT, &o.max_tokens, "Longest caption (32)", "N" },
     { "beam", 0, 0, G_OPTION_ARG_INT, &o.beam, "Beams; 1 is greedy (1)", "N" },

@@ -17,11 +17,12 @@
 #define STRONG 2.0f             /* thresholds that make an alarm at once */
 #define GAIN_LEAST 0.25f
 #define GAIN_MOST 4.0f
-#define FLAT 4.0f               /* variance of a background that no gain is fitted to */
+#define FLAT 4.0f               /* variance of a background without anything in it: no gain is fitted */
 
 typedef struct {
   guint w, h, n;
   float gain, offset;           /* from the background to the picture */
+  gboolean flat;                /* there is nothing in the background */
   float scale;                  /* of what everything does at once */
   float lowest, highest;        /* of the picture */
   float now[TERN_GATE_CELLS];
@@ -110,7 +111,8 @@ refit (Plane *p)
       xy += d * (p->now[i] - y);
     }
   variance = xx / n;
-  p->gain = variance > FLAT ? CLAMP (xy / xx, GAIN_LEAST, GAIN_MOST) : 1;
+  p->flat = !(variance > FLAT);
+  p->gain = !p->flat ? CLAMP (xy / xx, GAIN_LEAST, GAIN_MOST) : 1;
   p->offset = y - p->gain * x;
 }
 
@@ -124,6 +126,7 @@ fit_light (Plane *p)
     p->e[0][i] = p->now[i] - p->background[i];
   }
   p->gain = 1;
+  p->flat = TRUE;
   p->offset = median (p->e[0], p->n, FALSE);
   find_residuals (p);
   for (guint i = 0; i < 2; i++) {
@@ -308,7 +311,7 @@ compare (TernGateModel *model)
 
     fit_light (p);
     light = find_thresholds (p, model->threshold);
-    if (p->scale > model->threshold || light > LIGHT_MOST)
+    if (p->scale > model->threshold || light > (k == 0 && p->flat ? model->threshold : LIGHT_MOST))
       return TERN_GATE_UPHEAVAL;
     mark (model, p);
     if (has_object (model, p, k))

@@ -20,7 +20,8 @@
  *   threshold  t = max (T, 1.5 p, 4 s) + 0.15 |a r + b - r|, T being what was asked for, in levels of 255
  *   alarm      MIN_CELLS cells that touch each other (of luma; of colour fewer) with |e| > 2 t at once, or with
  *              |median of e(t), e(t-1), e(t-2)| > t: rain, snow and insects are somewhere else in the next frame
- *   upheaval   s > T: everything is different; or light changed by more than LIGHT_MOST levels on average
+ *   upheaval   s > T: everything is different; or light changed by more than LIGHT_MOST levels on average, or by T where the
+ *              background has nothing in it that would say that it is the same scene
  *
  * An object of 1 % of the picture covers 23 cells of luma, ten whole ones at least, so it is seen when it differs by 2 t, at
  * once, and by t, with the second frame; its colour too. Where nothing was new for a while t is T = 6, unless noise is larger.

@@ -138,6 +138,8 @@ TERN_API guint64 tern_frame_sampler_late (const TernFrameSampler *sampler, guint
  * @late: ns by which @pts is after the sampling tick that the frame stands for; 0: not, or not known
  * @utc: when the frame was taken, in ns since 1970 UTC; 0: nobody says
  * @number: of the sampled frame in its stream; frame groups are number / %TERN_GROUP_FRAMES
+ * @picture: which picture was encoded, counted from 1 by who encodes; frames with the number of the one before show nothing
+ *   new and have its tokens (TernGate). 0: nobody says
  * @grid_w: columns of the grid before compression
  * @grid_h: rows of the grid before compression
  * @dim: floats of a token
@@ -157,6 +159,7 @@ typedef struct {
   guint64 late;
   guint64 utc;
   guint64 number;
+  guint64 picture;
   guint grid_w;
   guint grid_h;
   guint dim;

@@ -232,6 +232,24 @@
 #define TERN_REQUESTS_MAX 64
 
 /**
+ * TERN_GATE_THRESHOLD_MIN:
+ *
+ * Least difference that a gate may take for new, in levels of 255.
+ *
+ * Since: 0.1
+ */
+#define TERN_GATE_THRESHOLD_MIN 1.0
+
+/**
+ * TERN_GATE_THRESHOLD_MAX:
+ *
+ * Most that a difference must be for a gate to take it for new, in levels of 255.
+ *
+ * Since: 0.1
+ */
+#define TERN_GATE_THRESHOLD_MAX 255.0
+
+/**
  * TERN_SHARE_MAX:
  *
  * Most that a share may be: kv_prune and merge_ratio. The least is 0.

@@ -53,7 +53,8 @@ typedef struct {
  * @prompt_id: the caller's name for the prompt
  * @prompt: what was asked
  * @model: name in the model file
- * @finish_reason: stop, length, cancelled or error
+ * @finish_reason: stop, length, cancelled or error; unchanged: nothing is new, @result is what was answered before, and no
+ *   tokens were read or said
  * @confidence: mean probability of the tokens said, 0..1; -1 unknown
  * @frames: frames that the model looked at
  * @visual_in: visual tokens before compression

@@ -8,6 +8,7 @@
 #include "tern/encoder.h"
 #include "tern/error.h"
 #include "tern/frames.h"
+#include "tern/gate.h"
 #include "tern/image.h"
 #include "tern/model.h"
 #include "tern/question.h"
@@ -110,6 +111,10 @@ typedef enum {
  * @system_prompt: (nullable): before everything else, UTF-8; %NULL = none
  * @sampling: how text is chosen
  * @fit: how pictures are made to fit
+ * @gate: which frames are not encoded because nothing is new in them, and what is: they have the tokens of the one before. A
+ *   window all of whose frames show one picture that was answered about already gives its answers again, with finish_reason
+ *   `unchanged`. Not for tokens, whose encoder says it (TernTokens.picture). With @action, %TERN_GATE_MODE_AUTO is
+ *   %TERN_GATE_MODE_OFF: a gripper may be smaller than what counts
  * @compress: temporal merging; for pushed tokens that are already compressed use %TERN_METHOD_NONE
  * @kv_prune: share of visual keys that decode does not attend to (DyCoke stage 2), 0..TERN_SHARE_MAX; windows only, a
  *   still is always looked at whole
@@ -147,6 +152,7 @@ typedef struct {
   const char *system_prompt;
   TernSampling sampling;
   TernFit fit;
+  TernGateParams gate;
   TernCompressorParams compress;
   double kv_prune;
   TernPruneGate kv_gate;
@@ -184,8 +190,8 @@ TERN_API void tern_session_params_init (TernSessionParams *params);
  */
 #ifndef __cplusplus
 #define TERN_SESSION_PARAMS_INIT { .rate_n = 2, .rate_d = 1, .window = 4 * TERN_SECOND, \
-    .sampling = TERN_SAMPLING_INIT, .fit = TERN_FIT_TRAINED, .compress = TERN_COMPRESSOR_PARAMS_INIT, \
-    .kv_prune = 0.7, .kv_layer = 3 }
+    .sampling = TERN_SAMPLING_INIT, .fit = TERN_FIT_TRAINED, .gate = TERN_GATE_PARAMS_INIT, \
+    .compress = TERN_COMPRESSOR_PARAMS_INIT, .kv_prune = 0.7, .kv_layer = 3 }
 #endif
 
 /* ---- Life ---- */
@@ -388,7 +394,7 @@ TERN_API gboolean tern_session_set_questions (TernSession *session, const TernQu
  * @error: return location of an error, or %NULL
  *
  * Changes sampling, questions, compression, pruning, partial and metrics from the next window on. What the session was
- * made for stays: rate, window, hop, max_frames, live, func, fit, kv_type, action and source.
+ * made for stays: rate, window, hop, max_frames, live, func, fit, gate, kv_type, action and source.
  *
  * Errors: %TERN_ERROR_INVALID, %TERN_ERROR_NO_SPACE when a window would not fit; then nothing changes.
  *
@@ -505,7 +511,9 @@ TERN_API gboolean tern_session_wait (TernSession *session, gint64 timeout_us);
  * TernSessionStats:
  * @frames_in: frames and stills pushed
  * @frames_sampled: of these, frames and stills that are looked at
+ * @frames_unchanged: of these, frames that were not encoded, for nothing was new in them
  * @windows_done: windows and stills answered
+ * @windows_unchanged: of these, windows with nothing new, which were told what the one before was
  * @windows_dropped: windows of a live session that were dropped
  * @queued_windows: windows and stills that wait or are being answered
  * @reserved: 0
@@ -517,7 +525,9 @@ TERN_API gboolean tern_session_wait (TernSession *session, gint64 timeout_us);
 typedef struct {
   guint64 frames_in;
   guint64 frames_sampled;
+  guint64 frames_unchanged;
   guint64 windows_done;
+  guint64 windows_unchanged;
   guint64 windows_dropped;
   guint queued_windows;
   guint64 reserved[4];

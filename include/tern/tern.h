@@ -28,6 +28,7 @@
 #include "tern/encoder.h"
 #include "tern/error.h"
 #include "tern/frames.h"
+#include "tern/gate.h"
 #include "tern/image.h"
 #include "tern/message.h"
 #include "tern/model.h"

@@ -174,6 +174,20 @@ tern_session_close_action (TernSession *self)
 {
 }
 
+/* ---- The gate ---- */
+
+/* Sessions of the elements are given tokens. */
+gboolean
+tern_session_open_gate (TernSession *self, const TernGateParams *params, GError **error)
+{
+  return TRUE;
+}
+
+void
+tern_session_close_gate (TernSession *self)
+{
+}
+
 /* ---- Memory ---- */
 
 /* What is kept of a frame; in place of the session's planned prompt. */
@@ -181,6 +195,7 @@ typedef struct {
   guint64 number, pts;
   guint in, kept;               /* tokens */
   float first;                  /* number of the first one */
+  guint64 picture;
 } Looked;
 
 gboolean
@@ -212,7 +227,7 @@ tern_session_clear_engine_side (TernSession *self)
 static void
 look (TernSession *self, const TernWork *work)
 {
-  Looked looked = { work->frame, work->pts, work->slot->full, work->slot->n_tokens };
+  Looked looked = { work->frame, work->pts, work->slot->full, work->slot->n_tokens, .picture = work->slot->picture };
 
   if (work->slot->n_tokens > 0)
     memcpy (&looked.first, work->slot->data, sizeof looked.first);
@@ -444,15 +459,52 @@ tell_words (TernSession *self, const TernWork *work, const TernResult *whole)
   }
 }
 
+/* The one picture that all frames of @window show; 0: there are several. */
+static guint64
+picture_of (const TernSession *self, const TernWindow *window)
+{
+  guint64 picture = 0;
+
+  for (guint i = 0; i < self->planned->len; i++) {
+    const Looked *looked = &g_array_index (self->planned, Looked, i);
+
+    if (looked->number < window->first || looked->number >= window->end)
+      continue;
+    if (looked->picture == 0 || (picture != 0 && looked->picture != picture))
+      return 0;
+    picture = looked->picture;
+  }
+  return picture;
+}
+
+/* What the answer to the window before was. */
+static TernResult *
+repeat (TernSession *self, guint q, const TernWindow *window)
+{
+  const TernResult *before = g_ptr_array_index (self->answered.results, q);
+  TernResult values = *before;
+
+  values.timestamp = window->start_time;
+  values.timestamp_seconds = values.start = (double) window->start_time / TERN_SECOND;
+  values.frames = (guint) (window->end - window->first);
+  return tern_answered_repeat (&self->answered, q, &values);
+}
+
 static void
 answer_window (TernSession *self, const TernWork *work)
 {
   const TernSessionConfig *config = work->config;
+  guint64 picture = picture_of (self, &work->window);
+  gboolean repeats = tern_answered_is (&self->answered, picture, config);
 
+  if (!repeats)
+    tern_answered_begin (&self->answered, picture, work->config);
   for (guint q = 0; q < config->n_questions; q++) {
-    TernResult *result = answer (self, config, q, &work->window, 0);
+    TernResult *result = repeats ? repeat (self, q, &work->window) : answer (self, config, q, &work->window, 0);
 
-    if (config->params.partial == TERN_PARTIAL_WORDS && strcmp (result->kind, "caption") == 0)
+    if (!repeats)
+      tern_answered_add (&self->answered, result);
+    if (!repeats && config->params.partial == TERN_PARTIAL_WORDS && strcmp (result->kind, "caption") == 0)
       tell_words (self, work, result);
     g_mutex_lock (&self->lock);
     deliver (self, result, tern_session_end_of (self, &work->window), q + 1 == config->n_questions);
@@ -470,6 +522,7 @@ do_next (TernSession *self)
     self->seen_epoch = self->epoch;
     tern_cancel_reset (&self->cancel);
     g_array_set_size (self->planned, 0);
+    tern_answered_forget (&self->answered);
     end_requests (self);
   }
   self->discard = FALSE;

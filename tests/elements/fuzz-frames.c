@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Video frames as no camera makes them, on the way that ternencoder looks at them: caps -> GstVideoInfo -> buffer with or
- * without GstVideoMeta -> gst_tern_frame_map() -> the resizer of vision/. Every buffer's memory ends at (or begins after)
+ * without GstVideoMeta -> gst_tern_frame_map() -> the gate's cells and the resizer of vision/. Every buffer's memory ends at (or begins after)
  * a page that may not be touched, so that a read outside of it is a crash without any sanitizer. What is mapped must be
  * taken or refused with an error; nothing else.
  *
@@ -13,6 +13,7 @@
 #include <gst/video/video.h>
 
 #include "gst-plugin/gstternframe.h"
+#include "vision/gate.h"
 #include "vision/internal.h"
 
 /* ---- Memory between forbidden pages ------------------------------------------------------------------------------ */
@@ -165,15 +166,19 @@ typedef struct {
 } Way;
 
 static void
-look (Way *way, TernImage *image, GRand *rand)
+look (Way *way, TernImage *image, guint shift, GRand *rand)
 {
   TernVisionPlan plan = { .n = 1, .fixed = TRUE, .sub = { { .width = SIDE, .height = SIDE } } };
   TernVisionOptions options = { .scaling = (TernScaling) g_rand_int_range (rand, 0, 3) };
   guint8 *const rgb[3] = { way->planes[0], way->planes[1], way->planes[2] };
   g_autoptr (GError) error = NULL;
   TernPlacement place;
+  TernGateCells cells;
   guint width, height;
 
+  tern_gate_cells (&cells, image, shift);
+  g_assert_cmpuint (cells.n, >=, 1);
+  g_assert_true (gst_tern_frame_narrow (image, shift, &way->room, &error));
   image->orientation = (guint) g_rand_int_range (rand, 0, 9);
   g_assert_true (tern_image_check (image, &error));
   tern_vision_shown_size (image, &width, &height);
@@ -192,6 +197,7 @@ run_case (Way *way, GRand *rand)
   GstVideoInfo info;
   GstBuffer *buffer;
   TernImage image;
+  guint shift;
 
   g_assert_nonnull (caps);
   if (!gst_video_info_from_caps (&info, caps)) {
@@ -200,9 +206,9 @@ run_case (Way *way, GRand *rand)
     return;
   }
   buffer = make_buffer (rand, &info);
-  if (gst_tern_frame_map (&frame, &image, &info, buffer, &way->room, &error)) {
+  if (gst_tern_frame_map (&frame, &image, &info, buffer, &shift, &error)) {
     g_assert_no_error (error);
-    look (way, &image, rand);
+    look (way, &image, shift, rand);
     gst_video_frame_unmap (&frame);
     way->taken++;
   } else {

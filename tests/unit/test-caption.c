@@ -633,6 +633,68 @@ test_task (void)
   g_assert_nonnull (strstr (other.err, "found flood"));
 }
 
+/* YUV4MPEG2 of 64 x 48 pixels, two frames a second: a ramp, and from frame @from on a square before it. */
+static void
+write_scene (const char *path, guint frames, guint from)
+{
+  g_autoptr (GString) file = g_string_new ("YUV4MPEG2 W64 H48 F2:1 C420\n");
+
+  for (guint i = 0; i < frames; i++) {
+    g_string_append (file, "FRAME\n");
+    for (guint y = 0; y < 48; y++)
+      for (guint x = 0; x < 64; x++)
+        g_string_append_c (file, (char) (40 + 2 * x + (i >= from && x >= 16 && x < 32 && y >= 12 && y < 24 ? 60 : 0)));
+    for (guint c = 0; c < 64 * 48 / 2; c++)
+      g_string_append_c (file, (char) 128);
+  }
+  clip_write_bytes (path, file->str, file->len);
+}
+
+/* A letter for each line: u unchanged, . said. */
+static char *
+finish_reasons (const char *lines)
+{
+  g_auto (GStrv) split = g_strsplit (lines, "\n", -1);
+  GString *out = g_string_new (NULL);
+
+  for (guint i = 0; split[i] && *split[i]; i++)
+    g_string_append_c (out, strstr (split[i], "\"finish_reason\":\"unchanged\"") ? 'u' : '.');
+  return g_string_free (out, FALSE);
+}
+
+/* A line a window in any case. By itself the gate waits until the scene has stood still for a while. */
+static void
+test_gate (void)
+{
+  const struct { const char *mode, *expected; } cases[] = { { "off", "........" }, { "on", ".uu..uuu" }, { "auto", ".....uuu" },
+    { NULL, ".....uuu" } };
+  const char *clip = at ("scene.y4m");
+
+  if (absent ())
+    return;
+  write_scene (clip, 64, 26);
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_auto (Run) run = cases[i].mode ? caption ("--gate", cases[i].mode, clip, NULL) : caption (clip, NULL);
+    g_autofree char *found = NULL, *where = NULL;
+
+    g_assert_cmpstr (run.err, ==, "");
+    g_assert_cmpint (run.status, ==, 0);
+    found = finish_reasons (run.out);
+    g_assert_cmpstr (found, ==, cases[i].expected);
+    where = summary (run.out);
+    g_assert_nonnull (strstr (where, "scene.y4m 28-32\n"));
+  }
+  {
+    g_auto (Run) looks = caption ("--gate", "on", "--max-silence", "8", "--gate-threshold", "100", clip, NULL);
+    g_autofree char *found = finish_reasons (looks.out);
+
+    g_assert_cmpstr (found, ==, ".u.u.u.u");     /* a look every second window; what came is not enough */
+  }
+  expect_usage (caption ("--gate", "maybe", clip, NULL), WORDS ("--gate", "auto, off or on", "maybe"));
+  expect_usage (caption ("--gate-threshold", "0", clip, NULL), WORDS ("--gate-threshold", "1 to 255", "0"));
+  expect_usage (caption ("--max-silence", "-1", clip, NULL), WORDS ("--max-silence", "seconds", "-1"));
+}
+
 static JsonObject *
 one_answer (const Run *run, JsonParser *parser)
 {
@@ -727,6 +789,7 @@ main (int argc, char **argv)
   g_test_add_func ("/caption/labels", test_labels);
   g_test_add_func ("/caption/task", test_task);
   g_test_add_func ("/caption/schema", test_schema);
+  g_test_add_func ("/caption/gate", test_gate);
   g_test_add_func ("/caption/grammar", test_grammar);
   status = g_test_run ();
   clip_remove_folder (folder);

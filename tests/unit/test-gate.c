@@ -336,6 +336,23 @@ test_upheaval (void)
   g_assert_cmpuint (see (model, other, &fault, frame + 2, &nothing), ==, TERN_GATE_STILL);
 }
 
+/* A picture with nothing in it does not say whether another one is the same in another light. */
+static void
+test_flat (void)
+{
+  guint8 bytes[64 * 36];
+  TernImage image = { .format = TERN_IMAGE_GRAY8, .width = 64, .height = 36, .data = { bytes }, .stride = { 64 } };
+  g_autoptr (TernGateModel) model = tern_gate_model_new (THRESHOLD);
+  TernGateCells cells;
+
+  for (guint i = 0; i < 40; i++) {
+    memset (bytes, (int) (100 + 2 * i), sizeof bytes);
+    tern_gate_cells (&cells, &image, 0);
+    g_assert_cmpuint (tern_gate_model_judge (model, &cells), ==, i == 0 ? TERN_GATE_FIRST : i % 4 == 0 ? TERN_GATE_UPHEAVAL
+        : TERN_GATE_STILL);
+  }
+}
+
 static void
 test_forget_and_adopt (void)
 {
@@ -475,6 +492,7 @@ main (int argc, char **argv)
   g_test_add_data_func ("/gate/slow/quiet", &quiet, test_slow);
   g_test_add_data_func ("/gate/slow/usual", &usual, test_slow);
   g_test_add_func ("/gate/upheaval", test_upheaval);
+  g_test_add_func ("/gate/flat", test_flat);
   g_test_add_func ("/gate/forget-and-adopt", test_forget_and_adopt);
   return g_test_run ();
 }

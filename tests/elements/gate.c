@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Frames with nothing new in them: ternencoder does not encode them, and windows of nothing else are told what the one before
+ * was. A picture's number counts how often the encoder ran. */
+#include "harness.h"
+
+#include <string.h>
+
+#define SIDE 64
+
+static const char *const formats[] = { "RGB", "BGR", "RGBx", "BGRx", "RGBA", "BGRA", "GRAY8", "I420", "NV12", "I420_10LE",
+  "P010_10LE" };
+
+static char *
+caps_of (const char *format, guint side)
+{
+  return g_strdup_printf ("video/x-raw, format = %s, width = %u, height = %u, framerate = 10/1", format, side, side);
+}
+
+/* A ramp, and where @object is not 0 a square of a sixteenth of the picture that is brighter by it. In every format: the
+ * byte that a sample's value lies in is drawn. */
+static GstBuffer *
+make_scene (const char *format, guint side, GstClockTime pts, guint8 object)
+{
+  g_autofree char *text = caps_of (format, side);
+  GstCaps *caps = gst_caps_from_string (text);
+  GstVideoFrame frame;
+  GstVideoInfo info;
+  GstBuffer *buffer;
+  guint x, y, c;
+
+  fail_unless (gst_video_info_from_caps (&info, caps));
+  gst_caps_unref (caps);
+  buffer = gst_buffer_new_allocate (NULL, GST_VIDEO_INFO_SIZE (&info), NULL);
+  gst_buffer_memset (buffer, 0, 0, GST_VIDEO_INFO_SIZE (&info));
+  fail_unless (gst_video_frame_map (&frame, &info, buffer, GST_MAP_WRITE));
+  for (y = 0; y < side; y++)
+    for (x = 0; x < side; x++) {
+      gboolean in = x >= side / 4 && x < side / 2 && y >= side / 4 && y < side / 2;
+      guint value = 60 + x * 80 / side + (in ? object : 0);
+      guint8 *row = GST_VIDEO_FRAME_PLANE_DATA (&frame, 0);
+      guint bytes = GST_VIDEO_FRAME_COMP_PSTRIDE (&frame, 0);
+
+      row += y * GST_VIDEO_FRAME_PLANE_STRIDE (&frame, 0) + x * bytes;
+      if (g_str_equal (format, "I420_10LE"))
+        GST_WRITE_UINT16_LE (row, value << 2);
+      else if (g_str_equal (format, "P010_10LE"))
+        GST_WRITE_UINT16_LE (row, value << 8);
+      else
+        for (c = 0; c < bytes; c++)
+          row[c] = value;
+    }
+  gst_video_frame_unmap (&frame);
+  GST_BUFFER_PTS (buffer) = pts;
+  GST_BUFFER_DURATION (buffer) = MS (500);
+  return buffer;
+}
+
+/* Which picture the next tokens are of; 0: they do not say. The first number of the token with the square goes to @square. */
+static guint64
+next_picture (GstHarness *h, float *square)
+{
+  GstBuffer *buffer = gst_harness_pull (h);
+  guint64 picture = 0;
+
+  fail_unless (buffer != NULL);
+  gst_structure_get_uint64 (gst_custom_meta_get_structure (gst_buffer_get_custom_meta (buffer, "TernTokenMeta")), "picture",
+      &picture);
+  if (square)
+    gst_buffer_extract (buffer, 5 * 8 * sizeof *square, square, sizeof *square);
+  gst_buffer_unref (buffer);
+  return picture;
+}
+
+static guint64
+count (GstElement *element, const char *what)
+{
+  GstStructure *stats;
+  guint64 n = 0;
+
+  g_object_get (element, "stats", &stats, NULL);
+  fail_unless (gst_structure_get_uint64 (stats, what, &n), "no %s", what);
+  gst_structure_free (stats);
+  return n;
+}
+
+static void
+push_scene (GstHarness *h, const char *format, guint64 number, guint8 object)
+{
+  fail_unless_equals_int (gst_harness_push (h, make_scene (format, SIDE, MS (500) * number, object)), GST_FLOW_OK);
+}
+
+/* Every format that is accepted: the second frame of a scene is not encoded, and has the tokens of the first. */
+GST_START_TEST (test_formats)
+{
+  const char *format = formats[__i__];
+  GstHarness *h = file_harness ("ternencoder gate=on", "sink", "src");
+  g_autofree char *caps = caps_of (format, SIDE);
+  const guint8 objects[] = { 0, 0, 0, 40, 40, 0 };
+  const guint64 expected[] = { 1, 1, 1, 2, 2, 3 };
+  float square, before = -1;
+  guint i;
+
+  gst_harness_set_src_caps_str (h, caps);
+  for (i = 0; i < G_N_ELEMENTS (objects); i++) {
+    push_scene (h, format, i, objects[i]);
+    fail_unless_equals_uint64 (next_picture (h, &square), expected[i]);
+    fail_unless (i == 0 || (square == before) == (expected[i] == expected[i - 1]), "%s, frame %u: %g after %g", format, i, square,
+        before);
+    before = square;
+  }
+  fail_unless_equals_uint64 (count (h->element, "unchanged"), 3);
+  fail_unless_equals_uint64 (count (h->element, "looked-at"), 6);
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
+/* Off, every frame is encoded and nothing is said of it. */
+GST_START_TEST (test_off)
+{
+  GstHarness *h = file_harness ("ternencoder gate=off", "sink", "src");
+  g_autofree char *caps = caps_of ("GRAY8", SIDE);
+  guint i;
+
+  gst_harness_set_src_caps_str (h, caps);
+  for (i = 0; i < 40; i++) {
+    push_scene (h, "GRAY8", i, 0);
+    fail_unless_equals_uint64 (next_picture (h, NULL), 0);
+  }
+  fail_unless_equals_uint64 (count (h->element, "unchanged"), 0);
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
+/* By itself not before the scene has stood still for 16 frames and eight seconds. */
+GST_START_TEST (test_auto)
+{
+  GstHarness *h = file_harness ("ternencoder", "sink", "src");
+  g_autofree char *caps = caps_of ("GRAY8", SIDE);
+  guint i;
+
+  gst_harness_set_src_caps_str (h, caps);
+  for (i = 0; i < 40; i++) {
+    push_scene (h, "GRAY8", i, 0);
+    fail_unless_equals_uint64 (next_picture (h, NULL), MIN (i + 1, 16));
+  }
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
+GST_START_TEST (test_max_silence)
+{
+  GstHarness *h = file_harness ("ternencoder gate=on max-silence=2000000000", "sink", "src");
+  g_autofree char *caps = caps_of ("GRAY8", SIDE);
+  guint i;
+
+  gst_harness_set_src_caps_str (h, caps);
+  for (i = 0; i < 12; i++) {
+    push_scene (h, "GRAY8", i, 0);
+    fail_unless_equals_uint64 (next_picture (h, NULL), 1 + i / 4);
+  }
+  fail_unless_equals_uint64 (count (h->element, "forced"), 2);
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
+/* What counts as new is a property. */
+GST_START_TEST (test_threshold)
+{
+  GstHarness *h = file_harness (__i__ ? "ternencoder gate=on gate-threshold=30" : "ternencoder gate=on", "sink", "src");
+  g_autofree char *caps = caps_of ("GRAY8", SIDE);
+  guint i;
+
+  gst_harness_set_src_caps_str (h, caps);
+  for (i = 0; i < 8; i++) {
+    push_scene (h, "GRAY8", i, i < 4 ? 0 : 15);
+    fail_unless_equals_uint64 (next_picture (h, NULL), __i__ || i < 4 ? 1 : 2);
+  }
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
+static void
+turn (GstHarness *h)
+{
+  fail_unless (gst_harness_push_event (h, gst_event_new_tag (gst_tag_list_new (GST_TAG_IMAGE_ORIENTATION, "rotate-180",
+                  NULL))));
+}
+
+static void
+trigger (GstHarness *h)
+{
+  fail_unless (gst_harness_push_event (h, gst_event_new_custom (GST_EVENT_CUSTOM_DOWNSTREAM,
+              gst_structure_new_empty ("tern-trigger"))));
+}
+
+static void
+begin_segment (GstHarness *h)
+{
+  GstSegment segment;
+
+  gst_segment_init (&segment, GST_FORMAT_TIME);
+  fail_unless (gst_harness_push_event (h, gst_event_new_segment (&segment)));
+}
+
+static void
+seek (GstHarness *h)
+{
+  fail_unless (gst_harness_push_event (h, gst_event_new_flush_start ()));
+  fail_unless (gst_harness_push_event (h, gst_event_new_flush_stop (TRUE)));
+  begin_segment (h);
+}
+
+static void
+widen (GstHarness *h)
+{
+  g_autofree char *caps = caps_of ("GRAY8", SIDE);
+  g_autofree char *wider = g_strconcat (caps, ", pixel-aspect-ratio = 2/1", NULL);
+
+  gst_harness_set_src_caps_str (h, wider);
+}
+
+/* What another stretch begins with is encoded, whatever it shows. */
+GST_START_TEST (test_begins_anew)
+{
+  void (*const changes[]) (GstHarness *h) = { turn, trigger, begin_segment, seek, widen };
+  GstHarness *h = file_harness ("ternencoder gate=on", "sink", "src");
+  g_autofree char *caps = caps_of ("GRAY8", SIDE);
+  guint i;
+
+  gst_harness_set_src_caps_str (h, caps);
+  for (i = 0; i < 3; i++) {
+    push_scene (h, "GRAY8", i, 0);
+    fail_unless_equals_uint64 (next_picture (h, NULL), 1);
+  }
+  changes[__i__] (h);
+  for (; i < 6; i++) {
+    push_scene (h, "GRAY8", i, 0);
+    fail_unless_equals_uint64 (next_picture (h, NULL), 2);
+  }
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
+/* Behind a compressor, too: a text a window, and the engine is asked where something is new and once more when that is all
+ * there is to see. */
+GST_START_TEST (test_windows)
+{
+  static const char *const methods[] = { "dycoke", "none", "random" };
+  g_autofree char *launch = g_strdup_printf ("ternencoder gate=on model-path=%s mmproj-path=%s ! terncompressor method=%s ! "
+      "terngenerator model-path=%s mmproj-path=%s window=2000000000 prompt=what", model_path, mmproj_path, methods[__i__],
+      model_path, mmproj_path);
+  GstHarness *h = chain_harness (launch);
+  g_autofree char *caps = caps_of ("GRAY8", SIDE);
+  const char expected[] = ".uuu..uu";
+  guint i, begun = fake_begun ();
+
+  gst_harness_set_src_caps_str (h, caps);
+  for (i = 0; i < 4 * strlen (expected); i++)
+    push_scene (h, "GRAY8", i, i < 18 ? 0 : 40);
+  fail_unless (gst_harness_push_event (h, gst_event_new_eos ()));
+  for (i = 0; i < strlen (expected); i++) {
+    GstBuffer *buffer = pull_result (h);
+
+    fail_unless_equals_uint64 (GST_BUFFER_PTS (buffer), 2 * i * GST_SECOND);
+    fail_unless_equals_string (result_string (buffer, "kind"), "caption");
+    fail_unless_equals_string (result_string (buffer, "finish_reason"), expected[i] == 'u' ? "unchanged" : "stop");
+    fail_unless_equals_string (result_string (buffer, "result"), "4 frames, what");
+    gst_buffer_unref (buffer);
+  }
+  fail_unless_equals_int (fake_begun () - begun, 3);
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
+/* The bin has the properties, and hands them on. */
+GST_START_TEST (test_bin)
+{
+  GstElement *caption = gst_element_factory_make ("terncaption", NULL);
+
+  fail_unless (caption != NULL);
+  expect_value (caption, "gate", "auto");
+  expect_value (caption, "gate-threshold", "6");
+  expect_value (caption, "max-silence", "60000000000");
+  gst_util_set_object_arg (G_OBJECT (caption), "gate", "on");
+  gst_util_set_object_arg (G_OBJECT (caption), "gate-threshold", "9");
+  expect_value (caption, "gate", "on");
+  expect_value (caption, "gate-threshold", "9");
+  gst_object_unref (caption);
+}
+GST_END_TEST
+
+int
+main (void)
+{
+  Suite *suite = suite_create ("gate");
+  TCase *tc = tcase_create ("general");
+
+  suite_add_tcase (suite, tc);
+  tcase_add_loop_test (tc, test_formats, 0, G_N_ELEMENTS (formats));
+  tcase_add_test (tc, test_off);
+  tcase_add_test (tc, test_auto);
+  tcase_add_test (tc, test_max_silence);
+  tcase_add_loop_test (tc, test_threshold, 0, 2);
+  tcase_add_loop_test (tc, test_begins_anew, 0, 5);
+  tcase_add_loop_test (tc, test_windows, 0, 3);
+  tcase_add_test (tc, test_bin);
+  return run_suite (suite);
+}
