@@ -74,6 +74,7 @@ struct _GstTernGenerator
   guint64 dropped_seen;
   guint64 frames;               /* since READY, as those that follow */
   guint64 answered, errors, abstained, unchanged;
+  guint64 repeated_before;
   guint64 dropped_before, windows_before;       /* by sessions before this
                                                  * one */
   gboolean takes_asks;          /* from READY to PAUSED, and back */

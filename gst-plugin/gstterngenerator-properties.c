@@ -585,9 +585,10 @@ gst_tern_generator_install_own_properties (GObjectClass * klass)
    * GstTernGenerator:stats:
    *
    * What was done since the element left READY (uint64): `frames` that came,
-   * `windows` that were answered, `answered` questions about them and requests,
-   * of these `errors`, `abstained` and `unchanged` (kept back by on-change),
-   * `requests` asked, windows `dropped` and `queued`, and behind a live source
+   * `windows` that were answered, of these `repeated`, which showed nothing new
+   * and were told what the one before was, `answered` questions about them and
+   * requests, of these `errors`, `abstained` and `unchanged` (kept back by
+   * on-change), `requests` asked, windows `dropped` and `queued`, and behind a live source
    * `last-latency`, ns from the end of a window to its answer.
    *
    * Since: 0.1

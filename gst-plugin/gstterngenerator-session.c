@@ -59,6 +59,7 @@ gst_tern_generator_drop_session (GstTernGenerator * self)
   g_mutex_lock (&self->task.lock);
   self->dropped_before += stats.windows_dropped;
   self->windows_before += stats.windows_done;
+  self->repeated_before += stats.windows_unchanged;
   g_mutex_unlock (&self->task.lock);
   g_mutex_unlock (&self->session_lock);
   g_mutex_unlock (&self->ask_lock);
@@ -172,6 +173,8 @@ gst_tern_generator_make_stats (GstTernGenerator * self)
   structure = gst_structure_new ("stats",
       "frames", G_TYPE_UINT64, self->frames,
       "windows", G_TYPE_UINT64, self->windows_before + stats.windows_done,
+      "repeated", G_TYPE_UINT64,
+      self->repeated_before + stats.windows_unchanged,
       "answered", G_TYPE_UINT64, self->answered,
       "errors", G_TYPE_UINT64, self->errors,
       "abstained", G_TYPE_UINT64, self->abstained,
@@ -192,6 +195,7 @@ gst_tern_generator_reset_counts (GstTernGenerator * self)
 {
   self->answered = self->errors = self->abstained = self->unchanged = 0;
   self->frames = self->windows_before = self->dropped_before = 0;
+  self->repeated_before = 0;
   self->dropped_seen = 0;
   self->asked_before = self->asked;
   self->seen_end = 0;

@@ -247,11 +247,12 @@ GST_START_TEST (test_windows)
 {
   static const char *const methods[] = { "dycoke", "none", "random" };
   g_autofree char *launch = g_strdup_printf ("ternencoder gate=on model-path=%s mmproj-path=%s ! terncompressor method=%s ! "
-      "terngenerator model-path=%s mmproj-path=%s window=2000000000 prompt=what", model_path, mmproj_path, methods[__i__],
+      "terngenerator name=g model-path=%s mmproj-path=%s window=2000000000 prompt=what", model_path, mmproj_path, methods[__i__],
       model_path, mmproj_path);
   GstHarness *h = chain_harness (launch);
   g_autofree char *caps = caps_of ("GRAY8", SIDE);
   const char expected[] = ".uuu..uu";
+  GstElement *generator;
   guint i, begun = fake_begun ();
 
   gst_harness_set_src_caps_str (h, caps);
@@ -268,6 +269,10 @@ GST_START_TEST (test_windows)
     gst_buffer_unref (buffer);
   }
   fail_unless_equals_int (fake_begun () - begun, 3);
+  generator = gst_bin_get_by_name (GST_BIN (h->element), "g");
+  fail_unless_equals_uint64 (count (generator, "windows"), 8);
+  fail_unless_equals_uint64 (count (generator, "repeated"), 5);
+  gst_object_unref (generator);
   gst_harness_teardown (h);
 }
 GST_END_TEST
