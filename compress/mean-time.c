@@ -9,6 +9,8 @@
  * decides, and frames are cut as a whole. */
 #include "compress/share.h"
 
+#include <string.h>
+
 #include "compress/similar.h"
 
 /* [3][n] cosines, [4][n] marks */
@@ -70,6 +72,41 @@ mean_of_run (const TernTokenGroup *group, guint i, guint f, guint end, float *ou
   }
 }
 
+/* Where frames have budgets of their own runs may not fill them: what changed most since the frame before stands there once
+ * more by itself. */
+static void
+fill_frames (const TernTokenGroup *group, guint cap, guint64 budget, TernScored *scored, guint8 *kept, gint32 *keep,
+    guint *n_keep, float *mixed)
+{
+  guint n = group->n_tokens;
+  guint64 total = 0;
+
+  tern_compress_limit (0, cap, group->n_frames, n, keep, n_keep);
+  for (guint f = 0; f < group->n_frames; f++)
+    total += n_keep[f];
+  for (guint f = 0; f < group->n_frames; f++) {
+    gint32 *row = keep + (gsize) f * n;
+
+    if (n_keep[f] >= cap || total >= budget || group->n_frames == 1)
+      continue;
+    memset (kept, 0, n);
+    for (guint i = 0; i < n_keep[f]; i++)
+      kept[row[i]] = 1;
+    tern_similarities (tern_frame (group, f ? f - 1 : 1), tern_frame (group, f), n, group->dim, scored);
+    tern_select_lowest (scored, n, n);
+    for (guint r = 0; r < n && n_keep[f] < cap && total < budget; r++) {
+      gint32 i = scored[r].index;
+
+      if (kept[i])
+        continue;
+      memcpy (mixed + ((gsize) f * n + i) * group->dim, tern_row (group, f, i), group->dim * sizeof (float));
+      row[n_keep[f]++] = i;
+      total++;
+    }
+    tern_sort_positions (row, n_keep[f]);
+  }
+}
+
 static void
 mean_mix (const TernCompressParams *params, const TernTokenGroup *group, void *scratch, gint32 *keep, guint *n_keep,
     float *mixed)
@@ -91,6 +128,9 @@ mean_mix (const TernCompressParams *params, const TernTokenGroup *group, void *s
       mean_of_run (group, i, f, end, mixed + ((gsize) at * n + i) * group->dim);
       keep[(gsize) at * n + n_keep[at]++] = (gint32) i;
     }
+  if (even)
+    fill_frames (group, tern_compress_cap (params, n), tern_compress_budget (params, group->n_frames, n), scored, begins, keep,
+        n_keep, mixed);
 }
 
 const TernCompressMethod tern_compress_mean = {

@@ -14,7 +14,7 @@ def points(data):
     """{method: [(tokens a window, share of all tokens' CIDEr-D)]} of the tables of budgets."""
     out = {}
     for table in data["tables"]:
-        if "all keys" in table["title"]:
+        if "all keys attended to" in table["title"]:
             for row in table["rows"]:
                 out.setdefault(row[0], set()).add((float(row[1]), row[4][0]))
     return {method: sorted(found) for method, found in out.items()}

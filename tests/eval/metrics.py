@@ -296,7 +296,36 @@ def check_cards(folder):
         point(True, "models/MODELS.md is what its reports say", skip="no scores in it")
 
 
+# ---- The compression laboratory ----
+
+def check_laboratory(folder):
+    sys.path.append(str(ROOT / "bench/compression"))
+    import page
+    import lab as laboratory
+
+    point(near(laboratory.share([1., 2., 3.], [2., 4., 6.]), [.5, .5, .5]), "a share of equal parts has no interval")
+    point([laboratory.verdict(d) for d in ([.2, .1, .3], [-.2, -.3, -.1], [.1, -.1, .3])] == ["better", "worse", "not told apart"],
+          "what an interval says of a difference")
+    lab = laboratory.Lab.__new__(laboratory.Lab)
+    names = [f"cut-{i}.mkv" for i in range(len(REFERENCES))]
+    lab.table = {name: [["a wall"], REFERENCES[i]] for i, name in enumerate(names)}
+    lab.scorer, lab.events, lab.bars = laboratory.compression.Scorer(lab.table, names), [0, 1, 2], None
+    point(lab.missed(CAPTIONS) == [0, 0, 0] and lab.missed(CAPTIONS[1:] + CAPTIONS[:1]) == [1, 1, 1],
+          "an event is told by what scores above the captions of other clips, and missed by those")
+    rows = [["none", "392.0", 392, [.4, .3, .5], [1., 1., 1.], None], ["mean", "98.0", 98, [.3, .2, .4], [.75, .7, .8], [.1, .0, .2]]]
+    data = {"about": {"clips": "3"}, "notes": [], "tables": [{"title": "25 %; all keys attended to", "rows": rows,
+            "columns": ["method", "tokens", "most", "CIDEr-D", "share", "less"]}]}
+    page.write(data, folder)
+    text, drawn = (folder / "compression.md").read_text(encoding="utf8"), (folder / "compression.svg").read_text(encoding="utf8")
+    point("| mean | 98.0 | 98 |" in text and page.PLACE not in text and "## Methods" in text, "the page has its tables", text[-300:])
+    point(drawn.startswith("<svg") and drawn.count("<circle") == 1 and "mean" in drawn, "the plot has a point a method", drawn)
+    kept = (ROOT / "docs/compression.md").read_text(encoding="utf8")
+    words = (ROOT / "bench/compression/page.md").read_text(encoding="utf8").split(page.PLACE)[0]
+    point(kept.startswith(words), "docs/compression.md has the words of page.md (run.py --write)")
+
+
 with tempfile.TemporaryDirectory() as temporary:
+    check_laboratory(pathlib.Path(temporary))
     check_captions()
     check_intervals()
     check_labels()

@@ -155,6 +155,14 @@ def mean_time(tokens, case):
             at = min(run, key=lambda t: len(keep[t])) if cap_of(case) < n else run[0]
             keep[at].append(p)
             rows[at, p] = tokens[run, p].astype(np.float64).mean(0)
+    cap = cap_of(case)
+    keep = [thin(row, cap) for row in keep]
+    for t in range(frames if cap < n and frames > 1 else 0):
+        for p in np.argsort(cosine(tokens[t - 1 if t else 1], tokens[t]), kind="stable").tolist():
+            if len(keep[t]) < cap and sum(map(len, keep)) < budget_of(case) and p not in keep[t]:
+                keep[t].append(p)
+                rows[t, p] = tokens[t, p].astype(np.float64)
+        keep[t].sort()
     return keep, [[rows[t, p] for p in keep[t]] for t in range(frames)]
 
 
