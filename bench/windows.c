@@ -2,6 +2,7 @@
 /* Windows of video from the first frame to the last word; every figure is a comparison within one run.
  *
  *   windows dycoke MODEL    32 frames of 196 tokens with K = P = .7 against all of them: reading them and saying 64 tokens
+ *   windows defaults MODEL  32 frames of 64 tokens, compressed and pruned as by default, against all of them
  *   windows batch           the bundled model, frames in memory, as fast as it goes: captions a second
  *   windows live            ... 16 streams, each --rate frames a second: windows answered, dropped, and how late
  *
@@ -80,13 +81,20 @@ new_session (TernModel *model, const TernSessionParams *params)
 
 /* ---- DyCoke ------------------------------------------------------------------------------------------------------ */
 
-#define GRID 14
 #define WINDOW 32
+
+/* What is compared: all tokens and keys, with DyCoke's, or with what is default. */
+typedef enum {
+  ALL,
+  DYCOKE,
+  DEFAULTS,
+} Compressed;
 
 /* Milliseconds from the first push to the answer; what it says of itself goes to stderr. */
 static double
-answer (TernModel *model, const float *rows, gboolean dycoke)
+answer (TernModel *model, const float *rows, guint grid, Compressed compressed)
 {
+  static const char *const names[] = { "all", "DyCoke", "default" };
   TernSessionParams params = TERN_SESSION_PARAMS_INIT;
   guint dim = tern_model_embedding_dim (model);
   g_autoptr (TernSession) session = NULL;
@@ -98,13 +106,15 @@ answer (TernModel *model, const float *rows, gboolean dycoke)
   params.max_frames = WINDOW;
   params.sampling.ignore_eog = TRUE;
   params.sampling.max_tokens = 64;
-  params.compress.method = dycoke ? TERN_METHOD_DYCOKE : TERN_METHOD_NONE;
-  params.compress.merge_ratio = params.kv_prune = dycoke ? .7 : 0;
+  if (compressed != DEFAULTS) {
+    params.compress.method = compressed == DYCOKE ? TERN_METHOD_DYCOKE : TERN_METHOD_NONE;
+    params.compress.merge_ratio = params.kv_prune = compressed == DYCOKE ? .7 : 0;
+  }
   session = new_session (model, &params);
   begin = now ();
   for (guint i = 0; i < WINDOW; i++) {
-    TernTokens tokens = { .pts = MS (500) * i, .duration = MS (500), .number = i, .grid_w = GRID, .grid_h = GRID, .dim = dim,
-      .n_tokens = GRID * GRID, .tokens = rows + (gsize) i * GRID * GRID * dim };
+    TernTokens tokens = { .pts = MS (500) * i, .duration = MS (500), .number = i, .grid_w = grid, .grid_h = grid, .dim = dim,
+      .n_tokens = grid * grid, .tokens = rows + (gsize) i * grid * grid * dim };
     GError *error = NULL;
 
     while (!tern_session_push_tokens (session, &tokens, &error)) {
@@ -120,17 +130,17 @@ answer (TernModel *model, const float *rows, gboolean dycoke)
     exit (1);
   }
   ms = (double) (now () - begin) / 1000;
-  g_printerr ("%-6s prompt of %u tokens: prefill %.0f ms, decode %.0f ms\n", dycoke ? "DyCoke" : "all", result->prompt_tokens,
+  g_printerr ("%-7s prompt of %u tokens: prefill %.0f ms, decode %.0f ms\n", names[compressed], result->prompt_tokens,
       result->metrics.prefill_ms, result->metrics.decode_ms);
   tern_result_unref (result);
   return ms;
 }
 
 static void
-dycoke (const char *path)
+compare (const char *path, guint grid, Compressed compressed, const char *name)
 {
   TernModel *model = open_model (path, TERN_MODEL_TEXT);
-  gsize n = (gsize) WINDOW * GRID * GRID * tern_model_embedding_dim (model);
+  gsize n = (gsize) WINDOW * grid * grid * tern_model_embedding_dim (model);
   g_autofree float *rows = g_new (float, n);
   g_autofree double *none = g_new (double, rounds), *merged = g_new (double, rounds);
   TernRandom random = { 1 };
@@ -138,18 +148,18 @@ dycoke (const char *path)
 
   for (gsize i = 0; i < n; i++)
     rows[i] = (float) (tern_random_uniform (&random) - .5) / 8;
-  answer (model, rows, TRUE);   /* warms up */
+  answer (model, rows, grid, compressed);        /* warms up */
   for (gint i = 0; i < rounds; i++) {
-    none[i] = answer (model, rows, FALSE);
-    merged[i] = answer (model, rows, TRUE);
+    none[i] = answer (model, rows, grid, ALL);
+    merged[i] = answer (model, rows, grid, compressed);
   }
   a = median (none, (guint) rounds);
   b = median (merged, (guint) rounds);
   if (json)
-    g_print ("{\"none_ms\": %.1f, \"dycoke_ms\": %.1f}\n", a, b);
+    g_print ("{\"none_ms\": %.1f, \"%s_ms\": %.1f}\n", a, name, b);
   else
-    g_print ("32 frames of 196 tokens, 64 said, median of %d: all %.0f ms, K = P = .7 %.0f ms: %.2f times\n", rounds, a, b,
-        a / b);
+    g_print ("32 frames of %u tokens, 64 said, median of %d: all %.0f ms, %s %.0f ms: %.2f times\n", grid * grid, rounds, a, name,
+        b, a / b);
   tern_model_unref (model);
 }
 
@@ -370,7 +380,7 @@ main (int argc, char **argv)
     { "raw", 0, 0, G_OPTION_ARG_FILENAME, &raw, "", "F" }, { "size", 0, 0, G_OPTION_ARG_STRING, &size, "", "WxH" },
     { "json", 0, 0, G_OPTION_ARG_NONE, &json, "", NULL }, { NULL }
   };
-  GOptionContext *context = g_option_context_new ("dycoke MODEL|batch|live");
+  GOptionContext *context = g_option_context_new ("dycoke MODEL|defaults MODEL|batch|live");
   GError *error = NULL;
 
   g_option_context_add_main_entries (context, entries, NULL);
@@ -380,13 +390,15 @@ main (int argc, char **argv)
   if (seconds < 1 || rounds < 1 || rate < 1 || streams < 1 || frames < 0 || threads < 0)
     argc = 0;
   if (argc == 3 && !strcmp (argv[1], "dycoke")) {
-    dycoke (argv[2]);
+    compare (argv[2], 14, DYCOKE, "dycoke");
+  } else if (argc == 3 && !strcmp (argv[1], "defaults")) {
+    compare (argv[2], 8, DEFAULTS, "default");
   } else if (argc == 2 && (!strcmp (argv[1], "batch") || !strcmp (argv[1], "live"))) {
     load_pictures ();
     (!strcmp (argv[1], "batch") ? batch : live) ();
     g_free (pixels);
   } else {
-    g_printerr ("usage: windows dycoke MODEL | batch | live [options]\n");
+    g_printerr ("usage: windows dycoke MODEL | defaults MODEL | batch | live [options]\n");
     return 2;
   }
   return 0;
