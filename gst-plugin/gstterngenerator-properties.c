@@ -384,7 +384,7 @@ install_sampling_properties (GObjectClass * klass, guint first)
   g_object_class_install_property (klass, first + SHARED_KV_PRUNE,
       g_param_spec_double ("kv-prune", "KV pruning",
           "Share of visual keys that are not looked at while decoding", 0.0,
-          TERN_SHARE_MAX, 0.7, playing));
+          TERN_SHARE_MAX, 0.0, playing));
   /**
    * GstTernGenerator:kv-gate:
    *

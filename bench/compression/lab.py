@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What is run on which clips, and what is said of it."""
 import argparse
+import json
 import os
 import random
 
@@ -11,17 +12,19 @@ import program
 import scorers
 from report import Report
 
-METHODS = ("uniform", "random-any", "random", "dycoke", "evs", "vidcom2", "v-cast", "visionzip", "sttm", "holitom", "fastvid", "flashvid",
-           "cdpruner", "mean", "vla-cache")
+METHODS = ("uniform", "random-any", "dycoke", "evs", "vidcom2", "v-cast", "visionzip", "sttm", "holitom", "fastvid", "flashvid",
+           "cdpruner", "mean")
 # name: (what a reader is told, options); every method is given the same
-BUDGETS = {"default": ("merge ratio .7, as by default", ("--merge-ratio", "0.7")),
+BUDGETS = {"default": ("39 %: merge ratio .8, as by default", ("--merge-ratio", "0.8")),
            "quarter": ("25 %: merge ratio 1", ("--merge-ratio", "1")),
            "fifteen": ("15 tokens a frame: `max-tokens-per-frame` 15", ("--merge-ratio", "0", "--max-tokens-per-frame", "15"))}
 RANDOM = "random-any"
 ALL = ("none", "0")
 # what a user might have by default: (method, kv-prune, budget); the second is compared with the others
-DEFAULTS = (("none", "0", "default"), ("dycoke", "0.7", "default"), ("none", "0.7", "default"), ("dycoke", "0", "default"),
-            ("mean", "0.7", "default"), ("mean", "0", "default"), ("mean", "0.7", "quarter"), ("mean", "0", "quarter"))
+BEFORE = {"before": ("46 %: merge ratio .7, the default before", ("--merge-ratio", "0.7"))}
+RATIOS = {name: arguments[1] for name, (_, arguments) in {**BUDGETS, **BEFORE}.items()}
+DEFAULTS = (("none", "0", "default"), ("dycoke", "0.7", "before"), ("none", "0.7", "default"), ("dycoke", "0", "before"),
+            ("v-cast", "0.7", "default"), ("v-cast", "0", "default"), ("v-cast", "0", "quarter"), ("mean", "0", "quarter"))
 CHANCE = .95                    # of other clips' captions score lower against an event's references than one that tells it
 STAGES = (("vision", "prepare_embeddings_duration_mean"), ("compression", "compress_duration"), ("prefill", "prefill_duration"),
           ("decode", "decode_duration"))
@@ -52,7 +55,20 @@ class Lab:
         self.events = [i for i, n in enumerate(names) if len(self.table[n]) > 1]
         self.bars = None
         self.tern = program.Program(options.tern, options.model, options.mmproj, ["--threads", "1", *options.extra])
-        self.done = {}
+        self.done, self.keep = {}, options.keep
+
+    def kept(self, name, ask):
+        """What was said, of an earlier run where it was kept."""
+        path = self.keep and os.path.join(self.keep, f"{name}.json")
+        if path and os.path.exists(path):
+            with open(path, encoding="utf8") as f:
+                return json.load(f)
+        found = ask()
+        if path:
+            os.makedirs(self.keep, exist_ok=True)
+            with open(path, "w", encoding="utf8") as f:
+                json.dump(found, f)
+        return found
 
     def missed(self, captions):
         """For each clip in which something comes (a second photograph): 1, it is not told. Told is what scores above
@@ -73,9 +89,9 @@ class Lab:
         key = (method, prune, budget if method != "none" else None)
         if key not in self.done:
             program.say(f"{method}, {budget}, kv-prune {prune}")
-            found = self.tern.ask([os.path.join(self.folder, n) for n in self.names], "--compress", method, "--kv-prune", prune,
+            found = self.kept("-".join(map(str, key)), lambda: self.tern.ask([os.path.join(self.folder, n) for n in self.names], "--compress", method, "--kv-prune", prune,
                                   "--window", "4", "--frame-rate", "2/1", "--metrics",
-                                  *(BUDGETS[budget][1] if method != "none" else ()))
+                                  *({**BUDGETS, **BEFORE}[budget][1] if method != "none" else ())))
             self.done[key] = Setting(self, found)
         return self.done[key]
 
@@ -126,6 +142,6 @@ def report_of(options, lab):
         rows = [row(lab, *ALL, budget, None)] + [row(lab, method, "0", budget, chance) for method in options.methods]
         report.table(f"{BUDGETS[budget][0]}; all keys attended to", [c.format(RANDOM) for c in columns], rows)
     if {"default", "quarter"} <= set(options.budgets):
-        rows = [row(lab, *setting, DEFAULTS[1], f"{setting[0]}, {BUDGETS[setting[2]][1][1]}, {setting[1]}") for setting in DEFAULTS]
+        rows = [row(lab, *setting, DEFAULTS[1], f"{setting[0]}, {RATIOS[setting[2]]}, {setting[1]}") for setting in DEFAULTS]
         report.table("What might be the default: method, merge ratio, kv-prune", [c.format("the second row") for c in columns], rows)
     return report

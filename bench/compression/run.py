@@ -3,7 +3,7 @@
 """The compression laboratory: every method at the same budgets, on clips with known events; writes docs/compression.md.
 
 usage: run.py [--clips DIR] [--count 100] [--model GGUF --mmproj GGUF] [--methods A,B,...] [--budgets A,B,...] [--json F]
-              [--write] [-- OPTIONS OF tern caption]
+              [--keep DIR] [--write] [-- OPTIONS OF tern caption]
 
 Without --clips they are made of the photographs in ../shared/data, as `bench/eval/run.py clips` does it (Pillow, ffmpeg),
 --count of each kind, in a folder that goes away again; DIR is made where it is not there, and taken as it is where it is. One
@@ -36,6 +36,8 @@ def parse():
     parser.add_argument("--budgets", default=",".join(lab.BUDGETS), help="(%(default)s)")
     parser.add_argument("--limit", type=int, help="every so many clips only that as many are left")
     parser.add_argument("--json", help="keep the report here")
+    parser.add_argument("--keep", help="a folder for what was said: a run that was stopped goes on from there. Nothing but "
+                        "methods and budgets may change meanwhile")
     parser.add_argument("--write", action="store_true", help="write docs/compression.md and docs/compression.svg")
     options = parser.parse_args(sys.argv[1:at])
     options.extra = sys.argv[at + 1:]

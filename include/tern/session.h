@@ -191,7 +191,7 @@ TERN_API void tern_session_params_init (TernSessionParams *params);
 #ifndef __cplusplus
 #define TERN_SESSION_PARAMS_INIT { .rate_n = 2, .rate_d = 1, .window = 4 * TERN_SECOND, \
     .sampling = TERN_SAMPLING_INIT, .fit = TERN_FIT_TRAINED, .gate = TERN_GATE_PARAMS_INIT, \
-    .compress = TERN_COMPRESSOR_PARAMS_INIT, .kv_prune = 0.7, .kv_layer = 3 }
+    .compress = TERN_COMPRESSOR_PARAMS_INIT, .kv_prune = 0, .kv_layer = 3 }
 #endif
 
 /* ---- Life ---- */

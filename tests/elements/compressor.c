@@ -32,7 +32,7 @@ kept (GstBuffer *buffer)
 /* A group leaves together, with the times of its frames and the positions of its tokens. */
 GST_START_TEST (test_groups)
 {
-  GstHarness *h = start ("terncompressor merge-ratio=0.5");
+  GstHarness *h = start ("terncompressor method=dycoke merge-ratio=0.5");
   guint64 frames = 0, groups = 0, in = 0, out = 0;
   GstStructure *stats = NULL;
   guint i;
@@ -88,7 +88,8 @@ count_previews (GstHarness *h, guint64 number)
 /* Of frames that wait, at once, and only where somebody wants it; the buffers are the same. */
 GST_START_TEST (test_previews)
 {
-  GstHarness *h = start ("terncompressor previews=true"), *plain = start ("terncompressor");
+  GstHarness *h = start ("terncompressor method=dycoke merge-ratio=0.7 previews=true"),
+      *plain = start ("terncompressor method=dycoke merge-ratio=0.7");
   guint64 i;
 
   for (i = 0; i < 8; i++) {
@@ -201,7 +202,7 @@ GST_END_TEST
 static const char *const drains[] = { "eos", "segment", "gap", "jump", "number" };
 GST_START_TEST (test_drains)
 {
-  GstHarness *h = start ("terncompressor");
+  GstHarness *h = start ("terncompressor method=dycoke merge-ratio=0.7");
   const char *how = drains[__i__];
   GstSegment segment;
 
@@ -236,7 +237,7 @@ GST_END_TEST
 /* The camera has stopped: what waits leaves, numbers go on afterwards. */
 GST_START_TEST (test_drain)
 {
-  GstHarness *h = start ("terncompressor");
+  GstHarness *h = start ("terncompressor method=dycoke merge-ratio=0.7");
   gboolean found = FALSE;
   GstEvent *event;
   guint i;
@@ -270,7 +271,7 @@ GST_END_TEST
 /* Where the video ends is said after the frames before it, and not at all when frames follow. */
 GST_START_TEST (test_gap_at_the_end)
 {
-  GstHarness *h = start ("terncompressor");
+  GstHarness *h = start ("terncompressor method=dycoke merge-ratio=0.7");
   guint gaps = 0;
   GstEvent *event;
 
@@ -301,7 +302,7 @@ GST_END_TEST
 /* Two in a row: whose fault it is, and nothing about model files. */
 GST_START_TEST (test_compressed_already)
 {
-  GstHarness *h = chain_harness ("terncompressor ! terncompressor");
+  GstHarness *h = chain_harness ("terncompressor method=dycoke merge-ratio=0.7 ! terncompressor");
   g_autofree char *caps = token_caps (mmproj_path);
   GstBus *bus = gst_bus_new ();
   g_autoptr (GError) error = NULL;
@@ -344,7 +345,7 @@ GST_END_TEST
 
 GST_START_TEST (test_flush_forgets)
 {
-  GstHarness *h = start ("terncompressor");
+  GstHarness *h = start ("terncompressor method=dycoke merge-ratio=0.7");
   GstSegment segment;
   guint i;
 
@@ -363,7 +364,7 @@ GST_END_TEST
 
 GST_START_TEST (test_settings_while_playing)
 {
-  GstHarness *h = start ("terncompressor merge-ratio=0.5");
+  GstHarness *h = start ("terncompressor method=dycoke merge-ratio=0.5");
   guint i;
 
   for (i = 0; i < 4; i++)
@@ -385,7 +386,7 @@ GST_END_TEST
 static const char *const damages[] = { "size", "count", "keep", "twice", "grid" };
 GST_START_TEST (test_damaged_tokens)
 {
-  GstHarness *h = start ("terncompressor");
+  GstHarness *h = start ("terncompressor method=dycoke merge-ratio=0.7");
   GstBus *bus = watch (h->element);
   GstBuffer *buffer = make_tokens (0);
   GstStructure *s = gst_custom_meta_get_structure (gst_buffer_get_custom_meta (buffer, "TernTokenMeta"));
