@@ -507,8 +507,8 @@ answer_window (TernSession *self, const TernWork *work)
     if (!repeats && config->params.partial == TERN_PARTIAL_WORDS && strcmp (result->kind, "caption") == 0)
       tell_words (self, work, result);
     g_mutex_lock (&self->lock);
-    deliver (self, result, tern_session_end_of (self, &work->window), q + 1 == config->n_questions);
     self->stats.windows_unchanged += repeats && q + 1 == config->n_questions;
+    deliver (self, result, tern_session_end_of (self, &work->window), q + 1 == config->n_questions);
     g_mutex_unlock (&self->lock);
   }
 }
