@@ -324,6 +324,7 @@ def main():
     a.add_argument("--kind", default="mlp", choices=["cfc", "mlp"])
     a.add_argument("--steps", type=int, default=3000)
     a.add_argument("--see", action="store_true", help="with the trunk's hidden state: what pictures are worth")
+    a.add_argument("--all", action="store_true", help="keep no episode for evaluation")
     a.add_argument("--output", help="GGUF of the head")
     options = a.parse_args()
     common.settle()
@@ -332,9 +333,11 @@ def main():
     if options.see:
         see(mine + kept, options.models, options.work)
         width = mine[0].hidden.shape[1]
+    if options.all:
+        mine, kept = mine + kept, []
     inputs = Inputs(mine, width)
     head = train(options.kind, mine, inputs, options.steps)
-    for every in (3, 9, 15):
+    for every in (3, 9, 15) if kept else ():
         ours, copied = errors(head, kept, inputs, every)
         print(f"a decision every {every / RATE:g} s: error {ours.mean():.4f}, at the end {ours[-1]:.4f}; last action again "
               f"{copied.mean():.4f}, at the end {copied[-1]:.4f}; ratio {ours.mean() / copied.mean():.3f}, {ours[-1] / copied[-1]:.3f}")
