@@ -9,6 +9,7 @@
 
 #include "tern/error.h"
 #include "engine/base/readfile.h"
+#include "engine/weights/gguf.h"
 
 #define MAX_MAPS ((gsize) 64 << 20)     /* bytes of /proc/self/maps */
 #define MAX_NOTE ((gsize) 64 << 10)
@@ -90,6 +91,34 @@ list (const char *folder, gboolean mmproj, GError **error)
   return g_steal_pointer (&names);
 }
 
+/* Whether the file says that it is an action model, which goes beside a language model. What cannot be read is not one: the
+ * error is that of whoever opens it. */
+static gboolean
+is_action_model (const char *folder, const char *name)
+{
+  static const char action[] = "tern-action";
+  g_autofree char *path = g_build_filename (folder, name, NULL);
+  g_autoptr (TernGguf) file = tern_gguf_open (path, NULL);
+  TernBytes text;
+
+  return file && tern_gguf_string_or (file, "general.architecture", &text, NULL) && text.data
+      && text.len == strlen (action) && memcmp (text.data, action, text.len) == 0;
+}
+
+/* Language models in @folder, as list(). */
+static GPtrArray *
+list_text (const char *folder, GError **error)
+{
+  GPtrArray *names = list (folder, FALSE, error);
+
+  for (guint i = 0; names && names->len > 1 && i < names->len;)
+    if (is_action_model (folder, names->pdata[i]))
+      g_ptr_array_remove_index (names, i);
+    else
+      i++;
+  return names;
+}
+
 /* "a, b", or "none". */
 static char *
 join (GPtrArray *names)
@@ -106,7 +135,7 @@ join (GPtrArray *names)
 static char *
 text_in (const char *folder, GError **error)
 {
-  g_autoptr (GPtrArray) names = list (folder, FALSE, error);
+  g_autoptr (GPtrArray) names = list_text (folder, error);
   g_autofree char *found = names ? join (names) : NULL;
 
   if (names && names->len == 1)

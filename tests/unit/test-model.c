@@ -177,6 +177,8 @@ test_folders (void)
   static const char *const two_mmprojs[] = { "a.gguf", TEXT_FILE, "mmproj-1.gguf", MMPROJ_FILE, "mmproj-2.gguf",
     MMPROJ_FILE, NULL };
   static const char *const alone[] = { "a.gguf", TEXT_FILE, NULL };
+  static const char *const with_action[] = { "a.gguf", TERN_TEST_DATA "/action/mlp.gguf", "m.gguf", TEXT_FILE,
+    "mmproj.gguf", MMPROJ_FILE, "z.gguf", TERN_TEST_DATA "/action/cfc.gguf", NULL };
   char *folder = make_folder (good);
   TernModel *model = open_with (params_for (folder, NULL, TERN_MODEL_FULL));
 
@@ -190,6 +192,12 @@ test_folders (void)
   g_setenv ("TERN_MODEL_PATH", "/nowhere/at-all.gguf", TRUE);
   expect_error (params_for (NULL, NULL, TERN_MODEL_FULL), TERN_ERROR_NOT_FOUND, "TERN_MODEL_PATH", "/nowhere/at-all");
   g_unsetenv ("TERN_MODEL_PATH");
+  remove_folder (folder);
+
+  folder = make_folder (with_action);   /* which go beside a language model */
+  model = open_with (params_for (folder, NULL, TERN_MODEL_FULL));
+  g_assert_true (g_str_has_suffix (tern_model_path (model), "/m.gguf"));
+  tern_model_unref (model);
   remove_folder (folder);
 
   folder = make_folder (two_texts);
