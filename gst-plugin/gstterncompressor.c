@@ -13,8 +13,8 @@
  *
  * ## Example
  * |[
- * gst-launch-1.0 filesrc location=clip.mp4 ! decodebin ! ternencoder model-path=tern.gguf ! terncompressor method=v-cast merge-ratio=0.8 ! terngenerator model-path=tern.gguf ! filesink location=captions.txt
- * ]| Captions with 39 % of the visual tokens.
+ * gst-launch-1.0 filesrc location=clip.mp4 ! decodebin ! ternencoder model-path=tern.gguf ! terncompressor method=dycoke merge-ratio=0.7 ! terngenerator model-path=tern.gguf ! filesink location=captions.txt
+ * ]| Captions with 48 % of the visual tokens.
  *
  * Since: 0.1
  */
@@ -25,7 +25,7 @@
 
 GST_DEBUG_CATEGORY (gst_tern_compressor_debug);
 
-#define DEFAULT_MERGE_RATIO 0.8
+#define DEFAULT_MERGE_RATIO 0.7
 
 enum
 {
@@ -211,7 +211,7 @@ gst_tern_compressor_install_properties (GObjectClass * klass, guint first)
    */
   g_object_class_install_property (klass, first + SHARED_METHOD,
       g_param_spec_enum ("method", "Method", "How the tokens that stay are "
-          "chosen", GST_TYPE_TERN_METHOD, TERN_METHOD_V_CAST, playing));
+          "chosen", GST_TYPE_TERN_METHOD, TERN_METHOD_DYCOKE, playing));
   /**
    * GstTernCompressor:merge-ratio:
    *

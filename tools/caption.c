@@ -409,9 +409,9 @@ tern_tool_caption (int argc, char **argv)
     { "grammar", 0, 0, G_OPTION_ARG_FILENAME, &o.questions.grammar, "Or by a sentence of this grammar (GBNF)", "FILE" },
     { "frame-rate", 0, 0, G_OPTION_ARG_STRING, &o.rate, "Frames a second of video that are looked at (2/1)", "N/D" },
     { "window", 0, 0, G_OPTION_ARG_DOUBLE, &o.window, "Seconds of video a caption is about (4)", "SECONDS" },
-    { "compress", 0, 0, G_OPTION_ARG_STRING, &o.compress, "How visual tokens are chosen: v-cast (default), none, dycoke, ... "
+    { "compress", 0, 0, G_OPTION_ARG_STRING, &o.compress, "How visual tokens are chosen: dycoke (default), none, v-cast, ... "
         "(docs/compression.md)", "METHOD" },
-    { "merge-ratio", 0, 0, G_OPTION_ARG_DOUBLE, &o.merge_ratio, "Share of tokens dropped in frames 2 to 4 of a group (0.8)", "K" },
+    { "merge-ratio", 0, 0, G_OPTION_ARG_DOUBLE, &o.merge_ratio, "Share of tokens dropped in frames 2 to 4 of a group (0.7)", "K" },
     { "max-tokens-per-frame", 0, 0, G_OPTION_ARG_INT, &o.frame_tokens, "Visual tokens of a frame of video, at most", "N" },
     { "max-tokens-per-window", 0, 0, G_OPTION_ARG_INT, &o.window_tokens, "Visual tokens of a window, at most", "N" },
     { "max-tokens-per-second", 0, 0, G_OPTION_ARG_INT, &o.second_tokens, "Visual tokens of a second of video, at most", "N" },

@@ -131,7 +131,7 @@ typedef struct {
  * tern_compressor_params_init:
  * @params: (out caller-allocates): what to fill in
  *
- * Fills in the defaults: V-CAST, as many as DyCoke keeps when 0.8 is dropped. Any thread.
+ * Fills in the defaults: DyCoke, 0.7 dropped. Any thread.
  *
  * Since: 0.1
  */
@@ -145,7 +145,7 @@ TERN_API void tern_compressor_params_init (TernCompressorParams *params);
  * Since: 0.1
  */
 #ifndef __cplusplus
-#define TERN_COMPRESSOR_PARAMS_INIT { .method = TERN_METHOD_V_CAST, .merge_ratio = 0.8 }
+#define TERN_COMPRESSOR_PARAMS_INIT { .method = TERN_METHOD_DYCOKE, .merge_ratio = 0.7 }
 #endif
 
 /**
