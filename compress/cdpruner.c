@@ -22,12 +22,6 @@ cdpruner_scratch (guint n_tokens, guint dim)
   return (gsize) n_tokens * (((gsize) dim + 1) * sizeof (double) + 1);
 }
 
-static guint64
-cdpruner_bound (const TernCompressParams *params, guint n_frames, guint n_tokens)
-{
-  return tern_compress_budget (params, n_frames, n_tokens);
-}
-
 static double
 measure (const double *row, guint dim)
 {
@@ -124,6 +118,6 @@ const TernCompressMethod tern_compress_cdpruner = {
   .about = "CDPruner without a question: the most various tokens of each frame",
   .needs = TERN_COMPRESS_NEEDS_TOKENS,
   .scratch = cdpruner_scratch,
-  .bound = cdpruner_bound,
+  .bound = tern_compress_budget,
   .select = cdpruner_select,
 };

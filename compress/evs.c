@@ -15,12 +15,6 @@ evs_scratch (guint n_tokens, guint dim)
   return (gsize) n_tokens * TERN_COMPRESS_GROUP * sizeof (TernScored);
 }
 
-static guint64
-evs_bound (const TernCompressParams *params, guint n_frames, guint n_tokens)
-{
-  return tern_compress_budget (params, n_frames, n_tokens);
-}
-
 static void
 evs_select (const TernCompressParams *params, const TernTokenGroup *group, void *scratch, gint32 *keep, guint *n_keep)
 {
@@ -57,6 +51,6 @@ const TernCompressMethod tern_compress_evs = {
   .about = "EVS: the first frame of a group, and what differs most from the frame before",
   .needs = TERN_COMPRESS_NEEDS_TOKENS,
   .scratch = evs_scratch,
-  .bound = evs_bound,
+  .bound = tern_compress_budget,
   .select = evs_select,
 };

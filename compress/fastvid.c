@@ -43,12 +43,6 @@ fastvid_scratch (guint n_tokens, guint dim)
       + 2 * sizeof (gint32) + sizeof (guint) + TERN_COMPRESS_GROUP) + tern_cluster_scratch (n_tokens);
 }
 
-static guint64
-fastvid_bound (const TernCompressParams *params, guint n_frames, guint n_tokens)
-{
-  return tern_compress_budget (params, n_frames, n_tokens);
-}
-
 static Work
 take_work (const TernTokenGroup *group, void *scratch, gint32 *keep, guint *n_keep, float *mixed)
 {
@@ -209,6 +203,6 @@ const TernCompressMethod tern_compress_fastvid = {
   .about = "FastVID: salient tokens, and density peaks of a segment that take in the others",
   .needs = TERN_COMPRESS_NEEDS_TOKENS,
   .scratch = fastvid_scratch,
-  .bound = fastvid_bound,
+  .bound = tern_compress_budget,
   .mix = fastvid_mix,
 };

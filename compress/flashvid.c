@@ -52,12 +52,6 @@ flashvid_scratch (guint n_tokens, guint dim)
       + 2 * sizeof (gint32) + sizeof (guint)) + all * (sizeof (TernScored) + 2 * sizeof (guint) + 1 + dim * sizeof (double));
 }
 
-static guint64
-flashvid_bound (const TernCompressParams *params, guint n_frames, guint n_tokens)
-{
-  return tern_compress_budget (params, n_frames, n_tokens);
-}
-
 static Work
 take_work (const TernTokenGroup *group, void *scratch, gint32 *keep, guint *n_keep, float *mixed)
 {
@@ -344,6 +338,6 @@ const TernCompressMethod tern_compress_flashvid = {
   .about = "FlashVID: the most various tokens of each frame, and means of trees that follow what moves",
   .needs = TERN_COMPRESS_NEEDS_TOKENS,
   .scratch = flashvid_scratch,
-  .bound = flashvid_bound,
+  .bound = tern_compress_budget,
   .mix = flashvid_mix,
 };

@@ -42,12 +42,6 @@ holitom_scratch (guint n_tokens, guint dim)
       + dim * sizeof (float)) + tern_cluster_scratch (n_tokens);
 }
 
-static guint64
-holitom_bound (const TernCompressParams *params, guint n_frames, guint n_tokens)
-{
-  return tern_compress_budget (params, n_frames, n_tokens);
-}
-
 static Work
 take_work (const TernTokenGroup *group, void *scratch, gint32 *keep, guint *n_keep, float *mixed)
 {
@@ -214,6 +208,6 @@ const TernCompressMethod tern_compress_holitom = {
   .about = "HoliTom: means over time of what is static in a stretch of frames, clusters of the rest",
   .needs = TERN_COMPRESS_NEEDS_TOKENS,
   .scratch = holitom_scratch,
-  .bound = holitom_bound,
+  .bound = tern_compress_budget,
   .mix = holitom_mix,
 };

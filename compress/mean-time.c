@@ -20,12 +20,6 @@ mean_scratch (guint n_tokens, guint dim)
   return (gsize) n_tokens * ((TERN_COMPRESS_GROUP - 1) * sizeof (TernScored) + TERN_COMPRESS_GROUP);
 }
 
-static guint64
-mean_bound (const TernCompressParams *params, guint n_frames, guint n_tokens)
-{
-  return tern_compress_budget (params, n_frames, n_tokens);
-}
-
 /* Marks where runs begin: [frame][place]. */
 static void
 cut_runs (const TernTokenGroup *group, guint64 budget, TernScored *scored, guint8 *begins)
@@ -138,6 +132,6 @@ const TernCompressMethod tern_compress_mean = {
   .about = "means over time of what stays the same, cut where it changes most",
   .needs = TERN_COMPRESS_NEEDS_TOKENS,
   .scratch = mean_scratch,
-  .bound = mean_bound,
+  .bound = tern_compress_budget,
   .mix = mean_mix,
 };

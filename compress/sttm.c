@@ -41,12 +41,6 @@ sttm_scratch (guint n_tokens, guint dim)
       + n_tokens * sizeof (guint));
 }
 
-static guint64
-sttm_bound (const TernCompressParams *params, guint n_frames, guint n_tokens)
-{
-  return tern_compress_budget (params, n_frames, n_tokens);
-}
-
 static float *
 node_row (const Forest *self, guint f, guint node)
 {
@@ -306,6 +300,6 @@ const TernCompressMethod tern_compress_sttm = {
   .about = "STTM: means over areas and over time of what is alike",
   .needs = TERN_COMPRESS_NEEDS_TOKENS,
   .scratch = sttm_scratch,
-  .bound = sttm_bound,
+  .bound = tern_compress_budget,
   .mix = sttm_mix,
 };

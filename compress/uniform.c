@@ -12,12 +12,6 @@ no_scratch (guint n_tokens, guint dim)
   return 0;
 }
 
-static guint64
-budget_bound (const TernCompressParams *params, guint n_frames, guint n_tokens)
-{
-  return tern_compress_budget (params, n_frames, n_tokens);
-}
-
 static void
 uniform_select (const TernCompressParams *params, const TernTokenGroup *group, void *scratch, gint32 *keep, guint *n_keep)
 {
@@ -67,7 +61,7 @@ const TernCompressMethod tern_compress_uniform = {
   .about = "tokens at equal distances, whatever is in them: for comparison",
   .needs = TERN_COMPRESS_NEEDS_NOTHING,
   .scratch = no_scratch,
-  .bound = budget_bound,
+  .bound = tern_compress_budget,
   .select = uniform_select,
 };
 
@@ -76,6 +70,6 @@ const TernCompressMethod tern_compress_random_any = {
   .about = "drawn at random from all frames of a group alike: for comparison",
   .needs = TERN_COMPRESS_NEEDS_NOTHING,
   .scratch = no_scratch,
-  .bound = budget_bound,
+  .bound = tern_compress_budget,
   .select = random_any_select,
 };

@@ -22,12 +22,6 @@ vcast_scratch (guint n_tokens, guint dim)
   return n_tokens * (sizeof (TernScored) + sizeof (double)) + (gsize) TERN_COMPRESS_GROUP * dim * sizeof (double);
 }
 
-static guint64
-vcast_bound (const TernCompressParams *params, guint n_frames, guint n_tokens)
-{
-  return tern_compress_budget (params, n_frames, n_tokens);
-}
-
 static void
 normalise (double *row, guint dim)
 {
@@ -113,6 +107,6 @@ const TernCompressMethod tern_compress_vcast = {
   .about = "V-CAST: more tokens for frames where the video turns, outliers of each frame",
   .needs = TERN_COMPRESS_NEEDS_TOKENS,
   .scratch = vcast_scratch,
-  .bound = vcast_bound,
+  .bound = tern_compress_budget,
   .select = vcast_select,
 };

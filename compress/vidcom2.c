@@ -29,12 +29,6 @@ vidcom2_scratch (guint n_tokens, guint dim)
       + (gsize) n_tokens * (TERN_COMPRESS_GROUP * sizeof (double) + sizeof (TernScored));
 }
 
-static guint64
-vidcom2_bound (const TernCompressParams *params, guint n_frames, guint n_tokens)
-{
-  return tern_compress_budget (params, n_frames, n_tokens);
-}
-
 static Room
 take_room (void *scratch, guint n, guint dim)
 {
@@ -174,6 +168,6 @@ const TernCompressMethod tern_compress_vidcom2 = {
   .about = "VidCom2: more tokens for frames unlike the others, those least like frame and video",
   .needs = TERN_COMPRESS_NEEDS_TOKENS,
   .scratch = vidcom2_scratch,
-  .bound = vidcom2_bound,
+  .bound = tern_compress_budget,
   .select = vidcom2_select,
 };

@@ -23,12 +23,6 @@ visionzip_scratch (guint n_tokens, guint dim)
   return (gsize) n_tokens * (sizeof (TernScored) + 2 * sizeof (double) + sizeof (gint32) + sizeof (guint));
 }
 
-static guint64
-visionzip_bound (const TernCompressParams *params, guint n_frames, guint n_tokens)
-{
-  return tern_compress_budget (params, n_frames, n_tokens);
-}
-
 /* The target of each of @others [n]: targets are others [0], [step], ...; of a target itself. */
 static void
 join (const TernTokenGroup *group, guint f, const gint32 *others, guint n, guint n_targets, guint *joined)
@@ -122,6 +116,6 @@ const TernCompressMethod tern_compress_visionzip = {
   .about = "VisionZip: the tokens of each frame that are attended to most, and means of the others",
   .needs = TERN_COMPRESS_NEEDS_TOKENS,
   .scratch = visionzip_scratch,
-  .bound = visionzip_bound,
+  .bound = tern_compress_budget,
   .mix = visionzip_mix,
 };

@@ -151,7 +151,7 @@ add_compress (GPtrArray *figures, guint n, guint dim)
   self->dim = dim;
   self->tokens = g_new (float, values);
   self->keep = g_new (gint32, TERN_COMPRESS_GROUP * n);
-  self->scratch = g_malloc (MAX (tern_compress_dycoke.scratch (n, 1), 1));
+  self->scratch = g_malloc (MAX (tern_compress_dycoke.scratch (n, dim), 1));
   for (gsize i = 0; i < values; i++)
     self->tokens[i] = (float) (((guint32) i * 2654435761u) >> 8) / (1 << 24) - 0.5f;
   /* Each token once; three products with another frame's, and each one's length. */

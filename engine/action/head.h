@@ -70,9 +70,9 @@ gsize tern_action_run_bytes (const TernActionHead *head);
 
 /* What comes next is a first decision. */
 void tern_action_run_reset (TernActionRun *run);
-/* @hidden [width], @states [1 + n_lags][state_dims] in their own units, the newest first; @time: of what is decided about, in ns. A time before the last
- * one, or too long after it, is a first decision. @actions [steps * dims], within their ranges. FAILED: a number is not
- * finite; names it. */
+/* @hidden [width], @states [1 + n_lags][state_dims] in their own units, the newest first; @time: of what is decided
+ * about, in ns. A time before the last one, or too long after it, is a first decision. @actions [steps * dims], within
+ * their ranges. FAILED: a number is not finite; names it. */
 gboolean tern_action_run_decide (TernActionRun *run, const float *hidden, const float *states, guint64 time,
     double *actions, GError **error);
 
