@@ -134,6 +134,7 @@ plan_llm (TernMemoryPlan *plan, TernGguf *file, const TernKernels *kernels, cons
   add (plan, "repacking", repack.largest, "of the file, while its largest repacked matrix is read; not in the total");
   add (plan, "state", state, "caches and work space of one timeline of %u tokens, keys and values in %s",
       params.context, tern_kv_name (params.kv));
+  add (plan, "recurrent", tern_llm_state_bytes (llm), "of these for recurrent states, however long the text is");
   add (plan, "token", token_bytes (llm, &params), "of these for every token of context");
   add (plan, "workers", workers, "scratch and stack of %u thread%s", threads, threads == 1 ? "" : "s");
   add (plan, "logits", logits, "scores of the whole vocabulary for one token");

@@ -139,8 +139,10 @@ take_turn (TernLinear *linear, void *data)
 }
 
 static void
-take_turns (Turn *turn, TernBlock *block)
+take_turns (TernBlock *block, void *data)
 {
+  Turn *turn = data;
+
   if (block->klass->in_turn)
     block->klass->linears (block, take_turn, turn);
   else
@@ -154,10 +156,7 @@ link_linears (TernLlm *llm)
   TernLinear *head = (TernLinear *) tern_llm_head (llm);
   Turn turn = { 0 };
 
-  for (guint i = 0; i < llm->info.n_layers; i++) {
-    take_turns (&turn, llm->layers[i].mixer);
-    take_turns (&turn, llm->layers[i].ffn);
-  }
+  tern_llm_each_block (llm, take_turns, &turn);
   take_turn (head, &turn);
   head->next = turn.first;
 }
@@ -168,15 +167,27 @@ find_float (TernLinear *linear, void *data)
   *(gboolean *) data |= linear->form != TERN_FORM_T2;
 }
 
+/* A function for every linear of every block. */
+typedef struct {
+  TernLinearFunc func;
+  void *data;
+} EachLinear;
+
+static void
+block_linears (TernBlock *block, void *data)
+{
+  const EachLinear *each = data;
+
+  block->klass->linears (block, each->func, each->data);
+}
+
 static gboolean
 has_float_layers (const TernLlm *llm)
 {
   gboolean found = FALSE;
+  EachLinear each = { find_float, &found };
 
-  for (guint i = 0; i < llm->info.n_layers; i++) {
-    llm->layers[i].mixer->klass->linears (llm->layers[i].mixer, find_float, &found);
-    llm->layers[i].ffn->klass->linears (llm->layers[i].ffn, find_float, &found);
-  }
+  tern_llm_each_block (llm, block_linears, &each);
   return found;
 }
 
@@ -228,12 +239,22 @@ tern_llm_file (const TernLlm *llm)
 void
 tern_llm_each_linear (const TernLlm *llm, TernLinearFunc func, void *data)
 {
+  EachLinear each = { func, data };
+
   func ((TernLinear *) &llm->embedding, data);
   if (!llm->tied)
     func ((TernLinear *) &llm->output, data);
+  tern_llm_each_block (llm, block_linears, &each);
+}
+
+void
+tern_llm_each_block (const TernLlm *llm, TernBlockFunc func, void *data)
+{
   for (guint i = 0; i < llm->info.n_layers; i++) {
-    llm->layers[i].mixer->klass->linears (llm->layers[i].mixer, func, data);
-    llm->layers[i].ffn->klass->linears (llm->layers[i].ffn, func, data);
+    if (llm->layers[i].mixer)
+      func (llm->layers[i].mixer, data);
+    if (llm->layers[i].ffn)
+      func (llm->layers[i].ffn, data);
   }
 }
 
@@ -272,19 +293,39 @@ tern_llm_repack (const TernLlm *llm)
   return repack;
 }
 
-static gsize
-block_owned (const TernBlock *block)
+static void
+add_block_owned (TernBlock *block, void *data)
 {
-  return block->klass->owned ? block->klass->owned (block) : 0;
+  *(gsize *) data += block->klass->owned ? block->klass->owned (block) : 0;
 }
 
 gsize
 tern_llm_owned_bytes (const TernLlm *llm)
 {
-  gsize bytes = (2 * (gsize) llm->info.n_layers + 1) * llm->info.width * sizeof (float);
+  gsize norms = 1, bytes;
 
-  tern_llm_each_linear (llm, add_owned, &bytes);
   for (guint i = 0; i < llm->info.n_layers; i++)
-    bytes += block_owned (llm->layers[i].mixer) + block_owned (llm->layers[i].ffn);
+    norms += (llm->layers[i].mixer_norm != NULL) + (llm->layers[i].ffn_norm != NULL);
+  bytes = norms * llm->info.width * sizeof (float);
+  tern_llm_each_linear (llm, add_owned, &bytes);
+  tern_llm_each_block (llm, add_block_owned, &bytes);
+  return bytes;
+}
+
+static void
+add_state (TernBlock *block, void *data)
+{
+  TernStatePart parts[TERN_STATE_PARTS];
+  gsize *bytes = data, more = tern_state_bytes (parts, tern_block_state (block, parts));
+
+  *bytes = more > G_MAXSSIZE - *bytes ? G_MAXSSIZE : *bytes + more;
+}
+
+gsize
+tern_llm_state_bytes (const TernLlm *llm)
+{
+  gsize bytes = 0;
+
+  tern_llm_each_block (llm, add_state, &bytes);
   return bytes;
 }

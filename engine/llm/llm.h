@@ -61,6 +61,8 @@ typedef struct {
  * vectors). */
 gsize tern_llm_owned_bytes (const TernLlm *llm);
 TernLlmRepack tern_llm_repack (const TernLlm *llm);
+/* Bytes that one timeline's recurrent states take (short convolutions, linear attention), however long it is; saturates. */
+gsize tern_llm_state_bytes (const TernLlm *llm);
 
 /* The embedding rows [n, width] of @ids, each < n_vocab, @ld apart: what eval makes of ids, for prompts that mix them
  * with visual tokens in one input. */

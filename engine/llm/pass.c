@@ -61,20 +61,33 @@ resolve (TernPass *self, const TernLlm *llm, const TernPassParams *params)
   self->mode = params->activations;
 }
 
-/* Blocks run one after the other: their work areas are one. */
-static gsize
-work_bytes (const TernPass *self, const TernLlm *llm)
+/* What sizes a pass, over all blocks: they run one after the other, so their work areas are one. */
+typedef struct {
+  const TernPass *pass;
+  gsize work, worker;           /* bytes */
+} Areas;
+
+static void
+take_area (TernBlock *block, void *data)
 {
-  gsize bytes = 0;
+  Areas *areas = data;
+  guint capacity = areas->pass->capacity, context = areas->pass->context;
+  TernArena arena = { 0 };
 
-  for (guint i = 0; i < llm->info.n_layers; i++) {
-    TernArena mixer = { 0 }, ffn = { 0 };
+  if (block->klass->work)
+    block->klass->work (block, &arena, capacity, context);
+  areas->work = MAX (areas->work, arena.used);
+  if (block->klass->worker)
+    areas->worker = MAX (areas->worker, block->klass->worker (block, capacity, context));
+}
 
-    llm->layers[i].mixer->klass->work (llm->layers[i].mixer, &mixer, self->capacity, self->context);
-    llm->layers[i].ffn->klass->work (llm->layers[i].ffn, &ffn, self->capacity, self->context);
-    bytes = MAX (bytes, MAX (mixer.used, ffn.used));
-  }
-  return bytes;
+static Areas
+take_areas (const TernPass *self, const TernLlm *llm)
+{
+  Areas areas = { .pass = self };
+
+  tern_llm_each_block (llm, take_area, &areas);
+  return areas;
 }
 
 static void
@@ -92,25 +105,13 @@ plan (TernPass *self, const TernLlm *llm, TernArena *arena)
   self->angles = tern_plan_take (arena, rows, llm->rope.dim, sizeof (float));
   self->input = tern_plan_take (arena, 1, 1, tern_linear_input_bytes (self->capacity, extent (llm).cols));
   self->mean = tern_plan_take (arena, 1, self->context, sizeof (float));
-  self->work_memory = tern_plan_take (arena, 1, 1, work_bytes (self, llm));
-}
-
-static gsize
-block_worker (const TernPass *self, const TernBlock *block)
-{
-  return block->klass->worker ? block->klass->worker (block, self->capacity, self->context) : 0;
+  self->work_memory = tern_plan_take (arena, 1, 1, take_areas (self, llm).work);
 }
 
 static gsize
 worker_bytes (const TernPass *self, const TernLlm *llm)
 {
-  gsize bytes = extent (llm).scratch;
-
-  for (guint i = 0; i < llm->info.n_layers; i++) {
-    bytes = MAX (bytes, block_worker (self, llm->layers[i].mixer));
-    bytes = MAX (bytes, block_worker (self, llm->layers[i].ffn));
-  }
-  return bytes;
+  return MAX (extent (llm).scratch, take_areas (self, llm).worker);
 }
 
 gsize
@@ -245,25 +246,29 @@ tern_pass_add (TernPass *self, const TernSegment *segment, GError **error)
 
 /* ---- Where the running block finds what a timeline remembers ------------------------------------------------------ */
 
-void *
-tern_pass_state (const TernPass *self, const TernTimeline *timeline)
+/* After row @row of a decode segment. */
+static guint32
+state_after (const TernTimeline *timeline, guint row)
 {
-  const TernLayerPlace *place = &timeline->store->places[self->layer];
-
-  return tern_pages_at (&timeline->store->states, timeline->state)
-      + (self->in_ffn ? place->ffn_state : place->mixer_state);
+  return row < timeline->n_trail ? timeline->trail[row] : timeline->state;
 }
 
-void *
-tern_pass_trail (const TernPass *self, const TernPassSegment *segment, guint row)
+TernStateStep
+tern_pass_step (const TernPass *self, const TernPassSegment *segment, guint row, guint part)
 {
   const TernTimeline *timeline = segment->segment.timeline;
+  const TernLayer *layer = &self->llm->layers[self->layer];
   const TernLayerPlace *place = &timeline->store->places[self->layer];
+  gboolean decode = segment->segment.decode;
+  guint32 from = decode && row > 0 ? state_after (timeline, row - 1) : timeline->state;
+  guint32 to = decode ? state_after (timeline, row) : timeline->state;
+  TernStatePart parts[TERN_STATE_PARTS];
+  gsize at;
 
-  if (!segment->segment.decode || row >= timeline->n_trail)
-    return NULL;
-  return tern_pages_at (&timeline->store->states, timeline->trail[row])
-      + (self->in_ffn ? place->ffn_state : place->mixer_state);
+  tern_block_state (self->in_ffn ? layer->ffn : layer->mixer, parts);
+  at = (self->in_ffn ? place->ffn_state : place->mixer_state) + tern_state_bytes (parts, part);
+  return (TernStateStep) { (const float *) (tern_pages_at (&timeline->store->states, from) + at),
+    (float *) (tern_pages_at (&timeline->store->states, to) + at) };
 }
 
 gsize
@@ -306,6 +311,8 @@ norm (const TernPass *self, float *y, const float *x, const float *weight, guint
 static gboolean
 branch (TernPass *self, const TernBlock *block, const float *weight)
 {
+  if (!block)
+    return TRUE;
   norm (self, self->x, self->h, weight, self->n);
   for (gsize t = 0; self->round && t < self->n; t++)
     tern_block_round (self, self->x + t * self->llm->info.width, self->llm->info.width);

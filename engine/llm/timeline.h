@@ -73,10 +73,11 @@ void tern_timeline_set_policy (TernTimeline *timeline, const TernKeyPolicy *poli
 const TernKeyPolicy *tern_timeline_policy (const TernTimeline *timeline);
 
 /* Debugging: the row [head_dim] of position @pos of KV head @head of an attention layer, keys after norm and RoPE (in
- * halves where the file has pairs, see rope.h), in KV type F32 alone; the state [l_cache - 1, width], oldest first, of a
- * short-conv layer. NULL for the wrong kind, and for a state that nothing was read into. */
+ * halves where the file has pairs, see rope.h), in KV type F32 alone. NULL for the wrong kind. */
 const float *tern_timeline_key (const TernTimeline *timeline, guint layer, guint head, guint pos);
 const float *tern_timeline_value (const TernTimeline *timeline, guint layer, guint head, guint pos);
-const float *tern_timeline_conv (const TernTimeline *timeline, guint layer);
+/* The part @name of a layer's recurrent state, and how many floats it is; its block says what they are: "conv" is the last
+ * inputs of a convolution, oldest first. NULL: the layer has none of that name, or nothing was read into it. */
+const float *tern_timeline_state (const TernTimeline *timeline, guint layer, const char *name, gsize *n);
 
 G_END_DECLS

@@ -256,6 +256,20 @@ by_position (const Run *run, RowFunc row, guint layer, const GoldenArray *expect
   return t;
 }
 
+/* ".conv_state" [width, positions]. */
+static float *
+recurrent (const Run *run, guint layer, const char *kind, const GoldenArray *expected)
+{
+  gsize n;
+  const float *state;
+
+  g_assert_cmpstr (kind, ==, ".conv_state");
+  state = tern_timeline_state (tern_solo_timeline (run->state), layer, "conv", &n);
+  g_assert_nonnull (state);
+  g_assert_cmpuint (n, ==, expected->n);
+  return turned (state, expected->shape[1], expected->shape[0]);
+}
+
 static void
 check_inside (const Model *model, const Run *run, const Taps *taps)
 {
@@ -280,8 +294,7 @@ check_inside (const Model *model, const Run *run, const Taps *taps)
     else if (g_str_equal (kind, ".v"))
       found = ordered = by_position (run, tern_timeline_value, layer, expected);
     else
-      found = ordered = turned (tern_timeline_conv (tern_solo_timeline (run->state), layer), expected->shape[1],
-          expected->shape[0]);
+      found = ordered = recurrent (run, layer, kind, expected);
     g_assert_nonnull (found);
     g_test_message ("%s: max %.3g", name, golden_max_abs (found, expected->data, expected->n));
     g_assert_cmpfloat (golden_nmse (found, expected->data, expected->n), <=, 1e-9);

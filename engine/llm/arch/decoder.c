@@ -85,6 +85,20 @@ load_ends (TernDecoder *d, GError **error)
   return TRUE;
 }
 
+/* Blocks have checked what their tensors say; what a product of such sizes takes, no tensor shows. */
+static gboolean
+check_state (const TernDecoder *d, GError **error)
+{
+  gsize bytes = tern_llm_state_bytes (d->llm);
+
+  if (bytes <= TERN_STATE_MAX)
+    return TRUE;
+  g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: keys of %s that size recurrent states: expected at most %"
+      G_GUINT64_FORMAT " bytes for all layers together, found %" G_GSIZE_FORMAT, tern_gguf_path (d->llm->file),
+      d->architecture, TERN_STATE_MAX, bytes);
+  return FALSE;
+}
+
 static gboolean
 load_layers (TernDecoder *d, GError **error)
 {
@@ -138,7 +152,7 @@ load (TernDecoder *d, GError **error)
   llm->eps = d->params.eps;
   llm->bit_linear = d->arch->bit_linear;
   llm->layers = g_new0 (TernLayer, d->params.n_layers);
-  return load_rope (d, error) && load_ends (d, error) && load_layers (d, error)
+  return load_rope (d, error) && load_ends (d, error) && load_layers (d, error) && check_state (d, error)
       && tern_block_check_names (&d->source, error);
 }
 

@@ -288,7 +288,8 @@ tern_attention_row (const TernBlock *block, const TernTimeline *timeline, gsize 
   TernKvCache cache = { .type = timeline->store->kv, .table = &timeline->table, .at = at };
 
   /* Floats alone can be looked at as they are. */
-  if (block->klass != &attention_class || cache.type != TERN_KV_F32 || pos >= timeline->table.n || head >= p->n_kv)
+  if (!block || block->klass != &attention_class || cache.type != TERN_KV_F32 || pos >= timeline->table.n
+      || head >= p->n_kv)
     return NULL;
   cache.n_kv = p->n_kv;
   cache.head_dim = p->head_dim;

@@ -30,7 +30,7 @@ typedef struct {
 } TernAttentionParams;
 
 TernBlock *tern_attention_new (const TernBlockSource *source, const TernAttentionParams *params, GError **error);
-/* A row of @timeline's cache in the part of its pages that begins at @at; NULL where tern_timeline_key() says so. */
+/* A row of @timeline's cache in the part of its pages that begins at @at; NULL for no block, and where tern_timeline_key() says so. */
 const float *tern_attention_row (const TernBlock *block, const TernTimeline *timeline, gsize at, gboolean value, guint head,
     guint pos);
 
@@ -41,7 +41,6 @@ typedef struct {
 } TernShortconvParams;
 
 TernBlock *tern_shortconv_new (const TernBlockSource *source, const TernShortconvParams *params, GError **error);
-gboolean tern_block_is_shortconv (const TernBlock *block);
 
 /* down (norm (act (gate x) * up x)): ffn_gate, ffn_up, ffn_down (weight, bias), ffn_sub_norm. */
 typedef enum {
