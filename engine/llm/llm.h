@@ -18,6 +18,7 @@ typedef struct {
   guint context;                /* tokens the model was made for */
   guint n_attention;            /* how many layers hold KV */
   const guint8 *is_attention;   /* [n_layers] */
+  gboolean has_places;          /* rows of pictures stand in a time, a height and a width (rope.h) */
 } TernLlmInfo;
 
 /* Immutable, any thread. Keeps a reference on @file. UNSUPPORTED lists the architectures that run. @pool (NULL: the

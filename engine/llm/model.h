@@ -113,6 +113,7 @@ struct _TernTimeline {
   guint32 state;                /* of store->states; TERN_NO_PAGE: zeros */
   guint32 trail[TERN_GUESS_MAX];        /* [n_trail] states after each row but the last of the decode segment read last */
   guint n_trail;
+  guint place;                  /* of the next row of text */
   const TernKeyPolicy *policy;
   gboolean torn;
 };
@@ -126,6 +127,7 @@ void tern_timeline_forget_trail (TernTimeline *timeline);
 typedef struct {
   TernSegment segment;
   guint first, pos;             /* row of the pass; position in the timeline */
+  guint place;                  /* the timeline's before */
 } TernPassSegment;
 
 /* Rows on their way through the layers. */

@@ -205,6 +205,7 @@ tern_pass_begin (TernPass *self)
   for (guint i = 0; i < self->n_segments; i++) {
     tern_timeline_forget_trail (self->segments[i].segment.timeline);
     tern_page_table_cut (&self->segments[i].segment.timeline->table, self->segments[i].pos);
+    self->segments[i].segment.timeline->place = self->segments[i].place;
   }
   clear (self);
 }
@@ -225,19 +226,22 @@ float *
 tern_pass_add (TernPass *self, const TernSegment *segment, GError **error)
 {
   TernTimeline *timeline = segment->timeline;
-  guint first = self->n, pos = timeline->table.n;
+  const TernPlace *places = self->rope->axis ? segment->places : NULL;
+  guint first = self->n, pos = timeline->table.n, place = timeline->place;
 
   g_return_val_if_fail (segment->n > 0 && segment->n <= tern_pass_room (self), NULL);
-  g_return_val_if_fail (!segment->decode || self->n == self->n_decode, NULL);
+  g_return_val_if_fail (!segment->decode || (self->n == self->n_decode && !places), NULL);
   g_return_val_if_fail (timeline->store->llm == self->llm && timeline->store->context <= self->context, NULL);
 
   if (!tern_timeline_extend (timeline, segment->n, segment->decode, error))
     return NULL;
-  self->segments[self->n_segments] = (TernPassSegment) { *segment, first, pos };
+  self->segments[self->n_segments] = (TernPassSegment) { *segment, first, pos, place };
+  self->segments[self->n_segments].segment.places = NULL;
   self->cancels[self->n_segments] = segment->cancel;
   for (guint t = 0; t < segment->n; t++)
     self->segment_of[first + t] = self->n_segments;
-  tern_rope_angles (self->rope, pos, segment->n, self->angles + (gsize) first * self->rope->dim);
+  tern_rope_angles (self->rope, place, places, segment->n, self->angles + (gsize) first * self->rope->dim);
+  timeline->place = place + (places ? segment->advance : segment->n);
   self->n_segments++;
   self->n += segment->n;
   self->n_decode += segment->decode ? segment->n : 0;

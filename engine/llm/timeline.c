@@ -248,6 +248,7 @@ tern_timeline_reset (TernTimeline *self)
   tern_page_table_cut (&self->table, 0);
   tern_pages_unref (&self->store->states, self->state);
   self->state = TERN_NO_PAGE;
+  self->place = 0;
   self->torn = FALSE;
 }
 
@@ -264,6 +265,7 @@ tern_timeline_fork (TernTimeline *self, const TernTimeline *from)
   self->state = from->state;
   if (self->state != TERN_NO_PAGE)
     tern_pages_ref (&self->store->states, self->state);
+  self->place = from->place;
   self->torn = from->torn;
 }
 
@@ -280,6 +282,7 @@ tern_timeline_cut (TernTimeline *self, guint keep)
     self->state = *state;
     *state = last;
     tern_page_table_cut (&self->table, self->table.n - (rows - keep));
+    self->place -= rows - keep; /* decode segments are text */
   }
   tern_timeline_forget_trail (self);
 }
@@ -352,6 +355,12 @@ guint
 tern_timeline_pos (const TernTimeline *self)
 {
   return self->table.n;
+}
+
+guint
+tern_timeline_place (const TernTimeline *self)
+{
+  return self->place;
 }
 
 guint

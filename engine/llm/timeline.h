@@ -12,6 +12,7 @@
 
 #include "engine/base/policy.h"
 #include "engine/llm/llm.h"
+#include "engine/llm/rope.h"
 
 G_BEGIN_DECLS
 
@@ -64,6 +65,8 @@ guint tern_timeline_free_guesses (const TernTimeline *timeline);
  * with whatever comes next, too. */
 void tern_timeline_cut (TernTimeline *timeline, guint keep);
 guint tern_timeline_pos (const TernTimeline *timeline);         /* tokens held */
+/* Where its text goes on for rotary positions: tokens held, less what pictures were more than their larger side is long. */
+guint tern_timeline_place (const TernTimeline *timeline);
 guint tern_timeline_context (const TernTimeline *timeline);     /* tokens that it may hold */
 /* A pass that it was in was cancelled: it is neither here nor there, and must be reset. */
 gboolean tern_timeline_is_torn (const TernTimeline *timeline);
