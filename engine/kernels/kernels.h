@@ -221,6 +221,8 @@ tern_bf16p_bytes (gsize rows, gsize cols)
 #define TERN_DECL_SILU_MUL(fn) void fn (float *gate, const float *up, gsize n)
 /* gate[i] = max(gate[i], 0)^2 * up[i] (BitNet b1.58 2B4T, arXiv:2504.12285). */
 #define TERN_DECL_RELU2_MUL(fn) void fn (float *gate, const float *up, gsize n)
+/* x[i] *= 1 / (1 + exp(-gate[i])): the output gate of attention (arXiv:2505.06708). */
+#define TERN_DECL_SIGMOID_MUL(fn) void fn (float *x, const float *gate, gsize n)
 /* In place GELU (arXiv:1606.08415): tanh approximation, and exact erf. */
 #define TERN_DECL_GELU(fn) void fn (float *x, gsize n)
 /* x[i] += y[i]. */
@@ -233,6 +235,23 @@ tern_bf16p_bytes (gsize rows, gsize cols)
  * [l - 1][channels]; updated. l >= 1. */
 #define TERN_DECL_SHORTCONV(fn) void fn (float *y, const float *bcx, float *state, const float *taps, gsize channels, \
     gsize l)
+
+/* Causal convolution of @n tokens along each of @channels, and what is left of it at the end:
+ *   y[t * ldy + c] = silu(bias[c] + sum_k taps[k * ldtaps + c] * x[t - (l - 1) + k][c]),  k < l;  x[t] at x + t * ldx
+ * where the tokens before the first one are the l - 1 rows of @from, oldest first, lds apart; @to becomes the last l - 1 of
+ * from and x. @to may be @from. @bias may be NULL. l >= 1. A token's sum goes over k in order, whatever @n. */
+#define TERN_DECL_CONV_SILU(fn) void fn (float *y, gsize ldy, float *to, const float *from, gsize lds, const float *x, \
+    gsize ldx, const float *taps, gsize ldtaps, const float *bias, gsize channels, gsize l, gsize n)
+
+/* One head of the gated delta rule (arXiv:2412.06464 eq. 10) over @n tokens. With the state S [keys, values],
+ *   S <- decay S;  u = beta (v - S^T k);  S <- S + k u^T;  o = S^T q
+ * for each, where q, k, v and o of token t stand at q + t * ldqk, k + t * ldqk, v + t * ldv, o + t * ldo, and decay and beta at
+ * t * ldg. @from is the state before the first token, @to that after the last one; the same place, or apart. @o may be @v
+ * with the same distance. n >= 1. What comes of a token depends on it and on the state before it, bit for bit, not on how tokens are split
+ * over calls. */
+#define TERN_DECL_DELTA_RULE(fn) void fn (float *o, gsize ldo, float *to, const float *from, const float *q, \
+    const float *k, gsize ldqk, const float *v, gsize ldv, const float *decay, const float *beta, gsize ldg, gsize keys, \
+    gsize values, gsize n)
 
 /* What the machine can do at most, for floors beside measured times. Exclusive or of the 64-bit words at @p, @bytes (a
  * multiple of TERN_READ_BYTES, 64-byte aligned), by the widest loads. Exact. */
@@ -274,11 +293,14 @@ typedef struct {
   TERN_DECL_SOFTMAX_I8 ((*softmax_i8));
   TERN_DECL_SILU_MUL ((*silu_mul));
   TERN_DECL_RELU2_MUL ((*relu2_mul));
+  TERN_DECL_SIGMOID_MUL ((*sigmoid_mul));
   TERN_DECL_GELU ((*gelu_tanh));
   TERN_DECL_GELU ((*gelu_erf));
   TERN_DECL_ADD ((*add));
   TERN_DECL_ROPE ((*rope));
   TERN_DECL_SHORTCONV ((*shortconv));
+  TERN_DECL_CONV_SILU ((*conv_silu));
+  TERN_DECL_DELTA_RULE ((*delta_rule));
   TERN_DECL_READ ((*read));
   TERN_DECL_PEAK ((*peak_i8));
   TERN_DECL_PEAK ((*peak_f32));
