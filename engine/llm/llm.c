@@ -9,7 +9,7 @@
 
 static const TernArch *const families[] = {
   &tern_arch_bitnet, &tern_arch_lfm2, &tern_arch_lfm2moe, &tern_arch_llama, &tern_arch_qwen2,
-  &tern_arch_qwen3,
+  &tern_arch_qwen3, &tern_arch_qwen35,
 };
 
 static gboolean

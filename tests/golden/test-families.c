@@ -8,7 +8,7 @@
 #include "engine/decode/sampler.h"
 #include "tests/golden/golden.h"
 
-static const char *const folders[] = { "lfm2", "lfm2moe", "lfm2s", "llama", "bitnet", "families" };
+static const char *const folders[] = { "lfm2", "lfm2moe", "lfm2s", "llama", "bitnet", "families", "qwen35" };
 static const guint batches[] = { 1, 3, 7, 128 };
 
 typedef struct {
@@ -38,7 +38,7 @@ static void
 run_begin (Run *run, const Model *model, const TernKernels *kernels, TernActivations mode, guint batch)
 {
   g_autofree char *path = golden_path (model->folder, json_object_get_string_member (model->root, "gguf"));
-  TernSoloParams params = { .context = 96, .batch = batch, .activations = mode };
+  TernSoloParams params = { .context = 112, .batch = batch, .activations = mode };
   g_autoptr (GError) error = NULL;
   g_autoptr (TernGguf) file = NULL;
 
@@ -151,7 +151,7 @@ check_case (const TernKernels *kernels, gconstpointer data)
     check_greedy (c, &run, whole + (gsize) (n - 1) * run.n_vocab);
 
     tern_solo_reset (run.state);
-    eval (&run, ids, 5, TERN_LOGITS_ALL, pieces);
+    eval (&run, ids, MIN (n, 5), TERN_LOGITS_ALL, pieces);
     for (guint t = 5; t < n; t++)
       eval (&run, ids + t, 1, TERN_LOGITS_LAST, pieces + (gsize) t * run.n_vocab);
     check_logits (c, &run, pieces, n);
@@ -203,8 +203,8 @@ test_int8 (gconstpointer data)
     check_cases (model, "cases", TERN_ACTIVATIONS_INT8, "f32", 0.004);  /* float weights: float products */
   else if (json_object_has_member (model->root, "smallest_routing_margin"))
     check_cases (model, "cases", TERN_ACTIVATIONS_INT8, "int8", INFINITY);  /* an expert may flip, and every token */
-  else
-    check_cases (model, "cases", TERN_ACTIVATIONS_INT8, "int8", 0.7);
+  else                          /* a state carries errors on: single logits are off by 2 where the bound is wide */
+    check_cases (model, "cases", TERN_ACTIVATIONS_INT8, "int8", bound (model, "int8", "nmse") > 1e-2 ? 4 : 0.7);
 }
 
 /* ---- Inside: residual stream, K, V, conv state ------------------------------------------------------------------- */
@@ -256,24 +256,24 @@ by_position (const Run *run, RowFunc row, guint layer, const GoldenArray *expect
   return t;
 }
 
-/* ".conv_state" [width, positions]. */
+/* ".conv_state" [width, positions]; ".delta_state" and others as they are. */
 static float *
 recurrent (const Run *run, guint layer, const char *kind, const GoldenArray *expected)
 {
+  g_autofree char *name = g_strndup (kind + 1, strcspn (kind + 1, "_"));
   gsize n;
-  const float *state;
+  const float *state = tern_timeline_state (tern_solo_timeline (run->state), layer, name, &n);
 
-  g_assert_cmpstr (kind, ==, ".conv_state");
-  state = tern_timeline_state (tern_solo_timeline (run->state), layer, "conv", &n);
   g_assert_nonnull (state);
   g_assert_cmpuint (n, ==, expected->n);
-  return turned (state, expected->shape[1], expected->shape[0]);
+  if (g_str_equal (name, "conv"))
+    return turned (state, expected->shape[1], expected->shape[0]);
+  return g_memdup2 (state, n * sizeof (float));
 }
 
 static void
-check_inside (const Model *model, const Run *run, const Taps *taps)
+check_inside (const Model *model, JsonObject *files, const Run *run, const Taps *taps)
 {
-  JsonObject *files = json_object_get_object_member (json_object_get_object_member (model->root, "debug"), "files");
   g_autoptr (GList) names = json_object_get_members (files);
 
   for (GList * l = names; l; l = l->next) {
@@ -301,11 +301,18 @@ check_inside (const Model *model, const Run *run, const Taps *taps)
   }
 }
 
+/* What is expected inside, and the case whose prompt it is of. */
+typedef struct {
+  const Model *model;
+  JsonObject *item, *files;
+} Inside;
+
 static void
 check_debug (const TernKernels *kernels, gconstpointer data)
 {
-  const Model *model = data;
-  JsonObject *item = json_array_get_object_element (json_object_get_array_member (model->root, "cases"), 1);
+  const Inside *inside = data;
+  const Model *model = inside->model;
+  JsonObject *item = inside->item;
   Taps taps = { 0 };
   g_autofree float *logits = NULL;
   g_autofree gint32 *ids = golden_ids (item, "tokens", &taps.n);
@@ -316,22 +323,47 @@ check_debug (const TernKernels *kernels, gconstpointer data)
   logits = g_new (float, (gsize) taps.n * run.n_vocab);
   tern_pass_set_tap (tern_solo_pass (run.state), tap, &taps);
   eval (&run, ids, taps.n, TERN_LOGITS_ALL, logits);
-  check_inside (model, &run, &taps);
+  check_inside (model, inside->files, &run, &taps);
   for (guint i = 0; i < G_N_ELEMENTS (taps.rows); i++)
     g_free (taps.rows[i]);
   run_end (&run);
 }
 
+static JsonObject *
+find_case (const Model *model, const char *name)
+{
+  JsonArray *cases = json_object_get_array_member (model->root, "cases");
+
+  for (guint i = 0; i < json_array_get_length (cases); i++) {
+    JsonObject *item = json_array_get_object_element (cases, i);
+
+    if (g_str_equal (json_object_get_string_member (item, "name"), name))
+      return item;
+  }
+  g_assert_not_reached ();
+}
+
+/* One object, of the second case, or a list of them, each of which names its prompt. */
 static void
 test_inside (gconstpointer data)
 {
   const Model *model = data;
   g_autofree char *gguf = golden_path (model->folder, json_object_get_string_member (model->root, "gguf"));
+  JsonNode *debug = json_object_get_member (model->root, "debug");
+  JsonArray *cases = json_object_get_array_member (model->root, "cases");
 
-  if (!gguf)
+  if (!gguf) {
     g_test_skip ("the model is not among the data");
-  else
-    golden_each_level (check_debug, model);
+    return;
+  }
+  for (guint i = 0; i < (JSON_NODE_HOLDS_ARRAY (debug) ? json_array_get_length (json_node_get_array (debug)) : 1); i++) {
+    gboolean many = JSON_NODE_HOLDS_ARRAY (debug);
+    JsonObject *one = many ? json_array_get_object_element (json_node_get_array (debug), i) : json_node_get_object (debug);
+    Inside inside = { model, many ? find_case (model, json_object_get_string_member (one, "prompt"))
+        : json_array_get_object_element (cases, 1), json_object_get_object_member (one, "files") };
+
+    golden_each_level (check_debug, &inside);
+  }
 }
 
 /* ---- All JSON files of the folders ------------------------------------------------------------------------------- */
@@ -376,7 +408,8 @@ main (int argc, char **argv)
     const char *name;
 
     while (dir && (name = g_dir_read_name (dir)))
-      if (g_str_has_suffix (name, ".json"))
+      if (g_str_has_suffix (name, ".json") && !g_str_has_prefix (name, "mmproj") && !g_str_has_prefix (name, "vocab")
+          && !g_str_equal (name, "chat-templates.json"))
         add (models, folders[i], name);
   }
   return g_test_run ();

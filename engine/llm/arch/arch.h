@@ -9,9 +9,12 @@ G_BEGIN_DECLS
 /* Hyper-parameters that decoders have in common, checked: what is read here may size memory and divide. */
 typedef struct {
   guint n_layers, width, context, n_vocab;
+  guint n_extra;                /* layers behind the others, of heads that guess further tokens: not run */
   guint head_dim, rope_dim;
   guint max_heads;
   float eps, rope_base;
+  guint32 rope_sections[4];     /* pairs that turn by time, height, width; nothing by the fourth */
+  gboolean has_sections;
   float rope_stretch;           /* positions are divided by it */
   float rope_magnitude;         /* cosines and sines are multiplied by it */
   struct {
@@ -29,6 +32,7 @@ typedef struct {
   const char *architecture;     /* as in the file: the prefix of its keys */
   TernDecoderParams params;
   TernBlockSource source;       /* at the layer that is loaded */
+  TernGatedDeltaParams delta;   /* of the layers without attention, in families that have such */
   guint n_dense;                /* layers in front without experts, in families that have some */
   TernMoeParams moe;            /* of the others */
 } TernDecoder;
@@ -38,6 +42,7 @@ struct _TernArch {
   const TernTensorRow *tensors;
   gboolean rope_pairs;          /* see rope.h */
   gboolean bit_linear;          /* see model.h */
+  gboolean gated_attention;     /* see TernAttentionParams */
   /* Keys of its own, which it checks and leaves in source.dims; NULL: none. */
   gboolean (*keys) (TernDecoder *decoder, GError **error);
   /* The two blocks of layer source.layer. Half-built ones are freed by the caller. */
@@ -50,6 +55,7 @@ extern const TernArch tern_arch_lfm2moe;
 extern const TernArch tern_arch_llama;
 extern const TernArch tern_arch_qwen2;
 extern const TernArch tern_arch_qwen3;
+extern const TernArch tern_arch_qwen35;
 
 /* Fills everything of @llm that is not from the file's general keys. Half-built layers are freed by the caller. */
 gboolean tern_decoder_load (TernLlm *llm, const TernArch *arch, const char *architecture, GError **error);

@@ -40,6 +40,7 @@ enter_layer (TernDecoder *d, guint i)
   dims[TERN_R2] = p->rope_dim / 2;
   dims[TERN_Q] = (guint64) p->heads[i] * p->head_dim;
   dims[TERN_KV] = (guint64) p->kv_heads[i] * p->head_dim;
+  dims[TERN_Q2] = 2 * dims[TERN_Q];
   dims[TERN_QKV] = dims[TERN_Q] + 2 * dims[TERN_KV];
   dims[TERN_F] = p->ffn[i];
 }
@@ -55,6 +56,9 @@ load_rope (TernDecoder *d, GError **error)
 
   tern_rope_init (rope, p->rope_dim, p->rope_base);
   rope->pairs = d->arch->rope_pairs;
+  if (p->has_sections)
+    tern_rope_interleave (rope, p->rope_sections[TERN_AXIS_H], p->rope_sections[TERN_AXIS_W]);
+  d->llm->info.has_places = p->has_sections;
   if (p->yarn.factor > 0)
     tern_rope_yarn (rope, p->rope_base, p->yarn.factor, p->yarn.original, p->yarn.beta_fast, p->yarn.beta_slow);
   rope->magnitude *= p->rope_magnitude;
@@ -143,6 +147,7 @@ load (TernDecoder *d, GError **error)
   if (!tern_decoder_params_read (&d->params, llm->file, d->architecture, error))
     return FALSE;
   d->source.n_layers = d->params.n_layers;
+  d->source.n_extra = d->params.n_extra;
   if (!check_experts (d, error))
     return FALSE;
   enter_layer (d, 0);
@@ -182,7 +187,7 @@ tern_decoder_attention (const TernDecoder *d, GError **error)
     return NULL;
   }
   return tern_attention_new (&d->source, &(TernAttentionParams) { .width = p->width, .n_heads = p->heads[i],
-          .n_kv = p->kv_heads[i], .head_dim = p->head_dim, .eps = p->eps }, error);
+          .n_kv = p->kv_heads[i], .head_dim = p->head_dim, .eps = p->eps, .gated = d->arch->gated_attention }, error);
 }
 
 TernBlock *

@@ -242,6 +242,18 @@ read_rope (TernDecoderParams *p, const TernGguf *file, const char *arch, GError 
   return read_rope_scaling (p, file, arch, error);
 }
 
+/* Layers of heads that guess further tokens are counted with the others, behind which they stand. */
+static gboolean
+leave_extra (TernDecoderParams *p, const TernGguf *file, const char *arch, GError **error)
+{
+  char key[TERN_KEY_SIZE];
+
+  if (!tern_gguf_u32_or (file, tern_arch_key (key, arch, "nextn_predict_layers"), 0, p->n_layers - 1, 0, &p->n_extra, error))
+    return FALSE;
+  p->n_layers -= p->n_extra;
+  return TRUE;
+}
+
 gboolean
 tern_decoder_params_read (TernDecoderParams *p, const TernGguf *file, const char *arch, GError **error)
 {
@@ -261,7 +273,7 @@ tern_decoder_params_read (TernDecoderParams *p, const TernGguf *file, const char
   return read_heads (p, file, arch, error) && read_rope (p, file, arch, error)
       && tern_gguf_u32_layers (file, tern_arch_key (key, arch, "feed_forward_length"), 1, MAX_INNER, p->n_layers,
           p->ffn, error)
-      && refuse_variants (file, arch, error);
+      && refuse_variants (file, arch, error) && leave_extra (p, file, arch, error);
 }
 
 void

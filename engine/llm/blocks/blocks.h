@@ -27,6 +27,9 @@ typedef struct {
   guint width;
   guint n_heads, n_kv, head_dim;        /* n_heads is a multiple of n_kv */
   float eps;                    /* of its norms */
+  /* What a head gives is multiplied by sigmoid of a gate (arXiv:2505.06708): attn_q has, for every head, as many rows for it
+   * behind those of the query. */
+  gboolean gated;
 } TernAttentionParams;
 
 TernBlock *tern_attention_new (const TernBlockSource *source, const TernAttentionParams *params, GError **error);
@@ -41,6 +44,18 @@ typedef struct {
 } TernShortconvParams;
 
 TernBlock *tern_shortconv_new (const TernBlockSource *source, const TernShortconvParams *params, GError **error);
+
+/* Gated DeltaNet: attn_qkv, attn_gate, ssm_alpha, ssm_beta, ssm_conv1d, ssm_dt, ssm_a, ssm_norm, ssm_out. What it remembers:
+ * "conv" [taps - 1, channels], "delta" [value_heads, head_dim (keys), head_dim (values)]. */
+typedef struct {
+  guint width;
+  guint key_heads, value_heads; /* the latter a multiple of the former */
+  guint head_dim;               /* of both; value_heads * head_dim is at most 2^24 */
+  guint taps;                   /* >= 1 */
+  float eps;                    /* of the output's norm */
+} TernGatedDeltaParams;
+
+TernBlock *tern_gated_delta_new (const TernBlockSource *source, const TernGatedDeltaParams *params, GError **error);
 
 /* down (norm (act (gate x) * up x)): ffn_gate, ffn_up, ffn_down (weight, bias), ffn_sub_norm. */
 typedef enum {
