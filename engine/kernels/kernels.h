@@ -223,6 +223,8 @@ tern_bf16p_bytes (gsize rows, gsize cols)
 #define TERN_DECL_RELU2_MUL(fn) void fn (float *gate, const float *up, gsize n)
 /* x[i] *= 1 / (1 + exp(-gate[i])): the output gate of attention (arXiv:2505.06708). */
 #define TERN_DECL_SIGMOID_MUL(fn) void fn (float *x, const float *gate, gsize n)
+/* In place max(x, 0)^2 (arXiv:2109.08668). */
+#define TERN_DECL_RELU2(fn) void fn (float *x, gsize n)
 /* In place GELU (arXiv:1606.08415): tanh approximation, and exact erf. */
 #define TERN_DECL_GELU(fn) void fn (float *x, gsize n)
 /* x[i] += y[i]. */
@@ -252,6 +254,29 @@ tern_bf16p_bytes (gsize rows, gsize cols)
 #define TERN_DECL_DELTA_RULE(fn) void fn (float *o, gsize ldo, float *to, const float *from, const float *q, \
     const float *k, gsize ldqk, const float *v, gsize ldv, const float *decay, const float *beta, gsize ldg, gsize keys, \
     gsize values, gsize n)
+
+/* State-space layers (engine/llm/blocks/mamba1.c and mamba2.c have the equations and where they are from).
+ *
+ * x[i] = ln (1 + e^(x[i] + bias[i])), without overflow; and in place e^x. */
+#define TERN_DECL_SOFTPLUS(fn) void fn (float *x, const float *bias, gsize n)
+#define TERN_DECL_EXP(fn) void fn (float *x, gsize n)
+/* Selective scan of Mamba-1 over @n tokens: for each token t, channel ch and state s < @states
+ *   h[s][ch] = e^(dt[t][ch] * a[s][ch]) * h[s][ch] + dt[t][ch] * x[t][ch] * b[t][s]
+ *   y[t][ch] = d[ch] * x[t][ch] + sum_s c[t][s] * h[s][ch],
+ * where the first token finds @from instead of h, which may be h. a, h and from: rows @ldh apart; x, dt and y: rows @ldx apart; b and c: rows @ldb apart. Rows in one call or in several: the
+ * same bits. */
+#define TERN_DECL_SSM_SCAN(fn) void fn (float *y, float *h, const float *from, const float *a, gsize ldh, const float *d, \
+    const float *x, const float *dt, gsize ldx, const float *b, const float *c, gsize ldb, gsize channels, gsize states, gsize n)
+/* One token of one head of Mamba-2: for each state s < @states and channel i < @channels
+ *   h[s][i] = decay * from[s][i] + dt * x[i] * b[s],  y[i] = d * x[i] + sum_s c[s] * h[s][i];
+ * h and from, which may be h: [states][channels]. */
+#define TERN_DECL_SSD_STEP(fn) void fn (float *y, float *h, const float *from, const float *x, const float *b, \
+    const float *c, float decay, float dt, float d, gsize channels, gsize states)
+/* What the tokens of a chunk are to each other in one head of Mamba-2: for i, j < @n
+ *   m[i * ldm + j] = s[i * lds + j] * e^(a[i] - a[j]) * dt[j] for j <= i, else 0
+ * where a[i] = high[i] + low[i] does not grow with i: two floats, for differences of large sums to be those of small ones. */
+#define TERN_DECL_SSD_MASK(fn) void fn (float *m, gsize ldm, const float *s, gsize lds, const float *high, \
+    const float *low, const float *dt, gsize n)
 
 /* What the machine can do at most, for floors beside measured times. Exclusive or of the 64-bit words at @p, @bytes (a
  * multiple of TERN_READ_BYTES, 64-byte aligned), by the widest loads. Exact. */
@@ -294,6 +319,7 @@ typedef struct {
   TERN_DECL_SILU_MUL ((*silu_mul));
   TERN_DECL_RELU2_MUL ((*relu2_mul));
   TERN_DECL_SIGMOID_MUL ((*sigmoid_mul));
+  TERN_DECL_RELU2 ((*relu2));
   TERN_DECL_GELU ((*gelu_tanh));
   TERN_DECL_GELU ((*gelu_erf));
   TERN_DECL_ADD ((*add));
@@ -301,6 +327,11 @@ typedef struct {
   TERN_DECL_SHORTCONV ((*shortconv));
   TERN_DECL_CONV_SILU ((*conv_silu));
   TERN_DECL_DELTA_RULE ((*delta_rule));
+  TERN_DECL_SOFTPLUS ((*softplus));
+  TERN_DECL_EXP ((*exp));
+  TERN_DECL_SSM_SCAN ((*ssm_scan));
+  TERN_DECL_SSD_STEP ((*ssd_step));
+  TERN_DECL_SSD_MASK ((*ssd_mask));
   TERN_DECL_READ ((*read));
   TERN_DECL_PEAK ((*peak_i8));
   TERN_DECL_PEAK ((*peak_f32));
