@@ -8,8 +8,9 @@
 #include "engine/llm/arch/arch.h"
 
 static const TernArch *const families[] = {
-  &tern_arch_bitnet, &tern_arch_lfm2, &tern_arch_lfm2moe, &tern_arch_llama, &tern_arch_qwen2,
-  &tern_arch_qwen3, &tern_arch_qwen35,
+  &tern_arch_bitnet, &tern_arch_falcon_h1, &tern_arch_granitehybrid, &tern_arch_jamba, &tern_arch_lfm2, &tern_arch_lfm2moe,
+  &tern_arch_llama, &tern_arch_mamba, &tern_arch_mamba2, &tern_arch_nemotron_h, &tern_arch_qwen2, &tern_arch_qwen3,
+  &tern_arch_qwen35,
 };
 
 static gboolean
@@ -261,8 +262,11 @@ tern_llm_each_block (const TernLlm *llm, TernBlockFunc func, void *data)
 void
 tern_llm_embed (const TernLlm *llm, const gint32 *ids, guint n, float *rows, gsize ld)
 {
-  for (guint t = 0; t < n; t++)
+  for (guint t = 0; t < n; t++) {
     tern_linear_row (&llm->embedding, (guint) ids[t], rows + t * ld);
+    for (guint i = 0; llm->embedding_scale != 1 && i < llm->info.width; i++)
+      rows[t * ld + i] *= llm->embedding_scale;
+  }
 }
 
 static void

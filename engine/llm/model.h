@@ -3,7 +3,7 @@
  *
  * A model is an embedding, layers, a last norm and a head. A layer is two residual branches,
  *
- *   h += mixer (rms (h) * mixer_norm)         attention or short convolution
+ *   h += mixer (rms (h) * mixer_norm)         attention, short convolution, state space
  *   h += ffn (rms (h) * ffn_norm)
  *
  * and each branch is a TernBlock; a layer may have one of them alone. A family (one file in arch/) reads its keys, checks
@@ -80,6 +80,9 @@ struct _TernLlm {
   char *name;
   guint8 *is_attention;         /* [n_layers] */
   float eps;
+  float embedding_scale;        /* embeddings are multiplied by it */
+  float residual_scale;         /* ... and what a block adds, */
+  float logit_scale;            /* ... and logits */
   TernRope rope;
   TernLayer *layers;            /* [n_layers] */
   TernLinear embedding;         /* [n_vocab, width] */

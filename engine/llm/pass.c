@@ -311,7 +311,14 @@ norm (const TernPass *self, float *y, const float *x, const float *weight, guint
   tern_pool_run (n < 16 ? NULL : self->pool, norm_rows, &norming, n, 1);
 }
 
-/* h += block (norm (h)) */
+static void
+scale (float *x, gsize n, float by)
+{
+  for (gsize i = 0; by != 1 && i < n; i++)
+    x[i] *= by;
+}
+
+/* h += residual_scale * block (norm (h)) */
 static gboolean
 branch (TernPass *self, const TernBlock *block, const float *weight)
 {
@@ -323,6 +330,7 @@ branch (TernPass *self, const TernBlock *block, const float *weight)
   self->work = (TernArena) { .base = self->work_memory };
   if (!block->klass->eval (block, self, self->x, self->y))
     return FALSE;
+  scale (self->y, (gsize) self->n * self->llm->info.width, self->llm->residual_scale);
   self->kernels->add (self->h, self->y, (gsize) self->n * self->llm->info.width);
   return TRUE;
 }
@@ -372,8 +380,10 @@ flush_heads (TernPass *self, Heads *heads)
     self->tap (self->tap_data, llm->info.n_layers, self->x, n);
   tern_linear_input_init (&input, self->input, llm->kernels, self->mode, self->x, width, n, width);
   input.few = heads->decode ? n : 0;
-  return tern_linear_run_until (tern_llm_head (llm), &input, NULL, heads->logits, llm->info.n_vocab, self->pool,
-      self->cancel);
+  if (!tern_linear_run_until (tern_llm_head (llm), &input, NULL, heads->logits, llm->info.n_vocab, self->pool, self->cancel))
+    return FALSE;
+  scale (heads->logits, (gsize) n * llm->info.n_vocab, llm->logit_scale);
+  return TRUE;
 }
 
 static gboolean

@@ -28,6 +28,15 @@ typedef enum {
   TERN_SV,                      /* its values: all heads */
   TERN_SH,                      /* its (value) heads */
   TERN_SW,                      /* one of them */
+  TERN_FS,                      /* inside of the shared one */
+  TERN_LATENT,                  /* what experts see where that is not D */
+  TERN_1,                       /* 1 */
+  TERN_SSM_N,                   /* states of a state-space block */
+  TERN_SSM_R,                   /* rank of its steps */
+  TERN_SSM_G,                   /* its groups */
+  TERN_SSM_DG,                  /* channels of a group */
+  TERN_SSM_X,                   /* step, B and C together */
+  TERN_SSM_IN,                  /* all that it projects its input to */
   TERN_N_DIMS,
 } TernDim;
 

@@ -8,7 +8,8 @@
 #include "engine/decode/sampler.h"
 #include "tests/golden/golden.h"
 
-static const char *const folders[] = { "lfm2", "lfm2moe", "lfm2s", "llama", "bitnet", "families", "qwen35" };
+static const char *const folders[] = { "lfm2", "lfm2moe", "lfm2s", "llama", "bitnet", "families", "qwen35", "ssm", "jamba",
+  "nemotron_h", "granitehybrid", "falcon-h1", "mamba", "mamba2" };
 static const guint batches[] = { 1, 3, 7, 128 };
 
 typedef struct {
@@ -201,7 +202,8 @@ test_int8 (gconstpointer data)
     check_cases (model, "cases_a8", TERN_ACTIVATIONS_INT8, "a8", 0.15);
   else if (g_str_has_suffix (model->name, "f32") || g_str_has_suffix (model->name, "f16"))
     check_cases (model, "cases", TERN_ACTIVATIONS_INT8, "f32", 0.004);  /* float weights: float products */
-  else if (json_object_has_member (model->root, "smallest_routing_margin"))
+  else if (json_object_has_member (model->root, "smallest_routing_margin")
+      || json_object_has_member (model->root, "routing_margin"))
     check_cases (model, "cases", TERN_ACTIVATIONS_INT8, "int8", INFINITY);  /* an expert may flip, and every token */
   else                          /* a state carries errors on: single logits are off by 2 where the bound is wide */
     check_cases (model, "cases", TERN_ACTIVATIONS_INT8, "int8", bound (model, "int8", "nmse") > 1e-2 ? 4 : 0.7);
@@ -256,19 +258,29 @@ by_position (const Run *run, RowFunc row, guint layer, const GoldenArray *expect
   return t;
 }
 
-/* ".conv_state" [width, positions]; ".delta_state" and others as they are. */
+/* ".conv_state" [width, positions] and ".ssm_state" [channels, states], or that for each head, are turned; ".delta_state" is as it
+ * is. */
 static float *
 recurrent (const Run *run, guint layer, const char *kind, const GoldenArray *expected)
 {
   g_autofree char *name = g_strndup (kind + 1, strcspn (kind + 1, "_"));
-  gsize n;
+  gsize n, rows, cols;
+  float *all;
   const float *state = tern_timeline_state (tern_solo_timeline (run->state), layer, name, &n);
 
   g_assert_nonnull (state);
   g_assert_cmpuint (n, ==, expected->n);
-  if (g_str_equal (name, "conv"))
-    return turned (state, expected->shape[1], expected->shape[0]);
-  return g_memdup2 (state, n * sizeof (float));
+  if (!g_str_equal (name, "conv") && !g_str_equal (name, "ssm"))
+    return g_memdup2 (state, n * sizeof (float));
+  rows = expected->shape[expected->n_dims - 1];
+  cols = expected->shape[expected->n_dims - 2];
+  all = g_new (float, n);
+  for (gsize at = 0; at < n; at += rows * cols) {
+    g_autofree float *one = turned (state + at, rows, cols);
+
+    memcpy (all + at, one, rows * cols * sizeof (float));
+  }
+  return all;
 }
 
 static void
@@ -343,27 +355,38 @@ find_case (const Model *model, const char *name)
   g_assert_not_reached ();
 }
 
-/* One object, of the second case, or a list of them, each of which names its prompt. */
+/* The files that @one names, of the case that it names, or of the second one. */
+static void
+check_one (const Model *model, JsonObject *one)
+{
+  JsonArray *cases = json_object_get_array_member (model->root, "cases");
+  const char *prompt = json_object_get_string_member_with_default (one, "prompt", NULL);
+  Inside inside = { model, prompt ? find_case (model, prompt) : json_array_get_object_element (cases, 1),
+    json_object_get_object_member (one, "files") };
+
+  golden_each_level (check_debug, &inside);
+}
+
+/* "debug" is one object or a list of them; "debug_long" is one. */
 static void
 test_inside (gconstpointer data)
 {
   const Model *model = data;
   g_autofree char *gguf = golden_path (model->folder, json_object_get_string_member (model->root, "gguf"));
   JsonNode *debug = json_object_get_member (model->root, "debug");
-  JsonArray *cases = json_object_get_array_member (model->root, "cases");
 
   if (!gguf) {
     g_test_skip ("the model is not among the data");
     return;
   }
-  for (guint i = 0; i < (JSON_NODE_HOLDS_ARRAY (debug) ? json_array_get_length (json_node_get_array (debug)) : 1); i++) {
-    gboolean many = JSON_NODE_HOLDS_ARRAY (debug);
-    JsonObject *one = many ? json_array_get_object_element (json_node_get_array (debug), i) : json_node_get_object (debug);
-    Inside inside = { model, many ? find_case (model, json_object_get_string_member (one, "prompt"))
-        : json_array_get_object_element (cases, 1), json_object_get_object_member (one, "files") };
-
-    golden_each_level (check_debug, &inside);
+  if (JSON_NODE_HOLDS_ARRAY (debug)) {
+    for (guint i = 0; i < json_array_get_length (json_node_get_array (debug)); i++)
+      check_one (model, json_array_get_object_element (json_node_get_array (debug), i));
+  } else {
+    check_one (model, json_node_get_object (debug));
   }
+  if (json_object_has_member (model->root, "debug_long"))
+    check_one (model, json_object_get_object_member (model->root, "debug_long"));
 }
 
 /* ---- All JSON files of the folders ------------------------------------------------------------------------------- */

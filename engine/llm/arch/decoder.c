@@ -43,6 +43,7 @@ enter_layer (TernDecoder *d, guint i)
   dims[TERN_Q2] = 2 * dims[TERN_Q];
   dims[TERN_QKV] = dims[TERN_Q] + 2 * dims[TERN_KV];
   dims[TERN_F] = p->ffn[i];
+  dims[TERN_1] = 1;
 }
 
 /* Frequencies may be divided by one factor for all, and by one for each (Llama 3). */
@@ -144,7 +145,7 @@ load (TernDecoder *d, GError **error)
 {
   TernLlm *llm = d->llm;
 
-  if (!tern_decoder_params_read (&d->params, llm->file, d->architecture, error))
+  if (!tern_decoder_params_read (&d->params, d->arch, llm->file, d->architecture, error))
     return FALSE;
   d->source.n_layers = d->params.n_layers;
   d->source.n_extra = d->params.n_extra;
@@ -155,6 +156,9 @@ load (TernDecoder *d, GError **error)
     return FALSE;
   fill_info (llm, &d->params);
   llm->eps = d->params.eps;
+  llm->embedding_scale = d->embedding_scale;
+  llm->residual_scale = d->residual_scale;
+  llm->logit_scale = d->logit_scale;
   llm->bit_linear = d->arch->bit_linear;
   llm->layers = g_new0 (TernLayer, d->params.n_layers);
   return load_rope (d, error) && load_ends (d, error) && load_layers (d, error) && check_state (d, error)
@@ -165,11 +169,12 @@ gboolean
 tern_decoder_load (TernLlm *llm, const TernArch *arch, const char *architecture, GError **error)
 {
   TernDecoder d = {
-    .llm = llm, .arch = arch, .architecture = architecture,
+    .llm = llm, .arch = arch, .architecture = architecture, .embedding_scale = 1, .residual_scale = 1, .logit_scale = 1,
     .source = { .file = llm->file, .kernels = llm->kernels, .architecture = architecture, .table = arch->tensors },
   };
   gboolean ok = load (&d, error);
 
+  g_free (d.expert_ffn);
   tern_decoder_params_clear (&d.params);
   return ok;
 }
@@ -187,7 +192,8 @@ tern_decoder_attention (const TernDecoder *d, GError **error)
     return NULL;
   }
   return tern_attention_new (&d->source, &(TernAttentionParams) { .width = p->width, .n_heads = p->heads[i],
-          .n_kv = p->kv_heads[i], .head_dim = p->head_dim, .eps = p->eps, .gated = d->arch->gated_attention }, error);
+          .n_kv = p->kv_heads[i], .head_dim = p->head_dim, .eps = p->eps, .scale = p->attention_scale,
+          .gated = d->arch->gated_attention }, error);
 }
 
 TernBlock *

@@ -63,7 +63,7 @@ unsupported (const TernGguf *file, const char *key, GError **error, const char *
 }
 
 static gboolean
-refuse_variants (const TernGguf *file, const char *arch, GError **error)
+refuse_variants (const TernArch *family, const TernGguf *file, const char *arch, GError **error)
 {
   char key[TERN_KEY_SIZE];
   gboolean causal;
@@ -81,6 +81,8 @@ refuse_variants (const TernGguf *file, const char *arch, GError **error)
   for (guint i = 0; i < G_N_ELEMENTS (variants); i++) {
     float value;
 
+    if (family->variants && g_strv_contains (family->variants, variants[i].name))
+      continue;
     if (!tern_gguf_f32_or (file, tern_arch_key (key, arch, variants[i].name), -FLT_MAX, FLT_MAX, 0, &value, error))
       return FALSE;
     if (value != 0 && value != variants[i].neutral)
@@ -131,7 +133,7 @@ read_widths (TernDecoderParams *p, const TernGguf *file, const char *arch, GErro
 
 /* Heads: every attention layer's query heads share kv heads evenly. */
 static gboolean
-read_heads (TernDecoderParams *p, const TernGguf *file, const char *arch, GError **error)
+read_heads (TernDecoderParams *p, const TernArch *family, const TernGguf *file, const char *arch, GError **error)
 {
   char key[TERN_KEY_SIZE], heads_key[TERN_KEY_SIZE];
   guint first = 0;
@@ -155,6 +157,8 @@ read_heads (TernDecoderParams *p, const TernGguf *file, const char *arch, GError
     p->max_heads = MAX (p->max_heads, p->heads[i]);
   }
 
+  if (!first && family->sparse_layers)
+    return TRUE;
   if (!first)
     return tern_gguf_bad_key (file, heads_key, error, "expected 1 to %u, found 0", p->width);
   has_length = tern_gguf_has (file, tern_arch_key (key, arch, "attention.key_length"));
@@ -254,8 +258,21 @@ leave_extra (TernDecoderParams *p, const TernGguf *file, const char *arch, GErro
   return TRUE;
 }
 
+static gboolean
+read_eps (TernDecoderParams *p, const TernArch *family, const TernGguf *file, const char *arch, GError **error)
+{
+  char key[TERN_KEY_SIZE], other[TERN_KEY_SIZE];
+
+  tern_arch_key (key, arch, "attention.layer_norm_rms_epsilon");
+  tern_arch_key (other, arch, "attention.layer_norm_epsilon");
+  if (family->layer_norm_epsilon && !tern_gguf_has (file, key) && tern_gguf_has (file, other))
+    return tern_gguf_f32 (file, other, FLT_MIN, 1, &p->eps, error);
+  return tern_gguf_f32 (file, key, FLT_MIN, 1, &p->eps, error);
+}
+
 gboolean
-tern_decoder_params_read (TernDecoderParams *p, const TernGguf *file, const char *arch, GError **error)
+tern_decoder_params_read (TernDecoderParams *p, const TernArch *family, const TernGguf *file, const char *arch,
+    GError **error)
 {
   char key[TERN_KEY_SIZE];
 
@@ -264,16 +281,16 @@ tern_decoder_params_read (TernDecoderParams *p, const TernGguf *file, const char
           &p->n_layers, error)
       || !read_widths (p, file, arch, error)
       || !tern_gguf_u32 (file, tern_arch_key (key, arch, "context_length"), 1, MAX_CONTEXT, &p->context, error)
-      || !tern_gguf_f32 (file, tern_arch_key (key, arch, "attention.layer_norm_rms_epsilon"), FLT_MIN, 1, &p->eps,
-          error))
+      || !read_eps (p, family, file, arch, error))
     return FALSE;
   p->heads = g_new0 (guint32, p->n_layers);
   p->kv_heads = g_new0 (guint32, p->n_layers);
   p->ffn = g_new0 (guint32, p->n_layers);
-  return read_heads (p, file, arch, error) && read_rope (p, file, arch, error)
-      && tern_gguf_u32_layers (file, tern_arch_key (key, arch, "feed_forward_length"), 1, MAX_INNER, p->n_layers,
-          p->ffn, error)
-      && refuse_variants (file, arch, error) && leave_extra (p, file, arch, error);
+  return read_heads (p, family, file, arch, error)
+      && (family->no_positions || read_rope (p, file, arch, error))
+      && tern_gguf_u32_layers (file, tern_arch_key (key, arch, "feed_forward_length"), !family->sparse_layers, MAX_INNER,
+          p->n_layers, p->ffn, error)
+      && refuse_variants (family, file, arch, error) && leave_extra (p, file, arch, error);
 }
 
 void

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Causal attention of query rows over a KV cache: o = softmax (q k^T / sqrt (head_dim)) v. */
+/* Causal attention of query rows over a KV cache: o = softmax (scale q k^T) v. */
 #pragma once
 
 #include "engine/llm/blocks/blocks.h"
@@ -24,6 +24,7 @@ typedef struct {
  * i / (n_heads / n_kv). */
 typedef struct {
   guint n_heads, n_kv, head_dim;
+  float scale;                  /* of scores */
   const TernPass *pass;
   float *q, *o;                 /* [n, n_heads, head_dim] */
   float *k, *v;                 /* [n, n_kv, head_dim] */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Grouped-query attention (arXiv:2305.13245) with rotary positions: projections, norms and heads. What is attended to
  * is attend.c's. */
+#include <math.h>
 #include <string.h>
 
 #include "tern/error.h"
@@ -65,7 +66,7 @@ attending (const Attention *self)
 {
   const TernAttentionParams *p = &self->params;
 
-  return (TernAttending) { .n_heads = p->n_heads, .n_kv = p->n_kv, .head_dim = p->head_dim };
+  return (TernAttending) { .n_heads = p->n_heads, .n_kv = p->n_kv, .head_dim = p->head_dim, .scale = p->scale };
 }
 
 /* All that a pass needs; returns queries with their gates [n, n_heads, 2, head_dim], NULL without gates. */
@@ -299,6 +300,8 @@ tern_attention_new (const TernBlockSource *source, const TernAttentionParams *pa
 
   self->parent.klass = &attention_class;
   self->params = *params;
+  if (params->scale == 0)
+    self->params.scale = 1 / sqrtf (params->head_dim);
   if (!load_tensors (self, source, error)) {
     tern_block_free (&self->parent);
     return NULL;
@@ -311,9 +314,11 @@ tern_attention_new (const TernBlockSource *source, const TernAttentionParams *pa
 const float *
 tern_attention_row (const TernBlock *block, const TernTimeline *timeline, gsize at, gboolean value, guint head, guint pos)
 {
-  const TernAttentionParams *p = &((const Attention *) block)->params;
+  const TernAttentionParams *p;
   TernKvCache cache = { .type = timeline->store->kv, .table = &timeline->table, .at = at };
 
+  block = tern_pair_first (block);
+  p = &((const Attention *) block)->params;
   /* Floats alone can be looked at as they are. */
   if (!block || block->klass != &attention_class || cache.type != TERN_KV_F32 || pos >= timeline->table.n
       || head >= p->n_kv)
