@@ -6,6 +6,7 @@
 
 #include "tern/error.h"
 #include "engine/llm/arch/arch.h"
+#include "engine/llm/tensors.h"
 
 static const TernArch *const families[] = {
   &tern_arch_bitnet, &tern_arch_falcon_h1, &tern_arch_granitehybrid, &tern_arch_jamba, &tern_arch_lfm2, &tern_arch_lfm2moe,
@@ -313,6 +314,21 @@ tern_llm_owned_bytes (const TernLlm *llm)
   bytes = norms * llm->info.width * sizeof (float);
   tern_llm_each_linear (llm, add_owned, &bytes);
   tern_llm_each_block (llm, add_block_owned, &bytes);
+  return bytes;
+}
+
+gsize
+tern_llm_unused_bytes (const TernLlm *llm)
+{
+  gsize bytes = 0;
+
+  for (gsize i = 0; i < tern_gguf_n_tensors (llm->file); i++) {
+    const TernTensor *tensor = tern_gguf_tensor_at (llm->file, i);
+    guint64 layer;
+
+    if (tern_tensor_layer (tensor->name, &layer) && layer >= llm->info.n_layers)
+      bytes += tensor->bytes;
+  }
   return bytes;
 }
 

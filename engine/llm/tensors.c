@@ -125,9 +125,8 @@ tern_block_check_values (const TernBlockSource *source, const char *name, const 
   return TRUE;
 }
 
-/* The part of a tensor's name after "blk.<number>.", or NULL. */
-static const char *
-after_layer (const char *name, guint64 *layer)
+const char *
+tern_tensor_layer (const char *name, guint64 *layer)
 {
   char *end;
 
@@ -164,7 +163,7 @@ tern_block_check_names (const TernBlockSource *source, GError **error)
   for (gsize i = 0; i < tern_gguf_n_tensors (source->file); i++) {
     const TernTensor *tensor = tern_gguf_tensor_at (source->file, i);
     guint64 layer = 0;
-    const char *name = after_layer (tensor->name, &layer);
+    const char *name = tern_tensor_layer (tensor->name, &layer);
 
     if (layer >= source->n_layers && layer < (guint64) source->n_layers + source->n_extra)
       continue;

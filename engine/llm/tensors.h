@@ -81,6 +81,9 @@ gboolean tern_block_tensor (const TernBlockSource *source, const TernTensor **te
 gboolean tern_block_check_values (const TernBlockSource *source, const char *name, const float *values, gsize n, float low,
     float high, GError **error);
 
+/* The part of a tensor's name behind "blk.<number>.", and the number; NULL: it is in no layer. */
+const char *tern_tensor_layer (const char *name, guint64 *layer);
+
 /* Refuses a file with a tensor that the table does not have, when it is in a layer or has a name that other families
  * give a meaning: the results would not be what its makers meant. Others (heads for other tasks, notes) are nobody's
  * business. */

@@ -249,6 +249,24 @@ test_same (void)
   }
 }
 
+/* Layers of a head that guesses tokens are told apart and said. */
+static void
+test_unused (void)
+{
+  g_autoptr (GError) error = NULL;
+  gsize shape = (gsize) WIDTH * (2 + 3 * INNER + 2 * HEADS * HEAD + 2 * KV * HEAD + HEADS * HEAD + 2 * WIDTH) + 2 * HEAD;
+  Model model;
+
+  model_open (&model, &(Change) { .extra = 1 }, TERN_CPU_SCALAR, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (tern_llm_info (model.llm)->n_layers, ==, LAYERS);
+  g_assert_cmpuint (tern_llm_info (model.llm)->n_unused, ==, 1);
+  g_assert_cmpuint (tern_llm_unused_bytes (model.llm), ==, shape * sizeof (float));
+  g_assert_cmpuint (tern_llm_state_bytes (model.llm), ==,
+      2 * (VALUES * STATE + (TAPS - 1) * CHANNELS) * sizeof (float));
+  model_clear (&model);
+}
+
 static void
 test_counts (void)
 {
@@ -437,6 +455,7 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/qwen35/said-otherwise", test_same);
+  g_test_add_func ("/qwen35/unused", test_unused);
   g_test_add_func ("/qwen35/counts", test_counts);
   g_test_add_func ("/qwen35/refused", test_refused);
   g_test_add_func ("/qwen35/places", test_places);

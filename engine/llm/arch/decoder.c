@@ -11,6 +11,7 @@ fill_info (TernLlm *llm, const TernDecoderParams *p)
   TernLlmInfo *info = &llm->info;
 
   info->n_layers = p->n_layers;
+  info->n_unused = p->n_extra;
   info->width = p->width;
   info->n_vocab = p->n_vocab;
   info->n_heads = p->max_heads;
