@@ -37,6 +37,7 @@ enum
   SHARED_KV_TYPE,
   SHARED_LEAKY,
   SHARED_METRICS,
+  SHARED_THINK,
   SHARED_TIMESTAMPS,
   SHARED_LATENCY,
   SHARED_ON_CHANGE,
@@ -148,6 +149,9 @@ gst_tern_generator_set_property (GObject * object, guint id,
     case PROP_SHARED + SHARED_METRICS:
       params->metrics = g_value_get_boolean (value);
       break;
+    case PROP_SHARED + SHARED_THINK:
+      params->think = g_value_get_boolean (value);
+      break;
     case PROP_SHARED + SHARED_TIMESTAMPS:
       self->timestamps = g_value_get_enum (value);
       break;
@@ -256,6 +260,9 @@ gst_tern_generator_get_property (GObject * object, guint id, GValue * value,
       break;
     case PROP_SHARED + SHARED_METRICS:
       g_value_set_boolean (value, params->metrics);
+      break;
+    case PROP_SHARED + SHARED_THINK:
+      g_value_set_boolean (value, params->think);
       break;
     case PROP_SHARED + SHARED_TIMESTAMPS:
       g_value_set_enum (value, self->timestamps);
@@ -462,6 +469,19 @@ gst_tern_generator_install_properties (GObjectClass * klass, guint first)
   g_object_class_install_property (klass, first + SHARED_METRICS,
       g_param_spec_boolean ("metrics", "Metrics",
           "Results say how long each stage took", FALSE, playing));
+  /**
+   * GstTernGenerator:think:
+   *
+   * Lets the model think before it answers in its own words, where its chat
+   * template has a switch for it. Thoughts never leave, but count among
+   * max-tokens.
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (klass, first + SHARED_THINK,
+      g_param_spec_boolean ("think", "Think",
+          "Let the model think before it answers; thoughts count among max-tokens",
+          FALSE, playing));
   /**
    * GstTernGenerator:text-timestamps:
    *

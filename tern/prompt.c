@@ -153,9 +153,10 @@ count (const char *text, const char *part)
 static char *
 render_video (const TernChat *chat, const TernPromptParts *parts, GError **error)
 {
-  GString *json = g_string_new ("{\"add_generation_prompt\":true,\"messages\":[");
+  GString *json = g_string_new ("{\"add_generation_prompt\":true,\"enable_thinking\":");
   char *rendered;
 
+  g_string_append_printf (json, "%s,\"messages\":[", parts->think ? "true" : "false");
   /* Nothing of the user's stands in it: no need to quote. */
   if (parts->system)
     g_string_append (json, "{\"role\":\"system\",\"content\":[{\"type\":\"text\",\"text\":\"" SYSTEM_PLACE "\"}]},");
@@ -259,7 +260,7 @@ tern_prompt_compile (GArray *ids, const TernPromptParts *parts, const TernPrompt
   };
   g_autofree char *rendered = whole_video ? render_video_somehow (parts, error)
       : tern_chat_render_user (parts->chat, bos_text, parts->system ? SYSTEM_PLACE : NULL, n_images,
-      parts->text[0] ? TEXT_PLACE : "", error);
+      parts->text[0] ? TEXT_PLACE : "", parts->think, error);
   TernPromptWriter writer = { .tokenizer = parts->tokenizer, .ids = ids };
   gboolean ok;
 

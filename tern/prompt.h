@@ -40,6 +40,7 @@ typedef struct {
   const TernTokenizer *tokenizer;
   const char *system;           /* NULL: none */
   const char *text;             /* the instruction; "" = none */
+  gboolean think;               /* before the answer, where the template has a switch for it */
 } TernPromptParts;
 
 /* Replaces the contents of @ids (gint32), with TERN_PROMPT_RUN for each of visual->runs in order. User text never becomes

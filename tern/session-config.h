@@ -50,3 +50,10 @@ gboolean tern_question_fill (TernQuestion *question, const TernQuestion *asked, 
 gboolean tern_answer_form_init (TernAnswerForm *form, const TernQuestion *question, const TernModelText *text, guint max_tokens,
     GError **error);
 void tern_answer_form_clear (TernAnswerForm *form);
+
+/* Whether the answer is in the model's own words: what it may think before. */
+static inline gboolean
+tern_session_config_is_free (const TernSessionConfig *config, guint question)
+{
+  return !config->forms[question].constraint && !config->forms[question].labels && !config->questions[question].action;
+}

@@ -38,7 +38,8 @@ tern_session_compile (const TernSession *self, const TernSessionConfig *config, 
   TernPlaceholders values = { visual->start, visual->start + visual->duration, visual->n, self->source };
   g_autofree char *text = tern_placeholders_fill (config->questions[question].prompt, &values);
   TernPromptParts parts = { .family = self->family, .chat = self->text->chat, .tokenizer = self->text->tokenizer,
-    .system = config->params.system_prompt, .text = text };
+    .system = config->params.system_prompt, .text = text,
+    .think = config->params.think && tern_session_config_is_free (config, question) };
 
   if (!tern_prompt_compile (ids, &parts, visual, error))
     return FALSE;

@@ -20,7 +20,7 @@ typedef struct {
   TernCaptionQuestions questions;
   double window, merge_ratio, kv_prune, gate_threshold, max_silence;
   gint frame_tokens, window_tokens, second_tokens, max_tokens, beam, threads, track;
-  gboolean overwrite, allow_network, metrics;
+  gboolean overwrite, allow_network, metrics, think;
 } Options;
 
 typedef struct {
@@ -152,6 +152,7 @@ check_options (const Options *o, Caption *c, guint *threads)
     return FALSE;
   }
   p->metrics = o->metrics;
+  p->think = o->think;
   c->media = (TernMediaOptions) TERN_MEDIA_OPTIONS_INIT;
   c->media.allow_network = o->allow_network;
   if (o->track != NOT_GIVEN && (o->track < 0 || o->track > 4095))
@@ -429,6 +430,8 @@ tern_tool_caption (int argc, char **argv)
     { "threads", 0, 0, G_OPTION_ARG_INT, &o.threads, "Threads (all cores)", "N" },
     { "output", 0, 0, G_OPTION_ARG_FILENAME, &o.output, "File for JSON lines, folder for subtitles", "PATH" },
     { "metrics", 0, 0, G_OPTION_ARG_NONE, &o.metrics, "JSON lines have how long each stage took", NULL },
+    { "think", 0, 0, G_OPTION_ARG_NONE, &o.think, "Let the model think before it answers, if its template can say so; thoughts "
+        "are no captions, but count among --max-tokens", NULL },
     { "track", 0, 0, G_OPTION_ARG_INT, &o.track, "Video track of each file, counted from 0 (the one that is the video)",
         "N" },
     { "overwrite", 0, 0, G_OPTION_ARG_NONE, &o.overwrite, "Replace output files that are there already", NULL },

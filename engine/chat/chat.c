@@ -112,7 +112,7 @@ content (TernTplRun *run, gboolean parts, guint n_images, const char *words)
 
 static char *
 render_turn (const TernChat *chat, gboolean parts, const char *bos, const char *system, guint n_images,
-    const char *words, GError **error)
+    const char *words, gboolean think, GError **error)
 {
   TernTplRun run = { 0 };
   TernVal values = tern_val_dict (&run.arena), messages = tern_val_list (&run.arena, 2);
@@ -122,6 +122,7 @@ render_turn (const TernChat *chat, gboolean parts, const char *bos, const char *
   tern_val_list_add (&run.arena, messages, message (&run, "user", content (&run, parts, n_images, words)));
   set (&run, values, "messages", messages);
   set (&run, values, "add_generation_prompt", tern_val_bool (TRUE));
+  set (&run, values, "enable_thinking", tern_val_bool (think));
   set (&run, values, "bos_token", text (bos));
   return render (chat, &run, values.dict, error);
 }
@@ -130,7 +131,7 @@ render_turn (const TernChat *chat, gboolean parts, const char *bos, const char *
 static gboolean
 takes_parts (const TernChat *chat)
 {
-  g_autofree char *shown = render_turn (chat, TRUE, "", NULL, 1, PROBE, NULL);
+  g_autofree char *shown = render_turn (chat, TRUE, "", NULL, 1, PROBE, FALSE, NULL);
   const char *image = shown ? strstr (shown, IMAGE) : NULL;
 
   return image && strstr (image, PROBE) && !strstr (shown, "'type'") && !strstr (shown, "\"type\"");
@@ -224,9 +225,9 @@ tern_chat_free (TernChat *chat)
 
 char *
 tern_chat_render_user (const TernChat *chat, const char *bos, const char *system, guint n_images, const char *words,
-    GError **error)
+    gboolean think, GError **error)
 {
-  return render_turn (chat, chat->takes_parts, bos ? bos : "", system, n_images, words ? words : "", error);
+  return render_turn (chat, chat->takes_parts, bos ? bos : "", system, n_images, words ? words : "", think, error);
 }
 
 /* ---- JSON -------------------------------------------------------------------------------------------------------- */

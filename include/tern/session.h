@@ -130,6 +130,8 @@ typedef enum {
  * @state_max_age: ns that a robot's state may be older than the frame that is decided about; 0: any. Without one the
  *   decision is a result of kind error
  * @metrics: fill TernResult.metrics
+ * @think: let the model think before it answers in words of its own, where its chat template has a switch for it. What it
+ *   thinks is no part of results, but counts among the tokens to say
  * @source: (nullable): comes back in results; %NULL = ""
  * @func: (nullable): results are called back instead of queued for tern_session_poll() and tern_session_next()
  * @func_data: (nullable): handed to @func
@@ -164,6 +166,7 @@ typedef struct {
   TernActionModel *action;
   guint64 state_max_age;
   gboolean metrics;
+  gboolean think;
   const char *source;
   TernResultFunc func;
   void *func_data;
