@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The two forms of Mamba-2's recurrence, in chunks and token by token, against sums in doubles: awkward sizes, groups, steps from
- * nothing to 97, states from before, at every instruction set. */
+ * nothing to 97, states from before, at every instruction set. -m perf: what each takes. */
 #include <math.h>
 #include <string.h>
+#include <time.h>
 
 #include "engine/llm/blocks/ssd.h"
 
@@ -200,6 +201,28 @@ test_not_a_number (void)
   case_clear (&c);
 }
 
+/* Of the heads of a layer of Granite 4 H micro, for a prompt of TOKENS rows. */
+static void
+test_speed (void)
+{
+  static const guint sizes[] = { 0, 16, 32, 64 };
+  Case c = make (64, 1, 64, 128, 1);
+  g_autofree float *y = g_new (float, TOKENS * c.inner), *h = g_new (float, 64 * 64 * 128);
+
+  for (guint i = 0; i < G_N_ELEMENTS (sizes); i++) {
+    double least = G_MAXDOUBLE;
+
+    for (guint repeat = 0; repeat < 9; repeat++) {
+      clock_t start = clock ();
+
+      run (&c, tern_kernels_default (NULL), sizes[i], y, h);
+      least = MIN (least, (double) (clock () - start) / CLOCKS_PER_SEC);
+    }
+    g_test_message ("chunks of %u: %.1f us a token and layer", sizes[i], least * 1e6 / TOKENS);
+  }
+  case_clear (&c);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -212,5 +235,7 @@ main (int argc, char **argv)
     g_test_add_data_func (path, GUINT_TO_POINTER (levels[i]), test_forms);
   }
   g_test_add_func ("/ssd/not-a-number", test_not_a_number);
+  if (g_test_perf ())
+    g_test_add_func ("/ssd/speed", test_speed);
   return g_test_run ();
 }
