@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "tern/error.h"
+#include "engine/llm/blocks/blocks.h"
 #include "engine/llm/solo.h"
 #include "tests/unit/gguf-writer.h"
 
@@ -38,6 +39,9 @@ typedef struct {
   float value;
   gboolean drop;
   guint more;                   /* rows of @tensor more */
+  float down;                   /* ffn_down is so many times as large; 0: as it is */
+  guint experts;                /* so many, all and the shared one like the dense feed-forward: qwen35moe */
+  gboolean shares;              /* the shared one counts what it does in a drawn share */
 } Change;
 
 static float
@@ -76,6 +80,8 @@ add_tensor (GgufWriter *w, const Change *c, const char *name, guint cols, guint 
   values = g_new (float, n);
   for (gsize i = 0; i < n; i++) {
     values[i] = gate ? gate_value (c, name, i) : draw (name, i) + norm;
+    if (c->down != 0 && strstr (name, "ffn_down"))
+      values[i] *= c->down;
     if (c->endless && strstr (name, "ssm_beta"))
       values[i] *= 1000;        /* rates of 0 and 1 */
   }
@@ -90,8 +96,9 @@ typedef struct {
 } Shape;
 
 static const Shape ends[] = { { "token_embd.weight", WIDTH, VOCAB }, { "output_norm.weight", WIDTH } };
-static const Shape everywhere[] = { { "attn_norm.weight", WIDTH }, { "post_attention_norm.weight", WIDTH },
-  { "ffn_gate.weight", WIDTH, INNER }, { "ffn_up.weight", WIDTH, INNER }, { "ffn_down.weight", INNER, WIDTH } };
+static const Shape everywhere[] = { { "attn_norm.weight", WIDTH }, { "post_attention_norm.weight", WIDTH } };
+static const Shape dense[] = { { "ffn_gate.weight", WIDTH, INNER }, { "ffn_up.weight", WIDTH, INNER },
+  { "ffn_down.weight", INNER, WIDTH } };
 static const Shape attention[] = { { "attn_q.weight", WIDTH, 2 * HEADS * HEAD }, { "attn_k.weight", WIDTH, KV * HEAD },
   { "attn_v.weight", WIDTH, KV * HEAD }, { "attn_q_norm.weight", HEAD }, { "attn_k_norm.weight", HEAD },
   { "attn_output.weight", HEADS * HEAD, WIDTH } };
@@ -111,10 +118,43 @@ add_tensors (GgufWriter *w, const Change *c, const Shape *shapes, guint n, int l
   }
 }
 
+/* The dense matrix @shape, @n times in one tensor with @suffix behind its name. */
+static void
+add_copies (GgufWriter *w, guint layer, const Shape *shape, const char *suffix, guint n)
+{
+  gsize values = (gsize) shape->cols * shape->rows;
+  g_autofree float *all = g_new (float, values * n);
+  g_autofree char *plain = g_strdup_printf ("blk.%u.%s", layer, shape->name), *name = NULL;
+
+  for (gsize i = 0; i < values * n; i++)
+    all[i] = draw (plain, i % values);
+  name = g_strdup_printf ("blk.%u.%.*s_%s.weight", layer, (int) (strlen (shape->name) - strlen (".weight")), shape->name, suffix);
+  writer_tensor (w, name, n > 1 ? 3 : 2, (guint64[]) { shape->cols, shape->rows, n }, TERN_TYPE_F32, all,
+      values * n * sizeof (float));
+}
+
+static void
+add_experts (GgufWriter *w, const Change *c, guint layer)
+{
+  const float none[WIDTH] = { 0 };
+  char name[80];
+
+  for (guint i = 0; i < G_N_ELEMENTS (dense); i++) {
+    add_copies (w, layer, &dense[i], "exps", c->experts);
+    add_copies (w, layer, &dense[i], "shexp", 1);
+  }
+  add_tensors (w, c, &(Shape) { "ffn_gate_inp.weight", WIDTH, c->experts }, 1, layer);
+  g_snprintf (name, sizeof name, "blk.%u.ffn_gate_inp_shexp.weight", layer);
+  if (c->shares)
+    add_tensor (w, c, name, WIDTH, 0);
+  else if (!c->tensor || !g_str_equal (name, c->tensor))
+    writer_tensor (w, name, 1, (guint64[]) { WIDTH }, TERN_TYPE_F32, none, sizeof none);
+}
+
 static void
 add_number (GgufWriter *w, const Change *c, const char *name, double number)
 {
-  g_autofree char *full = g_strconcat ("qwen35.", name, NULL);
+  g_autofree char *full = g_strconcat (c->experts ? "qwen35moe." : "qwen35.", name, NULL);
 
   if (c->key && g_str_equal (name, c->key))
     number = c->number;
@@ -134,7 +174,7 @@ add_lists (GgufWriter *w, const Change *c)
   guint n = c->list_length ? c->list_length : LAYERS + c->extra;
 
   if (!c->key || !g_str_equal (c->key, "rope.dimension_sections")) {
-    writer_array (w, "qwen35.rope.dimension_sections", TERN_GGUF_I32, 4);
+    writer_array (w, c->experts ? "qwen35moe.rope.dimension_sections" : "qwen35.rope.dimension_sections", TERN_GGUF_I32, 4);
     for (guint i = 0; i < 4; i++)
       put_u32 (w->keys, sections[i]);
   }
@@ -153,14 +193,16 @@ add_keys (GgufWriter *w, const Change *c)
     double number;
   } keys[] = {
     { "block_count", LAYERS + c->extra }, { "context_length", c->endless ? 1 << 20 : 64 }, { "embedding_length", WIDTH },
-    { "feed_forward_length", INNER }, { "attention.head_count", HEADS }, { "attention.head_count_kv", KV },
+    { "feed_forward_length", c->experts ? NAN : INNER }, { "expert_count", c->experts ? c->experts : NAN },
+    { "expert_used_count", c->experts ? 2 : NAN }, { "expert_feed_forward_length", c->experts ? INNER : NAN },
+    { "expert_shared_feed_forward_length", c->experts ? INNER : NAN }, { "attention.head_count", HEADS }, { "attention.head_count_kv", KV },
     { "attention.key_length", HEAD }, { "attention.value_length", HEAD }, { "attention.layer_norm_rms_epsilon", 1e-6 },
     { "rope.freq_base", 10000 }, { "rope.dimension_count", ROPE }, { "ssm.conv_kernel", TAPS }, { "ssm.state_size", STATE },
     { "ssm.group_count", KEY_HEADS }, { "ssm.time_step_rank", VALUE_HEADS }, { "ssm.inner_size", VALUES },
     { "full_attention_interval", c->list ? NAN : 2 }, { "nextn_predict_layers", c->extra ? c->extra : NAN },
   };
 
-  writer_string (w, "general.architecture", "qwen35");
+  writer_string (w, "general.architecture", c->experts ? "qwen35moe" : "qwen35");
   for (guint i = 0; i < G_N_ELEMENTS (keys); i++)
     add_number (w, c, keys[i].name, keys[i].number);
   add_lists (w, c);
@@ -176,6 +218,10 @@ make (const Change *c)
   add_tensors (&w, c, ends, G_N_ELEMENTS (ends), -1);
   for (guint i = 0; i < LAYERS + c->extra; i++) {
     add_tensors (&w, c, everywhere, G_N_ELEMENTS (everywhere), i);
+    if (c->experts)
+      add_experts (&w, c, i);
+    else
+      add_tensors (&w, c, dense, G_N_ELEMENTS (dense), i);
     if (!c->endless && (i == 1 || i >= LAYERS))
       add_tensors (&w, c, attention, G_N_ELEMENTS (attention), i);
     else
@@ -247,6 +293,112 @@ test_same (void)
     good_logits (&others[i], other);
     g_assert_cmpmem (plain, sizeof plain, other, sizeof other);
   }
+}
+
+static double
+largest_difference (const Change *a, const Change *b)
+{
+  float x[IDS * VOCAB], y[IDS * VOCAB];
+  double most = 0;
+
+  good_logits (a, x);
+  good_logits (b, y);
+  for (guint i = 0; i < IDS * VOCAB; i++)
+    most = MAX (most, fabs ((double) x[i] - y[i]));
+  return most;
+}
+
+/* Experts that are all alike are one, whatever the router says, and half of the shared one, which is alike too, comes on top. */
+static void
+test_experts (void)
+{
+  const Change one_and_half = { .down = 1.5f }, experts = { .experts = 5 }, shares = { .experts = 5, .shares = TRUE };
+
+  g_assert_cmpfloat (largest_difference (&experts, &one_and_half), <=, 2e-5);
+  g_assert_cmpfloat (largest_difference (&experts, &(Change) { .experts = 3 }), <=, 2e-5);
+  g_assert_cmpfloat (largest_difference (&experts, &(Change) { 0 }), >, 1e-2);
+  g_assert_cmpfloat (largest_difference (&experts, &shares), >, 1e-2);
+}
+
+/* ---- The shared expert by itself --------------------------------------------------------------------------------- */
+
+static const TernTensorRow shared_table[] = {
+  { "blk.N.ffn_gate_inp_shexp.weight", { TERN_D } }, { "blk.N.ffn_gate_shexp.weight", { TERN_D, TERN_FS } },
+  { "blk.N.ffn_up_shexp.weight", { TERN_D, TERN_FS } }, { "blk.N.ffn_down_shexp.weight", { TERN_FS, TERN_D } }, { NULL }
+};
+static const Shape shared_shapes[] = { { "ffn_gate_inp_shexp.weight", WIDTH }, { "ffn_gate_shexp.weight", WIDTH, INNER },
+  { "ffn_up_shexp.weight", WIDTH, INNER }, { "ffn_down_shexp.weight", INNER, WIDTH } };
+
+/* sigmoid (s . x) down (silu (gate x) * up x) in double. */
+static void
+shared_exact (const float *x, double *y)
+{
+  double share = 0, inner[INNER];
+
+  for (guint i = 0; i < INNER; i++) {
+    double gate = 0, up = 0;
+
+    for (guint c = 0; c < WIDTH; c++) {
+      gate += draw ("blk.0.ffn_gate_shexp.weight", i * WIDTH + c) * (double) x[c];
+      up += draw ("blk.0.ffn_up_shexp.weight", i * WIDTH + c) * (double) x[c];
+    }
+    inner[i] = gate / (1 + exp (-gate)) * up;
+  }
+  for (guint c = 0; c < WIDTH; c++)
+    share += draw ("blk.0.ffn_gate_inp_shexp.weight", c) * (double) x[c];
+  for (guint r = 0; r < WIDTH; r++) {
+    y[r] = 0;
+    for (guint i = 0; i < INNER; i++)
+      y[r] += draw ("blk.0.ffn_down_shexp.weight", r * INNER + i) * inner[i] / (1 + exp (-share));
+  }
+}
+
+static void
+test_shared (void)
+{
+  enum { ROWS = 5 };
+  const TernFfnParams params = { .width = WIDTH, .inner = INNER, .shared = TRUE };
+  TernBlockSource source = { .architecture = "test", .table = shared_table, .n_layers = 1 };
+  TernPass pass = { .pool = tern_pool_new (2, NULL), .mode = TERN_ACTIVATIONS_F32, .n = ROWS };
+  float x[ROWS * WIDTH], y[ROWS * WIDTH];
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GByteArray) bytes = NULL;
+  g_autoptr (TernGguf) file = NULL;
+  TernArena arena = { 0 };
+  TernKernels kernels;
+  TernBlock *block;
+  g_auto (GgufWriter) w;
+
+  writer_init (&w);
+  add_tensors (&w, &(Change) { 0 }, shared_shapes, G_N_ELEMENTS (shared_shapes), 0);
+  bytes = writer_finish (&w);
+  file = tern_gguf_open_memory (bytes->data, bytes->len, "memory", &error);
+  g_assert_no_error (error);
+  tern_kernels_init (&kernels, tern_kernels_default (NULL)->level);
+  source.file = file;
+  source.kernels = pass.kernels = &kernels;
+  source.dims[TERN_D] = WIDTH;
+  source.dims[TERN_FS] = INNER;
+  block = tern_ffn_new (&source, &params, &error);
+  g_assert_no_error (error);
+  block->klass->work (block, &arena, ROWS, 64);
+  pass.work.base = arena.base = tern_mem_alloc (arena.used, "work", &error);
+  pass.input = tern_mem_alloc (tern_linear_input_bytes (ROWS, WIDTH), "input", &error);
+  g_assert_true (tern_pool_reserve (pass.pool, 1 << 16, &error));
+  for (guint i = 0; i < ROWS * WIDTH; i++)
+    x[i] = 4 * draw ("x", i);
+  g_assert_true (block->klass->eval (block, &pass, x, y));
+  for (guint t = 0; t < ROWS; t++) {
+    double exact[WIDTH];
+
+    shared_exact (x + t * WIDTH, exact);
+    for (guint c = 0; c < WIDTH; c++)
+      g_assert_cmpfloat (fabs (y[t * WIDTH + c] - exact[c]), <=, 1e-5);
+  }
+  tern_block_free (block);
+  tern_mem_free (arena.base);
+  tern_mem_free (pass.input);
+  tern_pool_free (pass.pool);
 }
 
 /* Layers of a head that guesses tokens are told apart and said. */
@@ -329,6 +481,13 @@ test_refused (void)
     { { .tensor = "blk.0.attn_gate.weight", .more = 1 }, { "blk.0.attn_gate.weight", "24 x 32" } },
     { { .tensor = "blk.0.ssm_alpha.weight", .more = 1 }, { "blk.0.ssm_alpha.weight", "24 x 4" } },
     { { .tensor = "blk.0.ssm_out.weight", .more = 1 }, { "blk.0.ssm_out.weight", "32 x 24" } },
+    { { .experts = 4, .key = "expert_count", .number = 0 }, { "qwen35moe.expert_count" } },
+    { { .experts = 4, .key = "expert_count", .number = 5 }, { "blk.0.ffn_gate_inp.weight" } },
+    { { .experts = 4, .key = "expert_used_count", .number = 5 }, { "qwen35moe.expert_used_count", "5" } },
+    { { .experts = 4, .key = "expert_feed_forward_length", .number = NAN }, { "qwen35moe.expert_feed_forward_length" } },
+    { { .experts = 4, .key = "expert_shared_feed_forward_length", .number = 0 },
+          { "qwen35moe.expert_shared_feed_forward_length" } },
+    { { .experts = 4, .tensor = "blk.1.ffn_gate_inp_shexp.weight", .drop = TRUE }, { "blk.1.ffn_gate_inp_shexp.weight" } },
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
@@ -455,6 +614,8 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/qwen35/said-otherwise", test_same);
+  g_test_add_func ("/qwen35/experts", test_experts);
+  g_test_add_func ("/qwen35/shared-expert", test_shared);
   g_test_add_func ("/qwen35/unused", test_unused);
   g_test_add_func ("/qwen35/counts", test_counts);
   g_test_add_func ("/qwen35/refused", test_refused);

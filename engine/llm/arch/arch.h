@@ -56,6 +56,7 @@ struct _TernArch {
   gboolean gated_attention;     /* see TernAttentionParams */
   gboolean no_positions;        /* rope.* keys mean nothing */
   gboolean sparse_layers;       /* layers may be without heads, or without a feed-forward (length 0) */
+  gboolean experts_alone;       /* feed_forward_length may be missing, and means nothing */
   gboolean layer_norm_epsilon;  /* a file may have attention.layer_norm_epsilon alone, for the same */
   const char *const *variants;  /* keys that params.c refuses and this family computes; NULL at the end, or none */
   /* Keys of its own, which it checks and leaves in source.dims; NULL: none. */
@@ -77,6 +78,7 @@ extern const TernArch tern_arch_nemotron_h;
 extern const TernArch tern_arch_qwen2;
 extern const TernArch tern_arch_qwen3;
 extern const TernArch tern_arch_qwen35;
+extern const TernArch tern_arch_qwen35moe;
 
 /* Fills everything of @llm that is not from the file's general keys. Half-built layers are freed by the caller. */
 gboolean tern_decoder_load (TernLlm *llm, const TernArch *arch, const char *architecture, GError **error);

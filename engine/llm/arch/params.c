@@ -288,8 +288,8 @@ tern_decoder_params_read (TernDecoderParams *p, const TernArch *family, const Te
   p->ffn = g_new0 (guint32, p->n_layers);
   return read_heads (p, family, file, arch, error)
       && (family->no_positions || read_rope (p, file, arch, error))
-      && tern_gguf_u32_layers (file, tern_arch_key (key, arch, "feed_forward_length"), !family->sparse_layers, MAX_INNER,
-          p->n_layers, p->ffn, error)
+      && (family->experts_alone || tern_gguf_u32_layers (file, tern_arch_key (key, arch, "feed_forward_length"),
+              !family->sparse_layers, MAX_INNER, p->n_layers, p->ffn, error))
       && refuse_variants (family, file, arch, error) && leave_extra (p, file, arch, error);
 }
 

@@ -1,39 +1,60 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Qwen3.5, dense: three layers of Gated DeltaNet to one of gated attention, whose heads turn by a part of their values and, for
+/* Qwen3.5, dense and with experts: three layers of Gated DeltaNet to one of gated attention, whose heads turn by a part of their values and, for
  * rows of pictures, by three axes. Files say which layers attend by a list, or by every how many. Norms are stored as they
- * multiply. A head that guesses further tokens stands behind the layers and is not run. */
-#include "engine/llm/arch/arch.h"
+ * multiply. A head that guesses further tokens stands behind the layers and is not run.
+ *
+ * Experts (qwen35moe) are chosen and weighed by a softmax over all of them, the weights of those chosen sum to 1; beside them one
+ * that every row goes through, which counts sigmoid (vector . x) times. */
+#include "engine/llm/arch/ssm.h"
 
 #define MAX_INNER (1u << 24)    /* features inside a block */
+#define MAX_EXPERT (1u << 20)   /* of one expert */
 #define MAX_HEADS (1u << 16)
 #define INTERVAL 4              /* a file without the key: every fourth layer attends */
 
+/* All but the feed-forward. */
+#define TENSORS \
+  { "token_embd.weight", { TERN_D, TERN_V } }, \
+  { "output.weight", { TERN_D, TERN_V }, .optional = TRUE }, \
+  { "output_norm.weight", { TERN_D } }, \
+  { "blk.N.attn_norm.weight", { TERN_D } }, \
+  { "blk.N.post_attention_norm.weight", { TERN_D }, .also = "blk.N.ffn_norm.weight" }, \
+  /* attention: a head's gate behind its query */ \
+  { "blk.N.attn_q.weight", { TERN_D, TERN_Q2 } }, \
+  { "blk.N.attn_k.weight", { TERN_D, TERN_KV } }, \
+  { "blk.N.attn_v.weight", { TERN_D, TERN_KV } }, \
+  { "blk.N.attn_q_norm.weight", { TERN_H } }, \
+  { "blk.N.attn_k_norm.weight", { TERN_H } }, \
+  { "blk.N.attn_output.weight", { TERN_Q, TERN_D } }, \
+  /* DeltaNet */ \
+  { "blk.N.attn_qkv.weight", { TERN_D, TERN_SC } }, \
+  { "blk.N.attn_gate.weight", { TERN_D, TERN_SV } }, \
+  { "blk.N.ssm_alpha.weight", { TERN_D, TERN_SH } }, \
+  { "blk.N.ssm_beta.weight", { TERN_D, TERN_SH } }, \
+  { "blk.N.ssm_conv1d.weight", { TERN_TAPS, TERN_SC } }, \
+  { "blk.N.ssm_dt.bias", { TERN_SH } }, \
+  { "blk.N.ssm_a", { TERN_SH } }, \
+  { "blk.N.ssm_norm.weight", { TERN_SW } }, \
+  { "blk.N.ssm_out.weight", { TERN_SV, TERN_D } }
+
 static const TernTensorRow tensors[] = {
-  { "token_embd.weight", { TERN_D, TERN_V } },
-  { "output.weight", { TERN_D, TERN_V }, .optional = TRUE },
-  { "output_norm.weight", { TERN_D } },
-  { "blk.N.attn_norm.weight", { TERN_D } },
-  { "blk.N.post_attention_norm.weight", { TERN_D }, .also = "blk.N.ffn_norm.weight" },
+  TENSORS,
   { "blk.N.ffn_gate.weight", { TERN_D, TERN_F } },
   { "blk.N.ffn_up.weight", { TERN_D, TERN_F } },
   { "blk.N.ffn_down.weight", { TERN_F, TERN_D } },
-  /* attention: a head's gate behind its query */
-  { "blk.N.attn_q.weight", { TERN_D, TERN_Q2 } },
-  { "blk.N.attn_k.weight", { TERN_D, TERN_KV } },
-  { "blk.N.attn_v.weight", { TERN_D, TERN_KV } },
-  { "blk.N.attn_q_norm.weight", { TERN_H } },
-  { "blk.N.attn_k_norm.weight", { TERN_H } },
-  { "blk.N.attn_output.weight", { TERN_Q, TERN_D } },
-  /* DeltaNet */
-  { "blk.N.attn_qkv.weight", { TERN_D, TERN_SC } },
-  { "blk.N.attn_gate.weight", { TERN_D, TERN_SV } },
-  { "blk.N.ssm_alpha.weight", { TERN_D, TERN_SH } },
-  { "blk.N.ssm_beta.weight", { TERN_D, TERN_SH } },
-  { "blk.N.ssm_conv1d.weight", { TERN_TAPS, TERN_SC } },
-  { "blk.N.ssm_dt.bias", { TERN_SH } },
-  { "blk.N.ssm_a", { TERN_SH } },
-  { "blk.N.ssm_norm.weight", { TERN_SW } },
-  { "blk.N.ssm_out.weight", { TERN_SV, TERN_D } },
+  { NULL }
+};
+
+static const TernTensorRow moe_tensors[] = {
+  TENSORS,
+  { "blk.N.ffn_gate_inp.weight", { TERN_D, TERN_E } },
+  { "blk.N.ffn_gate_exps.weight", { TERN_D, TERN_FE, TERN_E } },
+  { "blk.N.ffn_up_exps.weight", { TERN_D, TERN_FE, TERN_E } },
+  { "blk.N.ffn_down_exps.weight", { TERN_FE, TERN_D, TERN_E } },
+  { "blk.N.ffn_gate_inp_shexp.weight", { TERN_D } },
+  { "blk.N.ffn_gate_shexp.weight", { TERN_D, TERN_FS } },
+  { "blk.N.ffn_up_shexp.weight", { TERN_D, TERN_FS } },
+  { "blk.N.ffn_down_shexp.weight", { TERN_FS, TERN_D } },
   { NULL }
 };
 
@@ -135,7 +156,32 @@ qwen35_layer (TernDecoder *d, TernLayer *layer, GError **error)
   return (layer->mixer = qwen35_mixer (d, error)) && (layer->ffn = tern_decoder_ffn (d, TERN_GATE_SILU, error));
 }
 
+static gboolean
+qwen35moe_keys (TernDecoder *d, GError **error)
+{
+  const TernGguf *file = d->source.file;
+  char key[TERN_KEY_SIZE];
+  guint32 shared;
+
+  d->moe = (TernMoeParams) { .router = TERN_ROUTER_SOFTMAX, .gate = TERN_GATE_SILU, .normalise = TRUE };
+  if (!qwen35_keys (d, error) || !tern_decoder_experts (d, error)
+      || !tern_gguf_u32 (file, tern_arch_key (key, d->architecture, "expert_feed_forward_length"), 1, MAX_EXPERT,
+          &d->moe.inner, error)
+      || !tern_gguf_u32 (file, tern_arch_key (key, d->architecture, "expert_shared_feed_forward_length"), 1, MAX_EXPERT,
+          &shared, error))
+    return FALSE;
+  d->source.dims[TERN_FS] = shared;
+  return TRUE;
+}
+
+static gboolean
+qwen35moe_layer (TernDecoder *d, TernLayer *layer, GError **error)
+{
+  return (layer->mixer = qwen35_mixer (d, error)) && (layer->ffn = tern_decoder_moe (d, d->moe.inner, error));
+}
+
 static const char *const names[] = { "qwen35", NULL };
+static const char *const moe_names[] = { "qwen35moe", NULL };
 
 const TernArch tern_arch_qwen35 = {
   .names = names,
@@ -143,4 +189,13 @@ const TernArch tern_arch_qwen35 = {
   .gated_attention = TRUE,
   .keys = qwen35_keys,
   .layer = qwen35_layer,
+};
+
+const TernArch tern_arch_qwen35moe = {
+  .names = moe_names,
+  .tensors = moe_tensors,
+  .gated_attention = TRUE,
+  .experts_alone = TRUE,
+  .keys = qwen35moe_keys,
+  .layer = qwen35moe_layer,
 };

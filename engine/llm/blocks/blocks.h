@@ -59,7 +59,8 @@ typedef struct {
 TernBlock *tern_gated_delta_new (const TernBlockSource *source, const TernGatedDeltaParams *params, GError **error);
 
 /* down (norm (act (gate x) * up x)): ffn_gate, ffn_up, ffn_down (weight, bias), ffn_sub_norm. Without a gate down (norm (act
- * (up x))). The shared one of experts: ffn_gate_shexp, ffn_up_shexp, ffn_down_shexp (weight). */
+ * (up x))). The shared one of experts: ffn_gate_shexp, ffn_up_shexp, ffn_down_shexp (weight); with
+ * ffn_gate_inp_shexp, a vector, its output counts sigmoid (vector . x) times. */
 typedef enum {
   TERN_GATE_SILU,
   TERN_GATE_RELU2,              /* max (x, 0)^2 */

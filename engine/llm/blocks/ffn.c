@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Feed-forward, gated (SwiGLU, arXiv:2002.05202, and the same with other activations) or, in families without ffn_gate, with the
  * activation of up alone (squared ReLU: arXiv:2109.08668). */
+#include <math.h>
+
 #include "engine/llm/blocks/blocks.h"
 
 typedef struct {
@@ -10,6 +12,7 @@ typedef struct {
   TernLinear down;              /* [width, inner] */
   float *gate_bias, *up_bias, *down_bias;       /* as the linears' rows, or NULL */
   float *norm;                  /* [inner] before down, or NULL */
+  float *share;                 /* [width] or NULL: rows count sigmoid (share . x) times */
 } Ffn;
 
 typedef struct {
@@ -27,6 +30,7 @@ ffn_free (TernBlock *block)
   tern_mem_free (self->up_bias);
   tern_mem_free (self->down_bias);
   tern_mem_free (self->norm);
+  tern_mem_free (self->share);
   g_free (self);
 }
 
@@ -48,7 +52,7 @@ ffn_owned (const TernBlock *block)
   gsize inner = self->params.inner;
 
   return ((self->gate_bias ? inner : 0) + (self->up_bias ? inner : 0) + (self->norm ? inner : 0)
-      + (self->down_bias ? self->params.width : 0)) * sizeof (float);
+      + (self->down_bias ? self->params.width : 0) + (self->share ? self->params.width : 0)) * sizeof (float);
 }
 
 static void
@@ -102,6 +106,31 @@ norm_rows (void *data, guint begin, guint end, guint worker)
   }
 }
 
+/* What share of a row counts. */
+typedef struct {
+  const Ffn *self;
+  const TernPass *pass;
+  const float *x;               /* [n, width] */
+  float *y;                     /* [n, width] */
+} Sharing;
+
+static void
+share_rows (void *data, guint begin, guint end, guint worker)
+{
+  const Sharing *sharing = data;
+  gsize width = sharing->self->params.width;
+
+  for (gsize t = begin; t < end; t++) {
+    float *y = sharing->y + t * width, share;
+
+    sharing->pass->kernels->gemm_f32 (&share, 1, sharing->self->share, width, 1, width, sharing->x + t * width, width, 1,
+        FALSE);
+    share = 1.0f / (1.0f + expf (-share));
+    for (gsize i = 0; i < width; i++)
+      y[i] *= share;
+  }
+}
+
 static gboolean
 ffn_eval (const TernBlock *block, TernPass *pass, const float *x, float *y)
 {
@@ -121,7 +150,14 @@ ffn_eval (const TernBlock *block, TernPass *pass, const float *x, float *y)
   if (self->norm || pass->round)
     tern_pool_run (tern_block_pool (pass, 4 * (gsize) pass->n * self->params.inner), norm_rows, &gating, pass->n, 1);
   tern_block_input (pass, &input, gating.gate, self->params.inner);
-  return tern_block_run (pass, &self->down, self->down_bias, &input, y);
+  if (!tern_block_run (pass, &self->down, self->down_bias, &input, y))
+    return FALSE;
+  if (self->share) {
+    Sharing sharing = { self, pass, x, y };
+
+    tern_pool_run (tern_block_pool (pass, 2 * (gsize) pass->n * self->params.width), share_rows, &sharing, pass->n, 1);
+  }
+  return TRUE;
 }
 
 static const TernBlockClass ffn_class = {
@@ -140,7 +176,8 @@ load_tensors (Ffn *self, const TernBlockSource *source, GError **error)
   if (self->params.shared)
     return tern_block_linear (source, &self->gate, "ffn_gate_shexp.weight", error)
         && tern_block_linear (source, &self->up, "ffn_up_shexp.weight", error)
-        && tern_block_linear (source, &self->down, "ffn_down_shexp.weight", error);
+        && tern_block_linear (source, &self->down, "ffn_down_shexp.weight", error)
+        && tern_block_vector (source, &self->share, "ffn_gate_inp_shexp.weight", error);
   return tern_block_linear (source, &self->gate, "ffn_gate.weight", error)
       && tern_block_vector (source, &self->gate_bias, "ffn_gate.bias", error)
       && tern_block_linear (source, &self->up, "ffn_up.weight", error)
