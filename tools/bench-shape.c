@@ -25,6 +25,18 @@ static const TextShape text_shapes[] = {
   { "lfm2-350m", "lfm2", 1024, 16, 8, 16, 4608, 65536, 32768, 1000000, 0x5524 },
 };
 
+/* Three layers of Gated DeltaNet to one of attention. */
+typedef struct {
+  const char *name;
+  guint width, heads, kv_heads, head, turned;   /* turned: values of a head that rotate */
+  guint key_heads, value_heads, state;  /* state: width of a DeltaNet head */
+  guint layers, ffn, vocabulary, context;
+} DeltaShape;
+
+static const DeltaShape delta_shapes[] = {
+  { "qwen3.5-2b", 2048, 8, 2, 256, 64, 16, 16, 128, 24, 6144, 248320, 262144 },
+};
+
 typedef struct {
   const char *name;
   guint side, patch, width, heads, layers, ffn, factor, projected;
@@ -48,13 +60,15 @@ struct _TernShape {
 const char *const *
 tern_shape_names (void)
 {
-  static const char *names[G_N_ELEMENTS (text_shapes) + G_N_ELEMENTS (vision_shapes) + 2];
+  static const char *names[G_N_ELEMENTS (text_shapes) + G_N_ELEMENTS (delta_shapes) + G_N_ELEMENTS (vision_shapes) + 2];
 
   if (!names[0]) {
     guint n = 0;
 
     for (guint i = 0; i < G_N_ELEMENTS (text_shapes); i++)
       names[n++] = text_shapes[i].name;
+    for (guint i = 0; i < G_N_ELEMENTS (delta_shapes); i++)
+      names[n++] = delta_shapes[i].name;
     for (guint i = 0; i < G_N_ELEMENTS (vision_shapes); i++)
       names[n++] = vision_shapes[i].name;
     names[n] = TERN_SHAPE_SHIPPED;
@@ -163,6 +177,18 @@ is_attention (const TextShape *text, guint layer)
 }
 
 static void
+add_general_keys (TernShape *shape, const char *architecture, const char *name)
+{
+  g_autofree char *full = g_strdup_printf ("random %s", name);
+
+  tern_gguf_writer_string (shape->writer, "general.architecture", architecture);
+  tern_gguf_writer_string (shape->writer, "general.name", full);
+  tern_gguf_writer_u32 (shape->writer, "general.alignment", ALIGNMENT);
+  tern_gguf_writer_u32 (shape->writer, "general.file_type", shape->file_type);
+  tern_gguf_writer_u32 (shape->writer, "general.quantization_version", 2);
+}
+
+static void
 add_text_keys (TernShape *shape, const TextShape *text)
 {
   const char *a = text->architecture;
@@ -174,16 +200,11 @@ add_text_keys (TernShape *shape, const TextShape *text)
     { "feed_forward_length", text->ffn }, { "attention.head_count", text->heads }, { "vocab_size", text->vocabulary },
     { "rope.dimension_count", text->width / text->heads },
   };
-  g_autofree char *name = g_strdup_printf ("random %s", text->name);
   g_autofree char *eps = g_strdup_printf ("%s.attention.layer_norm_rms_epsilon", a);
   g_autofree char *rope = g_strdup_printf ("%s.rope.freq_base", a);
   g_autofree char *kv_heads = g_strdup_printf ("%s.attention.head_count_kv", a);
 
-  tern_gguf_writer_string (shape->writer, "general.architecture", a);
-  tern_gguf_writer_string (shape->writer, "general.name", name);
-  tern_gguf_writer_u32 (shape->writer, "general.alignment", ALIGNMENT);
-  tern_gguf_writer_u32 (shape->writer, "general.file_type", shape->file_type);
-  tern_gguf_writer_u32 (shape->writer, "general.quantization_version", 2);
+  add_general_keys (shape, a, text->name);
   for (guint i = 0; i < G_N_ELEMENTS (counts); i++) {
     g_autofree char *key = g_strdup_printf ("%s.%s", a, counts[i].name);
 
@@ -244,6 +265,77 @@ lay_out_text (TernShape *shape, const TextShape *text)
   add_vector (shape, text->width, text->attention ? "token_embd_norm.weight" : "output_norm.weight");
   for (guint i = 0; i < text->layers; i++)
     add_layer (shape, text, i);
+}
+
+/* ---- Text with matrix states ------------------------------------------------------------------------------------- */
+
+static void
+add_delta_keys (TernShape *shape, const DeltaShape *delta)
+{
+  const struct {
+    const char *name;
+    guint32 value;
+  } counts[] = {
+    { "block_count", delta->layers }, { "context_length", delta->context }, { "embedding_length", delta->width },
+    { "feed_forward_length", delta->ffn }, { "attention.head_count", delta->heads },
+    { "attention.head_count_kv", delta->kv_heads }, { "attention.key_length", delta->head },
+    { "attention.value_length", delta->head }, { "rope.dimension_count", delta->turned }, { "ssm.conv_kernel", 4 },
+    { "ssm.state_size", delta->state }, { "ssm.group_count", delta->key_heads },
+    { "ssm.time_step_rank", delta->value_heads }, { "ssm.inner_size", delta->value_heads * delta->state },
+    { "full_attention_interval", 4 },
+  };
+  const gint32 sections[] = { delta->turned / 2 - 2 * (delta->turned / 6), delta->turned / 6, delta->turned / 6, 0 };
+
+  add_general_keys (shape, "qwen35", delta->name);
+  for (guint i = 0; i < G_N_ELEMENTS (counts); i++) {
+    g_autofree char *key = g_strdup_printf ("qwen35.%s", counts[i].name);
+
+    tern_gguf_writer_u32 (shape->writer, key, counts[i].value);
+  }
+  tern_gguf_writer_i32_array (shape->writer, "qwen35.rope.dimension_sections", sections, G_N_ELEMENTS (sections));
+  tern_gguf_writer_f32 (shape->writer, "qwen35.rope.freq_base", 1e7f);
+  tern_gguf_writer_f32 (shape->writer, "qwen35.attention.layer_norm_rms_epsilon", 1e-6f);
+}
+
+static void
+add_delta_layer (TernShape *shape, const DeltaShape *delta, guint i)
+{
+  guint d = delta->width, keys = delta->key_heads * delta->state, values = delta->value_heads * delta->state;
+
+  add_vector (shape, d, "blk.%u.attn_norm.weight", i);
+  if ((i + 1) % 4 == 0) {
+    add_matrix (shape, d, 2 * delta->heads * delta->head, "blk.%u.attn_q.weight", i);
+    add_matrix (shape, d, delta->kv_heads * delta->head, "blk.%u.attn_k.weight", i);
+    add_matrix (shape, d, delta->kv_heads * delta->head, "blk.%u.attn_v.weight", i);
+    add_matrix (shape, delta->heads * delta->head, d, "blk.%u.attn_output.weight", i);
+    add_vector (shape, delta->head, "blk.%u.attn_q_norm.weight", i);
+    add_vector (shape, delta->head, "blk.%u.attn_k_norm.weight", i);
+  } else {
+    add_matrix (shape, d, 2 * keys + values, "blk.%u.attn_qkv.weight", i);
+    add_matrix (shape, d, values, "blk.%u.attn_gate.weight", i);
+    add_matrix (shape, d, delta->value_heads, "blk.%u.ssm_alpha.weight", i);
+    add_matrix (shape, d, delta->value_heads, "blk.%u.ssm_beta.weight", i);
+    add_matrix (shape, 4, 2 * keys + values, "blk.%u.ssm_conv1d.weight", i);
+    add_vector (shape, delta->value_heads, "blk.%u.ssm_dt.bias", i);
+    add_vector (shape, delta->value_heads, "blk.%u.ssm_a", i);
+    add_vector (shape, delta->state, "blk.%u.ssm_norm.weight", i);
+    add_matrix (shape, values, d, "blk.%u.ssm_out.weight", i);
+  }
+  add_vector (shape, d, "blk.%u.post_attention_norm.weight", i);
+  add_matrix (shape, d, delta->ffn, "blk.%u.ffn_gate.weight", i);
+  add_matrix (shape, d, delta->ffn, "blk.%u.ffn_up.weight", i);
+  add_matrix (shape, delta->ffn, d, "blk.%u.ffn_down.weight", i);
+}
+
+static void
+lay_out_delta (TernShape *shape, const DeltaShape *delta)
+{
+  add_delta_keys (shape, delta);
+  tern_vocabulary_write (shape->writer, TRUE, delta->vocabulary);
+  add_matrix (shape, delta->width, delta->vocabulary, "token_embd.weight");
+  add_vector (shape, delta->width, "output_norm.weight");
+  for (guint i = 0; i < delta->layers; i++)
+    add_delta_layer (shape, delta, i);
 }
 
 /* ---- Vision ------------------------------------------------------------------------------------------------------ */
@@ -362,6 +454,9 @@ tern_shape_new (const char *name, const char *type, const TernGguf *shipped)
   for (guint i = 0; i < G_N_ELEMENTS (text_shapes); i++)
     if (g_str_equal (text_shapes[i].name, name))
       lay_out_text (shape, &text_shapes[i]);
+  for (guint i = 0; i < G_N_ELEMENTS (delta_shapes); i++)
+    if (g_str_equal (delta_shapes[i].name, name))
+      lay_out_delta (shape, &delta_shapes[i]);
   for (guint i = 0; i < G_N_ELEMENTS (vision_shapes); i++)
     if (g_str_equal (vision_shapes[i].name, name))
       lay_out_vision (shape, &vision_shapes[i]);

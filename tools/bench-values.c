@@ -118,15 +118,15 @@ write_pool (TernValues *values, const TernShapeTensor *tensor, guint64 bytes, Te
   return TRUE;
 }
 
-/* Norms are about 1, biases about 0. */
+/* Norms are about 1, biases about 0, rates of decay about -1. */
 static gboolean
 write_vector (TernValues *values, const TernShapeTensor *tensor, TernGgufWriter *writer, GError **error)
 {
-  gboolean bias = g_str_has_suffix (tensor->name, ".bias");
+  gboolean bias = g_str_has_suffix (tensor->name, ".bias"), rate = g_str_has_suffix (tensor->name, ".ssm_a");
   g_autofree float *x = g_new (float, tensor->dims[0]);
 
   for (guint64 i = 0; i < tensor->dims[0]; i++)
-    x[i] = (bias ? -0.02 : 0.6) + (bias ? 0.04 : 0.8) * tern_random_uniform (&values->random);
+    x[i] = (bias ? -0.02 : rate ? -1.4 : 0.6) + (bias ? 0.04 : 0.8) * tern_random_uniform (&values->random);
   return tern_gguf_writer_data (writer, x, tensor->dims[0] * sizeof *x, error);
 }
 

@@ -88,6 +88,16 @@ add_attention (const TernLlm *llm, const TernLlmWork *work, TernCost *cost)
   }
 }
 
+/* Read once and written once, however many rows there are; each row decays, writes and asks every value. */
+static void
+add_states (const TernLlm *llm, const TernLlmWork *work, TernCost *cost)
+{
+  double bytes = (double) tern_llm_state_bytes (llm);
+
+  cost->bytes += work->timelines * 2.0 * bytes;
+  cost->f32 += work->timelines * (double) work->rows * 3 * (bytes / sizeof (float));
+}
+
 void
 tern_llm_cost (const TernLlm *llm, const TernLlmWork *work, TernCost *cost)
 {
@@ -96,4 +106,5 @@ tern_llm_cost (const TernLlm *llm, const TernLlmWork *work, TernCost *cost)
   count_experts (&sum);
   tern_llm_each_linear (llm, add_linear, &sum);
   add_attention (llm, work, cost);
+  add_states (llm, work, cost);
 }

@@ -16,7 +16,7 @@ typedef struct {
   TernKvType kv;                /* not AUTO */
 } TernLlmWork;
 
-/* Adds to @cost. What is small beside matrices, keys and values is not counted: norms, states of convolutions,
+/* Adds to @cost. What is small beside matrices, keys, values and recurrent states is not counted: norms,
  * activations. */
 void tern_llm_cost (const TernLlm *llm, const TernLlmWork *work, TernCost *cost);
 
