@@ -11,6 +11,7 @@
 static const char *const folders[] = { "lfm2", "lfm2moe", "lfm2s", "llama", "bitnet", "families", "qwen35", "ssm", "jamba",
   "nemotron_h", "granitehybrid", "falcon-h1", "mamba", "mamba2" };
 static const guint batches[] = { 1, 3, 7, 128 };
+#define CONTEXT 112u            /* the longest prompt and 32 tokens more */
 
 typedef struct {
   const char *folder;
@@ -39,7 +40,7 @@ static void
 run_begin (Run *run, const Model *model, const TernKernels *kernels, TernActivations mode, guint batch)
 {
   g_autofree char *path = golden_path (model->folder, json_object_get_string_member (model->root, "gguf"));
-  TernSoloParams params = { .context = 112, .batch = batch, .activations = mode };
+  TernSoloParams params = { .batch = batch, .activations = mode };
   g_autoptr (GError) error = NULL;
   g_autoptr (TernGguf) file = NULL;
 
@@ -49,6 +50,7 @@ run_begin (Run *run, const Model *model, const TernKernels *kernels, TernActivat
   g_assert_no_error (error);
   run->llm = tern_llm_open (file, kernels, NULL, &error);
   g_assert_no_error (error);
+  params.context = MIN (CONTEXT, tern_llm_info (run->llm)->context);
   run->state = tern_solo_new (run->llm, &params, run->pool, &error);
   g_assert_no_error (error);
   run->n_vocab = tern_llm_info (run->llm)->n_vocab;

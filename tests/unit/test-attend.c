@@ -151,7 +151,8 @@ attend_all (Rig *rig, const Run *runs, guint n_runs)
   TernTimeline timelines[8];
   TernPass pass = { .kernels = &rig->kernels, .pool = rig->pool, .layer = LAYER, .context = CONTEXT, .mean = rig->mean,
     .segments = segments, .segment_of = segment_of, .n_segments = n_runs };
-  TernAttending a = { .n_heads = rig->n_heads, .n_kv = rig->n_kv, .head_dim = rig->head_dim, .pass = &pass };
+  TernAttending a = { .n_heads = rig->n_heads, .n_kv = rig->n_kv, .head_dim = rig->head_dim,
+    .scale = 1 / sqrtf (rig->head_dim), .pass = &pass };
   TernArena arena = { .base = rig->work };
   gsize row = (gsize) rig->n_heads * rig->head_dim;
 
