@@ -101,7 +101,8 @@ run (const Case *c, const TernKernels *kernels, guint size, float *y, float *h)
   const TernSsdShape *s = &c->shape;
   gsize each = (gsize) s->states * s->channels;
   g_autofree float *products = g_new (float, tern_ssd_products (s, TERN_SSD_CHUNK));
-  g_autofree float *turned = g_new (float, tern_ssd_turned (s, TERN_SSD_CHUNK));
+  g_autofree float *turned = g_new (float, tern_ssd_vectors (s, TERN_SSD_CHUNK));
+  g_autofree float *rows = g_new (float, tern_ssd_vectors (s, TERN_SSD_CHUNK));
   void *scratch = tern_mem_alloc (tern_ssd_scratch (s), "scratch", NULL);
 
   memcpy (h, c->start, s->heads * each * sizeof *h);
@@ -109,7 +110,8 @@ run (const Case *c, const TernKernels *kernels, guint size, float *y, float *h)
     const float *row = c->x + t * c->ld;
     TernSsdChunk chunk = { .n = MIN (MAX (size, 1), TOKENS - t), .x = row, .b = row + c->inner,
       .c = row + c->inner + s->groups * s->states, .ld = c->ld, .dt = c->dt + t * s->heads, .lddt = s->heads,
-      .y = y + t * c->inner, .ldy = c->inner, .products = products, .turned = turned };
+      .y = y + t * c->inner, .ldy = c->inner, .products = products, .turned = turned,
+      .rows = rows };
 
     for (guint g = 0; size && g < s->groups; g++)
       tern_ssd_group (kernels, s, &chunk, g);

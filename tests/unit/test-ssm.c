@@ -478,6 +478,30 @@ test_optional (void)
     good_logits (&cases[i], logits);
 }
 
+/* The 2^20 tokens that files of hybrids name cost nothing until they are read: addresses, no memory. */
+static void
+test_long (void)
+{
+  static const Family families[] = { JAMBA, GRANITE, FALCON, NEMOTRON, MAMBA, MAMBA2 };
+
+  for (guint i = 0; i < G_N_ELEMENTS (families); i++) {
+    TernSoloParams params = { .context = 0 };
+    g_autoptr (GError) error = NULL;
+    g_autoptr (TernSolo) solo = NULL;
+    float logits[VOCAB];
+    Model model;
+
+    model_open (&model, &(Change) { families[i] }, TERN_CPU_SCALAR, &error);
+    g_assert_no_error (error);
+    solo = tern_solo_new (model.llm, &params, model.pool, &error);
+    g_assert_no_error (error);
+    g_assert_cmpuint (tern_solo_context (solo), ==, 1 << 20);
+    g_assert_true (tern_solo_eval (solo, &(TernLlmInput) { .ids = ids, .n = IDS }, TERN_LOGITS_LAST, logits, NULL, &error));
+    g_clear_pointer (&solo, tern_solo_free);
+    model_clear (&model);
+  }
+}
+
 /* Rows that are read together as guesses and taken back leave what reading the others one by one leaves, bit for bit. */
 static void
 test_taken_back (gconstpointer data)
@@ -565,6 +589,7 @@ main (int argc, char **argv)
   g_test_add_func ("/ssm/counts", test_counts);
   g_test_add_func ("/ssm/optional", test_optional);
   g_test_add_func ("/ssm/refused", test_refused);
+  g_test_add_func ("/ssm/long", test_long);
   for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
     g_autofree char *path = g_strdup_printf ("/ssm/taken-back/%s", names[i]);
 

@@ -37,7 +37,7 @@ typedef struct {
   float *projected;             /* [n, inner + mixed + heads] */
   float *mixed;                 /* [n, mixed] behind the convolution */
   float *y;                     /* [n, inner] */
-  float *products, *turned;     /* of all chunks, see ssd.h */
+  float *products, *turned, *rows;      /* of all chunks, see ssd.h */
   guint32 *chunk_segment;       /* [chunks] */
   guint32 *chunk_first;         /* [chunks + 1] row of the pass */
   guint n_chunks;
@@ -90,7 +90,8 @@ take_work (const Mamba2 *self, TernArena *arena, guint n, Work *work)
   work->mixed = tern_plan_take (arena, n, self->mixed, sizeof (float));
   work->y = tern_plan_take (arena, n, self->inner, sizeof (float));
   work->products = tern_plan_take (arena, tern_ssd_products (&self->shape, n), sizeof (float), 1);
-  work->turned = tern_plan_take (arena, tern_ssd_turned (&self->shape, n), sizeof (float), 1);
+  work->turned = tern_plan_take (arena, tern_ssd_vectors (&self->shape, n), sizeof (float), 1);
+  work->rows = tern_plan_take (arena, tern_ssd_vectors (&self->shape, n), sizeof (float), 1);
   work->chunk_segment = tern_plan_take (arena, n, sizeof (guint32), 1);
   work->chunk_first = tern_plan_take (arena, (gsize) n + 1, sizeof (guint32), 1);
 }
@@ -143,7 +144,8 @@ rows_of (const Work *work, gsize first, guint n)
     .y = work->y + first * self->inner, .ldy = self->inner,
     /* a chunk has at most as many tokens as these rows are long */
     .products = work->products + first * self->shape.groups * MIN (work->pass->n, TERN_SSD_CHUNK),
-    .turned = work->turned + tern_ssd_turned (&self->shape, first) };
+    .turned = work->turned + tern_ssd_vectors (&self->shape, first),
+    .rows = work->rows + tern_ssd_vectors (&self->shape, first) };
 }
 
 static TernSsdChunk

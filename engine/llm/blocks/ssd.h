@@ -43,9 +43,10 @@ typedef struct {
   /* What heads share, [groups] of each: tern_ssd_group() makes it. */
   float *products;              /* [n, n] C_i . B_j */
   float *turned;                /* [states, n] B */
+  float *rows;                  /* [n, states] C, side by side */
 } TernSsdChunk;
 
-/* Floats of products and turned for @n tokens. */
+/* Floats of products, and of turned or rows, for @n tokens. */
 static inline gsize
 tern_ssd_products (const TernSsdShape *shape, guint n)
 {
@@ -53,7 +54,7 @@ tern_ssd_products (const TernSsdShape *shape, guint n)
 }
 
 static inline gsize
-tern_ssd_turned (const TernSsdShape *shape, guint n)
+tern_ssd_vectors (const TernSsdShape *shape, guint n)
 {
   return (gsize) shape->groups * n * shape->states;
 }
