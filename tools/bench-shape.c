@@ -37,6 +37,22 @@ static const DeltaShape delta_shapes[] = {
   { "qwen3.5-2b", 2048, 8, 2, 256, 64, 16, 16, 128, 24, 6144, 248320, 262144 },
 };
 
+/* Hybrids of Mamba-2 and attention without positions, which is at every `interval` layers from `attention` on. Where a layer is one
+ * block alone, layers of squared ReLU stand between the others. */
+typedef struct {
+  const char *name, *architecture;
+  guint width, layers, ffn, vocabulary;
+  guint heads, kv_heads, head;
+  guint attention, interval;
+  guint ssm_heads, ssm_head, states, groups;
+  gboolean one_block;
+} HybridShape;
+
+static const HybridShape hybrid_shapes[] = {
+  { "granite-4-h-micro", "granitehybrid", 2048, 40, 8192, 100352, 32, 8, 64, 5, 10, 64, 64, 128, 1, FALSE },
+  { "nemotron-h-4b", "nemotron_h", 3072, 52, 12288, 131072, 32, 8, 128, 6, 13, 112, 64, 128, 8, TRUE },
+};
+
 typedef struct {
   const char *name;
   guint side, patch, width, heads, layers, ffn, factor, projected;
@@ -60,7 +76,8 @@ struct _TernShape {
 const char *const *
 tern_shape_names (void)
 {
-  static const char *names[G_N_ELEMENTS (text_shapes) + G_N_ELEMENTS (delta_shapes) + G_N_ELEMENTS (vision_shapes) + 2];
+  static const char *names[G_N_ELEMENTS (text_shapes) + G_N_ELEMENTS (delta_shapes) + G_N_ELEMENTS (hybrid_shapes)
+      + G_N_ELEMENTS (vision_shapes) + 2];
 
   if (!names[0]) {
     guint n = 0;
@@ -69,6 +86,8 @@ tern_shape_names (void)
       names[n++] = text_shapes[i].name;
     for (guint i = 0; i < G_N_ELEMENTS (delta_shapes); i++)
       names[n++] = delta_shapes[i].name;
+    for (guint i = 0; i < G_N_ELEMENTS (hybrid_shapes); i++)
+      names[n++] = hybrid_shapes[i].name;
     for (guint i = 0; i < G_N_ELEMENTS (vision_shapes); i++)
       names[n++] = vision_shapes[i].name;
     names[n] = TERN_SHAPE_SHIPPED;
@@ -338,6 +357,134 @@ lay_out_delta (TernShape *shape, const DeltaShape *delta)
     add_delta_layer (shape, delta, i);
 }
 
+/* ---- Hybrids ----------------------------------------------------------------------------------------------------- */
+
+static void
+set_number (TernShape *shape, const char *architecture, const char *name, guint32 value)
+{
+  g_autofree char *key = g_strdup_printf ("%s.%s", architecture, name);
+
+  tern_gguf_writer_u32 (shape->writer, key, value);
+}
+
+static void
+set_real (TernShape *shape, const char *architecture, const char *name, float value)
+{
+  g_autofree char *key = g_strdup_printf ("%s.%s", architecture, name);
+
+  tern_gguf_writer_f32 (shape->writer, key, value);
+}
+
+static gboolean
+hybrid_attends (const HybridShape *h, guint layer)
+{
+  return layer % h->interval == h->attention;
+}
+
+/* Of layers of one block: every second one but the attention. */
+static gboolean
+hybrid_is_ffn (const HybridShape *h, guint layer)
+{
+  return h->one_block && !hybrid_attends (h, layer) && layer % h->interval % 2 == (layer % h->interval < h->attention);
+}
+
+static void
+add_hybrid_keys (TernShape *shape, const HybridShape *h)
+{
+  const char *a = h->architecture;
+  const struct {
+    const char *name;
+    guint32 value;
+  } counts[] = {
+    { "block_count", h->layers }, { "context_length", 1 << 20 }, { "embedding_length", h->width },
+    { "attention.head_count", h->heads }, { "attention.key_length", h->head }, { "attention.value_length", h->head },
+    { "vocab_size", h->vocabulary }, { "rope.dimension_count", h->head }, { "ssm.conv_kernel", 4 },
+    { "ssm.inner_size", h->ssm_heads * h->ssm_head }, { "ssm.state_size", h->states },
+    { "ssm.time_step_rank", h->ssm_heads }, { "ssm.group_count", h->groups },
+  };
+  gint32 heads[64], ffn[64];
+  g_autofree char *finetuned = g_strdup_printf ("%s.rope.scaling.finetuned", a);
+  g_autofree char *kv_heads = g_strdup_printf ("%s.attention.head_count_kv", a);
+  g_autofree char *lengths = g_strdup_printf ("%s.feed_forward_length", a);
+
+  add_general_keys (shape, a, h->name);
+  for (guint i = 0; i < G_N_ELEMENTS (counts); i++)
+    set_number (shape, a, counts[i].name, counts[i].value);
+  set_real (shape, a, "attention.layer_norm_rms_epsilon", 1e-5f);
+  tern_gguf_writer_bool (shape->writer, finetuned, FALSE);
+  for (guint i = 0; i < h->layers; i++) {
+    heads[i] = hybrid_attends (h, i) ? (gint32) h->kv_heads : 0;
+    ffn[i] = !h->one_block || hybrid_is_ffn (h, i) ? (gint32) h->ffn : 0;
+  }
+  tern_gguf_writer_i32_array (shape->writer, kv_heads, heads, h->layers);
+  if (h->one_block) {
+    tern_gguf_writer_i32_array (shape->writer, lengths, ffn, h->layers);
+  } else {
+    set_number (shape, a, "feed_forward_length", h->ffn);
+    set_real (shape, a, "attention.scale", 0.015625f);
+    set_real (shape, a, "embedding_scale", 12);
+    set_real (shape, a, "residual_scale", 0.22f);
+    set_real (shape, a, "logit_scale", 8);
+  }
+}
+
+static void
+add_hybrid_mixer (TernShape *shape, const HybridShape *h, guint i)
+{
+  guint d = h->width, inner = h->ssm_heads * h->ssm_head, mixed = inner + 2 * h->groups * h->states;
+  const guint64 for_heads[2] = { 1, h->ssm_heads };
+
+  if (hybrid_attends (h, i)) {
+    add_matrix (shape, d, h->heads * h->head, "blk.%u.attn_q.weight", i);
+    add_matrix (shape, d, h->kv_heads * h->head, "blk.%u.attn_k.weight", i);
+    add_matrix (shape, d, h->kv_heads * h->head, "blk.%u.attn_v.weight", i);
+    add_matrix (shape, h->heads * h->head, d, "blk.%u.attn_output.weight", i);
+    return;
+  }
+  add_matrix (shape, d, inner + mixed + h->ssm_heads, "blk.%u.ssm_in.weight", i);
+  add_matrix (shape, 4, mixed, "blk.%u.ssm_conv1d.weight", i);
+  add_vector (shape, mixed, "blk.%u.ssm_conv1d.bias", i);
+  add_vector (shape, h->ssm_heads, "blk.%u.ssm_dt.bias", i);
+  for (guint k = 0; k < 2; k++) {
+    g_autofree char *name = g_strdup_printf ("blk.%u.ssm_%c", i, "ad"[k]);
+
+    add_tensor (shape, name, NULL, 2, for_heads);
+  }
+  add_matrix (shape, inner / h->groups, h->groups, "blk.%u.ssm_norm.weight", i);
+  add_matrix (shape, inner, d, "blk.%u.ssm_out.weight", i);
+}
+
+static void
+add_hybrid_layer (TernShape *shape, const HybridShape *h, guint i)
+{
+  guint d = h->width;
+
+  add_vector (shape, d, "blk.%u.attn_norm.weight", i);
+  if (!hybrid_is_ffn (h, i))
+    add_hybrid_mixer (shape, h, i);
+  if (h->one_block && !hybrid_is_ffn (h, i))
+    return;
+  if (!h->one_block) {
+    add_vector (shape, d, "blk.%u.ffn_norm.weight", i);
+    add_matrix (shape, d, h->ffn, "blk.%u.ffn_gate.weight", i);
+  }
+  add_matrix (shape, d, h->ffn, "blk.%u.ffn_up.weight", i);
+  add_matrix (shape, h->ffn, d, "blk.%u.ffn_down.weight", i);
+}
+
+static void
+lay_out_hybrid (TernShape *shape, const HybridShape *h)
+{
+  add_hybrid_keys (shape, h);
+  tern_vocabulary_write (shape->writer, TRUE, h->vocabulary);
+  add_matrix (shape, h->width, h->vocabulary, "token_embd.weight");
+  if (h->one_block)
+    add_matrix (shape, h->width, h->vocabulary, "output.weight");
+  add_vector (shape, h->width, "output_norm.weight");
+  for (guint i = 0; i < h->layers; i++)
+    add_hybrid_layer (shape, h, i);
+}
+
 /* ---- Vision ------------------------------------------------------------------------------------------------------ */
 
 static void
@@ -457,6 +604,9 @@ tern_shape_new (const char *name, const char *type, const TernGguf *shipped)
   for (guint i = 0; i < G_N_ELEMENTS (delta_shapes); i++)
     if (g_str_equal (delta_shapes[i].name, name))
       lay_out_delta (shape, &delta_shapes[i]);
+  for (guint i = 0; i < G_N_ELEMENTS (hybrid_shapes); i++)
+    if (g_str_equal (hybrid_shapes[i].name, name))
+      lay_out_hybrid (shape, &hybrid_shapes[i]);
   for (guint i = 0; i < G_N_ELEMENTS (vision_shapes); i++)
     if (g_str_equal (vision_shapes[i].name, name))
       lay_out_vision (shape, &vision_shapes[i]);
