@@ -64,6 +64,8 @@ ODD = {
     "granitehybrid-q8_0": {"arch": "granitehybrid", "layers": ["m", "a", "m"], "width": 64, "heads": 2, "kv": 1, "ffn": 96,
                            "inner": 128, "rank": 8, "groups": 2, "states": 32, "type": "Q8_0",
                            "keys": {"rope.scaling.finetuned": False, "attention.scale": 0.11, "logit_scale": 6.0}},
+    "granitehybrid-odd-head-f32": {"arch": "granitehybrid", "layers": ["a", "m"], "head": 15, "heads": 3, "kv": 1, "inner": 44,
+                                   "keys": {"rope.scaling.finetuned": False}},
     "falcon-h1-q8_0": {"arch": "falcon-h1", "layers": ["m", "m"], "width": 64, "heads": 6, "kv": 3, "head": 32, "ffn": 96,
                        "inner": 96, "rank": 3, "groups": 1, "states": 64, "type": "Q8_0"},
 }

@@ -416,6 +416,8 @@ test_refused (void)
     { { GRANITE, "logit_scale", INFINITY }, { "granitehybrid.logit_scale" } },
     { { GRANITE, "attention.scale", NAN, .tensor = "blk.1.attn_k.weight", .drop = TRUE }, { "blk.1.attn_k.weight" } },
     { { GRANITE, "rope.dimension_count", 5 }, { "granitehybrid.rope.dimension_count", "even" } },
+    { { JAMBA, "attention.value_length", 11 }, { "jamba.attention.value_length", "11" } },
+    { { NEMOTRON, "attention.key_length", 11 }, { "nemotron_h_moe.attention.value_length", "12" } },
     { { FALCON, "attention.head_count_kv", 0 }, { "falcon-h1.attention.head_count_kv", "layer 0" }, TRUE },
     { { FALCON, "ssm.group_count", NAN }, { "falcon-h1.ssm.group_count" } },
     { { NEMOTRON, "attention.layer_norm_epsilon", NAN }, { "nemotron_h_moe.attention.layer_norm_rms_epsilon" } },

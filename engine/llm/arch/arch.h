@@ -55,6 +55,7 @@ struct _TernArch {
   gboolean bit_linear;          /* see model.h */
   gboolean gated_attention;     /* see TernAttentionParams */
   gboolean no_positions;        /* rope.* keys mean nothing */
+  gboolean positions_by_key;    /* ... where rope.scaling.finetuned is false */
   gboolean sparse_layers;       /* layers may be without heads, or without a feed-forward (length 0) */
   gboolean experts_alone;       /* feed_forward_length may be missing, and means nothing */
   gboolean layer_norm_epsilon;  /* a file may have attention.layer_norm_epsilon alone, for the same */

@@ -58,18 +58,13 @@ static gboolean
 granitehybrid_keys (TernDecoder *d, GError **error)
 {
   char key[TERN_KEY_SIZE];
-  gboolean turns;
   guint32 shared;
 
   d->moe.router = TERN_ROUTER_SOFTMAX_CHOSEN;
   if (!tern_ssm_keys_mamba2 (d, error) || !read_scales (d, error) || !tern_decoder_experts (d, error)
-      || !tern_gguf_bool_or (d->source.file, tern_arch_key (key, d->architecture, "rope.scaling.finetuned"), TRUE, &turns,
-          error)
       || !tern_gguf_u32_or (d->source.file, tern_arch_key (key, d->architecture, "expert_shared_feed_forward_length"), 0,
           MAX_INNER, 0, &shared, error))
     return FALSE;
-  if (!turns)
-    d->params.rope_dim = 0;
   d->source.dims[TERN_FS] = shared;
   return TRUE;
 }
@@ -94,6 +89,7 @@ const TernArch tern_arch_granitehybrid = {
   .names = names,
   .tensors = tensors,
   .rope_pairs = TRUE,
+  .positions_by_key = TRUE,
   .variants = variants,
   .keys = granitehybrid_keys,
   .layer = granitehybrid_layer,

@@ -174,6 +174,19 @@ read_heads (TernDecoderParams *p, const TernArch *family, const TernGguf *file, 
 }
 
 static gboolean
+check_value_length (const TernDecoderParams *p, const TernGguf *file, const char *arch, GError **error)
+{
+  char key[TERN_KEY_SIZE];
+  guint32 length;
+
+  tern_arch_key (key, arch, "attention.value_length");
+  if (!tern_gguf_u32_or (file, key, 1, 1u << 16, p->head_dim, &length, error))
+    return FALSE;
+  return length == p->head_dim || tern_gguf_bad_key (file, key, error, "expected the length of a key, %u, found %u",
+      p->head_dim, length);
+}
+
+static gboolean
 read_yarn (TernDecoderParams *p, const TernGguf *file, const char *arch, float factor, GError **error)
 {
   char key[TERN_KEY_SIZE];
@@ -228,13 +241,7 @@ static gboolean
 read_rope (TernDecoderParams *p, const TernGguf *file, const char *arch, GError **error)
 {
   char key[TERN_KEY_SIZE];
-  guint32 value_length;
 
-  tern_arch_key (key, arch, "attention.value_length");
-  if (!tern_gguf_u32_or (file, key, 1, 1u << 16, p->head_dim, &value_length, error))
-    return FALSE;
-  if (value_length != p->head_dim)
-    return tern_gguf_bad_key (file, key, error, "expected the length of a key, %u, found %u", p->head_dim, value_length);
   /* A file without the key means 10000, as everywhere in GGUF. */
   if (!tern_gguf_f32_or (file, tern_arch_key (key, arch, "rope.freq_base"), FLT_MIN, FLT_MAX, 10000, &p->rope_base,
           error)
@@ -270,6 +277,19 @@ read_eps (TernDecoderParams *p, const TernArch *family, const TernGguf *file, co
   return tern_gguf_f32 (file, key, FLT_MIN, 1, &p->eps, error);
 }
 
+/* RoPE, where the family has it and the file does not switch it off. */
+static gboolean
+read_positions (TernDecoderParams *p, const TernArch *family, const TernGguf *file, const char *arch, GError **error)
+{
+  char key[TERN_KEY_SIZE];
+  gboolean turns = !family->no_positions;
+
+  if (family->positions_by_key && !tern_gguf_bool_or (file, tern_arch_key (key, arch, "rope.scaling.finetuned"), TRUE, &turns,
+          error))
+    return FALSE;
+  return !turns || read_rope (p, file, arch, error);
+}
+
 gboolean
 tern_decoder_params_read (TernDecoderParams *p, const TernArch *family, const TernGguf *file, const char *arch,
     GError **error)
@@ -286,8 +306,8 @@ tern_decoder_params_read (TernDecoderParams *p, const TernArch *family, const Te
   p->heads = g_new0 (guint32, p->n_layers);
   p->kv_heads = g_new0 (guint32, p->n_layers);
   p->ffn = g_new0 (guint32, p->n_layers);
-  return read_heads (p, family, file, arch, error)
-      && (family->no_positions || read_rope (p, file, arch, error))
+  return read_heads (p, family, file, arch, error) && (!p->max_heads || check_value_length (p, file, arch, error))
+      && read_positions (p, family, file, arch, error)
       && (family->experts_alone || tern_gguf_u32_layers (file, tern_arch_key (key, arch, "feed_forward_length"),
               !family->sparse_layers, MAX_INNER, p->n_layers, p->ffn, error))
       && refuse_variants (family, file, arch, error) && leave_extra (p, file, arch, error);
