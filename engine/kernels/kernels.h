@@ -263,8 +263,8 @@ tern_bf16p_bytes (gsize rows, gsize cols)
 /* Selective scan of Mamba-1 over @n tokens: for each token t, channel ch and state s < @states
  *   h[s][ch] = e^(dt[t][ch] * a[s][ch]) * h[s][ch] + dt[t][ch] * x[t][ch] * b[t][s]
  *   y[t][ch] = d[ch] * x[t][ch] + sum_s c[t][s] * h[s][ch],
- * where the first token finds @from instead of h, which may be h. a, h and from: rows @ldh apart; x, dt and y: rows @ldx apart; b and c: rows @ldb apart. Rows in one call or in several: the
- * same bits. */
+ * where the first token finds @from, which may be h, instead of h. Rows of a, h and from are @ldh apart, those of x, dt and y
+ * @ldx, those of b and c @ldb. Rows in one call or in several: the same bits. */
 #define TERN_DECL_SSM_SCAN(fn) void fn (float *y, float *h, const float *from, const float *a, gsize ldh, const float *d, \
     const float *x, const float *dt, gsize ldx, const float *b, const float *c, gsize ldb, gsize channels, gsize states, gsize n)
 /* One token of one head of Mamba-2: for each state s < @states and channel i < @channels

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Falcon-H1 (arXiv:2507.22448): in every layer attention and Mamba-2 side by side, of the same normed input. Its multipliers are in
- * the weights; some sizes have no norm behind the gate. */
+/* Falcon-H1 (arXiv:2507.22448): in every layer attention and Mamba-2 side by side, of the same normed input. Its multipliers
+ * are in the weights; some sizes have no norm behind the gate. */
 #include "engine/llm/arch/ssm.h"
 
 static const TernTensorRow tensors[] = {
