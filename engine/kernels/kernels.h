@@ -101,6 +101,43 @@ extern const gint8 tern_iq4_values[16];
 #define TERN_DECL_GEMM_T2(fn) void fn (float *y, gsize ldy, const guint8 *w, gsize rows, gsize groups, float wscale, \
     const gint8 *x, gsize ldx, const float *xscale, const gint32 *xsum, gsize n)
 
+/* Matrices of digits 0 to 3 for -1, 0, +1 and +2 with an f16 scale for each run of 128 or 64 columns of a row (PQ2_0 and PTQ1_0,
+ * Q2_0): panels of T2, each behind its scales: those of its 16 rows side by side for each run, @parts (1 or 2) runs a
+ * group, padded to whole cache lines. What pads rows may be any digits and scales; columns, digit 1 and scale 0. */
+#define TERN_T2S_RUN (2 * TERN_T2_ROWS)         /* bytes of the scales of a run */
+/* Columns of whose activations the product below takes the sum. */
+#define TERN_T2S_SUM 64
+
+/* Bytes of a panel's scales, of a panel, of a matrix. */
+static inline gsize
+tern_t2s_head (gsize groups, guint parts)
+{
+  return (groups * parts * TERN_T2S_RUN + 63) / 64 * 64;
+}
+static inline gsize
+tern_t2s_panel (gsize groups, guint parts)
+{
+  return tern_t2s_head (groups, parts) + groups * TERN_T2_BYTES;
+}
+static inline gsize
+tern_t2s_bytes (gsize rows, gsize cols, guint parts)
+{
+  return (rows + TERN_T2_ROWS - 1) / TERN_T2_ROWS * tern_t2s_panel ((cols + TERN_T2_COLS - 1) / TERN_T2_COLS, parts);
+}
+
+/* The product with such a matrix, of @parts (1 or 2) scales in a group, a run being 128 / @parts columns:
+ *   s = 0; for each run: s = fma ((float) sum_c w[r][c] * x[t][c], d[r][run], s)
+ *   y[t * ldy + r] = s * xscale[t]
+ * w (from the first byte of a panel), x, rows and groups as above; xsum[t * lds + i]: sum of the i-th TERN_T2S_SUM values of row t of x. Exact. */
+#define TERN_DECL_GEMM_T2S(fn) void fn (float *y, gsize ldy, const guint8 *w, gsize rows, gsize groups, guint parts, \
+    const gint8 *x, gsize ldx, const float *xscale, const gint32 *xsum, gsize lds, gsize n)
+
+/* y = H (s * x): blocks of @block values (a power of two, 1 included, that divides @n), each times the orthonormal Sylvester
+ * matrix H[i][j] = (-1)^popcount (i & j) / sqrt (block). @signs: [n], +1 or -1, NULL: all +1. With @after they are multiplied
+ * in behind the transform, y = s * H x, which undoes the first. y may be x.
+ * Sums and differences of values 1, 2, 4, ... apart, in that order, then times (float) (1 / sqrt (block)). Exact. */
+#define TERN_DECL_HADAMARD(fn) void fn (float *y, const float *x, const float *signs, gsize n, gsize block, gboolean after)
+
 /* Rows do not see each other: in the products below, what comes of a row of x depends on that row, on the matrix and on
  * @many, bit for bit; not on @n, on the rows beside it, on its place among them, or on how the rows of the matrix are
  * split over calls. (The product above is exact whatever the order.)
@@ -294,6 +331,8 @@ typedef struct {
   const TernTernaryLayout *ternary;     /* what gemm_t2 reads */
   TERN_DECL_PACK_TERNARY ((*pack_ternary));     /* NULL where that is T2 */
   TERN_DECL_GEMM_T2 ((*gemm_t2));
+  TERN_DECL_GEMM_T2S ((*gemm_t2s));
+  TERN_DECL_HADAMARD ((*hadamard));
   TERN_DECL_GEMM_BLOCKS ((*gemm_blocks[TERN_N_BLOCKS]));
   TERN_DECL_GEMM_F32 ((*gemm_f32));
   TERN_DECL_GEMM_F16 ((*gemm_f16));

@@ -18,6 +18,7 @@
   void tern_probe_init_##isa (TernKernels *k); \
   void tern_quant_init_##isa (TernKernels *k); \
   void tern_recurrent_init_##isa (TernKernels *k); \
+  void tern_scaled_init_##isa (TernKernels *k); \
   void tern_ssm_init_##isa (TernKernels *k); \
   void tern_ternary_init_##isa (TernKernels *k)
 

@@ -33,8 +33,11 @@ typedef enum {
   TERN_TYPE_TQ1_0 = 34,
   TERN_TYPE_TQ2_0 = 35,
   TERN_TYPE_I2_S = 36,          /* bitnet.cpp; id unused by ggml */
+  TERN_TYPE_Q2_0 = 42,
   TERN_TYPE_IQ1_BN = 134,       /* ik_llama.cpp */
   TERN_TYPE_IQ2_BN = 135,       /* ik_llama.cpp */
+  TERN_TYPE_PQ2_0 = 142,        /* PrismML's fork of llama.cpp: Bonsai */
+  TERN_TYPE_PTQ1_0 = 143,       /* the same */
 } TernType;
 
 typedef struct {
@@ -77,6 +80,9 @@ void tern_type_rows_to_f32 (const TernTypeInfo *type, float *dst, const guint8 *
 
 /* The scale in a row's header or in the tail; 1 for types that keep theirs in the blocks. */
 float tern_type_scale (const TernTypeInfo *type, const guint8 *row, const guint8 *tail);
+
+/* The 128 digits of a PTQ1_0 block, likewise. */
+void tern_ptq1_0_digits (guint8 *dst, const guint8 *block);
 
 /* The 256 digits (0, 1, 2 for -1, 0, +1) of a TQ1_0 block, in the order of the values. */
 void tern_tq1_0_digits (guint8 *dst, const guint8 *block);
