@@ -62,8 +62,29 @@ llm_free (TernLlm *llm)
   g_free (llm->is_attention);
   g_free (llm->name);
   tern_packing_free (llm->packing);
+  tern_rotations_free (llm->rotations);
   tern_gguf_unref (llm->file);
   g_free (llm);
+}
+
+static void
+rotate_linear (TernLinear *linear, void *data)
+{
+  TernLlm *llm = data;
+
+  tern_rotations_bind (llm->rotations, linear, linear == tern_llm_head (llm));
+}
+
+/* Which matrices the file holds rotated. */
+static gboolean
+load_rotations (TernLlm *llm, GError **error)
+{
+  if (!tern_rotations_load (llm->file, &llm->rotations, error))
+    return FALSE;
+  if (!llm->rotations)
+    return TRUE;
+  tern_llm_each_linear (llm, rotate_linear, llm);
+  return tern_rotations_check (llm->rotations, error);
 }
 
 static gboolean
@@ -85,7 +106,7 @@ llm_load (TernLlm *llm, GError **error)
   }
   llm->name = name.data ? g_utf8_make_valid (name.data, name.len) : g_strdup ("");
   llm->info.name = llm->name;
-  return tern_decoder_load (llm, family, llm->info.architecture, error);
+  return tern_decoder_load (llm, family, llm->info.architecture, error) && load_rotations (llm, error);
 }
 
 TernLlm *
@@ -166,7 +187,7 @@ link_linears (TernLlm *llm)
 static void
 find_float (TernLinear *linear, void *data)
 {
-  *(gboolean *) data |= linear->form != TERN_FORM_T2;
+  *(gboolean *) data |= linear->form != TERN_FORM_T2 && linear->form != TERN_FORM_T2S;
 }
 
 /* A function for every linear of every block. */
@@ -311,7 +332,7 @@ tern_llm_owned_bytes (const TernLlm *llm)
 
   for (guint i = 0; i < llm->info.n_layers; i++)
     norms += (llm->layers[i].mixer_norm != NULL) + (llm->layers[i].ffn_norm != NULL);
-  bytes = norms * llm->info.width * sizeof (float);
+  bytes = norms * llm->info.width * sizeof (float) + tern_rotations_bytes (llm->rotations);
   tern_llm_each_linear (llm, add_owned, &bytes);
   tern_llm_each_block (llm, add_block_owned, &bytes);
   return bytes;

@@ -16,6 +16,7 @@
 #include "engine/llm/pass.h"
 #include "engine/llm/rope.h"
 #include "engine/weights/packing.h"
+#include "engine/weights/rotation.h"
 
 G_BEGIN_DECLS
 
@@ -75,6 +76,7 @@ struct _TernLlm {
   gatomicrefcount ref_count;
   TernGguf *file;
   TernPacking *packing;         /* what the linears' packed forms lie in */
+  TernRotations *rotations;     /* NULL: none of its matrices is rotated */
   const TernKernels *kernels;
   TernLlmInfo info;
   char *name;

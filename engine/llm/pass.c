@@ -24,6 +24,7 @@ typedef struct {
   guint64 weights;              /* most of one linear */
   guint cols;                   /* most input features */
   gsize scratch;                /* most bytes that one needs in a worker's scratch */
+  gboolean turned;              /* one is rotated */
 } Extent;
 
 static void
@@ -31,6 +32,7 @@ extend (TernLinear *linear, void *data)
 {
   Extent *extent = data;
 
+  extent->turned |= linear->rotation != NULL;
   if (linear == tern_llm_head (extent->llm)) {
     extent->scratch = MAX (extent->scratch, tern_linear_scratch (linear));
   } else if (linear != &extent->llm->embedding) {       /* looked up, never multiplied */
@@ -90,6 +92,16 @@ take_areas (const TernPass *self, const TernLlm *llm)
   return areas;
 }
 
+/* Of any linear. */
+static gsize
+input_bytes (const TernPass *self, const TernLlm *llm)
+{
+  Extent all = extent (llm);
+
+  return tern_linear_input_bytes (self->capacity, all.cols)
+      + (all.turned ? tern_linear_turned_bytes (self->capacity, all.cols) : 0);
+}
+
 static void
 plan (TernPass *self, const TernLlm *llm, TernArena *arena)
 {
@@ -103,7 +115,7 @@ plan (TernPass *self, const TernLlm *llm, TernArena *arena)
   self->x = tern_plan_take (arena, rows, info->width, sizeof (float));
   self->y = tern_plan_take (arena, rows, info->width, sizeof (float));
   self->angles = tern_plan_take (arena, rows, llm->rope.dim, sizeof (float));
-  self->input = tern_plan_take (arena, 1, 1, tern_linear_input_bytes (self->capacity, extent (llm).cols));
+  self->input = tern_plan_take (arena, 1, 1, input_bytes (self, llm));
   self->mean = tern_plan_take (arena, 1, self->context, sizeof (float));
   self->work_memory = tern_plan_take (arena, 1, 1, take_areas (self, llm).work);
 }
