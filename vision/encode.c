@@ -3,6 +3,7 @@
 #include "vision/internal.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "tern/error.h"
 
@@ -66,6 +67,15 @@ tern_vision_pixels (TernVisionState *state, const TernImage *image, const TernVi
   state->grid_w = state->width / vision->info.patch;
   state->grid_h = state->height / vision->info.patch;
   state->n = state->grid_w * state->grid_h;
+  if (state->paired) {          /* the second frame first: its planes are put aside */
+    guint8 *rgb[3];
+
+    if (!vision->projector->pixels (state, &state->next, &resolved, plan, i, error))
+      return FALSE;
+    memcpy (rgb, state->rgb, sizeof rgb);
+    memcpy (state->rgb, state->second, sizeof rgb);
+    memcpy (state->second, rgb, sizeof rgb);
+  }
   return vision->projector->pixels (state, image, &resolved, plan, i, error);
 }
 
@@ -81,7 +91,8 @@ static void
 forget_picture (TernVisionState *state)
 {
   state->busy = FALSE;
-  state->image = (TernImage) { 0 };
+  state->image = state->next = (TernImage) { 0 };
+  state->paired = FALSE;
   state->tokens = NULL;
   state->cancel = NULL;
 }
@@ -101,6 +112,25 @@ tern_vision_begin (TernVisionState *state, const TernImage *image, const TernVis
   state->tokens = tokens;
   enter_sub_image (state, 0);
   return TRUE;
+}
+
+gboolean
+tern_vision_begin_pair (TernVisionState *state, const TernImage *first, const TernImage *second,
+    const TernVisionOptions *options, const TernVisionPlan *plan, float *tokens, GError **error)
+{
+  if (!tern_vision_begin (state, first, options, plan, tokens, error))
+    return FALSE;
+  if (state->vision->info.frames == 2 && tern_image_check (second, error)
+      && check_plan (state, second, options, plan, error)) {
+    state->next = *second;
+    state->paired = TRUE;
+    return TRUE;
+  }
+  if (error && !*error)
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "two frames for one picture: expected an encoder that pairs frames, "
+        "found \"%s\", which does not", state->vision->info.projector);
+  forget_picture (state);
+  return FALSE;
 }
 
 static gboolean

@@ -41,6 +41,10 @@ typedef gboolean (*TernVisionStage) (TernVisionState *state, guint round, TernVi
 typedef struct {
   const char *name;             /* the value of clip.projector_type */
   TernScaling scaling;          /* TERN_SCALING_TRAINED stands for it */
+  const char *factor_key;       /* of info.factor; NULL: clip.vision.projector.scale_factor */
+  gboolean rotary;              /* queries and keys turn by the row and the column of their patch */
+  gboolean corners;             /* a resized table of positions has its corners where the table has them */
+  guint frames;                 /* that make one picture; 0 is 1 */
   gboolean swapped_ffn;         /* files are about whose ffn_up and ffn_down bear each other's name */
   /* Sets the limits, after the keys that all files share. */
   gboolean (*read_keys) (TernVision *vision, GError **error);
@@ -58,7 +62,7 @@ typedef struct {
   const TernVisionStage *stages;
 } TernProjector;
 
-extern const TernProjector tern_projector_lfm2, tern_projector_idefics3;
+extern const TernProjector tern_projector_lfm2, tern_projector_idefics3, tern_projector_qwen3vl;
 
 /* NULL + UNSUPPORTED, which lists what there is; @key names where @name was found. */
 const TernProjector *tern_projector_find (TernBytes name, const char *path, const char *key, GError **error);
@@ -85,7 +89,8 @@ struct _TernVision {
 
   guint position_side;          /* the table is position_side x position_side */
   float *positions;             /* [position_side^2, hidden] */
-  TernLinear patch;             /* 3 * patch^2 -> hidden */
+  TernLinear patch;             /* 3 * patch^2 for each frame of a picture -> hidden */
+  float *patch_frames;          /* its values where several tensors of the file make it up; else NULL */
   float *patch_bias;            /* NULL when the file has none */
   TernVitBlock *blocks;         /* [n_blocks] */
   TernNorm post_ln;             /* optional */
@@ -118,6 +123,14 @@ void tern_activation_silu (const TernKernels *kernels, float *x, gsize n);
 TernSubImage *tern_vision_plan_append (TernVisionPlan *plan, const TernVision *vision, guint width, guint height);
 /* INVALID for limits in @options that contradict each other. */
 gboolean tern_vision_check_limits (const TernVisionOptions *options, GError **error);
+/* projectors/lfm2.c: both sides to whole tokens, by the square root of what is too much or too little for the limits. */
+gboolean tern_vision_smart_size (const TernVision *vision, guint width, guint height, const TernVisionOptions *options,
+    guint *out_w, guint *out_h, GError **error);
+/* The most tokens that comes to. */
+gboolean tern_vision_smart_tokens (const TernVision *vision, const TernVisionOptions *options, guint *tokens, GError **error);
+/* projectors/idefics3.c: what @options->scaling says of the picture as the state's planes, by Pillow's bicubic filter. */
+gboolean tern_vision_fit_frame (TernVisionState *state, const TernImage *image, const TernVisionOptions *options,
+    const TernVisionPlan *planned, GError **error);
 
 /* ---- where the pixels of a sub-image come from: fit.c ---- */
 
@@ -319,6 +332,7 @@ gboolean tern_vision_loop_product (TernVisionState *state, guint round, TernVisi
 typedef struct {
   guint w, h;                   /* patches; 0 = empty */
   float *table;                 /* [h * w, hidden] */
+  float *angles;                /* rotary: [h * w, head_dim] cosines, then sines of a patch's row and of its column */
 } TernPositions;
 
 #define TERN_POSITION_GRIDS 2   /* a tile's and the thumbnail's */
@@ -342,8 +356,10 @@ struct _TernVisionState {
   TernConvolver convolver;
   TernPlanes whole;             /* in the convolver: the picture that tiles are cut from */
   guint8 *rgb[3];               /* planes of the sub-image */
+  guint8 *second[3];            /* of the picture's second frame; those of the first where it has one alone */
   TernPositions positions[TERN_POSITION_GRIDS];
   guint next_positions;
+  const float *angles;          /* rotary: of the current grid */
 
   float *x;                     /* [max_patches, hidden] residual stream; at the end the output */
   float *embd;                  /* [max_patches, hidden] patch embeddings */
@@ -355,7 +371,8 @@ struct _TernVisionState {
 
   /* The picture that was begun: of whoever began it, so nothing of it stays when it is done or given up. */
   gboolean busy;
-  TernImage image;
+  TernImage image, next;        /* next: the second frame, where there is one (paired) */
+  gboolean paired;
   TernVisionOptions options;
   TernVisionPlan plan;
   float *tokens;                /* of the current sub-image */
@@ -411,8 +428,14 @@ void tern_vision_rewind (TernVisionState *state);
 
 /* patches.c: the sub-image's planes to @state->wide [n, 3 * patch^2], normalised. */
 gboolean tern_vision_gather_patches (TernVisionState *state, guint round, TernVisionLoop *loop);
-/* positions.c: the table for the current grid, [n, hidden]. */
+/* positions.c: the table for the current grid, [n, hidden]; and all that belongs to the grid, resized anew. */
+const TernPositions *tern_vision_grid (TernVisionState *state);
 const float *tern_vision_positions (TernVisionState *state);
+/* rotary.c: turns @n rows of queries or keys, heads of the tower beside each other, @ld apart, of patches from @row on. Nothing
+ * where the projector is not rotary. */
+void tern_vision_turn (const TernVisionState *state, float *rows, gsize ld, guint row, guint n);
+/* The angles of a grid, for positions.c. */
+void tern_vision_angles (const TernVision *vision, TernPositions *grid);
 /* attention.c: loop->y [n, hidden] from loop->x [n, 3 * hidden], q, k and v. */
 gboolean tern_vision_loop_attention (TernVisionState *state, TernVisionLoop *loop, float *out, const float *qkv);
 /* vit.c: stage @i of all, the projector's at the end; sets state->layer. NULL: there are no more. */
@@ -420,6 +443,12 @@ TernVisionStage tern_vision_stage (TernVisionState *state, guint i);
 /* encode.c: the pixels of sub-image @i, for i = 0, 1, ... in turn. */
 gboolean tern_vision_pixels (TernVisionState *state, const TernImage *image, const TernVisionOptions *options,
     const TernVisionPlan *plan, guint i, GError **error);
+/* Frames that make a picture. */
+static inline guint
+tern_vision_frames (const TernVision *vision)
+{
+  return MAX (vision->projector->frames, 1);
+}
 /* projector.c: a stage: factor x factor neighbours of @state->x side by side in @state->wide. */
 gboolean tern_vision_unshuffle (TernVisionState *state, guint round, TernVisionLoop *loop);
 /* Visual tokens of the current sub-image. */

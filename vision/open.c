@@ -59,9 +59,10 @@ read_shape (TernVision *vision, GError **error)
 {
   const TernGguf *file = vision->file;
   TernVisionInfo *info = &vision->info;
+  const char *factor = vision->projector->factor_key ? vision->projector->factor_key : "clip.vision.projector.scale_factor";
 
   if (!tern_gguf_u32 (file, "clip.vision.patch_size", 1, 256, &info->patch, error)
-      || !tern_gguf_u32 (file, "clip.vision.projector.scale_factor", 1, 16, &info->factor, error)
+      || !tern_gguf_u32 (file, factor, 1, 16, &info->factor, error)
       || !tern_gguf_u32 (file, "clip.vision.embedding_length", 1, 1 << 16, &vision->hidden, error)
       || !tern_gguf_u32 (file, "clip.vision.feed_forward_length", 1, 1 << 18, &vision->ffn, error)
       || !tern_gguf_u32 (file, "clip.vision.block_count", 0, 1024, &vision->n_blocks, error)
@@ -129,6 +130,7 @@ read_name (TernVision *vision, GError **error)
       : g_path_get_basename (tern_gguf_path (vision->file));
   vision->info.name = vision->name;
   vision->info.projector = vision->projector->name;
+  vision->info.frames = tern_vision_frames (vision);
   return TRUE;
 }
 

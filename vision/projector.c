@@ -9,6 +9,7 @@
 static const TernProjector *const projectors[] = {
   &tern_projector_lfm2,
   &tern_projector_idefics3,
+  &tern_projector_qwen3vl,
 };
 
 const TernProjector *

@@ -110,8 +110,10 @@ make_qkv (void *data, guint begin, guint end, guint worker)
     n = rows_of (&state->loop, item, &row);
     norm_rows (state, &block->ln1, state->x + (gsize) row * hidden, n, room.line, &room.input);
     multiply (state, &packed->q, &room.input, n, block->q_bias, room.tile, hidden);
+    tern_vision_turn (state, room.tile, hidden, row, n);
     (int8 ? tern_int8_attention_put_q : tern_flash_put_q) (state, row, n, room.tile);
-    multiply (state, &packed->k, &room.input, n, int8 ? NULL : k_bias, room.tile, hidden);
+    multiply (state, &packed->k, &room.input, n, int8 && !vision->projector->rotary ? NULL : k_bias, room.tile, hidden);
+    tern_vision_turn (state, room.tile, hidden, row, n);
     (int8 ? tern_int8_attention_put_k : tern_flash_put_k) (state, row, n, room.tile);
     if (int8) {
       multiply (state, &packed->v, &room.input, n, v_bias, state->wide + (gsize) row * hidden, hidden);

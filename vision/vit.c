@@ -21,6 +21,8 @@ embed_patches (TernVisionState *state, guint round, TernVisionLoop *loop)
 static gboolean
 add_positions (TernVisionState *state, guint round, TernVisionLoop *loop)
 {
+  if (state->vision->projector->rotary)
+    state->angles = tern_vision_grid (state)->angles;
   return round == 0
       && tern_vision_loop_add (loop, state->embd, tern_vision_positions (state), state->n, state->vision->hidden);
 }
@@ -51,6 +53,25 @@ project_qkv (TernVisionState *state, guint round, TernVisionLoop *loop)
 
   return tern_vision_loop_products (state, round, loop, products, block->fused ? 1 : 3, state->norm, state->n,
       3 * (gsize) hidden);
+}
+
+/* One item is a patch. */
+static void
+turn_rows (void *data, guint begin, guint end, guint worker)
+{
+  TernVisionState *state = data;
+  gsize hidden = state->vision->hidden, ld = 3 * hidden;
+
+  tern_vision_turn (state, state->wide + begin * ld, ld, begin, end - begin);
+  tern_vision_turn (state, state->wide + begin * ld + hidden, ld, begin, end - begin);
+}
+
+static gboolean
+turn (TernVisionState *state, guint round, TernVisionLoop *loop)
+{
+  *loop = (TernVisionLoop) { .func = turn_rows, .items = state->n, .grain = 16,
+    .work = 2 * (guint64) state->vision->hidden * TERN_VISION_VALUE_WORK };
+  return round == 0 && state->vision->projector->rotary;
 }
 
 static gboolean
@@ -116,7 +137,7 @@ norm_output (TernVisionState *state, guint round, TernVisionLoop *loop)
 }
 
 static const TernVisionStage before[] = { tern_vision_gather_patches, embed_patches, add_positions, keep_embeddings };
-static const TernVisionStage layer[] = { norm_attention, project_qkv, attend, project_out, add_attention, norm_mlp, widen,
+static const TernVisionStage layer[] = { norm_attention, project_qkv, turn, attend, project_out, add_attention, norm_mlp, widen,
   activate, narrow, add_mlp };
 
 TernVisionStage

@@ -197,9 +197,12 @@ read_signs (TernRotations *self, GError **error)
     gint64 n = 0, sign = 0;
     Width *width;
 
-    if (!element (&widths, i, &n) || n < 1 || n > MAX_WIDTH || n % self->block || find_width (self, (guint) n))
-      return tern_gguf_bad_key (file, KEY ("sign_widths"), error, "[%" G_GUINT64_FORMAT "]: expected multiples of the block_size "
-          "%u, each once, found %" G_GINT64_FORMAT, i, self->block, n);
+    if (!element (&widths, i, &n) || n < 1 || n > MAX_WIDTH || find_width (self, (guint) n))
+      return tern_gguf_bad_key (file, KEY ("sign_widths"), error, "[%" G_GUINT64_FORMAT "]: expected widths of matrices, each once, "
+          "found %" G_GINT64_FORMAT, i, n);
+    if (n % self->block)
+      return tern_gguf_bad_key (file, KEY ("block_size"), error, "expected a divisor of " KEY ("sign_widths") "[%" G_GUINT64_FORMAT
+          "], %" G_GINT64_FORMAT ", found %u", i, n, self->block);
     if ((guint64) n > values.count - at)
       return tern_gguf_bad_key (file, KEY ("sign_values"), error, "expected as many values as sign_widths adds up to, found %"
           G_GUINT64_FORMAT, values.count);
@@ -248,6 +251,27 @@ check_tensor (TernRotations *self, const char *key, const char *name, GError **e
   return TRUE;
 }
 
+/* A product with activations that come in a row. */
+static gboolean
+is_product (const char *name)
+{
+  static const char *const ends[] = { ".attn_q.weight", ".attn_k.weight", ".attn_v.weight", ".attn_qkv.weight",
+    ".attn_gate.weight", ".attn_output.weight", ".ffn_gate.weight", ".ffn_up.weight", ".ffn_down.weight", ".ssm_out.weight",
+    ".ssm_alpha.weight", ".ssm_beta.weight" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (ends); i++)
+    if (g_str_has_suffix (name, ends[i]))
+      return TRUE;
+  return strcmp (name, OUTPUT) == 0;
+}
+
+static gboolean
+refuse_name (const TernRotations *self, const char *name, GError **error)
+{
+  return tern_gguf_bad_key (self->file, KEY ("weight_names"), error, "expected matrices of attention, DeltaNet, feed-forward "
+      "or the head that the model multiplies with, found \"%s\"", name);
+}
+
 static gboolean
 read_names (TernRotations *self, GError **error)
 {
@@ -266,6 +290,8 @@ read_names (TernRotations *self, GError **error)
 
     if (g_hash_table_contains (self->names, name))
       return tern_gguf_bad_key (self->file, key, error, "expected each name once, found \"%s\" twice", name);
+    if (tern_gguf_find (self->file, name) && !is_product (name))
+      return refuse_name (self, name, error);
     if (!check_tensor (self, key, name, error))
       return FALSE;
     g_hash_table_insert (self->names, g_steal_pointer (&name), GINT_TO_POINTER (1));
@@ -401,7 +427,7 @@ tern_rotations_bind (TernRotations *self, TernLinear *linear, gboolean head)
 {
   gpointer name;
 
-  if (!linear->name || strstr (linear->name, "exp."))   /* experts read parts of an input that others read too */
+  if (!linear->name)
     return;
   if (g_hash_table_lookup_extended (self->names, linear->name, &name, NULL)) {
     linear->rotation = rotation_of (self, linear);
@@ -424,8 +450,7 @@ tern_rotations_check (const TernRotations *self, GError **error)
   g_hash_table_iter_init (&iter, self->names);
   while (g_hash_table_iter_next (&iter, &name, &bound))
     if (GPOINTER_TO_INT (bound) == 1)
-      return tern_gguf_bad_key (self->file, KEY ("weight_names"), error, "expected matrices of attention, DeltaNet, feed-forward "
-          "or the head, found \"%s\"", (const char *) name);
+      return refuse_name (self, name, error);
   return TRUE;
 }
 

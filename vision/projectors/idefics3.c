@@ -269,8 +269,8 @@ still_pixels (TernVisionState *state, const TernImage *image, const TernVisionOp
 }
 
 /* The aspect kept: what is shown is resized once; padding is put around it. */
-static gboolean
-fit_frame (TernVisionState *state, const TernImage *image, const TernVisionOptions *options, const TernVisionPlan *planned,
+gboolean
+tern_vision_fit_frame (TernVisionState *state, const TernImage *image, const TernVisionOptions *options, const TernVisionPlan *planned,
     GError **error)
 {
   TernTurn turn = tern_image_turn (image);
@@ -310,7 +310,7 @@ pixels (TernVisionState *state, const TernImage *image, const TernVisionOptions 
 
   tern_transfer_prepare (image->transfer);
   if (!options->tile && options->scaling != TERN_SCALING_STRETCH)
-    return fit_frame (state, image, options, planned, error);
+    return tern_vision_fit_frame (state, image, options, planned, error);
   if (options->tile) {
     if (!still_pixels (state, image, options, planned, i, error))
       return FALSE;

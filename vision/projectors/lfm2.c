@@ -175,6 +175,30 @@ smart_resize (const Rules *rules, guint width, guint height, guint *out_w, guint
   *out_h = (guint) h;
 }
 
+gboolean
+tern_vision_smart_size (const TernVision *vision, guint width, guint height, const TernVisionOptions *options, guint *out_w,
+    guint *out_h, GError **error)
+{
+  Rules rules;
+
+  if (!rules_init (&rules, vision, options, error))
+    return FALSE;
+  smart_resize (&rules, width, height, out_w, out_h);
+  return TRUE;
+}
+
+gboolean
+tern_vision_smart_tokens (const TernVision *vision, const TernVisionOptions *options, guint *tokens, GError **error)
+{
+  guint64 step = vision->info.patch * vision->info.factor;
+  Rules rules;
+
+  if (!rules_init (&rules, vision, options, error))
+    return FALSE;
+  *tokens = (guint) MAX (1, rules.max_pixels / (step * step));
+  return TRUE;
+}
+
 static gboolean
 is_too_large (const Rules *rules, guint width, guint height)
 {
