@@ -23,10 +23,11 @@ struct _TernPromptFamily {
   void (*frame) (TernPromptWriter *writer, const TernPromptRun *run);
   /* A whole video, in the template's place for one. */
   void (*video) (TernPromptWriter *writer, const TernPromptVisual *video);
+  const char *video_place;      /* what stands for a video in what templates render; NULL: "<video>" */
   const char *video_template;   /* for files whose own template has no place for a video */
 };
 
-extern const TernPromptFamily tern_prompt_family_lfm2, tern_prompt_family_idefics3;
+extern const TernPromptFamily tern_prompt_family_lfm2, tern_prompt_family_idefics3, tern_prompt_family_qwen3vl;
 
 /* Text, control tokens in it being recognised. */
 void tern_prompt_write (TernPromptWriter *writer, const char *text);

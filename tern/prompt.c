@@ -16,6 +16,7 @@
 static const TernPromptFamily *const families[] = {
   &tern_prompt_family_lfm2,
   &tern_prompt_family_idefics3,
+  &tern_prompt_family_qwen3vl,
 };
 
 /* ---- Families ---------------------------------------------------------------------------------------------------- */
@@ -169,6 +170,12 @@ render_video (const TernChat *chat, const TernPromptParts *parts, GError **error
   return rendered;
 }
 
+static const char *
+video_place (const TernPromptFamily *family)
+{
+  return family->video_place ? family->video_place : VIDEO_PLACE;
+}
+
 /* The template's own way with videos, else the family's. */
 static char *
 render_video_somehow (const TernPromptParts *parts, GError **error)
@@ -177,7 +184,7 @@ render_video_somehow (const TernPromptParts *parts, GError **error)
   g_autofree char *own = render_video (parts->chat, parts, NULL);
   g_autoptr (TernChat) chat = NULL;
 
-  if (own && count (own, VIDEO_PLACE) == 1)
+  if (own && count (own, video_place (parts->family)) == 1)
     return g_steal_pointer (&own);
   chat = tern_chat_new (source, strlen (source), error);
   return chat ? render_video (chat, parts, error) : NULL;
@@ -254,7 +261,7 @@ tern_prompt_compile (GArray *ids, const TernPromptParts *parts, const TernPrompt
   TernBytes piece = bos >= 0 ? tern_tokenizer_piece (parts->tokenizer, bos, TRUE) : (TernBytes) { "", 0 };
   g_autofree char *bos_text = g_strndup (piece.data, piece.len);
   Place places[N_PLACES] = {
-    [PLACE_VISUAL] = { whole_video ? VIDEO_PLACE : IMAGE_PLACE, whole_video ? 1 : n_images, 0 },
+    [PLACE_VISUAL] = { whole_video ? video_place (parts->family) : IMAGE_PLACE, whole_video ? 1 : n_images, 0 },
     [PLACE_TEXT] = { TEXT_PLACE, parts->text[0] != '\0', 0 },
     [PLACE_SYSTEM] = { SYSTEM_PLACE, parts->system != NULL, 0 },
   };

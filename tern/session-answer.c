@@ -432,6 +432,12 @@ add_read (TernSession *self, TernReader *reader, TernAsk *ask, TernRound *round,
   if (n == 0)
     return 0;
   segment.n = n;
+  if (tern_llm_info (self->text->llm)->has_places) {
+    if (self->places->len < n)
+      g_array_set_size (self->places, n);
+    segment.places = (const TernPlace *) self->places->data;
+    segment.advance = tern_reader_places (reader, (TernPlace *) self->places->data, n);
+  }
   if (ask && n == left && ask->acts && !ask->speaks)
     segment.hidden = ask->hidden;
   else

@@ -56,6 +56,11 @@ take_tokens (TernSession *self, TernFrameGroup *group, GError **error)
     return FALSE;
   if (slot->n_tokens > 0)
     memcpy (rows, slot->data, (gsize) slot->n_tokens * self->store.dim * sizeof (float));
+  if (slot->placed && slot->n_tokens > 0)
+    tern_frame_store_place (group, (const gint32 *) (slot->data + (gsize) slot->n_tokens * self->store.dim * sizeof (float)),
+        slot->n_tokens);
+  group->grid_w = slot->grid_w;
+  group->grid_h = slot->grid_h;
   tern_frame_store_add (group, slot->n_tokens, slot->full, self->frame.work.pts, slot->picture);
   return TRUE;
 }

@@ -377,6 +377,7 @@ tern_session_clear_engine_side (TernSession *self)
   tern_mem_free (self->still_tokens);
   g_array_unref (self->planned);
   g_array_unref (self->runs);
+  g_array_unref (self->places);
   g_array_unref (self->pictures);
   g_array_unref (self->spans);
 }

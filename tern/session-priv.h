@@ -129,6 +129,8 @@ typedef struct {
   TernFrameSampler sampler;     /* after it */
   guint n_tokens, full;
   float *rows;                  /* [n_tokens][dim] */
+  guint grid_w, grid_h;         /* 0: not known */
+  gint32 *places;               /* [n_tokens] in the grid; NULL: all of it */
 } TernPreview;
 
 typedef struct {
@@ -211,6 +213,7 @@ struct _TernSession {
   TernSessionConfig *planned_of;        /* whose that is, if it holds for every window */
   GArray *runs;                 /* TernPromptRun of each of `pictures` */
   GArray *pictures;             /* TernPicture */
+  GArray *places;               /* TernPlace, of rows that enter a pass */
   GArray *spans;                /* TernSpan */
   float *still_tokens;          /* [still_size][width] */
   guint still_size;

@@ -314,12 +314,13 @@ tern_session_push_tokens (TernSession *self, const TernTokens *tokens, GError **
   TernFrameSampler sampler;
   TernFrameSlot *slot;
   gboolean new_group;
-  gsize bytes;
+  gsize bytes, places;
 
   g_return_val_if_fail (self != NULL && tokens != NULL, FALSE);
   if (!tern_session_check_tokens (self, tokens, error))
     return FALSE;
   bytes = (gsize) tokens->n_tokens * tokens->dim * sizeof (float);
+  places = tokens->keep ? tokens->n_tokens * sizeof (gint32) : 0;
   group = tokens->number / TERN_GROUP_FRAMES;
   full = MAX ((guint64) tokens->grid_w * tokens->grid_h, tokens->n_tokens);
 
@@ -331,13 +332,18 @@ tern_session_push_tokens (TernSession *self, const TernTokens *tokens, GError **
     see_and_unlock (self, tokens->pts, tokens->duration, FALSE);
     return TRUE;
   }
-  slot = take_slot (self, bytes, error);
+  slot = take_slot (self, bytes + places, error);
   if (!slot) {
     g_mutex_unlock (&self->lock);
     return FALSE;
   }
   if (bytes > 0)
     memcpy (slot->data, tokens->tokens, bytes);
+  if (places > 0)
+    memcpy (slot->data + bytes, tokens->keep, places);
+  slot->placed = places > 0;
+  slot->grid_w = tokens->grid_w;
+  slot->grid_h = tokens->grid_h;
   slot->n_tokens = tokens->n_tokens;
   slot->full = (guint) MIN (full, TERN_FRAME_TOKENS_MAX);
   slot->picture = tokens->picture;

@@ -114,6 +114,7 @@ tern_session_new (TernModel *model, const TernSessionParams *params, GError **er
   self->spans = g_array_new (FALSE, FALSE, sizeof (TernSpan));
   self->runs = g_array_new (FALSE, FALSE, sizeof (TernPromptRun));
   self->pictures = g_array_new (FALSE, FALSE, sizeof (TernPicture));
+  self->places = g_array_new (FALSE, FALSE, sizeof (TernPlace));
   g_mutex_init (&self->lock);
   g_cond_init (&self->changed);
   g_queue_init (&self->results);

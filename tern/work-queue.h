@@ -17,6 +17,8 @@ typedef struct {
   TernImage image;              /* a frame or still: planes in data */
   guint n_tokens, full;         /* tokens: rows in data, tokens of the grid */
   guint64 picture;              /* ... and which picture they are of; 0: nobody says */
+  guint grid_w, grid_h;         /* ... of the whole grid; 0: not known */
+  gboolean placed;              /* ... behind the rows, where in it each is */
 } TernFrameSlot;
 
 typedef enum {

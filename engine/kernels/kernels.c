@@ -6,8 +6,7 @@ typedef void (*Init) (TernKernels *k);
 /* The groups that x86 had from the beginning; an instruction set that has others lists them. */
 #define ALL_GROUPS(isa) tern_blocks_init_##isa, tern_elementwise_init_##isa, tern_gemm_init_##isa, \
     tern_packed_init_##isa, tern_probe_init_##isa, tern_quant_init_##isa, tern_recurrent_init_##isa, tern_scaled_init_##isa, \
-    tern_ssm_init_##isa, \
-    tern_ternary_init_##isa
+    tern_ssm_init_##isa, tern_ternary_init_##isa
 
 /* What was built (meson.build), in ascending order: later rows override earlier ones. */
 static const struct {
