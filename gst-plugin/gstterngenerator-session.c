@@ -25,6 +25,7 @@ get_params (GstTernGenerator * self, TernSessionParams * params)
       || (leaky == GST_TERN_LEAKY_AUTO && live);
   self->session_leaky = params->live;
   gst_tern_action_fill_params (self->action, params);
+  params->tokens_only = TRUE;
   params->func = gst_tern_generator_on_result;
   params->func_data = self;
   params->questions = self->standing->questions;

@@ -151,6 +151,17 @@ end_look (TernSession *self, TernInHand *hand, const GError *error)
   }
 }
 
+/* The picture goes to the encoder. */
+static gboolean
+begin_look (const TernInHand *hand, TernVisionState *vision, GError **error)
+{
+  const TernFrameSlot *slot = hand->work.slot;
+
+  if (slot->second)
+    return tern_vision_begin_pair (vision, &slot->image, &slot->second->image, &hand->options, &hand->plan, hand->tokens, error);
+  return tern_vision_begin (vision, &slot->image, &hand->options, &hand->plan, hand->tokens, error);
+}
+
 gboolean
 tern_session_look (TernSession *self, TernRound *round)
 {
@@ -159,8 +170,7 @@ tern_session_look (TernSession *self, TernRound *round)
   g_autoptr (GError) error = NULL;
   TernVisionStep step = TERN_VISION_FAILED;
 
-  if ((hand->begun && round->resume) || tern_vision_begin (round->vision, &hand->work.slot->image, &hand->options,
-          &hand->plan, hand->tokens, &error)) {
+  if ((hand->begun && round->resume) || begin_look (hand, round->vision, &error)) {
     hand->begun = TRUE;
     step = tern_vision_step (round->vision, &self->cancel, &error);
   }

@@ -56,7 +56,7 @@ tern_session_reuse_frame (TernSession *self, TernFrameGroup *group)
   if (work->stretch != news->stretch)
     tern_session_forget_news (self);
   news->stretch = work->stretch;
-  if (tern_gate_look (news->gate, &work->slot->image, 0, work->pts))
+  if (tern_gate_look (news->gate, work->slot->second ? &work->slot->second->image : &work->slot->image, 0, work->pts))
     return FALSE;
   rows = news->n > 0 ? tern_frame_store_rows (&self->store, group, news->n, NULL) : NULL;
   if (!rows) {                  /* it is encoded, or whoever does says what is wrong */

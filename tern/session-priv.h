@@ -151,6 +151,8 @@ struct _TernSession {
   guint group_frames, max_frames;       /* of a whole group, of a window */
   guint planned_visual;         /* visual tokens of a window, at most */
   guint planned_prompt, planned_tail;   /* tokens of the longest question beside them; behind what all share */
+  gboolean tokens_only;         /* as its parameters say */
+  gboolean pairs;               /* two frames that are looked at make a picture, which is what windows and groups count */
   gboolean thin;                /* frames are looked at less often than the rate asked for says */
 
   GMutex lock;
@@ -164,6 +166,10 @@ struct _TernSession {
   guint width, height;          /* of the frames as they are shown */
   gboolean has_frames, has_tokens;
   guint64 token_group;          /* number of the last pushed tokens' group */
+  /* Where two frames make a picture, the first of which the second is not there yet; NULL: none waits. */
+  TernFrameSlot *half;
+  guint64 half_at, half_pts;    /* ns: its sampling tick, its time */
+  gboolean half_first;          /* of a group */
   TernPreviews previews;        /* of frames after the last one that was pushed */
   TernWorkQueue queue;
   gsize refused_bytes;          /* of the frame that there was no room for */
@@ -393,6 +399,8 @@ gboolean tern_session_fits (const TernSession *self, const TernSessionConfig *co
 /* The partial window is answered; what comes next begins anew. */
 void tern_session_end_stretch (TernSession *self);
 void tern_session_forget_seen (TernSession *self);
+/* A frame that waits for its second one goes. Under the lock. */
+void tern_session_drop_half (TernSession *self);
 /* Without it: whether @tokens can be taken. MISMATCH, INVALID. */
 gboolean tern_session_check_tokens (TernSession *self, const TernTokens *tokens, GError **error);
 /* When @window ends; a live session closes it before that is known. */

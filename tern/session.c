@@ -136,8 +136,8 @@ tern_session_new (TernModel *model, const TernSessionParams *params, GError **er
   }
   self->planned_visual = plan_visual (self, self->config);
   /* A live session holds the window at which the engine is and the newest one beside the one that comes in. */
-  limits.n_slots = (self->live ? 3 : 1) * self->max_frames + self->group_frames;
-  limits.always = 2 * self->group_frames;
+  limits.n_slots = ((self->live ? 3 : 1) * self->max_frames + self->group_frames) * (self->pairs ? 2 : 1);
+  limits.always = 2 * self->group_frames * (self->pairs ? 2 : 1);
   tern_work_queue_init (&self->queue, &limits);
   tern_frame_store_init (&self->store, tern_llm_info (text->llm)->width, self->group_frames,
       2 * self->max_frames + 2);        /* of the window that is answered, and of the next one */
@@ -192,6 +192,7 @@ static void
 stop_work (TernSession *self, gboolean discard)
 {
   self->epoch++;
+  tern_session_drop_half (self);
   tern_work_queue_drop_all (&self->queue);
   tern_session_drop_previews (self, G_MAXUINT64);
   tern_windower_reset (&self->windower);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "tern/error.h"
+#include "engine/weights/rotation.h"
 #include "vision/preprocess-orc.h"
 
 static gboolean
@@ -149,6 +150,22 @@ tern_vision_compile_orc (void)
   }
 }
 
+/* Run as they are, rotated matrices give garbage. */
+static gboolean
+refuse_rotations (const TernGguf *file, GError **error)
+{
+  TernRotations *rotations;
+
+  if (!tern_rotations_load (file, &rotations, error))
+    return FALSE;
+  if (!rotations)
+    return TRUE;
+  tern_rotations_free (rotations);
+  g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: keys prism.hadamard.*: expected none in a vision encoder's file, "
+      "found rotated matrices", tern_gguf_path (file));
+  return FALSE;
+}
+
 TernVision *
 tern_vision_open (TernGguf *file, const TernKernels *kernels, GError **error)
 {
@@ -158,7 +175,7 @@ tern_vision_open (TernGguf *file, const TernKernels *kernels, GError **error)
   g_mutex_init (&vision->packing);
   vision->file = tern_gguf_ref (file);
   vision->kernels = kernels;
-  if (!read_kind (vision, error) || !read_name (vision, error) || !read_shape (vision, error)
+  if (!refuse_rotations (file, error) || !read_kind (vision, error) || !read_name (vision, error) || !read_shape (vision, error)
       || !read_activation (vision, error) || !read_channels (vision, "clip.vision.image_mean", -1000, vision->mean, error)
       || !read_channels (vision, "clip.vision.image_std", 1e-3f, vision->std, error)
       || !vision->projector->read_keys (vision, error)

@@ -124,6 +124,8 @@ typedef enum {
  * @kv_type: how keys and values are kept
  * @live: %TRUE: when the engine is behind, older windows are dropped for the newest one; %FALSE: pushes return
  *   %TERN_ERROR_BUSY
+ * @tokens_only: visual tokens will be pushed, no frames: with encoders that make a picture of two frames it says that
+ *   what is pushed are pictures
  * @on_demand: windows are not answered: there are requests alone (tern_session_ask())
  * @partial: whether answers are told while they are said; with beams there is nothing to tell before the end
  * @action: (nullable): what questions with TernQuestion.action are answered by; the session holds a reference
@@ -161,6 +163,7 @@ typedef struct {
   guint kv_layer;
   TernCacheType kv_type;
   gboolean live;
+  gboolean tokens_only;
   gboolean on_demand;
   TernPartial partial;
   TernActionModel *action;

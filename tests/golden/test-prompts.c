@@ -121,6 +121,70 @@ test_stills (gconstpointer data)
   text_clear (&text);
 }
 
+/* ---- Qwen3.5 ----------------------------------------------------------------------------------------------------- */
+
+/* A still between its markers; a video as pairs of frames, each after the mean of their times. */
+static GArray *
+runs_of_qwen (JsonObject *item, TernPromptVisual *visual)
+{
+  guint n = json_array_get_length (json_object_get_array_member (item, "visual_tokens"));
+  GArray *runs = g_array_new (FALSE, TRUE, sizeof (TernPromptRun));
+
+  g_array_set_size (runs, n);
+  *visual = (TernPromptVisual) { (const TernPromptRun *) runs->data, n, json_object_has_member (item, "frames"), 0, 0 };
+  for (guint i = 0; visual->video && i < n; i++) {
+    JsonArray *indices = json_object_get_array_member (item, "frame_indices");
+    double sum = json_array_get_double_element (indices, 2 * i) + json_array_get_double_element (indices, 2 * i + 1);
+
+    g_array_index (runs, TernPromptRun, i).time = (guint64) (1e9 * sum / 2 / json_object_get_double_member (item, "fps"));
+  }
+  return runs;
+}
+
+/* The published template, which the small model's file does not have. */
+static gboolean
+take_qwen_template (Text *text)
+{
+  g_autofree char *path = golden_path ("qwen35", "vocab-qwen35.gguf");
+  g_autoptr (TernGguf) file = path ? tern_gguf_open (path, NULL) : NULL;
+  g_autoptr (GError) error = NULL;
+
+  if (!file)
+    return FALSE;
+  tern_chat_free (text->chat);
+  text->chat = tern_chat_new_from_gguf (file, &error);
+  g_assert_no_error (error);
+  return TRUE;
+}
+
+static void
+test_qwen (void)
+{
+  JsonObject *root = NULL;
+  g_autoptr (JsonParser) parser = golden_json ("qwen35", "mmproj-f32.json", &root);
+  JsonArray *items = parser ? json_object_get_array_member (root, "cases") : NULL;
+  Text text;
+
+  if (!items || !text_open (&text, "qwen35", json_object_get_string_member (root, "gguf")) || !take_qwen_template (&text)) {
+    g_test_skip ("the model is not among the data");
+    return;
+  }
+  for (guint i = 0; i < json_array_get_length (items); i++) {
+    JsonObject *item = json_array_get_object_element (items, i);
+    const char *words = strstr (json_object_get_string_member (item, "prompt"), "<|vision_end|>") + strlen ("<|vision_end|>");
+    g_autofree char *question = g_strndup (words, strcspn (words, "<"));
+    guint n;
+    g_autofree gint32 *expected = golden_ids (item, "tokens_compact", &n);
+    TernPromptVisual visual;
+    G_GNUC_UNUSED g_autoptr (GArray) runs = runs_of_qwen (item, &visual);
+
+    g_test_message ("case %s", json_object_get_string_member (item, "name"));
+    check_ids (&text, "qwen3vl_merger", NULL, question, &visual, expected, n);
+    check_ids (&text, NULL, NULL, question, &visual, expected, n);
+  }
+  text_clear (&text);
+}
+
 /* ---- Prompts of their own, videos too ---------------------------------------------------------------------------- */
 
 static GArray *
@@ -328,6 +392,7 @@ main (int argc, char **argv)
     g_test_add_data_func (name, GUINT_TO_POINTER (i), test_stills);
   }
   g_test_add_func ("/prompts/own", test_prompts);
+  g_test_add_func ("/prompts/qwen35", test_qwen);
   g_test_add_func ("/prompts/session", test_session);
   g_test_add_func ("/prompts/untrusted", test_untrusted);
   g_test_add_func ("/prompts/refused", test_refused);
