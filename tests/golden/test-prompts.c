@@ -245,10 +245,10 @@ test_prompts (void)
 
 /* Tokens of the prompt without visual ones. */
 static guint
-scaffolding (const Text *text, const TernPromptVisual *visual)
+scaffolding (const Text *text, const char *projector, const TernPromptVisual *visual)
 {
   g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint32));
-  TernPromptParts parts = { .family = tern_prompt_family ("idefics3", text->tokenizer, "text", NULL), .chat = text->chat,
+  TernPromptParts parts = { .family = tern_prompt_family (projector, text->tokenizer, "text", NULL), .chat = text->chat,
     .tokenizer = text->tokenizer, .text = "What?" };
 
   g_assert_true (tern_prompt_compile (ids, &parts, visual, NULL));
@@ -310,7 +310,7 @@ test_session (void)
     g_assert_cmpuint (result->frames, ==, visual.n);
     g_assert_cmpuint (result->visual_in, ==, 4 * visual.n);
     g_assert_cmpuint (result->visual_kept, <, result->visual_in);
-    g_assert_cmpuint (result->prompt_tokens, ==, scaffolding (&text, &visual) + result->visual_kept);
+    g_assert_cmpuint (result->prompt_tokens, ==, scaffolding (&text, "idefics3", &visual) + result->visual_kept);
     tern_result_unref (result);
   }
 
@@ -323,9 +323,67 @@ test_session (void)
       tiles[i] = (TernPromptRun) { .row = 1 + i / 3, .column = 1 + i % 3 };
     tiles[9].thumbnail = TRUE;
     g_assert_cmpuint (result->visual_kept, ==, 40);
-    g_assert_cmpuint (result->prompt_tokens, ==, scaffolding (&text, &(TernPromptVisual) { tiles, 10, FALSE, 0 }) + 40);
+    g_assert_cmpuint (result->prompt_tokens, ==, scaffolding (&text, "idefics3", &(TernPromptVisual) { tiles, 10, FALSE, 0 }) + 40);
     tern_result_unref (result);
   }
+  text_clear (&text);
+}
+
+/* Frames in pairs: 15 at 2 a second are two windows of four pictures, whose times are the means of their frames', but for the
+ * last one, which is of one frame alone. Then none is left of a flushed stretch, and a frame by itself. */
+static void
+test_pairs (void)
+{
+  g_autofree char *text_file = golden_path ("qwen35", "qwen35-q8_0.gguf"), *mmproj = golden_path ("qwen35", "mmproj-f32.gguf");
+  static const guint64 times[2][4] = { { 250, 1250, 2250, 3250 }, { 250, 1250, 2250, 3000 } };
+  TernSessionParams params = TERN_SESSION_PARAMS_INIT;
+  g_autofree guint8 *pixels = g_malloc0 (3 * 256 * 256);
+  TernImage image = { .format = TERN_IMAGE_RGB, .width = 256, .height = 256, .data = { pixels }, .stride = { 768 } };
+  g_autoptr (TernModel) model = NULL;
+  g_autoptr (TernSession) session = NULL;
+  g_autoptr (GError) error = NULL;
+  TernPromptRun runs[4] = { { 0 } };
+  TernPromptVisual visual = { runs, 4, TRUE, 0, 0 };
+  TernResult *result;
+  Text text;
+
+  if (!text_file || !mmproj || !text_open (&text, "qwen35", "qwen35-q8_0.gguf")) {
+    g_test_skip ("the model is not among the data");
+    return;
+  }
+  model = tern_model_open (&(TernModelParams) { .model_path = text_file, .mmproj_path = mmproj,
+      .parts = TERN_MODEL_FULL, .threads = 1 }, &error);
+  g_assert_no_error (error);
+  params.prompt = "What?";
+  params.compress.method = TERN_METHOD_NONE;
+  params.sampling.max_tokens = 2;
+  session = tern_session_new (model, &params, &error);
+  g_assert_no_error (error);
+  for (guint i = 0; i < 15; i++)
+    while (!tern_session_push_frame (session, &image, i * TERN_SECOND / 2, TERN_SECOND / 2, &error)) {
+      g_assert_error (error, TERN_ERROR, TERN_ERROR_BUSY);
+      g_clear_error (&error);
+      tern_session_wait (session, -1);
+    }
+  tern_session_finish (session);
+  for (guint w = 0; w < 2; w++) {
+    for (guint i = 0; i < 4; i++)
+      runs[i].time = times[w][i] * (TERN_SECOND / 1000);
+    result = next_result (session);
+    g_assert_cmpfloat (result->end - result->start, <=, 4);
+    g_assert_cmpuint (result->visual_kept, ==, 4 * 64);
+    g_assert_cmpuint (result->prompt_tokens, ==, scaffolding (&text, "qwen3vl_merger", &visual) + 4 * 64);
+    tern_result_unref (result);
+  }
+  g_assert_true (tern_session_push_frame (session, &image, 20 * TERN_SECOND, TERN_SECOND / 2, &error));
+  tern_session_flush (session);
+  g_assert_true (tern_session_push_frame (session, &image, 0, TERN_SECOND / 2, &error));
+  tern_session_finish (session);
+  runs[0].time = 0;
+  visual.n = 1;
+  result = next_result (session);
+  g_assert_cmpuint (result->prompt_tokens, ==, scaffolding (&text, "qwen3vl_merger", &visual) + 64);
+  tern_result_unref (result);
   text_clear (&text);
 }
 
@@ -394,6 +452,7 @@ main (int argc, char **argv)
   g_test_add_func ("/prompts/own", test_prompts);
   g_test_add_func ("/prompts/qwen35", test_qwen);
   g_test_add_func ("/prompts/session", test_session);
+  g_test_add_func ("/prompts/pairs", test_pairs);
   g_test_add_func ("/prompts/untrusted", test_untrusted);
   g_test_add_func ("/prompts/refused", test_refused);
   return g_test_run ();
