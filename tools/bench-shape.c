@@ -134,6 +134,8 @@ add_tensor (TernShape *shape, const char *name, const TernTypeInfo *type, guint 
   tern_type_tensor_bytes (tensor.type, tensor.dims, &bytes);
   if (tensor.type->type == TERN_TYPE_TQ1_0 || tensor.type->type == TERN_TYPE_TQ2_0)
     shape->packed += tern_t2_bytes (tensor.dims[1], tensor.dims[0]);
+  if (tern_type_is_scaled (tensor.type))
+    shape->packed += tern_t2s_bytes (tensor.dims[1], tensor.dims[0], TERN_T2_COLS / tensor.type->block);
   tern_gguf_writer_tensor (shape->writer, name, tensor.type, n_dims, tensor.dims, bytes);
   g_array_append_val (shape->tensors, tensor);
 }

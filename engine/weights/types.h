@@ -70,6 +70,13 @@ tern_type_row_bytes (const TernTypeInfo *type, gsize cols)
   return cols / type->block * type->bytes + type->row_meta;
 }
 
+/* Ternary blocks with a scale each: Q2_0, PQ2_0 and PTQ1_0. */
+static inline gboolean
+tern_type_is_scaled (const TernTypeInfo *type)
+{
+  return type->type == TERN_TYPE_Q2_0 || type->type == TERN_TYPE_PQ2_0 || type->type == TERN_TYPE_PTQ1_0;
+}
+
 /* Bytes of a tensor of these dims, tail included; 0 for one without values. FALSE when that is not below 2^63. */
 gboolean tern_type_tensor_bytes (const TernTypeInfo *type, const guint64 dims[4], guint64 *bytes);
 
