@@ -2,15 +2,57 @@
 #include "tools/caption-output.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <glib/gstdio.h>
 
+#include "engine/base/json.h"
 #include "tools/output.h"
 #include "tools/source.h"
+#include "tools/subtitles.h"
 #include "tools/tool.h"
+
+/* ---- Formats ----------------------------------------------------------------------------------------------------- */
+
+static const char *const formats[] = { "jsonl", "metadata", "srt", "vtt", "txt" };
+
+gboolean
+tern_caption_format_parse (const char *text, TernCaptionFormat *format)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (formats); i++)
+    if (g_str_equal (text, formats[i])) {
+      *format = i;
+      return TRUE;
+    }
+  return FALSE;
+}
+
+gboolean
+tern_caption_output_is_files (const TernCaptionOutput *out)
+{
+  return out->format >= TERN_CAPTION_SRT;
+}
+
+gboolean
+tern_caption_output_is_subtitles (const TernCaptionOutput *out)
+{
+  return out->format == TERN_CAPTION_SRT || out->format == TERN_CAPTION_VTT;
+}
+
+static TernSubtitles
+subtitles (const TernCaptionOutput *out)
+{
+  return out->format == TERN_CAPTION_VTT ? TERN_SUBTITLES_VTT : TERN_SUBTITLES_SRT;
+}
+
+void
+tern_caption_output_refuse_still (const TernCaptionOutput *out, const char *name)
+{
+  tern_tool_message ("caption: %s: expected a video for --format %s, found a still", name, formats[out->format]);
+}
 
 /* ---- Opening ----------------------------------------------------------------------------------------------------- */
 
@@ -30,21 +72,52 @@ lines_name (const TernCaptionOutput *out)
 }
 
 static gboolean
+cannot_be_written (const TernCaptionOutput *out, int errsv)
+{
+  tern_tool_message ("%s: expected a file that can be written, found that it cannot: %s", out->path, g_strerror (errsv));
+  return FALSE;
+}
+
+/* Goes on behind what the journal says is whole. */
+static gboolean
+continue_lines (TernCaptionOutput *out)
+{
+  guint64 end = tern_journal_end (out->journal);
+  struct stat info;
+  int fd = open (out->path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+
+  if (fd < 0 || fstat (fd, &info) < 0)
+    return cannot_be_written (out, errno);
+  if ((guint64) info.st_size < end || !S_ISREG (info.st_mode)) {
+    tern_tool_message ("%s: expected the %" G_GUINT64_FORMAT " bytes of the runs before, as the journal says, found %" G_GUINT64_FORMAT
+        "; without the journal they are made again", out->path, end, (guint64) info.st_size);
+    close (fd);
+    return FALSE;
+  }
+  if (ftruncate (fd, end) < 0 || lseek (fd, end, SEEK_SET) < 0 || !(out->lines = fdopen (fd, "w")))
+    return cannot_be_written (out, errno);
+  out->bytes = end;
+  out->results = tern_journal_results (out->journal);
+  return TRUE;
+}
+
+static gboolean
 open_lines (TernCaptionOutput *out)
 {
+  gboolean begun = out->journal && (tern_journal_end (out->journal) || tern_journal_count (out->journal, TERN_JOURNAL_DONE));
+
   out->lines = stdout;
   if (!out->path)
     return TRUE;
-  if (would_be_lost (out, out->path)) {
-    out->lines = NULL;
+  out->lines = NULL;
+  if (!begun && would_be_lost (out, out->path)) {
     tern_tool_message ("%s: expected a new file, found that it is there already; --overwrite replaces it", out->path);
     return FALSE;
   }
+  if (begun)
+    return continue_lines (out);
   out->lines = g_fopen (out->path, "we");
-  if (!out->lines)
-    tern_tool_message ("%s: expected a file that can be written, found that it cannot: %s", out->path,
-        g_strerror (errno));
-  return out->lines != NULL;
+  return out->lines || cannot_be_written (out, errno);
 }
 
 static gboolean
@@ -59,9 +132,12 @@ open_folder (const char *path)
 gboolean
 tern_caption_output_open (TernCaptionOutput *out)
 {
-  out->cues = g_string_new (NULL);
-  out->names = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
-  return out->subtitles ? open_folder (out->path) : open_lines (out);
+  out->text = g_string_new (NULL);
+  out->said = g_ptr_array_new_with_free_func (g_free);
+  out->names = g_hash_table_new (NULL, NULL);
+  if (!tern_caption_output_is_files (out))
+    return open_lines (out);
+  return out->place == TERN_CAPTION_BESIDE || open_folder (out->path);
 }
 
 gboolean
@@ -71,14 +147,15 @@ tern_caption_output_close (TernCaptionOutput *out)
 
   if (!good)
     tern_tool_message ("%s: %s", lines_name (out), g_strerror (errno));
-  if (out->cues)
-    g_string_free (out->cues, TRUE);
+  if (out->text)
+    g_string_free (out->text, TRUE);
+  g_clear_pointer (&out->said, g_ptr_array_unref);
   g_clear_pointer (&out->names, g_hash_table_unref);
   g_free (out->file);
   return good;
 }
 
-/* ---- Subtitle files ---------------------------------------------------------------------------------------------- */
+/* ---- Names of files ---------------------------------------------------------------------------------------------- */
 
 /* What the file is named after: a URL's last part, without its query. */
 static char *
@@ -108,70 +185,110 @@ fit_name (const char *stem, const char *suffix, gsize most)
   return g_strdup_printf ("%.*s%s", (int) length, stem, suffix);
 }
 
-/* video.srt; video.mp4.srt, video.mp4-2.srt, ... when another input has taken the name. */
+/* The folder of @input's file. */
 static char *
-subtitle_path (TernCaptionOutput *out, const char *source)
+folder_of (const TernCaptionOutput *out, const TernBatchInput *input)
 {
-  g_autofree char *name = base_name (source), *stem = g_strdup (name), *file = NULL;
-  const char *suffix = tern_subtitles_suffix (out->kind);
-  long limit = pathconf (out->path, _PC_NAME_MAX);
-  gsize most = limit > 16 ? limit : 255;
-  char *dot = strrchr (stem, '.');
+  g_autofree char *below = NULL;
 
-  if (dot && dot != stem)
+  if (out->place == TERN_CAPTION_BESIDE)
+    return g_path_get_dirname (input->path);
+  if (out->place == TERN_CAPTION_FLAT || !input->folder)
+    return g_strdup (out->path);
+  below = g_path_get_dirname (input->key);
+  return g_build_filename (out->path, below, NULL);
+}
+
+/* ".srt", ".en.srt" */
+static char *
+suffix_of (const TernCaptionOutput *out)
+{
+  return out->language ? g_strdup_printf (".%s.%s", out->language, formats[out->format])
+      : g_strdup_printf (".%s", formats[out->format]);
+}
+
+static char *
+nth_path (const TernCaptionOutput *out, const TernBatchInput *input, guint n)
+{
+  g_autofree char *folder = folder_of (out, input), *name = base_name (input->path), *suffix = suffix_of (out), *file = NULL;
+  g_autofree char *counted = n < 2 ? g_strdup (suffix) : g_strdup_printf ("-%u%s", n, suffix);
+  long limit = pathconf (folder, _PC_NAME_MAX);
+  char *dot = strrchr (name, '.');
+
+  if (n == 0 && dot && dot != name)
     *dot = 0;
-  file = fit_name (stem, suffix, most);
-  for (guint i = 1; !g_hash_table_add (out->names, g_strdup (file)); i++) {
-    g_autofree char *counted = i == 1 ? g_strdup (suffix) : g_strdup_printf ("-%u%s", i, suffix);
+  file = fit_name (name, counted, limit > 16 ? limit : 255);
+  return g_build_filename (folder, file, NULL);
+}
 
-    g_free (file);
-    file = fit_name (name, counted, most);
+static gpointer
+hash_of (const char *path)
+{
+  guint64 hash = G_GUINT64_CONSTANT (0xcbf29ce484222325);
+
+  for (const guchar *p = (const guchar *) path; *p; p++)
+    hash = (hash ^ *p) * G_GUINT64_CONSTANT (0x100000001b3);
+  return GSIZE_TO_POINTER (hash | 1);
+}
+
+/* video.srt; video.mp4.srt, video.mp4-2.srt, ... when another input of this run has taken the name. */
+static char *
+take_path (TernCaptionOutput *out, const TernBatchInput *input)
+{
+  for (guint n = 0;; n++) {
+    char *path = nth_path (out, input, n);
+
+    if (g_hash_table_add (out->names, hash_of (path)))
+      return path;
+    g_free (path);
   }
-  return g_build_filename (out->path, file, NULL);
 }
 
-gboolean
-tern_caption_output_begin (TernCaptionOutput *out, const char *source, GError **error)
+static gboolean
+there_already (const char *path, const char *source, GError **error)
 {
-  if (!out->subtitles)
-    return TRUE;
-  g_free (out->file);
-  out->file = subtitle_path (out, source);
-  out->n_cues = 0;
-  g_string_truncate (out->cues, 0);
-  tern_subtitles_head (out->kind, out->cues);
-  if (!would_be_lost (out, out->file))
-    return TRUE;
-  g_set_error (error, TERN_ERROR, TERN_ERROR_READ, "%s: expected a new file for the subtitles of %s, found that it is there "
-      "already; --overwrite replaces it", out->file, source);
+  g_set_error (error, TERN_ERROR, TERN_ERROR_READ, "%s: expected a new file for the captions of %s, found that it is there "
+      "already; --overwrite replaces it", path, source);
   return FALSE;
 }
 
 gboolean
-tern_caption_output_end (TernCaptionOutput *out, GError **error)
+tern_caption_output_may (TernCaptionOutput *out, const TernBatchInput *input, gboolean again, GError **error)
 {
-  TernOutput *output;
+  g_autofree char *path = NULL;
 
-  if (!out->subtitles)
-    return TRUE;
-  output = tern_output_open (out->file, error);
-  if (!output)
-    return FALSE;
-  if (tern_output_write (output, out->cues->str, out->cues->len, error))
-    return tern_output_commit (output, error);
-  tern_output_discard (output);
-  return FALSE;
+  if (!tern_caption_output_is_files (out) || out->overwrite || again || out->journal)
+    return TRUE;                /* with a journal a file that says the same is a run's before */
+  path = nth_path (out, input, 0);
+  return g_hash_table_contains (out->names, hash_of (path)) || !would_be_lost (out, path)
+      || there_already (path, input->path, error);
 }
 
 /* ---- Results ----------------------------------------------------------------------------------------------------- */
 
+void
+tern_caption_output_begin (TernCaptionOutput *out)
+{
+  g_clear_pointer (&out->file, g_free);
+  out->n_cues = 0;
+  g_string_truncate (out->text, 0);
+  g_ptr_array_set_size (out->said, 0);
+  if (tern_caption_output_is_subtitles (out))
+    tern_subtitles_head (subtitles (out), out->text);
+}
+
 static void
 write_line (TernCaptionOutput *out, const char *line)
 {
-  if (fprintf (out->lines, "%s\n", line) >= 0 && fflush (out->lines) == 0)
+  int n = fprintf (out->lines, "%s\n", line);
+
+  if (n >= 0 && fflush (out->lines) == 0) {
+    out->bytes += n;
     return;
+  }
   if (errno != EPIPE)           /* whoever read has what they wanted */
     tern_tool_message ("%s: %s", lines_name (out), g_strerror (errno));
+  out->full = errno == ENOSPC || errno == EDQUOT;
   out->closed = TRUE;
 }
 
@@ -183,46 +300,200 @@ cue_end (const TernResult *result)
   return result->frames == 1 ? result->end - 0.001 : result->end;
 }
 
+static char *
+dressed (const TernCaptionOutput *out, const char *caption)
+{
+  return g_strconcat (out->before ? out->before : "", caption, out->after ? out->after : "", NULL);
+}
+
+/* Captions of an input whose file has one line: each said once. */
+static void
+say (TernCaptionOutput *out, const char *caption)
+{
+  g_autofree char *line = g_strdelimit (g_strdup (caption), "\r\n\t", ' ');
+
+  g_strstrip (line);
+  if (*line && !g_ptr_array_find_with_equal_func (out->said, line, g_str_equal, NULL))
+    g_ptr_array_add (out->said, g_steal_pointer (&line));
+  out->n_cues = out->said->len;
+}
+
+static void
+take_line (TernCaptionOutput *out, TernResult *result)
+{
+  gboolean has_metrics = result->has_metrics;
+  g_autofree char *line = NULL;
+
+  result->has_metrics = has_metrics && out->metrics;    /* progress may have asked for them */
+  line = tern_result_to_json (result);
+  write_line (out, line);
+}
+
 gboolean
 tern_caption_output_take (TernCaptionOutput *out, TernResult *result)
 {
   gboolean good = !g_str_equal (result->kind, "error");
 
   result->id = out->results++;  /* of this run, not of this file */
-  if (out->subtitles) {
-    if (good && tern_subtitles_cue (out->kind, out->n_cues + 1, result->start, cue_end (result), result->result, out->cues))
-      out->n_cues++;
-  } else if (!out->closed) {
-    g_autofree char *line = tern_result_to_json (result);
+  if (out->format == TERN_CAPTION_LINES) {
+    if (!out->closed)
+      take_line (out, result);
+  } else if (good && !tern_caption_output_is_subtitles (out)) {
+    say (out, result->result);
+  } else if (good) {
+    g_autofree char *text = dressed (out, result->result);
 
-    tern_caption_output_clear_progress (out);
-    write_line (out, line);
+    if (*g_strstrip (text) && tern_subtitles_cue (subtitles (out), out->n_cues + 1, result->start, cue_end (result), text, out->text))
+      out->n_cues++;
   }
   tern_result_unref (result);
   return good;
 }
 
-/* ---- Progress ---------------------------------------------------------------------------------------------------- */
+/* ---- After an input ---------------------------------------------------------------------------------------------- */
 
-void
-tern_caption_output_clear_progress (TernCaptionOutput *out)
+static char *
+one_line (const TernCaptionOutput *out)
 {
-  if (out->shown)
-    fputs ("\r\033[K", stderr);
-  out->shown = 0;
+  g_autofree char *all = NULL;
+
+  g_ptr_array_add (out->said, NULL);
+  all = g_strjoinv ("; ", (char **) out->said->pdata);
+  g_ptr_array_set_size (out->said, out->said->len - 1);
+  return dressed (out, all);
+}
+
+/* @path below @folder, "" and itself included; NULL: it is not. */
+static const char *
+below (const char *path, const char *folder)
+{
+  gsize n = strlen (folder);
+
+  if (g_str_equal (folder, "."))
+    return g_path_is_absolute (path) ? NULL : path;
+  return g_str_has_prefix (path, folder) && path[n] == '/' ? path + n + 1 : NULL;
+}
+
+static gboolean
+write_metadata (TernCaptionOutput *out, const TernBatchInput *input, GError **error)
+{
+  g_autofree char *folder = out->path ? g_path_get_dirname (out->path) : g_strdup ("."), *text = NULL;
+  g_autoptr (GString) line = NULL;
+  const char *name = below (input->path, folder);
+  TernJson json;
+
+  if (!name || !g_utf8_validate (name, -1, NULL)) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_READ, "%s: expected a name in UTF-8 below %s, where the metadata stand, found another",
+        input->path, folder);
+    return FALSE;
+  }
+  text = one_line (out);
+  line = g_string_new (NULL);
+  json = (TernJson) { line };
+  tern_json_open (&json, '{');
+  tern_json_name (&json, "file_name");
+  tern_json_text (&json, name, -1);
+  tern_json_name (&json, "text");
+  tern_json_text (&json, text, -1);
+  tern_json_close (&json, '}');
+  write_line (out, line->str);
+  return TRUE;
+}
+
+/* Whether @path has just these bytes. */
+static gboolean
+says_the_same (const char *path, const GString *text)
+{
+  g_autofree char *there = NULL;
+  gsize n;
+
+  return g_file_get_contents (path, &there, &n, NULL) && n == text->len && memcmp (there, text->str, n) == 0;
+}
+
+static gboolean
+write_file (TernCaptionOutput *out, const TernBatchInput *input, gboolean again, GError **error)
+{
+  g_autofree char *folder = NULL;
+  TernOutput *output;
+
+  out->file = take_path (out, input);
+  if (would_be_lost (out, out->file) && !again && !(out->journal && (tern_journal_made (out->journal, out->file)
+              || says_the_same (out->file, out->text))))
+    return there_already (out->file, input->path, error);
+  folder = g_path_get_dirname (out->file);
+  if (out->place == TERN_CAPTION_MIRROR && g_mkdir_with_parents (folder, 0777) < 0) {
+    g_set_error (error, TERN_ERROR, errno == ENOSPC ? TERN_ERROR_NO_SPACE : TERN_ERROR_READ,
+        "%s: expected a folder that can be written, found that it cannot: %s", folder, g_strerror (errno));
+    return FALSE;
+  }
+  output = tern_output_open (out->file, error);
+  if (!output)
+    return FALSE;
+  if (tern_output_write (output, out->text->str, out->text->len, error))
+    return tern_output_commit (output, error);
+  tern_output_discard (output);
+  return FALSE;
+}
+
+gboolean
+tern_caption_output_end (TernCaptionOutput *out, const TernBatchInput *input, gboolean again, GError **error)
+{
+  if (again && out->journal && !tern_caption_output_is_files (out))
+    tern_journal_mark (out->journal, "again", "yes");
+  if (out->format == TERN_CAPTION_LINES)
+    return TRUE;
+  if (out->format == TERN_CAPTION_METADATA)
+    return write_metadata (out, input, error);
+  if (out->format == TERN_CAPTION_TXT) {
+    g_autofree char *line = one_line (out);
+
+    g_string_printf (out->text, "%s\n", line);
+  }
+  return write_file (out, input, again, error);
+}
+
+/* ---- On the disk ------------------------------------------------------------------------------------------------- */
+
+guint64
+tern_caption_output_end_of_lines (const TernCaptionOutput *out)
+{
+  return out->bytes;
+}
+
+static gboolean
+fail_sync (const char *path, int errsv, GError **error)
+{
+  g_set_error (error, TERN_ERROR, errsv == ENOSPC || errsv == EDQUOT ? TERN_ERROR_NO_SPACE : TERN_ERROR_READ,
+      "%s: cannot be brought to the disk: %s", path, g_strerror (errsv));
+  return FALSE;
+}
+
+gboolean
+tern_caption_output_sync (TernCaptionOutput *out, GError **error)
+{
+  gboolean good = TRUE;
+  int fd;
+
+  if (out->lines)
+    return fdatasync (fileno (out->lines)) == 0 || errno == EINVAL || errno == ENOTSUP || fail_sync (lines_name (out), errno, error);
+  /* All files of this group at once, with their names. */
+  fd = open (out->place == TERN_CAPTION_BESIDE && out->file ? out->file : out->path ? out->path : ".", O_RDONLY | O_CLOEXEC);
+  if (fd < 0)
+    return TRUE;                /* the last input has none */
+  if (syncfs (fd) < 0)
+    good = fail_sync (out->path ? out->path : out->file, errno, error);
+  close (fd);
+  return good;
 }
 
 void
-tern_caption_output_progress (TernCaptionOutput *out, const char *source, guint input, guint n_inputs, guint64 pts,
-    guint64 duration)
+tern_caption_output_cut (TernCaptionOutput *out, guint64 end)
 {
-  gint64 now = g_get_monotonic_time ();
+  struct stat info;
 
-  if (!isatty (STDERR_FILENO) || (out->shown && now - out->shown < G_USEC_PER_SEC / 5))
+  if (!out->lines || fflush (out->lines) != 0 || fstat (fileno (out->lines), &info) < 0 || !S_ISREG (info.st_mode)
+      || (guint64) info.st_size <= end)
     return;
-  out->shown = now;
-  fprintf (stderr, "\r\033[K[%u/%u] %s", input + 1, n_inputs, source);
-  if (duration != TERN_TIME_NONE)
-    fprintf (stderr, " %.0f of %.0f s", pts / 1e9, duration / 1e9);
-  fflush (stderr);
+  if (ftruncate (fileno (out->lines), end) < 0)
+    tern_tool_message ("%s: what was not finished stays at its end: %s", lines_name (out), g_strerror (errno));
 }

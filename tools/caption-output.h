@@ -1,47 +1,85 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Where `tern caption` writes: JSON lines, a subtitle file a video, and progress on a terminal. */
+/* Where `tern caption` writes: JSON lines, metadata of a data set, or a file for each input. From one thread. */
 #pragma once
 
 #include <stdio.h>
 
 #include "tern/tern.h"
-#include "tools/subtitles.h"
+#include "tools/batch-journal.h"
+#include "tools/batch-list.h"
 
 G_BEGIN_DECLS
 
+typedef enum {
+  TERN_CAPTION_LINES,           /* a result a line */
+  TERN_CAPTION_METADATA,        /* an input a line: file_name and text, as Hugging Face's folders are read */
+  TERN_CAPTION_SRT,             /* and the others: a file an input */
+  TERN_CAPTION_VTT,
+  TERN_CAPTION_TXT,             /* one line, as trainers read it */
+} TernCaptionFormat;
+
+typedef enum {
+  TERN_CAPTION_FLAT,            /* all in one folder */
+  TERN_CAPTION_MIRROR,          /* in folders as the inputs lie in */
+  TERN_CAPTION_BESIDE,          /* where the input is */
+} TernCaptionPlace;
+
 typedef struct {
-  gboolean subtitles, overwrite;
-  TernSubtitles kind;
-  const char *path;             /* of --output: a file for lines (NULL: stdout), a folder for subtitles */
+  TernCaptionFormat format;
+  TernCaptionPlace place;
+  gboolean overwrite, metrics;
+  const char *path;             /* of --output: a file for lines (NULL: stdout), a folder for files */
+  const char *language;         /* between a subtitle file's name and its suffix; NULL: none */
+  const char *before, *after;   /* the caption in files and metadata */
+  TernJournal *journal;         /* what was there is cut to where it ends; NULL: none */
+
   FILE *lines;
-  guint64 results;
+  guint64 results, bytes;       /* in all; of whole lines */
   gboolean closed;              /* nobody reads any more */
-  GHashTable *names;            /* subtitle files of this run */
+  gboolean full;                /* there is no room */
+  GHashTable *names;            /* hashes of the files of this run */
 
   /* of the input at work */
-  char *file;                   /* its subtitle file */
-  GString *cues;
+  char *file;                   /* its file, once it is written */
+  GString *text;
+  GPtrArray *said;              /* char *, captions for one line */
   guint n_cues;
-  gint64 shown;                 /* when progress was shown last, us */
 } TernCaptionOutput;
 
-/* What is set before: subtitles, kind, path, overwrite. FALSE with a message when it cannot be written, or is there and
- * not empty and --overwrite is not given. */
+gboolean tern_caption_format_parse (const char *text, TernCaptionFormat *format);
+/* A file an input. */
+gboolean tern_caption_output_is_files (const TernCaptionOutput *out);
+gboolean tern_caption_output_is_subtitles (const TernCaptionOutput *out);
+
+/* What is set before: everything down to journal. FALSE with a message when it cannot be written, or is there and not empty
+ * and neither --overwrite nor the journal says that it may go. */
 gboolean tern_caption_output_open (TernCaptionOutput *out);
 /* FALSE with a message when what was written is not there. */
 gboolean tern_caption_output_close (TernCaptionOutput *out);
 
-/* Before an input: the name of its subtitle file. Errors: READ, when that is there already. */
-gboolean tern_caption_output_begin (TernCaptionOutput *out, const char *source, GError **error);
+/* Whether @input's file may be written, as far as it can be told before its turn. Errors: READ, when it is there already. */
+gboolean tern_caption_output_may (TernCaptionOutput *out, const TernBatchInput *input, gboolean again, GError **error);
+
+/* Before an input's results. */
+void tern_caption_output_begin (TernCaptionOutput *out);
 /* Takes @result. FALSE for one that says that its window failed. */
 gboolean tern_caption_output_take (TernCaptionOutput *out, TernResult *result);
-/* After an input: writes its subtitle file. */
-gboolean tern_caption_output_end (TernCaptionOutput *out, GError **error);
+/* After an input: writes its file, or its line of metadata. @again: what a run before wrote of it goes. Errors: READ,
+ * NO_SPACE. */
+gboolean tern_caption_output_end (TernCaptionOutput *out, const TernBatchInput *input, gboolean again, GError **error);
 
-/* On stderr, when that is a terminal, five times a second: "[2/5] clip.mp4 8 of 24 s". @pts, @duration: ns, TERN_TIME_NONE
- * unknown. */
-void tern_caption_output_progress (TernCaptionOutput *out, const char *source, guint input, guint n_inputs, guint64 pts,
-    guint64 duration);
-void tern_caption_output_clear_progress (TernCaptionOutput *out);
+/* Bytes of the file of lines so far. */
+guint64 tern_caption_output_end_of_lines (const TernCaptionOutput *out);
+/* Brings all of it to the disk. Errors: READ, NO_SPACE. */
+gboolean tern_caption_output_sync (TernCaptionOutput *out, GError **error);
+/* Of a file of lines with a journal: what stands behind @end goes (an input that was not finished). */
+void tern_caption_output_cut (TernCaptionOutput *out, guint64 end);
+
+/* Of each input's lines those of the run that did it last stay: inputs may have been changed since. The journal says that
+ * it is due, and sees it through whenever it is ended. Errors: READ, NO_SPACE. */
+gboolean tern_caption_output_settle (TernCaptionOutput *out, GError **error);
+
+/* A still has no time for a subtitle to be shown. */
+void tern_caption_output_refuse_still (const TernCaptionOutput *out, const char *name);
 
 G_END_DECLS

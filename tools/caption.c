@@ -6,18 +6,19 @@
 
 #include "engine/llm/llm.h"
 #include "tern/tern.h"
-#include "tools/caption-inputs.h"
+#include "tools/caption-batch.h"
 #include "tools/caption-output.h"
 #include "tools/caption-questions.h"
 #include "tools/media.h"
-#include "tools/source.h"
 #include "tools/tool.h"
 
 #define NOT_GIVEN TERN_CAPTION_NOT_GIVEN
+#define OPTIONS_MAX 64
 
 typedef struct {
   char *model, *mmproj, *rate, *compress, *gate, *kv, *output, *format;
   TernCaptionQuestions questions;
+  TernCaptionBatchOptions batch;
   double window, merge_ratio, kv_prune, gate_threshold, max_silence;
   gint frame_tokens, window_tokens, second_tokens, max_tokens, beam, threads, track;
   gboolean overwrite, allow_network, metrics;
@@ -28,14 +29,6 @@ typedef struct {
   TernSessionParams params;
   TernMediaOptions media;
   TernCaptionOutput out;
-  const TernCaptionInputs *inputs;
-  guint failed;
-  gboolean usage;               /* the options do not suit the model or an input */
-
-  /* the input at work */
-  TernCaptionInput *input;
-  guint number;
-  const char *source;           /* its name, without a password */
 } Caption;
 
 /* ---- Options ----------------------------------------------------------------------------------------------------- */
@@ -107,14 +100,8 @@ check_format (const Options *o, Caption *c)
 {
   c->out.path = o->output;
   c->out.overwrite = o->overwrite;
-  if (!o->format || g_str_equal (o->format, "jsonl"))
-    return TRUE;
-  c->out.subtitles = TRUE;
-  c->out.kind = g_str_equal (o->format, "vtt") ? TERN_SUBTITLES_VTT : TERN_SUBTITLES_SRT;
-  if (!g_str_equal (o->format, "srt") && !g_str_equal (o->format, "vtt"))
-    return wrong ("--format", "jsonl, srt or vtt", "%s", o->format);
-  if (!o->output)
-    return wrong ("--output", "the folder for subtitle files", "none");
+  if (o->format && !tern_caption_format_parse (o->format, &c->out.format))
+    return wrong ("--format", "jsonl, metadata, srt, vtt or txt", "%s", o->format);
   return TRUE;
 }
 
@@ -163,213 +150,43 @@ check_options (const Options *o, Caption *c, guint *threads)
 
 /* ---- Work -------------------------------------------------------------------------------------------------------- */
 
-static void
-show_progress (Caption *c, guint64 pts, guint64 duration)
-{
-  tern_caption_output_progress (&c->out, c->source, c->number, c->inputs->inputs->len, pts, duration);
-}
-
-/* The input could not be done, or not all of it. */
-static void
-input_failed (Caption *c, GError *error)
-{
-  tern_caption_output_clear_progress (&c->out);
-  if (strstr (error->message, g_str_equal (c->source, "-") ? "standard input" : c->source))
-    tern_tool_message ("%s", error->message);
-  else
-    tern_tool_message ("%s: %s", c->source, error->message);
-}
-
+/* Of what was named, before anything is done. */
 static gboolean
-stopped (const Caption *c)
+check_stills (const Caption *c, char **operands)
 {
-  return c->usage || c->out.closed;
-}
-
-/* Pushes until there is room: nothing of a file is dropped. */
-static gboolean
-push (Caption *c, TernSession *session, const TernMedia *media, const TernImage *image, guint64 pts, guint64 duration,
-    GError **error)
-{
-  g_autoptr (GError) busy = NULL;
-
-  while (!(tern_media_is_still (media) ? tern_session_push_still (session, image, &busy)
-          : tern_session_push_frame (session, image, pts, duration, &busy))) {
-    if (!g_error_matches (busy, TERN_ERROR, TERN_ERROR_BUSY)) {
-      g_propagate_error (error, g_steal_pointer (&busy));
+  for (; tern_caption_output_is_subtitles (&c->out) && *operands; operands++)
+    if (tern_media_file_is_still (*operands)) {
+      tern_caption_output_refuse_still (&c->out, *operands);
       return FALSE;
     }
-    g_clear_error (&busy);
-    tern_session_wait (session, 200000);
-    show_progress (c, pts, tern_media_duration (media));
-  }
   return TRUE;
 }
 
 static gboolean
-poll_results (Caption *c, TernSession *session)
-{
-  gboolean good = TRUE;
-  TernResult *result;
-
-  while ((result = tern_session_poll (session)))
-    good = tern_caption_output_take (&c->out, result) && good;
-  return good;
-}
-
-/* All frames of one file. What was decoded before a file breaks off is answered too. */
-static gboolean
-run_media (Caption *c, TernSession *session, TernMedia *media, GError **error)
-{
-  guint64 length = tern_media_duration (media), pts = 0, duration;
-  TernNext next;
-  TernResult *result;
-  TernImage image;
-  gboolean good = TRUE;
-
-  while (!stopped (c) && tern_media_next (media, &image, &pts, &duration, error) == TERN_MEDIA_FRAME) {
-    show_progress (c, pts, length);
-    if (!push (c, session, media, &image, pts, duration, error))
-      break;
-    good = poll_results (c, session) && good;
-  }
-  tern_session_finish (session);
-  while (!stopped (c) && (next = tern_session_next (session, 200000, &result)) != TERN_NEXT_END) {
-    if (next == TERN_NEXT_RESULT)
-      good = tern_caption_output_take (&c->out, result) && good;
-    show_progress (c, pts, length);
-  }
-  return good && !*error;
-}
-
-/* A still has no time for a subtitle to be shown. */
-static gboolean
-refuse_still (Caption *c, const char *name)
-{
-  tern_tool_message ("caption: %s: expected a video for --format %s, found a still", name,
-      tern_subtitles_suffix (c->out.kind) + 1);
-  c->usage = TRUE;
-  return FALSE;
-}
-
-/* FALSE with @error, or, when the input is of no interest, without. */
-static TernMedia *
-open_media (Caption *c, GError **error)
-{
-  TernMediaOptions options = c->media;
-  g_autoptr (GError) failure = NULL;
-  TernMedia *media;
-  gboolean other;
-
-  options.in_folder = c->input->folder != NULL;
-  media = tern_media_open (c->input->path, &options, &other, &failure);
-  if (!media) {
-    if (!other || !tern_caption_input_pass (c->input))
-      g_propagate_error (error, g_steal_pointer (&failure));
-    return NULL;
-  }
-  if (tern_media_choice (media)) {
-    tern_caption_output_clear_progress (&c->out);
-    tern_tool_message ("%s: %s; --track N takes another", c->source, tern_media_choice (media));
-  }
-  return media;
-}
-
-/* FALSE with or without @error: not all of it could be done. */
-static gboolean
-run_open (Caption *c, TernMedia *media, GError **error)
-{
-  g_autoptr (TernSession) session = NULL;
-  gboolean good;
-
-  if (c->out.subtitles && tern_media_is_still (media))
-    return refuse_still (c, c->source);
-  if (!tern_caption_output_begin (&c->out, c->input->path, error))
-    return FALSE;
-  c->params.source = c->source;
-  session = tern_session_new (c->model, &c->params, error);
-  if (!session) {
-    c->usage = g_error_matches (*error, TERN_ERROR, TERN_ERROR_INVALID);        /* no other input would fare better */
-    return FALSE;
-  }
-  good = run_media (c, session, media, error);
-  if (!good && !*error)
-    tern_tool_message ("%s: expected a caption of every window, found that some failed", c->source);
-  if (good || c->out.n_cues > 0) {
-    g_autoptr (GError) unwritten = NULL;
-
-    if (!tern_caption_output_end (&c->out, &unwritten)) {
-      input_failed (c, unwritten);
-      good = FALSE;
-    }
-  }
-  return good;
-}
-
-static void
-run_input (Caption *c)
-{
-  g_autofree char *name = tern_source_public_name (c->input->path);
-  g_autoptr (GError) error = NULL;
-  g_autoptr (TernMedia) media = NULL;
-
-  c->source = name;
-  media = open_media (c, &error);
-  if (media ? !run_open (c, media, &error) : error != NULL)
-    c->failed++;
-  if (error)
-    input_failed (c, error);
-  tern_caption_output_clear_progress (&c->out);
-}
-
-static gboolean
-check_stills (Caption *c)
-{
-  for (guint i = 0; c->out.subtitles && i < c->inputs->inputs->len; i++) {
-    const char *path = g_array_index (c->inputs->inputs, TernCaptionInput, i).path;
-
-    if (tern_media_file_is_still (path))
-      return refuse_still (c, path);
-  }
-  return TRUE;
-}
-
-static int
-run (const Options *o, Caption *c, guint threads)
+open_model (const Options *o, Caption *c, guint threads)
 {
   TernModelParams model = TERN_MODEL_PARAMS_INIT;
   g_autoptr (GError) error = NULL;
 
-  if (!check_stills (c))
-    return TERN_TOOL_USAGE;
   model.model_path = o->model;
   model.mmproj_path = o->mmproj;
   model.threads = threads;
   c->model = tern_model_open (&model, &error);
-  if (!c->model) {
+  if (!c->model)
     tern_tool_message ("%s", error->message);
-    return TERN_TOOL_FAILED;
-  }
-  if (!tern_caption_questions_suit (&o->questions, c->model))
-    return TERN_TOOL_USAGE;
-  if (!tern_caption_output_open (&c->out))
-    return TERN_TOOL_FAILED;
-  for (c->number = 0; c->number < c->inputs->inputs->len && !stopped (c); c->number++) {
-    c->input = &g_array_index (c->inputs->inputs, TernCaptionInput, c->number);
-    run_input (c);
-  }
-  if (!stopped (c))
-    tern_caption_inputs_report (c->inputs, &c->failed);
-  return c->usage ? TERN_TOOL_USAGE : c->failed || c->out.closed ? TERN_TOOL_FAILED : TERN_TOOL_DONE;
+  return c->model != NULL;
 }
 
 static int
-find_and_run (const Options *o, Caption *c, char **operands, guint threads)
+run (const Options *o, Caption *c, char **operands, guint threads)
 {
-  g_autoptr (TernCaptionInputs) inputs = tern_caption_inputs (operands, &c->failed);
-
-  c->inputs = inputs;
-  return run (o, c, threads);
+  if (!check_stills (c, operands))
+    return TERN_TOOL_USAGE;
+  if (!open_model (o, c, threads))
+    return TERN_TOOL_FAILED;
+  if (!tern_caption_questions_suit (&o->questions, c->model))
+    return TERN_TOOL_USAGE;
+  return tern_caption_batch_run (&o->batch, c->model, &c->params, &c->media, &c->out, operands);
 }
 
 static void
@@ -384,6 +201,43 @@ options_clear (Options *o)
   g_free (o->kv);
   g_free (o->output);
   g_free (o->format);
+  tern_caption_batch_clear (&o->batch);
+}
+
+/* What decides about answers, for the journal: another run that goes on must have the same. */
+static char *
+describe (const Options *o)
+{
+  const struct {
+    const char *name, *value;
+  } texts[] = {
+    { "prompt", o->questions.prompt }, { "task", o->questions.task }, { "labels", o->questions.labels },
+    { "json-schema", o->questions.json_schema }, { "grammar", o->questions.grammar }, { "frame-rate", o->rate },
+    { "compress", o->compress }, { "gate", o->gate }, { "kv", o->kv },
+  };
+  const struct {
+    const char *name;
+    double value;
+  } numbers[] = {
+    { "min-confidence", o->questions.min_confidence }, { "window", o->window }, { "merge-ratio", o->merge_ratio },
+    { "kv-prune", o->kv_prune }, { "gate-threshold", o->gate_threshold }, { "max-silence", o->max_silence },
+    { "max-tokens-per-frame", o->frame_tokens }, { "max-tokens-per-window", o->window_tokens },
+    { "max-tokens-per-second", o->second_tokens }, { "max-tokens", o->max_tokens }, { "beam", o->beam },
+    { "track", o->track },
+  };
+  GString *out = g_string_new (NULL);
+
+  for (guint i = 0; i < G_N_ELEMENTS (texts); i++)
+    if (texts[i].value)
+      g_string_append_printf (out, "--%s %s ", texts[i].name, texts[i].value);
+  for (guint i = 0; o->questions.questions && o->questions.questions[i]; i++)
+    g_string_append_printf (out, "--question %s ", o->questions.questions[i]);
+  for (guint i = 0; i < G_N_ELEMENTS (numbers); i++)
+    if (numbers[i].value != NOT_GIVEN)
+      g_string_append_printf (out, "--%s %g ", numbers[i].name, numbers[i].value);
+  if (o->metrics)
+    g_string_append (out, "--metrics ");
+  return g_strchomp (g_string_free (out, FALSE));
 }
 
 int
@@ -392,8 +246,8 @@ tern_tool_caption (int argc, char **argv)
   Options o = { .window = NOT_GIVEN, .merge_ratio = NOT_GIVEN, .kv_prune = NOT_GIVEN,
     .gate_threshold = NOT_GIVEN, .max_silence = NOT_GIVEN, .frame_tokens = NOT_GIVEN,
     .window_tokens = NOT_GIVEN, .second_tokens = NOT_GIVEN, .max_tokens = NOT_GIVEN,
-    .beam = NOT_GIVEN, .threads = NOT_GIVEN, .track = NOT_GIVEN, .questions.min_confidence = NOT_GIVEN };
-  const GOptionEntry entries[] = {
+    .beam = NOT_GIVEN, .threads = NOT_GIVEN, .track = NOT_GIVEN, .questions.min_confidence = NOT_GIVEN, .batch = TERN_CAPTION_BATCH_OPTIONS_INIT };
+  GOptionEntry entries[OPTIONS_MAX] = {
     { "model", 0, 0, G_OPTION_ARG_FILENAME, &o.model, "GGUF file of the language model, or a folder with one", "FILE" },
     { "mmproj", 0, 0, G_OPTION_ARG_FILENAME, &o.mmproj, "GGUF file of the vision encoder", "FILE" },
     { "prompt", 0, 0, G_OPTION_ARG_STRING, &o.questions.prompt, "Instruction; empty for none", "TEXT" },
@@ -427,31 +281,33 @@ tern_tool_caption (int argc, char **argv)
     { "max-tokens", 0, 0, G_OPTION_ARG_INT, &o.max_tokens, "Longest caption (32)", "N" },
     { "beam", 0, 0, G_OPTION_ARG_INT, &o.beam, "Beams; 1 is greedy (1)", "N" },
     { "threads", 0, 0, G_OPTION_ARG_INT, &o.threads, "Threads (all cores)", "N" },
-    { "output", 0, 0, G_OPTION_ARG_FILENAME, &o.output, "File for JSON lines, folder for subtitles", "PATH" },
+    { "output", 0, 0, G_OPTION_ARG_FILENAME, &o.output, "File for JSON lines and metadata, folder for the others", "PATH" },
     { "metrics", 0, 0, G_OPTION_ARG_NONE, &o.metrics, "JSON lines have how long each stage took", NULL },
     { "track", 0, 0, G_OPTION_ARG_INT, &o.track, "Video track of each file, counted from 0 (the one that is the video)",
         "N" },
     { "overwrite", 0, 0, G_OPTION_ARG_NONE, &o.overwrite, "Replace output files that are there already", NULL },
     { "allow-network", 0, 0, G_OPTION_ARG_NONE, &o.allow_network, "Open URLs (http, https, rtsp, ...), and what playlists "
         "name there", NULL },
-    { "format", 0, 0, G_OPTION_ARG_STRING, &o.format, "jsonl (default), srt or vtt", "FORMAT" },
-    { NULL }
+    { "format", 0, 0, G_OPTION_ARG_STRING, &o.format, "jsonl (default), metadata, srt, vtt or txt", "FORMAT" },
   };
   Caption c = { .params = TERN_SESSION_PARAMS_INIT };
   g_auto (GStrv) operands = NULL;
-  guint threads = 0;
+  guint threads = 0, n;
   int status = TERN_TOOL_USAGE;
 
   signal (SIGPIPE, SIG_IGN);    /* a closed pipe is an error of the write */
-  if (tern_tool_options (argc, argv, "INPUT...", 1, G_MAXINT,
-          "Captions pictures, videos, and folders of them; - is standard input.", entries, &operands)
+  for (n = 0; entries[n].long_name; n++);
+  tern_caption_batch_entries (&o.batch, entries + n);
+  if (tern_tool_options (argc, argv, "[INPUT...]", 0, G_MAXINT,
+          "Captions pictures, videos, folders and tar files of them; - is standard input.", entries, &operands)
       && check_options (&o, &c, &threads)) {
-    status = tern_caption_questions_check (&o.questions, c.out.subtitles, &c.params);
+    status = tern_caption_batch_check (&o.batch, &c.out, operands);
     if (status == TERN_TOOL_DONE)
-      status = find_and_run (&o, &c, operands, threads);
+      status = tern_caption_questions_check (&o.questions, c.out.format != TERN_CAPTION_LINES, &c.params);
+    o.batch.settings = describe (&o);
+    if (status == TERN_TOOL_DONE)
+      status = run (&o, &c, operands, threads);
   }
-  if (!tern_caption_output_close (&c.out) && status == TERN_TOOL_DONE)
-    status = TERN_TOOL_FAILED;
   if (c.model)
     tern_model_unref (c.model);
   options_clear (&o);

@@ -107,7 +107,8 @@ is_late (void *data)
 {
   const TernMedia *media = data;
 
-  return media->deadline && g_get_monotonic_time () > media->deadline;
+  return (media->deadline && g_get_monotonic_time () > media->deadline)
+      || (media->options.stop && g_atomic_int_get (media->options.stop));
 }
 
 static void
@@ -148,10 +149,10 @@ open_format (TernMedia *media, const TernMediaOptions *options, gboolean *other,
   media->format = avformat_alloc_context ();
   if (!media->format)
     return tern_media_fail (media, AVERROR (ENOMEM), "it cannot be read", error);
+  media->format->interrupt_callback = (AVIOInterruptCB) { is_late, media };
   if (tern_source_kind (media->source) == TERN_SOURCE_ADDRESS) {
     avformat_network_init ();
     media->deadline = g_get_monotonic_time () + PATIENCE;
-    media->format->interrupt_callback = (AVIOInterruptCB) { is_late, media };
   }
   if (!tern_source_url (media->source) && !open_io (media, error))
     return FALSE;
@@ -190,7 +191,7 @@ open_codec (TernMedia *media, const AVCodec *decoder, GError **error)
   if (!media->codec)
     return tern_media_fail (media, AVERROR (ENOMEM), "it cannot be decoded", error);
   media->codec->max_pixels = TERN_MEDIA_MAX_PIXELS;
-  media->codec->thread_count = media->still ? 1 : 0;
+  media->codec->thread_count = media->still ? 1 : media->options.threads;
   if ((code = avcodec_parameters_to_context (media->codec, tern_media_stream (media)->codecpar)) < 0
       || (code = avcodec_open2 (media->codec, decoder, NULL)) < 0)
     return tern_media_fail (media, code, "it cannot be decoded", error);
@@ -264,7 +265,7 @@ tern_media_open (const char *input, const TernMediaOptions *options, gboolean *o
   *other = FALSE;
   av_log_set_level (AV_LOG_QUIET);      /* what went wrong is in the error */
   g_queue_init (&media->waiting);
-  media->source = tern_source_open (input, media->options.allow_network, error);
+  media->source = tern_source_open_full (input, media->options.allow_network, media->options.fd, media->options.stop, error);
   if (!media->source) {
     *other = error && g_error_matches (*error, TERN_ERROR, TERN_ERROR_FORMAT);  /* empty */
     return NULL;

@@ -23,14 +23,20 @@ typedef struct _TernMedia TernMedia;
  * @allow_network: URLs are opened, and playlists may name them
  * @in_folder: it was not named but found: playlists, whose files are found too, and what libavformat guesses from weak signs
  *   only are neither picture nor video
+ * @fd: unless -1, the bytes, of which the input is the name alone; read from their beginning by offset, not taken
+ * @threads: that decode a video; 0 = all cores
+ * @stop: (nullable): when it is no longer 0 (any thread sets it), opening and reading end soon, with READ
  */
 typedef struct {
   gint track;
   gboolean allow_network;
   gboolean in_folder;
+  int fd;
+  guint threads;
+  const gint *stop;
 } TernMediaOptions;
 
-#define TERN_MEDIA_OPTIONS_INIT { .track = -1 }
+#define TERN_MEDIA_OPTIONS_INIT { .track = -1, .fd = -1 }
 
 /* @input: a path, `-` for standard input, or a URL. @options: NULL for the defaults. @other, unless NULL: set to whether
  * what was found is neither picture nor video (text, an archive, sound), the error saying so.

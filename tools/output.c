@@ -19,7 +19,7 @@ struct _TernOutput {
 static gboolean
 fail (GError **error, const char *path, int errsv)
 {
-  g_set_error (error, TERN_ERROR, TERN_ERROR_READ, "%s: cannot be written: %s", path, g_strerror (errsv));
+  g_set_error (error, TERN_ERROR, errsv == ENOSPC || errsv == EDQUOT ? TERN_ERROR_NO_SPACE : TERN_ERROR_READ, "%s: cannot be written: %s", path, g_strerror (errsv));
   return FALSE;
 }
 
@@ -72,6 +72,12 @@ tern_output_write (TernOutput *output, const void *data, gsize bytes, GError **e
     bytes -= n;
   }
   return TRUE;
+}
+
+gboolean
+tern_output_sync (TernOutput *output, GError **error)
+{
+  return fsync (output->fd) == 0 || errno == EINVAL || fail (error, output->path, errno);
 }
 
 gboolean

@@ -9,9 +9,11 @@ G_BEGIN_DECLS
 
 typedef struct _TernOutput TernOutput;
 
-/* Errors (all functions): READ; the message names @path. */
+/* Errors (all functions): READ, NO_SPACE; the message names @path. */
 TernOutput *tern_output_open (const char *path, GError **error);
 gboolean tern_output_write (TernOutput *output, const void *data, gsize bytes, GError **error);
+/* Brings what was written to the disk. */
+gboolean tern_output_sync (TernOutput *output, GError **error);
 /* Both free @output. Commit gives the file its name; discard leaves what was there before. */
 gboolean tern_output_commit (TernOutput *output, GError **error);
 void tern_output_discard (TernOutput *output);

@@ -16,6 +16,7 @@
 #define HEAD_BYTES (256 << 10)  /* of a stream that may be looked at more than once */
 #define SPOOL_BYTES (G_GUINT64_CONSTANT (16) << 30)     /* a stream without end shall not fill the disk */
 #define SILENT_MS 1000          /* of a named pipe, until that is said */
+#define LOOK_MS 100             /* whether waiting shall end */
 
 struct _TernSource {
   TernSourceKind kind;
@@ -25,6 +26,7 @@ struct _TernSource {
   guint64 base, whole;          /* where in the file the bytes begin, and how many it has */
   guint8 *head;                 /* of a stream */
   gsize n_head;
+  const gint *stop;             /* no longer 0: nobody wants to wait */
 };
 
 static gboolean
@@ -66,16 +68,33 @@ tern_source_public_name (const char *input)
   return at ? g_strdup_printf ("%.*s%s", (int) (host - input), input, at + 1) : g_strdup (input);
 }
 
+/* As read(), which cannot be asked to stop waiting. */
+static gssize
+read_stream (TernSource *source, void *to, gsize n)
+{
+  struct pollfd pipe = { .fd = source->fd, .events = POLLIN };
+  gssize got;
+
+  while (source->stop && (g_atomic_int_get (source->stop) || poll (&pipe, 1, LOOK_MS) <= 0)) {
+    if (!g_atomic_int_get (source->stop))
+      continue;
+    errno = ECANCELED;
+    return -1;
+  }
+  do
+    got = read (source->fd, to, n);
+  while (got < 0 && errno == EINTR);
+  return got;
+}
+
 /* What a pipe gives at once may be little: the formats are told by more. */
 static gboolean
 fill_head (TernSource *source, GError **error)
 {
   source->head = g_malloc (HEAD_BYTES);
   while (source->n_head < HEAD_BYTES) {
-    gssize n = read (source->fd, source->head + source->n_head, HEAD_BYTES - source->n_head);
+    gssize n = read_stream (source, source->head + source->n_head, HEAD_BYTES - source->n_head);
 
-    if (n < 0 && errno == EINTR)
-      continue;
     if (n < 0)
       return fail_errno (source, errno, error);
     if (n == 0) {
@@ -97,7 +116,7 @@ wait_for_writer (const TernSource *source)
 
   if (poll (&pipe, 1, SILENT_MS) == 0) {
     tern_log (TERN_LOG_WARNING, "%s: a pipe that nothing comes from: waiting for its writer", source->name);
-    while (poll (&pipe, 1, -1) < 0 && errno == EINTR);
+    while (!(source->stop && g_atomic_int_get (source->stop)) && poll (&pipe, 1, LOOK_MS) <= 0);
   }
   fcntl (source->fd, F_SETFL, fcntl (source->fd, F_GETFL) & ~O_NONBLOCK);
 }
@@ -127,14 +146,37 @@ open_file (TernSource *source, const char *path, GError **error)
   return TRUE;
 }
 
+/* A file that is open already, or stands in memory. */
+static gboolean
+take_fd (TernSource *source, const char *name, int fd, GError **error)
+{
+  struct stat info;
+
+  source->name = g_strdup (name);
+  source->fd = fcntl (fd, F_DUPFD_CLOEXEC, 3);
+  if (source->fd < 0 || fstat (source->fd, &info) < 0)
+    return fail_errno (source, errno, error);
+  source->size = info.st_size;
+  return source->size > 0 || fail (source, TERN_ERROR_FORMAT, "an empty file", error);
+}
+
 TernSource *
 tern_source_open (const char *input, gboolean allow_network, GError **error)
+{
+  return tern_source_open_full (input, allow_network, -1, NULL, error);
+}
+
+TernSource *
+tern_source_open_full (const char *input, gboolean allow_network, int fd, const gint *stop, GError **error)
 {
   g_autoptr (TernSource) source = g_new0 (TernSource, 1);
   g_autofree char *local = NULL;
 
   source->fd = -1;
   source->size = G_MAXUINT64;
+  source->stop = stop;
+  if (fd >= 0)
+    return take_fd (source, input, fd, error) ? g_steal_pointer (&source) : NULL;
   if (tern_source_is_address (input) && g_ascii_strncasecmp (input, "file://", 7) != 0) {
     source->kind = TERN_SOURCE_ADDRESS;
     source->name = tern_source_public_name (input);
@@ -222,9 +264,7 @@ tern_source_take (TernSource *source, void *to, gsize n)
   if (source->kind == TERN_SOURCE_FILE || source->position < source->n_head) {
     got = tern_source_read (source, source->position, to, n);
   } else {
-    do
-      got = read (source->fd, to, n);
-    while (got < 0 && errno == EINTR);
+    got = read_stream (source, to, n);
     if (got < 0)
       return -errno;
   }

@@ -17,6 +17,11 @@ typedef struct _TernSource TernSource;
 /* @input: a path, `-` for standard input, or, when the network is allowed, a URL. Errors: NOT_FOUND, READ, FORMAT (empty,
  * a folder), INVALID (an address that is not allowed). */
 TernSource *tern_source_open (const char *input, gboolean allow_network, GError **error);
+
+/* The same with an end to waiting. @fd: unless -1, what is read in place of @input, which then is its name alone; not taken.
+ * @stop: (nullable): when it is no longer 0 (any thread sets it), whatever waits for a stream fails within a tenth of a
+ * second, with READ. Lives as long as the source. */
+TernSource *tern_source_open_full (const char *input, gboolean allow_network, int fd, const gint *stop, GError **error);
 void tern_source_free (TernSource *source);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernSource, tern_source_free)
 

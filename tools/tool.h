@@ -11,6 +11,7 @@ enum {
   TERN_TOOL_DONE = 0,
   TERN_TOOL_FAILED = 1,         /* some input failed; the others were done */
   TERN_TOOL_USAGE = 2,          /* wrong options or arguments */
+  TERN_TOOL_TRY_AGAIN = 75,     /* EX_TEMPFAIL of sysexits.h: no room, or another run has what it needs */
 };
 
 /* Bytes of the texts, ids and messages that subcommands take, from files and standard input. */

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What `tern caption` shall look at, one input after the other, found while others are being worked on: what was named,
+ * lines of --files-from, everything in folders, and the members of tar files. Whether a folder's file is a picture or a video
+ * is seen when it is opened, so that each is opened once. */
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+/* A folder or tar file that was named, and what became of the files in it. */
+typedef struct {
+  char *path;
+  guint files, passed;          /* found; passed over, because they are neither pictures nor videos */
+  GString *examples;            /* the first names that were passed over */
+} TernBatchFolder;
+
+typedef struct {
+  char *path;                   /* as named, or the folder's path and the file's name; bytes, perhaps no UTF-8 */
+  char *key;                    /* what stays the same where the folder lies elsewhere: the path below what was named */
+  TernBatchFolder *folder;      /* borrowed from the list; NULL: it was named itself */
+  int fd;                       /* of a member of a tar file: its bytes; -1: @path is opened */
+} TernBatchInput;
+
+void tern_batch_input_free (TernBatchInput *input);
+
+/**
+ * TernBatchListOptions:
+ * @operands: (array zero-terminated=1): files, folders, tar files, addresses, `-`
+ * @files_from: (nullable): a file of names, `-` for standard input; they come after @operands
+ * @shard: of @shards: an input is this run's when its key's hash is; (0, 1) takes all
+ * @sorted: folders by name; else as the file system gives them, without waiting for the last name
+ */
+typedef struct {
+  char **operands;
+  const char *files_from;
+  guint shard, shards;
+  gboolean sorted;
+} TernBatchListOptions;
+
+typedef struct _TernBatchList TernBatchList;
+
+/* Begins to look, in a thread of its own. @options are copied. Errors: NOT_FOUND, READ for @files_from. */
+TernBatchList *tern_batch_list_new (const TernBatchListOptions *options, GError **error);
+/* Does not wait for a file system that hangs, nor for standard input. */
+void tern_batch_list_free (TernBatchList *list);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernBatchList, tern_batch_list_free)
+
+typedef enum {
+  TERN_BATCH_LIST_INPUT,
+  TERN_BATCH_LIST_WAIT,         /* none at the moment */
+  TERN_BATCH_LIST_END,
+} TernBatchListStatus;
+
+/* The next input, without waiting. @notify of tern_batch_list_watch() is called when there is more after WAIT. */
+TernBatchListStatus tern_batch_list_next (TernBatchList *list, TernBatchInput **input);
+void tern_batch_list_watch (TernBatchList *list, void (*notify) (void *data), void *data);
+
+/* How many inputs there are in all; FALSE while that is not known. */
+gboolean tern_batch_list_total (TernBatchList *list, guint64 *total);
+
+/* The share of names that is shard @shard of @shards; FNV-1a of @key's bytes, the same everywhere and always. */
+gboolean tern_batch_in_shard (const char *key, guint shard, guint shards);
+
+/* @input is neither picture nor video. FALSE when that is an error: it was named, or has the name of one. */
+gboolean tern_batch_list_pass (TernBatchList *list, const TernBatchInput *input);
+
+/* Tells how many files of each folder were passed over, and which could not be read. How many failures that is: folders
+ * with nothing to see, or that cannot be read. After the end. */
+guint tern_batch_list_report (TernBatchList *list);
+
+G_END_DECLS

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "tools/batch-work.h"
+
+#include "tools/source.h"
+#include "tools/tool.h"
+
+#define WAIT_US 100000          /* then it is seen whether to stop */
+
+TernBatchJob *
+tern_batch_job_new (const TernBatchWork *work, TernBatchInput *input)
+{
+  TernBatchJob *job = g_new0 (TernBatchJob, 1);
+
+  job->work = work;
+  job->input = input;
+  job->source = tern_source_public_name (input->path);
+  job->references = 1;
+  job->length = TERN_TIME_NONE;
+  g_mutex_init (&job->lock);
+  g_queue_init (&job->results);
+  return job;
+}
+
+void
+tern_batch_job_unref (TernBatchJob *job)
+{
+  TernResult *result;
+
+  if (!g_atomic_int_dec_and_test (&job->references))
+    return;
+  while ((result = g_queue_pop_head (&job->results)))
+    tern_result_unref (result);
+  g_clear_error (&job->error);
+  tern_batch_input_free (job->input);
+  g_mutex_clear (&job->lock);
+  g_free (job->source);
+  g_free (job);
+}
+
+TernResult *
+tern_batch_job_poll (TernBatchJob *job)
+{
+  TernResult *result;
+
+  g_mutex_lock (&job->lock);
+  result = g_queue_pop_head (&job->results);
+  g_mutex_unlock (&job->lock);
+  return result;
+}
+
+gboolean
+tern_batch_job_done (TernBatchJob *job)
+{
+  gboolean done;
+
+  g_mutex_lock (&job->lock);
+  done = job->done && job->results.length == 0;
+  g_mutex_unlock (&job->lock);
+  return done;
+}
+
+static gboolean
+stopped (TernBatchJob *job)
+{
+  return g_atomic_int_get (&job->stop) != 0;
+}
+
+static void
+moved (TernBatchJob *job, guint64 pts)
+{
+  g_mutex_lock (&job->lock);
+  job->moved = g_get_monotonic_time ();
+  if (pts != TERN_TIME_NONE)
+    job->pts = pts;
+  g_mutex_unlock (&job->lock);
+}
+
+/* Takes @result. FALSE for one that says that its window failed. */
+static gboolean
+give (TernBatchJob *job, TernResult *result)
+{
+  gboolean good = !g_str_equal (result->kind, "error");
+
+  g_mutex_lock (&job->lock);
+  g_queue_push_tail (&job->results, result);
+  job->moved = g_get_monotonic_time ();
+  g_mutex_unlock (&job->lock);
+  job->work->notify (job->work->notify_data);
+  return good;
+}
+
+/* Pushes until there is room: nothing of a file is dropped. */
+static gboolean
+push (TernBatchJob *job, TernSession *session, const TernMedia *media, const TernImage *image, guint64 pts, guint64 duration,
+    GError **error)
+{
+  g_autoptr (GError) busy = NULL;
+
+  while (!(tern_media_is_still (media) ? tern_session_push_still (session, image, &busy)
+          : tern_session_push_frame (session, image, pts, duration, &busy))) {
+    if (stopped (job) || !g_error_matches (busy, TERN_ERROR, TERN_ERROR_BUSY)) {
+      g_propagate_error (error, g_steal_pointer (&busy));
+      return FALSE;
+    }
+    g_clear_error (&busy);
+    tern_session_wait (session, WAIT_US);
+    moved (job, TERN_TIME_NONE);        /* others are at work: it does not stand still */
+  }
+  return TRUE;
+}
+
+static TernMediaStatus
+next_frame (TernBatchJob *job, TernMedia *media, TernImage *image, guint64 *pts, guint64 *duration, GError **error)
+{
+  gint64 start = g_get_monotonic_time ();
+  TernMediaStatus status = tern_media_next (media, image, pts, duration, error);
+
+  job->decode_s += (g_get_monotonic_time () - start) / 1e6;
+  if (status == TERN_MEDIA_FRAME)
+    moved (job, *pts);
+  return status;
+}
+
+/* All frames of one file. What was decoded before a file breaks off is answered too. */
+static gboolean
+run_media (TernBatchJob *job, TernSession *session, TernMedia *media, GError **error)
+{
+  guint64 pts = 0, duration;
+  TernNext next;
+  TernResult *result;
+  TernImage image;
+  gboolean good = TRUE;
+
+  while (!stopped (job) && next_frame (job, media, &image, &pts, &duration, error) == TERN_MEDIA_FRAME) {
+    if (!push (job, session, media, &image, pts, duration, error))
+      break;
+    while ((result = tern_session_poll (session)))
+      good = give (job, result) && good;
+  }
+  tern_session_finish (session);
+  while (!stopped (job) && (next = tern_session_next (session, WAIT_US, &result)) != TERN_NEXT_END) {
+    moved (job, TERN_TIME_NONE);
+    if (next == TERN_NEXT_RESULT)
+      good = give (job, result) && good;
+  }
+  return good && !*error;
+}
+
+/* NULL with an error, or, when the input is of no interest, without. */
+static TernMedia *
+open_media (TernBatchJob *job, GError **error)
+{
+  TernMediaOptions options = job->work->media;
+  gint64 start = g_get_monotonic_time ();
+  g_autoptr (GError) failure = NULL;
+  TernMedia *media;
+  gboolean other;
+
+  options.in_folder = job->input->folder != NULL;
+  options.fd = job->input->fd;
+  options.stop = &job->stop;
+  media = tern_media_open (job->input->path, &options, &other, &failure);
+  job->read_s += (g_get_monotonic_time () - start) / 1e6;
+  if (!media) {
+    job->passed = other && tern_batch_list_pass (job->work->list, job->input);
+    if (!job->passed)
+      g_propagate_error (error, g_steal_pointer (&failure));
+    return NULL;
+  }
+  g_mutex_lock (&job->lock);
+  job->length = tern_media_duration (media);
+  g_mutex_unlock (&job->lock);
+  if (tern_media_choice (media))
+    tern_tool_message ("%s: %s; --track N takes another", job->source, tern_media_choice (media));
+  return media;
+}
+
+static void
+run_open (TernBatchJob *job, TernMedia *media)
+{
+  TernSessionParams params = job->work->params;
+  g_autoptr (TernSession) session = NULL;
+
+  job->still = tern_media_is_still (media);
+  if (job->still && job->work->no_stills) {
+    job->usage = TRUE;
+    return;
+  }
+  params.source = job->source;
+  session = tern_session_new (job->work->model, &params, &job->error);
+  if (session)
+    job->good = run_media (job, session, media, &job->error);
+  else
+    job->usage = g_error_matches (job->error, TERN_ERROR, TERN_ERROR_INVALID);
+}
+
+void
+tern_batch_job_run (TernBatchJob *job)
+{
+  g_autoptr (TernMedia) media = NULL;
+
+  g_mutex_lock (&job->lock);
+  job->began = job->moved = g_get_monotonic_time ();
+  g_mutex_unlock (&job->lock);
+  media = stopped (job) ? NULL : open_media (job, &job->error);
+  if (media)
+    run_open (job, media);
+  g_mutex_lock (&job->lock);
+  job->done = TRUE;
+  g_mutex_unlock (&job->lock);
+  job->work->notify (job->work->notify_data);
+}

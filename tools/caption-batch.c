@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "tools/caption-batch.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <glib/gstdio.h>
+
+#include "tools/batch.h"
+#include "tools/tool.h"
+
+#define JOBS_PER_THREAD 4       /* inputs at work when it is not said how many: decoding, pictures and words overlap */
+#define JOBS_LEAST 4
+#define JOBS_MOST 16
+#define PATIENCE 60.0           /* seconds without anything new, of one input among others */
+
+void
+tern_caption_batch_entries (TernCaptionBatchOptions *o, GOptionEntry entries[21])
+{
+  const GOptionEntry all[] = {
+    { "files-from", 0, 0, G_OPTION_ARG_FILENAME, &o->files_from, "Further inputs, a line each or ended by NUL; - is standard "
+        "input, read as it comes", "FILE" },
+    { "shard", 0, 0, G_OPTION_ARG_STRING, &o->shard, "Of all inputs those that are the I-th of N parts, I from 0; by name, the same "
+        "on every machine", "I/N" },
+    { "jobs", 0, 0, G_OPTION_ARG_INT, &o->jobs, "Inputs at work at once; 0 is as many as it takes (0)", "N" },
+    { "unordered", 0, 0, G_OPTION_ARG_NONE, &o->unordered, "Results as inputs are done, not in their order", NULL },
+    { "resume", 0, 0, G_OPTION_ARG_NONE, &o->resume, "Keep a journal, and go on where it ends: the same command after whatever "
+        "stopped it", NULL },
+    { "journal", 0, 0, G_OPTION_ARG_FILENAME, &o->journal, "The journal (beside the output)", "FILE" },
+    { "force", 0, 0, G_OPTION_ARG_NONE, &o->force, "Go on although model or settings are others", NULL },
+    { "retry-failed", 0, 0, G_OPTION_ARG_NONE, &o->retry_failed, "With --resume: what failed is tried again", NULL },
+    { "checksum", 0, 0, G_OPTION_ARG_NONE, &o->checksum, "With --resume: changed inputs are told by their bytes, not by size and "
+        "time", NULL },
+    { "failures", 0, 0, G_OPTION_ARG_FILENAME, &o->failures, "JSON lines of what failed and why", "FILE" },
+    { "progress", 0, 0, G_OPTION_ARG_STRING, &o->progress, "auto (a line on a terminal), json (an object a second on stderr) or "
+        "none", "KIND" },
+    { "file-timeout", 0, 0, G_OPTION_ARG_DOUBLE, &o->file_timeout, "Give an input up after so many seconds; 0 is never (never, but "
+        "after 60 without anything new when there are others)", "SECONDS" },
+    { "beside", 0, 0, G_OPTION_ARG_NONE, &o->beside, "srt, vtt, txt: files beside their inputs", NULL },
+    { "mirror", 0, 0, G_OPTION_ARG_NONE, &o->mirror, "srt, vtt, txt: folders in --output as the inputs' are", NULL },
+    { "language", 0, 0, G_OPTION_ARG_STRING, &o->language, "srt, vtt: name.CODE.srt, as media servers read it", "CODE" },
+    { "template", 0, 0, G_OPTION_ARG_STRING, &o->template, "Text around the caption, {} being its place; not for jsonl", "TEXT" },
+    { "nice", 0, 0, G_OPTION_ARG_INT, &o->nice, "Priority, as nice(1) has it", "N" },
+    { "max-memory", 0, 0, G_OPTION_ARG_STRING, &o->max_memory, "Begin no input while more is in use: bytes, with K, M or G", "BYTES" },
+    { NULL }
+  };
+
+  memcpy (entries, all, sizeof all);
+}
+
+void
+tern_caption_batch_clear (TernCaptionBatchOptions *o)
+{
+  g_free (o->files_from);
+  g_free (o->journal);
+  g_free (o->failures);
+  g_free (o->progress);
+  g_free (o->shard);
+  g_free (o->language);
+  g_free (o->template);
+  g_free (o->max_memory);
+  g_free (o->settings);
+}
+
+/* ---- Checks ------------------------------------------------------------------------------------------------------ */
+
+static gboolean
+parse_shard (const char *text, guint *shard, guint *shards)
+{
+  g_auto (GStrv) parts = g_strsplit (text, "/", 2);
+  guint64 i, n;
+
+  if (!parts[0] || !parts[1] || !g_ascii_string_to_unsigned (parts[1], 10, 1, 1000000, &n, NULL)
+      || !g_ascii_string_to_unsigned (parts[0], 10, 0, n - 1, &i, NULL))
+    return FALSE;
+  *shard = (guint) i;
+  *shards = (guint) n;
+  return TRUE;
+}
+
+/* 0: not one. */
+static guint64
+parse_bytes (const char *text)
+{
+  char *end;
+  double value = g_ascii_strtod (text, &end), unit = 1;
+
+  if (*end && strchr ("kKmMgG", *end)) {
+    unit = *end == 'k' || *end == 'K' ? 1 << 10 : *end == 'm' || *end == 'M' ? 1 << 20 : 1 << 30;
+    end++;
+  }
+  return *end == 0 && value >= 1 && value * unit < 1e18 ? (guint64) (value * unit) : 0;
+}
+
+static gboolean
+is_language (const char *text)
+{
+  gsize n = strlen (text);
+
+  return n >= 2 && n <= 32 && strspn (text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-") == n;
+}
+
+static int
+check_placing (const TernCaptionBatchOptions *o, TernCaptionOutput *out)
+{
+  gboolean files = tern_caption_output_is_files (out);
+
+  if ((o->beside || o->mirror) && !files)
+    return tern_tool_usage ("caption: --%s: expected --format srt, vtt or txt, found another", o->beside ? "beside" : "mirror");
+  if (o->beside && (o->mirror || out->path))
+    return tern_tool_usage ("caption: --beside: expected no --%s beside it, found one", o->mirror ? "mirror" : "output");
+  if (files && !o->beside && !out->path)
+    return tern_tool_usage ("caption: --output: expected the folder for %s files (or --beside), found none",
+        tern_caption_output_is_subtitles (out) ? "subtitle" : "text");
+  if (out->format == TERN_CAPTION_METADATA && !out->path)
+    return tern_tool_usage ("caption: --output: expected the file of the metadata, in the folder that the inputs lie below, found none");
+  if (o->language && (!tern_caption_output_is_subtitles (out) || !is_language (o->language)))
+    return tern_tool_usage ("caption: --language: expected a code such as en or pt-BR, with --format srt or vtt, found %s", o->language);
+  out->place = o->beside ? TERN_CAPTION_BESIDE : o->mirror ? TERN_CAPTION_MIRROR : TERN_CAPTION_FLAT;
+  out->language = o->language;
+  return TERN_TOOL_DONE;
+}
+
+static int
+check_template (TernCaptionBatchOptions *o, TernCaptionOutput *out)
+{
+  char *place;
+
+  if (!o->template)
+    return TERN_TOOL_DONE;
+  place = strstr (o->template, "{}");
+  if (out->format == TERN_CAPTION_LINES)
+    return tern_tool_usage ("caption: --template: expected --format metadata, srt, vtt or txt, found jsonl, whose lines have what the "
+        "model said");
+  if (!place || strpbrk (o->template, "\r\n"))
+    return tern_tool_usage ("caption: --template: expected a line of text with {} where the caption stands, found %s", o->template);
+  *place = 0;
+  out->before = o->template;
+  out->after = place + 2;
+  return TERN_TOOL_DONE;
+}
+
+static int
+check_journal (const TernCaptionBatchOptions *o, const TernCaptionOutput *out, char **operands)
+{
+  static const char *const need[] = { "journal", "force", "retry-failed", "checksum" };
+  const gboolean given[] = { o->journal != NULL, o->force, o->retry_failed, o->checksum };
+
+  for (guint i = 0; !o->resume && i < G_N_ELEMENTS (need); i++)
+    if (given[i])
+      return tern_tool_usage ("caption: --%s: expected --resume beside it, found none", need[i]);
+  if (!o->resume)
+    return TERN_TOOL_DONE;
+  if (!out->path && !o->beside)
+    return tern_tool_usage ("caption: --resume: expected --output (or --beside), found results on standard output, which cannot go on");
+  if (o->beside && !o->journal)
+    return tern_tool_usage ("caption: --resume: expected --journal with --beside, found none");
+  if (out->overwrite)
+    return tern_tool_usage ("caption: --resume: expected no --overwrite beside it, found one; without --resume it begins anew");
+  for (; *operands; operands++)
+    if (g_str_equal (*operands, "-"))
+      return tern_tool_usage ("caption: --resume: expected inputs that can be read again, found standard input");
+  return TERN_TOOL_DONE;
+}
+
+int
+tern_caption_batch_check (TernCaptionBatchOptions *o, TernCaptionOutput *out, char **operands)
+{
+  TernProgressKind progress;
+  guint shard, shards;
+  int status;
+
+  if (!*operands && !o->files_from)
+    return tern_tool_usage ("caption: expected INPUT... or --files-from, found neither; see `tern caption --help`");
+  for (char **p = operands; o->files_from && g_str_equal (o->files_from, "-") && *p; p++)
+    if (g_str_equal (*p, "-"))
+      return tern_tool_usage ("caption: expected either names or an input on standard input, found both");
+  if (o->shard && !parse_shard (o->shard, &shard, &shards))
+    return tern_tool_usage ("caption: --shard: expected I/N, I from 0 to N - 1, found %s", o->shard);
+  if (o->jobs < 0 || o->jobs > TERN_BATCH_JOBS_MAX)
+    return tern_tool_usage ("caption: --jobs: expected 0 to %d, found %d", TERN_BATCH_JOBS_MAX, o->jobs);
+  if (o->progress && !tern_progress_parse (o->progress, &progress))
+    return tern_tool_usage ("caption: --progress: expected auto, json or none, found %s", o->progress);
+  if (o->nice != G_MININT && (o->nice < -20 || o->nice > 19))
+    return tern_tool_usage ("caption: --nice: expected -20 to 19, found %d", o->nice);
+  if (o->max_memory && !parse_bytes (o->max_memory))
+    return tern_tool_usage ("caption: --max-memory: expected bytes, with K, M or G behind them, found %s", o->max_memory);
+  if (o->file_timeout != -1 && !(o->file_timeout >= 0 && o->file_timeout <= 1e9))
+    return tern_tool_usage ("caption: --file-timeout: expected seconds, 0 to 1e9, found %g", o->file_timeout);
+  if ((status = check_placing (o, out)) != TERN_TOOL_DONE || (status = check_template (o, out)) != TERN_TOOL_DONE)
+    return status;
+  return check_journal (o, out, operands);
+}
+
+/* ---- The run ----------------------------------------------------------------------------------------------------- */
+
+static guint
+count_jobs (const TernCaptionBatchOptions *o, char **operands)
+{
+  gboolean one = operands[0] && !operands[1] && !o->files_from && !g_file_test (operands[0], G_FILE_TEST_IS_DIR)
+      && !g_str_has_suffix (operands[0], ".tar");
+
+  if (o->jobs > 0)
+    return o->jobs;
+  return one ? 1 : CLAMP (g_get_num_processors () * JOBS_PER_THREAD, JOBS_LEAST, JOBS_MOST);
+}
+
+static char *
+file_setting (const char *path)
+{
+  g_autofree char *name = path ? g_path_get_basename (path) : g_strdup ("");
+  struct stat info;
+
+  return path && stat (path, &info) == 0 ? g_strdup_printf ("%s, %" G_GINT64_FORMAT " bytes", name, (gint64) info.st_size)
+      : g_strdup (name);
+}
+
+/* What another run must have too. The encoder's id is of its bytes. */
+static TernJournal *
+open_journal (const TernCaptionBatchOptions *o, const TernModel *model, const TernCaptionOutput *out, GError **error)
+{
+  g_autofree char *path = o->journal ? g_strdup (o->journal)
+      : tern_caption_output_is_files (out) ? g_build_filename (out->path, ".tern-journal", NULL)
+      : g_strconcat (out->path, ".journal", NULL);
+  g_autofree char *text_model = file_setting (tern_model_path (model));
+  g_autofree char *place = g_strdup_printf ("%d %d %s", out->format, out->place, out->language ? out->language : "");
+  g_autofree char *words = g_strconcat (out->before ? out->before : "", "{}", out->after ? out->after : "", NULL);
+  const char *encoder = tern_model_encoder_id (model);
+  const char *const settings[] = { "model", text_model, "encoder", encoder ? encoder : "", "shard", o->shard ? o->shard : "",
+    "questions and windows", o->settings ? o->settings : "", "format and place", place, "template", words,
+    "changes told by", o->checksum ? "bytes" : "size and time", NULL };
+
+  if (tern_caption_output_is_files (out) && out->path)
+    g_mkdir_with_parents (out->path, 0777);
+  return tern_journal_open (path, settings, o->force, error);
+}
+
+static int
+status_of (const TernBatch *batch, guint listed)
+{
+  if (batch->usage)
+    return TERN_TOOL_USAGE;
+  if (batch->full)
+    return TERN_TOOL_TRY_AGAIN;
+  if (batch->signal)
+    return 128 + batch->signal;
+  return batch->failed || listed || batch->out->closed ? TERN_TOOL_FAILED : TERN_TOOL_DONE;
+}
+
+/* After the run, where everything is whole. */
+static int
+conclude (TernBatch *batch)
+{
+  TernCaptionOutput *out = batch->out;
+  g_autoptr (GError) error = NULL;
+  gboolean whole = !batch->usage && !batch->full && !batch->signal && !out->closed;
+  guint listed = whole ? tern_batch_list_report (batch->work.list) : 0;
+
+  batch->full |= out->full;
+  if (batch->journal)
+    tern_caption_output_cut (out, tern_journal_end (batch->journal));
+  if (whole && !tern_caption_output_settle (out, &error)) {
+    tern_tool_message ("%s", error->message);
+    batch->full = TRUE;
+  }
+  if (batch->signal || batch->full)
+    tern_tool_message ("stopped after %" G_GUINT64_FORMAT " done%s", batch->done + batch->skipped,
+        batch->journal ? "; the same command goes on from here" : "; with --resume the same command could go on");
+  return status_of (batch, listed);
+}
+
+static gboolean
+open_outputs (const TernCaptionBatchOptions *o, TernBatch *batch, int *status)
+{
+  g_autoptr (GError) error = NULL;
+
+  *status = TERN_TOOL_FAILED;
+  if (o->resume && !(batch->journal = open_journal (o, batch->work.model, batch->out, &error))) {
+    *status = g_error_matches (error, TERN_ERROR, TERN_ERROR_MISMATCH) ? TERN_TOOL_USAGE
+        : g_error_matches (error, TERN_ERROR, TERN_ERROR_BUSY) || g_error_matches (error, TERN_ERROR, TERN_ERROR_NO_SPACE)
+        ? TERN_TOOL_TRY_AGAIN : TERN_TOOL_FAILED;
+    tern_tool_message ("%s", error->message);
+    return FALSE;
+  }
+  batch->out->journal = batch->journal;
+  if (!tern_caption_output_settle (batch->out, &error)) {
+    tern_tool_message ("%s", error->message);
+    return FALSE;
+  }
+  if (!tern_caption_output_open (batch->out))
+    return FALSE;
+  if (o->failures && !(batch->failures = g_fopen (o->failures, "we"))) {
+    tern_tool_message ("%s: expected a file that can be written, found that it cannot: %s", o->failures, g_strerror (errno));
+    return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean
+open_list (const TernCaptionBatchOptions *o, TernBatch *batch, char **operands)
+{
+  TernBatchListOptions list = { operands, o->files_from, 0, 1, !o->unordered };
+  g_autoptr (GError) error = NULL;
+
+  if (o->shard)
+    parse_shard (o->shard, &list.shard, &list.shards);
+  batch->work.list = tern_batch_list_new (&list, &error);
+  if (!batch->work.list)
+    tern_tool_message ("%s", error->message);
+  return batch->work.list != NULL;
+}
+
+int
+tern_caption_batch_run (const TernCaptionBatchOptions *o, TernModel *model, const TernSessionParams *params,
+    const TernMediaOptions *media, TernCaptionOutput *out, char **operands)
+{
+  TernBatch batch = { .work = { .model = model, .params = *params, .media = *media,
+      .no_stills = tern_caption_output_is_subtitles (out) }, .out = out, .unordered = o->unordered,
+    .retry_failed = o->retry_failed, .checksum = o->checksum, .jobs = count_jobs (o, operands),
+    .time_limit = MAX (o->file_timeout, 0), .patience = o->file_timeout == -1 ? PATIENCE : 0,
+    .max_memory = o->max_memory ? parse_bytes (o->max_memory) : 0 };
+  gboolean over;
+  int status;
+
+  if (o->nice != G_MININT && setpriority (PRIO_PROCESS, 0, o->nice) < 0)
+    tern_tool_message ("caption: --nice: priority %d is not allowed here: %s", o->nice, g_strerror (errno));
+  if (batch.jobs == 1 && !o->files_from)
+    batch.patience = 0;         /* nobody waits behind it */
+  else
+    batch.work.media.threads = 1;       /* inputs are decoded beside each other */
+  if (o->progress)
+    tern_progress_parse (o->progress, &batch.progress.kind);
+  out->metrics = params->metrics;
+  batch.work.params.metrics |= batch.progress.kind != TERN_PROGRESS_NONE;
+  if (open_outputs (o, &batch, &status) && open_list (o, &batch, operands)) {
+    over = tern_batch_run (&batch);
+    status = conclude (&batch);
+    if (!over) {                /* a thread hangs in a read: nothing that it may touch can be freed */
+      fflush (NULL);
+      _exit (status);
+    }
+  }
+  if (!tern_caption_output_close (out) && status == TERN_TOOL_DONE)
+    status = TERN_TOOL_FAILED;
+  if (batch.failures)
+    fclose (batch.failures);
+  tern_journal_free (batch.journal);
+  tern_batch_list_free (batch.work.list);
+  return status;
+}
