@@ -27,6 +27,7 @@ typedef struct {
 struct _TernJournal {
   char *path;
   int fd;
+  gboolean is_new;
   gsize size;                   /* of what is whole */
   Slot *slots;
   guint n_slots, n_used;        /* n_slots: a power of two */
@@ -395,6 +396,7 @@ tern_journal_open (const char *path, const char *const *settings, gboolean force
   journal->settings = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
   journal->made = g_hash_table_new (NULL, NULL);
   grow (journal);
+  journal->is_new = stat (path, &info) < 0;
   journal->fd = open (path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
   if (journal->fd < 0) {
     fail_errno (journal, error);
@@ -449,6 +451,12 @@ gboolean
 tern_journal_made (const TernJournal *journal, const char *output)
 {
   return g_hash_table_contains (journal->made, GSIZE_TO_POINTER (fnv (output, strlen (output)) | 1));
+}
+
+gboolean
+tern_journal_is_new (const TernJournal *journal)
+{
+  return journal->is_new;
 }
 
 guint64

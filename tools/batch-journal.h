@@ -39,6 +39,8 @@ TernJournalStatus tern_journal_find (const TernJournal *journal, const char *nam
 /* A file of the name @output was made by a run before. */
 gboolean tern_journal_made (const TernJournal *journal, const char *output);
 
+/* There was no file at its path: nothing is a run's before. */
+gboolean tern_journal_is_new (const TernJournal *journal);
 /* Where the last whole group ended. */
 guint64 tern_journal_end (const TernJournal *journal);
 guint64 tern_journal_results (const TernJournal *journal);

@@ -94,7 +94,7 @@ continue_lines (TernCaptionOutput *out)
     close (fd);
     return FALSE;
   }
-  if (ftruncate (fd, end) < 0 || lseek (fd, end, SEEK_SET) < 0 || !(out->lines = fdopen (fd, "w")))
+  if (((guint64) info.st_size > end && ftruncate (fd, end) < 0) || lseek (fd, end, SEEK_SET) < 0 || !(out->lines = fdopen (fd, "w")))
     return cannot_be_written (out, errno);
   out->bytes = end;
   out->results = tern_journal_results (out->journal);
@@ -104,7 +104,7 @@ continue_lines (TernCaptionOutput *out)
 static gboolean
 open_lines (TernCaptionOutput *out)
 {
-  gboolean begun = out->journal && (tern_journal_end (out->journal) || tern_journal_count (out->journal, TERN_JOURNAL_DONE));
+  gboolean begun = out->journal && !tern_journal_is_new (out->journal);
 
   out->lines = stdout;
   if (!out->path)

@@ -1,0 +1,320 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Many inputs of `tern caption` as their user meets them: what was killed goes on with nothing lost and nothing twice, shards
+make a whole, hostile inputs hold nobody up, outputs lie where others look for them. Prints TAP.
+
+usage: batch.py TERN DATA_FOLDER              (the folder with lfm2/ and lfm2vl/)
+TERN_BATCH_KILLS: how many times to kill it (12), for long runs.
+"""
+import io
+import json
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from tap import patience, plan, point  # noqa: E402
+
+TERN, DATA = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2]).resolve()
+MODEL, MMPROJ = DATA / "lfm2/lfm2-tq2_0.gguf", DATA / "lfm2vl/mmproj-ship-q8_0.gguf"
+KILLS = int(os.environ.get("TERN_BATCH_KILLS", 12))
+OPTIONS = ["caption", "--model", MODEL, "--mmproj", MMPROJ, "--max-tokens", "3", "--threads", "1"]
+
+
+def command(*args):
+    return [TERN, *map(str, OPTIONS), *[a if isinstance(a, bytes) else str(a) for a in args]]
+
+
+def tern(*args, **more):
+    run = subprocess.run(command(*args), stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=patience(240), check=False, **more)
+    return run.returncode, run.stdout.decode(errors="replace"), run.stderr.decode(errors="replace")
+
+
+def picture(seed, side=48):
+    """A PPM of @seed's own colours."""
+    rng = random.Random(seed)
+    pixels = bytes(rng.randrange(256) for _ in range(12)) * (side * side // 4)
+    return b"P6\n%d %d\n255\n" % (side, side) + pixels
+
+
+def clip(frames, rate=2):
+    """A Y4M of @frames grey frames."""
+    return b"YUV4MPEG2 W64 H48 F%d:1 C420\n" % rate + b"".join(
+        b"FRAME\n" + bytes([(40 * i) % 256]) * (64 * 48) + bytes([128]) * (64 * 48 // 2) for i in range(frames))
+
+
+def photographs(folder, n):
+    folder.mkdir(parents=True)
+    for i in range(n):
+        (folder / f"{i:04}.ppm").write_bytes(picture(i))
+    return folder
+
+
+def lines(path):
+    """What was said of what: (source, start, text), without what counts runs."""
+    text = path.read_text() if isinstance(path, pathlib.Path) else path
+    return [(os.path.basename(r["source"]), r["start"], r["result"]) for r in map(json.loads, text.splitlines())]
+
+
+def check_order(folder):
+    photos = photographs(folder / "photos", 24)
+    one = tern("--jobs", 1, photos)
+    many = tern("--jobs", 8, photos)
+    loose = tern("--jobs", 8, "--unordered", photos)
+    point(one[0] == 0 and one[1] == many[1], "eight at once say what one after the other say, in the same order", one, many)
+    point(sorted(lines(loose[1])) == lines(one[1]), "unordered they say the same", loose)
+    shards = [tern("--shard", f"{i}/3", photos) for i in range(3)]
+    point(sorted(sum((lines(s[1]) for s in shards), [])) == lines(one[1]) and all(s[1] for s in shards),
+          "three shards make a whole, and none is empty", shards)
+    elsewhere = folder / "elsewhere"
+    photos.rename(elsewhere)
+    again = tern("--shard", "1/3", "--unordered", elsewhere)
+    point(sorted(lines(again[1])) == lines(shards[1][1]), "a shard is the same where the folder has another name", again)
+    elsewhere.rename(photos)
+    return one[1]
+
+
+def check_names(folder, expected):
+    photos = sorted((folder / "photos").iterdir())
+    (folder / "names").write_text("".join(f"{p}\n" for p in photos))
+    (folder / "names0").write_bytes(b"\0".join(os.fsencode(p) for p in photos))
+    point(tern("--files-from", folder / "names")[1] == expected, "names from lines of a file")
+    point(tern("--files-from", folder / "names0")[1] == expected, "names ended by NUL")
+    odd = folder / "odd"
+    odd.mkdir()
+    name = os.path.join(os.fsencode(odd), b"not \xff utf-8\n.ppm")
+    pathlib.Path(os.fsdecode(name)).write_bytes(picture(1))
+    run = tern(odd)
+    point(run[0] == 0 and len(lines(run[1])) == 1, "a name that is no UTF-8, with the end of a line in it", run)
+
+    worker = subprocess.Popen(command("--files-from", "-"), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    said = []
+    for photo in photos[:5]:    # the next name only when the last one's line is there: each is told as it is done
+        worker.stdin.write(os.fsencode(photo) + b"\n")
+        worker.stdin.flush()
+        said.append(worker.stdout.readline().decode())
+    worker.stdin.close()
+    point("".join(said) == "".join(expected.splitlines(True)[:5]) and worker.wait(patience(60)) == 0,
+          "a worker answers each name before it is given the next", said)
+    missing = tern("--files-from", folder / "nowhere")
+    point(missing[0] == 1 and "nowhere" in missing[2], "a list that is not there", missing)
+
+
+def check_tar(folder, expected):
+    shard = folder / "shard-00.tar"
+    with tarfile.open(shard, "w") as tar:
+        for photo in sorted((folder / "photos").iterdir()):
+            tar.add(photo, photo.name)
+            info = tarfile.TarInfo(photo.stem + ".json")
+            info.size = 2
+            tar.addfile(info, io.BytesIO(b"{}"))
+    run = tern(shard)
+    if "without libarchive" in run[2]:
+        point(True, "members of tar files", skip="built without libarchive")
+        return
+    point(run[0] == 0 and lines(run[1]) == lines(expected) and "24 files passed over" in run[2], "members of a tar file", run)
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[:len(whole) // 2])
+    cut = tern(shard)
+    point(cut[0] == 1 and "shard-00.tar: expected a whole tar file" in cut[2] and 0 < len(lines(cut[1])) < 24
+          and lines(cut[1]) == lines(expected)[:len(lines(cut[1]))], "a tar file that breaks off: what is there, and a message", cut)
+
+
+def check_resume(folder, expected):
+    photos, out, journal = folder / "photos", folder / "kept.jsonl", folder / "kept.jsonl.journal"
+    run = tern("--resume", "--output", out, photos)
+    point(run[0] == 0 and out.read_text() == expected, "with a journal the lines are the same", run)
+    stamp = out.stat().st_mtime_ns
+    again = tern("--resume", "--output", out, photos)
+    point(again[0] == 0 and out.stat().st_mtime_ns == stamp, "once more: nothing is left to do", again)
+    other = tern("--resume", "--output", out, "--max-silence", "30", photos)
+    point(other[0] == 2 and "--max-silence 30" in other[2] and "--force" in other[2], "other settings are refused by name", other)
+    forced = tern("--resume", "--force", "--output", out, "--max-silence", "30", photos)
+    point(forced[0] == 0 and out.read_text() == expected, "--force goes on", forced)
+
+    changed = photos / "0007.ppm"
+    changed.write_bytes(picture(700, 64))
+    (photos / "0100.ppm").write_bytes(picture(100))
+    run = tern("--resume", "--force", "--output", out, photos)
+    fresh = tern("--max-silence", "30", photos)
+    point(run[0] == 0 and sorted(lines(out)) == sorted(lines(fresh[1])) and len(lines(out)) == 25,
+          "what was changed is done anew, its old line goes; what is new is added", run, sorted(lines(out)), sorted(lines(fresh[1])))
+    os.utime(changed)
+    bytes_before = out.read_bytes()
+    run = tern("--resume", "--output", out, photos)
+    point(run[0] == 0 and sorted(lines(out)) == sorted(lines(fresh[1])), "a file that was touched, too", run)
+    point(bytes_before != b"" and not list(folder.glob(".tern-*")), "no file is left half written")
+    changed.write_bytes(picture(7))
+    (photos / "0100.ppm").unlink()
+    for path in (out, journal):
+        path.unlink()
+    for name, args in (("--journal", ["--journal", journal]), ("--resume", ["--resume"]), ("--force", ["--force"])):
+        run = tern(*args, photos)
+        point(run[0] == 2 and run[1] == "" and name in run[2], f"{name} without what it needs is wrong usage", run)
+
+
+def after_kills(folder, expected, args, seed, tear):
+    """Kills the command again and again after a number of lines drawn by chance; the lines at its end."""
+    out, journal = folder / f"killed{seed}.jsonl", folder / f"killed{seed}.jsonl.journal"
+    rng, kills = random.Random(seed), 0
+    while True:
+        process = subprocess.Popen(command("--resume", "--output", out, *args), stderr=subprocess.DEVNULL)
+        wanted = (out.stat().st_size if out.exists() else 0) + rng.randrange(1, len(expected) // 3)
+        while process.poll() is None and not (out.exists() and out.stat().st_size >= wanted):
+            time.sleep(0.002)
+        if process.poll() is not None:
+            return out, kills, process.returncode
+        process.kill()
+        process.wait()
+        kills += 1
+        if tear and journal.exists():
+            whole = journal.read_bytes()
+            journal.write_bytes(whole[:rng.randrange(len(whole) + 1)])
+
+
+def check_kills(folder, expected):
+    photos, kills, good, notes = folder / "photos", 0, True, []
+    for seed in range(KILLS):
+        out, n, status = after_kills(folder, expected, [photos], seed, seed % 2)
+        kills += n
+        if sorted(lines(out)) != lines(expected) or status != 0:
+            good = False
+            notes.append((seed, n, status, lines(out)))
+    point(good and kills >= KILLS, "killed and its journal torn, again and again: complete, nothing twice", kills, *notes)
+
+
+def check_signals(folder):
+    """SIGTERM while an input waits for a pipe: ends soon, with 143, and goes on."""
+    pipe, out = folder / "pipe", folder / "stopped.jsonl"
+    os.mkfifo(pipe)
+    for number, status in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):
+        process = subprocess.Popen(command("--resume", "--jobs", 2, "--output", out, folder / "photos/0000.ppm", pipe),
+                                   stderr=subprocess.PIPE, text=True)
+        while "waiting for its writer" not in process.stderr.readline():
+            pass
+        process.send_signal(number)
+        _, said = process.communicate(timeout=patience(60))
+        point(process.returncode == status and "the same command goes on" in said and len(lines(out)) == 1,
+              f"{number.name}: {status}, and says how to go on", process.returncode, said)
+
+
+def check_full(folder, expected):
+    small = folder / "small"
+    small.mkdir()
+    page = os.sysconf("SC_PAGE_SIZE")           # one for the journal, one for lines
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={2 * page}", "tmpfs", str(small)],
+                             stderr=subprocess.DEVNULL, check=False).returncode == 0
+    if not mounted:
+        point(True, "a full disk", skip="no tmpfs may be mounted here")
+        return
+    try:
+        out = small / "lines"
+        run = tern("--resume", "--output", out, folder / "photos")
+        kept = lines(out)
+        point(run[0] == 75 and "No space left" in run[2] and kept == lines(expected)[:len(kept)] and len(kept) < 24,
+              "a full disk: 75, and whole lines alone", run, kept)
+        subprocess.run(["mount", "-o", "remount,size=1m", str(small)], check=True)
+        run = tern("--resume", "--output", out, folder / "photos")
+        point(run[0] == 0 and out.read_text() == expected, "with room again it goes on", run)
+        plain = small / "plain"
+        subprocess.run(["mount", "-o", f"remount,size={(-(-out.stat().st_size // page) + 3) * page}", str(small)], check=True)
+        run = tern("--output", plain, folder / "photos")
+        point(run[0] == 75 and "No space left" in run[2], "without a journal, too", run)
+    finally:
+        subprocess.run(["umount", str(small)], check=False)
+
+
+def check_failures(folder):
+    bad = folder / "bad"
+    bad.mkdir()
+    (bad / "a.ppm").write_bytes(picture(1))
+    (bad / "broken.mp4").write_bytes(b"\0\0\0\x18ftypisom" + bytes(100))
+    (bad / "z.ppm").write_bytes(picture(2))
+    pipe, out, failures = folder / "silent", folder / "some.jsonl", folder / "failures.jsonl"
+    os.mkfifo(pipe)
+    run = tern("--resume", "--output", out, "--failures", failures, "--file-timeout", "1", bad, pipe, folder / "missing.mp4", bad / "a.ppm")
+    told = [json.loads(line) for line in failures.read_text().splitlines()]
+    point(run[0] == 1 and [os.path.basename(t["source"]) for t in told] == ["broken.mp4", "silent", "missing.mp4"]
+          and "given up" in told[1]["error"], "what failed is listed with why, a silent pipe is given up", run, told)
+    point([n for n, _, _ in lines(out)] == ["a.ppm", "z.ppm"], "the others are done, once", lines(out))
+    again = tern("--resume", "--output", out, bad)
+    point(again[0] == 1 and "broken" not in again[2], "what failed is not tried again", again)
+    (bad / "broken.mp4").unlink()
+    (bad / "broken.mp4").write_bytes(clip(8))
+    again = tern("--resume", "--output", out, bad)
+    point(again[0] == 0 and [n for n, _, _ in lines(out)] == ["a.ppm", "z.ppm", "broken.mp4"], "unless it was changed", again)
+    retry = tern("--resume", "--retry-failed", "--output", out, "--file-timeout", "1", bad, pipe)
+    point(retry[0] == 1 and "silent" in retry[2], "or --retry-failed asks for it", retry)
+
+    other = folder / "hostile"
+    other.mkdir()
+    for i in range(60):
+        kinds = [b"", b"\x89PNG\r\n\x1a\n" + bytes(40), b"\xff\xd8\xff\xe0" + bytes(30), b"GIF89a\xff\xff\xff\xff" + bytes(8),
+                 b"RIFF\xff\xff\xff\xffWEBPVP8 " + bytes(9), bytes(range(256)) * 8]
+        (other / f"{i:02}.{['mp4', 'png', 'jpg', 'gif', 'webp', 'mkv'][i % 6]}").write_bytes(kinds[i % 6])
+    run = tern("--progress", "json", other, folder / "photos")
+    summary = json.loads(run[2].splitlines()[-1])
+    point(run[0] == 1 and len(lines(run[1])) == 24 and summary["done"] == 24 and summary["failed"] == 60
+          and summary["finished"] and all(f"/{i:02}." in run[2] for i in range(60)),
+          "60 hostile inputs among good ones: all named, all good ones done, counted for machines", run)
+
+
+def check_outputs(folder):
+    tree = folder / "tree"
+    (tree / "sub").mkdir(parents=True)
+    (tree / "film.one.y4m").write_bytes(clip(12))
+    (tree / "sub/other.y4m").write_bytes(clip(4))
+    run = tern("--format", "srt", "--beside", "--language", "en", tree)
+    point(run[0] == 0 and (tree / "film.one.en.srt").exists() and (tree / "sub/other.en.srt").exists(), "subtitles beside films", run)
+    again = tern("--format", "srt", "--beside", "--language", "en", tree)
+    point(again[0] == 1 and "already" in again[2], "what is there stays", again)
+    run = tern("--format", "vtt", "--output", folder / "mirror", "--mirror", tree)
+    point(run[0] == 0 and sorted(str(p.relative_to(folder / "mirror")) for p in (folder / "mirror").rglob("*.vtt"))
+          == ["film.one.vtt", "sub/other.vtt"], "or in a tree like theirs", run)
+
+    photos, text = folder / "photos", tern("--jobs", 1, folder / "photos/0003.ppm")
+    said = json.loads(text[1])["result"]
+    run = tern("--format", "txt", "--template", "sks, {}!", "--output", folder / "texts", "--resume", photos)
+    point(run[0] == 0 and (folder / "texts/0003.txt").read_text() == f"sks, {said}!\n"
+          and len(list((folder / "texts").glob("*.txt"))) == 24, "texts with a trigger word", run)
+    (folder / "texts/0004.txt").unlink()
+    (folder / "texts/.tern-journal").write_bytes((folder / "texts/.tern-journal").read_bytes()[:-7])
+    run = tern("--format", "txt", "--template", "sks, {}!", "--output", folder / "texts", "--resume", photos)
+    point(run[0] == 0, "a file that is there and says the same as is to be written is a run's before", run)
+    meta = photos / "metadata.jsonl"
+    run = tern("--format", "metadata", "--output", meta, photos)
+    rows = [json.loads(line) for line in meta.read_text().splitlines()]
+    point(run[0] == 0 and rows[3] == {"file_name": "0003.ppm", "text": said} and len(rows) == 24, "metadata of a data set", run, rows[:4])
+    meta.unlink()
+    outside = tern("--format", "metadata", "--output", folder / "texts/metadata.jsonl", photos / "0003.ppm")
+    point(outside[0] == 1 and "0003.ppm" in outside[2], "of inputs that lie elsewhere: refused by name", outside)
+    for args in (["--beside"], ["--language", "en"], ["--template", "{}"], ["--format", "txt"], ["--shard", "3/3"], ["--jobs", "-1"],
+                 ["--progress", "loud"], ["--file-timeout", "-2"], ["--max-memory", "much"], ["--nice", "40"],
+                 ["--format", "txt", "--output", folder / "t", "--template", "no place"], []):
+        run = tern(*args, *([photos] if args else []))
+        point(run[0] == 2 and run[1] == "" and (not args or any(str(a) in run[2] or "--output" in run[2] for a in args)),
+              f"wrong usage: {' '.join(map(str, args))}", run)
+
+
+def main():
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        expected = check_order(folder)
+        check_names(folder, expected)
+        check_tar(folder, expected)
+        check_resume(folder, expected)
+        check_kills(folder, expected)
+        check_signals(folder)
+        check_full(folder, expected)
+        check_failures(folder)
+        check_outputs(folder)
+    plan()
+
+
+main()
