@@ -15,9 +15,10 @@
 
 #define FIRST_LINE "tern-journal 1\n"
 #define END "end"
-#define FIRST_SLOTS (1u << 10)
+#define FIRST_SLOTS 1024
+#define LINE_BYTES 96           /* a line has at least */
 
-/* An input: 16 bytes, so that a million takes 32 MB at most. */
+/* An input: 16 bytes, so that a million takes some 20 MB. */
 typedef struct {
   guint64 key;                  /* half of the MD5; 0: none */
   guint32 more;                 /* a part of the other half */
@@ -30,7 +31,7 @@ struct _TernJournal {
   gboolean is_new;
   gsize size;                   /* of what is whole */
   Slot *slots;
-  guint n_slots, n_used;        /* n_slots: a power of two */
+  guint n_slots, n_used;
   GHashTable *made;             /* hashes, in pointers, of the names of files that were made */
   GHashTable *settings;
   guint64 end, results, counts[TERN_JOURNAL_PASSED + 1];
@@ -65,20 +66,20 @@ fail_errno (const TernJournal *journal, GError **error)
 static Slot *
 find_slot (const TernJournal *journal, guint64 key, guint32 more)
 {
-  guint i = (guint) key & (journal->n_slots - 1);
+  guint i = key % journal->n_slots;
 
   while (journal->slots[i].key && (journal->slots[i].key != key || journal->slots[i].more != more))
-    i = (i + 1) & (journal->n_slots - 1);
+    i = i + 1 < journal->n_slots ? i + 1 : 0;
   return &journal->slots[i];
 }
 
 static void
-grow (TernJournal *journal)
+grow (TernJournal *journal, guint n_slots)
 {
   Slot *old = journal->slots;
   guint n = journal->n_slots;
 
-  journal->n_slots = n ? n * 2 : FIRST_SLOTS;
+  journal->n_slots = n_slots;
   journal->slots = g_new0 (Slot, journal->n_slots);
   for (guint i = 0; i < n; i++)
     if (old[i].key)
@@ -91,8 +92,8 @@ put (TernJournal *journal, TernJournalStatus status, guint64 key, guint32 more, 
 {
   Slot *slot;
 
-  if (journal->n_used + 1 > journal->n_slots / 4 * 3)
-    grow (journal);
+  if (journal->n_used + 1 > journal->n_slots / 8 * 7)
+    grow (journal, journal->n_slots / 2 * 3);
   slot = find_slot (journal, key, more);
   if (slot->key)
     journal->counts[slot->state & 7]--;
@@ -395,13 +396,14 @@ tern_journal_open (const char *path, const char *const *settings, gboolean force
   journal->pending = g_string_new (NULL);
   journal->settings = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
   journal->made = g_hash_table_new (NULL, NULL);
-  grow (journal);
   journal->is_new = stat (path, &info) < 0;
   journal->fd = open (path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
   if (journal->fd < 0) {
     fail_errno (journal, error);
     return NULL;
   }
+  /* Room for what is in it at once: while a table grows there are two. */
+  grow (journal, FIRST_SLOTS + (fstat (journal->fd, &info) == 0 ? MIN (info.st_size / LINE_BYTES, 1 << 30) : 0) / 7 * 8);
   if (!lock (journal, error) || !read_all (journal, error) || !take_settings (journal, settings, force, error))
     return NULL;
   if (fstat (journal->fd, &info) == 0 && (guint64) info.st_size > journal->size

@@ -35,7 +35,7 @@ typedef struct {
   gboolean listed;              /* there are no more */
   gboolean left;                /* some thread was left behind */
   gint64 committed;
-  guint64 bad;                  /* windows that failed of the input that is being written */
+  guint64 written, bad;         /* results of the input that is being written; of these, windows that failed */
   gboolean begun;               /* the first of jobs was */
 } Run;
 
@@ -172,6 +172,13 @@ failed (TernBatch *batch, const TernBatchJob *job, const char *message)
   note (batch, job, TERN_JOURNAL_FAILED, message);
 }
 
+static void
+tell_done (const Run *run, const TernBatchJob *job, const char *error)
+{
+  if (run->batch->tell_done)
+    tern_caption_output_tell_done (run->batch->out, job->source, run->written, error);
+}
+
 /* All of @job's results are written, or none. */
 static void
 finish (Run *run, TernBatchJob *job)
@@ -192,6 +199,7 @@ finish (Run *run, TernBatchJob *job)
   if (job->passed) {
     batch->passed++;
     note (batch, job, TERN_JOURNAL_PASSED, NULL);
+    tell_done (run, job, NULL);
     return;
   }
   batch->progress.times.reading += job->left_behind ? 0 : job->read_s;
@@ -206,10 +214,12 @@ finish (Run *run, TernBatchJob *job)
   if (job->good && !stalled && !unwritten) {
     batch->done++;
     note (batch, job, TERN_JOURNAL_DONE, batch->out->file);
+    tell_done (run, job, NULL);
   } else {
     g_autofree char *message = unwritten ? g_strdup (unwritten->message) : failure_message (batch, job, run->bad);
 
     failed (batch, job, message);
+    tell_done (run, job, message);
   }
 }
 
@@ -225,6 +235,7 @@ write_result (Run *run, TernResult *result)
     batch->progress.times.language_model += (result->metrics.prefill_ms + result->metrics.decode_ms) / 1e3;
   }
   tern_progress_clear (&batch->progress);
+  run->written++;
   if (!tern_caption_output_take (batch->out, result))
     run->bad++;
 }
@@ -239,7 +250,7 @@ write_job (Run *run, TernBatchJob *job)
   TernResult *result;
 
   if (!run->begun) {
-    run->bad = 0;
+    run->written = run->bad = 0;
     tern_caption_output_begin (batch->out);
     run->begun = TRUE;
   }

@@ -27,6 +27,7 @@ typedef struct {
   guint jobs;                   /* inputs at work at once, 1..TERN_BATCH_JOBS_MAX */
   gboolean unordered;           /* results as they come, those of an input together */
   gboolean retry_failed, checksum;
+  gboolean tell_done;           /* a line of kind done behind an input's, for who waits for it */
   double patience;              /* seconds without anything new until an input is given up; 0: any */
   double time_limit;            /* seconds for one input; 0: any */
   guint64 max_memory;           /* bytes in use beyond which no further input is begun; 0: any */

@@ -21,7 +21,7 @@
 #define PATIENCE 60.0           /* seconds without anything new, of one input among others */
 
 void
-tern_caption_batch_entries (TernCaptionBatchOptions *o, GOptionEntry entries[21])
+tern_caption_batch_entries (TernCaptionBatchOptions *o, GOptionEntry entries[22])
 {
   const GOptionEntry all[] = {
     { "files-from", 0, 0, G_OPTION_ARG_FILENAME, &o->files_from, "Further inputs, a line each or ended by NUL; - is standard "
@@ -38,6 +38,8 @@ tern_caption_batch_entries (TernCaptionBatchOptions *o, GOptionEntry entries[21]
     { "checksum", 0, 0, G_OPTION_ARG_NONE, &o->checksum, "With --resume: changed inputs are told by their bytes, not by size and "
         "time", NULL },
     { "failures", 0, 0, G_OPTION_ARG_FILENAME, &o->failures, "JSON lines of what failed and why", "FILE" },
+    { "tell-done", 0, 0, G_OPTION_ARG_NONE, &o->tell_done, "jsonl: a line of kind done behind those of each input, with how many "
+        "they are or why it failed", NULL },
     { "progress", 0, 0, G_OPTION_ARG_STRING, &o->progress, "auto (a line on a terminal), json (an object a second on stderr) or "
         "none", "KIND" },
     { "file-timeout", 0, 0, G_OPTION_ARG_DOUBLE, &o->file_timeout, "Give an input up after so many seconds; 0 is never (never, but "
@@ -193,6 +195,8 @@ tern_caption_batch_check (TernCaptionBatchOptions *o, TernCaptionOutput *out, ch
     return tern_tool_usage ("caption: --max-memory: expected bytes, with K, M or G behind them, found %s", o->max_memory);
   if (o->file_timeout != -1 && !(o->file_timeout >= 0 && o->file_timeout <= 1e9))
     return tern_tool_usage ("caption: --file-timeout: expected seconds, 0 to 1e9, found %g", o->file_timeout);
+  if (o->tell_done && (out->format != TERN_CAPTION_LINES || o->resume))
+    return tern_tool_usage ("caption: --tell-done: expected --format jsonl without --resume, found another");
   if ((status = check_placing (o, out)) != TERN_TOOL_DONE || (status = check_template (o, out)) != TERN_TOOL_DONE)
     return status;
   return check_journal (o, out, operands);
@@ -322,7 +326,7 @@ tern_caption_batch_run (const TernCaptionBatchOptions *o, TernModel *model, cons
 {
   TernBatch batch = { .work = { .model = model, .params = *params, .media = *media,
       .no_stills = tern_caption_output_is_subtitles (out) }, .out = out, .unordered = o->unordered,
-    .retry_failed = o->retry_failed, .checksum = o->checksum, .jobs = count_jobs (o, operands),
+    .tell_done = o->tell_done, .retry_failed = o->retry_failed, .checksum = o->checksum, .jobs = count_jobs (o, operands),
     .time_limit = MAX (o->file_timeout, 0), .patience = o->file_timeout == -1 ? PATIENCE : 0,
     .max_memory = o->max_memory ? parse_bytes (o->max_memory) : 0 };
   gboolean over;

@@ -452,6 +452,27 @@ tern_caption_output_end (TernCaptionOutput *out, const TernBatchInput *input, gb
   return write_file (out, input, again, error);
 }
 
+void
+tern_caption_output_tell_done (TernCaptionOutput *out, const char *source, guint64 n, const char *error)
+{
+  g_autoptr (GString) line = g_string_new (NULL);
+  TernJson json = { line };
+
+  tern_json_open (&json, '{');
+  tern_json_name (&json, "kind");
+  tern_json_text (&json, "done", -1);
+  tern_json_name (&json, "source");
+  tern_json_text (&json, source, -1);
+  tern_json_name (&json, "results");
+  tern_json_uint (&json, n);
+  if (error) {
+    tern_json_name (&json, "error");
+    tern_json_text (&json, error, -1);
+  }
+  tern_json_close (&json, '}');
+  write_line (out, line->str);
+}
+
 /* ---- On the disk ------------------------------------------------------------------------------------------------- */
 
 guint64

@@ -68,6 +68,9 @@ gboolean tern_caption_output_take (TernCaptionOutput *out, TernResult *result);
  * NO_SPACE. */
 gboolean tern_caption_output_end (TernCaptionOutput *out, const TernBatchInput *input, gboolean again, GError **error);
 
+/* Of lines: one that says that @source is over, with its @n results, or why it failed (@error, nullable). */
+void tern_caption_output_tell_done (TernCaptionOutput *out, const char *source, guint64 n, const char *error);
+
 /* Bytes of the file of lines so far. */
 guint64 tern_caption_output_end_of_lines (const TernCaptionOutput *out);
 /* Brings all of it to the disk. Errors: READ, NO_SPACE. */

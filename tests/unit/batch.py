@@ -102,6 +102,11 @@ def check_names(folder, expected):
     worker.stdin.close()
     point("".join(said) == "".join(expected.splitlines(True)[:5]) and worker.wait(patience(60)) == 0,
           "a worker answers each name before it is given the next", said)
+    told = subprocess.run(command("--files-from", "-", "--tell-done"), input=os.fsencode(photos[0]) + b"\n/nowhere.jpg\n",
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
+    rows = [json.loads(line) for line in told.stdout.splitlines()]
+    point([r["kind"] for r in rows] == ["caption", "done", "done"] and rows[1] == {"kind": "done", "source": str(photos[0]), "results": 1}
+          and rows[2]["results"] == 0 and "/nowhere.jpg" in rows[2]["error"], "it tells when an input is over, if asked", rows)
     missing = tern("--files-from", folder / "nowhere")
     point(missing[0] == 1 and "nowhere" in missing[2], "a list that is not there", missing)
 
