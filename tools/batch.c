@@ -47,6 +47,12 @@ on_signal (int number)
   signal_number = number;
 }
 
+static gboolean
+is_signalled (void)
+{
+  return signal_number != 0;
+}
+
 static void
 notify (void *data)
 {
@@ -154,6 +160,13 @@ is_full (const GError *error)
   return g_error_matches (error, TERN_ERROR, TERN_ERROR_NO_SPACE);
 }
 
+/* Nothing more can be written, or shall be. */
+static gboolean
+is_end (const GError *error)
+{
+  return is_full (error) || g_error_matches (error, TERN_ERROR, TERN_ERROR_CANCELLED);
+}
+
 static void
 note (TernBatch *batch, const TernBatchJob *job, TernJournalStatus status, const char *text)
 {
@@ -205,10 +218,12 @@ finish (Run *run, TernBatchJob *job)
   batch->progress.times.reading += job->left_behind ? 0 : job->read_s;
   batch->progress.times.decoding += job->left_behind ? 0 : job->decode_s;
   if ((job->good || batch->out->n_cues > 0) && !stalled
-      && !tern_caption_output_end (batch->out, job->input, job->again, &unwritten) && is_full (unwritten)) {
-    tern_progress_clear (&batch->progress);
-    tern_tool_message ("%s", unwritten->message);
-    batch->full = TRUE;
+      && !tern_caption_output_end (batch->out, job->input, job->again, &unwritten) && is_end (unwritten)) {
+    batch->full = is_full (unwritten);
+    if (batch->full) {
+      tern_progress_clear (&batch->progress);
+      tern_tool_message ("%s", unwritten->message);
+    }
     return;
   }
   if (job->good && !stalled && !unwritten) {
@@ -565,6 +580,7 @@ tern_batch_run (TernBatch *batch)
   run->batch = batch;
   run->committed = g_get_monotonic_time ();
   batch->work.notify = notify;
+  batch->out->stopped = is_signalled;
   batch->work.notify_data = run;
   g_mutex_init (&run->lock);
   g_cond_init (&run->cond);

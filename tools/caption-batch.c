@@ -44,9 +44,9 @@ tern_caption_batch_entries (TernCaptionBatchOptions *o, GOptionEntry entries[22]
         "none", "KIND" },
     { "file-timeout", 0, 0, G_OPTION_ARG_DOUBLE, &o->file_timeout, "Give an input up after so many seconds; 0 is never (never, but "
         "after 60 without anything new when there are others)", "SECONDS" },
-    { "beside", 0, 0, G_OPTION_ARG_NONE, &o->beside, "srt, vtt, txt: files beside their inputs", NULL },
-    { "mirror", 0, 0, G_OPTION_ARG_NONE, &o->mirror, "srt, vtt, txt: folders in --output as the inputs' are", NULL },
-    { "language", 0, 0, G_OPTION_ARG_STRING, &o->language, "srt, vtt: name.CODE.srt, as media servers read it", "CODE" },
+    { "beside", 0, 0, G_OPTION_ARG_NONE, &o->beside, "srt, vtt, txt, mux: files beside their inputs", NULL },
+    { "mirror", 0, 0, G_OPTION_ARG_NONE, &o->mirror, "srt, vtt, txt, mux: folders in --output as the inputs' are", NULL },
+    { "language", 0, 0, G_OPTION_ARG_STRING, &o->language, "srt, vtt: name.CODE.srt, as media servers read it; mux: of the track", "CODE" },
     { "template", 0, 0, G_OPTION_ARG_STRING, &o->template, "Text around the caption, {} being its place; not for jsonl", "TEXT" },
     { "nice", 0, 0, G_OPTION_ARG_INT, &o->nice, "Priority, as nice(1) has it", "N" },
     { "max-memory", 0, 0, G_OPTION_ARG_STRING, &o->max_memory, "Begin no input while more is in use: bytes, with K, M or G", "BYTES" },
@@ -114,7 +114,7 @@ check_placing (const TernCaptionBatchOptions *o, TernCaptionOutput *out)
   gboolean files = tern_caption_output_is_files (out);
 
   if ((o->beside || o->mirror) && !files)
-    return tern_tool_usage ("caption: --%s: expected --format srt, vtt or txt, found another", o->beside ? "beside" : "mirror");
+    return tern_tool_usage ("caption: --%s: expected --format srt, vtt, txt or mux, found another", o->beside ? "beside" : "mirror");
   if (o->beside && (o->mirror || out->path))
     return tern_tool_usage ("caption: --beside: expected no --%s beside it, found one", o->mirror ? "mirror" : "output");
   if (files && !o->beside && !out->path)
@@ -123,7 +123,7 @@ check_placing (const TernCaptionBatchOptions *o, TernCaptionOutput *out)
   if (out->format == TERN_CAPTION_METADATA && !out->path)
     return tern_tool_usage ("caption: --output: expected the file of the metadata, in the folder that the inputs lie below, found none");
   if (o->language && (!tern_caption_output_is_subtitles (out) || !is_language (o->language)))
-    return tern_tool_usage ("caption: --language: expected a code such as en or pt-BR, with --format srt or vtt, found %s", o->language);
+    return tern_tool_usage ("caption: --language: expected a code such as en or pt-BR, with --format srt, vtt or mux, found %s", o->language);
   out->place = o->beside ? TERN_CAPTION_BESIDE : o->mirror ? TERN_CAPTION_MIRROR : TERN_CAPTION_FLAT;
   out->language = o->language;
   return TERN_TOOL_DONE;
@@ -138,7 +138,7 @@ check_template (TernCaptionBatchOptions *o, TernCaptionOutput *out)
     return TERN_TOOL_DONE;
   place = strstr (o->template, "{}");
   if (out->format == TERN_CAPTION_LINES)
-    return tern_tool_usage ("caption: --template: expected --format metadata, srt, vtt or txt, found jsonl, whose lines have what the "
+    return tern_tool_usage ("caption: --template: expected --format metadata, srt, vtt, txt or mux, found jsonl, whose lines have what the "
         "model said");
   if (!place || strpbrk (o->template, "\r\n"))
     return tern_tool_usage ("caption: --template: expected a line of text with {} where the caption stands, found %s", o->template);

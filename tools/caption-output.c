@@ -17,7 +17,7 @@
 
 /* ---- Formats ----------------------------------------------------------------------------------------------------- */
 
-static const char *const formats[] = { "jsonl", "metadata", "srt", "vtt", "txt" };
+static const char *const formats[] = { "jsonl", "metadata", "srt", "vtt", "txt", "mux" };
 
 gboolean
 tern_caption_format_parse (const char *text, TernCaptionFormat *format)
@@ -39,7 +39,7 @@ tern_caption_output_is_files (const TernCaptionOutput *out)
 gboolean
 tern_caption_output_is_subtitles (const TernCaptionOutput *out)
 {
-  return out->format == TERN_CAPTION_SRT || out->format == TERN_CAPTION_VTT;
+  return out->format == TERN_CAPTION_SRT || out->format == TERN_CAPTION_VTT || out->format == TERN_CAPTION_MUX;
 }
 
 static TernSubtitles
@@ -129,11 +129,19 @@ open_folder (const char *path)
   return FALSE;
 }
 
+static void
+clear_cue (gpointer data)
+{
+  g_free (((TernCue *) data)->text);
+}
+
 gboolean
 tern_caption_output_open (TernCaptionOutput *out)
 {
   out->text = g_string_new (NULL);
   out->said = g_ptr_array_new_with_free_func (g_free);
+  out->cues = g_array_new (FALSE, FALSE, sizeof (TernCue));
+  g_array_set_clear_func (out->cues, clear_cue);
   out->names = g_hash_table_new (NULL, NULL);
   if (!tern_caption_output_is_files (out))
     return open_lines (out);
@@ -150,6 +158,7 @@ tern_caption_output_close (TernCaptionOutput *out)
   if (out->text)
     g_string_free (out->text, TRUE);
   g_clear_pointer (&out->said, g_ptr_array_unref);
+  g_clear_pointer (&out->cues, g_array_unref);
   g_clear_pointer (&out->names, g_hash_table_unref);
   g_free (out->file);
   return good;
@@ -199,10 +208,12 @@ folder_of (const TernCaptionOutput *out, const TernBatchInput *input)
   return g_build_filename (out->path, below, NULL);
 }
 
-/* ".srt", ".en.srt" */
+/* ".srt", ".en.srt"; of a copy beside its film ".captions.mkv" */
 static char *
-suffix_of (const TernCaptionOutput *out)
+suffix_of (const TernCaptionOutput *out, const char *source)
 {
+  if (out->format == TERN_CAPTION_MUX)
+    return g_strconcat (out->place == TERN_CAPTION_BESIDE ? ".captions" : "", tern_mux_suffix (source), NULL);
   return out->language ? g_strdup_printf (".%s.%s", out->language, formats[out->format])
       : g_strdup_printf (".%s", formats[out->format]);
 }
@@ -210,7 +221,7 @@ suffix_of (const TernCaptionOutput *out)
 static char *
 nth_path (const TernCaptionOutput *out, const TernBatchInput *input, guint n)
 {
-  g_autofree char *folder = folder_of (out, input), *name = base_name (input->path), *suffix = suffix_of (out), *file = NULL;
+  g_autofree char *folder = folder_of (out, input), *name = base_name (input->path), *suffix = suffix_of (out, input->path), *file = NULL;
   g_autofree char *counted = n < 2 ? g_strdup (suffix) : g_strdup_printf ("-%u%s", n, suffix);
   long limit = pathconf (folder, _PC_NAME_MAX);
   char *dot = strrchr (name, '.');
@@ -273,6 +284,7 @@ tern_caption_output_begin (TernCaptionOutput *out)
   out->n_cues = 0;
   g_string_truncate (out->text, 0);
   g_ptr_array_set_size (out->said, 0);
+  g_array_set_size (out->cues, 0);
   if (tern_caption_output_is_subtitles (out))
     tern_subtitles_head (subtitles (out), out->text);
 }
@@ -343,7 +355,12 @@ tern_caption_output_take (TernCaptionOutput *out, TernResult *result)
   } else if (good) {
     g_autofree char *text = dressed (out, result->result);
 
-    if (*g_strstrip (text) && tern_subtitles_cue (subtitles (out), out->n_cues + 1, result->start, cue_end (result), text, out->text))
+    if (*g_strstrip (text) && out->format == TERN_CAPTION_MUX) {
+      TernCue cue = { result->start, cue_end (result), g_steal_pointer (&text) };
+
+      g_array_append_val (out->cues, cue);
+      out->n_cues++;
+    } else if (*text && tern_subtitles_cue (subtitles (out), out->n_cues + 1, result->start, cue_end (result), text, out->text))
       out->n_cues++;
   }
   tern_result_unref (result);
@@ -410,6 +427,26 @@ says_the_same (const char *path, const GString *text)
   return g_file_get_contents (path, &there, &n, NULL) && n == text->len && memcmp (there, text->str, n) == 0;
 }
 
+/* The film itself, by another name perhaps. */
+static gboolean
+is_same_file (const char *a, const char *b)
+{
+  struct stat one, other;
+
+  return stat (a, &one) == 0 && stat (b, &other) == 0 && one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+}
+
+static gboolean
+write_copy (const TernCaptionOutput *out, const TernBatchInput *input, GError **error)
+{
+  if (input->fd >= 0 || tern_source_is_address (input->path) || g_str_equal (input->path, "-")) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: expected a file to copy, found a stream or a tar file's member",
+        input->path);
+    return FALSE;
+  }
+  return tern_mux_write (input->path, out->file, out->cues, out->language, out->stopped, error);
+}
+
 static gboolean
 write_file (TernCaptionOutput *out, const TernBatchInput *input, gboolean again, GError **error)
 {
@@ -417,6 +454,8 @@ write_file (TernCaptionOutput *out, const TernBatchInput *input, gboolean again,
   TernOutput *output;
 
   out->file = take_path (out, input);
+  if (is_same_file (out->file, input->path))
+    return there_already (out->file, input->path, error);
   if (would_be_lost (out, out->file) && !again && !(out->journal && (tern_journal_made (out->journal, out->file)
               || says_the_same (out->file, out->text))))
     return there_already (out->file, input->path, error);
@@ -426,6 +465,8 @@ write_file (TernCaptionOutput *out, const TernBatchInput *input, gboolean again,
         "%s: expected a folder that can be written, found that it cannot: %s", folder, g_strerror (errno));
     return FALSE;
   }
+  if (out->format == TERN_CAPTION_MUX)
+    return write_copy (out, input, error);
   output = tern_output_open (out->file, error);
   if (!output)
     return FALSE;

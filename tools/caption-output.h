@@ -7,6 +7,7 @@
 #include "tern/tern.h"
 #include "tools/batch-journal.h"
 #include "tools/batch-list.h"
+#include "tools/mux.h"
 
 G_BEGIN_DECLS
 
@@ -16,6 +17,7 @@ typedef enum {
   TERN_CAPTION_SRT,             /* and the others: a file an input */
   TERN_CAPTION_VTT,
   TERN_CAPTION_TXT,             /* one line, as trainers read it */
+  TERN_CAPTION_MUX,             /* a copy of the film with a track of subtitles more */
 } TernCaptionFormat;
 
 typedef enum {
@@ -31,6 +33,7 @@ typedef struct {
   const char *path;             /* of --output: a file for lines (NULL: stdout), a folder for files */
   const char *language;         /* between a subtitle file's name and its suffix; NULL: none */
   const char *before, *after;   /* the caption in files and metadata */
+  gboolean (*stopped) (void);   /* asked while a film is copied; TRUE: it shall end */
   TernJournal *journal;         /* what was there is cut to where it ends; NULL: none */
 
   FILE *lines;
@@ -43,6 +46,7 @@ typedef struct {
   char *file;                   /* its file, once it is written */
   GString *text;
   GPtrArray *said;              /* char *, captions for one line */
+  GArray *cues;                 /* TernCue, of a copy */
   guint n_cues;
 } TernCaptionOutput;
 
@@ -65,7 +69,7 @@ void tern_caption_output_begin (TernCaptionOutput *out);
 /* Takes @result. FALSE for one that says that its window failed. */
 gboolean tern_caption_output_take (TernCaptionOutput *out, TernResult *result);
 /* After an input: writes its file, or its line of metadata. @again: what a run before wrote of it goes. Errors: READ,
- * NO_SPACE. */
+ * NO_SPACE; those of tern_mux_write(). */
 gboolean tern_caption_output_end (TernCaptionOutput *out, const TernBatchInput *input, gboolean again, GError **error);
 
 /* Of lines: one that says that @source is over, with its @n results, or why it failed (@error, nullable). */

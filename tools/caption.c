@@ -101,7 +101,7 @@ check_format (const Options *o, Caption *c)
   c->out.path = o->output;
   c->out.overwrite = o->overwrite;
   if (o->format && !tern_caption_format_parse (o->format, &c->out.format))
-    return wrong ("--format", "jsonl, metadata, srt, vtt or txt", "%s", o->format);
+    return wrong ("--format", "jsonl, metadata, srt, vtt, txt or mux", "%s", o->format);
   return TRUE;
 }
 
@@ -288,7 +288,7 @@ tern_tool_caption (int argc, char **argv)
     { "overwrite", 0, 0, G_OPTION_ARG_NONE, &o.overwrite, "Replace output files that are there already", NULL },
     { "allow-network", 0, 0, G_OPTION_ARG_NONE, &o.allow_network, "Open URLs (http, https, rtsp, ...), and what playlists "
         "name there", NULL },
-    { "format", 0, 0, G_OPTION_ARG_STRING, &o.format, "jsonl (default), metadata, srt, vtt or txt", "FORMAT" },
+    { "format", 0, 0, G_OPTION_ARG_STRING, &o.format, "jsonl (default), metadata, srt, vtt, txt, or mux: copies of films with subtitles in them", "FORMAT" },
   };
   Caption c = { .params = TERN_SESSION_PARAMS_INIT };
   g_auto (GStrv) operands = NULL;

@@ -3,7 +3,7 @@
 make a whole, hostile inputs hold nobody up, outputs lie where others look for them. Prints TAP.
 
 usage: batch.py TERN DATA_FOLDER              (the folder with lfm2/ and lfm2vl/)
-TERN_BATCH_KILLS: how many times to kill it (12), for long runs.
+TERN_BATCH_KILLS: how many times to kill it (8), for long runs.
 """
 import io
 import json
@@ -23,7 +23,8 @@ from tap import patience, plan, point  # noqa: E402
 
 TERN, DATA = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2]).resolve()
 MODEL, MMPROJ = DATA / "lfm2/lfm2-tq2_0.gguf", DATA / "lfm2vl/mmproj-ship-q8_0.gguf"
-KILLS = int(os.environ.get("TERN_BATCH_KILLS", 12))
+CLIP = pathlib.Path(__file__).resolve().parents[2] / "pipelines/data/standing.mp4"
+KILLS = int(os.environ.get("TERN_BATCH_KILLS", 8))
 OPTIONS = ["caption", "--model", MODEL, "--mmproj", MMPROJ, "--max-tokens", "3", "--threads", "1"]
 
 
@@ -299,6 +300,21 @@ def check_outputs(folder):
     meta.unlink()
     outside = tern("--format", "metadata", "--output", folder / "texts/metadata.jsonl", photos / "0003.ppm")
     point(outside[0] == 1 and "0003.ppm" in outside[2], "of inputs that lie elsewhere: refused by name", outside)
+    films = folder / "films"
+    films.mkdir()
+    for name in ("clip.mp4", "other.film"):
+        (films / name).write_bytes(CLIP.read_bytes())
+    (films / "raw.y4m").write_bytes(clip(4))
+    run = tern("--format", "mux", "--language", "de", "--output", folder / "copies", films)
+    copies = sorted(p.name for p in (folder / "copies").iterdir())
+    point(run[0] == 1 and copies == ["clip.mp4", "other.mkv"] and "track 0 (rawvideo)" in run[2], "copies of films; raw ones are refused", run,
+          copies)
+    mp4, mkv = (folder / "copies/clip.mp4").read_bytes(), (folder / "copies/other.mkv").read_bytes()
+    point(b"tx3g" in mp4 and b"S_TEXT/UTF8" in mkv and b"ger" in mkv, "have subtitles in them", run, copies)
+    of = [tern("--window", "8", path) for path in (films / "clip.mp4", folder / "copies/clip.mp4", folder / "copies/other.mkv")]
+    point(all(o[0] == 0 and [r[1:] for r in lines(o[1])] == [r[1:] for r in lines(of[0][1])] for o in of), "and pictures as they were", of)
+    over = tern("--format", "mux", "--overwrite", "--output", films, films / "clip.mp4")
+    point(over[0] == 1 and (films / "clip.mp4").read_bytes() == CLIP.read_bytes(), "a film is never replaced by its copy", over)
     for args in (["--beside"], ["--language", "en"], ["--template", "{}"], ["--format", "txt"], ["--shard", "3/3"], ["--jobs", "-1"],
                  ["--progress", "loud"], ["--file-timeout", "-2"], ["--max-memory", "much"], ["--nice", "40"],
                  ["--format", "txt", "--output", folder / "t", "--template", "no place"], []):

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "tools/mux.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <glib/gstdio.h>
+#include <libavcodec/avcodec.h>
+#include <libavformat/avformat.h>
+
+#include "tern/error.h"
+
+/* A TextSampleEntry (3GPP TS 26.245, 5.16): words at the bottom, in the middle, white, 18 points of font 1, "Serif". */
+static const guint8 text_sample_entry[] = {
+  0, 0, 0, 0,                           /* display flags */
+  1, 0xff,                              /* centred, at the bottom */
+  0, 0, 0, 0,                           /* background: none */
+  0, 0, 0, 0, 0, 0, 0, 0,               /* the box: the whole picture */
+  0, 0, 0, 0, 0, 1, 0, 18, 0xff, 0xff, 0xff, 0xff,      /* style of all of it */
+  0, 0, 0, 18, 'f', 't', 'a', 'b', 0, 1, 0, 1, 5, 'S', 'e', 'r', 'i', 'f',
+};
+
+typedef struct {
+  const char *film, *path;
+  AVFormatContext *in, *out;
+  AVPacket *packet;
+  int *to;                      /* of each track of the film, its number in the copy; -1: it stays behind */
+  int words;                    /* the new track's number */
+  gboolean mp4;
+  const GArray *cues;
+  guint next;                   /* cue that was not written yet */
+} Mux;
+
+static gboolean
+fail (const Mux *mux, int code, gboolean reading, GError **error)
+{
+  char reason[AV_ERROR_MAX_STRING_SIZE];
+
+  av_strerror (code, reason, sizeof reason);
+  g_set_error (error, TERN_ERROR, code == AVERROR (ENOSPC) || code == AVERROR (ENOMEM) ? TERN_ERROR_NO_SPACE
+      : reading && code == AVERROR (ENOENT) ? TERN_ERROR_NOT_FOUND : reading && code == AVERROR_INVALIDDATA ? TERN_ERROR_FORMAT
+      : TERN_ERROR_READ, "%s: a copy with subtitles cannot be %s: %s", reading ? mux->film : mux->path, reading ? "read" : "written",
+      reason);
+  return FALSE;
+}
+
+static gboolean
+is_mp4 (const char *film)
+{
+  static const char *const suffixes[] = { ".mp4", ".m4v", ".mov" };
+  const char *dot = strrchr (film, '.');
+
+  for (guint i = 0; dot && i < G_N_ELEMENTS (suffixes); i++)
+    if (g_ascii_strcasecmp (dot, suffixes[i]) == 0)
+      return TRUE;
+  return FALSE;
+}
+
+const char *
+tern_mux_suffix (const char *film)
+{
+  return is_mp4 (film) ? strrchr (film, '.') : ".mkv";
+}
+
+/* ISO 639-2 where ISO 639-1 was given: what containers have. */
+static const char *
+three_letters (const char *code)
+{
+  static const char *const pairs[][2] = {
+    { "ar", "ara" }, { "bg", "bul" }, { "cs", "cze" }, { "da", "dan" }, { "de", "ger" }, { "el", "gre" }, { "en", "eng" },
+    { "es", "spa" }, { "et", "est" }, { "fi", "fin" }, { "fr", "fre" }, { "he", "heb" }, { "hi", "hin" }, { "hr", "hrv" },
+    { "hu", "hun" }, { "id", "ind" }, { "it", "ita" }, { "ja", "jpn" }, { "ko", "kor" }, { "lt", "lit" }, { "lv", "lav" },
+    { "nl", "dut" }, { "no", "nor" }, { "pl", "pol" }, { "pt", "por" }, { "ro", "rum" }, { "ru", "rus" }, { "sk", "slo" },
+    { "sl", "slv" }, { "sr", "srp" }, { "sv", "swe" }, { "th", "tha" }, { "tr", "tur" }, { "uk", "ukr" }, { "vi", "vie" },
+    { "zh", "chi" },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (pairs); i++)
+    if (g_ascii_strncasecmp (code, pairs[i][0], 2) == 0 && (code[2] == 0 || code[2] == '-'))
+      return pairs[i][1];
+  return code;
+}
+
+/* How a phone was held and the like. */
+static gboolean
+copy_side_data (AVStream *to, const AVStream *from)
+{
+#if LIBAVFORMAT_VERSION_MAJOR < 61
+  for (int i = 0; i < from->nb_side_data; i++) {
+    guint8 *data = av_stream_new_side_data (to, from->side_data[i].type, from->side_data[i].size);
+
+    if (!data)
+      return FALSE;
+    memcpy (data, from->side_data[i].data, from->side_data[i].size);
+  }
+#endif
+  return TRUE;                  /* later versions keep it with the codec's parameters */
+}
+
+/* Uncompressed pictures have no place in either. */
+static gboolean
+fits (const Mux *mux, const AVCodecParameters *par)
+{
+  return par->codec_id != AV_CODEC_ID_RAWVIDEO && avformat_query_codec (mux->out->oformat, par->codec_id, FF_COMPLIANCE_NORMAL) != 0;
+}
+
+static gboolean
+copy_track (Mux *mux, guint i, GError **error)
+{
+  const AVStream *from = mux->in->streams[i];
+  enum AVMediaType type = from->codecpar->codec_type;
+  AVStream *to;
+  int code;
+
+  mux->to[i] = -1;
+  if (!fits (mux, from->codecpar)
+      || (type != AVMEDIA_TYPE_VIDEO && type != AVMEDIA_TYPE_AUDIO && type != AVMEDIA_TYPE_SUBTITLE && type != AVMEDIA_TYPE_ATTACHMENT)) {
+    if (type != AVMEDIA_TYPE_VIDEO && type != AVMEDIA_TYPE_AUDIO)
+      return TRUE;              /* data of a camera, say */
+    g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: expected tracks that fit into %s, found track %u (%s)", mux->film,
+        mux->mp4 ? "mp4" : "Matroska", i, avcodec_get_name (from->codecpar->codec_id));
+    return FALSE;
+  }
+  to = avformat_new_stream (mux->out, NULL);
+  if (!to || (code = avcodec_parameters_copy (to->codecpar, from->codecpar)) < 0)
+    return fail (mux, to ? code : AVERROR (ENOMEM), FALSE, error);
+  to->codecpar->codec_tag = 0;
+  to->time_base = from->time_base;
+  to->disposition = from->disposition;
+  to->sample_aspect_ratio = from->sample_aspect_ratio;
+  to->avg_frame_rate = from->avg_frame_rate;
+  av_dict_copy (&to->metadata, from->metadata, 0);
+  mux->to[i] = to->index;
+  return copy_side_data (to, from) || fail (mux, AVERROR (ENOMEM), FALSE, error);
+}
+
+static gboolean
+copy_chapters (Mux *mux)
+{
+  AVFormatContext *in = mux->in, *out = mux->out;
+
+  out->chapters = in->nb_chapters ? av_calloc (in->nb_chapters, sizeof *out->chapters) : NULL;
+  for (guint i = 0; out->chapters && i < in->nb_chapters; i++) {
+    AVChapter *chapter = av_mallocz (sizeof *chapter);
+
+    if (!chapter)
+      return FALSE;
+    chapter->id = in->chapters[i]->id;
+    chapter->time_base = in->chapters[i]->time_base;
+    chapter->start = in->chapters[i]->start;
+    chapter->end = in->chapters[i]->end;
+    av_dict_copy (&chapter->metadata, in->chapters[i]->metadata, 0);
+    out->chapters[out->nb_chapters++] = chapter;
+  }
+  return TRUE;
+}
+
+static gboolean
+add_words (Mux *mux, const char *language, GError **error)
+{
+  AVStream *track = avformat_new_stream (mux->out, NULL);
+  AVCodecParameters *par = track ? track->codecpar : NULL;
+
+  if (!track)
+    return fail (mux, AVERROR (ENOMEM), FALSE, error);
+  par->codec_type = AVMEDIA_TYPE_SUBTITLE;
+  par->codec_id = mux->mp4 ? AV_CODEC_ID_MOV_TEXT : AV_CODEC_ID_SUBRIP;
+  track->time_base = (AVRational) { 1, 1000 };
+  if (language)
+    av_dict_set (&track->metadata, "language", three_letters (language), 0);
+  av_dict_set (&track->metadata, "title", "Captions", 0);
+  mux->words = track->index;
+  if (!mux->mp4)
+    return TRUE;
+  par->extradata = av_mallocz (sizeof text_sample_entry + AV_INPUT_BUFFER_PADDING_SIZE);
+  if (!par->extradata)
+    return fail (mux, AVERROR (ENOMEM), FALSE, error);
+  memcpy (par->extradata, text_sample_entry, sizeof text_sample_entry);
+  par->extradata_size = sizeof text_sample_entry;
+  return TRUE;
+}
+
+static gboolean
+open_both (Mux *mux, const char *temp, const char *language, GError **error)
+{
+  g_autofree char *from = g_strconcat ("file:", mux->film, NULL), *to = g_strconcat ("file:", temp, NULL);
+  int code;
+
+  if ((code = avformat_open_input (&mux->in, from, NULL, NULL)) < 0 || (code = avformat_find_stream_info (mux->in, NULL)) < 0)
+    return fail (mux, code, TRUE, error);
+  if ((code = avformat_alloc_output_context2 (&mux->out, NULL, mux->mp4 ? "mp4" : "matroska", NULL)) < 0)
+    return fail (mux, code, FALSE, error);
+  mux->to = g_new (int, mux->in->nb_streams);
+  for (guint i = 0; i < mux->in->nb_streams; i++)
+    if (!copy_track (mux, i, error))
+      return FALSE;
+  av_dict_copy (&mux->out->metadata, mux->in->metadata, 0);
+  if (!copy_chapters (mux))
+    return fail (mux, AVERROR (ENOMEM), FALSE, error);
+  if (!add_words (mux, language, error))
+    return FALSE;
+  mux->packet = av_packet_alloc ();
+  if (!mux->packet)
+    return fail (mux, AVERROR (ENOMEM), FALSE, error);
+  if ((code = avio_open (&mux->out->pb, to, AVIO_FLAG_WRITE)) < 0 || (code = avformat_write_header (mux->out, NULL)) < 0)
+    return fail (mux, code, FALSE, error);
+  return TRUE;
+}
+
+/* A cue as a packet: in mp4 its length in front of it. */
+static int
+write_cue (Mux *mux, const TernCue *cue)
+{
+  const AVStream *track = mux->out->streams[mux->words];
+  gsize length = MIN (strlen (cue->text), G_MAXUINT16), head = mux->mp4 ? 2 : 0;
+  gint64 zero = mux->in->start_time == AV_NOPTS_VALUE ? 0 : mux->in->start_time / 1000;
+  int code = av_new_packet (mux->packet, length + head);
+
+  if (code < 0)
+    return code;
+  if (mux->mp4) {
+    mux->packet->data[0] = length >> 8;
+    mux->packet->data[1] = length & 0xff;
+  }
+  memcpy (mux->packet->data + head, cue->text, length);
+  mux->packet->stream_index = mux->words;
+  mux->packet->pts = mux->packet->dts = zero + llrint (cue->start * 1000);
+  mux->packet->duration = MAX (llrint ((cue->end - cue->start) * 1000), 1);
+  mux->packet->flags |= AV_PKT_FLAG_KEY;
+  av_packet_rescale_ts (mux->packet, (AVRational) { 1, 1000 }, track->time_base);
+  return av_interleaved_write_frame (mux->out, mux->packet);
+}
+
+/* Those that begin by then; NAN: all. */
+static int
+write_cues (Mux *mux, double seconds)
+{
+  int code = 0;
+
+  while (code >= 0 && mux->next < mux->cues->len && !(g_array_index (mux->cues, TernCue, mux->next).start > seconds))
+    code = write_cue (mux, &g_array_index (mux->cues, TernCue, mux->next++));
+  return code;
+}
+
+static gboolean
+copy_packets (Mux *mux, gboolean (*stopped) (void), GError **error)
+{
+  int code = 0, read;
+
+  while (code >= 0 && (read = av_read_frame (mux->in, mux->packet)) >= 0) {
+    const AVStream *from = mux->in->streams[mux->packet->stream_index];
+    double at = mux->packet->dts == AV_NOPTS_VALUE ? -1 : mux->packet->dts * av_q2d (from->time_base);
+    AVPacket *packet = mux->packet;
+
+    if (stopped && stopped ()) {
+      g_set_error (error, TERN_ERROR, TERN_ERROR_CANCELLED, "%s: not copied to its end", mux->film);
+      return FALSE;
+    }
+    if (packet->stream_index >= (int) mux->in->nb_streams || mux->to[packet->stream_index] < 0) {
+      av_packet_unref (packet);
+      continue;
+    }
+    packet->stream_index = mux->to[packet->stream_index];
+    av_packet_rescale_ts (packet, from->time_base, mux->out->streams[packet->stream_index]->time_base);
+    packet->pos = -1;
+    code = av_interleaved_write_frame (mux->out, packet);
+    if (code >= 0 && at >= 0)
+      code = write_cues (mux, at - (mux->in->start_time == AV_NOPTS_VALUE ? 0 : mux->in->start_time / 1e6));
+  }
+  if (code >= 0 && read != AVERROR_EOF)
+    return fail (mux, read, TRUE, error);
+  if (code < 0 || (code = write_cues (mux, NAN)) < 0 || (code = av_write_trailer (mux->out)) < 0
+      || (mux->out->pb->error < 0 && (code = mux->out->pb->error)))
+    return fail (mux, code, FALSE, error);
+  return TRUE;
+}
+
+gboolean
+tern_mux_write (const char *film, const char *path, const GArray *cues, const char *language, gboolean (*stopped) (void), GError **error)
+{
+  Mux mux = { .film = film, .path = path, .cues = cues, .mp4 = is_mp4 (film) };
+  g_autofree char *folder = g_path_get_dirname (path), *temp = g_build_filename (folder, ".tern-XXXXXX", NULL);
+  int fd = g_mkstemp_full (temp, O_RDWR | O_CLOEXEC, 0666), code = 0;
+  gboolean good;
+
+  if (fd < 0)
+    return fail (&mux, AVERROR (errno), FALSE, error);
+  close (fd);
+  good = open_both (&mux, temp, language, error) && copy_packets (&mux, stopped, error);
+  if (mux.out && mux.out->pb && (code = avio_closep (&mux.out->pb)) < 0 && good)
+    good = fail (&mux, code, FALSE, error);
+  av_packet_free (&mux.packet);
+  avformat_free_context (mux.out);
+  avformat_close_input (&mux.in);
+  g_free (mux.to);
+  if (good && g_rename (temp, path) < 0)
+    good = fail (&mux, AVERROR (errno), FALSE, error);
+  if (!good)
+    g_unlink (temp);
+  return good;
+}
