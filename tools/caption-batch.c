@@ -10,14 +10,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 #include <glib/gstdio.h>
 
 #include "tools/batch.h"
+#include "tools/inspect-memory.h"
 #include "tools/tool.h"
 
 #define JOBS_PER_THREAD 4       /* inputs at work when it is not said how many: decoding, pictures and words overlap */
 #define JOBS_LEAST 4
 #define JOBS_MOST 16
+#define FRAME_BYTES (32 << 20)  /* of a film at work: a few frames of it, and its file's buffers */
 #define PATIENCE 60.0           /* seconds without anything new, of one input among others */
 
 void
@@ -49,7 +55,7 @@ tern_caption_batch_entries (TernCaptionBatchOptions *o, GOptionEntry entries[22]
     { "language", 0, 0, G_OPTION_ARG_STRING, &o->language, "srt, vtt: name.CODE.srt, as media servers read it; mux: of the track", "CODE" },
     { "template", 0, 0, G_OPTION_ARG_STRING, &o->template, "Text around the caption, {} being its place; not for jsonl", "TEXT" },
     { "nice", 0, 0, G_OPTION_ARG_INT, &o->nice, "Priority, as nice(1) has it", "N" },
-    { "max-memory", 0, 0, G_OPTION_ARG_STRING, &o->max_memory, "Begin no input while more is in use: bytes, with K, M or G", "BYTES" },
+    { "max-memory", 0, 0, G_OPTION_ARG_STRING, &o->max_memory, "At once as many inputs as this has room for: bytes, with K, M or G", "BYTES" },
     { NULL }
   };
 
@@ -204,15 +210,70 @@ tern_caption_batch_check (TernCaptionBatchOptions *o, TernCaptionOutput *out, ch
 
 /* ---- The run ----------------------------------------------------------------------------------------------------- */
 
-static guint
-count_jobs (const TernCaptionBatchOptions *o, char **operands)
+/* Bytes that are allocated, whether they were touched or not. */
+static guint64
+allocated (void)
+{
+#ifdef __GLIBC__
+  struct mallinfo2 info = mallinfo2 ();
+
+  return info.uordblks + info.hblkhd;
+#else
+  return 0;
+#endif
+}
+
+/* What one input more takes: its session, planned to its longest window, and the frame that is being decoded. */
+static gboolean
+plan_input (TernModel *model, const TernSessionParams *params, guint64 *bytes, GError **error)
+{
+  guint64 before = allocated (), after;
+  TernSession *session = tern_session_new (model, params, error);
+
+  if (!session)
+    return FALSE;
+  after = allocated ();
+  tern_session_free (session);
+  *bytes = after - MIN (after, before) + FRAME_BYTES;
+  return TRUE;
+}
+
+/* Half of what the machine has to give. */
+static guint64
+spare_bytes (void)
+{
+  FILE *info = fopen ("/proc/meminfo", "re");
+  guint64 kib = 4 << 20;
+  char line[128];
+
+  while (info && fgets (line, sizeof line, info))
+    if (sscanf (line, "MemAvailable: %" G_GUINT64_FORMAT, &kib) == 1)
+      break;
+  if (info)
+    fclose (info);
+  return kib << 9;
+}
+
+/* How many inputs at once, so that their memory is there. A status of the program. */
+static int
+plan_jobs (const TernCaptionBatchOptions *o, TernBatch *batch, char **operands)
 {
   gboolean one = operands[0] && !operands[1] && !o->files_from && !g_file_test (operands[0], G_FILE_TEST_IS_DIR)
       && !g_str_has_suffix (operands[0], ".tar");
+  guint wanted = o->jobs > 0 ? (guint) o->jobs : one ? 1 : CLAMP (g_get_num_processors () * JOBS_PER_THREAD, JOBS_LEAST, JOBS_MOST);
+  g_autoptr (GError) error = NULL;
+  guint64 each, limit;
+  TernMemoryUse now;
 
-  if (o->jobs > 0)
-    return o->jobs;
-  return one ? 1 : CLAMP (g_get_num_processors () * JOBS_PER_THREAD, JOBS_LEAST, JOBS_MOST);
+  if (!plan_input (batch->work.model, &batch->work.params, &each, &error))
+    return tern_tool_fail (&error);
+  tern_memory_use (&now);
+  limit = batch->max_memory ? batch->max_memory : now.resident + spare_bytes ();
+  if (batch->max_memory && limit < now.resident + each)
+    return tern_tool_usage ("caption: --max-memory: expected at least the %" G_GUINT64_FORMAT " MiB that the model and one input take, found %"
+        G_GUINT64_FORMAT " MiB", (now.resident + each + (1 << 20) - 1) >> 20, limit >> 20);
+  batch->jobs = o->jobs > 0 && !batch->max_memory ? wanted : (guint) CLAMP ((limit - MIN (limit, now.resident)) / each, 1, wanted);
+  return TERN_TOOL_DONE;
 }
 
 static char *
@@ -326,7 +387,7 @@ tern_caption_batch_run (const TernCaptionBatchOptions *o, TernModel *model, cons
 {
   TernBatch batch = { .work = { .model = model, .params = *params, .media = *media,
       .no_stills = tern_caption_output_is_subtitles (out) }, .out = out, .unordered = o->unordered,
-    .tell_done = o->tell_done, .retry_failed = o->retry_failed, .checksum = o->checksum, .jobs = count_jobs (o, operands),
+    .tell_done = o->tell_done, .retry_failed = o->retry_failed, .checksum = o->checksum,
     .time_limit = MAX (o->file_timeout, 0), .patience = o->file_timeout == -1 ? PATIENCE : 0,
     .max_memory = o->max_memory ? parse_bytes (o->max_memory) : 0 };
   gboolean over;
@@ -334,6 +395,8 @@ tern_caption_batch_run (const TernCaptionBatchOptions *o, TernModel *model, cons
 
   if (o->nice != G_MININT && setpriority (PRIO_PROCESS, 0, o->nice) < 0)
     tern_tool_message ("caption: --nice: priority %d is not allowed here: %s", o->nice, g_strerror (errno));
+  if ((status = plan_jobs (o, &batch, operands)) != TERN_TOOL_DONE)
+    return status;
   if (batch.jobs == 1 && !o->files_from)
     batch.patience = 0;         /* nobody waits behind it */
   else

@@ -293,6 +293,9 @@ def check_outputs(folder):
     (folder / "texts/.tern-journal").write_bytes((folder / "texts/.tern-journal").read_bytes()[:-7])
     run = tern("--format", "txt", "--template", "sks, {}!", "--output", folder / "texts", "--resume", photos)
     point(run[0] == 0, "a file that is there and says the same as is to be written is a run's before", run)
+    small, enough = tern("--max-memory", "1M", photos), tern("--max-memory", "1G", photos / "0003.ppm")
+    point(small[0] == 2 and "--max-memory: expected at least the" in small[2] and small[1] == "" and enough[0] == 0,
+          "memory is planned: too little is refused with both numbers", small, enough)
     meta = photos / "metadata.jsonl"
     run = tern("--format", "metadata", "--output", meta, photos)
     rows = [json.loads(line) for line in meta.read_text().splitlines()]
