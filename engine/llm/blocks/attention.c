@@ -294,3 +294,18 @@ tern_attention_row (const TernBlock *block, const TernTimeline *timeline, gsize 
   cache.head_dim = p->head_dim;
   return tern_kvcache_row (&cache, value ? TERN_KV_VALUES : TERN_KV_KEYS, head, pos, NULL);
 }
+
+gboolean
+tern_attention_cache (const TernBlock *block, const TernTimeline *timeline, gsize at, TernKvCache *cache)
+{
+  const TernAttentionParams *p = &((const Attention *) block)->params;
+
+  if (!block || block->klass != &attention_class)
+    return FALSE;
+  *cache = (TernKvCache) { .n_kv = p->n_kv, .head_dim = p->head_dim, .at = at };
+  if (timeline) {
+    cache->type = timeline->store->kv;
+    cache->table = &timeline->table;
+  }
+  return TRUE;
+}
