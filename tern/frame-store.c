@@ -19,6 +19,7 @@ tern_frame_store_clear (TernFrameStore *store)
   for (guint i = 0; i < store->max_groups; i++) {
     tern_mem_free (store->groups[i].tokens);
     tern_mem_free (store->groups[i].keep);
+    tern_mem_free (store->groups[i].place);
     tern_mem_free (store->groups[i].mixed);
     g_free (store->groups[i].error);
   }
@@ -32,7 +33,7 @@ grow (TernFrameStore *store, TernFrameGroup *group, guint capacity, GError **err
 {
   gsize row = (gsize) store->dim * sizeof (float);
   float *tokens;
-  gint32 *keep;
+  gint32 *keep, *place;
 
   if (group->capacity >= capacity)
     return TRUE;
@@ -40,16 +41,22 @@ grow (TernFrameStore *store, TernFrameGroup *group, guint capacity, GError **err
   if (!tokens)
     return FALSE;
   keep = tern_mem_alloc (capacity * sizeof (gint32), "visual tokens of a window", error);
-  if (!keep) {
+  place = keep ? tern_mem_alloc (capacity * sizeof (gint32), "visual tokens of a window", error) : NULL;
+  if (!place) {
     tern_mem_free (tokens);
+    tern_mem_free (keep);
     return FALSE;
   }
-  if (group->total > 0)
+  if (group->total > 0) {
     memcpy (tokens, group->tokens, group->total * row);
+    memcpy (place, group->place, group->total * sizeof (gint32));
+  }
   tern_mem_free (group->tokens);
   tern_mem_free (group->keep);
+  tern_mem_free (group->place);
   group->tokens = tokens;
   group->keep = keep;
+  group->place = place;
   group->capacity = capacity;
   return TRUE;
 }
@@ -100,7 +107,7 @@ tern_frame_store_begin (TernFrameStore *store, guint64 first)
     drop_oldest (store);
   group = &store->groups[store->n++];
   memory = *group;
-  *group = (TernFrameGroup) { .first = first, .whole = TRUE, .tokens = memory.tokens, .keep = memory.keep,
+  *group = (TernFrameGroup) { .first = first, .whole = TRUE, .tokens = memory.tokens, .keep = memory.keep, .place = memory.place,
     .capacity = memory.capacity, .mixed = memory.mixed, .mixed_capacity = memory.mixed_capacity };
   return group;
 }
@@ -125,11 +132,14 @@ tern_frame_store_rows (TernFrameStore *store, TernFrameGroup *group, guint n_tok
 }
 
 void
-tern_frame_store_add (TernFrameGroup *group, guint n_tokens, guint full, guint64 pts, guint64 picture)
+tern_frame_store_add (TernFrameGroup *group, guint n_tokens, guint full, guint64 pts, guint64 picture,
+    const gint32 *place)
 {
   g_assert (group->n_frames < TERN_GROUP_FRAMES);
   if (n_tokens != full || (group->n_frames > 0 && n_tokens != group->n_tokens[0]))
     group->whole = FALSE;
+  for (guint i = 0; i < n_tokens; i++)  /* what nobody says is like nothing else */
+    group->place[group->total + i] = place ? place[i] : n_tokens == full ? (gint32) i : G_MAXINT32;
   group->pts[group->n_frames] = pts;
   group->picture[group->n_frames] = picture;
   group->n_tokens[group->n_frames++] = n_tokens;

@@ -16,6 +16,7 @@ typedef struct {
   gboolean closed;              /* keep and n_keep are set */
   guint n_keep[TERN_GROUP_FRAMES];
   gint32 *keep;                 /* per frame, n_tokens apart */
+  gint32 *place;                /* likewise: where in its frame's grid each row is, as far as is known */
   float *tokens;                /* [total][dim], frame after frame */
   float *mixed;                 /* what is to be read in their place, where the method mixes; NULL: has never been needed */
   guint mixed_capacity;         /* rows that mixed has room for */
@@ -49,8 +50,8 @@ TernFrameGroup *tern_frame_store_open (TernFrameStore *store);
 float *tern_frame_store_rows (TernFrameStore *store, TernFrameGroup *group, guint n_tokens, GError **error);
 /* The rows to be read of it when it is closed. */
 const float *tern_frame_store_kept (const TernFrameGroup *group);
-/* The rows are there. @full: tokens of the whole grid; @picture: as TernTokens says. */
-void tern_frame_store_add (TernFrameGroup *group, guint n_tokens, guint full, guint64 pts, guint64 picture);
+/* The rows are there. @full: tokens of the whole grid; @picture, @place (NULL: all are there) as TernTokens says. */
+void tern_frame_store_add (TernFrameGroup *group, guint n_tokens, guint full, guint64 pts, guint64 picture, const gint32 *place);
 /* Chooses what is kept. */
 void tern_frame_store_close (TernFrameStore *store, TernFrameGroup *group, const TernCompressorParams *params);
 /* Drops groups that begin before frame @next. */

@@ -41,6 +41,11 @@ TernSessionConfig *tern_session_config_with (const TernSessionConfig *config, co
 TernSessionConfig *tern_session_config_ref (TernSessionConfig *config);
 void tern_session_config_unref (TernSessionConfig *config);
 
+/* ---- session-memory-stream.c ---- */
+
+/* Whether what is remembered goes together with the rest; INVALID names the parameter. */
+gboolean tern_session_stream_check (const TernSessionParams *params, GError **error);
+
 /* ---- session-form.c: forms on the vocabulary of a model ---- */
 
 /* Makes @question what @asked is with its task filled in: strings in @strings, the array of labels to be freed. INVALID

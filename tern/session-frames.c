@@ -56,7 +56,8 @@ take_tokens (TernSession *self, TernFrameGroup *group, GError **error)
     return FALSE;
   if (slot->n_tokens > 0)
     memcpy (rows, slot->data, (gsize) slot->n_tokens * self->store.dim * sizeof (float));
-  tern_frame_store_add (group, slot->n_tokens, slot->full, self->frame.work.pts, slot->picture);
+  tern_frame_store_add (group, slot->n_tokens, slot->full, self->frame.work.pts, slot->picture, slot->places
+      ? (const gint32 *) (slot->data + (gsize) slot->n_tokens * self->store.dim * sizeof (float)) : NULL);
   return TRUE;
 }
 
@@ -137,7 +138,7 @@ end_look (TernSession *self, TernInHand *hand, const GError *error)
       group->grid_h = hand->plan.sub[0].grid_h;
     }
     if (!error)
-      tern_frame_store_add (group, hand->plan.n_tokens, hand->plan.n_tokens, hand->work.pts, picture);
+      tern_frame_store_add (group, hand->plan.n_tokens, hand->plan.n_tokens, hand->work.pts, picture, NULL);
     end_frame (self, group, error);
   } else if (error) {
     tern_session_fail (self, &self->standing, error);

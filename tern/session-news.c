@@ -68,7 +68,7 @@ tern_session_reuse_frame (TernSession *self, TernFrameGroup *group)
     group->grid_w = news->grid_w;
     group->grid_h = news->grid_h;
   }
-  tern_frame_store_add (group, news->n, news->n, work->pts, news->picture);
+  tern_frame_store_add (group, news->n, news->n, work->pts, news->picture, NULL);
   g_mutex_lock (&self->lock);
   self->stats.frames_unchanged++;
   g_mutex_unlock (&self->lock);

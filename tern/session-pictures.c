@@ -39,6 +39,19 @@ add_frames (TernSession *self, const TernFrameGroup *group, guint64 first, guint
   return kept;
 }
 
+void
+tern_session_add_frame (TernSession *self, const TernFrameGroup *group, guint f)
+{
+  const float *tokens = tern_frame_store_kept (group);
+  const gint32 *keep = group->keep;
+
+  for (guint i = 0; i < f; i++) {
+    tokens += (gsize) group->n_tokens[i] * self->store.dim;
+    keep += group->n_tokens[i];
+  }
+  add_picture (self, &(TernPicture) { group->first + f, tokens, keep, group->n_keep[f] }, &(TernPromptRun) { 0 });
+}
+
 guint
 tern_session_add_group (TernSession *self, const TernFrameGroup *group, guint64 start)
 {
@@ -153,5 +166,7 @@ tern_session_release_frames (TernSession *self)
   /* What a request reads stays until it has. */
   if (self->request.hand.has)
     next = MIN (next, self->request.hand.work.window.first);
+  if (self->stream)
+    next = MIN (next, tern_session_stream_next (self));
   tern_frame_store_release (&self->store, next);
 }

@@ -314,12 +314,13 @@ tern_session_push_tokens (TernSession *self, const TernTokens *tokens, GError **
   TernFrameSampler sampler;
   TernFrameSlot *slot;
   gboolean new_group;
-  gsize bytes;
+  gsize rows, bytes;
 
   g_return_val_if_fail (self != NULL && tokens != NULL, FALSE);
   if (!tern_session_check_tokens (self, tokens, error))
     return FALSE;
-  bytes = (gsize) tokens->n_tokens * tokens->dim * sizeof (float);
+  rows = (gsize) tokens->n_tokens * tokens->dim * sizeof (float);
+  bytes = rows + (tokens->keep ? tokens->n_tokens * sizeof (gint32) : 0);
   group = tokens->number / TERN_GROUP_FRAMES;
   full = MAX ((guint64) tokens->grid_w * tokens->grid_h, tokens->n_tokens);
 
@@ -336,8 +337,11 @@ tern_session_push_tokens (TernSession *self, const TernTokens *tokens, GError **
     g_mutex_unlock (&self->lock);
     return FALSE;
   }
-  if (bytes > 0)
-    memcpy (slot->data, tokens->tokens, bytes);
+  if (rows > 0)
+    memcpy (slot->data, tokens->tokens, rows);
+  slot->places = tokens->keep != NULL;
+  if (bytes > rows)
+    memcpy (slot->data + rows, tokens->keep, bytes - rows);
   slot->n_tokens = tokens->n_tokens;
   slot->full = (guint) MIN (full, TERN_FRAME_TOKENS_MAX);
   slot->picture = tokens->picture;

@@ -49,6 +49,8 @@ tern_session_fits (const TernSession *self, const TernSessionConfig *config, GEr
 
   if (!tern_compressor_budgets_check (&compress, error))
     return FALSE;
+  if (self->stream)
+    return tern_session_stream_fits (self, config, error);
   tern_session_plan_visual (self, self->max_frames, runs, &visual);
   for (guint i = 0; i < config->n_questions; i++) {
     if (!tern_session_compile (self, config, i, &visual, ids, NULL, error))
@@ -128,6 +130,7 @@ tern_session_new (TernModel *model, const TernSessionParams *params, GError **er
     return NULL;
   }
   tern_windower_init (&self->windower, &plan);
+  tern_session_open_stream (self, params);
   compress = tern_session_compression (self, self->config);
   if (!tern_compressor_budgets_check (&compress, error)) {
     tern_session_destroy (&self->client);
@@ -199,6 +202,8 @@ stop_work (TernSession *self, gboolean discard)
   self->states.may_restart = TRUE;
   self->discard |= discard;
   tern_cancel_raise (&self->cancel);
+  if (discard)
+    tern_cancel_raise (&self->stream_cancel);
   g_cond_broadcast (&self->changed);
 }
 

@@ -17,6 +17,7 @@ typedef struct {
   TernImage image;              /* a frame or still: planes in data */
   guint n_tokens, full;         /* tokens: rows in data, tokens of the grid */
   guint64 picture;              /* ... and which picture they are of; 0: nobody says */
+  gboolean places;              /* behind the tokens lie their places [n_tokens] gint32 */
 } TernFrameSlot;
 
 typedef enum {

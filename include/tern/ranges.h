@@ -203,6 +203,24 @@
 #define TERN_WINDOW_FRAMES_MAX 4096
 
 /**
+ * TERN_MEMORY_TOKENS_MIN:
+ *
+ * Fewest tokens that are remembered of a stream.
+ *
+ * Since: 0.1
+ */
+#define TERN_MEMORY_TOKENS_MIN 64
+
+/**
+ * TERN_MEMORY_TOKENS_MAX:
+ *
+ * Most tokens that are remembered of a stream; a model's context may be less.
+ *
+ * Since: 0.1
+ */
+#define TERN_MEMORY_TOKENS_MAX 1048576
+
+/**
  * TERN_QUESTIONS_MAX:
  *
  * Most questions about one window.

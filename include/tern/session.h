@@ -55,6 +55,25 @@ typedef enum {
 } TernCacheType;
 
 /**
+ * TernMemory:
+ * @TERN_MEMORY_WINDOW: a window is read by itself, and forgotten with its answer
+ * @TERN_MEMORY_STREAM: all frames are read one after the other, once. What is new is remembered whole, of what is older what
+ *   matters, and never more than TernSessionParams.memory_tokens, so that memory, time and positions are bounded however long
+ *   the stream is. Answers about windows see their own frames, as they were read in the course of the stream; requests see
+ *   all that is remembered, or what is of a time (TernRequest.from). Answers themselves are not remembered. Frames with nothing
+ *   new (TernTokens.picture) take no room. A flush forgets all, and so do frames that jump back. With {n_frames} prompts have
+ *   those of a whole window
+ *
+ * What a session remembers of frames whose window is over.
+ *
+ * Since: 0.1
+ */
+typedef enum {
+  TERN_MEMORY_WINDOW,
+  TERN_MEMORY_STREAM,
+} TernMemory;
+
+/**
  * TernSession:
  *
  * One timeline of frames and what is asked about it. Every function may be called from any thread; pushes, with
@@ -122,6 +141,10 @@ typedef enum {
  * @kv_layer: first block that is pruned (the paper's L); scores come from the last attention block before it. Any;
  *   beyond the model's blocks nothing is pruned
  * @kv_type: how keys and values are kept
+ * @memory: what is remembered of frames whose window is over; %TERN_MEMORY_STREAM needs @kv_prune 0, a @kv_type of
+ *   %TERN_CACHE_AUTO or %TERN_CACHE_F32, no @action, and a model whose prompts have pictures before the question
+ * @memory_tokens: what is remembered of a stream, in tokens, TERN_MEMORY_TOKENS_MIN..TERN_MEMORY_TOKENS_MAX; 0: 4096, or
+ *   what the context has room for
  * @live: %TRUE: when the engine is behind, older windows are dropped for the newest one; %FALSE: pushes return
  *   %TERN_ERROR_BUSY
  * @on_demand: windows are not answered: there are requests alone (tern_session_ask())
@@ -158,6 +181,8 @@ typedef struct {
   TernPruneGate kv_gate;
   guint kv_layer;
   TernCacheType kv_type;
+  TernMemory memory;
+  guint memory_tokens;
   gboolean live;
   gboolean on_demand;
   TernPartial partial;
@@ -167,7 +192,7 @@ typedef struct {
   const char *source;
   TernResultFunc func;
   void *func_data;
-  gpointer reserved[6];
+  gpointer reserved[5];
 } TernSessionParams;
 
 /**
@@ -394,7 +419,8 @@ TERN_API gboolean tern_session_set_questions (TernSession *session, const TernQu
  * @error: return location of an error, or %NULL
  *
  * Changes sampling, questions, compression, pruning, partial and metrics from the next window on. What the session was
- * made for stays: rate, window, hop, max_frames, live, func, fit, gate, kv_type, action and source.
+ * made for stays: rate, window, hop, max_frames, live, func, fit, gate, kv_type, memory, memory_tokens, action and source.
+ * With %TERN_MEMORY_STREAM the system prompt has to stay: it is what is remembered begins with.
  *
  * Errors: %TERN_ERROR_INVALID, %TERN_ERROR_NO_SPACE when a window would not fit; then nothing changes.
  *
@@ -411,7 +437,8 @@ TERN_API gboolean tern_session_set_params (TernSession *session, const TernSessi
  * @id: (out) (optional): counts the requests of this session, from 1; the result has it as `ask_id`
  * @error: return location of an error, or %NULL
  *
- * Asks once, about what has been seen so far, tern_session_preview_tokens() included, beside whatever runs: windows
+ * Asks once, about what has been seen so far (with %TERN_MEMORY_STREAM: about all that is remembered, or what is of a
+ * time; when that is nothing, the result has finish_reason `forgotten`), tern_session_preview_tokens() included, beside whatever runs: windows
  * neither wait for it nor change by it. Its frames are read already as far as they were looked at, so the answer costs
  * its own words. One result, whatever becomes of it: of kind error when its time is over first, or when a stretch ends
  * without a frame. Those of one session's requests come in the order of the calls, but for these. After a flush those that
@@ -516,6 +543,8 @@ TERN_API gboolean tern_session_wait (TernSession *session, gint64 timeout_us);
  * @windows_unchanged: of these, windows with nothing new, which were told what the one before was
  * @windows_dropped: windows of a live session that were dropped
  * @queued_windows: windows and stills that wait or are being answered
+ * @memory_tokens: tokens that are remembered of a stream (%TERN_MEMORY_STREAM)
+ * @memory_turns: how often some of them were forgotten
  * @reserved: 0
  *
  * What a session has done since it was made.
@@ -530,7 +559,9 @@ typedef struct {
   guint64 windows_unchanged;
   guint64 windows_dropped;
   guint queued_windows;
-  guint64 reserved[4];
+  guint64 memory_tokens;
+  guint64 memory_turns;
+  guint64 reserved[2];
 } TernSessionStats;
 
 /**
