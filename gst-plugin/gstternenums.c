@@ -58,6 +58,10 @@ DEFINE_ENUM (gst_tern_kv_type_get_type, "GstTernKvType",
     {TERN_CACHE_F16, "16-bit floats", "f16"},
     {TERN_CACHE_INT8, "8-bit integers with scales", "int8"})
 
+DEFINE_ENUM (gst_tern_memory_get_type, "GstTernMemory",
+    {TERN_MEMORY_WINDOW, "A window is forgotten with its answer", "window"},
+    {TERN_MEMORY_STREAM, "What matters of all that was seen", "stream"})
+
 DEFINE_ENUM (gst_tern_leaky_get_type, "GstTernLeaky",
     {GST_TERN_LEAKY_AUTO, "downstream when live, otherwise no", "auto"},
     {GST_TERN_LEAKY_NO, "Answer every window, upstream waits", "no"},

@@ -185,6 +185,10 @@ gst_tern_generator_make_stats (GstTernGenerator * self)
       "last-latency", G_TYPE_UINT64, self->last_latency, NULL);
   g_mutex_unlock (&self->task.lock);
   g_mutex_unlock (&self->session_lock);
+  if (self->params.memory == TERN_MEMORY_STREAM)
+    gst_structure_set (structure,
+        "memory-tokens", G_TYPE_UINT64, stats.memory_tokens,
+        "memory-turns", G_TYPE_UINT64, stats.memory_turns, NULL);
   gst_tern_action_add_stats (self->action, structure);
   return structure;
 }

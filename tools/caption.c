@@ -16,11 +16,11 @@
 #define OPTIONS_MAX 64
 
 typedef struct {
-  char *model, *mmproj, *rate, *compress, *gate, *kv, *output, *format;
+  char *model, *mmproj, *rate, *compress, *gate, *kv, *memory, *output, *format;
   TernCaptionQuestions questions;
   TernCaptionBatchOptions batch;
   double window, merge_ratio, kv_prune, gate_threshold, max_silence;
-  gint frame_tokens, window_tokens, second_tokens, max_tokens, beam, threads, track;
+  gint frame_tokens, window_tokens, second_tokens, memory_tokens, max_tokens, beam, threads, track;
   gboolean overwrite, allow_network, metrics;
 } Options;
 
@@ -122,8 +122,16 @@ check_options (const Options *o, Caption *c, guint *threads)
       || !check_count ("--max-tokens-per-second", o->second_tokens, 0, TERN_BUDGET_MAX, &p->compress.max_tokens_per_second)
       || !check_count ("--beam", o->beam, TERN_BEAM_MIN, TERN_BEAM_MAX, &p->sampling.beam)
       || !tern_tool_check_threads (*threads = o->threads == NOT_GIVEN ? 0 : o->threads)
+      || !check_count ("--memory-tokens", o->memory_tokens, TERN_MEMORY_TOKENS_MIN, TERN_MEMORY_TOKENS_MAX,
+          &p->memory_tokens)
       || !check_gate (o, &p->gate) || !check_format (o, c))
     return FALSE;
+  if (o->memory && !g_str_equal (o->memory, "window") && !g_str_equal (o->memory, "stream"))
+    return wrong ("--memory", "window or stream", "%s", o->memory);
+  if (g_strcmp0 (o->memory, "stream") == 0)
+    p->memory = TERN_MEMORY_STREAM;
+  else if (o->memory_tokens != NOT_GIVEN)
+    return wrong ("--memory-tokens", "--memory stream with it", "%d alone", o->memory_tokens);
   if (o->kv) {
     if (!tern_kv_parse (o->kv, &kv))
       return wrong ("--kv", "auto, f32, f16 or int8", "%s", o->kv);
@@ -199,6 +207,7 @@ options_clear (Options *o)
   g_free (o->compress);
   g_free (o->gate);
   g_free (o->kv);
+  g_free (o->memory);
   g_free (o->output);
   g_free (o->format);
   tern_caption_batch_clear (&o->batch);
@@ -213,7 +222,7 @@ describe (const Options *o)
   } texts[] = {
     { "prompt", o->questions.prompt }, { "task", o->questions.task }, { "labels", o->questions.labels },
     { "json-schema", o->questions.json_schema }, { "grammar", o->questions.grammar }, { "frame-rate", o->rate },
-    { "compress", o->compress }, { "gate", o->gate }, { "kv", o->kv },
+    { "compress", o->compress }, { "gate", o->gate }, { "kv", o->kv }, { "memory", o->memory },
   };
   const struct {
     const char *name;
@@ -223,7 +232,7 @@ describe (const Options *o)
     { "kv-prune", o->kv_prune }, { "gate-threshold", o->gate_threshold }, { "max-silence", o->max_silence },
     { "max-tokens-per-frame", o->frame_tokens }, { "max-tokens-per-window", o->window_tokens },
     { "max-tokens-per-second", o->second_tokens }, { "max-tokens", o->max_tokens }, { "beam", o->beam },
-    { "track", o->track },
+    { "memory-tokens", o->memory_tokens }, { "track", o->track },
   };
   GString *out = g_string_new (NULL);
 
@@ -246,7 +255,8 @@ tern_tool_caption (int argc, char **argv)
   Options o = { .window = NOT_GIVEN, .merge_ratio = NOT_GIVEN, .kv_prune = NOT_GIVEN,
     .gate_threshold = NOT_GIVEN, .max_silence = NOT_GIVEN, .frame_tokens = NOT_GIVEN,
     .window_tokens = NOT_GIVEN, .second_tokens = NOT_GIVEN, .max_tokens = NOT_GIVEN,
-    .beam = NOT_GIVEN, .threads = NOT_GIVEN, .track = NOT_GIVEN, .questions.min_confidence = NOT_GIVEN, .batch = TERN_CAPTION_BATCH_OPTIONS_INIT };
+    .memory_tokens = NOT_GIVEN, .beam = NOT_GIVEN, .threads = NOT_GIVEN, .track = NOT_GIVEN, .questions.min_confidence = NOT_GIVEN,
+    .batch = TERN_CAPTION_BATCH_OPTIONS_INIT };
   GOptionEntry entries[OPTIONS_MAX] = {
     { "model", 0, 0, G_OPTION_ARG_FILENAME, &o.model, "GGUF file of the language model, or a folder with one", "FILE" },
     { "mmproj", 0, 0, G_OPTION_ARG_FILENAME, &o.mmproj, "GGUF file of the vision encoder", "FILE" },
@@ -278,6 +288,10 @@ tern_tool_caption (int argc, char **argv)
     { "max-silence", 0, 0, G_OPTION_ARG_DOUBLE, &o.max_silence, "Look after so many seconds although nothing is new; 0 is "
         "never (60)", "SECONDS" },
     { "kv", 0, 0, G_OPTION_ARG_STRING, &o.kv, "Keys and values are kept as auto (default), f32, f16 or int8", "TYPE" },
+    { "memory", 0, 0, G_OPTION_ARG_STRING, &o.memory, "Frames of video are read window by window (default), or as one stream, "
+        "of which what matters is remembered", "window|stream" },
+    { "memory-tokens", 0, 0, G_OPTION_ARG_INT, &o.memory_tokens, "Tokens that are remembered (4096, or what the model has room "
+        "for)", "N" },
     { "max-tokens", 0, 0, G_OPTION_ARG_INT, &o.max_tokens, "Longest caption (32)", "N" },
     { "beam", 0, 0, G_OPTION_ARG_INT, &o.beam, "Beams; 1 is greedy (1)", "N" },
     { "threads", 0, 0, G_OPTION_ARG_INT, &o.threads, "Threads (all cores)", "N" },
