@@ -28,7 +28,8 @@ struct _TernSessionStream {
   GArray *first, *between;      /* gint32: up to the end of the first picture; from there to the end of the next */
   guint head, close;            /* ids of `first` that stay for ever; of `between` that belong to the picture before */
   guint budget, context;
-  guint64 next;                 /* frame that is read next */
+  guint64 next;                 /* frame that is read next, behind the block */
+  guint64 block;                /* first frame of that */
   guint64 picture;              /* that was read last; 0: nobody says */
   guint picture_rows;           /* most tokens of it that one frame had */
   guint64 began, newest;        /* ns, of the first frame and of the last one that came; TERN_TIME_NONE: none did */
@@ -368,8 +369,11 @@ groups_waiting (const TernSession *self)
 {
   guint n = 0;
 
-  for (guint g = 0; g < self->store.n; g++)
-    n += self->store.groups[g].closed && self->store.groups[g].first + self->store.groups[g].n_frames > self->stream->next;
+  for (guint g = 0; g < self->store.n; g++) {
+    const TernFrameGroup *group = &self->store.groups[g];
+
+    n += group->closed && group->n_frames > 0 && group->first + group->n_frames > self->stream->next;
+  }
   return n;
 }
 
@@ -389,9 +393,9 @@ tern_session_stream_has_read (const TernSession *self, guint64 end)
 }
 
 guint64
-tern_session_stream_next (const TernSession *self)
+tern_session_stream_needs (const TernSession *self)
 {
-  return self->stream->next;
+  return tern_reader_left (&self->stream->reader) > 0 ? self->stream->block : self->stream->next;
 }
 
 gboolean
@@ -561,6 +565,7 @@ begin_block (TernSession *self)
     times[b + 1] = since (stream, block.frames[b].group->pts[block.frames[b].f]);
     tern_session_add_frame (self, block.frames[b].group, block.frames[b].f);
   }
+  stream->block = block.frames[0].number;
   stream->before = block.frames[block.n - 1].group->pts[block.frames[block.n - 1].f];
   stream->reader.at = stream->reader.picture = stream->reader.row = 0;
   g_array_set_size (ids, 0);

@@ -167,6 +167,6 @@ tern_session_release_frames (TernSession *self)
   if (self->request.hand.has)
     next = MIN (next, self->request.hand.work.window.first);
   if (self->stream)
-    next = MIN (next, tern_session_stream_next (self));
+    next = MIN (next, tern_session_stream_needs (self));
   tern_frame_store_release (&self->store, next);
 }

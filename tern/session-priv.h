@@ -386,7 +386,8 @@ void tern_session_stream_forget (TernSession *self);
 gboolean tern_session_stream_is_full (const TernSession *self);
 /* Whether all closed groups' frames before frame @end were. */
 gboolean tern_session_stream_has_read (const TernSession *self, guint64 end);
-guint64 tern_session_stream_next (const TernSession *self);     /* frame */
+/* Frames from this one on stay in the store. */
+guint64 tern_session_stream_needs (const TernSession *self);
 gboolean tern_session_stream_has_seen (const TernSession *self);        /* something is remembered */
 /* Rows of closed groups that were not read yet. */
 guint tern_session_stream_left (const TernSession *self);

@@ -121,7 +121,8 @@ stop (TernSession *self, gboolean discard)
     tern_session_end_requests (self);
   tern_session_forget_action (self);
   self->release_to = 0;
-  tern_frame_store_release (&self->store, G_MAXUINT64);
+  /* What is being remembered goes on. */
+  tern_frame_store_release (&self->store, self->stream && !discard ? tern_session_stream_needs (self) : G_MAXUINT64);
 }
 
 /* ---- The client -------------------------------------------------------------------------------------------------- */

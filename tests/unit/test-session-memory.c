@@ -428,6 +428,30 @@ test_stops (void)
   g_assert_cmpuint (seen.n_frames, ==, 4);
 }
 
+/* Cancels at any moment: what was read before one stays, and what is being read is read to its end. */
+static void
+test_cancels (void)
+{
+  g_autoptr (TernModel) model = open_model (0);
+  TernSessionParams params = stream_params (420);
+  g_autoptr (TernSession) session = new_session (model, &params);
+  g_autoptr (TernResult) result = NULL;
+  Look seen;
+
+  for (guint n = 0; n < 30; n++) {
+    push_run (session, 4 * n, 4, n % 3);
+    for (guint wait = 0; wait < n % 7; wait++)
+      tern_scheduler_call (model->scheduler, look, &(Look) { session });        /* some rounds */
+    tern_session_cancel (session);
+  }
+  push_run (session, 120, 4, 0);
+  come_to_rest (session, &seen);
+  check_memory (&seen, 420, 124);
+  result = ask (session, 0, 0, 0);
+  g_assert_cmpstr (result->kind, ==, "caption");
+  g_assert_cmpuint (result->frames, ==, seen.n_frames);
+}
+
 /* What stands still takes no room, and is remembered as long as it stands. */
 static void
 test_still_scene (void)
@@ -560,6 +584,7 @@ main (int argc, char **argv)
   g_test_add_func ("/memory/late", test_late);
   g_test_add_func ("/memory/times", test_times);
   g_test_add_func ("/memory/stops", test_stops);
+  g_test_add_func ("/memory/cancels", test_cancels);
   g_test_add_func ("/memory/still-scene", test_still_scene);
   g_test_add_func ("/memory/changes", test_changes);
   g_test_add_func ("/memory/refused", test_refused);
