@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "compress/remember.h"
+#include "engine/llm/evict.h"
 
 #define DEFAULT_TOKENS 4096
 /* Rows for longer questions and answers than the first ones: contexts do not grow. */
@@ -288,6 +289,7 @@ tern_session_prepare_stream (TernSession *self, GError **error)
   if (!stream->memory)
     return FALSE;
   stream->reader.timeline = tern_stream_timeline (stream->memory);
+  tern_evict_touch (self->caches);
   return TRUE;
 }
 

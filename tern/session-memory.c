@@ -4,6 +4,7 @@
 #include "tern/session-priv.h"
 
 #include "engine/base/mem.h"
+#include "engine/llm/evict.h"
 
 guint
 tern_session_context_limit (const TernModel *model)
@@ -128,8 +129,8 @@ plan_store (const TernSession *self, const TernCacheSize *size, const TernGenera
 
   TernStoreParams own = { .context = size->own, .kv = self->stream ? TERN_KV_F32 : self->kv,
     .activations = self->model->activations };
-  /* A stream's timeline, while one fork or another holds what it has forgotten since. */
-  guint stream = self->stream ? 2 * pages (tern_session_stream_tokens (self)) + 1 : 0;
+  /* A stream's timeline, beside a fork that holds what it has forgotten since, or a part of it. */
+  guint stream = self->stream ? pages (tern_session_stream_tokens (self)) + 1 : 0;
 
   return (TernStoreParams) { .context = size->context, .activations = self->model->activations,
     .kv = tern_store_kv_type (self->text->llm, &own),
@@ -241,6 +242,7 @@ extend (TernSession *self, const TernSessionConfig *config, guint n, guint tail,
   if (!tern_store_grow (self->caches, needs.timelines - had.timelines, needs.pages - MIN (had.pages, needs.pages),
           needs.guesses - had.guesses, error))
     return FALSE;
+  tern_evict_touch (self->caches);
   self->cache = size;
   for (guint q = 0; q < size.questions; q++)
     if (!make_ask (self, &self->standing.asks[q], &size, size.context, error))
@@ -317,6 +319,8 @@ tern_session_reserve_request (TernSession *self, const TernSessionConfig *config
   if (!tern_store_grow (self->caches, request_timelines (&size) - request_timelines (&self->request_cache),
           request_pages (&size) - request_pages (&self->request_cache), 0, error))
     return FALSE;
+  if (self->stream)
+    tern_evict_touch (self->caches);
   self->request_cache = size;
   if (make_ask (self, &self->request.asks[0], &size, self->cache.context, error))
     return TRUE;

@@ -31,6 +31,18 @@ tern_evict_check (const TernStore *store, GError **error)
   return TRUE;
 }
 
+#define SYSTEM_PAGE 4096
+
+void
+tern_evict_touch (TernStore *store)
+{
+  const TernPages *pages = &store->pages;
+
+  for (guint i = 0; i < pages->n_free; i++)
+    for (gsize at = 0; at < pages->bytes; at += SYSTEM_PAGE)
+      *(volatile guint8 *) (tern_pages_at (pages, pages->free[i]) + at) = 0;
+}
+
 /* The cache of @layer; FALSE: it is no attention layer. */
 static gboolean
 cache_of (const TernTimeline *timeline, guint layer, TernKvCache *cache)

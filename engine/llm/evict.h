@@ -19,6 +19,10 @@ G_BEGIN_DECLS
 /* UNSUPPORTED: blocks of the model remember by position in ways that cannot be moved. */
 gboolean tern_evict_check (const TernStore *store, GError **error);
 
+/* Writes to all pages that are free, so that the system has given what there will ever be, and memory does not grow by those
+ * that are taken for the first time after hours. */
+void tern_evict_touch (TernStore *store);
+
 /* Bytes of scratch that the functions below need for timelines of @store. */
 gsize tern_evict_scratch_bytes (const TernStore *store);
 
