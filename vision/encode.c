@@ -83,12 +83,13 @@ forget_picture (TernVisionState *state)
   state->busy = FALSE;
   state->image = (TernImage) { 0 };
   state->tokens = NULL;
+  state->reuse = NULL;
   state->cancel = NULL;
 }
 
 gboolean
-tern_vision_begin (TernVisionState *state, const TernImage *image, const TernVisionOptions *options,
-    const TernVisionPlan *plan, float *tokens, GError **error)
+tern_vision_begin_reusing (TernVisionState *state, TernReuse *reuse, const TernImage *image,
+    const TernVisionOptions *options, const TernVisionPlan *plan, float *tokens, GError **error)
 {
   forget_picture (state);
   if (!tern_image_check (image, error) || !check_plan (state, image, options, plan, error)
@@ -99,8 +100,16 @@ tern_vision_begin (TernVisionState *state, const TernImage *image, const TernVis
   state->options = *options;
   state->plan = *plan;
   state->tokens = tokens;
+  state->reuse = reuse && tern_reuse_enter (reuse, plan) ? reuse : NULL;
   enter_sub_image (state, 0);
   return TRUE;
+}
+
+gboolean
+tern_vision_begin (TernVisionState *state, const TernImage *image, const TernVisionOptions *options,
+    const TernVisionPlan *plan, float *tokens, GError **error)
+{
+  return tern_vision_begin_reusing (state, NULL, image, options, plan, tokens, error);
 }
 
 static gboolean
@@ -108,6 +117,8 @@ take_pixels (TernVisionState *state, GError **error)
 {
   state->work = 0;
   state->has_pixels = tern_vision_pixels (state, &state->image, &state->options, &state->plan, state->sub, error);
+  if (state->has_pixels && state->reuse)
+    tern_reuse_choose (state);
   return state->has_pixels;
 }
 
@@ -127,7 +138,11 @@ do_slice (TernVisionState *state, gboolean *done, GError **error)
   *done = FALSE;
   if (!state->has_pixels)
     return take_pixels (state, error);
-  if (tern_vision_advance (state))
+  if (!tern_vision_advance (state))
+    return TRUE;
+  if (state->reuse && !tern_reuse_finish (state))
+    tern_vision_rewind (state);
+  else
     *done = leave_sub_image (state);
   return TRUE;
 }

@@ -4,7 +4,7 @@
 
 #include "engine/base/mem.h"
 #include "engine/weights/linear-packed.h"
-#include "vision/vision.h"
+#include "vision/reuse.h"
 
 G_BEGIN_DECLS
 
@@ -41,6 +41,7 @@ typedef gboolean (*TernVisionStage) (TernVisionState *state, guint round, TernVi
 typedef struct {
   const char *name;             /* the value of clip.projector_type */
   TernScaling scaling;          /* TERN_SCALING_TRAINED stands for it */
+  gboolean reusable;            /* its layers are those of vit.c, its patches row by row: reuse.c may leave some out */
   gboolean swapped_ffn;         /* files are about whose ffn_up and ffn_down bear each other's name */
   /* Sets the limits, after the keys that all files share. */
   gboolean (*read_keys) (TernVision *vision, GError **error);
@@ -359,6 +360,7 @@ struct _TernVisionState {
   TernVisionOptions options;
   TernVisionPlan plan;
   float *tokens;                /* of the current sub-image */
+  TernReuse *reuse;             /* NULL: all of it is computed, and nothing is kept */
   guint sub;                    /* which that is */
   gboolean has_pixels;          /* it stands in rgb */
   guint stage, layer, round;    /* where in the arithmetic; layer: of the stages that each layer has */
@@ -386,6 +388,75 @@ TernVisionState *tern_vision_state_make (TernVision *vision, guint max_tokens, c
     TernPool *pool, GError **error);
 /* Makes it good for sub-images of @tokens, at most TERN_VISION_MAX_TOKENS; not between two slices of a picture. */
 gboolean tern_vision_state_reserve (TernVisionState *state, guint tokens, GError **error);
+
+/* ---- reuse.c: of a picture with a cache, which patches are computed ---- */
+
+#define TERN_REUSE_NONE G_MAXUINT32
+
+struct _TernReuse {
+  TernVision *vision;
+  TernReuseOptions options;
+  TernReuseCounts counts;
+  guint max_tokens, max_patches;
+  void *block;                  /* everything below */
+
+  gboolean kept;                /* there is a picture, of this grid */
+  guint grid_w, grid_h;
+  guint age;                    /* pictures since one was computed whole */
+  guint failures, rest, pause;  /* one after the other; pictures to rest for, and as many the next time */
+  guint first_probe;
+
+  /* Of the picture under way. */
+  gboolean whole;
+  guint n_rows, n_fresh;        /* patches and tokens that are computed ... */
+  guint32 *rows, *fresh_rows;   /* ... which, ascending ... */
+  guint32 *at, *fresh_at;       /* ... and where among these a patch, a token stands; or TERN_REUSE_NONE */
+  guint8 *mask, *ring;          /* [max_patches] */
+  guint8 *probes;               /* [max_tokens] */
+  float *change;                /* [max_patches] */
+  guint8 *given;                /* [max_patches] set from outside ... */
+  guint given_w, given_h;       /* ... of this many cells; 0: not */
+
+  guint8 *pixels;               /* [max_patches][3][patch][patch] */
+  float *keys, *values;         /* [n_blocks][max_patches][hidden] */
+  float *features;              /* [max_patches][hidden] */
+  float *fresh, *tokens;        /* [max_tokens][embedding_dim] of those that are computed; of all */
+};
+
+/* Patches that are computed, and tokens. */
+static inline guint
+tern_vision_rows (const TernVisionState *state)
+{
+  return state->reuse ? state->reuse->n_rows : state->n;
+}
+
+/* Keys and values of the current layer that are kept, [n, hidden]. */
+static inline float *
+tern_reuse_keys (const TernVisionState *state)
+{
+  return state->reuse->keys + (gsize) state->layer * state->reuse->max_patches * state->vision->hidden;
+}
+
+static inline float *
+tern_reuse_values (const TernVisionState *state)
+{
+  return state->reuse->values + (gsize) state->layer * state->reuse->max_patches * state->vision->hidden;
+}
+
+/* A picture with this plan begins: FALSE, without the cache. */
+gboolean tern_reuse_enter (TernReuse *reuse, const TernVisionPlan *plan);
+/* Once its pixels are there: what is computed of it. */
+void tern_reuse_choose (TernVisionState *state);
+/* Once all stages were done. TRUE: its tokens are there; FALSE: all of them are to be done again, for the whole picture. */
+gboolean tern_reuse_finish (TernVisionState *state);
+/* @y of row i += @x of its patch. */
+gboolean tern_reuse_loop_add (TernVisionState *state, TernVisionLoop *loop, float *y, const float *x);
+/* Keys and values of rows [row, row + n) at @x, rows @ldx apart, to where all of them are kept. */
+void tern_reuse_keep_rows (const TernVisionState *state, guint row, guint n, const float *x, gsize ldx, float *to);
+/* Stages, of pictures with a cache alone: those of all rows that stand side by side in state->wide; what left the last
+ * layer. */
+gboolean tern_reuse_keep_qkv (TernVisionState *state, guint round, TernVisionLoop *loop);
+gboolean tern_reuse_keep_features (TernVisionState *state, guint round, TernVisionLoop *loop);
 
 /* ---- attention.c ---- */
 
@@ -420,9 +491,11 @@ TernVisionStage tern_vision_stage (TernVisionState *state, guint i);
 /* encode.c: the pixels of sub-image @i, for i = 0, 1, ... in turn. */
 gboolean tern_vision_pixels (TernVisionState *state, const TernImage *image, const TernVisionOptions *options,
     const TernVisionPlan *plan, guint i, GError **error);
+/* projector.c: where the projector's last product goes, a row for each of tern_vision_tokens(). */
+float *tern_vision_token_rows (const TernVisionState *state);
 /* projector.c: a stage: factor x factor neighbours of @state->x side by side in @state->wide. */
 gboolean tern_vision_unshuffle (TernVisionState *state, guint round, TernVisionLoop *loop);
-/* Visual tokens of the current sub-image. */
+/* Visual tokens of the current sub-image that are computed. */
 guint tern_vision_tokens (const TernVisionState *state);
 /* What @vision's mean says a pixel of no light and no colour is. */
 void tern_vision_padding (const TernVision *vision, guint8 padding[3]);

@@ -21,11 +21,15 @@ gather (void *data, guint begin, guint end, guint worker)
     for (c = 0; c < 3; c++)
       for (y = 0; y < patch; y++) {
         const guint8 *source = state->rgb[c] + ((gsize) row * patch + y) * width;
-        float *to = state->wide + (gsize) row * state->grid_w * cols + ((gsize) c * patch + y) * patch;
 
         tern_orc_normalise (line, source, 1 / (255 * vision->std[c]), -vision->mean[c] / vision->std[c], (gint) width);
-        for (i = 0; i < state->grid_w; i++)
-          memcpy (to + i * cols, line + i * patch, patch * sizeof (float));
+        for (i = 0; i < state->grid_w; i++) {
+          gsize at = (gsize) row * state->grid_w + i;
+
+          if (state->reuse && (at = state->reuse->at[at]) == TERN_REUSE_NONE)
+            continue;
+          memcpy (state->wide + at * cols + ((gsize) c * patch + y) * patch, line + i * patch, patch * sizeof (float));
+        }
       }
 }
 

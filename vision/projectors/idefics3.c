@@ -328,7 +328,7 @@ static gboolean
 linear (TernVisionState *state, guint round, TernVisionLoop *loop)
 {
   return tern_vision_loop_product (state, round, loop, &state->vision->mm[0], NULL, state->wide,
-      tern_vision_tokens (state), state->tokens);
+      tern_vision_tokens (state), tern_vision_token_rows (state));
 }
 
 static const TernVisionStage stages[] = { tern_vision_unshuffle, linear, NULL };
@@ -339,6 +339,7 @@ const TernProjector tern_projector_idefics3 = {
   .swapped_ffn = TRUE,
   .read_keys = read_keys,
   .bind = bind,
+  .reusable = TRUE,
   .plan = plan,
   .sub_tokens = sub_tokens,
   .pixels = pixels,

@@ -312,7 +312,7 @@ static gboolean
 second_linear (TernVisionState *state, guint round, TernVisionLoop *loop)
 {
   return tern_vision_loop_product (state, round, loop, &state->vision->mm[1], state->vision->mm_bias[1], state->projected,
-      tern_vision_tokens (state), state->tokens);
+      tern_vision_tokens (state), tern_vision_token_rows (state));
 }
 
 static const TernVisionStage stages[] = { tern_vision_unshuffle, norm_input, first_linear, gelu, second_linear, NULL };
@@ -322,6 +322,7 @@ const TernProjector tern_projector_lfm2 = {
   .scaling = TERN_SCALING_CROP,
   .read_keys = read_keys,
   .bind = bind,
+  .reusable = TRUE,
   .plan = plan,
   .sub_tokens = sub_tokens,
   .pixels = pixels,
