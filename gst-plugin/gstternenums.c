@@ -47,6 +47,11 @@ DEFINE_ENUM (gst_tern_gate_get_type, "GstTernGate",
     {TERN_GATE_MODE_OFF, "Every frame is encoded", "off"},
     {TERN_GATE_MODE_ON, "From the second frame on", "on"})
 
+DEFINE_ENUM (gst_tern_reuse_get_type, "GstTernReuse",
+    {TERN_REUSE_OFF, "All of every frame is computed", "off"},
+    {TERN_REUSE_AUTO, "Where the tokens stay near", "auto"},
+    {TERN_REUSE_ON, "Where at most half of the picture changes", "on"})
+
 DEFINE_ENUM (gst_tern_prune_gate_get_type, "GstTernPruneGate",
     {TERN_GATE_PAPER, "Select again when attention changes", "paper"},
     {TERN_GATE_REF, "Prune only steps whose attention changed", "ref"},

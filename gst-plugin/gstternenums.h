@@ -50,6 +50,8 @@ GType gst_tern_scaling_get_type (void);
 GType gst_tern_gate_get_type (void);
 #define GST_TYPE_TERN_METHOD (gst_tern_method_get_type ())
 GType gst_tern_method_get_type (void);
+#define GST_TYPE_TERN_REUSE (gst_tern_reuse_get_type ())
+GType gst_tern_reuse_get_type (void);
 #define GST_TYPE_TERN_PRUNE_GATE (gst_tern_prune_gate_get_type ())
 GType gst_tern_prune_gate_get_type (void);
 #define GST_TYPE_TERN_KV_TYPE (gst_tern_kv_type_get_type ())

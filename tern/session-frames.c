@@ -132,6 +132,8 @@ end_look (TernSession *self, TernInHand *hand, const GError *error)
 
     guint64 picture = tern_session_keep_frame (self, !error);
 
+    tern_session_count_reuse (self);
+
     if (!error && hand->plan.n == 1) {
       group->grid_w = hand->plan.sub[0].grid_w;
       group->grid_h = hand->plan.sub[0].grid_h;
@@ -154,8 +156,9 @@ tern_session_look (TernSession *self, TernRound *round)
   g_autoptr (GError) error = NULL;
   TernVisionStep step = TERN_VISION_FAILED;
 
-  if ((hand->begun && round->resume) || tern_vision_begin (round->vision, &hand->work.slot->image, &hand->options,
-          &hand->plan, hand->tokens, &error)) {
+  if ((hand->begun && round->resume) || tern_vision_begin_reusing (round->vision,
+          hand == &self->frame ? self->news.reuse : NULL, &hand->work.slot->image, &hand->options, &hand->plan,
+          hand->tokens, &error)) {
     hand->begun = TRUE;
     step = tern_vision_step (round->vision, &self->cancel, &error);
   }

@@ -8,6 +8,7 @@
 #include "tern/answered.h"
 #include "tern/frame-store.h"
 #include "tern/model-priv.h"
+#include "tern/reuse-priv.h"
 #include "tern/placeholders.h"
 #include "tern/reader.h"
 #include "tern/result-priv.h"
@@ -85,6 +86,7 @@ typedef struct {
   float *rows;                  /* ... [room][width] its tokens, for frames with nothing new; NULL without a gate */
   guint room, n;                /* n 0: there are none */
   guint grid_w, grid_h;         /* of them; 0: they are no grid */
+  TernReuse *reuse;             /* what the tower keeps of frames; NULL: nothing */
 } TernNews;
 
 /* What is asked about one window, still or moment, and how far the answers are. */
@@ -228,6 +230,8 @@ gboolean tern_session_open_gate (TernSession *self, const TernGateParams *params
 /* Room for tokens of frames that are not encoded, @n at most. NO_SPACE. */
 gboolean tern_session_prepare_gate (TernSession *self, guint n, GError **error);
 void tern_session_close_gate (TernSession *self);
+/* A frame was encoded. */
+void tern_session_count_reuse (TernSession *self);
 /* The frame in hand has nothing new, and has got its tokens; FALSE: it is to be encoded. */
 gboolean tern_session_reuse_frame (TernSession *self, TernFrameGroup *group);
 /* The frame in hand was encoded, or with FALSE could not be. Which picture it is. */

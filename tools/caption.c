@@ -16,11 +16,11 @@
 #define OPTIONS_MAX 64
 
 typedef struct {
-  char *model, *mmproj, *rate, *compress, *gate, *kv, *output, *format;
+  char *model, *mmproj, *rate, *compress, *gate, *reuse, *kv, *output, *format;
   TernCaptionQuestions questions;
   TernCaptionBatchOptions batch;
-  double window, merge_ratio, kv_prune, gate_threshold, max_silence;
-  gint frame_tokens, window_tokens, second_tokens, max_tokens, beam, threads, track;
+  double window, merge_ratio, kv_prune, gate_threshold, max_silence, reuse_threshold;
+  gint frame_tokens, window_tokens, second_tokens, max_tokens, beam, threads, track, reuse_refresh;
   gboolean overwrite, allow_network, metrics;
 } Options;
 
@@ -96,6 +96,23 @@ check_gate (const Options *o, TernGateParams *gate)
 }
 
 static gboolean
+check_reuse (const Options *o, TernReuseParams *reuse)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (o->reuse && !tern_reuse_mode_parse (o->reuse, &reuse->mode, &error)) {
+    tern_tool_message ("caption: --reuse: %s", error->message);
+    return FALSE;
+  }
+  if (o->reuse_threshold != NOT_GIVEN) {
+    if (!(o->reuse_threshold >= TERN_REUSE_THRESHOLD_MIN && o->reuse_threshold <= TERN_REUSE_THRESHOLD_MAX))
+      return wrong ("--reuse-threshold", "levels from 0.5 to 64", "%g", o->reuse_threshold);
+    reuse->threshold = o->reuse_threshold;
+  }
+  return check_count ("--reuse-refresh", o->reuse_refresh, 0, TERN_REUSE_REFRESH_MAX, &reuse->refresh);
+}
+
+static gboolean
 check_format (const Options *o, Caption *c)
 {
   c->out.path = o->output;
@@ -122,7 +139,7 @@ check_options (const Options *o, Caption *c, guint *threads)
       || !check_count ("--max-tokens-per-second", o->second_tokens, 0, TERN_BUDGET_MAX, &p->compress.max_tokens_per_second)
       || !check_count ("--beam", o->beam, TERN_BEAM_MIN, TERN_BEAM_MAX, &p->sampling.beam)
       || !tern_tool_check_threads (*threads = o->threads == NOT_GIVEN ? 0 : o->threads)
-      || !check_gate (o, &p->gate) || !check_format (o, c))
+      || !check_gate (o, &p->gate) || !check_reuse (o, &p->reuse) || !check_format (o, c))
     return FALSE;
   if (o->kv) {
     if (!tern_kv_parse (o->kv, &kv))
@@ -198,6 +215,7 @@ options_clear (Options *o)
   g_free (o->rate);
   g_free (o->compress);
   g_free (o->gate);
+  g_free (o->reuse);
   g_free (o->kv);
   g_free (o->output);
   g_free (o->format);
@@ -244,8 +262,8 @@ int
 tern_tool_caption (int argc, char **argv)
 {
   Options o = { .window = NOT_GIVEN, .merge_ratio = NOT_GIVEN, .kv_prune = NOT_GIVEN,
-    .gate_threshold = NOT_GIVEN, .max_silence = NOT_GIVEN, .frame_tokens = NOT_GIVEN,
-    .window_tokens = NOT_GIVEN, .second_tokens = NOT_GIVEN, .max_tokens = NOT_GIVEN,
+    .gate_threshold = NOT_GIVEN, .max_silence = NOT_GIVEN, .reuse_threshold = NOT_GIVEN, .reuse_refresh = NOT_GIVEN,
+    .frame_tokens = NOT_GIVEN, .window_tokens = NOT_GIVEN, .second_tokens = NOT_GIVEN, .max_tokens = NOT_GIVEN,
     .beam = NOT_GIVEN, .threads = NOT_GIVEN, .track = NOT_GIVEN, .questions.min_confidence = NOT_GIVEN, .batch = TERN_CAPTION_BATCH_OPTIONS_INIT };
   GOptionEntry entries[OPTIONS_MAX] = {
     { "model", 0, 0, G_OPTION_ARG_FILENAME, &o.model, "GGUF file of the language model, or a folder with one", "FILE" },
@@ -277,6 +295,12 @@ tern_tool_caption (int argc, char **argv)
         "255 (6)", "LEVELS" },
     { "max-silence", 0, 0, G_OPTION_ARG_DOUBLE, &o.max_silence, "Look after so many seconds although nothing is new; 0 is "
         "never (60)", "SECONDS" },
+    { "reuse", 0, 0, G_OPTION_ARG_STRING, &o.reuse, "Patches of a frame that look as they did keep their features: off "
+        "(default), auto or on", "MODE" },
+    { "reuse-threshold", 0, 0, G_OPTION_ARG_DOUBLE, &o.reuse_threshold, "Least difference for which a patch is computed "
+        "again, in levels of 255 (4)", "LEVELS" },
+    { "reuse-refresh", 0, 0, G_OPTION_ARG_INT, &o.reuse_refresh, "Every N-th frame is computed whole; 0 is never (16)",
+        "N" },
     { "kv", 0, 0, G_OPTION_ARG_STRING, &o.kv, "Keys and values are kept as auto (default), f32, f16 or int8", "TYPE" },
     { "max-tokens", 0, 0, G_OPTION_ARG_INT, &o.max_tokens, "Longest caption (32)", "N" },
     { "beam", 0, 0, G_OPTION_ARG_INT, &o.beam, "Beams; 1 is greedy (1)", "N" },

@@ -250,6 +250,33 @@
 #define TERN_GATE_THRESHOLD_MAX 255.0
 
 /**
+ * TERN_REUSE_THRESHOLD_MIN:
+ *
+ * Least difference for which a patch may be computed again, in levels of 255.
+ *
+ * Since: 0.1
+ */
+#define TERN_REUSE_THRESHOLD_MIN 0.5
+
+/**
+ * TERN_REUSE_THRESHOLD_MAX:
+ *
+ * Most that a difference must be for a patch to be computed again, in levels of 255.
+ *
+ * Since: 0.1
+ */
+#define TERN_REUSE_THRESHOLD_MAX 64.0
+
+/**
+ * TERN_REUSE_REFRESH_MAX:
+ *
+ * Most frames from one all of which is computed to the next.
+ *
+ * Since: 0.1
+ */
+#define TERN_REUSE_REFRESH_MAX 100000
+
+/**
  * TERN_SHARE_MAX:
  *
  * Most that a share may be: kv_prune and merge_ratio. The least is 0.

@@ -9,6 +9,7 @@
 #include "tern/error.h"
 #include "tern/frames.h"
 #include "tern/gate.h"
+#include "tern/reuse.h"
 #include "tern/image.h"
 #include "tern/model.h"
 #include "tern/question.h"
@@ -115,6 +116,7 @@ typedef enum {
  *   window all of whose frames show one picture that was answered about already gives its answers again, with finish_reason
  *   `unchanged`. Not for tokens, whose encoder says it (TernTokens.picture). With @action, %TERN_GATE_MODE_AUTO is
  *   %TERN_GATE_MODE_OFF: a gripper may be smaller than what counts
+ * @reuse: what of a frame that is encoded is computed again. Not for stills and tokens
  * @compress: temporal merging; for pushed tokens that are already compressed use %TERN_METHOD_NONE
  * @kv_prune: share of visual keys that decode does not attend to (DyCoke stage 2), 0..TERN_SHARE_MAX; windows only, a
  *   still is always looked at whole
@@ -153,6 +155,7 @@ typedef struct {
   TernSampling sampling;
   TernFit fit;
   TernGateParams gate;
+  TernReuseParams reuse;
   TernCompressorParams compress;
   double kv_prune;
   TernPruneGate kv_gate;
@@ -191,6 +194,7 @@ TERN_API void tern_session_params_init (TernSessionParams *params);
 #ifndef __cplusplus
 #define TERN_SESSION_PARAMS_INIT { .rate_n = 2, .rate_d = 1, .window = 4 * TERN_SECOND, \
     .sampling = TERN_SAMPLING_INIT, .fit = TERN_FIT_TRAINED, .gate = TERN_GATE_PARAMS_INIT, \
+    .reuse = TERN_REUSE_PARAMS_INIT, \
     .compress = TERN_COMPRESSOR_PARAMS_INIT, .kv_prune = 0, .kv_layer = 3 }
 #endif
 
@@ -394,7 +398,7 @@ TERN_API gboolean tern_session_set_questions (TernSession *session, const TernQu
  * @error: return location of an error, or %NULL
  *
  * Changes sampling, questions, compression, pruning, partial and metrics from the next window on. What the session was
- * made for stays: rate, window, hop, max_frames, live, func, fit, gate, kv_type, action and source.
+ * made for stays: rate, window, hop, max_frames, live, func, fit, gate, reuse, kv_type, action and source.
  *
  * Errors: %TERN_ERROR_INVALID, %TERN_ERROR_NO_SPACE when a window would not fit; then nothing changes.
  *
@@ -516,6 +520,7 @@ TERN_API gboolean tern_session_wait (TernSession *session, gint64 timeout_us);
  * @windows_unchanged: of these, windows with nothing new, which were told what the one before was
  * @windows_dropped: windows of a live session that were dropped
  * @queued_windows: windows and stills that wait or are being answered
+ * @reuse: what was computed of frames
  * @reserved: 0
  *
  * What a session has done since it was made.
@@ -530,6 +535,7 @@ typedef struct {
   guint64 windows_unchanged;
   guint64 windows_dropped;
   guint queued_windows;
+  TernReuseStats reuse;
   guint64 reserved[4];
 } TernSessionStats;
 

@@ -35,5 +35,6 @@
 #include "tern/question.h"
 #include "tern/ranges.h"
 #include "tern/result.h"
+#include "tern/reuse.h"
 #include "tern/sampling.h"
 #include "tern/session.h"
