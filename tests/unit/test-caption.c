@@ -695,6 +695,30 @@ test_gate (void)
   expect_usage (caption ("--max-silence", "-1", clip, NULL), WORDS ("--max-silence", "seconds", "-1"));
 }
 
+/* Every window is answered, whatever is computed again. */
+static void
+test_reuse (void)
+{
+  const char *clip = at ("scene.y4m");
+
+  if (absent ())
+    return;
+  write_scene (clip, 64, 26);
+  {
+    g_auto (Run) off = caption ("--gate", "off", clip, NULL);
+    g_auto (Run) whole = caption ("--gate", "off", "--reuse", "on", "--reuse-refresh", "1", clip, NULL);
+    g_auto (Run) reuse = caption ("--gate", "off", "--reuse", "auto", "--reuse-threshold", "2.5", clip, NULL);
+    g_autofree char *found = finish_reasons (reuse.out);
+
+    g_assert_cmpstr (whole.out, ==, off.out);
+    g_assert_cmpint (reuse.status, ==, 0);
+    g_assert_cmpstr (found, ==, "........");
+  }
+  expect_usage (caption ("--reuse", "maybe", clip, NULL), WORDS ("--reuse", "auto, off or on", "maybe"));
+  expect_usage (caption ("--reuse-threshold", "0", clip, NULL), WORDS ("--reuse-threshold", "0.5 to 64", "0"));
+  expect_usage (caption ("--reuse-refresh", "-2", clip, NULL), WORDS ("--reuse-refresh", "-2"));
+}
+
 static JsonObject *
 one_answer (const Run *run, JsonParser *parser)
 {
@@ -790,6 +814,7 @@ main (int argc, char **argv)
   g_test_add_func ("/caption/task", test_task);
   g_test_add_func ("/caption/schema", test_schema);
   g_test_add_func ("/caption/gate", test_gate);
+  g_test_add_func ("/caption/reuse", test_reuse);
   g_test_add_func ("/caption/grammar", test_grammar);
   status = g_test_run ();
   clip_remove_folder (folder);
