@@ -133,9 +133,9 @@ def codec(o):
                     had += 1
                     v = vectors.to_ndarray()
                     v = v[(v["motion_x"] != 0) | (v["motion_y"] != 0)]
-                    for y, x, bh, bw in zip(v["dst_y"], v["dst_x"], v["h"], v["w"]):
-                        moved[max(y - bh // 2, 0) // PATCH:max(y + bh // 2 - 1, 0) // PATCH + 1,
-                              max(x - bw // 2, 0) // PATCH:max(x + bw // 2 - 1, 0) // PATCH + 1] = True
+                    for y in (v["dst_y"] - v["h"] // 2, v["dst_y"] + v["h"] // 2 - 1):  # no block is larger than a patch
+                        for x in (v["dst_x"] - v["w"] // 2, v["dst_x"] + v["w"] // 2 - 1):
+                            moved[np.clip(y // PATCH, 0, h - 1), np.clip(x // PATCH, 0, w - 1)] = True
                 if i % step:
                     continue
                 now = frame.to_ndarray(format="rgb24").astype(np.float32)[:h * PATCH, :w * PATCH]
