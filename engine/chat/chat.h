@@ -21,6 +21,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernChat, tern_chat_free)
  * two tokens, those of the file that the chat was made from are taken. */
 char *tern_chat_render_json (const TernChat *chat, const char *json, gssize len, GError **error);
 
+/* Whether the content of a message may be a list of parts, images among them; otherwise it is one text. */
+gboolean tern_chat_takes_parts (const TernChat *chat);
+
 /* The common case: an optional system message, one user turn of @n_images images followed by @text, and the generation
  * prompt. Every image stands in the result as the text "<image>". @bos is the text of the bos token or "". */
 char *tern_chat_render_user (const TernChat *chat, const char *bos, const char *system, guint n_images,

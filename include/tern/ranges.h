@@ -211,6 +211,35 @@
  */
 #define TERN_QUESTIONS_MAX 16
 
+/* ---- Completions ---- */
+
+/**
+ * TERN_VIEWS_MAX:
+ *
+ * Most pictures and clips of a completion.
+ *
+ * Since: 0.1
+ */
+#define TERN_VIEWS_MAX 256
+
+/**
+ * TERN_STOPS_MAX:
+ *
+ * Most texts that end a completion.
+ *
+ * Since: 0.1
+ */
+#define TERN_STOPS_MAX 16
+
+/**
+ * TERN_TOP_SCORES_MAX:
+ *
+ * Most likeliest tokens that are told with each token of a completion.
+ *
+ * Since: 0.1
+ */
+#define TERN_TOP_SCORES_MAX 20
+
 /* ---- Compression ---- */
 
 /**
