@@ -132,6 +132,13 @@ tern_view_show (TernView *view, GError **error)
   return FALSE;
 }
 
+gboolean
+tern_view_is_clip (const TernView *view)
+{
+  g_return_val_if_fail (view != NULL, FALSE);
+  return view->clip;
+}
+
 gsize
 tern_view_bytes (TernView *view)
 {

@@ -17,6 +17,9 @@ static const struct {
   const char *summary;
 } subcommands[] = {
   { "caption", tern_tool_caption, "pictures, videos and folders to JSON lines or subtitles" },
+#ifdef TERN_HAVE_SERVE
+  { "serve", tern_tool_serve, "chats with pictures over HTTP, as OpenAI's API has them" },
+#endif
   { "act", tern_tool_act, "a video and a robot's states to actions" },
   { "prompt", tern_tool_prompt, "messages to the text that a model reads" },
   { "tokenize", tern_tool_tokenize, "text on standard input to token ids" },

@@ -29,6 +29,7 @@ int tern_tool_logits (int argc, char **argv);
 int tern_tool_perplexity (int argc, char **argv);
 int tern_tool_prompt (int argc, char **argv);
 int tern_tool_quantize (int argc, char **argv);
+int tern_tool_serve (int argc, char **argv);
 int tern_tool_tasks (int argc, char **argv);
 int tern_tool_tokenize (int argc, char **argv);
 

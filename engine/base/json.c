@@ -153,6 +153,19 @@ tern_json_bool (TernJson *json, gboolean value)
   g_string_append (json->out, value ? "true" : "false");
 }
 
+void
+tern_json_raw (TernJson *json, const char *value)
+{
+  begin_value (json);
+  g_string_append (json->out, value);
+}
+
+void
+tern_json_null (TernJson *json)
+{
+  tern_json_raw (json, "null");
+}
+
 /* ---- Reading ----------------------------------------------------------------------------------------------------- */
 
 static gboolean

@@ -110,6 +110,18 @@ TERN_API void tern_view_unref (TernView *view);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernView, tern_view_unref)
 
 /**
+ * tern_view_is_clip:
+ * @view: a view
+ *
+ * Which of the two it is.
+ *
+ * Returns: %TRUE: a clip; %FALSE: a still
+ *
+ * Since: 0.1
+ */
+TERN_API gboolean tern_view_is_clip (const TernView *view);
+
+/**
  * tern_view_bytes:
  * @view: a view
  *
