@@ -52,6 +52,64 @@ open_model (const Options *o, GError **error)
   return model;
 }
 
+/* ---- Warming up ---- */
+
+typedef struct {
+  GMutex lock;
+  GCond changed;
+  gboolean over;
+} Warming;
+
+static void
+warmed (void *data, TernCompletion *completion, const TernCompletionEvent *event)
+{
+  Warming *warming = data;
+
+  if (!event->last)
+    return;
+  g_mutex_lock (&warming->lock);
+  warming->over = TRUE;
+  g_cond_signal (&warming->changed);
+  g_mutex_unlock (&warming->lock);
+}
+
+/* One answer about a grey picture: what is made when it is first needed is there before the first client is. An error of it
+ * is one that clients will be told. */
+static void
+warm_up (TernModel *model)
+{
+  static const char seen[] = "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image\"}]}]}";
+  static const char said[] = "{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}";
+  gboolean sees = tern_model_frame_tokens (model) > 0;
+  g_autofree guint8 *grey = g_malloc (256 * 256);
+  TernImage image = { .format = TERN_IMAGE_GRAY8, .width = 256, .height = 256, .data = { grey }, .stride = { 256 } };
+  g_autoptr (TernView) view = NULL;
+  g_autoptr (TernCompletion) completion = NULL;
+  TernCompletionParams params = TERN_COMPLETION_PARAMS_INIT;
+  Warming warming = { .over = FALSE };
+
+  memset (grey, 128, 256 * 256);
+  view = sees ? tern_view_new_still (model, &image, NULL) : NULL;
+  params.chat = view ? seen : said;
+  params.views = &view;
+  params.n_views = view != NULL;
+  params.sampling.max_tokens = 1;
+  params.func = warmed;
+  params.func_data = &warming;
+  if (!(completion = tern_completion_new (model, &params, NULL)))
+    return;
+  g_mutex_init (&warming.lock);
+  g_cond_init (&warming.changed);
+  tern_completion_start (completion);
+  g_mutex_lock (&warming.lock);
+  while (!warming.over)
+    g_cond_wait (&warming.changed, &warming.lock);
+  g_mutex_unlock (&warming.lock);
+  g_clear_pointer (&completion, tern_completion_free);
+  g_mutex_clear (&warming.lock);
+  g_cond_clear (&warming.changed);
+}
+
 /* "Tern Captioner 4M" -> "tern-captioner-4m": what people can type. */
 static char *
 plain_name (const char *name)
@@ -111,6 +169,8 @@ load (gpointer data)
   Program *program = data;
 
   program->model = open_model (program->options, &program->error);
+  if (program->model)
+    warm_up (program->model);
   g_idle_add (was_loaded, program);
   return NULL;
 }
