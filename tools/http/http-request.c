@@ -5,7 +5,7 @@
 #include "tools/http/http-private.h"
 
 #define CONNECTIONS 1024        /* at a time; more are closed at once */
-#define IDLE_S 75               /* until a request's headers are there, or the next request comes */
+#define IDLE_S 30               /* until a request's headers are there */
 #define SILENT_S 30             /* within a body */
 #define RECEIVE_S 600           /* for a body, altogether */
 #define STALLED_S 60            /* for an answer that nobody reads */
@@ -168,9 +168,12 @@ tern_http_header (TernHttpRequest *request, const char *name, const char *value)
     soup_message_headers_replace (soup_server_message_get_response_headers (request->message), name, value);
 }
 
+/* A connection is for one request: libsoup (3.2) does not notice when a client closes one that waits for its next, and keeps
+ * it for ever. So nothing that was sent behind a request is ever taken for another one, either. */
 static void
 common_headers (TernHttpRequest *request)
 {
+  tern_http_header (request, "Connection", "close");
   tern_http_header (request, "X-Content-Type-Options", "nosniff");
   tern_http_header (request, "Cache-Control", "no-store");
 }
@@ -258,11 +261,9 @@ tern_http_end (TernHttpRequest *request)
 
 /* ---- Before the body --------------------------------------------------------------------------------------------- */
 
-/* What is not read makes an end of the connection: it must not be taken for the next request. */
 static void
 refuse_early (TernHttpRequest *request, TernRefusal *refusal)
 {
-  tern_http_header (request, "Connection", "close");
   tern_http_refuse (request, refusal);
   tern_refusal_clear (refusal);
 }
