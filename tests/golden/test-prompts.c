@@ -3,6 +3,7 @@
  * prompts.json, which has the videos. */
 #include <string.h>
 
+#include "engine/base/json.h"
 #include "tern/prompt.h"
 #include "tern/tern.h"
 #include "tests/golden/golden.h"
@@ -68,6 +69,40 @@ check_ids (const Text *text, const char *projector, const char *system, const ch
   g_assert_cmpmem (ids->data, ids->len * sizeof (gint32), expected, n * sizeof (gint32));
 }
 
+/* The same as a conversation of one turn. */
+static void
+check_chat (const Text *text, const char *projector, const char *system, const char *words, const TernPromptVisual *visual,
+    const gint32 *expected, guint n)
+{
+  g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint32));
+  g_autoptr (GString) json = g_string_new (NULL);
+  TernPlain *plain = tern_plain_new (text->tokenizer);
+  g_autoptr (GError) error = NULL;
+  TernJson out = { .out = json };
+  TernPromptChat chat = { .family = tern_prompt_family (projector, text->tokenizer, "text", NULL), .chat = text->chat,
+    .tokenizer = text->tokenizer, .plain = plain, .visuals = visual, .n = 1 };
+
+  g_string_append (json, "{\"messages\":[");
+  if (system) {
+    g_string_append (json, "{\"role\":\"system\",\"content\":");
+    tern_json_text (&out, system, -1);
+    g_string_append (json, "},");
+  }
+  g_string_append_printf (json, "{\"role\":\"user\",\"content\":[{\"type\":\"%s\"}", visual->video ? "video" : "image");
+  if (*words) {
+    g_string_append (json, ",{\"type\":\"text\",\"text\":");
+    out.comma = FALSE;
+    tern_json_text (&out, words, -1);
+    g_string_append_c (json, '}');
+  }
+  g_string_append (json, "]}]}");
+  chat.json = json->str;
+  tern_prompt_compile_chat (ids, &chat, &error);
+  g_assert_no_error (error);
+  g_assert_cmpmem (ids->data, ids->len * sizeof (gint32), expected, n * sizeof (gint32));
+  tern_plain_free (plain);
+}
+
 /* ---- The goldens of vision models -------------------------------------------------------------------------------- */
 
 /* Tiles row by row and the whole, or the one picture. */
@@ -117,6 +152,7 @@ test_stills (gconstpointer data)
     g_test_message ("case %s", json_object_get_string_member (item, "name"));
     check_ids (&text, models[which].projector, NULL, question, &visual, expected, n);
     check_ids (&text, NULL, NULL, question, &visual, expected, n);
+    check_chat (&text, NULL, NULL, question, &visual, expected, n);
   }
   text_clear (&text);
 }
@@ -172,6 +208,8 @@ test_prompts (void)
 
     g_test_message ("prompt: %s", json_object_get_string_member (item, "name"));
     check_ids (&text, "idefics3", JSON_NODE_HOLDS_NULL (system) ? NULL : json_node_get_string (system),
+        json_object_get_string_member (item, "text"), &visual, expected, n);
+    check_chat (&text, "idefics3", JSON_NODE_HOLDS_NULL (system) ? NULL : json_node_get_string (system),
         json_object_get_string_member (item, "text"), &visual, expected, n);
   }
   text_clear (&text);
