@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "tern/shared.h"
 
-#include <string.h>
-
 #include <glib/gstdio.h>
 
 /* One thing that is loaded. */
@@ -133,23 +131,6 @@ text_free (void *data)
   g_free (text);
 }
 
-static gboolean
-read_prompt_use (const TernGguf *file, TernPromptUse *use, GError **error)
-{
-  g_autofree char *quoted = NULL;
-  TernBytes word;
-
-  *use = TERN_PROMPT_READ;
-  if (!tern_gguf_string_or (file, TERN_PROMPT_USE_KEY, &word, error))
-    return FALSE;
-  if (word.len == strlen ("ignored") && memcmp (word.data, "ignored", word.len) == 0)
-    *use = TERN_PROMPT_IGNORED;
-  else if (word.data && !(word.len == strlen ("read") && memcmp (word.data, "read", word.len) == 0))
-    return tern_gguf_bad_key (file, TERN_PROMPT_USE_KEY, error, "expected \"read\" or \"ignored\", found %s",
-        (quoted = tern_bytes_quote (word)));
-  return TRUE;
-}
-
 static TernModelText *
 load_text (const char *path, const TernKernels *kernels, guint threads, GError **error)
 {
@@ -169,7 +150,7 @@ load_text (const char *path, const TernKernels *kernels, guint threads, GError *
       || !(text->chat = tern_chat_new_from_gguf (file, error))
       || !tern_gguf_string_or (file, "tern.default_prompt", &prompt, error)
       || !tern_gguf_string_or (file, "tokenizer.chat_template", &source, error)
-      || !read_prompt_use (file, &text->prompt_use, error)
+      || !tern_tasks_prompt_use (file, &text->prompt_use, error)
       || !tern_tasks_read (&text->tasks, file, error)
       || !tern_tasks_label_temperature (file, &text->label_temperature, error)) {
     text_free (text);

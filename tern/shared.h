@@ -13,7 +13,6 @@
 
 G_BEGIN_DECLS
 
-#define TERN_PROMPT_USE_KEY "tern.prompt"       /* "read", as without it, or "ignored" */
 #define TERN_DEFAULT_PROMPT "Describe what happens."    /* of files that name none */
 
 /* The language model's half. */

@@ -452,10 +452,10 @@ test_refused (void)
   params.grammar = "root ::= \"a\"";
   refused (model, &params, TERN_ERROR_INVALID, "grammar");
   params.grammar = NULL;
-  params.json_schema = "{\"type\":\"string\",\"minLength\":900}";
+  params.json_schema = "{\"type\":\"string\",\"minLength\":9000}";
   refused (model, &params, TERN_ERROR_INVALID, "max_tokens");
   params.sampling.max_tokens = 4000;
-  params.json_schema = "{\"type\":\"string\",\"minLength\":900}";
+  params.json_schema = "{\"type\":\"string\",\"minLength\":9000}";
   refused (model, &params, TERN_ERROR_NO_SPACE, "context of");
   params.json_schema = "{\"not\":{}}";
   refused (model, &params, TERN_ERROR_UNSUPPORTED, "json_schema");
