@@ -325,7 +325,7 @@ def check_blind(s):
           and s.call("/props")[2]["modalities"]["vision"] is False, "and lists it")
 
 
-with server(TERN, "--model", CAPTIONER, "--prompt", "ignored", "--threads", 2) as s:
+with server(TERN, "--model", CAPTIONER, "--threads", 2) as s:
     for check in (check_names, check_pictures, check_bad_pictures, check_stream, check_forms, check_scores, check_stop,
                   check_refused, check_ollama, check_metrics):
         check(s)
