@@ -175,6 +175,8 @@ def check_forms(s):
     status, _, body = s.chat("Is there anybody?", response_format=schema(REVIEW))
     point(status == 400 and body["error"]["param"] == "messages", "a form about no picture is refused", body)
     point("describes pictures" in text_of(s.chat("Hi")), "a greeting is told what to send")
+    status, _, body = s.chat(LONG)
+    point(status == 400 and body["error"]["param"] == "messages", "a long text without a picture is not answered", body)
 
 
 def check_scores(s):

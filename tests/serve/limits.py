@@ -151,6 +151,8 @@ def check_bodies(s):
     got = raw(s, b"POST /v1/chat/completions HTTP/1.0\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\n" % len(
         streaming := json.dumps({"messages": [{"role": "user", "content": [picture()]}], "stream": True}).encode()) + streaming)
     point(status(got) == 200 and b"chunked" not in got and got.endswith(b"data: [DONE]\n\n"), "a stream by HTTP/1.0", got[:300])
+    got = raw(s, head + b'Content-Length: ket\r\nConnection: a"\r\n\r\n{}')
+    point(status(got) == 400 and b"Connection: close" in got, "a refusal of libsoup's own closes it, too", got)
     for junk in (b"\x16\x03\x01\x02\0\x01\0", b"GET\r\n\r\n", b"\0" * 4096, b"A" * 200000, b"GET / HTTP/9.9\r\n\r\n"):
         raw(s, junk, finish=True)
     point(s.call("/health")[0] == 200, "junk does no harm")

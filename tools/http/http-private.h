@@ -64,7 +64,7 @@ struct _TernHttpRequest {
   void *gone_data;
 };
 
-/* A connection waits for its next request. */
+/* A connection was made: it has one request. */
 void tern_http_request_attach (TernHttp *http, SoupServerMessage *message);
 TernHttpRequest *tern_http_request_of (SoupServerMessage *message);
 /* Its body is there: hands it to its route. */

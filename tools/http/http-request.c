@@ -168,12 +168,9 @@ tern_http_header (TernHttpRequest *request, const char *name, const char *value)
     soup_message_headers_replace (soup_server_message_get_response_headers (request->message), name, value);
 }
 
-/* A connection is for one request: libsoup (3.2) does not notice when a client closes one that waits for its next, and keeps
- * it for ever. So nothing that was sent behind a request is ever taken for another one, either. */
 static void
 common_headers (TernHttpRequest *request)
 {
-  tern_http_header (request, "Connection", "close");
   tern_http_header (request, "X-Content-Type-Options", "nosniff");
   tern_http_header (request, "Cache-Control", "no-store");
 }
@@ -441,6 +438,9 @@ wrote (SoupServerMessage *message, gpointer data)
     wait_for (request, STALLED_S);
 }
 
+/* A connection is for one request: libsoup (3.2) does not notice when a client closes one that waits for its next, and keeps
+ * it for ever. So nothing that was sent behind a request is ever taken for another one, either. It is said before anything
+ * is read: libsoup's own refusals keep to it, too. */
 void
 tern_http_request_attach (TernHttp *http, SoupServerMessage *message)
 {
@@ -449,6 +449,7 @@ tern_http_request_attach (TernHttp *http, SoupServerMessage *message)
   request->refs = 1;
   request->http = http;
   request->message = message;
+  tern_http_header (request, "Connection", "close");
   http->connections++;
   g_ptr_array_add (http->requests, request);
   g_object_set_data_full (G_OBJECT (message), key, request, detach);

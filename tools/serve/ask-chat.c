@@ -7,9 +7,10 @@
 #define MESSAGES_MAX 4096
 #define TOOLS_MAX 128
 
-/* What a model that describes pictures says where there is none: who sets up a client with a greeting learns what to send,
- * and nothing is made up. */
+/* What a model that describes pictures says to a greeting: who sets up a client learns what to send, and nothing is made up.
+ * Longer texts want an answer, which there is none to. */
 #define NO_PICTURE "This model describes pictures: send one."
+#define GREETING_BYTES 100
 
 /* ---- Parts ------------------------------------------------------------------------------------------------------- */
 
@@ -376,6 +377,16 @@ tell_tools (TernTalk *talk, JsonArray *tools)
   talk->messages = messages;
 }
 
+static gboolean
+is_greeting (const TernTalk *talk)
+{
+  JsonNode *node = json_node_init_array (json_node_alloc (), talk->messages);
+  g_autofree char *json = json_to_string (node, FALSE);
+
+  json_node_unref (node);
+  return strlen (json) <= GREETING_BYTES;
+}
+
 /* The pictures alone, with what the model is used to being asked. */
 static gboolean
 show_only (TernTalk *talk)
@@ -383,7 +394,7 @@ show_only (TernTalk *talk)
   TernAsked *ask = talk->ask;
   JsonArray *parts = json_array_new ();
 
-  if (ask->views->len == 0 && (ask->json_schema || ask->grammar)) {
+  if (ask->views->len == 0 && (ask->json_schema || ask->grammar || !is_greeting (talk))) {
     json_array_unref (parts);
     return tern_refuse (talk->refusal, 400, TERN_REQUEST_ERROR, "messages", "messages: expected a picture, for %s describes "
         "what it is shown, whatever it is asked; found none", talk->capacity->names[0]);

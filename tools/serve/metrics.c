@@ -73,7 +73,7 @@ histogram (GString *out, const char *name, const char *help, const TernHistogram
   for (guint i = 0; i < TERN_BUCKETS; i++) {
     below += h->counts[i];
     g_string_append_printf (out, "%s_bucket{le=\"%s\"} %" G_GUINT64_FORMAT "\n", name,
-        g_ascii_dtostr (text, sizeof text, bounds[i]), below);
+        g_ascii_formatd (text, sizeof text, "%g", bounds[i]), below);
   }
   g_string_append_printf (out, "%s_bucket{le=\"+Inf\"} %" G_GUINT64_FORMAT "\n", name, h->n);
   g_string_append_printf (out, "%s_sum %s\n%s_count %" G_GUINT64_FORMAT "\n", name,
