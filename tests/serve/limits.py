@@ -201,6 +201,8 @@ def check_busy():
         code, headers, body = s.chat("Hi")
         point(code == 429 and int(headers["Retry-After"]) >= 1 and body["error"]["code"] == "rate_limit_exceeded",
               "one too many is told to come again", code, headers, body)
+        got = raw(s, request({"messages": [{"role": "user", "content": "x" * 300000}]}))
+        point(status(got) == 429 and b"rate_limit_exceeded" in got, "also who sends a long body hears it", got)
         code, headers, body = s.call("/api/chat", {"messages": []})
         point(code == 429 and isinstance(body["error"], str), "through the other door, too", body)
         point(s.call("/health")[0] == 200, "what costs nothing is answered all the same")
@@ -232,7 +234,7 @@ def check_late():
 def check_many():
     """Many at once, some of whom go away: each gets an answer or a 429."""
     with server(TERN, *MODEL, "--parallel", 4, "--queue", 8) as s:
-        found, lock = [], threading.Lock()
+        found, lock, before = [], threading.Lock(), files(s)
 
         def one(n):
             for i in range(6):
@@ -250,6 +252,8 @@ def check_many():
         for thread in threads:
             thread.join()
         point(len(found) == 24 * 4 and set(found) <= {200, 429} and 200 in found, "many at once", sorted(found))
+        s.call("/health")
+        point(files(s) <= before, "no connection is left", before, files(s))
         point(s.until("tern_requests_running", 0) is not None and s.metric("tern_requests_waiting") == 0
               and s.metric("tern_body_bytes") == 0, "nothing is left of them")
         point(s.stop() == 0, "and it ends well", s.said())

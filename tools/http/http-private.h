@@ -56,6 +56,7 @@ struct _TernHttpRequest {
   gsize counted;                /* bytes of it that count as held */
   gboolean too_large;
   gsize dropped;                /* bytes beyond */
+  TernRefusal refusal;          /* to be told once the body was read, and thrown away; status 0: none */
   GBytes *body;
   guint timer, watch;           /* sources; 0: none */
   gint64 begun;                 /* monotonic us */

@@ -61,6 +61,7 @@ tern_http_request_unref (TernHttpRequest *request)
     return;
   stop_sources (request);
   tern_http_drop_body (request);
+  tern_refusal_clear (&request->refusal);
   g_free (request->path);
   g_free (request);
 }
@@ -112,6 +113,20 @@ tern_http_request_of (SoupServerMessage *message)
   return g_object_get_data (G_OBJECT (message), key);
 }
 
+/* A message that waits for its answer must go on to find out that nobody reads it: else it stays for ever. */
+static void
+give_up_answer (TernHttpRequest *request)
+{
+  if (request->streams && !request->over)
+    soup_message_body_complete (soup_server_message_get_response_body (request->message));
+  else if (!request->answered)
+    soup_server_message_set_status (request->message, 503, NULL);
+  if (request->paused || (request->streams && !request->over))
+    soup_server_message_unpause (request->message);
+  request->over = request->answered = TRUE;
+  request->paused = FALSE;
+}
+
 void
 tern_http_hang_up (TernHttpRequest *request)
 {
@@ -121,6 +136,8 @@ tern_http_hang_up (TernHttpRequest *request)
   if (socket)
     g_socket_shutdown (socket, TRUE, TRUE, NULL);
   is_gone (request);
+  if (request->message)
+    give_up_answer (request);
 }
 
 static gboolean
@@ -171,6 +188,7 @@ tern_http_header (TernHttpRequest *request, const char *name, const char *value)
 static void
 common_headers (TernHttpRequest *request)
 {
+  tern_http_header (request, "Connection", "close");
   tern_http_header (request, "X-Content-Type-Options", "nosniff");
   tern_http_header (request, "Cache-Control", "no-store");
 }
@@ -258,9 +276,32 @@ tern_http_end (TernHttpRequest *request)
 
 /* ---- Before the body --------------------------------------------------------------------------------------------- */
 
-static void
-refuse_early (TernHttpRequest *request, TernRefusal *refusal)
+/* Who sends a body without asking first would have the connection reset under the answer, and not hear it: the body is read,
+ * thrown away, and answered then. Not where it is too long, nor where its length is in doubt. */
+static gboolean
+can_wait (const TernHttpRequest *request, SoupMessageHeaders *headers, const TernRefusal *refusal)
 {
+  SoupEncoding encoding = soup_message_headers_get_encoding (headers);
+
+  if (refusal->status == 400 || (soup_message_headers_get_expectations (headers) & SOUP_EXPECTATION_CONTINUE))
+    return FALSE;
+  return encoding == SOUP_ENCODING_CHUNKED || (encoding == SOUP_ENCODING_CONTENT_LENGTH
+      && soup_message_headers_get_content_length (headers) > 0
+      && soup_message_headers_get_content_length (headers) <= DROP_BYTES);
+}
+
+static void
+refuse_early (TernHttpRequest *request, SoupMessageHeaders *headers, TernRefusal *refusal)
+{
+  if (can_wait (request, headers, refusal)) {
+    request->refusal = *refusal;
+    request->too_large = TRUE;
+    *refusal = (TernRefusal) { 0 };
+    soup_message_body_set_accumulate (soup_server_message_get_request_body (request->message), FALSE);
+    request->begun = g_get_monotonic_time ();
+    wait_for (request, SILENT_S);
+    return;
+  }
   tern_http_refuse (request, refusal);
   tern_refusal_clear (refusal);
 }
@@ -343,11 +384,13 @@ got_headers (SoupServerMessage *message, gpointer data)
 
   request->path = g_strdup (g_uri_get_path (soup_server_message_get_uri (message)));
   request->route = tern_http_find_route (request->http, soup_server_message_get_method (message), request->path, &known);
+  /* As if the client had asked for it: the answer's own header goes with a 100 Continue. */
+  soup_message_headers_replace (headers, "Connection", "close");
   /* Who may not ask is not told what there is. */
   routed = may_ask (request, headers, &refusal) && has_route (request, &refusal) && has_one_length (headers, &refusal)
       && has_room (request, headers, &refusal);
   if (!routed) {
-    refuse_early (request, &refusal);
+    refuse_early (request, headers, &refusal);
     return;
   }
   soup_message_body_set_accumulate (soup_server_message_get_request_body (message), FALSE);
@@ -365,9 +408,9 @@ got_chunk (SoupServerMessage *message, GBytes *chunk, gpointer data)
   gsize n;
   const guint8 *bytes = g_bytes_get_data (chunk, &n);
 
-  if (request->answered || !request->coming || !request->http)
+  if (request->answered || !request->http || (!request->coming && !request->refusal.status))
     return;
-  request->too_large |= request->coming->len + n > request->http->max_body
+  request->too_large = request->too_large || request->coming->len + n > request->http->max_body
       || request->http->held + n > request->http->max_bodies;
   if (request->too_large) {
     request->dropped += n;
@@ -398,6 +441,10 @@ tern_http_request_handle (TernHttpRequest *request)
   GSocket *socket = soup_server_message_get_socket (request->message);
   g_autoptr (TernHttpRequest) held = tern_http_request_ref (request);
 
+  if (!request->answered && request->refusal.status) {
+    tern_http_refuse (request, &request->refusal);
+    return;
+  }
   if (request->answered || !request->route || !request->coming)
     return;
   wait_for (request, 0);
@@ -407,7 +454,8 @@ tern_http_request_handle (TernHttpRequest *request)
 
     tern_refuse (&refusal, 413, "invalid_request_error", NULL, "body: expected at most %" G_GSIZE_FORMAT " bytes, found more",
         request->http->max_body);
-    refuse_early (request, &refusal);
+    tern_http_refuse (request, &refusal);
+    tern_refusal_clear (&refusal);
     return;
   }
   if (socket)
