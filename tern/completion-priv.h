@@ -21,7 +21,7 @@ typedef struct {
   gboolean stopped;             /* by a stop text */
   TernTextStream stream;
   GArray *scores;               /* TernTokenScore that were not told */
-  GPtrArray *tops;              /* of TernTokenScore *: theirs */
+  GPtrArray *tops;              /* of TernTopScore *: theirs */
 } TernSaying;
 
 struct _TernCompletion {

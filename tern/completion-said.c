@@ -24,21 +24,21 @@ tern_completion_said_clear (TernSaying *said)
 
 /* ---- Scores ------------------------------------------------------------------------------------------------------ */
 
-static TernTokenScore
+static TernTopScore
 score_of (const TernCompletion *self, gint32 id, double logprob)
 {
   TernBytes piece = tern_tokenizer_piece (self->text->tokenizer, id, TRUE);
 
-  return (TernTokenScore) { .text = piece.data, .len = (guint) piece.len, .logprob = logprob };
+  return (TernTopScore) { .text = piece.data, .len = (guint) piece.len, .logprob = logprob };
 }
 
 /* The likeliest tokens, by insertion: they are few. */
-static TernTokenScore *
+static TernTopScore *
 top_scores (const TernCompletion *self, const float *logits, guint n_ids, double total)
 {
   gint32 best[TERN_TOP_SCORES_MAX];
   guint n = 0, most = MIN (self->top_scores, n_ids);
-  TernTokenScore *top = g_new (TernTokenScore, most);
+  TernTopScore *top = g_new (TernTopScore, most);
 
   for (guint id = 0; id < n_ids && most > 0; id++) {
     guint at = n;
@@ -62,11 +62,12 @@ add_score (TernCompletion *self, gint32 id, const float *logits)
 {
   guint n_ids = MIN (tern_tokenizer_size (self->text->tokenizer), tern_llm_info (self->text->llm)->n_vocab);
   double total = tern_log_sum_exp (logits, n_ids);
-  TernTokenScore score = score_of (self, id, logits[id] - total);
+  TernTopScore own = score_of (self, id, logits[id] - total);
+  TernTokenScore score = { .text = own.text, .len = own.len, .logprob = own.logprob };
 
   score.n_top = MIN (self->top_scores, n_ids);
   if (score.n_top > 0) {
-    TernTokenScore *top = top_scores (self, logits, n_ids, total);
+    TernTopScore *top = top_scores (self, logits, n_ids, total);
 
     g_ptr_array_add (self->said.tops, top);
     score.top = top;
@@ -175,7 +176,7 @@ tern_completion_tell (TernCompletion *self, const char *finish_reason)
   text = g_strndup (said->text->str + said->told, end - said->told);
   said->told = end;
   event = (TernCompletionEvent) { .text = text, .scores = (const TernTokenScore *) said->scores->data,
-    .n_scores = said->scores->len, .last = last, .finish_reason = finish_reason, .error = self->error,
+    .n_scores = said->scores->len, .last = last, .finish_reason = finish_reason, .failure = self->error,
     .prompt_tokens = self->prompt_tokens, .visual_tokens = self->visual_tokens, .generated_tokens = said->spelled,
     .encode_ms = ms (self->encode), .prompt_ms = self->first ? ms (self->first - self->read) : 0,
     .decode_ms = self->first ? ms (self->end - self->first) : 0 };

@@ -136,11 +136,29 @@ TERN_API gsize tern_view_bytes (TernView *view);
 /* ---- What is told ---- */
 
 /**
+ * TernTopScore:
+ * @text: (array length=len): the token's bytes, not always whole characters
+ * @len: bytes of @text
+ * @logprob: log of its probability, by the model, whatever form the answer has
+ * @reserved: 0
+ *
+ * A token that might have been said.
+ *
+ * Since: 0.1
+ */
+typedef struct {
+  const char *text;
+  guint len;
+  double logprob;
+  gpointer reserved[2];
+} TernTopScore;
+
+/**
  * TernTokenScore:
  * @text: (array length=len): the token's bytes, not always whole characters
  * @len: bytes of @text
  * @logprob: log of its probability, by the model, whatever form the answer has
- * @top: (nullable) (array length=n_top): the likeliest tokens in its place, likeliest first; their own @top is %NULL
+ * @top: (nullable) (array length=n_top): the likeliest tokens in its place, likeliest first
  * @n_top: how many there are
  * @reserved: 0
  *
@@ -148,15 +166,14 @@ TERN_API gsize tern_view_bytes (TernView *view);
  *
  * Since: 0.1
  */
-typedef struct _TernTokenScore TernTokenScore;
-struct _TernTokenScore {
+typedef struct {
   const char *text;
   guint len;
   double logprob;
-  const TernTokenScore *top;
+  const TernTopScore *top;
   guint n_top;
   gpointer reserved[2];
-};
+} TernTokenScore;
 
 /**
  * TernCompletionEvent:
@@ -167,7 +184,7 @@ struct _TernTokenScore {
  * @last: nothing comes after it
  * @finish_reason: (nullable): of the last one: stop (an end token, a stop text, the end of the form), length,
  *   cancelled, error
- * @error: (nullable): of the last one with finish_reason error
+ * @failure: (nullable): of the last one with finish_reason error: why
  * @prompt_tokens: tokens of the prompt, visual ones included
  * @visual_tokens: of these, visual tokens
  * @generated_tokens: tokens said so far
@@ -186,7 +203,7 @@ typedef struct {
   guint n_scores;
   gboolean last;
   const char *finish_reason;
-  const GError *error;
+  const GError *failure;
   guint prompt_tokens;
   guint visual_tokens;
   guint generated_tokens;

@@ -67,7 +67,7 @@ hear (void *data, TernCompletion *completion, const TernCompletionEvent *event)
   if (event->last) {
     told->last = *event;
     told->reason = g_strdup (event->finish_reason);
-    told->error = event->error ? g_strdup (event->error->message) : NULL;
+    told->error = event->failure ? g_strdup (event->failure->message) : NULL;
     told->over = TRUE;
     g_cond_signal (&told->changed);
   }

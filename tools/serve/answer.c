@@ -35,26 +35,33 @@ add_logprob (TernJson *json, double logprob)
   tern_json_double (json, isfinite (logprob) ? logprob : -9999, DIGITS);
 }
 
+/* Opens an object that says which token it is, and how likely. */
 static void
-add_token (TernJson *json, const TernTokenScore *score, gboolean tops)
+open_token (TernJson *json, const char *text, guint len, double logprob)
 {
   tern_json_open (json, '{');
   tern_json_name (json, "token");
-  tern_json_text (json, score->text, score->len);
+  tern_json_text (json, text, len);
   tern_json_name (json, "logprob");
-  add_logprob (json, score->logprob);
+  add_logprob (json, logprob);
   tern_json_name (json, "bytes");
   tern_json_open (json, '[');
-  for (guint i = 0; i < score->len; i++)
-    tern_json_uint (json, (guint8) score->text[i]);
+  for (guint i = 0; i < len; i++)
+    tern_json_uint (json, (guint8) text[i]);
   tern_json_close (json, ']');
-  if (tops) {
-    tern_json_name (json, "top_logprobs");
-    tern_json_open (json, '[');
-    for (guint i = 0; i < score->n_top; i++)
-      add_token (json, &score->top[i], FALSE);
-    tern_json_close (json, ']');
+}
+
+static void
+add_token (TernJson *json, const TernTokenScore *score)
+{
+  open_token (json, score->text, score->len, score->logprob);
+  tern_json_name (json, "top_logprobs");
+  tern_json_open (json, '[');
+  for (guint i = 0; i < score->n_top; i++) {
+    open_token (json, score->top[i].text, score->top[i].len, score->top[i].logprob);
+    tern_json_close (json, '}');
   }
+  tern_json_close (json, ']');
   tern_json_close (json, '}');
 }
 
@@ -94,7 +101,7 @@ tern_scores_add (TernScores *scores, const TernTokenScore *tokens, guint n, gboo
 
   for (guint i = 0; i < n; i++)
     if (chat)
-      add_token (&json, &tokens[i], TRUE);
+      add_token (&json, &tokens[i]);
     else
       add_of_text (scores, &tokens[i]);
 }

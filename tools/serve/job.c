@@ -282,8 +282,8 @@ tell (void *data, TernCompletion *completion, const TernCompletionEvent *event)
   job->scores.said = told->scores.said;
   told->last = event->last;
   told->reason = event->finish_reason;
-  told->error = event->error ? g_strdup (event->error->message) : NULL;
-  told->error_code = event->error ? event->error->code : 0;
+  told->error = event->failure ? g_strdup (event->failure->message) : NULL;
+  told->error_code = event->failure ? event->failure->code : 0;
   told->counts = *event;
   if (event->last) {
     g_mutex_lock (&job->lock);
