@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* libFuzzer target: any bytes as the body of a request to `tern serve`, the first byte says through which door. Half of them are
- * choices among what requests have in them. It is read, its pictures are decoded, its prompt is written, its form made, and its memory taken; it is not answered. It may be
- * refused, in words, never crash, hang or leak:
+/* libFuzzer target: any bytes as the body of a request to `tern serve`, the first byte says through which door. Half of them
+ * are choices among what requests have in them. It is read, its pictures are decoded, its prompt is written, its form made,
+ * and its memory taken; it is not answered. It may be refused, in words, never crash, hang or leak:
  *   fuzz-serve -max_len=20000 -timeout=20 CORPUS_FOLDER SEED_FOLDER */
 #include <stdlib.h>
 

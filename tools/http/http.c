@@ -4,6 +4,8 @@
 #include "tern/error.h"
 #include "tools/http/http-private.h"
 
+#define BACKLOG 512             /* connections that wait to be taken */
+
 /* ---- Refusals ---------------------------------------------------------------------------------------------------- */
 
 void
@@ -105,18 +107,27 @@ open_tls (TernHttp *http, const TernHttpOptions *options, GError **error)
   return TRUE;
 }
 
-static gboolean
-listen_local (TernHttp *http, GError **error)
+/* By a socket of our own: libsoup's lets ten connections wait to be taken, and the next ones are reset. */
+static GSocket *
+open_socket (const TernHttp *http, GError **error)
 {
-  SoupServerListenOptions how = http->tls ? SOUP_SERVER_LISTEN_HTTPS : 0;
+  const char *host = g_ascii_strcasecmp (http->listen.host, "localhost") == 0 ? "127.0.0.1" : http->listen.host;
+  g_autoptr (GSocketAddress) address = g_inet_socket_address_new_from_string (host, http->listen.port);
+  g_autoptr (GSocket) socket = g_socket_new (g_socket_address_get_family (address), G_SOCKET_TYPE_STREAM,
+      G_SOCKET_PROTOCOL_TCP, error);
 
-  if (g_ascii_strcasecmp (http->listen.host, "localhost") == 0)
-    return soup_server_listen_local (http->server, http->listen.port, how, error);
-  {
-    g_autoptr (GSocketAddress) address = g_inet_socket_address_new_from_string (http->listen.host, http->listen.port);
+  if (!socket || !g_socket_bind (socket, address, TRUE, error))
+    return NULL;
+  g_socket_set_listen_backlog (socket, BACKLOG);
+  return g_socket_listen (socket, error) ? g_steal_pointer (&socket) : NULL;
+}
 
-    return soup_server_listen (http->server, address, how, error);
-  }
+static gboolean
+listen_at (TernHttp *http, GError **error)
+{
+  g_autoptr (GSocket) socket = open_socket (http, error);
+
+  return socket && soup_server_listen_socket (http->server, socket, http->tls ? SOUP_SERVER_LISTEN_HTTPS : 0, error);
 }
 
 static gboolean
@@ -128,7 +139,7 @@ start (TernHttp *http, const TernHttpOptions *options, GError **error)
       || (options->key_file && !(http->keys = tern_keys_read (options->key_file, error)))
       || !check_access (http, error) || !open_tls (http, options, error))
     return FALSE;
-  if (listen_local (http, &failure))
+  if (listen_at (http, &failure))
     return TRUE;
   g_set_error (error, TERN_ERROR, TERN_ERROR_FAILED, "--listen %s: expected an address that is free, found: %s",
       options->listen, failure->message);

@@ -189,8 +189,8 @@ read_prompt (TernAsked *ask, const TernFields *fields, const TernCapacity *capac
   if (!tern_node_is_text (node))
     return tern_fields_refuse (fields, "prompt", "one text");
   if (capacity->prompt_use == TERN_PROMPT_IGNORED)
-    return tern_refuse (fields->refusal, 400, TERN_REQUEST_ERROR, "prompt", "prompt: expected a model that reads texts, found %s, "
-        "which describes pictures: they go into /v1/chat/completions", capacity->names[0]);
+    return tern_refuse (fields->refusal, 400, TERN_REQUEST_ERROR, "prompt", "prompt: expected a model that reads texts, found"
+        " %s, which describes pictures: they go into /v1/chat/completions", capacity->names[0]);
   if (!tern_fields_integer (fields, "logprobs", 0, TERN_TOP_SCORES_MAX, &top))
     return FALSE;
   ask->scores = top >= 0;

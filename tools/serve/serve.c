@@ -5,12 +5,17 @@
 #include <string.h>
 
 #include <glib-unix.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include "tern/error.h"
 #include "tools/tool.h"
 
+#define LISTEN "127.0.0.1:8080"
 #define WORKERS 2               /* read requests and decode pictures: as much as there is to decode at a time */
 #define MEGA ((gsize) 1 << 20)
+#define ARENAS 2                /* of the C library's heap */
 
 typedef struct {
   char *model, *mmproj, *listen, *key_file, *certificate, *private_key, *prompt_use;
@@ -192,7 +197,7 @@ start (Program *program, GError **error)
 {
   const Options *o = program->options;
   TernServe *serve = &program->serve;
-  TernHttpOptions http = { .listen = o->listen, .key_file = o->key_file, .certificate = o->certificate,
+  TernHttpOptions http = { .listen = o->listen ? o->listen : LISTEN, .key_file = o->key_file, .certificate = o->certificate,
     .private_key = o->private_key, .max_body = (gsize) o->max_body * MEGA, .max_bodies = (gsize) o->max_body * MEGA * 8 };
   g_autofree char *address = NULL;
 
@@ -239,6 +244,15 @@ finish (Program *program)
   g_main_loop_unref (program->loop);
 }
 
+/* What one thread takes and another gives back would be kept for each thread apart, and grow for hours. */
+static void
+share_heap (void)
+{
+#ifdef M_ARENA_MAX
+  mallopt (M_ARENA_MAX, ARENAS);
+#endif
+}
+
 static int
 serve_model (const Options *o)
 {
@@ -246,6 +260,7 @@ serve_model (const Options *o)
   TernServe *serve = &program.serve;
   g_autoptr (GError) error = NULL;
 
+  share_heap ();
   serve->limits = (TernServeLimits) { (guint) o->parallel, (guint) o->waiting, (guint) o->timeout };
   serve->pictures = (TernPictureLimits) { (guint64) o->max_pixels * 1000000, (guint) o->video_frames,
     (gsize) o->cache * MEGA };
@@ -310,7 +325,7 @@ options_clear (Options *o)
 int
 tern_tool_serve (int argc, char **argv)
 {
-  Options o = { .listen = g_strdup ("127.0.0.1:8080"), .parallel = 16, .waiting = 64, .timeout = 300, .max_tokens = 1024,
+  Options o = { .parallel = 16, .waiting = 64, .timeout = 300, .max_tokens = 1024,
     .max_body = 32, .max_pictures = 64, .max_pixels = 50, .video_frames = 8, .cache = 128 };
   const GOptionEntry entries[] = {
     { "model", 0, 0, G_OPTION_ARG_FILENAME, &o.model, "GGUF file of the language model, or a folder with one", "F" },
