@@ -26,7 +26,7 @@ class Server:
     def __init__(self, tern, *args, env=None, before=()):
         self.log = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen([*before, tern, "serve", "--listen", "127.0.0.1:0", *map(str, args)],
-                                        stdout=subprocess.DEVNULL, stderr=self.log,
+                                        stdout=subprocess.DEVNULL, stderr=self.log, start_new_session=True,
                                         env=dict(os.environ, LC_ALL="C", **(env or {})))
         self.address = self.wait_for(r"listening at (\S+)")
         self.host, self.port = "127.0.0.1", int(self.address.rsplit(":", 1)[1])

@@ -181,7 +181,8 @@ find_base64 (const char *url, const char *param, gboolean *frames, TernRefusal *
 /* ---- Pictures ---------------------------------------------------------------------------------------------------- */
 
 static TernMedia *
-open_media (const TernPictures *self, GBytes *bytes, gboolean clip, const char *param, TernRefusal *refusal)
+open_media (const TernPictures *self, GBytes *bytes, gboolean clip, const char *param, const gint *gone,
+    TernRefusal *refusal)
 {
   static const TernFileType stills[] = { TERN_FILE_JPEG, TERN_FILE_PNG, TERN_FILE_GIF, TERN_FILE_WEBP, TERN_FILE_AVIF };
   static const TernFileType clips[] = { TERN_FILE_BMFF, TERN_FILE_MATROSKA, TERN_FILE_AVI, TERN_FILE_MPEG_TS, TERN_FILE_GIF };
@@ -201,6 +202,7 @@ open_media (const TernPictures *self, GBytes *bytes, gboolean clip, const char *
     return NULL;
   }
   options.max_pixels = self->limits.max_pixels;
+  options.stop = gone;
   media = tern_media_open_bytes (bytes, param, &options, NULL, &error);
   if (!media)
     tern_refuse (refusal, 400, TERN_REQUEST_ERROR, param, "%s", error->message);
@@ -208,9 +210,9 @@ open_media (const TernPictures *self, GBytes *bytes, gboolean clip, const char *
 }
 
 static TernView *
-take_still (TernPictures *self, GBytes *bytes, const char *param, TernRefusal *refusal)
+take_still (TernPictures *self, GBytes *bytes, const char *param, const gint *gone, TernRefusal *refusal)
 {
-  g_autoptr (TernMedia) media = open_media (self, bytes, FALSE, param, refusal);
+  g_autoptr (TernMedia) media = open_media (self, bytes, FALSE, param, gone, refusal);
   g_autoptr (GError) error = NULL;
   TernView *view = NULL;
   TernImage image;
@@ -232,7 +234,7 @@ take_still (TernPictures *self, GBytes *bytes, const char *param, TernRefusal *r
 static guint64
 measure (const TernPictures *self, GBytes *bytes, const char *param, const gint *gone, TernRefusal *refusal)
 {
-  g_autoptr (TernMedia) media = open_media (self, bytes, TRUE, param, refusal);
+  g_autoptr (TernMedia) media = open_media (self, bytes, TRUE, param, gone, refusal);
   guint64 last = 0, pts, duration, n = 0;
   TernImage image;
 
@@ -251,7 +253,7 @@ static TernView *
 take_clip (TernPictures *self, GBytes *bytes, const char *param, const gint *gone, TernRefusal *refusal)
 {
   guint64 last = measure (self, bytes, param, gone, refusal), due = 0, step, pts, duration;
-  g_autoptr (TernMedia) media = last == G_MAXUINT64 ? NULL : open_media (self, bytes, TRUE, param, refusal);
+  g_autoptr (TernMedia) media = last == G_MAXUINT64 ? NULL : open_media (self, bytes, TRUE, param, gone, refusal);
   g_autoptr (TernView) view = NULL;
   g_autoptr (GError) error = NULL;
   guint n = 0;
@@ -278,7 +280,7 @@ take_clip (TernPictures *self, GBytes *bytes, const char *param, const gint *gon
 
 /* Frames that somebody else sampled, as JPEGs with commas between them. */
 static TernView *
-take_frames (TernPictures *self, const char *text, const char *param, TernRefusal *refusal)
+take_frames (TernPictures *self, const char *text, const char *param, const gint *gone, TernRefusal *refusal)
 {
   g_auto (GStrv) parts = g_strsplit (text, ",", (gint) self->limits.max_frames + 1);
   g_autoptr (GError) error = NULL;
@@ -291,7 +293,7 @@ take_frames (TernPictures *self, const char *text, const char *param, TernRefusa
   }
   for (guint i = 0; view && parts[i]; i++) {
     g_autoptr (GBytes) bytes = decode (parts[i], strlen (parts[i]), param, refusal);
-    g_autoptr (TernMedia) media = bytes ? open_media (self, bytes, FALSE, param, refusal) : NULL;
+    g_autoptr (TernMedia) media = bytes ? open_media (self, bytes, FALSE, param, gone, refusal) : NULL;
     guint64 pts, duration;
     TernImage image;
 
@@ -330,11 +332,11 @@ tern_pictures_take (TernPictures *self, const char *url, gboolean clip, const ch
   if ((view = look_up (self, sum)))
     return view;
   if (frames) {
-    view = take_frames (self, text, param, refusal);
+    view = take_frames (self, text, param, gone, refusal);
   } else {
     if (!(bytes = decode (text, strlen (text), param, refusal)))
       return NULL;
-    view = clip ? take_clip (self, bytes, param, gone, refusal) : take_still (self, bytes, param, refusal);
+    view = clip ? take_clip (self, bytes, param, gone, refusal) : take_still (self, bytes, param, gone, refusal);
   }
   if (view)
     keep (self, sum, view);
