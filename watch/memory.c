@@ -373,6 +373,7 @@ content_bytes (TernMemory *memory, GError **error)
   return unused < 0 ? -1 : (pages - unused) * size;
 }
 
+#define STEP 16                 /* results between two looks at the size */
 #define OLDEST "DELETE FROM result WHERE id IN (SELECT id FROM result WHERE start < ?2 AND end < ?2 ORDER BY start LIMIT ?1)"
 
 static gboolean
@@ -390,7 +391,7 @@ forget (TernMemory *memory, gint64 before, guint64 bytes, guint most, guint *n, 
       return FALSE;
     if ((guint64) held <= bytes)
       return TRUE;
-    if (!delete_oldest (memory, OLDEST, G_MAXINT64, MIN (most - *n, 64), n, error))
+    if (!delete_oldest (memory, OLDEST, G_MAXINT64, MIN (most - *n, STEP), n, error))
       return FALSE;
     if (*n == was)
       return TRUE;

@@ -40,6 +40,20 @@ tern_watch_parse_duration (const char *text, gint64 *us)
   return FALSE;
 }
 
+/* @text with the seconds that GLib wants: "2026-11-29", "2026-11-29T10:00Z". */
+static char *
+add_seconds (const char *text)
+{
+  const char *clock = strpbrk (text, "Tt ");
+  const char *after = clock && strlen (clock) > 5 && clock[3] == ':' ? clock + 6 : NULL;
+
+  if (!clock)
+    return g_strconcat (text, "T00:00:00", NULL);
+  if (!after || *after == ':')
+    return g_strdup (text);
+  return g_strdup_printf ("%.*s:00%s", (int) (after - text), text, after);
+}
+
 gboolean
 tern_watch_parse_moment (const char *text, gint64 now, gint64 *us)
 {
@@ -52,16 +66,7 @@ tern_watch_parse_moment (const char *text, gint64 now, gint64 *us)
     *us = now - before;
     return TRUE;
   }
-  if (!strpbrk (text, "Tt ")) {
-    whole = g_strconcat (text, "T00:00:00", NULL);
-  } else {
-    gsize colons = 0;
-    const char *clock = strpbrk (text, "Tt ") + 1;
-
-    for (const char *p = clock; *p && *p != '+'; p++)
-      colons += *p == ':';
-    whole = colons == 1 && strlen (clock) == 5 ? g_strconcat (text, ":00", NULL) : g_strdup (text);
-  }
+  whole = add_seconds (text);
   time = g_date_time_new_from_iso8601 (whole, local);
   if (!time)
     return FALSE;
