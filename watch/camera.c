@@ -15,7 +15,8 @@ struct _TernCamera {
   gint64 due;                   /* when the next one is, monotonic; 0: at once */
   gint64 retry;                 /* what is waited for after the next failure */
   gboolean ended;
-  gboolean connected;           /* as was said */
+  gboolean connected;           /* frames came */
+  gboolean said;                /* that it is watched */
 };
 
 static void
@@ -47,6 +48,7 @@ fail (TernCamera *camera, const char *why)
   gint64 now = g_get_monotonic_time ();
 
   disconnect (camera);
+  camera->said = FALSE;
   camera->due = now + camera->retry;
   say (camera, "%s; another try in %d s", why, (int) (camera->retry / G_USEC_PER_SEC));
   camera->retry = MIN (2 * camera->retry, RETRY_MOST);
@@ -138,7 +140,9 @@ check_frames (TernCamera *camera, gint64 now)
   if (last && !camera->connected) {
     camera->connected = TRUE;
     camera->retry = RETRY_FIRST;
-    say (camera, "watching");
+    if (!camera->said)
+      say (camera, "watching");
+    camera->said = TRUE;
   }
   if (!camera->config->file && now - MAX (last, camera->began) > camera->config->stall)
     fail (camera, "no picture comes");
@@ -151,6 +155,7 @@ tern_camera_tick (TernCamera *camera, gint64 monotonic, gint64 wall)
 
   if (camera->run && !wanted) {
     disconnect (camera);
+    camera->said = FALSE;
     say (camera, "not watched now, as its schedule says");
   } else if (camera->run) {
     check_frames (camera, monotonic);

@@ -292,11 +292,10 @@ is_stopped (Mqtt *mqtt, struct mosquitto *client)
   return stop;
 }
 
-/* What is said when we go: the will is for those who do not come so far. */
+/* The broker gets what was published before, and then our leave. */
 static void
-say_goodbye (Mqtt *mqtt, struct mosquitto *client)
+say_goodbye (struct mosquitto *client)
 {
-  mosquitto_publish (client, NULL, mqtt->status, strlen ("offline"), "offline", 0, true);
   mosquitto_disconnect (client);
   while (mosquitto_loop (client, LOOP_MS, 1) == MOSQ_ERR_SUCCESS);
 }
@@ -312,7 +311,7 @@ hold_connection (Mqtt *mqtt)
   while (rc == MOSQ_ERR_SUCCESS && !is_stopped (mqtt, client))
     rc = mosquitto_loop (client, LOOP_MS, 1);
   if (rc == MOSQ_ERR_SUCCESS)
-    say_goodbye (mqtt, client);
+    say_goodbye (client);
   else
     why = g_strdup (rc == MOSQ_ERR_ERRNO ? g_strerror (errno) : rc == MOSQ_ERR_NO_CONN ? "it does not take us"
         : mosquitto_strerror (rc));
@@ -425,8 +424,8 @@ mqtt_close (gpointer transport)
   g_mutex_lock (&mqtt->lock);
   mqtt->stop = TRUE;
   g_cond_signal (&mqtt->changed);
-  if (mqtt->client_now)
-    mosquitto_publish (mqtt->client_now, NULL, mqtt->status, strlen ("offline"), "offline", 0, true);  /* wakes it up */
+  if (mqtt->client_now)         /* wakes it up; the will is for those who do not come so far */
+    mosquitto_publish (mqtt->client_now, NULL, mqtt->status, strlen ("offline"), "offline", 0, true);
   while (mqtt->client_now && !mqtt->over && g_cond_wait_until (&mqtt->changed, &mqtt->lock, end));
   g_mutex_unlock (&mqtt->lock);
   mqtt_unref (mqtt);
