@@ -21,8 +21,8 @@ from gi.repository import GLib, Gst, GstRtspServer
 Gst.init(None)
 server = GstRtspServer.RTSPServer(address="127.0.0.1", service=sys.argv[1])
 factory = GstRtspServer.RTSPMediaFactory(shared=True)
-factory.set_launch("( videotestsrc is-live=true pattern=ball ! video/x-raw,width=320,height=240,framerate=10/1 ! jpegenc"
-                   " ! rtpjpegpay name=pay0 )")
+factory.set_launch("( videotestsrc is-live=true pattern=ball ! video/x-raw,format=I420,width=320,height=240,framerate=10/1"
+                   " ! jpegenc ! rtpjpegpay name=pay0 )")
 server.get_mount_points().add_factory("/camera", factory)
 if not server.attach(None):
     sys.exit("the port is taken")

@@ -451,6 +451,39 @@ test_lines_fail (Place *place, gconstpointer data)
   tern_teller_free (teller);
 }
 
+/* How long searches take: `test-watch-memory -m perf -p /watch/memory/speed`, with TERN_WATCH_MEMORY=FILE, of
+ * tests/watch/fill-memory.py. */
+static void
+test_speed (void)
+{
+  static const char *const words[] = { "man", "parcel42", "red car", "man wall", "two dogs bench", "arcel42", "wal*", NULL };
+  g_autoptr (GError) error = NULL;
+  g_autoptr (TernMemory) memory = NULL;
+
+  if (!g_test_perf () || !g_getenv ("TERN_WATCH_MEMORY")) {
+    g_test_skip ("measures: with -m perf and TERN_WATCH_MEMORY=FILE");
+    return;
+  }
+  memory = tern_memory_open (g_getenv ("TERN_WATCH_MEMORY"), TERN_MEMORY_READ, &error);
+  g_assert_no_error (error);
+  for (guint i = 0; i < 3 * G_N_ELEMENTS (words); i++) {
+    TernSearch search = { .words = words[i / 3], .camera = i % 3 == 1 ? "cam3" : NULL, .limit = 20,
+      .order = i % 3 == 2 ? TERN_SEARCH_TIME : TERN_SEARCH_RANK };
+    double best = G_MAXDOUBLE;
+    guint hits = 0;
+
+    for (guint turn = 0; turn < 7; turn++) {
+      gint64 began = g_get_monotonic_time ();
+      g_autoptr (GPtrArray) found = tern_search (memory, &search, NULL);
+
+      best = MIN (best, (double) (g_get_monotonic_time () - began) / 1000);
+      hits = found->len;
+    }
+    g_test_minimized_result (best, "%-16s%-10s%-8s %3u hits  %6.1f ms", search.words ? search.words : "(anything)",
+        search.camera ? "of cam3" : "", search.order == TERN_SEARCH_TIME ? "newest" : "best", hits, best);
+  }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -470,5 +503,6 @@ main (int argc, char **argv)
   ADD ("/watch/spool/trim", test_trim);
   ADD ("/watch/lines", test_lines);
   ADD ("/watch/lines/fail", test_lines_fail);
+  g_test_add_func ("/watch/memory/speed", test_speed);
   return g_test_run ();
 }
