@@ -176,7 +176,9 @@ read_general (TernWatchConfig *config, TernKeys *keys)
   config->threads = tern_config_uint (keys, "watch", "threads", 0, TERN_THREADS_MAX, 0);
   config->keep = tern_config_duration (keys, "watch", "keep", 60 * G_USEC_PER_SEC, 30 * 86400 * (gint64) G_USEC_PER_SEC);
   config->keep_bytes = tern_config_bytes (keys, "watch", "keep-bytes", (guint64) 10 << 30);
-  config->spool_bytes = tern_config_bytes (keys, "watch", "spool-bytes", (guint64) 64 << 20);
+  config->spool_bytes = tern_config_bytes (keys, "watch", "spool-bytes", MIN ((guint64) 64 << 20, config->keep_bytes / 2));
+  if (config->spool_bytes > config->keep_bytes / 2)     /* what waits is in the same file: it must not push out all else */
+    tern_keys_mistake (keys, "watch", "spool-bytes", "expected half of keep-bytes at most");
 }
 
 /* Groups that are none of ours. */

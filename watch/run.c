@@ -21,7 +21,7 @@ struct _TernRun {
   gint refs;
   const TernRunFuncs *funcs;    /* the main thread's, as all up to the lock */
   gpointer data;
-  gboolean closed;
+  gboolean closed, told_drops;
   GstElement *pipeline;
   guint watch;
 
@@ -373,6 +373,12 @@ on_message (GstBus *bus, GstMessage *message, gpointer data)
     case GST_MESSAGE_WARNING:
       text = message_text (message, gst_message_parse_warning);
       run->funcs->warned (run->data, text);
+      return G_SOURCE_CONTINUE;
+    case GST_MESSAGE_QOS:
+      if (!run->told_drops && g_strcmp0 (GST_MESSAGE_SRC_NAME (message), "generator") == 0) {
+        run->told_drops = TRUE;
+        run->funcs->warned (run->data, "windows are left out: there is more to look at than this machine can");
+      }
       return G_SOURCE_CONTINUE;
     default:
       return G_SOURCE_CONTINUE;

@@ -391,6 +391,7 @@ tern_service_tick (TernService *service)
     tern_camera_tick (g_ptr_array_index (service->cameras, i), monotonic, wall);
   tick_rules (service);
   forget (service, monotonic);
+  kick_all (service);           /* whom the memory kept waiting */
   return is_busy (service);
 }
 

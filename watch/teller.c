@@ -13,6 +13,7 @@ struct _TernTeller {
   gpointer open;
   gboolean ready;
   gint64 sent;                  /* entry on its way; 0: none */
+  gint64 done;                  /* it is where it should be, which the memory could not be told; 0: none */
   gboolean kicking;             /* tern_teller_kick() is at it */
 };
 
@@ -96,6 +97,20 @@ tern_teller_is_idle (TernTeller *teller)
   return idle;
 }
 
+/* FALSE: the memory does not take it, and the entry would be told again; the next kick tries again. */
+static gboolean
+settle (TernTeller *teller)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (teller->done && !tern_spool_done (teller->memory, teller->done, &error)) {
+    tern_teller_say (teller, "%s", error->message);
+    return FALSE;
+  }
+  teller->done = 0;
+  return TRUE;
+}
+
 /* Not by recursion: a transport that is done at once calls back from within. */
 void
 tern_teller_kick (TernTeller *teller)
@@ -103,7 +118,7 @@ tern_teller_kick (TernTeller *teller)
   if (teller->kicking)
     return;
   teller->kicking = TRUE;
-  while (teller->open && teller->ready && !teller->sent) {
+  while (teller->open && teller->ready && !teller->sent && settle (teller)) {
     g_autoptr (GError) error = NULL;
     TernSpoolEntry entry;
 
@@ -129,17 +144,12 @@ tern_teller_ready (TernTeller *teller, gboolean ready)
 void
 tern_teller_done (TernTeller *teller, gint64 id)
 {
-  g_autoptr (GError) error = NULL;
-
   if (id != teller->sent)
     return;
   teller->sent = 0;
-  if (!tern_spool_done (teller->memory, id, &error)) {
-    tern_teller_say (teller, "%s", error->message);
-    teller->ready = FALSE;      /* it would be told again and again */
-    return;
-  }
-  tern_teller_kick (teller);
+  teller->done = id;
+  if (settle (teller))
+    tern_teller_kick (teller);
 }
 
 void

@@ -138,6 +138,8 @@ test_groups (Place *place, gconstpointer data)
       "6 points: expected three points", "8 points: expected X,Y", NULL });
   assert_mistakes (place, GOOD "prompt=a\ntask=b\nlabels=a;b\nschema=none.json\n", (const char *const[]) {
       "6 task: expected prompt or task", "8 schema: ", NULL });
+  assert_mistakes (place, "[watch]\nmemory=m\nkeep-bytes=10M\nspool-bytes=6M\n[camera a]\nsource=rtsp://x\n",
+      (const char *const[]) { "4 spool-bytes: expected half of keep-bytes", NULL });
   assert_mistakes (place, "[watch]\nmemory=m\n[camera a]\nsource=gone.mp4\n", (const char *const[]) { "4 gone.mp4: no such file",
       NULL });
 }

@@ -6,6 +6,7 @@ usage: watch.py TERN
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -128,8 +129,8 @@ def failing(folder):
 
 
 def reloaded(folder):
-    watch = Watch(tern, folder, camera("stays", "repeat=true") + camera("changes", "repeat=true") + camera("goes", "repeat=true")
-                  + LINES)
+    watch = Watch(tern, folder, camera("stays", "repeat=true") + camera("changes", "repeat=true")
+                  + camera("goes", "repeat=true") + LINES)
     watch.start()
     until(lambda: {r[0] for r in watch.rows()} == {"stays", "changes", "goes"}, "three cameras")
     watch.config.write_text("[watch]\nmemory=m.db\nfoo=1\n")
@@ -207,7 +208,20 @@ def alone(folder):
     watch.end()
 
 
-for test in (whole, wrong, killed, failing, reloaded, zoned, notified, alone):
+def silent(folder):
+    """Nobody is called, and nobody listened for, whom the configuration does not name."""
+    if not shutil.which("strace") or subprocess.run(["strace", "-qq", "true"], capture_output=True).returncode:
+        point(True, "sockets that are opened", skip="strace is not installed, or may not trace")
+        return
+    watch, trace = Watch(tern, folder, camera() + LINES), f"{folder}/trace"
+    run = subprocess.run(["strace", "-f", "-qq", "-o", trace, "-e", "trace=socket,connect,bind,listen", tern, "watch", "--config",
+                          watch.config], capture_output=True, text=True, env=watch.env)
+    calls = [line for line in open(trace) if re.search(r"(socket|connect|bind|listen)\(", line)]
+    point(run.returncode == 0 and watch.count() == WINDOWS and not calls, "no socket is opened that was not asked for",
+          run.stderr, *calls)
+
+
+for test in (silent, whole, wrong, killed, failing, reloaded, zoned, notified, alone):
     with tempfile.TemporaryDirectory(prefix="tern-watch-") as place:
         watches = []
         original = Watch.start
