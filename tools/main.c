@@ -19,6 +19,7 @@ static const struct {
 #endif
   { "watch", tern_tool_watch, "cameras, day and night: what they see is remembered and told" },
   { "search", tern_tool_watch, "what cameras saw" },
+  { "ask", tern_tool_watch, "a question about what cameras saw" },
   { "act", tern_tool_act, "a video and a robot's states to actions" },
   { "prompt", tern_tool_prompt, "messages to the text that a model reads" },
   { "tokenize", tern_tool_tokenize, "text on standard input to token ids" },

@@ -8,5 +8,6 @@ G_BEGIN_DECLS
 
 int tern_watch_command (int argc, char **argv);
 int tern_search_command (int argc, char **argv);
+int tern_ask_command (int argc, char **argv);
 
 G_END_DECLS

@@ -13,6 +13,7 @@ static const struct {
 } subcommands[] = {
   { "watch", tern_watch_command },
   { "search", tern_search_command },
+  { "ask", tern_ask_command },
 };
 
 int
@@ -21,9 +22,9 @@ main (int argc, char **argv)
   if (!setlocale (LC_CTYPE, "C.UTF-8"))
     setlocale (LC_CTYPE, "");
   if (argc < 2)
-    return tern_tool_usage ("expected to be called by tern: tern watch, tern search");
+    return tern_tool_usage ("expected to be called by tern: tern watch, tern search, tern ask");
   for (gsize i = 0; i < G_N_ELEMENTS (subcommands); i++)
     if (strcmp (argv[1], subcommands[i].name) == 0)
       return subcommands[i].run (argc - 1, argv + 1);
-  return tern_tool_usage ("expected watch or search, found `%s`", argv[1]);
+  return tern_tool_usage ("expected watch, search or ask, found `%s`", argv[1]);
 }

@@ -33,7 +33,15 @@ has_letters (const char *word)
   return FALSE;
 }
 
-/* All words and tags; NULL: neither. */
+static void
+put_tag (GString *match, char kind, const char *name)
+{
+  g_autofree char *tag = tern_memory_tag (kind, name);
+
+  g_string_append_printf (match, "%stags : %s", match->len ? " AND " : "", tag);
+}
+
+/* Words and tags; NULL: neither. */
 static char *
 match_words (const TernSearch *search, char **words)
 {
@@ -43,29 +51,25 @@ match_words (const TernSearch *search, char **words)
     gsize len = strlen (words[i]);
     gboolean begins = len > 1 && words[i][len - 1] == '*';
 
-    g_string_append (match, match->len ? " AND text : " : "text : ");
+    g_string_append (match, i == 0 ? "text : (" : search->any ? " OR " : " AND ");
     put_quoted (match, words[i], begins ? len - 1 : len);
     if (begins)
       g_string_append (match, " *");
   }
-  if (match->len == 0 && !search->label)
+  if (match->len)
+    g_string_append_c (match, ')');
+  else if (!search->label)
     return NULL;
-  if (search->camera) {
-    g_autofree char *tag = tern_memory_tag ('c', search->camera);
-
-    g_string_append_printf (match, "%stags : %s", match->len ? " AND " : "", tag);
-  }
-  if (search->label) {
-    g_autofree char *tag = tern_memory_tag ('l', search->label);
-
-    g_string_append_printf (match, "%stags : %s", match->len ? " AND " : "", tag);
-  }
+  if (search->camera)
+    put_tag (match, 'c', search->camera);
+  if (search->label)
+    put_tag (match, 'l', search->label);
   return g_string_free (g_steal_pointer (&match), FALSE);
 }
 
 /* Anywhere in the text, three characters at least; NULL: one is too short. */
 static char *
-match_pieces (char **words)
+match_pieces (const TernSearch *search, char **words)
 {
   g_autoptr (GString) match = g_string_new (NULL);
 
@@ -77,7 +81,7 @@ match_pieces (char **words)
     if (g_utf8_strlen (words[i], (gssize) len) < 3)
       return NULL;
     if (i)
-      g_string_append (match, " AND ");
+      g_string_append (match, search->any ? " OR " : " AND ");
     put_quoted (match, words[i], len);
   }
   return match->len ? g_string_free (g_steal_pointer (&match), FALSE) : NULL;
@@ -165,7 +169,7 @@ find_words (TernMemory *memory, const TernSearch *search, char **words, GPtrArra
     return FALSE;
   if (hits->len)
     return TRUE;
-  pieces = match_pieces (words);
+  pieces = match_pieces (search, words);
   return !pieces || find (memory, ranked ? RANKED ("pieces") : NEWEST ("pieces"), pieces, search, hits, error);
 }
 

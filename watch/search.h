@@ -18,6 +18,7 @@ typedef enum {
 typedef struct {
   const char *words;            /* all of them are there, in the forms that English has; `parcel*` begins so. When nothing
                                  * has them, texts that have them anywhere, inside words too. NULL or "": anything */
+  gboolean any;                 /* or one of them: what has more, and rarer ones, is better */
   const char *camera;           /* NULL: any */
   const char *label;            /* the likeliest one; NULL: any */
   gint64 since, until;          /* us since 1970 UTC, when the window began: since <= start < until; 0: open */
