@@ -14,36 +14,36 @@
 /* ---- Values ---- */
 
 gboolean
-tern_config_bool (TernKeys *keys, const char *group, const char *key, gboolean otherwise)
+tern_config_bool (TernKeyFile *keys, const char *group, const char *key, gboolean otherwise)
 {
-  g_autofree char *text = tern_keys_string (keys, group, key);
+  g_autofree char *text = tern_key_file_string (keys, group, key);
 
   if (!text)
     return otherwise;
   if (strcmp (text, "true") == 0 || strcmp (text, "false") == 0)
     return *text == 't';
-  tern_keys_mistake (keys, group, key, "expected true or false, found %s", text);
+  tern_key_file_mistake (keys, group, key, "expected true or false, found %s", text);
   return otherwise;
 }
 
 guint
-tern_config_uint (TernKeys *keys, const char *group, const char *key, guint min, guint max, guint otherwise)
+tern_config_uint (TernKeyFile *keys, const char *group, const char *key, guint min, guint max, guint otherwise)
 {
-  g_autofree char *text = tern_keys_string (keys, group, key);
+  g_autofree char *text = tern_key_file_string (keys, group, key);
   guint64 value;
 
   if (!text)
     return otherwise;
   if (g_ascii_string_to_unsigned (text, 10, min, max, &value, NULL))
     return (guint) value;
-  tern_keys_mistake (keys, group, key, "expected %u to %u, found %s", min, max, text);
+  tern_key_file_mistake (keys, group, key, "expected %u to %u, found %s", min, max, text);
   return otherwise;
 }
 
 double
-tern_config_share (TernKeys *keys, const char *group, const char *key, double otherwise)
+tern_config_share (TernKeyFile *keys, const char *group, const char *key, double otherwise)
 {
-  g_autofree char *text = tern_keys_string (keys, group, key);
+  g_autofree char *text = tern_key_file_string (keys, group, key);
   char *end;
   double value;
 
@@ -52,46 +52,46 @@ tern_config_share (TernKeys *keys, const char *group, const char *key, double ot
   value = g_ascii_strtod (text, &end);
   if (end != text && !*end && value >= 0 && value <= 1)
     return value;
-  tern_keys_mistake (keys, group, key, "expected 0 to 1, found %s", text);
+  tern_key_file_mistake (keys, group, key, "expected 0 to 1, found %s", text);
   return otherwise;
 }
 
 gint64
-tern_config_duration (TernKeys *keys, const char *group, const char *key, gint64 min, gint64 otherwise)
+tern_config_duration (TernKeyFile *keys, const char *group, const char *key, gint64 min, gint64 otherwise)
 {
-  g_autofree char *text = tern_keys_string (keys, group, key);
+  g_autofree char *text = tern_key_file_string (keys, group, key);
   gint64 value;
 
   if (!text)
     return otherwise;
   if (tern_watch_parse_duration (text, &value) && value >= min)
     return value;
-  tern_keys_mistake (keys, group, key, "expected a time such as 500ms, 4s, 10m, 2h or 30d, not under %gs, found %s",
+  tern_key_file_mistake (keys, group, key, "expected a time such as 500ms, 4s, 10m, 2h or 30d, not under %gs, found %s",
       (double) min / G_USEC_PER_SEC, text);
   return otherwise;
 }
 
 guint64
-tern_config_bytes (TernKeys *keys, const char *group, const char *key, guint64 otherwise)
+tern_config_bytes (TernKeyFile *keys, const char *group, const char *key, guint64 otherwise)
 {
-  g_autofree char *text = tern_keys_string (keys, group, key);
+  g_autofree char *text = tern_key_file_string (keys, group, key);
   guint64 value;
 
   if (!text)
     return otherwise;
   if (tern_watch_parse_bytes (text, &value) && value >= 1 << 20)
     return value;
-  tern_keys_mistake (keys, group, key, "expected a size such as 500M or 10G, not under 1M, found %s", text);
+  tern_key_file_mistake (keys, group, key, "expected a size such as 500M or 10G, not under 1M, found %s", text);
   return otherwise;
 }
 
 char *
-tern_config_text (TernKeys *keys, const char *group, const char *key)
+tern_config_text (TernKeyFile *keys, const char *group, const char *key)
 {
-  char *text = tern_keys_string (keys, group, key);
+  char *text = tern_key_file_string (keys, group, key);
 
   if (text && !*text)
-    tern_keys_mistake (keys, group, key, "expected text, found nothing");
+    tern_key_file_mistake (keys, group, key, "expected text, found nothing");
   return text;
 }
 
@@ -104,7 +104,7 @@ from_here (const TernWatchConfig *config, const char *path)
 }
 
 char *
-tern_config_path (TernKeys *keys, const char *group, const char *key, const TernWatchConfig *config)
+tern_config_path (TernKeyFile *keys, const char *group, const char *key, const TernWatchConfig *config)
 {
   g_autofree char *text = tern_config_text (keys, group, key);
 
@@ -112,7 +112,7 @@ tern_config_path (TernKeys *keys, const char *group, const char *key, const Tern
 }
 
 char *
-tern_config_file (TernKeys *keys, const char *group, const char *key, const TernWatchConfig *config)
+tern_config_file (TernKeyFile *keys, const char *group, const char *key, const TernWatchConfig *config)
 {
   g_autofree char *path = tern_config_path (keys, group, key, config);
   g_autoptr (GError) error = NULL;
@@ -123,29 +123,29 @@ tern_config_file (TernKeys *keys, const char *group, const char *key, const Tern
     return NULL;
   text = tern_file_read (path, FILE_MAX, &len, &error);
   if (!text)
-    tern_keys_mistake (keys, group, key, "%s", error->message);
+    tern_key_file_mistake (keys, group, key, "%s", error->message);
   else if (!g_utf8_validate (text, len, NULL) || strlen (text) != len || !*g_strchomp (text))
-    tern_keys_mistake (keys, group, key, "%s: expected text in UTF-8, found something else", path);
+    tern_key_file_mistake (keys, group, key, "%s: expected text in UTF-8, found something else", path);
   else
     return g_steal_pointer (&text);
   return NULL;
 }
 
 gboolean
-tern_config_week (TernKeys *keys, const char *group, const char *key, TernWeek *week)
+tern_config_week (TernKeyFile *keys, const char *group, const char *key, TernWeek *week)
 {
-  g_autofree char *text = tern_keys_string (keys, group, key);
+  g_autofree char *text = tern_key_file_string (keys, group, key);
   g_autofree char *wrong = NULL;
 
   if (!text)
     return FALSE;
   if (!tern_week_parse (week, text, &wrong))
-    tern_keys_mistake (keys, group, key, "expected days and hours such as `Mon-Fri 08:00-18:00; Sun`, found `%s`", wrong);
+    tern_key_file_mistake (keys, group, key, "expected days and hours such as `Mon-Fri 08:00-18:00; Sun`, found `%s`", wrong);
   return TRUE;
 }
 
 const char *
-tern_config_name (TernKeys *keys, const char *group, const char *kind)
+tern_config_name (TernKeyFile *keys, const char *group, const char *kind)
 {
   gsize len = strlen (kind);
   const char *name, *p;
@@ -155,7 +155,7 @@ tern_config_name (TernKeys *keys, const char *group, const char *kind)
   name = group + len + 1;
   for (p = name; g_ascii_isalnum (*p) || *p == '-' || *p == '_'; p++);
   if (*p || p == name || p - name > NAME_MAX_BYTES)
-    tern_keys_mistake (keys, group, NULL, "expected a name of 1 to %d letters, digits, - and _, found `%s`", NAME_MAX_BYTES,
+    tern_key_file_mistake (keys, group, NULL, "expected a name of 1 to %d letters, digits, - and _, found `%s`", NAME_MAX_BYTES,
         name);
   return name;
 }
@@ -163,13 +163,13 @@ tern_config_name (TernKeys *keys, const char *group, const char *kind)
 /* ---- The whole ---- */
 
 static void
-read_general (TernWatchConfig *config, TernKeys *keys)
+read_general (TernWatchConfig *config, TernKeyFile *keys)
 {
-  if (!tern_keys_has_group (keys, "watch"))
-    tern_keys_mistake (keys, "watch", NULL, "expected, not found");
+  if (!tern_key_file_has_group (keys, "watch"))
+    tern_key_file_mistake (keys, "watch", NULL, "expected, not found");
   config->memory = tern_config_path (keys, "watch", "memory", config);
-  if (!config->memory && tern_keys_has_group (keys, "watch"))
-    tern_keys_mistake (keys, "watch", NULL, "expected memory=FILE, not found");
+  if (!config->memory && tern_key_file_has_group (keys, "watch"))
+    tern_key_file_mistake (keys, "watch", NULL, "expected memory=FILE, not found");
   config->model = tern_config_path (keys, "watch", "model", config);
   config->mmproj = tern_config_path (keys, "watch", "mmproj", config);
   config->text_model = tern_config_path (keys, "watch", "text-model", config);
@@ -178,15 +178,15 @@ read_general (TernWatchConfig *config, TernKeys *keys)
   config->keep_bytes = tern_config_bytes (keys, "watch", "keep-bytes", (guint64) 10 << 30);
   config->spool_bytes = tern_config_bytes (keys, "watch", "spool-bytes", MIN ((guint64) 64 << 20, config->keep_bytes / 2));
   if (config->spool_bytes > config->keep_bytes / 2)     /* what waits is in the same file: it must not push out all else */
-    tern_keys_mistake (keys, "watch", "spool-bytes", "expected half of keep-bytes at most");
+    tern_key_file_mistake (keys, "watch", "spool-bytes", "expected half of keep-bytes at most");
 }
 
 /* Groups that are none of ours. */
 static void
-check_groups (TernKeys *keys)
+check_groups (TernKeyFile *keys)
 {
   static const char *const kinds[] = { "camera", "zone", "rule", "webhook", "lines" };
-  const char *const *groups = tern_keys_groups (keys);
+  const char *const *groups = tern_key_file_groups (keys);
 
   for (guint i = 0; groups[i]; i++) {
     gboolean ours = strcmp (groups[i], "watch") == 0 || strcmp (groups[i], "mqtt") == 0;
@@ -194,7 +194,7 @@ check_groups (TernKeys *keys)
     for (guint k = 0; k < G_N_ELEMENTS (kinds) && !ours; k++)
       ours = g_str_has_prefix (groups[i], kinds[k]) && groups[i][strlen (kinds[k])] == ' ';
     if (!ours)
-      tern_keys_mistake (keys, groups[i], NULL, "expected [watch], [mqtt], or [camera NAME] and likewise zone, rule, "
+      tern_key_file_mistake (keys, groups[i], NULL, "expected [watch], [mqtt], or [camera NAME] and likewise zone, rule, "
           "webhook, lines");
   }
 }
@@ -202,7 +202,7 @@ check_groups (TernKeys *keys)
 TernWatchConfig *
 tern_watch_config_read (const char *path, TernPipelineCheck check, GError **error)
 {
-  g_autoptr (TernKeys) keys = tern_keys_read (path, error);
+  g_autoptr (TernKeyFile) keys = tern_key_file_read (path, error);
   g_autoptr (TernWatchConfig) config = NULL;
 
   if (!keys)
@@ -219,7 +219,7 @@ tern_watch_config_read (const char *path, TernPipelineCheck check, GError **erro
   tern_config_read_cameras (config, keys, check);
   tern_config_read_rules (config, keys);
   tern_config_read_sinks (config, keys);
-  return tern_keys_check (keys, error) ? g_steal_pointer (&config) : NULL;
+  return tern_key_file_check (keys, error) ? g_steal_pointer (&config) : NULL;
 }
 
 void

@@ -85,7 +85,7 @@ typedef struct {
 /* Whether gst-launch's words make a source. */
 typedef gboolean (*TernPipelineCheck) (const char *words, GError **error);
 
-/* @check: of `pipeline` keys; NULL: they are taken as they are. Errors: those of tern_keys_read(); INVALID: what is wrong, a
+/* @check: of `pipeline` keys; NULL: they are taken as they are. Errors: those of tern_key_file_read(); INVALID: what is wrong, a
  * line FILE:LINE: WHAT each. */
 TernWatchConfig *tern_watch_config_read (const char *path, TernPipelineCheck check, GError **error);
 void tern_watch_config_free (TernWatchConfig *config);

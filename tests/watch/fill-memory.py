@@ -8,7 +8,8 @@ import random
 import sqlite3
 import sys
 
-WHO = ["a man", "a woman", "a little girl", "two dogs", "a dog", "a boy", "three people", "a cyclist", "a red car", "a delivery van"]
+WHO = ["a man", "a woman", "a little girl", "two dogs", "a dog", "a boy", "three people", "a cyclist", "a red car",
+       "a delivery van"]
 DOES = ["is standing in front of", "walks past", "runs along", "sits on", "jumps over", "rides by", "waits beside", "looks at"]
 WHERE = ["a wall", "a white house", "the garden gate", "a parked truck", "a tree", "the street", "a bench", "the front door"]
 START, STEP, WINDOW = 1764000000_000000, 500_000, 4_000_000     # us

@@ -7,188 +7,24 @@ it has then is known to the broker alone. Who records what the broker has is con
 usage: mqtt.py TERN
 """
 import json
-import os
-import re
-import shutil
 import signal
-import socket
-import subprocess
 import sys
 import tempfile
-import threading
 
+from brokers import MISSING, PUBACK, Broker, Proxy, Recorder, without_id
 from watching import WINDOWS, Watch, camera, finish, plan, point, until
 
 tern = sys.argv[1]
-PUBACK = 0x40
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-class Broker:
-    def __init__(self, folder, *lines):
-        self.folder, self.port = folder, free_port()
-        self.config = f"{folder}/mosquitto.conf"
-        with open(self.config, "w") as file:
-            print(f"listener {self.port} 127.0.0.1", "allow_anonymous true", f"persistence_location {folder}/", "user root",
-                  *lines, sep="\n", file=file)
-        self.start()
-
-    def start(self):
-        self.process = subprocess.Popen(["mosquitto", "-c", self.config], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        until(self.answers, "the broker")
-
-    def answers(self):
-        try:
-            socket.create_connection(("127.0.0.1", self.port)).close()
-            return True
-        except OSError:
-            return False
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait()
-
-
-class Recorder:
-    """What comes under tern/ and homeassistant/, in its order, of a session that lasts: topic, retained, payload."""
-
-    def __init__(self, broker, name):
-        self.path = f"{broker.folder}/{name}"
-        self.arguments = ["mosquitto_sub", "-h", "127.0.0.1", "-p", str(broker.port), "-i", name, "-c", "-q", "1", "-t", "tern/#",
-                          "-t", "homeassistant/#", "-F", "%t %r %p"]
-        self.start()
-
-    def start(self):
-        # What says that it listens: its own word, which it has from the broker.
-        mark = f"tern/mark/{os.urandom(4).hex()}"
-        self.file = open(self.path, "a")
-        self.process = subprocess.Popen(self.arguments, stdout=self.file)
-
-        def heard():
-            subprocess.run(["mosquitto_pub", *self.arguments[1:5], "-t", mark, "-m", "x"], check=False)
-            return mark in open(self.path).read()
-
-        until(heard, "the recorder")
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait()
-        self.file.close()
-
-    def heard(self):
-        found = []
-        for line in open(self.path).read().splitlines():
-            topic, retained, payload = line.split(" ", 2)
-            if not topic.startswith("tern/mark"):
-                found.append((topic, retained == "1", payload))
-        return found
-
-    def told(self):
-        """Results and alerts as they came."""
-        return [json.loads(payload) for topic, retained, payload in self.heard()
-                if not retained and re.fullmatch(r"tern/\w+/\w+", topic) and payload.startswith("{")]
-
-
-class Proxy:
-    """In front of the broker. @mute: answers of that kind are kept."""
-
-    def __init__(self, broker):
-        self.broker, self.mute, self.open, self.kept = broker, None, True, 0
-        self.server = socket.create_server(("127.0.0.1", 0))
-        self.port, self.pairs = self.server.getsockname()[1], []
-        threading.Thread(target=self.serve, daemon=True).start()
-
-    def serve(self):
-        while True:
-            client, _ = self.server.accept()
-            if not self.open:
-                client.close()
-                continue
-            try:
-                broker = socket.create_connection(("127.0.0.1", self.broker.port))
-            except OSError:
-                client.close()
-                continue
-            self.pairs += [client, broker]
-            threading.Thread(target=self.copy, args=(client, broker), daemon=True).start()
-            threading.Thread(target=self.answer, args=(broker, client), daemon=True).start()
-
-    def copy(self, source, target):
-        try:
-            while data := source.recv(65536):
-                target.sendall(data)
-        except OSError:
-            pass
-        self.close(source, target)
-
-    def close(self, *pair):
-        for s in pair:
-            try:
-                s.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-
-    @staticmethod
-    def packet(source):
-        """One packet of MQTT, whole; b"" at the end."""
-        head = source.recv(1)
-        length = shift = 0
-        data = head
-        while head:
-            byte = source.recv(1)
-            if not byte:
-                return b""
-            data += byte
-            length |= (byte[0] & 127) << shift
-            shift += 7
-            if byte[0] < 128:
-                break
-        while length:
-            part = source.recv(length)
-            if not part:
-                return b""
-            data += part
-            length -= len(part)
-        return data
-
-    def answer(self, source, target):
-        try:
-            while data := self.packet(source):
-                if self.mute is not None and data[0] & 0xf0 == self.mute:
-                    self.kept += 1
-                    continue
-                target.sendall(data)
-        except OSError:
-            pass
-        self.close(source, target)
-
-    def cut(self):
-        self.open = False
-        pairs, self.pairs = self.pairs, []
-        self.close(*pairs)
-
-    def mend(self):
-        self.open, self.mute = True, None
-
-
 def settings(port):
     return f"[mqtt]\nhost=127.0.0.1\nport={port}\n[rule some]\nwords=a;the;in;of;on;is\n[lines log]\npath=log.jsonl\n"
-
-
-def without_id(entries):
-    return [{k: v for k, v in entry.items() if k != "id"} for entry in entries]
 
 
 def check(watch, recorder, what):
     """All that was told by lines was told by the broker: the same, each once, in the same order."""
     until(lambda: len(recorder.told()) >= len(watch.lines()), "the last of what is told")
     told, lines = recorder.told(), watch.lines()
-    point(without_id(told) == without_id(lines), f"{what}: the broker had all of it, each once, in order", len(told), len(lines))
+    point(without_id(told) == without_id(lines), f"{what}: the broker had all of it, each once, in order", len(told),
+          len(lines))
     rows = watch.rows()
     point([(t["camera"], t["result"]) for t in told if "rule" not in t] == [(r[0], r[2]) for r in rows],
           f"{what}: which is what is remembered", len(told), len(rows))
@@ -215,8 +51,8 @@ def discovered(folder):
     late = Recorder(broker, "late")
     kept = {topic for topic, retained, _ in until(lambda: [h for h in late.heard() if h[1]][4:], "what is retained")}
     everything = {topic for topic, retained, _ in late.heard() if retained}
-    point({"tern/porch/result", "tern/porch/some", "tern/status"} <= everything, "what is told is retained, for who comes later",
-          kept, everything)
+    point({"tern/porch/result", "tern/porch/some", "tern/status"} <= everything,
+          "what is told is retained, for who comes later", kept, everything)
     late.stop()
     watch.configure(camera("yard") + f"[mqtt]\nhost=127.0.0.1\nport={broker.port}\n")
     status = watch.run()
@@ -299,10 +135,9 @@ def stopped(folder):
     broker.stop()
 
 
-missing = [name for name in ("mosquitto", "mosquitto_sub", "mosquitto_pub") if not shutil.which(name)]
 for test in (discovered, outage, killed, stopped):
-    if missing:
-        point(True, test.__name__, skip=f"no {missing[0]}")
+    if MISSING:
+        point(True, test.__name__, skip=f"no {MISSING[0]}")
         continue
     with tempfile.TemporaryDirectory(prefix="tern-mqtt-") as place:
         begun = []

@@ -245,8 +245,8 @@ def silent(folder):
         point(True, "sockets that are opened", skip="strace is not installed, or may not trace")
         return
     watch, trace = Watch(tern, folder, camera() + LINES), f"{folder}/trace"
-    run = subprocess.run(["strace", "-f", "-qq", "-o", trace, "-e", "trace=socket,connect,bind,listen", tern, "watch", "--config",
-                          watch.config], capture_output=True, text=True, env=watch.env)
+    run = subprocess.run(["strace", "-f", "-qq", "-o", trace, "-e", "trace=socket,connect,bind,listen", tern, "watch",
+                          "--config", watch.config], capture_output=True, text=True, env=watch.env)
     calls = [line for line in open(trace) if re.search(r"(socket|connect|bind|listen)\(", line)]
     point(run.returncode == 0 and watch.count() == WINDOWS and not calls, "no socket is opened that was not asked for",
           run.stderr, *calls)

@@ -76,8 +76,8 @@ def plainly(folder):
           len(posts), len(lines))
     point(all(signed(headers, body) for *_, headers, body in posts), "and signed", posts[:1])
     point(all(path == "/hook?a=b" and headers["Content-Type"] == "application/json"
-              and headers["X-Tern-Id"] == str(json.loads(body)["id"]) for _, path, headers, body in posts), "where it should be",
-          posts[:1])
+              and headers["X-Tern-Id"] == str(json.loads(body)["id"]) for _, path, headers, body in posts),
+          "where it should be", posts[:1])
 
 
 def badly(folder):

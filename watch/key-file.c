@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "watch/keys.h"
+#include "watch/key-file.h"
 
 #include <string.h>
 
@@ -16,7 +16,7 @@ typedef struct {
   char *text;
 } Mistake;
 
-struct _TernKeys {
+struct _TernKeyFile {
   char *path;
   GKeyFile *file;
   GPtrArray *groups;            /* names, NULL at the end */
@@ -31,7 +31,7 @@ mistake_clear (gpointer mistake)
 }
 
 void
-tern_keys_free (TernKeys *keys)
+tern_key_file_free (TernKeyFile *keys)
 {
   if (!keys)
     return;
@@ -44,7 +44,7 @@ tern_keys_free (TernKeys *keys)
 }
 
 static void
-add_mistake (TernKeys *keys, guint line, char *text)
+add_mistake (TernKeyFile *keys, guint line, char *text)
 {
   Mistake mistake = { line, text };
 
@@ -52,7 +52,7 @@ add_mistake (TernKeys *keys, guint line, char *text)
 }
 
 static Place *
-find_place (const TernKeys *keys, const char *group, const char *key)
+find_place (const TernKeyFile *keys, const char *group, const char *key)
 {
   g_autofree char *name = key ? g_strconcat (group, "\n", key, NULL) : g_strdup (group);
 
@@ -61,7 +61,7 @@ find_place (const TernKeys *keys, const char *group, const char *key)
 
 /* FALSE: it is there already, as was told. */
 static gboolean
-add_place (TernKeys *keys, const char *group, const char *key, guint line)
+add_place (TernKeyFile *keys, const char *group, const char *key, guint line)
 {
   Place *place = find_place (keys, group, key);
 
@@ -87,7 +87,7 @@ is_key (const char *key)
 
 /* "[name]": the name (transfer full), or NULL as was told. */
 static char *
-read_group (TernKeys *keys, const char *text, guint line)
+read_group (TernKeyFile *keys, const char *text, guint line)
 {
   gsize len = strlen (text);
 
@@ -100,7 +100,7 @@ read_group (TernKeys *keys, const char *text, guint line)
 
 /* Whether a line may stay; *@group is the one that it is in, NULL in one that is left out. */
 static gboolean
-read_line (TernKeys *keys, const char *line, guint number, char **group, gboolean *any)
+read_line (TernKeyFile *keys, const char *line, guint number, char **group, gboolean *any)
 {
   g_autofree char *text = g_strstrip (g_strdup (line));
   g_autofree char *key = NULL;
@@ -131,7 +131,7 @@ read_line (TernKeys *keys, const char *line, guint number, char **group, gboolea
 }
 
 static void
-read_lines (TernKeys *keys, const char *text)
+read_lines (TernKeyFile *keys, const char *text)
 {
   g_auto (GStrv) lines = g_strsplit (text, "\n", -1);
   g_autoptr (GString) good = g_string_new (NULL);
@@ -147,21 +147,21 @@ read_lines (TernKeys *keys, const char *text)
     add_mistake (keys, 1, g_strdup (error->message));
 }
 
-TernKeys *
-tern_keys_read (const char *path, GError **error)
+TernKeyFile *
+tern_key_file_read (const char *path, GError **error)
 {
   g_autofree char *text = NULL;
-  TernKeys *keys;
+  TernKeyFile *keys;
   gsize len;
 
-  text = tern_file_read (path, TERN_KEYS_MAX, &len, error);
+  text = tern_file_read (path, TERN_KEY_FILE_MAX, &len, error);
   if (!text)
     return NULL;
   if (!g_utf8_validate (text, len, NULL) || strlen (text) != len) {
     g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: expected UTF-8 text, found other bytes", path);
     return NULL;
   }
-  keys = g_new0 (TernKeys, 1);
+  keys = g_new0 (TernKeyFile, 1);
   keys->path = g_strdup (path);
   keys->file = g_key_file_new ();
   keys->groups = g_ptr_array_new_with_free_func (g_free);
@@ -173,19 +173,19 @@ tern_keys_read (const char *path, GError **error)
 }
 
 const char *const *
-tern_keys_groups (const TernKeys *keys)
+tern_key_file_groups (const TernKeyFile *keys)
 {
   return (const char *const *) keys->groups->pdata;
 }
 
 gboolean
-tern_keys_has_group (const TernKeys *keys, const char *group)
+tern_key_file_has_group (const TernKeyFile *keys, const char *group)
 {
   return find_place (keys, group, NULL) != NULL;
 }
 
 char *
-tern_keys_string (TernKeys *keys, const char *group, const char *key)
+tern_key_file_string (TernKeyFile *keys, const char *group, const char *key)
 {
   Place *place = find_place (keys, group, key);
   g_autoptr (GError) error = NULL;
@@ -196,12 +196,12 @@ tern_keys_string (TernKeys *keys, const char *group, const char *key)
   place->known = TRUE;
   value = g_key_file_get_string (keys->file, group, key, &error);
   if (!value)
-    tern_keys_mistake (keys, group, key, "%s", error->message);
+    tern_key_file_mistake (keys, group, key, "%s", error->message);
   return value;
 }
 
 char **
-tern_keys_list (TernKeys *keys, const char *group, const char *key)
+tern_key_file_list (TernKeyFile *keys, const char *group, const char *key)
 {
   Place *place = find_place (keys, group, key);
   g_autoptr (GError) error = NULL;
@@ -213,7 +213,7 @@ tern_keys_list (TernKeys *keys, const char *group, const char *key)
   place->known = TRUE;
   items = g_key_file_get_string_list (keys->file, group, key, NULL, &error);
   if (!items) {
-    tern_keys_mistake (keys, group, key, "%s", error->message);
+    tern_key_file_mistake (keys, group, key, "%s", error->message);
     return NULL;
   }
   list = g_ptr_array_new ();
@@ -225,7 +225,7 @@ tern_keys_list (TernKeys *keys, const char *group, const char *key)
 }
 
 char *
-tern_keys_text (const TernKeys *keys, const char *group)
+tern_key_file_text (const TernKeyFile *keys, const char *group)
 {
   g_auto (GStrv) names = g_key_file_get_keys (keys->file, group, NULL, NULL);
   GString *text = g_string_new (NULL);
@@ -239,7 +239,7 @@ tern_keys_text (const TernKeys *keys, const char *group)
 }
 
 void
-tern_keys_mistake (TernKeys *keys, const char *group, const char *key, const char *format, ...)
+tern_key_file_mistake (TernKeyFile *keys, const char *group, const char *key, const char *format, ...)
 {
   const Place *place = key ? find_place (keys, group, key) : NULL;
   g_autofree char *what = NULL;
@@ -263,7 +263,7 @@ compare_mistakes (gconstpointer a, gconstpointer b)
 }
 
 static void
-find_unknown (TernKeys *keys)
+find_unknown (TernKeyFile *keys)
 {
   GHashTableIter iter;
   gpointer name, value;
@@ -280,7 +280,7 @@ find_unknown (TernKeys *keys)
 }
 
 gboolean
-tern_keys_check (TernKeys *keys, GError **error)
+tern_key_file_check (TernKeyFile *keys, GError **error)
 {
   g_autoptr (GString) all = g_string_new (NULL);
 
