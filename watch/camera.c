@@ -187,3 +187,12 @@ tern_camera_is_on (const TernCamera *camera)
 {
   return camera->connected;
 }
+
+void
+tern_camera_stats (const TernCamera *camera, TernRunStats *stats)
+{
+  if (camera->run)
+    tern_run_stats (camera->run, stats);
+  else
+    *stats = (TernRunStats) { 0 };
+}

@@ -29,5 +29,7 @@ const TernCameraConfig *tern_camera_config (const TernCamera *camera);
 gboolean tern_camera_has_ended (const TernCamera *camera);
 /* Whether frames come. */
 gboolean tern_camera_is_on (const TernCamera *camera);
+/* Since it was connected; all 0 when it is not. */
+void tern_camera_stats (const TernCamera *camera, TernRunStats *stats);
 
 G_END_DECLS

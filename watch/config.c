@@ -174,6 +174,11 @@ read_general (TernWatchConfig *config, TernKeyFile *keys)
   config->mmproj = tern_config_path (keys, "watch", "mmproj", config);
   config->text_model = tern_config_path (keys, "watch", "text-model", config);
   config->threads = tern_config_uint (keys, "watch", "threads", 0, TERN_THREADS_MAX, 0);
+  config->page = tern_config_text (keys, "watch", "page");
+#ifndef TERN_HAVE_PAGE
+  if (config->page)
+    tern_key_file_mistake (keys, "watch", "page", "this build has no page (libsoup 3 was not there)");
+#endif
   config->keep = tern_config_duration (keys, "watch", "keep", 60 * G_USEC_PER_SEC, 30 * 86400 * (gint64) G_USEC_PER_SEC);
   config->keep_bytes = tern_config_bytes (keys, "watch", "keep-bytes", (guint64) 10 << 30);
   config->spool_bytes = tern_config_bytes (keys, "watch", "spool-bytes", MIN ((guint64) 64 << 20, config->keep_bytes / 2));
@@ -232,6 +237,7 @@ tern_watch_config_free (TernWatchConfig *config)
   g_free (config->model);
   g_free (config->mmproj);
   g_free (config->text_model);
+  g_free (config->page);
   g_ptr_array_unref (config->cameras);
   g_ptr_array_unref (config->rules);
   g_ptr_array_unref (config->sinks);

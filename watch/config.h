@@ -75,6 +75,7 @@ typedef struct {
   guint threads;
   gint64 keep;                  /* how long results are kept */
   guint64 keep_bytes;           /* of the memory's file, about */
+  char *page;                   /* HOST:PORT at which the page is; NULL: nowhere */
   guint64 spool_bytes;          /* of what waits for each that is told */
   GPtrArray *cameras;           /* TernCameraConfig */
   GPtrArray *rules;             /* TernRuleConfig */

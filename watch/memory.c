@@ -20,10 +20,10 @@ static const char schema[] =
     "CREATE TABLE result (id INTEGER PRIMARY KEY AUTOINCREMENT, run INTEGER NOT NULL, camera TEXT NOT NULL,"
     "  number INTEGER NOT NULL, start INTEGER NOT NULL, end INTEGER NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL,"
     "  label TEXT, scores TEXT, confidence REAL NOT NULL, abstained INTEGER NOT NULL, fresh INTEGER NOT NULL, model TEXT,"
-    "  tags TEXT NOT NULL, UNIQUE (run, camera, number));"
+    "  tags TEXT NOT NULL, verdict INTEGER, UNIQUE (run, camera, number));"
     "CREATE INDEX result_start ON result (start);"
     "CREATE INDEX result_camera ON result (camera, fresh);"
-    "CREATE INDEX result_unsure ON result (id) WHERE abstained = 1 AND fresh = 1;"
+    "CREATE INDEX result_unsure ON result (id) WHERE abstained = 1 AND fresh = 1 AND verdict IS NULL;"
     "CREATE TABLE thumbnail (result INTEGER PRIMARY KEY, jpeg BLOB NOT NULL);"
     "CREATE VIEW said AS SELECT id, text, tags FROM result WHERE fresh = 1;"
     "CREATE VIRTUAL TABLE words USING fts5 (text, tags, content='said', content_rowid='id',"
@@ -413,6 +413,38 @@ tern_memory_forget (TernMemory *memory, gint64 before, guint64 bytes, guint most
 }
 
 /* ---- Single values ---- */
+
+guint
+tern_memory_count (TernMemory *memory, const char *camera, gint64 since, gint64 until)
+{
+  sqlite3_stmt *statement = tern_memory_prepare (memory, "SELECT count(*) FROM result WHERE start >= ? AND start < ? AND fresh = 1"
+      " AND (?3 IS NULL OR camera = ?3)", NULL);
+  guint n = 0;
+  int rc;
+
+  if (!statement)
+    return 0;
+  sqlite3_bind_int64 (statement, 1, since);
+  sqlite3_bind_int64 (statement, 2, until);
+  tern_memory_bind_text (statement, 3, camera);
+  rc = sqlite3_step (statement);
+  if (rc == SQLITE_ROW)
+    n = (guint) sqlite3_column_int64 (statement, 0);
+  tern_memory_end (memory, statement, rc, NULL);
+  return n;
+}
+
+gboolean
+tern_memory_judge (TernMemory *memory, gint64 id, gboolean right, GError **error)
+{
+  sqlite3_stmt *statement = tern_memory_prepare (memory, "UPDATE result SET verdict = ? WHERE id = ?", error);
+
+  if (!statement)
+    return FALSE;
+  sqlite3_bind_int (statement, 1, right ? 1 : 0);
+  sqlite3_bind_int64 (statement, 2, id);
+  return tern_memory_run (memory, statement, error);
+}
 
 GBytes *
 tern_memory_thumbnail (TernMemory *memory, gint64 id, GError **error)

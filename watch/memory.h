@@ -60,6 +60,11 @@ gboolean tern_memory_forget (TernMemory *memory, gint64 before, guint64 bytes, g
 /* The thumbnail of a result; NULL without one, or with @error. */
 GBytes *tern_memory_thumbnail (TernMemory *memory, gint64 id, GError **error);
 
+/* How many results with something new began in [since, until), of @camera (NULL: any); 0, too, when that cannot be read. */
+guint tern_memory_count (TernMemory *memory, const char *camera, gint64 since, gint64 until);
+/* What somebody says of a result that the model was not sure of. */
+gboolean tern_memory_judge (TernMemory *memory, gint64 id, gboolean right, GError **error);
+
 /* A text under a name, for what else must outlive the process. NULL: none, or *@error is set. */
 char *tern_memory_get (TernMemory *memory, const char *name, GError **error);
 /* @text NULL: no longer. */

@@ -479,6 +479,32 @@ tern_run_last_frame (TernRun *run)
   return time;
 }
 
+static GstStructure *
+stats_of (TernRun *run, const char *name)
+{
+  GstElement *element = gst_bin_get_by_name (GST_BIN (run->pipeline), name);
+  GstStructure *stats = NULL;
+
+  g_object_get (element, "stats", &stats, NULL);
+  gst_object_unref (element);
+  return stats;
+}
+
+void
+tern_run_stats (TernRun *run, TernRunStats *stats)
+{
+  GstStructure *encoder = stats_of (run, "encoder"), *generator = stats_of (run, "generator");
+
+  *stats = (TernRunStats) { 0 };
+  gst_structure_get (encoder, "frames", G_TYPE_UINT64, &stats->frames, "looked-at", G_TYPE_UINT64, &stats->looked_at,
+      "unchanged", G_TYPE_UINT64, &stats->unchanged, NULL);
+  gst_structure_get (generator, "windows", G_TYPE_UINT64, &stats->windows, "repeated", G_TYPE_UINT64, &stats->repeated,
+      "dropped", G_TYPE_UINT64, &stats->dropped, NULL);
+  gst_structure_get (generator, "last-latency", G_TYPE_UINT64, &stats->latency, NULL);
+  gst_structure_free (encoder);
+  gst_structure_free (generator);
+}
+
 /* ---- Closing ---- */
 
 static GMutex closing_lock;

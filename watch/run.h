@@ -37,6 +37,13 @@ typedef struct {
 
 typedef struct _TernRun TernRun;
 
+/* What its elements counted so far. */
+typedef struct {
+  guint64 frames, looked_at, unchanged;         /* frames: that came, that were due, of these with nothing new */
+  guint64 windows, repeated, dropped;           /* that were answered, of these told again; left out */
+  guint64 latency;                              /* ns from the last window's end to its answer, of a live source */
+} TernRunStats;
+
 /* NULL: the pipeline cannot be made; *@error says why. @config is read
  * during the call, @funcs must live as long. */
 TernRun *tern_run_new (const TernCameraConfig *config, TernModel *model, const TernRunFuncs *funcs, gpointer data,
@@ -46,6 +53,7 @@ void tern_run_free (TernRun *run);
 
 /* Monotonic us of the last frame that came, 0: none yet. */
 gint64 tern_run_last_frame (TernRun *run);
+void tern_run_stats (TernRun *run, TernRunStats *stats);
 /* Waits until every pipeline that was thrown away is closed. */
 void tern_run_wait_closed (void);
 

@@ -94,7 +94,7 @@ match_pieces (const TernSearch *search, char **words)
     " WHERE f.camera = r.camera AND f.fresh = 1 AND f.id > r.id), 9223372036854775807)), r.end), r.text, r.label, r.scores," \
     " r.confidence, r.abstained"
 #define FILTERS " r.fresh = 1 AND (?2 IS NULL OR r.camera = ?2) AND (?3 IS NULL OR r.label = ?3) AND r.start >= ?4" \
-    " AND r.start < ?5 AND (?6 = 0 OR r.abstained = 1)"
+    " AND r.start < ?5 AND (?6 = 0 OR (r.abstained = 1 AND r.verdict IS NULL))"
 /* What has a common word is a large part of everything: the newest are looked at, and the best of them shown. */
 #define RANKED(table) "SELECT " COLUMNS " FROM (SELECT " table ".rowid AS id, bm25 (" table ") AS score FROM " table \
     " JOIN result r ON r.id = " table ".rowid WHERE " table " MATCH ?1 AND" FILTERS " ORDER BY " table ".rowid DESC" \
@@ -103,7 +103,7 @@ match_pieces (const TernSearch *search, char **words)
 #define NEWEST(table) "SELECT " COLUMNS " FROM " table " JOIN result r ON r.id = " table ".rowid WHERE " table \
     " MATCH ?1 AND" FILTERS " ORDER BY " table ".rowid DESC LIMIT ?7"
 #define ANYTHING "SELECT " COLUMNS " FROM result r WHERE ?1 IS NULL AND" FILTERS " ORDER BY r.start DESC LIMIT ?7"
-#define UNSURE "SELECT " COLUMNS " FROM result r WHERE ?1 IS NULL AND r.abstained = 1 AND" FILTERS \
+#define UNSURE "SELECT " COLUMNS " FROM result r WHERE ?1 IS NULL AND r.abstained = 1 AND r.verdict IS NULL AND" FILTERS \
     " ORDER BY r.id DESC LIMIT ?7"
 
 static void

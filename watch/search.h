@@ -22,7 +22,7 @@ typedef struct {
   const char *camera;           /* NULL: any */
   const char *label;            /* the likeliest one; NULL: any */
   gint64 since, until;          /* us since 1970 UTC, when the window began: since <= start < until; 0: open */
-  gboolean unsure;              /* those that abstained alone */
+  gboolean unsure;              /* those alone that abstained, and that nobody has judged */
   guint limit;                  /* 1..TERN_SEARCH_MOST */
   TernSearchOrder order;
 } TernSearch;

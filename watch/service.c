@@ -25,6 +25,8 @@ struct _TernService {
   TernRules *rules;
   gint64 forget_due;            /* monotonic */
   char *failure;
+  void (*listener) (gpointer data, const TernTold *told, gint64 id, gboolean has_picture);
+  gpointer listener_data;
 };
 
 /* ---- Results ---- */
@@ -78,19 +80,18 @@ keep_rules (TernService *service, GError **error)
 }
 
 static gboolean
-remember (TernService *service, const TernTold *told, GBytes *thumbnail, GError **error)
+remember (TernService *service, const TernTold *told, GBytes *thumbnail, gint64 *id, GError **error)
 {
   TernMemoryResult row = { .run = service->run, .camera = told->camera, .start = told->start, .end = told->end,
     .kind = told->kind, .text = told->text, .label = told->label, .scores = told->scores, .confidence = told->confidence,
     .abstained = told->abstained, .unchanged = told->unchanged, .model = told->model, .thumbnail = thumbnail };
-  gint64 id;
 
   row.number = next_number (service, told->camera);
-  return tern_memory_add (service->memory, &row, &id, error);
+  return tern_memory_add (service->memory, &row, id, error);
 }
 
 static gboolean
-take_result (TernService *service, const TernTold *told, const TernSeen *seen, GBytes *thumbnail, GError **error)
+take_result (TernService *service, const TernTold *told, const TernSeen *seen, GBytes *thumbnail, gint64 *id, GError **error)
 {
   g_autoptr (GArray) alerts = g_array_new (FALSE, FALSE, sizeof (TernAlert));
   g_autofree char *topic = tern_message_result_topic (told->camera);
@@ -98,7 +99,7 @@ take_result (TernService *service, const TernTold *told, const TernSeen *seen, G
   gint64 now = g_get_real_time ();
 
   tern_rules_see (service->rules, seen, now, alerts);
-  return tern_memory_begin (service->memory, error) && remember (service, told, thumbnail, error)
+  return tern_memory_begin (service->memory, error) && remember (service, told, thumbnail, id, error)
       && spool (service, TERN_TELL_RESULTS, topic, payload, error)
       && spool_alerts (service, alerts, told, now, error) && keep_rules (service, error)
       && tern_memory_commit (service->memory, error);
@@ -132,13 +133,17 @@ on_observed (gpointer data, TernCamera *camera, const TernObserved *observed)
   TernSeen seen = { name, observed->text, (const char *const *) observed->labels, observed->scores, observed->abstained,
     observed->unchanged, strcmp (observed->kind, "error") == 0 };
   g_autoptr (GError) error = NULL;
+  gint64 id;
 
   if (service->failure)
     return;
-  if (take_result (service, &told, &seen, observed->thumbnail, &error))
-    kick_all (service);
-  else
+  if (!take_result (service, &told, &seen, observed->thumbnail, &id, &error)) {
     fail (service, error);
+    return;
+  }
+  kick_all (service);
+  if (service->listener)
+    service->listener (service->listener_data, &told, id, observed->thumbnail && !observed->unchanged && !seen.error);
 }
 
 static void
@@ -409,6 +414,40 @@ tern_service_status (TernService *service)
   for (guint i = 0; i < service->cameras->len; i++)
     on += tern_camera_is_on (g_ptr_array_index (service->cameras, i)) != 0;
   return g_strdup_printf ("%u of %u cameras watched", on, service->cameras->len);
+}
+
+TernMemory *
+tern_service_memory (TernService *service)
+{
+  return service->memory;
+}
+
+void
+tern_service_each_camera (TernService *service, void (*func) (gpointer data, const TernCameraStatus *status), gpointer data)
+{
+  for (guint i = 0; i < service->cameras->len; i++) {
+    TernCamera *camera = g_ptr_array_index (service->cameras, i);
+    TernCameraStatus status = { tern_camera_config (camera)->name, tern_camera_is_on (camera) };
+    TernRunStats stats;
+
+    tern_camera_stats (camera, &stats);
+    status.frames = stats.frames;
+    status.looked_at = stats.looked_at;
+    status.unchanged = stats.unchanged;
+    status.windows = stats.windows;
+    status.repeated = stats.repeated;
+    status.dropped = stats.dropped;
+    status.latency = stats.latency;
+    func (data, &status);
+  }
+}
+
+void
+tern_service_listen (TernService *service, void (*func) (gpointer data, const TernTold *told, gint64 id, gboolean has_picture),
+    gpointer data)
+{
+  service->listener = func;
+  service->listener_data = data;
 }
 
 /* ---- Another configuration ---- */

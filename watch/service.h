@@ -4,6 +4,8 @@
 
 #include "tern/tern.h"
 #include "watch/config.h"
+#include "watch/memory.h"
+#include "watch/messages.h"
 
 G_BEGIN_DECLS
 
@@ -20,6 +22,20 @@ gboolean tern_service_tick (TernService *service);
 void tern_service_reload (TernService *service, TernWatchConfig *config);
 /* "3 of 4 cameras": for people. */
 char *tern_service_status (TernService *service);
+
+/* ---- For the page ---- */
+
+typedef struct {
+  const char *name;
+  gboolean on;                  /* frames come */
+  guint64 frames, looked_at, unchanged, windows, repeated, dropped, latency;    /* as in watch/run.h */
+} TernCameraStatus;
+
+TernMemory *tern_service_memory (TernService *service);
+void tern_service_each_camera (TernService *service, void (*func) (gpointer data, const TernCameraStatus *status), gpointer data);
+/* @func is called with each result that is remembered; NULL: no longer. @id: in the memory. */
+void tern_service_listen (TernService *service, void (*func) (gpointer data, const TernTold *told, gint64 id,
+        gboolean has_picture), gpointer data);
 /* The memory failed: what it said. NULL: it did not. Whoever cannot remember had better be started again. */
 const char *tern_service_failure (TernService *service);
 

@@ -7,12 +7,18 @@
 #include "tools/tool.h"
 #include "watch/commands.h"
 #include "watch/notify.h"
+#ifdef TERN_HAVE_PAGE
+#include "watch/page.h"
+#endif
 #include "watch/run-source.h"
 #include "watch/service.h"
 
 typedef struct {
   const char *path;             /* of the configuration */
   TernService *service;
+#ifdef TERN_HAVE_PAGE
+  TernPage *page;               /* NULL: none is asked for */
+#endif
   GMainLoop *loop;
   char *status;                 /* as it was told last */
   int result;
@@ -44,6 +50,10 @@ on_tick (gpointer data)
   const char *failure = tern_service_failure (watch->service);
 
   tell_status (watch);
+#ifdef TERN_HAVE_PAGE
+  if (watch->page)
+    tern_page_tick (watch->page);
+#endif
   if (failure) {
     tern_tool_message ("%s", failure);
     watch->result = TERN_TOOL_FAILED;
@@ -121,11 +131,29 @@ open_model (const TernWatchConfig *config, GError **error)
   return tern_model_open (&params, error);
 }
 
+static gboolean
+open_page (Watch *watch, const char *listen, GError **error)
+{
+#ifdef TERN_HAVE_PAGE
+  g_autofree char *address = NULL;
+
+  watch->page = tern_page_new (watch->service, listen, error);
+  if (!watch->page) {
+    g_prefix_error (error, "%s: page: ", watch->path);
+    return FALSE;
+  }
+  address = tern_page_address (watch->page);
+  tern_tool_message ("the page is at %s", address);
+#endif
+  return TRUE;
+}
+
 /* Everything that can be wrong is found before a camera is connected. */
 static gboolean
 start (Watch *watch, gboolean check, GError **error)
 {
   TernWatchConfig *config = NULL;
+  g_autofree char *page = NULL;
   TernModel *model;
 
   if (!tern_source_find_elements (error) || !(config = tern_watch_config_read (watch->path, tern_source_check, error)))
@@ -140,9 +168,10 @@ start (Watch *watch, gboolean check, GError **error)
     tern_watch_config_free (config);
     return FALSE;
   }
+  page = g_strdup (config->page);
   watch->service = tern_service_new (config, model, say, error);
   tern_model_unref (model);
-  return watch->service != NULL;
+  return watch->service && (!page || open_page (watch, page, error));
 }
 
 int
@@ -165,11 +194,16 @@ tern_watch_command (int argc, char **argv)
     return tern_tool_usage ("watch: expected --config FILE, found none");
   gst_init (NULL, NULL);
   watch.path = path;
-  if (!start (&watch, check, &error))
+  if (!start (&watch, check, &error)) {
+    tern_service_free (watch.service);
     return tern_tool_fail (&error);
+  }
   if (check)
     return TERN_TOOL_DONE;
   run (&watch);
+#ifdef TERN_HAVE_PAGE
+  tern_page_free (watch.page);
+#endif
   tern_service_free (watch.service);
   g_free (watch.status);
   return watch.result;

@@ -31,6 +31,12 @@ tern_http_path (const TernHttpRequest *request)
   return request->path;
 }
 
+const char *
+tern_http_query (const TernHttpRequest *request)
+{
+  return request->message ? g_uri_get_query (soup_server_message_get_uri (request->message)) : NULL;
+}
+
 GBytes *
 tern_http_body (const TernHttpRequest *request)
 {
@@ -196,7 +202,16 @@ common_headers (TernHttpRequest *request)
 void
 tern_http_reply (TernHttpRequest *request, guint status, const char *type, char *body)
 {
-  g_autofree char *owned = body;
+  g_autoptr (GBytes) bytes = g_bytes_new_take (body, strlen (body));
+
+  tern_http_reply_bytes (request, status, type, bytes);
+}
+
+void
+tern_http_reply_bytes (TernHttpRequest *request, guint status, const char *type, GBytes *body)
+{
+  gsize size;
+  const char *data = g_bytes_get_data (body, &size);
 
   if (!request->message || request->answered)
     return;
@@ -206,7 +221,7 @@ tern_http_reply (TernHttpRequest *request, guint status, const char *type, char 
   common_headers (request);
   say_answered (request, status);
   soup_server_message_set_status (request->message, status, NULL);
-  soup_server_message_set_response (request->message, type, SOUP_MEMORY_COPY, owned, strlen (owned));
+  soup_server_message_set_response (request->message, type, SOUP_MEMORY_COPY, data, size);
   go_on (request);
 }
 

@@ -78,6 +78,7 @@ void tern_http_request_unref (TernHttpRequest *request);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernHttpRequest, tern_http_request_unref)
 
 const char *tern_http_path (const TernHttpRequest *request);
+const char *tern_http_query (const TernHttpRequest *request);   /* "a=b&c=d", as it came; NULL: none */
 GBytes *tern_http_body (const TernHttpRequest *request);        /* borrowed */
 /* Forgets the body, whose bytes do not count any more. */
 void tern_http_drop_body (TernHttpRequest *request);
@@ -89,6 +90,7 @@ void tern_http_on_gone (TernHttpRequest *request, void (*func) (void *data), voi
 void tern_http_header (TernHttpRequest *request, const char *name, const char *value);
 /* An answer in one piece; takes @body. */
 void tern_http_reply (TernHttpRequest *request, guint status, const char *type, char *body);
+void tern_http_reply_bytes (TernHttpRequest *request, guint status, const char *type, GBytes *body);
 void tern_http_refuse (TernHttpRequest *request, const TernRefusal *refusal);
 /* An answer in pieces, each of which is sent at once. */
 void tern_http_begin (TernHttpRequest *request, const char *type);
