@@ -236,13 +236,13 @@ tern_view_review (TernService *service, GString *out)
 static void
 put_row (gpointer data, const TernCameraStatus *status)
 {
+  g_autofree char *latency = status->latency ? g_strdup_printf ("%.0f", (double) status->latency / 1e6) : g_strdup ("-");
   GString *out = data;
 
   tern_html_put (out, "<tr><th scope=\"row\">%s</th><td class=\"%s\">%s</td><td>%" G_GUINT64_FORMAT "</td><td>%" G_GUINT64_FORMAT
       "</td><td>%" G_GUINT64_FORMAT "</td><td>%" G_GUINT64_FORMAT "</td><td>%" G_GUINT64_FORMAT "</td><td>%" G_GUINT64_FORMAT
-      "</td><td>%.0f</td></tr>\n", status->name, status->on ? "on" : "off", status->on ? "connected" : "not connected",
-      status->frames, status->looked_at, status->unchanged, status->windows, status->repeated, status->dropped,
-      (double) status->latency / 1e6);
+      "</td><td>%s</td></tr>\n", status->name, status->on ? "on" : "off", status->on ? "connected" : "not connected",
+      status->frames, status->looked_at, status->unchanged, status->windows, status->repeated, status->dropped, latency);
 }
 
 void

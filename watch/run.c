@@ -501,6 +501,8 @@ tern_run_stats (TernRun *run, TernRunStats *stats)
   gst_structure_get (generator, "windows", G_TYPE_UINT64, &stats->windows, "repeated", G_TYPE_UINT64, &stats->repeated,
       "dropped", G_TYPE_UINT64, &stats->dropped, NULL);
   gst_structure_get (generator, "last-latency", G_TYPE_UINT64, &stats->latency, NULL);
+  if (!GST_CLOCK_TIME_IS_VALID (stats->latency))
+    stats->latency = 0;
   gst_structure_free (encoder);
   gst_structure_free (generator);
 }

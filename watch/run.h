@@ -41,7 +41,7 @@ typedef struct _TernRun TernRun;
 typedef struct {
   guint64 frames, looked_at, unchanged;         /* frames: that came, that were due, of these with nothing new */
   guint64 windows, repeated, dropped;           /* that were answered, of these told again; left out */
-  guint64 latency;                              /* ns from the last window's end to its answer, of a live source */
+  guint64 latency;                              /* ns from the last window's end to its answer, of a live source; 0: none */
 } TernRunStats;
 
 /* NULL: the pipeline cannot be made; *@error says why. @config is read

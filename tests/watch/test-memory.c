@@ -116,6 +116,12 @@ test_search (Place *place, gconstpointer data)
   assert_found (place, "5", .label = "open door");
   assert_found (place, "", .label = "open");
   assert_found (place, "7", .unsure = TRUE);
+  assert_found (place, "7", .words = "parcel", .unsure = TRUE);
+  g_assert_true (tern_memory_judge (place->memory, 7, TRUE, NULL));     /* somebody is sure now */
+  assert_found (place, "", .unsure = TRUE);
+  assert_found (place, "7", .words = "parcel");
+  g_assert_cmpuint (tern_memory_count (place->memory, NULL, NOON, NOON + 16 * SECOND), ==, 3);
+  g_assert_cmpuint (tern_memory_count (place->memory, "yard", NOON, NOON + 100 * SECOND), ==, 1);
   assert_found (place, "2", .words = "car", .since = NOON + SECOND);
   assert_found (place, "1", .words = "car", .until = NOON + 4 * SECOND);
 }

@@ -247,7 +247,9 @@ def silent(folder):
     watch, trace = Watch(tern, folder, camera() + LINES), f"{folder}/trace"
     run = subprocess.run(["strace", "-f", "-qq", "-o", trace, "-e", "trace=socket,connect,bind,listen", tern, "watch",
                           "--config", watch.config], capture_output=True, text=True, env=watch.env)
-    calls = [line for line in open(trace) if re.search(r"(socket|connect|bind|listen)\(", line)]
+    # GStreamer asks the kernel for devices when it looks at its plugins for the first time: no network.
+    calls = [line for line in open(trace) if re.search(r"(socket|connect|bind|listen)\(", line)
+             and "NETLINK_KOBJECT_UEVENT" not in line and "sa_family=AF_NETLINK" not in line]
     point(run.returncode == 0 and watch.count() == WINDOWS and not calls, "no socket is opened that was not asked for",
           run.stderr, *calls)
 
