@@ -106,6 +106,7 @@ run (Watch *watch)
   gint64 watchdog = tern_notify_watchdog ();
 
   watch->loop = g_main_loop_new (NULL, FALSE);
+  signal (SIGPIPE, SIG_IGN);    /* who hangs up is told of by what was written to */
   g_unix_signal_add (SIGTERM, on_quit, watch);
   g_unix_signal_add (SIGINT, on_quit, watch);
   g_unix_signal_add (SIGHUP, on_reload, watch);
