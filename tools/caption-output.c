@@ -242,14 +242,15 @@ hash_of (const char *path)
   return GSIZE_TO_POINTER (hash | 1);
 }
 
-/* video.srt; video.mp4.srt, video.mp4-2.srt, ... when another input of this run has taken the name. */
+/* video.srt; video.mp4.srt, video.mp4-2.srt, ... when another input of this run, or of one before, has taken the name. */
 static char *
 take_path (TernCaptionOutput *out, const TernBatchInput *input)
 {
   for (guint n = 0;; n++) {
     char *path = nth_path (out, input, n);
 
-    if (g_hash_table_add (out->names, hash_of (path)))
+    if (!(out->journal && tern_journal_made_for_other (out->journal, path, input->path))
+        && g_hash_table_add (out->names, hash_of (path)))
       return path;
     g_free (path);
   }
@@ -456,7 +457,7 @@ write_file (TernCaptionOutput *out, const TernBatchInput *input, gboolean again,
   out->file = take_path (out, input);
   if (is_same_file (out->file, input->path))
     return there_already (out->file, input->path, error);
-  if (would_be_lost (out, out->file) && !again && !(out->journal && (tern_journal_made (out->journal, out->file)
+  if (would_be_lost (out, out->file) && !again && !(out->journal && (tern_journal_made (out->journal, out->file, input->path)
               || says_the_same (out->file, out->text))))
     return there_already (out->file, input->path, error);
   folder = g_path_get_dirname (out->file);

@@ -296,6 +296,19 @@ def check_outputs(folder):
     small, enough = tern("--max-memory", "1M", photos), tern("--max-memory", "1G", photos / "0003.ppm")
     point(small[0] == 2 and "--max-memory: expected at least the" in small[2] and small[1] == "" and enough[0] == 0,
           "memory is planned: too little is refused with both numbers", small, enough)
+    same = folder / "same"
+    for sub, seed in (("a", 1), ("b", 9)):
+        (same / sub).mkdir(parents=True)
+        (same / sub / "x.ppm").write_bytes(picture(seed))
+    whole = tern("--format", "txt", "--output", folder / "whole", same)
+    parts = [tern("--format", "txt", "--output", folder / "parts", "--resume", f) for f in (same / "a", same)]
+    texts = [{p.name: p.read_text() for p in f.glob("*.txt")} for f in (folder / "whole", folder / "parts")]
+    (same / "b/x.ppm").write_bytes(picture(10))
+    parts.append(tern("--format", "txt", "--output", folder / "parts", "--resume", same))
+    point(whole[0] == 0 and [p[0] for p in parts] == [0] * 3 and sorted(texts[0]) == ["x.ppm.txt", "x.txt"] and texts[0] == texts[1]
+          and sorted(p.name for p in (folder / "parts").glob("*.txt")) == ["x.ppm.txt", "x.txt"]
+          and (folder / "parts/x.txt").read_text() == texts[0]["x.txt"],
+          "files of inputs of one name stay apart when another run goes on", whole, parts, texts)
     meta = photos / "metadata.jsonl"
     run = tern("--format", "metadata", "--output", meta, photos)
     rows = [json.loads(line) for line in meta.read_text().splitlines()]
