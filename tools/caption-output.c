@@ -15,6 +15,8 @@
 #include "tools/subtitles.h"
 #include "tools/tool.h"
 
+#define MAKING "making"          /* mark of the journal: the copy that was made when a run was ended */
+
 /* ---- Formats ----------------------------------------------------------------------------------------------------- */
 
 static const char *const formats[] = { "jsonl", "metadata", "srt", "vtt", "txt", "mux" };
@@ -448,6 +450,24 @@ write_copy (const TernCaptionOutput *out, const TernBatchInput *input, GError **
   return tern_mux_write (input->path, out->file, out->cues, out->language, out->stopped, error);
 }
 
+/* What is there under the name of the file at work is of a run before. A copy cannot be told by its bytes. */
+static gboolean
+is_ours (const TernCaptionOutput *out, const TernBatchInput *input)
+{
+  return out->journal && (tern_journal_made (out->journal, out->file, input->path) || (out->format == TERN_CAPTION_MUX
+          ? g_str_equal (tern_journal_marked (out->journal, MAKING), out->file) : says_the_same (out->file, out->text)));
+}
+
+/* The journal knows of a copy before it has its name: who is killed right after makes it again. */
+static gboolean
+claim_copy (TernCaptionOutput *out, GError **error)
+{
+  if (!out->journal)
+    return TRUE;
+  tern_journal_mark (out->journal, MAKING, out->file);
+  return tern_caption_output_sync (out, error) && tern_journal_commit (out->journal, error);
+}
+
 static gboolean
 write_file (TernCaptionOutput *out, const TernBatchInput *input, gboolean again, GError **error)
 {
@@ -457,8 +477,7 @@ write_file (TernCaptionOutput *out, const TernBatchInput *input, gboolean again,
   out->file = take_path (out, input);
   if (is_same_file (out->file, input->path))
     return there_already (out->file, input->path, error);
-  if (would_be_lost (out, out->file) && !again && !(out->journal && (tern_journal_made (out->journal, out->file, input->path)
-              || says_the_same (out->file, out->text))))
+  if (would_be_lost (out, out->file) && !again && !is_ours (out, input))
     return there_already (out->file, input->path, error);
   folder = g_path_get_dirname (out->file);
   if (out->place == TERN_CAPTION_MIRROR && g_mkdir_with_parents (folder, 0777) < 0) {
@@ -467,7 +486,7 @@ write_file (TernCaptionOutput *out, const TernBatchInput *input, gboolean again,
     return FALSE;
   }
   if (out->format == TERN_CAPTION_MUX)
-    return write_copy (out, input, error);
+    return claim_copy (out, error) && write_copy (out, input, error);
   output = tern_output_open (out->file, error);
   if (!output)
     return FALSE;

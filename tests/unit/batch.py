@@ -329,6 +329,19 @@ def check_outputs(folder):
     point(b"tx3g" in mp4 and b"S_TEXT/UTF8" in mkv and b"ger" in mkv, "have subtitles in them", run, copies)
     of = [tern("--window", "8", path) for path in (films / "clip.mp4", folder / "copies/clip.mp4", folder / "copies/other.mkv")]
     point(all(o[0] == 0 and [r[1:] for r in lines(o[1])] == [r[1:] for r in lines(of[0][1])] for o in of), "and pictures as they were", of)
+    # Killed between a copy's name and the journal's word that it is done: the journal without its last line.
+    kept, journal = folder / "kept copies", folder / "kept copies/.tern-journal"
+    args = ("--format", "mux", "--resume", "--output", kept, films / "clip.mp4")
+    runs = [tern(*args)]
+    copy = (kept / "clip.mp4").read_bytes()
+    journal.write_bytes(b"".join(journal.read_bytes().splitlines(True)[:-1]))
+    runs.append(tern(*args))
+    point([r[0] for r in runs] == [0, 0] and (kept / "clip.mp4").read_bytes() == copy and not list(kept.glob(".tern-??????")),
+          "a copy that the journal had not noted yet is made again", runs)
+    (kept / "clip.mp4").write_bytes(b"mine")
+    journal.unlink()
+    mine = tern(*args)
+    point(mine[0] == 1 and (kept / "clip.mp4").read_bytes() == b"mine", "what is somebody's stays", mine)
     over = tern("--format", "mux", "--overwrite", "--output", films, films / "clip.mp4")
     point(over[0] == 1 and (films / "clip.mp4").read_bytes() == CLIP.read_bytes(), "a film is never replaced by its copy", over)
     for args in (["--beside"], ["--language", "en"], ["--template", "{}"], ["--format", "txt"], ["--shard", "3/3"], ["--jobs", "-1"],
