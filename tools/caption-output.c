@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio_ext.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 #include <glib/gstdio.h>
 
 #include "engine/base/json.h"
+#include "tools/caption-tar.h"
 #include "tools/output.h"
 #include "tools/source.h"
 #include "tools/subtitles.h"
@@ -19,7 +21,7 @@
 
 /* ---- Formats ----------------------------------------------------------------------------------------------------- */
 
-static const char *const formats[] = { "jsonl", "metadata", "srt", "vtt", "txt", "mux" };
+static const char *const formats[] = { "jsonl", "metadata", "webdataset", "srt", "vtt", "txt", "mux" };
 
 gboolean
 tern_caption_format_parse (const char *text, TernCaptionFormat *format)
@@ -30,6 +32,12 @@ tern_caption_format_parse (const char *text, TernCaptionFormat *format)
       return TRUE;
     }
   return FALSE;
+}
+
+gboolean
+tern_caption_output_takes_parts (const TernCaptionOutput *out)
+{
+  return out->format != TERN_CAPTION_WEBDATASET;        /* it would be there a second time when it is tried again */
 }
 
 gboolean
@@ -150,10 +158,20 @@ tern_caption_output_open (TernCaptionOutput *out)
   return out->place == TERN_CAPTION_BESIDE || open_folder (out->path);
 }
 
+/* What is not whole goes; then readers find an end, which another run that goes on takes away again. */
+static gboolean
+end_tar (TernCaptionOutput *out)
+{
+  __fpurge (out->lines);
+  return ftruncate (fileno (out->lines), out->bytes) == 0 && fseeko (out->lines, out->bytes, SEEK_SET) == 0
+      && tern_caption_tar_end (out->lines);
+}
+
 gboolean
 tern_caption_output_close (TernCaptionOutput *out)
 {
-  gboolean good = !out->lines || out->lines == stdout || fclose (out->lines) == 0;
+  gboolean ended = out->format != TERN_CAPTION_WEBDATASET || !out->lines || end_tar (out);
+  gboolean good = (!out->lines || out->lines == stdout || fclose (out->lines) == 0) && ended;
 
   if (!good)
     tern_tool_message ("%s: %s", lines_name (out), g_strerror (errno));
@@ -420,6 +438,35 @@ write_metadata (TernCaptionOutput *out, const TernBatchInput *input, GError **er
   return TRUE;
 }
 
+/* A sample is written once: what is in a tar file cannot be taken out again. */
+static gboolean
+write_sample (TernCaptionOutput *out, const TernBatchInput *input, GError **error)
+{
+  g_autofree char *text = one_line (out);
+
+  out->file = tern_caption_tar_key (input);
+  if (out->journal && tern_journal_made (out->journal, out->file, input->path)) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_MISMATCH, "%s: expected it as it was when it was written into the tar file, found it "
+        "changed; a tar file of another name, without --resume, has it anew", input->path);
+    return FALSE;
+  }
+  if ((out->journal && tern_journal_made_for_other (out->journal, out->file, input->path))
+      || !g_hash_table_add (out->names, hash_of (out->file))) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_MISMATCH, "%s: expected a key of its own in the tar file, found that another input "
+        "has %s too (dots become _)", input->path, out->file);
+    return FALSE;
+  }
+  if (!tern_caption_tar_add (out->lines, input, out->file, text, error)) {
+    g_hash_table_remove (out->names, hash_of (out->file));
+    __fpurge (out->lines);      /* what found no room must not come after all */
+    if (ftruncate (fileno (out->lines), out->bytes) < 0 || fseeko (out->lines, out->bytes, SEEK_SET) < 0)
+      out->closed = TRUE;       /* nothing may follow it */
+    return FALSE;
+  }
+  out->bytes = ftello (out->lines);
+  return TRUE;
+}
+
 /* Whether @path has just these bytes. */
 static gboolean
 says_the_same (const char *path, const GString *text)
@@ -505,6 +552,8 @@ tern_caption_output_end (TernCaptionOutput *out, const TernBatchInput *input, gb
     return TRUE;
   if (out->format == TERN_CAPTION_METADATA)
     return write_metadata (out, input, error);
+  if (out->format == TERN_CAPTION_WEBDATASET)
+    return write_sample (out, input, error);
   if (out->format == TERN_CAPTION_TXT) {
     g_autofree char *line = one_line (out);
 
@@ -576,6 +625,7 @@ tern_caption_output_cut (TernCaptionOutput *out, guint64 end)
   if (!out->lines || fflush (out->lines) != 0 || fstat (fileno (out->lines), &info) < 0 || !S_ISREG (info.st_mode)
       || (guint64) info.st_size <= end)
     return;
+  out->bytes = end;
   if (ftruncate (fileno (out->lines), end) < 0)
     tern_tool_message ("%s: what was not finished stays at its end: %s", lines_name (out), g_strerror (errno));
 }

@@ -101,7 +101,7 @@ check_format (const Options *o, Caption *c)
   c->out.path = o->output;
   c->out.overwrite = o->overwrite;
   if (o->format && !tern_caption_format_parse (o->format, &c->out.format))
-    return wrong ("--format", "jsonl, metadata, srt, vtt, txt or mux", "%s", o->format);
+    return wrong ("--format", "jsonl, metadata, webdataset, srt, vtt, txt or mux", "%s", o->format);
   return TRUE;
 }
 
@@ -281,14 +281,14 @@ tern_tool_caption (int argc, char **argv)
     { "max-tokens", 0, 0, G_OPTION_ARG_INT, &o.max_tokens, "Longest caption (32)", "N" },
     { "beam", 0, 0, G_OPTION_ARG_INT, &o.beam, "Beams; 1 is greedy (1)", "N" },
     { "threads", 0, 0, G_OPTION_ARG_INT, &o.threads, "Threads (all cores)", "N" },
-    { "output", 0, 0, G_OPTION_ARG_FILENAME, &o.output, "File for JSON lines and metadata, folder for the others", "PATH" },
+    { "output", 0, 0, G_OPTION_ARG_FILENAME, &o.output, "File for JSON lines, metadata and webdataset, folder for the others", "PATH" },
     { "metrics", 0, 0, G_OPTION_ARG_NONE, &o.metrics, "JSON lines have how long each stage took", NULL },
     { "track", 0, 0, G_OPTION_ARG_INT, &o.track, "Video track of each file, counted from 0 (the one that is the video)",
         "N" },
     { "overwrite", 0, 0, G_OPTION_ARG_NONE, &o.overwrite, "Replace output files that are there already", NULL },
     { "allow-network", 0, 0, G_OPTION_ARG_NONE, &o.allow_network, "Open URLs (http, https, rtsp, ...), and what playlists "
         "name there", NULL },
-    { "format", 0, 0, G_OPTION_ARG_STRING, &o.format, "jsonl (default), metadata, srt, vtt, txt, or mux: copies of films with subtitles in them", "FORMAT" },
+    { "format", 0, 0, G_OPTION_ARG_STRING, &o.format, "jsonl (default), metadata, webdataset, srt, vtt, txt, or mux: copies of films with subtitles in them", "FORMAT" },
   };
   Caption c = { .params = TERN_SESSION_PARAMS_INIT };
   g_auto (GStrv) operands = NULL;
