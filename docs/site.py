@@ -168,7 +168,7 @@ for name in elements:
     body, missing = element_page(name, blocks)
     lacking += missing
     write(name, body, name)
-for path in (root / "docs").glob("*.svg"):
+for path in (*(root / "docs").glob("*.svg"), *(root / "docs").glob("*.png")):
     (out / path.name).write_bytes(path.read_bytes())
 write("api", "".join(header_page(path) for path in headers), "Tern: libtern")
 (out / ".registry").unlink(missing_ok=True)

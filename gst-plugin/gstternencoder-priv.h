@@ -43,6 +43,7 @@ struct _GstTernEncoder
   TernFit fit;
   GstClockTime idle_timeout;
   TernGateParams gate_params;
+  TernReuseParams reuse_params;
 
   GstTernTask task;             /* the worker: EncoderItem, and events */
   /* Under its lock. */
@@ -50,6 +51,7 @@ struct _GstTernEncoder
   TernEncoder *encoder;         /* set by the worker; for cancelling */
   guint64 frames, taken, dropped;
   TernGateStats gate_stats;
+  TernReuseStats reuse_stats;
   GstTernSeen seen;             /* the last frame that came */
   gboolean unseen;              /* ... tokens do not say where it ends */
   GstClockTime seen_at;         /* ... when, by the task's clock */

@@ -16,6 +16,7 @@ worker_open (GstTernEncoder * self)
   GError *error = NULL;
   gboolean interrupted;
   TernGateParams gate;
+  TernReuseParams reuse;
   TernFit fit;
 
   if (self->model)
@@ -26,11 +27,13 @@ worker_open (GstTernEncoder * self)
   GST_OBJECT_LOCK (self);
   fit = self->fit;
   gate = self->gate_params;
+  reuse = self->reuse_params;
   GST_OBJECT_UNLOCK (self);
   if (gate.mode != TERN_GATE_MODE_OFF)
     self->gate = tern_gate_new (&gate, NULL);
   encoder = tern_encoder_new (self->model, fit, &error);
-  if (!encoder) {
+  if (!encoder || !tern_encoder_set_reuse (encoder, &reuse, &error)) {
+    tern_encoder_free (encoder);
     gst_tern_post_error (self, error);
     g_clear_error (&error);
     return GST_FLOW_ERROR;
@@ -236,6 +239,9 @@ worker_look (GstTernEncoder * self, TernImage * image, guint shift,
   if (gst_tern_frame_narrow (image, shift, &self->room, error)
       && tern_encoder_run (self->encoder, image, tokens, out, error)) {
     self->picture++;
+    g_mutex_lock (&self->task.lock);
+    tern_encoder_reuse_stats (self->encoder, &self->reuse_stats);
+    g_mutex_unlock (&self->task.lock);
     return TRUE;
   }
   worker_forget_picture (self);

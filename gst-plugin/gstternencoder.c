@@ -65,6 +65,9 @@ enum
   SHARED_GATE,
   SHARED_GATE_THRESHOLD,
   SHARED_MAX_SILENCE,
+  SHARED_REUSE,
+  SHARED_REUSE_THRESHOLD,
+  SHARED_REUSE_REFRESH,
   SHARED_LAST
 };
 
@@ -128,6 +131,7 @@ gst_tern_encoder_change_state (GstElement * element, GstStateChange transition)
     g_mutex_lock (&self->task.lock);
     self->frames = self->taken = self->dropped = 0;
     self->gate_stats = (TernGateStats) { 0, };
+    self->reuse_stats = (TernReuseStats) { 0, };
     g_mutex_unlock (&self->task.lock);
     self->loader = gst_tern_loader_start (element, &self->settings,
         TERN_MODEL_VISION);
@@ -152,7 +156,10 @@ make_stats (GstTernEncoder * self)
       "looked-at", G_TYPE_UINT64, self->taken,
       "dropped", G_TYPE_UINT64, self->dropped,
       "unchanged", G_TYPE_UINT64, self->gate_stats.unchanged,
-      "forced", G_TYPE_UINT64, self->gate_stats.forced, NULL);
+      "forced", G_TYPE_UINT64, self->gate_stats.forced,
+      "patches-computed", G_TYPE_UINT64, self->reuse_stats.patches_computed,
+      "patches-reused", G_TYPE_UINT64, self->reuse_stats.patches_reused,
+      "refreshes", G_TYPE_UINT64, self->reuse_stats.refreshed, NULL);
   g_mutex_unlock (&self->task.lock);
   return stats;
 }
@@ -202,6 +209,15 @@ gst_tern_encoder_set_property (GObject * object, guint id,
       break;
     case PROP_SHARED + SHARED_MAX_SILENCE:
       self->gate_params.max_silence = g_value_get_uint64 (value);
+      break;
+    case PROP_SHARED + SHARED_REUSE:
+      self->reuse_params.mode = g_value_get_enum (value);
+      break;
+    case PROP_SHARED + SHARED_REUSE_THRESHOLD:
+      self->reuse_params.threshold = g_value_get_double (value);
+      break;
+    case PROP_SHARED + SHARED_REUSE_REFRESH:
+      self->reuse_params.refresh = g_value_get_uint (value);
       break;
     default:
       G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
@@ -254,6 +270,15 @@ gst_tern_encoder_get_property (GObject * object, guint id, GValue * value,
       break;
     case PROP_SHARED + SHARED_MAX_SILENCE:
       g_value_set_uint64 (value, self->gate_params.max_silence);
+      break;
+    case PROP_SHARED + SHARED_REUSE:
+      g_value_set_enum (value, self->reuse_params.mode);
+      break;
+    case PROP_SHARED + SHARED_REUSE_THRESHOLD:
+      g_value_set_double (value, self->reuse_params.threshold);
+      break;
+    case PROP_SHARED + SHARED_REUSE_REFRESH:
+      g_value_set_uint (value, self->reuse_params.refresh);
       break;
     default:
       G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
@@ -324,6 +349,56 @@ install_gate_properties (GObjectClass * klass, guint first)
           "(0 = never)", 0, G_MAXINT64, defaults.max_silence, ready));
 }
 
+static void
+install_reuse_properties (GObjectClass * klass, guint first)
+{
+  const GParamFlags ready = GST_TERN_PARAM_READY;
+  TernReuseParams defaults;
+
+  tern_reuse_params_init (&defaults);
+  /**
+   * GstTernEncoder:reuse:
+   *
+   * Whether patches of a frame that look as they did when they were computed
+   * keep their features: the encoder then computes what changed and a ring
+   * around it. Tokens are near those of the whole encoder, not the same. With
+   * auto a frame is computed whole when an estimate says that they would not be
+   * near, and where too much changes the cache rests. Takes memory for keys and
+   * values of all layers.
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (klass, first + SHARED_REUSE,
+      g_param_spec_enum ("reuse", "Reuse",
+          "Whether patches that look as they did keep their features",
+          GST_TYPE_TERN_REUSE, defaults.mode, ready));
+  /**
+   * GstTernEncoder:reuse-threshold:
+   *
+   * Smallest difference of a part of a patch for which it is computed again, in
+   * levels of 255. Up to three times as much where everything is noisy.
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (klass, first + SHARED_REUSE_THRESHOLD,
+      g_param_spec_double ("reuse-threshold", "Reuse threshold",
+          "Smallest difference for which a patch is computed again, in levels "
+          "of 255", TERN_REUSE_THRESHOLD_MIN, TERN_REUSE_THRESHOLD_MAX,
+          defaults.threshold, ready));
+  /**
+   * GstTernEncoder:reuse-refresh:
+   *
+   * Encoded frames from one that is computed whole to the next, at most. 0 is
+   * no limit.
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (klass, first + SHARED_REUSE_REFRESH,
+      g_param_spec_uint ("reuse-refresh", "Reuse refresh",
+          "Frames from one that is computed whole to the next, at most (0 = no "
+          "limit)", 0, TERN_REUSE_REFRESH_MAX, defaults.refresh, ready));
+}
+
 guint
 gst_tern_encoder_install_properties (GObjectClass * klass, guint first)
 {
@@ -392,6 +467,7 @@ gst_tern_encoder_install_properties (GObjectClass * klass, guint first)
           "behind a live source (0 = never)", 0, G_MAXINT64,
           DEFAULT_IDLE_TIMEOUT, ready));
   install_gate_properties (klass, first);
+  install_reuse_properties (klass, first);
   return first + SHARED_LAST;
 }
 
@@ -441,7 +517,8 @@ gst_tern_encoder_class_init (GstTernEncoderClass * klass)
    * `frames` that came, `looked-at`, and `dropped` because they still waited
    * when the next one came; of those looked at `unchanged`, which were not
    * encoded, and `forced`, which were after `max-silence` (uint64), since the
-   * element left READY.
+   * element left READY. With `reuse` `patches-computed`, `patches-reused`, and
+   * `refreshes`, frames all of which was computed (uint64).
    *
    * Since: 0.1
    */
@@ -453,6 +530,7 @@ gst_tern_encoder_class_init (GstTernEncoderClass * klass)
 
   gst_type_mark_as_plugin_api (GST_TYPE_TERN_SCALING, 0);
   gst_type_mark_as_plugin_api (GST_TYPE_TERN_GATE, 0);
+  gst_type_mark_as_plugin_api (GST_TYPE_TERN_REUSE, 0);
   gst_element_class_add_static_pad_template (element_class, &sink_template);
   gst_element_class_add_static_pad_template (element_class, &src_template);
   gst_element_class_set_static_metadata (element_class, "Tern vision encoder",
@@ -484,6 +562,7 @@ gst_tern_encoder_init (GstTernEncoder * self)
   self->rate_d = DEFAULT_RATE_D;
   self->fit = TERN_FIT_TRAINED;
   tern_gate_params_init (&self->gate_params);
+  tern_reuse_params_init (&self->reuse_params);
   self->idle_timeout = DEFAULT_IDLE_TIMEOUT;
   self->idle = TRUE;
   gst_tern_seen_init (&self->seen);

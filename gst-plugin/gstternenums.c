@@ -47,6 +47,11 @@ DEFINE_ENUM (gst_tern_gate_get_type, "GstTernGate",
     {TERN_GATE_MODE_OFF, "Every frame is encoded", "off"},
     {TERN_GATE_MODE_ON, "From the second frame on", "on"})
 
+DEFINE_ENUM (gst_tern_reuse_get_type, "GstTernReuse",
+    {TERN_REUSE_OFF, "All of every frame is computed", "off"},
+    {TERN_REUSE_AUTO, "Where the tokens stay near", "auto"},
+    {TERN_REUSE_ON, "Where at most half of the picture changes", "on"})
+
 DEFINE_ENUM (gst_tern_prune_gate_get_type, "GstTernPruneGate",
     {TERN_GATE_PAPER, "Select again when attention changes", "paper"},
     {TERN_GATE_REF, "Prune only steps whose attention changed", "ref"},
@@ -57,6 +62,10 @@ DEFINE_ENUM (gst_tern_kv_type_get_type, "GstTernKvType",
     {TERN_CACHE_F32, "32-bit floats", "f32"},
     {TERN_CACHE_F16, "16-bit floats", "f16"},
     {TERN_CACHE_INT8, "8-bit integers with scales", "int8"})
+
+DEFINE_ENUM (gst_tern_memory_get_type, "GstTernMemory",
+    {TERN_MEMORY_WINDOW, "A window is forgotten with its answer", "window"},
+    {TERN_MEMORY_STREAM, "What matters of all that was seen", "stream"})
 
 DEFINE_ENUM (gst_tern_leaky_get_type, "GstTernLeaky",
     {GST_TERN_LEAKY_AUTO, "downstream when live, otherwise no", "auto"},

@@ -50,10 +50,14 @@ GType gst_tern_scaling_get_type (void);
 GType gst_tern_gate_get_type (void);
 #define GST_TYPE_TERN_METHOD (gst_tern_method_get_type ())
 GType gst_tern_method_get_type (void);
+#define GST_TYPE_TERN_REUSE (gst_tern_reuse_get_type ())
+GType gst_tern_reuse_get_type (void);
 #define GST_TYPE_TERN_PRUNE_GATE (gst_tern_prune_gate_get_type ())
 GType gst_tern_prune_gate_get_type (void);
 #define GST_TYPE_TERN_KV_TYPE (gst_tern_kv_type_get_type ())
 GType gst_tern_kv_type_get_type (void);
+#define GST_TYPE_TERN_MEMORY (gst_tern_memory_get_type ())
+GType gst_tern_memory_get_type (void);
 #define GST_TYPE_TERN_LEAKY (gst_tern_leaky_get_type ())
 GType gst_tern_leaky_get_type (void);
 #define GST_TYPE_TERN_TIMESTAMPS (gst_tern_timestamps_get_type ())

@@ -28,7 +28,7 @@ typedef struct
   const gchar *prompt, *task, *prompt_id, *json_schema, *grammar;
   gchar **labels;
   guint max_tokens, frames;
-  guint64 timeout;
+  guint64 timeout, from, to;
   gdouble min_confidence;
   gboolean once;
 } Fields;
@@ -43,6 +43,8 @@ static const Field fields[] = {
   {"min-confidence", FIELD_SHARE, G_STRUCT_OFFSET (Fields, min_confidence)},
   {"max-tokens", FIELD_COUNT, G_STRUCT_OFFSET (Fields, max_tokens)},
   {"frames", FIELD_COUNT, G_STRUCT_OFFSET (Fields, frames)},
+  {"from", FIELD_TIME, G_STRUCT_OFFSET (Fields, from)},
+  {"to", FIELD_TIME, G_STRUCT_OFFSET (Fields, to)},
   {"timeout", FIELD_TIME, G_STRUCT_OFFSET (Fields, timeout)},
   {"once", FIELD_FLAG, G_STRUCT_OFFSET (Fields, once)},
 };
@@ -139,8 +141,8 @@ read_field (const GstStructure * structure, const gchar * name, Fields * into,
   else
     g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID,
         "%s: expected one of the fields prompt, task, prompt-id, labels, "
-        "json-schema, grammar, min-confidence, max-tokens, frames, timeout and "
-        "once", name);
+        "json-schema, grammar, min-confidence, max-tokens, frames, from, to, "
+        "timeout and once", name);
   g_free (found);
   return FALSE;
 }
@@ -154,7 +156,7 @@ check_fields (const GstStructure * structure, const Fields * f, GError ** error)
       + (f->grammar != NULL);
   const gchar *only_once = gst_structure_has_field (structure, "timeout") ?
       "timeout" : gst_structure_has_field (structure, "frames") ? "frames" :
-      NULL;
+      gst_structure_has_field (structure, "to") ? "to" : NULL;
 
   if (!f->prompt && !f->task)
     g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID,
@@ -222,7 +224,9 @@ gst_tern_ask_from_structure (const GstStructure * given, GError ** error)
       .max_tokens = f.max_tokens
     },
     .timeout = f.timeout,
-    .frames = f.frames
+    .frames = f.frames,
+    .from = f.from,
+    .to = f.to
   };
   return self;
 }

@@ -35,8 +35,11 @@ enum
   SHARED_KV_PRUNE,
   SHARED_KV_GATE,
   SHARED_KV_TYPE,
+  SHARED_MEMORY,
+  SHARED_MEMORY_TOKENS,
   SHARED_LEAKY,
   SHARED_METRICS,
+  SHARED_THINK,
   SHARED_TIMESTAMPS,
   SHARED_LATENCY,
   SHARED_ON_CHANGE,
@@ -142,11 +145,20 @@ gst_tern_generator_set_property (GObject * object, guint id,
     case PROP_SHARED + SHARED_KV_TYPE:
       params->kv_type = g_value_get_enum (value);
       break;
+    case PROP_SHARED + SHARED_MEMORY:
+      params->memory = g_value_get_enum (value);
+      break;
+    case PROP_SHARED + SHARED_MEMORY_TOKENS:
+      params->memory_tokens = g_value_get_uint (value);
+      break;
     case PROP_SHARED + SHARED_LEAKY:
       self->leaky = g_value_get_enum (value);
       break;
     case PROP_SHARED + SHARED_METRICS:
       params->metrics = g_value_get_boolean (value);
+      break;
+    case PROP_SHARED + SHARED_THINK:
+      params->think = g_value_get_boolean (value);
       break;
     case PROP_SHARED + SHARED_TIMESTAMPS:
       self->timestamps = g_value_get_enum (value);
@@ -251,11 +263,20 @@ gst_tern_generator_get_property (GObject * object, guint id, GValue * value,
     case PROP_SHARED + SHARED_KV_TYPE:
       g_value_set_enum (value, params->kv_type);
       break;
+    case PROP_SHARED + SHARED_MEMORY:
+      g_value_set_enum (value, params->memory);
+      break;
+    case PROP_SHARED + SHARED_MEMORY_TOKENS:
+      g_value_set_uint (value, params->memory_tokens);
+      break;
     case PROP_SHARED + SHARED_LEAKY:
       g_value_set_enum (value, self->leaky);
       break;
     case PROP_SHARED + SHARED_METRICS:
       g_value_set_boolean (value, params->metrics);
+      break;
+    case PROP_SHARED + SHARED_THINK:
+      g_value_set_boolean (value, params->think);
       break;
     case PROP_SHARED + SHARED_TIMESTAMPS:
       g_value_set_enum (value, self->timestamps);
@@ -407,6 +428,35 @@ install_sampling_properties (GObjectClass * klass, guint first)
       g_param_spec_enum ("kv-type", "KV type",
           "How keys and values of what was read are kept",
           GST_TYPE_TERN_KV_TYPE, TERN_CACHE_AUTO, GST_TERN_PARAM_READY));
+  /**
+   * GstTernGenerator:memory:
+   *
+   * What is remembered of frames whose window is over: with `stream` they are
+   * read one after the other, since READY, the stream's begin or a flush. What
+   * is new is remembered whole, of what is older what matters, never more than
+   * memory-tokens, so that a stream may go on for ever. Windows see their own
+   * frames, requests all that is remembered, or what is of a time (`from` and
+   * `to`); results have `memory_spans`. Needs kv-type auto or f32, kv-prune 0,
+   * and no action model.
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (klass, first + SHARED_MEMORY,
+      g_param_spec_enum ("memory", "Memory",
+          "What is remembered of frames whose window is over",
+          GST_TYPE_TERN_MEMORY, TERN_MEMORY_WINDOW, GST_TERN_PARAM_READY));
+  /**
+   * GstTernGenerator:memory-tokens:
+   *
+   * With memory=stream, how much is remembered: tokens whose keys and values
+   * are kept; 0 = 4096, or what the model's context has room for.
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (klass, first + SHARED_MEMORY_TOKENS,
+      g_param_spec_uint ("memory-tokens", "Memory tokens",
+          "Tokens that are remembered of a stream (0 = 4096, or what there is "
+          "room for)", 0, TERN_MEMORY_TOKENS_MAX, 0, GST_TERN_PARAM_READY));
 }
 
 guint
@@ -462,6 +512,19 @@ gst_tern_generator_install_properties (GObjectClass * klass, guint first)
   g_object_class_install_property (klass, first + SHARED_METRICS,
       g_param_spec_boolean ("metrics", "Metrics",
           "Results say how long each stage took", FALSE, playing));
+  /**
+   * GstTernGenerator:think:
+   *
+   * Lets the model think before it answers in its own words, where its chat
+   * template has a switch for it. Thoughts never leave, but count among
+   * max-tokens.
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (klass, first + SHARED_THINK,
+      g_param_spec_boolean ("think", "Think",
+          "Let the model think before it answers; thoughts count among max-tokens",
+          FALSE, playing));
   /**
    * GstTernGenerator:text-timestamps:
    *
@@ -589,7 +652,9 @@ gst_tern_generator_install_own_properties (GObjectClass * klass)
    * and were told what the one before was, `answered` questions about them and
    * requests, of these `errors`, `abstained` and `unchanged` (kept back by
    * on-change), `requests` asked, windows `dropped` and `queued`, and behind a live source
-   * `last-latency`, ns from the end of a window to its answer.
+   * `last-latency`, ns from the end of a window to its answer. With
+   * memory=stream `memory-tokens` that are remembered now, and `memory-turns`,
+   * how often some were forgotten.
    *
    * Since: 0.1
    */

@@ -25,6 +25,7 @@ get_params (GstTernGenerator * self, TernSessionParams * params)
       || (leaky == GST_TERN_LEAKY_AUTO && live);
   self->session_leaky = params->live;
   gst_tern_action_fill_params (self->action, params);
+  params->tokens_only = TRUE;
   params->func = gst_tern_generator_on_result;
   params->func_data = self;
   params->questions = self->standing->questions;
@@ -185,6 +186,10 @@ gst_tern_generator_make_stats (GstTernGenerator * self)
       "last-latency", G_TYPE_UINT64, self->last_latency, NULL);
   g_mutex_unlock (&self->task.lock);
   g_mutex_unlock (&self->session_lock);
+  if (self->params.memory == TERN_MEMORY_STREAM)
+    gst_structure_set (structure,
+        "memory-tokens", G_TYPE_UINT64, stats.memory_tokens,
+        "memory-turns", G_TYPE_UINT64, stats.memory_turns, NULL);
   gst_tern_action_add_stats (self->action, structure);
   return structure;
 }

@@ -353,7 +353,9 @@ gst_tern_generator_class_init (GstTernGeneratorClass * klass)
    * (string), `prompt-id` (string), one of `labels` (array of strings),
    * `json-schema` and `grammar` (string), `min-confidence` (double),
    * `max-tokens` (uint), `frames` (uint: the newest so many; otherwise those of
-   * the window that is open), `timeout` (uint64, ns), `once` (boolean; with
+   * the window that is open), with memory=stream `from` and `to` (uint64, ns of
+   * stream time: what is remembered of then is looked at alone; when that is
+   * nothing the result has finish_reason forgotten), `timeout` (uint64, ns), `once` (boolean; with
    * FALSE the question is asked about each window from now on, instead of
    * what the properties said).
    *

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Encoding as a step of its own: one frame at a time, done by the scheduler in slices. */
 #include "tern/model-priv.h"
+#include "tern/reuse-priv.h"
 
 struct _TernEncoder {
   TernClient client;
   TernModel *model;
   TernVision *vision;
   TernFit fit;
+  TernReuse *reuse;             /* NULL: none */
   TernCancel cancel;
 
   GMutex lock;
@@ -36,7 +38,8 @@ begin (TernEncoder *self, TernVisionState *vision)
 {
   self->options = (TernVisionOptions) { .tile = FALSE, .scaling = tern_fit_scaling (self->fit) };
   return tern_vision_plan_image (self->vision, self->image, &self->options, &self->plan, self->error)
-      && tern_vision_begin (vision, self->image, &self->options, &self->plan, self->tokens, self->error);
+      && tern_vision_begin_reusing (vision, self->reuse, self->image, &self->options, &self->plan, self->tokens,
+      self->error);
 }
 
 static void
@@ -122,6 +125,7 @@ destroy (TernClient *client)
 
   g_mutex_clear (&self->lock);
   g_cond_clear (&self->done);
+  tern_reuse_free (self->reuse);
   tern_model_unref (self->model);
   g_free (self);
 }
@@ -190,6 +194,22 @@ tern_encoder_free (TernEncoder *self)
   tern_encoder_cancel (self, TRUE);
   if (tern_scheduler_remove (self->model->scheduler, &self->client))
     destroy (&self->client);
+}
+
+gboolean
+tern_encoder_set_reuse (TernEncoder *self, const TernReuseParams *params, GError **error)
+{
+  g_return_val_if_fail (self != NULL && params != NULL, FALSE);
+  tern_scheduler_settle (self->model->scheduler, &self->client);
+  g_clear_pointer (&self->reuse, tern_reuse_free);
+  return tern_reuse_open (self->vision, params, &self->reuse, error);
+}
+
+void
+tern_encoder_reuse_stats (const TernEncoder *self, TernReuseStats *stats)
+{
+  g_return_if_fail (self != NULL && stats != NULL);
+  tern_reuse_get_stats (self->reuse, stats);
 }
 
 gboolean

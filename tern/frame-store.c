@@ -19,6 +19,7 @@ tern_frame_store_clear (TernFrameStore *store)
   for (guint i = 0; i < store->max_groups; i++) {
     tern_mem_free (store->groups[i].tokens);
     tern_mem_free (store->groups[i].keep);
+    tern_mem_free (store->groups[i].at);
     tern_mem_free (store->groups[i].mixed);
     g_free (store->groups[i].error);
   }
@@ -32,7 +33,7 @@ grow (TernFrameStore *store, TernFrameGroup *group, guint capacity, GError **err
 {
   gsize row = (gsize) store->dim * sizeof (float);
   float *tokens;
-  gint32 *keep;
+  gint32 *keep, *at;
 
   if (group->capacity >= capacity)
     return TRUE;
@@ -40,16 +41,22 @@ grow (TernFrameStore *store, TernFrameGroup *group, guint capacity, GError **err
   if (!tokens)
     return FALSE;
   keep = tern_mem_alloc (capacity * sizeof (gint32), "visual tokens of a window", error);
-  if (!keep) {
+  at = keep ? tern_mem_alloc (capacity * sizeof (gint32), "visual tokens of a window", error) : NULL;
+  if (!at) {
     tern_mem_free (tokens);
+    tern_mem_free (keep);
     return FALSE;
   }
-  if (group->total > 0)
+  if (group->total > 0) {
     memcpy (tokens, group->tokens, group->total * row);
+    memcpy (at, group->at, group->total * sizeof (gint32));
+  }
   tern_mem_free (group->tokens);
   tern_mem_free (group->keep);
+  tern_mem_free (group->at);
   group->tokens = tokens;
   group->keep = keep;
+  group->at = at;
   group->capacity = capacity;
   return TRUE;
 }
@@ -101,7 +108,7 @@ tern_frame_store_begin (TernFrameStore *store, guint64 first)
   group = &store->groups[store->n++];
   memory = *group;
   *group = (TernFrameGroup) { .first = first, .whole = TRUE, .tokens = memory.tokens, .keep = memory.keep,
-    .capacity = memory.capacity, .mixed = memory.mixed, .mixed_capacity = memory.mixed_capacity };
+    .at = memory.at, .capacity = memory.capacity, .mixed = memory.mixed, .mixed_capacity = memory.mixed_capacity };
   return group;
 }
 
@@ -121,7 +128,17 @@ tern_frame_store_rows (TernFrameStore *store, TernFrameGroup *group, guint n_tok
   /* A frame that nothing is left of has a place too. */
   if (!grow (store, group, MAX (capacity, 1), error))
     return NULL;
+  for (guint i = 0; i < n_tokens; i++)
+    group->at[group->total + i] = (gint32) i;
+  group->placed[group->n_frames] = FALSE;
   return group->tokens + (gsize) group->total * store->dim;
+}
+
+void
+tern_frame_store_place (TernFrameGroup *group, const gint32 *at, guint n_tokens)
+{
+  memcpy (group->at + group->total, at, n_tokens * sizeof (gint32));
+  group->placed[group->n_frames] = TRUE;
 }
 
 void
@@ -130,6 +147,7 @@ tern_frame_store_add (TernFrameGroup *group, guint n_tokens, guint full, guint64
   g_assert (group->n_frames < TERN_GROUP_FRAMES);
   if (n_tokens != full || (group->n_frames > 0 && n_tokens != group->n_tokens[0]))
     group->whole = FALSE;
+  group->placed[group->n_frames] |= n_tokens == full;
   group->pts[group->n_frames] = pts;
   group->picture[group->n_frames] = picture;
   group->n_tokens[group->n_frames++] = n_tokens;

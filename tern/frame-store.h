@@ -16,6 +16,8 @@ typedef struct {
   gboolean closed;              /* keep and n_keep are set */
   guint n_keep[TERN_GROUP_FRAMES];
   gint32 *keep;                 /* per frame, n_tokens apart */
+  gint32 *at;                   /* [total] where in its frame's grid each row is */
+  gboolean placed[TERN_GROUP_FRAMES];   /* ... as somebody said, or all are there; else the first ones of the grid are taken for it */
   float *tokens;                /* [total][dim], frame after frame */
   float *mixed;                 /* what is to be read in their place, where the method mixes; NULL: has never been needed */
   guint mixed_capacity;         /* rows that mixed has room for */
@@ -45,8 +47,11 @@ gboolean tern_frame_store_reserve (TernFrameStore *store, const TernCompressorPa
 TernFrameGroup *tern_frame_store_begin (TernFrameStore *store, guint64 first);
 /* The group that is open, or NULL. */
 TernFrameGroup *tern_frame_store_open (TernFrameStore *store);
-/* Where the next frame's @n_tokens rows go. NULL + NO_SPACE. */
+/* Where the next frame's @n_tokens rows go, which are a whole grid in order unless tern_frame_store_place() says otherwise
+ * behind it. NULL + NO_SPACE. */
 float *tern_frame_store_rows (TernFrameStore *store, TernFrameGroup *group, guint n_tokens, GError **error);
+/* @at: [n_tokens]. */
+void tern_frame_store_place (TernFrameGroup *group, const gint32 *at, guint n_tokens);
 /* The rows to be read of it when it is closed. */
 const float *tern_frame_store_kept (const TernFrameGroup *group);
 /* The rows are there. @full: tokens of the whole grid; @picture: as TernTokens says. */

@@ -311,6 +311,22 @@ tern_model_default_prompt (const TernModel *model)
   return text ? text->default_prompt : TERN_DEFAULT_PROMPT;
 }
 
+TernPromptUse
+tern_model_prompt_use (const TernModel *model)
+{
+  const TernModelText *text = tern_model_text (model);
+
+  return text ? text->prompt_use : TERN_PROMPT_READ;
+}
+
+const char *
+tern_model_chat_template (const TernModel *model)
+{
+  const TernModelText *text = tern_model_text (model);
+
+  return text ? text->chat_template : "";
+}
+
 guint
 tern_model_context (const TernModel *model)
 {

@@ -21,6 +21,12 @@ tern_gate_params_init (TernGateParams *params)
 }
 
 void
+tern_reuse_params_init (TernReuseParams *params)
+{
+  *params = (TernReuseParams) TERN_REUSE_PARAMS_INIT;
+}
+
+void
 tern_session_params_init (TernSessionParams *params)
 {
   *params = (TernSessionParams) TERN_SESSION_PARAMS_INIT;

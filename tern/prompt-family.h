@@ -23,15 +23,28 @@ struct _TernPromptFamily {
   void (*frame) (TernPromptWriter *writer, const TernPromptRun *run);
   /* A whole video, in the template's place for one. */
   void (*video) (TernPromptWriter *writer, const TernPromptVisual *video);
+  const char *video_place;      /* what stands for a video in what templates render; NULL: "<video>" */
   const char *video_template;   /* for files whose own template has no place for a video */
 };
 
-extern const TernPromptFamily tern_prompt_family_lfm2, tern_prompt_family_idefics3;
+extern const TernPromptFamily tern_prompt_family_lfm2, tern_prompt_family_idefics3, tern_prompt_family_qwen3vl;
 
 /* Text, control tokens in it being recognised. */
 void tern_prompt_write (TernPromptWriter *writer, const char *text);
 void tern_prompt_writef (TernPromptWriter *writer, const char *format, ...) G_GNUC_PRINTF (2, 3);
 /* A control token that not every vocabulary of the family has. */
 void tern_prompt_write_token (TernPromptWriter *writer, const char *token);
+/* The user's words: no control token is recognised in them. */
+void tern_prompt_write_words (TernPromptWriter *writer, const char *words);
 /* The place of the next run of visual tokens. */
 void tern_prompt_write_run (TernPromptWriter *writer);
+
+/* ---- For who writes a whole prompt ---- */
+
+void tern_prompt_writer_init (TernPromptWriter *writer, const TernTokenizer *tokenizer, GArray *ids);
+/* What was written and is not encoded yet becomes ids. */
+void tern_prompt_flush (TernPromptWriter *writer);
+/* ... all of it, and the token that every text of this vocabulary begins with. UNSUPPORTED names a control token that is
+ * missing. */
+gboolean tern_prompt_writer_end (TernPromptWriter *writer, GError **error);
+void tern_prompt_writer_clear (TernPromptWriter *writer);

@@ -10,12 +10,13 @@
  * encoded without control tokens, so that no instruction can end the user's turn. */
 #define TEXT_PLACE "\xee\x80\x80text\xee\x80\x81"
 #define SYSTEM_PLACE "\xee\x80\x80system\xee\x80\x81"
-#define IMAGE_PLACE "<image>"
-#define VIDEO_PLACE "<video>"
+#define IMAGE_PLACE TERN_PROMPT_IMAGE
+#define VIDEO_PLACE TERN_PROMPT_VIDEO
 
 static const TernPromptFamily *const families[] = {
   &tern_prompt_family_lfm2,
   &tern_prompt_family_idefics3,
+  &tern_prompt_family_qwen3vl,
 };
 
 /* ---- Families ---------------------------------------------------------------------------------------------------- */
@@ -93,8 +94,8 @@ tern_prompt_write_token (TernPromptWriter *writer, const char *token)
     writer->missing = g_strdup (token);
 }
 
-static void
-write_words (TernPromptWriter *writer, const char *words)
+void
+tern_prompt_write_words (TernPromptWriter *writer, const char *words)
 {
   TernTextRange range = { .begin = writer->text->len };
 
@@ -103,8 +104,8 @@ write_words (TernPromptWriter *writer, const char *words)
   g_array_append_val (writer->plain, range);
 }
 
-static void
-flush (TernPromptWriter *writer)
+void
+tern_prompt_flush (TernPromptWriter *writer)
 {
   if (writer->text->len > 0)
     tern_tokenizer_encode_mixed (writer->tokenizer, writer->text->str, writer->text->len,
@@ -118,12 +119,35 @@ tern_prompt_write_run (TernPromptWriter *writer)
 {
   static const gint32 run = TERN_PROMPT_RUN;
 
-  flush (writer);
+  tern_prompt_flush (writer);
   g_array_append_val (writer->ids, run);
 }
 
-static void
-writer_clear (TernPromptWriter *writer)
+void
+tern_prompt_writer_init (TernPromptWriter *writer, const TernTokenizer *tokenizer, GArray *ids)
+{
+  *writer = (TernPromptWriter) { .tokenizer = tokenizer, .ids = ids, .text = g_string_new (NULL),
+    .plain = g_array_new (FALSE, FALSE, sizeof (TernTextRange)) };
+  g_array_set_size (ids, 0);
+}
+
+gboolean
+tern_prompt_writer_end (TernPromptWriter *writer, GError **error)
+{
+  gint32 bos = tern_tokenizer_bos (writer->tokenizer);
+  GArray *ids = writer->ids;
+
+  tern_prompt_flush (writer);
+  if (writer->missing)
+    return refuse_token (writer->tokenizer, "tiled picture", writer->missing, error);
+  if (bos >= 0 && tern_tokenizer_add_bos (writer->tokenizer)
+      && (ids->len == 0 || g_array_index (ids, gint32, 0) != bos))
+    g_array_prepend_val (ids, bos);
+  return TRUE;
+}
+
+void
+tern_prompt_writer_clear (TernPromptWriter *writer)
 {
   g_string_free (writer->text, TRUE);
   g_array_unref (writer->plain);
@@ -153,9 +177,10 @@ count (const char *text, const char *part)
 static char *
 render_video (const TernChat *chat, const TernPromptParts *parts, GError **error)
 {
-  GString *json = g_string_new ("{\"add_generation_prompt\":true,\"messages\":[");
+  GString *json = g_string_new ("{\"add_generation_prompt\":true,\"enable_thinking\":");
   char *rendered;
 
+  g_string_append_printf (json, "%s,\"messages\":[", parts->think ? "true" : "false");
   /* Nothing of the user's stands in it: no need to quote. */
   if (parts->system)
     g_string_append (json, "{\"role\":\"system\",\"content\":[{\"type\":\"text\",\"text\":\"" SYSTEM_PLACE "\"}]},");
@@ -168,6 +193,12 @@ render_video (const TernChat *chat, const TernPromptParts *parts, GError **error
   return rendered;
 }
 
+static const char *
+video_place (const TernPromptFamily *family)
+{
+  return family->video_place ? family->video_place : VIDEO_PLACE;
+}
+
 /* The template's own way with videos, else the family's. */
 static char *
 render_video_somehow (const TernPromptParts *parts, GError **error)
@@ -176,7 +207,7 @@ render_video_somehow (const TernPromptParts *parts, GError **error)
   g_autofree char *own = render_video (parts->chat, parts, NULL);
   g_autoptr (TernChat) chat = NULL;
 
-  if (own && count (own, VIDEO_PLACE) == 1)
+  if (own && count (own, video_place (parts->family)) == 1)
     return g_steal_pointer (&own);
   chat = tern_chat_new (source, strlen (source), error);
   return chat ? render_video (chat, parts, error) : NULL;
@@ -221,12 +252,12 @@ write_all (TernPromptWriter *writer, const char *rendered, Place places[N_PLACES
     if (place == &places[PLACE_VISUAL])
       write_visual (writer, parts->family, visual, place->found);
     else
-      write_words (writer, place == &places[PLACE_TEXT] ? parts->text : parts->system ? parts->system : "");
+      tern_prompt_write_words (writer, place == &places[PLACE_TEXT] ? parts->text : parts->system ? parts->system : "");
     place->found++;
     at = where + strlen (place->place);
   }
   tern_prompt_write (writer, at);
-  flush (writer);
+  tern_prompt_flush (writer);
 }
 
 static gboolean
@@ -253,27 +284,21 @@ tern_prompt_compile (GArray *ids, const TernPromptParts *parts, const TernPrompt
   TernBytes piece = bos >= 0 ? tern_tokenizer_piece (parts->tokenizer, bos, TRUE) : (TernBytes) { "", 0 };
   g_autofree char *bos_text = g_strndup (piece.data, piece.len);
   Place places[N_PLACES] = {
-    [PLACE_VISUAL] = { whole_video ? VIDEO_PLACE : IMAGE_PLACE, whole_video ? 1 : n_images, 0 },
+    [PLACE_VISUAL] = { whole_video ? video_place (parts->family) : IMAGE_PLACE, whole_video ? 1 : n_images, 0 },
     [PLACE_TEXT] = { TEXT_PLACE, parts->text[0] != '\0', 0 },
     [PLACE_SYSTEM] = { SYSTEM_PLACE, parts->system != NULL, 0 },
   };
   g_autofree char *rendered = whole_video ? render_video_somehow (parts, error)
       : tern_chat_render_user (parts->chat, bos_text, parts->system ? SYSTEM_PLACE : NULL, n_images,
-      parts->text[0] ? TEXT_PLACE : "", error);
-  TernPromptWriter writer = { .tokenizer = parts->tokenizer, .ids = ids };
+      parts->text[0] ? TEXT_PLACE : "", parts->think, error);
+  TernPromptWriter writer;
   gboolean ok;
 
   if (!rendered)
     return FALSE;
-  g_array_set_size (ids, 0);
-  writer.text = g_string_new (NULL);
-  writer.plain = g_array_new (FALSE, FALSE, sizeof (TernTextRange));
+  tern_prompt_writer_init (&writer, parts->tokenizer, ids);
   write_all (&writer, rendered, places, parts, visual);
-  ok = check_places (places, error)
-      && (!writer.missing || refuse_token (parts->tokenizer, "tiled picture", writer.missing, error));
-  writer_clear (&writer);
-  if (ok && bos >= 0 && tern_tokenizer_add_bos (parts->tokenizer)
-      && (ids->len == 0 || g_array_index (ids, gint32, 0) != bos))
-    g_array_prepend_val (ids, bos);
+  ok = check_places (places, error) && tern_prompt_writer_end (&writer, error);
+  tern_prompt_writer_clear (&writer);
   return ok;
 }

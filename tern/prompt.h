@@ -5,10 +5,14 @@
 
 #include "engine/chat/chat.h"
 #include "engine/text/tokenizer.h"
+#include "tern/plain.h"
 #include "vision/vision.h"
 
 /* Stands in a prompt's ids where the next run of visual tokens goes. */
 #define TERN_PROMPT_RUN (-1)
+/* What chat templates write where a picture or a video goes. */
+#define TERN_PROMPT_IMAGE "<image>"
+#define TERN_PROMPT_VIDEO "<video>"
 
 /* One run of visual tokens. */
 typedef struct {
@@ -40,9 +44,27 @@ typedef struct {
   const TernTokenizer *tokenizer;
   const char *system;           /* NULL: none */
   const char *text;             /* the instruction; "" = none */
+  gboolean think;               /* before the answer, where the template has a switch for it */
 } TernPromptParts;
 
 /* Replaces the contents of @ids (gint32), with TERN_PROMPT_RUN for each of visual->runs in order. User text never becomes
  * a control token. UNSUPPORTED when the template does not show what it is given, or the vocabulary lacks a tile's tag. */
 gboolean tern_prompt_compile (GArray *ids, const TernPromptParts *parts, const TernPromptVisual *visual,
     GError **error);
+
+/* ---- prompt-chat.c: whole conversations ---- */
+
+typedef struct {
+  const TernPromptFamily *family;       /* NULL: no pictures */
+  const TernChat *chat;
+  const TernTokenizer *tokenizer;
+  const TernPlain *plain;
+  const char *json;             /* TernCompletionParams.chat */
+  const TernPromptVisual *visuals;      /* [n] what its parts of type image and video show, in order */
+  guint n;
+} TernPromptChat;
+
+/* The same for a conversation. FORMAT, INVALID: what @chat->json is not; UNSUPPORTED as above. */
+gboolean tern_prompt_compile_chat (GArray *ids, const TernPromptChat *chat, GError **error);
+/* The same for a text that is gone on with. */
+gboolean tern_prompt_compile_text (GArray *ids, const TernTokenizer *tokenizer, const char *text, GError **error);

@@ -120,6 +120,56 @@ fill_picture (TernReader *reader, float *rows, guint n, gsize width)
   return count;
 }
 
+/* The places of rows [@first, @first + @n) of @picture, counted from where it begins. */
+static void
+place_picture (TernPlace *places, const TernPicture *picture, guint first, guint n, gint32 from)
+{
+  guint columns = picture->grid_w ? picture->grid_w : MAX (picture->n, 1);
+
+  for (guint i = 0; i < n; i++) {
+    guint row = picture->keep ? (guint) picture->keep[first + i] : first + i;
+    guint at = picture->at ? (guint) picture->at[row] : row;
+
+    places[i] = (TernPlace) { from, from + (gint32) (at / columns), from + (gint32) (at % columns) };
+  }
+}
+
+/* How far text goes on behind a picture. */
+static guint
+extent (const TernPicture *picture)
+{
+  return picture->grid_w ? MAX (picture->grid_w, picture->grid_h) : MAX (picture->n, 1);
+}
+
+guint
+tern_reader_places (const TernReader *reader, TernPlace *places, guint n)
+{
+  guint at = reader->at, next = reader->picture, row = reader->row, place = 0, count;
+
+  for (; n > 0; n -= count, places += count) {
+    const TernPicture *picture;
+
+    if (id_at (reader->ids, at) != TERN_PROMPT_RUN) {
+      *places = (TernPlace) { (gint32) place, (gint32) place, (gint32) place };
+      count = 1;
+      place++;
+      at++;
+      continue;
+    }
+    picture = &g_array_index (reader->pictures, TernPicture, next);
+    count = MIN (n, picture->n - row);
+    place_picture (places, picture, row, count, (gint32) place);
+    row += count;
+    if (row < picture->n)
+      return place;
+    place += extent (picture);
+    row = 0;
+    next++;
+    at++;
+  }
+  return place;
+}
+
 void
 tern_reader_fill (TernReader *reader, const TernLlm *llm, float *rows, guint n)
 {

@@ -12,6 +12,10 @@ typedef struct {
   const float *tokens;          /* [.., width] */
   const gint32 *keep;           /* [n] rows of tokens, or NULL for the first n */
   guint n;
+  /* For models whose rows of pictures stand in a height and a width: the grid (0: not known, then a line), and where in it each
+   * row of tokens is (NULL: as they come). */
+  guint grid_w, grid_h;
+  const gint32 *at;
 } TernPicture;
 
 typedef struct {
@@ -37,5 +41,8 @@ void tern_reader_fork (TernReader *reader, const TernReader *from, const GArray 
 
 /* Rows until the end. */
 guint tern_reader_left (const TernReader *reader);
+/* Where the next @n rows, at most those that are left, stand: to @places [n], each counted from where the timeline's text goes on.
+ * How far on it goes behind them (TernSegment.advance). */
+guint tern_reader_places (const TernReader *reader, TernPlace *places, guint n);
 /* Puts the next @n rows, at most those that are left, to @rows [n, width]. */
 void tern_reader_fill (TernReader *reader, const TernLlm *llm, float *rows, guint n);

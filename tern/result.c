@@ -11,6 +11,7 @@
   { #member, type, unit, meaning, G_STRUCT_OFFSET (TernResult, member), count, 2 }
 #define OF_LABELS G_STRUCT_OFFSET (TernResult, n_labels)
 #define OF_ACTIONS G_STRUCT_OFFSET (TernResult, n_actions)
+#define OF_MEMORY G_STRUCT_OFFSET (TernResult, n_memory_spans)
 
 static const TernField fields[] = {
   FIELD (version, TERN_FIELD_UINT, "", "version of this table: 1, or 2 when a field is there that 2 brought"),
@@ -25,7 +26,7 @@ static const TernField fields[] = {
   FIELD (prompt_id, TERN_FIELD_STRING, "", "the caller's name for the prompt"),
   FIELD (prompt, TERN_FIELD_STRING, "", "what was asked"),
   FIELD (model, TERN_FIELD_STRING, "", "name in the model file"),
-  FIELD (finish_reason, TERN_FIELD_STRING, "", "stop, length, unchanged, cancelled or error"),
+  FIELD (finish_reason, TERN_FIELD_STRING, "", "stop, length, unchanged, forgotten, cancelled or error"),
   FIELD (confidence, TERN_FIELD_DOUBLE, "", "mean probability of the tokens said; -1 unknown"),
   FIELD (frames, TERN_FIELD_UINT, "frames", "frames that the model looked at"),
   FIELD (visual_in, TERN_FIELD_UINT, "tokens", "visual tokens before compression"),
@@ -41,6 +42,7 @@ static const TernField fields[] = {
   LATER (action_rate, OF_ACTIONS, TERN_FIELD_DOUBLE, "1/s", "steps a second"),
   LATER (action_space, OF_ACTIONS, TERN_FIELD_STRING, "", "name of the space"),
   LATER (action_names, OF_ACTIONS, TERN_FIELD_STRINGS, "", "of each number of a step"),
+  LATER (memory_spans, OF_MEMORY, TERN_FIELD_DOUBLES, "s", "starts and ends of the times that something is remembered of"),
   LATER (running_time, 0, TERN_FIELD_UINT64, "ns", "start of the window, running time"),
   LATER (utc, 0, TERN_FIELD_UINT64, "ns", "when the window's first frame was taken, since 1970 UTC"),
 };

@@ -95,25 +95,34 @@ tern_session_fail (TernSession *self, TernInquiry *in, const GError *error)
   tern_session_deliver (self, in);
 }
 
+/* It is read behind what is remembered of the stream. */
+static gboolean
+is_of_stream (const TernSession *self, const TernInquiry *in)
+{
+  return self->stream && in->hand.work.kind != TERN_WORK_STILL;
+}
+
 /* The prompt of question @q. The one of a video without times is kept until it or its number of frames changes. */
 static gboolean
 compile (TernSession *self, TernInquiry *in, guint q, const TernPromptVisual *visual, GError **error)
 {
   TernSessionConfig *config = in->hand.work.config;
   TernAsk *ask = &in->asks[q];
-  gboolean filled = tern_placeholders_any (config->questions[q].prompt);
-  gboolean keep = visual->video && !filled && !tern_prompt_is_timed (self->family);
+  gboolean filled = tern_placeholders_any (config->questions[q].prompt), stream = is_of_stream (self, in);
+  gboolean keep = visual->video && !filled && !tern_prompt_is_timed (self->family) && (!stream || in == &self->standing);
+  char **text = filled ? &ask->prompt : NULL;
 
   if (!keep || ask->compiled != config || ask->compiled_frames != visual->n) {
     g_clear_pointer (&ask->compiled, tern_session_config_unref);
-    if (!tern_session_compile (self, config, q, visual, ask->ids, filled ? &ask->prompt : NULL, error))
+    if (!(stream ? tern_session_stream_compile (self, in, q, visual, ask->ids, text, error)
+            : tern_session_compile (self, config, q, visual, ask->ids, text, error)))
       return FALSE;
     ask->compiled = keep ? tern_session_config_ref (config) : NULL;
     ask->compiled_frames = visual->n;
   }
   if (ask->acts)
     tern_session_expect_action (self, in, ask);
-  ask->prompt_tokens = ask->ids->len - self->pictures->len;
+  ask->prompt_tokens = ask->ids->len - self->pictures->len + (stream ? in->visible : 0);
   for (guint i = 0; i < self->pictures->len; i++)
     ask->prompt_tokens += g_array_index (self->pictures, TernPicture, i).n;
   return TRUE;
@@ -186,14 +195,17 @@ fork_asks (TernInquiry *in)
   in->told.sharing = FALSE;
 }
 
-static void
-start_reading (TernSession *self, TernInquiry *in)
+static gboolean
+start_reading (TernSession *self, TernInquiry *in, GError **error)
 {
   TernAsk *first = &in->asks[in->told.lead];
   const TernPicture *pictures = (const TernPicture *) self->pictures->data;
   guint shared = shared_ids (in);
 
-  if (in->hand.work.kind == TERN_WORK_WINDOW)
+  if (is_of_stream (self, in)) {
+    if (!tern_session_stream_fork (self, in, &first->reader, error))
+      return FALSE;
+  } else if (in->hand.work.kind == TERN_WORK_WINDOW)
     tern_session_take_reading (self, in->hand.work.window.first, &first->reader);
   else if (in == &self->request)
     tern_session_fork_reading (self, in->hand.work.window.first, &first->reader);
@@ -206,6 +218,7 @@ start_reading (TernSession *self, TernInquiry *in)
   first->state = TERN_ASK_READS;
   if (in->told.sharing && tern_reader_left (&first->reader) == 0)
     fork_asks (in);
+  return TRUE;
 }
 
 static gboolean
@@ -215,6 +228,15 @@ reserve (TernSession *self, TernInquiry *in, guint longest, guint tail, GError *
 
   return in == &self->standing ? tern_session_reserve (self, config, longest, tail, error)
       : tern_session_reserve_request (self, config, longest, error);
+}
+
+/* Nothing is asked. */
+static void
+end_all (TernSession *self, TernInquiry *in)
+{
+  for (guint q = 0; q < in->told.n_asks; q++)
+    tern_session_end_ask (&in->asks[q], NULL);
+  tern_session_deliver (self, in);
 }
 
 /* A window with nothing new is told what the one before was. */
@@ -231,10 +253,15 @@ repeat (TernSession *self, TernInquiry *in)
     return FALSE;
   }
   in->told.repeats = TRUE;
-  for (guint q = 0; q < in->told.n_asks; q++)
-    tern_session_end_ask (&in->asks[q], NULL);
-  tern_session_deliver (self, in);
+  end_all (self, in);
   return TRUE;
+}
+
+static gboolean
+gather (TernSession *self, TernInquiry *in, GError **error)
+{
+  in->n_memory = 0;
+  return is_of_stream (self, in) ? tern_session_stream_gather (self, in, error) : tern_session_gather (self, in, error);
 }
 
 void
@@ -247,11 +274,15 @@ tern_session_begin_answer (TernSession *self, TernInquiry *in)
   g_autoptr (GError) error = NULL;
   guint longest, tail;
 
-  if (work->kind == TERN_WORK_WINDOW)
+  if (work->kind == TERN_WORK_WINDOW && !self->stream)  /* there it was, and what is open by now is of the next window */
     tern_session_close_group (self, work->config);
   begin_asks (in);
-  if (!tern_session_gather (self, in, &error)) {
+  if (!gather (self, in, &error)) {
     tern_session_fail (self, in, error);
+    return;
+  }
+  if (in->told.forgotten) {
+    end_all (self, in);
     return;
   }
   if (in == &self->standing && repeat (self, in))
@@ -260,8 +291,8 @@ tern_session_begin_answer (TernSession *self, TernInquiry *in)
   visual.n = self->runs->len;
   if (!compile_all (self, in, &visual, &longest, &tail))
     tern_session_deliver (self, in);
-  else if (reserve (self, in, longest, tail, &error))
-    start_reading (self, in);
+  else if (reserve (self, in, longest, tail, &error) && start_reading (self, in, &error))
+    return;
   else if (g_error_matches (error, TERN_ERROR, TERN_ERROR_BUSY))
     tern_session_restart_request (self);
   else
@@ -305,11 +336,15 @@ tern_session_wanted_rows (const TernSession *self)
 
   add_wanted (&self->standing, &demand);
   add_wanted (&self->request, &demand);
+  if (self->stream && self->stream_waits)
+    demand.prompt += tern_session_stream_left (self);
   demand.awaited = demand.prompt > 0;
   demand.decode = MIN (demand.decode, TERN_SCHEDULER_OUTPUTS);
   for (guint i = 0; i < self->n_readings; i++)
     if (self->readings[i].in_use)
       demand.prompt += tern_reader_left (&self->readings[i].reader);
+  if (self->stream && !self->stream_waits)
+    demand.prompt += tern_session_stream_left (self);
   return demand;
 }
 
@@ -322,7 +357,8 @@ add_segment (TernSession *self, TernRound *round, TernSegment *segment, GError *
   guint outputs;
   float *rows;
 
-  segment->cancel = &self->cancel;
+  if (!segment->cancel)
+    segment->cancel = &self->cancel;
   segment->logits = round->logits;
   rows = tern_pass_add (round->pass, segment, &failure);
   if (!rows && error && g_error_matches (failure, TERN_ERROR, TERN_ERROR_NO_SPACE)) {
@@ -427,11 +463,19 @@ add_read (TernSession *self, TernReader *reader, TernAsk *ask, TernRound *round,
   TernSegment segment = { .timeline = reader->timeline };
   float *rows;
 
+  if (tern_session_stream_reads (self, reader))
+    segment.cancel = &self->stream_cancel;      /* what is asked may be cancelled, what is remembered stays */
   if (ask && (!ask->acts || ask->speaks) && n == left && round->outputs == 0)
     n = left - 1;
   if (n == 0)
     return 0;
   segment.n = n;
+  if (tern_llm_info (self->text->llm)->has_places) {
+    if (self->places->len < n)
+      g_array_set_size (self->places, n);
+    segment.places = (const TernPlace *) self->places->data;
+    segment.advance = tern_reader_places (reader, (TernPlace *) self->places->data, n);
+  }
   if (ask && n == left && ask->acts && !ask->speaks)
     segment.hidden = ask->hidden;
   else
@@ -514,11 +558,25 @@ add_prompt (TernSession *self, TernInquiry *in, TernRound *round)
   return rows;
 }
 
+/* Frames that enter what is remembered. */
+static guint
+add_stream (TernSession *self, TernRound *round)
+{
+  TernReader *reader = round->rows > 0 ? tern_session_stream_reader (self) : NULL;
+  guint rows = reader ? add_read (self, reader, NULL, round, NULL) : 0;
+
+  tern_session_stream_pass (self, rows > 0, FALSE);
+  return rows;
+}
+
 /* What has room beside what is awaited. */
 static guint
 add_early (TernSession *self, TernRound *round)
 {
   guint rows = 0;
+
+  if (self->stream)
+    return add_stream (self, round);
 
   for (guint i = 0; i < self->n_readings; i++) {
     TernReading *reading = &self->readings[i];
@@ -548,11 +606,13 @@ tern_session_add_prompt (TernSession *self, TernRound *round)
 /* ---- Logits ------------------------------------------------------------------------------------------------------ */
 
 static void
-find_spans (TernSession *self, const TernAsk *ask)
+find_spans (TernSession *self, const TernInquiry *in, const TernAsk *ask)
 {
   guint pos = 0, picture = 0;
 
   g_array_set_size (self->spans, 0);
+  if (is_of_stream (self, in))  /* nothing is pruned */
+    return;
   for (guint i = 0; i < ask->ids->len; i++) {
     guint n = 1;
 
@@ -593,6 +653,7 @@ begin_saying (TernAsk *ask, const TernSessionConfig *config, const TernAnswerFor
   if (form->labels)
     return tern_generator_begin_labels (ask->generator, ask->reader.timeline, form->labels, error);
   sampling.max_tokens = form->max_tokens;
+  tern_generator_look (ask->generator, (const gint32 *) ask->ids->data, ask->ids->len);
   return tern_generator_begin (ask->generator, ask->reader.timeline, &sampling, form->constraint, error);
 }
 
@@ -609,7 +670,7 @@ start_saying (TernSession *self, TernInquiry *in, guint q, TernRound *round)
   const TernDpParams all = { 0 }, *dp = prune ? &config->dp : &all;
   GError *error = NULL;
 
-  find_spans (self, ask);
+  find_spans (self, in, ask);
   tern_timeline_set_policy (ask->reader.timeline, tern_dp_begin (ask->dp, dp, (const TernSpan *) self->spans->data,
           self->spans->len));
   ask->decode = g_get_monotonic_time ();
@@ -665,6 +726,8 @@ tern_session_take_logits (TernSession *self, TernRound *round, gboolean torn)
 {
   for (guint i = 0; i < self->n_readings; i++)
     self->readings[i].in_pass = FALSE;
+  if (self->stream)
+    tern_session_stream_pass (self, FALSE, torn);
   take_logits (self, &self->request, round, torn);
   take_logits (self, &self->standing, round, torn);
 }

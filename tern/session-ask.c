@@ -16,10 +16,18 @@ tern_pending_free (TernPending *pending)
 static gboolean
 check_request (const TernSession *self, const TernRequest *request, GError **error)
 {
-  if (request->frames <= self->max_frames)
+  if (request->frames > self->max_frames) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "frames: expected at most the %u of a window, found %u",
+        self->max_frames, request->frames);
+    return FALSE;
+  }
+  if (request->from == 0 && request->to == 0)
     return TRUE;
-  g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "frames: expected at most the %u of a window, found %u",
-      self->max_frames, request->frames);
+  if (self->stream && request->from < request->to && request->frames == 0)
+    return TRUE;
+  g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "from and to: expected %s, found %" G_GUINT64_FORMAT " and %"
+      G_GUINT64_FORMAT, !self->stream ? "0 without the memory of a stream" : request->frames > 0 ? "0 where frames are given"
+      : "a time before another one", request->from, request->to);
   return FALSE;
 }
 
@@ -50,7 +58,8 @@ tern_session_ask (TernSession *self, const TernRequest *request, guint64 *id, GE
   if (!check_request (self, request, error) || !(config = config_for (self, &request->question, error)))
     return FALSE;
   pending = g_new (TernPending, 1);
-  *pending = (TernPending) { .config = config, .frames = request->frames, .asked = now, .deadline = G_MAXINT64 };
+  *pending = (TernPending) { .config = config, .frames = request->frames, .from = request->from,
+    .to = request->to, .asked = now, .deadline = G_MAXINT64 };
   if (request->timeout > 0 && request->timeout / 1000 < (guint64) (G_MAXINT64 - now))
     pending->deadline = now + (gint64) MAX (request->timeout / 1000, 1);
 
@@ -118,7 +127,7 @@ tern_session_next_pending (TernSession *self, gboolean seen, guint64 looking)
   if (late || !first || (self->request_waits && self->standing.hand.has))
     return late;
   seen |= tern_session_has_previews (self, first->config, looking);
-  if (seen && first->frames == 0)
+  if (seen && first->frames == 0 && first->to == 0)
     ready = !tokens_come_first (self);
   else if (seen)
     ready = looking >= first->after && !tern_session_frames_wait (self, first->after);

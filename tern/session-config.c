@@ -128,7 +128,8 @@ check_params (const TernSessionParams *params, GError **error)
         (guint) params->fit);
     return FALSE;
   }
-  return tern_sampling_check (&params->sampling, error) && tern_gate_params_check (&params->gate, error)
+  return tern_session_stream_check (params, error) && tern_sampling_check (&params->sampling, error)
+      && tern_gate_params_check (&params->gate, error) && tern_reuse_params_check (&params->reuse, error)
       && tern_compressor_params_check (&params->compress, error)
       && check_text ("system_prompt", params->system_prompt, error) && check_questions (params, error);
 }

@@ -41,6 +41,11 @@ TernSessionConfig *tern_session_config_with (const TernSessionConfig *config, co
 TernSessionConfig *tern_session_config_ref (TernSessionConfig *config);
 void tern_session_config_unref (TernSessionConfig *config);
 
+/* ---- session-memory-stream.c ---- */
+
+/* Whether what is remembered goes together with the rest; INVALID names the parameter. */
+gboolean tern_session_stream_check (const TernSessionParams *params, GError **error);
+
 /* ---- session-form.c: forms on the vocabulary of a model ---- */
 
 /* Makes @question what @asked is with its task filled in: strings in @strings, the array of labels to be freed. INVALID
@@ -50,3 +55,10 @@ gboolean tern_question_fill (TernQuestion *question, const TernQuestion *asked, 
 gboolean tern_answer_form_init (TernAnswerForm *form, const TernQuestion *question, const TernModelText *text, guint max_tokens,
     GError **error);
 void tern_answer_form_clear (TernAnswerForm *form);
+
+/* Whether the answer is in the model's own words: what it may think before. */
+static inline gboolean
+tern_session_config_is_free (const TernSessionConfig *config, guint question)
+{
+  return !config->forms[question].constraint && !config->forms[question].labels && !config->questions[question].action;
+}

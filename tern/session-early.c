@@ -182,7 +182,7 @@ tern_session_read_early (TernSession *self)
   guint n = find_coming (self, coming);
   TernSessionConfig *config;
 
-  if (!self->caches)            /* there was no memory for larger ones */
+  if (!self->caches || self->stream)    /* there was no memory for larger ones; or all frames are read in turn */
     return;
   forget_gone (self, coming, n);
   g_mutex_lock (&self->lock);

@@ -56,6 +56,11 @@ take_tokens (TernSession *self, TernFrameGroup *group, GError **error)
     return FALSE;
   if (slot->n_tokens > 0)
     memcpy (rows, slot->data, (gsize) slot->n_tokens * self->store.dim * sizeof (float));
+  if (slot->placed && slot->n_tokens > 0)
+    tern_frame_store_place (group, (const gint32 *) (slot->data + (gsize) slot->n_tokens * self->store.dim * sizeof (float)),
+        slot->n_tokens);
+  group->grid_w = slot->grid_w;
+  group->grid_h = slot->grid_h;
   tern_frame_store_add (group, slot->n_tokens, slot->full, self->frame.work.pts, slot->picture);
   return TRUE;
 }
@@ -132,6 +137,8 @@ end_look (TernSession *self, TernInHand *hand, const GError *error)
 
     guint64 picture = tern_session_keep_frame (self, !error);
 
+    tern_session_count_reuse (self);
+
     if (!error && hand->plan.n == 1) {
       group->grid_w = hand->plan.sub[0].grid_w;
       group->grid_h = hand->plan.sub[0].grid_h;
@@ -146,6 +153,17 @@ end_look (TernSession *self, TernInHand *hand, const GError *error)
   }
 }
 
+/* The picture goes to the encoder. */
+static gboolean
+begin_look (const TernInHand *hand, TernReuse *reuse, TernVisionState *vision, GError **error)
+{
+  const TernFrameSlot *slot = hand->work.slot;
+
+  if (slot->second)
+    return tern_vision_begin_pair (vision, &slot->image, &slot->second->image, &hand->options, &hand->plan, hand->tokens, error);
+  return tern_vision_begin_reusing (vision, reuse, &slot->image, &hand->options, &hand->plan, hand->tokens, error);
+}
+
 gboolean
 tern_session_look (TernSession *self, TernRound *round)
 {
@@ -154,8 +172,7 @@ tern_session_look (TernSession *self, TernRound *round)
   g_autoptr (GError) error = NULL;
   TernVisionStep step = TERN_VISION_FAILED;
 
-  if ((hand->begun && round->resume) || tern_vision_begin (round->vision, &hand->work.slot->image, &hand->options,
-          &hand->plan, hand->tokens, &error)) {
+  if ((hand->begun && round->resume) || begin_look (hand, hand == &self->frame ? self->news.reuse : NULL, round->vision, &error)) {
     hand->begun = TRUE;
     step = tern_vision_step (round->vision, &self->cancel, &error);
   }

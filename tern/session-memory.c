@@ -4,9 +4,7 @@
 #include "tern/session-priv.h"
 
 #include "engine/base/mem.h"
-
-/* Of a window that has not come yet: as long as times get, for placeholders. */
-#define PLANNED_START (G_GUINT64_CONSTANT (99999999) * TERN_SECOND + TERN_SECOND / 999)
+#include "engine/llm/evict.h"
 
 guint
 tern_session_context_limit (const TernModel *model)
@@ -27,7 +25,7 @@ tern_session_plan_visual (const TernSession *self, guint n_frames, GArray *runs,
   for (guint i = 0; i < n_frames; i++)
     g_array_append_val (runs, ((TernPromptRun) { .time = (guint64) ((double) window / n_frames * i) }));
   *visual = (TernPromptVisual) { .runs = (const TernPromptRun *) runs->data, .n = runs->len, .video = TRUE,
-    .start = PLANNED_START, .duration = window };
+    .start = TERN_SESSION_PLANNED_START, .duration = window };
 }
 
 gboolean
@@ -38,7 +36,8 @@ tern_session_compile (const TernSession *self, const TernSessionConfig *config, 
   TernPlaceholders values = { visual->start, visual->start + visual->duration, visual->n, self->source };
   g_autofree char *text = tern_placeholders_fill (config->questions[question].prompt, &values);
   TernPromptParts parts = { .family = self->family, .chat = self->text->chat, .tokenizer = self->text->tokenizer,
-    .system = config->params.system_prompt, .text = text };
+    .system = config->params.system_prompt, .text = text,
+    .think = config->params.think && tern_session_config_is_free (config, question) };
 
   if (!tern_prompt_compile (ids, &parts, visual, error))
     return FALSE;
@@ -129,12 +128,15 @@ plan_store (const TernSession *self, const TernCacheSize *size, const TernGenera
   /* A fork's first page is a copy of one that is not full. */
   guint tails = others * (pages (size->tail + size->max_tokens) + 1);
 
-  TernStoreParams own = { .context = size->own, .kv = self->kv, .activations = self->model->activations };
+  TernStoreParams own = { .context = size->own, .kv = self->stream ? TERN_KV_F32 : self->kv,
+    .activations = self->model->activations };
+  /* A stream's timeline, beside a fork that holds what it has forgotten since, or a part of it. */
+  guint stream = self->stream ? pages (tern_session_stream_tokens (self)) + 1 : 0;
 
   return (TernStoreParams) { .context = size->context, .activations = self->model->activations,
     .kv = tern_store_kv_type (self->text->llm, &own),
-    .timelines = size->questions * timelines_of (size) + self->n_readings,
-    .pages = pages (size->context) + self->n_readings * pages (size->prompt) + tails
+    .timelines = size->questions * timelines_of (size) + self->n_readings + (self->stream != NULL),
+    .pages = stream + pages (size->context) + self->n_readings * pages (size->prompt) + tails
         + size->questions * tern_generator_pages (limits),
     .guesses = size->questions > 0 ? TERN_GUESS_MAX : 0 };
 }
@@ -222,6 +224,33 @@ remake (TernSession *self, const TernCacheSize *size, GError **error)
   return TRUE;
 }
 
+/* Around what is remembered of a stream, which stays: whatever else is needed is added. */
+static gboolean
+extend (TernSession *self, const TernSessionConfig *config, guint n, guint tail, GError **error)
+{
+  TernCacheSize size = enlarge (self, self->cache, config, MIN (n, self->cache.prompt), tail);
+  TernGeneratorLimits before = limits_of (&self->cache), after = limits_of (&size);
+  TernStoreParams had = plan_store (self, &self->cache, &before), needs = plan_store (self, &size, &after);
+
+  if (n + config->max_tokens > self->cache.context) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE, "memory of a stream: expected at most %u tokens with a question and "
+        "its answer, found %u", self->cache.context, n + config->max_tokens);
+    return FALSE;
+  }
+  size.context = self->cache.context;
+  clear_asks (&self->standing);
+  tern_inquiry_take_asks (&self->standing, size.questions);
+  if (!tern_store_grow (self->caches, needs.timelines - had.timelines, needs.pages - MIN (had.pages, needs.pages),
+          needs.guesses - had.guesses, error))
+    return FALSE;
+  tern_evict_touch (self->caches);
+  self->cache = size;
+  for (guint q = 0; q < size.questions; q++)
+    if (!make_ask (self, &self->standing.asks[q], &size, size.context, error))
+      return FALSE;
+  return TRUE;
+}
+
 gboolean
 tern_session_reserve (TernSession *self, const TernSessionConfig *config, guint n, guint tail, GError **error)
 {
@@ -229,6 +258,9 @@ tern_session_reserve (TernSession *self, const TernSessionConfig *config, guint 
 
   if (!tern_session_has_room (self, config, n, error))
     return FALSE;
+  if (self->stream && self->caches)
+    return (suffices (&self->cache, config, n, tail) && self->standing.asks[0].dp)
+        || extend (self, config, n, tail, error);
   if (self->caches && suffices (&self->cache, config, n, tail))
     return TRUE;
   tern_session_restart_request (self);
@@ -260,6 +292,13 @@ tern_session_reserve_request (TernSession *self, const TernSessionConfig *config
 
   if (!tern_session_has_room (self, config, n, error))
     return FALSE;
+  if (self->stream)             /* at once as many as ever: what is taken does not grow with what is remembered */
+    n = MAX (n, self->cache.context - config->max_tokens);
+  if (self->stream && n + config->max_tokens > self->cache.context) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE, "memory of a stream: expected at most %u tokens with a question and "
+        "its answer, found %u", self->cache.context, n + config->max_tokens);
+    return FALSE;
+  }
   if (!self->caches || n + config->max_tokens > self->cache.context) {
     if (self->standing.hand.has) {
       g_set_error_literal (error, TERN_ERROR, TERN_ERROR_BUSY, "caches: a window is answered by them");
@@ -281,6 +320,8 @@ tern_session_reserve_request (TernSession *self, const TernSessionConfig *config
   if (!tern_store_grow (self->caches, request_timelines (&size) - request_timelines (&self->request_cache),
           request_pages (&size) - request_pages (&self->request_cache), 0, error))
     return FALSE;
+  if (self->stream)
+    tern_evict_touch (self->caches);
   self->request_cache = size;
   if (make_ask (self, &self->request.asks[0], &size, self->cache.context, error))
     return TRUE;
@@ -321,8 +362,12 @@ tern_session_plan (TernSession *self, GError **error)
   g_autofree char *files = model->mmproj_path ? g_strdup_printf ("%s with %s", model->path, model->mmproj_path)
       : g_strdup (model->path);
 
-  return (self->family = tern_prompt_family (model->projector, self->text->tokenizer, files, error))
-      && measure_prompts (self, self->config, &self->planned_prompt, &self->planned_tail, error);
+  if (!(self->family = tern_prompt_family (model->projector, self->text->tokenizer, files, error)))
+    return FALSE;
+  if (self->stream) {
+    return tern_session_plan_stream (self, &self->planned_prompt, &self->planned_tail, error);
+  }
+  return measure_prompts (self, self->config, &self->planned_prompt, &self->planned_tail, error);
 }
 
 gboolean
@@ -332,8 +377,9 @@ tern_session_prepare (TernSession *self, GError **error)
   const TernWindowPlan *plan = &self->windower.plan;
   guint n_tokens = self->vision ? tern_vision_info (self->vision)->max_tokens : 0;
   guint n_groups = (self->max_frames + self->group_frames - 1) / self->group_frames;
+  guint visual = self->stream ? 0 : self->planned_visual;
 
-  self->n_readings = (guint) MIN ((plan->window + plan->hop - 1) / plan->hop, 8);
+  self->n_readings = self->stream ? 0 : (guint) MIN ((plan->window + plan->hop - 1) / plan->hop, 8);
   self->readings = g_new0 (TernReading, self->n_readings);
   for (guint i = 0; i < self->n_readings; i++)
     tern_reader_init (&self->readings[i].reader);
@@ -341,8 +387,8 @@ tern_session_prepare (TernSession *self, GError **error)
       && (!self->vision || tern_scheduler_prepare_vision (model->scheduler, self->vision, model->activations, error))
       && (n_tokens == 0 || tern_frame_store_reserve (&self->store, &self->config->params.compress, n_groups + 1, n_tokens,
               error))
-      && tern_session_reserve (self, self->config, self->planned_visual + self->planned_prompt, self->planned_tail,
-          error);
+      && tern_session_reserve (self, self->config, visual + self->planned_prompt, self->planned_tail, error)
+      && (!self->stream || tern_session_prepare_stream (self, error));
 }
 
 static void
@@ -364,6 +410,7 @@ free_asks (TernInquiry *in)
 void
 tern_session_clear_engine_side (TernSession *self)
 {
+  tern_session_close_stream (self);
   if (self->standing.asks || self->readings)
     clear_caches (self);
   free_asks (&self->standing);
@@ -376,6 +423,7 @@ tern_session_clear_engine_side (TernSession *self)
   tern_mem_free (self->still_tokens);
   g_array_unref (self->planned);
   g_array_unref (self->runs);
+  g_array_unref (self->places);
   g_array_unref (self->pictures);
   g_array_unref (self->spans);
 }

@@ -20,6 +20,8 @@ tern_session_open_gate (TernSession *self, const TernGateParams *params, GError 
 gboolean
 tern_session_prepare_gate (TernSession *self, guint n, GError **error)
 {
+  if (!tern_reuse_open (n > 0 ? self->vision : NULL, &self->config->params.reuse, &self->news.reuse, error))
+    return FALSE;
   if (!self->news.gate || n == 0)
     return TRUE;
   self->news.rows = tern_mem_alloc ((gsize) n * self->store.dim * sizeof (float), "visual tokens of the last frame", error);
@@ -31,6 +33,7 @@ void
 tern_session_close_gate (TernSession *self)
 {
   g_clear_pointer (&self->news.gate, tern_gate_free);
+  g_clear_pointer (&self->news.reuse, tern_reuse_free);
   tern_mem_free (self->news.rows);
   self->news.rows = NULL;
 }
@@ -56,7 +59,7 @@ tern_session_reuse_frame (TernSession *self, TernFrameGroup *group)
   if (work->stretch != news->stretch)
     tern_session_forget_news (self);
   news->stretch = work->stretch;
-  if (tern_gate_look (news->gate, &work->slot->image, 0, work->pts))
+  if (tern_gate_look (news->gate, work->slot->second ? &work->slot->second->image : &work->slot->image, 0, work->pts))
     return FALSE;
   rows = news->n > 0 ? tern_frame_store_rows (&self->store, group, news->n, NULL) : NULL;
   if (!rows) {                  /* it is encoded, or whoever does says what is wrong */
@@ -73,6 +76,19 @@ tern_session_reuse_frame (TernSession *self, TernFrameGroup *group)
   self->stats.frames_unchanged++;
   g_mutex_unlock (&self->lock);
   return TRUE;
+}
+
+void
+tern_session_count_reuse (TernSession *self)
+{
+  TernReuseStats stats;
+
+  if (!self->news.reuse)
+    return;
+  tern_reuse_get_stats (self->news.reuse, &stats);
+  g_mutex_lock (&self->lock);
+  self->stats.reuse = stats;
+  g_mutex_unlock (&self->lock);
 }
 
 guint64

@@ -22,21 +22,36 @@ static guint
 add_frames (TernSession *self, const TernFrameGroup *group, guint64 first, guint64 start)
 {
   const float *tokens = tern_frame_store_kept (group);
-  const gint32 *keep = group->keep;
+  const gint32 *keep = group->keep, *at = group->at;
   guint kept = 0;
 
   for (guint f = 0; f < group->n_frames; f++) {
     guint n = group->closed ? group->n_keep[f] : group->n_tokens[f];
 
     if (n > 0 && group->first + f >= first) {
-      add_picture (self, &(TernPicture) { group->first + f, tokens, group->closed ? keep : NULL, n },
+      add_picture (self, &(TernPicture) { group->first + f, tokens, group->closed ? keep : NULL, n, group->grid_w,
+              group->grid_h, at },
           &(TernPromptRun) { .time = group->pts[f] > start ? group->pts[f] - start : 0 });
       kept += n;
     }
     tokens += (gsize) group->n_tokens[f] * self->store.dim;
     keep += group->n_tokens[f];
+    at += group->n_tokens[f];
   }
   return kept;
+}
+
+void
+tern_session_add_frame (TernSession *self, const TernFrameGroup *group, guint f)
+{
+  const float *tokens = tern_frame_store_kept (group);
+  const gint32 *keep = group->keep;
+
+  for (guint i = 0; i < f; i++) {
+    tokens += (gsize) group->n_tokens[i] * self->store.dim;
+    keep += group->n_tokens[i];
+  }
+  add_picture (self, &(TernPicture) { group->first + f, tokens, keep, group->n_keep[f] }, &(TernPromptRun) { 0 });
 }
 
 guint
@@ -66,7 +81,8 @@ gather_previews (TernSession *self, const TernWindow *window, TernResult *values
     if (number < window->first)
       continue;
     if (frame->n_tokens > 0)
-      add_picture (self, &(TernPicture) { number, frame->rows, NULL, frame->n_tokens },
+      add_picture (self, &(TernPicture) { number, frame->rows, NULL, frame->n_tokens, frame->grid_w, frame->grid_h,
+              frame->places },
           &(TernPromptRun) { .time = pts > window->start_time ? pts - window->start_time : 0 });
     values->frames++;
     values->visual_in += frame->full;
@@ -118,7 +134,7 @@ gather_still (TernSession *self, TernInquiry *in)
     const TernSubImage *sub = &plan->sub[i];
 
     /* Of no frame: nothing that was read before is this picture. */
-    add_picture (self, &(TernPicture) { G_MAXUINT64, tokens, NULL, sub->n_tokens },
+    add_picture (self, &(TernPicture) { G_MAXUINT64, tokens, NULL, sub->n_tokens, sub->grid_w, sub->grid_h, NULL },
         &(TernPromptRun) { .row = sub->row, .column = sub->column, .thumbnail = sub->thumbnail });
     tokens += sub->n_tokens * width;
   }
@@ -153,5 +169,7 @@ tern_session_release_frames (TernSession *self)
   /* What a request reads stays until it has. */
   if (self->request.hand.has)
     next = MIN (next, self->request.hand.work.window.first);
+  if (self->stream)
+    next = MIN (next, tern_session_stream_needs (self));
   tern_frame_store_release (&self->store, next);
 }

@@ -8,11 +8,13 @@
 #include "tern/answered.h"
 #include "tern/frame-store.h"
 #include "tern/model-priv.h"
+#include "tern/reuse-priv.h"
 #include "tern/placeholders.h"
 #include "tern/reader.h"
 #include "tern/result-priv.h"
 #include "tern/session-config.h"
 #include "tern/state-history.h"
+#include "tern/stream.h"
 
 /* The last frame of a stretch, looked at or not. */
 typedef struct {
@@ -75,6 +77,7 @@ typedef struct {
   guint next;                   /* whose rows go first when not all find room */
   gint64 begin;                 /* monotonic us */
   gboolean repeats;             /* nothing is new: it is told what was answered before */
+  gboolean forgotten;           /* nothing of what is asked about is remembered */
 } TernAnswer;
 
 /* Which frames are encoded. */
@@ -85,6 +88,7 @@ typedef struct {
   float *rows;                  /* ... [room][width] its tokens, for frames with nothing new; NULL without a gate */
   guint room, n;                /* n 0: there are none */
   guint grid_w, grid_h;         /* of them; 0: they are no grid */
+  TernReuse *reuse;             /* what the tower keeps of frames; NULL: nothing */
 } TernNews;
 
 /* What is asked about one window, still or moment, and how far the answers are. */
@@ -93,6 +97,11 @@ typedef struct {
   TernAnswer told;
   TernAsk *asks;                /* [n_asks] one for each question; the first told.n_asks are in use */
   guint n_asks;
+  /* With the memory of a stream: */
+  guint64 since;                /* a request: frame that it is about from */
+  guint visible;                /* rows of the memory that are seen */
+  double memory[2 * TERN_STREAM_SPANS];         /* [n_memory] s: tern_stream_spans() when it began */
+  guint n_memory;
 } TernInquiry;
 
 /* Frames of a window that is open, read as they come. */
@@ -116,6 +125,7 @@ typedef struct {
   guint64 id;
   TernSessionConfig *config;    /* with it as its one question; a reference */
   guint frames;                 /* the newest so many; 0: those of the open window */
+  guint64 from, to;             /* ns of stream time; to 0: any */
   guint64 after;                /* frames before this one are looked at first */
   guint64 epoch;                /* of the session: a cancel ends what was asked before it */
   gint64 asked, deadline;       /* monotonic us; no deadline: G_MAXINT64 */
@@ -129,12 +139,17 @@ typedef struct {
   TernFrameSampler sampler;     /* after it */
   guint n_tokens, full;
   float *rows;                  /* [n_tokens][dim] */
+  guint grid_w, grid_h;         /* 0: not known */
+  gint32 *places;               /* [n_tokens] in the grid; NULL: all of it */
 } TernPreview;
 
 typedef struct {
   TernPreview *frames[TERN_GROUP_FRAMES];       /* oldest first; a reference each */
   guint n;
 } TernPreviews;
+
+/* What is remembered of a stream, and how it is read: session-memory-stream.c. */
+typedef struct _TernSessionStream TernSessionStream;
 
 struct _TernSession {
   TernClient client;
@@ -149,6 +164,8 @@ struct _TernSession {
   guint group_frames, max_frames;       /* of a whole group, of a window */
   guint planned_visual;         /* visual tokens of a window, at most */
   guint planned_prompt, planned_tail;   /* tokens of the longest question beside them; behind what all share */
+  gboolean tokens_only;         /* as its parameters say */
+  gboolean pairs;               /* two frames that are looked at make a picture, which is what windows and groups count */
   gboolean thin;                /* frames are looked at less often than the rate asked for says */
 
   GMutex lock;
@@ -162,6 +179,10 @@ struct _TernSession {
   guint width, height;          /* of the frames as they are shown */
   gboolean has_frames, has_tokens;
   guint64 token_group;          /* number of the last pushed tokens' group */
+  /* Where two frames make a picture, the first of which the second is not there yet; NULL: none waits. */
+  TernFrameSlot *half;
+  guint64 half_at, half_pts;    /* ns: its sampling tick, its time */
+  gboolean half_first;          /* of a group */
   TernPreviews previews;        /* of frames after the last one that was pushed */
   TernWorkQueue queue;
   gsize refused_bytes;          /* of the frame that there was no room for */
@@ -181,6 +202,7 @@ struct _TernSession {
   guint64 next_id;
   TernSessionStats stats;
   TernCancel cancel;
+  TernCancel stream_cancel;     /* of what the stream's timeline reads: a flush's alone */
   TernActionModel *action;      /* NULL: none. It stays */
 
   /* the scheduler's thread's */
@@ -200,6 +222,8 @@ struct _TernSession {
   guint64 release_to;           /* frames before this one may leave the store when the next group begins */
   TernActionRun *decider;       /* with an action model */
   guint64 decided_to;           /* frame after the last one that was decided about */
+  TernSessionStream *stream;    /* NULL: windows are read by themselves */
+  gboolean stream_waits;        /* a window in `standing` waits until its frames were read */
   TernReading *readings;        /* [n_readings] windows that have not ended */
   guint n_readings;
   const TernPromptFamily *family;
@@ -211,6 +235,7 @@ struct _TernSession {
   TernSessionConfig *planned_of;        /* whose that is, if it holds for every window */
   GArray *runs;                 /* TernPromptRun of each of `pictures` */
   GArray *pictures;             /* TernPicture */
+  GArray *places;               /* TernPlace, of rows that enter a pass */
   GArray *spans;                /* TernSpan */
   float *still_tokens;          /* [still_size][width] */
   guint still_size;
@@ -228,6 +253,8 @@ gboolean tern_session_open_gate (TernSession *self, const TernGateParams *params
 /* Room for tokens of frames that are not encoded, @n at most. NO_SPACE. */
 gboolean tern_session_prepare_gate (TernSession *self, guint n, GError **error);
 void tern_session_close_gate (TernSession *self);
+/* A frame was encoded. */
+void tern_session_count_reuse (TernSession *self);
 /* The frame in hand has nothing new, and has got its tokens; FALSE: it is to be encoded. */
 gboolean tern_session_reuse_frame (TernSession *self, TernFrameGroup *group);
 /* The frame in hand was encoded, or with FALSE could not be. Which picture it is. */
@@ -253,6 +280,7 @@ void tern_session_close_group (TernSession *self, const TernSessionConfig *confi
 /* `pictures` and `runs`, made anew for each prompt: none, then those of a closed group of a window that begins at @start.
  * A frame that nothing is left of is no picture. Returns the tokens that are kept. */
 void tern_session_clear_pictures (TernSession *self);
+void tern_session_add_frame (TernSession *self, const TernFrameGroup *group, guint f);
 guint tern_session_add_group (TernSession *self, const TernFrameGroup *group, guint64 start);
 /* Those of @inquiry's window, still or moment, with what the result says of them. FAILED: a frame is missing. */
 gboolean tern_session_gather (TernSession *self, TernInquiry *inquiry, GError **error);
@@ -353,7 +381,50 @@ void tern_session_forget_readings (TernSession *self);
 /* Those of windows that begin before frame @next: frames before it leave the store. */
 void tern_session_forget_readings_before (TernSession *self, guint64 next);
 
+/* ---- session-memory-stream.c: one timeline for all frames ---- */
+
+void tern_session_open_stream (TernSession *self, const TernSessionParams *params);
+void tern_session_close_stream (TernSession *self);
+/* The words around pictures, and what is remembered; tokenises. *@prompt: of a question with all that is remembered, at most;
+ * *@tail: of it, what several do not share. NO_SPACE. */
+gboolean tern_session_plan_stream (TernSession *self, guint *prompt, guint *tail, GError **error);
+guint tern_session_stream_tokens (const TernSession *self);
+TernStream *tern_session_stream_memory (TernSession *self);
+/* With the caches made; on the scheduler's thread. */
+gboolean tern_session_prepare_stream (TernSession *self, GError **error);
+/* Whether each of @config's questions can be asked behind what was read; any thread, tokenises. */
+gboolean tern_session_stream_fits (const TernSession *self, const TernSessionConfig *config, GError **error);
+void tern_session_stream_forget (TernSession *self);
+/* So many closed groups wait to be read that no further frame is looked at. */
+gboolean tern_session_stream_is_full (const TernSession *self);
+/* Whether all closed groups' frames before frame @end were. */
+gboolean tern_session_stream_has_read (const TernSession *self, guint64 end);
+/* Frames from this one on stay in the store. */
+guint64 tern_session_stream_needs (const TernSession *self);
+gboolean tern_session_stream_has_seen (const TernSession *self);        /* something is remembered */
+/* Rows of closed groups that were not read yet. */
+guint tern_session_stream_left (const TernSession *self);
+/* What reads them; NULL: there are none, or not now. */
+TernReader *tern_session_stream_reader (TernSession *self);
+gboolean tern_session_stream_reads (const TernSession *self, const TernReader *reader);         /* whether @reader is that one */
+void tern_session_stream_pass (TernSession *self, gboolean in_pass, gboolean torn);
+/* A request is @wanted: whether it has to wait for the end of what is being read; no more is begun until then. */
+gboolean tern_session_stream_hold (TernSession *self, gboolean wanted);
+/* What a request is about; @found: the moment is filled in with the store's frames. FALSE: nothing was seen. */
+gboolean tern_session_stream_moment (const TernSession *self, const TernPending *pending, gboolean found, TernInquiry *in);
+/* As tern_session_gather(), compile and start of reading. */
+gboolean tern_session_stream_gather (TernSession *self, TernInquiry *in, GError **error);
+gboolean tern_session_stream_tail (const TernSession *self, const TernSessionConfig *config, guint q,
+    const TernPromptVisual *when, GArray *tail, char **filled, GError **error);
+gboolean tern_session_stream_compile (TernSession *self, TernInquiry *in, guint q, const TernPromptVisual *when, GArray *ids,
+    char **filled, GError **error);
+gboolean tern_session_stream_fork (TernSession *self, TernInquiry *in, TernReader *reader, GError **error);
+
 /* ---- session-memory.c ---- */
+
+/* Of a window that has not come yet: as long as times get, for placeholders. */
+#define TERN_SESSION_PLANNED_START (G_GUINT64_CONSTANT (99999999) * TERN_SECOND + TERN_SECOND / 999)
+
 
 /* Makes and measures the prompts of a whole window. Tokenises: on the caller's thread, not the scheduler's. */
 gboolean tern_session_plan (TernSession *self, GError **error);
@@ -390,6 +461,8 @@ gboolean tern_session_fits (const TernSession *self, const TernSessionConfig *co
 /* The partial window is answered; what comes next begins anew. */
 void tern_session_end_stretch (TernSession *self);
 void tern_session_forget_seen (TernSession *self);
+/* A frame that waits for its second one goes. Under the lock. */
+void tern_session_drop_half (TernSession *self);
 /* Without it: whether @tokens can be taken. MISMATCH, INVALID. */
 gboolean tern_session_check_tokens (TernSession *self, const TernTokens *tokens, GError **error);
 /* When @window ends; a live session closes it before that is known. */

@@ -33,9 +33,18 @@ take_slot (TernSession *self, gsize bytes, GError **error)
 gboolean
 tern_session_plan_windows (TernSession *self, const TernSessionParams *params, TernWindowPlan *plan, GError **error)
 {
-  guint rate_n = params->rate_n, rate_d = params->rate_d, most = params->max_frames;
+  guint rate_n = params->rate_n, rate_d = params->rate_d, most = params->max_frames, frame_n = rate_n, frame_d = rate_d;
   guint64 frames = FRAMES_UNLIMITED;
 
+  self->tokens_only = params->tokens_only;
+  self->pairs = self->vision && !params->tokens_only && tern_vision_info (self->vision)->frames == 2;
+  if (self->pairs) {            /* from here on, of pictures */
+    if (rate_d <= G_MAXUINT / 2)
+      rate_d *= 2;
+    else
+      rate_n = (rate_n + 1) / 2;
+    most = most / 2 + most % 2;
+  }
   if (most > TERN_GROUP_FRAMES)
     most -= most % TERN_GROUP_FRAMES;
   if (rate_n > 0)
@@ -58,8 +67,10 @@ tern_session_plan_windows (TernSession *self, const TernSessionParams *params, T
 
     rate_n = self->max_frames * 1000;
     rate_d = (guint) MIN (ms, G_MAXUINT32);
+    frame_n = rate_n * (self->pairs ? 2 : 1);
+    frame_d = rate_d;
   }
-  tern_frame_sampler_init (&self->sampler, rate_n, rate_d);
+  tern_frame_sampler_init (&self->sampler, frame_n, frame_d);
   *plan = (TernWindowPlan) { .group = self->group_frames, .window = self->max_frames, .rate_n = rate_n, .rate_d = rate_d,
     .hop = self->max_frames, .eager = self->live };
   if (params->hop)
@@ -101,11 +112,59 @@ append_closed (TernSession *self, const TernWork *frame)
   return any;
 }
 
+/* ---- Pictures of two frames ---- */
+
+static void enqueue (TernSession *self, TernWorkKind kind, TernFrameSlot *slot, guint64 at, guint64 pts, gboolean new_group);
+
+/* What waits is a picture, with or without a second frame. Under the lock. */
+static void
+enqueue_half (TernSession *self)
+{
+  TernFrameSlot *slot = g_steal_pointer (&self->half);
+
+  if (slot)
+    enqueue (self, TERN_WORK_FRAME, slot, self->half_at, self->half_pts, self->half_first);
+}
+
+/* The stream has come to @time: no second frame is going to come. Under the lock. */
+static void
+give_up_half (TernSession *self, guint64 time)
+{
+  if (self->half && (time < self->half_at || time - self->half_at > self->windower.tick))
+    enqueue_half (self);
+}
+
+void
+tern_session_drop_half (TernSession *self)
+{
+  if (self->half)
+    tern_work_queue_return_slot (&self->queue, g_steal_pointer (&self->half));
+}
+
+/* A frame that has its slot. Under the lock. */
+static void
+pair_frame (TernSession *self, TernFrameSlot *slot, guint64 at, guint64 pts, gboolean new_group)
+{
+  if (self->half && !new_group) {
+    self->half->second = slot;
+    self->half->between = self->half_pts + (pts - self->half_pts) / 2;
+    self->stats.frames_sampled++;
+    enqueue_half (self);
+    return;
+  }
+  enqueue_half (self);
+  self->half = slot;
+  self->half_at = at;
+  self->half_pts = pts;
+  self->half_first = new_group;
+}
+
 /* ---- Stretches ---- */
 
 void
 tern_session_end_stretch (TernSession *self)
 {
+  enqueue_half (self);
   self->over_stretch = self->windower.stretch;
   self->over = self->seen.end;
   tern_session_drop_previews (self, G_MAXUINT64);
@@ -148,6 +207,7 @@ see (TernSession *self, guint64 pts, guint64 duration, gboolean sure)
 
   if (seen->pts != TERN_TIME_NONE && pts < seen->pts)
     return FALSE;
+  give_up_half (self, pts + stated);
   tern_windower_see (&self->windower, pts, pts + stated);
   ended = append_closed (self, NULL);
   if (seen->pts == pts) {
@@ -181,7 +241,7 @@ static void
 enqueue (TernSession *self, TernWorkKind kind, TernFrameSlot *slot, guint64 at, guint64 pts, gboolean new_group)
 {
   TernWindowVerdict verdict;
-  TernWork work = { .kind = kind, .slot = slot, .frame = self->windower.count, .pts = pts,
+  TernWork work = { .kind = kind, .slot = slot, .frame = self->windower.count, .pts = slot->second ? slot->between : pts,
     .pushed = g_get_monotonic_time (), .config = tern_session_config_ref (self->config) };
 
   verdict = tern_windower_add (&self->windower, at, pts, new_group);
@@ -219,7 +279,7 @@ tern_session_push_frame (TernSession *self, const TernImage *image, guint64 pts,
   g_return_val_if_fail (self != NULL && image != NULL, FALSE);
   if (!check_time (pts, duration, error) || !tern_planes_of (image, &planes, error))
     return FALSE;
-  if (!self->vision || self->has_tokens) {
+  if (!self->vision || self->has_tokens || self->tokens_only) {
     g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, self->vision ? "a session that was given visual tokens takes no frames"
         : "%s: expected a model opened with TERN_MODEL_VISION for frames, found one without", self->text->name);
     return FALSE;
@@ -253,8 +313,8 @@ tern_session_push_frame (TernSession *self, const TernImage *image, guint64 pts,
     return TRUE;
   }
   at = pts - tern_frame_sampler_late (&sampler, pts);
-  if (tern_windower_is_jump (&self->windower, at) || (self->has_frames && (width != self->width
-              || height != self->height)))
+  if (tern_windower_is_jump (&self->windower, at) || (self->half && (at < self->half_at || pts < self->half_pts))
+      || (self->has_frames && (width != self->width || height != self->height)))
     tern_session_end_stretch (self);
   new_group = sampler.count != self->sampler.count + 1;
   self->sampler = sampler;
@@ -262,7 +322,10 @@ tern_session_push_frame (TernSession *self, const TernImage *image, guint64 pts,
   tern_session_drop_previews (self, G_MAXUINT64);
   self->width = width;
   self->height = height;
-  enqueue (self, TERN_WORK_FRAME, slot, at, pts, new_group);
+  if (self->pairs)
+    pair_frame (self, slot, at, pts, new_group);
+  else
+    enqueue (self, TERN_WORK_FRAME, slot, at, pts, new_group);
   see (self, pts, duration, FALSE);
   g_mutex_unlock (&self->lock);
   tern_scheduler_kick (self->model->scheduler, &self->client);
@@ -280,6 +343,7 @@ tern_session_see (TernSession *self, guint64 pts, guint64 duration)
     see_and_unlock (self, pts, duration, TRUE);
     return;
   }
+  give_up_half (self, pts);
   tern_windower_see (&self->windower, pts, pts);
   append_closed (self, NULL);
   g_mutex_unlock (&self->lock);
@@ -314,12 +378,13 @@ tern_session_push_tokens (TernSession *self, const TernTokens *tokens, GError **
   TernFrameSampler sampler;
   TernFrameSlot *slot;
   gboolean new_group;
-  gsize bytes;
+  gsize bytes, places;
 
   g_return_val_if_fail (self != NULL && tokens != NULL, FALSE);
   if (!tern_session_check_tokens (self, tokens, error))
     return FALSE;
   bytes = (gsize) tokens->n_tokens * tokens->dim * sizeof (float);
+  places = tokens->keep ? tokens->n_tokens * sizeof (gint32) : 0;
   group = tokens->number / TERN_GROUP_FRAMES;
   full = MAX ((guint64) tokens->grid_w * tokens->grid_h, tokens->n_tokens);
 
@@ -331,13 +396,18 @@ tern_session_push_tokens (TernSession *self, const TernTokens *tokens, GError **
     see_and_unlock (self, tokens->pts, tokens->duration, FALSE);
     return TRUE;
   }
-  slot = take_slot (self, bytes, error);
+  slot = take_slot (self, bytes + places, error);
   if (!slot) {
     g_mutex_unlock (&self->lock);
     return FALSE;
   }
   if (bytes > 0)
     memcpy (slot->data, tokens->tokens, bytes);
+  if (places > 0)
+    memcpy (slot->data + bytes, tokens->keep, places);
+  slot->placed = places > 0;
+  slot->grid_w = tokens->grid_w;
+  slot->grid_h = tokens->grid_h;
   slot->n_tokens = tokens->n_tokens;
   slot->full = (guint) MIN (full, TERN_FRAME_TOKENS_MAX);
   slot->picture = tokens->picture;

@@ -87,6 +87,14 @@ find_moment (TernSession *self, guint frames, TernWindow *moment)
   return TRUE;
 }
 
+static gboolean
+find_request (TernSession *self, const TernPending *pending)
+{
+  gboolean found = find_moment (self, pending->frames, &self->request.hand.work.window);
+
+  return self->stream ? tern_session_stream_moment (self, pending, found, &self->request) : found;
+}
+
 /* ---- In hand ----------------------------------------------------------------------------------------------------- */
 
 static void
@@ -134,10 +142,22 @@ begin (TernSession *self, TernPending *pending)
   self->request_waits = FALSE;
   if (is_late (pending))
     fail_late (self);
-  else if (!find_moment (self, pending->frames, &in->hand.work.window))
+  else if (!find_request (self, pending))
     fail (self, "no frame was seen that the request could be about");
   else
     tern_session_begin_answer (self, in);
+}
+
+/* What is remembered has to be whole frames, and for who asks about what was pushed, all of it. Under the lock. */
+static gboolean
+may_begin (TernSession *self)
+{
+  const TernPending *first = g_queue_peek_head (&self->pending);
+  gboolean all = first && (first->frames > 0 || first->to > 0);
+
+  if (!self->stream)
+    return TRUE;
+  return !tern_session_stream_hold (self, first && !all) && (!all || tern_session_stream_has_read (self, first->after));
 }
 
 void
@@ -149,11 +169,11 @@ tern_session_take_request (TernSession *self)
     fail_late (self);
   while (!self->request.hand.has) {
     guint64 newest;
-    gboolean seen = find_newest (self, &newest);
+    gboolean seen = find_newest (self, &newest) || (self->stream && tern_session_stream_has_seen (self));
     TernPending *pending;
 
     g_mutex_lock (&self->lock);
-    pending = tern_session_next_pending (self, seen, looking);
+    pending = may_begin (self) ? tern_session_next_pending (self, seen, looking) : NULL;
     self->in_hand += pending != NULL;
     if (pending && tern_session_has_previews (self, pending->config, looking))
       tern_session_show_previews (self);

@@ -115,6 +115,8 @@ begin_result (TernSession *self, const TernInquiry *in, guint q)
   values.ask_id = in == &self->request ? self->asked_now->id : 0;
   values.timestamp = work->window.start_time;
   values.duration = work->window.end_time - work->window.start_time;
+  values.memory_spans = in->memory;
+  values.n_memory_spans = in->n_memory;
   values.timestamp_seconds = values.start = (double) work->window.start_time / TERN_SECOND;
   values.end = (double) work->window.end_time / TERN_SECOND;
   values.has_metrics = work->config->params.metrics;
@@ -133,9 +135,13 @@ conclude_ask (TernSession *self, TernInquiry *in, guint q)
 
   if (in->told.repeats)
     return tern_answered_repeat (&self->answered, q, &values);
+  if (in->told.forgotten)
+    values.finish_reason = "forgotten";
   values.kind = in->hand.work.config->questions[q].action ? "action" : form->labels || form->constraint ? "answer"
       : "caption";
-  if (!ask->error && ask->acts) {
+  if (!ask->error && in->told.forgotten) {
+    values.result = "";
+  } else if (!ask->error && ask->acts) {
     tern_session_conclude_action (self, in, ask, &values);
   } else if (!ask->error) {
     values.result = text = form->labels ? conclude_labels (self, in, q, &values, &scores)

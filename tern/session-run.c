@@ -14,7 +14,7 @@ session_of (TernClient *client)
 static gboolean
 may_take (const TernSession *self, TernWorkKind kind)
 {
-  if (self->frame.has)
+  if (self->frame.has || ((kind == TERN_WORK_FRAME || kind == TERN_WORK_TOKENS) && tern_session_stream_is_full (self)))
     return FALSE;
   return kind == TERN_WORK_FRAME || kind == TERN_WORK_TOKENS || !self->standing.hand.has;
 }
@@ -63,6 +63,14 @@ pass_by (TernSession *self)
   tern_session_put_down (self, &self->standing.hand);
 }
 
+/* A window is answered by what was read of all frames up to its end. */
+static void
+wait_for_stream (TernSession *self)
+{
+  tern_session_close_group (self, self->standing.hand.work.config);
+  self->stream_waits = TRUE;
+}
+
 static void
 begin (TernSession *self, TernInHand *hand)
 {
@@ -77,8 +85,20 @@ begin (TernSession *self, TernInHand *hand)
     tern_session_begin_still (self);
   else if (hand->work.config->params.on_demand)
     pass_by (self);
+  else if (self->stream)
+    wait_for_stream (self);
   else
     tern_session_begin_answer (self, &self->standing);
+}
+
+/* The window's frames were read. */
+static void
+answer_from_stream (TernSession *self)
+{
+  if (!self->stream_waits || !tern_session_stream_has_read (self, self->standing.hand.work.window.end))
+    return;
+  self->stream_waits = FALSE;
+  tern_session_begin_answer (self, &self->standing);
 }
 
 /* A flush or cancel has come: what was begun before it ends. A request is about what will be seen after a flush: it begins
@@ -90,15 +110,19 @@ stop (TernSession *self, gboolean discard)
     tern_session_put_down (self, &self->frame);
   tern_session_forget_readings (self);
   tern_session_forget_news (self);
+  self->stream_waits = FALSE;
   if (self->standing.hand.has)
     tern_session_end_answer (self, &self->standing, discard);
+  if (discard)
+    tern_session_stream_forget (self);
   if (discard)
     tern_session_restart_request (self);
   else
     tern_session_end_requests (self);
   tern_session_forget_action (self);
   self->release_to = 0;
-  tern_frame_store_release (&self->store, G_MAXUINT64);
+  /* What is being remembered goes on. */
+  tern_frame_store_release (&self->store, self->stream && !discard ? tern_session_stream_needs (self) : G_MAXUINT64);
 }
 
 /* ---- The client -------------------------------------------------------------------------------------------------- */
@@ -135,6 +159,7 @@ session_demand (TernClient *client)
     if (stopped) {
       self->seen_epoch = self->epoch;
       tern_cancel_reset (&self->cancel);
+      tern_cancel_reset (&self->stream_cancel);
     } else {
       self->discard = FALSE;
       hand = take (self);
@@ -147,6 +172,7 @@ session_demand (TernClient *client)
     else
       break;
   }
+  answer_from_stream (self);
   tern_session_take_request (self);
   set_deadline (self);
   demand = tern_session_wanted_rows (self);

@@ -49,6 +49,8 @@ tern_session_fits (const TernSession *self, const TernSessionConfig *config, GEr
 
   if (!tern_compressor_budgets_check (&compress, error))
     return FALSE;
+  if (self->stream)
+    return tern_session_stream_fits (self, config, error);
   tern_session_plan_visual (self, self->max_frames, runs, &visual);
   for (guint i = 0; i < config->n_questions; i++) {
     if (!tern_session_compile (self, config, i, &visual, ids, NULL, error))
@@ -114,6 +116,7 @@ tern_session_new (TernModel *model, const TernSessionParams *params, GError **er
   self->spans = g_array_new (FALSE, FALSE, sizeof (TernSpan));
   self->runs = g_array_new (FALSE, FALSE, sizeof (TernPromptRun));
   self->pictures = g_array_new (FALSE, FALSE, sizeof (TernPicture));
+  self->places = g_array_new (FALSE, FALSE, sizeof (TernPlace));
   g_mutex_init (&self->lock);
   g_cond_init (&self->changed);
   g_queue_init (&self->results);
@@ -128,6 +131,7 @@ tern_session_new (TernModel *model, const TernSessionParams *params, GError **er
     return NULL;
   }
   tern_windower_init (&self->windower, &plan);
+  tern_session_open_stream (self, params);
   compress = tern_session_compression (self, self->config);
   if (!tern_compressor_budgets_check (&compress, error)) {
     tern_session_destroy (&self->client);
@@ -135,8 +139,8 @@ tern_session_new (TernModel *model, const TernSessionParams *params, GError **er
   }
   self->planned_visual = plan_visual (self, self->config);
   /* A live session holds the window at which the engine is and the newest one beside the one that comes in. */
-  limits.n_slots = (self->live ? 3 : 1) * self->max_frames + self->group_frames;
-  limits.always = 2 * self->group_frames;
+  limits.n_slots = ((self->live ? 3 : 1) * self->max_frames + self->group_frames) * (self->pairs ? 2 : 1);
+  limits.always = 2 * self->group_frames * (self->pairs ? 2 : 1);
   tern_work_queue_init (&self->queue, &limits);
   tern_frame_store_init (&self->store, tern_llm_info (text->llm)->width, self->group_frames,
       2 * self->max_frames + 2);        /* of the window that is answered, and of the next one */
@@ -191,6 +195,7 @@ static void
 stop_work (TernSession *self, gboolean discard)
 {
   self->epoch++;
+  tern_session_drop_half (self);
   tern_work_queue_drop_all (&self->queue);
   tern_session_drop_previews (self, G_MAXUINT64);
   tern_windower_reset (&self->windower);
@@ -199,6 +204,8 @@ stop_work (TernSession *self, gboolean discard)
   self->states.may_restart = TRUE;
   self->discard |= discard;
   tern_cancel_raise (&self->cancel);
+  if (discard)
+    tern_cancel_raise (&self->stream_cancel);
   g_cond_broadcast (&self->changed);
 }
 

@@ -95,6 +95,24 @@ tern_shared_unref (void *object)
 
 /* ---- Text -------------------------------------------------------------------------------------------------------- */
 
+#define FORMS_KEPT 16           /* a few MB each at most: the masks that were looked up */
+
+/* A form that answers were held to. */
+typedef struct {
+  char *source;                 /* what it was made from */
+  TernConstraint *constraint;
+} Form;
+
+static void
+form_free (void *data)
+{
+  Form *form = data;
+
+  g_free (form->source);
+  tern_constraint_unref (form->constraint);
+  g_free (form);
+}
+
 static void
 text_free (void *data)
 {
@@ -103,9 +121,12 @@ text_free (void *data)
   g_clear_pointer (&text->llm, tern_llm_unref);
   g_clear_pointer (&text->tokenizer, tern_tokenizer_unref);
   g_clear_pointer (&text->chat, tern_chat_free);
+  g_queue_clear_full (&text->forms, form_free);
   g_clear_pointer (&text->trie, tern_token_trie_unref);
   g_free (text->name);
   g_free (text->default_prompt);
+  g_free (text->chat_template);
+  tern_plain_free (text->plain);
   tern_tasks_clear (&text->tasks);
   g_free (text);
 }
@@ -117,7 +138,7 @@ load_text (const char *path, const TernKernels *kernels, guint threads, GError *
   /* Its own: an engine's may be at work for an encoder. */
   TernPool *pool = file ? tern_pool_new (threads, error) : NULL;
   TernModelText *text;
-  TernBytes prompt = { NULL, 0 };
+  TernBytes prompt = { NULL, 0 }, source = { NULL, 0 };
 
   if (!pool)
     return NULL;
@@ -128,11 +149,15 @@ load_text (const char *path, const TernKernels *kernels, guint threads, GError *
       || !(text->tokenizer = tern_tokenizer_new (file, error))
       || !(text->chat = tern_chat_new_from_gguf (file, error))
       || !tern_gguf_string_or (file, "tern.default_prompt", &prompt, error)
+      || !tern_gguf_string_or (file, "tokenizer.chat_template", &source, error)
+      || !tern_tasks_prompt_use (file, &text->prompt_use, error)
       || !tern_tasks_read (&text->tasks, file, error)
       || !tern_tasks_label_temperature (file, &text->label_temperature, error)) {
     text_free (text);
     return NULL;
   }
+  text->plain = tern_plain_new (text->tokenizer);
+  text->chat_template = source.data ? g_utf8_make_valid (source.data, (gssize) source.len) : g_strdup ("");
   text->name = g_utf8_make_valid (tern_llm_info (text->llm)->name, -1);
   text->default_prompt = prompt.data ? g_utf8_make_valid (prompt.data, (gssize) prompt.len)
       : g_strdup (TERN_DEFAULT_PROMPT);
@@ -153,6 +178,65 @@ tern_model_text_trie (const TernModelText *text, GError **error)
   trie = self->trie ? tern_token_trie_ref (self->trie) : NULL;
   g_mutex_unlock (&making);
   return trie;
+}
+
+static TernConstraint *
+make_constraint (const TernModelText *text, const char *json_schema, const char *grammar, GError **error)
+{
+  g_autoptr (TernGrammar) form = json_schema ? tern_grammar_from_json_schema (json_schema, error)
+      : tern_grammar_from_gbnf (grammar, error);
+  g_autoptr (TernTokenTrie) trie = form ? tern_model_text_trie (text, error) : NULL;
+
+  return trie ? tern_constraint_new (form, trie, error) : NULL;
+}
+
+/* The form of @source, which becomes the newest one; NULL: it is not kept. Under the lock. */
+static TernConstraint *
+find_form (TernModelText *text, const char *source)
+{
+  for (GList *l = text->forms.head; l; l = l->next) {
+    Form *form = l->data;
+
+    if (!g_str_equal (form->source, source))
+      continue;
+    g_queue_unlink (&text->forms, l);
+    g_queue_push_head_link (&text->forms, l);
+    return tern_constraint_ref (form->constraint);
+  }
+  return NULL;
+}
+
+static void
+keep_form (TernModelText *text, const char *source, TernConstraint *constraint)
+{
+  Form *form = g_new (Form, 1);
+
+  *form = (Form) { g_strdup (source), tern_constraint_ref (constraint) };
+  g_queue_push_head (&text->forms, form);
+  if (text->forms.length > FORMS_KEPT)
+    form_free (g_queue_pop_tail (&text->forms));
+}
+
+TernConstraint *
+tern_model_text_constraint (const TernModelText *text, const char *json_schema, const char *grammar, GError **error)
+{
+  static GMutex keeping;
+  g_autofree char *source = g_strconcat (json_schema ? "s" : "g", json_schema ? json_schema : grammar, NULL);
+  TernModelText *self = (TernModelText *) text;
+  TernConstraint *constraint, *other;
+
+  g_mutex_lock (&keeping);
+  constraint = find_form (self, source);
+  g_mutex_unlock (&keeping);
+  if (constraint || !(constraint = make_constraint (text, json_schema, grammar, error)))
+    return constraint;
+  g_mutex_lock (&keeping);
+  if ((other = find_form (self, source)))       /* somebody made it meanwhile */
+    tern_constraint_unref (other);
+  else
+    keep_form (self, source, constraint);
+  g_mutex_unlock (&keeping);
+  return constraint;
 }
 
 TernModelText *

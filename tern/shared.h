@@ -7,6 +7,7 @@
 #include "engine/grammar/constraint.h"
 #include "engine/llm/llm.h"
 #include "engine/text/tokenizer.h"
+#include "tern/plain.h"
 #include "tern/tasks.h"
 #include "vision/vision.h"
 
@@ -19,14 +20,23 @@ typedef struct _TernModelText {
   TernLlm *llm;
   TernTokenizer *tokenizer;
   TernChat *chat;
+  TernPlain *plain;             /* keeps what is said in a conversation from becoming control tokens */
   char *name, *default_prompt;
+  char *chat_template;          /* as the file has it; "": it has none */
+  TernPromptUse prompt_use;
   TernTasks tasks;              /* questions that the file carries */
   double label_temperature;     /* that log-probabilities of labels are divided by */
   TernTokenTrie *trie;          /* made when it is first needed: tern_model_text_trie() */
+  GQueue forms;                 /* of what tern_model_text_constraint() keeps, newest first; under its lock */
 } TernModelText;
 
 /* The vocabulary as constraints want it; a reference. Any thread. */
 TernTokenTrie *tern_model_text_trie (const TernModelText *text, GError **error);
+
+/* What holds answers to @json_schema or, where that is NULL, @grammar; a reference. The last ones are kept: who asks for one
+ * form again and again waits for it once. INVALID, UNSUPPORTED. Any thread. */
+TernConstraint *tern_model_text_constraint (const TernModelText *text, const char *json_schema, const char *grammar,
+    GError **error);
 
 /* References; a file that is in use already is not read again. One load at a time: the caller holds a lock around the two
  * that the unrefs do not need. @threads pack the weights. */

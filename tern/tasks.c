@@ -221,3 +221,20 @@ tern_tasks_label_temperature (const TernGguf *file, double *temperature, GError 
   *temperature = value;
   return TRUE;
 }
+
+gboolean
+tern_tasks_prompt_use (const TernGguf *file, TernPromptUse *use, GError **error)
+{
+  g_autofree char *quoted = NULL;
+  TernBytes word;
+
+  *use = TERN_PROMPT_READ;
+  if (!tern_gguf_string_or (file, TERN_PROMPT_USE_KEY, &word, error))
+    return FALSE;
+  if (word.len == strlen ("ignored") && memcmp (word.data, "ignored", word.len) == 0)
+    *use = TERN_PROMPT_IGNORED;
+  else if (word.data && !(word.len == strlen ("read") && memcmp (word.data, "read", word.len) == 0))
+    return tern_gguf_bad_key (file, TERN_PROMPT_USE_KEY, error, "expected \"read\" or \"ignored\", found %s",
+        (quoted = tern_bytes_quote (word)));
+  return TRUE;
+}

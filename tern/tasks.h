@@ -14,6 +14,7 @@ G_BEGIN_DECLS
 #define TERN_TASK_SCHEMA "schema"
 #define TERN_TASK_NAME_RULE "a-z, 0-9, - and _"          /* for messages */
 #define TERN_LABEL_TEMPERATURE "tern.label_temperature"
+#define TERN_PROMPT_USE_KEY "tern.prompt"       /* "read", as without it, or "ignored" */
 #define TERN_TASKS_MAX 1024     /* of a file */
 
 /* By name; {0}: none. */
@@ -30,6 +31,9 @@ const TernTask *tern_tasks_find (const TernTasks *tasks, const char *name);     
 
 /* What log-probabilities of labels are divided by, 1 where the file says nothing. FORMAT. */
 gboolean tern_tasks_label_temperature (const TernGguf *file, double *temperature, GError **error);
+
+/* What the model makes of instructions. FORMAT. */
+gboolean tern_tasks_prompt_use (const TernGguf *file, TernPromptUse *use, GError **error);
 
 /* The task of @key, as long as it is one of a task's: free with g_free. @field: what follows its name, or NULL when there is
  * no such thing. */

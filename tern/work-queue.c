@@ -70,6 +70,8 @@ tern_work_queue_take_slot (TernWorkQueue *queue, gsize bytes, GError **error)
 void
 tern_work_queue_return_slot (TernWorkQueue *queue, TernFrameSlot *slot)
 {
+  if (slot->second)
+    tern_work_queue_return_slot (queue, g_steal_pointer (&slot->second));
   slot->taken = FALSE;
   queue->n_taken--;
 }

@@ -10,14 +10,19 @@
 typedef struct _TernSessionConfig TernSessionConfig;
 
 /* Memory for one frame that waits. */
-typedef struct {
+typedef struct _TernFrameSlot TernFrameSlot;
+struct _TernFrameSlot {
   guint8 *data;
   gsize capacity;
   gboolean taken;
   TernImage image;              /* a frame or still: planes in data */
+  TernFrameSlot *second;        /* the frame that makes one picture with this one; goes where this one goes. NULL: none */
+  guint64 between;              /* ... ns: the mean of their times */
   guint n_tokens, full;         /* tokens: rows in data, tokens of the grid */
   guint64 picture;              /* ... and which picture they are of; 0: nobody says */
-} TernFrameSlot;
+  guint grid_w, grid_h;         /* ... of the whole grid; 0: not known */
+  gboolean placed;              /* ... behind the rows, where in it each is */
+};
 
 typedef enum {
   TERN_WORK_FRAME,

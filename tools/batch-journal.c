@@ -32,7 +32,7 @@ struct _TernJournal {
   gsize size;                   /* of what is whole */
   Slot *slots;
   guint n_slots, n_used;
-  GHashTable *made;             /* hashes, in pointers, of the names of files that were made */
+  GHashTable *made;             /* hashes, in pointers: of a file that was made to its input's key */
   GHashTable *settings;
   guint64 end, results, counts[TERN_JOURNAL_PASSED + 1];
   GString *pending;
@@ -144,9 +144,9 @@ read_number (const char *text, guint base, guint64 *out)
 }
 
 static void
-note_made (TernJournal *journal, const char *output)
+note_made (TernJournal *journal, const char *output, guint64 key)
 {
-  g_hash_table_add (journal->made, GSIZE_TO_POINTER (fnv (output, strlen (output)) | 1));
+  g_hash_table_insert (journal->made, GSIZE_TO_POINTER (fnv (output, strlen (output)) | 1), GSIZE_TO_POINTER (key));
 }
 
 static gboolean
@@ -172,7 +172,7 @@ read_entry (TernJournal *journal, TernJournalStatus status, char *rest)
   if (status == TERN_JOURNAL_DONE && *note) {
     g_autofree char *output = g_strcompress (note);
 
-    note_made (journal, output);
+    note_made (journal, output, MAX (key, 1));
   }
   return TRUE;
 }
@@ -268,6 +268,8 @@ tern_journal_add (TernJournal *journal, TernJournalStatus status, const char *na
 
   hash_name (name, &key, &more, hex);
   put (journal, status, key, more, state);
+  if (status == TERN_JOURNAL_DONE && note)
+    note_made (journal, note, key);
   journal->end = end;
   journal->results = results;
   g_string_append_printf (journal->pending, "%s\t%s\t%016" G_GINT64_MODIFIER "x\t%" G_GUINT64_FORMAT "\t%" G_GUINT64_FORMAT,
@@ -449,10 +451,36 @@ tern_journal_find (const TernJournal *journal, const char *name, guint64 state)
   return ((slot->state ^ (guint32) state) & ~7u) ? TERN_JOURNAL_CHANGED : (TernJournalStatus) (slot->state & 7);
 }
 
-gboolean
-tern_journal_made (const TernJournal *journal, const char *output)
+/* The key of the input that @output was made for; 0: it was not made. */
+static guint64
+maker (const TernJournal *journal, const char *output)
 {
-  return g_hash_table_contains (journal->made, GSIZE_TO_POINTER (fnv (output, strlen (output)) | 1));
+  return GPOINTER_TO_SIZE (g_hash_table_lookup (journal->made, GSIZE_TO_POINTER (fnv (output, strlen (output)) | 1)));
+}
+
+static guint64
+key_of (const char *name)
+{
+  guint64 key;
+  guint32 more;
+  char hex[33];
+
+  hash_name (name, &key, &more, hex);
+  return key;
+}
+
+gboolean
+tern_journal_made (const TernJournal *journal, const char *output, const char *name)
+{
+  return maker (journal, output) == (gsize) key_of (name);
+}
+
+gboolean
+tern_journal_made_for_other (const TernJournal *journal, const char *output, const char *name)
+{
+  guint64 made_for = maker (journal, output);
+
+  return made_for && made_for != (gsize) key_of (name);
 }
 
 gboolean

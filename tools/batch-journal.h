@@ -36,8 +36,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernJournal, tern_journal_free)
 
 /* What became of @name, whose state is @state now. */
 TernJournalStatus tern_journal_find (const TernJournal *journal, const char *name, guint64 state);
-/* A file of the name @output was made by a run before. */
-gboolean tern_journal_made (const TernJournal *journal, const char *output);
+/* A file of the name @output was made before, for the input @name. */
+gboolean tern_journal_made (const TernJournal *journal, const char *output, const char *name);
+/* The same, for another input: its name is taken. */
+gboolean tern_journal_made_for_other (const TernJournal *journal, const char *output, const char *name);
 
 /* There was no file at its path: nothing is a run's before. */
 gboolean tern_journal_is_new (const TernJournal *journal);

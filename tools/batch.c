@@ -217,7 +217,7 @@ finish (Run *run, TernBatchJob *job)
   }
   batch->progress.times.reading += job->left_behind ? 0 : job->read_s;
   batch->progress.times.decoding += job->left_behind ? 0 : job->decode_s;
-  if ((job->good || batch->out->n_cues > 0) && !stalled
+  if ((job->good || (batch->out->n_cues > 0 && tern_caption_output_takes_parts (batch->out))) && !stalled
       && !tern_caption_output_end (batch->out, job->input, job->again, &unwritten) && is_end (unwritten)) {
     batch->full = is_full (unwritten);
     if (batch->full) {

@@ -25,6 +25,34 @@ static const TextShape text_shapes[] = {
   { "lfm2-350m", "lfm2", 1024, 16, 8, 16, 4608, 65536, 32768, 1000000, 0x5524 },
 };
 
+/* Three layers of Gated DeltaNet to one of attention. */
+typedef struct {
+  const char *name;
+  guint width, heads, kv_heads, head, turned;   /* turned: values of a head that rotate */
+  guint key_heads, value_heads, state;  /* state: width of a DeltaNet head */
+  guint layers, ffn, vocabulary, context;
+} DeltaShape;
+
+static const DeltaShape delta_shapes[] = {
+  { "qwen3.5-2b", 2048, 8, 2, 256, 64, 16, 16, 128, 24, 6144, 248320, 262144 },
+};
+
+/* Hybrids of Mamba-2 and attention without positions, which is at every `interval` layers from `attention` on. Where a layer is one
+ * block alone, layers of squared ReLU stand between the others. */
+typedef struct {
+  const char *name, *architecture;
+  guint width, layers, ffn, vocabulary;
+  guint heads, kv_heads, head;
+  guint attention, interval;
+  guint ssm_heads, ssm_head, states, groups;
+  gboolean one_block;
+} HybridShape;
+
+static const HybridShape hybrid_shapes[] = {
+  { "granite-4-h-micro", "granitehybrid", 2048, 40, 8192, 100352, 32, 8, 64, 5, 10, 64, 64, 128, 1, FALSE },
+  { "nemotron-h-4b", "nemotron_h", 3072, 52, 12288, 131072, 32, 8, 128, 6, 13, 112, 64, 128, 8, TRUE },
+};
+
 typedef struct {
   const char *name;
   guint side, patch, width, heads, layers, ffn, factor, projected;
@@ -48,13 +76,18 @@ struct _TernShape {
 const char *const *
 tern_shape_names (void)
 {
-  static const char *names[G_N_ELEMENTS (text_shapes) + G_N_ELEMENTS (vision_shapes) + 2];
+  static const char *names[G_N_ELEMENTS (text_shapes) + G_N_ELEMENTS (delta_shapes) + G_N_ELEMENTS (hybrid_shapes)
+      + G_N_ELEMENTS (vision_shapes) + 2];
 
   if (!names[0]) {
     guint n = 0;
 
     for (guint i = 0; i < G_N_ELEMENTS (text_shapes); i++)
       names[n++] = text_shapes[i].name;
+    for (guint i = 0; i < G_N_ELEMENTS (delta_shapes); i++)
+      names[n++] = delta_shapes[i].name;
+    for (guint i = 0; i < G_N_ELEMENTS (hybrid_shapes); i++)
+      names[n++] = hybrid_shapes[i].name;
     for (guint i = 0; i < G_N_ELEMENTS (vision_shapes); i++)
       names[n++] = vision_shapes[i].name;
     names[n] = TERN_SHAPE_SHIPPED;
@@ -120,6 +153,8 @@ add_tensor (TernShape *shape, const char *name, const TernTypeInfo *type, guint 
   tern_type_tensor_bytes (tensor.type, tensor.dims, &bytes);
   if (tensor.type->type == TERN_TYPE_TQ1_0 || tensor.type->type == TERN_TYPE_TQ2_0)
     shape->packed += tern_t2_bytes (tensor.dims[1], tensor.dims[0]);
+  if (tern_type_is_scaled (tensor.type))
+    shape->packed += tern_t2s_bytes (tensor.dims[1], tensor.dims[0], TERN_T2_COLS / tensor.type->block);
   tern_gguf_writer_tensor (shape->writer, name, tensor.type, n_dims, tensor.dims, bytes);
   g_array_append_val (shape->tensors, tensor);
 }
@@ -163,6 +198,18 @@ is_attention (const TextShape *text, guint layer)
 }
 
 static void
+add_general_keys (TernShape *shape, const char *architecture, const char *name)
+{
+  g_autofree char *full = g_strdup_printf ("random %s", name);
+
+  tern_gguf_writer_string (shape->writer, "general.architecture", architecture);
+  tern_gguf_writer_string (shape->writer, "general.name", full);
+  tern_gguf_writer_u32 (shape->writer, "general.alignment", ALIGNMENT);
+  tern_gguf_writer_u32 (shape->writer, "general.file_type", shape->file_type);
+  tern_gguf_writer_u32 (shape->writer, "general.quantization_version", 2);
+}
+
+static void
 add_text_keys (TernShape *shape, const TextShape *text)
 {
   const char *a = text->architecture;
@@ -174,16 +221,11 @@ add_text_keys (TernShape *shape, const TextShape *text)
     { "feed_forward_length", text->ffn }, { "attention.head_count", text->heads }, { "vocab_size", text->vocabulary },
     { "rope.dimension_count", text->width / text->heads },
   };
-  g_autofree char *name = g_strdup_printf ("random %s", text->name);
   g_autofree char *eps = g_strdup_printf ("%s.attention.layer_norm_rms_epsilon", a);
   g_autofree char *rope = g_strdup_printf ("%s.rope.freq_base", a);
   g_autofree char *kv_heads = g_strdup_printf ("%s.attention.head_count_kv", a);
 
-  tern_gguf_writer_string (shape->writer, "general.architecture", a);
-  tern_gguf_writer_string (shape->writer, "general.name", name);
-  tern_gguf_writer_u32 (shape->writer, "general.alignment", ALIGNMENT);
-  tern_gguf_writer_u32 (shape->writer, "general.file_type", shape->file_type);
-  tern_gguf_writer_u32 (shape->writer, "general.quantization_version", 2);
+  add_general_keys (shape, a, text->name);
   for (guint i = 0; i < G_N_ELEMENTS (counts); i++) {
     g_autofree char *key = g_strdup_printf ("%s.%s", a, counts[i].name);
 
@@ -244,6 +286,205 @@ lay_out_text (TernShape *shape, const TextShape *text)
   add_vector (shape, text->width, text->attention ? "token_embd_norm.weight" : "output_norm.weight");
   for (guint i = 0; i < text->layers; i++)
     add_layer (shape, text, i);
+}
+
+/* ---- Text with matrix states ------------------------------------------------------------------------------------- */
+
+static void
+add_delta_keys (TernShape *shape, const DeltaShape *delta)
+{
+  const struct {
+    const char *name;
+    guint32 value;
+  } counts[] = {
+    { "block_count", delta->layers }, { "context_length", delta->context }, { "embedding_length", delta->width },
+    { "feed_forward_length", delta->ffn }, { "attention.head_count", delta->heads },
+    { "attention.head_count_kv", delta->kv_heads }, { "attention.key_length", delta->head },
+    { "attention.value_length", delta->head }, { "rope.dimension_count", delta->turned }, { "ssm.conv_kernel", 4 },
+    { "ssm.state_size", delta->state }, { "ssm.group_count", delta->key_heads },
+    { "ssm.time_step_rank", delta->value_heads }, { "ssm.inner_size", delta->value_heads * delta->state },
+    { "full_attention_interval", 4 },
+  };
+  const gint32 sections[] = { delta->turned / 2 - 2 * (delta->turned / 6), delta->turned / 6, delta->turned / 6, 0 };
+
+  add_general_keys (shape, "qwen35", delta->name);
+  for (guint i = 0; i < G_N_ELEMENTS (counts); i++) {
+    g_autofree char *key = g_strdup_printf ("qwen35.%s", counts[i].name);
+
+    tern_gguf_writer_u32 (shape->writer, key, counts[i].value);
+  }
+  tern_gguf_writer_i32_array (shape->writer, "qwen35.rope.dimension_sections", sections, G_N_ELEMENTS (sections));
+  tern_gguf_writer_f32 (shape->writer, "qwen35.rope.freq_base", 1e7f);
+  tern_gguf_writer_f32 (shape->writer, "qwen35.attention.layer_norm_rms_epsilon", 1e-6f);
+}
+
+static void
+add_delta_layer (TernShape *shape, const DeltaShape *delta, guint i)
+{
+  guint d = delta->width, keys = delta->key_heads * delta->state, values = delta->value_heads * delta->state;
+
+  add_vector (shape, d, "blk.%u.attn_norm.weight", i);
+  if ((i + 1) % 4 == 0) {
+    add_matrix (shape, d, 2 * delta->heads * delta->head, "blk.%u.attn_q.weight", i);
+    add_matrix (shape, d, delta->kv_heads * delta->head, "blk.%u.attn_k.weight", i);
+    add_matrix (shape, d, delta->kv_heads * delta->head, "blk.%u.attn_v.weight", i);
+    add_matrix (shape, delta->heads * delta->head, d, "blk.%u.attn_output.weight", i);
+    add_vector (shape, delta->head, "blk.%u.attn_q_norm.weight", i);
+    add_vector (shape, delta->head, "blk.%u.attn_k_norm.weight", i);
+  } else {
+    add_matrix (shape, d, 2 * keys + values, "blk.%u.attn_qkv.weight", i);
+    add_matrix (shape, d, values, "blk.%u.attn_gate.weight", i);
+    add_matrix (shape, d, delta->value_heads, "blk.%u.ssm_alpha.weight", i);
+    add_matrix (shape, d, delta->value_heads, "blk.%u.ssm_beta.weight", i);
+    add_matrix (shape, 4, 2 * keys + values, "blk.%u.ssm_conv1d.weight", i);
+    add_vector (shape, delta->value_heads, "blk.%u.ssm_dt.bias", i);
+    add_vector (shape, delta->value_heads, "blk.%u.ssm_a", i);
+    add_vector (shape, delta->state, "blk.%u.ssm_norm.weight", i);
+    add_matrix (shape, values, d, "blk.%u.ssm_out.weight", i);
+  }
+  add_vector (shape, d, "blk.%u.post_attention_norm.weight", i);
+  add_matrix (shape, d, delta->ffn, "blk.%u.ffn_gate.weight", i);
+  add_matrix (shape, d, delta->ffn, "blk.%u.ffn_up.weight", i);
+  add_matrix (shape, delta->ffn, d, "blk.%u.ffn_down.weight", i);
+}
+
+static void
+lay_out_delta (TernShape *shape, const DeltaShape *delta)
+{
+  add_delta_keys (shape, delta);
+  tern_vocabulary_write (shape->writer, TRUE, delta->vocabulary);
+  add_matrix (shape, delta->width, delta->vocabulary, "token_embd.weight");
+  add_vector (shape, delta->width, "output_norm.weight");
+  for (guint i = 0; i < delta->layers; i++)
+    add_delta_layer (shape, delta, i);
+}
+
+/* ---- Hybrids ----------------------------------------------------------------------------------------------------- */
+
+static void
+set_number (TernShape *shape, const char *architecture, const char *name, guint32 value)
+{
+  g_autofree char *key = g_strdup_printf ("%s.%s", architecture, name);
+
+  tern_gguf_writer_u32 (shape->writer, key, value);
+}
+
+static void
+set_real (TernShape *shape, const char *architecture, const char *name, float value)
+{
+  g_autofree char *key = g_strdup_printf ("%s.%s", architecture, name);
+
+  tern_gguf_writer_f32 (shape->writer, key, value);
+}
+
+static gboolean
+hybrid_attends (const HybridShape *h, guint layer)
+{
+  return layer % h->interval == h->attention;
+}
+
+/* Of layers of one block: every second one but the attention. */
+static gboolean
+hybrid_is_ffn (const HybridShape *h, guint layer)
+{
+  return h->one_block && !hybrid_attends (h, layer) && layer % h->interval % 2 == (layer % h->interval < h->attention);
+}
+
+static void
+add_hybrid_keys (TernShape *shape, const HybridShape *h)
+{
+  const char *a = h->architecture;
+  const struct {
+    const char *name;
+    guint32 value;
+  } counts[] = {
+    { "block_count", h->layers }, { "context_length", 1 << 20 }, { "embedding_length", h->width },
+    { "attention.head_count", h->heads }, { "attention.key_length", h->head }, { "attention.value_length", h->head },
+    { "vocab_size", h->vocabulary }, { "rope.dimension_count", h->head }, { "ssm.conv_kernel", 4 },
+    { "ssm.inner_size", h->ssm_heads * h->ssm_head }, { "ssm.state_size", h->states },
+    { "ssm.time_step_rank", h->ssm_heads }, { "ssm.group_count", h->groups },
+  };
+  gint32 heads[64], ffn[64];
+  g_autofree char *finetuned = g_strdup_printf ("%s.rope.scaling.finetuned", a);
+  g_autofree char *kv_heads = g_strdup_printf ("%s.attention.head_count_kv", a);
+  g_autofree char *lengths = g_strdup_printf ("%s.feed_forward_length", a);
+
+  add_general_keys (shape, a, h->name);
+  for (guint i = 0; i < G_N_ELEMENTS (counts); i++)
+    set_number (shape, a, counts[i].name, counts[i].value);
+  set_real (shape, a, "attention.layer_norm_rms_epsilon", 1e-5f);
+  tern_gguf_writer_bool (shape->writer, finetuned, FALSE);
+  for (guint i = 0; i < h->layers; i++) {
+    heads[i] = hybrid_attends (h, i) ? (gint32) h->kv_heads : 0;
+    ffn[i] = !h->one_block || hybrid_is_ffn (h, i) ? (gint32) h->ffn : 0;
+  }
+  tern_gguf_writer_i32_array (shape->writer, kv_heads, heads, h->layers);
+  if (h->one_block) {
+    tern_gguf_writer_i32_array (shape->writer, lengths, ffn, h->layers);
+  } else {
+    set_number (shape, a, "feed_forward_length", h->ffn);
+    set_real (shape, a, "attention.scale", 0.015625f);
+    set_real (shape, a, "embedding_scale", 12);
+    set_real (shape, a, "residual_scale", 0.22f);
+    set_real (shape, a, "logit_scale", 8);
+  }
+}
+
+static void
+add_hybrid_mixer (TernShape *shape, const HybridShape *h, guint i)
+{
+  guint d = h->width, inner = h->ssm_heads * h->ssm_head, mixed = inner + 2 * h->groups * h->states;
+  const guint64 for_heads[2] = { 1, h->ssm_heads };
+
+  if (hybrid_attends (h, i)) {
+    add_matrix (shape, d, h->heads * h->head, "blk.%u.attn_q.weight", i);
+    add_matrix (shape, d, h->kv_heads * h->head, "blk.%u.attn_k.weight", i);
+    add_matrix (shape, d, h->kv_heads * h->head, "blk.%u.attn_v.weight", i);
+    add_matrix (shape, h->heads * h->head, d, "blk.%u.attn_output.weight", i);
+    return;
+  }
+  add_matrix (shape, d, inner + mixed + h->ssm_heads, "blk.%u.ssm_in.weight", i);
+  add_matrix (shape, 4, mixed, "blk.%u.ssm_conv1d.weight", i);
+  add_vector (shape, mixed, "blk.%u.ssm_conv1d.bias", i);
+  add_vector (shape, h->ssm_heads, "blk.%u.ssm_dt.bias", i);
+  for (guint k = 0; k < 2; k++) {
+    g_autofree char *name = g_strdup_printf ("blk.%u.ssm_%c", i, "ad"[k]);
+
+    add_tensor (shape, name, NULL, 2, for_heads);
+  }
+  add_matrix (shape, inner / h->groups, h->groups, "blk.%u.ssm_norm.weight", i);
+  add_matrix (shape, inner, d, "blk.%u.ssm_out.weight", i);
+}
+
+static void
+add_hybrid_layer (TernShape *shape, const HybridShape *h, guint i)
+{
+  guint d = h->width;
+
+  add_vector (shape, d, "blk.%u.attn_norm.weight", i);
+  if (!hybrid_is_ffn (h, i))
+    add_hybrid_mixer (shape, h, i);
+  if (h->one_block && !hybrid_is_ffn (h, i))
+    return;
+  if (!h->one_block) {
+    add_vector (shape, d, "blk.%u.ffn_norm.weight", i);
+    add_matrix (shape, d, h->ffn, "blk.%u.ffn_gate.weight", i);
+  }
+  add_matrix (shape, d, h->ffn, "blk.%u.ffn_up.weight", i);
+  add_matrix (shape, h->ffn, d, "blk.%u.ffn_down.weight", i);
+}
+
+static void
+lay_out_hybrid (TernShape *shape, const HybridShape *h)
+{
+  add_hybrid_keys (shape, h);
+  tern_vocabulary_write (shape->writer, TRUE, h->vocabulary);
+  add_matrix (shape, h->width, h->vocabulary, "token_embd.weight");
+  if (h->one_block)
+    add_matrix (shape, h->width, h->vocabulary, "output.weight");
+  add_vector (shape, h->width, "output_norm.weight");
+  for (guint i = 0; i < h->layers; i++)
+    add_hybrid_layer (shape, h, i);
 }
 
 /* ---- Vision ------------------------------------------------------------------------------------------------------ */
@@ -362,6 +603,12 @@ tern_shape_new (const char *name, const char *type, const TernGguf *shipped)
   for (guint i = 0; i < G_N_ELEMENTS (text_shapes); i++)
     if (g_str_equal (text_shapes[i].name, name))
       lay_out_text (shape, &text_shapes[i]);
+  for (guint i = 0; i < G_N_ELEMENTS (delta_shapes); i++)
+    if (g_str_equal (delta_shapes[i].name, name))
+      lay_out_delta (shape, &delta_shapes[i]);
+  for (guint i = 0; i < G_N_ELEMENTS (hybrid_shapes); i++)
+    if (g_str_equal (hybrid_shapes[i].name, name))
+      lay_out_hybrid (shape, &hybrid_shapes[i]);
   for (guint i = 0; i < G_N_ELEMENTS (vision_shapes); i++)
     if (g_str_equal (vision_shapes[i].name, name))
       lay_out_vision (shape, &vision_shapes[i]);

@@ -118,16 +118,25 @@ write_pool (TernValues *values, const TernShapeTensor *tensor, guint64 bytes, Te
   return TRUE;
 }
 
-/* Norms are about 1, biases about 0. */
+/* What stands for each channel or head, though it may have two dimensions. */
+static gboolean
+is_vector (const TernShapeTensor *tensor)
+{
+  return tensor->n_dims == 1 || strstr (tensor->name, ".ssm_a") || strstr (tensor->name, ".ssm_d")
+      || strstr (tensor->name, ".ssm_norm");
+}
+
+/* Norms are about 1, biases about 0, rates of decay about -1. */
 static gboolean
 write_vector (TernValues *values, const TernShapeTensor *tensor, TernGgufWriter *writer, GError **error)
 {
-  gboolean bias = g_str_has_suffix (tensor->name, ".bias");
-  g_autofree float *x = g_new (float, tensor->dims[0]);
+  gboolean bias = g_str_has_suffix (tensor->name, ".bias"), rate = g_str_has_suffix (tensor->name, ".ssm_a");
+  gsize n = tensor->dims[0] * tensor->dims[1];
+  g_autofree float *x = g_new (float, n);
 
-  for (guint64 i = 0; i < tensor->dims[0]; i++)
-    x[i] = (bias ? -0.02 : 0.6) + (bias ? 0.04 : 0.8) * tern_random_uniform (&values->random);
-  return tern_gguf_writer_data (writer, x, tensor->dims[0] * sizeof *x, error);
+  for (gsize i = 0; i < n; i++)
+    x[i] = (bias ? -0.02 : rate ? -1.4 : 0.6) + (bias ? 0.04 : 0.8) * tern_random_uniform (&values->random);
+  return tern_gguf_writer_data (writer, x, n * sizeof *x, error);
 }
 
 gboolean
@@ -135,7 +144,7 @@ tern_values_write (TernValues *values, const TernShapeTensor *tensor, TernGgufWr
 {
   guint64 bytes = 0;
 
-  if (tensor->n_dims == 1)
+  if (is_vector (tensor))
     return write_vector (values, tensor, writer, error);
   tern_type_tensor_bytes (tensor->type, tensor->dims, &bytes);
   return write_pool (values, tensor, bytes, writer, error);

@@ -17,6 +17,7 @@
 #include <glib/gstdio.h>
 
 #include "tools/batch.h"
+#include "tools/caption-tar.h"
 #include "tools/inspect-memory.h"
 #include "tools/tool.h"
 
@@ -126,6 +127,11 @@ check_placing (const TernCaptionBatchOptions *o, TernCaptionOutput *out)
   if (files && !o->beside && !out->path)
     return tern_tool_usage ("caption: --output: expected the folder for %s files (or --beside), found none",
         tern_caption_output_is_subtitles (out) ? "subtitle" : "text");
+  if (out->format == TERN_CAPTION_WEBDATASET && !tern_caption_tar_is_there ())
+    return tern_tool_usage ("caption: --format: expected another, found webdataset, and this program was built without libarchive");
+  if (out->format == TERN_CAPTION_WEBDATASET && (!out->path || (g_file_test (out->path, G_FILE_TEST_EXISTS)
+              && !g_file_test (out->path, G_FILE_TEST_IS_REGULAR))))
+    return tern_tool_usage ("caption: --output: expected the tar file of --format webdataset, found %s", out->path ? out->path : "none");
   if (out->format == TERN_CAPTION_METADATA && !out->path)
     return tern_tool_usage ("caption: --output: expected the file of the metadata, in the folder that the inputs lie below, found none");
   if (o->language && (!tern_caption_output_is_subtitles (out) || !is_language (o->language)))
@@ -144,7 +150,7 @@ check_template (TernCaptionBatchOptions *o, TernCaptionOutput *out)
     return TERN_TOOL_DONE;
   place = strstr (o->template, "{}");
   if (out->format == TERN_CAPTION_LINES)
-    return tern_tool_usage ("caption: --template: expected --format metadata, srt, vtt, txt or mux, found jsonl, whose lines have what the "
+    return tern_tool_usage ("caption: --template: expected --format metadata, webdataset, srt, vtt, txt or mux, found jsonl, whose lines have what the "
         "model said");
   if (!place || strpbrk (o->template, "\r\n"))
     return tern_tool_usage ("caption: --template: expected a line of text with {} where the caption stands, found %s", o->template);

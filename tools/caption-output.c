@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio_ext.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -10,14 +11,17 @@
 #include <glib/gstdio.h>
 
 #include "engine/base/json.h"
+#include "tools/caption-tar.h"
 #include "tools/output.h"
 #include "tools/source.h"
 #include "tools/subtitles.h"
 #include "tools/tool.h"
 
+#define MAKING "making"          /* mark of the journal: the copy that was made when a run was ended */
+
 /* ---- Formats ----------------------------------------------------------------------------------------------------- */
 
-static const char *const formats[] = { "jsonl", "metadata", "srt", "vtt", "txt", "mux" };
+static const char *const formats[] = { "jsonl", "metadata", "webdataset", "srt", "vtt", "txt", "mux" };
 
 gboolean
 tern_caption_format_parse (const char *text, TernCaptionFormat *format)
@@ -28,6 +32,12 @@ tern_caption_format_parse (const char *text, TernCaptionFormat *format)
       return TRUE;
     }
   return FALSE;
+}
+
+gboolean
+tern_caption_output_takes_parts (const TernCaptionOutput *out)
+{
+  return out->format != TERN_CAPTION_WEBDATASET;        /* it would be there a second time when it is tried again */
 }
 
 gboolean
@@ -148,10 +158,20 @@ tern_caption_output_open (TernCaptionOutput *out)
   return out->place == TERN_CAPTION_BESIDE || open_folder (out->path);
 }
 
+/* What is not whole goes; then readers find an end, which another run that goes on takes away again. */
+static gboolean
+end_tar (TernCaptionOutput *out)
+{
+  __fpurge (out->lines);
+  return ftruncate (fileno (out->lines), out->bytes) == 0 && fseeko (out->lines, out->bytes, SEEK_SET) == 0
+      && tern_caption_tar_end (out->lines);
+}
+
 gboolean
 tern_caption_output_close (TernCaptionOutput *out)
 {
-  gboolean good = !out->lines || out->lines == stdout || fclose (out->lines) == 0;
+  gboolean ended = out->format != TERN_CAPTION_WEBDATASET || !out->lines || end_tar (out);
+  gboolean good = (!out->lines || out->lines == stdout || fclose (out->lines) == 0) && ended;
 
   if (!good)
     tern_tool_message ("%s: %s", lines_name (out), g_strerror (errno));
@@ -242,14 +262,15 @@ hash_of (const char *path)
   return GSIZE_TO_POINTER (hash | 1);
 }
 
-/* video.srt; video.mp4.srt, video.mp4-2.srt, ... when another input of this run has taken the name. */
+/* video.srt; video.mp4.srt, video.mp4-2.srt, ... when another input of this run, or of one before, has taken the name. */
 static char *
 take_path (TernCaptionOutput *out, const TernBatchInput *input)
 {
   for (guint n = 0;; n++) {
     char *path = nth_path (out, input, n);
 
-    if (g_hash_table_add (out->names, hash_of (path)))
+    if (!(out->journal && tern_journal_made_for_other (out->journal, path, input->path))
+        && g_hash_table_add (out->names, hash_of (path)))
       return path;
     g_free (path);
   }
@@ -417,6 +438,35 @@ write_metadata (TernCaptionOutput *out, const TernBatchInput *input, GError **er
   return TRUE;
 }
 
+/* A sample is written once: what is in a tar file cannot be taken out again. */
+static gboolean
+write_sample (TernCaptionOutput *out, const TernBatchInput *input, GError **error)
+{
+  g_autofree char *text = one_line (out);
+
+  out->file = tern_caption_tar_key (input);
+  if (out->journal && tern_journal_made (out->journal, out->file, input->path)) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_MISMATCH, "%s: expected it as it was when it was written into the tar file, found it "
+        "changed; a tar file of another name, without --resume, has it anew", input->path);
+    return FALSE;
+  }
+  if ((out->journal && tern_journal_made_for_other (out->journal, out->file, input->path))
+      || !g_hash_table_add (out->names, hash_of (out->file))) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_MISMATCH, "%s: expected a key of its own in the tar file, found that another input "
+        "has %s too (dots become _)", input->path, out->file);
+    return FALSE;
+  }
+  if (!tern_caption_tar_add (out->lines, input, out->file, text, error)) {
+    g_hash_table_remove (out->names, hash_of (out->file));
+    __fpurge (out->lines);      /* what found no room must not come after all */
+    if (ftruncate (fileno (out->lines), out->bytes) < 0 || fseeko (out->lines, out->bytes, SEEK_SET) < 0)
+      out->closed = TRUE;       /* nothing may follow it */
+    return FALSE;
+  }
+  out->bytes = ftello (out->lines);
+  return TRUE;
+}
+
 /* Whether @path has just these bytes. */
 static gboolean
 says_the_same (const char *path, const GString *text)
@@ -447,6 +497,24 @@ write_copy (const TernCaptionOutput *out, const TernBatchInput *input, GError **
   return tern_mux_write (input->path, out->file, out->cues, out->language, out->stopped, error);
 }
 
+/* What is there under the name of the file at work is of a run before. A copy cannot be told by its bytes. */
+static gboolean
+is_ours (const TernCaptionOutput *out, const TernBatchInput *input)
+{
+  return out->journal && (tern_journal_made (out->journal, out->file, input->path) || (out->format == TERN_CAPTION_MUX
+          ? g_str_equal (tern_journal_marked (out->journal, MAKING), out->file) : says_the_same (out->file, out->text)));
+}
+
+/* The journal knows of a copy before it has its name: who is killed right after makes it again. */
+static gboolean
+claim_copy (TernCaptionOutput *out, GError **error)
+{
+  if (!out->journal)
+    return TRUE;
+  tern_journal_mark (out->journal, MAKING, out->file);
+  return tern_caption_output_sync (out, error) && tern_journal_commit (out->journal, error);
+}
+
 static gboolean
 write_file (TernCaptionOutput *out, const TernBatchInput *input, gboolean again, GError **error)
 {
@@ -456,8 +524,7 @@ write_file (TernCaptionOutput *out, const TernBatchInput *input, gboolean again,
   out->file = take_path (out, input);
   if (is_same_file (out->file, input->path))
     return there_already (out->file, input->path, error);
-  if (would_be_lost (out, out->file) && !again && !(out->journal && (tern_journal_made (out->journal, out->file)
-              || says_the_same (out->file, out->text))))
+  if (would_be_lost (out, out->file) && !again && !is_ours (out, input))
     return there_already (out->file, input->path, error);
   folder = g_path_get_dirname (out->file);
   if (out->place == TERN_CAPTION_MIRROR && g_mkdir_with_parents (folder, 0777) < 0) {
@@ -466,7 +533,7 @@ write_file (TernCaptionOutput *out, const TernBatchInput *input, gboolean again,
     return FALSE;
   }
   if (out->format == TERN_CAPTION_MUX)
-    return write_copy (out, input, error);
+    return claim_copy (out, error) && write_copy (out, input, error);
   output = tern_output_open (out->file, error);
   if (!output)
     return FALSE;
@@ -485,6 +552,8 @@ tern_caption_output_end (TernCaptionOutput *out, const TernBatchInput *input, gb
     return TRUE;
   if (out->format == TERN_CAPTION_METADATA)
     return write_metadata (out, input, error);
+  if (out->format == TERN_CAPTION_WEBDATASET)
+    return write_sample (out, input, error);
   if (out->format == TERN_CAPTION_TXT) {
     g_autofree char *line = one_line (out);
 
@@ -556,6 +625,7 @@ tern_caption_output_cut (TernCaptionOutput *out, guint64 end)
   if (!out->lines || fflush (out->lines) != 0 || fstat (fileno (out->lines), &info) < 0 || !S_ISREG (info.st_mode)
       || (guint64) info.st_size <= end)
     return;
+  out->bytes = end;
   if (ftruncate (fileno (out->lines), end) < 0)
     tern_tool_message ("%s: what was not finished stays at its end: %s", lines_name (out), g_strerror (errno));
 }

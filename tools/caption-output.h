@@ -14,6 +14,7 @@ G_BEGIN_DECLS
 typedef enum {
   TERN_CAPTION_LINES,           /* a result a line */
   TERN_CAPTION_METADATA,        /* an input a line: file_name and text, as Hugging Face's folders are read */
+  TERN_CAPTION_WEBDATASET,      /* an input and its text a sample, in a tar file */
   TERN_CAPTION_SRT,             /* and the others: a file an input */
   TERN_CAPTION_VTT,
   TERN_CAPTION_TXT,             /* one line, as trainers read it */
@@ -51,6 +52,8 @@ typedef struct {
 } TernCaptionOutput;
 
 gboolean tern_caption_format_parse (const char *text, TernCaptionFormat *format);
+/* What there is of an input that could not be done to its end is written too. */
+gboolean tern_caption_output_takes_parts (const TernCaptionOutput *out);
 /* A file an input. */
 gboolean tern_caption_output_is_files (const TernCaptionOutput *out);
 gboolean tern_caption_output_is_subtitles (const TernCaptionOutput *out);

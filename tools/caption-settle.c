@@ -123,7 +123,8 @@ tern_caption_output_settle (TernCaptionOutput *out, GError **error)
   Copy copy = { 0 };
   gboolean good;
 
-  if (!out->journal || tern_caption_output_is_files (out) || !out->path)
+  /* A sample of a tar file is never written a second time. */
+  if (!out->journal || tern_caption_output_is_files (out) || !out->path || out->format == TERN_CAPTION_WEBDATASET)
     return TRUE;
   if (!out->lines)
     return see_through (out, error);

@@ -13,15 +13,15 @@
 #include "tools/tool.h"
 
 #define NOT_GIVEN TERN_CAPTION_NOT_GIVEN
-#define OPTIONS_MAX 64
+#define OPTIONS_MAX 96
 
 typedef struct {
-  char *model, *mmproj, *rate, *compress, *gate, *kv, *output, *format;
+  char *model, *mmproj, *rate, *compress, *gate, *reuse, *kv, *memory, *output, *format;
   TernCaptionQuestions questions;
   TernCaptionBatchOptions batch;
-  double window, merge_ratio, kv_prune, gate_threshold, max_silence;
-  gint frame_tokens, window_tokens, second_tokens, max_tokens, beam, threads, track;
-  gboolean overwrite, allow_network, metrics;
+  double window, merge_ratio, kv_prune, gate_threshold, max_silence, reuse_threshold;
+  gint frame_tokens, window_tokens, second_tokens, memory_tokens, max_tokens, beam, threads, track, reuse_refresh;
+  gboolean overwrite, allow_network, metrics, think;
 } Options;
 
 typedef struct {
@@ -96,12 +96,29 @@ check_gate (const Options *o, TernGateParams *gate)
 }
 
 static gboolean
+check_reuse (const Options *o, TernReuseParams *reuse)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (o->reuse && !tern_reuse_mode_parse (o->reuse, &reuse->mode, &error)) {
+    tern_tool_message ("caption: --reuse: %s", error->message);
+    return FALSE;
+  }
+  if (o->reuse_threshold != NOT_GIVEN) {
+    if (!(o->reuse_threshold >= TERN_REUSE_THRESHOLD_MIN && o->reuse_threshold <= TERN_REUSE_THRESHOLD_MAX))
+      return wrong ("--reuse-threshold", "levels from 0.5 to 64", "%g", o->reuse_threshold);
+    reuse->threshold = o->reuse_threshold;
+  }
+  return check_count ("--reuse-refresh", o->reuse_refresh, 0, TERN_REUSE_REFRESH_MAX, &reuse->refresh);
+}
+
+static gboolean
 check_format (const Options *o, Caption *c)
 {
   c->out.path = o->output;
   c->out.overwrite = o->overwrite;
   if (o->format && !tern_caption_format_parse (o->format, &c->out.format))
-    return wrong ("--format", "jsonl, metadata, srt, vtt, txt or mux", "%s", o->format);
+    return wrong ("--format", "jsonl, metadata, webdataset, srt, vtt, txt or mux", "%s", o->format);
   return TRUE;
 }
 
@@ -122,8 +139,16 @@ check_options (const Options *o, Caption *c, guint *threads)
       || !check_count ("--max-tokens-per-second", o->second_tokens, 0, TERN_BUDGET_MAX, &p->compress.max_tokens_per_second)
       || !check_count ("--beam", o->beam, TERN_BEAM_MIN, TERN_BEAM_MAX, &p->sampling.beam)
       || !tern_tool_check_threads (*threads = o->threads == NOT_GIVEN ? 0 : o->threads)
-      || !check_gate (o, &p->gate) || !check_format (o, c))
+      || !check_count ("--memory-tokens", o->memory_tokens, TERN_MEMORY_TOKENS_MIN, TERN_MEMORY_TOKENS_MAX,
+          &p->memory_tokens)
+      || !check_gate (o, &p->gate) || !check_reuse (o, &p->reuse) || !check_format (o, c))
     return FALSE;
+  if (o->memory && !g_str_equal (o->memory, "window") && !g_str_equal (o->memory, "stream"))
+    return wrong ("--memory", "window or stream", "%s", o->memory);
+  if (g_strcmp0 (o->memory, "stream") == 0)
+    p->memory = TERN_MEMORY_STREAM;
+  else if (o->memory_tokens != NOT_GIVEN)
+    return wrong ("--memory-tokens", "--memory stream with it", "%d alone", o->memory_tokens);
   if (o->kv) {
     if (!tern_kv_parse (o->kv, &kv))
       return wrong ("--kv", "auto, f32, f16 or int8", "%s", o->kv);
@@ -139,6 +164,7 @@ check_options (const Options *o, Caption *c, guint *threads)
     return FALSE;
   }
   p->metrics = o->metrics;
+  p->think = o->think;
   c->media = (TernMediaOptions) TERN_MEDIA_OPTIONS_INIT;
   c->media.allow_network = o->allow_network;
   if (o->track != NOT_GIVEN && (o->track < 0 || o->track > 4095))
@@ -198,7 +224,9 @@ options_clear (Options *o)
   g_free (o->rate);
   g_free (o->compress);
   g_free (o->gate);
+  g_free (o->reuse);
   g_free (o->kv);
+  g_free (o->memory);
   g_free (o->output);
   g_free (o->format);
   tern_caption_batch_clear (&o->batch);
@@ -213,7 +241,8 @@ describe (const Options *o)
   } texts[] = {
     { "prompt", o->questions.prompt }, { "task", o->questions.task }, { "labels", o->questions.labels },
     { "json-schema", o->questions.json_schema }, { "grammar", o->questions.grammar }, { "frame-rate", o->rate },
-    { "compress", o->compress }, { "gate", o->gate }, { "kv", o->kv },
+    { "compress", o->compress }, { "gate", o->gate }, { "kv", o->kv }, { "memory", o->memory },
+    { "reuse", o->reuse },
   };
   const struct {
     const char *name;
@@ -223,6 +252,7 @@ describe (const Options *o)
     { "kv-prune", o->kv_prune }, { "gate-threshold", o->gate_threshold }, { "max-silence", o->max_silence },
     { "max-tokens-per-frame", o->frame_tokens }, { "max-tokens-per-window", o->window_tokens },
     { "max-tokens-per-second", o->second_tokens }, { "max-tokens", o->max_tokens }, { "beam", o->beam },
+    { "memory-tokens", o->memory_tokens }, { "reuse-threshold", o->reuse_threshold }, { "reuse-refresh", o->reuse_refresh },
     { "track", o->track },
   };
   GString *out = g_string_new (NULL);
@@ -237,6 +267,8 @@ describe (const Options *o)
       g_string_append_printf (out, "--%s %g ", numbers[i].name, numbers[i].value);
   if (o->metrics)
     g_string_append (out, "--metrics ");
+  if (o->think)
+    g_string_append (out, "--think ");
   return g_strchomp (g_string_free (out, FALSE));
 }
 
@@ -244,9 +276,10 @@ int
 tern_tool_caption (int argc, char **argv)
 {
   Options o = { .window = NOT_GIVEN, .merge_ratio = NOT_GIVEN, .kv_prune = NOT_GIVEN,
-    .gate_threshold = NOT_GIVEN, .max_silence = NOT_GIVEN, .frame_tokens = NOT_GIVEN,
-    .window_tokens = NOT_GIVEN, .second_tokens = NOT_GIVEN, .max_tokens = NOT_GIVEN,
-    .beam = NOT_GIVEN, .threads = NOT_GIVEN, .track = NOT_GIVEN, .questions.min_confidence = NOT_GIVEN, .batch = TERN_CAPTION_BATCH_OPTIONS_INIT };
+    .gate_threshold = NOT_GIVEN, .max_silence = NOT_GIVEN, .reuse_threshold = NOT_GIVEN, .reuse_refresh = NOT_GIVEN,
+    .frame_tokens = NOT_GIVEN, .window_tokens = NOT_GIVEN, .second_tokens = NOT_GIVEN, .max_tokens = NOT_GIVEN,
+    .memory_tokens = NOT_GIVEN, .beam = NOT_GIVEN, .threads = NOT_GIVEN, .track = NOT_GIVEN, .questions.min_confidence = NOT_GIVEN,
+    .batch = TERN_CAPTION_BATCH_OPTIONS_INIT };
   GOptionEntry entries[OPTIONS_MAX] = {
     { "model", 0, 0, G_OPTION_ARG_FILENAME, &o.model, "GGUF file of the language model, or a folder with one", "FILE" },
     { "mmproj", 0, 0, G_OPTION_ARG_FILENAME, &o.mmproj, "GGUF file of the vision encoder", "FILE" },
@@ -277,18 +310,30 @@ tern_tool_caption (int argc, char **argv)
         "255 (6)", "LEVELS" },
     { "max-silence", 0, 0, G_OPTION_ARG_DOUBLE, &o.max_silence, "Look after so many seconds although nothing is new; 0 is "
         "never (60)", "SECONDS" },
+    { "reuse", 0, 0, G_OPTION_ARG_STRING, &o.reuse, "Patches of a frame that look as they did keep their features: off "
+        "(default), auto or on", "MODE" },
+    { "reuse-threshold", 0, 0, G_OPTION_ARG_DOUBLE, &o.reuse_threshold, "Least difference for which a patch is computed "
+        "again, in levels of 255 (4)", "LEVELS" },
+    { "reuse-refresh", 0, 0, G_OPTION_ARG_INT, &o.reuse_refresh, "Every N-th frame is computed whole; 0 is never (16)",
+        "N" },
     { "kv", 0, 0, G_OPTION_ARG_STRING, &o.kv, "Keys and values are kept as auto (default), f32, f16 or int8", "TYPE" },
+    { "memory", 0, 0, G_OPTION_ARG_STRING, &o.memory, "Frames of video are read window by window (default), or as one stream, "
+        "of which what matters is remembered", "window|stream" },
+    { "memory-tokens", 0, 0, G_OPTION_ARG_INT, &o.memory_tokens, "Tokens that are remembered (4096, or what the model has room "
+        "for)", "N" },
     { "max-tokens", 0, 0, G_OPTION_ARG_INT, &o.max_tokens, "Longest caption (32)", "N" },
     { "beam", 0, 0, G_OPTION_ARG_INT, &o.beam, "Beams; 1 is greedy (1)", "N" },
     { "threads", 0, 0, G_OPTION_ARG_INT, &o.threads, "Threads (all cores)", "N" },
-    { "output", 0, 0, G_OPTION_ARG_FILENAME, &o.output, "File for JSON lines and metadata, folder for the others", "PATH" },
+    { "output", 0, 0, G_OPTION_ARG_FILENAME, &o.output, "File for JSON lines, metadata and webdataset, folder for the others", "PATH" },
     { "metrics", 0, 0, G_OPTION_ARG_NONE, &o.metrics, "JSON lines have how long each stage took", NULL },
+    { "think", 0, 0, G_OPTION_ARG_NONE, &o.think, "Let the model think before it answers, if its template can say so; thoughts "
+        "are no captions, but count among --max-tokens", NULL },
     { "track", 0, 0, G_OPTION_ARG_INT, &o.track, "Video track of each file, counted from 0 (the one that is the video)",
         "N" },
     { "overwrite", 0, 0, G_OPTION_ARG_NONE, &o.overwrite, "Replace output files that are there already", NULL },
     { "allow-network", 0, 0, G_OPTION_ARG_NONE, &o.allow_network, "Open URLs (http, https, rtsp, ...), and what playlists "
         "name there", NULL },
-    { "format", 0, 0, G_OPTION_ARG_STRING, &o.format, "jsonl (default), metadata, srt, vtt, txt, or mux: copies of films with subtitles in them", "FORMAT" },
+    { "format", 0, 0, G_OPTION_ARG_STRING, &o.format, "jsonl (default), metadata, webdataset, srt, vtt, txt, or mux: copies of films with subtitles in them", "FORMAT" },
   };
   Caption c = { .params = TERN_SESSION_PARAMS_INIT };
   g_auto (GStrv) operands = NULL;

@@ -21,7 +21,7 @@ typedef struct {
   TernTextOptions model;
   char *prompt, *prompt_file;
   char *labels, *json_schema, *grammar;
-  gboolean raw, ignore_eog;
+  gboolean raw, think, ignore_eog;
   gint max_tokens, beam, top_k;
   gint64 seed;
   double temperature, top_p, min_p, repetition_penalty;
@@ -92,6 +92,13 @@ read_prompt (const char *path, GError **error)
   return g_steal_pointer (&text);
 }
 
+/* An answer of some form is not thought about: it begins with its first token. */
+static gboolean
+thinks (const Options *o)
+{
+  return o->think && !o->labels && !o->json_schema && !o->grammar;
+}
+
 /* Control tokens are recognised in the prompt too: it is the user's own, not text from somewhere else. */
 static gboolean
 make_prompt (Work *work, GError **error)
@@ -109,7 +116,7 @@ make_prompt (Work *work, GError **error)
     g_autoptr (TernChat) chat = tern_chat_new_from_gguf (work->model.file, error);
     g_autofree char *bos = bos_text (work->model.tokenizer), *text = NULL;
 
-    if (!chat || !(text = tern_chat_render_user (chat, bos, NULL, 0, prompt, error))) {
+    if (!chat || !(text = tern_chat_render_user (chat, bos, NULL, 0, prompt, thinks (work->options), error))) {
       g_prefix_error (error, "with --raw the chat template is left out; without it: ");
       return FALSE;
     }
@@ -237,6 +244,7 @@ say (void *data, gint32 id, float probability)
 static gboolean
 answer_text (Work *work, const TernSampling *sampling, GError **error)
 {
+  tern_generator_look (work->generator, (const gint32 *) work->ids->data, work->ids->len);
   if (!tern_generator_run (work->generator, work->model.state, work->logits, sampling, work->constraint, say, work,
           work->picking, NULL, error))
     return FALSE;
@@ -301,6 +309,8 @@ tern_tool_generate (int argc, char **argv)
     { "prompt", 0, 0, G_OPTION_ARG_STRING, &o.prompt, "What to answer, or with --raw to continue", "TEXT" },
     { "prompt-file", 0, 0, G_OPTION_ARG_FILENAME, &o.prompt_file, "The same from a file", "F" },
     { "raw", 0, 0, G_OPTION_ARG_NONE, &o.raw, "Leave the model's chat template out", NULL },
+    { "think", 0, 0, G_OPTION_ARG_NONE, &o.think, "Let the model think before it answers, if its template can say so; thoughts "
+        "are not printed, but count among the tokens to say", NULL },
     { "labels", 0, 0, G_OPTION_ARG_STRING, &o.labels, "Print how likely each of these words or phrases is as the answer, as one "
         "line of JSON {\"result\", \"labels\", \"scores\", \"confidence\"}; \\, is a comma in one", "A,B,..." },
     { "json-schema", 0, 0, G_OPTION_ARG_FILENAME, &o.json_schema, "Answer by JSON of this schema", "F" },

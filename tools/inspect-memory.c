@@ -105,7 +105,7 @@ plan_llm (TernMemoryPlan *plan, TernGguf *file, const TernKernels *kernels, cons
   TernSoloParams params = { .context = options->context, .kv = options->kv };
   guint threads = count_threads (options->threads);
   const TernLlmInfo *info;
-  guint64 sum, mapped, owned, state, workers, logits;
+  guint64 sum, mapped, owned, state, workers, logits, unused;
   TernLlmRepack repack;
   gsize vocabulary;
 
@@ -124,16 +124,21 @@ plan_llm (TernMemoryPlan *plan, TernGguf *file, const TernKernels *kernels, cons
 
   repack = tern_llm_repack (llm);
   owned = tern_llm_owned_bytes (llm);
-  mapped = tensor_bytes (file) - repack.source;
+  unused = tern_llm_unused_bytes (llm);
+  mapped = tensor_bytes (file) - repack.source - unused;
   state = tern_solo_bytes (llm, &params);
   workers = threads * (guint64) (tern_solo_scratch_bytes (llm, &params) + STACK_BYTES);
   logits = info->n_vocab * sizeof (float);
   sum = add_process (plan, file, before, owned - repack.packed, vocabulary);
   add (plan, "mapped", mapped, "weights that run from the file; shared by all processes");
+  if (info->n_unused)
+    add (plan, "unused", unused, "of the file, never read: %u layer%s of a head that guesses further tokens", info->n_unused,
+        info->n_unused == 1 ? "" : "s");
   add (plan, "owned", owned, "weights repacked or converted at load; once per process");
   add (plan, "repacking", repack.largest, "of the file, while its largest repacked matrix is read; not in the total");
   add (plan, "state", state, "caches and work space of one timeline of %u tokens, keys and values in %s",
       params.context, tern_kv_name (params.kv));
+  add (plan, "recurrent", tern_llm_state_bytes (llm), "of these for recurrent states, however long the text is");
   add (plan, "token", token_bytes (llm, &params), "of these for every token of context");
   add (plan, "workers", workers, "scratch and stack of %u thread%s", threads, threads == 1 ? "" : "s");
   add (plan, "logits", logits, "scores of the whole vocabulary for one token");

@@ -8,7 +8,7 @@
 
 G_BEGIN_DECLS
 
-#define TERN_MEMORY_ENTRIES 12
+#define TERN_MEMORY_ENTRIES 16
 
 typedef struct {
   guint context;                /* tokens of a timeline; 0 = the model's own */

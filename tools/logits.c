@@ -141,6 +141,22 @@ make_state (Work *work, GError **error)
       && (work->logits = tern_mem_alloc (bytes, "logits", error));
 }
 
+/* Where the tokens of sub-image @sub stand, for models that want to know; the caller's to free. */
+static TernPlace *
+place_run (const Work *work, guint sub, TernLlmInput *input)
+{
+  guint columns = work->visual.columns[sub];
+  TernPlace *places;
+
+  if (!tern_llm_info (work->model.llm)->has_places)
+    return NULL;
+  places = g_new (TernPlace, input->n);
+  tern_place_grid (places, columns, 0, input->n);
+  input->places = places;
+  input->advance = MAX (columns, input->n / columns);
+  return places;
+}
+
 /* Ids up to the next -1, then a run of visual tokens, and so on. */
 static gboolean
 eval_prompt (Work *work, GError **error)
@@ -153,10 +169,12 @@ eval_prompt (Work *work, GError **error)
   guint sub = 0;
 
   for (guint i = 0; i < work->ids->len;) {
+    g_autofree TernPlace *places = NULL;
     TernLlmInput input = { 0 };
 
     if (ids[i] == VISUAL) {
-      input = (TernLlmInput) { .rows = rows, .ld = visual->width, .n = visual->sub[sub++] };
+      input = (TernLlmInput) { .rows = rows, .ld = visual->width, .n = visual->sub[sub] };
+      places = place_run (work, sub++, &input);
       rows += (gsize) input.n * visual->width;
       i++;
     } else {

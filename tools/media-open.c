@@ -55,11 +55,13 @@ check_size (const TernMedia *media, GError **error)
   guint64 width = par->width > 0 ? par->width : media->container.width;
   guint64 height = par->height > 0 ? par->height : media->container.height;
 
-  if (width * height <= TERN_MEDIA_MAX_PIXELS)
+  guint64 most = media->options.max_pixels ? media->options.max_pixels : TERN_MEDIA_MAX_PIXELS;
+
+  if (width * height <= most)
     return TRUE;
-  g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: expected at most %d million pixels, found "
+  g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: expected at most %u million pixels, found "
       "%" G_GUINT64_FORMAT " x %" G_GUINT64_FORMAT ": %" G_GUINT64_FORMAT " million; ImageMagick (`convert IN -resize "
-      "25%% OUT.png`) makes it smaller", media->name, TERN_MEDIA_MAX_PIXELS / 1000000, width, height, width * height / 1000000);
+      "25%% OUT.png`) makes it smaller", media->name, (guint) (most / 1000000), width, height, width * height / 1000000);
   return FALSE;
 }
 
@@ -117,7 +119,9 @@ set_options (const TernMedia *media, const TernMediaOptions *options, AVDictiona
   /* Names with % are no patterns, and a playlist opens nothing from the network. What comes from the network keeps
    * libavformat's own list, which has no local files in it. */
   av_dict_set (out, "pattern_type", "none", 0);
-  if (tern_source_kind (media->source) != TERN_SOURCE_ADDRESS)
+  if (media->in_memory)
+    av_dict_set (out, "protocol_whitelist", "none", 0);
+  else if (tern_source_kind (media->source) != TERN_SOURCE_ADDRESS)
     av_dict_set (out, "protocol_whitelist", options->allow_network
         ? "file,crypto,data,http,https,httpproxy,tcp,tls,udp,rtp,rtsp,rtmp" : "file,crypto,data", 0);
 }
@@ -190,7 +194,7 @@ open_codec (TernMedia *media, const AVCodec *decoder, GError **error)
   media->codec = avcodec_alloc_context3 (decoder);
   if (!media->codec)
     return tern_media_fail (media, AVERROR (ENOMEM), "it cannot be decoded", error);
-  media->codec->max_pixels = TERN_MEDIA_MAX_PIXELS;
+  media->codec->max_pixels = (gint64) (media->options.max_pixels ? media->options.max_pixels : TERN_MEDIA_MAX_PIXELS);
   media->codec->thread_count = media->still ? 1 : media->options.threads;
   if ((code = avcodec_parameters_to_context (media->codec, tern_media_stream (media)->codecpar)) < 0
       || (code = avcodec_open2 (media->codec, decoder, NULL)) < 0)
@@ -253,23 +257,17 @@ open_part (TernMedia *media, gboolean *other, GError **error)
   return check_size (media, error) && open_codec (media, decoder, error);
 }
 
-TernMedia *
-tern_media_open (const char *input, const TernMediaOptions *options, gboolean *other, GError **error)
+/* Takes @source. */
+static TernMedia *
+open_source (TernSource *source, const TernMediaOptions *options, gboolean in_memory, gboolean *other, GError **error)
 {
-  static const TernMediaOptions defaults = TERN_MEDIA_OPTIONS_INIT;
   g_autoptr (TernMedia) media = g_new0 (TernMedia, 1);
-  gboolean unused;
 
-  media->options = options ? *options : defaults;
-  other = other ? other : &unused;
-  *other = FALSE;
+  media->options = *options;
+  media->in_memory = in_memory;
   av_log_set_level (AV_LOG_QUIET);      /* what went wrong is in the error */
   g_queue_init (&media->waiting);
-  media->source = tern_source_open_full (input, media->options.allow_network, media->options.fd, media->options.stop, error);
-  if (!media->source) {
-    *other = error && g_error_matches (*error, TERN_ERROR, TERN_ERROR_FORMAT);  /* empty */
-    return NULL;
-  }
+  media->source = source;
   media->name = g_strdup (tern_source_name (media->source));
   media->packet = av_packet_alloc ();
   media->frame = av_frame_alloc ();
@@ -278,6 +276,37 @@ tern_media_open (const char *input, const TernMediaOptions *options, gboolean *o
     return NULL;
   }
   return look (media, other, error) && open_part (media, other, error) ? g_steal_pointer (&media) : NULL;
+}
+
+TernMedia *
+tern_media_open (const char *input, const TernMediaOptions *options, gboolean *other, GError **error)
+{
+  static const TernMediaOptions defaults = TERN_MEDIA_OPTIONS_INIT;
+  gboolean unused;
+  TernSource *source;
+
+  options = options ? options : &defaults;
+  other = other ? other : &unused;
+  *other = FALSE;
+  source = tern_source_open_full (input, options->allow_network, options->fd, options->stop, error);
+  if (source)
+    return open_source (source, options, FALSE, other, error);
+  *other = error && g_error_matches (*error, TERN_ERROR, TERN_ERROR_FORMAT);    /* empty */
+  return NULL;
+}
+
+TernMedia *
+tern_media_open_bytes (GBytes *bytes, const char *name, const TernMediaOptions *options, gboolean *other, GError **error)
+{
+  TernMediaOptions guarded = *options;
+  gboolean unused;
+  TernSource *source = tern_source_new_bytes (bytes, name, error);
+
+  other = other ? other : &unused;
+  *other = source == NULL;
+  guarded.in_folder = TRUE;             /* playlists and guesses are refused */
+  guarded.allow_network = FALSE;
+  return source ? open_source (source, &guarded, TRUE, other, error) : NULL;
 }
 
 static void

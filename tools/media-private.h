@@ -26,6 +26,7 @@ struct _TernMedia {
   char *name;
   TernSource *source;
   TernMediaOptions options;
+  gboolean in_memory;           /* the source is bytes, and nothing else may be opened */
   guint64 part, next;           /* of files that were joined: where this one and the next one begin; 0 = no next one */
   TernFileKind kind;
   TernContainer container;

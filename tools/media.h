@@ -26,6 +26,7 @@ typedef struct _TernMedia TernMedia;
  * @fd: unless -1, the bytes, of which the input is the name alone; read from their beginning by offset, not taken
  * @threads: that decode a video; 0 = all cores
  * @stop: (nullable): when it is no longer 0 (any thread sets it), opening and reading end soon, with READ
+ * @max_pixels: of a picture or frame; 0: 268 million
  */
 typedef struct {
   gint track;
@@ -34,6 +35,7 @@ typedef struct {
   int fd;
   guint threads;
   const gint *stop;
+  guint64 max_pixels;
 } TernMediaOptions;
 
 #define TERN_MEDIA_OPTIONS_INIT { .track = -1, .fd = -1 }
@@ -43,6 +45,9 @@ typedef struct {
  * Errors: NOT_FOUND, READ, FORMAT (damaged, or no picture in it), UNSUPPORTED (names the format or size, and what would
  * read it), INVALID (a URL that is not allowed); the message names @input. */
 TernMedia *tern_media_open (const char *input, const TernMediaOptions *options, gboolean *other, GError **error);
+/* The same from memory; @name is for messages. Formats that name other files are refused, and no file is opened. */
+TernMedia *tern_media_open_bytes (GBytes *bytes, const char *name, const TernMediaOptions *options, gboolean *other,
+    GError **error);
 void tern_media_free (TernMedia *media);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernMedia, tern_media_free)
 

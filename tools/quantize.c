@@ -424,7 +424,7 @@ check_options (Options *o, char **files)
     return tern_tool_usage ("quantize: expected --type TYPE, found none");
   o->type = tern_quantize_type (o->type_name, &o->file_type);
   if (!o->type)
-    return tern_tool_usage ("--type: expected Q8_0, Q4_0, Q4_K, Q6_K, TQ1_0 or TQ2_0, found `%s`", o->type_name);
+    return tern_tool_usage ("--type: expected Q8_0, Q4_0, Q4_K, Q6_K, TQ1_0, TQ2_0, Q2_0, PQ2_0 or PTQ1_0, found `%s`", o->type_name);
   if (!tern_tool_check_threads (o->threads))
     return TERN_TOOL_USAGE;
   if (same_file (files[0], files[1]))
@@ -438,7 +438,7 @@ tern_tool_quantize (int argc, char **argv)
   g_autofree char *type = NULL;
   Options o = { NULL };
   const GOptionEntry entries[] = {
-    { "type", 0, 0, G_OPTION_ARG_STRING, &type, "Q8_0, Q4_0, Q4_K, Q6_K, TQ1_0 or TQ2_0", "TYPE" },
+    { "type", 0, 0, G_OPTION_ARG_STRING, &type, "Q8_0, Q4_0, Q4_K, Q6_K, TQ1_0, TQ2_0, Q2_0, PQ2_0 or PTQ1_0", "TYPE" },
     { "force-ternary", 0, 0, G_OPTION_ARG_NONE, &o.force, "With TQ1_0 and TQ2_0: round each matrix W to mean|W| times "
         "-1, 0 or +1 (BitNet b1.58). Only models trained that way survive it", NULL },
     { "threads", 0, 0, G_OPTION_ARG_INT, &o.threads, "Threads; 0 = all cores", "N" },
@@ -452,8 +452,9 @@ tern_tool_quantize (int argc, char **argv)
   if (!tern_tool_options (argc, argv, "IN OUT", 2, 2,
           "Writes the GGUF file IN (text model or mmproj) as OUT with its F32, F16 and BF16 matrices in another type.\n"
           "Norms, biases, convolutions, routers, position tables and what is quantised already stay as they are.\n"
-          "Embedding and output become Q6_K (Q4_0, Q4_K, Q6_K) or Q8_0 (TQ1_0, TQ2_0). TQ1_0 and TQ2_0 are for\n"
-          "ternary models: a matrix of other values than -s, 0 and +s is an error.", entries, &files))
+          "Embedding and output become Q6_K (Q4_0, Q4_K, Q6_K) or Q8_0 (the ternary types). TQ1_0 and TQ2_0 are\n"
+          "for ternary models: a matrix of other values than -s, 0 and +s is an error. Q2_0, PQ2_0 and PTQ1_0 take any,\n"
+          "to the nearest of -d, 0 and +d, d being each block's. Matrices that are rotated (prism.hadamard) stay so.", entries, &files))
     return TERN_TOOL_USAGE;
   o.type_name = type;
   status = check_options (&o, files);

@@ -6,10 +6,13 @@ TERN_PACKAGES="gcc libc6-dev meson ninja-build pkg-config python3
   libglib2.0-dev libjson-glib-dev liborc-0.4-dev liborc-0.4-dev-bin
   libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev
   gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-libav
-  libavformat-dev libavcodec-dev libavutil-dev libswscale-dev libarchive-dev"
-# The tests also run the README's pipelines (SRT, text overlay, Python), GNU parallel, and compile the headers as C++.
+  libavformat-dev libavcodec-dev libavutil-dev libswscale-dev libarchive-dev
+  libsoup-3.0-dev glib-networking libsqlite3-dev libmosquitto-dev"
+# The tests also run the README's pipelines (SRT, text overlay, Python), GNU parallel, compile the headers as C++, and bring a
+# broker, a camera and a browser for tern watch.
 TERN_TEST_PACKAGES="g++ gstreamer1.0-plugins-bad gstreamer1.0-x python3-gi python3-gst-1.0
-  gir1.2-gst-plugins-base-1.0 parallel"
+  gir1.2-gst-plugins-base-1.0 parallel mosquitto mosquitto-clients gir1.2-gst-rtsp-server-1.0
+  chromium chromium-driver"
 
 tern_say() {
   printf 'tern: %s\n' "$*" >&2

@@ -24,6 +24,7 @@ struct _TernSource {
   int fd;                       /* -1: none */
   guint64 size, position;
   guint64 base, whole;          /* where in the file the bytes begin, and how many it has */
+  GBytes *bytes;                /* of memory; NULL: a file or stream */
   guint8 *head;                 /* of a stream */
   gsize n_head;
   const gint *stop;             /* no longer 0: nobody wants to wait */
@@ -194,6 +195,18 @@ tern_source_open_full (const char *input, gboolean allow_network, int fd, const 
   return open_file (source, local ? local : input, error) ? g_steal_pointer (&source) : NULL;
 }
 
+TernSource *
+tern_source_new_bytes (GBytes *bytes, const char *name, GError **error)
+{
+  g_autoptr (TernSource) source = g_new0 (TernSource, 1);
+
+  source->fd = -1;
+  source->name = g_strdup (name);
+  source->size = g_bytes_get_size (bytes);
+  source->bytes = g_bytes_ref (bytes);
+  return source->size > 0 || fail (source, TERN_ERROR_FORMAT, "nothing", error) ? g_steal_pointer (&source) : NULL;
+}
+
 void
 tern_source_free (TernSource *source)
 {
@@ -201,6 +214,7 @@ tern_source_free (TernSource *source)
     return;
   if (source->fd >= 0)
     close (source->fd);
+  g_clear_pointer (&source->bytes, g_bytes_unref);
   g_free (source->head);
   g_free (source->name);
   g_free (source->url);
@@ -241,6 +255,13 @@ tern_source_read (const TernSource *source, guint64 offset, void *to, gsize n)
       return 0;
     done = MIN (n, source->n_head - offset);
     memcpy (to, source->head + offset, done);
+    return done;
+  }
+  if (source->bytes) {
+    if (offset >= source->size)
+      return 0;
+    done = MIN (n, source->size - offset);
+    memcpy (to, (const guint8 *) g_bytes_get_data (source->bytes, NULL) + source->base + offset, done);
     return done;
   }
   while (source->fd >= 0 && done < n && offset + done < source->size) {

@@ -25,6 +25,9 @@ TernSource *tern_source_open_full (const char *input, gboolean allow_network, in
 void tern_source_free (TernSource *source);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernSource, tern_source_free)
 
+/* Bytes in memory, as a FILE; @name is for messages. FORMAT: there are none. */
+TernSource *tern_source_new_bytes (GBytes *bytes, const char *name, GError **error);
+
 /* "scheme://..." that is not the name of a file. */
 gboolean tern_source_is_address (const char *input);
 

@@ -12,7 +12,7 @@
 #define NOT_GIVEN G_MININT
 
 typedef struct {
-  char *set, *prompt, *labels, *schema;
+  char *set, *prompt, *labels, *schema, *instructions;
   char **remove;
   double temperature;
   gboolean json;
@@ -24,7 +24,7 @@ typedef struct {
 /* ---- Showing ----------------------------------------------------------------------------------------------------- */
 
 static void
-print_json (const char *path, const TernTasks *tasks, double temperature)
+print_json (const char *path, const TernTasks *tasks, double temperature, TernPromptUse use)
 {
   TernJson json = { .out = g_string_new (NULL), .lines = TRUE };
 
@@ -33,6 +33,10 @@ print_json (const char *path, const TernTasks *tasks, double temperature)
   tern_json_text (&json, path, -1);
   tern_json_name (&json, "label_temperature");
   tern_json_double (&json, temperature, 9);
+  if (use == TERN_PROMPT_IGNORED) {
+    tern_json_name (&json, "instructions");
+    tern_json_text (&json, "ignored", -1);
+  }
   tern_json_name (&json, "tasks");
   tern_tasks_to_json (tasks, &json);
   tern_json_close (&json, '}');
@@ -46,15 +50,18 @@ show (const char *path, gboolean as_json)
   g_autoptr (GError) error = NULL;
   g_autoptr (TernGguf) file = tern_gguf_open (path, &error);
   g_auto (TernTasks) tasks = { NULL, 0 };
+  TernPromptUse use = TERN_PROMPT_READ;
   double temperature = 1;
 
-  if (!file || !tern_tasks_read (&tasks, file, &error) || !tern_tasks_label_temperature (file, &temperature, &error))
+  if (!file || !tern_tasks_read (&tasks, file, &error) || !tern_tasks_prompt_use (file, &use, &error) || !tern_tasks_label_temperature (file, &temperature, &error))
     return tern_tool_fail (&error);
   if (as_json) {
-    print_json (path, &tasks, temperature);
+    print_json (path, &tasks, temperature, use);
   } else {
     printf ("%s: %u task%s\n", path, tasks.n, tasks.n == 1 ? "" : "s");
     tern_tasks_print (&tasks);
+    if (tern_gguf_has (file, TERN_PROMPT_USE_KEY))
+      puts (use == TERN_PROMPT_IGNORED ? "instructions ignored" : "instructions read");
     if (tern_gguf_has (file, TERN_LABEL_TEMPERATURE))
       printf ("label temperature %g\n", temperature);
   }
@@ -63,7 +70,7 @@ show (const char *path, gboolean as_json)
 
 /* ---- Changing ---------------------------------------------------------------------------------------------------- */
 
-/* Whether the key @name goes: it is one of a task that is removed or set anew, or the temperature that is. */
+/* Whether the key @name goes: it is one of a task that is removed or set anew, or what else is. */
 static gboolean
 is_replaced (const Options *o, const char *name)
 {
@@ -72,7 +79,8 @@ is_replaced (const Options *o, const char *name)
 
   if (task)
     return g_strcmp0 (task, o->set) == 0 || (o->remove && g_strv_contains ((const char *const *) o->remove, task));
-  return o->temperature != NOT_GIVEN && g_str_equal (name, TERN_LABEL_TEMPERATURE);
+  return (o->temperature != NOT_GIVEN && g_str_equal (name, TERN_LABEL_TEMPERATURE))
+      || (o->instructions && g_str_equal (name, TERN_PROMPT_USE_KEY));
 }
 
 /* As far as it has been asked for: all that are to go must be there. */
@@ -121,6 +129,8 @@ write_keys (const Options *o, const TernGguf *file, TernGgufWriter *writer)
   }
   if (o->temperature != NOT_GIVEN)
     tern_gguf_writer_f32 (writer, TERN_LABEL_TEMPERATURE, (float) o->temperature);
+  if (o->instructions)
+    tern_gguf_writer_string (writer, TERN_PROMPT_USE_KEY, o->instructions);
 }
 
 /* Tasks are asked of language models. */
@@ -186,7 +196,7 @@ check_set (Options *o, GError **error)
 static int
 run (Options *o, char **files)
 {
-  gboolean changes = o->set || o->remove || o->temperature != NOT_GIVEN;
+  gboolean changes = o->set || o->remove || o->temperature != NOT_GIVEN || o->instructions;
   g_autoptr (GError) error = NULL;
   int status = check_set (o, &error);
 
@@ -194,12 +204,14 @@ run (Options *o, char **files)
     return status;
   if (o->temperature != NOT_GIVEN && !((float) o->temperature > 0 && isfinite ((float) o->temperature)))
     return tern_tool_usage ("--label-temperature: expected a number above 0, found %g", o->temperature);
+  if (o->instructions && !g_str_equal (o->instructions, "read") && !g_str_equal (o->instructions, "ignored"))
+    return tern_tool_usage ("--instructions: expected read or ignored, found %s", o->instructions);
   if (changes && !files[1])
     return tern_tool_usage ("tasks: expected IN and OUT, found %s alone", files[0]);
   if (changes && o->json)
     return tern_tool_usage ("--json: expected FILE alone, found changes as well");
   if (!changes && files[1])
-    return tern_tool_usage ("tasks: expected --set, --remove or --label-temperature with two files, found none");
+    return tern_tool_usage ("tasks: expected --set, --remove, --label-temperature or --instructions with two files, found none");
   if (!changes)
     return show (files[0], o->json);
   return change (o, files[0], files[1], &error) ? TERN_TOOL_DONE : tern_tool_fail (&error);
@@ -218,6 +230,8 @@ tern_tool_tasks (int argc, char **argv)
     { "remove", 0, 0, G_OPTION_ARG_STRING_ARRAY, &o.remove, "Leave the task NAME out (several times: several)", "NAME" },
     { "label-temperature", 0, 0, G_OPTION_ARG_DOUBLE, &o.temperature, "What log-probabilities of labels are divided by",
         "X" },
+    { "instructions", 0, 0, G_OPTION_ARG_STRING, &o.instructions, "What the model makes of instructions: read, or ignored",
+        "USE" },
     { NULL }
   };
   g_auto (GStrv) files = NULL;
@@ -225,8 +239,8 @@ tern_tool_tasks (int argc, char **argv)
 
   if (!tern_tool_options (argc, argv, "FILE | IN OUT", 1, 2,
           "Lists the questions that a model file carries under names: `tern caption --task NAME` and the property\n"
-          "`task` of the elements ask them. With --set, --remove or --label-temperature, OUT is written as a copy of IN\n"
-          "with these changes; both may be one file, which is replaced when the new one is whole.", entries, &files))
+          "`task` of the elements ask them. With --set, --remove, --label-temperature or --instructions, OUT is written as\n"
+          "a copy of IN with these changes; both may be one file, which is replaced when the new one is whole.", entries, &files))
     status = TERN_TOOL_USAGE;
   else
     status = run (&o, files);
@@ -234,6 +248,7 @@ tern_tool_tasks (int argc, char **argv)
   g_free (o.prompt);
   g_free (o.labels);
   g_free (o.schema);
+  g_free (o.instructions);
   g_strfreev (o.remove);
   g_strfreev (o.label_list);
   g_free (o.schema_text);

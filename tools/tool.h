@@ -29,8 +29,11 @@ int tern_tool_logits (int argc, char **argv);
 int tern_tool_perplexity (int argc, char **argv);
 int tern_tool_prompt (int argc, char **argv);
 int tern_tool_quantize (int argc, char **argv);
+int tern_tool_serve (int argc, char **argv);
 int tern_tool_tasks (int argc, char **argv);
 int tern_tool_tokenize (int argc, char **argv);
+/* The subcommands of the program tern-watch. */
+int tern_tool_watch (int argc, char **argv);
 
 /* Options and operands of a subcommand. @operands: how the operands are shown ("FILE", "INPUT...") or NULL for none;
  * at least @min and at most @max of them must be there (G_MAXINT: any number). On success *@rest holds the operands,

@@ -12,6 +12,7 @@ typedef struct {
   TernMedia *media;
   TernImage image;              /* in it */
   TernVisionPlan plan;
+  gboolean second;              /* a frame that makes one picture with the one before */
 } Still;
 
 static void
@@ -56,6 +57,30 @@ plan_all (GArray *stills, const TernVision *vision, char **paths, const TernVisi
   return TRUE;
 }
 
+/* Every second picture goes with the one before, the last one with itself if need be. */
+static gboolean
+is_video (const GArray *stills, const TernVision *vision, const TernVisualParams *params)
+{
+  return tern_vision_info (vision)->frames == 2 && stills->len > 1 && params->runs == (stills->len + 1) / 2;
+}
+
+static gboolean
+pair_frames (GArray *stills, const TernVisualParams *params, GError **error)
+{
+  for (guint i = 1; i < stills->len; i += 2) {
+    const TernVisionPlan *first = &g_array_index (stills, Still, i - 1).plan;
+    Still *still = &g_array_index (stills, Still, i);
+
+    still->second = TRUE;
+    if (still->plan.sub[0].width == first->sub[0].width && still->plan.sub[0].height == first->sub[0].height)
+      continue;
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "%s: expected a frame of the size of %s, found another", params->images[i],
+        params->images[i - 1]);
+    return FALSE;
+  }
+  return TRUE;
+}
+
 /* Tiles as the model makes them, unless the prompt has one place for each picture: then each in one piece. */
 static gboolean
 choose_plans (GArray *stills, const TernVision *vision, const TernVisualParams *params, TernVisionOptions *options,
@@ -65,6 +90,8 @@ choose_plans (GArray *stills, const TernVision *vision, const TernVisualParams *
 
   if (!plan_all (stills, vision, params->images, options, &n_sub, error))
     return FALSE;
+  if (is_video (stills, vision, params))
+    return pair_frames (stills, params, error);
   if (n_sub == params->runs || stills->len != params->runs)
     return TRUE;
   options->whole = TRUE;
@@ -81,8 +108,12 @@ take_rows (TernVisual *visual, const GArray *stills, guint *most, GError **error
   for (guint i = 0; i < stills->len; i++) {
     const TernVisionPlan *plan = &g_array_index (stills, Still, i).plan;
 
+    if (g_array_index (stills, Still, i).second)
+      continue;
     visual->sub = g_renew (guint, visual->sub, visual->n_sub + plan->n);
+    visual->columns = g_renew (guint, visual->columns, visual->n_sub + plan->n);
     for (guint j = 0; j < plan->n; j++) {
+      visual->columns[visual->n_sub] = plan->sub[j].grid_w;
       visual->sub[visual->n_sub++] = plan->sub[j].n_tokens;
       *most = MAX (*most, plan->sub[j].n_tokens);
     }
@@ -92,6 +123,16 @@ take_rows (TernVisual *visual, const GArray *stills, guint *most, GError **error
     bytes = G_MAXSIZE;
   visual->rows = tern_mem_alloc (bytes, "visual tokens", error);
   return visual->rows != NULL;
+}
+
+static gboolean
+finish (TernVisionState *state, GError **error)
+{
+  TernVisionStep step;
+
+  while ((step = tern_vision_step (state, NULL, error)) == TERN_VISION_MORE)
+    ;
+  return step == TERN_VISION_DONE;
 }
 
 static gboolean
@@ -108,8 +149,13 @@ encode_all (TernVisual *visual, const GArray *stills, TernVision *vision, const 
   rows = visual->rows;
   for (guint i = 0; i < stills->len; i++) {
     const Still *still = &g_array_index (stills, Still, i);
+    const Still *next = i + 1 < stills->len && still[1].second ? still + 1 : NULL;
 
-    if (!tern_vision_encode (state, &still->image, options, &still->plan, rows, NULL, error))
+    if (still->second)
+      continue;
+    if (!(next ? tern_vision_begin_pair (state, &still->image, &next->image, options, &still->plan, rows, error)
+            : tern_vision_begin (state, &still->image, options, &still->plan, rows, error))
+        || !finish (state, error))
       return FALSE;
     rows += (gsize) still->plan.n_tokens * visual->width;
   }
@@ -143,6 +189,7 @@ tern_visual_clear (TernVisual *visual)
 {
   tern_mem_free (visual->rows);
   g_free (visual->sub);
+  g_free (visual->columns);
 }
 
 gboolean

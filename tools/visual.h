@@ -13,13 +13,15 @@ typedef struct {
   float *rows;                  /* [n, width] */
   guint n_sub;
   guint *sub;                   /* [n_sub] tokens of each sub-image, in the order in which they enter the prompt */
+  guint *columns;               /* [n_sub] of them in a row of its grid */
 } TernVisual;
 
 typedef struct {
   const char *mmproj;
   char **images;                /* NULL-terminated paths */
   guint min_tokens, max_tokens; /* per image; 0 = the model's */
-  guint runs;                   /* sub-images that the prompt has places for: as many as pictures: none of them is tiled */
+  guint runs;                   /* sub-images that the prompt has places for: as many as pictures: none of them is tiled;
+                                   with an encoder that pairs frames, half as many: they are a video's */
   TernActivations activations;
 } TernVisualParams;
 

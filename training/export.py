@@ -110,6 +110,8 @@ def write_text(model, tokenizer, path, title, licence, known=None):
             if labels:
                 w.add_array(f"tern.task.{name}.labels", list(labels))
         w.add_float32("tern.label_temperature", known[1])
+    # What is trained here describes what it is shown; other instructions than those above mean nothing to it.
+    w.add_string("tern.prompt", "ignored")
     for name, (value, kind) in _language(model).items():
         _put(w, name, value, kind)
     _finish(w)

@@ -73,6 +73,7 @@ def export_is_exact(tokenizer):
     assert model2.shape == lm.SHAPES["wide"]
     assert fields["tern.task.camera-motion.labels"].contents() == list(prompts.TASKS["camera-motion"][1])
     assert fields["tern.task.aerial.prompt"].contents() == prompts.TASKS["aerial"][0]
+    assert fields["tern.prompt"].contents() == "ignored"
     assert fields["tern.label_temperature"].contents() == 1.5 and "tern.task.aerial.labels" not in fields
     linear = model.layers[1].mix.qkv
     t = [quant.trits(p) for p in linear.weight.split(linear.rows)]

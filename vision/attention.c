@@ -14,7 +14,7 @@ tern_attention_scratch (guint n)
 static guint
 blocks_of_rows (const TernVisionState *state)
 {
-  return (state->n + TERN_ATTENTION_ROWS - 1) / TERN_ATTENTION_ROWS;
+  return (tern_vision_rows (state) + TERN_ATTENTION_ROWS - 1) / TERN_ATTENTION_ROWS;
 }
 
 TernAttentionBlock
@@ -22,7 +22,7 @@ tern_attention_block (const TernVisionState *state, guint item)
 {
   guint blocks = blocks_of_rows (state), row = item % blocks * TERN_ATTENTION_ROWS;
 
-  return (TernAttentionBlock) { item / blocks, row, MIN (TERN_ATTENTION_ROWS, state->n - row) };
+  return (TernAttentionBlock) { item / blocks, row, MIN (TERN_ATTENTION_ROWS, tern_vision_rows (state) - row) };
 }
 
 void
@@ -41,15 +41,15 @@ attend (const TernVisionState *state, TernAttentionBlock block, float *scores)
   const TernVision *vision = state->vision;
   const TernKernels *kernels = vision->kernels;
   guint n = state->n, d = vision->head_dim, rows = block.rows, i;
-  gsize ld = 3 * (gsize) vision->hidden, column = (gsize) block.head * d;
+  gsize ld = 3 * (gsize) vision->hidden, ldk = state->reuse ? vision->hidden : ld, column = (gsize) block.head * d;
   const float *q = loop->x + block.row * ld + column;
-  const float *k = loop->x + vision->hidden + column;
-  const float *v = k + vision->hidden;
+  const float *k = (state->reuse ? tern_reuse_keys (state) : loop->x + vision->hidden) + column;
+  const float *v = state->reuse ? tern_reuse_values (state) + column : k + vision->hidden;
 
-  kernels->gemm_f32 (scores, n, k, ld, n, d, q, ld, rows, rows > TERN_LINEAR_FEW);
+  kernels->gemm_f32 (scores, n, k, ldk, n, d, q, ld, rows, rows > TERN_LINEAR_FEW);
   for (i = 0; i < rows; i++)
     kernels->softmax (scores + (gsize) i * n, n, 1.0f / sqrtf ((float) d));
-  kernels->gemm_nn (loop->y + (gsize) block.row * vision->hidden + column, vision->hidden, scores, n, v, ld, rows, n, d,
+  kernels->gemm_nn (loop->y + (gsize) block.row * vision->hidden + column, vision->hidden, scores, n, v, ldk, rows, n, d,
       FALSE);
 }
 

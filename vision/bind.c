@@ -122,6 +122,36 @@ load_blocks (TernVision *vision, GError **error)
   return TRUE;
 }
 
+/* One kernel for each frame of a picture: a row of the matrix is the kernels' rows one after the other. */
+static gboolean
+join_frames (TernVision *vision, TernTensor *matrix, GError **error)
+{
+  guint patch = vision->info.patch, r;
+  const guint64 dims[] = { patch, patch, 3, vision->hidden };
+  gsize cols = 3 * (gsize) patch * patch;
+  float *first = tern_gguf_load_f32 (vision->file, "v.patch_embd.weight", 4, dims, error);
+  float *second = first ? tern_gguf_load_f32 (vision->file, "v.patch_embd.weight.1", 4, dims, error) : NULL;
+
+  if (second)
+    vision->patch_frames = tern_mem_alloc (2 * cols * vision->hidden * sizeof (float), "v.patch_embd.weight", error);
+  for (r = 0; vision->patch_frames && r < vision->hidden; r++) {
+    memcpy (vision->patch_frames + 2 * r * cols, first + r * cols, cols * sizeof (float));
+    memcpy (vision->patch_frames + (2 * r + 1) * cols, second + r * cols, cols * sizeof (float));
+  }
+  tern_mem_free (first);
+  tern_mem_free (second);
+  if (!vision->patch_frames)
+    return FALSE;
+  matrix->type = tern_type_info (TERN_TYPE_F32);
+  matrix->type_id = TERN_TYPE_F32;
+  matrix->data = (const guint8 *) vision->patch_frames;
+  matrix->bytes = 2 * cols * vision->hidden * sizeof (float);
+  matrix->mapped = FALSE;
+  matrix->dims[0] = 2 * cols;
+  vision->owned += matrix->bytes;
+  return TRUE;
+}
+
 /* The convolution with stride = kernel is a linear over a patch: the kernel [hidden][3][patch][patch] lies in memory as
  * its matrix does. */
 static gboolean
@@ -139,6 +169,8 @@ load_patch_embedding (TernVision *vision, GError **error)
   matrix.dims[0] = 3 * (guint64) patch * patch;
   matrix.dims[1] = vision->hidden;
   matrix.dims[2] = matrix.dims[3] = 1;
+  if (tern_vision_frames (vision) > 1 && !join_frames (vision, &matrix, error))
+    return FALSE;
   if (!tern_linear_init (&vision->patch, &matrix, vision->kernels, error)
       || !tern_linear_pack (&vision->patch, NULL, error)) {
     g_prefix_error (error, "%s: ", tern_gguf_path (vision->file));
@@ -201,6 +233,7 @@ tern_vision_unbind (TernVision *vision)
 
   tern_vision_packed_free (vision->packed, vision->blocks ? vision->n_blocks : 0);
   free_linear (&vision->patch, vision->patch_bias);
+  tern_mem_free (vision->patch_frames);
   tern_mem_free (vision->positions);
   for (i = 0; vision->blocks && i < vision->n_blocks; i++) {
     TernVitBlock *block = &vision->blocks[i];

@@ -3,6 +3,7 @@
 #include "vision/internal.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "tern/error.h"
 
@@ -66,6 +67,15 @@ tern_vision_pixels (TernVisionState *state, const TernImage *image, const TernVi
   state->grid_w = state->width / vision->info.patch;
   state->grid_h = state->height / vision->info.patch;
   state->n = state->grid_w * state->grid_h;
+  if (state->paired) {          /* the second frame first: its planes are put aside */
+    guint8 *rgb[3];
+
+    if (!vision->projector->pixels (state, &state->next, &resolved, plan, i, error))
+      return FALSE;
+    memcpy (rgb, state->rgb, sizeof rgb);
+    memcpy (state->rgb, state->second, sizeof rgb);
+    memcpy (state->second, rgb, sizeof rgb);
+  }
   return vision->projector->pixels (state, image, &resolved, plan, i, error);
 }
 
@@ -81,14 +91,16 @@ static void
 forget_picture (TernVisionState *state)
 {
   state->busy = FALSE;
-  state->image = (TernImage) { 0 };
+  state->image = state->next = (TernImage) { 0 };
+  state->paired = FALSE;
   state->tokens = NULL;
+  state->reuse = NULL;
   state->cancel = NULL;
 }
 
 gboolean
-tern_vision_begin (TernVisionState *state, const TernImage *image, const TernVisionOptions *options,
-    const TernVisionPlan *plan, float *tokens, GError **error)
+tern_vision_begin_reusing (TernVisionState *state, TernReuse *reuse, const TernImage *image,
+    const TernVisionOptions *options, const TernVisionPlan *plan, float *tokens, GError **error)
 {
   forget_picture (state);
   if (!tern_image_check (image, error) || !check_plan (state, image, options, plan, error)
@@ -99,8 +111,35 @@ tern_vision_begin (TernVisionState *state, const TernImage *image, const TernVis
   state->options = *options;
   state->plan = *plan;
   state->tokens = tokens;
+  state->reuse = reuse && tern_reuse_enter (reuse, plan) ? reuse : NULL;
   enter_sub_image (state, 0);
   return TRUE;
+}
+
+gboolean
+tern_vision_begin_pair (TernVisionState *state, const TernImage *first, const TernImage *second,
+    const TernVisionOptions *options, const TernVisionPlan *plan, float *tokens, GError **error)
+{
+  if (!tern_vision_begin (state, first, options, plan, tokens, error))
+    return FALSE;
+  if (state->vision->info.frames == 2 && tern_image_check (second, error)
+      && check_plan (state, second, options, plan, error)) {
+    state->next = *second;
+    state->paired = TRUE;
+    return TRUE;
+  }
+  if (error && !*error)
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "two frames for one picture: expected an encoder that pairs frames, "
+        "found \"%s\", which does not", state->vision->info.projector);
+  forget_picture (state);
+  return FALSE;
+}
+
+gboolean
+tern_vision_begin (TernVisionState *state, const TernImage *image, const TernVisionOptions *options,
+    const TernVisionPlan *plan, float *tokens, GError **error)
+{
+  return tern_vision_begin_reusing (state, NULL, image, options, plan, tokens, error);
 }
 
 static gboolean
@@ -108,6 +147,8 @@ take_pixels (TernVisionState *state, GError **error)
 {
   state->work = 0;
   state->has_pixels = tern_vision_pixels (state, &state->image, &state->options, &state->plan, state->sub, error);
+  if (state->has_pixels && state->reuse)
+    tern_reuse_choose (state);
   return state->has_pixels;
 }
 
@@ -127,7 +168,11 @@ do_slice (TernVisionState *state, gboolean *done, GError **error)
   *done = FALSE;
   if (!state->has_pixels)
     return take_pixels (state, error);
-  if (tern_vision_advance (state))
+  if (!tern_vision_advance (state))
+    return TRUE;
+  if (state->reuse && !tern_reuse_finish (state))
+    tern_vision_rewind (state);
+  else
     *done = leave_sub_image (state);
   return TRUE;
 }

@@ -4,7 +4,7 @@
 
 #include "engine/base/mem.h"
 #include "engine/weights/linear-packed.h"
-#include "vision/vision.h"
+#include "vision/reuse.h"
 
 G_BEGIN_DECLS
 
@@ -41,6 +41,11 @@ typedef gboolean (*TernVisionStage) (TernVisionState *state, guint round, TernVi
 typedef struct {
   const char *name;             /* the value of clip.projector_type */
   TernScaling scaling;          /* TERN_SCALING_TRAINED stands for it */
+  const char *factor_key;       /* of info.factor; NULL: clip.vision.projector.scale_factor */
+  gboolean rotary;              /* queries and keys turn by the row and the column of their patch */
+  gboolean corners;             /* a resized table of positions has its corners where the table has them */
+  guint frames;                 /* that make one picture; 0 is 1 */
+  gboolean reusable;            /* its layers are those of vit.c, its patches row by row: reuse.c may leave some out */
   gboolean swapped_ffn;         /* files are about whose ffn_up and ffn_down bear each other's name */
   /* Sets the limits, after the keys that all files share. */
   gboolean (*read_keys) (TernVision *vision, GError **error);
@@ -58,7 +63,7 @@ typedef struct {
   const TernVisionStage *stages;
 } TernProjector;
 
-extern const TernProjector tern_projector_lfm2, tern_projector_idefics3;
+extern const TernProjector tern_projector_lfm2, tern_projector_idefics3, tern_projector_qwen3vl;
 
 /* NULL + UNSUPPORTED, which lists what there is; @key names where @name was found. */
 const TernProjector *tern_projector_find (TernBytes name, const char *path, const char *key, GError **error);
@@ -85,7 +90,8 @@ struct _TernVision {
 
   guint position_side;          /* the table is position_side x position_side */
   float *positions;             /* [position_side^2, hidden] */
-  TernLinear patch;             /* 3 * patch^2 -> hidden */
+  TernLinear patch;             /* 3 * patch^2 for each frame of a picture -> hidden */
+  float *patch_frames;          /* its values where several tensors of the file make it up; else NULL */
   float *patch_bias;            /* NULL when the file has none */
   TernVitBlock *blocks;         /* [n_blocks] */
   TernNorm post_ln;             /* optional */
@@ -118,6 +124,14 @@ void tern_activation_silu (const TernKernels *kernels, float *x, gsize n);
 TernSubImage *tern_vision_plan_append (TernVisionPlan *plan, const TernVision *vision, guint width, guint height);
 /* INVALID for limits in @options that contradict each other. */
 gboolean tern_vision_check_limits (const TernVisionOptions *options, GError **error);
+/* projectors/lfm2.c: both sides to whole tokens, by the square root of what is too much or too little for the limits. */
+gboolean tern_vision_smart_size (const TernVision *vision, guint width, guint height, const TernVisionOptions *options,
+    guint *out_w, guint *out_h, GError **error);
+/* The most tokens that comes to. */
+gboolean tern_vision_smart_tokens (const TernVision *vision, const TernVisionOptions *options, guint *tokens, GError **error);
+/* projectors/idefics3.c: what @options->scaling says of the picture as the state's planes, by Pillow's bicubic filter. */
+gboolean tern_vision_fit_frame (TernVisionState *state, const TernImage *image, const TernVisionOptions *options,
+    const TernVisionPlan *planned, GError **error);
 
 /* ---- where the pixels of a sub-image come from: fit.c ---- */
 
@@ -319,6 +333,7 @@ gboolean tern_vision_loop_product (TernVisionState *state, guint round, TernVisi
 typedef struct {
   guint w, h;                   /* patches; 0 = empty */
   float *table;                 /* [h * w, hidden] */
+  float *angles;                /* rotary: [h * w, head_dim] cosines, then sines of a patch's row and of its column */
 } TernPositions;
 
 #define TERN_POSITION_GRIDS 2   /* a tile's and the thumbnail's */
@@ -342,8 +357,10 @@ struct _TernVisionState {
   TernConvolver convolver;
   TernPlanes whole;             /* in the convolver: the picture that tiles are cut from */
   guint8 *rgb[3];               /* planes of the sub-image */
+  guint8 *second[3];            /* of the picture's second frame; those of the first where it has one alone */
   TernPositions positions[TERN_POSITION_GRIDS];
   guint next_positions;
+  const float *angles;          /* rotary: of the current grid */
 
   float *x;                     /* [max_patches, hidden] residual stream; at the end the output */
   float *embd;                  /* [max_patches, hidden] patch embeddings */
@@ -355,10 +372,12 @@ struct _TernVisionState {
 
   /* The picture that was begun: of whoever began it, so nothing of it stays when it is done or given up. */
   gboolean busy;
-  TernImage image;
+  TernImage image, next;        /* next: the second frame, where there is one (paired) */
+  gboolean paired;
   TernVisionOptions options;
   TernVisionPlan plan;
   float *tokens;                /* of the current sub-image */
+  TernReuse *reuse;             /* NULL: all of it is computed, and nothing is kept */
   guint sub;                    /* which that is */
   gboolean has_pixels;          /* it stands in rgb */
   guint stage, layer, round;    /* where in the arithmetic; layer: of the stages that each layer has */
@@ -387,6 +406,75 @@ TernVisionState *tern_vision_state_make (TernVision *vision, guint max_tokens, c
 /* Makes it good for sub-images of @tokens, at most TERN_VISION_MAX_TOKENS; not between two slices of a picture. */
 gboolean tern_vision_state_reserve (TernVisionState *state, guint tokens, GError **error);
 
+/* ---- reuse.c: of a picture with a cache, which patches are computed ---- */
+
+#define TERN_REUSE_NONE G_MAXUINT32
+
+struct _TernReuse {
+  TernVision *vision;
+  TernReuseOptions options;
+  TernReuseCounts counts;
+  guint max_tokens, max_patches;
+  void *block;                  /* everything below */
+
+  gboolean kept;                /* there is a picture, of this grid */
+  guint grid_w, grid_h;
+  guint age;                    /* pictures since one was computed whole */
+  guint failures, rest, pause;  /* one after the other; pictures to rest for, and as many the next time */
+  guint first_probe;
+
+  /* Of the picture under way. */
+  gboolean whole;
+  guint n_rows, n_fresh;        /* patches and tokens that are computed ... */
+  guint32 *rows, *fresh_rows;   /* ... which, ascending ... */
+  guint32 *at, *fresh_at;       /* ... and where among these a patch, a token stands; or TERN_REUSE_NONE */
+  guint8 *mask, *ring;          /* [max_patches] */
+  guint8 *probes;               /* [max_tokens] */
+  float *change;                /* [max_patches] */
+  guint8 *given;                /* [max_patches] set from outside ... */
+  guint given_w, given_h;       /* ... of this many cells; 0: not */
+
+  guint8 *pixels;               /* [max_patches][3][patch][patch] */
+  float *keys, *values;         /* [n_blocks][max_patches][hidden] */
+  float *features;              /* [max_patches][hidden] */
+  float *fresh, *tokens;        /* [max_tokens][embedding_dim] of those that are computed; of all */
+};
+
+/* Patches that are computed, and tokens. */
+static inline guint
+tern_vision_rows (const TernVisionState *state)
+{
+  return state->reuse ? state->reuse->n_rows : state->n;
+}
+
+/* Keys and values of the current layer that are kept, [n, hidden]. */
+static inline float *
+tern_reuse_keys (const TernVisionState *state)
+{
+  return state->reuse->keys + (gsize) state->layer * state->reuse->max_patches * state->vision->hidden;
+}
+
+static inline float *
+tern_reuse_values (const TernVisionState *state)
+{
+  return state->reuse->values + (gsize) state->layer * state->reuse->max_patches * state->vision->hidden;
+}
+
+/* A picture with this plan begins: FALSE, without the cache. */
+gboolean tern_reuse_enter (TernReuse *reuse, const TernVisionPlan *plan);
+/* Once its pixels are there: what is computed of it. */
+void tern_reuse_choose (TernVisionState *state);
+/* Once all stages were done. TRUE: its tokens are there; FALSE: all of them are to be done again, for the whole picture. */
+gboolean tern_reuse_finish (TernVisionState *state);
+/* @y of row i += @x of its patch. */
+gboolean tern_reuse_loop_add (TernVisionState *state, TernVisionLoop *loop, float *y, const float *x);
+/* Keys and values of rows [row, row + n) at @x, rows @ldx apart, to where all of them are kept. */
+void tern_reuse_keep_rows (const TernVisionState *state, guint row, guint n, const float *x, gsize ldx, float *to);
+/* Stages, of pictures with a cache alone: those of all rows that stand side by side in state->wide; what left the last
+ * layer. */
+gboolean tern_reuse_keep_qkv (TernVisionState *state, guint round, TernVisionLoop *loop);
+gboolean tern_reuse_keep_features (TernVisionState *state, guint round, TernVisionLoop *loop);
+
 /* ---- attention.c ---- */
 
 /* Attention goes over blocks of so many queries of one head. */
@@ -411,8 +499,14 @@ void tern_vision_rewind (TernVisionState *state);
 
 /* patches.c: the sub-image's planes to @state->wide [n, 3 * patch^2], normalised. */
 gboolean tern_vision_gather_patches (TernVisionState *state, guint round, TernVisionLoop *loop);
-/* positions.c: the table for the current grid, [n, hidden]. */
+/* positions.c: the table for the current grid, [n, hidden]; and all that belongs to the grid, resized anew. */
+const TernPositions *tern_vision_grid (TernVisionState *state);
 const float *tern_vision_positions (TernVisionState *state);
+/* rotary.c: turns @n rows of queries or keys, heads of the tower beside each other, @ld apart, of patches from @row on. Nothing
+ * where the projector is not rotary. */
+void tern_vision_turn (const TernVisionState *state, float *rows, gsize ld, guint row, guint n);
+/* The angles of a grid, for positions.c. */
+void tern_vision_angles (const TernVision *vision, TernPositions *grid);
 /* attention.c: loop->y [n, hidden] from loop->x [n, 3 * hidden], q, k and v. */
 gboolean tern_vision_loop_attention (TernVisionState *state, TernVisionLoop *loop, float *out, const float *qkv);
 /* vit.c: stage @i of all, the projector's at the end; sets state->layer. NULL: there are no more. */
@@ -420,9 +514,22 @@ TernVisionStage tern_vision_stage (TernVisionState *state, guint i);
 /* encode.c: the pixels of sub-image @i, for i = 0, 1, ... in turn. */
 gboolean tern_vision_pixels (TernVisionState *state, const TernImage *image, const TernVisionOptions *options,
     const TernVisionPlan *plan, guint i, GError **error);
+/* Frames that make a picture. */
+static inline guint
+tern_vision_frames (const TernVision *vision)
+{
+  return MAX (vision->projector->frames, 1);
+}
+/* projector.c: where the projector's last product goes, a row for each of tern_vision_tokens(). */
+float *tern_vision_token_rows (const TernVisionState *state);
 /* projector.c: a stage: factor x factor neighbours of @state->x side by side in @state->wide. */
 gboolean tern_vision_unshuffle (TernVisionState *state, guint round, TernVisionLoop *loop);
-/* Visual tokens of the current sub-image. */
+/* projector.c: stages of projectors that are two linear layers, mm[0] and mm[1], with a GELU (erf) between them: @state->wide to
+ * @state->projected, that in place, and to the token rows. */
+gboolean tern_vision_widen_tokens (TernVisionState *state, guint round, TernVisionLoop *loop);
+gboolean tern_vision_bend_tokens (TernVisionState *state, guint round, TernVisionLoop *loop);
+gboolean tern_vision_narrow_tokens (TernVisionState *state, guint round, TernVisionLoop *loop);
+/* Visual tokens of the current sub-image that are computed. */
 guint tern_vision_tokens (const TernVisionState *state);
 /* What @vision's mean says a pixel of no light and no colour is. */
 void tern_vision_padding (const TernVision *vision, guint8 padding[3]);

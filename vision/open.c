@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "tern/error.h"
+#include "engine/weights/rotation.h"
 #include "vision/preprocess-orc.h"
 
 static gboolean
@@ -59,9 +60,10 @@ read_shape (TernVision *vision, GError **error)
 {
   const TernGguf *file = vision->file;
   TernVisionInfo *info = &vision->info;
+  const char *factor = vision->projector->factor_key ? vision->projector->factor_key : "clip.vision.projector.scale_factor";
 
   if (!tern_gguf_u32 (file, "clip.vision.patch_size", 1, 256, &info->patch, error)
-      || !tern_gguf_u32 (file, "clip.vision.projector.scale_factor", 1, 16, &info->factor, error)
+      || !tern_gguf_u32 (file, factor, 1, 16, &info->factor, error)
       || !tern_gguf_u32 (file, "clip.vision.embedding_length", 1, 1 << 16, &vision->hidden, error)
       || !tern_gguf_u32 (file, "clip.vision.feed_forward_length", 1, 1 << 18, &vision->ffn, error)
       || !tern_gguf_u32 (file, "clip.vision.block_count", 0, 1024, &vision->n_blocks, error)
@@ -129,6 +131,7 @@ read_name (TernVision *vision, GError **error)
       : g_path_get_basename (tern_gguf_path (vision->file));
   vision->info.name = vision->name;
   vision->info.projector = vision->projector->name;
+  vision->info.frames = tern_vision_frames (vision);
   return TRUE;
 }
 
@@ -147,6 +150,22 @@ tern_vision_compile_orc (void)
   }
 }
 
+/* Run as they are, rotated matrices give garbage. */
+static gboolean
+refuse_rotations (const TernGguf *file, GError **error)
+{
+  TernRotations *rotations;
+
+  if (!tern_rotations_load (file, &rotations, error))
+    return FALSE;
+  if (!rotations)
+    return TRUE;
+  tern_rotations_free (rotations);
+  g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: keys prism.hadamard.*: expected none in a vision encoder's file, "
+      "found rotated matrices", tern_gguf_path (file));
+  return FALSE;
+}
+
 TernVision *
 tern_vision_open (TernGguf *file, const TernKernels *kernels, GError **error)
 {
@@ -156,7 +175,7 @@ tern_vision_open (TernGguf *file, const TernKernels *kernels, GError **error)
   g_mutex_init (&vision->packing);
   vision->file = tern_gguf_ref (file);
   vision->kernels = kernels;
-  if (!read_kind (vision, error) || !read_name (vision, error) || !read_shape (vision, error)
+  if (!refuse_rotations (file, error) || !read_kind (vision, error) || !read_name (vision, error) || !read_shape (vision, error)
       || !read_activation (vision, error) || !read_channels (vision, "clip.vision.image_mean", -1000, vision->mean, error)
       || !read_channels (vision, "clip.vision.image_std", 1e-3f, vision->std, error)
       || !vision->projector->read_keys (vision, error)

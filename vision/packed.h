@@ -87,7 +87,7 @@ gboolean tern_vision_loop_flash (TernVisionState *state, TernVisionLoop *loop, f
 
 void tern_int8_attention_carve (TernVisionState *state, TernArena *arena);
 gsize tern_int8_attention_scratch (const TernVisionState *state);
-/* As tern_flash_put_*; keys come without their bias, which changes no weight. Values of all rows, hidden floats each, at @x: a
+/* As tern_flash_put_*; keys come without their bias, which changes no weight unless they turn. Values of all rows, hidden floats each, at @x: a
  * loop before that of attention. */
 void tern_int8_attention_put_q (TernVisionState *state, guint row, guint n, const float *x);
 void tern_int8_attention_put_k (TernVisionState *state, guint row, guint n, const float *x);

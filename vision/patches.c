@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Planes of bytes to rows of normalised pixels, one row a patch: channel, then y, then x, as the convolution kernel that
+/* Planes of bytes to rows of normalised pixels, one row a patch: frame, then channel, then y, then x, as the convolution kernel that
  * the file's patch embedding is stored as. */
 #include "vision/internal.h"
 
@@ -14,18 +14,26 @@ gather (void *data, guint begin, guint end, guint worker)
   TernVisionState *state = data;
   const TernVision *vision = state->vision;
   guint patch = vision->info.patch, width = state->width, row, c, y, i;
-  gsize cols = 3 * (gsize) patch * patch;
+  guint frames = tern_vision_frames (vision), f;
+  gsize one = 3 * (gsize) patch * patch, cols = frames * one;
   float *line = tern_pool_scratch (state->pool, worker);
 
   for (row = begin; row < end; row++)
-    for (c = 0; c < 3; c++)
+    for (f = 0; f < 3 * frames; f++)
       for (y = 0; y < patch; y++) {
-        const guint8 *source = state->rgb[c] + ((gsize) row * patch + y) * width;
-        float *to = state->wide + (gsize) row * state->grid_w * cols + ((gsize) c * patch + y) * patch;
+        guint8 *const *rgb = f < 3 || !state->paired ? state->rgb : state->second;
+        const guint8 *source;
 
+        c = f % 3;
+        source = rgb[c] + ((gsize) row * patch + y) * width;
         tern_orc_normalise (line, source, 1 / (255 * vision->std[c]), -vision->mean[c] / vision->std[c], (gint) width);
-        for (i = 0; i < state->grid_w; i++)
-          memcpy (to + i * cols, line + i * patch, patch * sizeof (float));
+        for (i = 0; i < state->grid_w; i++) {
+          gsize at = (gsize) row * state->grid_w + i;
+
+          if (state->reuse && (at = state->reuse->at[at]) == TERN_REUSE_NONE)
+            continue;
+          memcpy (state->wide + at * cols + f / 3 * one + ((gsize) c * patch + y) * patch, line + i * patch, patch * sizeof (float));
+        }
       }
 }
 
@@ -33,6 +41,6 @@ gboolean
 tern_vision_gather_patches (TernVisionState *state, guint round, TernVisionLoop *loop)
 {
   *loop = (TernVisionLoop) { .func = gather, .items = state->grid_h, .grain = 1,
-    .work = (guint64) 3 * state->vision->info.patch * state->width * TERN_VISION_VALUE_WORK };
+    .work = (guint64) 3 * tern_vision_frames (state->vision) * state->vision->info.patch * state->width * TERN_VISION_VALUE_WORK };
   return round == 0;
 }

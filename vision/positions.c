@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The learned position table resized to a picture's grid: bilinear, antialiased, corners not aligned, as SigLIP 2 does it
- * (arXiv:2502.14786, NaFlex). */
+ * (arXiv:2502.14786, NaFlex); or bilinear with the corners where the table's are, as Qwen3-VL does it. */
 #include "vision/internal.h"
 
 #include <string.h>
@@ -45,23 +45,68 @@ interpolate (const TernVision *vision, TernPositions *grid)
   }
 }
 
-const float *
-tern_vision_positions (TernVisionState *state)
+/* Where row or column @i of @n lies in a table of @side with the same corners: between *first and the next, by the share that
+ * is returned. */
+static float
+between_corners (guint i, guint n, guint side, guint *first)
+{
+  float at = n > 1 ? (float) i * (float) (side - 1) / (float) (n - 1) : 0;
+
+  *first = MIN ((guint) at, side - 1);
+  return at - (float) *first;
+}
+
+static void
+interpolate_corners (const TernVision *vision, TernPositions *grid)
+{
+  guint side = vision->position_side, hidden = vision->hidden, y, x, y0, x0, i;
+
+  for (y = 0; y < grid->h; y++) {
+    float dy = between_corners (y, grid->h, side, &y0);
+    const float *above = vision->positions + (gsize) y0 * side * hidden;
+    const float *below = vision->positions + (gsize) MIN (y0 + 1, side - 1) * side * hidden;
+
+    for (x = 0; x < grid->w; x++) {
+      float dx = between_corners (x, grid->w, side, &x0), *to = grid->table + ((gsize) y * grid->w + x) * hidden;
+      gsize left = (gsize) x0 * hidden, right = (gsize) MIN (x0 + 1, side - 1) * hidden;
+
+      for (i = 0; i < hidden; i++)
+        to[i] = (1 - dy) * (1 - dx) * above[left + i] + (1 - dy) * dx * above[right + i] + dy * (1 - dx) * below[left + i]
+            + dy * dx * below[right + i];
+    }
+  }
+}
+
+const TernPositions *
+tern_vision_grid (TernVisionState *state)
 {
   const TernVision *vision = state->vision;
   TernPositions *grid;
   guint i;
 
-  if (state->grid_w == vision->position_side && state->grid_h == vision->position_side)
-    return vision->positions;
   for (i = 0; i < TERN_POSITION_GRIDS; i++)
     if (state->positions[i].w == state->grid_w && state->positions[i].h == state->grid_h)
-      return state->positions[i].table;
+      return &state->positions[i];
 
   grid = &state->positions[state->next_positions];
   state->next_positions = (state->next_positions + 1) % TERN_POSITION_GRIDS;
   grid->w = state->grid_w;
   grid->h = state->grid_h;
-  interpolate (vision, grid);
-  return grid->table;
+  if (vision->projector->corners)
+    interpolate_corners (vision, grid);
+  else
+    interpolate (vision, grid);
+  if (vision->projector->rotary)
+    tern_vision_angles (vision, grid);
+  return grid;
+}
+
+const float *
+tern_vision_positions (TernVisionState *state)
+{
+  const TernVision *vision = state->vision;
+
+  if (state->grid_w == vision->position_side && state->grid_h == vision->position_side && !vision->projector->rotary)
+    return vision->positions;
+  return tern_vision_grid (state)->table;
 }

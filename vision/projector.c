@@ -9,6 +9,7 @@
 static const TernProjector *const projectors[] = {
   &tern_projector_lfm2,
   &tern_projector_idefics3,
+  &tern_projector_qwen3vl,
 };
 
 const TernProjector *
@@ -29,28 +30,43 @@ tern_projector_find (TernBytes name, const char *path, const char *key, GError *
   return NULL;
 }
 
-/* One item is a row of tokens. Features that stand past the edge of an odd grid are zero. */
+#define UNSHUFFLE_GRAIN 16
+
+/* Features that stand past the edge of an odd grid are zero. */
+static void
+unshuffle_token (const TernVisionState *state, const float *features, guint token, float *to)
+{
+  guint factor = state->vision->info.factor, hidden = state->vision->hidden, r, c;
+  guint tokens = (state->grid_w + factor - 1) / factor, y = token / tokens, x = token % tokens;
+
+  for (r = 0; r < factor; r++)
+    for (c = 0; c < factor; c++, to += hidden) {
+      guint py = y * factor + r, px = x * factor + c;
+
+      if (py < state->grid_h && px < state->grid_w)
+        memcpy (to, features + ((gsize) py * state->grid_w + px) * hidden, hidden * sizeof (float));
+      else
+        memset (to, 0, hidden * sizeof (float));
+    }
+}
+
+/* One item is a token that is computed. */
 static void
 unshuffle (void *data, guint begin, guint end, guint worker)
 {
   TernVisionState *state = data;
-  guint factor = state->vision->info.factor, hidden = state->vision->hidden, tokens, y, x, r, c;
+  const TernReuse *reuse = state->reuse;
+  gsize cols = (gsize) state->vision->info.factor * state->vision->info.factor * state->vision->hidden;
+  guint i;
 
-  tokens = (state->grid_w + factor - 1) / factor;
-  for (y = begin; y < end; y++)
-    for (x = 0; x < tokens; x++) {
-      float *to = state->wide + ((gsize) y * tokens + x) * factor * factor * hidden;
+  for (i = begin; i < end; i++)
+    unshuffle_token (state, reuse ? reuse->features : state->x, reuse ? reuse->fresh_rows[i] : i, state->wide + i * cols);
+}
 
-      for (r = 0; r < factor; r++)
-        for (c = 0; c < factor; c++, to += hidden) {
-          guint py = y * factor + r, px = x * factor + c;
-
-          if (py < state->grid_h && px < state->grid_w)
-            memcpy (to, state->x + ((gsize) py * state->grid_w + px) * hidden, hidden * sizeof (float));
-          else
-            memset (to, 0, hidden * sizeof (float));
-        }
-    }
+float *
+tern_vision_token_rows (const TernVisionState *state)
+{
+  return state->reuse ? state->reuse->fresh : state->tokens;
 }
 
 guint
@@ -58,6 +74,8 @@ tern_vision_tokens (const TernVisionState *state)
 {
   guint factor = state->vision->info.factor;
 
+  if (state->reuse)
+    return state->reuse->n_fresh;
   return ((state->grid_h + factor - 1) / factor) * ((state->grid_w + factor - 1) / factor);
 }
 
@@ -67,7 +85,30 @@ tern_vision_unshuffle (TernVisionState *state, guint round, TernVisionLoop *loop
 {
   guint factor = state->vision->info.factor;
 
-  *loop = (TernVisionLoop) { .func = unshuffle, .items = (state->grid_h + factor - 1) / factor, .grain = 1,
-    .work = (guint64) state->grid_w * factor * state->vision->hidden * TERN_VISION_VALUE_WORK };
+  *loop = (TernVisionLoop) { .func = unshuffle, .items = tern_vision_tokens (state), .grain = UNSHUFFLE_GRAIN,
+    .work = (guint64) factor * factor * state->vision->hidden * TERN_VISION_VALUE_WORK };
   return round == 0;
+}
+
+/* ---- Two linear layers with a GELU between them ------------------------------------------------------------------ */
+
+gboolean
+tern_vision_widen_tokens (TernVisionState *state, guint round, TernVisionLoop *loop)
+{
+  return tern_vision_loop_product (state, round, loop, &state->vision->mm[0], state->vision->mm_bias[0], state->wide,
+      tern_vision_tokens (state), state->projected);
+}
+
+gboolean
+tern_vision_bend_tokens (TernVisionState *state, guint round, TernVisionLoop *loop)
+{
+  return round == 0 && tern_vision_loop_activate (loop, tern_activation_gelu_erf, state->projected,
+      (gsize) tern_vision_tokens (state) * state->vision->mm[0].rows);
+}
+
+gboolean
+tern_vision_narrow_tokens (TernVisionState *state, guint round, TernVisionLoop *loop)
+{
+  return tern_vision_loop_product (state, round, loop, &state->vision->mm[1], state->vision->mm_bias[1], state->projected,
+      tern_vision_tokens (state), tern_vision_token_rows (state));
 }

@@ -15,12 +15,16 @@ carve (TernVisionState *state, TernArena *arena)
   gsize n = state->max_patches, side = vision->fixed_side, pixels = MAX (n * patch * patch, side * side);
   gsize stream = n * vision->hidden * sizeof (float);
   gsize between = state->packed ? vision->hidden : MAX (3 * (gsize) vision->hidden, vision->ffn);
-  gsize wide = MAX (3 * (gsize) patch * patch, between);
+  gsize wide = MAX (3 * (gsize) patch * patch * tern_vision_frames (vision), between);
 
   for (i = 0; i < 3; i++)
     state->rgb[i] = tern_arena_take (arena, pixels);
+  for (i = 0; i < 3; i++)
+    state->second[i] = tern_vision_frames (vision) > 1 ? tern_arena_take (arena, pixels) : state->rgb[i];
   for (i = 0; i < TERN_POSITION_GRIDS; i++)
     state->positions[i].table = tern_arena_take (arena, stream);
+  for (i = 0; i < TERN_POSITION_GRIDS; i++)
+    state->positions[i].angles = vision->projector->rotary ? tern_arena_take (arena, n * vision->head_dim * sizeof (float)) : NULL;
   state->x = tern_arena_take (arena, stream);
   state->embd = tern_arena_take (arena, stream);
   state->norm = tern_arena_take (arena, stream);

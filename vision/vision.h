@@ -14,12 +14,13 @@ typedef struct _TernVision TernVision;
 typedef struct _TernVisionState TernVisionState;
 
 typedef struct {
-  const char *projector;        /* the file's clip.projector_type: "lfm2", "idefics3" */
+  const char *projector;        /* the file's clip.projector_type: "lfm2", "idefics3", "qwen3vl_merger" */
   const char *name;
   guint embedding_dim;          /* width of a visual token = width of the language model */
   guint patch, factor;          /* pixels of a patch, unshuffle factor */
   guint min_tokens, max_tokens; /* per (sub-)image, from the file's own limits or the family's defaults */
   guint max_pieces;             /* sub-images of a still, at most */
+  guint frames;                 /* of a video that make one picture: its tokens are of all of them. 1 or 2 */
 } TernVisionInfo;
 
 /* Immutable, any thread. Keeps a reference on @file. */
@@ -135,6 +136,11 @@ gsize tern_vision_state_bytes (TernVision *vision, guint max_tokens);
  * tokens stay as far as they were written, and nothing of it is touched any more. So it is when this fails. */
 gboolean tern_vision_begin (TernVisionState *state, const TernImage *image, const TernVisionOptions *options,
     const TernVisionPlan *plan, float *tokens, GError **error);
+
+/* The same for two frames of a video that make one picture (info.frames is 2), shown at the same size; begun with one alone, it
+ * stands for both. */
+gboolean tern_vision_begin_pair (TernVisionState *state, const TernImage *first, const TernImage *second,
+    const TernVisionOptions *options, const TernVisionPlan *plan, float *tokens, GError **error);
 
 typedef enum {
   TERN_VISION_MORE,             /* to be called again */

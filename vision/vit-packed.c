@@ -110,8 +110,16 @@ make_qkv (void *data, guint begin, guint end, guint worker)
     n = rows_of (&state->loop, item, &row);
     norm_rows (state, &block->ln1, state->x + (gsize) row * hidden, n, room.line, &room.input);
     multiply (state, &packed->q, &room.input, n, block->q_bias, room.tile, hidden);
+    tern_vision_turn (state, room.tile, hidden, row, n);
     (int8 ? tern_int8_attention_put_q : tern_flash_put_q) (state, row, n, room.tile);
-    multiply (state, &packed->k, &room.input, n, int8 ? NULL : k_bias, room.tile, hidden);
+    multiply (state, &packed->k, &room.input, n, int8 && !vision->projector->rotary ? NULL : k_bias, room.tile, hidden);
+    tern_vision_turn (state, room.tile, hidden, row, n);
+    if (state->reuse) {
+      tern_reuse_keep_rows (state, row, n, room.tile, hidden, tern_reuse_keys (state));
+      multiply (state, &packed->v, &room.input, n, v_bias, room.tile, hidden);
+      tern_reuse_keep_rows (state, row, n, room.tile, hidden, tern_reuse_values (state));
+      continue;
+    }
     (int8 ? tern_int8_attention_put_k : tern_flash_put_k) (state, row, n, room.tile);
     if (int8) {
       multiply (state, &packed->v, &room.input, n, v_bias, state->wide + (gsize) row * hidden, hidden);
@@ -127,14 +135,43 @@ project_qkv (TernVisionState *state, guint round, TernVisionLoop *loop)
 {
   const TernVitPacked *block = &state->packed->blocks[state->layer];
 
-  tern_vision_set_blocks (loop, make_qkv, state->n, tern_vision_item_rows (state, state->n), 3 * macs (&block->q));
+  tern_vision_set_blocks (loop, make_qkv, tern_vision_rows (state), tern_vision_item_rows (state, tern_vision_rows (state)),
+      3 * macs (&block->q));
   return round == 0;
+}
+
+/* Keys of all patches, fresh ones and kept, to where attention reads them; and values, but those in int8. */
+static void
+pack_kept (void *data, guint begin, guint end, guint worker)
+{
+  TernVisionState *state = data;
+  gsize hidden = state->vision->hidden;
+  guint item, row, n;
+
+  for (item = begin; item < end && !tern_cancel_is_raised (state->cancel); item++) {
+    n = rows_of (&state->loop, item, &row);
+    if (state->packed->int8_attention) {
+      tern_int8_attention_put_k (state, row, n, tern_reuse_keys (state) + row * hidden);
+    } else {
+      tern_flash_put_k (state, row, n, tern_reuse_keys (state) + row * hidden);
+      tern_flash_put_v (state, row, n, tern_reuse_values (state) + row * hidden);
+    }
+  }
+}
+
+static gboolean
+pack_kept_keys (TernVisionState *state, guint round, TernVisionLoop *loop)
+{
+  tern_vision_set_blocks (loop, pack_kept, state->n, tern_vision_item_rows (state, state->n),
+      2 * (guint64) state->vision->hidden * TERN_VISION_VALUE_WORK);
+  return round == 0 && state->reuse;
 }
 
 static gboolean
 pack_values (TernVisionState *state, guint round, TernVisionLoop *loop)
 {
-  return round == 0 && state->packed->int8_attention && tern_int8_attention_loop_values (state, loop, state->wide);
+  return round == 0 && state->packed->int8_attention && tern_int8_attention_loop_values (state, loop,
+      state->reuse ? tern_reuse_values (state) : state->wide);
 }
 
 static gboolean
@@ -213,12 +250,12 @@ update_rows (TernVisionState *state, guint round, TernVisionLoop *loop)
 {
   const TernVitPacked *block = &state->packed->blocks[state->layer];
 
-  tern_vision_set_blocks (loop, update, state->n, tern_vision_item_rows (state, state->n),
+  tern_vision_set_blocks (loop, update, tern_vision_rows (state), tern_vision_item_rows (state, tern_vision_rows (state)),
       macs (&block->out) + macs (&block->up) + macs (&block->down));
   return round == 0;
 }
 
-const TernVisionStage tern_vision_packed_layer[] = { project_qkv, pack_values, attend, update_rows };
+const TernVisionStage tern_vision_packed_layer[] = { project_qkv, pack_kept_keys, pack_values, attend, update_rows };
 const guint tern_vision_packed_layer_stages = G_N_ELEMENTS (tern_vision_packed_layer);
 
 /* ---- A product alone --------------------------------------------------------------------------------------------- */

@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "tern/error.h"
+
 #define FULL_BYTES (1 << 16)
 
 static void
@@ -149,4 +151,59 @@ tern_json_bool (TernJson *json, gboolean value)
 {
   begin_value (json);
   g_string_append (json->out, value ? "true" : "false");
+}
+
+void
+tern_json_raw (TernJson *json, const char *value)
+{
+  begin_value (json);
+  g_string_append (json->out, value);
+}
+
+void
+tern_json_null (TernJson *json)
+{
+  tern_json_raw (json, "null");
+}
+
+/* ---- Reading ----------------------------------------------------------------------------------------------------- */
+
+static gboolean
+refuse (const char *what, const char *expected, const char *found, GError **error)
+{
+  g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: expected %s, found %s", what, expected, found);
+  return FALSE;
+}
+
+gboolean
+tern_json_check (const char *json, gsize len, const char *what, GError **error)
+{
+  guint depth = 0;
+  gboolean quoted = FALSE;
+
+  for (gsize i = 0; i < len; i++) {
+    char c = json[i];
+
+    if (c == 0)
+      return refuse (what, "JSON", "a NUL byte", error);
+    if (quoted) {
+      if (c == '\\' && i + 1 < len) {
+        if (len - i > 5 && memcmp (json + i, "\\u0000", 6) == 0)
+          return refuse (what, "text without U+0000", "one", error);
+        i++;
+      } else if (c == '"') {
+        quoted = FALSE;
+      }
+    } else if (c == '"') {
+      quoted = TRUE;
+    } else if (c == '[' || c == '{') {
+      if (++depth > TERN_JSON_DEPTH)
+        return refuse (what, "at most " G_STRINGIFY (TERN_JSON_DEPTH) " nested values", "more", error);
+    } else if (c == ']' || c == '}') {
+      depth -= depth > 0;
+    } else if (c == '/') {
+      return refuse (what, "JSON", "a slash outside of a string", error);
+    }
+  }
+  return TRUE;
 }

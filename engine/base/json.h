@@ -31,5 +31,14 @@ void tern_json_uint (TernJson *json, guint64 value);
 /* At most @digits significant digits, and always a point or an exponent. Infinities and NaN are null. */
 void tern_json_double (TernJson *json, double value, guint digits);
 void tern_json_bool (TernJson *json, gboolean value);
+void tern_json_null (TernJson *json);
+void tern_json_raw (TernJson *json, const char *value); /* which is JSON */
+
+/* Nested values that tern_json_check() lets through. */
+#define TERN_JSON_DEPTH 100
+
+/* Whether json-glib may be given these bytes: its parser is recursive, takes comments, and ends texts at U+0000. FORMAT names
+ * @what. What passes may still be no JSON. */
+gboolean tern_json_check (const char *json, gsize len, const char *what, GError **error);
 
 G_END_DECLS

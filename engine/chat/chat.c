@@ -5,11 +5,11 @@
 #include <string.h>
 
 #include "tern/error.h"
+#include "engine/base/json.h"
 #include "engine/base/log.h"
 #include "engine/chat/template.h"
 
 #define SOURCE_MAX (1u << 20)
-#define JSON_DEPTH 100
 #define IMAGE "<image>"
 #define PROBE "tern-probe"
 
@@ -112,7 +112,7 @@ content (TernTplRun *run, gboolean parts, guint n_images, const char *words)
 
 static char *
 render_turn (const TernChat *chat, gboolean parts, const char *bos, const char *system, guint n_images,
-    const char *words, GError **error)
+    const char *words, gboolean think, GError **error)
 {
   TernTplRun run = { 0 };
   TernVal values = tern_val_dict (&run.arena), messages = tern_val_list (&run.arena, 2);
@@ -122,6 +122,7 @@ render_turn (const TernChat *chat, gboolean parts, const char *bos, const char *
   tern_val_list_add (&run.arena, messages, message (&run, "user", content (&run, parts, n_images, words)));
   set (&run, values, "messages", messages);
   set (&run, values, "add_generation_prompt", tern_val_bool (TRUE));
+  set (&run, values, "enable_thinking", tern_val_bool (think));
   set (&run, values, "bos_token", text (bos));
   return render (chat, &run, values.dict, error);
 }
@@ -130,7 +131,7 @@ render_turn (const TernChat *chat, gboolean parts, const char *bos, const char *
 static gboolean
 takes_parts (const TernChat *chat)
 {
-  g_autofree char *shown = render_turn (chat, TRUE, "", NULL, 1, PROBE, NULL);
+  g_autofree char *shown = render_turn (chat, TRUE, "", NULL, 1, PROBE, FALSE, NULL);
   const char *image = shown ? strstr (shown, IMAGE) : NULL;
 
   return image && strstr (image, PROBE) && !strstr (shown, "'type'") && !strstr (shown, "\"type\"");
@@ -222,11 +223,17 @@ tern_chat_free (TernChat *chat)
   g_free (chat);
 }
 
+gboolean
+tern_chat_takes_parts (const TernChat *chat)
+{
+  return chat->takes_parts;
+}
+
 char *
 tern_chat_render_user (const TernChat *chat, const char *bos, const char *system, guint n_images, const char *words,
-    GError **error)
+    gboolean think, GError **error)
 {
-  return render_turn (chat, chat->takes_parts, bos ? bos : "", system, n_images, words ? words : "", error);
+  return render_turn (chat, chat->takes_parts, bos ? bos : "", system, n_images, words ? words : "", think, error);
 }
 
 /* ---- JSON -------------------------------------------------------------------------------------------------------- */
@@ -236,38 +243,6 @@ refuse (GError **error, const char *expected, const char *found)
 {
   g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "messages: expected %s, found %s", expected, found);
   return FALSE;
-}
-
-/* The parser that follows is recursive, takes comments, and ends strings at U+0000: none of that gets there. */
-static gboolean
-check_json (const char *json, gsize len, GError **error)
-{
-  guint depth = 0;
-  gboolean quoted = FALSE;
-
-  for (gsize i = 0; i < len; i++) {
-    char c = json[i];
-
-    if (quoted) {
-      if (c == '\\' && i + 1 < len) {
-        if (len - i > 5 && memcmp (json + i, "\\u0000", 6) == 0)
-          return refuse (error, "text without U+0000", "one");
-        i++;
-      } else if (c == '"') {
-        quoted = FALSE;
-      }
-    } else if (c == '"') {
-      quoted = TRUE;
-    } else if (c == '[' || c == '{') {
-      if (++depth > JSON_DEPTH)
-        return refuse (error, "at most " G_STRINGIFY (JSON_DEPTH) " nested values", "more");
-    } else if (c == ']' || c == '}') {
-      depth -= depth > 0;
-    } else if (c == '/' || c == 0) {
-      return refuse (error, "JSON", c ? "a slash outside of a string" : "a NUL byte");
-    }
-  }
-  return TRUE;
 }
 
 static TernVal
@@ -323,7 +298,7 @@ tern_chat_render_json (const TernChat *chat, const char *json, gssize len, GErro
 
   if (len < 0)
     len = strlen (json);
-  if (!check_json (json, len, error))
+  if (!tern_json_check (json, len, "messages", error))
     return NULL;
   if (!json_parser_load_from_data (parser, json, len, &broken)) {
     refuse (error, "JSON", broken->message);

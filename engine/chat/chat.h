@@ -21,9 +21,13 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernChat, tern_chat_free)
  * two tokens, those of the file that the chat was made from are taken. */
 char *tern_chat_render_json (const TernChat *chat, const char *json, gssize len, GError **error);
 
+/* Whether the content of a message may be a list of parts, images among them; otherwise it is one text. */
+gboolean tern_chat_takes_parts (const TernChat *chat);
+
 /* The common case: an optional system message, one user turn of @n_images images followed by @text, and the generation
- * prompt. Every image stands in the result as the text "<image>". @bos is the text of the bos token or "". */
+ * prompt. Every image stands in the result as the text "<image>". @bos is the text of the bos token or "". @think: what the
+ * template sees as `enable_thinking`; those without it take no notice. */
 char *tern_chat_render_user (const TernChat *chat, const char *bos, const char *system, guint n_images,
-    const char *text, GError **error);
+    const char *text, gboolean think, GError **error);
 
 G_END_DECLS

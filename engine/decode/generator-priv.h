@@ -5,6 +5,7 @@
 #include "engine/decode/generator.h"
 #include "engine/decode/sampler.h"
 #include "engine/decode/speculate.h"
+#include "engine/decode/thought.h"
 #include "tern/ranges.h"
 
 G_BEGIN_DECLS
@@ -110,7 +111,8 @@ struct _TernGenerator {
   guint n_guesses, before;      /* of what is wanted; what the timeline held then */
   gboolean finished;
   double probability;           /* sum over the tokens said */
-  TernSaid said;
+  TernSaid said;                /* thoughts too */
+  TernThought thought;
 
   TernGuide guide;              /* by the answer before */
   guint64 guessed, right;       /* in all answers */

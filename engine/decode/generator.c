@@ -141,6 +141,7 @@ tern_generator_new (TernLlm *llm, const TernTokenizer *tokenizer, const TernGene
   self->context = tern_store_context (store);
   self->limits = *limits;
   tern_guide_init (&self->guide);
+  tern_thought_init (&self->thought, tokenizer);
   if (!check_range (limits->max_beam, TERN_BEAM_MIN, TERN_BEAM_MAX, "beam", error)
       || !check_range (limits->max_forks, 0, TERN_LABEL_FORKS_MAX, "forks of labels", error)
       || !check_range (limits->max_tokens, TERN_MAX_TOKENS_MIN, TERN_MAX_TOKENS_MAX, "max-tokens", error)
@@ -192,6 +193,7 @@ tern_generator_say (TernGenerator *self, gint32 id, float probability)
   self->ids[self->said.n] = id;
   self->probabilities[self->said.n++] = probability;
   tern_guide_hear (&self->guide, self->ids, self->said.n);
+  tern_thought_hear (&self->thought, self->tokenizer, id, self->said.n);
 }
 
 void
@@ -284,6 +286,12 @@ begin_constraint (TernGenerator *self, TernConstraint *constraint, guint n_match
   }
 }
 
+void
+tern_generator_look (TernGenerator *self, const gint32 *ids, guint n)
+{
+  tern_thought_look (&self->thought, ids, n);
+}
+
 gboolean
 tern_generator_begin (TernGenerator *self, TernTimeline *timeline, const TernSampling *sampling,
     TernConstraint *constraint, GError **error)
@@ -299,6 +307,7 @@ tern_generator_begin (TernGenerator *self, TernTimeline *timeline, const TernSam
   if (constraint)
     begin_constraint (self, constraint, sampling->beam);
   self->sampling = *sampling;
+  tern_thought_begin (&self->thought, constraint != NULL);
   begin (self, timeline, sampling->beam > 1 ? &tern_strategy_beam : &tern_strategy_single);
   return TRUE;
 }
@@ -321,6 +330,7 @@ tern_generator_begin_labels (TernGenerator *self, TernTimeline *timeline, TernLa
     return FALSE;
   }
   self->labels = tern_labels_ref (labels);
+  tern_thought_begin (&self->thought, TRUE);
   begin (self, timeline, &tern_strategy_closed);
   return TRUE;
 }
@@ -412,8 +422,14 @@ TernSaid
 tern_generator_said (const TernGenerator *self)
 {
   TernSaid said = self->said;
+  guint thought = self->thought.n;
+  double probability = thought ? 0 : self->probability;
 
-  said.mean_probability = said.n ? self->probability / said.n : -1;
+  for (guint i = thought; thought && i < self->said.n; i++)
+    probability += self->probabilities[i];
+  said.ids += thought;
+  said.n -= thought;
+  said.mean_probability = said.n ? probability / said.n : -1;
   return said;
 }
 
@@ -466,8 +482,8 @@ typedef struct {
 static void
 tell (const TernGenerator *self, Listener *listener)
 {
-  for (; listener->func && listener->told < self->said.n; listener->told++)
-    listener->func (listener->data, self->ids[listener->told], self->probabilities[listener->told]);
+  for (guint i; listener->func && (i = self->thought.n + listener->told) < self->said.n; listener->told++)
+    listener->func (listener->data, self->ids[i], self->probabilities[i]);
 }
 
 /* What was begun, to its end. @rows: of logits that are wanted at once, at most. */

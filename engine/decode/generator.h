@@ -34,9 +34,9 @@ typedef enum {
 } TernFinish;
 
 typedef struct {
-  const gint32 *ids;            /* [n] end tokens are not among them */
+  const gint32 *ids;            /* [n] end tokens are not among them, nor thoughts */
   guint n;
-  double logprob;               /* sum of log p of what was said, the end token included */
+  double logprob;               /* sum of log p of what was said, the end token and thoughts included */
   double mean_probability;      /* mean of p over the tokens said (end token excluded); -1 when none */
   TernFinish finish;            /* once nothing is wanted any more */
 } TernSaid;
@@ -68,6 +68,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernGenerator, tern_generator_free)
 /* Timelines beside that with the prompt; pages that they may need beside those of that and its answer. */
 guint tern_generator_forks (const TernGeneratorLimits *limits);
 guint tern_generator_pages (const TernGeneratorLimits *limits);
+
+/* What the prompt of the next answer was: whether it leaves a thought open, which an answer then goes on with (thought.h). Not
+ * called: it does not. What is thought is not said, but counts among max_tokens. */
+void tern_generator_look (TernGenerator *generator, const gint32 *ids, guint n);
 
 /* @timeline holds the prompt, is borrowed until the next begin, and is what the answer is read into (with beams: some of
  * it). Its key policy is asked for the best beam, which the others follow; it is @timeline's again at the end. @sampling is

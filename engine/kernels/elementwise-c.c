@@ -86,6 +86,22 @@ static TERN_DECL_RELU2_MUL (relu2_mul_c)
   }
 }
 
+static TERN_DECL_SIGMOID_MUL (sigmoid_mul_c)
+{
+  gsize i;
+
+  for (i = 0; i < n; i++)
+    x[i] = x[i] / (1.0f + expf (-gate[i]));
+}
+
+static TERN_DECL_RELU2 (relu2_c)
+{
+  gsize i;
+
+  for (i = 0; i < n; i++)
+    x[i] = x[i] < 0.0f ? 0.0f : x[i] * x[i];
+}
+
 /* 0.5 x (1 + tanh u) = x / (1 + exp(-2u)): without the cancellation that 1 + tanh has for negative x. */
 static TERN_DECL_GELU (gelu_tanh_c)
 {
@@ -154,6 +170,8 @@ tern_elementwise_init_c (TernKernels *k)
   k->softmax_step = softmax_step_c;
   k->silu_mul = silu_mul_c;
   k->relu2_mul = relu2_mul_c;
+  k->sigmoid_mul = sigmoid_mul_c;
+  k->relu2 = relu2_c;
   k->gelu_tanh = gelu_tanh_c;
   k->gelu_erf = gelu_erf_c;
   k->add = add_c;

@@ -5,15 +5,16 @@ typedef void (*Init) (TernKernels *k);
 
 /* The groups that x86 had from the beginning; an instruction set that has others lists them. */
 #define ALL_GROUPS(isa) tern_blocks_init_##isa, tern_elementwise_init_##isa, tern_gemm_init_##isa, \
-    tern_packed_init_##isa, tern_probe_init_##isa, tern_quant_init_##isa, tern_ternary_init_##isa
+    tern_packed_init_##isa, tern_probe_init_##isa, tern_quant_init_##isa, tern_recurrent_init_##isa, tern_scaled_init_##isa, \
+    tern_ssm_init_##isa, tern_ternary_init_##isa
 
 /* What was built (meson.build), in ascending order: later rows override earlier ones. */
 static const struct {
   TernCpu level, last;          /* of its own, and the last one that includes it */
-  Init inits[8];
+  Init inits[11];
 } instruction_sets[] = {
   { TERN_CPU_SCALAR, TERN_CPU_N_LEVELS, { tern_blocks_init_c, tern_elementwise_init_c, tern_gemm_init_c, tern_packed_init_c,
-      tern_probe_init_c, tern_quant_init_c, tern_ternary_init_c } },
+      tern_probe_init_c, tern_quant_init_c, tern_recurrent_init_c, tern_scaled_init_c, tern_ssm_init_c, tern_ternary_init_c } },
 #ifdef TERN_HAVE_AVX2
   { TERN_CPU_AVX2, TERN_CPU_AMX, { ALL_GROUPS (avx2) } },
 #endif
@@ -38,7 +39,7 @@ static const struct {
 #endif
 #ifdef TERN_HAVE_DOTPROD
   { TERN_CPU_DOTPROD, TERN_CPU_I8MM, { tern_blocks_init_dotprod, tern_packed_init_dotprod, tern_probe_init_dotprod,
-      tern_ternary_init_dotprod } },
+      tern_scaled_init_dotprod, tern_ternary_init_dotprod } },
 #endif
 #ifdef TERN_HAVE_I8MM
   { TERN_CPU_I8MM, TERN_CPU_I8MM, { tern_blocks_init_i8mm, tern_packed_init_i8mm, tern_probe_init_i8mm,

@@ -101,6 +101,43 @@ extern const gint8 tern_iq4_values[16];
 #define TERN_DECL_GEMM_T2(fn) void fn (float *y, gsize ldy, const guint8 *w, gsize rows, gsize groups, float wscale, \
     const gint8 *x, gsize ldx, const float *xscale, const gint32 *xsum, gsize n)
 
+/* Matrices of digits 0 to 3 for -1, 0, +1 and +2 with an f16 scale for each run of 128 or 64 columns of a row (PQ2_0 and PTQ1_0,
+ * Q2_0): panels of T2, each behind its scales: those of its 16 rows side by side for each run, @parts (1 or 2) runs a
+ * group, padded to whole cache lines. What pads rows may be any digits and scales; columns, digit 1 and scale 0. */
+#define TERN_T2S_RUN (2 * TERN_T2_ROWS)         /* bytes of the scales of a run */
+/* Columns of whose activations the product below takes the sum. */
+#define TERN_T2S_SUM 64
+
+/* Bytes of a panel's scales, of a panel, of a matrix. */
+static inline gsize
+tern_t2s_head (gsize groups, guint parts)
+{
+  return (groups * parts * TERN_T2S_RUN + 63) / 64 * 64;
+}
+static inline gsize
+tern_t2s_panel (gsize groups, guint parts)
+{
+  return tern_t2s_head (groups, parts) + groups * TERN_T2_BYTES;
+}
+static inline gsize
+tern_t2s_bytes (gsize rows, gsize cols, guint parts)
+{
+  return (rows + TERN_T2_ROWS - 1) / TERN_T2_ROWS * tern_t2s_panel ((cols + TERN_T2_COLS - 1) / TERN_T2_COLS, parts);
+}
+
+/* The product with such a matrix, of @parts (1 or 2) scales in a group, a run being 128 / @parts columns:
+ *   s = 0; for each run: s = fma ((float) sum_c w[r][c] * x[t][c], d[r][run], s)
+ *   y[t * ldy + r] = s * xscale[t]
+ * w (from the first byte of a panel), x, rows and groups as above; xsum[t * lds + i]: sum of the i-th TERN_T2S_SUM values of row t of x. Exact. */
+#define TERN_DECL_GEMM_T2S(fn) void fn (float *y, gsize ldy, const guint8 *w, gsize rows, gsize groups, guint parts, \
+    const gint8 *x, gsize ldx, const float *xscale, const gint32 *xsum, gsize lds, gsize n)
+
+/* y = H (s * x): blocks of @block values (a power of two, 1 included, that divides @n), each times the orthonormal Sylvester
+ * matrix H[i][j] = (-1)^popcount (i & j) / sqrt (block). @signs: [n], +1 or -1, NULL: all +1. With @after they are multiplied
+ * in behind the transform, y = s * H x, which undoes the first. y may be x.
+ * Sums and differences of values 1, 2, 4, ... apart, in that order, then times (float) (1 / sqrt (block)). Exact. */
+#define TERN_DECL_HADAMARD(fn) void fn (float *y, const float *x, const float *signs, gsize n, gsize block, gboolean after)
+
 /* Rows do not see each other: in the products below, what comes of a row of x depends on that row, on the matrix and on
  * @many, bit for bit; not on @n, on the rows beside it, on its place among them, or on how the rows of the matrix are
  * split over calls. (The product above is exact whatever the order.)
@@ -221,6 +258,10 @@ tern_bf16p_bytes (gsize rows, gsize cols)
 #define TERN_DECL_SILU_MUL(fn) void fn (float *gate, const float *up, gsize n)
 /* gate[i] = max(gate[i], 0)^2 * up[i] (BitNet b1.58 2B4T, arXiv:2504.12285). */
 #define TERN_DECL_RELU2_MUL(fn) void fn (float *gate, const float *up, gsize n)
+/* x[i] *= 1 / (1 + exp(-gate[i])): the output gate of attention (arXiv:2505.06708). */
+#define TERN_DECL_SIGMOID_MUL(fn) void fn (float *x, const float *gate, gsize n)
+/* In place max(x, 0)^2 (arXiv:2109.08668). */
+#define TERN_DECL_RELU2(fn) void fn (float *x, gsize n)
 /* In place GELU (arXiv:1606.08415): tanh approximation, and exact erf. */
 #define TERN_DECL_GELU(fn) void fn (float *x, gsize n)
 /* x[i] += y[i]. */
@@ -233,6 +274,46 @@ tern_bf16p_bytes (gsize rows, gsize cols)
  * [l - 1][channels]; updated. l >= 1. */
 #define TERN_DECL_SHORTCONV(fn) void fn (float *y, const float *bcx, float *state, const float *taps, gsize channels, \
     gsize l)
+
+/* Causal convolution of @n tokens along each of @channels, and what is left of it at the end:
+ *   y[t * ldy + c] = silu(bias[c] + sum_k taps[k * ldtaps + c] * x[t - (l - 1) + k][c]),  k < l;  x[t] at x + t * ldx
+ * where the tokens before the first one are the l - 1 rows of @from, oldest first, lds apart; @to becomes the last l - 1 of
+ * from and x. @to may be @from. @bias may be NULL. l >= 1. A token's sum goes over k in order, whatever @n. */
+#define TERN_DECL_CONV_SILU(fn) void fn (float *y, gsize ldy, float *to, const float *from, gsize lds, const float *x, \
+    gsize ldx, const float *taps, gsize ldtaps, const float *bias, gsize channels, gsize l, gsize n)
+
+/* One head of the gated delta rule (arXiv:2412.06464 eq. 10) over @n tokens. With the state S [keys, values],
+ *   S <- decay S;  u = beta (v - S^T k);  S <- S + k u^T;  o = S^T q
+ * for each, where q, k, v and o of token t stand at q + t * ldqk, k + t * ldqk, v + t * ldv, o + t * ldo, and decay and beta at
+ * t * ldg. @from is the state before the first token, @to that after the last one; the same place, or apart. @o may be @v
+ * with the same distance. n >= 1. What comes of a token depends on it and on the state before it, bit for bit, not on how tokens are split
+ * over calls. */
+#define TERN_DECL_DELTA_RULE(fn) void fn (float *o, gsize ldo, float *to, const float *from, const float *q, \
+    const float *k, gsize ldqk, const float *v, gsize ldv, const float *decay, const float *beta, gsize ldg, gsize keys, \
+    gsize values, gsize n)
+
+/* State-space layers (engine/llm/blocks/mamba1.c and mamba2.c have the equations and where they are from).
+ *
+ * x[i] = ln (1 + e^(x[i] + bias[i])), without overflow; and in place e^x. */
+#define TERN_DECL_SOFTPLUS(fn) void fn (float *x, const float *bias, gsize n)
+#define TERN_DECL_EXP(fn) void fn (float *x, gsize n)
+/* Selective scan of Mamba-1 over @n tokens: for each token t, channel ch and state s < @states
+ *   h[s][ch] = e^(dt[t][ch] * a[s][ch]) * h[s][ch] + dt[t][ch] * x[t][ch] * b[t][s]
+ *   y[t][ch] = d[ch] * x[t][ch] + sum_s c[t][s] * h[s][ch],
+ * where the first token finds @from, which may be h, instead of h. Rows of a, h and from are @ldh apart, those of x, dt and y
+ * @ldx, those of b and c @ldb. Rows in one call or in several: the same bits. */
+#define TERN_DECL_SSM_SCAN(fn) void fn (float *y, float *h, const float *from, const float *a, gsize ldh, const float *d, \
+    const float *x, const float *dt, gsize ldx, const float *b, const float *c, gsize ldb, gsize channels, gsize states, gsize n)
+/* One token of one head of Mamba-2: for each state s < @states and channel i < @channels
+ *   h[s][i] = decay * from[s][i] + dt * x[i] * b[s],  y[i] = d * x[i] + sum_s c[s] * h[s][i];
+ * h and from, which may be h: [states][channels]. */
+#define TERN_DECL_SSD_STEP(fn) void fn (float *y, float *h, const float *from, const float *x, const float *b, \
+    const float *c, float decay, float dt, float d, gsize channels, gsize states)
+/* What the tokens of a chunk are to each other in one head of Mamba-2: for i, j < @n
+ *   m[i * ldm + j] = s[i * lds + j] * e^(a[i] - a[j]) * dt[j] for j <= i, else 0
+ * where a[i] = high[i] + low[i] does not grow with i: two floats, for differences of large sums to be those of small ones. */
+#define TERN_DECL_SSD_MASK(fn) void fn (float *m, gsize ldm, const float *s, gsize lds, const float *high, \
+    const float *low, const float *dt, gsize n)
 
 /* What the machine can do at most, for floors beside measured times. Exclusive or of the 64-bit words at @p, @bytes (a
  * multiple of TERN_READ_BYTES, 64-byte aligned), by the widest loads. Exact. */
@@ -250,6 +331,8 @@ typedef struct {
   const TernTernaryLayout *ternary;     /* what gemm_t2 reads */
   TERN_DECL_PACK_TERNARY ((*pack_ternary));     /* NULL where that is T2 */
   TERN_DECL_GEMM_T2 ((*gemm_t2));
+  TERN_DECL_GEMM_T2S ((*gemm_t2s));
+  TERN_DECL_HADAMARD ((*hadamard));
   TERN_DECL_GEMM_BLOCKS ((*gemm_blocks[TERN_N_BLOCKS]));
   TERN_DECL_GEMM_F32 ((*gemm_f32));
   TERN_DECL_GEMM_F16 ((*gemm_f16));
@@ -274,11 +357,20 @@ typedef struct {
   TERN_DECL_SOFTMAX_I8 ((*softmax_i8));
   TERN_DECL_SILU_MUL ((*silu_mul));
   TERN_DECL_RELU2_MUL ((*relu2_mul));
+  TERN_DECL_SIGMOID_MUL ((*sigmoid_mul));
+  TERN_DECL_RELU2 ((*relu2));
   TERN_DECL_GELU ((*gelu_tanh));
   TERN_DECL_GELU ((*gelu_erf));
   TERN_DECL_ADD ((*add));
   TERN_DECL_ROPE ((*rope));
   TERN_DECL_SHORTCONV ((*shortconv));
+  TERN_DECL_CONV_SILU ((*conv_silu));
+  TERN_DECL_DELTA_RULE ((*delta_rule));
+  TERN_DECL_SOFTPLUS ((*softplus));
+  TERN_DECL_EXP ((*exp));
+  TERN_DECL_SSM_SCAN ((*ssm_scan));
+  TERN_DECL_SSD_STEP ((*ssd_step));
+  TERN_DECL_SSD_MASK ((*ssd_mask));
   TERN_DECL_READ ((*read));
   TERN_DECL_PEAK ((*peak_i8));
   TERN_DECL_PEAK ((*peak_f32));

@@ -89,11 +89,45 @@ static TERN_DECL_PACK_F16 (pack_f16_c)
     dst[i] = tern_f32_to_f16 (x[i]);
 }
 
+/* One block in place. */
+static void
+transform (float *y, gsize block)
+{
+  float scale = (float) (1 / sqrt ((double) block));
+  gsize step, i, j;
+
+  for (step = 1; step < block; step *= 2) {
+    for (i = 0; i < block; i += 2 * step) {
+      for (j = i; j < i + step; j++) {
+        float a = y[j], b = y[j + step];
+
+        y[j] = a + b;
+        y[j + step] = a - b;
+      }
+    }
+  }
+  for (i = 0; i < block; i++)
+    y[i] *= scale;
+}
+
+static TERN_DECL_HADAMARD (hadamard_c)
+{
+  gsize i;
+
+  for (i = 0; i < n; i++)
+    y[i] = signs && !after ? x[i] * signs[i] : x[i];
+  for (i = 0; i < n; i += block)
+    transform (y + i, block);
+  for (i = 0; i < n && signs && after; i++)
+    y[i] *= signs[i];
+}
+
 void
 tern_quant_init_c (TernKernels *k)
 {
   k->quant_i8 = quant_i8_c;
   k->quant_q8 = quant_q8_c;
+  k->hadamard = hadamard_c;
   k->pack_i8row = pack_i8row_c;
   k->pack_f16 = pack_f16_c;
 }

@@ -17,6 +17,9 @@
   void tern_packed_init_##isa (TernKernels *k); \
   void tern_probe_init_##isa (TernKernels *k); \
   void tern_quant_init_##isa (TernKernels *k); \
+  void tern_recurrent_init_##isa (TernKernels *k); \
+  void tern_scaled_init_##isa (TernKernels *k); \
+  void tern_ssm_init_##isa (TernKernels *k); \
   void tern_ternary_init_##isa (TernKernels *k)
 
 TERN_DECL_INITS (c);

@@ -88,6 +88,28 @@ add_attention (const TernLlm *llm, const TernLlmWork *work, TernCost *cost)
   }
 }
 
+static void
+count_state (TernBlock *block, void *data)
+{
+  TernStatePart parts[TERN_STATE_PARTS];
+  guint n = tern_block_state (block, parts);
+
+  for (guint i = 0; i < n; i++)
+    if (!g_str_equal (parts[i].name, "conv"))
+      *(double *) data += (double) parts[i].rows * parts[i].cols;
+}
+
+/* Read once and written once, however many rows there are; each row decays, writes and asks every value. */
+static void
+add_states (const TernLlm *llm, const TernLlmWork *work, TernCost *cost)
+{
+  double floats = 0;
+
+  tern_llm_each_block (llm, count_state, &floats);
+  cost->bytes += work->timelines * 2.0 * floats * sizeof (float);
+  cost->f32 += work->timelines * (double) work->rows * 3 * floats;
+}
+
 void
 tern_llm_cost (const TernLlm *llm, const TernLlmWork *work, TernCost *cost)
 {
@@ -96,4 +118,5 @@ tern_llm_cost (const TernLlm *llm, const TernLlmWork *work, TernCost *cost)
   count_experts (&sum);
   tern_llm_each_linear (llm, add_linear, &sum);
   add_attention (llm, work, cost);
+  add_states (llm, work, cost);
 }

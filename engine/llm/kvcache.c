@@ -51,18 +51,26 @@ tern_kvcache_page_bytes (TernKvType type, guint n_kv, guint head_dim)
   return arena.used;
 }
 
-/* The layer's part of the page that holds @pos. */
+/* The layer's part of @page. */
 static inline Part
-part_of (const TernKvCache *cache, guint pos)
+part_in (const TernKvCache *cache, guint8 *page)
 {
-  const TernPageTable *table = cache->table;
-  guint8 *at = tern_pages_at (table->pages, table->page[pos / TERN_PAGE_ROWS]) + cache->at;
+  guint8 *at = page + cache->at;
   gsize rows = (gsize) TERN_PAGE_ROWS * cache->n_kv, bytes = rows * cache->head_dim * types[cache->type].bytes;
   float *scales = (float *) (at + 2 * bytes);
 
   if (cache->type == TERN_KV_INT8)
     return (Part) { { at, at + bytes }, { scales, scales + rows } };
   return (Part) { { at, at + bytes }, { NULL, NULL } };
+}
+
+/* ... of the page that holds @pos. */
+static inline Part
+part_of (const TernKvCache *cache, guint pos)
+{
+  const TernPageTable *table = cache->table;
+
+  return part_in (cache, tern_pages_at (table->pages, table->page[pos / TERN_PAGE_ROWS]));
 }
 
 /* Rows of @head from @pos to the end of its page. */
@@ -127,6 +135,57 @@ tern_kvcache_row (const TernKvCache *cache, TernKvPart part, guint head, guint p
   if (scale)
     *scale = row.scale ? *row.scale : 1;
   return row.rows;
+}
+
+/* Row @row of @rows as floats. */
+static void
+get_row (const TernKvCache *cache, const void *rows, const float *scale, gsize row, float *x)
+{
+  gsize at = row * cache->head_dim;
+
+  if (cache->type == TERN_KV_F32)
+    memcpy (x, (const float *) rows + at, cache->head_dim * sizeof (float));
+  for (guint i = 0; cache->type == TERN_KV_F16 && i < cache->head_dim; i++)
+    x[i] = tern_f16_to_f32 (((const guint16 *) rows)[at + i]);
+  for (guint i = 0; cache->type == TERN_KV_INT8 && i < cache->head_dim; i++)
+    x[i] = scale[row] * (float) ((const gint8 *) rows)[at + i];
+}
+
+void
+tern_kvcache_get (const TernKvCache *cache, TernKvPart which, guint head, guint pos, float *x)
+{
+  Part part = part_of (cache, pos);
+
+  get_row (cache, part.rows[which], part.scale[which], (gsize) head * TERN_PAGE_ROWS + pos % TERN_PAGE_ROWS, x);
+}
+
+static void
+move_row (const TernKvCache *cache, const Part *to, const Part *from, TernKvPart which, gsize to_row, gsize from_row)
+{
+  gsize bytes = cache->head_dim * types[cache->type].bytes;
+
+  memmove (to->rows[which] + to_row * bytes, from->rows[which] + from_row * bytes, bytes);
+  if (to->scale[which])
+    to->scale[which][to_row] = from->scale[which][from_row];
+}
+
+void
+tern_kvcache_move (const TernKvCache *cache, const TernKernels *kernels, const TernKvMove *move, float *spare)
+{
+  Part to = part_in (cache, move->to), from = part_in (cache, (guint8 *) move->from);
+
+  for (guint head = 0; head < cache->n_kv; head++) {
+    gsize to_row = (gsize) head * TERN_PAGE_ROWS + move->to_row, from_row = (gsize) head * TERN_PAGE_ROWS + move->from_row;
+
+    move_row (cache, &to, &from, TERN_KV_VALUES, to_row, from_row);
+    if (!move->angles) {
+      move_row (cache, &to, &from, TERN_KV_KEYS, to_row, from_row);
+      continue;
+    }
+    get_row (cache, from.rows[TERN_KV_KEYS], from.scale[TERN_KV_KEYS], from_row, spare);
+    kernels->rope (spare, move->angles, move->dim);
+    put_row (cache, kernels, to.rows[TERN_KV_KEYS], to.scale[TERN_KV_KEYS], to_row, spare);
+  }
 }
 
 #define GATHER_AHEAD 12

@@ -31,6 +31,22 @@ void tern_kvcache_put (const TernKvCache *cache, const TernKernels *kernels, gui
 /* A row [head_dim] as it is stored; *@scale (of int8 rows) may be NULL. */
 const void *tern_kvcache_row (const TernKvCache *cache, TernKvPart part, guint head, guint pos, float *scale);
 
+/* The same as floats. */
+void tern_kvcache_get (const TernKvCache *cache, TernKvPart part, guint head, guint pos, float *row);
+
+/* Row @from_row of a page becomes row @to_row of another one, or of the same: all heads of it, keys turned by @angles
+ * (tern_rope_angles(), NULL: as they are). */
+typedef struct {
+  guint8 *to;
+  const guint8 *from;
+  guint to_row, from_row;
+  const float *angles;          /* [dim] */
+  guint dim;
+} TernKvMove;
+
+/* @spare [head_dim]. Of @cache the table is not looked at. */
+void tern_kvcache_move (const TernKvCache *cache, const TernKernels *kernels, const TernKvMove *move, float *spare);
+
 /* Rows [n, head_dim] of one head side by side. */
 typedef struct {
   TernKvType type;

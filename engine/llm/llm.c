@@ -6,10 +6,12 @@
 
 #include "tern/error.h"
 #include "engine/llm/arch/arch.h"
+#include "engine/llm/tensors.h"
 
 static const TernArch *const families[] = {
-  &tern_arch_bitnet, &tern_arch_lfm2, &tern_arch_lfm2moe, &tern_arch_llama, &tern_arch_qwen2,
-  &tern_arch_qwen3,
+  &tern_arch_bitnet, &tern_arch_falcon_h1, &tern_arch_granitehybrid, &tern_arch_jamba, &tern_arch_lfm2, &tern_arch_lfm2moe,
+  &tern_arch_llama, &tern_arch_mamba, &tern_arch_mamba2, &tern_arch_nemotron_h, &tern_arch_qwen2, &tern_arch_qwen3,
+  &tern_arch_qwen35, &tern_arch_qwen35moe,
 };
 
 static gboolean
@@ -60,8 +62,29 @@ llm_free (TernLlm *llm)
   g_free (llm->is_attention);
   g_free (llm->name);
   tern_packing_free (llm->packing);
+  tern_rotations_free (llm->rotations);
   tern_gguf_unref (llm->file);
   g_free (llm);
+}
+
+static void
+rotate_linear (TernLinear *linear, void *data)
+{
+  TernLlm *llm = data;
+
+  tern_rotations_bind (llm->rotations, linear, linear == tern_llm_head (llm));
+}
+
+/* Which matrices the file holds rotated. */
+static gboolean
+load_rotations (TernLlm *llm, GError **error)
+{
+  if (!tern_rotations_load (llm->file, &llm->rotations, error))
+    return FALSE;
+  if (!llm->rotations)
+    return TRUE;
+  tern_llm_each_linear (llm, rotate_linear, llm);
+  return tern_rotations_check (llm->rotations, error);
 }
 
 static gboolean
@@ -83,7 +106,7 @@ llm_load (TernLlm *llm, GError **error)
   }
   llm->name = name.data ? g_utf8_make_valid (name.data, name.len) : g_strdup ("");
   llm->info.name = llm->name;
-  return tern_decoder_load (llm, family, llm->info.architecture, error);
+  return tern_decoder_load (llm, family, llm->info.architecture, error) && load_rotations (llm, error);
 }
 
 TernLlm *
@@ -139,8 +162,10 @@ take_turn (TernLinear *linear, void *data)
 }
 
 static void
-take_turns (Turn *turn, TernBlock *block)
+take_turns (TernBlock *block, void *data)
 {
+  Turn *turn = data;
+
   if (block->klass->in_turn)
     block->klass->linears (block, take_turn, turn);
   else
@@ -154,10 +179,7 @@ link_linears (TernLlm *llm)
   TernLinear *head = (TernLinear *) tern_llm_head (llm);
   Turn turn = { 0 };
 
-  for (guint i = 0; i < llm->info.n_layers; i++) {
-    take_turns (&turn, llm->layers[i].mixer);
-    take_turns (&turn, llm->layers[i].ffn);
-  }
+  tern_llm_each_block (llm, take_turns, &turn);
   take_turn (head, &turn);
   head->next = turn.first;
 }
@@ -165,18 +187,30 @@ link_linears (TernLlm *llm)
 static void
 find_float (TernLinear *linear, void *data)
 {
-  *(gboolean *) data |= linear->form != TERN_FORM_T2;
+  *(gboolean *) data |= linear->form != TERN_FORM_T2 && linear->form != TERN_FORM_T2S;
+}
+
+/* A function for every linear of every block. */
+typedef struct {
+  TernLinearFunc func;
+  void *data;
+} EachLinear;
+
+static void
+block_linears (TernBlock *block, void *data)
+{
+  const EachLinear *each = data;
+
+  block->klass->linears (block, each->func, each->data);
 }
 
 static gboolean
 has_float_layers (const TernLlm *llm)
 {
   gboolean found = FALSE;
+  EachLinear each = { find_float, &found };
 
-  for (guint i = 0; i < llm->info.n_layers; i++) {
-    llm->layers[i].mixer->klass->linears (llm->layers[i].mixer, find_float, &found);
-    llm->layers[i].ffn->klass->linears (llm->layers[i].ffn, find_float, &found);
-  }
+  tern_llm_each_block (llm, block_linears, &each);
   return found;
 }
 
@@ -228,20 +262,33 @@ tern_llm_file (const TernLlm *llm)
 void
 tern_llm_each_linear (const TernLlm *llm, TernLinearFunc func, void *data)
 {
+  EachLinear each = { func, data };
+
   func ((TernLinear *) &llm->embedding, data);
   if (!llm->tied)
     func ((TernLinear *) &llm->output, data);
+  tern_llm_each_block (llm, block_linears, &each);
+}
+
+void
+tern_llm_each_block (const TernLlm *llm, TernBlockFunc func, void *data)
+{
   for (guint i = 0; i < llm->info.n_layers; i++) {
-    llm->layers[i].mixer->klass->linears (llm->layers[i].mixer, func, data);
-    llm->layers[i].ffn->klass->linears (llm->layers[i].ffn, func, data);
+    if (llm->layers[i].mixer)
+      func (llm->layers[i].mixer, data);
+    if (llm->layers[i].ffn)
+      func (llm->layers[i].ffn, data);
   }
 }
 
 void
 tern_llm_embed (const TernLlm *llm, const gint32 *ids, guint n, float *rows, gsize ld)
 {
-  for (guint t = 0; t < n; t++)
+  for (guint t = 0; t < n; t++) {
     tern_linear_row (&llm->embedding, (guint) ids[t], rows + t * ld);
+    for (guint i = 0; llm->embedding_scale != 1 && i < llm->info.width; i++)
+      rows[t * ld + i] *= llm->embedding_scale;
+  }
 }
 
 static void
@@ -272,19 +319,54 @@ tern_llm_repack (const TernLlm *llm)
   return repack;
 }
 
-static gsize
-block_owned (const TernBlock *block)
+static void
+add_block_owned (TernBlock *block, void *data)
 {
-  return block->klass->owned ? block->klass->owned (block) : 0;
+  *(gsize *) data += block->klass->owned ? block->klass->owned (block) : 0;
 }
 
 gsize
 tern_llm_owned_bytes (const TernLlm *llm)
 {
-  gsize bytes = (2 * (gsize) llm->info.n_layers + 1) * llm->info.width * sizeof (float);
+  gsize norms = 1, bytes;
 
-  tern_llm_each_linear (llm, add_owned, &bytes);
   for (guint i = 0; i < llm->info.n_layers; i++)
-    bytes += block_owned (llm->layers[i].mixer) + block_owned (llm->layers[i].ffn);
+    norms += (llm->layers[i].mixer_norm != NULL) + (llm->layers[i].ffn_norm != NULL);
+  bytes = norms * llm->info.width * sizeof (float) + tern_rotations_bytes (llm->rotations);
+  tern_llm_each_linear (llm, add_owned, &bytes);
+  tern_llm_each_block (llm, add_block_owned, &bytes);
+  return bytes;
+}
+
+gsize
+tern_llm_unused_bytes (const TernLlm *llm)
+{
+  gsize bytes = 0;
+
+  for (gsize i = 0; i < tern_gguf_n_tensors (llm->file); i++) {
+    const TernTensor *tensor = tern_gguf_tensor_at (llm->file, i);
+    guint64 layer;
+
+    if (tern_tensor_layer (tensor->name, &layer) && layer >= llm->info.n_layers)
+      bytes += tensor->bytes;
+  }
+  return bytes;
+}
+
+static void
+add_state (TernBlock *block, void *data)
+{
+  TernStatePart parts[TERN_STATE_PARTS];
+  gsize *bytes = data, more = tern_state_bytes (parts, tern_block_state (block, parts));
+
+  *bytes = more > G_MAXSSIZE - *bytes ? G_MAXSSIZE : *bytes + more;
+}
+
+gsize
+tern_llm_state_bytes (const TernLlm *llm)
+{
+  gsize bytes = 0;
+
+  tern_llm_each_block (llm, add_state, &bytes);
   return bytes;
 }

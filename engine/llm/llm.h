@@ -16,8 +16,10 @@ typedef struct {
   const char *name;             /* general.name, or "" */
   guint n_layers, width, n_vocab, n_heads, head_dim, ffn_width;
   guint context;                /* tokens the model was made for */
+  guint n_unused;               /* layers behind these in the file, of heads that guess further tokens: not run */
   guint n_attention;            /* how many layers hold KV */
   const guint8 *is_attention;   /* [n_layers] */
+  gboolean has_places;          /* rows of pictures stand in a time, a height and a width (rope.h) */
 } TernLlmInfo;
 
 /* Immutable, any thread. Keeps a reference on @file. UNSUPPORTED lists the architectures that run. @pool (NULL: the
@@ -61,6 +63,10 @@ typedef struct {
  * vectors). */
 gsize tern_llm_owned_bytes (const TernLlm *llm);
 TernLlmRepack tern_llm_repack (const TernLlm *llm);
+/* Bytes in the file of the layers that are not run; of a plan too. */
+gsize tern_llm_unused_bytes (const TernLlm *llm);
+/* Bytes that one timeline's recurrent states take (short convolutions, linear attention), however long it is; saturates. */
+gsize tern_llm_state_bytes (const TernLlm *llm);
 
 /* The embedding rows [n, width] of @ids, each < n_vocab, @ld apart: what eval makes of ids, for prompts that mix them
  * with visual tokens in one input. */

@@ -3,11 +3,11 @@
  *
  * A model is an embedding, layers, a last norm and a head. A layer is two residual branches,
  *
- *   h += mixer (rms (h) * mixer_norm)         attention or short convolution
+ *   h += mixer (rms (h) * mixer_norm)         attention, short convolution, state space
  *   h += ffn (rms (h) * ffn_norm)
  *
- * and each branch is a TernBlock. A family (one file in arch/) reads its keys, checks them and puts blocks together;
- * the forward pass in pass.c does not know families. */
+ * and each branch is a TernBlock; a layer may have one of them alone. A family (one file in arch/) reads its keys, checks
+ * them and puts blocks together; the forward pass in pass.c does not know families. */
 #pragma once
 
 #include "engine/base/mem.h"
@@ -16,12 +16,25 @@
 #include "engine/llm/pass.h"
 #include "engine/llm/rope.h"
 #include "engine/weights/packing.h"
+#include "engine/weights/rotation.h"
 
 G_BEGIN_DECLS
 
 typedef struct _TernBlock TernBlock;
 
 typedef void (*TernLinearFunc) (TernLinear *linear, void *data);
+typedef void (*TernBlockFunc) (TernBlock *block, void *data);
+
+/* A part of a recurrent state: @rows times @cols floats, one after the other, aligned to TERN_ALIGN, zero before the first
+ * token. Sizes come from files: whatever they are, nothing overflows before tern_decoder_load() has refused it. */
+typedef struct {
+  const char *name;             /* for tern_timeline_state(): "conv", "delta" */
+  guint rows, cols;
+} TernStatePart;
+
+#define TERN_STATE_PARTS 4
+/* Most of all layers' states together: a key that asks for more is wrong. The largest published ones take 150 MiB. */
+#define TERN_STATE_MAX (G_GUINT64_CONSTANT (4) << 30)
 
 typedef struct {
   const char *name;
@@ -33,10 +46,11 @@ typedef struct {
   /* Bytes owned beside the linears; NULL: none. */
   gsize (*owned) (const TernBlock *block);
 
-  /* What one timeline remembers, in bytes; NULL: nothing. By position: a page of TERN_PAGE_ROWS of them. And whatever is
-   * not by position, which is zero at first. The pass says where: tern_pass_page_at(), tern_pass_state(). */
+  /* What one timeline remembers; NULL: nothing. By position: bytes of a page of TERN_PAGE_ROWS of them. And whatever is not
+   * by position, of one size however long the text is: its @parts, whose number is returned, at most TERN_STATE_PARTS. The
+   * pass says where: tern_pass_page_at(), tern_pass_step(). */
   gsize (*page) (const TernBlock *block, TernKvType kv);
-  gsize (*state) (const TernBlock *block);
+  guint (*state) (const TernBlock *block, TernStatePart *parts);
 
   /* Floats that eval takes from the pass for chunks of @n rows, and bytes of every worker's scratch beside what the
    * linears need; NULL: none. */
@@ -53,20 +67,24 @@ struct _TernBlock {
 
 typedef struct {
   float *mixer_norm;            /* [width] */
-  TernBlock *mixer;
+  TernBlock *mixer;             /* NULL: none */
   float *ffn_norm;              /* [width] */
-  TernBlock *ffn;
+  TernBlock *ffn;               /* NULL: none */
 } TernLayer;
 
 struct _TernLlm {
   gatomicrefcount ref_count;
   TernGguf *file;
   TernPacking *packing;         /* what the linears' packed forms lie in */
+  TernRotations *rotations;     /* NULL: none of its matrices is rotated */
   const TernKernels *kernels;
   TernLlmInfo info;
   char *name;
   guint8 *is_attention;         /* [n_layers] */
   float eps;
+  float embedding_scale;        /* embeddings are multiplied by it */
+  float residual_scale;         /* ... and what a block adds, */
+  float logit_scale;            /* ... and logits */
   TernRope rope;
   TernLayer *layers;            /* [n_layers] */
   TernLinear embedding;         /* [n_vocab, width] */
@@ -100,6 +118,7 @@ struct _TernTimeline {
   guint32 state;                /* of store->states; TERN_NO_PAGE: zeros */
   guint32 trail[TERN_GUESS_MAX];        /* [n_trail] states after each row but the last of the decode segment read last */
   guint n_trail;
+  guint place;                  /* of the next row of text */
   const TernKeyPolicy *policy;
   gboolean torn;
 };
@@ -113,6 +132,7 @@ void tern_timeline_forget_trail (TernTimeline *timeline);
 typedef struct {
   TernSegment segment;
   guint first, pos;             /* row of the pass; position in the timeline */
+  guint place;                  /* the timeline's before */
 } TernPassSegment;
 
 /* Rows on their way through the layers. */
@@ -158,15 +178,27 @@ tern_pass_pos (const TernPass *pass, guint row)
   return segment->pos + row - segment->first;
 }
 
-/* Of the running block: where @timeline's states lie. */
-void *tern_pass_state (const TernPass *pass, const TernTimeline *timeline);
-/* ... and where they are kept as they are after row @row of @segment; NULL: nowhere. */
-void *tern_pass_trail (const TernPass *pass, const TernPassSegment *segment, guint row);
+/* A step of a recurrent state, a part of it: read as it is before a row, written as it is after it. The same place, but for
+ * guesses (segments whose rows may be taken back): what is between them lies beside the state, and a block that reads from
+ * one place and writes all of the other copies nothing. */
+typedef struct {
+  const float *from;
+  float *to;
+} TernStateStep;
+
+/* Of the running block: part @part over row @row of @segment, whose rows come one after the other. Segments that are no
+ * decode segments have one place for all their rows, so that a block may go over many of them at once. */
+TernStateStep tern_pass_step (const TernPass *pass, const TernPassSegment *segment, guint row, guint part);
 /* Of the running block: where its part of a page begins. */
 gsize tern_pass_page_at (const TernPass *pass, const TernTimeline *timeline);
 
-/* Calls @func with every linear of the model. */
+/* Calls @func with every linear of the model; with every block of its layers, in the order of a pass. */
 void tern_llm_each_linear (const TernLlm *llm, TernLinearFunc func, void *data);
+void tern_llm_each_block (const TernLlm *llm, TernBlockFunc func, void *data);
+
+/* Parts of the state of @block, which may be NULL, and bytes of the first @n of them; saturates. */
+guint tern_block_state (const TernBlock *block, TernStatePart parts[TERN_STATE_PARTS]);
+gsize tern_state_bytes (const TernStatePart *parts, guint n);
 
 static inline const TernLinear *
 tern_llm_head (const TernLlm *llm)

@@ -24,6 +24,7 @@ typedef struct {
   guint64 weights;              /* most of one linear */
   guint cols;                   /* most input features */
   gsize scratch;                /* most bytes that one needs in a worker's scratch */
+  gboolean turned;              /* one is rotated */
 } Extent;
 
 static void
@@ -31,6 +32,7 @@ extend (TernLinear *linear, void *data)
 {
   Extent *extent = data;
 
+  extent->turned |= linear->rotation != NULL;
   if (linear == tern_llm_head (extent->llm)) {
     extent->scratch = MAX (extent->scratch, tern_linear_scratch (linear));
   } else if (linear != &extent->llm->embedding) {       /* looked up, never multiplied */
@@ -61,20 +63,43 @@ resolve (TernPass *self, const TernLlm *llm, const TernPassParams *params)
   self->mode = params->activations;
 }
 
-/* Blocks run one after the other: their work areas are one. */
-static gsize
-work_bytes (const TernPass *self, const TernLlm *llm)
+/* What sizes a pass, over all blocks: they run one after the other, so their work areas are one. */
+typedef struct {
+  const TernPass *pass;
+  gsize work, worker;           /* bytes */
+} Areas;
+
+static void
+take_area (TernBlock *block, void *data)
 {
-  gsize bytes = 0;
+  Areas *areas = data;
+  guint capacity = areas->pass->capacity, context = areas->pass->context;
+  TernArena arena = { 0 };
 
-  for (guint i = 0; i < llm->info.n_layers; i++) {
-    TernArena mixer = { 0 }, ffn = { 0 };
+  if (block->klass->work)
+    block->klass->work (block, &arena, capacity, context);
+  areas->work = MAX (areas->work, arena.used);
+  if (block->klass->worker)
+    areas->worker = MAX (areas->worker, block->klass->worker (block, capacity, context));
+}
 
-    llm->layers[i].mixer->klass->work (llm->layers[i].mixer, &mixer, self->capacity, self->context);
-    llm->layers[i].ffn->klass->work (llm->layers[i].ffn, &ffn, self->capacity, self->context);
-    bytes = MAX (bytes, MAX (mixer.used, ffn.used));
-  }
-  return bytes;
+static Areas
+take_areas (const TernPass *self, const TernLlm *llm)
+{
+  Areas areas = { .pass = self };
+
+  tern_llm_each_block (llm, take_area, &areas);
+  return areas;
+}
+
+/* Of any linear. */
+static gsize
+input_bytes (const TernPass *self, const TernLlm *llm)
+{
+  Extent all = extent (llm);
+
+  return tern_linear_input_bytes (self->capacity, all.cols)
+      + (all.turned ? tern_linear_turned_bytes (self->capacity, all.cols) : 0);
 }
 
 static void
@@ -90,27 +115,15 @@ plan (TernPass *self, const TernLlm *llm, TernArena *arena)
   self->x = tern_plan_take (arena, rows, info->width, sizeof (float));
   self->y = tern_plan_take (arena, rows, info->width, sizeof (float));
   self->angles = tern_plan_take (arena, rows, llm->rope.dim, sizeof (float));
-  self->input = tern_plan_take (arena, 1, 1, tern_linear_input_bytes (self->capacity, extent (llm).cols));
+  self->input = tern_plan_take (arena, 1, 1, input_bytes (self, llm));
   self->mean = tern_plan_take (arena, 1, self->context, sizeof (float));
-  self->work_memory = tern_plan_take (arena, 1, 1, work_bytes (self, llm));
-}
-
-static gsize
-block_worker (const TernPass *self, const TernBlock *block)
-{
-  return block->klass->worker ? block->klass->worker (block, self->capacity, self->context) : 0;
+  self->work_memory = tern_plan_take (arena, 1, 1, take_areas (self, llm).work);
 }
 
 static gsize
 worker_bytes (const TernPass *self, const TernLlm *llm)
 {
-  gsize bytes = extent (llm).scratch;
-
-  for (guint i = 0; i < llm->info.n_layers; i++) {
-    bytes = MAX (bytes, block_worker (self, llm->layers[i].mixer));
-    bytes = MAX (bytes, block_worker (self, llm->layers[i].ffn));
-  }
-  return bytes;
+  return MAX (extent (llm).scratch, take_areas (self, llm).worker);
 }
 
 gsize
@@ -204,6 +217,7 @@ tern_pass_begin (TernPass *self)
   for (guint i = 0; i < self->n_segments; i++) {
     tern_timeline_forget_trail (self->segments[i].segment.timeline);
     tern_page_table_cut (&self->segments[i].segment.timeline->table, self->segments[i].pos);
+    self->segments[i].segment.timeline->place = self->segments[i].place;
   }
   clear (self);
 }
@@ -224,19 +238,22 @@ float *
 tern_pass_add (TernPass *self, const TernSegment *segment, GError **error)
 {
   TernTimeline *timeline = segment->timeline;
-  guint first = self->n, pos = timeline->table.n;
+  const TernPlace *places = self->rope->axis ? segment->places : NULL;
+  guint first = self->n, pos = timeline->table.n, place = timeline->place;
 
   g_return_val_if_fail (segment->n > 0 && segment->n <= tern_pass_room (self), NULL);
-  g_return_val_if_fail (!segment->decode || self->n == self->n_decode, NULL);
+  g_return_val_if_fail (!segment->decode || (self->n == self->n_decode && !places), NULL);
   g_return_val_if_fail (timeline->store->llm == self->llm && timeline->store->context <= self->context, NULL);
 
   if (!tern_timeline_extend (timeline, segment->n, segment->decode, error))
     return NULL;
-  self->segments[self->n_segments] = (TernPassSegment) { *segment, first, pos };
+  self->segments[self->n_segments] = (TernPassSegment) { *segment, first, pos, place };
+  self->segments[self->n_segments].segment.places = NULL;
   self->cancels[self->n_segments] = segment->cancel;
   for (guint t = 0; t < segment->n; t++)
     self->segment_of[first + t] = self->n_segments;
-  tern_rope_angles (self->rope, pos, segment->n, self->angles + (gsize) first * self->rope->dim);
+  tern_rope_angles (self->rope, place, places, segment->n, self->angles + (gsize) first * self->rope->dim);
+  timeline->place = place + (places ? segment->advance : segment->n);
   self->n_segments++;
   self->n += segment->n;
   self->n_decode += segment->decode ? segment->n : 0;
@@ -245,25 +262,29 @@ tern_pass_add (TernPass *self, const TernSegment *segment, GError **error)
 
 /* ---- Where the running block finds what a timeline remembers ------------------------------------------------------ */
 
-void *
-tern_pass_state (const TernPass *self, const TernTimeline *timeline)
+/* After row @row of a decode segment. */
+static guint32
+state_after (const TernTimeline *timeline, guint row)
 {
-  const TernLayerPlace *place = &timeline->store->places[self->layer];
-
-  return tern_pages_at (&timeline->store->states, timeline->state)
-      + (self->in_ffn ? place->ffn_state : place->mixer_state);
+  return row < timeline->n_trail ? timeline->trail[row] : timeline->state;
 }
 
-void *
-tern_pass_trail (const TernPass *self, const TernPassSegment *segment, guint row)
+TernStateStep
+tern_pass_step (const TernPass *self, const TernPassSegment *segment, guint row, guint part)
 {
   const TernTimeline *timeline = segment->segment.timeline;
+  const TernLayer *layer = &self->llm->layers[self->layer];
   const TernLayerPlace *place = &timeline->store->places[self->layer];
+  gboolean decode = segment->segment.decode;
+  guint32 from = decode && row > 0 ? state_after (timeline, row - 1) : timeline->state;
+  guint32 to = decode ? state_after (timeline, row) : timeline->state;
+  TernStatePart parts[TERN_STATE_PARTS];
+  gsize at;
 
-  if (!segment->segment.decode || row >= timeline->n_trail)
-    return NULL;
-  return tern_pages_at (&timeline->store->states, timeline->trail[row])
-      + (self->in_ffn ? place->ffn_state : place->mixer_state);
+  tern_block_state (self->in_ffn ? layer->ffn : layer->mixer, parts);
+  at = (self->in_ffn ? place->ffn_state : place->mixer_state) + tern_state_bytes (parts, part);
+  return (TernStateStep) { (const float *) (tern_pages_at (&timeline->store->states, from) + at),
+    (float *) (tern_pages_at (&timeline->store->states, to) + at) };
 }
 
 gsize
@@ -302,16 +323,26 @@ norm (const TernPass *self, float *y, const float *x, const float *weight, guint
   tern_pool_run (n < 16 ? NULL : self->pool, norm_rows, &norming, n, 1);
 }
 
-/* h += block (norm (h)) */
+static void
+scale (float *x, gsize n, float by)
+{
+  for (gsize i = 0; by != 1 && i < n; i++)
+    x[i] *= by;
+}
+
+/* h += residual_scale * block (norm (h)) */
 static gboolean
 branch (TernPass *self, const TernBlock *block, const float *weight)
 {
+  if (!block)
+    return TRUE;
   norm (self, self->x, self->h, weight, self->n);
   for (gsize t = 0; self->round && t < self->n; t++)
     tern_block_round (self, self->x + t * self->llm->info.width, self->llm->info.width);
   self->work = (TernArena) { .base = self->work_memory };
   if (!block->klass->eval (block, self, self->x, self->y))
     return FALSE;
+  scale (self->y, (gsize) self->n * self->llm->info.width, self->llm->residual_scale);
   self->kernels->add (self->h, self->y, (gsize) self->n * self->llm->info.width);
   return TRUE;
 }
@@ -361,8 +392,10 @@ flush_heads (TernPass *self, Heads *heads)
     self->tap (self->tap_data, llm->info.n_layers, self->x, n);
   tern_linear_input_init (&input, self->input, llm->kernels, self->mode, self->x, width, n, width);
   input.few = heads->decode ? n : 0;
-  return tern_linear_run_until (tern_llm_head (llm), &input, NULL, heads->logits, llm->info.n_vocab, self->pool,
-      self->cancel);
+  if (!tern_linear_run_until (tern_llm_head (llm), &input, NULL, heads->logits, llm->info.n_vocab, self->pool, self->cancel))
+    return FALSE;
+  scale (heads->logits, (gsize) n * llm->info.n_vocab, llm->logit_scale);
+  return TRUE;
 }
 
 static gboolean

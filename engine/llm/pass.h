@@ -37,6 +37,12 @@ guint tern_pass_context (const TernPass *pass);
 typedef struct {
   TernTimeline *timeline;       /* borrowed until the pass is over; in one segment of a pass */
   guint n;                      /* rows, at least 1 */
+  /* Models with three rotary axes (TernLlmInfo.has_places) alone; others do without. [n], borrowed for the call, each counted
+   * from where the timeline's text goes on (tern_timeline_place()), which is @advance further on behind these rows. NULL: text,
+   * whose rows stand one behind the other. A segment may mix both and end within a picture: @advance 0 then goes on from
+   * the same place. */
+  const TernPlace *places;
+  guint advance;
   /* A token that was said, and others that may follow, to be taken back if they do not (tern_timeline_cut(); as many as
    * tern_store_free_guesses()): its timeline's policy is asked. These segments come before all others. */
   gboolean decode;

@@ -10,6 +10,7 @@ tern_rope_init (TernRope *rope, guint dim, float base)
   rope->dim = dim;
   rope->pairs = FALSE;
   rope->magnitude = 1;
+  rope->axis = NULL;
   rope->frequency = g_new (float, dim / 2);
   for (guint i = 0; i < dim / 2; i++)
     rope->frequency[i] = (float) pow ((double) base, -2.0 * i / dim);
@@ -54,22 +55,44 @@ tern_rope_yarn (TernRope *rope, float base, float factor, float original, float 
 }
 
 void
+tern_rope_interleave (TernRope *rope, guint h, guint w)
+{
+  g_free (rope->axis);
+  rope->axis = g_new0 (guint8, rope->dim / 2);
+  for (guint i = 0; i < rope->dim / 2; i++)
+    if (i % TERN_N_AXES == TERN_AXIS_H && i < (guint64) TERN_N_AXES * h)
+      rope->axis[i] = TERN_AXIS_H;
+    else if (i % TERN_N_AXES == TERN_AXIS_W && i < (guint64) TERN_N_AXES * w)
+      rope->axis[i] = TERN_AXIS_W;
+}
+
+void
 tern_rope_clear (TernRope *rope)
 {
   g_clear_pointer (&rope->frequency, g_free);
+  g_clear_pointer (&rope->axis, g_free);
+}
+
+void
+tern_place_grid (TernPlace *places, guint columns, guint first, guint n)
+{
+  for (guint i = 0; i < n; i++)
+    places[i] = (TernPlace) { 0, (gint32) ((first + i) / columns), (gint32) ((first + i) % columns) };
 }
 
 /* The angle is formed in double: at position 100,000 a float angle is off by 0.004 already. */
 void
-tern_rope_angles (const TernRope *rope, guint pos, guint n, float *angles)
+tern_rope_angles (const TernRope *rope, guint pos, const TernPlace *places, guint n, float *angles)
 {
   guint half = rope->dim / 2;
+  gboolean placed = places && rope->axis;
 
   for (guint t = 0; t < n; t++, angles += rope->dim)
     for (guint i = 0; i < half; i++) {
+      const gint32 at[] = { placed ? places[t].t : (gint32) t, placed ? places[t].h : 0, placed ? places[t].w : 0 };
       double sine, cosine;
 
-      sincos ((double) (pos + t) * rope->frequency[i], &sine, &cosine);
+      sincos (((double) pos + at[placed ? rope->axis[i] : TERN_AXIS_T]) * rope->frequency[i], &sine, &cosine);
       angles[i] = (float) (cosine * rope->magnitude);
       angles[half + i] = (float) (sine * rope->magnitude);
     }

@@ -43,6 +43,8 @@ typedef struct {
   const float *rows;            /* [n, width], ld apart */
   gsize ld;
   guint n;                      /* 1: a decode row */
+  const TernPlace *places;      /* [n] or NULL, and where text goes on behind them, as in pass.h; no decode row then */
+  guint advance;
 } TernLlmInput;
 
 /* Appends @input to the timeline. @cancel is looked at per layer and slice; after CANCELLED the timeline must be reset.

@@ -107,9 +107,26 @@ tern_block_tensor (const TernBlockSource *source, const TernTensor **tensor, con
   return *tensor && check_no_scale (source->file, want.name, error);
 }
 
-/* The part of a tensor's name after "blk.<number>.", or NULL. */
-static const char *
-after_layer (const char *name, guint64 *layer)
+gboolean
+tern_block_check_values (const TernBlockSource *source, const char *name, const float *values, gsize n, float low,
+    float high, GError **error)
+{
+  TernTensorWant want;
+
+  for (gsize i = 0; i < n; i++)
+    if (!(values[i] >= low && values[i] <= high)) {
+      g_autofree char *most = high < G_MAXFLOAT ? g_strdup_printf (" of at most %g", high) : g_strdup ("");
+
+      tern_block_wants (source, name, &want);
+      g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: tensor %s: expected finite numbers%s, found %g at %"
+          G_GSIZE_FORMAT, tern_gguf_path (source->file), want.name, most, values[i], i);
+      return FALSE;
+    }
+  return TRUE;
+}
+
+const char *
+tern_tensor_layer (const char *name, guint64 *layer)
 {
   char *end;
 
@@ -146,12 +163,14 @@ tern_block_check_names (const TernBlockSource *source, GError **error)
   for (gsize i = 0; i < tern_gguf_n_tensors (source->file); i++) {
     const TernTensor *tensor = tern_gguf_tensor_at (source->file, i);
     guint64 layer = 0;
-    const char *name = after_layer (tensor->name, &layer);
+    const char *name = tern_tensor_layer (tensor->name, &layer);
 
+    if (layer >= source->n_layers && layer < (guint64) source->n_layers + source->n_extra)
+      continue;
     if (layer >= source->n_layers) {
       g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: tensor %s: expected layers 0 to %u (key %s.block_count), "
-          "found one of another layer", tern_gguf_path (source->file), tensor->name, source->n_layers - 1,
-          source->architecture);
+          "found one of another layer", tern_gguf_path (source->file), tensor->name,
+          source->n_layers + source->n_extra - 1, source->architecture);
       return FALSE;
     }
     if (name ? !is_known (source->table, name)

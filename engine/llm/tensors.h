@@ -23,6 +23,20 @@ typedef enum {
   TERN_TAPS,                    /* of a short convolution */
   TERN_E,                       /* experts */
   TERN_FE,                      /* inside of one */
+  TERN_Q2,                      /* Q with gates beside */
+  TERN_SC,                      /* channels that a state-space or linear-attention block convolves */
+  TERN_SV,                      /* its values: all heads */
+  TERN_SH,                      /* its (value) heads */
+  TERN_SW,                      /* one of them */
+  TERN_FS,                      /* inside of the shared one */
+  TERN_LATENT,                  /* what experts see where that is not D */
+  TERN_1,                       /* 1 */
+  TERN_SSM_N,                   /* states of a state-space block */
+  TERN_SSM_R,                   /* rank of its steps */
+  TERN_SSM_G,                   /* its groups */
+  TERN_SSM_DG,                  /* channels of a group */
+  TERN_SSM_X,                   /* step, B and C together */
+  TERN_SSM_IN,                  /* all that it projects its input to */
   TERN_N_DIMS,
 } TernDim;
 
@@ -40,6 +54,7 @@ typedef struct {
   const char *architecture;
   const TernTensorRow *table;
   guint n_layers;
+  guint n_extra;                /* behind them in the file: for heads that are not run */
   guint layer;
   guint64 dims[TERN_N_DIMS];
 } TernBlockSource;
@@ -61,6 +76,13 @@ gboolean tern_block_linear (const TernBlockSource *source, TernLinear *linear, c
 gboolean tern_block_vector (const TernBlockSource *source, float **vector, const char *name, GError **error);
 gboolean tern_block_tensor (const TernBlockSource *source, const TernTensor **tensor, const char *name,
     GError **error);
+
+/* FORMAT unless each of the @n @values of the tensor that tern_block_vector() calls @name is a number from @low to @high. */
+gboolean tern_block_check_values (const TernBlockSource *source, const char *name, const float *values, gsize n, float low,
+    float high, GError **error);
+
+/* The part of a tensor's name behind "blk.<number>.", and the number; NULL: it is in no layer. */
+const char *tern_tensor_layer (const char *name, guint64 *layer);
 
 /* Refuses a file with a tensor that the table does not have, when it is in a layer or has a name that other families
  * give a meaning: the results would not be what its makers meant. Others (heads for other tasks, notes) are nobody's

@@ -33,13 +33,34 @@ place (gsize *total, gsize bytes)
 static gsize
 page_bytes (const TernBlock *block, TernKvType kv)
 {
-  return block->klass->page ? block->klass->page (block, kv) : 0;
+  return block && block->klass->page ? block->klass->page (block, kv) : 0;
+}
+
+guint
+tern_block_state (const TernBlock *block, TernStatePart parts[TERN_STATE_PARTS])
+{
+  return block && block->klass->state ? block->klass->state (block, parts) : 0;
+}
+
+gsize
+tern_state_bytes (const TernStatePart *parts, guint n)
+{
+  gsize total = 0;
+
+  for (guint i = 0; i < n; i++) {
+    guint64 floats = (guint64) parts[i].rows * parts[i].cols;
+
+    place (&total, floats > G_MAXSSIZE / sizeof (float) ? G_MAXSSIZE : floats * sizeof (float));
+  }
+  return total;
 }
 
 static gsize
 state_bytes (const TernBlock *block)
 {
-  return block->klass->state ? block->klass->state (block) : 0;
+  TernStatePart parts[TERN_STATE_PARTS];
+
+  return tern_state_bytes (parts, tern_block_state (block, parts));
 }
 
 /* @places [n_layers] or NULL. */
@@ -227,6 +248,7 @@ tern_timeline_reset (TernTimeline *self)
   tern_page_table_cut (&self->table, 0);
   tern_pages_unref (&self->store->states, self->state);
   self->state = TERN_NO_PAGE;
+  self->place = 0;
   self->torn = FALSE;
 }
 
@@ -243,6 +265,7 @@ tern_timeline_fork (TernTimeline *self, const TernTimeline *from)
   self->state = from->state;
   if (self->state != TERN_NO_PAGE)
     tern_pages_ref (&self->store->states, self->state);
+  self->place = from->place;
   self->torn = from->torn;
 }
 
@@ -259,6 +282,7 @@ tern_timeline_cut (TernTimeline *self, guint keep)
     self->state = *state;
     *state = last;
     tern_page_table_cut (&self->table, self->table.n - (rows - keep));
+    self->place -= rows - keep; /* decode segments are text */
   }
   tern_timeline_forget_trail (self);
 }
@@ -334,6 +358,12 @@ tern_timeline_pos (const TernTimeline *self)
 }
 
 guint
+tern_timeline_place (const TernTimeline *self)
+{
+  return self->place;
+}
+
+guint
 tern_timeline_context (const TernTimeline *self)
 {
   return self->store->context;
@@ -373,10 +403,35 @@ tern_timeline_value (const TernTimeline *self, guint layer, guint head, guint po
       head, pos);
 }
 
-const float *
-tern_timeline_conv (const TernTimeline *self, guint layer)
+/* Where the part @name of a block's state begins in it. */
+static gboolean
+find_part (const TernBlock *block, const char *name, gsize *at, gsize *n)
 {
-  if (self->state == TERN_NO_PAGE || !tern_block_is_shortconv (self->store->llm->layers[layer].mixer))
+  TernStatePart parts[TERN_STATE_PARTS];
+  guint n_parts = tern_block_state (block, parts);
+
+  for (guint i = 0; i < n_parts; i++)
+    if (g_str_equal (parts[i].name, name)) {
+      *at = tern_state_bytes (parts, i);
+      *n = (gsize) parts[i].rows * parts[i].cols;
+      return TRUE;
+    }
+  return FALSE;
+}
+
+const float *
+tern_timeline_state (const TernTimeline *self, guint layer, const char *name, gsize *n)
+{
+  const TernLayer *blocks = &self->store->llm->layers[layer];
+  const TernLayerPlace *places = &self->store->places[layer];
+  gsize begin = places->mixer_state, at;
+
+  if (self->state == TERN_NO_PAGE)
     return NULL;
-  return (const float *) (tern_pages_at (&self->store->states, self->state) + self->store->places[layer].mixer_state);
+  if (!find_part (blocks->mixer, name, &at, n)) {
+    begin = places->ffn_state;
+    if (!find_part (blocks->ffn, name, &at, n))
+      return NULL;
+  }
+  return (const float *) (tern_pages_at (&self->store->states, self->state) + begin + at);
 }

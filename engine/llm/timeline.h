@@ -12,6 +12,7 @@
 
 #include "engine/base/policy.h"
 #include "engine/llm/llm.h"
+#include "engine/llm/rope.h"
 
 G_BEGIN_DECLS
 
@@ -64,6 +65,8 @@ guint tern_timeline_free_guesses (const TernTimeline *timeline);
  * with whatever comes next, too. */
 void tern_timeline_cut (TernTimeline *timeline, guint keep);
 guint tern_timeline_pos (const TernTimeline *timeline);         /* tokens held */
+/* Where its text goes on for rotary positions: tokens held, less what pictures were more than their larger side is long. */
+guint tern_timeline_place (const TernTimeline *timeline);
 guint tern_timeline_context (const TernTimeline *timeline);     /* tokens that it may hold */
 /* A pass that it was in was cancelled: it is neither here nor there, and must be reset. */
 gboolean tern_timeline_is_torn (const TernTimeline *timeline);
@@ -73,10 +76,11 @@ void tern_timeline_set_policy (TernTimeline *timeline, const TernKeyPolicy *poli
 const TernKeyPolicy *tern_timeline_policy (const TernTimeline *timeline);
 
 /* Debugging: the row [head_dim] of position @pos of KV head @head of an attention layer, keys after norm and RoPE (in
- * halves where the file has pairs, see rope.h), in KV type F32 alone; the state [l_cache - 1, width], oldest first, of a
- * short-conv layer. NULL for the wrong kind, and for a state that nothing was read into. */
+ * halves where the file has pairs, see rope.h), in KV type F32 alone. NULL for the wrong kind. */
 const float *tern_timeline_key (const TernTimeline *timeline, guint layer, guint head, guint pos);
 const float *tern_timeline_value (const TernTimeline *timeline, guint layer, guint head, guint pos);
-const float *tern_timeline_conv (const TernTimeline *timeline, guint layer);
+/* The part @name of a layer's recurrent state, and how many floats it is; its block says what they are: "conv" is the last
+ * inputs of a convolution, oldest first. NULL: the layer has none of that name, or nothing was read into it. */
+const float *tern_timeline_state (const TernTimeline *timeline, guint layer, const char *name, gsize *n);
 
 G_END_DECLS

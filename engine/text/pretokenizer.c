@@ -283,7 +283,8 @@ static const TernPretokenizer rules_llama = { { WORDS (3, 0) }, .ignore_merges =
 static const TernPretokenizer rules_dbrx = { { WORDS (3, 0) } };
 static const TernPretokenizer rules_minicpm = { { NUMBERS (3), WORDS (0, 0) }, .ignore_merges = TRUE };
 static const TernPretokenizer rules_qwen2 = { { WORDS (1, 0) } };
-static const TernPretokenizer rules_qwen35 = { { { match_words, LETTER | TERN_CHAR_MARK, 1 } } };
+static const TernPretokenizer rules_qwen = { { WORDS (1, 0) }, .nfc = TRUE };
+static const TernPretokenizer rules_qwen35 = { { { match_words, LETTER | TERN_CHAR_MARK, 1 } }, .nfc = TRUE };
 static const TernPretokenizer rules_seed = { { WORDS (1, NO_LINE_TAIL) } };
 static const TernPretokenizer rules_ufakzeka = { { WORDS (1, NO_CONTRACTIONS) } };
 static const TernPretokenizer rules_laguna = { { { match_lines }, WORDS (1, 0) } };
@@ -308,7 +309,7 @@ static const struct {
   { "midm-2.0", &rules_llama }, { "jina-v5-nano", &rules_llama },
   { "dbrx", &rules_dbrx }, { "smaug-bpe", &rules_dbrx }, { "chatglm-bpe", &rules_dbrx }, { "glm4", &rules_dbrx },
   { "minicpm5", &rules_minicpm },
-  { "qwen2", &rules_qwen2 }, { "deepseek-r1-qwen", &rules_qwen2 }, { "megrez", &rules_qwen2 },
+  { "qwen2", &rules_qwen }, { "deepseek-r1-qwen", &rules_qwen2 }, { "megrez", &rules_qwen2 },
   { "stablelm2", &rules_qwen2 }, { "hunyuan", &rules_qwen2 }, { "solar-open", &rules_qwen2 },
   { "kormo", &rules_qwen2 }, { "f2llmv2", &rules_qwen2 }, { "grok-2", &rules_qwen2 }, { "bailingmoe", &rules_qwen2 },
   { "bailingmoe2", &rules_qwen2 }, { "llada-moe", &rules_qwen2 },

@@ -27,6 +27,7 @@ typedef struct {
   TernStage stages[TERN_STAGES];        /* match NULL: no more */
   gboolean ignore_merges;       /* a piece that is a token as a whole is taken as it is */
   gboolean add_bos;             /* unless the file says otherwise */
+  gboolean nfc;                 /* text is put into Unicode's form NFC first */
 } TernPretokenizer;
 
 /* By tokenizer.ggml.pre; NULL when unknown. */

@@ -102,6 +102,58 @@ partition (const TernTokenizer *t, const guint8 *text, gsize len, const Trust *t
   return fragments;
 }
 
+/* ---- NFC --------------------------------------------------------------------------------------------------------- */
+
+/* Code points below U+0300 stand for themselves in NFC and do not change what is before them. */
+static gboolean
+may_change (const guint8 *text, gsize len)
+{
+  for (gsize i = 0; i < len; i++)
+    if (text[i] >= 0xcc)
+      return TRUE;
+  return FALSE;
+}
+
+/* @text in NFC, where it is UTF-8; what is not stays as it is. */
+static GString *
+normalised (const guint8 *text, gsize len)
+{
+  GString *out = g_string_sized_new (len);
+  gsize at = 0, end, n;
+
+  while (at < len) {
+    for (end = at; end < len && text[end] != 0 && (n = tern_utf8_length (text + end, len - end)) > 0; end += n)
+      ;
+    if (end > at) {
+      g_autofree char *part = g_utf8_normalize ((const char *) text + at, (gssize) (end - at), G_NORMALIZE_NFC);
+
+      if (part)
+        g_string_append (out, part);
+      else
+        g_string_append_len (out, (const char *) text + at, (gssize) (end - at));
+    }
+    if (end < len)              /* a byte of no sequence, or a NUL, where GLib would stop */
+      g_string_append_c (out, (char) text[end++]);
+    at = end;
+  }
+  return out;
+}
+
+static void
+encode_words (const TernTokenizer *tokenizer, TernEncodeBuffers *buffers, const guint8 *text, gsize len, GArray *ids)
+{
+  g_autoptr (GString) nfc = NULL;
+
+  if (tokenizer->rules->nfc && may_change (text, len)) {
+    nfc = normalised (text, len);
+    text = (const guint8 *) nfc->str;
+    len = nfc->len;
+  }
+  tern_bpe_encode (tokenizer, buffers, text, len, ids);
+}
+
+/* ---- The whole --------------------------------------------------------------------------------------------------- */
+
 static void
 encode (const TernTokenizer *tokenizer, const char *text, gsize len, const Trust *trust, GArray *ids)
 {
@@ -120,7 +172,7 @@ encode (const TernTokenizer *tokenizer, const char *text, gsize len, const Trust
     if (fragment->id >= 0)
       g_array_append_val (ids, fragment->id);
     else if (tokenizer->kind == TERN_VOCAB_BPE)
-      tern_bpe_encode (tokenizer, &buffers, bytes + fragment->start, fragment->len, ids);
+      encode_words (tokenizer, &buffers, bytes + fragment->start, fragment->len, ids);
     else
       tern_spm_encode (tokenizer, &buffers, bytes + fragment->start, fragment->len, start, ids);
     start = fragment->id >= 0;

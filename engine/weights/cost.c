@@ -5,11 +5,11 @@ void
 tern_cost_add_linear (TernCost *cost, const TernLinear *linear, double share, double n)
 {
   double work = (double) linear->rows * linear->cols * n;
-  gsize bytes = linear->form == TERN_FORM_T2 ? tern_linear_packed_bytes (linear)
+  gsize bytes = linear->form == TERN_FORM_T2 || linear->form == TERN_FORM_T2S ? tern_linear_packed_bytes (linear)
       : (gsize) linear->rows * tern_linear_row_bytes (linear);
 
   cost->bytes += share * bytes;
-  if (linear->form == TERN_FORM_T2 || linear->form == TERN_FORM_BLOCKS)
+  if (linear->form == TERN_FORM_T2 || linear->form == TERN_FORM_T2S || linear->form == TERN_FORM_BLOCKS)
     cost->i8 += work;
   else
     cost->f32 += work;

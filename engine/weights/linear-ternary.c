@@ -8,11 +8,10 @@
 
 #include "engine/base/mapfile.h"
 #include "engine/base/mem.h"
+#include "engine/weights/linear-steps.h"
 
 #define TQ_BLOCK 256            /* values in a block of TQ1_0 or TQ2_0; its last two bytes are the scale */
 #define BN_BLOCK 64             /* values in a block of IQ1_BN or IQ2_BN */
-#define STEP_COLS 16
-#define STEP_BYTES (4 * TERN_T2_ROWS)   /* from a row's step to its next */
 #define ZEROS 0x55555555u       /* a step of digits 1 */
 
 typedef struct {
@@ -31,22 +30,6 @@ load_32 (const guint8 *p)
 
   memcpy (&v, p, sizeof v);
   return GUINT32_FROM_LE (v);
-}
-
-static inline guint64
-load_64 (const guint8 *p)
-{
-  guint64 v;
-
-  memcpy (&v, p, sizeof v);
-  return GUINT64_FROM_LE (v);
-}
-
-static inline void
-put_step (guint8 *row, gsize step, guint32 digits)
-{
-  digits = GUINT32_TO_LE (digits);
-  memcpy (row + step * STEP_BYTES, &digits, sizeof digits);
 }
 
 /* ---- Two bits a digit -------------------------------------------------------------------------------------------- */

@@ -12,4 +12,7 @@ gboolean tern_linear_ternary_fits (const TernLinear *linear);
  * the form EXPAND instead. */
 gboolean tern_linear_pack_ternary (TernLinear *linear, void *place, TernPool *pool, GError **error);
 
+/* The same for types whose blocks have scales of their own (linear-scaled.c). */
+gboolean tern_linear_pack_scaled (TernLinear *linear, void *place, TernPool *pool, GError **error);
+
 G_END_DECLS

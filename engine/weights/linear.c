@@ -7,6 +7,7 @@
 #include "tern/error.h"
 #include "engine/base/mem.h"
 #include "engine/weights/linear-blocks.h"
+#include "engine/weights/linear-input.h"
 #include "engine/weights/linear-ternary.h"
 
 /* Expanded rows stay in the level 2 cache while all activations pass over them. */
@@ -97,6 +98,13 @@ tern_linear_init_slice (TernLinear *linear, const TernTensor *tensor, guint inde
       linear->packable = tern_linear_ternary_fits (linear);
       linear->form = linear->packable ? TERN_FORM_T2 : TERN_FORM_EXPAND;
       return TRUE;
+    case TERN_TYPE_Q2_0:
+    case TERN_TYPE_PQ2_0:
+    case TERN_TYPE_PTQ1_0:
+      linear->packable = tern_linear_ternary_fits (linear);
+      linear->form = linear->packable ? TERN_FORM_T2S : TERN_FORM_EXPAND;
+      linear->parts = TERN_T2_COLS / linear->type->block;
+      return TRUE;
     case TERN_TYPE_F32:
       linear->form = (guintptr) linear->data % sizeof (float) ? TERN_FORM_EXPAND : TERN_FORM_F32;
       return TRUE;
@@ -115,13 +123,16 @@ tern_linear_init_slice (TernLinear *linear, const TernTensor *tensor, guint inde
 gboolean
 tern_linear_is_packable (const TernLinear *linear)
 {
-  return linear->form == TERN_FORM_T2 && !linear->packed;
+  return (linear->form == TERN_FORM_T2 || linear->form == TERN_FORM_T2S) && !linear->packed;
 }
 
 gsize
 tern_linear_packed_bytes (const TernLinear *linear)
 {
-  return linear->packable ? tern_ternary_bytes (linear->kernels->ternary, linear->rows, linear->cols) : 0;
+  if (!linear->packable)
+    return 0;
+  return linear->parts ? tern_t2s_bytes (linear->rows, linear->cols, linear->parts)
+      : tern_ternary_bytes (linear->kernels->ternary, linear->rows, linear->cols);
 }
 
 guint
@@ -133,13 +144,16 @@ tern_linear_groups (const TernLinear *linear)
 gboolean
 tern_linear_pack (TernLinear *linear, TernPool *pool, GError **error)
 {
-  return !tern_linear_is_packable (linear) || tern_linear_pack_ternary (linear, NULL, pool, error);
+  return tern_linear_pack_into (linear, NULL, pool, error);
 }
 
 gboolean
 tern_linear_pack_into (TernLinear *linear, void *place, TernPool *pool, GError **error)
 {
-  return !tern_linear_is_packable (linear) || tern_linear_pack_ternary (linear, place, pool, error);
+  if (!tern_linear_is_packable (linear))
+    return TRUE;
+  return linear->form == TERN_FORM_T2S ? tern_linear_pack_scaled (linear, place, pool, error)
+      : tern_linear_pack_ternary (linear, place, pool, error);
 }
 
 /* The scale in a tensor of its own, if there is one. */
@@ -205,7 +219,7 @@ tern_linear_scratch (const TernLinear *linear)
 gsize
 tern_linear_owned (const TernLinear *linear)
 {
-  if (linear->form != TERN_FORM_T2)
+  if (linear->form != TERN_FORM_T2 && linear->form != TERN_FORM_T2S)
     return 0;
   return tern_linear_packed_bytes (linear) + (linear->row_scale ? linear->rows * sizeof (float) : 0);
 }
@@ -220,98 +234,8 @@ tern_linear_row (const TernLinear *linear, guint row, float *dst)
   if (linear->factor != 1)
     for (c = 0; c < linear->cols; c++)
       dst[c] *= linear->factor;
-}
-
-/* ---- Input ------------------------------------------------------------------------------------------------------- */
-
-static inline gsize
-i8_stride (guint cols)
-{
-  return ((gsize) cols + TERN_T2_COLS - 1) / TERN_T2_COLS * TERN_T2_COLS;
-}
-
-static inline gsize
-q8_stride (guint cols)
-{
-  return cols / G_N_ELEMENTS (((TernQ8Block *) 0)->q);
-}
-
-static void
-place_input (TernArena *arena, TernLinearInput *input, guint n, guint cols)
-{
-  input->i8 = tern_arena_take (arena, n * i8_stride (cols));
-  input->i8_scale = tern_arena_take (arena, n * sizeof *input->i8_scale);
-  input->i8_sum = tern_arena_take (arena, n * sizeof *input->i8_sum);
-  input->q8 = tern_arena_take (arena, n * q8_stride (cols) * sizeof *input->q8);
-}
-
-gsize
-tern_linear_input_bytes (guint n, guint cols)
-{
-  TernLinearInput input;
-  TernArena arena = { NULL, 0 };
-
-  /* Values are padded to whole groups, and take less than eight bytes. What is said instead cannot be allocated, and does
-   * not wrap when added to something. */
-  if ((guint64) n * ((guint64) cols + TERN_T2_COLS) >= MIN (G_MAXSIZE / 8, (guint64) 1 << 56))
-    return GLIB_SIZEOF_SIZE_T < 8 ? (gsize) G_MAXSSIZE : G_MAXSIZE / 4;
-  place_input (&arena, &input, n, cols);
-  return arena.used;
-}
-
-void
-tern_linear_input_init (TernLinearInput *input, void *scratch, const TernKernels *kernels, TernActivations mode,
-    const float *x, gsize ldx, guint n, guint cols)
-{
-  TernArena arena = { scratch, 0 };
-
-  place_input (&arena, input, n, cols);
-  input->kernels = kernels;
-  input->mode = mode;
-  input->x = x;
-  input->ldx = ldx;
-  input->n = n;
-  input->cols = cols;
-  input->few = n <= TERN_LINEAR_FEW ? n : 0;
-  input->has_i8 = input->has_q8 = FALSE;
-}
-
-TernLinearInput
-tern_linear_input_part (const TernLinearInput *input, guint first, guint n)
-{
-  TernLinearInput part = *input;
-
-  part.x += first * input->ldx;
-  part.n = n;
-  part.few = input->few > first ? MIN (input->few - first, n) : 0;
-  part.i8 += first * i8_stride (input->cols);
-  part.i8_scale += first;
-  part.i8_sum += first;
-  part.q8 += first * q8_stride (input->cols);
-  return part;
-}
-
-static void
-quantise_i8 (void *data, guint begin, guint end, guint worker)
-{
-  TernLinearInput *input = data;
-  gsize stride = i8_stride (input->cols);
-  guint t;
-
-  for (t = begin; t < end; t++)
-    input->kernels->quant_i8 (input->i8 + t * stride, &input->i8_scale[t], &input->i8_sum[t],
-        input->x + t * input->ldx, input->cols);
-}
-
-static void
-quantise_q8 (void *data, guint begin, guint end, guint worker)
-{
-  TernLinearInput *input = data;
-  gsize stride = q8_stride (input->cols);
-  guint t;
-
-  for (t = begin; t < end; t++)
-    input->kernels->quant_q8 (input->q8 + t * stride, input->x + t * input->ldx, input->cols);
+  if (linear->row_rotation)
+    linear->kernels->hadamard (dst, dst, linear->row_rotation->signs, linear->cols, linear->row_rotation->block, TRUE);
 }
 
 /* ---- Product ----------------------------------------------------------------------------------------------------- */
@@ -353,7 +277,7 @@ static void
 product_blocks (const Job *job, guint begin, guint end, guint first, guint n, gboolean many)
 {
   const TernLinear *linear = job->linear;
-  gsize bytes = tern_linear_row_bytes (linear), blocks = q8_stride (linear->cols);
+  gsize bytes = tern_linear_row_bytes (linear), blocks = tern_linear_q8_stride (linear->cols);
 
   linear->kernels->gemm_blocks[linear->blocks] (job->y + first * job->ldy + begin, job->ldy,
       linear->data + begin * bytes, bytes, end - begin, blocks, job->input->q8 + first * blocks, blocks, n, many);
@@ -423,8 +347,22 @@ rows_t2 (void *data, guint begin, guint end, guint worker)
 
   linear->kernels->gemm_t2 (job->y + begin, job->ldy,
       linear->packed + tern_ternary_bytes (linear->kernels->ternary, begin, linear->cols), end - begin, linear->groups,
-      linear->scale, input->i8, i8_stride (input->cols), input->i8_scale, input->i8_sum, input->n);
+      linear->scale, input->i8, tern_linear_i8_stride (input->cols), input->i8_scale, input->i8_sum, input->n);
   finish_rows (job, linear->row_scale, begin, end);
+}
+
+static void
+rows_t2s (void *data, guint begin, guint end, guint worker)
+{
+  const Job *job = data;
+  const TernLinear *linear = job->linear;
+  const TernLinearInput *input = job->input;
+
+  linear->kernels->gemm_t2s (job->y + begin, job->ldy,
+      linear->packed + begin / TERN_T2_ROWS * tern_t2s_panel (linear->groups, linear->parts), end - begin, linear->groups,
+      linear->parts, input->i8, tern_linear_i8_stride (input->cols), input->i8_scale, input->i8_part,
+      tern_linear_part_stride (input->cols), input->n);
+  finish_rows (job, NULL, begin, end);
 }
 
 static void
@@ -478,38 +416,15 @@ rows_expand (void *data, guint begin, guint end, guint worker)
   finish_rows (job, NULL, begin, end);
 }
 
-/* How @linear runs on @input. */
-static TernForm
-run_form (const TernLinear *linear, const TernLinearInput *input)
-{
-  if (input->mode == TERN_ACTIVATIONS_F32 && (linear->form == TERN_FORM_T2 || linear->form == TERN_FORM_BLOCKS))
-    return TERN_FORM_EXPAND;
-  return linear->form;
-}
-
-void
-tern_linear_ready (const TernLinear *linear, TernLinearInput *input, TernPool *pool)
-{
-  TernForm form = run_form (linear, input);
-
-  if (form == TERN_FORM_T2 && !input->has_i8) {
-    tern_pool_run (pool, quantise_i8, input, input->n, 1);
-    input->has_i8 = TRUE;
-  } else if (form == TERN_FORM_BLOCKS && !input->has_q8) {
-    tern_pool_run (pool, quantise_q8, input, input->n, 1);
-    input->has_q8 = TRUE;
-  }
-}
-
 /* The caller's core has just made the input. */
 static void
 fetch_input (const TernLinearInput *input)
 {
-  gsize bytes = MIN (input->n * i8_stride (input->cols), FETCH_INPUT);
+  gsize bytes = MIN (input->n * tern_linear_i8_stride (input->cols), FETCH_INPUT);
 
   for (gsize i = 0; input->has_i8 && i < bytes; i += TERN_ALIGN)
     __builtin_prefetch (input->i8 + i);
-  bytes = MIN (input->n * q8_stride (input->cols) * sizeof *input->q8, FETCH_INPUT);
+  bytes = MIN (input->n * tern_linear_q8_stride (input->cols) * sizeof *input->q8, FETCH_INPUT);
   for (gsize i = 0; input->has_q8 && i < bytes; i += TERN_ALIGN)
     __builtin_prefetch ((const guint8 *) input->q8 + i);
 }
@@ -518,13 +433,21 @@ static void
 run_rows (void *data, guint begin, guint end, guint worker)
 {
   static const TernPoolFunc funcs[] = {
-    [TERN_FORM_T2] = rows_t2, [TERN_FORM_BLOCKS] = rows_blocks, [TERN_FORM_F32] = rows_f32,
+    [TERN_FORM_T2] = rows_t2, [TERN_FORM_T2S] = rows_t2s, [TERN_FORM_BLOCKS] = rows_blocks, [TERN_FORM_F32] = rows_f32,
     [TERN_FORM_F16] = rows_f16, [TERN_FORM_BF16] = rows_bf16, [TERN_FORM_EXPAND] = rows_expand,
   };
   const Job *job = data;
+  TernLinearInput turned;
+  Job own;
 
+  if (job->linear->rotation) {
+    turned = tern_linear_input_turned (job->input);
+    own = *job;
+    own.input = &turned;
+    job = &own;
+  }
   fetch_input (job->input);
-  funcs[run_form (job->linear, job->input)] (data, begin, end, worker);
+  funcs[tern_linear_run_form (job->linear, job->input)] ((void *) job, begin, end, worker);
 }
 
 void
@@ -539,7 +462,7 @@ tern_linear_rows (const TernLinear *linear, const TernLinearInput *input, const 
 guint
 tern_linear_grain (const TernLinear *linear, const TernLinearInput *input)
 {
-  guint panel = run_form (linear, input) == TERN_FORM_T2 ? linear->kernels->ternary->rows : TERN_LINEAR_UNIT;
+  guint panel = tern_linear_run_form (linear, input) == TERN_FORM_T2 ? linear->kernels->ternary->rows : TERN_LINEAR_UNIT;
 
   return input->n > input->few && panel == TERN_LINEAR_UNIT ? 2 * panel : panel;        /* kernels take two of the small */
 }
@@ -570,7 +493,7 @@ run_in_step (void *data, guint begin, guint end, guint worker)
     if (i + 1 < side->n) {
       const Job *job = &side->jobs[i + 1];
       gsize bytes;
-      const guint8 *at = rows_at (job->linear, run_form (job->linear, job->input), begin, &bytes);
+      const guint8 *at = rows_at (job->linear, tern_linear_run_form (job->linear, job->input), begin, &bytes);
 
       for (gsize b = 0; b < MIN (bytes, FETCH_BESIDE); b += TERN_ALIGN)
         __builtin_prefetch (at + b, 0, 2);
@@ -612,7 +535,12 @@ rows_at (const TernLinear *linear, TernForm form, guint row, gsize *bytes)
 {
   gsize at, end;
 
-  if (form == TERN_FORM_T2) {
+  if (form == TERN_FORM_T2S) {
+    gsize panel = tern_t2s_panel (linear->groups, linear->parts);
+
+    at = row / TERN_T2_ROWS * panel;
+    end = (linear->rows + TERN_T2_ROWS - 1) / TERN_T2_ROWS * panel;
+  } else if (form == TERN_FORM_T2) {
     at = tern_ternary_bytes (linear->kernels->ternary, row, linear->cols);
     end = tern_ternary_bytes (linear->kernels->ternary, linear->rows, linear->cols);
   } else {
@@ -620,7 +548,7 @@ rows_at (const TernLinear *linear, TernForm form, guint row, gsize *bytes)
     end = linear->rows * tern_linear_row_bytes (linear);
   }
   *bytes = end - at;
-  return (form == TERN_FORM_T2 ? linear->packed : linear->data) + at;
+  return (form == TERN_FORM_T2 || form == TERN_FORM_T2S ? linear->packed : linear->data) + at;
 }
 
 /* Tells each thread where its share of the run that begins with @next begins. */
@@ -642,7 +570,7 @@ fetch_next (const TernLinear *next, const TernLinearInput *input, TernPool *pool
     for (linear = next; linear && row >= rows_up_to (linear->rows, grain); linear = linear->beside)
       row -= rows_up_to (linear->rows, grain);
     if (linear && row < linear->rows)
-      at = rows_at (linear, run_form (linear, input), row, &bytes);
+      at = rows_at (linear, tern_linear_run_form (linear, input), row, &bytes);
     tern_pool_fetch (pool, worker, at, bytes);
   }
 }

@@ -3,10 +3,14 @@
  *
  * Binding reads none of the tensor's bytes; tern_linear_pack() then does what has to be done once at load: ternary
  * tensors (TQ1_0, TQ2_0 whose blocks all carry one scale, I2_S, IQ1_BN, IQ2_BN) are repacked to the ternary layout of
- * the kernels, and run on per-token int8 activations: the exact BitNet arithmetic. Block types (TernBlocks) run from the
+ * the kernels, and run on per-token int8 activations: the exact BitNet arithmetic. So are Q2_0, PQ2_0 and PTQ1_0, whose
+ * blocks have scales of their own and may hold +2. Block types (TernBlocks) run from the
  * map on int8 blocks of 32; F32, F16 and BF16 run from the map on float activations; every other type is expanded a few
  * rows at a time to float.
  * TERN_ACTIVATIONS_F32 computes every type from float activations and expanded weights.
+ *
+ * A matrix may be rotated (rotation.h): its input is turned before it is quantised, by the thread that quantises it and row by
+ * row. Linears that are turned alike share that.
  *
  * "One scale" allows blocks of scale 0 (a quantiser writes them for blocks of zeros): they become zero digits. Ternary
  * tensors with several scales, or with the digit 3, and F32, F16 or BF16 tensors at addresses that are not multiples
@@ -28,12 +32,22 @@ typedef enum {
 /* How the matrix is stored and run. */
 typedef enum {
   TERN_FORM_T2,
+  TERN_FORM_T2S,                /* with a scale for each block */
   TERN_FORM_BLOCKS,
   TERN_FORM_F32,
   TERN_FORM_F16,
   TERN_FORM_BF16,
   TERN_FORM_EXPAND,
 } TernForm;
+
+/* x' = H (s x): the orthonormal transform of each @block of x, times signs before. */
+typedef struct {
+  guint width, block;           /* of x; a divisor of it, a power of two */
+  const float *signs;           /* [width] +-1; NULL: none */
+  /* Above 1: x is @value_heads heads, of which f reads key head f mod key_heads; first they are put in the order of key
+   * heads, those that read the first one before the others. */
+  guint key_heads, value_heads;
+} TernRotation;
 
 typedef struct _TernLinear TernLinear;
 
@@ -45,13 +59,16 @@ struct _TernLinear {
   guint rows, cols;             /* output, input features */
   const guint8 *data;           /* the rows as in the file, mapped */
   const guint8 *tail;           /* of the tensor, see types.h; NULL without one */
-  guint8 *packed;               /* T2: panels as the kernels want them, owned; else NULL */
-  guint groups;                 /* T2 groups of a row */
+  guint8 *packed;               /* T2, T2S: panels as the kernels want them, owned; else NULL */
+  guint groups;                 /* T2, T2S: groups of a row */
   float scale;                  /* T2: of the tensor; 1 with row_scale */
   float *row_scale;             /* T2: [rows], owned, where rows differ; else NULL */
   float factor;                 /* multiplies all outputs; 1 but for a scale in a tensor of its own */
   gboolean mapped;              /* data lies in a mapped file */
-  gboolean packable;            /* T2 when it was bound */
+  gboolean packable;            /* T2 or T2S when it was bound */
+  guint parts;                  /* T2S: scales in a group */
+  const TernRotation *rotation; /* of its input; NULL: none. Borrowed, as is the next */
+  const TernRotation *row_rotation;     /* tern_linear_row() gives s (H row); NULL: the row as it is */
   gboolean borrowed, scale_borrowed;    /* packed, row_scale are somebody else's (packing.h) */
   TernBlocks blocks;            /* BLOCKS: which */
   /* Where the order of linears is always the same, set by who knows it (NULL: unknown): the one after this in the same run of
@@ -93,11 +110,12 @@ tern_linear_row_bytes (const TernLinear *linear)
   return tern_type_row_bytes (linear->type, linear->cols);
 }
 
-/* One row of W as floats (token embedding). */
+/* One row of W as floats (token embedding), turned back where it is stored rotated. */
 void tern_linear_row (const TernLinear *linear, guint row, float *dst);
 
-/* The input of one or several linears (q, k and v share one): float rows, quantised when a linear first asks. */
-typedef struct {
+/* The input of one or several linears (q, k and v share one): float rows, turned and quantised when a linear first asks. */
+typedef struct _TernLinearInput TernLinearInput;
+struct _TernLinearInput {
   const TernKernels *kernels;
   TernActivations mode;
   const float *x;               /* [n, cols], rows ldx apart */
@@ -107,15 +125,22 @@ typedef struct {
   gint8 *i8;                    /* per-token form; rows of cols rounded up to 128 */
   float *i8_scale;
   gint32 *i8_sum;
+  gint32 *i8_part;              /* sums of TERN_T2S_SUM columns; rows of cols rounded up to 128 / TERN_T2S_SUM */
   TernQ8Block *q8;              /* block form */
-  gboolean has_i8, has_q8;
-} TernLinearInput;
+  gboolean has_i8, has_part, has_q8;
+  /* The same rows turned, all of them, which rotated linears see instead; in its memory, once one of them asked. */
+  TernLinearInput *turned;
+  const TernRotation *turned_by;        /* NULL: not yet */
+  guint first;                  /* the row of it that is row 0 here */
+};
 
 /* Rows up to which the order for few (kernels.h) is the faster one. */
 #define TERN_LINEAR_FEW 4
 
-/* Scratch for an input of at most @n x @cols. */
+/* Scratch for an input of at most @n x @cols; and more for one that rotated linears read. Both are too large to be had, and
+ * do not wrap when added to something, where they are. */
 gsize tern_linear_input_bytes (guint n, guint cols);
+gsize tern_linear_turned_bytes (guint n, guint cols);
 /* Puts all rows in one order of summation, by their number: up to TERN_LINEAR_FEW few. Who puts rows together that must
  * not see each other says so in @few, before the first run. */
 void tern_linear_input_init (TernLinearInput *input, void *scratch, const TernKernels *kernels, TernActivations mode,

@@ -30,6 +30,22 @@ tern_round (float v)
   return whole + (rest >= 0.5f) - (rest <= -0.5f);
 }
 
+/* quantize-scaled.c */
+void tern_quantize_q2_0 (guint8 *dst, const float *src, gsize n);
+void tern_quantize_pq2_0 (guint8 *dst, const float *src, gsize n);
+void tern_quantize_ptq1_0 (guint8 *dst, const float *src, gsize n);
+
+/* @count base-3 digits @step apart, the first most significant of five, as ceil(number 256 / 243). */
+static inline guint8
+tern_five_digits (const guint8 *digits, guint step, guint count)
+{
+  guint number = 0, i;
+
+  for (i = 0; i < 5; i++)
+    number = 3 * number + (i < count ? digits[i * step] : 0);
+  return (guint8) ((number * 256 + 242) / 243);
+}
+
 /* quantize-k.c */
 void tern_quantize_q4_k (guint8 *dst, const float *src, gsize n);
 void tern_quantize_q6_k (guint8 *dst, const float *src, gsize n);

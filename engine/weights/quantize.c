@@ -128,17 +128,6 @@ quantize_tq2_0 (guint8 *dst, const float *src, gsize n)
   }
 }
 
-/* @count base-3 digits @step apart, the first most significant of five, as ceil(number 256 / 243). */
-static inline guint8
-five_digits (const guint8 *digits, guint step, guint count)
-{
-  guint number = 0, i;
-
-  for (i = 0; i < 5; i++)
-    number = 3 * number + (i < count ? digits[i * step] : 0);
-  return (number * 256 + 242) / 243;
-}
-
 static void
 quantize_tq1_0 (guint8 *dst, const float *src, gsize n)
 {
@@ -149,11 +138,11 @@ quantize_tq1_0 (guint8 *dst, const float *src, gsize n)
   for (b = 0; b < n / QK_K; b++, src += QK_K, dst += 54) {
     tern_put_f16 (dst + 52, ternary_digits (digits, src));
     for (i = 0; i < 32; i++)
-      dst[i] = five_digits (digits + i, 32, 5);
+      dst[i] = tern_five_digits (digits + i, 32, 5);
     for (i = 0; i < 16; i++)
-      dst[32 + i] = five_digits (digits + 160 + i, 16, 5);
+      dst[32 + i] = tern_five_digits (digits + 160 + i, 16, 5);
     for (i = 0; i < 4; i++)
-      dst[48 + i] = five_digits (digits + 240 + i, 4, 4);
+      dst[48 + i] = tern_five_digits (digits + 240 + i, 4, 4);
   }
 }
 
@@ -208,6 +197,12 @@ tern_quantizer (guint32 type)
       return quantize_tq1_0;
     case TERN_TYPE_TQ2_0:
       return quantize_tq2_0;
+    case TERN_TYPE_Q2_0:
+      return tern_quantize_q2_0;
+    case TERN_TYPE_PQ2_0:
+      return tern_quantize_pq2_0;
+    case TERN_TYPE_PTQ1_0:
+      return tern_quantize_ptq1_0;
     default:
       return NULL;
   }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Values of -1, 0 and +1 as digits 0, 1 and 2, in two bits each or five in a byte. */
+/* Values of -1, 0 and +1 as digits 0, 1 and 2, in two bits each (where there is room for a 3: +2) or five in a byte. */
 #include "engine/weights/types-private.h"
 
 /* The most significant of five base-3 digits in a byte, which holds ceil(256 / 243 * number); multiplying the byte by
@@ -106,4 +106,67 @@ tern_iq2_bn_to_f32 (float *dst, const void *src, gsize n)
     for (run = 0; run < 4; run++, dst += 16)
       for (i = 0; i < 16; i++)
         dst[i] = (p[i] >> 2 * run & 3) - 1;
+}
+
+/* Blocks of @block values: 0: d, 2: two-bit digits, four neighbours in a byte, lowest bits first; y = d (digit - 1). Digit 3
+ * occurs in files: +2. */
+static inline void
+two_bits_to_f32 (float *dst, const guint8 *p, gsize n, guint block)
+{
+  gsize b;
+  guint i;
+
+  for (b = 0; b < n / block; b++, p += 2 + block / 4, dst += block) {
+    float d = tern_read_f16 (p);
+
+    for (i = 0; i < block; i++)
+      dst[i] = d * ((p[2 + i / 4] >> 2 * (i % 4) & 3) - 1);
+  }
+}
+
+void
+tern_q2_0_to_f32 (float *dst, const void *src, gsize n)
+{
+  two_bits_to_f32 (dst, src, n, 64);
+}
+
+void
+tern_pq2_0_to_f32 (float *dst, const void *src, gsize n)
+{
+  two_bits_to_f32 (dst, src, n, 128);
+}
+
+void
+tern_ptq1_0_digits (guint8 *dst, const guint8 *block)
+{
+  static const guint8 power[5] = { 1, 3, 9, 27, 81 };
+  guint digit, i;
+
+  for (digit = 0; digit < 5; digit++)
+    for (i = 0; i < 16; i++)
+      *dst++ = trit (block[i], power[digit]);
+  for (digit = 0; digit < 5; digit++)
+    for (i = 16; i < 24; i++)
+      *dst++ = trit (block[i], power[digit]);
+  for (digit = 0; digit < 4; digit++)
+    for (i = 24; i < 26; i++)
+      *dst++ = trit (block[i], power[digit]);
+}
+
+/* 0: 24 bytes of five digits, 24: 2 bytes of four, 26: d; y = d (digit - 1). */
+void
+tern_ptq1_0_to_f32 (float *dst, const void *src, gsize n)
+{
+  const guint8 *p = src;
+  guint8 digits[128];
+  gsize b;
+  guint i;
+
+  for (b = 0; b < n / 128; b++, p += 28, dst += 128) {
+    float d = tern_read_f16 (p + 26);
+
+    tern_ptq1_0_digits (digits, p);
+    for (i = 0; i < 128; i++)
+      dst[i] = d * (digits[i] - 1);
+  }
 }

@@ -33,8 +33,11 @@ typedef enum {
   TERN_TYPE_TQ1_0 = 34,
   TERN_TYPE_TQ2_0 = 35,
   TERN_TYPE_I2_S = 36,          /* bitnet.cpp; id unused by ggml */
+  TERN_TYPE_Q2_0 = 42,
   TERN_TYPE_IQ1_BN = 134,       /* ik_llama.cpp */
   TERN_TYPE_IQ2_BN = 135,       /* ik_llama.cpp */
+  TERN_TYPE_PQ2_0 = 142,        /* PrismML's fork of llama.cpp: Bonsai */
+  TERN_TYPE_PTQ1_0 = 143,       /* the same */
 } TernType;
 
 typedef struct {
@@ -67,6 +70,13 @@ tern_type_row_bytes (const TernTypeInfo *type, gsize cols)
   return cols / type->block * type->bytes + type->row_meta;
 }
 
+/* Ternary blocks with a scale each: Q2_0, PQ2_0 and PTQ1_0. */
+static inline gboolean
+tern_type_is_scaled (const TernTypeInfo *type)
+{
+  return type->type == TERN_TYPE_Q2_0 || type->type == TERN_TYPE_PQ2_0 || type->type == TERN_TYPE_PTQ1_0;
+}
+
 /* Bytes of a tensor of these dims, tail included; 0 for one without values. FALSE when that is not below 2^63. */
 gboolean tern_type_tensor_bytes (const TernTypeInfo *type, const guint64 dims[4], guint64 *bytes);
 
@@ -77,6 +87,9 @@ void tern_type_rows_to_f32 (const TernTypeInfo *type, float *dst, const guint8 *
 
 /* The scale in a row's header or in the tail; 1 for types that keep theirs in the blocks. */
 float tern_type_scale (const TernTypeInfo *type, const guint8 *row, const guint8 *tail);
+
+/* The 128 digits of a PTQ1_0 block, likewise. */
+void tern_ptq1_0_digits (guint8 *dst, const guint8 *block);
 
 /* The 256 digits (0, 1, 2 for -1, 0, +1) of a TQ1_0 block, in the order of the values. */
 void tern_tq1_0_digits (guint8 *dst, const guint8 *block);

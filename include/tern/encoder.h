@@ -7,6 +7,7 @@
 #include "tern/frames.h"
 #include "tern/image.h"
 #include "tern/model.h"
+#include "tern/reuse.h"
 
 G_BEGIN_DECLS
 
@@ -64,6 +65,35 @@ TERN_API TernEncoder *tern_encoder_new (TernModel *model, TernFit fit, GError **
  */
 TERN_API void tern_encoder_free (TernEncoder *encoder);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernEncoder, tern_encoder_free)
+
+/**
+ * tern_encoder_set_reuse:
+ * @encoder: an encoder that does not run
+ * @params: what of a frame is computed again; copied
+ * @error: return location of an error, or %NULL
+ *
+ * Frames that are run from now on are of one camera, and patches that look as they did may keep their features. Takes all
+ * memory that this needs; what was kept is lost.
+ *
+ * Errors: %TERN_ERROR_INVALID, %TERN_ERROR_NO_SPACE; %TERN_ERROR_UNSUPPORTED with %TERN_REUSE_ON for a model whose encoder
+ * cannot. Then all of every frame is computed.
+ *
+ * Returns: %FALSE with @error set
+ *
+ * Since: 0.1
+ */
+TERN_API gboolean tern_encoder_set_reuse (TernEncoder *encoder, const TernReuseParams *params, GError **error);
+
+/**
+ * tern_encoder_reuse_stats:
+ * @encoder: an encoder that does not run
+ * @stats: (out caller-allocates): what was computed
+ *
+ * Counts since tern_encoder_set_reuse().
+ *
+ * Since: 0.1
+ */
+TERN_API void tern_encoder_reuse_stats (const TernEncoder *encoder, TernReuseStats *stats);
 
 /**
  * tern_encoder_run:

@@ -231,6 +231,45 @@ TERN_API guint tern_model_frame_tokens (const TernModel *model);
 TERN_API const char *tern_model_default_prompt (const TernModel *model);
 
 /**
+ * TernPromptUse:
+ * @TERN_PROMPT_READ: what it is asked decides what it says
+ * @TERN_PROMPT_IGNORED: it describes what it is shown, whatever it is asked
+ *
+ * What a model makes of instructions: the text file's key `tern.prompt`, `read` or `ignored`; without it they are read. A
+ * small captioner was not made for long ones: who asks it spares it them.
+ *
+ * Since: 0.1
+ */
+typedef enum {
+  TERN_PROMPT_READ,
+  TERN_PROMPT_IGNORED,
+} TernPromptUse;
+
+/**
+ * tern_model_prompt_use:
+ * @model: a model
+ *
+ * What it makes of instructions.
+ *
+ * Returns: what its text file says
+ *
+ * Since: 0.1
+ */
+TERN_API TernPromptUse tern_model_prompt_use (const TernModel *model);
+
+/**
+ * tern_model_chat_template:
+ * @model: a model
+ *
+ * The Jinja text of its chat template: `tokenizer.chat_template`.
+ *
+ * Returns: (transfer none): the text, valid as long as @model; "" when the file has none, or the text part is not loaded
+ *
+ * Since: 0.1
+ */
+TERN_API const char *tern_model_chat_template (const TernModel *model);
+
+/**
  * tern_model_context:
  * @model: a model
  *

@@ -47,7 +47,9 @@ typedef struct {
  * @question: what is asked
  * @timeout: ns until an answer that is not there yet becomes a result of kind error; 0: none
  * @frames: the newest so many frames are looked at, at most those of a window; 0: those of the open window so far, or of
- *   the last one before its first frame
+ *   the last one before its first frame; with %TERN_MEMORY_STREAM all that is remembered
+ * @from: with %TERN_MEMORY_STREAM, what is remembered from this time on is looked at, and nothing else; in ns of stream time
+ * @to: up to here, in ns of stream time; 0: of any time
  * @reserved: 0
  *
  * A question that is asked once, about what has been seen by then: tern_session_ask().
@@ -58,6 +60,8 @@ typedef struct {
   TernQuestion question;
   guint64 timeout;
   guint frames;
+  guint64 from;
+  guint64 to;
   gpointer reserved[4];
 } TernRequest;
 

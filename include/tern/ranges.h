@@ -203,6 +203,24 @@
 #define TERN_WINDOW_FRAMES_MAX 4096
 
 /**
+ * TERN_MEMORY_TOKENS_MIN:
+ *
+ * Fewest tokens that are remembered of a stream.
+ *
+ * Since: 0.1
+ */
+#define TERN_MEMORY_TOKENS_MIN 64
+
+/**
+ * TERN_MEMORY_TOKENS_MAX:
+ *
+ * Most tokens that are remembered of a stream; a model's context may be less.
+ *
+ * Since: 0.1
+ */
+#define TERN_MEMORY_TOKENS_MAX 1048576
+
+/**
  * TERN_QUESTIONS_MAX:
  *
  * Most questions about one window.
@@ -210,6 +228,35 @@
  * Since: 0.1
  */
 #define TERN_QUESTIONS_MAX 16
+
+/* ---- Completions ---- */
+
+/**
+ * TERN_VIEWS_MAX:
+ *
+ * Most pictures and clips of a completion.
+ *
+ * Since: 0.1
+ */
+#define TERN_VIEWS_MAX 256
+
+/**
+ * TERN_STOPS_MAX:
+ *
+ * Most texts that end a completion.
+ *
+ * Since: 0.1
+ */
+#define TERN_STOPS_MAX 16
+
+/**
+ * TERN_TOP_SCORES_MAX:
+ *
+ * Most likeliest tokens that are told with each token of a completion.
+ *
+ * Since: 0.1
+ */
+#define TERN_TOP_SCORES_MAX 20
 
 /* ---- Compression ---- */
 
@@ -248,6 +295,33 @@
  * Since: 0.1
  */
 #define TERN_GATE_THRESHOLD_MAX 255.0
+
+/**
+ * TERN_REUSE_THRESHOLD_MIN:
+ *
+ * Least difference for which a patch may be computed again, in levels of 255.
+ *
+ * Since: 0.1
+ */
+#define TERN_REUSE_THRESHOLD_MIN 0.5
+
+/**
+ * TERN_REUSE_THRESHOLD_MAX:
+ *
+ * Most that a difference must be for a patch to be computed again, in levels of 255.
+ *
+ * Since: 0.1
+ */
+#define TERN_REUSE_THRESHOLD_MAX 64.0
+
+/**
+ * TERN_REUSE_REFRESH_MAX:
+ *
+ * Most frames from one all of which is computed to the next.
+ *
+ * Since: 0.1
+ */
+#define TERN_REUSE_REFRESH_MAX 100000
 
 /**
  * TERN_SHARE_MAX:

@@ -53,7 +53,8 @@ typedef struct {
  * @prompt_id: the caller's name for the prompt
  * @prompt: what was asked
  * @model: name in the model file
- * @finish_reason: stop, length, cancelled or error; unchanged: nothing is new, @result is what was answered before, and no
+ * @finish_reason: stop, length, cancelled or error; forgotten: a request about a time of which nothing is remembered, @result
+ *   is empty; unchanged: nothing is new, @result is what was answered before, and no
  *   tokens were read or said
  * @confidence: mean probability of the tokens said, 0..1; -1 unknown
  * @frames: frames that the model looked at
@@ -72,6 +73,9 @@ typedef struct {
  * @action_rate: steps a second
  * @action_space: name of the space
  * @action_names: (nullable) (array zero-terminated=1): of each number of a step; %NULL: none
+ * @memory_spans: (nullable) (array length=n_memory_spans): with %TERN_MEMORY_STREAM, when it was that something is remembered
+ *   of, in seconds of stream time: start and end of each span, oldest first; %NULL: none
+ * @n_memory_spans: how many numbers
  * @running_time: of the window's start, in ns; %TERN_TIME_NONE: not known (the elements know it)
  * @utc: when the window's first frame was taken, in ns since 1970 UTC; %TERN_TIME_NONE: upstream does not say
  * @duration: of the window, in ns; not a field of the table: end - start says it there
@@ -115,6 +119,8 @@ typedef struct {
   double action_rate;
   const char *action_space;
   const char *const *action_names;
+  const double *memory_spans;
+  guint n_memory_spans;
   guint64 running_time;
   guint64 utc;
   guint64 duration;

@@ -9,6 +9,7 @@
 #include "tern/error.h"
 #include "tern/frames.h"
 #include "tern/gate.h"
+#include "tern/reuse.h"
 #include "tern/image.h"
 #include "tern/model.h"
 #include "tern/question.h"
@@ -53,6 +54,25 @@ typedef enum {
   TERN_CACHE_F16,
   TERN_CACHE_INT8,
 } TernCacheType;
+
+/**
+ * TernMemory:
+ * @TERN_MEMORY_WINDOW: a window is read by itself, and forgotten with its answer
+ * @TERN_MEMORY_STREAM: all frames are read one after the other, once. What is new is remembered whole, of what is older what
+ *   matters, and never more than TernSessionParams.memory_tokens, so that memory, time and positions are bounded however long
+ *   the stream is. Answers about windows see their own frames, as they were read in the course of the stream; requests see
+ *   all that is remembered, or what is of a time (TernRequest.from). Answers themselves are not remembered. Frames with nothing
+ *   new (TernTokens.picture) take no room. A flush forgets all, and so do frames that jump back. With {n_frames} prompts have
+ *   those of a whole window
+ *
+ * What a session remembers of frames whose window is over.
+ *
+ * Since: 0.1
+ */
+typedef enum {
+  TERN_MEMORY_WINDOW,
+  TERN_MEMORY_STREAM,
+} TernMemory;
 
 /**
  * TernSession:
@@ -115,6 +135,7 @@ typedef enum {
  *   window all of whose frames show one picture that was answered about already gives its answers again, with finish_reason
  *   `unchanged`. Not for tokens, whose encoder says it (TernTokens.picture). With @action, %TERN_GATE_MODE_AUTO is
  *   %TERN_GATE_MODE_OFF: a gripper may be smaller than what counts
+ * @reuse: what of a frame that is encoded is computed again. Not for stills and tokens
  * @compress: temporal merging; for pushed tokens that are already compressed use %TERN_METHOD_NONE
  * @kv_prune: share of visual keys that decode does not attend to (DyCoke stage 2), 0..TERN_SHARE_MAX; windows only, a
  *   still is always looked at whole
@@ -122,14 +143,22 @@ typedef enum {
  * @kv_layer: first block that is pruned (the paper's L); scores come from the last attention block before it. Any;
  *   beyond the model's blocks nothing is pruned
  * @kv_type: how keys and values are kept
+ * @memory: what is remembered of frames whose window is over; %TERN_MEMORY_STREAM needs @kv_prune 0, a @kv_type of
+ *   %TERN_CACHE_AUTO or %TERN_CACHE_F32, no @action, and a model whose prompts have pictures before the question
+ * @memory_tokens: what is remembered of a stream, in tokens, TERN_MEMORY_TOKENS_MIN..TERN_MEMORY_TOKENS_MAX; 0: 4096, or
+ *   what the context has room for
  * @live: %TRUE: when the engine is behind, older windows are dropped for the newest one; %FALSE: pushes return
  *   %TERN_ERROR_BUSY
+ * @tokens_only: visual tokens will be pushed, no frames: with encoders that make a picture of two frames it says that
+ *   what is pushed are pictures
  * @on_demand: windows are not answered: there are requests alone (tern_session_ask())
  * @partial: whether answers are told while they are said; with beams there is nothing to tell before the end
  * @action: (nullable): what questions with TernQuestion.action are answered by; the session holds a reference
  * @state_max_age: ns that a robot's state may be older than the frame that is decided about; 0: any. Without one the
  *   decision is a result of kind error
  * @metrics: fill TernResult.metrics
+ * @think: let the model think before it answers in words of its own, where its chat template has a switch for it. What it
+ *   thinks is no part of results, but counts among the tokens to say
  * @source: (nullable): comes back in results; %NULL = ""
  * @func: (nullable): results are called back instead of queued for tern_session_poll() and tern_session_next()
  * @func_data: (nullable): handed to @func
@@ -153,21 +182,26 @@ typedef struct {
   TernSampling sampling;
   TernFit fit;
   TernGateParams gate;
+  TernReuseParams reuse;
   TernCompressorParams compress;
   double kv_prune;
   TernPruneGate kv_gate;
   guint kv_layer;
   TernCacheType kv_type;
+  TernMemory memory;
+  guint memory_tokens;
   gboolean live;
+  gboolean tokens_only;
   gboolean on_demand;
   TernPartial partial;
   TernActionModel *action;
   guint64 state_max_age;
   gboolean metrics;
+  gboolean think;
   const char *source;
   TernResultFunc func;
   void *func_data;
-  gpointer reserved[6];
+  gpointer reserved[5];
 } TernSessionParams;
 
 /**
@@ -191,6 +225,7 @@ TERN_API void tern_session_params_init (TernSessionParams *params);
 #ifndef __cplusplus
 #define TERN_SESSION_PARAMS_INIT { .rate_n = 2, .rate_d = 1, .window = 4 * TERN_SECOND, \
     .sampling = TERN_SAMPLING_INIT, .fit = TERN_FIT_TRAINED, .gate = TERN_GATE_PARAMS_INIT, \
+    .reuse = TERN_REUSE_PARAMS_INIT, \
     .compress = TERN_COMPRESSOR_PARAMS_INIT, .kv_prune = 0, .kv_layer = 3 }
 #endif
 
@@ -394,7 +429,8 @@ TERN_API gboolean tern_session_set_questions (TernSession *session, const TernQu
  * @error: return location of an error, or %NULL
  *
  * Changes sampling, questions, compression, pruning, partial and metrics from the next window on. What the session was
- * made for stays: rate, window, hop, max_frames, live, func, fit, gate, kv_type, action and source.
+ * made for stays: rate, window, hop, max_frames, live, func, fit, gate, reuse, kv_type, memory, memory_tokens, action and source.
+ * With %TERN_MEMORY_STREAM the system prompt has to stay: it is what is remembered begins with.
  *
  * Errors: %TERN_ERROR_INVALID, %TERN_ERROR_NO_SPACE when a window would not fit; then nothing changes.
  *
@@ -411,7 +447,8 @@ TERN_API gboolean tern_session_set_params (TernSession *session, const TernSessi
  * @id: (out) (optional): counts the requests of this session, from 1; the result has it as `ask_id`
  * @error: return location of an error, or %NULL
  *
- * Asks once, about what has been seen so far, tern_session_preview_tokens() included, beside whatever runs: windows
+ * Asks once, about what has been seen so far (with %TERN_MEMORY_STREAM: about all that is remembered, or what is of a
+ * time; when that is nothing, the result has finish_reason `forgotten`), tern_session_preview_tokens() included, beside whatever runs: windows
  * neither wait for it nor change by it. Its frames are read already as far as they were looked at, so the answer costs
  * its own words. One result, whatever becomes of it: of kind error when its time is over first, or when a stretch ends
  * without a frame. Those of one session's requests come in the order of the calls, but for these. After a flush those that
@@ -516,6 +553,9 @@ TERN_API gboolean tern_session_wait (TernSession *session, gint64 timeout_us);
  * @windows_unchanged: of these, windows with nothing new, which were told what the one before was
  * @windows_dropped: windows of a live session that were dropped
  * @queued_windows: windows and stills that wait or are being answered
+ * @memory_tokens: tokens that are remembered of a stream (%TERN_MEMORY_STREAM)
+ * @memory_turns: how often some of them were forgotten
+ * @reuse: what was computed of frames
  * @reserved: 0
  *
  * What a session has done since it was made.
@@ -530,7 +570,10 @@ typedef struct {
   guint64 windows_unchanged;
   guint64 windows_dropped;
   guint queued_windows;
-  guint64 reserved[4];
+  TernReuseStats reuse;
+  guint64 memory_tokens;
+  guint64 memory_turns;
+  guint64 reserved[2];
 } TernSessionStats;
 
 /**

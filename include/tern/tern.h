@@ -24,6 +24,7 @@
 #pragma once
 
 #include "tern/action.h"
+#include "tern/completion.h"
 #include "tern/compressor.h"
 #include "tern/encoder.h"
 #include "tern/error.h"
@@ -35,5 +36,6 @@
 #include "tern/question.h"
 #include "tern/ranges.h"
 #include "tern/result.h"
+#include "tern/reuse.h"
 #include "tern/sampling.h"
 #include "tern/session.h"

@@ -86,6 +86,37 @@ push_prompt (GstHarness *p, const char *text)
   fail_unless_equals_int (gst_harness_push (p, gst_buffer_new_memdup (text, strlen (text))), GST_FLOW_OK);
 }
 
+/* With a memory of the stream requests may be about a time; without one that is refused. */
+GST_START_TEST (test_times)
+{
+  GstHarness *h = start_generator ("terngenerator prompt=w memory=stream memory-tokens=1000 on-change=false");
+  GstHarness *plain = start_generator ("terngenerator prompt=w");
+  GstBus *bus = watch (h->element);
+  GstStructure *stats;
+  guint64 tokens;
+
+  push_tokens (h, 0, 3);
+  fail_unless_equals_uint64 (ask (h->element, "prompt=then, from=(guint64)500000000, to=(guint64)1500000000"), 1);
+  expect_text (bus, 1, "2 frames, then");
+  fail_unless_equals_uint64 (ask (h->element, "prompt=late, from=(guint64)90000000000, to=(guint64)91000000000"), 2);
+  expect_result (bus, 2, "caption", "late", "2", "forgotten");
+  fail_unless_equals_uint64 (ask (h->element, "prompt=wrong, once=false, to=(guint64)5"), 0);
+  g_object_get (h->element, "stats", &stats, NULL);
+  fail_unless (gst_structure_get_uint64 (stats, "memory-tokens", &tokens));
+  fail_unless (gst_structure_has_field (stats, "memory-turns"));
+  gst_structure_free (stats);
+
+  push_tokens (plain, 0, 3);
+  fail_unless_equals_uint64 (ask (plain->element, "prompt=then, from=(guint64)500000000, to=(guint64)1500000000"), 0);
+  g_object_get (plain->element, "stats", &stats, NULL);
+  fail_if (gst_structure_has_field (stats, "memory-tokens"));
+  gst_structure_free (stats);
+  gst_object_unref (bus);
+  gst_harness_teardown (h);
+  gst_harness_teardown (plain);
+}
+GST_END_TEST
+
 /* By signal, event and pad; the message and JSON have the answers, cues do not: those are about windows. */
 GST_START_TEST (test_ways_in)
 {
@@ -670,6 +701,7 @@ main (void)
 
   suite_add_tcase (suite, tc);
   tcase_add_test (tc, test_ways_in);
+  tcase_add_test (tc, test_times);
   tcase_add_test (tc, test_live_text);
   tcase_add_test (tc, test_hundred_requests);
   tcase_add_test (tc, test_hundred_prompts);

@@ -188,6 +188,34 @@ tern_session_close_gate (TernSession *self)
 {
 }
 
+/* ---- What is remembered of a stream: all of it, as far as it was looked at ---- */
+
+struct _TernSessionStream {
+  guint nothing;
+};
+
+gboolean
+tern_session_stream_check (const TernSessionParams *params, GError **error)
+{
+  if (params->memory == TERN_MEMORY_WINDOW || params->kv_prune == 0)
+    return TRUE;
+  g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "kv_prune: expected 0 with the memory of a stream, found %g",
+      params->kv_prune);
+  return FALSE;
+}
+
+void
+tern_session_open_stream (TernSession *self, const TernSessionParams *params)
+{
+  self->stream = params->memory == TERN_MEMORY_STREAM ? g_new0 (TernSessionStream, 1) : NULL;
+}
+
+gboolean
+tern_session_stream_fits (const TernSession *self, const TernSessionConfig *config, GError **error)
+{
+  return TRUE;
+}
+
 /* ---- Memory ---- */
 
 /* What is kept of a frame; in place of the session's planned prompt. */
@@ -216,6 +244,7 @@ void
 tern_session_clear_engine_side (TernSession *self)
 {
   tern_frame_store_clear (&self->store);
+  g_free (self->stream);
   g_array_unref (self->planned);
   g_array_unref (self->spans);
   g_array_unref (self->runs);
@@ -357,9 +386,10 @@ static TernResult *
 failed (TernSession *self, const TernPending *pending, const TernWindow *moment, const char *reason)
 {
   const TernQuestion *question = &pending->config->questions[0];
-  TernResult values = { .kind = "error", .running_time = TERN_TIME_NONE, .utc = TERN_TIME_NONE, .source = self->source,
+  gboolean forgotten = g_str_equal (reason, "forgotten");
+  TernResult values = { .kind = forgotten ? "caption" : "error", .running_time = TERN_TIME_NONE, .utc = TERN_TIME_NONE, .source = self->source,
     .model = self->text->name, .prompt = question->prompt, .prompt_id = question->prompt_id, .confidence = -1,
-    .timestamp = moment->start_time, .ask_id = pending->id, .finish_reason = reason, .result = "no answer" };
+    .timestamp = moment->start_time, .ask_id = pending->id, .finish_reason = reason, .result = forgotten ? "" : "no answer" };
 
   return tern_result_new (&values);
 }
@@ -406,6 +436,26 @@ frames_of_request (TernSession *self, guint frames)
   return frames > 0 ? MIN (n, frames) : n;
 }
 
+/* Those that were so then; FALSE: there are none. */
+static gboolean
+find_time (TernSession *self, const TernPending *pending, TernWindow *moment)
+{
+  gboolean any = FALSE;
+
+  *moment = (TernWindow) { .start_time = pending->from, .end_time = pending->to };
+  for (guint i = 0; i < self->planned->len; i++) {
+    const Looked *looked = &g_array_index (self->planned, Looked, i);
+
+    if (looked->pts + self->windower.tick <= pending->from || looked->pts >= pending->to)
+      continue;
+    if (!any)
+      moment->first = looked->number;
+    moment->end = looked->number + 1;
+    any = TRUE;
+  }
+  return any;
+}
+
 /* Called and left with the lock held; FALSE: nothing is asked that can be answered. */
 static gboolean
 answer_request (TernSession *self)
@@ -414,6 +464,7 @@ answer_request (TernSession *self)
   TernWindow moment = { .end = G_MAXUINT64 };
   TernResult *result;
   guint looked_at = self->planned->len, n;
+  gboolean forgotten = FALSE;
 
   if (!pending)
     return FALSE;
@@ -427,9 +478,11 @@ answer_request (TernSession *self)
     moment.start_time = looked->pts;
     moment.end_time = g_array_index (self->planned, Looked, n - 1).pts + self->windower.tick;
   }
+  if (pending->to > 0)
+    forgotten = !find_time (self, pending, &moment);
   self->in_hand = 1;
   g_mutex_unlock (&self->lock);
-  result = pending->deadline <= g_get_monotonic_time () ? failed (self, pending, &moment, "error")
+  result = forgotten ? failed (self, pending, &moment, "forgotten") : pending->deadline <= g_get_monotonic_time () ? failed (self, pending, &moment, "error")
       : answer (self, pending->config, 0, &moment, pending->id);
   g_array_set_size (self->planned, looked_at);
   tern_session_hide_previews (self);

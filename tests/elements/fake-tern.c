@@ -253,6 +253,8 @@ tern_model_task (const TernModel *model, const char *name)
 struct _TernEncoder {
   TernModel *model;
   gint cancel;
+  TernReuseParams reuse;
+  TernReuseStats stats;
 };
 
 TernEncoder *
@@ -267,8 +269,34 @@ tern_encoder_new (TernModel *model, TernFit fit, GError **error)
 void
 tern_encoder_free (TernEncoder *encoder)
 {
+  if (!encoder)
+    return;
   tern_model_unref (encoder->model);
   g_free (encoder);
+}
+
+gboolean
+tern_encoder_set_reuse (TernEncoder *encoder, const TernReuseParams *params, GError **error)
+{
+  encoder->reuse = *params;
+  return TRUE;
+}
+
+void
+tern_encoder_reuse_stats (const TernEncoder *encoder, TernReuseStats *stats)
+{
+  *stats = encoder->stats;
+}
+
+/* So many patches as the parameters are. */
+static void
+count_patches (TernEncoder *encoder)
+{
+  if (encoder->reuse.mode == TERN_REUSE_OFF)
+    return;
+  encoder->stats.refreshed += encoder->stats.frames++ % MAX (encoder->reuse.refresh, 1) == 0;
+  encoder->stats.patches_computed += (guint64) encoder->reuse.threshold;
+  encoder->stats.patches_reused += encoder->reuse.mode;
 }
 
 static guint
@@ -305,6 +333,7 @@ tern_encoder_run (TernEncoder *encoder, const TernImage *image, float *tokens, T
       sum[cell] += image->data[0][(gint64) y * image->stride[0] + x];
       count[cell]++;
     }
+  count_patches (encoder);
   memset (tokens, 0, sizeof (float) * TOKENS * DIM);
   for (i = 0; i < TOKENS; i++) {
     tokens[i * DIM] = sum[i] / count[i];

@@ -286,11 +286,36 @@ GST_START_TEST (test_bin)
   expect_value (caption, "gate", "auto");
   expect_value (caption, "gate-threshold", "6");
   expect_value (caption, "max-silence", "60000000000");
+  expect_value (caption, "reuse", "off");
+  expect_value (caption, "reuse-threshold", "4");
+  expect_value (caption, "reuse-refresh", "16");
+  gst_util_set_object_arg (G_OBJECT (caption), "reuse", "auto");
+  expect_value (caption, "reuse", "auto");
   gst_util_set_object_arg (G_OBJECT (caption), "gate", "on");
   gst_util_set_object_arg (G_OBJECT (caption), "gate-threshold", "9");
   expect_value (caption, "gate", "on");
   expect_value (caption, "gate-threshold", "9");
   gst_object_unref (caption);
+}
+GST_END_TEST
+
+/* Properties reach the encoder, and what it counts the statistics. */
+GST_START_TEST (test_reuse)
+{
+  GstHarness *h = file_harness (__i__ ? "ternencoder gate=off reuse=on reuse-threshold=9 reuse-refresh=3" : "ternencoder gate=off",
+      "sink", "src");
+  g_autofree char *caps = caps_of ("GRAY8", SIDE);
+  guint i;
+
+  gst_harness_set_src_caps_str (h, caps);
+  for (i = 0; i < 7; i++) {
+    push_scene (h, "GRAY8", i, 0);
+    next_picture (h, NULL);
+  }
+  fail_unless_equals_uint64 (count (h->element, "patches-computed"), __i__ ? 7 * 9 : 0);
+  fail_unless_equals_uint64 (count (h->element, "patches-reused"), __i__ ? 7 * 2 : 0);      /* "on" */
+  fail_unless_equals_uint64 (count (h->element, "refreshes"), __i__ ? 3 : 0);
+  gst_harness_teardown (h);
 }
 GST_END_TEST
 
@@ -307,6 +332,7 @@ main (void)
   tcase_add_test (tc, test_max_silence);
   tcase_add_loop_test (tc, test_threshold, 0, 2);
   tcase_add_loop_test (tc, test_begins_anew, 0, 5);
+  tcase_add_loop_test (tc, test_reuse, 0, 2);
   tcase_add_loop_test (tc, test_windows, 0, 3);
   tcase_add_test (tc, test_bin);
   return run_suite (suite);

@@ -107,6 +107,8 @@ static const Change changes[] = {
   { "terngenerator", "hop", "1000000000", "0", "hop" },
   { "terngenerator", "beam", "4", "1", "beam" },
   { "terngenerator", "kv-type", "f16", "GST_TERN_KV_TYPE", "kv-type" },
+  { "terngenerator", "memory", "stream", "GST_TERN_MEMORY", "memory" },
+  { "terngenerator", "memory-tokens", "100", "0", "memory-tokens" },
   { "terngenerator", "leaky", "no", "GST_TERN_LEAKY", "leaky" },
   { "terngenerator", "threads", "3", "0", "threads" },
   { "terngenerator", "float-activations", "true", "false", "float-activations" },

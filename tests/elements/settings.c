@@ -104,8 +104,11 @@ GST_START_TEST (test_fixed_properties)
   GstBus *bus = watch (h->element);
   guint64 window = 0;
   guint tokens = 0;
+  gboolean think = TRUE;
 
   push_tokens (h, 0, 1);
+  g_object_get (h->element, "think", &think, NULL);
+  fail_unless (!think);
   g_object_set (h->element, "window", (guint64) 4000000000, NULL);
   expect_no_warning (bus);
   g_object_set (h->element, "window", (guint64) 8000000000, NULL);
@@ -121,10 +124,11 @@ GST_START_TEST (test_fixed_properties)
   expect_warning (bus);
   g_object_get (h->element, "max-tokens", &tokens, NULL);
   fail_unless_equals_int (tokens, 20);
-  g_object_set (h->element, "max-tokens", 30, NULL);
+  g_object_set (h->element, "max-tokens", 30, "think", TRUE, NULL);
   push_tokens (h, 8, 16);
-  g_object_get (h->element, "max-tokens", &tokens, NULL);
+  g_object_get (h->element, "max-tokens", &tokens, "think", &think, NULL);
   fail_unless_equals_int (tokens, 30);
+  fail_unless (think);
   expect_no_warning (bus);
 
   gst_element_set_state (h->element, GST_STATE_READY);

@@ -10,6 +10,7 @@
 #include "engine/base/mem.h"
 #include "engine/weights/linear.h"
 #include "engine/weights/quantize.h"
+#include "engine/weights/rotation.h"
 #include "tern/tasks.h"
 
 #define MAX_VALUES (1 << 16)    /* of a tensor that is converted: enough for any block type, and quick */
@@ -100,7 +101,7 @@ use_linear (TernLinear *linear)
 {
   gsize cols = linear->cols, i;
   float *x = tern_mem_alloc (cols * sizeof *x, "x", NULL), *y = tern_mem_alloc (linear->rows * sizeof *y, "y", NULL);
-  void *scratch = tern_mem_alloc (tern_linear_input_bytes (1, cols), "input", NULL);
+  void *scratch = tern_mem_alloc (tern_linear_input_bytes (1, cols) + tern_linear_turned_bytes (1, cols), "input", NULL);
   TernPool *pool = tern_pool_new (1, NULL);
   TernActivations mode;
 
@@ -127,7 +128,7 @@ static void
 quantize (const float *values, gsize n)
 {
   static const guint32 ids[] = { TERN_TYPE_F16, TERN_TYPE_Q8_0, TERN_TYPE_Q4_0, TERN_TYPE_Q5_0, TERN_TYPE_Q4_K,
-    TERN_TYPE_Q6_K, TERN_TYPE_TQ1_0, TERN_TYPE_TQ2_0 };
+    TERN_TYPE_Q6_K, TERN_TYPE_TQ1_0, TERN_TYPE_TQ2_0, TERN_TYPE_Q2_0, TERN_TYPE_PQ2_0, TERN_TYPE_PTQ1_0 };
   guint8 blocks[1024];
   float back[256];
   gsize i;
@@ -142,6 +143,31 @@ quantize (const float *values, gsize n)
     tern_type_info (ids[i])->to_f32 (back, blocks, 256);
     touch (back, sizeof back);
   }
+}
+
+/* What the file says of rotated matrices, and the names that it gives bound to the first tensor of each. */
+static void
+use_rotations (const TernGguf *file, const TernKernels *kernels)
+{
+  TernRotations *rotations;
+  TernLinear linear;
+
+  if (!tern_rotations_load (file, &rotations, NULL) || !rotations)
+    return;
+  for (gsize i = 0; i < tern_gguf_n_tensors (file); i++) {
+    const TernTensor *tensor = tern_gguf_tensor_at (file, i);
+
+    if (tern_tensor_values (tensor) > MAX_VALUES || !tern_linear_init (&linear, tensor, kernels, NULL))
+      continue;
+    tern_rotations_bind (rotations, &linear, i % 2);
+    if (linear.rotation && linear.rotation->signs)
+      touch (linear.rotation->signs, linear.rotation->width * sizeof (float));
+    if ((linear.rotation || linear.row_rotation) && tern_linear_pack (&linear, NULL, NULL))
+      use_linear (&linear);
+    tern_linear_clear (&linear);
+  }
+  tern_rotations_check (rotations, NULL);
+  tern_rotations_free (rotations);
 }
 
 static void
@@ -191,5 +217,6 @@ LLVMFuzzerTestOneInput (const guint8 *data, gsize size)
   walk_tasks (file);
   for (i = 0; i < tern_gguf_n_tensors (file); i++)
     use_tensor (file, tern_gguf_tensor_at (file, i), &kernels);
+  use_rotations (file, &kernels);
   return 0;
 }

@@ -85,6 +85,8 @@ def contents():
     parts = "program", "header", "index", "mapped", "owned", "state", "workers", "logits"
     point(0 < plan["mapped"] < every["bytes"] and plan["owned"] > 0 and plan["token"] > 0
           and plan["total"] == sum(plan[part] for part in parts), "json: memory", plan)
+    # 2 convolutions that remember 2 rows of 256 floats
+    point(plan["recurrent"] == 2 * 2 * 256 * 4, "json: memory of recurrent states", plan)
     states = {}
     for kv in "f32", "f16", "int8":
         code, out, error = tern("inspect", "--json", "--context", 128, "--kv", kv, "--threads", 3, file)

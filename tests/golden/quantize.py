@@ -121,6 +121,14 @@ def refuses(folder):
     types = {t["name"]: t["type"] for t in inspect(out)["tensors"]} if code == 0 else {}
     point(types.get("blk.0.ffn_down.weight") == "TQ2_0", "--force-ternary", code, error)
     out.unlink()
+    # Blocks with a scale each take any values.
+    for kind, bits in ("Q2_0", 2.25), ("PQ2_0", 2.125), ("PTQ1_0", 1.75):
+        code, text, error = tern("quantize", wide, out, "--type", kind)
+        found = {t["name"]: t for t in inspect(out)["tensors"]} if code == 0 else {}
+        down = found.get("blk.0.ffn_down.weight", {"type": None, "bytes": 0, "shape": [1, 1]})
+        point(down["type"] == kind and down["bytes"] * 8 == bits * down["shape"][0] * down["shape"][1]
+              and found["token_embd.weight"]["type"] in ("Q8_0", "F16"), kind, code, error)
+        out.unlink()
 
     data = bytearray(PLAIN.read_bytes())
     tensor = next(t for t in inspect(PLAIN)["tensors"] if t["name"] == "blk.1.ffn_up.weight")

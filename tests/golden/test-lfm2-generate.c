@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "tern/error.h"
-#include "engine/decode/generator.h"
+#include "engine/decode/generator-priv.h"
 #include "engine/decode/sampler.h"
 #include "tests/golden/golden.h"
 #include "tests/unit/gguf-writer.h"
@@ -593,6 +593,51 @@ test_guesses_pay (Fixture *f, gconstpointer data)
   g_assert_cmpuint (guessed - guessed_before, <, 40 * 41 / 50);
 }
 
+/* The same tokens, of which a thought that the prompt left open is not said: two of them make up its ends here. */
+static void
+check_thought (Fixture *f, const TernSampling *sampling)
+{
+  TernThought *thought = &f->generator->thought;
+  const gint32 open = start[G_N_ELEMENTS (start) - 1];
+  gint32 all[CONTEXT];
+  guint n, end;
+
+  tern_thought_init (thought, NULL);
+  generate (f, start, G_N_ELEMENTS (start), sampling);
+  n = f->out.n;
+  memcpy (all, f->out.ids, n * sizeof (gint32));
+  thought->open = open;
+  thought->close = all[n / 2];
+  for (end = 1; all[end - 1] != thought->close; end++)
+    ;
+  generate (f, start, G_N_ELEMENTS (start), sampling);  /* it did not look */
+  g_assert_cmpmem (all, n * sizeof (gint32), f->out.ids, f->out.n * sizeof (gint32));
+
+  tern_generator_look (f->generator, start, G_N_ELEMENTS (start));
+  generate (f, start, G_N_ELEMENTS (start), sampling);
+  g_assert_cmpuint (f->out.n, <=, n - end);
+  g_assert_cmpuint (f->out.n, >, 0);
+  g_assert_cmpmem (all + n - f->out.n, f->out.n * sizeof (gint32), f->out.ids, f->out.n * sizeof (gint32));
+
+  thought->close = (gint32) f->n_vocab; /* does not come */
+  tern_generator_look (f->generator, start, G_N_ELEMENTS (start));
+  generate (f, start, G_N_ELEMENTS (start), sampling);
+  g_assert_cmpuint (f->out.n, ==, 0);
+  g_assert_cmpint (f->out.finish, ==, TERN_FINISH_LENGTH);
+}
+
+static void
+test_thought (Fixture *f, gconstpointer data)
+{
+  TernSampling sampling = TERN_SAMPLING_INIT;
+
+  sampling.ignore_eog = TRUE;
+  sampling.max_tokens = 20;
+  check_thought (f, &sampling);
+  sampling.beam = 3;
+  check_thought (f, &sampling);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -611,6 +656,7 @@ main (int argc, char **argv)
   ADD ("limits", test_limits);
   ADD ("cancel", test_cancel);
   ADD ("end", test_end);
+  ADD ("thought", test_thought);
   ADD ("beam/plain", test_beam);
   ADD ("beam/too-many", test_too_many_beams);
   ADD ("beam/policy", test_beam_policy);

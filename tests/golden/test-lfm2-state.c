@@ -465,7 +465,9 @@ test_kinds (Fixture *f, gconstpointer data)
 {
   g_autoptr (TernSolo) state = new_state_with (f, 8, TERN_ACTIVATIONS_INT8, TERN_KV_F32);
   g_autoptr (TernSolo) half = new_state_with (f, 8, TERN_ACTIVATIONS_INT8, TERN_KV_F16);
+  gsize n;
 
+  g_assert_null (tern_timeline_state (tern_solo_timeline (state), 0, "conv", &n));
   g_free (eval (f, state, f->ids, 1));
   g_free (eval (f, half, f->ids, 1));
   g_assert_cmpuint (f->info->n_attention, ==, 2);
@@ -478,7 +480,8 @@ test_kinds (Fixture *f, gconstpointer data)
     g_assert_null (tern_timeline_key (tern_solo_timeline (state), i, 0, 1));
     g_assert_null (tern_timeline_key (tern_solo_timeline (half), i, 0, 0));
     g_assert_null (tern_timeline_value (tern_solo_timeline (half), i, 0, 0));
-    g_assert_cmpint (tern_timeline_conv (tern_solo_timeline (state), i) == NULL, ==, i % 2);
+    g_assert_cmpint (tern_timeline_state (tern_solo_timeline (state), i, "conv", &n) == NULL, ==, i % 2);
+    g_assert_null (tern_timeline_state (tern_solo_timeline (state), i, "delta", &n));
   }
 }
 

@@ -20,6 +20,7 @@ static const struct {
   { "lfm2moe", "lfm2moe-mixed.gguf" },
   { "families", "qwen3.gguf" },
   { "families", "bitnet-i2_s.gguf" },
+  { "qwen35", "qwen35-q8_0.gguf" },
 };
 
 /* A sequence, and what is known of it: the tokens read, how they were cut where that matters (decode rows), and the logits

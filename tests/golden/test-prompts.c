@@ -3,6 +3,7 @@
  * prompts.json, which has the videos. */
 #include <string.h>
 
+#include "engine/base/json.h"
 #include "tern/prompt.h"
 #include "tern/tern.h"
 #include "tests/golden/golden.h"
@@ -68,6 +69,40 @@ check_ids (const Text *text, const char *projector, const char *system, const ch
   g_assert_cmpmem (ids->data, ids->len * sizeof (gint32), expected, n * sizeof (gint32));
 }
 
+/* The same as a conversation of one turn. */
+static void
+check_chat (const Text *text, const char *projector, const char *system, const char *words, const TernPromptVisual *visual,
+    const gint32 *expected, guint n)
+{
+  g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint32));
+  g_autoptr (GString) json = g_string_new (NULL);
+  TernPlain *plain = tern_plain_new (text->tokenizer);
+  g_autoptr (GError) error = NULL;
+  TernJson out = { .out = json };
+  TernPromptChat chat = { .family = tern_prompt_family (projector, text->tokenizer, "text", NULL), .chat = text->chat,
+    .tokenizer = text->tokenizer, .plain = plain, .visuals = visual, .n = 1 };
+
+  g_string_append (json, "{\"messages\":[");
+  if (system) {
+    g_string_append (json, "{\"role\":\"system\",\"content\":");
+    tern_json_text (&out, system, -1);
+    g_string_append (json, "},");
+  }
+  g_string_append_printf (json, "{\"role\":\"user\",\"content\":[{\"type\":\"%s\"}", visual->video ? "video" : "image");
+  if (*words) {
+    g_string_append (json, ",{\"type\":\"text\",\"text\":");
+    out.comma = FALSE;
+    tern_json_text (&out, words, -1);
+    g_string_append_c (json, '}');
+  }
+  g_string_append (json, "]}]}");
+  chat.json = json->str;
+  tern_prompt_compile_chat (ids, &chat, &error);
+  g_assert_no_error (error);
+  g_assert_cmpmem (ids->data, ids->len * sizeof (gint32), expected, n * sizeof (gint32));
+  tern_plain_free (plain);
+}
+
 /* ---- The goldens of vision models -------------------------------------------------------------------------------- */
 
 /* Tiles row by row and the whole, or the one picture. */
@@ -116,6 +151,71 @@ test_stills (gconstpointer data)
 
     g_test_message ("case %s", json_object_get_string_member (item, "name"));
     check_ids (&text, models[which].projector, NULL, question, &visual, expected, n);
+    check_ids (&text, NULL, NULL, question, &visual, expected, n);
+    check_chat (&text, NULL, NULL, question, &visual, expected, n);
+  }
+  text_clear (&text);
+}
+
+/* ---- Qwen3.5 ----------------------------------------------------------------------------------------------------- */
+
+/* A still between its markers; a video as pairs of frames, each after the mean of their times. */
+static GArray *
+runs_of_qwen (JsonObject *item, TernPromptVisual *visual)
+{
+  guint n = json_array_get_length (json_object_get_array_member (item, "visual_tokens"));
+  GArray *runs = g_array_new (FALSE, TRUE, sizeof (TernPromptRun));
+
+  g_array_set_size (runs, n);
+  *visual = (TernPromptVisual) { (const TernPromptRun *) runs->data, n, json_object_has_member (item, "frames"), 0, 0 };
+  for (guint i = 0; visual->video && i < n; i++) {
+    JsonArray *indices = json_object_get_array_member (item, "frame_indices");
+    double sum = json_array_get_double_element (indices, 2 * i) + json_array_get_double_element (indices, 2 * i + 1);
+
+    g_array_index (runs, TernPromptRun, i).time = (guint64) (1e9 * sum / 2 / json_object_get_double_member (item, "fps"));
+  }
+  return runs;
+}
+
+/* The published template, which the small model's file does not have. */
+static gboolean
+take_qwen_template (Text *text)
+{
+  g_autofree char *path = golden_path ("qwen35", "vocab-qwen35.gguf");
+  g_autoptr (TernGguf) file = path ? tern_gguf_open (path, NULL) : NULL;
+  g_autoptr (GError) error = NULL;
+
+  if (!file)
+    return FALSE;
+  tern_chat_free (text->chat);
+  text->chat = tern_chat_new_from_gguf (file, &error);
+  g_assert_no_error (error);
+  return TRUE;
+}
+
+static void
+test_qwen (void)
+{
+  JsonObject *root = NULL;
+  g_autoptr (JsonParser) parser = golden_json ("qwen35", "mmproj-f32.json", &root);
+  JsonArray *items = parser ? json_object_get_array_member (root, "cases") : NULL;
+  Text text;
+
+  if (!items || !text_open (&text, "qwen35", json_object_get_string_member (root, "gguf")) || !take_qwen_template (&text)) {
+    g_test_skip ("the model is not among the data");
+    return;
+  }
+  for (guint i = 0; i < json_array_get_length (items); i++) {
+    JsonObject *item = json_array_get_object_element (items, i);
+    const char *words = strstr (json_object_get_string_member (item, "prompt"), "<|vision_end|>") + strlen ("<|vision_end|>");
+    g_autofree char *question = g_strndup (words, strcspn (words, "<"));
+    guint n;
+    g_autofree gint32 *expected = golden_ids (item, "tokens_compact", &n);
+    TernPromptVisual visual;
+    G_GNUC_UNUSED g_autoptr (GArray) runs = runs_of_qwen (item, &visual);
+
+    g_test_message ("case %s", json_object_get_string_member (item, "name"));
+    check_ids (&text, "qwen3vl_merger", NULL, question, &visual, expected, n);
     check_ids (&text, NULL, NULL, question, &visual, expected, n);
   }
   text_clear (&text);
@@ -173,6 +273,8 @@ test_prompts (void)
     g_test_message ("prompt: %s", json_object_get_string_member (item, "name"));
     check_ids (&text, "idefics3", JSON_NODE_HOLDS_NULL (system) ? NULL : json_node_get_string (system),
         json_object_get_string_member (item, "text"), &visual, expected, n);
+    check_chat (&text, "idefics3", JSON_NODE_HOLDS_NULL (system) ? NULL : json_node_get_string (system),
+        json_object_get_string_member (item, "text"), &visual, expected, n);
   }
   text_clear (&text);
 }
@@ -181,10 +283,10 @@ test_prompts (void)
 
 /* Tokens of the prompt without visual ones. */
 static guint
-scaffolding (const Text *text, const TernPromptVisual *visual)
+scaffolding (const Text *text, const char *projector, const TernPromptVisual *visual)
 {
   g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint32));
-  TernPromptParts parts = { .family = tern_prompt_family ("idefics3", text->tokenizer, "text", NULL), .chat = text->chat,
+  TernPromptParts parts = { .family = tern_prompt_family (projector, text->tokenizer, "text", NULL), .chat = text->chat,
     .tokenizer = text->tokenizer, .text = "What?" };
 
   g_assert_true (tern_prompt_compile (ids, &parts, visual, NULL));
@@ -246,7 +348,7 @@ test_session (void)
     g_assert_cmpuint (result->frames, ==, visual.n);
     g_assert_cmpuint (result->visual_in, ==, 4 * visual.n);
     g_assert_cmpuint (result->visual_kept, <, result->visual_in);
-    g_assert_cmpuint (result->prompt_tokens, ==, scaffolding (&text, &visual) + result->visual_kept);
+    g_assert_cmpuint (result->prompt_tokens, ==, scaffolding (&text, "idefics3", &visual) + result->visual_kept);
     tern_result_unref (result);
   }
 
@@ -259,9 +361,67 @@ test_session (void)
       tiles[i] = (TernPromptRun) { .row = 1 + i / 3, .column = 1 + i % 3 };
     tiles[9].thumbnail = TRUE;
     g_assert_cmpuint (result->visual_kept, ==, 40);
-    g_assert_cmpuint (result->prompt_tokens, ==, scaffolding (&text, &(TernPromptVisual) { tiles, 10, FALSE, 0 }) + 40);
+    g_assert_cmpuint (result->prompt_tokens, ==, scaffolding (&text, "idefics3", &(TernPromptVisual) { tiles, 10, FALSE, 0 }) + 40);
     tern_result_unref (result);
   }
+  text_clear (&text);
+}
+
+/* Frames in pairs: 15 at 2 a second are two windows of four pictures, whose times are the means of their frames', but for the
+ * last one, which is of one frame alone. Then none is left of a flushed stretch, and a frame by itself. */
+static void
+test_pairs (void)
+{
+  g_autofree char *text_file = golden_path ("qwen35", "qwen35-q8_0.gguf"), *mmproj = golden_path ("qwen35", "mmproj-f32.gguf");
+  static const guint64 times[2][4] = { { 250, 1250, 2250, 3250 }, { 250, 1250, 2250, 3000 } };
+  TernSessionParams params = TERN_SESSION_PARAMS_INIT;
+  g_autofree guint8 *pixels = g_malloc0 (3 * 256 * 256);
+  TernImage image = { .format = TERN_IMAGE_RGB, .width = 256, .height = 256, .data = { pixels }, .stride = { 768 } };
+  g_autoptr (TernModel) model = NULL;
+  g_autoptr (TernSession) session = NULL;
+  g_autoptr (GError) error = NULL;
+  TernPromptRun runs[4] = { { 0 } };
+  TernPromptVisual visual = { runs, 4, TRUE, 0, 0 };
+  TernResult *result;
+  Text text;
+
+  if (!text_file || !mmproj || !text_open (&text, "qwen35", "qwen35-q8_0.gguf")) {
+    g_test_skip ("the model is not among the data");
+    return;
+  }
+  model = tern_model_open (&(TernModelParams) { .model_path = text_file, .mmproj_path = mmproj,
+      .parts = TERN_MODEL_FULL, .threads = 1 }, &error);
+  g_assert_no_error (error);
+  params.prompt = "What?";
+  params.sampling.max_tokens = 2;
+  session = tern_session_new (model, &params, &error);
+  g_assert_no_error (error);
+  for (guint i = 0; i < 15; i++)
+    while (!tern_session_push_frame (session, &image, i * TERN_SECOND / 2, TERN_SECOND / 2, &error)) {
+      g_assert_error (error, TERN_ERROR, TERN_ERROR_BUSY);
+      g_clear_error (&error);
+      tern_session_wait (session, -1);
+    }
+  tern_session_finish (session);
+  for (guint w = 0; w < 2; w++) {
+    for (guint i = 0; i < 4; i++)
+      runs[i].time = times[w][i] * (TERN_SECOND / 1000);
+    result = next_result (session);
+    g_assert_cmpfloat (result->end - result->start, <=, 4);
+    g_assert_cmpuint (result->visual_in, ==, 4 * 64);
+    g_assert_cmpuint (result->visual_kept, <, result->visual_in);
+    g_assert_cmpuint (result->prompt_tokens, ==, scaffolding (&text, "qwen3vl_merger", &visual) + result->visual_kept);
+    tern_result_unref (result);
+  }
+  g_assert_true (tern_session_push_frame (session, &image, 20 * TERN_SECOND, TERN_SECOND / 2, &error));
+  tern_session_flush (session);
+  g_assert_true (tern_session_push_frame (session, &image, 0, TERN_SECOND / 2, &error));
+  tern_session_finish (session);
+  runs[0].time = 0;
+  visual.n = 1;
+  result = next_result (session);
+  g_assert_cmpuint (result->prompt_tokens, ==, scaffolding (&text, "qwen3vl_merger", &visual) + 64);
+  tern_result_unref (result);
   text_clear (&text);
 }
 
@@ -328,7 +488,9 @@ main (int argc, char **argv)
     g_test_add_data_func (name, GUINT_TO_POINTER (i), test_stills);
   }
   g_test_add_func ("/prompts/own", test_prompts);
+  g_test_add_func ("/prompts/qwen35", test_qwen);
   g_test_add_func ("/prompts/session", test_session);
+  g_test_add_func ("/prompts/pairs", test_pairs);
   g_test_add_func ("/prompts/untrusted", test_untrusted);
   g_test_add_func ("/prompts/refused", test_refused);
   return g_test_run ();

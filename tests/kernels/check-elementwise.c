@@ -163,6 +163,21 @@ silu_mul_exact (double *x, const float *a, const float *b, gsize n)
 }
 
 static void
+relu2_run (const TernKernels *k, float *x, const float *a, const float *b, gsize n)
+{
+  k->relu2 (x, n);
+}
+
+static void
+relu2_exact (double *x, const float *a, const float *b, gsize n)
+{
+  gsize i;
+
+  for (i = 0; i < n; i++)
+    x[i] = x[i] < 0 ? 0 : x[i] * x[i];
+}
+
+static void
 relu2_mul_run (const TernKernels *k, float *x, const float *a, const float *b, gsize n)
 {
   k->relu2_mul (x, a, n);
@@ -175,6 +190,21 @@ relu2_mul_exact (double *x, const float *a, const float *b, gsize n)
 
   for (i = 0; i < n; i++)
     x[i] = x[i] <= 0 ? 0 : x[i] * x[i] * a[i];
+}
+
+static void
+sigmoid_mul_run (const TernKernels *k, float *x, const float *a, const float *b, gsize n)
+{
+  k->sigmoid_mul (x, a, n);
+}
+
+static void
+sigmoid_mul_exact (double *x, const float *a, const float *b, gsize n)
+{
+  gsize i;
+
+  for (i = 0; i < n; i++)
+    x[i] /= 1 + exp (-(double) a[i]);
 }
 
 static void
@@ -242,7 +272,7 @@ rope_exact (double *x, const float *a, const float *b, gsize n)
   }
 }
 
-enum { RMS_NORM, LAYER_NORM, SOFTMAX, SOFTMAX_STEP, SILU_MUL, RELU2_MUL, GELU_TANH, GELU_ERF, ADD, ROPE };
+enum { RMS_NORM, LAYER_NORM, SOFTMAX, SOFTMAX_STEP, SILU_MUL, RELU2_MUL, RELU2, SIGMOID_MUL, GELU_TANH, GELU_ERF, ADD, ROPE };
 
 static const Row rows[] = {
   { "rms_norm", rms_norm_run, rms_norm_exact, 1e6f, 2e-6, 1e-30 },
@@ -251,6 +281,8 @@ static const Row rows[] = {
   { "softmax_step", softmax_step_run, softmax_step_exact, 1e3f, 2e-5, 1e-36 },
   { "silu_mul", silu_mul_run, silu_mul_exact, 1e6f, 1e-5, 1e-30 },
   { "relu2_mul", relu2_mul_run, relu2_mul_exact, 1e6f, 1e-6, 1e-36 },
+  { "relu2", relu2_run, relu2_exact, 1e6f, 1e-6, 1e-36 },
+  { "sigmoid_mul", sigmoid_mul_run, sigmoid_mul_exact, 1e6f, 1e-5, 1e-30 },
   { "gelu_tanh", gelu_tanh_run, gelu_tanh_exact, 1e6f, 2e-5, 1e-14 },
   { "gelu_erf", gelu_erf_run, gelu_erf_exact, 1e6f, 2e-5, 1e-14 },
   { "add", add_run, add_exact, 1e6f, 1e-6, 1e-36 },
@@ -267,6 +299,8 @@ CHECKS (softmax, SOFTMAX)
 CHECKS (softmax_step, SOFTMAX_STEP)
 CHECKS (silu_mul, SILU_MUL)
 CHECKS (relu2_mul, RELU2_MUL)
+CHECKS (relu2, RELU2)
+CHECKS (sigmoid_mul, SIGMOID_MUL)
 CHECKS (gelu_tanh, GELU_TANH)
 CHECKS (gelu_erf, GELU_ERF)
 CHECKS (add, ADD)
@@ -375,6 +409,8 @@ static void softmax_bench (void) { bench_row (SOFTMAX); }
 static void softmax_step_bench (void) { bench_row (SOFTMAX_STEP); }
 static void silu_mul_bench (void) { bench_row (SILU_MUL); }
 static void relu2_mul_bench (void) { bench_row (RELU2_MUL); }
+static void relu2_bench (void) { bench_row (RELU2); }
+static void sigmoid_mul_bench (void) { bench_row (SIGMOID_MUL); }
 static void gelu_tanh_bench (void) { bench_row (GELU_TANH); }
 static void gelu_erf_bench (void) { bench_row (GELU_ERF); }
 static void add_bench (void) { bench_row (ADD); }
@@ -400,5 +436,5 @@ shortconv_bench (void)
 
 const Kernel elementwise_kernels[] = {
   KERNEL (gelu_tanh), KERNEL (softmax), KERNEL (softmax_step), KERNEL (layer_norm), KERNEL (gelu_erf), KERNEL (silu_mul), KERNEL (relu2_mul),
-  KERNEL (rms_norm), KERNEL (add), KERNEL (rope), KERNEL (shortconv), { NULL }
+  KERNEL (relu2), KERNEL (sigmoid_mul), KERNEL (rms_norm), KERNEL (add), KERNEL (rope), KERNEL (shortconv), { NULL }
 };

@@ -223,7 +223,7 @@ now (void)
 static const TernCpu levels[] = { TERN_CPU_SCALAR, TERN_CPU_AVX2, TERN_CPU_AVXVNNI, TERN_CPU_AVX512VNNI,
   TERN_CPU_AVX512VBMI, TERN_CPU_AVX512BF16, TERN_CPU_AMX, TERN_CPU_NEON, TERN_CPU_DOTPROD, TERN_CPU_I8MM };
 static const Kernel *const groups[] = { gemm_kernels, packed_kernels, block_kernels, narrow_kernels, row_kernels,
-  probe_kernels, quant_kernels, elementwise_kernels };
+  probe_kernels, quant_kernels, scaled_kernels, elementwise_kernels, recurrent_kernels, ssm_kernels };
 
 TernCpu
 check_best (void)

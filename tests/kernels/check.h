@@ -57,7 +57,10 @@ extern const Kernel narrow_kernels[];
 extern const Kernel row_kernels[];
 extern const Kernel probe_kernels[];
 extern const Kernel quant_kernels[];
+extern const Kernel scaled_kernels[];
 extern const Kernel elementwise_kernels[];
+extern const Kernel recurrent_kernels[];
+extern const Kernel ssm_kernels[];
 
 /* The last level to time: the best of this CPU, or what TERN_CPU says. */
 TernCpu check_best (void);

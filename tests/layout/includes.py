@@ -25,9 +25,10 @@ RULES = [
     ("tern", ["engine", "vision", "compress", "tern"]),
     ("gst-plugin", ["gst-plugin"]),
     ("tools", ["engine", "vision", "compress", "tern", "tools"]),
+    ("watch", ["engine/base", "tools", "watch"]),
     ("bench", ["engine", "vision", "compress", "tern", "tools", "bench"]),
 ]
-GST_ALLOWED = ("gst-plugin", "pipelines", "tests/elements")
+GST_ALLOWED = ("gst-plugin", "pipelines", "tests/elements", "watch")
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^">]+)[">]', re.M)
 
 root = pathlib.Path(sys.argv[1])

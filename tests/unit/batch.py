@@ -296,6 +296,19 @@ def check_outputs(folder):
     small, enough = tern("--max-memory", "1M", photos), tern("--max-memory", "1G", photos / "0003.ppm")
     point(small[0] == 2 and "--max-memory: expected at least the" in small[2] and small[1] == "" and enough[0] == 0,
           "memory is planned: too little is refused with both numbers", small, enough)
+    same = folder / "same"
+    for sub, seed in (("a", 1), ("b", 9)):
+        (same / sub).mkdir(parents=True)
+        (same / sub / "x.ppm").write_bytes(picture(seed))
+    whole = tern("--format", "txt", "--output", folder / "whole", same)
+    parts = [tern("--format", "txt", "--output", folder / "parts", "--resume", f) for f in (same / "a", same)]
+    texts = [{p.name: p.read_text() for p in f.glob("*.txt")} for f in (folder / "whole", folder / "parts")]
+    (same / "b/x.ppm").write_bytes(picture(10))
+    parts.append(tern("--format", "txt", "--output", folder / "parts", "--resume", same))
+    point(whole[0] == 0 and [p[0] for p in parts] == [0] * 3 and sorted(texts[0]) == ["x.ppm.txt", "x.txt"] and texts[0] == texts[1]
+          and sorted(p.name for p in (folder / "parts").glob("*.txt")) == ["x.ppm.txt", "x.txt"]
+          and (folder / "parts/x.txt").read_text() == texts[0]["x.txt"],
+          "files of inputs of one name stay apart when another run goes on", whole, parts, texts)
     meta = photos / "metadata.jsonl"
     run = tern("--format", "metadata", "--output", meta, photos)
     rows = [json.loads(line) for line in meta.read_text().splitlines()]
@@ -316,6 +329,19 @@ def check_outputs(folder):
     point(b"tx3g" in mp4 and b"S_TEXT/UTF8" in mkv and b"ger" in mkv, "have subtitles in them", run, copies)
     of = [tern("--window", "8", path) for path in (films / "clip.mp4", folder / "copies/clip.mp4", folder / "copies/other.mkv")]
     point(all(o[0] == 0 and [r[1:] for r in lines(o[1])] == [r[1:] for r in lines(of[0][1])] for o in of), "and pictures as they were", of)
+    # Killed between a copy's name and the journal's word that it is done: the journal without its last line.
+    kept, journal = folder / "kept copies", folder / "kept copies/.tern-journal"
+    args = ("--format", "mux", "--resume", "--output", kept, films / "clip.mp4")
+    runs = [tern(*args)]
+    copy = (kept / "clip.mp4").read_bytes()
+    journal.write_bytes(b"".join(journal.read_bytes().splitlines(True)[:-1]))
+    runs.append(tern(*args))
+    point([r[0] for r in runs] == [0, 0] and (kept / "clip.mp4").read_bytes() == copy and not list(kept.glob(".tern-??????")),
+          "a copy that the journal had not noted yet is made again", runs)
+    (kept / "clip.mp4").write_bytes(b"mine")
+    journal.unlink()
+    mine = tern(*args)
+    point(mine[0] == 1 and (kept / "clip.mp4").read_bytes() == b"mine", "what is somebody's stays", mine)
     over = tern("--format", "mux", "--overwrite", "--output", films, films / "clip.mp4")
     point(over[0] == 1 and (films / "clip.mp4").read_bytes() == CLIP.read_bytes(), "a film is never replaced by its copy", over)
     for args in (["--beside"], ["--language", "en"], ["--template", "{}"], ["--format", "txt"], ["--shard", "3/3"], ["--jobs", "-1"],
@@ -324,6 +350,74 @@ def check_outputs(folder):
         run = tern(*args, *([photos] if args else []))
         point(run[0] == 2 and run[1] == "" and (not args or any(str(a) in run[2] or "--output" in run[2] for a in args)),
               f"wrong usage: {' '.join(map(str, args))}", run)
+
+
+def samples(path):
+    """Members of a WebDataset in their order."""
+    with tarfile.open(path) as tar:
+        return [(os.fsencode(m.name), tar.extractfile(m).read()) for m in tar]
+
+
+def check_webdataset(folder, expected):
+    photos, out = folder / "photos", folder / "set.tar"
+    texts = {name: text for name, _, text in lines(expected)}
+    want = []
+    for photo in sorted(photos.iterdir()):
+        want += [(os.fsencode(photo.name), photo.read_bytes()), (os.fsencode(photo.stem) + b".txt", texts[photo.name].encode())]
+    run = tern("--format", "webdataset", "--output", out, photos)
+    if "without libarchive" in run[2]:
+        point(True, "samples of a WebDataset", skip="built without libarchive")
+        return
+    point(run[0] == 0 and samples(out) == want, "samples of a WebDataset: each file, then its caption", run, samples(out)[:4])
+    point(out.read_bytes().endswith(bytes(1024)) and out.stat().st_size % 512 == 0, "whole blocks, and an end")
+    again = tern("--format", "webdataset", "--output", out, photos)
+    point(again[0] == 1 and "--overwrite" in again[2] and samples(out) == want, "what is there stays", again)
+
+    killed, rng, kills, status = folder / "killed.tar", random.Random(5), 0, None
+    command_line = command("--format", "webdataset", "--resume", "--output", killed, photos)
+    while status is None:
+        process = subprocess.Popen(command_line, stderr=subprocess.DEVNULL)
+        wanted = (killed.stat().st_size if killed.exists() else 0) + rng.randrange(1, len(out.read_bytes()) // 4)
+        while process.poll() is None and not (killed.exists() and killed.stat().st_size >= wanted):
+            time.sleep(0.002)
+        status = process.poll()
+        if status is None:
+            process.kill()
+            process.wait()
+            kills += 1
+    point(status == 0 and kills > 0 and sorted(samples(killed)) == sorted(want), "killed and begun again: every sample, once", kills, status)
+    stamp = killed.read_bytes()
+    run = tern("--format", "webdataset", "--resume", "--output", killed, photos)
+    point(run[0] == 0 and killed.read_bytes() == stamp, "once more: the same bytes, one end", run)
+    before = (photos / "0005.ppm").read_bytes()
+    (photos / "0005.ppm").write_bytes(picture(555, 64))
+    run = tern("--format", "webdataset", "--resume", "--output", killed, photos)
+    (photos / "0005.ppm").write_bytes(before)
+    point(run[0] == 1 and "0005.ppm: expected it as it was" in run[2] and sorted(samples(killed)) == sorted(want),
+          "what was changed is refused by name: nothing can be taken out of a tar file", run)
+
+    odd = folder / "odd-keys"
+    (odd / "sub.dir").mkdir(parents=True)
+    (odd / "sub.dir/my.first.PPM").write_bytes(picture(1))
+    (odd / "my_first.ppm").write_bytes(picture(2))
+    (odd / "my.first.ppm").write_bytes(picture(3))
+    (odd / ("long" * 50 + ".ppm")).write_bytes(picture(4))
+    pathlib.Path(os.fsdecode(os.path.join(os.fsencode(odd), b"\xff\xfe.ppm"))).write_bytes(picture(5))
+    (odd / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(40))
+    run = tern("--format", "webdataset", "--output", folder / "odd.tar", odd)
+    names = [name for name, _ in samples(folder / "odd.tar")]
+    point(run[0] == 1 and "my_first too" in run[2] and "broken.png" in run[2] and sorted(names) == sorted(
+        k + s for k in (b"sub.dir/my_first", b"my_first", b"long" * 50, b"\xff\xfe") for s in (b".ppm", b".txt")),
+          "keys end at the first dot; one that is taken, or an input that is damaged, is named and not there", run, names)
+    back = tern("--format", "webdataset", "--output", folder / "back.tar", out)
+    point(back[0] == 0 and sorted(samples(folder / "back.tar")) == sorted(want), "from one tar file to another", back)
+    pipe = folder / "tar-pipe"
+    os.mkfifo(pipe)
+    writer = subprocess.Popen(["sh", "-c", 'cat "$1" >"$2"', "sh", photos / "0001.ppm", pipe])
+    run = tern("--format", "webdataset", "--output", folder / "pipe.tar", pipe)
+    writer.wait(patience(60))
+    point(run[0] == 1 and "expected a file" in run[2] and samples(folder / "pipe.tar") == [], "a pipe has no bytes to copy", run)
+    point(tern("--format", "webdataset", photos)[0] == 2, "it needs --output")
 
 
 def main():
@@ -338,6 +432,7 @@ def main():
         check_full(folder, expected)
         check_failures(folder)
         check_outputs(folder)
+        check_webdataset(folder, expected)
     plan()
 
 

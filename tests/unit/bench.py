@@ -160,7 +160,8 @@ def check_usage(folder):
     for args, status, words in (
             ((), 2, ("--model", "--shape", "none")),
             (("--model", golden, "--shape", "shipped"), 2, ("both",)),
-            (("--shape", "gpt-9"), 2, ("bitnet-2b", "lfm2-1.2b", "lfm2-350m", "siglip-b-512", "shipped", "gpt-9")),
+            (("--shape", "gpt-9"), 2, ("bitnet-2b", "lfm2-1.2b", "lfm2-350m", "qwen3.5-2b", "granite-4-h-micro", "nemotron-h-4b",
+                                              "siglip-b-512", "shipped", "gpt-9")),
             (("--shape", "shipped", "--type", "Q3_X"), 2, ("--type", "TQ2_0", "Q3_X")),
             (("--model", golden, "--type", "Q8_0"), 2, ("--type", "--shape")),
             (("--model", golden, "--save", folder / "x"), 2, ("--save", "--shape")),

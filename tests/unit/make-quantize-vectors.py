@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Writes data/quantize-vectors.bin: rows of floats and what other quantisers make of them: PyPI gguf (gguf.quants)
-where the blocks must be equal, ggml (in the wheel xllamacpp) where the error must be comparable. Needed only to make
+where the blocks must be equal, ggml (in the wheel xllamacpp) where the error must be comparable; for Q2_0, PQ2_0 and PTQ1_0 the
+best scale of each block by trying every number of nonzero values (TWN, arXiv:1605.04711), in numpy. Needed only to make
 the file anew.
 
 usage: make-quantize-vectors.py LIBRARY OUT    (numpy and gguf 0.19 installed; LIBRARY: a shared library with ggml)
@@ -57,6 +58,41 @@ def squared_error(kind, row):
     return ((quants.dequantize(out.reshape(1, -1), kind)[0].astype("f8") - row) ** 2).sum()
 
 
+def best_block(x, pack):
+    """What has the least squared error among all x = d {-1, 0, 1}, d as f16."""
+    order = np.sort(np.abs(x.astype("f8")))[::-1]
+    means = np.cumsum(order) / np.arange(1, x.size + 1)
+    d = np.float16(means[np.argmax(means ** 2 * np.arange(1, x.size + 1))])
+    return pack(np.where(np.abs(x) > np.float32(d) / 2, np.sign(x), 0).astype(int) + 1, d)
+
+
+def two_bits(digits, d):
+    return d.tobytes() + bytes(int(a) | int(b) << 2 | int(c) << 4 | int(e) << 6 for a, b, c, e in digits.reshape(-1, 4))
+
+
+def five_trits(digits):
+    number = 0
+    for digit in list(digits) + [0] * (5 - len(digits)):
+        number = 3 * number + int(digit)
+    return -(-number * 256 // 243)
+
+
+def ptq1_0(digits, d):
+    return (bytes(five_trits(digits[j:80:16]) for j in range(16)) + bytes(five_trits(digits[80 + j:120:8]) for j in range(8))
+            + bytes(five_trits(digits[120 + j::2]) for j in range(2)) + d.tobytes())
+
+
+def scaled(record):
+    own = np.random.default_rng(20254)
+    exact = own.integers(-1, 2, 512) * np.repeat(np.float16([.03, 1.5, .002, 300]), 128)
+    hard = own.normal(0, .05, 512)
+    hard[64:128] = 0
+    for row in own.normal(0, 0.05, 512), own.laplace(0, 0.02, 512), hard, exact:
+        row = row.astype("<f4")
+        for kind, block, pack in (42, 64, two_bits), (142, 128, two_bits), (143, 128, ptq1_0):
+            record(kind, row, b"".join(best_block(x, pack) for x in row.reshape(-1, block)))
+
+
 with open(sys.argv[2], "wb") as out:
     def record(kind, row, data):
         out.write(struct.pack("<III", kind, row.size, len(data)) + row.tobytes() + data)
@@ -71,3 +107,4 @@ with open(sys.argv[2], "wb") as out:
         row = row.astype("<f4")
         for kind in Type.TQ1_0, Type.TQ2_0:
             record(kind, row, quants.quantize(row.reshape(1, -1), kind).tobytes())
+    scaled(record)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Writes data/type-vectors.bin: blocks of every type that Tern converts, and their values by an implementation that is
-not ours: PyPI gguf (gguf.quants), and for I2_S, IQ1_BN and IQ2_BN, which it does not know, packers that were written
-here from the description of the formats (values -> bytes; Tern goes the other way). Needed only to make the file anew.
+not ours: PyPI gguf (gguf.quants), and for I2_S, IQ1_BN, IQ2_BN, Q2_0, PQ2_0 and PTQ1_0, which it does not know, packers
+that were written here from the description of the formats (values -> bytes; Tern goes the other way). Needed only to make the file anew.
 
 usage: make-type-vectors.py OUT          (with numpy and gguf 0.19 installed)
 
@@ -111,6 +111,37 @@ def ternary_rows():
     yield 135, trits * scales[:, None], pack_iq2_bn(trits, scales)
 
 
+def pack_two_bits(digits, scales, block):
+    """Blocks of an f16 scale and four neighbours in a byte, the first in the lowest bits; digits -1 to 2."""
+    out = bytearray()
+    for row, scale in zip((digits + 1).reshape(-1, block), scales):
+        out += np.float16(scale).tobytes() + bytes(int(a) | int(b) << 2 | int(c) << 4 | int(d) << 6
+                                                   for a, b, c, d in row.reshape(-1, 4))
+    return bytes(out)
+
+
+def pack_ptq1_0(digits, scales):
+    """Blocks of 128: five digits of every 16th value, five of every 8th, four of every 2nd; the scale last."""
+    out = bytearray()
+    for row, scale in zip((digits + 1).reshape(-1, 128), scales):
+        out += bytes(five_trits(row[j:80:16]) for j in range(16))
+        out += bytes(five_trits(row[80 + j:120:8]) for j in range(8))
+        out += bytes(five_trits(list(row[120 + j::2]) + [0]) for j in range(2)) + np.float16(scale).tobytes()
+    return bytes(out)
+
+
+def scaled_rows():
+    """The same of types whose blocks have scales."""
+    own = np.random.default_rng(20253)
+    scales = own.permutation(np.float16([6e-8, -1e-5, .5, 1000, .03, -.02, .7, 1, .01, .02, .04, .08])).astype("f4")
+    for kind, block in (42, 64), (142, 128):
+        digits = own.integers(-1, 3, (BLOCKS, 256 // block * block))
+        per = np.repeat(scales[:digits.size // block], block).reshape(digits.shape)
+        yield kind, digits * per, pack_two_bits(digits, scales, block)
+    digits = own.integers(-1, 2, (BLOCKS, 256))
+    yield 143, digits * np.repeat(scales[:digits.size // 128], 128).reshape(digits.shape), pack_ptq1_0(digits, scales)
+
+
 with open(sys.argv[1], "wb") as out:
     def record(kind, values, data):
         values = values.astype("<f4")
@@ -119,5 +150,6 @@ with open(sys.argv[1], "wb") as out:
     for kind, make in MAKE.items():
         blocks = np.ascontiguousarray(make(kind))
         record(kind, quants.dequantize(blocks, kind), blocks.tobytes())
-    for kind, values, data in ternary_rows():
-        record(kind, values, data)
+    for rows in ternary_rows, scaled_rows:
+        for kind, values, data in rows():
+            record(kind, values, data)

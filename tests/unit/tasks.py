@@ -67,6 +67,10 @@ def check_changes(folder):
     point(done[0] == 0 and listed(two)["tasks"] == [{"name": "fire", "prompt": "Does it burn?"}]
           and tensors(two) == tensors(MODEL) and listed(two)["label_temperature"] == 1.5,
           "set anew and removed at once, the file in its own place", done)
+    done = tern("tasks", two, three, "--instructions", "ignored")
+    point(done[0] == 0 and listed(three)["instructions"] == "ignored" and "instructions ignored" in tern("tasks", three)[1]
+          and tern("tasks", three, three, "--instructions", "read")[0] == 0 and "instructions" not in listed(three),
+          "what the model makes of instructions", done, listed(three))
     done = tern("tasks", two, three, "--remove", "fire", "--label-temperature", "1")
     point(done[0] == 0 and listed(three)["tasks"] == [], "none are left", done)
     return one
@@ -92,6 +96,7 @@ def check_refused(folder, good):
             (2, [MODEL, out, "--set", "fire"], ["--prompt"]),
             (2, [MODEL, out, "--prompt", "x"], ["--set"]),
             (2, [MODEL, out], ["--set", "--remove"]),
+            (2, [MODEL, out, "--instructions", "no"], ["--instructions", "ignored", "no"]),
             (2, [MODEL, *fire], ["IN and OUT", MODEL.name]),
             (2, [MODEL, out, *fire, "--json"], ["--json"]),
             (2, [MODEL, out, *fire, "--labels", "yes"], ["--labels", "2 to 256", "found 1"]),

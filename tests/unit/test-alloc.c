@@ -80,13 +80,16 @@ mmap (void *address, size_t length, int protection, int flags, int fd, off_t off
 /* ---- Tests ---- */
 
 /* Allocations of the engine's side for @windows windows of @frames frames and @tokens tokens each, after two that do
- * not count. */
+ * not count; more with a @memory of so many tokens, until it has forgotten some. */
 static guint
-count (TernModel *model, guint windows, guint frames, guint tokens, TernMethod method, guint beam)
+count_with (TernModel *model, guint windows, guint frames, guint tokens, TernMethod method, guint beam, guint memory)
 {
   TernSessionParams params = quick_params ();
   g_autoptr (TernSession) session = NULL;
-  guint before = 0, n;
+  guint before = 0, n, first = memory > 0 ? 16 : 2;
+
+  params.memory = memory > 0 ? TERN_MEMORY_STREAM : TERN_MEMORY_WINDOW;
+  params.memory_tokens = memory;
 
   params.window = frames * MS (500);
   params.sampling.max_tokens = tokens;
@@ -95,10 +98,10 @@ count (TernModel *model, guint windows, guint frames, guint tokens, TernMethod m
   params.sampling.temperature = beam ? 0 : 3;    /* rarely an end token: as many tokens as asked for */
   session = new_session (model, &params);
   exempt = TRUE;                        /* this thread pushes and polls */
-  for (guint w = 0; w < windows + 2; w++) {
+  for (guint w = 0; w < windows + first; w++) {
     TernResult *result;
 
-    if (w == 2) {
+    if (w == first) {
       before = (guint) __atomic_load_n (&counted, __ATOMIC_RELAXED);
       __atomic_store_n (&counting, 1, __ATOMIC_RELAXED);
     }
@@ -112,6 +115,12 @@ count (TernModel *model, guint windows, guint frames, guint tokens, TernMethod m
   n = (guint) __atomic_load_n (&counted, __ATOMIC_RELAXED) - before;
   exempt = FALSE;
   return n;
+}
+
+static guint
+count (TernModel *model, guint windows, guint frames, guint tokens, TernMethod method, guint beam)
+{
+  return count_with (model, windows, frames, tokens, method, beam, 0);
 }
 
 /* The counter counts. */
@@ -160,6 +169,20 @@ test_methods (void)
   g_assert_cmpuint (count (model, 3, 4, 8, TERN_METHOD_DYCOKE, 3), <=, 3 * PER_WINDOW);
 }
 
+/* Frames enter what is remembered, and it forgets, without any. */
+static void
+test_memory (void)
+{
+  g_autoptr (TernModel) model = open_model (0);
+  guint few = count_with (model, 8, 4, 4, TERN_METHOD_DYCOKE, 0, 420);
+  guint frames = count_with (model, 8, 12, 4, TERN_METHOD_DYCOKE, 0, 420);
+
+  g_test_message ("allocations of 8 windows of a stream: %u, with 3 times the frames %u", few, frames);
+  g_assert_cmpuint (few, >, 0);
+  g_assert_cmpuint (few, <=, 8 * PER_WINDOW);
+  g_assert_cmpuint (frames, <=, few + 8 * 4);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -167,5 +190,6 @@ main (int argc, char **argv)
   g_test_add_func ("/alloc/counter", test_counter);
   g_test_add_func ("/alloc/windows", test_windows);
   g_test_add_func ("/alloc/methods", test_methods);
+  g_test_add_func ("/alloc/memory", test_memory);
   return g_test_run ();
 }

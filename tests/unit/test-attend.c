@@ -96,7 +96,8 @@ rig_new (TernCpu level, TernKvType type, guint n_heads, guint n_kv, guint head_d
   Rig *rig = g_new0 (Rig, 1);
   GRand *random = g_rand_new_with_seed (n_heads * 100 + head_dim);
   gsize row = (gsize) n_kv * head_dim, q_row = (gsize) n_heads * head_dim;
-  TernAttending a = { .n_heads = n_heads, .n_kv = n_kv, .head_dim = head_dim };
+  TernAttending a = { .n_heads = n_heads, .n_kv = n_kv, .head_dim = head_dim,
+    .scale = 1 / sqrtf (head_dim) };
   TernArena work = { 0 };
 
   rig->n_heads = n_heads;
@@ -151,7 +152,8 @@ attend_all (Rig *rig, const Run *runs, guint n_runs)
   TernTimeline timelines[8];
   TernPass pass = { .kernels = &rig->kernels, .pool = rig->pool, .layer = LAYER, .context = CONTEXT, .mean = rig->mean,
     .segments = segments, .segment_of = segment_of, .n_segments = n_runs };
-  TernAttending a = { .n_heads = rig->n_heads, .n_kv = rig->n_kv, .head_dim = rig->head_dim, .pass = &pass };
+  TernAttending a = { .n_heads = rig->n_heads, .n_kv = rig->n_kv, .head_dim = rig->head_dim,
+    .scale = 1 / sqrtf (rig->head_dim), .pass = &pass };
   TernArena arena = { .base = rig->work };
   gsize row = (gsize) rig->n_heads * rig->head_dim;
 

@@ -55,8 +55,12 @@ test_words (void)
   g_assert_cmpint (tern_journal_find (journal, "b", 8 << 3), ==, TERN_JOURNAL_FAILED);
   g_assert_cmpint (tern_journal_find (journal, "c", 9 << 3), ==, TERN_JOURNAL_PASSED);
   g_assert_cmpint (tern_journal_find (journal, "d", 0), ==, TERN_JOURNAL_NEW);
-  g_assert_true (tern_journal_made (journal, "out/a\n.srt"));
-  g_assert_false (tern_journal_made (journal, "out/a"));
+  g_assert_true (tern_journal_made (journal, "out/a\n.srt", "a"));
+  g_assert_false (tern_journal_made (journal, "out/a", "a"));
+  g_assert_false (tern_journal_made (journal, "out/a\n.srt", "b"));
+  g_assert_true (tern_journal_made_for_other (journal, "out/a\n.srt", "b"));
+  g_assert_false (tern_journal_made_for_other (journal, "out/a\n.srt", "a"));
+  g_assert_false (tern_journal_made_for_other (journal, "out/a", "b"));
   g_assert_cmpuint (tern_journal_end (journal), ==, 100);
   g_assert_cmpuint (tern_journal_results (journal), ==, 2);
   tern_journal_add (journal, TERN_JOURNAL_DONE, "b", 8 << 3, 120, 3, NULL);

@@ -695,6 +695,55 @@ test_gate (void)
   expect_usage (caption ("--max-silence", "-1", clip, NULL), WORDS ("--max-silence", "seconds", "-1"));
 }
 
+/* The clips' files are streams of their own: the first window says what it says without, and lines tell what is remembered. */
+static void
+test_memory (void)
+{
+  const char *clip = at ("clips/a.y4m");
+  g_auto (Run) alone = caption ("--kv", "f32", clip, NULL), stream = caption ("--memory", "stream", clip, NULL);
+  g_autofree char *first = g_strndup (alone.out, strcspn (alone.out, "\n")), *found = NULL;
+  g_autoptr (JsonParser) expected_parser = json_parser_new (), parser = json_parser_new ();
+  JsonObject *expected, *object;
+
+  g_assert_cmpint (alone.status, ==, 0);
+  g_assert_cmpint (stream.status, ==, 0);
+  found = g_strndup (stream.out, strcspn (stream.out, "\n"));
+  g_assert_true (json_parser_load_from_data (expected_parser, first, -1, NULL));
+  g_assert_true (json_parser_load_from_data (parser, found, -1, NULL));
+  expected = json_node_get_object (json_parser_get_root (expected_parser));
+  object = json_node_get_object (json_parser_get_root (parser));
+  g_assert_cmpstr (json_object_get_string_member (object, "result"), ==, json_object_get_string_member (expected, "result"));
+  g_assert_false (json_object_has_member (expected, "memory_spans"));
+  g_assert_cmpfloat (json_array_get_double_element (json_object_get_array_member (object, "memory_spans"), 0), ==, 0);
+  expect_usage (caption ("--memory", "all", clip, NULL), WORDS ("--memory", "window or stream", "all"));
+  expect_usage (caption ("--memory-tokens", "9", clip, NULL), WORDS ("--memory-tokens", "64", "9"));
+  expect_usage (caption ("--memory-tokens", "900", clip, NULL), WORDS ("--memory-tokens", "--memory stream", "900 alone"));
+}
+
+/* Every window is answered, whatever is computed again. */
+static void
+test_reuse (void)
+{
+  const char *clip = at ("scene.y4m");
+
+  if (absent ())
+    return;
+  write_scene (clip, 64, 26);
+  {
+    g_auto (Run) off = caption ("--gate", "off", clip, NULL);
+    g_auto (Run) whole = caption ("--gate", "off", "--reuse", "on", "--reuse-refresh", "1", clip, NULL);
+    g_auto (Run) reuse = caption ("--gate", "off", "--reuse", "auto", "--reuse-threshold", "2.5", clip, NULL);
+    g_autofree char *found = finish_reasons (reuse.out);
+
+    g_assert_cmpstr (whole.out, ==, off.out);
+    g_assert_cmpint (reuse.status, ==, 0);
+    g_assert_cmpstr (found, ==, "........");
+  }
+  expect_usage (caption ("--reuse", "maybe", clip, NULL), WORDS ("--reuse", "auto, off or on", "maybe"));
+  expect_usage (caption ("--reuse-threshold", "0", clip, NULL), WORDS ("--reuse-threshold", "0.5 to 64", "0"));
+  expect_usage (caption ("--reuse-refresh", "-2", clip, NULL), WORDS ("--reuse-refresh", "-2"));
+}
+
 static JsonObject *
 one_answer (const Run *run, JsonParser *parser)
 {
@@ -790,6 +839,8 @@ main (int argc, char **argv)
   g_test_add_func ("/caption/task", test_task);
   g_test_add_func ("/caption/schema", test_schema);
   g_test_add_func ("/caption/gate", test_gate);
+  g_test_add_func ("/caption/memory", test_memory);
+  g_test_add_func ("/caption/reuse", test_reuse);
   g_test_add_func ("/caption/grammar", test_grammar);
   status = g_test_run ();
   clip_remove_folder (folder);

@@ -244,10 +244,26 @@ test_user (void)
     g_autofree char *text = NULL;
 
     g_assert_no_error (error);
-    text = tern_chat_render_user (chat, "<B>", "S", 2, "Q", &error);
+    text = tern_chat_render_user (chat, "<B>", "S", 2, "Q", FALSE, &error);
     g_assert_no_error (error);
     g_assert_cmpstr (text, ==, cases[i].text);
   }
+}
+
+/* The switch of templates that have one: off unless asked for. */
+static void
+test_think (void)
+{
+  const char *source = "{% if enable_thinking is defined and enable_thinking is false %}no{% else %}yes{% endif %}";
+  g_autoptr (GError) error = NULL;
+  g_autoptr (TernChat) chat = tern_chat_new (source, strlen (source), &error);
+  g_autofree char *off = NULL, *on = NULL;
+
+  g_assert_no_error (error);
+  off = tern_chat_render_user (chat, "", NULL, 0, "Q", FALSE, &error);
+  on = tern_chat_render_user (chat, "", NULL, 0, "Q", TRUE, &error);
+  g_assert_cmpstr (off, ==, "no");
+  g_assert_cmpstr (on, ==, "yes");
 }
 
 int
@@ -259,5 +275,6 @@ main (int argc, char **argv)
   g_test_add_func ("/chat/bounds", test_bounds);
   g_test_add_func ("/chat/json", test_json);
   g_test_add_func ("/chat/user", test_user);
+  g_test_add_func ("/chat/think", test_think);
   return g_test_run ();
 }

@@ -4,6 +4,8 @@
 
 #include "tern/error.h"
 #include "engine/decode/sampler.h"
+#include "engine/decode/thought.h"
+#include "tests/unit/vocabulary.h"
 
 #define DRAWS 40000
 
@@ -213,6 +215,81 @@ test_ranges (void)
   REFUSED (repetition_penalty, nextafterf (TERN_REPETITION_PENALTY_MAX, INFINITY), "repetition-penalty");
 }
 
+/* ---- Thoughts ---------------------------------------------------------------------------------------------------- */
+
+enum { OPEN, CLOSE, LINES, WORD, SPACED, N_PIECES };
+
+static const Piece pieces[N_PIECES] = { { "<think>", 7 }, { "</think>", 8 }, { "\n\n", 2 }, { "dog", 3 }, { " dog", 4 } };
+
+/* Whether a prompt left a thought open, what is said, and how many of these tokens are no answer. */
+static void
+test_thoughts (void)
+{
+  static const struct {
+    gint32 prompt[4], said[8];  /* end with -1 */
+    gboolean form;
+    guint thought;
+  } cases[] = {
+    { { WORD, -1 }, { WORD, SPACED, -1 }, FALSE, 0 },
+    { { OPEN, LINES, -1 }, { WORD, SPACED, -1 }, FALSE, 2 },
+    { { OPEN, -1 }, { WORD, CLOSE, LINES, WORD, LINES, -1 }, FALSE, 3 },
+    { { OPEN, -1 }, { WORD, CLOSE, SPACED, WORD, -1 }, FALSE, 2 },
+    { { OPEN, -1 }, { WORD, CLOSE, LINES, LINES, WORD, -1 }, FALSE, 4 },
+    { { OPEN, CLOSE, LINES, -1 }, { WORD, SPACED, -1 }, FALSE, 0 },
+    { { OPEN, CLOSE, OPEN, -1 }, { WORD, -1 }, FALSE, 1 },
+    { { -1 }, { OPEN, WORD, CLOSE, WORD, -1 }, FALSE, 3 },
+    { { -1 }, { OPEN, WORD, WORD, -1 }, FALSE, 3 },
+    { { -1 }, { WORD, OPEN, WORD, CLOSE, WORD, -1 }, FALSE, 0 },        /* it speaks of the token */
+    { { -1 }, { CLOSE, WORD, -1 }, FALSE, 0 },
+    { { OPEN, -1 }, { WORD, CLOSE, WORD, OPEN, WORD, -1 }, FALSE, 2 },
+    { { OPEN, -1 }, { WORD, WORD, -1 }, TRUE, 0 },
+  };
+  TernTokenizer *tokenizer = vocabulary_new (pieces, N_PIECES, FALSE);
+  TernThought thought;
+
+  tern_thought_init (&thought, tokenizer);
+  g_assert_cmpint (thought.open, ==, OPEN);
+  g_assert_cmpint (thought.close, ==, CLOSE);
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    guint n = 0;
+
+    while (cases[i].prompt[n] >= 0)
+      n++;
+    tern_thought_look (&thought, cases[i].prompt, n);
+    tern_thought_begin (&thought, cases[i].form);
+    for (n = 0; cases[i].said[n] >= 0; n++)
+      tern_thought_hear (&thought, tokenizer, cases[i].said[n], n + 1);
+    g_test_message ("case %u", i);
+    g_assert_cmpuint (thought.n, ==, cases[i].thought);
+  }
+  /* Of the prompt before, nothing is left. */
+  tern_thought_look (&thought, (gint32[]) { OPEN }, 1);
+  tern_thought_begin (&thought, FALSE);
+  tern_thought_begin (&thought, FALSE);
+  tern_thought_hear (&thought, tokenizer, WORD, 1);
+  g_assert_cmpuint (thought.n, ==, 0);
+  tern_tokenizer_unref (tokenizer);
+}
+
+/* Words that stand for no thoughts in vocabularies without both tokens. */
+static void
+test_no_thoughts (void)
+{
+  TernTokenizer *tokenizer = vocabulary_new (pieces, 1, FALSE);
+  TernThought thought;
+
+  tern_thought_init (&thought, tokenizer);
+  tern_thought_look (&thought, (gint32[]) { OPEN }, 1);
+  tern_thought_begin (&thought, FALSE);
+  tern_thought_hear (&thought, tokenizer, OPEN, 1);
+  g_assert_cmpuint (thought.n, ==, 0);
+  tern_thought_init (&thought, NULL);
+  tern_thought_begin (&thought, FALSE);
+  tern_thought_hear (&thought, NULL, 0, 1);
+  g_assert_cmpuint (thought.n, ==, 0);
+  tern_tokenizer_unref (tokenizer);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -228,5 +305,7 @@ main (int argc, char **argv)
   g_test_add_func ("/generate/penalty", test_penalty);
   g_test_add_func ("/generate/check", test_check);
   g_test_add_func ("/generate/ranges", test_ranges);
+  g_test_add_func ("/generate/thoughts", test_thoughts);
+  g_test_add_func ("/generate/no-thoughts", test_no_thoughts);
   return g_test_run ();
 }

@@ -13,7 +13,7 @@
 static const guint32 types[] = { TERN_TYPE_F32, TERN_TYPE_F16, TERN_TYPE_BF16, TERN_TYPE_Q8_0, TERN_TYPE_Q4_0,
   TERN_TYPE_Q4_1, TERN_TYPE_Q5_0, TERN_TYPE_Q5_1, TERN_TYPE_Q2_K, TERN_TYPE_Q3_K, TERN_TYPE_Q4_K, TERN_TYPE_Q5_K,
   TERN_TYPE_Q6_K, TERN_TYPE_IQ4_NL, TERN_TYPE_IQ4_XS, TERN_TYPE_TQ1_0, TERN_TYPE_TQ2_0, TERN_TYPE_I2_S,
-  TERN_TYPE_IQ1_BN, TERN_TYPE_IQ2_BN };
+  TERN_TYPE_IQ1_BN, TERN_TYPE_IQ2_BN, TERN_TYPE_Q2_0, TERN_TYPE_PQ2_0, TERN_TYPE_PTQ1_0 };
 
 static float
 noise (GRand *rand)
@@ -80,6 +80,9 @@ fill_block (guint8 *p, const TernTypeInfo *type, GRand *rand)
         p[i] &= ~(p[i] >> 1 & 0x55);
       break;
     case TERN_TYPE_IQ1_BN:
+      break;
+    case TERN_TYPE_PTQ1_0:
+      put_half (p + 26, value / 50);
       break;
     default:                    /* Q8_0, Q4_0, Q5_0, IQ4_NL, IQ4_XS */
       put_half (p, value / 50);
@@ -180,7 +183,7 @@ reference (double *y, const Matrix *m, TernForm form, const float *x, gsize ldx,
   g_autofree double *row = g_new (double, cols);
 
   for (t = 0; t < n; t++) {
-    if (form == TERN_FORM_T2)
+    if (form == TERN_FORM_T2 || form == TERN_FORM_T2S)
       round_row_i8 (row, x + t * ldx, cols);
     else if (form == TERN_FORM_BLOCKS)
       round_row_q8 (row, x + t * ldx, cols);
@@ -268,6 +271,10 @@ expected_form (guint32 id)
     case TERN_TYPE_IQ1_BN:
     case TERN_TYPE_IQ2_BN:
       return TERN_FORM_T2;
+    case TERN_TYPE_Q2_0:
+    case TERN_TYPE_PQ2_0:
+    case TERN_TYPE_PTQ1_0:
+      return TERN_FORM_T2S;
     default:
       return TERN_FORM_BLOCKS;
   }
@@ -288,7 +295,8 @@ check_matrix (const Setup *s, guint32 id, guint rows, guint cols)
   form = expected_form (id);
   g_assert_cmpint (linear.form, ==, form);
   g_assert_cmpuint (tern_linear_owned (&linear), ==,
-      form == TERN_FORM_T2 ? tern_ternary_bytes (s->kernels->ternary, rows, cols) : 0);
+      form == TERN_FORM_T2 ? tern_ternary_bytes (s->kernels->ternary, rows, cols)
+      : form == TERN_FORM_T2S ? tern_t2s_bytes (rows, cols, 128 / m.tensor.type->block) : 0);
   for (i = 0; i < G_N_ELEMENTS (counts); i++) {
     check_run (s, &m, &linear, form, TERN_ACTIVATIONS_INT8, counts[i], i % 2);
     check_run (s, &m, &linear, TERN_FORM_EXPAND, TERN_ACTIVATIONS_F32, counts[i], i % 2);
@@ -312,7 +320,8 @@ test_level (gconstpointer data)
     guint cols;
   } odd_groups[] = {
     { TERN_TYPE_I2_S, 128 }, { TERN_TYPE_I2_S, 384 }, { TERN_TYPE_IQ1_BN, 64 }, { TERN_TYPE_IQ1_BN, 320 },
-    { TERN_TYPE_IQ2_BN, 64 }, { TERN_TYPE_IQ2_BN, 448 },
+    { TERN_TYPE_IQ2_BN, 64 }, { TERN_TYPE_IQ2_BN, 448 }, { TERN_TYPE_Q2_0, 64 }, { TERN_TYPE_Q2_0, 448 },
+    { TERN_TYPE_PQ2_0, 128 }, { TERN_TYPE_PQ2_0, 384 }, { TERN_TYPE_PTQ1_0, 384 },
   };
   g_autoptr (GError) error = NULL;
   TernKernels kernels;
@@ -650,6 +659,110 @@ test_shared_input (void)
   setup_clear (&s);
 }
 
+/* What a rotated matrix sees, by the matrix of the transform: heads in groups, signs, H. */
+static void
+turn_row (float *out, const float *x, const TernRotation *r)
+{
+  g_autofree double *grouped = g_new (double, r->width);
+  guint heads = r->key_heads > 1 ? r->value_heads : 1, w = r->width / heads, i, j;
+
+  for (i = 0; i < r->width; i++) {
+    guint head = i / w, to = heads == 1 ? 0 : head % r->key_heads * (heads / r->key_heads) + head / r->key_heads;
+
+    grouped[to * w + i % w] = x[i];
+  }
+  for (i = 0; i < r->width; i++) {
+    double sum = 0;
+
+    for (j = i / r->block * r->block; j < (i / r->block + 1) * r->block; j++)
+      sum += (__builtin_parity (i % r->block & j % r->block) ? -1 : 1) * (r->signs ? r->signs[j] : 1) * grouped[j];
+    out[i] = (float) (sum / sqrt (r->block));
+  }
+}
+
+/* Two matrices beside each other on one input, one of them rotated, whole and as a part of the input; and a row turned back. */
+static void
+check_rotated (const Setup *s, guint32 id, const TernRotation *rotation)
+{
+  const guint rows = 37, cols = rotation->width, n = 5;
+  g_autofree float *x = g_new (float, n * cols), *turned = g_new (float, n * cols), *y = g_new (float, n * rows);
+  g_autofree float *row = g_new (float, cols), *back = g_new (float, cols);
+  g_autofree double *expected = g_new (double, n * rows);
+  void *scratch = tern_mem_alloc (tern_linear_input_bytes (n, cols) + tern_linear_turned_bytes (n, cols), "input", NULL);
+  TernLinearInput input, part;
+  TernLinear linear, plain;
+  double top = 0;
+  guint mode, t, i;
+  Matrix m;
+
+  matrix_init (&m, id, rows, cols, s->rand);
+  bind (&linear, &m, s->kernels);
+  bind (&plain, &m, s->kernels);
+  linear.rotation = rotation;
+  for (i = 0; i < n * cols; i++)
+    x[i] = noise (s->rand);
+  for (t = 0; t < n; t++)
+    turn_row (turned + t * cols, x + t * cols, rotation);
+  g_assert_true (tern_pool_reserve (s->pool, tern_linear_scratch (&linear), NULL));
+  for (mode = 0; mode < 2; mode++) {
+    TernForm form = mode == TERN_ACTIVATIONS_F32 ? TERN_FORM_EXPAND : linear.form;
+
+    for (i = 0; i < 3; i++) {   /* rotated, plain, rotated again and as a part */
+      tern_linear_input_init (&input, scratch, s->kernels, mode, x, cols, n, cols);
+      tern_linear_run (&linear, &input, NULL, y, rows, s->pool);
+      if (i == 1)
+        tern_linear_run (&plain, &input, NULL, y, rows, s->pool);
+      if (i == 2) {
+        part = tern_linear_input_part (&input, 1, 3);
+        memset (y, 0, n * rows * sizeof *y);
+        tern_linear_rows (&linear, &part, NULL, y + rows, rows, 0, rows, s->pool, 0);
+      }
+      reference (expected, &m, form, i == 1 ? x : turned, cols, n, NULL);
+      for (t = 0; t < n * rows; t++)
+        top = MAX (top, fabs (expected[t]));
+      /* A value that falls the other way when it is rounded is 1/127 of the largest of a row off. */
+      for (t = i == 2 ? rows : 0; t < (i == 2 ? 4 : n) * rows; t++)
+        g_assert_cmpfloat (fabs (y[t] - expected[t]), <=, (mode == TERN_ACTIVATIONS_F32 ? 1e-5 : 5e-3) * top);
+    }
+  }
+  if (rotation->key_heads <= 1) {
+    linear.row_rotation = rotation;
+    tern_linear_row (&linear, 3, row);
+    turn_row (back, row, rotation);
+    for (i = 0; i < cols; i++)
+      g_assert_cmpfloat (fabs (back[i] - m.values[3 * cols + i]), <=, 1e-4 * (1 + fabs (m.values[3 * cols + i])));
+  }
+  tern_linear_clear (&linear);
+  tern_linear_clear (&plain);
+  matrix_clear (&m);
+  tern_mem_free (scratch);
+}
+
+static void
+test_rotated (void)
+{
+  static const guint32 ids[] = { TERN_TYPE_F32, TERN_TYPE_F16, TERN_TYPE_Q8_0, TERN_TYPE_TQ2_0, TERN_TYPE_Q2_0,
+    TERN_TYPE_PQ2_0, TERN_TYPE_PTQ1_0 };
+  g_autofree float *signs = g_new (float, 768);
+  const TernRotation rotations[] = { { 768, 64, NULL, 0, 0 }, { 768, 256, signs, 0, 0 }, { 768, 1, signs, 0, 0 },
+    { 768, 256, signs, 2, 6 }, { 768, 64, NULL, 3, 12 } };
+  static const TernCpu levels[] = { TERN_CPU_SCALAR, TERN_CPU_AVX2, TERN_CPU_AVX512VNNI, TERN_CPU_NEON };
+  gsize l, i, r;
+
+  for (l = 0; l < G_N_ELEMENTS (levels); l++) {
+    TernKernels kernels;
+    Setup s = scalar_setup (&kernels);
+
+    tern_kernels_init (&kernels, levels[l]);
+    for (i = 0; i < 768; i++)
+      signs[i] = g_rand_boolean (s.rand) ? 1 : -1;
+    for (i = 0; i < G_N_ELEMENTS (ids); i++)
+      for (r = 0; r < G_N_ELEMENTS (rotations); r++)
+        check_rotated (&s, ids[i], &rotations[r]);
+    setup_clear (&s);
+  }
+}
+
 /* Rows [first, first + n) of @x as an input of their own, @few of them in the order for few, to their place in @y. */
 static void
 run_rows (const Setup *s, const TernLinear *linear, const float *x, guint first, guint n, guint few, float *y)
@@ -803,6 +916,7 @@ main (int argc, char **argv)
   g_test_add_func ("/linear/mapped", test_mapped);
   g_test_add_func ("/linear/odd-addresses", test_odd_addresses);
   g_test_add_func ("/linear/shared-input", test_shared_input);
+  g_test_add_func ("/linear/rotated", test_rotated);
   g_test_add_func ("/linear/orders", test_orders);
   g_test_add_func ("/linear/load", test_load);
   g_test_add_func ("/linear/huge-input", test_huge_input);

@@ -122,11 +122,11 @@ static void
 test_later (void)
 {
   char *labels[] = { g_strdup ("yes"), g_strdup ("n\"o\xff"), NULL }, *names[] = { g_strdup ("x"), NULL };
-  double scores[] = { .75, .25 }, actions[] = { 1, -2.5, 1e-9 };
+  double scores[] = { .75, .25 }, actions[] = { 1, -2.5, 1e-9 }, spans[] = { 0, 1.5, 7, 8 };
   TernResult values = { .kind = "answer", .running_time = 0, .utc = G_GUINT64_CONSTANT (1764337000123456789),
     .labels = (const char *const *) labels, .scores = scores, .n_labels = 2, .abstained = TRUE, .ask_id = 3,
     .actions = actions, .n_actions = 3, .action_steps = 3, .action_rate = 29.97, .action_space = "arm",
-    .action_names = (const char *const *) names };
+    .action_names = (const char *const *) names, .memory_spans = spans, .n_memory_spans = 4 };
   g_autoptr (TernResult) result = tern_result_new (&values);
   g_autoptr (JsonParser) parser = NULL;
   JsonObject *object;
@@ -137,7 +137,7 @@ test_later (void)
   for (guint i = 0; labels[i]; i++)
     g_free (labels[i]);
   g_free (names[0]);
-  scores[0] = actions[0] = 9;
+  scores[0] = actions[0] = spans[1] = 9;
   g_assert_cmpuint (result->version, ==, 2);
   object = parse (result, &parser);
   for (guint i = 0; i < n; i++)
@@ -155,6 +155,9 @@ test_later (void)
   g_assert_cmpuint (json_array_get_length (array), ==, 3);
   g_assert_cmpfloat (json_array_get_double_element (array, 0), ==, 1);
   g_assert_cmpfloat (json_array_get_double_element (array, 2), ==, 1e-9);
+  array = json_object_get_array_member (object, "memory_spans");
+  g_assert_cmpuint (json_array_get_length (array), ==, 4);
+  g_assert_cmpfloat (json_array_get_double_element (array, 1), ==, 1.5);
   g_assert_cmpint (json_object_get_int_member (object, "action_steps"), ==, 3);
   g_assert_cmpfloat (json_object_get_double_member (object, "action_rate"), ==, 29.97);
   g_assert_cmpstr (json_object_get_string_member (object, "action_space"), ==, "arm");

@@ -368,6 +368,86 @@ test_tokens (void)
   g_assert_cmpstr (found, ==, ".u..u...u");
 }
 
+/* ---- What the encoder computes again ----------------------------------------------------------------------------- */
+
+static void
+test_reuse_params (void)
+{
+  const struct { TernReuseParams params; const char *name; } bad[] = {
+    { { .mode = 3, .threshold = 4 }, "reuse" }, { { .threshold = 0 }, "threshold" }, { { .threshold = 0. / 0. }, "threshold" },
+    { { .threshold = 65 }, "threshold" }, { { .threshold = 4, .refresh = TERN_REUSE_REFRESH_MAX + 1 }, "refresh" },
+  };
+  g_autoptr (TernModel) model = open_model (0);
+  TernReuseMode mode;
+
+  for (guint i = 0; i < G_N_ELEMENTS (bad); i++) {
+    TernSessionParams params = gate_params (TERN_GATE_MODE_OFF);
+    g_autoptr (GError) error = NULL, again = NULL;
+
+    g_assert_false (tern_reuse_params_check (&bad[i].params, &error));
+    g_assert_error (error, TERN_ERROR, TERN_ERROR_INVALID);
+    g_assert_nonnull (strstr (error->message, bad[i].name));
+    params.reuse = bad[i].params;
+    g_assert_null (tern_session_new (model, &params, &again));
+    g_assert_cmpstr (again->message, ==, error->message);
+  }
+  for (guint i = 0; i < 3; i++) {
+    g_assert_true (tern_reuse_mode_parse (((const char *[]) { "off", "auto", "on" })[i], &mode, NULL));
+    g_assert_cmpuint (mode, ==, i);
+  }
+  g_assert_false (tern_reuse_mode_parse ("maybe", &mode, NULL));
+}
+
+/* What is said of 40 frames, of which others begin at frame 22. */
+static char *
+say (TernModel *model, const TernReuseParams *reuse, TernReuseStats *stats)
+{
+  TernSessionParams params = gate_params (TERN_GATE_MODE_OFF);
+  g_autoptr (TernSession) session = NULL;
+  g_autoptr (GPtrArray) results = new_results ();
+  g_autofree char *found = NULL;
+  GString *all = g_string_new (NULL);
+  TernSessionStats of;
+
+  params.reuse = *reuse;
+  session = new_session (model, &params);
+  push_still (session, 0, 22, 0);
+  push_still (session, 22, 40, 30);
+  tern_session_finish (session);
+  found = reasons (session, results);
+  for (guint i = 0; i < results->len; i++)
+    g_string_append_printf (all, "%s\n", ((const TernResult *) g_ptr_array_index (results, i))->result);
+  tern_session_stats (session, &of);
+  *stats = of.reuse;
+  return g_string_free (all, FALSE);
+}
+
+/* Frames that are the same have the same tokens, and what is computed is counted. */
+static void
+test_reuse_sessions (void)
+{
+  g_autoptr (TernModel) model = open_model (0);
+  TernReuseParams params = TERN_REUSE_PARAMS_INIT;
+  g_autofree char *off = NULL, *whole = NULL, *on = NULL;
+  TernReuseStats stats;
+
+  off = say (model, &params, &stats);
+  g_assert_cmpuint (stats.frames + stats.patches_computed + stats.operations, ==, 0);
+  params.mode = TERN_REUSE_ON;
+  params.refresh = 1;
+  whole = say (model, &params, &stats);
+  g_assert_cmpstr (whole, ==, off);
+  g_assert_cmpuint (stats.refreshed, ==, 40);
+  g_assert_cmpuint (stats.patches_reused, ==, 0);
+  g_assert_cmpuint (stats.operations, ==, stats.operations_whole);
+  params.refresh = 0;
+  on = say (model, &params, &stats);
+  g_assert_cmpuint (stats.frames, ==, 40);
+  g_assert_cmpuint (stats.refreshed, <=, 2);    /* the first one, and where others begin */
+  g_assert_cmpuint (stats.patches_reused, >, stats.patches_computed);
+  g_assert_cmpuint (2 * stats.operations, <, stats.operations_whole);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -384,5 +464,7 @@ main (int argc, char **argv)
   g_test_add_func ("/session-gate/questions", test_questions);
   g_test_add_func ("/session-gate/flush", test_flush);
   g_test_add_func ("/session-gate/tokens", test_tokens);
+  g_test_add_func ("/session-reuse/params", test_reuse_params);
+  g_test_add_func ("/session-reuse/sessions", test_reuse_sessions);
   return g_test_run ();
 }

@@ -269,8 +269,8 @@ still_pixels (TernVisionState *state, const TernImage *image, const TernVisionOp
 }
 
 /* The aspect kept: what is shown is resized once; padding is put around it. */
-static gboolean
-fit_frame (TernVisionState *state, const TernImage *image, const TernVisionOptions *options, const TernVisionPlan *planned,
+gboolean
+tern_vision_fit_frame (TernVisionState *state, const TernImage *image, const TernVisionOptions *options, const TernVisionPlan *planned,
     GError **error)
 {
   TernTurn turn = tern_image_turn (image);
@@ -310,7 +310,7 @@ pixels (TernVisionState *state, const TernImage *image, const TernVisionOptions 
 
   tern_transfer_prepare (image->transfer);
   if (!options->tile && options->scaling != TERN_SCALING_STRETCH)
-    return fit_frame (state, image, options, planned, error);
+    return tern_vision_fit_frame (state, image, options, planned, error);
   if (options->tile) {
     if (!still_pixels (state, image, options, planned, i, error))
       return FALSE;
@@ -328,7 +328,7 @@ static gboolean
 linear (TernVisionState *state, guint round, TernVisionLoop *loop)
 {
   return tern_vision_loop_product (state, round, loop, &state->vision->mm[0], NULL, state->wide,
-      tern_vision_tokens (state), state->tokens);
+      tern_vision_tokens (state), tern_vision_token_rows (state));
 }
 
 static const TernVisionStage stages[] = { tern_vision_unshuffle, linear, NULL };
@@ -339,6 +339,7 @@ const TernProjector tern_projector_idefics3 = {
   .swapped_ffn = TRUE,
   .read_keys = read_keys,
   .bind = bind,
+  .reusable = TRUE,
   .plan = plan,
   .sub_tokens = sub_tokens,
   .pixels = pixels,

@@ -175,6 +175,30 @@ smart_resize (const Rules *rules, guint width, guint height, guint *out_w, guint
   *out_h = (guint) h;
 }
 
+gboolean
+tern_vision_smart_size (const TernVision *vision, guint width, guint height, const TernVisionOptions *options, guint *out_w,
+    guint *out_h, GError **error)
+{
+  Rules rules;
+
+  if (!rules_init (&rules, vision, options, error))
+    return FALSE;
+  smart_resize (&rules, width, height, out_w, out_h);
+  return TRUE;
+}
+
+gboolean
+tern_vision_smart_tokens (const TernVision *vision, const TernVisionOptions *options, guint *tokens, GError **error)
+{
+  guint64 step = vision->info.patch * vision->info.factor;
+  Rules rules;
+
+  if (!rules_init (&rules, vision, options, error))
+    return FALSE;
+  *tokens = (guint) MAX (1, rules.max_pixels / (step * step));
+  return TRUE;
+}
+
 static gboolean
 is_too_large (const Rules *rules, guint width, guint height)
 {
@@ -294,34 +318,15 @@ norm_input (TernVisionState *state, guint round, TernVisionLoop *loop)
       tern_vision_tokens (state), vision->mm[0].cols, INPUT_NORM_EPS);
 }
 
-static gboolean
-first_linear (TernVisionState *state, guint round, TernVisionLoop *loop)
-{
-  return tern_vision_loop_product (state, round, loop, &state->vision->mm[0], state->vision->mm_bias[0], state->wide,
-      tern_vision_tokens (state), state->projected);
-}
-
-static gboolean
-gelu (TernVisionState *state, guint round, TernVisionLoop *loop)
-{
-  return round == 0 && tern_vision_loop_activate (loop, tern_activation_gelu_erf, state->projected,
-      (gsize) tern_vision_tokens (state) * state->vision->mm[0].rows);
-}
-
-static gboolean
-second_linear (TernVisionState *state, guint round, TernVisionLoop *loop)
-{
-  return tern_vision_loop_product (state, round, loop, &state->vision->mm[1], state->vision->mm_bias[1], state->projected,
-      tern_vision_tokens (state), state->tokens);
-}
-
-static const TernVisionStage stages[] = { tern_vision_unshuffle, norm_input, first_linear, gelu, second_linear, NULL };
+static const TernVisionStage stages[] = { tern_vision_unshuffle, norm_input, tern_vision_widen_tokens, tern_vision_bend_tokens,
+  tern_vision_narrow_tokens, NULL };
 
 const TernProjector tern_projector_lfm2 = {
   .name = "lfm2",
   .scaling = TERN_SCALING_CROP,
   .read_keys = read_keys,
   .bind = bind,
+  .reusable = TRUE,
   .plan = plan,
   .sub_tokens = sub_tokens,
   .pixels = pixels,

@@ -11,6 +11,7 @@ fill_info (TernLlm *llm, const TernDecoderParams *p)
   TernLlmInfo *info = &llm->info;
 
   info->n_layers = p->n_layers;
+  info->n_unused = p->n_extra;
   info->width = p->width;
   info->n_vocab = p->n_vocab;
   info->n_heads = p->max_heads;
@@ -40,8 +41,10 @@ enter_layer (TernDecoder *d, guint i)
   dims[TERN_R2] = p->rope_dim / 2;
   dims[TERN_Q] = (guint64) p->heads[i] * p->head_dim;
   dims[TERN_KV] = (guint64) p->kv_heads[i] * p->head_dim;
+  dims[TERN_Q2] = 2 * dims[TERN_Q];
   dims[TERN_QKV] = dims[TERN_Q] + 2 * dims[TERN_KV];
   dims[TERN_F] = p->ffn[i];
+  dims[TERN_1] = 1;
 }
 
 /* Frequencies may be divided by one factor for all, and by one for each (Llama 3). */
@@ -55,6 +58,9 @@ load_rope (TernDecoder *d, GError **error)
 
   tern_rope_init (rope, p->rope_dim, p->rope_base);
   rope->pairs = d->arch->rope_pairs;
+  if (p->has_sections)
+    tern_rope_interleave (rope, p->rope_sections[TERN_AXIS_H], p->rope_sections[TERN_AXIS_W]);
+  d->llm->info.has_places = p->has_sections;
   if (p->yarn.factor > 0)
     tern_rope_yarn (rope, p->rope_base, p->yarn.factor, p->yarn.original, p->yarn.beta_fast, p->yarn.beta_slow);
   rope->magnitude *= p->rope_magnitude;
@@ -83,6 +89,20 @@ load_ends (TernDecoder *d, GError **error)
     return FALSE;
   llm->tied = !llm->output.rows;
   return TRUE;
+}
+
+/* Blocks have checked what their tensors say; what a product of such sizes takes, no tensor shows. */
+static gboolean
+check_state (const TernDecoder *d, GError **error)
+{
+  gsize bytes = tern_llm_state_bytes (d->llm);
+
+  if (bytes <= TERN_STATE_MAX)
+    return TRUE;
+  g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: keys of %s that size recurrent states: expected at most %"
+      G_GUINT64_FORMAT " bytes for all layers together, found %" G_GSIZE_FORMAT, tern_gguf_path (d->llm->file),
+      d->architecture, TERN_STATE_MAX, bytes);
+  return FALSE;
 }
 
 static gboolean
@@ -126,9 +146,10 @@ load (TernDecoder *d, GError **error)
 {
   TernLlm *llm = d->llm;
 
-  if (!tern_decoder_params_read (&d->params, llm->file, d->architecture, error))
+  if (!tern_decoder_params_read (&d->params, d->arch, llm->file, d->architecture, error))
     return FALSE;
   d->source.n_layers = d->params.n_layers;
+  d->source.n_extra = d->params.n_extra;
   if (!check_experts (d, error))
     return FALSE;
   enter_layer (d, 0);
@@ -136,9 +157,12 @@ load (TernDecoder *d, GError **error)
     return FALSE;
   fill_info (llm, &d->params);
   llm->eps = d->params.eps;
+  llm->embedding_scale = d->embedding_scale;
+  llm->residual_scale = d->residual_scale;
+  llm->logit_scale = d->logit_scale;
   llm->bit_linear = d->arch->bit_linear;
   llm->layers = g_new0 (TernLayer, d->params.n_layers);
-  return load_rope (d, error) && load_ends (d, error) && load_layers (d, error)
+  return load_rope (d, error) && load_ends (d, error) && load_layers (d, error) && check_state (d, error)
       && tern_block_check_names (&d->source, error);
 }
 
@@ -146,11 +170,12 @@ gboolean
 tern_decoder_load (TernLlm *llm, const TernArch *arch, const char *architecture, GError **error)
 {
   TernDecoder d = {
-    .llm = llm, .arch = arch, .architecture = architecture,
+    .llm = llm, .arch = arch, .architecture = architecture, .embedding_scale = 1, .residual_scale = 1, .logit_scale = 1,
     .source = { .file = llm->file, .kernels = llm->kernels, .architecture = architecture, .table = arch->tensors },
   };
   gboolean ok = load (&d, error);
 
+  g_free (d.expert_ffn);
   tern_decoder_params_clear (&d.params);
   return ok;
 }
@@ -168,7 +193,8 @@ tern_decoder_attention (const TernDecoder *d, GError **error)
     return NULL;
   }
   return tern_attention_new (&d->source, &(TernAttentionParams) { .width = p->width, .n_heads = p->heads[i],
-          .n_kv = p->kv_heads[i], .head_dim = p->head_dim, .eps = p->eps }, error);
+          .n_kv = p->kv_heads[i], .head_dim = p->head_dim, .eps = p->eps, .scale = p->attention_scale,
+          .gated = d->arch->gated_attention }, error);
 }
 
 TernBlock *

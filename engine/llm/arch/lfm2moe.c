@@ -58,6 +58,7 @@ lfm2moe_keys (TernDecoder *d, GError **error)
   char key[TERN_KEY_SIZE];
 
   d->moe.width = d->params.width;
+  d->moe.least = 1e-6f;
   if (!tern_lfm2_keys (d, error) || !read_experts (&d->moe, d->source.file, d->architecture, error)
       || !read_router (&d->moe, d->source.file, d->architecture, error)
       || !tern_gguf_u32_or (d->source.file, tern_arch_key (key, d->architecture, "leading_dense_block_count"), 0,

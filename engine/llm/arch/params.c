@@ -63,7 +63,7 @@ unsupported (const TernGguf *file, const char *key, GError **error, const char *
 }
 
 static gboolean
-refuse_variants (const TernGguf *file, const char *arch, GError **error)
+refuse_variants (const TernArch *family, const TernGguf *file, const char *arch, GError **error)
 {
   char key[TERN_KEY_SIZE];
   gboolean causal;
@@ -81,6 +81,8 @@ refuse_variants (const TernGguf *file, const char *arch, GError **error)
   for (guint i = 0; i < G_N_ELEMENTS (variants); i++) {
     float value;
 
+    if (family->variants && g_strv_contains (family->variants, variants[i].name))
+      continue;
     if (!tern_gguf_f32_or (file, tern_arch_key (key, arch, variants[i].name), -FLT_MAX, FLT_MAX, 0, &value, error))
       return FALSE;
     if (value != 0 && value != variants[i].neutral)
@@ -131,7 +133,7 @@ read_widths (TernDecoderParams *p, const TernGguf *file, const char *arch, GErro
 
 /* Heads: every attention layer's query heads share kv heads evenly. */
 static gboolean
-read_heads (TernDecoderParams *p, const TernGguf *file, const char *arch, GError **error)
+read_heads (TernDecoderParams *p, const TernArch *family, const TernGguf *file, const char *arch, GError **error)
 {
   char key[TERN_KEY_SIZE], heads_key[TERN_KEY_SIZE];
   guint first = 0;
@@ -155,6 +157,8 @@ read_heads (TernDecoderParams *p, const TernGguf *file, const char *arch, GError
     p->max_heads = MAX (p->max_heads, p->heads[i]);
   }
 
+  if (!first && family->sparse_layers)
+    return TRUE;
   if (!first)
     return tern_gguf_bad_key (file, heads_key, error, "expected 1 to %u, found 0", p->width);
   has_length = tern_gguf_has (file, tern_arch_key (key, arch, "attention.key_length"));
@@ -167,6 +171,19 @@ read_heads (TernDecoderParams *p, const TernGguf *file, const char *arch, GError
     return tern_gguf_bad_key (file, key, error, "expected at most %u values in all %u heads, found %u in each", MAX_INNER,
         p->max_heads, p->head_dim);
   return TRUE;
+}
+
+static gboolean
+check_value_length (const TernDecoderParams *p, const TernGguf *file, const char *arch, GError **error)
+{
+  char key[TERN_KEY_SIZE];
+  guint32 length;
+
+  tern_arch_key (key, arch, "attention.value_length");
+  if (!tern_gguf_u32_or (file, key, 1, 1u << 16, p->head_dim, &length, error))
+    return FALSE;
+  return length == p->head_dim || tern_gguf_bad_key (file, key, error, "expected the length of a key, %u, found %u",
+      p->head_dim, length);
 }
 
 static gboolean
@@ -224,13 +241,7 @@ static gboolean
 read_rope (TernDecoderParams *p, const TernGguf *file, const char *arch, GError **error)
 {
   char key[TERN_KEY_SIZE];
-  guint32 value_length;
 
-  tern_arch_key (key, arch, "attention.value_length");
-  if (!tern_gguf_u32_or (file, key, 1, 1u << 16, p->head_dim, &value_length, error))
-    return FALSE;
-  if (value_length != p->head_dim)
-    return tern_gguf_bad_key (file, key, error, "expected the length of a key, %u, found %u", p->head_dim, value_length);
   /* A file without the key means 10000, as everywhere in GGUF. */
   if (!tern_gguf_f32_or (file, tern_arch_key (key, arch, "rope.freq_base"), FLT_MIN, FLT_MAX, 10000, &p->rope_base,
           error)
@@ -242,8 +253,46 @@ read_rope (TernDecoderParams *p, const TernGguf *file, const char *arch, GError 
   return read_rope_scaling (p, file, arch, error);
 }
 
+/* Layers of heads that guess further tokens are counted with the others, behind which they stand. */
+static gboolean
+leave_extra (TernDecoderParams *p, const TernGguf *file, const char *arch, GError **error)
+{
+  char key[TERN_KEY_SIZE];
+
+  if (!tern_gguf_u32_or (file, tern_arch_key (key, arch, "nextn_predict_layers"), 0, p->n_layers - 1, 0, &p->n_extra, error))
+    return FALSE;
+  p->n_layers -= p->n_extra;
+  return TRUE;
+}
+
+static gboolean
+read_eps (TernDecoderParams *p, const TernArch *family, const TernGguf *file, const char *arch, GError **error)
+{
+  char key[TERN_KEY_SIZE], other[TERN_KEY_SIZE];
+
+  tern_arch_key (key, arch, "attention.layer_norm_rms_epsilon");
+  tern_arch_key (other, arch, "attention.layer_norm_epsilon");
+  if (family->layer_norm_epsilon && !tern_gguf_has (file, key) && tern_gguf_has (file, other))
+    return tern_gguf_f32 (file, other, FLT_MIN, 1, &p->eps, error);
+  return tern_gguf_f32 (file, key, FLT_MIN, 1, &p->eps, error);
+}
+
+/* RoPE, where the family has it and the file does not switch it off. */
+static gboolean
+read_positions (TernDecoderParams *p, const TernArch *family, const TernGguf *file, const char *arch, GError **error)
+{
+  char key[TERN_KEY_SIZE];
+  gboolean turns = !family->no_positions;
+
+  if (family->positions_by_key && !tern_gguf_bool_or (file, tern_arch_key (key, arch, "rope.scaling.finetuned"), TRUE, &turns,
+          error))
+    return FALSE;
+  return !turns || read_rope (p, file, arch, error);
+}
+
 gboolean
-tern_decoder_params_read (TernDecoderParams *p, const TernGguf *file, const char *arch, GError **error)
+tern_decoder_params_read (TernDecoderParams *p, const TernArch *family, const TernGguf *file, const char *arch,
+    GError **error)
 {
   char key[TERN_KEY_SIZE];
 
@@ -252,16 +301,16 @@ tern_decoder_params_read (TernDecoderParams *p, const TernGguf *file, const char
           &p->n_layers, error)
       || !read_widths (p, file, arch, error)
       || !tern_gguf_u32 (file, tern_arch_key (key, arch, "context_length"), 1, MAX_CONTEXT, &p->context, error)
-      || !tern_gguf_f32 (file, tern_arch_key (key, arch, "attention.layer_norm_rms_epsilon"), FLT_MIN, 1, &p->eps,
-          error))
+      || !read_eps (p, family, file, arch, error))
     return FALSE;
   p->heads = g_new0 (guint32, p->n_layers);
   p->kv_heads = g_new0 (guint32, p->n_layers);
   p->ffn = g_new0 (guint32, p->n_layers);
-  return read_heads (p, file, arch, error) && read_rope (p, file, arch, error)
-      && tern_gguf_u32_layers (file, tern_arch_key (key, arch, "feed_forward_length"), 1, MAX_INNER, p->n_layers,
-          p->ffn, error)
-      && refuse_variants (file, arch, error);
+  return read_heads (p, family, file, arch, error) && (!p->max_heads || check_value_length (p, file, arch, error))
+      && read_positions (p, family, file, arch, error)
+      && (family->experts_alone || tern_gguf_u32_layers (file, tern_arch_key (key, arch, "feed_forward_length"),
+              !family->sparse_layers, MAX_INNER, p->n_layers, p->ffn, error))
+      && refuse_variants (family, file, arch, error) && leave_extra (p, file, arch, error);
 }
 
 void

@@ -96,7 +96,7 @@ take_block (const TernAttending *a, const Tile *tile, guint row, gsize seen, gsi
   memset (scores + seen, 0, (n_keys - seen) * sizeof (float));
   if (!seen)
     return;
-  sum = a->pass->kernels->softmax_step (scores, seen, 1 / sqrtf (a->head_dim), &tile->largest[row]);
+  sum = a->pass->kernels->softmax_step (scores, seen, a->scale, &tile->largest[row]);
   shrink = before == tile->largest[row] ? 1 : expf (before - tile->largest[row]);
   tile->total[row] = tile->total[row] * shrink + sum;
   for (guint c = 0; shrink != 1 && c < a->head_dim; c++)
@@ -278,7 +278,7 @@ after_head (const TernAttending *a, const TernAttendRow *row, TernKvPart part, g
 static void
 weigh_heads (const TernAttending *a, float *scores, guint n_keys, guint n, gsize at, gsize stride)
 {
-  float scale = 1 / sqrtf (a->head_dim);
+  float scale = a->scale;
   guint group = group_size (a);
 
   for (guint h = 0; h < n; h++) {
@@ -426,7 +426,7 @@ weigh_splits (void *data, guint begin, guint end, guint worker)
 
       if (head % group == 0)
         score_piece (a, &piece, row, head / group, first, n);
-      pass->kernels->softmax_step (scores, n, 1 / sqrtf (a->head_dim), &largest);
+      pass->kernels->softmax_step (scores, n, a->scale, &largest);
       for (guint i = 0; i < n; i++)
         mean[i] += scores[i] / a->total[whole];
     }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Causal attention of query rows over a KV cache: o = softmax (q k^T / sqrt (head_dim)) v. */
+/* Causal attention of query rows over a KV cache: o = softmax (scale q k^T) v. */
 #pragma once
 
 #include "engine/llm/blocks/blocks.h"
@@ -24,6 +24,7 @@ typedef struct {
  * i / (n_heads / n_kv). */
 typedef struct {
   guint n_heads, n_kv, head_dim;
+  float scale;                  /* of scores */
   const TernPass *pass;
   float *q, *o;                 /* [n, n_heads, head_dim] */
   float *k, *v;                 /* [n, n_kv, head_dim] */
@@ -37,6 +38,9 @@ typedef struct {
 
 /* The cache of @timeline that the running layer reads and writes. */
 TernKvCache tern_attend_cache (const TernAttending *a, const TernTimeline *timeline);
+/* What an attention block keeps of @timeline, in the part of its pages that begins at @at; without a timeline the shape alone.
+ * FALSE: @block is another one, or NULL. */
+gboolean tern_attention_cache (const TernBlock *block, const TernTimeline *timeline, gsize at, TernKvCache *cache);
 /* Takes all that a pass of up to @n rows needs, the members above, from @arena. */
 void tern_attend_take (TernAttending *a, TernArena *arena, guint n, guint context);
 /* Bytes of every worker's scratch for passes of up to @n rows; of @a the shape alone is looked at. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Grouped-query attention (arXiv:2305.13245) with rotary positions: projections, norms and heads. What is attended to
  * is attend.c's. */
+#include <math.h>
 #include <string.h>
 
 #include "tern/error.h"
@@ -9,7 +10,7 @@
 typedef struct {
   TernBlock parent;
   TernAttentionParams params;
-  TernLinear q;                 /* [n_heads * head_dim, width] */
+  TernLinear q;                 /* [n_heads * head_dim, width]; gated: [n_heads, 2 head_dim, width] */
   TernLinear k, v;              /* [n_kv * head_dim, width] */
   TernLinear out;               /* [width, n_heads * head_dim] */
   float *q_bias, *k_bias, *v_bias, *out_bias;   /* as the linears' rows, or NULL */
@@ -44,9 +45,9 @@ static gsize
 attention_owned (const TernBlock *block)
 {
   const Attention *self = (const Attention *) block;
-  gsize q_dim = self->q.rows, kv_dim = self->k.rows, floats = 0;
+  gsize q_dim = (gsize) self->params.n_heads * self->params.head_dim, kv_dim = self->k.rows, floats = 0;
 
-  floats += (self->q_bias ? q_dim : 0) + (self->k_bias ? kv_dim : 0) + (self->v_bias ? kv_dim : 0);
+  floats += (self->q_bias ? self->q.rows : 0) + (self->k_bias ? kv_dim : 0) + (self->v_bias ? kv_dim : 0);
   floats += (self->out_bias ? self->params.width : 0) + (self->sub_norm ? q_dim : 0);
   floats += (self->q_norm ? self->params.head_dim : 0) + (self->k_norm ? self->params.head_dim : 0);
   return floats * sizeof (float);
@@ -65,7 +66,15 @@ attending (const Attention *self)
 {
   const TernAttentionParams *p = &self->params;
 
-  return (TernAttending) { .n_heads = p->n_heads, .n_kv = p->n_kv, .head_dim = p->head_dim };
+  return (TernAttending) { .n_heads = p->n_heads, .n_kv = p->n_kv, .head_dim = p->head_dim, .scale = p->scale };
+}
+
+/* All that a pass needs; returns queries with their gates [n, n_heads, 2, head_dim], NULL without gates. */
+static float *
+take_work (const Attention *self, TernAttending *a, TernArena *arena, guint n, guint context)
+{
+  tern_attend_take (a, arena, n, context);
+  return self->params.gated ? tern_plan_take (arena, n, self->q.rows, sizeof (float)) : NULL;
 }
 
 static void
@@ -73,7 +82,7 @@ attention_work (const TernBlock *block, TernArena *arena, guint n, guint context
 {
   TernAttending a = attending ((const Attention *) block);
 
-  tern_attend_take (&a, arena, n, context);
+  take_work ((const Attention *) block, &a, arena, n, context);
 }
 
 static gsize
@@ -88,7 +97,19 @@ attention_worker (const TernBlock *block, guint n, guint context)
 typedef struct {
   const Attention *self;
   const TernAttending *a;
+  float *gated;                 /* as take_work() has it */
 } Turning;
+
+/* Queries of row @t from between the gates. */
+static void
+take_queries (const Turning *turning, gsize t)
+{
+  const TernAttentionParams *p = &turning->self->params;
+  gsize head = p->head_dim;
+
+  for (gsize h = t * p->n_heads; turning->gated && h < (t + 1) * p->n_heads; h++)
+    memcpy (turning->a->q + h * head, turning->gated + 2 * h * head, head * sizeof (float));
+}
 
 /* Norm and rotation of the heads of rows [begin, end); then their keys and values are ready for the cache. What
  * attention will put out is scratch until then. */
@@ -107,6 +128,7 @@ turn_rows (void *data, guint begin, guint end, guint worker)
     const float *angles = a->pass->angles + (gsize) t * rope->dim;
     float *spare = a->o + (gsize) t * p->n_heads * p->head_dim;
 
+    take_queries (turning, t);
     for (guint h = 0; h < n_heads; h++) {
       gboolean is_q = h < p->n_heads;
       float *x = is_q ? a->q + ((gsize) t * p->n_heads + h) * p->head_dim
@@ -125,16 +147,19 @@ turn_rows (void *data, guint begin, guint end, guint worker)
   }
 }
 
-/* Norm of the output rows [begin, end). */
+/* Gates and norm of the output rows [begin, end). */
 static void
-norm_rows (void *data, guint begin, guint end, guint worker)
+finish_rows (void *data, guint begin, guint end, guint worker)
 {
   const Turning *turning = data;
-  gsize q_dim = turning->self->q.rows;
+  const TernAttentionParams *p = &turning->self->params;
+  gsize head = p->head_dim, q_dim = p->n_heads * head;
 
   for (gsize t = begin; t < end; t++) {
     float *o = turning->a->o + t * q_dim;
 
+    for (gsize h = 0; turning->gated && h < p->n_heads; h++)
+      turning->a->pass->kernels->sigmoid_mul (o + h * head, turning->gated + 2 * (t * p->n_heads + h) * head + head, head);
     if (turning->self->sub_norm)
       turning->a->pass->kernels->rms_norm (o, o, turning->self->sub_norm, q_dim, turning->self->params.eps);
     tern_block_round (turning->a->pass, o, q_dim);
@@ -142,10 +167,12 @@ norm_rows (void *data, guint begin, guint end, guint worker)
 }
 
 static gboolean
-run_qkv (const Attention *self, const TernAttending *a, TernPass *pass, TernLinearInput *input)
+run_qkv (const Turning *turning, TernPass *pass, TernLinearInput *input)
 {
+  const Attention *self = turning->self;
+  const TernAttending *a = turning->a;
   const TernLinearProduct products[] = {
-    { &self->q, self->q_bias, a->q, self->q.rows },
+    { &self->q, self->q_bias, turning->gated ? turning->gated : a->q, self->q.rows },
     { &self->k, self->k_bias, a->k, self->k.rows },
     { &self->v, self->v_bias, a->v, self->v.rows },
   };
@@ -159,18 +186,18 @@ attention_eval (const TernBlock *block, TernPass *pass, const float *x, float *y
   const Attention *self = (const Attention *) block;
   gsize q_dim = (gsize) self->params.n_heads * self->params.head_dim;
   TernAttending a = attending (self);
-  Turning turning = { self, &a };
+  Turning turning = { self, &a, NULL };
   TernLinearInput input;
 
   a.pass = pass;
-  tern_attend_take (&a, &pass->work, pass->n, pass->context);
+  turning.gated = take_work (self, &a, &pass->work, pass->n, pass->context);
   tern_block_input (pass, &input, x, self->params.width);
-  if (!run_qkv (self, &a, pass, &input))
+  if (!run_qkv (&turning, pass, &input))
     return FALSE;
   tern_pool_run (tern_block_pool (pass, 16 * pass->n * q_dim), turn_rows, &turning, pass->n, 1);
   tern_attend (&a);
-  if (self->sub_norm || pass->round)
-    tern_pool_run (tern_block_pool (pass, 4 * pass->n * q_dim), norm_rows, &turning, pass->n, 1);
+  if (self->sub_norm || pass->round || turning.gated)
+    tern_pool_run (tern_block_pool (pass, 4 * pass->n * q_dim), finish_rows, &turning, pass->n, 1);
   tern_block_input (pass, &input, a.o, q_dim);
   return tern_block_run (pass, &self->out, self->out_bias, &input, y);
 }
@@ -243,9 +270,10 @@ load_biases (Attention *self, const TernBlockSource *source, GError **error)
 static gboolean
 load_projections (Attention *self, const TernBlockSource *source, GError **error)
 {
-  const TernTensor *qkv;
+  const TernTensor *qkv = NULL;
 
-  if (!tern_block_tensor (source, &qkv, "attn_qkv.weight", error))
+  /* Where queries have gates, files have something else of that name in other layers. */
+  if (!self->params.gated && !tern_block_tensor (source, &qkv, "attn_qkv.weight", error))
     return FALSE;
   if (qkv)
     return split_qkv (self, source, qkv, error);
@@ -272,6 +300,8 @@ tern_attention_new (const TernBlockSource *source, const TernAttentionParams *pa
 
   self->parent.klass = &attention_class;
   self->params = *params;
+  if (params->scale == 0)
+    self->params.scale = 1 / sqrtf (params->head_dim);
   if (!load_tensors (self, source, error)) {
     tern_block_free (&self->parent);
     return NULL;
@@ -284,13 +314,31 @@ tern_attention_new (const TernBlockSource *source, const TernAttentionParams *pa
 const float *
 tern_attention_row (const TernBlock *block, const TernTimeline *timeline, gsize at, gboolean value, guint head, guint pos)
 {
-  const TernAttentionParams *p = &((const Attention *) block)->params;
+  const TernAttentionParams *p;
   TernKvCache cache = { .type = timeline->store->kv, .table = &timeline->table, .at = at };
 
+  block = tern_pair_first (block);
+  p = &((const Attention *) block)->params;
   /* Floats alone can be looked at as they are. */
-  if (block->klass != &attention_class || cache.type != TERN_KV_F32 || pos >= timeline->table.n || head >= p->n_kv)
+  if (!block || block->klass != &attention_class || cache.type != TERN_KV_F32 || pos >= timeline->table.n
+      || head >= p->n_kv)
     return NULL;
   cache.n_kv = p->n_kv;
   cache.head_dim = p->head_dim;
   return tern_kvcache_row (&cache, value ? TERN_KV_VALUES : TERN_KV_KEYS, head, pos, NULL);
+}
+
+gboolean
+tern_attention_cache (const TernBlock *block, const TernTimeline *timeline, gsize at, TernKvCache *cache)
+{
+  const TernAttentionParams *p = &((const Attention *) block)->params;
+
+  if (!block || block->klass != &attention_class)
+    return FALSE;
+  *cache = (TernKvCache) { .n_kv = p->n_kv, .head_dim = p->head_dim, .at = at };
+  if (timeline) {
+    cache->type = timeline->store->kv;
+    cache->table = &timeline->table;
+  }
+  return TRUE;
 }

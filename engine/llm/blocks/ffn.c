@@ -1,20 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Gated feed-forward (SwiGLU, arXiv:2002.05202, and the same with other activations). */
+/* Feed-forward, gated (SwiGLU, arXiv:2002.05202, and the same with other activations) or, in families without ffn_gate, with the
+ * activation of up alone (squared ReLU: arXiv:2109.08668). */
+#include <math.h>
+
 #include "engine/llm/blocks/blocks.h"
 
 typedef struct {
   TernBlock parent;
   TernFfnParams params;
-  TernLinear gate, up;          /* [inner, width] */
+  TernLinear gate, up;          /* [inner, width]; gate has no rows where there is none */
   TernLinear down;              /* [width, inner] */
   float *gate_bias, *up_bias, *down_bias;       /* as the linears' rows, or NULL */
   float *norm;                  /* [inner] before down, or NULL */
+  float *share;                 /* [width] or NULL: rows count sigmoid (share . x) times */
 } Ffn;
 
 typedef struct {
   const Ffn *self;
   const TernPass *pass;
-  float *gate, *up;             /* [n, inner] */
+  float *gate, *up;             /* [n, inner]; the same without a gate */
 } Gating;
 
 static void
@@ -26,6 +30,7 @@ ffn_free (TernBlock *block)
   tern_mem_free (self->up_bias);
   tern_mem_free (self->down_bias);
   tern_mem_free (self->norm);
+  tern_mem_free (self->share);
   g_free (self);
 }
 
@@ -34,7 +39,8 @@ ffn_linears (TernBlock *block, TernLinearFunc func, void *data)
 {
   Ffn *self = (Ffn *) block;
 
-  func (&self->gate, data);
+  if (self->gate.rows)
+    func (&self->gate, data);
   func (&self->up, data);
   func (&self->down, data);
 }
@@ -46,14 +52,14 @@ ffn_owned (const TernBlock *block)
   gsize inner = self->params.inner;
 
   return ((self->gate_bias ? inner : 0) + (self->up_bias ? inner : 0) + (self->norm ? inner : 0)
-      + (self->down_bias ? self->params.width : 0)) * sizeof (float);
+      + (self->down_bias ? self->params.width : 0) + (self->share ? self->params.width : 0)) * sizeof (float);
 }
 
 static void
 take_work (const Ffn *self, TernArena *arena, guint n, float **gate, float **up)
 {
-  *gate = tern_plan_take (arena, n, self->params.inner, sizeof (float));
   *up = tern_plan_take (arena, n, self->params.inner, sizeof (float));
+  *gate = self->gate.rows ? tern_plan_take (arena, n, self->params.inner, sizeof (float)) : *up;
 }
 
 static void
@@ -70,15 +76,18 @@ gate_features (void *data, guint begin, guint end, guint worker)
 {
   const Gating *gating = data;
   const TernFfnParams *p = &gating->self->params;
+  const TernKernels *kernels = gating->pass->kernels;
 
   for (gsize t = 0; t < gating->pass->n; t++) {
     float *gate = gating->gate + t * p->inner + begin;
     const float *up = gating->up + t * p->inner + begin;
 
-    if (p->gate == TERN_GATE_RELU2)
-      gating->pass->kernels->relu2_mul (gate, up, end - begin);
+    if (gate == up)
+      kernels->relu2 (gate, end - begin);
+    else if (p->gate == TERN_GATE_RELU2)
+      kernels->relu2_mul (gate, up, end - begin);
     else
-      gating->pass->kernels->silu_mul (gate, up, end - begin);
+      kernels->silu_mul (gate, up, end - begin);
   }
 }
 
@@ -97,6 +106,31 @@ norm_rows (void *data, guint begin, guint end, guint worker)
   }
 }
 
+/* What share of a row counts. */
+typedef struct {
+  const Ffn *self;
+  const TernPass *pass;
+  const float *x;               /* [n, width] */
+  float *y;                     /* [n, width] */
+} Sharing;
+
+static void
+share_rows (void *data, guint begin, guint end, guint worker)
+{
+  const Sharing *sharing = data;
+  gsize width = sharing->self->params.width;
+
+  for (gsize t = begin; t < end; t++) {
+    float *y = sharing->y + t * width, share;
+
+    sharing->pass->kernels->gemm_f32 (&share, 1, sharing->self->share, width, 1, width, sharing->x + t * width, width, 1,
+        FALSE);
+    share = 1.0f / (1.0f + expf (-share));
+    for (gsize i = 0; i < width; i++)
+      y[i] *= share;
+  }
+}
+
 static gboolean
 ffn_eval (const TernBlock *block, TernPass *pass, const float *x, float *y)
 {
@@ -104,17 +138,26 @@ ffn_eval (const TernBlock *block, TernPass *pass, const float *x, float *y)
   Gating gating = { .self = self, .pass = pass };
   TernLinearProduct products[2];
   TernLinearInput input;
+  guint n = 0;
 
   take_work (self, &pass->work, pass->n, &gating.gate, &gating.up);
   tern_block_input (pass, &input, x, self->params.width);
-  products[0] = (TernLinearProduct) { &self->gate, self->gate_bias, gating.gate, self->params.inner };
-  products[1] = (TernLinearProduct) { &self->up, self->up_bias, gating.up, self->params.inner };
-  if (!tern_block_run_beside (pass, products, G_N_ELEMENTS (products), &input, gate_features, &gating))
+  if (self->gate.rows)
+    products[n++] = (TernLinearProduct) { &self->gate, self->gate_bias, gating.gate, self->params.inner };
+  products[n++] = (TernLinearProduct) { &self->up, self->up_bias, gating.up, self->params.inner };
+  if (!tern_block_run_beside (pass, products, n, &input, gate_features, &gating))
     return FALSE;
   if (self->norm || pass->round)
     tern_pool_run (tern_block_pool (pass, 4 * (gsize) pass->n * self->params.inner), norm_rows, &gating, pass->n, 1);
   tern_block_input (pass, &input, gating.gate, self->params.inner);
-  return tern_block_run (pass, &self->down, self->down_bias, &input, y);
+  if (!tern_block_run (pass, &self->down, self->down_bias, &input, y))
+    return FALSE;
+  if (self->share) {
+    Sharing sharing = { self, pass, x, y };
+
+    tern_pool_run (tern_block_pool (pass, 2 * (gsize) pass->n * self->params.width), share_rows, &sharing, pass->n, 1);
+  }
+  return TRUE;
 }
 
 static const TernBlockClass ffn_class = {
@@ -127,6 +170,23 @@ static const TernBlockClass ffn_class = {
   .eval = ffn_eval,
 };
 
+static gboolean
+load_tensors (Ffn *self, const TernBlockSource *source, GError **error)
+{
+  if (self->params.shared)
+    return tern_block_linear (source, &self->gate, "ffn_gate_shexp.weight", error)
+        && tern_block_linear (source, &self->up, "ffn_up_shexp.weight", error)
+        && tern_block_linear (source, &self->down, "ffn_down_shexp.weight", error)
+        && tern_block_vector (source, &self->share, "ffn_gate_inp_shexp.weight", error);
+  return tern_block_linear (source, &self->gate, "ffn_gate.weight", error)
+      && tern_block_vector (source, &self->gate_bias, "ffn_gate.bias", error)
+      && tern_block_linear (source, &self->up, "ffn_up.weight", error)
+      && tern_block_vector (source, &self->up_bias, "ffn_up.bias", error)
+      && tern_block_vector (source, &self->norm, "ffn_sub_norm.weight", error)
+      && tern_block_linear (source, &self->down, "ffn_down.weight", error)
+      && tern_block_vector (source, &self->down_bias, "ffn_down.bias", error);
+}
+
 TernBlock *
 tern_ffn_new (const TernBlockSource *source, const TernFfnParams *params, GError **error)
 {
@@ -134,17 +194,13 @@ tern_ffn_new (const TernBlockSource *source, const TernFfnParams *params, GError
 
   self->parent.klass = &ffn_class;
   self->params = *params;
-  if (!tern_block_linear (source, &self->gate, "ffn_gate.weight", error)
-      || !tern_block_vector (source, &self->gate_bias, "ffn_gate.bias", error)
-      || !tern_block_linear (source, &self->up, "ffn_up.weight", error)
-      || !tern_block_vector (source, &self->up_bias, "ffn_up.bias", error)
-      || !tern_block_vector (source, &self->norm, "ffn_sub_norm.weight", error)
-      || !tern_block_linear (source, &self->down, "ffn_down.weight", error)
-      || !tern_block_vector (source, &self->down_bias, "ffn_down.bias", error)) {
+  if (!load_tensors (self, source, error)) {
     tern_block_free (&self->parent);
     return NULL;
   }
-  self->gate.beside = &self->up;
-  self->gate.in_step = TRUE;
+  if (self->gate.rows) {
+    self->gate.beside = &self->up;
+    self->gate.in_step = TRUE;
+  }
   return &self->parent;
 }

@@ -37,12 +37,13 @@ shortconv_owned (const TernBlock *block)
 }
 
 /* The last taps - 1 values of z, oldest first. */
-static gsize
-shortconv_state (const TernBlock *block)
+static guint
+shortconv_state (const TernBlock *block, TernStatePart *parts)
 {
   const Shortconv *self = (const Shortconv *) block;
 
-  return (gsize) (self->params.taps - 1) * self->params.width * sizeof (float);
+  parts[0] = (TernStatePart) { "conv", self->params.taps - 1, self->params.width };
+  return 1;
 }
 
 static void
@@ -73,19 +74,18 @@ mix_segments (void *data, guint begin, guint end, guint worker)
 {
   const Mixing *mixing = data;
   const TernPass *pass = mixing->pass;
-  gsize width = mixing->self->params.width;
+  gsize width = mixing->self->params.width, taps = mixing->self->params.taps;
 
   for (guint s = begin; s < end; s++) {
     const TernPassSegment *segment = &pass->segments[s];
-    float *state = tern_pass_state (pass, segment->segment.timeline);
 
     for (gsize t = segment->first; t < segment->first + segment->segment.n; t++) {
-      void *kept = tern_pass_trail (pass, segment, t - segment->first);
+      TernStateStep step = tern_pass_step (pass, segment, t - segment->first, 0);
 
-      pass->kernels->shortconv (mixing->mixed + t * width, mixing->bcx + t * 3 * width, state, mixing->self->taps, width,
-          mixing->self->params.taps);
-      if (kept)
-        memcpy (kept, state, shortconv_state (&mixing->self->parent));
+      if (step.from != step.to)
+        memcpy (step.to, step.from, (taps - 1) * width * sizeof (float));
+      pass->kernels->shortconv (mixing->mixed + t * width, mixing->bcx + t * 3 * width, step.to, mixing->self->taps,
+          width, taps);
     }
   }
 }
@@ -135,10 +135,4 @@ tern_shortconv_new (const TernBlockSource *source, const TernShortconvParams *pa
     return NULL;
   }
   return &self->parent;
-}
-
-gboolean
-tern_block_is_shortconv (const TernBlock *block)
-{
-  return block->klass == &shortconv_class;
 }

@@ -1,0 +1,133 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""`tern watch` for a long time: cameras on a real RTSP server, each cut off three times, the broker away for a sixth of the
+time, the process killed in the middle. What was due is in the memory once, and all that was told at the broker once and in
+order, or that is said and the exit status is 1.
+
+usage: watch.py TERN [--cameras N] [--minutes M] [--model F --mmproj F]        (default: 8 cameras, 60 minutes, the bundled model)
+"""
+import argparse
+import pathlib
+import random
+import signal
+import sys
+import tempfile
+import time
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tests/watch"))
+import watching  # noqa: E402
+from brokers import MISSING, Broker, Proxy, Recorder, without_id  # noqa: E402
+from cameras import missing, serve  # noqa: E402
+
+WINDOW, DOWN, CUTS = 4.0, 3.0, 3        # s, s, each
+
+
+def settings(port):
+    return (f"[mqtt]\nhost=127.0.0.1\nport={port}\n[rule words]\nwords=man;dog;woman;girl;boy;people\nwindows=2\n"
+            "[lines log]\npath=log.jsonl\n")
+
+
+def schedule(cameras, seconds):
+    """(when, what, which), in order: cuts of cameras, the broker's absence, the kill."""
+    random.seed(1)
+    plan = [(seconds / 3, "broker goes", 0), (seconds / 3 + seconds / 6, "broker comes", 0), (seconds * .7, "kill", 0)]
+    for camera in range(cameras):
+        for cut in range(CUTS):
+            at = seconds * (.1 + .28 * cut + .02 * random.random())
+            plan += [(at, "camera goes", camera), (at + DOWN, "camera comes", camera)]
+    return sorted(plan)
+
+
+def memory_of(process):
+    for line in open(f"/proc/{process.pid}/status"):
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    return 0
+
+
+def drive(options, watch, servers, ports, proxy):
+    """Does what is planned; when cameras came back."""
+    came, began = [], time.time()
+    for at, what, which in schedule(options.cameras, options.minutes * 60):
+        time.sleep(max(0, began + at - time.time()))
+        if what == "camera goes":
+            servers[which].kill()
+            servers[which].wait()
+        elif what == "camera comes":
+            servers[which], _ = serve(ports[which])
+            came.append((f"cam{which}", time.time()))
+        elif what == "broker goes":
+            proxy.cut()
+        elif what == "broker comes":
+            proxy.mend()
+        else:
+            watch.end(signal.SIGKILL)
+            watch.start()
+    time.sleep(max(0, began + options.minutes * 60 - time.time()))
+    return came
+
+
+def report(options, watch, recorder, came, rss):
+    rows = watch.rows("SELECT camera, run, number, start / 1e6, end / 1e6, fresh FROM result ORDER BY camera, id")
+    doubled = missing_rows = breaks = 0
+    for name in sorted({row[0] for row in rows}):
+        mine = [row for row in rows if row[0] == name]
+        for run in {row[1] for row in mine}:
+            numbers = [row[2] for row in mine if row[1] == run]
+            doubled += len(numbers) - len(set(numbers))
+            missing_rows += max(numbers) + 1 - len(set(numbers))
+        breaks += sum(b[3] - a[3] > 1.5 * WINDOW for a, b in zip(mine, mine[1:]))
+    back = [min((row[3] - at for row in rows if row[0] == name and row[3] > at - 1), default=float("inf")) for name, at in came]
+    told, lines = recorder.told(), watch.lines()
+    same = without_id(told) == without_id(lines)
+    expected = options.cameras * (CUTS + 1)
+    print(f"cameras, minutes                                  {options.cameras}, {options.minutes:g}")
+    print(f"windows in the memory                             {len(rows)}, of which {sum(row[5] for row in rows)} had something new")
+    print(f"missing, doubled                                  {missing_rows}, {doubled}")
+    print(f"breaks between windows (cuts and the kill: {expected})    {breaks}")
+    print(f"from a camera's return to its next window, most   {max(back):.1f} s")
+    print(f"told the broker, told by lines                    {len(told)}, {len(lines)}: {'the same, in order' if same else 'NOT the same'}")
+    print(f"memory of the process, first and last             {rss[0]:.0f}, {rss[1]:.0f} MiB")
+    return same and not missing_rows and not doubled and breaks <= expected and max(back) <= 10
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("tern")
+    parser.add_argument("--cameras", type=int, default=8)
+    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--model")
+    parser.add_argument("--mmproj")
+    options = parser.parse_args()
+    why = missing() or (MISSING and f"no {MISSING[0]}")
+    if why:
+        sys.exit(f"watch.py: {why}")
+    watching.MODEL = "".join(f"{key}={value}\n" for key, value in (("model", options.model), ("mmproj", options.mmproj)) if value)
+    with tempfile.TemporaryDirectory(prefix="tern-bench-watch-") as folder:
+        servers, ports = map(list, zip(*(serve() for _ in range(options.cameras))))
+        broker = Broker(folder)
+        recorder, proxy = Recorder(broker, "all"), Proxy(broker)
+        watch = watching.Watch(options.tern, folder, "".join(
+            f"[camera cam{i}]\nsource=rtsp://127.0.0.1:{port}/camera\nwindow={WINDOW:g}s\n" for i, port in enumerate(ports))
+            + settings(proxy.port))
+        try:
+            watch.start()
+            watching.until(lambda: watch.count() >= options.cameras, "windows of all cameras")
+            first = memory_of(watch.process)
+            came = drive(options, watch, servers, ports, proxy)
+            last = memory_of(watch.process)
+            for server in servers:
+                server.kill()
+            watching.until(lambda: len(recorder.told()) >= len(watch.lines()), "the rest of what is told")
+            watch.end()
+            watching.until(lambda: len(recorder.told()) >= len(watch.lines()), "the last of what is told")
+            good = report(options, watch, recorder, came, (first, last))
+        finally:
+            watching.finish(watch)
+            for process in (*servers, recorder.process, broker.process):
+                process.kill()
+    sys.exit(not good)
+
+
+main()

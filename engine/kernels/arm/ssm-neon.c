@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "engine/kernels/arm/vec-neon.h"
+#include "engine/kernels/wide/ssm.inc"

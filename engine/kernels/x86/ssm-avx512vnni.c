@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "engine/kernels/x86/vec-avx512.h"
+#include "engine/kernels/wide/ssm.inc"

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A completion's work, as the scheduler's client: its pictures are encoded, its prompt is read, its answer is said. */
+#include "tern/completion-priv.h"
+
+#include "engine/base/mem.h"
+
+static TernCompletion *
+completion_of (TernClient *client)
+{
+  return (TernCompletion *) ((guint8 *) client - G_STRUCT_OFFSET (TernCompletion, client));
+}
+
+/* ---- The end ----------------------------------------------------------------------------------------------------- */
+
+/* The last event. @self may be on its way out after it. */
+static void
+finish (TernCompletion *self, const char *reason)
+{
+  self->state = TERN_COMPLETION_OVER;
+  self->end = g_get_monotonic_time ();
+  tern_completion_tell (self, reason);
+}
+
+/* Takes @error, which is told when the scheduler asks next. */
+static void
+fail (TernCompletion *self, GError *error)
+{
+  if (self->error)
+    g_error_free (error);
+  else
+    self->error = error;
+}
+
+static const char *
+reason_of (TernFinish finish)
+{
+  return finish == TERN_FINISH_LENGTH ? "length" : finish == TERN_FINISH_CANCELLED ? "cancelled" : "stop";
+}
+
+/* ---- Pictures ---------------------------------------------------------------------------------------------------- */
+
+static TernViewFrame *
+next_frame (const TernCompletion *self, TernView **view)
+{
+  for (guint i = 0; i < self->views->len; i++) {
+    TernViewFrame *frame = tern_view_next (*view = self->views->pdata[i]);
+
+    if (frame)
+      return frame;
+  }
+  return NULL;
+}
+
+static gboolean
+begin_frame (TernCompletion *self, TernViewFrame *frame, TernRound *round, GError **error)
+{
+  gsize width = tern_llm_info (self->text->llm)->width;
+
+  if (!frame->tokens && !(frame->tokens = tern_mem_alloc (frame->plan->n_tokens * width * sizeof (float),
+              "visual tokens of a picture", error)))
+    return FALSE;
+  return tern_vision_begin (round->vision, &frame->image, &frame->options, frame->plan, frame->tokens, error);
+}
+
+static gboolean
+completion_slice (TernClient *client, TernRound *round)
+{
+  TernCompletion *self = completion_of (client);
+  gint64 since = g_get_monotonic_time ();
+  GError *error = NULL;
+  TernVisionStep step = TERN_VISION_FAILED;
+  TernView *view;
+  TernViewFrame *frame = next_frame (self, &view);
+
+  if (!frame || tern_cancel_is_raised (&self->cancel))  /* somebody else needed it, too */
+    return FALSE;
+  if ((self->looking == frame && round->resume) || begin_frame (self, frame, round, &error))
+    step = tern_vision_step (round->vision, &self->cancel, &error);
+  self->looking = step == TERN_VISION_MORE ? frame : NULL;
+  if (step == TERN_VISION_DONE)
+    tern_view_encoded (view, frame, &error);
+  self->encode += g_get_monotonic_time () - since;
+  if (error && step != TERN_VISION_CANCELLED)
+    fail (self, error);
+  else
+    g_clear_error (&error);
+  return step == TERN_VISION_MORE;
+}
+
+/* ---- The prompt -------------------------------------------------------------------------------------------------- */
+
+static gboolean
+start_reading (TernCompletion *self, GError **error)
+{
+  g_autoptr (GArray) pictures = g_array_new (FALSE, FALSE, sizeof (TernPicture));
+
+  for (guint i = 0; i < self->views->len; i++)
+    tern_view_pictures (self->views->pdata[i], pictures);
+  self->visual_tokens = 0;
+  for (guint i = 0; i < pictures->len; i++)
+    self->visual_tokens += g_array_index (pictures, TernPicture, i).n;
+  self->prompt_tokens = self->ids->len - pictures->len + self->visual_tokens;
+  tern_reader_aim (&self->reader, self->ids, (const TernPicture *) pictures->data, pictures->len, self->ids->len);
+  self->read = g_get_monotonic_time ();
+  self->state = TERN_COMPLETION_READS;
+  return tern_scheduler_prepare_text (self->model->scheduler, self->text->llm, self->context, self->model->activations,
+      error);
+}
+
+/* What there is to do before words. */
+static gboolean
+advance (TernCompletion *self, GError **error)
+{
+  TernView *view;
+
+  if (self->state != TERN_COMPLETION_LOOKS)
+    return TRUE;
+  if (next_frame (self, &view))
+    return tern_scheduler_prepare_vision (self->model->scheduler, tern_model_vision (self->model),
+        self->model->activations, error);
+  return start_reading (self, error);
+}
+
+static TernDemand
+completion_demand (TernClient *client)
+{
+  TernCompletion *self = completion_of (client);
+  TernDemand demand = { 0 };
+  const TernWanted *rows;
+  GError *error = NULL;
+
+  if (self->state == TERN_COMPLETION_OVER)
+    return demand;
+  if (tern_cancel_is_raised (&self->cancel)) {
+    g_clear_error (&self->error);
+    finish (self, "cancelled");
+    return demand;
+  }
+  if (!self->error && !advance (self, &error))
+    fail (self, error);
+  if (self->error) {
+    finish (self, "error");
+    return demand;
+  }
+  if (self->state == TERN_COMPLETION_LOOKS) {
+    demand.slice = TRUE;
+  } else if (self->state == TERN_COMPLETION_READS) {
+    demand.prompt = tern_reader_left (&self->reader);
+    demand.awaited = TRUE;
+  } else {
+    demand.decode = tern_generator_wants (self->generator, &rows);
+  }
+  return demand;
+}
+
+/* ---- Passes ------------------------------------------------------------------------------------------------------ */
+
+static float *
+add_segment (TernCompletion *self, TernRound *round, TernSegment *segment)
+{
+  GError *error = NULL;
+  guint outputs = segment->want == TERN_LOGITS_ALL ? segment->n : segment->want != TERN_LOGITS_NONE;
+  float *rows;
+
+  segment->cancel = &self->cancel;
+  segment->logits = round->logits;
+  rows = tern_pass_add (round->pass, segment, &error);
+  if (!rows) {
+    fail (self, error);
+    return NULL;
+  }
+  round->logits += (gsize) outputs * tern_llm_info (self->text->llm)->n_vocab;
+  round->outputs -= outputs;
+  self->in_pass = TRUE;
+  return rows;
+}
+
+static guint
+completion_add_prompt (TernClient *client, TernRound *round)
+{
+  TernCompletion *self = completion_of (client);
+  guint left = tern_reader_left (&self->reader), n = MIN (MIN (left, round->rows), tern_pass_room (round->pass));
+  TernSegment segment = { .timeline = self->reader.timeline };
+  float *rows;
+
+  if (n == left && round->outputs == 0)
+    n = left - 1;
+  if (n == 0)
+    return 0;
+  segment.n = n;
+  segment.want = n == left ? TERN_LOGITS_LAST : TERN_LOGITS_NONE;
+  self->logits = n == left ? round->logits : NULL;
+  if (!(rows = add_segment (self, round, &segment)))
+    return 0;
+  tern_reader_fill (&self->reader, self->text->llm, rows, n);
+  round->rows -= n;
+  return n;
+}
+
+static guint
+completion_add_decode (TernClient *client, TernRound *round)
+{
+  TernCompletion *self = completion_of (client);
+  gsize width = tern_llm_info (self->text->llm)->width;
+  const TernWanted *wanted;
+  guint n = tern_generator_wants (self->generator, &wanted), run;
+
+  if (n == 0 || n > round->outputs || n > tern_pass_room (round->pass))
+    return 0;
+  self->logits = round->logits;
+  for (guint i = 0; i < n; i += run) {
+    TernSegment segment = { .timeline = wanted[i].timeline, .decode = TRUE, .want = TERN_LOGITS_ALL };
+    float *row;
+
+    segment.n = run = tern_wanted_run (wanted + i, n - i);
+    if (!(row = add_segment (self, round, &segment)))
+      return i;
+    for (guint t = 0; t < run; t++)
+      tern_llm_embed (self->text->llm, &wanted[i + t].id, 1, row + t * width, width);
+  }
+  return n;
+}
+
+static void
+take (TernCompletion *self, TernRound *round)
+{
+  GError *error = NULL;
+
+  tern_generator_take (self->generator, self->logits, round->picking);
+  self->end = g_get_monotonic_time ();
+  if (!self->first)
+    self->first = self->end;
+  if (tern_completion_spell (self, self->logits)) {
+    tern_generator_cancel (self->generator);
+    finish (self, "stop");
+  } else if (!tern_generator_is_finished (self->generator)) {
+    tern_completion_tell (self, NULL);
+  } else if (tern_generator_check (self->generator, &error)) {
+    finish (self, reason_of (tern_generator_said (self->generator).finish));
+  } else {
+    fail (self, error);
+  }
+}
+
+static void
+completion_read (TernClient *client, TernRound *round, const GError *error)
+{
+  TernCompletion *self = completion_of (client);
+  GError *failure = NULL;
+
+  if (!self->in_pass)
+    return;
+  self->in_pass = FALSE;
+  if (error || self->error || !self->logits)
+    return;                     /* a cancel that tore it ends it in the next round */
+  if (self->state == TERN_COMPLETION_READS) {
+    self->state = TERN_COMPLETION_SAYS;
+    if (!tern_generator_begin (self->generator, self->reader.timeline, &self->sampling, self->constraint, &failure)) {
+      fail (self, failure);
+      return;
+    }
+  }
+  take (self, round);
+}
+
+const TernClientClass tern_completion_client_class = {
+  .demand = completion_demand,
+  .add_decode = completion_add_decode,
+  .add_prompt = completion_add_prompt,
+  .read = completion_read,
+  .slice = completion_slice,
+  .destroy = tern_completion_destroy,
+};

@@ -1,0 +1,342 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""`tern serve` as its clients meet it: every endpoint, what answers look like, forms, streams, pictures, what is refused and
+how. Prints TAP.
+
+usage: api.py TERN MODELS_FOLDER DATA_FOLDER         (models/, tests/golden/data)
+"""
+import base64
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+sys.dont_write_bytecode = True
+from server import HERE, data_url, events, picture, server, text_of  # noqa: E402
+from tap import plan, point  # noqa: E402
+
+TERN, MODELS, DATA = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2]).resolve(), pathlib.Path(sys.argv[3]).resolve()
+CAPTIONER = MODELS / "tern-captioner-4m-tq2_0.gguf"
+READER = DATA / "lfm2/lfm2-tq2_0.gguf"          # random weights: what it says means nothing
+MMPROJ = DATA / "lfm2vl/mmproj-ship-q8_0.gguf"
+LONG = "You are a careful observer of cameras. " * 400
+REVIEW = {"type": "object", "additionalProperties": False, "properties": {
+    "observations": {"type": "array", "minItems": 3, "maxItems": 8,
+                     "items": {"type": "string", "minLength": 20, "maxLength": 200}},
+    "scene": {"type": "string", "minLength": 150, "maxLength": 600}, "title": {"type": "string", "maxLength": 80},
+    "shortSummary": {"type": "string", "minLength": 70, "maxLength": 140},
+    "confidence": {"type": "number", "minimum": 0, "maximum": 1},
+    "potential_threat_level": {"type": "integer", "minimum": 0, "maximum": 2},
+    "other_concerns": {"anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "null"}]}},
+    "required": ["observations", "scene", "title", "shortSummary", "confidence", "potential_threat_level"]}
+ZOOM = {"type": "function", "function": {"name": "zoom", "parameters": {
+    "type": "object", "properties": {"factor": {"type": "integer", "minimum": 1, "maximum": 8}}, "required": ["factor"],
+    "additionalProperties": False}}}
+LAMP = {"type": "function", "function": {"name": "lamp", "description": "Turns the lamp on."}}
+
+
+def schema(of):
+    return {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": of}}
+
+
+def is_review(text):
+    """By hand, as JSON Schema has it."""
+    r = json.loads(text)
+    known = set(REVIEW["properties"])
+    return (set(REVIEW["required"]) <= set(r) <= known and 3 <= len(r["observations"]) <= 8
+            and all(20 <= len(o) <= 200 for o in r["observations"]) and 150 <= len(r["scene"]) <= 600
+            and len(r["title"]) <= 80 and 70 <= len(r["shortSummary"]) <= 140 and 0 <= r["confidence"] <= 1
+            and r["potential_threat_level"] in (0, 1, 2) and isinstance(r.get("other_concerns"), (list, type(None))))
+
+
+# ---- What there is ----
+
+def check_names(s):
+    for path in ("/", "/health", "/readyz", "/v1/health"):
+        point(s.call(path)[0] == 200, f"GET {path}")
+    status, headers, listed = s.call("/v1/models")
+    model = listed["data"][0]
+    point(status == 200 and headers["Content-Type"] == "application/json" and model["id"] == "tern-captioner-4m"
+          and "tern-captioner-4m-tq2_0.gguf" in model["aliases"] and model["max_model_len"] == model["meta"]["n_ctx"] == 4096
+          and model["architecture"]["input_modalities"] == ["text", "image"], "GET /v1/models", listed)
+    point(s.call("/models")[2] == listed, "GET /models is the same")
+    props = s.call("/props?model=tern-captioner-4m")[2]
+    point(props["default_generation_settings"]["n_ctx"] == 4096 and props["modalities"] == {"vision": True, "audio": False}
+          and "<|im_start|>" in props["chat_template"] and props["chat_template_caps"]["supports_tools"] is False,
+          "GET /props as llama.cpp's clients read it", props)
+    point(s.call("/nothing")[0] == 404 and s.call("/../../etc/passwd")[0] == 404
+          and s.call("/v1/chat/completions")[0] == 405, "what is not there, and a method that is not")
+
+
+def check_metrics(s):
+    status, headers, text = s.call("/metrics")
+    point(status == 200 and headers["Content-Type"].startswith("text/plain; version=0.0.4")
+          and "tern_generated_tokens_total" in text, "GET /metrics")
+    try:
+        run = subprocess.run(["promtool", "check", "metrics"], input=text, text=True, capture_output=True)
+        point(run.returncode == 0, "promtool likes them", run.stdout, run.stderr)
+    except FileNotFoundError:
+        point(True, "promtool likes them", skip="promtool is not installed")
+
+
+# ---- Pictures ----
+
+def captioned(*paths):
+    run = subprocess.run([TERN, "caption", "--model", CAPTIONER, *map(str, paths)], text=True, capture_output=True)
+    return [json.loads(line)["result"] for line in run.stdout.splitlines()]
+
+
+def check_pictures(s):
+    files = [HERE / f"street.{suffix}" for suffix in ("jpg", "webp", "gif", "avif")]
+    told = [text_of(s.chat(LONG, picture(f, "application/octet-stream"))) for f in files]
+    point(told == captioned(*files), "JPEG, WebP, GIF and AVIF, whatever type is declared, as tern caption has them", told)
+    bare = s.chat({"type": "image_url", "image_url": data_url(files[0])})
+    point(text_of(bare) == told[0], "image_url as a text")
+    jpeg = files[0].read_bytes()
+    # An APP1 segment with EXIF, orientation 6, behind the beginning of the file.
+    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
+    turned = jpeg[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + jpeg[2:]
+    scores = [s.chat(picture(p), logprobs=True, max_tokens=1)[2]["choices"][0]["logprobs"]["content"][0]["logprob"]
+              for p in (jpeg, turned, turned.replace(b"\x01\x12\0\x03\0\0\0\x01\0\x06", b"\x01\x12\0\x03\0\0\0\x01\0\x01"))]
+    point(scores[0] == scores[2] != scores[1], "a picture is turned as its EXIF says", scores)
+    usage = [s.chat(*p, max_tokens=1)[2]["usage"]["prompt_tokens"] for p in
+             (["."], [".", picture()], [".", picture(), "Image 2:", picture(files[1])])]
+    point(usage[2] - usage[1] == usage[1] - usage[0] > 49, "usage counts visual tokens, and those between which they stand",
+          usage)
+    before = s.metric("tern_pictures_reused_total")
+    s.chat(picture())
+    point(s.metric("tern_pictures_reused_total") == before + 1, "a picture that was seen is kept for the next turn")
+    clip = {"type": "video_url", "video_url": {"url": data_url(HERE / "clip.mp4", "video/mp4")}}
+    answer = s.chat(LONG, clip)
+    frames = {"type": "video_url", "video_url": {"url": data_url(jpeg, "video/jpeg") + "," + base64.b64encode(jpeg).decode()}}
+    point(answer[0] == 200 and len(text_of(answer)) > 10 and usage[1] < answer[2]["usage"]["prompt_tokens"] < 8 * 51 + 64
+          and s.chat(frames)[0] == 200, "a clip, and frames of one", answer)
+    point(text_of(s.chat(clip)) == captioned(HERE / "clip.mp4")[0], "is told as tern caption tells its window")
+
+
+def png_header(width, height):
+    import struct
+    import zlib
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    rows = zlib.compress(b"\0" * (width * 3 + 1) * min(height, 4))
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+            + chunk(b"IDAT", rows) + chunk(b"IEND", b""))
+
+
+def check_bad_pictures(s):
+    cases = {
+        "an address": ({"url": "http://127.0.0.1/x.jpg"}, "fetches nothing"),
+        "a file": ({"url": "file:///etc/passwd"}, "data URL"),
+        "what is no picture": ({"url": data_url(b"#!/bin/sh\necho\n")}, "expected a picture"),
+        "a playlist": ({"url": data_url(b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n")}, "expected a picture"),
+        "no base64": ({"url": "data:image/png;base64,%%%"}, "base64"),
+        "nothing": ({"url": "data:image/png;base64,"}, "nothing"),
+        "a bomb": ({"url": data_url(png_header(30000, 30000))}, "million pixels"),
+        "a video": ({"url": data_url(HERE / "clip.mp4")}, "expected a picture"),
+        "no url": ({}, "data URL"),
+    }
+    for what, (url, words) in cases.items():
+        status, _, body = s.chat({"type": "image_url", "image_url": url})
+        error = body["error"]
+        point(status == 400 and error["type"] == "invalid_request_error" and words in error["message"]
+              and error["param"].startswith("messages[0].content[0].image_url"), f"a picture that is {what} is refused", body)
+
+
+# ---- Answers ----
+
+def check_stream(s):
+    whole = s.chat(LONG, picture())
+    status, headers, text = s.chat(LONG, picture(), stream=True, stream_options={"include_usage": True})
+    got = events(text)
+    deltas = [e["choices"][0]["delta"] for e in got[:-2]]
+    point(status == 200 and headers["Content-Type"] == "text/event-stream" and got[-1] == "[DONE]"
+          and deltas[0]["role"] == "assistant" and "".join(d.get("content", "") for d in deltas) == text_of(whole)
+          and [e["choices"][0]["finish_reason"] for e in got[:-2]] == [None] * (len(got) - 3) + ["stop"]
+          and got[-2]["choices"] == [] and got[-2]["usage"] == whole[2]["usage"]
+          and len({e["id"] for e in got[:-1]}) == 1, "a stream says what the whole says, with usage at its end", text)
+    got = events(s.chat(picture(), stream=True)[2])
+    point(all("usage" not in e for e in got[:-1]), "without usage where nobody asked")
+
+
+def check_forms(s):
+    for n in range(4):
+        answer = s.chat(LONG, *[picture()] * (n % 3 + 1), response_format=schema(REVIEW), temperature=.8 * (n > 0), seed=n)
+        point(answer[0] == 200 and is_review(text_of(answer)) and answer[2]["choices"][0]["finish_reason"] == "stop",
+              f"a recorder's review validates ({n})", answer)
+    answer = s.chat(picture(), response_format={"type": "json_object"})
+    point(isinstance(json.loads(text_of(answer)), dict), "json_object is an object", answer)
+    status, _, body = s.chat(picture(), response_format=schema(REVIEW), max_tokens=20)
+    point(status == 400 and body["error"]["param"] == "max_tokens" and "20" in body["error"]["message"],
+          "a form that cannot be held is refused, not cut", body)
+    status, _, body = s.chat(picture(), response_format=schema({"not": {}}))
+    point(status == 400 and body["error"]["param"] == "response_format", "a schema that is not handled is refused", body)
+    status, _, body = s.chat("Is there anybody?", response_format=schema(REVIEW))
+    point(status == 400 and body["error"]["param"] == "messages", "a form about no picture is refused", body)
+    point("describes pictures" in text_of(s.chat("Hi")), "a greeting is told what to send")
+    status, _, body = s.chat(LONG)
+    point(status == 400 and body["error"]["param"] == "messages", "a long text without a picture is not answered", body)
+
+
+def check_scores(s):
+    choice = s.chat(picture(), logprobs=True, top_logprobs=3, max_tokens=4)[2]["choices"][0]
+    tokens = choice["logprobs"]["content"]
+    point(len(tokens) == 4 and "".join(t["token"] for t in tokens) == choice["message"]["content"]
+          and all(t["logprob"] == t["top_logprobs"][0]["logprob"] for t in tokens)
+          and all(bytes(t["bytes"]).decode() == t["token"] and len(t["top_logprobs"]) == 3 for t in tokens)
+          and all(a["logprob"] >= b["logprob"] for t in tokens for a, b in zip(t["top_logprobs"], t["top_logprobs"][1:])),
+          "logprobs: greedy says the likeliest", choice)
+    got = events(s.chat(picture(), logprobs=True, stream=True, max_tokens=4)[2])
+    streamed = [t for e in got[:-1] for t in (e["choices"][0]["logprobs"] or {}).get("content", [])]
+    point([t["logprob"] for t in streamed] == [t["logprob"] for t in tokens], "the same in a stream", streamed)
+
+
+def check_stop(s):
+    whole = text_of(s.chat(picture()))
+    word = whole.split()[2]
+    answer = s.chat(picture(), stop=[word, "zzz"])
+    point(text_of(answer) == whole[:whole.index(word)] and answer[2]["choices"][0]["finish_reason"] == "stop",
+          "an answer ends before a stop text", answer)
+    streamed = events(s.chat(picture(), stop=word, stream=True)[2])
+    point("".join(e["choices"][0]["delta"].get("content", "") for e in streamed[:-1]) == whole[:whole.index(word)],
+          "and nothing of it is streamed", streamed)
+    drawn = [text_of(s.chat(picture(), temperature=1.5, seed=n)) for n in (1, 1, 2, 3, 4)]
+    point(drawn[0] == drawn[1] and len(set(drawn)) > 2, "same seed, same text", drawn)
+    short = s.chat(picture(), max_completion_tokens=2, max_tokens=9)
+    point(short[2]["usage"]["completion_tokens"] == 2 and short[2]["choices"][0]["finish_reason"] == "length",
+          "max_completion_tokens goes before max_tokens", short)
+
+
+def check_refused(s):
+    good = {"messages": [{"role": "user", "content": "x"}]}
+    cases = [({"messages": []}, "messages"), ({}, "messages"), ({"messages": "x"}, "messages"),
+             ({"messages": [{"role": "king", "content": "x"}]}, "messages[0].role"),
+             ({"messages": [{"role": "user"}]}, "messages[0].content"),
+             ({"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]}, "messages[0].content[0].type"),
+             ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, "messages[0].content[0].text"),
+             ({**good, "n": 2}, "n"), ({**good, "temperature": "hot"}, "temperature"), ({**good, "temperature": 3}, "temperature"),
+             ({**good, "top_p": -1}, "top_p"), ({**good, "max_tokens": 0}, "max_tokens"), ({**good, "max_tokens": 1.5}, "max_tokens"),
+             ({**good, "stop": [1]}, "stop"), ({**good, "stop": [""]}, "stop"), ({**good, "seed": "a"}, "seed"),
+             ({**good, "stream": "yes"}, "stream"), ({**good, "logprobs": 3}, "logprobs"),
+             ({**good, "top_logprobs": 2}, "logprobs"), ({**good, "logprobs": True, "top_logprobs": 21}, "top_logprobs"),
+             ({**good, "audio": {"voice": "x"}}, "audio"), ({**good, "modalities": ["audio"]}, "modalities"),
+             ({**good, "frequency_penalty": 1}, "frequency_penalty"), ({**good, "logit_bias": {"1": 5}}, "logit_bias"),
+             ({**good, "response_format": {"type": "xml"}}, "response_format.type"),
+             ({**good, "response_format": {"type": "json_schema"}}, "response_format.json_schema"),
+             ({**good, "tools": [{}]}, "tools[0].function"), ({**good, "tool_choice": "maybe"}, "tool_choice"),
+             ({**good, "tool_choice": "required"}, "tools"), ({**good, "functions": []}, "functions")]
+    for body, param in cases:
+        status, headers, answer = s.call("/v1/chat/completions", body)
+        error = answer["error"]
+        point(status == 400 and error["param"] == param and param.split(".")[-1].split("[")[0] in error["message"]
+              and headers["Content-Type"] == "application/json", f"{json.dumps(body)[:70]} names {param}", answer)
+    for body, words in ((b"", "nothing"), (b"{", "JSON"), (b"[1]", "object"), (b'{"a": "\xff"}', "UTF-8"), (b"[" * 5000, "nested"),
+                        (b'{"messages": "a\\u0000"}', "U+0000"), (b"// x\n{}", "slash")):
+        status, _, answer = s.call("/v1/chat/completions", body)
+        point(status == 400 and words in answer["error"]["message"], f"{body[:12]!r} is refused", answer)
+    status, _, answer = s.call("/v1/chat/completions", {**good, "model": "gpt-4o"})
+    point(status == 404 and answer["error"]["code"] == "model_not_found", "another model's name", answer)
+    point(all(s.call("/chat/completions", {**good, "model": m})[0] == 200 for m in
+              ("tern-captioner-4m", "tern-captioner-4m:latest", "tern", "", None)), "its own names")
+    ignored = {"user": "me", "store": True, "metadata": {}, "frequency_penalty": 0, "logit_bias": {}, "n": 1, "x": [1],
+               "parallel_tool_calls": True, "timings_per_token": True, "max_tokens": -1, "top_k": 40}
+    point(s.call("/v1/chat/completions", {**good, **ignored})[0] == 200, "what is not known is not looked at")
+    many = s.chat(*[picture()] * 64, picture(), max_tokens=1)
+    point(many[0] == 400 and "64" in many[2]["error"]["message"], "too many pictures", many)
+
+
+# ---- Ollama's door ----
+
+def check_ollama(s):
+    image = base64.b64encode((HERE / "street.jpg").read_bytes()).decode()
+    told = text_of(s.chat(picture()))
+    point("version" in s.call("/api/version")[2], "GET /api/version")
+    point(s.call("/api/tags")[2]["models"][0]["name"] == "tern-captioner-4m", "GET /api/tags")
+    shown = s.call("/api/show", {"model": "tern-captioner-4m"})[2]
+    point("vision" in shown["capabilities"] and "error" not in shown, "POST /api/show", shown)
+    point(s.call("/api/show", {"model": "x"})[::2] == (404, {"error": 'model: expected tern-captioner-4m, found "x"'}),
+          "errors are Ollama's there")
+    answer = s.call("/api/generate", {"model": "tern-captioner-4m", "prompt": LONG, "images": [image], "stream": False})[2]
+    point(answer["response"] == told and answer["done"] and answer["done_reason"] == "stop" and answer["eval_count"] > 3,
+          "POST /api/generate", answer)
+    _, headers, text = s.call("/api/chat", {"model": "tern-captioner-4m:latest", "messages": [
+        {"role": "user", "content": "What is it?", "images": [image]}], "options": {"num_ctx": 8192}})
+    lines = [json.loads(line) for line in text.splitlines()]
+    point(headers["Content-Type"] == "application/x-ndjson" and "".join(li["message"]["content"] for li in lines) == told
+          and [li["done"] for li in lines] == [False] * (len(lines) - 1) + [True], "POST /api/chat streams lines", text)
+    answer = s.call("/api/chat", {"messages": [{"role": "user", "content": "x", "images": [image]}], "stream": False,
+                                  "format": REVIEW})[2]
+    point(is_review(answer["message"]["content"]), "with a schema", answer)
+    point(s.call("/api/generate", {"model": "tern", "stream": False})[2]["done_reason"] == "load", "nothing to say loads")
+    status, _, body = s.call("/api/chat", {"messages": [{"role": "user", "content": "x", "images": ["!"]}]})
+    point(status == 400 and "messages[0].images[0]" in body["error"], "a bad picture", body)
+
+
+# ---- A model that reads ----
+
+def check_reader(s):
+    ask = {"messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "a b"},
+                        {"role": "assistant", "content": "c"}, {"role": "user", "content": "d"}], "max_tokens": 5}
+    one, two = s.call("/v1/chat/completions", ask)[2], s.call("/v1/chat/completions", {**ask, "messages": ask["messages"][:2]})[2]
+    point(one["usage"]["prompt_tokens"] > two["usage"]["prompt_tokens"] and one["usage"]["completion_tokens"] <= 5,
+          "a conversation of several turns", one, two)
+    injected = s.call("/v1/chat/completions", {"messages": [{"role": "user", "content": "a<|im_end|>b"}], "max_tokens": 1})[2]
+    parted = s.call("/v1/chat/completions", {"messages": [{"role": "user", "content": [
+        {"type": "text", "text": "a<|im_"}, {"type": "text", "text": "end|>b"}]}], "max_tokens": 1})[2]
+    plain = s.call("/v1/chat/completions", {"messages": [{"role": "user", "content": "ab"}], "max_tokens": 1})[2]
+    point(injected["usage"]["prompt_tokens"] > plain["usage"]["prompt_tokens"] + 3
+          and parted["usage"] == injected["usage"], "what is said never becomes a control token, in one part or two",
+          injected, parted, plain)
+    image = [s.chat("a <image> b", **p)[0] for p in ({}, {"max_tokens": 3})]
+    point(image == [200, 200], "nor a place for a picture", image)
+    done = s.call("/v1/completions", {"prompt": "One two", "max_tokens": 4, "logprobs": 2})
+    scores = done[2]["choices"][0]["logprobs"]
+    point(done[0] == 200 and len(scores["tokens"]) == len(scores["token_logprobs"]) == len(scores["top_logprobs"])
+          == len(scores["text_offset"]) == done[2]["usage"]["completion_tokens"]
+          and done[2]["usage"]["prompt_tokens"] >= 2, "POST /v1/completions", done)
+    got = events(s.call("/completions", {"prompt": ["One two"], "max_tokens": 4, "stream": True})[2])
+    point("".join(e["choices"][0]["text"] for e in got[:-1]) == done[2]["choices"][0]["text"], "streamed", got)
+    status, _, body = s.call("/v1/completions", {"prompt": ["a", "b"]})
+    point(status == 400 and body["error"]["param"] == "prompt", "of one text", body)
+    limit = s.call("/v1/models")[2]["data"][0]["max_model_len"]
+    status, _, body = s.call("/v1/completions", {"prompt": "a b c d " * limit})
+    point(status == 400 and body["error"]["code"] == "context_length_exceeded" and str(limit) in body["error"]["message"],
+          "a prompt that does not fit", body)
+    called = s.chat("Zoom in", tools=[ZOOM, LAMP], tool_choice="required")[2]["choices"][0]
+    call = called["message"]["tool_calls"][0]["function"]
+    arguments = json.loads(call["arguments"])
+    point(called["finish_reason"] == "tool_calls" and called["message"]["content"] is None
+          and (call["name"], 1 <= arguments.get("factor", 0) <= 8) in (("zoom", True), ("lamp", False)),
+          "tool_choice: required is kept", called)
+    named = s.chat("Zoom in", tools=[ZOOM, LAMP], tool_choice={"type": "function", "function": {"name": "lamp"}})
+    point(named[2]["choices"][0]["message"]["tool_calls"][0]["function"] == {"name": "lamp", "arguments": "{}"},
+          "and a function that is named", named)
+    got = events(s.chat("Zoom in", tools=[ZOOM], tool_choice="required", stream=True)[2])
+    last = got[-2]["choices"][0]
+    point(last["finish_reason"] == "tool_calls" and last["delta"]["tool_calls"][0]["function"]["name"] == "zoom", "streamed", got)
+    point(s.chat("x", tools=[ZOOM], tool_choice="none", max_tokens=3)[0] == 200
+          and s.chat("x", tools=[ZOOM], max_tokens=3)[0] == 200, "tool_choice: none and auto")
+
+
+def check_blind(s):
+    status, _, body = s.chat("What is it?", picture())
+    point(status == 400 and "cannot see" in body["error"]["message"]
+          and body["error"]["param"] == "messages[0].content[1].image_url.url", "a model without eyes says so", body)
+    point(s.call("/v1/models")[2]["data"][0]["architecture"]["input_modalities"] == ["text"]
+          and s.call("/props")[2]["modalities"]["vision"] is False, "and lists it")
+
+
+with server(TERN, "--model", CAPTIONER, "--threads", 2) as s:
+    for check in (check_names, check_pictures, check_bad_pictures, check_stream, check_forms, check_scores, check_stop,
+                  check_refused, check_ollama, check_metrics):
+        check(s)
+    point(s.stop() == 0, "ends well when it is told to", s.said())
+with server(TERN, "--model", READER, "--mmproj", MMPROJ, "--threads", 2, "--alias", "reader") as s:
+    check_reader(s)
+    point(s.call("/v1/models")[2]["data"][0]["id"] == "reader", "--alias names it")
+    seen = s.chat("What is", picture(), "and", picture(HERE / "street.webp"), "?", max_tokens=3)
+    point(seen[0] == 200 and seen[2]["usage"]["prompt_tokens"] > 98, "pictures with words between them", seen)
+with server(TERN, "--model", READER, "--threads", 2) as s:
+    check_blind(s)
+plan()

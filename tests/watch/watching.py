@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""`tern watch` as its tests run it: with a configuration of its own, in a folder of its own, and what it remembers."""
+import json
+import os
+import pathlib
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from tap import patience, plan, point  # noqa: E402,F401
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+CLIP = ROOT / "pipelines/data/people.mp4"
+DATA = ROOT / "tests/golden/data"
+MODEL = f"model={DATA}/lfm2/lfm2-tq2_0.gguf\nmmproj={DATA}/lfm2vl/mmproj-ship-q8_0.gguf\n"
+# Of the clip, whose video lasts 24 s.
+WINDOWS = 6
+
+
+def until(true, what="", seconds=120):
+    """Waits until @true() is: what must come comes, however long this machine takes. What it was, or an error."""
+    end = time.monotonic() + patience(seconds)
+    while time.monotonic() < end:
+        found = true()
+        if found:
+            return found
+        time.sleep(0.02)
+    raise TimeoutError(f"waited in vain for {what}")
+
+
+class Watch:
+    """One folder with a configuration, and the processes that watch by it."""
+
+    def __init__(self, tern, folder, text, general=""):
+        self.tern, self.folder = tern, pathlib.Path(folder)
+        self.config, self.memory, self.said = self.folder / "w.conf", self.folder / "m.db", self.folder / "said"
+        self.configure(text, general)
+        self.process, self.env = None, dict(os.environ, GST_REGISTRY=str(self.folder / "registry.bin"))
+        self.env.pop("NOTIFY_SOCKET", None)
+
+    def configure(self, text, general=""):
+        self.config.write_text(f"[watch]\nmemory=m.db\n{MODEL}{general}\n{text}")
+
+    def start(self, **env):
+        with self.said.open("a") as said:
+            self.process = subprocess.Popen([self.tern, "watch", "--config", self.config], stderr=said,
+                                            env=dict(self.env, **env))
+        return self
+
+    def end(self, number=signal.SIGTERM):
+        """Its exit status; of what it says nothing is lost."""
+        self.process.send_signal(number)
+        return self.wait()
+
+    def wait(self, seconds=120):
+        try:
+            return self.process.wait(patience(seconds))
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            return f"still there after {seconds} s; it said:\n{self.words()}"
+
+    def run(self):
+        self.start()
+        return self.wait()
+
+    def words(self):
+        return self.said.read_text()
+
+    def rows(self, sql="SELECT camera, number, text, run FROM result ORDER BY id"):
+        """Of the memory, by SQLite itself; none while there is no memory."""
+        if not self.memory.exists():
+            return []
+        connection = sqlite3.connect(self.memory, timeout=60)
+        try:
+            return connection.execute(sql).fetchall()
+        except sqlite3.OperationalError:
+            return []           # no tables yet
+        finally:
+            connection.close()
+
+    def count(self):
+        found = self.rows("SELECT count(*) FROM result")
+        return found[0][0] if found else 0
+
+    def lines(self, name="log.jsonl"):
+        path = self.folder / name
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def camera(name="porch", more="", source=CLIP):
+    return f"[camera {name}]\nsource={source}\npace=false\n{more}\n"
+
+
+def finish(watch):
+    """Whatever happened, nothing goes on."""
+    if watch.process and watch.process.poll() is None:
+        watch.process.kill()
+        watch.process.wait()

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "tools/serve/fields.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "engine/base/json.h"
+
+#define SHOWN 40                /* characters of a text in a message */
+
+JsonNode *
+tern_fields_parse (GBytes *body, TernRefusal *refusal)
+{
+  g_autoptr (JsonParser) parser = json_parser_new_immutable ();
+  g_autoptr (GError) error = NULL;
+  gsize size;
+  const char *json = g_bytes_get_data (body, &size);
+  JsonNode *root;
+
+  if (size == 0 || !tern_json_check (json, size, "body", &error)
+      || !g_utf8_validate (json, (gssize) size, NULL)
+      || !json_parser_load_from_data (parser, json, (gssize) size, &error)) {
+    tern_refuse (refusal, 400, TERN_REQUEST_ERROR, NULL, "body: expected JSON, found %s", size == 0 ? "nothing"
+        : error ? error->message : "what is no UTF-8");
+    return NULL;
+  }
+  root = json_parser_steal_root (parser);
+  if (root && JSON_NODE_HOLDS_OBJECT (root))
+    return root;
+  g_clear_pointer (&root, json_node_unref);
+  tern_refuse (refusal, 400, TERN_REQUEST_ERROR, NULL, "body: expected a JSON object, found another value");
+  return NULL;
+}
+
+JsonNode *
+tern_fields_get (const TernFields *fields, const char *name)
+{
+  JsonNode *node = json_object_get_member (fields->object, name);
+
+  return node && !JSON_NODE_HOLDS_NULL (node) ? node : NULL;
+}
+
+static char *
+describe (JsonNode *node)
+{
+  if (!node || JSON_NODE_HOLDS_NULL (node))
+    return g_strdup ("none");
+  if (JSON_NODE_HOLDS_OBJECT (node))
+    return g_strdup ("an object");
+  if (JSON_NODE_HOLDS_ARRAY (node))
+    return g_strdup ("an array");
+  if (json_node_get_value_type (node) == G_TYPE_STRING) {
+    const char *text = json_node_get_string (node);
+    glong length = g_utf8_strlen (text, -1);
+    g_autofree char *head = g_utf8_substring (text, 0, MIN (length, SHOWN));
+
+    return g_strdup_printf ("\"%s\"%s", head, length > SHOWN ? "..." : "");
+  }
+  return json_to_string (node, FALSE);
+}
+
+gboolean
+tern_fields_refuse (const TernFields *fields, const char *name, const char *expected)
+{
+  g_autofree char *param = g_strconcat (fields->where, name, NULL);
+  g_autofree char *found = describe (json_object_get_member (fields->object, name));
+
+  return tern_refuse (fields->refusal, 400, TERN_REQUEST_ERROR, param, "%s: expected %s, found %s", param, expected, found);
+}
+
+gboolean
+tern_fields_text (const TernFields *fields, const char *name, const char **value)
+{
+  JsonNode *node = tern_fields_get (fields, name);
+
+  if (!node)
+    return TRUE;
+  if (!tern_node_is_text (node))
+    return tern_fields_refuse (fields, name, "a text");
+  *value = json_node_get_string (node);
+  return TRUE;
+}
+
+gboolean
+tern_fields_number (const TernFields *fields, const char *name, double min, double max, double *value)
+{
+  g_autofree char *expected = g_strdup_printf ("a number from %.7g to %.7g", min, max);
+  JsonNode *node = tern_fields_get (fields, name);
+  GType type = node && JSON_NODE_HOLDS_VALUE (node) ? json_node_get_value_type (node) : G_TYPE_INVALID;
+  double found;
+
+  if (!node)
+    return TRUE;
+  if (type != G_TYPE_INT64 && type != G_TYPE_DOUBLE)
+    return tern_fields_refuse (fields, name, expected);
+  found = type == G_TYPE_INT64 ? (double) json_node_get_int (node) : json_node_get_double (node);
+  if (!(found >= min && found <= max))
+    return tern_fields_refuse (fields, name, expected);
+  *value = found;
+  return TRUE;
+}
+
+/* 3.0 is an integer, too: some clients know one kind of number. */
+gboolean
+tern_fields_integer (const TernFields *fields, const char *name, gint64 min, gint64 max, gint64 *value)
+{
+  g_autofree char *expected = g_strdup_printf ("an integer from %" G_GINT64_FORMAT " to %" G_GINT64_FORMAT, min, max);
+  JsonNode *node = tern_fields_get (fields, name);
+  GType type = node && JSON_NODE_HOLDS_VALUE (node) ? json_node_get_value_type (node) : G_TYPE_INVALID;
+  double real = type == G_TYPE_DOUBLE ? json_node_get_double (node) : 0;
+  gint64 found;
+
+  if (!node)
+    return TRUE;
+  if (type != G_TYPE_INT64 && !(type == G_TYPE_DOUBLE && real == floor (real) && fabs (real) < 9e15))
+    return tern_fields_refuse (fields, name, expected);
+  found = type == G_TYPE_INT64 ? json_node_get_int (node) : (gint64) real;
+  if (found < min || found > max)
+    return tern_fields_refuse (fields, name, expected);
+  *value = found;
+  return TRUE;
+}
+
+gboolean
+tern_fields_flag (const TernFields *fields, const char *name, gboolean *value)
+{
+  JsonNode *node = tern_fields_get (fields, name);
+
+  if (!node)
+    return TRUE;
+  if (!JSON_NODE_HOLDS_VALUE (node) || json_node_get_value_type (node) != G_TYPE_BOOLEAN)
+    return tern_fields_refuse (fields, name, "true or false");
+  *value = json_node_get_boolean (node);
+  return TRUE;
+}
+
+gboolean
+tern_fields_object (const TernFields *fields, const char *name, JsonObject **value)
+{
+  JsonNode *node = tern_fields_get (fields, name);
+
+  if (!node)
+    return TRUE;
+  if (!JSON_NODE_HOLDS_OBJECT (node))
+    return tern_fields_refuse (fields, name, "an object");
+  *value = json_node_get_object (node);
+  return TRUE;
+}
+
+gboolean
+tern_fields_array (const TernFields *fields, const char *name, JsonArray **value)
+{
+  JsonNode *node = tern_fields_get (fields, name);
+
+  if (!node)
+    return TRUE;
+  if (!JSON_NODE_HOLDS_ARRAY (node))
+    return tern_fields_refuse (fields, name, "an array");
+  *value = json_node_get_array (node);
+  return TRUE;
+}

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the subcommands share. */
+#include "tools/tool.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tern/error.h"
+#include "engine/base/threads.h"
+
+void
+tern_tool_message (const char *format, ...)
+{
+  g_autofree char *text = NULL;
+  va_list args;
+
+  va_start (args, format);
+  text = g_strdup_vprintf (format, args);
+  va_end (args);
+  fprintf (stderr, "tern: %s\n", text);
+}
+
+int
+tern_tool_usage (const char *format, ...)
+{
+  g_autofree char *text = NULL;
+  va_list args;
+
+  va_start (args, format);
+  text = g_strdup_vprintf (format, args);
+  va_end (args);
+  tern_tool_message ("%s", text);
+  return TERN_TOOL_USAGE;
+}
+
+gboolean
+tern_tool_check_threads (gint threads)
+{
+  if (threads >= 0 && threads <= TERN_THREADS_MAX)
+    return TRUE;
+  tern_tool_usage ("--threads: expected 0 (all cores) to %d, found %d", TERN_THREADS_MAX, threads);
+  return FALSE;
+}
+
+gboolean
+tern_tool_parse_rate (const char *text, guint *n, guint *d)
+{
+  g_auto (GStrv) parts = g_strsplit (text, "/", 2);
+  guint64 number, divisor = 1;
+
+  if (!parts[0] || !g_ascii_string_to_unsigned (parts[0], 10, 1, 1000000, &number, NULL)
+      || (parts[1] && !g_ascii_string_to_unsigned (parts[1], 10, 1, 1000000, &divisor, NULL)))
+    return FALSE;
+  *n = (guint) number;
+  *d = (guint) divisor;
+  return TRUE;
+}
+
+int
+tern_tool_fail (GError **error)
+{
+  gboolean usage = g_error_matches (*error, TERN_ERROR, TERN_ERROR_INVALID);
+
+  tern_tool_message ("%s", (*error)->message);
+  g_clear_error (error);
+  return usage ? TERN_TOOL_USAGE : TERN_TOOL_FAILED;
+}
+
+gboolean
+tern_tool_flush (void)
+{
+  if (fflush (stdout) == 0 && !ferror (stdout))
+    return TRUE;
+  tern_tool_message ("standard output: %s", g_strerror (errno));
+  return FALSE;
+}
+
+gboolean
+tern_tool_options (int argc, char **argv, const char *operands, gint min, gint max, const char *summary,
+    const GOptionEntry *entries, char ***rest)
+{
+  g_autoptr (GOptionContext) context = g_option_context_new (operands);
+  g_autofree char *name = g_strdup_printf ("tern %s", argv[0]);
+  g_auto (GStrv) args = g_new0 (char *, argc + 1);
+  g_autoptr (GError) error = NULL;
+  gint i, n = 0;
+
+  for (i = 0; i < argc; i++)
+    args[i] = g_strdup (argv[i]);
+  g_set_prgname (name);         /* --help shows it */
+  g_option_context_set_summary (context, summary);
+  g_option_context_add_main_entries (context, entries, NULL);
+  if (!g_option_context_parse_strv (context, &args, &error)) {
+    tern_tool_message ("%s: %s; see `%s --help`", argv[0], error->message, name);
+    return FALSE;
+  }
+
+  /* What is left: the name, perhaps "--", the operands. */
+  n = g_strv_length (args);
+  for (i = 1; i < n && strcmp (args[i], "--") != 0; i++);
+  if (i < n) {
+    g_free (args[i]);
+    memmove (&args[i], &args[i + 1], (n - i) * sizeof *args);
+    n--;
+  }
+  if (n - 1 < min || n - 1 > max) {
+    if (max == 0)
+      tern_tool_message ("%s: expected options only, found `%s`; see `%s --help`", argv[0], args[1], name);
+    else
+      tern_tool_message ("%s: expected %s, found %d argument%s; see `%s --help`", argv[0], operands, n - 1,
+          n == 2 ? "" : "s", name);
+    return FALSE;
+  }
+  *rest = g_strdupv (args + 1);
+  return TRUE;
+}

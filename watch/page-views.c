@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "watch/page-views.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "watch/html.h"
+#include "watch/search.h"
+
+#define PAGE 40                 /* hits of a page */
+#define HOUR ((gint64) 3600 * G_USEC_PER_SEC)
+
+/* ---- Hits ---- */
+
+static GPtrArray *
+find (TernService *service, const TernSearch *search, GString *out)
+{
+  g_autoptr (GError) error = NULL;
+  GPtrArray *hits = tern_search (tern_service_memory (service), search, &error);
+
+  if (!hits)
+    tern_html_put (out, "<p role=\"alert\">%s</p>\n", error->message);
+  return hits;
+}
+
+/* A picture has its text beside it: to a screen reader it is told once. */
+static void
+put_hit (GString *out, const TernHit *hit, gboolean review)
+{
+  tern_html_put (out, "<li id=\"r%" G_GINT64_FORMAT "\"><img src=\"/picture?id=%" G_GINT64_FORMAT "\" alt=\"\" loading=\"lazy\">\n"
+      "<div><p>", hit->id, hit->id);
+  tern_html_time (out, hit->start);
+  tern_html_put (out, " %s</p>\n<p>%s%s</p>\n", hit->camera, hit->text, hit->abstained ? " (not sure)" : "");
+  if (hit->until > hit->end) {
+    g_string_append (out, "<p>nothing new until ");
+    tern_html_time (out, hit->until);
+    g_string_append (out, "</p>\n");
+  }
+  tern_html_scores (out, hit->scores);
+  if (review)
+    tern_html_put (out, "<form class=\"verdict\" method=\"post\" action=\"/review\"><input type=\"hidden\" name=\"id\" "
+        "value=\"%" G_GINT64_FORMAT "\"><button name=\"right\" value=\"1\" aria-label=\"%s is right\">Right</button>"
+        "<button name=\"right\" value=\"0\" aria-label=\"%s is wrong\">Wrong</button></form>\n", hit->id, hit->text, hit->text);
+  g_string_append (out, "</div></li>\n");
+}
+
+static void
+put_hits (GString *out, const GPtrArray *hits, gboolean review)
+{
+  if (hits->len == 0)
+    g_string_append (out, "<p>Nothing.</p>\n");
+  else
+    g_string_append (out, "<ol class=\"hits\">\n");
+  for (guint i = 0; i < hits->len; i++)
+    put_hit (out, g_ptr_array_index (hits, i), review);
+  if (hits->len)
+    g_string_append (out, "</ol>\n");
+}
+
+/* ---- Now ---- */
+
+char *
+tern_view_counts (const TernCameraStatus *status)
+{
+  return g_strdup_printf ("%s. %" G_GUINT64_FORMAT " windows since, %" G_GUINT64_FORMAT " of them with nothing new; %"
+      G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " frames looked at were not encoded", status->on ? "Connected" : "Not connected",
+      status->windows, status->repeated, status->unchanged, status->looked_at);
+}
+
+static void
+put_card (gpointer data, const TernCameraStatus *status)
+{
+  struct { TernService *service; GString *out; } *view = data;
+  TernSearch search = { .camera = status->name, .limit = 1, .order = TERN_SEARCH_TIME };
+  g_autoptr (GPtrArray) hits = find (view->service, &search, view->out);
+  const TernHit *hit = hits && hits->len ? g_ptr_array_index (hits, 0) : NULL;
+  g_autofree char *counts = tern_view_counts (status);
+
+  tern_html_put (view->out, "<article class=\"card\" data-camera=\"%s\">\n<h2>%s</h2>\n", status->name, status->name);
+  if (hit)
+    tern_html_put (view->out, "<img src=\"/picture?id=%" G_GINT64_FORMAT "\" alt=\"%s\">\n", hit->id, hit->text);
+  else
+    g_string_append (view->out, "<img src=\"\" alt=\"\" hidden>\n");
+  tern_html_put (view->out, "<p class=\"seen\">%s</p>\n", hit ? hit->text : "nothing yet");
+  if (hit)
+    tern_html_scores (view->out, hit->scores);
+  g_string_append (view->out, "<p>");
+  if (hit)
+    tern_html_time (view->out, hit->start);
+  else
+    g_string_append (view->out, "<time></time>");
+  tern_html_put (view->out, "</p>\n<p class=\"counts\">%s</p>\n<p><a href=\"/history?camera=%s\">What %s saw</a></p>\n"
+      "</article>\n", counts, status->name, status->name);
+}
+
+void
+tern_view_now (TernService *service, GString *out)
+{
+  struct { TernService *service; GString *out; } view = { service, out };
+
+  tern_html_begin (out, "now", "Now");
+  g_string_append (out, "<div class=\"cameras\">\n");
+  tern_service_each_camera (service, put_card, &view);
+  g_string_append (out, "</div>\n");
+  tern_html_end (out);
+}
+
+/* ---- History ---- */
+
+static const char *
+field (GHashTable *fields, const char *name)
+{
+  const char *text = g_hash_table_lookup (fields, name);
+
+  return text && *text ? text : NULL;
+}
+
+static void
+put_choice (gpointer data, const TernCameraStatus *status)
+{
+  struct { const char *chosen; GString *out; } *choice = data;
+
+  tern_html_put (choice->out, "<option value=\"%s\"", status->name);
+  g_string_append (choice->out, g_strcmp0 (choice->chosen, status->name) == 0 ? " selected>" : ">");
+  tern_html_put (choice->out, "%s</option>\n", status->name);
+}
+
+static void
+put_form (TernService *service, GHashTable *fields, GString *out)
+{
+  const char *words = field (fields, "q"), *label = field (fields, "label"), *day = field (fields, "day");
+  struct { const char *chosen; GString *out; } choice = { field (fields, "camera"), out };
+
+  tern_html_put (out, "<form class=\"search\" role=\"search\" action=\"/history\">\n<label>Words <input type=\"search\" name=\"q\" "
+      "value=\"%s\"></label>\n<label>Camera <select name=\"camera\"><option value=\"\">all</option>\n", words ? words : "");
+  tern_service_each_camera (service, put_choice, &choice);
+  tern_html_put (out, "</select></label>\n<label>Label <input name=\"label\" value=\"%s\"></label>\n<label>Day <input type=\"date\" "
+      "name=\"day\" value=\"%s\"></label>\n<button>Search</button>\n</form>\n", label ? label : "", day ? day : "");
+}
+
+/* The fields again, but @name, as a query that may be gone on with. */
+static char *
+query_without (GHashTable *fields, const char *name)
+{
+  static const char *const names[] = { "q", "camera", "label", "day", "hour" };
+  GString *query = g_string_new ("/history?");
+
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
+    const char *text = field (fields, names[i]);
+    g_autofree char *value = text && strcmp (names[i], name) != 0 ? g_uri_escape_string (text, NULL, FALSE) : NULL;
+
+    if (value)
+      g_string_append_printf (query, "%s=%s&", names[i], value);
+  }
+  return g_string_free (query, FALSE);
+}
+
+/* What a day has, an hour each: how many windows had something new. */
+static void
+put_hours (TernService *service, GHashTable *fields, gint64 day, GString *out)
+{
+  g_autofree char *query = query_without (fields, "hour");
+  const char *chosen = field (fields, "hour");
+
+  g_string_append (out, "<nav aria-label=\"Hours of the day\"><ul class=\"hours\">\n");
+  for (guint hour = 0; hour < 24; hour++) {
+    guint n = tern_memory_count (tern_service_memory (service), field (fields, "camera"), day + hour * HOUR,
+        day + (hour + 1) * HOUR);
+
+    if (n == 0)
+      continue;
+    tern_html_put (out, "<li><a href=\"%shour=%u\"", query, hour);
+    g_string_append (out, chosen && (guint) atoi (chosen) == hour ? " aria-current=\"true\">" : ">");
+    tern_html_put (out, "%02u:00 <small>(%u)</small></a></li>\n", hour, n);
+  }
+  g_string_append (out, "</ul></nav>\n");
+}
+
+static gboolean
+parse_day (const char *text, gint64 *day)
+{
+  return text && strlen (text) == 10 && text[4] == '-' && tern_watch_parse_moment (text, 0, day);
+}
+
+void
+tern_view_history (TernService *service, GHashTable *fields, GString *out)
+{
+  const char *hour = field (fields, "hour"), *before = field (fields, "before");
+  TernSearch search = { .words = field (fields, "q"), .camera = field (fields, "camera"), .label = field (fields, "label"),
+    .limit = PAGE, .order = field (fields, "q") ? TERN_SEARCH_RANK : TERN_SEARCH_TIME };
+  g_autoptr (GPtrArray) hits = NULL;
+  gint64 day;
+
+  tern_html_begin (out, "history", "History");
+  put_form (service, fields, out);
+  if (parse_day (field (fields, "day"), &day)) {
+    gint64 from = hour ? CLAMP (atoi (hour), 0, 23) : 0, to = hour ? from + 1 : 24;
+
+    search.since = day + from * HOUR;
+    search.until = day + to * HOUR;
+    put_hours (service, fields, day, out);
+  }
+  if (before && g_ascii_strtoll (before, NULL, 10) > 0)
+    search.until = g_ascii_strtoll (before, NULL, 10);
+  hits = find (service, &search, out);
+  if (hits)
+    put_hits (out, hits, FALSE);
+  if (hits && hits->len == PAGE && search.order == TERN_SEARCH_TIME) {
+    g_autofree char *query = query_without (fields, "");
+    const TernHit *last = g_ptr_array_index (hits, PAGE - 1);
+
+    tern_html_put (out, "<p><a href=\"%sbefore=%" G_GINT64_FORMAT "\">Before that</a></p>\n", query, last->start);
+  }
+  tern_html_end (out);
+}
+
+/* ---- Review ---- */
+
+void
+tern_view_review (TernService *service, GString *out)
+{
+  TernSearch search = { .unsure = TRUE, .limit = PAGE, .order = TERN_SEARCH_TIME };
+  g_autoptr (GPtrArray) hits = NULL;
+
+  tern_html_begin (out, "review", "Review");
+  g_string_append (out, "<p>What the model was not sure of. What you say is kept with it.</p>\n");
+  hits = find (service, &search, out);
+  if (hits)
+    put_hits (out, hits, TRUE);
+  tern_html_end (out);
+}
+
+/* ---- Health ---- */
+
+static void
+put_row (gpointer data, const TernCameraStatus *status)
+{
+  g_autofree char *latency = status->latency ? g_strdup_printf ("%.0f", (double) status->latency / 1e6) : g_strdup ("-");
+  GString *out = data;
+
+  tern_html_put (out, "<tr><th scope=\"row\">%s</th><td class=\"%s\">%s</td><td>%" G_GUINT64_FORMAT "</td><td>%" G_GUINT64_FORMAT
+      "</td><td>%" G_GUINT64_FORMAT "</td><td>%" G_GUINT64_FORMAT "</td><td>%" G_GUINT64_FORMAT "</td><td>%" G_GUINT64_FORMAT
+      "</td><td>%s</td></tr>\n", status->name, status->on ? "on" : "off", status->on ? "connected" : "not connected",
+      status->frames, status->looked_at, status->unchanged, status->windows, status->repeated, status->dropped, latency);
+}
+
+void
+tern_view_health (TernService *service, const TernSamples *samples, GString *out)
+{
+  tern_html_begin (out, "health", "Health");
+  g_string_append (out, "<div class=\"scroll\" role=\"region\" aria-label=\"Cameras\" tabindex=\"0\"><table>\n<caption>Since each "
+      "camera was connected</caption>\n<thead><tr><th scope=\"col\">Camera</th><th scope=\"col\">State</th><th scope=\"col\">Frames"
+      "</th><th scope=\"col\">Looked at</th><th scope=\"col\">Nothing new</th><th scope=\"col\">Windows</th><th scope=\"col\">"
+      "Told again</th><th scope=\"col\">Left out</th><th scope=\"col\">Latency, ms</th></tr></thead>\n<tbody>\n");
+  tern_service_each_camera (service, put_row, out);
+  g_string_append (out, "</tbody></table></div>\n<h2>The last hour</h2>\n");
+  tern_html_plot (out, &(TernPlot) { "Memory of the process", "MiB", samples->memory, samples->n });
+  tern_html_plot (out, &(TernPlot) { "Processor", "% of a core", samples->cpu, samples->n });
+  for (guint i = 0; i < samples->cameras->len; i++) {
+    const TernCameraSamples *camera = g_ptr_array_index (samples->cameras, i);
+    g_autofree char *name = g_strdup_printf ("Latency of %s", camera->camera);
+
+    tern_html_plot (out, &(TernPlot) { name, "ms", camera->latency, camera->n });
+  }
+  tern_html_end (out);
+}

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "watch/rules.h"
+
+#include <string.h>
+
+/* Where a rule stands for one camera. */
+typedef struct {
+  const TernRuleConfig *config;
+  char *camera;
+  guint count;                  /* windows in a row for which it held */
+  gboolean on;                  /* it holds; */
+  gboolean told;                /* and somebody was told so */
+  gint64 last_alert;            /* when; 0: never */
+  gint64 last_news;             /* when there was something new, for rules that wait for nothing */
+} Stand;
+
+struct _TernRules {
+  GPtrArray *stands;
+};
+
+static void
+stand_free (gpointer data)
+{
+  Stand *stand = data;
+
+  g_free (stand->camera);
+  g_free (stand);
+}
+
+/* A line of tern_rules_state(): RULE CAMERA COUNT ON TOLD LAST-ALERT. */
+static void
+restore_stand (Stand *stand, char **lines)
+{
+  for (guint i = 0; lines && lines[i]; i++) {
+    g_auto (GStrv) parts = g_strsplit (lines[i], " ", -1);
+
+    if (g_strv_length (parts) != 6 || strcmp (parts[0], stand->config->name) != 0 || strcmp (parts[1], stand->camera) != 0)
+      continue;
+    stand->count = (guint) g_ascii_strtoull (parts[2], NULL, 10);
+    stand->on = strcmp (parts[3], "1") == 0;
+    stand->told = strcmp (parts[4], "1") == 0;
+    stand->last_alert = g_ascii_strtoll (parts[5], NULL, 10);
+  }
+}
+
+TernRules *
+tern_rules_new (const GPtrArray *configs, const char *const *cameras, const char *state, gint64 now)
+{
+  g_auto (GStrv) lines = state ? g_strsplit (state, "\n", -1) : NULL;
+  TernRules *rules = g_new0 (TernRules, 1);
+
+  rules->stands = g_ptr_array_new_with_free_func (stand_free);
+  for (guint r = 0; r < configs->len; r++)
+    for (guint c = 0; cameras[c]; c++) {
+      const TernRuleConfig *config = g_ptr_array_index (configs, r);
+      Stand *stand;
+
+      if (!tern_rule_config_has (config, cameras[c]))
+        continue;
+      stand = g_new0 (Stand, 1);
+      stand->config = config;
+      stand->camera = g_strdup (cameras[c]);
+      stand->last_news = now;   /* while nobody looked there was nothing to see */
+      restore_stand (stand, lines);
+      g_ptr_array_add (rules->stands, stand);
+    }
+  return rules;
+}
+
+void
+tern_rules_free (TernRules *rules)
+{
+  if (!rules)
+    return;
+  g_ptr_array_unref (rules->stands);
+  g_free (rules);
+}
+
+char *
+tern_rules_state (const TernRules *rules)
+{
+  GString *text = g_string_new (NULL);
+
+  for (guint i = 0; i < rules->stands->len; i++) {
+    const Stand *stand = g_ptr_array_index (rules->stands, i);
+
+    g_string_append_printf (text, "%s %s %u %d %d %" G_GINT64_FORMAT "\n", stand->config->name, stand->camera, stand->count,
+        stand->on, stand->told, stand->last_alert);
+  }
+  return g_string_free (text, FALSE);
+}
+
+/* ---- What holds ---- */
+
+static gboolean
+is_word (const char *p)
+{
+  return g_unichar_isalnum (g_utf8_get_char (p));
+}
+
+/* Whether @word stands in @text, both in lower case, and not inside a longer word. */
+static gboolean
+has_word (const char *text, const char *word)
+{
+  gsize len = strlen (word);
+
+  for (const char *p = text; len && (p = strstr (p, word)); p = g_utf8_next_char (p)) {
+    const char *before = g_utf8_find_prev_char (text, p);
+
+    if ((!before || !is_word (before)) && (!p[len] || !is_word (p + len)))
+      return TRUE;
+  }
+  return FALSE;
+}
+
+static gboolean
+has_any_word (const char *text, char **words)
+{
+  g_autofree char *low = g_utf8_casefold (text, -1);
+
+  for (guint i = 0; words[i]; i++) {
+    g_autofree char *word = g_utf8_casefold (words[i], -1);
+
+    if (has_word (low, word))
+      return TRUE;
+  }
+  return FALSE;
+}
+
+/* The label's probability; -1: it is not among them. */
+static double
+score_of (const TernSeen *seen, const char *label)
+{
+  for (guint i = 0; seen->labels && seen->scores && seen->labels[i]; i++)
+    if (strcmp (seen->labels[i], label) == 0)
+      return seen->scores[i];
+  return -1;
+}
+
+/* ---- Beginning and end ---- */
+
+static void
+put_alert (const Stand *stand, gboolean on, double score, GArray *alerts)
+{
+  TernAlert alert = { stand->config->name, stand->camera, on, score };
+
+  g_array_append_val (alerts, alert);
+}
+
+/* It holds, in one more window. What may not be said now is said later, if it still holds then. */
+static void
+stand_holds (Stand *stand, double score, gint64 now, GArray *alerts)
+{
+  const TernRuleConfig *config = stand->config;
+
+  stand->count = MIN (stand->count, config->windows) + 1;
+  stand->on |= stand->count >= config->windows;
+  if (!stand->on || stand->told || (config->has_quiet && tern_week_has (&config->quiet, now))
+      || (stand->last_alert && now - stand->last_alert < config->interval))
+    return;
+  stand->told = TRUE;
+  stand->last_alert = now;
+  put_alert (stand, TRUE, score, alerts);
+}
+
+static void
+stand_ends (Stand *stand, double score, GArray *alerts)
+{
+  if (stand->told)
+    put_alert (stand, FALSE, score, alerts);
+  stand->count = 0;
+  stand->on = stand->told = FALSE;
+}
+
+static void
+see_label (Stand *stand, const TernSeen *seen, gint64 now, GArray *alerts)
+{
+  double score = score_of (seen, stand->config->label);
+
+  if (score < 0)
+    return;
+  if (score >= stand->config->threshold && !seen->abstained)
+    stand_holds (stand, score, now, alerts);
+  else if (score < stand->config->clear && !seen->abstained)
+    stand_ends (stand, score, alerts);
+  else if (!stand->on)
+    stand->count = 0;           /* in between, or not sure: what holds goes on, what does not has not begun */
+}
+
+static void
+see_silent (Stand *stand, const TernSeen *seen, gint64 now, GArray *alerts)
+{
+  if (seen->unchanged)
+    return;
+  stand->last_news = now;
+  stand_ends (stand, -1, alerts);
+}
+
+void
+tern_rules_see (TernRules *rules, const TernSeen *seen, gint64 now, GArray *alerts)
+{
+  for (guint i = 0; i < rules->stands->len; i++) {
+    Stand *stand = g_ptr_array_index (rules->stands, i);
+
+    if (seen->error || strcmp (stand->camera, seen->camera) != 0)
+      continue;
+    if (stand->config->kind == TERN_RULE_LABEL)
+      see_label (stand, seen, now, alerts);
+    else if (stand->config->kind == TERN_RULE_SILENT)
+      see_silent (stand, seen, now, alerts);
+    else if (has_any_word (seen->text, stand->config->words))
+      stand_holds (stand, -1, now, alerts);
+    else
+      stand_ends (stand, -1, alerts);
+  }
+}
+
+void
+tern_rules_tick (TernRules *rules, gint64 now, GArray *alerts)
+{
+  for (guint i = 0; i < rules->stands->len; i++) {
+    Stand *stand = g_ptr_array_index (rules->stands, i);
+
+    if (stand->config->kind == TERN_RULE_SILENT && now - stand->last_news >= stand->config->silent) {
+      stand->count = stand->config->windows;    /* windows are of no matter to it */
+      stand_holds (stand, -1, now, alerts);
+    }
+  }
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* When to alert: results in, alerts out. Nothing here looks at a clock: the caller says what time it is. One thread at a
+ * time. */
+#pragma once
+
+#include "watch/config.h"
+
+G_BEGIN_DECLS
+
+/* A result, as far as rules look at it; all borrowed. */
+typedef struct {
+  const char *camera;
+  const char *text;
+  const char *const *labels;    /* NULL: none */
+  const double *scores;         /* of each label */
+  gboolean abstained, unchanged;
+  gboolean error;               /* says nothing about what is there */
+} TernSeen;
+
+/* A rule began to hold for a camera, or no longer does; names are those of the rules. */
+typedef struct {
+  const char *rule, *camera;
+  gboolean on;
+  double score;                 /* of the rule's label; -1: it has none */
+} TernAlert;
+
+typedef struct _TernRules TernRules;
+
+/* @configs (TernRuleConfig) must live as long. @state: what tern_rules_state() said before, or NULL; what it has of
+ * other rules and cameras is left out. */
+TernRules *tern_rules_new (const GPtrArray *configs, const char *const *cameras, const char *state, gint64 now);
+void tern_rules_free (TernRules *rules);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernRules, tern_rules_free)
+
+/* Both append to @alerts (TernAlert). Tick now and then: a rule that waits for nothing has no result to wait for. */
+void tern_rules_see (TernRules *rules, const TernSeen *seen, gint64 now, GArray *alerts);
+void tern_rules_tick (TernRules *rules, gint64 now, GArray *alerts);
+
+/* Where all of them stand. */
+char *tern_rules_state (const TernRules *rules);
+
+G_END_DECLS

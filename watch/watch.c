@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* tern watch: cameras, day and night. */
+#include <glib-unix.h>
+#include <gst/gst.h>
+#include <signal.h>
+
+#include "tools/tool.h"
+#include "watch/commands.h"
+#include "watch/notify.h"
+#ifdef TERN_HAVE_PAGE
+#include "watch/page.h"
+#endif
+#include "watch/run-source.h"
+#include "watch/service.h"
+
+typedef struct {
+  const char *path;             /* of the configuration */
+  TernService *service;
+#ifdef TERN_HAVE_PAGE
+  TernPage *page;               /* NULL: none is asked for */
+#endif
+  GMainLoop *loop;
+  char *status;                 /* as it was told last */
+  int result;
+} Watch;
+
+static void
+say (const char *what)
+{
+  tern_tool_message ("%s", what);
+}
+
+static void
+tell_status (Watch *watch)
+{
+  char *status = tern_service_status (watch->service);
+  g_autofree char *line = g_strconcat ("STATUS=", status, NULL);
+
+  if (g_strcmp0 (status, watch->status) != 0)
+    tern_notify (line);
+  g_free (watch->status);
+  watch->status = status;
+}
+
+static gboolean
+on_tick (gpointer data)
+{
+  Watch *watch = data;
+  gboolean busy = tern_service_tick (watch->service);
+  const char *failure = tern_service_failure (watch->service);
+
+  tell_status (watch);
+#ifdef TERN_HAVE_PAGE
+  if (watch->page)
+    tern_page_tick (watch->page);
+#endif
+  if (failure) {
+    tern_tool_message ("%s", failure);
+    watch->result = TERN_TOOL_FAILED;
+  }
+  if (failure || !busy)
+    g_main_loop_quit (watch->loop);
+  return G_SOURCE_CONTINUE;
+}
+
+/* From the loop that does the work: when it hangs, nothing is said, and the manager starts us again. */
+static gboolean
+on_watchdog (gpointer data)
+{
+  tern_notify ("WATCHDOG=1");
+  return G_SOURCE_CONTINUE;
+}
+
+static gboolean
+on_quit (gpointer data)
+{
+  Watch *watch = data;
+
+  g_main_loop_quit (watch->loop);
+  return G_SOURCE_CONTINUE;
+}
+
+static gboolean
+on_reload (gpointer data)
+{
+  g_autofree char *reloading = g_strdup_printf ("RELOADING=1\nMONOTONIC_USEC=%" G_GINT64_FORMAT, g_get_monotonic_time ());
+  g_autoptr (GError) error = NULL;
+  Watch *watch = data;
+  TernWatchConfig *config;
+
+  tern_notify (reloading);
+  config = tern_watch_config_read (watch->path, tern_source_check, &error);
+  if (config) {
+    tern_service_reload (watch->service, config);
+    tern_tool_message ("%s: read again", watch->path);
+  } else {
+    tern_tool_message ("%s\n%s: what was read before stays", error->message, watch->path);
+  }
+  tern_notify ("READY=1");
+  return G_SOURCE_CONTINUE;
+}
+
+static void
+run (Watch *watch)
+{
+  gint64 watchdog = tern_notify_watchdog ();
+
+  watch->loop = g_main_loop_new (NULL, FALSE);
+  signal (SIGPIPE, SIG_IGN);    /* who hangs up is told of by what was written to */
+  g_unix_signal_add (SIGTERM, on_quit, watch);
+  g_unix_signal_add (SIGINT, on_quit, watch);
+  g_unix_signal_add (SIGHUP, on_reload, watch);
+  g_timeout_add_seconds (1, on_tick, watch);
+  if (watchdog)
+    g_timeout_add ((guint) CLAMP (watchdog / 1000, 1, G_MAXINT), on_watchdog, NULL);
+  tern_notify ("READY=1");
+  if (on_tick (watch))
+    g_main_loop_run (watch->loop);
+  tern_notify ("STOPPING=1");
+  g_main_loop_unref (watch->loop);
+}
+
+static TernModel *
+open_model (const TernWatchConfig *config, GError **error)
+{
+  TernModelParams params = TERN_MODEL_PARAMS_INIT;
+
+  params.model_path = config->model;
+  params.mmproj_path = config->mmproj;
+  params.threads = config->threads;
+  params.yielding = TRUE;
+  return tern_model_open (&params, error);
+}
+
+static gboolean
+open_page (Watch *watch, const char *listen, GError **error)
+{
+#ifdef TERN_HAVE_PAGE
+  g_autofree char *address = NULL;
+
+  watch->page = tern_page_new (watch->service, listen, error);
+  if (!watch->page) {
+    g_prefix_error (error, "%s: page: ", watch->path);
+    return FALSE;
+  }
+  address = tern_page_address (watch->page);
+  tern_tool_message ("the page is at %s", address);
+#endif
+  return TRUE;
+}
+
+/* Everything that can be wrong is found before a camera is connected. */
+static gboolean
+start (Watch *watch, gboolean check, GError **error)
+{
+  TernWatchConfig *config = NULL;
+  g_autofree char *page = NULL;
+  TernModel *model;
+
+  if (!tern_source_find_elements (error) || !(config = tern_watch_config_read (watch->path, tern_source_check, error)))
+    return FALSE;
+  if (check) {
+    tern_tool_message ("%s: %u cameras, %u rules, nothing wrong", watch->path, config->cameras->len, config->rules->len);
+    tern_watch_config_free (config);
+    return TRUE;
+  }
+  model = open_model (config, error);
+  if (!model) {
+    tern_watch_config_free (config);
+    return FALSE;
+  }
+  page = g_strdup (config->page);
+  watch->service = tern_service_new (config, model, say, error);
+  tern_model_unref (model);
+  return watch->service && (!page || open_page (watch, page, error));
+}
+
+int
+tern_watch_command (int argc, char **argv)
+{
+  g_autofree char *path = NULL;
+  gboolean check = FALSE;
+  const GOptionEntry entries[] = {
+    { "config", 0, 0, G_OPTION_ARG_FILENAME, &path, "What to watch, and how (docs/watch.md)", "FILE" },
+    { "check", 0, 0, G_OPTION_ARG_NONE, &check, "Only say what is wrong with it", NULL },
+    { NULL }
+  };
+  g_auto (GStrv) rest = NULL;
+  g_autoptr (GError) error = NULL;
+  Watch watch = { NULL };
+
+  if (!tern_tool_options (argc, argv, NULL, 0, 0, "Watches cameras, remembers what they saw, and tells of it.", entries, &rest))
+    return TERN_TOOL_USAGE;
+  if (!path)
+    return tern_tool_usage ("watch: expected --config FILE, found none");
+  gst_init (NULL, NULL);
+  watch.path = path;
+  if (!start (&watch, check, &error)) {
+    tern_service_free (watch.service);
+    return tern_tool_fail (&error);
+  }
+  if (check)
+    return TERN_TOOL_DONE;
+  run (&watch);
+#ifdef TERN_HAVE_PAGE
+  tern_page_free (watch.page);
+#endif
+  tern_service_free (watch.service);
+  g_free (watch.status);
+  return watch.result;
+}
