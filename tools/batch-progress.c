@@ -94,13 +94,6 @@ put_double (TernJson *json, const char *name, double value)
   tern_json_double (json, value, 6);
 }
 
-static void
-put_uint (TernJson *json, const char *name, guint64 value)
-{
-  tern_json_name (json, name);
-  tern_json_uint (json, value);
-}
-
 /* One object, one line. @times: NULL while it runs. */
 static void
 show_json (const TernBatchProgress *progress, const TernBatchState *state, gint64 now, const TernBatchTimes *times)
@@ -112,17 +105,16 @@ show_json (const TernBatchProgress *progress, const TernBatchState *state, gint6
   foretell (progress, state, now, &rate, &left);
   tern_json_open (&json, '{');
   put_double (&json, "seconds", (now - progress->began) / 1e6);
-  put_uint (&json, "done", state->done);
-  put_uint (&json, "failed", state->failed);
-  put_uint (&json, "passed_over", state->passed);
-  put_uint (&json, "done_before", state->skipped);
-  put_uint (&json, state->total_known ? "total" : "total_so_far", state->total);
+  tern_json_add_uint (&json, "done", state->done);
+  tern_json_add_uint (&json, "failed", state->failed);
+  tern_json_add_uint (&json, "passed_over", state->passed);
+  tern_json_add_uint (&json, "done_before", state->skipped);
+  tern_json_add_uint (&json, state->total_known ? "total" : "total_so_far", state->total);
   put_double (&json, "files_per_second", rate);
   put_double (&json, "seconds_left", left);
   put_double (&json, "cores_busy", progress->cores);
   if (times) {
-    tern_json_name (&json, "finished");
-    tern_json_bool (&json, TRUE);
+    tern_json_add_bool (&json, "finished", TRUE);
     put_double (&json, "reading_seconds", times->reading);
     put_double (&json, "decoding_seconds", times->decoding);
     put_double (&json, "vision_seconds", times->vision);

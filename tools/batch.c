@@ -126,10 +126,8 @@ note_failure (TernBatch *batch, const TernBatchJob *job, const char *message)
   line = g_string_new (NULL);
   json = (TernJson) { line };
   tern_json_open (&json, '{');
-  tern_json_name (&json, "source");
-  tern_json_text (&json, job->source, -1);
-  tern_json_name (&json, "error");
-  tern_json_text (&json, message, -1);
+  tern_json_add_text (&json, "source", job->source);
+  tern_json_add_text (&json, "error", message);
   tern_json_close (&json, '}');
   fprintf (batch->failures, "%s\n", line->str);
   fflush (batch->failures);

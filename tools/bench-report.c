@@ -45,13 +45,6 @@ is_probe (const TernFigure *figure, const TernProbes *probes)
 /* ---- JSON -------------------------------------------------------------------------------------------------------- */
 
 static void
-add_text (TernJson *json, const char *name, const char *text)
-{
-  tern_json_name (json, name);
-  tern_json_text (json, text, -1);
-}
-
-static void
 add_int (TernJson *json, const char *name, gint64 value)
 {
   tern_json_name (json, name);
@@ -72,7 +65,7 @@ add_machine (TernJson *json, const TernBenchReport *report)
 
   tern_json_name (json, "machine");
   tern_json_open (json, '{');
-  add_text (json, "cpu", machine->cpu);
+  tern_json_add_text (json, "cpu", machine->cpu);
   add_int (json, "cores", machine->cores);
   add_int (json, "memory", machine->memory);
   tern_json_name (json, "caches");
@@ -82,16 +75,16 @@ add_machine (TernJson *json, const TernBenchReport *report)
 
     tern_json_open (json, '{');
     add_int (json, "level", cache->level);
-    add_text (json, "kind", cache->kind == 'd' ? "data" : cache->kind == 'i' ? "instruction" : "unified");
+    tern_json_add_text (json, "kind", cache->kind == 'd' ? "data" : cache->kind == 'i' ? "instruction" : "unified");
     add_int (json, "bytes", cache->bytes);
     add_int (json, "cores", cache->sharing);
     tern_json_close (json, '}');
   }
   tern_json_close (json, ']');
-  add_text (json, "instruction_set", tern_cpu_name (report->plan->kernels->level));
+  tern_json_add_text (json, "instruction_set", tern_cpu_name (report->plan->kernels->level));
   add_int (json, "threads", report->plan->threads);
-  add_text (json, "version", TERN_VERSION);
-  add_text (json, "activations", "int8");
+  tern_json_add_text (json, "version", TERN_VERSION);
+  tern_json_add_text (json, "activations", "int8");
   tern_json_close (json, '}');
 }
 
@@ -102,7 +95,7 @@ add_contents (TernJson *json, const TernGguf *file)
 
   add_int (json, "weights", contents.weights);
   add_int (json, "bytes", contents.bytes);
-  add_text (json, "type", contents.type);
+  tern_json_add_text (json, "type", contents.type);
 }
 
 static void
@@ -110,11 +103,11 @@ add_model (TernJson *json, const TernBenchReport *report)
 {
   tern_json_name (json, "model");
   tern_json_open (json, '{');
-  add_text (json, "source", report->plan->source);
+  tern_json_add_text (json, "source", report->plan->source);
   if (report->llm) {
-    add_text (json, "name", tern_llm_info (report->llm)->name);
-    add_text (json, "architecture", tern_llm_info (report->llm)->architecture);
-    add_text (json, "kv", tern_kv_name (report->kv));
+    tern_json_add_text (json, "name", tern_llm_info (report->llm)->name);
+    tern_json_add_text (json, "architecture", tern_llm_info (report->llm)->architecture);
+    tern_json_add_text (json, "kv", tern_kv_name (report->kv));
     add_contents (json, report->file);
   }
   if (report->mmproj) {
@@ -135,14 +128,14 @@ add_figure (TernJson *json, const TernBenchReport *report, const TernFigure *fig
   tern_json_name (json, figure->name);
   tern_json_open (json, '{');
   add_double (json, "value", figure->rate.value);
-  add_text (json, "unit", figure->unit);
+  tern_json_add_text (json, "unit", figure->unit);
   add_double (json, "min", figure->rate.min);
   add_double (json, "max", figure->rate.max);
   if (!is_probe (figure, report->probes)) {
     floor = tern_probes_floor (report->probes, figure, &bound);
     add_double (json, "floor", floor);
     add_double (json, "share", figure->rate.value / floor);
-    add_text (json, "bound", bound);
+    tern_json_add_text (json, "bound", bound);
     add_int (json, "bytes", figure->cost.bytes);
     add_int (json, "int8_multiply_adds", figure->cost.i8);
     add_int (json, "float_multiply_adds", figure->cost.f32);

@@ -429,10 +429,8 @@ write_metadata (TernCaptionOutput *out, const TernBatchInput *input, GError **er
   line = g_string_new (NULL);
   json = (TernJson) { line };
   tern_json_open (&json, '{');
-  tern_json_name (&json, "file_name");
-  tern_json_text (&json, name, -1);
-  tern_json_name (&json, "text");
-  tern_json_text (&json, text, -1);
+  tern_json_add_text (&json, "file_name", name);
+  tern_json_add_text (&json, "text", text);
   tern_json_close (&json, '}');
   write_line (out, line->str);
   return TRUE;
@@ -569,15 +567,11 @@ tern_caption_output_tell_done (TernCaptionOutput *out, const char *source, guint
   TernJson json = { line };
 
   tern_json_open (&json, '{');
-  tern_json_name (&json, "kind");
-  tern_json_text (&json, "done", -1);
-  tern_json_name (&json, "source");
-  tern_json_text (&json, source, -1);
-  tern_json_name (&json, "results");
-  tern_json_uint (&json, n);
+  tern_json_add_text (&json, "kind", "done");
+  tern_json_add_text (&json, "source", source);
+  tern_json_add_uint (&json, "results", n);
   if (error) {
-    tern_json_name (&json, "error");
-    tern_json_text (&json, error, -1);
+    tern_json_add_text (&json, "error", error);
   }
   tern_json_close (&json, '}');
   write_line (out, line->str);

@@ -207,3 +207,24 @@ tern_json_check (const char *json, gsize len, const char *what, GError **error)
   }
   return TRUE;
 }
+
+void
+tern_json_add_text (TernJson *json, const char *name, const char *text)
+{
+  tern_json_name (json, name);
+  tern_json_text (json, text, -1);
+}
+
+void
+tern_json_add_uint (TernJson *json, const char *name, guint64 value)
+{
+  tern_json_name (json, name);
+  tern_json_uint (json, value);
+}
+
+void
+tern_json_add_bool (TernJson *json, const char *name, gboolean value)
+{
+  tern_json_name (json, name);
+  tern_json_bool (json, value);
+}

@@ -31,6 +31,10 @@ void tern_json_uint (TernJson *json, guint64 value);
 /* At most @digits significant digits, and always a point or an exponent. Infinities and NaN are null. */
 void tern_json_double (TernJson *json, double value, guint digits);
 void tern_json_bool (TernJson *json, gboolean value);
+/* A member of an object, with its name. */
+void tern_json_add_text (TernJson *json, const char *name, const char *text);
+void tern_json_add_uint (TernJson *json, const char *name, guint64 value);
+void tern_json_add_bool (TernJson *json, const char *name, gboolean value);
 void tern_json_null (TernJson *json);
 void tern_json_raw (TernJson *json, const char *value); /* which is JSON */
 

@@ -236,20 +236,6 @@ write_calls (TernJson *json, const TernAnswerHead *head, const TernCall *call, g
 /* ---- Parts ------------------------------------------------------------------------------------------------------- */
 
 static void
-write_text (TernJson *json, const char *name, const char *text)
-{
-  tern_json_name (json, name);
-  tern_json_text (json, text, -1);
-}
-
-static void
-write_count (TernJson *json, const char *name, guint64 count)
-{
-  tern_json_name (json, name);
-  tern_json_uint (json, count);
-}
-
-static void
 write_ms (TernJson *json, const char *name, double ms)
 {
   tern_json_name (json, name);
@@ -261,11 +247,11 @@ static void
 write_head (TernJson *json, const TernAnswerHead *head, const char *object)
 {
   tern_json_open (json, '{');
-  write_text (json, "id", head->id);
-  write_text (json, "object", object);
-  write_count (json, "created", (guint64) head->created);
-  write_text (json, "model", head->model);
-  write_text (json, "system_fingerprint", "tern-" TERN_VERSION);
+  tern_json_add_text (json, "id", head->id);
+  tern_json_add_text (json, "object", object);
+  tern_json_add_uint (json, "created", (guint64) head->created);
+  tern_json_add_text (json, "model", head->model);
+  tern_json_add_text (json, "system_fingerprint", "tern-" TERN_VERSION);
 }
 
 static void
@@ -273,9 +259,9 @@ write_usage (TernJson *json, const TernAnswerEnd *end)
 {
   tern_json_name (json, "usage");
   tern_json_open (json, '{');
-  write_count (json, "prompt_tokens", end->prompt_tokens);
-  write_count (json, "completion_tokens", end->generated_tokens);
-  write_count (json, "total_tokens", end->prompt_tokens + end->generated_tokens);
+  tern_json_add_uint (json, "prompt_tokens", end->prompt_tokens);
+  tern_json_add_uint (json, "completion_tokens", end->generated_tokens);
+  tern_json_add_uint (json, "total_tokens", end->prompt_tokens + end->generated_tokens);
   tern_json_close (json, '}');
 }
 
@@ -291,10 +277,10 @@ write_timings (TernJson *json, const TernAnswerEnd *end)
 {
   tern_json_name (json, "timings");
   tern_json_open (json, '{');
-  write_count (json, "prompt_n", end->prompt_tokens);
+  tern_json_add_uint (json, "prompt_n", end->prompt_tokens);
   write_ms (json, "prompt_ms", end->prompt_ms + end->encode_ms);
   write_ms (json, "prompt_per_second", per_second (end->prompt_tokens, end->prompt_ms + end->encode_ms));
-  write_count (json, "predicted_n", end->generated_tokens);
+  tern_json_add_uint (json, "predicted_n", end->generated_tokens);
   write_ms (json, "predicted_ms", end->decode_ms);
   write_ms (json, "predicted_per_second", per_second (end->generated_tokens, end->decode_ms));
   write_ms (json, "encode_ms", end->encode_ms);
@@ -309,7 +295,7 @@ open_choice (TernJson *json)
   tern_json_name (json, "choices");
   tern_json_open (json, '[');
   tern_json_open (json, '{');
-  write_count (json, "index", 0);
+  tern_json_add_uint (json, "index", 0);
 }
 
 static void
@@ -340,29 +326,29 @@ ollama_line (const TernAnswerHead *head, const char *text, const TernCall *call,
   g_autofree char *created = tern_time_text (head->created);
 
   tern_json_open (&json, '{');
-  write_text (&json, "model", head->model);
-  write_text (&json, "created_at", created);
+  tern_json_add_text (&json, "model", head->model);
+  tern_json_add_text (&json, "created_at", created);
   if (head->door == TERN_DOOR_OLLAMA_CHAT) {
     tern_json_name (&json, "message");
     tern_json_open (&json, '{');
-    write_text (&json, "role", "assistant");
-    write_text (&json, "content", call ? "" : text);
+    tern_json_add_text (&json, "role", "assistant");
+    tern_json_add_text (&json, "content", call ? "" : text);
     if (call)
       write_calls (&json, head, call, FALSE);
     tern_json_close (&json, '}');
   } else {
-    write_text (&json, "response", text);
+    tern_json_add_text (&json, "response", text);
   }
   tern_json_name (&json, "done");
   tern_json_bool (&json, end != NULL);
   if (end) {
-    write_text (&json, "done_reason", g_str_equal (end->reason, "tool_calls") ? "stop" : end->reason);
-    write_count (&json, "total_duration", (guint64) (end->total_ms * 1e6));
-    write_count (&json, "load_duration", 0);
-    write_count (&json, "prompt_eval_count", end->prompt_tokens);
-    write_count (&json, "prompt_eval_duration", (guint64) ((end->prompt_ms + end->encode_ms) * 1e6));
-    write_count (&json, "eval_count", end->generated_tokens);
-    write_count (&json, "eval_duration", (guint64) (end->decode_ms * 1e6));
+    tern_json_add_text (&json, "done_reason", g_str_equal (end->reason, "tool_calls") ? "stop" : end->reason);
+    tern_json_add_uint (&json, "total_duration", (guint64) (end->total_ms * 1e6));
+    tern_json_add_uint (&json, "load_duration", 0);
+    tern_json_add_uint (&json, "prompt_eval_count", end->prompt_tokens);
+    tern_json_add_uint (&json, "prompt_eval_duration", (guint64) ((end->prompt_ms + end->encode_ms) * 1e6));
+    tern_json_add_uint (&json, "eval_count", end->generated_tokens);
+    tern_json_add_uint (&json, "eval_duration", (guint64) (end->decode_ms * 1e6));
   }
   tern_json_close (&json, '}');
   return g_string_free (json.out, FALSE);
@@ -375,7 +361,7 @@ write_message (TernJson *json, const TernAnswerHead *head, const char *text, con
 {
   tern_json_name (json, "message");
   tern_json_open (json, '{');
-  write_text (json, "role", "assistant");
+  tern_json_add_text (json, "role", "assistant");
   tern_json_name (json, "content");
   if (call) {
     tern_json_null (json);
@@ -400,7 +386,7 @@ tern_answer_whole (const TernAnswerHead *head, const char *text, const TernScore
   if (head->door == TERN_DOOR_CHAT)
     write_message (&json, head, text, call);
   else
-    write_text (&json, "text", text);
+    tern_json_add_text (&json, "text", text);
   write_scores (&json, head, scores);
   close_choice (&json, end->reason);
   write_usage (&json, end);
@@ -469,8 +455,8 @@ tern_answer_first (const TernAnswerHead *head)
   json = open_event (head);
   tern_json_name (&json, "delta");
   tern_json_open (&json, '{');
-  write_text (&json, "role", "assistant");
-  write_text (&json, "content", "");
+  tern_json_add_text (&json, "role", "assistant");
+  tern_json_add_text (&json, "content", "");
   tern_json_close (&json, '}');
   write_scores (&json, head, NULL);
   return close_event (&json, head, NULL, NULL);
@@ -487,10 +473,10 @@ tern_answer_piece (const TernAnswerHead *head, const char *text, const TernScore
   if (head->door == TERN_DOOR_CHAT) {
     tern_json_name (&json, "delta");
     tern_json_open (&json, '{');
-    write_text (&json, "content", text);
+    tern_json_add_text (&json, "content", text);
     tern_json_close (&json, '}');
   } else {
-    write_text (&json, "text", text);
+    tern_json_add_text (&json, "text", text);
   }
   write_scores (&json, head, scores);
   return close_event (&json, head, NULL, NULL);
@@ -526,7 +512,7 @@ tern_answer_last (const TernAnswerHead *head, const TernCall *call, const TernAn
       write_calls (&json, head, call, TRUE);
     tern_json_close (&json, '}');
   } else {
-    write_text (&json, "text", "");
+    tern_json_add_text (&json, "text", "");
   }
   write_scores (&json, head, NULL);
   last = close_event (&json, head, end->reason, end);
@@ -566,8 +552,8 @@ tern_refusal_json (const TernRefusal *refusal, gboolean ollama)
     tern_json_text (&json, refusal->message, -1);
   } else {
     tern_json_open (&json, '{');
-    write_text (&json, "message", refusal->message);
-    write_text (&json, "type", refusal->type);
+    tern_json_add_text (&json, "message", refusal->message);
+    tern_json_add_text (&json, "type", refusal->type);
     write_or_null (&json, "param", refusal->param);
     write_or_null (&json, "code", refusal->code);
     tern_json_close (&json, '}');

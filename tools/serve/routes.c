@@ -17,27 +17,6 @@ reply (TernHttpRequest *request, TernJson *json)
   tern_http_reply (request, 200, "application/json", g_string_free (json->out, FALSE));
 }
 
-static void
-write_text (TernJson *json, const char *name, const char *text)
-{
-  tern_json_name (json, name);
-  tern_json_text (json, text, -1);
-}
-
-static void
-write_uint (TernJson *json, const char *name, guint64 value)
-{
-  tern_json_name (json, name);
-  tern_json_uint (json, value);
-}
-
-static void
-write_bool (TernJson *json, const char *name, gboolean value)
-{
-  tern_json_name (json, name);
-  tern_json_bool (json, value);
-}
-
 /* The model, or NULL with the request refused. */
 static TernModel *
 model_for (TernServe *serve, TernHttpRequest *request)
@@ -107,25 +86,25 @@ models (TernHttpRequest *request, void *data)
     return;
   json.out = g_string_new (NULL);
   tern_json_open (&json, '{');
-  write_text (&json, "object", "list");
+  tern_json_add_text (&json, "object", "list");
   tern_json_name (&json, "data");
   tern_json_open (&json, '[');
   tern_json_open (&json, '{');
-  write_text (&json, "id", serve->names[0]);
-  write_text (&json, "object", "model");
-  write_uint (&json, "created", (guint64) serve->started);
-  write_text (&json, "owned_by", "tern");
+  tern_json_add_text (&json, "id", serve->names[0]);
+  tern_json_add_text (&json, "object", "model");
+  tern_json_add_uint (&json, "created", (guint64) serve->started);
+  tern_json_add_text (&json, "owned_by", "tern");
   tern_json_name (&json, "aliases");
   tern_json_open (&json, '[');
   for (guint i = 1; serve->names[i]; i++)
     tern_json_text (&json, serve->names[i], -1);
   tern_json_close (&json, ']');
-  write_uint (&json, "max_model_len", tern_model_context (model));
+  tern_json_add_uint (&json, "max_model_len", tern_model_context (model));
   tern_json_name (&json, "meta");
   tern_json_open (&json, '{');
-  write_uint (&json, "n_ctx", tern_model_context (model));
-  write_uint (&json, "n_ctx_train", tern_model_context (model));
-  write_uint (&json, "n_embd", tern_model_embedding_dim (model));
+  tern_json_add_uint (&json, "n_ctx", tern_model_context (model));
+  tern_json_add_uint (&json, "n_ctx_train", tern_model_context (model));
+  tern_json_add_uint (&json, "n_embd", tern_model_embedding_dim (model));
   tern_json_close (&json, '}');
   tern_json_name (&json, "architecture");
   tern_json_open (&json, '{');
@@ -157,22 +136,22 @@ props (TernHttpRequest *request, void *data)
   tern_json_open (&json, '{');
   tern_json_name (&json, "default_generation_settings");
   tern_json_open (&json, '{');
-  write_uint (&json, "n_ctx", tern_model_context (model));
+  tern_json_add_uint (&json, "n_ctx", tern_model_context (model));
   tern_json_close (&json, '}');
-  write_uint (&json, "total_slots", serve->limits.parallel);
-  write_text (&json, "model_alias", serve->names[0]);
+  tern_json_add_uint (&json, "total_slots", serve->limits.parallel);
+  tern_json_add_text (&json, "model_alias", serve->names[0]);
   tern_json_name (&json, "modalities");
   tern_json_open (&json, '{');
-  write_bool (&json, "vision", serve->capacity.pictures != NULL);
-  write_bool (&json, "audio", FALSE);
+  tern_json_add_bool (&json, "vision", serve->capacity.pictures != NULL);
+  tern_json_add_bool (&json, "audio", FALSE);
   tern_json_close (&json, '}');
-  write_text (&json, "chat_template", template);
+  tern_json_add_text (&json, "chat_template", template);
   tern_json_name (&json, "chat_template_caps");
   tern_json_open (&json, '{');
-  write_bool (&json, "supports_tools", reads);
-  write_bool (&json, "supports_system_role", TRUE);
+  tern_json_add_bool (&json, "supports_tools", reads);
+  tern_json_add_bool (&json, "supports_system_role", TRUE);
   tern_json_close (&json, '}');
-  write_text (&json, "build_info", "tern-" TERN_VERSION);
+  tern_json_add_text (&json, "build_info", "tern-" TERN_VERSION);
   tern_json_close (&json, '}');
   reply (request, &json);
 }
@@ -204,15 +183,15 @@ write_details (TernJson *json)
 {
   tern_json_name (json, "details");
   tern_json_open (json, '{');
-  write_text (json, "parent_model", "");
-  write_text (json, "format", "gguf");
-  write_text (json, "family", "tern");
+  tern_json_add_text (json, "parent_model", "");
+  tern_json_add_text (json, "format", "gguf");
+  tern_json_add_text (json, "family", "tern");
   tern_json_name (json, "families");
   tern_json_open (json, '[');
   tern_json_text (json, "tern", -1);
   tern_json_close (json, ']');
-  write_text (json, "parameter_size", "");
-  write_text (json, "quantization_level", "");
+  tern_json_add_text (json, "parameter_size", "");
+  tern_json_add_text (json, "quantization_level", "");
   tern_json_close (json, '}');
 }
 
@@ -232,11 +211,11 @@ tags (TernHttpRequest *request, void *data)
   tern_json_name (&json, "models");
   tern_json_open (&json, '[');
   tern_json_open (&json, '{');
-  write_text (&json, "name", serve->names[0]);
-  write_text (&json, "model", serve->names[0]);
-  write_text (&json, "modified_at", modified);
-  write_uint (&json, "size", file_size (tern_model_path (model)) + file_size (tern_model_mmproj_path (model)));
-  write_text (&json, "digest", digest);
+  tern_json_add_text (&json, "name", serve->names[0]);
+  tern_json_add_text (&json, "model", serve->names[0]);
+  tern_json_add_text (&json, "modified_at", modified);
+  tern_json_add_uint (&json, "size", file_size (tern_model_path (model)) + file_size (tern_model_mmproj_path (model)));
+  tern_json_add_text (&json, "digest", digest);
   write_details (&json);
   tern_json_close (&json, '}');
   tern_json_close (&json, ']');
@@ -271,14 +250,14 @@ show (TernHttpRequest *request, void *data)
     return;
   json.out = g_string_new (NULL);
   tern_json_open (&json, '{');
-  write_text (&json, "template", tern_model_chat_template (model));
+  tern_json_add_text (&json, "template", tern_model_chat_template (model));
   write_details (&json);
   tern_json_name (&json, "model_info");
   tern_json_open (&json, '{');
-  write_text (&json, "general.architecture", "tern");
-  write_text (&json, "general.basename", serve->names[0]);
-  write_uint (&json, "tern.context_length", tern_model_context (model));
-  write_uint (&json, "tern.embedding_length", tern_model_embedding_dim (model));
+  tern_json_add_text (&json, "general.architecture", "tern");
+  tern_json_add_text (&json, "general.basename", serve->names[0]);
+  tern_json_add_uint (&json, "tern.context_length", tern_model_context (model));
+  tern_json_add_uint (&json, "tern.embedding_length", tern_model_embedding_dim (model));
   tern_json_close (&json, '}');
   tern_json_name (&json, "capabilities");
   tern_json_open (&json, '[');
