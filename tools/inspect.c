@@ -191,13 +191,6 @@ add_int (TernJson *json, const char *name, gint64 value)
 }
 
 static void
-add_text (TernJson *json, const char *name, const char *value)
-{
-  tern_json_name (json, name);
-  tern_json_text (json, value, -1);
-}
-
-static void
 add_keys (TernJson *json, const TernGguf *file)
 {
   gsize i;
@@ -226,8 +219,8 @@ add_tensors (TernJson *json, const TernGguf *file)
     const TernTensor *tensor = tern_gguf_tensor_at (file, i);
 
     tern_json_open (json, '{');
-    add_text (json, "name", tensor->name);
-    add_text (json, "type", tensor->type->name);
+    tern_json_add_text (json, "name", tensor->name);
+    tern_json_add_text (json, "type", tensor->type->name);
     tern_json_name (json, "shape");
     tern_json_open (json, '[');
     for (d = 0; d < tensor->n_dims; d++)
@@ -251,7 +244,7 @@ add_totals (TernJson *json, const GArray *totals)
     const Total *total = &g_array_index (totals, Total, i);
 
     tern_json_open (json, '{');
-    add_text (json, "type", total->type ? total->type->name : "all");
+    tern_json_add_text (json, "type", total->type ? total->type->name : "all");
     add_int (json, "tensors", total->tensors);
     add_int (json, "weights", total->values);
     add_int (json, "bytes", total->bytes);
@@ -278,12 +271,12 @@ print_json (const TernGguf *file, const char *cpu, const TernTasks *tasks, const
   guint i;
 
   tern_json_open (&json, '{');
-  add_text (&json, "file", tern_gguf_path (file));
+  tern_json_add_text (&json, "file", tern_gguf_path (file));
   add_int (&json, "bytes", tern_gguf_size (file));
   add_int (&json, "version", tern_gguf_version (file));
   add_int (&json, "alignment", tern_gguf_alignment (file));
   add_int (&json, "data_start", tern_gguf_data_start (file));
-  add_text (&json, "cpu", cpu);
+  tern_json_add_text (&json, "cpu", cpu);
   add_keys (&json, file);
   add_tensors (&json, file);
   add_totals (&json, totals);
@@ -296,7 +289,7 @@ print_json (const TernGguf *file, const char *cpu, const TernTasks *tasks, const
       add_int (&json, plan->entries[i].name, plan->entries[i].bytes);
     if (plan->with.context) {
       add_int (&json, "context", plan->with.context);
-      add_text (&json, "kv", tern_kv_name (plan->with.kv));
+      tern_json_add_text (&json, "kv", tern_kv_name (plan->with.kv));
       add_int (&json, "threads", plan->with.threads);
     }
     tern_json_close (&json, '}');
@@ -304,11 +297,11 @@ print_json (const TernGguf *file, const char *cpu, const TernTasks *tasks, const
   if (plan && plan->projector) {
     tern_json_name (&json, "vision");
     tern_json_open (&json, '{');
-    add_text (&json, "projector", plan->projector);
+    tern_json_add_text (&json, "projector", plan->projector);
     add_int (&json, "min_tokens", plan->min_tokens);
     add_int (&json, "max_tokens", plan->max_tokens);
     add_int (&json, "max_pieces", plan->max_pieces);
-    add_text (&json, "encoder_id", plan->encoder_id);
+    tern_json_add_text (&json, "encoder_id", plan->encoder_id);
     tern_json_close (&json, '}');
   }
   tern_json_close (&json, '}');

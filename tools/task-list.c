@@ -50,13 +50,6 @@ tern_tasks_print (const TernTasks *tasks)
   }
 }
 
-static void
-add_text (TernJson *json, const char *name, const char *value)
-{
-  tern_json_name (json, name);
-  tern_json_text (json, value, -1);
-}
-
 void
 tern_tasks_to_json (const TernTasks *tasks, TernJson *json)
 {
@@ -65,8 +58,8 @@ tern_tasks_to_json (const TernTasks *tasks, TernJson *json)
     const TernTask *task = &tasks->tasks[i];
 
     tern_json_open (json, '{');
-    add_text (json, "name", task->name);
-    add_text (json, "prompt", task->prompt);
+    tern_json_add_text (json, "name", task->name);
+    tern_json_add_text (json, "prompt", task->prompt);
     if (task->labels) {
       tern_json_name (json, "labels");
       tern_json_open (json, '[');
@@ -75,7 +68,7 @@ tern_tasks_to_json (const TernTasks *tasks, TernJson *json)
       tern_json_close (json, ']');
     }
     if (task->json_schema)
-      add_text (json, "schema", task->json_schema);
+      tern_json_add_text (json, "schema", task->json_schema);
     tern_json_close (json, '}');
   }
   tern_json_close (json, ']');
