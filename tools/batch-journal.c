@@ -12,6 +12,7 @@
 #include <glib/gstdio.h>
 
 #include "tern/error.h"
+#include "tools/fnv.h"
 
 #define FIRST_LINE "tern-journal 1\n"
 #define END "end"
@@ -40,16 +41,6 @@ struct _TernJournal {
 
 static const char *const kinds[] = { [TERN_JOURNAL_DONE] = "done", [TERN_JOURNAL_FAILED] = "failed",
   [TERN_JOURNAL_PASSED] = "passed" };
-
-static guint64
-fnv (const char *bytes, gsize n)
-{
-  guint64 hash = G_GUINT64_CONSTANT (0xcbf29ce484222325);
-
-  for (gsize i = 0; i < n; i++)
-    hash = (hash ^ (guchar) bytes[i]) * G_GUINT64_CONSTANT (0x100000001b3);
-  return hash;
-}
 
 static gboolean
 fail_errno (const TernJournal *journal, GError **error)
@@ -146,7 +137,7 @@ read_number (const char *text, guint base, guint64 *out)
 static void
 note_made (TernJournal *journal, const char *output, guint64 key)
 {
-  g_hash_table_insert (journal->made, GSIZE_TO_POINTER (fnv (output, strlen (output)) | 1), GSIZE_TO_POINTER (key));
+  g_hash_table_insert (journal->made, GSIZE_TO_POINTER (tern_fnv (output, strlen (output)) | 1), GSIZE_TO_POINTER (key));
 }
 
 static gboolean
@@ -184,7 +175,7 @@ read_line (TernJournal *journal, char *line, gsize length)
   char *check = length ? memrchr (line, '\t', length) : NULL, *kind;
   guint64 sum;
 
-  if (!check || memchr (line, 0, length) || !read_number (check + 1, 16, &sum) || sum != fnv (line, check - line))
+  if (!check || memchr (line, 0, length) || !read_number (check + 1, 16, &sum) || sum != tern_fnv (line, check - line))
     return FALSE;
   *check = 0;
   kind = field (&line);
@@ -245,7 +236,7 @@ read_all (TernJournal *journal, GError **error)
 static void
 end_line (GString *out, gsize start)
 {
-  g_string_append_printf (out, "\t%016" G_GINT64_MODIFIER "x\n", fnv (out->str + start, out->len - start));
+  g_string_append_printf (out, "\t%016" G_GINT64_MODIFIER "x\n", tern_fnv (out->str + start, out->len - start));
 }
 
 static void
@@ -455,7 +446,7 @@ tern_journal_find (const TernJournal *journal, const char *name, guint64 state)
 static guint64
 maker (const TernJournal *journal, const char *output)
 {
-  return GPOINTER_TO_SIZE (g_hash_table_lookup (journal->made, GSIZE_TO_POINTER (fnv (output, strlen (output)) | 1)));
+  return GPOINTER_TO_SIZE (g_hash_table_lookup (journal->made, GSIZE_TO_POINTER (tern_fnv (output, strlen (output)) | 1)));
 }
 
 static guint64

@@ -10,6 +10,7 @@
 
 #include "tern/error.h"
 #include "tools/batch-tar.h"
+#include "tools/fnv.h"
 #include "tools/tool.h"
 
 #define DEPTH_MAX 64
@@ -62,10 +63,8 @@ has_media_name (const char *path)
 gboolean
 tern_batch_in_shard (const char *key, guint shard, guint shards)
 {
-  guint64 hash = G_GUINT64_CONSTANT (0xcbf29ce484222325);
+  guint64 hash = tern_fnv (key, strlen (key));
 
-  for (const guchar *p = (const guchar *) key; *p; p++)
-    hash = (hash ^ *p) * G_GUINT64_CONSTANT (0x100000001b3);
   return (hash ^ hash >> 32) % shards == shard;
 }
 

@@ -12,6 +12,7 @@
 
 #include "engine/base/json.h"
 #include "tools/caption-tar.h"
+#include "tools/fnv.h"
 #include "tools/output.h"
 #include "tools/source.h"
 #include "tools/subtitles.h"
@@ -255,11 +256,7 @@ nth_path (const TernCaptionOutput *out, const TernBatchInput *input, guint n)
 static gpointer
 hash_of (const char *path)
 {
-  guint64 hash = G_GUINT64_CONSTANT (0xcbf29ce484222325);
-
-  for (const guchar *p = (const guchar *) path; *p; p++)
-    hash = (hash ^ *p) * G_GUINT64_CONSTANT (0x100000001b3);
-  return GSIZE_TO_POINTER (hash | 1);
+  return GSIZE_TO_POINTER (tern_fnv (path, strlen (path)) | 1);
 }
 
 /* video.srt; video.mp4.srt, video.mp4-2.srt, ... when another input of this run, or of one before, has taken the name. */

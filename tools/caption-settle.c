@@ -8,6 +8,7 @@
 #include <glib/gstdio.h>
 
 #include "tools/caption-output.h"
+#include "tools/fnv.h"
 #include "tools/output.h"
 
 #define MOVING "moving"         /* mark of the journal: bytes that the file has when it was replaced */
@@ -17,14 +18,14 @@
 static guint64
 source_of (const char *line)
 {
-  guint64 hash = G_GUINT64_CONSTANT (0xcbf29ce484222325);
+  guint64 hash = TERN_FNV_START;
   const char *p = strstr (line, "\"source\":\"");
 
   p = p ? p + 10 : g_str_has_prefix (line, "{\"file_name\":\"") ? line + 14 : line;
   for (; *p && *p != '"'; p++) {
-    hash = (hash ^ (guchar) *p) * G_GUINT64_CONSTANT (0x100000001b3);
+    hash = tern_fnv_more (hash, (guchar) *p);
     if (*p == '\\' && p[1])
-      hash = (hash ^ (guchar) *++p) * G_GUINT64_CONSTANT (0x100000001b3);
+      hash = tern_fnv_more (hash, (guchar) *++p);
   }
   return hash | 1;
 }
