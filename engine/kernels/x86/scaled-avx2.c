@@ -188,7 +188,7 @@ one_token (const guint parts, float *y, const guint8 *w, gsize rows, gsize group
     _mm_prefetch ((const char *) scale + ahead, _MM_HINT_T0);
 #pragma GCC unroll 8
     for (k = 0; k < STEPS / parts; k++)
-      _mm_prefetch ((const char *) digits + k * 64 + ahead, _MM_HINT_T0);
+      fetch (digits + k * 64);
 #pragma GCC unroll 2
     for (h = 0; h < 2; h++) {
       __m256i all = half_group_of_one (digits, h, x);

@@ -126,7 +126,7 @@ one_token (const guint parts, float *y, const guint8 *w, gsize rows, gsize group
       for (i = 0; i < 2; i++) {
         __m512i p = _mm512_loadu_si512 (digits + i * 64);
 
-        _mm_prefetch ((const char *) digits + i * 64 + ahead, _MM_HINT_T0);
+        fetch (digits + i * 64);
 #pragma GCC unroll 4
         for (k = 0; k < 4; k++)
           sum[k][i] = _mm512_dpbusd_epi32 (sum[k][i], _mm512_and_si512 (p, mask[k]), broadcast4 (x + i * 16 + k * 4));
