@@ -31,10 +31,12 @@ typedef struct {
   guint width, heads, kv_heads, head, turned;   /* turned: values of a head that rotate */
   guint key_heads, value_heads, state;  /* state: width of a DeltaNet head */
   guint layers, ffn, vocabulary, context;
+  guint rotated;                /* values that are rotated together before each matrix; 0: none */
 } DeltaShape;
 
 static const DeltaShape delta_shapes[] = {
-  { "qwen3.5-2b", 2048, 8, 2, 256, 64, 16, 16, 128, 24, 6144, 248320, 262144 },
+  { "qwen3.5-2b", 2048, 8, 2, 256, 64, 16, 16, 128, 24, 6144, 248320, 262144, 0 },
+  { "bonsai-2b", 2048, 8, 2, 256, 64, 16, 16, 128, 24, 6144, 248320, 262144, 1024 },
 };
 
 /* Hybrids of Mamba-2 and attention without positions, which is at every `interval` layers from `attention` on. Where a layer is one
@@ -348,12 +350,44 @@ add_delta_layer (TernShape *shape, const DeltaShape *delta, guint i)
   add_matrix (shape, delta->ffn, d, "blk.%u.ffn_down.weight", i);
 }
 
+/* Which matrices of a ternary Bonsai 2 take rotated inputs, as its files say it (engine/weights/rotation.h). Other types leave
+ * the rotation out: only those who read the scaled types know it. */
+static void
+add_rotation_keys (TernShape *shape, const DeltaShape *delta)
+{
+  static const char *const matrices[] = { "attn_q", "attn_k", "attn_v", "attn_output", "attn_qkv", "attn_gate", "ssm_out",
+    "ffn_gate", "ffn_up", "ffn_down" };
+  static const char *const embedding[] = { "token_embd.weight", NULL };
+  g_autoptr (GPtrArray) names = g_ptr_array_new_with_free_func (g_free);
+
+  if (!delta->rotated || !tern_type_is_scaled (shape->type))
+    return;
+  for (guint i = 0; i < delta->layers; i++)
+    for (guint j = 0; j < G_N_ELEMENTS (matrices); j++) {
+      gboolean both = j >= 7, attends = j < 4;
+
+      if (both || attends == ((i + 1) % 4 == 0))
+        g_ptr_array_add (names, g_strdup_printf ("blk.%u.%s.weight", i, matrices[j]));
+    }
+  tern_gguf_writer_u32 (shape->writer, "prism.hadamard.version", 2);
+  tern_gguf_writer_bool (shape->writer, "prism.hadamard.tied_output", TRUE);
+  tern_gguf_writer_u32 (shape->writer, "prism.hadamard.block_size", delta->rotated);
+  tern_gguf_writer_string (shape->writer, "prism.hadamard.transform", "normalized-sylvester-walsh-hadamard");
+  tern_gguf_writer_string (shape->writer, "prism.hadamard.axis", "input-last-dimension");
+  tern_gguf_writer_string (shape->writer, "prism.hadamard.sign_mode", "identity");
+  tern_gguf_writer_string_array (shape->writer, "prism.hadamard.weight_names", (const char *const *) names->pdata, names->len);
+  tern_gguf_writer_string_array (shape->writer, "prism.hadamard.inverse_weight_names", embedding, 1);
+}
+
 static void
 lay_out_delta (TernShape *shape, const DeltaShape *delta)
 {
+  const guint64 embedding[2] = { delta->width, delta->vocabulary };
+
   add_delta_keys (shape, delta);
+  add_rotation_keys (shape, delta);
   tern_vocabulary_write (shape->writer, TRUE, delta->vocabulary);
-  add_matrix (shape, delta->width, delta->vocabulary, "token_embd.weight");
+  add_tensor (shape, "token_embd.weight", delta->rotated ? shape->type : NULL, 2, embedding);
   add_vector (shape, delta->width, "output_norm.weight");
   for (guint i = 0; i < delta->layers; i++)
     add_delta_layer (shape, delta, i);
@@ -412,7 +446,7 @@ add_hybrid_keys (TernShape *shape, const HybridShape *h)
   add_general_keys (shape, a, h->name);
   for (guint i = 0; i < G_N_ELEMENTS (counts); i++)
     set_number (shape, a, counts[i].name, counts[i].value);
-  set_real (shape, a, "attention.layer_norm_rms_epsilon", 1e-5f);
+  set_real (shape, a, h->one_block ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon", 1e-5f);
   tern_gguf_writer_bool (shape->writer, finetuned, FALSE);
   for (guint i = 0; i < h->layers; i++) {
     heads[i] = hybrid_attends (h, i) ? (gint32) h->kv_heads : 0;

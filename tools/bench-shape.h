@@ -17,13 +17,13 @@ gboolean tern_shape_is_vision (const char *name);
 /* F32, F16, BF16 and what `tern quantize` makes; NULL: @name is none of them. *@file_type: its general.file_type. */
 const TernTypeInfo *tern_shape_type (const char *name, guint32 *file_type);
 /* The names, for messages. */
-#define TERN_SHAPE_TYPES "F32, F16, BF16, Q8_0, Q4_0, Q4_K, Q6_K, TQ1_0 or TQ2_0"
+#define TERN_SHAPE_TYPES "F32, F16, BF16, Q8_0, Q4_0, Q4_K, Q6_K, TQ1_0, TQ2_0, Q2_0, PQ2_0 or PTQ1_0"
 
 typedef struct _TernShape TernShape;
 
 /* Lays out shape @name, one of the above. @type: of the matrices, where their rows allow it, NULL for the shape's own:
  * TQ2_0 (shipped: as in the file; vision encoders: F16). Embeddings and output are Q8_0 beside ternary types, Q6_K beside
- * those of 4 and 6 bits. @shipped: the file of "shipped", else NULL. */
+ * those of 4 and 6 bits; bonsai-2b has all in @type, and with Q2_0, PQ2_0 and PTQ1_0 its rotation. @shipped: the file of "shipped", else NULL. */
 TernShape *tern_shape_new (const char *name, const char *type, const TernGguf *shipped);
 void tern_shape_free (TernShape *shape);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernShape, tern_shape_free)

@@ -122,8 +122,8 @@ write_pool (TernValues *values, const TernShapeTensor *tensor, guint64 bytes, Te
 static gboolean
 is_vector (const TernShapeTensor *tensor)
 {
-  return tensor->n_dims == 1 || strstr (tensor->name, ".ssm_a") || strstr (tensor->name, ".ssm_d")
-      || strstr (tensor->name, ".ssm_norm");
+  return tensor->n_dims == 1 || g_str_has_suffix (tensor->name, ".ssm_a") || g_str_has_suffix (tensor->name, ".ssm_d")
+      || g_str_has_suffix (tensor->name, ".ssm_norm.weight");
 }
 
 /* Norms are about 1, biases about 0, rates of decay about -1. */

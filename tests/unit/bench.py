@@ -150,6 +150,12 @@ def check_saved(folder):
     report = bench("--shape", "shipped", "--type", "Q8_0")
     point(is_sane(report["decode"]) and is_sane(report["vision"]) and report["model"]["name"] == "random shipped",
           "a random model without --save", report)
+    for shape, kind, words in (("bonsai-2b", "PTQ1_0", ("qwen35", "prism.hadamard.weight_names")), ("nemotron-h-4b", "TQ1_0", ("nemotron_h",))):
+        path = folder / f"{shape}.gguf"
+        done = run("bench", "--shape", shape, "--type", kind, "--save", path, "--repeat", 0)
+        seen = run("inspect", path)
+        point(done.returncode == 0 and seen.returncode == 0 and all(word in seen.stdout for word in words), f"the shape of {shape} in {kind}", done)
+        path.unlink(missing_ok=True)
     done = run("bench", "--shape", "shipped", "--save", folder / "none" / "x.gguf", "--repeat", 0)
     point(done.returncode == 1 and str(folder / "none") in done.stderr, "a folder that is not there", done)
 
@@ -160,7 +166,7 @@ def check_usage(folder):
     for args, status, words in (
             ((), 2, ("--model", "--shape", "none")),
             (("--model", golden, "--shape", "shipped"), 2, ("both",)),
-            (("--shape", "gpt-9"), 2, ("bitnet-2b", "lfm2-1.2b", "lfm2-350m", "qwen3.5-2b", "granite-4-h-micro", "nemotron-h-4b",
+            (("--shape", "gpt-9"), 2, ("bitnet-2b", "lfm2-1.2b", "lfm2-350m", "qwen3.5-2b", "bonsai-2b", "granite-4-h-micro", "nemotron-h-4b",
                                               "siglip-b-512", "shipped", "gpt-9")),
             (("--shape", "shipped", "--type", "Q3_X"), 2, ("--type", "TQ2_0", "Q3_X")),
             (("--model", golden, "--type", "Q8_0"), 2, ("--type", "--shape")),

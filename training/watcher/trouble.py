@@ -10,8 +10,9 @@ import scene
 
 def _frame_after(s, least=1, most=None):
     """Index of the first frame in which something has changed; some are left on both sides."""
-    n = len(s.times)
-    return int(s.rng.integers(least, (most or n - 1)))
+    last = len(s.times) - 1
+    least = min(least, last)
+    return int(s.rng.integers(least, max(most or last, least + 1)))
 
 
 def cut(s):
