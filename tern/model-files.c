@@ -239,6 +239,18 @@ bundled_folders (void)
   return folders;
 }
 
+/* Of several language models in @folder the one that this build calls its own, or NULL. */
+static char *
+own_text_in (const char *folder)
+{
+  g_autoptr (GPtrArray) names = list_text (folder, NULL);
+
+  for (guint i = 0; names && i < names->len; i++)
+    if (g_str_has_prefix (names->pdata[i], TERN_BUNDLED_MODEL))
+      return g_build_filename (folder, names->pdata[i], NULL);
+  return NULL;
+}
+
 static char *
 bundled (GError **error)
 {
@@ -248,9 +260,12 @@ bundled (GError **error)
   for (guint i = 0; i < folders->len; i++) {
     g_autoptr (GPtrArray) names = list (folders->pdata[i], FALSE, NULL);
 
-    /* A folder without any is passed over, one with several is an error. */
-    if (names && names->len > 0)
-      return file_or_folder (folders->pdata[i], error);
+    /* A folder without any is passed over, one with several others is an error. */
+    if (names && names->len > 0) {
+      g_autofree char *own = own_text_in (folders->pdata[i]);
+
+      return file_or_folder (own ? own : folders->pdata[i], error);
+    }
   }
   all = join (folders);
   g_set_error (error, TERN_ERROR, TERN_ERROR_NOT_FOUND, "no model: no model path is set, TERN_MODEL_PATH is not set, and "
@@ -307,6 +322,45 @@ places_of (const char *path)
   return places;
 }
 
+/* Letters of the model's name in that of an encoder, mmproj-NAME-TYPE.gguf or mmproj-NAME.gguf, if @text begins with that name;
+ * else 0. Case does not count. */
+static gsize
+shared_name (const char *mmproj, const char *text)
+{
+  const char *name = mmproj + strlen ("mmproj"), *begin = name + strspn (name, "-_.");
+  const char *end = begin + strlen (begin) - strlen (".gguf"), *last = g_strrstr_len (begin, end - begin, "-");
+  gsize whole = (gsize) MAX (end - begin, 0), letters = last ? (gsize) (last - begin) : whole;
+
+  for (gsize i = 0; i < 2; i++) {
+    gsize n = i ? letters : whole;
+
+    if (n && g_ascii_strncasecmp (begin, text, n) == 0 && strchr ("-.", text[n]))
+      return n;
+  }
+  return 0;
+}
+
+/* Of several encoders the one that is called as the language model is. NULL when none is, or two are. */
+static const char *
+namesake (GPtrArray *names, const char *text_path)
+{
+  g_autofree char *text = g_path_get_basename (text_path);
+  const char *best = NULL;
+  gsize most = 0;
+
+  for (guint i = 0; i < names->len; i++) {
+    gsize letters = shared_name (names->pdata[i], text);
+
+    if (letters && letters == most)
+      best = NULL;
+    if (letters > most) {
+      most = letters;
+      best = names->pdata[i];
+    }
+  }
+  return best;
+}
+
 char *
 tern_model_find_mmproj (const char *text_path, GError **error)
 {
@@ -316,18 +370,20 @@ tern_model_find_mmproj (const char *text_path, GError **error)
   for (guint i = 0; i < places->len; i++) {
     g_autoptr (GPtrArray) names = list (places->pdata[i], TRUE, i ? NULL : error);
     g_autofree char *found = NULL;
+    const char *one;
 
     if (!names && !i)
       return NULL;
     if (!names || !names->len)
       continue;
-    if (names->len == 1) {
-      found = g_build_filename (places->pdata[i], names->pdata[0], NULL);
+    one = names->len == 1 ? names->pdata[0] : namesake (names, text_path);
+    if (one) {
+      found = g_build_filename (places->pdata[i], one, NULL);
       return tern_model_real_path (found, error);
     }
     found = join (names);
-    g_set_error (error, TERN_ERROR, TERN_ERROR_NOT_FOUND, "%s: expected one mmproj*.gguf beside the language model, found "
-        "%s; name the file as mmproj path", (const char *) places->pdata[i], found);
+    g_set_error (error, TERN_ERROR, TERN_ERROR_NOT_FOUND, "%s: expected one mmproj*.gguf beside the language model, or one "
+        "that is called as it is, found %s; name the file as mmproj path", (const char *) places->pdata[i], found);
     return NULL;
   }
   g_ptr_array_remove_index (places, 0);

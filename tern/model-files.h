@@ -5,10 +5,12 @@
 #include <glib.h>
 
 /* The file that @model_path names, be it the file or the folder that holds it, or the bundled model: an absolute path as
- * it was named, links and all, for its neighbours lie beside that name. NULL + NOT_FOUND lists where it was looked for,
+ * it was named, links and all, for its neighbours lie beside that name. Of several bundled ones, the build's own
+ * (free-models-only: the watcher, else the captioner). NULL + NOT_FOUND lists where it was looked for,
  * or the candidates. */
 char *tern_model_find_text (const char *model_path, GError **error);
-/* The one mmproj*.gguf beside @text_path, from tern_model_find_text(): in the folder of that name, else in those of what
+/* The one mmproj*.gguf beside @text_path, from tern_model_find_text(), or of several the one called
+ * as the model is (mmproj-tern-watcher-4m-f16.gguf beside tern-watcher-4m-tq2_0.gguf): in the folder of that name, else in those of what
  * it links to, link by link (a Hugging Face cache keeps names in one folder and files in another). A real path. NULL +
  * NOT_FOUND names the folders or the candidates. */
 char *tern_model_find_mmproj (const char *text_path, GError **error);

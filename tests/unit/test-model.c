@@ -176,6 +176,12 @@ test_folders (void)
   static const char *const two_texts[] = { "a.gguf", TEXT_FILE, "b.gguf", TEXT_FILE, "mmproj.gguf", MMPROJ_FILE, NULL };
   static const char *const two_mmprojs[] = { "a.gguf", TEXT_FILE, "mmproj-1.gguf", MMPROJ_FILE, "mmproj-2.gguf",
     MMPROJ_FILE, NULL };
+  static const char *const namesakes[] = { "cat-2b-q4_0.gguf", TEXT_FILE, "mmproj-Cat-2b-f16.gguf", MMPROJ_FILE, "mmproj-cat-f16.gguf",
+    MMPROJ_FILE, "mmproj-dog-2b-f16.gguf", MMPROJ_FILE, NULL };
+  static const char *const twins[] = { "cat-2b-q4_0.gguf", TEXT_FILE, "mmproj-cat-2b-f16.gguf", MMPROJ_FILE, "mmproj-cat-2b-q8_0.gguf",
+    MMPROJ_FILE, NULL };
+  static const char *const strangers[] = { "cat-2b-q4_0.gguf", TEXT_FILE, "mmproj-ca-2b-f16.gguf", MMPROJ_FILE, "mmproj-cat-3b-f16.gguf",
+    MMPROJ_FILE, NULL };
   static const char *const alone[] = { "a.gguf", TEXT_FILE, NULL };
   static const char *const with_action[] = { "a.gguf", TERN_TEST_DATA "/action/mlp.gguf", "m.gguf", TEXT_FILE,
     "mmproj.gguf", MMPROJ_FILE, "z.gguf", TERN_TEST_DATA "/action/cfc.gguf", NULL };
@@ -205,6 +211,18 @@ test_folders (void)
   remove_folder (folder);
   folder = make_folder (two_mmprojs);
   expect_error (params_for (folder, NULL, TERN_MODEL_FULL), TERN_ERROR_NOT_FOUND, "mmproj-1.gguf, mmproj-2.gguf", folder);
+  remove_folder (folder);
+
+  folder = make_folder (namesakes);
+  model = open_with (params_for (folder, NULL, TERN_MODEL_FULL));
+  g_assert_true (g_str_has_suffix (tern_model_mmproj_path (model), "/mmproj-Cat-2b-f16.gguf"));
+  tern_model_unref (model);
+  remove_folder (folder);
+  folder = make_folder (twins);
+  expect_error (params_for (folder, NULL, TERN_MODEL_FULL), TERN_ERROR_NOT_FOUND, "mmproj-cat-2b-f16.gguf, mmproj-cat-2b-q8_0", folder);
+  remove_folder (folder);
+  folder = make_folder (strangers);
+  expect_error (params_for (folder, NULL, TERN_MODEL_FULL), TERN_ERROR_NOT_FOUND, "mmproj-ca-2b-f16.gguf, mmproj-cat-3b", folder);
   remove_folder (folder);
 
   folder = make_folder (alone);
