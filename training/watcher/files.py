@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The watcher's two GGUF files.
 
-    python training/watcher/files.py --work DIR [--weights watcher.pt] [--output models] [--temperature 1.0]
+    python training/watcher/files.py --work DIR [--weights watcher.full.pt] [--output models] [--temperature 1.0]
 """
 
 import argparse
@@ -37,7 +37,7 @@ def trained(work, weights):
 def main():
     a = argparse.ArgumentParser(description="Export one checkpoint of the watcher.")
     a.add_argument("--work", required=True)
-    a.add_argument("--weights", default="watcher.pt", help="relative to --work")
+    a.add_argument("--weights", default="watcher.full.pt", help="relative to --work")
     a.add_argument("--output", default="models")
     a.add_argument("--temperature", type=float, default=1.0, help="tern.label_temperature")
     options = a.parse_args()

@@ -2,24 +2,46 @@
 """Trains the watcher on clips that are rendered as they are needed, and on pictures of shapes with statements.
 
     python training/watcher/materials.py --work DIR
-    python training/watcher/learn.py --work DIR [--nlvr ../shared/data/nlvr] [--steps 24000]
+    python training/watcher/learn.py --work DIR --phase small [--nlvr ../shared/data/nlvr] [--steps 6000]
+    python training/watcher/learn.py --work DIR --phase full [--nlvr ../shared/data/nlvr] [--steps 12000]
 
-A stopped run goes on from its checkpoint (every 100 steps), so the same command continues it.
+Small pictures and few frames first: a step sees three times as many clips, and it is their number that teaches to compare
+frames. The full phase begins with the small one's weights. A stopped run goes on from its checkpoint (every 100 steps), so the
+same command continues it.
 """
 
 import argparse
 import os
 import sys
 import time
+from dataclasses import dataclass
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import common       # noqa: E402
 
 VOCABULARY = 640
-CLIPS, PICTURES, SENTENCES = 12, 32, 6      # of a step
-STILLS = 0.35           # share of the steps that are about shapes
-RATE, DROP, SMOOTHING, FLOW = 1.2e-3, 0.05, 0.05, 0.5
-SIZES = [(288, 160), (256, 192), (224, 224)]
+PICTURES, SENTENCES = 32, 6     # of a step about shapes
+RATE, DROP, SMOOTHING = 1.2e-3, 0.05, 0.05
+
+
+@dataclass(frozen=True)
+class Phase:
+    """`flow`: what the flow of the visual tokens weighs beside words; where it weighs little, nothing is learned for long."""
+
+    clips: int              # of a step
+    sizes: list             # (width, height)
+    shares: list            # how often each
+    frames: list
+    often: list
+    stills: float           # share of the steps that are about shapes
+    flow: float
+    before: str = ""        # whose weights it begins with
+
+
+PHASES = {
+    "small": Phase(40, [(160, 96), (128, 128), (192, 96)], [0.6, 0.2, 0.2], [4, 3, 2], [0.75, 0.15, 0.1], 0.15, 6.0),
+    "full": Phase(12, [(288, 160), (256, 192), (224, 224)], [0.6, 0.25, 0.15], [8, 4, 2], [0.82, 0.13, 0.05], 0.35, 3.0, "small"),
+}
 
 
 def tokenizer_of(work):
@@ -47,18 +69,18 @@ def tokenizer_of(work):
     return words.load(path)
 
 
-def clips(materials, rng, tokenizer):
+def clips(phase, materials, rng, tokenizer):
     """(pictures, flow, frames, kept, branches) of one step."""
     import numpy as np
     import answers
     import events
     import features
 
-    size = SIZES[rng.choice(3, p=[0.6, 0.25, 0.15])]
-    frames = int(rng.choice([8, 4, 2], p=[0.82, 0.13, 0.05]))
-    seconds = 4.0 * frames / 8 if rng.random() < 0.8 else float(rng.uniform(2, 8))
+    size = phase.sizes[rng.choice(len(phase.sizes), p=phase.shares)]
+    frames = int(rng.choice(phase.frames, p=phase.often))
+    seconds = 4.0 * frames / phase.frames[0] if rng.random() < 0.8 else float(rng.uniform(2, 8))
     ratio = float(rng.choice([0.7, 0.0, rng.uniform(0.3, 0.8)], p=[0.6, 0.25, 0.15]))
-    made = [events.clip(materials, rng, size, frames, max(seconds, 1.0)) for _ in range(CLIPS)]
+    made = [events.clip(materials, rng, size, frames, max(seconds, 1.0)) for _ in range(phase.clips)]
     tokens = size[0] * size[1] // 1024
     kept = features.kept_counts(frames, ratio, tokens)
     pictures, flow = np.concatenate([m[0] for m in made]), np.stack([m[1] for m in made])
@@ -94,7 +116,7 @@ def train(options):
     import rows
     import shapes
 
-    work = options.work
+    work, phase = options.work, PHASES[options.phase]
     tokenizer = tokenizer_of(work)
     stuff = materials.Materials(work, "train")
     corpus = shapes.Corpus(options.nlvr, "dev") if options.nlvr else None
@@ -105,9 +127,11 @@ def train(options):
     log = common.Log(os.path.join(work, "watcher.jsonl"))
     torch.manual_seed(3)
     watcher = net.Watcher(VOCABULARY)
+    if phase.before:
+        watcher.load_state_dict({k: v.float() for k, v in common.load(os.path.join(work, f"watcher.{phase.before}.pt")).items()})
     generator = torch.Generator().manual_seed(3)
     drop = lm.Dropout(DROP, generator)
-    way = course.Course(os.path.join(work, "watcher.resume.pt"), {"model": watcher}, options.steps, RATE, 200, 0.02,
+    way = course.Course(os.path.join(work, f"watcher.{options.phase}.resume.pt"), {"model": watcher}, options.steps, RATE, 200, 0.02,
                         course.decayed(list(watcher.parameters()), 0.03))
     if not options.eager:
         course.compile_layers((*watcher.layers, *watcher.tower.blocks))
@@ -115,8 +139,8 @@ def train(options):
     for step in range(way.first, options.steps):
         rng = np.random.default_rng((11, step))
         began = time.time()
-        still = rng.random() < STILLS
-        pictures, flow, frames, kept, branches = stills(corpus, rng, tokenizer) if still else clips(stuff, rng, tokenizer)
+        still = rng.random() < phase.stills
+        pictures, flow, frames, kept, branches = stills(corpus, rng, tokenizer) if still else clips(phase, stuff, rng, tokenizer)
         drawn = time.time() - began
         batch = rows.Rows(rows.layout(tokenizer, None, kept), branches)
         visual, chosen = watcher.see(torch.from_numpy(pictures), frames, kept)
@@ -125,7 +149,7 @@ def train(options):
         if flow is not None:
             truth = torch.from_numpy(flow).flatten(1, 3)
             truth = truth.gather(1, chosen[..., None].expand(-1, -1, 3)).flatten(0, 1).clamp(-3, 3)
-            loss = words + FLOW * F.smooth_l1_loss(moved, truth, beta=0.3)
+            loss = words + phase.flow * F.smooth_l1_loss(moved, truth, beta=0.3)
         way.step(step, loss)
         kind = "shapes" if still else "clips"
         for name, value in ((kind, float(words.detach())), ("flow", float((loss - words).detach()))):
@@ -135,8 +159,8 @@ def train(options):
             log(step=step, of=options.steps, **means, drawn=drawn, took=time.time() - began, rows=len(batch.ids))
         way.keep(step)
         if (step + 1) % 1000 == 0:
-            common.save(os.path.join(work, f"watcher.step-{step + 1}.pt"), common.half(watcher.state_dict()))
-    common.save(os.path.join(work, "watcher.pt"), common.half(watcher.state_dict()))
+            common.save(os.path.join(work, f"watcher.{options.phase}.step-{step + 1}.pt"), common.half(watcher.state_dict()))
+    common.save(os.path.join(work, f"watcher.{options.phase}.pt"), common.half(watcher.state_dict()))
 
 
 def said_to(tokenizer, question, answer):
@@ -156,7 +180,8 @@ if __name__ == "__main__":
     arguments = argparse.ArgumentParser(description="Train the watcher.")
     arguments.add_argument("--work", required=True)
     arguments.add_argument("--nlvr")
-    arguments.add_argument("--steps", type=int, default=24000)
+    arguments.add_argument("--phase", choices=PHASES, required=True)
+    arguments.add_argument("--steps", type=int, default=6000)
     arguments.add_argument("--threads", type=int, default=1)
     arguments.add_argument("--eager", action="store_true", help="do not compile the layers")
     parsed = arguments.parse_args()

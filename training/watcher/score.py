@@ -2,7 +2,7 @@
 """How often a checkpoint's answers are right, on clips of cut-outs and backgrounds that training never saw, and on the
 sentences of the NLVR corpus that were kept out of it.
 
-    python training/watcher/score.py --work DIR [--weights watcher.pt] [--nlvr ../shared/data/nlvr] [--clips 300]
+    python training/watcher/score.py --work DIR [--weights watcher.full.pt] [--nlvr ../shared/data/nlvr] [--clips 300]
 """
 
 import argparse
@@ -79,10 +79,12 @@ def sentences(watcher, tokenizer, folder):
 def main():
     arguments = argparse.ArgumentParser(description="Evaluate a checkpoint of the watcher.")
     arguments.add_argument("--work", required=True)
-    arguments.add_argument("--weights", default="watcher.pt")
+    arguments.add_argument("--weights", default="watcher.full.pt")
     arguments.add_argument("--nlvr")
     arguments.add_argument("--clips", type=int, default=300)
     arguments.add_argument("--ratio", type=float, default=0.7)
+    arguments.add_argument("--size", type=int, nargs=2, default=(288, 160), metavar=("WIDTH", "HEIGHT"))
+    arguments.add_argument("--frames", type=int, default=8)
     options = arguments.parse_args()
     common.settle()
     import files
@@ -90,7 +92,7 @@ def main():
 
     tokenizer = learn.tokenizer_of(options.work)
     watcher = files.trained(options.work, options.weights)
-    clips(watcher, tokenizer, options.work, options.clips, options.ratio)
+    clips(watcher, tokenizer, options.work, options.clips, options.ratio, options.size, options.frames)
     if options.nlvr:
         sentences(watcher, tokenizer, options.nlvr)
 

@@ -175,15 +175,6 @@ static TERN_DECL_PACK_BF16 (pack_bf16_neon)
 
 #define INT8_TOKENS 4           /* 16 sums, 2 of weights, 1 of activations, a mask, products on their way */
 
-static ALWAYS_INLINE int8x16_t
-broadcast4 (const gint8 *x)
-{
-  gint32 four;
-
-  memcpy (&four, x, sizeof four);
-  return vreinterpretq_s8_s32 (vdupq_n_s32 (four));
-}
-
 /* A step of four rows, two sums each. Two products of bytes that are -128 would not fit 16 bits. */
 static ALWAYS_INLINE void
 add_step (int32x4_t sum[2], int8x16_t w, int8x16_t x)

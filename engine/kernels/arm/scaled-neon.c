@@ -7,15 +7,6 @@
 #define TILE_TOKENS 5
 #define EACH_TILE(M) M (1) M (2) M (3) M (4) M (5)
 
-static ALWAYS_INLINE int8x16_t
-broadcast4 (const gint8 *x)
-{
-  gint32 four;
-
-  memcpy (&four, x, sizeof four);
-  return vreinterpretq_s8_s32 (vdupq_n_s32 (four));
-}
-
 static ALWAYS_INLINE void
 half_group (const gboolean add, const guint tokens, const guint quads, int32x4_t sum[][4], const guint8 *w, const gint8 *x,
     gsize ldx)

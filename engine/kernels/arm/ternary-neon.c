@@ -8,15 +8,6 @@
 /* A 16-bit sum takes 16 steps of 4 products of at most 2 * 128. */
 #define STEPS_OF_16BIT 16
 
-static ALWAYS_INLINE int8x16_t
-broadcast4 (const gint8 *x)
-{
-  gint32 four;
-
-  memcpy (&four, x, sizeof four);
-  return vreinterpretq_s8_s32 (vdupq_n_s32 (four));
-}
-
 /* Eight rows and @tokens tokens, a constant. The 32-bit sums, two a row, stay in memory, which the 16-bit ones seldom
  * visit. */
 static ALWAYS_INLINE void

@@ -14,6 +14,16 @@
 typedef float32x4_t vf;
 typedef int32x4_t vi;
 
+/* The same four bytes in every lane. */
+static ALWAYS_INLINE int8x16_t
+broadcast4 (const gint8 *x)
+{
+  gint32 four;
+
+  memcpy (&four, x, sizeof four);
+  return vreinterpretq_s8_s32 (vdupq_n_s32 (four));
+}
+
 static inline vf v_load (const float *p) { return vld1q_f32 (p); }
 static inline void v_store (float *p, vf v) { vst1q_f32 (p, v); }
 

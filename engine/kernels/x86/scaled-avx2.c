@@ -5,26 +5,15 @@
 #include <string.h>
 
 #include "engine/kernels/x86/vec-avx2.h"
+#include "engine/kernels/x86/digits-avx2.inc"
 #include "engine/kernels/x86/scaled-rows.inc"
 
-#define TILE_TOKENS 5           /* 10 sums, 2 of digits, 2 products, 1 of activations of 16 registers */
-#define PIECE_GROUPS 6          /* unpacked, they stay in the first-level cache while a block of tokens passes */
-#define BLOCK_TOKENS (48 * TILE_TOKENS)
 #define HALF (STEPS / 2)
 
-/* Keeps the compiler from adding products to each other first. */
-#define AS_WRITTEN(sum) __asm__ ("" : "+x" (sum))
-
 typedef struct {
-  __m256i digits[PIECE_GROUPS * STEPS][4][2];   /* 16 rows of 4 columns each */
+  Digits digits;
   __m256 acc[BLOCK_TOKENS][2];
 } Scratch;
-
-static ALWAYS_INLINE __m256i
-broadcast4 (const gint8 *x)
-{
-  return _mm256_broadcastd_epi32 (_mm_loadu_si32 (x));
-}
 
 static ALWAYS_INLINE __m256
 run_scale (const guint8 *p, guint h)
@@ -32,54 +21,16 @@ run_scale (const guint8 *p, guint h)
   return _mm256_cvtph_ps (_mm_loadu_si128 ((const __m128i *) p + h));
 }
 
-static void
-unpack_piece (Scratch *scratch, const guint8 *w, gsize steps)
-{
-  const __m256i three = _mm256_set1_epi8 (3);
-  gsize s;
-  guint k, h;
-
-  for (s = 0; s < steps; s++) {
-    _mm_prefetch ((const char *) w + s * 64 + 4096, _MM_HINT_T1);
-#pragma GCC unroll 2
-    for (h = 0; h < 2; h++) {
-      __m256i p = _mm256_loadu_si256 ((const __m256i *) (w + s * 64) + h);
-
-#pragma GCC unroll 4
-      for (k = 0; k < 4; k++)
-        scratch->digits[s][k][h] = _mm256_and_si256 (_mm256_srli_epi16 (p, 2 * k), three);
-    }
-  }
-}
-
 /* Half a group of the piece, from step @s on, and @tokens tokens, a constant, into @wide, which is set or added to. */
 static ALWAYS_INLINE void
-half_group (const guint tokens, const gboolean add, __m256i wide[TILE_TOKENS][2], const Scratch *scratch, gsize s,
-    const gint8 *x, gsize ldx)
+half_group (const guint tokens, const gboolean add, __m256i wide[TILE_TOKENS][2], Scratch *scratch, gsize s, const gint8 *x,
+    gsize ldx)
 {
   const __m256i ones = _mm256_set1_epi16 (1);
   __m256i sum[TILE_TOKENS][2];
-  guint i, t, k, h;
+  guint t, h;
 
-#pragma GCC unroll 8
-  for (t = 0; t < tokens; t++)
-    sum[t][0] = sum[t][1] = _mm256_setzero_si256 ();
-  for (i = 0; i < HALF; i++, s++) {
-#pragma GCC unroll 4
-    for (k = 0; k < 4; k++) {
-      __m256i d0 = _mm256_load_si256 (&scratch->digits[s][k][0]), d1 = _mm256_load_si256 (&scratch->digits[s][k][1]);
-
-#pragma GCC unroll 8
-      for (t = 0; t < tokens; t++) {
-        __m256i v = broadcast4 (x + t * ldx + s * 16 + k * 4);
-
-        sum[t][0] = _mm256_add_epi16 (sum[t][0], _mm256_maddubs_epi16 (d0, v));
-        AS_WRITTEN (sum[t][0]);
-        sum[t][1] = _mm256_add_epi16 (sum[t][1], _mm256_maddubs_epi16 (d1, v));
-        AS_WRITTEN (sum[t][1]);
-      }
-    }
-  }
+  sum_steps (tokens, sum, scratch->digits, s, s + HALF, x, ldx);
 #pragma GCC unroll 8
   for (t = 0; t < tokens; t++) {
 #pragma GCC unroll 2
@@ -129,7 +80,7 @@ block (const guint parts, float *y, gsize ldy, const guint8 *w, gsize rows, gsiz
   for (g = 0; g < groups; g += PIECE_GROUPS) {
     gsize piece = MIN (groups - g, PIECE_GROUPS);
 
-    unpack_piece (&scratch, digits + g * TERN_T2_BYTES, piece * STEPS);
+    unpack_piece (scratch.digits, digits + g * TERN_T2_BYTES, piece * STEPS);
     for (t = 0; t < n; t += tokens) {
       /* Tiles of one size, or one less. */
       tokens = (n - t + TILE_TOKENS - 1) / TILE_TOKENS;

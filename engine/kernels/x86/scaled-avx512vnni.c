@@ -7,12 +7,6 @@
 
 #define TILE_TOKENS 12          /* 24 sums, 2 of packed weights, 2 of digits, 1 of activations, 1 mask; floats in memory */
 
-static ALWAYS_INLINE __m512i
-broadcast4 (const gint8 *x)
-{
-  return _mm512_broadcastd_epi32 (_mm_loadu_si32 (x));
-}
-
 static ALWAYS_INLINE __m512
 run_scale (const guint8 *p)
 {

@@ -3,84 +3,33 @@
 #include <string.h>
 
 #include "engine/kernels/x86/vec-avx2.h"
+#include "engine/kernels/x86/digits-avx2.inc"
 #include "engine/kernels/x86/ternary-rows.inc"
 
-#define TILE_TOKENS 5           /* 10 sums, 2 of digits, 2 products, 1 of activations of 16 registers */
-#define STEPS (TERN_T2_COLS / 16)
+#define STEPS DIGIT_STEPS
+#define PIECE_STEPS (PIECE_GROUPS * STEPS)
 
 /* A 16-bit sum takes 16 steps of 4 products of at most 2 * 2 * 128: -32768 and 32512 at the ends. */
 #define STEPS_OF_16BIT 16
 
-/* Keeps the compiler from adding products to each other first: there are registers for the sums, not for those. */
-#define AS_WRITTEN(sum) __asm__ ("" : "+x" (sum))
-
-static ALWAYS_INLINE __m256i
-broadcast4 (const gint8 *x)
-{
-  return _mm256_broadcastd_epi32 (_mm_loadu_si32 (x));
-}
-
-/* Many tokens share what is unpacked: a piece of a panel stays in the first-level cache while a block of tokens passes. */
-#define PIECE_GROUPS 6
-#define PIECE_STEPS (PIECE_GROUPS * STEPS)
-#define BLOCK_TOKENS (48 * TILE_TOKENS)
-
 typedef struct {
-  __m256i digits[PIECE_STEPS][4][2];    /* 16 rows of 4 columns each */
+  Digits digits;
   __m256i sums[BLOCK_TOKENS][2];        /* 32 bits wide, visited seldom */
 } Scratch;
 
-static void
-unpack_piece (Scratch *scratch, const guint8 *w, gsize steps)
-{
-  const __m256i three = _mm256_set1_epi8 (3);
-  gsize s;
-  guint k, h;
-
-  for (s = 0; s < steps; s++) {
-    _mm_prefetch ((const char *) w + s * 64 + 4096, _MM_HINT_T1);       /* the next piece and more */
-#pragma GCC unroll 2
-    for (h = 0; h < 2; h++) {
-      __m256i p = _mm256_loadu_si256 ((const __m256i *) (w + s * 64) + h);
-
-#pragma GCC unroll 4
-      for (k = 0; k < 4; k++)
-        scratch->digits[s][k][h] = _mm256_and_si256 (_mm256_srli_epi16 (p, 2 * k), three);
-    }
-  }
-}
-
 /* The piece's @steps and @tokens tokens, a constant, into @wide. */
 static ALWAYS_INLINE void
-tile (const guint tokens, __m256i (*wide)[2], const Scratch *scratch, gsize steps, const gint8 *x, gsize ldx)
+tile (const guint tokens, __m256i (*wide)[2], Scratch *scratch, gsize steps, const gint8 *x, gsize ldx)
 {
   const __m256i ones = _mm256_set1_epi16 (1);
   gsize s, next;
-  guint t, k;
+  guint t;
 
   for (s = 0; s < steps; s = next) {
     __m256i sum[TILE_TOKENS][2];
 
     next = MIN (s + STEPS_OF_16BIT, steps);
-#pragma GCC unroll 8
-    for (t = 0; t < tokens; t++)
-      sum[t][0] = sum[t][1] = _mm256_setzero_si256 ();
-    for (; s < next; s++) {
-#pragma GCC unroll 4
-      for (k = 0; k < 4; k++) {
-        __m256i d0 = _mm256_load_si256 (&scratch->digits[s][k][0]), d1 = _mm256_load_si256 (&scratch->digits[s][k][1]);
-
-#pragma GCC unroll 8
-        for (t = 0; t < tokens; t++) {
-          __m256i v = broadcast4 (x + t * ldx + s * 16 + k * 4);
-
-          sum[t][0] = _mm256_add_epi16 (sum[t][0], _mm256_maddubs_epi16 (d0, v));
-          AS_WRITTEN (sum[t][0]);
-          sum[t][1] = _mm256_add_epi16 (sum[t][1], _mm256_maddubs_epi16 (d1, v));
-          AS_WRITTEN (sum[t][1]);
-        }
-      }
-    }
+    sum_steps (tokens, sum, scratch->digits, s, next, x, ldx);
 #pragma GCC unroll 8
     for (t = 0; t < tokens; t++) {
       wide[t][0] = _mm256_add_epi32 (wide[t][0], _mm256_madd_epi16 (sum[t][0], ones));
@@ -102,7 +51,7 @@ block (float *y, gsize ldy, const guint8 *w, gsize rows, gsize groups, float wsc
   memset (scratch.sums, 0, n * sizeof *scratch.sums);
   do {                          /* once where there is nothing to sum */
     steps = MIN (groups * STEPS - s, PIECE_STEPS);
-    unpack_piece (&scratch, w + s * 64, steps);
+    unpack_piece (scratch.digits, w + s * 64, steps);
     for (t = 0; t < n; t += tokens) {
       /* Tiles of one size, or one less: the smallest wait for their few sums. */
       tokens = (n - t + TILE_TOKENS - 1) / TILE_TOKENS;

@@ -11,12 +11,6 @@
 /* How far ahead of the product memory is fetched: the hardware sees where a panel leads, but is late. */
 #define AHEAD 8192
 
-static ALWAYS_INLINE __m512i
-broadcast4 (const gint8 *x)
-{
-  return _mm512_broadcastd_epi32 (_mm_loadu_si32 (x));
-}
-
 /* What is read @once, for one token, is not to push anything out of the caches: without that memory gives a tenth more. */
 static ALWAYS_INLINE void
 fetch_block (const guint8 *block, const gboolean once)

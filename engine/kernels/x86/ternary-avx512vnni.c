@@ -9,12 +9,6 @@
 #define STEPS (TERN_T2_COLS / 16)
 #define AHEAD 8192              /* how far ahead of one token's product memory is fetched */
 
-static ALWAYS_INLINE __m512i
-broadcast4 (const gint8 *x)
-{
-  return _mm512_broadcastd_epi32 (_mm_loadu_si32 (x));
-}
-
 /* Step @s of two panels; what stands there in the next two is fetched meanwhile: panels of a few KiB, two at a time, end
  * before the hardware sees where they lead (half the time of decode). */
 static ALWAYS_INLINE void

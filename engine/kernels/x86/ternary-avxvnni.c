@@ -10,12 +10,6 @@
 /* Keeps the compiler from loading all activations first: there are registers for the sums, not for those. */
 #define AS_WRITTEN(sum) __asm__ ("" : "+x" (sum))
 
-static ALWAYS_INLINE __m256i
-broadcast4 (const gint8 *x)
-{
-  return _mm256_broadcastd_epi32 (_mm_loadu_si32 (x));
-}
-
 /* Float part of a panel of one token; the digits were one too large. */
 static ALWAYS_INLINE void
 store_panel (float *y, gsize rows, const __m256i sum[2], float xscale, gint32 xsum, float wscale)

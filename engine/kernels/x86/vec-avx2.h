@@ -14,6 +14,13 @@
 typedef __m256 vf;
 typedef __m256i vi;
 
+/* The same four bytes in every lane. */
+static ALWAYS_INLINE __m256i
+broadcast4 (const gint8 *x)
+{
+  return _mm256_broadcastd_epi32 (_mm_loadu_si32 (x));
+}
+
 /* The first @n < VL lanes. */
 static inline __m256i
 v_mask (gsize n)

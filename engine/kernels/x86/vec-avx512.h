@@ -14,6 +14,13 @@
 typedef __m512 vf;
 typedef __m512i vi;
 
+/* The same four bytes in every lane. */
+static ALWAYS_INLINE __m512i
+broadcast4 (const gint8 *x)
+{
+  return _mm512_broadcastd_epi32 (_mm_loadu_si32 (x));
+}
+
 /* The first @n < VL lanes. */
 static inline __mmask16 v_mask (gsize n) { return (__mmask16) ((1u << n) - 1); }
 
