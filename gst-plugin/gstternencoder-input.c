@@ -24,6 +24,13 @@ gst_tern_encoder_push_seen (GstTernEncoder * self)
 static void
 see (GstTernEncoder * self, GstBuffer * buffer, gboolean looked_at)
 {
+  GstClockTime end = GST_BUFFER_PTS (buffer);
+
+  if (GST_BUFFER_DURATION_IS_VALID (buffer))
+    end += GST_BUFFER_DURATION (buffer);
+  if (!looked_at)
+    self->come = GST_CLOCK_TIME_IS_VALID (self->come) ?
+        MAX (self->come, end) : end;
   if (looked_at && GST_BUFFER_PTS (buffer) < self->seen.pts)
     gst_tern_encoder_push_seen (self);
   gst_tern_seen_frame (&self->seen, buffer, self->tick);
@@ -231,6 +238,8 @@ enqueue_frame (GstTernEncoder * self, GstBuffer * buffer, guint64 late)
   }
   item = gst_tern_task_new_item (task, buffer);
   item->late = late;
+  item->come = self->come;
+  self->come = GST_CLOCK_TIME_NONE;
   gst_tern_task_push (task, item);
   return old;
 }
@@ -310,7 +319,7 @@ restart_sampling (GstTernEncoder * self)
         self->sampler.rate_n);
   self->looked = 0;
   self->ended = FALSE;
-  self->gap_end = GST_CLOCK_TIME_NONE;
+  self->gap_end = self->come = GST_CLOCK_TIME_NONE;
   g_mutex_lock (&self->task.lock);
   gst_tern_seen_init (&self->seen);
   self->tick = tick;
@@ -329,6 +338,7 @@ flush_event (GstTernEncoder * self, GstEvent * event)
     restart_sampling (self);
     self->number = 0;
     self->last_tick = GST_CLOCK_TIME_NONE;
+    gst_tern_encoder_drop_half (self);
   }
   gst_tern_task_flush (&self->task, start);
   return GST_FLOW_OK;
