@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Families with state-space blocks: keys and tensors that cannot be are refused by name, what a file says otherwise gives the same
- * numbers, every tensor counts, guesses are taken back, and no state leaves its bounds in 10^6 tokens, whatever the gates. What
+ * numbers, every tensor counts, guesses are taken back, others in a pass do not show, and no state leaves its bounds in 10^6 tokens, whatever the gates. What
  * the numbers are is tests/golden's. */
 #include <math.h>
 
@@ -540,6 +540,100 @@ test_taken_back (gconstpointer data)
   model_clear (&model);
 }
 
+/* A prompt that is read beside others, in as many pieces as they leave room for. */
+#define PROMPT 300u
+#define MATES 4u
+
+typedef struct {
+  TernTimeline *timeline;
+  gint32 prompt[PROMPT];
+  float logits[VOCAB];
+} Mate;
+
+/* One pass, of rows that chance decides on: a decode row or two for the last of @mates, pieces of prompts for the others. How many
+ * of these there were. */
+static guint
+read_some (const Model *model, TernPass *pass, Mate *mates)
+{
+  float scrap[2 * VOCAB];
+  guint read = 0;
+
+  tern_pass_begin (pass);
+  for (guint m = MATES; m-- > 0;) {
+    gboolean says = m == MATES - 1, last = !says && g_test_rand_bit ();
+    guint pos = tern_timeline_pos (mates[m].timeline), left = PROMPT - pos, most = (guint) g_test_rand_int_range (0, 100);
+    guint n = says ? pos < PROMPT && g_test_rand_bit () : tern_pass_cut (pass, mates[m].timeline, left, most, last);
+    TernSegment segment = { .timeline = mates[m].timeline, .n = n, .decode = says,
+      .want = says || (n == left && last) ? TERN_LOGITS_LAST : TERN_LOGITS_NONE, .logits = says ? scrap : mates[m].logits };
+
+    g_assert_cmpuint (n, <=, says ? 1 : left - (left > 0 && !last));
+    if (n == 0)
+      continue;
+    g_assert_true (says || n == left || (pos + n) % tern_pass_chunk (pass) == 0);
+    tern_llm_embed (model->llm, mates[m].prompt + pos, n, tern_pass_add (pass, &segment, NULL), WIDTH);
+    read += says ? 0 : n;
+  }
+  g_assert_true (tern_pass_segments (pass) == 0 || tern_pass_run (pass, NULL));
+  return read;
+}
+
+static void
+compare_states (const TernTimeline *a, const TernTimeline *b)
+{
+  for (guint layer = 0; layer < LAYERS; layer++)
+    for (guint part = 0; part < 2; part++) {
+      gsize n = 0, m = 0;
+      const float *one = tern_timeline_state (a, layer, part ? "ssm" : "conv", &n);
+      const float *other = tern_timeline_state (b, layer, part ? "ssm" : "conv", &m);
+
+      if (one || other)
+        g_assert_cmpmem (one, n * sizeof *one, other, m * sizeof *other);
+    }
+}
+
+/* Whatever room others leave, a prompt gives the bits that it gives alone. */
+static void
+test_beside (gconstpointer data)
+{
+  Family family = GPOINTER_TO_UINT (data);
+  Mate mates[MATES];
+  float alone[VOCAB];
+  g_autoptr (GError) error = NULL;
+  g_autoptr (TernSolo) solo = NULL;
+  TernStore *store;
+  TernPass *pass;
+  Model model;
+
+  model_open (&model, &(Change) { family }, tern_kernels_default (NULL)->level, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (tern_llm_info (model.llm)->chunk, ==, family == MAMBA || family == JAMBA ? 1 : 64);
+  solo = tern_solo_new (model.llm, &(TernSoloParams) { .context = PROMPT }, model.pool, &error);
+  store = tern_store_new (model.llm, &(TernStoreParams) { .context = PROMPT, .timelines = MATES }, &error);
+  pass = tern_pass_new (model.llm, &(TernPassParams) { .context = PROMPT }, model.pool, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (tern_pass_rows (pass), ==, 128);
+  for (guint m = 0; m < MATES; m++) {
+    mates[m].timeline = tern_timeline_new (store, &error);
+    for (guint i = 0; i < PROMPT; i++)
+      mates[m].prompt[i] = g_test_rand_int_range (0, VOCAB);
+  }
+  for (guint read = 0; read < (MATES - 1) * PROMPT;)
+    read += read_some (&model, pass, mates);
+  for (guint m = 0; m < MATES - 1; m++) {
+    tern_solo_reset (solo);
+    g_assert_true (tern_solo_eval (solo, &(TernLlmInput) { .ids = mates[m].prompt, .n = PROMPT }, TERN_LOGITS_LAST, alone, NULL,
+            &error));
+    g_assert_cmpmem (alone, sizeof alone, mates[m].logits, sizeof alone);
+    compare_states (tern_solo_timeline (solo), mates[m].timeline);
+  }
+  for (guint m = 0; m < MATES; m++)
+    tern_timeline_free (mates[m].timeline);
+  tern_pass_free (pass);
+  tern_store_unref (store);
+  g_clear_pointer (&solo, tern_solo_free);
+  model_clear (&model);
+}
+
 /* Heads and channels that forget nothing, all, and what is between, with steps of next to nothing and of 60, in prompts and, at the
  * end, token by token. What a state takes in at a step is at most the step times an input and B, both of a row that a norm and a
  * silu have bounded: after T tokens it is at most T times that. */
@@ -593,9 +687,11 @@ main (int argc, char **argv)
   g_test_add_func ("/ssm/refused", test_refused);
   g_test_add_func ("/ssm/long", test_long);
   for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
-    g_autofree char *path = g_strdup_printf ("/ssm/taken-back/%s", names[i]);
+    g_autofree char *back = g_strdup_printf ("/ssm/taken-back/%s", names[i]);
+    g_autofree char *beside = g_strdup_printf ("/ssm/beside/%s", names[i]);
 
-    g_test_add_data_func (path, GUINT_TO_POINTER (i), test_taken_back);
+    g_test_add_data_func (back, GUINT_TO_POINTER (i), test_taken_back);
+    g_test_add_data_func (beside, GUINT_TO_POINTER (i), test_beside);
   }
   g_test_add_data_func ("/ssm/endless/mamba", GUINT_TO_POINTER (MAMBA), test_endless);
   g_test_add_data_func ("/ssm/endless/mamba2", GUINT_TO_POINTER (MAMBA2), test_endless);
