@@ -210,7 +210,7 @@ TERN_API guint tern_model_embedding_dim (const TernModel *model);
  * tern_model_frame_tokens:
  * @model: a model
  *
- * How many visual tokens a video frame becomes.
+ * How many visual tokens a video frame becomes, or two where tern_model_picture_frames() says so.
  *
  * Returns: visual tokens of one frame, at most; 0 when the vision part is not loaded
  *
