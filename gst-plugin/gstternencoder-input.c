@@ -19,18 +19,31 @@ gst_tern_encoder_push_seen (GstTernEncoder * self)
   self->unseen = FALSE;
 }
 
+/* With the lock. The stream has come to @time, which may be NONE, without a
+ * frame that is looked at. */
+static void
+come_to (GstTernEncoder * self, GstClockTime time)
+{
+  if (!GST_CLOCK_TIME_IS_VALID (self->come)
+      || (GST_CLOCK_TIME_IS_VALID (time) && time > self->come))
+    self->come = time;
+}
+
+static void
+pass_over (GstTernEncoder * self, GstBuffer * buffer)
+{
+  come_to (self, GST_BUFFER_PTS (buffer)
+      + (GST_BUFFER_DURATION_IS_VALID (buffer) ? GST_BUFFER_DURATION (buffer) :
+          0));
+}
+
 /* With the lock. The last frame says where a stretch ends, looked at or not. Of
  * two that are looked at the second is earlier only behind a jump. */
 static void
 see (GstTernEncoder * self, GstBuffer * buffer, gboolean looked_at)
 {
-  GstClockTime end = GST_BUFFER_PTS (buffer);
-
-  if (GST_BUFFER_DURATION_IS_VALID (buffer))
-    end += GST_BUFFER_DURATION (buffer);
   if (!looked_at)
-    self->come = GST_CLOCK_TIME_IS_VALID (self->come) ?
-        MAX (self->come, end) : end;
+    pass_over (self, buffer);
   if (looked_at && GST_BUFFER_PTS (buffer) < self->seen.pts)
     gst_tern_encoder_push_seen (self);
   gst_tern_seen_frame (&self->seen, buffer, self->tick);
@@ -138,6 +151,8 @@ replace_waiting_frame (GstTernEncoder * self)
     return NULL;
   item = gst_tern_task_take (&self->task, link);
   old = GST_BUFFER_CAST (item->base.object);
+  come_to (self, item->come);
+  pass_over (self, old);
   g_free (item);
   self->dropped++;
   return old;
