@@ -19,11 +19,31 @@ gst_tern_encoder_push_seen (GstTernEncoder * self)
   self->unseen = FALSE;
 }
 
+/* With the lock. The stream has come to @time, which may be NONE, without a
+ * frame that is looked at. */
+static void
+come_to (GstTernEncoder * self, GstClockTime time)
+{
+  if (!GST_CLOCK_TIME_IS_VALID (self->come)
+      || (GST_CLOCK_TIME_IS_VALID (time) && time > self->come))
+    self->come = time;
+}
+
+static void
+pass_over (GstTernEncoder * self, GstBuffer * buffer)
+{
+  come_to (self, GST_BUFFER_PTS (buffer)
+      + (GST_BUFFER_DURATION_IS_VALID (buffer) ? GST_BUFFER_DURATION (buffer) :
+          0));
+}
+
 /* With the lock. The last frame says where a stretch ends, looked at or not. Of
  * two that are looked at the second is earlier only behind a jump. */
 static void
 see (GstTernEncoder * self, GstBuffer * buffer, gboolean looked_at)
 {
+  if (!looked_at)
+    pass_over (self, buffer);
   if (looked_at && GST_BUFFER_PTS (buffer) < self->seen.pts)
     gst_tern_encoder_push_seen (self);
   gst_tern_seen_frame (&self->seen, buffer, self->tick);
@@ -131,6 +151,8 @@ replace_waiting_frame (GstTernEncoder * self)
     return NULL;
   item = gst_tern_task_take (&self->task, link);
   old = GST_BUFFER_CAST (item->base.object);
+  come_to (self, item->come);
+  pass_over (self, old);
   g_free (item);
   self->dropped++;
   return old;
@@ -231,6 +253,8 @@ enqueue_frame (GstTernEncoder * self, GstBuffer * buffer, guint64 late)
   }
   item = gst_tern_task_new_item (task, buffer);
   item->late = late;
+  item->come = self->come;
+  self->come = GST_CLOCK_TIME_NONE;
   gst_tern_task_push (task, item);
   return old;
 }
@@ -310,7 +334,7 @@ restart_sampling (GstTernEncoder * self)
         self->sampler.rate_n);
   self->looked = 0;
   self->ended = FALSE;
-  self->gap_end = GST_CLOCK_TIME_NONE;
+  self->gap_end = self->come = GST_CLOCK_TIME_NONE;
   g_mutex_lock (&self->task.lock);
   gst_tern_seen_init (&self->seen);
   self->tick = tick;
@@ -329,6 +353,7 @@ flush_event (GstTernEncoder * self, GstEvent * event)
     restart_sampling (self);
     self->number = 0;
     self->last_tick = GST_CLOCK_TIME_NONE;
+    gst_tern_encoder_drop_half (self);
   }
   gst_tern_task_flush (&self->task, start);
   return GST_FLOW_OK;

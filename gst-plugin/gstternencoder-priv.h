@@ -29,6 +29,8 @@ typedef struct
 {
   GstTernItem base;
   guint64 late;                 /* of a frame: after its sampling tick */
+  GstClockTime come;            /* ... how far frames that are not looked at had
+                                 * come before it; NONE: there was none */
 } EncoderItem;
 
 struct _GstTernEncoder
@@ -73,10 +75,12 @@ struct _GstTernEncoder
   gboolean timed;               /* a frame of this stream had a time */
   guint timeless;               /* frames without one since */
   GstClockTime gap_end;         /* of the last GAP of this segment */
+  GstClockTime come;            /* EncoderItem.come of the next one */
 
   /* The worker's. */
   GstVideoInfo info;
-  GstTernRoom room;
+  GstTernRoom rooms[2];         /* of the frames of a picture */
+  gint worker_rate_n, worker_rate_d;    /* of frames that are looked at */
   GstTernTokenInfo token_info;
   GstCaps *token_caps;          /* that were sent */
   guint tag_orientation[2];     /* of the stream, of all streams; 0 unknown */
@@ -87,7 +91,11 @@ struct _GstTernEncoder
                                  * with nothing new */
   guint64 picture;              /* which one that is, counted from 1 */
   guint64 number;
-  GstClockTime last_tick;       /* of the frame numbered last */
+  gboolean pairs;               /* two frames make a picture */
+  GstBuffer *half;              /* the first of two; a copy */
+  guint64 half_late;
+  GstEvent *half_gap;           /* to be said behind it */
+  GstClockTime last_tick;       /* of the frame that came last */
   gboolean announced;           /* where tokens begin */
 };
 
@@ -110,7 +118,21 @@ gboolean gst_tern_encoder_src_activate_mode (GstPad * pad, GstObject * parent,
  * it ends, and it was not said yet. */
 void gst_tern_encoder_push_seen (GstTernEncoder * self);
 
+/* gstternencoder-picture.c, for the worker */
+/* How long a frame stands: what it says, else what the caps say of a source that
+ * is slower than the sampling; NONE else. */
+GstClockTime gst_tern_encoder_duration (GstTernEncoder * self,
+    GstBuffer * buffer);
+/* Encodes one frame, or with @second two of them as one picture, and pushes the
+ * tokens; @late is that of @first. */
+GstFlowReturn gst_tern_encoder_encode (GstTernEncoder * self,
+    GstBuffer * first, GstBuffer * second, guint64 late);
+/* Another scene begins, or what was encoded is not there. */
+void gst_tern_encoder_forget_picture (GstTernEncoder * self);
+
 /* gstternencoder-worker.c */
 extern const GstTernTaskFuncs gst_tern_encoder_task;
+/* Drops what waits for its second frame; the worker does not run. */
+void gst_tern_encoder_drop_half (GstTernEncoder * self);
 
 G_END_DECLS

@@ -2,8 +2,6 @@
 /* The thread that turns frames into tokens: the task of the src pad. */
 #include "gstternencoder-priv.h"
 
-#include <string.h>
-
 #include "gstternelement.h"
 #include "gstternerror.h"
 #include "gstternframe.h"
@@ -62,6 +60,13 @@ worker_describe_tokens (GstTernEncoder * self, GstTernTokenInfo * info)
     info->rate_n = GST_VIDEO_INFO_FPS_N (&self->info);
     info->rate_d = GST_VIDEO_INFO_FPS_D (&self->info);
   }
+  self->worker_rate_n = info->rate_n;
+  self->worker_rate_d = info->rate_d;
+  /* From here on, of pictures. */
+  self->pairs = tern_model_picture_frames (self->model) == 2;
+  if (self->pairs)
+    gst_util_fraction_multiply (info->rate_n, info->rate_d, 1, 2,
+        &info->rate_n, &info->rate_d);
 }
 
 static gboolean
@@ -119,22 +124,6 @@ worker_negotiate (GstTernEncoder * self)
   return flow;
 }
 
-/* How long the picture stands: what the frame says, else what the caps say of a
- * source that is slower than the sampling; NONE else. */
-static GstClockTime
-worker_duration (GstTernEncoder * self, GstBuffer * buffer)
-{
-  gint n = GST_VIDEO_INFO_FPS_N (&self->info);
-  gint d = GST_VIDEO_INFO_FPS_D (&self->info);
-
-  if (GST_BUFFER_DURATION_IS_VALID (buffer))
-    return GST_BUFFER_DURATION (buffer);
-  if (n > 0 && d > 0 && gst_util_fraction_compare (n, d,
-          self->token_info.rate_n, self->token_info.rate_d) < 0)
-    return gst_util_uint64_scale (GST_SECOND, d, n);
-  return GST_CLOCK_TIME_NONE;
-}
-
 /* The next frame begins a group. */
 static void
 worker_end_group (GstTernEncoder * self)
@@ -144,160 +133,137 @@ worker_end_group (GstTernEncoder * self)
 }
 
 /* Frames are numbered for temporal merging: a group does not go on where a
- * stretch ends. What was dropped meanwhile makes none longer. */
-static void
-worker_number_frame (GstTernEncoder * self, TernTokens * tokens)
+ * stretch ends. What was dropped meanwhile makes none longer. Whether one ended
+ * before the frame that stands for @tick. */
+static gboolean
+worker_note_tick (GstTernEncoder * self, GstClockTime tick)
 {
-  GstClockTime tick = tokens->pts - MIN (tokens->late, tokens->pts);
+  GstClockTime last = self->last_tick;
   gint n, d;
 
   GST_OBJECT_LOCK (self);
   n = self->rate_n;
   d = self->rate_d;
   GST_OBJECT_UNLOCK (self);
-  if (GST_CLOCK_TIME_IS_VALID (self->last_tick)
-      && tern_frame_step (self->last_tick, tick, n, d) != TERN_STEP_ON)
-    worker_end_group (self);
   self->last_tick = tick;
-  tokens->number = self->number++;
+  return GST_CLOCK_TIME_IS_VALID (last)
+      && tern_frame_step (last, tick, n, d) != TERN_STEP_ON;
 }
 
-/* Seconds from the beginning of 1900, which NTP counts from, to that of 1970. */
-#define NTP_TO_UNIX (G_GUINT64_CONSTANT (2208988800) * GST_SECOND)
+/* ---- Pictures of two frames ---- */
 
-/* When the frame was taken, as far as upstream says so; 0 else. */
-static guint64
-get_utc (GstBuffer * buffer)
+/* What waits is a picture by itself, which stands for both frames. */
+static GstFlowReturn
+worker_push_half (GstTernEncoder * self)
 {
-  static GstStaticCaps unix_caps = GST_STATIC_CAPS ("timestamp/x-unix");
-  static GstStaticCaps ntp_caps = GST_STATIC_CAPS ("timestamp/x-ntp");
-  GstReferenceTimestampMeta *meta;
-  GstCaps *caps = gst_static_caps_get (&unix_caps);
+  GstFlowReturn flow = GST_FLOW_OK;
+  GstBuffer *half = self->half;
+  GstEvent *gap = self->half_gap;
 
-  meta = gst_buffer_get_reference_timestamp_meta (buffer, caps);
-  gst_caps_unref (caps);
-  if (meta)
-    return GST_CLOCK_TIME_IS_VALID (meta->timestamp) ? meta->timestamp : 0;
-  caps = gst_static_caps_get (&ntp_caps);
-  meta = gst_buffer_get_reference_timestamp_meta (buffer, caps);
-  gst_caps_unref (caps);
-  if (!meta || !GST_CLOCK_TIME_IS_VALID (meta->timestamp)
-      || meta->timestamp <= NTP_TO_UNIX)
-    return 0;
-  return meta->timestamp - NTP_TO_UNIX;
+  self->half = NULL;
+  self->half_gap = NULL;
+  if (half)
+    flow = gst_tern_encoder_encode (self, half, NULL, self->half_late);
+  gst_clear_buffer (&half);
+  if (gap && flow == GST_FLOW_OK)
+    return gst_tern_task_send_event (&self->task, gap);
+  if (gap)
+    gst_event_unref (gap);
+  return flow;
 }
 
-/* ---- What is new ---- */
-
-/* Another scene begins, or what was encoded is not there. */
-static void
-worker_forget_picture (GstTernEncoder * self)
+void
+gst_tern_encoder_drop_half (GstTernEncoder * self)
 {
-  gst_clear_buffer (&self->last);
-  if (self->gate)
-    tern_gate_force (self->gate);
+  gst_clear_buffer (&self->half);
+  gst_event_replace (&self->half_gap, NULL);
 }
 
-/* Whether the frame is to be encoded: @image as it lies in memory. */
+/* Whether no second frame is going to come, when the stream has come to @time:
+ * as in a session that is given frames. */
 static gboolean
-worker_is_new (GstTernEncoder * self, const TernImage * image, guint shift,
-    GstClockTime pts)
+worker_half_is_over (GstTernEncoder * self, GstClockTime time)
 {
-  gboolean is_new;
+  const GstTernTokenInfo *info = &self->token_info;
+  GstClockTime tick = GST_BUFFER_PTS (self->half);
 
-  if (!self->gate)
-    return TRUE;
-  is_new = tern_gate_look (self->gate, image, shift, pts) || !self->last;
-  g_mutex_lock (&self->task.lock);
-  tern_gate_stats (self->gate, &self->gate_stats);
-  g_mutex_unlock (&self->task.lock);
-  return is_new;
-}
-
-/* The tokens of the picture that was encoded last. */
-static gboolean
-worker_repeat (GstTernEncoder * self, float *tokens, TernTokens * out,
-    GError ** error)
-{
-  GstTernTokenMap map = { {0,}, };
-
-  if (!gst_tern_token_map (&map, self->last, &self->token_info, 0, error))
+  tick -= MIN (self->half_late, tick);
+  if (info->rate_n <= 0 || !GST_CLOCK_TIME_IS_VALID (time))
     return FALSE;
-  *out = map.tokens;
-  out->tokens = tokens;
-  memcpy (tokens, map.tokens.tokens,
-      (gsize) map.tokens.n_tokens * map.tokens.dim * sizeof (float));
-  gst_tern_token_unmap (&map, self->last);
-  gst_tern_token_map_clear (&map);
-  return TRUE;
+  return time < tick || time - tick > gst_util_uint64_scale (GST_SECOND,
+      info->rate_d, info->rate_n);
 }
 
-static gboolean
-worker_look (GstTernEncoder * self, TernImage * image, guint shift,
-    float *tokens, TernTokens * out, GError ** error)
+/* The first frame of a picture. A copy: where it came from may have few buffers,
+ * and want them back. */
+static GstFlowReturn
+worker_take_half (GstTernEncoder * self, GstBuffer * in, guint64 late)
 {
-  if (gst_tern_frame_narrow (image, shift, &self->room, error)
-      && tern_encoder_run (self->encoder, image, tokens, out, error)) {
-    self->picture++;
-    g_mutex_lock (&self->task.lock);
-    tern_encoder_reuse_stats (self->encoder, &self->reuse_stats);
-    g_mutex_unlock (&self->task.lock);
-    return TRUE;
+  GstClockTime duration = gst_tern_encoder_duration (self, in);
+
+  self->half = gst_buffer_copy_deep (in);
+  if (!self->half) {
+    GST_ELEMENT_ERROR (self, RESOURCE, NO_SPACE_LEFT, (NULL),
+        ("no memory for a frame of %" G_GSIZE_FORMAT " bytes",
+            gst_buffer_get_size (in)));
+    return GST_FLOW_ERROR;
   }
-  worker_forget_picture (self);
-  return FALSE;
+  self->half_late = late;
+  if (GST_CLOCK_TIME_IS_VALID (duration)
+      && worker_half_is_over (self, GST_BUFFER_PTS (in) + duration))
+    return worker_push_half (self);
+  return GST_FLOW_OK;
 }
 
-static GstBuffer *
-worker_run (GstTernEncoder * self, GstBuffer * in, TernImage * image,
-    guint shift, guint64 late, GError ** error)
+/* @come: how far the stream had come before this frame; @apart: a stretch ended
+ * before it. */
+static GstFlowReturn
+worker_pair (GstTernEncoder * self, GstBuffer * in, guint64 late,
+    GstClockTime come, gboolean apart)
 {
-  gboolean ok, is_new = worker_is_new (self, image, shift, GST_BUFFER_PTS (in));
-  GstBuffer *out = NULL;
-  TernTokens tokens;
-  GstMapInfo map;
+  GstFlowReturn flow;
 
-  if (gst_buffer_pool_acquire_buffer (self->pool, &out, NULL) != GST_FLOW_OK) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE,
-        "no memory for a frame's visual tokens");
-    return NULL;
+  if (self->half && !apart && GST_BUFFER_PTS (in) >= GST_BUFFER_PTS (self->half)
+      && !worker_half_is_over (self, come)) {
+    /* What was said between the two, the tokens say. */
+    gst_event_replace (&self->half_gap, NULL);
+    flow = gst_tern_encoder_encode (self, self->half, in, self->half_late);
+    gst_clear_buffer (&self->half);
+    return flow;
   }
-  if (!gst_buffer_map (out, &map, GST_MAP_WRITE)) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_FAILED,
-        "a buffer for visual tokens cannot be mapped");
-    gst_buffer_unref (out);
-    return NULL;
-  }
-  ok = is_new ? worker_look (self, image, shift, (float *) map.data, &tokens,
-      error) : worker_repeat (self, (float *) map.data, &tokens, error);
-  gst_buffer_unmap (out, &map);
-  if (!ok) {
-    gst_buffer_unref (out);
-    return NULL;
-  }
-
-  tokens.pts = GST_BUFFER_PTS (in);
-  tokens.duration = worker_duration (self, in);
-  tokens.late = late;
-  tokens.utc = get_utc (in);
-  tokens.picture = self->gate ? self->picture : 0;
-  worker_number_frame (self, &tokens);
-  gst_tern_token_buffer_describe (out, &tokens);
-  if (self->gate && is_new)
-    gst_buffer_replace (&self->last, out);
-  if (GST_BUFFER_IS_DISCONT (in))
-    GST_BUFFER_FLAG_SET (out, GST_BUFFER_FLAG_DISCONT);
-  return out;
+  flow = worker_push_half (self);
+  if (apart)
+    worker_end_group (self);
+  return flow == GST_FLOW_OK ? worker_take_half (self, in, late) : flow;
 }
+
+/* Nothing came for a while: one that is not over yet is said behind its tokens. */
+static GstFlowReturn
+worker_take_gap (GstTernEncoder * self, GstEvent * event)
+{
+  GstClockTime pts, duration;
+  GstFlowReturn flow;
+
+  gst_event_parse_gap (event, &pts, &duration);
+  if (GST_CLOCK_TIME_IS_VALID (duration))
+    pts += duration;
+  if (self->half && !worker_half_is_over (self, pts)) {
+    gst_event_replace (&self->half_gap, event);
+    return GST_FLOW_OK;
+  }
+  flow = worker_push_half (self);
+  if (flow != GST_FLOW_OK)
+    return flow;
+  return gst_tern_task_send_event (&self->task, gst_event_ref (event));
+}
+
+/* ---- Frames ---- */
 
 static GstFlowReturn
-worker_encode (GstTernEncoder * self, GstBuffer * in, guint64 late)
+worker_encode (GstTernEncoder * self, GstBuffer * in, const EncoderItem * item)
 {
-  GError *error = NULL;
-  GstVideoFrame frame;
-  GstBuffer *out;
-  TernImage image;
-  guint shift;
+  GstClockTime pts = GST_BUFFER_PTS (in);
+  gboolean apart;
 
   if (!self->pool)
     return GST_FLOW_NOT_NEGOTIATED;
@@ -305,39 +271,24 @@ worker_encode (GstTernEncoder * self, GstBuffer * in, guint64 late)
    * frames: a sink of video waits for them, and frames wait for it. */
   if (!self->announced) {
     self->announced = TRUE;
-    gst_pad_push_event (self->srcpad, gst_event_new_gap (GST_BUFFER_PTS (in),
-            0));
+    gst_pad_push_event (self->srcpad, gst_event_new_gap (pts, 0));
   }
-  if (!gst_tern_frame_map (&frame, &image, &self->info, in, &shift, &error)) {
-    GST_ELEMENT_ERROR (self, STREAM, FAILED,
-        ("A video frame cannot be read."),
-        ("frame at %" GST_TIME_FORMAT ": %s",
-            GST_TIME_ARGS (GST_BUFFER_PTS (in)), error->message));
-    g_clear_error (&error);
-    return GST_FLOW_ERROR;
-  }
-  image.orientation = self->tag_orientation[0] ? self->tag_orientation[0] :
-      self->tag_orientation[1];
-  out = worker_run (self, in, &image, shift, late, &error);
-  gst_video_frame_unmap (&frame);
-
-  if (!out) {
-    gboolean cancelled =
-        g_error_matches (error, TERN_ERROR, TERN_ERROR_CANCELLED);
-
-    gst_tern_post_error (self, error);
-    g_clear_error (&error);
-    return cancelled ? GST_FLOW_FLUSHING : GST_FLOW_ERROR;
-  }
-  GST_LOG_OBJECT (self, "tokens %" GST_PTR_FORMAT, out);
-  return gst_pad_push (self->srcpad, out);
+  apart = worker_note_tick (self, pts - MIN (item->late, pts));
+  if (self->pairs)
+    return worker_pair (self, in, item->late, item->come, apart);
+  if (apart)
+    worker_end_group (self);
+  return gst_tern_encoder_encode (self, in, NULL, item->late);
 }
+
+/* ---- Events ---- */
 
 /* Tags of the stream say more than those of the file that it is in. What they
  * do not mention stays as it was. */
-static void
+static GstFlowReturn
 worker_take_tags (GstTernEncoder * self, GstEvent * event)
 {
+  GstFlowReturn flow;
   GstTagList *tags;
   guint orientation, scope;
 
@@ -347,46 +298,67 @@ worker_take_tags (GstTernEncoder * self, GstEvent * event)
   if (orientation > 1 && gst_tern_orientation_is_applied (self->sinkpad))
     orientation = 1;
   if (orientation == 0 || orientation == self->tag_orientation[scope])
-    return;
+    return GST_FLOW_OK;
+  flow = worker_push_half (self);
   GST_DEBUG_OBJECT (self, "orientation of the %s is %u",
       scope ? "file" : "stream", orientation);
   self->tag_orientation[scope] = orientation;
-  worker_forget_picture (self);
+  gst_tern_encoder_forget_picture (self);
+  return flow;
+}
+
+/* Whether the frames before @event and behind it are of different pictures. */
+static gboolean
+parts_pictures (GstEvent * event)
+{
+  return gst_tern_ends_stretch (event)
+      || GST_EVENT_TYPE (event) == GST_EVENT_CAPS
+      || gst_event_has_name (event, GST_TERN_EVENT_DRAIN);
 }
 
 static GstFlowReturn
 worker_event (GstTernEncoder * self, GstEvent * event)
 {
+  GstFlowReturn flow = GST_FLOW_OK;
+
+  if (parts_pictures (event))
+    flow = worker_push_half (self);
+  if (flow != GST_FLOW_OK)
+    return flow;
   switch (GST_EVENT_TYPE (event)) {
     case GST_EVENT_STREAM_START:
       self->tag_orientation[0] = self->tag_orientation[1] = 0;
       break;
     case GST_EVENT_TAG:
-      worker_take_tags (self, event);
+      flow = worker_take_tags (self, event);
       break;
+    case GST_EVENT_GAP:
+      return worker_take_gap (self, event);
     case GST_EVENT_CAPS:{
       GstCaps *caps;
 
       gst_event_parse_caps (event, &caps);
       gst_video_info_from_caps (&self->info, caps);
-      worker_forget_picture (self);
+      gst_tern_encoder_forget_picture (self);
       return worker_negotiate (self);
     }
     case GST_EVENT_SEGMENT:
       self->number = 0;
       self->last_tick = GST_CLOCK_TIME_NONE;
       self->announced = FALSE;
-      worker_forget_picture (self);
+      gst_tern_encoder_forget_picture (self);
       break;
     case GST_EVENT_CUSTOM_DOWNSTREAM:
       if (gst_event_has_name (event, GST_TERN_EVENT_DRAIN)) {
         worker_end_group (self);
-        worker_forget_picture (self);
+        gst_tern_encoder_forget_picture (self);
       }
       break;
     default:
       break;
   }
+  if (flow != GST_FLOW_OK)
+    return flow;
   return gst_tern_task_send_event (&self->task, gst_event_ref (event));
 }
 
@@ -447,7 +419,7 @@ worker_handle (gpointer element, GstTernItem * item)
 {
   if (GST_IS_BUFFER (item->object))
     return worker_encode (element, GST_BUFFER_CAST (item->object),
-        ((EncoderItem *) item)->late);
+        (EncoderItem *) item);
   return worker_event (element, GST_EVENT_CAST (item->object));
 }
 

@@ -20,6 +20,11 @@
  * with the shape that `pixel-aspect-ratio` gives them, PQ and HLG tone mapped.
  * With `interlace-mode=alternate` each field is a picture.
  *
+ * Where two frames make one picture to the model (Qwen3-VL, Qwen3.5), they have
+ * one buffer of tokens, at the mean of their times, and `framerate` in the caps
+ * is that of pictures. A frame whose second one does not come, because the
+ * stream or a stretch of it ends or goes on beyond it, stands for both.
+ *
  * A stretch of frames ends, and what waits of a group and of a window is
  * answered, at a new segment or stream, where time goes back, where the size of
  * pictures changes, and before the next frame when the event `tern-trigger`
@@ -106,6 +111,7 @@ stop (GstTernEncoder * self)
   g_clear_pointer (&self->encoder, tern_encoder_free);
   g_mutex_unlock (&self->task.lock);
   gst_clear_buffer (&self->last);
+  gst_tern_encoder_drop_half (self);
   g_clear_pointer (&self->gate, tern_gate_free);
   if (self->pool) {
     gst_buffer_pool_set_active (self->pool, FALSE);
@@ -293,7 +299,8 @@ gst_tern_encoder_finalize (GObject * object)
   GstTernEncoder *self = GST_TERN_ENCODER (object);
 
   gst_tern_model_settings_clear (&self->settings);
-  g_free (self->room.data);
+  g_free (self->rooms[0].data);
+  g_free (self->rooms[1].data);
   gst_tern_task_finalize (&self->task);
   G_OBJECT_CLASS (parent_class)->finalize (object);
 }

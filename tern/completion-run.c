@@ -179,12 +179,11 @@ static guint
 completion_add_prompt (TernClient *client, TernRound *round)
 {
   TernCompletion *self = completion_of (client);
-  guint left = tern_reader_left (&self->reader), n = MIN (MIN (left, round->rows), tern_pass_room (round->pass));
+  guint left = tern_reader_left (&self->reader);
+  guint n = tern_pass_cut (round->pass, self->reader.timeline, left, round->rows, round->outputs > 0);
   TernSegment segment = { .timeline = self->reader.timeline };
   float *rows;
 
-  if (n == left && round->outputs == 0)
-    n = left - 1;
   if (n == 0)
     return 0;
   segment.n = n;
@@ -193,7 +192,7 @@ completion_add_prompt (TernClient *client, TernRound *round)
   if (!(rows = add_segment (self, round, &segment)))
     return 0;
   tern_reader_fill (&self->reader, self->text->llm, rows, n);
-  round->rows -= n;
+  round->rows -= MIN (n, round->rows);
   return n;
 }
 

@@ -15,7 +15,7 @@ struct _TernEncoder {
   GCond done;
   gboolean refusing;            /* cancelled */
   /* the run under way; set by the caller, who waits */
-  const TernImage *image;
+  const TernImage *image, *second;      /* second: NULL without */
   float *tokens;
   TernTokens *out;
   GError **error;
@@ -37,9 +37,11 @@ static gboolean
 begin (TernEncoder *self, TernVisionState *vision)
 {
   self->options = (TernVisionOptions) { .tile = FALSE, .scaling = tern_fit_scaling (self->fit) };
-  return tern_vision_plan_image (self->vision, self->image, &self->options, &self->plan, self->error)
-      && tern_vision_begin_reusing (vision, self->reuse, self->image, &self->options, &self->plan, self->tokens,
-      self->error);
+  if (!tern_vision_plan_image (self->vision, self->image, &self->options, &self->plan, self->error))
+    return FALSE;
+  if (self->second)
+    return tern_vision_begin_pair (vision, self->image, self->second, &self->options, &self->plan, self->tokens, self->error);
+  return tern_vision_begin_reusing (vision, self->reuse, self->image, &self->options, &self->plan, self->tokens, self->error);
 }
 
 static void
@@ -212,12 +214,12 @@ tern_encoder_reuse_stats (const TernEncoder *self, TernReuseStats *stats)
   tern_reuse_get_stats (self->reuse, stats);
 }
 
-gboolean
-tern_encoder_run (TernEncoder *self, const TernImage *image, float *tokens, TernTokens *out, GError **error)
+/* @second: NULL without. */
+static gboolean
+run (TernEncoder *self, const TernImage *image, const TernImage *second, float *tokens, TernTokens *out, GError **error)
 {
   gboolean ok;
 
-  g_return_val_if_fail (self != NULL && image != NULL && tokens != NULL && out != NULL, FALSE);
   g_mutex_lock (&self->lock);
   if (self->refusing) {
     g_mutex_unlock (&self->lock);
@@ -226,6 +228,7 @@ tern_encoder_run (TernEncoder *self, const TernImage *image, float *tokens, Tern
   }
   *out = (TernTokens) { .pts = TERN_TIME_NONE, .duration = TERN_TIME_NONE };
   self->image = image;
+  self->second = second;
   self->tokens = tokens;
   self->out = out;
   self->error = error;
@@ -250,6 +253,21 @@ tern_encoder_run (TernEncoder *self, const TernImage *image, float *tokens, Tern
   ok = self->ok;
   g_mutex_unlock (&self->lock);
   return ok;
+}
+
+gboolean
+tern_encoder_run (TernEncoder *self, const TernImage *image, float *tokens, TernTokens *out, GError **error)
+{
+  g_return_val_if_fail (self != NULL && image != NULL && tokens != NULL && out != NULL, FALSE);
+  return run (self, image, NULL, tokens, out, error);
+}
+
+gboolean
+tern_encoder_run_pair (TernEncoder *self, const TernImage *first, const TernImage *second, float *tokens, TernTokens *out,
+    GError **error)
+{
+  g_return_val_if_fail (self != NULL && first != NULL && second != NULL && tokens != NULL && out != NULL, FALSE);
+  return run (self, first, second, tokens, out, error);
 }
 
 void

@@ -303,6 +303,14 @@ tern_model_frame_tokens (const TernModel *model)
   return vision ? tern_vision_info (vision)->max_tokens : 0;
 }
 
+guint
+tern_model_picture_frames (const TernModel *model)
+{
+  TernVision *vision = tern_model_vision (model);
+
+  return vision ? tern_vision_info (vision)->frames : 0;
+}
+
 const char *
 tern_model_default_prompt (const TernModel *model)
 {

@@ -220,12 +220,23 @@ ask (TernScheduler *self)
   return asking;
 }
 
+/* Rows that are left to prompts: a chunk of a model whose prompts are read in chunks, or they might never go on beside others. */
+static guint
+reserve (const TernScheduler *self)
+{
+  guint chunk = tern_pass_chunk (self->pass), prompts = 0;
+
+  for (guint i = 0; i < self->hand->len && chunk > 1; i++)
+    prompts += ((TernClient *) self->hand->pdata[i])->demand.prompt > 0;
+  return prompts > 0 ? chunk : 0;
+}
+
 /* Rows go to clients until the budget is used up; what a client asked for it asks for in this round no more. */
 static void
 add_rows (TernScheduler *self, TernRound *round, guint budget)
 {
   TernClient *client;
-  guint n, demanded = 0, guesses;
+  guint n, demanded = 0, guesses, reserved = reserve (self);
 
   for (guint i = 0; i < self->hand->len; i++)
     demanded += ((TernClient *) self->hand->pdata[i])->demand.decode;
@@ -233,8 +244,8 @@ add_rows (TernScheduler *self, TernRound *round, guint budget)
   guesses -= MIN (demanded, guesses);
   while ((client = next_of (self, &decode_rows))) {
     guint wanted = client->demand.decode;
-    gboolean fits = wanted <= tern_pass_room (self->pass) && wanted <= round->outputs
-        && (wanted <= budget || tern_pass_segments (self->pass) == 0);
+    gboolean first = tern_pass_segments (self->pass) == 0, fits = wanted <= tern_pass_room (self->pass)
+        && wanted <= round->outputs && (first || (wanted <= budget && wanted + reserved <= tern_pass_room (self->pass)));
 
     client->demand.decode = 0;
     if (!fits)

@@ -28,7 +28,7 @@ typedef struct {
 typedef struct {
   TernPass *pass;
   TernPicking *picking;
-  guint rows;                   /* of prompts, that may be added in this call */
+  guint rows;                   /* of prompts, that may be added in this call; to the end of a chunk more (tern_pass_cut()) */
   guint outputs;                /* logits that may be wanted, in this pass */
   guint guesses;                /* rows of decode that may be added beside those that were demanded */
   float *logits;                /* [outputs][n_vocab] for them, in the order of the segments */
@@ -40,7 +40,7 @@ typedef struct {
 typedef struct {
   /* Cheap: takes what came in, and says what is to be done. All zero: nothing, until the next kick. */
   TernDemand (*demand) (TernClient *client);
-  /* Adds the decode rows, or up to round->rows rows of prompts, to round->pass; takes from round->outputs and moves
+  /* Adds the decode rows, or up to round->rows rows of prompts as tern_pass_cut() has it, to round->pass; takes from round->outputs and moves
    * round->logits on. How many rows. */
   guint (*add_decode) (TernClient *client, TernRound *round);
   guint (*add_prompt) (TernClient *client, TernRound *round);

@@ -329,6 +329,16 @@ add_wanted (const TernInquiry *in, TernDemand *demand)
   }
 }
 
+/* Rows that may be read before it is known what comes behind them: to where a chunk ends. */
+static guint
+early_left (const TernSession *self, const TernReader *reader)
+{
+  guint pos = tern_timeline_pos (reader->timeline), end = pos + tern_reader_left (reader);
+
+  end -= end % tern_llm_info (self->text->llm)->chunk;
+  return end > pos ? end - pos : 0;
+}
+
 TernDemand
 tern_session_wanted_rows (const TernSession *self)
 {
@@ -342,7 +352,7 @@ tern_session_wanted_rows (const TernSession *self)
   demand.decode = MIN (demand.decode, TERN_SCHEDULER_OUTPUTS);
   for (guint i = 0; i < self->n_readings; i++)
     if (self->readings[i].in_use)
-      demand.prompt += tern_reader_left (&self->readings[i].reader);
+      demand.prompt += early_left (self, &self->readings[i].reader);
   if (self->stream && !self->stream_waits)
     demand.prompt += tern_session_stream_left (self);
   return demand;
@@ -455,18 +465,17 @@ tern_session_add_decode (TernSession *self, TernRound *round)
   return rows + add_decode (self, &self->standing, round);
 }
 
-/* Up to round->rows rows of what @reader reads; the last one begins the answer of @ask, unless that is NULL. */
+/* Up to round->rows rows of the @left ones that @reader is to read; the last one begins the answer of @ask, unless that is NULL. */
 static guint
-add_read (TernSession *self, TernReader *reader, TernAsk *ask, TernRound *round, GError **error)
+add_read (TernSession *self, TernReader *reader, guint left, TernAsk *ask, TernRound *round, GError **error)
 {
-  guint left = tern_reader_left (reader), n = MIN (MIN (left, round->rows), tern_pass_room (round->pass));
+  gboolean heard = ask && (!ask->acts || ask->speaks);
+  guint n = tern_pass_cut (round->pass, reader->timeline, left, round->rows, !heard || round->outputs > 0);
   TernSegment segment = { .timeline = reader->timeline };
   float *rows;
 
   if (tern_session_stream_reads (self, reader))
     segment.cancel = &self->stream_cancel;      /* what is asked may be cancelled, what is remembered stays */
-  if (ask && (!ask->acts || ask->speaks) && n == left && round->outputs == 0)
-    n = left - 1;
   if (n == 0)
     return 0;
   segment.n = n;
@@ -488,7 +497,7 @@ add_read (TernSession *self, TernReader *reader, TernAsk *ask, TernRound *round,
   if (!rows)
     return 0;
   tern_reader_fill (reader, self->text->llm, rows, n);
-  round->rows -= n;
+  round->rows -= MIN (n, round->rows);
   return n;
 }
 
@@ -513,15 +522,18 @@ add_paths (TernSession *self, TernAsk *ask, TernRound *round)
   ask->logits = round->logits;
   ask->path_rows = 0;
   for (guint i = 0; i < n; i++) {
-    TernSegment segment = { .timeline = paths[i].timeline, .want = TERN_LOGITS_ALL,
-      .n = MIN (MIN (paths[i].n, round->rows), MIN (round->outputs, tern_pass_room (round->pass))) };
-    float *rows = segment.n ? add_segment (self, round, &segment, ask->path_rows ? NULL : &ask->error) : NULL;
+    TernSegment segment = { .timeline = paths[i].timeline, .want = TERN_LOGITS_ALL };
+    float *rows;
 
+    segment.n = tern_pass_cut (round->pass, paths[i].timeline, paths[i].n, MIN (round->rows, round->outputs), TRUE);
+    if (segment.n > round->outputs)
+      segment.n = 0;
+    rows = segment.n ? add_segment (self, round, &segment, ask->path_rows ? NULL : &ask->error) : NULL;
     if (!rows)                  /* the next pass has room, or the first one had none at all */
       break;
     tern_llm_embed (self->text->llm, paths[i].ids, segment.n, rows, width);
     ask->path_rows += segment.n;
-    round->rows -= segment.n;
+    round->rows -= MIN (segment.n, round->rows);
     if (segment.n < paths[i].n)
       break;
   }
@@ -548,7 +560,7 @@ add_prompt (TernSession *self, TernInquiry *in, TernRound *round)
       continue;
     ask->logits = NULL;
     ask->decides = FALSE;
-    rows += n = add_read (self, &ask->reader, shared ? NULL : ask, round, &error);
+    rows += n = add_read (self, &ask->reader, tern_reader_left (&ask->reader), shared ? NULL : ask, round, &error);
     ask->in_pass = n > 0;
     if (error && shared)
       fail_waiting (in, error);
@@ -563,7 +575,7 @@ static guint
 add_stream (TernSession *self, TernRound *round)
 {
   TernReader *reader = round->rows > 0 ? tern_session_stream_reader (self) : NULL;
-  guint rows = reader ? add_read (self, reader, NULL, round, NULL) : 0;
+  guint rows = reader ? add_read (self, reader, tern_reader_left (reader), NULL, round, NULL) : 0;
 
   tern_session_stream_pass (self, rows > 0, FALSE);
   return rows;
@@ -580,13 +592,13 @@ add_early (TernSession *self, TernRound *round)
 
   for (guint i = 0; i < self->n_readings; i++) {
     TernReading *reading = &self->readings[i];
-    guint n;
+    guint left = reading->in_use ? early_left (self, &reading->reader) : 0, n;
 
-    if (!reading->in_use || round->rows == 0)
+    if (left == 0 || tern_pass_cut (round->pass, reading->reader.timeline, left, round->rows, TRUE) == 0)
       continue;
-    rows += n = add_read (self, &reading->reader, NULL, round, NULL);
+    rows += n = add_read (self, &reading->reader, left, NULL, round, NULL);
     reading->in_pass = n > 0;
-    if (n == 0 && tern_reader_left (&reading->reader) > 0) {
+    if (n == 0) {
       tern_reader_restart (&reading->reader);   /* no room: it waits for the window's end */
       reading->in_use = FALSE;
     }

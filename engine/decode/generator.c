@@ -540,9 +540,14 @@ read_paths (const TernGenerator *self, TernPass *pass, guint most, float *logits
 
   tern_pass_begin (pass);
   for (guint i = 0; i < n && rows < most; i++) {
-    TernSegment segment = { .timeline = paths[i].timeline, .n = MIN (MIN (paths[i].n, most - rows), tern_pass_room (pass)),
-      .want = TERN_LOGITS_ALL, .logits = logits + rows * self->n_vocab, .cancel = cancel };
-    float *row = segment.n ? tern_pass_add (pass, &segment, error) : NULL;
+    TernSegment segment = { .timeline = paths[i].timeline, .want = TERN_LOGITS_ALL, .logits = logits + rows * self->n_vocab,
+      .cancel = cancel };
+    float *row;
+
+    segment.n = tern_pass_cut (pass, paths[i].timeline, paths[i].n, most - rows, TRUE);
+    if (segment.n > most - rows)
+      segment.n = 0;
+    row = segment.n ? tern_pass_add (pass, &segment, error) : NULL;
 
     if (segment.n == 0)
       break;

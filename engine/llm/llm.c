@@ -87,6 +87,15 @@ load_rotations (TernLlm *llm, GError **error)
   return tern_rotations_check (llm->rotations, error);
 }
 
+static void
+find_chunk (TernBlock *block, void *data)
+{
+  guint *chunk = data;
+
+  if (block->klass->chunk)
+    *chunk = MAX (*chunk, block->klass->chunk (block));
+}
+
 static gboolean
 llm_load (TernLlm *llm, GError **error)
 {
@@ -106,7 +115,11 @@ llm_load (TernLlm *llm, GError **error)
   }
   llm->name = name.data ? g_utf8_make_valid (name.data, name.len) : g_strdup ("");
   llm->info.name = llm->name;
-  return tern_decoder_load (llm, family, llm->info.architecture, error) && load_rotations (llm, error);
+  if (!tern_decoder_load (llm, family, llm->info.architecture, error) || !load_rotations (llm, error))
+    return FALSE;
+  llm->info.chunk = 1;
+  tern_llm_each_block (llm, find_chunk, &llm->info.chunk);
+  return TRUE;
 }
 
 TernLlm *

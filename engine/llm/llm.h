@@ -20,6 +20,8 @@ typedef struct {
   guint n_attention;            /* how many layers hold KV */
   const guint8 *is_attention;   /* [n_layers] */
   gboolean has_places;          /* rows of pictures stand in a time, a height and a width (rope.h) */
+  guint chunk;                  /* prompts that are cut at multiples of so many tokens give the same bits (tern_pass_cut());
+                                 * 1: wherever they are cut */
 } TernLlmInfo;
 
 /* Immutable, any thread. Keeps a reference on @file. UNSUPPORTED lists the architectures that run. @pool (NULL: the

@@ -43,6 +43,8 @@ typedef struct {
   /* Calls @func with every linear. */
   void (*linears) (TernBlock *block, TernLinearFunc func, void *data);
   gboolean in_turn;             /* eval runs them all, in this order */
+  /* Rows of prompts that are summed together, as TernLlmInfo.chunk has it; NULL: each by itself. */
+  guint (*chunk) (const TernBlock *block);
   /* Bytes owned beside the linears; NULL: none. */
   gsize (*owned) (const TernBlock *block);
 
@@ -144,6 +146,7 @@ struct _TernPass {
   TernCancel *cancel;           /* of all segments */
   const TernRope *rope;
   guint context, capacity, head_batch;
+  guint chunk;                  /* tern_pass_chunk() */
   gboolean round;               /* inputs of linears, see tern_block_round() */
   TernLlmTap tap;
   void *tap_data;

@@ -59,6 +59,11 @@ resolve (TernPass *self, const TernLlm *llm, const TernPassParams *params)
 
   self->context = params->context ? params->context : llm->info.context;
   self->capacity = params->rows ? params->rows : CLAMP (PASS_OPS / extent (llm).weights, LEAST_ROWS, ROWS);
+  if (!params->rows && llm->info.chunk > 1)     /* a chunk has room beside rows of decode, and two of them alone */
+    self->capacity = MAX (self->capacity / llm->info.chunk, 2) * llm->info.chunk;
+  self->chunk = llm->info.chunk;
+  while (self->chunk > self->capacity)
+    self->chunk = (self->chunk + 1) / 2;
   self->head_batch = CLAMP (PASS_OPS / head, 1, self->capacity);
   self->mode = params->activations;
 }
@@ -226,6 +231,31 @@ guint
 tern_pass_room (const TernPass *self)
 {
   return self->capacity - self->n;
+}
+
+guint
+tern_pass_chunk (const TernPass *self)
+{
+  return self->chunk;
+}
+
+guint
+tern_pass_cut (const TernPass *self, const TernTimeline *timeline, guint left, guint most, gboolean last)
+{
+  guint n = MIN (left, most), room = tern_pass_room (self), over;
+
+  if (!last && left > 0)
+    n = MIN (n, --left);
+  n = MIN (n, room);
+  over = (timeline->table.n + n) % self->chunk;
+  if (n == 0 || over == 0 || (n == left && last))
+    return n;
+  if (over < n)                 /* down to where the chunk before ends; else up to the end of the first one */
+    return n - over;
+  n += self->chunk - over;
+  if (n > left)
+    n = last ? left : 0;
+  return n <= room ? n : 0;
 }
 
 guint

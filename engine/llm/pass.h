@@ -8,7 +8,7 @@
  *   tern_pass_run (pass, &error);       // now the timelines hold the rows, and the logits are there
  *
  * What a timeline reads and is answered does not depend on who else is in its passes, nor on how its prompt is cut into
- * segments: bit for bit. Decode rows and others are computed by different orders of summation (kernels.h), so a row is
+ * segments, where tern_pass_cut() says how: bit for bit. Decode rows and others are computed by different orders of summation (kernels.h), so a row is
  * always of the same kind. One thread at a time; nothing is allocated but by new. */
 #pragma once
 
@@ -52,6 +52,14 @@ typedef struct {
   TernCancel *cancel;           /* borrowed; NULL: never */
 } TernSegment;
 
+/* How many of the @left rows of a prompt that are still to be read into @timeline a segment should have now, of which about @most
+ * are wanted: so many that it ends where the prompt does, or at a multiple of the model's chunk (TernLlmInfo), so that
+ * bits do not depend on where others leave room. That may be more than @most; 0: there is no room in this pass, or @most is 0.
+ * Without @last the prompt's last row is not to be in it: there is no room for its logits. Into an empty pass it is never 0, but
+ * without @last for less than a chunk. */
+guint tern_pass_cut (const TernPass *pass, const TernTimeline *timeline, guint left, guint most, gboolean last);
+/* Multiples of which prompts are cut at: the model's, less where the pass has fewer rows. 1 for most models. */
+guint tern_pass_chunk (const TernPass *pass);
 /* Nothing is in the pass. */
 void tern_pass_begin (TernPass *pass);
 guint tern_pass_room (const TernPass *pass);    /* rows that it still takes */

@@ -180,13 +180,13 @@ tern_solo_eval (TernSolo *self, const TernLlmInput *input, TernLogits want, floa
     TernSegment segment = { .timeline = self->timeline, .decode = input->n == 1 && !input->places, .cancel = cancel };
     float *rows;
 
-    segment.n = n = MIN (tern_pass_rows (self->pass), input->n - i);
+    tern_pass_begin (self->pass);
+    segment.n = n = tern_pass_cut (self->pass, self->timeline, input->n - i, input->n - i, TRUE);
     if (want == TERN_LOGITS_ALL || i + n == input->n)
       segment.want = want;
     segment.logits = want == TERN_LOGITS_ALL ? logits + i * n_vocab : logits;
     segment.places = input->places ? input->places + i : NULL;
     segment.advance = i + n == input->n ? input->advance : 0;
-    tern_pass_begin (self->pass);
     rows = tern_pass_add (self->pass, &segment, error);
     if (!rows)
       return FALSE;

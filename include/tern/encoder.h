@@ -116,6 +116,28 @@ TERN_API gboolean tern_encoder_run (TernEncoder *encoder, const TernImage *image
     GError **error);
 
 /**
+ * tern_encoder_run_pair:
+ * @encoder: an encoder of a model whose tern_model_picture_frames() is 2
+ * @first: the earlier frame; read during the call
+ * @second: the later one, shown at the same size; read during the call
+ * @tokens: (array): as for tern_encoder_run()
+ * @out: (out caller-allocates): as for tern_encoder_run()
+ * @error: return location of an error, or %NULL
+ *
+ * Encodes two frames of a video as the one picture that they are to the model, which says that it is of the mean of their
+ * times. tern_encoder_run() with one frame alone stands for two equal ones. All of it is computed, whatever
+ * tern_encoder_set_reuse() said.
+ *
+ * Errors: as tern_encoder_run(); %TERN_ERROR_INVALID for two sizes, or a model that does not pair frames, too.
+ *
+ * Returns: %FALSE with @error set
+ *
+ * Since: 0.1
+ */
+TERN_API gboolean tern_encoder_run_pair (TernEncoder *encoder, const TernImage *first, const TernImage *second,
+    float *tokens, TernTokens *out, GError **error);
+
+/**
  * tern_encoder_cancel:
  * @encoder: an encoder
  * @cancel: %TRUE ends a run and refuses further ones, %FALSE lets them be again

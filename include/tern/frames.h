@@ -133,9 +133,9 @@ TERN_API guint64 tern_frame_sampler_late (const TernFrameSampler *sampler, guint
 
 /**
  * TernTokens:
- * @pts: time stamp of the frame, in ns
+ * @pts: time stamp of the frame, in ns; of two frames that are one picture: the mean of their times
  * @duration: how long the frame stands, in ns; %TERN_TIME_NONE: not known
- * @late: ns by which @pts is after the sampling tick that the frame stands for; 0: not, or not known
+ * @late: ns by which @pts is after the sampling tick that the frame, the first of two, stands for; 0: not, or not known
  * @utc: when the frame was taken, in ns since 1970 UTC; 0: nobody says
  * @number: of the sampled frame in its stream; frame groups are number / %TERN_GROUP_FRAMES
  * @picture: which picture was encoded, counted from 1 by who encodes; frames with the number of the one before show nothing

@@ -210,13 +210,26 @@ TERN_API guint tern_model_embedding_dim (const TernModel *model);
  * tern_model_frame_tokens:
  * @model: a model
  *
- * How many visual tokens a video frame becomes.
+ * How many visual tokens a video frame becomes, or two where tern_model_picture_frames() says so.
  *
  * Returns: visual tokens of one frame, at most; 0 when the vision part is not loaded
  *
  * Since: 0.1
  */
 TERN_API guint tern_model_frame_tokens (const TernModel *model);
+
+/**
+ * tern_model_picture_frames:
+ * @model: a model
+ *
+ * How many frames of a video that follow each other are one picture, with one set of visual tokens
+ * (tern_encoder_run_pair()). Sessions that are given frames see to it themselves.
+ *
+ * Returns: 2 for Qwen3-VL and Qwen3.5, 1 for others; 0 when the vision part is not loaded
+ *
+ * Since: 0.1
+ */
+TERN_API guint tern_model_picture_frames (const TernModel *model);
 
 /**
  * tern_model_default_prompt:

@@ -5,7 +5,8 @@
  *
  * A model is any file that starts with GGUF; an mmproj file's id is the MD5 sum of its bytes. A frame becomes 4 x 4 tokens
  * of 8 floats, the first of which is the mean byte of its part of plane 0; then width, height, orientation, aspect and
- * transfer of the picture. A window's text is "<n> frames, <prompt>". Each carries the tasks `danger` (yes, no) and `scene`
+ * transfer of the picture. With TERN_FAKE_PAIRS in the environment two frames make a picture; the mean byte of the second is
+ * the seventh float, -1 where one stands alone. A window's text is "<n> frames, <prompt>". Each carries the tasks `danger` (yes, no) and `scene`
  * (a JSON string).
  * Read at each use: TERN_FAKE_LOAD_MS, TERN_FAKE_ENCODE_MS, TERN_FAKE_GENERATE_MS. Tests that must not go by the clock hold
  * answers instead, see harness.h: tern_fake_hold(), tern_fake_wait_begun(). */
@@ -228,6 +229,12 @@ tern_model_frame_tokens (const TernModel *model)
 }
 
 guint
+tern_model_picture_frames (const TernModel *model)
+{
+  return g_getenv ("TERN_FAKE_PAIRS") ? 2 : 1;
+}
+
+guint
 tern_model_context (const TernModel *model)
 {
   return model->text ? 10000 : 0;
@@ -314,8 +321,9 @@ row_bytes (const TernImage *image)
   }
 }
 
-gboolean
-tern_encoder_run (TernEncoder *encoder, const TernImage *image, float *tokens, TernTokens *out, GError **error)
+/* The mean byte of each part of plane 0, as number @place of its token. */
+static gboolean
+describe (const TernImage *image, float *tokens, guint place, GError **error)
 {
   double sum[TOKENS] = { 0 };
   guint count[TOKENS] = { 0 };
@@ -333,15 +341,26 @@ tern_encoder_run (TernEncoder *encoder, const TernImage *image, float *tokens, T
       sum[cell] += image->data[0][(gint64) y * image->stride[0] + x];
       count[cell]++;
     }
-  count_patches (encoder);
+  for (i = 0; i < TOKENS; i++)
+    tokens[i * DIM + place] = sum[i] / count[i];
+  return TRUE;
+}
+
+static gboolean
+encode (TernEncoder *encoder, const TernImage *image, const TernImage *second, float *tokens, TernTokens *out, GError **error)
+{
   memset (tokens, 0, sizeof (float) * TOKENS * DIM);
-  for (i = 0; i < TOKENS; i++) {
-    tokens[i * DIM] = sum[i] / count[i];
+  if (!describe (image, tokens, 0, error) || (second && !describe (second, tokens, 6, error)))
+    return FALSE;
+  count_patches (encoder);
+  for (guint i = 0; i < TOKENS; i++) {
     tokens[i * DIM + 1] = image->width;
     tokens[i * DIM + 2] = image->height;
     tokens[i * DIM + 3] = image->orientation;
     tokens[i * DIM + 4] = image->pixel_aspect_d ? (float) image->pixel_aspect_n / image->pixel_aspect_d : 0;
     tokens[i * DIM + 5] = image->transfer;
+    if (!second)
+      tokens[i * DIM + 6] = -1;
   }
   if (!work (get_ms ("TERN_FAKE_ENCODE_MS"), &encoder->cancel)) {
     g_set_error (error, TERN_ERROR, TERN_ERROR_CANCELLED, "cancelled");
@@ -350,6 +369,19 @@ tern_encoder_run (TernEncoder *encoder, const TernImage *image, float *tokens, T
   *out = (TernTokens) { .pts = TERN_TIME_NONE, .duration = TERN_TIME_NONE, .grid_w = GRID, .grid_h = GRID, .dim = DIM,
     .n_tokens = TOKENS, .tokens = tokens };
   return TRUE;
+}
+
+gboolean
+tern_encoder_run (TernEncoder *encoder, const TernImage *image, float *tokens, TernTokens *out, GError **error)
+{
+  return encode (encoder, image, NULL, tokens, out, error);
+}
+
+gboolean
+tern_encoder_run_pair (TernEncoder *encoder, const TernImage *first, const TernImage *second, float *tokens, TernTokens *out,
+    GError **error)
+{
+  return encode (encoder, first, second, tokens, out, error);
 }
 
 void

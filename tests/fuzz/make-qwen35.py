@@ -1,29 +1,19 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Writes the seeds of Qwen3.5 for fuzz-model: one layer of DeltaNet, one of attention, a head that guesses tokens; dense, and with
-experts. Drawn weights, nothing but Python.
+"""Writes the seeds of Qwen3.5 for fuzz-model: one layer of DeltaNet, one of attention, a head that guesses tokens; dense, with
+experts, and dense with rotated matrices. Drawn weights, nothing but Python.
 
 usage: make-qwen35.py tests/fuzz/seeds
 """
 import pathlib
-import random
-import struct
 import sys
 
-U32, I32, F32, BOOL, STRING, ARRAY = 4, 5, 6, 7, 8, 9
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from tiny_gguf import BOOL, F32, I32, STRING, U32, write  # noqa: E402
+
 WIDTH, INNER, VOCAB, HEAD, STATE, VALUE_HEADS, EXPERTS = 8, 4, 12, 8, 4, 2, 2
 VALUES = VALUE_HEADS * STATE
 CHANNELS = 2 * STATE + VALUES
-
-
-def text(value):
-    return struct.pack("<Q", len(value)) + value.encode()
-
-
-def key(name, kind, value):
-    data = {U32: lambda: struct.pack("<I", value), F32: lambda: struct.pack("<f", value), STRING: lambda: text(value),
-            I32: lambda: struct.pack(f"<IQ{len(value)}i", I32, len(value), *value),
-            BOOL: lambda: struct.pack(f"<IQ{len(value)}B", BOOL, len(value), *value)}[kind]()
-    return text(name) + struct.pack("<I", ARRAY if kind in (I32, BOOL) else kind) + data
 
 
 def keys(arch, experts):
@@ -35,12 +25,24 @@ def keys(arch, experts):
     if experts:
         numbers |= {"expert_count": EXPERTS, "expert_used_count": 1, "expert_feed_forward_length": INNER,
                     "expert_shared_feed_forward_length": INNER}
-    out = [key("general.architecture", STRING, arch)]
-    out += [key(f"{arch}.{name}", U32, value) for name, value in numbers.items()]
-    out += [key(f"{arch}.rope.freq_base", F32, 1e4), key(f"{arch}.attention.layer_norm_rms_epsilon", F32, 1e-6),
-            key(f"{arch}.rope.dimension_sections", I32, [2, 1, 1, 0]),
-            key(f"{arch}.attention.recurrent_layers", BOOL, [1, 0, 0])]
-    return out
+    out = {"general.architecture": (STRING, arch)}
+    out |= {f"{arch}.{name}": (U32, value) for name, value in numbers.items()}
+    return out | {f"{arch}.rope.freq_base": (F32, 1e4), f"{arch}.attention.layer_norm_rms_epsilon": (F32, 1e-6),
+                  f"{arch}.rope.dimension_sections": (I32, [2, 1, 1, 0]),
+                  f"{arch}.attention.recurrent_layers": (BOOL, [1, 0, 0])}
+
+
+def contract(tensors):
+    """Rotated matrices, signs, a rotated embedding that is the head too."""
+    prefix = "prism.hadamard."
+    named = [name for name in tensors if name.split(".")[-2] in ("attn_qkv", "attn_gate", "attn_q", "ssm_out", "ffn_down")]
+    return {prefix + "version": (U32, 2), prefix + "tied_output": (BOOL, 1), prefix + "block_size": (U32, 4),
+            prefix + "transform": (STRING, "normalized-sylvester-walsh-hadamard"),
+            prefix + "axis": (STRING, "input-last-dimension"), prefix + "sign_mode": (STRING, "explicit"),
+            prefix + "sign_widths": (I32, [WIDTH, INNER]),
+            prefix + "sign_values": (I32, [1 if i % 3 else -1 for i in range(WIDTH + INNER)]),
+            prefix + "weight_names": (STRING, named), prefix + "inverse_weight_names": (STRING, ["token_embd.weight"]),
+            prefix + "gdn_v_grouped": (BOOL, 1)}
 
 
 def layer(i, experts):
@@ -63,24 +65,9 @@ def layer(i, experts):
     return {f"blk.{i}.{name}": shape for name, shape in shapes.items()}
 
 
-def write(path, arch, experts):
-    drawn = random.Random(5)
+for name in "qwen35", "qwen35moe", "rotated":
+    experts, arch = name.endswith("moe"), name if name != "rotated" else "qwen35"
     tensors = {"token_embd.weight": [WIDTH, VOCAB], "output_norm.weight": [WIDTH], **layer(0, experts), **layer(1, experts),
                "blk.2.nextn.enorm.weight": [WIDTH]}
-    infos, data = [], b""
-    for name, shape in tensors.items():
-        count = 1
-        for n in shape:
-            count *= n
-        infos.append(text(name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, 0, len(data)))
-        values = [-1 - drawn.random() if name.endswith("ssm_a") else drawn.uniform(-1, 1) + name.endswith("norm.weight")
-                  for _ in range(count)]
-        data += struct.pack(f"<{count}f", *values)
-        data += bytes(-len(data) % 32)
-    said = keys(arch, experts)
-    head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(said)) + b"".join(said) + b"".join(infos)
-    path.write_bytes(head + bytes(-len(head) % 32) + data)
-
-
-for name in "qwen35", "qwen35moe":
-    write(pathlib.Path(sys.argv[1]) / f"model-{name}.gguf", name, name.endswith("moe"))
+    said = keys(arch, experts) | (contract(tensors) if name == "rotated" else {})
+    write(pathlib.Path(sys.argv[1]) / f"model-{name}.gguf", said, tensors)

@@ -392,6 +392,7 @@ test_pairs (void)
   model = tern_model_open (&(TernModelParams) { .model_path = text_file, .mmproj_path = mmproj,
       .parts = TERN_MODEL_FULL, .threads = 1 }, &error);
   g_assert_no_error (error);
+  g_assert_cmpuint (tern_model_picture_frames (model), ==, 2);
   params.prompt = "What?";
   params.sampling.max_tokens = 2;
   session = tern_session_new (model, &params, &error);

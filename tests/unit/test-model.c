@@ -86,6 +86,7 @@ test_facts (void)
 
   g_assert_cmpuint (tern_model_embedding_dim (model), ==, 256);
   g_assert_cmpuint (tern_model_frame_tokens (model), >=, 64);
+  g_assert_cmpuint (tern_model_picture_frames (model), ==, 1);
   g_assert_cmpstr (tern_model_name (model), ==, "tern golden lfm2-tq2_0");
   g_assert_true (g_str_has_suffix (tern_model_path (model), "lfm2-tq2_0.gguf"));
   g_assert_true (g_path_is_absolute (tern_model_path (model)));
@@ -105,6 +106,7 @@ test_sharing (void)
   TernModelParams more;
 
   g_assert_cmpuint (tern_model_frame_tokens (text), ==, 0);
+  g_assert_cmpuint (tern_model_picture_frames (text), ==, 0);
   vision = open_with (params_for (roundabout, MMPROJ_FILE, TERN_MODEL_VISION));
   full = open_with (params_for (TEXT_FILE, MMPROJ_FILE, TERN_MODEL_FULL));
   g_assert_true (vision == text && full == text);

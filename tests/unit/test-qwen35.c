@@ -1,21 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Qwen3.5: files that say the same in another way give the same numbers, keys and tensors that cannot be are refused by name, and
  * no state leaves its bounds in 10^6 tokens, whatever the gates. What the numbers are is tests/golden's. */
-#include <math.h>
-
-#include "tern/error.h"
 #include "engine/llm/blocks/blocks.h"
-#include "engine/llm/solo.h"
-#include "tests/unit/gguf-writer.h"
+#include "tests/unit/tiny-model.h"
 
-#define WIDTH 24u
 #define INNER 20u
-#define VOCAB 32u
-#define HEADS 2u
-#define KV 1u
-#define HEAD 12u
 #define ROPE 8u
-#define LAYERS 3u
 #define KEY_HEADS 2u
 #define VALUE_HEADS 4u
 #define STATE 8u
@@ -23,8 +13,6 @@
 #define KEYS (KEY_HEADS * STATE)
 #define VALUES (VALUE_HEADS * STATE)
 #define CHANNELS (2 * KEYS + VALUES)
-#define IDS 9u
-#define LONG 1000000u
 
 /* How a file differs from the plain one, whose middle layer attends. */
 typedef struct {
@@ -43,15 +31,6 @@ typedef struct {
   guint experts;                /* so many, all and the shared one like the dense feed-forward: qwen35moe */
   gboolean shares;              /* the shared one counts what it does in a drawn share */
 } Change;
-
-static float
-draw (const char *name, gsize i)
-{
-  guint hash = g_str_hash (name) * 2654435761u + (guint) i * 40503u;
-
-  hash = (hash ^ hash >> 15) * 2246822519u;
-  return (float) (hash >> 8) / (1 << 24) - 0.5f;
-}
 
 /* The value of a tensor that decays and rates come from. */
 static float
@@ -89,11 +68,6 @@ add_tensor (GgufWriter *w, const Change *c, const char *name, guint cols, guint 
     values[n / 2] = c->value;
   writer_tensor (w, name, rows ? 2 : 1, (guint64[]) { cols, rows }, TERN_TYPE_F32, values, n * sizeof (float));
 }
-
-typedef struct {
-  const char *name;
-  guint cols, rows;
-} Shape;
 
 static const Shape ends[] = { { "token_embd.weight", WIDTH, VOCAB }, { "output_norm.weight", WIDTH } };
 static const Shape everywhere[] = { { "attn_norm.weight", WIDTH }, { "post_attention_norm.weight", WIDTH } };
@@ -232,51 +206,16 @@ make (const Change *c)
   return writer_finish (&w);
 }
 
-typedef struct {
-  GByteArray *bytes;
-  TernPool *pool;
-  TernLlm *llm;
-} Model;
-
 static gboolean
 model_open (Model *model, const Change *c, TernCpu level, GError **error)
 {
-  static TernKernels kernels;
-  g_autoptr (TernGguf) file = NULL;
-
-  tern_kernels_init (&kernels, level);
-  *model = (Model) { .bytes = make (c), .pool = tern_pool_new (1, NULL) };
-  file = tern_gguf_open_memory (model->bytes->data, model->bytes->len, "test.gguf", error);
-  model->llm = file ? tern_llm_open (file, &kernels, model->pool, error) : NULL;
-  return model->llm != NULL;
-}
-
-static void
-model_clear (Model *model)
-{
-  tern_llm_unref (model->llm);
-  tern_pool_free (model->pool);
-  g_byte_array_unref (model->bytes);
+  return tiny_open (model, make (c), level, error);
 }
 
 static void
 good_logits (const Change *c, float *logits)
 {
-  static const gint32 ids[IDS] = { 3, 19, 0, 7, 7, 12, 30, 1, 2 };
-  TernSoloParams params = { .context = 16 };
-  g_autoptr (GError) error = NULL;
-  g_autoptr (TernSolo) solo = NULL;
-  Model model;
-
-  model_open (&model, c, TERN_CPU_SCALAR, &error);
-  g_assert_no_error (error);
-  solo = tern_solo_new (model.llm, &params, model.pool, &error);
-  g_assert_no_error (error);
-  g_assert_true (tern_solo_eval (solo, &(TernLlmInput) { .ids = ids, .n = IDS }, TERN_LOGITS_ALL, logits, NULL, &error));
-  for (guint i = 0; i < IDS * VOCAB; i++)
-    g_assert_true (isfinite (logits[i]));
-  g_clear_pointer (&solo, tern_solo_free);
-  model_clear (&model);
+  tiny_logits (make (c), logits);
 }
 
 static void
@@ -299,13 +238,10 @@ static double
 largest_difference (const Change *a, const Change *b)
 {
   float x[IDS * VOCAB], y[IDS * VOCAB];
-  double most = 0;
 
   good_logits (a, x);
   good_logits (b, y);
-  for (guint i = 0; i < IDS * VOCAB; i++)
-    most = MAX (most, fabs ((double) x[i] - y[i]));
-  return most;
+  return tiny_difference (x, y);
 }
 
 /* Experts that are all alike are one, whatever the router says, and half of the shared one, which is alike too, comes on top. */
@@ -416,7 +352,7 @@ test_unused (void)
   g_assert_cmpuint (tern_llm_unused_bytes (model.llm), ==, shape * sizeof (float));
   g_assert_cmpuint (tern_llm_state_bytes (model.llm), ==,
       2 * (VALUES * STATE + (TAPS - 1) * CHANNELS) * sizeof (float));
-  model_clear (&model);
+  tiny_clear (&model);
 }
 
 static void
@@ -429,11 +365,10 @@ test_counts (void)
 
   good_logits (&(Change) { 0 }, plain);
   for (guint i = 0; i < G_N_ELEMENTS (tensors); i++) {
-    double most = 0;
+    double most;
 
     good_logits (&(Change) { .tensor = tensors[i], .value = -2 }, other);
-    for (guint k = 0; k < IDS * VOCAB; k++)
-      most = MAX (most, fabs ((double) plain[k] - other[k]));
+    most = tiny_difference (plain, other);
     g_test_message ("%s: %g", tensors[i], most);
     g_assert_cmpfloat (most, >, 1e-5);
   }
@@ -490,18 +425,8 @@ test_refused (void)
     { { .experts = 4, .tensor = "blk.1.ffn_gate_inp_shexp.weight", .drop = TRUE }, { "blk.1.ffn_gate_inp_shexp.weight" } },
   };
 
-  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
-    g_autoptr (GError) error = NULL;
-    Model model;
-
-    g_assert_false (model_open (&model, &cases[i].change, TERN_CPU_SCALAR, &error));
-    g_test_message ("%u: %s", i, error ? error->message : "no error");
-    g_assert_error (error, TERN_ERROR, (cases[i].unsupported ? TERN_ERROR_UNSUPPORTED : TERN_ERROR_FORMAT));
-    g_assert_nonnull (strstr (error->message, "test.gguf"));
-    for (guint k = 0; k < G_N_ELEMENTS (cases[i].what) && cases[i].what[k]; k++)
-      g_assert_nonnull (strstr (error->message, cases[i].what[k]));
-    model_clear (&model);
-  }
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    tiny_refused (i, make (&cases[i].change), cases[i].what, cases[i].unsupported);
 }
 
 /* Rows of a prompt as long as no model reads: heads that forget nothing, all, and what is between; rates of 0, of 1 and between.
@@ -510,40 +435,10 @@ test_refused (void)
 static void
 test_endless (void)
 {
-  enum { AT_ONCE = 128 };
-  const Change change = { .endless = TRUE };
-  TernSoloParams params = { .batch = AT_ONCE, .activations = TERN_ACTIVATIONS_F32 };
-  g_autoptr (GError) error = NULL;
-  g_autoptr (TernSolo) solo = NULL;
-  gint32 ids[AT_ONCE];
-  double most = 0;
-  Model model;
+  double most = tiny_drift (make (&(Change) { .endless = TRUE }), "delta", VALUES * STATE, 0);
 
-  model_open (&model, &change, tern_kernels_default (NULL)->level, &error);
-  g_assert_no_error (error);
-  solo = tern_solo_new (model.llm, &params, model.pool, &error);
-  g_assert_no_error (error);
-  for (guint at = 0; at < LONG; at += AT_ONCE) {
-    for (guint i = 0; i < AT_ONCE; i++)
-      ids[i] = g_test_rand_int_range (0, VOCAB);
-    g_assert_true (tern_solo_eval (solo, &(TernLlmInput) { .ids = ids, .n = AT_ONCE }, TERN_LOGITS_NONE, NULL, NULL, &error));
-  }
-  g_assert_cmpuint (tern_solo_pos (solo), >=, LONG);
-  for (guint layer = 0; layer < LAYERS; layer++) {
-    gsize n;
-    const float *state = tern_timeline_state (tern_solo_timeline (solo), layer, "delta", &n);
-
-    g_assert_cmpuint (n, ==, VALUES * STATE);
-    for (gsize i = 0; i < n; i++) {
-      g_assert_true (isfinite (state[i]));
-      most = MAX (most, fabs (state[i]));
-    }
-  }
-  g_test_message ("largest of all states after %u tokens: %g", tern_solo_pos (solo), most);
   g_assert_cmpfloat (most, >, 0.01);
   g_assert_cmpfloat (most, <, 1000 * sqrt (STATE) * 24);
-  g_clear_pointer (&solo, tern_solo_free);
-  model_clear (&model);
 }
 
 /* ---- Places ------------------------------------------------------------------------------------------------------ */
@@ -551,7 +446,6 @@ test_endless (void)
 static float *
 placed_logits (TernSolo *solo, const TernPlace *places, guint n, guint advance, guint cut)
 {
-  static const gint32 ids[IDS] = { 3, 19, 0, 7, 7, 12, 30, 1, 2 };
   float *logits = g_new (float, VOCAB);
   gint32 last = 5;
 
@@ -559,7 +453,7 @@ placed_logits (TernSolo *solo, const TernPlace *places, guint n, guint advance, 
   for (guint i = 0; i < n; i += cut) {
     guint some = MIN (cut, n - i);
 
-    g_assert_true (tern_solo_eval (solo, &(TernLlmInput) { .ids = ids + i, .n = some, .places = places ? places + i : NULL,
+    g_assert_true (tern_solo_eval (solo, &(TernLlmInput) { .ids = tiny_ids + i, .n = some, .places = places ? places + i : NULL,
                 .advance = i + some == n ? advance : 0 }, TERN_LOGITS_NONE, NULL, NULL, NULL));
   }
   g_assert_cmpuint (tern_timeline_place (tern_solo_timeline (solo)), ==, places ? advance : n);
@@ -606,7 +500,7 @@ test_places (void)
   g_assert_cmpuint (tern_timeline_place (tern_solo_timeline (fork)), ==, 0);
   g_clear_pointer (&fork, tern_solo_free);
   g_clear_pointer (&solo, tern_solo_free);
-  model_clear (&model);
+  tiny_clear (&model);
 }
 
 int

@@ -156,7 +156,7 @@ set_up (Stage *stage, gconstpointer data)
 {
   TernStoreParams params = { .context = CONTEXT, .timelines = 2 * TIMELINES };
   g_autoptr (GError) error = NULL;
-  g_autoptr (TernGguf) file = tern_gguf_open (TEXT_FILE, &error);
+  g_autoptr (TernGguf) file = tern_gguf_open (data ? data : TEXT_FILE, &error);
 
   g_assert_no_error (error);
   stage->llm = tern_llm_open (file, tern_kernels_default (NULL), NULL, &error);
@@ -391,7 +391,143 @@ test_wait_for_round (Stage *stage, gconstpointer data)
   }
 }
 
+/* ---- What is read ------------------------------------------------------------------------------------------------ */
+
+/* Reads a prompt and keeps what is said about it; with @decode it says words all the time, too, on another timeline. */
+typedef struct {
+  TernClient client;
+  Stage *stage;
+  TernTimeline *prompt, *words;
+  guint seed, length, decode;   /* of the prompt; words that are still to be said */
+  float *logits;                /* [n_vocab] of its last row; the scheduler's until read() */
+  const float *said;
+} Reader;
+
+static TernDemand
+reader_demand (TernClient *client)
+{
+  Reader *self = (Reader *) client;
+
+  return (TernDemand) { .prompt = self->length - tern_timeline_pos (self->prompt), .decode = self->decode > 0 };
+}
+
+static void
+put (Reader *self, TernRound *round, const TernSegment *segment)
+{
+  guint pos = tern_timeline_pos (segment->timeline);
+  float *rows = tern_pass_add (round->pass, segment, NULL);
+  gsize width = tern_llm_info (self->stage->llm)->width;
+
+  g_assert_nonnull (rows);
+  for (guint i = 0; i < segment->n; i++) {
+    gint32 id = (gint32) ((self->seed + (pos + i) * (pos + i)) % 250);
+
+    tern_llm_embed (self->stage->llm, &id, 1, rows + i * width, width);
+  }
+  if (segment->want == TERN_LOGITS_NONE)
+    return;
+  round->outputs--;
+  round->logits += tern_llm_info (self->stage->llm)->n_vocab;
+}
+
+static guint
+reader_add_decode (TernClient *client, TernRound *round)
+{
+  Reader *self = (Reader *) client;
+
+  if (tern_timeline_pos (self->words) == CONTEXT)
+    tern_timeline_reset (self->words);
+  put (self, round, &(TernSegment) { .timeline = self->words, .n = 1, .decode = TRUE, .want = TERN_LOGITS_LAST,
+      .logits = round->logits });
+  self->decode--;
+  return 1;
+}
+
+static guint
+reader_add_prompt (TernClient *client, TernRound *round)
+{
+  Reader *self = (Reader *) client;
+  guint left = self->length - tern_timeline_pos (self->prompt);
+  guint n = tern_pass_cut (round->pass, self->prompt, left, round->rows, round->outputs > 0);
+
+  self->said = n == left ? round->logits : NULL;
+  if (n > 0)
+    put (self, round, &(TernSegment) { .timeline = self->prompt, .n = n, .logits = round->logits,
+        .want = n == left ? TERN_LOGITS_LAST : TERN_LOGITS_NONE });
+  return n;
+}
+
+static void
+reader_read (TernClient *client, TernRound *round, const GError *error)
+{
+  Reader *self = (Reader *) client;
+
+  g_assert_no_error (error);
+  if (self->said)
+    memcpy (self->logits, self->said, tern_llm_info (self->stage->llm)->n_vocab * sizeof (float));
+  self->said = NULL;
+}
+
+static const TernClientClass reader_class = { reader_demand, reader_add_decode, reader_add_prompt, reader_read, NULL, NULL };
+
+static Reader *
+new_reader (Stage *stage, guint seed, guint length, guint decode)
+{
+  Reader *self = g_new0 (Reader, 1);
+
+  *self = (Reader) { .client = { .klass = &reader_class }, .stage = stage, .seed = seed, .length = length, .decode = decode,
+    .prompt = tern_timeline_new (stage->store, NULL), .words = tern_timeline_new (stage->store, NULL),
+    .logits = g_new0 (float, tern_llm_info (stage->llm)->n_vocab) };
+  tern_scheduler_add (stage->scheduler, &self->client);
+  return self;
+}
+
+static void
+free_reader (Reader *self)
+{
+  g_assert_true (tern_scheduler_remove (self->stage->scheduler, &self->client));
+  tern_timeline_free (self->prompt);
+  tern_timeline_free (self->words);
+  g_free (self->logits);
+  g_free (self);
+}
+
+static void
+kick_readers (void *data)
+{
+  for (Reader **readers = data; *readers; readers++)
+    tern_scheduler_kick ((*readers)->stage->scheduler, &(*readers)->client);
+}
+
+/* Many prompts at once, beside words of others, in passes whose size is learned: each gives the bits that it gives alone. */
+static void
+test_beside (Stage *stage, gconstpointer data)
+{
+  enum { MANY = 12 };
+  Reader *readers[MANY + 1] = { NULL };
+  gsize bytes = tern_llm_info (stage->llm)->n_vocab * sizeof (float);
+
+  for (guint i = 0; i < MANY; i++)
+    readers[i] = new_reader (stage, i, 60 + 17 * i, i % 2 ? 100 : 0);
+  tern_scheduler_call (stage->scheduler, kick_readers, readers);
+  come_to_rest (stage);
+  for (guint i = 0; i < MANY; i++) {
+    Reader *alone[2] = { new_reader (stage, i, readers[i]->length, 0) };
+
+    tern_scheduler_call (stage->scheduler, kick_readers, alone);
+    come_to_rest (stage);
+    g_assert_cmpmem (alone[0]->logits, bytes, readers[i]->logits, bytes);
+    free_reader (alone[0]);
+  }
+  for (guint i = 0; i < MANY; i++)
+    free_reader (readers[i]);
+}
+
 #define TEST(name, func) g_test_add ("/scheduler/" name, Stage, NULL, set_up, func, tear_down)
+
+/* Models whose prompts are summed in chunks. */
+static const char *const chunked[][2] = { { "mamba2", TERN_TEST_DATA "/ssm/mamba2-q8_0.gguf" },
+  { "falcon-h1", TERN_TEST_DATA "/ssm/falcon-h1-odd-f32.gguf" }, { "granitehybrid", TERN_TEST_DATA "/ssm/granitehybrid-tq2_0.gguf" } };
 
 int
 main (int argc, char **argv)
@@ -403,5 +539,11 @@ main (int argc, char **argv)
   TEST ("outputs", test_outputs);
   TEST ("remove-within", test_remove_within);
   TEST ("wait-for-round", test_wait_for_round);
+  TEST ("beside/lfm2", test_beside);
+  for (guint i = 0; i < G_N_ELEMENTS (chunked); i++) {
+    g_autofree char *path = g_strdup_printf ("/scheduler/beside/%s", chunked[i][0]);
+
+    g_test_add (path, Stage, chunked[i][1], set_up, test_beside, tear_down);
+  }
   return g_test_run ();
 }

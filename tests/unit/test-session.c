@@ -253,6 +253,15 @@ test_steps (void)
     g_assert_true (tern_encoder_run (encoder, &image, rows, &tokens, &error));
     g_assert_no_error (error);
     g_assert_cmpuint (tokens.grid_w * tokens.grid_h, ==, tokens.n_tokens);
+    if (i == 0) {               /* not this model's frames */
+      g_autoptr (GError) refused = NULL;
+      TernTokens none;
+
+      g_assert_false (tern_encoder_run_pair (encoder, &image, &image, rows, &none, &refused));
+      g_assert_error (refused, TERN_ERROR, TERN_ERROR_INVALID);
+      g_assert_nonnull (strstr (refused->message, "lfm2"));
+      g_assert_true (tern_encoder_run (encoder, &image, rows, &tokens, &error));
+    }
     tokens.number = i;
     tokens.pts = MS (500 * i);
     tokens.duration = MS (500);

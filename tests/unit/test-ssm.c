@@ -1,19 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Families with state-space blocks: keys and tensors that cannot be are refused by name, what a file says otherwise gives the same
- * numbers, every tensor counts, guesses are taken back, and no state leaves its bounds in 10^6 tokens, whatever the gates. What
+ * numbers, every tensor counts, guesses are taken back, others in a pass do not show, and no state leaves its bounds in 10^6 tokens, whatever the gates. What
  * the numbers are is tests/golden's. */
-#include <math.h>
+#include "tests/unit/tiny-model.h"
 
-#include "tern/error.h"
-#include "engine/llm/solo.h"
-#include "tests/unit/gguf-writer.h"
-
-#define WIDTH 24u
 #define FFN 20u
-#define VOCAB 32u
-#define HEADS 2u
-#define KV 1u
-#define HEAD 12u
 #define STATES 5u
 #define SSM_HEADS 4u
 #define GROUPS 2u
@@ -24,9 +15,6 @@
 #define EXPERTS 4u
 #define SHARED 10u
 #define LATENT 9u
-#define LAYERS 3u
-#define IDS 9u
-#define LONG 1000000u
 
 typedef enum { MAMBA, MAMBA2, JAMBA, GRANITE, FALCON, NEMOTRON } Family;
 
@@ -47,11 +35,6 @@ typedef struct {
 } Change;
 
 /* ---- Files ------------------------------------------------------------------------------------------------------- */
-
-typedef struct {
-  const char *name;
-  guint cols, rows, n;
-} Shape;
 
 #define MAMBA1_SHAPES { "ssm_in.weight", WIDTH, 2 * INNER }, { "ssm_conv1d.weight", TAPS, INNER }, \
   { "ssm_conv1d.bias", INNER }, { "ssm_x.weight", INNER, RANK + 2 * STATES }, { "ssm_dt.weight", RANK, INNER }, \
@@ -82,15 +65,6 @@ static const Shape nemotron_moe[] = { { "ffn_gate_inp.weight", WIDTH, EXPERTS },
   { "ffn_latent_down.weight", WIDTH, LATENT }, { "ffn_latent_up.weight", LATENT, WIDTH },
   { "ffn_up_exps.weight", LATENT, FFN, EXPERTS }, { "ffn_down_exps.weight", FFN, LATENT, EXPERTS },
   { "ffn_up_shexp.weight", WIDTH, SHARED }, { "ffn_down_shexp.weight", SHARED, WIDTH }, { NULL } };
-
-static float
-draw (const char *name, gsize i)
-{
-  guint hash = g_str_hash (name) * 2654435761u + (guint) i * 40503u;
-
-  hash = (hash ^ hash >> 15) * 2246822519u;
-  return (float) (hash >> 8) / (1 << 24) - 0.5f;
-}
 
 /* Steps of next to nothing, of much, and between; decays of 1, of 0, and between. */
 static float
@@ -255,52 +229,16 @@ make (const Change *c)
   return writer_finish (&w);
 }
 
-typedef struct {
-  GByteArray *bytes;
-  TernPool *pool;
-  TernLlm *llm;
-} Model;
-
 static gboolean
 model_open (Model *model, const Change *c, TernCpu level, GError **error)
 {
-  static TernKernels kernels;
-  g_autoptr (TernGguf) file = NULL;
-
-  tern_kernels_init (&kernels, level);
-  *model = (Model) { .bytes = make (c), .pool = tern_pool_new (2, NULL) };
-  file = tern_gguf_open_memory (model->bytes->data, model->bytes->len, "test.gguf", error);
-  model->llm = file ? tern_llm_open (file, &kernels, model->pool, error) : NULL;
-  return model->llm != NULL;
+  return tiny_open (model, make (c), level, error);
 }
-
-static void
-model_clear (Model *model)
-{
-  tern_llm_unref (model->llm);
-  tern_pool_free (model->pool);
-  g_byte_array_unref (model->bytes);
-}
-
-static const gint32 ids[IDS] = { 3, 19, 0, 7, 7, 12, 30, 1, 2 };
 
 static void
 good_logits (const Change *c, float *logits)
 {
-  TernSoloParams params = { .context = 16 };
-  g_autoptr (GError) error = NULL;
-  g_autoptr (TernSolo) solo = NULL;
-  Model model;
-
-  model_open (&model, c, TERN_CPU_SCALAR, &error);
-  g_assert_no_error (error);
-  solo = tern_solo_new (model.llm, &params, model.pool, &error);
-  g_assert_no_error (error);
-  g_assert_true (tern_solo_eval (solo, &(TernLlmInput) { .ids = ids, .n = IDS }, TERN_LOGITS_ALL, logits, NULL, &error));
-  for (guint i = 0; i < IDS * VOCAB; i++)
-    g_assert_true (isfinite (logits[i]));
-  g_clear_pointer (&solo, tern_solo_free);
-  model_clear (&model);
+  tiny_logits (make (c), logits);
 }
 
 /* ---- Tests ------------------------------------------------------------------------------------------------------- */
@@ -362,12 +300,11 @@ test_counts (void)
   float plain[IDS * VOCAB], other[IDS * VOCAB];
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
-    double most = 0;
+    double most;
 
     good_logits (&(Change) { cases[i].family }, plain);
     good_logits (&(Change) { cases[i].family, .tensor = cases[i].tensor, .value = -3 }, other);
-    for (guint k = 0; k < IDS * VOCAB; k++)
-      most = MAX (most, fabs ((double) plain[k] - other[k]));
+    most = tiny_difference (plain, other);
     g_test_message ("%s %s: %g", names[cases[i].family], cases[i].tensor, most);
     g_assert_cmpfloat (most, >, 1e-6);
   }
@@ -451,18 +388,8 @@ test_refused (void)
     { { MAMBA2, .add = "rope_freqs.weight" }, { "rope_freqs.weight" }, TRUE },
   };
 
-  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
-    g_autoptr (GError) error = NULL;
-    Model model;
-
-    g_assert_false (model_open (&model, &cases[i].change, TERN_CPU_SCALAR, &error));
-    g_test_message ("%u: %s", i, error ? error->message : "no error");
-    g_assert_error (error, TERN_ERROR, (cases[i].unsupported ? TERN_ERROR_UNSUPPORTED : TERN_ERROR_FORMAT));
-    g_assert_nonnull (strstr (error->message, "test.gguf"));
-    for (guint k = 0; k < G_N_ELEMENTS (cases[i].what) && cases[i].what[k]; k++)
-      g_assert_nonnull (strstr (error->message, cases[i].what[k]));
-    model_clear (&model);
-  }
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    tiny_refused (i, make (&cases[i].change), cases[i].what, cases[i].unsupported);
 }
 
 /* What may be left out. */
@@ -498,9 +425,9 @@ test_long (void)
     solo = tern_solo_new (model.llm, &params, model.pool, &error);
     g_assert_no_error (error);
     g_assert_cmpuint (tern_solo_context (solo), ==, 1 << 20);
-    g_assert_true (tern_solo_eval (solo, &(TernLlmInput) { .ids = ids, .n = IDS }, TERN_LOGITS_LAST, logits, NULL, &error));
+    g_assert_true (tern_solo_eval (solo, &(TernLlmInput) { .ids = tiny_ids, .n = IDS }, TERN_LOGITS_LAST, logits, NULL, &error));
     g_clear_pointer (&solo, tern_solo_free);
-    model_clear (&model);
+    tiny_clear (&model);
   }
 }
 
@@ -521,23 +448,117 @@ test_taken_back (gconstpointer data)
   solo = tern_solo_new (model.llm, &(TernSoloParams) { .context = 32, .guesses = 3 }, model.pool, &error);
   g_assert_no_error (error);
   for (guint i = 0; i < 5; i++)
-    g_assert_true (tern_solo_eval (solo, &(TernLlmInput) { .ids = ids + i, .n = 1 }, TERN_LOGITS_LAST, plain, NULL, &error));
+    g_assert_true (tern_solo_eval (solo, &(TernLlmInput) { .ids = tiny_ids + i, .n = 1 }, TERN_LOGITS_LAST, plain, NULL, &error));
 
   tern_solo_reset (solo);
   for (guint i = 0; i < 2; i++)
-    g_assert_true (tern_solo_eval (solo, &(TernLlmInput) { .ids = ids + i, .n = 1 }, TERN_LOGITS_LAST, cut, NULL, &error));
+    g_assert_true (tern_solo_eval (solo, &(TernLlmInput) { .ids = tiny_ids + i, .n = 1 }, TERN_LOGITS_LAST, cut, NULL, &error));
   segment = (TernSegment) { .timeline = tern_solo_timeline (solo), .n = 4, .decode = TRUE, .want = TERN_LOGITS_ALL,
     .logits = rows };
   tern_pass_begin (tern_solo_pass (solo));
   input = tern_pass_add (tern_solo_pass (solo), &segment, &error);
   g_assert_no_error (error);
-  tern_llm_embed (model.llm, (gint32[]) { ids[2], ids[3], 31, 30 }, 4, input, WIDTH);
+  tern_llm_embed (model.llm, (gint32[]) { tiny_ids[2], tiny_ids[3], 31, 30 }, 4, input, WIDTH);
   g_assert_true (tern_pass_run (tern_solo_pass (solo), &error));
   tern_timeline_cut (tern_solo_timeline (solo), 2);
-  g_assert_true (tern_solo_eval (solo, &(TernLlmInput) { .ids = ids + 4, .n = 1 }, TERN_LOGITS_LAST, cut, NULL, &error));
+  g_assert_true (tern_solo_eval (solo, &(TernLlmInput) { .ids = tiny_ids + 4, .n = 1 }, TERN_LOGITS_LAST, cut, NULL, &error));
   g_assert_cmpmem (plain, sizeof plain, cut, sizeof cut);
   g_clear_pointer (&solo, tern_solo_free);
-  model_clear (&model);
+  tiny_clear (&model);
+}
+
+/* A prompt that is read beside others, in as many pieces as they leave room for. */
+#define PROMPT 300u
+#define MATES 4u
+
+typedef struct {
+  TernTimeline *timeline;
+  gint32 prompt[PROMPT];
+  float logits[VOCAB];
+} Mate;
+
+/* One pass, of rows that chance decides on: a decode row or two for the last of @mates, pieces of prompts for the others. How many
+ * of these there were. */
+static guint
+read_some (const Model *model, TernPass *pass, Mate *mates)
+{
+  float scrap[2 * VOCAB];
+  guint read = 0;
+
+  tern_pass_begin (pass);
+  for (guint m = MATES; m-- > 0;) {
+    gboolean says = m == MATES - 1, last = !says && g_test_rand_bit ();
+    guint pos = tern_timeline_pos (mates[m].timeline), left = PROMPT - pos, most = (guint) g_test_rand_int_range (0, 100);
+    guint n = says ? pos < PROMPT && g_test_rand_bit () : tern_pass_cut (pass, mates[m].timeline, left, most, last);
+    TernSegment segment = { .timeline = mates[m].timeline, .n = n, .decode = says,
+      .want = says || (n == left && last) ? TERN_LOGITS_LAST : TERN_LOGITS_NONE, .logits = says ? scrap : mates[m].logits };
+
+    g_assert_cmpuint (n, <=, says ? 1 : left - (left > 0 && !last));
+    if (n == 0)
+      continue;
+    g_assert_true (says || n == left || (pos + n) % tern_pass_chunk (pass) == 0);
+    tern_llm_embed (model->llm, mates[m].prompt + pos, n, tern_pass_add (pass, &segment, NULL), WIDTH);
+    read += says ? 0 : n;
+  }
+  g_assert_true (tern_pass_segments (pass) == 0 || tern_pass_run (pass, NULL));
+  return read;
+}
+
+static void
+compare_states (const TernTimeline *a, const TernTimeline *b)
+{
+  for (guint layer = 0; layer < LAYERS; layer++)
+    for (guint part = 0; part < 2; part++) {
+      gsize n = 0, m = 0;
+      const float *one = tern_timeline_state (a, layer, part ? "ssm" : "conv", &n);
+      const float *other = tern_timeline_state (b, layer, part ? "ssm" : "conv", &m);
+
+      if (one || other)
+        g_assert_cmpmem (one, n * sizeof *one, other, m * sizeof *other);
+    }
+}
+
+/* Whatever room others leave, a prompt gives the bits that it gives alone. */
+static void
+test_beside (gconstpointer data)
+{
+  Family family = GPOINTER_TO_UINT (data);
+  Mate mates[MATES];
+  float alone[VOCAB];
+  g_autoptr (GError) error = NULL;
+  g_autoptr (TernSolo) solo = NULL;
+  TernStore *store;
+  TernPass *pass;
+  Model model;
+
+  model_open (&model, &(Change) { family }, tern_kernels_default (NULL)->level, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (tern_llm_info (model.llm)->chunk, ==, family == MAMBA || family == JAMBA ? 1 : 64);
+  solo = tern_solo_new (model.llm, &(TernSoloParams) { .context = PROMPT }, model.pool, &error);
+  store = tern_store_new (model.llm, &(TernStoreParams) { .context = PROMPT, .timelines = MATES }, &error);
+  pass = tern_pass_new (model.llm, &(TernPassParams) { .context = PROMPT }, model.pool, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (tern_pass_rows (pass), ==, 128);
+  for (guint m = 0; m < MATES; m++) {
+    mates[m].timeline = tern_timeline_new (store, &error);
+    for (guint i = 0; i < PROMPT; i++)
+      mates[m].prompt[i] = g_test_rand_int_range (0, VOCAB);
+  }
+  for (guint read = 0; read < (MATES - 1) * PROMPT;)
+    read += read_some (&model, pass, mates);
+  for (guint m = 0; m < MATES - 1; m++) {
+    tern_solo_reset (solo);
+    g_assert_true (tern_solo_eval (solo, &(TernLlmInput) { .ids = mates[m].prompt, .n = PROMPT }, TERN_LOGITS_LAST, alone, NULL,
+            &error));
+    g_assert_cmpmem (alone, sizeof alone, mates[m].logits, sizeof alone);
+    compare_states (tern_solo_timeline (solo), mates[m].timeline);
+  }
+  for (guint m = 0; m < MATES; m++)
+    tern_timeline_free (mates[m].timeline);
+  tern_pass_free (pass);
+  tern_store_unref (store);
+  g_clear_pointer (&solo, tern_solo_free);
+  tiny_clear (&model);
 }
 
 /* Heads and channels that forget nothing, all, and what is between, with steps of next to nothing and of 60, in prompts and, at the
@@ -546,40 +567,10 @@ test_taken_back (gconstpointer data)
 static void
 test_endless (gconstpointer data)
 {
-  enum { AT_ONCE = 128 };
-  const Change change = { .family = GPOINTER_TO_UINT (data), .endless = TRUE };
-  TernSoloParams params = { .context = LONG + 2 * AT_ONCE, .batch = AT_ONCE, .activations = TERN_ACTIVATIONS_F32 };
-  g_autoptr (GError) error = NULL;
-  g_autoptr (TernSolo) solo = NULL;
-  gint32 random[AT_ONCE];
-  double most = 0;
-  Model model;
+  double most = tiny_drift (make (&(Change) { .family = GPOINTER_TO_UINT (data), .endless = TRUE }), "ssm", INNER * STATES, 128);
 
-  model_open (&model, &change, tern_kernels_default (NULL)->level, &error);
-  g_assert_no_error (error);
-  solo = tern_solo_new (model.llm, &params, model.pool, &error);
-  g_assert_no_error (error);
-  for (guint at = 0; at < LONG + AT_ONCE; at += at < LONG ? AT_ONCE : 1) {
-    for (guint i = 0; i < AT_ONCE; i++)
-      random[i] = g_test_rand_int_range (0, VOCAB);
-    g_assert_true (tern_solo_eval (solo, &(TernLlmInput) { .ids = random, .n = at < LONG ? AT_ONCE : 1 }, TERN_LOGITS_NONE,
-            NULL, NULL, &error));
-  }
-  for (guint layer = 0; layer < LAYERS; layer++) {
-    gsize n;
-    const float *state = tern_timeline_state (tern_solo_timeline (solo), layer, "ssm", &n);
-
-    g_assert_cmpuint (n, ==, INNER * STATES);
-    for (gsize i = 0; i < n; i++) {
-      g_assert_true (isfinite (state[i]));
-      most = MAX (most, fabs (state[i]));
-    }
-  }
-  g_test_message ("largest of all states after %u tokens: %g", tern_solo_pos (solo), most);
   g_assert_cmpfloat (most, >, 0.01);
   g_assert_cmpfloat (most, <, 1e15);
-  g_clear_pointer (&solo, tern_solo_free);
-  model_clear (&model);
 }
 
 int
@@ -593,9 +584,11 @@ main (int argc, char **argv)
   g_test_add_func ("/ssm/refused", test_refused);
   g_test_add_func ("/ssm/long", test_long);
   for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
-    g_autofree char *path = g_strdup_printf ("/ssm/taken-back/%s", names[i]);
+    g_autofree char *back = g_strdup_printf ("/ssm/taken-back/%s", names[i]);
+    g_autofree char *beside = g_strdup_printf ("/ssm/beside/%s", names[i]);
 
-    g_test_add_data_func (path, GUINT_TO_POINTER (i), test_taken_back);
+    g_test_add_data_func (back, GUINT_TO_POINTER (i), test_taken_back);
+    g_test_add_data_func (beside, GUINT_TO_POINTER (i), test_beside);
   }
   g_test_add_data_func ("/ssm/endless/mamba", GUINT_TO_POINTER (MAMBA), test_endless);
   g_test_add_data_func ("/ssm/endless/mamba2", GUINT_TO_POINTER (MAMBA2), test_endless);

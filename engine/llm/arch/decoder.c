@@ -96,13 +96,14 @@ static gboolean
 check_state (const TernDecoder *d, GError **error)
 {
   gsize bytes = tern_llm_state_bytes (d->llm);
+  char key[TERN_KEY_SIZE];
 
   if (bytes <= TERN_STATE_MAX)
     return TRUE;
-  g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: keys of %s that size recurrent states: expected at most %"
-      G_GUINT64_FORMAT " bytes for all layers together, found %" G_GSIZE_FORMAT, tern_gguf_path (d->llm->file),
-      d->architecture, TERN_STATE_MAX, bytes);
-  return FALSE;
+  if (!tern_gguf_has (d->llm->file, tern_arch_key (key, d->architecture, "ssm.state_size")))
+    tern_arch_key (key, d->architecture, "shortconv.l_cache");
+  return tern_gguf_bad_key (d->llm->file, key, error, "expected recurrent states, which it sizes with others, of at most %"
+      G_GUINT64_FORMAT " bytes for all layers together, found %" G_GSIZE_FORMAT, TERN_STATE_MAX, bytes);
 }
 
 static gboolean

@@ -9,7 +9,7 @@
  *
  * Prompts go in chunks, as matrix products; a row of decode in one run over the state that is read and written once.
  * Threads share the heads. Chunks begin at whole multiples of TERN_SSD_CHUNK positions of the timeline: two prompts that are
- * cut at such places give the same bits. Steps, A and states are floats in every mode. */
+ * cut at such places give the same bits, and whoever puts rows into a pass cuts them there (tern_pass_cut()). Steps, A and states are floats in every mode. */
 #include <math.h>
 #include <string.h>
 
@@ -104,6 +104,12 @@ mamba2_work (const TernBlock *block, TernArena *arena, guint n, guint context)
   take_work ((const Mamba2 *) block, arena, n, &work);
 }
 
+static guint
+mamba2_chunk (const TernBlock *block)
+{
+  return TERN_SSD_CHUNK;
+}
+
 static gsize
 mamba2_worker (const TernBlock *block, guint n, guint context)
 {
@@ -112,11 +118,12 @@ mamba2_worker (const TernBlock *block, guint n, guint context)
 
 /* ---- Chunks ------------------------------------------------------------------------------------------------------ */
 
-/* Rows of segments that are no decode segments, cut at whole multiples of TERN_SSD_CHUNK positions. */
+/* Rows of segments that are no decode segments, cut at whole multiples of the pass's chunk. */
 static void
 cut_chunks (Work *work)
 {
   const TernPass *pass = work->pass;
+  guint size = MIN (pass->chunk, TERN_SSD_CHUNK);
 
   work->n_chunks = 0;
   for (guint s = 0; s < pass->n_segments; s++) {
@@ -125,7 +132,7 @@ cut_chunks (Work *work)
     for (guint t = 0; !segment->segment.decode && t < segment->segment.n;) {
       work->chunk_segment[work->n_chunks] = s;
       work->chunk_first[work->n_chunks++] = segment->first + t;
-      t += MIN (TERN_SSD_CHUNK - (segment->pos + t) % TERN_SSD_CHUNK, segment->segment.n - t);
+      t += MIN (size - (segment->pos + t) % size, segment->segment.n - t);
       work->chunk_first[work->n_chunks] = segment->first + t;
     }
   }
@@ -276,6 +283,7 @@ static const TernBlockClass mamba2_class = {
   .free = mamba2_free,
   .linears = mamba2_linears,
   .in_turn = TRUE,
+  .chunk = mamba2_chunk,
   .owned = mamba2_owned,
   .state = mamba2_state,
   .work = mamba2_work,

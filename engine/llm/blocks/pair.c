@@ -84,6 +84,20 @@ pair_worker (const TernBlock *block, guint n, guint context)
   return MAX (worker (self->first, n, context), worker (self->second, n, context));
 }
 
+static guint
+chunk (const TernBlock *block)
+{
+  return block->klass->chunk ? block->klass->chunk (block) : 1;
+}
+
+static guint
+pair_chunk (const TernBlock *block)
+{
+  const Pair *self = (const Pair *) block;
+
+  return MAX (chunk (self->first), chunk (self->second));
+}
+
 static gboolean
 pair_eval (const TernBlock *block, TernPass *pass, const float *x, float *y)
 {
@@ -104,6 +118,7 @@ pair_eval (const TernBlock *block, TernPass *pass, const float *x, float *y)
   .name = "pair", \
   .free = pair_free, \
   .linears = pair_linears, \
+  .chunk = pair_chunk, \
   .owned = pair_owned, \
   .page = pair_page, \
   .state = pair_state, \
