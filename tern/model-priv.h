@@ -12,6 +12,7 @@ struct _TernModel {
   char *path, *mmproj_path;     /* real paths; NULL: none */
   guint threads, context;
   TernActivations activations;
+  TernActivationPolicy policy;  /* FILE: as the file says */
   const TernKernels *kernels;
   TernScheduler *scheduler;
   char *encoder_id;             /* NULL: no mmproj file */

@@ -45,7 +45,7 @@ check_widths (const TernModel *model, guint text, guint vision, GError **error)
 static gboolean
 load_text (TernModel *model, GError **error)
 {
-  TernModelText *text = tern_shared_text (model->path, model->kernels, model->threads, error);
+  TernModelText *text = tern_shared_text (model->path, model->kernels, &model->policy, model->threads, error);
 
   if (!text || (model->mmproj_path && model->projected_dim > 0
           && !check_widths (model, tern_llm_info (text->llm)->width, model->projected_dim, error))) {
@@ -88,8 +88,9 @@ look_at_mmproj (TernModel *model, GError **error)
   return TRUE;
 }
 
+/* @policy was read of @params. */
 static TernModel *
-model_new (const TernModelParams *params, char *key, char *path, char *mmproj_path, GError **error)
+model_new (const TernModelParams *params, const TernActivationPolicy *policy, char *key, char *path, char *mmproj_path, GError **error)
 {
   TernModel *model = g_new0 (TernModel, 1);
 
@@ -98,6 +99,7 @@ model_new (const TernModelParams *params, char *key, char *path, char *mmproj_pa
   model->mmproj_path = mmproj_path;
   model->threads = params->threads;
   model->context = params->context;
+  model->policy = *policy;
   model->activations = params->float_activations ? TERN_ACTIVATIONS_F32 : TERN_ACTIVATIONS_INT8;
   model->kernels = tern_kernels_default (error);
   model->scheduler = model->kernels ? tern_scheduler_new (params->threads, params->yielding, error) : NULL;
@@ -187,6 +189,7 @@ tern_model_open (const TernModelParams *params, GError **error)
 {
   g_autofree char *path = NULL, *mmproj_path = NULL;
   g_autoptr (GString) key = NULL;
+  TernActivationPolicy policy = { TERN_POLICY_FILE, 0 };
   gboolean ok = TRUE;
   TernModel *model;
 
@@ -196,21 +199,25 @@ tern_model_open (const TernModelParams *params, GError **error)
         (guint) params->parts);
     return NULL;
   }
+  if (params->activations && !tern_policy_parse (params->activations, &policy, error)) {
+    g_prefix_error (error, "activations: ");
+    return NULL;
+  }
   if (!find_files (params, &path, &mmproj_path, error))
     return NULL;
 
   key = g_string_new (NULL);
   tern_shared_append_identity (key, path);
   tern_shared_append_identity (key, mmproj_path);
-  g_string_append_printf (key, "%u %u %d %d", params->threads, params->context, params->float_activations != FALSE,
-      params->yielding != FALSE);
+  g_string_append_printf (key, "%u %u %d %d %u %u", params->threads, params->context, params->float_activations != FALSE,
+      params->yielding != FALSE, policy.kind, policy.block);
 
   g_mutex_lock (&load_lock);
   model = look_up (key->str);
   if (model) {
     ok = load (model, params->parts, params->mmproj_path != NULL, error);
   } else {
-    model = model_new (params, g_string_free (g_steal_pointer (&key), FALSE), g_steal_pointer (&path),
+    model = model_new (params, &policy, g_string_free (g_steal_pointer (&key), FALSE), g_steal_pointer (&path),
         g_steal_pointer (&mmproj_path), error);
     if (model && !load (model, params->parts, params->mmproj_path != NULL, error))
       g_clear_pointer (&model, model_free);

@@ -132,7 +132,7 @@ text_free (void *data)
 }
 
 static TernModelText *
-load_text (const char *path, const TernKernels *kernels, guint threads, GError **error)
+load_text (const char *path, const TernKernels *kernels, const TernActivationPolicy *policy, guint threads, GError **error)
 {
   g_autoptr (TernGguf) file = tern_gguf_open (path, error);
   /* Its own: an engine's may be at work for an encoder. */
@@ -143,7 +143,7 @@ load_text (const char *path, const TernKernels *kernels, guint threads, GError *
   if (!pool)
     return NULL;
   text = g_new0 (TernModelText, 1);
-  text->llm = tern_llm_open (file, kernels, pool, error);
+  text->llm = tern_llm_open_forced (file, kernels, policy, pool, error);
   tern_pool_free (pool);
   if (!text->llm
       || !(text->tokenizer = tern_tokenizer_new (file, error))
@@ -240,12 +240,13 @@ tern_model_text_constraint (const TernModelText *text, const char *json_schema, 
 }
 
 TernModelText *
-tern_shared_text (const char *path, const TernKernels *kernels, guint threads, GError **error)
+tern_shared_text (const char *path, const TernKernels *kernels, const TernActivationPolicy *policy, guint threads, GError **error)
 {
-  g_autofree char *key = make_key ("text\n", path);
+  g_autofree char *kind = g_strdup_printf ("text %u %u\n", policy->kind, policy->block);
+  g_autofree char *key = make_key (kind, path);
   TernModelText *text = look_up (key);
 
-  if (!text && (text = load_text (path, kernels, threads, error)))
+  if (!text && (text = load_text (path, kernels, policy, threads, error)))
     publish (text, text_free, g_steal_pointer (&key));
   return text;
 }

@@ -39,8 +39,9 @@ TernConstraint *tern_model_text_constraint (const TernModelText *text, const cha
     GError **error);
 
 /* References; a file that is in use already is not read again. One load at a time: the caller holds a lock around the two
- * that the unrefs do not need. @threads pack the weights. */
-TernModelText *tern_shared_text (const char *path, const TernKernels *kernels, guint threads, GError **error);
+ * that the unrefs do not need. @policy: how inputs are rounded (of kind FILE: as the file says). @threads pack the weights. */
+TernModelText *tern_shared_text (const char *path, const TernKernels *kernels, const TernActivationPolicy *policy, guint threads,
+    GError **error);
 TernVision *tern_shared_vision (const char *mmproj_path, const TernKernels *kernels, GError **error);
 /* From any thread; NULL too. */
 void tern_shared_unref (void *text_or_vision);

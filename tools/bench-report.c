@@ -42,6 +42,12 @@ is_probe (const TernFigure *figure, const TernProbes *probes)
   return figure == probes->memory || figure == probes->again || figure == probes->i8 || figure == probes->f32;
 }
 
+static const char *
+activations_of (const TernBenchReport *report)
+{
+  return report->llm ? tern_policy_name (tern_llm_info (report->llm)->policy.kind) : "int8";
+}
+
 /* ---- JSON -------------------------------------------------------------------------------------------------------- */
 
 static void
@@ -84,7 +90,7 @@ add_machine (TernJson *json, const TernBenchReport *report)
   tern_json_add_text (json, "instruction_set", tern_cpu_name (report->plan->kernels->level));
   add_int (json, "threads", report->plan->threads);
   tern_json_add_text (json, "version", TERN_VERSION);
-  tern_json_add_text (json, "activations", "int8");
+  tern_json_add_text (json, "activations", activations_of (report));
   tern_json_close (json, '}');
 }
 
@@ -181,8 +187,9 @@ print_machine (const TernBenchReport *report)
   for (guint i = 0; i < machine->n_caches; i++)
     if (machine->caches[i].kind != 'i')
       printf (", L%u %" G_GUINT64_FORMAT " KiB", machine->caches[i].level, machine->caches[i].bytes >> 10);
-  printf ("\n         tern %s, %s, %u thread%s, activations int8\n", TERN_VERSION,
-      tern_cpu_name (report->plan->kernels->level), report->plan->threads, report->plan->threads == 1 ? "" : "s");
+  printf ("\n         tern %s, %s, %u thread%s, activations %s\n", TERN_VERSION,
+      tern_cpu_name (report->plan->kernels->level), report->plan->threads, report->plan->threads == 1 ? "" : "s",
+      activations_of (report));
 }
 
 static void

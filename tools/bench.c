@@ -22,7 +22,7 @@
 #define DEPTH_UNSET G_MININT
 
 typedef struct {
-  char *model, *mmproj, *shape, *type, *kv, *save;
+  char *model, *mmproj, *shape, *type, *kv, *save, *activations;
   gint prefill, decode, depth, sessions, threads, repeat;
   gboolean json;
 } Options;
@@ -268,6 +268,7 @@ open_both (Bench *bench, GError **error)
   params.mmproj_path = bench->mmproj_path;
   params.parts = TERN_MODEL_TEXT | TERN_MODEL_VISION;
   params.threads = bench->plan.threads;
+  params.activations = bench->options->activations;
   if (!(bench->model = tern_model_open (&params, error)))
     return FALSE;
   bench->llm = tern_llm_ref (tern_model_text (bench->model)->llm);
@@ -285,7 +286,8 @@ open_model (Bench *bench, GError **error)
     return FALSE;
   if (has_window (bench))
     return open_both (bench, error);
-  return (!bench->file || (bench->llm = tern_llm_open (bench->file, bench->plan.kernels, bench->plan.pool, error)))
+  return (!bench->file || (bench->llm = tern_llm_open_forced (bench->file, bench->plan.kernels, &bench->plan.policy, bench->plan.pool,
+              error)))
       && (!bench->mmproj || (bench->vision = tern_vision_open (bench->mmproj, bench->plan.kernels, error)));
 }
 
@@ -420,6 +422,8 @@ bench_main (const Options *o)
     return status;
   if (o->kv && !tern_kv_parse (o->kv, &bench.plan.kv))
     return tern_tool_usage ("--kv: expected auto, f32, f16 or int8, found %s", o->kv);
+  if (o->activations && !tern_policy_parse (o->activations, &bench.plan.policy, &error))
+    return tern_tool_usage ("--activations: %s", error->message);
   bench.figures = g_ptr_array_new_with_free_func ((GDestroyNotify) tern_figure_free);
   if (!run (&bench, &error))
     status = tern_tool_fail (&error);
@@ -443,6 +447,8 @@ tern_tool_bench (int argc, char **argv)
         "N" },
     { "sessions", 0, 0, G_OPTION_ARG_INT, &o.sessions, "... and said by N timelines together, at that depth", "N" },
     { "kv", 0, 0, G_OPTION_ARG_STRING, &o.kv, "Keys and values as auto, f32, f16 or int8", "TYPE" },
+    { "activations", 0, 0, G_OPTION_ARG_STRING, &o.activations, "How inputs of matrices are rounded, instead of as the file says: "
+        "int8, w1a8, a4.8, v2[:BLOCK] or v2-a8[:BLOCK]", "MODE" },
     { "threads", 0, 0, G_OPTION_ARG_INT, &o.threads, "Threads; 0 = all cores", "N" },
     { "repeat", 0, 0, G_OPTION_ARG_INT, &o.repeat, "Runs of everything, in turn; the median counts", "N" },
     { "json", 0, 0, G_OPTION_ARG_NONE, &o.json, "One JSON object instead of a table", NULL },
@@ -464,6 +470,7 @@ tern_tool_bench (int argc, char **argv)
   g_free (o.shape);
   g_free (o.type);
   g_free (o.kv);
+  g_free (o.activations);
   g_free (o.save);
   return status;
 }

@@ -50,6 +50,7 @@ typedef struct {
   guint threads;
   guint prefill, decode, depth, sessions;       /* 0: not wanted */
   TernKvType kv;                /* as asked for */
+  TernActivationPolicy policy;  /* ... and of kind FILE: as the file says */
 } TernBenchPlan;
 
 /* ---- floors: bench-floor.c ---- */

@@ -16,7 +16,7 @@
 #define OPTIONS_MAX 96
 
 typedef struct {
-  char *model, *mmproj, *rate, *compress, *gate, *reuse, *kv, *memory, *output, *format;
+  char *model, *mmproj, *rate, *compress, *gate, *reuse, *kv, *memory, *output, *format, *activations;
   TernCaptionQuestions questions;
   TernCaptionBatchOptions batch;
   double window, merge_ratio, kv_prune, gate_threshold, max_silence, reuse_threshold;
@@ -127,6 +127,7 @@ check_options (const Options *o, Caption *c, guint *threads)
 {
   TernSessionParams *p = &c->params;
   g_autoptr (GError) error = NULL;
+  TernActivationPolicy policy;
   TernKvType kv;
 
   if (o->rate && !tern_tool_parse_rate (o->rate, &p->rate_n, &p->rate_d))
@@ -153,6 +154,10 @@ check_options (const Options *o, Caption *c, guint *threads)
     if (!tern_kv_parse (o->kv, &kv))
       return wrong ("--kv", "auto, f32, f16 or int8", "%s", o->kv);
     p->kv_type = (TernCacheType) kv;
+  }
+  if (o->activations && !g_str_equal (o->activations, "f32") && !tern_policy_parse (o->activations, &policy, &error)) {
+    tern_tool_message ("caption: --activations: f32, or: %s", error->message);
+    return FALSE;
   }
   if (o->window != NOT_GIVEN) {
     if (!(o->window > 0 && o->window <= 86400))
@@ -197,6 +202,8 @@ open_model (const Options *o, Caption *c, guint threads)
   model.model_path = o->model;
   model.mmproj_path = o->mmproj;
   model.threads = threads;
+  model.float_activations = g_strcmp0 (o->activations, "f32") == 0;
+  model.activations = model.float_activations ? NULL : o->activations;
   c->model = tern_model_open (&model, &error);
   if (!c->model)
     tern_tool_message ("%s", error->message);
@@ -226,6 +233,7 @@ options_clear (Options *o)
   g_free (o->gate);
   g_free (o->reuse);
   g_free (o->kv);
+  g_free (o->activations);
   g_free (o->memory);
   g_free (o->output);
   g_free (o->format);
@@ -242,7 +250,7 @@ describe (const Options *o)
     { "prompt", o->questions.prompt }, { "task", o->questions.task }, { "labels", o->questions.labels },
     { "json-schema", o->questions.json_schema }, { "grammar", o->questions.grammar }, { "frame-rate", o->rate },
     { "compress", o->compress }, { "gate", o->gate }, { "kv", o->kv }, { "memory", o->memory },
-    { "reuse", o->reuse },
+    { "reuse", o->reuse }, { "activations", o->activations },
   };
   const struct {
     const char *name;
@@ -317,6 +325,8 @@ tern_tool_caption (int argc, char **argv)
     { "reuse-refresh", 0, 0, G_OPTION_ARG_INT, &o.reuse_refresh, "Every N-th frame is computed whole; 0 is never (16)",
         "N" },
     { "kv", 0, 0, G_OPTION_ARG_STRING, &o.kv, "Keys and values are kept as auto (default), f32, f16 or int8", "TYPE" },
+    { "activations", 0, 0, G_OPTION_ARG_STRING, &o.activations, "How inputs of the language model's matrices are rounded, instead of "
+        "as its file says, for studies: f32 (not at all, the encoder neither), int8, w1a8, a4.8, v2[:BLOCK] or v2-a8[:BLOCK]", "MODE" },
     { "memory", 0, 0, G_OPTION_ARG_STRING, &o.memory, "Frames of video are read window by window (default), or as one stream, "
         "of which what matters is remembered", "window|stream" },
     { "memory-tokens", 0, 0, G_OPTION_ARG_INT, &o.memory_tokens, "Tokens that are remembered (4096, or what the model has room "

@@ -270,7 +270,7 @@ run (Work *work, const TernSampling *sampling, GError **error)
 }
 
 static int
-check (const Options *o, TernSampling *sampling, GError **error)
+check (Options *o, TernSampling *sampling, GError **error)
 {
   int status = tern_text_options_check (&o->model, "generate");
 

@@ -112,6 +112,7 @@ plan_llm (TernMemoryPlan *plan, TernGguf *file, const TernKernels *kernels, cons
   if (!llm || !tern_tokenizer_check (file, &vocabulary, error))
     return FALSE;
   info = tern_llm_info (llm);
+  plan->activations = info->policy;
   if (params.context > info->context) {
     g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "--context: expected at most the %u tokens that %s was made "
         "for, found %u", info->context, tern_gguf_path (file), params.context);

@@ -24,6 +24,7 @@ typedef struct {
     guint64 bytes;
     char what[120];
   } entries[TERN_MEMORY_ENTRIES];
+  TernActivationPolicy activations;     /* of a language model; else of kind FILE */
   const char *projector;        /* of a vision encoder; else NULL and what follows 0 */
   guint min_tokens, max_tokens; /* of an image */
   guint max_pieces;             /* of a still */

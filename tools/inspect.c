@@ -181,6 +181,15 @@ print_file (const TernGguf *file, const char *cpu)
   print_totals (totals);
 }
 
+/* Of a policy, as `--activations` takes it. */
+static char *
+policy_text (const TernActivationPolicy *policy)
+{
+  const char *name = tern_policy_name (policy->kind);
+
+  return policy->block ? g_strdup_printf ("%s:%u", name, policy->block) : g_strdup (name);
+}
+
 /* ---- JSON -------------------------------------------------------------------------------------------------------- */
 
 static void
@@ -294,6 +303,11 @@ print_json (const TernGguf *file, const char *cpu, const TernTasks *tasks, const
     }
     tern_json_close (&json, '}');
   }
+  if (plan && plan->activations.kind != TERN_POLICY_FILE) {
+    g_autofree char *text = policy_text (&plan->activations);
+
+    tern_json_add_text (&json, "activations", text);
+  }
   if (plan && plan->projector) {
     tern_json_name (&json, "vision");
     tern_json_open (&json, '{');
@@ -330,6 +344,21 @@ print_plan (const TernMemoryPlan *plan)
 }
 
 static void
+print_policy (const TernActivationPolicy *policy)
+{
+  static const char *const what[] = {
+    [TERN_POLICY_W1A8] = "8 bits by the largest magnitude of a token, on binary weights (BitNet)",
+    [TERN_POLICY_A4_8] = "4 bits, 8 bits on the larger half before attention's output, 8 bits before ffn_down (BitNet a4.8)",
+    [TERN_POLICY_V2] = "4 bits, turned before attention's output and ffn_down (BitNet v2)",
+    [TERN_POLICY_V2_A8] = "8 bits, turned before attention's output and ffn_down (BitNet v2, first stage)",
+  };
+  g_autofree char *text = policy_text (policy);
+
+  if (policy->kind > TERN_POLICY_INT8)
+    printf ("\nactivations\n  %-16s %s\n", text, what[policy->kind]);
+}
+
+static void
 print_tasks (const TernTasks *tasks)
 {
   if (tasks->n == 0)
@@ -361,6 +390,8 @@ inspect (const char *path, gboolean json, const TernMemoryOptions *options)
   } else {
     print_file (file, cpu);
     print_tasks (&tasks);
+    if (planned)
+      print_policy (&plan.activations);
     if (planned)
       print_plan (&plan);
   }

@@ -19,7 +19,7 @@
 
 typedef struct {
   TernTextOptions model;
-  char *mmproj, *tokens, *output, *visual, *activations, *image_tokens;
+  char *mmproj, *tokens, *output, *visual, *image_tokens;
   char **images;
   gint greedy;
 } Options;
@@ -251,8 +251,6 @@ check (Options *options)
     return tern_tool_usage ("logits: expected --tokens FILE, found none");
   if (!options->output && options->greedy < 1)
     return tern_tool_usage ("logits: expected --output or --greedy, found neither");
-  if (!tern_text_parse_activations (options->activations, &options->model.activations))
-    return TERN_TOOL_USAGE;
   if (options->images && !options->mmproj)
     return tern_tool_usage ("--image: expected --mmproj with it, found none");
   if (options->visual && !options->images)
@@ -278,7 +276,6 @@ tern_tool_logits (int argc, char **argv)
         "FILE" },
     { "output", 0, 0, G_OPTION_ARG_FILENAME, &o.output, "float32 [position, vocabulary]", "OUT.npy" },
     { "visual", 0, 0, G_OPTION_ARG_FILENAME, &o.visual, "float32 [visual token, width]", "OUT.npy" },
-    { "activations", 0, 0, G_OPTION_ARG_STRING, &o.activations, "int8 (what runs) or f32 (not quantised)", "MODE" },
     { "greedy", 0, 0, G_OPTION_ARG_INT, &o.greedy, "Print N greedy ids that continue the prompt", "N" },
     { NULL }
   };
@@ -300,7 +297,6 @@ tern_tool_logits (int argc, char **argv)
   g_free (o.tokens);
   g_free (o.output);
   g_free (o.visual);
-  g_free (o.activations);
   g_free (o.image_tokens);
   g_strfreev (o.images);
   return status;

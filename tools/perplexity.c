@@ -113,11 +113,9 @@ tern_tool_perplexity (int argc, char **argv)
 {
   TernTextOptions o = { 0 };
   gint context = 512;
-  g_autofree char *activations = NULL;
   const GOptionEntry entries[] = {
     TERN_TEXT_OPTION_ENTRIES (&o),
     { "context", 0, 0, G_OPTION_ARG_INT, &context, "Tokens of a chunk, the second half of which is scored (512)", "N" },
-    { "activations", 0, 0, G_OPTION_ARG_STRING, &activations, "int8 (what runs) or f32 (not quantised)", "MODE" },
     { NULL }
   };
   g_auto (GStrv) rest = NULL;
@@ -129,8 +127,6 @@ tern_tool_perplexity (int argc, char **argv)
     status = TERN_TOOL_USAGE;
   else if ((status = tern_text_options_check (&o, "perplexity")) == TERN_TOOL_DONE && context < 4)
     status = tern_tool_usage ("--context: expected 4 or more, found %d", context);
-  else if (status == TERN_TOOL_DONE && !tern_text_parse_activations (activations, &o.activations))
-    status = TERN_TOOL_USAGE;
   if (status == TERN_TOOL_DONE) {
     work.path = rest[0];
     work.context = context;

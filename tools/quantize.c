@@ -10,6 +10,7 @@
 #include "engine/base/mem.h"
 #include "engine/base/threads.h"
 #include "engine/kernels/kernels.h"
+#include "engine/weights/activations.h"
 #include "engine/weights/gguf-write.h"
 #include "engine/weights/quantize.h"
 #include "tools/quantize-plan.h"
@@ -19,8 +20,10 @@
 #define MEAN_MIN 1e-5f          /* of |w|, as BitNet's weight quantisation has it */
 
 typedef struct {
-  const char *type_name;
-  gboolean force;
+  const char *type_name, *activations;
+  gboolean force;               /* ternary values */
+  gboolean binary;              /* signs */
+  TernActivationPolicy policy;  /* that the file will name; FILE: as it does */
   gint threads;
   const TernTypeInfo *type;
   guint32 file_type;
@@ -41,8 +44,9 @@ typedef struct {
   const TernTensor *tensor;
   const TernTypeInfo *type;     /* that it becomes */
   const guint8 *rows;           /* in the file: the matrix, then the first of the rows at hand */
-  float scale;                  /* ternary: s; with --force-ternary the mean of |w| */
-  double *sums;                 /* [row] of |w| */
+  float scale;                  /* ternary: s; with --force-ternary and --force-binary the mean of |w| */
+  float mean;                   /* with --force-binary: of w */
+  double *sums;                 /* [2 row] of |w|, of w */
 
   gint bad;                     /* atomic: a value was found that cannot be; the winner fills in the rest */
   guint bad_row;
@@ -113,25 +117,31 @@ sum_rows (void *data, guint begin, guint end, guint worker)
 
   for (row = begin; row < end; row++) {
     const float *x = read_row (job, row, worker);
-    double sum = 0;
+    double sum = 0, plain = 0;
 
-    for (i = 0; i < job->tensor->dims[0]; i++)
+    for (i = 0; i < job->tensor->dims[0]; i++) {
       sum += fabsf (x[i]);
-    job->sums[row] = sum;
+      plain += x[i];
+    }
+    job->sums[2 * row] = sum;
+    job->sums[2 * row + 1] = plain;
   }
 }
 
-/* job->scale: the mean of |w|. */
+/* job->scale and mean: those of |w| and w. */
 static void
 find_mean (Job *job)
 {
   guint rows = job->tensor->dims[1], row;
-  double sum = 0;
+  double sum = 0, plain = 0;
 
-  job->sums = g_new (double, rows);
+  job->sums = g_new (double, 2 * (gsize) rows);
   tern_pool_run (job->work->pool, sum_rows, job, rows, 1);
-  for (row = 0; row < rows; row++)
-    sum += job->sums[row];
+  for (row = 0; row < rows; row++) {
+    sum += job->sums[2 * row];
+    plain += job->sums[2 * row + 1];
+  }
+  job->mean = (float) (plain / rows / job->tensor->dims[0]);
   g_clear_pointer (&job->sums, g_free);
   job->scale = MAX ((float) (sum / rows / job->tensor->dims[0]), MEAN_MIN);
 }
@@ -218,6 +228,8 @@ quantize_rows (void *data, guint begin, guint end, guint worker)
       return;
     if (is_ternary_type (job->type) && job->work->options->force)
       tern_make_ternary (x, cols, job->scale);
+    if (job->type->type == TERN_TYPE_Q1_0 && job->work->options->binary)
+      tern_make_binary (x, cols, job->mean, job->scale);
     quantize (job->work->chunk + row * bytes, x, cols);
   }
 }
@@ -228,7 +240,8 @@ quantize_matrix (Job *job, GError **error)
   const TernTensor *tensor = job->tensor;
   gsize step = chunk_rows (tensor), first, rows;
 
-  if (is_ternary_type (job->type) && job->work->options->force)
+  if ((is_ternary_type (job->type) && job->work->options->force)
+      || (job->type->type == TERN_TYPE_Q1_0 && job->work->options->binary))
     find_mean (job);
   for (first = 0; first < tensor->dims[1]; first += rows) {
     gsize bytes;
@@ -277,7 +290,27 @@ write_tensors (const Work *work, GError **error)
 
 /* ---- File -------------------------------------------------------------------------------------------------------- */
 
-/* All keys as they are, but for the two that say how the file is quantised. */
+/* What the file says of the inputs of its matrices, where that was asked for. */
+static void
+write_policy (const Work *work)
+{
+  const TernActivationPolicy *policy = &work->options->policy;
+
+  if (policy->kind == TERN_POLICY_FILE)
+    return;
+  tern_gguf_writer_string (work->writer, TERN_POLICY_KEY, tern_policy_name (policy->kind));
+  if (policy->block)
+    tern_gguf_writer_u32 (work->writer, TERN_POLICY_BLOCK_KEY, policy->block);
+}
+
+static gboolean
+is_replaced (const Work *work, const char *key)
+{
+  return work->options->policy.kind != TERN_POLICY_FILE
+      && (strcmp (key, TERN_POLICY_KEY) == 0 || strcmp (key, TERN_POLICY_BLOCK_KEY) == 0);
+}
+
+/* All keys as they are, but for the two that say how the file is quantised, and for the policy. */
 static void
 write_keys (const Work *work, gboolean changed)
 {
@@ -293,12 +326,13 @@ write_keys (const Work *work, gboolean changed)
     for (k = 0; k < G_N_ELEMENTS (own) && strcmp (name, own[k].name) != 0; k++);
     if (changed && k < G_N_ELEMENTS (own))
       tern_gguf_writer_u32 (work->writer, name, own[k].value);
-    else
+    else if (!is_replaced (work, name))
       tern_gguf_writer_copy_key (work->writer, tern_gguf_key_record (work->file, i));
   }
   for (k = 0; changed && k < G_N_ELEMENTS (own); k++)
     if (!tern_gguf_has (work->file, own[k].name))
       tern_gguf_writer_u32 (work->writer, own[k].name, own[k].value);
+  write_policy (work);
 }
 
 /* The bytes of @tensor as @type. */
@@ -420,11 +454,21 @@ work_clear (Work *work)
 static int
 check_options (Options *o, char **files)
 {
+  g_autoptr (GError) error = NULL;
+
   if (!o->type_name)
     return tern_tool_usage ("quantize: expected --type TYPE, found none");
   o->type = tern_quantize_type (o->type_name, &o->file_type);
   if (!o->type)
-    return tern_tool_usage ("--type: expected Q8_0, Q4_0, Q4_K, Q6_K, TQ1_0, TQ2_0, Q2_0, PQ2_0 or PTQ1_0, found `%s`", o->type_name);
+    return tern_tool_usage ("--type: expected Q8_0, Q4_0, Q4_K, Q6_K, TQ1_0, TQ2_0, Q1_0, Q2_0, PQ2_0 or PTQ1_0, found `%s`", o->type_name);
+  if (o->activations && !tern_policy_parse (o->activations, &o->policy, &error))
+    return tern_tool_usage ("--activations: %s", error->message);
+  if (o->binary && o->type->type != TERN_TYPE_Q1_0)
+    return tern_tool_usage ("--force-binary: expected --type Q1_0 with it, found %s", o->type->name);
+  if (o->binary && o->activations && o->policy.kind != TERN_POLICY_W1A8)
+    return tern_tool_usage ("--force-binary: expected w1a8 or nothing as --activations, found %s", o->activations);
+  if (o->binary)
+    o->policy.kind = TERN_POLICY_W1A8;
   if (!tern_tool_check_threads (o->threads))
     return TERN_TOOL_USAGE;
   if (same_file (files[0], files[1]))
@@ -435,12 +479,16 @@ check_options (Options *o, char **files)
 int
 tern_tool_quantize (int argc, char **argv)
 {
-  g_autofree char *type = NULL;
+  g_autofree char *type = NULL, *activations = NULL;
   Options o = { NULL };
   const GOptionEntry entries[] = {
-    { "type", 0, 0, G_OPTION_ARG_STRING, &type, "Q8_0, Q4_0, Q4_K, Q6_K, TQ1_0, TQ2_0, Q2_0, PQ2_0 or PTQ1_0", "TYPE" },
+    { "type", 0, 0, G_OPTION_ARG_STRING, &type, "Q8_0, Q4_0, Q4_K, Q6_K, TQ1_0, TQ2_0, Q1_0, Q2_0, PQ2_0 or PTQ1_0", "TYPE" },
     { "force-ternary", 0, 0, G_OPTION_ARG_NONE, &o.force, "With TQ1_0 and TQ2_0: round each matrix W to mean|W| times "
         "-1, 0 or +1 (BitNet b1.58). Only models trained that way survive it", NULL },
+    { "force-binary", 0, 0, G_OPTION_ARG_NONE, &o.binary, "With Q1_0: make each matrix W mean|W| times the signs of W - mean W (BitNet, "
+        "2023), and say so in the file (" TERN_POLICY_KEY " w1a8). Only models trained that way survive it", NULL },
+    { "activations", 0, 0, G_OPTION_ARG_STRING, &activations, "Say in the file how the inputs of its matrices are rounded: int8, w1a8, "
+        "a4.8, v2[:BLOCK] or v2-a8[:BLOCK], as the model was trained", "MODE" },
     { "threads", 0, 0, G_OPTION_ARG_INT, &o.threads, "Threads; 0 = all cores", "N" },
     { NULL }
   };
@@ -454,9 +502,10 @@ tern_tool_quantize (int argc, char **argv)
           "Norms, biases, convolutions, routers, position tables and what is quantised already stay as they are.\n"
           "Embedding and output become Q6_K (Q4_0, Q4_K, Q6_K) or Q8_0 (the ternary types). TQ1_0 and TQ2_0 are\n"
           "for ternary models: a matrix of other values than -s, 0 and +s is an error. Q2_0, PQ2_0 and PTQ1_0 take any,\n"
-          "to the nearest of -d, 0 and +d, d being each block's. Matrices that are rotated (prism.hadamard) stay so.", entries, &files))
+          "to the nearest of -d, 0 and +d, d being each block's, and Q1_0 to -d and +d. Matrices that are rotated (prism.hadamard) stay so.", entries, &files))
     return TERN_TOOL_USAGE;
   o.type_name = type;
+  o.activations = activations;
   status = check_options (&o, files);
   if (status != TERN_TOOL_DONE)
     return status;

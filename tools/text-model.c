@@ -7,7 +7,7 @@
 #include "tools/tool.h"
 
 int
-tern_text_options_check (const TernTextOptions *options, const char *subcommand)
+tern_text_options_check (TernTextOptions *options, const char *subcommand)
 {
   TernKvType kv;
 
@@ -17,16 +17,21 @@ tern_text_options_check (const TernTextOptions *options, const char *subcommand)
     return TERN_TOOL_USAGE;
   if (options->kv && !tern_kv_parse (options->kv, &kv))
     return tern_tool_usage ("--kv: expected auto, f32, f16 or int8, found %s", options->kv);
+  if (!tern_text_parse_activations (options->activations_name, &options->activations, &options->policy))
+    return TERN_TOOL_USAGE;
   return TERN_TOOL_DONE;
 }
 
 gboolean
-tern_text_parse_activations (const char *text, TernActivations *activations)
+tern_text_parse_activations (const char *text, TernActivations *activations, TernActivationPolicy *policy)
 {
+  g_autoptr (GError) error = NULL;
+
+  *policy = (TernActivationPolicy) { TERN_POLICY_FILE, 0 };
   *activations = g_strcmp0 (text, "f32") == 0 ? TERN_ACTIVATIONS_F32 : TERN_ACTIVATIONS_INT8;
-  if (!text || *activations == TERN_ACTIVATIONS_F32 || strcmp (text, "int8") == 0)
+  if (!text || *activations == TERN_ACTIVATIONS_F32 || tern_policy_parse (text, policy, &error))
     return TRUE;
-  tern_tool_usage ("--activations: expected f32 or int8, found %s", text);
+  tern_tool_usage ("--activations: f32, or: %s", error->message);
   return FALSE;
 }
 
@@ -35,6 +40,7 @@ tern_text_options_clear (TernTextOptions *options)
 {
   g_clear_pointer (&options->model, g_free);
   g_clear_pointer (&options->kv, g_free);
+  g_clear_pointer (&options->activations_name, g_free);
 }
 
 gboolean
@@ -45,7 +51,7 @@ tern_text_model_open (TernTextModel *model, const TernTextOptions *options, GErr
   model->options = options;
   return kernels && (model->file = tern_gguf_open (options->model, error))
       && (model->pool = tern_pool_new (options->threads, error))
-      && (model->llm = tern_llm_open (model->file, kernels, model->pool, error))
+      && (model->llm = tern_llm_open_forced (model->file, kernels, &options->policy, model->pool, error))
       && (model->tokenizer = tern_tokenizer_new (model->file, error));
 }
 

@@ -7,24 +7,30 @@
 
 G_BEGIN_DECLS
 
+#define TERN_TOOL_ACTIVATIONS "f32 (not at all), int8, w1a8, a4.8, v2[:BLOCK] or v2-a8[:BLOCK]"
+
 /* What the user chose; strings are freed by tern_text_options_clear. */
 typedef struct {
   char *model;
   char *kv;
   gint threads;
-  TernActivations activations;  /* set by the subcommand */
+  char *activations_name;
+  TernActivations activations;  /* set by tern_text_options_check(), as is the next */
+  TernActivationPolicy policy;  /* FILE: as the file says */
 } TernTextOptions;
 
 #define TERN_TEXT_OPTION_ENTRIES(o) \
   { "model", 0, 0, G_OPTION_ARG_FILENAME, &(o)->model, "Language model", "F" }, \
   { "threads", 0, 0, G_OPTION_ARG_INT, &(o)->threads, "Threads; 0 = all cores", "N" }, \
   { "kv", 0, 0, G_OPTION_ARG_STRING, &(o)->kv, "Keys and values are kept as f32, f16, int8 or auto (f32 for up to 1024 " \
-      "tokens and with float activations, else f16)", "TYPE" }
+      "tokens and with float activations, else f16)", "TYPE" }, \
+  { "activations", 0, 0, G_OPTION_ARG_STRING, &(o)->activations_name, "How inputs of matrices are rounded, instead of as the file " \
+      "says: " TERN_TOOL_ACTIVATIONS, "MODE" }
 
-/* TERN_TOOL_DONE, or TERN_TOOL_USAGE with a message. */
-int tern_text_options_check (const TernTextOptions *options, const char *subcommand);
-/* "int8", "f32" or NULL (int8). FALSE with a message for anything else. */
-gboolean tern_text_parse_activations (const char *text, TernActivations *activations);
+/* TERN_TOOL_DONE, or TERN_TOOL_USAGE with a message. Reads what names stand for. */
+int tern_text_options_check (TernTextOptions *options, const char *subcommand);
+/* "f32", the name of a policy or NULL (as the file says). FALSE with a message for anything else. */
+gboolean tern_text_parse_activations (const char *text, TernActivations *activations, TernActivationPolicy *policy);
 void tern_text_options_clear (TernTextOptions *options);
 
 typedef struct {

@@ -90,6 +90,14 @@ extern const gint8 tern_iq4_values[16];
  * A NaN among x makes the scale NaN and every q -128; infinity makes the scale infinite. */
 #define TERN_DECL_QUANT_I8(fn) void fn (gint8 *q, float *scale, gint32 *sum, const float *x, gsize n)
 
+/* Four bits, by the mean: BitNet a4.8 (arXiv:2411.04965, section 2.2) and v2 (arXiv:2504.18415, section 2), per token:
+ * m = max(mean|x|, 1e-5), q = clamp(round_half_even(x * (sqrt(7) / m)), -8, 7), *scale = m / sqrt(7). Otherwise as quant_i8.
+ * |x| is summed in TERN_I4_LANES sums, value i in sum i mod TERN_I4_LANES, and those from the first to the last. Exact.
+ * A NaN among x makes the scale NaN and every q -8; infinity makes the scale infinite. */
+#define TERN_I4_LANES 16
+#define TERN_I4_ROOT 2.64575131f        /* sqrt(7) */
+#define TERN_DECL_QUANT_I4(fn) void fn (gint8 *q, float *scale, gint32 *sum, const float *x, gsize n)
+
 /* Block quantisation of @n (a multiple of 32) values: d = max|x| / 127, q = round_half_even(x * (127 / max)), both 0
  * when max < 1e-30. Exact. NaN and infinity as above. */
 #define TERN_DECL_QUANT_Q8(fn) void fn (TernQ8Block *q, const float *x, gsize n)
@@ -327,6 +335,7 @@ typedef struct {
   TernCpu level;                /* what the best entry needs */
 
   TERN_DECL_QUANT_I8 ((*quant_i8));
+  TERN_DECL_QUANT_I4 ((*quant_i4));
   TERN_DECL_QUANT_Q8 ((*quant_q8));
   const TernTernaryLayout *ternary;     /* what gemm_t2 reads */
   TERN_DECL_PACK_TERNARY ((*pack_ternary));     /* NULL where that is T2 */

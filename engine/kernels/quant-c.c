@@ -48,6 +48,37 @@ static TERN_DECL_QUANT_I8 (quant_i8_c)
   *sum = total;
 }
 
+/* As above, for four bits: what is not a number ends at 7. */
+static inline gint8
+round_clamped_i4 (float v)
+{
+  v = v < 7.0f ? v : 7.0f;
+  v = v > -8.0f ? v : -8.0f;
+  return (gint8) lrintf (v);
+}
+
+static TERN_DECL_QUANT_I4 (quant_i4_c)
+{
+  float lanes[TERN_I4_LANES] = { 0 }, mean = 0, s;
+  gint32 total = 0;
+  gsize i;
+
+  for (i = 0; i < n; i++)
+    lanes[i % TERN_I4_LANES] += fabsf (x[i]);
+  for (i = 0; i < TERN_I4_LANES; i++)
+    mean += lanes[i];
+  mean = n ? mean / (float) n : 0;
+  mean = mean < 1e-5f ? 1e-5f : mean;
+  s = TERN_I4_ROOT / mean;
+  for (i = 0; i < n; i++) {
+    q[i] = isnan (mean) ? -8 : round_clamped_i4 (x[i] * s);
+    total += q[i];
+  }
+  memset (q + n, 0, -n & (TERN_T2_COLS - 1));
+  *scale = mean / TERN_I4_ROOT;
+  *sum = total;
+}
+
 static TERN_DECL_QUANT_Q8 (quant_q8_c)
 {
   gsize b;
@@ -126,6 +157,7 @@ void
 tern_quant_init_c (TernKernels *k)
 {
   k->quant_i8 = quant_i8_c;
+  k->quant_i4 = quant_i4_c;
   k->quant_q8 = quant_q8_c;
   k->hadamard = hadamard_c;
   k->pack_i8row = pack_i8row_c;

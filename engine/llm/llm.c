@@ -63,6 +63,7 @@ llm_free (TernLlm *llm)
   g_free (llm->name);
   tern_packing_free (llm->packing);
   tern_rotations_free (llm->rotations);
+  tern_policy_binding_free (llm->policy);
   tern_gguf_unref (llm->file);
   g_free (llm);
 }
@@ -96,8 +97,82 @@ find_chunk (TernBlock *block, void *data)
     *chunk = MAX (*chunk, block->klass->chunk (block));
 }
 
+/* Of all blocks' linears one after the other, until one fails. */
+typedef struct {
+  TernLlm *llm;
+  TernPool *pool;
+  gboolean (*func) (TernLlm *llm, TernLinear *linear, TernPool *pool, GError **error);
+  GError *error;
+} Checking;
+
+static void
+check_linear (TernLinear *linear, void *data)
+{
+  Checking *checking = data;
+
+  if (!checking->error)
+    checking->func (checking->llm, linear, checking->pool, &checking->error);
+}
+
+static void
+check_block_linears (TernBlock *block, void *data)
+{
+  block->klass->linears (block, check_linear, data);
+}
+
 static gboolean
-llm_load (TernLlm *llm, GError **error)
+check_linears (Checking *checking, GError **error)
+{
+  tern_llm_each_block (checking->llm, check_block_linears, checking);
+  if (!checking->error)
+    return TRUE;
+  g_propagate_error (error, checking->error);
+  return FALSE;
+}
+
+static gboolean
+bind_policy (TernLlm *llm, TernLinear *linear, TernPool *pool, GError **error)
+{
+  return tern_policy_bind (llm->policy, linear, error);
+}
+
+static gboolean
+check_weights (TernLlm *llm, TernLinear *linear, TernPool *pool, GError **error)
+{
+  return tern_policy_check_weights (llm->policy, linear, pool, error);
+}
+
+static void
+find_other_block (TernBlock *block, void *data)
+{
+  if (!block->klass->rounds)
+    *(const TernBlock **) data = block;
+}
+
+/* How inputs are rounded, by what the file names or by what is forced on it. */
+static gboolean
+load_policy (TernLlm *llm, const TernActivationPolicy *forced, GError **error)
+{
+  Checking checking = { .llm = llm, .func = bind_policy };
+  const TernBlock *other = NULL;
+
+  llm->policy = tern_policy_binding_new (llm->file, forced, error);
+  if (!llm->policy)
+    return FALSE;
+  llm->info.policy = *tern_policy_binding_policy (llm->policy);
+  if (llm->info.policy.kind == TERN_POLICY_INT8)
+    return TRUE;
+  tern_llm_each_block (llm, find_other_block, &other);
+  if (!other)
+    return check_linears (&checking, error);
+  g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: activations %s (key " TERN_POLICY_KEY ", or what was asked for): "
+      "expected blocks of attention, short convolution and feed-forward, found one of %s", tern_gguf_path (llm->file),
+      tern_policy_name (llm->info.policy.kind), other->klass->name);
+  return FALSE;
+}
+
+static gboolean
+llm_load (TernLlm *llm, const TernActivationPolicy *forced, GError **error)
 {
   const TernArch *family;
   TernBytes arch, name;
@@ -119,22 +194,28 @@ llm_load (TernLlm *llm, GError **error)
     return FALSE;
   llm->info.chunk = 1;
   tern_llm_each_block (llm, find_chunk, &llm->info.chunk);
-  return TRUE;
+  return load_policy (llm, forced, error);
 }
 
-TernLlm *
-tern_llm_plan (TernGguf *file, const TernKernels *kernels, GError **error)
+static TernLlm *
+plan (TernGguf *file, const TernKernels *kernels, const TernActivationPolicy *forced, GError **error)
 {
   TernLlm *llm = g_new0 (TernLlm, 1);
 
   g_atomic_ref_count_init (&llm->ref_count);
   llm->file = tern_gguf_ref (file);
   llm->kernels = kernels;
-  if (!llm_load (llm, error)) {
+  if (!llm_load (llm, forced, error)) {
     llm_free (llm);
     return NULL;
   }
   return llm;
+}
+
+TernLlm *
+tern_llm_plan (TernGguf *file, const TernKernels *kernels, GError **error)
+{
+  return plan (file, kernels, NULL, error);
 }
 
 static void
@@ -147,9 +228,12 @@ static gboolean
 pack_linears (TernLlm *llm, TernPool *pool, GError **error)
 {
   g_autoptr (GPtrArray) linears = g_ptr_array_new ();
+  /* What is cached belongs to a file and to how it is packed. */
+  g_autofree char *layout = g_strconcat (llm->kernels->ternary->name,
+      tern_policy_binding_changes_weights (llm->policy) ? "-signs" : "", NULL);
 
   tern_llm_each_linear (llm, collect_linear, linears);
-  llm->packing = tern_packing_new (llm->file, llm->kernels->ternary->name, (TernLinear **) linears->pdata, linears->len,
+  llm->packing = tern_packing_new (llm->file, layout, (TernLinear **) linears->pdata, linears->len,
       pool, error);
   return llm->packing != NULL;
 }
@@ -230,11 +314,19 @@ has_float_layers (const TernLlm *llm)
 TernLlm *
 tern_llm_open (TernGguf *file, const TernKernels *kernels, TernPool *pool, GError **error)
 {
-  g_autoptr (TernLlm) llm = tern_llm_plan (file, kernels, error);
+  return tern_llm_open_forced (file, kernels, NULL, pool, error);
+}
 
-  if (!llm || !pack_linears (llm, pool, error))
+TernLlm *
+tern_llm_open_forced (TernGguf *file, const TernKernels *kernels, const TernActivationPolicy *policy, TernPool *pool,
+    GError **error)
+{
+  g_autoptr (TernLlm) llm = plan (file, kernels, policy, error);
+  Checking checking = { .llm = llm, .pool = pool, .func = check_weights };
+
+  if (!llm || !check_linears (&checking, error) || !pack_linears (llm, pool, error))
     return NULL;
-  llm->rounds = llm->bit_linear && has_float_layers (llm);
+  llm->rounds = llm->bit_linear && llm->info.policy.kind == TERN_POLICY_INT8 && has_float_layers (llm);
   link_linears (llm);
   llm->usable = TRUE;
   return g_steal_pointer (&llm);

@@ -5,6 +5,7 @@
 
 #include <glib.h>
 #include "engine/base/threads.h"
+#include "engine/weights/activations.h"
 #include "engine/weights/linear.h"
 
 G_BEGIN_DECLS
@@ -22,11 +23,16 @@ typedef struct {
   gboolean has_places;          /* rows of pictures stand in a time, a height and a width (rope.h) */
   guint chunk;                  /* prompts that are cut at multiples of so many tokens give the same bits (tern_pass_cut());
                                  * 1: wherever they are cut */
+  TernActivationPolicy policy;  /* how the inputs of its linears are rounded */
 } TernLlmInfo;
 
 /* Immutable, any thread. Keeps a reference on @file. UNSUPPORTED lists the architectures that run. @pool (NULL: the
  * calling thread alone) repacks weights and is not kept. */
 TernLlm *tern_llm_open (TernGguf *file, const TernKernels *kernels, TernPool *pool, GError **error);
+/* The same with another policy of activations than the file names (NULL: what it names). UNSUPPORTED for blocks that the policy
+ * is not about: experts, state spaces, linear attention. */
+TernLlm *tern_llm_open_forced (TernGguf *file, const TernKernels *kernels, const TernActivationPolicy *policy, TernPool *pool,
+    GError **error);
 /* All of open but the weights: everything is checked and bound, and nothing is read but the header, norms and other
  * vectors. Good for info and byte counts alone: passes and stores refuse it. */
 TernLlm *tern_llm_plan (TernGguf *file, const TernKernels *kernels, GError **error);

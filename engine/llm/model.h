@@ -45,6 +45,7 @@ typedef struct {
   gboolean in_turn;             /* eval runs them all, in this order */
   /* Rows of prompts that are summed together, as TernLlmInfo.chunk has it; NULL: each by itself. */
   guint (*chunk) (const TernBlock *block);
+  gboolean rounds;              /* policies of activations are about such blocks: their linears read inputs of their own */
   /* Bytes owned beside the linears; NULL: none. */
   gsize (*owned) (const TernBlock *block);
 
@@ -79,6 +80,7 @@ struct _TernLlm {
   TernGguf *file;
   TernPacking *packing;         /* what the linears' packed forms lie in */
   TernRotations *rotations;     /* NULL: none of its matrices is rotated */
+  TernPolicyBinding *policy;    /* how inputs of the layers' linears are rounded */
   const TernKernels *kernels;
   TernLlmInfo info;
   char *name;
@@ -94,7 +96,7 @@ struct _TernLlm {
   TernLinear output;            /* [n_vocab, width]; unused when tied */
   gboolean tied;
   gboolean bit_linear;          /* the layers' linears are BitNet's: they take activations of 8 bits, one scale a row */
-  gboolean rounds;              /* and not all of them do so by themselves */
+  gboolean rounds;              /* and not all of them do so by themselves, nor does a policy say so of each */
   gboolean usable;              /* opened, not planned alone */
 };
 

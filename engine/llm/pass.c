@@ -24,7 +24,7 @@ typedef struct {
   guint64 weights;              /* most of one linear */
   guint cols;                   /* most input features */
   gsize scratch;                /* most bytes that one needs in a worker's scratch */
-  gboolean turned;              /* one is rotated */
+  gboolean turned;              /* one turns or rounds its input */
 } Extent;
 
 static void
@@ -32,7 +32,7 @@ extend (TernLinear *linear, void *data)
 {
   Extent *extent = data;
 
-  extent->turned |= linear->rotation != NULL;
+  extent->turned |= tern_linear_turns (linear);
   if (linear == tern_llm_head (extent->llm)) {
     extent->scratch = MAX (extent->scratch, tern_linear_scratch (linear));
   } else if (linear != &extent->llm->embedding) {       /* looked up, never multiplied */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "engine/base/mem.h"
+#include "engine/weights/activations.h"
 
 static void
 place_input (TernArena *arena, TernLinearInput *input, guint n, guint cols)
@@ -77,7 +78,7 @@ tern_linear_input_init (TernLinearInput *input, void *scratch, const TernKernels
   input->cols = cols;
   input->few = n <= TERN_LINEAR_FEW ? n : 0;
   input->has_i8 = input->has_part = input->has_q8 = FALSE;
-  input->turned_by = NULL;
+  input->turned_for = NULL;
   input->first = 0;
 }
 
@@ -142,13 +143,13 @@ quantise_q8 (void *data, guint begin, guint end, guint worker)
     input->kernels->quant_q8 (input->q8 + t * stride, input->x + t * input->ldx, input->cols);
 }
 
-/* ---- Turning ----------------------------------------------------------------------------------------------------- */
+/* ---- Turning and rounding ---------------------------------------------------------------------------------------- */
 
 typedef struct {
   const TernLinearInput *from;
   TernLinearInput *to;
-  const TernRotation *rotation;
-  gboolean quantise;
+  const TernLinear *linear;
+  gboolean quantise;            /* to integers */
 } Turn;
 
 static void
@@ -161,36 +162,75 @@ group_heads (float *to, const float *from, const TernRotation *rotation)
         w * sizeof *to);
 }
 
-/* A row is turned and quantised while it is in the first cache. */
+static void
+rotate_row (const TernKernels *kernels, const TernRotation *rotation, float *y, const float *x)
+{
+  if (rotation->key_heads > 1) {
+    group_heads (y, x, rotation);
+    x = y;
+  }
+  kernels->hadamard (y, x, rotation->signs, rotation->width, rotation->block, FALSE);
+}
+
+/* Row @t, which has been turned, to the integers of its rounding and to the floats that these stand for. */
+static void
+round_row (TernLinearInput *to, TernRounding rounding, guint t)
+{
+  gint8 *q = to->i8 + t * tern_linear_i8_stride (to->cols);
+  float *y = (float *) to->x + t * to->ldx;
+
+  if (rounding == TERN_ROUNDING_I4)
+    to->kernels->quant_i4 (q, &to->i8_scale[t], &to->i8_sum[t], y, to->cols);
+  else
+    quantise_row (to, t);
+  for (guint c = 0; c < to->cols; c++)
+    y[c] = to->i8_scale[t] * q[c];
+}
+
+/* A row is turned, thinned and quantised while it is in the first cache. */
 static void
 turn_rows (void *data, guint begin, guint end, guint worker)
 {
   const Turn *turn = data;
-  const TernRotation *rotation = turn->rotation;
+  const TernLinear *linear = turn->linear;
+  const TernRotation *rotation = linear->rotation;
+  const TernKernels *kernels = turn->to->kernels;
+  gboolean rounds = linear->rounding != TERN_ROUNDING_FORM && turn->to->mode == TERN_ACTIVATIONS_INT8;
 
   for (guint t = begin; t < end; t++) {
     const float *x = turn->from->x + t * turn->from->ldx;
     float *y = (float *) turn->to->x + t * turn->to->ldx;
 
-    if (rotation->key_heads > 1) {
-      group_heads (y, x, rotation);
-      x = y;
-    }
-    turn->to->kernels->hadamard (y, x, rotation->signs, rotation->width, rotation->block, FALSE);
-    if (turn->quantise)
+    if (rotation)
+      rotate_row (kernels, rotation, y, x);
+    else
+      memcpy (y, x, turn->to->cols * sizeof *y);
+    if (linear->rounding == TERN_ROUNDING_I8_TOP)
+      tern_keep_top (y, turn->to->cols, turn->to->cols / 2);
+    if (rounds)
+      round_row (turn->to, linear->rounding, t);
+    else if (turn->quantise)
       quantise_row (turn->to, t);
+    if (linear->turns_back)     /* H is symmetric: it undoes itself */
+      kernels->hadamard (y, y, NULL, rotation->width, rotation->block, FALSE);
   }
 }
 
-/* @input as @rotation makes it, and in int8 if @quantise. */
+static gboolean
+turn_alike (const TernLinear *a, const TernLinear *b)
+{
+  return a->rotation == b->rotation && a->rounding == b->rounding && a->turns_back == b->turns_back;
+}
+
+/* @input as @linear wants it, and in int8 if @quantise. */
 static TernLinearInput *
-make_turned (TernLinearInput *input, const TernRotation *rotation, gboolean quantise, TernPool *pool)
+make_turned (TernLinearInput *input, const TernLinear *linear, gboolean quantise, TernPool *pool)
 {
   TernArena arena = { (guint8 *) input->turned, 0 };
   TernLinearInput *turned, *self = NULL;
-  Turn turn = { input, input->turned, rotation, quantise };
+  Turn turn = { input, input->turned, linear, quantise };
 
-  if (input->turned_by == rotation)
+  if (input->turned_for && turn_alike (input->turned_for, linear))
     return input->turned;
   turned = input->turned;
   *turned = *input;
@@ -198,10 +238,10 @@ make_turned (TernLinearInput *input, const TernRotation *rotation, gboolean quan
   turned->x = place_turned (&arena, turned, &self, input->n, input->cols);
   turned->ldx = input->cols;
   turned->first = 0;
-  turned->has_i8 = quantise;
+  turned->has_i8 = quantise || (linear->rounding != TERN_ROUNDING_FORM && input->mode == TERN_ACTIVATIONS_INT8);
   turned->has_part = turned->has_q8 = FALSE;
   tern_pool_run (pool, turn_rows, &turn, input->n, 1);
-  input->turned_by = rotation;
+  input->turned_for = linear;
   return turned;
 }
 
@@ -211,8 +251,8 @@ tern_linear_ready (const TernLinear *linear, TernLinearInput *input, TernPool *p
   TernForm form = tern_linear_run_form (linear, input);
   gboolean i8 = form == TERN_FORM_T2 || form == TERN_FORM_T2S;
 
-  if (linear->rotation)
-    input = make_turned (input, linear->rotation, i8, pool);
+  if (tern_linear_turns (linear))
+    input = make_turned (input, linear, i8, pool);
   if (i8 && !input->has_i8) {
     tern_pool_run (pool, quantise_i8, input, input->n, 1);
     input->has_i8 = TRUE;

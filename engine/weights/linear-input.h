@@ -27,13 +27,16 @@ tern_linear_q8_stride (guint cols)
 static inline TernForm
 tern_linear_run_form (const TernLinear *linear, const TernLinearInput *input)
 {
-  if (input->mode == TERN_ACTIVATIONS_F32
-      && (linear->form == TERN_FORM_T2 || linear->form == TERN_FORM_T2S || linear->form == TERN_FORM_BLOCKS))
+  gboolean ternary = linear->form == TERN_FORM_T2 || linear->form == TERN_FORM_T2S;
+
+  if ((input->mode == TERN_ACTIVATIONS_F32 || linear->turns_back) && ternary)
     return TERN_FORM_EXPAND;
+  if ((input->mode == TERN_ACTIVATIONS_F32 || linear->rounding != TERN_ROUNDING_FORM) && linear->form == TERN_FORM_BLOCKS)
+    return TERN_FORM_EXPAND;    /* rounded rows are not rounded again */
   return linear->form;
 }
 
-/* What a rotated linear sees, for which @input is ready. */
+/* What a linear sees that turns it, for which @input is ready. */
 static inline TernLinearInput
 tern_linear_input_turned (const TernLinearInput *input)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Q2_0, PQ2_0 and PTQ1_0, whose blocks have scales of their own, as panels of T2 behind their scales (kernels.h). Made in
+/* Q1_0, Q2_0, PQ2_0 and PTQ1_0, whose blocks have scales of their own, as panels of T2 behind their scales (kernels.h). Made in
  * words, as in linear-ternary.c: a step is a word for 16 columns of a row, its byte b holding columns b, b + 4, b + 8 and b + 12
  * from the lowest bits upwards. */
 #include <string.h>
@@ -31,6 +31,21 @@ join (guint64 low, guint64 high)
   guint64 both = low | high << 4;
 
   return (guint32) both | (guint32) (both >> 32) << 2;
+}
+
+/* 16 bits as a step of digits 0 and 2. */
+static inline guint32
+signs (const guint8 *p)
+{
+  guint32 bits = p[0] | p[1] << 8, step = 0;
+  guint b;
+
+  for (b = 0; b < 4; b++) {     /* columns b, b + 4, b + 8 and b + 12 */
+    guint32 four = bits >> b;
+
+    step |= ((four & 0x1) << 1 | (four & 0x10) >> 1 | (four & 0x100) >> 3 | (four & 0x1000) >> 5) << 8 * b;
+  }
+  return step;
 }
 
 /* The next of five digits of eight bytes, the most significant first. */
@@ -94,7 +109,7 @@ pack_row (const TernLinear *linear, guint8 *panel, guint r, const guint8 *src)
       continue;
     }
     for (s = 0; s < steps; s++)
-      put_step (row, step + s, transpose (src + 2 + 4 * s));
+      put_step (row, step + s, linear->type->type == TERN_TYPE_Q1_0 ? signs (src + 2 + 2 * s) : transpose (src + 2 + 4 * s));
     memcpy (scale, src, 2);
   }
   for (; step < linear->groups * (TERN_T2_COLS / STEP_COLS); step++)    /* padding: digits 1; its scales are zero */

@@ -8,6 +8,7 @@
 
 #include "engine/base/mapfile.h"
 #include "engine/base/mem.h"
+#include "engine/weights/linear-binary.h"
 #include "engine/weights/linear-steps.h"
 
 #define TQ_BLOCK 256            /* values in a block of TQ1_0 or TQ2_0; its last two bytes are the scale */
@@ -20,6 +21,8 @@ typedef struct {
   float *row_scale;             /* IQ*_BN: [rows] */
   guint8 *steps;                /* where the kernels' layout is made of T2 panels: room for those, for each worker */
   gsize steps_bytes;            /* of a worker */
+  TernBinaryScale binary;       /* binary: what is made of it, by way of a row of floats for each worker */
+  float *floats;
   gint strange;                 /* atomic: a digit that is not ternary or a second scale was found */
 } Pack;
 
@@ -205,13 +208,20 @@ pack_tq (guint8 *row, const TernTypeInfo *type, const guint8 *block, guint cols,
 }
 
 static gboolean
-pack_row (const Pack *pack, guint8 *row, const guint8 *src)
+pack_row (const Pack *pack, guint8 *row, const guint8 *src, guint worker)
 {
   const TernLinear *linear = pack->linear;
   gsize step;
 
   for (step = linear->cols / STEP_COLS; step % (TERN_T2_COLS / STEP_COLS) != 0; step++)         /* padding */
     put_step (row, step, ZEROS);
+  if (linear->binary) {
+    float *x = pack->floats + (gsize) worker * linear->cols;
+
+    tern_type_rows_to_f32 (linear->type, x, src, 1, linear->cols, linear->tail);
+    tern_linear_pack_binary (row, x, linear->cols, pack->binary.mean);
+    return TRUE;
+  }
   src += linear->type->row_meta;
   switch (linear->type->type) {
     case TERN_TYPE_I2_S:
@@ -227,7 +237,7 @@ pack_row (const Pack *pack, guint8 *row, const guint8 *src)
 
 /* Up to 16 rows as a panel of T2. */
 static void
-pack_t2 (Pack *pack, guint8 *panel, guint first, guint n)
+pack_t2 (Pack *pack, guint8 *panel, guint first, guint n, guint worker)
 {
   const TernLinear *linear = pack->linear;
   gsize bytes = tern_linear_row_bytes (linear);
@@ -236,7 +246,7 @@ pack_t2 (Pack *pack, guint8 *panel, guint first, guint n)
   for (i = 0; i < n && !g_atomic_int_get (&pack->strange); i++) {
     const guint8 *src = linear->data + (first + i) * bytes;
 
-    if (!pack_row (pack, panel + 4 * i, src))
+    if (!pack_row (pack, panel + 4 * i, src, worker))
       g_atomic_int_set (&pack->strange, 1);
     if (pack->row_scale)
       pack->row_scale[first + i] = tern_type_scale (linear->type, src, linear->tail);
@@ -261,7 +271,7 @@ pack_panels (void *data, guint begin, guint end, guint worker)
     if (pack->steps && n < rows)        /* what is padded needs to be digits */
       memset (t2, ZEROS & 0xff, pack->steps_bytes);
     for (r = 0; r < n; r += TERN_T2_ROWS)
-      pack_t2 (pack, t2 + r / TERN_T2_ROWS * t2_bytes, first + r, MIN (n - r, TERN_T2_ROWS));
+      pack_t2 (pack, t2 + r / TERN_T2_ROWS * t2_bytes, first + r, MIN (n - r, TERN_T2_ROWS), worker);
     if (g_atomic_int_get (&pack->strange))
       return;
     if (pack->steps)
@@ -289,6 +299,10 @@ settle_scale (Pack *pack)
   TernLinear *linear = pack->linear;
   guint row;
 
+  if (linear->binary) {
+    linear->scale = pack->binary.magnitude;
+    return;
+  }
   if (!pack->row_scale) {
     linear->scale = linear->tail ? tern_type_scale (linear->type, NULL, linear->tail) : tern_f16_to_f32 (pack->d);
     return;
@@ -313,18 +327,31 @@ static gboolean
 make_room (Pack *pack, void *place, TernPool *pool, GError **error)
 {
   TernLinear *linear = pack->linear;
+  gsize threads = pool ? tern_pool_threads (pool) : 1;
 
-  if (linear->type->row_meta
+  if (linear->binary) {
+    pack->floats = tern_mem_alloc (threads * linear->cols * sizeof (float), linear->name, error);
+    if (!pack->floats || !tern_linear_measure_binary (linear, pool, &pack->binary, error))
+      return FALSE;
+  } else if (linear->type->row_meta
       && !(pack->row_scale = tern_mem_alloc (linear->rows * sizeof *pack->row_scale, linear->name, error)))
     return FALSE;
   if (linear->kernels->pack_ternary) {
     pack->steps_bytes = tern_align_up (tern_t2_bytes (linear->kernels->ternary->rows, linear->cols));
-    pack->steps = tern_mem_alloc ((pool ? tern_pool_threads (pool) : 1) * pack->steps_bytes, linear->name, error);
+    pack->steps = tern_mem_alloc (threads * pack->steps_bytes, linear->name, error);
     if (!pack->steps)
       return FALSE;
   }
   linear->packed = place ? place : tern_mem_alloc (tern_linear_packed_bytes (linear), linear->name, error);
   return linear->packed != NULL;
+}
+
+static void
+pack_clear (Pack *pack)
+{
+  tern_mem_free (pack->row_scale);
+  tern_mem_free (pack->steps);
+  tern_mem_free (pack->floats);
 }
 
 gboolean
@@ -334,12 +361,11 @@ tern_linear_pack_ternary (TernLinear *linear, void *place, TernPool *pool, GErro
   guint rows = linear->kernels->ternary->rows;
 
   if (!make_room (&pack, place, pool, error)) {
-    tern_mem_free (pack.row_scale);
-    tern_mem_free (pack.steps);
+    pack_clear (&pack);
     return FALSE;
   }
   linear->borrowed = place != NULL;
-  if (!linear->tail && !linear->type->row_meta)
+  if (!linear->binary && !linear->tail && !linear->type->row_meta)
     pack.d = find_tq_scale (linear);
   linear->groups = tern_linear_groups (linear);
   tern_pool_run (pool, pack_panels, &pack, (linear->rows + rows - 1) / rows, 1);
@@ -353,7 +379,6 @@ tern_linear_pack_ternary (TernLinear *linear, void *place, TernPool *pool, GErro
     if (linear->mapped)         /* the packed form is read from now on */
       tern_map_release (linear->data, linear->rows * tern_linear_row_bytes (linear));
   }
-  tern_mem_free (pack.row_scale);
-  tern_mem_free (pack.steps);
+  pack_clear (&pack);
   return TRUE;
 }

@@ -98,6 +98,7 @@ tern_linear_init_slice (TernLinear *linear, const TernTensor *tensor, guint inde
       linear->packable = tern_linear_ternary_fits (linear);
       linear->form = linear->packable ? TERN_FORM_T2 : TERN_FORM_EXPAND;
       return TRUE;
+    case TERN_TYPE_Q1_0:
     case TERN_TYPE_Q2_0:
     case TERN_TYPE_PQ2_0:
     case TERN_TYPE_PTQ1_0:
@@ -440,7 +441,7 @@ run_rows (void *data, guint begin, guint end, guint worker)
   TernLinearInput turned;
   Job own;
 
-  if (job->linear->rotation) {
+  if (tern_linear_turns (job->linear)) {
     turned = tern_linear_input_turned (job->input);
     own = *job;
     own.input = &turned;

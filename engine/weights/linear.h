@@ -3,14 +3,15 @@
  *
  * Binding reads none of the tensor's bytes; tern_linear_pack() then does what has to be done once at load: ternary
  * tensors (TQ1_0, TQ2_0 whose blocks all carry one scale, I2_S, IQ1_BN, IQ2_BN) are repacked to the ternary layout of
- * the kernels, and run on per-token int8 activations: the exact BitNet arithmetic. So are Q2_0, PQ2_0 and PTQ1_0, whose
- * blocks have scales of their own and may hold +2. Block types (TernBlocks) run from the
+ * the kernels, and run on per-token int8 activations: the exact BitNet arithmetic. So are Q1_0, Q2_0, PQ2_0 and PTQ1_0,
+ * whose blocks have scales of their own and may hold +2. Block types (TernBlocks) run from the
  * map on int8 blocks of 32; F32, F16 and BF16 run from the map on float activations; every other type is expanded a few
  * rows at a time to float.
  * TERN_ACTIVATIONS_F32 computes every type from float activations and expanded weights.
  *
  * A matrix may be rotated (rotation.h): its input is turned before it is quantised, by the thread that quantises it and row by
- * row. Linears that are turned alike share that.
+ * row. Linears that are turned alike share that. The same holds where a model says how its inputs are rounded (activations.h):
+ * ternary forms run on those integers, all others on the floats that they stand for, whatever their type.
  *
  * "One scale" allows blocks of scale 0 (a quantiser writes them for blocks of zeros): they become zero digits. Ternary
  * tensors with several scales, or with the digit 3, and F32, F16 or BF16 tensors at addresses that are not multiples
@@ -49,6 +50,14 @@ typedef struct {
   guint key_heads, value_heads;
 } TernRotation;
 
+/* What becomes of rows of input before a product, where a model's policy says so (activations.h). */
+typedef enum {
+  TERN_ROUNDING_FORM,           /* what the form below takes: none */
+  TERN_ROUNDING_I8,             /* quant_i8 */
+  TERN_ROUNDING_I4,             /* quant_i4 */
+  TERN_ROUNDING_I8_TOP,         /* the half of largest magnitude alone, then quant_i8 */
+} TernRounding;
+
 typedef struct _TernLinear TernLinear;
 
 struct _TernLinear {
@@ -66,8 +75,13 @@ struct _TernLinear {
   float factor;                 /* multiplies all outputs; 1 but for a scale in a tensor of its own */
   gboolean mapped;              /* data lies in a mapped file */
   gboolean packable;            /* T2 or T2S when it was bound */
+  gboolean binary;              /* T2: of the signs of what is in the file */
   guint parts;                  /* T2S: scales in a group */
   const TernRotation *rotation; /* of its input; NULL: none. Borrowed, as is the next */
+  TernRounding rounding;        /* of its input, turned or not */
+  /* The weights are not rotated, though the input is: rounded rows are turned back, and the product is on floats. For studies of
+   * what rounding costs there. */
+  gboolean turns_back;
   const TernRotation *row_rotation;     /* tern_linear_row() gives s (H row); NULL: the row as it is */
   gboolean borrowed, scale_borrowed;    /* packed, row_scale are somebody else's (packing.h) */
   TernBlocks blocks;            /* BLOCKS: which */
@@ -96,6 +110,9 @@ guint tern_linear_groups (const TernLinear *linear);
  * of ".weight", multiplies the matrix (BitNet files of ik_llama.cpp, whose matrices hold -1, 0 and +1). */
 gboolean tern_linear_load (TernLinear *linear, const TernGguf *file, const char *name, guint cols, guint rows,
     const TernKernels *kernels, GError **error);
+/* From now on it packs its binary form, whatever its type: sign (w - mean w) times mean |w| (activations.h). Not packed yet.
+ * UNSUPPORTED: too many columns. Packing then has the error FORMAT where values are not finite. */
+gboolean tern_linear_make_binary (TernLinear *linear, GError **error);
 void tern_linear_clear (TernLinear *linear);    /* NULL-safe on half-built ones (zeroed memory) */
 
 /* Bytes that @linear needs in every worker's pool scratch, whatever the activations. */
@@ -128,16 +145,23 @@ struct _TernLinearInput {
   gint32 *i8_part;              /* sums of TERN_T2S_SUM columns; rows of cols rounded up to 128 / TERN_T2S_SUM */
   TernQ8Block *q8;              /* block form */
   gboolean has_i8, has_part, has_q8;
-  /* The same rows turned, all of them, which rotated linears see instead; in its memory, once one of them asked. */
+  /* The same rows turned or rounded, all of them, which linears that want it see instead; in its memory, once one asked. */
   TernLinearInput *turned;
-  const TernRotation *turned_by;        /* NULL: not yet */
+  const TernLinear *turned_for; /* NULL: nobody yet */
   guint first;                  /* the row of it that is row 0 here */
 };
 
 /* Rows up to which the order for few (kernels.h) is the faster one. */
 #define TERN_LINEAR_FEW 4
 
-/* Scratch for an input of at most @n x @cols; and more for one that rotated linears read. Both are too large to be had, and
+/* Whether @linear reads the rows as they are, or turned or rounded. */
+static inline gboolean
+tern_linear_turns (const TernLinear *linear)
+{
+  return linear->rotation != NULL || linear->rounding != TERN_ROUNDING_FORM;
+}
+
+/* Scratch for an input of at most @n x @cols; and more for one that linears read which turn it. Both are too large to be had, and
  * do not wrap when added to something, where they are. */
 gsize tern_linear_input_bytes (guint n, guint cols);
 gsize tern_linear_turned_bytes (guint n, guint cols);

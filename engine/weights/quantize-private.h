@@ -31,6 +31,7 @@ tern_round (float v)
 }
 
 /* quantize-scaled.c */
+void tern_quantize_q1_0 (guint8 *dst, const float *src, gsize n);
 void tern_quantize_q2_0 (guint8 *dst, const float *src, gsize n);
 void tern_quantize_pq2_0 (guint8 *dst, const float *src, gsize n);
 void tern_quantize_ptq1_0 (guint8 *dst, const float *src, gsize n);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Ternary blocks with a scale each. With digits of the @k largest magnitudes set, the best scale is their mean m, and what it
+/* Binary and ternary blocks with a scale each. Of ternary ones: with digits of the @k largest magnitudes set, the best scale is their mean m, and what it
  * saves of the squared error is k m^2 (arXiv:1605.04711, eq. 3 and 6): so all k are tried, in the order of magnitudes. Layouts:
  * types-ternary.c. The digit 3 (+2), which the two-bit types have room for, is not written. */
 #include "engine/weights/quantize-private.h"
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define MOST 128                /* values of a block */
 
@@ -61,6 +62,24 @@ two_bits (guint8 *dst, const float *src, gsize n, guint block)
     tern_put_f16 (dst, best_digits (digits, src, block));
     for (i = 0; i < block / 4; i++)
       dst[2 + i] = digits[4 * i] | digits[4 * i + 1] << 2 | digits[4 * i + 2] << 4 | digits[4 * i + 3] << 6;
+  }
+}
+
+void
+tern_quantize_q1_0 (guint8 *dst, const float *src, gsize n)
+{
+  gsize b;
+  guint i;
+
+  for (b = 0; b < n / 128; b++, src += 128, dst += 18) {
+    float sum = 0;
+
+    memset (dst + 2, 0, 16);
+    for (i = 0; i < 128; i++) {
+      sum += fabsf (src[i]);
+      dst[2 + i / 8] |= (src[i] >= 0) << i % 8;
+    }
+    tern_put_f16 (dst, sum / 128);
   }
 }
 

@@ -175,6 +175,15 @@ tern_make_ternary (float *x, gsize n, float mean)
     x[i] = mean * CLAMP (rintf (x[i] * by), -1, 1);
 }
 
+void
+tern_make_binary (float *x, gsize n, float mean, float magnitude)
+{
+  gsize i;
+
+  for (i = 0; i < n; i++)
+    x[i] = x[i] > mean ? magnitude : -magnitude;
+}
+
 /* ---- Table ------------------------------------------------------------------------------------------------------- */
 
 TernQuantizeFunc
@@ -197,6 +206,8 @@ tern_quantizer (guint32 type)
       return quantize_tq1_0;
     case TERN_TYPE_TQ2_0:
       return quantize_tq2_0;
+    case TERN_TYPE_Q1_0:
+      return tern_quantize_q1_0;
     case TERN_TYPE_Q2_0:
       return tern_quantize_q2_0;
     case TERN_TYPE_PQ2_0:

@@ -87,6 +87,7 @@ TERN_DECL_TO_F32 (tern_tq2_0_to_f32);
 TERN_DECL_TO_F32 (tern_i2_s_to_f32);
 TERN_DECL_TO_F32 (tern_iq1_bn_to_f32);
 TERN_DECL_TO_F32 (tern_iq2_bn_to_f32);
+TERN_DECL_TO_F32 (tern_q1_0_to_f32);
 TERN_DECL_TO_F32 (tern_q2_0_to_f32);
 TERN_DECL_TO_F32 (tern_pq2_0_to_f32);
 TERN_DECL_TO_F32 (tern_ptq1_0_to_f32);

@@ -108,6 +108,22 @@ tern_iq2_bn_to_f32 (float *dst, const void *src, gsize n)
         dst[i] = (p[i] >> 2 * run & 3) - 1;
 }
 
+/* Blocks of 128 values: 0: d, 2: a bit for each, eight neighbours in a byte, lowest bits first; y = d where it is set, else -d. */
+void
+tern_q1_0_to_f32 (float *dst, const void *src, gsize n)
+{
+  const guint8 *p = src;
+  gsize b;
+  guint i;
+
+  for (b = 0; b < n / 128; b++, p += 18, dst += 128) {
+    float d = tern_read_f16 (p);
+
+    for (i = 0; i < 128; i++)
+      dst[i] = p[2 + i / 8] >> i % 8 & 1 ? d : -d;
+  }
+}
+
 /* Blocks of @block values: 0: d, 2: two-bit digits, four neighbours in a byte, lowest bits first; y = d (digit - 1). Digit 3
  * occurs in files: +2. */
 static inline void

@@ -38,7 +38,7 @@ static const TernTypeInfo types[] = {
   { TERN_TYPE_I2_S, "I2_S", 128, 32, tern_i2_s_to_f32, .tail = 32 },
   { 39, "MXFP4", 32, 17 },
   { 40, "NVFP4", 64, 36 },
-  { 41, "Q1_0", 128, 18 },
+  { TERN_TYPE_Q1_0, "Q1_0", 128, 18, tern_q1_0_to_f32 },
   { TERN_TYPE_Q2_0, "Q2_0", 64, 18, tern_q2_0_to_f32 },
   { TERN_TYPE_IQ1_BN, "IQ1_BN", 64, 13, tern_iq1_bn_to_f32, .row_meta = 2 },
   { TERN_TYPE_IQ2_BN, "IQ2_BN", 64, 16, tern_iq2_bn_to_f32, .row_meta = 4 },
@@ -76,7 +76,7 @@ const char *
 tern_type_list (void)
 {
   return "F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_NL, IQ4_XS, TQ1_0, TQ2_0, "
-      "I2_S, IQ1_BN, IQ2_BN, Q2_0, PQ2_0, PTQ1_0";
+      "I2_S, IQ1_BN, IQ2_BN, Q1_0, Q2_0, PQ2_0, PTQ1_0";
 }
 
 gboolean

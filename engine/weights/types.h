@@ -33,6 +33,7 @@ typedef enum {
   TERN_TYPE_TQ1_0 = 34,
   TERN_TYPE_TQ2_0 = 35,
   TERN_TYPE_I2_S = 36,          /* bitnet.cpp; id unused by ggml */
+  TERN_TYPE_Q1_0 = 41,          /* signs */
   TERN_TYPE_Q2_0 = 42,
   TERN_TYPE_IQ1_BN = 134,       /* ik_llama.cpp */
   TERN_TYPE_IQ2_BN = 135,       /* ik_llama.cpp */
@@ -70,11 +71,12 @@ tern_type_row_bytes (const TernTypeInfo *type, gsize cols)
   return cols / type->block * type->bytes + type->row_meta;
 }
 
-/* Ternary blocks with a scale each: Q2_0, PQ2_0 and PTQ1_0. */
+/* Binary or ternary blocks with a scale each: Q1_0, Q2_0, PQ2_0 and PTQ1_0. */
 static inline gboolean
 tern_type_is_scaled (const TernTypeInfo *type)
 {
-  return type->type == TERN_TYPE_Q2_0 || type->type == TERN_TYPE_PQ2_0 || type->type == TERN_TYPE_PTQ1_0;
+  return type->type == TERN_TYPE_Q1_0 || type->type == TERN_TYPE_Q2_0 || type->type == TERN_TYPE_PQ2_0
+      || type->type == TERN_TYPE_PTQ1_0;
 }
 
 /* Bytes of a tensor of these dims, tail included; 0 for one without values. FALSE when that is not below 2^63. */

@@ -105,6 +105,16 @@ def contents():
           and str(plan["state"]) in out and "total" in out and len(out) < 20000, "inspect as text says the same, arrays shortened")
 
 
+def policies():
+    """How the inputs of a language model's matrices are rounded, as it names it."""
+    for name, said in ("families/bitnet-w1a8", "w1a8"), ("families/lfm2-v2", "v2:64"), ("lfm2/lfm2-tq2_0", "int8"):
+        code, out, error = tern("inspect", "--json", DATA / f"{name}.gguf")
+        point(code == 0 and json.loads(out)["activations"] == said, f"json: activations {said}", code, error)
+        code, out, error = tern("inspect", DATA / f"{name}.gguf")
+        found = re.search(r"^activations\n  (\S+) ", out, re.M)
+        point(code == 0 and (found[1] if found else "int8") == said, f"text: activations {said}", code, out, error)
+
+
 def cannot_run(folder):
     """A type that nothing multiplies yet, whose blocks are as long as TQ2_0's: all is shown but the plan."""
     name = b"blk.0.ffn_gate.weight"
@@ -165,6 +175,7 @@ with tempfile.TemporaryDirectory() as temporary:
     frame()
     levels()
     contents()
+    policies()
     cannot_run(pathlib.Path(temporary))
     vision()
     action()

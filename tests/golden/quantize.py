@@ -122,13 +122,31 @@ def refuses(folder):
     point(types.get("blk.0.ffn_down.weight") == "TQ2_0", "--force-ternary", code, error)
     out.unlink()
     # Blocks with a scale each take any values.
-    for kind, bits in ("Q2_0", 2.25), ("PQ2_0", 2.125), ("PTQ1_0", 1.75):
+    for kind, bits in ("Q1_0", 1.125), ("Q2_0", 2.25), ("PQ2_0", 2.125), ("PTQ1_0", 1.75):
         code, text, error = tern("quantize", wide, out, "--type", kind)
         found = {t["name"]: t for t in inspect(out)["tensors"]} if code == 0 else {}
         down = found.get("blk.0.ffn_down.weight", {"type": None, "bytes": 0, "shape": [1, 1]})
         point(down["type"] == kind and down["bytes"] * 8 == bits * down["shape"][0] * down["shape"][1]
               and found["token_embd.weight"]["type"] in ("Q8_0", "F16"), kind, code, error)
         out.unlink()
+
+    # Binary weights and policies of activations: what the file says afterwards.
+    code, text, error = tern("quantize", wide, out, "--type", "Q1_0", "--force-binary")
+    keys = inspect(out)["keys"] if code == 0 else {}
+    point(keys.get("tern.activations") == "w1a8" and keys["general.file_type"] == 40, "--force-binary: the file says so", code,
+          error)
+    again = empty / "again.gguf"
+    code, text, error = tern("quantize", out, again, "--type", "Q8_0", "--activations", "v2-a8:32")
+    keys = inspect(again)["keys"] if code == 0 else {}
+    point((keys.get("tern.activations"), keys.get("tern.activations.block")) == ("v2-a8", 32), "--activations replaces it", code,
+          error)
+    again.unlink(missing_ok=True)
+    out.unlink()
+    for options, said in ((("--type", "TQ2_0", "--force-binary"), "Q1_0"), (("--type", "Q8_0", "--activations", "a4"), "\"a4\""),
+                          (("--type", "Q8_0", "--activations", "v2:48"), "v2:48"),
+                          (("--type", "Q1_0", "--force-binary", "--activations", "v2"), "v2")):
+        code, text, error = tern("quantize", PLAIN, out, *options)
+        point(code == 2 and said in error and not out.exists(), " ".join(options), code, error)
 
     data = bytearray(PLAIN.read_bytes())
     tensor = next(t for t in inspect(PLAIN)["tensors"] if t["name"] == "blk.1.ffn_up.weight")

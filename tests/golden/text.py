@@ -111,6 +111,28 @@ def check_forms(folder):
               "refused: " + " ".join(getattr(a, "name", str(a)) for a in args), done)
 
 
+def check_policies(folder):
+    """Other ways of rounding than the file's, forced on it; those that cannot be."""
+    ids = ids_of(MODEL)[:12]
+    plain, exact = rows(folder, ids, "int8"), rows(folder, ids)
+    for mode, most in ("a4.8", 1), ("v2", 1), ("v2:64", 1), ("v2-a8", 1e-2), ("w1a8", 4):
+        found = rows(folder, ids, mode)
+        error = (sum((a - b) ** 2 for x, y in zip(found, exact) for a, b in zip(x, y))
+                 / sum(b * b for y in exact for b in y))
+        point(found != plain and 0 < error < most, f"--activations {mode}", error)
+    turned = DATA / "families" / "lfm2-v2.gguf"
+    for model, mode, status, words in ((MODEL, "a4", 2, (b"--activations", b'"a4"')), (MODEL, "v2:48", 2, (b"v2:48",)),
+                                       (MODEL, "v2:1024", 1, (b"blk.0.shortconv.out_proj.weight", b"1024", b"256")),
+                                       (turned, "int8", 2, (b"lfm2-v2.gguf", b"tern.activations", b"found int8")),
+                                       (DATA / "ssm" / "mamba-odd-f32.gguf", "a4.8", 1, (b"a4.8", b"mamba1"))):
+        done = run("logits", "--model", model, "--tokens", folder / "ids", "--greedy", 1, "--activations", mode)
+        point(done.returncode == status and all(w in done.stderr for w in words) and not done.stdout,
+              f"refused: {model.name} with --activations {mode}", done)
+    (folder / "ids").write_text("1 2 3 200")    # of a smaller vocabulary
+    done = run("logits", "--model", turned, "--tokens", folder / "ids", "--greedy", 1, "--activations", "v2-a8")
+    point(done.returncode == 0, "v2 in its first stage's eight bits", done)
+
+
 def main():
     if not MODEL.exists() or not VOCABULARY.exists():
         print(f"1..0 # SKIP {MODEL} or {VOCABULARY} is not there")
@@ -159,6 +181,7 @@ def main():
         point(run("perplexity", "--model", MODEL).returncode == 2, "no text")
         point(run("perplexity", "--model", MODEL, "--context", 1, folder / "text").returncode == 2, "a context of one token")
 
+        check_policies(folder)
         check_labels(folder)
         check_forms(folder)
         plain, eos = ids_of(VOCABULARY, "--no-bos"), with_last_token(folder)

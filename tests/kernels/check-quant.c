@@ -7,16 +7,19 @@
 
 static const guint sizes[] = { 0, 1, 7, 31, 128, 513, 4096 };
 
+/* Both quantisers of whole rows have one signature. */
+typedef TERN_DECL_QUANT_I8 ((*QuantRow));
+
 static void
-same_i8 (const TernKernels *ref, const TernKernels *k, const float *x, gsize n)
+same_rows (QuantRow ref, QuantRow k, const float *x, gsize n)
 {
   gsize padded = (n + TERN_T2_COLS - 1) / TERN_T2_COLS * TERN_T2_COLS;
   gint8 *got = check_buffer (SLOT_Y, padded), *want = check_buffer (SLOT_Y2, padded);
   float scale, want_scale;
   gint32 sum, want_sum;
 
-  ref->quant_i8 (want, &want_scale, &want_sum, x, n);
-  k->quant_i8 (got, &scale, &sum, x, n);
+  ref (want, &want_scale, &want_sum, x, n);
+  k (got, &scale, &sum, x, n);
   if (memcmp (got, want, padded))
     check_fail ("other values");
   check_equal (&scale, &want_scale, 1);
@@ -26,7 +29,7 @@ same_i8 (const TernKernels *ref, const TernKernels *k, const float *x, gsize n)
 }
 
 static void
-i8_check (const TernKernels *ref, const TernKernels *k)
+rows_check (const char *name, QuantRow ref, QuantRow k)
 {
   guint i, repeat;
 
@@ -34,7 +37,7 @@ i8_check (const TernKernels *ref, const TernKernels *k)
     for (repeat = 0; repeat < 12; repeat++) {
       float *x;
 
-      check_case ("quant_i8 n=%u repeat=%u", sizes[i], repeat);
+      check_case ("%s n=%u repeat=%u", name, sizes[i], repeat);
       x = check_buffer (SLOT_X, sizes[i] * sizeof (float));
       check_floats (x, sizes[i], repeat < 6 ? 1 : 1e6f);
       if (repeat == 1)
@@ -47,9 +50,64 @@ i8_check (const TernKernels *ref, const TernKernels *k)
         for (j = 0; j < sizes[i]; j++)
           x[j] = x[j] == 127 ? 127 : (float) ((gint) check_below (253) - 126) + 0.5f * check_below (2);
       }
-      same_i8 (ref, k, x, sizes[i]);
+      same_rows (ref, k, x, sizes[i]);
     }
   }
+}
+
+static void
+i8_check (const TernKernels *ref, const TernKernels *k)
+{
+  rows_check ("quant_i8", ref->quant_i8, k->quant_i8);
+}
+
+static void
+i4_check (const TernKernels *ref, const TernKernels *k)
+{
+  rows_check ("quant_i4", ref->quant_i4, k->quant_i4);
+}
+
+/* The case worked by hand in the papers' formula: mean 15/16, root 7 / mean = 2.8221; then ties, in double, and the ends. */
+static void
+i4_truth (const TernKernels *ref)
+{
+  static const float worked[] = { 1, -0.5f, 0.25f, 2 }, flat[] = { 1e-7f, -1e-7f };
+  static const gint8 expected[] = { 3, -1, 1, 6 };
+  gint8 q[5 * TERN_T2_COLS];
+  float x[513], scale;
+  gint32 sum, total = 0;
+  double mean = 0;
+  guint i, ends[2] = { 0, 0 };
+
+  check_case ("quant_i4 worked");
+  ref->quant_i4 (q, &scale, &sum, worked, G_N_ELEMENTS (worked));
+  if (memcmp (q, expected, sizeof expected) || sum != 9 || fabs (scale - 0.9375 / sqrt (7)) > 1e-7)
+    check_fail ("found %d %d %d %d times %g", q[0], q[1], q[2], q[3], scale);
+  ref->quant_i4 (q, &scale, &sum, flat, G_N_ELEMENTS (flat));
+  if (q[0] != 0 || q[1] != 0 || fabs (scale - 1e-5 / sqrt (7)) > 1e-11)
+    check_fail ("the least mean: found %d %d times %g", q[0], q[1], scale);
+
+  check_case ("quant_i4 formula");
+  check_floats (x, 513, 3);
+  for (i = 0; i < 513; i++)
+    mean += fabs (x[i]) / 513;
+  x[7] = (float) (100 * mean);
+  x[8] = (float) (-100 * mean);
+  for (i = 0, mean = 0; i < 513; i++)
+    mean += fabs (x[i]) / 513;
+  ref->quant_i4 (q, &scale, &sum, x, 513);
+  for (i = 0; i < 640; i++) {
+    double v = i < 513 ? CLAMP (x[i] * sqrt (7) / mean, -8, 7) : 0;
+
+    if (fabs (q[i] - v) > 0.5 + 1e-4)
+      check_fail ("[%u]: %g became %d", i, v, q[i]);
+    ends[0] += q[i] == -8;
+    ends[1] += q[i] == 7;
+    total += q[i];
+  }
+  if (!ends[0] || !ends[1] || fabs (scale * sqrt (7) / mean - 1) > 1e-6 || sum != total)
+    check_fail ("scale %g, sum %d", scale, sum);
+  i4_check (ref, ref);
 }
 
 /* By the published formula, in double, away from ties; then ties by hand. */
@@ -190,6 +248,16 @@ run_i8 (const TernKernels *k, void *data)
 }
 
 static void
+run_i4 (const TernKernels *k, void *data)
+{
+  static gint8 q[2048];
+  float scale;
+  gint32 sum;
+
+  k->quant_i4 (q, &scale, &sum, data, 2048);
+}
+
+static void
 run_q8 (const TernKernels *k, void *data)
 {
   static TernQ8Block q[2048 / 32];
@@ -209,10 +277,12 @@ bench_quant (const char *what, BenchRun run)
 }
 
 static void i8_bench (void) { bench_quant ("quant_i8 n=2048", run_i8); }
+static void i4_bench (void) { bench_quant ("quant_i4 n=2048", run_i4); }
 static void q8_bench (void) { bench_quant ("quant_q8 n=2048", run_q8); }
 
 const Kernel quant_kernels[] = {
   { "quant_i8", i8_truth, i8_check, i8_bench },
+  { "quant_i4", i4_truth, i4_check, i4_bench },
   { "quant_q8", q8_truth, q8_check, q8_bench },
   { NULL }
 };

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Writes data/quantize-vectors.bin: rows of floats and what other quantisers make of them: PyPI gguf (gguf.quants)
-where the blocks must be equal, ggml (in the wheel xllamacpp) where the error must be comparable; for Q2_0, PQ2_0 and PTQ1_0 the
+where the blocks must be equal, ggml (in the wheel xllamacpp) where the error must be comparable; for Q1_0 ggml's rule (signs, the mean
+magnitude of a block summed in order, as f32), for Q2_0, PQ2_0 and PTQ1_0 the
 best scale of each block by trying every number of nonzero values (TWN, arXiv:1605.04711), in numpy. Needed only to make
 the file anew.
 
@@ -93,6 +94,14 @@ def scaled(record):
             record(kind, row, b"".join(best_block(x, pack) for x in row.reshape(-1, block)))
 
 
+def binary(record):
+    own = np.random.default_rng(20256)
+    for row in own.normal(0, 0.05, 512), own.laplace(0, 0.02, 512), np.repeat([.03, -.03, 0., -2.], 128):
+        row = row.astype("<f4")
+        record(41, row, b"".join(np.float16(np.cumsum(np.abs(x), dtype="f4")[-1] / np.float32(128)).tobytes()
+                                 + np.packbits(x >= 0, bitorder="little").tobytes() for x in row.reshape(-1, 128)))
+
+
 with open(sys.argv[2], "wb") as out:
     def record(kind, row, data):
         out.write(struct.pack("<III", kind, row.size, len(data)) + row.tobytes() + data)
@@ -108,3 +117,4 @@ with open(sys.argv[2], "wb") as out:
         for kind in Type.TQ1_0, Type.TQ2_0:
             record(kind, row, quants.quantize(row.reshape(1, -1), kind).tobytes())
     scaled(record)
+    binary(record)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Writes data/type-vectors.bin: blocks of every type that Tern converts, and their values by an implementation that is
-not ours: PyPI gguf (gguf.quants), and for I2_S, IQ1_BN, IQ2_BN, Q2_0, PQ2_0 and PTQ1_0, which it does not know, packers
+not ours: PyPI gguf (gguf.quants), and for I2_S, IQ1_BN, IQ2_BN, Q1_0, Q2_0, PQ2_0 and PTQ1_0, which it does not know, packers
 that were written here from the description of the formats (values -> bytes; Tern goes the other way). Needed only to make the file anew.
 
 usage: make-type-vectors.py OUT          (with numpy and gguf 0.19 installed)
@@ -142,6 +142,15 @@ def scaled_rows():
     yield 143, digits * np.repeat(scales[:digits.size // 128], 128).reshape(digits.shape), pack_ptq1_0(digits, scales)
 
 
+def binary_rows():
+    """Blocks of 128 of an f16 scale and a sign a bit, the first value in the lowest one."""
+    own = np.random.default_rng(20255)
+    bits = own.integers(0, 2, (BLOCKS, 256))
+    scales = np.float16([6e-8, -1e-5, .5, 1000, .03, -.02])
+    data = b"".join(d.tobytes() + np.packbits(row, bitorder="little").tobytes() for row, d in zip(bits.reshape(-1, 128), scales))
+    yield 41, (2 * bits - 1) * np.repeat(scales.astype("f4"), 128).reshape(bits.shape), data
+
+
 with open(sys.argv[1], "wb") as out:
     def record(kind, values, data):
         values = values.astype("<f4")
@@ -150,6 +159,6 @@ with open(sys.argv[1], "wb") as out:
     for kind, make in MAKE.items():
         blocks = np.ascontiguousarray(make(kind))
         record(kind, quants.dequantize(blocks, kind), blocks.tobytes())
-    for rows in ternary_rows, scaled_rows:
+    for rows in ternary_rows, scaled_rows, binary_rows:
         for kind, values, data in rows():
             record(kind, values, data)

@@ -13,7 +13,7 @@
 static const guint32 types[] = { TERN_TYPE_F32, TERN_TYPE_F16, TERN_TYPE_BF16, TERN_TYPE_Q8_0, TERN_TYPE_Q4_0,
   TERN_TYPE_Q4_1, TERN_TYPE_Q5_0, TERN_TYPE_Q5_1, TERN_TYPE_Q2_K, TERN_TYPE_Q3_K, TERN_TYPE_Q4_K, TERN_TYPE_Q5_K,
   TERN_TYPE_Q6_K, TERN_TYPE_IQ4_NL, TERN_TYPE_IQ4_XS, TERN_TYPE_TQ1_0, TERN_TYPE_TQ2_0, TERN_TYPE_I2_S,
-  TERN_TYPE_IQ1_BN, TERN_TYPE_IQ2_BN, TERN_TYPE_Q2_0, TERN_TYPE_PQ2_0, TERN_TYPE_PTQ1_0 };
+  TERN_TYPE_IQ1_BN, TERN_TYPE_IQ2_BN, TERN_TYPE_Q1_0, TERN_TYPE_Q2_0, TERN_TYPE_PQ2_0, TERN_TYPE_PTQ1_0 };
 
 static float
 noise (GRand *rand)
@@ -271,6 +271,7 @@ expected_form (guint32 id)
     case TERN_TYPE_IQ1_BN:
     case TERN_TYPE_IQ2_BN:
       return TERN_FORM_T2;
+    case TERN_TYPE_Q1_0:
     case TERN_TYPE_Q2_0:
     case TERN_TYPE_PQ2_0:
     case TERN_TYPE_PTQ1_0:
@@ -321,7 +322,7 @@ test_level (gconstpointer data)
   } odd_groups[] = {
     { TERN_TYPE_I2_S, 128 }, { TERN_TYPE_I2_S, 384 }, { TERN_TYPE_IQ1_BN, 64 }, { TERN_TYPE_IQ1_BN, 320 },
     { TERN_TYPE_IQ2_BN, 64 }, { TERN_TYPE_IQ2_BN, 448 }, { TERN_TYPE_Q2_0, 64 }, { TERN_TYPE_Q2_0, 448 },
-    { TERN_TYPE_PQ2_0, 128 }, { TERN_TYPE_PQ2_0, 384 }, { TERN_TYPE_PTQ1_0, 384 },
+    { TERN_TYPE_Q1_0, 128 }, { TERN_TYPE_Q1_0, 640 }, { TERN_TYPE_PQ2_0, 128 }, { TERN_TYPE_PQ2_0, 384 }, { TERN_TYPE_PTQ1_0, 384 },
   };
   g_autoptr (GError) error = NULL;
   TernKernels kernels;
@@ -741,7 +742,7 @@ check_rotated (const Setup *s, guint32 id, const TernRotation *rotation)
 static void
 test_rotated (void)
 {
-  static const guint32 ids[] = { TERN_TYPE_F32, TERN_TYPE_F16, TERN_TYPE_Q8_0, TERN_TYPE_TQ2_0, TERN_TYPE_Q2_0,
+  static const guint32 ids[] = { TERN_TYPE_F32, TERN_TYPE_F16, TERN_TYPE_Q8_0, TERN_TYPE_TQ2_0, TERN_TYPE_Q1_0, TERN_TYPE_Q2_0,
     TERN_TYPE_PQ2_0, TERN_TYPE_PTQ1_0 };
   g_autofree float *signs = g_new (float, 768);
   const TernRotation rotations[] = { { 768, 64, NULL, 0, 0 }, { 768, 256, signs, 0, 0 }, { 768, 1, signs, 0, 0 },

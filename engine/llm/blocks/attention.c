@@ -207,6 +207,7 @@ static const TernBlockClass attention_class = {
   .free = attention_free,
   .linears = attention_linears,
   .in_turn = TRUE,
+  .rounds = TRUE,
   .owned = attention_owned,
   .page = attention_page,
   .work = attention_work,

@@ -165,6 +165,7 @@ static const TernBlockClass ffn_class = {
   .free = ffn_free,
   .linears = ffn_linears,
   .in_turn = TRUE,
+  .rounds = TRUE,
   .owned = ffn_owned,
   .work = ffn_work,
   .eval = ffn_eval,

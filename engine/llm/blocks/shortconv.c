@@ -115,6 +115,7 @@ static const TernBlockClass shortconv_class = {
   .free = shortconv_free,
   .linears = shortconv_linears,
   .in_turn = TRUE,
+  .rounds = TRUE,
   .owned = shortconv_owned,
   .state = shortconv_state,
   .work = shortconv_work,
