@@ -151,7 +151,7 @@ check_options (const Options *o, Caption *c, guint *threads)
     return wrong ("--memory-tokens", "--memory stream with it", "%d alone", o->memory_tokens);
   if (o->kv) {
     if (!tern_kv_parse (o->kv, &kv))
-      return wrong ("--kv", "auto, f32, f16 or int8", "%s", o->kv);
+      return wrong ("--kv", TERN_KV_NAMES, "%s", o->kv);
     p->kv_type = (TernCacheType) kv;
   }
   if (o->window != NOT_GIVEN) {
@@ -316,7 +316,7 @@ tern_tool_caption (int argc, char **argv)
         "again, in levels of 255 (4)", "LEVELS" },
     { "reuse-refresh", 0, 0, G_OPTION_ARG_INT, &o.reuse_refresh, "Every N-th frame is computed whole; 0 is never (16)",
         "N" },
-    { "kv", 0, 0, G_OPTION_ARG_STRING, &o.kv, "Keys and values are kept as auto (default), f32, f16 or int8", "TYPE" },
+    { "kv", 0, 0, G_OPTION_ARG_STRING, &o.kv, "Keys and values are kept as " TERN_KV_NAMES " (auto)", "TYPE" },
     { "memory", 0, 0, G_OPTION_ARG_STRING, &o.memory, "Frames of video are read window by window (default), or as one stream, "
         "of which what matters is remembered", "window|stream" },
     { "memory-tokens", 0, 0, G_OPTION_ARG_INT, &o.memory_tokens, "Tokens that are remembered (4096, or what the model has room "
