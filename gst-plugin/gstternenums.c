@@ -61,7 +61,10 @@ DEFINE_ENUM (gst_tern_kv_type_get_type, "GstTernKvType",
     {TERN_CACHE_AUTO, "f32 for up to 1024 tokens, f16 for more", "auto"},
     {TERN_CACHE_F32, "32-bit floats", "f32"},
     {TERN_CACHE_F16, "16-bit floats", "f16"},
-    {TERN_CACHE_INT8, "8-bit integers with scales", "int8"})
+    {TERN_CACHE_INT8, "8-bit integers with scales", "int8"},
+    {TERN_CACHE_INT8_ROTATED, "The same, rotated before", "int8-rotated"},
+    {TERN_CACHE_INT4, "4-bit integers with scales", "int4"},
+    {TERN_CACHE_INT4_ROTATED, "The same, rotated before", "int4-rotated"})
 
 DEFINE_ENUM (gst_tern_memory_get_type, "GstTernMemory",
     {TERN_MEMORY_WINDOW, "A window is forgotten with its answer", "window"},

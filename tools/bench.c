@@ -421,7 +421,7 @@ bench_main (const Options *o)
   if (status != TERN_TOOL_DONE)
     return status;
   if (o->kv && !tern_kv_parse (o->kv, &bench.plan.kv))
-    return tern_tool_usage ("--kv: expected auto, f32, f16 or int8, found %s", o->kv);
+    return tern_tool_usage ("--kv: expected " TERN_KV_NAMES ", found %s", o->kv);
   if (o->activations && !tern_policy_parse (o->activations, &bench.plan.policy, &error))
     return tern_tool_usage ("--activations: %s", error->message);
   bench.figures = g_ptr_array_new_with_free_func ((GDestroyNotify) tern_figure_free);
@@ -446,7 +446,7 @@ tern_tool_bench (int argc, char **argv)
     { "depth", 0, 0, G_OPTION_ARG_INT, &o.depth, "... and said after N others (2048, or what fits); 0 = leave out",
         "N" },
     { "sessions", 0, 0, G_OPTION_ARG_INT, &o.sessions, "... and said by N timelines together, at that depth", "N" },
-    { "kv", 0, 0, G_OPTION_ARG_STRING, &o.kv, "Keys and values as auto, f32, f16 or int8", "TYPE" },
+    { "kv", 0, 0, G_OPTION_ARG_STRING, &o.kv, "Keys and values as " TERN_KV_NAMES, "TYPE" },
     { "activations", 0, 0, G_OPTION_ARG_STRING, &o.activations, "How inputs of matrices are rounded, instead of as the file says: "
         "int8, w1a8, a4.8, v2[:BLOCK] or v2-a8[:BLOCK]", "MODE" },
     { "threads", 0, 0, G_OPTION_ARG_INT, &o.threads, "Threads; 0 = all cores", "N" },

@@ -152,7 +152,7 @@ check_options (const Options *o, Caption *c, guint *threads)
     return wrong ("--memory-tokens", "--memory stream with it", "%d alone", o->memory_tokens);
   if (o->kv) {
     if (!tern_kv_parse (o->kv, &kv))
-      return wrong ("--kv", "auto, f32, f16 or int8", "%s", o->kv);
+      return wrong ("--kv", TERN_KV_NAMES, "%s", o->kv);
     p->kv_type = (TernCacheType) kv;
   }
   if (o->activations && !g_str_equal (o->activations, "f32") && !tern_policy_parse (o->activations, &policy, &error)) {
@@ -324,7 +324,7 @@ tern_tool_caption (int argc, char **argv)
         "again, in levels of 255 (4)", "LEVELS" },
     { "reuse-refresh", 0, 0, G_OPTION_ARG_INT, &o.reuse_refresh, "Every N-th frame is computed whole; 0 is never (16)",
         "N" },
-    { "kv", 0, 0, G_OPTION_ARG_STRING, &o.kv, "Keys and values are kept as auto (default), f32, f16 or int8", "TYPE" },
+    { "kv", 0, 0, G_OPTION_ARG_STRING, &o.kv, "Keys and values are kept as " TERN_KV_NAMES " (auto)", "TYPE" },
     { "activations", 0, 0, G_OPTION_ARG_STRING, &o.activations, "How inputs of the language model's matrices are rounded, instead of "
         "as its file says, for studies: f32 (not at all, the encoder neither), int8, w1a8, a4.8, v2[:BLOCK] or v2-a8[:BLOCK]", "MODE" },
     { "memory", 0, 0, G_OPTION_ARG_STRING, &o.memory, "Frames of video are read window by window (default), or as one stream, "

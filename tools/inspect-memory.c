@@ -120,6 +120,8 @@ plan_llm (TernMemoryPlan *plan, TernGguf *file, const TernKernels *kernels, cons
   }
   if (!params.context)
     params.context = info->context;
+  if (!tern_store_check (llm, &(TernStoreParams) { .context = params.context, .kv = params.kv }, error))
+    return FALSE;
   params.kv = tern_store_kv_type (llm, &(TernStoreParams) { .context = params.context, .kv = params.kv });
   plan->with = (TernMemoryOptions) { params.context, params.kv, threads };
 

@@ -408,7 +408,7 @@ check (gint context, gint threads, const char *kv, TernMemoryOptions *options)
   if (!tern_tool_check_threads (threads))
     return TERN_TOOL_USAGE;
   if (kv && !tern_kv_parse (kv, &options->kv))
-    return tern_tool_usage ("--kv: expected auto, f32, f16 or int8, found %s", kv);
+    return tern_tool_usage ("--kv: expected " TERN_KV_NAMES ", found %s", kv);
   options->context = context;
   options->threads = threads;
   return TERN_TOOL_DONE;
@@ -423,7 +423,7 @@ tern_tool_inspect (int argc, char **argv)
   const GOptionEntry entries[] = {
     { "json", 0, 0, G_OPTION_ARG_NONE, &json, "One JSON object, arrays in full", NULL },
     { "context", 0, 0, G_OPTION_ARG_INT, &context, "Plan the memory for N tokens; 0 = the model's own context", "N" },
-    { "kv", 0, 0, G_OPTION_ARG_STRING, &kv, "... with keys and values as auto, f32, f16 or int8", "TYPE" },
+    { "kv", 0, 0, G_OPTION_ARG_STRING, &kv, "... with keys and values as " TERN_KV_NAMES, "TYPE" },
     { "threads", 0, 0, G_OPTION_ARG_INT, &threads, "... and N threads; 0 = all cores", "N" },
     { NULL }
   };

@@ -16,7 +16,7 @@ tern_text_options_check (TernTextOptions *options, const char *subcommand)
   if (!tern_tool_check_threads (options->threads))
     return TERN_TOOL_USAGE;
   if (options->kv && !tern_kv_parse (options->kv, &kv))
-    return tern_tool_usage ("--kv: expected auto, f32, f16 or int8, found %s", options->kv);
+    return tern_tool_usage ("--kv: expected " TERN_KV_NAMES ", found %s", options->kv);
   if (!tern_text_parse_activations (options->activations_name, &options->activations, &options->policy))
     return TERN_TOOL_USAGE;
   return TERN_TOOL_DONE;

@@ -22,8 +22,8 @@ typedef struct {
 #define TERN_TEXT_OPTION_ENTRIES(o) \
   { "model", 0, 0, G_OPTION_ARG_FILENAME, &(o)->model, "Language model", "F" }, \
   { "threads", 0, 0, G_OPTION_ARG_INT, &(o)->threads, "Threads; 0 = all cores", "N" }, \
-  { "kv", 0, 0, G_OPTION_ARG_STRING, &(o)->kv, "Keys and values are kept as f32, f16, int8 or auto (f32 for up to 1024 " \
-      "tokens and with float activations, else f16)", "TYPE" }, \
+  { "kv", 0, 0, G_OPTION_ARG_STRING, &(o)->kv, "Keys and values are kept as " TERN_KV_NAMES " (auto: f32 for up to " \
+      "1024 tokens and with float activations, else f16)", "TYPE" }, \
   { "activations", 0, 0, G_OPTION_ARG_STRING, &(o)->activations_name, "How inputs of matrices are rounded, instead of as the file " \
       "says: " TERN_TOOL_ACTIVATIONS, "MODE" }
 

@@ -32,7 +32,25 @@ static TERN_DECL_GEMM_F32 (gemm_f32_c)
   }
 }
 
-typedef enum { F32, F16, BF16, I8 } Kind;
+typedef enum { F32, F16, BF16, I8, I4 } Kind;
+
+/* Digit @at of an int4 row, less the middle one. */
+static inline float
+digit (const guint8 *row, gsize at)
+{
+  guint8 both = row[at / TERN_I4_GROUP * (TERN_I4_GROUP / 2) + at % 16];
+
+  return (float) (at % TERN_I4_GROUP < 16 ? both & 15 : both >> 4) - 7.5f;
+}
+
+/* Row @r of rows @ld values (int4: bytes) apart. */
+static inline const void *
+row_at (const void *rows, gsize r, gsize ld, Kind kind)
+{
+  static const guint8 bytes[] = { [F32] = 4, [F16] = 2, [BF16] = 2, [I8] = 1, [I4] = 1 };
+
+  return (const guint8 *) rows + r * ld * bytes[kind];
+}
 
 static void
 expand (float *dst, const void *src, gsize at, gsize n, Kind kind)
@@ -44,6 +62,8 @@ expand (float *dst, const void *src, gsize at, gsize n, Kind kind)
       dst[i] = tern_f16_to_f32 (((const guint16 *) src)[at + i]);
     else if (kind == BF16)
       dst[i] = tern_bf16_to_f32 (((const guint16 *) src)[at + i]);
+    else if (kind == I4)
+      dst[i] = digit (src, at + i);
     else
       dst[i] = ((const gint8 *) src)[at + i];
   }
@@ -64,7 +84,7 @@ narrow_product (float *y, gsize ldy, const void *w, gsize ldw, gsize rows, gsize
     for (c = 0; c < cols; c += PART) {
       gsize part = MIN (PART, cols - c);
 
-      expand (row, w, r * ldw + c, part, kind);
+      expand (row, row_at (w, r, ldw, kind), c, part, kind);
       for (t = 0; t < n; t++)
         y[t * ldy + r] += dot_f32 (row, x + t * ldx + c, part);
     }
@@ -81,18 +101,31 @@ static TERN_DECL_GEMM_BF16 (gemm_bf16_c)
   narrow_product (y, ldy, w, ldw, rows, cols, x, ldx, n, BF16);
 }
 
-static TERN_DECL_GEMM_I8ROW (gemm_i8row_c)
+/* Times the scales of the rows. */
+static void
+scale_rows (float *y, gsize ldy, const float *scale, gsize lds, gsize rows, gsize n)
 {
   gsize r, t;
 
-  narrow_product (y, ldy, w, ldw, rows, cols, x, ldx, n, I8);
   for (t = 0; t < n; t++) {
     for (r = 0; r < rows; r++)
       y[t * ldy + r] *= scale[r * lds];
   }
 }
 
-/* Adds values from index @at of @b, times their row's weight. */
+static TERN_DECL_GEMM_I8ROW (gemm_i8row_c)
+{
+  narrow_product (y, ldy, w, ldw, rows, cols, x, ldx, n, I8);
+  scale_rows (y, ldy, scale, lds, rows, n);
+}
+
+static TERN_DECL_GEMM_I4ROW (gemm_i4row_c)
+{
+  narrow_product (y, ldy, w, ldw, rows, cols, x, ldx, n, I4);
+  scale_rows (y, ldy, scale, lds, rows, n);
+}
+
+/* Adds values from index @at of row @b, times their row's weight. */
 static void
 add_row (float *y, float weight, const void *b, gsize at, gsize cols, Kind kind)
 {
@@ -104,6 +137,9 @@ add_row (float *y, float weight, const void *b, gsize at, gsize cols, Kind kind)
   else if (kind == F16)
     for (c = 0; c < cols; c++)
       y[c] += weight * tern_f16_to_f32 (((const guint16 *) b)[at + c]);
+  else if (kind == I4)
+    for (c = 0; c < cols; c++)
+      y[c] += weight * digit (b, at + c);
   else
     for (c = 0; c < cols; c++)
       y[c] += weight * (float) ((const gint8 *) b)[at + c];
@@ -131,7 +167,7 @@ nn_product (float *y, gsize ldy, const float *a, gsize lda, const void *b, gsize
         if (k > 0)
           memset (sum, 0, sizeof sum);
         for (i = k; i < end; i++)
-          add_row (sum, kind == I8 ? a[i] * scale[i * lds] : a[i], b, i * ldb + c, part, kind);
+          add_row (sum, scale ? a[i] * scale[i * lds] : a[i], row_at (b, i, ldb, kind), c, part, kind);
         for (i = 0; i < part; i++)
           y[c + i] = k > 0 ? y[c + i] + sum[i] : sum[i];
       }
@@ -154,6 +190,11 @@ static TERN_DECL_GEMM_NN_I8ROW (gemm_nn_i8row_c)
   nn_product (y, ldy, a, lda, b, ldb, scale, lds, n, depth, cols, many ? TERN_NN_RUN : G_MAXSIZE, go_on, I8);
 }
 
+static TERN_DECL_GEMM_NN_I4ROW (gemm_nn_i4row_c)
+{
+  nn_product (y, ldy, a, lda, b, ldb, scale, lds, n, depth, cols, many ? TERN_NN_RUN : G_MAXSIZE, go_on, I4);
+}
+
 void
 tern_gemm_init_c (TernKernels *k)
 {
@@ -161,7 +202,9 @@ tern_gemm_init_c (TernKernels *k)
   k->gemm_f16 = gemm_f16_c;
   k->gemm_bf16 = gemm_bf16_c;
   k->gemm_i8row = gemm_i8row_c;
+  k->gemm_i4row = gemm_i4row_c;
   k->gemm_nn = gemm_nn_c;
   k->gemm_nn_f16 = gemm_nn_f16_c;
   k->gemm_nn_i8row = gemm_nn_i8row_c;
+  k->gemm_nn_i4row = gemm_nn_i4row_c;
 }

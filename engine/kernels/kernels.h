@@ -171,6 +171,19 @@ tern_t2s_bytes (gsize rows, gsize cols, guint parts)
 #define TERN_DECL_GEMM_I8ROW(fn) void fn (float *y, gsize ldy, const gint8 *w, gsize ldw, const float *scale, \
     gsize lds, gsize rows, gsize cols, const float *x, gsize ldx, gsize n, gboolean many)
 
+/* Rows of @n int4 values: groups of TERN_I4_GROUP in half as many bytes, byte i of a group with digit i below and digit i + 16
+ * above. Digits 0 to 15 are sixteen steps about zero: value = scale * (digit - 7.5). What pads the last group may be any digits. */
+#define TERN_I4_GROUP 32
+static inline gsize
+tern_i4_bytes (gsize n)
+{
+  return (n + TERN_I4_GROUP - 1) / TERN_I4_GROUP * (TERN_I4_GROUP / 2);
+}
+
+/* The product of int8 rows above for int4 rows, @ldw bytes apart, each with its scale. */
+#define TERN_DECL_GEMM_I4ROW(fn) void fn (float *y, gsize ldy, const guint8 *w, gsize ldw, const float *scale, \
+    gsize lds, gsize rows, gsize cols, const float *x, gsize ldx, gsize n, gboolean many)
+
 /* y[t * ldy + c] = sum_k a[t * lda + k] * b[k * ldb + c], k < depth, c < cols: b is summed along its rows (attention
  * probabilities times values).
  * A sum goes over k in order, in runs of TERN_NN_RUN rows of b, counted from the first of the call: a further run begins
@@ -185,6 +198,9 @@ tern_t2s_bytes (gsize rows, gsize cols, guint parts)
     gsize ldb, gsize n, gsize depth, gsize cols, gboolean many, gboolean go_on)
 /* The same with int8 rows, each with its scale: row k of b counts scale[k * lds] times. Without @many one run too. */
 #define TERN_DECL_GEMM_NN_I8ROW(fn) void fn (float *y, gsize ldy, const float *a, gsize lda, const gint8 *b, \
+    gsize ldb, const float *scale, gsize lds, gsize n, gsize depth, gsize cols, gboolean many, gboolean go_on)
+/* The same with int4 rows, @ldb bytes apart. */
+#define TERN_DECL_GEMM_NN_I4ROW(fn) void fn (float *y, gsize ldy, const float *a, gsize lda, const guint8 *b, \
     gsize ldb, const float *scale, gsize lds, gsize n, gsize depth, gsize cols, gboolean many, gboolean go_on)
 
 /* Packed matrices: rows of weights (or of keys, or columns of values) brought once into the order in which dot-product and
@@ -241,6 +257,9 @@ tern_bf16p_bytes (gsize rows, gsize cols)
 #define TERN_DECL_PACK_F16(fn) void fn (guint16 *dst, const float *x, gsize n)
 /* One int8 row of @n values as the products above take it, by the rule of quant_q8. Exact. */
 #define TERN_DECL_PACK_I8ROW(fn) void fn (gint8 *q, float *scale, const float *x, gsize n)
+/* One int4 row: scale = max|x| / 7.5, digit = round_half_even (fma (x, 7.5 / max, 7.5)) within 0 to 15; scale 0 when max < 1e-30.
+ * What pads it is as x = 0. A NaN among x makes the scale NaN and every digit 0. Exact. */
+#define TERN_DECL_PACK_I4ROW(fn) void fn (guint8 *q, float *scale, const float *x, gsize n)
 
 /* y = x * w / sqrt(mean(x^2) + eps) over @n values (arXiv:1910.07467). y may be x. Squares are summed in f32: |x| <
  * 1e18 here and in layer_norm. */
@@ -347,9 +366,11 @@ typedef struct {
   TERN_DECL_GEMM_F16 ((*gemm_f16));
   TERN_DECL_GEMM_BF16 ((*gemm_bf16));
   TERN_DECL_GEMM_I8ROW ((*gemm_i8row));
+  TERN_DECL_GEMM_I4ROW ((*gemm_i4row));
   TERN_DECL_GEMM_NN ((*gemm_nn));
   TERN_DECL_GEMM_NN_F16 ((*gemm_nn_f16));
   TERN_DECL_GEMM_NN_I8ROW ((*gemm_nn_i8row));
+  TERN_DECL_GEMM_NN_I4ROW ((*gemm_nn_i4row));
   TERN_DECL_GEMM_I8P ((*gemm_i8p));
   TERN_DECL_GEMM_BF16P ((*gemm_bf16p));
   TERN_DECL_PACK_I8P ((*pack_i8p));
@@ -358,6 +379,7 @@ typedef struct {
   gboolean bf16_units;          /* gemm_bf16p is faster than gemm_f32: it has instructions of its own */
   TERN_DECL_PACK_F16 ((*pack_f16));
   TERN_DECL_PACK_I8ROW ((*pack_i8row));
+  TERN_DECL_PACK_I4ROW ((*pack_i4row));
   TERN_DECL_RMS_NORM ((*rms_norm));
   TERN_DECL_LAYER_NORM ((*layer_norm));
   TERN_DECL_SOFTMAX ((*softmax));

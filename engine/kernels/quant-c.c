@@ -112,6 +112,31 @@ static TERN_DECL_PACK_I8ROW (pack_i8row_c)
     q[i] = isnan (max) ? -128 : round_clamped (x[i] * s);
 }
 
+/* Infinity times 0 ends at 15, as with the vector instructions. */
+static inline guint8
+digit_of (float x, float s)
+{
+  float v = fmaf (x, s, 7.5f);
+
+  v = v < 15.0f ? v : 15.0f;
+  return (guint8) lrintf (v > 0.0f ? v : 0.0f);
+}
+
+static TERN_DECL_PACK_I4ROW (pack_i4row_c)
+{
+  float max = max_magnitude (x, n), s;
+  gsize g, i;
+
+  max = max < 1e-30f ? 0.0f : max;
+  s = max == 0.0f ? 0.0f : 7.5f / max;
+  *scale = max / 7.5f;
+  memset (q, 0, tern_i4_bytes (n));
+  for (g = 0; g < n && !isnan (max); g += TERN_I4_GROUP, q += TERN_I4_GROUP / 2) {
+    for (i = 0; i < TERN_I4_GROUP; i++)
+      q[i % 16] |= digit_of (g + i < n ? x[g + i] : 0, s) << (i < 16 ? 0 : 4);
+  }
+}
+
 static TERN_DECL_PACK_F16 (pack_f16_c)
 {
   gsize i;
@@ -161,5 +186,6 @@ tern_quant_init_c (TernKernels *k)
   k->quant_q8 = quant_q8_c;
   k->hadamard = hadamard_c;
   k->pack_i8row = pack_i8row_c;
+  k->pack_i4row = pack_i4row_c;
   k->pack_f16 = pack_f16_c;
 }

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "engine/llm/model.h"
+#include "engine/llm/kvcache.h"
 
 typedef struct {
   const TernLlm *llm;
@@ -57,16 +57,7 @@ add_linear (TernLinear *linear, void *data)
 static double
 kv_bytes (const TernLlm *llm, guint n_kv, TernKvType kv)
 {
-  double values = (double) n_kv * llm->info.head_dim;
-
-  switch (kv) {
-    case TERN_KV_INT8:
-      return values + n_kv * sizeof (float);
-    case TERN_KV_F16:
-      return values * 2;
-    default:
-      return values * 4;
-  }
+  return n_kv * tern_kv_row_bytes (kv, llm->info.head_dim);
 }
 
 /* Each row looks at all before it and at itself: two products with a head's vector for each. */

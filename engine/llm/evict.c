@@ -236,7 +236,7 @@ tern_timeline_read_keys (const TernTimeline *self, guint layer, guint first, gui
   for (guint pos = first; pos < first + n; pos++) {
     angles_of (rope, -(gint) pos, scratch.angles);
     for (guint head = 0; head < cache.n_kv; head++, rows += cache.head_dim) {
-      tern_kvcache_get (&cache, TERN_KV_KEYS, head, pos, rows);
+      tern_kvcache_get (&cache, self->store->llm->kernels, TERN_KV_KEYS, head, pos, rows);
       self->store->llm->kernels->rope (rows, scratch.angles, rope->dim);
     }
   }
@@ -250,5 +250,5 @@ tern_timeline_read_values (const TernTimeline *self, guint layer, guint first, g
   g_return_if_fail (first + n <= self->table.n && cache_of (self, layer, &cache));
   for (guint pos = first; pos < first + n; pos++)
     for (guint head = 0; head < cache.n_kv; head++, rows += cache.head_dim)
-      tern_kvcache_get (&cache, TERN_KV_VALUES, head, pos, rows);
+      tern_kvcache_get (&cache, self->store->llm->kernels, TERN_KV_VALUES, head, pos, rows);
 }

@@ -3,15 +3,25 @@
 
 #include <string.h>
 
+#include "tern/error.h"
+
+/* What rows are made of. */
+typedef enum { F32, F16, I8, I4 } Form;
+
 static const struct {
   const char *name;
-  gsize bytes;                  /* of a value */
+  Form form;
+  gboolean rotated;
 } types[] = {
-  [TERN_KV_AUTO] = { "auto", 0 },
-  [TERN_KV_F32] = { "f32", sizeof (float) },
-  [TERN_KV_F16] = { "f16", sizeof (guint16) },
-  [TERN_KV_INT8] = { "int8", sizeof (gint8) },
+  [TERN_KV_AUTO] = { "auto", F32, FALSE },
+  [TERN_KV_F32] = { "f32", F32, FALSE },
+  [TERN_KV_F16] = { "f16", F16, FALSE },
+  [TERN_KV_INT8] = { "int8", I8, FALSE },
+  [TERN_KV_INT8_ROTATED] = { "int8-rotated", I8, TRUE },
+  [TERN_KV_INT4] = { "int4", I4, FALSE },
+  [TERN_KV_INT4_ROTATED] = { "int4-rotated", I4, TRUE },
 };
+G_STATIC_ASSERT (G_N_ELEMENTS (types) == TERN_KV_N_TYPES);
 
 const char *
 tern_kv_name (TernKvType type)
@@ -30,6 +40,32 @@ tern_kv_parse (const char *name, TernKvType *type)
   return FALSE;
 }
 
+/* ---- Rotation ---------------------------------------------------------------------------------------------------- */
+
+/* The largest power of two that divides it. */
+static guint
+block_of (guint head_dim)
+{
+  return head_dim & -head_dim;
+}
+
+gboolean
+tern_kv_check (TernKvType type, guint head_dim, GError **error)
+{
+  if (!types[type].rotated || block_of (head_dim) > 1)
+    return TRUE;
+  g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "keys and values as %s: expected heads of an even number of values, which "
+      "are rotated in blocks of a power of two, found %u", types[type].name, head_dim);
+  return FALSE;
+}
+
+void
+tern_kv_rotate (TernKvType type, const TernKernels *kernels, float *x, guint n, guint head_dim)
+{
+  if (types[type].rotated)
+    kernels->hadamard (x, x, NULL, (gsize) n * head_dim, block_of (head_dim), FALSE);
+}
+
 /* ---- Layout ------------------------------------------------------------------------------------------------------ */
 
 /* Keys, values, their scales: TERN_PAGE_ROWS rows of anything keep what follows aligned. */
@@ -37,16 +73,37 @@ G_STATIC_ASSERT (TERN_PAGE_ROWS % TERN_ALIGN == 0);
 
 typedef struct {
   guint8 *rows[2];              /* of TernKvPart */
-  float *scale[2];              /* NULL but of int8 rows */
+  float *scale[2];              /* NULL but of int8 and int4 rows */
 } Part;
+
+/* Bytes of a row. */
+static inline gsize
+row_bytes (TernKvType type, guint head_dim)
+{
+  static const gsize bytes[] = { [F32] = sizeof (float), [F16] = sizeof (guint16), [I8] = sizeof (gint8) };
+
+  return types[type].form == I4 ? tern_i4_bytes (head_dim) : head_dim * bytes[types[type].form];
+}
+
+static inline gboolean
+has_scales (TernKvType type)
+{
+  return types[type].form >= I8;
+}
+
+double
+tern_kv_row_bytes (TernKvType type, guint head_dim)
+{
+  return (double) row_bytes (type, head_dim) + (has_scales (type) ? sizeof (float) : 0);
+}
 
 gsize
 tern_kvcache_page_bytes (TernKvType type, guint n_kv, guint head_dim)
 {
   TernArena arena = { 0 };
 
-  tern_plan_take (&arena, 2 * (gsize) TERN_PAGE_ROWS * n_kv, head_dim, types[type].bytes);
-  if (type == TERN_KV_INT8)
+  tern_plan_take (&arena, 2 * (gsize) TERN_PAGE_ROWS * n_kv, row_bytes (type, head_dim), 1);
+  if (has_scales (type))
     tern_plan_take (&arena, 2 * (gsize) TERN_PAGE_ROWS * n_kv, sizeof (float), 1);
   return arena.used;
 }
@@ -56,10 +113,10 @@ static inline Part
 part_in (const TernKvCache *cache, guint8 *page)
 {
   guint8 *at = page + cache->at;
-  gsize rows = (gsize) TERN_PAGE_ROWS * cache->n_kv, bytes = rows * cache->head_dim * types[cache->type].bytes;
+  gsize rows = (gsize) TERN_PAGE_ROWS * cache->n_kv, bytes = rows * row_bytes (cache->type, cache->head_dim);
   float *scales = (float *) (at + 2 * bytes);
 
-  if (cache->type == TERN_KV_INT8)
+  if (has_scales (cache->type))
     return (Part) { { at, at + bytes }, { scales, scales + rows } };
   return (Part) { { at, at + bytes }, { NULL, NULL } };
 }
@@ -80,14 +137,14 @@ view (const TernKvCache *cache, TernKvPart which, guint head, guint pos)
   Part part = part_of (cache, pos);
   gsize row = (gsize) head * TERN_PAGE_ROWS + pos % TERN_PAGE_ROWS;
 
-  return (TernKvView) { cache->type, part.rows[which] + row * cache->head_dim * types[cache->type].bytes,
+  return (TernKvView) { cache->type, part.rows[which] + row * row_bytes (cache->type, cache->head_dim),
     part.scale[which] ? part.scale[which] + row : NULL };
 }
 
 static TernKvView
 skip (TernKvView view, guint n, guint head_dim)
 {
-  view.rows = (const guint8 *) view.rows + (gsize) n * head_dim * types[view.type].bytes;
+  view.rows = (const guint8 *) view.rows + n * row_bytes (view.type, head_dim);
   view.scale = view.scale ? view.scale + n : NULL;
   return view;
 }
@@ -100,25 +157,35 @@ rest_of_page (guint pos)
 
 /* ---- Rows -------------------------------------------------------------------------------------------------------- */
 
-/* Row @row of @rows and its scale from @x. */
+/* Row @row of @rows and its scale from @x, which is rotated where rows are. */
 static void
 put_row (const TernKvCache *cache, const TernKernels *kernels, void *rows, float *scale, gsize row, const float *x)
 {
-  gsize at = row * cache->head_dim;
+  void *to = (guint8 *) rows + row * row_bytes (cache->type, cache->head_dim);
 
-  if (cache->type == TERN_KV_F32)
-    memcpy ((float *) rows + at, x, cache->head_dim * sizeof (float));
-  else if (cache->type == TERN_KV_F16)
-    kernels->pack_f16 ((guint16 *) rows + at, x, cache->head_dim);
-  else
-    kernels->pack_i8row ((gint8 *) rows + at, scale + row, x, cache->head_dim);
+  switch (types[cache->type].form) {
+    case F32:
+      memcpy (to, x, cache->head_dim * sizeof (float));
+      break;
+    case F16:
+      kernels->pack_f16 (to, x, cache->head_dim);
+      break;
+    case I8:
+      kernels->pack_i8row (to, scale + row, x, cache->head_dim);
+      break;
+    case I4:
+      kernels->pack_i4row (to, scale + row, x, cache->head_dim);
+      break;
+  }
 }
 
 void
-tern_kvcache_put (const TernKvCache *cache, const TernKernels *kernels, guint pos, const float *k, const float *v)
+tern_kvcache_put (const TernKvCache *cache, const TernKernels *kernels, guint pos, float *k, float *v)
 {
   Part part = part_of (cache, pos);
 
+  tern_kv_rotate (cache->type, kernels, k, cache->n_kv, cache->head_dim);
+  tern_kv_rotate (cache->type, kernels, v, cache->n_kv, cache->head_dim);
   for (guint head = 0; head < cache->n_kv; head++) {
     gsize row = (gsize) head * TERN_PAGE_ROWS + pos % TERN_PAGE_ROWS, at = (gsize) head * cache->head_dim;
 
@@ -137,32 +204,45 @@ tern_kvcache_row (const TernKvCache *cache, TernKvPart part, guint head, guint p
   return row.rows;
 }
 
-/* Row @row of @rows as floats. */
-static void
-get_row (const TernKvCache *cache, const void *rows, const float *scale, gsize row, float *x)
+/* The value at @i of an int4 row in parts of its scale. */
+static float
+digit (const guint8 *row, guint i)
 {
-  gsize at = row * cache->head_dim;
+  guint8 both = row[i / TERN_I4_GROUP * (TERN_I4_GROUP / 2) + i % 16];
 
-  if (cache->type == TERN_KV_F32)
-    memcpy (x, (const float *) rows + at, cache->head_dim * sizeof (float));
-  for (guint i = 0; cache->type == TERN_KV_F16 && i < cache->head_dim; i++)
-    x[i] = tern_f16_to_f32 (((const guint16 *) rows)[at + i]);
-  for (guint i = 0; cache->type == TERN_KV_INT8 && i < cache->head_dim; i++)
-    x[i] = scale[row] * (float) ((const gint8 *) rows)[at + i];
+  return (float) (i % TERN_I4_GROUP < 16 ? both & 15 : both >> 4) - 7.5f;
+}
+
+/* Row @row of @rows as floats, rotated back. */
+static void
+get_row (const TernKvCache *cache, const TernKernels *kernels, const void *rows, const float *scale, gsize row, float *x)
+{
+  const void *from = (const guint8 *) rows + row * row_bytes (cache->type, cache->head_dim);
+  Form form = types[cache->type].form;
+
+  if (form == F32)
+    memcpy (x, from, cache->head_dim * sizeof (float));
+  for (guint i = 0; form == F16 && i < cache->head_dim; i++)
+    x[i] = tern_f16_to_f32 (((const guint16 *) from)[i]);
+  for (guint i = 0; form == I8 && i < cache->head_dim; i++)
+    x[i] = scale[row] * (float) ((const gint8 *) from)[i];
+  for (guint i = 0; form == I4 && i < cache->head_dim; i++)
+    x[i] = scale[row] * digit (from, i);
+  tern_kv_rotate (cache->type, kernels, x, 1, cache->head_dim);
 }
 
 void
-tern_kvcache_get (const TernKvCache *cache, TernKvPart which, guint head, guint pos, float *x)
+tern_kvcache_get (const TernKvCache *cache, const TernKernels *kernels, TernKvPart which, guint head, guint pos, float *x)
 {
   Part part = part_of (cache, pos);
 
-  get_row (cache, part.rows[which], part.scale[which], (gsize) head * TERN_PAGE_ROWS + pos % TERN_PAGE_ROWS, x);
+  get_row (cache, kernels, part.rows[which], part.scale[which], (gsize) head * TERN_PAGE_ROWS + pos % TERN_PAGE_ROWS, x);
 }
 
 static void
 move_row (const TernKvCache *cache, const Part *to, const Part *from, TernKvPart which, gsize to_row, gsize from_row)
 {
-  gsize bytes = cache->head_dim * types[cache->type].bytes;
+  gsize bytes = row_bytes (cache->type, cache->head_dim);
 
   memmove (to->rows[which] + to_row * bytes, from->rows[which] + from_row * bytes, bytes);
   if (to->scale[which])
@@ -182,8 +262,9 @@ tern_kvcache_move (const TernKvCache *cache, const TernKernels *kernels, const T
       move_row (cache, &to, &from, TERN_KV_KEYS, to_row, from_row);
       continue;
     }
-    get_row (cache, from.rows[TERN_KV_KEYS], from.scale[TERN_KV_KEYS], from_row, spare);
+    get_row (cache, kernels, from.rows[TERN_KV_KEYS], from.scale[TERN_KV_KEYS], from_row, spare);
     kernels->rope (spare, move->angles, move->dim);
+    tern_kv_rotate (cache->type, kernels, spare, 1, cache->head_dim);
     put_row (cache, kernels, to.rows[TERN_KV_KEYS], to.scale[TERN_KV_KEYS], to_row, spare);
   }
 }
@@ -193,13 +274,13 @@ tern_kvcache_move (const TernKvCache *cache, const TernKernels *kernels, const T
 gsize
 tern_kv_gather_bytes (guint n, guint head_dim)
 {
-  return tern_align_up (n * sizeof (float)) + (gsize) n * head_dim * sizeof (float);
+  return tern_align_up (n * sizeof (float)) + (gsize) n * MAX (head_dim * sizeof (float), tern_i4_bytes (head_dim));
 }
 
 TernKvView
 tern_kv_gather (void *scratch, const TernKvCache *cache, TernKvPart part, guint head, const gint32 *index, guint n)
 {
-  gsize bytes = cache->head_dim * types[cache->type].bytes;
+  gsize bytes = row_bytes (cache->type, cache->head_dim);
   float *scale = scratch;
   guint8 *rows = (guint8 *) scratch + tern_align_up (n * sizeof (float));
 
@@ -216,7 +297,7 @@ tern_kv_gather (void *scratch, const TernKvCache *cache, TernKvPart part, guint 
     if (from.scale)
       scale[i] = *from.scale;
   }
-  return (TernKvView) { cache->type, rows, cache->type == TERN_KV_INT8 ? scale : NULL };
+  return (TernKvView) { cache->type, rows, has_scales (cache->type) ? scale : NULL };
 }
 
 /* ---- Products ---------------------------------------------------------------------------------------------------- */
@@ -225,12 +306,20 @@ void
 tern_kv_dot (const TernKernels *kernels, float *y, gsize ldy, TernKvView keys, guint n_keys, guint head_dim,
     const float *x, guint n, gboolean many)
 {
-  if (keys.type == TERN_KV_F32)
-    kernels->gemm_f32 (y, ldy, keys.rows, head_dim, n_keys, head_dim, x, head_dim, n, many);
-  else if (keys.type == TERN_KV_F16)
-    kernels->gemm_f16 (y, ldy, keys.rows, head_dim, n_keys, head_dim, x, head_dim, n, many);
-  else
-    kernels->gemm_i8row (y, ldy, keys.rows, head_dim, keys.scale, 1, n_keys, head_dim, x, head_dim, n, many);
+  switch (types[keys.type].form) {
+    case F32:
+      kernels->gemm_f32 (y, ldy, keys.rows, head_dim, n_keys, head_dim, x, head_dim, n, many);
+      break;
+    case F16:
+      kernels->gemm_f16 (y, ldy, keys.rows, head_dim, n_keys, head_dim, x, head_dim, n, many);
+      break;
+    case I8:
+      kernels->gemm_i8row (y, ldy, keys.rows, head_dim, keys.scale, 1, n_keys, head_dim, x, head_dim, n, many);
+      break;
+    case I4:
+      kernels->gemm_i4row (y, ldy, keys.rows, tern_i4_bytes (head_dim), keys.scale, 1, n_keys, head_dim, x, head_dim, n, many);
+      break;
+  }
 }
 
 /* Rows that are read at once, while as many are fetched: few enough for what a core can have on its way. */
@@ -240,7 +329,7 @@ tern_kv_dot (const TernKernels *kernels, float *y, gsize ldy, TernKvView keys, g
 static guint
 at_once (const TernKvCache *cache, gboolean many)
 {
-  gsize rows = BYTES_AT_ONCE / MAX (cache->head_dim * types[cache->type].bytes, 1);
+  gsize rows = BYTES_AT_ONCE / MAX (row_bytes (cache->type, cache->head_dim), 1);
 
   return many ? TERN_PAGE_ROWS : CLAMP (rows, FEW_AT_ONCE, TERN_PAGE_ROWS);
 }
@@ -266,7 +355,7 @@ fetch (const TernKvNext *next, guint first, guint n, TernKvNext now)
   if (first >= rows || (next->part == now.part && next->head == now.head + 1 && next->pos == now.pos))
     return;
   from = view (next->cache, next->part, next->head, next->pos + first);
-  bytes = MIN (n, rows - first) * next->cache->head_dim * types[from.type].bytes;
+  bytes = MIN (n, rows - first) * row_bytes (from.type, next->cache->head_dim);
   for (gsize i = 0; i < bytes; i += TERN_ALIGN)
     __builtin_prefetch ((const guint8 *) from.rows + i);
   if (from.scale)
@@ -297,13 +386,22 @@ static void
 sum_part (const TernKernels *kernels, float *y, const float *a, gsize lda, TernKvView values, guint n, guint n_keys,
     guint head_dim, gboolean go_on, gboolean many)
 {
-  if (values.type == TERN_KV_F32)
-    kernels->gemm_nn (y, head_dim, a, lda, values.rows, head_dim, n, n_keys, head_dim, go_on);
-  else if (values.type == TERN_KV_F16)
-    kernels->gemm_nn_f16 (y, head_dim, a, lda, values.rows, head_dim, n, n_keys, head_dim, many, go_on);
-  else
-    kernels->gemm_nn_i8row (y, head_dim, a, lda, values.rows, head_dim, values.scale, 1, n, n_keys, head_dim, many,
-        go_on);
+  switch (types[values.type].form) {
+    case F32:
+      kernels->gemm_nn (y, head_dim, a, lda, values.rows, head_dim, n, n_keys, head_dim, go_on);
+      break;
+    case F16:
+      kernels->gemm_nn_f16 (y, head_dim, a, lda, values.rows, head_dim, n, n_keys, head_dim, many, go_on);
+      break;
+    case I8:
+      kernels->gemm_nn_i8row (y, head_dim, a, lda, values.rows, head_dim, values.scale, 1, n, n_keys, head_dim, many,
+          go_on);
+      break;
+    case I4:
+      kernels->gemm_nn_i4row (y, head_dim, a, lda, values.rows, tern_i4_bytes (head_dim), values.scale, 1, n, n_keys,
+          head_dim, many, go_on);
+      break;
+  }
 }
 
 void

@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Keys and values of one attention layer of one timeline, in the pages of its store. How they are stored is known here
- * alone. */
+ * alone.
+ *
+ * Rotated types hold H k and H v instead of k and v, H being the orthonormal Walsh-Hadamard matrix over the head's values, in
+ * blocks of the largest power of two that divides their number; keys after RoPE. What stands out in a few channels is spread
+ * over all of them, and rounding to few steps of the largest value costs less (QuaRot, arXiv:2404.00456 section 4). H is its own
+ * inverse and keeps products: (H q) . (H k) = q . k, so that scores are the same with queries that are rotated, and
+ * H sum p H v = sum p v, so that what attention puts out is rotated back once for each head. */
 #pragma once
 
 #include "engine/llm/model.h"
@@ -12,7 +18,8 @@ G_BEGIN_DECLS
 #define TERN_KV_RUN TERN_NN_RUN
 G_STATIC_ASSERT (TERN_KV_RUN % TERN_PAGE_ROWS == 0);
 
-/* A layer's part of a page: keys [n_kv, TERN_PAGE_ROWS, head_dim], values likewise, the scales of int8 rows. A head's rows
+/* A layer's part of a page: keys [n_kv, TERN_PAGE_ROWS, head_dim], values likewise, the scales of int8 and
+ * int4 rows. A head's rows
  * lie together: what one head reads of a page is one run of memory. */
 typedef struct {
   TernKvType type;
@@ -23,16 +30,23 @@ typedef struct {
 
 typedef enum { TERN_KV_KEYS, TERN_KV_VALUES } TernKvPart;
 
+/* UNSUPPORTED: heads of so many values cannot be stored as @type. */
+gboolean tern_kv_check (TernKvType type, guint head_dim, GError **error);
+/* Rows x [n, head_dim] of queries or of what attention puts out, there and back again; nothing where @type is not rotated. */
+void tern_kv_rotate (TernKvType type, const TernKernels *kernels, float *x, guint n, guint head_dim);
+/* Bytes of a row with its scale. */
+double tern_kv_row_bytes (TernKvType type, guint head_dim);
+
 /* Bytes of a layer's part of a page; saturates. */
 gsize tern_kvcache_page_bytes (TernKvType type, guint n_kv, guint head_dim);
-/* Position @pos, which the table holds, from rows of [n_kv, head_dim]. Threads may put different positions at the same
- * time. */
-void tern_kvcache_put (const TernKvCache *cache, const TernKernels *kernels, guint pos, const float *k, const float *v);
-/* A row [head_dim] as it is stored; *@scale (of int8 rows) may be NULL. */
+/* Position @pos, which the table holds, from rows k and v of [n_kv, head_dim], which are left as they are stored: rotated, where
+ * the type is. Threads may put different positions at the same time. */
+void tern_kvcache_put (const TernKvCache *cache, const TernKernels *kernels, guint pos, float *k, float *v);
+/* A row [head_dim] as it is stored; *@scale (of int8 and int4 rows) may be NULL. */
 const void *tern_kvcache_row (const TernKvCache *cache, TernKvPart part, guint head, guint pos, float *scale);
 
-/* The same as floats. */
-void tern_kvcache_get (const TernKvCache *cache, TernKvPart part, guint head, guint pos, float *row);
+/* The same as floats, rotated back. */
+void tern_kvcache_get (const TernKvCache *cache, const TernKernels *kernels, TernKvPart part, guint head, guint pos, float *row);
 
 /* Row @from_row of a page becomes row @to_row of another one, or of the same: all heads of it, keys turned by @angles
  * (tern_rope_angles(), NULL: as they are). */
@@ -51,7 +65,7 @@ void tern_kvcache_move (const TernKvCache *cache, const TernKernels *kernels, co
 typedef struct {
   TernKvType type;
   const void *rows;
-  const float *scale;           /* [n] of int8 rows */
+  const float *scale;           /* [n] of int8 and int4 rows */
 } TernKvView;
 
 /* The rows at positions @index [n], fetched to @scratch of tern_kv_gather_bytes (n, head_dim). */

@@ -45,7 +45,8 @@ const TernKernels *tern_llm_kernels (const TernLlm *llm);
 const TernLlmInfo *tern_llm_info (const TernLlm *llm);
 TernGguf *tern_llm_file (const TernLlm *llm);   /* borrowed */
 
-/* How keys and values are stored: per value 4 bytes, 2, or 1 and a scale for each head's row. AUTO: F32 for up to 1024
+/* How keys and values are stored: per value 4 bytes, 2, or 1 or half of one and a scale for each head's row, the latter two
+ * as they are or rotated (kvcache.h). AUTO: F32 for up to 1024
  * tokens of context, whose cache is small beside everything else, and with float activations; else F16. Rounding to F16
  * costs an NMSE of 1e-8 in the logits by itself, but behind int8 activations it moves some over a rounding step, as
  * much as 5e-4 in random models: short prompts keep the exact rule. */
@@ -54,11 +55,17 @@ typedef enum {
   TERN_KV_F32,
   TERN_KV_F16,
   TERN_KV_INT8,
+  TERN_KV_INT8_ROTATED,
+  TERN_KV_INT4,
+  TERN_KV_INT4_ROTATED,
+  TERN_KV_N_TYPES,
 } TernKvType;
 
-/* "auto", "f32", "f16", "int8"; FALSE: @name is none of them. */
+/* "auto", "f32", "f16", "int8", "int8-rotated", "int4", "int4-rotated"; FALSE: @name is none of them. */
 const char *tern_kv_name (TernKvType type);
 gboolean tern_kv_parse (const char *name, TernKvType *type);
+/* All of them, for messages. */
+#define TERN_KV_NAMES "auto, f32, f16, int8, int8-rotated, int4 or int4-rotated"
 
 /* What opening makes of the matrices that do not run from the map, in bytes. */
 typedef struct {

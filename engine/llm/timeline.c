@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "engine/llm/blocks/blocks.h"
+#include "engine/llm/kvcache.h"
 #include "engine/llm/model.h"
 #include "tern/error.h"
 
@@ -118,6 +119,20 @@ tern_store_kv_type (const TernLlm *llm, const TernStoreParams *params)
 
 /* ---- Stores ------------------------------------------------------------------------------------------------------ */
 
+gboolean
+tern_store_check (const TernLlm *llm, const TernStoreParams *params, GError **error)
+{
+  if (params->context > llm->info.context) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "context: expected at most %u tokens, which %s was made for, "
+        "found %u", llm->info.context, tern_gguf_path (llm->file), params->context);
+    return FALSE;
+  }
+  if (llm->info.n_attention == 0 || tern_kv_check (params->kv, llm->info.head_dim, error))
+    return TRUE;
+  g_prefix_error (error, "%s: ", tern_gguf_path (llm->file));
+  return FALSE;
+}
+
 TernStore *
 tern_store_new (TernLlm *llm, const TernStoreParams *params, GError **error)
 {
@@ -125,11 +140,8 @@ tern_store_new (TernLlm *llm, const TernStoreParams *params, GError **error)
   Plan plan;
 
   g_return_val_if_fail (llm->usable, NULL);
-  if (params->context > llm->info.context) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "context: expected at most %u tokens, which %s was made for, "
-        "found %u", llm->info.context, tern_gguf_path (llm->file), params->context);
+  if (!tern_store_check (llm, params, error))
     return NULL;
-  }
   self = g_new0 (TernStore, 1);
   g_atomic_ref_count_init (&self->ref_count);
   self->llm = tern_llm_ref (llm);

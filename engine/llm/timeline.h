@@ -33,7 +33,10 @@ typedef struct {
   TernActivations activations;  /* AUTO looks at it */
 } TernStoreParams;
 
-/* INVALID: a context beyond the model's; NO_SPACE. Keeps a reference on @llm. */
+/* Whether there can be such a store: INVALID: a context beyond the model's; UNSUPPORTED: heads that cannot be kept in that
+ * type. Of a plan too. */
+gboolean tern_store_check (const TernLlm *llm, const TernStoreParams *params, GError **error);
+/* The same errors, and NO_SPACE. Keeps a reference on @llm. */
 TernStore *tern_store_new (TernLlm *llm, const TernStoreParams *params, GError **error);
 TernStore *tern_store_ref (TernStore *store);
 void tern_store_unref (TernStore *store);

@@ -43,6 +43,9 @@ typedef enum {
  * @TERN_CACHE_F32: 32 bit floats
  * @TERN_CACHE_F16: 16 bit floats
  * @TERN_CACHE_INT8: a quarter of F32's memory, at a small cost in quality: docs/numbers.md
+ * @TERN_CACHE_INT8_ROTATED: the same after a Walsh-Hadamard transform of each head, for heads of an even number of values
+ * @TERN_CACHE_INT4: an eighth
+ * @TERN_CACHE_INT4_ROTATED: the same after that transform, which costs less in quality than without it
  *
  * How a session keeps the keys and values of what it has read.
  *
@@ -53,6 +56,9 @@ typedef enum {
   TERN_CACHE_F32,
   TERN_CACHE_F16,
   TERN_CACHE_INT8,
+  TERN_CACHE_INT8_ROTATED,
+  TERN_CACHE_INT4,
+  TERN_CACHE_INT4_ROTATED,
 } TernCacheType;
 
 /**

@@ -331,7 +331,7 @@ drift (TernKvType kv, guint turns, guint way)
 
 /* What evict.h says. Of F32 the cosine and sine count: 2^-24 off at most, the same way each time that the turn is the same, as
  * it is here. Once, F16 is 2^-11 of a value off at most and int8 half the 127th part of a row's largest value, which is some
- * three times its root mean square; uniform, so a root of three less; storing them at first was so, too. Many small turns are
+ * three times its root mean square, and int4 the 15th part; uniform, so a root of three less; storing them at first was so, too. Many small turns are
  * more than that: what is less than half a step is lost each time. */
 static void
 test_drift (void)
@@ -339,6 +339,8 @@ test_drift (void)
   const struct { TernKvType kv; guint turns; double bound; } kinds[] = {
     { TERN_KV_F32, 1, 1e-6 }, { TERN_KV_F32, 400, 400 / 16777216. },
     { TERN_KV_F16, 1, 2 / 2048. / sqrt (3) }, { TERN_KV_INT8, 1, 2 * 3 * .5 / 127 / sqrt (3) },
+    { TERN_KV_INT8_ROTATED, 1, 2 * 3 * .5 / 127 / sqrt (3) }, { TERN_KV_INT4, 1, 2 * 3 / 15. / sqrt (3) },
+    { TERN_KV_INT4_ROTATED, 1, 2 * 3 / 15. / sqrt (3) },
   };
   double often;
 

@@ -203,14 +203,15 @@ test_limits (Fixture *f, gconstpointer data)
 static void
 test_plan (Fixture *f, gconstpointer data)
 {
-  static const struct { TernKvType kv; guint value, row; } types[] = {
-    { TERN_KV_AUTO, 4, 0 }, { TERN_KV_F32, 4, 0 }, { TERN_KV_F16, 2, 0 }, { TERN_KV_INT8, 1, sizeof (float) }
+  static const struct { TernKvType kv; double value; guint row; } types[] = {
+    { TERN_KV_AUTO, 4, 0 }, { TERN_KV_F32, 4, 0 }, { TERN_KV_F16, 2, 0 }, { TERN_KV_INT8, 1, 4 }, { TERN_KV_INT8_ROTATED, 1, 4 },
+    { TERN_KV_INT4, .5, 4 }, { TERN_KV_INT4_ROTATED, .5, 4 }
   };
   guint kv_heads = 2;
 
   for (guint i = 0; i < G_N_ELEMENTS (types); i++) {
     TernStoreParams shorter = { .context = 64 * 32, .kv = types[i].kv }, longer = shorter;
-    gsize row = f->info->n_attention * 2 * kv_heads * (f->info->head_dim * types[i].value + types[i].row);
+    gsize row = f->info->n_attention * 2 * kv_heads * (gsize) (f->info->head_dim * types[i].value + types[i].row);
 
     if (types[i].kv == TERN_KV_AUTO)
       shorter.activations = longer.activations = TERN_ACTIVATIONS_F32;
@@ -410,7 +411,9 @@ test_policy_subset (Fixture *f, gconstpointer data)
 static void
 test_cost (Fixture *f, gconstpointer data)
 {
-  static const double bounds[] = { [TERN_KV_F32] = 1e-12, [TERN_KV_F16] = 1e-7, [TERN_KV_INT8] = 1e-4 };
+  /* Steps of int4 are 17 times those of int8. */
+  static const double bounds[] = { [TERN_KV_F32] = 1e-12, [TERN_KV_F16] = 1e-7, [TERN_KV_INT8] = 1e-4,
+    [TERN_KV_INT8_ROTATED] = 1e-4, [TERN_KV_INT4] = 17 * 17 * 1e-4, [TERN_KV_INT4_ROTATED] = 17 * 17 * 1e-4 };
   g_autoptr (TernSolo) exact = new_state_with (f, 64, TERN_ACTIVATIONS_F32, TERN_KV_F32);
   g_autoptr (TernSolo) state = new_state_with (f, 64, TERN_ACTIVATIONS_F32, f->kv);
   g_autoptr (TernSolo) pieces = new_state_with (f, 64, TERN_ACTIVATIONS_F32, f->kv);
@@ -507,6 +510,9 @@ main (int argc, char **argv)
   ADD_KV ("f32", TERN_KV_F32);
   ADD_KV ("f16", TERN_KV_F16);
   ADD_KV ("int8", TERN_KV_INT8);
+  ADD_KV ("int8-rotated", TERN_KV_INT8_ROTATED);
+  ADD_KV ("int4", TERN_KV_INT4);
+  ADD_KV ("int4-rotated", TERN_KV_INT4_ROTATED);
   ADD ("plan", test_plan);
   ADD ("kinds", test_kinds);
   ADD ("policy/scores", test_policy_scores);

@@ -310,7 +310,7 @@ run_one (Stage *stage)
 static void
 check_random (const TernKernels *kernels, gconstpointer data)
 {
-  static const TernKvType types[] = { TERN_KV_F32, TERN_KV_F16, TERN_KV_INT8 };
+  static const TernKvType types[] = { TERN_KV_F32, TERN_KV_F16, TERN_KV_INT8, TERN_KV_INT4_ROTATED };
   guint model = GPOINTER_TO_UINT (data);
 
   for (guint k = 0; k < G_N_ELEMENTS (types); k++) {

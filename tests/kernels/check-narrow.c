@@ -1,19 +1,54 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Products of f16, bfloat16 and int8 rows with floats, in both directions, and what makes such rows. */
+/* Products of f16, bfloat16, int8 and int4 rows with floats, in both directions, and what makes such rows. */
 #include <math.h>
 #include <string.h>
 
 #include "tests/kernels/shapes.h"
 
-typedef enum { F16, BF16, I8ROW } Kind;
+typedef enum { F16, BF16, I8ROW, I4ROW } Kind;
 
-/* @rows rows of @cols values, @ld apart, in the form of @kind; @wide gets their exact values. */
+/* @rows rows of @cols values, @ld apart (int4: padded, and some bytes beside), in the form of @kind; @wide gets their exact
+ * values. */
 typedef struct {
   void *data;
   float *scale;
-  gsize lds;
+  gsize ld, lds;                /* of data (int4: bytes), of scale */
   float *wide;
 } Rows;
+
+/* The scale of a row: odd ones and NaN now and then. */
+static float
+draw_scale (float *scale, gsize cols)
+{
+  check_floats (scale, 1, 1e4f);
+  if (cols && check_below (16) == 0)
+    *scale = NAN;
+  return *scale;
+}
+
+/* Digits, and anything where a row is padded. */
+static void
+make_digits (Rows *rows, gsize n_rows, gsize cols, gsize ld)
+{
+  gsize bytes, r, c;
+  guint8 *row;
+
+  rows->ld = tern_i4_bytes (cols) + ld - cols;
+  bytes = n_rows ? check_extent (n_rows, tern_i4_bytes (cols), rows->ld) : 0;
+  rows->data = check_buffer (SLOT_W, bytes);
+  for (c = 0; c < bytes; c++)
+    ((guint8 *) rows->data)[c] = check_random ();
+  for (r = 0; r < n_rows; r++) {
+    float scale = draw_scale (&rows->scale[r * rows->lds], cols);
+
+    row = (guint8 *) rows->data + r * rows->ld;
+    for (c = 0; c < cols; c++) {
+      guint8 both = row[c / 32 * 16 + c % 16];
+
+      rows->wide[r * ld + c] = (float) (scale * ((c % 32 < 16 ? both % 16 : both / 16) - 7.5));
+    }
+  }
+}
 
 static void
 make_rows (Rows *rows, Kind kind, gsize n_rows, gsize cols, gsize ld)
@@ -21,25 +56,28 @@ make_rows (Rows *rows, Kind kind, gsize n_rows, gsize cols, gsize ld)
   gsize total = n_rows ? check_extent (n_rows, cols, ld) : 0, r, c, i;
 
   rows->lds = 1 + check_below (3);
-  rows->data = check_buffer (SLOT_W, total * (kind == I8ROW ? 1 : 2));
+  rows->ld = ld;
+  if (kind != I4ROW)
+    rows->data = check_buffer (SLOT_W, total * (kind == I8ROW ? 1 : 2));
   rows->scale = check_buffer (SLOT_B, (n_rows ? check_extent (n_rows, 1, rows->lds) : 0) * sizeof (float));
   rows->wide = check_buffer (SLOT_W2, total * sizeof (float));
   check_floats (rows->wide, total, 1e4f);
   check_poison (rows->wide, total);
   if (kind == I8ROW) {
     for (r = 0; r < n_rows; r++) {
-      float *scale = &rows->scale[r * rows->lds];
+      float scale = draw_scale (&rows->scale[r * rows->lds], cols);
 
-      check_floats (scale, 1, 1e4f);
-      if (cols && check_below (16) == 0)
-        *scale = NAN;
       for (c = 0; c < cols; c++) {
         gint8 v = check_below (8) ? (gint) check_below (256) - 128 : -128;
 
         ((gint8 *) rows->data)[r * ld + c] = v;
-        rows->wide[r * ld + c] = *scale * v;
+        rows->wide[r * ld + c] = scale * v;
       }
     }
+    return;
+  }
+  if (kind == I4ROW) {
+    make_digits (rows, n_rows, cols, ld);
     return;
   }
   for (i = 0; i < total; i++) {
@@ -76,7 +114,7 @@ make_sides (Sides *sides, const Shape *s)
   check_poison (sides->x, nx);
 }
 
-/* Few float rows may be taken in 16 bits beside int8 ones: what that adds to @magnitude, in parts of which 1e-5 are allowed. */
+/* Few float rows may be taken in 16 bits beside int8 and int4 ones: what that adds to @magnitude, in parts of which 1e-5 are allowed. */
 static void
 allow_16_bits (const Shape *s, float *magnitude, const float *w, const float *x)
 {
@@ -110,9 +148,11 @@ rows_shape (const char *name, const Shape *s, const TernKernels *k, Kind kind)
       k->gemm_f16 (v.got, s->ldy, w.data, s->ldw, s->rows, s->cols, v.x, s->ldx, s->n, many);
     else if (kind == BF16)
       k->gemm_bf16 (v.got, s->ldy, w.data, s->ldw, s->rows, s->cols, v.x, s->ldx, s->n, many);
-    else
+    else if (kind == I8ROW)
       k->gemm_i8row (v.got, s->ldy, w.data, s->ldw, w.scale, w.lds, s->rows, s->cols, v.x, s->ldx, s->n, many);
-    if (kind == I8ROW && !many) {
+    else
+      k->gemm_i4row (v.got, s->ldy, w.data, w.ld, w.scale, w.lds, s->rows, s->cols, v.x, s->ldx, s->n, many);
+    if (kind >= I8ROW && !many) {
       float *wider = check_new_y (s, SLOT_STATE2);
 
       for (t = 0; t < s->n; t++)
@@ -149,8 +189,10 @@ nn_shape (const char *name, const Shape *s, const TernKernels *k, Kind kind)
   for (many = 0; many < 2; many++) {
     if (kind == F16)
       k->gemm_nn_f16 (v.got, s->ldy, v.x, s->ldx, b.data, ldb, s->n, s->cols, s->rows, many, FALSE);
-    else
+    else if (kind == I8ROW)
       k->gemm_nn_i8row (v.got, s->ldy, v.x, s->ldx, b.data, ldb, b.scale, b.lds, s->n, s->cols, s->rows, many, FALSE);
+    else
+      k->gemm_nn_i4row (v.got, s->ldy, v.x, s->ldx, b.data, b.ld, b.scale, b.lds, s->n, s->cols, s->rows, many, FALSE);
     check_product (s, v.got, v.want, v.magnitude);
   }
 }
@@ -165,6 +207,8 @@ SHAPE (gemm_bf16, rows_shape, BF16)
 SHAPE (gemm_i8row, rows_shape, I8ROW)
 SHAPE (gemm_nn_f16, nn_shape, F16)
 SHAPE (gemm_nn_i8row, nn_shape, I8ROW)
+SHAPE (gemm_i4row, rows_shape, I4ROW)
+SHAPE (gemm_nn_i4row, nn_shape, I4ROW)
 
 static const guint sizes[] = { 0, 1, 7, 31, 64, 80, 128, 513 };
 
@@ -205,6 +249,22 @@ pack_f16_truth (const TernKernels *ref)
   pack_f16_check (ref, ref);    /* tern_f32_to_f16() is tested beside quant_q8 */
 }
 
+/* A row to be packed: zeros, next to nothing, large, NaN or infinity among it. */
+static float *
+draw_row (guint n, guint repeat)
+{
+  float *x = check_buffer (SLOT_X, n * sizeof (float));
+
+  check_floats (x, n, repeat < 6 ? 1 : 1e6f);
+  if (repeat < 2)
+    memset (x, 0, n * sizeof (float));
+  if (repeat == 1 && n)
+    x[check_below (n)] = 1e-31f;        /* counts as nothing */
+  if (repeat >= 10 && n)
+    x[check_below (n)] = repeat == 10 ? NAN : INFINITY;
+  return x;
+}
+
 static void
 pack_i8row_check (const TernKernels *ref, const TernKernels *k)
 {
@@ -216,16 +276,9 @@ pack_i8row_check (const TernKernels *ref, const TernKernels *k)
       gint8 *got, *want;
 
       check_case ("pack_i8row n=%u repeat=%u", sizes[i], repeat);
-      x = check_buffer (SLOT_X, sizes[i] * sizeof (float));
+      x = draw_row (sizes[i], repeat);
       got = check_buffer (SLOT_Y, sizes[i]);
       want = check_buffer (SLOT_Y2, sizes[i]);
-      check_floats (x, sizes[i], repeat < 6 ? 1 : 1e6f);
-      if (repeat < 2)
-        memset (x, 0, sizes[i] * sizeof (float));
-      if (repeat == 1 && sizes[i])
-        x[check_below (sizes[i])] = 1e-31f;     /* counts as nothing */
-      if (repeat >= 10 && sizes[i])
-        x[check_below (sizes[i])] = repeat == 10 ? NAN : INFINITY;
       ref->pack_i8row (want, &want_scale, x, sizes[i]);
       k->pack_i8row (got, &scale, x, sizes[i]);
       check_equal (&scale, &want_scale, 1);
@@ -256,6 +309,79 @@ pack_i8row_truth (const TernKernels *ref)
   if (fabs (scale * 127.0 / max - 1) > 1e-6)
     check_fail ("scale %g of %g", scale, max);
   pack_i8row_check (ref, ref);
+}
+
+static void
+pack_i4row_check (const TernKernels *ref, const TernKernels *k)
+{
+  guint i, repeat;
+
+  for (i = 0; i < G_N_ELEMENTS (sizes); i++) {
+    for (repeat = 0; repeat < 12; repeat++) {
+      float *x, scale, want_scale;
+      guint8 *got, *want;
+
+      check_case ("pack_i4row n=%u repeat=%u", sizes[i], repeat);
+      x = draw_row (sizes[i], repeat);
+      got = check_buffer (SLOT_Y, tern_i4_bytes (sizes[i]));
+      want = check_buffer (SLOT_Y2, tern_i4_bytes (sizes[i]));
+      ref->pack_i4row (want, &want_scale, x, sizes[i]);
+      k->pack_i4row (got, &scale, x, sizes[i]);
+      check_equal (&scale, &want_scale, 1);
+      if (memcmp (got, want, tern_i4_bytes (sizes[i])))
+        check_fail ("other digits");
+      check_guards (NULL, 0, 0, 0);
+    }
+  }
+}
+
+/* Worked by hand: 7.5 is the largest, so that a step is 1, and .5 stands on the digit 8. Halves between digits go to the even
+ * one. */
+static void
+pack_i4row_worked (const TernKernels *ref)
+{
+  static const float x[] = { 7.5f, -7.5f, 0.5f, -0.5f, 0, 1, -1, 6.4f };
+  static const guint8 digits[] = { 15, 0, 8, 7, 8, 8, 6, 14 };
+  guint8 q[16];
+  float scale;
+  guint i;
+
+  check_case ("pack_i4row worked");
+  ref->pack_i4row (q, &scale, x, G_N_ELEMENTS (x));
+  if (scale != 1)
+    check_fail ("scale %g instead of 1", scale);
+  for (i = 0; i < 16; i++) {
+    guint8 want = 0x80 | (i < G_N_ELEMENTS (x) ? digits[i] : 8);
+
+    if (q[i] != want)
+      check_fail ("byte %u is %02x instead of %02x", i, q[i], want);
+  }
+}
+
+static void
+pack_i4row_truth (const TernKernels *ref)
+{
+  float x[80], scale;
+  double max = 0;
+  guint8 q[48];
+  guint i;
+
+  pack_i4row_worked (ref);
+  check_case ("pack_i4row formula");
+  check_floats (x, 80, 50);
+  ref->pack_i4row (q, &scale, x, 80);
+  for (i = 0; i < 80; i++)
+    max = MAX (max, fabs (x[i]));
+  for (i = 0; i < 80; i++) {
+    guint8 both = q[i / 32 * 16 + i % 16];
+    double back = scale * ((i % 32 < 16 ? both % 16 : both / 16) - 7.5);
+
+    if (fabs (x[i] - back) > max / 7.5 * 0.50001)
+      check_fail ("%u: %g became %g", i, x[i], back);
+  }
+  if (fabs (scale * 7.5 / max - 1) > 1e-6)
+    check_fail ("scale %g of %g", scale, max);
+  pack_i4row_check (ref, ref);
 }
 
 /* One kv head of @keys positions under @n query rows, and a matrix that is read once. */
@@ -308,6 +434,32 @@ run_gemm_nn_i8row (const TernKernels *k, void *data)
 
   k->gemm_nn_i8row (b->y, b->cols, b->x, b->rows, b->w, b->cols, b->scale, 1, b->n, b->rows, b->cols,
       b->n > 4, FALSE);
+}
+
+static void
+run_gemm_i4row (const TernKernels *k, void *data)
+{
+  Bench *b = data;
+
+  k->gemm_i4row (b->y, b->rows, b->w, tern_i4_bytes (b->cols), b->scale, 1, b->rows, b->cols, b->x, b->cols, b->n,
+      b->n > 4);
+}
+
+static void
+run_gemm_nn_i4row (const TernKernels *k, void *data)
+{
+  Bench *b = data;
+
+  k->gemm_nn_i4row (b->y, b->cols, b->x, b->rows, b->w, tern_i4_bytes (b->cols), b->scale, 1, b->n, b->rows, b->cols,
+      b->n > 4, FALSE);
+}
+
+static void
+run_pack_i4row (const TernKernels *k, void *data)
+{
+  Bench *b = data;
+
+  k->pack_i4row (b->w, b->scale, b->x, b->cols);
 }
 
 static void
@@ -372,6 +524,9 @@ static void gemm_bf16_bench (void) { bench_weights ("gemm_bf16", run_gemm_bf16);
 static void gemm_i8row_bench (void) { bench_keys ("gemm_i8row", run_gemm_i8row); }
 static void gemm_nn_f16_bench (void) { bench_keys ("gemm_nn_f16", run_gemm_nn_f16); }
 static void gemm_nn_i8row_bench (void) { bench_keys ("gemm_nn_i8row", run_gemm_nn_i8row); }
+static void gemm_i4row_bench (void) { bench_keys ("gemm_i4row", run_gemm_i4row); }
+static void gemm_nn_i4row_bench (void) { bench_keys ("gemm_nn_i4row", run_gemm_nn_i4row); }
+static void pack_i4row_bench (void) { bench_one ("pack_i4row", run_pack_i4row, 1, 2048, 1); }
 static void pack_f16_bench (void) { bench_one ("pack_f16", run_pack_f16, 1, 2048, 1); }
 static void pack_i8row_bench (void) { bench_one ("pack_i8row", run_pack_i8row, 1, 2048, 1); }
 
@@ -379,5 +534,5 @@ static void pack_i8row_bench (void) { bench_one ("pack_i8row", run_pack_i8row, 1
 
 const Kernel narrow_kernels[] = {
   KERNEL (gemm_f16), KERNEL (gemm_bf16), KERNEL (gemm_i8row), KERNEL (gemm_nn_f16), KERNEL (gemm_nn_i8row),
-  KERNEL (pack_f16), KERNEL (pack_i8row), { NULL }
+  KERNEL (gemm_i4row), KERNEL (gemm_nn_i4row), KERNEL (pack_f16), KERNEL (pack_i8row), KERNEL (pack_i4row), { NULL }
 };

@@ -56,6 +56,16 @@ run_i8row (const TernKernels *k, const Product *p, float *y, gsize ldy, gsize fi
 }
 
 static void
+run_i4row (const TernKernels *k, const Product *p, float *y, gsize ldy, gsize first, gsize n, gsize from, gsize count,
+    gboolean many)
+{
+  gsize bytes = tern_i4_bytes (p->cols);
+
+  k->gemm_i4row (y, ldy, p->w + from * bytes, bytes, p->scale + from, 1, count, p->cols, p->x + first * p->cols, p->cols, n,
+      many);
+}
+
+static void
 run_blocks (const TernKernels *k, const Product *p, float *y, gsize ldy, gsize first, gsize n, gsize from, gsize count,
     gboolean many)
 {
@@ -94,6 +104,20 @@ run_nn_i8row (const TernKernels *k, const Product *p, float *y, gsize ldy, gsize
 {
   k->gemm_nn_i8row (y, ldy, p->x + first * p->cols, p->cols, (const gint8 *) p->w + from, p->rows, p->scale, 1, n,
       p->cols, count, many, FALSE);
+}
+
+/* Columns of int4 rows cannot be cut but at groups: what comes before a cut is computed, and all of it. */
+static void
+run_nn_i4row (const TernKernels *k, const Product *p, float *y, gsize ldy, gsize first, gsize n, gsize from,
+    gsize count, gboolean many)
+{
+  gsize before = from % TERN_I4_GROUP, cols = before + count, t;
+  g_autofree float *whole = g_new (float, n * cols + 1);
+
+  k->gemm_nn_i4row (whole, cols, p->x + first * p->cols, p->cols, p->w + tern_i4_bytes (from - before),
+      tern_i4_bytes (p->rows), p->scale, 1, n, p->cols, cols, many, FALSE);
+  for (t = 0; t < n; t++)
+    memcpy (y + t * ldy, whole + t * cols + before, count * sizeof (float));
 }
 
 /* Operands whose sums depend on their order: no value of a small range, no scale of a power of two. */
@@ -157,7 +181,7 @@ fill (const Product *p, Fill how)
   }
   if (how <= BFLOATS)
     return;
-  bytes = how == BYTES ? total : how == DIGITS ? tern_t2_bytes (p->rows + TERN_TERNARY_ROWS_MAX, p->cols)
+  bytes = how == BYTES ? p->rows * tern_i4_bytes (p->cols) + p->cols * tern_i4_bytes (p->rows) + total : how == DIGITS ? tern_t2_bytes (p->rows + TERN_TERNARY_ROWS_MAX, p->cols)
       : total / tern_blocks_values (p->type) * step;
   for (i = 0; i < bytes; i++)
     p->w[i] = how == DIGITS ? check_below (3) * 0x55 : check_random ();
@@ -248,6 +272,16 @@ piece_nn_i8row (const TernKernels *k, const Product *p, float *y, gsize n, gsize
       1, n, count, p->rows, many, go_on);
 }
 
+static void
+piece_nn_i4row (const TernKernels *k, const Product *p, float *y, gsize n, gsize from, gsize count, gboolean many,
+    gboolean go_on)
+{
+  gsize bytes = tern_i4_bytes (p->rows);
+
+  k->gemm_nn_i4row (y, p->rows, p->x + from, p->cols, p->w + from * bytes, bytes, p->scale + from, 1, n, count, p->rows, many,
+      go_on);
+}
+
 /* The whole depth in one call, and in calls that go on, each of @step rows, or of any number when 0. */
 static void
 check_pieces (const char *name, Piece piece, const Product *p, const TernKernels *k, gsize n, gsize step, gboolean many)
@@ -331,10 +365,12 @@ ROWS (f32, FLOATS)
 ROWS (f16, HALVES)
 ROWS (bf16, BFLOATS)
 ROWS (i8row, BYTES)
+ROWS (i4row, BYTES)
 ROWS (t2, DIGITS)
 ROWS_NN (nn, FLOATS)
 ROWS_NN (nn_f16, HALVES)
 ROWS_NN (nn_i8row, BYTES)
+ROWS_NN (nn_i4row, BYTES)
 
 static void
 blocks_check (const TernKernels *ref, const TernKernels *k)
@@ -353,5 +389,5 @@ blocks_truth (const TernKernels *ref)
 
 const Kernel row_kernels[] = {
   KERNEL (f32), KERNEL (f16), KERNEL (bf16), KERNEL (i8row), KERNEL (t2), KERNEL (nn), KERNEL (nn_f16),
-  KERNEL (nn_i8row), KERNEL (blocks), { NULL }
+  KERNEL (nn_i8row), KERNEL (i4row), KERNEL (nn_i4row), KERNEL (blocks), { NULL }
 };

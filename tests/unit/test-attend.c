@@ -9,7 +9,8 @@
 #define CONTEXT 1120
 #define LAYER 3
 
-static const TernKvType types[] = { TERN_KV_F32, TERN_KV_F16, TERN_KV_INT8 };
+static const TernKvType types[] = { TERN_KV_F32, TERN_KV_F16, TERN_KV_INT8, TERN_KV_INT8_ROTATED, TERN_KV_INT4,
+  TERN_KV_INT4_ROTATED };
 
 /* A cache that is full, and what went into it. */
 typedef struct {
@@ -44,29 +45,79 @@ draw_rows (gsize n, guint dim, float out, GRand *random)
   return rows;
 }
 
-/* What the cache holds of value @c of position @at of kv head @g. */
-static float
-stored (const TernKvCache *cache, TernKvPart part, guint g, guint at, guint c)
+/* Blocks that rows of @type are rotated in, 1: not at all. */
+static guint
+block_of (TernKvType type, guint dim)
 {
-  float scale;
-  const void *row = tern_kvcache_row (cache, part, g, at, &scale);
+  guint block = 1;
 
-  if (cache->type == TERN_KV_F32)
-    return ((const float *) row)[c];
-  if (cache->type == TERN_KV_F16)
-    return tern_f16_to_f32 (((const guint16 *) row)[c]);
-  return ((const gint8 *) row)[c] * scale;
+  while ((type == TERN_KV_INT8_ROTATED || type == TERN_KV_INT4_ROTATED) && dim % (2 * block) == 0)
+    block *= 2;
+  return block;
+}
+
+/* Row @x [dim] times the matrices of its blocks, sum by sum. */
+static void
+rotate (TernKvType type, guint dim, const double *x, double *y)
+{
+  guint block = block_of (type, dim);
+
+  for (guint i = 0; i < dim; i++) {
+    y[i] = 0;
+    for (guint j = i / block * block; j < (i / block + 1) * block; j++)
+      y[i] += (__builtin_popcount (i % block & j % block) % 2 ? -1 : 1) * x[j] / sqrt (block);
+  }
+}
+
+/* Value @c of a row as it is stored. */
+static double
+stored (TernKvType type, const void *row, double scale, guint c)
+{
+  const guint8 *both = (const guint8 *) row + c / 32 * 16 + c % 16;
+
+  switch (type) {
+    case TERN_KV_F32:
+      return ((const float *) row)[c];
+    case TERN_KV_F16:
+      return tern_f16_to_f32 (((const guint16 *) row)[c]);
+    case TERN_KV_INT8:
+    case TERN_KV_INT8_ROTATED:
+      return ((const gint8 *) row)[c] * scale;
+    default:
+      return ((c % 32 < 16 ? *both % 16 : *both / 16) - 7.5) * scale;
+  }
+}
+
+/* What the cache holds of position @at of kv head @g, rotated back, and that it says so itself. */
+static void
+read_row (const TernKvCache *cache, TernKvPart part, guint g, guint at, float *x)
+{
+  guint dim = cache->head_dim;
+  double held[128] = { 0 }, back[128];
+  float scale, said[128];
+  const void *row = tern_kvcache_row (cache, part, g, at, &scale);
+  TernKernels kernels;
+
+  g_assert_cmpuint (dim, <=, G_N_ELEMENTS (held));
+  for (guint c = 0; c < dim; c++)
+    held[c] = stored (cache->type, row, scale, c);
+  rotate (cache->type, dim, held, back);
+  tern_kernels_init (&kernels, TERN_CPU_SCALAR);
+  tern_kvcache_get (cache, &kernels, part, g, at, said);
+  for (guint c = 0; c < dim; c++) {
+    x[c] = (float) back[c];
+    g_assert_cmpfloat (fabs (said[c] - back[c]), <=, 1e-5);
+  }
 }
 
 static float *
 stored_rows (const TernKvCache *cache, TernKvPart part)
 {
-  float *x = g_new (float, (gsize) CONTEXT * cache->n_kv * cache->head_dim), *to = x;
+  float *x = g_new (float, (gsize) CONTEXT * cache->n_kv * cache->head_dim);
 
   for (guint at = 0; at < CONTEXT; at++)
     for (guint g = 0; g < cache->n_kv; g++)
-      for (guint c = 0; c < cache->head_dim; c++)
-        *to++ = stored (cache, part, g, at, c);
+      read_row (cache, part, g, at, x + ((gsize) at * cache->n_kv + g) * cache->head_dim);
   return x;
 }
 
@@ -113,8 +164,12 @@ rig_new (TernCpu level, TernKvType type, guint n_heads, guint n_kv, guint head_d
   rig->k = draw_rows (CONTEXT * row, head_dim, 5, random);
   rig->v = draw_rows (CONTEXT * row, head_dim, 5, random);
   rig->q = draw_rows (CONTEXT * q_row, head_dim, 1, random);
-  for (gsize i = 0; i < CONTEXT; i++)
-    tern_kvcache_put (&rig->cache, &rig->kernels, i, rig->k + i * row, rig->v + i * row);
+  for (gsize i = 0; i < CONTEXT; i++) {
+    g_autofree float *k = g_memdup2 (rig->k + i * row, row * sizeof (float));
+    g_autofree float *v = g_memdup2 (rig->v + i * row, row * sizeof (float));
+
+    tern_kvcache_put (&rig->cache, &rig->kernels, i, k, v);
+  }
   rig->held_k = stored_rows (&rig->cache, TERN_KV_KEYS);
   rig->held_v = stored_rows (&rig->cache, TERN_KV_VALUES);
   g_rand_free (random);
@@ -178,19 +233,38 @@ attend (Rig *rig, guint pos, guint n, gboolean decode, const TernKeyPolicy *poli
   return attend_all (rig, &(Run) { pos, n, decode, policy }, 1);
 }
 
-/* How far the cache's idea of row @x of kv values may lie from it, per value: half a step. */
+static void
+rotate_row (const Rig *rig, const float *x, double *y)
+{
+  double wide[128] = { 0 };
+
+  for (guint c = 0; c < rig->head_dim; c++)
+    wide[c] = x[c];
+  rotate (rig->cache.type, rig->head_dim, wide, y);
+}
+
+/* How far the cache's idea of row @x of kv values, as it is stored, may lie from it, per value: half a step. */
 static double
 rounding (const Rig *rig, const float *x, guint c)
 {
-  double largest = 0;
+  TernKvType type = rig->cache.type;
+  double largest = 0, y[128];
 
-  if (rig->cache.type == TERN_KV_F32)
+  if (type == TERN_KV_F32)
     return 0;
-  if (rig->cache.type == TERN_KV_F16)
+  if (type == TERN_KV_F16)
     return fabs (x[c]) / 2048 + 1e-7;
+  rotate_row (rig, x, y);
   for (guint i = 0; i < rig->head_dim; i++)
-    largest = MAX (largest, fabs (x[i]));
-  return largest / 254 * 1.00001;
+    largest = MAX (largest, fabs (y[i]));
+  return largest / (type == TERN_KV_INT8 || type == TERN_KV_INT8_ROTATED ? 254 : 15) * 1.00001;
+}
+
+/* Rows have a scale: all values of one are as far off. */
+static gboolean
+has_steps (const Rig *rig)
+{
+  return rig->cache.type >= TERN_KV_INT8;
 }
 
 /* One head of the query at @pos over rows @k and @v of the keys at @list [n] (NULL: 0 .. n - 1). */
@@ -223,21 +297,29 @@ exact (const Rig *rig, const float *k, const float *v, guint pos, guint head, co
   }
 }
 
+static gboolean
+is_rotated (const Rig *rig)
+{
+  return block_of (rig->cache.type, rig->head_dim) > 1;
+}
+
 /* How far rounding in the cache may move the result with weights @p: every score is off by at most `bend`, every weight
- * by a factor of at most exp (2 bend), every value by half a step. */
+ * by a factor of at most exp (2 bend), every value by half a step, or, rotated back, by those of its block over the root of
+ * their number. */
 static void
 bounds (const Rig *rig, guint pos, guint head, const gint32 *list, guint n, const double *p, double *slack)
 {
   guint dim = rig->head_dim, g = head / (rig->n_heads / rig->n_kv);
   const float *q = rig->q + ((gsize) pos * rig->n_heads + head) * dim;
-  double bend = 0;
+  double bend = 0, turned[128], spread = sqrt (block_of (rig->cache.type, dim));
 
+  rotate_row (rig, q, turned);
   for (guint i = 0; i < n; i++) {
     const float *row = rig->k + ((gsize) (list ? list[i] : i) * rig->n_kv + g) * dim;
     double moved = 0, step = rounding (rig, row, 0);
 
     for (guint c = 0; c < dim; c++)
-      moved += fabs (q[c]) * (rig->cache.type == TERN_KV_INT8 ? step : rounding (rig, row, c));
+      moved += fabs (turned[c]) * (has_steps (rig) ? step : rounding (rig, row, c));
     bend = MAX (bend, moved / sqrt (dim));
   }
   memset (slack, 0, dim * sizeof *slack);
@@ -247,7 +329,7 @@ bounds (const Rig *rig, guint pos, guint head, const gint32 *list, guint n, cons
 
     for (guint c = 0; c < dim; c++)
       slack[c] += p[i] * (expm1 (2 * bend) * fabs (row[c])
-          + exp (2 * bend) * (rig->cache.type == TERN_KV_INT8 ? step : rounding (rig, row, c)));
+          + exp (2 * bend) * (has_steps (rig) ? step * spread : rounding (rig, row, c)));
   }
 }
 
@@ -275,8 +357,9 @@ check_rows (const Rig *rig, const float *o, guint pos, guint n, const gint32 *li
         power += want[c] * want[c];
       }
     }
-  /* Beside int8 keys a query may be taken in 16 bits. */
-  g_assert_cmpfloat (error / power, <=, rig->cache.type == TERN_KV_INT8 ? 1e-9 : 1e-11);
+  /* Beside int8 and int4 keys a query may be taken in 16 bits: steps of its largest value, which grows as it is rotated. */
+  g_assert_cmpfloat (error / power, <=,
+      !has_steps (rig) ? 1e-11 : is_rotated (rig) ? 1e-8 : 1e-9);
 }
 
 typedef void (*RigFunc) (Rig *rig);
@@ -285,7 +368,8 @@ static void
 each_rig (RigFunc func)
 {
   static const TernCpu levels[] = { TERN_CPU_SCALAR, TERN_CPU_AVX2, TERN_CPU_AVX512VNNI, TERN_CPU_AMX, TERN_CPU_NEON };
-  static const guint shapes[][3] = { { 4, 2, 64 }, { 9, 3, 64 }, { 2, 1, 32 }, { 3, 3, 16 }, { 8, 1, 80 } };
+  static const guint shapes[][3] = { { 4, 2, 64 }, { 9, 3, 64 }, { 2, 1, 32 }, { 3, 3, 16 }, { 8, 1, 80 },
+    { 4, 2, 20 } };
   const char *sample = g_getenv ("TERN_TEST_SAMPLE");   /* one rig of so many */
 
   for (guint l = 0; l < G_N_ELEMENTS (levels); l++)
@@ -343,7 +427,8 @@ typedef struct {
   gint32 list[CONTEXT];
   guint n;
   guint observed;
-  float weights[CONTEXT];
+  float weights[CONTEXT], query[8 * 128];
+  gsize n_query;                /* values of query that are wanted */
 } Script;
 
 static const gint32 *
@@ -364,6 +449,7 @@ script_observe (void *self, const TernKeyView *view)
 
   script->observed = view->n_keys;
   memcpy (script->weights, view->scores, view->n_keys * sizeof (float));
+  memcpy (script->query, view->query, script->n_query * sizeof (float));
 }
 
 static void
@@ -409,6 +495,7 @@ static guint keys_read, values_read;
 DOT (gemm_f32, TERN_DECL_GEMM_F32, y, ldy, w, ldw)
 DOT (gemm_f16, TERN_DECL_GEMM_F16, y, ldy, w, ldw)
 DOT (gemm_i8row, TERN_DECL_GEMM_I8ROW, y, ldy, w, ldw, scale, lds)
+DOT (gemm_i4row, TERN_DECL_GEMM_I4ROW, y, ldy, w, ldw, scale, lds)
 #undef DOT
 #define SUM(name, DECL, ...) \
   static DECL (count_##name) \
@@ -419,6 +506,7 @@ DOT (gemm_i8row, TERN_DECL_GEMM_I8ROW, y, ldy, w, ldw, scale, lds)
 SUM (gemm_nn, TERN_DECL_GEMM_NN, n, depth, cols, go_on)
 SUM (gemm_nn_f16, TERN_DECL_GEMM_NN_F16, n, depth, cols, many, go_on)
 SUM (gemm_nn_i8row, TERN_DECL_GEMM_NN_I8ROW, scale, lds, n, depth, cols, many, go_on)
+SUM (gemm_nn_i4row, TERN_DECL_GEMM_NN_I4ROW, scale, lds, n, depth, cols, many, go_on)
 #undef SUM
 
 /* Decode reads each key and value that is kept once for each head that has it, and no other. */
@@ -433,9 +521,11 @@ read_some (Rig *rig)
   rig->kernels.gemm_f32 = count_gemm_f32;
   rig->kernels.gemm_f16 = count_gemm_f16;
   rig->kernels.gemm_i8row = count_gemm_i8row;
+  rig->kernels.gemm_i4row = count_gemm_i4row;
   rig->kernels.gemm_nn = count_gemm_nn;
   rig->kernels.gemm_nn_f16 = count_gemm_nn_f16;
   rig->kernels.gemm_nn_i8row = count_gemm_nn_i8row;
+  rig->kernels.gemm_nn_i4row = count_gemm_nn_i4row;
   for (guint i = 0; i < G_N_ELEMENTS (sizes); i++) {
     g_autofree float *o = NULL;
 
@@ -461,7 +551,8 @@ observe_weights (Rig *rig)
   g_autofree double *o = g_new (double, rig->head_dim), *p = g_new (double, CONTEXT);
 
   for (guint i = 0; i < G_N_ELEMENTS (positions); i++) {
-    Script script = { .n = 0 };
+    Script script = { .n_query = MIN (rig->n_heads * rig->head_dim, G_N_ELEMENTS (script.query)) };
+    const float *q = rig->q + (gsize) positions[i] * rig->n_heads * rig->head_dim;
     const TernKeyPolicy policy = { .score_layer = LAYER, .observe = script_observe, .self = &script };
     g_autofree double *want = g_new0 (double, positions[i] + 1);
     g_autofree float *seen = attend (rig, positions[i], 1, TRUE, &policy), *unseen = attend (rig, positions[i], 1, TRUE,
@@ -470,6 +561,8 @@ observe_weights (Rig *rig)
     g_assert_cmpmem (seen, rig->n_heads * rig->head_dim * sizeof (float), unseen,
         rig->n_heads * rig->head_dim * sizeof (float));
     g_assert_cmpuint (script.observed, ==, positions[i] + 1);
+    for (gsize c = 0; c < script.n_query; c++)  /* not as a cache that is rotated wants it */
+      g_assert_cmpfloat (fabsf (script.query[c] - q[c]), <=, 1e-5f);
     for (guint head = 0; head < rig->n_heads; head++) {
       exact (rig, rig->held_k, rig->held_v, positions[i], head, NULL, positions[i] + 1, o, p);
       for (guint k = 0; k <= positions[i]; k++)
@@ -477,7 +570,7 @@ observe_weights (Rig *rig)
     }
     for (guint k = 0; k <= positions[i]; k++)
       g_assert_cmpfloat (fabs (script.weights[k] - want[k]), <=,
-          (rig->cache.type == TERN_KV_INT8 ? 1e-4 : 2e-5) * want[k] + 1e-9);
+          (!has_steps (rig) ? 2e-5 : is_rotated (rig) ? 3e-4 : 1e-4) * want[k] + 1e-9);
   }
 }
 
@@ -591,11 +684,13 @@ test_names (void)
 {
   TernKvType type;
 
-  for (guint i = TERN_KV_AUTO; i <= TERN_KV_INT8; i++) {
+  for (guint i = TERN_KV_AUTO; i < TERN_KV_N_TYPES; i++) {
     g_assert_true (tern_kv_parse (tern_kv_name (i), &type));
     g_assert_cmpuint (type, ==, i);
+    g_assert_nonnull (strstr (TERN_KV_NAMES, tern_kv_name (i)));
   }
-  g_assert_false (tern_kv_parse ("int4", &type));
+  g_assert_false (tern_kv_parse ("int3", &type));
+  g_assert_false (tern_kv_parse ("rotated", &type));
   g_assert_false (tern_kv_parse ("", &type));
 }
 

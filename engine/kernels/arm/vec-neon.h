@@ -63,6 +63,19 @@ v_load_i8 (const gint8 *p)
   return vcvtq_f32_s32 (vmovl_s16 (vget_low_s16 (vmovl_s8 (vreinterpret_s8_u32 (vdup_n_u32 (four))))));
 }
 
+/* Digits in the halves of VL bytes, the lower (@shift 0) or the upper ones (4), less 7.5. */
+static inline vf
+v_load_i4 (const guint8 *p, guint shift)
+{
+  guint32 four;
+  uint32x4_t v;
+
+  memcpy (&four, p, sizeof four);
+  v = vmovl_u16 (vget_low_u16 (vmovl_u8 (vreinterpret_u8_u32 (vdup_n_u32 (four)))));
+  v = vandq_u32 (shift ? vshrq_n_u32 (v, 4) : v, vdupq_n_u32 (15));
+  return vsubq_f32 (vcvtq_f32_u32 (v), vdupq_n_f32 (7.5f));
+}
+
 static inline void
 v_store_f16 (guint16 *p, vf v)
 {

@@ -3,5 +3,5 @@
 
 #define TILE_TOKENS 12          /* 24 sums, 2 weights, 1 value of 32 registers */
 #include "engine/kernels/x86/dots-vnni.inc"
-#define DOTS_I8 dots_i8
+#define DOTS_INT dots_int
 #include "engine/kernels/wide/gemm.inc"

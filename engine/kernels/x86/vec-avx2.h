@@ -44,6 +44,14 @@ v_load_i8 (const gint8 *p)
 {
   return _mm256_cvtepi32_ps (_mm256_cvtepi8_epi32 (_mm_loadl_epi64 ((const __m128i *) p)));
 }
+/* Digits in the halves of VL bytes, the lower (@shift 0) or the upper ones (4), less 7.5. */
+static inline vf
+v_load_i4 (const guint8 *p, guint shift)
+{
+  __m256i v = _mm256_srli_epi32 (_mm256_cvtepu8_epi32 (_mm_loadl_epi64 ((const __m128i *) p)), (int) shift);
+
+  return _mm256_sub_ps (_mm256_cvtepi32_ps (_mm256_and_si256 (v, _mm256_set1_epi32 (15))), _mm256_set1_ps (7.5f));
+}
 static inline void
 v_store_f16 (guint16 *p, vf v)
 {

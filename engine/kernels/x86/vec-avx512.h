@@ -42,6 +42,17 @@ v_load_i8 (const gint8 *p)
 {
   return _mm512_cvtepi32_ps (_mm512_cvtepi8_epi32 (_mm_loadu_si128 ((const __m128i *) p)));
 }
+/* Digits in the halves of VL bytes, the lower (@shift 0) or the upper ones (4), less 7.5: looked up, by the lower four bits of a
+ * lane. */
+static inline vf
+v_load_i4 (const guint8 *p, guint shift)
+{
+  const __m512 values = _mm512_setr_ps (-7.5f, -6.5f, -5.5f, -4.5f, -3.5f, -2.5f, -1.5f, -0.5f, 0.5f, 1.5f, 2.5f, 3.5f, 4.5f, 5.5f,
+      6.5f, 7.5f);
+  __m512i v = _mm512_cvtepu8_epi32 (_mm_loadu_si128 ((const __m128i *) p));
+
+  return _mm512_permutexvar_ps (shift ? _mm512_srli_epi32 (v, 4) : v, values);
+}
 static inline void
 v_store_f16 (guint16 *p, vf v)
 {

@@ -8,7 +8,10 @@
  *   m' = max (m, max s), p = exp (s - m'), l' = l exp (m - m') + sum p, o' = o exp (m - m') + p V; at the end o / l.
  * Decode: a piece is one kv head x SPLIT keys; the pieces' m, l and o are merged in the order of the keys. Where there are
  * pieces enough, a thread does those of all heads together, page by page: a page has its keys side by side, head by head, and so
- * memory is read in runs of tens of KiB. */
+ * memory is read in runs of tens of KiB.
+ *
+ * Where a cache has its rows rotated (kvcache.h), queries are when they are taken, and results are turned back when they are
+ * whole. */
 #include "engine/llm/blocks/attend.h"
 
 #include <math.h>
@@ -147,9 +150,12 @@ run_tile (const TernAttending *a, const Tile *tile, const TernPassSegment *segme
   guint g = i / per_head, t0 = i % per_head * size, t1 = MIN (t0 + size, n), rows = (t1 - t0) * group;
   const float *q = a->q + segment->first * ld;
   float *out = a->o + segment->first * ld;
+  const TernKernels *kernels = a->pass->kernels;
+  TernKvType kv = segment->segment.timeline->store->kv;
 
   for (guint t = t0; t < t1; t++)
     memcpy (tile->q + (t - t0) * width, q + t * ld + g * width, width * sizeof (float));
+  tern_kv_rotate (kv, kernels, tile->q, rows, a->head_dim);
   memset (tile->o, 0, rows * a->head_dim * sizeof (float));
   for (guint r = 0; r < rows; r++) {
     tile->largest[r] = -INFINITY;
@@ -162,6 +168,7 @@ run_tile (const TernAttending *a, const Tile *tile, const TernPassSegment *segme
 
     for (guint c = 0; c < a->head_dim; c++)
       o[c] = tile->o[(gsize) r * a->head_dim + c] / tile->total[r];
+    tern_kv_rotate (kv, kernels, o, 1, a->head_dim);
   }
 }
 
@@ -392,6 +399,7 @@ merge_heads (void *data, guint begin, guint end, guint worker)
     }
     for (guint c = 0; c < a->head_dim; c++)
       o[c] /= total;
+    tern_kv_rotate (row->cache.type, a->pass->kernels, o, 1, a->head_dim);
     a->largest[first] = largest;
     a->total[first] = total;
   }
@@ -440,15 +448,17 @@ observe (const TernAttending *a, const TernAttendRow *row)
 {
   const TernPass *pass = a->pass;
   Weighing weighing = { a, row };
-  TernKeyView view = { .layer = pass->layer, .n_keys = row->n_keys, .scores = pass->mean,
-    .query = a->q + (gsize) row->row * a->n_heads * a->head_dim };
+  float *q = a->q + (gsize) row->row * a->n_heads * a->head_dim;
+  TernKeyView view = { .layer = pass->layer, .n_keys = row->n_keys, .scores = pass->mean, .query = q };
 
   tern_pool_run (pass->pool, weigh_splits, &weighing, row->splits, 1);
-  if (tern_pass_goes_on (pass))
-    row->policy->observe (row->policy->self, &view);
+  if (!tern_pass_goes_on (pass))
+    return;
+  tern_kv_rotate (row->cache.type, pass->kernels, q, a->n_heads, a->head_dim);  /* back: nobody else needs it any more */
+  row->policy->observe (row->policy->self, &view);
 }
 
-/* Asks the policy of row @t, and says how its keys are cut. */
+/* Asks the policy of row @t, and says how its keys are cut. From here on its queries are as the cache's keys are. */
 static TernAttendRow
 prepare_row (const TernAttending *a, guint t)
 {
@@ -468,6 +478,7 @@ prepare_row (const TernAttending *a, guint t)
       row.n_keys = n;
   }
   row.splits = split_count (row.n_keys);
+  tern_kv_rotate (row.cache.type, a->pass->kernels, a->q + (gsize) t * a->n_heads * a->head_dim, a->n_heads, a->head_dim);
   return row;
 }
 
