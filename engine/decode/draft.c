@@ -20,7 +20,7 @@ struct _TernDraft {
   float *logits;                /* [n_vocab] */
   GArray *ids;                  /* gint32, of the draft's vocabulary: the prompt and what was said */
   guint heard;                  /* tokens said that they are of */
-  gboolean lost;                /* it cannot follow: its context is full */
+  gboolean lost;                /* for this answer: its context is full, or it did not pay */
   TernTrust trust;
   gint32 own[TERN_GUESS_MAX];   /* [n_own] what it said last */
   guint n_own;
@@ -300,6 +300,8 @@ void
 tern_draft_learn (TernDraft *self, guint n, guint right)
 {
   tern_trust_learn (&self->trust, n, right, MIN (self->model->own + self->model->row + MARGIN, .95));
+  /* What is said in a pause would have to be read behind it: the next answer begins anew. */
+  self->lost |= self->trust.silent > 0;
 }
 
 void
