@@ -70,6 +70,12 @@ DEFINE_ENUM (gst_tern_memory_get_type, "GstTernMemory",
     {TERN_MEMORY_WINDOW, "A window is forgotten with its answer", "window"},
     {TERN_MEMORY_STREAM, "What matters of all that was seen", "stream"})
 
+DEFINE_ENUM (gst_tern_draft_vocabulary_get_type, "GstTernDraftVocabulary",
+    {TERN_DRAFT_VOCABULARY_AUTO, "By how much they have in common", "auto"},
+    {TERN_DRAFT_VOCABULARY_SAME, "It has to be the same", "same"},
+    {TERN_DRAFT_VOCABULARY_TLI, "Tokens that both have", "tli"},
+    {TERN_DRAFT_VOCABULARY_SLEM, "Its text is split anew", "slem"})
+
 DEFINE_ENUM (gst_tern_leaky_get_type, "GstTernLeaky",
     {GST_TERN_LEAKY_AUTO, "downstream when live, otherwise no", "auto"},
     {GST_TERN_LEAKY_NO, "Answer every window, upstream waits", "no"},

@@ -58,6 +58,8 @@ GType gst_tern_prune_gate_get_type (void);
 GType gst_tern_kv_type_get_type (void);
 #define GST_TYPE_TERN_MEMORY (gst_tern_memory_get_type ())
 GType gst_tern_memory_get_type (void);
+#define GST_TYPE_TERN_DRAFT_VOCABULARY (gst_tern_draft_vocabulary_get_type ())
+GType gst_tern_draft_vocabulary_get_type (void);
 #define GST_TYPE_TERN_LEAKY (gst_tern_leaky_get_type ())
 GType gst_tern_leaky_get_type (void);
 #define GST_TYPE_TERN_TIMESTAMPS (gst_tern_timestamps_get_type ())

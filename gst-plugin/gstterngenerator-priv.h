@@ -42,6 +42,9 @@ struct _GstTernGenerator
   GstTernModelSettings settings;
   GstTernStanding *standing;    /* changed with the prompt lock too */
   gboolean on_change;
+  gchar *draft_model;
+  gchar *draft_named;           /* what the session was made with; under the
+                                 * prompt lock */
   gchar *language;
   TernSessionParams params;     /* what properties set, and the rate; strings
                                  * are unused */
@@ -74,6 +77,7 @@ struct _GstTernGenerator
   guint64 dropped_seen;
   guint64 frames;               /* since READY, as those that follow */
   guint64 answered, errors, abstained, unchanged;
+  guint64 guesses_before[4];    /* and right; of drafts, and right */
   guint64 repeated_before;
   guint64 dropped_before, windows_before;       /* by sessions before this
                                                  * one */

@@ -37,6 +37,8 @@ enum
   SHARED_KV_TYPE,
   SHARED_MEMORY,
   SHARED_MEMORY_TOKENS,
+  SHARED_DRAFT_MODEL,
+  SHARED_DRAFT_VOCABULARY,
   SHARED_LEAKY,
   SHARED_METRICS,
   SHARED_THINK,
@@ -150,6 +152,13 @@ gst_tern_generator_set_property (GObject * object, guint id,
       break;
     case PROP_SHARED + SHARED_MEMORY_TOKENS:
       params->memory_tokens = g_value_get_uint (value);
+      break;
+    case PROP_SHARED + SHARED_DRAFT_MODEL:
+      g_free (self->draft_model);
+      self->draft_model = g_value_dup_string (value);
+      break;
+    case PROP_SHARED + SHARED_DRAFT_VOCABULARY:
+      params->draft_vocabulary = g_value_get_enum (value);
       break;
     case PROP_SHARED + SHARED_LEAKY:
       self->leaky = g_value_get_enum (value);
@@ -268,6 +277,12 @@ gst_tern_generator_get_property (GObject * object, guint id, GValue * value,
       break;
     case PROP_SHARED + SHARED_MEMORY_TOKENS:
       g_value_set_uint (value, params->memory_tokens);
+      break;
+    case PROP_SHARED + SHARED_DRAFT_MODEL:
+      g_value_set_string (value, self->draft_model);
+      break;
+    case PROP_SHARED + SHARED_DRAFT_VOCABULARY:
+      g_value_set_enum (value, params->draft_vocabulary);
       break;
     case PROP_SHARED + SHARED_LEAKY:
       g_value_set_enum (value, self->leaky);
@@ -459,6 +474,36 @@ install_sampling_properties (GObjectClass * klass, guint first)
           "room for)", 0, TERN_MEMORY_TOKENS_MAX, 0, GST_TERN_PARAM_READY));
 }
 
+static void
+install_draft_properties (GObjectClass * klass, guint first)
+{
+  /**
+   * GstTernGenerator:draft-model:
+   *
+   * GGUF file of a small language model that guesses answers: the model then
+   * reads several tokens at once. Answers are the same. It sees the words of
+   * prompts, no pictures, and is asked as long as that saves time. Empty, none.
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (klass, first + SHARED_DRAFT_MODEL,
+      g_param_spec_string ("draft-model", "Draft model",
+          "GGUF file of a small language model that guesses answers (default: "
+          "none)", NULL, GST_TERN_PARAM_READY));
+  /**
+   * GstTernGenerator:draft-vocabulary:
+   *
+   * What the vocabulary of draft-model has to do with the model's.
+   *
+   * Since: 0.1
+   */
+  g_object_class_install_property (klass, first + SHARED_DRAFT_VOCABULARY,
+      g_param_spec_enum ("draft-vocabulary", "Draft vocabulary",
+          "What the vocabulary of draft-model has to do with the model's",
+          GST_TYPE_TERN_DRAFT_VOCABULARY, TERN_DRAFT_VOCABULARY_AUTO,
+          GST_TERN_PARAM_READY));
+}
+
 guint
 gst_tern_generator_install_properties (GObjectClass * klass, guint first)
 {
@@ -491,6 +536,7 @@ gst_tern_generator_install_properties (GObjectClass * klass, guint first)
           "Time between the starts of windows, in ns (0 = window)", 0,
           TERN_HOP_MAX, 0, ready));
   install_sampling_properties (klass, first);
+  install_draft_properties (klass, first);
   /**
    * GstTernGenerator:leaky:
    *

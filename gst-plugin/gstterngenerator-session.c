@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The session with the language model: its prompt, its settings, its life. */
+#include <string.h>
+
 #include "gstterngenerator-priv.h"
 
 #include "gstternelement.h"
@@ -16,6 +18,8 @@ get_params (GstTernGenerator * self, TernSessionParams * params)
   leaky = self->leaky;
   live = self->live;
   self->params_changed = FALSE;
+  g_free (self->draft_named);
+  self->draft_named = g_strdup (self->draft_model);
   GST_OBJECT_UNLOCK (self);
 
   /* Nothing is dropped here: it is what context is planned for. */
@@ -24,6 +28,7 @@ get_params (GstTernGenerator * self, TernSessionParams * params)
   params->live = leaky == GST_TERN_LEAKY_DOWNSTREAM
       || (leaky == GST_TERN_LEAKY_AUTO && live);
   self->session_leaky = params->live;
+  params->draft_model = self->draft_named;
   gst_tern_action_fill_params (self->action, params);
   params->tokens_only = TRUE;
   params->func = gst_tern_generator_on_result;
@@ -41,8 +46,18 @@ accept_params (GstTernGenerator * self, const TernSessionParams * params)
   self->accepted.questions = NULL;
   self->accepted.n_questions = 0;
   self->accepted.source = NULL;
+  self->accepted.draft_model = NULL;
   self->accepted.action = NULL;
   GST_OBJECT_UNLOCK (self);
+}
+
+static void
+add_guesses (guint64 * guesses, const TernSessionStats * stats)
+{
+  guesses[0] += stats->guesses;
+  guesses[1] += stats->guesses_right;
+  guesses[2] += stats->drafts;
+  guesses[3] += stats->drafts_right;
 }
 
 void
@@ -61,6 +76,7 @@ gst_tern_generator_drop_session (GstTernGenerator * self)
   self->dropped_before += stats.windows_dropped;
   self->windows_before += stats.windows_done;
   self->repeated_before += stats.windows_unchanged;
+  add_guesses (self->guesses_before, &stats);
   g_mutex_unlock (&self->task.lock);
   g_mutex_unlock (&self->session_lock);
   g_mutex_unlock (&self->ask_lock);
@@ -166,11 +182,14 @@ gst_tern_generator_make_stats (GstTernGenerator * self)
 {
   TernSessionStats stats = { 0, };
   GstStructure *structure;
+  guint64 guesses[4];
 
   g_mutex_lock (&self->session_lock);
   if (self->session)
     tern_session_stats (self->session, &stats);
   g_mutex_lock (&self->task.lock);
+  memcpy (guesses, self->guesses_before, sizeof guesses);
+  add_guesses (guesses, &stats);
   structure = gst_structure_new ("stats",
       "frames", G_TYPE_UINT64, self->frames,
       "windows", G_TYPE_UINT64, self->windows_before + stats.windows_done,
@@ -183,6 +202,10 @@ gst_tern_generator_make_stats (GstTernGenerator * self)
       "requests", G_TYPE_UINT64, self->asked - self->asked_before,
       "dropped", G_TYPE_UINT64, self->dropped_before + stats.windows_dropped,
       "queued", G_TYPE_UINT64, (guint64) stats.queued_windows,
+      "guesses", G_TYPE_UINT64, guesses[0],
+      "guesses-right", G_TYPE_UINT64, guesses[1],
+      "drafts", G_TYPE_UINT64, guesses[2],
+      "drafts-right", G_TYPE_UINT64, guesses[3],
       "last-latency", G_TYPE_UINT64, self->last_latency, NULL);
   g_mutex_unlock (&self->task.lock);
   g_mutex_unlock (&self->session_lock);
@@ -201,6 +224,7 @@ gst_tern_generator_reset_counts (GstTernGenerator * self)
   self->answered = self->errors = self->abstained = self->unchanged = 0;
   self->frames = self->windows_before = self->dropped_before = 0;
   self->repeated_before = 0;
+  memset (self->guesses_before, 0, sizeof self->guesses_before);
   self->dropped_seen = 0;
   self->asked_before = self->asked;
   self->seen_end = 0;

@@ -291,6 +291,8 @@ gst_tern_generator_finalize (GObject * object)
   gst_tern_generator_clear_questions (self);
   g_hash_table_unref (self->told);
   g_array_unref (self->captures);
+  g_free (self->draft_model);
+  g_free (self->draft_named);
   g_free (self->language);
   gst_clear_object (&self->jsonpad);
   gst_clear_object (&self->promptpad);

@@ -23,6 +23,10 @@ struct _TernModel {
   TernVision *vision;           /* shared; atomic; NULL until TERN_MODEL_VISION was asked for */
 };
 
+/* What is to guess for @model: the language model and vocabulary of the file @path alone; give it back with tern_shared_unref().
+ * NOT_FOUND, READ, FORMAT, UNSUPPORTED. */
+TernModelText *tern_model_draft (TernModel *model, const char *path, GError **error);
+
 static inline const TernModelText *
 tern_model_text (const TernModel *model)
 {

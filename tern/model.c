@@ -231,6 +231,23 @@ tern_model_open (const TernModelParams *params, GError **error)
   return model;
 }
 
+TernModelText *
+tern_model_draft (TernModel *model, const char *path, GError **error)
+{
+  g_autofree char *named = tern_model_find_text (path, error);
+  g_autofree char *real = named ? tern_model_real_path (named, error) : NULL;
+  TernModelText *text = NULL;
+
+  if (real) {
+    g_mutex_lock (&load_lock);
+    text = tern_shared_draft (real, model->kernels, model->threads, error);
+    g_mutex_unlock (&load_lock);
+  }
+  if (!text)
+    g_prefix_error (error, "draft model: ");
+  return text;
+}
+
 TernModel *
 tern_model_ref (TernModel *model)
 {

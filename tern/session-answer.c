@@ -704,6 +704,8 @@ take_ask (TernSession *self, TernInquiry *in, guint q, TernRound *round)
     tern_session_speak (self, ask);
   } else if (ask->state == TERN_ASK_SAYS) {
     take (ask, round);
+    if (ask->state == TERN_ASK_IS_ANSWERED)
+      tern_session_count_guesses (self, ask);
     tern_session_tell_partial (self, in, q);
   } else if (ask->state == TERN_ASK_READS && ask->logits) {
     start_saying (self, in, q, round);

@@ -201,6 +201,7 @@ tern_session_config_new (const TernSessionParams *params, const TernModelText *t
   if (params->system_prompt)
     self->params.system_prompt = g_string_chunk_insert (self->strings, params->system_prompt);
   self->params.source = NULL;
+  self->params.draft_model = NULL;
   self->params.func = NULL;
   self->params.func_data = NULL;
   self->params.action = params->action ? tern_action_model_ref (params->action) : NULL;

@@ -150,6 +150,7 @@ make_ask (TernSession *self, TernAsk *ask, const TernCacheSize *size, guint cont
 
   return (ask->reader.timeline = tern_timeline_new (self->caches, error))
       && (ask->generator = tern_generator_new (self->text->llm, self->text->tokenizer, &limits, self->caches, error))
+      && tern_session_give_draft (self, ask, context, error)
       && (ask->dp = tern_dp_new (info->n_layers, info->is_attention, context, error));
 }
 

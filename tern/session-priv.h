@@ -42,10 +42,16 @@ typedef enum {
   TERN_ASK_IS_ANSWERED,
 } TernAskState;
 
+/* What a generator has guessed: tern_generator_guesses(), tern_generator_drafts(). */
+typedef struct {
+  guint64 read, right, drafts, drafts_right;
+} TernGuesses;
+
 /* One question about what is in hand. */
 typedef struct {
   TernReader reader;            /* with a timeline once there are caches */
   TernGenerator *generator;
+  TernGuesses counted;          /* of it in the session's statistics */
   TernDp *dp;
   GArray *ids;                  /* gint32: its prompt */
   TernSessionConfig *compiled;  /* whose that is, for a video of compiled_frames; NULL: of nothing kept */
@@ -204,6 +210,8 @@ struct _TernSession {
   TernCancel cancel;
   TernCancel stream_cancel;     /* of what the stream's timeline reads: a flush's alone */
   TernActionModel *action;      /* NULL: none. It stays */
+  TernModelText *draft_text;    /* NULL: no draft model. They stay */
+  TernDraftModel *draft;
 
   /* the scheduler's thread's */
   guint64 seen_epoch;           /* what was begun is of this one */
@@ -368,6 +376,16 @@ void tern_session_decide (TernSession *self, TernInquiry *inquiry, TernAsk *ask)
 void tern_session_speak (TernSession *self, TernAsk *ask);
 /* What was decided, into @values. */
 void tern_session_conclude_action (const TernSession *self, const TernInquiry *inquiry, const TernAsk *ask, TernResult *values);
+
+/* ---- session-draft.c: what guesses answers ---- */
+
+/* Loads the draft model, if there is to be one; on the caller's thread. NOT_FOUND, READ, FORMAT, UNSUPPORTED, MISMATCH, INVALID. */
+gboolean tern_session_open_draft (TernSession *self, const TernSessionParams *params, GError **error);
+void tern_session_close_draft (TernSession *self);
+/* @ask's new generator gets a draft, if there is one. */
+gboolean tern_session_give_draft (TernSession *self, TernAsk *ask, guint context, GError **error);
+/* What @ask's generator has guessed since the last call is in the statistics. Takes the lock. */
+void tern_session_count_guesses (TernSession *self, TernAsk *ask);
 
 /* ---- session-early.c: reading frames of windows that have not ended ---- */
 

@@ -2,6 +2,10 @@
 #include "tern/shared.h"
 
 #include <glib/gstdio.h>
+#include <string.h>
+
+#include "engine/base/log.h"
+#include "tern/error.h"
 
 /* One thing that is loaded. */
 typedef struct {
@@ -131,23 +135,41 @@ text_free (void *data)
   g_free (text);
 }
 
+/* The weights and the vocabulary. */
 static TernModelText *
-load_text (const char *path, const TernKernels *kernels, const TernActivationPolicy *policy, guint threads, GError **error)
+load_weights (TernGguf *file, const TernKernels *kernels, const TernActivationPolicy *policy, guint threads, GError **error)
 {
-  g_autoptr (TernGguf) file = tern_gguf_open (path, error);
   /* Its own: an engine's may be at work for an encoder. */
-  TernPool *pool = file ? tern_pool_new (threads, error) : NULL;
+  TernPool *pool = tern_pool_new (threads, error);
   TernModelText *text;
-  TernBytes prompt = { NULL, 0 }, source = { NULL, 0 };
+  guint unused;
 
   if (!pool)
     return NULL;
   text = g_new0 (TernModelText, 1);
   text->llm = tern_llm_open_forced (file, kernels, policy, pool, error);
   tern_pool_free (pool);
-  if (!text->llm
-      || !(text->tokenizer = tern_tokenizer_new (file, error))
-      || !(text->chat = tern_chat_new_from_gguf (file, error))
+  if (!text->llm || !(text->tokenizer = tern_tokenizer_new (file, error))) {
+    text_free (text);
+    return NULL;
+  }
+  unused = tern_llm_info (text->llm)->n_unused;
+  if (unused)
+    tern_log (TERN_LOG_INFO, "%s: %u layer%s of a head that guesses further tokens: not used; draft-model does what it is for",
+        tern_gguf_path (file), unused, unused == 1 ? "" : "s");
+  return text;
+}
+
+static TernModelText *
+load_text (const char *path, const TernKernels *kernels, guint threads, GError **error)
+{
+  g_autoptr (TernGguf) file = tern_gguf_open (path, error);
+  TernModelText *text = file ? load_weights (file, kernels, threads, error) : NULL;
+  TernBytes prompt = { NULL, 0 }, source = { NULL, 0 };
+
+  if (!text)
+    return NULL;
+  if (!(text->chat = tern_chat_new_from_gguf (file, error))
       || !tern_gguf_string_or (file, "tern.default_prompt", &prompt, error)
       || !tern_gguf_string_or (file, "tokenizer.chat_template", &source, error)
       || !tern_tasks_prompt_use (file, &text->prompt_use, error)
@@ -247,6 +269,33 @@ tern_shared_text (const char *path, const TernKernels *kernels, const TernActiva
   TernModelText *text = look_up (key);
 
   if (!text && (text = load_text (path, kernels, policy, threads, error)))
+    publish (text, text_free, g_steal_pointer (&key));
+  return text;
+}
+
+static gboolean
+check_draft (const TernGguf *file, GError **error)
+{
+  TernBytes architecture;
+
+  if (!tern_gguf_string (file, "general.architecture", &architecture, error))
+    return FALSE;
+  if (architecture.len != 4 || memcmp (architecture.data, "clip", 4) != 0)
+    return TRUE;
+  g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: expected a language model, found a vision encoder; a draft sees "
+      "no pictures", tern_gguf_path (file));
+  return FALSE;
+}
+
+TernModelText *
+tern_shared_draft (const char *path, const TernKernels *kernels, guint threads, GError **error)
+{
+  g_autofree char *key = make_key ("draft\n", path);
+  g_autoptr (TernGguf) file = NULL;
+  TernModelText *text = look_up (key);
+
+  if (!text && (file = tern_gguf_open (path, error)) && check_draft (file, error)
+      && (text = load_weights (file, kernels, threads, error)))
     publish (text, text_free, g_steal_pointer (&key));
   return text;
 }

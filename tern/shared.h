@@ -42,6 +42,8 @@ TernConstraint *tern_model_text_constraint (const TernModelText *text, const cha
  * that the unrefs do not need. @policy: how inputs are rounded (of kind FILE: as the file says). @threads pack the weights. */
 TernModelText *tern_shared_text (const char *path, const TernKernels *kernels, const TernActivationPolicy *policy, guint threads,
     GError **error);
+/* The language model and the vocabulary alone, for a draft, which is asked nothing. */
+TernModelText *tern_shared_draft (const char *path, const TernKernels *kernels, guint threads, GError **error);
 TernVision *tern_shared_vision (const char *mmproj_path, const TernKernels *kernels, GError **error);
 /* From any thread; NULL too. */
 void tern_shared_unref (void *text_or_vision);

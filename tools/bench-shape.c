@@ -71,6 +71,7 @@ struct _TernShape {
   TernGgufWriter *writer;
   GArray *tensors;              /* of TernShapeTensor */
   guint64 packed;
+  double agree;                 /* of a chain; 0: none */
 };
 
 /* ---- Names ------------------------------------------------------------------------------------------------------- */
@@ -285,6 +286,8 @@ lay_out_text (TernShape *shape, const TextShape *text)
   add_text_keys (shape, text);
   tern_vocabulary_write (shape->writer, text->attention != 0, text->vocabulary);
   add_matrix (shape, text->width, text->vocabulary, "token_embd.weight");
+  if (shape->agree > 0)
+    add_matrix (shape, text->width, text->vocabulary, "output.weight");
   add_vector (shape, text->width, text->attention ? "token_embd_norm.weight" : "output_norm.weight");
   for (guint i = 0; i < text->layers; i++)
     add_layer (shape, text, i);
@@ -621,11 +624,21 @@ tensor_clear (gpointer data)
   g_free (((TernShapeTensor *) data)->name);
 }
 
-TernShape *
-tern_shape_new (const char *name, const char *type, const TernGguf *shipped)
+gboolean
+tern_shape_is_text (const char *name)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (text_shapes); i++)
+    if (g_str_equal (text_shapes[i].name, name))
+      return TRUE;
+  return FALSE;
+}
+
+static TernShape *
+lay_out (const char *name, const char *type, const TernGguf *shipped, double agree)
 {
   TernShape *shape = g_new0 (TernShape, 1);
 
+  shape->agree = agree;
   if (!type && !shipped)
     type = tern_shape_is_vision (name) ? "F16" : "TQ2_0";
   shape->type = type ? tern_shape_type (type, &shape->file_type) : NULL;
@@ -647,6 +660,19 @@ tern_shape_new (const char *name, const char *type, const TernGguf *shipped)
     if (g_str_equal (vision_shapes[i].name, name))
       lay_out_vision (shape, &vision_shapes[i]);
   return shape;
+}
+
+TernShape *
+tern_shape_new (const char *name, const char *type, const TernGguf *shipped)
+{
+  return lay_out (name, type, shipped, 0);
+}
+
+TernShape *
+tern_shape_new_chain (const char *name, const char *type, double agree)
+{
+  g_return_val_if_fail (agree > 0 && tern_shape_is_text (name), NULL);
+  return lay_out (name, type, NULL, agree);
 }
 
 void
@@ -674,9 +700,15 @@ write_tensors (TernShape *shape, GError **error)
 {
   g_autoptr (TernValues) values = tern_values_new ();
 
-  for (guint i = 0; i < shape->tensors->len; i++)
-    if (!tern_values_write (values, &g_array_index (shape->tensors, TernShapeTensor, i), shape->writer, error))
+  for (guint i = 0; i < shape->tensors->len; i++) {
+    const TernShapeTensor *tensor = &g_array_index (shape->tensors, TernShapeTensor, i);
+    gboolean chain = shape->agree > 0 && (g_str_equal (tensor->name, "token_embd.weight")
+        || g_str_equal (tensor->name, "output.weight"));
+
+    if (!(chain ? tern_chain_write (tensor, shape->agree, shape->writer, error)
+            : tern_values_write (values, tensor, shape->writer, error)))
       return FALSE;
+  }
   return tern_gguf_writer_finish (shape->writer, error);
 }
 

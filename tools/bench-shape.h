@@ -11,6 +11,8 @@ G_BEGIN_DECLS
 
 /* Terminated by NULL; "shipped" is the last. */
 const char *const *tern_shape_names (void);
+/* Whether it is one that chains are made of: bitnet-2b, lfm2-1.2b, lfm2-350m. */
+gboolean tern_shape_is_text (const char *name);
 /* Whether it is a vision encoder. */
 gboolean tern_shape_is_vision (const char *name);
 
@@ -25,6 +27,9 @@ typedef struct _TernShape TernShape;
  * TQ2_0 (shipped: as in the file; vision encoders: F16). Embeddings and output are Q8_0 beside ternary types, Q6_K beside
  * those of 4 and 6 bits; bonsai-2b has all in @type, and with Q2_0, PQ2_0 and PTQ1_0 its rotation. @shipped: the file of "shipped", else NULL. */
 TernShape *tern_shape_new (const char *name, const char *type, const TernGguf *shipped);
+/* The same of a text shape whose model says a known chain of tokens; its embeddings are 64 and more columns of a type with blocks.
+ * Two of them, of one vocabulary and the second with @agree < 1, say the same token behind that share of tokens. */
+TernShape *tern_shape_new_chain (const char *name, const char *type, double agree);
 void tern_shape_free (TernShape *shape);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernShape, tern_shape_free)
 
@@ -48,6 +53,9 @@ typedef struct {
 /* bench-vocabulary.c: byte-level BPE of random merges with the family's special tokens in their places, and the chat
  * template. */
 void tern_vocabulary_write (TernGgufWriter *writer, gboolean lfm2, guint n_tokens);
+
+/* bench-chain.c: token_embd.weight and output.weight of models that say a chain. */
+gboolean tern_chain_write (const TernShapeTensor *tensor, double agree, TernGgufWriter *writer, GError **error);
 
 /* bench-values.c: random blocks. */
 typedef struct _TernValues TernValues;

@@ -23,6 +23,8 @@
 
 typedef struct {
   char *model, *mmproj, *shape, *type, *kv, *save, *activations;
+  char *draft_model, *draft_shape, *draft_type, *draft_vocabulary;
+  double agree;
   gint prefill, decode, depth, sessions, threads, repeat;
   gboolean json;
 } Options;
@@ -32,7 +34,10 @@ typedef struct {
   TernBenchPlan plan;
   TernMachine machine;
   char *path, *mmproj_path;     /* what is opened; NULL: none */
-  int fd;                       /* of a random model that is not saved; -1: none */
+  int fd, draft_fd;             /* of random models that are not saved; -1: none */
+  TernTokenizer *tokenizer;     /* with a draft */
+  TernDraftModel *draft;
+  TernDraftScheme scheme;
   TernGguf *file, *mmproj;
   TernLlm *llm;
   TernVision *vision;
@@ -159,15 +164,15 @@ check_memory (const char *name, guint64 bytes, GError **error)
 
 /* A file without a name, in memory. */
 static gboolean
-write_unnamed (Bench *bench, TernShape *shape, char **path, GError **error)
+write_unnamed (const char *name, TernShape *shape, int *fd, char **path, GError **error)
 {
-  bench->fd = memfd_create ("tern-bench", MFD_CLOEXEC);
-  if (bench->fd < 0) {
+  *fd = memfd_create ("tern-bench", MFD_CLOEXEC);
+  if (*fd < 0) {
     g_set_error (error, TERN_ERROR, TERN_ERROR_FAILED, "a file in memory cannot be made: %s", g_strerror (errno));
     return FALSE;
   }
-  *path = g_strdup_printf ("/proc/self/fd/%d", bench->fd);
-  return tern_shape_write (shape, bench->fd, bench->options->shape, error);
+  *path = g_strdup_printf ("/proc/self/fd/%d", *fd);
+  return tern_shape_write (shape, *fd, name, error);
 }
 
 /* The random model: saved, or in memory alone. */
@@ -175,12 +180,13 @@ static gboolean
 make_shape (Bench *bench, const TernGguf *shipped, char **path, GError **error)
 {
   const Options *o = bench->options;
-  g_autoptr (TernShape) shape = tern_shape_new (o->shape, o->type, shipped);
+  g_autoptr (TernShape) shape = o->draft_shape ? tern_shape_new_chain (o->shape, o->type, 1)
+      : tern_shape_new (o->shape, o->type, shipped);
 
   if (o->repeat > 0 && !check_memory (o->shape, tern_shape_bytes (shape) + tern_shape_packed_bytes (shape), error))
     return FALSE;
   if (!o->save)
-    return write_unnamed (bench, shape, path, error);
+    return write_unnamed (o->shape, shape, &bench->fd, path, error);
   *path = g_strdup (o->save);
   return tern_shape_save (shape, o->save, error);
 }
@@ -291,6 +297,27 @@ open_model (Bench *bench, GError **error)
       && (!bench->mmproj || (bench->vision = tern_vision_open (bench->mmproj, bench->plan.kernels, error)));
 }
 
+/* The draft: a file, or a random model that agrees with the other one as often as was asked for. */
+static gboolean
+open_draft (Bench *bench, GError **error)
+{
+  const Options *o = bench->options;
+  g_autofree char *path = g_strdup (o->draft_model);
+  g_autoptr (TernShape) shape = o->draft_shape ? tern_shape_new_chain (o->draft_shape, o->draft_type, o->agree) : NULL;
+  g_autoptr (TernGguf) file = NULL;
+  g_autoptr (TernLlm) llm = NULL;
+  g_autoptr (TernTokenizer) tokenizer = NULL;
+
+  if (!path && !shape)
+    return TRUE;
+  if (shape && !write_unnamed (o->draft_shape, shape, &bench->draft_fd, &path, error))
+    return FALSE;
+  return (bench->tokenizer = tern_tokenizer_new (bench->file, error)) && (file = tern_gguf_open (path, error))
+      && (llm = tern_llm_open (file, bench->plan.kernels, bench->plan.pool, error))
+      && (tokenizer = tern_tokenizer_new (file, error))
+      && (bench->draft = tern_draft_model_new (llm, tokenizer, bench->llm, bench->tokenizer, bench->scheme, error));
+}
+
 /* Where nobody asked for a depth, a model with a small context has what it can. */
 static void
 limit_depth (Bench *bench)
@@ -311,6 +338,8 @@ add_figures (Bench *bench, GError **error)
   return tern_probes_add (&bench->probes, bench->figures, &bench->plan, tern_machine_cache_bytes (&bench->machine),
       bytes, error)
       && (!bench->llm || tern_text_figures_add (bench->figures, &bench->plan, bench->llm, &bench->kv, error))
+      && (!bench->draft || tern_draft_figures_add (bench->figures, &bench->plan, bench->llm, bench->draft, bench->tokenizer,
+              error))
       && (!bench->vision || tern_vision_figures_add (bench->figures, &bench->plan, bench->vision, error))
       && (!bench->model || tern_window_figure_add (bench->figures, bench->model, bench->llm, bench->vision, error));
 }
@@ -344,7 +373,7 @@ run (Bench *bench, GError **error)
     return FALSE;
   if (o->repeat == 0)
     return TRUE;
-  if (!open_model (bench, error) || !add_figures (bench, error)
+  if (!open_model (bench, error) || !open_draft (bench, error) || !add_figures (bench, error)
       || !tern_figures_measure (bench->figures, o->repeat, error))
     return FALSE;
   report (bench);
@@ -361,8 +390,12 @@ bench_clear (Bench *bench)
   g_clear_pointer (&bench->file, tern_gguf_unref);
   g_clear_pointer (&bench->mmproj, tern_gguf_unref);
   tern_pool_free (bench->plan.pool);
+  tern_draft_model_unref (bench->draft);
+  g_clear_pointer (&bench->tokenizer, tern_tokenizer_unref);
   if (bench->fd >= 0)
     close (bench->fd);
+  if (bench->draft_fd >= 0)
+    close (bench->draft_fd);
   g_free (bench->path);
   g_free (bench->mmproj_path);
 }
@@ -389,6 +422,28 @@ check_source (const Options *o)
 }
 
 static int
+check_draft (Bench *bench, const Options *o)
+{
+  if (o->draft_model && o->draft_shape)
+    return tern_tool_usage ("bench: expected one of --draft-model F and --draft-shape NAME, found both");
+  if (o->draft_model && (!o->model || o->draft_type))
+    return tern_tool_usage ("--draft-model: expected with --model F, and without --draft-type, found %s", o->model
+        ? "--draft-type" : "--shape");
+  if (o->draft_shape && (!o->shape || !tern_shape_is_text (o->shape) || !tern_shape_is_text (o->draft_shape)))
+    return tern_tool_usage ("--draft-shape: expected bitnet-2b, lfm2-1.2b or lfm2-350m here and as --shape, found `%s` and `%s`",
+        o->draft_shape, o->shape ? o->shape : "none");
+  if (o->draft_type && (!o->draft_shape || !tern_shape_type (o->draft_type, &(guint32) { 0 })))
+    return tern_tool_usage ("--draft-type: expected " TERN_SHAPE_TYPES ", with --draft-shape, found `%s`", o->draft_type);
+  if (!(o->agree > 0 && o->agree <= 1))
+    return tern_tool_usage ("--agree: expected a share above 0, at most 1, found %g", o->agree);
+  if ((o->draft_model || o->draft_shape) && o->decode < 1)
+    return tern_tool_usage ("--decode: expected 1 or more with a draft, found %d", o->decode);
+  if (o->draft_vocabulary && !tern_draft_scheme_parse (o->draft_vocabulary, &bench->scheme))
+    return tern_tool_usage ("--draft-vocabulary: expected auto, same, tli or slem, found %s", o->draft_vocabulary);
+  return TERN_TOOL_DONE;
+}
+
+static int
 check_counts (const Options *o)
 {
   const struct {
@@ -410,7 +465,7 @@ check_counts (const Options *o)
 static int
 bench_main (const Options *o)
 {
-  Bench bench = { .options = o, .fd = -1,
+  Bench bench = { .options = o, .fd = -1, .draft_fd = -1,
     .plan = { .source = o->model ? o->model : o->shape, .prefill = o->prefill, .decode = o->decode,
       .depth = o->depth == DEPTH_UNSET ? DEPTH_DEFAULT : o->depth, .sessions = o->sessions } };
   g_autoptr (GError) error = NULL;
@@ -418,6 +473,8 @@ bench_main (const Options *o)
 
   if (status == TERN_TOOL_DONE)
     status = check_counts (o);
+  if (status == TERN_TOOL_DONE)
+    status = check_draft (&bench, o);
   if (status != TERN_TOOL_DONE)
     return status;
   if (o->kv && !tern_kv_parse (o->kv, &bench.plan.kv))
@@ -434,7 +491,7 @@ bench_main (const Options *o)
 int
 tern_tool_bench (int argc, char **argv)
 {
-  Options o = { .prefill = 256, .decode = 32, .depth = DEPTH_UNSET, .sessions = 1, .repeat = 5 };
+  Options o = { .prefill = 256, .decode = 32, .depth = DEPTH_UNSET, .sessions = 1, .repeat = 5, .agree = .7 };
   const GOptionEntry entries[] = {
     { "model", 0, 0, G_OPTION_ARG_FILENAME, &o.model, "Language model or vision encoder (GGUF)", "F" },
     { "mmproj", 0, 0, G_OPTION_ARG_FILENAME, &o.mmproj, "... and the vision encoder of the language model", "F" },
@@ -449,6 +506,12 @@ tern_tool_bench (int argc, char **argv)
     { "kv", 0, 0, G_OPTION_ARG_STRING, &o.kv, "Keys and values as " TERN_KV_NAMES, "TYPE" },
     { "activations", 0, 0, G_OPTION_ARG_STRING, &o.activations, "How inputs of matrices are rounded, instead of as the file says: "
         "int8, w1a8, a4.8, v2[:BLOCK] or v2-a8[:BLOCK]", "MODE" },
+    { "draft-model", 0, 0, G_OPTION_ARG_FILENAME, &o.draft_model, "Language model that guesses what --model says", "F" },
+    { "draft-shape", 0, 0, G_OPTION_ARG_STRING, &o.draft_shape, "With --shape: a random model of this shape as the draft; both are "
+        "made so that they agree in a share of tokens", "NAME" },
+    { "draft-type", 0, 0, G_OPTION_ARG_STRING, &o.draft_type, "... with matrices of a type as those of --type (TQ2_0)", "TYPE" },
+    { "agree", 0, 0, G_OPTION_ARG_DOUBLE, &o.agree, "... and this share (0.7)", "P" },
+    { "draft-vocabulary", 0, 0, G_OPTION_ARG_STRING, &o.draft_vocabulary, "The draft's vocabulary: auto, same, tli or slem", "KIND" },
     { "threads", 0, 0, G_OPTION_ARG_INT, &o.threads, "Threads; 0 = all cores", "N" },
     { "repeat", 0, 0, G_OPTION_ARG_INT, &o.repeat, "Runs of everything, in turn; the median counts", "N" },
     { "json", 0, 0, G_OPTION_ARG_NONE, &o.json, "One JSON object instead of a table", NULL },
@@ -471,6 +534,10 @@ tern_tool_bench (int argc, char **argv)
   g_free (o.type);
   g_free (o.kv);
   g_free (o.activations);
+  g_free (o.draft_model);
+  g_free (o.draft_shape);
+  g_free (o.draft_type);
+  g_free (o.draft_vocabulary);
   g_free (o.save);
   return status;
 }

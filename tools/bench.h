@@ -4,6 +4,7 @@
 #pragma once
 
 #include "engine/base/threads.h"
+#include "engine/decode/draft.h"
 #include "engine/llm/llm.h"
 #include "engine/weights/cost.h"
 #include "tern/tern.h"
@@ -76,6 +77,10 @@ gboolean tern_text_figures_add (GPtrArray *figures, const TernBenchPlan *plan, T
     GError **error);
 /* Bytes of weights that one token reads. */
 double tern_text_token_bytes (const TernLlm *llm);
+
+/* Decode by a generator without and with a draft, in turn: bench-draft.c. FAILED: what is said differs. */
+gboolean tern_draft_figures_add (GPtrArray *figures, const TernBenchPlan *plan, TernLlm *llm, TernDraftModel *model,
+    const TernTokenizer *tokenizer, GError **error);
 
 gboolean tern_vision_figures_add (GPtrArray *figures, const TernBenchPlan *plan, TernVision *vision, GError **error);
 /* A window of frames to a caption by the public interface. @model: with both parts, of which @llm and @vision count. */

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "engine/decode/draft.h"
 #include "engine/llm/llm.h"
 #include "tern/tern.h"
 #include "tools/caption-batch.h"
@@ -16,7 +17,7 @@
 #define OPTIONS_MAX 96
 
 typedef struct {
-  char *model, *mmproj, *rate, *compress, *gate, *reuse, *kv, *memory, *output, *format, *activations;
+  char *model, *mmproj, *rate, *compress, *gate, *reuse, *kv, *memory, *output, *format, *activations, *draft_model, *draft_vocabulary;
   TernCaptionQuestions questions;
   TernCaptionBatchOptions batch;
   double window, merge_ratio, kv_prune, gate_threshold, max_silence, reuse_threshold;
@@ -126,6 +127,7 @@ static gboolean
 check_options (const Options *o, Caption *c, guint *threads)
 {
   TernSessionParams *p = &c->params;
+  TernDraftScheme scheme = TERN_DRAFT_AUTO;
   g_autoptr (GError) error = NULL;
   TernActivationPolicy policy;
   TernKvType kv;
@@ -168,6 +170,10 @@ check_options (const Options *o, Caption *c, guint *threads)
     tern_tool_message ("caption: --compress: %s", error->message);
     return FALSE;
   }
+  if (o->draft_vocabulary && !tern_draft_scheme_parse (o->draft_vocabulary, &scheme))
+    return wrong ("--draft-vocabulary", "auto, same, tli or slem", "%s", o->draft_vocabulary);
+  p->draft_vocabulary = (TernDraftVocabulary) scheme;
+  p->draft_model = o->draft_model;
   p->metrics = o->metrics;
   p->think = o->think;
   c->media = (TernMediaOptions) TERN_MEDIA_OPTIONS_INIT;
@@ -235,6 +241,8 @@ options_clear (Options *o)
   g_free (o->kv);
   g_free (o->activations);
   g_free (o->memory);
+  g_free (o->draft_model);
+  g_free (o->draft_vocabulary);
   g_free (o->output);
   g_free (o->format);
   tern_caption_batch_clear (&o->batch);
@@ -331,6 +339,10 @@ tern_tool_caption (int argc, char **argv)
         "of which what matters is remembered", "window|stream" },
     { "memory-tokens", 0, 0, G_OPTION_ARG_INT, &o.memory_tokens, "Tokens that are remembered (4096, or what the model has room "
         "for)", "N" },
+    { "draft-model", 0, 0, G_OPTION_ARG_FILENAME, &o.draft_model, "A small language model (GGUF) that guesses captions, of which "
+        "several tokens are then read at once; captions are the same", "FILE" },
+    { "draft-vocabulary", 0, 0, G_OPTION_ARG_STRING, &o.draft_vocabulary, "... whose vocabulary is the same, or not: auto (default), "
+        "same, tli (tokens that both have), slem (its text is split anew)", "KIND" },
     { "max-tokens", 0, 0, G_OPTION_ARG_INT, &o.max_tokens, "Longest caption (32)", "N" },
     { "beam", 0, 0, G_OPTION_ARG_INT, &o.beam, "Beams; 1 is greedy (1)", "N" },
     { "threads", 0, 0, G_OPTION_ARG_INT, &o.threads, "Threads (all cores)", "N" },

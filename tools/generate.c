@@ -20,6 +20,8 @@
 typedef struct {
   TernTextOptions model;
   char *prompt, *prompt_file;
+  char *draft_model, *draft_vocabulary;
+  TernDraftScheme scheme;
   char *labels, *json_schema, *grammar;
   gboolean raw, think, ignore_eog;
   gint max_tokens, beam, top_k;
@@ -32,6 +34,7 @@ typedef struct {
   TernTextModel model;
   TernLabels *labels;           /* the answer is one of them; */
   TernConstraint *constraint;   /* or of this form; both NULL: free text */
+  TernDraftModel *draft;        /* NULL: none */
   TernGenerator *generator;
   TernPicking *picking;
   GArray *ids;                  /* gint32 */
@@ -47,6 +50,7 @@ work_clear (Work *work)
   tern_picking_free (work->picking);
   tern_labels_unref (work->labels);
   tern_constraint_unref (work->constraint);
+  tern_draft_model_unref (work->draft);
   tern_text_model_clear (&work->model);
   tern_mem_free (work->logits);
   g_clear_pointer (&work->ids, g_array_unref);
@@ -198,6 +202,41 @@ answer_label (Work *work, GError **error)
   return TRUE;
 }
 
+/* ---- The draft --------------------------------------------------------------------------------------------------- */
+
+static gboolean
+open_draft (Work *work, GError **error)
+{
+  const TernTextModel *model = &work->model;
+  const char *path = work->options->draft_model;
+  g_autoptr (TernGguf) file = NULL;
+  g_autoptr (TernLlm) llm = NULL;
+  g_autoptr (TernTokenizer) tokenizer = NULL;
+
+  if (!path)
+    return TRUE;
+  if ((file = tern_gguf_open (path, error)) && (llm = tern_llm_open (file, tern_llm_kernels (model->llm), model->pool, error))
+      && (tokenizer = tern_tokenizer_new (file, error)))
+    work->draft = tern_draft_model_new (llm, tokenizer, model->llm, model->tokenizer, work->options->scheme, error);
+  if (!work->draft)
+    g_prefix_error (error, "--draft-model: ");
+  return work->draft != NULL;
+}
+
+static gboolean
+give_draft (Work *work, GError **error)
+{
+  TernDraftParams params = { .context = work->model.params.context, .activations = work->model.params.activations };
+  TernDraft *draft;
+
+  if (!work->draft)
+    return TRUE;
+  if (!(draft = tern_draft_new (work->draft, &params, work->model.pool, error)))
+    return FALSE;
+  tern_generator_set_draft (work->generator, draft);
+  return TRUE;
+}
+
 /* ---- The answer -------------------------------------------------------------------------------------------------- */
 
 static gboolean
@@ -214,12 +253,13 @@ make_state (Work *work, const TernSampling *sampling, GError **error)
   }
   model->params.forks = tern_generator_forks (&limits);
   model->params.fork_pages = tern_generator_pages (&limits);
+  model->params.guesses = work->draft ? TERN_GUESS_MAX : 0;
   if (!tern_text_model_start (model, "the prompt", work->ids->len, wish, error))
     return FALSE;
   work->text = g_string_new (NULL);
   return (work->generator = tern_generator_new (model->llm, model->tokenizer, &limits,
           tern_solo_store (model->state), error))
-      && (work->picking = tern_picking_new (n_vocab, error))
+      && give_draft (work, error) && (work->picking = tern_picking_new (n_vocab, error))
       && (work->logits = tern_mem_alloc (n_vocab * sizeof (float), "logits", error));
 }
 
@@ -257,7 +297,7 @@ run (Work *work, const TernSampling *sampling, GError **error)
 {
   TernLlmInput input;
 
-  if (!tern_text_model_open (&work->model, &work->options->model, error) || !make_form (work, error)
+  if (!tern_text_model_open (&work->model, &work->options->model, error) || !open_draft (work, error) || !make_form (work, error)
       || !make_prompt (work, error) || !make_state (work, sampling, error))
     return FALSE;
   input = (TernLlmInput) { .ids = (const gint32 *) work->ids->data, .n = work->ids->len };
@@ -282,6 +322,10 @@ check (Options *o, TernSampling *sampling, GError **error)
   if (!!o->labels + !!o->json_schema + !!o->grammar > 1)
     return tern_tool_usage ("generate: expected at most one of --labels, --json-schema and --grammar, found %s and %s",
         o->labels ? "--labels" : "--json-schema", o->grammar ? "--grammar" : "--json-schema");
+  if (o->draft_vocabulary && !tern_draft_scheme_parse (o->draft_vocabulary, &o->scheme))
+    return tern_tool_usage ("--draft-vocabulary: expected auto, same, tli or slem, found %s", o->draft_vocabulary);
+  if (o->draft_vocabulary && !o->draft_model)
+    return tern_tool_usage ("--draft-vocabulary: expected --draft-model F with it, found %s alone", o->draft_vocabulary);
   if (o->max_tokens < 1)
     return tern_tool_usage ("--max-tokens: expected 1 or more, found %d", o->max_tokens);
   if (o->beam < TERN_BEAM_MIN)
@@ -315,6 +359,10 @@ tern_tool_generate (int argc, char **argv)
         "line of JSON {\"result\", \"labels\", \"scores\", \"confidence\"}; \\, is a comma in one", "A,B,..." },
     { "json-schema", 0, 0, G_OPTION_ARG_FILENAME, &o.json_schema, "Answer by JSON of this schema", "F" },
     { "grammar", 0, 0, G_OPTION_ARG_FILENAME, &o.grammar, "Answer by a sentence of this grammar (GBNF)", "F" },
+    { "draft-model", 0, 0, G_OPTION_ARG_FILENAME, &o.draft_model, "A small language model (GGUF) that guesses the answer, of which "
+        "several tokens are then read at once; the answer is the same", "F" },
+    { "draft-vocabulary", 0, 0, G_OPTION_ARG_STRING, &o.draft_vocabulary, "... whose vocabulary is the same, or not: auto (default), "
+        "same, tli (tokens that both have), slem (its text is split anew)", "KIND" },
     { "max-tokens", 0, 0, G_OPTION_ARG_INT, &o.max_tokens, "Most tokens to say (128)", "N" },
     { "temperature", 0, 0, G_OPTION_ARG_DOUBLE, &o.temperature, "0 = always the likeliest token (0)", "X" },
     { "top-k", 0, 0, G_OPTION_ARG_INT, &o.top_k, "Draw from the N likeliest tokens; 0 = all (0)", "N" },
@@ -343,6 +391,8 @@ tern_tool_generate (int argc, char **argv)
   work_clear (&work);
   tern_text_options_clear (&o.model);
   g_free (o.prompt);
+  g_free (o.draft_model);
+  g_free (o.draft_vocabulary);
   g_free (o.prompt_file);
   g_free (o.labels);
   g_free (o.json_schema);

@@ -116,6 +116,11 @@ struct _TernGenerator {
 
   TernGuide guide;              /* by the answer before */
   guint64 guessed, right;       /* in all answers */
+  TernDraft *draft;             /* NULL: none */
+  gboolean looked;              /* it knows the prompt of the next answer, ... */
+  gboolean drafts;              /* ... of this one */
+  gboolean by_draft;            /* the guesses among what is wanted are its */
+  guint64 drafted, drafted_right;       /* of those above */
 
   TernSearch search;
   TernLabels *labels;           /* NULL: no closed answer */
@@ -133,6 +138,8 @@ tern_generator_heeds_end (const TernGenerator *self)
   return self->constraint || !self->sampling.ignore_eog;
 }
 
+/* Of the @n guesses that were read the first @right came true. */
+void tern_generator_learn (TernGenerator *self, guint n, guint right);
 /* Appends a token that stands. */
 void tern_generator_say (TernGenerator *self, gint32 id, float probability);
 void tern_generator_finish (TernGenerator *self, TernFinish finish);

@@ -170,6 +170,7 @@ tern_generator_free (TernGenerator *self)
   g_free (self->closed.paths);
   tern_labels_unref (self->labels);
   g_free (self->wants);
+  tern_draft_free (self->draft);
   tern_mem_free (self->ids);
   tern_mem_free (self->guide.ids);
   tern_mem_free (self->probabilities);
@@ -193,6 +194,8 @@ tern_generator_say (TernGenerator *self, gint32 id, float probability)
   self->ids[self->said.n] = id;
   self->probabilities[self->said.n++] = probability;
   tern_guide_hear (&self->guide, self->ids, self->said.n);
+  if (self->drafts)
+    tern_draft_hear (self->draft);
   tern_thought_hear (&self->thought, self->tokenizer, id, self->said.n);
 }
 
@@ -243,6 +246,8 @@ begin (TernGenerator *self, TernTimeline *timeline, const TernStrategy *strategy
   self->timeline = timeline;
   self->policy = tern_timeline_policy (timeline);
   self->strategy = strategy;
+  self->drafts = self->draft && self->looked && strategy == &tern_strategy_single;
+  self->looked = FALSE;
   strategy->begin (self);
 }
 
@@ -287,9 +292,20 @@ begin_constraint (TernGenerator *self, TernConstraint *constraint, guint n_match
 }
 
 void
+tern_generator_set_draft (TernGenerator *self, TernDraft *draft)
+{
+  tern_draft_free (self->draft);
+  self->draft = draft;
+  self->looked = self->drafts = FALSE;
+}
+
+void
 tern_generator_look (TernGenerator *self, const gint32 *ids, guint n)
 {
   tern_thought_look (&self->thought, ids, n);
+  if (self->draft)
+    tern_draft_begin (self->draft, ids, n);
+  self->looked = TRUE;
 }
 
 gboolean
@@ -335,6 +351,16 @@ tern_generator_begin_labels (TernGenerator *self, TernTimeline *timeline, TernLa
   return TRUE;
 }
 
+/* The answer before says what comes next, or where it says nothing the draft does, which takes time. */
+static guint
+find_guesses (TernGenerator *self, guint most, const gint32 **ids)
+{
+  guint n = tern_guide_guess (&self->guide, most, ids);
+
+  self->by_draft = n == 0 && self->drafts;
+  return self->by_draft ? tern_draft_guess (self->draft, self->ids, self->said.n, most, ids) : n;
+}
+
 guint
 tern_generator_guess (TernGenerator *self, guint most)
 {
@@ -346,7 +372,7 @@ tern_generator_guess (TernGenerator *self, guint most)
     return 0;
   most = MIN (MIN (most, TERN_GUESS_MAX), MIN (room - 1, tern_timeline_free_guesses (self->timeline)));
   most = policy ? MIN (most, MAX (policy->rows, 1) - 1) : most;
-  self->n_guesses = tern_guide_guess (&self->guide, most, &ids);
+  self->n_guesses = find_guesses (self, most, &ids);
   self->before = tern_timeline_pos (self->timeline);
   for (guint i = 0; i < self->n_guesses; i++)
     self->wants[1 + i] = (TernWanted) { self->timeline, ids[i] };
@@ -355,12 +381,38 @@ tern_generator_guess (TernGenerator *self, guint most)
 }
 
 void
+tern_generator_learn (TernGenerator *self, guint n, guint right)
+{
+  self->guessed += n;
+  self->right += right;
+  if (self->by_draft) {
+    tern_draft_learn (self->draft, n, right);
+    self->drafted += n;
+    self->drafted_right += right;
+  } else {
+    tern_guide_learn (&self->guide, n, right);
+  }
+}
+
+static void
+tell_counts (guint64 read, guint64 right, guint64 *to_read, guint64 *to_right)
+{
+  if (to_read)
+    *to_read = read;
+  if (to_right)
+    *to_right = right;
+}
+
+void
 tern_generator_guesses (const TernGenerator *self, guint64 *read, guint64 *right)
 {
-  if (read)
-    *read = self->guessed;
-  if (right)
-    *right = self->right;
+  tell_counts (self->guessed, self->right, read, right);
+}
+
+void
+tern_generator_drafts (const TernGenerator *self, guint64 *read, guint64 *right)
+{
+  tell_counts (self->drafted, self->drafted_right, read, right);
 }
 
 guint

@@ -15,6 +15,7 @@
 #pragma once
 
 #include <glib.h>
+#include "engine/decode/draft.h"
 #include "engine/decode/labels.h"
 #include "engine/grammar/constraint.h"
 #include "engine/llm/solo.h"
@@ -68,6 +69,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernGenerator, tern_generator_free)
 /* Timelines beside that with the prompt; pages that they may need beside those of that and its answer. */
 guint tern_generator_forks (const TernGeneratorLimits *limits);
 guint tern_generator_pages (const TernGeneratorLimits *limits);
+
+/* A draft that guesses what is said where the answer before does not: takes it; NULL: none from now on. It is asked about answers
+ * whose prompt was looked at, of one token after the other. */
+void tern_generator_set_draft (TernGenerator *generator, TernDraft *draft);
 
 /* What the prompt of the next answer was: whether it leaves a thought open, which an answer then goes on with (thought.h). Not
  * called: it does not. What is thought is not said, but counts among max_tokens. */
@@ -137,6 +142,8 @@ gboolean tern_generator_check (const TernGenerator *generator, GError **error);
 
 /* Guesses that were read so far, in all answers, and those that came true, each a pass that was saved; either may be NULL. */
 void tern_generator_guesses (const TernGenerator *generator, guint64 *read, guint64 *right);
+/* The same of those alone that a draft has made. */
+void tern_generator_drafts (const TernGenerator *generator, guint64 *read, guint64 *right);
 
 /* What stands so far; with beams nothing before the end. Borrowed, until the next call on @generator. */
 TernSaid tern_generator_said (const TernGenerator *generator);

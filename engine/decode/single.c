@@ -106,9 +106,7 @@ single_take (TernGenerator *self, const float *logits, TernPicking *picking)
   }
   if (guesses > 0) {
     tern_timeline_cut (self->timeline, 1 + right);
-    tern_guide_learn (&self->guide, guesses, right);
-    self->guessed += guesses;
-    self->right += right;
+    tern_generator_learn (self, guesses, right);
   }
   if (self->finished)
     return;

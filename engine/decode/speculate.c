@@ -16,10 +16,36 @@ static const struct {
 } plans[] = { { .9, 7 }, { .75, 4 }, { .55, 2 }, { 0, 1 } };
 
 void
+tern_trust_init (TernTrust *trust, double share)
+{
+  *trust = (TernTrust) { .share = share, .pause = FIRST_PAUSE };
+}
+
+void
+tern_trust_hear (TernTrust *trust)
+{
+  trust->silent -= trust->silent > 0;
+}
+
+void
+tern_trust_learn (TernTrust *trust, guint n, guint right, double worth)
+{
+  for (guint i = 0; i < right; i++)
+    trust->share += WEIGHT * (1 - trust->share);
+  if (right < n)                /* nothing is known about those behind the first wrong one */
+    trust->share -= WEIGHT * trust->share;
+  if (trust->share >= worth) {
+    trust->pause = FIRST_PAUSE;
+  } else if (right < n) {
+    trust->silent = trust->pause;
+    trust->pause = MIN (2 * trust->pause, LAST_PAUSE);
+  }
+}
+
+void
 tern_guide_init (TernGuide *guide)
 {
-  guide->share = FIRST_SHARE;
-  guide->pause = FIRST_PAUSE;
+  tern_trust_init (&guide->trust, FIRST_SHARE);
 }
 
 void
@@ -59,7 +85,7 @@ find_place (const TernGuide *guide, const gint32 *said, guint n)
 void
 tern_guide_hear (TernGuide *guide, const gint32 *said, guint n)
 {
-  guide->silent -= guide->silent > 0;
+  tern_trust_hear (&guide->trust);
   if (guide->at < guide->n && guide->ids[guide->at] == said[n - 1])
     guide->at++;
   else
@@ -71,23 +97,14 @@ tern_guide_guess (const TernGuide *guide, guint most, const gint32 **ids)
 {
   guint plan = 0;
 
-  while (guide->share < plans[plan].share)
+  while (guide->trust.share < plans[plan].share)
     plan++;
   *ids = guide->ids + guide->at;
-  return guide->silent > 0 ? 0 : MIN (MIN (plans[plan].guesses, most), guide->n - guide->at);
+  return guide->trust.silent > 0 ? 0 : MIN (MIN (plans[plan].guesses, most), guide->n - guide->at);
 }
 
 void
 tern_guide_learn (TernGuide *guide, guint n, guint right)
 {
-  for (guint i = 0; i < right; i++)
-    guide->share += WEIGHT * (1 - guide->share);
-  if (right < n)                /* nothing is known about those behind the first wrong one */
-    guide->share -= WEIGHT * guide->share;
-  if (guide->share >= WORTH_IT) {
-    guide->pause = FIRST_PAUSE;
-  } else if (right < n) {
-    guide->silent = guide->pause;
-    guide->pause = MIN (2 * guide->pause, LAST_PAUSE);
-  }
+  tern_trust_learn (&guide->trust, n, right, WORTH_IT);
 }

@@ -11,12 +11,24 @@
 
 G_BEGIN_DECLS
 
+/* How well guesses of one kind have done of late, and whether they are worth it. */
+typedef struct {
+  double share;                 /* of guesses that came true */
+  guint pause, silent;          /* tokens without guesses: after the next failure; still to come */
+} TernTrust;
+
+void tern_trust_init (TernTrust *trust, double share);
+/* A token was said. */
+void tern_trust_hear (TernTrust *trust);
+/* Of @n guesses the first @right came true. With less of them true than @worth, a share, there is a pause after a failure, which
+ * is longer each time. */
+void tern_trust_learn (TernTrust *trust, guint n, guint right, double worth);
+
 typedef struct {
   gint32 *ids;                  /* [n] the answer before */
   guint n;
   guint at;                     /* of them, what would come next; n: nothing known */
-  double share;                 /* of guesses that came true, of late */
-  guint pause, silent;          /* tokens without guesses: after the next failure; still to come */
+  TernTrust trust;
 } TernGuide;
 
 void tern_guide_init (TernGuide *guide);

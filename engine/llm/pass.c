@@ -275,7 +275,7 @@ tern_pass_add (TernPass *self, const TernSegment *segment, GError **error)
   g_return_val_if_fail (!segment->decode || (self->n == self->n_decode && !places), NULL);
   g_return_val_if_fail (timeline->store->llm == self->llm && timeline->store->context <= self->context, NULL);
 
-  if (!tern_timeline_extend (timeline, segment->n, segment->decode, error))
+  if (!tern_timeline_extend (timeline, segment->n, segment->decode && !segment->stays, error))
     return NULL;
   self->segments[self->n_segments] = (TernPassSegment) { *segment, first, pos, place };
   self->segments[self->n_segments].segment.places = NULL;

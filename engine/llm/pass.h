@@ -46,6 +46,7 @@ typedef struct {
   /* A token that was said, and others that may follow, to be taken back if they do not (tern_timeline_cut(); as many as
    * tern_store_free_guesses()): its timeline's policy is asked. These segments come before all others. */
   gboolean decode;
+  gboolean stays;               /* of decode rows: none is taken back, so nothing is kept between them; no guesses are used */
   TernLogits want;              /* ALL of a prompt's rows is summed as many rows are, however few they are here */
   float *logits;                /* [n_vocab], or [n, n_vocab] for TERN_LOGITS_ALL; best side by side */
   float *hidden;                /* [width] of its last row after the final norm: what logits are computed from. NULL: none */

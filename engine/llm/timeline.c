@@ -152,8 +152,7 @@ tern_store_new (TernLlm *llm, const TernStoreParams *params, GError **error)
   self->max_timelines = plan.timelines;
   self->max_trail = plan.guesses;
   if (!tern_pages_init (&self->pages, plan.page_bytes, plan.pages, "keys and values of the language model", error)
-      || !tern_pages_init (&self->states, plan.state_bytes, plan.timelines + plan.guesses, "states of the language model",
-          error))
+      || !tern_pages_init (&self->states, plan.state_bytes, plan.timelines, "states of the language model", error))
     return NULL;
   return g_steal_pointer (&self);
 }
@@ -180,7 +179,7 @@ tern_store_unref (TernStore *self)
 gboolean
 tern_store_grow (TernStore *self, guint timelines, guint pages, guint guesses, GError **error)
 {
-  if (!tern_pages_grow (&self->states, timelines + guesses, "states of the language model", error))
+  if (!tern_pages_grow (&self->states, timelines, "states of the language model", error))
     return FALSE;
   self->max_timelines += timelines;
   self->max_trail += guesses;
@@ -317,6 +316,16 @@ own_state (TernTimeline *self)
   }
 }
 
+/* There are states for all timelines, and for @n more rows between which one is kept. */
+static gboolean
+reserve_trail (TernStore *store, guint n, GError **error)
+{
+  guint needs = store->max_timelines + store->n_trail + n;
+
+  return needs <= store->states.n
+      || tern_pages_grow (&store->states, needs - store->states.n, "states of the language model between guesses", error);
+}
+
 /* States that no timeline has yet. */
 static void
 take_trail (TernTimeline *self, guint n)
@@ -346,6 +355,8 @@ tern_timeline_extend (TernTimeline *self, guint n, gboolean trail, GError **erro
         "found %u", MIN (TERN_GUESS_MAX, tern_store_free_guesses (self->store)) + 1, n);
     return FALSE;
   }
+  if (trail && !reserve_trail (self->store, n - 1, error))
+    return FALSE;
   if (!tern_page_table_append (&self->table, n)) {
     g_set_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE, "pages of keys and values: expected at most %u in use, found "
         "%u more needed", self->store->pages.n, tern_page_table_needs (&self->table, n) - self->store->pages.n_free);

@@ -7,7 +7,9 @@
  *   ... passes read rows into it: pass.h ...
  *   tern_timeline_fork (b, a);          // no copy; what both go on to read goes to pages of their own
  *
- * One thread at a time, forks and passes included. All memory is taken when store and timelines are made, or grow. */
+ * One thread at a time, forks and passes included. All memory is taken when store and timelines are made, or grow; but for
+ * the states between rows that may be taken back, which are taken when the first ones are read: a recurrent state may have
+ * megabytes, and most stores never guess. */
 #pragma once
 
 #include "engine/base/policy.h"

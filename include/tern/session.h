@@ -118,6 +118,25 @@ typedef enum {
 } TernPartial;
 
 /**
+ * TernDraftVocabulary:
+ * @TERN_DRAFT_VOCABULARY_AUTO: %TERN_DRAFT_VOCABULARY_SAME where it is the same, %TERN_DRAFT_VOCABULARY_TLI where the draft
+ *   has half of the model's tokens, else %TERN_DRAFT_VOCABULARY_SLEM
+ * @TERN_DRAFT_VOCABULARY_SAME: it has to be the same, token by token
+ * @TERN_DRAFT_VOCABULARY_TLI: the draft says tokens that both have alone (token-level intersection)
+ * @TERN_DRAFT_VOCABULARY_SLEM: what it says is split anew, as a text (string-level exact match)
+ *
+ * What the vocabulary of a draft model has to do with the model's; the latter two after arXiv:2502.05202.
+ *
+ * Since: 0.1
+ */
+typedef enum {
+  TERN_DRAFT_VOCABULARY_AUTO,
+  TERN_DRAFT_VOCABULARY_SAME,
+  TERN_DRAFT_VOCABULARY_TLI,
+  TERN_DRAFT_VOCABULARY_SLEM,
+} TernDraftVocabulary;
+
+/**
  * TernSessionParams:
  * @rate_n: frames a second that are looked at, numerator; 0 = every frame, but at most @max_frames (or 32) a window.
  *   For pushed tokens: the rate at which they come, if known
@@ -165,6 +184,10 @@ typedef enum {
  * @metrics: fill TernResult.metrics
  * @think: let the model think before it answers in words of its own, where its chat template has a switch for it. What it
  *   thinks is no part of results, but counts among the tokens to say
+ * @draft_model: (nullable): GGUF of a small language model that guesses answers, which the model then reads several tokens
+ *   of at once; %NULL or "" = none. Answers are the same, drawn ones too. It sees the words of prompts, no pictures, and is
+ *   asked as long as that saves time; not with beams, labels and actions. Its file is read by tern_session_new()
+ * @draft_vocabulary: what its vocabulary has to do with the model's
  * @source: (nullable): comes back in results; %NULL = ""
  * @func: (nullable): results are called back instead of queued for tern_session_poll() and tern_session_next()
  * @func_data: (nullable): handed to @func
@@ -204,6 +227,8 @@ typedef struct {
   guint64 state_max_age;
   gboolean metrics;
   gboolean think;
+  const char *draft_model;
+  TernDraftVocabulary draft_vocabulary;
   const char *source;
   TernResultFunc func;
   void *func_data;
@@ -435,7 +460,7 @@ TERN_API gboolean tern_session_set_questions (TernSession *session, const TernQu
  * @error: return location of an error, or %NULL
  *
  * Changes sampling, questions, compression, pruning, partial and metrics from the next window on. What the session was
- * made for stays: rate, window, hop, max_frames, live, func, fit, gate, reuse, kv_type, memory, memory_tokens, action and source.
+ * made for stays: rate, window, hop, max_frames, live, func, fit, gate, reuse, kv_type, memory, memory_tokens, action, draft_model, draft_vocabulary and source.
  * With %TERN_MEMORY_STREAM the system prompt has to stay: it is what is remembered begins with.
  *
  * Errors: %TERN_ERROR_INVALID, %TERN_ERROR_NO_SPACE when a window would not fit; then nothing changes.
@@ -562,6 +587,10 @@ TERN_API gboolean tern_session_wait (TernSession *session, gint64 timeout_us);
  * @memory_tokens: tokens that are remembered of a stream (%TERN_MEMORY_STREAM)
  * @memory_turns: how often some of them were forgotten
  * @reuse: what was computed of frames
+ * @guesses: tokens of answers that are over which were guessed, by the answer before or by the draft model, and read
+ * @guesses_right: of these, those that were said: each a pass through the model that was saved
+ * @drafts: of @guesses, those of the draft model
+ * @drafts_right: of these, those that were said
  * @reserved: 0
  *
  * What a session has done since it was made.
@@ -579,6 +608,10 @@ typedef struct {
   TernReuseStats reuse;
   guint64 memory_tokens;
   guint64 memory_turns;
+  guint64 guesses;
+  guint64 guesses_right;
+  guint64 drafts;
+  guint64 drafts_right;
   guint64 reserved[2];
 } TernSessionStats;
 

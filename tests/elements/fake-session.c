@@ -169,6 +169,20 @@ tern_session_open_action (TernSession *self, GError **error)
       || tern_state_history_init (&self->states, tern_action_model_space (self->action)->state_dims, error);
 }
 
+gboolean
+tern_session_open_draft (TernSession *self, const TernSessionParams *params, GError **error)
+{
+  if (!params->draft_model || g_file_test (params->draft_model, G_FILE_TEST_EXISTS))
+    return TRUE;
+  g_set_error (error, TERN_ERROR, TERN_ERROR_NOT_FOUND, "draft model: %s: no such file", params->draft_model);
+  return FALSE;
+}
+
+void
+tern_session_close_draft (TernSession *self)
+{
+}
+
 void
 tern_session_close_action (TernSession *self)
 {

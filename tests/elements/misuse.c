@@ -109,6 +109,8 @@ static const Change changes[] = {
   { "terngenerator", "kv-type", "f16", "GST_TERN_KV_TYPE", "kv-type" },
   { "terngenerator", "memory", "stream", "GST_TERN_MEMORY", "memory" },
   { "terngenerator", "memory-tokens", "100", "0", "memory-tokens" },
+  { "terngenerator", "draft-model", "small.gguf", NULL, "draft-model" },
+  { "terngenerator", "draft-vocabulary", "slem", "GST_TERN_DRAFT_VOCABULARY", "draft-vocabulary" },
   { "terngenerator", "leaky", "no", "GST_TERN_LEAKY", "leaky" },
   { "terngenerator", "threads", "3", "0", "threads" },
   { "terngenerator", "float-activations", "true", "false", "float-activations" },

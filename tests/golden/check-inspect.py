@@ -87,6 +87,7 @@ def contents():
           and plan["total"] == sum(plan[part] for part in parts), "json: memory", plan)
     # 2 convolutions that remember 2 rows of 256 floats
     point(plan["recurrent"] == 2 * 2 * 256 * 4, "json: memory of recurrent states", plan)
+    point(plan["guesses"] == 7 * plan["recurrent"], "json: memory of seven guesses", plan)
     states = {}
     for kv in "f32", "f16", "int8", "int8-rotated", "int4", "int4-rotated":
         code, out, error = tern("inspect", "--json", "--context", 128, "--kv", kv, "--threads", 3, file)

@@ -117,6 +117,10 @@ def check_files():
     point(is_sane(report["vision"]) and "decode" not in report, "a vision encoder alone", report)
     report = bench("--model", text, "--mmproj", mmproj)
     point(is_sane(report["end_to_end"]), "both", report)
+    report = bench("--model", text, "--depth", 0, "--draft-model", DATA / "lfm2s" / "lfm2s-bf16.gguf", "--draft-vocabulary", "same")
+    with_draft, plain = report["decode_draft"], report["decode_plain"]
+    point(is_sane(with_draft) and is_sane(plain) and with_draft["cpu_ratio"] > 0
+          and abs(with_draft["ratio"] - with_draft["value"] / plain["value"]) < 1e-4 * with_draft["ratio"], "a draft", report)
     moe = DATA / "lfm2moe" / "lfm2moe-mixed.gguf"
     report = bench("--model", moe, "--sessions", 2, "--depth", 16)
     point(is_sane(report["decode"]) and is_sane(report["decode_sessions"]), "a mixture of experts", report)
@@ -178,6 +182,11 @@ def check_usage(folder):
             (("--model", golden, "--sessions", 0), 2, ("--sessions", "found 0")),
             (("--model", golden, "--threads", 100000), 2, ("--threads", "100000")),
             (("--model", golden, "--prefill", 1000000), 2, ("--prefill", "--depth", golden.name)),
+            (("--model", golden, "--draft-shape", "lfm2-350m"), 2, ("--draft-shape", "--shape")),
+            (("--shape", "lfm2-350m", "--draft-shape", "qwen3.5-2b"), 2, ("--draft-shape", "lfm2-1.2b", "qwen3.5-2b")),
+            (("--shape", "lfm2-350m", "--draft-shape", "lfm2-350m", "--agree", 2), 2, ("--agree", "2")),
+            (("--model", golden, "--draft-model", golden, "--draft-vocabulary", "x"), 2, ("--draft-vocabulary", "slem", "x")),
+            (("--model", golden, "--draft-model", folder / "none.gguf"), 1, ("none.gguf",)),
             (("--model", golden, "extra"), 2, ("extra",)),
             (("--model", folder / "none.gguf"), 1, ("none.gguf",)),
             (("--model", broken), 1, ("broken.gguf",))):

@@ -171,6 +171,83 @@ test_guesses (void)
   }
 }
 
+/* With a draft answers are what they are without: all keys looked at, a part of them, drawn. The draft is another model of the same
+ * vocabulary, one of another (TLI, SLEM), or the model itself without its pictures. What was guessed is counted. */
+static void
+test_draft (void)
+{
+  static const struct {
+    const char *file;
+    TernDraftVocabulary vocabulary;
+  } drafts[] = {
+    { NARROW_FILE, TERN_DRAFT_VOCABULARY_SAME }, { TEXT_FILE, TERN_DRAFT_VOCABULARY_AUTO },
+    { TERN_TEST_DATA "/ssm/mamba2-q8_0.gguf", TERN_DRAFT_VOCABULARY_TLI },
+    { TERN_TEST_DATA "/qwen35/qwen35-q8_0.gguf", TERN_DRAFT_VOCABULARY_SLEM },
+  };
+  g_autoptr (TernModel) model = open_model (0);
+
+  for (guint i = 0; i < 3; i++) {
+    TernSessionParams params = quick_params ();
+    g_autofree char *plain = NULL;
+
+    params.sampling.max_tokens = 24;
+    params.kv_prune = i == 1 ? 0 : .7f;
+    params.sampling.temperature = i == 2 ? .3f : 0;
+    plain = run_clip (model, &params, 1, 10);
+    for (guint d = 0; d < G_N_ELEMENTS (drafts); d++) {
+      g_autoptr (TernSession) session = NULL;
+      g_autofree char *drafted = NULL;
+      TernSessionStats stats;
+
+      params.draft_model = drafts[d].file;
+      params.draft_vocabulary = drafts[d].vocabulary;
+      session = new_session (model, &params);
+      push_run (session, 0, 10, 1);
+      tern_session_finish (session);
+      drafted = drain (session);
+      g_assert_cmpstr (drafted, ==, plain);
+      tern_session_stats (session, &stats);
+      g_assert_cmpuint (stats.drafts, >, 0);
+      g_assert_cmpuint (stats.drafts, >=, stats.drafts_right);
+      g_assert_cmpuint (stats.guesses, >=, stats.drafts);
+      g_assert_cmpuint (stats.guesses_right, >=, stats.drafts_right);
+    }
+  }
+}
+
+static void
+refuse_draft (TernModel *model, const char *file, TernDraftVocabulary vocabulary, TernErrorCode code, const char *what)
+{
+  TernSessionParams params = quick_params ();
+  g_autoptr (GError) error = NULL;
+
+  params.draft_model = file;
+  params.draft_vocabulary = vocabulary;
+  g_assert_null (tern_session_new (model, &params, &error));
+  g_assert_error (error, TERN_ERROR, (gint) code);
+  g_assert_nonnull (strstr (error->message, what));
+  if (*file)
+    g_assert_nonnull (strstr (error->message, file));
+}
+
+static void
+test_bad_drafts (void)
+{
+  g_autoptr (TernModel) model = open_model (0);
+  TernSessionParams params = quick_params ();
+  g_autoptr (GError) error = NULL;
+
+  refuse_draft (model, "/nowhere/draft.gguf", TERN_DRAFT_VOCABULARY_AUTO, TERN_ERROR_NOT_FOUND, "draft model");
+  refuse_draft (model, MMPROJ_FILE, TERN_DRAFT_VOCABULARY_AUTO, TERN_ERROR_UNSUPPORTED, "vision encoder");
+  refuse_draft (model, TERN_TEST_DATA "/action/mlp.gguf", TERN_DRAFT_VOCABULARY_AUTO, TERN_ERROR_UNSUPPORTED, "tern-action");
+  refuse_draft (model, TERN_TEST_DATA "/ssm/mamba2-q8_0.gguf", TERN_DRAFT_VOCABULARY_SAME, TERN_ERROR_MISMATCH, "vocabulary");
+  refuse_draft (model, TERN_TEST_DATA "/tokenizers/vocab-lfm2.gguf", TERN_DRAFT_VOCABULARY_AUTO, TERN_ERROR_FORMAT, "draft model");
+  params.draft_vocabulary = (TernDraftVocabulary) 9;
+  g_assert_null (tern_session_new (model, &params, &error));
+  g_assert_error (error, TERN_ERROR, TERN_ERROR_INVALID);
+  g_assert_nonnull (strstr (error->message, "draft_vocabulary"));
+}
+
 /* What a model says it was made for costs nothing until it is used. */
 static void
 test_any_context (void)
@@ -688,6 +765,8 @@ main (int argc, char **argv)
   g_test_add_func ("/session/repeatable", test_repeatable);
   g_test_add_func ("/session/second-stretch", test_second_stretch);
   g_test_add_func ("/session/guesses", test_guesses);
+  g_test_add_func ("/session/draft", test_draft);
+  g_test_add_func ("/session/bad-drafts", test_bad_drafts);
   g_test_add_func ("/session/any-context", test_any_context);
   g_test_add_func ("/session/interleaved", test_interleaved);
   g_test_add_func ("/session/golden-still", test_golden_still);

@@ -4,6 +4,8 @@
  * the numbers are is tests/golden's. */
 #include "tests/unit/tiny-model.h"
 
+#include "engine/llm/model.h"
+
 #define FFN 20u
 #define STATES 5u
 #define SSM_HEADS 4u
@@ -431,7 +433,8 @@ test_long (void)
   }
 }
 
-/* Rows that are read together as guesses and taken back leave what reading the others one by one leaves, bit for bit. */
+/* Rows that are read together as guesses and taken back leave what reading the others one by one leaves, bit for bit; what they take
+ * is not taken before. */
 static void
 test_taken_back (gconstpointer data)
 {
@@ -456,8 +459,10 @@ test_taken_back (gconstpointer data)
   segment = (TernSegment) { .timeline = tern_solo_timeline (solo), .n = 4, .decode = TRUE, .want = TERN_LOGITS_ALL,
     .logits = rows };
   tern_pass_begin (tern_solo_pass (solo));
+  g_assert_cmpuint (tern_solo_store (solo)->states.n, ==, 1);   /* states between rows are taken when there are some */
   input = tern_pass_add (tern_solo_pass (solo), &segment, &error);
   g_assert_no_error (error);
+  g_assert_cmpuint (tern_solo_store (solo)->states.n, ==, 4);
   tern_llm_embed (model.llm, (gint32[]) { tiny_ids[2], tiny_ids[3], 31, 30 }, 4, input, WIDTH);
   g_assert_true (tern_pass_run (tern_solo_pass (solo), &error));
   tern_timeline_cut (tern_solo_timeline (solo), 2);
