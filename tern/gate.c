@@ -4,6 +4,7 @@
 
 #include "tern/error.h"
 #include "tern/planes.h"
+#include "tern/words.h"
 #include "vision/gate.h"
 
 #define STILL_FRAMES 16         /* that a scene stands still before frames are left out by themselves ... */
@@ -54,16 +55,14 @@ tern_gate_params_check (const TernGateParams *params, GError **error)
 gboolean
 tern_gate_mode_parse (const char *name, TernGateMode *mode, GError **error)
 {
-  static const char *const names[] = { "auto", "off", "on" };
+  static const char *const words[] = { "auto", "off", "on" };
+  guint which;
 
   g_return_val_if_fail (name != NULL && mode != NULL, FALSE);
-  for (guint i = 0; i < G_N_ELEMENTS (names); i++)
-    if (g_str_equal (name, names[i])) {
-      *mode = (TernGateMode) i;
-      return TRUE;
-    }
-  g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "expected auto, off or on, found %s", name);
-  return FALSE;
+  if (!tern_word_parse (name, words, G_N_ELEMENTS (words), &which, error))
+    return FALSE;
+  *mode = (TernGateMode) which;
+  return TRUE;
 }
 
 TernGate *
