@@ -17,6 +17,7 @@ worker_open (GstTernEncoder * self)
   gboolean interrupted;
   TernGateParams gate;
   TernReuseParams reuse;
+  TernBudget *budget;
   TernFit fit;
 
   if (self->model)
@@ -28,10 +29,16 @@ worker_open (GstTernEncoder * self)
   fit = self->fit;
   gate = self->gate_params;
   reuse = self->reuse_params;
+  budget = self->budget ? tern_budget_ref (self->budget) : NULL;
   GST_OBJECT_UNLOCK (self);
-  if (gate.mode != TERN_GATE_MODE_OFF)
+  if (gate.mode != TERN_GATE_MODE_OFF || budget)
     self->gate = tern_gate_new (&gate, NULL);
+  if (budget)
+    tern_gate_set_budget (self->gate, budget);
   encoder = tern_encoder_new (self->model, fit, &error);
+  if (encoder)
+    tern_encoder_set_budget (encoder, budget);
+  tern_budget_unref (budget);
   if (!encoder || !tern_encoder_set_reuse (encoder, &reuse, &error)) {
     tern_encoder_free (encoder);
     gst_tern_post_error (self, error);
@@ -281,6 +288,7 @@ worker_run (GstTernEncoder * self, GstBuffer * in, TernImage * image,
   tokens.late = late;
   tokens.utc = get_utc (in);
   tokens.picture = self->gate ? self->picture : 0;
+  tokens.novelty = self->gate ? tern_gate_novelty (self->gate) : 0;
   worker_number_frame (self, &tokens);
   gst_tern_token_buffer_describe (out, &tokens);
   if (self->gate && is_new)

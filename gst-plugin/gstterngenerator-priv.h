@@ -3,6 +3,7 @@
 #pragma once
 
 #include "gstternaction.h"
+#include "gstternbudget.h"
 #include "gstterngenerator.h"
 #include "gstterngenerator-ask.h"
 #include "gstternenums.h"
@@ -43,6 +44,8 @@ struct _GstTernGenerator
   GstTernStanding *standing;    /* changed with the prompt lock too */
   gboolean on_change;
   gchar *language;
+  TernBudgetParams budget_params;
+  TernBudget *budget;           /* NULL: none; from READY to READY */
   TernSessionParams params;     /* what properties set, and the rate; strings
                                  * are unused */
   TernSessionParams accepted;   /* by the session */
@@ -74,7 +77,7 @@ struct _GstTernGenerator
   guint64 dropped_seen;
   guint64 frames;               /* since READY, as those that follow */
   guint64 answered, errors, abstained, unchanged;
-  guint64 repeated_before;
+  guint64 repeated_before, deferred_before;
   guint64 dropped_before, windows_before;       /* by sessions before this
                                                  * one */
   gboolean takes_asks;          /* from READY to PAUSED, and back */

@@ -15,6 +15,7 @@ get_params (GstTernGenerator * self, TernSessionParams * params)
   *params = self->params;
   leaky = self->leaky;
   live = self->live;
+  params->budget = self->budget;        /* which stays as long as there is a session */
   self->params_changed = FALSE;
   GST_OBJECT_UNLOCK (self);
 
@@ -42,6 +43,7 @@ accept_params (GstTernGenerator * self, const TernSessionParams * params)
   self->accepted.n_questions = 0;
   self->accepted.source = NULL;
   self->accepted.action = NULL;
+  self->accepted.budget = NULL;
   GST_OBJECT_UNLOCK (self);
 }
 
@@ -61,6 +63,7 @@ gst_tern_generator_drop_session (GstTernGenerator * self)
   self->dropped_before += stats.windows_dropped;
   self->windows_before += stats.windows_done;
   self->repeated_before += stats.windows_unchanged;
+  self->deferred_before += stats.windows_deferred;
   g_mutex_unlock (&self->task.lock);
   g_mutex_unlock (&self->session_lock);
   g_mutex_unlock (&self->ask_lock);
@@ -176,6 +179,8 @@ gst_tern_generator_make_stats (GstTernGenerator * self)
       "windows", G_TYPE_UINT64, self->windows_before + stats.windows_done,
       "repeated", G_TYPE_UINT64,
       self->repeated_before + stats.windows_unchanged,
+      "deferred", G_TYPE_UINT64,
+      self->deferred_before + stats.windows_deferred,
       "answered", G_TYPE_UINT64, self->answered,
       "errors", G_TYPE_UINT64, self->errors,
       "abstained", G_TYPE_UINT64, self->abstained,
@@ -190,6 +195,9 @@ gst_tern_generator_make_stats (GstTernGenerator * self)
     gst_structure_set (structure,
         "memory-tokens", G_TYPE_UINT64, stats.memory_tokens,
         "memory-turns", G_TYPE_UINT64, stats.memory_turns, NULL);
+  GST_OBJECT_LOCK (self);
+  gst_tern_budget_add_stats (self->budget, structure);
+  GST_OBJECT_UNLOCK (self);
   gst_tern_action_add_stats (self->action, structure);
   return structure;
 }
@@ -200,7 +208,7 @@ gst_tern_generator_reset_counts (GstTernGenerator * self)
 {
   self->answered = self->errors = self->abstained = self->unchanged = 0;
   self->frames = self->windows_before = self->dropped_before = 0;
-  self->repeated_before = 0;
+  self->repeated_before = self->deferred_before = 0;
   self->dropped_seen = 0;
   self->asked_before = self->asked;
   self->seen_end = 0;

@@ -11,6 +11,7 @@
  * answers instead, see harness.h: tern_fake_hold(), tern_fake_wait_begun(). */
 #include <stdlib.h>
 #include <string.h>
+#include "tern/budget-priv.h"
 #include "fake-priv.h"
 
 #define GRID 4
@@ -255,6 +256,7 @@ struct _TernEncoder {
   gint cancel;
   TernReuseParams reuse;
   TernReuseStats stats;
+  TernBudget *budget;
 };
 
 TernEncoder *
@@ -271,6 +273,7 @@ tern_encoder_free (TernEncoder *encoder)
 {
   if (!encoder)
     return;
+  tern_budget_unref (encoder->budget);
   tern_model_unref (encoder->model);
   g_free (encoder);
 }
@@ -280,6 +283,12 @@ tern_encoder_set_reuse (TernEncoder *encoder, const TernReuseParams *params, GEr
 {
   encoder->reuse = *params;
   return TRUE;
+}
+
+void
+tern_encoder_set_budget (TernEncoder *encoder, TernBudget *budget)
+{
+  encoder->budget = budget ? tern_budget_ref (budget) : NULL;
 }
 
 void
@@ -334,6 +343,8 @@ tern_encoder_run (TernEncoder *encoder, const TernImage *image, float *tokens, T
       count[cell]++;
     }
   count_patches (encoder);
+  if (encoder->budget)          /* what it says, whatever it took */
+    tern_budget_charge (encoder->budget, TERN_COST_FRAME, 1, (guint64) get_ms ("TERN_FAKE_COST_MS") * 1000000);
   memset (tokens, 0, sizeof (float) * TOKENS * DIM);
   for (i = 0; i < TOKENS; i++) {
     tokens[i * DIM] = sum[i] / count[i];
