@@ -471,6 +471,22 @@ share_frame_rate (GstTernCaption * self)
   g_value_unset (&rate);
 }
 
+/* One account for all that work on the stream. */
+static gboolean
+share_budget (GstTernCaption * self)
+{
+  TernBudget *budget;
+
+  if (!gst_tern_encoder_open_budget (GST_TERN_ENCODER (self->encoder),
+          &budget))
+    return FALSE;
+  gst_tern_compressor_set_budget (GST_TERN_COMPRESSOR (self->compressor),
+      budget);
+  gst_tern_generator_set_budget (GST_TERN_GENERATOR (self->generator), budget);
+  tern_budget_unref (budget);
+  return TRUE;
+}
+
 static GstStateChangeReturn
 gst_tern_caption_change_state (GstElement * element, GstStateChange transition)
 {
@@ -491,6 +507,8 @@ gst_tern_caption_change_state (GstElement * element, GstStateChange transition)
         ("expected tee and videoconvert (GStreamer Base Plugins)"));
     return GST_STATE_CHANGE_FAILURE;
   }
+  if (transition == GST_STATE_CHANGE_READY_TO_PAUSED && !share_budget (self))
+    return GST_STATE_CHANGE_FAILURE;
   return GST_ELEMENT_CLASS (parent_class)->change_state (element, transition);
 }
 

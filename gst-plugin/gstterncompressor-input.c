@@ -269,6 +269,7 @@ prepare (GstTernCompressor * self, guint tokens, GError ** error)
   }
   self->capacity = tokens;
   GST_OBJECT_LOCK (self);
+  tern_compressor_set_budget (compressor, self->budget);
   self->compressor = compressor;
   GST_OBJECT_UNLOCK (self);
   return TRUE;

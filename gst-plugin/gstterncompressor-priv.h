@@ -19,6 +19,7 @@ struct _GstTernCompressor
   TernCompressorParams params;
   gboolean params_changed;
   gboolean previews;
+  TernBudget *budget;           /* NULL: none; from READY to READY */
   TernCompressorStats stats;    /* of compressors before this one */
   TernCompressor *compressor;   /* replaced by the streaming thread only */
 

@@ -79,6 +79,18 @@ make_stats (GstTernCompressor * self)
       NULL);
 }
 
+void
+gst_tern_compressor_set_budget (GstTernCompressor * self, TernBudget * budget)
+{
+  TernBudget *before;
+
+  GST_OBJECT_LOCK (self);
+  before = self->budget;
+  self->budget = budget ? tern_budget_ref (budget) : NULL;
+  GST_OBJECT_UNLOCK (self);
+  tern_budget_unref (before);
+}
+
 static GstStateChangeReturn
 gst_tern_compressor_change_state (GstElement * element,
     GstStateChange transition)
@@ -98,6 +110,7 @@ gst_tern_compressor_change_state (GstElement * element,
     gst_clear_event (&self->gap);
     g_clear_pointer (&self->grouper, tern_grouper_free);
     self->have_info = FALSE;
+    gst_tern_compressor_set_budget (self, NULL);
   }
   return ret;
 }

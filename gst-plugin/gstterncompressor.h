@@ -2,6 +2,7 @@
 #pragma once
 
 #include <gst/gst.h>
+#include "tern/tern.h"
 
 G_BEGIN_DECLS
 
@@ -15,5 +16,9 @@ GST_ELEMENT_REGISTER_DECLARE (terncompressor);
  * id after the last. */
 guint gst_tern_compressor_install_properties (GObjectClass * klass,
     guint first);
+
+/* In READY: it is limited by @budget (or NULL), of which it takes a reference,
+ * until it returns there. */
+void gst_tern_compressor_set_budget (GstTernCompressor * self, TernBudget * budget);
 
 G_END_DECLS

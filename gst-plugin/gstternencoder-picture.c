@@ -222,6 +222,7 @@ run (GstTernEncoder * self, Picture * picture, guint64 late, GError ** error)
 
   describe_times (self, first, second, late, &tokens);
   tokens.picture = self->gate ? self->picture : 0;
+  tokens.novelty = self->gate ? tern_gate_novelty (self->gate) : 0;
   tokens.number = self->number++;
   gst_tern_token_buffer_describe (out, &tokens);
   if (self->gate && found)

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <gst/video/video.h>
+#include "gstternbudget.h"
 #include "gstternelement.h"
 #include "gstternencoder.h"
 #include "gstternframe.h"
@@ -46,6 +47,8 @@ struct _GstTernEncoder
   GstClockTime idle_timeout;
   TernGateParams gate_params;
   TernReuseParams reuse_params;
+  TernBudgetParams budget_params;
+  TernBudget *budget;           /* NULL: none; from READY to READY */
 
   GstTernTask task;             /* the worker: EncoderItem, and events */
   /* Under its lock. */

@@ -15,6 +15,7 @@ worker_open (GstTernEncoder * self)
   gboolean interrupted;
   TernGateParams gate;
   TernReuseParams reuse;
+  TernBudget *budget;
   TernFit fit;
 
   if (self->model)
@@ -26,10 +27,16 @@ worker_open (GstTernEncoder * self)
   fit = self->fit;
   gate = self->gate_params;
   reuse = self->reuse_params;
+  budget = self->budget ? tern_budget_ref (self->budget) : NULL;
   GST_OBJECT_UNLOCK (self);
-  if (gate.mode != TERN_GATE_MODE_OFF)
+  if (gate.mode != TERN_GATE_MODE_OFF || budget)
     self->gate = tern_gate_new (&gate, NULL);
+  if (budget)
+    tern_gate_set_budget (self->gate, budget);
   encoder = tern_encoder_new (self->model, fit, &error);
+  if (encoder)
+    tern_encoder_set_budget (encoder, budget);
+  tern_budget_unref (budget);
   if (!encoder || !tern_encoder_set_reuse (encoder, &reuse, &error)) {
     tern_encoder_free (encoder);
     gst_tern_post_error (self, error);

@@ -73,6 +73,8 @@ enum
   SHARED_REUSE,
   SHARED_REUSE_THRESHOLD,
   SHARED_REUSE_REFRESH,
+  SHARED_BUDGET,
+  SHARED_BUDGET_WATTS,
   SHARED_LAST
 };
 
@@ -103,9 +105,43 @@ check_settings (GstTernEncoder * self)
   return FALSE;
 }
 
+gboolean
+gst_tern_encoder_open_budget (GstTernEncoder * self, TernBudget ** budget)
+{
+  TernBudget *opened = NULL;
+  TernBudgetParams params;
+
+  GST_OBJECT_LOCK (self);
+  params = self->budget_params;
+  if (self->budget)
+    opened = tern_budget_ref (self->budget);
+  GST_OBJECT_UNLOCK (self);
+  if (!gst_tern_budget_open (GST_ELEMENT_CAST (self), &params, &opened))
+    return FALSE;
+  GST_OBJECT_LOCK (self);
+  if (!self->budget && opened)
+    self->budget = tern_budget_ref (opened);
+  GST_OBJECT_UNLOCK (self);
+  *budget = opened;
+  return TRUE;
+}
+
+static void
+close_budget (GstTernEncoder * self)
+{
+  TernBudget *budget;
+
+  GST_OBJECT_LOCK (self);
+  budget = self->budget;
+  self->budget = NULL;
+  GST_OBJECT_UNLOCK (self);
+  tern_budget_unref (budget);
+}
+
 static void
 stop (GstTernEncoder * self)
 {
+  close_budget (self);
   g_mutex_lock (&self->task.lock);
   gst_tern_task_empty (&self->task, FALSE);
   g_clear_pointer (&self->encoder, tern_encoder_free);
@@ -134,6 +170,11 @@ gst_tern_encoder_change_state (GstElement * element, GstStateChange transition)
   if (transition == GST_STATE_CHANGE_NULL_TO_READY && !check_settings (self))
     return GST_STATE_CHANGE_FAILURE;
   if (transition == GST_STATE_CHANGE_READY_TO_PAUSED) {
+    TernBudget *budget;
+
+    if (!gst_tern_encoder_open_budget (self, &budget))
+      return GST_STATE_CHANGE_FAILURE;
+    tern_budget_unref (budget);
     g_mutex_lock (&self->task.lock);
     self->frames = self->taken = self->dropped = 0;
     self->gate_stats = (TernGateStats) { 0, };
@@ -162,11 +203,15 @@ make_stats (GstTernEncoder * self)
       "looked-at", G_TYPE_UINT64, self->taken,
       "dropped", G_TYPE_UINT64, self->dropped,
       "unchanged", G_TYPE_UINT64, self->gate_stats.unchanged,
+      "deferred", G_TYPE_UINT64, self->gate_stats.deferred,
       "forced", G_TYPE_UINT64, self->gate_stats.forced,
       "patches-computed", G_TYPE_UINT64, self->reuse_stats.patches_computed,
       "patches-reused", G_TYPE_UINT64, self->reuse_stats.patches_reused,
       "refreshes", G_TYPE_UINT64, self->reuse_stats.refreshed, NULL);
   g_mutex_unlock (&self->task.lock);
+  GST_OBJECT_LOCK (self);
+  gst_tern_budget_add_stats (self->budget, stats);
+  GST_OBJECT_UNLOCK (self);
   return stats;
 }
 
@@ -224,6 +269,12 @@ gst_tern_encoder_set_property (GObject * object, guint id,
       break;
     case PROP_SHARED + SHARED_REUSE_REFRESH:
       self->reuse_params.refresh = g_value_get_uint (value);
+      break;
+    case PROP_SHARED + SHARED_BUDGET:
+      self->budget_params.cores = g_value_get_double (value);
+      break;
+    case PROP_SHARED + SHARED_BUDGET_WATTS:
+      self->budget_params.watts = g_value_get_double (value);
       break;
     default:
       G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
@@ -285,6 +336,12 @@ gst_tern_encoder_get_property (GObject * object, guint id, GValue * value,
       break;
     case PROP_SHARED + SHARED_REUSE_REFRESH:
       g_value_set_uint (value, self->reuse_params.refresh);
+      break;
+    case PROP_SHARED + SHARED_BUDGET:
+      g_value_set_double (value, self->budget_params.cores);
+      break;
+    case PROP_SHARED + SHARED_BUDGET_WATTS:
+      g_value_set_double (value, self->budget_params.watts);
       break;
     default:
       G_OBJECT_WARN_INVALID_PROPERTY_ID (object, id, pspec);
@@ -475,6 +532,25 @@ gst_tern_encoder_install_properties (GObjectClass * klass, guint first)
           DEFAULT_IDLE_TIMEOUT, ready));
   install_gate_properties (klass, first);
   install_reuse_properties (klass, first);
+  /**
+   * GstTernEncoder:budget:
+   *
+   * Seconds of one core that are spent for each second of the stream: with it
+   * frames are encoded where what is new in them is worth it. Of terncaption
+   * the whole bin's: tokens and answers are chosen, too. 0 is no limit.
+   *
+   * Since: 0.1
+   */
+  /**
+   * GstTernEncoder:budget-watts:
+   *
+   * The same as power: turned into time of a core by what that costs on this
+   * machine, as its energy counters say (RAPL); where there are none it is an
+   * error. 0 is no limit.
+   *
+   * Since: 0.1
+   */
+  gst_tern_budget_install_properties (klass, first + SHARED_BUDGET);
   return first + SHARED_LAST;
 }
 
@@ -525,7 +601,13 @@ gst_tern_encoder_class_init (GstTernEncoderClass * klass)
    * when the next one came; of those looked at `unchanged`, which were not
    * encoded, and `forced`, which were after `max-silence` (uint64), since the
    * element left READY. With `reuse` `patches-computed`, `patches-reused`, and
-   * `refreshes`, frames all of which was computed (uint64).
+   * `refreshes`, frames all of which was computed (uint64). With a budget
+   * `deferred`, frames that were not encoded for its sake (uint64), and what the
+   * account says (double, s): `budget-rate` of a core that comes in for each
+   * second of the stream, `budget-allowed` so far, `budget-balance`, and what
+   * was spent: `spent-encoding`, `spent-reading`, `spent-saying`,
+   * `spent-otherwise`; `tokens-spared` and `answers-pruned` (uint64), and
+   * `joules-per-second` of a core, 0 where that is not known.
    *
    * Since: 0.1
    */

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "gstternaction.h"
+#include "gstternbudget.h"
 #include "gstterngenerator.h"
 #include "gstterngenerator-ask.h"
 #include "gstternenums.h"
@@ -46,6 +47,8 @@ struct _GstTernGenerator
   gchar *draft_named;           /* what the session was made with; under the
                                  * prompt lock */
   gchar *language;
+  TernBudgetParams budget_params;
+  TernBudget *budget;           /* NULL: none; from READY to READY */
   TernSessionParams params;     /* what properties set, and the rate; strings
                                  * are unused */
   TernSessionParams accepted;   /* by the session */
@@ -78,7 +81,7 @@ struct _GstTernGenerator
   guint64 frames;               /* since READY, as those that follow */
   guint64 answered, errors, abstained, unchanged;
   guint64 guesses_before[4];    /* and right; of drafts, and right */
-  guint64 repeated_before;
+  guint64 repeated_before, deferred_before;
   guint64 dropped_before, windows_before;       /* by sessions before this
                                                  * one */
   gboolean takes_asks;          /* from READY to PAUSED, and back */

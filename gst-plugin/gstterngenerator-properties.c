@@ -16,6 +16,8 @@ enum
   PROP_THREADS,
   PROP_FLOAT_ACTIVATIONS,
   PROP_STATS,
+  PROP_BUDGET,
+  PROP_BUDGET_WATTS,
   PROP_SHARED                   /* those of terncaption, in the order below */
 };
 
@@ -107,6 +109,12 @@ gst_tern_generator_set_property (GObject * object, guint id,
       break;
     case PROP_FLOAT_ACTIVATIONS:
       self->settings.float_activations = g_value_get_boolean (value);
+      break;
+    case PROP_BUDGET:
+      self->budget_params.cores = g_value_get_double (value);
+      break;
+    case PROP_BUDGET_WATTS:
+      self->budget_params.watts = g_value_get_double (value);
       break;
     case PROP_SHARED + SHARED_WINDOW:
       params->window = g_value_get_uint64 (value);
@@ -229,6 +237,12 @@ gst_tern_generator_get_property (GObject * object, guint id, GValue * value,
       break;
     case PROP_FLOAT_ACTIVATIONS:
       g_value_set_boolean (value, self->settings.float_activations);
+      break;
+    case PROP_BUDGET:
+      g_value_set_double (value, self->budget_params.cores);
+      break;
+    case PROP_BUDGET_WATTS:
+      g_value_set_double (value, self->budget_params.watts);
       break;
     case PROP_STATS:
       g_value_take_boxed (value, stats);
@@ -699,6 +713,8 @@ gst_tern_generator_install_own_properties (GObjectClass * klass)
    * requests, of these `errors`, `abstained` and `unchanged` (kept back by
    * on-change), `requests` asked, windows `dropped` and `queued`, and behind a live source
    * `last-latency`, ns from the end of a window to its answer. With
+   * a budget `deferred` windows, which were told what the one before was for its
+   * sake, and what the account says, as ternencoder has it; with
    * memory=stream `memory-tokens` that are remembered now, and `memory-turns`,
    * how often some were forgotten.
    *
@@ -707,5 +723,23 @@ gst_tern_generator_install_own_properties (GObjectClass * klass)
   g_object_class_install_property (klass, PROP_STATS,
       g_param_spec_boxed ("stats", "Statistics", "What was done so far",
           GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
+  /**
+   * GstTernGenerator:budget:
+   *
+   * Seconds of one core that are spent on answers for each second of the
+   * stream: windows that are not worth one are told the answer before again,
+   * with finish_reason `budget`. 0 is no limit. In terncaption the bin's
+   * `budget` is in the place of it.
+   *
+   * Since: 0.1
+   */
+  /**
+   * GstTernGenerator:budget-watts:
+   *
+   * The same as power; see ternencoder. 0 is no limit.
+   *
+   * Since: 0.1
+   */
+  gst_tern_budget_install_properties (klass, PROP_BUDGET);
   gst_tern_generator_install_properties (klass, PROP_SHARED);
 }

@@ -17,6 +17,7 @@ get_params (GstTernGenerator * self, TernSessionParams * params)
   *params = self->params;
   leaky = self->leaky;
   live = self->live;
+  params->budget = self->budget;        /* which stays as long as there is a session */
   self->params_changed = FALSE;
   g_free (self->draft_named);
   self->draft_named = g_strdup (self->draft_model);
@@ -48,6 +49,7 @@ accept_params (GstTernGenerator * self, const TernSessionParams * params)
   self->accepted.source = NULL;
   self->accepted.draft_model = NULL;
   self->accepted.action = NULL;
+  self->accepted.budget = NULL;
   GST_OBJECT_UNLOCK (self);
 }
 
@@ -77,6 +79,7 @@ gst_tern_generator_drop_session (GstTernGenerator * self)
   self->windows_before += stats.windows_done;
   self->repeated_before += stats.windows_unchanged;
   add_guesses (self->guesses_before, &stats);
+  self->deferred_before += stats.windows_deferred;
   g_mutex_unlock (&self->task.lock);
   g_mutex_unlock (&self->session_lock);
   g_mutex_unlock (&self->ask_lock);
@@ -195,6 +198,8 @@ gst_tern_generator_make_stats (GstTernGenerator * self)
       "windows", G_TYPE_UINT64, self->windows_before + stats.windows_done,
       "repeated", G_TYPE_UINT64,
       self->repeated_before + stats.windows_unchanged,
+      "deferred", G_TYPE_UINT64,
+      self->deferred_before + stats.windows_deferred,
       "answered", G_TYPE_UINT64, self->answered,
       "errors", G_TYPE_UINT64, self->errors,
       "abstained", G_TYPE_UINT64, self->abstained,
@@ -213,6 +218,9 @@ gst_tern_generator_make_stats (GstTernGenerator * self)
     gst_structure_set (structure,
         "memory-tokens", G_TYPE_UINT64, stats.memory_tokens,
         "memory-turns", G_TYPE_UINT64, stats.memory_turns, NULL);
+  GST_OBJECT_LOCK (self);
+  gst_tern_budget_add_stats (self->budget, structure);
+  GST_OBJECT_UNLOCK (self);
   gst_tern_action_add_stats (self->action, structure);
   return structure;
 }
@@ -223,7 +231,7 @@ gst_tern_generator_reset_counts (GstTernGenerator * self)
 {
   self->answered = self->errors = self->abstained = self->unchanged = 0;
   self->frames = self->windows_before = self->dropped_before = 0;
-  self->repeated_before = 0;
+  self->repeated_before = self->deferred_before = 0;
   memset (self->guesses_before, 0, sizeof self->guesses_before);
   self->dropped_seen = 0;
   self->asked_before = self->asked;

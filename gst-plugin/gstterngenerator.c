@@ -215,10 +215,42 @@ take_asks (GstTernGenerator * self, gboolean take)
   g_mutex_unlock (&self->task.lock);
 }
 
+void
+gst_tern_generator_set_budget (GstTernGenerator * self, TernBudget * budget)
+{
+  TernBudget *before;
+
+  GST_OBJECT_LOCK (self);
+  before = self->budget;
+  self->budget = budget ? tern_budget_ref (budget) : NULL;
+  GST_OBJECT_UNLOCK (self);
+  tern_budget_unref (before);
+}
+
+/* Its own account, unless it was given one. */
+static gboolean
+open_budget (GstTernGenerator * self)
+{
+  TernBudget *budget = NULL;
+  TernBudgetParams params;
+  gboolean ok;
+
+  GST_OBJECT_LOCK (self);
+  params = self->budget_params;
+  if (self->budget)
+    budget = tern_budget_ref (self->budget);
+  GST_OBJECT_UNLOCK (self);
+  ok = gst_tern_budget_open (GST_ELEMENT_CAST (self), &params, &budget);
+  gst_tern_generator_set_budget (self, budget);
+  tern_budget_unref (budget);
+  return ok;
+}
+
 static void
 stop (GstTernGenerator * self)
 {
   gst_tern_generator_drop_session (self);
+  gst_tern_generator_set_budget (self, NULL);
   g_clear_pointer (&self->loader, gst_tern_loader_stop);
   take_asks (self, FALSE);
   gst_tern_generator_end_asks (self, TRUE, "the element stopped");
@@ -253,7 +285,7 @@ gst_tern_generator_change_state (GstElement * element,
     return GST_STATE_CHANGE_FAILURE;
   if (transition == GST_STATE_CHANGE_READY_TO_PAUSED) {
     /* What it is may have changed in READY. */
-    if (!check_action (self))
+    if (!check_action (self) || !open_budget (self))
       return GST_STATE_CHANGE_FAILURE;
     self->loader = gst_tern_loader_start (element, &self->settings,
         TERN_MODEL_TEXT);

@@ -409,7 +409,8 @@ gst_tern_token_buffer_describe (GstBuffer * buffer, const TernTokens * tokens)
   if (tokens->utc > 0)
     gst_structure_set (s, "utc", G_TYPE_UINT64, tokens->utc, NULL);
   if (tokens->picture > 0)
-    gst_structure_set (s, "picture", G_TYPE_UINT64, tokens->picture, NULL);
+    gst_structure_set (s, "picture", G_TYPE_UINT64, tokens->picture,
+        "novelty", G_TYPE_DOUBLE, tokens->novelty, NULL);
   if (tokens->keep) {
     GValue array = G_VALUE_INIT;
     guint i;
@@ -501,6 +502,7 @@ read_description (GstTernTokenMap * map, GstBuffer * buffer, guint64 number,
   gst_structure_get_uint64 (s, "late", &t->late);
   gst_structure_get_uint64 (s, "utc", &t->utc);
   gst_structure_get_uint64 (s, "picture", &t->picture);
+  gst_structure_get_double (s, "novelty", &t->novelty);
   return read_keep (map, s, error);
 }
 

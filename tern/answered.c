@@ -49,7 +49,7 @@ void
 tern_answered_begin (TernAnswered *answered, guint64 picture, TernSessionConfig *config)
 {
   tern_answered_forget (answered);
-  if (picture == 0 || !is_timeless (config))
+  if (!is_timeless (config))
     return;
   answered->picture = picture;
   answered->config = tern_session_config_ref (config);
@@ -58,7 +58,7 @@ tern_answered_begin (TernAnswered *answered, guint64 picture, TernSessionConfig 
 void
 tern_answered_add (TernAnswered *answered, TernResult *result)
 {
-  if (answered->picture == 0)
+  if (!answered->config)
     return;
   if (strcmp (result->finish_reason, "stop") != 0 && strcmp (result->finish_reason, "length") != 0)
     tern_answered_forget (answered);
@@ -67,21 +67,26 @@ tern_answered_add (TernAnswered *answered, TernResult *result)
 }
 
 gboolean
+tern_answered_has (const TernAnswered *answered, const TernSessionConfig *config)
+{
+  return answered->config == config && answered->results->len == config->n_questions;
+}
+
+gboolean
 tern_answered_is (const TernAnswered *answered, guint64 picture, const TernSessionConfig *config)
 {
-  return picture != 0 && answered->picture == picture && answered->config == config
-      && answered->results->len == config->n_questions;
+  return picture != 0 && answered->picture == picture && tern_answered_has (answered, config);
 }
 
 TernResult *
-tern_answered_repeat (const TernAnswered *answered, guint q, const TernResult *values)
+tern_answered_repeat (const TernAnswered *answered, guint q, const TernResult *values, const char *reason)
 {
   const TernResult *before = g_ptr_array_index (answered->results, q);
   TernResult result = *values;
 
   result.kind = before->kind;
   result.result = before->result;
-  result.finish_reason = "unchanged";
+  result.finish_reason = reason;
   result.confidence = before->confidence;
   result.labels = before->labels;
   result.scores = before->scores;

@@ -6,6 +6,7 @@
 
 #include "compress/compress.h"
 #include "engine/base/mem.h"
+#include "tern/budget-priv.h"
 
 /* What the groups of the step and of sessions have: no encoder says yet what its tower attends to. */
 #define GROUPS_HAVE TERN_COMPRESS_NEEDS_TOKENS
@@ -196,6 +197,7 @@ tern_compressor_bound (const TernCompressorParams *params, guint n_frames, guint
 struct _TernCompressor {
   TernCompressorParams params, next_params;
   guint max_tokens, dim;
+  TernBudget *budget;           /* NULL: none */
 
   TernTokens frames[TERN_GROUP_FRAMES];         /* what was pushed; rows in `tokens` */
   guint n_frames;
@@ -276,6 +278,7 @@ tern_compressor_free (TernCompressor *self)
   tern_mem_free (self->block);
   tern_mem_free (self->scratch);
   tern_mem_free (self->mixed);
+  tern_budget_unref (self->budget);
   g_mutex_clear (&self->lock);
   g_free (self);
 }
@@ -290,21 +293,56 @@ tern_compressor_set_params (TernCompressor *self, const TernCompressorParams *pa
   return TRUE;
 }
 
+void
+tern_compressor_set_budget (TernCompressor *self, TernBudget *budget)
+{
+  TernBudget *before;
+
+  g_return_if_fail (self != NULL);
+  before = self->budget;
+  self->budget = budget ? tern_budget_ref (budget) : NULL;
+  tern_budget_unref (before);
+}
+
+/* How the group is compressed, with what the account leaves of it. */
+static TernCompressorParams
+group_params (const TernCompressor *self)
+{
+  TernCompressorParams params = self->params;
+  double novelty = -1;          /* nobody says */
+  guint most, tokens;
+
+  if (!self->budget)
+    return params;
+  for (guint f = 0; f < self->n_frames; f++)
+    novelty = MAX (novelty, self->frames[f].picture > 0 ? self->frames[f].novelty : -1);
+  most = (guint) tern_compressor_bound (&params, self->n_frames, self->frames[0].n_tokens);
+  tokens = tern_budget_tokens (self->budget, novelty, self->n_frames, most);
+  if (tokens < most)
+    params.max_tokens = tokens;
+  return params;
+}
+
 static void
 complete (TernCompressor *self)
 {
   gint64 begin = g_get_monotonic_time ();
+  guint64 since = self->budget ? tern_budget_thread_time () : 0;
+  TernCompressorParams params;
   TernTokenGroup group = { .tokens = self->tokens, .n_frames = self->n_frames, .n_tokens = self->frames[0].n_tokens,
     .dim = self->dim, .index = self->frames[0].number / TERN_GROUP_FRAMES, .grid_w = self->frames[0].grid_w,
     .grid_h = self->frames[0].grid_h };
   guint kept = 0;
 
   self->params = self->next_params;
-  tern_compress_group_run (&self->params, &group, self->frames[0].number, self->scratch, self->keep, self->n_keep,
+  params = group_params (self);
+  tern_compress_group_run (&params, &group, self->frames[0].number, self->scratch, self->keep, self->n_keep,
       self->mixed);
   self->ready = TRUE;
   self->popped = 0;
 
+  if (self->budget)
+    tern_budget_charge (self->budget, TERN_COST_OTHER, 1, tern_budget_thread_time () - since);
   for (guint f = 0; f < self->n_frames; f++)
     kept += self->n_keep[f];
   g_mutex_lock (&self->lock);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Encoding as a step of its own: one frame at a time, done by the scheduler in slices. */
+#include "tern/budget-priv.h"
 #include "tern/model-priv.h"
 #include "tern/reuse-priv.h"
 
@@ -9,6 +10,7 @@ struct _TernEncoder {
   TernVision *vision;
   TernFit fit;
   TernReuse *reuse;             /* NULL: none */
+  TernBudget *budget;           /* NULL: none */
   TernCancel cancel;
 
   GMutex lock;
@@ -87,10 +89,24 @@ start (TernEncoder *self)
   return running;
 }
 
+static guint64
+meter (const TernEncoder *self)
+{
+  return self->budget ? tern_scheduler_cpu_time (self->model->scheduler) : 0;
+}
+
+static void
+charge (TernEncoder *self, guint64 since, gboolean over)
+{
+  if (self->budget)
+    tern_budget_charge (self->budget, TERN_COST_FRAME, over, tern_scheduler_cpu_time (self->model->scheduler) - since);
+}
+
 static gboolean
 encoder_slice (TernClient *client, TernRound *round)
 {
   TernEncoder *self = encoder_of (client);
+  guint64 since = meter (self);
   TernVisionStep step;
 
   if (!start (self))
@@ -101,6 +117,7 @@ encoder_slice (TernClient *client, TernRound *round)
   }
   self->begun = TRUE;
   step = tern_vision_step (round->vision, &self->cancel, self->error);
+  charge (self, since, step == TERN_VISION_DONE);
   if (step == TERN_VISION_MORE)
     return TRUE;
   end (self, step == TERN_VISION_DONE);
@@ -113,10 +130,12 @@ run_here (TernEncoder *self)
 {
   TernVisionState *vision = tern_scheduler_take_vision (self->model->scheduler);
   TernVisionStep step = TERN_VISION_FAILED;
+  guint64 since = meter (self);
 
   start (self);
   if (begin (self, vision))
     while ((step = tern_vision_step (vision, &self->cancel, self->error)) == TERN_VISION_MORE);
+  charge (self, since, step == TERN_VISION_DONE);
   end (self, step == TERN_VISION_DONE);
 }
 
@@ -128,6 +147,7 @@ destroy (TernClient *client)
   g_mutex_clear (&self->lock);
   g_cond_clear (&self->done);
   tern_reuse_free (self->reuse);
+  tern_budget_unref (self->budget);
   tern_model_unref (self->model);
   g_free (self);
 }
@@ -205,6 +225,18 @@ tern_encoder_set_reuse (TernEncoder *self, const TernReuseParams *params, GError
   tern_scheduler_settle (self->model->scheduler, &self->client);
   g_clear_pointer (&self->reuse, tern_reuse_free);
   return tern_reuse_open (self->vision, params, &self->reuse, error);
+}
+
+void
+tern_encoder_set_budget (TernEncoder *self, TernBudget *budget)
+{
+  TernBudget *before;
+
+  g_return_if_fail (self != NULL);
+  tern_scheduler_settle (self->model->scheduler, &self->client);
+  before = self->budget;
+  self->budget = budget ? tern_budget_ref (budget) : NULL;
+  tern_budget_unref (before);
 }
 
 void

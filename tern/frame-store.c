@@ -142,7 +142,8 @@ tern_frame_store_place (TernFrameGroup *group, const gint32 *at, guint n_tokens)
 }
 
 void
-tern_frame_store_add (TernFrameGroup *group, guint n_tokens, guint full, guint64 pts, guint64 picture)
+tern_frame_store_add (TernFrameGroup *group, guint n_tokens, guint full, guint64 pts, guint64 picture,
+    double novelty)
 {
   g_assert (group->n_frames < TERN_GROUP_FRAMES);
   if (n_tokens != full || (group->n_frames > 0 && n_tokens != group->n_tokens[0]))
@@ -150,6 +151,7 @@ tern_frame_store_add (TernFrameGroup *group, guint n_tokens, guint full, guint64
   group->placed[group->n_frames] |= n_tokens == full;
   group->pts[group->n_frames] = pts;
   group->picture[group->n_frames] = picture;
+  group->novelty[group->n_frames] = novelty;
   group->n_tokens[group->n_frames++] = n_tokens;
   group->total += n_tokens;
   group->full += full;

@@ -10,10 +10,12 @@ typedef struct {
   guint n_tokens[TERN_GROUP_FRAMES];    /* rows of each frame */
   guint64 pts[TERN_GROUP_FRAMES];       /* ns, of each frame */
   guint64 picture[TERN_GROUP_FRAMES];   /* which picture each is of; 0: nobody says */
+  double novelty[TERN_GROUP_FRAMES];    /* how much of it is new, as TernTokens says */
   guint total;                  /* rows of all */
   guint full;                   /* tokens there were before any compression */
   gboolean whole;               /* every frame is a whole grid of one size: may be compressed */
   gboolean closed;              /* keep and n_keep are set */
+  gboolean given;               /* its tokens were pushed: others choose what is kept */
   guint n_keep[TERN_GROUP_FRAMES];
   gint32 *keep;                 /* per frame, n_tokens apart */
   gint32 *at;                   /* [total] where in its frame's grid each row is */
@@ -54,8 +56,8 @@ float *tern_frame_store_rows (TernFrameStore *store, TernFrameGroup *group, guin
 void tern_frame_store_place (TernFrameGroup *group, const gint32 *at, guint n_tokens);
 /* The rows to be read of it when it is closed. */
 const float *tern_frame_store_kept (const TernFrameGroup *group);
-/* The rows are there. @full: tokens of the whole grid; @picture: as TernTokens says. */
-void tern_frame_store_add (TernFrameGroup *group, guint n_tokens, guint full, guint64 pts, guint64 picture);
+/* The rows are there. @full: tokens of the whole grid; @picture, @novelty: as TernTokens says. */
+void tern_frame_store_add (TernFrameGroup *group, guint n_tokens, guint full, guint64 pts, guint64 picture, double novelty);
 /* Chooses what is kept. */
 void tern_frame_store_close (TernFrameStore *store, TernFrameGroup *group, const TernCompressorParams *params);
 /* Drops groups that begin before frame @next. */

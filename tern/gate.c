@@ -2,8 +2,10 @@
 /* When the gate's word counts (vision/gate.h says what it is): once a scene has stood still, not where everything moves. */
 #include "tern/gate.h"
 
+#include "tern/budget-priv.h"
 #include "tern/error.h"
 #include "tern/planes.h"
+#include "tern/words.h"
 #include "vision/gate.h"
 
 #define STILL_FRAMES 16         /* that a scene stands still before frames are left out by themselves ... */
@@ -18,6 +20,8 @@ struct _TernGate {
   TernGateParams params;
   TernGateModel *model;
   TernGateStats stats;
+  TernBudget *budget;           /* NULL: none */
+  double novelty;               /* of the frame looked at last */
 
   gboolean engaged;             /* AUTO: frames may be left out */
   guint quiet;                  /* still frames one after the other ... */
@@ -54,16 +58,14 @@ tern_gate_params_check (const TernGateParams *params, GError **error)
 gboolean
 tern_gate_mode_parse (const char *name, TernGateMode *mode, GError **error)
 {
-  static const char *const names[] = { "auto", "off", "on" };
+  static const char *const words[] = { "auto", "off", "on" };
+  guint which;
 
   g_return_val_if_fail (name != NULL && mode != NULL, FALSE);
-  for (guint i = 0; i < G_N_ELEMENTS (names); i++)
-    if (g_str_equal (name, names[i])) {
-      *mode = (TernGateMode) i;
-      return TRUE;
-    }
-  g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "expected auto, off or on, found %s", name);
-  return FALSE;
+  if (!tern_word_parse (name, words, G_N_ELEMENTS (words), &which, error))
+    return FALSE;
+  *mode = (TernGateMode) which;
+  return TRUE;
 }
 
 TernGate *
@@ -85,6 +87,7 @@ tern_gate_free (TernGate *gate)
   if (!gate)
     return;
   tern_gate_model_free (gate->model);
+  tern_budget_unref (gate->budget);
   g_free (gate);
 }
 
@@ -99,7 +102,26 @@ tern_gate_set_params (TernGate *gate, const TernGateParams *params, GError **err
     gate->model = tern_gate_model_new (params->threshold);
   }
   gate->params = *params;
+  if (gate->budget)
+    tern_budget_set_silence (gate->budget, params->max_silence);
   return TRUE;
+}
+
+void
+tern_gate_set_budget (TernGate *gate, TernBudget *budget)
+{
+  g_return_if_fail (gate != NULL);
+  if (budget)
+    tern_budget_set_silence (tern_budget_ref (budget), gate->params.max_silence);
+  tern_budget_unref (gate->budget);
+  gate->budget = budget;
+}
+
+double
+tern_gate_novelty (const TernGate *gate)
+{
+  g_return_val_if_fail (gate != NULL, 1);
+  return gate->novelty;
 }
 
 void
@@ -154,7 +176,7 @@ count (TernGate *gate, gboolean is_new, guint64 pts)
 static gboolean
 is_asleep (TernGate *gate)
 {
-  if (gate->params.mode != TERN_GATE_MODE_AUTO)
+  if (gate->params.mode != TERN_GATE_MODE_AUTO || gate->budget)
     return FALSE;
   if (gate->left == 0 && gate->news >= AWAKE) {
     gate->sleep = CLAMP (2 * gate->sleep, SLEEP_LEAST, SLEEP_MOST);
@@ -198,33 +220,73 @@ begins_anew (TernGate *gate, const TernImage *image, guint64 pts)
   return anew;
 }
 
-/* FALSE: nothing is new, and that counts. */
+/* Nothing was encoded for too long. */
+static gboolean
+was_silent (const TernGate *gate, guint64 pts)
+{
+  return gate->params.max_silence > 0 && pts - gate->encoded >= gate->params.max_silence;
+}
+
+/* Whether a frame that the gate would let through is worth what it costs. */
+static gboolean
+is_worth_it (TernGate *gate, TernGateVerdict verdict, guint64 pts)
+{
+  gboolean first = verdict == TERN_GATE_FIRST, silent = !first && was_silent (gate, pts);
+
+  if (!gate->budget || tern_budget_wants_frame (gate->budget, gate->novelty, first || silent)) {
+    gate->stats.forced += gate->budget && silent;
+    return TRUE;
+  }
+  gate->stats.deferred++;
+  return FALSE;
+}
+
+/* Of a still frame: whether the gate leaves it out, though there may be enough of everything. */
+static gboolean
+is_left_out (const TernGate *gate)
+{
+  return gate->params.mode == TERN_GATE_MODE_ON || (gate->params.mode == TERN_GATE_MODE_AUTO && gate->engaged);
+}
+
+/* FALSE: nothing is new, and that counts; or it is not worth it. */
 static gboolean
 is_new (TernGate *gate, const TernImage *image, guint shift, guint64 pts)
 {
   TernGateCells cells;
-  gboolean still;
+  TernGateVerdict verdict;
+  gboolean still, look;
 
   tern_gate_cells (&cells, image, shift);
-  still = tern_gate_model_judge (gate->model, &cells) == TERN_GATE_STILL;
+  verdict = tern_gate_model_compare (gate->model, &cells, &gate->novelty);
+  still = verdict == TERN_GATE_STILL;
   count (gate, !still, pts);
-  if (!still || !(gate->engaged || gate->params.mode == TERN_GATE_MODE_ON))
-    return TRUE;
-  if (gate->params.max_silence == 0 || pts - gate->encoded < gate->params.max_silence)
+  if (gate->budget)
+    tern_budget_see (gate->budget, TERN_TOLD_BY_FRAMES, pts, gate->novelty);
+  if (!still || !is_left_out (gate)) {
+    look = is_worth_it (gate, verdict, pts);
+    if (!still && look)
+      tern_gate_model_take (gate->model, verdict);
+    else if (!still)
+      tern_gate_model_put_off (gate->model, verdict);
+    return look;
+  }
+  if (!was_silent (gate, pts))
     return FALSE;
+  if (gate->budget)
+    tern_budget_wants_frame (gate->budget, 0, TRUE);
   tern_gate_model_adopt (gate->model);
   gate->stats.forced++;
   return TRUE;
 }
 
-gboolean
-tern_gate_look (TernGate *gate, const TernImage *image, guint shift, guint64 pts)
+static gboolean
+look_at (TernGate *gate, const TernImage *image, guint shift, guint64 pts)
 {
+  guint64 deferred = gate->stats.deferred;
   gboolean anew, look = TRUE;
 
-  g_return_val_if_fail (gate != NULL && image != NULL, TRUE);
-  gate->stats.frames++;
-  if (gate->params.mode == TERN_GATE_MODE_OFF)
+  gate->novelty = 1;
+  if (gate->params.mode == TERN_GATE_MODE_OFF && !gate->budget)
     return TRUE;
   if (!is_picture (image, shift)) {
     tern_gate_force (gate);
@@ -239,7 +301,23 @@ tern_gate_look (TernGate *gate, const TernImage *image, guint shift, guint64 pts
     look = is_new (gate, image, shift, pts);
   if (look)
     gate->encoded = pts;
-  else
+  else if (gate->stats.deferred == deferred)
     gate->stats.unchanged++;
+  return look;
+}
+
+gboolean
+tern_gate_look (TernGate *gate, const TernImage *image, guint shift, guint64 pts)
+{
+  guint64 began;
+  gboolean look;
+
+  g_return_val_if_fail (gate != NULL && image != NULL, TRUE);
+  gate->stats.frames++;
+  if (!gate->budget)
+    return look_at (gate, image, shift, pts);
+  began = tern_budget_thread_time ();
+  look = look_at (gate, image, shift, pts);
+  tern_budget_charge (gate->budget, TERN_COST_OTHER, 1, tern_budget_thread_time () - began);
   return look;
 }

@@ -26,7 +26,7 @@ static const TernField fields[] = {
   FIELD (prompt_id, TERN_FIELD_STRING, "", "the caller's name for the prompt"),
   FIELD (prompt, TERN_FIELD_STRING, "", "what was asked"),
   FIELD (model, TERN_FIELD_STRING, "", "name in the model file"),
-  FIELD (finish_reason, TERN_FIELD_STRING, "", "stop, length, unchanged, forgotten, cancelled or error"),
+  FIELD (finish_reason, TERN_FIELD_STRING, "", "stop, length, unchanged, budget, forgotten, cancelled or error"),
   FIELD (confidence, TERN_FIELD_DOUBLE, "", "mean probability of the tokens said; -1 unknown"),
   FIELD (frames, TERN_FIELD_UINT, "frames", "frames that the model looked at"),
   FIELD (visual_in, TERN_FIELD_UINT, "tokens", "visual tokens before compression"),

@@ -2,6 +2,8 @@
 /* Whether what callers say of the cache in the tower can be meant. */
 #include "tern/reuse.h"
 
+#include "tern/words.h"
+
 gboolean
 tern_reuse_params_check (const TernReuseParams *params, GError **error)
 {
@@ -23,14 +25,12 @@ tern_reuse_params_check (const TernReuseParams *params, GError **error)
 gboolean
 tern_reuse_mode_parse (const char *name, TernReuseMode *mode, GError **error)
 {
-  static const char *const names[] = { "off", "auto", "on" };
+  static const char *const words[] = { "off", "auto", "on" };
+  guint which;
 
   g_return_val_if_fail (name != NULL && mode != NULL, FALSE);
-  for (guint i = 0; i < G_N_ELEMENTS (names); i++)
-    if (g_str_equal (name, names[i])) {
-      *mode = (TernReuseMode) i;
-      return TRUE;
-    }
-  g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "expected auto, off or on, found %s", name);
-  return FALSE;
+  if (!tern_word_parse (name, words, G_N_ELEMENTS (words), &which, error))
+    return FALSE;
+  *mode = (TernReuseMode) which;
+  return TRUE;
 }

@@ -39,6 +39,8 @@ struct _TernScheduler {
   guint rows;                   /* of a pass for several clients: what was learned */
   TernServed clock;             /* about what those have been given who are served now */
   guint passed_over;            /* rounds since somebody who is not live had what it asked for */
+  TernMeterFunc meter;          /* tells processor time */
+  void *meter_data;
   gint64 owed;                  /* us that passes have had more than pictures */
 };
 
@@ -194,6 +196,52 @@ put_back (TernScheduler *self)
   g_cond_broadcast (&self->settled);
 }
 
+/* ---- What it costs ----------------------------------------------------------------------------------------------- */
+
+static guint64
+pool_time (void *data)
+{
+  return tern_pool_cpu_time (((TernScheduler *) data)->pool);
+}
+
+guint64
+tern_scheduler_cpu_time (TernScheduler *self)
+{
+  return self->meter (self->meter_data);
+}
+
+void
+tern_scheduler_set_meter (TernScheduler *self, TernMeterFunc func, void *data)
+{
+  self->meter = func;
+  self->meter_data = data;
+}
+
+/* Whether anybody in hand wants to know what is spent. */
+static gboolean
+is_metered (const TernScheduler *self)
+{
+  for (guint i = 0; i < self->hand->len; i++)
+    if (((TernClient *) self->hand->pdata[i])->metered)
+      return TRUE;
+  return FALSE;
+}
+
+/* A pass of @rows rows took @ns. */
+static void
+share_pass (TernScheduler *self, guint rows, guint64 ns)
+{
+  for (guint i = 0; i < self->hand->len; i++) {
+    TernClient *client = self->hand->pdata[i];
+
+    if (!client->metered || !client->in_pass)
+      continue;
+    client->spent.decode += ns * client->pass_decode / rows;
+    client->spent.prompt += ns * client->pass_prompt / rows;
+    client->read_rows += client->pass_prompt;
+  }
+}
+
 static TernRound
 make_round (TernScheduler *self)
 {
@@ -213,6 +261,7 @@ ask (TernScheduler *self)
     if (!client->removed)
       client->demand = client->klass->demand (client);
     client->in_pass = FALSE;
+    client->pass_decode = client->pass_prompt = 0;
     client->again = client->demand.decode || client->demand.prompt || client->demand.slice;
     asking += client->again;
     keep_up (&self->clock, &client->served);
@@ -254,6 +303,7 @@ add_rows (TernScheduler *self, TernRound *round, guint budget)
     n = client->klass->add_decode (client, round);
     guesses = round->guesses;
     client->in_pass |= n > 0;
+    client->pass_decode += n;
     serve (self, client, &decode_rows, n);
     budget -= MIN (n, budget);
   }
@@ -265,6 +315,7 @@ add_rows (TernScheduler *self, TernRound *round, guint budget)
       continue;
     n = client->klass->add_prompt (client, round);
     client->in_pass |= n > 0;
+    client->pass_prompt += n;
     serve (self, client, &prompt_rows, n);
     budget -= MIN (n, budget);
   }
@@ -293,6 +344,8 @@ run_pass (TernScheduler *self, guint asking)
   TernRound round = make_round (self);
   guint budget = asking > 1 ? self->rows : tern_pass_rows (self->pass), rows;
   gint64 begin = g_get_monotonic_time ();
+  gboolean metered = is_metered (self);
+  guint64 meter = metered ? tern_scheduler_cpu_time (self) : 0;
   g_autoptr (GError) error = NULL;
 
   tern_pass_begin (self->pass);
@@ -302,6 +355,8 @@ run_pass (TernScheduler *self, guint asking)
     return;
   if (tern_pass_run (self->pass, &error) && asking > 1)
     learn (self, rows, g_get_monotonic_time () - begin);
+  if (metered)
+    share_pass (self, rows, tern_scheduler_cpu_time (self) - meter);
   round = make_round (self);
   for (guint i = 0; i < self->hand->len; i++) {
     TernClient *client = self->hand->pdata[i];
@@ -456,6 +511,8 @@ tern_scheduler_new (guint threads, gboolean yielding, GError **error)
   self->pool = pool;
   self->yielding = yielding;
   self->rows = FIRST_ROWS;
+  self->meter = pool_time;
+  self->meter_data = self;
   self->hand = g_ptr_array_new ();
   g_mutex_init (&self->lock);
   g_cond_init (&self->work);

@@ -57,12 +57,21 @@ typedef struct {
   guint64 decode, prompt, slice;
 } TernServed;
 
+/* Processor time of all threads that passes have cost a client, ns: they are shared by the number of rows. */
+typedef struct {
+  guint64 decode, prompt;
+} TernSpent;
+
 /* Somebody with work: a session, an encoder. Embedded in its owner. */
 struct _TernClient {
   const TernClientClass *klass;
   gboolean live;                /* goes before those that are not */
   gint64 waited;                /* us that its answers take of late, kept by itself on the scheduler's thread: of those who
                                  * had about as much, the one that waits longer goes first */
+
+  gboolean metered;             /* `spent` and `read_rows` are counted; before it is added, then it stays */
+  TernSpent spent;              /* so far; the scheduler's thread's */
+  guint64 read_rows;            /* of prompts, so far */
 
   gint64 deadline;              /* monotonic us at which it is to be asked even if nothing came, 0: never; set in demand() */
 
@@ -73,6 +82,7 @@ struct _TernClient {
   /* the scheduler's thread's, in a round */
   TernDemand demand;
   TernServed served;
+  guint pass_decode, pass_prompt;       /* rows in the pass */
   gboolean in_pass, again;      /* has segments in the pass; is to be asked in the next round too */
 };
 
@@ -107,6 +117,12 @@ void tern_scheduler_settle (TernScheduler *scheduler, TernClient *client);
  * destroy() is called when the round is over. */
 gboolean tern_scheduler_remove (TernScheduler *scheduler, TernClient *client);
 
+/* Processor time of all threads, ns: differences tell what was spent between. On the scheduler's thread. */
+guint64 tern_scheduler_cpu_time (TernScheduler *scheduler);
+/* For tests: what tells the processor time of all threads, ns; only differences count. Before clients are
+ * added. */
+typedef guint64 (*TernMeterFunc) (void *data);
+void tern_scheduler_set_meter (TernScheduler *scheduler, TernMeterFunc func, void *data);
 /* For tests: whether a call or a client waits for the next round. */
 gboolean tern_scheduler_is_wanted (TernScheduler *scheduler);
 

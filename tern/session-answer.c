@@ -239,22 +239,30 @@ end_all (TernSession *self, TernInquiry *in)
   tern_session_deliver (self, in);
 }
 
-/* A window with nothing new is told what the one before was. */
+/* A window with nothing new, or in which what is new is not worth an answer, is told what the one before was. Where something is
+ * new in frames that have the tokens of the one before, whoever encodes has put it off. */
 static gboolean
 repeat (TernSession *self, TernInquiry *in)
 {
   const TernWork *work = &in->hand.work;
-  gboolean window = work->kind == TERN_WORK_WINDOW;
-  guint64 picture = window ? tern_session_picture (self, work->window.first, work->window.end) : 0;
+  TernAnswer *told = &in->told;
+  guint64 picture;
 
-  if (!tern_answered_is (&self->answered, picture, work->config)) {
-    if (window)
-      tern_answered_begin (&self->answered, picture, work->config);
+  if (work->kind != TERN_WORK_WINDOW)
     return FALSE;
+  picture = tern_session_picture (self, work->window.first, work->window.end);
+  told->picture = tern_session_find_news (self, work->window.first, work->window.end, &told->news);
+  told->repeats = tern_answered_is (&self->answered, picture, work->config);
+  told->deferred = told->repeats ? told->news.novelty > 0 : tern_session_puts_off (self, in);
+  if (told->deferred)
+    tern_session_count_put_off (self, in);
+  told->repeats &= !told->deferred;
+  if (told->repeats || told->deferred) {
+    end_all (self, in);
+    return TRUE;
   }
-  in->told.repeats = TRUE;
-  end_all (self, in);
-  return TRUE;
+  tern_answered_begin (&self->answered, picture, work->config);
+  return FALSE;
 }
 
 static gboolean
@@ -679,11 +687,15 @@ start_saying (TernSession *self, TernInquiry *in, guint q, TernRound *round)
   /* All keys of a still: nothing repeats in it, and leaving out 0.7 of the bundled model's 49 tokens costs captions what
    * docs/numbers.md tells, for no time that could be measured. All keys for labels: they are read on forks, in few passes. */
   gboolean prune = in->hand.work.kind != TERN_WORK_STILL && !form->labels;
-  const TernDpParams all = { 0 }, *dp = prune ? &config->dp : &all;
+  TernDpParams chosen = { 0 };
   GError *error = NULL;
 
   find_spans (self, in, ask);
-  tern_timeline_set_policy (ask->reader.timeline, tern_dp_begin (ask->dp, dp, (const TernSpan *) self->spans->data,
+  if (prune) {
+    chosen = config->dp;
+    chosen.prune = tern_session_prune (self, in, chosen.prune);
+  }
+  tern_timeline_set_policy (ask->reader.timeline, tern_dp_begin (ask->dp, &chosen, (const TernSpan *) self->spans->data,
           self->spans->len));
   ask->decode = g_get_monotonic_time ();
   ask->state = TERN_ASK_SAYS;
@@ -738,6 +750,7 @@ take_logits (TernSession *self, TernInquiry *in, TernRound *round, gboolean torn
 void
 tern_session_take_logits (TernSession *self, TernRound *round, gboolean torn)
 {
+  tern_session_charge_pass (self);
   for (guint i = 0; i < self->n_readings; i++)
     self->readings[i].in_pass = FALSE;
   if (self->stream)

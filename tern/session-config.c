@@ -204,6 +204,7 @@ tern_session_config_new (const TernSessionParams *params, const TernModelText *t
   self->params.draft_model = NULL;
   self->params.func = NULL;
   self->params.func_data = NULL;
+  self->params.budget = NULL;
   self->params.action = params->action ? tern_action_model_ref (params->action) : NULL;
   if (!take_questions (self, several ? params->questions : &one, several ? params->n_questions : 1, text, error)) {
     tern_session_config_unref (self);

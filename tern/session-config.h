@@ -21,7 +21,7 @@ typedef struct {
 struct _TernSessionConfig {
   gint refs;                    /* atomic */
   /* As asked for, in its range. Strings and questions are the config's; what is not for windows to come (source, func,
-   * func_data) is NULL. */
+   * func_data, budget) is NULL. */
   TernSessionParams params;
   /* [n_questions], at least one; no prompt or id is NULL, tasks were filled in. */
   const TernQuestion *questions;

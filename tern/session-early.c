@@ -194,8 +194,9 @@ tern_session_read_early (TernSession *self)
     TernReading *reading;
     guint end;
 
-    /* Nothing is new: at its end it will be told what the one before was. */
-    if (tern_answered_is (&self->answered, tern_session_picture (self, coming[c].first, G_MAXUINT64), config))
+    /* Nothing is new, or it is not worth it: at its end it will be told what the one before was. */
+    if (tern_answered_is (&self->answered, tern_session_picture (self, coming[c].first, G_MAXUINT64), config)
+        || !tern_session_may_answer (self, coming[c].first, config))
       continue;
     if (!coming[c].open || !gather (self, coming[c].first, coming[c].start) || !plan_prompt (self, config)
         || (end = end_of_run (self->planned, self->pictures->len)) == 0)

@@ -15,6 +15,7 @@ tern_session_close_group (TernSession *self, const TernSessionConfig *config)
   if (!open)
     return;
   params = tern_session_compression (self, config);
+  tern_session_limit_group (self, open, &params);
   tern_frame_store_close (&self->store, open, &params);
   tern_session_read_early (self);
 }
@@ -61,7 +62,9 @@ take_tokens (TernSession *self, TernFrameGroup *group, GError **error)
         slot->n_tokens);
   group->grid_w = slot->grid_w;
   group->grid_h = slot->grid_h;
-  tern_frame_store_add (group, slot->n_tokens, slot->full, self->frame.work.pts, slot->picture);
+  group->given = TRUE;
+  tern_frame_store_add (group, slot->n_tokens, slot->full, self->frame.work.pts, slot->picture, slot->novelty);
+  tern_session_see_tokens (self, &self->frame.work);
   return TRUE;
 }
 
@@ -144,7 +147,8 @@ end_look (TernSession *self, TernInHand *hand, const GError *error)
       group->grid_h = hand->plan.sub[0].grid_h;
     }
     if (!error)
-      tern_frame_store_add (group, hand->plan.n_tokens, hand->plan.n_tokens, hand->work.pts, picture);
+      tern_frame_store_add (group, hand->plan.n_tokens, hand->plan.n_tokens, hand->work.pts, picture,
+          tern_session_novelty (self));
     end_frame (self, group, error);
   } else if (error) {
     tern_session_fail (self, &self->standing, error);
@@ -169,6 +173,7 @@ tern_session_look (TernSession *self, TernRound *round)
 {
   TernInHand *hand = self->standing.hand.looking ? &self->standing.hand : &self->frame;
   gint64 since = g_get_monotonic_time ();
+  guint64 meter = tern_session_meter (self);
   g_autoptr (GError) error = NULL;
   TernVisionStep step = TERN_VISION_FAILED;
 
@@ -177,6 +182,7 @@ tern_session_look (TernSession *self, TernRound *round)
     step = tern_vision_step (round->vision, &self->cancel, &error);
   }
   hand->spent += g_get_monotonic_time () - since;
+  tern_session_charge_look (self, hand, meter, step == TERN_VISION_DONE);
   if (step == TERN_VISION_MORE)
     return TRUE;
   /* A stop ends it, in its own time. */

@@ -11,9 +11,13 @@
 gboolean
 tern_session_open_gate (TernSession *self, const TernGateParams *params, GError **error)
 {
-  if (!self->vision || params->mode == TERN_GATE_MODE_OFF || (self->action && params->mode == TERN_GATE_MODE_AUTO))
+  gboolean off = params->mode == TERN_GATE_MODE_OFF || (self->action && params->mode == TERN_GATE_MODE_AUTO);
+
+  if (!self->vision || (off && !self->budget))
     return tern_gate_params_check (params, error);
   self->news.gate = tern_gate_new (params, error);
+  if (self->news.gate && self->budget && !self->tokens_only)
+    tern_gate_set_budget (self->news.gate, self->budget);
   return self->news.gate != NULL;
 }
 
@@ -71,11 +75,20 @@ tern_session_reuse_frame (TernSession *self, TernFrameGroup *group)
     group->grid_w = news->grid_w;
     group->grid_h = news->grid_h;
   }
-  tern_frame_store_add (group, news->n, news->n, work->pts, news->picture);
+  tern_frame_store_add (group, news->n, news->n, work->pts, news->picture, tern_session_novelty (self));
   g_mutex_lock (&self->lock);
-  self->stats.frames_unchanged++;
+  if (tern_session_novelty (self) > 0)
+    self->stats.frames_deferred++;
+  else
+    self->stats.frames_unchanged++;
   g_mutex_unlock (&self->lock);
   return TRUE;
+}
+
+double
+tern_session_novelty (const TernSession *self)
+{
+  return self->news.gate ? tern_gate_novelty (self->news.gate) : 0;
 }
 
 void

@@ -6,6 +6,7 @@
 #include "engine/action/head.h"
 #include "engine/decode/generator.h"
 #include "tern/answered.h"
+#include "tern/budget-priv.h"
 #include "tern/frame-store.h"
 #include "tern/model-priv.h"
 #include "tern/reuse-priv.h"
@@ -83,6 +84,10 @@ typedef struct {
   guint next;                   /* whose rows go first when not all find room */
   gint64 begin;                 /* monotonic us */
   gboolean repeats;             /* nothing is new: it is told what was answered before */
+  gboolean deferred;            /* the same, for what is new is not worth an answer */
+  gboolean must;                /* it is answered whatever it is worth */
+  TernWindowNews news;          /* of a window */
+  guint64 picture;              /* the newest that it shows; 0: nobody says */
   gboolean forgotten;           /* nothing of what is asked about is remembered */
 } TernAnswer;
 
@@ -218,6 +223,11 @@ struct _TernSession {
   TernFrameStore store;
   TernInHand frame;             /* a frame that is looked at */
   TernNews news;
+  TernBudget *budget;           /* NULL: none */
+  TernSpent charged;            /* of what passes have cost */
+  guint64 charged_rows;
+  guint64 told_picture;         /* the newest of the window that was answered last; its end, ns */
+  guint64 told_end;
   TernAnswered answered;
   TernInquiry standing;         /* a window or still that is answered */
   TernInquiry request;          /* a request that is answered, beside it */
@@ -269,8 +279,34 @@ gboolean tern_session_reuse_frame (TernSession *self, TernFrameGroup *group);
 guint64 tern_session_keep_frame (TernSession *self, gboolean encoded);
 /* What comes is another scene, or what was looked at was dropped. */
 void tern_session_forget_news (TernSession *self);
+/* How much was new in the frame that the gate looked at last. */
+double tern_session_novelty (const TernSession *self);
 /* The picture that all frames from @first up to before @end that are there show; 0: there are several. */
 guint64 tern_session_picture (const TernSession *self, guint64 first, guint64 end);
+
+/* ---- session-budget.c: what is worth it; without a budget everything is ---- */
+
+gboolean tern_session_open_budget (TernSession *self, const TernSessionParams *params, GError **error);
+/* Processor time, ns; 0 without a budget. */
+guint64 tern_session_meter (const TernSession *self);
+/* What was spent on @hand's picture since the meter said @since; @over: it is encoded. */
+void tern_session_charge_look (TernSession *self, const TernInHand *hand, guint64 since, gboolean over);
+/* A pass is over. */
+void tern_session_charge_pass (TernSession *self);
+/* All questions of @in were answered. */
+void tern_session_count_answer (TernSession *self, const TernInquiry *in);
+void tern_session_see_tokens (TernSession *self, const TernWork *work);
+/* What frames from @first up to before @end that are there show, but for `end`. The newest picture; 0: nobody says. */
+guint64 tern_session_find_news (const TernSession *self, guint64 first, guint64 end, TernWindowNews *news);
+/* Whether the window that begins with frame @first would be answered as it is. */
+gboolean tern_session_may_answer (TernSession *self, guint64 first, const TernSessionConfig *config);
+/* Whether @in's window, whose news are filled in but for `end`, is to be told the last answer again. */
+gboolean tern_session_puts_off (TernSession *self, TernInquiry *in);
+void tern_session_count_put_off (TernSession *self, const TernInquiry *in);
+/* How many tokens of @group are kept. */
+void tern_session_limit_group (TernSession *self, const TernFrameGroup *group, TernCompressorParams *params);
+/* The share of keys that are left out, @prune at least; `spans` are found. */
+double tern_session_prune (TernSession *self, const TernInquiry *in, double prune);
 
 /* ---- session-frames.c: looking at pictures ---- */
 

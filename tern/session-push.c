@@ -411,6 +411,7 @@ tern_session_push_tokens (TernSession *self, const TernTokens *tokens, GError **
   slot->n_tokens = tokens->n_tokens;
   slot->full = (guint) MIN (full, TERN_FRAME_TOKENS_MAX);
   slot->picture = tokens->picture;
+  slot->novelty = tokens->novelty;
   self->stats.frames_in++;
   self->sampler = sampler;
 

@@ -133,8 +133,8 @@ conclude_ask (TernSession *self, TernInquiry *in, guint q)
   g_autofree double *scores = NULL;
   g_autofree char *text = NULL;
 
-  if (in->told.repeats)
-    return tern_answered_repeat (&self->answered, q, &values);
+  if (in->told.repeats || in->told.deferred)
+    return tern_answered_repeat (&self->answered, q, &values, in->told.repeats ? "unchanged" : "budget");
   if (in->told.forgotten)
     values.finish_reason = "forgotten";
   values.kind = in->hand.work.config->questions[q].action ? "action" : form->labels || form->constraint ? "answer"
@@ -162,7 +162,7 @@ conclude (TernSession *self, TernInquiry *in, guint q)
 {
   TernResult *result = conclude_ask (self, in, q);
 
-  if (in == &self->standing && in->hand.work.kind == TERN_WORK_WINDOW && !in->told.repeats)
+  if (in == &self->standing && in->hand.work.kind == TERN_WORK_WINDOW && !in->told.repeats && !in->told.deferred)
     tern_answered_add (&self->answered, result);
   return result;
 }
@@ -191,6 +191,7 @@ hand_over (TernSession *self, TernInquiry *in, TernResult *result, Handing handi
       result->end = (double) end / TERN_SECOND;
       self->stats.windows_done += handing == HAND_LAST;
       self->stats.windows_unchanged += handing == HAND_LAST && in->told.repeats;
+      self->stats.windows_deferred += handing == HAND_LAST && in->told.deferred;
     }
     result->id = self->next_id++;
     if (!self->func) {
@@ -205,12 +206,25 @@ hand_over (TernSession *self, TernInquiry *in, TernResult *result, Handing handi
     tern_result_unref (result);
 }
 
+/* What was asked was answered, or could not be. */
+static void
+note_answer (TernSession *self, const TernInquiry *in)
+{
+  tern_session_count_answer (self, in);
+  if (in != &self->standing || in->hand.work.kind != TERN_WORK_WINDOW)
+    return;
+  self->told_picture = in->told.picture;
+  self->told_end = in->hand.work.window.end_time;
+}
+
 /* All questions are answered. */
 static void
 close_inquiry (TernSession *self, TernInquiry *in)
 {
   const TernWork *work = &in->hand.work;
 
+  if (!in->told.repeats && !in->told.deferred && !in->told.forgotten)
+    note_answer (self, in);
   tern_inquiry_clear (in);
   if (in == &self->request) {
     tern_session_put_down_request (self);

@@ -126,7 +126,8 @@ tern_session_new (TernModel *model, const TernSessionParams *params, GError **er
   self->action = params->action ? tern_action_model_ref (params->action) : NULL;
   self->config = tern_session_config_new (params, text, error);
   if (!self->config || !tern_session_plan_windows (self, params, &plan, error) || !tern_session_open_action (self, error)
-      || !tern_session_open_draft (self, params, error) || !tern_session_open_gate (self, &params->gate, error)) {
+      || !tern_session_open_draft (self, params, error) || !tern_session_open_budget (self, params, error)
+      || !tern_session_open_gate (self, &params->gate, error)) {
     tern_session_destroy (&self->client);
     return NULL;
   }
@@ -180,6 +181,7 @@ tern_session_destroy (TernClient *client)
   tern_session_close_action (self);
   tern_session_close_draft (self);
   tern_session_close_gate (self);
+  tern_budget_unref (self->budget);
   tern_answered_clear (&self->answered);
   tern_state_history_clear (&self->states);
   g_clear_pointer (&self->action, tern_action_model_unref);

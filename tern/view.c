@@ -233,7 +233,7 @@ store_clip (TernView *view, GError **error)
     memcpy (rows, frame->tokens, (gsize) frame->plan->n_tokens * dim * sizeof (float));
     group->grid_w = frame->plan->sub[0].grid_w;
     group->grid_h = frame->plan->sub[0].grid_h;
-    tern_frame_store_add (group, frame->plan->n_tokens, frame->plan->n_tokens, frame->pts, 0);
+    tern_frame_store_add (group, frame->plan->n_tokens, frame->plan->n_tokens, frame->pts, 0, 0);
     if (group->n_frames == TERN_GROUP_FRAMES || i + 1 == n)
       tern_frame_store_close (&view->store, group, &params);
   }

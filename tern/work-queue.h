@@ -20,6 +20,7 @@ struct _TernFrameSlot {
   guint64 between;              /* ... ns: the mean of their times */
   guint n_tokens, full;         /* tokens: rows in data, tokens of the grid */
   guint64 picture;              /* ... and which picture they are of; 0: nobody says */
+  double novelty;               /* ... and how much of it is new */
   guint grid_w, grid_h;         /* ... of the whole grid; 0: not known */
   gboolean placed;              /* ... behind the rows, where in it each is */
 };

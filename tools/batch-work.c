@@ -175,10 +175,26 @@ open_media (TernBatchJob *job, GError **error)
   return media;
 }
 
+/* What became of the budget of a video. */
+static void
+tell_budget (const TernBatchJob *job, TernBudget *budget)
+{
+  TernBudgetStats s;
+
+  tern_budget_stats (budget, &s);
+  tern_tool_message ("%s: budget: %.3f s of a core came in, %.3f s were spent (%.3f encoding, %.3f reading, %.3f saying, %.3f"
+      " otherwise); frames: %" G_GUINT64_FORMAT " encoded, %" G_GUINT64_FORMAT " put off; windows: %" G_GUINT64_FORMAT
+      " answered, %" G_GUINT64_FORMAT " put off; tokens: %" G_GUINT64_FORMAT " spared", job->source, s.allowed,
+      s.spent[0] + s.spent[1] + s.spent[2] + s.spent[3], s.spent[0], s.spent[1], s.spent[2], s.spent[3], s.frames,
+      s.frames_deferred, s.answers, s.answers_deferred, s.tokens_spared);
+}
+
 static void
 run_open (TernBatchJob *job, TernMedia *media)
 {
+  const TernBudgetParams *limit = &job->work->budget;
   TernSessionParams params = job->work->params;
+  g_autoptr (TernBudget) budget = NULL;
   g_autoptr (TernSession) session = NULL;
 
   job->still = tern_media_is_still (media);
@@ -187,11 +203,16 @@ run_open (TernBatchJob *job, TernMedia *media)
     return;
   }
   params.source = job->source;
+  if (!job->still && (limit->cores > 0 || limit->watts > 0)
+      && !(params.budget = budget = tern_budget_new (limit, &job->error)))
+    return;
   session = tern_session_new (job->work->model, &params, &job->error);
   if (session)
     job->good = run_media (job, session, media, &job->error);
   else
     job->usage = g_error_matches (job->error, TERN_ERROR, TERN_ERROR_INVALID);
+  if (session && budget)
+    tell_budget (job, budget);
 }
 
 void

@@ -13,6 +13,7 @@ typedef struct {
   TernModel *model;
   TernSessionParams params;
   TernMediaOptions media;
+  TernBudgetParams budget;      /* of each video; zeros: none */
   gboolean no_stills;           /* subtitles: a still has no time to be shown */
   TernBatchList *list;
   /* Something was done: called from the input's thread, without locks. */

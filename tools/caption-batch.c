@@ -391,7 +391,7 @@ int
 tern_caption_batch_run (const TernCaptionBatchOptions *o, TernModel *model, const TernSessionParams *params,
     const TernMediaOptions *media, TernCaptionOutput *out, char **operands)
 {
-  TernBatch batch = { .work = { .model = model, .params = *params, .media = *media,
+  TernBatch batch = { .work = { .model = model, .params = *params, .media = *media, .budget = o->budget,
       .no_stills = tern_caption_output_is_subtitles (out) }, .out = out, .unordered = o->unordered,
     .tell_done = o->tell_done, .retry_failed = o->retry_failed, .checksum = o->checksum,
     .time_limit = MAX (o->file_timeout, 0), .patience = o->file_timeout == -1 ? PATIENCE : 0,

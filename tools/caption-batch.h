@@ -13,6 +13,7 @@ typedef struct {
   gboolean unordered, resume, force, retry_failed, checksum, beside, mirror, tell_done;
   gint jobs, nice;
   double file_timeout;
+  TernBudgetParams budget;
   char *settings;               /* of the questions and windows: what another run must have too */
 } TernCaptionBatchOptions;
 

@@ -17,7 +17,7 @@
 #define OPTIONS_MAX 96
 
 typedef struct {
-  char *model, *mmproj, *rate, *compress, *gate, *reuse, *kv, *memory, *output, *format, *activations, *draft_model, *draft_vocabulary;
+  char *model, *mmproj, *rate, *compress, *gate, *reuse, *budget, *kv, *memory, *output, *format, *activations, *draft_model, *draft_vocabulary;
   TernCaptionQuestions questions;
   TernCaptionBatchOptions batch;
   double window, merge_ratio, kv_prune, gate_threshold, max_silence, reuse_threshold;
@@ -111,6 +111,21 @@ check_reuse (const Options *o, TernReuseParams *reuse)
     reuse->threshold = o->reuse_threshold;
   }
   return check_count ("--reuse-refresh", o->reuse_refresh, 0, TERN_REUSE_REFRESH_MAX, &reuse->refresh);
+}
+
+/* Whether this machine can keep to it is known before anything is done. */
+static gboolean
+check_budget (const char *text, TernBudgetParams *budget)
+{
+  g_autoptr (TernBudget) trial = NULL;
+  g_autoptr (GError) error = NULL;
+
+  if (text && tern_budget_parse (text, budget, &error))
+    trial = tern_budget_new (budget, &error);
+  if (!error)
+    return TRUE;
+  tern_tool_message ("caption: --budget: %s", error->message);
+  return FALSE;
 }
 
 static gboolean
@@ -238,6 +253,7 @@ options_clear (Options *o)
   g_free (o->compress);
   g_free (o->gate);
   g_free (o->reuse);
+  g_free (o->budget);
   g_free (o->kv);
   g_free (o->activations);
   g_free (o->memory);
@@ -258,7 +274,7 @@ describe (const Options *o)
     { "prompt", o->questions.prompt }, { "task", o->questions.task }, { "labels", o->questions.labels },
     { "json-schema", o->questions.json_schema }, { "grammar", o->questions.grammar }, { "frame-rate", o->rate },
     { "compress", o->compress }, { "gate", o->gate }, { "kv", o->kv }, { "memory", o->memory },
-    { "reuse", o->reuse }, { "activations", o->activations },
+    { "reuse", o->reuse }, { "activations", o->activations }, { "budget", o->budget },
   };
   const struct {
     const char *name;
@@ -332,6 +348,8 @@ tern_tool_caption (int argc, char **argv)
         "again, in levels of 255 (4)", "LEVELS" },
     { "reuse-refresh", 0, 0, G_OPTION_ARG_INT, &o.reuse_refresh, "Every N-th frame is computed whole; 0 is never (16)",
         "N" },
+    { "budget", 0, 0, G_OPTION_ARG_STRING, &o.budget, "Seconds of one core that are spent for each second of a video, as 0.5, or "
+        "power, as 5W: what is new decides for what (docs/budget.md)", "CORES|WATTS" },
     { "kv", 0, 0, G_OPTION_ARG_STRING, &o.kv, "Keys and values are kept as " TERN_KV_NAMES " (auto)", "TYPE" },
     { "activations", 0, 0, G_OPTION_ARG_STRING, &o.activations, "How inputs of the language model's matrices are rounded, instead of "
         "as its file says, for studies: f32 (not at all, the encoder neither), int8, w1a8, a4.8, v2[:BLOCK] or v2-a8[:BLOCK]", "MODE" },
@@ -367,7 +385,7 @@ tern_tool_caption (int argc, char **argv)
   tern_caption_batch_entries (&o.batch, entries + n);
   if (tern_tool_options (argc, argv, "[INPUT...]", 0, G_MAXINT,
           "Captions pictures, videos, folders and tar files of them; - is standard input.", entries, &operands)
-      && check_options (&o, &c, &threads)) {
+      && check_options (&o, &c, &threads) && check_budget (o.budget, &o.batch.budget)) {
     status = tern_caption_batch_check (&o.batch, &c.out, operands);
     if (status == TERN_TOOL_DONE)
       status = tern_caption_questions_check (&o.questions, c.out.format != TERN_CAPTION_LINES, &c.params);

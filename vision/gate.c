@@ -199,17 +199,20 @@ flood (TernGateModel *model, const Plane *p, guint start)
   return found;
 }
 
-/* Whether as many marked cells as an object has touch each other. Small pictures have fewer cells. */
-static gboolean
-has_object (TernGateModel *model, const Plane *p, guint plane)
+/* Marked cells of which as many as an object has touch each other. Small pictures have fewer cells. */
+static guint
+count_objects (TernGateModel *model, const Plane *p, guint plane)
 {
   guint whole = plane ? TERN_GATE_CELLS / 4 : TERN_GATE_CELLS, cells = plane ? MIN_CHROMA_CELLS : MIN_CELLS;
   guint least = MAX (1, cells * p->n / whole);
-  gboolean found = FALSE;
+  guint found = 0;
 
   for (guint i = 0; i < p->n; i++)
-    if (model->mask[i] == 1)
-      found |= flood (model, p, i) >= least;
+    if (model->mask[i] == 1) {
+      guint n = flood (model, p, i);
+
+      found += n >= least ? n : 0;
+    }
   return found;
 }
 
@@ -278,7 +281,7 @@ tern_gate_model_forget (TernGateModel *model)
 }
 
 static void
-take (TernGateModel *model, const TernGateCells *cells)
+load (TernGateModel *model, const TernGateCells *cells)
 {
   gboolean same = model->n == cells->n;
 
@@ -301,44 +304,82 @@ take (TernGateModel *model, const TernGateCells *cells)
 }
 
 static TernGateVerdict
-compare (TernGateModel *model)
+compare (TernGateModel *model, double *novelty)
 {
   TernGateVerdict verdict = TERN_GATE_STILL;
 
+  *novelty = 0;
   for (guint k = 0; k < model->n; k++) {
     Plane *p = &model->planes[k];
     float light;
+    guint found;
 
     fit_light (p);
     light = find_thresholds (p, model->threshold);
-    if (p->scale > model->threshold || light > (k == 0 && p->flat ? model->threshold : LIGHT_MOST))
+    if (p->scale > model->threshold || light > (k == 0 && p->flat ? model->threshold : LIGHT_MOST)) {
+      *novelty = 1;
       return TERN_GATE_UPHEAVAL;
+    }
     mark (model, p);
-    if (has_object (model, p, k))
+    found = count_objects (model, p, k);
+    if (found > 0)
       verdict = TERN_GATE_OBJECT;
+    *novelty = MAX (*novelty, (double) found / p->n);
   }
   return verdict;
+}
+
+static void
+learn_still (TernGateModel *model)
+{
+  for (guint k = 0; k < model->n; k++) {
+    learn_noise (model, &model->planes[k]);
+    if (model->frames < REFERENCE_FRAMES)
+      average_background (model, &model->planes[k]);
+  }
+  model->frames = MIN (model->frames + 1, REFERENCE_FRAMES);
+  remember (model);
+}
+
+TernGateVerdict
+tern_gate_model_compare (TernGateModel *model, const TernGateCells *cells, double *novelty)
+{
+  TernGateVerdict verdict = TERN_GATE_FIRST;
+
+  load (model, cells);
+  *novelty = 1;
+  if (model->frames > 0)
+    verdict = compare (model, novelty);
+  if (verdict == TERN_GATE_STILL)
+    learn_still (model);
+  return verdict;
+}
+
+void
+tern_gate_model_take (TernGateModel *model, TernGateVerdict verdict)
+{
+  for (guint k = 0; verdict == TERN_GATE_OBJECT && k < model->n; k++)
+    learn_alarm (model, &model->planes[k]);
+  tern_gate_model_adopt (model);
+}
+
+/* Nothing is learned of it: it is to make an alarm again. Planes that were not looked at have residuals of another picture. */
+void
+tern_gate_model_put_off (TernGateModel *model, TernGateVerdict verdict)
+{
+  if (verdict == TERN_GATE_OBJECT)
+    remember (model);
+  else
+    model->history = 0;
 }
 
 TernGateVerdict
 tern_gate_model_judge (TernGateModel *model, const TernGateCells *cells)
 {
-  TernGateVerdict verdict;
+  double novelty;
+  TernGateVerdict verdict = tern_gate_model_compare (model, cells, &novelty);
 
-  take (model, cells);
-  verdict = model->frames == 0 ? TERN_GATE_FIRST : compare (model);
-  if (verdict == TERN_GATE_STILL) {
-    for (guint k = 0; k < model->n; k++) {
-      learn_noise (model, &model->planes[k]);
-      if (model->frames < REFERENCE_FRAMES)
-        average_background (model, &model->planes[k]);
-    }
-    model->frames = MIN (model->frames + 1, REFERENCE_FRAMES);
-    remember (model);
-    return verdict;
-  }
-  for (guint k = 0; verdict == TERN_GATE_OBJECT && k < model->n; k++)
-    learn_alarm (model, &model->planes[k]);
-  tern_gate_model_adopt (model);
+  if (verdict != TERN_GATE_STILL)
+    tern_gate_model_take (model, verdict);
   return verdict;
 }

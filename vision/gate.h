@@ -69,6 +69,12 @@ void tern_gate_model_free (TernGateModel *model);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernGateModel, tern_gate_model_free)
 /* Compares @cells. Whatever is not STILL becomes the background. */
 TernGateVerdict tern_gate_model_judge (TernGateModel *model, const TernGateCells *cells);
+/* The same, but what is not STILL is left to the caller: it is taken (encoded), or put off, so that it is still new in the next
+ * picture. *@novelty: the share of the picture that is new: of the plane of which it is most, cells that make up objects; 1 of an
+ * upheaval, and of the first picture; 0 of what is still. */
+TernGateVerdict tern_gate_model_compare (TernGateModel *model, const TernGateCells *cells, double *novelty);
+void tern_gate_model_take (TernGateModel *model, TernGateVerdict verdict);
+void tern_gate_model_put_off (TernGateModel *model, TernGateVerdict verdict);
 /* The picture judged last becomes the background, although it was STILL: it is encoded. */
 void tern_gate_model_adopt (TernGateModel *model);
 /* The next picture is FIRST; what was learned of noise stays as long as the planes are of one size. */

@@ -200,7 +200,9 @@ make_observed (TernRun *run, const GstStructure *result)
   observed->kind = g_strdup (gst_structure_get_string (result, "kind"));
   observed->text = g_strdup (gst_structure_get_string (result, "result"));
   observed->model = g_strdup (gst_structure_get_string (result, "model"));
-  observed->unchanged = g_strcmp0 (gst_structure_get_string (result, "finish_reason"), "unchanged") == 0;
+  /* What was told again for the sake of a budget is no new observation either. */
+  observed->unchanged = g_strcmp0 (gst_structure_get_string (result, "finish_reason"), "unchanged") == 0
+      || g_strcmp0 (gst_structure_get_string (result, "finish_reason"), "budget") == 0;
   observed->labels = get_labels (result);
   if (observed->labels)
     observed->scores = get_scores (result, g_strv_length (observed->labels));

@@ -7,9 +7,11 @@
 #include "engine/base/threads.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tern/error.h"
@@ -51,6 +53,8 @@ typedef struct {
   GThread *thread;              /* NULL for worker 0, the caller */
   guint index;
   void *scratch;
+  clockid_t clock;              /* of its processor time ... */
+  atomic_bool has_clock;        /* ... once this is set */
 } Worker;
 
 struct _TernPool {
@@ -196,6 +200,8 @@ worker_main (void *data)
 
   if (pool->yielding)
     tern_thread_step_back ();
+  if (pthread_getcpuclockid (pthread_self (), &self->clock) == 0)
+    atomic_store (&self->has_clock, TRUE);
   for (;;) {
     wait_for_news (pool, last, &pool->fetches[self->index]);
     if (atomic_load (&pool->stop))
@@ -242,6 +248,27 @@ finish (TernPool *pool)
     g_cond_wait (&pool->left, &pool->mutex);
   atomic_fetch_and (&pool->state, ~STATE_WAITING);
   g_mutex_unlock (&pool->mutex);
+}
+
+static guint64
+read_clock (clockid_t clock)
+{
+  struct timespec now;
+
+  if (clock_gettime (clock, &now) != 0)
+    return 0;
+  return (guint64) now.tv_sec * 1000000000 + (guint64) now.tv_nsec;
+}
+
+guint64
+tern_pool_cpu_time (TernPool *pool)
+{
+  guint64 sum = read_clock (CLOCK_THREAD_CPUTIME_ID);
+
+  for (guint i = 1; i < pool->threads; i++)
+    if (atomic_load (&pool->workers[i].has_clock))
+      sum += read_clock (pool->workers[i].clock);
+  return sum;
 }
 
 guint

@@ -50,6 +50,8 @@ void tern_pool_fetch (TernPool *pool, guint worker, const void *memory, gsize by
  * at least @grain items for every thread. What @func does must not depend on where its items are cut. */
 gboolean tern_pool_run_until (TernPool *pool, TernPoolFunc func, void *data, guint items, guint grain, guint64 work,
     TernCancel *cancel);
+/* Processor time that the caller's thread and all workers have had, ns: differences say what a run has cost. By the caller. */
+guint64 tern_pool_cpu_time (TernPool *pool);
 /* For tests: how many workers are asleep, and whether the caller of a run is, waiting for one that is in a piece. */
 guint tern_pool_workers_asleep (TernPool *pool);
 gboolean tern_pool_caller_asleep (TernPool *pool);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <glib.h>
+#include "tern/budget.h"
 #include "tern/error.h"
 #include "tern/frames.h"
 #include "tern/ranges.h"
@@ -238,6 +239,17 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernCompressor, tern_compressor_free)
  */
 TERN_API gboolean tern_compressor_set_params (TernCompressor *compressor, const TernCompressorParams *params,
     GError **error);
+
+/**
+ * tern_compressor_set_budget:
+ * @compressor: a compressor
+ * @budget: (nullable): the account of the stream; a reference is held. %NULL: none
+ *
+ * From the next group that becomes complete on fewer tokens are kept where the account has little, never more.
+ *
+ * Since: 0.1
+ */
+TERN_API void tern_compressor_set_budget (TernCompressor *compressor, TernBudget *budget);
 
 /**
  * tern_compressor_push:

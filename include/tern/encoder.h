@@ -3,6 +3,7 @@
 #pragma once
 
 #include <glib.h>
+#include "tern/budget.h"
 #include "tern/error.h"
 #include "tern/frames.h"
 #include "tern/image.h"
@@ -94,6 +95,17 @@ TERN_API gboolean tern_encoder_set_reuse (TernEncoder *encoder, const TernReuseP
  * Since: 0.1
  */
 TERN_API void tern_encoder_reuse_stats (const TernEncoder *encoder, TernReuseStats *stats);
+
+/**
+ * tern_encoder_set_budget:
+ * @encoder: an encoder that does not run
+ * @budget: (nullable): the account of the stream; a reference is held. %NULL: none
+ *
+ * What runs cost is charged to it from now on.
+ *
+ * Since: 0.1
+ */
+TERN_API void tern_encoder_set_budget (TernEncoder *encoder, TernBudget *budget);
 
 /**
  * tern_encoder_run:

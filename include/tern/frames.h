@@ -140,6 +140,8 @@ TERN_API guint64 tern_frame_sampler_late (const TernFrameSampler *sampler, guint
  * @number: of the sampled frame in its stream; frame groups are number / %TERN_GROUP_FRAMES
  * @picture: which picture was encoded, counted from 1 by who encodes; frames with the number of the one before show nothing
  *   new and have its tokens (TernGate). 0: nobody says
+ * @novelty: where @picture is said: the share of the picture that is not as in the one encoded before (tern_gate_novelty()). More
+ *   than 0 with the @picture of the frame before: it was not encoded for the sake of a budget
  * @grid_w: columns of the grid before compression
  * @grid_h: rows of the grid before compression
  * @dim: floats of a token
@@ -160,13 +162,14 @@ typedef struct {
   guint64 utc;
   guint64 number;
   guint64 picture;
+  double novelty;
   guint grid_w;
   guint grid_h;
   guint dim;
   guint n_tokens;
   const float *tokens;
   const gint32 *keep;
-  gpointer reserved[4];
+  gpointer reserved[3];
 } TernTokens;
 
 G_END_DECLS

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <glib.h>
+#include "tern/budget.h"
 #include "tern/error.h"
 #include "tern/image.h"
 #include "tern/ranges.h"
@@ -72,6 +73,7 @@ TERN_API void tern_gate_params_init (TernGateParams *params);
  * @unchanged: of these, frames with nothing new, which were not to be encoded
  * @forced: of the others, frames with nothing new that were to be encoded because of TernGateParams.max_silence
  * @asleep: of the others, frames that the gate did not look at, for everything moved
+ * @deferred: frames that were not to be encoded for the sake of a budget
  * @reserved: 0
  *
  * What a gate has decided since it was made.
@@ -83,7 +85,8 @@ typedef struct {
   guint64 unchanged;
   guint64 forced;
   guint64 asleep;
-  guint64 reserved[2];
+  guint64 deferred;
+  guint64 reserved[1];
 } TernGateStats;
 
 /**
@@ -152,6 +155,31 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernGate, tern_gate_free)
  * Since: 0.1
  */
 TERN_API gboolean tern_gate_look (TernGate *gate, const TernImage *image, guint shift, guint64 pts);
+
+/**
+ * tern_gate_novelty:
+ * @gate: a gate
+ *
+ * How much was new in the frame that was looked at last: against the one encoded before it, whether it is to be encoded or not.
+ *
+ * Returns: the share of the picture, 0 (nothing) to 1 (all, or nobody looked)
+ *
+ * Since: 0.1
+ */
+TERN_API double tern_gate_novelty (const TernGate *gate);
+
+/**
+ * tern_gate_set_budget:
+ * @gate: a gate
+ * @budget: (nullable): the account of the stream; a reference is held. %NULL: none
+ *
+ * From the next frame on frames that would be encoded are only encoded when the account has what is needed, and every frame is
+ * looked at, with %TERN_GATE_MODE_OFF too. Frames that are put off for that stay new until one is encoded. After
+ * TernGateParams.max_silence one is in any case. The gate tells the account what it has spent, how the time goes, and what is new.
+ *
+ * Since: 0.1
+ */
+TERN_API void tern_gate_set_budget (TernGate *gate, TernBudget *budget);
 
 /**
  * tern_gate_force:

@@ -340,3 +340,39 @@
  * Since: 0.1
  */
 #define TERN_BUDGET_MAX (1u << 24)
+
+/**
+ * TERN_BUDGET_CORES_MIN:
+ *
+ * Least that a budget of processor time may be, in cores; 0 is none.
+ *
+ * Since: 0.1
+ */
+#define TERN_BUDGET_CORES_MIN 0.001
+
+/**
+ * TERN_BUDGET_CORES_MAX:
+ *
+ * Most that a budget of processor time may be, in cores.
+ *
+ * Since: 0.1
+ */
+#define TERN_BUDGET_CORES_MAX 1024.0
+
+/**
+ * TERN_BUDGET_WATTS_MIN:
+ *
+ * Least that a budget of power may be, in watts; 0 is none.
+ *
+ * Since: 0.1
+ */
+#define TERN_BUDGET_WATTS_MIN 0.01
+
+/**
+ * TERN_BUDGET_WATTS_MAX:
+ *
+ * Most that a budget of power may be, in watts.
+ *
+ * Since: 0.1
+ */
+#define TERN_BUDGET_WATTS_MAX 10000.0

@@ -55,7 +55,7 @@ typedef struct {
  * @model: name in the model file
  * @finish_reason: stop, length, cancelled or error; forgotten: a request about a time of which nothing is remembered, @result
  *   is empty; unchanged: nothing is new, @result is what was answered before, and no
- *   tokens were read or said
+ *   tokens were read or said; budget: the same, for what is new was not worth an answer
  * @confidence: mean probability of the tokens said, 0..1; -1 unknown
  * @frames: frames that the model looked at
  * @visual_in: visual tokens before compression

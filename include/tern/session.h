@@ -4,6 +4,7 @@
 
 #include <glib.h>
 #include "tern/action.h"
+#include "tern/budget.h"
 #include "tern/compressor.h"
 #include "tern/encoder.h"
 #include "tern/error.h"
@@ -161,6 +162,10 @@ typedef enum {
  *   `unchanged`. Not for tokens, whose encoder says it (TernTokens.picture). With @action, %TERN_GATE_MODE_AUTO is
  *   %TERN_GATE_MODE_OFF: a gripper may be smaller than what counts
  * @reuse: what of a frame that is encoded is computed again. Not for stills and tokens
+ * @budget: (nullable): the account of the stream, which the session holds a reference to: it chooses within what the other
+ *   parameters allow which frames are encoded, how many tokens are kept, and which windows are answered; the others are told the
+ *   answer before again, with finish_reason `budget`. Of pushed tokens the last alone. Stills and requests are always
+ *   answered, and so are questions that have the time in them. Not with @action. %NULL: none
  * @compress: temporal merging; for pushed tokens that are already compressed use %TERN_METHOD_NONE
  * @kv_prune: share of visual keys that decode does not attend to (DyCoke stage 2), 0..TERN_SHARE_MAX; windows only, a
  *   still is always looked at whole
@@ -212,6 +217,7 @@ typedef struct {
   TernFit fit;
   TernGateParams gate;
   TernReuseParams reuse;
+  TernBudget *budget;
   TernCompressorParams compress;
   double kv_prune;
   TernPruneGate kv_gate;
@@ -460,7 +466,7 @@ TERN_API gboolean tern_session_set_questions (TernSession *session, const TernQu
  * @error: return location of an error, or %NULL
  *
  * Changes sampling, questions, compression, pruning, partial and metrics from the next window on. What the session was
- * made for stays: rate, window, hop, max_frames, live, func, fit, gate, reuse, kv_type, memory, memory_tokens, action, draft_model, draft_vocabulary and source.
+ * made for stays: rate, window, hop, max_frames, live, func, fit, gate, reuse, budget, kv_type, memory, memory_tokens, action, draft_model, draft_vocabulary and source.
  * With %TERN_MEMORY_STREAM the system prompt has to stay: it is what is remembered begins with.
  *
  * Errors: %TERN_ERROR_INVALID, %TERN_ERROR_NO_SPACE when a window would not fit; then nothing changes.
@@ -580,8 +586,10 @@ TERN_API gboolean tern_session_wait (TernSession *session, gint64 timeout_us);
  * @frames_in: frames and stills pushed
  * @frames_sampled: of these, frames and stills that are looked at
  * @frames_unchanged: of these, frames that were not encoded, for nothing was new in them
+ * @frames_deferred: of these, frames that were not encoded for the sake of a budget, though something was new in them
  * @windows_done: windows and stills answered
  * @windows_unchanged: of these, windows with nothing new, which were told what the one before was
+ * @windows_deferred: of these, windows that were told what the one before was for the sake of a budget
  * @windows_dropped: windows of a live session that were dropped
  * @queued_windows: windows and stills that wait or are being answered
  * @memory_tokens: tokens that are remembered of a stream (%TERN_MEMORY_STREAM)
@@ -601,8 +609,10 @@ typedef struct {
   guint64 frames_in;
   guint64 frames_sampled;
   guint64 frames_unchanged;
+  guint64 frames_deferred;
   guint64 windows_done;
   guint64 windows_unchanged;
+  guint64 windows_deferred;
   guint64 windows_dropped;
   guint queued_windows;
   TernReuseStats reuse;

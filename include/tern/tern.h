@@ -24,6 +24,7 @@
 #pragma once
 
 #include "tern/action.h"
+#include "tern/budget.h"
 #include "tern/completion.h"
 #include "tern/compressor.h"
 #include "tern/encoder.h"

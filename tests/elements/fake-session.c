@@ -202,6 +202,13 @@ tern_session_close_gate (TernSession *self)
 {
 }
 
+gboolean
+tern_session_open_budget (TernSession *self, const TernSessionParams *params, GError **error)
+{
+  self->budget = params->budget ? tern_budget_ref (params->budget) : NULL;
+  return TRUE;
+}
+
 /* ---- What is remembered of a stream: all of it, as far as it was looked at ---- */
 
 struct _TernSessionStream {
@@ -238,6 +245,7 @@ typedef struct {
   guint in, kept;               /* tokens */
   float first;                  /* number of the first one */
   guint64 picture;
+  double novelty;               /* how much of it is new */
 } Looked;
 
 gboolean
@@ -270,7 +278,8 @@ tern_session_clear_engine_side (TernSession *self)
 static void
 look (TernSession *self, const TernWork *work)
 {
-  Looked looked = { work->frame, work->pts, work->slot->full, work->slot->n_tokens, .picture = work->slot->picture };
+  Looked looked = { work->frame, work->pts, work->slot->full, work->slot->n_tokens, .picture = work->slot->picture,
+    .novelty = work->slot->novelty };
 
   if (work->slot->n_tokens > 0)
     memcpy (&looked.first, work->slot->data, sizeof looked.first);
@@ -544,9 +553,24 @@ picture_of (const TernSession *self, const TernWindow *window)
   return picture;
 }
 
+/* The most that is new in a frame of @window; below 0: nobody says. */
+static double
+novelty_of (const TernSession *self, const TernWindow *window)
+{
+  double novelty = -1;
+
+  for (guint i = 0; i < self->planned->len; i++) {
+    const Looked *looked = &g_array_index (self->planned, Looked, i);
+
+    if (looked->number >= window->first && looked->number < window->end && looked->picture > 0)
+      novelty = MAX (novelty, looked->novelty);
+  }
+  return novelty;
+}
+
 /* What the answer to the window before was. */
 static TernResult *
-repeat (TernSession *self, guint q, const TernWindow *window)
+repeat (TernSession *self, guint q, const TernWindow *window, const char *reason)
 {
   const TernResult *before = g_ptr_array_index (self->answered.results, q);
   TernResult values = *before;
@@ -554,7 +578,25 @@ repeat (TernSession *self, guint q, const TernWindow *window)
   values.timestamp = window->start_time;
   values.timestamp_seconds = values.start = (double) window->start_time / TERN_SECOND;
   values.frames = (guint) (window->end - window->first);
-  return tern_answered_repeat (&self->answered, q, &values);
+  return tern_answered_repeat (&self->answered, q, &values, reason);
+}
+
+/* As a session does it, an answer costing as much as a frame (TERN_FAKE_COST_MS). */
+static gboolean
+puts_off (TernSession *self, const TernWork *work)
+{
+  TernWindowNews news = { .novelty = novelty_of (self, &work->window), .fresh = TRUE, .end = work->window.end_time };
+
+  return self->budget && tern_answered_has (&self->answered, work->config) && !tern_budget_wants_answer (self->budget, &news);
+}
+
+static void
+charge_answer (TernSession *self)
+{
+  const char *ms = g_getenv ("TERN_FAKE_COST_MS");
+
+  if (self->budget && ms)
+    tern_budget_charge (self->budget, TERN_COST_SAY, 1, g_ascii_strtoull (ms, NULL, 10) * 1000000);
 }
 
 static void
@@ -563,18 +605,23 @@ answer_window (TernSession *self, const TernWork *work)
   const TernSessionConfig *config = work->config;
   guint64 picture = picture_of (self, &work->window);
   gboolean repeats = tern_answered_is (&self->answered, picture, config);
+  gboolean deferred = repeats ? novelty_of (self, &work->window) > 0 : puts_off (self, work), unchanged = repeats && !deferred;
 
-  if (!repeats)
+  repeats |= deferred;
+  if (!repeats) {
     tern_answered_begin (&self->answered, picture, work->config);
+    charge_answer (self);
+  }
   for (guint q = 0; q < config->n_questions; q++) {
-    TernResult *result = repeats ? repeat (self, q, &work->window) : answer (self, config, q, &work->window, 0);
+    TernResult *result = repeats ? repeat (self, q, &work->window, unchanged ? "unchanged" : "budget") : answer (self, config, q, &work->window, 0);
 
     if (!repeats)
       tern_answered_add (&self->answered, result);
     if (!repeats && config->params.partial == TERN_PARTIAL_WORDS && strcmp (result->kind, "caption") == 0)
       tell_words (self, work, result);
     g_mutex_lock (&self->lock);
-    self->stats.windows_unchanged += repeats && q + 1 == config->n_questions;
+    self->stats.windows_unchanged += unchanged && q + 1 == config->n_questions;
+    self->stats.windows_deferred += deferred && q + 1 == config->n_questions;
     deliver (self, result, tern_session_end_of (self, &work->window), q + 1 == config->n_questions);
     g_mutex_unlock (&self->lock);
   }

@@ -12,6 +12,7 @@
  * answers instead, see harness.h: tern_fake_hold(), tern_fake_wait_begun(). */
 #include <stdlib.h>
 #include <string.h>
+#include "tern/budget-priv.h"
 #include "fake-priv.h"
 
 #define GRID 4
@@ -262,6 +263,7 @@ struct _TernEncoder {
   gint cancel;
   TernReuseParams reuse;
   TernReuseStats stats;
+  TernBudget *budget;
 };
 
 TernEncoder *
@@ -278,6 +280,7 @@ tern_encoder_free (TernEncoder *encoder)
 {
   if (!encoder)
     return;
+  tern_budget_unref (encoder->budget);
   tern_model_unref (encoder->model);
   g_free (encoder);
 }
@@ -287,6 +290,12 @@ tern_encoder_set_reuse (TernEncoder *encoder, const TernReuseParams *params, GEr
 {
   encoder->reuse = *params;
   return TRUE;
+}
+
+void
+tern_encoder_set_budget (TernEncoder *encoder, TernBudget *budget)
+{
+  encoder->budget = budget ? tern_budget_ref (budget) : NULL;
 }
 
 void
@@ -353,6 +362,8 @@ encode (TernEncoder *encoder, const TernImage *image, const TernImage *second, f
   if (!describe (image, tokens, 0, error) || (second && !describe (second, tokens, 6, error)))
     return FALSE;
   count_patches (encoder);
+  if (encoder->budget)          /* what it says, whatever it took */
+    tern_budget_charge (encoder->budget, TERN_COST_FRAME, 1, (guint64) get_ms ("TERN_FAKE_COST_MS") * 1000000);
   for (guint i = 0; i < TOKENS; i++) {
     tokens[i * DIM + 1] = image->width;
     tokens[i * DIM + 2] = image->height;

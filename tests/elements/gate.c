@@ -277,6 +277,95 @@ GST_START_TEST (test_windows)
 }
 GST_END_TEST
 
+static double
+number (GstElement *element, const char *what)
+{
+  GstStructure *stats;
+  double x = -1;
+
+  g_object_get (element, "stats", &stats, NULL);
+  fail_unless (gst_structure_get_double (stats, what, &x), "no %s", what);
+  gst_structure_free (stats);
+  return x;
+}
+
+/* Frames that are all new, and nearly nothing to spend: one is encoded after each silence, and the tokens of the others say how
+ * much of them is new. The engine says that a frame costs .1 s. */
+GST_START_TEST (test_budget)
+{
+  static const char *const modes[] = { "auto", "off", "on" };
+  g_autofree char *launch = g_strdup_printf ("ternencoder budget=0.001 max-silence=5000000000 gate=%s", modes[__i__]);
+  GstHarness *h;
+  g_autofree char *caps = caps_of ("GRAY8", SIDE);
+  guint i;
+
+  g_setenv ("TERN_FAKE_COST_MS", "100", TRUE);
+  h = file_harness (launch, "sink", "src");
+  gst_harness_set_src_caps_str (h, caps);
+  for (i = 0; i < 40; i++) {
+    GstBuffer *buffer;
+    const GstStructure *meta;
+    guint64 picture = 0;
+    double novelty = -1;
+
+    push_scene (h, "GRAY8", i, i % 10 ? 40 + i % 3 * 50 : 0);
+    buffer = gst_harness_pull (h);
+    meta = gst_custom_meta_get_structure (gst_buffer_get_custom_meta (buffer, "TernTokenMeta"));
+    gst_structure_get_uint64 (meta, "picture", &picture);
+    gst_structure_get_double (meta, "novelty", &novelty);
+    fail_unless_equals_uint64 (picture, 1 + i / 10);
+    fail_unless (i == 0 || i % 10 == 0 || (novelty > .02 && novelty < .2), "frame %u: %g", i, novelty);
+    gst_buffer_unref (buffer);
+  }
+  fail_unless_equals_uint64 (count (h->element, "deferred"), 36);
+  fail_unless_equals_uint64 (count (h->element, "unchanged"), 0);
+  fail_unless_equals_uint64 (count (h->element, "forced"), 3);
+  fail_unless_equals_float (number (h->element, "spent-encoding"), 4 * .1);
+  fail_unless_equals_float (number (h->element, "budget-rate"), .001);
+  gst_harness_teardown (h);
+  g_unsetenv ("TERN_FAKE_COST_MS");
+}
+GST_END_TEST
+
+/* Windows that are not worth an answer are told the last one; 0: by an account that the generator has for itself, 1: by the
+ * bin's, which all inside share. */
+GST_START_TEST (test_budget_windows)
+{
+  g_autofree char *launch = g_strdup_printf (__i__ == 0
+      ? "ternencoder gate=off model-path=%s mmproj-path=%s ! terncompressor ! terngenerator name=g budget=0.001 "
+      "window=2000000000 prompt=what model-path=%s mmproj-path=%s"
+      : "ternencoder name=e budget=0.001 max-silence=0 model-path=%s mmproj-path=%s ! terncompressor ! terngenerator name=g "
+      "window=2000000000 prompt=what model-path=%s mmproj-path=%s", model_path, mmproj_path, model_path, mmproj_path);
+  const char *const expected = ".bbbb";
+  g_autofree char *caps = caps_of ("GRAY8", SIDE);
+  guint i, begun = fake_begun ();
+  GstElement *generator;
+  GstHarness *h;
+
+  g_setenv ("TERN_FAKE_COST_MS", "100", TRUE);
+  h = chain_harness (launch);
+  gst_harness_set_src_caps_str (h, caps);
+  for (i = 0; i < 4 * strlen (expected); i++)
+    push_scene (h, "GRAY8", i, i % 2 ? 40 : 0);
+  fail_unless (gst_harness_push_event (h, gst_event_new_eos ()));
+  for (i = 0; i < strlen (expected); i++) {
+    GstBuffer *buffer = pull_result (h);
+
+    fail_unless_equals_uint64 (GST_BUFFER_PTS (buffer), 2 * i * GST_SECOND);
+    fail_unless_equals_string (result_string (buffer, "finish_reason"), expected[i] == 'b' ? "budget" : "stop");
+    fail_unless_equals_string (result_string (buffer, "result"), "4 frames, what");
+    gst_buffer_unref (buffer);
+  }
+  fail_unless_equals_int (fake_begun () - begun, 1);
+  generator = gst_bin_get_by_name (GST_BIN (h->element), "g");
+  fail_unless_equals_uint64 (count (generator, "windows"), 5);
+  fail_unless_equals_uint64 (count (generator, "deferred"), 4);
+  gst_object_unref (generator);
+  gst_harness_teardown (h);
+  g_unsetenv ("TERN_FAKE_COST_MS");
+}
+GST_END_TEST
+
 /* The bin has the properties, and hands them on. */
 GST_START_TEST (test_bin)
 {
@@ -289,6 +378,10 @@ GST_START_TEST (test_bin)
   expect_value (caption, "reuse", "off");
   expect_value (caption, "reuse-threshold", "4");
   expect_value (caption, "reuse-refresh", "16");
+  expect_value (caption, "budget", "0");
+  expect_value (caption, "budget-watts", "0");
+  gst_util_set_object_arg (G_OBJECT (caption), "budget", "0.5");
+  expect_value (caption, "budget", "0.5");
   gst_util_set_object_arg (G_OBJECT (caption), "reuse", "auto");
   expect_value (caption, "reuse", "auto");
   gst_util_set_object_arg (G_OBJECT (caption), "gate", "on");
@@ -334,6 +427,8 @@ main (void)
   tcase_add_loop_test (tc, test_begins_anew, 0, 5);
   tcase_add_loop_test (tc, test_reuse, 0, 2);
   tcase_add_loop_test (tc, test_windows, 0, 3);
+  tcase_add_loop_test (tc, test_budget, 0, 3);
+  tcase_add_loop_test (tc, test_budget_windows, 0, 2);
   tcase_add_test (tc, test_bin);
   return run_suite (suite);
 }

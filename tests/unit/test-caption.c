@@ -739,7 +739,7 @@ test_reuse (void)
     g_assert_cmpint (reuse.status, ==, 0);
     g_assert_cmpstr (found, ==, "........");
   }
-  expect_usage (caption ("--reuse", "maybe", clip, NULL), WORDS ("--reuse", "auto, off or on", "maybe"));
+  expect_usage (caption ("--reuse", "maybe", clip, NULL), WORDS ("--reuse", "off, auto or on", "maybe"));
   expect_usage (caption ("--reuse-threshold", "0", clip, NULL), WORDS ("--reuse-threshold", "0.5 to 64", "0"));
   expect_usage (caption ("--reuse-refresh", "-2", clip, NULL), WORDS ("--reuse-refresh", "-2"));
 }
