@@ -137,7 +137,7 @@ def raw_request(options):
 def crowd(options):
     """Each client asks again and again; what it gets is counted by kind."""
     end = time.monotonic() + (options.seconds or 60)
-    served, codes, lost = [0] * options.n, {}, []
+    served, made, codes, lost = [0] * options.n, [0] * options.n, {}, []
 
     def count(n, code):
         with lock:
@@ -176,22 +176,28 @@ def crowd(options):
 
     def client(n):
         while time.monotonic() < end:
+            made[n] += 1
             try:
                 (plain, slow, gone)[n % 3](n)
             except OSError as error:
                 if n % 3 != 2:
                     lost.append(error)
-    before = memory(options)
-    halfway = []
-    timer = threading.Timer((options.seconds or 60) / 2, lambda: halfway.append(memory(options)))
-    timer.start()
+    sizes, over = [memory(options)], threading.Event()
+
+    def watch():
+        while not over.wait((options.seconds or 60) / 6):
+            sizes.append(memory(options))
+    watcher = threading.Thread(target=watch)
+    watcher.start()
     run([threading.Thread(target=client, args=(n,)) for n in range(options.n)])
+    over.set()
+    watcher.join()
     quiet = served[0::3]
     mean = statistics.mean(quiet)
-    print(f"crowd: {options.n} clients, answers by status {codes}, lost {len(lost)}; of those who only ask, each {mean:.1f} on average,"
-          f" {min(quiet)} to {max(quiet)}, standard deviation {statistics.pstdev(quiet) / mean:.0%}")
+    print(f"crowd: {options.n} clients, {sum(made)} connections, answers by status {codes}, lost {len(lost)}; of those who only ask,"
+          f" each {mean:.1f} on average, {min(quiet)} to {max(quiet)}, standard deviation {statistics.pstdev(quiet) / mean:.0%}")
     if options.pid:
-        print(f"memory: {before} KiB before, {halfway[0]} halfway, {memory(options)} at the end")
+        print("memory, KiB, before, at each sixth and at the end:", *sizes, memory(options))
     for what in lost[:5]:
         print("lost:", what)
 
