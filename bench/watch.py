@@ -153,6 +153,8 @@ def main():
             watching.until(lambda: len(recorder.told()) >= len(watch.lines()), "the rest of what is told")
             watch.end()
             watching.until(lambda: len(recorder.told()) >= len(watch.lines()), "the last of what is told")
+            sayings.over.set()
+            sayings.join()
             good = report(options, watch, recorder, sayings, came, (first, last))
         finally:
             watching.finish(watch)
