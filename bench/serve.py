@@ -12,6 +12,7 @@ import argparse
 import base64
 import json
 import pathlib
+import re
 import socket
 import statistics
 import struct
@@ -120,10 +121,18 @@ def run(threads):
 
 
 def memory(options):
+    """KiB of the process, and of that KiB of pictures that are kept; a server that is not ours does not tell these."""
     if not options.pid:
-        return 0
+        return 0, 0
     text = pathlib.Path(f"/proc/{options.pid}/status").read_text()
-    return int(next(line for line in text.splitlines() if line.startswith("VmRSS")).split()[1])
+    rss = int(next(line for line in text.splitlines() if line.startswith("VmRSS")).split()[1])
+    request = urllib.request.Request(options.address + "/metrics", headers={"Authorization": f"Bearer {options.key}"})
+    try:
+        with urllib.request.urlopen(request, timeout=300) as answer:
+            found = re.search(rb"^tern_picture_cache_bytes (\S+)$", answer.read(), re.M)
+    except urllib.error.HTTPError:
+        found = None
+    return rss, int(float(found[1])) // 1024 if found else 0
 
 
 def raw_request(options):
@@ -197,7 +206,9 @@ def crowd(options):
     print(f"crowd: {options.n} clients, {sum(made)} connections, answers by status {codes}, lost {len(lost)}; of those who only ask,"
           f" each {mean:.1f} on average, {min(quiet)} to {max(quiet)}, standard deviation {statistics.pstdev(quiet) / mean:.0%}")
     if options.pid:
-        print("memory, KiB, before, at each sixth and at the end:", *sizes, memory(options))
+        sizes.append(memory(options))
+        print("memory, KiB, before, at each sixth and at the end:", *(rss for rss, _ in sizes))
+        print("... of which pictures that are kept (--image-cache):", *(kept for _, kept in sizes))
     for what in lost[:5]:
         print("lost:", what)
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <glib-unix.h>
+#include <poll.h>
 #include <string.h>
 
 #include "tools/http/http-private.h"
@@ -12,7 +13,7 @@
 /* Bytes of a body that is too large which are read and thrown away, so that its client hears why. */
 #define DROP_BYTES (64 << 20)
 /* The other side has closed: poll(2) knows it where GIOCondition has no name for it. */
-#define HUNG_UP ((GIOCondition) 0x2000 | G_IO_HUP | G_IO_ERR)
+#define HUNG_UP ((GIOCondition) POLLRDHUP | G_IO_HUP | G_IO_ERR)
 
 static const char key[] = "tern-http-request";
 
@@ -449,6 +450,15 @@ hung_up (gint fd, GIOCondition condition, gpointer data)
   return G_SOURCE_REMOVE;
 }
 
+/* Where there is much to do, who gave up meanwhile is found behind his request: he takes no place from others. */
+static gboolean
+has_hung_up (const TernHttpRequest *request)
+{
+  struct pollfd file = { g_socket_get_fd (request->socket), HUNG_UP, 0 };
+
+  return poll (&file, 1, 0) > 0;
+}
+
 void
 tern_http_request_handle (TernHttpRequest *request)
 {
@@ -469,6 +479,10 @@ tern_http_request_handle (TernHttpRequest *request)
         request->http->max_body);
     tern_http_refuse (request, &refusal);
     tern_refusal_clear (&refusal);
+    return;
+  }
+  if (request->route->works && has_hung_up (request)) {
+    tern_http_hang_up (request);
     return;
   }
   if (!g_socket_is_closed (request->socket))
