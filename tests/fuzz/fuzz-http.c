@@ -98,9 +98,10 @@ static void
 take (TernHttp *http, int fd)
 {
   g_autoptr (GSocket) socket = g_socket_new_from_fd (fd, NULL);
+  g_autoptr (GSocketAddress) address = g_inet_socket_address_new_from_string ("127.0.0.1", 1);
   guint before = http->connections;
 
-  tern_http_take (http, socket);
+  tern_http_take (http, socket, address, address);
   if (http->connections != before + 1)
     abort ();
 }

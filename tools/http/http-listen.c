@@ -49,21 +49,29 @@ secure (const TernHttp *http, GIOStream *connection)
 /* ---- Connections ------------------------------------------------------------------------------------------------- */
 
 void
-tern_http_take (TernHttp *http, GSocket *socket)
+tern_http_take (TernHttp *http, GSocket *socket, GSocketAddress *local, GSocketAddress *remote)
 {
   g_autoptr (GSocketConnection) connection = g_socket_connection_factory_create_connection (socket);
-  g_autoptr (GSocketAddress) local = g_socket_get_local_address (socket, NULL);
-  g_autoptr (GSocketAddress) remote = g_socket_get_remote_address (socket, NULL);
-  g_autoptr (GIOStream) stream = NULL;
+  g_autoptr (GIOStream) stream = http->certificate ? secure (http, G_IO_STREAM (connection))
+      : g_object_ref (G_IO_STREAM (connection));
 
-  if (!local || !remote)
-    return;
-  stream = http->certificate ? secure (http, G_IO_STREAM (connection)) : g_object_ref (G_IO_STREAM (connection));
   if (!stream)
     return;
   http->taken = socket;
   soup_server_accept_iostream (http->server, stream, local, remote, NULL);
   http->taken = NULL;
+}
+
+/* One that is over already has no other side, and is dropped. */
+static void
+take_accepted (TernHttp *http, GSocket *socket)
+{
+  g_autoptr (GSocketAddress) local = g_socket_get_local_address (socket, NULL);
+  g_autoptr (GSocketAddress) remote = g_socket_get_remote_address (socket, NULL);
+
+  g_socket_set_option (socket, IPPROTO_TCP, TCP_NODELAY, TRUE, NULL);
+  if (local && remote)
+    tern_http_take (http, socket, local, remote);
 }
 
 static void wait_for_connections (TernHttp *http);
@@ -95,8 +103,7 @@ take_waiting (GSocket *listening, GIOCondition condition, gpointer data)
       http->again = g_timeout_add (AGAIN_MS, look_again, http);
       return G_SOURCE_REMOVE;
     }
-    g_socket_set_option (socket, IPPROTO_TCP, TCP_NODELAY, TRUE, NULL);
-    tern_http_take (http, socket);
+    take_accepted (http, socket);
   }
   return G_SOURCE_CONTINUE;
 }

@@ -55,8 +55,8 @@ gboolean tern_http_read_certificate (TernHttp *http, const TernHttpOptions *opti
 gboolean tern_http_listen (TernHttp *http, GError **error);
 /* Closes what is listened at, not the connections. */
 void tern_http_stop_listening (TernHttp *http);
-/* The server's end of a connection: its request is waited for. One that is over already is dropped. */
-void tern_http_take (TernHttp *http, GSocket *socket);
+/* The server's end of a connection between these addresses, of the Internet's: its request is waited for. */
+void tern_http_take (TernHttp *http, GSocket *socket, GSocketAddress *local, GSocketAddress *remote);
 
 /* ---- http-request.c ---- */
 
