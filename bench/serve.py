@@ -12,6 +12,7 @@ import argparse
 import base64
 import json
 import pathlib
+import re
 import socket
 import statistics
 import struct
@@ -120,10 +121,18 @@ def run(threads):
 
 
 def memory(options):
+    """KiB of the process, and of that KiB of pictures that are kept; a server that is not ours does not tell these."""
     if not options.pid:
-        return 0
+        return 0, 0
     text = pathlib.Path(f"/proc/{options.pid}/status").read_text()
-    return int(next(line for line in text.splitlines() if line.startswith("VmRSS")).split()[1])
+    rss = int(next(line for line in text.splitlines() if line.startswith("VmRSS")).split()[1])
+    request = urllib.request.Request(options.address + "/metrics", headers={"Authorization": f"Bearer {options.key}"})
+    try:
+        with urllib.request.urlopen(request, timeout=300) as answer:
+            found = re.search(rb"^tern_picture_cache_bytes (\S+)$", answer.read(), re.M)
+    except urllib.error.HTTPError:
+        found = None
+    return rss, int(float(found[1])) // 1024 if found else 0
 
 
 def raw_request(options):
@@ -137,7 +146,7 @@ def raw_request(options):
 def crowd(options):
     """Each client asks again and again; what it gets is counted by kind."""
     end = time.monotonic() + (options.seconds or 60)
-    served, codes, lost = [0] * options.n, {}, []
+    served, made, codes, lost = [0] * options.n, [0] * options.n, {}, []
 
     def count(n, code):
         with lock:
@@ -176,22 +185,30 @@ def crowd(options):
 
     def client(n):
         while time.monotonic() < end:
+            made[n] += 1
             try:
                 (plain, slow, gone)[n % 3](n)
             except OSError as error:
                 if n % 3 != 2:
                     lost.append(error)
-    before = memory(options)
-    halfway = []
-    timer = threading.Timer((options.seconds or 60) / 2, lambda: halfway.append(memory(options)))
-    timer.start()
+    sizes, over = [memory(options)], threading.Event()
+
+    def watch():
+        while not over.wait((options.seconds or 60) / 6):
+            sizes.append(memory(options))
+    watcher = threading.Thread(target=watch)
+    watcher.start()
     run([threading.Thread(target=client, args=(n,)) for n in range(options.n)])
+    over.set()
+    watcher.join()
     quiet = served[0::3]
     mean = statistics.mean(quiet)
-    print(f"crowd: {options.n} clients, answers by status {codes}, lost {len(lost)}; of those who only ask, each {mean:.1f} on average,"
-          f" {min(quiet)} to {max(quiet)}, standard deviation {statistics.pstdev(quiet) / mean:.0%}")
+    print(f"crowd: {options.n} clients, {sum(made)} connections, answers by status {codes}, lost {len(lost)}; of those who only ask,"
+          f" each {mean:.1f} on average, {min(quiet)} to {max(quiet)}, standard deviation {statistics.pstdev(quiet) / mean:.0%}")
     if options.pid:
-        print(f"memory: {before} KiB before, {halfway[0]} halfway, {memory(options)} at the end")
+        sizes.append(memory(options))
+        print("memory, KiB, before, at each sixth and at the end:", *(rss for rss, _ in sizes))
+        print("... of which pictures that are kept (--image-cache):", *(kept for _, kept in sizes))
     for what in lost[:5]:
         print("lost:", what)
 

@@ -1,17 +1,20 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """`tern watch` for a long time: cameras on a real RTSP server, each cut off three times, the broker away for a sixth of the
-time, the process killed in the middle. What was due is in the memory once, and all that was told at the broker once and in
+time (or --away), the process killed in the middle. What was due is in the memory once, and all that was told at the broker once and in
 order, or that is said and the exit status is 1.
 
-usage: watch.py TERN [--cameras N] [--minutes M] [--model F --mmproj F]        (default: 8 cameras, 60 minutes, the bundled model)
+usage: watch.py TERN [--cameras N] [--minutes M] [--away M] [--down S] [--model F --mmproj F]
+                (8 cameras, 60 minutes, the broker away for 10 of them, a camera for 3 s, the bundled model)
 """
 import argparse
 import pathlib
 import random
 import signal
+import statistics
 import sys
 import tempfile
+import threading
 import time
 
 sys.dont_write_bytecode = True
@@ -20,7 +23,7 @@ import watching  # noqa: E402
 from brokers import MISSING, Broker, Proxy, Recorder, without_id  # noqa: E402
 from cameras import missing, serve  # noqa: E402
 
-WINDOW, DOWN, CUTS = 4.0, 3.0, 3        # s, s, each
+WINDOW, CUTS = 4.0, 3        # s, each
 
 
 def settings(port):
@@ -28,15 +31,35 @@ def settings(port):
             "[lines log]\npath=log.jsonl\n")
 
 
-def schedule(cameras, seconds):
+def schedule(options):
     """(when, what, which), in order: cuts of cameras, the broker's absence, the kill."""
     random.seed(1)
-    plan = [(seconds / 3, "broker goes", 0), (seconds / 3 + seconds / 6, "broker comes", 0), (seconds * .7, "kill", 0)]
-    for camera in range(cameras):
+    seconds = options.minutes * 60
+    away = options.away * 60 or seconds / 6
+    plan = [(seconds / 3, "broker goes", 0), (seconds / 3 + away, "broker comes", 0), (seconds * .75, "kill", 0)]
+    for camera in range(options.cameras):
         for cut in range(CUTS):
             at = seconds * (.1 + .28 * cut + .02 * random.random())
-            plan += [(at, "camera goes", camera), (at + DOWN, "camera comes", camera)]
+            plan += [(at, "camera goes", camera), (at + options.down, "camera comes", camera)]
     return sorted(plan)
+
+
+class Sayings(threading.Thread):
+    """When the process said what: (time, line), as it comes."""
+
+    def __init__(self, watch):
+        super().__init__(daemon=True)
+        self.watch, self.found, self.over = watch, [], threading.Event()
+
+    def run(self):
+        begin = 0
+        while not self.over.wait(.1):
+            lines = self.watch.words()[begin:].rpartition("\n")[0]
+            self.found += [(time.time(), line) for line in lines.splitlines()]
+            begin += len(lines) + 1 if lines else 0
+
+    def after(self, at, line):
+        return min((when for when, said in self.found if when > at and said.endswith(line)), default=float("inf"))
 
 
 def memory_of(process):
@@ -49,7 +72,7 @@ def memory_of(process):
 def drive(options, watch, servers, ports, proxy):
     """Does what is planned; when cameras came back."""
     came, began = [], time.time()
-    for at, what, which in schedule(options.cameras, options.minutes * 60):
+    for at, what, which in schedule(options):
         time.sleep(max(0, began + at - time.time()))
         if what == "camera goes":
             servers[which].kill()
@@ -68,7 +91,7 @@ def drive(options, watch, servers, ports, proxy):
     return came
 
 
-def report(options, watch, recorder, came, rss):
+def report(options, watch, recorder, sayings, came, rss):
     rows = watch.rows("SELECT camera, run, number, start / 1e6, end / 1e6, fresh FROM result ORDER BY camera, id")
     doubled = missing_rows = breaks = 0
     for name in sorted({row[0] for row in rows}):
@@ -86,7 +109,11 @@ def report(options, watch, recorder, came, rss):
     print(f"windows in the memory                             {len(rows)}, of which {sum(row[5] for row in rows)} had something new")
     print(f"missing, doubled                                  {missing_rows}, {doubled}")
     print(f"breaks between windows (cuts and the kill: {expected})    {breaks}")
-    print(f"from a camera's return to its next window, most   {max(back):.1f} s")
+    seen = [sayings.after(at, f"camera {name}: watching") - at for name, at in came]
+    left_out = sum(line.endswith("than this machine can") for _, line in sayings.found)
+    print(f"from a camera's return until it is watched        {statistics.median(seen):.1f} s, {max(seen):.1f} at most, of {len(seen)}")
+    print(f"from a camera's return to its next window         {statistics.median(back):.1f} s, {max(back):.1f} at most")
+    print(f"connections of which windows were left out        {left_out}")
     print(f"told the broker, told by lines                    {len(told)}, {len(lines)}: {'the same, in order' if same else 'NOT the same'}")
     print(f"memory of the process, first and last             {rss[0]:.0f}, {rss[1]:.0f} MiB")
     return same and not missing_rows and not doubled and breaks <= expected and max(back) <= 10
@@ -97,6 +124,8 @@ def main():
     parser.add_argument("tern")
     parser.add_argument("--cameras", type=int, default=8)
     parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--away", type=float, default=0)
+    parser.add_argument("--down", type=float, default=3)
     parser.add_argument("--model")
     parser.add_argument("--mmproj")
     options = parser.parse_args()
@@ -113,6 +142,8 @@ def main():
             + settings(proxy.port))
         try:
             watch.start()
+            sayings = Sayings(watch)
+            sayings.start()
             watching.until(lambda: watch.count() >= options.cameras, "windows of all cameras")
             first = memory_of(watch.process)
             came = drive(options, watch, servers, ports, proxy)
@@ -122,7 +153,9 @@ def main():
             watching.until(lambda: len(recorder.told()) >= len(watch.lines()), "the rest of what is told")
             watch.end()
             watching.until(lambda: len(recorder.told()) >= len(watch.lines()), "the last of what is told")
-            good = report(options, watch, recorder, came, (first, last))
+            sayings.over.set()
+            sayings.join()
+            good = report(options, watch, recorder, sayings, came, (first, last))
         finally:
             watching.finish(watch)
             for process in (*servers, recorder.process, broker.process):

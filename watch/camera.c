@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "watch/camera.h"
 
+/* What is waited for after the second failure in a row, and at most: half of the ten seconds within which a camera that is
+ * there again is to be watched, since the other half may go by until it answers. After the first one nothing is. */
 #define RETRY_FIRST ((gint64) G_USEC_PER_SEC)
-#define RETRY_MOST (8 * (gint64) G_USEC_PER_SEC)
+#define RETRY_MOST (4 * (gint64) G_USEC_PER_SEC)
 
 struct _TernCamera {
   const TernCameraConfig *config;
@@ -47,11 +49,17 @@ fail (TernCamera *camera, const char *why)
 {
   gint64 now = g_get_monotonic_time ();
 
+  /* One that sends a few pictures each time is no better than one that sends none. */
+  if (camera->connected && now - camera->began > RETRY_MOST)
+    camera->retry = 0;
   disconnect (camera);
   camera->said = FALSE;
   camera->due = now + camera->retry;
-  say (camera, "%s; another try in %d s", why, (int) (camera->retry / G_USEC_PER_SEC));
-  camera->retry = MIN (2 * camera->retry, RETRY_MOST);
+  if (camera->retry)
+    say (camera, "%s; another try in %d s", why, (int) (camera->retry / G_USEC_PER_SEC));
+  else
+    say (camera, "%s; another try at once", why);
+  camera->retry = CLAMP (2 * camera->retry, RETRY_FIRST, RETRY_MOST);
 }
 
 /* ---- What a connection says ---- */
@@ -107,7 +115,6 @@ tern_camera_new (const TernCameraConfig *config, TernModel *model, const TernCam
   camera->model = model;
   camera->funcs = funcs;
   camera->data = data;
-  camera->retry = RETRY_FIRST;
   return camera;
 }
 
@@ -139,7 +146,6 @@ check_frames (TernCamera *camera, gint64 now)
 
   if (last && !camera->connected) {
     camera->connected = TRUE;
-    camera->retry = RETRY_FIRST;
     if (!camera->said)
       say (camera, "watching");
     camera->said = TRUE;

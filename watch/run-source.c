@@ -12,6 +12,9 @@
 #define THUMBNAIL "  tee. ! queue name=thumbnail-queue max-size-buffers=2 max-size-bytes=0 max-size-time=0 leaky=%s" \
     " ! videoscale ! videoconvert ! capsfilter name=size ! jpegenc ! fakesink name=thumbnail sync=false async=false"
 
+/* Until a camera answers: one that is switched off swallows what it is asked, and would be waited for while it is back. */
+#define ANSWER_US "5000000"
+
 static const char *const needed[] = { "terngenerator", "decodebin", "videoconvert", "videoscale", "jpegenc" };
 
 /* ---- Elements ---- */
@@ -88,7 +91,7 @@ source_words (const TernCameraConfig *config)
     return "filesrc name=source";
   if (g_str_has_prefix (config->source, "v4l2://"))
     return "v4l2src name=source";
-  return "rtspsrc name=source latency=200 ! application/x-rtp,media=video";
+  return "rtspsrc name=source latency=200 tcp-timeout=" ANSWER_US " ! application/x-rtp,media=video";
 }
 
 static void

@@ -356,6 +356,14 @@ message_text (GstMessage *message, void (*parse) (GstMessage *, GError **, gchar
   return g_strdup (error->message);
 }
 
+/* Who falls behind: the encoder, which leaves frames out, or the generator, which leaves out windows. */
+static gboolean
+is_ours (GstMessage *message)
+{
+  return g_strcmp0 (GST_MESSAGE_SRC_NAME (message), "encoder") == 0
+      || g_strcmp0 (GST_MESSAGE_SRC_NAME (message), "generator") == 0;
+}
+
 static gboolean
 on_message (GstBus *bus, GstMessage *message, gpointer data)
 {
@@ -377,7 +385,7 @@ on_message (GstBus *bus, GstMessage *message, gpointer data)
       run->funcs->warned (run->data, text);
       return G_SOURCE_CONTINUE;
     case GST_MESSAGE_QOS:
-      if (!run->told_drops && g_strcmp0 (GST_MESSAGE_SRC_NAME (message), "generator") == 0) {
+      if (!run->told_drops && is_ours (message)) {
         run->told_drops = TRUE;
         run->funcs->warned (run->data, "windows are left out: there is more to look at than this machine can");
       }

@@ -14,6 +14,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
+import axe
 from watching import ROOT, Watch, camera, finish, plan, point, until
 from webdriver import MISSING, Browser
 
@@ -258,6 +259,7 @@ def browse(watch, client, text, browser):
     shoot(browser, "health")
     reachable(client, browser)
     fits(client, browser)
+    accessible(client, browser)
     complaints = [c for c in browser.complaints() if "404" not in c]
     point(not complaints, "the browser has nothing to complain of", complaints)
     browser.open(client.base + "/")
@@ -287,6 +289,30 @@ def reachable(client, browser):
         focused.append(browser.run("const e = document.activeElement; return e.name || e.textContent.trim()"))
     point(focused[0] == "To the content" and [f for f in focused if f in ("q", "camera", "label", "day", "Search")][:4]
           == ["q", "camera", "label", "day"], "all of it is reached by keys, in order", focused)
+
+
+def accessible(client, browser):
+    """By axe-core, in both schemes and on a phone."""
+    text, why = axe.source()
+    if not text:
+        point(True, "axe-core finds nothing serious", skip=why)
+        return
+    severe, slight, kept = {}, set(), []
+    for scheme in ("light", "dark", "phone"):
+        browser.cdp("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        if scheme == "phone":
+            browser.cdp("Emulation.setDeviceMetricsOverride", width=360, height=740, deviceScaleFactor=2, mobile=True)
+        for path in (*VIEWS, "/history?q=zebra*", "/history?day=2023-11-14", "/history?q=nosuchword"):
+            browser.open(client.base + path)
+            passed, found = axe.findings(browser, text)
+            kept.append(passed)
+            slight |= {f"{f['id']} ({f['impact']})" for f in found if f["impact"] not in axe.SEVERE}
+            if serious := [f for f in found if f["impact"] in axe.SEVERE]:
+                severe[scheme, path] = serious
+    browser.cdp("Emulation.clearDeviceMetricsOverride")
+    browser.cdp("Emulation.setEmulatedMedia", features=[])
+    print(f"# axe-core: {min(kept)} to {max(kept)} rules are kept; of less weight:", *sorted(slight) or ["none"])
+    point(not severe and min(kept) >= 15, "axe-core finds nothing serious", severe, kept)
 
 
 def fits(client, browser):

@@ -38,11 +38,25 @@ struct _TernHttp {
   TernKeys *keys;               /* NULL: none is asked for */
   gsize max_body, max_bodies, held;
   guint connections;
-  gboolean tls;
+  GSocket *socket;              /* that is listened at; NULL: none */
+  guint accept, again;          /* sources: a connection waits; it is looked again; 0: none */
+  GTlsCertificate *certificate; /* NULL: no TLS */
+  GSocket *taken;               /* whose connection libsoup is being given; NULL: none */
   GPtrArray *requests;          /* of TernHttpRequest that have a message; not owned */
 };
 
 const TernHttpRoute *tern_http_find_route (const TernHttp *http, const char *method, const char *path, gboolean *known);
+
+/* ---- http-listen.c ---- */
+
+/* READ, INVALID. */
+gboolean tern_http_read_certificate (TernHttp *http, const TernHttpOptions *options, GError **error);
+/* At http->listen. An error of GIO's. */
+gboolean tern_http_listen (TernHttp *http, GError **error);
+/* Closes what is listened at, not the connections. */
+void tern_http_stop_listening (TernHttp *http);
+/* The server's end of a connection between these addresses, of the Internet's: its request is waited for. */
+void tern_http_take (TernHttp *http, GSocket *socket, GSocketAddress *local, GSocketAddress *remote);
 
 /* ---- http-request.c ---- */
 
@@ -50,6 +64,7 @@ struct _TernHttpRequest {
   guint refs;
   TernHttp *http;               /* NULL: it is closed */
   SoupServerMessage *message;   /* NULL: it is over */
+  GSocket *socket;
   const TernHttpRoute *route;   /* NULL: none was found */
   char *path;
   GByteArray *coming;           /* what came of the body */
@@ -66,7 +81,7 @@ struct _TernHttpRequest {
 };
 
 /* A connection was made: it has one request. */
-void tern_http_request_attach (TernHttp *http, SoupServerMessage *message);
+void tern_http_request_attach (TernHttp *http, SoupServerMessage *message, GSocket *socket);
 TernHttpRequest *tern_http_request_of (SoupServerMessage *message);
 /* Its body is there: hands it to its route. */
 void tern_http_request_handle (TernHttpRequest *request);

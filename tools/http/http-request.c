@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <glib-unix.h>
+#include <poll.h>
 #include <string.h>
 
 #include "tools/http/http-private.h"
@@ -12,7 +13,7 @@
 /* Bytes of a body that is too large which are read and thrown away, so that its client hears why. */
 #define DROP_BYTES (64 << 20)
 /* The other side has closed: poll(2) knows it where GIOCondition has no name for it. */
-#define HUNG_UP ((GIOCondition) 0x2000 | G_IO_HUP | G_IO_ERR)
+#define HUNG_UP ((GIOCondition) POLLRDHUP | G_IO_HUP | G_IO_ERR)
 
 static const char key[] = "tern-http-request";
 
@@ -68,6 +69,7 @@ tern_http_request_unref (TernHttpRequest *request)
   stop_sources (request);
   tern_http_drop_body (request);
   tern_refusal_clear (&request->refusal);
+  g_object_unref (request->socket);
   g_free (request->path);
   g_free (request);
 }
@@ -136,11 +138,9 @@ give_up_answer (TernHttpRequest *request)
 void
 tern_http_hang_up (TernHttpRequest *request)
 {
-  GSocket *socket = request->message ? soup_server_message_get_socket (request->message) : NULL;
-
   stop_sources (request);
-  if (socket)
-    g_socket_shutdown (socket, TRUE, TRUE, NULL);
+  if (request->message)
+    g_socket_shutdown (request->socket, TRUE, TRUE, NULL);
   is_gone (request);
   if (request->message)
     give_up_answer (request);
@@ -450,10 +450,18 @@ hung_up (gint fd, GIOCondition condition, gpointer data)
   return G_SOURCE_REMOVE;
 }
 
+/* Where there is much to do, who gave up meanwhile is found behind his request: he takes no place from others. */
+static gboolean
+has_hung_up (const TernHttpRequest *request)
+{
+  struct pollfd file = { g_socket_get_fd (request->socket), HUNG_UP, 0 };
+
+  return poll (&file, 1, 0) > 0;
+}
+
 void
 tern_http_request_handle (TernHttpRequest *request)
 {
-  GSocket *socket = soup_server_message_get_socket (request->message);
   g_autoptr (TernHttpRequest) held = tern_http_request_ref (request);
 
   if (!request->answered && request->refusal.status) {
@@ -473,10 +481,15 @@ tern_http_request_handle (TernHttpRequest *request)
     tern_refusal_clear (&refusal);
     return;
   }
-  if (socket)
-    request->watch = g_unix_fd_add (g_socket_get_fd (socket), HUNG_UP, hung_up, request);
+  if (request->route->works && has_hung_up (request)) {
+    tern_http_hang_up (request);
+    return;
+  }
+  if (!g_socket_is_closed (request->socket))
+    request->watch = g_unix_fd_add (g_socket_get_fd (request->socket), HUNG_UP, hung_up, request);
   request->route->handle (request, request->http->service->data);
-  if (!request->answered || (request->streams && !request->over)) {
+  /* A stream that has begun goes out as far as it is there, and waits by itself. */
+  if (!request->answered) {
     request->paused = TRUE;
     soup_server_message_pause (request->message);
   }
@@ -505,13 +518,14 @@ wrote (SoupServerMessage *message, gpointer data)
  * it for ever. So nothing that was sent behind a request is ever taken for another one, either. It is said before anything
  * is read: libsoup's own refusals keep to it, too. */
 void
-tern_http_request_attach (TernHttp *http, SoupServerMessage *message)
+tern_http_request_attach (TernHttp *http, SoupServerMessage *message, GSocket *socket)
 {
   TernHttpRequest *request = g_new0 (TernHttpRequest, 1);
 
   request->refs = 1;
   request->http = http;
   request->message = message;
+  request->socket = g_object_ref (socket);
   tern_http_header (request, "Connection", "close");
   http->connections++;
   g_ptr_array_add (http->requests, request);

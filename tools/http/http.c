@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <string.h>
-
 #include "tern/error.h"
 #include "tools/http/http-private.h"
-
-#define BACKLOG 512             /* connections that wait to be taken */
 
 /* ---- Refusals ---------------------------------------------------------------------------------------------------- */
 
@@ -68,10 +64,13 @@ handle (SoupServer *server, SoupServerMessage *message, const char *path, GHashT
 static void
 request_started (SoupServer *server, SoupServerMessage *message, gpointer data)
 {
-  tern_http_request_attach (data, message);
+  TernHttp *http = data;
+
+  if (http->taken)
+    tern_http_request_attach (http, message, http->taken);
 }
 
-/* ---- Listening --------------------------------------------------------------------------------------------------- */
+/* ---- Life --------------------------------------------------------------------------------------------------- */
 
 static gboolean
 check_access (const TernHttp *http, GError **error)
@@ -84,62 +83,15 @@ check_access (const TernHttp *http, GError **error)
 }
 
 static gboolean
-open_tls (TernHttp *http, const TernHttpOptions *options, GError **error)
-{
-  g_autoptr (GTlsCertificate) certificate = NULL;
-  g_autoptr (GError) failure = NULL;
-
-  if (!options->certificate && !options->private_key)
-    return TRUE;
-  if (!options->certificate || !options->private_key) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "--tls-certificate and --tls-key: expected both, found %s alone",
-        options->certificate ? "--tls-certificate" : "--tls-key");
-    return FALSE;
-  }
-  certificate = g_tls_certificate_new_from_files (options->certificate, options->private_key, &failure);
-  if (!certificate) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_READ, "--tls-certificate %s, --tls-key %s: expected a certificate and its key"
-        " in PEM, found that they cannot be used: %s", options->certificate, options->private_key, failure->message);
-    return FALSE;
-  }
-  soup_server_set_tls_certificate (http->server, certificate);
-  http->tls = TRUE;
-  return TRUE;
-}
-
-/* By a socket of our own: libsoup's lets ten connections wait to be taken, and the next ones are reset. */
-static GSocket *
-open_socket (const TernHttp *http, GError **error)
-{
-  const char *host = g_ascii_strcasecmp (http->listen.host, "localhost") == 0 ? "127.0.0.1" : http->listen.host;
-  g_autoptr (GSocketAddress) address = g_inet_socket_address_new_from_string (host, http->listen.port);
-  g_autoptr (GSocket) socket = g_socket_new (g_socket_address_get_family (address), G_SOCKET_TYPE_STREAM,
-      G_SOCKET_PROTOCOL_TCP, error);
-
-  if (!socket || !g_socket_bind (socket, address, TRUE, error))
-    return NULL;
-  g_socket_set_listen_backlog (socket, BACKLOG);
-  return g_socket_listen (socket, error) ? g_steal_pointer (&socket) : NULL;
-}
-
-static gboolean
-listen_at (TernHttp *http, GError **error)
-{
-  g_autoptr (GSocket) socket = open_socket (http, error);
-
-  return socket && soup_server_listen_socket (http->server, socket, http->tls ? SOUP_SERVER_LISTEN_HTTPS : 0, error);
-}
-
-static gboolean
 start (TernHttp *http, const TernHttpOptions *options, GError **error)
 {
   g_autoptr (GError) failure = NULL;
 
   if (!tern_listen_parse (&http->listen, options->listen, error)
       || (options->key_file && !(http->keys = tern_keys_read (options->key_file, error)))
-      || !check_access (http, error) || !open_tls (http, options, error))
+      || !check_access (http, error) || !tern_http_read_certificate (http, options, error))
     return FALSE;
-  if (listen_at (http, &failure))
+  if (tern_http_listen (http, &failure))
     return TRUE;
   g_set_error (error, TERN_ERROR, TERN_ERROR_FAILED, "--listen %s: expected an address that is free, found: %s",
       options->listen, failure->message);
@@ -169,6 +121,7 @@ tern_http_free (TernHttp *http)
 {
   if (!http)
     return;
+  tern_http_stop_listening (http);
   while (http->requests->len > 0) {
     TernHttpRequest *request = tern_http_request_ref (http->requests->pdata[http->requests->len - 1]);
 
@@ -184,18 +137,6 @@ tern_http_free (TernHttp *http)
   tern_keys_free (http->keys);
   tern_listen_clear (&http->listen);
   g_free (http);
-}
-
-char *
-tern_http_address (const TernHttp *http)
-{
-  GSList *uris = soup_server_get_uris (http->server);
-  g_autofree char *text = uris ? g_uri_to_string (uris->data) : g_strdup ("");
-
-  g_slist_free_full (uris, (GDestroyNotify) g_uri_unref);
-  if (g_str_has_suffix (text, "/"))
-    text[strlen (text) - 1] = 0;
-  return g_steal_pointer (&text);
 }
 
 gsize

@@ -3,7 +3,8 @@
  * its body is read (key, host, path, method, size, whether there is room), its body is bounded however it comes, who goes
  * away is noticed while nothing is written, and who is slow is not waited for. Knows nothing of models.
  *
- *   http.c           listening, and which request goes where
+ *   http.c           which request goes where
+ *   http-listen.c    listening and TLS
  *   http-request.c   a request from its first byte to the last of its answer
  *   http-access.c    who may ask: keys, hosts, addresses to listen at
  *
