@@ -161,10 +161,10 @@ load_weights (TernGguf *file, const TernKernels *kernels, const TernActivationPo
 }
 
 static TernModelText *
-load_text (const char *path, const TernKernels *kernels, guint threads, GError **error)
+load_text (const char *path, const TernKernels *kernels, const TernActivationPolicy *policy, guint threads, GError **error)
 {
   g_autoptr (TernGguf) file = tern_gguf_open (path, error);
-  TernModelText *text = file ? load_weights (file, kernels, threads, error) : NULL;
+  TernModelText *text = file ? load_weights (file, kernels, policy, threads, error) : NULL;
   TernBytes prompt = { NULL, 0 }, source = { NULL, 0 };
 
   if (!text)
@@ -295,7 +295,7 @@ tern_shared_draft (const char *path, const TernKernels *kernels, guint threads, 
   TernModelText *text = look_up (key);
 
   if (!text && (file = tern_gguf_open (path, error)) && check_draft (file, error)
-      && (text = load_weights (file, kernels, threads, error)))
+      && (text = load_weights (file, kernels, NULL, threads, error)))
     publish (text, text_free, g_steal_pointer (&key));
   return text;
 }

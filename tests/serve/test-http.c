@@ -334,7 +334,8 @@ visit_often (TernHttp *http, void (*visit_by) (const TernHttp *, const Kind *), 
   return g_atomic_int_get (&blocks) - before;
 }
 
-/* What is lost of each connection is lost in every round; what is made once, or kept for the next one, is not. */
+/* What is lost of each connection is lost in every round, a block a visit at least; what is made once, or kept for the next one
+ * by a library's threads, is less. */
 static void
 check_nothing_stays (TernHttp *http, void (*visit_by) (const TernHttp *, const Kind *), const Kind *kind, guint n)
 {
@@ -346,7 +347,7 @@ check_nothing_stays (TernHttp *http, void (*visit_by) (const TernHttp *, const K
   for (guint i = 0; i < ROUNDS; i++)
     least = MIN (least, visit_often (http, visit_by, kind, n));
   g_test_message ("who %s %u times: %d blocks of memory stay%s", kind->name, n, least, COUNTED ? "" : " (not counted)");
-  g_assert_cmpint (least, <, (gint) n / 10);
+  g_assert_cmpint (least, <, (gint) n / 2);
   g_assert_cmpuint (open_files (), ==, files);
   g_assert_cmpuint (http->requests->len, ==, 0);
   g_assert_cmpuint (tern_http_held (http), ==, 0);

@@ -200,8 +200,15 @@ test_asked (void)
   push_run (session, 0, 12, 1);
   g_assert_true (tern_session_ask (session, &request, &id, NULL));
   paint (pixels, 64, 64, 5, 2);
-  for (guint i = 0; i < 2; i++)
-    g_assert_true (tern_session_push_still (session, &image, NULL));
+  for (guint i = 0; i < 2; i++) {
+    g_autoptr (GError) error = NULL;
+
+    while (!tern_session_push_still (session, &image, &error)) {
+      g_assert_error (error, TERN_ERROR, TERN_ERROR_BUSY);      /* the frames before still wait */
+      g_clear_error (&error);
+      tern_session_wait (session, -1);
+    }
+  }
   tern_session_finish (session);
   while ((result = next_result (session))) {
     gboolean asked = result->ask_id == id || result->duration == 0;
