@@ -47,7 +47,7 @@ tern_caption_series_is_meant (const char *path)
 gboolean
 tern_caption_series_is_right (const char *path)
 {
-  int width;
+  int width = 0;
 
   return place_of (path, &width) != NULL;
 }
@@ -56,7 +56,7 @@ char *
 tern_caption_series_of_shard (const char *pattern, guint shard, guint shards)
 {
   g_autofree char *largest = g_strdup_printf ("%u", shards - 1);
-  int width;
+  int width = 0;
   const char *place = place_of (pattern, &width);
 
   return g_strdup_printf ("%.*s%0*u-%s", (int) (place - pattern), pattern, (int) strlen (largest), shard, place);
@@ -65,7 +65,7 @@ tern_caption_series_of_shard (const char *pattern, guint shard, guint shards)
 char *
 tern_caption_series_name (const char *pattern, guint64 number)
 {
-  int width;
+  int width = 0;
   const char *place = place_of (pattern, &width);
 
   return g_strdup_printf ("%.*s%0*" G_GUINT64_FORMAT "%s", (int) (place - pattern), pattern, width, number, place + 4);
@@ -75,7 +75,7 @@ tern_caption_series_name (const char *pattern, guint64 number)
 static gboolean
 is_of_series (const char *pattern, const char *name, guint64 *number)
 {
-  int width;
+  int width = 0;
   const char *part = last_part (pattern), *place = place_of (pattern, &width);
   gsize before = place - part, digits;
   char text[DIGITS_MOST + 1] = "";

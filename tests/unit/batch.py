@@ -5,6 +5,7 @@ make a whole, hostile inputs hold nobody up, outputs lie where others look for t
 usage: batch.py TERN DATA_FOLDER              (the folder with lfm2/ and lfm2vl/)
 TERN_BATCH_KILLS: how many times to kill it (8), for long runs.
 """
+import contextlib
 import io
 import json
 import os
@@ -425,15 +426,23 @@ def series(folder, pattern="set-*.tar"):
     return {path.name: path.read_bytes() for path in folder.glob(pattern)}
 
 
+def series_size(folder):
+    size = 0
+    for path in folder.glob("set-*.tar"):
+        with contextlib.suppress(FileNotFoundError):    # the run that goes on has just removed it
+            size += path.stat().st_size
+    return size
+
+
 def killed_series(folder, photos, size, seed, tear):
-    """Kills a run that writes a series after a number of bytes drawn by chance, again and again; how often, and the last status."""
+    """Kills a run that writes a series after a number of bytes drawn by chance, again and again. How often, and the last status."""
     folder.mkdir()
     out, journal, rng, kills = folder / "set-%06d.tar", folder / "set-%06d.tar.journal", random.Random(seed), 0
     while True:
         process = subprocess.Popen(command("--format", "webdataset", "--resume", "--samples-per-tar", "3", "--output", out, photos),
                                    stderr=subprocess.DEVNULL)
-        wanted = sum(map(len, series(folder).values())) + rng.randrange(1, size // 3)
-        while process.poll() is None and sum(path.stat().st_size for path in folder.glob("set-*.tar")) < wanted:
+        wanted = series_size(folder) + rng.randrange(1, size // 3)
+        while process.poll() is None and series_size(folder) < wanted:
             time.sleep(0.002)
         if process.poll() is not None:
             return kills, process.returncode
@@ -528,8 +537,22 @@ def check_series(folder):
           "what came later fills the last one, then the next", run, sorted(grown))
     last = tern(*args[:4], "1", *args[5:])
     point(last[0] == 0 and series(where) == grown, "other limits go on, too", last)
-    for number in (20, 21):
-        (photos / f"{number:04}.ppm").unlink()
+    # The journal is torn behind the tenth sample, and meanwhile inputs are gone: nothing takes the place of what it does not vouch for.
+    fewer = folder / "fewer"
+    fewer.mkdir()
+    (where / "set-000002.tar").write_bytes(whole["set-000002.tar"])
+    journal = where / "set-%06d.tar.journal"
+    words = journal.read_bytes()
+    journal.write_bytes(words[:words.index(b"\n", words.index(b"0009.ppm")) + 20])
+    (folder / "aside").mkdir()
+    for number in range(12, 22):
+        (photos / f"{number:04}.ppm").rename(folder / f"aside/{number:04}.ppm")
+    run = tern(*args)
+    new = tern("--format", "webdataset", "--samples-per-tar", "3", "--output", fewer / "set-%06d.tar", photos)
+    point(run[0] == 0 and new[0] == 0 and len(series(fewer)) == 4 and series(where) == series(fewer),
+          "what the journal does not vouch for goes, though nothing comes in its place", run, new, sorted(series(where)))
+    for number in range(12, 20):
+        (folder / f"aside/{number:04}.ppm").rename(photos / f"{number:04}.ppm")
 
     shards = [tern("--format", "webdataset", "--samples-per-tar", "3", "--shard", f"{i}/11", "--output", folder / "part-%03d.tar", photos)
               for i in range(11)]
