@@ -35,7 +35,9 @@ struct _TernJournal {
   guint n_slots, n_used;
   GHashTable *made;             /* hashes, in pointers: of a file that was made to its input's key */
   GHashTable *settings;
+  GHashTable *marks;            /* of a setting's key the number of lines of done in front of it, in a pointer */
   guint64 end, results, counts[TERN_JOURNAL_PASSED + 1];
+  gsize n_done;                 /* lines of done: an input that was changed has several */
   GString *pending;
 };
 
@@ -160,12 +162,20 @@ read_entry (TernJournal *journal, TernJournalStatus status, char *rest)
   put (journal, status, MAX (key, 1), (guint32) more, state_number);
   journal->end = end_number;
   journal->results = n_results;
+  journal->n_done += status == TERN_JOURNAL_DONE;
   if (status == TERN_JOURNAL_DONE && *note) {
     g_autofree char *output = g_strcompress (note);
 
     note_made (journal, output, MAX (key, 1));
   }
   return TRUE;
+}
+
+static void
+set (TernJournal *journal, const char *key, char *value)
+{
+  g_hash_table_replace (journal->settings, g_strdup (key), value);
+  g_hash_table_replace (journal->marks, g_strdup (key), GSIZE_TO_POINTER (journal->n_done));
 }
 
 /* @line: without its end. FALSE: it is not whole, or not ours. */
@@ -184,7 +194,7 @@ read_line (TernJournal *journal, char *line, gsize length)
 
     if (!value)
       return FALSE;
-    g_hash_table_replace (journal->settings, g_strdup (key), g_strcompress (value));
+    set (journal, key, g_strcompress (value));
     return !g_str_equal (key, END) || read_number (value, 10, &journal->end);
   }
   for (guint i = 0; i < G_N_ELEMENTS (kinds); i++)
@@ -263,6 +273,7 @@ tern_journal_add (TernJournal *journal, TernJournalStatus status, const char *na
     note_made (journal, note, key);
   journal->end = end;
   journal->results = results;
+  journal->n_done += status == TERN_JOURNAL_DONE;
   g_string_append_printf (journal->pending, "%s\t%s\t%016" G_GINT64_MODIFIER "x\t%" G_GUINT64_FORMAT "\t%" G_GUINT64_FORMAT,
       kinds[status], hex, state, end, results);
   append_escaped (journal->pending, name);
@@ -319,7 +330,7 @@ tern_journal_mark (TernJournal *journal, const char *key, const char *value)
   g_string_append_printf (journal->pending, "set\t%s", key);
   append_escaped (journal->pending, value);
   end_line (journal->pending, start);
-  g_hash_table_replace (journal->settings, g_strdup (key), g_strdup (value));
+  set (journal, key, g_strdup (value));
 }
 
 void
@@ -388,6 +399,7 @@ tern_journal_open (const char *path, const char *const *settings, gboolean force
   journal->path = g_strdup (path);
   journal->pending = g_string_new (NULL);
   journal->settings = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+  journal->marks = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   journal->made = g_hash_table_new (NULL, NULL);
   journal->is_new = stat (path, &info) < 0;
   journal->fd = open (path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
@@ -419,6 +431,7 @@ tern_journal_free (TernJournal *journal)
     close (journal->fd);
   g_string_free (journal->pending, TRUE);
   g_hash_table_unref (journal->settings);
+  g_hash_table_unref (journal->marks);
   g_hash_table_unref (journal->made);
   g_free (journal->slots);
   g_free (journal->path);
@@ -490,6 +503,12 @@ guint64
 tern_journal_results (const TernJournal *journal)
 {
   return journal->results;
+}
+
+guint64
+tern_journal_done_since (const TernJournal *journal, const char *key)
+{
+  return journal->n_done - GPOINTER_TO_SIZE (g_hash_table_lookup (journal->marks, key));
 }
 
 guint64

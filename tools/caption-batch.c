@@ -17,6 +17,7 @@
 #include <glib/gstdio.h>
 
 #include "tools/batch.h"
+#include "tools/caption-series.h"
 #include "tools/caption-tar.h"
 #include "tools/inspect-memory.h"
 #include "tools/tool.h"
@@ -25,10 +26,12 @@
 #define JOBS_LEAST 4
 #define JOBS_MOST 16
 #define FRAME_BYTES (32 << 20)  /* of a film at work: a few frames of it, and its file's buffers */
+#define SAMPLES_PER_TAR 100000  /* these two as the webdataset package's ShardWriter has them */
+#define BYTES_PER_TAR G_GUINT64_CONSTANT (3000000000)
 #define PATIENCE 60.0           /* seconds without anything new, of one input among others */
 
 void
-tern_caption_batch_entries (TernCaptionBatchOptions *o, GOptionEntry entries[22])
+tern_caption_batch_entries (TernCaptionBatchOptions *o, GOptionEntry entries[24])
 {
   const GOptionEntry all[] = {
     { "files-from", 0, 0, G_OPTION_ARG_FILENAME, &o->files_from, "Further inputs, a line each or ended by NUL; - is standard "
@@ -55,6 +58,10 @@ tern_caption_batch_entries (TernCaptionBatchOptions *o, GOptionEntry entries[22]
     { "mirror", 0, 0, G_OPTION_ARG_NONE, &o->mirror, "srt, vtt, txt, mux: folders in --output as the inputs' are", NULL },
     { "language", 0, 0, G_OPTION_ARG_STRING, &o->language, "srt, vtt: name.CODE.srt, as media servers read it; mux: of the track", "CODE" },
     { "template", 0, 0, G_OPTION_ARG_STRING, &o->template, "Text around the caption, {} being its place; not for jsonl", "TEXT" },
+    { "samples-per-tar", 0, 0, G_OPTION_ARG_INT64, &o->samples_per_tar, "webdataset, --output with %0Nd in it (shard-%06d.tar): begin "
+        "the next tar file after so many samples (100000)", "N" },
+    { "bytes-per-tar", 0, 0, G_OPTION_ARG_STRING, &o->bytes_per_tar, "... or once the one at hand has so many bytes, with K, M or G "
+        "(3000000000)", "SIZE" },
     { "nice", 0, 0, G_OPTION_ARG_INT, &o->nice, "Priority, as nice(1) has it", "N" },
     { "max-memory", 0, 0, G_OPTION_ARG_STRING, &o->max_memory, "At once as many inputs as this has room for: bytes, with K, M or G", "BYTES" },
     { NULL }
@@ -74,6 +81,8 @@ tern_caption_batch_clear (TernCaptionBatchOptions *o)
   g_free (o->language);
   g_free (o->template);
   g_free (o->max_memory);
+  g_free (o->bytes_per_tar);
+  g_free (o->series);
   g_free (o->settings);
 }
 
@@ -138,6 +147,33 @@ check_placing (const TernCaptionBatchOptions *o, TernCaptionOutput *out)
     return tern_tool_usage ("caption: --language: expected a code such as en or pt-BR, with --format srt, vtt or mux, found %s", o->language);
   out->place = o->beside ? TERN_CAPTION_BESIDE : o->mirror ? TERN_CAPTION_MIRROR : TERN_CAPTION_FLAT;
   out->language = o->language;
+  return TERN_TOOL_DONE;
+}
+
+/* One tar file after the other. Each shard has names of its own. */
+static int
+check_series (TernCaptionBatchOptions *o, TernCaptionOutput *out)
+{
+  gboolean meant = out->format == TERN_CAPTION_WEBDATASET && out->path && tern_caption_series_is_meant (out->path);
+  guint shard, shards;
+
+  if (meant && !tern_caption_series_is_right (out->path))
+    return tern_tool_usage ("caption: --output: expected exactly one %%0Nd, N from 1 to 9, and no other %% in the name of the tar files, "
+        "as in shard-%%06d.tar, found %s", out->path);
+  if (!meant && (o->samples_per_tar != G_MININT64 || o->bytes_per_tar))
+    return tern_tool_usage ("caption: --%s-per-tar: expected --format webdataset and --output with %%0Nd in it, as in shard-%%06d.tar, "
+        "found %s", o->bytes_per_tar ? "bytes" : "samples", out->path ? out->path : "neither");
+  if (o->samples_per_tar != G_MININT64 && o->samples_per_tar < 1)
+    return tern_tool_usage ("caption: --samples-per-tar: expected 1 or more, found %" G_GINT64_FORMAT, o->samples_per_tar);
+  if (o->bytes_per_tar && !parse_bytes (o->bytes_per_tar))
+    return tern_tool_usage ("caption: --bytes-per-tar: expected bytes, with K, M or G behind them, found %s", o->bytes_per_tar);
+  if (!meant)
+    return TERN_TOOL_DONE;
+  if (o->shard && parse_shard (o->shard, &shard, &shards) && shards > 1)
+    out->path = o->series = tern_caption_series_of_shard (out->path, shard, shards);
+  out->series = TRUE;
+  out->samples_most = o->samples_per_tar != G_MININT64 ? (guint64) o->samples_per_tar : SAMPLES_PER_TAR;
+  out->bytes_most = o->bytes_per_tar ? parse_bytes (o->bytes_per_tar) : BYTES_PER_TAR;
   return TERN_TOOL_DONE;
 }
 
@@ -209,7 +245,8 @@ tern_caption_batch_check (TernCaptionBatchOptions *o, TernCaptionOutput *out, ch
     return tern_tool_usage ("caption: --file-timeout: expected seconds, 0 to 1e9, found %g", o->file_timeout);
   if (o->tell_done && (out->format != TERN_CAPTION_LINES || o->resume))
     return tern_tool_usage ("caption: --tell-done: expected --format jsonl without --resume, found another");
-  if ((status = check_placing (o, out)) != TERN_TOOL_DONE || (status = check_template (o, out)) != TERN_TOOL_DONE)
+  if ((status = check_placing (o, out)) != TERN_TOOL_DONE || (status = check_series (o, out)) != TERN_TOOL_DONE
+      || (status = check_template (o, out)) != TERN_TOOL_DONE)
     return status;
   return check_journal (o, out, operands);
 }

@@ -9,18 +9,20 @@
 G_BEGIN_DECLS
 
 typedef struct {
-  char *files_from, *journal, *failures, *progress, *shard, *language, *template, *max_memory;
+  char *files_from, *journal, *failures, *progress, *shard, *language, *template, *max_memory, *bytes_per_tar;
   gboolean unordered, resume, force, retry_failed, checksum, beside, mirror, tell_done;
   gint jobs, nice;
+  gint64 samples_per_tar;
   double file_timeout;
   TernBudgetParams budget;
+  char *series;                 /* of --output, when a shard has a part of it */
   char *settings;               /* of the questions and windows: what another run must have too */
 } TernCaptionBatchOptions;
 
-#define TERN_CAPTION_BATCH_OPTIONS_INIT { .jobs = 0, .nice = G_MININT, .file_timeout = -1 }
+#define TERN_CAPTION_BATCH_OPTIONS_INIT { .jobs = 0, .nice = G_MININT, .samples_per_tar = G_MININT64, .file_timeout = -1 }
 
-/* Entries for GOption, 21 at most, ended by an empty one. */
-void tern_caption_batch_entries (TernCaptionBatchOptions *options, GOptionEntry entries[22]);
+/* Entries for GOption, 23 at most, ended by an empty one. */
+void tern_caption_batch_entries (TernCaptionBatchOptions *options, GOptionEntry entries[24]);
 /* Fills in what @out does with captions. A status of the program; if it is not TERN_TOOL_DONE there was a message. */
 int tern_caption_batch_check (TernCaptionBatchOptions *options, TernCaptionOutput *out, char **operands);
 /* Does everything. A status of the program: also 75, 130 and 143. @out is closed. */

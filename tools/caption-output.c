@@ -11,6 +11,7 @@
 #include <glib/gstdio.h>
 
 #include "engine/base/json.h"
+#include "tools/caption-series.h"
 #include "tools/caption-tar.h"
 #include "tools/fnv.h"
 #include "tools/output.h"
@@ -79,13 +80,13 @@ would_be_lost (const TernCaptionOutput *out, const char *path)
 static const char *
 lines_name (const TernCaptionOutput *out)
 {
-  return out->path ? out->path : "standard output";
+  return out->tar ? out->tar : out->path ? out->path : "standard output";
 }
 
 static gboolean
 cannot_be_written (const TernCaptionOutput *out, int errsv)
 {
-  tern_tool_message ("%s: expected a file that can be written, found that it cannot: %s", out->path, g_strerror (errsv));
+  tern_tool_message ("%s: expected a file that can be written, found that it cannot: %s", lines_name (out), g_strerror (errsv));
   return FALSE;
 }
 
@@ -93,21 +94,21 @@ cannot_be_written (const TernCaptionOutput *out, int errsv)
 static gboolean
 continue_lines (TernCaptionOutput *out)
 {
-  guint64 end = tern_journal_end (out->journal);
+  guint64 end = tern_journal_end (out->journal) - out->tar_start;
   struct stat info;
-  int fd = open (out->path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  int fd = open (lines_name (out), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
 
   if (fd < 0 || fstat (fd, &info) < 0)
     return cannot_be_written (out, errno);
   if ((guint64) info.st_size < end || !S_ISREG (info.st_mode)) {
     tern_tool_message ("%s: expected the %" G_GUINT64_FORMAT " bytes of the runs before, as the journal says, found %" G_GUINT64_FORMAT
-        "; without the journal they are made again", out->path, end, (guint64) info.st_size);
+        "; without the journal they are made again", lines_name (out), end, (guint64) info.st_size);
     close (fd);
     return FALSE;
   }
   if (((guint64) info.st_size > end && ftruncate (fd, end) < 0) || lseek (fd, end, SEEK_SET) < 0 || !(out->lines = fdopen (fd, "w")))
     return cannot_be_written (out, errno);
-  out->bytes = end;
+  out->bytes = out->tar_start + end;
   out->results = tern_journal_results (out->journal);
   return TRUE;
 }
@@ -121,13 +122,15 @@ open_lines (TernCaptionOutput *out)
   if (!out->path)
     return TRUE;
   out->lines = NULL;
-  if (!begun && would_be_lost (out, out->path)) {
+  if (out->series && !tern_caption_series_open (out))
+    return FALSE;
+  if (!begun && would_be_lost (out, lines_name (out))) {
     tern_tool_message ("%s: expected a new file, found that it is there already; --overwrite replaces it", out->path);
     return FALSE;
   }
   if (begun)
     return continue_lines (out);
-  out->lines = g_fopen (out->path, "we");
+  out->lines = g_fopen (lines_name (out), "we");
   return out->lines || cannot_be_written (out, errno);
 }
 
@@ -159,13 +162,24 @@ tern_caption_output_open (TernCaptionOutput *out)
   return out->place == TERN_CAPTION_BESIDE || open_folder (out->path);
 }
 
-/* What is not whole goes; then readers find an end, which another run that goes on takes away again. */
+/* What stands behind the last whole sample goes, what found no room yet too. */
+static gboolean
+cut_tar (TernCaptionOutput *out)
+{
+  off_t end = out->bytes - out->tar_start;
+
+  __fpurge (out->lines);
+  return ftruncate (fileno (out->lines), end) == 0 && fseeko (out->lines, end, SEEK_SET) == 0;
+}
+
+/* Readers find an end, which another run that goes on takes away again. Of a series that had just begun its next tar file
+ * none without samples stays. */
 static gboolean
 end_tar (TernCaptionOutput *out)
 {
-  __fpurge (out->lines);
-  return ftruncate (fileno (out->lines), out->bytes) == 0 && fseeko (out->lines, out->bytes, SEEK_SET) == 0
-      && tern_caption_tar_end (out->lines);
+  if (out->tar_number > 0 && out->bytes == out->tar_start)
+    return g_unlink (out->tar) == 0;
+  return cut_tar (out) && tern_caption_tar_end (out->lines);
 }
 
 gboolean
@@ -182,6 +196,7 @@ tern_caption_output_close (TernCaptionOutput *out)
   g_clear_pointer (&out->cues, g_array_unref);
   g_clear_pointer (&out->names, g_hash_table_unref);
   g_free (out->file);
+  g_free (out->tar);
   return good;
 }
 
@@ -451,14 +466,14 @@ write_sample (TernCaptionOutput *out, const TernBatchInput *input, GError **erro
         "has %s too (dots become _)", input->path, out->file);
     return FALSE;
   }
-  if (!tern_caption_tar_add (out->lines, input, out->file, text, error)) {
+  if (!tern_caption_series_make_room (out, error) || !tern_caption_tar_add (out->lines, input, out->file, text, error)) {
     g_hash_table_remove (out->names, hash_of (out->file));
-    __fpurge (out->lines);      /* what found no room must not come after all */
-    if (ftruncate (fileno (out->lines), out->bytes) < 0 || fseeko (out->lines, out->bytes, SEEK_SET) < 0)
+    if (!cut_tar (out))
       out->closed = TRUE;       /* nothing may follow it */
     return FALSE;
   }
-  out->bytes = ftello (out->lines);
+  out->bytes = out->tar_start + ftello (out->lines);
+  out->tar_samples++;
   return TRUE;
 }
 
@@ -614,9 +629,9 @@ tern_caption_output_cut (TernCaptionOutput *out, guint64 end)
   struct stat info;
 
   if (!out->lines || fflush (out->lines) != 0 || fstat (fileno (out->lines), &info) < 0 || !S_ISREG (info.st_mode)
-      || (guint64) info.st_size <= end)
+      || (guint64) info.st_size <= end - out->tar_start)
     return;
   out->bytes = end;
-  if (ftruncate (fileno (out->lines), end) < 0)
+  if (ftruncate (fileno (out->lines), end - out->tar_start) < 0)
     tern_tool_message ("%s: what was not finished stays at its end: %s", lines_name (out), g_strerror (errno));
 }

@@ -36,12 +36,16 @@ typedef struct {
   const char *before, *after;   /* the caption in files and metadata */
   gboolean (*stopped) (void);   /* asked while a film is copied; TRUE: it shall end */
   TernJournal *journal;         /* what was there is cut to where it ends; NULL: none */
+  gboolean series;              /* path has %0Nd in it: one tar file after the other, each of at most samples_most samples, */
+  guint64 samples_most, bytes_most;     /* and none that is begun behind bytes_most */
 
   FILE *lines;
   guint64 results, bytes;       /* in all; of whole lines */
   gboolean closed;              /* nobody reads any more */
   gboolean full;                /* there is no room */
   GHashTable *names;            /* hashes of the files of this run */
+  char *tar;                    /* of a series the file at hand; NULL: there is none */
+  guint64 tar_number, tar_start, tar_samples;   /* which it is, bytes in front of it, samples in it */
 
   /* of the input at work */
   char *file;                   /* its file, once it is written */
@@ -78,7 +82,7 @@ gboolean tern_caption_output_end (TernCaptionOutput *out, const TernBatchInput *
 /* Of lines: one that says that @source is over, with its @n results, or why it failed (@error, nullable). */
 void tern_caption_output_tell_done (TernCaptionOutput *out, const char *source, guint64 n, const char *error);
 
-/* Bytes of the file of lines so far. */
+/* Bytes of the file of lines so far; of a series' samples. */
 guint64 tern_caption_output_end_of_lines (const TernCaptionOutput *out);
 /* Brings all of it to the disk. Errors: READ, NO_SPACE. */
 gboolean tern_caption_output_sync (TernCaptionOutput *out, GError **error);

@@ -36,7 +36,7 @@ fi
 mkdir -p "$build"
 printf "[constants]\nsysroot = '%s'\n" "$(readlink -f build-sysroots/$arch)" >build-sysroots/$arch.ini
 # Those of whole generations are not among them: minutes under qemu, and the arithmetic is that of the others.
-computing="types linear attend kvcache vision moe action"
+computing="types linear linear-inputs attend kvcache vision moe action"
 quick_tests="$computing golden-pass golden-families golden-lfm2-state golden-vision golden-action"
 targets=
 if $quick; then

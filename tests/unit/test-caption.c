@@ -1,110 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* tern caption as its user runs it, with a tiny random model: what it writes where, and what it says of bad input.
- * TERN_PROGRAM names the program, TERN_GOLDEN the folder with the models. */
+/* tern caption: what it reads, what it writes where, what it leaves out of videos, and what it says of bad input. */
 #include <glib/gstdio.h>
-#include <json-glib/json-glib.h>
-#include <string.h>
 
-#include "tests/unit/clip.h"
+#include "tests/unit/caption-run.h"
 #include "tools/subtitles.h"
-
-static char *folder;
-
-/* A path in the folder of this run. Lives as long as the program. */
-static const char *
-at (const char *name)
-{
-  g_autofree char *path = g_build_filename (folder, name, NULL);
-
-  return g_intern_string (path);
-}
-
-typedef struct {
-  int status;
-  char *out, *err;
-} Run;
-
-static void
-run_clear (Run *run)
-{
-  g_free (run->out);
-  g_free (run->err);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Run, run_clear)
-
-/* With the model, and @... as further arguments. @script, unless NULL, is run for it by the shell, with the command as "$@" and
- * @zero as "$0". */
-static Run G_GNUC_NULL_TERMINATED
-caption_by (const char *script, const char *zero, const char *first, ...)
-{
-  const char *golden = g_getenv ("TERN_GOLDEN");
-  g_autoptr (GPtrArray) args = g_ptr_array_new ();
-  g_autofree char *model = g_build_filename (golden, "lfm2", "lfm2-tq2_0.gguf", NULL);
-  g_autofree char *mmproj = g_build_filename (golden, "lfm2vl", "mmproj-ship-q8_0.gguf", NULL);
-  const char *const fixed[] = { g_getenv ("TERN_PROGRAM"), "caption", "--model", model, "--mmproj", mmproj,
-    "--max-tokens", "3", "--threads", "1" };
-  const char *const shell[] = { "/bin/sh", "-c", script, zero };
-  g_autoptr (GError) error = NULL;
-  Run run = { 0 };
-  va_list list;
-
-  for (guint i = 0; script && i < G_N_ELEMENTS (shell); i++)
-    g_ptr_array_add (args, (void *) shell[i]);
-  for (guint i = 0; i < G_N_ELEMENTS (fixed); i++)
-    g_ptr_array_add (args, (void *) fixed[i]);
-  va_start (list, first);
-  for (const char *arg = first; arg; arg = va_arg (list, const char *))
-    g_ptr_array_add (args, (void *) arg);
-  va_end (list);
-  g_ptr_array_add (args, NULL);
-  g_spawn_sync (NULL, (char **) args->pdata, NULL, G_SPAWN_DEFAULT, NULL, NULL, &run.out, &run.err, &run.status,
-      &error);
-  g_assert_no_error (error);
-  g_assert_true (WIFEXITED (run.status));
-  run.status = WEXITSTATUS (run.status);
-  return run;
-}
-
-#define caption(...) caption_by (NULL, NULL, __VA_ARGS__)
-#define caption_from(input, ...) caption_by ("cat \"$0\" | \"$@\"", input, __VA_ARGS__)
-
-static gboolean
-absent (void)
-{
-  const char *golden = g_getenv ("TERN_GOLDEN"), *program = g_getenv ("TERN_PROGRAM");
-  g_autofree char *model = g_build_filename (golden ? golden : ".", "lfm2vl", "mmproj-ship-q8_0.gguf", NULL);
-
-  if (program && golden && g_file_test (model, G_FILE_TEST_EXISTS))
-    return FALSE;
-  g_test_skip ("TERN_PROGRAM or the models in TERN_GOLDEN are not there");
-  return TRUE;
-}
-
-/* The source, start and end of each JSON line. */
-static char *
-summary (const char *lines)
-{
-  g_auto (GStrv) split = g_strsplit (lines, "\n", -1);
-  GString *out = g_string_new (NULL);
-
-  for (guint i = 0; split[i] && *split[i]; i++) {
-    g_autoptr (JsonParser) parser = json_parser_new ();
-    g_autoptr (GError) error = NULL;
-    JsonObject *one;
-
-    json_parser_load_from_data (parser, split[i], -1, &error);
-    g_assert_no_error (error);
-    one = json_node_get_object (json_parser_get_root (parser));
-    g_assert_cmpint (json_object_get_int_member (one, "version"), ==, 1);
-    g_assert_cmpint (json_object_get_int_member (one, "id"), ==, i);
-    g_assert_cmpstr (json_object_get_string_member (one, "kind"), ==, "caption");
-    g_assert_cmpint (json_object_get_int_member (one, "generated_tokens"), <=, 3);
-    g_assert_true (g_str_has_prefix (json_object_get_string_member (one, "source"), folder));
-    g_string_append_printf (out, "%s %g-%g\n", json_object_get_string_member (one, "source") + strlen (folder) + 1,
-        json_object_get_double_member (one, "start"), json_object_get_double_member (one, "end"));
-  }
-  return g_string_free (out, FALSE);
-}
 
 static void
 test_lines (void)
@@ -242,17 +141,6 @@ test_subtitles (void)
   still = caption ("--format", "srt", "--output", at ("made"), at ("clips/a.y4m"), at ("still.ppm"), NULL);
   g_assert_cmpint (still.status, ==, 2);
   g_assert_nonnull (strstr (still.err, "still.ppm"));
-}
-
-/* The wholly given file whose cues there are. */
-static void
-assert_cues (const char *path, const char *first)
-{
-  g_autofree char *text = NULL;
-
-  if (!g_file_get_contents (path, &text, NULL, NULL))
-    g_error ("%s was not written", path);
-  g_assert_true (g_str_has_prefix (text, first));
 }
 
 /* What is in a file counts, not its name; what is neither is counted; playlists name what is found anyway. */
@@ -466,173 +354,6 @@ make_inputs (void)
   clip_write_bytes (at ("text.mkv"), "no video at all\n", 16);
 }
 
-/* ---- Questions --------------------------------------------------------------------------------------------------- */
-
-/* A usage error that says each of @words, and no output. */
-static void
-expect_usage (Run run, const char *const *words)
-{
-  g_auto (Run) cleared = run;
-
-  g_assert_cmpstr (run.out, ==, "");
-  for (guint i = 0; words[i]; i++)
-    if (!strstr (run.err, words[i]))
-      g_error ("\"%s\" lacks \"%s\"", run.err, words[i]);
-  g_assert_cmpint (run.status, ==, 2);
-}
-
-#define WORDS(...) (const char *const[]) { __VA_ARGS__, NULL }
-
-static void
-test_bad_questions (void)
-{
-  const char *still = at ("still.ppm"), *a = at ("a.json"), *b = at ("b.gbnf");
-
-  if (absent ())
-    return;
-  clip_write_bytes (a, "{\"type\": \"string\"}", 18);
-  clip_write_bytes (b, "root ::= \"a\"\n", 13);
-  clip_write_bytes (at ("utf8.json"), "{\n \"\xff\": 1}", 10);
-  expect_usage (caption ("--labels", "yes,no", "--json-schema", a, still, NULL), WORDS ("--labels", "--json-schema"));
-  expect_usage (caption ("--labels", "yes,no", "--grammar", b, still, NULL), WORDS ("--labels", "--grammar"));
-  expect_usage (caption ("--json-schema", a, "--grammar", b, still, NULL), WORDS ("--json-schema", "--grammar"));
-  expect_usage (caption ("--labels", "yes", still, NULL), WORDS ("--labels", "2 to 256", "found 1"));
-  expect_usage (caption ("--labels", "yes,,no", still, NULL), WORDS ("--labels", "label 2 is empty"));
-  expect_usage (caption ("--labels", "yes, no ,no", still, NULL), WORDS ("--labels", "\"no\" twice"));
-  expect_usage (caption ("--labels", "a,b", "--min-confidence", "1.5", still, NULL), WORDS ("--min-confidence", "1.5"));
-  expect_usage (caption ("--labels", "a,b", "--min-confidence", "nan", still, NULL), WORDS ("--min-confidence", "nan"));
-  expect_usage (caption ("--min-confidence", ".5", still, NULL), WORDS ("--min-confidence", "--labels"));
-  expect_usage (caption ("--json-schema", at ("utf8.json"), still, NULL), WORDS ("utf8.json: line 2, column 3", "0xff"));
-  expect_usage (caption ("--question", "a=x", "--prompt", "y", still, NULL), WORDS ("--question", "--prompt"));
-  expect_usage (caption ("--question", "what", still, NULL), WORDS ("--question", "ID=TEXT", "what"));
-  expect_usage (caption ("--question", "=what", still, NULL), WORDS ("--question", "ID=TEXT", "=what"));
-  expect_usage (caption ("--question", "a=x", "--question", "a=y", still, NULL), WORDS ("--question", "a twice"));
-  expect_usage (caption ("--question", "a=x", "--question", "b=y", "--format", "srt", "--output", at ("subs"),
-          at ("clips/a.y4m"), NULL), WORDS ("--question", "subtitles", "found 2"));
-  expect_usage (caption ("--task", "fire", still, NULL), WORDS ("--task", "lfm2-tq2_0.gguf", "none", "tern tasks"));
-  {
-    g_auto (Run) run = caption ("--json-schema", at ("none.json"), still, NULL);
-
-    g_assert_cmpint (run.status, ==, 1);
-    g_assert_nonnull (strstr (run.err, "none.json"));
-  }
-}
-
-/* A line for each question and window, in that order. */
-static void
-test_questions (void)
-{
-  g_auto (Run) run = { 0 };
-  g_auto (GStrv) lines = NULL;
-  g_autofree char *found = NULL;
-
-  if (absent ())
-    return;
-  run = caption ("--question", "where=Where is \"it\"? x=1", "--question", "what=", at ("clips/a.y4m"), at ("still.ppm"), NULL);
-  g_assert_cmpstr (run.err, ==, "");
-  g_assert_cmpint (run.status, ==, 0);
-  found = summary (run.out);
-  g_assert_cmpstr (found, ==, "clips/a.y4m 0-4\nclips/a.y4m 0-4\nclips/a.y4m 4-5\nclips/a.y4m 4-5\n"
-      "still.ppm 0-0\nstill.ppm 0-0\n");
-  lines = g_strsplit (run.out, "\n", -1);
-  for (guint i = 0; i < 6; i++)
-    g_assert_nonnull (strstr (lines[i], i % 2 ? "\"prompt_id\":\"what\",\"prompt\":\"\""
-            : "\"prompt_id\":\"where\",\"prompt\":\"Where is \\\"it\\\"? x=1\""));
-}
-
-/* Each line of @run is an answer of @labels that abstains or does not; the prompt_ids, each with a newline. */
-static char *
-check_answers (const Run *run, const char *const *labels, gboolean abstained)
-{
-  g_auto (GStrv) lines = g_strsplit (run->out, "\n", -1);
-  GString *ids = g_string_new (NULL);
-
-  g_assert_cmpstr (run->err, ==, "");
-  g_assert_cmpint (run->status, ==, 0);
-  for (guint i = 0; *lines[i]; i++) {
-    g_autoptr (JsonParser) parser = json_parser_new ();
-    double sum = 0, most = 0;
-    guint best = 0, n = g_strv_length ((char **) labels);
-    JsonObject *one;
-
-    g_assert_true (json_parser_load_from_data (parser, lines[i], -1, NULL));
-    one = json_node_get_object (json_parser_get_root (parser));
-    g_assert_cmpint (json_object_get_int_member (one, "version"), ==, 2);
-    g_assert_cmpstr (json_object_get_string_member (one, "kind"), ==, "answer");
-    g_assert_cmpuint (json_array_get_length (json_object_get_array_member (one, "labels")), ==, n);
-    g_assert_cmpuint (json_array_get_length (json_object_get_array_member (one, "scores")), ==, n);
-    for (guint l = 0; l < n; l++) {
-      double score = json_array_get_double_element (json_object_get_array_member (one, "scores"), l);
-
-      g_assert_cmpstr (json_array_get_string_element (json_object_get_array_member (one, "labels"), l), ==, labels[l]);
-      sum += score;
-      best = score > most ? l : best;
-      most = MAX (most, score);
-    }
-    g_assert_cmpfloat_with_epsilon (sum, 1, 1e-6);
-    g_assert_cmpstr (json_object_get_string_member (one, "result"), ==, labels[best]);
-    g_assert_cmpfloat (json_object_get_double_member (one, "confidence"), ==, most);
-    g_assert_cmpint (json_object_get_boolean_member (one, "abstained"), ==, abstained);
-    g_string_append_printf (ids, "%s\n", json_object_get_string_member (one, "prompt_id"));
-  }
-  return g_string_free (ids, FALSE);
-}
-
-static void
-test_labels (void)
-{
-  const char *const *labels = WORDS ("yes", "no, not now", "two words\\");
-  const char *given = "yes, no\\, not now ,two words\\\\", *still = at ("still.ppm");
-  g_auto (Run) sure = { 0 }, several = { 0 }, srt = { 0 };
-  g_autofree char *one = NULL, *three = NULL;
-
-  if (absent ())
-    return;
-  sure = caption ("--labels", given, "--prompt", "Is it?", at ("clips/a.y4m"), still, NULL);
-  one = check_answers (&sure, labels, FALSE);
-  g_assert_cmpstr (one, ==, "\n\n\n");
-  several = caption ("--labels", given, "--question", "b=Is it?", "--question", "a=Is it not?", at ("clips/a.y4m"), NULL);
-  three = check_answers (&several, labels, FALSE);
-  g_assert_cmpstr (three, ==, "b\na\nb\na\n");
-  srt = caption ("--labels", "same,other", "--format", "srt", "--output", at ("of-labels"), at ("clips/b/c.y4m"), NULL);
-  g_assert_cmpint (srt.status, ==, 0);
-  assert_cues (at ("of-labels/c.srt"), "1\n00:00:00,000 --> 00:00:01,000\n");
-}
-
-/* The file's own question, and what goes before it. Its temperature makes the random model unsure. */
-static void
-test_task (void)
-{
-  g_auto (Run) task = { 0 }, other = { 0 }, labels = { 0 }, both = { 0 };
-  g_autofree char *one = NULL, *two = NULL, *three = NULL, *source = NULL;
-  const char *model = at ("tasks.gguf"), *still = at ("still.ppm");
-
-  if (absent ())
-    return;
-  source = g_build_filename (g_getenv ("TERN_GOLDEN"), "lfm2", "lfm2-tq2_0.gguf", NULL);
-  {
-    const char *const argv[] = { g_getenv ("TERN_PROGRAM"), "tasks", source, model, "--set", "fire", "--prompt", "Fire?",
-      "--labels", "yes,no", "--label-temperature", "1000", NULL };
-
-    g_assert_true (g_spawn_sync (NULL, (char **) argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, NULL, NULL, NULL, NULL));
-  }
-  task = caption ("--model", model, "--task", "fire", still, NULL);
-  one = check_answers (&task, WORDS ("yes", "no"), FALSE);
-  g_assert_cmpstr (one, ==, "fire\n");
-  g_assert_nonnull (strstr (task.out, "\"prompt\":\"Fire?\""));
-  labels = caption ("--model", model, "--task", "fire", "--labels", "big,small,none", "--min-confidence", "0.9", still, NULL);
-  two = check_answers (&labels, WORDS ("big", "small", "none"), TRUE);
-  g_assert_nonnull (strstr (labels.out, "\"prompt\":\"Fire?\""));
-  both = caption ("--model", model, "--task", "fire", "--question", "a=Smoke?", "--question", "b=Water?", still, NULL);
-  three = check_answers (&both, WORDS ("yes", "no"), FALSE);
-  g_assert_cmpstr (three, ==, "a\nb\n");
-  g_assert_nonnull (strstr (both.out, "\"prompt\":\"Smoke?\""));
-  other = caption ("--model", model, "--task", "flood", still, NULL);
-  g_assert_cmpint (other.status, ==, 2);
-  g_assert_nonnull (strstr (other.err, "expected one of fire,"));
-  g_assert_nonnull (strstr (other.err, "found flood"));
-}
-
 /* YUV4MPEG2 of 64 x 48 pixels, two frames a second: a ramp, and from frame @from on a square before it. */
 static void
 write_scene (const char *path, guint frames, guint from)
@@ -744,71 +465,6 @@ test_reuse (void)
   expect_usage (caption ("--reuse-refresh", "-2", clip, NULL), WORDS ("--reuse-refresh", "-2"));
 }
 
-static JsonObject *
-one_answer (const Run *run, JsonParser *parser)
-{
-  JsonObject *one;
-
-  g_assert_cmpstr (run->err, ==, "");
-  g_assert_cmpint (run->status, ==, 0);
-  g_assert_true (json_parser_load_from_data (parser, run->out, -1, NULL));
-  one = json_node_get_object (json_parser_get_root (parser));
-  g_assert_cmpstr (json_object_get_string_member (one, "kind"), ==, "answer");
-  g_assert_cmpstr (json_object_get_string_member (one, "finish_reason"), ==, "stop");
-  g_assert_false (json_object_has_member (one, "labels"));
-  return one;
-}
-
-/* What a random model says has the form all the same; with fewer tokens it could not, and is refused. */
-static void
-test_schema (void)
-{
-  static const char schema[] = "{\"type\": \"object\", \"properties\": {\"n\": {\"type\": \"integer\"}, \"what\": "
-      "{\"enum\": [\"dog\", \"cat\"]}}, \"required\": [\"n\", \"what\"], \"additionalProperties\": false}";
-  static const char bad[] = "{\"type\": \"object\", \"properties\": {\"n\": {\"type\": \"number!\"}}}";
-  g_autoptr (JsonParser) line = json_parser_new (), value = json_parser_new ();
-  g_auto (Run) run = { 0 }, few = { 0 };
-  JsonObject *answer;
-
-  if (absent ())
-    return;
-  clip_write_bytes (at ("good.json"), schema, strlen (schema));
-  clip_write_bytes (at ("bad.json"), bad, strlen (bad));
-  clip_write_bytes (at ("cut.json"), schema, strlen (schema) / 2);
-  run = caption ("--json-schema", at ("good.json"), "--max-tokens", "64", at ("still.ppm"), NULL);
-  g_assert_true (json_parser_load_from_data (value, json_object_get_string_member (one_answer (&run, line), "result"), -1, NULL));
-  answer = json_node_get_object (json_parser_get_root (value));
-  g_assert_cmpuint (json_object_get_size (answer), ==, 2);
-  g_assert_cmpint (json_node_get_value_type (json_object_get_member (answer, "n")), ==, G_TYPE_INT64);
-  g_assert_true (g_strv_contains (WORDS ("dog", "cat"), json_object_get_string_member (answer, "what")));
-
-  few = caption ("--json-schema", at ("good.json"), at ("still.ppm"), NULL);
-  g_assert_cmpint (few.status, !=, 0);
-  g_assert_cmpstr (few.out, ==, "");
-  g_assert_nonnull (strstr (few.err, "3"));
-  expect_usage (caption ("--json-schema", at ("bad.json"), at ("still.ppm"), NULL), WORDS (at ("bad.json"),
-          "/properties/n", "number!"));
-  expect_usage (caption ("--json-schema", at ("cut.json"), at ("still.ppm"), NULL), WORDS (at ("cut.json")));
-}
-
-static void
-test_grammar (void)
-{
-  static const char grammar[] = "root ::= item (\", \" item)* \".\"\nitem ::= \"a dog\" | \"a cat\"\n";
-  static const char bad[] = "root ::= item\nitem ::= (\"a\" \n";
-  g_autoptr (JsonParser) line = json_parser_new ();
-  g_auto (Run) run = { 0 };
-
-  if (absent ())
-    return;
-  clip_write_bytes (at ("good.gbnf"), grammar, strlen (grammar));
-  clip_write_bytes (at ("bad.gbnf"), bad, strlen (bad));
-  run = caption ("--grammar", at ("good.gbnf"), "--max-tokens", "40", at ("still.ppm"), NULL);
-  g_assert_true (g_regex_match_simple ("^a (dog|cat)(, a (dog|cat))*\\.$", json_object_get_string_member (one_answer (&run,
-                  line), "result"), 0, 0));
-  expect_usage (caption ("--grammar", at ("bad.gbnf"), at ("still.ppm"), NULL), WORDS (at ("bad.gbnf"), "line"));
-}
-
 int
 main (int argc, char **argv)
 {
@@ -833,15 +489,9 @@ main (int argc, char **argv)
   g_test_add_func ("/caption/overwrite", test_overwrite);
   g_test_add_func ("/caption/long-names", test_long_names);
   g_test_add_func ("/caption/tracks-and-addresses", test_tracks_and_addresses);
-  g_test_add_func ("/caption/bad-questions", test_bad_questions);
-  g_test_add_func ("/caption/questions", test_questions);
-  g_test_add_func ("/caption/labels", test_labels);
-  g_test_add_func ("/caption/task", test_task);
-  g_test_add_func ("/caption/schema", test_schema);
   g_test_add_func ("/caption/gate", test_gate);
   g_test_add_func ("/caption/memory", test_memory);
   g_test_add_func ("/caption/reuse", test_reuse);
-  g_test_add_func ("/caption/grammar", test_grammar);
   status = g_test_run ();
   clip_remove_folder (folder);
   g_free (folder);
