@@ -203,8 +203,10 @@ post_late (GstTernAction * self, const TernResult * result)
       " is late, %" G_GUINT64_FORMAT " so far",
       GST_TIME_ARGS (result->timestamp), late);
   gst_tern_post_dropped (GST_ELEMENT_CAST (self->generator),
-      &self->generator->out_segment, result->timestamp,
-      gst_tern_chunks_duration (&self->chunks, self->chunks.steps), sent, late);
+      &self->generator->out_segment, &(GstTernDropped) {
+          GST_TERN_DROPPED_LATE, TRUE, result->timestamp,
+          gst_tern_chunks_duration (&self->chunks, self->chunks.steps), sent,
+          late });
 }
 
 GstFlowReturn

@@ -390,13 +390,18 @@ gst_tern_take_token_caps (GstElement * element, const GstCaps * caps,
 
 void
 gst_tern_post_dropped (GstElement * element, const GstSegment * segment,
-    GstClockTime pts, GstClockTime duration, guint64 done, guint64 dropped)
+    const GstTernDropped * dropped)
 {
-  GstMessage *message = gst_message_new_qos (GST_OBJECT_CAST (element), TRUE,
-      gst_segment_to_running_time (segment, GST_FORMAT_TIME, pts),
-      gst_segment_to_stream_time (segment, GST_FORMAT_TIME, pts), pts,
-      duration);
+  GstMessage *message = gst_message_new_qos (GST_OBJECT_CAST (element),
+      dropped->live,
+      gst_segment_to_running_time (segment, GST_FORMAT_TIME, dropped->pts),
+      gst_segment_to_stream_time (segment, GST_FORMAT_TIME, dropped->pts),
+      dropped->pts, dropped->duration);
 
-  gst_message_set_qos_stats (message, GST_FORMAT_BUFFERS, done, dropped);
+  gst_message_set_qos_stats (message, GST_FORMAT_BUFFERS, dropped->done,
+      dropped->dropped);
+  /* Nobody else has the message yet, so that its fields may be written. */
+  gst_structure_set ((GstStructure *) gst_message_get_structure (message),
+      "reason", G_TYPE_STRING, dropped->reason, NULL);
   gst_element_post_message (element, message);
 }

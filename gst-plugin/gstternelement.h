@@ -166,8 +166,21 @@ gboolean gst_tern_outlives_flush (GstMiniObject * item);
 gboolean gst_tern_take_token_caps (GstElement * element, const GstCaps * caps,
     GstTernTokenInfo * info);
 
-/* A QOS message: something at @pts was dropped. */
+/* Why something was left out: the field `reason` of QOS messages. */
+#define GST_TERN_DROPPED_LATE "late"    /* there was more than could be done */
+#define GST_TERN_DROPPED_UNCHANGED "unchanged"  /* nothing was new */
+#define GST_TERN_DROPPED_DEFERRED "deferred"    /* for the sake of a budget */
+
+typedef struct
+{
+  const gchar *reason;
+  gboolean live;
+  GstClockTime pts, duration;   /* of what was left out */
+  guint64 done, dropped;        /* so far, this one too */
+} GstTernDropped;
+
+/* A QOS message. No lock is held. */
 void gst_tern_post_dropped (GstElement * element, const GstSegment * segment,
-    GstClockTime pts, GstClockTime duration, guint64 done, guint64 dropped);
+    const GstTernDropped * dropped);
 
 G_END_DECLS

@@ -265,7 +265,7 @@ gst_tern_encoder_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
   GstTernEncoder *self = GST_TERN_ENCODER (parent);
   GstBuffer *old = NULL;
   GstFlowReturn flow;
-  guint64 taken, dropped, late;
+  guint64 late;
   Verdict verdict;
 
   if (!self->have_caps) {
@@ -292,16 +292,13 @@ gst_tern_encoder_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
     old = enqueue_frame (self, buffer, late);
   }
   flow = self->task.flow;
-  taken = self->taken;
-  dropped = self->dropped;
   g_mutex_unlock (&self->task.lock);
 
   if (verdict != LOOK_AT)
     gst_buffer_unref (buffer);
   if (old) {
-    gst_tern_post_dropped (GST_ELEMENT_CAST (self), &self->segment,
-        GST_BUFFER_PTS (old), GST_BUFFER_DURATION (old), taken - dropped,
-        dropped);
+    gst_tern_encoder_post_dropped (self, &self->segment, old,
+        GST_TERN_DROPPED_LATE);
     gst_buffer_unref (old);
   }
   return flow;

@@ -95,18 +95,24 @@ gst_tern_encoder_forget_picture (GstTernEncoder * self)
     tern_gate_force (self->gate);
 }
 
-/* Whether the picture is to be encoded: @image as it lies in memory. */
+/* Whether the picture is to be encoded, else why not: @image as it lies in
+ * memory. */
 static gboolean
 is_new (GstTernEncoder * self, const TernImage * image, guint shift,
-    GstClockTime pts)
+    GstClockTime pts, const gchar ** why_not)
 {
   gboolean found;
+  guint64 deferred;
 
+  *why_not = GST_TERN_DROPPED_UNCHANGED;
   if (!self->gate)
     return TRUE;
   found = tern_gate_look (self->gate, image, shift, pts) || !self->last;
   g_mutex_lock (&self->task.lock);
+  deferred = self->gate_stats.deferred;
   tern_gate_stats (self->gate, &self->gate_stats);
+  if (self->gate_stats.deferred > deferred)
+    *why_not = GST_TERN_DROPPED_DEFERRED;
   g_mutex_unlock (&self->task.lock);
   return found;
 }
@@ -151,6 +157,7 @@ look (GstTernEncoder * self, Picture * picture, float *tokens,
   }
   self->picture++;
   g_mutex_lock (&self->task.lock);
+  self->encoded += picture->n;
   tern_encoder_reuse_stats (self->encoder, &self->reuse_stats);
   g_mutex_unlock (&self->task.lock);
   return TRUE;
@@ -191,12 +198,24 @@ unmap_picture (Picture * picture)
     gst_video_frame_unmap (&picture->frames[--picture->n]);
 }
 
+/* Frames that have the tokens @out of one before. */
+static void
+tell_spared (GstTernEncoder * self, const Picture * picture, GstBuffer * out,
+    const gchar * reason)
+{
+  g_mutex_lock (&self->task.lock);
+  self->spared += picture->n;
+  g_mutex_unlock (&self->task.lock);
+  gst_tern_encoder_post_dropped (self, &self->out_segment, out, reason);
+}
+
 static GstBuffer *
 run (GstTernEncoder * self, Picture * picture, guint64 late, GError ** error)
 {
   GstBuffer *first = picture->buffers[0], *second = picture->buffers[1];
+  const gchar *why_not;
   gboolean ok, found = is_new (self, &picture->images[picture->n - 1],
-      picture->shifts[picture->n - 1], picture_time (first, second));
+      picture->shifts[picture->n - 1], picture_time (first, second), &why_not);
   GstBuffer *out = NULL;
   TernTokens tokens;
   GstMapInfo map;
@@ -227,6 +246,8 @@ run (GstTernEncoder * self, Picture * picture, guint64 late, GError ** error)
   gst_tern_token_buffer_describe (out, &tokens);
   if (self->gate && found)
     gst_buffer_replace (&self->last, out);
+  if (!found)
+    tell_spared (self, picture, out, why_not);
   if (GST_BUFFER_IS_DISCONT (first)
       || (second && GST_BUFFER_IS_DISCONT (second)))
     GST_BUFFER_FLAG_SET (out, GST_BUFFER_FLAG_DISCONT);

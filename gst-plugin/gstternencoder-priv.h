@@ -55,6 +55,8 @@ struct _GstTernEncoder
   gboolean live;
   TernEncoder *encoder;         /* set by the worker; for cancelling */
   guint64 frames, taken, dropped;
+  guint64 encoded, spared;      /* of those taken: they had tokens of their own,
+                                 * or those of the picture before */
   TernGateStats gate_stats;
   TernReuseStats reuse_stats;
   GstTernSeen seen;             /* the last frame that came */
@@ -82,6 +84,7 @@ struct _GstTernEncoder
 
   /* The worker's. */
   GstVideoInfo info;
+  GstSegment out_segment;       /* of the frames that are encoded */
   GstTernRoom rooms[2];         /* of the frames of a picture */
   gint worker_rate_n, worker_rate_d;    /* of frames that are looked at */
   GstTernTokenInfo token_info;
@@ -101,6 +104,11 @@ struct _GstTernEncoder
   GstClockTime last_tick;       /* of the frame that came last */
   gboolean announced;           /* where tokens begin */
 };
+
+/* gstternencoder.c */
+/* A QOS message: @buffer, a frame or its tokens, was not encoded for @reason. */
+void gst_tern_encoder_post_dropped (GstTernEncoder * self,
+    const GstSegment * segment, GstBuffer * buffer, const gchar * reason);
 
 /* gstternencoder-input.c */
 GstFlowReturn gst_tern_encoder_chain (GstPad * pad, GstObject * parent,

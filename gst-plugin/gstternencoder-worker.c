@@ -353,6 +353,7 @@ worker_event (GstTernEncoder * self, GstEvent * event)
       self->number = 0;
       self->last_tick = GST_CLOCK_TIME_NONE;
       self->announced = FALSE;
+      gst_event_copy_segment (event, &self->out_segment);
       gst_tern_encoder_forget_picture (self);
       break;
     case GST_EVENT_CUSTOM_DOWNSTREAM:

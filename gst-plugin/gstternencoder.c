@@ -9,8 +9,9 @@
  * Between the frames that it looks at nothing is mapped or converted.
  *
  * The work is done by a thread of its own. Behind a live source a frame that is
- * still waiting when the next one comes is dropped, with a QOS message;
- * otherwise upstream waits. While a stream plays backwards nothing is looked
+ * still waiting when the next one comes is dropped; otherwise upstream waits.
+ * QOS messages tell of frames that are not encoded, with a field `reason`: late,
+ * or, those that have the tokens of the picture before, unchanged or deferred. While a stream plays backwards nothing is looked
  * at. When a live source stops, what waits downstream for further frames is
  * answered after `idle-timeout`. A buffer without a timestamp is left out, with
  * a warning; a file whose video ends long before its duration gets one, too.
@@ -177,6 +178,7 @@ gst_tern_encoder_change_state (GstElement * element, GstStateChange transition)
     tern_budget_unref (budget);
     g_mutex_lock (&self->task.lock);
     self->frames = self->taken = self->dropped = 0;
+    self->encoded = self->spared = 0;
     self->gate_stats = (TernGateStats) { 0, };
     self->reuse_stats = (TernReuseStats) { 0, };
     g_mutex_unlock (&self->task.lock);
@@ -190,6 +192,21 @@ gst_tern_encoder_change_state (GstElement * element, GstStateChange transition)
           && ret == GST_STATE_CHANGE_FAILURE))
     stop (self);
   return ret;
+}
+
+void
+gst_tern_encoder_post_dropped (GstTernEncoder * self,
+    const GstSegment * segment, GstBuffer * buffer, const gchar * reason)
+{
+  GstTernDropped dropped = { reason, FALSE, GST_BUFFER_PTS (buffer),
+    GST_BUFFER_DURATION (buffer) };
+
+  g_mutex_lock (&self->task.lock);
+  dropped.live = self->live;
+  dropped.done = self->encoded;
+  dropped.dropped = self->dropped + self->spared;
+  g_mutex_unlock (&self->task.lock);
+  gst_tern_post_dropped (GST_ELEMENT_CAST (self), segment, &dropped);
 }
 
 static GstStructure *
@@ -654,6 +671,7 @@ gst_tern_encoder_init (GstTernEncoder * self)
   tern_reuse_params_init (&self->reuse_params);
   self->idle_timeout = DEFAULT_IDLE_TIMEOUT;
   self->idle = TRUE;
+  gst_segment_init (&self->out_segment, GST_FORMAT_TIME);
   gst_tern_seen_init (&self->seen);
   self->last_tick = GST_CLOCK_TIME_NONE;
 }

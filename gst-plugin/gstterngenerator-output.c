@@ -372,8 +372,9 @@ gst_tern_generator_post_dropped (GstTernGenerator * self,
 
   GST_INFO_OBJECT (self, "%" G_GUINT64_FORMAT " windows dropped so far",
       dropped);
-  gst_tern_post_dropped (GST_ELEMENT_CAST (self), segment, pts,
-      GST_CLOCK_TIME_NONE, answered, dropped);
+  gst_tern_post_dropped (GST_ELEMENT_CAST (self), segment,
+      &(GstTernDropped) { GST_TERN_DROPPED_LATE, TRUE, pts, GST_CLOCK_TIME_NONE,
+          answered, dropped });
 }
 
 GstBuffer *

@@ -16,9 +16,6 @@
 #include "compress/remember.h"
 #include "engine/llm/evict.h"
 
-#define DEFAULT_TOKENS 4096
-/* Rows for longer questions and answers than the first ones: contexts do not grow. */
-#define SPARE_TOKENS 512
 /* Groups that may wait to be read; then no frame is looked at until they were. */
 #define WAITING_GROUPS 3
 
@@ -253,13 +250,13 @@ tern_session_plan_stream (TernSession *self, guint *prompt, guint *tail, GError 
   beside = longest + open_rows (self);
   least = stream->head + 2 * TERN_MEMORY_TOKENS_MIN;
   if (stream->budget == 0)
-    stream->budget = MIN (DEFAULT_TOKENS, limit > beside ? limit - beside : 0);
+    stream->budget = MIN (TERN_STREAM_TOKENS, limit > beside ? limit - beside : 0);
   if (stream->budget < least || limit < beside || stream->budget > limit - beside) {
     g_set_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE, "context of %s: expected at most %u tokens, found %u of memory (%u at "
         "least) and %u of a question, its answer and the newest frames", self->text->name, limit, stream->budget, least, beside);
     return FALSE;
   }
-  stream->context = MIN (limit, stream->budget + MAX (beside, SPARE_TOKENS));
+  stream->context = MIN (limit, stream->budget + MAX (beside, TERN_STREAM_SPARE));
   *prompt = stream->context - self->config->max_tokens;
   *tail = self->config->n_questions > 1 ? stream->context - stream->budget : 0;
   return TRUE;

@@ -131,7 +131,7 @@ plan_store (const TernSession *self, const TernCacheSize *size, const TernGenera
   TernStoreParams own = { .context = size->own, .kv = self->stream ? TERN_KV_F32 : self->kv,
     .activations = self->model->activations };
   /* A stream's timeline, beside a fork that holds what it has forgotten since, or a part of it. */
-  guint stream = self->stream ? pages (tern_session_stream_tokens (self)) + 1 : 0;
+  guint stream = self->stream ? tern_stream_pages (tern_session_stream_tokens (self)) : 0;
 
   return (TernStoreParams) { .context = size->context, .activations = self->model->activations,
     .kv = tern_store_kv_type (self->text->llm, &own),

@@ -41,19 +41,19 @@ struct _TernStream {
 };
 
 static guint
-widest (const TernStream *self)
+widest (const TernLlm *llm)
 {
   guint width = 0;
 
-  for (guint i = 0; i < tern_llm_info (self->llm)->n_layers; i++)
-    width = MAX (width, tern_timeline_kv_width (self->timeline, i));
+  for (guint i = 0; i < tern_llm_info (llm)->n_layers; i++)
+    width = MAX (width, tern_evict_kv_width (llm, i));
   return width;
 }
 
 static gsize
-lay_out (TernStream *self, TernStore *store, void *memory)
+lay_out (TernStream *self, void *memory)
 {
-  gsize n = self->params.budget, width = widest (self);
+  gsize n = self->params.budget, width = widest (self->llm);
   TernArena arena = { .base = memory };
   float **scores[] = { &self->change, &self->value, &self->norm, &self->pooled };
 
@@ -68,9 +68,23 @@ lay_out (TernStream *self, TernStore *store, void *memory)
   self->rows = tern_plan_take (&arena, CHUNK, width, sizeof (float));
   self->recent.sums = tern_plan_take (&arena, self->params.places, width, sizeof (float));
   self->recent.count = tern_plan_take (&arena, self->params.places, sizeof (guint), 1);
-  self->evict = tern_plan_take (&arena, 1, 1, tern_evict_scratch_bytes (store));
+  self->evict = tern_plan_take (&arena, 1, 1, tern_evict_scratch_bytes (self->llm));
   self->choose = tern_plan_take (&arena, 1, 1, tern_remember_scratch ((guint) n, (guint) n));
   return arena.used;
+}
+
+gsize
+tern_stream_bytes (const TernLlm *llm, const TernStreamParams *params)
+{
+  TernStream plan = { .llm = llm, .params = *params };
+
+  return sizeof plan + lay_out (&plan, NULL);
+}
+
+guint
+tern_stream_pages (guint budget)
+{
+  return (budget + TERN_PAGE_ROWS - 1) / TERN_PAGE_ROWS + 1;
 }
 
 TernStream *
@@ -78,18 +92,18 @@ tern_stream_new (const TernLlm *llm, TernStore *store, const TernStreamParams *p
 {
   TernStream *self;
 
-  if (!tern_evict_check (store, error))
+  if (!tern_evict_check (llm, error))
     return NULL;
   self = g_new0 (TernStream, 1);
   self->llm = llm;
   self->params = *params;
   self->recent.places = params->places;
   if (!(self->timeline = tern_timeline_new (store, error))
-      || !(self->memory = tern_mem_alloc (lay_out (self, store, NULL), "what is remembered of a stream", error))) {
+      || !(self->memory = tern_mem_alloc (lay_out (self, NULL), "what is remembered of a stream", error))) {
     tern_stream_free (self);
     return NULL;
   }
-  lay_out (self, store, self->memory);
+  lay_out (self, self->memory);
   return self;
 }
 
@@ -241,7 +255,7 @@ score (TernStream *self, const TernRememberRows *rows, guint recent)
   memset (self->change, 0, rows->n * sizeof (float));
   memset (self->value, 0, rows->n * sizeof (float));
   for (guint layer = 0; layer < info->n_layers; layer++) {
-    self->recent.dim = tern_timeline_kv_width (self->timeline, layer);
+    self->recent.dim = tern_evict_kv_width (self->llm, layer);
     if (self->recent.dim == 0)
       continue;
     memset (self->recent.sums, 0, (gsize) self->recent.places * self->recent.dim * sizeof (float));

@@ -21,11 +21,19 @@ typedef struct {
   guint64 tick;                 /* ns that a frame stands for if none follows */
 } TernStreamParams;
 
+#define TERN_STREAM_TOKENS 4096 /* that are remembered where nobody says how many */
+/* Rows of a fork beside what is remembered, at least: longer questions and answers than the first ones, and the newest frames.
+ * Contexts do not grow. */
+#define TERN_STREAM_SPARE 512
+
 typedef struct _TernStream TernStream;
 
 /* UNSUPPORTED: the model remembers in ways that cannot be forgotten of; NO_SPACE. Takes a timeline of @store. */
 TernStream *tern_stream_new (const TernLlm *llm, TernStore *store, const TernStreamParams *params, GError **error);
 void tern_stream_free (TernStream *stream);
+/* What new takes beside pages of the store; and pages that @budget rows have there, with one that is copied when it is full. */
+gsize tern_stream_bytes (const TernLlm *llm, const TernStreamParams *params);
+guint tern_stream_pages (guint budget);
 
 TernTimeline *tern_stream_timeline (TernStream *stream);
 guint tern_stream_budget (const TernStream *stream);

@@ -6,9 +6,12 @@
 
 #include "tern/error.h"
 #include "engine/action/head.h"
+#include "engine/llm/evict.h"
 #include "engine/llm/solo.h"
 #include "engine/text/tokenizer.h"
 #include "tern/encoder-id.h"
+#include "tern/stream.h"
+#include "vision/reuse.h"
 #include "vision/vision.h"
 
 /* Measured (bench/memory.py): what running adds to the program beside all that is counted: code that is not touched
@@ -58,14 +61,13 @@ tensor_bytes (const TernGguf *file)
   return bytes;
 }
 
-/* What one more token of context takes, on average over the tokens of a page. */
-static gsize
-token_bytes (const TernLlm *llm, const TernSoloParams *params)
+static guint64
+page_bytes (const TernLlm *llm, guint context, TernKvType kv)
 {
-  TernStoreParams one = { .context = params->context, .pages = 1, .kv = params->kv }, two = one;
+  TernStoreParams one = { .context = context, .pages = 1, .kv = kv }, two = one;
 
   two.pages = 2;
-  return (tern_store_bytes (llm, &two) - tern_store_bytes (llm, &one)) / TERN_PAGE_ROWS;
+  return tern_store_bytes (llm, &two) - tern_store_bytes (llm, &one);
 }
 
 static guint
@@ -98,6 +100,39 @@ add_process (TernMemoryPlan *plan, const TernGguf *file, const TernMemoryUse *be
 }
 
 static gboolean
+check_stream (const TernLlm *llm, guint context, TernMemoryOptions *options, GError **error)
+{
+  guint spare = TERN_STREAM_SPARE, most = context > spare ? context - spare : 0;
+
+  if (options->memory != TERN_MEMORY_STREAM)
+    return TRUE;
+  if (!tern_evict_check (llm, error))
+    return FALSE;
+  if (options->memory_tokens == 0)
+    options->memory_tokens = MIN (TERN_STREAM_TOKENS, most);
+  if (options->memory_tokens >= TERN_MEMORY_TOKENS_MIN && options->memory_tokens <= most)
+    return TRUE;
+  g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "--memory-tokens: expected %u to %u of a context of %u, found %u",
+      TERN_MEMORY_TOKENS_MIN, most, context, options->memory_tokens);
+  return FALSE;
+}
+
+/* What tern/session-memory.c takes because a session remembers a stream. Frames have as many places here as there is room for,
+ * as in a session that is given tokens; with an encoder of its own the record is smaller. */
+static void
+add_stream (TernMemoryPlan *plan, const TernLlm *llm, guint context, guint tokens)
+{
+  TernStreamParams params = { .budget = tokens, .places = tokens };
+  guint64 page = page_bytes (llm, context, TERN_KV_F32), fork = tern_stream_pages (tokens + TERN_STREAM_SPARE) - 1;
+
+  add (plan, "remembered", tern_stream_pages (tokens) * page, "more in a session with memory=stream: keys and values of %u tokens, "
+      "in f32; not in the total", tokens);
+  add (plan, "answering", fork * page, "... beside them, while an answer is given about what was forgotten since; as much again "
+      "once it is asked");
+  add (plan, "record", tern_stream_bytes (llm, &params), "... whose tokens these are, and choosing which stay; at most");
+}
+
+static gboolean
 plan_llm (TernMemoryPlan *plan, TernGguf *file, const TernKernels *kernels, const TernMemoryOptions *options,
     const TernMemoryUse *before, GError **error)
 {
@@ -123,7 +158,15 @@ plan_llm (TernMemoryPlan *plan, TernGguf *file, const TernKernels *kernels, cons
   if (!tern_store_check (llm, &(TernStoreParams) { .context = params.context, .kv = params.kv }, error))
     return FALSE;
   params.kv = tern_store_kv_type (llm, &(TernStoreParams) { .context = params.context, .kv = params.kv });
-  plan->with = (TernMemoryOptions) { params.context, params.kv, threads };
+  plan->with = (TernMemoryOptions) { .context = params.context, .kv = params.kv, .threads = threads, .memory = options->memory,
+    .memory_tokens = options->memory_tokens };
+  if (options->reuse != TERN_REUSE_OFF) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "--reuse: expected a vision encoder, found the language model %s",
+        tern_gguf_path (file));
+    return FALSE;
+  }
+  if (!check_stream (llm, params.context, &plan->with, error))
+    return FALSE;
 
   repack = tern_llm_repack (llm);
   owned = tern_llm_owned_bytes (llm);
@@ -144,12 +187,35 @@ plan_llm (TernMemoryPlan *plan, TernGguf *file, const TernKernels *kernels, cons
   add (plan, "recurrent", tern_llm_state_bytes (llm), "of these for recurrent states, however long the text is");
   add (plan, "guesses", (guint64) TERN_GUESS_MAX * tern_llm_state_bytes (llm), "more for recurrent states in a session that guesses "
       "ahead, once it does: between %d rows that may be taken back; not in the total", TERN_GUESS_MAX + 1);
-  add (plan, "token", token_bytes (llm, &params), "of these for every token of context");
+  add (plan, "token", page_bytes (llm, params.context, params.kv) / TERN_PAGE_ROWS, "of these for every token of context");
+  if (plan->with.memory == TERN_MEMORY_STREAM)
+    add_stream (plan, llm, params.context, plan->with.memory_tokens);
   add (plan, "workers", workers, "scratch and stack of %u thread%s", threads, threads == 1 ? "" : "s");
   add (plan, "logits", logits, "scores of the whole vocabulary for one token");
   sum += owned + MAX (mapped + state + workers + logits, repack.largest);
   add (plan, "total", sum, "resident at most, once %u tokens were read by this program", params.context);
   return TRUE;
+}
+
+static gboolean
+check_no_text (const TernMemoryOptions *options, const char *what, const TernGguf *file, GError **error)
+{
+  if (!options->context && !options->kv && options->memory == TERN_MEMORY_WINDOW && !options->memory_tokens)
+    return TRUE;
+  g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "--context, --kv and --memory: expected a language model, found the %s %s",
+      what, tern_gguf_path (file));
+  return FALSE;
+}
+
+/* What tern/reuse.c takes of a stream. */
+static gboolean
+plan_reuse (const TernVision *vision, TernReuseMode mode, guint64 *bytes, GError **error)
+{
+  *bytes = 0;
+  if (mode == TERN_REUSE_OFF || (mode == TERN_REUSE_AUTO && !tern_reuse_fits (vision)))
+    return TRUE;
+  *bytes = tern_reuse_bytes (vision, tern_vision_info (vision)->max_tokens);
+  return tern_reuse_check (vision, error);
 }
 
 static gboolean
@@ -160,15 +226,13 @@ plan_vision (TernMemoryPlan *plan, TernGguf *file, const TernKernels *kernels, c
   const TernVisionOptions stills = { .tile = TRUE };
   guint64 sum, mapped, owned, state;
   g_autofree char *id = NULL, *forms = NULL;
+  guint64 reuse = 0;
   guint tokens;
 
   if (!vision || !tern_vision_sub_tokens (vision, &stills, &tokens, error) || !tern_vision_pack (vision, NULL, error))
     return FALSE;
-  if (options->context || options->kv) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "--context and --kv: expected a language model, found the "
-        "vision encoder %s", tern_gguf_path (file));
+  if (!check_no_text (options, "vision encoder", file, error) || !plan_reuse (vision, options->reuse, &reuse, error))
     return FALSE;
-  }
   mapped = tensor_bytes (file) - tern_vision_repacked_bytes (vision);
   owned = tern_vision_owned_bytes (vision);
   state = tern_vision_state_bytes (vision, tokens);
@@ -184,7 +248,9 @@ plan_vision (TernMemoryPlan *plan, TernGguf *file, const TernKernels *kernels, c
   forms = tern_vision_packed_text (vision);
   add (plan, "owned", owned, "weights at load, once per process: %s", forms);
   add (plan, "state", state, "work space for pictures of up to %u visual tokens each", tokens);
-  add (plan, "total", sum + mapped + owned + state, "resident at most, in a program that holds nothing else");
+  if (reuse)
+    add (plan, "reuse", reuse, "features of a stream that are kept from picture to picture; once a stream");
+  add (plan, "total", sum + mapped + owned + state + reuse, "resident at most, in a program that holds nothing else");
   return TRUE;
 }
 
@@ -197,9 +263,11 @@ plan_action (TernMemoryPlan *plan, TernGguf *file, const TernMemoryOptions *opti
 
   if (!head)
     return FALSE;
-  if (options->context || options->kv) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "--context and --kv: expected a language model, found the "
-        "action model %s", tern_gguf_path (file));
+  if (!check_no_text (options, "action model", file, error))
+    return FALSE;
+  if (options->reuse != TERN_REUSE_OFF) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "--reuse: expected a vision encoder, found the action model %s",
+        tern_gguf_path (file));
     return FALSE;
   }
   for (gsize i = 0; i < tern_gguf_n_tensors (file); i++)

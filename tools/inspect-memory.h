@@ -5,15 +5,20 @@
 #include "engine/kernels/kernels.h"
 #include "engine/llm/llm.h"
 #include "engine/weights/gguf.h"
+#include "tern/reuse.h"
+#include "tern/session.h"
 
 G_BEGIN_DECLS
 
-#define TERN_MEMORY_ENTRIES 16
+#define TERN_MEMORY_ENTRIES 20
 
 typedef struct {
   guint context;                /* tokens of a timeline; 0 = the model's own */
   TernKvType kv;
   guint threads;                /* 0 = the cores that this process may use */
+  TernMemory memory;            /* of a session, STREAM: what that takes is planned as well */
+  guint memory_tokens;          /* ... 0: what a session would choose */
+  TernReuseMode reuse;          /* of vision encoders */
 } TernMemoryOptions;
 
 typedef struct {

@@ -300,6 +300,8 @@ print_json (const TernGguf *file, const char *cpu, const TernTasks *tasks, const
       add_int (&json, "context", plan->with.context);
       tern_json_add_text (&json, "kv", tern_kv_name (plan->with.kv));
       add_int (&json, "threads", plan->with.threads);
+      if (plan->with.memory == TERN_MEMORY_STREAM)
+        add_int (&json, "memory_tokens", plan->with.memory_tokens);
     }
     tern_json_close (&json, '}');
   }
@@ -401,14 +403,33 @@ inspect (const char *path, gboolean json, const TernMemoryOptions *options)
 }
 
 static int
-check (gint context, gint threads, const char *kv, TernMemoryOptions *options)
+check_stream (const char *memory, gint tokens, TernMemoryOptions *options)
 {
+  if (memory && strcmp (memory, "stream") == 0)
+    options->memory = TERN_MEMORY_STREAM;
+  else if (memory && strcmp (memory, "window") != 0)
+    return tern_tool_usage ("--memory: expected window or stream, found %s", memory);
+  if (tokens != 0 && options->memory != TERN_MEMORY_STREAM)
+    return tern_tool_usage ("--memory-tokens: expected --memory stream with it, found %s", memory ? memory : "none");
+  if (tokens < 0)
+    return tern_tool_usage ("--memory-tokens: expected 0 (what a session would choose) or more, found %d", tokens);
+  options->memory_tokens = tokens;
+  return TERN_TOOL_DONE;
+}
+
+static int
+check (gint context, gint threads, const char *kv, const char *reuse, TernMemoryOptions *options)
+{
+  g_autoptr (GError) error = NULL;
+
   if (context < 0)
     return tern_tool_usage ("--context: expected 0 (the model's own) or more, found %d", context);
   if (!tern_tool_check_threads (threads))
     return TERN_TOOL_USAGE;
   if (kv && !tern_kv_parse (kv, &options->kv))
     return tern_tool_usage ("--kv: expected " TERN_KV_NAMES ", found %s", kv);
+  if (reuse && !tern_reuse_mode_parse (reuse, &options->reuse, &error))
+    return tern_tool_usage ("--reuse: %s", error->message);
   options->context = context;
   options->threads = threads;
   return TERN_TOOL_DONE;
@@ -418,13 +439,18 @@ int
 tern_tool_inspect (int argc, char **argv)
 {
   gboolean json = FALSE;
-  gint context = 0, threads = 0;
-  g_autofree char *kv = NULL;
+  gint context = 0, threads = 0, tokens = 0;
+  g_autofree char *kv = NULL, *memory = NULL, *reuse = NULL;
   const GOptionEntry entries[] = {
     { "json", 0, 0, G_OPTION_ARG_NONE, &json, "One JSON object, arrays in full", NULL },
     { "context", 0, 0, G_OPTION_ARG_INT, &context, "Plan the memory for N tokens; 0 = the model's own context", "N" },
     { "kv", 0, 0, G_OPTION_ARG_STRING, &kv, "... with keys and values as " TERN_KV_NAMES, "TYPE" },
     { "threads", 0, 0, G_OPTION_ARG_INT, &threads, "... and N threads; 0 = all cores", "N" },
+    { "memory", 0, 0, G_OPTION_ARG_STRING, &memory, "... and of a session that remembers a stream; window (default): without",
+        "window|stream" },
+    { "memory-tokens", 0, 0, G_OPTION_ARG_INT, &tokens, "... N tokens of it; 0 = 4096, or what the context has room for", "N" },
+    { "reuse", 0, 0, G_OPTION_ARG_STRING, &reuse, "Of a vision encoder: with what is kept of a stream, off (default), auto or on",
+        "MODE" },
     { NULL }
   };
   TernMemoryOptions options = { 0 };
@@ -439,6 +465,8 @@ tern_tool_inspect (int argc, char **argv)
           "run is shown all the same; what cannot run is said on standard error, and the exit status is 1.", entries,
           &files))
     return TERN_TOOL_USAGE;
-  status = check (context, threads, kv, &options);
+  status = check (context, threads, kv, reuse, &options);
+  if (status == TERN_TOOL_DONE)
+    status = check_stream (memory, tokens, &options);
   return status == TERN_TOOL_DONE ? inspect (files[0], json, &options) : status;
 }

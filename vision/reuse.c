@@ -61,6 +61,16 @@ tern_reuse_fits (const TernVision *vision)
   return vision->projector->reusable;
 }
 
+gboolean
+tern_reuse_check (const TernVision *vision, GError **error)
+{
+  if (tern_reuse_fits (vision))
+    return TRUE;
+  g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: expected a tower whose features can be kept from picture to "
+      "picture, found projector \"%s\"", tern_gguf_path (vision->file), vision->info.projector);
+  return FALSE;
+}
+
 TernReuse *
 tern_reuse_new (TernVision *vision, guint max_tokens, const TernReuseOptions *options, GError **error)
 {
@@ -68,11 +78,8 @@ tern_reuse_new (TernVision *vision, guint max_tokens, const TernReuseOptions *op
   TernReuse *self;
   void *block;
 
-  if (!tern_reuse_fits (vision)) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: expected a tower whose features can be kept from picture to "
-        "picture, found projector \"%s\"", tern_gguf_path (vision->file), vision->info.projector);
+  if (!tern_reuse_check (vision, error))
     return NULL;
-  }
   block = tern_mem_alloc (tern_reuse_bytes (vision, max_tokens), "features of the vision encoder", error);
   if (!block)
     return NULL;

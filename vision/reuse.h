@@ -56,6 +56,8 @@ typedef struct _TernReuse TernReuse;
 
 /* Whether towers of this kind can. */
 gboolean tern_reuse_fits (const TernVision *vision);
+/* The same with an error that says so: UNSUPPORTED. */
+gboolean tern_reuse_check (const TernVision *vision, GError **error);
 /* For pictures of at most @max_tokens tokens; all memory is taken here. NO_SPACE. UNSUPPORTED where it does not fit. */
 TernReuse *tern_reuse_new (TernVision *vision, guint max_tokens, const TernReuseOptions *options, GError **error);
 void tern_reuse_free (TernReuse *reuse);

@@ -356,10 +356,13 @@ message_text (GstMessage *message, void (*parse) (GstMessage *, GError **, gchar
   return g_strdup (error->message);
 }
 
-/* Who falls behind: the encoder, which leaves frames out, or the generator, which leaves out windows. */
+/* Who falls behind: the encoder, which leaves frames out, or the generator, which leaves out windows. What was left out because
+ * nothing was new in it, or for a budget, was meant to be. */
 static gboolean
-is_ours (GstMessage *message)
+is_behind (GstMessage *message)
 {
+  if (g_strcmp0 (gst_structure_get_string (gst_message_get_structure (message), "reason"), "late") != 0)
+    return FALSE;
   return g_strcmp0 (GST_MESSAGE_SRC_NAME (message), "encoder") == 0
       || g_strcmp0 (GST_MESSAGE_SRC_NAME (message), "generator") == 0;
 }
@@ -385,7 +388,7 @@ on_message (GstBus *bus, GstMessage *message, gpointer data)
       run->funcs->warned (run->data, text);
       return G_SOURCE_CONTINUE;
     case GST_MESSAGE_QOS:
-      if (!run->told_drops && is_ours (message)) {
+      if (!run->told_drops && is_behind (message)) {
         run->told_drops = TRUE;
         run->funcs->warned (run->data, "windows are left out: there is more to look at than this machine can");
       }

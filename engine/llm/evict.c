@@ -18,10 +18,8 @@ is_fixed (const TernBlock *block)
 }
 
 gboolean
-tern_evict_check (const TernStore *store, GError **error)
+tern_evict_check (const TernLlm *llm, GError **error)
 {
-  const TernLlm *llm = store->llm;
-
   if (llm->info.has_places) {
     g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: expected a model whose rows have one position each, found three "
         "(time, height, width), which cannot be moved here", tern_gguf_path (llm->file));
@@ -65,21 +63,21 @@ typedef struct {
 } Scratch;
 
 static gsize
-lay_out (const TernStore *store, void *memory, Scratch *scratch)
+lay_out (const TernLlm *llm, void *memory, Scratch *scratch)
 {
   TernArena arena = { .base = memory };
 
-  scratch->angles = tern_plan_take (&arena, TERN_PAGE_ROWS, store->llm->rope.dim, sizeof (float));
-  scratch->spare = tern_plan_take (&arena, 1, store->llm->info.head_dim, sizeof (float));
+  scratch->angles = tern_plan_take (&arena, TERN_PAGE_ROWS, llm->rope.dim, sizeof (float));
+  scratch->spare = tern_plan_take (&arena, 1, llm->info.head_dim, sizeof (float));
   return arena.used;
 }
 
 gsize
-tern_evict_scratch_bytes (const TernStore *store)
+tern_evict_scratch_bytes (const TernLlm *llm)
 {
   Scratch scratch;
 
-  return lay_out (store, NULL, &scratch);
+  return lay_out (llm, NULL, &scratch);
 }
 
 /* Cosines and sines of a move by @by positions; of a pure turn, whatever magnitude positions have. In double, as positions
@@ -195,7 +193,7 @@ tern_timeline_keep (TernTimeline *self, const gint32 *keep, guint n, void *memor
     return FALSE;
   }
   tern_timeline_forget_trail (self);
-  lay_out (self->store, memory, &scratch);
+  lay_out (self->store->llm, memory, &scratch);
   for (guint i = 0; i * TERN_PAGE_ROWS < n; i++) {
     Page page = page_of (self, keep, n, i);
 
@@ -217,11 +215,11 @@ tern_timeline_keep (TernTimeline *self, const gint32 *keep, guint n, void *memor
 /* ---- Looking ----------------------------------------------------------------------------------------------------- */
 
 guint
-tern_timeline_kv_width (const TernTimeline *self, guint layer)
+tern_evict_kv_width (const TernLlm *llm, guint layer)
 {
   TernKvCache cache;
 
-  return cache_of (self, layer, &cache) ? cache.n_kv * cache.head_dim : 0;
+  return tern_attention_cache (llm->layers[layer].mixer, NULL, 0, &cache) ? cache.n_kv * cache.head_dim : 0;
 }
 
 void
@@ -232,7 +230,7 @@ tern_timeline_read_keys (const TernTimeline *self, guint layer, guint first, gui
   Scratch scratch;
 
   g_return_if_fail (first + n <= self->table.n && cache_of (self, layer, &cache));
-  lay_out (self->store, memory, &scratch);
+  lay_out (self->store->llm, memory, &scratch);
   for (guint pos = first; pos < first + n; pos++) {
     angles_of (rope, -(gint) pos, scratch.angles);
     for (guint head = 0; head < cache.n_kv; head++, rows += cache.head_dim) {

@@ -17,14 +17,14 @@
 G_BEGIN_DECLS
 
 /* UNSUPPORTED: blocks of the model remember by position in ways that cannot be moved. */
-gboolean tern_evict_check (const TernStore *store, GError **error);
+gboolean tern_evict_check (const TernLlm *llm, GError **error);
 
 /* Writes to all pages that are free, so that the system has given what there will ever be, and memory does not grow by those
  * that are taken for the first time after hours. */
 void tern_evict_touch (TernStore *store);
 
-/* Bytes of scratch that the functions below need for timelines of @store. */
-gsize tern_evict_scratch_bytes (const TernStore *store);
+/* Bytes of scratch that the functions below need for timelines of @llm. */
+gsize tern_evict_scratch_bytes (const TernLlm *llm);
 
 /* Forgets all rows of @timeline but those at positions @keep [n], ascending. Forks of it keep theirs: pages that they share
  * are copied. Errors, which change nothing: NO_SPACE (pages are missing), INVALID (it is torn). */
@@ -35,7 +35,7 @@ guint tern_timeline_keep_pages (const TernTimeline *timeline, const gint32 *keep
 /* For who chooses what to forget: rows [n][width] as floats of positions first, first + 1, ... of an attention layer, the kv
  * heads side by side: keys as they were before they were turned, so that those of different positions can be compared, or
  * values. */
-guint tern_timeline_kv_width (const TernTimeline *timeline, guint layer);       /* 0: no attention layer */
+guint tern_evict_kv_width (const TernLlm *llm, guint layer);    /* 0: no attention layer */
 void tern_timeline_read_keys (const TernTimeline *timeline, guint layer, guint first, guint n, float *rows, void *scratch);
 void tern_timeline_read_values (const TernTimeline *timeline, guint layer, guint first, guint n, float *rows);
 

@@ -595,6 +595,7 @@ GST_START_TEST (test_live_drops)
   message = wait_message (bus, GST_MESSAGE_QOS);
   gst_message_parse_qos_stats (message, &format, &processed, &dropped);
   fail_unless_equals_uint64 (dropped, 1);
+  fail_unless_equals_string (gst_structure_get_string (gst_message_get_structure (message), "reason"), "late");
   gst_message_unref (message);
   unwatch (bus);
   gst_harness_teardown (h);

@@ -114,11 +114,106 @@ GST_START_TEST (test_formats)
 }
 GST_END_TEST
 
+typedef struct {
+  const char *reason;
+  guint64 pts, processed, dropped;
+} Left;
+
+/* The next QOS message on @bus tells of a frame of a file that was not encoded, as @left says, @since the beginning. */
+static void
+expect_left (GstBus *bus, const Left *left, GstClockTime since)
+{
+  GstMessage *message = wait_message (bus, GST_MESSAGE_QOS);
+  guint64 running, stream, pts, duration, processed, dropped;
+  GstFormat format;
+  gboolean live;
+
+  gst_message_parse_qos (message, &live, &running, &stream, &pts, &duration);
+  gst_message_parse_qos_stats (message, &format, &processed, &dropped);
+  fail_unless_equals_string (gst_structure_get_string (gst_message_get_structure (message), "reason"), left->reason);
+  fail_if (live);
+  fail_unless_equals_uint64 (pts, left->pts);
+  fail_unless_equals_uint64 (running, left->pts - since);
+  fail_unless_equals_uint64 (stream, left->pts - since);
+  fail_unless_equals_uint64 (duration, MS (500));
+  fail_unless_equals_int (format, GST_FORMAT_BUFFERS);
+  fail_unless_equals_uint64 (processed, left->processed);
+  fail_unless_equals_uint64 (dropped, left->dropped);
+  gst_message_unref (message);
+}
+
+/* Frames that are not encoded are told as other elements tell what they drop: before their tokens leave, with the times of
+ * their own segment, and what was encoded by then. The second segment begins elsewhere, with a picture that is encoded anew. */
+GST_START_TEST (test_tells_unchanged)
+{
+  const Left expected[] = { { "unchanged", MS (500), 1, 1 }, { "unchanged", MS (1000), 1, 2 }, { "unchanged", MS (2000), 2, 3 } };
+  const Left later[] = { { "unchanged", MS (60500), 4, 4 }, { "unchanged", MS (61000), 4, 5 } };
+  const guint8 objects[] = { 0, 0, 0, 40, 40, 0 };
+  GstHarness *h = file_harness ("ternencoder gate=on", "sink", "src");
+  g_autofree char *caps = caps_of ("GRAY8", SIDE);
+  GstBus *bus = watch (h->element);
+  GstSegment segment;
+  guint i, n = 0;
+
+  gst_harness_set_src_caps_str (h, caps);
+  for (i = 0; i < G_N_ELEMENTS (objects); i++) {
+    push_scene (h, "GRAY8", i, objects[i]);
+    next_picture (h, NULL);
+    if (n < G_N_ELEMENTS (expected) && expected[n].pts == MS (500) * i)
+      expect_left (bus, &expected[n++], 0);
+  }
+  fail_unless_equals_int (n, G_N_ELEMENTS (expected));
+  gst_segment_init (&segment, GST_FORMAT_TIME);
+  segment.start = MS (60000);
+  fail_unless (gst_harness_push_event (h, gst_event_new_segment (&segment)));
+  for (i = 0; i < 3; i++) {
+    push_scene (h, "GRAY8", 120 + i, 0);
+    next_picture (h, NULL);
+    if (i > 0)
+      expect_left (bus, &later[i - 1], MS (60000));
+  }
+  fail_unless_equals_int (count_messages (bus, GST_MESSAGE_QOS), 0);
+  unwatch (bus);
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
+/* Both frames of a picture were left out. */
+GST_START_TEST (test_tells_pairs)
+{
+  GstHarness *h;
+  g_autofree char *caps = caps_of ("GRAY8", SIDE);
+  GstMessage *message;
+  guint64 processed, dropped;
+  GstBus *bus;
+  guint i;
+
+  g_setenv ("TERN_FAKE_PAIRS", "1", TRUE);
+  h = file_harness ("ternencoder gate=on", "sink", "src");
+  bus = watch (h->element);
+  gst_harness_set_src_caps_str (h, caps);
+  for (i = 0; i < 4; i++)
+    push_scene (h, "GRAY8", i, 0);
+  next_picture (h, NULL);
+  next_picture (h, NULL);
+  message = wait_message (bus, GST_MESSAGE_QOS);
+  gst_message_parse_qos_stats (message, NULL, &processed, &dropped);
+  fail_unless_equals_uint64 (processed, 2);
+  fail_unless_equals_uint64 (dropped, 2);
+  gst_message_unref (message);
+  fail_unless_equals_int (count_messages (bus, GST_MESSAGE_QOS), 0);
+  unwatch (bus);
+  gst_harness_teardown (h);
+  g_unsetenv ("TERN_FAKE_PAIRS");
+}
+GST_END_TEST
+
 /* Off, every frame is encoded and nothing is said of it. */
 GST_START_TEST (test_off)
 {
   GstHarness *h = file_harness ("ternencoder gate=off", "sink", "src");
   g_autofree char *caps = caps_of ("GRAY8", SIDE);
+  GstBus *bus = watch (h->element);
   guint i;
 
   gst_harness_set_src_caps_str (h, caps);
@@ -127,6 +222,8 @@ GST_START_TEST (test_off)
     fail_unless_equals_uint64 (next_picture (h, NULL), 0);
   }
   fail_unless_equals_uint64 (count (h->element, "unchanged"), 0);
+  fail_unless_equals_int (count_messages (bus, GST_MESSAGE_QOS), 0);
+  unwatch (bus);
   gst_harness_teardown (h);
 }
 GST_END_TEST
@@ -297,12 +394,15 @@ GST_START_TEST (test_budget)
   g_autofree char *launch = g_strdup_printf ("ternencoder budget=0.001 max-silence=5000000000 gate=%s", modes[__i__]);
   GstHarness *h;
   g_autofree char *caps = caps_of ("GRAY8", SIDE);
+  GstBus *bus;
   guint i;
 
   g_setenv ("TERN_FAKE_COST_MS", "100", TRUE);
   h = file_harness (launch, "sink", "src");
+  bus = watch (h->element);
   gst_harness_set_src_caps_str (h, caps);
   for (i = 0; i < 40; i++) {
+    const Left left = { "deferred", MS (500) * i, 1 + i / 10, i - i / 10 };
     GstBuffer *buffer;
     const GstStructure *meta;
     guint64 picture = 0;
@@ -315,6 +415,8 @@ GST_START_TEST (test_budget)
     gst_structure_get_double (meta, "novelty", &novelty);
     fail_unless_equals_uint64 (picture, 1 + i / 10);
     fail_unless (i == 0 || i % 10 == 0 || (novelty > .02 && novelty < .2), "frame %u: %g", i, novelty);
+    if (i % 10)
+      expect_left (bus, &left, 0);
     gst_buffer_unref (buffer);
   }
   fail_unless_equals_uint64 (count (h->element, "deferred"), 36);
@@ -322,6 +424,8 @@ GST_START_TEST (test_budget)
   fail_unless_equals_uint64 (count (h->element, "forced"), 3);
   fail_unless_equals_float (number (h->element, "spent-encoding"), 4 * .1);
   fail_unless_equals_float (number (h->element, "budget-rate"), .001);
+  fail_unless_equals_int (count_messages (bus, GST_MESSAGE_QOS), 0);
+  unwatch (bus);
   gst_harness_teardown (h);
   g_unsetenv ("TERN_FAKE_COST_MS");
 }
@@ -420,6 +524,8 @@ main (void)
 
   suite_add_tcase (suite, tc);
   tcase_add_loop_test (tc, test_formats, 0, G_N_ELEMENTS (formats));
+  tcase_add_test (tc, test_tells_unchanged);
+  tcase_add_test (tc, test_tells_pairs);
   tcase_add_test (tc, test_off);
   tcase_add_test (tc, test_auto);
   tcase_add_test (tc, test_max_silence);

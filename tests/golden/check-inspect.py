@@ -104,6 +104,16 @@ def contents():
     for args, status in (["--context", 10 ** 6], 2), (["--context", -1], 2), (["--kv", "int3"], 2), (["--threads", -1], 2):
         code, out, error = tern("inspect", *args, file)
         point(code == status and error.startswith("tern: ") and args[0] in error, " ".join(map(str, args)), code, error)
+    code, out, error = tern("inspect", "--json", "--context", 700, "--memory", "stream", "--memory-tokens", 100, file)
+    stream = json.loads(out)["memory"] if code == 0 else {}
+    # 2 attention layers, K and V, 2 kv heads of 64 floats; pages of 64 rows, and one to copy; 100 + 512 tokens of a fork
+    pages = stream.get("remembered", 0) / 3, stream.get("answering", 0) / 10
+    point(code == 0 and stream["memory_tokens"] == 100 and stream["record"] > 0 and stream["total"] == sum(stream[part] for part in parts)
+          and all(0 <= page - 64 * 2 * 2 * 2 * 64 * 4 <= 128 for page in pages), "--memory stream --memory-tokens", stream, error)
+    for args in ["--memory", "river"], ["--memory-tokens", 100], ["--memory", "window", "--memory-tokens", 100], \
+            ["--memory", "stream", "--memory-tokens", -1], ["--memory", "stream", "--memory-tokens", 10 ** 6], ["--reuse", "on"], ["--reuse", "x"]:
+        code, out, error = tern("inspect", *args, file)
+        point(code == 2 and error.startswith("tern: --") and args[-2] in error, " ".join(map(str, args)), code, error)
     code, out, error = tern("inspect", file)
     point(code == 0 and all(name in out for name in tensors) and all(key in out for key in found["keys"])
           and str(plan["state"]) in out and "total" in out and len(out) < 20000, "inspect as text says the same, arrays shortened")
@@ -160,6 +170,14 @@ def vision():
         point(code == 0 and re.search(rf"^  projector +{kind}$", out, re.M) and identity in out, f"text: {kind}", out, error)
 
 
+def reuse():
+    file = DATA / "lfm2vl/mmproj-ship-q8_0.gguf"
+    plans = {mode: json.loads(tern("inspect", "--json", "--reuse", mode, file)[1])["memory"] for mode in ("off", "auto", "on")}
+    parts = "program", "header", "index", "mapped", "owned", "state", "reuse"
+    point("reuse" not in plans["off"] and plans["auto"]["reuse"] == plans["on"]["reuse"] > 10 ** 6
+          and all(plan["total"] == sum(plan.get(part, 0) for part in parts) for plan in plans.values()), "json: --reuse", plans)
+
+
 def action():
     file = DATA / "action/cfc.gguf"
     code, out, error = tern("inspect", "--json", file)
@@ -182,6 +200,7 @@ with tempfile.TemporaryDirectory() as temporary:
     policies()
     cannot_run(pathlib.Path(temporary))
     vision()
+    reuse()
     action()
     malformed(pathlib.Path(temporary))
 plan()

@@ -52,8 +52,8 @@ set_up (Fixture *f, const char *folder, const char *name, TernKvType kv)
     f->ids[i] = (i * 37 + i * i * 5 + 11) % tern_llm_info (f->llm)->n_vocab;
   f->a = new_solo (f, kv, 1, 0);
   f->b = new_solo (f, kv, 0, 0);
-  f->scratch = g_malloc (tern_evict_scratch_bytes (tern_solo_store (f->a)));
-  g_assert_true (tern_evict_check (tern_solo_store (f->a), &error));
+  f->scratch = g_malloc (tern_evict_scratch_bytes (f->llm));
+  g_assert_true (tern_evict_check (f->llm, &error));
   return TRUE;
 }
 
@@ -116,7 +116,7 @@ rows_of (Fixture *f, TernTimeline *timeline, gboolean turned, guint *width)
   guint layer = 0, n = tern_timeline_pos (timeline);
   float *rows;
 
-  while ((*width = tern_timeline_kv_width (timeline, layer)) == 0)
+  while ((*width = tern_evict_kv_width (f->llm, layer)) == 0)
     layer++;
   rows = g_new (float, 2 * (gsize) n * *width);
   for (guint i = 0, head_dim = tern_llm_info (f->llm)->head_dim; turned && i < n; i++)

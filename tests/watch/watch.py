@@ -239,6 +239,16 @@ def alone(folder):
     watch.end()
 
 
+def still(folder):
+    """Frames that are not encoded because nothing is new in them are no sign of a machine that is too slow."""
+    watch = Watch(tern, folder, "[camera still]\npipeline=videotestsrc num-buffers=200 pattern=smpte100 ! "
+                  "video/x-raw,width=64,height=64,framerate=10/1\npace=false\ngate=on\n")
+    watch.start()
+    until(lambda: watch.rows("SELECT id FROM result WHERE fresh = 0")[2:], "windows with nothing new")
+    watch.end()
+    point("left out" not in watch.words(), "a still picture leaves nothing out", watch.words())
+
+
 def silent(folder):
     """Nobody is called, and nobody listened for, whom the configuration does not name."""
     if not shutil.which("strace") or subprocess.run(["strace", "-qq", "true"], capture_output=True).returncode:
@@ -254,7 +264,7 @@ def silent(folder):
           run.stderr, *calls)
 
 
-for test in (silent, whole, asked, wrong, killed, failing, reloaded, zoned, notified, alone):
+for test in (silent, still, whole, asked, wrong, killed, failing, reloaded, zoned, notified, alone):
     with tempfile.TemporaryDirectory(prefix="tern-watch-") as place:
         watches = []
         original = Watch.start
