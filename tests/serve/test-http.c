@@ -15,7 +15,7 @@
 
 #define ROUND 100               /* connections */
 #define SECURE_ROUND 20         /* with TLS: each takes long */
-#define ROUNDS 4
+#define ROUNDS 40
 #define TURNS 1000000           /* of the main loop, until what must come counts as lost */
 
 /* ---- The server ---- */
@@ -334,8 +334,8 @@ visit_often (TernHttp *http, void (*visit_by) (const TernHttp *, const Kind *), 
   return g_atomic_int_get (&blocks) - before;
 }
 
-/* What is lost of each connection is lost in every round, a block a visit at least; what is made once, or kept for the next one
- * by a library's threads, is less. */
+/* What is lost of each connection is lost in every round, a block a visit at least. What is made once, or is freed later by
+ * threads of a library (GIO closes TLS in some), is not: there is a round without it. */
 static void
 check_nothing_stays (TernHttp *http, void (*visit_by) (const TernHttp *, const Kind *), const Kind *kind, guint n)
 {
@@ -344,10 +344,10 @@ check_nothing_stays (TernHttp *http, void (*visit_by) (const TernHttp *, const K
 
   visit_often (http, visit_by, kind, n);
   files = open_files ();
-  for (guint i = 0; i < ROUNDS; i++)
+  for (guint i = 0; i < ROUNDS && least >= (gint) n / 10; i++)
     least = MIN (least, visit_often (http, visit_by, kind, n));
   g_test_message ("who %s %u times: %d blocks of memory stay%s", kind->name, n, least, COUNTED ? "" : " (not counted)");
-  g_assert_cmpint (least, <, (gint) n / 2);
+  g_assert_cmpint (least, <, (gint) n / 10);
   g_assert_cmpuint (open_files (), ==, files);
   g_assert_cmpuint (http->requests->len, ==, 0);
   g_assert_cmpuint (tern_http_held (http), ==, 0);
