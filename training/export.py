@@ -117,8 +117,9 @@ def write_text(model, tokenizer, path, title, licence, known=None):
     _finish(w)
 
 
-def write_vision(tower, projector, path, title, licence, pixels):
-    """`pixels`: the least and the most of a picture; the table of positions is one of a square."""
+def write_vision(tower, projector, path, title, licence, pixels, motion=None):
+    """`pixels`: the least and the most of a picture; the table of positions is one of a square. `motion`: the two layers that
+    read what is measured between two frames (vision/motion-tokens.c)."""
     w = gguf.GGUFWriter(path, "clip")
     width, inputs = tower.patch.weight.shape
     patch, side = round((inputs // 3) ** 0.5), round(len(tower.position) ** 0.5)
@@ -163,6 +164,10 @@ def write_vision(tower, projector, path, title, licence, pixels):
     norm("mm.input_norm", projector.norm)
     linear("mm.1", projector.up.weight, projector.up.bias)
     linear("mm.2", projector.down.weight, projector.down.bias)
+    if motion is not None:
+        w.add_uint32("tern.vision.motion", 1)
+        linear("mm.motion.1", motion.up.weight, motion.up.bias)
+        linear("mm.motion.2", motion.down.weight, motion.down.bias)
     _finish(w)
 
 
@@ -244,11 +249,11 @@ def check(model, path):
                 raise SystemExit(f"{name}: the exported tensor is not trits times one f16 scale")
 
 
-def write(tower, model, tokenizer, text, vision, title, licence, pixels, known=None):
+def write(tower, model, tokenizer, text, vision, title, licence, pixels, known=None, motion=None):
     """The two files, at these paths."""
     os.makedirs(os.path.dirname(text) or ".", exist_ok=True)
     write_text(model, tokenizer, text + ".part", title, licence, known)
-    write_vision(tower, model.projector, vision + ".part", title, licence, pixels)
+    write_vision(tower, model.projector, vision + ".part", title, licence, pixels, motion)
     os.replace(text + ".part", text)
     os.replace(vision + ".part", vision)
     check(model, text)

@@ -252,4 +252,6 @@ tern_vision_unbind (TernVision *vision)
   free_norm (&vision->input_norm);
   for (i = 0; i < TERN_PROJECTOR_LINEARS; i++)
     free_linear (&vision->mm[i], vision->mm_bias[i]);
+  for (i = 0; i < G_N_ELEMENTS (vision->motion); i++)
+    free_linear (&vision->motion[i], vision->motion_bias[i]);
 }

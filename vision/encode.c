@@ -76,7 +76,11 @@ tern_vision_pixels (TernVisionState *state, const TernImage *image, const TernVi
     memcpy (state->rgb, state->second, sizeof rgb);
     memcpy (state->second, rgb, sizeof rgb);
   }
-  return vision->projector->pixels (state, image, &resolved, plan, i, error);
+  if (!vision->projector->pixels (state, image, &resolved, plan, i, error))
+    return FALSE;
+  if (state->paired)
+    tern_vision_measure_motion (state);
+  return TRUE;
 }
 
 static void

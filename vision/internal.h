@@ -98,6 +98,8 @@ struct _TernVision {
   TernNorm input_norm;          /* optional; [factor^2 * hidden] */
   TernLinear mm[TERN_PROJECTOR_LINEARS];        /* of the projector, in order; all zero where it has fewer */
   float *mm_bias[TERN_PROJECTOR_LINEARS];       /* NULL when it has none */
+  TernLinear motion[2];         /* all zero where the file has none (motion-tokens.c) */
+  float *motion_bias[2];
 
   GMutex packing;
   TernVisionPacked *packed;     /* made once, under the mutex */
@@ -367,6 +369,8 @@ struct _TernVisionState {
   float *norm;                  /* [max_patches, hidden] */
   float *wide;                  /* patches, then q k v, then the MLP's inside, then unshuffled features; pixels of the tap */
   float *projected;             /* [max_tokens, outputs of mm[0]] */
+  float *measured, *moving, *moved;     /* [max_tokens, ...] of motion-tokens.c: what was measured, between its layers, behind them */
+  void *motion_scratch;
   guint16 *queries, *keys, *values;     /* packed: where attention in bf16 reads them (attention-packed.c) */
   TernInt8Attention int8;       /* and that in int8 (attention-int8.c) */
 
@@ -514,7 +518,7 @@ TernVisionStage tern_vision_stage (TernVisionState *state, guint i);
 /* encode.c: the pixels of sub-image @i, for i = 0, 1, ... in turn. */
 gboolean tern_vision_pixels (TernVisionState *state, const TernImage *image, const TernVisionOptions *options,
     const TernVisionPlan *plan, guint i, GError **error);
-/* Frames that make a picture. */
+/* Frames of a picture that the patch embedding sees. */
 static inline guint
 tern_vision_frames (const TernVision *vision)
 {
@@ -529,6 +533,15 @@ gboolean tern_vision_unshuffle (TernVisionState *state, guint round, TernVisionL
 gboolean tern_vision_widen_tokens (TernVisionState *state, guint round, TernVisionLoop *loop);
 gboolean tern_vision_bend_tokens (TernVisionState *state, guint round, TernVisionLoop *loop);
 gboolean tern_vision_narrow_tokens (TernVisionState *state, guint round, TernVisionLoop *loop);
+/* motion-tokens.c: its tensors, where the file has them; its memory; what becomes of the planes of a pair; stages that add it to the
+ * token rows, for a projector's table behind what writes those. */
+gboolean tern_vision_bind_motion (TernVision *vision, GError **error);
+void tern_vision_carve_motion (TernVisionState *state, TernArena *arena);
+void tern_vision_measure_motion (TernVisionState *state);
+gboolean tern_vision_widen_motion (TernVisionState *state, guint round, TernVisionLoop *loop);
+gboolean tern_vision_bend_motion (TernVisionState *state, guint round, TernVisionLoop *loop);
+gboolean tern_vision_narrow_motion (TernVisionState *state, guint round, TernVisionLoop *loop);
+gboolean tern_vision_add_motion (TernVisionState *state, guint round, TernVisionLoop *loop);
 /* Visual tokens of the current sub-image that are computed. */
 guint tern_vision_tokens (const TernVisionState *state);
 /* What @vision's mean says a pixel of no light and no colour is. */

@@ -20,7 +20,7 @@ carve (TernVisionState *state, TernArena *arena)
   for (i = 0; i < 3; i++)
     state->rgb[i] = tern_arena_take (arena, pixels);
   for (i = 0; i < 3; i++)
-    state->second[i] = tern_vision_frames (vision) > 1 ? tern_arena_take (arena, pixels) : state->rgb[i];
+    state->second[i] = vision->info.frames > 1 ? tern_arena_take (arena, pixels) : state->rgb[i];
   for (i = 0; i < TERN_POSITION_GRIDS; i++)
     state->positions[i].table = tern_arena_take (arena, stream);
   for (i = 0; i < TERN_POSITION_GRIDS; i++)
@@ -31,6 +31,7 @@ carve (TernVisionState *state, TernArena *arena)
   state->wide = tern_arena_take (arena, MAX (n * wide, (gsize) state->max_tokens * factor * factor * vision->hidden)
       * sizeof (float));
   state->projected = tern_arena_take (arena, (gsize) state->max_tokens * vision->mm[0].rows * sizeof (float));
+  tern_vision_carve_motion (state, arena);
   if (state->packed)
     tern_vision_packed_carve (state, arena);
 }
@@ -59,9 +60,13 @@ static gsize
 worker_scratch (const TernVisionState *state)
 {
   /* A line of pixels of patches.c. */
-  gsize line = MAX ((gsize) state->max_patches * state->vision->info.patch, state->vision->fixed_side) * sizeof (float);
+  gsize bytes = MAX ((gsize) state->max_patches * state->vision->info.patch, state->vision->fixed_side) * sizeof (float);
+  guint i;
 
-  return MAX (line, state->packed ? tern_vision_packed_scratch (state) : float_scratch (state));
+  for (i = 0; i < G_N_ELEMENTS (state->vision->motion); i++)
+    if (state->vision->motion[i].rows)
+      bytes = MAX (bytes, tern_linear_scratch (&state->vision->motion[i]));
+  return MAX (bytes, state->packed ? tern_vision_packed_scratch (state) : float_scratch (state));
 }
 
 static void

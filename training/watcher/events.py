@@ -205,8 +205,9 @@ def _describe(s, covers):
     truth["large"] = bool((covers == 1).mean((1, 2)).max() > 0.08)
 
 
-def clip(materials, rng, size=(288, 160), frames=8, seconds=4.0, event=None):
-    """(frames uint8 [T, H, W, 3], flow [T, gh, gw, 3], truth)."""
+def clip(materials, rng, size=(288, 160), pictures=4, seconds=4.0, event=None):
+    """(uint8 [T, H, W, 3], the same, truth): the first and the second frames of T pictures."""
+    frames = 2 * pictures
     for attempt in range(30):
         s, after = compose(materials, rng, size, seconds, event)
         s.times = (np.arange(frames) + rng.uniform(0, 0.5)) * seconds / frames
@@ -215,11 +216,10 @@ def clip(materials, rng, size=(288, 160), frames=8, seconds=4.0, event=None):
             break
         event = s.truth["event"]
     else:
-        return clip(materials, rng, size, frames, seconds)
+        return clip(materials, rng, size, pictures, seconds)
     _describe(s, covers)
-    moved = scene.flow(s.camera, s.movers, covers, s.times, *size)
     still = False
     for step in after:
-        pixels, moved, still = step(pixels, moved)
+        pixels, still = step(pixels)
     pixels = trouble.spoil(pixels, rng, s.times, still)
-    return pixels, moved, s.truth
+    return pixels[0::2], pixels[1::2], s.truth

@@ -14,7 +14,7 @@ import common       # noqa: E402
 TEXT, VISION = "tern-watcher-4m-tq2_0.gguf", "mmproj-tern-watcher-4m-f16.gguf"
 TITLE = "Tern Watcher 4M"
 LICENSE = "LGPL-2.1-or-later"
-PIXELS = (36864, 50176)     # 384 x 96 to 224 x 224: what it was trained on
+PIXELS = (24576, 40960)     # 192 x 128 to 256 x 160: about what it was trained on
 
 
 def trained(work, weights):
@@ -49,7 +49,7 @@ def main():
     watcher = trained(options.work, options.weights)
     text, vision = (os.path.join(options.output, name) for name in (TEXT, VISION))
     export.write(watcher.tower, watcher, learn.tokenizer_of(options.work), text, vision, TITLE, LICENSE, PIXELS,
-                 (answers.TASKS, options.temperature))
+                 (answers.TASKS, options.temperature), watcher.motion)
 
 
 if __name__ == "__main__":

@@ -26,21 +26,19 @@ RATE, DROP, SMOOTHING = 1.2e-3, 0.05, 0.05
 
 @dataclass(frozen=True)
 class Phase:
-    """`flow`: what the flow of the visual tokens weighs beside words; where it weighs little, nothing is learned for long."""
-
     clips: int              # of a step
     sizes: list             # (width, height)
     shares: list            # how often each
-    frames: list
+    pictures: list
     often: list
     stills: float           # share of the steps that are about shapes
-    flow: float
+    taught: float           # share of the steps about clips that teach the tower too
     before: str = ""        # whose weights it begins with
 
 
 PHASES = {
-    "small": Phase(40, [(160, 96), (128, 128), (192, 96)], [0.6, 0.2, 0.2], [4, 3, 2], [0.75, 0.15, 0.1], 0.15, 6.0),
-    "full": Phase(12, [(288, 160), (256, 192), (224, 224)], [0.6, 0.25, 0.15], [8, 4, 2], [0.82, 0.13, 0.05], 0.35, 3.0, "small"),
+    "small": Phase(48, [(160, 96), (128, 128), (192, 96)], [0.6, 0.2, 0.2], [4, 3, 2], [0.75, 0.15, 0.1], 0.1, 0.2),
+    "full": Phase(24, [(256, 128), (224, 160), (192, 192)], [0.5, 0.3, 0.2], [4, 8, 6, 2], [0.6, 0.2, 0.1, 0.1], 0.3, 0.2, "small"),
 }
 
 
@@ -69,22 +67,25 @@ def tokenizer_of(work):
     return words.load(path)
 
 
-def clips(phase, materials, rng, tokenizer):
-    """(pictures, flow, frames, kept, branches) of one step."""
+def clips(phase, work, materials, rng, tokenizer):
+    """(pictures, what moves, pictures of a clip, kept, branches) of one step."""
     import numpy as np
     import answers
     import events
     import features
+    import movement
 
     size = phase.sizes[rng.choice(len(phase.sizes), p=phase.shares)]
-    frames = int(rng.choice(phase.frames, p=phase.often))
-    seconds = 4.0 * frames / phase.frames[0] if rng.random() < 0.8 else float(rng.uniform(2, 8))
+    count = int(rng.choice(phase.pictures, p=phase.often))
+    seconds = (4.0 if count >= 4 else 1.0 * count) if rng.random() < 0.7 else float(rng.uniform(2, 8))
     ratio = float(rng.choice([0.7, 0.0, rng.uniform(0.3, 0.8)], p=[0.6, 0.25, 0.15]))
-    made = [events.clip(materials, rng, size, frames, max(seconds, 1.0)) for _ in range(phase.clips)]
-    tokens = size[0] * size[1] // 1024
-    kept = features.kept_counts(frames, ratio, tokens)
-    pictures, flow = np.concatenate([m[0] for m in made]), np.stack([m[1] for m in made])
-    return pictures, flow, frames, kept, [[said_to(tokenizer, q, a) for q, a in answers.draw(m[2], rng)] for m in made]
+    made = [events.clip(materials, rng, size, count, seconds) for _ in range(phase.clips)]
+    kept = features.kept_counts(count, ratio, size[0] * size[1] // 1024)
+    firsts, seconds = (np.concatenate([m[i] for m in made]) for i in (0, 1))
+    moves = movement.measured(work, firsts, seconds)
+    if rng.random() < 0.1:      # a window that ends with half a picture
+        moves.reshape(len(made), count, *moves.shape[1:])[:, -1] = 0
+    return firsts, moves, count, kept, [[said_to(tokenizer, q, a) for q, a in answers.draw(m[2], rng)] for m in made]
 
 
 def stills(corpus, rng, tokenizer):
@@ -140,21 +141,17 @@ def train(options):
         rng = np.random.default_rng((11, step))
         began = time.time()
         still = rng.random() < phase.stills
-        pictures, flow, frames, kept, branches = stills(corpus, rng, tokenizer) if still else clips(phase, stuff, rng, tokenizer)
+        teach = still or rng.random() < phase.taught
+        pictures, moves, count, kept, branches = (stills(corpus, rng, tokenizer) if still
+                                                  else clips(phase, work, stuff, rng, tokenizer))
         drawn = time.time() - began
         batch = rows.Rows(rows.layout(tokenizer, None, kept), branches)
-        visual, chosen = watcher.see(torch.from_numpy(pictures), frames, kept)
-        logits, moved = watcher(visual, batch, drop)
-        loss = words = F.cross_entropy(logits, batch.targets, label_smoothing=SMOOTHING)
-        if flow is not None:
-            truth = torch.from_numpy(flow).flatten(1, 3)
-            truth = truth.gather(1, chosen[..., None].expand(-1, -1, 3)).flatten(0, 1).clamp(-3, 3)
-            loss = words + phase.flow * F.smooth_l1_loss(moved, truth, beta=0.3)
+        moves = None if moves is None else torch.from_numpy(moves)
+        visual = watcher.see(torch.from_numpy(pictures), moves, count, kept, teach)
+        loss = F.cross_entropy(watcher(visual, batch, drop), batch.targets, label_smoothing=SMOOTHING)
         way.step(step, loss)
-        kind = "shapes" if still else "clips"
-        for name, value in ((kind, float(words.detach())), ("flow", float((loss - words).detach()))):
-            if name != "flow" or flow is not None:
-                means[name] = value if name not in means else 0.97 * means[name] + 0.03 * value
+        name, value = "shapes" if still else "clips", float(loss.detach())
+        means[name] = value if name not in means else 0.97 * means[name] + 0.03 * value
         if step % 20 == 0:
             log(step=step, of=options.steps, **means, drawn=drawn, took=time.time() - began, rows=len(batch.ids))
         way.keep(step)

@@ -2,8 +2,8 @@
 """The watcher: a small tower of its own and a ternary LFM2-type language model, trained together from nothing.
 
 Pictures have any size of whole visual tokens (32 pixels a side); the position table of 16 x 16 patches is resized to
-theirs as the engine does it. Beside words, the hidden state of every visual token says how far what it shows has come since
-the frame before: what pushes attention to compare frames. That head is not exported.
+theirs as the engine does it. A picture of a video is two frames: the tower sees the first one, and what vision/motion.c
+measures from it to the second comes to every visual token through a small network of its own. A still brings nothing there.
 """
 
 import os
@@ -16,10 +16,11 @@ from torch import nn
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import features         # noqa: E402
 import model as lm      # noqa: E402
+import movement         # noqa: E402
 import quant            # noqa: E402
 
 WIDTH, DEPTH, HEADS, MLP, PATCH, TABLE = 128, 6, 2, 512, 16, 16
-HIDDEN = 512
+HIDDEN, MOTION_HIDDEN = 512, 96
 SHAPE = lm.SHAPES["small"]
 EPS = 1e-6
 
@@ -79,31 +80,45 @@ class Projector(nn.Module):
         return self.down(F.gelu(self.up(self.norm(x))))
 
 
+class Motion(nn.Module):
+    """[..., movement.FEATURES] -> [..., width], what is added to a visual token; nothing where nothing was measured."""
+
+    def __init__(self):
+        super().__init__()
+        self.up, self.down = nn.Linear(movement.FEATURES, MOTION_HIDDEN), nn.Linear(MOTION_HIDDEN, SHAPE.width)
+
+    def forward(self, x):
+        return self.down(F.gelu(self.up(x))) * x[..., -1:]
+
+
 class Watcher(nn.Module):
     def __init__(self, vocabulary, plain=False):
         super().__init__()
         self.shape = SHAPE
-        self.tower, self.projector = Tower(), Projector()
+        self.tower, self.projector, self.motion = Tower(), Projector(), Motion()
         self.embedding = nn.Parameter(torch.randn(vocabulary, SHAPE.width) * 0.05)
         self.layers = nn.ModuleList(lm.Layer(SHAPE, i, plain) for i in range(SHAPE.layers))
         self.norm = nn.Parameter(torch.ones(SHAPE.width))
-        self.moved = nn.Linear(SHAPE.width, 3)
         self.rough = quant.fast_type() == torch.bfloat16
 
-    def see(self, pictures, frames, kept):
-        """uint8 [N * frames, H, W, 3] -> (visual tokens [N * sum(kept), width], their indices [N, sum(kept)]). In bf16 where
-        this CPU multiplies that faster: the tower is most of a step."""
+    def see(self, pictures, moves, count, kept, teach=True):
+        """uint8 [N * count, H, W, 3], what was measured [N * count, tokens, movement.FEATURES] or None -> visual tokens
+        [N * sum(kept), width]. In bf16 where this CPU multiplies that faster: the tower is most of a step, and is not
+        taught without `teach`."""
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.rough), torch.set_grad_enabled(teach and torch.is_grad_enabled()):
+            tokens = self.tower(pictures)
         with torch.autocast("cpu", torch.bfloat16, enabled=self.rough):
-            tokens = self.projector(self.tower(pictures)).float()
-        n = len(pictures) // frames
-        tokens = tokens.view(n, frames, -1, SHAPE.width)
+            tokens = self.projector(tokens).float()
+        if moves is not None:
+            tokens = tokens + self.motion(moves)
+        tokens = tokens.view(len(pictures) // count, count, -1, SHAPE.width)
         chosen = features.choice(tokens, kept)
         flat = tokens.flatten(1, 2)
-        return flat.gather(1, chosen[..., None].expand(-1, -1, SHAPE.width)).flatten(0, 1), chosen
+        return flat.gather(1, chosen[..., None].expand(-1, -1, SHAPE.width)).flatten(0, 1)
 
     def forward(self, visual, batch, drop=None):
-        """(logits of the rows that say something, flow [visual rows, 3])."""
+        """Logits of the rows that say something."""
         x = F.embedding(batch.ids, self.embedding).index_copy(0, batch.visual, visual)
         for layer in self.layers:
             x = layer(x, batch, *((drop(x.shape), drop(x.shape)) if drop else ()))
-        return lm.rms(x[batch.said], self.norm) @ self.embedding.t(), self.moved(x[batch.visual])
+        return lm.rms(x[batch.said], self.norm) @ self.embedding.t()

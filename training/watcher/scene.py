@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Draws frames: a background seen by a camera that may move, and things that move over it, with the truth beside.
+"""Draws frames: a background seen by a camera that may move, and things that move over it, with what is seen of each.
 
 Places are pixels of the canvas (materials.CANVAS_W x CANVAS_H), times seconds from the clip's beginning.
 """
@@ -10,8 +10,6 @@ import cv2
 import numpy as np
 
 from materials import CANVAS_H, CANVAS_W
-
-CELL = 32   # pixels of a visual token's side
 
 
 @dataclass
@@ -114,29 +112,6 @@ def draw(background, camera, movers, times, width, height):
             _paste(frame, covers[i], mover, _chain(to_frame(view, width, height), _sprite(mover, t)), j + 1)
         frames[i] = frame
     return frames, covers
-
-
-def flow(camera, movers, covers, times, width, height):
-    """[T, grid_h, grid_w, 3]: how far what is seen at a token has come since the frame before, in tokens to the right and
-    down, and the share of it that things cover. Zero in the first frame."""
-    gh, gw = height // CELL, width // CELL
-    out = np.zeros((len(times), gh, gw, 3), np.float32)
-    y, x = np.mgrid[0:gh, 0:gw]
-    centre = np.stack((x.ravel() * CELL + CELL / 2, y.ravel() * CELL + CELL / 2, np.ones(gh * gw)))
-    for i, t in enumerate(times):
-        cover = covers[i].reshape(gh, CELL, gw, CELL).transpose(0, 2, 1, 3).reshape(gh * gw, -1)
-        out[i, ..., 2] = (cover > 0).mean(1).reshape(gh, gw)
-        if i == 0:
-            continue
-        now, before = (to_frame(camera.at(s), width, height) for s in (t, times[i - 1]))
-        moved = centre[:2] - before @ np.vstack((cv2.invertAffineTransform(now) @ centre, np.ones(gh * gw)))
-        for j, mover in enumerate(movers):
-            mine = (cover == j + 1).mean(1) > 0.25
-            if mine.any():
-                m, b = _chain(now, _sprite(mover, t)), _chain(before, _sprite(mover, times[i - 1]))
-                moved[:, mine] = (centre[:2] - b @ np.vstack((cv2.invertAffineTransform(m) @ centre, np.ones(gh * gw))))[:, mine]
-        out[i, ..., 0], out[i, ..., 1] = (moved / CELL).reshape(2, gh, gw)
-    return out
 
 
 def full_view(width, height):

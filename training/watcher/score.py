@@ -13,39 +13,41 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import common       # noqa: E402
 
 
-def choose(watcher, tokenizer, pictures, frames, kept, questions):
+def choose(watcher, tokenizer, pictures, moves, count, kept, questions):
     """The likeliest of each question's answers: [(question, answers)] -> [pictures][questions] index."""
     import torch
     import rows
     import learn
 
-    n = len(pictures) // frames
+    n = len(pictures) // count
     group = [learn.said_to(tokenizer, q, a) for q, answers in questions for a in answers]
     with torch.inference_mode():
         batch = rows.Rows(rows.layout(tokenizer, None, kept), [group] * n)
-        visual, _ = watcher.see(torch.from_numpy(pictures), frames, kept)
-        logits, _ = watcher(visual, batch)
+        visual = watcher.see(torch.from_numpy(pictures), None if moves is None else torch.from_numpy(moves), count, kept)
+        logits = watcher(visual, batch)
         told = logits.log_softmax(-1).gather(1, batch.targets[:, None])[:, 0]
         scores = torch.zeros(n * len(group)).index_add_(0, batch.owner, told).view(n, -1)
     return [[int(x.argmax()) for x in row.split([len(a) for _, a in questions])] for row in scores]
 
 
-def clips(watcher, tokenizer, work, count, ratio=0.7, size=(288, 160), frames=8):
+def clips(watcher, tokenizer, work, count, ratio=0.7, size=(256, 128), pictures=4):
     import numpy as np
     import answers
     import events
     import materials
     import features
+    import movement
 
     stuff = materials.Materials(work, "val")
     questions = list(answers.TASKS.values())
     right = {name: [0, 0] for name in answers.TASKS}
     table = np.zeros((len(events.EVENTS),) * 2, int)
-    kept = features.kept_counts(frames, ratio, size[0] * size[1] // 1024)
+    kept = features.kept_counts(pictures, ratio, size[0] * size[1] // 1024)
     for at in range(0, count, 10):
-        made = [events.clip(stuff, np.random.default_rng((77, i)), size, frames, 4.0, events.EVENTS[i % len(events.EVENTS)])
+        made = [events.clip(stuff, np.random.default_rng((77, i)), size, pictures, 4.0, events.EVENTS[i % len(events.EVENTS)])
                 for i in range(at, at + 10)]
-        found = choose(watcher, tokenizer, np.concatenate([m[0] for m in made]), frames, kept, questions)
+        firsts, seconds = (np.concatenate([m[i] for m in made]) for i in (0, 1))
+        found = choose(watcher, tokenizer, firsts, movement.measured(work, firsts, seconds), pictures, kept, questions)
         for (_, _, truth), got in zip(made, found):
             table[events.EVENTS.index(truth["event"]), got[0]] += 1
             for (name, (_, words)), key, index in zip(answers.TASKS.items(), ("event", "camera", "movers"), got):
@@ -72,7 +74,7 @@ def sentences(watcher, tokenizer, folder):
     for i in mine:
         image, sentence, answer = corpus.real(i)
         image = cv2.resize(np.ascontiguousarray(image), (384, 96), interpolation=cv2.INTER_LINEAR)[None]
-        good += ("yes", "no")[choose(watcher, tokenizer, image, 1, (36,), [(sentence, ("yes", "no"))])[0][0]] == answer
+        good += ("yes", "no")[choose(watcher, tokenizer, image, None, 1, (36,), [(sentence, ("yes", "no"))])[0][0]] == answer
     print(f"NLVR: {good / len(mine):.3f} of {len(mine)}")
 
 
@@ -83,8 +85,8 @@ def main():
     arguments.add_argument("--nlvr")
     arguments.add_argument("--clips", type=int, default=300)
     arguments.add_argument("--ratio", type=float, default=0.7)
-    arguments.add_argument("--size", type=int, nargs=2, default=(288, 160), metavar=("WIDTH", "HEIGHT"))
-    arguments.add_argument("--frames", type=int, default=8)
+    arguments.add_argument("--size", type=int, nargs=2, default=(256, 128), metavar=("WIDTH", "HEIGHT"))
+    arguments.add_argument("--pictures", type=int, default=4, help="of a clip, two frames each")
     options = arguments.parse_args()
     common.settle()
     import files
@@ -92,7 +94,7 @@ def main():
 
     tokenizer = learn.tokenizer_of(options.work)
     watcher = files.trained(options.work, options.weights)
-    clips(watcher, tokenizer, options.work, options.clips, options.ratio, options.size, options.frames)
+    clips(watcher, tokenizer, options.work, options.clips, options.ratio, options.size, options.pictures)
     if options.nlvr:
         sentences(watcher, tokenizer, options.nlvr)
 

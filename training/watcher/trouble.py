@@ -21,11 +21,11 @@ def cut(s):
     other.furnish()
     s.truth["camera"] = "cut"
 
-    def apply(pixels, moved):
+    def apply(pixels):
         at = _frame_after(s)
         after, _ = scene.draw(other.background, other.camera, other.movers, s.times[at:], s.width, s.height)
-        pixels[at:], moved[at:] = after, 0
-        return pixels, moved, False
+        pixels[at:] = after
+        return pixels, False
 
     return apply
 
@@ -38,12 +38,12 @@ def fade(s):
     outward = rng.random() < 0.6
     s.truth["on"] = not outward
 
-    def apply(pixels, moved):
+    def apply(pixels):
         n = len(pixels)
         begin, length = rng.uniform(0, 0.4) * n, rng.uniform(0.25, 0.6) * n
         share = np.clip((np.arange(n) - begin) / length, 0, 1)[:, None, None, None]
         share = share if outward else 1 - share
-        return pixels * (1 - share) + colour * share, moved, False
+        return pixels * (1 - share) + colour * share, False
 
     return apply
 
@@ -56,11 +56,11 @@ def lights(s):
     gain = rng.uniform(0.12, 0.5)
     tint = rng.uniform(0.85, 1.15, 3)
 
-    def apply(pixels, moved):
+    def apply(pixels):
         at = _frame_after(s)
         dark = slice(0, at) if on else slice(at, None)
         pixels[dark] *= gain * tint
-        return pixels, moved, False
+        return pixels, False
 
     return apply
 
@@ -68,12 +68,12 @@ def lights(s):
 def blur(s):
     rng = s.rng
 
-    def apply(pixels, moved):
+    def apply(pixels):
         at, strength = _frame_after(s), rng.uniform(3, 9)
         slope = rng.uniform(0.5, 3)
         for i in range(at, len(pixels)):
             pixels[i] = cv2.GaussianBlur(pixels[i], (0, 0), min(strength, strength * (i - at + 1) / slope))
-        return pixels, moved, False
+        return pixels, False
 
     return apply
 
@@ -83,7 +83,7 @@ def covered(s):
     rng = s.rng
     s.truth["camera"] = None
 
-    def apply(pixels, moved):
+    def apply(pixels):
         n, h, w = pixels.shape[:3]
         at = _frame_after(s)
         colour = rng.uniform(0, 90) * rng.uniform(0.7, 1.3, 3)
@@ -95,7 +95,7 @@ def covered(s):
             share = min(1.0, (i - at + rng.uniform(0.6, 1.2)) / 1.5)
             alpha = np.clip((share * 1.35 - 0.6 - slide) * 8 + 0.5, 0, 1)[..., None]
             pixels[i] = pixels[i] * (1 - alpha) + (colour + grain) * alpha
-        return pixels, moved, False
+        return pixels, False
 
     return apply
 
@@ -103,10 +103,10 @@ def covered(s):
 def frozen(s):
     """What moved stands, to the bit: a camera or a network that hangs."""
 
-    def apply(pixels, moved):
+    def apply(pixels):
         at = _frame_after(s, 2, max(3, len(pixels) - 3))
-        pixels[at:], moved[at:] = pixels[at - 1], 0
-        return pixels, moved, at
+        pixels[at:] = pixels[at - 1]
+        return pixels, at
 
     return apply
 

@@ -80,7 +80,8 @@ bind (TernVision *vision, GError **error)
   }
   return tern_vision_load_linear (vision, &vision->mm[0], &vision->mm_bias[0], "mm.1", cols, (guint) bias->dims[0], error)
       && tern_vision_load_linear (vision, &vision->mm[1], &vision->mm_bias[1], "mm.2", (guint) bias->dims[0],
-      vision->info.embedding_dim, error);
+      vision->info.embedding_dim, error)
+      && tern_vision_bind_motion (vision, error);
 }
 
 /* ---- Sizes ------------------------------------------------------------------------------------------------------- */
@@ -319,7 +320,8 @@ norm_input (TernVisionState *state, guint round, TernVisionLoop *loop)
 }
 
 static const TernVisionStage stages[] = { tern_vision_unshuffle, norm_input, tern_vision_widen_tokens, tern_vision_bend_tokens,
-  tern_vision_narrow_tokens, NULL };
+  tern_vision_narrow_tokens, tern_vision_widen_motion, tern_vision_bend_motion, tern_vision_narrow_motion, tern_vision_add_motion,
+  NULL };
 
 const TernProjector tern_projector_lfm2 = {
   .name = "lfm2",

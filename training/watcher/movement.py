@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What the engine measures between the two frames of a picture (vision/motion.h), by the engine's own code.
+
+vision/motion.c is compiled here, by `cc` with GLib's headers, into a library beside the checkpoints.
+"""
+
+import ctypes
+import functools
+import os
+import re
+import subprocess
+
+import numpy as np
+
+CELL = 32
+SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "vision")
+
+
+def _features():
+    """Their number, from the header's list."""
+    names = re.findall(r"^  TERN_MOTION_(\w+),", open(os.path.join(SOURCE, "motion.h")).read(), re.M)
+    return len(names)
+
+
+FEATURES = _features()
+
+
+@functools.lru_cache(maxsize=1)
+def _library(work):
+    path = os.path.join(work, "motion.so")
+    source = os.path.join(SOURCE, "motion.c")
+    if not os.path.exists(path) or os.path.getmtime(path) < os.path.getmtime(source):
+        flags = subprocess.run(["pkg-config", "--cflags", "glib-2.0"], check=True, capture_output=True, text=True).stdout.split()
+        subprocess.run(["cc", "-O3", "-march=native", "-shared", "-fPIC", "-I", os.path.join(SOURCE, ".."), *flags, source, "-lm",
+                        "-o", path + ".new"], check=True)
+        os.replace(path + ".new", path)
+    library = ctypes.CDLL(path)
+    library.tern_motion_scratch.restype = ctypes.c_size_t
+    return library
+
+
+def _planes(frame):
+    planes = np.ascontiguousarray(frame.transpose(2, 0, 1))
+    return planes, (ctypes.c_void_p * 3)(*(planes[c].ctypes.data for c in range(3)))
+
+
+def measured(work, firsts, seconds):
+    """uint8 [N, H, W, 3] twice -> f32 [N, H / CELL * W / CELL, FEATURES]."""
+    library = _library(work)
+    n, height, width, _ = firsts.shape
+    out = np.empty((n, (height // CELL) * (width // CELL), FEATURES), np.float32)
+    scratch = np.empty(library.tern_motion_scratch(width, height, CELL) + 64, np.uint8)
+    for i in range(n):
+        (first, a), (second, b) = _planes(firsts[i]), _planes(seconds[i])
+        library.tern_motion_measure(a, b, width, height, CELL, scratch.ctypes.data_as(ctypes.c_void_p),
+                                    out[i].ctypes.data_as(ctypes.c_void_p))
+    return out
