@@ -217,6 +217,40 @@ test_refused_files (void)
 }
 
 static const struct {
+  guint patch;                  /* 0: the usual one */
+  const char *wrong;
+  TernErrorCode code;
+  const char *words;            /* in the message */
+} motion_refusals[] = {
+  { 0, "motion", TERN_ERROR_UNSUPPORTED, "tern.vision.motion: expected 1, found 2" },
+  { 3, NULL, TERN_ERROR_UNSUPPORTED, "a multiple of 4 pixels a side, found 6" },
+  { 0, "motion width", TERN_ERROR_FORMAT, "mm.motion.1.weight" },
+  { 0, "no mm.motion.1.weight", TERN_ERROR_FORMAT, "mm.motion.1.weight" },
+  { 0, "no mm.motion.1.bias", TERN_ERROR_FORMAT, "mm.motion.1.bias" },
+  { 0, "no mm.motion.2.weight", TERN_ERROR_FORMAT, "mm.motion.2.weight" },
+  { 0, "no mm.motion.2.bias", TERN_ERROR_FORMAT, "mm.motion.2.bias" },
+};
+
+static void
+test_refused_motion (void)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (motion_refusals); i++) {
+    Config config = { "refused", USUAL, .motion = 5, .wrong = motion_refusals[i].wrong };
+    g_autoptr (GHashTable) tensors = tensors_new ();
+    g_autoptr (GError) error = NULL;
+    TernVision *vision;
+
+    config.patch = motion_refusals[i].patch ? motion_refusals[i].patch : config.patch;
+    vision = open_config (&config, tensors, &error);
+    g_test_message ("%u: %s", i, error ? error->message : "opened");
+    g_assert_null (vision);
+    g_assert_error (error, TERN_ERROR, (gint) motion_refusals[i].code);
+    g_assert_nonnull (strstr (error->message, motion_refusals[i].words));
+    g_assert_nonnull (strstr (error->message, "tern-vision-"));         /* the file */
+  }
+}
+
+static const struct {
   guint patch, factor, image_size, preproc;     /* 0: the usual one */
   const char *wrong;
   const char *words;            /* in the message */
@@ -330,6 +364,7 @@ main (int argc, char **argv)
   g_test_add_func ("/vision-open/limits", test_limits);
   g_test_add_func ("/vision-open/refused-sizes", test_refused_sizes);
   g_test_add_func ("/vision-open/refused-files", test_refused_files);
+  g_test_add_func ("/vision-open/refused-motion", test_refused_motion);
   g_test_add_func ("/vision-open/refused-limits", test_refused_limits);
   g_test_add_func ("/vision-open/refused-smol", test_refused_smol);
   g_test_add_func ("/vision-open/smol-sizes", test_smol_sizes);

@@ -8,6 +8,7 @@
 
 #include "tests/unit/gguf-writer.h"
 #include "vision/internal.h"
+#include "vision/motion.h"
 
 typedef enum { GELU, QUICK_GELU, SILU } Activation;
 
@@ -18,6 +19,7 @@ typedef struct {
   Activation activation;
   gboolean fused, no_patch_bias, no_post_ln, no_input_norm, other_key;
   guint min_pixels, max_pixels;
+  guint motion;                 /* inputs of its second layer; 0: the file has none */
   guint image_size, preproc;    /* projector idefics3, which has the first; 0: lfm2 */
   gboolean swapped;             /* ffn_up and ffn_down bear each other's name */
   const char *wrong;            /* what is wrong with it, see put_keys() and put_tensor() */
@@ -101,6 +103,8 @@ put_keys (const Config *config, GgufWriter *w)
     writer_u32 (w, "clip.vision.image_min_pixels", config->min_pixels);
   if (config->max_pixels)
     writer_u32 (w, "clip.vision.image_max_pixels", config->max_pixels);
+  if (config->motion)
+    writer_u32 (w, "tern.vision.motion", wrong (config, "motion") ? 2 : 1);
 }
 
 /* @tensors gets the values also when the file does not. */
@@ -192,6 +196,10 @@ put_tensors (const Config *config, GgufWriter *w, GHashTable *tensors)
     put_norm (config, w, tensors, rand, "mm.input_norm", joined);
   put_linear (config, w, tensors, rand, "mm.1", joined, config->mm);
   put_linear (config, w, tensors, rand, "mm.2", config->mm, config->dim);
+  if (config->motion) {
+    put_linear (config, w, tensors, rand, "mm.motion.1", TERN_MOTION_FEATURES - wrong (config, "motion width"), config->motion);
+    put_linear (config, w, tensors, rand, "mm.motion.2", config->motion, config->dim);
+  }
 }
 
 /* Opens the file of @config; @tensors gets every tensor's values by its name. */
