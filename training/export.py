@@ -187,6 +187,17 @@ def _found(folder, name):
     return paths[0]
 
 
+def found_vision(folder):
+    return _found(folder, VISION)
+
+
+def tokenizer_of(folder):
+    """The one in the language model's file."""
+    fields = gguf.GGUFReader(_found(folder, TEXT)).fields
+    merges = [tuple(m.split(" ")) for m in fields["tokenizer.ggml.merges"].contents()]
+    return words.of(fields["tokenizer.ggml.tokens"].contents(), merges)
+
+
 def _shape(path):
     """The language model's shape, as the file's header has it."""
     fields = gguf.GGUFReader(path).fields

@@ -71,6 +71,21 @@ class _Product(torch.autograd.Function):
         return to_x.float(), to_weight.float(), None, None
 
 
+class _Through(torch.autograd.Function):
+    """A matrix that learns nothing: what lies before it may."""
+
+    @staticmethod
+    def forward(ctx, x, t, scales, rough):
+        ctx.save_for_backward(t, scales)
+        ctx.rough = rough
+        return product(*int8(x), t, scales)
+
+    @staticmethod
+    def backward(ctx, grad):
+        t, scales = ctx.saved_tensors
+        return ((grad * scales).to(ctx.rough) @ t.to(ctx.rough)).float(), None, None, None
+
+
 class BitLinear(nn.Module):
     """A ternary matrix, or several that read the same activations, fused: `rows` lists their heights.
 
@@ -89,7 +104,7 @@ class BitLinear(nn.Module):
         if self.plain:
             return x @ self.weight.t()
         if self.frozen is not None:
-            return product(*int8(x), *self.frozen)
+            return _Through.apply(x, *self.frozen, self.rough)
         return _Product.apply(x, self.weight, self.rows, self.rough)
 
     def freeze(self, on):

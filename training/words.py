@@ -23,13 +23,25 @@ CUT = (
 )
 
 
-def train(captions, path):
-    """`captions` cleaned; instructions and roles are repeated so that their words become whole tokens."""
-    tokenizer = Tokenizer(models.BPE(ignore_merges=True))
+def _dressed(model):
+    tokenizer = Tokenizer(model)
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Split(Regex(CUT), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
     )
     tokenizer.decoder = decoders.ByteLevel()
+    return tokenizer
+
+
+def of(tokens, merges):
+    """From a model file's list of tokens and its merges, as pairs."""
+    tokenizer = _dressed(models.BPE({t: i for i, t in enumerate(tokens)}, merges, ignore_merges=True))
+    tokenizer.add_special_tokens(SPECIALS)
+    return tokenizer
+
+
+def train(captions, path):
+    """`captions` cleaned; instructions and roles are repeated so that their words become whole tokens."""
+    tokenizer = _dressed(models.BPE(ignore_merges=True))
     trainer = trainers.BpeTrainer(
         vocab_size=VOCABULARY, special_tokens=SPECIALS, show_progress=False,
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),

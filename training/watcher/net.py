@@ -20,7 +20,7 @@ import movement         # noqa: E402
 import quant            # noqa: E402
 
 WIDTH, DEPTH, HEADS, MLP, PATCH, TABLE = 128, 6, 2, 512, 16, 16
-HIDDEN, MOTION_HIDDEN = 512, 96
+HIDDEN = 512
 SHAPE = lm.SHAPES["small"]
 EPS = 1e-6
 
@@ -80,22 +80,11 @@ class Projector(nn.Module):
         return self.down(F.gelu(self.up(self.norm(x))))
 
 
-class Motion(nn.Module):
-    """[..., movement.FEATURES] -> [..., width], what is added to a visual token; nothing where nothing was measured."""
-
-    def __init__(self):
-        super().__init__()
-        self.up, self.down = nn.Linear(movement.FEATURES, MOTION_HIDDEN), nn.Linear(MOTION_HIDDEN, SHAPE.width)
-
-    def forward(self, x):
-        return self.down(F.gelu(self.up(x))) * x[..., -1:]
-
-
 class Watcher(nn.Module):
     def __init__(self, vocabulary, plain=False):
         super().__init__()
         self.shape = SHAPE
-        self.tower, self.projector, self.motion = Tower(), Projector(), Motion()
+        self.tower, self.projector, self.motion = Tower(), Projector(), movement.Motion(SHAPE.width)
         self.embedding = nn.Parameter(torch.randn(vocabulary, SHAPE.width) * 0.05)
         self.layers = nn.ModuleList(lm.Layer(SHAPE, i, plain) for i in range(SHAPE.layers))
         self.norm = nn.Parameter(torch.ones(SHAPE.width))

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What the engine measures between the two frames of a picture (vision/motion.h), by the engine's own code.
+"""What the engine measures between the two frames of a picture (vision/motion.h), by the engine's own code, and the two layers
+that add it to visual tokens (vision/motion-tokens.c).
 
 vision/motion.c is compiled here, by `cc` with GLib's headers, into a library beside the checkpoints.
 """
@@ -11,9 +12,11 @@ import re
 import subprocess
 
 import numpy as np
+import torch.nn.functional as F
+from torch import nn
 
-CELL = 32
-SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "vision")
+CELL, HIDDEN = 32, 96
+SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "vision")
 
 
 def _features():
@@ -55,3 +58,14 @@ def measured(work, firsts, seconds):
         library.tern_motion_measure(a, b, width, height, CELL, scratch.ctypes.data_as(ctypes.c_void_p),
                                     out[i].ctypes.data_as(ctypes.c_void_p))
     return out
+
+
+class Motion(nn.Module):
+    """[..., FEATURES] -> [..., width], what is added to a visual token; nothing where nothing was measured."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.up, self.down = nn.Linear(FEATURES, HIDDEN), nn.Linear(HIDDEN, width)
+
+    def forward(self, x):
+        return self.down(F.gelu(self.up(x))) * x[..., -1:]
