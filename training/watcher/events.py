@@ -14,7 +14,7 @@ EVENTS = ["nothing", "enters", "leaves", "passes", "moves", "stops", "starts", "
           "blur", "covered", "frozen"]
 CAMERA = ["still", "pan left", "pan right", "tilt up", "tilt down", "zoom in", "zoom out", "cut"]
 # How often each is drawn: those that are hard to tell from each other more often.
-SHARES = [0.13, 0.11, 0.11, 0.05, 0.1, 0.05, 0.05, 0.2, 0.03, 0.04, 0.025, 0.035, 0.025, 0.025, 0.02]
+SHARES = [0.11, 0.1, 0.1, 0.07, 0.09, 0.06, 0.06, 0.16, 0.04, 0.05, 0.04, 0.04, 0.04, 0.04, 0.03]
 
 
 class Scene:
