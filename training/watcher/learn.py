@@ -11,6 +11,8 @@ same command continues it.
 """
 
 import argparse
+import concurrent.futures
+import multiprocessing
 import os
 import sys
 import time
@@ -106,25 +108,66 @@ def stills(corpus, rng, tokenizer):
     return np.stack(pictures), None, 1, (36,), branches
 
 
+class Steps:
+    """What each step is about, drawn from its number."""
+
+    def __init__(self, options):
+        import materials
+        import shapes
+
+        self.phase, self.work = PHASES[options.phase], options.work
+        self.tokenizer = tokenizer_of(self.work)
+        self.stuff = materials.Materials(self.work, "train")
+        self.corpus = shapes.Corpus(options.nlvr, "dev") if options.nlvr else None
+        if self.corpus:
+            other = shapes.Corpus(options.nlvr, "test")
+            self.corpus.items += [i for i in other.items if hash_of(i["sentence"]) % 5]    # the rest is looked at in evaluation
+            self.corpus.images = {}
+
+    def draw(self, step):
+        """(about shapes, teaches the tower, (pictures, what moves, pictures of a clip, kept, branches), seconds it took)"""
+        import numpy as np
+
+        began, rng = time.time(), np.random.default_rng((11, step))
+        still = rng.random() < self.phase.stills
+        teach = still or rng.random() < self.phase.taught
+        drawn = (stills(self.corpus, rng, self.tokenizer) if still
+                 else clips(self.phase, self.work, self.stuff, rng, self.tokenizer))
+        return still, teach, drawn, time.time() - began
+
+
+def ahead(options, first):
+    """Steps from `first` on, drawn by another process while this one learns."""
+    with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), begin_drawing, (options,)) as pool:
+        waiting = [pool.submit(draw_one, step) for step in range(first, min(first + 2, options.steps))]
+        for step in range(first, options.steps):
+            yield step, waiting.pop(0).result()
+            if step + 2 < options.steps:
+                waiting.append(pool.submit(draw_one, step + 2))
+
+
+def begin_drawing(options):
+    global STEPS
+    import torch
+
+    torch.set_num_threads(1)
+    STEPS = Steps(options)
+
+
+def draw_one(step):
+    return STEPS.draw(step)
+
+
 def train(options):
-    import numpy as np
     import torch
     import torch.nn.functional as F
     import course
-    import materials
     import model as lm
     import net
     import rows
-    import shapes
 
     work, phase = options.work, PHASES[options.phase]
     tokenizer = tokenizer_of(work)
-    stuff = materials.Materials(work, "train")
-    corpus = shapes.Corpus(options.nlvr, "dev") if options.nlvr else None
-    if corpus:
-        other = shapes.Corpus(options.nlvr, "test")
-        corpus.items += [i for i in other.items if hash_of(i["sentence"]) % 5]       # the rest is looked at in evaluation
-        corpus.images = {}
     log = common.Log(os.path.join(work, "watcher.jsonl"))
     torch.manual_seed(3)
     watcher = net.Watcher(VOCABULARY)
@@ -137,14 +180,8 @@ def train(options):
     if not options.eager:
         course.compile_layers((*watcher.layers, *watcher.tower.blocks))
     means = {}
-    for step in range(way.first, options.steps):
-        rng = np.random.default_rng((11, step))
+    for step, (still, teach, (pictures, moves, count, kept, branches), drawn) in ahead(options, way.first):
         began = time.time()
-        still = rng.random() < phase.stills
-        teach = still or rng.random() < phase.taught
-        pictures, moves, count, kept, branches = (stills(corpus, rng, tokenizer) if still
-                                                  else clips(phase, work, stuff, rng, tokenizer))
-        drawn = time.time() - began
         batch = rows.Rows(rows.layout(tokenizer, None, kept), branches)
         moves = None if moves is None else torch.from_numpy(moves)
         visual = watcher.see(torch.from_numpy(pictures), moves, count, kept, teach)
