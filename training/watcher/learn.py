@@ -22,8 +22,9 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import common       # noqa: E402
 
 VOCABULARY = 640
-PICTURES, SENTENCES = 32, 6     # of a step about shapes
+PICTURES, SENTENCES = 32, 8     # of a step about shapes
 RATE, DROP, SMOOTHING = 1.2e-3, 0.05, 0.05
+NAMES = 4.0                     # what naming the things in every cell weighs
 
 
 @dataclass(frozen=True)
@@ -96,16 +97,16 @@ def stills(corpus, rng, tokenizer):
     import numpy as np
     import shapes
 
-    pictures, branches = [], []
+    pictures, branches, shown = [], [], []
     for _ in range(PICTURES):
-        if corpus and rng.random() < 0.35:
-            image, sentence, answer = corpus.drawn(int(rng.integers(len(corpus.items))), rng)
-            pairs = [(sentence, answer)]
+        if corpus and rng.random() < 0.25:
+            image, pairs, boxes = corpus.drawn(int(rng.integers(len(corpus.items))), rng)
         else:
-            image, pairs = shapes.picture(rng, SENTENCES)
+            image, pairs, boxes = shapes.picture(rng, SENTENCES)
+        shown.append(shapes.shown(boxes))
         pictures.append(cv2.resize(image, (384, 96), interpolation=cv2.INTER_LINEAR if rng.random() < 0.5 else cv2.INTER_CUBIC))
         branches.append([said_to(tokenizer, q, a) for q, a in pairs])
-    return np.stack(pictures), None, 1, (36,), branches
+    return np.stack(pictures), np.stack(shown), 1, (36,), branches
 
 
 class Steps:
@@ -125,7 +126,8 @@ class Steps:
             self.corpus.images = {}
 
     def draw(self, step):
-        """(about shapes, teaches the tower, (pictures, what moves, pictures of a clip, kept, branches), seconds it took)"""
+        """(about shapes, teaches the tower, (pictures, what moves or what cells show, pictures of a clip, kept, branches), seconds it
+        took)"""
         import numpy as np
 
         began, rng = time.time(), np.random.default_rng((11, step))
@@ -165,30 +167,37 @@ def train(options):
     import model as lm
     import net
     import rows
+    import shapes
 
     work, phase = options.work, PHASES[options.phase]
     tokenizer = tokenizer_of(work)
     log = common.Log(os.path.join(work, "watcher.jsonl"))
     torch.manual_seed(3)
     watcher = net.Watcher(VOCABULARY)
+    names = torch.nn.Linear(watcher.shape.width, shapes.KINDS)      # what a visual token shows; thrown away afterwards
     if phase.before:
         watcher.load_state_dict({k: v.float() for k, v in common.load(os.path.join(work, f"watcher.{phase.before}.pt")).items()})
     generator = torch.Generator().manual_seed(3)
     drop = lm.Dropout(DROP, generator)
-    way = course.Course(os.path.join(work, f"watcher.{options.phase}.resume.pt"), {"model": watcher}, options.steps, RATE, 200, 0.02,
-                        course.decayed(list(watcher.parameters()), 0.03))
+    way = course.Course(os.path.join(work, f"watcher.{options.phase}.resume.pt"), 
+                        {"model": watcher, "names": names}, options.steps, RATE, 200, 0.02,
+                        course.decayed([*watcher.parameters(), *names.parameters()], 0.03))
     if not options.eager:
         course.compile_layers((*watcher.layers, *watcher.tower.blocks))
     means = {}
-    for step, (still, teach, (pictures, moves, count, kept, branches), drawn) in ahead(options, way.first):
+    for step, (still, teach, (pictures, beside, count, kept, branches), drawn) in ahead(options, way.first):
         began = time.time()
         batch = rows.Rows(rows.layout(tokenizer, None, kept), branches)
-        moves = None if moves is None else torch.from_numpy(moves)
-        visual = watcher.see(torch.from_numpy(pictures), moves, count, kept, teach)
+        beside = torch.from_numpy(beside)
+        visual = watcher.see(torch.from_numpy(pictures), None if still else beside, count, kept, teach)
         loss = F.cross_entropy(watcher(visual, batch, drop), batch.targets, label_smoothing=SMOOTHING)
+        parts = {"shapes" if still else "clips": float(loss.detach())}
+        if still:
+            named = F.binary_cross_entropy_with_logits(names(visual), beside.flatten(0, 1))
+            loss, parts["names"] = loss + NAMES * named, float(named.detach())
         way.step(step, loss)
-        name, value = "shapes" if still else "clips", float(loss.detach())
-        means[name] = value if name not in means else 0.97 * means[name] + 0.03 * value
+        for name, value in parts.items():
+            means[name] = value if name not in means else 0.97 * means[name] + 0.03 * value
         if step % 20 == 0:
             log(step=step, of=options.steps, **means, drawn=drawn, took=time.time() - began, rows=len(batch.ids))
         way.keep(step)

@@ -242,9 +242,31 @@ def sentence(boxes, rng, wanted=None):
 
 
 def picture(rng, questions=6):
-    """(image, [(sentence, "yes" or "no")])."""
+    """(image, [(sentence, "yes" or "no")], boxes)."""
     boxes = towers(rng) if rng.random() < 0.5 else scattered(rng)
-    return draw(boxes), [(t, "yes" if v else "no") for t, v in (sentence(boxes, rng, i % 2 == 0) for i in range(questions))]
+    pairs = [(t, "yes" if v else "no") for t, v in (sentence(boxes, rng, i % 2 == 0) for i in range(questions))]
+    return draw(boxes), pairs, boxes
+
+
+KINDS = len(COLORS) * len(TYPES)
+
+
+def shown(boxes, columns=12, rows=3):
+    """[rows * columns, KINDS] of 0 and 1: which kinds of thing (colour, shape) a cell of the picture has a good part of: a quarter of
+    the thing, or a tenth of the cell."""
+    out = np.zeros((rows, columns, KINDS), np.float32)
+    wide, high = 400 / columns, 100 / rows
+    for i, box in enumerate(boxes):
+        for o in box:
+            x, y, s = 150 * i + o["x_loc"], o["y_loc"], o["size"]
+            kind = list(COLORS).index(o["color"]) * len(TYPES) + TYPES.index(o["type"])
+            for row in range(int(y // high), min(int((y + s) // high), rows - 1) + 1):
+                for column in range(int(x // wide), min(int((x + s) // wide), columns - 1) + 1):
+                    w = min(x + s, (column + 1) * wide) - max(x, column * wide)
+                    h = min(y + s, (row + 1) * high) - max(y, row * high)
+                    if w > 0 and h > 0 and (w * h > s * s / 4 or w * h > wide * high / 10):
+                        out[row, column, kind] = 1
+    return out.reshape(-1, KINDS)
 
 
 # ---- the corpus -----------------------------------------------------------------------------------------------------
@@ -273,4 +295,4 @@ class Corpus:
         item = self.items[i]
         if rng.random() < 0.5 and not any(w in item["sentence"].lower() for w in ("left", "right")):
             boxes = [[dict(o, x_loc=100 - o["x_loc"] - o["size"]) for o in b] for b in boxes]
-        return draw(boxes), item["sentence"], "yes" if item["label"] == "true" else "no"
+        return draw(boxes), [(item["sentence"], "yes" if item["label"] == "true" else "no")], boxes
