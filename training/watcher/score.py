@@ -66,10 +66,10 @@ def sentences(watcher, tokenizer, folder):
     import cv2
     import numpy as np
     import shapes
-    import learn
+    from sentences import is_kept
 
     corpus = shapes.Corpus(folder, "test")
-    mine = [i for i, item in enumerate(corpus.items) if learn.hash_of(item["sentence"]) % 5 == 0]
+    mine = [i for i, item in enumerate(corpus.items) if is_kept(item["sentence"])]
     good = 0
     for i in mine:
         image, sentence, answer = corpus.real(i)
