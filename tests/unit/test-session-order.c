@@ -308,7 +308,7 @@ check_live (TernModel *model, const TernSessionParams *params, const Stream *str
   for (guint i = 0; i + 1 < found.results->len; i++) {
     const char *line = found.results->pdata[i];
 
-    if (!g_ptr_array_find_with_equal_func (expected.results, line, g_str_equal, NULL))
+    if (!g_strv_contains ((const char *const *) expected.results->pdata, line))
       g_error ("%u, %u to %u, %u: expected an answer of\n%s\nfound\n%s", order->before, order->from, order->to, order->after,
           expected.text, line);
   }
