@@ -95,6 +95,7 @@ typedef struct {
   guint n;
   guint picture_frames;         /* a picture stands for so many */
   guint back;                   /* frame at which time begins anew; 0: none */
+  guint asked;                  /* every so many frames something is asked beside the windows; 0: nothing */
 } Stream;
 
 static guint64
@@ -118,6 +119,19 @@ push_tokens (TernSession *session, const Stream *stream, guint i)
     return TRUE;
   g_assert_error (error, TERN_ERROR, TERN_ERROR_BUSY);
   return FALSE;
+}
+
+/* About all that was seen, the newest frames, or a time. What windows are told must not depend on it. */
+static void
+ask (TernSession *session, const Stream *stream, guint i)
+{
+  TernRequest requests[] = { { .frames = 0 }, { .frames = 3 }, { .from = time_of (stream, i) / 2, .to = time_of (stream, i) + MS (500) } };
+  TernRequest *request = &requests[i % G_N_ELEMENTS (requests)];
+  g_autoptr (GError) error = NULL;
+
+  request->question.prompt = "Who is there?";
+  tern_session_ask (session, request, NULL, &error);
+  g_assert_no_error (error);
 }
 
 /* ---- Orders ------------------------------------------------------------------------------------------------------ */
@@ -205,13 +219,18 @@ run (TernModel *model, const TernSessionParams *params, const Stream *stream, gu
       continue;
     while (!push_tokens (session, stream, i))
       do_round (&stepper, session, &course);
+    if (stream->asked > 0 && i % stream->asked == 1)
+      ask (session, stream, i);
     go_on (&stepper, session, rounds_of (order, i), &course);
   }
   tern_session_finish (session);
   go_on (&stepper, session, REST, &course);
   end_stepper (&stepper);
   while ((result = next_result (session))) {
-    g_ptr_array_add (course.results, spell (result));
+    if (result->ask_id == 0)
+      g_ptr_array_add (course.results, spell (result));
+    else
+      g_assert_cmpstr (result->kind, ==, "caption");
     tern_result_unref (result);
   }
   g_ptr_array_add (course.results, NULL);
@@ -275,7 +294,8 @@ static void
 test_file (void)
 {
   static const Stream still = { "pictures that stand", 24, 3, 0 }, moving = { "a new picture each time", 24, 1, 0 },
-    pairs = { "two frames a picture", 32, 2, 0 }, back = { "time begins anew", 22, 3, 9 };
+    pairs = { "two frames a picture", 32, 2, 0 }, back = { "time begins anew", 22, 3, 9 },
+    asked = { "requests beside it", 32, 2, 0, 4 };
   static const TernQuestion questions[] = { { .prompt = "What is there?" }, { .prompt = "How many?" } };
   g_autoptr (TernModel) model = open_model (0);
   TernSessionParams params = stream_params (0);
@@ -284,6 +304,7 @@ test_file (void)
   check_orders (model, &params, &back, 0);
   params.memory_tokens = 200;
   check_orders (model, &params, &pairs, 1);
+  check_orders (model, &params, &asked, 1);
   check_orders (model, &params, &moving, 2);
   params.questions = questions;
   params.n_questions = 2;
