@@ -11,7 +11,9 @@
                         engine of tests/elements, looking twice a second, --gate, --threshold; max-silence=0. Needs python3-gi
   cpu CLIP.mp4 --model F --mmproj F
                         CPU seconds of `tern caption` with the gate off and as --gate says, one thread each. Off is taken from
-                        --sample seconds of the clip and scaled to its length, loading apart
+                        --sample seconds of the clip and scaled to its length, loading apart. --common are options of both, --more
+                        of that with the gate; of the latter seconds by the clock, too, of the tower, of reading and of saying, and
+                        what was read and said
   same CLIP.mp4...      frames and windows of `tern caption` that the gate changed, off against auto, and the CPU seconds of both
                         in turn, --repeat times, the least counting
 
@@ -188,16 +190,26 @@ def cut(clip, seconds, folder):
 
 
 def measure_cpu(o):
-    clip = o.files[0]
-    on, lines = caption(o, clip, "--gate", o.gate)
+    clip, common = o.files[0], o.common.split()
+    on, lines = caption(o, clip, "--gate", o.gate, "--metrics", *common, *o.more.split())
     seconds = lines[-1]["end"]
     with tempfile.TemporaryDirectory() as folder:
-        short, _ = caption(o, cut(clip, 4, folder), "--gate", "off")
-        long, _ = caption(o, cut(clip, 4 + o.sample, folder), "--gate", "off")
+        short, _ = caption(o, cut(clip, 4, folder), "--gate", "off", *common)
+        long, _ = caption(o, cut(clip, 4 + o.sample, folder), "--gate", "off", *common)
     off = short + (long - short) * (seconds - 4) / o.sample
     print(json.dumps({"clip": clip, "seconds": seconds, "windows": len(lines),
                       "unchanged": sum(l["finish_reason"] == "unchanged" for l in lines), "gate": o.gate,
-                      "cpu": round(on, 1), "cpu_off": round(off, 1), "off_sample": o.sample, "ratio": round(off / on, 2)}))
+                      "cpu": round(on, 1), "cpu_off": round(off, 1), "off_sample": o.sample, "ratio": round(off / on, 2),
+                      **stages(lines)}))
+
+
+def stages(lines):
+    """Of all windows. With memory=stream frames are read apart, and not in these."""
+    told = [line for line in lines if line["finish_reason"] not in ("unchanged", "budget")]
+    return {name: round(sum(line["metrics"][f"{key}_duration{mean}"] for line in rows) / 1000, 1)
+            for name, key, mean, rows in (("encoding", "prepare_embeddings", "_mean", lines), ("reading", "prefill", "", told),
+                                          ("saying", "decode", "", told))} | {
+        name: sum(line[key] for line in told) for name, key in (("prompt_tokens", "prompt_tokens"), ("said", "generated_tokens"))}
 
 
 def compare(o):
@@ -229,6 +241,8 @@ def main():
         a.add_argument(f"--{name}", type=float, default=default)
     for name in ("picture", "model", "mmproj"):
         a.add_argument(f"--{name}")
+    for name in ("common", "more"):
+        a.add_argument(f"--{name}", default="")
     o = a.parse_args()
     commands[o.what](o)
 

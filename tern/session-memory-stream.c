@@ -342,6 +342,15 @@ find_from (const TernSession *self, guint64 number, Found *found)
   return FALSE;
 }
 
+/* The frame that is read next, from @number on; FALSE: there is none yet, or none before a window that waits is answered. What
+ * a window sees would else depend on how many frames behind it were looked at by then: on time. */
+static gboolean
+find_next (const TernSession *self, guint64 number, Found *found)
+{
+  return find_from (self, number, found)
+      && (!self->stream_waits || found->number < self->standing.hand.work.window.end);
+}
+
 /* Nothing is left of it, or it shows what was read already, by as many tokens. */
 static gboolean
 says_nothing (const TernSessionStream *stream, const Found *frame)
@@ -434,7 +443,7 @@ gather (TernSession *self, Block *block)
   Found found;
 
   *block = (Block) { .rows = tern_stream_rows (stream->memory) == 0 ? stream->first->len : 0 };
-  while (block->n < TERN_GROUP_FRAMES && find_from (self, stream->next, &found)) {
+  while (block->n < TERN_GROUP_FRAMES && find_next (self, stream->next, &found)) {
     guint64 pts = found.group->pts[found.f];
     guint rows = found.group->n_keep[found.f] + stream->between->len;
 
@@ -588,7 +597,7 @@ tern_session_stream_left (const TernSession *self)
   guint left = tern_reader_left (&stream->reader);
   Found found;
 
-  for (guint64 next = stream->next; !stream->hold && find_from (self, next, &found); next = found.number + 1)
+  for (guint64 next = stream->next; !stream->hold && find_next (self, next, &found); next = found.number + 1)
     left += found.group->n_keep[found.f] + stream->between->len;
   return left;
 }

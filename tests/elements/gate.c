@@ -431,8 +431,8 @@ GST_START_TEST (test_budget)
 }
 GST_END_TEST
 
-/* Windows that are not worth an answer are told the last one; 0: by an account that the generator has for itself, 1: by the
- * bin's, which all inside share. */
+/* Windows that are not worth an answer are told the last one; 0: by an account that the generator has for itself, 1: by that of
+ * the encoder in front of it alone, which puts off the frames whose news they would tell. */
 GST_START_TEST (test_budget_windows)
 {
   g_autofree char *launch = g_strdup_printf (__i__ == 0

@@ -3,6 +3,7 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 
 #include <glib/gstdio.h>
 
@@ -418,6 +419,62 @@ test_scratch (void)
   tern_pool_free (pool);
 }
 
+/* ---- What it costs ----------------------------------------------------------------------------------------------- */
+
+static guint64
+read_clock (clockid_t clock)
+{
+  struct timespec now;
+
+  g_assert_cmpint (clock_gettime (clock, &now), ==, 0);
+  return (guint64) now.tv_sec * 1000000000 + (guint64) now.tv_nsec;
+}
+
+enum { SPENDERS = 3 };
+
+typedef struct {
+  Meeting meeting;
+  guint64 spent[SPENDERS];      /* ns of each piece's thread, by its own clock */
+} Spending;
+
+/* Each piece in a thread of its own, some milliseconds of its time. */
+static void
+spend (void *data, guint begin, guint end, guint worker)
+{
+  Spending *s = data;
+  guint64 since = read_clock (CLOCK_THREAD_CPUTIME_ID), *spent = &s->spent[begin];
+
+  meet (&s->meeting, begin, end, worker);
+  do
+    *spent = read_clock (CLOCK_THREAD_CPUTIME_ID) - since;
+  while (*spent < (begin + 1) * G_GUINT64_CONSTANT (2000000));
+}
+
+/* The time of all threads: what each has spent by its own clock at least, and no more than the program has. */
+static void
+test_cpu_time (void)
+{
+  TernPool *pool = tern_pool_new (SPENDERS, NULL);
+  Spending s = { 0 };
+
+  g_mutex_init (&s.meeting.lock);
+  g_cond_init (&s.meeting.arrived);
+  for (guint run = 0; run < 5; run++) {
+    guint64 program = read_clock (CLOCK_PROCESS_CPUTIME_ID), all = tern_pool_cpu_time (pool);
+
+    s.meeting.n = 0;
+    s.meeting.wanted = SPENDERS;
+    tern_pool_run (pool, spend, &s, SPENDERS, 1);
+    all = tern_pool_cpu_time (pool) - all;
+    program = read_clock (CLOCK_PROCESS_CPUTIME_ID) - program;
+    g_assert_cmpuint (all, >=, s.spent[0] + s.spent[1] + s.spent[2]);
+    g_assert_cmpuint (all, <=, program);
+  }
+  g_mutex_clear (&s.meeting.lock);
+  g_cond_clear (&s.meeting.arrived);
+  tern_pool_free (pool);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -438,6 +495,7 @@ main (int argc, char **argv)
   g_test_add_func ("/pool/threads", test_threads);
   g_test_add_func ("/pool/quota", test_quota);
   g_test_add_func ("/pool/scratch", test_scratch);
+  g_test_add_func ("/pool/cpu-time", test_cpu_time);
   g_test_add_func ("/pool/step-back", test_step_back);
   g_test_add_func ("/pool/step-back-twice", test_step_back_twice);
   return g_test_run ();

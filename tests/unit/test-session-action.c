@@ -471,6 +471,24 @@ test_mismatch (void)
   g_assert_error (error, TERN_ERROR, TERN_ERROR_INVALID);
 }
 
+/* A machine's decisions are not put off. */
+static void
+test_budget (void)
+{
+  g_autoptr (TernActionModel) action = open_kind ("mlp");
+  const TernBudgetParams limit = { .cores = .5 };
+  g_autoptr (GError) error = NULL;
+  g_autoptr (TernBudget) budget = tern_budget_new (&limit, &error);
+  g_autoptr (TernSession) session = NULL;
+  TernSessionParams params = action_params (action);
+
+  g_assert_no_error (error);
+  params.budget = budget;
+  refuse_session (&params, TERN_ERROR_INVALID, "budget: expected no action model");
+  params.action = NULL;
+  session = new_session (model, &params);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -488,6 +506,7 @@ main (int argc, char **argv)
   g_test_add_func ("/session-action/several", test_several);
   g_test_add_func ("/session-action/cancelled", test_cancelled);
   g_test_add_func ("/session-action/mismatch", test_mismatch);
+  g_test_add_func ("/session-action/budget", test_budget);
   status = g_test_run ();
   tern_model_unref (model);
   return status;

@@ -385,6 +385,46 @@ test_times (void)
   }
 }
 
+/* What is asked about the last minute is what the window of it was asked: the same rows are seen, old ones being forgotten or
+ * not. And an hour later nobody knows. */
+static void
+test_last_minute (void)
+{
+  g_autoptr (TernModel) model = open_model (0);
+  TernSessionParams params = stream_params (420);
+  g_autoptr (TernSession) session = NULL;
+  g_autoptr (TernResult) late = NULL;
+  TernSessionStats stats;
+
+  params.window = 60 * TERN_SECOND;
+  params.rate_n = 2;
+  params.rate_d = 15;           /* 8 frames */
+  params.prompt = "What is there?";
+  session = new_session (model, &params);
+  for (guint n = 0; n < 12; n++) {
+    g_autoptr (TernResult) window = NULL, asked = NULL;
+    g_autofree char *expected = NULL, *found = NULL;
+
+    for (guint i = 8 * n; i < 8 * (n + 1); i++)
+      push (session, 3 * i, n % 3, MS (7500 * i), MS (7500));
+    tern_session_see (session, MS (60000 * (n + 1)), 0);
+    window = next_result (session);
+    asked = ask (session, 0, MS (60000 * n), MS (60000 * (n + 1)));
+    expected = spell (window);
+    found = spell (asked);
+    g_assert_cmpuint (window->frames, ==, 8);
+    g_assert_cmpfloat (window->start, ==, 60 * n);
+    g_assert_cmpstr (found, ==, expected);
+    g_assert_cmpuint (asked->visual_kept, <=, window->visual_kept);      /* some of them may be forgotten by its end */
+    g_assert_cmpfloat (asked->start, ==, window->start);
+    g_assert_cmpfloat (asked->end, ==, window->end);
+  }
+  tern_session_stats (session, &stats);
+  g_assert_cmpuint (stats.memory_turns, >, 2);
+  late = ask (session, 0, MS (60000), MS (60001));
+  g_assert_cmpstr (late->finish_reason, ==, "forgotten");
+}
+
 /* ---- Ends --------------------------------------------------------------------------------------------------------- */
 
 /* A cancel ends answers; a flush, and time that begins anew, what is remembered. */
@@ -583,6 +623,7 @@ main (int argc, char **argv)
   g_test_add_func ("/memory/endless", test_endless);
   g_test_add_func ("/memory/late", test_late);
   g_test_add_func ("/memory/times", test_times);
+  g_test_add_func ("/memory/last-minute", test_last_minute);
   g_test_add_func ("/memory/stops", test_stops);
   g_test_add_func ("/memory/cancels", test_cancels);
   g_test_add_func ("/memory/still-scene", test_still_scene);
