@@ -40,15 +40,19 @@ def memory(given, options):
             (folder / f"{i:07}.ppm").write_bytes(b"P6\n16 16\n255\n" + bytes([value, i % 256, i // 256 % 256]) * 256)
         out = pathlib.Path(name) / "lines"
         process = subprocess.Popen([given.tern, "caption", "--resume", "--output", str(out), "--max-tokens", "1", *options, str(folder)])
-        first, last, lines = None, 0, 0
+        marks = [mark for mark in (1000, 10000, 20000, 50000, 100000) if mark < given.files]
+        seen, last, lines = [], 0, 0
         with opened(out) as reader:
             while process.poll() is None:
                 lines += reader.read().count("\n")
                 last = resident(process.pid) or last
-                if first is None and lines >= 1000:
-                    first = last
+                while len(seen) < len(marks) and lines >= marks[len(seen)]:
+                    print(f"{marks[len(seen)]} files: {last} KiB resident", flush=True)
+                    seen.append(last)
                 time.sleep(0.2)
-        print(f"{given.files} files: {first} KiB resident after 1,000, {last} KiB at the end: {100 * (last - first) / first:+.2f} %")
+        if process.returncode != 0 or not seen:
+            raise SystemExit(f"memory: expected exit status 0 and more than 1000 files, found {process.returncode} and {lines}")
+        print(f"{given.files} files: {last} KiB resident at the end: {100 * (last - seen[0]) / seen[0]:+.2f} % since the 1,000th")
 
 
 def opened(path):
