@@ -21,6 +21,7 @@ struct _TernLanes {
   Lane whole;
   Lane *lanes;                  /* [n]; NULL until they are needed for the first time */
   guint n;                      /* threads; 0: never */
+  TernLanesClock clock;
 
   /* a call of run_side() */
   TernLookTask *tasks;
@@ -41,6 +42,7 @@ tern_lanes_new (TernVision *vision, TernActivations activations, TernPool *pool,
   self->vision = tern_vision_ref (vision);
   self->activations = activations;
   self->pool = pool;
+  self->clock = g_get_monotonic_time;
   self->whole.state = whole;
   self->small_tokens = tern_vision_small_tokens (vision);
   self->n = threads > 1 && self->small_tokens > 0 ? threads : 0;
@@ -135,7 +137,7 @@ begin (Lane *lane, TernLookTask *task)
 
 /* Steps of the task's picture until the clock says @end; one in any case. */
 static void
-advance (Lane *lane, TernLookTask *task, gint64 since, gint64 end)
+advance (const TernLanes *self, Lane *lane, TernLookTask *task, gint64 since, gint64 end)
 {
   gint64 now = since;
 
@@ -144,7 +146,7 @@ advance (Lane *lane, TernLookTask *task, gint64 since, gint64 end)
   if (lane->number == task->look.number || begin (lane, task)) {
     do {
       task->step = tern_vision_step (lane->state, task->look.cancel, &task->error);
-      now = g_get_monotonic_time ();
+      now = self->clock ();
     } while (task->step == TERN_VISION_MORE && now < end);
   }
   if (task->step != TERN_VISION_MORE)
@@ -155,9 +157,9 @@ advance (Lane *lane, TernLookTask *task, gint64 since, gint64 end)
 void
 tern_lanes_run_whole (TernLanes *self, TernLookTask *task)
 {
-  gint64 now = g_get_monotonic_time ();
+  gint64 now = self->clock ();
 
-  advance (&self->whole, task, now, now);
+  advance (self, &self->whole, task, now, now);
 }
 
 /* The next task that is on no lane; NULL: there are no more. */
@@ -175,14 +177,14 @@ next_task (TernLanes *self)
 static void
 run_lane (TernLanes *self, Lane *lane)
 {
-  gint64 begin = g_get_monotonic_time (), now = begin;
+  gint64 begin = self->clock (), now = begin;
   TernLookTask *task = lane->task ? lane->task : next_task (self);
 
   while (task) {
-    advance (lane, task, now, begin + TERN_SLICE_US);
+    advance (self, lane, task, now, begin + TERN_SLICE_US);
     if (task->step == TERN_VISION_MORE)
       return;
-    now = g_get_monotonic_time ();
+    now = self->clock ();
     task = now - begin < TERN_SLICE_US ? next_task (self) : NULL;
   }
 }
@@ -227,6 +229,12 @@ tern_lanes_run_side (TernLanes *self, TernLookTask *tasks, guint n)
   assign (self);
   tern_pool_run (self->pool, run_lanes, self, self->n, 1);
   return TRUE;
+}
+
+void
+tern_lanes_set_clock (TernLanes *self, TernLanesClock clock)
+{
+  self->clock = clock;
 }
 
 TernVisionState *

@@ -64,3 +64,7 @@ gboolean tern_lanes_run_side (TernLanes *lanes, TernLookTask *tasks, guint n);
 
 /* The state that all threads share, for the caller's use; a picture that is under way there is given up. */
 TernVisionState *tern_lanes_take_whole (TernLanes *lanes);
+
+/* For tests: what tells the time, us, to all threads at once. */
+typedef gint64 (*TernLanesClock) (void);
+void tern_lanes_set_clock (TernLanes *lanes, TernLanesClock clock);
