@@ -45,7 +45,8 @@ class Process:
             answer = self.process.stdout.readline()
         if not answer:
             raise Missing(f"{' '.join(self.process.args[:3])} ended with {self.process.wait()}")
-        return float(answer.split("\t")[0])
+        took, _, self.said = answer.rstrip("\n").partition("\t")
+        return float(took)
 
     def close(self):
         with contextlib.suppress(BrokenPipeError):
