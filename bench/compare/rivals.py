@@ -141,7 +141,8 @@ class LlamaCpp:
         """mtmd without sound: what its graphs are not asked for, becomes null as well."""
         mtmd = self.source / "tools/mtmd"
         self.build_vision("photographs", "mtmd", [mtmd / f"{name}.cpp" for name in (
-            "clip", "models/siglip", "mtmd", "mtmd-image", "mtmd-audio", "mtmd-helper")])
+            "clip", "models/siglip", "mtmd", "mtmd-image", "mtmd-audio", "mtmd-helper")] + [
+                self.source / "vendor/hash/hash.cpp", self.source / "vendor/hash/sha256/sha256.c"])
 
     def build_vision(self, name, what, sources):
         program, objects = self.folder / name, []
@@ -150,9 +151,11 @@ class LlamaCpp:
         say(f"llama.cpp: building {what}")
         for source in (*sources, HERE / f"{name}.cpp"):
             objects.append(self.folder / f"{name}-{source.stem}.o")
-            subprocess.run(["c++", "-std=c++17", "-O2", "-w", "-fno-pie", "-mcmodel=large", f"-I{self.source}/include",
-                            f"-I{self.source}/ggml/include", f"-I{self.source}/tools/mtmd", f"-I{self.source}/vendor", "-c", source,
-                            "-o", objects[-1]], check=True)
+            if source.parent != HERE and objects[-1].exists():
+                continue
+            compiler = ["cc"] if source.suffix == ".c" else ["c++", "-std=c++17"]
+            headers = [f"-I{self.source}/{folder}" for folder in ("include", "ggml/include", "tools/mtmd", "vendor", "vendor/hash")]
+            subprocess.run([*compiler, "-O2", "-w", "-fno-pie", "-mcmodel=large", *headers, "-c", source, "-o", objects[-1]], check=True)
         known, wanted = symbols("--defined-only", objects), symbols("--undefined-only", objects)
         absent = [f"-Wl,--defsym={name}=0" for name in sorted(wanted - known) if "clip" in name or "mtmd" in name]
         self.link("c++", "-no-pie", *objects, *absent, "-o", program)
