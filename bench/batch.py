@@ -8,6 +8,12 @@ usage: bench/batch.py memory [--files N] [--tern PROGRAM] [-- OPTION...]      ti
        bench/batch.py rate FOLDER [--threads N] [--rounds N] [--tern PROGRAM] [-- OPTION...]
            FOLDER: photographs. In turns: one after the other (--jobs 1), as many at once as it takes, and from memory: one tar
            that lies in a tmpfs.
+       bench/batch.py mtmd FOLDER [--files N] [--threads N] [--rounds N] [--tern PROGRAM] --model FILE --mmproj FILE --image-tokens N
+           the first N photographs (100) by Tern and by llama.cpp's mtmd (bench/compare/run.py setup), in turns, and how often both
+           say the same
+       bench/batch.py clips FOLDER [--threads N] [--rounds N] [--tern PROGRAM] [-- OPTION...]
+           FOLDER: videos. In turns: as many at once as it takes, one after the other, decoded and no more (ffmpeg), and the engine alone,
+           fed with what was decoded before, two frames a second as Y4M in a tmpfs
 """
 import argparse
 import json
@@ -35,20 +41,25 @@ def memory(given, options):
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name) / "tiny"
         folder.mkdir()
-        for i in range(given.files):
+        n = given.files or 200000
+        for i in range(n):
             value = random.Random(i).randrange(256)
             (folder / f"{i:07}.ppm").write_bytes(b"P6\n16 16\n255\n" + bytes([value, i % 256, i // 256 % 256]) * 256)
         out = pathlib.Path(name) / "lines"
         process = subprocess.Popen([given.tern, "caption", "--resume", "--output", str(out), "--max-tokens", "1", *options, str(folder)])
-        first, last, lines = None, 0, 0
+        marks = [mark for mark in (1000, 10000, 20000, 50000, 100000) if mark < n]
+        seen, last, lines = [], 0, 0
         with opened(out) as reader:
             while process.poll() is None:
                 lines += reader.read().count("\n")
                 last = resident(process.pid) or last
-                if first is None and lines >= 1000:
-                    first = last
+                while len(seen) < len(marks) and lines >= marks[len(seen)]:
+                    print(f"{marks[len(seen)]} files: {last} KiB resident", flush=True)
+                    seen.append(last)
                 time.sleep(0.2)
-        print(f"{given.files} files: {first} KiB resident after 1,000, {last} KiB at the end: {100 * (last - first) / first:+.2f} %")
+        if process.returncode != 0 or not seen:
+            raise SystemExit(f"memory: expected exit status 0 and more than 1000 files, found {process.returncode} and {lines}")
+        print(f"{n} files: {last} KiB resident at the end: {100 * (last - seen[0]) / seen[0]:+.2f} % since the 1,000th")
 
 
 def opened(path):
@@ -83,6 +94,55 @@ def rate(given, options):
         statistics.median(v[0] for v in got["at once"]) / statistics.median(v[0] for v in got[other]) for other in ("from memory", "--jobs 1")))
 
 
+def mtmd(given):
+    sys.path.insert(0, str(ROOT / "bench/compare"))
+    import rivals               # for this alone: it wants what setup fetched
+
+    files = [os.path.join(given.folder, name) for name in sorted(os.listdir(given.folder))[:given.files or 100]]
+    asked = json.loads(subprocess.run([given.tern, "inspect", "--json", given.model], stdout=subprocess.PIPE, check=True).stdout)
+    prompt = "<|im_start|>user\n<__media__>" + asked["keys"].get("tern.default_prompt", "Describe what happens.") \
+        + "<|im_end|>\n<|im_start|>assistant\n"
+    got, said = {"tern": [], "mtmd": []}, {}
+    with rivals.LlamaCpp(rivals.default_cache()).start_photographs(given.model, given.mmproj, given.threads, prompt, 32,
+                                                                   given.image_tokens) as rival:
+        rival.ask(files[0])
+        for _ in range(given.rounds):
+            began = time.monotonic()
+            for file in files:
+                rival.ask(file)
+                said[file] = rival.said
+            got["mtmd"].append(len(files) / (time.monotonic() - began))
+            run = subprocess.run([given.tern, "caption", "--model", given.model, "--mmproj", given.mmproj, "--progress", "json",
+                                  "--threads", str(given.threads), *files], stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=True,
+                                 text=True)
+            got["tern"].append(json.loads(run.stderr.splitlines()[-1])["files_per_second"])
+    ours = {r["source"]: r["result"] for r in map(json.loads, run.stdout.splitlines())}
+    same = sum(ours[file].strip() == said[file].strip() for file in files)
+    for way, values in got.items():
+        print(f"{way}: {statistics.median(values):.1f} files a second")
+    print("tern / mtmd: %.2f; the same caption for %d of %d" % (statistics.median(got["tern"]) / statistics.median(got["mtmd"]), same, len(files)))
+
+
+def clips(given, options):
+    files = [os.path.join(given.folder, name) for name in sorted(os.listdir(given.folder))]
+    took = {"at once": [], "one after the other": [], "decoding": [], "engine": []}
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as name:
+        for i, file in enumerate(files):
+            subprocess.run(["ffmpeg", "-v", "error", "-i", file, "-vf", "fps=2,scale=224:224", "-pix_fmt", "yuv420p", f"{name}/{i:04}.y4m"], check=True)
+        for _ in range(given.rounds):
+            for way, args in (("at once", [given.folder]), ("one after the other", ["--jobs", "1", given.folder]), ("engine", [name])):
+                took[way].append(len(files) / run(given, options, *args)[0])
+            began = time.monotonic()
+            for file in files:
+                subprocess.run(["ffmpeg", "-v", "error", "-threads", str(given.threads), "-i", file, "-f", "null", "-"], check=True)
+            took["decoding"].append(time.monotonic() - began)
+    took = {way: statistics.median(values) for way, values in took.items()}
+    for way, seconds in took.items():
+        print(f"{len(files)} clips, {way}: {seconds:.2f} s")
+    print("(decoding + engine) / at once: %.3f, one after the other / at once: %.3f" % (
+        (took["decoding"] + took["engine"]) / took["at once"], took["one after the other"] / took["at once"]))
+
+
 def main():
     arguments = sys.argv[1:]
     options = []
@@ -90,16 +150,22 @@ def main():
         at = arguments.index("--")
         arguments, options = arguments[:at], arguments[at + 1:]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["memory", "rate"])
+    parser.add_argument("what", choices=["memory", "rate", "mtmd", "clips"])
     parser.add_argument("folder", nargs="?")
-    parser.add_argument("--files", type=int, default=200000)
+    parser.add_argument("--files", type=int)
+    for name in ("--model", "--mmproj"):
+        parser.add_argument(name)
+    parser.add_argument("--image-tokens", type=int, default=49)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--tern", default=str(ROOT / "build/tools/tern"))
     given = parser.parse_args(arguments)
-    if given.what == "rate" and not given.folder:
-        parser.error("rate: expected a folder of photographs, found none")
-    (memory if given.what == "memory" else rate)(given, options)
+    if given.what != "memory" and not given.folder:
+        parser.error(f"{given.what}: expected a folder, found none")
+    if given.what == "mtmd":
+        mtmd(given)
+    else:
+        {"memory": memory, "rate": rate, "clips": clips}[given.what](given, options)
 
 
 if __name__ == "__main__":

@@ -49,7 +49,8 @@ struct _TernCompletion {
 
   /* the scheduler's thread's */
   TernCompletionState state;
-  TernViewFrame *looking;       /* the picture that the encoder has; NULL: none of ours */
+  TernViewFrame *looking;       /* the picture that is with the encoder; NULL: none of ours ... */
+  guint64 number;               /* ... under this one (TernLook) */
   const float *logits;          /* of its rows in the pass; NULL: none are wanted */
   gboolean in_pass;
   gint64 encode;                /* us */

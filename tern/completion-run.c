@@ -52,39 +52,44 @@ next_frame (const TernCompletion *self, TernView **view)
 }
 
 static gboolean
-begin_frame (TernCompletion *self, TernViewFrame *frame, TernRound *round, GError **error)
-{
-  gsize width = tern_llm_info (self->text->llm)->width;
-
-  if (!frame->tokens && !(frame->tokens = tern_mem_alloc (frame->plan->n_tokens * width * sizeof (float),
-              "visual tokens of a picture", error)))
-    return FALSE;
-  return tern_vision_begin (round->vision, &frame->image, &frame->options, frame->plan, frame->tokens, error);
-}
-
-static gboolean
-completion_slice (TernClient *client, TernRound *round)
+completion_look (TernClient *client, TernLook *look, gboolean *metered)
 {
   TernCompletion *self = completion_of (client);
-  gint64 since = g_get_monotonic_time ();
+  gsize width = tern_llm_info (self->text->llm)->width;
   GError *error = NULL;
-  TernVisionStep step = TERN_VISION_FAILED;
   TernView *view;
   TernViewFrame *frame = next_frame (self, &view);
 
   if (!frame || tern_cancel_is_raised (&self->cancel))  /* somebody else needed it, too */
     return FALSE;
-  if ((self->looking == frame && round->resume) || begin_frame (self, frame, round, &error))
-    step = tern_vision_step (round->vision, &self->cancel, &error);
-  self->looking = step == TERN_VISION_MORE ? frame : NULL;
-  if (step == TERN_VISION_DONE)
-    tern_view_encoded (view, frame, &error);
-  self->encode += g_get_monotonic_time () - since;
-  if (error && step != TERN_VISION_CANCELLED)
+  if (!frame->tokens && !(frame->tokens = tern_mem_alloc (frame->plan->n_tokens * width * sizeof (float),
+              "visual tokens of a picture", &error))) {
     fail (self, error);
-  else
-    g_clear_error (&error);
-  return step == TERN_VISION_MORE;
+    return FALSE;
+  }
+  if (self->looking != frame)
+    self->number = tern_scheduler_number_picture (self->model->scheduler);
+  self->looking = frame;
+  *look = (TernLook) { .number = self->number, .image = &frame->image, .options = frame->options, .plan = frame->plan,
+    .tokens = frame->tokens, .cancel = &self->cancel };
+  return TRUE;
+}
+
+static void
+completion_looked (TernClient *client, const TernLooked *looked)
+{
+  TernCompletion *self = completion_of (client);
+  g_autoptr (GError) error = looked->error ? g_error_copy (looked->error) : NULL;
+  TernView *view = NULL;
+  TernViewFrame *frame = next_frame (self, &view);
+
+  if (looked->step == TERN_VISION_DONE)
+    tern_view_encoded (view, frame, &error);
+  if (looked->step != TERN_VISION_MORE)
+    self->looking = NULL;
+  self->encode += looked->us;
+  if (error && looked->step != TERN_VISION_CANCELLED)
+    fail (self, g_steal_pointer (&error));
 }
 
 /* ---- The prompt -------------------------------------------------------------------------------------------------- */
@@ -267,6 +272,7 @@ const TernClientClass tern_completion_client_class = {
   .add_decode = completion_add_decode,
   .add_prompt = completion_add_prompt,
   .read = completion_read,
-  .slice = completion_slice,
+  .look = completion_look,
+  .looked = completion_looked,
   .destroy = tern_completion_destroy,
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Encoding as a step of its own: one frame at a time, done by the scheduler in slices. */
+/* Encoding as a step of its own: one frame at a time, done by the scheduler in slices, beside those of other encoders where pictures are small. */
 #include "tern/budget-priv.h"
 #include "tern/model-priv.h"
 #include "tern/reuse-priv.h"
@@ -24,8 +24,7 @@ struct _TernEncoder {
   gboolean running, started, ok;
 
   /* the scheduler's thread's */
-  gboolean begun;               /* the picture is with the encoder */
-  TernVisionOptions options;
+  guint64 number;               /* of the picture; 0: it is not planned yet */
   TernVisionPlan plan;
 };
 
@@ -35,15 +34,15 @@ encoder_of (TernClient *client)
   return (TernEncoder *) ((guint8 *) client - G_STRUCT_OFFSET (TernEncoder, client));
 }
 
+/* What is done, but for its number. */
 static gboolean
-begin (TernEncoder *self, TernVisionState *vision)
+plan (TernEncoder *self, TernLook *look)
 {
-  self->options = (TernVisionOptions) { .tile = FALSE, .scaling = tern_fit_scaling (self->fit) };
-  if (!tern_vision_plan_image (self->vision, self->image, &self->options, &self->plan, self->error))
-    return FALSE;
-  if (self->second)
-    return tern_vision_begin_pair (vision, self->image, self->second, &self->options, &self->plan, self->tokens, self->error);
-  return tern_vision_begin_reusing (vision, self->reuse, self->image, &self->options, &self->plan, self->tokens, self->error);
+  TernVisionOptions options = { .tile = FALSE, .scaling = tern_fit_scaling (self->fit) };
+
+  *look = (TernLook) { .image = self->image, .second = self->second, .options = options, .plan = &self->plan,
+    .reuse = self->second ? NULL : self->reuse, .tokens = self->tokens, .cancel = &self->cancel };
+  return tern_vision_plan_image (self->vision, self->image, &options, &self->plan, self->error);
 }
 
 static void
@@ -59,7 +58,7 @@ end (TernEncoder *self, gboolean ok)
   }
   g_mutex_lock (&self->lock);
   self->ok = ok;
-  self->running = self->begun = FALSE;
+  self->running = FALSE;
   g_cond_broadcast (&self->done);
   g_mutex_unlock (&self->lock);
 }
@@ -69,11 +68,17 @@ encoder_demand (TernClient *client)
 {
   TernEncoder *self = encoder_of (client);
   TernDemand demand = { 0 };
+  gboolean cancelled;
 
   g_mutex_lock (&self->lock);
   demand.slice = self->running;
+  cancelled = self->running && self->started && tern_cancel_is_raised (&self->cancel);
   g_mutex_unlock (&self->lock);
-  return demand;
+  if (!cancelled)
+    return demand;
+  g_set_error_literal (self->error, TERN_ERROR, TERN_ERROR_CANCELLED, "the encoder was cancelled");
+  end (self, FALSE);
+  return (TernDemand) { 0 };
 }
 
 /* FALSE: who asked has gone. */
@@ -83,59 +88,62 @@ start (TernEncoder *self)
   gboolean running;
 
   g_mutex_lock (&self->lock);
+  if (self->running && !self->started)
+    self->number = 0;
   running = self->running;
   self->started |= running;
   g_mutex_unlock (&self->lock);
   return running;
 }
 
-static guint64
-meter (const TernEncoder *self)
-{
-  return self->budget ? tern_scheduler_cpu_time (self->model->scheduler) : 0;
-}
-
-static void
-charge (TernEncoder *self, guint64 since, gboolean over)
-{
-  if (self->budget)
-    tern_budget_charge (self->budget, TERN_COST_FRAME, over, tern_scheduler_cpu_time (self->model->scheduler) - since);
-}
-
 static gboolean
-encoder_slice (TernClient *client, TernRound *round)
+encoder_look (TernClient *client, TernLook *look, gboolean *metered)
 {
   TernEncoder *self = encoder_of (client);
-  guint64 since = meter (self);
-  TernVisionStep step;
 
   if (!start (self))
     return FALSE;
-  if (!(self->begun && round->resume) && !begin (self, round->vision)) {
+  if (!plan (self, look)) {
     end (self, FALSE);
     return FALSE;
   }
-  self->begun = TRUE;
-  step = tern_vision_step (round->vision, &self->cancel, self->error);
-  charge (self, since, step == TERN_VISION_DONE);
-  if (step == TERN_VISION_MORE)
-    return TRUE;
-  end (self, step == TERN_VISION_DONE);
-  return FALSE;
+  self->number = self->number ? self->number : tern_scheduler_number_picture (self->model->scheduler);
+  look->number = self->number;
+  *metered = self->budget != NULL;
+  return TRUE;
+}
+
+static void
+encoder_looked (TernClient *client, const TernLooked *looked)
+{
+  TernEncoder *self = encoder_of (client);
+
+  if (self->budget)
+    tern_budget_charge (self->budget, TERN_COST_FRAME, looked->step == TERN_VISION_DONE, looked->cpu);
+  if (looked->step == TERN_VISION_MORE)
+    return;
+  if (looked->error)
+    g_propagate_error (self->error, g_error_copy (looked->error));
+  end (self, looked->step == TERN_VISION_DONE);
 }
 
 /* From within a result's callback: at once. */
 static void
 run_here (TernEncoder *self)
 {
-  TernVisionState *vision = tern_scheduler_take_vision (self->model->scheduler);
+  TernScheduler *scheduler = self->model->scheduler;
+  TernVisionState *vision = tern_scheduler_take_vision (scheduler);
+  guint64 since = self->budget ? tern_scheduler_cpu_time (scheduler) : 0;
   TernVisionStep step = TERN_VISION_FAILED;
-  guint64 since = meter (self);
+  TernLook look;
 
   start (self);
-  if (begin (self, vision))
+  if (plan (self, &look) && (look.second
+          ? tern_vision_begin_pair (vision, look.image, look.second, &look.options, look.plan, look.tokens, self->error)
+          : tern_vision_begin_reusing (vision, look.reuse, look.image, &look.options, look.plan, look.tokens, self->error)))
     while ((step = tern_vision_step (vision, &self->cancel, self->error)) == TERN_VISION_MORE);
-  charge (self, since, step == TERN_VISION_DONE);
+  if (self->budget)
+    tern_budget_charge (self->budget, TERN_COST_FRAME, step == TERN_VISION_DONE, tern_scheduler_cpu_time (scheduler) - since);
   end (self, step == TERN_VISION_DONE);
 }
 
@@ -154,7 +162,8 @@ destroy (TernClient *client)
 
 static const TernClientClass encoder_class = {
   .demand = encoder_demand,
-  .slice = encoder_slice,
+  .look = encoder_look,
+  .looked = encoder_looked,
   .destroy = destroy,
 };
 

@@ -34,8 +34,9 @@ struct _TernScheduler {
   TernPass *pass;               /* NULL: no language model yet */
   TernPicking *picking;
   float *logits;                /* [TERN_SCHEDULER_OUTPUTS, n_vocab] */
-  TernVisionState *vision;      /* NULL: no encoder yet */
-  TernClient *looking;          /* whose picture is under way; NULL: none's */
+  TernLanes *lanes;             /* NULL: no encoder yet */
+  GArray *tasks;                /* of TernLookTask: pictures of this round */
+  guint64 pictures;             /* that had a number */
   guint rows;                   /* of a pass for several clients: what was learned */
   TernServed clock;             /* about what those have been given who are served now */
   guint passed_over;            /* rounds since somebody who is not live had what it asked for */
@@ -50,9 +51,10 @@ dispose (TernScheduler *self)
   tern_pass_free (self->pass);
   tern_picking_free (self->picking);
   tern_mem_free (self->logits);
-  tern_vision_state_free (self->vision);
+  tern_lanes_free (self->lanes);
   tern_pool_free (self->pool);
   g_ptr_array_unref (self->hand);
+  g_array_unref (self->tasks);
   g_mutex_clear (&self->lock);
   g_cond_clear (&self->work);
   g_cond_clear (&self->settled);
@@ -246,7 +248,7 @@ static TernRound
 make_round (TernScheduler *self)
 {
   return (TernRound) { .pass = self->pass, .picking = self->picking, .outputs = TERN_SCHEDULER_OUTPUTS,
-    .logits = self->logits, .vision = self->vision };
+    .logits = self->logits };
 }
 
 static guint
@@ -376,24 +378,146 @@ is_time_for_slice (TernScheduler *self, gboolean words)
   return self->owed >= 0;
 }
 
-/* The picture under way goes on; it is its client's if that is in hand, whatever has become of another one there. */
-static void
-run_slice (TernScheduler *self)
+/* Appends @client's picture; what it asked for it asks for in this round no more. NULL: it wants none any more. */
+static TernLookTask *
+add_task (TernScheduler *self, TernClient *client)
 {
-  TernRound round = make_round (self);
-  TernClient *client = NULL;
-  gint64 begin = g_get_monotonic_time ();
+  TernLookTask task = { .owner = client };
 
-  if (self->looking && g_ptr_array_find (self->hand, self->looking, NULL) && !self->looking->removed
-      && self->looking->demand.slice)
-    client = self->looking;
-  if (!client)
-    client = next_of (self, &slices);
-  if (!client)
+  client->demand.slice = client->metered_look = FALSE;
+  if (!client->klass->look (client, &task.look, &client->metered_look))
+    return NULL;
+  g_array_append_val (self->tasks, task);
+  return &g_array_index (self->tasks, TernLookTask, self->tasks->len - 1);
+}
+
+/* Whether one before the last is the same picture: several may want it. */
+static gboolean
+is_there (const TernScheduler *self)
+{
+  const TernLookTask *tasks = (const TernLookTask *) self->tasks->data;
+  guint last = self->tasks->len - 1;
+
+  for (guint i = 0; i < last; i++)
+    if (tasks[i].look.tokens == tasks[last].look.tokens)
+      return TRUE;
+  return FALSE;
+}
+
+static void
+drop_last (TernScheduler *self)
+{
+  g_array_set_size (self->tasks, self->tasks->len - 1);
+}
+
+/* Pictures that are under way go on, whatever else is wanted. Where. */
+static TernLanePlace
+gather_under_way (TernScheduler *self)
+{
+  for (guint i = 0; i < self->hand->len; i++) {
+    TernClient *client = self->hand->pdata[i];
+    TernLookTask *task;
+    TernLanePlace place;
+
+    if (client->removed || !client->demand.slice || !(task = add_task (self, client)))
+      continue;
+    place = tern_lanes_find (self->lanes, task->look.number);
+    if (place == TERN_LANE_WHOLE) {
+      g_array_remove_range (self->tasks, 0, self->tasks->len - 1);
+      return place;
+    }
+    if (place == TERN_LANE_SIDE && !is_there (self))
+      continue;
+    drop_last (self);
+    client->demand.slice = TRUE;
+  }
+  return self->tasks->len > 0 ? TERN_LANE_SIDE : TERN_LANE_NONE;
+}
+
+/* Others whose turn it is: the first one alone, or as many small ones as may go side by side. Those that are live wait for none
+ * that are not, and what is larger is not passed by: when it is its turn, no more is begun until it can be. */
+static void
+gather_next (TernScheduler *self, gboolean side)
+{
+  guint most = MAX (tern_lanes_most (self->lanes), 1), first = 0;
+  TernClient *client;
+
+  while (self->tasks->len < most && (client = next_of (self, &slices))) {
+    guint own = rank (self, client, &slices);
+    TernLookTask *task;
+
+    if (self->tasks->len > 0 && !side && own != first)
+      return;
+    if (!(task = add_task (self, client)))
+      continue;
+    first = self->tasks->len == 1 ? own : first;
+    if (is_there (self)) {
+      drop_last (self);
+    } else if (!tern_lanes_is_small (self->lanes, &task->look)) {
+      if (self->tasks->len > 1)
+        drop_last (self);
+      return;
+    }
+  }
+}
+
+/* TRUE: side by side; FALSE: the first one alone. */
+static gboolean
+gather_tasks (TernScheduler *self)
+{
+  TernLanePlace place;
+
+  g_array_set_size (self->tasks, 0);
+  if ((place = gather_under_way (self)) == TERN_LANE_WHOLE)
+    return FALSE;
+  gather_next (self, place == TERN_LANE_SIDE);
+  return place == TERN_LANE_SIDE || (tern_lanes_most (self->lanes) > 0 && self->tasks->len >= tern_lanes_least (self->lanes));
+}
+
+/* Tells clients what their pictures came to; @cpu is shared by the time that each took. */
+static void
+tell_looked (TernScheduler *self, guint threads, guint64 cpu)
+{
+  gint64 sum = 0;
+
+  for (guint i = 0; i < self->tasks->len; i++) {
+    const TernLookTask *task = &g_array_index (self->tasks, TernLookTask, i);
+
+    sum += task->touched ? task->us + 1 : 0;
+  }
+  for (guint i = 0; i < self->tasks->len; i++) {
+    TernLookTask *task = &g_array_index (self->tasks, TernLookTask, i);
+    TernClient *client = (TernClient *) task->owner;
+    TernLooked looked = { task->step, task->error, task->us, 0 };
+
+    if (!task->touched)
+      continue;
+    if (client->metered_look)
+      looked.cpu = (guint64) ((double) cpu * (double) (task->us + 1) / (double) sum);
+    serve (self, client, &slices, (guint64) task->us / threads + 1);
+    if (!client->removed)
+      client->klass->looked (client, &looked);
+    g_clear_error (&task->error);
+  }
+}
+
+static void
+run_slices (TernScheduler *self)
+{
+  gint64 begin = g_get_monotonic_time ();
+  gboolean side = gather_tasks (self), metered = FALSE;
+  TernLookTask *tasks = (TernLookTask *) self->tasks->data;
+  guint64 meter;
+
+  if (self->tasks->len == 0)
     return;
-  round.resume = client == self->looking;
-  self->looking = client->klass->slice (client, &round) ? client : NULL;
-  serve (self, client, &slices, (guint64) (g_get_monotonic_time () - begin) + 1);
+  for (guint i = 0; i < self->tasks->len; i++)
+    metered |= ((const TernClient *) tasks[i].owner)->metered_look;
+  meter = metered ? tern_scheduler_cpu_time (self) : 0;
+  side = side && tern_lanes_run_side (self->lanes, tasks, self->tasks->len);
+  if (!side)
+    tern_lanes_run_whole (self->lanes, tasks);
+  tell_looked (self, side ? tern_pool_threads (self->pool) : 1, metered ? tern_scheduler_cpu_time (self) - meter : 0);
   spend (self, 0, g_get_monotonic_time () - begin);
 }
 
@@ -411,8 +535,8 @@ run_round (TernScheduler *self)
   }
   if (words)
     run_pass (self, asking);
-  if (is_time_for_slice (self, words))
-    run_slice (self);
+  if (self->lanes && is_time_for_slice (self, words))
+    run_slices (self);
   self->passed_over = others && self->passed_over < PATIENCE ? self->passed_over + 1 : 0;
 }
 
@@ -514,6 +638,7 @@ tern_scheduler_new (guint threads, gboolean yielding, GError **error)
   self->meter = pool_time;
   self->meter_data = self;
   self->hand = g_ptr_array_new ();
+  self->tasks = g_array_new (FALSE, TRUE, sizeof (TernLookTask));
   g_mutex_init (&self->lock);
   g_cond_init (&self->work);
   g_cond_init (&self->settled);
@@ -575,16 +700,21 @@ tern_scheduler_prepare_text (TernScheduler *self, TernLlm *llm, guint context, T
 gboolean
 tern_scheduler_prepare_vision (TernScheduler *self, TernVision *vision, TernActivations activations, GError **error)
 {
-  if (!self->vision)
-    self->vision = tern_vision_state_new (vision, tern_vision_info (vision)->max_tokens, activations, self->pool, error);
-  return self->vision != NULL;
+  if (!self->lanes)
+    self->lanes = tern_lanes_new (vision, activations, self->pool, error);
+  return self->lanes != NULL;
+}
+
+guint64
+tern_scheduler_number_picture (TernScheduler *self)
+{
+  return ++self->pictures;
 }
 
 TernVisionState *
 tern_scheduler_take_vision (TernScheduler *self)
 {
-  self->looking = NULL;
-  return self->vision;
+  return tern_lanes_take_whole (self->lanes);
 }
 
 TernPool *

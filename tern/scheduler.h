@@ -2,8 +2,8 @@
 /* One thread per model that does all the work of its sessions and encoders.
  *
  * It works in rounds. A round asks every client that is ready what it would do next, puts one pass together (decode rows of
- * all of them first, then rows of prompts up to a budget), runs it, hands the logits out, and lets one client do a slice of
- * its picture. So a weight is read once for all, and one client's long prompt or large picture holds another's next word up
+ * all of them first, then rows of prompts up to a budget), runs it, hands the logits out, and does a slice of one client's
+ * picture, or of several small ones side by side (lanes.h). So a weight is read once for all, and one client's long prompt or large picture holds another's next word up
  * by a slice. Live clients go before others; among equals those that were served least, and of these the one whose answers take longest. Clients are called
  * between passes alone, never within one. */
 #pragma once
@@ -11,7 +11,7 @@
 #include <glib.h>
 #include "engine/base/threads.h"
 #include "engine/decode/generator.h"
-#include "vision/vision.h"
+#include "tern/lanes.h"
 
 typedef struct _TernScheduler TernScheduler;
 typedef struct _TernClient TernClient;
@@ -32,9 +32,15 @@ typedef struct {
   guint outputs;                /* logits that may be wanted, in this pass */
   guint guesses;                /* rows of decode that may be added beside those that were demanded */
   float *logits;                /* [outputs][n_vocab] for them, in the order of the segments */
-  TernVisionState *vision;
-  gboolean resume;              /* of a slice: vision still has the client's picture */
 } TernRound;
+
+/* What a slice of a client's picture came to. Borrowed for the call. */
+typedef struct {
+  TernVisionStep step;
+  const GError *error;          /* of FAILED and CANCELLED */
+  gint64 us;                    /* that it took */
+  guint64 cpu;                  /* ns, processor time of all threads; 0 unless the client's picture is metered */
+} TernLooked;
 
 /* On the scheduler's thread, without locks. */
 typedef struct {
@@ -46,8 +52,11 @@ typedef struct {
   guint (*add_prompt) (TernClient *client, TernRound *round);
   /* The pass with its segments is over. @error: CANCELLED, its timelines are torn. */
   void (*read) (TernClient *client, TernRound *round, const GError *error);
-  /* One slice of its picture. TRUE: the picture is not finished, and shall not be disturbed. */
-  gboolean (*slice) (TernClient *client, TernRound *round);
+  /* Says which picture a slice is wanted of; @metered: whether it wants to know what that costs. FALSE: of none any more. May be
+   * asked and not be served. */
+  gboolean (*look) (TernClient *client, TernLook *look, gboolean *metered);
+  /* A slice of that was done; a picture that is not finished is gone on with while look() names it. */
+  void (*looked) (TernClient *client, const TernLooked *looked);
   /* Frees the owner, after a round during which it was removed. */
   void (*destroy) (TernClient *client);
 } TernClientClass;
@@ -83,6 +92,7 @@ struct _TernClient {
   TernDemand demand;
   TernServed served;
   guint pass_decode, pass_prompt;       /* rows in the pass */
+  gboolean metered_look;        /* look() said so */
   gboolean in_pass, again;      /* has segments in the pass; is to be asked in the next round too */
 };
 
@@ -104,6 +114,8 @@ gboolean tern_scheduler_prepare_vision (TernScheduler *scheduler, TernVision *vi
 /* Rows of logits of one pass, at most: no client may want more at once. */
 #define TERN_SCHEDULER_OUTPUTS 64
 G_STATIC_ASSERT (TERN_BEAM_MAX <= TERN_SCHEDULER_OUTPUTS);
+/* Of a picture that is to be begun (TernLook.number); no two have the same. On the scheduler's thread. */
+guint64 tern_scheduler_number_picture (TernScheduler *scheduler);
 /* Does a picture at once, out of its turn, from within a client's function; the picture under way begins anew. */
 TernVisionState *tern_scheduler_take_vision (TernScheduler *scheduler);
 

@@ -22,18 +22,11 @@ tern_session_open_budget (TernSession *self, const TernSessionParams *params, GE
 
 /* ---- What is spent ----------------------------------------------------------------------------------------------- */
 
-guint64
-tern_session_meter (const TernSession *self)
-{
-  return self->budget ? tern_scheduler_cpu_time (self->model->scheduler) : 0;
-}
-
 void
-tern_session_charge_look (TernSession *self, const TernInHand *hand, guint64 since, gboolean over)
+tern_session_charge_look (TernSession *self, const TernInHand *hand, guint64 cpu, gboolean over)
 {
   if (self->budget)
-    tern_budget_charge (self->budget, hand == &self->frame ? TERN_COST_FRAME : TERN_COST_OTHER, over,
-        tern_scheduler_cpu_time (self->model->scheduler) - since);
+    tern_budget_charge (self->budget, hand == &self->frame ? TERN_COST_FRAME : TERN_COST_OTHER, over, cpu);
 }
 
 void

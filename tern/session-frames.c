@@ -68,6 +68,14 @@ take_tokens (TernSession *self, TernFrameGroup *group, GError **error)
   return TRUE;
 }
 
+/* It is to be encoded. */
+static void
+begin_look (TernSession *self, TernInHand *hand)
+{
+  hand->looking = TRUE;
+  hand->number = tern_scheduler_number_picture (self->model->scheduler);
+}
+
 void
 tern_session_begin_frame (TernSession *self)
 {
@@ -88,7 +96,7 @@ tern_session_begin_frame (TernSession *self)
     take_tokens (self, group, &error);
   } else if (!tern_session_reuse_frame (self, group)) {
     if (plan_frame (self, group, &error)) {
-      self->frame.looking = TRUE;
+      begin_look (self, &self->frame);
       return;
     }
     tern_session_keep_frame (self, FALSE);
@@ -124,7 +132,7 @@ tern_session_begin_still (TernSession *self)
   g_autoptr (GError) error = NULL;
 
   if (plan_still (self, &error))
-    self->standing.hand.looking = TRUE;
+    begin_look (self, &self->standing.hand);
   else
     tern_session_fail (self, &self->standing, error);
 }
@@ -157,36 +165,32 @@ end_look (TernSession *self, TernInHand *hand, const GError *error)
   }
 }
 
-/* The picture goes to the encoder. */
-static gboolean
-begin_look (const TernInHand *hand, TernReuse *reuse, TernVisionState *vision, GError **error)
+/* Whichever is under way. */
+static TernInHand *
+looked_at (TernSession *self)
 {
-  const TernFrameSlot *slot = hand->work.slot;
-
-  if (slot->second)
-    return tern_vision_begin_pair (vision, &slot->image, &slot->second->image, &hand->options, &hand->plan, hand->tokens, error);
-  return tern_vision_begin_reusing (vision, reuse, &slot->image, &hand->options, &hand->plan, hand->tokens, error);
+  return self->standing.hand.looking ? &self->standing.hand : &self->frame;
 }
 
-gboolean
-tern_session_look (TernSession *self, TernRound *round)
+void
+tern_session_look (TernSession *self, TernLook *look)
 {
-  TernInHand *hand = self->standing.hand.looking ? &self->standing.hand : &self->frame;
-  gint64 since = g_get_monotonic_time ();
-  guint64 meter = tern_session_meter (self);
-  g_autoptr (GError) error = NULL;
-  TernVisionStep step = TERN_VISION_FAILED;
+  TernInHand *hand = looked_at (self);
+  const TernFrameSlot *slot = hand->work.slot;
 
-  if ((hand->begun && round->resume) || begin_look (hand, hand == &self->frame ? self->news.reuse : NULL, round->vision, &error)) {
-    hand->begun = TRUE;
-    step = tern_vision_step (round->vision, &self->cancel, &error);
-  }
-  hand->spent += g_get_monotonic_time () - since;
-  tern_session_charge_look (self, hand, meter, step == TERN_VISION_DONE);
-  if (step == TERN_VISION_MORE)
-    return TRUE;
+  *look = (TernLook) { .number = hand->number, .image = &slot->image, .second = slot->second ? &slot->second->image : NULL,
+    .options = hand->options, .plan = &hand->plan, .tokens = hand->tokens, .cancel = &self->cancel,
+    .reuse = hand == &self->frame && !slot->second ? self->news.reuse : NULL };
+}
+
+void
+tern_session_looked (TernSession *self, const TernLooked *looked)
+{
+  TernInHand *hand = looked_at (self);
+
+  hand->spent += looked->us;
+  tern_session_charge_look (self, hand, looked->cpu, looked->step == TERN_VISION_DONE);
   /* A stop ends it, in its own time. */
-  if (step != TERN_VISION_CANCELLED)
-    end_look (self, hand, error);
-  return FALSE;
+  if (looked->step == TERN_VISION_DONE || looked->step == TERN_VISION_FAILED)
+    end_look (self, hand, looked->error);
 }

@@ -29,7 +29,7 @@ typedef struct {
   gboolean has;
   TernWork work;
   gboolean looking;             /* its picture is encoded */
-  gboolean begun;               /* ... and the encoder has seen it */
+  guint64 number;               /* ... under this one (TernLook) */
   TernVisionOptions options;
   TernVisionPlan plan;
   float *tokens;                /* where its visual tokens go */
@@ -287,10 +287,8 @@ guint64 tern_session_picture (const TernSession *self, guint64 first, guint64 en
 /* ---- session-budget.c: what is worth it; without a budget everything is ---- */
 
 gboolean tern_session_open_budget (TernSession *self, const TernSessionParams *params, GError **error);
-/* Processor time, ns; 0 without a budget. */
-guint64 tern_session_meter (const TernSession *self);
-/* What was spent on @hand's picture since the meter said @since; @over: it is encoded. */
-void tern_session_charge_look (TernSession *self, const TernInHand *hand, guint64 since, gboolean over);
+/* @cpu ns were spent on @hand's picture; @over: it is encoded. */
+void tern_session_charge_look (TernSession *self, const TernInHand *hand, guint64 cpu, gboolean over);
 /* A pass is over. */
 void tern_session_charge_pass (TernSession *self);
 /* All questions of @in were answered. */
@@ -312,8 +310,9 @@ double tern_session_prune (TernSession *self, const TernInquiry *in, double prun
 
 void tern_session_begin_frame (TernSession *self);
 void tern_session_begin_still (TernSession *self);
-/* A slice of whichever is under way. TRUE: there is more. */
-gboolean tern_session_look (TernSession *self, TernRound *round);
+/* Whichever is under way, and what a slice of it came to. */
+void tern_session_look (TernSession *self, TernLook *look);
+void tern_session_looked (TernSession *self, const TernLooked *looked);
 /* Chooses what is kept of the group that is open, if there is one. */
 /* How groups are compressed, windows and rate of the session filled in. */
 TernCompressorParams tern_session_compression (const TernSession *self, const TernSessionConfig *config);

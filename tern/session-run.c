@@ -199,9 +199,19 @@ session_read (TernClient *client, TernRound *round, const GError *error)
 }
 
 static gboolean
-session_slice (TernClient *client, TernRound *round)
+session_look (TernClient *client, TernLook *look, gboolean *metered)
 {
-  return tern_session_look (session_of (client), round);
+  TernSession *self = session_of (client);
+
+  tern_session_look (self, look);
+  *metered = self->budget != NULL;
+  return TRUE;
+}
+
+static void
+session_looked (TernClient *client, const TernLooked *looked)
+{
+  tern_session_looked (session_of (client), looked);
 }
 
 const TernClientClass tern_session_client_class = {
@@ -209,6 +219,7 @@ const TernClientClass tern_session_client_class = {
   .add_decode = session_add_decode,
   .add_prompt = session_add_prompt,
   .read = session_read,
-  .slice = session_slice,
+  .look = session_look,
+  .looked = session_looked,
   .destroy = tern_session_destroy,
 };

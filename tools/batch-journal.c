@@ -16,7 +16,9 @@
 
 #define FIRST_LINE "tern-journal 1\n"
 #define END "end"
-#define FIRST_SLOTS 1024
+/* Room for some 229,000 inputs, 4 MB, taken whole at the beginning: what a run will need it has before its first input. */
+#define FIRST_SLOTS (1 << 18)
+#define MORE_SLOTS 1024
 #define LINE_BYTES 96           /* a line has at least */
 
 /* An input: 16 bytes, so that a million takes some 20 MB. */
@@ -73,7 +75,9 @@ grow (TernJournal *journal, guint n_slots)
   guint n = journal->n_slots;
 
   journal->n_slots = n_slots;
-  journal->slots = g_new0 (Slot, journal->n_slots);
+  /* Not g_new0(): pages that nobody has written to are there only when they are. */
+  journal->slots = g_new (Slot, journal->n_slots);
+  memset (journal->slots, 0, sizeof (Slot) * journal->n_slots);
   for (guint i = 0; i < n; i++)
     if (old[i].key)
       *find_slot (journal, old[i].key, old[i].more) = old[i];
@@ -395,6 +399,7 @@ tern_journal_open (const char *path, const char *const *settings, gboolean force
 {
   g_autoptr (TernJournal) journal = g_new0 (TernJournal, 1);
   struct stat info;
+  guint n;
 
   journal->path = g_strdup (path);
   journal->pending = g_string_new (NULL);
@@ -408,7 +413,8 @@ tern_journal_open (const char *path, const char *const *settings, gboolean force
     return NULL;
   }
   /* Room for what is in it at once: while a table grows there are two. */
-  grow (journal, FIRST_SLOTS + (fstat (journal->fd, &info) == 0 ? MIN (info.st_size / LINE_BYTES, 1 << 30) : 0) / 7 * 8);
+  n = fstat (journal->fd, &info) == 0 ? (guint) MIN (info.st_size / LINE_BYTES, 1 << 30) : 0;
+  grow (journal, MAX (FIRST_SLOTS, MORE_SLOTS + n / 7 * 8));
   if (!lock (journal, error) || !read_all (journal, error) || !take_settings (journal, settings, force, error))
     return NULL;
   if (fstat (journal->fd, &info) == 0 && (guint64) info.st_size > journal->size

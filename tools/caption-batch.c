@@ -16,6 +16,7 @@
 
 #include <glib/gstdio.h>
 
+#include "tern/model-priv.h"
 #include "tools/batch.h"
 #include "tools/caption-series.h"
 #include "tools/caption-tar.h"
@@ -281,6 +282,16 @@ plan_input (TernModel *model, const TernSessionParams *params, guint64 *bytes, G
   return TRUE;
 }
 
+/* What pictures of several inputs side by side take, however many inputs there are. */
+static guint64
+plan_lanes (TernModel *model)
+{
+  TernVision *vision = tern_model_vision (model);
+  guint small = tern_vision_small_tokens (vision), threads = tern_pool_threads (tern_scheduler_pool (model->scheduler));
+
+  return small > 0 && threads > 1 ? threads * tern_vision_alone_bytes (vision, small) : 0;
+}
+
 /* Half of what the machine has to give. */
 static guint64
 spare_bytes (void)
@@ -305,7 +316,7 @@ plan_jobs (const TernCaptionBatchOptions *o, TernBatch *batch, char **operands)
       && !g_str_has_suffix (operands[0], ".tar");
   guint wanted = o->jobs > 0 ? (guint) o->jobs : one ? 1 : CLAMP (g_get_num_processors () * JOBS_PER_THREAD, JOBS_LEAST, JOBS_MOST);
   g_autoptr (GError) error = NULL;
-  guint64 each, limit;
+  guint64 each, limit, more;
   TernMemoryUse now;
 
   if (!plan_input (batch->work.model, &batch->work.params, &each, &error))
@@ -315,7 +326,8 @@ plan_jobs (const TernCaptionBatchOptions *o, TernBatch *batch, char **operands)
   if (batch->max_memory && limit < now.resident + each)
     return tern_tool_usage ("caption: --max-memory: expected at least the %" G_GUINT64_FORMAT " MiB that the model and one input take, found %"
         G_GUINT64_FORMAT " MiB", (now.resident + each + (1 << 20) - 1) >> 20, limit >> 20);
-  batch->jobs = o->jobs > 0 && !batch->max_memory ? wanted : (guint) CLAMP ((limit - MIN (limit, now.resident)) / each, 1, wanted);
+  more = now.resident + plan_lanes (batch->work.model);
+  batch->jobs = o->jobs > 0 && !batch->max_memory ? wanted : (guint) CLAMP ((limit - MIN (limit, more)) / each, 1, wanted);
   return TERN_TOOL_DONE;
 }
 

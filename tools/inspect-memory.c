@@ -227,7 +227,7 @@ plan_vision (TernMemoryPlan *plan, TernGguf *file, const TernKernels *kernels, c
   guint64 sum, mapped, owned, state;
   g_autofree char *id = NULL, *forms = NULL;
   guint64 reuse = 0;
-  guint tokens;
+  guint tokens, small;
 
   if (!vision || !tern_vision_sub_tokens (vision, &stills, &tokens, error) || !tern_vision_pack (vision, NULL, error))
     return FALSE;
@@ -251,6 +251,8 @@ plan_vision (TernMemoryPlan *plan, TernGguf *file, const TernKernels *kernels, c
   if (reuse)
     add (plan, "reuse", reuse, "features of a stream that are kept from picture to picture; once a stream");
   add (plan, "total", sum + mapped + owned + state + reuse, "resident at most, in a program that holds nothing else");
+  if ((small = tern_vision_small_tokens (vision)) > 0)
+    add (plan, "lane", tern_vision_alone_bytes (vision, small), "more for each of several threads, once small pictures of several streams wait");
   return TRUE;
 }
 

@@ -55,3 +55,27 @@ tern_vision_cost (TernVision *vision, const TernVisionPlan *plan, TernCost *cost
   for (guint i = 0; i < plan->n; i++)
     add_sub_image (vision, vision->packed ? vision->packed : &none, &plan->sub[i], cost);
 }
+
+/* Multiply-adds of a sub-image of @tokens. */
+static guint64
+work_of (TernVision *vision, TernVisionPacked *shapes, guint tokens)
+{
+  guint64 n = (guint64) tokens * vision->info.factor * vision->info.factor, work = 2 * n * n * vision->hidden * vision->n_blocks;
+  TernVisionMatrix matrix;
+
+  for (guint i = 0; tern_vision_matrix (vision, shapes, i, &matrix); i++)
+    work += (guint64) matrix.rows * matrix.linear->cols * (i > vision->n_blocks * TERN_VISION_BLOCK_MATRICES ? tokens : n);
+  return work;
+}
+
+guint
+tern_vision_small_tokens (TernVision *vision)
+{
+  g_autofree TernVitPacked *blocks = g_new0 (TernVitPacked, vision->n_blocks);
+  TernVisionPacked none = { .blocks = blocks };
+  guint tokens = 0;
+
+  while (tokens < vision->info.max_tokens && work_of (vision, &none, tokens + 1) <= TERN_VISION_SLICE)
+    tokens++;
+  return tokens < vision->info.min_tokens ? 0 : tokens;
+}

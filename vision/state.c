@@ -117,6 +117,15 @@ tern_vision_state_bytes (TernVision *vision, guint max_tokens)
   return arena.used + sizeof state;
 }
 
+gsize
+tern_vision_alone_bytes (TernVision *vision, guint max_tokens)
+{
+  TernVisionState state = { .packed = vision->packed };
+
+  set_limits (&state, vision, MIN (max_tokens, TERN_VISION_MAX_TOKENS));
+  return tern_vision_state_bytes (vision, max_tokens) + worker_scratch (&state);
+}
+
 TernVisionState *
 tern_vision_state_make (TernVision *vision, guint max_tokens, const TernVisionPacked *packed, TernPool *pool,
     GError **error)

@@ -128,6 +128,12 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernVisionState, tern_vision_state_free)
 
 /* Bytes of such a state, for `tern inspect`; what the pool's workers and pictures of their own sizes need comes on top. */
 gsize tern_vision_state_bytes (TernVision *vision, guint max_tokens);
+/* Of one for the calling thread alone, all of it. */
+gsize tern_vision_alone_bytes (TernVision *vision, guint max_tokens);
+
+/* The most tokens of a picture of a single sub-image that one thread has soon done by itself: no more multiply-adds than a slice has
+ * at most; 0 where the smallest picture has more. */
+guint tern_vision_small_tokens (TernVision *vision);
 
 /* Begins a picture, of which tern_vision_step() writes plan->n_tokens rows of embedding_dim floats to @tokens, sub-images
  * in order, each row-major. @plan is tern_vision_plan_image()'s for this picture and these options (INVALID otherwise);

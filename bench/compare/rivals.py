@@ -45,7 +45,8 @@ class Process:
             answer = self.process.stdout.readline()
         if not answer:
             raise Missing(f"{' '.join(self.process.args[:3])} ended with {self.process.wait()}")
-        return float(answer)
+        took, _, self.said = answer.rstrip("\n").partition("\t")
+        return float(took)
 
     def close(self):
         with contextlib.suppress(BrokenPipeError):
@@ -114,6 +115,7 @@ class LlamaCpp:
             checkout(npm_pack("node-llama-cpp", self.folder), self.folder)
         self.build_text()
         self.build_tower()
+        self.build_photographs()
 
     def libraries(self):
         return [next(self.library.glob(f"lib{name}*.so")).name for name in ("llama.", "ggml.", "ggml-base")]
@@ -132,15 +134,28 @@ class LlamaCpp:
 
     def build_tower(self):
         """clip.cpp knows some forty graphs; those of other families than SigLIP become null instead of being compiled."""
-        program, mtmd = self.folder / "tower", self.source / "tools/mtmd"
-        if self.is_new(program, "tower.cpp"):
+        mtmd = self.source / "tools/mtmd"
+        self.build_vision("tower", "clip", [mtmd / "clip.cpp", mtmd / "models/siglip.cpp"])
+
+    def build_photographs(self):
+        """mtmd without sound: what its graphs are not asked for, becomes null as well."""
+        mtmd = self.source / "tools/mtmd"
+        self.build_vision("photographs", "mtmd", [mtmd / f"{name}.cpp" for name in (
+            "clip", "models/siglip", "mtmd", "mtmd-image", "mtmd-audio", "mtmd-helper")] + [
+                self.source / "vendor/hash/hash.cpp", self.source / "vendor/hash/sha256/sha256.c"])
+
+    def build_vision(self, name, what, sources):
+        program, objects = self.folder / name, []
+        if self.is_new(program, f"{name}.cpp"):
             return
-        say("llama.cpp: building its vision tower")
-        objects = []
-        for source in (mtmd / "clip.cpp", mtmd / "models/siglip.cpp", HERE / "tower.cpp"):
-            objects.append(self.folder / f"{source.stem}.o")
-            subprocess.run(["c++", "-std=c++17", "-w", "-fno-pie", "-mcmodel=large", f"-I{self.source}/include",
-                            f"-I{self.source}/ggml/include", f"-I{mtmd}", "-c", source, "-o", objects[-1]], check=True)
+        say(f"llama.cpp: building {what}")
+        for source in (*sources, HERE / f"{name}.cpp"):
+            objects.append(self.folder / f"{name}-{source.stem}.o")
+            if source.parent != HERE and objects[-1].exists():
+                continue
+            compiler = ["cc"] if source.suffix == ".c" else ["c++", "-std=c++17"]
+            headers = [f"-I{self.source}/{folder}" for folder in ("include", "ggml/include", "tools/mtmd", "vendor", "vendor/hash")]
+            subprocess.run([*compiler, "-O2", "-w", "-fno-pie", "-mcmodel=large", *headers, "-c", source, "-o", objects[-1]], check=True)
         known, wanted = symbols("--defined-only", objects), symbols("--undefined-only", objects)
         absent = [f"-Wl,--defsym={name}=0" for name in sorted(wanted - known) if "clip" in name or "mtmd" in name]
         self.link("c++", "-no-pie", *objects, *absent, "-o", program)
@@ -174,6 +189,10 @@ class LlamaCpp:
 
     def start_tower(self, mmproj, threads, attention, side=512):
         return Process([self.folder / "tower", self.backend(), mmproj, threads, side, attention])
+
+
+    def start_photographs(self, model, mmproj, threads, prompt, tokens, image_tokens):
+        return Process([self.folder / "photographs", self.backend(), model, mmproj, threads, prompt, tokens, image_tokens])
 
 
 # ---- llama.cpp's forks for ternary models -----------------------------------------------------------------------------

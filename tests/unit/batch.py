@@ -71,6 +71,8 @@ def check_order(folder):
     loose = tern("--jobs", 8, "--unordered", photos)
     point(one[0] == 0 and one[1] == many[1], "eight at once say what one after the other say, in the same order", one, many)
     point(sorted(lines(loose[1])) == lines(one[1]), "unordered they say the same", loose)
+    side = tern("--jobs", 8, "--threads", 3, photos)
+    point(side[1] == one[1], "with three threads, whose pictures go side by side, they say the same", side)
     shards = [tern("--shard", f"{i}/3", photos) for i in range(3)]
     point(sorted(sum((lines(s[1]) for s in shards), [])) == lines(one[1]) and all(s[1] for s in shards),
           "three shards make a whole, and none is empty", shards)

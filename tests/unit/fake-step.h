@@ -65,15 +65,16 @@ fake_demand (TernClient *client)
   return (TernDemand) { .slice = more };
 }
 
+/* Slices are asked for to be asked again: there are no pictures. */
 static gboolean
-fake_slice (TernClient *client, TernRound *round)
+fake_look (TernClient *client, TernLook *look, gboolean *metered)
 {
   return FALSE;
 }
 
 const TernClientClass tern_session_client_class = {
   .demand = fake_demand,
-  .slice = fake_slice,
+  .look = fake_look,
   .destroy = tern_session_destroy,
 };
 

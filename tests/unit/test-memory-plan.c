@@ -5,6 +5,7 @@
 
 #include "session-fixture.h"
 #include "tools/inspect-memory.h"
+#include "tern/lanes.h"
 #include "tern/stream.h"
 
 /* What whole pages of the system, and the objects around a block, may add. */
@@ -57,6 +58,30 @@ expect_error (const char *path, const TernMemoryOptions *options, const char *wo
   g_assert_false (plan_file (path, options, &plan, &error));
   g_assert_error (error, TERN_ERROR, TERN_ERROR_INVALID);
   g_assert_nonnull (strstr (error->message, words));
+}
+
+/* ---- Small pictures of several streams --------------------------------------------------------------------------- */
+
+static void
+test_lanes (void)
+{
+  TernMemoryPlan plan = plan_of (MMPROJ_FILE, &(TernMemoryOptions) { 0 });
+  g_autoptr (TernModel) model = open_model (0);
+  TernVision *vision = tern_model_vision (model);
+  TernPool *pool = tern_pool_new (3, NULL);
+  TernLanes *lanes;
+  gsize before;
+
+  g_assert_true (tern_vision_pack (vision, pool, NULL));
+  lanes = tern_lanes_new (vision, TERN_ACTIVATIONS_INT8, pool, NULL);
+  before = held ();
+  g_assert_cmpuint (tern_vision_small_tokens (vision), >, 0);
+  g_assert_true (tern_lanes_run_side (lanes, NULL, 0));
+  g_assert_cmpuint (held () - before, >=, 3 * row (&plan, "lane"));
+  g_assert_cmpuint (held () - before, <=, 3 * (row (&plan, "lane") + AROUND));
+  g_assert_cmpuint (row (&plan, "lane"), >, AROUND);
+  tern_lanes_free (lanes);
+  tern_pool_free (pool);
 }
 
 /* ---- Reuse ------------------------------------------------------------------------------------------------------- */
@@ -215,6 +240,7 @@ main (int argc, char **argv)
   mallopt (M_MMAP_THRESHOLD, 4096);
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/memory-plan/reuse", test_reuse);
+  g_test_add_func ("/memory-plan/lanes", test_lanes);
   g_test_add_func ("/memory-plan/session", test_session);
   g_test_add_func ("/memory-plan/record", test_record);
   g_test_add_func ("/memory-plan/choice", test_choice);

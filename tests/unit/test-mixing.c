@@ -388,6 +388,47 @@ compare_encodings (Encoding *a, Encoding *b)
   }
 }
 
+/* Several at once, on more threads than one: small pictures go side by side (tern/lanes.h). What they say is what one alone says, on
+ * one thread. */
+#define ENCODERS 7
+
+static TernModel *
+open_threads (guint threads)
+{
+  TernModelParams params = TERN_MODEL_PARAMS_INIT;
+  g_autoptr (GError) error = NULL;
+  TernModel *model;
+
+  params.model_path = TEXT_FILE;
+  params.mmproj_path = MMPROJ_FILE;
+  params.threads = threads;
+  model = tern_model_open (&params, &error);
+  g_assert_no_error (error);
+  return model;
+}
+
+static void
+test_side_by_side (void)
+{
+  for (guint threads = 2; threads <= 5; threads++) {
+    g_autoptr (TernModel) one = open_threads (1), many = open_threads (threads);
+    Encoding encodings[ENCODERS];
+    GThread *running[ENCODERS];
+
+    for (guint i = 0; i < ENCODERS; i++) {
+      encodings[i] = (Encoding) { .model = many };
+      running[i] = g_thread_new ("encoder", encode, &encodings[i]);
+    }
+    for (guint i = 0; i < ENCODERS; i++) {
+      Encoding alone = { .model = one };
+
+      g_thread_join (running[i]);
+      encode (&alone);
+      compare_encodings (&alone, &encodings[i]);
+    }
+  }
+}
+
 /* ---- Comparing --------------------------------------------------------------------------------------------------- */
 
 static char *
@@ -577,6 +618,7 @@ int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/mixing/side-by-side", test_side_by_side);
   g_test_add_func ("/mixing/lfm2", test_lfm2);
   g_test_add_func ("/mixing/idefics3", test_idefics3);
   return g_test_run ();

@@ -139,7 +139,7 @@ fake_destroy (TernClient *client)
   self->destroyed = TRUE;
 }
 
-static const TernClientClass fake_class = { fake_demand, fake_add_decode, fake_add_prompt, fake_read, NULL, fake_destroy };
+static const TernClientClass fake_class = { fake_demand, fake_add_decode, fake_add_prompt, fake_read, NULL, NULL, fake_destroy };
 
 /* ---- Life -------------------------------------------------------------------------------------------------------- */
 
