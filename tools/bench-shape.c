@@ -192,6 +192,58 @@ add_matrix (TernShape *shape, guint cols, guint rows, const char *format, ...)
   add_tensor (shape, name, NULL, 2, (const guint64[]) { cols, rows });
 }
 
+/* ---- What families share ----------------------------------------------------------------------------------------- */
+
+typedef struct {
+  const char *name;
+  guint32 value;
+} Number;
+
+/* Keys that begin with @prefix. */
+static void
+set_numbers (TernShape *shape, const char *prefix, const Number *numbers, gsize n)
+{
+  for (gsize i = 0; i < n; i++) {
+    g_autofree char *key = g_strdup_printf ("%s.%s", prefix, numbers[i].name);
+
+    tern_gguf_writer_u32 (shape->writer, key, numbers[i].value);
+  }
+}
+
+static void
+set_real (TernShape *shape, const char *prefix, const char *name, float value)
+{
+  g_autofree char *key = g_strdup_printf ("%s.%s", prefix, name);
+
+  tern_gguf_writer_f32 (shape->writer, key, value);
+}
+
+/* Layer @i's queries of @queries values, gates among them, keys and values of @keys each, and what @attended values become. */
+static void
+add_attention (TernShape *shape, guint i, guint width, guint queries, guint keys, guint attended)
+{
+  add_matrix (shape, width, queries, "blk.%u.attn_q.weight", i);
+  add_matrix (shape, width, keys, "blk.%u.attn_k.weight", i);
+  add_matrix (shape, width, keys, "blk.%u.attn_v.weight", i);
+  add_matrix (shape, attended, width, "blk.%u.attn_output.weight", i);
+}
+
+static void
+add_head_norms (TernShape *shape, guint i, guint head)
+{
+  add_vector (shape, head, "blk.%u.attn_q_norm.weight", i);
+  add_vector (shape, head, "blk.%u.attn_k_norm.weight", i);
+}
+
+static void
+add_feed_forward (TernShape *shape, guint i, guint width, guint ffn, gboolean gated)
+{
+  if (gated)
+    add_matrix (shape, width, ffn, "blk.%u.ffn_gate.weight", i);
+  add_matrix (shape, width, ffn, "blk.%u.ffn_up.weight", i);
+  add_matrix (shape, ffn, width, "blk.%u.ffn_down.weight", i);
+}
+
 /* ---- Text -------------------------------------------------------------------------------------------------------- */
 
 static gboolean
@@ -216,26 +268,17 @@ static void
 add_text_keys (TernShape *shape, const TextShape *text)
 {
   const char *a = text->architecture;
-  const struct {
-    const char *name;
-    guint32 value;
-  } counts[] = {
+  const Number counts[] = {
     { "block_count", text->layers }, { "context_length", text->context }, { "embedding_length", text->width },
     { "feed_forward_length", text->ffn }, { "attention.head_count", text->heads }, { "vocab_size", text->vocabulary },
     { "rope.dimension_count", text->width / text->heads },
   };
-  g_autofree char *eps = g_strdup_printf ("%s.attention.layer_norm_rms_epsilon", a);
-  g_autofree char *rope = g_strdup_printf ("%s.rope.freq_base", a);
   g_autofree char *kv_heads = g_strdup_printf ("%s.attention.head_count_kv", a);
 
   add_general_keys (shape, a, text->name);
-  for (guint i = 0; i < G_N_ELEMENTS (counts); i++) {
-    g_autofree char *key = g_strdup_printf ("%s.%s", a, counts[i].name);
-
-    tern_gguf_writer_u32 (shape->writer, key, counts[i].value);
-  }
-  tern_gguf_writer_f32 (shape->writer, eps, 1e-5f);
-  tern_gguf_writer_f32 (shape->writer, rope, text->rope);
+  set_numbers (shape, a, counts, G_N_ELEMENTS (counts));
+  set_real (shape, a, "attention.layer_norm_rms_epsilon", 1e-5f);
+  set_real (shape, a, "rope.freq_base", text->rope);
   if (text->attention) {
     gint32 heads[32];
 
@@ -252,19 +295,14 @@ add_text_keys (TernShape *shape, const TextShape *text)
 static void
 add_layer (TernShape *shape, const TextShape *text, guint i)
 {
-  guint d = text->width, head = d / text->heads, kv = head * text->kv_heads;
+  guint d = text->width, head = d / text->heads;
   gboolean bitnet = !text->attention;
 
   add_vector (shape, d, "blk.%u.attn_norm.weight", i);
   if (is_attention (text, i)) {
-    add_matrix (shape, d, d, "blk.%u.attn_q.weight", i);
-    add_matrix (shape, d, kv, "blk.%u.attn_k.weight", i);
-    add_matrix (shape, d, kv, "blk.%u.attn_v.weight", i);
-    add_matrix (shape, d, d, "blk.%u.attn_output.weight", i);
-    if (!bitnet) {
-      add_vector (shape, head, "blk.%u.attn_q_norm.weight", i);
-      add_vector (shape, head, "blk.%u.attn_k_norm.weight", i);
-    }
+    add_attention (shape, i, d, d, head * text->kv_heads, d);
+    if (!bitnet)
+      add_head_norms (shape, i, head);
   } else {
     add_matrix (shape, d, 3 * d, "blk.%u.shortconv.in_proj.weight", i);
     add_matrix (shape, 3, d, "blk.%u.shortconv.conv.weight", i);
@@ -275,9 +313,7 @@ add_layer (TernShape *shape, const TextShape *text, guint i)
     add_vector (shape, text->ffn, "blk.%u.ffn_sub_norm.weight", i);
   }
   add_vector (shape, d, "blk.%u.ffn_norm.weight", i);
-  add_matrix (shape, d, text->ffn, "blk.%u.ffn_gate.weight", i);
-  add_matrix (shape, d, text->ffn, "blk.%u.ffn_up.weight", i);
-  add_matrix (shape, text->ffn, d, "blk.%u.ffn_down.weight", i);
+  add_feed_forward (shape, i, d, text->ffn, TRUE);
 }
 
 static void
@@ -298,10 +334,7 @@ lay_out_text (TernShape *shape, const TextShape *text)
 static void
 add_delta_keys (TernShape *shape, const DeltaShape *delta)
 {
-  const struct {
-    const char *name;
-    guint32 value;
-  } counts[] = {
+  const Number counts[] = {
     { "block_count", delta->layers }, { "context_length", delta->context }, { "embedding_length", delta->width },
     { "feed_forward_length", delta->ffn }, { "attention.head_count", delta->heads },
     { "attention.head_count_kv", delta->kv_heads }, { "attention.key_length", delta->head },
@@ -313,11 +346,7 @@ add_delta_keys (TernShape *shape, const DeltaShape *delta)
   const gint32 sections[] = { delta->turned / 2 - 2 * (delta->turned / 6), delta->turned / 6, delta->turned / 6, 0 };
 
   add_general_keys (shape, "qwen35", delta->name);
-  for (guint i = 0; i < G_N_ELEMENTS (counts); i++) {
-    g_autofree char *key = g_strdup_printf ("qwen35.%s", counts[i].name);
-
-    tern_gguf_writer_u32 (shape->writer, key, counts[i].value);
-  }
+  set_numbers (shape, "qwen35", counts, G_N_ELEMENTS (counts));
   tern_gguf_writer_i32_array (shape->writer, "qwen35.rope.dimension_sections", sections, G_N_ELEMENTS (sections));
   tern_gguf_writer_f32 (shape->writer, "qwen35.rope.freq_base", 1e7f);
   tern_gguf_writer_f32 (shape->writer, "qwen35.attention.layer_norm_rms_epsilon", 1e-6f);
@@ -327,15 +356,12 @@ static void
 add_delta_layer (TernShape *shape, const DeltaShape *delta, guint i)
 {
   guint d = delta->width, keys = delta->key_heads * delta->state, values = delta->value_heads * delta->state;
+  guint attended = delta->heads * delta->head;
 
   add_vector (shape, d, "blk.%u.attn_norm.weight", i);
   if ((i + 1) % 4 == 0) {
-    add_matrix (shape, d, 2 * delta->heads * delta->head, "blk.%u.attn_q.weight", i);
-    add_matrix (shape, d, delta->kv_heads * delta->head, "blk.%u.attn_k.weight", i);
-    add_matrix (shape, d, delta->kv_heads * delta->head, "blk.%u.attn_v.weight", i);
-    add_matrix (shape, delta->heads * delta->head, d, "blk.%u.attn_output.weight", i);
-    add_vector (shape, delta->head, "blk.%u.attn_q_norm.weight", i);
-    add_vector (shape, delta->head, "blk.%u.attn_k_norm.weight", i);
+    add_attention (shape, i, d, 2 * attended, delta->kv_heads * delta->head, attended);
+    add_head_norms (shape, i, delta->head);
   } else {
     add_matrix (shape, d, 2 * keys + values, "blk.%u.attn_qkv.weight", i);
     add_matrix (shape, d, values, "blk.%u.attn_gate.weight", i);
@@ -348,9 +374,7 @@ add_delta_layer (TernShape *shape, const DeltaShape *delta, guint i)
     add_matrix (shape, values, d, "blk.%u.ssm_out.weight", i);
   }
   add_vector (shape, d, "blk.%u.post_attention_norm.weight", i);
-  add_matrix (shape, d, delta->ffn, "blk.%u.ffn_gate.weight", i);
-  add_matrix (shape, d, delta->ffn, "blk.%u.ffn_up.weight", i);
-  add_matrix (shape, delta->ffn, d, "blk.%u.ffn_down.weight", i);
+  add_feed_forward (shape, i, d, delta->ffn, TRUE);
 }
 
 /* Which matrices of a ternary Bonsai 2 take rotated inputs, as its files say it (engine/weights/rotation.h). Other types leave
@@ -398,22 +422,6 @@ lay_out_delta (TernShape *shape, const DeltaShape *delta)
 
 /* ---- Hybrids ----------------------------------------------------------------------------------------------------- */
 
-static void
-set_number (TernShape *shape, const char *architecture, const char *name, guint32 value)
-{
-  g_autofree char *key = g_strdup_printf ("%s.%s", architecture, name);
-
-  tern_gguf_writer_u32 (shape->writer, key, value);
-}
-
-static void
-set_real (TernShape *shape, const char *architecture, const char *name, float value)
-{
-  g_autofree char *key = g_strdup_printf ("%s.%s", architecture, name);
-
-  tern_gguf_writer_f32 (shape->writer, key, value);
-}
-
 static gboolean
 hybrid_attends (const HybridShape *h, guint layer)
 {
@@ -431,10 +439,7 @@ static void
 add_hybrid_keys (TernShape *shape, const HybridShape *h)
 {
   const char *a = h->architecture;
-  const struct {
-    const char *name;
-    guint32 value;
-  } counts[] = {
+  const Number counts[] = {
     { "block_count", h->layers }, { "context_length", 1 << 20 }, { "embedding_length", h->width },
     { "attention.head_count", h->heads }, { "attention.key_length", h->head }, { "attention.value_length", h->head },
     { "vocab_size", h->vocabulary }, { "rope.dimension_count", h->head }, { "ssm.conv_kernel", 4 },
@@ -447,8 +452,7 @@ add_hybrid_keys (TernShape *shape, const HybridShape *h)
   g_autofree char *lengths = g_strdup_printf ("%s.feed_forward_length", a);
 
   add_general_keys (shape, a, h->name);
-  for (guint i = 0; i < G_N_ELEMENTS (counts); i++)
-    set_number (shape, a, counts[i].name, counts[i].value);
+  set_numbers (shape, a, counts, G_N_ELEMENTS (counts));
   set_real (shape, a, h->one_block ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon", 1e-5f);
   tern_gguf_writer_bool (shape->writer, finetuned, FALSE);
   for (guint i = 0; i < h->layers; i++) {
@@ -459,7 +463,7 @@ add_hybrid_keys (TernShape *shape, const HybridShape *h)
   if (h->one_block) {
     tern_gguf_writer_i32_array (shape->writer, lengths, ffn, h->layers);
   } else {
-    set_number (shape, a, "feed_forward_length", h->ffn);
+    set_numbers (shape, a, &(const Number) { "feed_forward_length", h->ffn }, 1);
     set_real (shape, a, "attention.scale", 0.015625f);
     set_real (shape, a, "embedding_scale", 12);
     set_real (shape, a, "residual_scale", 0.22f);
@@ -474,10 +478,7 @@ add_hybrid_mixer (TernShape *shape, const HybridShape *h, guint i)
   const guint64 for_heads[2] = { 1, h->ssm_heads };
 
   if (hybrid_attends (h, i)) {
-    add_matrix (shape, d, h->heads * h->head, "blk.%u.attn_q.weight", i);
-    add_matrix (shape, d, h->kv_heads * h->head, "blk.%u.attn_k.weight", i);
-    add_matrix (shape, d, h->kv_heads * h->head, "blk.%u.attn_v.weight", i);
-    add_matrix (shape, h->heads * h->head, d, "blk.%u.attn_output.weight", i);
+    add_attention (shape, i, d, h->heads * h->head, h->kv_heads * h->head, h->heads * h->head);
     return;
   }
   add_matrix (shape, d, inner + mixed + h->ssm_heads, "blk.%u.ssm_in.weight", i);
@@ -503,12 +504,9 @@ add_hybrid_layer (TernShape *shape, const HybridShape *h, guint i)
     add_hybrid_mixer (shape, h, i);
   if (h->one_block && !hybrid_is_ffn (h, i))
     return;
-  if (!h->one_block) {
+  if (!h->one_block)
     add_vector (shape, d, "blk.%u.ffn_norm.weight", i);
-    add_matrix (shape, d, h->ffn, "blk.%u.ffn_gate.weight", i);
-  }
-  add_matrix (shape, d, h->ffn, "blk.%u.ffn_up.weight", i);
-  add_matrix (shape, h->ffn, d, "blk.%u.ffn_down.weight", i);
+  add_feed_forward (shape, i, d, h->ffn, !h->one_block);
 }
 
 static void
@@ -530,10 +528,7 @@ static void
 add_vision_keys (TernShape *shape, const VisionShape *vision)
 {
   static const float half[3] = { 0.5f, 0.5f, 0.5f };
-  const struct {
-    const char *name;
-    guint32 value;
-  } counts[] = {
+  const Number counts[] = {
     { "image_size", vision->side }, { "patch_size", vision->patch }, { "embedding_length", vision->width },
     { "feed_forward_length", vision->ffn }, { "block_count", vision->layers },
     { "attention.head_count", vision->heads }, { "projection_dim", vision->projected },
@@ -549,11 +544,7 @@ add_vision_keys (TernShape *shape, const VisionShape *vision)
   tern_gguf_writer_bool (shape->writer, "clip.has_vision_encoder", TRUE);
   tern_gguf_writer_string (shape->writer, "clip.projector_type", "idefics3");
   tern_gguf_writer_bool (shape->writer, "clip.use_gelu", TRUE);
-  for (guint i = 0; i < G_N_ELEMENTS (counts); i++) {
-    g_autofree char *key = g_strdup_printf ("clip.vision.%s", counts[i].name);
-
-    tern_gguf_writer_u32 (shape->writer, key, counts[i].value);
-  }
+  set_numbers (shape, "clip.vision", counts, G_N_ELEMENTS (counts));
   tern_gguf_writer_f32 (shape->writer, "clip.vision.attention.layer_norm_epsilon", 1e-6f);
   tern_gguf_writer_f32_array (shape->writer, "clip.vision.image_mean", half, 3);
   tern_gguf_writer_f32_array (shape->writer, "clip.vision.image_std", half, 3);

@@ -94,12 +94,13 @@ static void
 on_answer (GObject *session, GAsyncResult *result, gpointer data)
 {
   g_autoptr (GError) error = NULL;
-  g_autoptr (GInputStream) body = soup_session_send_finish (SOUP_SESSION (session), result, &error);
+  GInputStream *body = soup_session_send_finish (SOUP_SESSION (session), result, &error);
   SoupMessage *message = soup_session_get_async_result_message (SOUP_SESSION (session), result);
   Webhook *hook = data;
 
   if (hook->teller)
     take_answer (hook, soup_message_get_status (message), error);
+  g_clear_object (&body);       /* nobody reads it */
   g_rc_box_release_full (hook, webhook_clear);
 }
 
