@@ -549,6 +549,10 @@ test_beside (gconstpointer data)
     for (guint i = 0; i < PROMPT; i++)
       mates[m].prompt[i] = g_test_rand_int_range (0, VOCAB);
   }
+  tern_pass_begin (pass);
+  g_assert_cmpuint (tern_pass_cut (pass, mates[0].timeline, 1, 87, FALSE), ==, 0);
+  g_assert_cmpuint (tern_pass_cut (pass, mates[0].timeline, 2, 87, FALSE), ==, tern_pass_chunk (pass) == 1 ? 1 : 0);
+  g_assert_cmpuint (tern_pass_cut (pass, mates[0].timeline, 65, 87, FALSE), ==, 64);
   for (guint read = 0; read < (MATES - 1) * PROMPT;)
     read += read_some (&model, pass, mates);
   for (guint m = 0; m < MATES - 1; m++) {
