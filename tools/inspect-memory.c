@@ -6,6 +6,7 @@
 
 #include "tern/error.h"
 #include "engine/action/head.h"
+#include "engine/decode/draft.h"
 #include "engine/llm/evict.h"
 #include "engine/llm/solo.h"
 #include "engine/text/tokenizer.h"
@@ -132,6 +133,36 @@ add_stream (TernMemoryPlan *plan, const TernLlm *llm, guint context, guint token
   add (plan, "record", tern_stream_bytes (llm, &params), "... whose tokens these are, and choosing which stay; at most");
 }
 
+/* What is there once more because another model guesses for one of @context tokens. */
+typedef struct {
+  guint64 sum;                  /* resident at most, without workers */
+  guint64 worker;               /* scratch of each */
+} Draft;
+
+static gboolean
+add_draft (TernMemoryPlan *plan, Draft *draft, const char *path, const TernKernels *kernels, guint context, GError **error)
+{
+  g_autoptr (TernGguf) file = tern_gguf_open (path, error);
+  g_autoptr (TernLlm) llm = file ? tern_llm_plan (file, kernels, error) : NULL;
+  TernDraftParams params = { .context = context };
+  guint64 mapped, owned, state;
+  TernLlmRepack repack;
+  gsize vocabulary;
+
+  if (!llm || !tern_tokenizer_check (file, &vocabulary, error))
+    return FALSE;
+  repack = tern_llm_repack (llm);
+  mapped = tern_gguf_data_start (file) + tensor_bytes (file) - repack.source - tern_llm_unused_bytes (llm);
+  owned = tern_llm_owned_bytes (llm) + vocabulary;
+  state = tern_draft_bytes (llm, &params);
+  draft->sum = owned + MAX (mapped + state, repack.largest);
+  draft->worker = tern_draft_scratch_bytes (llm, &params);
+  add (plan, "draft_mapped", mapped, "of the draft: header, and weights that run from its file");
+  add (plan, "draft_owned", owned, "... weights repacked or converted at load, vocabulary; once per process");
+  add (plan, "draft", state, "... caches and work space of one answer; where its vocabulary is another, tables of both beside it");
+  return TRUE;
+}
+
 static gboolean
 plan_llm (TernMemoryPlan *plan, TernGguf *file, const TernKernels *kernels, const TernMemoryOptions *options,
     const TernMemoryUse *before, GError **error)
@@ -142,6 +173,7 @@ plan_llm (TernMemoryPlan *plan, TernGguf *file, const TernKernels *kernels, cons
   const TernLlmInfo *info;
   guint64 sum, mapped, owned, state, workers, logits, unused;
   TernLlmRepack repack;
+  Draft draft = { 0 };
   gsize vocabulary;
 
   if (!llm || !tern_tokenizer_check (file, &vocabulary, error))
@@ -173,7 +205,6 @@ plan_llm (TernMemoryPlan *plan, TernGguf *file, const TernKernels *kernels, cons
   unused = tern_llm_unused_bytes (llm);
   mapped = tensor_bytes (file) - repack.source - unused;
   state = tern_solo_bytes (llm, &params);
-  workers = threads * (guint64) (tern_solo_scratch_bytes (llm, &params) + STACK_BYTES);
   logits = info->n_vocab * sizeof (float);
   sum = add_process (plan, file, before, owned - repack.packed, vocabulary);
   add (plan, "mapped", mapped, "weights that run from the file; shared by all processes");
@@ -190,9 +221,12 @@ plan_llm (TernMemoryPlan *plan, TernGguf *file, const TernKernels *kernels, cons
   add (plan, "token", page_bytes (llm, params.context, params.kv) / TERN_PAGE_ROWS, "of these for every token of context");
   if (plan->with.memory == TERN_MEMORY_STREAM)
     add_stream (plan, llm, params.context, plan->with.memory_tokens);
+  if (options->draft_model && !add_draft (plan, &draft, options->draft_model, kernels, params.context, error))
+    return FALSE;
+  workers = threads * (MAX ((guint64) tern_solo_scratch_bytes (llm, &params), draft.worker) + STACK_BYTES);
   add (plan, "workers", workers, "scratch and stack of %u thread%s", threads, threads == 1 ? "" : "s");
   add (plan, "logits", logits, "scores of the whole vocabulary for one token");
-  sum += owned + MAX (mapped + state + workers + logits, repack.largest);
+  sum += owned + MAX (mapped + state + workers + logits, repack.largest) + draft.sum;
   add (plan, "total", sum, "resident at most, once %u tokens were read by this program", params.context);
   return TRUE;
 }
@@ -200,9 +234,9 @@ plan_llm (TernMemoryPlan *plan, TernGguf *file, const TernKernels *kernels, cons
 static gboolean
 check_no_text (const TernMemoryOptions *options, const char *what, const TernGguf *file, GError **error)
 {
-  if (!options->context && !options->kv && options->memory == TERN_MEMORY_WINDOW && !options->memory_tokens)
+  if (!options->context && !options->kv && options->memory == TERN_MEMORY_WINDOW && !options->memory_tokens && !options->draft_model)
     return TRUE;
-  g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "--context, --kv and --memory: expected a language model, found the %s %s",
+  g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "--context, --kv, --memory and --draft-model: expected a language model, found the %s %s",
       what, tern_gguf_path (file));
   return FALSE;
 }

@@ -10,7 +10,7 @@
 
 G_BEGIN_DECLS
 
-#define TERN_MEMORY_ENTRIES 20
+#define TERN_MEMORY_ENTRIES 24
 
 typedef struct {
   guint context;                /* tokens of a timeline; 0 = the model's own */
@@ -19,6 +19,7 @@ typedef struct {
   TernMemory memory;            /* of a session, STREAM: what that takes is planned as well */
   guint memory_tokens;          /* ... 0: what a session would choose */
   TernReuseMode reuse;          /* of vision encoders */
+  const char *draft_model;      /* of language models: a file of one that guesses for it; NULL: none. Borrowed */
 } TernMemoryOptions;
 
 typedef struct {
@@ -44,7 +45,7 @@ typedef struct {
 void tern_memory_use (TernMemoryUse *use);
 
 /* Opens what @file holds, a language model with its tokenizer, a vision encoder or an action model, without reading its matrices, and
- * asks it. @before: what the process held before @file was opened. Errors: those of opening; INVALID for @options. */
+ * asks it. @before: what the process held before @file was opened. Errors: those of opening, the draft's too; INVALID for @options. */
 gboolean tern_memory_plan (TernMemoryPlan *plan, TernGguf *file, const TernKernels *kernels,
     const TernMemoryOptions *options, const TernMemoryUse *before, GError **error);
 

@@ -440,7 +440,7 @@ tern_tool_inspect (int argc, char **argv)
 {
   gboolean json = FALSE;
   gint context = 0, threads = 0, tokens = 0;
-  g_autofree char *kv = NULL, *memory = NULL, *reuse = NULL;
+  g_autofree char *kv = NULL, *memory = NULL, *reuse = NULL, *draft = NULL;
   const GOptionEntry entries[] = {
     { "json", 0, 0, G_OPTION_ARG_NONE, &json, "One JSON object, arrays in full", NULL },
     { "context", 0, 0, G_OPTION_ARG_INT, &context, "Plan the memory for N tokens; 0 = the model's own context", "N" },
@@ -449,6 +449,7 @@ tern_tool_inspect (int argc, char **argv)
     { "memory", 0, 0, G_OPTION_ARG_STRING, &memory, "... and of a session that remembers a stream; window (default): without",
         "window|stream" },
     { "memory-tokens", 0, 0, G_OPTION_ARG_INT, &tokens, "... N tokens of it; 0 = 4096, or what the context has room for", "N" },
+    { "draft-model", 0, 0, G_OPTION_ARG_FILENAME, &draft, "... and with this language model guessing what it says; in the total", "F" },
     { "reuse", 0, 0, G_OPTION_ARG_STRING, &reuse, "Of a vision encoder: with what is kept of a stream, off (default), auto or on",
         "MODE" },
     { NULL }
@@ -465,6 +466,7 @@ tern_tool_inspect (int argc, char **argv)
           "run is shown all the same; what cannot run is said on standard error, and the exit status is 1.", entries,
           &files))
     return TERN_TOOL_USAGE;
+  options.draft_model = draft;
   status = check (context, threads, kv, reuse, &options);
   if (status == TERN_TOOL_DONE)
     status = check_stream (memory, tokens, &options);

@@ -115,8 +115,11 @@ count_frames (TernMedia *media, const GArray *candidates)
       break;
     }
     bytes += packet->size;
-    if (packet->stream_index < (int) n_streams && is_video (media->format->streams[packet->stream_index]))
-      most = MAX (most, ++counts[packet->stream_index]);
+    if (packet->stream_index < (int) n_streams && is_video (media->format->streams[packet->stream_index])) {
+      gint64 count = ++counts[packet->stream_index];
+
+      most = MAX (most, count); /* which evaluates its arguments twice */
+    }
     g_queue_push_tail (&media->waiting, packet);
   }
   return counts;

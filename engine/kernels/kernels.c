@@ -25,7 +25,7 @@ static const struct {
   { TERN_CPU_AVX512VNNI, TERN_CPU_AMX, { ALL_GROUPS (avx512vnni) } },
 #endif
 #ifdef TERN_HAVE_AVX512VBMI
-  { TERN_CPU_AVX512VBMI, TERN_CPU_AMX, { tern_ternary_init_avx512vbmi } },
+  { TERN_CPU_AVX512VBMI, TERN_CPU_AMX, { tern_scaled_init_avx512vbmi, tern_ternary_init_avx512vbmi } },
 #endif
 #ifdef TERN_HAVE_AVX512BF16
   { TERN_CPU_AVX512BF16, TERN_CPU_AMX, { tern_packed_init_avx512bf16 } },

@@ -43,6 +43,7 @@ typedef struct {
   guint rows, bytes;            /* rows: TERN_T2_ROWS or TERN_TERNARY_ROWS_MAX */
 } TernTernaryLayout;
 #define TERN_TERNARY_ROWS_MAX (3 * TERN_T2_ROWS)
+extern const TernTernaryLayout tern_layout_t2;
 
 static inline gsize
 tern_ternary_bytes (const TernTernaryLayout *layout, gsize rows, gsize cols)
@@ -90,7 +91,7 @@ extern const gint8 tern_iq4_values[16];
  * A NaN among x makes the scale NaN and every q -128; infinity makes the scale infinite. */
 #define TERN_DECL_QUANT_I8(fn) void fn (gint8 *q, float *scale, gint32 *sum, const float *x, gsize n)
 
-/* Four bits, by the mean: BitNet a4.8 (arXiv:2411.04965, section 2.2) and v2 (arXiv:2504.18415, section 2), per token:
+/* Four bits, by the mean: the absmean rule of BitNet a4.8 (arXiv:2411.04965) and v2 (arXiv:2504.18415), per token:
  * m = max(mean|x|, 1e-5), q = clamp(round_half_even(x * (sqrt(7) / m)), -8, 7), *scale = m / sqrt(7). Otherwise as quant_i8.
  * |x| is summed in TERN_I4_LANES sums, value i in sum i mod TERN_I4_LANES, and those from the first to the last. Exact.
  * A NaN among x makes the scale NaN and every q -8; infinity makes the scale infinite. */
@@ -139,6 +140,25 @@ tern_t2s_bytes (gsize rows, gsize cols, guint parts)
  * w (from the first byte of a panel), x, rows and groups as above; xsum[t * lds + i]: sum of the i-th TERN_T2S_SUM values of row t of x. Exact. */
 #define TERN_DECL_GEMM_T2S(fn) void fn (float *y, gsize ldy, const guint8 *w, gsize rows, gsize groups, guint parts, \
     const gint8 *x, gsize ldx, const float *xscale, const gint32 *xsum, gsize lds, gsize n)
+
+/* Where digits are 0 to 2 and runs whole groups, panels may be of the table's layout instead (gemm_t3s, whose @parts is 1), each
+ * behind its scales all the same: those of its rows side by side for each group. */
+static inline gsize
+tern_scaled_head (const TernTernaryLayout *layout, gsize groups, guint parts)
+{
+  return (groups * parts * 2 * layout->rows + 63) / 64 * 64;
+}
+static inline gsize
+tern_scaled_panel (const TernTernaryLayout *layout, gsize groups, guint parts)
+{
+  return tern_scaled_head (layout, groups, parts) + groups * layout->bytes;
+}
+static inline gsize
+tern_scaled_bytes (const TernTernaryLayout *layout, gsize rows, gsize cols, guint parts)
+{
+  return (rows + layout->rows - 1) / layout->rows
+      * tern_scaled_panel (layout, (cols + TERN_T2_COLS - 1) / TERN_T2_COLS, parts);
+}
 
 /* y = H (s * x): blocks of @block values (a power of two, 1 included, that divides @n), each times the orthonormal Sylvester
  * matrix H[i][j] = (-1)^popcount (i & j) / sqrt (block). @signs: [n], +1 or -1, NULL: all +1. With @after they are multiplied
@@ -360,6 +380,7 @@ typedef struct {
   TERN_DECL_PACK_TERNARY ((*pack_ternary));     /* NULL where that is T2 */
   TERN_DECL_GEMM_T2 ((*gemm_t2));
   TERN_DECL_GEMM_T2S ((*gemm_t2s));
+  TERN_DECL_GEMM_T2S ((*gemm_t3s));     /* panels of `ternary`; NULL where that is T2 */
   TERN_DECL_HADAMARD ((*hadamard));
   TERN_DECL_GEMM_BLOCKS ((*gemm_blocks[TERN_N_BLOCKS]));
   TERN_DECL_GEMM_F32 ((*gemm_f32));

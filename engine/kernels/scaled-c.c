@@ -51,4 +51,5 @@ void
 tern_scaled_init_c (TernKernels *k)
 {
   k->gemm_t2s = gemm_t2s_c;
+  k->gemm_t3s = NULL;
 }

@@ -55,12 +55,12 @@ static TERN_DECL_GEMM_T2 (gemm_t2_c)
   }
 }
 
-static const TernTernaryLayout t2 = { "t2", TERN_T2_ROWS, TERN_T2_BYTES };
+const TernTernaryLayout tern_layout_t2 = { "t2", TERN_T2_ROWS, TERN_T2_BYTES };
 
 void
 tern_ternary_init_c (TernKernels *k)
 {
-  k->ternary = &t2;
+  k->ternary = &tern_layout_t2;
   k->pack_ternary = NULL;
   k->gemm_t2 = gemm_t2_c;
 }

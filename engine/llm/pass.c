@@ -245,8 +245,8 @@ tern_pass_cut (const TernPass *self, const TernTimeline *timeline, guint left, g
   guint n = MIN (left, most), room = tern_pass_room (self), over;
 
   if (!last && left > 0)
-    n = MIN (n, --left);
-  n = MIN (n, room);
+    left--;
+  n = MIN (MIN (n, left), room);
   over = (timeline->table.n + n) % self->chunk;
   if (n == 0 || over == 0 || (n == left && last))
     return n;

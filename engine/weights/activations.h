@@ -3,12 +3,12 @@
  * tern.activations; a file without it is int8's. Embedding and head are no linears of these papers and stay as they are.
  *
  *   int8    b1.58 (arXiv:2402.17764): ternary weights, 8 bits by the largest magnitude of a token
- *   w1a8    BitNet (arXiv:2310.11453, eq. 1 to 3): sign (W - mean W), +1 or -1, times mean |W|; activations as int8. (The paper's
- *           range is +-128, cut off a little below; like the authors' later code we take 127.)
- *   a4.8    arXiv:2411.04965, eq. 1 to 5: 4 bits by the mean magnitude into attention's and the feed-forward's first matrices
- *           (quant_i4, kernels.h); before attention's last one the half of largest magnitude alone, in 8 bits; before the
+ *   w1a8    BitNet (arXiv:2310.11453), its binarised weights: sign (W - mean W), +1 or -1, times mean |W|; activations as
+ *           int8. (The paper's range is +-128, cut off a little below; like the authors' later code we take 127.)
+ *   a4.8    arXiv:2411.04965, its mixed rounding: 4 bits by the mean magnitude into attention's and the feed-forward's first
+ *           matrices (quant_i4, kernels.h); before attention's last one the half of largest magnitude alone, in 8 bits; before the
  *           feed-forward's last one 8 bits, of which a squared ReLU leaves few
- *   v2      arXiv:2504.18415, eq. 1 to 8: 4 bits by the mean magnitude everywhere; what goes into the last matrix of attention
+ *   v2      arXiv:2504.18415, its native 4 bits: by the mean magnitude everywhere; what goes into the last matrix of attention
  *           and of the feed-forward is turned before (H-BitLinear): x' = H x, as rotation.h has it without signs
  *   v2-a8   v2's first stage: the same in 8 bits by the largest magnitude
  *

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Matrices of one bit a weight, of BitNet's first paper (arXiv:2310.11453, eq. 1 to 3): sign (W - mean W) times mean |W|, a weight at
+/* Matrices of one bit a weight, of BitNet's first paper (arXiv:2310.11453): sign (W - mean W) times mean |W|, a weight at
  * the mean being -1. Private to engine/weights. */
 #pragma once
 

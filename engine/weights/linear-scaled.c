@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Q1_0, Q2_0, PQ2_0 and PTQ1_0, whose blocks have scales of their own, as panels of T2 behind their scales (kernels.h). Made in
- * words, as in linear-ternary.c: a step is a word for 16 columns of a row, its byte b holding columns b, b + 4, b + 8 and b + 12
- * from the lowest bits upwards. */
+/* Q1_0, Q2_0, PQ2_0 and PTQ1_0, whose blocks have scales of their own, as panels of T2 behind their scales, or of the table's
+ * layout by way of T2 (kernels.h). Made in words, as in linear-ternary.c: a step is a word for 16 columns of a row, its byte b
+ * holding columns b, b + 4, b + 8 and b + 12 from the lowest bits upwards. */
 #include <string.h>
 
 #include "engine/base/mapfile.h"
@@ -94,15 +94,22 @@ pack_ptq1_0 (guint8 *row, const guint8 *p)
   put_step (row, 7, join (eight[4], two));
 }
 
-/* A row of the file to row @r of a panel. */
+/* Where @layout is not T2: room for the panels that it is made of, for each worker. */
+typedef struct {
+  TernLinear *linear;
+  const TernTernaryLayout *layout;
+  guint8 *steps;                /* NULL: panels of T2 are written where they stay */
+  gsize steps_bytes;            /* of a worker */
+} Pack;
+
+/* A row of the file: its digits from @row on, its scales from @scale on, @run bytes apart. */
 static void
-pack_row (const TernLinear *linear, guint8 *panel, guint r, const guint8 *src)
+pack_row (const TernLinear *linear, guint8 *row, guint8 *scale, gsize run, const guint8 *src)
 {
-  guint8 *row = panel + tern_t2s_head (linear->groups, linear->parts) + r * 4, *scale = panel + r * 2;
   guint block = linear->type->block, steps = block / STEP_COLS, b, s;
   gsize step = 0;
 
-  for (b = 0; b < linear->cols / block; b++, src += linear->type->bytes, scale += TERN_T2S_RUN, step += steps) {
+  for (b = 0; b < linear->cols / block; b++, src += linear->type->bytes, scale += run, step += steps) {
     if (linear->type->type == TERN_TYPE_PTQ1_0) {
       pack_ptq1_0 (row + step * STEP_BYTES, src);
       memcpy (scale, src + 26, 2);
@@ -119,17 +126,42 @@ pack_row (const TernLinear *linear, guint8 *panel, guint r, const guint8 *src)
 static void
 pack_panels (void *data, guint begin, guint end, guint worker)
 {
-  TernLinear *linear = data;
-  gsize bytes = tern_linear_row_bytes (linear);
+  const Pack *pack = data;
+  const TernLinear *linear = pack->linear;
+  gsize bytes = tern_linear_row_bytes (linear), t2_bytes = linear->groups * TERN_T2_BYTES;
   guint panel, r;
 
   for (panel = begin; panel < end; panel++) {
-    guint first = panel * TERN_T2_ROWS;
+    guint rows = pack->layout->rows, first = panel * rows, n = MIN (rows, linear->rows - first);
+    guint8 *scales = linear->packed + panel * tern_scaled_panel (pack->layout, linear->groups, linear->parts);
+    guint8 *digits = scales + tern_scaled_head (pack->layout, linear->groups, linear->parts);
+    guint8 *t2 = pack->steps ? pack->steps + worker * pack->steps_bytes : digits;
 
-    for (r = 0; r < MIN (TERN_T2_ROWS, linear->rows - first); r++)
-      pack_row (linear, linear->packed + panel * tern_t2s_panel (linear->groups, linear->parts), r,
+    if (pack->steps && n < rows)        /* what is padded needs to be digits */
+      memset (t2, 0x55, pack->steps_bytes);
+    for (r = 0; r < n; r++)
+      pack_row (linear, t2 + r / TERN_T2_ROWS * t2_bytes + r % TERN_T2_ROWS * 4, scales + r * 2, rows * 2,
           linear->data + (first + r) * bytes);
+    if (pack->steps)
+      linear->kernels->pack_ternary (digits, t2, linear->groups);
   }
+}
+
+static gboolean
+pack_in_order (TernLinear *linear, TernPool *pool, GError **error)
+{
+  Pack pack = { linear, tern_linear_layout (linear) };
+  guint rows = pack.layout->rows;
+
+  if (pack.layout != &tern_layout_t2) {
+    pack.steps_bytes = tern_align_up (tern_t2_bytes (rows, linear->cols));
+    pack.steps = tern_mem_alloc ((pool ? tern_pool_threads (pool) : 1) * pack.steps_bytes, linear->name, error);
+    if (!pack.steps)
+      return FALSE;
+  }
+  tern_pool_run (pool, pack_panels, &pack, (linear->rows + rows - 1) / rows, 1);
+  tern_mem_free (pack.steps);
+  return TRUE;
 }
 
 gboolean
@@ -144,7 +176,12 @@ tern_linear_pack_scaled (TernLinear *linear, void *place, TernPool *pool, GError
     memset (linear->packed, 0, bytes);
   linear->borrowed = place != NULL;
   linear->groups = tern_linear_groups (linear);
-  tern_pool_run (pool, pack_panels, linear, (linear->rows + TERN_T2_ROWS - 1) / TERN_T2_ROWS, 1);
+  if (!pack_in_order (linear, pool, error)) {
+    if (!place)
+      tern_mem_free (linear->packed);
+    linear->packed = NULL;
+    return FALSE;
+  }
   if (linear->mapped)           /* the packed form is read from now on */
     tern_map_release (linear->data, linear->rows * tern_linear_row_bytes (linear));
   return TRUE;

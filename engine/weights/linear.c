@@ -132,8 +132,24 @@ tern_linear_packed_bytes (const TernLinear *linear)
 {
   if (!linear->packable)
     return 0;
-  return linear->parts ? tern_t2s_bytes (linear->rows, linear->cols, linear->parts)
+  return linear->parts ? tern_scaled_bytes (tern_linear_layout (linear), linear->rows, linear->cols, linear->parts)
       : tern_ternary_bytes (linear->kernels->ternary, linear->rows, linear->cols);
+}
+
+const TernTernaryLayout *
+tern_linear_layout (const TernLinear *linear)
+{
+  const TernKernels *kernels = linear->kernels;
+
+  if (linear->parts == 0)
+    return kernels->ternary;
+  switch (linear->type->type) {
+    case TERN_TYPE_Q1_0:
+    case TERN_TYPE_PTQ1_0:
+      return kernels->gemm_t3s ? kernels->ternary : &tern_layout_t2;
+    default:                    /* which may have a digit 3, or two runs a group */
+      return &tern_layout_t2;
+  }
 }
 
 guint
@@ -359,10 +375,12 @@ rows_t2s (void *data, guint begin, guint end, guint worker)
   const TernLinear *linear = job->linear;
   const TernLinearInput *input = job->input;
 
-  linear->kernels->gemm_t2s (job->y + begin, job->ldy,
-      linear->packed + begin / TERN_T2_ROWS * tern_t2s_panel (linear->groups, linear->parts), end - begin, linear->groups,
-      linear->parts, input->i8, tern_linear_i8_stride (input->cols), input->i8_scale, input->i8_part,
-      tern_linear_part_stride (input->cols), input->n);
+  const TernTernaryLayout *layout = tern_linear_layout (linear);
+  TERN_DECL_GEMM_T2S ((*gemm)) = layout == &tern_layout_t2 ? linear->kernels->gemm_t2s : linear->kernels->gemm_t3s;
+
+  gemm (job->y + begin, job->ldy, linear->packed + begin / layout->rows * tern_scaled_panel (layout, linear->groups, linear->parts),
+      end - begin, linear->groups, linear->parts, input->i8, tern_linear_i8_stride (input->cols), input->i8_scale,
+      input->i8_part, tern_linear_part_stride (input->cols), input->n);
   finish_rows (job, NULL, begin, end);
 }
 
@@ -463,7 +481,8 @@ tern_linear_rows (const TernLinear *linear, const TernLinearInput *input, const 
 guint
 tern_linear_grain (const TernLinear *linear, const TernLinearInput *input)
 {
-  guint panel = tern_linear_run_form (linear, input) == TERN_FORM_T2 ? linear->kernels->ternary->rows : TERN_LINEAR_UNIT;
+  TernForm form = tern_linear_run_form (linear, input);
+  guint panel = form == TERN_FORM_T2 || form == TERN_FORM_T2S ? tern_linear_layout (linear)->rows : TERN_LINEAR_UNIT;
 
   return input->n > input->few && panel == TERN_LINEAR_UNIT ? 2 * panel : panel;        /* kernels take two of the small */
 }
@@ -537,10 +556,11 @@ rows_at (const TernLinear *linear, TernForm form, guint row, gsize *bytes)
   gsize at, end;
 
   if (form == TERN_FORM_T2S) {
-    gsize panel = tern_t2s_panel (linear->groups, linear->parts);
+    const TernTernaryLayout *layout = tern_linear_layout (linear);
+    gsize panel = tern_scaled_panel (layout, linear->groups, linear->parts);
 
-    at = row / TERN_T2_ROWS * panel;
-    end = (linear->rows + TERN_T2_ROWS - 1) / TERN_T2_ROWS * panel;
+    at = row / layout->rows * panel;
+    end = (linear->rows + layout->rows - 1) / layout->rows * panel;
   } else if (form == TERN_FORM_T2) {
     at = tern_ternary_bytes (linear->kernels->ternary, row, linear->cols);
     end = tern_ternary_bytes (linear->kernels->ternary, linear->rows, linear->cols);

@@ -33,7 +33,7 @@ typedef enum {
 /* How the matrix is stored and run. */
 typedef enum {
   TERN_FORM_T2,
-  TERN_FORM_T2S,                /* with a scale for each block */
+  TERN_FORM_T2S,                /* with a scale for each block: panels of T2, or of the table's layout */
   TERN_FORM_BLOCKS,
   TERN_FORM_F32,
   TERN_FORM_F16,
@@ -105,6 +105,8 @@ gboolean tern_linear_pack_into (TernLinear *linear, void *place, TernPool *pool,
 /* Whether tern_linear_pack() has something to do; and of what is or was so: bytes and T2 groups of the packed form. */
 gboolean tern_linear_is_packable (const TernLinear *linear);
 gsize tern_linear_packed_bytes (const TernLinear *linear);
+/* The order of its panels: T2 for digits that other layouts do not have. */
+const TernTernaryLayout *tern_linear_layout (const TernLinear *linear);
 guint tern_linear_groups (const TernLinear *linear);
 /* tern_gguf_require + init for tensor @name of @cols x @rows. A tensor of one value beside it, named ".scale" instead
  * of ".weight", multiplies the matrix (BitNet files of ik_llama.cpp, whose matrices hold -1, 0 and +1). */

@@ -26,8 +26,8 @@ gboolean tern_is_ternary (const float *x, gsize n, float *scale, float *odd);
  * over the matrix. */
 void tern_make_ternary (float *x, gsize n, float mean);
 
-/* x = magnitude where it is above @mean, else -magnitude: BitNet (arXiv:2310.11453, eq. 1 to 3), @mean and @magnitude being the means
- * of x and of |x| over the matrix. */
+/* x = magnitude where it is above @mean, else -magnitude: BitNet (arXiv:2310.11453), its binarised weights, @mean and @magnitude
+ * being the means of x and of |x| over the matrix. */
 void tern_make_binary (float *x, gsize n, float mean, float magnitude);
 
 G_END_DECLS

@@ -32,15 +32,15 @@ put_row (const Scaled *m, gsize r, guint parts)
   }
 }
 
-/* Digits -1 to 2, rows of the largest sums among them; activations at their ends too. */
+/* Digits -1 to @top, rows of the largest sums among them; activations at their ends too. */
 static void
-fill (Scaled *m, const Shape *s, guint parts)
+fill (Scaled *m, const Shape *s, guint parts, gint top)
 {
   gsize padded = m->groups * TERN_T2_COLS, r, t, c;
 
   for (r = 0; r < s->rows; r++) {
     for (c = 0; c < padded; c++)
-      m->digits[r * padded + c] = c >= s->cols ? 0 : r % 5 == 4 ? 2 : (gint) check_below (4) - 1;
+      m->digits[r * padded + c] = c >= s->cols ? 0 : r % 5 == 4 ? top : (gint) check_below ((guint) top + 2) - 1;
     for (c = 0; c < m->groups * parts; c++)
       m->d[r * m->groups * parts + c] = tern_f32_to_f16 (check_uniform ());
     put_row (m, r, parts);
@@ -80,13 +80,39 @@ expected (const Scaled *m, gsize r, gsize t, guint parts)
   return sum * m->scale[t];
 }
 
+/* What has the layout of @k, with the digits of @m, in memory of its own. */
+static guint8 *
+in_layout (const TernKernels *k, const Scaled *m, gsize rows, gsize cols)
+{
+  gsize panel = tern_scaled_panel (k->ternary, m->groups, 1), head = tern_scaled_head (k->ternary, m->groups, 1);
+  gsize from = tern_t2s_panel (m->groups, 1), from_head = tern_t2s_head (m->groups, 1), digits = from - from_head, r, run;
+  guint8 *w = check_buffer (SLOT_W2, tern_scaled_bytes (k->ternary, rows, cols, 1));
+  g_autofree guint8 *t2 = g_malloc (k->ternary->rows / TERN_T2_ROWS * digits + 1);
+
+  for (r = 0; r < rows; r += TERN_T2_ROWS) {
+    const guint8 *src = m->w + r / TERN_T2_ROWS * from;
+    guint8 *dst = w + r / k->ternary->rows * panel;
+    guint at = r % k->ternary->rows;
+
+    if (at == 0)
+      memset (t2, 0x55, k->ternary->rows / TERN_T2_ROWS * digits);
+    memcpy (t2 + at / TERN_T2_ROWS * digits, src + from_head, digits);
+    for (run = 0; run < m->groups; run++)
+      memcpy (dst + run * 2 * k->ternary->rows + at * 2, src + run * TERN_T2S_RUN, TERN_T2S_RUN);
+    k->pack_ternary (dst + head, t2, m->groups);
+  }
+  return w;
+}
+
+/* Panels of T2 of one and of two runs a group, and of the table's layout. */
 static void
 t2s_shape (const char *name, const Shape *s, const TernKernels *ref, const TernKernels *k)
 {
   gsize groups = (s->cols + TERN_T2_COLS - 1) / TERN_T2_COLS, padded = groups * TERN_T2_COLS, r, t;
-  guint parts;
+  guint how;
 
-  for (parts = 1; parts <= 2; parts++) {
+  for (how = 0; how < (k->gemm_t3s ? 3 : 2); how++) {
+    guint parts = how == 1 ? 2 : 1;
     Scaled m = { .groups = groups, .ldx = padded + s->ldx - s->cols, .lds = 2 * groups + parts };
     g_autofree gint8 *digits = g_malloc (s->rows * padded + 1);
     g_autofree guint16 *d = g_new (guint16, s->rows * groups * parts + 1);
@@ -101,11 +127,17 @@ t2s_shape (const char *name, const Shape *s, const TernKernels *ref, const TernK
     m.sum = check_buffer (SLOT_B, check_extent (s->n, 2 * groups, m.lds) * sizeof (gint32));
     got = check_new_y (s, SLOT_Y);
     want = check_new_y (s, SLOT_Y2);
-    fill (&m, s, parts);
+    if (how == 2)
+      memset (m.w, 0x55, tern_t2s_bytes (s->rows, s->cols, parts));
+    fill (&m, s, parts, how == 2 ? 1 : 2);
     for (t = 0; t < s->n; t++)
       for (r = 0; r < s->rows; r++)
         want[t * s->ldy + r] = expected (&m, r, t, parts);
-    k->gemm_t2s (got, s->ldy, m.w, s->rows, groups, parts, m.x, m.ldx, m.scale, m.sum, m.lds, s->n);
+    if (how == 2)
+      k->gemm_t3s (got, s->ldy, in_layout (k, &m, s->rows, s->cols), s->rows, groups, parts, m.x, m.ldx, m.scale, m.sum, m.lds,
+          s->n);
+    else
+      k->gemm_t2s (got, s->ldy, m.w, s->rows, groups, parts, m.x, m.ldx, m.scale, m.sum, m.lds, s->n);
     for (t = 0; t < s->n; t++)
       check_equal (got + t * s->ldy, want + t * s->ldy, s->rows);
     check_guards (got, s->n, s->rows, s->ldy);
@@ -118,7 +150,7 @@ SHAPE_CHECKS (gemm_t2s, t2s_shape)
 #define BENCH_ROWS 2048
 
 typedef struct {
-  guint parts;
+  guint parts;                  /* 3: the table's layout */
   gsize n;
   guint8 *w;
   gint8 *x;
@@ -131,8 +163,12 @@ run_t2s (const TernKernels *k, void *data)
 {
   const Bench *b = data;
 
-  k->gemm_t2s (b->y, BENCH_ROWS, b->w, BENCH_ROWS, BENCH_COLS / TERN_T2_COLS, b->parts, b->x, BENCH_COLS, b->scale, b->sum,
-      BENCH_COLS / TERN_T2S_SUM, b->n);
+  if (b->parts <= 2)
+    k->gemm_t2s (b->y, BENCH_ROWS, b->w, BENCH_ROWS, BENCH_COLS / TERN_T2_COLS, b->parts, b->x, BENCH_COLS, b->scale, b->sum,
+        BENCH_COLS / TERN_T2S_SUM, b->n);
+  else if (k->gemm_t3s)
+    k->gemm_t3s (b->y, BENCH_ROWS, b->w, BENCH_ROWS, BENCH_COLS / TERN_T2_COLS, 1, b->x, BENCH_COLS, b->scale, b->sum,
+        BENCH_COLS / TERN_T2S_SUM, b->n);
 }
 
 static void
@@ -140,11 +176,11 @@ t2s_bench (void)
 {
   guint parts, many;
 
-  for (parts = 1; parts <= 2; parts++) {
+  for (parts = 1; parts <= 3; parts++) {
     for (many = 0; many < 2; many++) {
       gsize n = many ? 128 : 1;
       g_autofree char *what = g_strdup_printf ("gemm_t2s parts=%u n=%zu %u x %u", parts, n, BENCH_ROWS, BENCH_COLS);
-      Bench b = { parts, n, g_malloc0 (tern_t2s_bytes (BENCH_ROWS, BENCH_COLS, parts)), g_malloc0 (n * BENCH_COLS),
+      Bench b = { parts, n, g_malloc0 (tern_t2s_bytes (BENCH_ROWS, BENCH_COLS, MIN (parts, 2))), g_malloc0 (n * BENCH_COLS),
         g_new0 (gint32, n * BENCH_COLS / TERN_T2S_SUM), g_new0 (float, n), g_new0 (float, n * BENCH_ROWS) };
 
       check_bench (what, run_t2s, &b, 2.0 * (double) n * BENCH_ROWS * BENCH_COLS);

@@ -22,7 +22,7 @@ check_matrix (const Setup *s, guint32 id, guint rows, guint cols)
   g_assert_cmpint (linear.form, ==, form);
   g_assert_cmpuint (tern_linear_owned (&linear), ==,
       form == TERN_FORM_T2 ? tern_ternary_bytes (s->kernels->ternary, rows, cols)
-      : form == TERN_FORM_T2S ? tern_t2s_bytes (rows, cols, 128 / m.tensor.type->block) : 0);
+      : form == TERN_FORM_T2S ? tern_scaled_bytes (tern_linear_layout (&linear), rows, cols, 128 / m.tensor.type->block) : 0);
   for (i = 0; i < G_N_ELEMENTS (counts); i++) {
     check_run (s, &m, &linear, form, TERN_ACTIVATIONS_INT8, counts[i], i % 2);
     check_run (s, &m, &linear, TERN_FORM_EXPAND, TERN_ACTIVATIONS_F32, counts[i], i % 2);

@@ -6,6 +6,7 @@
 #include "session-fixture.h"
 #include "tools/inspect-memory.h"
 #include "tern/lanes.h"
+#include "engine/decode/draft.h"
 #include "tern/stream.h"
 
 /* What whole pages of the system, and the objects around a block, may add. */
@@ -232,6 +233,44 @@ test_choice (void)
   expect_error (TEXT_FILE, &(TernMemoryOptions) { .memory = TERN_MEMORY_STREAM, .memory_tokens = 8 }, "--memory-tokens");
 }
 
+/* ---- Drafts ------------------------------------------------------------------------------------------------------ */
+
+/* A model that guesses for itself: its caches on the heap, and the total. */
+static void
+test_draft (void)
+{
+  const TernMemoryOptions alone = { .context = 512 }, both = { .context = 512, .draft_model = TEXT_FILE };
+  TernMemoryPlan one = plan_of (TEXT_FILE, &alone), two = plan_of (TEXT_FILE, &both);
+  guint64 planned = row (&two, "draft"), weights = row (&two, "draft_mapped") + row (&two, "draft_owned");
+  g_autoptr (TernModel) model = open_text ();
+  const TernModelText *text = tern_model_text (model);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (TernDraftModel) guesser = tern_draft_model_new (text->llm, text->tokenizer, text->llm, text->tokenizer,
+      TERN_DRAFT_AUTO, &error);
+  TernPool *pool = tern_pool_new (1, &error);
+  const TernDraftParams params = { .context = 512 };
+  TernDraft *draft;
+  gsize before, now;
+
+  g_assert_no_error (error);
+  tern_draft_free (tern_draft_new (guesser, &params, pool, &error));    /* the scratch of workers stays */
+  before = held ();
+  draft = tern_draft_new (guesser, &params, pool, &error);
+  g_assert_no_error (error);
+  now = held ();
+  g_test_message ("planned %" G_GUINT64_FORMAT ", held %" G_GSIZE_FORMAT, planned, now - before);
+  g_assert_cmpuint (planned, >, 8 * AROUND);
+  g_assert_cmpuint (now - before, >=, planned);
+  g_assert_cmpuint (now - before, <, planned + 2 * AROUND);
+  g_assert_cmpuint (row (&one, "draft"), ==, 0);
+  g_assert_cmpuint (weights, >=, row (&one, "mapped") + row (&one, "owned"));
+  g_assert_cmpuint (row (&two, "total") - row (&two, "program") - row (&two, "index"), >=,
+      row (&one, "total") - row (&one, "program") - row (&one, "index") + planned + weights);
+  expect_error (MMPROJ_FILE, &(TernMemoryOptions) { .draft_model = TEXT_FILE }, "--draft-model");
+  tern_draft_free (draft);
+  tern_pool_free (pool);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -244,5 +283,6 @@ main (int argc, char **argv)
   g_test_add_func ("/memory-plan/session", test_session);
   g_test_add_func ("/memory-plan/record", test_record);
   g_test_add_func ("/memory-plan/choice", test_choice);
+  g_test_add_func ("/memory-plan/draft", test_draft);
   return g_test_run ();
 }

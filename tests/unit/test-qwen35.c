@@ -132,12 +132,7 @@ add_number (GgufWriter *w, const Change *c, const char *name, double number)
 
   if (c->key && g_str_equal (name, c->key))
     number = c->number;
-  if (isnan (number))
-    return;
-  if (g_str_has_suffix (name, "epsilon") || g_str_has_suffix (name, "base"))
-    writer_number (w, full, TERN_GGUF_F32, &(float) { (float) number }, sizeof (float));
-  else
-    writer_u32 (w, full, (guint32) number);
+  tiny_number (w, full, number);
 }
 
 static void

@@ -149,14 +149,7 @@ add_number (GgufWriter *w, const Change *c, const char *name, double number)
 
   if (c->key && g_str_equal (name, c->key))
     number = c->number;
-  if (isnan (number))
-    return;
-  if (g_str_has_suffix (name, "epsilon") || g_str_has_suffix (name, "base") || g_str_has_suffix (name, "scale"))
-    writer_number (w, full, TERN_GGUF_F32, &(float) { (float) number }, sizeof (float));
-  else if (g_str_has_suffix (name, "finetuned") || g_str_has_suffix (name, "rms") || g_str_has_suffix (name, "weights_norm"))
-    writer_number (w, full, TERN_GGUF_BOOL, &(guint8) { number != 0 }, 1);
-  else
-    writer_u32 (w, full, (guint32) number);
+  tiny_number (w, full, number);
 }
 
 static void
@@ -549,6 +542,10 @@ test_beside (gconstpointer data)
     for (guint i = 0; i < PROMPT; i++)
       mates[m].prompt[i] = g_test_rand_int_range (0, VOCAB);
   }
+  tern_pass_begin (pass);
+  g_assert_cmpuint (tern_pass_cut (pass, mates[0].timeline, 1, 87, FALSE), ==, 0);
+  g_assert_cmpuint (tern_pass_cut (pass, mates[0].timeline, 2, 87, FALSE), ==, tern_pass_chunk (pass) == 1 ? 1 : 0);
+  g_assert_cmpuint (tern_pass_cut (pass, mates[0].timeline, 65, 87, FALSE), ==, 64);
   for (guint read = 0; read < (MATES - 1) * PROMPT;)
     read += read_some (&model, pass, mates);
   for (guint m = 0; m < MATES - 1; m++) {

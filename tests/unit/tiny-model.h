@@ -36,6 +36,27 @@ draw (const char *name, gsize i)
   return (float) (hash >> 8) / (1 << 24) - 0.5f;
 }
 
+/* The key @name, of the type that its last word has in files; NAN: it is left out. */
+static inline void
+tiny_number (GgufWriter *w, const char *name, double number)
+{
+  static const char *const floats[] = { "epsilon", "base", "scale" }, *const flags[] = { "finetuned", "rms", "weights_norm" };
+
+  if (isnan (number))
+    return;
+  for (guint i = 0; i < G_N_ELEMENTS (floats); i++)
+    if (g_str_has_suffix (name, floats[i])) {
+      writer_number (w, name, TERN_GGUF_F32, &(float) { (float) number }, sizeof (float));
+      return;
+    }
+  for (guint i = 0; i < G_N_ELEMENTS (flags); i++)
+    if (g_str_has_suffix (name, flags[i])) {
+      writer_number (w, name, TERN_GGUF_BOOL, &(guint8) { number != 0 }, 1);
+      return;
+    }
+  writer_u32 (w, name, (guint32) number);
+}
+
 typedef struct {
   GByteArray *bytes;
   TernPool *pool;
