@@ -41,6 +41,8 @@ struct _TernScheduler {
   guint passed_over;            /* rounds since somebody who is not live had what it asked for */
   TernMeterFunc meter;          /* tells processor time */
   void *meter_data;
+  TernMeterFunc clock_func;     /* tells time; NULL: the machine's clock does */
+  void *clock_data;
   gint64 owed;                  /* us that passes have had more than pictures */
 };
 
@@ -67,6 +69,7 @@ typedef struct {
   gboolean (*wants) (const TernClient *client);
   gsize served;                 /* of a guint64 in TernServed */
   guint64 slack;
+  guint bit;                    /* of TernClient.waits */
 } Good;
 
 static gboolean
@@ -87,9 +90,9 @@ wants_slice (const TernClient *client)
   return client->demand.slice;
 }
 
-static const Good decode_rows = { wants_decode, G_STRUCT_OFFSET (TernServed, decode), 32 };
-static const Good prompt_rows = { wants_prompt, G_STRUCT_OFFSET (TernServed, prompt), 512 };
-static const Good slices = { wants_slice, G_STRUCT_OFFSET (TernServed, slice), 250000 };
+static const Good decode_rows = { wants_decode, G_STRUCT_OFFSET (TernServed, decode), 32, 1 << 0 };
+static const Good prompt_rows = { wants_prompt, G_STRUCT_OFFSET (TernServed, prompt), 512, 1 << 1 };
+static const Good slices = { wants_slice, G_STRUCT_OFFSET (TernServed, slice), 250000, 1 << 2 };
 
 static guint64 *
 share (TernServed *served, const Good *good)
@@ -148,13 +151,31 @@ serve (TernScheduler *self, TernClient *client, const Good *good, guint64 n)
   *served += n;
 }
 
-/* Who had nothing to do for a while is not owed for it. */
+/* Who had nothing to do for a while is not owed for it: it begins where the neediest of those are who wait already, or, where
+ * nobody does, where those are who were served now. Who waits keeps what it is owed, however long others are served. */
 static void
-keep_up (const TernServed *clock, TernServed *served)
+join (TernScheduler *self, const Good *good)
 {
-  served->decode = MAX (served->decode, clock->decode);
-  served->prompt = MAX (served->prompt, clock->prompt);
-  served->slice = MAX (served->slice, clock->slice);
+  guint64 least[2] = { G_MAXUINT64, G_MAXUINT64 };      /* of those that are not live, of those that are */
+
+  for (guint i = 0; i < self->hand->len; i++) {
+    TernClient *client = self->hand->pdata[i];
+    guint64 *neediest = &least[client->live != 0];
+
+    if ((client->waits & good->bit) && good->wants (client))
+      *neediest = MIN (*neediest, *share (&client->served, good));
+  }
+  for (guint i = 0; i < self->hand->len; i++) {
+    TernClient *client = self->hand->pdata[i];
+    guint64 *served = share (&client->served, good), from = least[client->live != 0];
+
+    if (!good->wants (client)) {
+      client->waits &= ~good->bit;
+    } else if (!(client->waits & good->bit)) {
+      client->waits |= good->bit;
+      *served = MAX (*served, from != G_MAXUINT64 ? from : *share (&self->clock, good));
+    }
+  }
 }
 
 /* ---- A round ----------------------------------------------------------------------------------------------------- */
@@ -184,6 +205,8 @@ put_back (TernScheduler *self)
     TernClient *client = self->hand->pdata[i];
 
     client->in_hand = FALSE;
+    if (!client->again)
+      client->waits = 0;
     if (client->removed) {
       g_mutex_unlock (&self->lock);
       client->klass->destroy (client);
@@ -215,6 +238,13 @@ tern_scheduler_set_meter (TernScheduler *self, TernMeterFunc func, void *data)
 {
   self->meter = func;
   self->meter_data = data;
+}
+
+void
+tern_scheduler_set_clock (TernScheduler *self, TernMeterFunc func, void *data)
+{
+  self->clock_func = func;
+  self->clock_data = data;
 }
 
 /* Whether anybody in hand wants to know what is spent. */
@@ -264,8 +294,10 @@ ask (TernScheduler *self)
     client->pass_decode = client->pass_prompt = 0;
     client->again = client->demand.decode || client->demand.prompt || client->demand.slice;
     asking += client->again;
-    keep_up (&self->clock, &client->served);
   }
+  join (self, &decode_rows);
+  join (self, &prompt_rows);
+  join (self, &slices);
   return asking;
 }
 
@@ -376,13 +408,19 @@ is_time_for_slice (TernScheduler *self, gboolean words)
   return self->owed >= 0;
 }
 
+static gint64
+slice_time (const TernScheduler *self)
+{
+  return self->clock_func ? (gint64) self->clock_func (self->clock_data) : g_get_monotonic_time ();
+}
+
 /* The picture under way goes on; it is its client's if that is in hand, whatever has become of another one there. */
 static void
 run_slice (TernScheduler *self)
 {
   TernRound round = make_round (self);
   TernClient *client = NULL;
-  gint64 begin = g_get_monotonic_time ();
+  gint64 begin = slice_time (self), took;
 
   if (self->looking && g_ptr_array_find (self->hand, self->looking, NULL) && !self->looking->removed
       && self->looking->demand.slice)
@@ -393,8 +431,9 @@ run_slice (TernScheduler *self)
     return;
   round.resume = client == self->looking;
   self->looking = client->klass->slice (client, &round) ? client : NULL;
-  serve (self, client, &slices, (guint64) (g_get_monotonic_time () - begin) + 1);
-  spend (self, 0, g_get_monotonic_time () - begin);
+  took = slice_time (self) - begin;
+  serve (self, client, &slices, (guint64) took + 1);
+  spend (self, 0, took);
 }
 
 static void

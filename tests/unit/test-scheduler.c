@@ -319,6 +319,101 @@ test_outputs (Stage *stage, gconstpointer data)
   free_fake (few);
 }
 
+/* ---- Pictures ---------------------------------------------------------------------------------------------------- */
+
+#define LOOKERS 8
+#define SLICES 8                /* of a picture: longer by far than what one may have had more than its equal */
+#define SLICE_US 100000
+#define PICTURES 160            /* of all */
+
+typedef struct _Gallery Gallery;
+
+/* Somebody whose next picture always waits when one is done, as a camera's on a machine that is too slow for all. */
+typedef struct {
+  TernClient client;
+  Gallery *gallery;
+  guint slices, pictures;       /* left of this picture; done */
+} Looker;
+
+struct _Gallery {
+  TernScheduler *scheduler;
+  Looker lookers[LOOKERS];
+  Looker *away;                 /* whose picture is done, and whose next one comes while another's is looked at */
+  guint64 us;
+  guint left;
+};
+
+static guint64
+gallery_time (void *data)
+{
+  return ((Gallery *) data)->us;
+}
+
+static TernDemand
+looker_demand (TernClient *client)
+{
+  Looker *self = (Looker *) client;
+
+  return (TernDemand) { .slice = self->gallery->left > 0 && self->slices > 0 };
+}
+
+static gboolean
+looker_slice (TernClient *client, TernRound *round)
+{
+  Looker *self = (Looker *) client;
+  Gallery *gallery = self->gallery;
+
+  gallery->us += SLICE_US;
+  if (gallery->away && gallery->away != self) {
+    gallery->away->slices = SLICES;
+    tern_scheduler_kick (gallery->scheduler, &gallery->away->client);
+    gallery->away = NULL;
+  }
+  if (--self->slices > 0)
+    return TRUE;
+  self->pictures++;
+  gallery->left--;
+  gallery->away = self;
+  return FALSE;
+}
+
+static void
+looker_destroy (TernClient *client)
+{
+  g_assert_not_reached ();
+}
+
+static const TernClientClass looker_class = { .demand = looker_demand, .slice = looker_slice, .destroy = looker_destroy };
+
+static void
+kick_lookers (void *data)
+{
+  Gallery *gallery = data;
+
+  for (guint i = 0; i < LOOKERS; i++)
+    tern_scheduler_kick (gallery->scheduler, &gallery->lookers[i].client);
+}
+
+static void
+test_pictures (Stage *stage, gconstpointer data)
+{
+  Gallery gallery = { .scheduler = stage->scheduler, .left = PICTURES };
+
+  tern_scheduler_set_clock (stage->scheduler, gallery_time, &gallery);
+  for (guint i = 0; i < LOOKERS; i++) {
+    gallery.lookers[i] = (Looker) { .client = { .klass = &looker_class, .live = TRUE }, .gallery = &gallery, .slices = SLICES };
+    tern_scheduler_add (stage->scheduler, &gallery.lookers[i].client);
+  }
+  tern_scheduler_call (stage->scheduler, kick_lookers, &gallery);
+  come_to_rest (stage);
+  g_assert_cmpuint (gallery.left, ==, 0);
+  for (guint i = 0; i < LOOKERS; i++) {
+    g_assert_cmpuint (gallery.lookers[i].pictures, >=, PICTURES / LOOKERS - 1);
+    g_assert_cmpuint (gallery.lookers[i].pictures, <=, PICTURES / LOOKERS + 1);
+    g_assert_true (tern_scheduler_remove (stage->scheduler, &gallery.lookers[i].client));
+  }
+}
+
 /* ---- Going away -------------------------------------------------------------------------------------------------- */
 
 static void
@@ -537,6 +632,7 @@ main (int argc, char **argv)
   TEST ("idle-is-not-owed", test_idle_is_not_owed);
   TEST ("live", test_live);
   TEST ("outputs", test_outputs);
+  TEST ("pictures", test_pictures);
   TEST ("remove-within", test_remove_within);
   TEST ("wait-for-round", test_wait_for_round);
   TEST ("beside/lfm2", test_beside);
