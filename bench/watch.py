@@ -107,6 +107,8 @@ def report(options, watch, recorder, sayings, came, rss):
     expected = options.cameras * (CUTS + 1)
     print(f"cameras, minutes                                  {options.cameras}, {options.minutes:g}")
     print(f"windows in the memory                             {len(rows)}, of which {sum(row[5] for row in rows)} had something new")
+    shares = [sum(row[0] == f"cam{i}" for row in rows) for i in range(options.cameras)]
+    print(f"windows of a camera, fewest and most              {min(shares)}, {max(shares)}")
     print(f"missing, doubled                                  {missing_rows}, {doubled}")
     print(f"breaks between windows (cuts and the kill: {expected})    {breaks}")
     seen = [sayings.after(at, f"camera {name}: watching") - at for name, at in came]
@@ -116,7 +118,13 @@ def report(options, watch, recorder, sayings, came, rss):
     print(f"connections of which windows were left out        {left_out}")
     print(f"told the broker, told by lines                    {len(told)}, {len(lines)}: {'the same, in order' if same else 'NOT the same'}")
     print(f"memory of the process, first and last             {rss[0]:.0f}, {rss[1]:.0f} MiB")
-    return same and not missing_rows and not doubled and breaks <= expected and max(back) <= 10
+    lost = missing_rows or doubled or not same
+    late = breaks > expected or max(back) > 10
+    print("verdict                                          ", "LOST: something that was answered is not there, or twice" if lost
+          else "good" if not late
+          else "OVERLOAD: nothing was lost, but this machine did not look at all that was due" if left_out
+          else "LATE: windows are missing though nothing was left out")
+    return not lost and not late
 
 
 def main():

@@ -69,6 +69,7 @@ typedef struct {
   gboolean (*wants) (const TernClient *client);
   gsize served;                 /* of a guint64 in TernServed */
   guint64 slack;
+  guint bit;                    /* of TernClient.waits */
 } Good;
 
 static gboolean
@@ -89,9 +90,9 @@ wants_slice (const TernClient *client)
   return client->demand.slice;
 }
 
-static const Good decode_rows = { wants_decode, G_STRUCT_OFFSET (TernServed, decode), 32 };
-static const Good prompt_rows = { wants_prompt, G_STRUCT_OFFSET (TernServed, prompt), 512 };
-static const Good slices = { wants_slice, G_STRUCT_OFFSET (TernServed, slice), 250000 };
+static const Good decode_rows = { wants_decode, G_STRUCT_OFFSET (TernServed, decode), 32, 1 << 0 };
+static const Good prompt_rows = { wants_prompt, G_STRUCT_OFFSET (TernServed, prompt), 512, 1 << 1 };
+static const Good slices = { wants_slice, G_STRUCT_OFFSET (TernServed, slice), 250000, 1 << 2 };
 
 static guint64 *
 share (TernServed *served, const Good *good)
@@ -150,13 +151,31 @@ serve (TernScheduler *self, TernClient *client, const Good *good, guint64 n)
   *served += n;
 }
 
-/* Who had nothing to do for a while is not owed for it. */
+/* Who had nothing to do for a while is not owed for it: it begins where the neediest of those are who wait already, or, where
+ * nobody does, where those are who were served now. Who waits keeps what it is owed, however long others are served. */
 static void
-keep_up (const TernServed *clock, TernServed *served)
+join (TernScheduler *self, const Good *good)
 {
-  served->decode = MAX (served->decode, clock->decode);
-  served->prompt = MAX (served->prompt, clock->prompt);
-  served->slice = MAX (served->slice, clock->slice);
+  guint64 least[2] = { G_MAXUINT64, G_MAXUINT64 };      /* of those that are not live, of those that are */
+
+  for (guint i = 0; i < self->hand->len; i++) {
+    TernClient *client = self->hand->pdata[i];
+    guint64 *neediest = &least[client->live != 0];
+
+    if ((client->waits & good->bit) && good->wants (client))
+      *neediest = MIN (*neediest, *share (&client->served, good));
+  }
+  for (guint i = 0; i < self->hand->len; i++) {
+    TernClient *client = self->hand->pdata[i];
+    guint64 *served = share (&client->served, good), from = least[client->live != 0];
+
+    if (!good->wants (client)) {
+      client->waits &= ~good->bit;
+    } else if (!(client->waits & good->bit)) {
+      client->waits |= good->bit;
+      *served = MAX (*served, from != G_MAXUINT64 ? from : *share (&self->clock, good));
+    }
+  }
 }
 
 /* ---- A round ----------------------------------------------------------------------------------------------------- */
@@ -186,6 +205,8 @@ put_back (TernScheduler *self)
     TernClient *client = self->hand->pdata[i];
 
     client->in_hand = FALSE;
+    if (!client->again)
+      client->waits = 0;
     if (client->removed) {
       g_mutex_unlock (&self->lock);
       client->klass->destroy (client);
@@ -217,6 +238,12 @@ tern_scheduler_set_meter (TernScheduler *self, TernMeterFunc func, void *data)
 {
   self->meter = func;
   self->meter_data = data;
+}
+
+void
+tern_scheduler_set_clock (TernScheduler *self, TernLanesClock clock)
+{
+  tern_lanes_set_clock (self->lanes, clock);
 }
 
 /* Whether anybody in hand wants to know what is spent. */
@@ -266,8 +293,10 @@ ask (TernScheduler *self)
     client->pass_decode = client->pass_prompt = 0;
     client->again = client->demand.decode || client->demand.prompt || client->demand.slice;
     asking += client->again;
-    keep_up (&self->clock, &client->served);
   }
+  join (self, &decode_rows);
+  join (self, &prompt_rows);
+  join (self, &slices);
   return asking;
 }
 

@@ -91,6 +91,7 @@ struct _TernClient {
   /* the scheduler's thread's, in a round */
   TernDemand demand;
   TernServed served;
+  guint waits;                  /* what it wanted in the round before, too: a bit each */
   guint pass_decode, pass_prompt;       /* rows in the pass */
   gboolean metered_look;        /* look() said so */
   gboolean in_pass, again;      /* has segments in the pass; is to be asked in the next round too */
@@ -135,6 +136,8 @@ guint64 tern_scheduler_cpu_time (TernScheduler *scheduler);
  * added. */
 typedef guint64 (*TernMeterFunc) (void *data);
 void tern_scheduler_set_meter (TernScheduler *scheduler, TernMeterFunc func, void *data);
+/* For tests: what tells how long slices of pictures took, of a scheduler that has an encoder. */
+void tern_scheduler_set_clock (TernScheduler *scheduler, TernLanesClock clock);
 /* For tests: whether a call or a client waits for the next round. */
 gboolean tern_scheduler_is_wanted (TernScheduler *scheduler);
 

@@ -241,8 +241,9 @@ put_row (gpointer data, const TernCameraStatus *status)
 
   tern_html_put (out, "<tr><th scope=\"row\">%s</th><td class=\"%s\">%s</td><td>%" G_GUINT64_FORMAT "</td><td>%" G_GUINT64_FORMAT
       "</td><td>%" G_GUINT64_FORMAT "</td><td>%" G_GUINT64_FORMAT "</td><td>%" G_GUINT64_FORMAT "</td><td>%" G_GUINT64_FORMAT
-      "</td><td>%s</td></tr>\n", status->name, status->on ? "on" : "off", status->on ? "connected" : "not connected",
-      status->frames, status->looked_at, status->unchanged, status->windows, status->repeated, status->dropped, latency);
+      "</td><td>%" G_GUINT64_FORMAT "</td><td>%s</td></tr>\n", status->name, status->on ? "on" : "off",
+      status->on ? "connected" : "not connected", status->frames, status->looked_at, status->unchanged, status->left_out,
+      status->windows, status->repeated, status->dropped, latency);
 }
 
 void
@@ -251,8 +252,9 @@ tern_view_health (TernService *service, const TernSamples *samples, GString *out
   tern_html_begin (out, "health", "Health");
   g_string_append (out, "<div class=\"scroll\" role=\"region\" aria-label=\"Cameras\" tabindex=\"0\"><table>\n<caption>Since each "
       "camera was connected</caption>\n<thead><tr><th scope=\"col\">Camera</th><th scope=\"col\">State</th><th scope=\"col\">Frames"
-      "</th><th scope=\"col\">Looked at</th><th scope=\"col\">Nothing new</th><th scope=\"col\">Windows</th><th scope=\"col\">"
-      "Told again</th><th scope=\"col\">Left out</th><th scope=\"col\">Latency, ms</th></tr></thead>\n<tbody>\n");
+      "</th><th scope=\"col\">Looked at</th><th scope=\"col\">Nothing new</th><th scope=\"col\">"
+      "Frames left out</th><th scope=\"col\">Windows</th><th scope=\"col\">"
+      "Told again</th><th scope=\"col\">Windows left out</th><th scope=\"col\">Latency, ms</th></tr></thead>\n<tbody>\n");
   tern_service_each_camera (service, put_row, out);
   g_string_append (out, "</tbody></table></div>\n<h2>The last hour</h2>\n");
   tern_html_plot (out, &(TernPlot) { "Memory of the process", "MiB", samples->memory, samples->n });

@@ -510,7 +510,7 @@ tern_run_stats (TernRun *run, TernRunStats *stats)
 
   *stats = (TernRunStats) { 0 };
   gst_structure_get (encoder, "frames", G_TYPE_UINT64, &stats->frames, "looked-at", G_TYPE_UINT64, &stats->looked_at,
-      "unchanged", G_TYPE_UINT64, &stats->unchanged, NULL);
+      "unchanged", G_TYPE_UINT64, &stats->unchanged, "dropped", G_TYPE_UINT64, &stats->left_out, NULL);
   gst_structure_get (generator, "windows", G_TYPE_UINT64, &stats->windows, "repeated", G_TYPE_UINT64, &stats->repeated,
       "dropped", G_TYPE_UINT64, &stats->dropped, NULL);
   gst_structure_get (generator, "last-latency", G_TYPE_UINT64, &stats->latency, NULL);

@@ -40,6 +40,7 @@ typedef struct _TernRun TernRun;
 /* What its elements counted so far. */
 typedef struct {
   guint64 frames, looked_at, unchanged;         /* frames: that came, that were due, of these with nothing new */
+  guint64 left_out;                             /* of those that were due: too late, for there was more than the machine can */
   guint64 windows, repeated, dropped;           /* that were answered, of these told again; left out */
   guint64 latency;                              /* ns from the last window's end to its answer, of a live source; 0: none */
 } TernRunStats;

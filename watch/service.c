@@ -434,6 +434,7 @@ tern_service_each_camera (TernService *service, void (*func) (gpointer data, con
     status.frames = stats.frames;
     status.looked_at = stats.looked_at;
     status.unchanged = stats.unchanged;
+    status.left_out = stats.left_out;
     status.windows = stats.windows;
     status.repeated = stats.repeated;
     status.dropped = stats.dropped;

@@ -28,7 +28,7 @@ char *tern_service_status (TernService *service);
 typedef struct {
   const char *name;
   gboolean on;                  /* frames come */
-  guint64 frames, looked_at, unchanged, windows, repeated, dropped, latency;    /* as in watch/run.h */
+  guint64 frames, looked_at, unchanged, left_out, windows, repeated, dropped, latency;    /* as in watch/run.h */
 } TernCameraStatus;
 
 TernWatchMemory *tern_service_memory (TernService *service);

@@ -319,6 +319,137 @@ test_outputs (Stage *stage, gconstpointer data)
   free_fake (few);
 }
 
+/* ---- Pictures ---------------------------------------------------------------------------------------------------- */
+
+#define LOOKERS 8
+#define SLICE_US 400000         /* longer by far than what one may have had more than its equal */
+#define PICTURES 160            /* of all */
+
+typedef struct _Gallery Gallery;
+
+/* Somebody whose next picture always waits when one is done, as a camera's on a machine that is too slow for all. */
+typedef struct {
+  TernClient client;
+  Gallery *gallery;
+  gboolean waits;
+  guint64 number;
+  guint pictures;               /* done */
+} Looker;
+
+struct _Gallery {
+  TernScheduler *scheduler;
+  TernVision *vision;
+  TernImage image;
+  TernVisionOptions options;
+  TernVisionPlan plan;
+  TernCancel cancel;
+  float *tokens;
+  Looker lookers[LOOKERS];
+  Looker *away;                 /* whose picture is done, and whose next one comes while another's is looked at */
+  guint left;
+};
+
+/* Every look at it finds that a slice has passed. */
+static gint64
+gallery_time (void)
+{
+  static gint64 now;
+
+  return now += SLICE_US;
+}
+
+static TernDemand
+looker_demand (TernClient *client)
+{
+  Looker *self = (Looker *) client;
+
+  return (TernDemand) { .slice = self->gallery->left > 0 && self->waits };
+}
+
+static gboolean
+looker_look (TernClient *client, TernLook *look, gboolean *metered)
+{
+  Looker *self = (Looker *) client;
+  Gallery *gallery = self->gallery;
+
+  self->number = self->number ? self->number : tern_scheduler_number_picture (gallery->scheduler);
+  *look = (TernLook) { .number = self->number, .image = &gallery->image, .options = gallery->options,
+    .plan = &gallery->plan, .tokens = gallery->tokens, .cancel = &gallery->cancel };
+  return TRUE;
+}
+
+static void
+looker_looked (TernClient *client, const TernLooked *looked)
+{
+  Looker *self = (Looker *) client;
+  Gallery *gallery = self->gallery;
+
+  g_assert_no_error (looked->error);
+  if (gallery->away && gallery->away != self) {
+    gallery->away->waits = TRUE;
+    tern_scheduler_kick (gallery->scheduler, &gallery->away->client);
+    gallery->away = NULL;
+  }
+  if (looked->step == TERN_VISION_MORE)
+    return;
+  self->number = 0;
+  self->waits = FALSE;
+  self->pictures++;
+  gallery->left--;
+  gallery->away = self;
+}
+
+static void
+looker_destroy (TernClient *client)
+{
+  g_assert_not_reached ();
+}
+
+static const TernClientClass looker_class = { .demand = looker_demand, .look = looker_look, .looked = looker_looked,
+  .destroy = looker_destroy };
+
+static void
+open_gallery (void *data)
+{
+  Gallery *gallery = data;
+
+  g_assert_true (tern_scheduler_prepare_vision (gallery->scheduler, gallery->vision, TERN_ACTIVATIONS_INT8, NULL));
+  tern_scheduler_set_clock (gallery->scheduler, gallery_time);
+  for (guint i = 0; i < LOOKERS; i++)
+    tern_scheduler_kick (gallery->scheduler, &gallery->lookers[i].client);
+}
+
+static void
+test_pictures (Stage *stage, gconstpointer data)
+{
+  static guint8 pixels[64 * 64 * 3];
+  g_autoptr (GError) error = NULL;
+  g_autoptr (TernGguf) file = tern_gguf_open (MMPROJ_FILE, &error);
+  Gallery gallery = { .scheduler = stage->scheduler, .left = PICTURES, .options = { .scaling = TERN_SCALING_STRETCH },
+    .image = { .format = TERN_IMAGE_RGB, .width = 64, .height = 64, .data = { pixels }, .stride = { 64 * 3 } } };
+
+  g_assert_no_error (error);
+  gallery.vision = tern_vision_open (file, tern_kernels_default (NULL), &error);
+  g_assert_no_error (error);
+  tern_vision_plan_image (gallery.vision, &gallery.image, &gallery.options, &gallery.plan, &error);
+  g_assert_no_error (error);
+  gallery.tokens = g_new (float, (gsize) gallery.plan.n_tokens * tern_vision_info (gallery.vision)->embedding_dim);
+  for (guint i = 0; i < LOOKERS; i++) {
+    gallery.lookers[i] = (Looker) { .client = { .klass = &looker_class, .live = TRUE }, .gallery = &gallery, .waits = TRUE };
+    tern_scheduler_add (stage->scheduler, &gallery.lookers[i].client);
+  }
+  tern_scheduler_call (stage->scheduler, open_gallery, &gallery);
+  come_to_rest (stage);
+  g_assert_cmpuint (gallery.left, ==, 0);
+  for (guint i = 0; i < LOOKERS; i++) {
+    g_assert_cmpuint (gallery.lookers[i].pictures, >=, PICTURES / LOOKERS - 1);
+    g_assert_cmpuint (gallery.lookers[i].pictures, <=, PICTURES / LOOKERS + 1);
+    g_assert_true (tern_scheduler_remove (stage->scheduler, &gallery.lookers[i].client));
+  }
+  g_free (gallery.tokens);
+  tern_vision_unref (gallery.vision);
+}
+
 /* ---- Going away -------------------------------------------------------------------------------------------------- */
 
 static void
@@ -537,6 +668,7 @@ main (int argc, char **argv)
   TEST ("idle-is-not-owed", test_idle_is_not_owed);
   TEST ("live", test_live);
   TEST ("outputs", test_outputs);
+  TEST ("pictures", test_pictures);
   TEST ("remove-within", test_remove_within);
   TEST ("wait-for-round", test_wait_for_round);
   TEST ("beside/lfm2", test_beside);
