@@ -425,6 +425,7 @@ test_pictures (Stage *stage, gconstpointer data)
   static guint8 pixels[64 * 64 * 3];
   g_autoptr (GError) error = NULL;
   g_autoptr (TernGguf) file = tern_gguf_open (MMPROJ_FILE, &error);
+  guint64 most = 0;
   Gallery gallery = { .scheduler = stage->scheduler, .left = PICTURES, .options = { .scaling = TERN_SCALING_STRETCH },
     .image = { .format = TERN_IMAGE_RGB, .width = 64, .height = 64, .data = { pixels }, .stride = { 64 * 3 } } };
 
@@ -441,9 +442,12 @@ test_pictures (Stage *stage, gconstpointer data)
   tern_scheduler_call (stage->scheduler, open_gallery, &gallery);
   come_to_rest (stage);
   g_assert_cmpuint (gallery.left, ==, 0);
+  for (guint i = 0; i < LOOKERS; i++)
+    most = MAX (most, gallery.lookers[i].client.served.slice);
   for (guint i = 0; i < LOOKERS; i++) {
-    g_assert_cmpuint (gallery.lookers[i].pictures, >=, PICTURES / LOOKERS - 1);
-    g_assert_cmpuint (gallery.lookers[i].pictures, <=, PICTURES / LOOKERS + 1);
+    /* Time is shared; into how many slices a picture is cut depends on the machine. */
+    g_assert_cmpuint (gallery.lookers[i].client.served.slice, >=, most * 4 / 5);
+    g_assert_cmpuint (gallery.lookers[i].pictures, >, 0);
     g_assert_true (tern_scheduler_remove (stage->scheduler, &gallery.lookers[i].client));
   }
   g_free (gallery.tokens);
