@@ -14,7 +14,8 @@ EVENTS = ["nothing", "enters", "leaves", "passes", "moves", "stops", "starts", "
           "blur", "covered", "frozen"]
 CAMERA = ["still", "pan left", "pan right", "tilt up", "tilt down", "zoom in", "zoom out", "cut"]
 # How often each is drawn: those that are hard to tell from each other more often.
-SHARES = [0.11, 0.1, 0.1, 0.07, 0.09, 0.06, 0.06, 0.16, 0.04, 0.05, 0.04, 0.04, 0.04, 0.04, 0.03]
+SHARES = (0.11, 0.1, 0.1, 0.07, 0.09, 0.06, 0.06, 0.16, 0.04, 0.05, 0.04, 0.04, 0.04, 0.04, 0.03)
+LATE = (0.1, 0.1, 0.1, 0.07, 0.07, 0.06, 0.06, 0.08, 0.03, 0.11, 0.03, 0.06, 0.06, 0.04, 0.03)
 
 
 class Scene:
@@ -135,9 +136,13 @@ def _camera(s, motion):
     s.truth.update(event="camera moves", camera=motion)
 
 
+def drawn(rng, shares=SHARES):
+    return str(rng.choice(EVENTS, p=np.array(shares) / sum(shares)))
+
+
 def compose(materials, rng, size, seconds, event=None):
     """A scene of `event`, and how its frames are to be spoilt."""
-    event = event or str(rng.choice(EVENTS, p=np.array(SHARES) / sum(SHARES)))
+    event = event or drawn(rng)
     s = Scene(materials, rng, size, seconds)
     after = []
     if event in ("enters", "leaves", "passes", "moves", "stops", "starts"):

@@ -20,10 +20,11 @@ from dataclasses import dataclass
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import common       # noqa: E402
+import events       # noqa: E402
 
 VOCABULARY = 640
 PICTURES, SENTENCES = 32, 8     # of a step about shapes
-RATE, DROP, SMOOTHING = 1.2e-3, 0.05, 0.05
+DROP, SMOOTHING = 0.05, 0.05
 NAMES = 4.0                     # what naming the things in every cell weighs
 
 
@@ -37,11 +38,16 @@ class Phase:
     stills: float           # share of the steps that are about shapes
     taught: float           # share of the steps about clips that teach the tower too
     before: str = ""        # whose weights it begins with
+    rate: float = 1.2e-3
+    shares_of: tuple = events.SHARES
 
 
 PHASES = {
     "small": Phase(48, [(160, 96), (128, 128), (192, 96)], [0.6, 0.2, 0.2], [4, 3, 2], [0.75, 0.15, 0.1], 0.1, 0.2),
     "full": Phase(24, [(256, 128), (224, 160), (192, 192)], [0.5, 0.3, 0.2], [4, 8, 6, 2], [0.6, 0.2, 0.1, 0.1], 0.3, 0.2, "small"),
+    # What is told by comparing pictures far apart, more often, and with the tower.
+    "late": Phase(24, [(256, 128), (224, 160), (192, 192)], [0.5, 0.3, 0.2], [4, 8, 6, 2], [0.7, 0.15, 0.1, 0.05], 0.25, 0.35, "full",
+                  6e-4, events.LATE),
 }
 
 
@@ -49,7 +55,6 @@ def tokenizer_of(work):
     """Byte-level BPE over what answers.py and shapes.py say; trained once."""
     import numpy as np
     import answers
-    import events
     import prompts
     import shapes
     import words
@@ -74,7 +79,6 @@ def clips(phase, work, materials, rng, tokenizer):
     """(pictures, what moves, pictures of a clip, kept, branches) of one step."""
     import numpy as np
     import answers
-    import events
     import features
     import movement
 
@@ -82,7 +86,7 @@ def clips(phase, work, materials, rng, tokenizer):
     count = int(rng.choice(phase.pictures, p=phase.often))
     seconds = (4.0 if count >= 4 else 1.0 * count) if rng.random() < 0.7 else float(rng.uniform(2, 8))
     ratio = float(rng.choice([0.7, 0.0, rng.uniform(0.3, 0.8)], p=[0.6, 0.25, 0.15]))
-    made = [events.clip(materials, rng, size, count, seconds) for _ in range(phase.clips)]
+    made = [events.clip(materials, rng, size, count, seconds, events.drawn(rng, phase.shares_of)) for _ in range(phase.clips)]
     kept = features.kept_counts(count, ratio, size[0] * size[1] // 1024)
     firsts, seconds = (np.concatenate([m[i] for m in made]) for i in (0, 1))
     moves = movement.measured(work, firsts, seconds)
@@ -181,7 +185,7 @@ def train(options):
     generator = torch.Generator().manual_seed(3)
     drop = lm.Dropout(DROP, generator)
     way = course.Course(os.path.join(work, f"watcher.{options.phase}.resume.pt"), 
-                        {"model": watcher, "names": names}, options.steps, RATE, 200, 0.02,
+                        {"model": watcher, "names": names}, options.steps, phase.rate, 200, 0.02,
                         course.decayed([*watcher.parameters(), *names.parameters()], 0.03))
     if not options.eager:
         course.compile_layers((*watcher.layers, *watcher.tower.blocks))

@@ -121,6 +121,9 @@ class Materials:
         image = np.array(self.backgrounds[rng.integers(len(self.backgrounds))])
         if rng.random() < 0.5:
             image = image[:, ::-1]
+        if rng.random() < 0.15:     # a street from above, a wall: hardly anything to hold on to
+            mean = image.mean((0, 1))
+            image = (mean + (image - mean) * rng.uniform(0.08, 0.4)).astype(np.uint8)
         if rng.random() < 0.2:
             image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)  # a camera at night
         return np.ascontiguousarray(image)
