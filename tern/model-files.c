@@ -132,14 +132,31 @@ join (GPtrArray *names)
 
 /* ---- The language model ------------------------------------------------------------------------------------------ */
 
+/* Of several language models the one that this build calls its own, or NULL. @all: none of them may be anybody else's. */
+static const char *
+own_of (const GPtrArray *names, gboolean all)
+{
+  const char *own = NULL;
+
+  for (guint i = 0; i < names->len; i++) {
+    if (all && !g_str_has_prefix (names->pdata[i], "tern-"))
+      return NULL;
+    if (!own && g_str_has_prefix (names->pdata[i], TERN_BUNDLED_MODEL))
+      own = names->pdata[i];
+  }
+  return own;
+}
+
+/* One, or the bundled ones. */
 static char *
 text_in (const char *folder, GError **error)
 {
   g_autoptr (GPtrArray) names = list_text (folder, error);
   g_autofree char *found = names ? join (names) : NULL;
+  const char *own = names ? own_of (names, TRUE) : NULL;
 
-  if (names && names->len == 1)
-    return g_build_filename (folder, names->pdata[0], NULL);
+  if (names && (own || names->len == 1))
+    return g_build_filename (folder, own ? own : names->pdata[0], NULL);
   if (names)
     g_set_error (error, TERN_ERROR, TERN_ERROR_NOT_FOUND, "%s: expected one *.gguf of a language model, found %s; name "
         "the file as model path", folder, names->len ? found : "none");
@@ -244,11 +261,9 @@ static char *
 own_text_in (const char *folder)
 {
   g_autoptr (GPtrArray) names = list_text (folder, NULL);
+  const char *own = names ? own_of (names, FALSE) : NULL;
 
-  for (guint i = 0; names && i < names->len; i++)
-    if (g_str_has_prefix (names->pdata[i], TERN_BUNDLED_MODEL))
-      return g_build_filename (folder, names->pdata[i], NULL);
-  return NULL;
+  return own ? g_build_filename (folder, own, NULL) : NULL;
 }
 
 static char *

@@ -91,6 +91,7 @@ def run(command, folder, timeout=200):
 def folder(name):
     path = work / name
     path.mkdir()
+    (path / "models").symlink_to(root / "models")      # as in the repository, where README is read
     return path
 
 
@@ -141,6 +142,9 @@ def readme():
     point(len(commands) >= 4, "README.md has pipelines", f"{len(commands)} found")
     for i, command in enumerate(commands, 1):
         name = f"README {i}"
+        if sys.argv[3] == "fake" and " task=" in command:
+            print(f"# {name}: left out, the engine without a model has no tasks")
+            continue
         where = folder(f"readme-{i}")
         # -m: results are seen on the bus even where the pipeline shows them to nobody.
         launch = replace_hardware(command).replace("gst-launch-1.0 ", "gst-launch-1.0 -m ", 1)
