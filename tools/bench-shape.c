@@ -56,13 +56,14 @@ static const HybridShape hybrid_shapes[] = {
 };
 
 typedef struct {
-  const char *name;
+  const char *name, *projector;
   guint side, patch, width, heads, layers, ffn, factor, projected;
 } VisionShape;
 
-/* SigLIP-B/16 at 512 pixels as SmolVLM2-500M has it: 64 tokens of 960. */
+/* SigLIP-B/16 at 512 pixels as SmolVLM2-500M has it: 64 tokens of 960. The tower of Qwen3.5 2B, pictures of any size of two frames. */
 static const VisionShape vision_shapes[] = {
-  { "siglip-b-512", 512, 16, 768, 12, 12, 3072, 4, 960 },
+  { "siglip-b-512", "idefics3", 512, 16, 768, 12, 12, 3072, 4, 960 },
+  { "qwen3.5-2b-vision", "qwen3vl_merger", 768, 16, 1024, 16, 24, 4096, 2, 2048 },
 };
 
 struct _TernShape {
@@ -320,7 +321,7 @@ static void
 lay_out_text (TernShape *shape, const TextShape *text)
 {
   add_text_keys (shape, text);
-  tern_vocabulary_write (shape->writer, text->attention != 0, text->vocabulary);
+  tern_vocabulary_write (shape->writer, text->attention ? TERN_VOCABULARY_LFM2 : TERN_VOCABULARY_LLAMA3, text->vocabulary);
   add_matrix (shape, text->width, text->vocabulary, "token_embd.weight");
   if (shape->agree > 0)
     add_matrix (shape, text->width, text->vocabulary, "output.weight");
@@ -413,7 +414,7 @@ lay_out_delta (TernShape *shape, const DeltaShape *delta)
 
   add_delta_keys (shape, delta);
   add_rotation_keys (shape, delta);
-  tern_vocabulary_write (shape->writer, TRUE, delta->vocabulary);
+  tern_vocabulary_write (shape->writer, TERN_VOCABULARY_QWEN35, delta->vocabulary);
   add_tensor (shape, "token_embd.weight", delta->rotated ? shape->type : NULL, 2, embedding);
   add_vector (shape, delta->width, "output_norm.weight");
   for (guint i = 0; i < delta->layers; i++)
@@ -513,7 +514,7 @@ static void
 lay_out_hybrid (TernShape *shape, const HybridShape *h)
 {
   add_hybrid_keys (shape, h);
-  tern_vocabulary_write (shape->writer, TRUE, h->vocabulary);
+  tern_vocabulary_write (shape->writer, TERN_VOCABULARY_LFM2, h->vocabulary);
   add_matrix (shape, h->width, h->vocabulary, "token_embd.weight");
   if (h->one_block)
     add_matrix (shape, h->width, h->vocabulary, "output.weight");
@@ -524,6 +525,12 @@ lay_out_hybrid (TernShape *shape, const HybridShape *h)
 
 /* ---- Vision ------------------------------------------------------------------------------------------------------ */
 
+static gboolean
+is_paired (const VisionShape *vision)
+{
+  return g_str_equal (vision->projector, "qwen3vl_merger");
+}
+
 static void
 add_vision_keys (TernShape *shape, const VisionShape *vision)
 {
@@ -532,7 +539,8 @@ add_vision_keys (TernShape *shape, const VisionShape *vision)
     { "image_size", vision->side }, { "patch_size", vision->patch }, { "embedding_length", vision->width },
     { "feed_forward_length", vision->ffn }, { "block_count", vision->layers },
     { "attention.head_count", vision->heads }, { "projection_dim", vision->projected },
-    { "projector.scale_factor", vision->factor }, { "preproc_image_size", 4 * vision->side },
+    { is_paired (vision) ? "spatial_merge_size" : "projector.scale_factor", vision->factor },
+    { "preproc_image_size", 4 * vision->side },         /* last: not of encoders that take any size */
   };
   g_autofree char *name = g_strdup_printf ("random %s", vision->name);
 
@@ -542,9 +550,9 @@ add_vision_keys (TernShape *shape, const VisionShape *vision)
   tern_gguf_writer_u32 (shape->writer, "general.file_type", shape->file_type);
   tern_gguf_writer_u32 (shape->writer, "general.quantization_version", 2);
   tern_gguf_writer_bool (shape->writer, "clip.has_vision_encoder", TRUE);
-  tern_gguf_writer_string (shape->writer, "clip.projector_type", "idefics3");
+  tern_gguf_writer_string (shape->writer, "clip.projector_type", vision->projector);
   tern_gguf_writer_bool (shape->writer, "clip.use_gelu", TRUE);
-  set_numbers (shape, "clip.vision", counts, G_N_ELEMENTS (counts));
+  set_numbers (shape, "clip.vision", counts, G_N_ELEMENTS (counts) - is_paired (vision));
   tern_gguf_writer_f32 (shape->writer, "clip.vision.attention.layer_norm_epsilon", 1e-6f);
   tern_gguf_writer_f32_array (shape->writer, "clip.vision.image_mean", half, 3);
   tern_gguf_writer_f32_array (shape->writer, "clip.vision.image_std", half, 3);
@@ -557,32 +565,69 @@ add_vision_linear (TernShape *shape, guint cols, guint rows, guint layer, const 
   add_vector (shape, rows, "v.blk.%u.%s.bias", layer, name);
 }
 
+/* A frame of a picture has its own. */
+static void
+add_patches (TernShape *shape, const VisionShape *vision)
+{
+  const TernTypeInfo *type = tern_type_info (shape->type->type == TERN_TYPE_F32 ? TERN_TYPE_F32 : TERN_TYPE_F16);
+  const guint64 dims[4] = { vision->patch, vision->patch, 3, vision->width };
+
+  add_tensor (shape, "v.patch_embd.weight", type, 4, dims);
+  if (is_paired (vision))
+    add_tensor (shape, "v.patch_embd.weight.1", type, 4, dims);
+  add_vector (shape, vision->width, "v.patch_embd.bias");
+}
+
+static void
+add_projector (TernShape *shape, const VisionShape *vision)
+{
+  guint joined = vision->width * vision->factor * vision->factor;
+
+  if (is_paired (vision)) {
+    add_matrix (shape, joined, joined, "mm.0.weight");
+    add_vector (shape, joined, "mm.0.bias");
+    add_matrix (shape, joined, vision->projected, "mm.2.weight");
+    add_vector (shape, vision->projected, "mm.2.bias");
+  } else {
+    add_matrix (shape, joined, vision->projected, "mm.model.fc.weight");
+  }
+}
+
+static void
+add_vision_attention (TernShape *shape, const VisionShape *vision, guint i)
+{
+  guint d = vision->width;
+
+  if (is_paired (vision)) {
+    add_vision_linear (shape, d, 3 * d, i, "attn_qkv");
+  } else {
+    add_vision_linear (shape, d, d, i, "attn_q");
+    add_vision_linear (shape, d, d, i, "attn_k");
+    add_vision_linear (shape, d, d, i, "attn_v");
+  }
+  add_vision_linear (shape, d, d, i, "attn_out");
+}
+
 static void
 lay_out_vision (TernShape *shape, const VisionShape *vision)
 {
   guint d = vision->width, grid = vision->side / vision->patch;
-  const guint64 patch[4] = { vision->patch, vision->patch, 3, d };
 
   add_vision_keys (shape, vision);
-  add_tensor (shape, "v.patch_embd.weight", tern_type_info (shape->type->type == TERN_TYPE_F32 ? TERN_TYPE_F32
-          : TERN_TYPE_F16), 4, patch);
-  add_vector (shape, d, "v.patch_embd.bias");
+  add_patches (shape, vision);
   add_matrix (shape, d, grid * grid, "v.position_embd.weight");
   for (guint i = 0; i < vision->layers; i++) {
     for (guint norm = 1; norm <= 2; norm++) {
       add_vector (shape, d, "v.blk.%u.ln%u.weight", i, norm);
       add_vector (shape, d, "v.blk.%u.ln%u.bias", i, norm);
     }
-    add_vision_linear (shape, d, d, i, "attn_q");
-    add_vision_linear (shape, d, d, i, "attn_k");
-    add_vision_linear (shape, d, d, i, "attn_v");
-    add_vision_linear (shape, d, d, i, "attn_out");
+    add_vision_attention (shape, vision, i);
     add_vision_linear (shape, d, vision->ffn, i, "ffn_up");
     add_vision_linear (shape, vision->ffn, d, i, "ffn_down");
   }
   add_vector (shape, d, "v.post_ln.weight");
   add_vector (shape, d, "v.post_ln.bias");
-  add_matrix (shape, d * vision->factor * vision->factor, vision->projected, "mm.model.fc.weight");
+  add_projector (shape, vision);
 }
 
 /* ---- The bundled model's ----------------------------------------------------------------------------------------- */

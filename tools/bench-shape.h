@@ -52,7 +52,14 @@ typedef struct {
 
 /* bench-vocabulary.c: byte-level BPE of random merges with the family's special tokens in their places, and the chat
  * template. */
-void tern_vocabulary_write (TernGgufWriter *writer, gboolean lfm2, guint n_tokens);
+typedef enum {
+  TERN_VOCABULARY_LFM2,
+  TERN_VOCABULARY_LLAMA3,
+  TERN_VOCABULARY_QWEN35,
+  TERN_N_VOCABULARIES
+} TernVocabulary;
+
+void tern_vocabulary_write (TernGgufWriter *writer, TernVocabulary family, guint n_tokens);
 
 /* bench-chain.c: token_embd.weight and output.weight of models that say a chain. */
 gboolean tern_chain_write (const TernShapeTensor *tensor, double agree, TernGgufWriter *writer, GError **error);

@@ -11,6 +11,7 @@
 #define LFM2_SPECIAL 501
 #define LFM2_IMAGE 396
 #define LLAMA3_BASE 128000
+#define QWEN35_BASE 248044
 #define CONTROL 3               /* token types of GGUF */
 #define NORMAL 1
 
@@ -22,6 +23,24 @@ static const char lfm2_template[] =
 static const char bitnet_template[] =
     "{{ bos_token }}{% for message in messages %}{{ message['role'] | capitalize + ': ' + message['content'] + "
     "'<|eot_id|>' }}{% endfor %}{% if add_generation_prompt %}{{ 'Assistant: ' }}{% endif %}";
+
+static const char qwen35_template[] =
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' }}"
+    "{% if message['content'] is string %}{{ message['content'] }}{% else %}{% for part in message['content'] %}"
+    "{% if part['type'] == 'image' %}{{ '<|vision_start|><|image_pad|><|vision_end|>' }}{% elif part['type'] == 'video' %}"
+    "{{ '<|vision_start|><|video_pad|><|vision_end|>' }}{% else %}{{ part['text'] }}{% endif %}{% endfor %}{% endif %}"
+    "{{ '<|im_end|>\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
+
+/* Special tokens stand from @base on, in front of the others where that is 0. */
+static const struct {
+  const char *pre, *chat_template;
+  guint base, bos, eos, pad;    /* the last three from the base */
+  gboolean add_bos;
+} families[TERN_N_VOCABULARIES] = {
+  [TERN_VOCABULARY_LFM2] = { "lfm2", lfm2_template, 0, 1, 7, 0, TRUE },
+  [TERN_VOCABULARY_LLAMA3] = { "llama-bpe", bitnet_template, LLAMA3_BASE, 0, 9, 1, TRUE },
+  [TERN_VOCABULARY_QWEN35] = { "qwen35", qwen35_template, QWEN35_BASE, 0, 2, 0, FALSE },
+};
 
 typedef struct {
   GPtrArray *tokens;            /* owned strings, ended by NULL in the end */
@@ -100,6 +119,17 @@ add_llama3_special (Vocabulary *v, guint n)
         ? g_strdup ("<|eot_id|>") : g_strdup_printf ("<|reserved_special_token_%u|>", i), CONTROL);
 }
 
+static void
+add_qwen35_special (Vocabulary *v, guint n)
+{
+  static const char *const named[] = { "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|object_ref_start|>", "<|object_ref_end|>",
+    "<|box_start|>", "<|box_end|>", "<|quad_start|>", "<|quad_end|>", "<|vision_start|>", "<|vision_end|>", "<|vision_pad|>",
+    "<|image_pad|>", "<|video_pad|>" };
+
+  for (guint i = 0; v->tokens->len < n; i++)
+    add (v, i < G_N_ELEMENTS (named) ? g_strdup (named[i]) : g_strdup_printf ("<|reserved_%u|>", i), CONTROL);
+}
+
 /* Bytes, then merges of what is there, mostly letters with a leading space as in texts, up to @n tokens. */
 static void
 add_merges (Vocabulary *v, guint n)
@@ -126,35 +156,39 @@ add_merges (Vocabulary *v, guint n)
 }
 
 static void
-write_keys (const Vocabulary *v, TernGgufWriter *writer, gboolean lfm2)
+write_keys (const Vocabulary *v, TernGgufWriter *writer, TernVocabulary family)
 {
+  guint base = families[family].base;
+
   tern_gguf_writer_string (writer, "tokenizer.ggml.model", "gpt2");
-  tern_gguf_writer_string (writer, "tokenizer.ggml.pre", lfm2 ? "lfm2" : "llama-bpe");
+  tern_gguf_writer_string (writer, "tokenizer.ggml.pre", families[family].pre);
   tern_gguf_writer_string_array (writer, "tokenizer.ggml.tokens", (const char *const *) v->tokens->pdata,
       v->tokens->len);
   tern_gguf_writer_i32_array (writer, "tokenizer.ggml.token_type", (const gint32 *) v->types->data, v->types->len);
   tern_gguf_writer_string_array (writer, "tokenizer.ggml.merges", (const char *const *) v->merges->pdata,
       v->merges->len);
-  tern_gguf_writer_u32 (writer, "tokenizer.ggml.bos_token_id", lfm2 ? 1 : LLAMA3_BASE);
-  tern_gguf_writer_u32 (writer, "tokenizer.ggml.eos_token_id", lfm2 ? 7 : LLAMA3_BASE + 9);
-  tern_gguf_writer_u32 (writer, "tokenizer.ggml.padding_token_id", lfm2 ? 0 : LLAMA3_BASE + 1);
-  tern_gguf_writer_bool (writer, "tokenizer.ggml.add_bos_token", TRUE);
+  tern_gguf_writer_u32 (writer, "tokenizer.ggml.bos_token_id", base + families[family].bos);
+  tern_gguf_writer_u32 (writer, "tokenizer.ggml.eos_token_id", base + families[family].eos);
+  tern_gguf_writer_u32 (writer, "tokenizer.ggml.padding_token_id", base + families[family].pad);
+  tern_gguf_writer_bool (writer, "tokenizer.ggml.add_bos_token", families[family].add_bos);
   tern_gguf_writer_bool (writer, "tokenizer.ggml.add_eos_token", FALSE);
-  tern_gguf_writer_string (writer, "tokenizer.chat_template", lfm2 ? lfm2_template : bitnet_template);
+  tern_gguf_writer_string (writer, "tokenizer.chat_template", families[family].chat_template);
 }
 
 void
-tern_vocabulary_write (TernGgufWriter *writer, gboolean lfm2, guint n_tokens)
+tern_vocabulary_write (TernGgufWriter *writer, TernVocabulary family, guint n_tokens)
 {
   Vocabulary v = { g_ptr_array_new_with_free_func (g_free), g_array_new (FALSE, FALSE, sizeof (gint32)),
     g_ptr_array_new_with_free_func (g_free), g_hash_table_new (g_str_hash, g_str_equal), { 0 } };
 
-  if (lfm2)
+  if (family == TERN_VOCABULARY_LFM2)
     add_lfm2_special (&v);
-  add_merges (&v, lfm2 ? n_tokens : LLAMA3_BASE);
-  if (!lfm2)
+  add_merges (&v, family == TERN_VOCABULARY_LFM2 ? n_tokens : families[family].base);
+  if (family == TERN_VOCABULARY_LLAMA3)
     add_llama3_special (&v, n_tokens);
-  write_keys (&v, writer, lfm2);
+  if (family == TERN_VOCABULARY_QWEN35)
+    add_qwen35_special (&v, n_tokens);
+  write_keys (&v, writer, family);
   g_hash_table_unref (v.known);
   g_ptr_array_unref (v.merges);
   g_array_unref (v.types);
