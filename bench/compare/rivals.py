@@ -18,6 +18,7 @@ import i2s
 HERE = pathlib.Path(__file__).resolve().parent
 NODE_LLAMA_CPP = "3.22.1"
 MACHINES = {"x86_64": "x64", "aarch64": "arm64", "armv7l": "armv7l", "riscv64": "riscv64"}
+GRAPHS = ("models/siglip", "models/qwen2vl", "models/qwen3vl")    # of clip.cpp's, that are compiled
 
 
 class Missing(Exception):
@@ -133,15 +134,15 @@ class LlamaCpp:
             self.link("cc", "-O2", f"-I{self.source}/include", f"-I{self.source}/ggml/include", HERE / "llamacpp.c", "-o", program)
 
     def build_tower(self):
-        """clip.cpp knows some forty graphs; those of other families than SigLIP become null instead of being compiled."""
+        """clip.cpp knows some forty graphs; those of other families than SigLIP's and Qwen3.5's become null instead of being compiled."""
         mtmd = self.source / "tools/mtmd"
-        self.build_vision("tower", "clip", [mtmd / "clip.cpp", mtmd / "models/siglip.cpp"])
+        self.build_vision("tower", "clip", [mtmd / f"{name}.cpp" for name in ("clip", *GRAPHS)])
 
     def build_photographs(self):
         """mtmd without sound: what its graphs are not asked for, becomes null as well."""
         mtmd = self.source / "tools/mtmd"
         self.build_vision("photographs", "mtmd", [mtmd / f"{name}.cpp" for name in (
-            "clip", "models/siglip", "mtmd", "mtmd-image", "mtmd-audio", "mtmd-helper")] + [
+            "clip", *GRAPHS, "mtmd", "mtmd-image", "mtmd-audio", "mtmd-helper")] + [
                 self.source / "vendor/hash/hash.cpp", self.source / "vendor/hash/sha256/sha256.c"])
 
     def build_vision(self, name, what, sources):

@@ -369,9 +369,12 @@ def file_rows(options):
             for kind, n, at in what]
 
 
-def picture_rows(options, side):
-    """The same of a vision encoder, in milliseconds a picture."""
+def picture_rows(options, keys):
+    """The same of a vision encoder, in milliseconds a picture: a square of the size that `tern bench` takes."""
     program, llama = tern(options), llama_cpp(options)
+    tokens = program.bench("--model", options.file, "--repeat", 1)["vision"]["tokens"]
+    factor = keys.get("clip.vision.spatial_merge_size") or keys["clip.vision.projector.scale_factor"]
+    side = round(tokens ** 0.5) * keys["clip.vision.patch_size"] * factor
     with llama.start_tower(options.file, options.threads, "on", side) as server:
         found = interleave(options, {"ours": lambda: picture_ms(program, "--model", options.file), "theirs": lambda: server.ask("encode")})
     ours, theirs = map(common.middle, found.values())
@@ -383,7 +386,7 @@ def compare_file(options):
     options.quick = False
     keys = tern(options).keys(options.file)
     with common.Background() as load:
-        lines = picture_rows(options, keys["clip.vision.image_size"]) if keys["general.architecture"] == "clip" else file_rows(options)
+        lines = picture_rows(options, keys) if keys["general.architecture"] == "clip" else file_rows(options)
     print(f"{common.processor()}; {options.threads} threads; memory at {common.middle(common.Tern.memory):.0f} GB/s; others had "
           f"{load.cores:.2f} cores; median of {options.rounds}")
     print(f"| | Tern | {rivals.LlamaCpp(options.cache).name(options.variant)} | ratio |\n| --- | --- | --- | --- |")

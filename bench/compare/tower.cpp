@@ -4,7 +4,7 @@
  *   tower BACKEND.so MMPROJ.gguf THREADS SIDE on|off     (flash attention)
  *
  * each line encodes a picture of SIDE x SIDE and is answered with the milliseconds. Built by rivals.py with the release's
- * tools/mtmd/clip.cpp and the one graph that SigLIP needs. */
+ * tools/mtmd/clip.cpp and the graphs that SigLIP and Qwen3.5's tower need. */
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
