@@ -20,6 +20,7 @@ typedef struct {
   gboolean fused, no_patch_bias, no_post_ln, no_input_norm, other_key;
   guint min_pixels, max_pixels;
   guint motion;                 /* inputs of its second layer; 0: the file has none */
+  guint version;                /* ... of what is measured; 0: 1 */
   guint image_size, preproc;    /* projector idefics3, which has the first; 0: lfm2 */
   gboolean swapped;             /* ffn_up and ffn_down bear each other's name */
   const char *wrong;            /* what is wrong with it, see put_keys() and put_tensor() */
@@ -104,7 +105,7 @@ put_keys (const Config *config, GgufWriter *w)
   if (config->max_pixels)
     writer_u32 (w, "clip.vision.image_max_pixels", config->max_pixels);
   if (config->motion)
-    writer_u32 (w, "tern.vision.motion", wrong (config, "motion") ? 2 : 1);
+    writer_u32 (w, "tern.vision.motion", wrong (config, "motion") ? 3 : MAX (config->version, 1));
 }
 
 /* @tensors gets the values also when the file does not. */
@@ -197,7 +198,9 @@ put_tensors (const Config *config, GgufWriter *w, GHashTable *tensors)
   put_linear (config, w, tensors, rand, "mm.1", joined, config->mm);
   put_linear (config, w, tensors, rand, "mm.2", config->mm, config->dim);
   if (config->motion) {
-    put_linear (config, w, tensors, rand, "mm.motion.1", TERN_MOTION_FEATURES - wrong (config, "motion width"), config->motion);
+    put_linear (config, w, tensors, rand, "mm.motion.1", wrong (config, "motion width") ? TERN_MOTION_FEATURES - 1
+        : wrong (config, "motion once") ? TERN_MOTION_FEATURES : TERN_MOTION_FEATURES * MAX (config->version, 1),
+        config->motion);
     put_linear (config, w, tensors, rand, "mm.motion.2", config->motion, config->dim);
   }
 }
