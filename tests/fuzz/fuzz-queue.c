@@ -65,7 +65,7 @@ check_queue (const Run *run)
 
     g_assert_true ((work->slot != NULL) == (work->kind != TERN_WORK_WINDOW));
     if (work->slot) {
-      g_assert_true (work->slot->taken);
+      g_assert_cmpuint (work->slot->refs, ==, 1);
       for (guint j = 0; j < i; j++)
         g_assert_true ((j < run->n_held ? &run->held[j] : &queue->work[j - run->n_held])->slot != work->slot);
       with_slot++;
@@ -82,7 +82,7 @@ check_queue (const Run *run)
     }
   }
   for (guint i = 0; i < queue->limits.n_slots; i++)
-    taken += queue->slots[i].taken;
+    taken += queue->slots[i].refs > 0;
   g_assert_cmpuint (taken, ==, with_slot);
   g_assert_cmpuint (queue->n_taken, ==, taken);
   g_assert_cmpuint (answers, ==, tern_work_queue_answers (queue));
