@@ -373,8 +373,8 @@ gst_tern_encoder_finalize (GObject * object)
   GstTernEncoder *self = GST_TERN_ENCODER (object);
 
   gst_tern_model_settings_clear (&self->settings);
-  g_free (self->rooms[0].data);
-  g_free (self->rooms[1].data);
+  for (guint i = 0; i < G_N_ELEMENTS (self->rooms); i++)
+    g_free (self->rooms[i].data);
   gst_tern_task_finalize (&self->task);
   G_OBJECT_CLASS (parent_class)->finalize (object);
 }
