@@ -340,7 +340,7 @@ tern_session_push_frame (TernSession *self, const TernImage *image, guint64 pts,
   if (tern_windower_is_jump (&self->windower, at) || (self->half && (at < self->half_at || pts < self->half_pts))
       || (self->has_frames && (width != self->width || height != self->height)))
     tern_session_end_stretch (self);
-  new_group = sampler.count != self->sampler.count + 1;
+  new_group = self->sampler.origin != TERN_TIME_NONE && sampler.origin != self->sampler.origin;  /* the grid began anew */
   self->sampler = sampler;
   self->has_frames = TRUE;
   tern_session_drop_previews (self, G_MAXUINT64);
