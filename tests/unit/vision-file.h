@@ -205,18 +205,15 @@ put_tensors (const Config *config, GgufWriter *w, GHashTable *tensors)
   }
 }
 
-/* Opens the file of @config; @tensors gets every tensor's values by its name. */
-static inline TernVision *
-open_config (const Config *config, GHashTable *tensors, GError **error)
+/* Writes the file of @config; @tensors gets every tensor's values by its name. Its path, to be freed. */
+static inline char *
+write_config (const Config *config, GHashTable *tensors)
 {
-  static TernKernels kernels;
-  g_autoptr (TernGguf) file = NULL;
   g_auto (GgufWriter) w;
-  g_autofree char *path = NULL;
   GByteArray *bytes;
+  char *path = NULL;
   int fd;
 
-  tern_kernels_init (&kernels, TERN_CPU_SCALAR);
   writer_init (&w);
   put_keys (config, &w);
   put_tensors (config, &w, tensors);
@@ -225,6 +222,18 @@ open_config (const Config *config, GHashTable *tensors, GError **error)
   g_assert_cmpint (write (fd, bytes->data, bytes->len), ==, bytes->len);
   close (fd);
   g_byte_array_unref (bytes);
+  return path;
+}
+
+/* Opens it. */
+static inline TernVision *
+open_config (const Config *config, GHashTable *tensors, GError **error)
+{
+  static TernKernels kernels;
+  g_autoptr (TernGguf) file = NULL;
+  g_autofree char *path = write_config (config, tensors);
+
+  tern_kernels_init (&kernels, TERN_CPU_SCALAR);
   file = tern_gguf_open (path, error);
   g_unlink (path);
   return file ? tern_vision_open (file, &kernels, error) : NULL;
