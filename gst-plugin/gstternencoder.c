@@ -24,7 +24,9 @@
  * Where two frames make one picture to the model (Qwen3-VL, Qwen3.5), they have
  * one buffer of tokens, at the mean of their times, and `framerate` in the caps
  * is that of pictures. A frame whose second one does not come, because the
- * stream or a stretch of it ends or goes on beyond it, stands for both.
+ * stream or a stretch of it ends or goes on beyond it, stands for both. Where the
+ * tokens say what changed since the frame before, a copy of that is kept until
+ * the stretch ends.
  *
  * A stretch of frames ends, and what waits of a group and of a window is
  * answered, at a new segment or stream, where time goes back, where the size of

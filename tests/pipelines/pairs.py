@@ -102,6 +102,22 @@ def compare(folder, model, mmproj, what, rate, window, gate, own):
           elements.stderr.decode())
 
 
+def compare_jobs(folder, model, mmproj):
+    """Three copies of a clip at once, whose streams do not know of each other: thrice what one alone says."""
+    clips = [folder / f"copy-{n}.mp4" for n in range(3)]
+    for clip in clips:
+        shutil.copyfile(CLIP, clip)
+    given = [TERN, "caption", "--model", model, "--mmproj", mmproj, "--gate", "off", "--max-tokens", 12, "--prompt", "What?"]
+    together = run([*given, "--jobs", 3, *clips])
+    alone = run([*given, "--threads", 1, clips[0]])
+    expected = lines(alone.stdout)
+    found = {str(clip): [] for clip in clips}
+    for line, source in zip(lines(together.stdout), map(json.loads, together.stdout.splitlines())):
+        found[source["source"]].append(line)
+    point(len(expected) > 2 and list(found.values()) == [expected] * 3, "three clips at once", f"expected {expected}", f"found {found}",
+          together.stderr.decode())
+
+
 def frame(f):
     """Stripes that move, in another light from frame 2 on."""
     return bytes((5 * x * y // 3 + 11 * (x - 4 * f) + 40 * c + (90 if f >= 2 else 0)) % 256 for y in range(HEIGHT) for x in range(WIDTH)
@@ -164,6 +180,10 @@ with tempfile.TemporaryDirectory() as name:
             point(False, f"motion {version} {case}", skip=missing)
         else:
             compare(pathlib.Path(name), LFM2, towers[version], f"motion {version}", *case)
+    if missing:
+        point(False, "three clips at once", skip=missing)
+    else:
+        compare_jobs(pathlib.Path(name), LFM2, towers[2])
     for n in (5, 8):
         if missing:
             point(False, f"the tokens of {n} frames", skip=missing)
