@@ -1,19 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A picture, of one frame or of two, and the buffer of tokens that it becomes. */
+/* A picture, of one frame or of two, and the buffer of tokens that it becomes. Of the frame before it, where the encoder looks
+ * back, the tokens say what has changed since. */
 #include "gstternencoder-priv.h"
 
 #include <string.h>
 
 #include "gstternerror.h"
 
-/* Frames as they lie in memory. */
+#define BEFORE 2
+
+/* Frames as they lie in memory: first, second, the one before. */
 typedef struct
 {
-  GstBuffer *buffers[2];
-  GstVideoFrame frames[2];
-  TernImage images[2];
-  guint shifts[2];
-  guint n;                      /* frames that are mapped */
+  GstBuffer *buffers[GST_TERN_ENCODER_FRAMES];
+  GstVideoFrame frames[GST_TERN_ENCODER_FRAMES];
+  TernImage images[GST_TERN_ENCODER_FRAMES];
+  guint shifts[GST_TERN_ENCODER_FRAMES];
+  gboolean mapped[GST_TERN_ENCODER_FRAMES];
+  guint n;                      /* frames of the picture */
 } Picture;
 
 /* ---- Times ---- */
@@ -139,19 +143,19 @@ static gboolean
 look (GstTernEncoder * self, Picture * picture, float *tokens,
     TernTokens * out, GError ** error)
 {
+  const TernImage *images[GST_TERN_ENCODER_FRAMES] = { NULL, };
   gboolean ok = TRUE;
   guint i;
 
-  for (i = 0; i < picture->n && ok; i++)
+  for (i = 0; i < GST_TERN_ENCODER_FRAMES && ok; i++) {
+    if (!picture->mapped[i])
+      continue;
+    images[i] = &picture->images[i];
     ok = gst_tern_frame_narrow (&picture->images[i], picture->shifts[i],
         &self->rooms[i], error);
-  if (ok && picture->n == 2)
-    ok = tern_encoder_run_pair (self->encoder, &picture->images[0],
-        &picture->images[1], tokens, out, error);
-  else if (ok)
-    ok = tern_encoder_run (self->encoder, &picture->images[0], tokens, out,
-        error);
-  if (!ok) {
+  }
+  if (!ok || !tern_encoder_run_frames (self->encoder, images[BEFORE], images[0],
+          images[1], tokens, out, error)) {
     gst_tern_encoder_forget_picture (self);
     return FALSE;
   }
@@ -172,8 +176,11 @@ map_picture (GstTernEncoder * self, GstBuffer * first, GstBuffer * second,
   GError *error = NULL;
   guint i;
 
-  *picture = (Picture) { .buffers = { first, second } };
-  for (i = 0; i < 2 && picture->buffers[i]; i++) {
+  *picture = (Picture) { .buffers = { first, second, self->before },
+    .n = second ? 2 : 1 };
+  for (i = 0; i < GST_TERN_ENCODER_FRAMES; i++) {
+    if (!picture->buffers[i])
+      continue;
     if (!gst_tern_frame_map (&picture->frames[i], &picture->images[i],
             &self->info, picture->buffers[i], &picture->shifts[i], &error)) {
       GST_ELEMENT_ERROR (self, STREAM, FAILED,
@@ -186,7 +193,7 @@ map_picture (GstTernEncoder * self, GstBuffer * first, GstBuffer * second,
     }
     picture->images[i].orientation = self->tag_orientation[0] ?
         self->tag_orientation[0] : self->tag_orientation[1];
-    picture->n++;
+    picture->mapped[i] = TRUE;
   }
   return TRUE;
 }
@@ -194,8 +201,11 @@ map_picture (GstTernEncoder * self, GstBuffer * first, GstBuffer * second,
 static void
 unmap_picture (Picture * picture)
 {
-  while (picture->n > 0)
-    gst_video_frame_unmap (&picture->frames[--picture->n]);
+  guint i;
+
+  for (i = 0; i < GST_TERN_ENCODER_FRAMES; i++)
+    if (picture->mapped[i])
+      gst_video_frame_unmap (&picture->frames[i]);
 }
 
 /* Frames that have the tokens @out of one before. */

@@ -16,6 +16,9 @@ G_BEGIN_DECLS
 /* Sampled frames that wait, when not live. */
 #define GST_TERN_ENCODER_QUEUE 2
 
+/* Frames that are looked at for a picture: its own two, the one before it. */
+#define GST_TERN_ENCODER_FRAMES 3
+
 GST_DEBUG_CATEGORY_EXTERN (gst_tern_encoder_debug);
 #define GST_CAT_DEFAULT gst_tern_encoder_debug
 
@@ -85,7 +88,7 @@ struct _GstTernEncoder
   /* The worker's. */
   GstVideoInfo info;
   GstSegment out_segment;       /* of the frames that are encoded */
-  GstTernRoom rooms[2];         /* of the frames of a picture */
+  GstTernRoom rooms[GST_TERN_ENCODER_FRAMES];
   gint worker_rate_n, worker_rate_d;    /* of frames that are looked at */
   GstTernTokenInfo token_info;
   GstCaps *token_caps;          /* that were sent */
@@ -101,6 +104,9 @@ struct _GstTernEncoder
   GstBuffer *half;              /* the first of two; a copy */
   guint64 half_late;
   GstEvent *half_gap;           /* to be said behind it */
+  gboolean looks_back;          /* tokens say what changed since the frame before */
+  GstBuffer *before;            /* ... which is this one, a copy, while a stretch
+                                 * lasts; NULL without */
   GstClockTime last_tick;       /* of the frame that came last */
   gboolean announced;           /* where tokens begin */
 };
@@ -134,8 +140,8 @@ void gst_tern_encoder_push_seen (GstTernEncoder * self);
  * is slower than the sampling; NONE else. */
 GstClockTime gst_tern_encoder_duration (GstTernEncoder * self,
     GstBuffer * buffer);
-/* Encodes one frame, or with @second two of them as one picture, and pushes the
- * tokens; @late is that of @first. */
+/* Encodes one frame, or with @second two of them as one picture that follows
+ * self->before, and pushes the tokens; @late is that of @first. */
 GstFlowReturn gst_tern_encoder_encode (GstTernEncoder * self,
     GstBuffer * first, GstBuffer * second, guint64 late);
 /* Another scene begins, or what was encoded is not there. */
@@ -143,7 +149,8 @@ void gst_tern_encoder_forget_picture (GstTernEncoder * self);
 
 /* gstternencoder-worker.c */
 extern const GstTernTaskFuncs gst_tern_encoder_task;
-/* Drops what waits for its second frame; the worker does not run. */
+/* Drops what waits for its second frame, and the frame before; the worker does
+ * not run. */
 void gst_tern_encoder_drop_half (GstTernEncoder * self);
 
 G_END_DECLS

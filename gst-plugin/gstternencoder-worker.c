@@ -74,6 +74,7 @@ worker_describe_tokens (GstTernEncoder * self, GstTernTokenInfo * info)
   if (self->pairs)
     gst_util_fraction_multiply (info->rate_n, info->rate_d, 1, 2,
         &info->rate_n, &info->rate_d);
+  self->looks_back = tern_model_looks_back (self->model);
 }
 
 static gboolean
@@ -159,6 +160,31 @@ worker_note_tick (GstTernEncoder * self, GstClockTime tick)
 
 /* ---- Pictures of two frames ---- */
 
+/* A copy: where it came from may have few buffers, and want them back. NULL: an
+ * error was posted. */
+static GstBuffer *
+worker_copy (GstTernEncoder * self, GstBuffer * frame)
+{
+  GstBuffer *copy = gst_buffer_copy_deep (frame);
+
+  if (!copy)
+    GST_ELEMENT_ERROR (self, RESOURCE, NO_SPACE_LEFT, (NULL),
+        ("no memory for a frame of %" G_GSIZE_FORMAT " bytes",
+            gst_buffer_get_size (frame)));
+  return copy;
+}
+
+/* The next picture is seen with what came directly before it. Takes @frame. */
+static void
+worker_keep_before (GstTernEncoder * self, GstBuffer * frame)
+{
+  gst_clear_buffer (&self->before);
+  if (self->looks_back)
+    self->before = frame;
+  else
+    gst_buffer_unref (frame);
+}
+
 /* What waits is a picture by itself, which stands for both frames. */
 static GstFlowReturn
 worker_push_half (GstTernEncoder * self)
@@ -169,9 +195,10 @@ worker_push_half (GstTernEncoder * self)
 
   self->half = NULL;
   self->half_gap = NULL;
-  if (half)
+  if (half) {
     flow = gst_tern_encoder_encode (self, half, NULL, self->half_late);
-  gst_clear_buffer (&half);
+    worker_keep_before (self, half);
+  }
   if (gap && flow == GST_FLOW_OK)
     return gst_tern_task_send_event (&self->task, gap);
   if (gap)
@@ -184,6 +211,17 @@ gst_tern_encoder_drop_half (GstTernEncoder * self)
 {
   gst_clear_buffer (&self->half);
   gst_event_replace (&self->half_gap, NULL);
+  gst_clear_buffer (&self->before);
+}
+
+/* What waits is the end of a stretch: nothing of it is before what comes. */
+static GstFlowReturn
+worker_end_pictures (GstTernEncoder * self)
+{
+  GstFlowReturn flow = worker_push_half (self);
+
+  gst_clear_buffer (&self->before);
+  return flow;
 }
 
 /* Whether no second frame is going to come, when the stream has come to @time:
@@ -201,24 +239,39 @@ worker_half_is_over (GstTernEncoder * self, GstClockTime time)
       info->rate_d, info->rate_n);
 }
 
-/* The first frame of a picture. A copy: where it came from may have few buffers,
- * and want them back. */
+/* The first frame of a picture. */
 static GstFlowReturn
 worker_take_half (GstTernEncoder * self, GstBuffer * in, guint64 late)
 {
   GstClockTime duration = gst_tern_encoder_duration (self, in);
 
-  self->half = gst_buffer_copy_deep (in);
-  if (!self->half) {
-    GST_ELEMENT_ERROR (self, RESOURCE, NO_SPACE_LEFT, (NULL),
-        ("no memory for a frame of %" G_GSIZE_FORMAT " bytes",
-            gst_buffer_get_size (in)));
+  self->half = worker_copy (self, in);
+  if (!self->half)
     return GST_FLOW_ERROR;
-  }
   self->half_late = late;
   if (GST_CLOCK_TIME_IS_VALID (duration)
       && worker_half_is_over (self, GST_BUFFER_PTS (in) + duration))
     return worker_push_half (self);
+  return GST_FLOW_OK;
+}
+
+/* What waits and @in are a picture. */
+static GstFlowReturn
+worker_push_pair (GstTernEncoder * self, GstBuffer * in)
+{
+  GstBuffer *copy;
+  GstFlowReturn flow;
+
+  /* What was said between the two, the tokens say. */
+  gst_event_replace (&self->half_gap, NULL);
+  flow = gst_tern_encoder_encode (self, self->half, in, self->half_late);
+  gst_clear_buffer (&self->half);
+  if (flow != GST_FLOW_OK || !self->looks_back)
+    return flow;
+  copy = worker_copy (self, in);
+  if (!copy)
+    return GST_FLOW_ERROR;
+  worker_keep_before (self, copy);
   return GST_FLOW_OK;
 }
 
@@ -228,17 +281,13 @@ static GstFlowReturn
 worker_pair (GstTernEncoder * self, GstBuffer * in, guint64 late,
     GstClockTime come, gboolean apart)
 {
+  gboolean back = self->half
+      && GST_BUFFER_PTS (in) < GST_BUFFER_PTS (self->half);
   GstFlowReturn flow;
 
-  if (self->half && !apart && GST_BUFFER_PTS (in) >= GST_BUFFER_PTS (self->half)
-      && !worker_half_is_over (self, come)) {
-    /* What was said between the two, the tokens say. */
-    gst_event_replace (&self->half_gap, NULL);
-    flow = gst_tern_encoder_encode (self, self->half, in, self->half_late);
-    gst_clear_buffer (&self->half);
-    return flow;
-  }
-  flow = worker_push_half (self);
+  if (self->half && !apart && !back && !worker_half_is_over (self, come))
+    return worker_push_pair (self, in);
+  flow = apart || back ? worker_end_pictures (self) : worker_push_half (self);
   if (apart)
     worker_end_group (self);
   return flow == GST_FLOW_OK ? worker_take_half (self, in, late) : flow;
@@ -306,7 +355,7 @@ worker_take_tags (GstTernEncoder * self, GstEvent * event)
     orientation = 1;
   if (orientation == 0 || orientation == self->tag_orientation[scope])
     return GST_FLOW_OK;
-  flow = worker_push_half (self);
+  flow = worker_end_pictures (self);
   GST_DEBUG_OBJECT (self, "orientation of the %s is %u",
       scope ? "file" : "stream", orientation);
   self->tag_orientation[scope] = orientation;
@@ -329,7 +378,7 @@ worker_event (GstTernEncoder * self, GstEvent * event)
   GstFlowReturn flow = GST_FLOW_OK;
 
   if (parts_pictures (event))
-    flow = worker_push_half (self);
+    flow = worker_end_pictures (self);
   if (flow != GST_FLOW_OK)
     return flow;
   switch (GST_EVENT_TYPE (event)) {

@@ -24,7 +24,9 @@
  * Where two frames make one picture to the model (Qwen3-VL, Qwen3.5), they have
  * one buffer of tokens, at the mean of their times, and `framerate` in the caps
  * is that of pictures. A frame whose second one does not come, because the
- * stream or a stretch of it ends or goes on beyond it, stands for both.
+ * stream or a stretch of it ends or goes on beyond it, stands for both. Where the
+ * tokens say what changed since the frame before, a copy of that is kept until
+ * the stretch ends.
  *
  * A stretch of frames ends, and what waits of a group and of a window is
  * answered, at a new segment or stream, where time goes back, where the size of
@@ -373,8 +375,8 @@ gst_tern_encoder_finalize (GObject * object)
   GstTernEncoder *self = GST_TERN_ENCODER (object);
 
   gst_tern_model_settings_clear (&self->settings);
-  g_free (self->rooms[0].data);
-  g_free (self->rooms[1].data);
+  for (guint i = 0; i < G_N_ELEMENTS (self->rooms); i++)
+    g_free (self->rooms[i].data);
   gst_tern_task_finalize (&self->task);
   G_OBJECT_CLASS (parent_class)->finalize (object);
 }

@@ -17,7 +17,7 @@ struct _TernEncoder {
   GCond done;
   gboolean refusing;            /* cancelled */
   /* the run under way; set by the caller, who waits */
-  const TernImage *image, *second;      /* second: NULL without */
+  const TernImage *before, *image, *second;     /* before, second: NULL without */
   float *tokens;
   TernTokens *out;
   GError **error;
@@ -40,8 +40,9 @@ plan (TernEncoder *self, TernLook *look)
 {
   TernVisionOptions options = { .tile = FALSE, .scaling = tern_fit_scaling (self->fit) };
 
-  *look = (TernLook) { .image = self->image, .second = self->second, .options = options, .plan = &self->plan,
-    .reuse = self->second ? NULL : self->reuse, .tokens = self->tokens, .cancel = &self->cancel };
+  *look = (TernLook) { .image = self->image, .second = self->second, .before = self->before, .options = options,
+    .plan = &self->plan, .reuse = self->second || self->before ? NULL : self->reuse, .tokens = self->tokens,
+    .cancel = &self->cancel };
   return tern_vision_plan_image (self->vision, self->image, &options, &self->plan, self->error);
 }
 
@@ -138,9 +139,7 @@ run_here (TernEncoder *self)
   TernLook look;
 
   start (self);
-  if (plan (self, &look) && (look.second
-          ? tern_vision_begin_pair (vision, look.image, look.second, &look.options, look.plan, look.tokens, self->error)
-          : tern_vision_begin_reusing (vision, look.reuse, look.image, &look.options, look.plan, look.tokens, self->error)))
+  if (plan (self, &look) && tern_look_begin (&look, vision, self->error))
     while ((step = tern_vision_step (vision, &self->cancel, self->error)) == TERN_VISION_MORE);
   if (self->budget)
     tern_budget_charge (self->budget, TERN_COST_FRAME, step == TERN_VISION_DONE, tern_scheduler_cpu_time (scheduler) - since);
@@ -255,9 +254,10 @@ tern_encoder_reuse_stats (const TernEncoder *self, TernReuseStats *stats)
   tern_reuse_get_stats (self->reuse, stats);
 }
 
-/* @second: NULL without. */
+/* @before, @second: NULL without. */
 static gboolean
-run (TernEncoder *self, const TernImage *image, const TernImage *second, float *tokens, TernTokens *out, GError **error)
+run (TernEncoder *self, const TernImage *before, const TernImage *image, const TernImage *second, float *tokens,
+    TernTokens *out, GError **error)
 {
   gboolean ok;
 
@@ -268,6 +268,7 @@ run (TernEncoder *self, const TernImage *image, const TernImage *second, float *
     return FALSE;
   }
   *out = (TernTokens) { .pts = TERN_TIME_NONE, .duration = TERN_TIME_NONE };
+  self->before = tern_vision_info (self->vision)->looks_back ? before : NULL;
   self->image = image;
   self->second = second;
   self->tokens = tokens;
@@ -300,7 +301,7 @@ gboolean
 tern_encoder_run (TernEncoder *self, const TernImage *image, float *tokens, TernTokens *out, GError **error)
 {
   g_return_val_if_fail (self != NULL && image != NULL && tokens != NULL && out != NULL, FALSE);
-  return run (self, image, NULL, tokens, out, error);
+  return run (self, NULL, image, NULL, tokens, out, error);
 }
 
 gboolean
@@ -308,7 +309,15 @@ tern_encoder_run_pair (TernEncoder *self, const TernImage *first, const TernImag
     GError **error)
 {
   g_return_val_if_fail (self != NULL && first != NULL && second != NULL && tokens != NULL && out != NULL, FALSE);
-  return run (self, first, second, tokens, out, error);
+  return run (self, NULL, first, second, tokens, out, error);
+}
+
+gboolean
+tern_encoder_run_frames (TernEncoder *self, const TernImage *before, const TernImage *first, const TernImage *second,
+    float *tokens, TernTokens *out, GError **error)
+{
+  g_return_val_if_fail (self != NULL && first != NULL && tokens != NULL && out != NULL, FALSE);
+  return run (self, before, first, second, tokens, out, error);
 }
 
 void

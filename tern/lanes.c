@@ -120,18 +120,22 @@ tern_lanes_least (const TernLanes *self)
 
 /* ---- Work -------------------------------------------------------------------------------------------------------- */
 
+gboolean
+tern_look_begin (const TernLook *look, TernVisionState *state, GError **error)
+{
+  if (look->reuse)
+    return tern_vision_begin_reusing (state, look->reuse, look->image, &look->options, look->plan, look->tokens, error);
+  return tern_vision_begin_frames (state, look->before, look->image, look->second, &look->options, look->plan, look->tokens,
+      error);
+}
+
 static gboolean
 begin (Lane *lane, TernLookTask *task)
 {
-  const TernLook *look = &task->look;
-
   lane->number = 0;
-  if (look->second ? !tern_vision_begin_pair (lane->state, look->image, look->second, &look->options, look->plan,
-          look->tokens, &task->error)
-      : !tern_vision_begin_reusing (lane->state, look->reuse, look->image, &look->options, look->plan, look->tokens,
-          &task->error))
+  if (!tern_look_begin (&task->look, lane->state, &task->error))
     return FALSE;
-  lane->number = look->number;
+  lane->number = task->look.number;
   return TRUE;
 }
 

@@ -18,9 +18,10 @@ typedef struct _TernLanes TernLanes;
 typedef struct {
   guint64 number;               /* from 1 on; what is to be begun anew has another */
   const TernImage *image, *second;      /* second: NULL without */
+  const TernImage *before;      /* tern_vision_begin_frames()'s; NULL without */
   TernVisionOptions options;
   const TernVisionPlan *plan;   /* tern_vision_plan_image()'s */
-  TernReuse *reuse;             /* NULL without */
+  TernReuse *reuse;             /* NULL without, and with a second frame or one before */
   float *tokens;
   TernCancel *cancel;
 } TernLook;
@@ -35,6 +36,9 @@ typedef struct {
   gint64 us;                    /* that it took, of each thread that was at it */
   GError *error;                /* of FAILED and CANCELLED; the caller's to free */
 } TernLookTask;
+
+/* Begins it in @state. */
+gboolean tern_look_begin (const TernLook *look, TernVisionState *state, GError **error);
 
 /* @pool is borrowed. Errors: NO_SPACE. One thread at a time. */
 TernLanes *tern_lanes_new (TernVision *vision, TernActivations activations, TernPool *pool, GError **error);

@@ -335,6 +335,14 @@ tern_model_picture_frames (const TernModel *model)
   return vision ? tern_vision_info (vision)->frames : 0;
 }
 
+gboolean
+tern_model_looks_back (const TernModel *model)
+{
+  TernVision *vision = tern_model_vision (model);
+
+  return vision && tern_vision_info (vision)->looks_back;
+}
+
 const char *
 tern_model_default_prompt (const TernModel *model)
 {

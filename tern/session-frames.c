@@ -179,8 +179,9 @@ tern_session_look (TernSession *self, TernLook *look)
   const TernFrameSlot *slot = hand->work.slot;
 
   *look = (TernLook) { .number = hand->number, .image = &slot->image, .second = slot->second ? &slot->second->image : NULL,
-    .options = hand->options, .plan = &hand->plan, .tokens = hand->tokens, .cancel = &self->cancel,
-    .reuse = hand == &self->frame && !slot->second ? self->news.reuse : NULL };
+    .before = slot->before ? &slot->before->image : NULL, .options = hand->options, .plan = &hand->plan,
+    .tokens = hand->tokens, .cancel = &self->cancel,
+    .reuse = hand == &self->frame && !slot->second && !slot->before ? self->news.reuse : NULL };
 }
 
 void

@@ -177,6 +177,7 @@ struct _TernSession {
   guint planned_prompt, planned_tail;   /* tokens of the longest question beside them; behind what all share */
   gboolean tokens_only;         /* as its parameters say */
   gboolean pairs;               /* two frames that are looked at make a picture, which is what windows and groups count */
+  gboolean looks_back;          /* ... and is given the frame before it */
   gboolean thin;                /* frames are looked at less often than the rate asked for says */
 
   GMutex lock;
@@ -194,6 +195,7 @@ struct _TernSession {
   TernFrameSlot *half;
   guint64 half_at, half_pts;    /* ns: its sampling tick, its time */
   gboolean half_first;          /* of a group */
+  TernFrameSlot *latest;        /* with looks_back: the last frame that was looked at in this stretch, a reference; NULL: none */
   TernPreviews previews;        /* of frames after the last one that was pushed */
   TernWorkQueue queue;
   gsize refused_bytes;          /* of the frame that there was no room for */
@@ -514,7 +516,7 @@ gboolean tern_session_fits (const TernSession *self, const TernSessionConfig *co
 /* The partial window is answered; what comes next begins anew. */
 void tern_session_end_stretch (TernSession *self);
 void tern_session_forget_seen (TernSession *self);
-/* A frame that waits for its second one goes. Under the lock. */
+/* A frame that waits for its second one goes, and the one before it. Under the lock. */
 void tern_session_drop_half (TernSession *self);
 /* Without it: whether @tokens can be taken. MISMATCH, INVALID. */
 gboolean tern_session_check_tokens (TernSession *self, const TernTokens *tokens, GError **error);

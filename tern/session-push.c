@@ -38,6 +38,7 @@ tern_session_plan_windows (TernSession *self, const TernSessionParams *params, T
 
   self->tokens_only = params->tokens_only;
   self->pairs = self->vision && !params->tokens_only && tern_vision_info (self->vision)->frames == 2;
+  self->looks_back = self->pairs && tern_vision_info (self->vision)->looks_back;
   if (self->pairs) {            /* from here on, of pictures */
     if (rate_d <= G_MAXUINT / 2)
       rate_d *= 2;
@@ -134,11 +135,31 @@ give_up_half (TernSession *self, guint64 time)
     enqueue_half (self);
 }
 
+/* What comes follows nothing. Under the lock. */
+static void
+forget_latest (TernSession *self)
+{
+  if (self->latest)
+    tern_work_queue_return_slot (&self->queue, g_steal_pointer (&self->latest));
+}
+
 void
 tern_session_drop_half (TernSession *self)
 {
   if (self->half)
     tern_work_queue_return_slot (&self->queue, g_steal_pointer (&self->half));
+  forget_latest (self);
+}
+
+/* A picture of one frame or two takes the reference to the frame before it, and there is one to its last. Whether it is
+ * looked at, in a window or between two, changes nothing for the next one. Under the lock. */
+static void
+follow (TernSession *self, TernFrameSlot *slot, gboolean new_group)
+{
+  if (new_group)
+    forget_latest (self);
+  slot->before = self->latest;
+  self->latest = tern_work_queue_hold_slot (slot->second ? slot->second : slot);
 }
 
 /* A frame that has its slot. Under the lock. */
@@ -165,6 +186,7 @@ void
 tern_session_end_stretch (TernSession *self)
 {
   enqueue_half (self);
+  forget_latest (self);
   self->over_stretch = self->windower.stretch;
   self->over = self->seen.end;
   tern_session_drop_previews (self, G_MAXUINT64);
@@ -244,6 +266,8 @@ enqueue (TernSession *self, TernWorkKind kind, TernFrameSlot *slot, guint64 at, 
   TernWork work = { .kind = kind, .slot = slot, .frame = self->windower.count, .pts = slot->second ? slot->between : pts,
     .pushed = g_get_monotonic_time (), .config = tern_session_config_ref (self->config) };
 
+  if (self->looks_back)
+    follow (self, slot, new_group);
   verdict = tern_windower_add (&self->windower, at, pts, new_group);
   work.first = verdict == TERN_WINDOW_TAKE_FIRST;
   work.stretch = self->windower.stretch;
@@ -316,7 +340,7 @@ tern_session_push_frame (TernSession *self, const TernImage *image, guint64 pts,
   if (tern_windower_is_jump (&self->windower, at) || (self->half && (at < self->half_at || pts < self->half_pts))
       || (self->has_frames && (width != self->width || height != self->height)))
     tern_session_end_stretch (self);
-  new_group = sampler.count != self->sampler.count + 1;
+  new_group = self->sampler.origin != TERN_TIME_NONE && sampler.origin != self->sampler.origin;  /* the grid began anew */
   self->sampler = sampler;
   self->has_frames = TRUE;
   tern_session_drop_previews (self, G_MAXUINT64);

@@ -142,6 +142,10 @@ tern_session_new (TernModel *model, const TernSessionParams *params, GError **er
   /* A live session holds the window at which the engine is and the newest one beside the one that comes in. */
   limits.n_slots = ((self->live ? 3 : 1) * self->max_frames + self->group_frames) * (self->pairs ? 2 : 1);
   limits.always = 2 * self->group_frames * (self->pairs ? 2 : 1);
+  if (self->looks_back) {       /* the frame that came last, and what may be left of windows before those */
+    limits.n_slots += self->live ? 4 : 2;
+    limits.always += 2;
+  }
   tern_work_queue_init (&self->queue, &limits);
   tern_frame_store_init (&self->store, tern_llm_info (text->llm)->width, self->group_frames,
       2 * self->max_frames + 2);        /* of the window that is answered, and of the next one */

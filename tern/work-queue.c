@@ -38,7 +38,7 @@ tern_work_queue_has_room (const TernWorkQueue *queue, gsize bytes)
   if (queue->n_taken < queue->limits.always)
     return TRUE;
   for (guint i = 0; i < queue->limits.n_slots; i++)
-    held += queue->slots[i].taken ? queue->slots[i].capacity : 0;
+    held += queue->slots[i].refs > 0 ? queue->slots[i].capacity : 0;
   return held <= queue->limits.bytes;
 }
 
@@ -51,7 +51,7 @@ tern_work_queue_take_slot (TernWorkQueue *queue, gsize bytes, GError **error)
     g_set_error (error, TERN_ERROR, TERN_ERROR_BUSY, "%u frames wait for the engine already", queue->n_taken);
     return NULL;
   }
-  while (slot->taken)
+  while (slot->refs > 0)
     slot++;
   if (slot->capacity < bytes) {
     g_free (slot->data);
@@ -62,17 +62,34 @@ tern_work_queue_take_slot (TernWorkQueue *queue, gsize bytes, GError **error)
       return NULL;
     }
   }
-  slot->taken = TRUE;
+  slot->refs = 1;
   queue->n_taken++;
   return slot;
+}
+
+TernFrameSlot *
+tern_work_queue_hold_slot (TernFrameSlot *slot)
+{
+  slot->refs++;
+  return slot;
+}
+
+/* What goes where @slot goes; not what it is `before` of. */
+static void
+return_others (TernWorkQueue *queue, TernFrameSlot *slot)
+{
+  if (slot->second)
+    tern_work_queue_return_slot (queue, g_steal_pointer (&slot->second));
+  if (slot->before)
+    tern_work_queue_return_slot (queue, g_steal_pointer (&slot->before));
 }
 
 void
 tern_work_queue_return_slot (TernWorkQueue *queue, TernFrameSlot *slot)
 {
-  if (slot->second)
-    tern_work_queue_return_slot (queue, g_steal_pointer (&slot->second));
-  slot->taken = FALSE;
+  if (--slot->refs > 0)
+    return;
+  return_others (queue, slot);
   queue->n_taken--;
 }
 
@@ -111,8 +128,10 @@ tern_work_queue_take (TernWorkQueue *queue, TernWork *work)
 void
 tern_work_queue_release (TernWorkQueue *queue, TernWork *work)
 {
-  if (work->slot)
+  if (work->slot) {
+    return_others (queue, work->slot);  /* whoever holds it further wants its pixels alone */
     tern_work_queue_return_slot (queue, work->slot);
+  }
   if (work->config)
     queue->limits.unref (work->config);
   work->slot = NULL;

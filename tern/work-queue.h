@@ -14,10 +14,11 @@ typedef struct _TernFrameSlot TernFrameSlot;
 struct _TernFrameSlot {
   guint8 *data;
   gsize capacity;
-  gboolean taken;
+  guint refs;                   /* of work, and of slots that it is `before` of; 0: it is free */
   TernImage image;              /* a frame or still: planes in data */
   TernFrameSlot *second;        /* the frame that makes one picture with this one; goes where this one goes. NULL: none */
   guint64 between;              /* ... ns: the mean of their times */
+  TernFrameSlot *before;        /* the frame before the picture, a reference; goes with the work. NULL: none, or nobody looks back */
   guint n_tokens, full;         /* tokens: rows in data, tokens of the grid */
   guint64 picture;              /* ... and which picture they are of; 0: nobody says */
   double novelty;               /* ... and how much of it is new */
@@ -56,7 +57,7 @@ typedef struct {
 typedef struct {
   TernWorkLimits limits;
   TernFrameSlot *slots;         /* [limits.n_slots] */
-  guint n_taken;                /* slots in use, those of work in hand too */
+  guint n_taken;                /* slots in use, those of work in hand and frames before it too */
   TernWork *work;               /* [n] that waits, oldest first */
   guint n, size;
   guint64 dropped;              /* windows dropped so far */
@@ -72,7 +73,9 @@ void tern_work_queue_clear (TernWorkQueue *queue);
 gboolean tern_work_queue_has_room (const TernWorkQueue *queue, gsize bytes);
 /* A slot with @bytes of data. NULL: BUSY when there is no room, NO_SPACE when there is no memory. */
 TernFrameSlot *tern_work_queue_take_slot (TernWorkQueue *queue, gsize bytes, GError **error);
-/* Of a slot that no work has. */
+/* Another reference to a slot that was taken. */
+TernFrameSlot *tern_work_queue_hold_slot (TernFrameSlot *slot);
+/* Gives back a reference that no work has. */
 void tern_work_queue_return_slot (TernWorkQueue *queue, TernFrameSlot *slot);
 
 /* ---- Order ---- */
@@ -81,7 +84,7 @@ void tern_work_queue_return_slot (TernWorkQueue *queue, TernFrameSlot *slot);
 void tern_work_queue_append (TernWorkQueue *queue, const TernWork *work);
 /* The oldest work, which is in the caller's hand until tern_work_queue_release(); FALSE when nothing waits. */
 gboolean tern_work_queue_take (TernWorkQueue *queue, TernWork *work);
-/* Gives back what @work has: its slot and its reference. */
+/* Gives back what @work has: its slot, the frames that go with it, and its reference. */
 void tern_work_queue_release (TernWorkQueue *queue, TernWork *work);
 /* Answers that wait: windows and stills. */
 guint tern_work_queue_answers (const TernWorkQueue *queue);

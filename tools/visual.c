@@ -13,6 +13,7 @@ typedef struct {
   TernImage image;              /* in it */
   TernVisionPlan plan;
   gboolean second;              /* a frame that makes one picture with the one before */
+  gboolean follows;             /* it does to a video's, whatever their sizes */
 } Still;
 
 static void
@@ -67,11 +68,14 @@ is_video (const GArray *stills, const TernVision *vision, const TernVisualParams
 static gboolean
 pair_frames (GArray *stills, const TernVisualParams *params, GError **error)
 {
-  for (guint i = 1; i < stills->len; i += 2) {
+  for (guint i = 1; i < stills->len; i++) {
     const TernVisionPlan *first = &g_array_index (stills, Still, i - 1).plan;
     Still *still = &g_array_index (stills, Still, i);
 
-    still->second = TRUE;
+    still->follows = TRUE;
+    still->second = i % 2 == 1;
+    if (!still->second)
+      continue;
     if (still->plan.sub[0].width == first->sub[0].width && still->plan.sub[0].height == first->sub[0].height)
       continue;
     g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "%s: expected a frame of the size of %s, found another", params->images[i],
@@ -153,8 +157,8 @@ encode_all (TernVisual *visual, const GArray *stills, TernVision *vision, const 
 
     if (still->second)
       continue;
-    if (!(next ? tern_vision_begin_pair (state, &still->image, &next->image, options, &still->plan, rows, error)
-            : tern_vision_begin (state, &still->image, options, &still->plan, rows, error))
+    if (!tern_vision_begin_frames (state, still->follows ? &still[-1].image : NULL, &still->image, next ? &next->image : NULL,
+            options, &still->plan, rows, error)
         || !finish (state, error))
       return FALSE;
     rows += (gsize) still->plan.n_tokens * visual->width;

@@ -21,7 +21,8 @@ typedef struct {
   char **images;                /* NULL-terminated paths */
   guint min_tokens, max_tokens; /* per image; 0 = the model's */
   guint runs;                   /* sub-images that the prompt has places for: as many as pictures: none of them is tiled;
-                                   with an encoder that pairs frames, half as many: they are a video's */
+                                   with an encoder that pairs frames, half as many: they are a video's, in turn, which one that
+                                   looks back sees */
   TernActivations activations;
 } TernVisualParams;
 

@@ -53,6 +53,30 @@ tern_vision_padding (const TernVision *vision, guint8 padding[3])
     padding[c] = (guint8) CLAMP (lrintf (255 * vision->mean[c]), 0, 255);
 }
 
+/* What is in the first frame's planes, and what in the second's. */
+static void
+swap_planes (TernVisionState *state)
+{
+  guint8 *rgb[3];
+
+  memcpy (rgb, state->rgb, sizeof rgb);
+  memcpy (state->rgb, state->second, sizeof rgb);
+  memcpy (state->second, rgb, sizeof rgb);
+}
+
+/* The planes of @frame in those of the second one. */
+static gboolean
+put_aside (TernVisionState *state, const TernImage *frame, const TernVisionOptions *options, const TernVisionPlan *plan,
+    guint i, GError **error)
+{
+  gboolean ok;
+
+  swap_planes (state);
+  ok = state->vision->projector->pixels (state, frame, options, plan, i, error);
+  swap_planes (state);
+  return ok;
+}
+
 gboolean
 tern_vision_pixels (TernVisionState *state, const TernImage *image, const TernVisionOptions *options,
     const TernVisionPlan *plan, guint i, GError **error)
@@ -67,19 +91,13 @@ tern_vision_pixels (TernVisionState *state, const TernImage *image, const TernVi
   state->grid_w = state->width / vision->info.patch;
   state->grid_h = state->height / vision->info.patch;
   state->n = state->grid_w * state->grid_h;
-  if (state->paired) {          /* the second frame first: its planes are put aside */
-    guint8 *rgb[3];
-
-    if (!vision->projector->pixels (state, &state->next, &resolved, plan, i, error))
-      return FALSE;
-    memcpy (rgb, state->rgb, sizeof rgb);
-    memcpy (state->rgb, state->second, sizeof rgb);
-    memcpy (state->second, rgb, sizeof rgb);
-  }
-  if (!vision->projector->pixels (state, image, &resolved, plan, i, error))
+  if ((state->follows && !put_aside (state, &state->before, &resolved, plan, i, error))
+      || !vision->projector->pixels (state, image, &resolved, plan, i, error))
     return FALSE;
-  if (state->paired)
-    tern_vision_measure_motion (state);
+  tern_vision_measure_before (state);
+  if (state->paired && !put_aside (state, &state->next, &resolved, plan, i, error))
+    return FALSE;
+  tern_vision_measure_pair (state);
   return TRUE;
 }
 
@@ -95,8 +113,8 @@ static void
 forget_picture (TernVisionState *state)
 {
   state->busy = FALSE;
-  state->image = state->next = (TernImage) { 0 };
-  state->paired = FALSE;
+  state->image = state->next = state->before = (TernImage) { 0 };
+  state->paired = state->follows = FALSE;
   state->tokens = NULL;
   state->reuse = NULL;
   state->cancel = NULL;
@@ -120,23 +138,57 @@ tern_vision_begin_reusing (TernVisionState *state, TernReuse *reuse, const TernI
   return TRUE;
 }
 
+/* The picture that was begun has a second frame. */
+static gboolean
+take_second (TernVisionState *state, const TernImage *second, GError **error)
+{
+  if (state->vision->info.frames != 2) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "two frames for one picture: expected an encoder that pairs frames, "
+        "found \"%s\", which does not", state->vision->info.projector);
+    return FALSE;
+  }
+  if (!tern_image_check (second, error) || !check_plan (state, second, &state->options, &state->plan, error))
+    return FALSE;
+  state->next = *second;
+  state->paired = TRUE;
+  return TRUE;
+}
+
+/* There is a frame before the picture that was begun. */
+static gboolean
+take_before (TernVisionState *state, const TernImage *before, GError **error)
+{
+  guint width, height, own_width, own_height;
+
+  if (!state->vision->info.looks_back)
+    return TRUE;
+  if (!tern_image_check (before, error))
+    return FALSE;
+  tern_vision_shown_size (before, &width, &height);
+  tern_vision_shown_size (&state->image, &own_width, &own_height);
+  state->follows = width == own_width && height == own_height;
+  if (state->follows)
+    state->before = *before;
+  return TRUE;
+}
+
 gboolean
-tern_vision_begin_pair (TernVisionState *state, const TernImage *first, const TernImage *second,
+tern_vision_begin_frames (TernVisionState *state, const TernImage *before, const TernImage *first, const TernImage *second,
     const TernVisionOptions *options, const TernVisionPlan *plan, float *tokens, GError **error)
 {
   if (!tern_vision_begin (state, first, options, plan, tokens, error))
     return FALSE;
-  if (state->vision->info.frames == 2 && tern_image_check (second, error)
-      && check_plan (state, second, options, plan, error)) {
-    state->next = *second;
-    state->paired = TRUE;
+  if ((!second || take_second (state, second, error)) && (!before || take_before (state, before, error)))
     return TRUE;
-  }
-  if (error && !*error)
-    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "two frames for one picture: expected an encoder that pairs frames, "
-        "found \"%s\", which does not", state->vision->info.projector);
   forget_picture (state);
   return FALSE;
+}
+
+gboolean
+tern_vision_begin_pair (TernVisionState *state, const TernImage *first, const TernImage *second,
+    const TernVisionOptions *options, const TernVisionPlan *plan, float *tokens, GError **error)
+{
+  return tern_vision_begin_frames (state, NULL, first, second, options, plan, tokens, error);
 }
 
 gboolean

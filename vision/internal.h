@@ -359,7 +359,8 @@ struct _TernVisionState {
   TernConvolver convolver;
   TernPlanes whole;             /* in the convolver: the picture that tiles are cut from */
   guint8 *rgb[3];               /* planes of the sub-image */
-  guint8 *second[3];            /* of the picture's second frame; those of the first where it has one alone */
+  guint8 *second[3];            /* of the picture's second frame, before that for a while of the frame before it; those of the first where
+                                 * no picture has more than one */
   TernPositions positions[TERN_POSITION_GRIDS];
   guint next_positions;
   const float *angles;          /* rotary: of the current grid */
@@ -369,7 +370,7 @@ struct _TernVisionState {
   float *norm;                  /* [max_patches, hidden] */
   float *wide;                  /* patches, then q k v, then the MLP's inside, then unshuffled features; pixels of the tap */
   float *projected;             /* [max_tokens, outputs of mm[0]] */
-  float *measured, *moving, *moved;     /* [max_tokens, ...] of motion-tokens.c: what was measured, between its layers, behind them */
+  float *measured, *moving, *moved;     /* [max_tokens, ...] of motion-tokens.c: its inputs, between its layers, behind them */
   void *motion_scratch;
   guint16 *queries, *keys, *values;     /* packed: where attention in bf16 reads them (attention-packed.c) */
   TernInt8Attention int8;       /* and that in int8 (attention-int8.c) */
@@ -377,7 +378,8 @@ struct _TernVisionState {
   /* The picture that was begun: of whoever began it, so nothing of it stays when it is done or given up. */
   gboolean busy;
   TernImage image, next;        /* next: the second frame, where there is one (paired) */
-  gboolean paired;
+  TernImage before;             /* the frame before it, where that is looked at (follows) */
+  gboolean paired, follows;
   TernVisionOptions options;
   TernVisionPlan plan;
   float *tokens;                /* of the current sub-image */
@@ -533,11 +535,13 @@ gboolean tern_vision_unshuffle (TernVisionState *state, guint round, TernVisionL
 gboolean tern_vision_widen_tokens (TernVisionState *state, guint round, TernVisionLoop *loop);
 gboolean tern_vision_bend_tokens (TernVisionState *state, guint round, TernVisionLoop *loop);
 gboolean tern_vision_narrow_tokens (TernVisionState *state, guint round, TernVisionLoop *loop);
-/* motion-tokens.c: its tensors, where the file has them; its memory; what becomes of the planes of a pair; stages that add it to the
- * token rows, for a projector's table behind what writes those. */
+/* motion-tokens.c: its tensors, where the file has them; its memory; what is measured from the frame before, which stands in the
+ * second one's planes, to the first, and from the first to the second; stages that add it to the token rows, for a projector's
+ * table behind what writes those. */
 gboolean tern_vision_bind_motion (TernVision *vision, GError **error);
 void tern_vision_carve_motion (TernVisionState *state, TernArena *arena);
-void tern_vision_measure_motion (TernVisionState *state);
+void tern_vision_measure_before (TernVisionState *state);
+void tern_vision_measure_pair (TernVisionState *state);
 gboolean tern_vision_widen_motion (TernVisionState *state, guint round, TernVisionLoop *loop);
 gboolean tern_vision_bend_motion (TernVisionState *state, guint round, TernVisionLoop *loop);
 gboolean tern_vision_narrow_motion (TernVisionState *state, guint round, TernVisionLoop *loop);

@@ -1,16 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Towers that see one frame of a picture, whose projector is told what motion.c measures from that to the second one. The
- * file says so (tern.vision.motion = 1) and has two more linear layers with a GELU between them,
+ * file says so (tern.vision.motion, a version) and has two more linear layers with a GELU between them,
  *
  *   token += mm.motion.2 (gelu (mm.motion.1 (measured)))
  *
- * A picture of one frame has its tokens as the file without these tensors has them. */
+ * Inputs of the first layer are, by version,
+ *
+ *   1   first -> second (TERN_MOTION_FEATURES)
+ *   2   the frame before -> first, then first -> second; zeros stand for the one that there is no frame for
+ *
+ * A picture of which nothing is measured has its tokens as the file without these tensors has them. */
 #include "vision/internal.h"
+
+#include <string.h>
 
 #include "tern/error.h"
 #include "vision/motion.h"
 
 #define KEY "tern.vision.motion"
+#define NEWEST 2
 
 static guint
 cell_side (const TernVision *vision)
@@ -28,9 +36,9 @@ tern_vision_bind_motion (TernVision *vision, GError **error)
     return TRUE;
   if (!tern_gguf_u32 (vision->file, KEY, 0, G_MAXUINT32, &version, error))
     return FALSE;
-  if (version != 1) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: %s: expected 1, found %u: measured in a way that this "
-        "version does not know", tern_gguf_path (vision->file), KEY, version);
+  if (version < 1 || version > NEWEST) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: %s: expected 1 to %u, found %u: measured in a way that this "
+        "version does not know", tern_gguf_path (vision->file), KEY, NEWEST, version);
     return FALSE;
   }
   if (side % 4) {
@@ -45,8 +53,9 @@ tern_vision_bind_motion (TernVision *vision, GError **error)
     return FALSE;
   }
   vision->info.frames = 2;
-  return tern_vision_load_linear (vision, &vision->motion[0], &vision->motion_bias[0], "mm.motion.1", TERN_MOTION_FEATURES,
-      (guint) bias->dims[0], error)
+  vision->info.looks_back = version >= 2;
+  return tern_vision_load_linear (vision, &vision->motion[0], &vision->motion_bias[0], "mm.motion.1",
+      TERN_MOTION_FEATURES * version, (guint) bias->dims[0], error)
       && tern_vision_load_linear (vision, &vision->motion[1], &vision->motion_bias[1], "mm.motion.2", (guint) bias->dims[0],
       vision->info.embedding_dim, error);
 }
@@ -66,31 +75,49 @@ tern_vision_carve_motion (TernVisionState *state, TernArena *arena)
 
   if (!has_motion (vision))
     return;
-  state->measured = tern_arena_take (arena, n * TERN_MOTION_FEATURES * sizeof (float));
+  state->measured = tern_arena_take (arena, n * vision->motion[0].cols * sizeof (float));
   state->moving = tern_arena_take (arena, n * vision->motion[0].rows * sizeof (float));
   state->moved = tern_arena_take (arena, n * vision->info.embedding_dim * sizeof (float));
   /* No picture of as many tokens has a longer border than one that is a single row of them. */
   state->motion_scratch = tern_arena_take (arena, tern_motion_scratch (state->max_tokens * side, side, side));
 }
 
-void
-tern_vision_measure_motion (TernVisionState *state)
-{
-  const guint8 *first[] = { state->rgb[0], state->rgb[1], state->rgb[2] };
-  const guint8 *second[] = { state->second[0], state->second[1], state->second[2] };
-
-  if (has_motion (state->vision))
-    tern_motion_measure (first, second, state->width, state->height, cell_side (state->vision), state->motion_scratch,
-        state->measured);
-}
-
-/* ---- Stages ---- */
-
 static gboolean
 is_moving (const TernVisionState *state)
 {
-  return state->paired && has_motion (state->vision);
+  return (state->paired || state->follows) && has_motion (state->vision);
 }
+
+/* Inputs from @at on, of all tokens; zeros without @measured. */
+static void
+fill_inputs (TernVisionState *state, gsize at, gboolean measured, guint8 *const from[3], guint8 *const to[3])
+{
+  const guint8 *first[] = { from[0], from[1], from[2] }, *second[] = { to[0], to[1], to[2] };
+  gsize stride = state->vision->motion[0].cols;
+  guint n = tern_vision_tokens (state), t;
+
+  if (measured)
+    tern_motion_measure (first, second, state->width, state->height, cell_side (state->vision), state->motion_scratch,
+        state->measured + at, stride);
+  for (t = 0; t < n && !measured; t++)
+    memset (state->measured + at + t * stride, 0, TERN_MOTION_FEATURES * sizeof (float));
+}
+
+void
+tern_vision_measure_before (TernVisionState *state)
+{
+  if (is_moving (state) && state->vision->info.looks_back)
+    fill_inputs (state, 0, state->follows, state->second, state->rgb);
+}
+
+void
+tern_vision_measure_pair (TernVisionState *state)
+{
+  if (is_moving (state))
+    fill_inputs (state, state->vision->motion[0].cols - TERN_MOTION_FEATURES, state->paired, state->rgb, state->second);
+}
+
+/* ---- Stages ---- */
 
 gboolean
 tern_vision_widen_motion (TernVisionState *state, guint round, TernVisionLoop *loop)

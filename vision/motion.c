@@ -428,7 +428,7 @@ fit_once (const Planes *p, Fit *fit)
 }
 
 static void
-fill_whole (const Planes *p, const Fit *fit, float *out)
+fill_whole (const Planes *p, const Fit *fit, float *out, gsize stride)
 {
   static const guint means[][2] = {
     { TERN_MOTION_ALL_CHANGE, TERN_MOTION_CHANGE }, { TERN_MOTION_ALL_RESIDUE, TERN_MOTION_RESIDUE },
@@ -441,7 +441,7 @@ fill_whole (const Planes *p, const Fit *fit, float *out)
 
   for (at = 0; at < n; at++) {
     for (i = 0; i < G_N_ELEMENTS (means); i++)
-      all[means[i][0]] += out[(gsize) at * TERN_MOTION_FEATURES + means[i][1]] / n;
+      all[means[i][0]] += out[at * stride + means[i][1]] / n;
     weight += p->weights[at];
     agree += off_fit (p, fit, at) < FIT_AGREES * FIT_AGREES ? p->weights[at] : 0;
   }
@@ -449,7 +449,7 @@ fill_whole (const Planes *p, const Fit *fit, float *out)
   all[TERN_MOTION_ALL_Y] = (float) CLAMP (fit->y, -4, 4);
   all[TERN_MOTION_ALL_ZOOM] = (float) (4 * fit->zoom);
   all[TERN_MOTION_ALL_AGREE] = (float) (agree / weight);
-  for (at = 0; at < n; at++, out += TERN_MOTION_FEATURES) {
+  for (at = 0; at < n; at++, out += stride) {
     double step[2];
 
     fitted (p, fit, at, step);
@@ -461,7 +461,7 @@ fill_whole (const Planes *p, const Fit *fit, float *out)
 
 void
 tern_motion_measure (const guint8 *const first[3], const guint8 *const second[3], guint width, guint height, guint cell,
-    void *scratch, float *out)
+    void *scratch, float *out, gsize stride)
 {
   const guint8 *const *frames[2] = { first, second };
   Planes p;
@@ -478,7 +478,7 @@ tern_motion_measure (const guint8 *const first[3], const guint8 *const second[3]
   }
   step_of_all (&p, &all_x, &all_y);
   for (at = 0; at < p.columns * p.rows; at++) {
-    float *to = out + (gsize) at * TERN_MOTION_FEATURES;
+    float *to = out + at * stride;
     guint x0 = at % p.columns * cell, y0 = at / p.columns * cell;
     Step step = step_of_cell (&p, at, all_x, all_y);
 
@@ -489,5 +489,5 @@ tern_motion_measure (const guint8 *const first[3], const guint8 *const second[3]
   fit = (Fit) { (double) all_x / p.cell, (double) all_y / p.cell, 0 };
   for (i = 0; i < FIT_ROUNDS; i++)
     fit_once (&p, &fit);
-  fill_whole (&p, &fit, out);
+  fill_whole (&p, &fit, out, stride);
 }

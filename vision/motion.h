@@ -43,8 +43,8 @@ gsize tern_motion_scratch (guint width, guint height, guint cell);
 
 /* Measures two frames of one size in planes of red, green and blue, rows of @width bytes. A cell has @cell pixels a side, a
  * multiple of 4; the last ones of a row and a column may be cut, to no less than 4. @out: [cells in a column, cells in a row,
- * TERN_MOTION_FEATURES]. Sums are of integers, so that they are the same everywhere. Any thread. */
+ * TERN_MOTION_FEATURES], cells @stride floats apart. Sums are of integers, so that they are the same everywhere. Any thread. */
 void tern_motion_measure (const guint8 *const first[3], const guint8 *const second[3], guint width, guint height, guint cell,
-    void *scratch, float *out);
+    void *scratch, float *out, gsize stride);
 
 G_END_DECLS

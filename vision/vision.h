@@ -21,6 +21,7 @@ typedef struct {
   guint min_tokens, max_tokens; /* per (sub-)image, from the file's own limits or the family's defaults */
   guint max_pieces;             /* sub-images of a still, at most */
   guint frames;                 /* of a video that make one picture: its tokens are of all of them. 1 or 2 */
+  gboolean looks_back;          /* a picture's tokens say what changed since the frame before it as well */
 } TernVisionInfo;
 
 /* Immutable, any thread. Keeps a reference on @file. */
@@ -147,6 +148,12 @@ gboolean tern_vision_begin (TernVisionState *state, const TernImage *image, cons
  * stands for both. */
 gboolean tern_vision_begin_pair (TernVisionState *state, const TernImage *first, const TernImage *second,
     const TernVisionOptions *options, const TernVisionPlan *plan, float *tokens, GError **error);
+
+/* The same with @before, the frame that came directly before @first in the same stream: the second one of the picture before, or
+ * its only one. NULL where there is none, or nobody knows; it is not looked at where it is shown at another size than @first, nor
+ * by an encoder that does not look back (info.looks_back). @second NULL: @first alone. */
+gboolean tern_vision_begin_frames (TernVisionState *state, const TernImage *before, const TernImage *first,
+    const TernImage *second, const TernVisionOptions *options, const TernVisionPlan *plan, float *tokens, GError **error);
 
 typedef enum {
   TERN_VISION_MORE,             /* to be called again */

@@ -150,6 +150,32 @@ TERN_API gboolean tern_encoder_run_pair (TernEncoder *encoder, const TernImage *
     float *tokens, TernTokens *out, GError **error);
 
 /**
+ * tern_encoder_run_frames:
+ * @encoder: an encoder
+ * @before: (nullable): the frame that came directly before @first in the same stream: the second one of the picture before
+ *   it, or its only one, encoded or not; read during the call. %NULL: there is none, as where a stretch begins
+ *   (tern_frame_step()), after a flush, and when the size of the frames has changed
+ * @first: the frame, or the earlier one of two; read during the call
+ * @second: (nullable): the later one of two, as for tern_encoder_run_pair(); read during the call. %NULL: @first is a picture by itself
+ * @tokens: (array): as for tern_encoder_run()
+ * @out: (out caller-allocates): as for tern_encoder_run()
+ * @error: return location of an error, or %NULL
+ *
+ * Encodes a picture, whose tokens say what changed since @before too, where the model looks back (tern_model_looks_back()).
+ * Otherwise @before is not looked at, nor is one that is shown at another size than @first. With @second, or @before where it
+ * is looked at, all of the picture is computed, whatever tern_encoder_set_reuse() said. Without both this is tern_encoder_run().
+ * Nothing of the pictures is kept: who calls it keeps the last frame for the next call.
+ *
+ * Errors: as tern_encoder_run_pair(), for a @second; %TERN_ERROR_INVALID for a @before that is no picture, too.
+ *
+ * Returns: %FALSE with @error set
+ *
+ * Since: 0.1
+ */
+TERN_API gboolean tern_encoder_run_frames (TernEncoder *encoder, const TernImage *before, const TernImage *first,
+    const TernImage *second, float *tokens, TernTokens *out, GError **error);
+
+/**
  * tern_encoder_cancel:
  * @encoder: an encoder
  * @cancel: %TRUE ends a run and refuses further ones, %FALSE lets them be again

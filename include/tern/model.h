@@ -229,11 +229,25 @@ TERN_API guint tern_model_frame_tokens (const TernModel *model);
  * How many frames of a video that follow each other are one picture, with one set of visual tokens
  * (tern_encoder_run_pair()). Sessions that are given frames see to it themselves.
  *
- * Returns: 2 for Qwen3-VL and Qwen3.5, 1 for others; 0 when the vision part is not loaded
+ * Returns: 2 for Qwen3-VL and Qwen3.5, and for files that are told what moves, 1 for others; 0 when the vision part is not loaded
  *
  * Since: 0.1
  */
 TERN_API guint tern_model_picture_frames (const TernModel *model);
+
+/**
+ * tern_model_looks_back:
+ * @model: a model
+ *
+ * Whether the visual tokens of a video's picture say what changed since the frame that came directly before it, which
+ * tern_encoder_run_frames() is given then. Sessions that are given frames see to it themselves: the frame before is the last one
+ * that was looked at in the same stretch (tern_frame_step()), whether it was of the same window, had anything new, was dropped, or not.
+ *
+ * Returns: %TRUE where it does; %FALSE when the vision part is not loaded
+ *
+ * Since: 0.1
+ */
+TERN_API gboolean tern_model_looks_back (const TernModel *model);
 
 /**
  * tern_model_default_prompt:

@@ -6,7 +6,8 @@
  * A model is any file that starts with GGUF; an mmproj file's id is the MD5 sum of its bytes. A frame becomes 4 x 4 tokens
  * of 8 floats, the first of which is the mean byte of its part of plane 0; then width, height, orientation, aspect and
  * transfer of the picture. With TERN_FAKE_PAIRS in the environment two frames make a picture; the mean byte of the second is
- * the seventh float, -1 where one stands alone. A window's text is "<n> frames, <prompt>". Each carries the tasks `danger` (yes, no) and `scene`
+ * the seventh float, -1 where one stands alone; with TERN_FAKE_BACK the eighth is that of the frame before, -1 where there is none.
+ * A window's text is "<n> frames, <prompt>". Each carries the tasks `danger` (yes, no) and `scene`
  * (a JSON string).
  * Read at each use: TERN_FAKE_LOAD_MS, TERN_FAKE_ENCODE_MS, TERN_FAKE_GENERATE_MS. Tests that must not go by the clock hold
  * answers instead, see harness.h: tern_fake_hold(), tern_fake_wait_begun(). */
@@ -235,6 +236,12 @@ tern_model_picture_frames (const TernModel *model)
   return g_getenv ("TERN_FAKE_PAIRS") ? 2 : 1;
 }
 
+gboolean
+tern_model_looks_back (const TernModel *model)
+{
+  return g_getenv ("TERN_FAKE_BACK") != NULL;
+}
+
 guint
 tern_model_context (const TernModel *model)
 {
@@ -355,11 +362,13 @@ describe (const TernImage *image, float *tokens, guint place, GError **error)
   return TRUE;
 }
 
-static gboolean
-encode (TernEncoder *encoder, const TernImage *image, const TernImage *second, float *tokens, TernTokens *out, GError **error)
+gboolean
+tern_encoder_run_frames (TernEncoder *encoder, const TernImage *before, const TernImage *image, const TernImage *second,
+    float *tokens, TernTokens *out, GError **error)
 {
   memset (tokens, 0, sizeof (float) * TOKENS * DIM);
-  if (!describe (image, tokens, 0, error) || (second && !describe (second, tokens, 6, error)))
+  if (!describe (image, tokens, 0, error) || (second && !describe (second, tokens, 6, error))
+      || (before && !describe (before, tokens, 7, error)))
     return FALSE;
   count_patches (encoder);
   if (encoder->budget)          /* what it says, whatever it took */
@@ -372,6 +381,8 @@ encode (TernEncoder *encoder, const TernImage *image, const TernImage *second, f
     tokens[i * DIM + 5] = image->transfer;
     if (!second)
       tokens[i * DIM + 6] = -1;
+    if (!before && g_getenv ("TERN_FAKE_BACK"))
+      tokens[i * DIM + 7] = -1;
   }
   if (!work (get_ms ("TERN_FAKE_ENCODE_MS"), &encoder->cancel)) {
     g_set_error (error, TERN_ERROR, TERN_ERROR_CANCELLED, "cancelled");
@@ -385,14 +396,14 @@ encode (TernEncoder *encoder, const TernImage *image, const TernImage *second, f
 gboolean
 tern_encoder_run (TernEncoder *encoder, const TernImage *image, float *tokens, TernTokens *out, GError **error)
 {
-  return encode (encoder, image, NULL, tokens, out, error);
+  return tern_encoder_run_frames (encoder, NULL, image, NULL, tokens, out, error);
 }
 
 gboolean
 tern_encoder_run_pair (TernEncoder *encoder, const TernImage *first, const TernImage *second, float *tokens, TernTokens *out,
     GError **error)
 {
-  return encode (encoder, first, second, tokens, out, error);
+  return tern_encoder_run_frames (encoder, NULL, first, second, tokens, out, error);
 }
 
 void

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Models to which two frames of a video are one picture: ternencoder puts them together as a session does that is given frames
  * (tests/golden/test-prompts.c), and what comes between two frames does not come between them and their tokens. The fake
- * engine's tokens begin with the mean of the first frame; their seventh number is that of the second, -1 where none came. */
+ * engine's tokens begin with the mean of the first frame; their seventh number is that of the second, -1 where none came; where
+ * the model looks back the eighth is that of the frame before, -1 where there is none. */
 #include "harness.h"
 
 #include <string.h>
@@ -10,6 +11,7 @@ typedef struct {
   guint pts, duration;          /* ms */
   guint64 number;
   gint first, second;
+  gint before;                  /* 0: the model does not look back */
 } Picture;
 
 static GstHarness *
@@ -43,7 +45,8 @@ expect (GstHarness *h, const Picture *expected, guint n)
         : GST_CLOCK_TIME_NONE);
     fail_unless_equals_uint64 (token_number (buffer), expected[i].number);
     gst_buffer_extract (buffer, 0, token, sizeof token);
-    fail_unless (token[0] == expected[i].first && token[6] == expected[i].second, "picture %u: %g, %g", i, token[0], token[6]);
+    fail_unless (token[0] == expected[i].first && token[6] == expected[i].second && token[7] == expected[i].before,
+        "picture %u: %g, %g behind %g", i, token[0], token[6], token[7]);
     gst_buffer_unref (buffer);
   }
   fail_unless (gst_harness_try_pull (h) == NULL);
@@ -230,20 +233,25 @@ grow (GstHarness *h)
 
 static void (*const partings[]) (GstHarness *) = { begin_segment, trigger, turn, grow };
 
-GST_START_TEST (test_parted)
+static void
+parted (GstHarness *h, guint by, gint before)
 {
   /* With a segment numbers begin anew, with a trigger and a size groups do. */
   static const guint64 numbers[] = { 0, 4, 1, 4 };
-  Picture expected[] = { { 0, 500, 0, 1, -1 }, { 750, 750, numbers[__i__], 2, 3 } };
-  GstHarness *h = pairs_harness (every_half, NULL);
+  Picture expected[] = { { 0, 500, 0, 1, -1, before }, { 750, 750, numbers[by], 2, 3, before } };
 
   push (h, 0, 500, 1);
-  partings[__i__] (h);
+  partings[by] (h);
   push (h, 500, 500, 2);
   push (h, 1000, 500, 3);
   end (h);
   expect (h, expected, 2);
   gst_harness_teardown (h);
+}
+
+GST_START_TEST (test_parted)
+{
+  parted (pairs_harness (every_half, NULL), __i__, 0);
 }
 GST_END_TEST
 
@@ -315,6 +323,99 @@ GST_START_TEST (test_gate)
 }
 GST_END_TEST
 
+/* ---- The frame before ---- */
+
+static GstHarness *
+back_harness (const char *launch)
+{
+  g_setenv ("TERN_FAKE_BACK", "1", TRUE);
+  return pairs_harness (launch, NULL);
+}
+
+static void
+back_teardown (GstHarness *h)
+{
+  gst_harness_teardown (h);
+  g_unsetenv ("TERN_FAKE_BACK");
+}
+
+/* The second one of the picture before, or its only one; none where a stretch begins. */
+GST_START_TEST (test_back)
+{
+  static const Picture expected[] = { { 250, 750, 0, 1, 2, -1 }, { 1250, 750, 1, 3, 4, 2 }, { 2000, 1200, 2, 5, -1, 4 },
+    { 3450, 750, 3, 6, 7, 5 }, { 9250, 750, 4, 8, 9, -1 }, { 10250, 750, 5, 10, 11, 9 }, { 2250, 750, 8, 12, 13, -1 },
+    { 3000, 500, 9, 14, -1, 13 } };
+  static const guint times[] = { 0, 500, 1000, 1500, 2000, 3200, 3700, 9000, 9500, 10000, 10500, 2000, 2500, 3000 };
+  GstHarness *h = back_harness (every_half);
+
+  for (guint i = 0; i < G_N_ELEMENTS (times); i++)
+    push (h, times[i], i == 4 ? 1200 : 500, i + 1);
+  end (h);
+  expect (h, expected, 8);
+  back_teardown (h);
+}
+GST_END_TEST
+
+GST_START_TEST (test_back_flush)
+{
+  static const Picture expected[] = { { 8250, 750, 0, 3, 4, -1 } };
+  GstHarness *h = back_harness (every_half);
+
+  push (h, 0, 500, 1);
+  push (h, 500, 500, 2);
+  gst_buffer_unref (gst_harness_pull (h));
+  fail_unless (gst_harness_push_event (h, gst_event_new_flush_start ()));
+  fail_unless (gst_harness_push_event (h, gst_event_new_flush_stop (TRUE)));
+  begin_segment (h);
+  push (h, 8000, 500, 3);
+  push (h, 8500, 500, 4);
+  end (h);
+  expect (h, expected, 1);
+  back_teardown (h);
+}
+GST_END_TEST
+
+GST_START_TEST (test_back_parted)
+{
+  g_setenv ("TERN_FAKE_BACK", "1", TRUE);
+  parted (pairs_harness (every_half, NULL), __i__, -1);
+  g_unsetenv ("TERN_FAKE_BACK");
+}
+GST_END_TEST
+
+/* One that the gate leaves out is before the next one all the same. */
+GST_START_TEST (test_back_gate)
+{
+  static const Picture expected[] = { { 250, 750, 0, 9, 9, -1 }, { 1250, 750, 1, 9, 9, -1 }, { 2250, 750, 2, 90, 91, 10 } };
+  static const guint8 values[] = { 9, 9, 9, 10, 90, 91 };
+  GstHarness *h = back_harness ("ternencoder gate=on frame-rate=2/1");
+
+  for (guint i = 0; i < G_N_ELEMENTS (values); i++)
+    push (h, 500 * i, 500, values[i]);
+  end (h);
+  expect (h, expected, 3);
+  back_teardown (h);
+}
+GST_END_TEST
+
+/* It is kept as a copy: the frame is the upstream's again, looked back to or not. */
+GST_START_TEST (test_back_copy)
+{
+  GstHarness *h = __i__ ? back_harness (every_half) : pairs_harness (every_half, NULL);
+  GstBuffer *frame = make_frame (MS (500), MS (500), 2);
+  GstQuery *query = gst_query_new_drain ();
+  gint gone = FALSE;
+
+  gst_mini_object_weak_ref (GST_MINI_OBJECT_CAST (frame), note_gone, &gone);
+  push (h, 0, 500, 1);
+  fail_unless_equals_int (gst_harness_push (h, frame), GST_FLOW_OK);
+  fail_unless (gst_pad_peer_query (h->srcpad, query));
+  fail_unless (g_atomic_int_get (&gone));
+  gst_query_unref (query);
+  back_teardown (h);
+}
+GST_END_TEST
+
 /* Windows, groups and results count pictures: 4 s are four, and the text begins where the video does. */
 GST_START_TEST (test_windows)
 {
@@ -354,6 +455,11 @@ main (void)
   tcase_add_test (tc, test_copy);
   tcase_add_test (tc, test_deep);
   tcase_add_test (tc, test_gate);
+  tcase_add_test (tc, test_back);
+  tcase_add_test (tc, test_back_flush);
+  tcase_add_loop_test (tc, test_back_parted, 0, G_N_ELEMENTS (partings));
+  tcase_add_test (tc, test_back_gate);
+  tcase_add_loop_test (tc, test_back_copy, 0, 2);
   tcase_add_loop_test (tc, test_windows, 0, 2);
   return run_suite (suite);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* libFuzzer target: frames and windows on their way through the work queue of a session, live or not, while the engine takes
- * and gives back when it likes. Whatever is dropped, a window that reaches the engine has all of its frames. */
+ * and gives back when it likes. Whatever is dropped, a window that reaches the engine has all of its frames; and where frames are
+ * looked back to, each has the one that was pushed before it. */
 #include <string.h>
 
 #include "tern/work-queue.h"
@@ -29,6 +30,10 @@ typedef struct {
   guint64 last_frame;           /* that the engine had; -1: none */
   guint64 last_end;             /* of the window that it had last */
   guint64 closed, answered, passed_over, thrown_away;
+
+  gboolean looks_back;
+  TernFrameSlot *latest;        /* the frame that was pushed last; NULL: none since the last finish or flush */
+  guint64 pushed;               /* frames; slots of frames have their number as their picture */
 } Run;
 
 static TernSessionConfig *
@@ -51,25 +56,50 @@ is_frame (const TernWork *work)
   return work->kind == TERN_WORK_FRAME || work->kind == TERN_WORK_TOKENS;
 }
 
+static const TernWork *
+work_at (const Run *run, guint i)
+{
+  return i < run->n_held ? &run->held[i] : &run->queue.work[i - run->n_held];
+}
+
+/* Each slot has as many references as there are to it. */
+static void
+check_slots (const Run *run)
+{
+  const TernWorkQueue *queue = &run->queue;
+  guint taken = 0;
+
+  for (guint s = 0; s < queue->limits.n_slots; s++) {
+    const TernFrameSlot *slot = &queue->slots[s];
+    guint refs = run->latest == slot;
+
+    for (guint i = 0; i < run->n_held + queue->n; i++) {
+      const TernWork *work = work_at (run, i);
+
+      refs += work->slot && (work->slot == slot || work->slot->before == slot);
+    }
+    g_assert_cmpuint (slot->refs, ==, refs);
+    g_assert_true (refs > 0 || (!slot->before && !slot->second));
+    taken += refs > 0;
+  }
+  g_assert_cmpuint (queue->n_taken, ==, taken);
+}
+
 /* Slots are used once each, references counted, frames in order, windows in order. */
 static void
 check_queue (const Run *run)
 {
   const TernWorkQueue *queue = &run->queue;
-  guint with_slot = 0, taken = 0, answers = 0;
+  guint answers = 0;
   gint64 frame = -1;
   guint64 end = 0;
 
   for (guint i = 0; i < run->n_held + queue->n; i++) {
-    const TernWork *work = i < run->n_held ? &run->held[i] : &queue->work[i - run->n_held];
+    const TernWork *work = work_at (run, i);
 
     g_assert_true ((work->slot != NULL) == (work->kind != TERN_WORK_WINDOW));
-    if (work->slot) {
-      g_assert_true (work->slot->taken);
-      for (guint j = 0; j < i; j++)
-        g_assert_true ((j < run->n_held ? &run->held[j] : &queue->work[j - run->n_held])->slot != work->slot);
-      with_slot++;
-    }
+    for (guint j = 0; work->slot && j < i; j++)
+      g_assert_true (work_at (run, j)->slot != work->slot);
     if (i < run->n_held)
       continue;
     answers += work->kind == TERN_WORK_WINDOW || work->kind == TERN_WORK_STILL;
@@ -81,10 +111,7 @@ check_queue (const Run *run)
       end = work->window.end;
     }
   }
-  for (guint i = 0; i < queue->limits.n_slots; i++)
-    taken += queue->slots[i].taken;
-  g_assert_cmpuint (taken, ==, with_slot);
-  g_assert_cmpuint (queue->n_taken, ==, taken);
+  check_slots (run);
   g_assert_cmpuint (answers, ==, tern_work_queue_answers (queue));
   g_assert_cmpint (run->config.refs, ==, (gint) (run->n_held + queue->n));
   /* No answer is lost unseen. */
@@ -104,6 +131,7 @@ engine_takes (Run *run)
     g_assert_false (run->came[work.frame]);
     g_assert_true (run->last_frame == G_MAXUINT64 || work.frame > run->last_frame);
     g_assert_cmpuint (memcmp (work.slot->data, &work.frame, sizeof work.frame), ==, 0);
+    g_assert_true (!work.slot->before || work.slot->before->picture + 1 == work.slot->picture);
     run->came[work.frame] = TRUE;
     run->last_frame = work.frame;
   } else if (work.kind == TERN_WORK_WINDOW) {
@@ -190,6 +218,23 @@ take_slot (Run *run, gsize bytes)
 }
 
 static void
+forget_latest (Run *run)
+{
+  if (run->latest)
+    tern_work_queue_return_slot (&run->queue, g_steal_pointer (&run->latest));
+}
+
+static void
+follow (Run *run, TernFrameSlot *slot)
+{
+  slot->picture = ++run->pushed;
+  if (!run->looks_back)
+    return;
+  slot->before = run->latest;
+  run->latest = tern_work_queue_hold_slot (slot);
+}
+
+static void
 push_frame (Run *run, gboolean still)
 {
   gsize bytes = 8 + next_below (&run->bytes, 3) * 200;
@@ -208,6 +253,7 @@ push_frame (Run *run, gboolean still)
   work.frame = run->windower.count;
   memset (slot->data, 0, bytes);
   memcpy (slot->data, &work.frame, sizeof work.frame);
+  follow (run, slot);
   verdict = tern_windower_add (&run->windower, run->pts, run->pts, next_below (&run->bytes, 8) == 0);
   append_closed (run, verdict == TERN_WINDOW_SKIP ? NULL : &work);
   if (verdict == TERN_WINDOW_SKIP)
@@ -219,11 +265,13 @@ finish (Run *run)
 {
   tern_windower_finish (&run->windower, run->pts);
   append_closed (run, NULL);
+  forget_latest (run);
 }
 
 static void
 flush (Run *run)
 {
+  forget_latest (run);
   run->thrown_away += tern_work_queue_answers (&run->queue);
   tern_windower_reset (&run->windower);
   tern_work_queue_drop_all (&run->queue);
@@ -283,6 +331,11 @@ LLVMFuzzerTestOneInput (const guint8 *data, gsize size)
   limits.n_slots = (run->live ? 3 : 1) * plan.window + plan.group;
   limits.always = 2 * plan.group;
   limits.bytes = next_below (&run->bytes, 2) ? 1000 : 100000;
+  run->looks_back = next_below (&run->bytes, 2);
+  if (run->looks_back) {
+    limits.n_slots += run->live ? 4 : 2;
+    limits.always += 2;
+  }
   run->last_frame = G_MAXUINT64;
   tern_windower_init (&run->windower, &plan);
   tern_work_queue_init (&run->queue, &limits);

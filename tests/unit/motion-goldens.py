@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Writes motion-goldens.h: what vision/motion.h says is measured, of the pictures of test-motion.c, by numpy from the words of
-vision/motion.c's head: whole arrays and every candidate, no sums that are carried on and none that end early.
+vision/motion.c's head: whole arrays and every candidate, no sums that are carried on and none that end early. With `stream`,
+motion-stream-goldens.h: of the frames of test-motion-tokens.c, which make pictures in pairs, the inputs of version 2.
 
 usage: motion-goldens.py > motion-goldens.h
+       motion-goldens.py stream > motion-stream-goldens.h
 """
+import sys
+
 import numpy as np
 
 # width, height, cell, kind, and two numbers of the kind
@@ -168,16 +172,40 @@ def measured(first, second, cell):
     return flat
 
 
+def put(name, rows):
+    print(f"static const float {name}[] = {{")
+    for row in rows:
+        for i in range(0, len(row), 8):
+            print("  " + " ".join(f"{v:.7g}f," if "." in f"{v:.7g}" or "e" in f"{v:.7g}" else f"{v:.7g}," for v in row[i : i + 8]))
+    print("};")
+
+
+def stream_frame(f):
+    """A pattern that moves by a plane's pixel from frame to frame, and a cut before frame 2, in the light of another lamp."""
+    y, x = np.mgrid[0:24, 0:32]
+    x = x + 40 - 4 * f + 90 * (f >= 2)
+    return np.stack([(5 * x * x + 3 * y * y + 2 * x * y + 70 * c) % 199 + 30 * (f >= 2) for c in range(3)])
+
+
+def stream():
+    """Five frames: two pictures of two, one of one. A row: from the frame before to the first, from the first to the second."""
+    frame = [stream_frame(f) for f in range(5)]
+    nothing = np.zeros((12, 24))
+    for n in range(3):
+        before = measured(frame[2 * n - 1], frame[2 * n], 8) if n else nothing
+        own = measured(frame[2 * n], frame[2 * n + 1], 8) if n < 2 else nothing
+        put(f"stream_{n}", np.hstack([before, own]))
+    print("\nstatic const float *const stream_inputs[] = { stream_0, stream_1, stream_2 };")
+
+
 def main():
     print("/* SPDX-License-Identifier: LGPL-2.1-or-later */\n/* Made by motion-goldens.py with numpy. */\n")
+    if sys.argv[1:] == ["stream"]:
+        stream()
+        return
     table = []
     for n, (kind, w, h, cell, a, b) in enumerate(CASES):
-        flat = measured(*frames(kind, w, h, a, b), cell)
-        print(f"static const float motion_{n}[] = {{")
-        for row in flat:
-            for i in range(0, 24, 8):
-                print("  " + " ".join(f"{v:.7g}f," if "." in f"{v:.7g}" or "e" in f"{v:.7g}" else f"{v:.7g}," for v in row[i : i + 8]))
-        print("};")
+        put(f"motion_{n}", measured(*frames(kind, w, h, a, b), cell))
         table.append(f'  {{ "{kind}", {w}, {h}, {cell}, {a}, {b}, motion_{n}, G_N_ELEMENTS (motion_{n}) }},')
     print("\nstatic const MotionCase cases[] = {")
     print("\n".join(table))

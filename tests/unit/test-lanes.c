@@ -15,14 +15,28 @@ typedef struct {
   GHashTable *tensors;
   guint dim;
   guint8 *pixels;
-  TernImage image[PICTURES];
+  TernImage image[PICTURES], other[PICTURES];   /* other: the frame behind it, or before; of its size */
   TernVisionPlan plan[PICTURES];
   gsize bytes[PICTURES];        /* of the tokens */
   float *expected[PICTURES], *found[PICTURES];
   TernCancel cancel[PICTURES];
+  gboolean frames;              /* there are such */
 } Fixture;
 
 static const TernVisionOptions options = { .scaling = TERN_SCALING_STRETCH };
+
+/* With frames, of four pictures one has a second one, one has one before, one has both, one neither. */
+static const TernImage *
+second_of (const Fixture *f, guint i)
+{
+  return f->frames && i % 4 % 3 ? &f->other[i] : NULL;
+}
+
+static const TernImage *
+before_of (const Fixture *f, guint i)
+{
+  return f->frames && i % 4 >= 2 ? &f->other[i] : NULL;
+}
 
 /* Pictures of many shapes; the tokens that a state of its own makes of each. */
 static void
@@ -31,7 +45,8 @@ set_up (Fixture *f, const Config *config)
   g_autoptr (GRand) rand = g_rand_new_with_seed (11);
   g_autoptr (GError) error = NULL;
 
-  *f = (Fixture) { .tensors = tensors_new (), .dim = config->dim, .pixels = g_malloc (3 * SIDE * SIDE + PICTURES) };
+  *f = (Fixture) { .tensors = tensors_new (), .dim = config->dim, .pixels = g_malloc (3 * SIDE * SIDE + PICTURES),
+    .frames = config->version == 2 };
   f->vision = open_config (config, f->tensors, &error);
   g_assert_no_error (error);
   for (guint i = 0; i < 3 * SIDE * SIDE + PICTURES; i++)
@@ -42,12 +57,17 @@ set_up (Fixture *f, const Config *config)
 
     f->image[i] = (TernImage) { .format = TERN_IMAGE_RGB, .width = width, .height = height, .data = { f->pixels + i },
       .stride = { (gint) width * 3 } };
+    f->other[i] = f->image[i];
+    f->other[i].data[0] = f->pixels + 7 * i % PICTURES;
     tern_vision_plan_image (f->vision, &f->image[i], &options, &f->plan[i], &error);
     g_assert_no_error (error);
     f->bytes[i] = (gsize) f->plan[i].n_tokens * f->dim * sizeof (float);
     f->expected[i] = g_malloc (f->bytes[i]);
     f->found[i] = g_malloc (f->bytes[i]);
-    tern_vision_encode (state, &f->image[i], &options, &f->plan[i], f->expected[i], NULL, &error);
+    tern_vision_begin_frames (state, before_of (f, i), &f->image[i], second_of (f, i), &options, &f->plan[i], f->expected[i],
+        &error);
+    while (!error && tern_vision_step (state, NULL, &error) == TERN_VISION_MORE)
+      ;
     g_assert_no_error (error);
   }
 }
@@ -68,7 +88,7 @@ static TernLookTask
 task_of (Fixture *f, guint i, guint64 number)
 {
   return (TernLookTask) { .owner = &f->image[i], .look = { .number = number, .image = &f->image[i], .options = options,
-    .plan = &f->plan[i], .tokens = f->found[i], .cancel = &f->cancel[i] } };
+    .before = before_of (f, i), .second = second_of (f, i), .plan = &f->plan[i], .tokens = f->found[i], .cancel = &f->cancel[i] } };
 }
 
 static void
@@ -335,12 +355,13 @@ int
 main (int argc, char **argv)
 {
   static const Config lfm2 = { "lfm2", USUAL }, fused = { "fused", USUAL, .fused = TRUE, .no_post_ln = TRUE, .no_input_norm = TRUE },
-      smol = { "smol", SMOL };
+      smol = { "smol", SMOL }, motion = { "motion", USUAL, .motion = 5, .version = 2 };
 
   g_test_init (&argc, &argv, NULL);
   g_test_add_data_func ("/lanes/same-bits/lfm2", &lfm2, test_same_bits);
   g_test_add_data_func ("/lanes/same-bits/fused", &fused, test_same_bits);
   g_test_add_data_func ("/lanes/same-bits/idefics3", &smol, test_same_bits);
+  g_test_add_data_func ("/lanes/same-bits/motion", &motion, test_same_bits);
   g_test_add_data_func ("/lanes/given-up", &lfm2, test_given_up);
   g_test_add_data_func ("/lanes/small", &lfm2, test_small);
   g_test_add_func ("/lanes/small-tokens", test_small_tokens);

@@ -112,9 +112,28 @@ measure (Frames *f, const MotionCase *c, gboolean backward, float *out)
       = (const guint8 *const *) f->planes[!backward];
   guint i;
 
-  tern_motion_measure (first, second, c->width, c->height, c->cell, f->scratch, out);
+  tern_motion_measure (first, second, c->width, c->height, c->cell, f->scratch, out, TERN_MOTION_FEATURES);
   for (i = 0; i < 64; i++)      /* it keeps to what it asked for */
     g_assert_cmpuint (((guint8 *) f->scratch)[f->bytes + i], ==, 0xa5);
+}
+
+/* The same where cells stand among other numbers, which stay. */
+static void
+check_apart (Frames *f, const MotionCase *c, const float *expected, gsize n)
+{
+  gsize cells = n / TERN_MOTION_FEATURES, stride = TERN_MOTION_FEATURES + 5, at, i;
+  g_autofree float *out = g_new (float, cells * stride);
+
+  for (i = 0; i < cells * stride; i++)
+    out[i] = -77;
+  tern_motion_measure ((const guint8 *const *) f->planes[0], (const guint8 *const *) f->planes[1], c->width, c->height, c->cell,
+      f->scratch, out + 5, stride);
+  for (at = 0; at < cells; at++) {
+    for (i = 0; i < 5; i++)
+      g_assert_cmpfloat (out[at * stride + i], ==, -77);
+    g_assert_cmpmem (out + at * stride + 5, TERN_MOTION_FEATURES * sizeof (float), expected + at * TERN_MOTION_FEATURES,
+        TERN_MOTION_FEATURES * sizeof (float));
+  }
 }
 
 static void
@@ -132,6 +151,7 @@ test_golden (gconstpointer data)
     if (!(fabs (out[i] - c->features[i]) <= NEAR * (1 + fabs (c->features[i]))))
       g_error ("%s %u x %u: cell %u, feature %u: expected %g, found %g", c->kind, c->width, c->height,
           (guint) (i / TERN_MOTION_FEATURES), (guint) (i % TERN_MOTION_FEATURES), c->features[i], out[i]);
+  check_apart (&frames, c, out, n);
   frames_clear (&frames);
 }
 

@@ -221,8 +221,11 @@ static const struct {
   const char *wrong;
   TernErrorCode code;
   const char *words;            /* in the message */
+  guint version;                /* 0: 1 */
 } motion_refusals[] = {
-  { 0, "motion", TERN_ERROR_UNSUPPORTED, "tern.vision.motion: expected 1, found 2" },
+  { 0, "motion", TERN_ERROR_UNSUPPORTED, "tern.vision.motion: expected 1 to 2, found 3" },
+  { 0, "motion once", TERN_ERROR_FORMAT, "mm.motion.1.weight: expected shape 48 x 5, found 24 x 5", 2 },
+  { 0, "motion width", TERN_ERROR_FORMAT, "mm.motion.1.weight", 2 },
   { 3, NULL, TERN_ERROR_UNSUPPORTED, "a multiple of 4 pixels a side, found 6" },
   { 0, "motion width", TERN_ERROR_FORMAT, "mm.motion.1.weight" },
   { 0, "no mm.motion.1.weight", TERN_ERROR_FORMAT, "mm.motion.1.weight" },
@@ -241,6 +244,7 @@ test_refused_motion (void)
     TernVision *vision;
 
     config.patch = motion_refusals[i].patch ? motion_refusals[i].patch : config.patch;
+    config.version = motion_refusals[i].version;
     vision = open_config (&config, tensors, &error);
     g_test_message ("%u: %s", i, error ? error->message : "opened");
     g_assert_null (vision);

@@ -134,6 +134,38 @@ test_slots (void)
   end (&f);
 }
 
+/* Frames that others follow stay, and nothing of what they follow themselves, however they leave. */
+static void
+test_before (void)
+{
+  TernFrameSlot *latest = NULL;
+  TernWork work;
+  Fixture f;
+
+  begin (&f, 4, 4, 0);
+  for (guint i = 0; i < 3; i++) {
+    g_assert_true (push (&f, TERN_WORK_FRAME, i, 8));
+    f.queue.work[i].slot->before = latest;
+    latest = tern_work_queue_hold_slot (f.queue.work[i].slot);
+  }
+  g_assert_cmpuint (f.queue.n_taken, ==, 3);
+  g_assert_true (tern_work_queue_take (&f.queue, &work));
+  tern_work_queue_release (&f.queue, &work);
+  g_assert_cmpuint (f.queue.n_taken, ==, 3);
+  tern_work_queue_drop_frames (&f.queue, 1, 2);
+  g_assert_cmpuint (f.queue.n_taken, ==, 2);    /* frame 2, and 1, which it follows */
+  g_assert_cmpuint (f.queue.work[0].slot->before->data[7], ==, 1);
+  g_assert_null (f.queue.work[0].slot->before->before);
+  g_assert_true (push (&f, TERN_WORK_FRAME, 3, 8));
+  g_assert_true (push (&f, TERN_WORK_FRAME, 4, 8));
+  g_assert_false (push (&f, TERN_WORK_FRAME, 5, 8));
+  tern_work_queue_drop_all (&f.queue);
+  g_assert_cmpuint (f.queue.n_taken, ==, 1);
+  g_assert_cmpuint (latest->data[7], ==, 2);
+  tern_work_queue_return_slot (&f.queue, latest);
+  end (&f);
+}
+
 static void
 test_order (void)
 {
@@ -542,6 +574,7 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/queue/slots", test_slots);
+  g_test_add_func ("/queue/before", test_before);
   g_test_add_func ("/queue/order", test_order);
   g_test_add_func ("/queue/drop-oldest", test_drop_oldest);
   g_test_add_func ("/queue/keep-newest", test_keep_newest);

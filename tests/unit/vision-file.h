@@ -20,6 +20,7 @@ typedef struct {
   gboolean fused, no_patch_bias, no_post_ln, no_input_norm, other_key;
   guint min_pixels, max_pixels;
   guint motion;                 /* inputs of its second layer; 0: the file has none */
+  guint version;                /* ... of what is measured; 0: 1 */
   guint image_size, preproc;    /* projector idefics3, which has the first; 0: lfm2 */
   gboolean swapped;             /* ffn_up and ffn_down bear each other's name */
   const char *wrong;            /* what is wrong with it, see put_keys() and put_tensor() */
@@ -104,7 +105,7 @@ put_keys (const Config *config, GgufWriter *w)
   if (config->max_pixels)
     writer_u32 (w, "clip.vision.image_max_pixels", config->max_pixels);
   if (config->motion)
-    writer_u32 (w, "tern.vision.motion", wrong (config, "motion") ? 2 : 1);
+    writer_u32 (w, "tern.vision.motion", wrong (config, "motion") ? 3 : MAX (config->version, 1));
 }
 
 /* @tensors gets the values also when the file does not. */
@@ -197,23 +198,22 @@ put_tensors (const Config *config, GgufWriter *w, GHashTable *tensors)
   put_linear (config, w, tensors, rand, "mm.1", joined, config->mm);
   put_linear (config, w, tensors, rand, "mm.2", config->mm, config->dim);
   if (config->motion) {
-    put_linear (config, w, tensors, rand, "mm.motion.1", TERN_MOTION_FEATURES - wrong (config, "motion width"), config->motion);
+    put_linear (config, w, tensors, rand, "mm.motion.1", wrong (config, "motion width") ? TERN_MOTION_FEATURES - 1
+        : wrong (config, "motion once") ? TERN_MOTION_FEATURES : TERN_MOTION_FEATURES * MAX (config->version, 1),
+        config->motion);
     put_linear (config, w, tensors, rand, "mm.motion.2", config->motion, config->dim);
   }
 }
 
-/* Opens the file of @config; @tensors gets every tensor's values by its name. */
-static inline TernVision *
-open_config (const Config *config, GHashTable *tensors, GError **error)
+/* Writes the file of @config; @tensors gets every tensor's values by its name. Its path, to be freed. */
+static inline char *
+write_config (const Config *config, GHashTable *tensors)
 {
-  static TernKernels kernels;
-  g_autoptr (TernGguf) file = NULL;
   g_auto (GgufWriter) w;
-  g_autofree char *path = NULL;
   GByteArray *bytes;
+  char *path = NULL;
   int fd;
 
-  tern_kernels_init (&kernels, TERN_CPU_SCALAR);
   writer_init (&w);
   put_keys (config, &w);
   put_tensors (config, &w, tensors);
@@ -222,6 +222,18 @@ open_config (const Config *config, GHashTable *tensors, GError **error)
   g_assert_cmpint (write (fd, bytes->data, bytes->len), ==, bytes->len);
   close (fd);
   g_byte_array_unref (bytes);
+  return path;
+}
+
+/* Opens it. */
+static inline TernVision *
+open_config (const Config *config, GHashTable *tensors, GError **error)
+{
+  static TernKernels kernels;
+  g_autoptr (TernGguf) file = NULL;
+  g_autofree char *path = write_config (config, tensors);
+
+  tern_kernels_init (&kernels, TERN_CPU_SCALAR);
   file = tern_gguf_open (path, error);
   g_unlink (path);
   return file ? tern_vision_open (file, &kernels, error) : NULL;
