@@ -165,7 +165,7 @@ def write_vision(tower, projector, path, title, licence, pixels, motion=None):
     linear("mm.1", projector.up.weight, projector.up.bias)
     linear("mm.2", projector.down.weight, projector.down.bias)
     if motion is not None:
-        w.add_uint32("tern.vision.motion", 1)
+        w.add_uint32("tern.vision.motion", motion.pairs)
         linear("mm.motion.1", motion.up.weight, motion.up.bias)
         linear("mm.motion.2", motion.down.weight, motion.down.bias)
     _finish(w)

@@ -60,12 +60,26 @@ def measured(work, firsts, seconds):
     return out
 
 
-class Motion(nn.Module):
-    """[..., FEATURES] -> [..., width], what is added to a visual token; nothing where nothing was measured."""
+def followed(work, firsts, seconds, leads):
+    """The pictures of clips with what came before each: f32 [N * T, tokens, 2 * FEATURES], from the frame before to the first one, then
+    from that to the second. uint8 [N][T, H, W, 3] twice; leads: [N] the frame before a clip's first picture, None where there is none."""
+    between = []
+    for first, second, lead in zip(firsts, seconds, leads):
+        before = np.concatenate((first[:1] if lead is None else lead[None], second[:-1]))
+        between.append(measured(work, before, first))
+        if lead is None:
+            between[-1][0] = 0
+    within = measured(work, np.concatenate(firsts), np.concatenate(seconds))
+    return np.concatenate((np.concatenate(between), within), -1)
 
-    def __init__(self, width):
+
+class Motion(nn.Module):
+    """[..., pairs * FEATURES] -> [..., width], what is added to a visual token; nothing where no pair of frames was measured."""
+
+    def __init__(self, width, pairs=1):
         super().__init__()
-        self.up, self.down = nn.Linear(FEATURES, HIDDEN), nn.Linear(HIDDEN, width)
+        self.pairs = pairs
+        self.up, self.down = nn.Linear(pairs * FEATURES, HIDDEN), nn.Linear(HIDDEN, width)
 
     def forward(self, x):
-        return self.down(F.gelu(self.up(x))) * x[..., -1:]
+        return self.down(F.gelu(self.up(x))) * x[..., FEATURES - 1::FEATURES].amax(-1, keepdim=True)

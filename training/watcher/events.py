@@ -210,21 +210,23 @@ def _describe(s, covers):
     truth["large"] = bool((covers == 1).mean((1, 2)).max() > 0.08)
 
 
-def clip(materials, rng, size=(288, 160), pictures=4, seconds=4.0, event=None):
-    """(uint8 [T, H, W, 3], the same, truth): the first and the second frames of T pictures."""
-    frames = 2 * pictures
+def clip(materials, rng, size=(288, 160), pictures=4, seconds=4.0, event=None, lead=False):
+    """(uint8 [T, H, W, 3], the same, truth): the first and the second frames of T pictures. With `lead` behind them the frame before the
+    first one, None without; what happens from that to the first one counts as what happens in the clip."""
+    lead = int(lead)
+    frames = 2 * pictures + lead
     for attempt in range(30):
         s, after = compose(materials, rng, size, seconds, event)
-        s.times = (np.arange(frames) + rng.uniform(0, 0.5)) * seconds / frames
+        s.times = (np.arange(frames) - lead + rng.uniform(0, 0.5)) * seconds / (2 * pictures)
         pixels, covers = scene.draw(s.background, s.camera, s.movers, s.times, *size)
         if _check(s, covers):
             break
         event = s.truth["event"]
     else:
-        return clip(materials, rng, size, pictures, seconds)
+        return clip(materials, rng, size, pictures, seconds, None, lead)
     _describe(s, covers)
     still = False
     for step in after:
         pixels, still = step(pixels)
     pixels = trouble.spoil(pixels, rng, s.times, still)
-    return pixels[0::2], pixels[1::2], s.truth
+    return pixels[lead::2], pixels[lead + 1::2], s.truth, pixels[0] if lead else None

@@ -26,7 +26,7 @@ def trained(work, weights):
     state = common.load(os.path.join(work, weights))
     if state is None:
         raise SystemExit(f"{os.path.join(work, weights)}: expected a checkpoint, found none")
-    watcher.load_state_dict({k: v.float() for k, v in state.get("model", state).items()})
+    watcher.load_state_dict(net.widened(state.get("model", state)))
     for layer in watcher.layers:
         for module in layer.modules():
             if hasattr(module, "freeze"):

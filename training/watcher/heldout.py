@@ -43,7 +43,7 @@ def main():
     tables = {"event": [], "camera": [], "movers": []}
     for i in range(options.count):
         rng = np.random.default_rng((78, i))
-        first, second, truth = events.clip(stuff, rng, SIZE, SECONDS * RATE // 2, float(SECONDS), events.EVENTS[i % len(events.EVENTS)])
+        first, second, truth, _ = events.clip(stuff, rng, SIZE, SECONDS * RATE // 2, float(SECONDS), events.EVENTS[i % len(events.EVENTS)])
         name = f"{i:04}-{truth['event'].replace(' ', '-')}.mp4"
         write(os.path.join(options.output, name), np.stack((first, second), 1).reshape(-1, *first.shape[1:]))
         for key in tables:

@@ -25,6 +25,7 @@ import events       # noqa: E402
 VOCABULARY = 640
 PICTURES, SENTENCES = 32, 8     # of a step about shapes
 DROP, SMOOTHING = 0.05, 0.05
+LED = 0.3               # of the clips go on from a frame before them
 NAMES = 4.0                     # what naming the things in every cell weighs
 
 
@@ -48,6 +49,8 @@ PHASES = {
     # What is told by comparing pictures far apart, more often, and with the tower.
     "late": Phase(24, [(256, 128), (224, 160), (192, 192)], [0.5, 0.3, 0.2], [4, 8, 6, 2], [0.7, 0.15, 0.1, 0.05], 0.25, 0.35, "full",
                   6e-4, events.LATE),
+    "between": Phase(24, [(256, 128), (224, 160), (192, 192)], [0.5, 0.3, 0.2], [4, 8, 6, 2], [0.75, 0.1, 0.1, 0.05], 0.1, 0.3, "late",
+                     8e-4, events.LATE),
 }
 
 
@@ -86,13 +89,13 @@ def clips(phase, work, materials, rng, tokenizer):
     count = int(rng.choice(phase.pictures, p=phase.often))
     seconds = (4.0 if count >= 4 else 1.0 * count) if rng.random() < 0.7 else float(rng.uniform(2, 8))
     ratio = float(rng.choice([0.7, 0.0, rng.uniform(0.3, 0.8)], p=[0.6, 0.25, 0.15]))
-    made = [events.clip(materials, rng, size, count, seconds, events.drawn(rng, phase.shares_of)) for _ in range(phase.clips)]
+    made = [events.clip(materials, rng, size, count, seconds, events.drawn(rng, phase.shares_of), rng.random() < LED)
+            for _ in range(phase.clips)]
     kept = features.kept_counts(count, ratio, size[0] * size[1] // 1024)
-    firsts, seconds = (np.concatenate([m[i] for m in made]) for i in (0, 1))
-    moves = movement.measured(work, firsts, seconds)
+    moves = movement.followed(work, *([m[i] for m in made] for i in (0, 1, 3)))
     if rng.random() < 0.1:      # a window that ends with half a picture
-        moves.reshape(len(made), count, *moves.shape[1:])[:, -1] = 0
-    return firsts, moves, count, kept, [[said_to(tokenizer, q, a) for q, a in answers.draw(m[2], rng)] for m in made]
+        moves.reshape(len(made), count, *moves.shape[1:])[:, -1, :, movement.FEATURES:] = 0
+    return np.concatenate([m[0] for m in made]), moves, count, kept, [[said_to(tokenizer, q, a) for q, a in answers.draw(m[2], rng)] for m in made]
 
 
 def stills(corpus, rng, tokenizer):
@@ -181,7 +184,7 @@ def train(options):
     watcher = net.Watcher(VOCABULARY)
     names = torch.nn.Linear(watcher.shape.width, shapes.KINDS)      # what a visual token shows; thrown away afterwards
     if phase.before:
-        watcher.load_state_dict({k: v.float() for k, v in common.load(os.path.join(work, f"watcher.{phase.before}.pt")).items()})
+        watcher.load_state_dict(net.widened(common.load(os.path.join(work, f"watcher.{phase.before}.pt"))))
     generator = torch.Generator().manual_seed(3)
     drop = lm.Dropout(DROP, generator)
     way = course.Course(os.path.join(work, f"watcher.{options.phase}.resume.pt"), 

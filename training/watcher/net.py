@@ -3,7 +3,8 @@
 
 Pictures have any size of whole visual tokens (32 pixels a side); the position table of 16 x 16 patches is resized to
 theirs as the engine does it. A picture of a video is two frames: the tower sees the first one, and what vision/motion.c
-measures from it to the second comes to every visual token through a small network of its own. A still brings nothing there.
+measures from it to the second, and to it from the frame before (the second one of the picture before), comes to every visual token
+through a small network of its own. A still brings nothing there.
 """
 
 import os
@@ -84,14 +85,14 @@ class Watcher(nn.Module):
     def __init__(self, vocabulary, plain=False):
         super().__init__()
         self.shape = SHAPE
-        self.tower, self.projector, self.motion = Tower(), Projector(), movement.Motion(SHAPE.width)
+        self.tower, self.projector, self.motion = Tower(), Projector(), movement.Motion(SHAPE.width, 2)
         self.embedding = nn.Parameter(torch.randn(vocabulary, SHAPE.width) * 0.05)
         self.layers = nn.ModuleList(lm.Layer(SHAPE, i, plain) for i in range(SHAPE.layers))
         self.norm = nn.Parameter(torch.ones(SHAPE.width))
         self.rough = quant.fast_type() == torch.bfloat16
 
     def see(self, pictures, moves, count, kept, teach=True):
-        """uint8 [N * count, H, W, 3], what was measured [N * count, tokens, movement.FEATURES] or None -> visual tokens
+        """uint8 [N * count, H, W, 3], what was measured [N * count, tokens, 2 * movement.FEATURES] or None -> visual tokens
         [N * sum(kept), width]. In bf16 where this CPU multiplies that faster: the tower is most of a step, and is not
         taught without `teach`."""
         with torch.autocast("cpu", torch.bfloat16, enabled=self.rough), torch.set_grad_enabled(teach and torch.is_grad_enabled()):
@@ -111,3 +112,12 @@ class Watcher(nn.Module):
         for layer in self.layers:
             x = layer(x, batch, *((drop(x.shape), drop(x.shape)) if drop else ()))
         return lm.rms(x[batch.said], self.norm) @ self.embedding.t()
+
+
+def widened(state):
+    """Weights of before the frame before was measured: its numbers begin with no say."""
+    state = {name: value.float() for name, value in state.items()}
+    up = state["motion.up.weight"]
+    if up.shape[1] == movement.FEATURES:
+        state["motion.up.weight"] = torch.cat((torch.zeros_like(up), up), 1)
+    return state

@@ -46,9 +46,9 @@ def clips(watcher, tokenizer, work, count, ratio=0.7, size=(256, 128), pictures=
     for at in range(0, count, 10):
         made = [events.clip(stuff, np.random.default_rng((77, i)), size, pictures, 4.0, events.EVENTS[i % len(events.EVENTS)])
                 for i in range(at, at + 10)]
-        firsts, seconds = (np.concatenate([m[i] for m in made]) for i in (0, 1))
-        found = choose(watcher, tokenizer, firsts, movement.measured(work, firsts, seconds), pictures, kept, questions)
-        for (_, _, truth), got in zip(made, found):
+        moves = movement.followed(work, *([m[i] for m in made] for i in (0, 1, 3)))
+        found = choose(watcher, tokenizer, np.concatenate([m[0] for m in made]), moves, pictures, kept, questions)
+        for (_, _, truth, _), got in zip(made, found):
             table[events.EVENTS.index(truth["event"]), got[0]] += 1
             for (name, (_, words)), key, index in zip(answers.TASKS.items(), ("event", "camera", "movers"), got):
                 want = truth[key] if key != "movers" else answers.COUNTS[truth[key]]
