@@ -56,7 +56,7 @@ def measured(work, firsts, seconds):
     for i in range(n):
         (first, a), (second, b) = _planes(firsts[i]), _planes(seconds[i])
         library.tern_motion_measure(a, b, width, height, CELL, scratch.ctypes.data_as(ctypes.c_void_p),
-                                    out[i].ctypes.data_as(ctypes.c_void_p))
+                                    out[i].ctypes.data_as(ctypes.c_void_p), ctypes.c_size_t(FEATURES))
     return out
 
 
