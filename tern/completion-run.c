@@ -70,8 +70,9 @@ completion_look (TernClient *client, TernLook *look, gboolean *metered)
   if (self->looking != frame)
     self->number = tern_scheduler_number_picture (self->model->scheduler);
   self->looking = frame;
-  *look = (TernLook) { .number = self->number, .image = &frame->image, .options = frame->options, .plan = frame->plan,
-    .tokens = frame->tokens, .cancel = &self->cancel };
+  *look = (TernLook) { .number = self->number, .image = &frame->pixels[0].image,
+    .second = frame->n_frames > 1 ? &frame->pixels[1].image : NULL, .before = tern_view_before (view, frame),
+    .options = frame->options, .plan = frame->plan, .tokens = frame->tokens, .cancel = &self->cancel };
   return TRUE;
 }
 

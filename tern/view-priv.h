@@ -6,12 +6,17 @@
 #include "tern/model-priv.h"
 #include "tern/reader.h"
 
-/* One picture of a view. */
 typedef struct {
-  guint8 *data;                 /* pixels; NULL: it was encoded */
+  guint8 *data;                 /* NULL: no picture needs them any more */
   gsize bytes;
   TernImage image;              /* planes in data */
-  guint64 pts;
+} TernViewPixels;
+
+/* One picture of a view. */
+typedef struct {
+  TernViewPixels pixels[2];
+  guint n_frames;               /* 1, or 2 of a clip for an encoder that pairs frames */
+  guint64 pts;                  /* the mean of theirs */
   TernVisionOptions options;
   TernVisionPlan *plan;
   float *tokens;                /* [plan->n_tokens][dim]; being written until `encoded` */
@@ -22,8 +27,9 @@ struct _TernView {
   gint refs;                    /* atomic */
   TernModel *model;
   gboolean clip;
+  guint n_frames;
   GMutex lock;                  /* of what tern_view_bytes() adds up */
-  GArray *frames;               /* TernViewFrame; none is added once `shown` */
+  GArray *frames;               /* TernViewFrame, a picture each; none is added once `shown` */
   gint shown;                   /* atomic: a completion has it */
   /* the scheduler's thread's */
   TernFrameStore store;         /* of a clip whose frames are all encoded */
@@ -41,6 +47,8 @@ void tern_view_runs (const TernView *view, GArray *runs);
 
 /* The first of its pictures that is not encoded; NULL: all are. */
 TernViewFrame *tern_view_next (TernView *view);
+/* The frame before it, where the encoder looks back and there is one; NULL otherwise. */
+const TernImage *tern_view_before (const TernView *view, const TernViewFrame *frame);
 /* It is. Of the last one of a clip: what is kept of them is chosen. NO_SPACE. */
 gboolean tern_view_encoded (TernView *view, TernViewFrame *frame, GError **error);
 /* A TernPicture for each of tern_view_runs(), borrowed from the view. */

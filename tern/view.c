@@ -11,7 +11,8 @@ frame_clear (void *data)
 {
   TernViewFrame *frame = data;
 
-  tern_mem_free (frame->data);
+  for (guint i = 0; i < G_N_ELEMENTS (frame->pixels); i++)
+    tern_mem_free (frame->pixels[i].data);
   tern_mem_free (frame->tokens);
   g_free (frame->plan);
 }
@@ -60,34 +61,62 @@ tern_view_unref (TernView *view)
 /* ---- Frames ------------------------------------------------------------------------------------------------------ */
 
 static gboolean
-plan_frame (TernView *view, TernViewFrame *frame, const TernImage *image, GError **error)
+copy_pixels (const TernImage *image, TernViewPixels *pixels, GError **error)
 {
-  TernVision *vision = tern_model_vision (view->model);
   TernPlanes planes;
 
+  if (!tern_planes_of (image, &planes, error))
+    return FALSE;
+  pixels->bytes = tern_planes_bytes (&planes);
+  if (!(pixels->data = tern_mem_alloc (pixels->bytes, "a picture", error)))
+    return FALSE;
+  tern_planes_copy (&planes, image, pixels->data, &pixels->image);
+  return TRUE;
+}
+
+static gboolean
+plan_frame (TernView *view, TernViewFrame *frame, GError **error)
+{
   frame->options = (TernVisionOptions) { .tile = !view->clip, .scaling = tern_fit_scaling (TERN_FIT_TRAINED) };
   frame->plan = g_new0 (TernVisionPlan, 1);
-  if (!tern_planes_of (image, &planes, error)
-      || !tern_vision_plan_image (vision, image, &frame->options, frame->plan, error))
-    return FALSE;
-  frame->bytes = tern_planes_bytes (&planes);
-  if (!(frame->data = tern_mem_alloc (frame->bytes, "a picture", error)))
-    return FALSE;
-  tern_planes_copy (&planes, image, frame->data, &frame->image);
-  return TRUE;
+  return tern_vision_plan_image (tern_model_vision (view->model), &frame->pixels[0].image, &frame->options, frame->plan, error);
+}
+
+/* The last picture, where @frame makes it whole: as in a session, but that no time between them is too long. */
+static TernViewFrame *
+half_picture (const TernView *view, const TernViewFrame *frame)
+{
+  guint width, height, own_width, own_height;
+  TernViewFrame *last;
+
+  if (!view->clip || view->frames->len == 0 || tern_vision_info (tern_model_vision (view->model))->frames < 2)
+    return NULL;
+  last = &g_array_index (view->frames, TernViewFrame, view->frames->len - 1);
+  tern_vision_shown_size (&frame->pixels[0].image, &width, &height);
+  tern_vision_shown_size (&last->pixels[0].image, &own_width, &own_height);
+  return last->n_frames == 1 && width == own_width && height == own_height && frame->pts >= last->pts ? last : NULL;
 }
 
 static gboolean
 add (TernView *view, const TernImage *image, guint64 pts, GError **error)
 {
-  TernViewFrame frame = { .pts = pts };
+  TernViewFrame frame = { .n_frames = 1, .pts = pts }, *half;
 
-  if (!plan_frame (view, &frame, image, error)) {
+  if (!copy_pixels (image, &frame.pixels[0], error))
+    return FALSE;
+  half = half_picture (view, &frame);
+  if (!half && !plan_frame (view, &frame, error)) {
     frame_clear (&frame);
     return FALSE;
   }
   g_mutex_lock (&view->lock);
-  g_array_append_val (view->frames, frame);
+  if (half) {
+    half->pixels[1] = frame.pixels[0];
+    half->n_frames = 2;
+    half->pts += (pts - half->pts) / 2;
+  } else {
+    g_array_append_val (view->frames, frame);
+  }
   g_mutex_unlock (&view->lock);
   return TRUE;
 }
@@ -115,8 +144,12 @@ tern_view_add_frame (TernView *view, const TernImage *image, guint64 pts, GError
   gboolean shown = g_atomic_int_get (&view->shown);
 
   g_return_val_if_fail (view != NULL && image != NULL, FALSE);
-  if (view->clip && !shown && view->frames->len < TERN_WINDOW_FRAMES_MAX)
-    return add (view, image, pts, error);
+  if (view->clip && !shown && view->n_frames < TERN_WINDOW_FRAMES_MAX) {
+    if (!add (view, image, pts, error))
+      return FALSE;
+    view->n_frames++;
+    return TRUE;
+  }
   g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "frame: expected a clip of less than %u frames that was not shown yet,"
       " found %s", TERN_WINDOW_FRAMES_MAX, !view->clip ? "a still" : shown ? "one that was" : "one of as many");
   return FALSE;
@@ -151,7 +184,9 @@ tern_view_bytes (TernView *view)
     const TernViewFrame *frame = &g_array_index (view->frames, TernViewFrame, i);
 
     /* Tokens come with the first look; a clip has them a second time. */
-    bytes += (frame->data ? frame->bytes : 0) + frame->plan->n_tokens * row * (view->clip ? 2 : 1) + sizeof *frame->plan;
+    bytes += frame->plan->n_tokens * row * (view->clip ? 2 : 1) + sizeof *frame->plan;
+    for (guint k = 0; k < frame->n_frames; k++)
+      bytes += frame->pixels[k].data ? frame->pixels[k].bytes : 0;
   }
   g_mutex_unlock (&view->lock);
   return bytes;
@@ -211,6 +246,32 @@ tern_view_next (TernView *view)
   return NULL;
 }
 
+static gboolean
+looks_back (const TernView *view)
+{
+  return tern_vision_info (tern_model_vision (view->model))->looks_back;
+}
+
+const TernImage *
+tern_view_before (const TernView *view, const TernViewFrame *frame)
+{
+  const TernViewFrame *first = &g_array_index (view->frames, TernViewFrame, 0);
+
+  return frame > first && looks_back (view) ? &frame[-1].pixels[frame[-1].n_frames - 1].image : NULL;
+}
+
+/* Those that nobody needs any more, now that @frame and all before it are encoded. Under the lock. */
+static void
+drop_pixels (TernView *view, TernViewFrame *frame)
+{
+  TernViewFrame *first = &g_array_index (view->frames, TernViewFrame, 0), *last = first + view->frames->len - 1;
+
+  for (TernViewFrame *f = frame > first ? frame - 1 : first; f <= frame; f++)
+    for (guint k = 0; k < f->n_frames; k++)
+      if (f < frame || frame == last || k + 1 < f->n_frames || !looks_back (view))
+        g_clear_pointer (&f->pixels[k].data, tern_mem_free);
+}
+
 /* What is kept of a clip's frames, group by group, as in a window. */
 static gboolean
 store_clip (TernView *view, GError **error)
@@ -245,7 +306,7 @@ tern_view_encoded (TernView *view, TernViewFrame *frame, GError **error)
 {
   g_mutex_lock (&view->lock);
   frame->encoded = TRUE;
-  g_clear_pointer (&frame->data, tern_mem_free);
+  drop_pixels (view, frame);
   g_mutex_unlock (&view->lock);
   return !view->clip || tern_view_next (view) || view->stored || store_clip (view, error);
 }

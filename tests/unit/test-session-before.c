@@ -2,7 +2,9 @@
 /* Sessions and encoders of a model whose pictures say what changed since the frame before. What each picture of a stream has to
  * be is said by numbers of frames; its tokens are those that a state of its own makes of these frames, bit for bit. */
 #include "session-fixture.h"
+#include "tern/completion.h"
 #include "tern/session-priv.h"
+#include "tern/view-priv.h"
 #include "tests/unit/vision-file.h"
 
 #define NONE G_MAXUINT
@@ -424,6 +426,94 @@ test_encoder (void)
   }
 }
 
+/* ---- Clips of completions ---- */
+
+typedef struct {
+  GMutex lock;
+  GCond changed;
+  gboolean over;
+} Told;
+
+static void
+hear (gpointer data, TernCompletion *completion, const TernCompletionEvent *event)
+{
+  Told *told = data;
+
+  g_assert_null (event->failure);
+  if (!event->last)
+    return;
+  g_mutex_lock (&told->lock);
+  told->over = TRUE;
+  g_cond_signal (&told->changed);
+  g_mutex_unlock (&told->lock);
+}
+
+static void
+show (TernModel *model, TernView *view)
+{
+  TernCompletionParams params = TERN_COMPLETION_PARAMS_INIT;
+  g_autoptr (TernCompletion) completion = NULL;
+  g_autoptr (GError) error = NULL;
+  Told told = { .over = FALSE };
+
+  g_mutex_init (&told.lock);
+  g_cond_init (&told.changed);
+  params.chat = "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"video\"}]}]}";
+  params.views = &view;
+  params.n_views = 1;
+  params.sampling.max_tokens = 1;
+  params.func = hear;
+  params.func_data = &told;
+  completion = tern_completion_new (model, &params, &error);
+  g_assert_no_error (error);
+  tern_completion_start (completion);
+  g_mutex_lock (&told.lock);
+  while (!told.over)
+    g_cond_wait (&told.changed, &told.lock);
+  g_mutex_unlock (&told.lock);
+  g_mutex_clear (&told.lock);
+  g_cond_clear (&told.changed);
+}
+
+/* Frames 0 to 3, one of another size that stays alone, and three more: pictures as of a session, their times the means of their frames'. */
+static void
+test_clip (void)
+{
+  static const guint frames[] = { 0, 1, 2, 3, 100, 5, 6, 7 };
+  static const Picture pictures[] = { { NONE, 0, 1 }, { 1, 2, 3 }, { 3, 100, NONE }, { 100, 5, 6 }, { 6, 7, NONE } };
+  static const guint times[] = { 250, 1250, 2000, 2750, 3500 };
+
+  for (guint version = 1; version <= 2; version++) {
+    g_autoptr (GError) error = NULL;
+    g_autoptr (TernView) view = NULL;
+    Fixture f;
+
+    set_up (&f, version, 2);
+    view = tern_view_new_clip (f.model, &error);
+    for (guint i = 0; i < G_N_ELEMENTS (frames); i++) {
+      g_autofree guint8 *pixels = g_malloc (3 * FRAME_W * FRAME_H);
+      TernImage image = draw (pixels, frames[i]);
+
+      g_assert_true (tern_view_add_frame (view, &image, MS (TICK * i), &error));
+    }
+    show (f.model, view);
+    g_assert_cmpuint (view->frames->len, ==, G_N_ELEMENTS (pictures));
+    for (guint i = 0; i < G_N_ELEMENTS (pictures); i++) {
+      const TernViewFrame *frame = &g_array_index (view->frames, TernViewFrame, i);
+      Picture expected = pictures[i];
+
+      if (version == 1)
+        expected.before = NONE;
+      expect_picture (&f, &expected, frame->tokens, frame->plan->n_tokens);
+      g_assert_cmpuint (frame->pts, ==, MS (times[i]));
+      g_assert_null (frame->pixels[0].data);
+      g_assert_null (frame->pixels[1].data);
+    }
+    g_clear_pointer (&view, tern_view_unref);
+    tear_down (&f);
+  }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -434,5 +524,6 @@ main (int argc, char **argv)
   g_test_add_func ("/before/live", test_live);
   g_test_add_func ("/before/version-1", test_version_1);
   g_test_add_func ("/before/encoder", test_encoder);
+  g_test_add_func ("/before/clip", test_clip);
   return g_test_run ();
 }
