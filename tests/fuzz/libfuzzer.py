@@ -16,7 +16,7 @@ import tempfile
 PROGRAM = "#include <stdint.h>\n#include <stddef.h>\nint LLVMFuzzerTestOneInput (const uint8_t *d, size_t n) { return 0; }\n"
 OPTIONS = ["-Dfuzz=true", "-Db_sanitize=address,undefined", "-Db_lundef=false", "-Dbuildtype=debugoptimized",
            "-Dc_args=-fsanitize=fuzzer-no-link -fno-sanitize-recover=all", "-Dtests=disabled", "-Dgst-plugin=disabled",
-           "-Dtools=disabled", "-Dbundled-model=disabled", "-Dsimd=disabled"]
+           "-Dwatch=disabled", "-Dbundled-model=disabled", "-Dsimd=disabled"]  # the tools, for fuzz-http and fuzz-serve
 
 
 def links(clang):

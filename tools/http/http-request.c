@@ -462,7 +462,7 @@ has_hung_up (const TernHttpRequest *request)
 void
 tern_http_request_handle (TernHttpRequest *request)
 {
-  g_autoptr (TernHttpRequest) held = tern_http_request_ref (request);
+  G_GNUC_UNUSED g_autoptr (TernHttpRequest) held = tern_http_request_ref (request);
 
   if (!request->answered && request->refusal.status) {
     tern_http_refuse (request, &request->refusal);
