@@ -5,15 +5,17 @@ memory, and whether its cores are busy. Prints a line a figure. Not a test: it t
 compared within one run.
 
 usage: bench/batch.py memory [--files N] [--tern PROGRAM] [-- OPTION...]      tiny files, RSS from the 1,000th to the last
-       bench/batch.py rate FOLDER [--threads N] [--rounds N] [--tern PROGRAM] [-- OPTION...]
-           FOLDER: photographs. In turns: one after the other (--jobs 1), as many at once as it takes, and from memory: one tar
-           that lies in a tmpfs.
+       bench/batch.py rate FOLDER [--threads N] [--rounds N] [--tern PROGRAM] [--ways WAY,...] [-- OPTION...]
+           FOLDER: photographs. In turns: one after the other (--jobs 1), as many at once as it takes (at once), and from memory: one
+           tar that lies in a tmpfs. Idle is the machine's own count, from start to end, whoever was busy.
        bench/batch.py mtmd FOLDER [--files N] [--threads N] [--rounds N] [--tern PROGRAM] --model FILE --mmproj FILE --image-tokens N
            the first N photographs (100) by Tern and by llama.cpp's mtmd (bench/compare/run.py setup), in turns, and how often both
            say the same
        bench/batch.py clips FOLDER [--threads N] [--rounds N] [--tern PROGRAM] [-- OPTION...]
            FOLDER: videos. In turns: as many at once as it takes, one after the other, decoded and no more (ffmpeg), and the engine alone,
            fed with what was decoded before, two frames a second as Y4M in a tmpfs
+       bench/batch.py photographs FOLDER TAR... [--files N]
+           makes N photographs (20000) in FOLDER of those in TARs: all as they are, then mirrored, then their middles of 200 x 200 pixels
 """
 import argparse
 import json
@@ -68,30 +70,40 @@ def opened(path):
     return open(path, "r", encoding="utf-8", errors="replace")
 
 
+def idle_s():
+    """Seconds of all cores, and of these the idle ones (waiting for a disk too)."""
+    with open("/proc/stat", encoding="ascii") as stat:
+        counts = [int(n) for n in stat.readline().split()[1:9]]
+    return sum(counts), counts[3] + counts[4]
+
+
 def run(given, options, *args):
-    began = time.monotonic()
+    began, before = time.monotonic(), idle_s()
     said = subprocess.run([given.tern, "caption", "--progress", "json", "--threads", str(given.threads), "--output", "/dev/null", *options,
                            *args], stderr=subprocess.PIPE, check=True, text=True).stderr
-    end = json.loads(said.splitlines()[-1])
-    return end["done"] / (time.monotonic() - began), end["cores_busy"]
+    end, after = json.loads(said.splitlines()[-1]), idle_s()
+    return end["done"] / (time.monotonic() - began), end["cores_busy"], 100 * (after[1] - before[1]) / max(1, after[0] - before[0])
 
 
 def rate(given, options):
-    folder = given.folder
+    folder, wanted = given.folder, given.ways.split(",")
     with tempfile.TemporaryDirectory(dir="/dev/shm") as name:
         tar = os.path.join(name, "all.tar")
         with tarfile.open(tar, "w") as archive:
-            for entry in sorted(os.listdir(folder)):
+            for entry in sorted(os.listdir(folder)) if "from memory" in wanted else ():
                 archive.add(os.path.join(folder, entry), entry)
         ways = {"--jobs 1": ["--jobs", "1", folder], "at once": [folder], "from memory": [tar]}
+        ways = {way: ways[way] for way in wanted}
         got = {way: [] for way in ways}
         for _ in range(given.rounds):
             for way, args in ways.items():
                 got[way].append(run(given, options, *args))
-    for way, values in got.items():
-        print(f"{way}: {statistics.median(v[0] for v in values):.1f} files a second, {statistics.median(v[1] for v in values):.2f} cores busy")
-    print("at once / from memory: %.3f, / --jobs 1: %.3f" % tuple(
-        statistics.median(v[0] for v in got["at once"]) / statistics.median(v[0] for v in got[other]) for other in ("from memory", "--jobs 1")))
+    middle = {way: [statistics.median(v[i] for v in values) for i in range(3)] for way, values in got.items()}
+    for way, (rate_of, busy, idle) in middle.items():
+        print(f"{way}: {rate_of:.1f} files a second, {busy:.3f} cores busy, the machine idle {idle:.1f} %")
+    for way in middle if "at once" in middle else ():
+        if way != "at once":
+            print(f"at once / {way}: {middle['at once'][0] / middle[way][0]:.3f}")
 
 
 def mtmd(given):
@@ -143,6 +155,25 @@ def clips(given, options):
         (took["decoding"] + took["engine"]) / took["at once"], took["one after the other"] / took["at once"]))
 
 
+def photographs(given):
+    """One run of ffmpeg a way, whose pattern is over all of them."""
+    folder, n = pathlib.Path(given.folder), 0
+    folder.mkdir(parents=True)
+    for tar in given.tars:
+        with tarfile.open(tar) as archive:
+            for member in archive:
+                if member.isfile() and member.name.lower().endswith((".jpg", ".jpeg")):
+                    (folder / f"{n:05}-0.jpg").write_bytes(archive.extractfile(member).read())
+                    n += 1
+    for way, filters in enumerate(("hflip", "crop=200:200"), 1):
+        subprocess.run(["ffmpeg", "-v", "error", "-i", f"{folder}/%05d-0.jpg", "-vf", filters, "-q:v", "3", "-start_number", "0",
+                        f"{folder}/%05d-{way}.jpg"], check=True)
+    made = [folder / f"{i:05}-{way}.jpg" for way in range(3) for i in range(n)]
+    for path in made[given.files or 20000:]:
+        path.unlink()
+    print(f"{folder}: {len(os.listdir(folder))} photographs of {n}")
+
+
 def main():
     arguments = sys.argv[1:]
     options = []
@@ -150,20 +181,22 @@ def main():
         at = arguments.index("--")
         arguments, options = arguments[:at], arguments[at + 1:]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["memory", "rate", "mtmd", "clips"])
+    parser.add_argument("what", choices=["memory", "rate", "mtmd", "clips", "photographs"])
     parser.add_argument("folder", nargs="?")
+    parser.add_argument("tars", nargs="*")
     parser.add_argument("--files", type=int)
     for name in ("--model", "--mmproj"):
         parser.add_argument(name)
     parser.add_argument("--image-tokens", type=int, default=49)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--ways", default="--jobs 1,at once,from memory")
     parser.add_argument("--tern", default=str(ROOT / "build/tools/tern"))
     given = parser.parse_args(arguments)
     if given.what != "memory" and not given.folder:
         parser.error(f"{given.what}: expected a folder, found none")
-    if given.what == "mtmd":
-        mtmd(given)
+    if given.what in ("mtmd", "photographs"):
+        {"mtmd": mtmd, "photographs": photographs}[given.what](given)
     else:
         {"memory": memory, "rate": rate, "clips": clips}[given.what](given, options)
 

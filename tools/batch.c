@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "engine/base/json.h"
+#include "engine/base/threads.h"
 #include "tools/inspect-memory.h"
 #include "tools/tool.h"
 
@@ -72,6 +73,7 @@ work (gpointer data)
   Run *run = data;
   gboolean left_behind = FALSE;
 
+  tern_thread_take_turns ();
   g_mutex_lock (&run->lock);
   while (!left_behind) {
     TernBatchJob *job = g_queue_pop_head (&run->todo);
@@ -573,7 +575,7 @@ gboolean
 tern_batch_run (TernBatch *batch)
 {
   Run *run = g_new0 (Run, 1);
-  gboolean all;
+  gboolean all, wrote;
 
   run->batch = batch;
   run->committed = g_get_monotonic_time ();
@@ -587,12 +589,14 @@ tern_batch_run (TernBatch *batch)
   tern_batch_list_watch (batch->work.list, notify, run);
   while (!stopping (run)) {
     begin_some (run);
-    if (!write_all (run) && run->listed && run->jobs.length == 0)
+    wrote = write_all (run);
+    if (!wrote && run->listed && run->jobs.length == 0)
       break;
     watch (run);
     commit (run, FALSE);
     show (run, FALSE);
-    wait_a_moment (run);
+    if (!wrote)                 /* what is over has made room, or was the last */
+      wait_a_moment (run);
   }
   batch->signal = signal_number;
   commit (run, TRUE);
