@@ -266,7 +266,7 @@ write_job (Run *run, TernBatchJob *job)
 
   if (!run->begun) {
     run->written = run->bad = 0;
-    tern_caption_output_begin (batch->out);
+    tern_caption_output_begin (batch->out, job->again);
     run->begun = TRUE;
   }
   while (!batch->out->closed && (result = tern_batch_job_poll (job)))

@@ -133,6 +133,32 @@ def check_tar(folder, expected):
     cut = tern(shard)
     point(cut[0] == 1 and "shard-00.tar: expected a whole tar file" in cut[2] and 0 < len(lines(cut[1])) < 24
           and lines(cut[1]) == lines(expected)[:len(lines(cut[1]))], "a tar file that breaks off: what is there, and a message", cut)
+    evil, names = folder / "evil/evil.tar", ["../../out.ppm", "/tern-out.ppm", "sub/../../out.ppm", "..", "sub/..good.ppm", "good..ppm"]
+    evil.parent.mkdir()
+    with tarfile.open(evil, "w") as tar:
+        for i, name in enumerate(names):
+            info = tarfile.TarInfo(name)
+            info.size = len(picture(i))
+            tar.addfile(info, io.BytesIO(picture(i)))
+    run = tern("--format", "txt", "--mirror", "--output", evil.parent / "to/texts", evil)
+    found = sorted(str(p.relative_to(evil.parent)) for p in evil.parent.rglob("*") if p.is_file())
+    point(run[0] == 1 and all(f"below it, found {name}\n" in run[2] for name in names[:4]) and not list(folder.glob("out*"))
+          and found == ["evil.tar", "to/texts/good..txt", "to/texts/sub/..good.txt"], "members that lead out of it are named, not written", run, found)
+
+
+def check_alone(folder):
+    """One input that is done again and again: its lines of before and of now stand side by side until they go."""
+    folder.mkdir()
+    film, out = folder / "film.y4m", folder / "lines"
+    for i, frames in enumerate((20, 12, 16)):
+        film.write_bytes(clip(frames))
+        run, fresh = tern("--resume", "--output", out, film), tern(film)
+        point(run[0] == 0 and lines(out) == lines(fresh[1]) and len(lines(out)) == (frames + 7) // 8,
+              f"one input that was changed {i} times: its last lines alone", run, lines(out))
+    for name, whole in (("broken off", clip(20)[:-5000]), ("whole again", clip(20))):
+        film.write_bytes(whole)
+        run, fresh = tern("--resume", "--output", out, film), tern(film)
+        point(run[0] == fresh[0] and lines(out) == lines(fresh[1]), f"the same, {name}", run, fresh, lines(out))
 
 
 def check_resume(folder, expected):
@@ -155,6 +181,7 @@ def check_resume(folder, expected):
     point(run[0] == 0 and sorted(lines(out)) == sorted(lines(fresh[1])) and len(lines(out)) == 25,
           "what was changed is done anew, its old line goes; what is new is added", run, sorted(lines(out)), sorted(lines(fresh[1])))
     os.utime(changed)
+    check_alone(folder / "alone")
     bytes_before = out.read_bytes()
     run = tern("--resume", "--output", out, photos)
     point(run[0] == 0 and sorted(lines(out)) == sorted(lines(fresh[1])), "a file that was touched, too", run)
