@@ -19,6 +19,7 @@
 #define WAITING_MAX 32          /* found and not begun, beside those at work */
 #define GIVE_UP_US (5 * G_USEC_PER_SEC)         /* a thread that does not come back is left behind */
 #define LAST_US (G_USEC_PER_SEC / 2)            /* the same at the end */
+#define STOOD_US G_USEC_PER_SEC /* between two looks at the jobs: the program itself stood still (SIGSTOP, a machine that sleeps) */
 
 enum { STOP_NONE, STOP_END, STOP_STALL, STOP_LIMIT };
 
@@ -35,7 +36,7 @@ typedef struct {
   GQueue jobs;                  /* TernBatchJob in the order of the inputs, until they are written */
   gboolean listed;              /* there are no more */
   gboolean left;                /* some thread was left behind */
-  gint64 committed;
+  gint64 committed, watched;
   guint64 written, bad;         /* results of the input that is being written; of these, windows that failed */
   gboolean begun;               /* the first of jobs was */
 } Run;
@@ -478,6 +479,22 @@ begin_some (Run *run)
 
 /* ---- Watching ---------------------------------------------------------------------------------------------------- */
 
+/* Time in which the whole program stood still is nobody's. */
+static void
+forgive (Run *run, gint64 stood)
+{
+  for (GList *l = run->jobs.head; l; l = l->next) {
+    TernBatchJob *job = l->data;
+
+    g_mutex_lock (&job->lock);
+    if (job->began) {
+      job->began += stood;
+      job->moved += stood;
+    }
+    g_mutex_unlock (&job->lock);
+  }
+}
+
 /* Gives up what stands still or takes too long. */
 static void
 watch (Run *run)
@@ -485,6 +502,9 @@ watch (Run *run)
   TernBatch *batch = run->batch;
   gint64 now = g_get_monotonic_time ();
 
+  if (run->watched && now - run->watched > STOOD_US)
+    forgive (run, now - run->watched);
+  run->watched = now;
   for (GList *l = run->jobs.head; l; l = l->next) {
     TernBatchJob *job = l->data;
     gint64 began, moved;

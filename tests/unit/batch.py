@@ -240,6 +240,24 @@ def check_signals(folder):
               f"{number.name}: {status}, and says how to go on", process.returncode, said)
 
 
+def check_suspended(folder):
+    """Stopped as by Slurm or Ctrl-Z for longer than an input may take: nothing is given up for that."""
+    pipe, limit = folder / "suspended", patience(3)
+    os.mkfifo(pipe)
+    process = subprocess.Popen(command("--jobs", 2, "--file-timeout", limit, folder / "photos/0000.ppm", pipe), stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True)
+    while "waiting for its writer" not in process.stderr.readline():
+        pass
+    process.send_signal(signal.SIGSTOP)
+    time.sleep(limit + 1)
+    writer = subprocess.Popen(["sh", "-c", 'cat "$1" >"$2"', "sh", folder / "photos/0001.ppm", pipe])
+    process.send_signal(signal.SIGCONT)
+    said = process.communicate(timeout=patience(60))
+    writer.kill()               # where the pipe was given up it has no reader
+    writer.wait()
+    point(process.returncode == 0 and len(lines(said[0])) == 2, "time in which the program is stopped is no input's", process.returncode, said)
+
+
 def check_full(folder, expected):
     small = folder / "small"
     small.mkdir()
@@ -623,6 +641,7 @@ def main():
         check_resume(folder, expected)
         check_kills(folder, expected)
         check_signals(folder)
+        check_suspended(folder)
         check_full(folder, expected)
         check_failures(folder)
         check_outputs(folder)
