@@ -3,7 +3,7 @@
 make a whole, hostile inputs hold nobody up, outputs lie where others look for them. Prints TAP.
 
 usage: batch.py TERN DATA_FOLDER              (the folder with lfm2/ and lfm2vl/)
-TERN_BATCH_KILLS: how many times to kill it (8), for long runs.
+TERN_BATCH_KILLS: how many times to kill it (8), TERN_BATCH_GOOD: good inputs among hostile ones (24), for long runs.
 """
 import contextlib
 import io
@@ -12,11 +12,13 @@ import os
 import pathlib
 import random
 import signal
+import struct
 import subprocess
 import sys
 import tarfile
 import tempfile
 import time
+import zlib
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
@@ -26,6 +28,7 @@ TERN, DATA = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2]).resolve()
 MODEL, MMPROJ = DATA / "lfm2/lfm2-tq2_0.gguf", DATA / "lfm2vl/mmproj-ship-q8_0.gguf"
 CLIP = pathlib.Path(__file__).resolve().parents[2] / "pipelines/data/standing.mp4"
 KILLS = int(os.environ.get("TERN_BATCH_KILLS", 8))
+GOOD = int(os.environ.get("TERN_BATCH_GOOD", 24))
 OPTIONS = ["caption", "--model", MODEL, "--mmproj", MMPROJ, "--max-tokens", "3", "--threads", "1"]
 
 
@@ -308,13 +311,21 @@ def check_failures(folder):
 
     other = folder / "hostile"
     other.mkdir()
-    for i in range(60):
+    head = b"IHDR" + struct.pack(">IIBBBBB", 50000, 50000, 8, 2, 0, 0, 0)
+    huge = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + head + struct.pack(">I", zlib.crc32(head)) + bytes(40)
+    good = photographs(folder / "good", GOOD)
+    for i in range(59):
         kinds = [b"", b"\x89PNG\r\n\x1a\n" + bytes(40), b"\xff\xd8\xff\xe0" + bytes(30), b"GIF89a\xff\xff\xff\xff" + bytes(8),
-                 b"RIFF\xff\xff\xff\xffWEBPVP8 " + bytes(9), bytes(range(256)) * 8]
-        (other / f"{i:02}.{['mp4', 'png', 'jpg', 'gif', 'webp', 'mkv'][i % 6]}").write_bytes(kinds[i % 6])
-    run = tern("--progress", "json", other, folder / "photos")
+                 b"RIFF\xff\xff\xff\xffWEBPVP8 " + bytes(9), bytes(range(256)) * 8, huge]
+        (other / f"{i:02}.{['mp4', 'png', 'jpg', 'gif', 'webp', 'mkv', 'png'][i % 7]}").write_bytes(kinds[i % 7])
+    endless = folder / "59.endless"     # a folder's are passed over
+    os.mkfifo(endless)
+    writer = subprocess.Popen(["sh", "-c", 'exec yes >"$1"', "sh", endless], stderr=subprocess.DEVNULL)
+    run = tern("--progress", "json", other, endless, good)
+    writer.kill()
+    writer.wait()
     summary = json.loads(run[2].splitlines()[-1])
-    point(run[0] == 1 and len(lines(run[1])) == 24 and summary["done"] == 24 and summary["failed"] == 60
+    point(run[0] == 1 and len(lines(run[1])) == GOOD and summary["done"] == GOOD and summary["failed"] == 60
           and summary["finished"] and all(f"/{i:02}." in run[2] for i in range(60)),
           "60 hostile inputs among good ones: all named, all good ones done, counted for machines", run)
 
