@@ -237,11 +237,27 @@ typedef struct {
   gboolean wanted;
 } Members;
 
+/* Outputs are named after it. */
+static gboolean
+leads_out (const char *member)
+{
+  g_auto (GStrv) parts = g_strsplit (member, "/", -1);
+
+  return member[0] == '/' || g_strv_contains ((const char * const *) parts, "..");
+}
+
 static gboolean
 add_member (const char *member, int fd, void *data)
 {
   Members *m = data;
 
+  if (leads_out (member)) {
+    g_autofree char *message = g_strdup_printf ("%s: expected members' names that lie below it, found %s", m->tar->path, member);
+
+    close (fd);
+    failed (m->list, message);
+    return TRUE;
+  }
   return m->wanted = add (m->list, g_build_filename (m->tar->path, member, NULL), g_strdup (member), m->tar, fd);
 }
 

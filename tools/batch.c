@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "engine/base/json.h"
+#include "engine/base/threads.h"
 #include "tools/inspect-memory.h"
 #include "tools/tool.h"
 
@@ -18,6 +19,7 @@
 #define WAITING_MAX 32          /* found and not begun, beside those at work */
 #define GIVE_UP_US (5 * G_USEC_PER_SEC)         /* a thread that does not come back is left behind */
 #define LAST_US (G_USEC_PER_SEC / 2)            /* the same at the end */
+#define STOOD_US G_USEC_PER_SEC /* between two looks at the jobs: the program itself stood still (SIGSTOP, a machine that sleeps) */
 
 enum { STOP_NONE, STOP_END, STOP_STALL, STOP_LIMIT };
 
@@ -34,7 +36,7 @@ typedef struct {
   GQueue jobs;                  /* TernBatchJob in the order of the inputs, until they are written */
   gboolean listed;              /* there are no more */
   gboolean left;                /* some thread was left behind */
-  gint64 committed;
+  gint64 committed, watched;
   guint64 written, bad;         /* results of the input that is being written; of these, windows that failed */
   gboolean begun;               /* the first of jobs was */
 } Run;
@@ -72,6 +74,7 @@ work (gpointer data)
   Run *run = data;
   gboolean left_behind = FALSE;
 
+  tern_thread_take_turns ();
   g_mutex_lock (&run->lock);
   while (!left_behind) {
     TernBatchJob *job = g_queue_pop_head (&run->todo);
@@ -264,7 +267,7 @@ write_job (Run *run, TernBatchJob *job)
 
   if (!run->begun) {
     run->written = run->bad = 0;
-    tern_caption_output_begin (batch->out);
+    tern_caption_output_begin (batch->out, job->again);
     run->begun = TRUE;
   }
   while (!batch->out->closed && (result = tern_batch_job_poll (job)))
@@ -476,6 +479,22 @@ begin_some (Run *run)
 
 /* ---- Watching ---------------------------------------------------------------------------------------------------- */
 
+/* Time in which the whole program stood still is nobody's. */
+static void
+forgive (Run *run, gint64 stood)
+{
+  for (GList *l = run->jobs.head; l; l = l->next) {
+    TernBatchJob *job = l->data;
+
+    g_mutex_lock (&job->lock);
+    if (job->began) {
+      job->began += stood;
+      job->moved += stood;
+    }
+    g_mutex_unlock (&job->lock);
+  }
+}
+
 /* Gives up what stands still or takes too long. */
 static void
 watch (Run *run)
@@ -483,6 +502,9 @@ watch (Run *run)
   TernBatch *batch = run->batch;
   gint64 now = g_get_monotonic_time ();
 
+  if (run->watched && now - run->watched > STOOD_US)
+    forgive (run, now - run->watched);
+  run->watched = now;
   for (GList *l = run->jobs.head; l; l = l->next) {
     TernBatchJob *job = l->data;
     gint64 began, moved;
@@ -573,7 +595,7 @@ gboolean
 tern_batch_run (TernBatch *batch)
 {
   Run *run = g_new0 (Run, 1);
-  gboolean all;
+  gboolean all, wrote;
 
   run->batch = batch;
   run->committed = g_get_monotonic_time ();
@@ -587,12 +609,14 @@ tern_batch_run (TernBatch *batch)
   tern_batch_list_watch (batch->work.list, notify, run);
   while (!stopping (run)) {
     begin_some (run);
-    if (!write_all (run) && run->listed && run->jobs.length == 0)
+    wrote = write_all (run);
+    if (!wrote && run->listed && run->jobs.length == 0)
       break;
     watch (run);
     commit (run, FALSE);
     show (run, FALSE);
-    wait_a_moment (run);
+    if (!wrote)                 /* what is over has made room, or was the last */
+      wait_a_moment (run);
   }
   batch->signal = signal_number;
   commit (run, TRUE);

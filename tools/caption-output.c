@@ -108,7 +108,7 @@ continue_lines (TernCaptionOutput *out)
   }
   if (((guint64) info.st_size > end && ftruncate (fd, end) < 0) || lseek (fd, end, SEEK_SET) < 0 || !(out->lines = fdopen (fd, "w")))
     return cannot_be_written (out, errno);
-  out->bytes = out->tar_start + end;
+  out->bytes = out->start = out->tar_start + end;
   out->results = tern_journal_results (out->journal);
   return TRUE;
 }
@@ -311,8 +311,10 @@ tern_caption_output_may (TernCaptionOutput *out, const TernBatchInput *input, gb
 /* ---- Results ----------------------------------------------------------------------------------------------------- */
 
 void
-tern_caption_output_begin (TernCaptionOutput *out)
+tern_caption_output_begin (TernCaptionOutput *out, gboolean again)
 {
+  if (again)
+    tern_caption_output_note_again (out);
   g_clear_pointer (&out->file, g_free);
   out->n_cues = 0;
   g_string_truncate (out->text, 0);
@@ -556,8 +558,6 @@ write_file (TernCaptionOutput *out, const TernBatchInput *input, gboolean again,
 gboolean
 tern_caption_output_end (TernCaptionOutput *out, const TernBatchInput *input, gboolean again, GError **error)
 {
-  if (again && out->journal && !tern_caption_output_is_files (out))
-    tern_journal_mark (out->journal, "again", "yes");
   if (out->format == TERN_CAPTION_LINES)
     return TRUE;
   if (out->format == TERN_CAPTION_METADATA)

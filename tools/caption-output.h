@@ -41,6 +41,7 @@ typedef struct {
 
   FILE *lines;
   guint64 results, bytes;       /* in all; of whole lines */
+  guint64 start;                /* bytes when this run began */
   gboolean closed;              /* nobody reads any more */
   gboolean full;                /* there is no room */
   GHashTable *names;            /* hashes of the files of this run */
@@ -71,8 +72,8 @@ gboolean tern_caption_output_close (TernCaptionOutput *out);
 /* Whether @input's file may be written, as far as it can be told before its turn. Errors: READ, when it is there already. */
 gboolean tern_caption_output_may (TernCaptionOutput *out, const TernBatchInput *input, gboolean again, GError **error);
 
-/* Before an input's results. */
-void tern_caption_output_begin (TernCaptionOutput *out);
+/* Before an input's results. @again: lines that a run before wrote of it go, when all is over. */
+void tern_caption_output_begin (TernCaptionOutput *out, gboolean again);
 /* Takes @result. FALSE for one that says that its window failed. */
 gboolean tern_caption_output_take (TernCaptionOutput *out, TernResult *result);
 /* After an input: writes its file, or its line of metadata. @again: what a run before wrote of it goes. Errors: READ,
@@ -92,6 +93,8 @@ void tern_caption_output_cut (TernCaptionOutput *out, guint64 end);
 /* Of each input's lines those of the run that did it last stay: inputs may have been changed since. The journal says that
  * it is due, and sees it through whenever it is ended. Errors: READ, NO_SPACE. */
 gboolean tern_caption_output_settle (TernCaptionOutput *out, GError **error);
+/* That makes it due: what is written next is of an input that may have lines already. */
+void tern_caption_output_note_again (TernCaptionOutput *out);
 
 /* A still has no time for a subtitle to be shown. */
 void tern_caption_output_refuse_still (const TernCaptionOutput *out, const char *name);

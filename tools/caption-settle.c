@@ -13,6 +13,7 @@
 
 #define MOVING "moving"         /* mark of the journal: bytes that the file has when it was replaced */
 #define AGAIN "again"
+#define EDGES "edges"           /* where runs began with an input that the run before may have ended with */
 
 /* What tells one input's line from another's: the bytes of its source, as JSON has them. */
 static guint64
@@ -30,13 +31,28 @@ source_of (const char *line)
   return hash | 1;
 }
 
-/* An input's lines stand together: where the last ones of each begin. @visit is called for all lines. */
+/* The numbers in a mark, ascending; G_MAXUINT64 behind the last. */
+static guint64
+next_edge (const char **edges)
+{
+  char *end;
+  guint64 edge = g_ascii_strtoull (*edges, &end, 10);
+
+  if (end == *edges)
+    return G_MAXUINT64;
+  *edges = end;
+  return edge;
+}
+
+/* An input's lines stand together: where the last ones of each begin. @func is called for all lines. */
 typedef gboolean (*LineFunc) (const char *line, gsize n, guint64 block, guint64 source, void *data, GError **error);
 
 static gboolean
-walk (const char *path, guint64 end, LineFunc func, void *data, GError **error)
+walk (const TernCaptionOutput *out, LineFunc func, void *data, GError **error)
 {
+  const char *path = out->path, *edges = tern_journal_marked (out->journal, EDGES);
   FILE *file = g_fopen (path, "re");
+  guint64 edge = next_edge (&edges);
   guint64 at = 0, block = 0, before = 0, source;
   char *line = NULL;
   size_t room = 0;
@@ -47,9 +63,11 @@ walk (const char *path, guint64 end, LineFunc func, void *data, GError **error)
     g_set_error (error, TERN_ERROR, TERN_ERROR_READ, "%s: cannot be read: %s", path, g_strerror (errno));
     return FALSE;
   }
-  while (good && at < end && (n = getline (&line, &room, file)) > 0) {
+  while (good && at < out->bytes && (n = getline (&line, &room, file)) > 0) {
     source = source_of (line);
-    if (source != before)
+    while (edge < at)
+      edge = next_edge (&edges);
+    if (source != before || edge == at)
       block = at;
     good = func (line, n, block, source, data, error);
     before = source;
@@ -95,6 +113,7 @@ replace (TernCaptionOutput *out, Copy *copy, GError **error)
       || !tern_output_commit (g_steal_pointer (&copy->output), error))
     return FALSE;
   tern_journal_mark (out->journal, AGAIN, "");
+  tern_journal_mark (out->journal, EDGES, "");
   tern_journal_mark (out->journal, MOVING, "");
   tern_journal_set_end (out->journal, copy->bytes);
   return tern_journal_commit (out->journal, error);
@@ -112,9 +131,35 @@ see_through (TernCaptionOutput *out, GError **error)
   if (stat (out->path, &info) == 0 && (guint64) info.st_size == g_ascii_strtoull (moving, NULL, 10)) {
     tern_journal_set_end (out->journal, info.st_size);
     tern_journal_mark (out->journal, AGAIN, "");
+    tern_journal_mark (out->journal, EDGES, "");
   }
   tern_journal_mark (out->journal, MOVING, "");
   return tern_journal_commit (out->journal, error);
+}
+
+/* A sample of a tar file is never written a second time. */
+static gboolean
+is_settled (const TernCaptionOutput *out)
+{
+  return out->journal && out->path && !tern_caption_output_is_files (out) && out->format != TERN_CAPTION_WEBDATASET;
+}
+
+/* Within a run each input is done once, so its lines may touch older ones of its own only where a run begins. */
+void
+tern_caption_output_note_again (TernCaptionOutput *out)
+{
+  g_autofree char *edges = NULL, *edge = NULL;
+
+  if (!is_settled (out))
+    return;
+  tern_journal_mark (out->journal, AGAIN, "yes");
+  if (out->start == 0 || out->bytes != out->start)
+    return;
+  edge = g_strdup_printf (" %" G_GUINT64_FORMAT, out->start);
+  if (g_str_has_suffix (tern_journal_marked (out->journal, EDGES), edge))
+    return;
+  edges = g_strconcat (tern_journal_marked (out->journal, EDGES), edge, NULL);
+  tern_journal_mark (out->journal, EDGES, edges);
 }
 
 gboolean
@@ -124,8 +169,7 @@ tern_caption_output_settle (TernCaptionOutput *out, GError **error)
   Copy copy = { 0 };
   gboolean good;
 
-  /* A sample of a tar file is never written a second time. */
-  if (!out->journal || tern_caption_output_is_files (out) || !out->path || out->format == TERN_CAPTION_WEBDATASET)
+  if (!is_settled (out))
     return TRUE;
   if (!out->lines)
     return see_through (out, error);
@@ -133,9 +177,9 @@ tern_caption_output_settle (TernCaptionOutput *out, GError **error)
     return TRUE;
   last = g_hash_table_new (NULL, NULL);
   copy.last = last;
-  if (!walk (out->path, out->bytes, note_last, last, error) || !(copy.output = tern_output_open (out->path, error)))
+  if (!walk (out, note_last, last, error) || !(copy.output = tern_output_open (out->path, error)))
     return FALSE;
-  good = walk (out->path, out->bytes, copy_last, &copy, error) && replace (out, &copy, error);
+  good = walk (out, copy_last, &copy, error) && replace (out, &copy, error);
   tern_output_discard (copy.output);
   return good;
 }

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -189,6 +190,17 @@ tern_thread_step_back (void)
   own = getpriority (PRIO_PROCESS, 0);
   if (errno == 0 && own < of_process + TERN_YIELD_NICE)
     setpriority (PRIO_PROCESS, (id_t) syscall (SYS_gettid), MIN (of_process + TERN_YIELD_NICE, 19));
+}
+
+void
+tern_thread_take_turns (void)
+{
+#ifdef SCHED_BATCH
+  const struct sched_param none = { 0 };
+
+  if (sched_getscheduler (0) == SCHED_OTHER)    /* of this thread alone, on Linux */
+    sched_setscheduler (0, SCHED_BATCH, &none);
+#endif
 }
 
 static void *

@@ -25,6 +25,11 @@ TernPool *tern_pool_new_yielding (guint threads, GError **error);
  * before. */
 void tern_thread_step_back (void);
 #define TERN_YIELD_NICE 5
+/* The calling thread shall take no core from who has it when it wakes, but wait for its turn, with the same share in all (Linux:
+ * SCHED_BATCH): for those that prepare what a pool will work on. One that pushes in for a moment holds up all threads that wait
+ * for the one it took the core from. Threads that it begins do the same. Other policies than the usual one are kept; where it
+ * is refused, all is as before. */
+void tern_thread_take_turns (void);
 void tern_pool_free (TernPool *pool);
 guint tern_pool_threads (const TernPool *pool);
 

@@ -183,15 +183,17 @@ def check_ray(folder, photos, expected):
     if not python:
         point(True, "Ray Data", skip="TERN_RAY_PYTHON names no Python with ray[data]")
         return
-    out = folder / "parquet"
+    out, data = folder / "parquet", folder / "data of ray"
+    data.symlink_to(DATA)
+    options = [word.replace(str(DATA), str(data)) for word in OPTIONS]      # what the program that is killed is known by
     process = subprocess.Popen([python, str(ROOT / "pipelines/batch/ray_data.py"), str(out), str(photos), "--actors", "2", "--batch", "16",
-                                "--tern", TERN, "--", *OPTIONS, "--threads", "1"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                "--tern", TERN, "--", *options, "--threads", "1"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                env=dict(os.environ, RAY_worker_niceness="0"))     # else its workers starve beside other tests
     killed = False
 
     def kill_a_worker():
         nonlocal killed
-        killed = killed or kill_one(DATA)       # its command line names the model
+        killed = killed or kill_one(data)
         return killed
 
     wait_for(kill_a_worker, process, "an actor's tern")

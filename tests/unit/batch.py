@@ -3,7 +3,7 @@
 make a whole, hostile inputs hold nobody up, outputs lie where others look for them. Prints TAP.
 
 usage: batch.py TERN DATA_FOLDER              (the folder with lfm2/ and lfm2vl/)
-TERN_BATCH_KILLS: how many times to kill it (8), for long runs.
+TERN_BATCH_KILLS: how many times to kill it (8), TERN_BATCH_GOOD: good inputs among hostile ones (24), for long runs.
 """
 import contextlib
 import io
@@ -12,11 +12,13 @@ import os
 import pathlib
 import random
 import signal
+import struct
 import subprocess
 import sys
 import tarfile
 import tempfile
 import time
+import zlib
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
@@ -26,6 +28,7 @@ TERN, DATA = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2]).resolve()
 MODEL, MMPROJ = DATA / "lfm2/lfm2-tq2_0.gguf", DATA / "lfm2vl/mmproj-ship-q8_0.gguf"
 CLIP = pathlib.Path(__file__).resolve().parents[2] / "pipelines/data/standing.mp4"
 KILLS = int(os.environ.get("TERN_BATCH_KILLS", 8))
+GOOD = int(os.environ.get("TERN_BATCH_GOOD", 24))
 OPTIONS = ["caption", "--model", MODEL, "--mmproj", MMPROJ, "--max-tokens", "3", "--threads", "1"]
 
 
@@ -133,6 +136,32 @@ def check_tar(folder, expected):
     cut = tern(shard)
     point(cut[0] == 1 and "shard-00.tar: expected a whole tar file" in cut[2] and 0 < len(lines(cut[1])) < 24
           and lines(cut[1]) == lines(expected)[:len(lines(cut[1]))], "a tar file that breaks off: what is there, and a message", cut)
+    evil, names = folder / "evil/evil.tar", ["../../out.ppm", "/tern-out.ppm", "sub/../../out.ppm", "..", "sub/..good.ppm", "good..ppm"]
+    evil.parent.mkdir()
+    with tarfile.open(evil, "w") as tar:
+        for i, name in enumerate(names):
+            info = tarfile.TarInfo(name)
+            info.size = len(picture(i))
+            tar.addfile(info, io.BytesIO(picture(i)))
+    run = tern("--format", "txt", "--mirror", "--output", evil.parent / "to/texts", evil)
+    found = sorted(str(p.relative_to(evil.parent)) for p in evil.parent.rglob("*") if p.is_file())
+    point(run[0] == 1 and all(f"below it, found {name}\n" in run[2] for name in names[:4]) and not list(folder.glob("out*"))
+          and found == ["evil.tar", "to/texts/good..txt", "to/texts/sub/..good.txt"], "members that lead out of it are named, not written", run, found)
+
+
+def check_alone(folder):
+    """One input that is done again and again: its lines of before and of now stand side by side until they go."""
+    folder.mkdir()
+    film, out = folder / "film.y4m", folder / "lines"
+    for i, frames in enumerate((20, 12, 16)):
+        film.write_bytes(clip(frames))
+        run, fresh = tern("--resume", "--output", out, film), tern(film)
+        point(run[0] == 0 and lines(out) == lines(fresh[1]) and len(lines(out)) == (frames + 7) // 8,
+              f"one input that was changed {i} times: its last lines alone", run, lines(out))
+    for name, whole in (("broken off", clip(20)[:-5000]), ("whole again", clip(20))):
+        film.write_bytes(whole)
+        run, fresh = tern("--resume", "--output", out, film), tern(film)
+        point(run[0] == fresh[0] and lines(out) == lines(fresh[1]), f"the same, {name}", run, fresh, lines(out))
 
 
 def check_resume(folder, expected):
@@ -155,6 +184,7 @@ def check_resume(folder, expected):
     point(run[0] == 0 and sorted(lines(out)) == sorted(lines(fresh[1])) and len(lines(out)) == 25,
           "what was changed is done anew, its old line goes; what is new is added", run, sorted(lines(out)), sorted(lines(fresh[1])))
     os.utime(changed)
+    check_alone(folder / "alone")
     bytes_before = out.read_bytes()
     run = tern("--resume", "--output", out, photos)
     point(run[0] == 0 and sorted(lines(out)) == sorted(lines(fresh[1])), "a file that was touched, too", run)
@@ -213,6 +243,24 @@ def check_signals(folder):
               f"{number.name}: {status}, and says how to go on", process.returncode, said)
 
 
+def check_suspended(folder):
+    """Stopped as by Slurm or Ctrl-Z for longer than an input may take: nothing is given up for that."""
+    pipe, limit = folder / "suspended", patience(3)
+    os.mkfifo(pipe)
+    process = subprocess.Popen(command("--jobs", 2, "--file-timeout", limit, folder / "photos/0000.ppm", pipe), stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True)
+    while "waiting for its writer" not in process.stderr.readline():
+        pass
+    process.send_signal(signal.SIGSTOP)
+    time.sleep(limit + 1)
+    writer = subprocess.Popen(["sh", "-c", 'cat "$1" >"$2"', "sh", folder / "photos/0001.ppm", pipe])
+    process.send_signal(signal.SIGCONT)
+    said = process.communicate(timeout=patience(60))
+    writer.kill()               # where the pipe was given up it has no reader
+    writer.wait()
+    point(process.returncode == 0 and len(lines(said[0])) == 2, "time in which the program is stopped is no input's", process.returncode, said)
+
+
 def check_full(folder, expected):
     small = folder / "small"
     small.mkdir()
@@ -263,13 +311,21 @@ def check_failures(folder):
 
     other = folder / "hostile"
     other.mkdir()
-    for i in range(60):
+    head = b"IHDR" + struct.pack(">IIBBBBB", 50000, 50000, 8, 2, 0, 0, 0)
+    huge = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + head + struct.pack(">I", zlib.crc32(head)) + bytes(40)
+    good = photographs(folder / "good", GOOD)
+    for i in range(59):
         kinds = [b"", b"\x89PNG\r\n\x1a\n" + bytes(40), b"\xff\xd8\xff\xe0" + bytes(30), b"GIF89a\xff\xff\xff\xff" + bytes(8),
-                 b"RIFF\xff\xff\xff\xffWEBPVP8 " + bytes(9), bytes(range(256)) * 8]
-        (other / f"{i:02}.{['mp4', 'png', 'jpg', 'gif', 'webp', 'mkv'][i % 6]}").write_bytes(kinds[i % 6])
-    run = tern("--progress", "json", other, folder / "photos")
+                 b"RIFF\xff\xff\xff\xffWEBPVP8 " + bytes(9), bytes(range(256)) * 8, huge]
+        (other / f"{i:02}.{['mp4', 'png', 'jpg', 'gif', 'webp', 'mkv', 'png'][i % 7]}").write_bytes(kinds[i % 7])
+    endless = folder / "59.endless"     # a folder's are passed over
+    os.mkfifo(endless)
+    writer = subprocess.Popen(["sh", "-c", 'exec yes >"$1"', "sh", endless], stderr=subprocess.DEVNULL)
+    run = tern("--progress", "json", other, endless, good)
+    writer.kill()
+    writer.wait()
     summary = json.loads(run[2].splitlines()[-1])
-    point(run[0] == 1 and len(lines(run[1])) == 24 and summary["done"] == 24 and summary["failed"] == 60
+    point(run[0] == 1 and len(lines(run[1])) == GOOD and summary["done"] == GOOD and summary["failed"] == 60
           and summary["finished"] and all(f"/{i:02}." in run[2] for i in range(60)),
           "60 hostile inputs among good ones: all named, all good ones done, counted for machines", run)
 
@@ -596,6 +652,7 @@ def main():
         check_resume(folder, expected)
         check_kills(folder, expected)
         check_signals(folder)
+        check_suspended(folder)
         check_full(folder, expected)
         check_failures(folder)
         check_outputs(folder)

@@ -385,6 +385,36 @@ test_step_back_twice (void)
   g_assert_cmpint (getpriority (PRIO_PROCESS, 0), ==, own);
 }
 
+#ifdef SCHED_BATCH
+static gpointer
+take_turns (gpointer data)
+{
+  const struct sched_param none = { 0 };
+  int policy = GPOINTER_TO_INT (data);
+
+  if (policy != SCHED_OTHER && sched_setscheduler (0, policy, &none) != 0)
+    return GINT_TO_POINTER (-1);
+  tern_thread_take_turns ();
+  return GINT_TO_POINTER (sched_getscheduler (0));
+}
+
+/* Of the calling thread alone, and not where somebody chose another policy. */
+static void
+test_take_turns (void)
+{
+  int own = sched_getscheduler (0), idle;
+
+  if (own != SCHED_OTHER) {
+    g_test_skip ("run with another policy than the usual one");
+    return;
+  }
+  g_assert_cmpint (GPOINTER_TO_INT (g_thread_join (g_thread_new ("patient", take_turns, GINT_TO_POINTER (SCHED_OTHER)))), ==, SCHED_BATCH);
+  idle = GPOINTER_TO_INT (g_thread_join (g_thread_new ("idle", take_turns, GINT_TO_POINTER (SCHED_IDLE))));
+  g_assert_true (idle == SCHED_IDLE || idle == -1);
+  g_assert_cmpint (sched_getscheduler (0), ==, own);
+}
+#endif
+
 static void
 fill_scratch (void *data, guint begin, guint end, guint worker)
 {
@@ -498,5 +528,8 @@ main (int argc, char **argv)
   g_test_add_func ("/pool/cpu-time", test_cpu_time);
   g_test_add_func ("/pool/step-back", test_step_back);
   g_test_add_func ("/pool/step-back-twice", test_step_back_twice);
+#ifdef SCHED_BATCH
+  g_test_add_func ("/pool/take-turns", test_take_turns);
+#endif
   return g_test_run ();
 }
