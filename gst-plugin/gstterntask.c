@@ -3,13 +3,20 @@
 
 #include "gstternelement.h"
 
+/* Gives back what it holds. */
 static void
-free_item (GstTernTask * self, GstTernItem * item)
+clear_item (GstTernTask * self, GstTernItem * item)
 {
   if (item->object)
     gst_mini_object_unref (item->object);
   if (self->funcs->clear_item)
     self->funcs->clear_item (item);
+}
+
+static void
+free_item (GstTernTask * self, GstTernItem * item)
+{
+  clear_item (self, item);
   g_free (item);
 }
 
@@ -218,6 +225,7 @@ static void
 loop (gpointer data)
 {
   GstTernTask *self = data;
+  gboolean outlives;
   GstTernItem *item;
   GstFlowReturn flow;
 
@@ -229,15 +237,19 @@ loop (gpointer data)
   if (item)
     flow = self->funcs->handle (self->element, item);
 
+  outlives = item && flow == GST_FLOW_FLUSHING && item->object
+      && gst_tern_outlives_flush (item->object);
+
+  /* Who waits for the end of the work has its buffers back then. */
+  if (item && !outlives)
+    clear_item (self, item);
   g_mutex_lock (&self->lock);
   self->current = NULL;
-  if (item && flow == GST_FLOW_FLUSHING && item->object
-      && gst_tern_outlives_flush (item->object))
+  if (outlives)
     g_queue_push_head (&self->queue, g_steal_pointer (&item));
   g_cond_broadcast (&self->cond);
   g_mutex_unlock (&self->lock);
-  if (item)
-    free_item (self, item);
+  g_free (item);
   if (flow != GST_FLOW_OK)
     end (self, flow);
 }
