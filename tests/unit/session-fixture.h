@@ -19,7 +19,7 @@
 #endif
 
 static inline TernModel *
-open_model (guint context)
+open_parts (TernModelParts parts, guint threads, guint context)
 {
   TernModelParams params = TERN_MODEL_PARAMS_INIT;
   g_autoptr (GError) error = NULL;
@@ -27,12 +27,19 @@ open_model (guint context)
 
   params.model_path = TEXT_FILE;
   params.mmproj_path = MMPROJ_FILE;
-  params.threads = 2;
+  params.parts = parts;
+  params.threads = threads;
   params.context = context;
   model = tern_model_open (&params, &error);
   g_assert_no_error (error);
   g_assert_nonnull (model);
   return model;
+}
+
+static inline TernModel *
+open_model (guint context)
+{
+  return open_parts (TERN_MODEL_FULL, 2, context);
 }
 
 /* Small windows, few tokens: tests are quick. */

@@ -131,24 +131,7 @@ test_reuse (void)
 
 /* ---- Streams ----------------------------------------------------------------------------------------------------- */
 
-/* Of tokens that come from elsewhere. */
-static TernModel *
-open_text (void)
-{
-  TernModelParams params = TERN_MODEL_PARAMS_INIT;
-  g_autoptr (GError) error = NULL;
-  TernModel *model;
-
-  params.model_path = TEXT_FILE;
-  params.mmproj_path = MMPROJ_FILE;
-  params.parts = TERN_MODEL_TEXT;
-  params.threads = 1;
-  model = tern_model_open (&params, &error);
-  g_assert_no_error (error);
-  return model;
-}
-
-/* What a session that remembers @tokens takes. */
+/* What a session that remembers @tokens takes, which come from elsewhere. */
 static gsize
 session_takes (TernModel *model, guint tokens)
 {
@@ -175,7 +158,7 @@ planned_for (guint tokens)
 static void
 test_session (void)
 {
-  g_autoptr (TernModel) model = open_text ();
+  g_autoptr (TernModel) model = open_parts (TERN_MODEL_TEXT, 1, 0);
   const guint less = 256, more = 1280;
   guint64 planned = planned_for (more) - planned_for (less);
   gsize a, b;
@@ -193,7 +176,7 @@ test_session (void)
 static void
 test_record (void)
 {
-  g_autoptr (TernModel) model = open_text ();
+  g_autoptr (TernModel) model = open_parts (TERN_MODEL_TEXT, 1, 0);
   TernLlm *llm = tern_model_text (model)->llm;
   TernMemoryPlan plan = plan_of (TEXT_FILE, &(TernMemoryOptions) { .memory = TERN_MEMORY_STREAM, .memory_tokens = 1024 });
   const TernStoreParams store = { .context = 1024, .kv = TERN_KV_F32, .timelines = 1, .pages = tern_stream_pages (1024) };
@@ -242,7 +225,7 @@ test_draft (void)
   const TernMemoryOptions alone = { .context = 512 }, both = { .context = 512, .draft_model = TEXT_FILE };
   TernMemoryPlan one = plan_of (TEXT_FILE, &alone), two = plan_of (TEXT_FILE, &both);
   guint64 planned = row (&two, "draft"), weights = row (&two, "draft_mapped") + row (&two, "draft_owned");
-  g_autoptr (TernModel) model = open_text ();
+  g_autoptr (TernModel) model = open_parts (TERN_MODEL_TEXT, 1, 0);
   const TernModelText *text = tern_model_text (model);
   g_autoptr (GError) error = NULL;
   g_autoptr (TernDraftModel) guesser = tern_draft_model_new (text->llm, text->tokenizer, text->llm, text->tokenizer,

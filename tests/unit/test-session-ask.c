@@ -469,22 +469,7 @@ expect_nothing_seen (TernSession *session)
   g_assert_true (strstr (result->result, "no frame") != NULL);
 }
 
-/* Without the encoder: whose frames these are is not known, nor how many tokens they have. */
-static TernModel *
-open_text (void)
-{
-  TernModelParams params = TERN_MODEL_PARAMS_INIT;
-  g_autoptr (GError) error = NULL;
-  TernModel *model;
-
-  params.model_path = TEXT_FILE;
-  params.parts = TERN_MODEL_TEXT;
-  params.threads = 2;
-  model = tern_model_open (&params, &error);
-  g_assert_no_error (error);
-  return model;
-}
-
+/* For a model without the encoder: whose frames these are is not known, nor how many tokens they have. */
 static TernSession *
 token_session (TernModel *model, guint seconds)
 {
@@ -499,7 +484,7 @@ token_session (TernModel *model, guint seconds)
 static void
 test_previews (void)
 {
-  g_autoptr (TernModel) model = open_text ();
+  g_autoptr (TernModel) model = open_parts (TERN_MODEL_TEXT, 2, 0);
   g_autoptr (TernSession) session = token_session (model, 4);
   const guint all = GRID * GRID, kept[] = { 4, 5, 6, 4, 5, 6, 4, 5 };
   guint before = kept[0] + kept[1] + kept[2] + kept[3];
@@ -530,7 +515,7 @@ test_previews (void)
 static void
 test_previews_end (void)
 {
-  g_autoptr (TernModel) model = open_text ();
+  g_autoptr (TernModel) model = open_parts (TERN_MODEL_TEXT, 2, 0);
   g_autoptr (TernSession) session = token_session (model, 4);
   TernRequest request = { .question = { .prompt = "What?" } };
   g_autoptr (TernResult) cancelled = NULL;
@@ -565,7 +550,7 @@ test_previews_answer (void)
 {
   TernQuestion question = { .prompt = "What is there?" };
   TernRequest request = { .question = question };
-  g_autoptr (TernModel) model = open_text ();
+  g_autoptr (TernModel) model = open_parts (TERN_MODEL_TEXT, 2, 0);
   g_autoptr (TernSession) session = token_session (model, 4), plain = token_session (model, 4);
   g_autoptr (TernResult) got = NULL, wanted = NULL;
   g_autoptr (GError) error = NULL;
@@ -608,7 +593,7 @@ static void
 test_previews_and_windows (void)
 {
   TernRequest request = { .question = { .prompt = "What?", .max_tokens = 3 } };
-  g_autoptr (TernModel) model = open_text ();
+  g_autoptr (TernModel) model = open_parts (TERN_MODEL_TEXT, 2, 0);
   g_autoptr (TernSession) session = token_session (model, 4), plain = token_session (model, 4);
   g_autofree char *got = NULL, *wanted = NULL;
   guint asked = 0, answered = 0;
