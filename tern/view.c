@@ -86,15 +86,13 @@ plan_frame (TernView *view, TernViewFrame *frame, GError **error)
 static TernViewFrame *
 half_picture (const TernView *view, const TernViewFrame *frame)
 {
-  guint width, height, own_width, own_height;
   TernViewFrame *last;
 
-  if (!view->clip || view->frames->len == 0 || tern_vision_info (tern_model_vision (view->model))->frames < 2)
+  if (!view->clip || view->frames->len == 0 || tern_model_picture_frames (view->model) < 2)
     return NULL;
   last = &g_array_index (view->frames, TernViewFrame, view->frames->len - 1);
-  tern_vision_shown_size (&frame->pixels[0].image, &width, &height);
-  tern_vision_shown_size (&last->pixels[0].image, &own_width, &own_height);
-  return last->n_frames == 1 && width == own_width && height == own_height && frame->pts >= last->pts ? last : NULL;
+  return last->n_frames == 1 && frame->pts >= last->pts
+      && tern_vision_shown_alike (&frame->pixels[0].image, &last->pixels[0].image) ? last : NULL;
 }
 
 static gboolean
@@ -246,18 +244,12 @@ tern_view_next (TernView *view)
   return NULL;
 }
 
-static gboolean
-looks_back (const TernView *view)
-{
-  return tern_vision_info (tern_model_vision (view->model))->looks_back;
-}
-
 const TernImage *
 tern_view_before (const TernView *view, const TernViewFrame *frame)
 {
   const TernViewFrame *first = &g_array_index (view->frames, TernViewFrame, 0);
 
-  return frame > first && looks_back (view) ? &frame[-1].pixels[frame[-1].n_frames - 1].image : NULL;
+  return frame > first && tern_model_looks_back (view->model) ? &frame[-1].pixels[frame[-1].n_frames - 1].image : NULL;
 }
 
 /* Those that nobody needs any more, now that @frame and all before it are encoded. Under the lock. */
@@ -265,10 +257,11 @@ static void
 drop_pixels (TernView *view, TernViewFrame *frame)
 {
   TernViewFrame *first = &g_array_index (view->frames, TernViewFrame, 0), *last = first + view->frames->len - 1;
+  gboolean kept = frame < last && tern_model_looks_back (view->model);   /* the last one of @frame is before what comes */
 
   for (TernViewFrame *f = frame > first ? frame - 1 : first; f <= frame; f++)
     for (guint k = 0; k < f->n_frames; k++)
-      if (f < frame || frame == last || k + 1 < f->n_frames || !looks_back (view))
+      if (!kept || f < frame || k + 1 < f->n_frames)
         g_clear_pointer (&f->pixels[k].data, tern_mem_free);
 }
 

@@ -12,6 +12,7 @@
 #define LFM2_IMAGE 396
 #define LLAMA3_BASE 128000
 #define QWEN35_BASE 248044
+#define SPECIAL_MAX 14          /* special tokens that have a name */
 #define CONTROL 3               /* token types of GGUF */
 #define NORMAL 1
 
@@ -31,15 +32,19 @@ static const char qwen35_template[] =
     "{{ '<|vision_start|><|video_pad|><|vision_end|>' }}{% else %}{{ part['text'] }}{% endif %}{% endfor %}{% endif %}"
     "{{ '<|im_end|>\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
 
-/* Special tokens stand from @base on, in front of the others where that is 0. */
+/* Special tokens stand from @base on; where that is 0, in front of the others, see add_lfm2_special(). */
 static const struct {
   const char *pre, *chat_template;
   guint base, bos, eos, pad;    /* the last three from the base */
   gboolean add_bos;
+  const char *reserved, *special[SPECIAL_MAX];  /* by their place behind the base; reserved: what those without a name begin with */
 } families[TERN_N_VOCABULARIES] = {
   [TERN_VOCABULARY_LFM2] = { "lfm2", lfm2_template, 0, 1, 7, 0, TRUE },
-  [TERN_VOCABULARY_LLAMA3] = { "llama-bpe", bitnet_template, LLAMA3_BASE, 0, 9, 1, TRUE },
-  [TERN_VOCABULARY_QWEN35] = { "qwen35", qwen35_template, QWEN35_BASE, 0, 2, 0, FALSE },
+  [TERN_VOCABULARY_LLAMA3] = { "llama-bpe", bitnet_template, LLAMA3_BASE, 0, 9, 1, TRUE, "reserved_special_token",
+    { [0] = "<|begin_of_text|>", [1] = "<|end_of_text|>", [9] = "<|eot_id|>" } },
+  [TERN_VOCABULARY_QWEN35] = { "qwen35", qwen35_template, QWEN35_BASE, 0, 2, 0, FALSE, "reserved",
+    { "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|object_ref_start|>", "<|object_ref_end|>", "<|box_start|>", "<|box_end|>",
+      "<|quad_start|>", "<|quad_end|>", "<|vision_start|>", "<|vision_end|>", "<|vision_pad|>", "<|image_pad|>", "<|video_pad|>" } },
 };
 
 typedef struct {
@@ -111,23 +116,15 @@ add_lfm2_special (Vocabulary *v)
       add (v, g_strdup_printf ("<|reserved_%u|>", id), CONTROL);
 }
 
+/* The special tokens of a family that has them at the end, up to @n tokens. */
 static void
-add_llama3_special (Vocabulary *v, guint n)
+add_special (Vocabulary *v, TernVocabulary family, guint n)
 {
-  for (guint i = 0; v->tokens->len < n; i++)
-    add (v, i == 0 ? g_strdup ("<|begin_of_text|>") : i == 1 ? g_strdup ("<|end_of_text|>") : i == 9
-        ? g_strdup ("<|eot_id|>") : g_strdup_printf ("<|reserved_special_token_%u|>", i), CONTROL);
-}
+  for (guint i = 0; v->tokens->len < n; i++) {
+    const char *named = i < SPECIAL_MAX ? families[family].special[i] : NULL;
 
-static void
-add_qwen35_special (Vocabulary *v, guint n)
-{
-  static const char *const named[] = { "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|object_ref_start|>", "<|object_ref_end|>",
-    "<|box_start|>", "<|box_end|>", "<|quad_start|>", "<|quad_end|>", "<|vision_start|>", "<|vision_end|>", "<|vision_pad|>",
-    "<|image_pad|>", "<|video_pad|>" };
-
-  for (guint i = 0; v->tokens->len < n; i++)
-    add (v, i < G_N_ELEMENTS (named) ? g_strdup (named[i]) : g_strdup_printf ("<|reserved_%u|>", i), CONTROL);
+    add (v, named ? g_strdup (named) : g_strdup_printf ("<|%s_%u|>", families[family].reserved, i), CONTROL);
+  }
 }
 
 /* Bytes, then merges of what is there, mostly letters with a leading space as in texts, up to @n tokens. */
@@ -184,10 +181,7 @@ tern_vocabulary_write (TernGgufWriter *writer, TernVocabulary family, guint n_to
   if (family == TERN_VOCABULARY_LFM2)
     add_lfm2_special (&v);
   add_merges (&v, family == TERN_VOCABULARY_LFM2 ? n_tokens : families[family].base);
-  if (family == TERN_VOCABULARY_LLAMA3)
-    add_llama3_special (&v, n_tokens);
-  if (family == TERN_VOCABULARY_QWEN35)
-    add_qwen35_special (&v, n_tokens);
+  add_special (&v, family, n_tokens);           /* none behind LFM2's, which has as many tokens by then */
   write_keys (&v, writer, family);
   g_hash_table_unref (v.known);
   g_ptr_array_unref (v.merges);

@@ -74,9 +74,7 @@ pair_frames (GArray *stills, const TernVisualParams *params, GError **error)
 
     still->follows = TRUE;
     still->second = i % 2 == 1;
-    if (!still->second)
-      continue;
-    if (still->plan.sub[0].width == first->sub[0].width && still->plan.sub[0].height == first->sub[0].height)
+    if (!still->second || (still->plan.sub[0].width == first->sub[0].width && still->plan.sub[0].height == first->sub[0].height))
       continue;
     g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "%s: expected a frame of the size of %s, found another", params->images[i],
         params->images[i - 1]);

@@ -65,10 +65,9 @@ def followed(work, firsts, seconds, leads):
     from that to the second. uint8 [N][T, H, W, 3] twice; leads: [N] the frame before a clip's first picture, None where there is none."""
     between = []
     for first, second, lead in zip(firsts, seconds, leads):
-        before = np.concatenate((first[:1] if lead is None else lead[None], second[:-1]))
-        between.append(measured(work, before, first))
-        if lead is None:
-            between[-1][0] = 0
+        before = second[:-1] if lead is None else np.concatenate((lead[None], second[:-1]))
+        found = measured(work, before, first[len(first) - len(before):])
+        between.append(found if lead is not None else np.concatenate((np.zeros((1, *found.shape[1:]), np.float32), found)))
     within = measured(work, np.concatenate(firsts), np.concatenate(seconds))
     return np.concatenate((np.concatenate(between), within), -1)
 

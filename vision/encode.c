@@ -158,15 +158,11 @@ take_second (TernVisionState *state, const TernImage *second, GError **error)
 static gboolean
 take_before (TernVisionState *state, const TernImage *before, GError **error)
 {
-  guint width, height, own_width, own_height;
-
   if (!state->vision->info.looks_back)
     return TRUE;
   if (!tern_image_check (before, error))
     return FALSE;
-  tern_vision_shown_size (before, &width, &height);
-  tern_vision_shown_size (&state->image, &own_width, &own_height);
-  state->follows = width == own_width && height == own_height;
+  state->follows = tern_vision_shown_alike (before, &state->image);
   if (state->follows)
     state->before = *before;
   return TRUE;
@@ -182,13 +178,6 @@ tern_vision_begin_frames (TernVisionState *state, const TernImage *before, const
     return TRUE;
   forget_picture (state);
   return FALSE;
-}
-
-gboolean
-tern_vision_begin_pair (TernVisionState *state, const TernImage *first, const TernImage *second,
-    const TernVisionOptions *options, const TernVisionPlan *plan, float *tokens, GError **error)
-{
-  return tern_vision_begin_frames (state, NULL, first, second, options, plan, tokens, error);
 }
 
 gboolean

@@ -99,8 +99,9 @@ fill_inputs (TernVisionState *state, gsize at, gboolean measured, guint8 *const 
   if (measured)
     tern_motion_measure (first, second, state->width, state->height, cell_side (state->vision), state->motion_scratch,
         state->measured + at, stride);
-  for (t = 0; t < n && !measured; t++)
-    memset (state->measured + at + t * stride, 0, TERN_MOTION_FEATURES * sizeof (float));
+  else
+    for (t = 0; t < n; t++)
+      memset (state->measured + at + t * stride, 0, TERN_MOTION_FEATURES * sizeof (float));
 }
 
 void

@@ -60,6 +60,16 @@ tern_vision_shown_size (const TernImage *image, guint *width, guint *height)
   }
 }
 
+gboolean
+tern_vision_shown_alike (const TernImage *a, const TernImage *b)
+{
+  guint width, height, other_width, other_height;
+
+  tern_vision_shown_size (a, &width, &height);
+  tern_vision_shown_size (b, &other_width, &other_height);
+  return width == other_width && height == other_height;
+}
+
 static void
 swap (double *a, double *b)
 {

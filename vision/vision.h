@@ -109,6 +109,8 @@ gboolean tern_vision_plan (const TernVision *vision, guint width, guint height, 
 /* Width and height of @image as it is shown: turned by its orientation, with square pixels. This is what plans are made
  * for. A pixel aspect beyond 1:16 or 16:1 is taken for damage and not looked at. */
 void tern_vision_shown_size (const TernImage *image, guint *width, guint *height);
+/* Whether two pictures are shown at one size. */
+gboolean tern_vision_shown_alike (const TernImage *a, const TernImage *b);
 /* tern_vision_plan() for @image as it is shown. */
 gboolean tern_vision_plan_image (const TernVision *vision, const TernImage *image, const TernVisionOptions *options,
     TernVisionPlan *plan, GError **error);
@@ -144,14 +146,10 @@ guint tern_vision_small_tokens (TernVision *vision);
 gboolean tern_vision_begin (TernVisionState *state, const TernImage *image, const TernVisionOptions *options,
     const TernVisionPlan *plan, float *tokens, GError **error);
 
-/* The same for two frames of a video that make one picture (info.frames is 2), shown at the same size; begun with one alone, it
- * stands for both. */
-gboolean tern_vision_begin_pair (TernVisionState *state, const TernImage *first, const TernImage *second,
-    const TernVisionOptions *options, const TernVisionPlan *plan, float *tokens, GError **error);
-
-/* The same with @before, the frame that came directly before @first in the same stream: the second one of the picture before, or
- * its only one. NULL where there is none, or nobody knows; it is not looked at where it is shown at another size than @first, nor
- * by an encoder that does not look back (info.looks_back). @second NULL: @first alone. */
+/* The same for frames of a video. With @second two of them make one picture (info.frames is 2), shown at the same size; NULL: @first
+ * alone, which stands for both. @before is the frame that came directly before @first in the same stream: the second one of the
+ * picture before, or its only one. NULL where there is none, or nobody knows; it is not looked at where it is shown at another size
+ * than @first, nor by an encoder that does not look back (info.looks_back). */
 gboolean tern_vision_begin_frames (TernVisionState *state, const TernImage *before, const TernImage *first,
     const TernImage *second, const TernVisionOptions *options, const TernVisionPlan *plan, float *tokens, GError **error);
 

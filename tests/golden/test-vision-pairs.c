@@ -130,10 +130,7 @@ encode (const Case *c, const TernImage *first, const TernImage *second, const Te
 
   tern_vision_plan_image (c->vision, first, options, &plan, &error);
   g_assert_no_error (error);
-  if (second)
-    tern_vision_begin_pair (c->state, first, second, options, &plan, tokens, &error);
-  else
-    tern_vision_begin (c->state, first, options, &plan, tokens, &error);
+  tern_vision_begin_frames (c->state, NULL, first, second, options, &plan, tokens, &error);
   while (step == TERN_VISION_MORE && !error)
     step = tern_vision_step (c->state, NULL, &error);
   g_assert_no_error (error);

@@ -94,12 +94,7 @@ encode (TernVisionState *state, Frame *before, Frame *a, Frame *b, float *tokens
 
   g_assert_true (tern_vision_plan (state->vision, WIDTH, HEIGHT, &options, &plan, &error));
   g_assert_cmpuint (plan.n_tokens, ==, TOKENS);
-  if (before)
-    tern_vision_begin_frames (state, &earlier, &first, b ? &second : NULL, &options, &plan, tokens, &error);
-  else if (b)
-    tern_vision_begin_pair (state, &first, &second, &options, &plan, tokens, &error);
-  else
-    tern_vision_begin (state, &first, &options, &plan, tokens, &error);
+  tern_vision_begin_frames (state, before ? &earlier : NULL, &first, b ? &second : NULL, &options, &plan, tokens, &error);
   g_assert_no_error (error);
   while (tern_vision_step (state, NULL, &error) == TERN_VISION_MORE)
     ;
@@ -259,7 +254,7 @@ test_refused (void)
 
   g_assert_no_error (error);
   g_assert_true (tern_vision_plan (vision, WIDTH, HEIGHT, &options, &plan, &error));
-  g_assert_false (tern_vision_begin_pair (state, &image, &image, &options, &plan, tokens, &error));
+  g_assert_false (tern_vision_begin_frames (state, NULL, &image, &image, &options, &plan, tokens, &error));
   g_assert_nonnull (strstr (error->message, "two frames for one picture"));
 }
 
