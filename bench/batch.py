@@ -89,19 +89,34 @@ def run(given, options, *args):
     return end["done"] / (time.monotonic() - began), end["cores_busy"], 100 * (after[1] - before[1]) / max(1, after[0] - before[0])
 
 
+def chosen(given, ways, usual):
+    """Of `ways` (name -> what it needs) those of --ways, otherwise the usual ones, in that order."""
+    wanted = given.ways.split(",") if given.ways else usual
+    unknown = [way for way in wanted if way not in ways]
+    if unknown:
+        raise SystemExit(f"--ways: expected some of {', '.join(ways)}, found '{unknown[0]}'")
+    return {way: ways[way] for way in wanted}
+
+
+def in_turns(given, ways, once):
+    """What `once(way, args)` gave of each way, a list each: all ways a round, so that all have the same machine."""
+    got = {way: [] for way in ways}
+    for _ in range(given.rounds):
+        for way, args in ways.items():
+            got[way].append(once(way, args))
+    return got
+
+
 def rate(given, options):
-    folder, wanted = given.folder, (given.ways or "--jobs 1,at once,from memory").split(",")
+    folder = given.folder
     with tempfile.TemporaryDirectory(dir="/dev/shm") as name:
         tar = os.path.join(name, "all.tar")
-        with tarfile.open(tar, "w") as archive:
-            for entry in sorted(os.listdir(folder)) if "from memory" in wanted else ():
-                archive.add(os.path.join(folder, entry), entry)
         ways = {"--jobs 1": ["--jobs", "1", folder], "at once": [folder], "from memory": [tar]}
-        ways = {way: ways[way] for way in wanted}
-        got = {way: [] for way in ways}
-        for _ in range(given.rounds):
-            for way, args in ways.items():
-                got[way].append(run(given, options, *args))
+        ways = chosen(given, ways, list(ways))
+        with tarfile.open(tar, "w") as archive:
+            for entry in sorted(os.listdir(folder)) if "from memory" in ways else ():
+                archive.add(os.path.join(folder, entry), entry)
+        got = in_turns(given, ways, lambda way, args: run(given, options, *args))
     middle = {way: [statistics.median(v[i] for v in values) for i in range(3)] for way, values in got.items()}
     for way, (rate_of, busy, idle) in middle.items():
         print(f"{way}: {rate_of:.1f} files a second, {busy:.3f} cores busy, the machine idle {idle:.1f} %")
@@ -139,10 +154,22 @@ def mtmd(given):
     print("tern / mtmd: %.2f; the same caption for %d of %d" % (statistics.median(got["tern"]) / statistics.median(got["mtmd"]), same, len(files)))
 
 
+def seconds_for(given, options, way, args):
+    began = time.monotonic()
+    if way == "decoding":
+        subprocess.run(["ffmpeg", "-v", "fatal", "-threads", str(given.threads), *args, "-map", "0:v:0", "-autoscale", "0", "-fps_mode",
+                        "passthrough", "-f", "null", "-"], check=True)
+    elif way == "before":
+        subprocess.run([given.before, "caption", "--threads", str(given.threads), *args], stdout=subprocess.DEVNULL, check=True)
+    else:
+        run(given, options, *args)
+    return time.monotonic() - began
+
+
 def clips(given, options):
     files = [os.path.join(given.folder, name) for name in sorted(os.listdir(given.folder))]
     with tempfile.TemporaryDirectory(dir="/dev/shm") as name:
-        frames = pathlib.Path(given.frames or name)
+        frames = pathlib.Path(given.frames or os.path.join(name, "frames"))
         frames.mkdir(exist_ok=True)
         for i, file in enumerate(files):
             if not (frames / f"{i:04}.y4m").exists():
@@ -151,23 +178,10 @@ def clips(given, options):
         listed = os.path.join(name, "list")
         with open(listed, "w", encoding="utf-8") as out:
             out.writelines("file '%s'\n" % os.path.abspath(file) for file in files)
-        decode = ["ffmpeg", "-v", "fatal", "-threads", str(given.threads), "-f", "concat", "-safe", "0", "-i", listed, "-map", "0:v:0",
-                  "-autoscale", "0", "-fps_mode", "passthrough", "-f", "null", "-"]
         ways = {"at once": [given.folder], "one after the other": ["--jobs", "1", given.folder], "engine": [str(frames)],
-                "before": [*files], "decoding": None}
-        ways = {way: ways[way] for way in given.ways.split(",") if way} if given.ways is not None else \
-            {way: args for way, args in ways.items() if way != "before" or given.before}
-        took = {way: [] for way in ways}
-        for _ in range(given.rounds):
-            for way, args in ways.items():
-                began = time.monotonic()
-                if way == "decoding":
-                    subprocess.run(decode, check=True)
-                elif way == "before":
-                    subprocess.run([given.before, "caption", "--threads", str(given.threads), *args], stdout=subprocess.DEVNULL, check=True)
-                else:
-                    run(given, options, *args)
-                took[way].append(time.monotonic() - began)
+                "before": files, "decoding": ["-f", "concat", "-safe", "0", "-i", listed]}
+        ways = chosen(given, ways, [way for way in ways if way != "before" or given.before])
+        took = in_turns(given, ways, lambda way, args: seconds_for(given, options, way, args))
     took = {way: statistics.median(values) for way, values in took.items()}
     for way, seconds in took.items():
         print(f"{len(files)} clips, {way}: {seconds:.2f} s")
