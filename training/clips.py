@@ -3,18 +3,21 @@
 
 import os
 import subprocess
-import tempfile
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
 import features
+import model as lm
 import motion
+import movement
 import vit
 
 SIZE = motion.SIZE
 TOGETHER = 24  # clips of one trip through the encoder
+FORMAT = ["-s", f"{SIZE}x{SIZE}", "-pix_fmt", "rgb24"]
+QUIET = ["ffmpeg", "-v", "error", "-threads", "1", "-y"]
 
 
 def _look(photograph, views):
@@ -93,41 +96,75 @@ def render(clip, pixels):
     return _sensor(pictures, rng)
 
 
-def compressed(pictures, crf):
-    """[clips, RENDERED, 3, 224, 224] through x264 and back, every clip from a key frame."""
-    n = len(pictures) * motion.RENDERED
-    size = ["-s", f"{SIZE}x{SIZE}", "-pix_fmt", "rgb24"]
-    quiet = ["ffmpeg", "-v", "error", "-nostdin", "-threads", "1"]
+def encoded(pictures, crf, path):
+    """[clips, RENDERED, 3, 224, 224] through x264 into a file, every clip from a key frame."""
     gop = str(motion.RENDERED)
-    with tempfile.TemporaryDirectory() as folder:
-        raw, coded = os.path.join(folder, "raw"), os.path.join(folder, "clip.mkv")
-        np.ascontiguousarray(pictures.transpose(0, 1, 3, 4, 2)).tofile(raw)
-        subprocess.run(
-            quiet + ["-f", "rawvideo", *size, "-r", "4", "-i", raw, "-c:v", "libx264", "-preset", "veryfast", "-threads", "1",
-                     "-crf", str(crf), "-g", gop, "-keyint_min", gop, "-sc_threshold", "0", "-pix_fmt", "yuv420p", coded],
-            check=True)
-        out = subprocess.run(quiet + ["-i", coded, "-f", "rawvideo", *size, "-"], check=True, stdout=subprocess.PIPE).stdout
-    if len(out) != n * SIZE * SIZE * 3:
-        raise SystemExit(f"ffmpeg: {len(out)} bytes back, expected {n} pictures")
-    return np.frombuffer(out, np.uint8).reshape(*pictures.shape[:2], SIZE, SIZE, 3).transpose(0, 1, 4, 2, 3)
+    subprocess.run(
+        QUIET + ["-f", "rawvideo", *FORMAT, "-r", "4", "-i", "-", "-c:v", "libx264", "-preset", "veryfast", "-threads", "1",
+                 "-crf", str(crf), "-g", gop, "-keyint_min", gop, "-sc_threshold", "0", "-pix_fmt", "yuv420p", "-f", "matroska", path],
+        check=True, input=np.ascontiguousarray(pictures.transpose(0, 1, 3, 4, 2)).tobytes())
 
 
-def sampled(first, count, pixels, photographs, seed):
-    """Clips first ... first + count - 1 as the product samples them: uint8 [count, SAMPLED, 3, 224, 224]."""
-    made = np.stack([render(motion.Clip(i, photographs, seed), pixels) for i in range(first, first + count)])
-    crf = int(np.random.default_rng((seed, 9, first)).integers(18, 35))
-    return compressed(made, crf)[:, :: motion.STEP]
+def decoded(path, count):
+    """uint8 [count, SAMPLED, 3, 224, 224]: the frames that the product looks at."""
+    out = subprocess.run(QUIET + ["-i", path, "-f", "rawvideo", *FORMAT, "-"], check=True, stdout=subprocess.PIPE).stdout
+    if len(out) != count * motion.RENDERED * SIZE * SIZE * 3:
+        raise SystemExit(f"{path}: {len(out)} bytes of pixels, expected {count} clips")
+    return np.frombuffer(out, np.uint8).reshape(count, motion.RENDERED, SIZE, SIZE, 3).transpose(0, 1, 4, 2, 3)[:, :: motion.STEP]
+
+
+def made(work, split, first, count, pixels, seed):
+    """Clips first ... first + count - 1, in a file that is made when it is not there."""
+    path = os.path.join(work, f"clips-{split}", f"{first:06}.mkv")
+    if not os.path.exists(path):
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        photographs = np.arange(len(pixels))
+        rendered = np.stack([render(motion.Clip(i, photographs, seed), pixels) for i in range(first, first + count)])
+        encoded(rendered, int(np.random.default_rng((seed, 9, first)).integers(18, 35)), path + ".part")
+        os.replace(path + ".part", path)
+    return path
+
+
+SEEN, MOVED = (motion.PICTURES, 196, vit.WIDTH), (2, motion.PICTURES, lm.TOKENS, 2 * movement.FEATURES)
+
+
+class Cached:
+    """Of each clip what the tower sees in its pictures, and what is measured between its frames, both ways."""
+
+    def __init__(self, path):
+        self.rows = np.load(path, mmap_mode="r")
+
+    def __len__(self):
+        return len(self.rows)
+
+    def look(self, i, back=False, lead=True):
+        """(f32 [PICTURES, 196, 192], f32 [PICTURES, 49, numbers]) of clip i, perhaps played backwards, or its first frame not
+        there."""
+        row = np.array(self.rows[i], np.float32)
+        seen, moved = row[: np.prod(SEEN)].reshape(SEEN), row[np.prod(SEEN) :].reshape(MOVED)[int(back)]
+        if not lead:
+            moved[0, :, : movement.FEATURES] = 0
+        return seen[::-1].copy() if back else seen, moved
+
+
+def looked_at(tower, work, pictures):
+    """uint8 [n, SAMPLED, 3, 224, 224] -> f16 [n, numbers of a row of Cached]. The first frame of a pair is what the tower sees,
+    so backwards it sees the same ones."""
+    n = len(pictures)
+    seen = features.seen(tower, pictures[:, 1::2].reshape(-1, 3, SIZE, SIZE)).reshape(n, -1)
+    flat = pictures.transpose(0, 1, 3, 4, 2)
+    ways = [movement.followed(work, way[:, 1::2], way[:, 2::2], way[:, 0]).reshape(n, -1) for way in (flat, flat[:, ::-1])]
+    return np.concatenate((seen, *ways), 1).astype(np.float16)
 
 
 def path(work, split):
     return os.path.join(work, f"clips-{split}.npy")
 
 
+def fill(file, tower, work, count, step, pictures):
+    """`pictures(first, n)` gives the frames of some clips."""
+    features.fill(file, count, (np.prod(SEEN) + np.prod(MOVED),), step, lambda i, n: looked_at(tower, work, pictures(i, n)))
+
+
 def cache(work, split, pixels, tower, count, seed):
-    """The tower's outputs on `count` clips: f16 [count, SAMPLED, 196, 192]."""
-
-    def make(first, n):
-        pictures = sampled(first, n, pixels, np.arange(len(pixels)), seed)
-        return features.seen(tower, pictures.reshape(-1, 3, SIZE, SIZE)).reshape(n, motion.SAMPLED, 196, -1)
-
-    features.fill(path(work, split), count, (motion.SAMPLED, 196, vit.WIDTH), TOGETHER, make)
+    fill(path(work, split), tower, work, count, TOGETHER, lambda i, n: decoded(made(work, split, i, n, pixels, seed), n))

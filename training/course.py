@@ -33,7 +33,7 @@ class Course:
     def __init__(self, checkpoint, modules, steps, rate, warm, floor, groups=None, decay=0.0, clip=1.0):
         self.checkpoint, self.modules, self.first = checkpoint, modules, 0
         self.steps, self.rate, self.warm, self.floor, self.clip = steps, rate, warm, floor, clip
-        self.parameters = [p for module in modules.values() for p in module.parameters()]
+        self.parameters = [p for module in modules.values() for p in module.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(groups or self.parameters, lr=rate, betas=(0.9, 0.98), weight_decay=decay, fused=True)
         state = load(checkpoint)
         if state:

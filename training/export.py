@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 import model as lm
+import movement
 import prompts
 import quant
 import vit
@@ -223,6 +224,10 @@ def read(folder):
     tower.load_state_dict(state)
 
     model = lm.Captioner(t["token_embd.weight"].shape[0], shape=_shape(text))
+    if "mm.motion.1.weight" in v:
+        model.motion = movement.Motion(model.shape.width, v["mm.motion.1.weight"].shape[1] // movement.FEATURES)
+        model.motion.load_state_dict({f"{ours}.{part}": v[f"mm.motion.{theirs}.{part}"]
+                                      for ours, theirs in (("up", 1), ("down", 2)) for part in ("weight", "bias")})
     with torch.no_grad():
         model.embedding.copy_(t["token_embd.weight"])
         model.norm.copy_(t["token_embd_norm.weight"])
@@ -276,7 +281,7 @@ def write(tower, model, tokenizer, text, vision, title, licence, pixels, known=N
 def write_captioner(tower, model, tokenizer, folder, known=None):
     size = millions(model)
     text, vision = (os.path.join(folder, name.format(size)) for name in (TEXT, VISION))
-    write(tower, model, tokenizer, text, vision, NAME.format(size), LICENSE, (PIXELS, PIXELS), known)
+    write(tower, model, tokenizer, text, vision, NAME.format(size), LICENSE, (PIXELS, PIXELS), known, model.motion)
 
 
 def main():

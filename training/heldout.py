@@ -27,17 +27,18 @@ LEAST = 0.7  # a task that is right less often is not in the exported file
 
 
 def frames_plan(tokenizer, instruction=None):
-    return rows.layout(tokenizer, instruction, features.kept_counts(motion.SAMPLED, RATIO))
+    return rows.layout(tokenizer, instruction, features.kept_counts(motion.PICTURES, RATIO))
 
 
 @torch.inference_mode()
 def clip_tokens(model, cached, kept, batch=16):
-    """f16 [N, frames, 196, 192] -> merged visual tokens [N, sum(kept), width]."""
+    """clips.Cached -> merged visual tokens [N, sum(kept), width]."""
     out = []
-    for i in range(0, len(cached), batch):
-        part = torch.from_numpy(np.array(cached[i : i + batch], np.float32))
-        inputs = lm.Projector.unshuffle(part.flatten(0, 1))
-        out.append(features.merge(model.projector(inputs).view(len(part), -1, lm.TOKENS, model.shape.width), kept))
+    for first in range(0, len(cached), batch):
+        looks = [cached.look(i) for i in range(first, min(first + batch, len(cached)))]
+        seen, moved = (torch.from_numpy(np.stack(x)) for x in zip(*looks))
+        tokens = model.projector(lm.Projector.unshuffle(seen.flatten(0, 1))).view(*moved.shape[:3], -1) + model.motion(moved)
+        out.append(features.merge(tokens, kept))
     return torch.cat(out)
 
 
@@ -58,7 +59,7 @@ def photographs(model, tokenizer, data, work):
 
 def moving(model, tokenizer, data, work):
     """Camera motion on rendered clips, and whether anything changes (as many that change as not): accuracy by task."""
-    cached = np.load(clips.path(work, "val"), mmap_mode="r")
+    cached = clips.Cached(clips.path(work, "val"))
     from_ = np.arange(len(photos.Split(data, "val", work)))
     made = [motion.Clip(i, from_, SEED) for i in range(len(cached))]
     plan = frames_plan(tokenizer)

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+import movement
 import quant
 
 HEAD, EPS, THETA, TAPS = 64, 1e-5, 1e4, 3
@@ -154,11 +155,14 @@ class Captioner(nn.Module):
         self.projector = Projector(shape.width)
         self.layers = nn.ModuleList(Layer(shape, i, plain) for i in range(shape.layers))
         self.norm = nn.Parameter(torch.ones(shape.width))
+        self.motion = None  # movement.Motion, of a model that was taught what moves
 
     @classmethod
     def loaded(cls, state, plain=False):
         """The model of a checkpoint, in its shape."""
         model = cls(state["embedding"].shape[0], plain, Shape.of(state))
+        if "motion.up.weight" in state:
+            model.motion = movement.Motion(model.shape.width, state["motion.up.weight"].shape[1] // movement.FEATURES)
         model.load_state_dict({k: v.float() for k, v in state.items()})
         return model
 
@@ -172,32 +176,20 @@ class Captioner(nn.Module):
 
     def hidden(self, visual, rows):
         """What the output head reads at the caption rows: [rows, width]."""
-        return rms(self._through(visual, rows)[0][rows.said], self.norm)
+        return rms(self._through(visual, rows)[rows.said], self.norm)
 
-    def forward(self, visual, rows, drop=None, tap=None):
-        """Logits of the caption rows. `visual`: projected tokens, one row each, in the order of rows.visual.
+    def forward(self, visual, rows, drop=None):
+        """Logits of the caption rows. `visual`: projected tokens, one row each, in the order of rows.visual."""
+        return self.head(self._through(visual, rows, drop)[rows.said])
 
-        With an attention layer's number as `tap` also what that layer hands on at the visual rows, and the queries and keys
-        of its first head there.
-        """
-        x, tapped = self._through(visual, rows, drop, tap)
-        logits = self.head(x[rows.said])
-        return logits if tap is None else (logits, tapped)
-
-    def _through(self, visual, rows, drop=None, tap=None):
+    def _through(self, visual, rows, drop=None):
         x = F.embedding(rows.ids, self.embedding)
         x = x.index_copy(0, rows.visual, visual)
         if drop:
             x = x * drop(x.shape)
-        tapped = None
-        for i, layer in enumerate(self.layers):
-            if i == tap:
-                at = rows.visual
-                query, key, _ = layer.mix.look(rms(x[at], layer.norm1), rows.cos[at], rows.sin[at])
+        for layer in self.layers:
             x = layer(x, rows, *((drop(x.shape), drop(x.shape)) if drop else ()))
-            if i == tap:
-                tapped = x[at], query[:, 0], key[:, 0]
-        return x, tapped
+        return x
 
 
 class Dropout:

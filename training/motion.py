@@ -6,15 +6,15 @@ turns right, so the view goes right and what is seen goes left. Tilt up: the vie
 """
 
 import numpy as np
-import torch
 
 SIZE = 224
 LABELS = ("still", "pan left", "pan right", "tilt up", "tilt down", "zoom in", "zoom out", "cut")
 STILL, CUT = 0, 7
 # Played backwards, a pan left is a pan right.
 REVERSED = (0, 2, 1, 4, 3, 6, 5, 7)
-RENDERED, SAMPLED = 16, 8  # pictures of a clip as a camera takes them (4 a second), and as the product samples them (2)
-STEP = RENDERED // SAMPLED
+RENDERED, STEP = 18, 2  # frames of a clip as a camera takes them (4 a second), of which the product looks at every second one
+PICTURES = 4            # of two such frames each; one more comes before the first picture
+SAMPLED = RENDERED // STEP
 
 
 def _progress(rng):
@@ -107,32 +107,7 @@ class Clip:
         """Whether there is anything new to see; a trembling hand is nothing new."""
         return self.label != STILL or bool(self.objects)
 
-    def sampled(self):
-        """Views and scenes of the pictures that the product looks at."""
-        return self.views[::STEP], self.scene[::STEP]
-
-
-def flow(views, scenes, places, side=7):
-    """What each visual token has been through since the whole frame before, out of the views [N, frames, 4] of their clips.
-
-    Of four frames the first is whole after temporal merging, so that is where a token finds where it was. `places`
-    [N, kept] number the tokens: frame * side * side + cell. Returns [N * kept, 6]: how far its content came to the right
-    and down, in half cells; how much larger it became (log, times ten); whether a cut lies between; its column and row,
-    halved, from the middle. All of them about one in size. And [N * kept]: 1 where
-    there is a frame before.
-    """
-    frame, cell = places // (side * side), places % (side * side)
-    n, since = np.arange(len(views))[:, None], np.maximum(frame - 1, 0) // 4 * 4
-    here, before = views[n, frame], views[n, since]
-    at = np.stack((cell % side, cell // side), -1) / side + 0.5 / side - 0.5
-    cos, sin = np.cos(here[..., 3]), np.sin(here[..., 3])
-    turned = np.stack((cos * at[..., 0] - sin * at[..., 1], sin * at[..., 0] + cos * at[..., 1]), -1)
-    point = here[..., :2] + here[..., 2:3] * turned - before[..., :2]
-    cos, sin = np.cos(before[..., 3]), np.sin(before[..., 3])
-    old = np.stack((cos * point[..., 0] + sin * point[..., 1], cos * point[..., 1] - sin * point[..., 0]), -1)
-    moved = 2 * side * (at - old / before[..., 2:3])
-    grown = 10 * np.log(before[..., 2:3] / here[..., 2:3])
-    cut = (scenes[n, frame] != scenes[n, since])[..., None]
-    out = np.concatenate((moved, grown, cut, at * side / 2), -1).reshape(-1, 6).astype(np.float32)
-    known = (frame > 0).reshape(-1).astype(np.float32)
-    return torch.from_numpy(out), torch.from_numpy(known)
+    def needs_lead(self, back):
+        """Whether what it is called happens between the frame before its first picture and that; `back`: played backwards."""
+        seen = self.scene[::STEP]
+        return bool(seen[-1] != seen[-2] if back else seen[0] != seen[1])

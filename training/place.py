@@ -71,50 +71,6 @@ def mark(tower, images):
     return out
 
 
-# ---- Through the projector ----
-
-UNITS, AMOUNT, MIDDLE = 2, 6.0, 6.0  # hidden units; size of the two directions; where GELU is a straight line
-
-
-@torch.no_grad()
-def _unread(model, tokens):
-    """[width, 2]: directions of the language model's stream that the visual tokens [rows, width] use least and its layers
-    read least."""
-    carried = tokens.t() @ tokens
-    reading = []
-    for layer in model.layers:
-        inward = layer.mix.qkv if layer.attends else layer.mix.inward
-        reading += [inward.weight * layer.norm1, layer.gate_up.weight * layer.norm2]
-    read = sum(r.t() @ r for r in reading)
-    return torch.linalg.eigh(carried / carried.trace() + read / read.trace())[1][:, :2].clone()
-
-
-@torch.no_grad()
-def carry(model, features):
-    """A linear reader of a token's four patches knows its column and row to a fifth of a cell; the projector, trained
-    without a use for them, lets hardly anything through, and learning to takes longer than all the rest. So its two least
-    used hidden units become that reader, and write into two directions that the language model does not use.
-
-    `features`: f32 [photographs, 196, 192] of a tower with places.
-    """
-    projector = model.projector
-    inputs = projector.norm(projector.unshuffle(features))
-    flat = torch.nn.functional.pad(inputs.flatten(0, 1), (0, 1), value=1.0)
-    side = round(inputs.shape[1] ** 0.5)
-    cell = torch.arange(side * side)
-    where = torch.stack((cell % side, cell // side), 1).float() - (side - 1) / 2
-    where = (where / 2).repeat(len(inputs), 1)
-    reader = torch.linalg.solve(flat.t() @ flat + torch.eye(flat.shape[1]), flat.t() @ where)
-    hidden = torch.nn.functional.gelu(projector.up(inputs)).flatten(0, 1)
-    units = (hidden.var(0) * projector.down.weight.square().sum(0)).topk(UNITS, largest=False).indices
-    directions = _unread(model, projector(projector.unshuffle(features)).flatten(0, 1))
-    for k, unit in enumerate(units):
-        projector.down.bias += hidden[:, unit].mean() * projector.down.weight[:, unit] - AMOUNT * MIDDLE * directions[:, k]
-        projector.up.weight[unit] = reader[:-1, k]
-        projector.up.bias[unit] = reader[-1, k] + MIDDLE
-        projector.down.weight[:, unit] = AMOUNT * directions[:, k]
-
-
 def main():
     """For a folder whose tower was adapted before: its features have to be made anew, and the captioner gets used to them
     in the stage of tasks."""

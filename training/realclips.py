@@ -12,9 +12,7 @@ import subprocess
 import numpy as np
 
 import clips
-import features
 import motion
-import vit
 
 LARGE, SEED = 448, 31
 # Of ../shared/data/clips: cameras that stand. The dash camera drives, which has no name among the labels.
@@ -27,13 +25,14 @@ def path(work):
 
 
 def windows(video):
-    """uint8 [n, SAMPLED, 3, LARGE, LARGE]: four seconds each, two frames a second, the middle of the picture."""
+    """uint8 [n, SAMPLED, 3, LARGE, LARGE]: four seconds each and the frame before, two frames a second, the middle of the picture."""
     scale = f"fps=2,scale={LARGE}:{LARGE}:force_original_aspect_ratio=increase,crop={LARGE}:{LARGE}"
-    command = ["ffmpeg", "-v", "error", "-nostdin", "-threads", "1", "-i", video, "-vf", scale, "-pix_fmt", "rgb24"]
+    command = clips.QUIET + ["-i", video, "-vf", scale, "-pix_fmt", "rgb24"]
     raw = subprocess.run(command + ["-f", "rawvideo", "-"], check=True, stdout=subprocess.PIPE).stdout
     frames = np.frombuffer(raw, np.uint8).reshape(-1, LARGE, LARGE, 3).transpose(0, 3, 1, 2)
-    n = len(frames) // motion.SAMPLED
-    return frames[: n * motion.SAMPLED].reshape(n, motion.SAMPLED, 3, LARGE, LARGE)
+    each = motion.SAMPLED - 1
+    starts = range(0, len(frames) - each, each)
+    return np.stack([frames[i : i + motion.SAMPLED] for i in starts]) if starts else frames[:0, None]
 
 
 def gather(data):
@@ -57,20 +56,16 @@ def gather(data):
 
 
 def cache(data, work, tower):
-    """f16 [clips, SAMPLED, 196, 192] and beside it the labels and kinds."""
+    """As clips.Cached reads it, and beside it the labels and kinds."""
     if os.path.exists(path(work)):
         return
     found = gather(data)
     np.save(path(work).replace(".npy", "-labels.npy"), np.array([(label, kind) for label, kind, _ in found]))
     pictures = np.stack([p for _, _, p in found])
-
-    def make(i, n):
-        return features.seen(tower, pictures[i : i + n].reshape(-1, 3, 224, 224)).reshape(n, motion.SAMPLED, 196, -1)
-
-    features.fill(path(work), len(found), (motion.SAMPLED, 196, vit.WIDTH), 8, make)
+    clips.fill(path(work), tower, work, len(found), 8, lambda i, n: pictures[i : i + n])
 
 
 def cached(work):
-    """(features, labels, kinds)"""
+    """(clips.Cached, labels, kinds)"""
     table = np.load(path(work).replace(".npy", "-labels.npy"))
-    return np.load(path(work), mmap_mode="r"), table[:, 0].astype(int), table[:, 1].tolist()
+    return clips.Cached(path(work)), table[:, 0].astype(int), table[:, 1].tolist()

@@ -60,12 +60,15 @@ def export_is_exact(tokenizer):
 
     import export
     import model as lm
+    import movement
     import prompts
     import quant
+    import tune
     import vit
 
     torch.manual_seed(2)
     model, tower = lm.Captioner(len(tokenizer.get_vocab()), shape=lm.SHAPES["wide"]), vit.Tower(False, "tanh")
+    model.motion = movement.Motion(model.shape.width, 2)
     with tempfile.TemporaryDirectory() as folder:
         export.write_captioner(tower, model, tokenizer, folder, (prompts.TASKS, 1.5))
         tower2, model2 = export.read(folder)
@@ -80,9 +83,13 @@ def export_is_exact(tokenizer):
     want = torch.cat([a * b.detach().half().float() for a, b in t])
     t, scales = model2.layers[1].mix.qkv.frozen
     assert torch.equal(t * scales[:, None], want.detach())
-    x = torch.randn(1, 3, 224, 224)
+    x, moved = torch.randn(1, 3, 224, 224), torch.rand(3, 2 * movement.FEATURES)
     with torch.no_grad():
         assert (tower(x) - tower2(x)).abs().max() < 1e-2
+        assert (model.motion(moved) - model2.motion(moved)).abs().max() < 1e-2
+    tune.thaw(model2)
+    again = quant.ternary(model2.layers[1].mix.qkv.weight.detach(), linear.rows)
+    assert torch.equal(again[0], t) and torch.allclose(again[1], scales)
 
 
 def gradients_are_those_of_the_rounded_operands():

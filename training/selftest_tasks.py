@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Checks of the tasks' code; selftest.py runs them."""
 
+import os
+import tempfile
+
 import numpy as np
 import torch
 
@@ -10,6 +13,7 @@ import features
 import lexicon
 import model as lm
 import motion
+import movement
 import place
 import questions
 import rows
@@ -53,56 +57,43 @@ def _moved(pictures):
 
 
 def clips_move_as_they_are_called():
-    """What pixels do, what the label says and what the hint says are the same."""
+    """What pixels do and what the label says are the same, and what is measured between frames says it too, backwards as well."""
     rng = np.random.default_rng(4)
     photograph = np.kron(rng.integers(0, 255, (3, 56, 56)), np.ones((4, 4))).astype(np.uint8)
     still = np.zeros((motion.RENDERED, 4), np.float32) + (112, 112, 120, 0)
-    places = np.arange(motion.SAMPLED * 49)[None]
-    whole = slice(4 * 49, 5 * 49)  # of the fifth frame, which is compared with the first
-    for label, axis, sign in (("pan right", 0, -1), ("pan left", 0, 1), ("tilt up", 1, 1), ("tilt down", 1, -1)):
-        views, scene = motion.views(motion.LABELS.index(label), np.random.default_rng(7))
-        ideal = still.copy()
-        ideal[:, :2] += np.linspace(0, 1, motion.RENDERED)[:, None] * 0.4 * (views[-1, :2] - views[0, :2])
-        ideal[:, 1 - axis] = 112
-        seen = _moved(clips.seen_through(photograph, ideal))
-        assert seen[axis] * sign > 3, (label, seen)
-        flow, known = motion.flow(views[None, :: motion.STEP], scene[None, :: motion.STEP], places)
-        assert flow[whole, axis].mean() * sign > 0.2 and known[whole].all() and not known[:49].any(), label
-    for label, sign in (("zoom in", 1), ("zoom out", -1)):
-        views, scene = motion.views(motion.LABELS.index(label), np.random.default_rng(7))
-        flow, _ = motion.flow(views[None, :: motion.STEP], scene[None, :: motion.STEP], places)
-        assert (flow[whole, 2] * sign > 0.1).all(), label
+    with tempfile.TemporaryDirectory() as work:
+        for label, axis, sign in (("pan right", 0, -1), ("pan left", 0, 1), ("tilt up", 1, 1), ("tilt down", 1, -1)):
+            views, _ = motion.views(motion.LABELS.index(label), np.random.default_rng(7))
+            ideal = still.copy()
+            ideal[:, :2] += np.linspace(0, 1, motion.RENDERED)[:, None] * 0.4 * (views[-1, :2] - views[0, :2])
+            ideal[:, 1 - axis] = 112
+            pictures = clips.seen_through(photograph, ideal)
+            seen = _moved(pictures)
+            assert seen[axis] * sign > 3, (label, seen)
+            row = clips.looked_at(_Blind(), work, pictures[None, :: motion.STEP])
+            np.save(os.path.join(work, "row.npy"), row)
+            cached = clips.Cached(os.path.join(work, "row.npy"))
+            for back, way in ((False, sign), (True, -sign)):
+                _, moved = cached.look(0, back)
+                for pair in range(tasks.PAIRS):
+                    shift = moved[:, :, pair * movement.FEATURES + axis]
+                    assert np.median(shift) * way > 0, (label, back, pair, np.median(shift))
+            assert not cached.look(0, False, False)[1][0, :, : movement.FEATURES].any()
     views, scene = motion.views(motion.CUT, np.random.default_rng(3))
-    flow, _ = motion.flow(views[None, :: motion.STEP], scene[None, :: motion.STEP], places)
-    assert scene[0] == 0 and scene[-1] == 1 and flow[:, 3].max() == 1
+    assert scene[0] == 0 and scene[-1] == 1
     a, b = motion.Clip(3, np.arange(50), 1), motion.Clip(3, np.arange(50), 1)
     assert a.label == 3 and np.array_equal(a.views, b.views) and a.objects == b.objects
+    cuts = [motion.Clip(8 * i + motion.CUT, np.arange(50), 1) for i in range(64)]
+    for cut in cuts:
+        seen = cut.scene[:: motion.STEP]
+        assert cut.needs_lead(False) == (seen[1:].min() == 1 and seen[0] == 0)
+        assert cut.needs_lead(True) == (seen[-1] == 1 and seen[:-1].max() == 0)
+    assert any(cut.needs_lead(False) for cut in cuts) and any(cut.needs_lead(True) for cut in cuts)
 
 
-def hint_looks_where_it_was():
-    """A head that attends to where the content was has the least loss; one that attends to its own cell has more."""
-    kept = features.kept_counts(motion.SAMPLED, 0.7)
-    views, scene = motion.views(motion.LABELS.index("pan right"), np.random.default_rng(8))
-    chosen = [np.arange(n) * (49 // n) + 49 * i for i, n in enumerate(kept)]
-    places = np.concatenate(chosen)[None]
-    (target, known) = motion.flow(views[None, :: motion.STEP], scene[None, :: motion.STEP], places)
-    cells = torch.stack(torch.meshgrid(torch.arange(7.0), torch.arange(7.0), indexing="xy"), -1).view(49, 2)
-    at = cells[torch.from_numpy(places[0] % 49)]
-    frame = torch.from_numpy(places[0] // 49)
-    base = torch.eye(motion.SAMPLED)
-    whole = (frame - 1).clamp(min=0) // 4 * 4
-
-    def loss(where):
-        # Gaussian in the distance of cells, and only frames that are meant: q.k = 2ab - b^2, times a sharpness.
-        sharp, far = 40.0, 1e3
-        key = torch.cat((2 * sharp * at, -sharp * (at**2).sum(1, keepdim=True), far * base[frame]), 1)
-        query = torch.cat((where, torch.ones(len(at), 1), base[whole]), 1)
-        pad = torch.zeros(len(at), 64 - key.shape[1])
-        return float(tasks.Hint.look(torch.cat((query, pad), 1), torch.cat((key, pad), 1), target, known, kept))
-
-    was = at - target[:, :2] / 2
-    assert (at == 2 * target[:, 4:] + 3).all()
-    assert 2 * loss(was) < loss(at), (loss(was), loss(at))
+class _Blind(torch.nn.Module):
+    def forward(self, pictures):
+        return torch.zeros(len(pictures), 196, vit.WIDTH)
 
 
 def places_arrive():
@@ -168,6 +159,5 @@ def run(tokenizer):
     questions_follow_people()
     clips_move_as_they_are_called()
     places_arrive()
-    hint_looks_where_it_was()
     own_questions_equal_the_prompt(tokenizer)
     losses_and_scores(tokenizer)

@@ -40,10 +40,11 @@ def make(data, work, train, val, tokenizer, source="scst"):
     clips.cache(work, "train", train.pixels, tower, CLIPS, CLIPS_SEED)
 
 
-def sources(data, work, train, tokenizer, total, seed=4):
+def sources(data, work, train, tokenizer, total, seed=4, source="scst"):
+    said, teacher = replay.Replay(work), evaluate.trained(os.path.join(work, source + ".pt"))
     out = {
-        "photograph": tasks.Photographs(tokenizer, views_of(work), train.captions, replay.Replay(work), total, seed),
-        "clip": tasks.Clips(tokenizer, np.load(clips.path(work, "train"), mmap_mode="r"), np.arange(len(train)), CLIPS_SEED,
+        "photograph": tasks.Photographs(tokenizer, views_of(work), train.captions, said, total, seed),
+        "clip": tasks.Clips(tokenizer, clips.Cached(clips.path(work, "train")), np.arange(len(train)), said, teacher, CLIPS_SEED,
                             total, seed),
     }
     if has_aerial(data):

@@ -7,22 +7,24 @@ one kind of pictures, whose answers share the prefix of their pictures:
 
 photograph  one of the captioner's own captions (imitated), yes/no questions
 aerial      the five captions that people wrote, under an instruction of their own
-clip        how the camera moves, whether anything changes
+clip        how the camera moves, whether anything changes; a caption, imitated too
+
+A picture of a clip is two frames: the tower sees the first one, and two small layers that begin here add what is measured
+between frames (movement.py) to its visual tokens.
 """
 
 import os
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import nn
 
 import features
 import model as lm
 import motion
-import place
+import movement
 import prompts
 import questions
+import replay
 import rows
 import words
 import xe
@@ -30,11 +32,10 @@ from common import Log, half, load, save
 from course import Course, compile_layers
 
 RATE, DROP, SMOOTHING = 1e-3, 0.1, 0.1
-SHARES = (("photograph", 0.35), ("aerial", 0.1), ("clip", 0.55))
+SHARES = (("photograph", 0.45), ("aerial", 0.12), ("clip", 0.43))
 ASKED = 8  # questions about one photograph in one step, at most
-CLIPS_AT_ONCE = 16
-FLOW = 2.0  # weight of the hint
-CARRY = 600  # pictures from which the projector learns to read places
+CLIPS_AT_ONCE, TOLD = 20, 0.4  # clips of a step; share of them that are captioned, too
+PAIRS = 2  # of frames that are measured for a picture: before its first one, and within it
 
 
 class Answer:
@@ -51,8 +52,8 @@ class Answer:
 class Photographs:
     """Replayed captions and yes/no questions."""
 
-    def __init__(self, tokenizer, views, captions, replay, total, seed):
-        self.tokenizer, self.views, self.replay, self.seed = tokenizer, views, replay, seed
+    def __init__(self, tokenizer, views, captions, said, total, seed):
+        self.tokenizer, self.views, self.replay, self.seed = tokenizer, views, said, seed
         self.questions = questions.Questions(captions)
         self.take, self.taken, self.drawn = xe.schedule(len(captions), total, seed), 0, None
         self.labels = [words.encode(tokenizer, t) + [words.EOS] for t in ("no", "yes")]
@@ -83,7 +84,7 @@ class Photographs:
             for noun, truth in drawn.get(int(i), [])[:ASKED]:
                 group.append(Answer(self.tokenizer, questions.asked(noun, rng), self.labels[truth]))
             answers.append(group)
-        return layout, visual, answers, None
+        return layout, visual, answers
 
 
 class Aerial:
@@ -98,12 +99,14 @@ class Aerial:
     def step(self, model, rng, drop, at):
         layout = rows.layout(self.tokenizer, prompts.TASKS["aerial"][0], (lm.TOKENS,))
         visual = xe.visual(model, xe.fetch(self.views, at, rng), layout, 1, rng, drop)
-        return layout, visual, [[Answer(self.tokenizer, None, t, smoothing=SMOOTHING) for t in self.text[i]] for i in at], None
+        return layout, visual, [[Answer(self.tokenizer, None, t, smoothing=SMOOTHING) for t in self.text[i]] for i in at]
 
 
 class Clips:
-    def __init__(self, tokenizer, cached, photographs, clips_seed, total, seed):
-        self.tokenizer, self.cached = tokenizer, cached
+    """`teacher`: the captioner before the first step, which knows nothing of what moves."""
+
+    def __init__(self, tokenizer, cached, photographs, said, teacher, clips_seed, total, seed):
+        self.tokenizer, self.cached, self.replay, self.teacher = tokenizer, cached, said, teacher
         self.made = [motion.Clip(i, photographs, clips_seed) for i in range(len(cached))]
         self.take = xe.schedule(len(cached), total, seed)
         self.labels = [words.encode(tokenizer, t) + [words.EOS] for t in motion.LABELS]
@@ -112,82 +115,42 @@ class Clips:
     def plan(self, rng):
         return self.take(CLIPS_AT_ONCE)
 
+    def closed(self, clip, back, rng):
+        """As many clips that change are asked about as such that do not."""
+        label = motion.REVERSED[clip.label] if back else clip.label
+        group = [Answer(self.tokenizer, prompts.TASKS["camera-motion"][0], self.labels[label])]
+        if not clip.changes or rng.random() < 0.06:
+            group.append(Answer(self.tokenizer, prompts.TASKS["change"][0], self.changes[clip.changes]))
+        return group
+
+    @torch.no_grad()
+    def captions(self, layout, inputs, told, texts, instruction):
+        """What the teacher says of these clips, with its likeliest tokens at each place."""
+        tokens = self.teacher.projector(inputs[told])
+        batch = rows.Rows(layout, [[rows.asked(self.tokenizer, instruction, text)] for text in texts])
+        top = self.teacher(features.merge(tokens, layout.kept).flatten(0, 1), batch).softmax(-1).topk(replay.TOP)
+        ids, shares = (t.split([len(text) for text in texts]) for t in (top.indices, top.values))
+        return [Answer(self.tokenizer, instruction, text, (i, v / v.sum(-1, keepdim=True))) for text, i, v in zip(texts, ids, shares)]
+
     def step(self, model, rng, drop, at):
-        """Half of the clips run backwards. The product's ratio of merging most of the time."""
+        """Half of the clips run backwards, and half of them lack the frame before. The product's ratio of merging most of the time."""
         draw = rng.random()
         ratio = 0.7 if draw < 0.6 else float(rng.uniform(0.2, 0.8)) if draw < 0.9 else 0.0
-        kept = features.kept_counts(motion.SAMPLED, ratio)
-        layout = rows.layout(self.tokenizer, None, kept)
-        seen, answers, views, scenes = [], [], [], []
+        layout = rows.layout(self.tokenizer, None, features.kept_counts(motion.PICTURES, ratio))
+        looks, answers = [], []
         for i in at:
-            clip = self.made[i]
-            view, scene = clip.sampled()
-            back = rng.random() < 0.5
-            way = slice(None, None, -1) if back else slice(None)
-            seen.append(self.cached[i][way])
-            views.append(view[way].copy())
-            scenes.append(scene[way].copy())
-            label = motion.REVERSED[clip.label] if back else clip.label
-            group = [Answer(self.tokenizer, prompts.TASKS["camera-motion"][0], self.labels[label])]
-            if not clip.changes or rng.random() < 0.06:  # as many that change as not
-                group.append(Answer(self.tokenizer, prompts.TASKS["change"][0], self.changes[clip.changes]))
-            answers.append(group)
-        inputs = lm.Projector.unshuffle(torch.from_numpy(np.stack(seen).astype(np.float32)).flatten(0, 1))
-        with torch.no_grad():
-            tokens = model.projector(inputs).view(len(at), motion.SAMPLED, lm.TOKENS, -1)
-            places = features.choice(tokens, kept)
-        inputs = inputs.view(len(at), -1, lm.VISION).gather(1, places[..., None].expand(-1, -1, lm.VISION))
-        visual = model.projector(inputs)   # what tells the place is spread over all inputs: none may be missing
-        flow = motion.flow(np.stack(views), np.stack(scenes), places.numpy())
-        return layout, visual.flatten(0, 1), answers, flow
-
-
-class Hint(nn.Module):
-    """What the answer to a clip, one word about two hundred rows, does not say: what every row should find out.
-
-    A head of an attention layer is told where to look: at the cells of the last whole frame where what the row shows was.
-    And a linear layer behind (thrown away afterwards) must read from the row how far that is, and where the row is itself.
-    """
-
-    def __init__(self, width):
-        super().__init__()
-        self.read = nn.Linear(width, 6)
-
-    def forward(self, tapped, flow, kept):
-        (rows_, query, key), (target, known) = tapped, flow
-        found = self.read(rows_ * torch.rsqrt(rows_.square().mean(-1, keepdim=True) + lm.EPS))
-        moved = F.smooth_l1_loss(found[:, :3], target[:, :3], reduction="none").mean(-1)
-        cut = F.binary_cross_entropy_with_logits(found[:, 3], target[:, 3], reduction="none")
-        usable = known * (1 - target[:, 3])
-        moved = (moved * usable).sum() / usable.sum().clamp_min(1)
-        # Where one row looks is uncertain; what all of them say together is not, and is what the answer is about.
-        weight = (usable / 100).view(-1, sum(kept), 1)
-        told, true = ((x[:, :3].view(len(weight), -1, 3) * weight).sum(1) / weight.sum(1).clamp_min(1e-3) for x in (found, target))
-        moved = moved + 2 * F.smooth_l1_loss(told, true)
-        cut = (cut * known).sum() / known.sum().clamp_min(1)
-        return moved + 0.3 * (cut + F.mse_loss(found[:, 4:], target[:, 4:]) + self.look(query, key, target, usable, kept))
-
-    @staticmethod
-    def look(query, key, target, usable, kept):
-        """Cross-entropy of the head's attention to the four cells around the place where the content was."""
-        total = sum(kept)
-        query, key, target = (t.view(-1, total, t.shape[-1]) for t in (query, key, target))
-        past = torch.ones(total, total, dtype=torch.bool).tril()
-        log = (query @ key.transpose(1, 2) * lm.HEAD**-0.5).masked_fill(~past, -1e9).log_softmax(-1)
-        start = np.cumsum((0,) + kept[:-1])
-        whole = np.maximum(np.arange(len(kept)) - 1, 0) // 4 * 4
-        first = torch.from_numpy(np.repeat(start[whole], kept))
-        was = 2 * target[..., 4:] + 3 - target[..., :2] / 2
-        inside = usable.view(-1, total) * ((was > -0.4) & (was < 6.4)).all(-1)
-        was = was.clamp(0, 6)
-        corner = was.floor().clamp(max=5)
-        part, corner, loss = was - corner, corner.long(), 0.0
-        for x in (0, 1):
-            for y in (0, 1):
-                weight = (part[..., 0] if x else 1 - part[..., 0]) * (part[..., 1] if y else 1 - part[..., 1])
-                cell = first + 7 * (corner[..., 1] + y) + corner[..., 0] + x
-                loss = loss - weight * log.gather(2, cell[..., None])[..., 0]
-        return (loss * inside).sum() / inside.sum().clamp_min(1)
+            back = bool(rng.random() < 0.5)
+            lead = self.made[i].needs_lead(back) or bool(rng.random() < 0.5)
+            looks.append(self.cached.look(i, back, lead))
+            answers.append(self.closed(self.made[i], back, rng))
+        seen, moved = (torch.from_numpy(np.stack(x)) for x in zip(*looks))
+        inputs = lm.Projector.unshuffle(seen.flatten(0, 1)).view(len(at), motion.PICTURES, lm.TOKENS, -1)
+        told = np.flatnonzero(rng.random(len(at)) < TOLD)
+        if len(told):
+            texts = [self.replay.text(self.made[at[i]].photographs[0], int(rng.integers(2))) for i in told]
+            for i, answer in zip(told, self.captions(layout, inputs, told, texts, str(rng.choice(prompts.INSTRUCTIONS)))):
+                answers[i].append(answer)
+        return layout, features.merge(model.projector(inputs) + model.motion(moved), layout.kept).flatten(0, 1), answers
 
 
 def loss_of(logits, batch, answers):
@@ -220,9 +183,10 @@ def run(tokenizer, sources, work, steps, source="scst", name="tasks", seed=4, ra
     torch.manual_seed(seed)
     model = lm.Captioner.loaded(load(os.path.join(work, source + ".pt")))
     if "clip" in sources:
-        place.carry(model, torch.from_numpy(np.array(sources["clip"].cached[:CARRY, 0], np.float32)))
-    hint, tap = Hint(model.shape.width), model.shape.layers - 3
-    course = Course(checkpoint, {"model": model, "hint": hint}, steps, rate, 50, 0.02, decay=0.01)
+        model.motion = movement.Motion(model.shape.width, PAIRS)
+        torch.nn.init.zeros_(model.motion.down.weight)
+        torch.nn.init.zeros_(model.motion.down.bias)
+    course = Course(checkpoint, {"model": model}, steps, rate, 50, 0.02, decay=0.01)
     if compiled:
         compile_layers(model.layers)
     drop = lm.Dropout(DROP, torch.Generator().manual_seed(seed + course.first))
@@ -234,15 +198,9 @@ def run(tokenizer, sources, work, steps, source="scst", name="tasks", seed=4, ra
         plan = sources[kind].plan(rng)
         if step < course.first:
             continue
-        layout, visual, answers, flow = sources[kind].step(model, rng, drop, plan)
+        layout, visual, answers = sources[kind].step(model, rng, drop, plan)
         batch = rows.Rows(layout, [[a.rows for a in group] for group in answers])
-        if flow is None:
-            loss, parts = loss_of(model(visual, batch, drop), batch, answers)
-        else:
-            logits, tapped = model(visual, batch, drop, tap)
-            loss, parts = loss_of(logits, batch, answers)
-            hinted = hint(tapped, flow, layout.kept)
-            loss, parts["flow"] = loss + FLOW * hinted, float(hinted.detach())
+        loss, parts = loss_of(model(visual, batch, drop), batch, answers)
         course.step(step, loss)
         for part, value in parts.items():
             key = f"{kind}.{part}"
