@@ -25,7 +25,8 @@ def compile_layers(layers):
 
 
 class Course:
-    """`modules`: name in the checkpoint -> module. `groups`: what AdamW takes, all their parameters by default.
+    """`modules`: name in the checkpoint -> module. `groups`: what AdamW takes, all their parameters by default; a group may have
+    a rate of its own, `own`.
 
     `first` is the step to begin with. The rate rises over `warm` steps and falls to `floor` of itself.
     """
@@ -44,7 +45,7 @@ class Course:
 
     def step(self, number, loss):
         for group in self.optimizer.param_groups:
-            group["lr"] = self.rate * cosine(number, self.steps, self.warm, self.floor)
+            group["lr"] = group.get("own", self.rate) * cosine(number, self.steps, self.warm, self.floor)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.parameters, self.clip)

@@ -2,7 +2,8 @@
 """Stage 4: self-critical training. Sample five captions, reward each by CIDEr-D, push towards the better ones.
 
 An end word closes references and finished samples before the reward; without it captions learn to stop at
-"a man in a".
+"a man in a". What would be as true of other photographs is worth less: of the reward some of what the captions of three others would
+give is taken away, or language becomes plainer than the pictures are.
 """
 
 import os
@@ -20,15 +21,20 @@ from common import Log, half, load, save
 from course import Course, compile_layers
 
 SAMPLES, LONGEST, RATE, DROP, END = 5, 22, 3e-4, 0.05, "</s>"
+OTHERS, PLAIN = 3, 1.0  # photographs of which a caption should not be as true; what that weighs
 
 
 def rewards(scorer, tokenizer, at, samples):
-    """CIDEr-D of each sample against its photograph's captions; SAMPLES in a row belong together."""
+    """CIDEr-D of each sample against its photograph's captions, and less what it is of others, [2, photographs, SAMPLES];
+    SAMPLES in a row belong together."""
     texts = tokenizer.decode_batch([[t for t in s if t != words.EOS] for s in samples])
-    out = np.empty(len(samples), np.float32)
+    own, other = np.empty(len(samples), np.float32), np.zeros(len(samples), np.float32)
     for i, (text, sample) in enumerate(zip(texts, samples)):
-        out[i] = scorer.score(at[i // SAMPLES], cider.tokens(text) + [END] * (sample[-1] == words.EOS))
-    return out.reshape(-1, SAMPLES)
+        said = cider.tokens(text) + [END] * (sample[-1] == words.EOS)
+        own[i] = scorer.score(at[i // SAMPLES], said)
+        for k in range(1, OTHERS + 1):
+            other[i] += scorer.score(at[(i // SAMPLES + k) % len(at)], said) / OTHERS
+    return np.stack((own, own - PLAIN * other)).reshape(2, -1, SAMPLES)
 
 
 def run(tokenizer, captions, views, work, steps, source="xe", name="scst", seed=3, clips=xe.CLIPS, compiled=True):
@@ -57,17 +63,17 @@ def run(tokenizer, captions, views, work, steps, source="xe", name="scst", seed=
         seen = visual.detach().view(len(at), -1, model.shape.width)
         samples = decode.sample(model, seen, layout, SAMPLES, LONGEST, generator)
         model.freeze(False)
-        reward = rewards(scorer, tokenizer, at, samples)
+        score, reward = rewards(scorer, tokenizer, at, samples)
         others = (reward.sum(1, keepdims=True) - reward) / (SAMPLES - 1)
         advantage = torch.from_numpy((reward - others).ravel())
         batch = rows.Rows(layout, [samples[i : i + SAMPLES] for i in range(0, len(samples), SAMPLES)])
         said = model(visual, batch).log_softmax(-1).gather(1, batch.targets[:, None])[:, 0]
         loss = -(advantage[batch.owner] * said).mean()
         course.step(step, loss)
-        value = float(reward.mean())
+        value = float(score.mean())
         mean = value if mean is None else 0.95 * mean + 0.05 * value
         if step % 20 == 0:
-            log(step=step, of=steps, reward=value, mean=mean, length=len(batch.targets) / len(samples), frames=frames)
+            log(step=step, of=steps, score=value, mean=mean, less=value - float(reward.mean()), length=len(batch.targets) / len(samples), frames=frames)
         if course.keep(step):
             save(os.path.join(work, f"{name}.step-{step + 1}.pt"), half(model.state_dict()))
     save(os.path.join(work, f"{name}.step-{steps}.pt"), half(model.state_dict()))

@@ -140,13 +140,13 @@ def measured(tower, model, reader, val, said, text, tokenizer):
 
 
 def groups(tower, model, reader):
-    """AdamW's, each with the share of the rate that is its own."""
+    """AdamW's, each with a rate of its own."""
     out = []
 
     def add(module_parameters, rate):
         for decay, some in ((0.05, [p for p in module_parameters if p.dim() > 1]), (0.0, [p for p in module_parameters if p.dim() < 2])):
             if some:
-                out.append({"params": some, "weight_decay": decay, "share": rate})
+                out.append({"params": some, "weight_decay": decay, "own": rate})
 
     add([*tower.norm.parameters()], TOWER)
     for i, block in enumerate(tower.blocks[FIXED:], FIXED):
@@ -154,19 +154,6 @@ def groups(tower, model, reader):
     add([*model.parameters()], LANGUAGE)
     add([*reader.parameters()], READER)
     return out
-
-
-class Shares(Course):
-    """Whose groups have rates of their own."""
-
-    def step(self, number, loss):
-        whole = common.cosine(number, self.steps, self.warm, self.floor)
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["share"] * whole
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.parameters, self.clip)
-        self.optimizer.step()
 
 
 def learn(options):
@@ -185,8 +172,8 @@ def learn(options):
     tower.position.requires_grad_(False)
     reader = Words(said["photo"])
     truth = reader.truth(said["photo"])
-    course = Shares(os.path.join(options.work, "tune.resume.pt"), {"tower": tower, "model": model, "reader": reader},
-                    options.steps, 1.0, 100, 0.02, groups(tower, model, reader), clip=2.0)
+    course = Course(os.path.join(options.work, "tune.resume.pt"), {"tower": tower, "model": model, "reader": reader},
+                    options.steps, TOWER, 100, 0.02, groups(tower, model, reader), clip=2.0)
     compile_layers(model.layers)
     compile_layers(tower.blocks)
     drop = lm.Dropout(xe.DROP, torch.Generator().manual_seed(SEED + course.first))
