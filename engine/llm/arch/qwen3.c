@@ -4,6 +4,8 @@
  * behind the first of them, as many as a key says, rows of pictures are added features of the encoder's early layers. */
 #include "engine/llm/arch/arch.h"
 
+#define MAX_DEEPSTACK 8         /* encoders have no more marked layers (vision/internal.h) */
+
 static const TernTensorRow tensors[] = {
   { "token_embd.weight", { TERN_D, TERN_V } },
   { "output.weight", { TERN_D, TERN_V }, .optional = TRUE },
@@ -37,8 +39,8 @@ qwen3vl_keys (TernDecoder *d, GError **error)
   char key[TERN_KEY_SIZE];
 
   return tern_decoder_sections (d, error)
-      && tern_gguf_u32_or (d->source.file, tern_arch_key (key, d->architecture, "n_deepstack_layers"), 0, d->params.n_layers, 0,
-          &d->params.deepstack, error);
+      && tern_gguf_u32_or (d->source.file, tern_arch_key (key, d->architecture, "n_deepstack_layers"), 0,
+          MIN (d->params.n_layers, MAX_DEEPSTACK), 0, &d->params.deepstack, error);
 }
 
 static const char *const names[] = { "qwen3", NULL };
