@@ -7,6 +7,7 @@
 
 #include "engine/llm/solo.h"
 #include "tern/model-priv.h"
+#include "vision/vision.h"
 #include "tests/golden/golden.h"
 
 #define FOLDER "qwen3vl"
@@ -405,6 +406,70 @@ test_strangers (Fixture *f, gconstpointer data)
   }
 }
 
+/* A change to a right file: some bytes, @skip behind the end of a text that stands in it once, or in the last place of it. */
+typedef struct {
+  const char *file, *text;
+  gsize skip, n;
+  const guint8 *bytes;
+  const char *const what[3];    /* the message has them; none: it opens */
+} Damage;
+
+#define BYTES(...) .n = sizeof (const guint8[]) { __VA_ARGS__ }, .bytes = (const guint8[]) { __VA_ARGS__ }
+#define TEXT "qwen3vl-q8_0.gguf"
+#define TOWER "mmproj-f16.gguf"
+#define IN_ARRAY 16             /* type, type of elements, count */
+
+static const Damage damages[] = {
+  { TEXT, "qwen3vl.n_deepstack_layers", 4, BYTES (4), { "key qwen3vl.n_deepstack_layers", "0 to 3, found 4" } },
+  { TEXT, "qwen3vl.n_deepstack_layers", 4, BYTES (0xff, 0xff, 0xff, 0xff), { "key qwen3vl.n_deepstack_layers", "4294967295" } },
+  { TEXT, "qwen3vl.n_deepstack_layers", 4, BYTES (3), { NULL } },
+  { TEXT, "qwen3vl.rope.dimension_sections", IN_ARRAY, BYTES (7), { "key qwen3vl.rope.dimension_sections", "sum to 16", "7, 5, 5" } },
+  { TEXT, "qwen3vl.rope.dimension_sectio", 0, BYTES ('m', 's'), { "qwen3vl.rope.dimension_sections", "no such key" } },
+  { TEXT, "general.architecture", 12, BYTES ('q', 'w', 'e', 'n', '4', 'v', 'l'), { "general.architecture", "qwen3vl", "qwen4vl" } },
+  { TOWER, "clip.vision.is_deepstack_layers", IN_ARRAY + 1, BYTES (1), { "v.deepstack.1.norm.weight", "no such tensor" } },
+  { TOWER, "clip.vision.is_deepstack_layers", IN_ARRAY + 2, BYTES (0),
+    { "v.deepstack.2.", "is_deepstack_layers" } },
+  { TOWER, "clip.vision.block_count", 4, BYTES (3), { "key clip.vision.is_deepstack_layers", "each of the 3 layers", "found 4" } },
+  { TOWER, "clip.vision.is_deepstack_layers", 4, BYTES (0), { "clip.vision.is_deepstack_layers", "bool" } },
+  { TOWER, "v.deepstack.0.norm.bias", 4, BYTES (64), { "v.deepstack.0.norm.bias", "128", "64" } },
+  { TOWER, "v.deepstack.2.fc1.weight", 4, BYTES (64), { "v.deepstack.2.fc1.weight", "128", "64" } },
+  { TOWER, "v.deepstack.0.fc2.bia", 0, BYTES ('z'), { "v.deepstack.0.fc2.bias", "no such tensor" } },
+};
+
+static void
+test_damaged (Fixture *f, gconstpointer data)
+{
+  const Damage *damage = data;
+  g_autofree char *path = golden_path (FOLDER, damage->file), *bytes = NULL;
+  g_autoptr (GError) error = NULL;
+  gsize size, at = 0, length = strlen (damage->text);
+  TernKernels kernels;
+
+  g_assert_true (g_file_get_contents (path, &bytes, &size, NULL));
+  for (gsize i = 0; i + length < size; i++)
+    at = memcmp (bytes + i, damage->text, length) == 0 ? i + length : at;
+  g_assert_cmpuint (at, >, 0);
+  memcpy (bytes + at + damage->skip, damage->bytes, damage->n);
+  tern_kernels_init (&kernels, TERN_CPU_SCALAR);
+  {
+    g_autoptr (TernGguf) file = tern_gguf_open_memory ((const guint8 *) bytes, size, "damaged.gguf", &error);
+    g_autoptr (TernLlm) llm = file && g_str_equal (damage->file, TEXT) ? tern_llm_plan (file, &kernels, &error) : NULL;
+    g_autoptr (TernVision) vision = file && g_str_equal (damage->file, TOWER) ? tern_vision_open (file, &kernels, &error) : NULL;
+
+    if (!damage->what[0]) {
+      g_assert_no_error (error);
+      g_assert_cmpuint (tern_llm_info (llm)->deepstack, ==, 3);
+      return;
+    }
+    g_assert_true (!llm && !vision);
+  }
+  g_assert_nonnull (error);
+  g_test_message ("%s", error->message);
+  g_assert_true (g_str_has_prefix (error->message, "damaged.gguf: "));
+  for (guint i = 0; i < G_N_ELEMENTS (damage->what) && damage->what[i]; i++)
+    g_assert_nonnull (strstr (error->message, damage->what[i]));
+}
+
 int
 main (int argc, char **argv)
 {
@@ -424,6 +489,11 @@ main (int argc, char **argv)
     g_autofree char *name = g_strdup_printf ("/deepstack/%s", tests[i].name);
 
     g_test_add (name, Fixture, NULL, set_up, tests[i].func, tear_down);
+  }
+  for (guint i = 0; i < G_N_ELEMENTS (damages); i++) {
+    g_autofree char *name = g_strdup_printf ("/deepstack/damaged/%u", i);
+
+    g_test_add (name, Fixture, &damages[i], NULL, test_damaged, NULL);
   }
   return g_test_run ();
 }
