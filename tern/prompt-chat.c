@@ -294,7 +294,7 @@ count (const char *text, const char *part)
 static gboolean
 shows_all (const Telling *telling, const char *rendered)
 {
-  return count (rendered, TERN_PROMPT_IMAGE) == telling->images 
+  return count (rendered, TERN_PROMPT_IMAGE) == telling->images
       && count (rendered, tern_prompt_video_place (telling->chat->family)) == telling->videos;
 }
 

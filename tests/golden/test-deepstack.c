@@ -7,7 +7,7 @@
 
 #include "engine/llm/solo.h"
 #include "tern/model-priv.h"
-#include "vision/vision.h"
+#include "vision/internal.h"
 #include "tests/golden/golden.h"
 
 #define FOLDER "qwen3vl"
@@ -363,6 +363,50 @@ test_pass (Fixture *f, gconstpointer data)
   tern_pool_free (pool);
 }
 
+/* ---- The tower --------------------------------------------------------------------------------------------------- */
+
+static void
+encode (TernVision *vision, TernActivations mode, TernPool *pool, guint64 slice, const TernImage *image, float *rows)
+{
+  TernVisionOptions options = { .scaling = TERN_SCALING_STRETCH };
+  g_autoptr (GError) error = NULL;
+  TernVisionPlan plan;
+  TernVisionState *state;
+
+  tern_vision_plan_image (vision, image, &options, &plan, &error);
+  g_assert_no_error (error);
+  state = tern_vision_state_new (vision, plan.n_tokens, mode, pool, &error);
+  g_assert_no_error (error);
+  state->slice = slice ? slice : state->slice;
+  g_assert_true (tern_vision_encode (state, image, &options, &plan, rows, NULL, &error));
+  tern_vision_state_free (state);
+}
+
+/* The same rows, to the bit, wherever slices end and however many threads there are; all of each is written. */
+static void
+test_slices (Fixture *f, gconstpointer data)
+{
+  static const TernActivations modes[] = { TERN_ACTIVATIONS_F32, TERN_ACTIVATIONS_INT8 };
+  TernVision *vision = tern_model_vision (f->model);
+  gsize n = 39 * (gsize) tern_vision_info (vision)->row_dim;
+  g_autofree float *whole = g_new (float, n), *cut = g_new (float, n);
+  TernPool *pool = tern_pool_new (3, NULL);
+  TernImage image;
+  g_autofree guint8 *pixels = load_frame (find_case (f, "wide"), 0, &image);
+
+  for (guint m = 0; m < G_N_ELEMENTS (modes); m++) {
+    memset (whole, 0xff, n * sizeof (float));
+    encode (vision, modes[m], NULL, 0, &image, whole);
+    for (gsize i = 0; i < n; i++)
+      g_assert_true (isfinite (whole[i]));
+    for (guint64 slice = 1; slice <= 1 << 20; slice <<= 10) {
+      encode (vision, modes[m], pool, slice, &image, cut);
+      g_assert_cmpmem (whole, n * sizeof (float), cut, n * sizeof (float));
+    }
+  }
+  tern_pool_free (pool);
+}
+
 /* ---- Files ------------------------------------------------------------------------------------------------------- */
 
 static void
@@ -477,6 +521,7 @@ main (int argc, char **argv)
     const char *name;
     void (*func) (Fixture *f, gconstpointer data);
   } tests[] = { { "session", test_session }, { "steps", test_steps }, { "completions", test_completions }, { "pass", test_pass },
+    { "slices", test_slices },
     { "widths", test_widths }, { "strangers", test_strangers } };
   g_autofree char *there = NULL;
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Qwen3.5's vision encoder, and Qwen3-VL's, whose rows hold features of early layers behind the tokens, against transformers in float64: pictures, which are two equal frames, and videos, whose frames
- * make pictures in pairs. Rows of patches are there in blocks of 2 x 2, here row by row. */
+/* Qwen3.5's vision encoder, and Qwen3-VL's, whose rows hold features of early layers behind the tokens, against transformers in
+ * float64: pictures, which are two equal frames, and videos, whose frames make pictures in pairs. Rows of patches are there in
+ * blocks of 2 x 2, here row by row. */
 #include <math.h>
 #include <string.h>
 

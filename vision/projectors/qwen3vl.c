@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Qwen3.5's tower and Qwen3-VL's (projector "qwen3vl_merger"): a picture is two frames of a video, or one that stands for both;
  * learned positions resized with their corners, rotary ones by row and column; 2 x 2 features side by side, two linears with
- * GELU (erf) between. Qwen3-VL's has features of early layers beside the tokens (deepstack.c). Sizes are those of Qwen2VLImageProcessor in transformers. A frame's limits are a picture's: the
- * processor divides those of a video by its number of frames, which a stream does not have. */
+ * GELU (erf) between. Qwen3-VL's has features of early layers beside the tokens (deepstack.c). Sizes are those of
+ * Qwen2VLImageProcessor in transformers. A frame's limits are a picture's: the processor divides those of a video by its number
+ * of frames, which a stream does not have. */
 #include "vision/internal.h"
 
 #include <math.h>

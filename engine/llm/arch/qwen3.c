@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Qwen3, dense (arXiv:2505.09388): no biases, but every q and k head is normalised before it turns, and heads are as
- * long as attention.key_length says whatever the width. Qwen3-VL (arXiv:2511.21631) has the same layers, whose heads turn by three axes;
- * behind the first of them, as many as a key says, rows of pictures are added features of the encoder's early layers. */
+ * long as attention.key_length says whatever the width. Qwen3-VL (arXiv:2511.21631) has the same layers, whose heads turn by
+ * three axes; behind the first of them, as many as a key says, rows of pictures are added features of the encoder's early
+ * layers. */
 #include "engine/llm/arch/arch.h"
 
 #define MAX_DEEPSTACK 8         /* encoders have no more marked layers (vision/internal.h) */
