@@ -129,7 +129,7 @@ open_tower (Bench *b, const char *path)
   pool = tern_pool_new ((guint) threads, &error);
   check (error);
   most = tern_vision_info (b->vision)->max_tokens;
-  b->dim = tern_vision_info (b->vision)->embedding_dim;
+  b->dim = tern_vision_info (b->vision)->row_dim;
   b->state = tern_vision_state_new (b->vision, most, floats ? TERN_ACTIVATIONS_F32 : TERN_ACTIVATIONS_INT8, pool, &error);
   check (error);
   b->reuse = tern_reuse_new (b->vision, most, &options, &error);

@@ -35,7 +35,7 @@ measure (const double *row, guint dim)
 static void
 load (const TernTokenGroup *group, guint f, double *rest, double *length)
 {
-  guint dim = group->dim;
+  guint dim = tern_main (group);
 
   for (guint i = 0; i < group->n_tokens; i++) {
     double *row = rest + (gsize) i * dim, norm;
@@ -92,7 +92,7 @@ static void
 cdpruner_select (const TernCompressParams *params, const TernTokenGroup *group, void *scratch, gint32 *keep, guint *n_keep)
 {
   guint n = group->n_tokens;
-  double *rest = scratch, *length = rest + (gsize) n * group->dim;
+  double *rest = scratch, *length = rest + (gsize) n * tern_main (group);
   guint8 *taken = (guint8 *) (length + n);
 
   tern_share_equally (params, group, n_keep);
@@ -107,7 +107,7 @@ cdpruner_select (const TernCompressParams *params, const TernTokenGroup *group, 
 
       taken[j] = 1;
       row[k] = (gint32) j;
-      take_out (rest, length, taken, j, n, group->dim);
+      take_out (rest, length, taken, j, n, tern_main (group));
     }
     tern_sort_positions (row, n_keep[f]);
   }

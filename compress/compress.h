@@ -25,7 +25,10 @@ typedef struct {
   const float *tokens;          /* [n_frames][n_tokens][dim], contiguous */
   guint n_frames;               /* 1..4; fewer than 4 only in the last group of a window */
   guint n_tokens;               /* of every frame */
-  guint dim;
+  guint dim;                    /* floats of a row */
+  /* The first ones, which are the token itself; behind them stand features of the encoder's early layers (DeepStack), which go
+   * where the row goes. 0: all. See tern_main() in share.h. */
+  guint main;
   guint64 index;                /* of the group in its stream, for seeds */
   /* What the vision tower attends to: for every token the attention that is paid to it, [n_frames][n_tokens], as the
    * tokens lie; the more the more important, comparable within a frame. NULL where the encoder does not say. */

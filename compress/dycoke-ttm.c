@@ -5,7 +5,7 @@
  * Of four frames a, b, c, d the first is kept whole. b is compared with a, d with c, c with a, each token with the one
  * at its own place, by cosine (eq. 1 and 2); the share K that is most similar is dropped. Nothing is averaged. d is
  * compared with c as it was before c itself was thinned. */
-#include "compress/compress.h"
+#include "compress/share.h"
 
 #include "compress/select.h"
 #include "compress/similar.h"
@@ -40,7 +40,8 @@ dycoke_select (const TernCompressParams *params, const TernTokenGroup *group, vo
     gsize frame = (gsize) n * group->dim;
     gint32 *row = keep + (gsize) f * n;
 
-    tern_similarities (group->tokens + compared_with[f] * frame, group->tokens + f * frame, n, group->dim, scored);
+    tern_similarities (group->tokens + compared_with[f] * frame, group->tokens + f * frame, n, group->dim,
+        tern_main (group), scored);
     tern_select_lowest (scored, n, n_kept);
     for (guint i = 0; i < n_kept; i++)
       row[i] = scored[i].index;
@@ -66,7 +67,7 @@ reference_frame (const float *tokens, guint with, guint frame, guint n_tokens, g
 {
   gsize size = (gsize) n_tokens * dim;
 
-  tern_similarities (tokens + with * size, tokens + frame * size, n_tokens, dim, scored);
+  tern_similarities (tokens + with * size, tokens + frame * size, n_tokens, dim, dim, scored);
   tern_select_lowest (scored, n_tokens, n_kept);
   for (guint i = 0; i < n_kept; i++)
     keep[(gsize) frame * n_tokens + i] = scored[i].index;

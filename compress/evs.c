@@ -28,7 +28,8 @@ evs_select (const TernCompressParams *params, const TernTokenGroup *group, void 
       keep[n_keep[0]++] = (gint32) i;
   for (guint f = 1; f < group->n_frames; f++) {
     n_keep[f] = 0;
-    tern_similarities (tern_frame (group, f - 1), tern_frame (group, f), n, group->dim, scored + (gsize) (f - 1) * n);
+    tern_similarities (tern_frame (group, f - 1), tern_frame (group, f), n, group->dim, tern_main (group),
+        scored + (gsize) (f - 1) * n);
     for (guint i = 0; i < n; i++)
       scored[(gsize) (f - 1) * n + i].index = (gint32) (f * n + i);
   }

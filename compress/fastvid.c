@@ -97,7 +97,7 @@ join (Work *work, guint s, guint e, guint n_anchors)
       gboolean anchor = FALSE;
 
       for (guint a = 0; a < n_anchors && !work->salient[(gsize) f * n + i]; a++) {
-        double like = tern_cosine (row, work->rows[work->centres[a]], dim);
+        double like = tern_cosine (row, work->rows[work->centres[a]], tern_main (work->group));
 
         anchor |= row == work->rows[work->centres[a]];
         if (like > best) {
@@ -124,7 +124,7 @@ keep_anchors (Work *work, guint s, guint e, guint n_anchors)
       work->rows[m] = tern_row (work->group, last, i);
       work->place[m++] = (gint32) i;
     }
-  tern_cluster_centres (work->rows, m, dim, NEAREST, n_anchors, work->cluster, work->centres);
+  tern_cluster_centres (work->rows, m, tern_main (work->group), NEAREST, n_anchors, work->cluster, work->centres);
   join (work, s, e, n_anchors);
   for (guint a = 0; a < n_anchors; a++) {
     gint32 at = work->place[work->centres[a]];
@@ -144,7 +144,7 @@ mean_cosine (const TernTokenGroup *group, guint f, guint g)
 {
   double ab = 0, aa = 0, bb = 0;
 
-  for (guint d = 0; d < group->dim; d++) {
+  for (guint d = 0; d < tern_main (group); d++) {
     double a = 0, b = 0;
 
     for (guint i = 0; i < group->n_tokens; i++) {

@@ -79,7 +79,9 @@ take_work (const TernTokenGroup *group, void *scratch, gint32 *keep, guint *n_ke
 static double
 apart (const Work *work, guint f, guint i, guint j)
 {
-  return (1 - tern_cosine (tern_row (work->group, f, i), tern_row (work->group, f, j), work->group->dim)) * work->attended[j];
+  double like = tern_cosine (tern_row (work->group, f, i), tern_row (work->group, f, j), tern_main (work->group));
+
+  return (1 - like) * work->attended[j];
 }
 
 /* The token whose nearest other one is furthest. */
@@ -137,7 +139,7 @@ is_cut (const TernTokenGroup *group, guint f)
 {
   double ab = 0, aa = 0, bb = 0;
 
-  for (guint d = 0; d < group->dim; d++) {
+  for (guint d = 0; d < tern_main (group); d++) {
     double a = 0, b = 0;
 
     for (guint i = 0; i < group->n_tokens; i++) {
@@ -161,7 +163,7 @@ find_link (Work *work, guint f, guint i, double *like)
   *like = LINK;
   for (guint j = 0; j < n; j++)
     if (!work->chosen[(gsize) (f - 1) * n + j]) {
-      double cosine = tern_cosine (tern_row (work->group, f, i), tern_row (work->group, f - 1, j), work->group->dim);
+      double cosine = tern_cosine (tern_row (work->group, f, i), tern_row (work->group, f - 1, j), tern_main (work->group));
 
       if (cosine > *like) {
         *like = cosine;
@@ -266,8 +268,8 @@ keep_roots (Work *work, guint f, guint m, guint k)
 
   if (k == 0)
     return;
-  tern_cluster_centres (work->rows, m, dim, NEAREST, k, work->cluster, work->centres);
-  tern_cluster_join (work->rows, m, dim, work->centres, k, work->joined);
+  tern_cluster_centres (work->rows, m, tern_main (work->group), NEAREST, k, work->cluster, work->centres);
+  tern_cluster_join (work->rows, m, tern_main (work->group), work->centres, k, work->joined);
   for (guint c = 0; c < k; c++) {
     gint32 place = work->place[work->centres[c]];
     float *out = work->mixed + ((gsize) f * n + place) * dim;

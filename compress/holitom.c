@@ -152,8 +152,8 @@ keep_set (Work *work, guint f, guint m, guint k)
   guint n = work->group->n_tokens, dim = work->group->dim;
 
   if (k < m && k > 0) {
-    tern_cluster_centres (work->rows, m, dim, NEAREST, k, work->cluster, work->centres);
-    tern_cluster_join (work->rows, m, dim, work->centres, k, work->joined);
+    tern_cluster_centres (work->rows, m, tern_main (work->group), NEAREST, k, work->cluster, work->centres);
+    tern_cluster_join (work->rows, m, tern_main (work->group), work->centres, k, work->joined);
   }
   for (guint c = 0; c < k; c++) {
     guint at = k < m ? (guint) work->centres[c] : c, others = 0;
@@ -186,8 +186,8 @@ holitom_mix (const TernCompressParams *params, const TernTokenGroup *group, void
   for (guint f = 0; f < frames; f++) {
     n_keep[f] = 0;
     for (guint i = 0; i < n; i++)
-      work.alike[(gsize) f * n + i] = f > 0 && tern_cosine (tern_row (group, f - 1, i), tern_row (group, f, i), group->dim)
-          > STATIC;
+      work.alike[(gsize) f * n + i] = f > 0 && tern_cosine (tern_row (group, f - 1, i), tern_row (group, f, i),
+          tern_main (group)) > STATIC;
   }
   left = cut (&work);
   for (guint f = 0; f < frames; f++) {

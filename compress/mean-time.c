@@ -31,7 +31,7 @@ cut_runs (const TernTokenGroup *group, guint64 budget, TernScored *scored, guint
   for (guint f = 1; f < group->n_frames; f++) {
     TernScored *row = scored + (gsize) (f - 1) * n;
 
-    tern_similarities (tern_frame (group, f - 1), tern_frame (group, f), n, group->dim, row);
+    tern_similarities (tern_frame (group, f - 1), tern_frame (group, f), n, group->dim, tern_main (group), row);
     for (guint i = 0; i < n; i++) {
       row[i].index = (gint32) (f * n + i);
       begins[(gsize) f * n + i] = 0;
@@ -86,7 +86,7 @@ fill_frames (const TernTokenGroup *group, guint cap, guint64 budget, TernScored 
     memset (kept, 0, n);
     for (guint i = 0; i < n_keep[f]; i++)
       kept[row[i]] = 1;
-    tern_similarities (tern_frame (group, f ? f - 1 : 1), tern_frame (group, f), n, group->dim, scored);
+    tern_similarities (tern_frame (group, f ? f - 1 : 1), tern_frame (group, f), n, group->dim, tern_main (group), scored);
     tern_select_lowest (scored, n, n);
     for (guint r = 0; r < n && n_keep[f] < cap && total < budget; r++) {
       gint32 i = scored[r].index;

@@ -116,13 +116,13 @@ tern_softmax (const double *x, guint n, double temperature, double *out)
 }
 
 void
-tern_mean_row (const float *rows, guint n, guint dim, double *out)
+tern_mean_row (const float *rows, guint n, guint stride, guint dim, double *out)
 {
   for (guint d = 0; d < dim; d++)
     out[d] = 0;
   for (guint i = 0; i < n; i++)
     for (guint d = 0; d < dim; d++)
-      out[d] += rows[(gsize) i * dim + d];
+      out[d] += rows[(gsize) i * stride + d];
   for (guint d = 0; d < dim; d++)
     out[d] /= n;
 }
@@ -138,7 +138,7 @@ tern_attended (const TernTokenGroup *group, guint f, double *room, double *out)
     double top = -G_MAXDOUBLE, sum = 0;
 
     for (guint j = 0; j < n; j++) {
-      room[j] = tern_dot (tern_row (group, f, i), tern_row (group, f, j), group->dim) / sqrt (group->dim);
+      room[j] = tern_dot (tern_row (group, f, i), tern_row (group, f, j), tern_main (group)) / sqrt (tern_main (group));
       top = MAX (top, room[j]);
     }
     for (guint j = 0; j < n; j++)

@@ -23,8 +23,8 @@ guint tern_keep_lowest (TernScored *scored, guint n, guint k, gint32 *row);
 /* exp (x / @temperature) over their sum; n <= TERN_COMPRESS_GROUP. */
 void tern_softmax (const double *x, guint n, double temperature, double *out);
 
-/* Mean of the rows [n][dim]. */
-void tern_mean_row (const float *rows, guint n, guint dim, double *out);
+/* Mean of the first @dim floats of @n rows, @stride apart. */
+void tern_mean_row (const float *rows, guint n, guint stride, guint dim, double *out);
 
 /* How much is attended to each token of frame @f, [n_tokens]: what the vision tower says, or, where it says nothing, what
  * the tokens would say of each other: the mean over all tokens i of softmax_j (x_i . x_j / sqrt (dim)). @room: [n_tokens]. */
@@ -34,6 +34,15 @@ static inline const float *
 tern_frame (const TernTokenGroup *group, guint f)
 {
   return group->tokens + (gsize) f * group->n_tokens * group->dim;
+}
+
+/* Floats of a row that tell how like two tokens are, the token itself. What stands behind it (DeepStack) is made of the same patch
+ * by the same tower, so it changes when the token does: it goes where the row goes, and means are of it as well. So a method
+ * chooses as its paper has it, and of a model without it the same. */
+static inline guint
+tern_main (const TernTokenGroup *group)
+{
+  return group->main ? group->main : group->dim;
 }
 
 static inline const float *

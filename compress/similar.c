@@ -73,10 +73,10 @@ tern_cosine_to (const float *a, const double *b, guint n)
 }
 
 void
-tern_similarities (const float *a, const float *b, guint n_tokens, guint dim, TernScored *out)
+tern_similarities (const float *a, const float *b, guint n_tokens, guint stride, guint dim, TernScored *out)
 {
   for (guint i = 0; i < n_tokens; i++) {
-    double s = tern_cosine (a + (gsize) i * dim, b + (gsize) i * dim, dim);
+    double s = tern_cosine (a + (gsize) i * stride, b + (gsize) i * stride, dim);
 
     /* NaN rows (a broken encoder) rank as dissimilar: the order stays total. */
     out[i] = (TernScored) { .score = isnan (s) ? -G_MAXDOUBLE : s, .index = (gint32) i };

@@ -10,5 +10,6 @@ double tern_cosine (const float *a, const float *b, guint n);
 double tern_dot (const float *a, const float *b, guint n);
 /* Cosine of a row with one of doubles; 0 and NaN as above. */
 double tern_cosine_to (const float *a, const double *b, guint n);
-/* Each token of one frame with the one at its place in another, [@n_tokens][@dim]; NaN counts as unlike. */
-void tern_similarities (const float *a, const float *b, guint n_tokens, guint dim, TernScored *out);
+/* Each token of one frame with the one at its place in another: the first @dim floats of @n_tokens rows, @stride apart. NaN counts
+ * as unlike. */
+void tern_similarities (const float *a, const float *b, guint n_tokens, guint stride, guint dim, TernScored *out);

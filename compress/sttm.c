@@ -80,7 +80,7 @@ make_node (Forest *self, guint f, guint level, guint x, guint y)
   }
   *least = 1;
   for (guint c = 0; c < n; c++) {
-    double like = tern_cosine (node_row (self, f, child[c]), row, dim);
+    double like = tern_cosine (node_row (self, f, child[c]), row, tern_main (self->group));
 
     *least = like >= *least ? *least : like == like ? (float) like : -2;
   }
@@ -206,7 +206,7 @@ unite_frames (Forest *self, guint f, double alike)
     guint smaller = level_of (self, before[i]) < level_of (self, now[i]) ? before[i] : now[i];
 
     if (upper_left (self, smaller) == i && tern_cosine (node_row (self, f - 1, before[i]), node_row (self, f, now[i]),
-            self->group->dim) >= alike)
+            tern_main (self->group)) >= alike)
       unite (self, (guint) ((gsize) (f - 1) * self->nodes + before[i]), (guint) ((gsize) f * self->nodes + now[i]));
   }
 }

@@ -54,7 +54,7 @@ static void
 share_frames (const TernCompressParams *params, const TernTokenGroup *group, const double *means, guint *count)
 {
   double curvature[TERN_COMPRESS_GROUP], weight[TERN_COMPRESS_GROUP];
-  guint n = group->n_frames, dim = group->dim;
+  guint n = group->n_frames, dim = tern_main (group);
 
   for (guint f = 0; f < n; f++)
     curvature[f] = f == 0 || f + 1 == n ? 1
@@ -73,12 +73,12 @@ score_frame (const TernTokenGroup *group, guint f, const double *mean, double *n
   for (guint i = 0; i < n; i++) {
     const float *row = tern_row (group, f, i);
 
-    norm[i] = sqrt (tern_dot (row, row, group->dim));
+    norm[i] = sqrt (tern_dot (row, row, tern_main (group)));
     least = MIN (least, norm[i]);
     most = MAX (most, norm[i]);
   }
   for (guint i = 0; i < n; i++) {
-    double outlier = 1 - tern_cosine_to (tern_row (group, f, i), mean, group->dim);
+    double outlier = 1 - tern_cosine_to (tern_row (group, f, i), mean, tern_main (group));
 
     scored[i] = (TernScored) { .score = -(outlier + (norm[i] - least) / (most - least + EPSILON)), .index = (gint32) i };
   }
@@ -87,12 +87,12 @@ score_frame (const TernTokenGroup *group, guint f, const double *mean, double *n
 static void
 vcast_select (const TernCompressParams *params, const TernTokenGroup *group, void *scratch, gint32 *keep, guint *n_keep)
 {
-  guint n = group->n_tokens, dim = group->dim, count[TERN_COMPRESS_GROUP];
+  guint n = group->n_tokens, dim = tern_main (group), count[TERN_COMPRESS_GROUP];
   TernScored *scored = scratch;
   double *norm = (double *) (scored + n), *means = norm + n;
 
   for (guint f = 0; f < group->n_frames; f++) {
-    tern_mean_row (tern_frame (group, f), n, dim, means + (gsize) f * dim);
+    tern_mean_row (tern_frame (group, f), n, group->dim, dim, means + (gsize) f * dim);
     normalise (means + (gsize) f * dim, dim);
   }
   share_frames (params, group, means, count);

@@ -48,14 +48,14 @@ choose_channels (const TernTokenGroup *group, Room *room)
 {
   guint64 n = (guint64) group->n_frames * group->n_tokens;
   double *mean = room->video, *variance = room->frame;
-  guint dim = group->dim;
+  guint dim = tern_main (group);
 
-  tern_mean_row (group->tokens, (guint) n, dim, mean);
+  tern_mean_row (group->tokens, (guint) n, group->dim, dim, mean);
   for (guint d = 0; d < dim; d++)
     variance[d] = 0;
   for (guint64 i = 0; i < n; i++)
     for (guint d = 0; d < dim; d++) {
-      double off = group->tokens[i * dim + d] - mean[d];
+      double off = group->tokens[i * group->dim + d] - mean[d];
 
       variance[d] += off * off;
     }
@@ -146,7 +146,7 @@ static void
 vidcom2_select (const TernCompressParams *params, const TernTokenGroup *group, void *scratch, gint32 *keep, guint *n_keep)
 {
   guint n = group->n_tokens, count[TERN_COMPRESS_GROUP];
-  Room room = take_room (scratch, n, group->dim);
+  Room room = take_room (scratch, n, tern_main (group));
 
   choose_channels (group, &room);
   share_frames (params, group, &room, count);

@@ -38,7 +38,7 @@ join (const TernTokenGroup *group, guint f, const gint32 *others, guint n, guint
       continue;
     }
     for (guint t = 0; t < n_targets; t++) {
-      double like = tern_cosine (tern_row (group, f, others[o]), tern_row (group, f, others[t * step]), group->dim);
+      double like = tern_cosine (tern_row (group, f, others[o]), tern_row (group, f, others[t * step]), tern_main (group));
 
       if (like > best) {
         best = like;

@@ -7,7 +7,7 @@
  * that the frame before left for them. In a window the frame before is still there to be attended to, so that a static
  * token need not be read again: it is dropped. Similarity is that of visual tokens, where the paper has pixels; what the
  * task needs is what the vision tower attends to most, where that is known. */
-#include "compress/compress.h"
+#include "compress/share.h"
 
 #include "compress/select.h"
 #include "compress/similar.h"
@@ -36,7 +36,7 @@ mark_static (const TernTokenGroup *group, guint f, guint most, TernScored *score
   guint n = group->n_tokens;
   gsize frame = (gsize) n * group->dim;
 
-  tern_similarities (group->tokens + (f - 1) * frame, group->tokens + f * frame, n, group->dim, scored);
+  tern_similarities (group->tokens + (f - 1) * frame, group->tokens + f * frame, n, group->dim, tern_main (group), scored);
   for (guint i = 0; i < n; i++) {
     dropped[i] = 0;
     scored[i].score = -scored[i].score;

@@ -54,6 +54,7 @@ static void
 worker_describe_tokens (GstTernEncoder * self, GstTernTokenInfo * info)
 {
   info->dim = tern_model_embedding_dim (self->model);
+  info->deepstack = tern_model_deepstack (self->model);
   info->frame_tokens = tern_model_frame_tokens (self->model);
   g_strlcpy (info->encoder_id, tern_model_encoder_id (self->model),
       sizeof info->encoder_id);

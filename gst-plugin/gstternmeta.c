@@ -326,6 +326,9 @@ gst_tern_token_info_from_caps (GstTernTokenInfo * info, const GstCaps * caps)
   if (!gst_structure_get_int (s, "embedding-dim", &dim) || dim < 1)
     return FALSE;
   info->dim = dim;
+  info->deepstack = get_count (s, "deepstack");
+  if (info->dim % (1 + (guint64) info->deepstack) != 0)
+    return FALSE;
   id = gst_structure_get_string (s, "encoder-id");
   if (!id || !*id || strlen (id) >= sizeof info->encoder_id)
     return FALSE;
@@ -351,6 +354,9 @@ gst_tern_token_info_to_caps (const GstTernTokenInfo * info)
       "group", G_TYPE_INT, TERN_GROUP_FRAMES,
       "framerate", GST_TYPE_FRACTION, info->rate_n, info->rate_d, NULL);
 
+  if (info->deepstack > 0)
+    gst_caps_set_simple (caps, "deepstack", G_TYPE_INT,
+        (gint) info->deepstack, NULL);
   if (info->frame_tokens > 0)
     gst_caps_set_simple (caps, "frame-tokens", G_TYPE_INT,
         (gint) info->frame_tokens, NULL);
@@ -522,6 +528,7 @@ gst_tern_token_map (GstTernTokenMap * map, GstBuffer * buffer,
   t->pts = GST_BUFFER_PTS (buffer);
   t->duration = GST_BUFFER_DURATION (buffer);
   t->dim = info->dim;
+  t->deepstack = info->deepstack;
   t->tokens = (const float *) map->map.data;
   t->n_tokens = map->map.size / row;
   if (map->map.size % row != 0 || map->map.size / row > G_MAXINT) {

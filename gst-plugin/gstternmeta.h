@@ -49,7 +49,8 @@ const GstStructure *gst_tern_buffer_get_result (GstBuffer * buffer);
 
 typedef struct
 {
-  guint dim;
+  guint dim;                    /* floats of a row */
+  guint deepstack;              /* features in it behind the token */
   gchar encoder_id[65];
   gint rate_n, rate_d;          /* ticks a second that frames are sampled at;
                                  * 0/1 when that is not known */

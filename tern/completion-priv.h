@@ -43,6 +43,7 @@ struct _TernCompletion {
   TernStore *store;
   TernReader reader;            /* its ids are the prompt */
   GArray *ids;                  /* gint32 the prompt, until it is read */
+  GArray *places;               /* TernPlace of rows that are read */
   TernGenerator *generator;
   TernCancel cancel;
   gboolean started;

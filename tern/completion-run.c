@@ -55,7 +55,7 @@ static gboolean
 completion_look (TernClient *client, TernLook *look, gboolean *metered)
 {
   TernCompletion *self = completion_of (client);
-  gsize width = tern_llm_info (self->text->llm)->width;
+  gsize width = tern_llm_info (self->text->llm)->visual_dim;
   GError *error = NULL;
   TernView *view;
   TernViewFrame *frame = next_frame (self, &view);
@@ -193,11 +193,12 @@ completion_add_prompt (TernClient *client, TernRound *round)
   if (n == 0)
     return 0;
   segment.n = n;
+  tern_reader_place (&self->reader, self->text->llm, self->places, &segment);
   segment.want = n == left ? TERN_LOGITS_LAST : TERN_LOGITS_NONE;
   self->logits = n == left ? round->logits : NULL;
   if (!(rows = add_segment (self, round, &segment)))
     return 0;
-  tern_reader_fill (&self->reader, self->text->llm, rows, n);
+  tern_reader_fill (&self->reader, round->pass, self->text->llm, rows, n);
   round->rows -= MIN (n, round->rows);
   return n;
 }

@@ -199,6 +199,7 @@ tern_completion_destroy (TernClient *client)
   g_clear_pointer (&self->constraint, tern_constraint_unref);
   tern_completion_said_clear (&self->said);
   g_array_unref (self->ids);
+  g_array_unref (self->places);
   g_ptr_array_unref (self->views);
   g_strfreev (self->stop);
   g_clear_error (&self->error);
@@ -225,6 +226,7 @@ completion_new (TernModel *model, const TernCompletionParams *params)
   self->scores = params->scores;
   self->top_scores = params->top_scores;
   self->ids = g_array_new (FALSE, FALSE, sizeof (gint32));
+  self->places = g_array_new (FALSE, FALSE, sizeof (TernPlace));
   tern_reader_init (&self->reader);
   tern_completion_said_init (&self->said);
   return self;

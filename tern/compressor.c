@@ -330,8 +330,8 @@ complete (TernCompressor *self)
   guint64 since = self->budget ? tern_budget_thread_time () : 0;
   TernCompressorParams params;
   TernTokenGroup group = { .tokens = self->tokens, .n_frames = self->n_frames, .n_tokens = self->frames[0].n_tokens,
-    .dim = self->dim, .index = self->frames[0].number / TERN_GROUP_FRAMES, .grid_w = self->frames[0].grid_w,
-    .grid_h = self->frames[0].grid_h };
+    .dim = self->dim, .main = self->dim / (1 + self->frames[0].deepstack),
+    .index = self->frames[0].number / TERN_GROUP_FRAMES, .grid_w = self->frames[0].grid_w, .grid_h = self->frames[0].grid_h };
   guint kept = 0;
 
   self->params = self->next_params;
@@ -366,6 +366,11 @@ tern_compressor_push (TernCompressor *self, const TernTokens *frame, GError **er
         self->dim, frame->dim);
     return FALSE;
   }
+  if (self->dim % (1 + (guint64) frame->deepstack) != 0) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "frame %" G_GUINT64_FORMAT " to compress: expected rows of a token and "
+        "features as wide as it, found %u features in %u numbers", frame->number, frame->deepstack, self->dim);
+    return FALSE;
+  }
   if (frame->keep || frame->n_tokens < 1 || frame->n_tokens > self->max_tokens
       || (guint64) frame->grid_w * frame->grid_h != frame->n_tokens) {
     g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID,
@@ -378,6 +383,7 @@ tern_compressor_push (TernCompressor *self, const TernTokens *frame, GError **er
   if (self->ready && self->popped == self->n_frames)
     tern_compressor_reset (self);
   if (!self->ready && self->n_frames > 0 && (frame->grid_w != first->grid_w || frame->grid_h != first->grid_h
+          || frame->deepstack != first->deepstack
           || frame->number / TERN_GROUP_FRAMES != first->number / TERN_GROUP_FRAMES))
     complete (self);
   if (self->ready) {

@@ -52,7 +52,8 @@ end (TernEncoder *self, gboolean ok)
   if (ok) {
     self->out->grid_w = self->plan.sub[0].grid_w;
     self->out->grid_h = self->plan.sub[0].grid_h;
-    self->out->dim = tern_vision_info (self->vision)->embedding_dim;
+    self->out->dim = tern_vision_info (self->vision)->row_dim;
+    self->out->deepstack = tern_vision_info (self->vision)->deepstack;
     self->out->n_tokens = self->plan.n_tokens;
     self->out->tokens = self->tokens;
     self->out->keep = NULL;

@@ -7,9 +7,9 @@
 #include "tern/compress-group.h"
 
 void
-tern_frame_store_init (TernFrameStore *store, guint dim, guint group_frames, guint max_groups)
+tern_frame_store_init (TernFrameStore *store, guint dim, guint deepstack, guint group_frames, guint max_groups)
 {
-  *store = (TernFrameStore) { .dim = dim, .group_frames = group_frames, .max_groups = max_groups };
+  *store = (TernFrameStore) { .dim = dim, .deepstack = deepstack, .group_frames = group_frames, .max_groups = max_groups };
   store->groups = g_new0 (TernFrameGroup, max_groups);
 }
 
@@ -175,7 +175,8 @@ tern_frame_store_close (TernFrameStore *store, TernFrameGroup *group, const Tern
     return;
   if (group->whole && group->n_tokens[0] > 0 && make_room (store, group, params, group->n_tokens[0], &error)) {
     TernTokenGroup tokens = { .tokens = group->tokens, .n_frames = group->n_frames, .n_tokens = group->n_tokens[0],
-      .dim = store->dim, .index = group->first / store->group_frames, .grid_w = group->grid_w, .grid_h = group->grid_h };
+      .dim = store->dim, .main = store->dim / (1 + store->deepstack), .index = group->first / store->group_frames,
+      .grid_w = group->grid_w, .grid_h = group->grid_h };
 
     group->is_mixed = tern_compress_group_mixes (params);
     tern_compress_group_run (params, &tokens, group->first, store->scratch, group->keep, group->n_keep, group->mixed);

@@ -31,14 +31,14 @@ typedef struct {
 } TernFrameGroup;
 
 typedef struct {
-  guint dim, group_frames;
+  guint dim, deepstack, group_frames;   /* of a row: floats, features behind the token, as TernTokens says */
   TernFrameGroup *groups;       /* [max_groups]; the first n are in use, oldest first */
   guint max_groups, n;
   void *scratch;                /* for the method that was last used */
   gsize scratch_bytes;
 } TernFrameStore;
 
-void tern_frame_store_init (TernFrameStore *store, guint dim, guint group_frames, guint max_groups);
+void tern_frame_store_init (TernFrameStore *store, guint dim, guint deepstack, guint group_frames, guint max_groups);
 void tern_frame_store_clear (TernFrameStore *store);
 /* Room for @n_groups groups of frames of at most @n_tokens, beforehand, and for compressing them; further
  * and larger ones, and other methods, take it when they come. */

@@ -17,6 +17,7 @@ struct _TernModel {
   TernScheduler *scheduler;
   char *encoder_id;             /* NULL: no mmproj file */
   guint projected_dim;          /* of a visual token, from the mmproj file; 0: no such file */
+  guint projected_deepstack;    /* features behind it in its row, from there too */
   char *projector;              /* the mmproj file's kind; NULL: no such file, or it does not say */
 
   TernModelText *text;          /* shared; atomic; NULL until TERN_MODEL_TEXT was asked for */

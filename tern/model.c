@@ -31,14 +31,20 @@ model_free (TernModel *model)
   g_free (model);
 }
 
+/* What the encoder makes, @width floats a token and @deepstack features behind it, is what the language model takes. */
 static gboolean
-check_widths (const TernModel *model, guint text, guint vision, GError **error)
+check_widths (const TernModel *model, const TernLlmInfo *text, guint width, guint deepstack, GError **error)
 {
-  if (text == vision)
+  if (text->width == width && text->deepstack == deepstack)
     return TRUE;
-  g_set_error (error, TERN_ERROR, TERN_ERROR_MISMATCH,
-      "%s takes embeddings of %u numbers, %s makes visual tokens of %u: they do not belong together", model->path, text,
-      model->mmproj_path, vision);
+  if (text->width != width)
+    g_set_error (error, TERN_ERROR, TERN_ERROR_MISMATCH,
+        "%s takes embeddings of %u numbers, %s makes visual tokens of %u: they do not belong together", model->path, text->width,
+        model->mmproj_path, width);
+  else
+    g_set_error (error, TERN_ERROR, TERN_ERROR_MISMATCH, "%s (key %s.n_deepstack_layers) takes features of %u early layers of the "
+        "encoder beside the tokens, %s (key clip.vision.is_deepstack_layers) makes %u: they do not belong together", model->path,
+        text->architecture, text->deepstack, model->mmproj_path, deepstack);
   return FALSE;
 }
 
@@ -48,7 +54,7 @@ load_text (TernModel *model, GError **error)
   TernModelText *text = tern_shared_text (model->path, model->kernels, &model->policy, model->threads, error);
 
   if (!text || (model->mmproj_path && model->projected_dim > 0
-          && !check_widths (model, tern_llm_info (text->llm)->width, model->projected_dim, error))) {
+          && !check_widths (model, tern_llm_info (text->llm), model->projected_dim, model->projected_deepstack, error))) {
     tern_shared_unref (text);
     return FALSE;
   }
@@ -60,9 +66,10 @@ static gboolean
 load_vision (TernModel *model, GError **error)
 {
   TernVision *vision = tern_shared_vision (model->mmproj_path, model->kernels, error);
+  const TernVisionInfo *info = vision ? tern_vision_info (vision) : NULL;
 
-  if (!vision || (model->text && !check_widths (model, tern_llm_info (model->text->llm)->width,
-              tern_vision_info (vision)->embedding_dim, error))) {
+  if (!vision || (model->text
+          && !check_widths (model, tern_llm_info (model->text->llm), info->embedding_dim, info->deepstack, error))) {
     tern_shared_unref (vision);
     return FALSE;
   }
@@ -76,15 +83,19 @@ look_at_mmproj (TernModel *model, GError **error)
 {
   g_autoptr (TernGguf) file = tern_gguf_open (model->mmproj_path, error);
   TernBytes kind = { NULL, 0 };
+  TernGgufArray marks = { 0 };
   guint32 dim = 0;
 
   if (!file || !tern_gguf_u32_or (file, "clip.vision.projection_dim", 0, G_MAXINT32, 0, &dim, error)
+      || !tern_gguf_array (file, "clip.vision.is_deepstack_layers", TERN_GGUF_BOOL, FALSE, &marks, error)
       || !tern_gguf_string_or (file, tern_gguf_has (file, "clip.projector_type") ? "clip.projector_type"
           : "clip.vision.projector_type", &kind, error))
     return FALSE;
   model->projector = kind.data ? g_strndup (kind.data, kind.len) : NULL;
   model->encoder_id = tern_encoder_id (file);
   model->projected_dim = dim;
+  for (guint64 i = 0; i < marks.count; i++)
+    model->projected_deepstack += marks.data[i] != 0;
   return TRUE;
 }
 
@@ -315,8 +326,18 @@ tern_model_embedding_dim (const TernModel *model)
   const TernModelText *text = tern_model_text (model);
   TernVision *vision = tern_model_vision (model);
 
-  return text ? tern_llm_info (text->llm)->width : vision ? tern_vision_info (vision)->embedding_dim
-      : model->projected_dim;
+  return text ? tern_llm_info (text->llm)->visual_dim : vision ? tern_vision_info (vision)->row_dim
+      : model->projected_dim * (1 + model->projected_deepstack);
+}
+
+guint
+tern_model_deepstack (const TernModel *model)
+{
+  const TernModelText *text = tern_model_text (model);
+  TernVision *vision = tern_model_vision (model);
+
+  return text ? tern_llm_info (text->llm)->deepstack : vision ? tern_vision_info (vision)->deepstack
+      : model->projected_deepstack;
 }
 
 guint

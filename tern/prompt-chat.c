@@ -133,7 +133,8 @@ add_visual (Telling *telling, Content *content)
     add_typed (content, "image", TERN_PROMPT_IMAGE);
   telling->images += pictures;
   if (pictures == 0 && visual->video && !telling->frames) {
-    add_typed (content, "video", TERN_PROMPT_VIDEO);
+    add_typed (content, "video", telling->chat->family && telling->chat->family->video_text ? telling->chat->family->video_text
+        : TERN_PROMPT_VIDEO);
     telling->videos++;
   }
 }
@@ -293,7 +294,8 @@ count (const char *text, const char *part)
 static gboolean
 shows_all (const Telling *telling, const char *rendered)
 {
-  return count (rendered, TERN_PROMPT_IMAGE) == telling->images && count (rendered, TERN_PROMPT_VIDEO) == telling->videos;
+  return count (rendered, TERN_PROMPT_IMAGE) == telling->images
+      && count (rendered, tern_prompt_video_place (telling->chat->family)) == telling->videos;
 }
 
 /* Templates differ in whether texts may be lists; those of a family without a place for clips have another one. */
@@ -356,9 +358,11 @@ write_visual (TernPromptWriter *writer, const Telling *telling, Next *next, gboo
 static void
 write_scaffold (TernPromptWriter *writer, const Telling *telling, const char *text, const char *end, Next *next)
 {
+  const char *place = tern_prompt_video_place (telling->chat->family);
+
   while (text < end) {
     const char *image = g_strstr_len (text, end - text, TERN_PROMPT_IMAGE);
-    const char *video = g_strstr_len (text, end - text, TERN_PROMPT_VIDEO);
+    const char *video = g_strstr_len (text, end - text, place);
     const char *first = image && (!video || image < video) ? image : video;
     g_autofree char *before = g_strndup (text, (gsize) ((first ? first : end) - text));
 
@@ -366,7 +370,7 @@ write_scaffold (TernPromptWriter *writer, const Telling *telling, const char *te
     if (!first)
       return;
     write_visual (writer, telling, next, first == video);
-    text = first + strlen (first == video ? TERN_PROMPT_VIDEO : TERN_PROMPT_IMAGE);
+    text = first + strlen (first == video ? place : TERN_PROMPT_IMAGE);
   }
 }
 
@@ -392,7 +396,7 @@ check_shown (const Telling *telling, const char *rendered, GError **error)
     return TRUE;
   g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "chat template: expected to find %u pictures and %u clips in what"
       " it renders, found %u and %u", telling->images, telling->videos, count (rendered, TERN_PROMPT_IMAGE),
-      count (rendered, TERN_PROMPT_VIDEO));
+      count (rendered, tern_prompt_video_place (telling->chat->family)));
   return FALSE;
 }
 

@@ -24,10 +24,18 @@ struct _TernPromptFamily {
   /* A whole video, in the template's place for one. */
   void (*video) (TernPromptWriter *writer, const TernPromptVisual *video);
   const char *video_place;      /* what stands for a video in what templates render; NULL: "<video>" */
+  const char *video_text;       /* what they write for one, with that place in it, where it is part of a text; NULL: the place alone */
   const char *video_template;   /* for files whose own template has no place for a video */
 };
 
 extern const TernPromptFamily tern_prompt_family_lfm2, tern_prompt_family_idefics3, tern_prompt_family_qwen3vl;
+
+/* What stands for a video in what a template renders; @family may be NULL. */
+static inline const char *
+tern_prompt_video_place (const TernPromptFamily *family)
+{
+  return family && family->video_place ? family->video_place : TERN_PROMPT_VIDEO;
+}
 
 /* Text, control tokens in it being recognised. */
 void tern_prompt_write (TernPromptWriter *writer, const char *text);

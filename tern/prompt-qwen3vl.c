@@ -43,6 +43,7 @@ const TernPromptFamily tern_prompt_family_qwen3vl = {
   .still = still,
   .video = video,
   .video_place = "<|video_pad|>",
+  .video_text = START "<|video_pad|>" END,
   /* A template without videos: ChatML, as the family's own writes it without thinking. */
   .video_template = "{%- for message in messages -%}"
       "{{- '<|im_start|>' ~ message.role ~ '\n' -}}"

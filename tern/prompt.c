@@ -11,7 +11,6 @@
 #define TEXT_PLACE "\xee\x80\x80text\xee\x80\x81"
 #define SYSTEM_PLACE "\xee\x80\x80system\xee\x80\x81"
 #define IMAGE_PLACE TERN_PROMPT_IMAGE
-#define VIDEO_PLACE TERN_PROMPT_VIDEO
 
 static const TernPromptFamily *const families[] = {
   &tern_prompt_family_lfm2,
@@ -193,12 +192,6 @@ render_video (const TernChat *chat, const TernPromptParts *parts, GError **error
   return rendered;
 }
 
-static const char *
-video_place (const TernPromptFamily *family)
-{
-  return family->video_place ? family->video_place : VIDEO_PLACE;
-}
-
 /* The template's own way with videos, else the family's. */
 static char *
 render_video_somehow (const TernPromptParts *parts, GError **error)
@@ -207,7 +200,7 @@ render_video_somehow (const TernPromptParts *parts, GError **error)
   g_autofree char *own = render_video (parts->chat, parts, NULL);
   g_autoptr (TernChat) chat = NULL;
 
-  if (own && count (own, video_place (parts->family)) == 1)
+  if (own && count (own, tern_prompt_video_place (parts->family)) == 1)
     return g_steal_pointer (&own);
   chat = tern_chat_new (source, strlen (source), error);
   return chat ? render_video (chat, parts, error) : NULL;
@@ -284,7 +277,7 @@ tern_prompt_compile (GArray *ids, const TernPromptParts *parts, const TernPrompt
   TernBytes piece = bos >= 0 ? tern_tokenizer_piece (parts->tokenizer, bos, TRUE) : (TernBytes) { "", 0 };
   g_autofree char *bos_text = g_strndup (piece.data, piece.len);
   Place places[N_PLACES] = {
-    [PLACE_VISUAL] = { whole_video ? video_place (parts->family) : IMAGE_PLACE, whole_video ? 1 : n_images, 0 },
+    [PLACE_VISUAL] = { whole_video ? tern_prompt_video_place (parts->family) : IMAGE_PLACE, whole_video ? 1 : n_images, 0 },
     [PLACE_TEXT] = { TEXT_PLACE, parts->text[0] != '\0', 0 },
     [PLACE_SYSTEM] = { SYSTEM_PLACE, parts->system != NULL, 0 },
   };

@@ -101,15 +101,18 @@ tern_reader_left (const TernReader *reader)
 
 /* Rows of the picture that stands next, at most @n. */
 static guint
-fill_picture (TernReader *reader, float *rows, guint n, gsize width)
+fill_picture (TernReader *reader, TernPass *pass, const TernLlmInfo *info, float *rows, guint n)
 {
   const TernPicture *picture = &g_array_index (reader->pictures, TernPicture, reader->picture);
   guint count = MIN (n, picture->n - reader->row);
 
   for (guint i = 0; i < count; i++) {
     gsize from = picture->keep ? (gsize) picture->keep[reader->row + i] : reader->row + i;
+    const float *row = picture->tokens + from * info->visual_dim;
 
-    memcpy (rows + i * width, picture->tokens + from * width, width * sizeof (float));
+    memcpy (rows + i * info->width, row, info->width * sizeof (float));
+    if (info->deepstack > 0)
+      tern_pass_deepen (pass, rows + i * info->width, row + info->width);
   }
   reader->row += count;
   if (reader->row == picture->n) {
@@ -171,16 +174,28 @@ tern_reader_places (const TernReader *reader, TernPlace *places, guint n)
 }
 
 void
-tern_reader_fill (TernReader *reader, const TernLlm *llm, float *rows, guint n)
+tern_reader_place (const TernReader *reader, const TernLlm *llm, GArray *places, TernSegment *segment)
 {
-  gsize width = tern_llm_info (llm)->width;
+  if (!tern_llm_info (llm)->has_places)
+    return;
+  if (places->len < segment->n)
+    g_array_set_size (places, segment->n);
+  segment->places = (const TernPlace *) places->data;
+  segment->advance = tern_reader_places (reader, (TernPlace *) places->data, segment->n);
+}
+
+void
+tern_reader_fill (TernReader *reader, TernPass *pass, const TernLlm *llm, float *rows, guint n)
+{
+  const TernLlmInfo *info = tern_llm_info (llm);
+  gsize width = info->width;
 
   while (n > 0) {
     gint32 id = id_at (reader->ids, reader->at);
     guint count = 1;
 
     if (id == TERN_PROMPT_RUN) {
-      count = fill_picture (reader, rows, n, width);
+      count = fill_picture (reader, pass, info, rows, n);
     } else {
       tern_llm_embed (llm, &id, 1, rows, width);
       reader->at++;

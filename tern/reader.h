@@ -6,10 +6,10 @@
 
 #include "engine/llm/pass.h"
 
-/* Visual tokens of one frame or sub-image in a prompt. Borrowed until they are read. */
+/* Visual tokens of one frame or sub-image in a prompt. Borrowed until the pass that reads them has run. */
 typedef struct {
   guint64 frame;                /* tells it from others */
-  const float *tokens;          /* [.., width] */
+  const float *tokens;          /* [.., TernLlmInfo.visual_dim] */
   const gint32 *keep;           /* [n] rows of tokens, or NULL for the first n */
   guint n;
   /* For models whose rows of pictures stand in a height and a width: the grid (0: not known, then a line), and where in it each
@@ -44,5 +44,9 @@ guint tern_reader_left (const TernReader *reader);
 /* Where the next @n rows, at most those that are left, stand: to @places [n], each counted from where the timeline's text goes on.
  * How far on it goes behind them (TernSegment.advance). */
 guint tern_reader_places (const TernReader *reader, TernPlace *places, guint n);
-/* Puts the next @n rows, at most those that are left, to @rows [n, width]. */
-void tern_reader_fill (TernReader *reader, const TernLlm *llm, float *rows, guint n);
+/* The same for the rows of @segment, which says so from then on, of models to whom it matters; @places (TernPlace), which grows, is
+ * borrowed by it. */
+void tern_reader_place (const TernReader *reader, const TernLlm *llm, GArray *places, TernSegment *segment);
+/* Puts the next @n rows, at most those that are left, to @rows [n, width], and what stands behind a picture's where the model
+ * @llm of @pass, which @rows are of, takes it from (tern_pass_deepen()). */
+void tern_reader_fill (TernReader *reader, TernPass *pass, const TernLlm *llm, float *rows, guint n);

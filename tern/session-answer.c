@@ -487,12 +487,7 @@ add_read (TernSession *self, TernReader *reader, guint left, TernAsk *ask, TernR
   if (n == 0)
     return 0;
   segment.n = n;
-  if (tern_llm_info (self->text->llm)->has_places) {
-    if (self->places->len < n)
-      g_array_set_size (self->places, n);
-    segment.places = (const TernPlace *) self->places->data;
-    segment.advance = tern_reader_places (reader, (TernPlace *) self->places->data, n);
-  }
+  tern_reader_place (reader, self->text->llm, self->places, &segment);
   if (ask && n == left && ask->acts && !ask->speaks)
     segment.hidden = ask->hidden;
   else
@@ -504,7 +499,7 @@ add_read (TernSession *self, TernReader *reader, guint left, TernAsk *ask, TernR
   rows = add_segment (self, round, &segment, error);
   if (!rows)
     return 0;
-  tern_reader_fill (reader, self->text->llm, rows, n);
+  tern_reader_fill (reader, round->pass, self->text->llm, rows, n);
   round->rows -= MIN (n, round->rows);
   return n;
 }

@@ -110,7 +110,7 @@ static gboolean
 plan_still (TernSession *self, GError **error)
 {
   TernInHand *still = &self->standing.hand;
-  gsize width = tern_llm_info (self->text->llm)->width;
+  gsize width = tern_llm_info (self->text->llm)->visual_dim;
 
   still->options = (TernVisionOptions) { .tile = TRUE, .scaling = tern_fit_scaling (self->fit) };
   if (!tern_vision_plan_image (self->vision, &still->work.slot->image, &still->options, &still->plan, error))

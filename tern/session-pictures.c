@@ -126,7 +126,7 @@ static void
 gather_still (TernSession *self, TernInquiry *in)
 {
   const TernVisionPlan *plan = &in->hand.plan;
-  gsize width = tern_llm_info (self->text->llm)->width;
+  gsize width = tern_llm_info (self->text->llm)->visual_dim;
   const float *tokens = self->still_tokens;
   TernResult *values = &in->told.values;
 

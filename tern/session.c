@@ -147,8 +147,8 @@ tern_session_new (TernModel *model, const TernSessionParams *params, GError **er
     limits.always += 2;
   }
   tern_work_queue_init (&self->queue, &limits);
-  tern_frame_store_init (&self->store, tern_llm_info (text->llm)->width, self->group_frames,
-      2 * self->max_frames + 2);        /* of the window that is answered, and of the next one */
+  tern_frame_store_init (&self->store, tern_llm_info (text->llm)->visual_dim, tern_llm_info (text->llm)->deepstack,
+      self->group_frames, 2 * self->max_frames + 2);        /* of the window that is answered, and of the next one */
 
   preparing.session = self;
   if (tern_session_plan (self, error))

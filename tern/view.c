@@ -274,7 +274,8 @@ store_clip (TernView *view, GError **error)
   TernFrameGroup *group = NULL;
 
   params.window_frames = n;
-  tern_frame_store_init (&view->store, dim, TERN_GROUP_FRAMES, (n + TERN_GROUP_FRAMES - 1) / TERN_GROUP_FRAMES);
+  tern_frame_store_init (&view->store, dim, tern_model_deepstack (view->model), TERN_GROUP_FRAMES,
+      (n + TERN_GROUP_FRAMES - 1) / TERN_GROUP_FRAMES);
   view->stored = TRUE;
   for (guint i = 0; i < n; i++) {
     const TernViewFrame *frame = &g_array_index (view->frames, TernViewFrame, i);
@@ -304,11 +305,11 @@ tern_view_encoded (TernView *view, TernViewFrame *frame, GError **error)
   return !view->clip || tern_view_next (view) || view->stored || store_clip (view, error);
 }
 
+/* Of no session's frame: nothing that was read before is this picture. */
 static void
-add_picture (GArray *pictures, const float *tokens, const gint32 *keep, guint n)
+add_picture (GArray *pictures, const float *tokens, const gint32 *keep, guint n, guint grid_w, guint grid_h)
 {
-  /* Of no session's frame: nothing that was read before is this picture. */
-  TernPicture picture = { G_MAXUINT64, tokens, keep, n };
+  TernPicture picture = { G_MAXUINT64, tokens, keep, n, grid_w, grid_h, NULL };
 
   g_array_append_val (pictures, picture);
 }
@@ -320,7 +321,7 @@ add_group (const TernView *view, const TernFrameGroup *group, GArray *pictures)
   const gint32 *keep = group->keep;
 
   for (guint f = 0; f < group->n_frames; f++) {
-    add_picture (pictures, tokens, keep, group->n_keep[f]);
+    add_picture (pictures, tokens, keep, group->n_keep[f], group->grid_w, group->grid_h);
     tokens += (gsize) group->n_tokens[f] * view->store.dim;
     keep += group->n_tokens[f];
   }
@@ -335,7 +336,9 @@ tern_view_pictures (TernView *view, GArray *pictures)
   for (guint g = 0; view->clip && g < view->store.n; g++)
     add_group (view, &view->store.groups[g], pictures);
   for (guint s = 0; !view->clip && s < frame->plan->n; s++) {
-    add_picture (pictures, tokens, NULL, frame->plan->sub[s].n_tokens);
-    tokens += (gsize) frame->plan->sub[s].n_tokens * tern_model_embedding_dim (view->model);
+    const TernSubImage *sub = &frame->plan->sub[s];
+
+    add_picture (pictures, tokens, NULL, sub->n_tokens, sub->grid_w, sub->grid_h);
+    tokens += (gsize) sub->n_tokens * tern_model_embedding_dim (view->model);
   }
 }

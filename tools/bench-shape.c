@@ -25,7 +25,8 @@ static const TextShape text_shapes[] = {
   { "lfm2-350m", "lfm2", 1024, 16, 8, 16, 4608, 65536, 32768, 1000000, 0x5524 },
 };
 
-/* Three layers of Gated DeltaNet to one of attention. */
+/* Three layers of Gated DeltaNet to one of attention; or (state 0) layers that all attend, without gates, and behind the first of
+ * which pictures are added features of the encoder's early layers. */
 typedef struct {
   const char *name;
   guint width, heads, kv_heads, head, turned;   /* turned: values of a head that rotate */
@@ -36,6 +37,7 @@ typedef struct {
 
 static const DeltaShape delta_shapes[] = {
   { "qwen3.5-2b", 2048, 8, 2, 256, 64, 16, 16, 128, 24, 6144, 248320, 262144, 0 },
+  { "qwen3-vl-2b", 2048, 16, 8, 128, 128, 0, 0, 0, 28, 6144, 151936, 262144, 0 },
   { "bonsai-2b", 2048, 8, 2, 256, 64, 16, 16, 128, 24, 6144, 248320, 262144, 1024 },
 };
 
@@ -58,12 +60,15 @@ static const HybridShape hybrid_shapes[] = {
 typedef struct {
   const char *name, *projector;
   guint side, patch, width, heads, layers, ffn, factor, projected;
+  guint32 deepstack;            /* bit i: features of layer i stand beside the tokens */
 } VisionShape;
 
-/* SigLIP-B/16 at 512 pixels as SmolVLM2-500M has it: 64 tokens of 960. The tower of Qwen3.5 2B, pictures of any size of two frames. */
+/* SigLIP-B/16 at 512 pixels as SmolVLM2-500M has it: 64 tokens of 960. The towers of Qwen3.5 2B and Qwen3-VL 2B, pictures of
+ * any size of two frames. */
 static const VisionShape vision_shapes[] = {
-  { "siglip-b-512", "idefics3", 512, 16, 768, 12, 12, 3072, 4, 960 },
-  { "qwen3.5-2b-vision", "qwen3vl_merger", 768, 16, 1024, 16, 24, 4096, 2, 2048 },
+  { "siglip-b-512", "idefics3", 512, 16, 768, 12, 12, 3072, 4, 960, 0 },
+  { "qwen3.5-2b-vision", "qwen3vl_merger", 768, 16, 1024, 16, 24, 4096, 2, 2048, 0 },
+  { "qwen3-vl-2b-vision", "qwen3vl_merger", 768, 16, 1024, 16, 24, 4096, 2, 2048, 1 << 5 | 1 << 11 | 1 << 17 },
 };
 
 struct _TernShape {
@@ -332,25 +337,43 @@ lay_out_text (TernShape *shape, const TextShape *text)
 
 /* ---- Text with matrix states ------------------------------------------------------------------------------------- */
 
+static const char *
+delta_architecture (const DeltaShape *delta)
+{
+  return delta->state ? "qwen35" : "qwen3vl";
+}
+
+static gboolean
+delta_attends (const DeltaShape *delta, guint layer)
+{
+  return !delta->state || (layer + 1) % 4 == 0;
+}
+
 static void
 add_delta_keys (TernShape *shape, const DeltaShape *delta)
 {
+  const char *a = delta_architecture (delta);
   const Number counts[] = {
     { "block_count", delta->layers }, { "context_length", delta->context }, { "embedding_length", delta->width },
     { "feed_forward_length", delta->ffn }, { "attention.head_count", delta->heads },
     { "attention.head_count_kv", delta->kv_heads }, { "attention.key_length", delta->head },
-    { "attention.value_length", delta->head }, { "rope.dimension_count", delta->turned }, { "ssm.conv_kernel", 4 },
-    { "ssm.state_size", delta->state }, { "ssm.group_count", delta->key_heads },
+    { "attention.value_length", delta->head }, { "rope.dimension_count", delta->turned },
+  };
+  const Number states[] = {
+    { "ssm.conv_kernel", 4 }, { "ssm.state_size", delta->state }, { "ssm.group_count", delta->key_heads },
     { "ssm.time_step_rank", delta->value_heads }, { "ssm.inner_size", delta->value_heads * delta->state },
     { "full_attention_interval", 4 },
   };
+  const Number deepstack = { "n_deepstack_layers", 3 };
+  g_autofree char *sections_key = g_strdup_printf ("%s.rope.dimension_sections", a);
   const gint32 sections[] = { delta->turned / 2 - 2 * (delta->turned / 6), delta->turned / 6, delta->turned / 6, 0 };
 
-  add_general_keys (shape, "qwen35", delta->name);
-  set_numbers (shape, "qwen35", counts, G_N_ELEMENTS (counts));
-  tern_gguf_writer_i32_array (shape->writer, "qwen35.rope.dimension_sections", sections, G_N_ELEMENTS (sections));
-  tern_gguf_writer_f32 (shape->writer, "qwen35.rope.freq_base", 1e7f);
-  tern_gguf_writer_f32 (shape->writer, "qwen35.attention.layer_norm_rms_epsilon", 1e-6f);
+  add_general_keys (shape, a, delta->name);
+  set_numbers (shape, a, counts, G_N_ELEMENTS (counts));
+  set_numbers (shape, a, delta->state ? states : &deepstack, delta->state ? G_N_ELEMENTS (states) : 1);
+  tern_gguf_writer_i32_array (shape->writer, sections_key, sections, G_N_ELEMENTS (sections));
+  set_real (shape, a, "rope.freq_base", delta->state ? 1e7f : 5e6f);
+  set_real (shape, a, "attention.layer_norm_rms_epsilon", 1e-6f);
 }
 
 static void
@@ -360,8 +383,8 @@ add_delta_layer (TernShape *shape, const DeltaShape *delta, guint i)
   guint attended = delta->heads * delta->head;
 
   add_vector (shape, d, "blk.%u.attn_norm.weight", i);
-  if ((i + 1) % 4 == 0) {
-    add_attention (shape, i, d, 2 * attended, delta->kv_heads * delta->head, attended);
+  if (delta_attends (delta, i)) {
+    add_attention (shape, i, d, (delta->state ? 2 : 1) * attended, delta->kv_heads * delta->head, attended);
     add_head_norms (shape, i, delta->head);
   } else {
     add_matrix (shape, d, 2 * keys + values, "blk.%u.attn_qkv.weight", i);
@@ -374,7 +397,7 @@ add_delta_layer (TernShape *shape, const DeltaShape *delta, guint i)
     add_vector (shape, delta->state, "blk.%u.ssm_norm.weight", i);
     add_matrix (shape, values, d, "blk.%u.ssm_out.weight", i);
   }
-  add_vector (shape, d, "blk.%u.post_attention_norm.weight", i);
+  add_vector (shape, d, "blk.%u.%s.weight", i, delta->state ? "post_attention_norm" : "ffn_norm");
   add_feed_forward (shape, i, d, delta->ffn, TRUE);
 }
 
@@ -394,7 +417,7 @@ add_rotation_keys (TernShape *shape, const DeltaShape *delta)
     for (guint j = 0; j < G_N_ELEMENTS (matrices); j++) {
       gboolean both = j >= 7, attends = j < 4;
 
-      if (both || attends == ((i + 1) % 4 == 0))
+      if (both || attends == delta_attends (delta, i))
         g_ptr_array_add (names, g_strdup_printf ("blk.%u.%s.weight", i, matrices[j]));
     }
   tern_gguf_writer_u32 (shape->writer, "prism.hadamard.version", 2);
@@ -414,7 +437,7 @@ lay_out_delta (TernShape *shape, const DeltaShape *delta)
 
   add_delta_keys (shape, delta);
   add_rotation_keys (shape, delta);
-  tern_vocabulary_write (shape->writer, TERN_VOCABULARY_QWEN35, delta->vocabulary);
+  tern_vocabulary_write (shape->writer, delta->state ? TERN_VOCABULARY_QWEN35 : TERN_VOCABULARY_QWEN3VL, delta->vocabulary);
   add_tensor (shape, "token_embd.weight", delta->rotated ? shape->type : NULL, 2, embedding);
   add_vector (shape, delta->width, "output_norm.weight");
   for (guint i = 0; i < delta->layers; i++)
@@ -559,6 +582,17 @@ add_vision_keys (TernShape *shape, const VisionShape *vision)
 }
 
 static void
+add_deepstack_key (TernShape *shape, const VisionShape *vision)
+{
+  guint8 marks[32];
+
+  for (guint i = 0; i < vision->layers; i++)
+    marks[i] = vision->deepstack >> i & 1;
+  if (vision->deepstack)
+    tern_gguf_writer_bool_array (shape->writer, "clip.vision.is_deepstack_layers", marks, vision->layers);
+}
+
+static void
 add_vision_linear (TernShape *shape, guint cols, guint rows, guint layer, const char *name)
 {
   add_matrix (shape, cols, rows, "v.blk.%u.%s.weight", layer, name);
@@ -593,6 +627,22 @@ add_projector (TernShape *shape, const VisionShape *vision)
   }
 }
 
+/* Behind layer @i. */
+static void
+add_deep_merger (TernShape *shape, const VisionShape *vision, guint i)
+{
+  guint joined = vision->width * vision->factor * vision->factor;
+
+  if (!(vision->deepstack >> i & 1))
+    return;
+  add_vector (shape, joined, "v.deepstack.%u.norm.weight", i);
+  add_vector (shape, joined, "v.deepstack.%u.norm.bias", i);
+  add_matrix (shape, joined, joined, "v.deepstack.%u.fc1.weight", i);
+  add_vector (shape, joined, "v.deepstack.%u.fc1.bias", i);
+  add_matrix (shape, joined, vision->projected, "v.deepstack.%u.fc2.weight", i);
+  add_vector (shape, vision->projected, "v.deepstack.%u.fc2.bias", i);
+}
+
 static void
 add_vision_attention (TernShape *shape, const VisionShape *vision, guint i)
 {
@@ -614,6 +664,7 @@ lay_out_vision (TernShape *shape, const VisionShape *vision)
   guint d = vision->width, grid = vision->side / vision->patch;
 
   add_vision_keys (shape, vision);
+  add_deepstack_key (shape, vision);
   add_patches (shape, vision);
   add_matrix (shape, d, grid * grid, "v.position_embd.weight");
   for (guint i = 0; i < vision->layers; i++) {
@@ -624,6 +675,7 @@ lay_out_vision (TernShape *shape, const VisionShape *vision)
     add_vision_attention (shape, vision, i);
     add_vision_linear (shape, d, vision->ffn, i, "ffn_up");
     add_vision_linear (shape, vision->ffn, d, i, "ffn_down");
+    add_deep_merger (shape, vision, i);
   }
   add_vector (shape, d, "v.post_ln.weight");
   add_vector (shape, d, "v.post_ln.bias");

@@ -104,7 +104,7 @@ add_vision (GPtrArray *figures, const TernBenchPlan *plan, TernVision *vision, G
       || !(self->state = tern_vision_state_new (vision, self->plan.n_tokens, TERN_ACTIVATIONS_INT8, plan->pool, error)))
     return FALSE;
   self->pixels = make_picture (&self->image, width, height, 0);
-  self->tokens = g_new (float, (gsize) self->plan.n_tokens * info->embedding_dim);
+  self->tokens = g_new (float, (gsize) self->plan.n_tokens * info->row_dim);
   self->parent.what = g_strdup_printf ("%ux%u to %u tokens", width, height, self->plan.n_tokens);
   self->parent.tokens = self->plan.n_tokens;
   tern_vision_cost (vision, &self->plan, &self->parent.cost);

@@ -11,6 +11,7 @@
 #define LFM2_SPECIAL 501
 #define LFM2_IMAGE 396
 #define LLAMA3_BASE 128000
+#define QWEN3VL_BASE 151643
 #define QWEN35_BASE 248044
 #define SPECIAL_MAX 14          /* special tokens that have a name */
 #define CONTROL 3               /* token types of GGUF */
@@ -25,12 +26,17 @@ static const char bitnet_template[] =
     "{{ bos_token }}{% for message in messages %}{{ message['role'] | capitalize + ': ' + message['content'] + "
     "'<|eot_id|>' }}{% endfor %}{% if add_generation_prompt %}{{ 'Assistant: ' }}{% endif %}";
 
-static const char qwen35_template[] =
+/* Of both. */
+static const char qwen_template[] =
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' }}"
     "{% if message['content'] is string %}{{ message['content'] }}{% else %}{% for part in message['content'] %}"
     "{% if part['type'] == 'image' %}{{ '<|vision_start|><|image_pad|><|vision_end|>' }}{% elif part['type'] == 'video' %}"
     "{{ '<|vision_start|><|video_pad|><|vision_end|>' }}{% else %}{{ part['text'] }}{% endif %}{% endfor %}{% endif %}"
     "{{ '<|im_end|>\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
+
+#define QWEN_SPECIAL \
+  { "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|object_ref_start|>", "<|object_ref_end|>", "<|box_start|>", "<|box_end|>", \
+    "<|quad_start|>", "<|quad_end|>", "<|vision_start|>", "<|vision_end|>", "<|vision_pad|>", "<|image_pad|>", "<|video_pad|>" }
 
 /* Special tokens stand from @base on; where that is 0, in front of the others, see add_lfm2_special(). */
 static const struct {
@@ -42,9 +48,8 @@ static const struct {
   [TERN_VOCABULARY_LFM2] = { "lfm2", lfm2_template, 0, 1, 7, 0, TRUE },
   [TERN_VOCABULARY_LLAMA3] = { "llama-bpe", bitnet_template, LLAMA3_BASE, 0, 9, 1, TRUE, "reserved_special_token",
     { [0] = "<|begin_of_text|>", [1] = "<|end_of_text|>", [9] = "<|eot_id|>" } },
-  [TERN_VOCABULARY_QWEN35] = { "qwen35", qwen35_template, QWEN35_BASE, 0, 2, 0, FALSE, "reserved",
-    { "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|object_ref_start|>", "<|object_ref_end|>", "<|box_start|>", "<|box_end|>",
-      "<|quad_start|>", "<|quad_end|>", "<|vision_start|>", "<|vision_end|>", "<|vision_pad|>", "<|image_pad|>", "<|video_pad|>" } },
+  [TERN_VOCABULARY_QWEN3VL] = { "qwen2", qwen_template, QWEN3VL_BASE, 0, 2, 0, FALSE, "reserved", QWEN_SPECIAL },
+  [TERN_VOCABULARY_QWEN35] = { "qwen35", qwen_template, QWEN35_BASE, 0, 2, 0, FALSE, "reserved", QWEN_SPECIAL },
 };
 
 typedef struct {

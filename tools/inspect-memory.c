@@ -275,6 +275,7 @@ plan_vision (TernMemoryPlan *plan, TernGguf *file, const TernKernels *kernels, c
   plan->min_tokens = tern_vision_info (vision)->min_tokens;
   plan->max_tokens = tern_vision_info (vision)->max_tokens;
   plan->max_pieces = tern_vision_info (vision)->max_pieces;
+  plan->deepstack = tern_vision_info (vision)->deepstack;
   id = tern_encoder_id (file);
   g_strlcpy (plan->encoder_id, id, sizeof plan->encoder_id);
   sum = add_process (plan, file, before, owned, 0);

@@ -34,6 +34,7 @@ typedef struct {
   const char *projector;        /* of a vision encoder; else NULL and what follows 0 */
   guint min_tokens, max_tokens; /* of an image */
   guint max_pieces;             /* of a still */
+  guint deepstack;              /* features of early layers beside each token */
   char encoder_id[40];          /* what tokens of this encoder are told by */
 } TernMemoryPlan;
 

@@ -317,6 +317,8 @@ print_json (const TernGguf *file, const char *cpu, const TernTasks *tasks, const
     add_int (&json, "min_tokens", plan->min_tokens);
     add_int (&json, "max_tokens", plan->max_tokens);
     add_int (&json, "max_pieces", plan->max_pieces);
+    if (plan->deepstack)
+      add_int (&json, "deepstack", plan->deepstack);
     tern_json_add_text (&json, "encoder_id", plan->encoder_id);
     tern_json_close (&json, '}');
   }
@@ -338,6 +340,8 @@ print_plan (const TernMemoryPlan *plan)
       printf (" to %u", plan->max_tokens);
     printf (" for an image\n  %-16s %u of a still, at most\n  %-16s %s\n", "pieces", plan->max_pieces, "encoder id",
         plan->encoder_id);
+    if (plan->deepstack)
+      printf ("  %-16s features of %u early layers beside each token\n", "deepstack", plan->deepstack);
   }
   printf ("\nmemory\n");
   for (i = 0; i < plan->n; i++)

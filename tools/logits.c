@@ -106,7 +106,7 @@ encode_images (Work *work, GError **error)
     return TRUE;
   if (o->image_tokens)
     tern_visual_parse_limits (o->image_tokens, &params.min_tokens, &params.max_tokens);
-  if (!tern_visual_encode (&work->visual, &params, o->model.model, tern_llm_info (work->model.llm)->width,
+  if (!tern_visual_encode (&work->visual, &params, o->model.model, tern_llm_info (work->model.llm),
           tern_kernels_default (NULL), work->model.pool, error))
     return FALSE;
   shape[0] = work->visual.n;
@@ -157,6 +157,21 @@ place_run (const Work *work, guint sub, TernLlmInput *input)
   return places;
 }
 
+/* What stands behind its tokens, for models that take it; the caller's to free. */
+static const float **
+deepen_run (const Work *work, const TernLlmInput *input)
+{
+  const TernLlmInfo *info = tern_llm_info (work->model.llm);
+  const float **slices;
+
+  if (!info->deepstack)
+    return NULL;
+  slices = g_new (const float *, input->n);
+  for (guint i = 0; i < input->n; i++)
+    slices[i] = input->rows + i * input->ld + info->width;
+  return slices;
+}
+
 /* Ids up to the next -1, then a run of visual tokens, and so on. */
 static gboolean
 eval_prompt (Work *work, GError **error)
@@ -170,11 +185,13 @@ eval_prompt (Work *work, GError **error)
 
   for (guint i = 0; i < work->ids->len;) {
     g_autofree TernPlace *places = NULL;
+    g_autofree const float **slices = NULL;
     TernLlmInput input = { 0 };
 
     if (ids[i] == VISUAL) {
       input = (TernLlmInput) { .rows = rows, .ld = visual->width, .n = visual->sub[sub] };
       places = place_run (work, sub++, &input);
+      input.slices = slices = deepen_run (work, &input);
       rows += (gsize) input.n * visual->width;
       i++;
     } else {

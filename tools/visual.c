@@ -164,8 +164,23 @@ encode_all (TernVisual *visual, const GArray *stills, TernVision *vision, const 
   return TRUE;
 }
 
+static gboolean
+check_widths (const TernVisionInfo *info, const TernLlmInfo *text, const TernVisualParams *params, const char *model,
+    GError **error)
+{
+  if (info->embedding_dim == text->width && info->deepstack == text->deepstack)
+    return TRUE;
+  if (info->embedding_dim != text->width)
+    g_set_error (error, TERN_ERROR, TERN_ERROR_MISMATCH, "%s: expected visual tokens of %u values, the width of %s, "
+        "found %u", params->mmproj, text->width, model, info->embedding_dim);
+  else
+    g_set_error (error, TERN_ERROR, TERN_ERROR_MISMATCH, "%s: key clip.vision.is_deepstack_layers: expected %u marked layers "
+        "(%s.n_deepstack_layers of %s), found %u", params->mmproj, text->deepstack, text->architecture, model, info->deepstack);
+  return FALSE;
+}
+
 gboolean
-tern_visual_encode (TernVisual *visual, const TernVisualParams *params, const char *model, guint width,
+tern_visual_encode (TernVisual *visual, const TernVisualParams *params, const char *model, const TernLlmInfo *text,
     const TernKernels *kernels, TernPool *pool, GError **error)
 {
   TernVisionOptions options = { .min_tokens = params->min_tokens, .max_tokens = params->max_tokens, .tile = TRUE };
@@ -173,15 +188,12 @@ tern_visual_encode (TernVisual *visual, const TernVisualParams *params, const ch
   g_autoptr (TernVision) vision = file ? tern_vision_open (file, kernels, error) : NULL;
   g_autoptr (GArray) stills = g_array_new (FALSE, FALSE, sizeof (Still));
 
-  *visual = (TernVisual) { .width = width };
+  *visual = (TernVisual) { .width = text->visual_dim };
   g_array_set_clear_func (stills, still_clear);
   if (!vision)
     return FALSE;
-  if (tern_vision_info (vision)->embedding_dim != width) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_MISMATCH, "%s: expected visual tokens of %u values, the width of %s, "
-        "found %u", params->mmproj, width, model, tern_vision_info (vision)->embedding_dim);
+  if (!check_widths (tern_vision_info (vision), text, params, model, error))
     return FALSE;
-  }
   return load_all (stills, params->images, error) && choose_plans (stills, vision, params, &options, error)
       && encode_all (visual, stills, vision, params, &options, pool, error);
 }

@@ -3,12 +3,13 @@
 #pragma once
 
 #include "engine/base/threads.h"
+#include "engine/llm/llm.h"
 #include "engine/weights/linear.h"
 
 G_BEGIN_DECLS
 
 typedef struct {
-  guint width;                  /* of a token */
+  guint width;                  /* of a token's row */
   guint n;                      /* tokens of all sub-images */
   float *rows;                  /* [n, width] */
   guint n_sub;
@@ -26,9 +27,9 @@ typedef struct {
   TernActivations activations;
 } TernVisualParams;
 
-/* Errors: those of opening the mmproj file and the pictures; MISMATCH when a token's width is not @width, the one of
- * @model. */
-gboolean tern_visual_encode (TernVisual *visual, const TernVisualParams *params, const char *model, guint width,
+/* Errors: those of opening the mmproj file and the pictures; MISMATCH when a token's width, or what stands behind it in its row,
+ * is not what @model takes, whose info @text is. */
+gboolean tern_visual_encode (TernVisual *visual, const TernVisualParams *params, const char *model, const TernLlmInfo *text,
     const TernKernels *kernels, TernPool *pool, GError **error);
 void tern_visual_clear (TernVisual *visual);
 

@@ -19,8 +19,8 @@ load_vector (TernVision *vision, const char *name, guint n, GError **error)
 }
 
 /* @prefix.weight and .bias. */
-static gboolean
-load_norm (TernVision *vision, TernNorm *norm, const char *prefix, guint n, GError **error)
+gboolean
+tern_vision_load_norm (TernVision *vision, TernNorm *norm, const char *prefix, guint n, GError **error)
 {
   g_autofree char *weight = g_strconcat (prefix, ".weight", NULL);
   g_autofree char *bias = g_strconcat (prefix, ".bias", NULL);
@@ -40,7 +40,7 @@ tern_vision_load_optional_norm (TernVision *vision, TernNorm *norm, const char *
 
   if (!tern_gguf_find (vision->file, weight) && !tern_gguf_find (vision->file, bias))
     return TRUE;
-  return load_norm (vision, norm, prefix, n, error);
+  return tern_vision_load_norm (vision, norm, prefix, n, error);
 }
 
 gboolean
@@ -102,7 +102,8 @@ load_block (TernVision *vision, TernVitBlock *block, guint i, GError **error)
   const char *first = swapped ? down : up, *second = swapped ? up : down;
   guint hidden = vision->hidden;
 
-  return load_norm (vision, &block->ln1, ln1, hidden, error) && load_norm (vision, &block->ln2, ln2, hidden, error)
+  return tern_vision_load_norm (vision, &block->ln1, ln1, hidden, error)
+      && tern_vision_load_norm (vision, &block->ln2, ln2, hidden, error)
       && load_qkv (vision, block, i, error)
       && tern_vision_load_linear (vision, &block->out, &block->out_bias, out, hidden, hidden, error)
       && tern_vision_load_linear (vision, &block->up, &block->up_bias, first, hidden, vision->ffn, error)
@@ -252,6 +253,11 @@ tern_vision_unbind (TernVision *vision)
   free_norm (&vision->input_norm);
   for (i = 0; i < TERN_PROJECTOR_LINEARS; i++)
     free_linear (&vision->mm[i], vision->mm_bias[i]);
+  for (i = 0; i < TERN_VISION_DEEPSTACK; i++) {
+    free_norm (&vision->deep[i].norm);
+    free_linear (&vision->deep[i].fc[0], vision->deep[i].fc_bias[0]);
+    free_linear (&vision->deep[i].fc[1], vision->deep[i].fc_bias[1]);
+  }
   for (i = 0; i < G_N_ELEMENTS (vision->motion); i++)
     free_linear (&vision->motion[i], vision->motion_bias[i]);
 }

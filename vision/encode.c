@@ -201,7 +201,7 @@ take_pixels (TernVisionState *state, GError **error)
 static gboolean
 leave_sub_image (TernVisionState *state)
 {
-  state->tokens += (gsize) state->plan.sub[state->sub].n_tokens * state->vision->info.embedding_dim;
+  state->tokens += (gsize) state->plan.sub[state->sub].n_tokens * state->vision->info.row_dim;
   enter_sub_image (state, state->sub + 1);
   return state->sub == state->plan.n;
 }

@@ -58,8 +58,8 @@ typedef struct {
   /* Sub-image @i of @plan to the state's planes; called for i = 0, 1, ... in turn. */
   gboolean (*pixels) (TernVisionState *state, const TernImage *image, const TernVisionOptions *options,
       const TernVisionPlan *plan, guint i, GError **error);
-  /* What leads from @state->x to @state->tokens [ceil(grid_h / factor) * ceil(grid_w / factor), embedding_dim]; NULL at
-   * the end. */
+  /* What leads from @state->x to the first embedding_dim values of the rows of @state->tokens [ceil(grid_h / factor) *
+   * ceil(grid_w / factor), row_dim]; NULL at the end. */
   const TernVisionStage *stages;
 } TernProjector;
 
@@ -69,6 +69,17 @@ extern const TernProjector tern_projector_lfm2, tern_projector_idefics3, tern_pr
 const TernProjector *tern_projector_find (TernBytes name, const char *path, const char *key, GError **error);
 
 #define TERN_PROJECTOR_LINEARS 2
+
+/* What takes the features behind a layer to the language model, beside the tokens (DeepStack, arXiv:2406.04334). */
+typedef struct {
+  guint layer;
+  TernNorm norm;                /* [factor^2 * hidden]: of features side by side */
+  TernLinear fc[2];             /* with GELU (erf) between */
+  float *fc_bias[2];
+} TernDeepMerger;
+
+/* Published files have three; every one makes all rows longer. */
+#define TERN_VISION_DEEPSTACK 8
 
 struct _TernVision {
   gint refs;                    /* atomic */
@@ -98,6 +109,7 @@ struct _TernVision {
   TernNorm input_norm;          /* optional; [factor^2 * hidden] */
   TernLinear mm[TERN_PROJECTOR_LINEARS];        /* of the projector, in order; all zero where it has fewer */
   float *mm_bias[TERN_PROJECTOR_LINEARS];       /* NULL when it has none */
+  TernDeepMerger deep[TERN_VISION_DEEPSTACK];   /* the first info.deepstack, by layer */
   TernLinear motion[2];         /* all zero where the file has none (motion-tokens.c) */
   float *motion_bias[2];
 
@@ -107,6 +119,7 @@ struct _TernVision {
 
 gboolean tern_vision_bind (TernVision *vision, GError **error);
 /* For projectors: what bind.c loads tensors with. Sizes are counted in vision->owned. */
+gboolean tern_vision_load_norm (TernVision *vision, TernNorm *norm, const char *prefix, guint n, GError **error);
 gboolean tern_vision_load_optional_norm (TernVision *vision, TernNorm *norm, const char *prefix, guint n, GError **error);
 /* @bias NULL: @prefix.weight alone. */
 gboolean tern_vision_load_linear (TernVision *vision, TernLinear *linear, float **bias, const char *prefix, guint cols,
@@ -329,6 +342,9 @@ gboolean tern_vision_loop_products (TernVisionState *state, guint round, TernVis
     const TernVisionProduct *products, guint n_products, const float *x, guint n, gsize ldy);
 gboolean tern_vision_loop_product (TernVisionState *state, guint round, TernVisionLoop *loop, const TernLinear *linear,
     const float *bias, const float *x, guint n, float *y);
+/* The same with rows of @y @ldy apart. */
+gboolean tern_vision_loop_product_apart (TernVisionState *state, guint round, TernVisionLoop *loop, const TernLinear *linear,
+    const float *bias, const float *x, guint n, float *y, gsize ldy);
 
 /* ---- the state: state.c ---- */
 
@@ -535,6 +551,12 @@ gboolean tern_vision_unshuffle (TernVisionState *state, guint round, TernVisionL
 gboolean tern_vision_widen_tokens (TernVisionState *state, guint round, TernVisionLoop *loop);
 gboolean tern_vision_bend_tokens (TernVisionState *state, guint round, TernVisionLoop *loop);
 gboolean tern_vision_narrow_tokens (TernVisionState *state, guint round, TernVisionLoop *loop);
+/* deepstack.c: which layers have mergers of their own, and their tensors; stages behind every layer, which have nothing to do
+ * behind others. */
+gboolean tern_vision_read_deepstack (TernVision *vision, GError **error);
+gboolean tern_vision_bind_deepstack (TernVision *vision, GError **error);
+extern const TernVisionStage tern_vision_deepstack[];
+#define TERN_VISION_DEEPSTACK_STAGES 5
 /* motion-tokens.c: its tensors, where the file has them; its memory; what is measured from the frame before, which stands in the
  * second one's planes, to the first, and from the first to the second; stages that add it to the token rows, for a projector's
  * table behind what writes those. */

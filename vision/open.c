@@ -77,6 +77,7 @@ read_shape (TernVision *vision, GError **error)
     return FALSE;
   }
   vision->head_dim = vision->hidden / vision->heads;
+  info->row_dim = info->embedding_dim;
   return TRUE;
 }
 

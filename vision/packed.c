@@ -40,9 +40,12 @@ tern_vision_matrix (TernVision *vision, TernVisionPacked *packed, guint i, TernV
   if (block < vision->n_blocks)
     return of_block (vision, packed, block, i % TERN_VISION_BLOCK_MATRICES, set - i % TERN_VISION_BLOCK_MATRICES, matrix);
   i -= vision->n_blocks * TERN_VISION_BLOCK_MATRICES;
-  if (i >= TERN_PROJECTOR_LINEARS || vision->mm[i].rows == 0)
+  if (i < TERN_PROJECTOR_LINEARS && vision->mm[i].rows > 0)
+    return whole (matrix, &vision->mm[i], &packed->mm[i], set);
+  if (i < TERN_PROJECTOR_LINEARS || i >= TERN_PROJECTOR_LINEARS + 2 * vision->info.deepstack)
     return FALSE;
-  return whole (matrix, &vision->mm[i], &packed->mm[i], set);
+  i -= TERN_PROJECTOR_LINEARS;
+  return whole (matrix, &vision->deep[i / 2].fc[i % 2], &packed->deep[i], set);
 }
 
 const TernPacked *
@@ -53,6 +56,9 @@ tern_vision_packed_of (const TernVision *vision, const TernVisionPacked *packed,
   for (i = 0; i < TERN_PROJECTOR_LINEARS; i++)
     if (linear == &vision->mm[i])
       return &packed->mm[i];
+  for (i = 0; i < 2 * vision->info.deepstack; i++)
+    if (linear == &vision->deep[i / 2].fc[i % 2])
+      return &packed->deep[i];
   return linear == &vision->patch ? &packed->patch : NULL;
 }
 
@@ -66,6 +72,8 @@ tern_vision_packed_free (TernVisionPacked *packed, guint n_blocks)
   tern_packed_clear (&packed->patch);
   for (i = 0; i < TERN_PROJECTOR_LINEARS; i++)
     tern_packed_clear (&packed->mm[i]);
+  for (i = 0; i < G_N_ELEMENTS (packed->deep); i++)
+    tern_packed_clear (&packed->deep[i]);
   for (i = 0; i < n_blocks; i++) {
     TernVitPacked *b = &packed->blocks[i];
     TernPacked *all[] = { &b->q, &b->k, &b->v, &b->out, &b->up, &b->down };

@@ -16,6 +16,7 @@ struct _TernVisionPacked {
   TernPacked patch;
   TernVitPacked *blocks;        /* [n_blocks] */
   TernPacked mm[TERN_PROJECTOR_LINEARS];
+  TernPacked deep[2 * TERN_VISION_DEEPSTACK];
   gboolean int8_attention;
   guint8 *block;                /* where all of them lie in the end */
   gsize bytes;                  /* all that is owned */
@@ -38,7 +39,7 @@ typedef struct {
   guint set;                    /* those of one set share their input, and so their form */
 } TernVisionMatrix;
 
-/* In order: the patch embedding; q, k, v, out, up, down of each block; the projector. */
+/* In order: the patch embedding; q, k, v, out, up, down of each block; the projector, and what stands beside it. */
 #define TERN_VISION_BLOCK_MATRICES 6
 gboolean tern_vision_matrix (TernVision *vision, TernVisionPacked *packed, guint i, TernVisionMatrix *matrix);
 /* Its packed form, or NULL for what is not one whole. */
@@ -54,9 +55,9 @@ guint tern_vision_item_rows (const TernVisionState *state, guint n);
 /* Items, grain and work of a loop whose items are @n rows in blocks of @rows, @work multiply-adds a row. */
 void tern_vision_set_blocks (TernVisionLoop *loop, TernPoolFunc func, guint n, guint rows, guint64 work);
 
-/* y = x W^T + b for @n rows. */
+/* y = x W^T + b for @n rows, those of y @ldy apart. */
 gboolean tern_vision_loop_packed (TernVisionState *state, TernVisionLoop *loop, const TernPacked *packed, const float *bias,
-    const float *x, guint n, float *y);
+    const float *x, guint n, float *y, gsize ldy);
 /* Of a worker; of the state beside what the float path has. */
 gsize tern_vision_packed_scratch (const TernVisionState *state);
 void tern_vision_packed_carve (TernVisionState *state, TernArena *arena);

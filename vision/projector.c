@@ -109,6 +109,6 @@ tern_vision_bend_tokens (TernVisionState *state, guint round, TernVisionLoop *lo
 gboolean
 tern_vision_narrow_tokens (TernVisionState *state, guint round, TernVisionLoop *loop)
 {
-  return tern_vision_loop_product (state, round, loop, &state->vision->mm[1], state->vision->mm_bias[1], state->projected,
-      tern_vision_tokens (state), tern_vision_token_rows (state));
+  return tern_vision_loop_product_apart (state, round, loop, &state->vision->mm[1], state->vision->mm_bias[1], state->projected,
+      tern_vision_tokens (state), tern_vision_token_rows (state), state->vision->info.row_dim);
 }

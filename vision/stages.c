@@ -153,15 +153,22 @@ tern_vision_loop_products (TernVisionState *state, guint round, TernVisionLoop *
 }
 
 gboolean
-tern_vision_loop_product (TernVisionState *state, guint round, TernVisionLoop *loop, const TernLinear *linear,
-    const float *bias, const float *x, guint n, float *y)
+tern_vision_loop_product_apart (TernVisionState *state, guint round, TernVisionLoop *loop, const TernLinear *linear,
+    const float *bias, const float *x, guint n, float *y, gsize ldy)
 {
   const TernPacked *packed = state->packed ? tern_vision_packed_of (state->vision, state->packed, linear) : NULL;
   TernVisionProduct product = { linear, bias, y };
 
   if (packed)
-    return round == 0 && tern_vision_loop_packed (state, loop, packed, bias, x, n, y);
-  return tern_vision_loop_products (state, round, loop, &product, 1, x, n, linear->rows);
+    return round == 0 && tern_vision_loop_packed (state, loop, packed, bias, x, n, y, ldy);
+  return tern_vision_loop_products (state, round, loop, &product, 1, x, n, ldy);
+}
+
+gboolean
+tern_vision_loop_product (TernVisionState *state, guint round, TernVisionLoop *loop, const TernLinear *linear,
+    const float *bias, const float *x, guint n, float *y)
+{
+  return tern_vision_loop_product_apart (state, round, loop, linear, bias, x, n, y, linear->rows);
 }
 
 /* ---- Slices ------------------------------------------------------------------------------------------------------ */

@@ -46,6 +46,8 @@ float_scratch (const TernVisionState *state)
   for (i = 0; i < TERN_PROJECTOR_LINEARS; i++)
     if (vision->mm[i].rows)
       bytes = MAX (bytes, tern_linear_scratch (&vision->mm[i]));
+  for (i = 0; i < 2 * vision->info.deepstack; i++)
+    bytes = MAX (bytes, tern_linear_scratch (&vision->deep[i / 2].fc[i % 2]));
   for (i = 0; i < vision->n_blocks; i++) {
     const TernVitBlock *b = &vision->blocks[i];
     const TernLinear *linears[] = { &b->q, b->fused ? &b->q : &b->k, b->fused ? &b->q : &b->v, &b->out, &b->up, &b->down };

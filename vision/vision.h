@@ -17,6 +17,8 @@ typedef struct {
   const char *projector;        /* the file's clip.projector_type: "lfm2", "idefics3", "qwen3vl_merger" */
   const char *name;
   guint embedding_dim;          /* width of a visual token = width of the language model */
+  guint deepstack;              /* features of early layers, each as wide, that stand in a token's row behind it (DeepStack) */
+  guint row_dim;                /* of a row: embedding_dim * (1 + deepstack) */
   guint patch, factor;          /* pixels of a patch, unshuffle factor */
   guint min_tokens, max_tokens; /* per (sub-)image, from the file's own limits or the family's defaults */
   guint max_pieces;             /* sub-images of a still, at most */
@@ -138,7 +140,7 @@ gsize tern_vision_alone_bytes (TernVision *vision, guint max_tokens);
  * at most; 0 where the smallest picture has more. */
 guint tern_vision_small_tokens (TernVision *vision);
 
-/* Begins a picture, of which tern_vision_step() writes plan->n_tokens rows of embedding_dim floats to @tokens, sub-images
+/* Begins a picture, of which tern_vision_step() writes plan->n_tokens rows of row_dim floats to @tokens, sub-images
  * in order, each row-major. @plan is tern_vision_plan_image()'s for this picture and these options (INVALID otherwise);
  * NO_SPACE when a sub-image is so large that there is no memory for it. What the picture's pointers lead to and @tokens are
  * borrowed until the last step; the structures themselves are copied. A picture that was under way is given up: its

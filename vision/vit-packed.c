@@ -274,19 +274,20 @@ project (void *data, guint begin, guint end, guint worker)
   for (item = begin; item < end && !tern_cancel_is_raised (state->cancel); item++) {
     n = rows_of (loop, item, &row);
     quantise_rows (loop->x + (gsize) row * packed->cols, n, packed->cols, &input);
-    multiply (state, packed, &input, n, loop->bias, loop->y + (gsize) row * packed->rows, packed->rows);
+    multiply (state, packed, &input, n, loop->bias, loop->y + row * loop->ldy, loop->ldy);
   }
 }
 
 gboolean
 tern_vision_loop_packed (TernVisionState *state, TernVisionLoop *loop, const TernPacked *packed, const float *bias,
-    const float *x, guint n, float *y)
+    const float *x, guint n, float *y, gsize ldy)
 {
   tern_vision_set_blocks (loop, project, n, tern_vision_item_rows (state, n), macs (packed));
   loop->packed = packed;
   loop->bias = bias;
   loop->x = x;
   loop->y = y;
+  loop->ldy = ldy;
   return TRUE;
 }
 
@@ -313,6 +314,8 @@ tern_vision_packed_scratch (const TernVisionState *state)
   bytes = MAX (bytes, alone_bytes (&packed->patch));
   for (i = 0; i < TERN_PROJECTOR_LINEARS; i++)
     bytes = MAX (bytes, alone_bytes (&packed->mm[i]));
+  for (i = 0; i < G_N_ELEMENTS (packed->deep); i++)
+    bytes = MAX (bytes, alone_bytes (&packed->deep[i]));
   for (i = 0; i < state->vision->n_blocks; i++) {
     TernArena qkv = { 0 }, mlp = { 0 };
     QkvRoom qkv_room;

@@ -147,14 +147,15 @@ TernVisionStage
 tern_vision_stage (TernVisionState *state, guint i)
 {
   const TernVisionStage *stages = state->packed ? tern_vision_packed_layer : layer;
-  guint n = state->packed ? tern_vision_packed_layer_stages : G_N_ELEMENTS (layer), in_layers = state->vision->n_blocks * n;
+  guint own = state->packed ? tern_vision_packed_layer_stages : G_N_ELEMENTS (layer);
+  guint n = own + (state->vision->info.deepstack ? TERN_VISION_DEEPSTACK_STAGES : 0), in_layers = state->vision->n_blocks * n;
 
   if (i < G_N_ELEMENTS (before))
     return before[i];
   i -= G_N_ELEMENTS (before);
   if (i < in_layers) {
     state->layer = i / n;
-    return stages[i % n];
+    return i % n < own ? stages[i % n] : tern_vision_deepstack[i % n - own];
   }
   i -= in_layers;
   return i < G_N_ELEMENTS (after) ? after[i] : state->vision->projector->stages[i - G_N_ELEMENTS (after)];

@@ -21,6 +21,9 @@ typedef struct {
   guint n_attention;            /* how many layers hold KV */
   const guint8 *is_attention;   /* [n_layers] */
   gboolean has_places;          /* rows of pictures stand in a time, a height and a width (rope.h) */
+  guint deepstack;              /* first layers behind each of which rows of pictures are added features of their own, beside
+                                 * the rows themselves (tern_pass_deepen()) */
+  guint visual_dim;             /* floats of a picture's row with these behind it: width * (1 + deepstack) */
   guint chunk;                  /* prompts that are cut at multiples of so many tokens give the same bits (tern_pass_cut());
                                  * 1: wherever they are cut */
   TernActivationPolicy policy;  /* how the inputs of its linears are rounded */

@@ -156,6 +156,7 @@ struct _TernPass {
   TernPassSegment *segments;    /* [capacity] */
   TernCancel **cancels;         /* [capacity] */
   guint32 *segment_of;          /* [capacity] of each row */
+  const float **slices;         /* [capacity] what is added to it behind the first layers, or NULL; NULL: the model has none */
   float *h, *x, *y;             /* [capacity, width] residual stream, normalised, block output */
   float *angles;                /* [capacity, rope->dim] cosines and sines of the rows' positions */
   void *input;                  /* tern_linear_input_bytes() for any linear of the model */

@@ -116,6 +116,7 @@ plan (TernPass *self, const TernLlm *llm, TernArena *arena)
   self->segments = tern_plan_take (arena, rows, sizeof *self->segments, 1);
   self->cancels = tern_plan_take (arena, rows, sizeof *self->cancels, 1);
   self->segment_of = tern_plan_take (arena, rows, sizeof *self->segment_of, 1);
+  self->slices = info->deepstack ? tern_plan_take (arena, rows, sizeof *self->slices, 1) : NULL;
   self->h = tern_plan_take (arena, rows, info->width, sizeof (float));
   self->x = tern_plan_take (arena, rows, info->width, sizeof (float));
   self->y = tern_plan_take (arena, rows, info->width, sizeof (float));
@@ -280,14 +281,26 @@ tern_pass_add (TernPass *self, const TernSegment *segment, GError **error)
   self->segments[self->n_segments] = (TernPassSegment) { *segment, first, pos, place };
   self->segments[self->n_segments].segment.places = NULL;
   self->cancels[self->n_segments] = segment->cancel;
-  for (guint t = 0; t < segment->n; t++)
+  for (guint t = 0; t < segment->n; t++) {
     self->segment_of[first + t] = self->n_segments;
+    if (self->slices)
+      self->slices[first + t] = NULL;
+  }
   tern_rope_angles (self->rope, place, places, segment->n, self->angles + (gsize) first * self->rope->dim);
   timeline->place = place + (places ? segment->advance : segment->n);
   self->n_segments++;
   self->n += segment->n;
   self->n_decode += segment->decode ? segment->n : 0;
   return self->h + (gsize) first * self->llm->info.width;
+}
+
+void
+tern_pass_deepen (TernPass *self, const float *row, const float *slices)
+{
+  gsize at = (gsize) (row - self->h) / self->llm->info.width;
+
+  g_return_if_fail (self->slices && row >= self->h && at < self->n);
+  self->slices[at] = slices;
 }
 
 /* ---- Where the running block finds what a timeline remembers ------------------------------------------------------ */
@@ -377,6 +390,17 @@ branch (TernPass *self, const TernBlock *block, const float *weight)
   return TRUE;
 }
 
+/* Behind layer self->layer. */
+static void
+add_slices (TernPass *self)
+{
+  gsize width = self->llm->info.width;
+
+  for (gsize t = 0; t < self->n; t++)
+    if (self->slices[t])
+      self->kernels->add (self->h + t * width, self->slices[t] + self->layer * width, width);
+}
+
 static gboolean
 walk (TernPass *self)
 {
@@ -389,6 +413,8 @@ walk (TernPass *self)
     self->in_ffn = TRUE;
     if (!branch (self, layer->ffn, layer->ffn_norm))
       return FALSE;
+    if (self->layer < self->llm->info.deepstack)
+      add_slices (self);
     if (self->tap)
       self->tap (self->tap_data, self->layer, self->h, self->n);
   }

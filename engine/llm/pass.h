@@ -67,6 +67,10 @@ guint tern_pass_room (const TernPass *pass);    /* rows that it still takes */
 /* The place [n, width] of the rows, to be filled before run; n is at most the room. Errors, which change nothing: INVALID
  * (a torn timeline), NO_SPACE (its context or the store's pages are full). */
 float *tern_pass_add (TernPass *pass, const TernSegment *segment, GError **error);
+/* Of a model with TernLlmInfo.deepstack: @row, one of those that tern_pass_add() gave the place of, is a picture's; @slices
+ * [deepstack, width], borrowed until the pass has run, are added to it behind the first layers, one each (DeepStack,
+ * arXiv:2406.04334; as Qwen3-VL does it). To other rows nothing is added. */
+void tern_pass_deepen (TernPass *pass, const float *row, const float *slices);
 guint tern_pass_segments (const TernPass *pass);
 
 /* Appends the rows to their timelines. The cancels are looked at per layer and slice of a product: when all segments'

@@ -163,8 +163,11 @@ fill (const TernSolo *self, float *rows, const TernLlmInput *input, guint first,
     tern_llm_embed (self->llm, input->ids + first, n, rows, width);
     return;
   }
-  for (gsize t = 0; t < n; t++)
+  for (gsize t = 0; t < n; t++) {
     memcpy (rows + t * width, input->rows + (first + t) * input->ld, width * sizeof (float));
+    if (input->slices && input->slices[first + t])
+      tern_pass_deepen (self->pass, rows + t * width, input->slices[first + t]);
+  }
 }
 
 gboolean
@@ -177,7 +180,8 @@ tern_solo_eval (TernSolo *self, const TernLlmInput *input, TernLogits want, floa
   if (input->n && !check_input (self, input, error))
     return FALSE;
   for (guint i = 0; i < input->n; i += n) {
-    TernSegment segment = { .timeline = self->timeline, .decode = input->n == 1 && !input->places, .cancel = cancel };
+    TernSegment segment = { .timeline = self->timeline, .decode = input->n == 1 && !input->places && !input->slices,
+      .cancel = cancel };
     float *rows;
 
     tern_pass_begin (self->pass);

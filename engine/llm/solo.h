@@ -43,6 +43,7 @@ typedef struct {
   const float *rows;            /* [n, width], ld apart */
   gsize ld;
   guint n;                      /* 1: a decode row */
+  const float *const *slices;   /* [n] of tern_pass_deepen(), NULL for rows of text; NULL: all are */
   const TernPlace *places;      /* [n] or NULL, and where text goes on behind them, as in pass.h; no decode row then */
   guint advance;
 } TernLlmInput;

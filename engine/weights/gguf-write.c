@@ -152,6 +152,13 @@ tern_gguf_writer_string (TernGgufWriter *writer, const char *key, const char *va
 }
 
 void
+tern_gguf_writer_bool_array (TernGgufWriter *writer, const char *key, const guint8 *values, gsize n)
+{
+  put_array (writer, key, TERN_GGUF_BOOL, n);
+  g_byte_array_append (writer->keys, values, n);
+}
+
+void
 tern_gguf_writer_i32_array (TernGgufWriter *writer, const char *key, const gint32 *values, gsize n)
 {
   put_array (writer, key, TERN_GGUF_I32, n);

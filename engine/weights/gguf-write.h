@@ -21,6 +21,8 @@ void tern_gguf_writer_u32 (TernGgufWriter *writer, const char *key, guint32 valu
 void tern_gguf_writer_f32 (TernGgufWriter *writer, const char *key, float value);
 void tern_gguf_writer_bool (TernGgufWriter *writer, const char *key, gboolean value);
 void tern_gguf_writer_string (TernGgufWriter *writer, const char *key, const char *value);
+/* 0 or 1 each. */
+void tern_gguf_writer_bool_array (TernGgufWriter *writer, const char *key, const guint8 *values, gsize n);
 void tern_gguf_writer_i32_array (TernGgufWriter *writer, const char *key, const gint32 *values, gsize n);
 void tern_gguf_writer_f32_array (TernGgufWriter *writer, const char *key, const float *values, gsize n);
 void tern_gguf_writer_string_array (TernGgufWriter *writer, const char *key, const char *const *values, gsize n);

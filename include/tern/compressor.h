@@ -198,7 +198,7 @@ typedef struct _TernCompressor TernCompressor;
  * tern_compressor_new:
  * @params: how much is kept; copied
  * @max_tokens: tokens of a frame at most, 1..TERN_FRAME_TOKENS_MAX
- * @dim: floats of a token, 1..TERN_EMBEDDING_DIM_MAX
+ * @dim: floats of a token's row, 1..TERN_EMBEDDING_DIM_MAX
  * @error: return location of an error, or %NULL
  *
  * Takes all memory that a group of such frames needs.

@@ -144,10 +144,12 @@ TERN_API guint64 tern_frame_sampler_late (const TernFrameSampler *sampler, guint
  *   than 0 with the @picture of the frame before: it was not encoded for the sake of a budget
  * @grid_w: columns of the grid before compression
  * @grid_h: rows of the grid before compression
- * @dim: floats of a token
+ * @dim: floats of a token's row
  * @n_tokens: tokens present, 0..TERN_FRAME_TOKENS_MAX
  * @tokens: (array): [n_tokens, dim] the tokens
  * @keep: (array) (nullable): [n_tokens] where in the grid each was, ascending; %NULL = all are there
+ * @deepstack: how many features of early layers stand in a row behind the token itself, each as wide as it, which has the first
+ *   @dim / (1 + @deepstack) floats (tern_model_deepstack()); 0 for most models
  * @reserved: 0
  *
  * Visual tokens of one frame. What it points to is borrowed: a function that takes tokens reads them during the call,
@@ -169,7 +171,8 @@ typedef struct {
   guint n_tokens;
   const float *tokens;
   const gint32 *keep;
-  gpointer reserved[3];
+  guint deepstack;
+  gpointer reserved[2];
 } TernTokens;
 
 G_END_DECLS

@@ -202,13 +202,26 @@ TERN_API const char *tern_model_encoder_id (const TernModel *model);
  * tern_model_embedding_dim:
  * @model: a model
  *
- * How wide a visual token is.
+ * How wide a visual token's row is.
  *
- * Returns: floats of a visual token
+ * Returns: floats of a visual token and of what stands behind it (tern_model_deepstack())
  *
  * Since: 0.1
  */
 TERN_API guint tern_model_embedding_dim (const TernModel *model);
+
+/**
+ * tern_model_deepstack:
+ * @model: a model
+ *
+ * How many features of the encoder's early layers a visual token's row has behind the token itself, each as wide as it
+ * (DeepStack, Qwen3-VL). The language model's width is tern_model_embedding_dim() / (1 + this).
+ *
+ * Returns: features; 0 for most models
+ *
+ * Since: 0.1
+ */
+TERN_API guint tern_model_deepstack (const TernModel *model);
 
 /**
  * tern_model_frame_tokens:

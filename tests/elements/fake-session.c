@@ -15,7 +15,7 @@ static TernTask tasks[] = {
   { .name = "scene", .prompt = "Describe the scene.", .json_schema = "{\"type\":\"string\"}" },
 };
 
-static TernLlm fake_llm = { .info = { .width = FAKE_DIM, .context = MOST_TOKENS } };
+static TernLlm fake_llm = { .info = { .width = FAKE_DIM, .visual_dim = FAKE_DIM, .context = MOST_TOKENS } };
 static TernModelText fake_text = { .llm = &fake_llm, .name = (char *) "fake", .default_prompt = (char *) "default",
   .label_temperature = 1, .tasks = { tasks, G_N_ELEMENTS (tasks) } };
 

@@ -225,6 +225,12 @@ tern_model_embedding_dim (const TernModel *model)
 }
 
 guint
+tern_model_deepstack (const TernModel *model)
+{
+  return 0;
+}
+
+guint
 tern_model_frame_tokens (const TernModel *model)
 {
   return TOKENS;

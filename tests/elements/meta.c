@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Results as structures, and back: what is read is what was written, to the byte of its JSON line; what is not a result is
- * refused. */
+ * refused. And caps of visual tokens whose rows hold more than the token. */
 #include <gst/check/gstcheck.h>
 
 #include "gst-plugin/gstternmeta.h"
@@ -215,6 +215,26 @@ GST_START_TEST (test_refused)
 }
 GST_END_TEST
 
+GST_START_TEST (test_deepstack)
+{
+  GstTernTokenInfo info = { .dim = 6, .encoder_id = "e", .rate_n = 2, .rate_d = 1 }, found;
+  GstCaps *caps = gst_tern_token_info_to_caps (&info);
+
+  fail_if (gst_structure_has_field (gst_caps_get_structure (caps, 0), "deepstack"));
+  fail_unless (gst_tern_token_info_from_caps (&found, caps));
+  assert_equals_int (found.deepstack, 0);
+  gst_caps_unref (caps);
+  info.deepstack = 2;
+  caps = gst_tern_token_info_to_caps (&info);
+  fail_unless (gst_tern_token_info_from_caps (&found, caps));
+  assert_equals_int (found.deepstack, 2);
+  assert_equals_int (found.dim, 6);
+  gst_caps_set_simple (caps, "deepstack", G_TYPE_INT, 3, NULL);         /* four parts of six numbers */
+  fail_if (gst_tern_token_info_from_caps (&found, caps));
+  gst_caps_unref (caps);
+}
+GST_END_TEST
+
 int
 main (int argc, char **argv)
 {
@@ -230,6 +250,7 @@ main (int argc, char **argv)
   tcase_add_test (tc, test_same);
   tcase_add_test (tc, test_version);
   tcase_add_test (tc, test_refused);
+  tcase_add_test (tc, test_deepstack);
   runner = srunner_create (suite);
   srunner_run_all (runner, CK_SILENT);
   failed = srunner_ntests_failed (runner);

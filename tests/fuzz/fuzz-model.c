@@ -37,6 +37,20 @@ guess (TernSolo *solo, const TernLlm *llm, float *logits)
   tern_timeline_cut (tern_solo_timeline (solo), 1);
 }
 
+/* A row of a picture with what stands behind it, where the model takes that. */
+static void
+show (TernSolo *solo, const TernLlm *llm, float *logits)
+{
+  const TernLlmInfo *info = tern_llm_info (llm);
+  g_autofree float *row = g_new0 (float, info->visual_dim);
+  const float *slices = info->deepstack ? row + info->width : NULL;
+  const TernPlace place = { 0, 1, 2 };
+
+  row[0] = row[info->visual_dim - 1] = 1;
+  check (tern_solo_eval (solo, &(TernLlmInput) { .rows = row, .ld = info->visual_dim, .n = 1, .slices = &slices, .places = &place,
+          .advance = 1 }, TERN_LOGITS_LAST, logits, NULL, NULL));
+}
+
 static void
 run (TernLlm *llm, TernPool *pool, TernActivations mode)
 {
@@ -47,7 +61,7 @@ run (TernLlm *llm, TernPool *pool, TernActivations mode)
   gsize logits = (gsize) MAX (PROMPT, ROWS) * info->n_vocab * sizeof (float), bytes = tern_solo_bytes (llm, &params);
   g_autofree float *out = NULL;
 
-  if (info->context < PROMPT + 1 + ROWS || bytes > MOST_BYTES || tern_solo_scratch_bytes (llm, &params) > MOST_BYTES
+  if (info->context < PROMPT + 2 + ROWS || bytes > MOST_BYTES || tern_solo_scratch_bytes (llm, &params) > MOST_BYTES
       || logits > MOST_BYTES)
     return;
   out = g_malloc (logits);
@@ -60,6 +74,7 @@ run (TernLlm *llm, TernPool *pool, TernActivations mode)
   check (tern_solo_eval (solo, &(TernLlmInput) { .ids = ids, .n = 1 }, TERN_LOGITS_LAST, out, NULL, NULL));
   guess (solo, llm, out);
   check (tern_solo_pos (solo) == PROMPT + 2);
+  show (solo, llm, out);
 }
 
 int

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Writes the seeds of Qwen3.5 for fuzz-model: one layer of DeltaNet, one of attention, a head that guesses tokens; dense, with
-experts, and dense with rotated matrices. Drawn weights, nothing but Python.
+"""Writes the seeds of Qwen3.5 and Qwen3-VL for fuzz-model: one layer of DeltaNet, one of attention, a head that guesses tokens; dense, with
+experts, and dense with rotated matrices; and Qwen3-VL: two layers of attention, whose first is added features of the encoder.
+Drawn weights, nothing but Python.
 
 usage: make-qwen35.py tests/fuzz/seeds
 """
@@ -65,6 +66,22 @@ def layer(i, experts):
     return {f"blk.{i}.{name}": shape for name, shape in shapes.items()}
 
 
+def write_vl(path):
+    numbers = {"block_count": 2, "context_length": 64, "embedding_length": WIDTH, "feed_forward_length": INNER,
+               "attention.head_count": 1, "attention.key_length": HEAD, "n_deepstack_layers": 1}
+    said = {"general.architecture": (STRING, "qwen3vl"), "qwen3vl.rope.freq_base": (F32, 1e4),
+            "qwen3vl.attention.layer_norm_rms_epsilon": (F32, 1e-6), "qwen3vl.rope.dimension_sections": (I32, [2, 1, 1, 0])}
+    said |= {f"qwen3vl.{name}": (U32, value) for name, value in numbers.items()}
+    tensors = {"token_embd.weight": [WIDTH, VOCAB], "output_norm.weight": [WIDTH]}
+    for i in range(2):
+        shapes = {"attn_norm": [WIDTH], "ffn_norm": [WIDTH], "attn_q": [WIDTH, HEAD], "attn_k": [WIDTH, HEAD], "attn_v": [WIDTH, HEAD],
+                  "attn_q_norm": [HEAD], "attn_k_norm": [HEAD], "attn_output": [HEAD, WIDTH], "ffn_gate": [WIDTH, INNER],
+                  "ffn_up": [WIDTH, INNER], "ffn_down": [INNER, WIDTH]}
+        tensors |= {f"blk.{i}.{name}.weight": shape for name, shape in shapes.items()}
+    write(path, said, tensors)
+
+
+write_vl(pathlib.Path(sys.argv[1]) / "model-qwen3vl.gguf")
 for name in "qwen35", "qwen35moe", "rotated":
     experts, arch = name.endswith("moe"), name if name != "rotated" else "qwen35"
     tensors = {"token_embd.weight": [WIDTH, VOCAB], "output_norm.weight": [WIDTH], **layer(0, experts), **layer(1, experts),

@@ -158,9 +158,11 @@ def malformed(folder):
 
 def vision():
     expected = {"idefics3": {"projector": "idefics3", "min_tokens": 4, "max_tokens": 4, "max_pieces": 10},
-                "lfm2": {"projector": "lfm2", "min_tokens": 2, "max_tokens": 20, "max_pieces": 11}}
-    for name, kind in ("smolvlm", "idefics3"), ("lfm2vl", "lfm2"):
-        file = DATA / f"vision-own/mmproj-{name}-odd.gguf"
+                "lfm2": {"projector": "lfm2", "min_tokens": 2, "max_tokens": 20, "max_pieces": 11},
+                "qwen3vl_merger": {"projector": "qwen3vl_merger", "min_tokens": 8, "max_tokens": 48, "max_pieces": 1, "deepstack": 2}}
+    for name, kind in ("vision-own/mmproj-smolvlm-odd", "idefics3"), ("vision-own/mmproj-lfm2vl-odd", "lfm2"), (
+            "qwen3vl/mmproj-f16", "qwen3vl_merger"):
+        file = DATA / f"{name}.gguf"
         code, out, error = tern("inspect", "--json", file)
         found = json.loads(out) if code == 0 else {}
         identity = found.get("vision", {}).pop("encoder_id", "")

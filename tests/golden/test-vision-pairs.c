@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Qwen3.5's vision encoder against transformers in float64: pictures, which are two equal frames, and videos, whose frames
- * make pictures in pairs. Rows of patches are there in blocks of 2 x 2, here row by row. */
+/* Qwen3.5's vision encoder, and Qwen3-VL's, whose rows hold features of early layers behind the tokens, against transformers in
+ * float64: pictures, which are two equal frames, and videos, whose frames make pictures in pairs. Rows of patches are there in
+ * blocks of 2 x 2, here row by row. */
 #include <math.h>
 #include <string.h>
 
@@ -8,11 +9,15 @@
 #include "tests/golden/picture.h"
 #include "vision/internal.h"
 
-#define FOLDER "qwen35"
 #define INT8_NMSE 2e-3          /* with int8 and bf16, whatever the type in the file: a cosine of .999 */
 #define FILE_NMSE 2e-4          /* from the picture's file: pixels may be a step off */
 
 typedef struct {
+  const char *folder, *json;
+} Model;
+
+typedef struct {
+  const char *folder;
   JsonObject *root, *item;
   TernVision *vision;
   TernVisionState *state;
@@ -21,9 +26,9 @@ typedef struct {
 } Case;
 
 static GoldenArray *
-load (const char *name)
+load (const Case *c, const char *name)
 {
-  g_autofree char *path = golden_path (FOLDER, name);
+  g_autofree char *path = golden_path (c->folder, name);
 
   return path ? golden_npy (path) : NULL;
 }
@@ -31,7 +36,7 @@ load (const char *name)
 static GoldenArray *
 member (const Case *c, const char *name)
 {
-  return json_object_has_member (c->item, name) ? load (json_object_get_string_member (c->item, name)) : NULL;
+  return json_object_has_member (c->item, name) ? load (c, json_object_get_string_member (c->item, name)) : NULL;
 }
 
 static const char *
@@ -155,8 +160,8 @@ check_given (const Case *c, guint picture, const GoldenArray *visual)
 {
   TernVisionOptions options = { c->options.min_tokens, c->options.max_tokens, .scaling = TERN_SCALING_STRETCH };
   guint frames = is_video (c) ? 2 : 1;
-  g_autoptr (GoldenArray) first = load (element (c, "resized", frames * picture));
-  g_autoptr (GoldenArray) second = is_video (c) ? load (element (c, "resized", 2 * picture + 1)) : NULL;
+  g_autoptr (GoldenArray) first = load (c, element (c, "resized", frames * picture));
+  g_autoptr (GoldenArray) second = is_video (c) ? load (c, element (c, "resized", 2 * picture + 1)) : NULL;
   g_autofree guint8 *bytes = NULL, *more = NULL;
   g_autofree float *tokens = g_new (float, visual->n);
   TernImage images[2];
@@ -175,9 +180,9 @@ check_given (const Case *c, guint picture, const GoldenArray *visual)
 }
 
 static GoldenPicture *
-open_picture (const char *name)
+open_picture (const Case *c, const char *name)
 {
-  g_autofree char *path = golden_path (FOLDER, name);
+  g_autofree char *path = golden_path (c->folder, name);
 
   return path ? golden_picture_png (path) : NULL;
 }
@@ -186,8 +191,8 @@ static void
 check_from_file (const Case *c, guint picture, const GoldenArray *visual)
 {
   const char *name = is_video (c) ? element (c, "frames", 2 * picture) : json_object_get_string_member (c->item, "image");
-  g_autoptr (GoldenPicture) first = open_picture (name);
-  g_autoptr (GoldenPicture) second = is_video (c) ? open_picture (element (c, "frames", 2 * picture + 1)) : NULL;
+  g_autoptr (GoldenPicture) first = open_picture (c, name);
+  g_autoptr (GoldenPicture) second = is_video (c) ? open_picture (c, element (c, "frames", 2 * picture + 1)) : NULL;
   g_autofree float *tokens = g_new (float, visual->n);
 
   if (!first || (is_video (c) && !second))
@@ -204,10 +209,11 @@ check_case (const Case *c)
   gboolean some = FALSE;
 
   for (guint i = 0; i < pictures (c); i++) {
-    g_autoptr (GoldenArray) visual = load (element (c, "visual", i));
+    g_autoptr (GoldenArray) visual = load (c, element (c, "visual", i));
 
     if (!visual)
       continue;
+    g_assert_cmpuint (visual->shape[1], ==, tern_vision_info (c->vision)->row_dim);
     some |= check_given (c, i, visual);
     check_from_file (c, i, visual);
   }
@@ -215,16 +221,17 @@ check_case (const Case *c)
 }
 
 static void
-check_model (const TernKernels *kernels, JsonObject *root, TernActivations mode)
+check_model (const TernKernels *kernels, const Case *of, TernActivations mode)
 {
-  g_autofree char *path = golden_path (FOLDER, json_object_get_string_member (root, "mmproj"));
+  JsonObject *root = of->root;
+  g_autofree char *path = golden_path (of->folder, json_object_get_string_member (root, "mmproj"));
   JsonArray *items = json_object_get_array_member (root, "cases");
   JsonObject *tolerance = json_object_get_object_member (json_object_get_object_member (root, "tolerance"), "f32");
   g_autoptr (GError) error = NULL;
   g_autoptr (TernGguf) file = tern_gguf_open (path, &error);
   TernPool *pool = tern_pool_new (2, NULL);
   gboolean exact = mode == TERN_ACTIVATIONS_F32;
-  Case c = { .root = root, .max_abs = exact ? json_object_get_double_member (tolerance, "max_abs") : 0,
+  Case c = { .folder = of->folder, .root = root, .max_abs = exact ? json_object_get_double_member (tolerance, "max_abs") : 0,
     .nmse = exact ? json_object_get_double_member (tolerance, "nmse") : INT8_NMSE };
   guint seen = 0;
 
@@ -235,6 +242,8 @@ check_model (const TernKernels *kernels, JsonObject *root, TernActivations mode)
   for (guint i = 0; i < json_array_get_length (items); i++) {
     c.item = json_array_get_object_element (items, i);
     c.options = options_of (&c);
+    if (json_object_has_member (c.item, "keep"))
+      continue;                 /* a prompt with another's tokens */
     g_test_message ("case %s", json_object_get_string_member (c.item, "name"));
     c.state = tern_vision_state_new (c.vision, c.options.max_tokens, mode, pool, &error);
     g_assert_no_error (error);
@@ -247,38 +256,44 @@ check_model (const TernKernels *kernels, JsonObject *root, TernActivations mode)
 }
 
 static void
-check_float (const TernKernels *kernels, gconstpointer root)
+check_float (const TernKernels *kernels, gconstpointer of)
 {
-  check_model (kernels, (JsonObject *) root, TERN_ACTIVATIONS_F32);
+  check_model (kernels, of, TERN_ACTIVATIONS_F32);
 }
 
 static void
-check_int8 (const TernKernels *kernels, gconstpointer root)
+check_int8 (const TernKernels *kernels, gconstpointer of)
 {
-  check_model (kernels, (JsonObject *) root, TERN_ACTIVATIONS_INT8);
+  check_model (kernels, of, TERN_ACTIVATIONS_INT8);
 }
 
 static void
-test_model (gconstpointer name)
+test_model (gconstpointer data)
 {
-  JsonObject *root = NULL;
-  g_autoptr (JsonParser) parser = golden_json (FOLDER, name, &root);
-  g_autofree char *path = parser ? golden_path (FOLDER, json_object_get_string_member (root, "mmproj")) : NULL;
+  const Model *model = data;
+  Case c = { .folder = model->folder };
+  g_autoptr (JsonParser) parser = golden_json (model->folder, model->json, &c.root);
+  g_autofree char *path = parser ? golden_path (model->folder, json_object_get_string_member (c.root, "mmproj")) : NULL;
 
   if (!path) {
     g_test_skip ("the model is not among the data");
     return;
   }
-  golden_each_level (check_float, root);
-  golden_each_level (check_int8, root);
+  golden_each_level (check_float, &c);
+  golden_each_level (check_int8, &c);
 }
 
 int
 main (int argc, char **argv)
 {
+  static const Model models[] = { { "qwen35", "mmproj-f32.json" }, { "qwen35", "mmproj-f16.json" }, { "qwen35", "mmproj-q8_0.json" },
+    { "qwen3vl", "mmproj-f16.json" } };
+
   g_test_init (&argc, &argv, NULL);
-  g_test_add_data_func ("/vision-pairs/f32", "mmproj-f32.json", test_model);
-  g_test_add_data_func ("/vision-pairs/f16", "mmproj-f16.json", test_model);
-  g_test_add_data_func ("/vision-pairs/q8_0", "mmproj-q8_0.json", test_model);
+  for (guint i = 0; i < G_N_ELEMENTS (models); i++) {
+    g_autofree char *name = g_strdup_printf ("/vision-pairs/%s/%s", models[i].folder, models[i].json);
+
+    g_test_add_data_func (name, &models[i], test_model);
+  }
   return g_test_run ();
 }

@@ -25,6 +25,7 @@ from tap import patience, plan, point  # noqa: E402
 
 TERN, PLUGIN, DATA, CLIP = os.path.abspath(sys.argv[1]), sys.argv[2], pathlib.Path(sys.argv[3]), sys.argv[4]
 QWEN = DATA / "qwen35/qwen35-q8_0.gguf", DATA / "qwen35/mmproj-f32.gguf"
+QWEN3VL = DATA / "qwen3vl/qwen3vl-q8_0.gguf", DATA / "qwen3vl/mmproj-f16.gguf"     # rows with features of early layers
 LFM2 = DATA / "lfm2/lfm2-tq2_0.gguf"
 FIELDS = ("start", "end", "result", "frames", "visual_in", "visual_kept", "prompt_tokens", "confidence", "finish_reason")
 # frames a second, seconds, gate, the clip's own rate (None: as it is); an odd number of frames in all of these but the first
@@ -175,6 +176,10 @@ with tempfile.TemporaryDirectory() as name:
             point(False, str(case), skip=missing)
         else:
             compare(pathlib.Path(name), *QWEN, "qwen3vl", *case)
+    if missing:
+        point(False, "rows with features of early layers", skip=missing)
+    else:
+        compare(pathlib.Path(name), *QWEN3VL, "rows with features of early layers", *CASES[0])
     for version, case in MOVING:
         if missing:
             point(False, f"motion {version} {case}", skip=missing)

@@ -155,7 +155,9 @@ def check_saved(folder):
     point(is_sane(report["decode"]) and is_sane(report["vision"]) and report["model"]["name"] == "random shipped",
           "a random model without --save", report)
     for shape, kind, words in (("bonsai-2b", "PTQ1_0", ("qwen35", "prism.hadamard.weight_names")), ("nemotron-h-4b", "TQ1_0", ("nemotron_h",)),
-                               ("qwen3.5-2b-vision", "Q8_0", ("qwen3vl_merger", "v.patch_embd.weight.1", "attn_qkv"))):
+                               ("qwen3.5-2b-vision", "Q8_0", ("qwen3vl_merger", "v.patch_embd.weight.1", "attn_qkv")),
+                               ("qwen3-vl-2b", "TQ1_0", ("qwen3vl", "n_deepstack_layers")),
+                               ("qwen3-vl-2b-vision", "Q8_0", ("is_deepstack_layers", "v.deepstack.17.fc2.weight"))):
         path = folder / f"{shape}.gguf"
         done = run("bench", "--shape", shape, "--type", kind, "--save", path, "--repeat", 0)
         seen = run("inspect", path)
@@ -171,8 +173,8 @@ def check_usage(folder):
     for args, status, words in (
             ((), 2, ("--model", "--shape", "none")),
             (("--model", golden, "--shape", "shipped"), 2, ("both",)),
-            (("--shape", "gpt-9"), 2, ("bitnet-2b", "lfm2-1.2b", "lfm2-350m", "qwen3.5-2b", "bonsai-2b", "granite-4-h-micro", "nemotron-h-4b",
-                                              "siglip-b-512", "qwen3.5-2b-vision", "shipped", "gpt-9")),
+            (("--shape", "gpt-9"), 2, ("bitnet-2b", "lfm2-1.2b", "lfm2-350m", "qwen3.5-2b", "qwen3-vl-2b", "bonsai-2b", "granite-4-h-micro", "nemotron-h-4b",
+                                              "siglip-b-512", "qwen3.5-2b-vision", "qwen3-vl-2b-vision", "shipped", "gpt-9")),
             (("--shape", "shipped", "--type", "Q3_X"), 2, ("--type", "TQ2_0", "Q3_X")),
             (("--model", golden, "--type", "Q8_0"), 2, ("--type", "--shape")),
             (("--model", golden, "--save", folder / "x"), 2, ("--save", "--shape")),

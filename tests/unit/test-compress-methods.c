@@ -111,6 +111,61 @@ test_bound (gconstpointer data)
       4 * (guint64) G_MAXUINT);
 }
 
+/* ---- What stands behind the token in its row --------------------------------------------------------------------- */
+
+/* Features of early layers are of no account for what is kept, and go where their row goes: means are of them too. Here they are
+ * the token twice and four times as large and drawn at random, so that the means are known to the bit. */
+static void
+check_behind (const TernCompressMethod *method, GRand *rand)
+{
+  guint frames = (guint) g_rand_int_range (rand, 1, TERN_COMPRESS_GROUP + 1), n = (guint) g_rand_int_range (rand, 1, 30);
+  guint dim = (guint) g_rand_int_range (rand, 1, 9), wide = 4 * dim, all = frames * n;
+  g_autofree float *tokens = g_new0 (float, all * dim), *mixed = g_new0 (float, all * dim);
+  g_autofree float *rows = g_new0 (float, all * wide), *mixed_rows = g_new0 (float, all * wide);
+  g_autofree gint32 *keep = g_new0 (gint32, all), *keep_rows = g_new0 (gint32, all);
+  g_autofree void *scratch = g_malloc (MAX (method->scratch (n, wide), 1));
+  guint n_keep[TERN_COMPRESS_GROUP], n_keep_rows[TERN_COMPRESS_GROUP];
+  TernTokenGroup group = { .tokens = tokens, .n_frames = frames, .n_tokens = n, .dim = dim, .index = g_rand_int (rand) };
+  TernTokenGroup behind = group;
+  TernCompressParams params = { .merge_ratio = g_rand_int_range (rand, 0, 11) / 10.0, .seed = g_rand_int (rand),
+    .max_frame_tokens = g_rand_boolean (rand) ? 0 : (guint) g_rand_int_range (rand, 1, 20) };
+
+  for (guint i = 0; i < all * dim; i++) {
+    float *to = rows + i / dim * wide + i % dim;
+
+    tokens[i] = (float) g_rand_double_range (rand, -1, 1);
+    to[0] = tokens[i];
+    to[dim] = 2 * tokens[i];
+    to[2 * dim] = 4 * tokens[i];
+    to[3 * dim] = (float) g_rand_double_range (rand, -100, 100);
+  }
+  behind.tokens = rows;
+  behind.dim = wide;
+  behind.main = dim;
+  tern_compress_run (method, &params, &group, scratch, keep, n_keep, mixed);
+  tern_compress_run (method, &params, &behind, scratch, keep_rows, n_keep_rows, mixed_rows);
+  g_assert_cmpmem (n_keep, frames * sizeof (guint), n_keep_rows, frames * sizeof (guint));
+  for (guint f = 0; f < frames; f++) {
+    g_assert_cmpmem (keep + f * n, n_keep[f] * sizeof (gint32), keep_rows + f * n, n_keep[f] * sizeof (gint32));
+    for (guint i = 0; method->mix && i < n_keep[f]; i++) {
+      const float *one = mixed + (f * n + (guint) keep[f * n + i]) * dim;
+      const float *row = mixed_rows + (f * n + (guint) keep[f * n + i]) * wide;
+
+      for (guint d = 0; d < dim; d++)
+        g_assert_true (row[d] == one[d] && row[dim + d] == 2 * one[d] && row[2 * dim + d] == 4 * one[d]);
+    }
+  }
+}
+
+static void
+test_behind (gconstpointer method)
+{
+  g_autoptr (GRand) rand = g_rand_new_with_seed (20);
+
+  for (guint round = 0; round < 300; round++)
+    check_behind (method, rand);
+}
+
 /* ---- Needs ------------------------------------------------------------------------------------------------------- */
 
 static void
@@ -263,8 +318,12 @@ main (int argc, char **argv)
   const TernCompressMethod *const *methods = tern_compress_methods (&n);
 
   g_test_init (&argc, &argv, NULL);
-  for (guint i = 0; i < n; i++)
+  for (guint i = 0; i < n; i++) {
+    g_autofree char *name = g_strdup_printf ("/compress/behind/%s", methods[i]->name);
+
     add (methods[i]);
+    g_test_add_data_func (name, methods[i], test_behind);
+  }
   add (&attended);
   g_test_add_func ("/compress/needs", test_needs);
   g_test_add_func ("/compress/attended", test_attended);

@@ -104,7 +104,7 @@ models (TernHttpRequest *request, void *data)
   tern_json_open (&json, '{');
   tern_json_add_uint (&json, "n_ctx", tern_model_context (model));
   tern_json_add_uint (&json, "n_ctx_train", tern_model_context (model));
-  tern_json_add_uint (&json, "n_embd", tern_model_embedding_dim (model));
+  tern_json_add_uint (&json, "n_embd", tern_model_embedding_dim (model) / (1 + tern_model_deepstack (model)));
   tern_json_close (&json, '}');
   tern_json_name (&json, "architecture");
   tern_json_open (&json, '{');
@@ -257,7 +257,7 @@ show (TernHttpRequest *request, void *data)
   tern_json_add_text (&json, "general.architecture", "tern");
   tern_json_add_text (&json, "general.basename", serve->names[0]);
   tern_json_add_uint (&json, "tern.context_length", tern_model_context (model));
-  tern_json_add_uint (&json, "tern.embedding_length", tern_model_embedding_dim (model));
+  tern_json_add_uint (&json, "tern.embedding_length", tern_model_embedding_dim (model) / (1 + tern_model_deepstack (model)));
   tern_json_close (&json, '}');
   tern_json_name (&json, "capabilities");
   tern_json_open (&json, '[');

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Qwen3.5's tower and Qwen3-VL's (projector "qwen3vl_merger"): a picture is two frames of a video, or one that stands for both;
  * learned positions resized with their corners, rotary ones by row and column; 2 x 2 features side by side, two linears with
- * GELU (erf) between. Sizes are those of Qwen2VLImageProcessor in transformers. A frame's limits are a picture's: the
- * processor divides those of a video by its number of frames, which a stream does not have. */
+ * GELU (erf) between. Qwen3-VL's has features of early layers beside the tokens (deepstack.c). Sizes are those of
+ * Qwen2VLImageProcessor in transformers. A frame's limits are a picture's: the processor divides those of a video by its number
+ * of frames, which a stream does not have. */
 #include "vision/internal.h"
 
 #include <math.h>
@@ -13,31 +14,13 @@
 #define MIN_TOKENS 64
 #define MAX_TOKENS 1024
 
-/* Features of early layers that go into the text model beside the tokens: not run. */
-static gboolean
-check_deepstack (const TernVision *vision, GError **error)
-{
-  TernGgufArray layers;
-
-  if (!tern_gguf_array (vision->file, "clip.vision.is_deepstack_layers", TERN_GGUF_BOOL, FALSE, &layers, error))
-    return FALSE;
-  for (guint64 i = 0; i < layers.count; i++)
-    if (layers.data[i]) {
-      g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: key clip.vision.is_deepstack_layers[%" G_GUINT64_FORMAT
-          "]: expected false, found true: features of early layers beside the tokens (DeepStack) are not supported",
-          tern_gguf_path (vision->file), i);
-      return FALSE;
-    }
-  return TRUE;
-}
-
 static gboolean
 read_keys (TernVision *vision, GError **error)
 {
   TernVisionInfo *info = &vision->info;
   guint step = info->patch * info->factor, area = step * step, least, most;
 
-  if (!check_deepstack (vision, error)
+  if (!tern_vision_read_deepstack (vision, error)
       || !tern_gguf_u32_or (vision->file, "clip.vision.image_min_pixels", 1, 1u << 31, MIN_TOKENS * area, &least, error)
       || !tern_gguf_u32_or (vision->file, "clip.vision.image_max_pixels", 1, 1u << 31, MAX (MAX_TOKENS * area, least), &most,
           error))
@@ -62,7 +45,8 @@ bind (TernVision *vision, GError **error)
   guint inner = vision->info.factor * vision->info.factor * vision->hidden;
 
   return tern_vision_load_linear (vision, &vision->mm[0], &vision->mm_bias[0], "mm.0", inner, inner, error)
-      && tern_vision_load_linear (vision, &vision->mm[1], &vision->mm_bias[1], "mm.2", inner, vision->info.embedding_dim, error);
+      && tern_vision_load_linear (vision, &vision->mm[1], &vision->mm_bias[1], "mm.2", inner, vision->info.embedding_dim, error)
+      && tern_vision_bind_deepstack (vision, error);
 }
 
 static gboolean

@@ -15,6 +15,7 @@ typedef struct {
   float eps, rope_base;
   guint32 rope_sections[4];     /* pairs that turn by time, height, width; nothing by the fourth */
   gboolean has_sections;
+  guint deepstack;              /* see TernLlmInfo */
   float attention_scale;        /* of q . k; 0: as ever */
   float rope_stretch;           /* positions are divided by it */
   float rope_magnitude;         /* cosines and sines are multiplied by it */
@@ -78,6 +79,7 @@ extern const TernArch tern_arch_mamba2;
 extern const TernArch tern_arch_nemotron_h;
 extern const TernArch tern_arch_qwen2;
 extern const TernArch tern_arch_qwen3;
+extern const TernArch tern_arch_qwen3vl;
 extern const TernArch tern_arch_qwen35;
 extern const TernArch tern_arch_qwen35moe;
 
@@ -97,5 +99,7 @@ const char *tern_arch_key (char *buffer, const char *architecture, const char *n
 gboolean tern_decoder_params_read (TernDecoderParams *params, const TernArch *arch, const TernGguf *file,
     const char *architecture, GError **error);
 void tern_decoder_params_clear (TernDecoderParams *params);
+/* Three axes of rotation: rope.dimension_sections, which must be there. Of families' keys(). */
+gboolean tern_decoder_sections (TernDecoder *decoder, GError **error);
 
 G_END_DECLS

@@ -17,6 +17,8 @@ fill_info (TernLlm *llm, const TernDecoderParams *p)
   info->n_heads = p->max_heads;
   info->head_dim = p->head_dim;
   info->context = p->context;
+  info->deepstack = p->deepstack;
+  info->visual_dim = p->width * (1 + p->deepstack);
   llm->is_attention = g_new0 (guint8, p->n_layers);
   info->is_attention = llm->is_attention;
   for (guint i = 0; i < p->n_layers; i++) {

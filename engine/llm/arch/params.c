@@ -313,6 +313,23 @@ tern_decoder_params_read (TernDecoderParams *p, const TernArch *family, const Te
       && refuse_variants (family, file, arch, error) && leave_extra (p, file, arch, error);
 }
 
+gboolean
+tern_decoder_sections (TernDecoder *d, GError **error)
+{
+  TernDecoderParams *p = &d->params;
+  guint32 *s = p->rope_sections;
+  char key[TERN_KEY_SIZE];
+
+  tern_arch_key (key, d->architecture, "rope.dimension_sections");
+  if (!tern_gguf_u32_layers (d->source.file, key, 0, p->rope_dim / 2, G_N_ELEMENTS (p->rope_sections), s, error))
+    return FALSE;
+  if (s[0] + s[1] + s[2] != p->rope_dim / 2 || s[3])
+    return tern_gguf_bad_key (d->source.file, key, error, "expected three numbers that sum to %u, half of rope.dimension_count, "
+        "and 0, found %u, %u, %u and %u", p->rope_dim / 2, s[0], s[1], s[2], s[3]);
+  p->has_sections = TRUE;
+  return TRUE;
+}
+
 void
 tern_decoder_params_clear (TernDecoderParams *p)
 {
