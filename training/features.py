@@ -45,13 +45,11 @@ def seen(tower, pixels, batch=32):
     return torch.cat(parts).numpy()
 
 
-@torch.inference_mode()
 def cache(photos, tower, file, mirrored, batch=32):
     """The tower's outputs on the photographs, or on their mirror images."""
 
     def make(i, n):
-        x = vit.pixels(photos.pixels[i : i + n])
-        return tower(x.flip(-1) if mirrored else x).numpy().astype(np.float16)
+        return seen(tower, photos.pixels[i : i + n, ..., :: -1 if mirrored else 1])
 
     fill(file, len(photos), (196, vit.WIDTH), batch, make)
 
