@@ -3,6 +3,7 @@
 #pragma once
 
 #include "engine/decode/generator.h"
+#include "tern/drafter-priv.h"
 #include "tern/view-priv.h"
 
 typedef enum {
@@ -44,6 +45,7 @@ struct _TernCompletion {
   TernReader reader;            /* its ids are the prompt */
   GArray *ids;                  /* gint32 the prompt, until it is read */
   TernGenerator *generator;
+  TernDrafter *drafter;         /* NULL: nothing is guessed. Its draft is with the generator from the start of reading on */
   TernCancel cancel;
   gboolean started;
 
