@@ -96,7 +96,8 @@ look (TernCamera *camera, const TernObserved *observed)
     tern_vigil_look (&camera->vigil, observed->began, end, failed);
     tell_unseen (camera);
   } else if (failed) {
-    camera->funcs->unseen (camera->data, camera, &(TernUnseen) { observed->start, observed->end, 1, TERN_UNSEEN_FAILED });
+    camera->funcs->unseen (camera->data, camera, &(TernUnseen) { observed->start, observed->end, observed->end - observed->start, 1,
+            TERN_UNSEEN_FAILED });
   }
 }
 

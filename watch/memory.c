@@ -47,7 +47,7 @@ static const char schema[] =
 /* Since version 2: times that were not looked at. */
 static const char unseen_schema[] =
     "CREATE TABLE unseen (id INTEGER PRIMARY KEY, run INTEGER NOT NULL, camera TEXT NOT NULL, start INTEGER NOT NULL,"
-    "  end INTEGER NOT NULL, reason TEXT NOT NULL, windows INTEGER NOT NULL);"
+    "  end INTEGER NOT NULL, time INTEGER NOT NULL, windows INTEGER NOT NULL, reason TEXT NOT NULL);"
     "CREATE INDEX unseen_camera ON unseen (camera, end);"
     "CREATE INDEX unseen_end ON unseen (end);";
 

@@ -70,19 +70,29 @@ sum_unseen (TernService *service, const char *camera, gint64 since, gint64 until
   return sums ? sums : g_ptr_array_new ();
 }
 
-/* Of all cameras and reasons but what was not due; us. */
+/* Of all that was due in [@since, @until); us. */
 static gint64
-unseen_time (TernService *service, const char *camera, gint64 since, gint64 until)
+unseen_time (const GPtrArray *spans, gint64 since, gint64 until)
 {
-  g_autoptr (GPtrArray) sums = sum_unseen (service, camera, since, until);
-  gint64 time = 0;
+  double time = 0;
 
-  for (guint i = 0; i < sums->len; i++) {
-    const TernUnseenSum *sum = g_ptr_array_index (sums, i);
+  for (guint i = 0; i < spans->len; i++) {
+    const TernUnseenSum *span = g_ptr_array_index (spans, i);
+    gint64 common = MIN (span->end, until) - MAX (span->start, since);
 
-    time += sum->reason == TERN_UNSEEN_SCHEDULE ? 0 : sum->time;
+    if (common > 0 && span->reason != TERN_UNSEEN_SCHEDULE)
+      time += (double) span->time * (double) common / (double) (span->end - span->start);
   }
-  return time;
+  return (gint64) time;
+}
+
+static GPtrArray *
+list_unseen (TernService *service, const char *camera, gint64 since, gint64 until, guint limit)
+{
+  gint64 now = g_get_real_time ();
+  GPtrArray *spans = tern_unseen_list (tern_service_memory (service), camera, since, until ? MIN (until, now) : now, limit, NULL);
+
+  return spans ? spans : g_ptr_array_new ();
 }
 
 static void
@@ -115,12 +125,10 @@ put_unseen_table (GString *out, const char *caption, const GPtrArray *sums)
 static void
 put_unseen_of (TernService *service, const TernSearch *search, gboolean spans, GString *out)
 {
-  gint64 now = g_get_real_time (), until = search->until ? MIN (search->until, now) : now;
-  g_autoptr (GPtrArray) found = spans ? tern_unseen_list (tern_service_memory (service), search->camera, search->since, until,
-      UNSEEN_SPANS, NULL) : sum_unseen (service, search->camera, search->since, search->until);
+  g_autoptr (GPtrArray) found = spans ? list_unseen (service, search->camera, search->since, search->until, UNSEEN_SPANS)
+      : sum_unseen (service, search->camera, search->since, search->until);
 
-  if (found)
-    put_unseen_table (out, "Not looked at", found);
+  put_unseen_table (out, "Not looked at", found);
 }
 
 /* ---- Now ---- */
@@ -237,13 +245,14 @@ static void
 put_hours (TernService *service, GHashTable *fields, gint64 day, GString *out)
 {
   g_autofree char *query = query_without (fields, "hour");
+  g_autoptr (GPtrArray) spans = list_unseen (service, field (fields, "camera"), day, day + 24 * HOUR, G_MAXINT);
   const char *chosen = field (fields, "hour");
 
   g_string_append (out, "<nav aria-label=\"Hours of the day\"><ul class=\"hours\">\n");
   for (guint hour = 0; hour < 24; hour++) {
     guint n = tern_memory_count (tern_service_memory (service), field (fields, "camera"), day + hour * HOUR,
         day + (hour + 1) * HOUR);
-    gint64 unseen = unseen_time (service, field (fields, "camera"), day + hour * HOUR, day + (hour + 1) * HOUR);
+    gint64 unseen = unseen_time (spans, day + hour * HOUR, day + (hour + 1) * HOUR);
     g_autofree char *length = tern_watch_length (unseen);
 
     if (n == 0 && unseen == 0)

@@ -210,7 +210,13 @@ on_unseen (gpointer data, TernCamera *camera, const TernUnseen *span)
   const char *name = tern_camera_config (camera)->name;
   TernTally *tally = tally_of (service, name);
 
-  put_unseen (service, name, span, &tally->going_on);
+  if (tally->last && tern_unseen_join (&tally->last_span, span)) {
+    end_unseen (service, tally);
+  } else {
+    tally->last = tally->going_on;
+    tally->last_span = *span;
+  }
+  put_unseen (service, name, &tally->last_span, &tally->last);
   tally->going_on = 0;
   tally->unseen[span->reason] += span->windows;
   tally->unseen_time[span->reason] += span->end - span->start;
@@ -253,7 +259,7 @@ static void
 put_before (gpointer data, gint64 start, gint64 end, gboolean due)
 {
   Before *before = data;
-  TernUnseen span = { start, end, 0, due ? TERN_UNSEEN_OFF : TERN_UNSEEN_SCHEDULE };
+  TernUnseen span = { start, end, end - start, 0, due ? TERN_UNSEEN_OFF : TERN_UNSEEN_SCHEDULE };
   gint64 id = 0;
 
   if (due)

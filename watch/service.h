@@ -32,6 +32,8 @@ typedef struct {
   guint64 unseen[TERN_UNSEEN_REASONS];          /* windows that were due and not looked at, */
   gint64 unseen_time[TERN_UNSEEN_REASONS];      /* and us of them; what goes on is not in here */
   gint64 going_on;                              /* id in the memory of what goes on, 0: nothing */
+  gint64 last;                                  /* ... of what was over last, 0: nothing in this run; */
+  TernUnseen last_span;                         /* and that itself */
 } TernTally;
 
 typedef struct {

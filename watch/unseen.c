@@ -34,8 +34,8 @@ tern_unseen_words (TernUnseenReason reason)
 gboolean
 tern_unseen_put (TernWatchMemory *memory, gint64 run, const char *camera, const TernUnseen *span, gint64 *id, GError **error)
 {
-  sqlite3_stmt *statement = tern_memory_prepare (memory, "REPLACE INTO unseen (id, run, camera, start, end, reason, windows)"
-      " VALUES (?, ?, ?, ?, ?, ?, ?)", error);
+  sqlite3_stmt *statement = tern_memory_prepare (memory, "REPLACE INTO unseen (id, run, camera, start, end, time, windows, reason)"
+      " VALUES (?, ?, ?, ?, ?, ?, ?, ?)", error);
 
   if (!statement)
     return FALSE;
@@ -45,8 +45,9 @@ tern_unseen_put (TernWatchMemory *memory, gint64 run, const char *camera, const 
   tern_memory_bind_text (statement, 3, camera);
   sqlite3_bind_int64 (statement, 4, span->start);
   sqlite3_bind_int64 (statement, 5, span->end);
-  tern_memory_bind_text (statement, 6, tern_unseen_name (span->reason));
+  sqlite3_bind_int64 (statement, 6, span->time);
   sqlite3_bind_int64 (statement, 7, (gint64) span->windows);
+  tern_memory_bind_text (statement, 8, tern_unseen_name (span->reason));
   if (!tern_memory_run (memory, statement, error))
     return FALSE;
   *id = sqlite3_last_insert_rowid (memory->db);
@@ -123,20 +124,20 @@ read_sums (TernWatchMemory *memory, const char *sql, const char *camera, gint64 
     sum->reason = reason_of (statement, 1);
     sum->start = sqlite3_column_int64 (statement, 2);
     sum->end = sqlite3_column_int64 (statement, 3);
-    sum->time = sqlite3_column_int64 (statement, 4);
-    sum->windows = (guint64) sqlite3_column_int64 (statement, 5);
+    sum->time = (gint64) (sqlite3_column_double (statement, 4) + .5);
+    sum->windows = (guint64) (sqlite3_column_double (statement, 5) + .5);
     g_ptr_array_add (sums, sum);
   }
   return tern_memory_end (memory, statement, rc, error);
 }
 
-/* Of a span that is cut by the times that are asked for, as many windows as of its time. */
-#define CUT_WINDOWS "windows * (min (end, ?3) - max (start, ?2)) / max (end - start, 1)"
+/* Of a span that is cut by the times that are asked for, its share. */
+#define SHARE "* 1.0 * (min (end, ?3) - max (start, ?2)) / max (end - start, 1)"
+#define CUT "time " SHARE ", windows " SHARE
 #define WHERE " FROM unseen WHERE end > ?2 AND start < ?3 AND (?1 IS NULL OR camera = ?1)"
-#define SUMS "SELECT camera, reason, max (min (start), ?2), min (max (end), ?3), sum (min (end, ?3) - max (start, ?2)), sum (" \
-    CUT_WINDOWS ")" WHERE " GROUP BY camera, reason ORDER BY camera, reason"
-#define SPANS "SELECT camera, reason, max (start, ?2), min (end, ?3), min (end, ?3) - max (start, ?2), " CUT_WINDOWS WHERE \
-    " ORDER BY camera, reason, start"
+#define SUMS "SELECT camera, reason, max (min (start), ?2), min (max (end), ?3), sum (time " SHARE "), sum (windows " SHARE ")" WHERE \
+    " GROUP BY +camera, reason ORDER BY +camera, reason"
+#define SPANS "SELECT camera, reason, max (start, ?2), min (end, ?3), " CUT WHERE " ORDER BY +camera, reason, start"
 /* Each camera that is known, by one look into an index for each. */
 #define CAMERAS "WITH RECURSIVE known (camera) AS (SELECT min (camera) FROM result UNION ALL SELECT (SELECT min (camera) FROM" \
     " result r WHERE r.camera > known.camera) FROM known WHERE known.camera IS NOT NULL), also (camera) AS (SELECT min (camera)" \

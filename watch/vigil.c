@@ -5,6 +5,8 @@
 #define ON_THE_WAY 2
 /* Answers that are later than so many windows are not coming as they should. */
 #define LATE 4
+#define TOGETHER (60 * (gint64) G_USEC_PER_SEC)
+#define LONGEST (600 * (gint64) G_USEC_PER_SEC)
 
 typedef struct {
   gint64 from, to;
@@ -14,6 +16,18 @@ guint64
 tern_unseen_windows (gint64 time, gint64 window)
 {
   return time > 0 ? MAX ((guint64) ((time + window / 2) / window), 1) : 0;
+}
+
+gboolean
+tern_unseen_join (TernUnseen *span, const TernUnseen *next)
+{
+  if (span->reason != next->reason || next->start < span->end || next->start - span->end > TOGETHER
+      || next->end - span->start > LONGEST)
+    return FALSE;
+  span->end = next->end;
+  span->time += next->time;
+  span->windows += next->windows;
+  return TRUE;
 }
 
 void
@@ -38,7 +52,7 @@ static void
 put (TernVigil *vigil, TernUnseenReason reason, gint64 start, gint64 end)
 {
   guint n = vigil->spans->len;
-  TernUnseen *last = n ? &g_array_index (vigil->spans, TernUnseen, n - 1) : NULL, span = { start, end, 0, reason };
+  TernUnseen *last = n ? &g_array_index (vigil->spans, TernUnseen, n - 1) : NULL, span = { start, end, 0, 0, reason };
 
   if (end <= start)
     return;
@@ -47,6 +61,7 @@ put (TernVigil *vigil, TernUnseenReason reason, gint64 start, gint64 end)
     last = &g_array_index (vigil->spans, TernUnseen, n);
   }
   last->end = end;
+  last->time = end - last->start;
   last->windows = reason == TERN_UNSEEN_SCHEDULE ? 0 : tern_unseen_windows (end - last->start, vigil->window);
 }
 
@@ -176,6 +191,7 @@ tern_vigil_goes_on (const TernVigil *vigil, gint64 now, TernUnseen *span)
   }
   span->start = start;
   span->end = end;
+  span->time = end - start;
   span->windows = vigil->paused ? 0 : tern_unseen_windows (end - start, vigil->window);
   return vigil->paused ? end > start : end - start >= vigil->window;
 }

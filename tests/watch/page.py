@@ -179,7 +179,7 @@ def unseen(watch, client):
     """What nobody looked at shows beside what was seen."""
     connection = sqlite3.connect(watch.memory, timeout=60)
     day = 1700006400            # 2023-11-15T00:00Z
-    connection.executemany("INSERT INTO unseen (run, camera, start, end, reason, windows) VALUES (99, ?, ?, ?, ?, ?)", [
+    connection.executemany("INSERT INTO unseen (run, camera, start, end, time, reason, windows) VALUES (99, ?1, ?2, ?3, ?3 - ?2, ?4, ?5)", [
         ("porch", (day + 12 * 3600) * 1000000, (day + 12 * 3600 + 130) * 1000000, "overload", 32),
         ("porch", (day + 12 * 3600 + 600) * 1000000, (day + 12 * 3600 + 645) * 1000000, "away", 11),
         ("gone", int((time.time() - 60) * 1e6), int((time.time() - 50) * 1e6), "away", 2)])

@@ -184,6 +184,26 @@ test_fast (void)
   tern_vigil_clear (&vigil);
 }
 
+/* A machine that is too slow for hours makes a row for ten minutes of it, and no row for each window. */
+static void
+test_joined (void)
+{
+  TernUnseen span = { 0, S (8), S (8), 2, TERN_UNSEEN_OVERLOAD }, next = { S (12), S (20), S (8), 2, TERN_UNSEEN_OVERLOAD };
+  TernUnseen away = { S (30), S (40), S (10), 2, TERN_UNSEEN_AWAY }, early = { S (4), S (6), S (2), 1, TERN_UNSEEN_OVERLOAD };
+  TernUnseen far = { S (80.1), S (90), S (9.9), 2, TERN_UNSEEN_OVERLOAD }, late = { S (70), S (600.1), S (530.1), 132, TERN_UNSEEN_OVERLOAD };
+
+  g_assert_true (tern_unseen_join (&span, &next));
+  g_assert_cmpint (span.start, ==, 0);
+  g_assert_cmpint (span.end, ==, S (20));
+  g_assert_cmpint (span.time, ==, S (16));
+  g_assert_cmpuint (span.windows, ==, 4);
+  g_assert_false (tern_unseen_join (&span, &away));
+  g_assert_false (tern_unseen_join (&span, &early));
+  g_assert_false (tern_unseen_join (&span, &far));
+  g_assert_false (tern_unseen_join (&span, &late));
+  g_assert_cmpint (span.end, ==, S (20));
+}
+
 /* ---- Tries ---- */
 
 #define HANDSHAKE S (2)         /* from a try to a picture, of a camera that is there */
@@ -307,7 +327,7 @@ place_clear (Place *place, gconstpointer data)
 static gint64
 put (TernWatchMemory *memory, const char *camera, TernUnseenReason reason, gint64 start, gint64 end)
 {
-  TernUnseen span = { NOON + start, NOON + end, tern_unseen_windows (end - start, WINDOW), reason };
+  TernUnseen span = { NOON + start, NOON + end, end - start, tern_unseen_windows (end - start, WINDOW), reason };
   g_autoptr (GError) error = NULL;
   gint64 id = 0;
 
@@ -353,7 +373,7 @@ static void
 test_memory (Place *place, gconstpointer data)
 {
   TernWatchMemory *m = place->memory;
-  TernUnseen span = { NOON + S (200), NOON + S (220), 5, TERN_UNSEEN_AWAY };
+  TernUnseen span = { NOON + S (200), NOON + S (220), S (20), 5, TERN_UNSEEN_AWAY };
   gint64 id = 0;
 
   saw (m, "porch", 0, 0, FALSE);
@@ -363,7 +383,7 @@ test_memory (Place *place, gconstpointer data)
   put (m, "porch", TERN_UNSEEN_FAILED, S (196), S (200));
   assert_sums (tern_unseen_sum (m, NULL, 0, 0, NOON + S (150), NULL),
       "porch overload 4-20 12 (3), yard away 10-110 100 (25)");
-  assert_sums (tern_unseen_sum (m, "porch", NOON + S (8), NOON + S (18), NOON + S (150), NULL), "porch overload 8-18 6 (1)");
+  assert_sums (tern_unseen_sum (m, "porch", NOON + S (8), NOON + S (18), NOON + S (150), NULL), "porch overload 8-18 6 (2)");
   assert_sums (tern_unseen_sum (m, "nobody", 0, 0, NOON + S (150), NULL), "");
   assert_sums (tern_unseen_list (m, "porch", NOON, NOON + S (150), 10, NULL), "porch overload 4-20 12 (3)");
   assert_sums (tern_unseen_list (m, NULL, NOON, NOON + S (300), 10, NULL),
@@ -371,9 +391,16 @@ test_memory (Place *place, gconstpointer data)
   /* What goes on grows, and is one. */
   g_assert_true (tern_unseen_put (m, 1, "porch", &span, &id, NULL));
   span.end = NOON + S (240);
+  span.time = S (40);
+  span.windows = 10;
   g_assert_true (tern_unseen_put (m, 1, "porch", &span, &id, NULL));
   assert_sums (tern_unseen_sum (m, "porch", NOON + S (190), 0, NOON + S (250), NULL),
-      "porch away 200-240 40 (5), porch failed 196-200 4 (1)");
+      "porch away 200-240 40 (10), porch failed 196-200 4 (1)");
+  /* Half of a span of which a quarter was missed. */
+  span.time = S (10);
+  span.windows = 3;
+  g_assert_true (tern_unseen_put (m, 1, "porch", &span, &id, NULL));
+  assert_sums (tern_unseen_sum (m, "porch", NOON + S (220), NOON + S (240), NOON + S (250), NULL), "porch away 220-240 5 (2)");
   g_assert_true (tern_unseen_remove (m, id, NULL));
   assert_sums (tern_unseen_sum (m, "porch", NOON + S (190), 0, NOON + S (250), NULL), "porch failed 196-200 4 (1)");
 }
@@ -468,7 +495,7 @@ static void
 test_old (Place *place, gconstpointer data)
 {
   g_autoptr (GError) error = NULL;
-  TernUnseen span = { NOON, NOON + WINDOW, 1, TERN_UNSEEN_AWAY };
+  TernUnseen span = { NOON, NOON + WINDOW, WINDOW, 1, TERN_UNSEEN_AWAY };
   gint64 id = 0;
 
   make_old (place);
@@ -518,6 +545,7 @@ main (int argc, char **argv)
   g_test_add_func ("/watch/vigil/stalled", test_stalled);
   g_test_add_func ("/watch/vigil/schedule", test_schedule);
   g_test_add_func ("/watch/vigil/fast", test_fast);
+  g_test_add_func ("/watch/vigil/joined", test_joined);
   g_test_add_func ("/watch/retry/back-in-time", test_back_in_time);
   g_test_add_func ("/watch/retry/does-not-hammer", test_does_not_hammer);
   g_test_add_func ("/watch/retry/silent-loss", test_silent_loss);
