@@ -213,12 +213,17 @@ def crowd(options):
         print("lost:", what)
 
 
-parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("address")
-parser.add_argument("what", choices=["picture", "review", "rate", "crowd"])
-parser.add_argument("n", type=int, nargs="?", default=0)
-parser.add_argument("seconds", type=float, nargs="?", default=0)
-parser.add_argument("--key", default="-")
-parser.add_argument("--pid", type=int)
-options = parser.parse_args()
-{"picture": one_by_one, "review": reviews, "rate": rate, "crowd": crowd}[options.what](options)
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("address")
+    parser.add_argument("what", choices=["picture", "review", "rate", "crowd"])
+    parser.add_argument("n", type=int, nargs="?", default=0)
+    parser.add_argument("seconds", type=float, nargs="?", default=0)
+    parser.add_argument("--key", default="-")
+    parser.add_argument("--pid", type=int)
+    options = parser.parse_args()
+    {"picture": one_by_one, "review": reviews, "rate": rate, "crowd": crowd}[options.what](options)
+
+
+if __name__ == "__main__":
+    main()

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "engine/decode/generator.h"
+#include "tern/drafter-priv.h"
 #include "tern/view-priv.h"
 
 typedef enum {
@@ -45,6 +46,7 @@ struct _TernCompletion {
   GArray *ids;                  /* gint32 the prompt, until it is read */
   GArray *places;               /* TernPlace of rows that are read */
   TernGenerator *generator;
+  TernDrafter *drafter;         /* NULL: nothing is guessed. Its draft is with the generator from the start of reading on */
   TernCancel cancel;
   gboolean started;
 

@@ -95,6 +95,19 @@ completion_looked (TernClient *client, const TernLooked *looked)
 
 /* ---- The prompt -------------------------------------------------------------------------------------------------- */
 
+/* Here the pool rests, which it is made for. */
+static gboolean
+take_draft (TernCompletion *self, GError **error)
+{
+  TernDraft *draft = tern_drafter_take (self->drafter, self->context, error);
+
+  if (!draft)
+    return FALSE;
+  tern_generator_set_draft (self->generator, draft);
+  tern_generator_show_draft (self->generator, (const gint32 *) self->ids->data, self->ids->len);
+  return TRUE;
+}
+
 static gboolean
 start_reading (TernCompletion *self, GError **error)
 {
@@ -102,6 +115,8 @@ start_reading (TernCompletion *self, GError **error)
 
   for (guint i = 0; i < self->views->len; i++)
     tern_view_pictures (self->views->pdata[i], pictures);
+  if (self->drafter && !take_draft (self, error))
+    return FALSE;
   self->visual_tokens = 0;
   for (guint i = 0; i < pictures->len; i++)
     self->visual_tokens += g_array_index (pictures, TernPicture, i).n;
@@ -209,8 +224,11 @@ completion_add_decode (TernClient *client, TernRound *round)
   TernCompletion *self = completion_of (client);
   gsize width = tern_llm_info (self->text->llm)->width;
   const TernWanted *wanted;
-  guint n = tern_generator_wants (self->generator, &wanted), run;
+  guint n, run;
 
+  if (self->drafter)
+    round->guesses -= tern_generator_guess (self->generator, round->guesses);
+  n = tern_generator_wants (self->generator, &wanted);
   if (n == 0 || n > round->outputs || n > tern_pass_room (round->pass))
     return 0;
   self->logits = round->logits;

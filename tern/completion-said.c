@@ -115,19 +115,20 @@ tern_completion_spell (TernCompletion *self, const float *logits)
 {
   TernSaying *said = &self->said;
   TernSaid tokens = tern_generator_said (self->generator);
-  gsize before = said->text->len;
 
   if (self->sampling.beam > 1 && !tern_generator_is_finished (self->generator))
     return FALSE;
-  for (; said->spelled < tokens.n; said->spelled++) {
-    gint32 id = tokens.ids[said->spelled];
+  /* A pass may have said several; what was guessed behind a stop text was never said. */
+  while (said->spelled < tokens.n && !said->stopped) {
+    gint32 id = tokens.ids[said->spelled++];
+    gsize before = said->text->len;
 
     tern_text_stream_push (&said->stream, self->text->tokenizer, id, said->text);
     if (self->scores && logits)
       add_score (self, id, logits);
+    drop_blanks (self);
+    find_stop (self, MIN (before, said->text->len));
   }
-  drop_blanks (self);
-  find_stop (self, MIN (before, said->text->len));
   return said->stopped;
 }
 
@@ -167,6 +168,7 @@ tern_completion_tell (TernCompletion *self, const char *finish_reason)
   g_autofree char *text = NULL;
   gsize end;
   TernCompletionEvent event;
+  guint64 guesses, right;
 
   if (last && !said->stopped)
     tern_text_stream_end (&said->stream, said->text);
@@ -180,6 +182,9 @@ tern_completion_tell (TernCompletion *self, const char *finish_reason)
     .prompt_tokens = self->prompt_tokens, .visual_tokens = self->visual_tokens, .generated_tokens = said->spelled,
     .encode_ms = ms (self->encode), .prompt_ms = self->first ? ms (self->first - self->read) : 0,
     .decode_ms = self->first ? ms (self->end - self->first) : 0 };
+  tern_generator_guesses (self->generator, &guesses, &right);
+  event.guesses = (guint) guesses;
+  event.guesses_right = (guint) right;
   self->func (self->func_data, self, &event);
   forget_scores (said);
 }

@@ -168,7 +168,7 @@ take_memory (TernCompletion *self, GError **error)
   TernGeneratorLimits limits = { .max_tokens = self->sampling.max_tokens, .max_beam = self->sampling.beam };
   TernStoreParams params = { .context = self->context, .timelines = 1 + tern_generator_forks (&limits),
     .pages = (self->context + TERN_PAGE_ROWS - 1) / TERN_PAGE_ROWS + tern_generator_pages (&limits),
-    .activations = self->model->activations };
+    .guesses = self->drafter ? TERN_GUESS_MAX : 0, .activations = self->model->activations };
 
   return (self->store = tern_store_new (self->text->llm, &params, error))
       && (self->reader.timeline = tern_timeline_new (self->store, error))
@@ -193,7 +193,10 @@ tern_completion_destroy (TernClient *client)
 {
   TernCompletion *self = (TernCompletion *) ((guint8 *) client - G_STRUCT_OFFSET (TernCompletion, client));
 
+  if (self->drafter && self->generator)
+    tern_drafter_give_back (self->drafter, tern_generator_steal_draft (self->generator));
   g_clear_pointer (&self->generator, tern_generator_free);
+  g_clear_pointer (&self->drafter, tern_drafter_unref);
   tern_reader_clear (&self->reader);
   g_clear_pointer (&self->store, tern_store_unref);
   g_clear_pointer (&self->constraint, tern_constraint_unref);
@@ -225,6 +228,8 @@ completion_new (TernModel *model, const TernCompletionParams *params)
   self->chat = params->chat != NULL;
   self->scores = params->scores;
   self->top_scores = params->top_scores;
+  if (params->drafter && !params->scores && params->sampling.beam <= 1)
+    self->drafter = tern_drafter_ref (params->drafter);
   self->ids = g_array_new (FALSE, FALSE, sizeof (gint32));
   self->places = g_array_new (FALSE, FALSE, sizeof (TernPlace));
   tern_reader_init (&self->reader);

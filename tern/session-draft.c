@@ -2,11 +2,6 @@
 /* A session's draft model: which one it is, what it takes, what it has guessed. */
 #include "tern/session-priv.h"
 
-G_STATIC_ASSERT ((int) TERN_DRAFT_VOCABULARY_AUTO == (int) TERN_DRAFT_AUTO);
-G_STATIC_ASSERT ((int) TERN_DRAFT_VOCABULARY_SAME == (int) TERN_DRAFT_SAME);
-G_STATIC_ASSERT ((int) TERN_DRAFT_VOCABULARY_TLI == (int) TERN_DRAFT_TLI);
-G_STATIC_ASSERT ((int) TERN_DRAFT_VOCABULARY_SLEM == (int) TERN_DRAFT_SLEM);
-
 gboolean
 tern_session_open_draft (TernSession *self, const TernSessionParams *params, GError **error)
 {

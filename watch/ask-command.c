@@ -10,6 +10,7 @@
 #include "watch/commands.h"
 #include "watch/config.h"
 #include "watch/find.h"
+#include "watch/unseen.h"
 
 #define ANSWER_TOKENS 200
 
@@ -93,7 +94,7 @@ ask_model (const char *path, const char *question, const GPtrArray *hits, guint 
 }
 
 static void
-print_text (const char *answer, const GPtrArray *hits, guint n)
+print_text (const char *answer, const GPtrArray *hits, guint n, const GPtrArray *unseen)
 {
   if (answer)
     printf ("%s\n\n", answer);
@@ -104,10 +105,15 @@ print_text (const char *answer, const GPtrArray *hits, guint n)
       printf ("[%u] ", i + 1);
     puts (line);
   }
+  for (guint i = 0; i < unseen->len; i++) {
+    g_autofree char *line = tern_unseen_line (g_ptr_array_index (unseen, i));
+
+    tern_tool_message ("%s", line);
+  }
 }
 
 static void
-print_json (const char *answer, const GPtrArray *hits, guint n)
+print_json (const char *answer, const GPtrArray *hits, guint n, const GPtrArray *unseen)
 {
   TernJson json = { g_string_new (NULL) };
 
@@ -124,6 +130,12 @@ print_json (const char *answer, const GPtrArray *hits, guint n)
     g_autofree char *hit = tern_hit_json (g_ptr_array_index (hits, i));
 
     g_string_append_printf (json.out, "%s%s", i ? "," : "", hit);
+  }
+  g_string_append (json.out, "],\"not_looked_at\":[");
+  for (guint i = 0; i < unseen->len; i++) {
+    g_autofree char *sum = tern_unseen_json (g_ptr_array_index (unseen, i));
+
+    g_string_append_printf (json.out, "%s%s", i ? "," : "", sum);
   }
   puts (g_string_append (json.out, "]}")->str);
   g_string_free (json.out, TRUE);
@@ -146,7 +158,7 @@ answer_question (const TernFindOptions *options, const char *model, const char *
 {
   g_autoptr (GError) error = NULL;
   g_autoptr (TernWatchMemory) memory = NULL;
-  g_autoptr (GPtrArray) hits = NULL;
+  g_autoptr (GPtrArray) hits = NULL, unseen = NULL;
   g_autofree char *words = NULL, *path = NULL, *answer = NULL;
   TernSearch search;
   guint n;
@@ -156,7 +168,8 @@ answer_question (const TernFindOptions *options, const char *model, const char *
   search.words = words;
   search.any = TRUE;
   hits = memory ? tern_search (memory, &search, &error) : NULL;
-  if (!hits)
+  unseen = hits ? tern_unseen_find (memory, search.camera, search.since, search.until, &error) : NULL;
+  if (!unseen)
     return tern_tool_fail (&error);
   n = hits->len;
   path = find_model (options, model);
@@ -164,7 +177,7 @@ answer_question (const TernFindOptions *options, const char *model, const char *
     tern_tool_message ("nothing was seen of: %s", words);
   else if (path && !(answer = ask_model (path, question, hits, &n, &error)))
     return tern_tool_fail (&error);
-  (json ? print_json : print_text) (answer, hits, n);
+  (json ? print_json : print_text) (answer, hits, n, unseen);
   return tern_tool_flush () ? TERN_TOOL_DONE : TERN_TOOL_FAILED;
 }
 

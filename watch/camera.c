@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "watch/camera.h"
 
-/* What is waited for after the second failure in a row, and at most: half of the ten seconds within which a camera that is
- * there again is to be watched, since the other half may go by until it answers. After the first one nothing is. */
-#define RETRY_FIRST ((gint64) G_USEC_PER_SEC)
-#define RETRY_MOST (4 * (gint64) G_USEC_PER_SEC)
+#include <string.h>
+
+#include "watch/retry.h"
 
 struct _TernCamera {
   const TernCameraConfig *config;
@@ -13,9 +12,9 @@ struct _TernCamera {
   gpointer data;
 
   TernRun *run;                 /* NULL: not connected */
-  gint64 began;                 /* when that was made, monotonic */
-  gint64 due;                   /* when the next one is, monotonic; 0: at once */
-  gint64 retry;                 /* what is waited for after the next failure */
+  TernRetry retry;
+  guint timer;                  /* source: the next try */
+  TernVigil vigil;
   gboolean ended;
   gboolean connected;           /* frames came */
   gboolean said;                /* that it is watched */
@@ -37,11 +36,119 @@ say (TernCamera *camera, const char *format, ...)
   camera->funcs->say (camera->data, text);
 }
 
+/* ---- What was not looked at ---- */
+
+/* A file waits for the model: all of it is looked at, whatever the time is. */
+static gboolean
+is_due_by_time (const TernCamera *camera)
+{
+  return !camera->config->file;
+}
+
+static gint64
+wall_offset (void)
+{
+  return g_get_real_time () - g_get_monotonic_time ();
+}
+
+static void
+tell_unseen (TernCamera *camera)
+{
+  g_autoptr (GArray) spans = camera->vigil.spans;
+  gint64 offset = wall_offset ();
+
+  if (spans->len == 0) {
+    g_steal_pointer (&spans);
+    return;
+  }
+  camera->vigil.spans = g_array_new (FALSE, FALSE, sizeof (TernUnseen));
+  for (guint i = 0; i < spans->len; i++) {
+    TernUnseen span = g_array_index (spans, TernUnseen, i);
+
+    span.start += offset;
+    span.end += offset;
+    camera->funcs->unseen (camera->data, camera, &span);
+  }
+}
+
+/* When pictures came, and when they did not. */
+static void
+note_frames (TernCamera *camera, gint64 *last)
+{
+  g_autoptr (GArray) silences = g_array_new (FALSE, FALSE, sizeof (gint64));
+  gint64 first;
+
+  tern_run_frames (camera->run, &first, last, silences);
+  if (first)
+    tern_vigil_come (&camera->vigil, first);
+  for (guint i = 0; i + 1 < silences->len; i += 2)
+    tern_vigil_miss (&camera->vigil, g_array_index (silences, gint64, i), g_array_index (silences, gint64, i + 1));
+}
+
+static void
+look (TernCamera *camera, const TernObserved *observed)
+{
+  gboolean failed = strcmp (observed->kind, "error") == 0;
+  gint64 end = observed->began + (observed->end - observed->start), last;
+
+  if (is_due_by_time (camera)) {
+    note_frames (camera, &last);
+    tern_vigil_look (&camera->vigil, observed->began, end, failed);
+    tell_unseen (camera);
+  } else if (failed) {
+    camera->funcs->unseen (camera->data, camera, &(TernUnseen) { observed->start, observed->end, observed->end - observed->start, 1,
+            TERN_UNSEEN_FAILED });
+  }
+}
+
+static void
+pause_vigil (TernCamera *camera)
+{
+  if (is_due_by_time (camera))
+    tern_vigil_pause (&camera->vigil, g_get_monotonic_time ());
+  tell_unseen (camera);
+}
+
+gboolean
+tern_camera_is_missed (TernCamera *camera, TernUnseen *span)
+{
+  gint64 offset = wall_offset (), last;
+
+  if (!is_due_by_time (camera))
+    return FALSE;
+  if (camera->run)
+    note_frames (camera, &last);
+  if (!tern_vigil_goes_on (&camera->vigil, g_get_monotonic_time (), span))
+    return FALSE;
+  span->start += offset;
+  span->end += offset;
+  return TRUE;
+}
+
+/* ---- Connections ---- */
+
 static void
 disconnect (TernCamera *camera)
 {
+  gint64 last = 0;
+
+  if (camera->run && is_due_by_time (camera))
+    note_frames (camera, &last);
+  if (last)
+    tern_vigil_lose (&camera->vigil, last);
   g_clear_pointer (&camera->run, tern_run_free);
   camera->connected = FALSE;
+}
+
+/* To the millisecond, between two ticks. */
+static gboolean
+on_due (gpointer data)
+{
+  TernCamera *camera = data;
+
+  camera->timer = 0;
+  tern_camera_tick (camera, MAX (g_get_monotonic_time (), camera->retry.due), g_get_real_time ());
+  return G_SOURCE_REMOVE;
 }
 
 static void
@@ -49,17 +156,15 @@ fail (TernCamera *camera, const char *why)
 {
   gint64 now = g_get_monotonic_time ();
 
-  /* One that sends a few pictures each time is no better than one that sends none. */
-  if (camera->connected && now - camera->began > RETRY_MOST)
-    camera->retry = 0;
+  tern_retry_fail (&camera->retry, now, camera->connected);
   disconnect (camera);
   camera->said = FALSE;
-  camera->due = now + camera->retry;
-  if (camera->retry)
-    say (camera, "%s; another try in %d s", why, (int) (camera->retry / G_USEC_PER_SEC));
+  if (camera->retry.apart)
+    say (camera, "%s; another try within %d s", why, (int) (camera->retry.apart / G_USEC_PER_SEC));
   else
     say (camera, "%s; another try at once", why);
-  camera->retry = CLAMP (2 * camera->retry, RETRY_FIRST, RETRY_MOST);
+  if (!camera->timer)
+    camera->timer = g_timeout_add ((guint) ((camera->retry.due - now) / 1000), on_due, camera);
 }
 
 /* ---- What a connection says ---- */
@@ -69,6 +174,7 @@ on_observed (gpointer data, const TernObserved *observed)
 {
   TernCamera *camera = data;
 
+  look (camera, observed);
   camera->funcs->observed (camera->data, camera, observed);
 }
 
@@ -91,7 +197,6 @@ on_ended (gpointer data)
   }
   disconnect (camera);
   camera->ended = !camera->config->repeat;
-  camera->due = 0;
   if (camera->ended)
     say (camera, "watched to its end");
 }
@@ -115,6 +220,7 @@ tern_camera_new (const TernCameraConfig *config, TernModel *model, const TernCam
   camera->model = model;
   camera->funcs = funcs;
   camera->data = data;
+  tern_vigil_init (&camera->vigil, tern_camera_config_window (config), g_get_monotonic_time ());
   return camera;
 }
 
@@ -124,6 +230,10 @@ tern_camera_free (gpointer data)
   TernCamera *camera = data;
 
   disconnect (camera);
+  pause_vigil (camera);
+  tern_vigil_clear (&camera->vigil);
+  if (camera->timer)
+    g_source_remove (camera->timer);
   g_free (camera);
 }
 
@@ -132,7 +242,7 @@ connect (TernCamera *camera, gint64 now)
 {
   g_autoptr (GError) error = NULL;
 
-  camera->began = now;
+  tern_retry_begin (&camera->retry, now);
   camera->run = tern_run_new (camera->config, camera->model, &run_funcs, camera, &error);
   if (!camera->run)
     fail (camera, error->message);
@@ -150,7 +260,7 @@ check_frames (TernCamera *camera, gint64 now)
       say (camera, "watching");
     camera->said = TRUE;
   }
-  if (!camera->config->file && now - MAX (last, camera->began) > camera->config->stall)
+  if (!camera->config->file && tern_retry_is_lost (&camera->retry, now, last, camera->config->stall))
     fail (camera, "no picture comes");
 }
 
@@ -159,15 +269,21 @@ tern_camera_tick (TernCamera *camera, gint64 monotonic, gint64 wall)
 {
   gboolean wanted = !camera->ended && (!camera->config->scheduled || tern_week_has (&camera->config->schedule, wall));
 
-  if (camera->run && !wanted) {
-    disconnect (camera);
-    camera->said = FALSE;
-    say (camera, "not watched now, as its schedule says");
-  } else if (camera->run) {
-    check_frames (camera, monotonic);
-  } else if (wanted && monotonic >= camera->due) {
-    connect (camera, monotonic);
+  if (!wanted) {
+    if (camera->run) {
+      disconnect (camera);
+      camera->said = FALSE;
+      say (camera, "not watched now, as its schedule says");
+    }
+    pause_vigil (camera);
+    return;
   }
+  tern_vigil_resume (&camera->vigil, monotonic);
+  tell_unseen (camera);
+  if (camera->run)
+    check_frames (camera, monotonic);
+  else if (monotonic >= camera->retry.due)
+    connect (camera, monotonic);
 }
 
 void

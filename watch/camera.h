@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A camera that is watched as long as its schedule says so: connected, and when that fails connected again, after 1 s, 2 s,
- * 4 s, and from then on every 8 s. On the thread of the default main context. */
+/* A camera that is watched as long as its schedule says so: connected, and when that fails connected again (watch/retry.h). What
+ * was due and not looked at is found out (watch/vigil.h). On the thread of the default main context. */
 #pragma once
 
 #include "tern/tern.h"
 #include "watch/run.h"
+#include "watch/vigil.h"
 
 G_BEGIN_DECLS
 
@@ -12,11 +13,14 @@ typedef struct _TernCamera TernCamera;
 
 typedef struct {
   void (*observed) (gpointer data, TernCamera *camera, const TernObserved *observed);
+  /* Before `observed` of what comes after it. Times: us since 1970 UTC. */
+  void (*unseen) (gpointer data, TernCamera *camera, const TernUnseen *span);
   void (*say) (gpointer data, const char *what);        /* for people, with the camera's name */
 } TernCameraFuncs;
 
 /* @config, @model and @funcs must live as long. It begins with the next tick. */
 TernCamera *tern_camera_new (const TernCameraConfig *config, TernModel *model, const TernCameraFuncs *funcs, gpointer data);
+/* Ends it; `unseen` may still be heard. */
 void tern_camera_free (gpointer camera);
 
 /* About once a second: begins what is due and ends what has stalled, or is not to be watched now. */
@@ -29,6 +33,8 @@ const TernCameraConfig *tern_camera_config (const TernCamera *camera);
 gboolean tern_camera_has_ended (const TernCamera *camera);
 /* Whether frames come. */
 gboolean tern_camera_is_on (const TernCamera *camera);
+/* What is being missed just now, until now; FALSE: nothing. Times: us since 1970 UTC. */
+gboolean tern_camera_is_missed (TernCamera *camera, TernUnseen *span);
 /* Since it was connected; all 0 when it is not. */
 void tern_camera_stats (const TernCamera *camera, TernRunStats *stats);
 

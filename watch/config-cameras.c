@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "watch/retry.h"
+
 #define RATE_MAX 1000
 #define WINDOW_MAX ((gint64) 3600 * G_USEC_PER_SEC)
 
@@ -210,7 +212,7 @@ read_camera (TernWatchConfig *config, TernKeyFile *keys, const char *group, cons
   camera->window = tern_config_duration (keys, group, "window", 100 * 1000, 4 * G_USEC_PER_SEC);
   if (camera->window > WINDOW_MAX)
     tern_key_file_mistake (keys, group, "window", "expected at most 1h");
-  camera->stall = tern_config_duration (keys, group, "stall", G_USEC_PER_SEC, 10 * G_USEC_PER_SEC);
+  camera->stall = tern_config_duration (keys, group, "stall", G_USEC_PER_SEC, TERN_RETRY_STALL);
   read_question (camera, keys, group, config);
   read_view (camera, keys, group, config);
   camera->scheduled = tern_config_week (keys, group, "schedule", &camera->schedule);
@@ -231,4 +233,12 @@ tern_config_read_cameras (TernWatchConfig *config, TernKeyFile *keys, TernPipeli
   }
   if (config->cameras->len == 0)
     tern_key_file_mistake (keys, "watch", NULL, "expected a [camera NAME], found none");
+}
+
+gint64
+tern_camera_config_window (const TernCameraConfig *config)
+{
+  gint64 group = 4 * (gint64) G_USEC_PER_SEC * config->rate_d / MAX (config->rate_n, 1);
+
+  return group > 0 ? (config->window + group - 1) / group * group : config->window;
 }

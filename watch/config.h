@@ -92,6 +92,8 @@ TernWatchConfig *tern_watch_config_read (const char *path, TernPipelineCheck che
 void tern_watch_config_free (TernWatchConfig *config);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernWatchConfig, tern_watch_config_free)
 
+/* How long a window is: whole groups of four frames. */
+gint64 tern_camera_config_window (const TernCameraConfig *config);
 /* Whether @rule looks at the camera of that name. */
 gboolean tern_rule_config_has (const TernRuleConfig *rule, const char *camera);
 

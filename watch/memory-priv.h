@@ -11,8 +11,12 @@ G_BEGIN_DECLS
 struct _TernMemory {
   char *path;
   sqlite3 *db;
+  gint64 version;               /* of the file's tables */
   GHashTable *statements;       /* SQL (static) -> sqlite3_stmt: prepared once */
 };
+
+/* Whether the file has the table of watch/unseen.h: one of before is not changed by who only reads it. */
+gboolean tern_memory_has_unseen (TernWatchMemory *memory);
 
 /* The statement of @sql, a string that lives for ever, ready for values; NULL with @error. */
 sqlite3_stmt *tern_memory_prepare (TernWatchMemory *memory, const char *sql, GError **error);

@@ -10,7 +10,8 @@
 #include "tern/error.h"
 
 #define APPLICATION 0x5465726e  /* "Tern" */
-#define VERSION 1
+#define VERSION 2
+#define VERSION_OF_UNSEEN 2
 #define BUSY_MS 10000           /* somebody else writes: a reader that forgets nothing is soon done */
 
 /* Results with nothing new are rows, but no words: a search for what stands in front of a camera all day finds it once. The
@@ -42,6 +43,13 @@ static const char schema[] =
     /* By a memory's first time, so that receivers who know the last id of one before are told by a new one, too. */
     "INSERT INTO sqlite_sequence (name, seq) VALUES ('spool', CAST (strftime ('%s', 'now') AS INTEGER) * 1000);"
     "CREATE TABLE note (name TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;";
+
+/* Since version 2: times that were not looked at. */
+static const char unseen_schema[] =
+    "CREATE TABLE unseen (id INTEGER PRIMARY KEY, run INTEGER NOT NULL, camera TEXT NOT NULL, start INTEGER NOT NULL,"
+    "  end INTEGER NOT NULL, time INTEGER NOT NULL, windows INTEGER NOT NULL, reason TEXT NOT NULL);"
+    "CREATE INDEX unseen_camera ON unseen (camera, end);"
+    "CREATE INDEX unseen_end ON unseen (end);";
 
 /* ---- Statements ---- */
 
@@ -152,20 +160,30 @@ check_kind (TernWatchMemory *memory, gint64 *version, GError **error)
     return FALSE;
   if (tables == 0 && application == 0)
     return TRUE;                /* empty */
-  if (application == APPLICATION && *version == VERSION)
+  if (application == APPLICATION && *version >= 1 && *version <= VERSION)
     return TRUE;
-  g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: expected a memory of version %d, found %s %" G_GINT64_FORMAT,
+  g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: expected a memory of version 1 to %d, found %s %" G_GINT64_FORMAT,
       memory->path, VERSION, application == APPLICATION ? "version" : "a database of another program, version", *version);
   return FALSE;
 }
 
+/* Of a file that is of @version, 0: empty, all that it lacks; or nothing, whatever fails. */
 static gboolean
-make_tables (TernWatchMemory *memory, GError **error)
+make_tables (TernWatchMemory *memory, gint64 version, GError **error)
 {
-  g_autofree char *sql = g_strdup_printf ("BEGIN IMMEDIATE;%s PRAGMA application_id=%d; PRAGMA user_version=%d; COMMIT",
-      schema, APPLICATION, VERSION);
+  g_autofree char *sql = g_strdup_printf ("BEGIN IMMEDIATE;%s%s PRAGMA application_id=%d; PRAGMA user_version=%d; COMMIT",
+      version < 1 ? schema : "", version < VERSION_OF_UNSEEN ? unseen_schema : "", APPLICATION, VERSION);
 
-  return run_sql (memory, sql, error);
+  if (run_sql (memory, sql, error))
+    return TRUE;
+  tern_memory_rollback (memory);
+  return FALSE;
+}
+
+gboolean
+tern_memory_has_unseen (TernWatchMemory *memory)
+{
+  return memory->version >= VERSION_OF_UNSEEN;
 }
 
 /* Thumbnails show homes: nobody else's to read. */
@@ -196,9 +214,10 @@ set_up (TernWatchMemory *memory, TernMemoryMode mode, GError **error)
     g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: expected a memory, found an empty file", memory->path);
     return FALSE;
   }
+  memory->version = mode == TERN_MEMORY_READ ? version : VERSION;
   return mode == TERN_MEMORY_READ || (run_sql (memory, "PRAGMA auto_vacuum=INCREMENTAL;PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;"
           "PRAGMA journal_size_limit=16777216", error)
-      && (version == VERSION || make_tables (memory, error)));
+      && (version == VERSION || make_tables (memory, version, error)));
 }
 
 TernWatchMemory *
@@ -399,13 +418,25 @@ forget (TernWatchMemory *memory, gint64 before, guint64 bytes, guint most, guint
   return TRUE;
 }
 
+static gboolean
+forget_unseen (TernWatchMemory *memory, gint64 before, GError **error)
+{
+  sqlite3_stmt *statement = tern_memory_prepare (memory, "DELETE FROM unseen WHERE end < ?", error);
+
+  if (!statement)
+    return FALSE;
+  sqlite3_bind_int64 (statement, 1, before);
+  return tern_memory_run (memory, statement, error);
+}
+
 gboolean
 tern_memory_forget (TernWatchMemory *memory, gint64 before, guint64 bytes, guint most, guint *n, GError **error)
 {
   *n = 0;
   if (!tern_memory_begin (memory, error))
     return FALSE;
-  if (!forget (memory, before, bytes, most, n, error) || !tern_memory_commit (memory, error)) {
+  if (!forget (memory, before, bytes, most, n, error) || !forget_unseen (memory, before, error)
+      || !tern_memory_commit (memory, error)) {
     tern_memory_rollback (memory);
     return FALSE;
   }

@@ -36,7 +36,7 @@ typedef struct {
 
 typedef enum {
   TERN_MEMORY_READ,             /* the file must be there */
-  TERN_MEMORY_WRITE,            /* it is made, for its owner's eyes alone, if it is not */
+  TERN_MEMORY_WRITE,            /* it is made, for its owner's eyes alone, if it is not; one of an older version gets what it lacks */
 } TernMemoryMode;
 
 TernWatchMemory *tern_memory_open (const char *path, TernMemoryMode mode, GError **error);
@@ -55,7 +55,7 @@ void tern_memory_rollback (TernWatchMemory *memory);
 /* *@id counts results of all runs, from 1. */
 gboolean tern_memory_add (TernWatchMemory *memory, const TernMemoryResult *result, gint64 *id, GError **error);
 /* Deletes results, the oldest first and @most of them at most: those that ended before @before, and as many as it takes
- * for the file's content to be no more than @bytes. *@n: how many. */
+ * for the file's content to be no more than @bytes. *@n: how many. Times of before that nobody looked at (watch/unseen.h) go, too. */
 gboolean tern_memory_forget (TernWatchMemory *memory, gint64 before, guint64 bytes, guint most, guint *n, GError **error);
 /* The thumbnail of a result; NULL without one, or with @error. */
 GBytes *tern_memory_thumbnail (TernWatchMemory *memory, gint64 id, GError **error);

@@ -7,9 +7,11 @@
 
 #include "watch/html.h"
 #include "watch/search.h"
+#include "watch/unseen.h"
 
 #define PAGE 40                 /* hits of a page */
 #define HOUR ((gint64) 3600 * G_USEC_PER_SEC)
+#define UNSEEN_SPANS 60         /* of a day, that are shown */
 
 /* ---- Hits ---- */
 
@@ -58,14 +60,96 @@ put_hits (GString *out, const GPtrArray *hits, gboolean review)
     g_string_append (out, "</ol>\n");
 }
 
+/* ---- What was not looked at ---- */
+
+static GPtrArray *
+sum_unseen (TernService *service, const char *camera, gint64 since, gint64 until)
+{
+  GPtrArray *sums = tern_unseen_sum (tern_service_memory (service), camera, since, until, g_get_real_time (), NULL);
+
+  return sums ? sums : g_ptr_array_new ();
+}
+
+/* Of all that was due in [@since, @until); us. */
+static gint64
+unseen_time (const GPtrArray *spans, gint64 since, gint64 until)
+{
+  double time = 0;
+
+  for (guint i = 0; i < spans->len; i++) {
+    const TernUnseenSum *span = g_ptr_array_index (spans, i);
+    gint64 common = MIN (span->end, until) - MAX (span->start, since);
+
+    if (common > 0 && span->reason != TERN_UNSEEN_SCHEDULE)
+      time += (double) span->time * (double) common / (double) (span->end - span->start);
+  }
+  return (gint64) time;
+}
+
+static GPtrArray *
+list_unseen (TernService *service, const char *camera, gint64 since, gint64 until, guint limit)
+{
+  gint64 now = g_get_real_time ();
+  GPtrArray *spans = tern_unseen_list (tern_service_memory (service), camera, since, until ? MIN (until, now) : now, limit, NULL);
+
+  return spans ? spans : g_ptr_array_new ();
+}
+
+static void
+put_unseen (GString *out, const TernUnseenSum *sum)
+{
+  g_autofree char *time = tern_watch_length (sum->time);
+
+  tern_html_put (out, "<tr><th scope=\"row\">%s</th>\n<td>%s</td>\n<td>", sum->camera, tern_unseen_words (sum->reason));
+  tern_html_time (out, sum->start);
+  g_string_append (out, "</td>\n<td>");
+  tern_html_time (out, sum->end);
+  tern_html_put (out, "</td>\n<td>%s</td>\n<td>%" G_GUINT64_FORMAT "</td></tr>\n", time, sum->windows);
+}
+
+static void
+put_unseen_table (GString *out, const char *caption, const GPtrArray *sums)
+{
+  if (sums->len == 0)
+    return;
+  tern_html_put (out, "<div class=\"scroll\" role=\"region\" aria-label=\"%s\" tabindex=\"0\"><table class=\"unseen\">\n<caption>%s"
+      "</caption>\n", caption, caption);
+  g_string_append (out, "<thead><tr><th scope=\"col\">Camera</th><th scope=\"col\">Why</th><th scope=\"col\">From</th>"
+      "<th scope=\"col\">Until</th><th scope=\"col\">Time in it</th><th scope=\"col\">Windows</th></tr></thead>\n<tbody>\n");
+  for (guint i = 0; i < sums->len; i++)
+    put_unseen (out, g_ptr_array_index (sums, i));
+  g_string_append (out, "</tbody></table></div>\n");
+}
+
+/* Of a day or an hour the spans themselves; else, where "nothing" would be said of it, how much it is. */
+static void
+put_unseen_of (TernService *service, const TernSearch *search, gboolean spans, GString *out)
+{
+  g_autoptr (GPtrArray) found = spans ? list_unseen (service, search->camera, search->since, search->until, UNSEEN_SPANS)
+      : sum_unseen (service, search->camera, search->since, search->until);
+
+  put_unseen_table (out, "Not looked at", found);
+}
+
 /* ---- Now ---- */
+
+static guint64
+unseen_windows (const TernTally *tally)
+{
+  guint64 n = 0;
+
+  for (guint i = 0; i < TERN_UNSEEN_REASONS; i++)
+    n += tally->unseen[i];
+  return n;
+}
 
 char *
 tern_view_counts (const TernCameraStatus *status)
 {
   return g_strdup_printf ("%s. %" G_GUINT64_FORMAT " windows since, %" G_GUINT64_FORMAT " of them with nothing new; %"
-      G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " frames looked at were not encoded", status->on ? "Connected" : "Not connected",
-      status->windows, status->repeated, status->unchanged, status->looked_at);
+      G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " frames looked at were not encoded; since the start %" G_GUINT64_FORMAT
+      " windows were not looked at", status->on ? "Connected" : "Not connected", status->windows, status->repeated,
+      status->unchanged, status->looked_at, unseen_windows (status->tally));
 }
 
 static void
@@ -156,23 +240,29 @@ query_without (GHashTable *fields, const char *name)
   return g_string_free (query, FALSE);
 }
 
-/* What a day has, an hour each: how many windows had something new. */
+/* What a day has, an hour each: how many windows had something new, and how long nobody looked. */
 static void
 put_hours (TernService *service, GHashTable *fields, gint64 day, GString *out)
 {
   g_autofree char *query = query_without (fields, "hour");
+  g_autoptr (GPtrArray) spans = list_unseen (service, field (fields, "camera"), day, day + 24 * HOUR, G_MAXINT);
   const char *chosen = field (fields, "hour");
 
   g_string_append (out, "<nav aria-label=\"Hours of the day\"><ul class=\"hours\">\n");
   for (guint hour = 0; hour < 24; hour++) {
     guint n = tern_memory_count (tern_service_memory (service), field (fields, "camera"), day + hour * HOUR,
         day + (hour + 1) * HOUR);
+    gint64 unseen = unseen_time (spans, day + hour * HOUR, day + (hour + 1) * HOUR);
+    g_autofree char *length = tern_watch_length (unseen);
 
-    if (n == 0)
+    if (n == 0 && unseen == 0)
       continue;
     tern_html_put (out, "<li><a href=\"%shour=%u\"", query, hour);
     g_string_append (out, chosen && (guint) atoi (chosen) == hour ? " aria-current=\"true\">" : ">");
-    tern_html_put (out, "%02u:00 <small>(%u)</small></a></li>\n", hour, n);
+    tern_html_put (out, n ? "%02u:00 <small>(%u)</small></a>" : "%02u:00</a>", hour, n);
+    if (unseen)
+      tern_html_put (out, " <small class=\"unseen\">%s not looked at</small>", length);
+    g_string_append (out, "</li>\n");
   }
   g_string_append (out, "</ul></nav>\n");
 }
@@ -190,11 +280,13 @@ tern_view_history (TernService *service, GHashTable *fields, GString *out)
   TernSearch search = { .words = field (fields, "q"), .camera = field (fields, "camera"), .label = field (fields, "label"),
     .limit = PAGE, .order = field (fields, "q") ? TERN_SEARCH_RANK : TERN_SEARCH_TIME };
   g_autoptr (GPtrArray) hits = NULL;
+  gboolean of_day;
   gint64 day;
 
   tern_html_begin (out, "history", "History");
   put_form (service, fields, out);
-  if (parse_day (field (fields, "day"), &day)) {
+  of_day = parse_day (field (fields, "day"), &day);
+  if (of_day) {
     gint64 from = hour ? CLAMP (atoi (hour), 0, 23) : 0, to = hour ? from + 1 : 24;
 
     search.since = day + from * HOUR;
@@ -206,6 +298,8 @@ tern_view_history (TernService *service, GHashTable *fields, GString *out)
   hits = find (service, &search, out);
   if (hits)
     put_hits (out, hits, FALSE);
+  if (of_day || (hits && hits->len == 0))
+    put_unseen_of (service, &search, of_day, out);
   if (hits && hits->len == PAGE && search.order == TERN_SEARCH_TIME) {
     g_autofree char *query = query_without (fields, "");
     const TernHit *last = g_ptr_array_index (hits, PAGE - 1);
@@ -249,6 +343,8 @@ put_row (gpointer data, const TernCameraStatus *status)
 void
 tern_view_health (TernService *service, const TernSamples *samples, GString *out)
 {
+  g_autoptr (GPtrArray) day = NULL;
+
   tern_html_begin (out, "health", "Health");
   g_string_append (out, "<div class=\"scroll\" role=\"region\" aria-label=\"Cameras\" tabindex=\"0\"><table>\n<caption>Since each "
       "camera was connected</caption>\n<thead><tr><th scope=\"col\">Camera</th><th scope=\"col\">State</th><th scope=\"col\">Frames"
@@ -256,7 +352,10 @@ tern_view_health (TernService *service, const TernSamples *samples, GString *out
       "Frames left out</th><th scope=\"col\">Windows</th><th scope=\"col\">"
       "Told again</th><th scope=\"col\">Windows left out</th><th scope=\"col\">Latency, ms</th></tr></thead>\n<tbody>\n");
   tern_service_each_camera (service, put_row, out);
-  g_string_append (out, "</tbody></table></div>\n<h2>The last hour</h2>\n");
+  g_string_append (out, "</tbody></table></div>\n");
+  day = sum_unseen (service, NULL, g_get_real_time () - 24 * HOUR, 0);
+  put_unseen_table (out, "Not looked at in the last 24 hours", day);
+  g_string_append (out, "<h2>The last hour</h2>\n");
   tern_html_plot (out, &(TernPlot) { "Memory of the process", "MiB", samples->memory, samples->n });
   tern_html_plot (out, &(TernPlot) { "Processor", "% of a core", samples->cpu, samples->n });
   for (guint i = 0; i < samples->cameras->len; i++) {
@@ -266,4 +365,86 @@ tern_view_health (TernService *service, const TernSamples *samples, GString *out
     tern_html_plot (out, &(TernPlot) { name, "ms", camera->latency, camera->n });
   }
   tern_html_end (out);
+}
+
+/* ---- Metrics ---- */
+
+typedef struct {
+  GString *out;
+  const char *name, *label;     /* one of them, and one value of its label */
+  guint64 (*value) (const TernCameraStatus *status);
+} Metric;
+
+static void
+put_metric (gpointer data, const TernCameraStatus *status)
+{
+  const Metric *metric = data;
+
+  g_string_append_printf (metric->out, "%s{camera=\"%s\"%s} %" G_GUINT64_FORMAT "\n", metric->name, status->name,
+      metric->label ? metric->label : "", metric->value (status));
+}
+
+static void
+head (GString *out, const char *name, const char *type, const char *help)
+{
+  g_string_append_printf (out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void
+put_unseen_metrics (gpointer data, const TernCameraStatus *status)
+{
+  struct { GString *out; gboolean seconds; } *metric = data;
+
+  for (guint i = 0; i < TERN_UNSEEN_REASONS; i++) {
+    char number[G_ASCII_DTOSTR_BUF_SIZE];
+
+    g_string_append_printf (metric->out, "tern_watch_unseen_%s_total{camera=\"%s\",reason=\"%s\"} %s\n",
+        metric->seconds ? "seconds" : "windows", status->name, tern_unseen_name (i), g_ascii_dtostr (number, sizeof number,
+            metric->seconds ? (double) status->tally->unseen_time[i] / G_USEC_PER_SEC : (double) status->tally->unseen[i]));
+  }
+}
+
+static guint64
+value_up (const TernCameraStatus *status)
+{
+  return status->on != 0;
+}
+
+static guint64
+value_new (const TernCameraStatus *status)
+{
+  return status->tally->results - status->tally->unchanged - status->tally->failed;
+}
+
+static guint64
+value_unchanged (const TernCameraStatus *status)
+{
+  return status->tally->unchanged;
+}
+
+static guint64
+value_failed (const TernCameraStatus *status)
+{
+  return status->tally->failed;
+}
+
+/* Names of cameras are letters, digits, `-` and `_`. */
+void
+tern_view_metrics (TernService *service, GString *out)
+{
+  struct { GString *out; gboolean seconds; } unseen = { out, FALSE };
+  static const struct { const char *label; guint64 (*value) (const TernCameraStatus *status); } outcomes[] = {
+    { ",outcome=\"new\"", value_new }, { ",outcome=\"unchanged\"", value_unchanged }, { ",outcome=\"failed\"", value_failed } };
+
+  head (out, "tern_watch_camera_up", "gauge", "Whether pictures of the camera come.");
+  tern_service_each_camera (service, put_metric, &(Metric) { out, "tern_watch_camera_up", NULL, value_up });
+  head (out, "tern_watch_windows_total", "counter", "Windows that were answered.");
+  for (guint i = 0; i < G_N_ELEMENTS (outcomes); i++)
+    tern_service_each_camera (service, put_metric, &(Metric) { out, "tern_watch_windows_total", outcomes[i].label,
+          outcomes[i].value });
+  head (out, "tern_watch_unseen_windows_total", "counter", "Windows that were due and not looked at.");
+  tern_service_each_camera (service, put_unseen_metrics, &unseen);
+  head (out, "tern_watch_unseen_seconds_total", "counter", "Time that was not looked at.");
+  unseen.seconds = TRUE;
+  tern_service_each_camera (service, put_unseen_metrics, &unseen);
 }

@@ -28,6 +28,8 @@ void tern_view_now (TernService *service, GString *out);
 void tern_view_history (TernService *service, GHashTable *fields, GString *out);
 void tern_view_review (TernService *service, GString *out);
 void tern_view_health (TernService *service, const TernSamples *samples, GString *out);
+/* For Prometheus. */
+void tern_view_metrics (TernService *service, GString *out);
 /* "12 windows, 9 with nothing new; ..." */
 char *tern_view_counts (const TernCameraStatus *status);
 

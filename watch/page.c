@@ -89,6 +89,15 @@ health (TernHttpRequest *request, void *data)
 }
 
 static void
+metrics (TernHttpRequest *request, void *data)
+{
+  GString *out = g_string_new (NULL);
+
+  tern_view_metrics (((TernPage *) data)->service, out);
+  tern_http_reply (request, 200, "text/plain; version=0.0.4; charset=utf-8", g_string_free (out, FALSE));
+}
+
+static void
 refuse (TernHttpRequest *request, guint status, const char *what)
 {
   TernRefusal refusal = { 0 };
@@ -355,6 +364,7 @@ static const TernHttpRoute routes[] = {
   { "GET", "/review", .handle = review },
   { "POST", "/review", .handle = judge },
   { "GET", "/health", .handle = health },
+  { "GET", "/metrics", .handle = metrics },
   { "GET", "/picture", .handle = picture },
   { "GET", "/events", .handle = events },
   { "GET", "/page.css", .handle = style },

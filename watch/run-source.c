@@ -5,15 +5,13 @@
 #include <string.h>
 
 #include "tern/error.h"
+#include "watch/retry.h"
 
 #define LOOK " ! queue name=look-queue max-size-buffers=1 max-size-bytes=0 max-size-time=0 ! ternencoder name=encoder" \
     " ! terncompressor ! terngenerator name=generator ! fakesink sync=false async=false"
 /* Of a file every thumbnail is made; a camera does not wait for them. */
 #define THUMBNAIL "  tee. ! queue name=thumbnail-queue max-size-buffers=2 max-size-bytes=0 max-size-time=0 leaky=%s" \
     " ! videoscale ! videoconvert ! capsfilter name=size ! jpegenc ! fakesink name=thumbnail sync=false async=false"
-
-/* Until a camera answers: one that is switched off swallows what it is asked, and would be waited for while it is back. */
-#define ANSWER_US "5000000"
 
 static const char *const needed[] = { "terngenerator", "decodebin", "videoconvert", "videoscale", "jpegenc" };
 
@@ -91,7 +89,7 @@ source_words (const TernCameraConfig *config)
     return "filesrc name=source";
   if (g_str_has_prefix (config->source, "v4l2://"))
     return "v4l2src name=source";
-  return "rtspsrc name=source latency=200 tcp-timeout=" ANSWER_US " ! application/x-rtp,media=video";
+  return "rtspsrc name=source latency=200 ! application/x-rtp,media=video";
 }
 
 static void
@@ -105,6 +103,8 @@ set_source (GstElement *pipeline, const TernCameraConfig *config)
     g_object_set (source, "device", config->source + strlen ("v4l2://"), NULL);
   else
     g_object_set (source, "location", config->source, NULL);
+  if (g_object_class_find_property (G_OBJECT_GET_CLASS (source), "tcp-timeout"))
+    g_object_set (source, "tcp-timeout", (guint64) TERN_RETRY_ANSWER, NULL);
   if (g_object_class_find_property (G_OBJECT_GET_CLASS (source), "add-reference-timestamp-meta"))
     g_object_set (source, "add-reference-timestamp-meta", TRUE, NULL);
   gst_object_unref (source);

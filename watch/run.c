@@ -10,6 +10,7 @@
 #define THUMBNAILS 64           /* kept for the windows that are being answered */
 #define THUMBNAIL_LEAST (GST_SECOND / 4)
 #define THUMBNAIL_MOST (2 * GST_SECOND)
+#define SILENCE_LEAST ((gint64) G_USEC_PER_SEC)
 
 typedef struct {
   GstClockTime time;            /* running time */
@@ -30,8 +31,12 @@ struct _TernRun {
   guint deliver;                /* source that takes them there */
   GQueue thumbnails;            /* Thumbnail */
   GstClockTime thumbnail_due, thumbnail_every;
-  gint64 last_frame;
-  gint64 offset;                /* us from running time to 1970, by the first frame */
+  gint64 last_frame;            /* when it came; */
+  gint64 first_taken, last_taken;       /* what times they have, as monotonic us; 0: none */
+  gint64 silence;               /* us without a frame that are told */
+  GArray *silences;             /* gint64: from, to */
+  gint64 offset;                /* us from running time to 1970, by the first frame; */
+  gint64 monotonic_offset;      /* to monotonic time, likewise */
   gboolean has_offset, live;
   GPtrArray *zones;             /* TernZone: copies */
   TernMask *mask;               /* the converter's streaming thread's, as the rest */
@@ -78,6 +83,7 @@ run_unref (gpointer data)
   g_queue_clear_full (&run->observed, (GDestroyNotify) tern_observed_free);
   g_queue_clear_full (&run->thumbnails, thumbnail_free);
   g_ptr_array_unref (run->zones);
+  g_array_unref (run->silences);
   tern_mask_free (run->mask);
   g_mutex_clear (&run->lock);
   g_free (run);
@@ -138,18 +144,36 @@ find_thumbnail (TernRun *run, GstClockTime from, GstClockTime duration)
   return best ? g_bytes_ref (best->jpeg) : NULL;
 }
 
-/* When the running time @time was, us since 1970. A live source's follows the machine's clock, which may be set. */
-static gint64
-wall_time (TernRun *run, GstClockTime time)
+/* How long ago the running time @time was, us; of a live source by the clock. FALSE: nobody knows. */
+static gboolean
+time_ago (TernRun *run, GstClockTime time, gint64 *ago)
 {
   GstClock *clock = run->live ? gst_element_get_clock (run->pipeline) : NULL;
   GstClockTime now;
 
   if (!clock)
-    return run->offset + (gint64) (time / 1000);
+    return FALSE;
   now = gst_clock_get_time (clock) - gst_element_get_base_time (run->pipeline);
   gst_object_unref (clock);
-  return g_get_real_time () - GST_CLOCK_DIFF (time, now) / 1000;
+  *ago = GST_CLOCK_DIFF (time, now) / 1000;
+  return TRUE;
+}
+
+/* When that was, us since 1970. A live source's follows the machine's clock, which may be set. */
+static gint64
+wall_time (TernRun *run, GstClockTime time)
+{
+  gint64 ago;
+
+  return time_ago (run, time, &ago) ? g_get_real_time () - ago : run->offset + (gint64) (time / 1000);
+}
+
+static gint64
+monotonic_time (TernRun *run, GstClockTime time)
+{
+  gint64 ago;
+
+  return time_ago (run, time, &ago) ? g_get_monotonic_time () - ago : run->monotonic_offset + (gint64) (time / 1000);
 }
 
 static char **
@@ -196,6 +220,7 @@ make_observed (TernRun *run, const GstStructure *result)
   gst_structure_get (result, "abstained", G_TYPE_BOOLEAN, &observed->abstained, NULL);
   observed->start = gst_structure_get (result, "utc", G_TYPE_UINT64, &utc, NULL) ? (gint64) (utc / 1000)
       : wall_time (run, time);
+  observed->began = monotonic_time (run, time);
   observed->end = observed->start + (gint64) ((end - start) * G_USEC_PER_SEC + 0.5);
   observed->kind = g_strdup (gst_structure_get_string (result, "kind"));
   observed->text = g_strdup (gst_structure_get_string (result, "result"));
@@ -243,6 +268,19 @@ running_time (GstPad *pad, GstBuffer *buffer)
   return time;
 }
 
+/* With the lock held. */
+static void
+note_frame (TernRun *run, GstClockTime time)
+{
+  gint64 taken = monotonic_time (run, time);
+
+  if (!run->first_taken)
+    run->first_taken = taken;
+  else if (taken - run->last_taken >= run->silence)
+    g_array_append_vals (run->silences, (gint64[]) { run->last_taken, taken }, 2);
+  run->last_taken = taken;
+}
+
 /* Every frame, in front of the tee. */
 static GstPadProbeReturn
 on_frame (GstPad *pad, GstPadProbeInfo *info, gpointer data)
@@ -255,7 +293,10 @@ on_frame (GstPad *pad, GstPadProbeInfo *info, gpointer data)
   if (!run->has_offset && GST_CLOCK_TIME_IS_VALID (time)) {
     run->has_offset = TRUE;
     run->offset = g_get_real_time () - (gint64) (time / 1000);
+    run->monotonic_offset = run->last_frame - (gint64) (time / 1000);
   }
+  if (GST_CLOCK_TIME_IS_VALID (time))
+    note_frame (run, time);
   g_mutex_unlock (&run->lock);
   return GST_PAD_PROBE_OK;
 }
@@ -455,6 +496,8 @@ run_new_for (const TernCameraConfig *config, const TernRunFuncs *funcs, gpointer
   g_queue_init (&run->observed);
   g_queue_init (&run->thumbnails);
   run->thumbnail_every = CLAMP ((GstClockTime) config->window * 1000 / 4, THUMBNAIL_LEAST, THUMBNAIL_MOST);
+  run->silence = MAX (tern_camera_config_window (config) / 2, SILENCE_LEAST);
+  run->silences = g_array_new (FALSE, FALSE, sizeof (gint64));
   run->zones = g_ptr_array_new_with_free_func (zone_copy_free);
   for (guint i = 0; i < config->zones->len; i++)
     g_ptr_array_add (run->zones, copy_zone (g_ptr_array_index (config->zones, i), NULL));
@@ -490,6 +533,18 @@ tern_run_last_frame (TernRun *run)
   time = run->last_frame;
   g_mutex_unlock (&run->lock);
   return time;
+}
+
+void
+tern_run_frames (TernRun *run, gint64 *first, gint64 *last, GArray *silences)
+{
+  g_mutex_lock (&run->lock);
+  *first = run->first_taken;
+  *last = run->last_taken;
+  if (run->silences->len)
+    g_array_append_vals (silences, run->silences->data, run->silences->len);
+  g_array_set_size (run->silences, 0);
+  g_mutex_unlock (&run->lock);
 }
 
 static GstStructure *

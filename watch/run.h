@@ -17,7 +17,8 @@ G_BEGIN_DECLS
 
 /* A result as the memory and rules take it. */
 typedef struct {
-  gint64 start, end;            /* us since 1970 UTC */
+  gint64 start, end;            /* us since 1970 UTC; by the camera's clock, where it tells */
+  gint64 began;                 /* monotonic us: the start */
   char *kind, *text, *model;
   char **labels;                /* NULL: none; the likeliest is the text */
   double *scores;
@@ -54,6 +55,9 @@ void tern_run_free (TernRun *run);
 
 /* Monotonic us of the last frame that came, 0: none yet. */
 gint64 tern_run_last_frame (TernRun *run);
+/* Of the times that frames have, as monotonic us: those of the first and last one, 0: none yet; and, appended to @silences (pairs of
+ * gint64), from when until when none came for half a window and more, since the last call. */
+void tern_run_frames (TernRun *run, gint64 *first, gint64 *last, GArray *silences);
 void tern_run_stats (TernRun *run, TernRunStats *stats);
 /* Waits until every pipeline that was thrown away is closed. */
 void tern_run_wait_closed (void);

@@ -5,6 +5,25 @@
 #include "tools/tool.h"
 #include "watch/commands.h"
 #include "watch/find.h"
+#include "watch/unseen.h"
+
+/* What is not found may be what nobody looked at. */
+static gboolean
+print_unseen (TernWatchMemory *memory, const TernSearch *search, gboolean json, GError **error)
+{
+  g_autoptr (GPtrArray) sums = tern_unseen_find (memory, search->camera, search->since, search->until, error);
+
+  for (guint i = 0; sums && i < sums->len; i++) {
+    const TernUnseenSum *sum = g_ptr_array_index (sums, i);
+    g_autofree char *line = json ? tern_unseen_json (sum) : tern_unseen_line (sum);
+
+    if (json)
+      puts (line);
+    else
+      tern_tool_message ("%s", line);
+  }
+  return sums != NULL;
+}
 
 static void
 print (const GPtrArray *hits, gboolean json)
@@ -47,6 +66,8 @@ tern_search_command (int argc, char **argv)
     hits = memory ? tern_search (memory, &search, &error) : NULL;
     if (hits)
       print (hits, json);
+    if (hits && !unsure && !print_unseen (memory, &search, json, &error))
+      g_clear_pointer (&hits, g_ptr_array_unref);
     status = !hits ? tern_tool_fail (&error) : tern_tool_flush () ? TERN_TOOL_DONE : TERN_TOOL_FAILED;
   }
   tern_find_options_clear (&options);

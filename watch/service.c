@@ -7,9 +7,11 @@
 #include "watch/messages.h"
 #include "watch/rules.h"
 #include "watch/teller.h"
+#include "watch/unseen.h"
 
 #define FORGET_EVERY (60 * (gint64) G_USEC_PER_SEC)
 #define FORGET_MOST 1000        /* results at a time */
+#define UNSEEN_EVERY (10 * (gint64) G_USEC_PER_SEC)     /* what goes on being missed is put in */
 #define RULES_NOTE "rules"
 #define DISCOVERY_NOTE "discovery"
 
@@ -23,7 +25,8 @@ struct _TernService {
   GPtrArray *cameras;           /* TernCamera */
   GPtrArray *tellers;           /* TernTeller */
   TernRules *rules;
-  gint64 forget_due;            /* monotonic */
+  GHashTable *tallies;          /* camera name -> TernTally */
+  gint64 forget_due, unseen_due;        /* monotonic */
   char *failure;
   void (*listener) (gpointer data, const TernTold *told, gint64 id, gboolean has_picture);
   gpointer listener_data;
@@ -41,6 +44,18 @@ next_number (TernService *service, const char *camera)
     g_hash_table_insert (service->numbers, g_strdup (camera), number);
   }
   return (*number)++;
+}
+
+static TernTally *
+tally_of (TernService *service, const char *camera)
+{
+  TernTally *tally = g_hash_table_lookup (service->tallies, camera);
+
+  if (!tally) {
+    tally = g_new0 (TernTally, 1);
+    g_hash_table_insert (service->tallies, g_strdup (camera), tally);
+  }
+  return tally;
 }
 
 /* To everybody who wants to know. */
@@ -122,6 +137,16 @@ fail (TernService *service, const GError *error)
 }
 
 static void
+count_result (TernService *service, const TernTold *told, gboolean failed)
+{
+  TernTally *tally = tally_of (service, told->camera);
+
+  tally->results++;
+  tally->unchanged += told->unchanged;
+  tally->failed += failed;
+}
+
+static void
 on_observed (gpointer data, TernCamera *camera, const TernObserved *observed)
 {
   TernService *service = data;
@@ -142,6 +167,7 @@ on_observed (gpointer data, TernCamera *camera, const TernObserved *observed)
     return;
   }
   kick_all (service);
+  count_result (service, &told, seen.error);
   if (service->listener)
     service->listener (service->listener_data, &told, id, observed->thumbnail && !observed->unchanged && !seen.error);
 }
@@ -154,7 +180,106 @@ on_say (gpointer data, const char *what)
   service->say (what);
 }
 
-static const TernCameraFuncs camera_funcs = { on_observed, on_say };
+/* ---- What was not looked at ---- */
+
+/* @id: as of tern_unseen_put(). */
+static void
+put_unseen (TernService *service, const char *camera, const TernUnseen *span, gint64 *id)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (!service->failure && !tern_unseen_put (service->memory, service->run, camera, span, id, &error))
+    fail (service, error);
+}
+
+static void
+end_unseen (TernService *service, TernTally *tally)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (tally->going_on && !service->failure && !tern_unseen_remove (service->memory, tally->going_on, &error))
+    fail (service, error);
+  tally->going_on = 0;
+}
+
+/* What went on until now, or a part of it, is over. */
+static void
+on_unseen (gpointer data, TernCamera *camera, const TernUnseen *span)
+{
+  TernService *service = data;
+  const char *name = tern_camera_config (camera)->name;
+  TernTally *tally = tally_of (service, name);
+
+  if (tally->last && tern_unseen_join (&tally->last_span, span)) {
+    end_unseen (service, tally);
+  } else {
+    tally->last = tally->going_on;
+    tally->last_span = *span;
+  }
+  put_unseen (service, name, &tally->last_span, &tally->last);
+  tally->going_on = 0;
+  tally->unseen[span->reason] += span->windows;
+  tally->unseen_time[span->reason] += span->end - span->start;
+}
+
+/* So that who searches meanwhile knows, and a kill loses seconds of it. */
+static void
+tick_unseen (TernService *service, gint64 monotonic)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (monotonic < service->unseen_due)
+    return;
+  service->unseen_due = monotonic + UNSEEN_EVERY;
+  if (!tern_memory_begin (service->memory, &error)) {
+    fail (service, error);
+    return;
+  }
+  for (guint i = 0; i < service->cameras->len; i++) {
+    TernCamera *camera = g_ptr_array_index (service->cameras, i);
+    const char *name = tern_camera_config (camera)->name;
+    TernTally *tally = tally_of (service, name);
+    TernUnseen span;
+
+    if (tern_camera_is_missed (camera, &span))
+      put_unseen (service, name, &span, &tally->going_on);
+    else
+      end_unseen (service, tally);
+  }
+  if (!service->failure && !tern_memory_commit (service->memory, &error))
+    fail (service, error);
+}
+
+typedef struct {
+  TernService *service;
+  const TernCameraConfig *camera;
+} Before;
+
+static void
+put_before (gpointer data, gint64 start, gint64 end, gboolean due)
+{
+  Before *before = data;
+  TernUnseen span = { start, end, end - start, 0, due ? TERN_UNSEEN_OFF : TERN_UNSEEN_SCHEDULE };
+  gint64 id = 0;
+
+  if (due)
+    span.windows = tern_unseen_windows (end - start, tern_camera_config_window (before->camera));
+  put_unseen (before->service, before->camera->name, &span, &id);
+}
+
+/* From what is known of a camera that was watched before until now nobody watched it. */
+static void
+add_time_off (TernService *service, const TernCameraConfig *camera)
+{
+  gint64 now = g_get_real_time (), known = tern_unseen_known_until (service->memory, camera->name);
+  Before before = { service, camera };
+
+  if (known && !camera->file && now - known >= tern_camera_config_window (camera) / 2)
+    tern_unseen_split (camera->scheduled ? &camera->schedule : NULL, MAX (known, now - service->config->keep), now, put_before,
+        &before);
+}
+
+static const TernCameraFuncs camera_funcs = { on_observed, on_unseen, on_say };
 
 /* ---- Who is told ---- */
 
@@ -257,8 +382,10 @@ add_cameras (TernService *service)
   for (guint i = 0; i < service->config->cameras->len; i++) {
     const TernCameraConfig *config = g_ptr_array_index (service->config->cameras, i);
 
-    if (!has_camera (service, config->name))
-      g_ptr_array_add (service->cameras, tern_camera_new (config, service->model, &camera_funcs, service));
+    if (has_camera (service, config->name))
+      continue;
+    add_time_off (service, config);
+    g_ptr_array_add (service->cameras, tern_camera_new (config, service->model, &camera_funcs, service));
   }
 }
 
@@ -304,6 +431,7 @@ tern_service_new (TernWatchConfig *config, TernModel *model, void (*say_func) (c
   service->model = tern_model_ref (model);
   service->say = say_func;
   service->numbers = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+  service->tallies = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
   service->cameras = g_ptr_array_new_with_free_func (tern_camera_free);
   service->tellers = g_ptr_array_new_with_free_func (tern_teller_free);
   if (start (service, error))
@@ -323,6 +451,7 @@ tern_service_free (TernService *service)
   tern_rules_free (service->rules);
   tern_memory_close (service->memory);
   g_hash_table_unref (service->numbers);
+  g_hash_table_unref (service->tallies);
   tern_watch_config_free (service->config);
   tern_model_unref (service->model);
   g_free (service->failure);
@@ -394,6 +523,7 @@ tern_service_tick (TernService *service)
     return TRUE;
   for (guint i = 0; i < service->cameras->len; i++)
     tern_camera_tick (g_ptr_array_index (service->cameras, i), monotonic, wall);
+  tick_unseen (service, monotonic);
   tick_rules (service);
   forget (service, monotonic);
   kick_all (service);           /* whom the memory kept waiting */
@@ -439,6 +569,7 @@ tern_service_each_camera (TernService *service, void (*func) (gpointer data, con
     status.repeated = stats.repeated;
     status.dropped = stats.dropped;
     status.latency = stats.latency;
+    status.tally = tally_of (service, status.name);
     func (data, &status);
   }
 }

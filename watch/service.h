@@ -6,6 +6,7 @@
 #include "watch/config.h"
 #include "watch/memory.h"
 #include "watch/messages.h"
+#include "watch/vigil.h"
 
 G_BEGIN_DECLS
 
@@ -25,10 +26,21 @@ char *tern_service_status (TernService *service);
 
 /* ---- For the page ---- */
 
+/* Of a camera, since the program began. */
+typedef struct {
+  guint64 results, unchanged, failed;           /* windows: all that were answered, with nothing new, with an error */
+  guint64 unseen[TERN_UNSEEN_REASONS];          /* windows that were due and not looked at, */
+  gint64 unseen_time[TERN_UNSEEN_REASONS];      /* and us of them; what goes on is not in here */
+  gint64 going_on;                              /* id in the memory of what goes on, 0: nothing */
+  gint64 last;                                  /* ... of what was over last, 0: nothing in this run; */
+  TernUnseen last_span;                         /* and that itself */
+} TernTally;
+
 typedef struct {
   const char *name;
   gboolean on;                  /* frames come */
   guint64 frames, looked_at, unchanged, left_out, windows, repeated, dropped, latency;    /* as in watch/run.h */
+  const TernTally *tally;
 } TernCameraStatus;
 
 TernWatchMemory *tern_service_memory (TernService *service);

@@ -112,6 +112,21 @@ tern_watch_local (gint64 us)
   return time ? g_date_time_format (time, "%Y-%m-%d %H:%M:%S") : g_strdup ("?");
 }
 
+char *
+tern_watch_length (gint64 us)
+{
+  static const struct { const char *name; gint64 seconds; } units[] = { { "d", 86400 }, { "h", 3600 }, { "min", 60 }, { "s", 1 } };
+  gint64 seconds = (us + G_USEC_PER_SEC / 2) / G_USEC_PER_SEC;
+  guint i = 0;
+
+  while (i + 1 < G_N_ELEMENTS (units) && seconds < units[i].seconds)
+    i++;
+  if (i + 1 == G_N_ELEMENTS (units) || seconds % units[i].seconds < units[i + 1].seconds)
+    return g_strdup_printf ("%" G_GINT64_FORMAT " %s", seconds / units[i].seconds, units[i].name);
+  return g_strdup_printf ("%" G_GINT64_FORMAT " %s %" G_GINT64_FORMAT " %s", seconds / units[i].seconds, units[i].name,
+      seconds % units[i].seconds / units[i + 1].seconds, units[i + 1].name);
+}
+
 /* ---- Hours of the week ---- */
 
 static void

@@ -19,6 +19,8 @@ gboolean tern_watch_parse_bytes (const char *text, guint64 *bytes);
 char *tern_watch_utc (gint64 us);
 /* The same in local time with its offset, for people: "2026-11-29 11:00:00". */
 char *tern_watch_local (gint64 us);
+/* How long, for people: "45 s", "2 min 10 s", "3 h 5 min", "2 d 4 h". */
+char *tern_watch_length (gint64 us);
 
 #define TERN_WEEK_MINUTES (7 * 24 * 60)
 

@@ -19,6 +19,18 @@ HERE = pathlib.Path(__file__).resolve().parent
 NODE_LLAMA_CPP = "3.22.1"
 MACHINES = {"x86_64": "x64", "aarch64": "arm64", "armv7l": "armv7l", "riscv64": "riscv64"}
 GRAPHS = ("models/siglip", "models/qwen2vl", "models/qwen3vl")    # of clip.cpp's, that are compiled
+SERVER = ("task", "queue", "chat", "schema", "common", "stream", "context", "tools", "mcp", "http", "models", None)
+# As its own build files have them for the library that is linked: what it takes is laid out by them.
+SERVER_FLAGS = ("-DLLAMA_SUBPROCESS", "-DCPPHTTPLIB_FORM_URL_ENCODED_PAYLOAD_MAX_LENGTH=1048576", "-DCPPHTTPLIB_LISTEN_BACKLOG=512",
+                "-DCPPHTTPLIB_REQUEST_URI_MAX_LENGTH=32768", "-DCPPHTTPLIB_TCP_NODELAY=1")
+NO_PAGES = """#pragma once
+#include <array>
+#include <string>
+struct llama_ui_asset { std::string name; const unsigned char *data; std::size_t size; std::string etag, type; };
+inline const llama_ui_asset *llama_ui_find_asset(const std::string &) { return nullptr; }
+inline bool llama_ui_use_gzip() { return false; }
+inline const std::array<llama_ui_asset, 0> &llama_ui_get_assets() { static const std::array<llama_ui_asset, 0> none{}; return none; }
+"""
 
 
 class Missing(Exception):
@@ -146,20 +158,51 @@ class LlamaCpp:
                 self.source / "vendor/hash/hash.cpp", self.source / "vendor/hash/sha256/sha256.c"])
 
     def build_vision(self, name, what, sources):
-        program, objects = self.folder / name, []
-        if self.is_new(program, f"{name}.cpp"):
+        if self.is_new(self.folder / name, f"{name}.cpp"):
             return
         say(f"llama.cpp: building {what}")
-        for source in (*sources, HERE / f"{name}.cpp"):
-            objects.append(self.folder / f"{name}-{source.stem}.o")
-            if source.parent != HERE and objects[-1].exists():
-                continue
+        self.link_vision(name, [self.compile(name, source) for source in (*sources, HERE / f"{name}.cpp")])
+
+    def compile(self, name, source, *flags):
+        """The object of a source, if it is not there: what is llama.cpp's does not change."""
+        target = self.folder / f"{name}-{source.stem}.o"
+        if source.parent == HERE or not target.exists():
             compiler = ["cc"] if source.suffix == ".c" else ["c++", "-std=c++17"]
             headers = [f"-I{self.source}/{folder}" for folder in ("include", "ggml/include", "tools/mtmd", "vendor", "vendor/hash")]
-            subprocess.run([*compiler, "-O2", "-w", "-fno-pie", "-mcmodel=large", *headers, "-c", source, "-o", objects[-1]], check=True)
+            part = target.with_suffix(".part")
+            subprocess.run([*compiler, "-O2", "-w", "-fno-pie", "-mcmodel=large", *flags, *headers, "-c", source, "-o", part], check=True)
+            part.rename(target)
+        return target
+
+    def link_vision(self, name, objects, *libraries):
         known, wanted = symbols("--defined-only", objects), symbols("--undefined-only", objects)
         absent = [f"-Wl,--defsym={name}=0" for name in sorted(wanted - known) if "clip" in name or "mtmd" in name]
-        self.link("c++", "-no-pie", *objects, *absent, "-o", program)
+        self.link("c++", "-no-pie", *objects, *absent, *libraries, "-o", self.folder / name)
+
+    def build_server(self):
+        """llama.cpp's server, without its pages, on the library of the package and mtmd as above: some minutes of one core."""
+        self.set_up()
+        if self.is_new(self.folder / "server", "server.cpp"):
+            return
+        say("llama.cpp: building its server")
+        pages = self.folder / "no-pages"
+        pages.mkdir(exist_ok=True)
+        (pages / "ui.h").write_text(NO_PAGES)
+        folder = self.source / "tools/server"
+        headers = [f"-I{where}" for where in (pages, folder, self.source, self.source / "common")]
+        sources = [*(folder / (f"server-{name}.cpp" if name else "server.cpp") for name in SERVER), HERE / "server.cpp"]
+        objects = [self.compile("server", source, *SERVER_FLAGS, *headers) for source in sources[:-1]]
+        main = self.folder / "server-start.o"
+        subprocess.run(["c++", "-O2", "-fno-pie", f"-I{self.source}/ggml/include", "-c", sources[-1], "-o", main], check=True)
+        mtmd = [path for path in self.folder.glob("photographs-*.o") if path.stem != "photographs-photographs"]
+        self.link_vision("server", [*objects, main, *mtmd], f"-L{self.library}", "-l:libllama-common.so")
+
+    def start_server(self, port, model, mmproj, threads, slots, context, image_tokens):
+        """The process, which says what it does on its standard error."""
+        return subprocess.Popen([*map(str, (
+            self.folder / "server", self.backend(), "--model", model, "--mmproj", mmproj, "--image-min-tokens", image_tokens, "--host",
+            "127.0.0.1", "--port", port, "--threads", threads, "--parallel", slots, "--ctx-size", slots * context, "--no-webui", "--offline"))],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def scores(self):
         """{variant: llama.cpp's own score of it on this processor}, those that do not run left out."""

@@ -5,6 +5,7 @@
   run.py setup              fetches and builds the rivals: llama.cpp by npm (node-llama-cpp), OpenVINO by pip; with
                             --ik-llama DIR and --bitnet DIR, source trees of yours, ik_llama.cpp and bitnet.cpp too
   run.py file MODEL.gguf    one language model or vision encoder (mmproj), by Tern and by llama.cpp
+  run.py serve              `tern serve` and llama.cpp's server: requests a second with 1 and 16 clients
   run.py table TEST...      rows of the table in docs/numbers.md, or `all`: bar, figure, whether it holds
 """
 import argparse
@@ -12,6 +13,7 @@ import sys
 
 import rivals
 import rows
+import servers
 
 
 def set_up(options):
@@ -51,6 +53,9 @@ def main():
         ("--decode", {"type": int, "default": 32}), ("--depth", {"type": int, "default": 0}),
         ("--variant", {"help": "llama.cpp's: haswell, zen4, ...; avx2: Haswell's, and TERN_CPU=avx2 (the best)"}),
         ("--attention", {"default": "auto", "help": "llama.cpp's flash attention: auto, or the better one of on,off"}))
+    add(commands, "serve", servers.compare_servers, ("--model", {"help": "of both (the bundled captioner)"}), ("--mmproj", {}),
+        ("--clients", {"type": int, "nargs": "+", "default": [1, 16]}), ("--seconds", {"type": float, "default": 5}),
+        ("--image-tokens", {"type": int, "default": 49, "help": "llama.cpp's least of a picture; what the model says is not asked by it"}))
     add(commands, "table", rows.table, ("tests", {"nargs": "+", "choices": ["all", *rows.TESTS], "metavar": "TEST",
                                                   "help": ", ".join(rows.TESTS)}),
         ("--baseline", {"help": "an earlier build's folder, for bundled-tower"}),

@@ -299,13 +299,26 @@ tern_generator_set_draft (TernGenerator *self, TernDraft *draft)
   self->looked = self->drafts = FALSE;
 }
 
+TernDraft *
+tern_generator_steal_draft (TernGenerator *self)
+{
+  self->looked = self->drafts = FALSE;
+  return g_steal_pointer (&self->draft);
+}
+
+void
+tern_generator_show_draft (TernGenerator *self, const gint32 *ids, guint n)
+{
+  if (self->draft)
+    tern_draft_begin (self->draft, ids, n);
+  self->looked = TRUE;
+}
+
 void
 tern_generator_look (TernGenerator *self, const gint32 *ids, guint n)
 {
   tern_thought_look (&self->thought, ids, n);
-  if (self->draft)
-    tern_draft_begin (self->draft, ids, n);
-  self->looked = TRUE;
+  tern_generator_show_draft (self, ids, n);
 }
 
 gboolean

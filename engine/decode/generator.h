@@ -74,7 +74,12 @@ guint tern_generator_pages (const TernGeneratorLimits *limits);
  * whose prompt was looked at, of one token after the other. */
 void tern_generator_set_draft (TernGenerator *generator, TernDraft *draft);
 
-/* What the prompt of the next answer was: whether it leaves a thought open, which an answer then goes on with (thought.h). Not
+/* Takes it back; NULL: there was none. */
+TernDraft *tern_generator_steal_draft (TernGenerator *generator);
+/* What the prompt of the next answer was, for the draft alone; negative ids are pictures. */
+void tern_generator_show_draft (TernGenerator *generator, const gint32 *ids, guint n);
+
+/* What the prompt of the next answer was, for the draft too: whether it leaves a thought open, which an answer then goes on with (thought.h). Not
  * called: it does not. What is thought is not said, but counts among max_tokens. */
 void tern_generator_look (TernGenerator *generator, const gint32 *ids, guint n);
 

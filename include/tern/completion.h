@@ -17,6 +17,7 @@
 #pragma once
 
 #include <glib.h>
+#include "tern/drafter.h"
 #include "tern/error.h"
 #include "tern/image.h"
 #include "tern/model.h"
@@ -192,6 +193,8 @@ typedef struct {
  * @encode_ms: spent on pictures so far, ms
  * @prompt_ms: from the last picture to the first token, ms; 0 before that
  * @decode_ms: from the first token until now, ms
+ * @guesses: tokens that TernCompletionParams.drafter guessed so far, and that were read
+ * @guesses_right: of these, those that were said
  * @reserved: 0
  *
  * What is told of a completion. Valid during the call.
@@ -211,7 +214,9 @@ typedef struct {
   double encode_ms;
   double prompt_ms;
   double decode_ms;
-  gpointer reserved[4];
+  guint guesses;
+  guint guesses_right;
+  gpointer reserved[3];
 } TernCompletionEvent;
 
 /**
@@ -252,6 +257,8 @@ typedef void (*TernCompletionFunc) (void *data, TernCompletion *completion, cons
  * @sampling: how text is chosen; fewer than max_tokens are said where the context has no room for as many
  * @scores: tell how likely each token was; with one beam alone
  * @top_scores: likeliest tokens to tell with each of them, 0..TERN_TOP_SCORES_MAX
+ * @drafter: (nullable): guesses the answer, which is the same without, as long as that saves time; a reference is held. It is not
+ *   asked with @scores, nor with beams
  * @func: told what is said
  * @func_data: (nullable): handed to @func
  * @reserved: 0
@@ -273,7 +280,8 @@ typedef struct {
   guint top_scores;
   TernCompletionFunc func;
   void *func_data;
-  gpointer reserved[6];
+  TernDrafter *drafter;
+  gpointer reserved[5];
 } TernCompletionParams;
 
 /**

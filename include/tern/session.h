@@ -6,6 +6,7 @@
 #include "tern/action.h"
 #include "tern/budget.h"
 #include "tern/compressor.h"
+#include "tern/drafter.h"
 #include "tern/encoder.h"
 #include "tern/error.h"
 #include "tern/frames.h"
@@ -117,25 +118,6 @@ typedef enum {
   TERN_PARTIAL_NONE,
   TERN_PARTIAL_WORDS,
 } TernPartial;
-
-/**
- * TernDraftVocabulary:
- * @TERN_DRAFT_VOCABULARY_AUTO: %TERN_DRAFT_VOCABULARY_SAME where it is the same, %TERN_DRAFT_VOCABULARY_TLI where the draft
- *   has half of the model's tokens, else %TERN_DRAFT_VOCABULARY_SLEM
- * @TERN_DRAFT_VOCABULARY_SAME: it has to be the same, token by token
- * @TERN_DRAFT_VOCABULARY_TLI: the draft says tokens that both have alone (token-level intersection)
- * @TERN_DRAFT_VOCABULARY_SLEM: what it says is split anew, as a text (string-level exact match)
- *
- * What the vocabulary of a draft model has to do with the model's; the latter two after arXiv:2502.05202.
- *
- * Since: 0.1
- */
-typedef enum {
-  TERN_DRAFT_VOCABULARY_AUTO,
-  TERN_DRAFT_VOCABULARY_SAME,
-  TERN_DRAFT_VOCABULARY_TLI,
-  TERN_DRAFT_VOCABULARY_SLEM,
-} TernDraftVocabulary;
 
 /**
  * TernSessionParams:

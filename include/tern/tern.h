@@ -27,6 +27,7 @@
 #include "tern/budget.h"
 #include "tern/completion.h"
 #include "tern/compressor.h"
+#include "tern/drafter.h"
 #include "tern/encoder.h"
 #include "tern/error.h"
 #include "tern/frames.h"

@@ -399,6 +399,187 @@ test_together (void)
   told_clear (&first);
 }
 
+/* ---- Guesses ----------------------------------------------------------------------------------------------------- */
+
+static const struct {
+  const char *file;
+  TernDraftVocabulary vocabulary;
+} drafts[] = {
+  { TERN_TEST_DATA "/lfm2/lfm2-tq2_0.gguf", TERN_DRAFT_VOCABULARY_AUTO },      /* itself */
+  { TERN_TEST_DATA "/lfm2s/lfm2s-bf16.gguf", TERN_DRAFT_VOCABULARY_AUTO },
+  { TERN_TEST_DATA "/families/bitnet-tq1_0.gguf", TERN_DRAFT_VOCABULARY_TLI }, /* another vocabulary */
+  { TERN_TEST_DATA "/families/bitnet-tq1_0.gguf", TERN_DRAFT_VOCABULARY_SLEM },
+};
+
+static TernDrafter *
+open_drafter (TernModel *model, guint d)
+{
+  g_autoptr (GError) error = NULL;
+  TernDrafter *drafter = tern_drafter_new (model, drafts[d].file, drafts[d].vocabulary, &error);
+
+  g_assert_no_error (error);
+  return drafter;
+}
+
+/* The same with @drafter as without, of as many tokens, for the same reason. How many guesses were right is added. */
+static void
+compare_drafted (TernModel *model, TernCompletionParams params, TernDrafter *drafter, guint *right)
+{
+  g_autofree char *plain = NULL, *drafted = NULL;
+  Told without, with;
+
+  params.drafter = NULL;
+  plain = complete (model, &params, &without);
+  g_assert_cmpuint (without.last.guesses, ==, 0);
+  params.drafter = drafter;
+  drafted = complete (model, &params, &with);
+  g_assert_cmpstr (drafted, ==, plain);
+  g_assert_cmpstr (with.reason, ==, without.reason);
+  g_assert_cmpuint (with.last.generated_tokens, ==, without.last.generated_tokens);
+  g_assert_cmpuint (with.scores, ==, without.scores);
+  g_assert_cmpuint (with.last.guesses, >=, with.last.guesses_right);
+  *right += with.last.guesses_right;
+  told_clear (&without);
+  told_clear (&with);
+}
+
+/* What is said is what is said without: a text that is gone on with, drawn tokens, a form, stop texts wherever they end, a chat with
+ * a picture that no draft sees. */
+static void
+test_drafted (void)
+{
+  g_autoptr (TernModel) model = open_model (0);
+  g_autoptr (TernView) view = new_view (model, 3);
+
+  for (guint d = 0; d < G_N_ELEMENTS (drafts); d++) {
+    g_autoptr (TernDrafter) drafter = open_drafter (model, d);
+    TernCompletionParams params = TERN_COMPLETION_PARAMS_INIT;
+    const char *stops[2] = { NULL, NULL };
+    g_autofree char *whole = NULL;
+    guint right = 0, others = 0;
+    Told told;
+
+    params.text = "One two three";
+    params.sampling.max_tokens = 60;
+    params.sampling.ignore_eog = TRUE;
+    compare_drafted (model, params, drafter, &right);
+    if (d == 0)
+      g_assert_cmpuint (right, >=, 20);         /* the model itself is always right */
+    whole = complete (model, &params, &told);
+    told_clear (&told);
+    params.stop = stops;
+    for (const char *p = whole; strlen (p) > 4; p += 7) {
+      g_autofree char *stop = g_utf8_make_valid (p, 3);
+
+      stops[0] = stop;
+      compare_drafted (model, params, drafter, &others);
+    }
+    params.stop = NULL;
+    params.sampling.temperature = 1.5;
+    params.sampling.seed = 5;
+    compare_drafted (model, params, drafter, &others);
+    params.sampling.temperature = 0;
+    params.sampling.ignore_eog = FALSE;
+    params.json_schema = "{\"type\":\"array\",\"items\":{\"enum\":[\"red\",\"blue\"]},\"minItems\":6,\"maxItems\":9}";
+    compare_drafted (model, params, drafter, &others);
+    params.json_schema = NULL;
+    params.text = NULL;
+    params.chat = ASK (IMAGE "," TEXT ("Which?"));
+    params.views = &view;
+    params.n_views = 1;
+    compare_drafted (model, params, drafter, &others);
+  }
+}
+
+/* Nobody guesses where each token's probability is asked for, nor with beams; and answers are the same. */
+static void
+test_undrafted (void)
+{
+  g_autoptr (TernModel) model = open_model (0);
+  g_autoptr (TernDrafter) drafter = open_drafter (model, 0);
+  TernCompletionParams params = TERN_COMPLETION_PARAMS_INIT;
+  guint right = 0;
+
+  params.text = "One two three";
+  params.sampling.max_tokens = 20;
+  params.sampling.ignore_eog = TRUE;
+  params.scores = TRUE;
+  params.top_scores = 2;
+  compare_drafted (model, params, drafter, &right);
+  params.scores = FALSE;
+  params.top_scores = 0;
+  params.sampling.beam = 3;
+  compare_drafted (model, params, drafter, &right);
+  g_assert_cmpuint (right, ==, 0);
+}
+
+/* Eight at once, of several lengths, and some that are cancelled: each has a draft of its own, and leaves it to others. */
+static void
+test_drafted_together (void)
+{
+  g_autoptr (TernModel) model = open_model (0);
+  g_autoptr (TernDrafter) drafter = open_drafter (model, 0);
+  TernCompletionParams params = TERN_COMPLETION_PARAMS_INIT;
+
+  params.sampling.ignore_eog = TRUE;
+  params.drafter = drafter;
+  for (guint turn = 0; turn < 3; turn++) {
+    TernCompletion *all[8];
+    Told told[8];
+
+    for (guint i = 0; i < G_N_ELEMENTS (all); i++) {
+      params.text = i % 2 ? "One two three" : "A dog";
+      params.sampling.max_tokens = 10 + 7 * i;
+      tern_completion_start (all[i] = begin (model, &params, &told[i]));
+      if (i % 4 == 3)
+        tern_completion_cancel (all[i]);
+    }
+    for (guint i = 0; i < G_N_ELEMENTS (all); i++) {
+      g_autofree char *alone = NULL;
+      Told first;
+
+      wait_for (&told[i]);
+      tern_completion_free (all[i]);
+      params.text = i % 2 ? "One two three" : "A dog";
+      params.sampling.max_tokens = 10 + 7 * i;
+      alone = complete (model, &params, &first);
+      if (i % 4 == 3)
+        g_assert_true (g_str_has_prefix (alone, told[i].text->str));
+      else
+        g_assert_cmpstr (told[i].text->str, ==, alone);
+      told_clear (&told[i]);
+      told_clear (&first);
+    }
+  }
+}
+
+/* What cannot guess for a model is named. */
+static void
+test_no_drafter (void)
+{
+  g_autoptr (TernModel) model = open_model (0);
+  static const struct {
+    const char *file;
+    TernDraftVocabulary vocabulary;
+    TernErrorCode code;
+    const char *words;
+  } wrong[] = {
+    { TERN_TEST_DATA "/families/bitnet-tq1_0.gguf", TERN_DRAFT_VOCABULARY_SAME, TERN_ERROR_MISMATCH, "bitnet-tq1_0.gguf" },
+    { TERN_TEST_DATA "/lfm2vl/mmproj-ship-q8_0.gguf", TERN_DRAFT_VOCABULARY_AUTO, TERN_ERROR_UNSUPPORTED, "a draft sees no pictures" },
+    { TERN_TEST_DATA "/nothing.gguf", TERN_DRAFT_VOCABULARY_AUTO, TERN_ERROR_NOT_FOUND, "nothing.gguf" },
+    { TERN_TEST_DATA "/lfm2/lfm2-tq2_0.gguf", (TernDraftVocabulary) 4, TERN_ERROR_INVALID, "expected 0 to 3, found 4" },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (wrong); i++) {
+    g_autoptr (GError) error = NULL;
+
+    g_assert_null (tern_drafter_new (model, wrong[i].file, wrong[i].vocabulary, &error));
+    g_assert_error (error, TERN_ERROR, wrong[i].code);
+    if (!strstr (error->message, wrong[i].words))
+      g_error ("expected \"%s\" in the message, found: %s", wrong[i].words, error->message);
+  }
+}
+
 /* ---- What is refused --------------------------------------------------------------------------------------------- */
 
 static void
@@ -526,6 +707,10 @@ main (int argc, char **argv)
   g_test_add_func ("/completion/views", test_views);
   g_test_add_func ("/completion/cancel", test_cancel);
   g_test_add_func ("/completion/together", test_together);
+  g_test_add_func ("/completion/drafted", test_drafted);
+  g_test_add_func ("/completion/undrafted", test_undrafted);
+  g_test_add_func ("/completion/drafted-together", test_drafted_together);
+  g_test_add_func ("/completion/no-drafter", test_no_drafter);
   g_test_add_func ("/completion/refused", test_refused);
   g_test_add_func ("/completion/plain", test_plain);
   return g_test_run ();

@@ -6,10 +6,13 @@ usage: page.py TERN [FOLDER]            (FOLDER: pictures of the views are put t
 import html.parser
 import json
 import re
+import shutil
 import socket
 import sqlite3
+import subprocess
 import sys
 import tempfile
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -172,6 +175,38 @@ def finds(watch, client):
     point("Nothing." in client.text("/history?q=nosuchword"), "nothing is said to be nothing")
 
 
+def unseen(watch, client):
+    """What nobody looked at shows beside what was seen."""
+    connection = sqlite3.connect(watch.memory, timeout=60)
+    day = 1700006400            # 2023-11-15T00:00Z
+    connection.executemany("INSERT INTO unseen (run, camera, start, end, time, reason, windows) VALUES (99, ?1, ?2, ?3, ?3 - ?2, ?4, ?5)", [
+        ("porch", (day + 12 * 3600) * 1000000, (day + 12 * 3600 + 130) * 1000000, "overload", 32),
+        ("porch", (day + 12 * 3600 + 600) * 1000000, (day + 12 * 3600 + 645) * 1000000, "away", 11),
+        ("gone", int((time.time() - 60) * 1e6), int((time.time() - 50) * 1e6), "away", 2)])
+    connection.commit()
+    connection.close()
+    text = Checker(client.text("/history?camera=porch&day=2023-11-15")).text()
+    point("2 min 55 s not looked at" in text, "an hour in which nobody looked is there, with how long", text)
+    point("porch there was more to look at than this machine can" in text and "2 min 10 s 32" in text
+          and "porch the camera sent no pictures" in text and "45 s 11" in text, "with its reasons, times and windows", text)
+    text = Checker(client.text("/history?camera=porch&q=nosuchword")).text()
+    point("Nothing." in text and "2 min 10 s 32" in text, "where nothing is found it says how much was not looked at", text)
+    text = Checker(client.text("/health")).text()
+    point("Not looked at in the last 24 hours" in text and "gone the camera sent no pictures" in text, "health has that of the last day",
+          text)
+    status, headers, body = client.get("/metrics")
+    metrics = body.decode()
+    point(status == 200 and headers["Content-Type"].startswith("text/plain") and
+          re.search(r'^tern_watch_windows_total\{camera="porch",outcome="new"\} [1-9]', metrics, re.M) and
+          'tern_watch_unseen_windows_total{camera="porch",reason="overload"} 0' in metrics and
+          'tern_watch_unseen_seconds_total{camera="yard",reason="away"} 0' in metrics, "there are metrics", status, metrics)
+    if shutil.which("promtool"):
+        run = subprocess.run(["promtool", "check", "metrics"], input=metrics, text=True, capture_output=True)
+        point(run.returncode == 0, "promtool likes them", run.stdout, run.stderr)
+    else:
+        point(True, "promtool likes them", skip="promtool is not installed")
+
+
 def guards(watch, client):
     status, headers, body = client.get("/picture?id=1")
     point(status == 200 and headers["Content-Type"] == "image/jpeg" and body[:2] == b"\xff\xd8", "a picture is a picture", status)
@@ -254,7 +289,7 @@ def browse(watch, client, text, browser):
     shoot(browser, "review")
     browser.open(client.base + "/health")
     point(browser.run("return document.querySelectorAll('svg path').length") >= 2, "health is drawn")
-    cells = browser.run("return [...document.querySelectorAll('tbody td')].map((e) => e.textContent)")
+    cells = browser.run("return [...document.querySelectorAll('table:not(.unseen) tbody td')].map((e) => e.textContent)")
     point(len(cells) == 18 and all(re.fullmatch(r"-|\d{1,9}|(not )?connected", c) for c in cells), "and told in numbers", cells)
     shoot(browser, "health")
     reachable(client, browser)
@@ -346,7 +381,7 @@ with tempfile.TemporaryDirectory(prefix="tern-page-") as place:
         watching.start()
         until(lambda: watching.count() >= 4, "windows")
         person = Client(port)
-        for test in (answers, finds, guards, events):
+        for test in (answers, finds, unseen, guards, events):
             test(watching, person)
         if MISSING:
             point(True, "the page in Chromium", skip=f"no {MISSING[0]}")

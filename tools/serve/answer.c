@@ -283,6 +283,10 @@ write_timings (TernJson *json, const TernAnswerEnd *end)
   tern_json_add_uint (json, "predicted_n", end->generated_tokens);
   write_ms (json, "predicted_ms", end->decode_ms);
   write_ms (json, "predicted_per_second", per_second (end->generated_tokens, end->decode_ms));
+  if (end->guesses) {
+    tern_json_add_uint (json, "draft_n", end->guesses);
+    tern_json_add_uint (json, "draft_n_accepted", end->guesses_right);
+  }
   write_ms (json, "encode_ms", end->encode_ms);
   write_ms (json, "total_ms", end->total_ms);
   tern_json_close (json, '}');

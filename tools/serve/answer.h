@@ -31,7 +31,7 @@ typedef struct {
 /* How it ended. */
 typedef struct {
   const char *reason;           /* stop, length, tool_calls */
-  guint prompt_tokens, generated_tokens;
+  guint prompt_tokens, generated_tokens, guesses, guesses_right;
   double encode_ms, prompt_ms, decode_ms, total_ms;
 } TernAnswerEnd;
 

@@ -24,6 +24,7 @@ typedef enum {
 /* What there is to ask; borrowed. Any thread. */
 typedef struct {
   TernModel *model;
+  TernDrafter *drafter;         /* NULL: nobody guesses */
   TernPictures *pictures;       /* NULL: the model cannot see */
   const char *const *names;     /* NULL-terminated: the model's, its own first */
   TernPromptUse prompt_use;

@@ -165,7 +165,8 @@ end_of (TernJob *job, const Told *told)
 {
   return (TernAnswerEnd) { .reason = told->reason, .prompt_tokens = told->counts.prompt_tokens,
     .generated_tokens = told->counts.generated_tokens, .encode_ms = told->counts.encode_ms,
-    .prompt_ms = told->counts.prompt_ms, .decode_ms = told->counts.decode_ms,
+    .prompt_ms = told->counts.prompt_ms, .decode_ms = told->counts.decode_ms, .guesses = told->counts.guesses,
+    .guesses_right = told->counts.guesses_right,
     .total_ms = seconds_since (job->begun) * 1000 };
 }
 
@@ -204,6 +205,8 @@ finish_answer (TernJob *job, const Told *told)
   metrics->prompt_tokens += end.prompt_tokens;
   metrics->visual_tokens += told->counts.visual_tokens;
   metrics->generated_tokens += end.generated_tokens;
+  metrics->guesses += end.guesses;
+  metrics->guesses_right += end.guesses_right;
 }
 
 static void
@@ -342,6 +345,7 @@ prepare (TernJob *job)
   params.sampling = ask->sampling;
   params.scores = ask->scores;
   params.top_scores = ask->top_scores;
+  params.drafter = job->serve->capacity.drafter;
   params.func = tell;
   params.func_data = job;
   completion = tern_completion_new (job->serve->capacity.model, &params, &error);

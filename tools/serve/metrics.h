@@ -17,7 +17,7 @@ typedef struct {
 typedef struct {
   GHashTable *requests;         /* "path" SPACE "status" -> guint64 * */
   TernHistogram seconds, first_token;   /* s */
-  guint64 prompt_tokens, visual_tokens, generated_tokens;
+  guint64 prompt_tokens, visual_tokens, generated_tokens, guesses, guesses_right;
   guint64 cancelled, refused_busy;
 } TernMetricsOfServer;
 

@@ -9,6 +9,7 @@
 #include <malloc.h>
 #endif
 
+#include "engine/decode/draft.h"
 #include "tern/error.h"
 #include "tools/tool.h"
 
@@ -18,7 +19,7 @@
 #define ARENAS 2                /* of the C library's heap */
 
 typedef struct {
-  char *model, *mmproj, *listen, *key_file, *certificate, *private_key, *prompt_use;
+  char *model, *mmproj, *listen, *key_file, *certificate, *private_key, *prompt_use, *draft, *draft_vocabulary;
   char **aliases;
   gint threads, context, parallel, waiting, timeout, max_tokens, max_body, max_pictures, max_pixels, video_frames, cache;
 } Options;
@@ -27,7 +28,8 @@ typedef struct {
   const Options *options;
   TernServe serve;
   GMainLoop *loop;
-  TernModel *model;             /* the loading thread's, until it was loaded */
+  TernModel *model;             /* the loading thread's, until it was loaded, */
+  TernDrafter *drafter;         /* and what guesses for it; NULL: nobody */
   GError *error;                /* ... or why it was not */
   GThread *loader;
   int status;
@@ -81,7 +83,7 @@ warmed (void *data, TernCompletion *completion, const TernCompletionEvent *event
 /* One answer about a grey picture: what is made when it is first needed is there before the first client is. An error of it
  * is one that clients will be told. */
 static void
-warm_up (TernModel *model)
+warm_up (TernModel *model, TernDrafter *drafter)
 {
   static const char seen[] = "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image\"}]}]}";
   static const char said[] = "{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}";
@@ -99,6 +101,7 @@ warm_up (TernModel *model)
   params.views = &view;
   params.n_views = view != NULL;
   params.sampling.max_tokens = 1;
+  params.drafter = drafter;
   params.func = warmed;
   params.func_data = &warming;
   if (!(completion = tern_completion_new (model, &params, NULL)))
@@ -152,7 +155,7 @@ was_loaded (gpointer data)
   TernServe *serve = &program->serve;
   const char *use = program->options->prompt_use;
 
-  if (!program->model) {
+  if (program->error) {
     program->status = tern_tool_fail (&program->error);
     g_main_loop_quit (program->loop);
     return G_SOURCE_REMOVE;
@@ -162,10 +165,22 @@ was_loaded (gpointer data)
   serve->capacity.prompt_use = !use ? tern_model_prompt_use (program->model)
       : g_str_equal (use, "ignored") ? TERN_PROMPT_IGNORED : TERN_PROMPT_READ;
   serve->capacity.model = program->model;
+  serve->capacity.drafter = program->drafter;
   take_names (serve, program->options);
   tern_tool_message ("%s is ready%s%s", serve->names[0], serve->capacity.pictures ? "" : ", for text alone",
       serve->capacity.prompt_use == TERN_PROMPT_IGNORED ? "; it describes pictures, whatever it is asked" : "");
   return G_SOURCE_REMOVE;
+}
+
+/* The option was checked. */
+static TernDraftVocabulary
+draft_vocabulary (const Options *o)
+{
+  TernDraftScheme scheme = TERN_DRAFT_AUTO;
+
+  if (o->draft_vocabulary)
+    tern_draft_scheme_parse (o->draft_vocabulary, &scheme);
+  return (TernDraftVocabulary) scheme;
 }
 
 static gpointer
@@ -173,9 +188,13 @@ load (gpointer data)
 {
   Program *program = data;
 
-  program->model = open_model (program->options, &program->error);
-  if (program->model)
-    warm_up (program->model);
+  const Options *o = program->options;
+
+  program->model = open_model (o, &program->error);
+  if (program->model && o->draft)
+    program->drafter = tern_drafter_new (program->model, o->draft, draft_vocabulary (o), &program->error);
+  if (!program->error)
+    warm_up (program->model, program->drafter);
   g_idle_add (was_loaded, program);
   return NULL;
 }
@@ -236,6 +255,7 @@ finish (Program *program)
   if (program->loader)
     g_thread_join (program->loader);
   tern_pictures_free (serve->capacity.pictures);
+  tern_drafter_unref (program->drafter);
   tern_model_unref (program->model);
   tern_metrics_clear (&serve->metrics);
   g_ptr_array_unref (serve->jobs);
@@ -300,12 +320,17 @@ check (const Options *o)
     { "image-cache", o->cache, 0, 65536 },
   };
   int status = tern_tool_check_threads (o->threads) ? TERN_TOOL_DONE : TERN_TOOL_USAGE;
+  TernDraftScheme scheme;
 
   for (guint i = 0; i < G_N_ELEMENTS (numbers) && status == TERN_TOOL_DONE; i++)
     status = check_range (numbers[i].name, numbers[i].value, numbers[i].least, numbers[i].most);
   if (status == TERN_TOOL_DONE && o->prompt_use && !g_str_equal (o->prompt_use, "read")
       && !g_str_equal (o->prompt_use, "ignored"))
     status = tern_tool_usage ("--prompt: expected read or ignored, found %s", o->prompt_use);
+  if (status == TERN_TOOL_DONE && o->draft_vocabulary && !tern_draft_scheme_parse (o->draft_vocabulary, &scheme))
+    status = tern_tool_usage ("--draft-vocabulary: expected auto, same, tli or slem, found %s", o->draft_vocabulary);
+  if (status == TERN_TOOL_DONE && o->draft_vocabulary && !o->draft)
+    status = tern_tool_usage ("--draft-vocabulary: expected --draft-model F with it, found %s alone", o->draft_vocabulary);
   return status;
 }
 
@@ -319,6 +344,8 @@ options_clear (Options *o)
   g_free (o->certificate);
   g_free (o->private_key);
   g_free (o->prompt_use);
+  g_free (o->draft);
+  g_free (o->draft_vocabulary);
   g_strfreev (o->aliases);
 }
 
@@ -338,6 +365,10 @@ tern_tool_serve (int argc, char **argv)
     { "alias", 0, 0, G_OPTION_ARG_STRING_ARRAY, &o.aliases, "What the model is called; the first one is its id", "NAME" },
     { "prompt", 0, 0, G_OPTION_ARG_STRING, &o.prompt_use, "What the model makes of instructions: read, or ignored (what the file "
         "says)", "USE" },
+    { "draft-model", 0, 0, G_OPTION_ARG_FILENAME, &o.draft, "GGUF file of a small language model that guesses answers; they are the same "
+        "without", "F" },
+    { "draft-vocabulary", 0, 0, G_OPTION_ARG_STRING, &o.draft_vocabulary, "... whose vocabulary is the same, or not: auto (default), same, "
+        "tli or slem", "KIND" },
     { "threads", 0, 0, G_OPTION_ARG_INT, &o.threads, "Threads; 0 = all cores (0)", "N" },
     { "context", 0, 0, G_OPTION_ARG_INT, &o.context, "Tokens of a prompt and its answer at most; 0 = the model's (0)", "N" },
     { "max-tokens", 0, 0, G_OPTION_ARG_INT, &o.max_tokens, "Tokens to say at most where a request does not say (1024)", "N" },
