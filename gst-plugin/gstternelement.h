@@ -152,10 +152,16 @@ void gst_tern_seen_init (GstTernSeen * seen);
 void gst_tern_seen_frame (GstTernSeen * seen, GstBuffer * buffer,
     GstClockTime tick);
 
+/* Whether @event is a segment that says no more than that the stream began
+ * somewhat earlier than the segment @before it said: matroskademux takes the
+ * first block for the beginning, and finds sound with earlier times behind it. */
+gboolean gst_tern_corrects_segment (GstEvent * event,
+    const GstSegment * before);
+
 /* Whether a stretch of frames ends with @event: what waits for the rest of its
  * group or window is answered before it. Where one ends between two frames says
- * tern_frame_step(). */
-gboolean gst_tern_ends_stretch (GstEvent * event);
+ * tern_frame_step(). @before: the segment that holds when it comes. */
+gboolean gst_tern_ends_stretch (GstEvent * event, const GstSegment * before);
 
 /* Whether @item, which waits in a queue, is still to be said after a flush: it
  * is true of the stream until it is said anew, and upstream does not say it

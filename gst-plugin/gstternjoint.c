@@ -237,7 +237,9 @@ forward (GstTernJoint * self, GstEvent * event)
 static gboolean
 handle_event (GstTernJoint * self, GstPad * pad, GstEvent * event)
 {
-  if (gst_tern_ends_stretch (event))
+  gboolean corrects = gst_tern_corrects_segment (event, &self->segment);
+
+  if (gst_tern_ends_stretch (event, &self->segment))
     end_stretch (self);
   if (gst_event_has_name (event, GST_TERN_EVENT_TRIGGER)) {
     g_atomic_int_set (&self->triggered, TRUE);
@@ -250,7 +252,8 @@ handle_event (GstTernJoint * self, GstPad * pad, GstEvent * event)
       gst_event_copy_segment (event, &self->segment);
       if (self->segment.format != GST_FORMAT_TIME)
         gst_segment_init (&self->segment, GST_FORMAT_TIME);
-      restart_sampling (self);
+      if (!corrects)
+        restart_sampling (self);
       promise (self);
       break;
     case GST_EVENT_FLUSH_STOP:

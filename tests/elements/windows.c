@@ -433,6 +433,39 @@ GST_START_TEST (test_loop)
 }
 GST_END_TEST
 
+/* A demuxer that finds behind the first frame that the stream began somewhat earlier: windows go on, with what frames carry. */
+GST_START_TEST (test_corrected_segment)
+{
+  GstHarness *h = file_harness ("terncaption prompt=p", "sink", "src");
+  GstHarness *text = gst_harness_new_with_element (h->element, NULL, "text_src");
+  GstSegment segment;
+  guint i;
+
+  gst_harness_set_src_caps_str (h, FRAME_CAPS);
+  gst_segment_init (&segment, GST_FORMAT_TIME);
+  segment.start = MS (23);
+  gst_harness_push_event (h, gst_event_new_segment (&segment));
+  push_tenths (h, 23, 23 + 100 * __i__);
+  segment.start = 0;
+  gst_harness_push_event (h, gst_event_new_segment (&segment));
+  push_tenths (h, 23 + 100 * __i__, 5023);
+  gst_harness_push_event (h, gst_event_new_eos ());
+  expect (text, 23, 4000, "8 frames, p");
+  expect (text, 4023, 1000, "2 frames, p");
+  for (i = 0; i < 50; i++) {
+    GstBuffer *frame = gst_harness_pull (h);
+    guint64 id = 9;
+
+    fail_unless (frame != NULL);
+    gst_structure_get_uint64 (gst_custom_meta_get_structure (gst_buffer_get_custom_meta (frame, "TernResultMeta")), "id", &id);
+    fail_unless_equals_uint64 (id, i < 40 ? 0 : 1);
+    gst_buffer_unref (frame);
+  }
+  gst_harness_teardown (text);
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
 /* A seek: what was open is forgotten, windows begin at the first frame after it. */
 GST_START_TEST (test_seek)
 {
@@ -513,6 +546,7 @@ main (void)
   tcase_add_loop_test (tc, test_size, 0, 2);
   tcase_add_test (tc, test_missing);
   tcase_add_test (tc, test_loop);
+  tcase_add_loop_test (tc, test_corrected_segment, 0, 3);
   tcase_add_loop_test (tc, test_seek, 0, 2);
   tcase_add_loop_test (tc, test_return, 0, 3);
   return run_suite (suite);
