@@ -31,7 +31,7 @@ typedef struct {
   guint64 width, height;        /* of a still, pixels; 0 = not known */
   guint orientation;            /* as EXIF counts; 0 = nothing is said */
   guint pictures;               /* 0 = unknown, 2 = two or more */
-  gboolean tiles;               /* a still that is put together from several coded pictures */
+  const char *unread;           /* why a still is not read, as " made of tiles"; NULL when nothing is against it. Static */
   guint64 next;                 /* where a further file begins that was joined to this one; 0 = nowhere */
   gboolean cut;                 /* the file ends too early */
   guint64 expected;             /* bytes that there should be at least; 0 = unknown */

@@ -27,6 +27,7 @@ open_encoder (const ClipTrack *track, const AVFormatContext *format)
   encoder->time_base = (AVRational) { 1, track->rate };
   encoder->framerate = (AVRational) { track->rate, 1 };
   encoder->gop_size = 5;
+  encoder->max_b_frames = track->b_frames;
   encoder->bit_rate = 400000;
   encoder->thread_count = 1;
   if (track->aspect_d)

@@ -229,6 +229,64 @@ test_joined (void)
   }
 }
 
+/* Frames of AVI are counted, in the order in which they are shown. */
+static void
+test_avi (void)
+{
+  for (guint b = 0; b < 3; b++) {
+    ClipTrack track = film;
+    g_auto (Seen) seen = { 0 };
+
+    track.b_frames = b;
+    clip_encode (at ("counted.avi"), "avi", &track, 1);
+    seen = see (at ("counted.avi"), -1);
+    assert_whole (&seen, 20);
+    g_assert_cmpuint (seen.first, ==, 0);
+    g_assert_cmpuint (seen.last, ==, 1900 * 1000000ull);
+    g_assert_cmpuint (seen.longest_step, ==, 100 * 1000000ull);
+  }
+}
+
+/* Pictures that libavformat takes for one alone; a photograph with others behind it. */
+static void
+test_motion_jpeg (void)
+{
+  ClipTrack track = { .codec = "mjpeg", .width = 1280, .height = 960, .frames = 5, .rate = 10 };
+  static const guint widths[] = { 64, 320, 640, 1280 };
+  g_auto (Seen) preview = { 0 }, album = { 0 };
+  g_autofree char *bytes = NULL;
+  g_autoptr (GString) listed = NULL;
+  gsize n;
+
+  for (guint i = 0; i < G_N_ELEMENTS (widths); i++) {
+    g_auto (Seen) seen = { 0 };
+
+    track.width = widths[i];
+    track.height = widths[i] * 3 / 4;
+    clip_encode (at ("motion.jpg"), "mjpeg", &track, 1);
+    seen = see (at ("motion.jpg"), -1);
+    assert_whole (&seen, 5);
+    g_assert_false (seen.still);
+  }
+  g_assert_true (g_file_get_contents (at ("motion.jpg"), &bytes, &n, NULL));
+  listed = g_string_new_len (bytes, n);
+  g_string_insert_len (listed, 2, "\xff\xe2\0\x08MPF\0\0\0", 10);
+  clip_write_bytes (at ("album.jpg"), listed->str, listed->len);
+  album = see (at ("album.jpg"), -1);
+  assert_whole (&album, 1);
+  g_assert_true (album.still);
+
+  track.frames = 1;
+  clip_encode (at ("first"), "mjpeg", &track, 1);
+  track.width = 64;
+  track.height = 48;
+  clip_encode (at ("second"), "mjpeg", &track, 1);
+  join (at ("preview.jpg"), at ("first"), at ("second"));
+  preview = see (at ("preview.jpg"), -1);
+  assert_whole (&preview, 1);
+  g_assert_true (preview.still);
+}
+
 /* A picture that stands for long is no joint. */
 static void
 test_slides (void)
@@ -289,6 +347,34 @@ test_cut (void)
       g_assert_cmpuint (cut.frames, <=, 20);
       g_assert_nonnull (strstr (cut.error, "cut"));
     }
+  }
+}
+
+/* Four red frames: ffmpeg -f lavfi -i color=red:s=64x48:r=10:d=0.4 -c:v libaom-av1 -usage realtime -crf 60 -f obu red.obu */
+static void
+test_cut_obu (void)
+{
+  static const char text[] =
+    "EgAKCgAAAAKv95tfIAgyGxAAxQBhhhgoJIC023rhcpq78CD1o6KfpNIqIhIAMhIwA4CA/fgG+AH///4sVNIAlbASADISMAQBBX34"
+    "BvgB///+LFTSAJHAEgAyEjAGAgn9+Ab4Af///ixU0gCNgA==";
+  g_auto (Seen) whole = { 0 };
+  gsize n;
+  g_autofree guchar *bytes = g_base64_decode (text, &n);
+
+  clip_write_bytes (at ("red.obu"), (const char *) bytes, n);
+  whole = see (at ("red.obu"), -1);
+  if (whole.frames == 0) {
+    g_test_skip ("this libavcodec reads no AV1");
+    return;
+  }
+  assert_whole (&whole, 4);
+  for (gsize k = 1; k < 20; k++) {
+    g_auto (Seen) cut = { 0 };
+
+    clip_write_bytes (at ("cut.obu"), (const char *) bytes, n - k);
+    cut = see (at ("cut.obu"), -1);
+    g_assert_cmpint (cut.status, ==, TERN_MEDIA_FAILED);
+    g_assert_nonnull (strstr (cut.error, "cut off"));
   }
 }
 
@@ -384,8 +470,11 @@ main (int argc, char **argv)
   g_test_add_func ("/media/transfer", test_transfer);
   g_test_add_func ("/media/tracks", test_tracks);
   g_test_add_func ("/media/joined", test_joined);
+  g_test_add_func ("/media/avi", test_avi);
+  g_test_add_func ("/media/motion-jpeg", test_motion_jpeg);
   g_test_add_func ("/media/slides", test_slides);
   g_test_add_func ("/media/cut", test_cut);
+  g_test_add_func ("/media/cut-obu", test_cut_obu);
   g_test_add_func ("/media/cut-y4m", test_cut_y4m);
   g_test_add_func ("/media/whole", test_whole);
   g_test_add_func ("/media/streams", test_streams);

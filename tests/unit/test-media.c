@@ -118,6 +118,31 @@ test_gray (void)
   }
 }
 
+/* What can be seen through is shown on white; where nothing else is there, alpha means nothing. */
+static void
+test_clear (void)
+{
+  static const guint8 pixels[2][8] = { { 0, 0, 0, 0, 255, 0, 0, 51 }, { 10, 20, 30, 0, 40, 50, 60, 0 } };
+  static const guint8 expected[2][6] = { { 255, 255, 255, 255, 204, 204 }, { 10, 20, 30, 40, 50, 60 } };
+  g_autofree char *path = in_folder ("clear.pam");
+
+  for (guint i = 0; i < 2; i++) {
+    g_autoptr (GString) file = g_string_new ("P7\nWIDTH 2\nHEIGHT 1\nDEPTH 4\nMAXVAL 255\nTUPLTYPE RGB_ALPHA\nENDHDR\n");
+    g_autoptr (TernMedia) media = NULL;
+    g_autoptr (GError) error = NULL;
+    guint64 pts, duration;
+    TernImage image;
+
+    g_string_append_len (file, (const char *) pixels[i], sizeof pixels[i]);
+    clip_write_bytes (path, file->str, file->len);
+    media = open_media (path);
+    g_assert_cmpint (tern_media_next (media, &image, &pts, &duration, &error), ==, TERN_MEDIA_FRAME);
+    g_assert_no_error (error);
+    g_assert_cmpint (image.format, ==, TERN_IMAGE_RGB);
+    g_assert_cmpmem (image.data[0], 6, expected[i], 6);
+  }
+}
+
 static void
 refused (const char *name, int code, const char *what)
 {
@@ -187,6 +212,7 @@ main (int argc, char **argv)
   g_test_add_func ("/media/video", test_video);
   g_test_add_func ("/media/still", test_still);
   g_test_add_func ("/media/gray", test_gray);
+  g_test_add_func ("/media/clear", test_clear);
   g_test_add_func ("/media/upright", test_upright);
   g_test_add_func ("/media/refused", test_refused);
   status = g_test_run ();
