@@ -461,6 +461,17 @@ tern_batch_list_pass (TernBatchList *list, const TernBatchInput *input)
   return TRUE;
 }
 
+gboolean
+tern_batch_list_pass_still (TernBatchList *list, const TernBatchInput *input)
+{
+  if (!input->folder)
+    return FALSE;
+  g_mutex_lock (&list->lock);
+  input->folder->stills++;
+  g_mutex_unlock (&list->lock);
+  return TRUE;
+}
+
 guint
 tern_batch_list_report (TernBatchList *list)
 {
@@ -474,8 +485,12 @@ tern_batch_list_report (TernBatchList *list)
     if (folder->passed)
       tern_tool_message ("%s: %u file%s passed over, neither picture nor video: %s%s", folder->path, folder->passed,
           folder->passed == 1 ? "" : "s", folder->examples->str, folder->passed > EXAMPLES ? ", ..." : "");
-    if (folder->passed == folder->files) {
-      tern_tool_message ("%s: expected pictures or videos in this folder, found none", folder->path);
+    if (folder->stills)
+      tern_tool_message ("%s: %u picture%s passed over: subtitles are of videos", folder->path, folder->stills,
+          folder->stills == 1 ? "" : "s");
+    if (folder->passed + folder->stills == folder->files) {
+      tern_tool_message ("%s: expected %s in this folder, found none", folder->path,
+          folder->stills ? "videos" : "pictures or videos");
       bad++;
     }
   }
