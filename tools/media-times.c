@@ -34,6 +34,9 @@ frame_length (const TernMedia *media)
     length = 0;                 /* fields are taken for frames */
   if (length > 0)
     return MIN (av_rescale_q (length, stream->time_base, ns), MOST);
+  /* A tick a frame is what libavformat says of a rate that it knows nothing of. */
+  if (stream->avg_frame_rate.num == 0 && av_cmp_q (rate, av_inv_q (stream->time_base)) == 0)
+    return 0;
   return rate.num > 0 && rate.den > 0 ? av_rescale_q (1, av_inv_q (rate), ns) : 0;
 }
 

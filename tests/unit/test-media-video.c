@@ -247,6 +247,69 @@ test_avi (void)
   }
 }
 
+/* An element of Matroska around @body, which is freed. */
+static void
+put_element (GString *out, guint32 id, GString *body)
+{
+  for (gint shift = id > 0xffffff ? 24 : id > 0xffff ? 16 : id > 0xff ? 8 : 0; shift >= 0; shift -= 8)
+    g_string_append_c (out, (char) (id >> shift));
+  g_string_append_c (out, 0x10 | (char) (body->len >> 24 & 0xf));
+  for (gint shift = 16; shift >= 0; shift -= 8)
+    g_string_append_c (out, (char) (body->len >> shift));
+  g_string_append_len (out, body->str, body->len);
+  g_string_free (body, TRUE);
+}
+
+static void
+put_byte (GString *out, guint32 id, guint8 value)
+{
+  put_element (out, id, g_string_new_len ((const char *) &value, 1));
+}
+
+/* Motion JPEG in Matroska, of which nothing says how long its one frame stands. */
+static void
+test_no_duration (void)
+{
+  ClipTrack track = { .codec = "mjpeg", .width = 64, .height = 48, .frames = 1, .rate = 10 };
+  GString *head = g_string_new (NULL), *video = g_string_new (NULL), *entry = g_string_new (NULL), *tracks = g_string_new (NULL);
+  GString *block = g_string_new_len ("\x81\0\0\x80", 4), *cluster = g_string_new (NULL), *segment = g_string_new (NULL);
+  GString *info = g_string_new (NULL);
+  g_autoptr (GString) file = g_string_new (NULL);
+  g_autoptr (TernMedia) media = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *jpeg = NULL;
+  guint64 pts, duration;
+  TernImage image;
+  gsize n;
+
+  clip_encode (at ("one.jpg"), "mjpeg", &track, 1);
+  g_assert_true (g_file_get_contents (at ("one.jpg"), &jpeg, &n, NULL));
+  put_element (head, 0x4282, g_string_new ("matroska"));
+  put_element (file, 0x1a45dfa3, head);
+  put_element (info, 0x2ad7b1, g_string_new_len ("\x0f\x42\x40", 3));         /* ticks of a millisecond */
+  put_element (segment, 0x1549a966, info);
+  put_byte (video, 0xb0, 64);
+  put_byte (video, 0xba, 48);
+  put_byte (entry, 0xd7, 1);
+  put_byte (entry, 0x73c5, 1);
+  put_byte (entry, 0x83, 1);
+  put_element (entry, 0x86, g_string_new ("V_MJPEG"));
+  put_element (entry, 0xe0, video);
+  put_element (tracks, 0xae, entry);
+  put_element (segment, 0x1654ae6b, tracks);
+  put_byte (cluster, 0xe7, 0);
+  g_string_append_len (block, jpeg, n);
+  put_element (cluster, 0xa3, block);
+  put_element (segment, 0x1f43b675, cluster);
+  put_element (file, 0x18538067, segment);
+  clip_write_bytes (at ("one.mkv"), file->str, file->len);
+  media = tern_media_open (at ("one.mkv"), NULL, NULL, &error);
+  g_assert_no_error (error);
+  g_assert_cmpint (tern_media_next (media, &image, &pts, &duration, &error), ==, TERN_MEDIA_FRAME);
+  g_assert_cmpuint (pts, ==, 0);
+  g_assert_cmpuint (duration, ==, G_MAXUINT64);
+}
+
 /* Pictures that libavformat takes for one alone; a photograph with others behind it. */
 static void
 test_motion_jpeg (void)
@@ -471,6 +534,7 @@ main (int argc, char **argv)
   g_test_add_func ("/media/tracks", test_tracks);
   g_test_add_func ("/media/joined", test_joined);
   g_test_add_func ("/media/avi", test_avi);
+  g_test_add_func ("/media/no-duration", test_no_duration);
   g_test_add_func ("/media/motion-jpeg", test_motion_jpeg);
   g_test_add_func ("/media/slides", test_slides);
   g_test_add_func ("/media/cut", test_cut);
