@@ -330,6 +330,13 @@ gst_tern_take_time_segment (GstElement * element, GstEvent * event,
   return TRUE;
 }
 
+gboolean
+gst_tern_shapes_part (const GstTernShape * a, const GstTernShape * b)
+{
+  return a->width > 0 && (a->width != b->width || a->height != b->height
+      || a->par_n != b->par_n || a->par_d != b->par_d);
+}
+
 void
 gst_tern_seen_init (GstTernSeen * seen)
 {

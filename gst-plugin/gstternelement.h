@@ -138,6 +138,16 @@ GstIterator *gst_tern_iterate_one_pad (GstPad * other);
 gboolean gst_tern_take_time_segment (GstElement * element, GstEvent * event,
     const gchar * text, GstSegment * segment);
 
+/* What pictures look like, by their caps. */
+typedef struct
+{
+  gint width, height, par_n, par_d;
+} GstTernShape;
+
+/* Whether pictures of @b do not belong to a window with those of @a, which is
+ * 0 x 0 where there were none. */
+gboolean gst_tern_shapes_part (const GstTernShape * a, const GstTernShape * b);
+
 /* The frame that came last. `stated` is what is said of how long it stands, 0
  * when nothing is; `stands` how long it does as far as the frames before it
  * tell, as in a session that is given all of them, NONE when that is not

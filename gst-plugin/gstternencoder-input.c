@@ -123,9 +123,7 @@ static gboolean
 shape_is_new (GstTernEncoder * self)
 {
   const GstTernShape *a = &self->looked_shape, *b = &self->shape;
-  gboolean is_new = a->width > 0 && (a->width != b->width
-      || a->height != b->height || a->par_n != b->par_n
-      || a->par_d != b->par_d);
+  gboolean is_new = gst_tern_shapes_part (a, b);
 
   if (is_new)
     GST_ELEMENT_INFO (self, STREAM, FORMAT,
