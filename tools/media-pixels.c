@@ -33,6 +33,7 @@ matrix_of (const TernMedia *media, const AVFrame *frame)
     space = tern_media_stream (media)->codecpar->color_space;
   switch (space) {
     case AVCOL_SPC_BT709:
+    case AVCOL_SPC_SMPTE240M:           /* but for a hundredth */
       return TERN_MATRIX_BT709;
     case AVCOL_SPC_BT2020_NCL:
     case AVCOL_SPC_BT2020_CL:
@@ -127,6 +128,14 @@ lay_on_white (guint8 *pixels, gsize n)
   }
 }
 
+/* Which the scaler does for grey of more bits alone. */
+static void
+widen (guint8 *pixels, gsize n)
+{
+  for (gsize i = 0; i < n; i++)
+    pixels[i] = CLAMP ((pixels[i] - 16) * 255 + 109, 0, 255 * 219) / 219;
+}
+
 static gboolean
 to_rgb (TernMedia *media, TernImage *image, GError **error)
 {
@@ -153,6 +162,8 @@ to_rgb (TernMedia *media, TernImage *image, GError **error)
   sws_setColorspaceDetails (media->sws, sws_getCoefficients (coefficients[matrix_of (media, frame)]),
       is_full_range (frame), sws_getCoefficients (SWS_CS_DEFAULT), 1, brightness, contrast, saturation);
   sws_scale (media->sws, (const guint8 * const *) frame->data, frame->linesize, 0, frame->height, &media->rgb, &stride);
+  if (frame->format == AV_PIX_FMT_GRAY8 && !is_full_range (frame))
+    widen (media->rgb, (gsize) stride * frame->height);
   if (clear)
     lay_on_white (media->rgb, (gsize) frame->width * frame->height);
   *image = (TernImage) {

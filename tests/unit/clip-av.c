@@ -34,6 +34,8 @@ open_encoder (const ClipTrack *track, const AVFormatContext *format)
     encoder->sample_aspect_ratio = (AVRational) { track->aspect_n, track->aspect_d };
   if (track->transfer)
     encoder->color_trc = track->transfer;
+  if (track->space)
+    encoder->colorspace = track->space;
   if (format->oformat->flags & AVFMT_GLOBALHEADER)
     encoder->flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
   g_assert_cmpint (avcodec_open2 (encoder, codec, NULL), >=, 0);

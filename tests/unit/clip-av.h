@@ -16,6 +16,7 @@ typedef struct {
   guint aspect_n, aspect_d;     /* of a pixel */
   const gint32 *matrix;         /* [9] display matrix */
   int transfer;                 /* AVCOL_TRC_..., 0 = not said */
+  int space;                    /* AVCOL_SPC_..., 0 = not said */
   gboolean is_default;
 } ClipTrack;
 

@@ -141,6 +141,27 @@ test_transfer (void)
   }
 }
 
+static void
+test_colour_matrix (void)
+{
+  static const struct {
+    int av;
+    TernColorMatrix ours;
+  } spaces[] = { { AVCOL_SPC_BT709, TERN_MATRIX_BT709 }, { AVCOL_SPC_SMPTE170M, TERN_MATRIX_BT601 }, { 0, TERN_MATRIX_BT601 },
+    { AVCOL_SPC_SMPTE240M, TERN_MATRIX_BT709 }, { AVCOL_SPC_BT2020_NCL, TERN_MATRIX_BT2020 } };
+
+  for (guint i = 0; i < G_N_ELEMENTS (spaces); i++) {
+    ClipTrack track = film;
+    g_auto (Seen) seen = { 0 };
+
+    track.space = spaces[i].av;
+    clip_encode (at ("colours.mkv"), "matroska", &track, 1);
+    seen = see (at ("colours.mkv"), -1);
+    assert_whole (&seen, 20);
+    g_assert_cmpint (seen.image.matrix, ==, spaces[i].ours);
+  }
+}
+
 /* ---- Tracks ------------------------------------------------------------------------------------------------------ */
 
 static void
@@ -531,6 +552,7 @@ main (int argc, char **argv)
   g_test_add_func ("/media/matrix", test_matrix);
   g_test_add_func ("/media/aspect", test_aspect);
   g_test_add_func ("/media/transfer", test_transfer);
+  g_test_add_func ("/media/colour-matrix", test_colour_matrix);
   g_test_add_func ("/media/tracks", test_tracks);
   g_test_add_func ("/media/joined", test_joined);
   g_test_add_func ("/media/avi", test_avi);

@@ -96,9 +96,11 @@ first_image (const char *path, guint width, guint height, guint orientation)
 static void
 test_gray (void)
 {
-  g_autofree char *path = in_folder ("gray.pgm"), *deep = in_folder ("deep.pgm");
-  const char *const paths[] = { path, deep };
+  g_autofree char *path = in_folder ("gray.pgm"), *deep = in_folder ("deep.pgm"), *film = in_folder ("gray.y4m");
+  const char *const paths[] = { path, deep, film };
+  static const char limited[] = "YUV4MPEG2 W2 H2 F1:1 Cmono XCOLORRANGE=LIMITED\nFRAME\n\x10\x2b\xb5\xeb";
 
+  clip_write_bytes (film, limited, sizeof limited - 1);
   clip_write_bytes (path, "P5\n2 2\n255\n\x00\x20\xc0\xff", 15);
   clip_write_bytes (deep, "P5\n2 2\n65535\n\x00\x00\x20\x20\xc0\xc0\xff\xff", 21);
   for (guint i = 0; i < G_N_ELEMENTS (paths); i++) {
