@@ -291,9 +291,10 @@ typedef struct {
 
 enum { PROPERTIES = 512 };      /* that are looked at */
 
-/* What `ipco` lists, by index from 1: 'r' and quarters clockwise, 'm' and the axis, or 0. */
+/* What `ipco` lists, by index from 1: 'r' and quarters clockwise, 'm' and the axis, 'c' for a part that is shown, or 0; where
+ * each begins in @bodies. */
 static void
-read_properties (const TernSource *source, const TernBox *ipco, guint8 (*properties)[2])
+read_properties (const TernSource *source, const TernBox *ipco, guint8 (*properties)[2], guint64 *bodies)
 {
   guint64 at = ipco->body;
   TernBox box;
@@ -301,11 +302,24 @@ read_properties (const TernSource *source, const TernBox *ipco, guint8 (*propert
   for (guint i = 1; i < PROPERTIES && tern_box_read (source, at, ipco->end, &box); i++, at = box.end) {
     guint8 value;
 
+    bodies[i] = box.body;
+    if (is_box (&box, "clap"))
+      properties[i][0] = 'c';
     if (!(is_box (&box, "irot") || is_box (&box, "imir")) || !tern_get (source, box.body, &value, 1))
       continue;
     properties[i][0] = box.type[1] == 'r' ? 'r' : 'm';
     properties[i][1] = box.type[1] == 'r' ? 4 - (value & 3) : value & 1;
   }
+}
+
+static void
+read_aperture (const TernSource *source, guint64 at, gint64 *aperture)
+{
+  guint8 b[8][4];
+
+  if (tern_get (source, at, b, sizeof b))
+    for (guint i = 0; i < 8; i++)
+      aperture[i] = (gint32) tern_big_endian (b[i], 4);
 }
 
 /* One after the other, in the order in which the item lists them. */
@@ -337,10 +351,11 @@ read_associations (const TernSource *source, const TernBox *ipma, const TernBox 
   guint version, n, wide;
   Upright upright = { 0 };
   guint8 properties[PROPERTIES][2] = { { 0 } };
+  guint64 bodies[PROPERTIES] = { 0 };
 
   if (!tern_get (source, ipma->body, b, 8))
     return;
-  read_properties (source, ipco, properties);
+  read_properties (source, ipco, properties, bodies);
   version = b[0];
   wide = b[3] & 1;
   n = MIN (tern_big_endian (b + 4, 4), 4096);
@@ -358,8 +373,11 @@ read_associations (const TernSource *source, const TernBox *ipma, const TernBox 
       if (!tern_get (source, at, b, wide ? 2 : 1))
         return;
       index = wide ? tern_big_endian (b, 2) & 0x7fff : b[0] & 0x7f;
-      if (id == item && index < PROPERTIES)
-        apply (properties[index], &upright);
+      if (id != item || index >= PROPERTIES)
+        continue;
+      apply (properties[index], &upright);
+      if (properties[index][0] == 'c')
+        read_aperture (source, bodies[index], out->aperture);
     }
   }
   out->orientation = orientation_of (upright);

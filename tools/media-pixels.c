@@ -223,6 +223,29 @@ pixel_aspect_of (const TernMedia *media, AVFrame *frame, TernImage *image)
   }
 }
 
+/* The part that is shown of a picture whose pixels stand side by side; one that leads out of it is none. */
+static void
+cut_to_aperture (const gint64 *aperture, TernImage *image)
+{
+  guint bytes = image->format == TERN_IMAGE_RGB || image->format == TERN_IMAGE_BGR ? 3
+      : image->format == TERN_IMAGE_RGBX || image->format == TERN_IMAGE_BGRX ? 4 : image->format == TERN_IMAGE_GRAY8 ? 1 : 0;
+  double part[4], left, top;
+
+  for (guint i = 0; i < 4; i++) {
+    if (aperture[2 * i + 1] <= 0 || bytes == 0)
+      return;
+    part[i] = (double) aperture[2 * i] / aperture[2 * i + 1];
+  }
+  left = (image->width - part[0]) / 2 + part[2];
+  top = (image->height - part[1]) / 2 + part[3];
+  if (!(part[0] >= 1 && part[1] >= 1 && left >= 0 && top >= 0 && left + part[0] <= image->width
+      && top + part[1] <= image->height))
+    return;
+  image->data[0] += (gsize) top * image->stride[0] + (gsize) left * bytes;
+  image->width = (guint) part[0];
+  image->height = (guint) part[1];
+}
+
 gboolean
 tern_media_image (TernMedia *media, TernImage *image, GError **error)
 {
@@ -247,6 +270,8 @@ tern_media_image (TernMedia *media, TernImage *image, GError **error)
       .matrix = matrix_of (media, frame), .full_range = is_full_range (frame),
     };
   }
+  if (media->still)
+    cut_to_aperture (media->container.aperture, image);
   image->transfer = transfer_of (media, frame);
   image->orientation = orientation_of (media, frame);
   pixel_aspect_of (media, frame, image);

@@ -184,6 +184,42 @@ test_upright (void)
   }
 }
 
+/* Half red, half blue, of which 8 x 6 of the blue are shown:
+ * convert -size 8x8 xc:red xc:blue +append tiny.png; avifenc -l -y 444 --crop 8,2,8,6 tiny.png tiny.avif */
+static void
+test_aperture (void)
+{
+  static const char avif[] =
+    "AAAAIGZ0eXBhdmlmAAAAAGF2aWZtaWYxbWlhZk1BMUEAAAEbbWV0YQAAAAAAAAAoaGRscgAAAAAAAAAAcGljdAAAAAAAAAAAAAAA"
+    "AGxpYmF2aWYAAAAADnBpdG0AAAAAAAEAAAAeaWxvYwAAAABEAAABAAEAAAABAAABQwAAADEAAAAoaWluZgAAAAAAAQAAABppbmZl"
+    "AgAAAAABAABhdjAxQ29sb3IAAAAAk2lwcnAAAABzaXBjbwAAABRpc3BlAAAAAAAAABAAAAAIAAAAEHBpeGkAAAAAAwgICAAAAAxh"
+    "djFDgSAAAAAAABNjb2xybmNseAABAA0AAIAAAAAoY2xhcAAAAAgAAAABAAAABgAAAAEAAAAEAAAAAQAAAAEAAAABAAAAGGlwbWEA"
+    "AAAAAAAAAQABBQECgwSFAAAAOW1kYXQSAAoIOAy/sICGgBAyIxAAAMsdrGZgXKH14eBZ0IOf7lg+dUuw/hYmJoWncYGRDUHL";
+  g_autofree char *path = in_folder ("tiny.avif");
+  g_autoptr (TernMedia) media = NULL;
+  g_autoptr (GError) error = NULL;
+  guint64 pts, duration;
+  TernImage image;
+  gsize len;
+  g_autofree guchar *bytes = g_base64_decode (avif, &len);
+
+  clip_write_bytes (path, (const char *) bytes, len);
+  media = tern_media_open (path, NULL, NULL, &error);
+  if (!media || tern_media_next (media, &image, &pts, &duration, &error) != TERN_MEDIA_FRAME) {
+    g_test_skip ("this libavcodec reads no AV1");
+    return;
+  }
+  g_assert_cmpint (image.format, ==, TERN_IMAGE_RGB);
+  g_assert_cmpuint (image.width, ==, 8);
+  g_assert_cmpuint (image.height, ==, 6);
+  for (guint y = 0; y < 6; y++) {
+    const guint8 *row = image.data[0] + y * image.stride[0];
+
+    for (guint x = 0; x < 8; x++)
+      g_assert_true (row[3 * x] < 8 && row[3 * x + 1] < 8 && row[3 * x + 2] > 247);
+  }
+}
+
 static void
 test_refused (void)
 {
@@ -216,6 +252,7 @@ main (int argc, char **argv)
   g_test_add_func ("/media/gray", test_gray);
   g_test_add_func ("/media/clear", test_clear);
   g_test_add_func ("/media/upright", test_upright);
+  g_test_add_func ("/media/aperture", test_aperture);
   g_test_add_func ("/media/refused", test_refused);
   status = g_test_run ();
   {
