@@ -186,8 +186,17 @@ add_entry (TernBatchList *list, TernBatchFolder *folder, const char *path, const
   g_autofree char *entry = g_build_filename (path, name, NULL);
   g_autofree char *key = *below ? g_build_filename (below, name, NULL) : g_strdup (name);
   GStatBuf info;
+  int code = g_stat (entry, &info) < 0 ? errno : 0;
 
-  if (g_stat (entry, &info) == 0 && S_ISDIR (info.st_mode)) {
+  /* A link that leads nowhere, or a file that has gone, is nothing; the others are there, and missing them is told. */
+  if (code && code != ENOENT && code != ENOTDIR && code != ELOOP) {
+    g_autofree char *message = g_strdup_printf ("%s: expected a file or folder, found that it cannot be read: %s", entry,
+        g_strerror (code));
+
+    failed (list, message);
+    return TRUE;
+  }
+  if (code == 0 && S_ISDIR (info.st_mode)) {
     if (depth >= DEPTH_MAX || g_file_test (entry, G_FILE_TEST_IS_SYMLINK))
       return TRUE;
     return add_folder (list, folder, entry, key, depth + 1);
