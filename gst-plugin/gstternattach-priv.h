@@ -99,6 +99,8 @@ GstFlowReturn gst_tern_attach_text_event (GstPad * pad, GstObject * parent,
 extern const GstTernTaskFuncs gst_tern_attach_task;
 /* The times of a frame. */
 void gst_tern_attach_describe (GstTernAttach * self, HeldItem * item);
+/* The stream began so much earlier than its segment said when they came. */
+void gst_tern_attach_move (GstTernAttach * self, GstClockTime by);
 /* Holds a frame (transfer full), as long as it takes. */
 GstFlowReturn gst_tern_attach_hold_frame (GstTernAttach * self,
     GstBuffer * buffer);

@@ -201,6 +201,24 @@ gst_tern_attach_hold_frame (GstTernAttach * self, GstBuffer * buffer)
   return flow;
 }
 
+/* Frames of this segment come so much later in the stream than it said. */
+void
+gst_tern_attach_move (GstTernAttach * self, GstClockTime by)
+{
+  GList *link;
+
+  g_mutex_lock (&self->task.lock);
+  for (link = self->task.queue.head; link; link = link->next) {
+    HeldItem *item = link->data;
+
+    if (GST_IS_BUFFER (item->base.object)
+        && item->segment == self->video_segment
+        && GST_CLOCK_TIME_IS_VALID (item->stream_time))
+      item->stream_time += by;
+  }
+  g_mutex_unlock (&self->task.lock);
+}
+
 /* ---- Frames leave ---- */
 
 /* What becomes of the oldest item; sets what it leaves with. */

@@ -168,6 +168,19 @@ flush (GstTernAttach * self, GstEvent * event)
     gst_tern_task_flush_stop (&self->task);
 }
 
+static void
+take_segment (GstTernAttach * self, GstEvent * event)
+{
+  GstClockTime start = self->segment.start;
+  gboolean corrects = gst_tern_corrects_segment (event, &self->segment);
+
+  gst_event_copy_segment (event, &self->segment);
+  if (corrects)
+    gst_tern_attach_move (self, start - self->segment.start);
+  else
+    self->video_segment++;
+}
+
 static GstFlowReturn
 gst_tern_attach_sink_event (GstPad * pad, GstObject * parent, GstEvent * event)
 {
@@ -179,9 +192,11 @@ gst_tern_attach_sink_event (GstPad * pad, GstObject * parent, GstEvent * event)
     case GST_EVENT_FLUSH_STOP:
       flush (self, event);
       return GST_FLOW_OK;
+    case GST_EVENT_STREAM_START:
+      gst_segment_init (&self->segment, GST_FORMAT_TIME);
+      break;
     case GST_EVENT_SEGMENT:
-      gst_event_copy_segment (event, &self->segment);
-      self->video_segment++;
+      take_segment (self, event);
       break;
     case GST_EVENT_CAPS:
       /* Now upstream can tell whether it is live. */

@@ -511,13 +511,16 @@ gst_tern_compressor_sink_event (GstPad * pad, GstObject * parent,
   GstTernCompressor *self = GST_TERN_COMPRESSOR (parent);
   gboolean sticky = GST_EVENT_IS_STICKY (event);
 
-  if (gst_tern_ends_stretch (event)) {
+  if (gst_tern_ends_stretch (event, &self->segment)) {
     drain (self);
     forget_numbers (self);
   }
   switch (GST_EVENT_TYPE (event)) {
     case GST_EVENT_FLUSH_STOP:
       gst_tern_compressor_reset (self);
+      /* FALLTHROUGH */
+    case GST_EVENT_STREAM_START:
+      gst_segment_init (&self->segment, GST_FORMAT_TIME);
       break;
     case GST_EVENT_SEGMENT:
       gst_event_copy_segment (event, &self->segment);

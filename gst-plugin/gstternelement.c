@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "gstternelement.h"
 
+#define MOST_CORRECTED GST_SECOND       /* by which a stream began earlier */
+
 gboolean
 gst_tern_refuse_property (GstElement * element, GParamSpec * pspec,
     const GValue * value)
@@ -328,6 +330,13 @@ gst_tern_take_time_segment (GstElement * element, GstEvent * event,
   return TRUE;
 }
 
+gboolean
+gst_tern_shapes_part (const GstTernShape * a, const GstTernShape * b)
+{
+  return a->width > 0 && (a->width != b->width || a->height != b->height
+      || a->par_n != b->par_n || a->par_d != b->par_d);
+}
+
 void
 gst_tern_seen_init (GstTernSeen * seen)
 {
@@ -355,11 +364,29 @@ gst_tern_seen_frame (GstTernSeen * seen, GstBuffer * buffer, GstClockTime tick)
 }
 
 gboolean
-gst_tern_ends_stretch (GstEvent * event)
+gst_tern_corrects_segment (GstEvent * event, const GstSegment * before)
+{
+  const GstSegment *now;
+
+  if (GST_EVENT_TYPE (event) != GST_EVENT_SEGMENT)
+    return FALSE;
+  gst_event_parse_segment (event, &now);
+  return now->format == GST_FORMAT_TIME && before->format == now->format
+      && now->rate > 0.0 && now->rate == before->rate
+      && now->applied_rate == before->applied_rate
+      && now->base == before->base && now->offset == before->offset
+      && now->time == before->time && now->stop == before->stop
+      && now->start < before->start
+      && before->start - now->start < MOST_CORRECTED;
+}
+
+gboolean
+gst_tern_ends_stretch (GstEvent * event, const GstSegment * before)
 {
   switch (GST_EVENT_TYPE (event)) {
-    case GST_EVENT_EOS:
     case GST_EVENT_SEGMENT:
+      return !gst_tern_corrects_segment (event, before);
+    case GST_EVENT_EOS:
     case GST_EVENT_SEGMENT_DONE:
     case GST_EVENT_STREAM_START:
       return TRUE;

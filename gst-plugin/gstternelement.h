@@ -138,6 +138,16 @@ GstIterator *gst_tern_iterate_one_pad (GstPad * other);
 gboolean gst_tern_take_time_segment (GstElement * element, GstEvent * event,
     const gchar * text, GstSegment * segment);
 
+/* What pictures look like, by their caps. */
+typedef struct
+{
+  gint width, height, par_n, par_d;
+} GstTernShape;
+
+/* Whether pictures of @b do not belong to a window with those of @a, which is
+ * 0 x 0 where there were none. */
+gboolean gst_tern_shapes_part (const GstTernShape * a, const GstTernShape * b);
+
 /* The frame that came last. `stated` is what is said of how long it stands, 0
  * when nothing is; `stands` how long it does as far as the frames before it
  * tell, as in a session that is given all of them, NONE when that is not
@@ -152,10 +162,16 @@ void gst_tern_seen_init (GstTernSeen * seen);
 void gst_tern_seen_frame (GstTernSeen * seen, GstBuffer * buffer,
     GstClockTime tick);
 
+/* Whether @event is a segment that says no more than that the stream began
+ * somewhat earlier than the segment @before it said: matroskademux takes the
+ * first block for the beginning, and finds sound with earlier times behind it. */
+gboolean gst_tern_corrects_segment (GstEvent * event,
+    const GstSegment * before);
+
 /* Whether a stretch of frames ends with @event: what waits for the rest of its
  * group or window is answered before it. Where one ends between two frames says
- * tern_frame_step(). */
-gboolean gst_tern_ends_stretch (GstEvent * event);
+ * tern_frame_step(). @before: the segment that holds when it comes. */
+gboolean gst_tern_ends_stretch (GstEvent * event, const GstSegment * before);
 
 /* Whether @item, which waits in a queue, is still to be said after a flush: it
  * is true of the stream until it is said anew, and upstream does not say it

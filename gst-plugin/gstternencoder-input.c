@@ -86,7 +86,7 @@ tell_progress (GstTernEncoder * self, GstBuffer * buffer)
 static GstFlowReturn
 enqueue_event (GstTernEncoder * self, GstEvent * event)
 {
-  if (gst_tern_ends_stretch (event)) {
+  if (gst_tern_ends_stretch (event, &self->segment)) {
     g_mutex_lock (&self->task.lock);
     if (self->task.flow == GST_FLOW_OK)
       gst_tern_encoder_push_seen (self);
@@ -123,9 +123,7 @@ static gboolean
 shape_is_new (GstTernEncoder * self)
 {
   const GstTernShape *a = &self->looked_shape, *b = &self->shape;
-  gboolean is_new = a->width > 0 && (a->width != b->width
-      || a->height != b->height || a->par_n != b->par_n
-      || a->par_d != b->par_d);
+  gboolean is_new = gst_tern_shapes_part (a, b);
 
   if (is_new)
     GST_ELEMENT_INFO (self, STREAM, FORMAT,
@@ -392,16 +390,19 @@ segment_event (GstTernEncoder * self, GstEvent * event)
 {
   GstFlowReturn flow;
   GstSegment segment;
+  gboolean corrects;
 
   if (!gst_tern_take_time_segment (GST_ELEMENT_CAST (self), event,
           "Only video with times can be captioned.", &segment)) {
     gst_event_unref (event);
     return GST_FLOW_ERROR;
   }
-  gst_segment_copy_into (&segment, &self->segment);
+  corrects = gst_tern_corrects_segment (event, &self->segment);
   /* The last frame of the segment before is said first. */
   flow = enqueue_event (self, event);
-  restart_sampling (self);
+  gst_segment_copy_into (&segment, &self->segment);
+  if (!corrects)
+    restart_sampling (self);
   return flow;
 }
 
@@ -468,9 +469,12 @@ eos_event (GstTernEncoder * self, GstEvent * event)
 static GstFlowReturn
 stream_start_event (GstTernEncoder * self, GstEvent * event)
 {
+  GstFlowReturn flow = enqueue_event (self, event);
+
   self->timed = FALSE;
   self->timeless = 0;
-  return enqueue_event (self, event);
+  gst_segment_init (&self->segment, GST_FORMAT_TIME);
+  return flow;
 }
 
 /* Whoever chooses frames for this element knows which one comes next. */

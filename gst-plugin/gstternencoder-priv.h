@@ -22,12 +22,6 @@ G_BEGIN_DECLS
 GST_DEBUG_CATEGORY_EXTERN (gst_tern_encoder_debug);
 #define GST_CAT_DEFAULT gst_tern_encoder_debug
 
-/* What pictures look like, by their caps. */
-typedef struct
-{
-  gint width, height, par_n, par_d;
-} GstTernShape;
-
 /* A sampled frame, or an event between frames. */
 typedef struct
 {

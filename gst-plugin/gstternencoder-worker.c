@@ -364,11 +364,21 @@ worker_take_tags (GstTernEncoder * self, GstEvent * event)
   return flow;
 }
 
+/* Behind a flush, which forgets the last tick, everything begins anew. */
+static gboolean
+worker_segment_goes_on (GstTernEncoder * self, GstEvent * event)
+{
+  return GST_CLOCK_TIME_IS_VALID (self->last_tick)
+      && gst_tern_corrects_segment (event, &self->out_segment);
+}
+
 /* Whether the frames before @event and behind it are of different pictures. */
 static gboolean
-parts_pictures (GstEvent * event)
+parts_pictures (GstTernEncoder * self, GstEvent * event)
 {
-  return gst_tern_ends_stretch (event)
+  if (worker_segment_goes_on (self, event))
+    return FALSE;
+  return gst_tern_ends_stretch (event, &self->out_segment)
       || GST_EVENT_TYPE (event) == GST_EVENT_CAPS
       || gst_event_has_name (event, GST_TERN_EVENT_DRAIN);
 }
@@ -378,13 +388,14 @@ worker_event (GstTernEncoder * self, GstEvent * event)
 {
   GstFlowReturn flow = GST_FLOW_OK;
 
-  if (parts_pictures (event))
+  if (parts_pictures (self, event))
     flow = worker_end_pictures (self);
   if (flow != GST_FLOW_OK)
     return flow;
   switch (GST_EVENT_TYPE (event)) {
     case GST_EVENT_STREAM_START:
       self->tag_orientation[0] = self->tag_orientation[1] = 0;
+      gst_segment_init (&self->out_segment, GST_FORMAT_TIME);
       break;
     case GST_EVENT_TAG:
       flow = worker_take_tags (self, event);
@@ -400,11 +411,13 @@ worker_event (GstTernEncoder * self, GstEvent * event)
       return worker_negotiate (self);
     }
     case GST_EVENT_SEGMENT:
-      self->number = 0;
-      self->last_tick = GST_CLOCK_TIME_NONE;
-      self->announced = FALSE;
+      if (!worker_segment_goes_on (self, event)) {
+        self->number = 0;
+        self->last_tick = GST_CLOCK_TIME_NONE;
+        self->announced = FALSE;
+        gst_tern_encoder_forget_picture (self);
+      }
       gst_event_copy_segment (event, &self->out_segment);
-      gst_tern_encoder_forget_picture (self);
       break;
     case GST_EVENT_CUSTOM_DOWNSTREAM:
       if (gst_event_has_name (event, GST_TERN_EVENT_DRAIN)) {

@@ -38,11 +38,11 @@ color_matrix (const GstVideoInfo * info)
 {
   switch (info->colorimetry.matrix) {
     case GST_VIDEO_COLOR_MATRIX_BT709:
+    case GST_VIDEO_COLOR_MATRIX_SMPTE240M:     /* but for a hundredth */
       return TERN_MATRIX_BT709;
     case GST_VIDEO_COLOR_MATRIX_BT2020:
       return TERN_MATRIX_BT2020;
     case GST_VIDEO_COLOR_MATRIX_BT601:
-    case GST_VIDEO_COLOR_MATRIX_SMPTE240M:
     case GST_VIDEO_COLOR_MATRIX_FCC:
       return TERN_MATRIX_BT601;
     default:

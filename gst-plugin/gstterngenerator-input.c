@@ -313,14 +313,20 @@ handle_segment (GstTernGenerator * self, GstEvent * event)
 {
   GstSegment segment;
   GstEvent *text;
+  gboolean corrects;
 
   if (!gst_tern_take_time_segment (GST_ELEMENT_CAST (self), event,
           "Only visual tokens with times can be captioned.", &segment)) {
     gst_event_unref (event);
     return FALSE;
   }
+  corrects = gst_tern_corrects_segment (event, &self->segment);
   self->segment = segment;
   gst_tern_action_set_segment (self->action, &segment);
+  if (corrects) {               /* nothing changes for text, whose PTS are stream times */
+    gst_event_unref (event);
+    return TRUE;
+  }
   self->count = 0;
   text = gst_tern_generator_text_segment_event (event);
   gst_event_unref (event);
@@ -334,6 +340,7 @@ handle_flush_stop (GstTernGenerator * self, GstEvent * event)
 {
   gboolean ok = forward_flush (self, event);
 
+  gst_segment_init (&self->segment, GST_FORMAT_TIME);
   self->count = 0;
   self->last_end = GST_CLOCK_TIME_NONE;
   self->position = GST_CLOCK_TIME_NONE;
@@ -418,7 +425,7 @@ handle_event (GstTernGenerator * self, GstPad * pad, GstEvent * event)
 
   if (GST_EVENT_TYPE (event) == GST_EVENT_EOS)
     gst_tern_generator_end_live_text (self);
-  if (gst_tern_ends_stretch (event))
+  if (gst_tern_ends_stretch (event, &self->segment))
     gst_tern_generator_drain (self);
   switch (GST_EVENT_TYPE (event)) {
     case GST_EVENT_FLUSH_START:
@@ -435,6 +442,9 @@ handle_event (GstTernGenerator * self, GstPad * pad, GstEvent * event)
       gst_event_unref (event);
       return ok;
     }
+    case GST_EVENT_STREAM_START:
+      gst_segment_init (&self->segment, GST_FORMAT_TIME);
+      return handle_other (self, pad, event);
     case GST_EVENT_SEGMENT:
       return handle_segment (self, event);
     case GST_EVENT_GAP:

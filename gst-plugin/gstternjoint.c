@@ -30,8 +30,8 @@ struct _GstTernJoint
   TernFrameSampler sampler;
   GstSegment segment;
   GstClockTime frame_duration;  /* by the caps; 0 when they do not say */
-  gint width, height;           /* by the caps ... */
-  gint looked_width, looked_height;     /* ... when it was looked at last; 0 */
+  GstTernShape shape;           /* as the encoder's side has it ... */
+  GstTernShape looked_shape;    /* ... when it was looked at last; 0 x 0 */
   gint field_height;            /* of fields that come one by one, else 0 */
   gboolean live;
   gboolean able;                /* the encoder's side takes these caps */
@@ -72,7 +72,7 @@ restart_sampling (GstTernJoint * self)
   gst_tern_seen_init (&self->seen);
   self->tick = self->sampler.rate_n > 0 ? gst_util_uint64_scale (GST_SECOND,
       self->sampler.rate_d, self->sampler.rate_n) : 0;
-  self->looked_width = self->looked_height = 0;
+  self->looked_shape = (GstTernShape) { 0, };
 }
 
 /* ---- Whether there is something to look at ---- */
@@ -185,6 +185,18 @@ end_stretch (GstTernJoint * self)
   gst_tern_seen_init (&self->seen);
 }
 
+static void
+take_shape (GstTernJoint * self, const GstStructure * structure)
+{
+  GstTernShape *shape = &self->shape;
+
+  *shape = (GstTernShape) { 0, 0, 1, 1 };
+  gst_structure_get_int (structure, "width", &shape->width);
+  gst_structure_get_int (structure, "height", &shape->height);
+  gst_structure_get_fraction (structure, "pixel-aspect-ratio", &shape->par_n,
+      &shape->par_d);
+}
+
 static gboolean
 take_caps (GstTernJoint * self, GstEvent * event)
 {
@@ -199,12 +211,9 @@ take_caps (GstTernJoint * self, GstEvent * event)
           "framerate", &n, &d) && n > 0 && d > 0)
     self->frame_duration = gst_util_uint64_scale (GST_SECOND, d, n);
 
-  gst_structure_get_int (gst_caps_get_structure (caps, 0), "width",
-      &self->width);
-  gst_structure_get_int (gst_caps_get_structure (caps, 0), "height",
-      &self->height);
-
   look = look_caps (self, caps);
+  if (look)
+    take_shape (self, gst_caps_get_structure (look, 0));
   if (!look && was_able) {
     end_stretch (self);
     gst_pad_push_event (self->lookpad, gst_tern_event_new_drain ());
@@ -237,7 +246,9 @@ forward (GstTernJoint * self, GstEvent * event)
 static gboolean
 handle_event (GstTernJoint * self, GstPad * pad, GstEvent * event)
 {
-  if (gst_tern_ends_stretch (event))
+  gboolean corrects = gst_tern_corrects_segment (event, &self->segment);
+
+  if (gst_tern_ends_stretch (event, &self->segment))
     end_stretch (self);
   if (gst_event_has_name (event, GST_TERN_EVENT_TRIGGER)) {
     g_atomic_int_set (&self->triggered, TRUE);
@@ -250,7 +261,8 @@ handle_event (GstTernJoint * self, GstPad * pad, GstEvent * event)
       gst_event_copy_segment (event, &self->segment);
       if (self->segment.format != GST_FORMAT_TIME)
         gst_segment_init (&self->segment, GST_FORMAT_TIME);
-      restart_sampling (self);
+      if (!corrects)
+        restart_sampling (self);
       promise (self);
       break;
     case GST_EVENT_FLUSH_STOP:
@@ -315,16 +327,14 @@ begin_anew (GstTernJoint * self)
   gst_pad_push_event (self->lookpad, gst_tern_event_new_trigger ());
 }
 
-/* The encoder, which looks at pictures of another size as another stretch, does
+/* The encoder, which looks at pictures of another shape as another stretch, does
  * not see the frames between. */
 static void
-note_size (GstTernJoint * self)
+note_shape (GstTernJoint * self)
 {
-  if (self->looked_width > 0 && (self->looked_width != self->width
-          || self->looked_height != self->height))
+  if (gst_tern_shapes_part (&self->looked_shape, &self->shape))
     end_stretch (self);
-  self->looked_width = self->width;
-  self->looked_height = self->height;
+  self->looked_shape = self->shape;
 }
 
 /* The encoder chooses the same frames out of these: taking the first frame at
@@ -344,7 +354,7 @@ is_due (GstTernJoint * self, GstBuffer * buffer)
   if (g_atomic_int_compare_and_exchange (&self->triggered, TRUE, FALSE))
     begin_anew (self);
   if (tern_frame_sampler_take (&self->sampler, pts)) {
-    note_size (self);
+    note_shape (self);
     if (pts < self->seen.pts && GST_CLOCK_TIME_IS_VALID (self->seen.pts))
       end_stretch (self);       /* time begins anew */
     gst_tern_seen_frame (&self->seen, buffer, self->tick);

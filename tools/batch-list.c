@@ -186,8 +186,17 @@ add_entry (TernBatchList *list, TernBatchFolder *folder, const char *path, const
   g_autofree char *entry = g_build_filename (path, name, NULL);
   g_autofree char *key = *below ? g_build_filename (below, name, NULL) : g_strdup (name);
   GStatBuf info;
+  int code = g_stat (entry, &info) < 0 ? errno : 0;
 
-  if (g_stat (entry, &info) == 0 && S_ISDIR (info.st_mode)) {
+  /* A link that leads nowhere, or a file that has gone, is nothing; the others are there, and missing them is told. */
+  if (code && code != ENOENT && code != ENOTDIR && code != ELOOP) {
+    g_autofree char *message = g_strdup_printf ("%s: expected a file or folder, found that it cannot be read: %s", entry,
+        g_strerror (code));
+
+    failed (list, message);
+    return TRUE;
+  }
+  if (code == 0 && S_ISDIR (info.st_mode)) {
     if (depth >= DEPTH_MAX || g_file_test (entry, G_FILE_TEST_IS_SYMLINK))
       return TRUE;
     return add_folder (list, folder, entry, key, depth + 1);
@@ -461,6 +470,17 @@ tern_batch_list_pass (TernBatchList *list, const TernBatchInput *input)
   return TRUE;
 }
 
+gboolean
+tern_batch_list_pass_still (TernBatchList *list, const TernBatchInput *input)
+{
+  if (!input->folder)
+    return FALSE;
+  g_mutex_lock (&list->lock);
+  input->folder->stills++;
+  g_mutex_unlock (&list->lock);
+  return TRUE;
+}
+
 guint
 tern_batch_list_report (TernBatchList *list)
 {
@@ -474,8 +494,12 @@ tern_batch_list_report (TernBatchList *list)
     if (folder->passed)
       tern_tool_message ("%s: %u file%s passed over, neither picture nor video: %s%s", folder->path, folder->passed,
           folder->passed == 1 ? "" : "s", folder->examples->str, folder->passed > EXAMPLES ? ", ..." : "");
-    if (folder->passed == folder->files) {
-      tern_tool_message ("%s: expected pictures or videos in this folder, found none", folder->path);
+    if (folder->stills)
+      tern_tool_message ("%s: %u picture%s passed over: subtitles are of videos", folder->path, folder->stills,
+          folder->stills == 1 ? "" : "s");
+    if (folder->passed + folder->stills == folder->files) {
+      tern_tool_message ("%s: expected %s in this folder, found none", folder->path,
+          folder->stills ? "videos" : "pictures or videos");
       bad++;
     }
   }

@@ -12,6 +12,7 @@ G_BEGIN_DECLS
 typedef struct {
   char *path;
   guint files, passed;          /* found; passed over, because they are neither pictures nor videos */
+  guint stills;                 /* passed over, because what is made has no place for pictures */
   GString *examples;            /* the first names that were passed over */
 } TernBatchFolder;
 
@@ -64,6 +65,9 @@ gboolean tern_batch_in_shard (const char *key, guint shard, guint shards);
 
 /* @input is neither picture nor video. FALSE when that is an error: it was named, or has the name of one. */
 gboolean tern_batch_list_pass (TernBatchList *list, const TernBatchInput *input);
+
+/* @input is a picture, and videos are wanted: a poster beside a film. FALSE when that is an error: it was named. */
+gboolean tern_batch_list_pass_still (TernBatchList *list, const TernBatchInput *input);
 
 /* Tells how many files of each folder were passed over, and which could not be read. How many failures that is: folders
  * with nothing to see, or that cannot be read. After the end. */

@@ -199,7 +199,8 @@ run_open (TernBatchJob *job, TernMedia *media)
 
   job->still = tern_media_is_still (media);
   if (job->still && job->work->no_stills) {
-    job->usage = TRUE;
+    job->passed = tern_batch_list_pass_still (job->work->list, job->input);
+    job->usage = !job->passed;
     return;
   }
   params.source = job->source;

@@ -387,7 +387,8 @@ is_over (TernBatch *batch, TernBatchJob *job)
       batch->skipped++;
       return TRUE;
     case TERN_JOURNAL_PASSED:
-      batch->passed += tern_batch_list_pass (batch->work.list, job->input);
+      batch->passed += tern_batch_list_pass (batch->work.list, job->input)
+          || (batch->work.no_stills && tern_batch_list_pass_still (batch->work.list, job->input));
       return TRUE;
     case TERN_JOURNAL_FAILED:
       job->again = TRUE;

@@ -45,7 +45,7 @@ next_marker (TernCursor *cursor)
   return byte < 0 ? -1 : code;
 }
 
-/* Another picture soon after the first: Motion JPEG, or a camera's previews. */
+/* Another picture soon after the first. */
 static gboolean
 next_start (TernCursor *cursor)
 {
@@ -57,8 +57,10 @@ next_start (TernCursor *cursor)
     if (byte < 0)
       return FALSE;
     last = (last << 8 | byte) & 0xffffff;
-    if (last == 0xffd8ff)
+    if (last == 0xffd8ff) {
+      tern_cursor_set (cursor, cursor->at - 1);
       return TRUE;
+    }
   }
   return FALSE;
 }
@@ -77,15 +79,13 @@ ends_with_end (const TernSource *source)
   return n == 0 || (n > 1 && tail[n - 2] == 0xff && tail[n - 1] == 0xd9);
 }
 
-void
-tern_container_jpeg (const TernSource *source, TernContainer *out)
+/* Up to the picture's end, or as far as its size: the marker there, -1 at the end of the file. *@album: the file has a table
+ * of further pictures. */
+static int
+read_picture (TernCursor *cursor, gboolean size_only, TernContainer *out, gboolean *album)
 {
-  g_autofree TernCursor *cursor = g_new0 (TernCursor, 1);
   int code;
 
-  cursor->source = source;
-  tern_cursor_set (cursor, 2);
-  out->pictures = 1;
   while ((code = next_marker (cursor)) >= 0 && code != 0xd9) {
     guint64 at = cursor->at;
     guint8 head[7];
@@ -93,23 +93,47 @@ tern_container_jpeg (const TernSource *source, TernContainer *out)
 
     if (code == 0x01 || code == 0xd8)
       continue;
-    if (!tern_get (source, at, head, 2))
+    if (!tern_get (cursor->source, at, head, 2))
       break;
     length = tern_big_endian (head, 2);
     if (code >= 0xc0 && code <= 0xcf && code != 0xc4 && code != 0xc8 && code != 0xcc
-        && tern_get (source, at, head, 7)) {
+        && tern_get (cursor->source, at, head, 7)) {
       out->height = tern_big_endian (head + 3, 2);
       out->width = tern_big_endian (head + 5, 2);
+      if (size_only)
+        break;
     }
     if (code == 0xe1 && length > 2 && out->orientation == 0)
-      out->orientation = tern_exif_orientation (source, at + 2, length - 2);
+      out->orientation = tern_exif_orientation (cursor->source, at + 2, length - 2);
+    if (code == 0xe2 && tern_get (cursor->source, at + 2, head, 4) && memcmp (head, "MPF", 4) == 0)
+      *album = TRUE;
     tern_cursor_set (cursor, at + MAX (length, 2));
   }
+  return code;
+}
+
+/* Pictures of one size, one after the other, are Motion JPEG. What a camera adds to a photograph, which is the first, is
+ * listed in a table or has another size: previews, the other eye's view, what makes it brighter on bright screens. */
+void
+tern_container_jpeg (const TernSource *source, TernContainer *out)
+{
+  g_autofree TernCursor *cursor = g_new0 (TernCursor, 1);
+  TernContainer second = { 0 };
+  gboolean album = FALSE;
+  int code;
+
+  cursor->source = source;
+  tern_cursor_set (cursor, 2);
+  out->pictures = 1;
+  code = read_picture (cursor, FALSE, out, &album);
   if (code < 0)
     out->cut = TRUE;
-  else if (next_start (cursor)) {
-    out->pictures = 2;
-    out->cut = !ends_with_end (source);
+  else if (!album && next_start (cursor)) {
+    read_picture (cursor, TRUE, &second, &album);
+    if (second.width == out->width && second.height == out->height) {
+      out->pictures = 2;
+      out->cut = !ends_with_end (source);
+    }
   }
 }
 
@@ -212,6 +236,7 @@ tern_container_tiff (const TernSource *source, TernContainer *out)
 {
   out->pictures = 1;
   out->orientation = tern_exif_orientation (source, 0, G_MAXUINT32);
+  out->unread = tern_tiff_unread (source);
   tern_tiff_size (source, &out->width, &out->height);
   tern_container_needs (out, source, tern_tiff_end (source));
 }
@@ -266,9 +291,10 @@ typedef struct {
 
 enum { PROPERTIES = 512 };      /* that are looked at */
 
-/* What `ipco` lists, by index from 1: 'r' and quarters clockwise, 'm' and the axis, or 0. */
+/* What `ipco` lists, by index from 1: 'r' and quarters clockwise, 'm' and the axis, 'c' for a part that is shown, or 0; where
+ * each begins in @bodies. */
 static void
-read_properties (const TernSource *source, const TernBox *ipco, guint8 (*properties)[2])
+read_properties (const TernSource *source, const TernBox *ipco, guint8 (*properties)[2], guint64 *bodies)
 {
   guint64 at = ipco->body;
   TernBox box;
@@ -276,11 +302,24 @@ read_properties (const TernSource *source, const TernBox *ipco, guint8 (*propert
   for (guint i = 1; i < PROPERTIES && tern_box_read (source, at, ipco->end, &box); i++, at = box.end) {
     guint8 value;
 
+    bodies[i] = box.body;
+    if (is_box (&box, "clap"))
+      properties[i][0] = 'c';
     if (!(is_box (&box, "irot") || is_box (&box, "imir")) || !tern_get (source, box.body, &value, 1))
       continue;
     properties[i][0] = box.type[1] == 'r' ? 'r' : 'm';
     properties[i][1] = box.type[1] == 'r' ? 4 - (value & 3) : value & 1;
   }
+}
+
+static void
+read_aperture (const TernSource *source, guint64 at, gint64 *aperture)
+{
+  guint8 b[8][4];
+
+  if (tern_get (source, at, b, sizeof b))
+    for (guint i = 0; i < 8; i++)
+      aperture[i] = (gint32) tern_big_endian (b[i], 4);
 }
 
 /* One after the other, in the order in which the item lists them. */
@@ -312,10 +351,11 @@ read_associations (const TernSource *source, const TernBox *ipma, const TernBox 
   guint version, n, wide;
   Upright upright = { 0 };
   guint8 properties[PROPERTIES][2] = { { 0 } };
+  guint64 bodies[PROPERTIES] = { 0 };
 
   if (!tern_get (source, ipma->body, b, 8))
     return;
-  read_properties (source, ipco, properties);
+  read_properties (source, ipco, properties, bodies);
   version = b[0];
   wide = b[3] & 1;
   n = MIN (tern_big_endian (b + 4, 4), 4096);
@@ -333,8 +373,11 @@ read_associations (const TernSource *source, const TernBox *ipma, const TernBox 
       if (!tern_get (source, at, b, wide ? 2 : 1))
         return;
       index = wide ? tern_big_endian (b, 2) & 0x7fff : b[0] & 0x7f;
-      if (id == item && index < PROPERTIES)
-        apply (properties[index], &upright);
+      if (id != item || index >= PROPERTIES)
+        continue;
+      apply (properties[index], &upright);
+      if (properties[index][0] == 'c')
+        read_aperture (source, bodies[index], out->aperture);
     }
   }
   out->orientation = orientation_of (upright);
@@ -379,7 +422,7 @@ tern_container_avif (const TernSource *source, TernContainer *out)
   if (!find_box (source, meta.body, meta.end, "pitm", &pitm) || !tern_get (source, pitm.body, b, 8))
     return;
   item = tern_big_endian (b + 4, b[0] == 0 ? 2 : 4);
-  out->tiles = is_grid (source, &meta, item);
+  out->unread = is_grid (source, &meta, item) ? " made of tiles" : NULL;
   if (!find_box (source, meta.body, meta.end, "iprp", &iprp)
       || !find_box (source, iprp.body, iprp.end, "ipco", &ipco)
       || !find_box (source, iprp.body, iprp.end, "ipma", &ipma))

@@ -30,8 +30,11 @@ TernFileKind tern_file_kind (const TernSource *source);
 typedef struct {
   guint64 width, height;        /* of a still, pixels; 0 = not known */
   guint orientation;            /* as EXIF counts; 0 = nothing is said */
+  /* The part of an AVIF picture that is shown, before it is turned: width, height, how far its middle lies to the right of
+   * the whole's and below it, each a numerator and a denominator. [1] = 0: all of it. */
+  gint64 aperture[8];
   guint pictures;               /* 0 = unknown, 2 = two or more */
-  gboolean tiles;               /* a still that is put together from several coded pictures */
+  const char *unread;           /* why a still is not read, as " made of tiles"; NULL when nothing is against it. Static */
   guint64 next;                 /* where a further file begins that was joined to this one; 0 = nowhere */
   gboolean cut;                 /* the file ends too early */
   guint64 expected;             /* bytes that there should be at least; 0 = unknown */

@@ -8,9 +8,11 @@
 
 enum { SHORT = 3, LONG = 4 };
 enum {
-  WIDTH = 0x0100, HEIGHT = 0x0101, STRIP_OFFSETS = 0x0111, ORIENTATION = 0x0112, STRIP_BYTES = 0x0117,
+  WIDTH = 0x0100, HEIGHT = 0x0101, COMPRESSION = 0x0103, STRIP_OFFSETS = 0x0111, ORIENTATION = 0x0112, STRIP_BYTES = 0x0117,
   TILE_OFFSETS = 0x0144, TILE_BYTES = 0x0145,
+  DNG_VERSION = 0xc612,
 };
+enum { OLD_JPEG = 6, JPEG = 7 };        /* compressions */
 
 typedef struct {
   const TernSource *source;
@@ -117,6 +119,31 @@ tern_tiff_size (const TernSource *source, guint64 *width, guint64 *height)
     return;
   *width = w;
   *height = h;
+}
+
+static gboolean
+has (const Directory *dir, guint tag)
+{
+  guint32 value;
+
+  for (guint i = 0; i < dir->n_entries; i++)
+    if (number (dir, dir->entries + 12 * i, 2, &value) && value == tag)
+      return TRUE;
+  return FALSE;
+}
+
+const char *
+tern_tiff_unread (const TernSource *source)
+{
+  Directory dir;
+  Entry entry;
+  guint32 value;
+
+  if (!open_directory (&dir, source, 0, G_MAXUINT32) || has (&dir, DNG_VERSION))
+    return NULL;
+  if (find (&dir, COMPRESSION, &entry) && get (&dir, &entry, 0, &value) && (value == OLD_JPEG || value == JPEG))
+    return " compressed as JPEG";
+  return has (&dir, TILE_OFFSETS) ? " made of tiles" : NULL;
 }
 
 guint64

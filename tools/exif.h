@@ -12,6 +12,10 @@ guint tern_exif_orientation (const TernSource *source, guint64 offset, guint64 l
 
 /* Pixels of the first picture of a TIFF file; nothing is written when it does not say. */
 void tern_tiff_size (const TernSource *source, guint64 *width, guint64 *height);
+/* What of its first picture libavcodec takes for something else without a word: " made of tiles", or another static string;
+ * NULL when it reads it or says that it does not. */
+const char *tern_tiff_unread (const TernSource *source);
+
 /* Where the last strip or tile of the first picture ends, in bytes from the start of a TIFF file; 0 when nothing says so. */
 guint64 tern_tiff_end (const TernSource *source);
 

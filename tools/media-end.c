@@ -62,7 +62,33 @@ y4m_is_cut (const TernMedia *media)
   }
 }
 
-/* Formats without a container, in which all frames have one size. */
+/* AV1 without a container: units that say how long they are, after a byte or two. */
+static gboolean
+obu_is_cut (const TernMedia *media)
+{
+  guint64 at = 0, size = tern_source_size (media->source);
+  guint8 b[2 + 8];
+
+  while (at < size) {
+    gsize n = tern_source_read (media->source, at, b, sizeof b), i = 1;
+    guint64 length = 0;
+    gboolean more = TRUE;
+
+    if ((b[0] & 0x82) != 2)     /* forbidden, or of a length that is not said */
+      return FALSE;
+    i += (b[0] & 4) != 0;
+    for (guint shift = 0; more && shift < 35; shift += 7, i++) {
+      if (i >= n)
+        return TRUE;
+      length |= (guint64) (b[i] & 0x7f) << shift;
+      more = b[i] & 0x80;
+    }
+    at += i + length;
+  }
+  return at > size;
+}
+
+/* Formats without a container, in which all frames have one size, or each says its own. */
 static gboolean
 frames_are_cut (const TernMedia *media)
 {
@@ -72,6 +98,8 @@ frames_are_cut (const TernMedia *media)
     return FALSE;
   if (g_str_equal (name, "yuv4mpegpipe"))
     return y4m_is_cut (media);
+  if (g_str_equal (name, "obu"))
+    return obu_is_cut (media);
   return g_str_equal (name, "dv") && tern_source_size (media->source) % media->packet_bytes != 0;
 }
 

@@ -43,8 +43,11 @@ check_kind (const TernMedia *media, gboolean in_folder, gboolean *other, GError 
   }
   if (media->kind.type == TERN_FILE_FOREIGN_PICTURE)
     return refuse_kind (media, TERN_ERROR_UNSUPPORTED, ", which is not read here", error);
-  if (media->container.tiles)
-    return refuse_kind (media, TERN_ERROR_UNSUPPORTED, " made of tiles, which is not read here", error);
+  if (media->container.unread) {
+    g_autofree char *why = g_strconcat (media->container.unread, ", which is not read here", NULL);
+
+    return refuse_kind (media, TERN_ERROR_UNSUPPORTED, why, error);
+  }
   return TRUE;
 }
 
@@ -147,6 +150,7 @@ cannot_be_read (const TernMedia *media, int code, gboolean *other, GError **erro
 static gboolean
 open_format (TernMedia *media, const TernMediaOptions *options, gboolean *other, GError **error)
 {
+  const AVInputFormat *demuxer = NULL;
   AVDictionary *dict = NULL;
   int code;
 
@@ -161,7 +165,10 @@ open_format (TernMedia *media, const TernMediaOptions *options, gboolean *other,
   if (!tern_source_url (media->source) && !open_io (media, error))
     return FALSE;
   set_options (media, options, &dict);
-  code = avformat_open_input (&media->format, tern_source_url (media->source), NULL, &dict);
+  /* libavformat tells Motion JPEG of small pictures alone from one picture. */
+  if (media->kind.type == TERN_FILE_JPEG && media->container.pictures > 1)
+    demuxer = av_find_input_format ("mjpeg");
+  code = avformat_open_input (&media->format, tern_source_url (media->source), demuxer, &dict);
   av_dict_free (&dict);
   if (code >= 0)
     code = avformat_find_stream_info (media->format, NULL);

@@ -33,6 +33,7 @@ matrix_of (const TernMedia *media, const AVFrame *frame)
     space = tern_media_stream (media)->codecpar->color_space;
   switch (space) {
     case AVCOL_SPC_BT709:
+    case AVCOL_SPC_SMPTE240M:           /* but for a hundredth */
       return TERN_MATRIX_BT709;
     case AVCOL_SPC_BT2020_NCL:
     case AVCOL_SPC_BT2020_CL:
@@ -82,6 +83,21 @@ direct_format (const AVFrame *frame, TernImageFormat *out)
   return FALSE;
 }
 
+static gboolean
+is_animation (TernFileType type)
+{
+  return type == TERN_FILE_GIF || type == TERN_FILE_PNG || type == TERN_FILE_WEBP;
+}
+
+/* Of a video what lies under clear parts is shown, as it is stored: players know no page behind it. */
+static gboolean
+is_clear (const TernMedia *media, const AVFrame *frame)
+{
+  const AVPixFmtDescriptor *format = av_pix_fmt_desc_get (frame->format);
+
+  return (media->still || is_animation (media->kind.type)) && format && (format->flags & AV_PIX_FMT_FLAG_ALPHA);
+}
+
 /* @bytes and some more, as the scaler may write whole vectors beyond the last row. */
 static gboolean
 make_room (guint8 **block, gsize *have, gsize bytes)
@@ -94,18 +110,46 @@ make_room (guint8 **block, gsize *have, gsize bytes)
   return *block != NULL;
 }
 
+/* What can be seen through in a still or an animation is shown on white, as on a page; its colours are anything. One that
+ * is clear all over has an alpha that nobody looks at. RGBA to RGB in place. */
+static void
+lay_on_white (guint8 *pixels, gsize n)
+{
+  guint seen = 0;
+
+  for (gsize i = 0; i < n; i++)
+    seen |= pixels[4 * i + 3];
+  for (gsize i = 0; i < n; i++) {
+    const guint8 from[4] = { pixels[4 * i], pixels[4 * i + 1], pixels[4 * i + 2], pixels[4 * i + 3] };
+    guint alpha = seen ? from[3] : 255;
+
+    for (guint c = 0; c < 3; c++)
+      pixels[3 * i + c] = (from[c] * alpha + 255 * (255 - alpha) + 127) / 255;
+  }
+}
+
+/* Which the scaler does for grey of more bits alone. */
+static void
+widen (guint8 *pixels, gsize n)
+{
+  for (gsize i = 0; i < n; i++)
+    pixels[i] = CLAMP ((pixels[i] - 16) * 255 + 109, 0, 255 * 219) / 219;
+}
+
 static gboolean
 to_rgb (TernMedia *media, TernImage *image, GError **error)
 {
   const AVFrame *frame = media->frame;
   static const int coefficients[] = { SWS_CS_ITU601, SWS_CS_ITU709, SWS_CS_BT2020 };
-  int stride = 3 * frame->width, brightness = 0, contrast = 1 << 16, saturation = 1 << 16;
+  gboolean clear = is_clear (media, frame);
+  int stride = (clear ? 4 : 3) * frame->width, brightness = 0, contrast = 1 << 16, saturation = 1 << 16;
 
+  /* Of one file, whether it is clear goes by the format alone. */
   if (!media->sws || media->sws_width != frame->width || media->sws_height != frame->height
       || media->sws_format != frame->format) {
     sws_freeContext (media->sws);
     media->sws = sws_getContext (frame->width, frame->height, frame->format, frame->width, frame->height,
-        AV_PIX_FMT_RGB24, SWS_BICUBIC | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT | SWS_FULL_CHR_H_INP, NULL, NULL, NULL);
+        clear ? AV_PIX_FMT_RGBA : AV_PIX_FMT_RGB24, SWS_BICUBIC | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT | SWS_FULL_CHR_H_INP, NULL, NULL, NULL);
     media->sws_width = frame->width;
     media->sws_height = frame->height;
     media->sws_format = frame->format;
@@ -118,9 +162,13 @@ to_rgb (TernMedia *media, TernImage *image, GError **error)
   sws_setColorspaceDetails (media->sws, sws_getCoefficients (coefficients[matrix_of (media, frame)]),
       is_full_range (frame), sws_getCoefficients (SWS_CS_DEFAULT), 1, brightness, contrast, saturation);
   sws_scale (media->sws, (const guint8 * const *) frame->data, frame->linesize, 0, frame->height, &media->rgb, &stride);
+  if (frame->format == AV_PIX_FMT_GRAY8 && !is_full_range (frame))
+    widen (media->rgb, (gsize) stride * frame->height);
+  if (clear)
+    lay_on_white (media->rgb, (gsize) frame->width * frame->height);
   *image = (TernImage) {
     .format = TERN_IMAGE_RGB, .width = frame->width, .height = frame->height,
-    .data = { media->rgb }, .stride = { stride },
+    .data = { media->rgb }, .stride = { 3 * frame->width },
   };
   return TRUE;
 }
@@ -160,12 +208,6 @@ orientation_of (const TernMedia *media, const AVFrame *frame)
   return value >= 1 && value <= 8 ? value : 1;
 }
 
-static gboolean
-is_animation (TernFileType type)
-{
-  return type == TERN_FILE_GIF || type == TERN_FILE_PNG || type == TERN_FILE_WEBP;
-}
-
 /* As players show videos. What a still says is how large it is to be printed, and no viewer looks at it. */
 static void
 pixel_aspect_of (const TernMedia *media, AVFrame *frame, TernImage *image)
@@ -181,6 +223,29 @@ pixel_aspect_of (const TernMedia *media, AVFrame *frame, TernImage *image)
   }
 }
 
+/* The part that is shown of a picture whose pixels stand side by side; one that leads out of it is none. */
+static void
+cut_to_aperture (const gint64 *aperture, TernImage *image)
+{
+  guint bytes = image->format == TERN_IMAGE_RGB || image->format == TERN_IMAGE_BGR ? 3
+      : image->format == TERN_IMAGE_RGBX || image->format == TERN_IMAGE_BGRX ? 4 : image->format == TERN_IMAGE_GRAY8 ? 1 : 0;
+  double part[4], left, top;
+
+  for (guint i = 0; i < 4; i++) {
+    if (aperture[2 * i + 1] <= 0 || bytes == 0)
+      return;
+    part[i] = (double) aperture[2 * i] / aperture[2 * i + 1];
+  }
+  left = (image->width - part[0]) / 2 + part[2];
+  top = (image->height - part[1]) / 2 + part[3];
+  if (!(part[0] >= 1 && part[1] >= 1 && left >= 0 && top >= 0 && left + part[0] <= image->width
+      && top + part[1] <= image->height))
+    return;
+  image->data[0] += (gsize) top * image->stride[0] + (gsize) left * bytes;
+  image->width = (guint) part[0];
+  image->height = (guint) part[1];
+}
+
 gboolean
 tern_media_image (TernMedia *media, TernImage *image, GError **error)
 {
@@ -193,7 +258,8 @@ tern_media_image (TernMedia *media, TernImage *image, GError **error)
     return FALSE;
   }
   /* Subsampled stills go through the scaler, which interpolates chroma as picture viewers do. */
-  if (!direct_format (frame, &format) || (media->still && (format == TERN_IMAGE_I420 || format == TERN_IMAGE_NV12))) {
+  if (!direct_format (frame, &format) || is_clear (media, frame)
+      || (media->still && (format == TERN_IMAGE_I420 || format == TERN_IMAGE_NV12))) {
     if (!to_rgb (media, image, error))
       return FALSE;
   } else {
@@ -204,6 +270,8 @@ tern_media_image (TernMedia *media, TernImage *image, GError **error)
       .matrix = matrix_of (media, frame), .full_range = is_full_range (frame),
     };
   }
+  if (media->still)
+    cut_to_aperture (media->container.aperture, image);
   image->transfer = transfer_of (media, frame);
   image->orientation = orientation_of (media, frame);
   pixel_aspect_of (media, frame, image);

@@ -12,6 +12,13 @@
 
 static const AVRational ns = { 1, 1000000000 };
 
+/* AVI has no times: the n-th frame is shown at n frames. */
+static gboolean
+counts_frames (const TernMedia *media)
+{
+  return g_str_equal (media->format->iformat->name, "avi");
+}
+
 static gint64
 frame_length (const TernMedia *media)
 {
@@ -23,8 +30,13 @@ frame_length (const TernMedia *media)
   gint64 length = media->frame->pkt_duration;
 #endif
 
+  if (counts_frames (media) && rate.num > 0 && rate.den > 0)
+    length = 0;                 /* fields are taken for frames */
   if (length > 0)
     return MIN (av_rescale_q (length, stream->time_base, ns), MOST);
+  /* A tick a frame is what libavformat says of a rate that it knows nothing of. */
+  if (stream->avg_frame_rate.num == 0 && av_cmp_q (rate, av_inv_q (stream->time_base)) == 0)
+    return 0;
   return rate.num > 0 && rate.den > 0 ? av_rescale_q (1, av_inv_q (rate), ns) : 0;
 }
 
@@ -55,6 +67,14 @@ has_no_clock (const TernMedia *media)
   return FALSE;
 }
 
+/* Of the first frame, which libavformat gives the time at which it leaves the decoder. Frames that a file leaves out before
+ * it are no delay. */
+static gint64
+decoder_delay (const TernMedia *media, gint64 clock)
+{
+  return CLAMP (clock, 0, MAX (media->codec->has_b_frames, 0) * frame_length (media));
+}
+
 /* Two recordings in one file: the clock goes back, or leaps where it may start anew at any time. */
 static gboolean
 is_joint (const TernMedia *media, gint64 clock)
@@ -75,7 +95,7 @@ tern_media_times (TernMedia *media, guint64 *pts, guint64 *duration)
     *pts = MIN (t->end, 2 * MOST);
   } else {
     if (!t->started)
-      t->offset = has_no_clock (media) ? -clock : 0;
+      t->offset = has_no_clock (media) ? -clock : counts_frames (media) ? -decoder_delay (media, clock) : 0;
     else if (t->joint || is_joint (media, clock))
       t->offset = (gint64) t->end - clock;
     t->clock = clock;

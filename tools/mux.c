@@ -29,7 +29,7 @@ typedef struct {
   AVPacket *packet;
   int *to;                      /* of each track of the film, its number in the copy; -1: it stays behind */
   int words;                    /* the new track's number */
-  gboolean mp4;
+  gboolean mp4;                 /* or mov */
   const GArray *cues;
   guint next;                   /* cue that was not written yet */
 } Mux;
@@ -47,16 +47,23 @@ fail (const Mux *mux, int code, gboolean reading, GError **error)
   return FALSE;
 }
 
+/* The muxer for a film of that name. QuickTime files hold what MP4 does not: PCM, ProRes. */
+static const char *
+format_for (const char *film)
+{
+  static const char *const formats[][2] = { { ".mp4", "mp4" }, { ".m4v", "mp4" }, { ".mov", "mov" } };
+  const char *dot = strrchr (film, '.');
+
+  for (guint i = 0; dot && i < G_N_ELEMENTS (formats); i++)
+    if (g_ascii_strcasecmp (dot, formats[i][0]) == 0)
+      return formats[i][1];
+  return "matroska";
+}
+
 static gboolean
 is_mp4 (const char *film)
 {
-  static const char *const suffixes[] = { ".mp4", ".m4v", ".mov" };
-  const char *dot = strrchr (film, '.');
-
-  for (guint i = 0; dot && i < G_N_ELEMENTS (suffixes); i++)
-    if (g_ascii_strcasecmp (dot, suffixes[i]) == 0)
-      return TRUE;
-  return FALSE;
+  return !g_str_equal (format_for (film), "matroska");
 }
 
 const char *
@@ -100,11 +107,55 @@ copy_side_data (AVStream *to, const AVStream *from)
   return TRUE;                  /* later versions keep it with the codec's parameters */
 }
 
-/* Uncompressed pictures have no place in either. */
+/* Uncompressed pictures have no place in either. Matroska has what AVI and ASF have, by their numbers for it, of which
+ * libavformat does not tell. */
 static gboolean
 fits (const Mux *mux, const AVCodecParameters *par)
 {
-  return par->codec_id != AV_CODEC_ID_RAWVIDEO && avformat_query_codec (mux->out->oformat, par->codec_id, FF_COMPLIANCE_NORMAL) != 0;
+  const struct AVCodecTag *const riff[] = { par->codec_type == AVMEDIA_TYPE_VIDEO ? avformat_get_riff_video_tags ()
+    : par->codec_type == AVMEDIA_TYPE_AUDIO ? avformat_get_riff_audio_tags () : NULL, NULL };
+
+  if (par->codec_id == AV_CODEC_ID_RAWVIDEO)
+    return FALSE;
+  return avformat_query_codec (mux->out->oformat, par->codec_id, FF_COMPLIANCE_NORMAL) != 0
+      || (!mux->mp4 && par->codec_type == AVMEDIA_TYPE_ATTACHMENT && par->extradata_size > 0)
+      || (!mux->mp4 && riff[0] && av_codec_get_tag (riff, par->codec_id) != 0);
+}
+
+/* The name that the film has for the codec, where the copy may have it: players of one firm take HEVC as `hvc1` alone. */
+static guint
+tag_for (const Mux *mux, const AVCodecParameters *par)
+{
+  const struct AVCodecTag *const *tags = mux->out->oformat->codec_tag;
+
+  return tags && av_codec_get_id (tags, par->codec_tag) == par->codec_id ? par->codec_tag : 0;
+}
+
+/* In Matroska the picture of a cover is a file, not a track. */
+static gboolean
+attach_cover (Mux *mux, const AVStream *from, AVStream *to)
+{
+  AVCodecParameters *par = to->codecpar;
+  gboolean png = par->codec_id == AV_CODEC_ID_PNG;
+
+  par->codec_type = AVMEDIA_TYPE_ATTACHMENT;
+  av_freep (&par->extradata);
+  par->extradata_size = 0;
+  par->extradata = av_mallocz (from->attached_pic.size + AV_INPUT_BUFFER_PADDING_SIZE);
+  if (!par->extradata)
+    return FALSE;
+  par->extradata_size = from->attached_pic.size;
+  memcpy (par->extradata, from->attached_pic.data, from->attached_pic.size);
+  to->disposition = 0;
+  av_dict_set (&to->metadata, "filename", png ? "cover.png" : "cover.jpg", AV_DICT_DONT_OVERWRITE);
+  av_dict_set (&to->metadata, "mimetype", png ? "image/png" : "image/jpeg", AV_DICT_DONT_OVERWRITE);
+  return TRUE;
+}
+
+static gboolean
+is_cover (const AVStream *stream)
+{
+  return (stream->disposition & AV_DISPOSITION_ATTACHED_PIC) && stream->attached_pic.size > 0;
 }
 
 static gboolean
@@ -118,21 +169,23 @@ copy_track (Mux *mux, guint i, GError **error)
   mux->to[i] = -1;
   if (!fits (mux, from->codecpar)
       || (type != AVMEDIA_TYPE_VIDEO && type != AVMEDIA_TYPE_AUDIO && type != AVMEDIA_TYPE_SUBTITLE && type != AVMEDIA_TYPE_ATTACHMENT)) {
-    if (type != AVMEDIA_TYPE_VIDEO && type != AVMEDIA_TYPE_AUDIO)
+    if ((type != AVMEDIA_TYPE_VIDEO && type != AVMEDIA_TYPE_AUDIO) || is_cover (from))
       return TRUE;              /* data of a camera, say */
     g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: expected tracks that fit into %s, found track %u (%s)", mux->film,
-        mux->mp4 ? "mp4" : "Matroska", i, avcodec_get_name (from->codecpar->codec_id));
+        mux->mp4 ? mux->out->oformat->name : "Matroska", i, avcodec_get_name (from->codecpar->codec_id));
     return FALSE;
   }
   to = avformat_new_stream (mux->out, NULL);
   if (!to || (code = avcodec_parameters_copy (to->codecpar, from->codecpar)) < 0)
     return fail (mux, to ? code : AVERROR (ENOMEM), FALSE, error);
-  to->codecpar->codec_tag = 0;
+  to->codecpar->codec_tag = tag_for (mux, from->codecpar);
   to->time_base = from->time_base;
   to->disposition = from->disposition;
   to->sample_aspect_ratio = from->sample_aspect_ratio;
   to->avg_frame_rate = from->avg_frame_rate;
   av_dict_copy (&to->metadata, from->metadata, 0);
+  if (!mux->mp4 && is_cover (from))
+    return attach_cover (mux, from, to) || fail (mux, AVERROR (ENOMEM), FALSE, error);
   mux->to[i] = to->index;
   return copy_side_data (to, from) || fail (mux, AVERROR (ENOMEM), FALSE, error);
 }
@@ -175,6 +228,7 @@ add_words (Mux *mux, const char *language, GError **error)
   mux->words = track->index;
   if (!mux->mp4)
     return TRUE;
+  par->codec_tag = MKTAG ('t', 'x', '3', 'g');
   par->extradata = av_mallocz (sizeof text_sample_entry + AV_INPUT_BUFFER_PADDING_SIZE);
   if (!par->extradata)
     return fail (mux, AVERROR (ENOMEM), FALSE, error);
@@ -189,9 +243,13 @@ open_both (Mux *mux, const char *temp, const char *language, GError **error)
   g_autofree char *from = g_strconcat ("file:", mux->film, NULL), *to = g_strconcat ("file:", temp, NULL);
   int code;
 
+  mux->in = avformat_alloc_context ();
+  if (!mux->in)
+    return fail (mux, AVERROR (ENOMEM), TRUE, error);
+  mux->in->flags |= AVFMT_FLAG_GENPTS;          /* not all packets of MPEG program streams and AVI have one */
   if ((code = avformat_open_input (&mux->in, from, NULL, NULL)) < 0 || (code = avformat_find_stream_info (mux->in, NULL)) < 0)
     return fail (mux, code, TRUE, error);
-  if ((code = avformat_alloc_output_context2 (&mux->out, NULL, mux->mp4 ? "mp4" : "matroska", NULL)) < 0)
+  if ((code = avformat_alloc_output_context2 (&mux->out, NULL, format_for (mux->film), NULL)) < 0)
     return fail (mux, code, FALSE, error);
   mux->to = g_new (int, mux->in->nb_streams);
   for (guint i = 0; i < mux->in->nb_streams; i++)

@@ -348,12 +348,19 @@ GST_START_TEST (test_gap)
 }
 GST_END_TEST
 
-/* Pictures of another size are not of the same window; in the bin as well, where the encoder does not see all frames. */
+/* Pictures of another size or shape are not of the same window; in the bin as well, where the encoder does not see all frames. */
+static const char *const shapes[] = {
+  "video/x-raw, format = RGB, width = 8, height = 16, framerate = 10/1",
+  FRAME_CAPS ", pixel-aspect-ratio = 4/3",
+};
+
 GST_START_TEST (test_size)
 {
-  GstHarness *h = __i__ ? file_harness ("terncaption prompt=p", "sink", "src") : chain ("frame-rate=2/1", "");
-  GstHarness *text = __i__ ? gst_harness_new_with_element (h->element, NULL, "text_src") : h;
-  g_autoptr (GstCaps) half = gst_caps_from_string ("video/x-raw, format = RGB, width = 8, height = 16, framerate = 10/1");
+  const char *other = shapes[__i__ / 2];
+  gboolean bin = __i__ % 2;
+  GstHarness *h = bin ? file_harness ("terncaption prompt=p", "sink", "src") : chain ("frame-rate=2/1", "");
+  GstHarness *text = bin ? gst_harness_new_with_element (h->element, NULL, "text_src") : h;
+  g_autoptr (GstCaps) half = gst_caps_from_string (other);
   GstBus *bus = watch (h->element);
   GstMessage *message;
 
@@ -367,12 +374,12 @@ GST_START_TEST (test_size)
   expect (text, 2000, 4000, "8 frames, p");
   expect (text, 6000, 1000, "2 frames, p");
   message = wait_message (bus, GST_MESSAGE_INFO);
-  fail_unless (!__i__ || GST_MESSAGE_SRC (message) == GST_OBJECT (h->element));
+  fail_unless (!bin || GST_MESSAGE_SRC (message) == GST_OBJECT (h->element));
   gst_message_unref (message);
   fail_unless_equals_int (count_messages (bus, GST_MESSAGE_INFO), 0);
   fail_unless_equals_int (count_messages (bus, GST_MESSAGE_WARNING | GST_MESSAGE_ERROR), 0);
   unwatch (bus);
-  if (__i__)
+  if (bin)
     gst_harness_teardown (text);
   gst_harness_teardown (h);
 }
@@ -429,6 +436,39 @@ GST_START_TEST (test_loop)
     expect (h, 0, 4000, "8 frames, p");
     expect (h, 4000, 1000, "2 frames, p");
   }
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
+/* A demuxer that finds behind the first frame that the stream began somewhat earlier: windows go on, with what frames carry. */
+GST_START_TEST (test_corrected_segment)
+{
+  GstHarness *h = file_harness ("terncaption prompt=p", "sink", "src");
+  GstHarness *text = gst_harness_new_with_element (h->element, NULL, "text_src");
+  GstSegment segment;
+  guint i;
+
+  gst_harness_set_src_caps_str (h, FRAME_CAPS);
+  gst_segment_init (&segment, GST_FORMAT_TIME);
+  segment.start = MS (23);
+  gst_harness_push_event (h, gst_event_new_segment (&segment));
+  push_tenths (h, 23, 23 + 100 * __i__);
+  segment.start = 0;
+  gst_harness_push_event (h, gst_event_new_segment (&segment));
+  push_tenths (h, 23 + 100 * __i__, 5023);
+  gst_harness_push_event (h, gst_event_new_eos ());
+  expect (text, 23, 4000, "8 frames, p");
+  expect (text, 4023, 1000, "2 frames, p");
+  for (i = 0; i < 50; i++) {
+    GstBuffer *frame = gst_harness_pull (h);
+    guint64 id = 9;
+
+    fail_unless (frame != NULL);
+    gst_structure_get_uint64 (gst_custom_meta_get_structure (gst_buffer_get_custom_meta (frame, "TernResultMeta")), "id", &id);
+    fail_unless_equals_uint64 (id, i < 40 ? 0 : 1);
+    gst_buffer_unref (frame);
+  }
+  gst_harness_teardown (text);
   gst_harness_teardown (h);
 }
 GST_END_TEST
@@ -510,9 +550,10 @@ main (void)
   tcase_add_test (tc, test_trigger_tokens);
   tcase_add_loop_test (tc, test_trigger_in_bin, 0, 3);
   tcase_add_test (tc, test_gap);
-  tcase_add_loop_test (tc, test_size, 0, 2);
+  tcase_add_loop_test (tc, test_size, 0, 2 * G_N_ELEMENTS (shapes));
   tcase_add_test (tc, test_missing);
   tcase_add_test (tc, test_loop);
+  tcase_add_loop_test (tc, test_corrected_segment, 0, 3);
   tcase_add_loop_test (tc, test_seek, 0, 2);
   tcase_add_loop_test (tc, test_return, 0, 3);
   return run_suite (suite);

@@ -118,6 +118,25 @@ def check_names(folder, expected):
     point(missing[0] == 1 and "nowhere" in missing[2], "a list that is not there", missing)
 
 
+def check_out_of_reach(folder):
+    """What has a longer name than the system takes is told, not passed over as something else; the rest is done."""
+    top = folder / "deep"
+    top.mkdir()
+    (top / "a.ppm").write_bytes(picture(1))
+    (top / "gone.mp4").symlink_to("nowhere.mp4")
+    at = os.open(top, os.O_RDONLY | os.O_DIRECTORY)
+    for _ in range(20):
+        os.mkdir("d" * 250, dir_fd=at)
+        below = os.open("d" * 250, os.O_RDONLY | os.O_DIRECTORY, dir_fd=at)
+        os.close(at)
+        at = below
+    os.close(at)
+    run = tern(top)
+    point(run[0] == 1 and "cannot be read" in run[2] and len(run[1].splitlines()) == 1
+          and "1 file passed over, neither picture nor video: gone.mp4" in run[2], "what cannot be reached is told", run[0], run[1],
+          run[2][-300:])
+
+
 def check_tar(folder, expected):
     shard = folder / "shard-00.tar"
     with tarfile.open(shard, "w") as tar:
@@ -648,6 +667,7 @@ def main():
         folder = pathlib.Path(name)
         expected = check_order(folder)
         check_names(folder, expected)
+        check_out_of_reach(folder)
         check_tar(folder, expected)
         check_resume(folder, expected)
         check_kills(folder, expected)

@@ -27,12 +27,15 @@ open_encoder (const ClipTrack *track, const AVFormatContext *format)
   encoder->time_base = (AVRational) { 1, track->rate };
   encoder->framerate = (AVRational) { track->rate, 1 };
   encoder->gop_size = 5;
+  encoder->max_b_frames = track->b_frames;
   encoder->bit_rate = 400000;
   encoder->thread_count = 1;
   if (track->aspect_d)
     encoder->sample_aspect_ratio = (AVRational) { track->aspect_n, track->aspect_d };
   if (track->transfer)
     encoder->color_trc = track->transfer;
+  if (track->space)
+    encoder->colorspace = track->space;
   if (format->oformat->flags & AVFMT_GLOBALHEADER)
     encoder->flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
   g_assert_cmpint (avcodec_open2 (encoder, codec, NULL), >=, 0);

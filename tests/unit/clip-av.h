@@ -11,10 +11,12 @@ typedef struct {
   guint width, height;
   guint frames, rate;           /* frames a second */
   guint start_ms;               /* of the first frame */
+  guint b_frames;               /* between others, at most */
   guint every;                  /* frames of @rate from one to the next; 0 = 1 */
   guint aspect_n, aspect_d;     /* of a pixel */
   const gint32 *matrix;         /* [9] display matrix */
   int transfer;                 /* AVCOL_TRC_..., 0 = not said */
+  int space;                    /* AVCOL_SPC_..., 0 = not said */
   gboolean is_default;
 } ClipTrack;
 

@@ -141,6 +141,15 @@ test_subtitles (void)
   still = caption ("--format", "srt", "--output", at ("made"), at ("clips/a.y4m"), at ("still.ppm"), NULL);
   g_assert_cmpint (still.status, ==, 2);
   g_assert_nonnull (strstr (still.err, "still.ppm"));
+  /* Beside films, in their folder, pictures are posters. */
+  for (guint i = 0; i < 2; i++) {
+    g_auto (Run) films = caption ("--format", "srt", "--output", at ("made/films"), "--resume", at ("clips"), NULL);
+
+    g_assert_cmpint (films.status, ==, 0);
+    g_assert_nonnull (strstr (films.err, "clips: 1 picture passed over: subtitles are of videos"));
+    g_assert_true (g_file_test (at ("made/films/a.srt"), G_FILE_TEST_EXISTS));
+    g_assert_true (g_file_test (at ("made/films/c.srt"), G_FILE_TEST_EXISTS));
+  }
 }
 
 /* What is in a file counts, not its name; what is neither is counted; playlists name what is found anyway. */

@@ -141,6 +141,27 @@ test_transfer (void)
   }
 }
 
+static void
+test_colour_matrix (void)
+{
+  static const struct {
+    int av;
+    TernColorMatrix ours;
+  } spaces[] = { { AVCOL_SPC_BT709, TERN_MATRIX_BT709 }, { AVCOL_SPC_SMPTE170M, TERN_MATRIX_BT601 }, { 0, TERN_MATRIX_BT601 },
+    { AVCOL_SPC_SMPTE240M, TERN_MATRIX_BT709 }, { AVCOL_SPC_BT2020_NCL, TERN_MATRIX_BT2020 } };
+
+  for (guint i = 0; i < G_N_ELEMENTS (spaces); i++) {
+    ClipTrack track = film;
+    g_auto (Seen) seen = { 0 };
+
+    track.space = spaces[i].av;
+    clip_encode (at ("colours.mkv"), "matroska", &track, 1);
+    seen = see (at ("colours.mkv"), -1);
+    assert_whole (&seen, 20);
+    g_assert_cmpint (seen.image.matrix, ==, spaces[i].ours);
+  }
+}
+
 /* ---- Tracks ------------------------------------------------------------------------------------------------------ */
 
 static void
@@ -229,6 +250,127 @@ test_joined (void)
   }
 }
 
+/* Frames of AVI are counted, in the order in which they are shown. */
+static void
+test_avi (void)
+{
+  for (guint b = 0; b < 3; b++) {
+    ClipTrack track = film;
+    g_auto (Seen) seen = { 0 };
+
+    track.b_frames = b;
+    clip_encode (at ("counted.avi"), "avi", &track, 1);
+    seen = see (at ("counted.avi"), -1);
+    assert_whole (&seen, 20);
+    g_assert_cmpuint (seen.first, ==, 0);
+    g_assert_cmpuint (seen.last, ==, 1900 * 1000000ull);
+    g_assert_cmpuint (seen.longest_step, ==, 100 * 1000000ull);
+  }
+}
+
+/* An element of Matroska around @body, which is freed. */
+static void
+put_element (GString *out, guint32 id, GString *body)
+{
+  for (gint shift = id > 0xffffff ? 24 : id > 0xffff ? 16 : id > 0xff ? 8 : 0; shift >= 0; shift -= 8)
+    g_string_append_c (out, (char) (id >> shift));
+  g_string_append_c (out, 0x10 | (char) (body->len >> 24 & 0xf));
+  for (gint shift = 16; shift >= 0; shift -= 8)
+    g_string_append_c (out, (char) (body->len >> shift));
+  g_string_append_len (out, body->str, body->len);
+  g_string_free (body, TRUE);
+}
+
+static void
+put_byte (GString *out, guint32 id, guint8 value)
+{
+  put_element (out, id, g_string_new_len ((const char *) &value, 1));
+}
+
+/* Motion JPEG in Matroska, of which nothing says how long its one frame stands. */
+static void
+test_no_duration (void)
+{
+  ClipTrack track = { .codec = "mjpeg", .width = 64, .height = 48, .frames = 1, .rate = 10 };
+  GString *head = g_string_new (NULL), *video = g_string_new (NULL), *entry = g_string_new (NULL), *tracks = g_string_new (NULL);
+  GString *block = g_string_new_len ("\x81\0\0\x80", 4), *cluster = g_string_new (NULL), *segment = g_string_new (NULL);
+  GString *info = g_string_new (NULL);
+  g_autoptr (GString) file = g_string_new (NULL);
+  g_autoptr (TernMedia) media = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *jpeg = NULL;
+  guint64 pts, duration;
+  TernImage image;
+  gsize n;
+
+  clip_encode (at ("one.jpg"), "mjpeg", &track, 1);
+  g_assert_true (g_file_get_contents (at ("one.jpg"), &jpeg, &n, NULL));
+  put_element (head, 0x4282, g_string_new ("matroska"));
+  put_element (file, 0x1a45dfa3, head);
+  put_element (info, 0x2ad7b1, g_string_new_len ("\x0f\x42\x40", 3));         /* ticks of a millisecond */
+  put_element (segment, 0x1549a966, info);
+  put_byte (video, 0xb0, 64);
+  put_byte (video, 0xba, 48);
+  put_byte (entry, 0xd7, 1);
+  put_byte (entry, 0x73c5, 1);
+  put_byte (entry, 0x83, 1);
+  put_element (entry, 0x86, g_string_new ("V_MJPEG"));
+  put_element (entry, 0xe0, video);
+  put_element (tracks, 0xae, entry);
+  put_element (segment, 0x1654ae6b, tracks);
+  put_byte (cluster, 0xe7, 0);
+  g_string_append_len (block, jpeg, n);
+  put_element (cluster, 0xa3, block);
+  put_element (segment, 0x1f43b675, cluster);
+  put_element (file, 0x18538067, segment);
+  clip_write_bytes (at ("one.mkv"), file->str, file->len);
+  media = tern_media_open (at ("one.mkv"), NULL, NULL, &error);
+  g_assert_no_error (error);
+  g_assert_cmpint (tern_media_next (media, &image, &pts, &duration, &error), ==, TERN_MEDIA_FRAME);
+  g_assert_cmpuint (pts, ==, 0);
+  g_assert_cmpuint (duration, ==, G_MAXUINT64);
+}
+
+/* Pictures that libavformat takes for one alone; a photograph with others behind it. */
+static void
+test_motion_jpeg (void)
+{
+  ClipTrack track = { .codec = "mjpeg", .width = 1280, .height = 960, .frames = 5, .rate = 10 };
+  static const guint widths[] = { 64, 320, 640, 1280 };
+  g_auto (Seen) preview = { 0 }, album = { 0 };
+  g_autofree char *bytes = NULL;
+  g_autoptr (GString) listed = NULL;
+  gsize n;
+
+  for (guint i = 0; i < G_N_ELEMENTS (widths); i++) {
+    g_auto (Seen) seen = { 0 };
+
+    track.width = widths[i];
+    track.height = widths[i] * 3 / 4;
+    clip_encode (at ("motion.jpg"), "mjpeg", &track, 1);
+    seen = see (at ("motion.jpg"), -1);
+    assert_whole (&seen, 5);
+    g_assert_false (seen.still);
+  }
+  g_assert_true (g_file_get_contents (at ("motion.jpg"), &bytes, &n, NULL));
+  listed = g_string_new_len (bytes, n);
+  g_string_insert_len (listed, 2, "\xff\xe2\0\x08MPF\0\0\0", 10);
+  clip_write_bytes (at ("album.jpg"), listed->str, listed->len);
+  album = see (at ("album.jpg"), -1);
+  assert_whole (&album, 1);
+  g_assert_true (album.still);
+
+  track.frames = 1;
+  clip_encode (at ("first"), "mjpeg", &track, 1);
+  track.width = 64;
+  track.height = 48;
+  clip_encode (at ("second"), "mjpeg", &track, 1);
+  join (at ("preview.jpg"), at ("first"), at ("second"));
+  preview = see (at ("preview.jpg"), -1);
+  assert_whole (&preview, 1);
+  g_assert_true (preview.still);
+}
+
 /* A picture that stands for long is no joint. */
 static void
 test_slides (void)
@@ -289,6 +431,34 @@ test_cut (void)
       g_assert_cmpuint (cut.frames, <=, 20);
       g_assert_nonnull (strstr (cut.error, "cut"));
     }
+  }
+}
+
+/* Four red frames: ffmpeg -f lavfi -i color=red:s=64x48:r=10:d=0.4 -c:v libaom-av1 -usage realtime -crf 60 -f obu red.obu */
+static void
+test_cut_obu (void)
+{
+  static const char text[] =
+    "EgAKCgAAAAKv95tfIAgyGxAAxQBhhhgoJIC023rhcpq78CD1o6KfpNIqIhIAMhIwA4CA/fgG+AH///4sVNIAlbASADISMAQBBX34"
+    "BvgB///+LFTSAJHAEgAyEjAGAgn9+Ab4Af///ixU0gCNgA==";
+  g_auto (Seen) whole = { 0 };
+  gsize n;
+  g_autofree guchar *bytes = g_base64_decode (text, &n);
+
+  clip_write_bytes (at ("red.obu"), (const char *) bytes, n);
+  whole = see (at ("red.obu"), -1);
+  if (whole.frames == 0) {
+    g_test_skip ("this libavcodec reads no AV1");
+    return;
+  }
+  assert_whole (&whole, 4);
+  for (gsize k = 1; k < 20; k++) {
+    g_auto (Seen) cut = { 0 };
+
+    clip_write_bytes (at ("cut.obu"), (const char *) bytes, n - k);
+    cut = see (at ("cut.obu"), -1);
+    g_assert_cmpint (cut.status, ==, TERN_MEDIA_FAILED);
+    g_assert_nonnull (strstr (cut.error, "cut off"));
   }
 }
 
@@ -382,10 +552,15 @@ main (int argc, char **argv)
   g_test_add_func ("/media/matrix", test_matrix);
   g_test_add_func ("/media/aspect", test_aspect);
   g_test_add_func ("/media/transfer", test_transfer);
+  g_test_add_func ("/media/colour-matrix", test_colour_matrix);
   g_test_add_func ("/media/tracks", test_tracks);
   g_test_add_func ("/media/joined", test_joined);
+  g_test_add_func ("/media/avi", test_avi);
+  g_test_add_func ("/media/no-duration", test_no_duration);
+  g_test_add_func ("/media/motion-jpeg", test_motion_jpeg);
   g_test_add_func ("/media/slides", test_slides);
   g_test_add_func ("/media/cut", test_cut);
+  g_test_add_func ("/media/cut-obu", test_cut_obu);
   g_test_add_func ("/media/cut-y4m", test_cut_y4m);
   g_test_add_func ("/media/whole", test_whole);
   g_test_add_func ("/media/streams", test_streams);

@@ -96,9 +96,11 @@ first_image (const char *path, guint width, guint height, guint orientation)
 static void
 test_gray (void)
 {
-  g_autofree char *path = in_folder ("gray.pgm"), *deep = in_folder ("deep.pgm");
-  const char *const paths[] = { path, deep };
+  g_autofree char *path = in_folder ("gray.pgm"), *deep = in_folder ("deep.pgm"), *film = in_folder ("gray.y4m");
+  const char *const paths[] = { path, deep, film };
+  static const char limited[] = "YUV4MPEG2 W2 H2 F1:1 Cmono XCOLORRANGE=LIMITED\nFRAME\n\x10\x2b\xb5\xeb";
 
+  clip_write_bytes (film, limited, sizeof limited - 1);
   clip_write_bytes (path, "P5\n2 2\n255\n\x00\x20\xc0\xff", 15);
   clip_write_bytes (deep, "P5\n2 2\n65535\n\x00\x00\x20\x20\xc0\xc0\xff\xff", 21);
   for (guint i = 0; i < G_N_ELEMENTS (paths); i++) {
@@ -115,6 +117,31 @@ test_gray (void)
     g_assert_cmpint (ABS (image.data[0][step] - 0x20), <=, 1);
     g_assert_cmpint (ABS (image.data[0][image.stride[0]] - 0xc0), <=, 1);
     g_assert_cmpuint (image.data[0][image.stride[0] + step], ==, 0xff);
+  }
+}
+
+/* What can be seen through is shown on white; where nothing else is there, alpha means nothing. */
+static void
+test_clear (void)
+{
+  static const guint8 pixels[2][8] = { { 0, 0, 0, 0, 255, 0, 0, 51 }, { 10, 20, 30, 0, 40, 50, 60, 0 } };
+  static const guint8 expected[2][6] = { { 255, 255, 255, 255, 204, 204 }, { 10, 20, 30, 40, 50, 60 } };
+  g_autofree char *path = in_folder ("clear.pam");
+
+  for (guint i = 0; i < 2; i++) {
+    g_autoptr (GString) file = g_string_new ("P7\nWIDTH 2\nHEIGHT 1\nDEPTH 4\nMAXVAL 255\nTUPLTYPE RGB_ALPHA\nENDHDR\n");
+    g_autoptr (TernMedia) media = NULL;
+    g_autoptr (GError) error = NULL;
+    guint64 pts, duration;
+    TernImage image;
+
+    g_string_append_len (file, (const char *) pixels[i], sizeof pixels[i]);
+    clip_write_bytes (path, file->str, file->len);
+    media = open_media (path);
+    g_assert_cmpint (tern_media_next (media, &image, &pts, &duration, &error), ==, TERN_MEDIA_FRAME);
+    g_assert_no_error (error);
+    g_assert_cmpint (image.format, ==, TERN_IMAGE_RGB);
+    g_assert_cmpmem (image.data[0], 6, expected[i], 6);
   }
 }
 
@@ -157,6 +184,42 @@ test_upright (void)
   }
 }
 
+/* Half red, half blue, of which 8 x 6 of the blue are shown:
+ * convert -size 8x8 xc:red xc:blue +append tiny.png; avifenc -l -y 444 --crop 8,2,8,6 tiny.png tiny.avif */
+static void
+test_aperture (void)
+{
+  static const char avif[] =
+    "AAAAIGZ0eXBhdmlmAAAAAGF2aWZtaWYxbWlhZk1BMUEAAAEbbWV0YQAAAAAAAAAoaGRscgAAAAAAAAAAcGljdAAAAAAAAAAAAAAA"
+    "AGxpYmF2aWYAAAAADnBpdG0AAAAAAAEAAAAeaWxvYwAAAABEAAABAAEAAAABAAABQwAAADEAAAAoaWluZgAAAAAAAQAAABppbmZl"
+    "AgAAAAABAABhdjAxQ29sb3IAAAAAk2lwcnAAAABzaXBjbwAAABRpc3BlAAAAAAAAABAAAAAIAAAAEHBpeGkAAAAAAwgICAAAAAxh"
+    "djFDgSAAAAAAABNjb2xybmNseAABAA0AAIAAAAAoY2xhcAAAAAgAAAABAAAABgAAAAEAAAAEAAAAAQAAAAEAAAABAAAAGGlwbWEA"
+    "AAAAAAAAAQABBQECgwSFAAAAOW1kYXQSAAoIOAy/sICGgBAyIxAAAMsdrGZgXKH14eBZ0IOf7lg+dUuw/hYmJoWncYGRDUHL";
+  g_autofree char *path = in_folder ("tiny.avif");
+  g_autoptr (TernMedia) media = NULL;
+  g_autoptr (GError) error = NULL;
+  guint64 pts, duration;
+  TernImage image;
+  gsize len;
+  g_autofree guchar *bytes = g_base64_decode (avif, &len);
+
+  clip_write_bytes (path, (const char *) bytes, len);
+  media = tern_media_open (path, NULL, NULL, &error);
+  if (!media || tern_media_next (media, &image, &pts, &duration, &error) != TERN_MEDIA_FRAME) {
+    g_test_skip ("this libavcodec reads no AV1");
+    return;
+  }
+  g_assert_cmpint (image.format, ==, TERN_IMAGE_RGB);
+  g_assert_cmpuint (image.width, ==, 8);
+  g_assert_cmpuint (image.height, ==, 6);
+  for (guint y = 0; y < 6; y++) {
+    const guint8 *row = image.data[0] + y * image.stride[0];
+
+    for (guint x = 0; x < 8; x++)
+      g_assert_true (row[3 * x] < 8 && row[3 * x + 1] < 8 && row[3 * x + 2] > 247);
+  }
+}
+
 static void
 test_refused (void)
 {
@@ -187,7 +250,9 @@ main (int argc, char **argv)
   g_test_add_func ("/media/video", test_video);
   g_test_add_func ("/media/still", test_still);
   g_test_add_func ("/media/gray", test_gray);
+  g_test_add_func ("/media/clear", test_clear);
   g_test_add_func ("/media/upright", test_upright);
+  g_test_add_func ("/media/aperture", test_aperture);
   g_test_add_func ("/media/refused", test_refused);
   status = g_test_run ();
   {
