@@ -9,6 +9,7 @@
 #include "tern/model-priv.h"
 #include "vision/internal.h"
 #include "tests/golden/golden.h"
+#include "tests/unit/completion-end.h"
 
 #define FOLDER "qwen3vl"
 #define SAID 6                  /* tokens */
@@ -221,11 +222,9 @@ test_steps (Fixture *f, gconstpointer data)
 /* ---- Completions ------------------------------------------------------------------------------------------------- */
 
 typedef struct {
-  GMutex lock;
-  GCond changed;
+  CompletionEnd end;
   guint n, prompt_tokens;
   double logprob[SAID];
-  gboolean over;
 } Told;
 
 static void
@@ -233,16 +232,13 @@ hear (void *data, TernCompletion *completion, const TernCompletionEvent *event)
 {
   Told *told = data;
 
-  g_mutex_lock (&told->lock);
   for (guint i = 0; i < event->n_scores && told->n < SAID; i++)
     told->logprob[told->n++] = event->scores[i].logprob;
   if (event->last) {
     g_assert_null (event->failure);
     told->prompt_tokens = event->prompt_tokens;
-    told->over = TRUE;
-    g_cond_signal (&told->changed);
+    completion_end_tell (&told->end);
   }
-  g_mutex_unlock (&told->lock);
 }
 
 static void
@@ -265,10 +261,7 @@ check_completion (const Fixture *f, TernView *view, const char *chat, const char
   completion = tern_completion_new (f->model, &params, &error);
   g_assert_no_error (error);
   tern_completion_start (completion);
-  g_mutex_lock (&told.lock);
-  while (!told.over)
-    g_cond_wait (&told.changed, &told.lock);
-  g_mutex_unlock (&told.lock);
+  completion_end_wait (&told.end);
   g_assert_cmpuint (told.n, ==, SAID);
   g_assert_cmpuint (told.prompt_tokens, ==, n);
   for (guint i = 0; i < SAID; i++)

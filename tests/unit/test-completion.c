@@ -8,6 +8,7 @@
 #include "engine/base/random.h"
 #include "tern/plain.h"
 #include "tern/view-priv.h"
+#include "tests/unit/completion-end.h"
 
 #define ASK(parts) "{\"messages\":[{\"role\":\"user\",\"content\":[" parts "]}]}"
 #define IMAGE "{\"type\":\"image\"}"
@@ -16,23 +17,20 @@
 
 /* What was told, by a completion that is waited for. */
 typedef struct {
-  GMutex lock;
-  GCond changed;
+  CompletionEnd end;
   GString *text;
   guint events, scores, tops;
   double first_score;
   gboolean sums_up;             /* scores of top tokens fall, the first of a greedy answer is its own */
   char *reason, *error;
   TernCompletionEvent last;
-  gboolean over, free_inside;
+  gboolean free_inside;
 } Told;
 
 static void
 told_init (Told *told)
 {
   *told = (Told) { .text = g_string_new (NULL), .sums_up = TRUE };
-  g_mutex_init (&told->lock);
-  g_cond_init (&told->changed);
 }
 
 static void
@@ -41,8 +39,6 @@ told_clear (Told *told)
   g_string_free (told->text, TRUE);
   g_free (told->reason);
   g_free (told->error);
-  g_mutex_clear (&told->lock);
-  g_cond_clear (&told->changed);
 }
 
 static void
@@ -50,8 +46,7 @@ hear (void *data, TernCompletion *completion, const TernCompletionEvent *event)
 {
   Told *told = data;
 
-  g_mutex_lock (&told->lock);
-  g_assert_false (told->over);
+  g_assert_false (told->end.over);
   told->events++;
   g_string_append (told->text, event->text);
   for (guint i = 0; i < event->n_scores; i++) {
@@ -68,21 +63,10 @@ hear (void *data, TernCompletion *completion, const TernCompletionEvent *event)
     told->last = *event;
     told->reason = g_strdup (event->finish_reason);
     told->error = event->failure ? g_strdup (event->failure->message) : NULL;
-    told->over = TRUE;
-    g_cond_signal (&told->changed);
+    if (told->free_inside)
+      tern_completion_free (completion);
+    completion_end_tell (&told->end);
   }
-  g_mutex_unlock (&told->lock);
-  if (event->last && told->free_inside)
-    tern_completion_free (completion);
-}
-
-static void
-wait_for (Told *told)
-{
-  g_mutex_lock (&told->lock);
-  while (!told->over)
-    g_cond_wait (&told->changed, &told->lock);
-  g_mutex_unlock (&told->lock);
 }
 
 static TernCompletion *
@@ -107,7 +91,7 @@ complete (TernModel *model, const TernCompletionParams *params, Told *told)
   g_autoptr (TernCompletion) completion = begin (model, params, told);
 
   tern_completion_start (completion);
-  wait_for (told);
+  completion_end_wait (&told->end);
   g_assert_null (told->error);
   return g_strdup (told->text->str);
 }
@@ -348,7 +332,7 @@ test_cancel (void)
   g_assert_cmpuint (tern_completion_prompt_tokens (completion), >, 0);
   tern_completion_start (completion);
   tern_completion_cancel (completion);
-  wait_for (&told);
+  completion_end_wait (&told.end);
   g_assert_cmpstr (told.reason, ==, "cancelled");
   g_assert_cmpuint (told.last.generated_tokens, <, 2000);
   tern_completion_free (completion);
@@ -358,7 +342,7 @@ test_cancel (void)
   completion = begin (model, &params, &told);
   told.free_inside = TRUE;
   tern_completion_start (completion);
-  wait_for (&told);
+  completion_end_wait (&told.end);
   told_clear (&told);
   tern_completion_free (begin (model, &params, &told));
   told_clear (&told);
@@ -366,7 +350,7 @@ test_cancel (void)
   completion = begin (model, &params, &told);
   tern_completion_start (completion);
   tern_completion_free (completion);
-  g_assert_false (told.over && !g_str_equal (told.reason, "cancelled") && !g_str_equal (told.reason, "length"));
+  g_assert_false (told.end.over && !g_str_equal (told.reason, "cancelled") && !g_str_equal (told.reason, "length"));
   told_clear (&told);
   tern_completion_free (NULL);
 }
@@ -389,7 +373,7 @@ test_together (void)
   for (guint i = 0; i < G_N_ELEMENTS (all); i++)
     tern_completion_start (all[i] = begin (model, &params, &told[i]));
   for (guint i = 0; i < G_N_ELEMENTS (all); i++)
-    wait_for (&told[i]);
+    completion_end_wait (&told[i].end);
   alone = complete (model, &params, &first);
   for (guint i = 0; i < G_N_ELEMENTS (all); i++) {
     g_assert_cmpstr (told[i].text->str, ==, alone);
@@ -538,7 +522,7 @@ test_drafted_together (void)
       g_autofree char *alone = NULL;
       Told first;
 
-      wait_for (&told[i]);
+      completion_end_wait (&told[i].end);
       tern_completion_free (all[i]);
       params.text = i % 2 ? "One two three" : "A dog";
       params.sampling.max_tokens = 10 + 7 * i;

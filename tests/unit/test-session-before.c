@@ -5,6 +5,7 @@
 #include "tern/completion.h"
 #include "tern/session-priv.h"
 #include "tern/view-priv.h"
+#include "tests/unit/completion-end.h"
 #include "tests/unit/vision-file.h"
 
 #define NONE G_MAXUINT
@@ -428,24 +429,12 @@ test_encoder (void)
 
 /* ---- Clips of completions ---- */
 
-typedef struct {
-  GMutex lock;
-  GCond changed;
-  gboolean over;
-} Told;
-
 static void
 hear (gpointer data, TernCompletion *completion, const TernCompletionEvent *event)
 {
-  Told *told = data;
-
   g_assert_null (event->failure);
-  if (!event->last)
-    return;
-  g_mutex_lock (&told->lock);
-  told->over = TRUE;
-  g_cond_signal (&told->changed);
-  g_mutex_unlock (&told->lock);
+  if (event->last)
+    completion_end_tell (data);
 }
 
 static void
@@ -454,25 +443,18 @@ show (TernModel *model, TernView *view)
   TernCompletionParams params = TERN_COMPLETION_PARAMS_INIT;
   g_autoptr (TernCompletion) completion = NULL;
   g_autoptr (GError) error = NULL;
-  Told told = { .over = FALSE };
+  CompletionEnd end = { 0 };
 
-  g_mutex_init (&told.lock);
-  g_cond_init (&told.changed);
   params.chat = "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"video\"}]}]}";
   params.views = &view;
   params.n_views = 1;
   params.sampling.max_tokens = 1;
   params.func = hear;
-  params.func_data = &told;
+  params.func_data = &end;
   completion = tern_completion_new (model, &params, &error);
   g_assert_no_error (error);
   tern_completion_start (completion);
-  g_mutex_lock (&told.lock);
-  while (!told.over)
-    g_cond_wait (&told.changed, &told.lock);
-  g_mutex_unlock (&told.lock);
-  g_mutex_clear (&told.lock);
-  g_cond_clear (&told.changed);
+  completion_end_wait (&end);
 }
 
 /* Frames 0 to 3, one of another size that stays alone, and three more: pictures as of a session, their times the means of their frames'. */

@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 
 #include "tern/error.h"
-#include "tests/unit/folder.h"
+#include "tests/watch/memory-place.h"
 #include "watch/memory-priv.h"
 #include "watch/search.h"
 #include "watch/spool.h"
@@ -13,34 +13,15 @@
 #define SECOND ((gint64) G_USEC_PER_SEC)
 #define NOON ((gint64) 1764417600 * G_USEC_PER_SEC)
 
-typedef struct {
-  char *folder, *path;
-  TernWatchMemory *memory;
-  gint64 run;
-  guint64 number;
-} Place;
-
 static void
 place_init (Place *place, gconstpointer data)
 {
   g_autoptr (GError) error = NULL;
 
-  place->folder = g_dir_make_tmp ("tern-memory-XXXXXX", NULL);
-  place->path = g_build_filename (place->folder, "m.db", NULL);
-  place->memory = tern_memory_open (place->path, TERN_MEMORY_WRITE, &error);
-  g_assert_no_error (error);
+  place_open (place, data);
   place->run = tern_memory_new_run (place->memory, NOON, &error);
   g_assert_no_error (error);
   g_assert_cmpint (place->run, >, 0);
-}
-
-static void
-place_clear (Place *place, gconstpointer data)
-{
-  tern_memory_close (place->memory);
-  remove_all (place->folder);
-  g_free (place->path);
-  g_free (place->folder);
 }
 
 static gint64

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "tern/error.h"
-#include "tests/unit/folder.h"
+#include "tests/watch/memory-place.h"
 #include "watch/memory-priv.h"
 #include "watch/retry.h"
 #include "watch/unseen.h"
@@ -299,31 +299,6 @@ test_steps (void)
 
 /* ---- In the memory ---- */
 
-typedef struct {
-  char *folder, *path;
-  TernWatchMemory *memory;
-} Place;
-
-static void
-place_init (Place *place, gconstpointer data)
-{
-  g_autoptr (GError) error = NULL;
-
-  place->folder = g_dir_make_tmp ("tern-unseen-XXXXXX", NULL);
-  place->path = g_build_filename (place->folder, "m.db", NULL);
-  place->memory = tern_memory_open (place->path, TERN_MEMORY_WRITE, &error);
-  g_assert_no_error (error);
-}
-
-static void
-place_clear (Place *place, gconstpointer data)
-{
-  tern_memory_close (place->memory);
-  remove_all (place->folder);
-  g_free (place->path);
-  g_free (place->folder);
-}
-
 static gint64
 put (TernWatchMemory *memory, const char *camera, TernUnseenReason reason, gint64 start, gint64 end)
 {
@@ -552,7 +527,7 @@ main (int argc, char **argv)
   g_test_add_func ("/watch/retry/steps", test_steps);
   g_test_add_func ("/watch/unseen/words", test_words);
   g_test_add_func ("/watch/unseen/split", test_split);
-#define ADD(name, func) g_test_add (name, Place, NULL, place_init, func, place_clear)
+#define ADD(name, func) g_test_add (name, Place, NULL, place_open, func, place_clear)
   ADD ("/watch/unseen/memory", test_memory);
   ADD ("/watch/unseen/known", test_known);
   ADD ("/watch/unseen/old", test_old);
