@@ -103,8 +103,9 @@ match_pieces (const TernSearch *search, char **words)
 #define NEWEST(table) "SELECT " COLUMNS " FROM " table " JOIN result r ON r.id = " table ".rowid WHERE " table \
     " MATCH ?1 AND" FILTERS " ORDER BY " table ".rowid DESC LIMIT ?7"
 #define ANYTHING "SELECT " COLUMNS " FROM result r WHERE ?1 IS NULL AND" FILTERS " ORDER BY r.start DESC LIMIT ?7"
-#define UNSURE "SELECT " COLUMNS " FROM result r WHERE ?1 IS NULL AND r.abstained = 1 AND r.verdict IS NULL AND" FILTERS \
-    " ORDER BY r.id DESC LIMIT ?7"
+/* Left to itself SQLite goes through all that is of the time. */
+#define UNSURE "SELECT " COLUMNS " FROM result r INDEXED BY result_unsure WHERE ?1 IS NULL AND r.abstained = 1 AND r.verdict IS NULL" \
+    " AND" FILTERS " ORDER BY r.id DESC LIMIT ?7"
 
 static void
 hit_free (gpointer data)
