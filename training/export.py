@@ -254,6 +254,18 @@ def read(folder):
     return tower.eval(), model.eval()
 
 
+def thaw(model):
+    """The matrices of a file as weights that round to just these trits and scales."""
+    for module in model.modules():
+        if isinstance(module, quant.BitLinear):
+            t, scales = module.frozen
+            parts = []
+            for part, scale in zip(t.float().split(module.rows), scales.split(module.rows)):
+                parts.append(part * scale[:, None] / part.abs().mean())
+            module.weight.data.copy_(torch.cat(parts))
+            module.frozen = None
+
+
 def check(model, path):
     """The file's matrices are the trained trits times one f16 scale per tensor, exactly."""
     found = _tensors(path)
@@ -292,13 +304,23 @@ def main():
     import features
     import heldout
 
-    a = argparse.ArgumentParser(description="Export one checkpoint of a training folder.")
+    a = argparse.ArgumentParser(description="Export one checkpoint of a training folder, or the way back.")
     a.add_argument("--work", required=True)
+    a.add_argument("--read", metavar="FOLDER", help="make --weights, tower.pt and tokenizer.json in --work of the two files here")
     a.add_argument("--weights", default="scst.pt", help="relative to --work")
     a.add_argument("--tasks", metavar="DATA", help="it was taught the tasks; measure them on this folder and write their keys")
-    a.add_argument("--output", required=True)
+    a.add_argument("--output")
     options = a.parse_args()
+    if not options.output and not options.read:
+        a.error("expected --output or --read")
     common.settle()
+    if options.read:
+        tower, model = read(options.read)
+        thaw(model)
+        common.save(os.path.join(options.work, "tower.pt"), common.half(tower.state_dict()))
+        common.save(os.path.join(options.work, options.weights), common.half(model.state_dict()))
+        tokenizer_of(options.read).save(os.path.join(options.work, "tokenizer.json"))
+        return
     model = evaluate.trained(os.path.join(options.work, options.weights))
     tokenizer = words.load(os.path.join(options.work, "tokenizer.json"))
     known = heldout.tasks(model, tokenizer, options.tasks, options.work) if options.tasks else None

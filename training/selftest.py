@@ -63,7 +63,6 @@ def export_is_exact(tokenizer):
     import movement
     import prompts
     import quant
-    import tune
     import vit
 
     torch.manual_seed(2)
@@ -87,7 +86,7 @@ def export_is_exact(tokenizer):
     with torch.no_grad():
         assert (tower(x) - tower2(x)).abs().max() < 1e-2
         assert (model.motion(moved) - model2.motion(moved)).abs().max() < 1e-2
-    tune.thaw(model2)
+    export.thaw(model2)
     again = quant.ternary(model2.layers[1].mix.qkv.weight.detach(), linear.rows)
     assert torch.equal(again[0], t) and torch.allclose(again[1], scales)
 

@@ -25,7 +25,6 @@ import model as lm
 import photos
 import place
 import prompts
-import quant
 import rows
 import vit
 import words
@@ -41,18 +40,6 @@ AERIAL = 1 / 6
 EVERY = 250
 STOP = set("a an the in on of and is are with to at by its his her their it while as from for two into up down out "
            "over off through near has that be next one this there another other some three he she they".split())
-
-
-def thaw(model):
-    """The matrices of a file as weights that round to just these trits and scales."""
-    for module in model.modules():
-        if isinstance(module, quant.BitLinear):
-            t, scales = module.frozen
-            parts = []
-            for part, scale in zip(t.float().split(module.rows), scales.split(module.rows)):
-                parts.append(part * scale[:, None] / part.abs().mean())
-            module.weight.data.copy_(torch.cat(parts))
-            module.frozen = None
 
 
 def shown(pixels, rng, turn=False):
@@ -165,7 +152,7 @@ def learn(options):
     text = {k: xe.tokenised(tokenizer, s) for k, s in said.items()}
     torch.manual_seed(SEED)
     tower, model = export.read(options.models)
-    thaw(model)
+    export.thaw(model)
     tower.train(), model.train()
     for module in (tower.patch, *tower.blocks[:FIXED]):
         module.requires_grad_(False)
