@@ -140,9 +140,8 @@ class Inputs:
         self.state, self.action = Scaling([e.states for e in found]), Scaling([e.actions for e in found])
         self.lags, self.width, self.dims = robot.lags, width, len(self.state.mean)
         # Whether actions say where to be, or how far to move.
-        off = [np.mean([np.abs(e.actions - x).mean() for e in found for x in (e.states[:, : robot.dims], self.action.mean)][k::2])
-               for k in (0, 1)] if self.dims == robot.dims else (1, 0)
-        self.near = bool(off[0] < off[1])
+        actions, states = (np.concatenate(x) for x in zip(*((e.actions, e.states) for e in found)))
+        self.near = self.dims == robot.dims and bool(np.abs(actions - states).mean() < np.abs(actions - self.action.mean).mean())
         self.mean, self.std = 0, 1
         every = np.concatenate([self.of(e, np.arange(len(e.states))) for e in found])
         self.mean, self.std = every.mean(0), np.maximum(every.std(0), 1e-2)

@@ -29,7 +29,7 @@ import rows
 import vit
 import words
 import xe
-from course import Course, compile_layers
+from course import Course, compile_layers, decayed
 
 BATCH, SEED = 32, 9
 TOWER, LANGUAGE, READER = 1.5e-4, 5e-4, 2e-3   # rates
@@ -130,10 +130,8 @@ def groups(tower, model, reader):
     """AdamW's, each with a rate of its own."""
     out = []
 
-    def add(module_parameters, rate):
-        for decay, some in ((0.05, [p for p in module_parameters if p.dim() > 1]), (0.0, [p for p in module_parameters if p.dim() < 2])):
-            if some:
-                out.append({"params": some, "weight_decay": decay, "own": rate})
+    def add(parameters, rate):
+        out.extend({**group, "own": rate} for group in decayed(parameters, 0.05) if group["params"])
 
     add([*tower.norm.parameters()], TOWER)
     for i, block in enumerate(tower.blocks[FIXED:], FIXED):

@@ -92,6 +92,19 @@ see_tokens (GstPad *pad, GstPadProbeInfo *info, gpointer data)
   return GST_PAD_PROBE_OK;
 }
 
+/* Of the result that the next frame carries; 9: none. */
+static guint64
+pulled_id (GstHarness *h)
+{
+  GstBuffer *frame = gst_harness_pull (h);
+  guint64 id = 9;
+
+  fail_unless (frame != NULL);
+  gst_structure_get_uint64 (gst_custom_meta_get_structure (gst_buffer_get_custom_meta (frame, "TernResultMeta")), "id", &id);
+  gst_buffer_unref (frame);
+  return id;
+}
+
 /* A minute: fifteen windows of four seconds, on the grid, in none of which a frame is looked at later after its tick than
  * the next one came; without durations too. */
 GST_START_TEST (test_rates)
@@ -307,15 +320,8 @@ GST_START_TEST (test_trigger_in_bin)
   expect (text, 0, 1400, "3 frames, p");
   expect (text, 1400, 4000, "8 frames, p");
   expect (text, 5400, 800, "2 frames, p");
-  for (i = 0; i < 62; i++) {
-    GstBuffer *frame = gst_harness_pull (h);
-    guint64 id = 9;
-
-    fail_unless (frame != NULL);
-    gst_structure_get_uint64 (gst_custom_meta_get_structure (gst_buffer_get_custom_meta (frame, "TernResultMeta")), "id", &id);
-    fail_unless_equals_uint64 (id, i < 14 ? 0 : i < 54 ? 1 : 2);
-    gst_buffer_unref (frame);
-  }
+  for (i = 0; i < 62; i++)
+    fail_unless_equals_uint64 (pulled_id (h), i < 14 ? 0 : i < 54 ? 1 : 2);
   gst_harness_teardown (text);
   gst_harness_teardown (h);
 }
@@ -459,15 +465,8 @@ GST_START_TEST (test_corrected_segment)
   gst_harness_push_event (h, gst_event_new_eos ());
   expect (text, 23, 4000, "8 frames, p");
   expect (text, 4023, 1000, "2 frames, p");
-  for (i = 0; i < 50; i++) {
-    GstBuffer *frame = gst_harness_pull (h);
-    guint64 id = 9;
-
-    fail_unless (frame != NULL);
-    gst_structure_get_uint64 (gst_custom_meta_get_structure (gst_buffer_get_custom_meta (frame, "TernResultMeta")), "id", &id);
-    fail_unless_equals_uint64 (id, i < 40 ? 0 : 1);
-    gst_buffer_unref (frame);
-  }
+  for (i = 0; i < 50; i++)
+    fail_unless_equals_uint64 (pulled_id (h), i < 40 ? 0 : 1);
   gst_harness_teardown (text);
   gst_harness_teardown (h);
 }

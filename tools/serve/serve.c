@@ -187,7 +187,6 @@ static gpointer
 load (gpointer data)
 {
   Program *program = data;
-
   const Options *o = program->options;
 
   program->model = open_model (o, &program->error);
