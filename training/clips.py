@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Pictures of rendered clips: views of photographs, objects that pass in front, light, noise, H.264."""
 
+import math
 import os
 import subprocess
 
@@ -141,7 +142,7 @@ class Cached:
         """(f32 [PICTURES, 196, 192], f32 [PICTURES, 49, numbers]) of clip i, perhaps played backwards, or its first frame not
         there."""
         row = np.array(self.rows[i], np.float32)
-        seen, moved = row[: np.prod(SEEN)].reshape(SEEN), row[np.prod(SEEN) :].reshape(MOVED)[int(back)]
+        seen, moved = row[: math.prod(SEEN)].reshape(SEEN), row[math.prod(SEEN) :].reshape(MOVED)[int(back)]
         if not lead:
             moved[0, :, : movement.FEATURES] = 0
         return seen[::-1].copy() if back else seen, moved
@@ -163,7 +164,7 @@ def path(work, split):
 
 def fill(file, tower, work, count, step, pictures):
     """`pictures(first, n)` gives the frames of some clips."""
-    features.fill(file, count, (np.prod(SEEN) + np.prod(MOVED),), step, lambda i, n: looked_at(tower, work, pictures(i, n)))
+    features.fill(file, count, (math.prod(SEEN) + math.prod(MOVED),), step, lambda i, n: looked_at(tower, work, pictures(i, n)))
 
 
 def cache(work, split, pixels, tower, count, seed):
