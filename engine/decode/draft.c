@@ -112,6 +112,12 @@ tern_draft_free (TernDraft *self)
   g_free (self);
 }
 
+guint
+tern_draft_context (const TernDraft *self)
+{
+  return tern_timeline_context (self->base);
+}
+
 /* ---- What was said ----------------------------------------------------------------------------------------------- */
 
 void

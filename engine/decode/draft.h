@@ -56,6 +56,7 @@ typedef struct {
 TernDraft *tern_draft_new (TernDraftModel *model, const TernDraftParams *params, TernPool *pool, GError **error);
 void tern_draft_free (TernDraft *draft);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernDraft, tern_draft_free)
+guint tern_draft_context (const TernDraft *draft);      /* tokens that there is room for */
 /* Bytes that it takes, and that it reserves in the scratch of each worker; of a plan too. */
 gsize tern_draft_bytes (const TernLlm *draft, const TernDraftParams *params);
 gsize tern_draft_scratch_bytes (const TernLlm *draft, const TernDraftParams *params);

@@ -65,6 +65,13 @@ metrics (TernHttpRequest *request, void *data)
 
 /* ---- OpenAI's and llama.cpp's words ------------------------------------------------------------------------------ */
 
+/* Of the language model: a row of visual tokens may be several of its own behind each other. */
+static guint
+width (TernModel *model)
+{
+  return tern_model_embedding_dim (model) / (1 + tern_model_deepstack (model));
+}
+
 static void
 write_modalities (TernJson *json, const TernServe *serve)
 {
@@ -104,7 +111,7 @@ models (TernHttpRequest *request, void *data)
   tern_json_open (&json, '{');
   tern_json_add_uint (&json, "n_ctx", tern_model_context (model));
   tern_json_add_uint (&json, "n_ctx_train", tern_model_context (model));
-  tern_json_add_uint (&json, "n_embd", tern_model_embedding_dim (model) / (1 + tern_model_deepstack (model)));
+  tern_json_add_uint (&json, "n_embd", width (model));
   tern_json_close (&json, '}');
   tern_json_name (&json, "architecture");
   tern_json_open (&json, '{');
@@ -257,7 +264,7 @@ show (TernHttpRequest *request, void *data)
   tern_json_add_text (&json, "general.architecture", "tern");
   tern_json_add_text (&json, "general.basename", serve->names[0]);
   tern_json_add_uint (&json, "tern.context_length", tern_model_context (model));
-  tern_json_add_uint (&json, "tern.embedding_length", tern_model_embedding_dim (model) / (1 + tern_model_deepstack (model)));
+  tern_json_add_uint (&json, "tern.embedding_length", width (model));
   tern_json_close (&json, '}');
   tern_json_name (&json, "capabilities");
   tern_json_open (&json, '[');
