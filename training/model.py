@@ -156,6 +156,7 @@ class Captioner(nn.Module):
         self.layers = nn.ModuleList(Layer(shape, i, plain) for i in range(shape.layers))
         self.norm = nn.Parameter(torch.ones(shape.width))
         self.motion = None  # movement.Motion, of a model that was taught what moves
+        self.lean = None  # what is added to the logits (replay.py); in no checkpoint
 
     @classmethod
     def loaded(cls, state, plain=False):
@@ -172,7 +173,8 @@ class Captioner(nn.Module):
                 module.freeze(on)
 
     def head(self, x):
-        return rms(x, self.norm) @ self.embedding.t()
+        logits = rms(x, self.norm) @ self.embedding.t()
+        return logits if self.lean is None else logits + self.lean
 
     def hidden(self, visual, rows):
         """What the output head reads at the caption rows: [rows, width]."""

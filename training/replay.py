@@ -3,6 +3,11 @@
 
 Human captions would pull it back from what the self-critical stage taught. These are its own: of each photograph the
 likeliest caption and one that is drawn, with the sixteen likeliest tokens at every place.
+
+They lean towards people's words. The self-critical stage leaves a captioner with few words, which it says too often, and
+with short sentences: both are safe. So a token is less likely here by (its share of the model's tokens / its share of people's)
+^ LEAN, as logit adjustment does for rare classes (Menon et al. 2021, eq. 9), and an end by e^-LONGER; whoever imitates this needs no
+adjustment any more.
 """
 
 import os
@@ -17,15 +22,33 @@ import words
 from common import load
 
 SAID, TOP, LONGEST = 2, 16, 22
+LEAN, LONGER = 0.4, 0.6
+LEAST, MOST = -3.0, 1.0  # of what is added to a logit
 
 
 def path(work):
     return os.path.join(work, "replay.pt")
 
 
+def leaning(own, people, vocabulary):
+    """What is to be added to the logits of a model that says `own` where people say `people`: lists of tokens, EOS apart."""
+    counts = [np.bincount(np.concatenate(said), minlength=vocabulary) for said in (own, people)]
+    # A token that is never said counts as half of one of people's.
+    own, people = ((c + 0.5 * c.sum() / counts[1].sum()) / c.sum() for c in counts)
+    lean = np.clip(-LEAN * np.log(own / people), LEAST, MOST)
+    lean[words.EOS] = -LONGER
+    return torch.from_numpy(lean).float()
+
+
+def pictures(model, view, first, batch):
+    seen = torch.from_numpy(np.array(view[first : first + batch])).float()
+    return model.projector(model.projector.unshuffle(seen))
+
+
 @torch.inference_mode()
-def build(model, tokenizer, views, work, seed=8, batch=64):
-    """tokens [N, SAID, LONGEST + 1] (zero where there is none), ids and probabilities of the TOP likeliest at each."""
+def build(model, tokenizer, views, captions, work, seed=8, batch=64):
+    """tokens [N, SAID, LONGEST + 1] (zero where there is none), ids and probabilities of the TOP likeliest at each; what was added to
+    the logits. `captions`: people's, of each photograph."""
     if os.path.exists(path(work)):
         return
     n, long = len(views[0]), LONGEST + 1
@@ -35,9 +58,11 @@ def build(model, tokenizer, views, work, seed=8, batch=64):
     plan = rows.layout(tokenizer, prompts.INSTRUCTIONS[0], (49,))
     generator = torch.Generator().manual_seed(seed)
     model.freeze()
+    own = [c for first in range(0, n, batch) for c in decode.greedy(model, pictures(model, views[0], first, batch), plan, LONGEST)]
+    people = [words.encode(tokenizer, c) for group in captions for c in group]
+    model.lean = leaning(own, people, model.embedding.shape[0])
     for first in range(0, n, batch):
-        seen = torch.from_numpy(np.array(views[first // batch % len(views)][first : first + batch])).float()
-        visual = model.projector(model.projector.unshuffle(seen))
+        visual = pictures(model, views[first // batch % len(views)], first, batch)
         best = [c + [words.EOS] for c in decode.greedy(model, visual, plan, LONGEST)]
         drawn = decode.sample(model, visual, plan, SAID - 1, LONGEST, generator)
         texts = [[best[i]] + drawn[i * (SAID - 1) : (i + 1) * (SAID - 1)] for i in range(len(visual))]
@@ -52,7 +77,7 @@ def build(model, tokenizer, views, work, seed=8, batch=64):
                 at += m
     model.freeze(False)
     part = path(work) + ".part"
-    torch.save({"tokens": tokens, "ids": ids, "shares": shares}, part)
+    torch.save({"tokens": tokens, "ids": ids, "shares": shares, "lean": model.lean}, part)
     os.replace(part, path(work))
 
 
@@ -60,6 +85,7 @@ class Replay:
     def __init__(self, work):
         state = load(path(work))
         self.tokens, self.ids, self.shares = state["tokens"], state["ids"].long(), state["shares"]
+        self.lean = state["lean"]  # of the captioner that said all this
 
     def text(self, photograph, which):
         tokens = self.tokens[photograph, which]

@@ -16,6 +16,7 @@ import motion
 import movement
 import place
 import questions
+import replay
 import rows
 import tasks
 import vit
@@ -154,6 +155,19 @@ def losses_and_scores(tokenizer):
     assert abs(float(loss) - sum(parts.values())) < 1e-5
 
 
+def replay_leans_to_people():
+    """Token 20 is a quarter of what is said and an eighth of what people say, 22 the other way round; 30 is said by neither."""
+    own, people = [[20, 20, 21, 21], [21, 21, 22, 21]] * 100, [[20, 21, 21, 21], [21, 21, 22, 22]] * 500
+    lean = replay.leaning(own, people, 40)
+    assert abs(float(lean[20]) + replay.LEAN * np.log(2)) < 1e-3 and abs(float(lean[22]) - replay.LEAN * np.log(2)) < 1e-2, lean
+    assert float(lean[30]) == 0 and float(lean[words.EOS]) == np.float32(-replay.LONGER)
+    model = lm.Captioner(40)
+    x = torch.randn(3, model.shape.width)
+    plain = model.head(x)
+    model.lean = lean
+    assert torch.allclose(model.head(x), plain + lean) and not any("lean" in k for k in model.state_dict())
+
+
 def run(tokenizer):
     shapes_are_told_by_tensors()
     questions_follow_people()
@@ -161,3 +175,4 @@ def run(tokenizer):
     places_arrive()
     own_questions_equal_the_prompt(tokenizer)
     losses_and_scores(tokenizer)
+    replay_leans_to_people()

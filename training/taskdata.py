@@ -29,7 +29,8 @@ def has_aerial(data):
 def make(data, work, train, val, tokenizer, source="scst"):
     """Half an hour on one core, most of it the tower on the clips; what is there already stays."""
     tower = features.adapted(work)
-    replay.build(evaluate.trained(os.path.join(work, source + ".pt")), tokenizer, views_of(work), work)
+    captions = [[photos.clean(c) for c in group] for group in train.captions]
+    replay.build(evaluate.trained(os.path.join(work, source + ".pt")), tokenizer, views_of(work), captions, work)
     if has_aerial(data):
         for split, views in (("val", 1), ("train", aerial.VIEWS)):
             for view in range(views):
@@ -42,6 +43,7 @@ def make(data, work, train, val, tokenizer, source="scst"):
 
 def sources(data, work, train, tokenizer, total, seed=4, source="scst"):
     said, teacher = replay.Replay(work), evaluate.trained(os.path.join(work, source + ".pt"))
+    teacher.lean = said.lean
     out = {
         "photograph": tasks.Photographs(tokenizer, views_of(work), train.captions, said, total, seed),
         "clip": tasks.Clips(tokenizer, clips.Cached(clips.path(work, "train")), np.arange(len(train)), said, teacher, CLIPS_SEED,
