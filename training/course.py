@@ -5,7 +5,7 @@ import math
 
 import torch
 
-from common import cosine, load, save
+from common import cosine, half, load, save
 
 EVERY = 100  # steps between two checkpoints
 
@@ -22,6 +22,14 @@ def compile_layers(layers):
     torch._dynamo.config.recompile_limit = 64  # a few kinds of layer, a few kinds of shape
     for layer in layers:
         layer.compile(dynamic=True)
+
+
+def keep_mean(name, steps):
+    """{name}.pt of the last four of {name}.step-N.pt: steps are noisy and the rate is small by then, so that the mean of a few points of
+    the way is better than its end."""
+    kept = sorted({steps} | set(range(EVERY, steps, EVERY)))[-4:]
+    states = [load(f"{name}.step-{s}.pt") for s in kept]
+    save(name + ".pt", half({k: sum(s[k].float() for s in states) / len(states) for k in states[0]}))
 
 
 class Course:

@@ -18,7 +18,7 @@ import rows
 import words
 import xe
 from common import Log, half, load, save
-from course import Course, compile_layers
+from course import Course, compile_layers, keep_mean
 
 SAMPLES, LONGEST, RATE, DROP, END = 5, 22, 3e-4, 0.05, "</s>"
 OTHERS, PLAIN = 3, 1.0  # photographs of which a caption should not be as true; what that weighs
@@ -77,7 +77,4 @@ def run(tokenizer, captions, views, work, steps, source="xe", name="scst", seed=
         if course.keep(step):
             save(os.path.join(work, f"{name}.step-{step + 1}.pt"), half(model.state_dict()))
     save(os.path.join(work, f"{name}.step-{steps}.pt"), half(model.state_dict()))
-    # The steps are noisy and the rate is small by now: the mean of a few points of the way is better than its end.
-    kept = sorted({steps} | {s for s in range(100, steps, 100)})[-4:]
-    states = [load(os.path.join(work, f"{name}.step-{s}.pt")) for s in kept]
-    save(final, half({k: sum(s[k].float() for s in states) / len(states) for k in states[0]}))
+    keep_mean(os.path.join(work, name), steps)

@@ -29,7 +29,7 @@ import rows
 import words
 import xe
 from common import Log, half, load, save
-from course import Course, compile_layers
+from course import Course, compile_layers, keep_mean
 
 RATE, DROP, SMOOTHING = 1e-3, 0.1, 0.1
 SHARES = (("photograph", 0.45), ("aerial", 0.12), ("clip", 0.43))
@@ -175,7 +175,7 @@ def loss_of(logits, batch, answers):
 
 
 def run(tokenizer, sources, work, steps, source="scst", name="tasks", seed=4, rate=RATE, compiled=True):
-    """From {source}.pt to {name}.pt. `sources`: name -> Photographs, Aerial or Clips, as in SHARES."""
+    """From {source}.pt to {name}.pt, the mean of the last four checkpoints. `sources`: name -> Photographs, Aerial or Clips, as in SHARES."""
     final, checkpoint = os.path.join(work, name + ".pt"), os.path.join(work, name + ".resume.pt")
     if os.path.exists(final):
         return
@@ -209,4 +209,5 @@ def run(tokenizer, sources, work, steps, source="scst", name="tasks", seed=4, ra
             log(step=step, of=steps, kind=kind, **means)
         if course.keep(step):
             save(os.path.join(work, f"{name}.step-{step + 1}.pt"), half(model.state_dict()))
-    save(final, half(model.state_dict()))
+    save(os.path.join(work, f"{name}.step-{steps}.pt"), half(model.state_dict()))
+    keep_mean(os.path.join(work, name), steps)

@@ -26,7 +26,7 @@ from tap import patience, plan, point  # noqa: E402
 
 TERN, DATA = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2]).resolve()
 MODEL, MMPROJ = DATA / "lfm2/lfm2-tq2_0.gguf", DATA / "lfm2vl/mmproj-ship-q8_0.gguf"
-CLIP = pathlib.Path(__file__).resolve().parents[2] / "pipelines/data/standing.mp4"
+CLIP = pathlib.Path(__file__).resolve().parents[2] / "pipelines/data/signing.mp4"
 KILLS = int(os.environ.get("TERN_BATCH_KILLS", 8))
 GOOD = int(os.environ.get("TERN_BATCH_GOOD", 24))
 OPTIONS = ["caption", "--model", MODEL, "--mmproj", MMPROJ, "--max-tokens", "3", "--threads", "1"]
