@@ -27,6 +27,10 @@ G_BEGIN_DECLS
 #define GST_TERN_EVENT_DRAIN "tern-drain"
 #define GST_TERN_EVENT_PROGRESS "tern-progress"
 
+/* Field of a GAP event of JSON (boolean) that says how far video is, and not
+ * that results before that are decided. */
+#define GST_TERN_GAP_UNDECIDED "tern-undecided"
+
 /* GST_TERN_EVENT_TRIGGER, in both directions, without fields: something happens
  * now. A stretch of frames ends before the next one: what there is of a group
  * and of a window is answered as far as it goes, and a window begins with that

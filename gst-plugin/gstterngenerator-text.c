@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The text pad: cues, and up to where there are none. */
+/* The text pad: cues, and up to where there are none; the latter of JSON, too. */
 #include "gstterngenerator-priv.h"
 
 #include <string.h>
+#include "gstternattach.h"
+#include "gstternelement.h"
 
 #define MAX_HOPS 32             /* pads between us and a muxer */
 #define BLANK_LEAD (250 * GST_MSECOND)
@@ -96,6 +98,54 @@ push_blank (GstTernGenerator * self, GstClockTime time)
 }
 
 /* ---- Gaps and cues ---- */
+
+/* Whether what leaves by @src meets other streams: a muxer waits for each of
+ * them. ternattach knows what it waits for. */
+static gboolean
+meets_others (GstPad * src, guint hops)
+{
+  GstPad *peer = gst_pad_get_peer (src);
+  GstElement *element = peer ? gst_pad_get_parent_element (peer) : NULL;
+  GstIterator *links = NULL;
+  GValue item = G_VALUE_INIT;
+  gboolean found = FALSE;
+
+  if (element) {
+    GST_OBJECT_LOCK (element);
+    found = element->numsinkpads > 1;
+    GST_OBJECT_UNLOCK (element);
+  }
+  if (found)
+    found = !GST_IS_TERN_ATTACH (element);
+  else if (peer && hops > 0)
+    links = gst_pad_iterate_internal_links (peer);
+  while (links && !found
+      && gst_iterator_next (links, &item) == GST_ITERATOR_OK) {
+    found = meets_others (g_value_get_object (&item), hops - 1);
+    g_value_reset (&item);
+  }
+  if (G_IS_VALUE (&item))
+    g_value_unset (&item);
+  g_clear_pointer (&links, gst_iterator_free);
+  gst_clear_object (&element);
+  gst_clear_object (&peer);
+  return found;
+}
+
+void
+gst_tern_generator_push_json_gap (GstPad * json, GstClockTime time,
+    gboolean decided)
+{
+  GstEvent *gap;
+
+  if (!decided && !meets_others (json, MAX_HOPS))
+    return;
+  gap = gst_event_new_gap (time, 0);
+  if (!decided)
+    gst_structure_set (gst_event_writable_structure (gap),
+        GST_TERN_GAP_UNDECIDED, G_TYPE_BOOLEAN, TRUE, NULL);
+  gst_pad_push_event (json, gap);
+}
 
 /* A point, not the time since the last one: muxers go by where a gap begins. */
 void

@@ -219,6 +219,25 @@ GST_START_TEST (test_muxers)
 }
 GST_END_TEST
 
+static const char *const live_branches[] = { "c.text_src ! queue", "c.text_src ! ternklvenc ! queue", "c.json_src ! ternklvenc ! queue",
+  "c.json_src ! tee name=t t. ! queue ! fakesink t. ! queue ! ternklvenc" };
+
+/* A muxer waits for each of its streams: of a camera neither text nor JSON, which comes when its window is over, may hold video up.
+ * Ends when all frames went through. */
+GST_START_TEST (test_live_muxed)
+{
+  const char *mux = __i__ == 0 ? "matroskamux" : "mpegtsmux";
+  GstElement *pipeline;
+
+  if (!have (mux) || !have_h264_encoder ())
+    return;
+  pipeline = launch ("videotestsrc is-live=true num-buffers=60 ! video/x-raw,format=I420,width=320,height=240,framerate=30/1 ! "
+      "terncaption name=c ! %s ! h264parse ! %s name=m ! fakesink async=false %s ! m.", h264_encoder (), mux, live_branches[__i__]);
+  play (pipeline);
+  stop (pipeline);
+}
+GST_END_TEST
+
 /* A playlist of all the video, and its parts. */
 GST_START_TEST (test_hls)
 {
@@ -346,6 +365,7 @@ main (void)
   suite_add_tcase (suite, tc);
   tcase_add_loop_test (tc, test_subtitles, 0, G_N_ELEMENTS (subtitles));
   tcase_add_loop_test (tc, test_muxers, 0, G_N_ELEMENTS (muxers));
+  tcase_add_loop_test (tc, test_live_muxed, 0, G_N_ELEMENTS (live_branches));
   tcase_add_test (tc, test_hls);
   tcase_add_test (tc, test_overlay);
   tcase_add_test (tc, test_appsink);
