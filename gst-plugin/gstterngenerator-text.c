@@ -9,21 +9,24 @@
 #define MAX_HOPS 32             /* pads between us and a muxer */
 #define BLANK_LEAD (250 * GST_MSECOND)
 
-/* ---- The MP4 muxer ----
+/* ---- The MP4 muxer, and splitmuxsink ----
  *
  * qtmux (mp4mux, ...; up to 1.26 at least) keeps the last text buffer until the
  * next one, goes by its time while it does, and throws GAPs away: video later
  * than that waits. What moves it is another buffer. Without text in it that is
  * what it would write for a gap by itself, an empty sample; but an empty cue to
- * srtenc. So these blanks are sent where they lead to such a muxer alone. */
+ * srtenc. So these blanks are sent where they lead to such a muxer alone.
+ * splitmuxsink (1.22) closes a group of pictures when each stream has a buffer
+ * behind it, and GAPs are none to it either, whatever muxer is inside. */
 
 static gboolean
-is_qtmux (GstElement * element)
+wants_blanks (GstElement * element)
 {
   GType type;
 
   for (type = G_OBJECT_TYPE (element); type; type = g_type_parent (type))
-    if (g_str_equal (g_type_name (type), "GstBaseQTMux"))
+    if (g_str_equal (g_type_name (type), "GstBaseQTMux")
+        || g_str_equal (g_type_name (type), "GstSplitMuxSink"))
       return TRUE;
   return FALSE;
 }
@@ -52,7 +55,7 @@ follow (GstPad * pad)
 }
 
 static gboolean
-leads_to_qtmux (GstPad * src)
+blanks_wanted (GstPad * src)
 {
   GstPad *pad = gst_object_ref (src);
   gboolean found = FALSE;
@@ -64,7 +67,7 @@ leads_to_qtmux (GstPad * src)
 
     gst_object_unref (pad);
     found = parent && GST_IS_ELEMENT (parent)
-        && is_qtmux (GST_ELEMENT (parent));
+        && wants_blanks (GST_ELEMENT (parent));
     pad = peer && !found ? follow (peer) : NULL;
     gst_clear_object (&parent);
     gst_clear_object (&peer);
@@ -152,7 +155,7 @@ void
 gst_tern_generator_push_gap (GstTernGenerator * self, GstClockTime time,
     gboolean decided)
 {
-  if (leads_to_qtmux (self->srcpad)) {
+  if (blanks_wanted (self->srcpad)) {
     GstClockTime running = running_time (self, time);
 
     /* Ahead, so that one frame in a few needs one. */
@@ -195,7 +198,7 @@ gst_tern_generator_push_text (GstTernGenerator * self,
     const TernResult * result, const GstStructure * structure)
 {
   gboolean arrival = gst_tern_generator_stamps_arrival (self);
-  gboolean blanks = leads_to_qtmux (self->srcpad);
+  gboolean blanks = blanks_wanted (self->srcpad);
   GstClockTime pts = result->timestamp, duration = result->duration, hop;
   gsize size = strlen (result->result);
   GstFlowReturn flow;

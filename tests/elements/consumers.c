@@ -238,6 +238,33 @@ GST_START_TEST (test_live_muxed)
 }
 GST_END_TEST
 
+static const char *const split_muxers[] = { "mp4mux", "matroskamux" };
+
+/* splitmuxsink goes on where each of its streams does, GAPs not counted. */
+GST_START_TEST (test_live_split)
+{
+  gboolean x264 = g_str_has_prefix (h264_encoder (), "x264enc");
+  const char *mux = split_muxers[__i__];
+  GstElement *pipeline;
+  guint parts;
+
+  if (!have (mux) || !have ("splitmuxsink") || !have_h264_encoder ())
+    return;
+  pipeline = launch ("videotestsrc is-live=true num-buffers=90 ! video/x-raw,format=I420,width=320,height=240,framerate=30/1 ! "
+      "terncaption name=c ! %s %s=15 ! h264parse ! splitmuxsink name=m muxer=%s location=%s/part%%d max-size-time=1000000000 "
+      "c.text_src ! queue ! m.subtitle_%%u", h264_encoder (), x264 ? "key-int-max" : "gop-size", mux, folder);
+  play (pipeline);
+  stop (pipeline);
+  for (parts = 0;; parts++) {
+    g_autofree char *path = g_strdup_printf ("%s/part%u", folder, parts);
+
+    if (g_unlink (path) != 0)
+      break;
+  }
+  fail_unless (parts >= 3, "%u parts", parts);
+}
+GST_END_TEST
+
 /* A playlist of all the video, and its parts. */
 GST_START_TEST (test_hls)
 {
@@ -366,6 +393,7 @@ main (void)
   tcase_add_loop_test (tc, test_subtitles, 0, G_N_ELEMENTS (subtitles));
   tcase_add_loop_test (tc, test_muxers, 0, G_N_ELEMENTS (muxers));
   tcase_add_loop_test (tc, test_live_muxed, 0, G_N_ELEMENTS (live_branches));
+  tcase_add_loop_test (tc, test_live_split, 0, G_N_ELEMENTS (split_muxers));
   tcase_add_test (tc, test_hls);
   tcase_add_test (tc, test_overlay);
   tcase_add_test (tc, test_appsink);
