@@ -116,7 +116,8 @@ guint gst_tern_new_ask_signal (GType type, GCallback ask);
 guint gst_tern_new_trigger_signal (GType type, GCallback trigger);
 guint gst_tern_new_cancel_signal (GType type, GCallback cancel);
 
-/* Asks upstream of @sinkpad whether it is live. */
+/* Asks upstream of @sinkpad whether it is live; while nobody there can answer
+ * yet, its sources. */
 gboolean gst_tern_upstream_is_live (GstPad * sinkpad);
 
 /* How many buffers there are in all of a pool; 0 when there is no limit, or no
