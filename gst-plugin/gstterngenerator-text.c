@@ -3,7 +3,6 @@
 #include "gstterngenerator-priv.h"
 
 #include <string.h>
-#include "gstternattach.h"
 #include "gstternelement.h"
 
 #define MAX_HOPS 32             /* pads between us and a muxer */
@@ -15,9 +14,29 @@
  * next one, goes by its time while it does, and throws GAPs away: video later
  * than that waits. What moves it is another buffer. Without text in it that is
  * what it would write for a gap by itself, an empty sample; but an empty cue to
- * srtenc. So these blanks are sent where they lead to such a muxer alone.
+ * srtenc. So these blanks are sent where they lead to such a muxer alone; or by
+ * a tee to others, too, for who stands still gets nothing at all.
  * splitmuxsink (1.22) closes a group of pictures when each stream has a buffer
  * behind it, and GAPs are none to it either, whatever muxer is inside. */
+
+/* Pads that data go to from @pad, or come to it from, on the other side of its
+ * element or bin. */
+static guint
+count_links (GstPad * pad)
+{
+  GstIterator *links = gst_pad_iterate_internal_links (pad);
+  GValue item = G_VALUE_INIT;
+  guint n = 0;
+
+  while (links && gst_iterator_next (links, &item) == GST_ITERATOR_OK) {
+    n++;
+    g_value_reset (&item);
+  }
+  if (G_IS_VALUE (&item))
+    g_value_unset (&item);
+  g_clear_pointer (&links, gst_iterator_free);
+  return n;
+}
 
 static gboolean
 wants_blanks (GstElement * element)
@@ -31,48 +50,51 @@ wants_blanks (GstElement * element)
   return FALSE;
 }
 
-/* The one pad that @pad's data leave by, on the other side of its element or
- * bin; NULL when there are none or several. */
-static GstPad *
-follow (GstPad * pad)
+typedef enum
 {
-  GstIterator *it = gst_pad_iterate_internal_links (pad);
-  GstPad *only = NULL;
-  GValue value = G_VALUE_INIT;
-  guint n = 0;
+  TO_BLANKS,                    /* to an element that wants them */
+  TO_OTHERS                     /* to where it meets other streams */
+} Goal;
 
-  while (it && gst_iterator_next (it, &value) == GST_ITERATOR_OK) {
-    if (n++ == 0)
-      only = g_value_dup_object (&value);
-    g_value_reset (&value);
+static gboolean leads_to (GstPad * src, Goal goal, guint hops);
+
+/* The same of what comes in by @sink. Where it meets others its way ends: a
+ * muxer waits for each of its streams, and what it makes of them is no text. */
+static gboolean
+goes_on_to (GstPad * sink, Goal goal, guint hops)
+{
+  GstIterator *links = gst_pad_iterate_internal_links (sink);
+  GValue item = G_VALUE_INIT;
+  gboolean found = FALSE;
+
+  while (links && !found
+      && gst_iterator_next (links, &item) == GST_ITERATOR_OK) {
+    GstPad *src = g_value_get_object (&item);
+
+    if (count_links (src) > 1)
+      found = goal == TO_OTHERS;
+    else
+      found = leads_to (src, goal, hops - 1);
+    g_value_reset (&item);
   }
-  if (G_IS_VALUE (&value))
-    g_value_unset (&value);
-  g_clear_pointer (&it, gst_iterator_free);
-  if (n != 1)
-    gst_clear_object (&only);
-  return only;
+  if (G_IS_VALUE (&item))
+    g_value_unset (&item);
+  g_clear_pointer (&links, gst_iterator_free);
+  return found;
 }
 
+/* By one of the ways that what leaves by @src goes, by tees. */
 static gboolean
-blanks_wanted (GstPad * src)
+leads_to (GstPad * src, Goal goal, guint hops)
 {
-  GstPad *pad = gst_object_ref (src);
-  gboolean found = FALSE;
-  guint i;
+  GstPad *peer = gst_pad_get_peer (src);
+  GstElement *element = peer ? gst_pad_get_parent_element (peer) : NULL;
+  gboolean found = goal == TO_BLANKS && element && wants_blanks (element);
 
-  for (i = 0; i < MAX_HOPS && pad && !found; i++) {
-    GstPad *peer = gst_pad_get_peer (pad);
-    GstObject *parent = peer ? gst_object_get_parent (GST_OBJECT (peer)) : NULL;
-
-    gst_object_unref (pad);
-    found = parent && GST_IS_ELEMENT (parent)
-        && wants_blanks (GST_ELEMENT (parent));
-    pad = peer && !found ? follow (peer) : NULL;
-    gst_clear_object (&parent);
-    gst_clear_object (&peer);
-  }
-  gst_clear_object (&pad);
+  if (peer && !found && hops > 0)
+    found = goes_on_to (peer, goal, hops);
+  gst_clear_object (&element);
+  gst_clear_object (&peer);
   return found;
 }
 
@@ -102,46 +124,13 @@ push_blank (GstTernGenerator * self, GstClockTime time)
 
 /* ---- Gaps and cues ---- */
 
-/* Whether what leaves by @src meets other streams: a muxer waits for each of
- * them. ternattach knows what it waits for. */
-static gboolean
-meets_others (GstPad * src, guint hops)
-{
-  GstPad *peer = gst_pad_get_peer (src);
-  GstElement *element = peer ? gst_pad_get_parent_element (peer) : NULL;
-  GstIterator *links = NULL;
-  GValue item = G_VALUE_INIT;
-  gboolean found = FALSE;
-
-  if (element) {
-    GST_OBJECT_LOCK (element);
-    found = element->numsinkpads > 1;
-    GST_OBJECT_UNLOCK (element);
-  }
-  if (found)
-    found = !GST_IS_TERN_ATTACH (element);
-  else if (peer && hops > 0)
-    links = gst_pad_iterate_internal_links (peer);
-  while (links && !found
-      && gst_iterator_next (links, &item) == GST_ITERATOR_OK) {
-    found = meets_others (g_value_get_object (&item), hops - 1);
-    g_value_reset (&item);
-  }
-  if (G_IS_VALUE (&item))
-    g_value_unset (&item);
-  g_clear_pointer (&links, gst_iterator_free);
-  gst_clear_object (&element);
-  gst_clear_object (&peer);
-  return found;
-}
-
 void
 gst_tern_generator_push_json_gap (GstPad * json, GstClockTime time,
     gboolean decided)
 {
   GstEvent *gap;
 
-  if (!decided && !meets_others (json, MAX_HOPS))
+  if (!decided && !leads_to (json, TO_OTHERS, MAX_HOPS))
     return;
   gap = gst_event_new_gap (time, 0);
   if (!decided)
@@ -155,7 +144,7 @@ void
 gst_tern_generator_push_gap (GstTernGenerator * self, GstClockTime time,
     gboolean decided)
 {
-  if (blanks_wanted (self->srcpad)) {
+  if (leads_to (self->srcpad, TO_BLANKS, MAX_HOPS)) {
     GstClockTime running = running_time (self, time);
 
     /* Ahead, so that one frame in a few needs one. */
@@ -198,7 +187,7 @@ gst_tern_generator_push_text (GstTernGenerator * self,
     const TernResult * result, const GstStructure * structure)
 {
   gboolean arrival = gst_tern_generator_stamps_arrival (self);
-  gboolean blanks = blanks_wanted (self->srcpad);
+  gboolean blanks = leads_to (self->srcpad, TO_BLANKS, MAX_HOPS);
   GstClockTime pts = result->timestamp, duration = result->duration, hop;
   gsize size = strlen (result->result);
   GstFlowReturn flow;

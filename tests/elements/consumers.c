@@ -219,20 +219,27 @@ GST_START_TEST (test_muxers)
 }
 GST_END_TEST
 
-static const char *const live_branches[] = { "c.text_src ! queue", "c.text_src ! ternklvenc ! queue", "c.json_src ! ternklvenc ! queue",
-  "c.json_src ! tee name=t t. ! queue ! fakesink t. ! queue ! ternklvenc" };
+static const struct {
+  const char *mux, *branch;
+} live_branches[] = {
+  { "matroskamux", "c.text_src ! queue" },
+  { "mpegtsmux", "c.text_src ! ternklvenc ! queue" },
+  { "mpegtsmux", "c.json_src ! ternklvenc ! queue" },
+  { "mpegtsmux", "c.json_src ! tee name=t t. ! queue ! fakesink t. ! queue ! ternklvenc" },
+  { "mp4mux", "c.text_src ! tee name=t t. ! queue ! fakesink t. ! queue" },
+};
 
 /* A muxer waits for each of its streams: of a camera neither text nor JSON, which comes when its window is over, may hold video up.
  * Ends when all frames went through. */
 GST_START_TEST (test_live_muxed)
 {
-  const char *mux = __i__ == 0 ? "matroskamux" : "mpegtsmux";
+  const char *mux = live_branches[__i__].mux;
   GstElement *pipeline;
 
   if (!have (mux) || !have_h264_encoder ())
     return;
   pipeline = launch ("videotestsrc is-live=true num-buffers=60 ! video/x-raw,format=I420,width=320,height=240,framerate=30/1 ! "
-      "terncaption name=c ! %s ! h264parse ! %s name=m ! fakesink async=false %s ! m.", h264_encoder (), mux, live_branches[__i__]);
+      "terncaption name=c ! %s ! h264parse ! %s name=m ! fakesink async=false %s ! m.", h264_encoder (), mux, live_branches[__i__].branch);
   play (pipeline);
   stop (pipeline);
 }
