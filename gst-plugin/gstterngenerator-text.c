@@ -14,8 +14,8 @@
  * next one, goes by its time while it does, and throws GAPs away: video later
  * than that waits. What moves it is another buffer. Without text in it that is
  * what it would write for a gap by itself, an empty sample; but an empty cue to
- * srtenc. So these blanks are sent where they lead to such a muxer alone; or by
- * a tee to others, too, for who stands still gets nothing at all.
+ * srtenc. So these blanks are sent where they lead to such a muxer alone; of a
+ * camera, which would stand still, by a tee to others, too.
  * splitmuxsink (1.22) closes a group of pictures when each stream has a buffer
  * behind it, and GAPs are none to it either, whatever muxer is inside. */
 
@@ -52,7 +52,8 @@ wants_blanks (GstElement * element)
 
 typedef enum
 {
-  TO_BLANKS,                    /* to an element that wants them */
+  TO_BLANKS_ALONE,              /* to an element that wants them, without tees */
+  TO_BLANKS,                    /* ... or with them */
   TO_OTHERS                     /* to where it meets other streams */
 } Goal;
 
@@ -67,6 +68,8 @@ goes_on_to (GstPad * sink, Goal goal, guint hops)
   GValue item = G_VALUE_INIT;
   gboolean found = FALSE;
 
+  if (goal == TO_BLANKS_ALONE && count_links (sink) > 1)
+    g_clear_pointer (&links, gst_iterator_free);
   while (links && !found
       && gst_iterator_next (links, &item) == GST_ITERATOR_OK) {
     GstPad *src = g_value_get_object (&item);
@@ -89,13 +92,24 @@ leads_to (GstPad * src, Goal goal, guint hops)
 {
   GstPad *peer = gst_pad_get_peer (src);
   GstElement *element = peer ? gst_pad_get_parent_element (peer) : NULL;
-  gboolean found = goal == TO_BLANKS && element && wants_blanks (element);
+  gboolean found = goal != TO_OTHERS && element && wants_blanks (element);
 
   if (peer && !found && hops > 0)
     found = goes_on_to (peer, goal, hops);
   gst_clear_object (&element);
   gst_clear_object (&peer);
   return found;
+}
+
+static gboolean
+sends_blanks (GstTernGenerator * self)
+{
+  gboolean live;
+
+  GST_OBJECT_LOCK (self);
+  live = self->live;
+  GST_OBJECT_UNLOCK (self);
+  return leads_to (self->srcpad, live ? TO_BLANKS : TO_BLANKS_ALONE, MAX_HOPS);
 }
 
 static GstClockTime
@@ -144,7 +158,7 @@ void
 gst_tern_generator_push_gap (GstTernGenerator * self, GstClockTime time,
     gboolean decided)
 {
-  if (leads_to (self->srcpad, TO_BLANKS, MAX_HOPS)) {
+  if (sends_blanks (self)) {
     GstClockTime running = running_time (self, time);
 
     /* Ahead, so that one frame in a few needs one. */
@@ -187,7 +201,7 @@ gst_tern_generator_push_text (GstTernGenerator * self,
     const TernResult * result, const GstStructure * structure)
 {
   gboolean arrival = gst_tern_generator_stamps_arrival (self);
-  gboolean blanks = leads_to (self->srcpad, TO_BLANKS, MAX_HOPS);
+  gboolean blanks = sends_blanks (self);
   GstClockTime pts = result->timestamp, duration = result->duration, hop;
   gsize size = strlen (result->result);
   GstFlowReturn flow;

@@ -245,6 +245,28 @@ GST_START_TEST (test_live_muxed)
 }
 GST_END_TEST
 
+/* Of a file, whose video waits, a tee to mp4mux and to a file of subtitles brings no cues without text into that. */
+GST_START_TEST (test_subtitles_beside)
+{
+  char *path = path_of ("subtitles"), *text;
+  GstElement *pipeline;
+  guint n = 0;
+
+  if (!have ("srtenc mp4mux") || !have_h264_encoder ())
+    return;
+  pipeline = launch (SOURCE "! %s ! h264parse ! queue ! mp4mux name=m ! fakesink  c.text_src ! tee name=t  t. ! queue ! m.  "
+      "t. ! queue ! srtenc ! filesink location=%s", h264_encoder (), path);
+  play (pipeline);
+  stop (pipeline);
+  text = read_and_remove ("subtitles");
+  for (gsize at = 0; text[at = find (text, at, "-->")]; at++)
+    n++;
+  fail_unless_equals_int (n, CUES);
+  g_free (text);
+  g_free (path);
+}
+GST_END_TEST
+
 static const char *const split_muxers[] = { "mp4mux", "matroskamux" };
 
 /* splitmuxsink goes on where each of its streams does, GAPs not counted. */
@@ -400,6 +422,7 @@ main (void)
   tcase_add_loop_test (tc, test_subtitles, 0, G_N_ELEMENTS (subtitles));
   tcase_add_loop_test (tc, test_muxers, 0, G_N_ELEMENTS (muxers));
   tcase_add_loop_test (tc, test_live_muxed, 0, G_N_ELEMENTS (live_branches));
+  tcase_add_test (tc, test_subtitles_beside);
   tcase_add_loop_test (tc, test_live_split, 0, G_N_ELEMENTS (split_muxers));
   tcase_add_test (tc, test_hls);
   tcase_add_test (tc, test_overlay);
