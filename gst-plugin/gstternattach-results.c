@@ -2,6 +2,7 @@
 /* Results: taken from text_sink, found for frames, forgotten. */
 #include "gstternattach-priv.h"
 
+#include "gstternelement.h"
 #include "gstternanalytics.h"
 #include "gstternmeta.h"
 
@@ -129,6 +130,9 @@ text_gap (GstTernAttach * self, const GstSegment * segment,
 {
   GstClockTime pts, duration, end;
 
+  if (gst_structure_has_field (gst_event_get_structure (event),
+          GST_TERN_GAP_UNDECIDED))
+    return;
   gst_event_parse_gap (event, &pts, &duration);
   if (GST_CLOCK_TIME_IS_VALID (duration))
     pts += duration;

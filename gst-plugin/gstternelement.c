@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "gstternelement.h"
 
+#include <gst/base/gstbasesrc.h>
+
+#define MOST_HOPS 64            /* pads from here to a source */
 #define MOST_CORRECTED GST_SECOND       /* by which a stream began earlier */
 
 gboolean
@@ -93,6 +96,36 @@ gst_tern_new_trigger_signal (GType type, GCallback trigger)
       G_TYPE_NONE, 0);
 }
 
+/* What flows into @sinkpad comes, among others, from a source that is live. */
+static gboolean
+has_live_source (GstPad * sinkpad, guint hops)
+{
+  GstPad *peer = gst_pad_get_peer (sinkpad);
+  GstElement *element = peer ? gst_pad_get_parent_element (peer) : NULL;
+  GstIterator *links = NULL;
+  GValue item = G_VALUE_INIT;
+  gboolean live = FALSE;
+
+  if (element && GST_IS_BASE_SRC (element))
+    live = gst_base_src_is_live (GST_BASE_SRC (element));
+  else if (peer && hops > 0)
+    links = gst_pad_iterate_internal_links (peer);
+  while (links && !live
+      && gst_iterator_next (links, &item) == GST_ITERATOR_OK) {
+    live = has_live_source (g_value_get_object (&item), hops - 1);
+    g_value_reset (&item);
+  }
+  if (G_IS_VALUE (&item))
+    g_value_unset (&item);
+  g_clear_pointer (&links, gst_iterator_free);
+  gst_clear_object (&element);
+  gst_clear_object (&peer);
+  return live;
+}
+
+/* Of two cameras at an input-selector the second may have begun to start when
+ * the first sends its caps: then there is no answer, and a live source must not
+ * be taken for a file. */
 gboolean
 gst_tern_upstream_is_live (GstPad * sinkpad)
 {
@@ -101,6 +134,8 @@ gst_tern_upstream_is_live (GstPad * sinkpad)
 
   if (gst_pad_peer_query (sinkpad, query))
     gst_query_parse_latency (query, &live, NULL, NULL);
+  else
+    live = has_live_source (sinkpad, MOST_HOPS);
   gst_query_unref (query);
   return live;
 }

@@ -27,6 +27,10 @@ G_BEGIN_DECLS
 #define GST_TERN_EVENT_DRAIN "tern-drain"
 #define GST_TERN_EVENT_PROGRESS "tern-progress"
 
+/* Field of a GAP event of JSON (boolean) that says how far video is, and not
+ * that results before that are decided. */
+#define GST_TERN_GAP_UNDECIDED "tern-undecided"
+
 /* GST_TERN_EVENT_TRIGGER, in both directions, without fields: something happens
  * now. A stretch of frames ends before the next one: what there is of a group
  * and of a window is answered as far as it goes, and a window begins with that
@@ -112,7 +116,8 @@ guint gst_tern_new_ask_signal (GType type, GCallback ask);
 guint gst_tern_new_trigger_signal (GType type, GCallback trigger);
 guint gst_tern_new_cancel_signal (GType type, GCallback cancel);
 
-/* Asks upstream of @sinkpad whether it is live. */
+/* Asks upstream of @sinkpad whether it is live; while nobody there can answer
+ * yet, its sources. */
 gboolean gst_tern_upstream_is_live (GstPad * sinkpad);
 
 /* How many buffers there are in all of a pool; 0 when there is no limit, or no

@@ -169,6 +169,20 @@ look (GstTernEncoder * self, Picture * picture, float *tokens,
 
 /* ---- Encoding ---- */
 
+gboolean
+gst_tern_encoder_can_read (GstTernEncoder * self, GstBuffer * buffer,
+    GError ** error)
+{
+  GstVideoFrame frame;
+  TernImage image;
+  guint shift;
+
+  if (!gst_tern_frame_map (&frame, &image, &self->info, buffer, &shift, error))
+    return FALSE;
+  gst_video_frame_unmap (&frame);
+  return TRUE;
+}
+
 static gboolean
 map_picture (GstTernEncoder * self, GstBuffer * first, GstBuffer * second,
     Picture * picture)

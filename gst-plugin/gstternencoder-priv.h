@@ -86,6 +86,8 @@ struct _GstTernEncoder
   gint worker_rate_n, worker_rate_d;    /* of frames that are looked at */
   GstTernTokenInfo token_info;
   GstCaps *token_caps;          /* that were sent */
+  gboolean readable;            /* a frame of this stream could be read */
+  guint unreadable;             /* frames that could not since */
   guint tag_orientation[2];     /* of the stream, of all streams; 0 unknown */
   TernModel *model;
   GstBufferPool *pool;
@@ -130,6 +132,9 @@ gboolean gst_tern_encoder_src_activate_mode (GstPad * pad, GstObject * parent,
 void gst_tern_encoder_push_seen (GstTernEncoder * self);
 
 /* gstternencoder-picture.c, for the worker */
+/* Whether the memory of a frame holds what its caps say. */
+gboolean gst_tern_encoder_can_read (GstTernEncoder * self, GstBuffer * buffer,
+    GError ** error);
 /* How long a frame stands: what it says, else what the caps say of a source that
  * is slower than the sampling; NONE else. */
 GstClockTime gst_tern_encoder_duration (GstTernEncoder * self,

@@ -6,6 +6,8 @@
 #include "gstternerror.h"
 #include "gstternframe.h"
 
+#define MOST_UNREADABLE 8       /* frames that begin a stream */
+
 /* The model, when it is loaded, and an encoder of it. */
 static GstFlowReturn
 worker_open (GstTernEncoder * self)
@@ -316,14 +318,63 @@ worker_take_gap (GstTernEncoder * self, GstEvent * event)
 
 /* ---- Frames ---- */
 
+/* Of a stream all of whose frames are so, which is another fault. */
+static GstFlowReturn
+worker_post_unreadable (GstTernEncoder * self, const gchar * why)
+{
+  GST_ELEMENT_ERROR (self, STREAM, FAILED,
+      ("The frames of this video cannot be read."),
+      ("none of the %u that were looked at; the last one: %s", self->unreadable,
+          why));
+  return GST_FLOW_ERROR;
+}
+
+/* Cameras leave out the end of a frame, or all of it: that one is not looked
+ * at, and the stream goes on. */
+static GstFlowReturn
+worker_skip_unreadable (GstTernEncoder * self, GstBuffer * in,
+    const gchar * why)
+{
+  GstClockTime pts = GST_BUFFER_PTS (in);
+  GstFlowReturn flow;
+  GstEvent *gap;
+
+  self->unreadable++;
+  if (!self->readable && self->unreadable >= MOST_UNREADABLE)
+    return worker_post_unreadable (self, why);
+  if (self->unreadable == 1)
+    GST_ELEMENT_WARNING (self, STREAM, FAILED,
+        ("A video frame that cannot be read is not looked at."),
+        ("frame at %" GST_TIME_FORMAT ": %s", GST_TIME_ARGS (pts), why));
+  gap = gst_event_new_gap (pts, gst_tern_encoder_duration (self, in));
+  flow = worker_take_gap (self, gap);
+  gst_event_unref (gap);
+  return flow;
+}
+
+/* A frame that is none. */
+static gboolean
+is_gap (GstBuffer * buffer)
+{
+  return GST_BUFFER_FLAG_IS_SET (buffer, GST_BUFFER_FLAG_GAP)
+      && gst_buffer_get_size (buffer) == 0;
+}
+
 static GstFlowReturn
 worker_encode (GstTernEncoder * self, GstBuffer * in, const EncoderItem * item)
 {
   GstClockTime pts = GST_BUFFER_PTS (in);
+  g_autoptr (GError) error = NULL;
   gboolean apart;
 
   if (!self->pool)
     return GST_FLOW_NOT_NEGOTIATED;
+  if (is_gap (in))
+    return GST_FLOW_OK;
+  if (!gst_tern_encoder_can_read (self, in, &error))
+    return worker_skip_unreadable (self, in, error->message);
+  self->readable = TRUE;
+  self->unreadable = 0;
   /* Sinks of text preroll on this. They could not wait for a whole group of
    * frames: a sink of video waits for them, and frames wait for it. */
   if (!self->announced) {
@@ -395,7 +446,13 @@ worker_event (GstTernEncoder * self, GstEvent * event)
   switch (GST_EVENT_TYPE (event)) {
     case GST_EVENT_STREAM_START:
       self->tag_orientation[0] = self->tag_orientation[1] = 0;
+      self->readable = FALSE;
+      self->unreadable = 0;
       gst_segment_init (&self->out_segment, GST_FORMAT_TIME);
+      break;
+    case GST_EVENT_EOS:
+      if (!self->readable && self->unreadable > 0)
+        flow = worker_post_unreadable (self, "as the WARNING says");
       break;
     case GST_EVENT_TAG:
       flow = worker_take_tags (self, event);

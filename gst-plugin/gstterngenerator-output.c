@@ -250,8 +250,7 @@ push_event_everywhere (gpointer element, GstEvent * event)
 }
 
 /* Tells who waits for text that none comes before @time. JSON keeps the time of
- * its window whatever text has, and ternattach goes by it: it hears only of
- * what is @decided. */
+ * its window whatever text has, and ternattach goes by what is @decided of it. */
 static void
 advance (GstTernGenerator * self, GstClockTime time, gboolean decided)
 {
@@ -262,8 +261,8 @@ advance (GstTernGenerator * self, GstClockTime time, gboolean decided)
     return;
   self->position = time;
   json = start_pads (self);
-  if (json && decided)
-    gst_pad_push_event (json, gst_event_new_gap (time, 0));
+  if (json)
+    gst_tern_generator_push_json_gap (json, time, decided);
   gst_clear_object (&json);
   gst_tern_generator_push_gap (self, time, decided);
 }
@@ -294,9 +293,7 @@ emit_progress (GstTernGenerator * self, GstClockTime running)
 {
   guint64 time;
 
-  /* There is nothing to say it in before the first segment. */
-  if (self->segment_event
-      && gst_segment_position_from_running_time_full (&self->out_segment,
+  if (gst_segment_position_from_running_time_full (&self->out_segment,
           GST_FORMAT_TIME, running, &time) == 1)
     advance (self, time, FALSE);
 }
@@ -572,7 +569,9 @@ emit_failed_ask (GstTernGenerator * self, const GstTernAsk * ask)
   return flow;
 }
 
-/* With the lock: something to do that is in no queue. */
+/* With the lock: something to do that is in no queue. How far video has got
+ * waits for the first segment, in which it is said: who waits for text may hold
+ * video up until then, and nothing further would come. */
 static OutItem *
 take_other (GstTernGenerator * self)
 {
@@ -582,7 +581,7 @@ take_other (GstTernGenerator * self)
     item = gst_tern_task_new_item (&self->task, NULL);
     item->kind = OUT_FAILED_ASK;
     item->ask = gst_tern_generator_take_failed_ask (self);
-  } else if (GST_CLOCK_TIME_IS_VALID (self->progress)) {
+  } else if (GST_CLOCK_TIME_IS_VALID (self->progress) && self->segment_event) {
     item = gst_tern_task_new_item (&self->task, NULL);
     item->kind = OUT_PROGRESS;
     item->time = self->progress;

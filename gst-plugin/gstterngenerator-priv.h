@@ -261,7 +261,12 @@ gboolean gst_tern_generator_sink_query (GstPad * pad, GstObject * parent,
 void gst_tern_generator_check_latency (GstTernGenerator * self,
     const TernResult * result);
 
-/* gstterngenerator-text.c; the src task's. No text comes before @time; what is
+/* gstterngenerator-text.c; the src task's. */
+/* Video is at @time; @decided: results before it have left. JSON is about the
+ * past, and hears of the former where somebody waits for it alone. */
+void gst_tern_generator_push_json_gap (GstPad * json, GstClockTime time,
+    gboolean decided);
+/* No text comes before @time; what is
  * @decided stays so. */
 void gst_tern_generator_push_gap (GstTernGenerator * self, GstClockTime time,
     gboolean decided);

@@ -1,74 +1,115 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The text pad: cues, and up to where there are none. */
+/* The text pad: cues, and up to where there are none; the latter of JSON, too. */
 #include "gstterngenerator-priv.h"
 
 #include <string.h>
+#include "gstternelement.h"
 
 #define MAX_HOPS 32             /* pads between us and a muxer */
 #define BLANK_LEAD (250 * GST_MSECOND)
 
-/* ---- The MP4 muxer ----
+/* ---- The MP4 muxer, and splitmuxsink ----
  *
  * qtmux (mp4mux, ...; up to 1.26 at least) keeps the last text buffer until the
  * next one, goes by its time while it does, and throws GAPs away: video later
  * than that waits. What moves it is another buffer. Without text in it that is
  * what it would write for a gap by itself, an empty sample; but an empty cue to
- * srtenc. So these blanks are sent where they lead to such a muxer alone. */
+ * srtenc. So these blanks are sent where they lead to such a muxer alone; of a
+ * camera, which would stand still, by a tee to others, too.
+ * splitmuxsink (1.22) closes a group of pictures when each stream has a buffer
+ * behind it, and GAPs are none to it either, whatever muxer is inside. */
+
+/* Pads that data go to from @pad, or come to it from, on the other side of its
+ * element or bin. */
+static guint
+count_links (GstPad * pad)
+{
+  GstIterator *links = gst_pad_iterate_internal_links (pad);
+  GValue item = G_VALUE_INIT;
+  guint n = 0;
+
+  while (links && gst_iterator_next (links, &item) == GST_ITERATOR_OK) {
+    n++;
+    g_value_reset (&item);
+  }
+  if (G_IS_VALUE (&item))
+    g_value_unset (&item);
+  g_clear_pointer (&links, gst_iterator_free);
+  return n;
+}
 
 static gboolean
-is_qtmux (GstElement * element)
+wants_blanks (GstElement * element)
 {
   GType type;
 
   for (type = G_OBJECT_TYPE (element); type; type = g_type_parent (type))
-    if (g_str_equal (g_type_name (type), "GstBaseQTMux"))
+    if (g_str_equal (g_type_name (type), "GstBaseQTMux")
+        || g_str_equal (g_type_name (type), "GstSplitMuxSink"))
       return TRUE;
   return FALSE;
 }
 
-/* The one pad that @pad's data leave by, on the other side of its element or
- * bin; NULL when there are none or several. */
-static GstPad *
-follow (GstPad * pad)
+typedef enum
 {
-  GstIterator *it = gst_pad_iterate_internal_links (pad);
-  GstPad *only = NULL;
-  GValue value = G_VALUE_INIT;
-  guint n = 0;
+  TO_BLANKS_ALONE,              /* to an element that wants them, without tees */
+  TO_BLANKS,                    /* ... or with them */
+  TO_OTHERS                     /* to where it meets other streams */
+} Goal;
 
-  while (it && gst_iterator_next (it, &value) == GST_ITERATOR_OK) {
-    if (n++ == 0)
-      only = g_value_dup_object (&value);
-    g_value_reset (&value);
+static gboolean leads_to (GstPad * src, Goal goal, guint hops);
+
+/* The same of what comes in by @sink. Where it meets others its way ends: a
+ * muxer waits for each of its streams, and what it makes of them is no text. */
+static gboolean
+goes_on_to (GstPad * sink, Goal goal, guint hops)
+{
+  GstIterator *links = gst_pad_iterate_internal_links (sink);
+  GValue item = G_VALUE_INIT;
+  gboolean found = FALSE;
+
+  if (goal == TO_BLANKS_ALONE && count_links (sink) > 1)
+    g_clear_pointer (&links, gst_iterator_free);
+  while (links && !found
+      && gst_iterator_next (links, &item) == GST_ITERATOR_OK) {
+    GstPad *src = g_value_get_object (&item);
+
+    if (count_links (src) > 1)
+      found = goal == TO_OTHERS;
+    else
+      found = leads_to (src, goal, hops - 1);
+    g_value_reset (&item);
   }
-  if (G_IS_VALUE (&value))
-    g_value_unset (&value);
-  g_clear_pointer (&it, gst_iterator_free);
-  if (n != 1)
-    gst_clear_object (&only);
-  return only;
+  if (G_IS_VALUE (&item))
+    g_value_unset (&item);
+  g_clear_pointer (&links, gst_iterator_free);
+  return found;
+}
+
+/* By one of the ways that what leaves by @src goes, by tees. */
+static gboolean
+leads_to (GstPad * src, Goal goal, guint hops)
+{
+  GstPad *peer = gst_pad_get_peer (src);
+  GstElement *element = peer ? gst_pad_get_parent_element (peer) : NULL;
+  gboolean found = goal != TO_OTHERS && element && wants_blanks (element);
+
+  if (peer && !found && hops > 0)
+    found = goes_on_to (peer, goal, hops);
+  gst_clear_object (&element);
+  gst_clear_object (&peer);
+  return found;
 }
 
 static gboolean
-leads_to_qtmux (GstPad * src)
+sends_blanks (GstTernGenerator * self)
 {
-  GstPad *pad = gst_object_ref (src);
-  gboolean found = FALSE;
-  guint i;
+  gboolean live;
 
-  for (i = 0; i < MAX_HOPS && pad && !found; i++) {
-    GstPad *peer = gst_pad_get_peer (pad);
-    GstObject *parent = peer ? gst_object_get_parent (GST_OBJECT (peer)) : NULL;
-
-    gst_object_unref (pad);
-    found = parent && GST_IS_ELEMENT (parent)
-        && is_qtmux (GST_ELEMENT (parent));
-    pad = peer && !found ? follow (peer) : NULL;
-    gst_clear_object (&parent);
-    gst_clear_object (&peer);
-  }
-  gst_clear_object (&pad);
-  return found;
+  GST_OBJECT_LOCK (self);
+  live = self->live;
+  GST_OBJECT_UNLOCK (self);
+  return leads_to (self->srcpad, live ? TO_BLANKS : TO_BLANKS_ALONE, MAX_HOPS);
 }
 
 static GstClockTime
@@ -97,12 +138,27 @@ push_blank (GstTernGenerator * self, GstClockTime time)
 
 /* ---- Gaps and cues ---- */
 
+void
+gst_tern_generator_push_json_gap (GstPad * json, GstClockTime time,
+    gboolean decided)
+{
+  GstEvent *gap;
+
+  if (!decided && !leads_to (json, TO_OTHERS, MAX_HOPS))
+    return;
+  gap = gst_event_new_gap (time, 0);
+  if (!decided)
+    gst_structure_set (gst_event_writable_structure (gap),
+        GST_TERN_GAP_UNDECIDED, G_TYPE_BOOLEAN, TRUE, NULL);
+  gst_pad_push_event (json, gap);
+}
+
 /* A point, not the time since the last one: muxers go by where a gap begins. */
 void
 gst_tern_generator_push_gap (GstTernGenerator * self, GstClockTime time,
     gboolean decided)
 {
-  if (leads_to_qtmux (self->srcpad)) {
+  if (sends_blanks (self)) {
     GstClockTime running = running_time (self, time);
 
     /* Ahead, so that one frame in a few needs one. */
@@ -145,7 +201,7 @@ gst_tern_generator_push_text (GstTernGenerator * self,
     const TernResult * result, const GstStructure * structure)
 {
   gboolean arrival = gst_tern_generator_stamps_arrival (self);
-  gboolean blanks = leads_to_qtmux (self->srcpad);
+  gboolean blanks = sends_blanks (self);
   GstClockTime pts = result->timestamp, duration = result->duration, hop;
   gsize size = strlen (result->result);
   GstFlowReturn flow;

@@ -125,6 +125,13 @@ is_language (const char *text)
   return n >= 2 && n <= 32 && strspn (text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-") == n;
 }
 
+/* A folder, or a tar file of inputs. */
+static gboolean
+is_many (const char *operand)
+{
+  return g_file_test (operand, G_FILE_TEST_IS_DIR) || g_str_has_suffix (operand, ".tar");
+}
+
 static int
 check_placing (const TernCaptionBatchOptions *o, TernCaptionOutput *out)
 {
@@ -148,6 +155,23 @@ check_placing (const TernCaptionBatchOptions *o, TernCaptionOutput *out)
     return tern_tool_usage ("caption: --language: expected a code such as en or pt-BR, with --format srt, vtt or mux, found %s", o->language);
   out->place = o->beside ? TERN_CAPTION_BESIDE : o->mirror ? TERN_CAPTION_MIRROR : TERN_CAPTION_FLAT;
   out->language = o->language;
+  return TERN_TOOL_DONE;
+}
+
+/* Standard output has no room for another file behind the first, and cannot be written to again. */
+static int
+check_standard (const TernCaptionBatchOptions *o, TernCaptionOutput *out, char **operands)
+{
+  gboolean one = operands[0] && !operands[1] && !o->files_from && !is_many (operands[0]);
+
+  out->standard = g_strcmp0 (out->path, "-") == 0;
+  if (out->standard && (out->format == TERN_CAPTION_WEBDATASET || out->format == TERN_CAPTION_MUX))
+    return tern_tool_usage ("caption: --output: expected a %s, found - (standard output), which cannot be that",
+        out->format == TERN_CAPTION_MUX ? "folder for the copies" : "tar file");
+  if (out->standard && tern_caption_output_is_files (out) && !one)
+    return tern_tool_usage ("caption: --output: expected one input whose text goes to standard output, found more; name a folder for theirs");
+  if (o->failures && g_str_equal (o->failures, "-") && (out->standard || (!out->path && !o->beside)))
+    return tern_tool_usage ("caption: --failures: expected a file, found - (standard output), where the results go");
   return TERN_TOOL_DONE;
 }
 
@@ -208,7 +232,7 @@ check_journal (const TernCaptionBatchOptions *o, const TernCaptionOutput *out, c
       return tern_tool_usage ("caption: --%s: expected --resume beside it, found none", need[i]);
   if (!o->resume)
     return TERN_TOOL_DONE;
-  if (!out->path && !o->beside)
+  if ((!out->path && !o->beside) || out->standard)
     return tern_tool_usage ("caption: --resume: expected --output (or --beside), found results on standard output, which cannot go on");
   if (o->beside && !o->journal)
     return tern_tool_usage ("caption: --resume: expected --journal with --beside, found none");
@@ -246,7 +270,8 @@ tern_caption_batch_check (TernCaptionBatchOptions *o, TernCaptionOutput *out, ch
     return tern_tool_usage ("caption: --file-timeout: expected seconds, 0 to 1e9, found %g", o->file_timeout);
   if (o->tell_done && (out->format != TERN_CAPTION_LINES || o->resume))
     return tern_tool_usage ("caption: --tell-done: expected --format jsonl without --resume, found another");
-  if ((status = check_placing (o, out)) != TERN_TOOL_DONE || (status = check_series (o, out)) != TERN_TOOL_DONE
+  if ((status = check_placing (o, out)) != TERN_TOOL_DONE || (status = check_standard (o, out, operands)) != TERN_TOOL_DONE
+      || (status = check_series (o, out)) != TERN_TOOL_DONE
       || (status = check_template (o, out)) != TERN_TOOL_DONE)
     return status;
   return check_journal (o, out, operands);
@@ -312,8 +337,7 @@ spare_bytes (void)
 static int
 plan_jobs (const TernCaptionBatchOptions *o, TernBatch *batch, char **operands)
 {
-  gboolean one = operands[0] && !operands[1] && !o->files_from && !g_file_test (operands[0], G_FILE_TEST_IS_DIR)
-      && !g_str_has_suffix (operands[0], ".tar");
+  gboolean one = operands[0] && !operands[1] && !o->files_from && !is_many (operands[0]);
   guint wanted = o->jobs > 0 ? (guint) o->jobs : one ? 1 : CLAMP (g_get_num_processors () * JOBS_PER_THREAD, JOBS_LEAST, JOBS_MOST);
   g_autoptr (GError) error = NULL;
   guint64 each, limit, more;
@@ -415,7 +439,7 @@ open_outputs (const TernCaptionBatchOptions *o, TernBatch *batch, int *status)
   }
   if (!tern_caption_output_open (batch->out))
     return FALSE;
-  if (o->failures && !(batch->failures = g_fopen (o->failures, "we"))) {
+  if (o->failures && !(batch->failures = g_str_equal (o->failures, "-") ? stdout : g_fopen (o->failures, "we"))) {
     tern_tool_message ("%s: expected a file that can be written, found that it cannot: %s", o->failures, g_strerror (errno));
     return FALSE;
   }
@@ -470,7 +494,7 @@ tern_caption_batch_run (const TernCaptionBatchOptions *o, TernModel *model, cons
   }
   if (!tern_caption_output_close (out) && status == TERN_TOOL_DONE)
     status = TERN_TOOL_FAILED;
-  if (batch.failures)
+  if (batch.failures && batch.failures != stdout)
     fclose (batch.failures);
   tern_journal_free (batch.journal);
   tern_batch_list_free (batch.work.list);

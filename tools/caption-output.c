@@ -80,7 +80,7 @@ would_be_lost (const TernCaptionOutput *out, const char *path)
 static const char *
 lines_name (const TernCaptionOutput *out)
 {
-  return out->tar ? out->tar : out->path ? out->path : "standard output";
+  return out->tar ? out->tar : out->path && !out->standard ? out->path : "standard output";
 }
 
 static gboolean
@@ -119,7 +119,7 @@ open_lines (TernCaptionOutput *out)
   gboolean begun = out->journal && !tern_journal_is_new (out->journal);
 
   out->lines = stdout;
-  if (!out->path)
+  if (!out->path || out->standard)
     return TRUE;
   out->lines = NULL;
   if (out->series && !tern_caption_series_open (out))
@@ -157,7 +157,7 @@ tern_caption_output_open (TernCaptionOutput *out)
   out->cues = g_array_new (FALSE, FALSE, sizeof (TernCue));
   g_array_set_clear_func (out->cues, clear_cue);
   out->names = g_hash_table_new (NULL, NULL);
-  if (!tern_caption_output_is_files (out))
+  if (!tern_caption_output_is_files (out) || out->standard)
     return open_lines (out);
   return out->place == TERN_CAPTION_BESIDE || open_folder (out->path);
 }
@@ -301,7 +301,7 @@ tern_caption_output_may (TernCaptionOutput *out, const TernBatchInput *input, gb
 {
   g_autofree char *path = NULL;
 
-  if (!tern_caption_output_is_files (out) || out->overwrite || again || out->journal)
+  if (!tern_caption_output_is_files (out) || out->standard || out->overwrite || again || out->journal)
     return TRUE;                /* with a journal a file that says the same is a run's before */
   path = nth_path (out, input, 0);
   return g_hash_table_contains (out->names, hash_of (path)) || !would_be_lost (out, path)
@@ -325,18 +325,24 @@ tern_caption_output_begin (TernCaptionOutput *out, gboolean again)
 }
 
 static void
-write_line (TernCaptionOutput *out, const char *line)
+write_text (TernCaptionOutput *out, const char *text)
 {
-  int n = fprintf (out->lines, "%s\n", line);
-
-  if (n >= 0 && fflush (out->lines) == 0) {
-    out->bytes += n;
+  if (fputs (text, out->lines) >= 0 && fflush (out->lines) == 0) {
+    out->bytes += strlen (text);
     return;
   }
   if (errno != EPIPE)           /* whoever read has what they wanted */
     tern_tool_message ("%s: %s", lines_name (out), g_strerror (errno));
   out->full = errno == ENOSPC || errno == EDQUOT;
   out->closed = TRUE;
+}
+
+static void
+write_line (TernCaptionOutput *out, const char *line)
+{
+  g_autofree char *whole = g_strconcat (line, "\n", NULL);
+
+  write_text (out, whole);
 }
 
 /* A window is over where its end is; players count a cue's last millisecond in. Beside other windows the next cue takes
@@ -568,6 +574,10 @@ tern_caption_output_end (TernCaptionOutput *out, const TernBatchInput *input, gb
     g_autofree char *line = one_line (out);
 
     g_string_printf (out->text, "%s\n", line);
+  }
+  if (out->standard) {
+    write_text (out, out->text->str);
+    return TRUE;
   }
   return write_file (out, input, again, error);
 }

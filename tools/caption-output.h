@@ -32,6 +32,7 @@ typedef struct {
   TernCaptionPlace place;
   gboolean overwrite, metrics;
   const char *path;             /* of --output: a file for lines (NULL: stdout), a folder for files */
+  gboolean standard;            /* path is `-`: all of it goes to stdout, files too */
   const char *language;         /* between a subtitle file's name and its suffix; NULL: none */
   const char *before, *after;   /* the caption in files and metadata */
   gboolean (*stopped) (void);   /* asked while a film is copied; TRUE: it shall end */

@@ -364,7 +364,7 @@ tern_tool_caption (int argc, char **argv)
     { "max-tokens", 0, 0, G_OPTION_ARG_INT, &o.max_tokens, "Longest caption (32)", "N" },
     { "beam", 0, 0, G_OPTION_ARG_INT, &o.beam, "Beams; 1 is greedy (1)", "N" },
     { "threads", 0, 0, G_OPTION_ARG_INT, &o.threads, "Threads (all cores)", "N" },
-    { "output", 0, 0, G_OPTION_ARG_FILENAME, &o.output, "File for JSON lines, metadata and webdataset, folder for the others", "PATH" },
+    { "output", 0, 0, G_OPTION_ARG_FILENAME, &o.output, "File for JSON lines, metadata and webdataset, folder for the others; - is standard output", "PATH" },
     { "metrics", 0, 0, G_OPTION_ARG_NONE, &o.metrics, "JSON lines have how long each stage took", NULL },
     { "think", 0, 0, G_OPTION_ARG_NONE, &o.think, "Let the model think before it answers, if its template can say so; thoughts "
         "are no captions, but count among --max-tokens", NULL },

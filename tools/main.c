@@ -32,7 +32,14 @@ static const struct {
   { "bench", tern_tool_bench, "how fast a model is, beside what the machine allows" },
 };
 
-static void
+static int
+print_version (void)
+{
+  printf ("tern %s\n", TERN_VERSION);
+  return tern_tool_flush () ? TERN_TOOL_DONE : TERN_TOOL_FAILED;
+}
+
+static int
 print_help (void)
 {
   gsize i;
@@ -40,9 +47,32 @@ print_help (void)
   printf ("Usage:\n  tern SUBCOMMAND [OPTION...]\n\nSubcommands:\n");
   for (i = 0; i < G_N_ELEMENTS (subcommands); i++)
     printf ("  %-10s %s\n", subcommands[i].name, subcommands[i].summary);
-  printf ("\n`tern SUBCOMMAND --help` shows the options. Environment: TERN_CPU caps the instruction set,\n"
+  printf ("\n`tern SUBCOMMAND --help`, or `tern help SUBCOMMAND`, shows the options. Environment: TERN_CPU caps the instruction set,\n"
       "TERN_MODEL_PATH names the model, or the folder with the model, that is used when none is given.\n"
       "Exit status: 0 done, 1 some input failed, 2 wrong usage.\n");
+  return tern_tool_flush () ? TERN_TOOL_DONE : TERN_TOOL_FAILED;
+}
+
+static TernToolFunc
+find (const char *name)
+{
+  for (gsize i = 0; i < G_N_ELEMENTS (subcommands); i++)
+    if (strcmp (name, subcommands[i].name) == 0)
+      return subcommands[i].run;
+  tern_tool_usage ("expected a subcommand, found `%s`; see `tern --help`", name);
+  return NULL;
+}
+
+static int
+help (int argc, char **argv)
+{
+  char *asked[] = { argc > 0 ? argv[0] : NULL, (char *) "--help", NULL };
+  TernToolFunc run;
+
+  if (argc < 1 || argv[0][0] == '-')
+    return print_help ();
+  run = find (argv[0]);
+  return run ? run (2, asked) : TERN_TOOL_USAGE;
 }
 
 /* What the library has to say beside errors. */
@@ -56,24 +86,23 @@ show_warning (TernLogLevel level, const char *message, void *data)
 int
 main (int argc, char **argv)
 {
-  gsize i;
+  TernToolFunc run;
 
+  tern_tool_hold_descriptors ();
   /* Text is UTF-8 whatever the user's locale; numbers keep their point, messages their language. */
   if (!setlocale (LC_CTYPE, "C.UTF-8"))
     setlocale (LC_CTYPE, "");
   tern_log_set (show_warning, NULL);
   if (argc < 2)
     return tern_tool_usage ("expected a subcommand, found none; see `tern --help`");
-  if (strcmp (argv[1], "--help") == 0 || strcmp (argv[1], "-h") == 0 || strcmp (argv[1], "help") == 0) {
-    print_help ();
-    return tern_tool_flush () ? TERN_TOOL_DONE : TERN_TOOL_FAILED;
-  }
-  if (strcmp (argv[1], "--version") == 0) {
-    printf ("tern %s\n", TERN_VERSION);
-    return tern_tool_flush () ? TERN_TOOL_DONE : TERN_TOOL_FAILED;
-  }
-  for (i = 0; i < G_N_ELEMENTS (subcommands); i++)
-    if (strcmp (argv[1], subcommands[i].name) == 0)
-      return subcommands[i].run (argc - 1, argv + 1);
-  return tern_tool_usage ("expected a subcommand, found `%s`; see `tern --help`", argv[1]);
+  if (strcmp (argv[1], "--help") == 0 || strcmp (argv[1], "-h") == 0)
+    return print_help ();
+  if (strcmp (argv[1], "help") == 0)
+    return help (argc - 2, argv + 2);
+  if (strcmp (argv[1], "--version") == 0)
+    return print_version ();
+  run = find (argv[1]);
+  if (run && argc > 2 && strcmp (argv[2], "--version") == 0)
+    return print_version ();
+  return run ? run (argc - 1, argv + 1) : TERN_TOOL_USAGE;
 }

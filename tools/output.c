@@ -40,7 +40,9 @@ tern_output_open (const char *path, GError **error)
   struct stat st;
 
   output->path = g_strdup (path);
-  if (stat (path, &st) == 0 && !S_ISREG (st.st_mode)) {
+  if (g_str_equal (path, "-")) {
+    output->fd = fcntl (STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
+  } else if (stat (path, &st) == 0 && !S_ISREG (st.st_mode)) {
     output->fd = open (path, O_WRONLY | O_CLOEXEC);
   } else {
     g_autofree char *folder = g_path_get_dirname (path);

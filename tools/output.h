@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A file that appears under its name when it is complete: written beside it, then renamed. Devices and pipes are
- * written directly. */
+ * written directly, and `-` is standard output. */
 #pragma once
 
 #include <glib.h>

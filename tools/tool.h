@@ -42,6 +42,10 @@ int tern_tool_watch (int argc, char **argv);
 gboolean tern_tool_options (int argc, char **argv, const char *operands, gint min, gint max, const char *summary,
     const GOptionEntry *entries, char ***rest);
 
+/* First of all: standard descriptors that whoever called has closed are held, so that no file that is opened later becomes
+ * one of them, and messages or results end up in it. Reading or writing them fails as before. */
+void tern_tool_hold_descriptors (void);
+
 /* "tern: message" on stderr. */
 void tern_tool_message (const char *format, ...) G_GNUC_PRINTF (1, 2);
 /* A message for an option that is missing or wrong. Returns TERN_TOOL_USAGE. */

@@ -6,6 +6,8 @@
 #include "tern/error.h"
 #include "engine/base/readfile.h"
 
+#define BYTE_ORDER_MARK "\xef\xbb\xbf"        /* of editors that begin UTF-8 with one */
+
 typedef struct {
   guint line;
   gboolean known;
@@ -168,7 +170,7 @@ tern_key_file_read (const char *path, GError **error)
   keys->places = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
   keys->mistakes = g_array_new (FALSE, FALSE, sizeof (Mistake));
   g_array_set_clear_func (keys->mistakes, mistake_clear);
-  read_lines (keys, text);
+  read_lines (keys, text + (g_str_has_prefix (text, BYTE_ORDER_MARK) ? strlen (BYTE_ORDER_MARK) : 0));
   return keys;
 }
 

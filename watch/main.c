@@ -19,6 +19,7 @@ static const struct {
 int
 main (int argc, char **argv)
 {
+  tern_tool_hold_descriptors ();
   if (!setlocale (LC_CTYPE, "C.UTF-8"))
     setlocale (LC_CTYPE, "");
   if (argc < 2)

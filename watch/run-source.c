@@ -13,7 +13,7 @@
 #define THUMBNAIL "  tee. ! queue name=thumbnail-queue max-size-buffers=2 max-size-bytes=0 max-size-time=0 leaky=%s" \
     " ! videoscale ! videoconvert ! capsfilter name=size ! jpegenc ! fakesink name=thumbnail sync=false async=false"
 
-static const char *const needed[] = { "terngenerator", "decodebin", "videoconvert", "videoscale", "jpegenc" };
+static const char *const needed[] = { "terngenerator", "decodebin", "videoconvert", "videoscale", "videoflip", "jpegenc" };
 
 /* ---- Elements ---- */
 
@@ -160,11 +160,12 @@ set_caps (GstElement *pipeline, const char *name, GstCaps *caps)
   gst_caps_unref (caps);
 }
 
+/* Turned as its tags say: pictures that are kept are seen, and points of zones are of what is seen. */
 GstElement *
 tern_source_pipeline (const TernCameraConfig *config, GError **error)
 {
   g_autofree char *thumbnail = g_strdup_printf (THUMBNAIL, config->file ? "no" : "downstream");
-  g_autofree char *words = g_strdup_printf ("%s ! decodebin ! videoconvert %s ! capsfilter name=zones ! tee name=tee  tee."
+  g_autofree char *words = g_strdup_printf ("%s ! decodebin ! videoconvert ! videoflip video-direction=auto %s ! capsfilter name=zones ! tee name=tee  tee."
       LOOK "%s", source_words (config), config->file && config->pace ? "! clocksync" : "", config->thumbnail ? thumbnail : "");
   GstElement *pipeline = gst_parse_launch_full (words, NULL, GST_PARSE_FLAG_FATAL_ERRORS, error);
 

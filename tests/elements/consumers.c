@@ -219,6 +219,81 @@ GST_START_TEST (test_muxers)
 }
 GST_END_TEST
 
+static const struct {
+  const char *mux, *branch;
+} live_branches[] = {
+  { "matroskamux", "c.text_src ! queue" },
+  { "mpegtsmux", "c.text_src ! ternklvenc ! queue" },
+  { "mpegtsmux", "c.json_src ! ternklvenc ! queue" },
+  { "mpegtsmux", "c.json_src ! tee name=t t. ! queue ! fakesink t. ! queue ! ternklvenc" },
+  { "mp4mux", "c.text_src ! tee name=t t. ! queue ! fakesink t. ! queue" },
+};
+
+/* A muxer waits for each of its streams: of a camera neither text nor JSON, which comes when its window is over, may hold video up.
+ * Ends when all frames went through. */
+GST_START_TEST (test_live_muxed)
+{
+  const char *mux = live_branches[__i__].mux;
+  GstElement *pipeline;
+
+  if (!have (mux) || !have_h264_encoder ())
+    return;
+  pipeline = launch ("videotestsrc is-live=true num-buffers=60 ! video/x-raw,format=I420,width=320,height=240,framerate=30/1 ! "
+      "terncaption name=c ! %s ! h264parse ! %s name=m ! fakesink async=false %s ! m.", h264_encoder (), mux, live_branches[__i__].branch);
+  play (pipeline);
+  stop (pipeline);
+}
+GST_END_TEST
+
+/* Of a file, whose video waits, a tee to mp4mux and to a file of subtitles brings no cues without text into that. */
+GST_START_TEST (test_subtitles_beside)
+{
+  char *path = path_of ("subtitles"), *text;
+  GstElement *pipeline;
+  guint n = 0;
+
+  if (!have ("srtenc mp4mux") || !have_h264_encoder ())
+    return;
+  pipeline = launch (SOURCE "! %s ! h264parse ! queue ! mp4mux name=m ! fakesink  c.text_src ! tee name=t  t. ! queue ! m.  "
+      "t. ! queue ! srtenc ! filesink location=%s", h264_encoder (), path);
+  play (pipeline);
+  stop (pipeline);
+  text = read_and_remove ("subtitles");
+  for (gsize at = 0; text[at = find (text, at, "-->")]; at++)
+    n++;
+  fail_unless_equals_int (n, CUES);
+  g_free (text);
+  g_free (path);
+}
+GST_END_TEST
+
+static const char *const split_muxers[] = { "mp4mux", "matroskamux" };
+
+/* splitmuxsink goes on where each of its streams does, GAPs not counted. */
+GST_START_TEST (test_live_split)
+{
+  gboolean x264 = g_str_has_prefix (h264_encoder (), "x264enc");
+  const char *mux = split_muxers[__i__];
+  GstElement *pipeline;
+  guint parts;
+
+  if (!have (mux) || !have ("splitmuxsink") || !have_h264_encoder ())
+    return;
+  pipeline = launch ("videotestsrc is-live=true num-buffers=90 ! video/x-raw,format=I420,width=320,height=240,framerate=30/1 ! "
+      "terncaption name=c ! %s %s=15 ! h264parse ! splitmuxsink name=m muxer=%s location=%s/part%%d max-size-time=1000000000 "
+      "c.text_src ! queue ! m.subtitle_%%u", h264_encoder (), x264 ? "key-int-max" : "gop-size", mux, folder);
+  play (pipeline);
+  stop (pipeline);
+  for (parts = 0;; parts++) {
+    g_autofree char *path = g_strdup_printf ("%s/part%u", folder, parts);
+
+    if (g_unlink (path) != 0)
+      break;
+  }
+  fail_unless (parts >= 3, "%u parts", parts);
+}
+GST_END_TEST
+
 /* A playlist of all the video, and its parts. */
 GST_START_TEST (test_hls)
 {
@@ -346,6 +421,9 @@ main (void)
   suite_add_tcase (suite, tc);
   tcase_add_loop_test (tc, test_subtitles, 0, G_N_ELEMENTS (subtitles));
   tcase_add_loop_test (tc, test_muxers, 0, G_N_ELEMENTS (muxers));
+  tcase_add_loop_test (tc, test_live_muxed, 0, G_N_ELEMENTS (live_branches));
+  tcase_add_test (tc, test_subtitles_beside);
+  tcase_add_loop_test (tc, test_live_split, 0, G_N_ELEMENTS (split_muxers));
   tcase_add_test (tc, test_hls);
   tcase_add_test (tc, test_overlay);
   tcase_add_test (tc, test_appsink);

@@ -640,6 +640,20 @@ GST_START_TEST (test_progress_live)
 }
 GST_END_TEST
 
+/* Video may be held up by who waits for text from its first frame on, before a model is there: that frame is told all the same. */
+GST_START_TEST (test_progress_early)
+{
+  GstHarness *h = gst_harness_new ("terngenerator");
+  g_autofree char *caps = token_caps (mmproj_path);
+
+  gst_pad_send_event (h->element->srcpads->data, progress (TRUE, 0, MS (40)));
+  g_usleep (50000);             /* whoever takes it has taken it: before that nothing could be lost */
+  gst_harness_set_src_caps_str (h, caps);
+  expect_gap (h, MS (40));
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
 /* A file's text is ahead of its windows only as far as video has left. */
 GST_START_TEST (test_progress_file)
 {
@@ -744,6 +758,7 @@ main (void)
   tcase_add_loop_test (tc, test_segment_times, 0, G_N_ELEMENTS (segment_cases));
   tcase_add_test (tc, test_ids);
   tcase_add_test (tc, test_progress_live);
+  tcase_add_test (tc, test_progress_early);
   tcase_add_test (tc, test_progress_file);
   tcase_add_test (tc, test_qos_stays);
   tcase_add_test (tc, test_drain_event);

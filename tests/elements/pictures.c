@@ -208,20 +208,18 @@ GST_START_TEST (test_memory)
 }
 GST_END_TEST
 
-/* A buffer that holds less than the caps, or its meta, say is an error, and not read. */
 static const char *const malformed[] = { "short", "empty", "format", "small", "offset", "stride", "negative" };
-GST_START_TEST (test_malformed)
+
+/* A buffer that holds less than the caps, or its meta, say. */
+static GstBuffer *
+make_malformed (const char *how, GstClockTime pts)
 {
-  GstHarness *h = file_harness ("ternencoder", "sink", "src");
-  GstBus *bus = watch (h->element);
-  const char *how = malformed[__i__];
   GstBuffer *buffer = gst_buffer_new_allocate (NULL, 384, NULL);
   gsize offset[GST_VIDEO_MAX_PLANES] = { 0, 256, 320 };
   gint stride[GST_VIDEO_MAX_PLANES] = { 16, 8, 8 };
-  GstFlowReturn flow;
 
-  gst_harness_set_src_caps_str (h, "video/x-raw, format = I420, width = 16, height = 16, framerate = 10/1");
-  GST_BUFFER_PTS (buffer) = 0;
+  GST_BUFFER_PTS (buffer) = pts;
+  GST_BUFFER_DURATION (buffer) = MS (500);
   if (g_str_equal (how, "short") || g_str_equal (how, "empty")) {
     gst_buffer_set_size (buffer, how[0] == 's' ? 383 : 0);
   } else if (g_str_equal (how, "format")) {
@@ -238,15 +236,87 @@ GST_START_TEST (test_malformed)
     if (how[0] == 'n')
       meta->offset[1] = 40;
   }
-  gst_harness_push (h, buffer);
-  expect_error (bus, GST_STREAM_ERROR, GST_STREAM_ERROR_FAILED);
-  /* The worker has failed by now, or will when it comes to it. */
-  do {
-    flow = gst_harness_push (h, make_frame (GST_SECOND, MS (100), 0));
-  } while (flow == GST_FLOW_OK);
-  fail_unless_equals_int (flow, GST_FLOW_ERROR);
+  return buffer;
+}
+
+static GstBuffer *
+make_whole (GstClockTime pts)
+{
+  GstBuffer *buffer = gst_buffer_new_allocate (NULL, 384, NULL);
+
+  gst_buffer_memset (buffer, 0, 128, 384);
+  GST_BUFFER_PTS (buffer) = pts;
+  GST_BUFFER_DURATION (buffer) = MS (500);
+  return buffer;
+}
+
+#define I420_CAPS "video/x-raw, format = I420, width = 16, height = 16, framerate = 2/1"
+
+/* One of many, the first one or another, is not looked at; the others are. */
+GST_START_TEST (test_malformed)
+{
+  GstHarness *h = file_harness ("ternencoder", "sink", "src");
+  GstBus *bus = watch (h->element);
+  guint i;
+
+  gst_harness_set_src_caps_str (h, I420_CAPS);
+  for (i = 0; i < 12; i++) {
+    gboolean whole = i != 0 && i != 5;
+    GstClockTime pts = i * MS (500);
+    GstBuffer *out;
+
+    fail_unless_equals_int (gst_harness_push (h, whole ? make_whole (pts) : make_malformed (malformed[__i__], pts)), GST_FLOW_OK);
+    if (!whole)
+      continue;
+    out = gst_harness_pull (h);
+    fail_unless_equals_uint64 (GST_BUFFER_PTS (out), pts);
+    gst_buffer_unref (out);
+  }
   gst_harness_push_event (h, gst_event_new_eos ());
+  g_free (events_until (h, GST_EVENT_EOS));
+  fail_unless_equals_int (count_messages (bus, GST_MESSAGE_WARNING | GST_MESSAGE_ERROR), 2);
+  unwatch (bus);
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
+/* All of them are a fault of the stream: of a long one at once, of a short one at its end. */
+GST_START_TEST (test_all_malformed)
+{
+  GstHarness *h = file_harness ("ternencoder", "sink", "src");
+  GstBus *bus = watch (h->element);
+  GstFlowReturn flow = GST_FLOW_OK;
+  guint i, n = __i__ ? 1000 : 3;
+
+  gst_harness_set_src_caps_str (h, I420_CAPS);
+  for (i = 0; i < n && flow == GST_FLOW_OK; i++)
+    flow = gst_harness_push (h, make_malformed ("short", i * MS (500)));
+  fail_unless_equals_int (flow, __i__ ? GST_FLOW_ERROR : GST_FLOW_OK);
+  gst_harness_push_event (h, gst_event_new_eos ());
+  expect_error (bus, GST_STREAM_ERROR, GST_STREAM_ERROR_FAILED);
   fail_unless_equals_int (count_messages (bus, GST_MESSAGE_ERROR), 0);
+  fail_unless_equals_int (gst_harness_buffers_in_queue (h), 0);
+  unwatch (bus);
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
+/* What is marked as no frame at all needs no warning. */
+GST_START_TEST (test_empty_gap)
+{
+  GstHarness *h = file_harness ("ternencoder", "sink", "src");
+  GstBus *bus = watch (h->element);
+  GstBuffer *gap = gst_buffer_new ();
+
+  gst_harness_set_src_caps_str (h, I420_CAPS);
+  gst_harness_push (h, make_whole (0));
+  gst_buffer_unref (gst_harness_pull (h));
+  GST_BUFFER_PTS (gap) = MS (500);
+  GST_BUFFER_FLAG_SET (gap, GST_BUFFER_FLAG_GAP);
+  fail_unless_equals_int (gst_harness_push (h, gap), GST_FLOW_OK);
+  gst_harness_push (h, make_whole (MS (1000)));
+  gst_buffer_unref (gst_harness_pull (h));
+  fail_unless_equals_int (count_messages (bus, GST_MESSAGE_WARNING | GST_MESSAGE_ERROR), 0);
   unwatch (bus);
   gst_harness_teardown (h);
 }
@@ -330,5 +400,7 @@ main (void)
   tcase_add_test (tc, test_curve_behind_videoconvert);
   tcase_add_test (tc, test_memory);
   tcase_add_loop_test (tc, test_malformed, 0, G_N_ELEMENTS (malformed));
+  tcase_add_loop_test (tc, test_all_malformed, 0, 2);
+  tcase_add_test (tc, test_empty_gap);
   return run_suite (suite);
 }

@@ -296,12 +296,29 @@ test_weeks (void)
   }
 }
 
+/* As editors on other systems write files. */
+static void
+test_line_ends (Place *place, gconstpointer data)
+{
+  static const char *const texts[] = { "\xef\xbb\xbf" GOOD, "[watch]\r\nmemory=m.db\r\n[camera porch]\r\nsource=rtsp://a/b\r\n",
+    "[watch]\nmemory=m.db\n[camera porch]\nsource=rtsp://a/b" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (texts); i++) {
+    g_autoptr (GError) error = NULL;
+    g_autoptr (TernWatchConfig) config = read_config (place, texts[i], &error);
+
+    g_assert_no_error (error);
+    g_assert_cmpuint (config->cameras->len, ==, 1);
+  }
+}
+
 int
 main (int argc, char **argv)
 {
   g_setenv ("TZ", "UTC", TRUE);
   g_test_init (&argc, &argv, NULL);
 #define ADD(name, func) g_test_add (name, Place, NULL, place_init, func, place_clear)
+  ADD ("/watch/config/line-ends", test_line_ends);
   ADD ("/watch/config/whole", test_whole);
   ADD ("/watch/config/mistakes", test_mistakes);
   ADD ("/watch/config/groups", test_groups);

@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import sqlite3
+import struct
 import subprocess
 import sys
 import tempfile
@@ -201,6 +202,27 @@ def zoned(folder):
           "and is not what the model sees", hidden.rows())
 
 
+def turned(folder):
+    """A video that lies on its side in its file is upright to the model, and in the pictures that are kept."""
+    data = bytearray(CLIP.read_bytes())
+    matrix = data.index(b"tkhd") + 44
+    data[matrix:matrix + 36] = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30)
+    clip = os.path.join(folder, "turned.mp4")
+    with open(clip, "wb") as file:
+        file.write(data)
+    watch = Watch(tern, folder, camera(source=clip))
+    upright = Watch(tern, tempfile.mkdtemp(dir=folder), f"[camera porch]\npipeline=filesrc location={CLIP} ! decodebin ! "
+                    "videoflip video-direction=90r\n")
+    upright.start()
+    until(lambda: upright.count() >= WINDOWS, "the video that somebody has turned")
+    upright.end()
+    point(watch.run() == 0 and [r[1:3] for r in watch.rows()] == [r[1:3] for r in upright.rows()[:WINDOWS]],
+          "a video that is to be turned says what one says that is", watch.rows(), upright.rows())
+    heads = [re.search(b"\xff[\xc0\xc2]..\x08(....)", r[0], re.S) for r in watch.rows("SELECT jpeg FROM thumbnail")]
+    sizes = {struct.unpack(">HH", head[1]) for head in heads}
+    point(len(heads) == WINDOWS and all(height > width for height, width in sizes), "and its pictures stand", sizes)
+
+
 def notified(folder):
     """sd_notify's protocol, by a socket of ours."""
     watch = Watch(tern, folder, camera(more="repeat=true"))
@@ -303,7 +325,7 @@ def silent(folder):
           run.stderr, *calls)
 
 
-for test in (silent, still, overloaded, whole, asked, wrong, killed, failing, reloaded, zoned, notified, alone):
+for test in (silent, still, overloaded, whole, asked, wrong, killed, failing, reloaded, zoned, turned, notified, alone):
     with tempfile.TemporaryDirectory(prefix="tern-watch-") as place:
         watches = []
         original = Watch.start
