@@ -247,6 +247,13 @@ test_same (void)
     { .family = GRANITE, .key = "rope.scaling.finetuned", .number = NAN },
     { .family = NEMOTRON, .key = "rope.dimension_count", .number = NAN },
     { .family = NEMOTRON, .key = "expert_gating_func", .number = 2 },
+    { .family = GRANITE, .key = "expert_gating_func", .number = 3 },
+    { .family = GRANITE, .key = "expert_gating_func", .number = 1 },
+    { .family = GRANITE, .key = "expert_weights_norm", .number = 1 },
+    { .family = GRANITE, .key = "expert_weights_scale", .number = 0 },
+    { .family = JAMBA, .key = "expert_weights_norm", .number = 0 },
+    { .family = JAMBA, .key = "expert_weights_scale", .number = 1 },
+    { .family = JAMBA, .key = "expert_group_count", .number = 1 },
     { .family = NEMOTRON, .key = "expert_group_count", .number = 0 },
     { .family = NEMOTRON, .extra = 1 },
     { .family = NEMOTRON, .extra = 2 },
@@ -275,6 +282,23 @@ test_scales (void)
     g_assert_cmpmem (zero, sizeof zero, none, sizeof none);
     g_assert_cmpmem (one, sizeof one, none, sizeof none);
     g_assert_true (memcmp (plain, none, sizeof none) != 0);
+  }
+}
+
+/* How experts are weighed, where a file says it of a family that has its own way. */
+static void
+test_weights (void)
+{
+  static const Change others[] = {
+    { .family = GRANITE, .key = "expert_weights_norm", .number = 0 }, { .family = GRANITE, .key = "expert_weights_scale", .number = 2 },
+    { .family = JAMBA, .key = "expert_weights_norm", .number = 1 }, { .family = JAMBA, .key = "expert_weights_scale", .number = 2 },
+  };
+  float plain[IDS * VOCAB], other[IDS * VOCAB];
+
+  for (guint i = 0; i < G_N_ELEMENTS (others); i++) {
+    good_logits (&(Change) { others[i].family }, plain);
+    good_logits (&others[i], other);
+    g_assert_cmpfloat (tiny_difference (plain, other), >, 1e-6);
   }
 }
 
@@ -341,6 +365,9 @@ test_refused (void)
     { { JAMBA, "expert_count", NAN }, { "jamba.expert_count", "layer 2" } },
     { { JAMBA, "expert_count", 5 }, { "ffn_gate_inp.weight", "24 x 5" } },
     { { JAMBA, "expert_used_count", 5 }, { "jamba.expert_used_count", "5" } },
+    { { JAMBA, "expert_gating_func", 2 }, { "jamba.expert_gating_func", "expected 1 (softmax), found 2" } },
+    { { GRANITE, "expert_gating_func", 2 }, { "granitehybrid.expert_gating_func", "expected 1 (softmax), found 2" } },
+    { { GRANITE, "expert_group_count", 2 }, { "granitehybrid.expert_group_count", "expected 1" } },
     { { JAMBA, "feed_forward_length", 0 }, { "jamba.feed_forward_length" } },
     { { GRANITE, "expert_count", 0 }, { "blk.0.ffn_gate.weight", "no such tensor" } },
     { { GRANITE, "expert_shared_feed_forward_length", 11 }, { "ffn_gate_shexp.weight", "24 x 11" } },
@@ -581,6 +608,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/ssm/said-otherwise", test_same);
   g_test_add_func ("/ssm/scales", test_scales);
+  g_test_add_func ("/ssm/weights", test_weights);
   g_test_add_func ("/ssm/counts", test_counts);
   g_test_add_func ("/ssm/optional", test_optional);
   g_test_add_func ("/ssm/refused", test_refused);

@@ -79,7 +79,9 @@ extern const TernArch tern_arch_mamba2;
 extern const TernArch tern_arch_nemotron_h;
 extern const TernArch tern_arch_qwen2;
 extern const TernArch tern_arch_qwen3;
+extern const TernArch tern_arch_qwen3moe;
 extern const TernArch tern_arch_qwen3vl;
+extern const TernArch tern_arch_qwen3vlmoe;
 extern const TernArch tern_arch_qwen35;
 extern const TernArch tern_arch_qwen35moe;
 

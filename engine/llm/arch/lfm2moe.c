@@ -35,13 +35,15 @@ static gboolean
 read_router (TernMoeParams *moe, const TernGguf *file, const char *arch, GError **error)
 {
   char key[TERN_KEY_SIZE];
-  guint32 gating;
+  guint32 gating, groups;
 
   if (!tern_gguf_bool_or (file, tern_arch_key (key, arch, "expert_weights_norm"), TRUE, &moe->normalise, error)
       || !tern_gguf_f32_or (file, tern_arch_key (key, arch, "expert_weights_scale"), 0, FLT_MAX, 1, &moe->scale, error)
       || !tern_gguf_u32_or (file, tern_arch_key (key, arch, "expert_gating_func"), 0, G_MAXUINT32, GATING_SIGMOID,
-          &gating, error))
+          &gating, error)
+      || !tern_gguf_u32_or (file, tern_arch_key (key, arch, "expert_group_count"), 0, 1, 0, &groups, error))
     return FALSE;
+  tern_arch_key (key, arch, "expert_gating_func");
   if (moe->scale == 0)
     moe->scale = 1;             /* GGUF's way to say that there is none */
   if (gating == GATING_SIGMOID)
