@@ -66,7 +66,8 @@ drop_other_names (const char *folder, GPtrArray *names)
   }
 }
 
-/* GGUF files in @folder, sorted; @mmproj: those whose name begins with mmproj, else those that do not name it at all. */
+/* GGUF files in @folder, sorted, of several parts the first; @mmproj: those whose name begins with mmproj, else those that do not
+ * name it at all. */
 static GPtrArray *
 list (const char *folder, gboolean mmproj, GError **error)
 {
@@ -82,7 +83,7 @@ list (const char *folder, gboolean mmproj, GError **error)
   while ((name = g_dir_read_name (dir))) {
     g_autofree char *lower = g_ascii_strdown (name, -1);
 
-    if (g_str_has_suffix (lower, ".gguf")
+    if (g_str_has_suffix (lower, ".gguf") && !tern_gguf_is_later_part (lower)
         && (mmproj ? g_str_has_prefix (lower, "mmproj") : strstr (lower, "mmproj") == NULL))
       g_ptr_array_add (names, g_strdup (name));
   }
