@@ -91,8 +91,10 @@ tern_vision_load_linear (TernVision *vision, TernLinear *linear, float **bias, c
 {
   g_autofree char *weight = g_strconcat (prefix, ".weight", NULL);
   g_autofree char *bias_name = g_strconcat (prefix, ".bias", NULL);
+  g_autofree char *scale = g_strconcat (prefix, ".scale", NULL);
 
   use (vision, weight);
+  use (vision, scale);          /* tern_linear_load() looks for it */
   if (!tern_linear_load (linear, vision->file, weight, cols, rows, vision->kernels, error)
       || !tern_linear_pack (linear, NULL, error))
     return FALSE;

@@ -203,11 +203,11 @@ static const struct {
   { "with mm.3.weight", TERN_ERROR_UNSUPPORTED, "projector lfm2" },
 };
 
-/* Tensors of blocks behind those that are run, and those of others, are nobody's business. */
+/* Tensors of blocks behind those that are run, and those of others, are nobody's business; a linear may have a scale. */
 static void
 test_other_tensors (void)
 {
-  static const char *const names[] = { "with v.blk.2.ls1.weight", "with a.blk.0.ls1.weight", "with extra" };
+  static const char *const names[] = { "with v.blk.1.attn_out.scale", "with v.blk.2.ls1.weight", "with a.blk.0.ls1.weight", "with extra" };
 
   for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
     Config config = { "usual", USUAL, .wrong = names[i] };
