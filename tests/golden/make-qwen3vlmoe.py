@@ -165,7 +165,7 @@ def main():
             "Qwen3VLMoeForConditionalGeneration, float64, weights dequantised from the file", "tolerance": {
                 "f32": {"what": "f32 activations, from resized", "max_abs": 0.005, "nmse": 1e-7},
                 "from_image_file": {"nmse": 2e-4}}, "cases": cases}
-    (folder / "qwen3vlmoe-pictures.json").write_text(json.dumps(said, separators=(", ", ": ")) + "\n")
+    (folder / "mmproj-qwen3vlmoe.json").write_text(json.dumps(said, separators=(", ", ": ")) + "\n")
     for case in cases:
         print(case["name"], "deviation of logits", np.load(folder / case["logits"]).std(), "margins", case["greedy"]["margin"])
 

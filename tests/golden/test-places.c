@@ -246,7 +246,7 @@ main (int argc, char **argv)
   static const struct {
     const char *folder, *json;
   } models[] = { { "qwen35", "mmproj-f32.json" }, { "qwen3vl", "mmproj-f16.json" },
-    { "qwen3vl", "qwen3vlmoe-pictures.json" } };
+    { "qwen3vl", "mmproj-qwen3vlmoe.json" } };
   g_autoptr (GPtrArray) kept = g_ptr_array_new_with_free_func (g_free);
   JsonParser *parsers[G_N_ELEMENTS (models)];
   int status;

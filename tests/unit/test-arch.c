@@ -287,6 +287,8 @@ test_same (void)
     { { "llama" }, { "llama", .key = "use_parallel_residual", .type = TERN_GGUF_BOOL, .number = 0 } },
     { { "qwen3" }, { "qwen3", .key = "hidden_activation", .text = "silu" } },
     { { "qwen3" }, { "qwen3", .key = "num_loops", .number = 1 } },
+    { { "llama" }, { "granite" } },     /* without its multipliers */
+    { { "llama", .scaled = ".attn_q.weight" }, { "granite", .key = "attention.scale", .type = TERN_GGUF_F32, .number = 2 / sqrt (HEAD) } },
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (pairs); i++) {
@@ -363,6 +365,9 @@ test_refused (void)
           { "llama.attention.output_scale", "0.5" } },
     { { "llama", .key = "deepstack_mapping", .type = TERN_GGUF_I32, .number = 2 }, TERN_ERROR_UNSUPPORTED,
           { "llama.deepstack_mapping", "expected -1", "found 2 for layer 1" } },
+    { { "granite", .key = "deepstack_mapping", .type = TERN_GGUF_I32, .number = 0 }, TERN_ERROR_UNSUPPORTED,
+          { "granite.deepstack_mapping", "found 0 for layer 1" } },
+    { { "granite", .key = "logit_scale", .type = TERN_GGUF_F32, .number = 1e-42 }, TERN_ERROR_FORMAT, { "granite.logit_scale" } },
     { { "llama", .key = "deepstack_mapping", .number = 2 }, TERN_ERROR_FORMAT, { "llama.deepstack_mapping", "an array of i32" } },
     { { "qwen3", .key = "n_deepstack_layers", .number = 3 }, TERN_ERROR_UNSUPPORTED, { "qwen3.n_deepstack_layers", "found 3" } },
     { { "qwen3", .key = "num_loops", .number = 2 }, TERN_ERROR_UNSUPPORTED, { "qwen3.num_loops", "found 2" } },

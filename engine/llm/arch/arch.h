@@ -69,7 +69,9 @@ struct _TernArch {
 
 extern const TernArch tern_arch_bitnet;
 extern const TernArch tern_arch_falcon_h1;
+extern const TernArch tern_arch_granite;
 extern const TernArch tern_arch_granitehybrid;
+extern const TernArch tern_arch_granitemoe;
 extern const TernArch tern_arch_jamba;
 extern const TernArch tern_arch_lfm2;
 extern const TernArch tern_arch_lfm2moe;
