@@ -370,6 +370,7 @@ test_refused (void)
     { { "granite", .key = "logit_scale", .type = TERN_GGUF_F32, .number = 1e-42 }, TERN_ERROR_FORMAT, { "granite.logit_scale" } },
     { { "llama", .key = "deepstack_mapping", .number = 2 }, TERN_ERROR_FORMAT, { "llama.deepstack_mapping", "an array of i32" } },
     { { "qwen3", .key = "n_deepstack_layers", .number = 3 }, TERN_ERROR_UNSUPPORTED, { "qwen3.n_deepstack_layers", "found 3" } },
+    { { "qwen3", .key = "pooling_type", .number = 4 }, TERN_ERROR_UNSUPPORTED, { "qwen3.pooling_type", "found 4" } },
     { { "qwen3", .key = "num_loops", .number = 2 }, TERN_ERROR_UNSUPPORTED, { "qwen3.num_loops", "found 2" } },
     { { "qwen2", .key = "use_parallel_residual", .type = TERN_GGUF_BOOL, .number = 1 }, TERN_ERROR_UNSUPPORTED,
           { "qwen2.use_parallel_residual", "found true" } },

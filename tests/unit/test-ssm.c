@@ -34,6 +34,7 @@ typedef struct {
   const char *add;              /* a tensor of WIDTH more */
   guint extra;                  /* layers behind the others, of a head that guesses tokens */
   gboolean endless;             /* the gates of the drift test */
+  gboolean fused;               /* gates and ups of experts in one tensor */
 } Change;
 
 /* ---- Files ------------------------------------------------------------------------------------------------------- */
@@ -61,6 +62,8 @@ static const Shape jamba_norms[] = { { "ssm_dt_norm.weight", RANK }, { "ssm_b_no
 static const Shape attention[] = { ATTENTION_SHAPES, { NULL } };
 static const Shape ffn[] = { FFN_SHAPES, { NULL } };
 static const Shape moe[] = { MOE_SHAPES, { NULL } };
+static const Shape moe_ends[] = { { "ffn_norm.weight", WIDTH }, { "ffn_gate_inp.weight", WIDTH, EXPERTS },
+  { "ffn_down_exps.weight", FFN, WIDTH, EXPERTS }, { NULL } };
 static const Shape granite_shared[] = { { "ffn_gate_shexp.weight", WIDTH, SHARED }, { "ffn_up_shexp.weight", WIDTH, SHARED },
   { "ffn_down_shexp.weight", SHARED, WIDTH }, { NULL } };
 static const Shape nemotron_moe[] = { { "ffn_gate_inp.weight", WIDTH, EXPERTS }, { "exp_probs_b.bias", EXPERTS },
@@ -110,6 +113,24 @@ add_tensors (GgufWriter *w, const Change *c, const Shape *shapes, int layer)
   }
 }
 
+/* The values of two tensors, the rows of one expert behind those of the other one. */
+static void
+add_fused (GgufWriter *w, const Change *c, guint layer)
+{
+  static const char *const parts[] = { "gate", "up" };
+  gsize each = (gsize) FFN * WIDTH;
+  g_autofree float *values = g_new (float, 2 * EXPERTS * each);
+  char name[80];
+
+  for (guint p = 0; p < 2; p++) {
+    g_snprintf (name, sizeof name, "blk.%u.ffn_%s_exps.weight", layer, parts[p]);
+    for (gsize i = 0; i < EXPERTS * each; i++)
+      values[(2 * (i / each) + p) * each + i % each] = value_of (c, name, i);
+  }
+  g_snprintf (name, sizeof name, "blk.%u.ffn_gate_up_exps.weight", layer);
+  writer_tensor (w, name, 3, (guint64[]) { WIDTH, 2 * FFN, EXPERTS }, TERN_TYPE_F32, values, 2 * EXPERTS * each * sizeof (float));
+}
+
 static gboolean
 attends (const Change *c, guint layer)
 {
@@ -134,10 +155,13 @@ add_layer (GgufWriter *w, const Change *c, guint i)
   } else if (!attends (c, i) || c->family == FALCON) {
     add_tensors (w, c, mamba2, i);
   }
-  if (c->family == GRANITE || (c->family == JAMBA && i == 2))
-    add_tensors (w, c, moe, i);
-  else if (c->family != MAMBA && c->family != MAMBA2)
+  if (c->family == GRANITE || (c->family == JAMBA && i == 2)) {
+    add_tensors (w, c, c->fused ? moe_ends : moe, i);
+    if (c->fused)
+      add_fused (w, c, i);
+  } else if (c->family != MAMBA && c->family != MAMBA2) {
     add_tensors (w, c, ffn, i);
+  }
   if (c->family == GRANITE)
     add_tensors (w, c, granite_shared, i);
 }
@@ -251,6 +275,8 @@ test_same (void)
     { .family = GRANITE, .key = "expert_gating_func", .number = 1 },
     { .family = GRANITE, .key = "expert_weights_norm", .number = 1 },
     { .family = GRANITE, .key = "expert_weights_scale", .number = 0 },
+    { .family = GRANITE, .fused = TRUE },
+    { .family = JAMBA, .fused = TRUE },
     { .family = JAMBA, .key = "expert_weights_norm", .number = 0 },
     { .family = JAMBA, .key = "expert_weights_scale", .number = 1 },
     { .family = JAMBA, .key = "expert_group_count", .number = 1 },

@@ -110,6 +110,7 @@ tern_decoder_moe (TernDecoder *d, guint inner, GError **error)
   }
   moe.inner = inner;
   d->source.dims[TERN_FE] = inner;
+  d->source.dims[TERN_FE2] = 2 * (guint64) inner;
   experts = tern_moe_new (&d->source, &moe, error);
   if (!experts || !d->source.dims[TERN_FS])
     return experts;

@@ -13,6 +13,7 @@ static const TernTensorRow tensors[] = {
   TERN_LFM2_TENSORS,
   { "blk.N.ffn_gate_inp.weight", { TERN_D, TERN_E } },
   { "blk.N.exp_probs_b.bias", { TERN_E } },
+  { "blk.N.ffn_gate_up_exps.weight", { TERN_D, TERN_FE2, TERN_E }, .optional = TRUE },       /* instead of the next two */
   { "blk.N.ffn_gate_exps.weight", { TERN_D, TERN_FE, TERN_E } },
   { "blk.N.ffn_up_exps.weight", { TERN_D, TERN_FE, TERN_E } },
   { "blk.N.ffn_down_exps.weight", { TERN_FE, TERN_D, TERN_E } },
@@ -68,6 +69,7 @@ lfm2moe_keys (TernDecoder *d, GError **error)
     return FALSE;
   d->source.dims[TERN_E] = d->moe.n_experts;
   d->source.dims[TERN_FE] = d->moe.inner;
+  d->source.dims[TERN_FE2] = 2 * (guint64) d->moe.inner;
   return TRUE;
 }
 

@@ -56,6 +56,7 @@ static const struct {
   guint32 neutral;
 } counts[] = {
   { "n_deepstack_layers", 0 },
+  { "pooling_type", 0 },        /* embeddings and rerankers, the latter of which may have lost their head */
   { "attention.shared_kv_layers", 0 },
   { "adapters.count", 0 },
   { "moe_every_n_layers", 1 },
