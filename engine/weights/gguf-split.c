@@ -24,15 +24,17 @@ take_number (const char **at, guint digits, guint *value)
   return TRUE;
 }
 
-gboolean
-tern_gguf_is_later_part (const char *path)
+guint
+tern_gguf_part_of_name (const char *path)
 {
   gsize tail = strlen ("-00001-of-00003.gguf"), len = strlen (path);
   const char *at = len >= tail ? path + len - tail : "";
   guint part, n;
 
-  return *at++ == '-' && take_number (&at, 5, &part) && g_str_has_prefix (at, "-of-") && (at += strlen ("-of-"))
-      && take_number (&at, 5, &n) && g_ascii_strcasecmp (at, ".gguf") == 0 && part > 1 && part <= n;
+  if (*at++ == '-' && take_number (&at, 5, &part) && g_str_has_prefix (at, "-of-") && (at += strlen ("-of-"))
+      && take_number (&at, 5, &n) && g_ascii_strcasecmp (at, ".gguf") == 0 && part <= n)
+    return part;
+  return 0;
 }
 
 /* What the names of all parts begin with; NULL + FORMAT: that of the first one does not end as it must. */

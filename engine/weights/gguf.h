@@ -87,8 +87,8 @@ guint tern_gguf_n_parts (const TernGguf *file);         /* 1: in one file */
 const TernGguf *tern_gguf_part (const TernGguf *file, guint i);
 /* Where @data, of one of its tensors, lies in all parts one behind the other. */
 guint64 tern_gguf_place (const TernGguf *file, const guint8 *data);
-/* Whether a file called so is one of several, and not the first. */
-gboolean tern_gguf_is_later_part (const char *path);
+/* Which of several files one called so is, from 1; 0: it is not called as one of them. */
+guint tern_gguf_part_of_name (const char *path);
 
 /* Keys by index, in the order of the file; for `tern inspect`. */
 gsize tern_gguf_n_keys (const TernGguf *file);

@@ -144,6 +144,22 @@ def folders(folder, first):
     point(said[0][0] == 0 and texts[0] == texts[1], "a folder with a model in parts", *texts)
 
 
+def links(folder, first):
+    """As download caches have them: links whose names are those of the parts, to files whose names say nothing."""
+    store, names = folder / "store", folder / "names"
+    store.mkdir()
+    names.mkdir()
+    for i, path in enumerate(sorted(folder.glob(first.name[:-19] + "*"))):
+        shutil.copy(path, store / f"{i:064x}")
+        (names / path.name).symlink_to(f"../store/{i:064x}")
+    (folder / "latest.gguf").symlink_to(f"names/{first.name}")
+    said = []
+    for path in WHOLE, names / first.name, folder / "latest.gguf", folder / "names":
+        code, out, error = tern("caption", "--max-tokens", 4, "--model", path, "--mmproj", MMPROJ, DATA / "lfm2vl/ship.png")
+        said.append(json.loads(out)["result"] if code == 0 else error)
+    point(len(set(said)) == 1, "links to parts, and to such a link", *said)
+
+
 def refused(folder, first):
     whole = File(WHOLE)
     n = len(whole.tensors)
@@ -186,5 +202,6 @@ with tempfile.TemporaryDirectory() as name:
     same(root, "keys alone in the first", split(root, "keys", (0,)))
     caches(root, model)
     folders(root, model)
+    links(root, model)
     refused(root, model)
 plan()
