@@ -141,20 +141,32 @@ tern_frame_store_place (TernFrameGroup *group, const gint32 *at, guint n_tokens)
   group->placed[group->n_frames] = TRUE;
 }
 
-void
-tern_frame_store_add (TernFrameGroup *group, guint n_tokens, guint full, guint64 pts, guint64 picture,
-    double novelty)
+/* As the first one of its group. */
+static gboolean
+is_alike (const TernFrameGroup *group, const TernStoredFrame *frame)
 {
-  g_assert (group->n_frames < TERN_GROUP_FRAMES);
-  if (n_tokens != full || (group->n_frames > 0 && n_tokens != group->n_tokens[0]))
+  return frame->n_tokens == group->n_tokens[0] && frame->grid_w == group->grid_w[0] && frame->grid_h == group->grid_h[0];
+}
+
+void
+tern_frame_store_add (TernFrameGroup *group, const TernStoredFrame *frame)
+{
+  guint f = group->n_frames;
+
+  g_assert (f < TERN_GROUP_FRAMES);
+  if (frame->n_tokens != frame->full || (f > 0 && !is_alike (group, frame)))
     group->whole = FALSE;
-  group->placed[group->n_frames] |= n_tokens == full;
-  group->pts[group->n_frames] = pts;
-  group->picture[group->n_frames] = picture;
-  group->novelty[group->n_frames] = novelty;
-  group->n_tokens[group->n_frames++] = n_tokens;
-  group->total += n_tokens;
-  group->full += full;
+  group->placed[f] |= frame->n_tokens == frame->full;
+  group->grid_w[f] = frame->grid_w;
+  group->grid_h[f] = frame->grid_h;
+  group->begins[f] = frame->begins;
+  group->pts[f] = frame->pts;
+  group->picture[f] = frame->picture;
+  group->novelty[f] = frame->novelty;
+  group->n_tokens[f] = frame->n_tokens;
+  group->n_frames++;
+  group->total += frame->n_tokens;
+  group->full += frame->full;
 }
 
 const float *
@@ -176,7 +188,7 @@ tern_frame_store_close (TernFrameStore *store, TernFrameGroup *group, const Tern
   if (group->whole && group->n_tokens[0] > 0 && make_room (store, group, params, group->n_tokens[0], &error)) {
     TernTokenGroup tokens = { .tokens = group->tokens, .n_frames = group->n_frames, .n_tokens = group->n_tokens[0],
       .dim = store->dim, .main = store->dim / (1 + store->deepstack), .index = group->first / store->group_frames,
-      .grid_w = group->grid_w, .grid_h = group->grid_h };
+      .grid_w = group->grid_w[0], .grid_h = group->grid_h[0] };
 
     group->is_mixed = tern_compress_group_mixes (params);
     tern_compress_group_run (params, &tokens, group->first, store->scratch, group->keep, group->n_keep, group->mixed);

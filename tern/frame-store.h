@@ -8,7 +8,7 @@ typedef struct {
   guint64 first;                /* frame, counted over the session */
   guint n_frames;
   guint n_tokens[TERN_GROUP_FRAMES];    /* rows of each frame */
-  guint64 pts[TERN_GROUP_FRAMES];       /* ns, of each frame */
+  guint64 begins[TERN_GROUP_FRAMES], pts[TERN_GROUP_FRAMES];    /* ns, of each frame: its tick, its time */
   guint64 picture[TERN_GROUP_FRAMES];   /* which picture each is of; 0: nobody says */
   double novelty[TERN_GROUP_FRAMES];    /* how much of it is new, as TernTokens says */
   guint total;                  /* rows of all */
@@ -24,7 +24,7 @@ typedef struct {
   float *mixed;                 /* what is to be read in their place, where the method mixes; NULL: has never been needed */
   guint mixed_capacity;         /* rows that mixed has room for */
   gboolean is_mixed;
-  guint grid_w, grid_h;         /* of every frame, or 0: not known */
+  guint grid_w[TERN_GROUP_FRAMES], grid_h[TERN_GROUP_FRAMES];   /* of each frame, or 0: not known */
   guint capacity;               /* rows that tokens and keep have room for */
   double encode_ms, compress_ms;
   char *error;                  /* why a frame is missing, or NULL */
@@ -56,8 +56,17 @@ float *tern_frame_store_rows (TernFrameStore *store, TernFrameGroup *group, guin
 void tern_frame_store_place (TernFrameGroup *group, const gint32 *at, guint n_tokens);
 /* The rows to be read of it when it is closed. */
 const float *tern_frame_store_kept (const TernFrameGroup *group);
-/* The rows are there. @full: tokens of the whole grid; @picture, @novelty: as TernTokens says. */
-void tern_frame_store_add (TernFrameGroup *group, guint n_tokens, guint full, guint64 pts, guint64 picture, double novelty);
+/* What is known of a frame beside its rows. */
+typedef struct {
+  guint n_tokens, full;         /* rows; tokens of the whole grid */
+  guint grid_w, grid_h;         /* of that, or 0: not known */
+  guint64 begins, pts;          /* ns: its tick, its time */
+  guint64 picture;              /* as TernTokens says; so is */
+  double novelty;
+} TernStoredFrame;
+
+/* The rows are there. */
+void tern_frame_store_add (TernFrameGroup *group, const TernStoredFrame *frame);
 /* Chooses what is kept. */
 void tern_frame_store_close (TernFrameStore *store, TernFrameGroup *group, const TernCompressorParams *params);
 /* Drops groups that begin before frame @next. */

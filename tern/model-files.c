@@ -34,6 +34,36 @@ tern_model_real_path (const char *path, GError **error)
   return copy;
 }
 
+/* What @path links to, to be freed; NULL: it is no link. */
+static char *
+link_target (const char *path)
+{
+  g_autofree char *target = g_file_read_link (path, NULL), *folder = g_path_get_dirname (path);
+
+  return !target || g_path_is_absolute (target) ? g_steal_pointer (&target) : g_build_filename (folder, target, NULL);
+}
+
+char *
+tern_model_real_file (const char *path, GError **error)
+{
+  g_autofree char *real = tern_model_real_path (path, error), *hop = g_strdup (path);
+
+  for (guint i = 0; real && hop && i < MAX_LINKS && tern_gguf_part_of_name (real) == 0; i++) {
+    char *next = link_target (hop);
+
+    if (tern_gguf_part_of_name (hop) > 0) {
+      g_autofree char *folder = g_path_get_dirname (hop), *real_folder = tern_model_real_path (folder, NULL);
+      g_autofree char *name = g_path_get_basename (hop);
+
+      g_free (next);
+      return g_build_filename (real_folder ? real_folder : folder, name, NULL);
+    }
+    g_free (hop);
+    hop = next;
+  }
+  return g_steal_pointer (&real);
+}
+
 /* @path from the root, but otherwise as it is: `..` behind a link is not what it looks like. */
 static char *
 absolute (const char *path)
@@ -66,7 +96,8 @@ drop_other_names (const char *folder, GPtrArray *names)
   }
 }
 
-/* GGUF files in @folder, sorted; @mmproj: those whose name begins with mmproj, else those that do not name it at all. */
+/* GGUF files in @folder, sorted, of several parts the first; @mmproj: those whose name begins with mmproj, else those that do not
+ * name it at all. */
 static GPtrArray *
 list (const char *folder, gboolean mmproj, GError **error)
 {
@@ -82,7 +113,7 @@ list (const char *folder, gboolean mmproj, GError **error)
   while ((name = g_dir_read_name (dir))) {
     g_autofree char *lower = g_ascii_strdown (name, -1);
 
-    if (g_str_has_suffix (lower, ".gguf")
+    if (g_str_has_suffix (lower, ".gguf") && tern_gguf_part_of_name (lower) <= 1
         && (mmproj ? g_str_has_prefix (lower, "mmproj") : strstr (lower, "mmproj") == NULL))
       g_ptr_array_add (names, g_strdup (name));
   }
@@ -328,11 +359,11 @@ places_of (const char *path)
   g_autofree char *hop = g_strdup (path);
 
   for (guint i = 0; hop && i < MAX_LINKS; i++) {
-    g_autofree char *target = g_file_read_link (hop, NULL), *folder = g_path_get_dirname (hop);
+    char *next = link_target (hop);
 
     add_place (places, hop);
     g_free (hop);
-    hop = !target ? NULL : g_path_is_absolute (target) ? g_strdup (target) : g_build_filename (folder, target, NULL);
+    hop = next;
   }
   return places;
 }

@@ -16,6 +16,9 @@ char *tern_model_find_text (const char *model_path, GError **error);
 char *tern_model_find_mmproj (const char *text_path, GError **error);
 /* realpath() with an error that names @path. */
 char *tern_model_real_path (const char *path, GError **error);
+/* The same of a language model, which may be in several files: where the real name does not say which of them it is, the first link
+ * that does, in its real folder, for the others lie beside that. */
+char *tern_model_real_file (const char *path, GError **error);
 
 /* For tests: the program or library that this code is in, an absolute path; NULL when the system does not tell. */
 char *tern_model_own_path (void);

@@ -159,7 +159,7 @@ find_files (const TernModelParams *params, char **path, char **mmproj_path, GErr
 
   if (text || !params->mmproj_path || params->model_path) {
     named = tern_model_find_text (params->model_path, error);
-    *path = named ? tern_model_real_path (named, error) : NULL;
+    *path = named ? tern_model_real_file (named, error) : NULL;
     if (!*path)
       return FALSE;
   }
@@ -246,7 +246,7 @@ TernModelText *
 tern_model_draft (TernModel *model, const char *path, GError **error)
 {
   g_autofree char *named = tern_model_find_text (path, error);
-  g_autofree char *real = named ? tern_model_real_path (named, error) : NULL;
+  g_autofree char *real = named ? tern_model_real_file (named, error) : NULL;
   TernModelText *text = NULL;
 
   if (real) {

@@ -137,9 +137,8 @@ place_picture (TernPlace *places, const TernPicture *picture, guint first, guint
   }
 }
 
-/* How far text goes on behind a picture. */
-static guint
-extent (const TernPicture *picture)
+guint
+tern_picture_extent (const TernPicture *picture)
 {
   return picture->grid_w ? MAX (picture->grid_w, picture->grid_h) : MAX (picture->n, 1);
 }
@@ -165,7 +164,7 @@ tern_reader_places (const TernReader *reader, TernPlace *places, guint n)
     row += count;
     if (row < picture->n)
       return place;
-    place += extent (picture);
+    place += tern_picture_extent (picture);
     row = 0;
     next++;
     at++;

@@ -39,6 +39,9 @@ void tern_reader_aim (TernReader *reader, const GArray *ids, const TernPicture *
 /* @reader, on another timeline of the same store, has read what @from has; the prompt is @ids, which begins with that. */
 void tern_reader_fork (TernReader *reader, const TernReader *from, const GArray *ids);
 
+/* How far on text goes behind a picture of a model of three rotary axes. */
+guint tern_picture_extent (const TernPicture *picture);
+
 /* Rows until the end. */
 guint tern_reader_left (const TernReader *reader);
 /* Where the next @n rows, at most those that are left, stand: to @places [n], each counted from where the timeline's text goes on.

@@ -60,10 +60,9 @@ take_tokens (TernSession *self, TernFrameGroup *group, GError **error)
   if (slot->placed && slot->n_tokens > 0)
     tern_frame_store_place (group, (const gint32 *) (slot->data + (gsize) slot->n_tokens * self->store.dim * sizeof (float)),
         slot->n_tokens);
-  group->grid_w = slot->grid_w;
-  group->grid_h = slot->grid_h;
   group->given = TRUE;
-  tern_frame_store_add (group, slot->n_tokens, slot->full, self->frame.work.pts, slot->picture, slot->novelty);
+  tern_frame_store_add (group, &(TernStoredFrame) { slot->n_tokens, slot->full, slot->grid_w, slot->grid_h, self->frame.work.begins,
+        self->frame.work.pts, slot->picture, slot->novelty });
   tern_session_see_tokens (self, &self->frame.work);
   return TRUE;
 }
@@ -150,13 +149,13 @@ end_look (TernSession *self, TernInHand *hand, const GError *error)
 
     tern_session_count_reuse (self);
 
-    if (!error && hand->plan.n == 1) {
-      group->grid_w = hand->plan.sub[0].grid_w;
-      group->grid_h = hand->plan.sub[0].grid_h;
+    if (!error) {
+      gboolean whole = hand->plan.n == 1;
+
+      tern_frame_store_add (group, &(TernStoredFrame) { hand->plan.n_tokens, hand->plan.n_tokens,
+            whole ? hand->plan.sub[0].grid_w : 0, whole ? hand->plan.sub[0].grid_h : 0, hand->work.begins, hand->work.pts,
+            picture, tern_session_novelty (self) });
     }
-    if (!error)
-      tern_frame_store_add (group, hand->plan.n_tokens, hand->plan.n_tokens, hand->work.pts, picture,
-          tern_session_novelty (self));
     end_frame (self, group, error);
   } else if (error) {
     tern_session_fail (self, &self->standing, error);

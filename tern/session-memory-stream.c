@@ -8,7 +8,7 @@
  *
  * The head stays for ever; `close` belongs to the picture before it and `open` to the one behind it, so that a frame is
  * forgotten with all that was around it. Families whose words say when a frame was (tern_prompt_is_timed()) are told the time
- * since the stream began. */
+ * since the stream began; models whose rows of pictures stand in a height and a width have them there as in a window. */
 #include "tern/session-priv.h"
 
 #include <string.h>
@@ -26,11 +26,12 @@ struct _TernSessionStream {
   GArray *first, *between;      /* gint32: up to the end of the first picture; from there to the end of the next */
   guint head, close;            /* ids of `first` that stay for ever; of `between` that belong to the picture before */
   guint budget, context;
+  guint reach;                  /* where text goes on behind what is remembered, at most; of three rotary axes */
   guint64 next;                 /* frame that is read next, behind the block */
   guint64 block;                /* first frame of that */
   guint64 picture;              /* that was read last; 0: nobody says */
   guint picture_rows;           /* most tokens of it that one frame had */
-  guint64 began, newest;        /* ns, of the first frame and of the last one that came; TERN_TIME_NONE: none did */
+  guint64 began, newest;        /* ns, when the first frame began and of the last one that came; TERN_TIME_NONE: none did */
   guint64 before;               /* ns, of the frame that was read last */
   char *failure;                /* why a frame could not be read; NULL: none */
   gboolean hold;                /* a request waits for the end of the block: no other one is begun */
@@ -256,6 +257,8 @@ tern_session_plan_stream (TernSession *self, guint *prompt, guint *tail, GError 
         "least) and %u of a question, its answer and the newest frames", self->text->name, limit, stream->budget, least, beside);
     return FALSE;
   }
+  /* What comes behind it stands in no more places than it has rows. */
+  stream->reach = tern_llm_info (self->text->llm)->context - beside;
   stream->context = MIN (limit, stream->budget + MAX (beside, TERN_STREAM_SPARE));
   *prompt = stream->context - self->config->max_tokens;
   *tail = self->config->n_questions > 1 ? stream->context - stream->budget : 0;
@@ -280,7 +283,7 @@ tern_session_prepare_stream (TernSession *self, GError **error)
   TernSessionStream *stream = self->stream;
   guint n_tokens = self->vision ? tern_vision_info (self->vision)->max_tokens : stream->budget;
   TernStreamParams params = { .budget = stream->budget, .head = stream->head, .places = MIN (n_tokens, stream->budget),
-    .tick = self->windower.tick };
+    .reach = stream->reach, .tick = self->windower.tick };
 
   stream->memory = tern_stream_new (self->text->llm, self->caches, &params, error);
   if (!stream->memory)
@@ -431,8 +434,18 @@ place_of (const TernFrameGroup *group, guint f, guint i)
 /* The frames that are read at once: pictures of one group. */
 typedef struct {
   Found frames[TERN_GROUP_FRAMES];
-  guint n, rows;
+  guint n, size;                /* how many; about as many rows */
 } Block;
+
+/* About what @frame is counted as: rows, or what its picture's extent takes of the places there are. */
+static guint
+size_of (const TernSession *self, const Found *frame)
+{
+  const TernFrameGroup *group = frame->group;
+  guint extent = tern_llm_info (self->text->llm)->has_places ? MAX (group->grid_w[frame->f], group->grid_h[frame->f]) : 0;
+
+  return MAX (group->n_keep[frame->f], extent) + self->stream->between->len;
+}
 
 /* Frames that say nothing are passed over. */
 static void
@@ -442,10 +455,10 @@ gather (TernSession *self, Block *block)
   guint most = tern_stream_most (stream->memory);
   Found found;
 
-  *block = (Block) { .rows = tern_stream_rows (stream->memory) == 0 ? stream->first->len : 0 };
+  *block = (Block) { .size = tern_stream_rows (stream->memory) == 0 ? stream->first->len : 0 };
   while (block->n < TERN_GROUP_FRAMES && find_next (self, stream->next, &found)) {
-    guint64 pts = found.group->pts[found.f];
-    guint rows = found.group->n_keep[found.f] + stream->between->len;
+    guint64 pts = found.group->pts[found.f], begins = found.group->begins[found.f];
+    guint size = size_of (self, &found);
 
     if (block->n > 0 && found.group != block->frames[0].group)
       return;
@@ -453,27 +466,27 @@ gather (TernSession *self, Block *block)
       if (block->n > 0)
         return;
       tern_session_stream_forget (self);
-      block->rows = stream->first->len;
+      block->size = stream->first->len;
     }
     if (says_nothing (stream, &found)) {
       if (block->n > 0)
         return;
-      tern_stream_extend (stream->memory, pts);
-    } else if (rows > most - MIN (block->rows, most)) {
+      tern_stream_extend (stream->memory, begins);
+    } else if (size > most - MIN (block->size, most)) {
       if (block->n > 0)
         return;
       g_free (stream->failure);
       stream->failure = g_strdup_printf ("memory_tokens: expected room for a frame of %u tokens, four times that and more, "
-          "found %u", rows, stream->budget);
+          "found %u", size, stream->budget);
     } else {
       block->frames[block->n++] = found;
-      block->rows += rows;
+      block->size += size;
       note_picture (stream, &found);
     }
     stream->next = found.number + 1;
     stream->newest = pts;
     if (stream->began == TERN_TIME_NONE)
-      stream->began = pts;
+      stream->began = begins;
   }
 }
 
@@ -516,29 +529,49 @@ add_words (TernSession *self, const guint64 *times, guint n, GArray *ids)
   return TRUE;
 }
 
-/* What is to be read, row by row. */
+/* What is to be read, row by row; @stands: where, of models of three rotary axes, else NULL. */
 static void
-record (TernSession *self, const Block *block, const GArray *ids)
+record (TernSession *self, const Block *block, const TernPlace *stands)
 {
   TernSessionStream *stream = self->stream;
+  const GArray *ids = stream->reader.ids;
   guint at = 0;
 
   for (guint b = 0; b < block->n; b++) {
     const Found *frame = &block->frames[b];
     const TernFrameGroup *group = frame->group;
     guint begins = at + (tern_stream_rows (stream->memory) == 0 ? stream->head : stream->close);
+    guint extent = tern_picture_extent (&g_array_index (stream->reader.pictures, TernPicture, b));
 
-    for (; g_array_index (ids, gint32, at) != TERN_PROMPT_RUN; at++) {
+    for (;; at++) {
       if (at == begins)
-        tern_stream_add_frame (stream->memory, frame->number, group->pts[frame->f], group->n_tokens[frame->f]);
-      tern_stream_add_row (stream->memory, TERN_REMEMBER_NO_PLACE);
+        tern_stream_add_frame (stream->memory, frame->number, group->begins[frame->f], group->n_tokens[frame->f], extent);
+      if (g_array_index (ids, gint32, at) == TERN_PROMPT_RUN)
+        break;
+      tern_stream_add_row (stream->memory, TERN_REMEMBER_NO_PLACE, stands ? stands++ : NULL);
     }
-    if (at == begins)
-      tern_stream_add_frame (stream->memory, frame->number, group->pts[frame->f], group->n_tokens[frame->f]);
     for (guint i = 0; i < group->n_keep[frame->f]; i++)
-      tern_stream_add_row (stream->memory, place_of (group, frame->f, i));
+      tern_stream_add_row (stream->memory, place_of (group, frame->f, i), stands ? stands++ : NULL);
     at++;
   }
+}
+
+/* Makes room for the block that the reader has, and records it. FALSE: not now. */
+static gboolean
+enter (TernSession *self, const Block *block)
+{
+  TernSessionStream *stream = self->stream;
+  gboolean placed = tern_llm_info (self->text->llm)->has_places;
+  guint rows = tern_reader_left (&stream->reader), advance = rows;
+
+  if (placed) {
+    g_array_set_size (self->places, MAX (self->places->len, rows));
+    advance = tern_reader_places (&stream->reader, (TernPlace *) self->places->data, rows);
+  }
+  if (!tern_stream_make_room (stream->memory, MAX (rows, block->size), advance, NULL))      /* times become longer */
+    return FALSE;
+  record (self, block, placed ? (const TernPlace *) self->places->data : NULL);
+  return TRUE;
 }
 
 static guint64
@@ -555,36 +588,34 @@ begin_block (TernSession *self)
   guint64 times[TERN_GROUP_FRAMES + 1] = { since (stream, stream->before) };
   guint64 next = stream->next, picture = stream->picture, newest = stream->newest;
   guint picture_rows = stream->picture_rows;
-  GArray *ids = stream->reader.ids;
+  TernReader *reader = &stream->reader;
   Block block;
 
   gather (self, &block);
   if (block.n == 0)
     return FALSE;
-  if (!tern_stream_make_room (stream->memory, block.rows, NULL)) {
+  tern_session_clear_pictures (self);
+  for (guint b = 0; b < block.n; b++) {
+    times[b + 1] = since (stream, block.frames[b].group->pts[block.frames[b].f]);
+    tern_session_add_frame (self, block.frames[b].group, block.frames[b].f);
+  }
+  reader->at = reader->picture = reader->row = reader->end = 0;
+  g_array_set_size (reader->ids, 0);
+  if (!add_words (self, times, block.n, reader->ids))
+    return FALSE;
+  g_array_set_size (reader->pictures, 0);
+  g_array_append_vals (reader->pictures, self->pictures->data, self->pictures->len);
+  reader->end = reader->ids->len;
+  if (!enter (self, &block)) {
+    reader->end = 0;
     stream->next = next;
     stream->picture = picture;
     stream->picture_rows = picture_rows;
     stream->newest = newest;
     return FALSE;
   }
-  tern_session_clear_pictures (self);
-  for (guint b = 0; b < block.n; b++) {
-    times[b + 1] = since (stream, block.frames[b].group->pts[block.frames[b].f]);
-    tern_session_add_frame (self, block.frames[b].group, block.frames[b].f);
-  }
   stream->block = block.frames[0].number;
   stream->before = block.frames[block.n - 1].group->pts[block.frames[block.n - 1].f];
-  stream->reader.at = stream->reader.picture = stream->reader.row = 0;
-  g_array_set_size (ids, 0);
-  if (!add_words (self, times, block.n, ids)) {
-    stream->reader.end = 0;
-    return FALSE;
-  }
-  record (self, &block, ids);
-  g_array_set_size (stream->reader.pictures, 0);
-  g_array_append_vals (stream->reader.pictures, self->pictures->data, self->pictures->len);
-  stream->reader.end = ids->len;
   return TRUE;
 }
 

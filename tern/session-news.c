@@ -71,11 +71,8 @@ tern_session_reuse_frame (TernSession *self, TernFrameGroup *group)
     return FALSE;
   }
   memcpy (rows, news->rows, (gsize) news->n * self->store.dim * sizeof (float));
-  if (news->grid_w > 0) {
-    group->grid_w = news->grid_w;
-    group->grid_h = news->grid_h;
-  }
-  tern_frame_store_add (group, news->n, news->n, work->pts, news->picture, tern_session_novelty (self));
+  tern_frame_store_add (group, &(TernStoredFrame) { news->n, news->n, news->grid_w, news->grid_h, work->begins, work->pts,
+        news->picture, tern_session_novelty (self) });
   g_mutex_lock (&self->lock);
   if (tern_session_novelty (self) > 0)
     self->stats.frames_deferred++;

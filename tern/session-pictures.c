@@ -29,8 +29,8 @@ add_frames (TernSession *self, const TernFrameGroup *group, guint64 first, guint
     guint n = group->closed ? group->n_keep[f] : group->n_tokens[f];
 
     if (n > 0 && group->first + f >= first) {
-      add_picture (self, &(TernPicture) { group->first + f, tokens, group->closed ? keep : NULL, n, group->grid_w,
-              group->grid_h, at },
+      add_picture (self, &(TernPicture) { group->first + f, tokens, group->closed ? keep : NULL, n, group->grid_w[f],
+              group->grid_h[f], at },
           &(TernPromptRun) { .time = group->pts[f] > start ? group->pts[f] - start : 0 });
       kept += n;
     }
@@ -45,13 +45,15 @@ void
 tern_session_add_frame (TernSession *self, const TernFrameGroup *group, guint f)
 {
   const float *tokens = tern_frame_store_kept (group);
-  const gint32 *keep = group->keep;
+  const gint32 *keep = group->keep, *at = group->at;
 
   for (guint i = 0; i < f; i++) {
     tokens += (gsize) group->n_tokens[i] * self->store.dim;
     keep += group->n_tokens[i];
+    at += group->n_tokens[i];
   }
-  add_picture (self, &(TernPicture) { group->first + f, tokens, keep, group->n_keep[f] }, &(TernPromptRun) { 0 });
+  add_picture (self, &(TernPicture) { group->first + f, tokens, keep, group->n_keep[f], group->grid_w[f], group->grid_h[f], at },
+      &(TernPromptRun) { 0 });
 }
 
 guint

@@ -263,8 +263,8 @@ static void
 enqueue (TernSession *self, TernWorkKind kind, TernFrameSlot *slot, guint64 at, guint64 pts, gboolean new_group)
 {
   TernWindowVerdict verdict;
-  TernWork work = { .kind = kind, .slot = slot, .frame = self->windower.count, .pts = slot->second ? slot->between : pts,
-    .pushed = g_get_monotonic_time (), .config = tern_session_config_ref (self->config) };
+  TernWork work = { .kind = kind, .slot = slot, .frame = self->windower.count, .begins = at,
+    .pts = slot->second ? slot->between : pts, .pushed = g_get_monotonic_time (), .config = tern_session_config_ref (self->config) };
 
   if (self->looks_back)
     follow (self, slot, new_group);

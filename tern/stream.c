@@ -25,6 +25,7 @@ struct _TernStream {
   TernTimeline *timeline;
   TernStreamParams params;
   guint n, n_frames;
+  gboolean placed;              /* the model has three axes */
   guint64 turns;
   guint n_keep;                 /* what was chosen already for the next turn, that had no pages; 0: nothing */
   /* in `memory`: */
@@ -33,6 +34,7 @@ struct _TernStream {
   gint32 *place;                /* [budget] */
   guint *whole;                 /* [budget] of each frame */
   gint32 *keep, *list;          /* [budget] */
+  TernPlace *stands, *to;       /* [budget] where each row is, and those that stay will be; NULL: there is one axis */
   float *change, *value, *norm, *pooled;        /* [budget] */
   float *rows;                  /* [CHUNK, width] */
   TernRecentKeys recent;
@@ -63,6 +65,10 @@ lay_out (TernStream *self, void *memory)
   self->whole = tern_plan_take (&arena, n, sizeof *self->whole, 1);
   self->keep = tern_plan_take (&arena, n, sizeof *self->keep, 1);
   self->list = tern_plan_take (&arena, n, sizeof *self->list, 1);
+  if (self->placed) {
+    self->stands = tern_plan_take (&arena, n, sizeof *self->stands, 1);
+    self->to = tern_plan_take (&arena, n, sizeof *self->to, 1);
+  }
   for (guint i = 0; i < G_N_ELEMENTS (scores); i++)
     *scores[i] = tern_plan_take (&arena, n, sizeof (float), 1);
   self->rows = tern_plan_take (&arena, CHUNK, width, sizeof (float));
@@ -76,7 +82,7 @@ lay_out (TernStream *self, void *memory)
 gsize
 tern_stream_bytes (const TernLlm *llm, const TernStreamParams *params)
 {
-  TernStream plan = { .llm = llm, .params = *params };
+  TernStream plan = { .llm = llm, .params = *params, .placed = tern_llm_info (llm)->has_places };
 
   return sizeof plan + lay_out (&plan, NULL);
 }
@@ -97,6 +103,7 @@ tern_stream_new (const TernLlm *llm, TernStore *store, const TernStreamParams *p
   self = g_new0 (TernStream, 1);
   self->llm = llm;
   self->params = *params;
+  self->placed = tern_llm_info (llm)->has_places;
   self->recent.places = params->places;
   if (!(self->timeline = tern_timeline_new (store, error))
       || !(self->memory = tern_mem_alloc (lay_out (self, NULL), "what is remembered of a stream", error))) {
@@ -164,16 +171,20 @@ tern_stream_forget (TernStream *self)
 }
 
 void
-tern_stream_add_frame (TernStream *self, guint64 number, guint64 pts, guint whole)
+tern_stream_add_frame (TernStream *self, guint64 number, guint64 pts, guint whole, guint extent)
 {
   g_return_if_fail (self->n_frames < self->params.budget);
-  self->frames[self->n_frames++] = (TernStreamFrame) { number, pts, pts + self->params.tick, whole, 0 };
+  self->frames[self->n_frames++] = (TernStreamFrame) { number, pts, pts + self->params.tick, whole, 0, extent };
 }
 
 void
-tern_stream_add_row (TernStream *self, gint32 place)
+tern_stream_add_row (TernStream *self, gint32 place, const TernPlace *stands)
 {
-  g_return_if_fail (self->n < self->params.budget);
+  gint32 from = (gint32) tern_timeline_place (self->timeline);
+
+  g_return_if_fail (self->n < self->params.budget && !stands == !self->placed);
+  if (stands)
+    self->stands[self->n] = (TernPlace) { from + stands->t, from + stands->h, from + stands->w };
   self->frame[self->n] = self->n_frames > 0 ? self->n_frames - 1 : 0;
   self->place[self->n++] = place;
   if (place != TERN_REMEMBER_NO_PLACE && self->n_frames > 0)
@@ -195,6 +206,41 @@ static guint
 head_of (const TernStream *self)
 {
   return MIN (self->params.head, self->n);
+}
+
+/* Where rows @keep [n] go: to self->to. Returns where text goes on behind them. */
+static guint
+place_rows (TernStream *self, const gint32 *keep, guint n)
+{
+  guint next = 0, begins = 0, last = G_MAXUINT;
+
+  for (guint i = 0; i < n; i++) {
+    guint frame = self->frame[keep[i]];
+    TernPlace was = self->stands[keep[i]];
+
+    if (self->place[keep[i]] == TERN_REMEMBER_NO_PLACE) {
+      self->to[i] = (TernPlace) { (gint32) next, (gint32) next, (gint32) next };
+      next++;
+      continue;
+    }
+    if (frame != last) {
+      begins = next;
+      next += self->frames[frame].extent;
+      last = frame;
+    }
+    self->to[i] = (TernPlace) { (gint32) begins, (gint32) begins + was.h - was.t, (gint32) begins + was.w - was.t };
+  }
+  return next;
+}
+
+/* What moves when rows @keep [n] stay of the stream's timeline or of a fork; NULL: nobody has to say. */
+static const TernMoves *
+moves_of (TernStream *self, const gint32 *keep, guint n, TernMoves *moves)
+{
+  if (!self->placed)
+    return NULL;
+  *moves = (TernMoves) { self->stands, self->to, place_rows (self, keep, n) };
+  return moves;
 }
 
 /* Rows behind the head. */
@@ -222,7 +268,9 @@ in_parts (TernStream *self, const TernRememberRows *rows, guint layer, guint fir
 static void
 read_keys (TernStream *self, guint layer, guint first, guint n)
 {
-  tern_timeline_read_keys (self->timeline, layer, head_of (self) + first, n, self->rows, self->evict);
+  guint begin = head_of (self) + first;
+
+  tern_timeline_read_keys (self->timeline, layer, begin, n, self->placed ? self->stands + begin : NULL, self->rows, self->evict);
 }
 
 static void
@@ -268,16 +316,16 @@ score (TernStream *self, const TernRememberRows *rows, guint recent)
   tern_remember_pool (rows, self->value, POOL_WIDTH, self->pooled);
 }
 
-/* Rows of the timeline that stay, so that @room of the budget are free; the head's first. */
+/* Rows of the timeline that stay, at most @most behind the head, whose come first. */
 static void
-choose (TernStream *self, guint room)
+choose (TernStream *self, guint most)
 {
   TernRememberParams params = TERN_REMEMBER_PARAMS_INIT;
   TernRememberRows rows = rows_of (self);
-  guint head = head_of (self), budget = self->params.budget;
+  guint head = head_of (self);
 
-  params.keep = budget - head - MIN (room, budget - head);
-  params.recent = budget / RECENT_SHARE;
+  params.keep = most;
+  params.recent = self->params.budget / RECENT_SHARE;
   score (self, &rows, tern_remember_recent (&rows, MIN (params.recent, params.keep)));
   for (guint i = 0; i < head; i++)
     self->keep[i] = (gint32) i;
@@ -302,6 +350,8 @@ record_kept (TernStream *self)
     last = frame;
     self->frame[i] = n_frames - 1;
     self->place[i] = self->place[from];
+    if (self->placed)
+      self->stands[i] = self->to[i];
     self->frames[n_frames - 1].rows += self->place[i] != TERN_REMEMBER_NO_PLACE;
   }
   self->n = self->n_keep;
@@ -315,16 +365,44 @@ tern_stream_most (const TernStream *self)
   return (self->params.budget - self->params.head) / MOST_SHARE;
 }
 
-gboolean
-tern_stream_make_room (TernStream *self, guint n, GError **error)
+/* Whether there is room for @n rows behind @rows ones, of which text goes on at @place, and in places for @advance. */
+static gboolean
+has_room (const TernStream *self, guint rows, guint place, guint n, guint advance)
 {
-  g_return_val_if_fail (n <= tern_stream_most (self), FALSE);
+  return rows + n <= self->params.budget && (!self->placed || place + advance <= self->params.reach);
+}
 
-  if (self->n + n <= self->params.budget)
+/* What was chosen once stays chosen until there are pages, unless it leaves too much. Few rows may stand over many places: then fewer
+ * and fewer stay. */
+static void
+choose_for (TernStream *self, guint n, guint advance)
+{
+  guint room = self->params.budget - head_of (self), slack = MAX (n, self->params.budget / SLACK_SHARE);
+
+  for (guint most = room - MIN (slack, room);; most -= MAX (most / SLACK_SHARE, 1)) {
+    guint place;
+
+    if (self->n_keep == 0)
+      choose (self, most);
+    place = self->placed ? place_rows (self, self->keep, self->n_keep) : 0;
+    if (most == 0 || has_room (self, self->n_keep, place, n, advance))
+      return;
+    self->n_keep = 0;
+  }
+}
+
+gboolean
+tern_stream_make_room (TernStream *self, guint n, guint advance, GError **error)
+{
+  TernMoves moves;
+
+  g_return_val_if_fail (n <= self->params.budget - head_of (self), FALSE);
+
+  if (has_room (self, self->n, tern_timeline_place (self->timeline), n, advance))
     return TRUE;
-  if (self->n_keep == 0)
-    choose (self, MAX (n, self->params.budget / SLACK_SHARE));
-  if (!tern_timeline_keep (self->timeline, self->keep, self->n_keep, self->evict, error))
+  choose_for (self, n, advance);
+  if (!tern_timeline_keep (self->timeline, self->keep, self->n_keep, moves_of (self, self->keep, self->n_keep, &moves), self->evict,
+        error))
     return FALSE;
   record_kept (self);
   self->turns++;
@@ -356,7 +434,9 @@ tern_stream_select (const TernStream *self, guint64 start, guint64 end, guint64 
 gboolean
 tern_stream_narrow (TernStream *self, TernTimeline *timeline, const gint32 *keep, guint n, GError **error)
 {
-  return tern_timeline_keep (timeline, keep, n, self->evict, error);
+  TernMoves moves;
+
+  return tern_timeline_keep (timeline, keep, n, moves_of (self, keep, n, &moves), self->evict, error);
 }
 
 /* ---- Times ------------------------------------------------------------------------------------------------------- */

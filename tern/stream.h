@@ -2,7 +2,11 @@
 /* What a session remembers of a stream without an end: one timeline that frames are read into as they come, and a record of
  * whose its rows are. When it is full, what is worth least is forgotten (compress/remember.h) and the rest moves together
  * (engine/llm/evict.h): keys, positions and memory are bounded, however long the stream is. Answers are given on forks, so
- * that nothing but pictures is remembered. Scheduler's thread only; all memory is taken by new. */
+ * that nothing but pictures is remembered. Scheduler's thread only; all memory is taken by new.
+ *
+ * Rows stand where they would if they had been read alone. In models of three rotary axes (TernLlmInfo.has_places) a picture
+ * of which something is left keeps its extent, as one of a window does that tokens were left out of, and each row its height
+ * and width in it. */
 #pragma once
 
 #include "engine/llm/pass.h"
@@ -12,12 +16,14 @@ typedef struct {
   guint64 pts, until;           /* ns: what it shows was so from the one to the other */
   guint whole;                  /* places it had when it was read */
   guint rows;                   /* of these that are remembered */
+  guint extent;                 /* how far on text goes behind its picture: of three axes */
 } TernStreamFrame;
 
 typedef struct {
   guint budget;                 /* rows, at most */
   guint head;                   /* the first so many are there for ever: what every prompt begins with */
   guint places;                 /* of a frame, at most; those beyond are not compared */
+  guint reach;                  /* where text goes on behind what is remembered, at most: of three axes, >= budget */
   guint64 tick;                 /* ns that a frame stands for if none follows */
 } TernStreamParams;
 
@@ -45,16 +51,18 @@ guint64 tern_stream_turns (const TernStream *stream);
 
 /* Nothing was read. */
 void tern_stream_forget (TernStream *stream);
-/* Most rows that may be read at once. */
+/* Rows that should be read at once, at most: of each, or of a picture's extent where that is more. */
 guint tern_stream_most (const TernStream *stream);
-/* Forgets until @n rows more have room, at most tern_stream_most(), and then some, so that it is not for each frame. What was
- * recorded was read. NO_SPACE: forks hold so much that there are no pages; later. */
-gboolean tern_stream_make_room (TernStream *stream, guint n, GError **error);
+/* Forgets until @n rows more have room, behind which text goes on @advance further, each at most what the head leaves; and then
+ * some, so that it is not for each frame. What was recorded was read. NO_SPACE: forks hold so much that there are no pages;
+ * later. */
+gboolean tern_stream_make_room (TernStream *stream, guint n, guint advance, GError **error);
 
 /* Records what is read next: the head; a new frame; a row of the newest frame (of the head, before there is one), which has a
- * @place (TERN_REMEMBER_NO_PLACE: it is a word). There is room. */
-void tern_stream_add_frame (TernStream *stream, guint64 number, guint64 pts, guint whole);
-void tern_stream_add_row (TernStream *stream, gint32 place);
+ * @place (TERN_REMEMBER_NO_PLACE: it is a word) in it and, in models of three axes, @stands somewhere, counted from where the
+ * timeline's text goes on before what is read (others: NULL). There is room. */
+void tern_stream_add_frame (TernStream *stream, guint64 number, guint64 pts, guint whole, guint extent);
+void tern_stream_add_row (TernStream *stream, gint32 place, const TernPlace *stands);
 /* The newest frame stands still. */
 void tern_stream_extend (TernStream *stream, guint64 pts);
 

@@ -286,9 +286,8 @@ store_clip (TernView *view, GError **error)
     if (!(rows = tern_frame_store_rows (&view->store, group, frame->plan->n_tokens, error)))
       return FALSE;
     memcpy (rows, frame->tokens, (gsize) frame->plan->n_tokens * dim * sizeof (float));
-    group->grid_w = frame->plan->sub[0].grid_w;
-    group->grid_h = frame->plan->sub[0].grid_h;
-    tern_frame_store_add (group, frame->plan->n_tokens, frame->plan->n_tokens, frame->pts, 0, 0);
+    tern_frame_store_add (group, &(TernStoredFrame) { frame->plan->n_tokens, frame->plan->n_tokens, frame->plan->sub[0].grid_w,
+          frame->plan->sub[0].grid_h, frame->pts, frame->pts, 0, 0 });
     if (group->n_frames == TERN_GROUP_FRAMES || i + 1 == n)
       tern_frame_store_close (&view->store, group, &params);
   }
@@ -321,7 +320,7 @@ add_group (const TernView *view, const TernFrameGroup *group, GArray *pictures)
   const gint32 *keep = group->keep;
 
   for (guint f = 0; f < group->n_frames; f++) {
-    add_picture (pictures, tokens, keep, group->n_keep[f], group->grid_w, group->grid_h);
+    add_picture (pictures, tokens, keep, group->n_keep[f], group->grid_w[f], group->grid_h[f]);
     tokens += (gsize) group->n_tokens[f] * view->store.dim;
     keep += group->n_tokens[f];
   }

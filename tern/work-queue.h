@@ -39,7 +39,7 @@ typedef struct {
   TernWorkKind kind;
   TernFrameSlot *slot;          /* NULL for a window */
   guint64 frame;                /* number */
-  guint64 pts;                  /* of a frame */
+  guint64 begins, pts;          /* of a frame: the tick that it is of, as windows begin; its time, between those of a pair */
   gboolean first;               /* of a group: begins one in the store */
   guint64 stretch;              /* that a frame is of, as TernWindow counts them */
   TernWindow window;

@@ -148,8 +148,11 @@ print_tensors (const TernGguf *file)
 
     for (d = 0; d < tensor->n_dims; d++)
       g_string_append_printf (shape, "%s%" G_GUINT64_FORMAT, d ? " x " : "", tensor->dims[d]);
-    printf ("  %-42s %-7s %-20s %12" G_GSIZE_FORMAT " %14" G_GUINT64_FORMAT "\n", tensor->name, tensor->type->name,
-        shape->str, tensor->bytes, tensor->offset);
+    printf ("  %-42s %-7s %-20s %12" G_GSIZE_FORMAT " %14" G_GUINT64_FORMAT, tensor->name, tensor->type->name, shape->str,
+        tensor->bytes, tensor->offset);
+    if (tern_gguf_n_parts (file) > 1)
+      printf (" of part %u", tensor->part + 1);
+    putchar ('\n');
   }
 }
 
@@ -172,10 +175,16 @@ print_file (const TernGguf *file, const char *cpu)
 {
   g_autoptr (GArray) totals = count_types (file);
 
-  printf ("file       %s\nbytes      %" G_GSIZE_FORMAT "\nversion    %u\nalignment  %u\n", tern_gguf_path (file),
-      tern_gguf_size (file), tern_gguf_version (file), tern_gguf_alignment (file));
-  printf ("keys       %" G_GSIZE_FORMAT "\ntensors    %" G_GSIZE_FORMAT "\ndata       at byte %" G_GSIZE_FORMAT
-      "\ncpu        %s\n", tern_gguf_n_keys (file), tern_gguf_n_tensors (file), tern_gguf_data_start (file), cpu);
+  printf ("file       %s\n", tern_gguf_path (file));
+  for (guint i = 1; i < tern_gguf_n_parts (file); i++)
+    printf ("part %-5u %s\n", i + 1, tern_gguf_path (tern_gguf_part (file, i)));
+  printf ("bytes      %" G_GSIZE_FORMAT "\nversion    %u\nalignment  %u\n", tern_gguf_size (file), tern_gguf_version (file),
+      tern_gguf_alignment (file));
+  printf ("keys       %" G_GSIZE_FORMAT "\ntensors    %" G_GSIZE_FORMAT "\n", tern_gguf_n_keys (file),
+      tern_gguf_n_tensors (file));
+  if (tern_gguf_n_parts (file) == 1)
+    printf ("data       at byte %" G_GSIZE_FORMAT "\n", tern_gguf_data_start (file));
+  printf ("cpu        %s\n", cpu);
   print_keys (file);
   print_tensors (file);
   print_totals (totals);
@@ -237,6 +246,8 @@ add_tensors (TernJson *json, const TernGguf *file)
     tern_json_close (json, ']');
     add_int (json, "bytes", tensor->bytes);
     add_int (json, "offset", tensor->offset);
+    if (tern_gguf_n_parts (file) > 1)
+      add_int (json, "part", tensor->part + 1);
     tern_json_close (json, '}');
   }
   tern_json_close (json, ']');
@@ -272,6 +283,16 @@ print_text (GString *out)
 }
 
 static void
+add_parts (TernJson *json, const TernGguf *file)
+{
+  tern_json_name (json, "parts");
+  tern_json_open (json, '[');
+  for (guint i = 0; i < tern_gguf_n_parts (file); i++)
+    tern_json_text (json, tern_gguf_path (tern_gguf_part (file, i)), -1);
+  tern_json_close (json, ']');
+}
+
+static void
 print_json (const TernGguf *file, const char *cpu, const TernTasks *tasks, const TernMemoryPlan *plan)
 {
   g_autoptr (GString) out = g_string_new (NULL);
@@ -281,6 +302,8 @@ print_json (const TernGguf *file, const char *cpu, const TernTasks *tasks, const
 
   tern_json_open (&json, '{');
   tern_json_add_text (&json, "file", tern_gguf_path (file));
+  if (tern_gguf_n_parts (file) > 1)
+    add_parts (&json, file);
   add_int (&json, "bytes", tern_gguf_size (file));
   add_int (&json, "version", tern_gguf_version (file));
   add_int (&json, "alignment", tern_gguf_alignment (file));

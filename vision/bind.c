@@ -7,12 +7,54 @@
 
 #include "tern/error.h"
 
+/* ---- What is used ------------------------------------------------------------------------------------------------ */
+
+static void
+use (TernVision *vision, const char *name)
+{
+  g_hash_table_add (vision->used, g_strdup (name));
+}
+
+/* Of a block behind those that are run: converters may leave there what a model's projector does not see. */
+static gboolean
+is_behind (const TernVision *vision, const char *name)
+{
+  const char *const blocks = "v.blk.";
+  char *end;
+  guint64 i;
+
+  if (!g_str_has_prefix (name, blocks) || !g_ascii_isdigit (name[strlen (blocks)]))
+    return FALSE;
+  i = g_ascii_strtoull (name + strlen (blocks), &end, 10);
+  return *end == '.' && i >= vision->n_blocks;
+}
+
+/* Somebody put every tensor there to be computed with: features without it would be wrong, and nobody would notice. */
+static gboolean
+check_names (const TernVision *vision, GError **error)
+{
+  for (gsize i = 0; i < tern_gguf_n_tensors (vision->file); i++) {
+    const char *name = tern_gguf_tensor_at (vision->file, i)->name;
+
+    if ((!g_str_has_prefix (name, "v.") && !g_str_has_prefix (name, "mm.")) || g_hash_table_contains (vision->used, name)
+        || is_behind (vision, name))
+      continue;
+    g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: tensor %s: expected none of this name in an encoder with projector "
+        "%s, found one", tern_gguf_path (vision->file), name, vision->projector->name);
+    return FALSE;
+  }
+  return TRUE;
+}
+
+/* ---- Tensors ----------------------------------------------------------------------------------------------------- */
+
 static float *
 load_vector (TernVision *vision, const char *name, guint n, GError **error)
 {
   const guint64 dims[] = { n };
   float *values = tern_gguf_load_f32 (vision->file, name, 1, dims, error);
 
+  use (vision, name);
   if (values)
     vision->owned += n * sizeof (float);
   return values;
@@ -49,7 +91,10 @@ tern_vision_load_linear (TernVision *vision, TernLinear *linear, float **bias, c
 {
   g_autofree char *weight = g_strconcat (prefix, ".weight", NULL);
   g_autofree char *bias_name = g_strconcat (prefix, ".bias", NULL);
+  g_autofree char *scale = g_strconcat (prefix, ".scale", NULL);
 
+  use (vision, weight);
+  use (vision, scale);          /* tern_linear_load() looks for it */
   if (!tern_linear_load (linear, vision->file, weight, cols, rows, vision->kernels, error)
       || !tern_linear_pack (linear, NULL, error))
     return FALSE;
@@ -133,6 +178,7 @@ join_frames (TernVision *vision, TernTensor *matrix, GError **error)
   float *first = tern_gguf_load_f32 (vision->file, "v.patch_embd.weight", 4, dims, error);
   float *second = first ? tern_gguf_load_f32 (vision->file, "v.patch_embd.weight.1", 4, dims, error) : NULL;
 
+  use (vision, "v.patch_embd.weight.1");
   if (second)
     vision->patch_frames = tern_mem_alloc (2 * cols * vision->hidden * sizeof (float), "v.patch_embd.weight", error);
   for (r = 0; vision->patch_frames && r < vision->hidden; r++) {
@@ -163,6 +209,7 @@ load_patch_embedding (TernVision *vision, GError **error)
   const TernTensor *found = tern_gguf_require (vision->file, "v.patch_embd.weight", 4, dims, error);
   TernTensor matrix;
 
+  use (vision, "v.patch_embd.weight");
   if (!found)
     return FALSE;
   matrix = *found;
@@ -192,6 +239,7 @@ load_positions (TernVision *vision, GError **error)
   guint64 dims[] = { vision->hidden, tensor ? tensor->dims[1] : 1 };
   guint64 side = tensor ? (guint64) lrint (sqrt ((double) dims[1])) : 0;
 
+  use (vision, name);
   if (!tern_gguf_require (vision->file, name, 2, dims, error))
     return FALSE;
   if (dims[1] < 1 || side > 4096 || side * side != dims[1]) {
@@ -208,9 +256,14 @@ load_positions (TernVision *vision, GError **error)
 gboolean
 tern_vision_bind (TernVision *vision, GError **error)
 {
-  return load_patch_embedding (vision, error) && load_positions (vision, error) && load_blocks (vision, error)
+  gboolean ok;
+
+  vision->used = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  ok = load_patch_embedding (vision, error) && load_positions (vision, error) && load_blocks (vision, error)
       && tern_vision_load_optional_norm (vision, &vision->post_ln, "v.post_ln", vision->hidden, error)
-      && vision->projector->bind (vision, error);
+      && vision->projector->bind (vision, error) && check_names (vision, error);
+  g_clear_pointer (&vision->used, g_hash_table_unref);
+  return ok;
 }
 
 static void

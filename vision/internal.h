@@ -99,6 +99,7 @@ struct _TernVision {
   guint fixed_side;             /* pixels; the file takes pictures of exactly this square; 0 = any size */
   guint longest_edge;           /* pixels that stills are resized to before they are cut in tiles; idefics3 */
 
+  GHashTable *used;             /* names of tensors, while they are bound */
   guint position_side;          /* the table is position_side x position_side */
   float *positions;             /* [position_side^2, hidden] */
   TernLinear patch;             /* 3 * patch^2 for each frame of a picture -> hidden */

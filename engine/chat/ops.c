@@ -365,7 +365,7 @@ tern_tpl_contains (TernTplRun *run, TernVal container, TernVal item)
         return TRUE;
     return FALSE;
   }
-  if (!tern_tpl_refuse_undefined (run, container))
+  if (container.type != TERN_VAL_UNDEFINED)     /* Jinja iterates over it as over nothing */
     tern_tpl_fail (run, TERN_ERROR_INVALID, "no %s is in a %s", tern_val_type_name (item),
         tern_val_type_name (container));
   return FALSE;

@@ -20,11 +20,6 @@ is_fixed (const TernBlock *block)
 gboolean
 tern_evict_check (const TernLlm *llm, GError **error)
 {
-  if (llm->info.has_places) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: expected a model whose rows have one position each, found three "
-        "(time, height, width), which cannot be moved here", tern_gguf_path (llm->file));
-    return FALSE;
-  }
   for (guint i = 0; i < llm->info.n_layers; i++)
     if (is_fixed (llm->layers[i].mixer) || is_fixed (llm->layers[i].ffn)) {
       g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: expected layers whose keys can be moved, found layer %u",
@@ -80,17 +75,17 @@ tern_evict_scratch_bytes (const TernLlm *llm)
   return lay_out (llm, NULL, &scratch);
 }
 
-/* Cosines and sines of a move by @by positions; of a pure turn, whatever magnitude positions have. In double, as positions
- * are. */
+/* Cosines and sines of a move by @by; of a pure turn, whatever magnitude positions have. In double, as positions are. */
 static void
-angles_of (const TernRope *rope, gint by, float *angles)
+angles_of (const TernRope *rope, TernPlace by, float *angles)
 {
+  const gint32 axes[TERN_N_AXES] = { [TERN_AXIS_T] = by.t, [TERN_AXIS_H] = by.h, [TERN_AXIS_W] = by.w };
   guint half = rope->dim / 2;
 
   for (guint i = 0; i < half; i++) {
     double sine, cosine;
 
-    sincos ((double) by * rope->frequency[i], &sine, &cosine);
+    sincos ((double) axes[rope->axis ? rope->axis[i] : TERN_AXIS_T] * rope->frequency[i], &sine, &cosine);
     angles[i] = (float) cosine;
     angles[half + i] = (float) sine;
   }
@@ -101,33 +96,64 @@ angles_of (const TernRope *rope, gint by, float *angles)
 /* Rows of one page to be. */
 typedef struct {
   const gint32 *from;           /* [n] positions */
+  const TernMoves *moves;       /* NULL: a position is the place */
   guint first, n;               /* where they go */
   guint32 was, to;              /* page that is there, and will be */
 } Page;
 
 static Page
-page_of (const TernTimeline *timeline, const gint32 *keep, guint n, guint i)
+page_of (const TernTimeline *timeline, const gint32 *keep, guint n, const TernMoves *moves, guint i)
 {
   guint first = i * TERN_PAGE_ROWS;
   guint32 was = timeline->table.page[i];
 
-  return (Page) { keep + first, first, MIN (TERN_PAGE_ROWS, n - first), was, was };
+  return (Page) { keep + first, moves, first, MIN (TERN_PAGE_ROWS, n - first), was, was };
+}
+
+/* How far row @r of it goes. */
+static TernPlace
+move_of (const Page *page, guint r)
+{
+  gint32 by = (gint32) (page->first + r) - page->from[r];
+  const TernPlace *was, *to;
+
+  if (!page->moves)
+    return (TernPlace) { by, by, by };
+  was = &page->moves->was[page->from[r]];
+  to = &page->moves->to[page->first + r];
+  return (TernPlace) { to->t - was->t, to->h - was->h, to->w - was->w };
+}
+
+static inline gboolean
+is_alike (TernPlace a, TernPlace b)
+{
+  return a.t == b.t && a.h == b.h && a.w == b.w;
+}
+
+static gboolean
+row_stays (const Page *page, guint r)
+{
+  return (guint) page->from[r] == page->first + r && is_alike (move_of (page, r), (TernPlace) { 0 });
 }
 
 /* Nothing in it changes: it stays, shared or not. */
 static gboolean
 stays (const Page *page)
 {
-  return (guint) page->from[page->n - 1] == page->first + page->n - 1;
+  guint r = page->n;
+
+  while (r > 0 && row_stays (page, r - 1))
+    r--;
+  return r == 0;
 }
 
 guint
-tern_timeline_keep_pages (const TernTimeline *self, const gint32 *keep, guint n)
+tern_timeline_keep_pages (const TernTimeline *self, const gint32 *keep, guint n, const TernMoves *moves)
 {
   guint needs = 0;
 
   for (guint i = 0; i * TERN_PAGE_ROWS < n; i++) {
-    Page page = page_of (self, keep, n, i);
+    Page page = page_of (self, keep, n, moves, i);
 
     needs += !stays (&page) && tern_pages_is_shared (self->table.pages, page.was);
   }
@@ -142,9 +168,9 @@ turn_of_page (const TernTimeline *self, const Page *page, Scratch *scratch)
 
   for (guint r = 0; r < page->n; r++) {
     float *angles = scratch->angles + (gsize) r * rope->dim;
-    gint by = (gint) (page->first + r) - page->from[r];
+    TernPlace by = move_of (page, r);
 
-    if (r > 0 && by == (gint) (page->first + r - 1) - page->from[r - 1])
+    if (r > 0 && is_alike (by, move_of (page, r - 1)))
       memcpy (angles, angles - rope->dim, rope->dim * sizeof (float));
     else
       angles_of (rope, by, angles);
@@ -167,7 +193,7 @@ fill_page (const TernTimeline *self, const Page *page, const Scratch *scratch)
       guint32 source = from / TERN_PAGE_ROWS == page->first / TERN_PAGE_ROWS ? page->was
           : self->table.page[from / TERN_PAGE_ROWS];
       TernKvMove move = { tern_pages_at (pages, page->to), tern_pages_at (pages, source), r, from % TERN_PAGE_ROWS,
-        from == page->first + r ? NULL : scratch->angles + (gsize) r * dim, dim };
+        row_stays (page, r) ? NULL : scratch->angles + (gsize) r * dim, dim };
 
       tern_kvcache_move (&cache, self->store->llm->kernels, &move, scratch->spare);
     }
@@ -175,13 +201,15 @@ fill_page (const TernTimeline *self, const Page *page, const Scratch *scratch)
 }
 
 gboolean
-tern_timeline_keep (TernTimeline *self, const gint32 *keep, guint n, void *memory, GError **error)
+tern_timeline_keep (TernTimeline *self, const gint32 *keep, guint n, const TernMoves *moves, void *memory, GError **error)
 {
   TernPages *pages = self->table.pages;
-  guint needs = tern_timeline_keep_pages (self, keep, n);
   Scratch scratch;
+  guint needs;
 
   g_return_val_if_fail (n == 0 || (guint) keep[n - 1] < self->table.n, FALSE);
+  g_return_val_if_fail (!moves == !self->store->llm->info.has_places, FALSE);
+  needs = tern_timeline_keep_pages (self, keep, n, moves);
   if (self->torn) {
     g_set_error_literal (error, TERN_ERROR, TERN_ERROR_INVALID, "language model: expected a timeline that was not cancelled "
         "to forget some of, found one that was");
@@ -195,7 +223,7 @@ tern_timeline_keep (TernTimeline *self, const gint32 *keep, guint n, void *memor
   tern_timeline_forget_trail (self);
   lay_out (self->store->llm, memory, &scratch);
   for (guint i = 0; i * TERN_PAGE_ROWS < n; i++) {
-    Page page = page_of (self, keep, n, i);
+    Page page = page_of (self, keep, n, moves, i);
 
     if (stays (&page))
       continue;
@@ -207,7 +235,7 @@ tern_timeline_keep (TernTimeline *self, const gint32 *keep, guint n, void *memor
     if (page.to != page.was)
       tern_pages_unref (pages, page.was);
   }
-  self->place -= self->table.n - n;      /* each row that left had one: tern_evict_check() */
+  self->place = moves ? moves->next : self->place - (self->table.n - n);       /* each row that left had one */
   tern_page_table_cut (&self->table, n);
   return TRUE;
 }
@@ -223,16 +251,20 @@ tern_evict_kv_width (const TernLlm *llm, guint layer)
 }
 
 void
-tern_timeline_read_keys (const TernTimeline *self, guint layer, guint first, guint n, float *rows, void *memory)
+tern_timeline_read_keys (const TernTimeline *self, guint layer, guint first, guint n, const TernPlace *places, float *rows,
+    void *memory)
 {
   const TernRope *rope = &self->store->llm->rope;
   TernKvCache cache;
   Scratch scratch;
 
   g_return_if_fail (first + n <= self->table.n && cache_of (self, layer, &cache));
+  g_return_if_fail (!places == !self->store->llm->info.has_places);
   lay_out (self->store->llm, memory, &scratch);
   for (guint pos = first; pos < first + n; pos++) {
-    angles_of (rope, -(gint) pos, scratch.angles);
+    TernPlace back = places ? places[pos - first] : (TernPlace) { (gint32) pos, (gint32) pos, (gint32) pos };
+
+    angles_of (rope, (TernPlace) { -back.t, -back.h, -back.w }, scratch.angles);
     for (guint head = 0; head < cache.n_kv; head++, rows += cache.head_dim) {
       tern_kvcache_get (&cache, self->store->llm->kernels, TERN_KV_KEYS, head, pos, rows);
       self->store->llm->kernels->rope (rows, scratch.angles, rope->dim);

@@ -16,6 +16,14 @@
 
 G_BEGIN_DECLS
 
+/* Where rows of a model of three rotary axes (TernLlmInfo.has_places) stand and go, which the timeline does not know; the others'
+ * stand one behind the other. Borrowed for the call. */
+typedef struct {
+  const TernPlace *was;         /* of all rows of the timeline */
+  const TernPlace *to;          /* [n] of those that stay */
+  guint next;                   /* where text goes on behind these */
+} TernMoves;
+
 /* UNSUPPORTED: blocks of the model remember by position in ways that cannot be moved. */
 gboolean tern_evict_check (const TernLlm *llm, GError **error);
 
@@ -26,17 +34,20 @@ void tern_evict_touch (TernStore *store);
 /* Bytes of scratch that the functions below need for timelines of @llm. */
 gsize tern_evict_scratch_bytes (const TernLlm *llm);
 
-/* Forgets all rows of @timeline but those at positions @keep [n], ascending. Forks of it keep theirs: pages that they share
- * are copied. Errors, which change nothing: NO_SPACE (pages are missing), INVALID (it is torn). */
-gboolean tern_timeline_keep (TernTimeline *timeline, const gint32 *keep, guint n, void *scratch, GError **error);
+/* Forgets all rows of @timeline but those at positions @keep [n], ascending. @moves: of a model of three axes; NULL of others.
+ * Forks of it keep theirs: pages that they share are copied. Errors, which change nothing: NO_SPACE (pages are missing),
+ * INVALID (it is torn). */
+gboolean tern_timeline_keep (TernTimeline *timeline, const gint32 *keep, guint n, const TernMoves *moves, void *scratch,
+    GError **error);
 /* Pages that this would take. */
-guint tern_timeline_keep_pages (const TernTimeline *timeline, const gint32 *keep, guint n);
+guint tern_timeline_keep_pages (const TernTimeline *timeline, const gint32 *keep, guint n, const TernMoves *moves);
 
 /* For who chooses what to forget: rows [n][width] as floats of positions first, first + 1, ... of an attention layer, the kv
  * heads side by side: keys as they were before they were turned, so that those of different positions can be compared, or
- * values. */
+ * values. @places [n]: where the rows stand, of a model of three axes; NULL of others. */
 guint tern_evict_kv_width (const TernLlm *llm, guint layer);    /* 0: no attention layer */
-void tern_timeline_read_keys (const TernTimeline *timeline, guint layer, guint first, guint n, float *rows, void *scratch);
+void tern_timeline_read_keys (const TernTimeline *timeline, guint layer, guint first, guint n, const TernPlace *places,
+    float *rows, void *scratch);
 void tern_timeline_read_values (const TernTimeline *timeline, guint layer, guint first, guint n, float *rows);
 
 G_END_DECLS

@@ -9,9 +9,10 @@
 #include "engine/llm/tensors.h"
 
 static const TernArch *const families[] = {
-  &tern_arch_bitnet, &tern_arch_falcon_h1, &tern_arch_granitehybrid, &tern_arch_jamba, &tern_arch_lfm2, &tern_arch_lfm2moe,
-  &tern_arch_llama, &tern_arch_mamba, &tern_arch_mamba2, &tern_arch_nemotron_h, &tern_arch_qwen2, &tern_arch_qwen3,
-  &tern_arch_qwen3vl, &tern_arch_qwen35, &tern_arch_qwen35moe,
+  &tern_arch_bitnet, &tern_arch_falcon_h1, &tern_arch_granite, &tern_arch_granitehybrid, &tern_arch_granitemoe,
+  &tern_arch_jamba, &tern_arch_lfm2, &tern_arch_lfm2moe, &tern_arch_llama, &tern_arch_mamba, &tern_arch_mamba2,
+  &tern_arch_nemotron_h, &tern_arch_qwen2, &tern_arch_qwen3, &tern_arch_qwen3moe, &tern_arch_qwen3vl, &tern_arch_qwen3vlmoe,
+  &tern_arch_qwen35, &tern_arch_qwen35moe,
 };
 
 static gboolean

@@ -23,6 +23,7 @@ typedef enum {
   TERN_TAPS,                    /* of a short convolution */
   TERN_E,                       /* experts */
   TERN_FE,                      /* inside of one */
+  TERN_FE2,                     /* gate and up of one, of TERN_FE each */
   TERN_Q2,                      /* Q with gates beside */
   TERN_SC,                      /* channels that a state-space or linear-attention block convolves */
   TERN_SV,                      /* its values: all heads */

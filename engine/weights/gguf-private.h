@@ -23,6 +23,8 @@ struct _TernGguf {
   gboolean owns_map;
   guint32 version, alignment;
   gsize header_len, data_start;
+  guint32 part, n_parts;        /* of a model in several files: which of how many, from 0; else 0 and 1 */
+  GPtrArray *parts;             /* TernGguf of the others, in order, whose tensors are in this one's list; NULL: there are none */
 
   gsize n_keys;
   TernGgufKey *keys;            /* [n_keys] in the order of the file */
@@ -38,5 +40,14 @@ gsize tern_gguf_type_bytes (guint32 type);
 
 /* Reads and checks the whole header of file->map. */
 gboolean tern_gguf_read (TernGguf *file, GError **error);
+/* Maps and reads one file, be it a part. */
+TernGguf *tern_gguf_open_one (const char *path, GError **error);
+/* Opens the others of a first part, and makes one of all. */
+gboolean tern_gguf_join (TernGguf *file, GError **error);
+
+/* Of file->tensors as they are now. FORMAT: two have one name. */
+gboolean tern_gguf_sort_tensors (TernGguf *file, GError **error);
+/* Forgets keys whose names begin with @prefix. */
+void tern_gguf_drop_keys (TernGguf *file, const char *prefix);
 
 G_END_DECLS

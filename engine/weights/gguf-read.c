@@ -18,6 +18,7 @@
 #define MAX_ELEMENTS ((guint64) 1 << 30)
 #define MAX_ALIGNMENT (1u << 20)
 #define MAX_DIMS 4
+#define MAX_PARTS 65535
 
 /* The fewest bytes of an entry: lengths and ids, and names of one byte. */
 #define MIN_KEY_BYTES (8 + 1 + 4 + 1)
@@ -257,22 +258,38 @@ read_keys (Reader *r)
   return TRUE;
 }
 
+void
+tern_gguf_drop_keys (TernGguf *file, const char *prefix)
+{
+  gsize kept = 0;
+
+  for (gsize i = 0; i < file->n_keys; i++)
+    if (g_str_has_prefix (file->keys[i].name, prefix))
+      g_free (file->keys[i].name);
+    else
+      file->keys[kept++] = file->keys[i];
+  file->n_keys = kept;
+  g_free (file->key_order);
+  file->key_order = sorted_order (kept, compare_keys, file->keys);
+}
+
 /* The keys that decide how the rest of the file is read. */
 static gboolean
 read_settings (Reader *r)
 {
   TernGguf *file = r->file;
-  guint32 parts;
 
   if (!tern_gguf_u32_or (file, "general.alignment", 0, G_MAXUINT32, 32, &file->alignment, r->error)
-      || !tern_gguf_u32_or (file, "split.count", 0, G_MAXUINT32, 0, &parts, r->error))
+      || !tern_gguf_u32_or (file, "split.count", 0, MAX_PARTS, 0, &file->n_parts, r->error))
+    return FALSE;
+  file->n_parts = MAX (file->n_parts, 1);
+  if (!tern_gguf_u32_or (file, "split.no", 0, file->n_parts - 1, 0, &file->part, r->error))
     return FALSE;
   if (file->alignment == 0 || (file->alignment & (file->alignment - 1)) != 0 || file->alignment > MAX_ALIGNMENT)
     return fail (r, TERN_ERROR_FORMAT, "key general.alignment: expected a power of two up to %u, found %u",
         MAX_ALIGNMENT, file->alignment);
-  if (parts > 1)
-    return fail (r, TERN_ERROR_UNSUPPORTED, "key split.count: expected a whole file, found one part of %u: merge them "
-        "first", parts);
+  if (file->n_parts > 1 && !file->owns_map)
+    return fail (r, TERN_ERROR_UNSUPPORTED, "key split.count: expected a whole file, found one part of %u", file->n_parts);
   return TRUE;
 }
 
@@ -413,6 +430,20 @@ check_overlap (Reader *r)
   return TRUE;
 }
 
+gboolean
+tern_gguf_sort_tensors (TernGguf *file, GError **error)
+{
+  g_free (file->tensor_order);
+  file->tensor_order = sorted_order (file->n_tensors, compare_tensors, file->tensors);
+  for (gsize i = 1; i < file->n_tensors; i++)
+    if (compare_tensors (&file->tensor_order[i - 1], &file->tensor_order[i], file->tensors) == 0) {
+      g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: tensor %s: expected once, found twice", file->path,
+          file->tensors[file->tensor_order[i]].name);
+      return FALSE;
+    }
+  return TRUE;
+}
+
 static gboolean
 read_tensors (Reader *r)
 {
@@ -427,11 +458,8 @@ read_tensors (Reader *r)
   /* header_len <= size of a mapping, alignment <= 1 MiB: no overflow. */
   file->data_start = (file->header_len + file->alignment - 1) / file->alignment * file->alignment;
 
-  file->tensor_order = sorted_order (n, compare_tensors, file->tensors);
-  for (i = 1; i < n; i++)
-    if (compare_tensors (&file->tensor_order[i - 1], &file->tensor_order[i], file->tensors) == 0)
-      return fail (r, TERN_ERROR_FORMAT, "tensor %s: expected once, found twice",
-          file->tensors[file->tensor_order[i]].name);
+  if (!tern_gguf_sort_tensors (file, r->error))
+    return FALSE;
   for (i = 0; i < n; i++)
     if (!place (r, &file->tensors[i]))
       return FALSE;

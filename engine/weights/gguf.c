@@ -21,7 +21,7 @@ file_new (const char *path)
 }
 
 TernGguf *
-tern_gguf_open (const char *path, GError **error)
+tern_gguf_open_one (const char *path, GError **error)
 {
   g_autoptr (TernGguf) file = file_new (path);
 
@@ -29,6 +29,16 @@ tern_gguf_open (const char *path, GError **error)
     return NULL;
   file->owns_map = TRUE;
   if (!tern_gguf_read (file, error))
+    return NULL;
+  return g_steal_pointer (&file);
+}
+
+TernGguf *
+tern_gguf_open (const char *path, GError **error)
+{
+  g_autoptr (TernGguf) file = tern_gguf_open_one (path, error);
+
+  if (!file || (file->n_parts > 1 && !tern_gguf_join (file, error)))
     return NULL;
   return g_steal_pointer (&file);
 }
@@ -69,6 +79,7 @@ tern_gguf_unref (TernGguf *file)
   g_free (file->tensor_order);
   if (file->owns_map)
     tern_map_close (&file->map);
+  g_clear_pointer (&file->parts, g_ptr_array_unref);
   g_free (file->path);
   g_free (file);
 }
@@ -88,13 +99,21 @@ tern_gguf_version (const TernGguf *file)
 gsize
 tern_gguf_size (const TernGguf *file)
 {
-  return file->map.size;
+  gsize bytes = 0;
+
+  for (guint i = 0; i < tern_gguf_n_parts (file); i++)
+    bytes += tern_gguf_part (file, i)->map.size;
+  return bytes;
 }
 
 gsize
 tern_gguf_data_start (const TernGguf *file)
 {
-  return file->data_start;
+  gsize bytes = 0;
+
+  for (guint i = 0; i < tern_gguf_n_parts (file); i++)
+    bytes += tern_gguf_part (file, i)->data_start;
+  return bytes;
 }
 
 guint32

@@ -43,7 +43,8 @@ typedef struct {
   guint64 dims[4];              /* dims[0] is contiguous (the input features of a linear); missing ones are 1 */
   const guint8 *data;           /* @bytes bytes, within the file */
   gsize bytes;
-  guint64 offset;               /* from the start of the file */
+  guint64 offset;               /* from the start of the file, of several the one that it is in */
+  guint part;                   /* which of several files, from 0 */
   gboolean mapped;              /* @data lies in a mapped file: see tern_map_release() */
 } TernTensor;
 
@@ -61,8 +62,9 @@ tern_tensor_tail (const TernTensor *tensor)
   return tensor->type->tail && tensor->bytes ? tensor->data + tensor->bytes - tensor->type->tail : NULL;
 }
 
-/* Refuses what contradicts itself, tensors of unknown types (their size is unknown, too), big-endian files and parts of
- * split ones. Errors: those of tern_map_open(), FORMAT, UNSUPPORTED. */
+/* Refuses what contradicts itself, tensors of unknown types (their size is unknown, too) and big-endian files. Of a model in several
+ * files (NAME-00001-of-00003.gguf) the first, beside which the others are opened as well; another part is refused. Errors:
+ * those of tern_map_open(), FORMAT, UNSUPPORTED. */
 TernGguf *tern_gguf_open (const char *path, GError **error);
 /* The same from memory, borrowed for the life of the object; @name stands for the path. */
 TernGguf *tern_gguf_open_memory (const guint8 *data, gsize size, const char *name, GError **error);
@@ -72,11 +74,21 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernGguf, tern_gguf_unref)
 
 const char *tern_gguf_path (const TernGguf *file);
 guint32 tern_gguf_version (const TernGguf *file);
-gsize tern_gguf_size (const TernGguf *file);            /* bytes of the file */
-gsize tern_gguf_data_start (const TernGguf *file);
+gsize tern_gguf_size (const TernGguf *file);            /* bytes of all parts */
+gsize tern_gguf_data_start (const TernGguf *file);      /* bytes before tensors, of all parts together */
 guint32 tern_gguf_alignment (const TernGguf *file);
 /* The bytes of the whole header (magic to the end of the tensor directory), for hashing. */
 TernBytes tern_gguf_header (const TernGguf *file);
+
+/* ---- gguf-split.c: models in several files ---- */
+
+guint tern_gguf_n_parts (const TernGguf *file);         /* 1: in one file */
+/* The @i-th from 0, which is @file: its path and header. Tensors are @file's. */
+const TernGguf *tern_gguf_part (const TernGguf *file, guint i);
+/* Where @data, of one of its tensors, lies in all parts one behind the other. */
+guint64 tern_gguf_place (const TernGguf *file, const guint8 *data);
+/* Which of several files one called so is, from 1; 0: it is not called as one of them. */
+guint tern_gguf_part_of_name (const char *path);
 
 /* Keys by index, in the order of the file; for `tern inspect`. */
 gsize tern_gguf_n_keys (const TernGguf *file);

@@ -45,7 +45,7 @@ typedef struct {
 struct _TernPackCache {
   char *path;
   char digest[DIGEST + 1];
-  const guint8 *model;          /* first byte of the model file */
+  const TernGguf *model;        /* borrowed: matrices are found by their place in it */
   TernMap map;
 };
 
@@ -57,12 +57,15 @@ static void
 digest_model (TernPackCache *cache, const TernGguf *file, const char *layout, gint64 modified)
 {
   g_autoptr (GChecksum) sum = g_checksum_new (G_CHECKSUM_SHA256);
-  TernBytes header = tern_gguf_header (file);
   gint64 numbers[] = { VERSION, tern_gguf_size (file), modified };
 
   g_checksum_update (sum, (const guchar *) layout, (gssize) strlen (layout));
   g_checksum_update (sum, (const guchar *) numbers, sizeof numbers);
-  g_checksum_update (sum, (const guchar *) header.data, (gssize) header.len);
+  for (guint i = 0; i < tern_gguf_n_parts (file); i++) {
+    TernBytes header = tern_gguf_header (tern_gguf_part (file, i));
+
+    g_checksum_update (sum, (const guchar *) header.data, (gssize) header.len);
+  }
   for (gsize i = 0; i < tern_gguf_n_tensors (file); i++) {
     const TernTensor *tensor = tern_gguf_tensor_at (file, i);
     gsize bytes = MIN (tensor->bytes, SAMPLE), rest = tensor->bytes - bytes;
@@ -88,7 +91,7 @@ tern_pack_cache_new (const TernGguf *file, const char *layout)
     return NULL;
   }
   cache = g_new0 (TernPackCache, 1);
-  cache->model = (const guint8 *) tern_gguf_header (file).data;
+  cache->model = file;
   digest_model (cache, file, layout, (gint64) st.st_mtim.tv_sec * G_GINT64_CONSTANT (1000000000) + st.st_mtim.tv_nsec);
   base = g_path_get_basename (path);
   cache->path = g_strdup_printf ("%s/%s.%s.tern-pack", folder, base, cache->digest);
@@ -207,7 +210,7 @@ find_entry (const TernPackCache *cache, const Header *h, const TernLinear *linea
   for (guint i = 0; i < h->n_entries; i++) {
     const Entry *e = &entries[i];
 
-    if (e->source != (guint64) (linear->data - cache->model) || e->rows != linear->rows || e->cols != linear->cols)
+    if (e->source != tern_gguf_place (cache->model, linear->data) || e->rows != linear->rows || e->cols != linear->cols)
       continue;
     if (e->packed_bytes == 0)
       return e;
@@ -324,7 +327,7 @@ plan_entries (const TernPackCache *cache, TernLinear *const *linears, guint n, g
   *data_bytes = 0;
   for (guint i = 0; i < n; i++) {
     const TernLinear *linear = linears[i];
-    Entry e = { .source = (guint64) (linear->data - cache->model), .rows = linear->rows, .cols = linear->cols,
+    Entry e = { .source = tern_gguf_place (cache->model, linear->data), .rows = linear->rows, .cols = linear->cols,
       .groups = linear->groups, .scale = linear->scale };
 
     if (!linear->packable)

@@ -81,6 +81,10 @@ TERN_DECL_TO_F32 (tern_q6_k_to_f32);
 TERN_DECL_TO_F32 (tern_iq4_nl_to_f32);
 TERN_DECL_TO_F32 (tern_iq4_xs_to_f32);
 
+/* types-fp4.c */
+TERN_DECL_TO_F32 (tern_mxfp4_to_f32);
+TERN_DECL_TO_F32 (tern_nvfp4_to_f32);
+
 /* types-ternary.c */
 TERN_DECL_TO_F32 (tern_tq1_0_to_f32);
 TERN_DECL_TO_F32 (tern_tq2_0_to_f32);

@@ -36,8 +36,8 @@ static const TernTypeInfo types[] = {
   { TERN_TYPE_TQ1_0, "TQ1_0", 256, 54, tern_tq1_0_to_f32 },
   { TERN_TYPE_TQ2_0, "TQ2_0", 256, 66, tern_tq2_0_to_f32 },
   { TERN_TYPE_I2_S, "I2_S", 128, 32, tern_i2_s_to_f32, .tail = 32 },
-  { 39, "MXFP4", 32, 17 },
-  { 40, "NVFP4", 64, 36 },
+  { TERN_TYPE_MXFP4, "MXFP4", 32, 17, tern_mxfp4_to_f32 },
+  { TERN_TYPE_NVFP4, "NVFP4", 64, 36, tern_nvfp4_to_f32 },
   { TERN_TYPE_Q1_0, "Q1_0", 128, 18, tern_q1_0_to_f32 },
   { TERN_TYPE_Q2_0, "Q2_0", 64, 18, tern_q2_0_to_f32 },
   { TERN_TYPE_IQ1_BN, "IQ1_BN", 64, 13, tern_iq1_bn_to_f32, .row_meta = 2 },
@@ -75,8 +75,8 @@ tern_type_refusal (guint32 id)
 const char *
 tern_type_list (void)
 {
-  return "F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_NL, IQ4_XS, TQ1_0, TQ2_0, "
-      "I2_S, IQ1_BN, IQ2_BN, Q1_0, Q2_0, PQ2_0, PTQ1_0";
+  return "F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_NL, IQ4_XS, MXFP4, NVFP4, TQ1_0, "
+      "TQ2_0, I2_S, IQ1_BN, IQ2_BN, Q1_0, Q2_0, PQ2_0, PTQ1_0";
 }
 
 gboolean

@@ -33,6 +33,8 @@ typedef enum {
   TERN_TYPE_TQ1_0 = 34,
   TERN_TYPE_TQ2_0 = 35,
   TERN_TYPE_I2_S = 36,          /* bitnet.cpp; id unused by ggml */
+  TERN_TYPE_MXFP4 = 39,         /* floats of four bits */
+  TERN_TYPE_NVFP4 = 40,
   TERN_TYPE_Q1_0 = 41,          /* signs */
   TERN_TYPE_Q2_0 = 42,
   TERN_TYPE_IQ1_BN = 134,       /* ik_llama.cpp */

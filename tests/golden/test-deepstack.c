@@ -104,7 +104,7 @@ load_frame (JsonObject *item, guint i, TernImage *image)
 }
 
 static TernSession *
-new_session (TernModel *model, TernMethod method, gboolean tokens)
+new_session (TernModel *model, TernMemory memory, TernMethod method, gboolean tokens)
 {
   TernSessionParams params = TERN_SESSION_PARAMS_INIT;
   TernQuestion question = { .prompt = "What happens?" };
@@ -112,6 +112,7 @@ new_session (TernModel *model, TernMethod method, gboolean tokens)
   TernSession *session;
 
   params.window = 4 * TERN_SECOND;
+  params.memory = memory;
   params.tokens_only = tokens;
   params.rate_n = tokens ? 1 : 2;       /* of pictures, of frames */
   params.rate_d = 1;
@@ -152,9 +153,9 @@ check_answer (TernSession *session, JsonObject *item)
 /* ---- Sessions ---------------------------------------------------------------------------------------------------- */
 
 static char *
-say_frames (const Fixture *f, TernMethod method, const char *name)
+say_frames (const Fixture *f, TernMemory memory, TernMethod method, const char *name)
 {
-  g_autoptr (TernSession) session = new_session (f->model, method, FALSE);
+  g_autoptr (TernSession) session = new_session (f->model, memory, method, FALSE);
   JsonObject *item = find_case (f, name);
   g_autoptr (GError) error = NULL;
 
@@ -171,9 +172,27 @@ say_frames (const Fixture *f, TernMethod method, const char *name)
 static void
 test_session (Fixture *f, gconstpointer data)
 {
-  g_autofree char *whole = say_frames (f, TERN_METHOD_NONE, "video"), *kept = say_frames (f, TERN_METHOD_DYCOKE, "dycoke");
+  g_autofree char *whole = say_frames (f, TERN_MEMORY_WINDOW, TERN_METHOD_NONE, "video");
+  g_autofree char *kept = say_frames (f, TERN_MEMORY_WINDOW, TERN_METHOD_DYCOKE, "dycoke");
 
   g_assert_cmpstr (whole, !=, kept);
+}
+
+/* A timeline that remembers the stream has read what a window of it reads, tokens that were left out or not. */
+static void
+test_stream (Fixture *f, gconstpointer data)
+{
+  static const struct {
+    TernMethod method;
+    const char *name;
+  } cases[] = { { TERN_METHOD_NONE, "video" }, { TERN_METHOD_DYCOKE, "dycoke" } };
+
+  for (guint c = 0; c < G_N_ELEMENTS (cases); c++) {
+    g_autofree char *window = say_frames (f, TERN_MEMORY_WINDOW, cases[c].method, cases[c].name);
+    g_autofree char *stream = say_frames (f, TERN_MEMORY_STREAM, cases[c].method, cases[c].name);
+
+    g_assert_cmpstr (stream, ==, window);
+  }
 }
 
 /* Encoder, compressor and a session that is given tokens, as the elements are behind one another. */
@@ -184,10 +203,10 @@ test_steps (Fixture *f, gconstpointer data)
   guint n = tern_model_frame_tokens (f->model), dim = tern_model_embedding_dim (f->model);
   g_autoptr (TernEncoder) encoder = tern_encoder_new (f->model, TERN_FIT_TRAINED, NULL);
   g_autoptr (TernCompressor) compressor = tern_compressor_new (&params, n, dim, NULL);
-  g_autoptr (TernSession) session = new_session (f->model, TERN_METHOD_NONE, TRUE);
+  g_autoptr (TernSession) session = new_session (f->model, TERN_MEMORY_WINDOW, TERN_METHOD_NONE, TRUE);
   g_autofree float *rows = g_new (float, (gsize) n * dim);
   JsonObject *item = find_case (f, "dycoke");
-  g_autofree char *frames = say_frames (f, TERN_METHOD_DYCOKE, "dycoke"), *said = NULL;
+  g_autofree char *frames = say_frames (f, TERN_MEMORY_WINDOW, TERN_METHOD_DYCOKE, "dycoke"), *said = NULL;
   g_autoptr (GError) error = NULL;
   TernTokens tokens;
 
@@ -513,7 +532,7 @@ main (int argc, char **argv)
   static const struct {
     const char *name;
     void (*func) (Fixture *f, gconstpointer data);
-  } tests[] = { { "session", test_session }, { "steps", test_steps }, { "completions", test_completions }, { "pass", test_pass },
+  } tests[] = { { "session", test_session }, { "stream", test_stream }, { "steps", test_steps }, { "completions", test_completions }, { "pass", test_pass },
     { "slices", test_slices },
     { "widths", test_widths }, { "strangers", test_strangers } };
   g_autofree char *there = NULL;

@@ -83,7 +83,7 @@ keep (Fixture *f, TernTimeline *timeline, const gint32 *rows, guint n)
 {
   g_autoptr (GError) error = NULL;
 
-  g_assert_true (tern_timeline_keep (timeline, rows, n, f->scratch, &error));
+  g_assert_true (tern_timeline_keep (timeline, rows, n, NULL, f->scratch, &error));
   g_assert_no_error (error);
   g_assert_cmpuint (tern_timeline_pos (timeline), ==, n);
 }
@@ -123,7 +123,7 @@ rows_of (Fixture *f, TernTimeline *timeline, gboolean turned, guint *width)
     for (guint h = 0; h < *width / head_dim; h++)
       memcpy (rows + (gsize) i * *width + h * head_dim, tern_timeline_key (timeline, layer, h, i), head_dim * sizeof (float));
   if (!turned)
-    tern_timeline_read_keys (timeline, layer, 0, n, rows, f->scratch);
+    tern_timeline_read_keys (timeline, layer, 0, n, NULL, rows, f->scratch);
   tern_timeline_read_values (timeline, layer, 0, n, rows + (gsize) n * *width);
   return rows;
 }
@@ -232,7 +232,7 @@ test_forks (void)
   g_assert_no_error (error);
 
   /* All of them: nothing happens. */
-  g_assert_cmpuint (tern_timeline_keep_pages (timeline, all, N), ==, 0);
+  g_assert_cmpuint (tern_timeline_keep_pages (timeline, all, N, NULL), ==, 0);
   before = rows_of (&f, timeline, TRUE, &width);
   keep (&f, timeline, all, N);
   after = rows_of (&f, timeline, TRUE, &width);
@@ -240,7 +240,7 @@ test_forks (void)
 
   state = g_memdup2 (tern_timeline_state (timeline, conv, "conv", &n_state), tern_llm_info (f.llm)->width * sizeof (float));
   free = tern_store_free_pages (tern_solo_store (f.a));
-  needs = tern_timeline_keep_pages (timeline, rows, n);
+  needs = tern_timeline_keep_pages (timeline, rows, n, NULL);
   g_assert_cmpuint (needs, ==, (n + TERN_PAGE_ROWS - 1) / TERN_PAGE_ROWS);
   keep (&f, timeline, rows, n);
   g_assert_cmpuint (tern_store_free_pages (tern_solo_store (f.a)), ==, free - needs);
@@ -255,7 +255,7 @@ test_forks (void)
   g_assert_false (memcmp (said, expected, n_vocab * sizeof (float)) == 0);
 
   /* Nothing shared: it happens in place. */
-  g_assert_cmpuint (tern_timeline_keep_pages (timeline, rows, 10), ==, 0);
+  g_assert_cmpuint (tern_timeline_keep_pages (timeline, rows, 10, NULL), ==, 0);
   free = tern_store_free_pages (tern_solo_store (f.a));
   keep (&f, timeline, rows + 20, 10);
   g_assert_cmpuint (tern_store_free_pages (tern_solo_store (f.a)), ==, free + 1);
@@ -287,7 +287,7 @@ test_no_pages (void)
   eval (fork, f.ids, 512 - N, NULL);    /* takes what is left */
   g_assert_cmpuint (tern_store_free_pages (tern_solo_store (solo)), <, (n + TERN_PAGE_ROWS - 1) / TERN_PAGE_ROWS);
   before = rows_of (&f, tern_solo_timeline (solo), TRUE, &width);
-  g_assert_false (tern_timeline_keep (tern_solo_timeline (solo), rows, n, f.scratch, &error));
+  g_assert_false (tern_timeline_keep (tern_solo_timeline (solo), rows, n, NULL, f.scratch, &error));
   g_assert_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE);
   g_assert_cmpuint (tern_solo_pos (solo), ==, N);
   after = rows_of (&f, tern_solo_timeline (solo), TRUE, &width);

@@ -245,7 +245,8 @@ main (int argc, char **argv)
 {
   static const struct {
     const char *folder, *json;
-  } models[] = { { "qwen35", "mmproj-f32.json" }, { "qwen3vl", "mmproj-f16.json" } };
+  } models[] = { { "qwen35", "mmproj-f32.json" }, { "qwen3vl", "mmproj-f16.json" },
+    { "qwen3vl", "mmproj-qwen3vlmoe.json" } };
   g_autoptr (GPtrArray) kept = g_ptr_array_new_with_free_func (g_free);
   JsonParser *parsers[G_N_ELEMENTS (models)];
   int status;
@@ -264,7 +265,7 @@ main (int argc, char **argv)
 
       *c = (Case) { models[m].folder, root, json_array_get_object_element (cases, i) };
       g_ptr_array_add (kept, c);
-      name = g_strdup_printf ("/places/%s/%s", c->folder, json_object_get_string_member (c->item, "name"));
+      name = g_strdup_printf ("/places/%s/%u/%s", c->folder, m, json_object_get_string_member (c->item, "name"));
       g_test_add_data_func (name, c, test_case);
     }
   }

@@ -12,8 +12,8 @@
 
 static const guint32 types[] = { TERN_TYPE_F32, TERN_TYPE_F16, TERN_TYPE_BF16, TERN_TYPE_Q8_0, TERN_TYPE_Q4_0,
   TERN_TYPE_Q4_1, TERN_TYPE_Q5_0, TERN_TYPE_Q5_1, TERN_TYPE_Q2_K, TERN_TYPE_Q3_K, TERN_TYPE_Q4_K, TERN_TYPE_Q5_K,
-  TERN_TYPE_Q6_K, TERN_TYPE_IQ4_NL, TERN_TYPE_IQ4_XS, TERN_TYPE_TQ1_0, TERN_TYPE_TQ2_0, TERN_TYPE_I2_S,
-  TERN_TYPE_IQ1_BN, TERN_TYPE_IQ2_BN, TERN_TYPE_Q1_0, TERN_TYPE_Q2_0, TERN_TYPE_PQ2_0, TERN_TYPE_PTQ1_0 };
+  TERN_TYPE_Q6_K, TERN_TYPE_IQ4_NL, TERN_TYPE_IQ4_XS, TERN_TYPE_MXFP4, TERN_TYPE_NVFP4, TERN_TYPE_TQ1_0, TERN_TYPE_TQ2_0,
+  TERN_TYPE_I2_S, TERN_TYPE_IQ1_BN, TERN_TYPE_IQ2_BN, TERN_TYPE_Q1_0, TERN_TYPE_Q2_0, TERN_TYPE_PQ2_0, TERN_TYPE_PTQ1_0 };
 
 /* ---- Matrices ---------------------------------------------------------------------------------------------------- */
 
@@ -82,6 +82,13 @@ fill_block (guint8 *p, const TernTypeInfo *type, GRand *rand)
         p[i] &= ~(p[i] >> 1 & 0x55);
       break;
     case TERN_TYPE_IQ1_BN:
+      break;
+    case TERN_TYPE_MXFP4:       /* 2^-5 */
+      p[0] = 122;
+      break;
+    case TERN_TYPE_NVFP4:
+      for (i = 0; i < 4; i++)
+        p[i] = (guint8) (16 + 5 * i);
       break;
     case TERN_TYPE_PTQ1_0:
       put_half (p + 26, value / 50);
@@ -278,6 +285,9 @@ expected_form (guint32 id)
     case TERN_TYPE_PQ2_0:
     case TERN_TYPE_PTQ1_0:
       return TERN_FORM_T2S;
+    case TERN_TYPE_MXFP4:
+    case TERN_TYPE_NVFP4:
+      return TERN_FORM_EXPAND;
     default:
       return TERN_FORM_BLOCKS;
   }

@@ -151,6 +151,21 @@ def binary_rows():
     yield 41, (2 * bits - 1) * np.repeat(scales.astype("f4"), 128).reshape(bits.shape), data
 
 
+def fp4_rows():
+    """Floats of four bits: any codes; scales of any exponent that leaves values finite, of any byte for NVFP4."""
+    own = np.random.default_rng(20257)
+    for kind, scales in (Type.MXFP4, [[0, 1, 2], [127, 120, 135], [64, 200, 251]]), (
+            Type.NVFP4, [[0, 1, 7, 8], [56, 127, 126, 9], [60, 33, 100, 118]]):
+        block, size = gguf.GGML_QUANT_SIZES[kind]
+        blocks = own.integers(0, 256, (BLOCKS, 3 if kind == Type.MXFP4 else 1, size), dtype=np.uint8)
+        if kind == Type.MXFP4:
+            blocks[:, :, 0] = scales
+        else:
+            blocks[:, 0, :4] = scales
+        data = np.ascontiguousarray(blocks.reshape(BLOCKS, -1))
+        yield int(kind), quants.dequantize(data, kind), data.tobytes()
+
+
 with open(sys.argv[1], "wb") as out:
     def record(kind, values, data):
         values = values.astype("<f4")
@@ -159,6 +174,6 @@ with open(sys.argv[1], "wb") as out:
     for kind, make in MAKE.items():
         blocks = np.ascontiguousarray(make(kind))
         record(kind, quants.dequantize(blocks, kind), blocks.tobytes())
-    for rows in ternary_rows, scaled_rows, binary_rows:
+    for rows in ternary_rows, scaled_rows, binary_rows, fp4_rows:
         for kind, values, data in rows():
             record(kind, values, data)

@@ -24,10 +24,10 @@ typedef struct {
   const char *add;              /* one of add_n values add_value each more */
   guint add_n;
   float add_value;
-  const char *key, *text;       /* a key more: a string, else a number of type */
+  const char *key, *text;       /* a key more: a string, else a number of type; I32: a list of -1 and that, each layer's */
   guint32 type;
   double number;
-  const char *scaled;           /* this tensor's values are twice as large */
+  const char *scaled;           /* values of tensors whose names end so are twice as large */
   guint inner;                  /* as the file has it */
   gboolean headless;            /* the last layer has no heads, and its attn_qkv no rows */
 } Change;
@@ -50,7 +50,7 @@ add_tensor (GgufWriter *w, const Change *c, const char *name, guint cols, guint 
   if (c->drop && g_str_equal (name, c->drop))
     return;
   for (gsize i = 0; i < n; i++)
-    values[i] = value (name, i) * (c->scaled && g_str_equal (name, c->scaled) ? 2 : 1)
+    values[i] = value (name, i) * (c->scaled && g_str_has_suffix (name, c->scaled) ? 2 : 1)
         + (strstr (name, "norm") ? 1 : 0);
   writer_tensor (w, name, rows ? 2 : 1, (guint64[]) { cols, rows }, TERN_TYPE_F32, values, n * sizeof (float));
 }
@@ -129,6 +129,14 @@ add_layer (GgufWriter *w, const Change *c, guint i)
 }
 
 static void
+add_list (GgufWriter *w, const char *name, gint32 last)
+{
+  writer_array (w, name, TERN_GGUF_I32, LAYERS);
+  for (guint i = 0; i < LAYERS; i++)
+    put_u32 (w->keys, (guint32) (i + 1 < LAYERS ? -1 : last));
+}
+
+static void
 add_keys (GgufWriter *w, const Change *c)
 {
   static const struct {
@@ -162,6 +170,10 @@ add_keys (GgufWriter *w, const Change *c)
     writer_string (w, name, c->text);
   else if (c->type == TERN_GGUF_F32)
     writer_number (w, name, TERN_GGUF_F32, &(float) { (float) c->number }, sizeof (float));
+  else if (c->type == TERN_GGUF_BOOL)
+    writer_number (w, name, TERN_GGUF_BOOL, &(guint8) { c->number != 0 }, 1);
+  else if (c->type == TERN_GGUF_I32)
+    add_list (w, name, (gint32) c->number);
   else
     writer_u32 (w, name, (guint32) c->number);
 }
@@ -268,6 +280,15 @@ test_same (void)
     { { "llama" }, { "llama", .key = "expert_count", .number = 0 } },
     { { "llama" }, { "llama", .add = "extra.weight", .add_n = 3, .add_value = 9 } },
     { { "qwen2" }, { "qwen2", .key = "rope.scaling.factor", .type = TERN_GGUF_F32, .number = 0 } },
+    /* cosines and sines of q and of k, whatever the type of scaling */
+    { { "llama", .scaled = ".attn_q.weight" }, { "llama", .key = "rope.scaling.attn_factor", .type = TERN_GGUF_F32,
+          .number = G_SQRT2 } },
+    { { "llama" }, { "llama", .key = "deepstack_mapping", .type = TERN_GGUF_I32, .number = -1 } },
+    { { "llama" }, { "llama", .key = "use_parallel_residual", .type = TERN_GGUF_BOOL, .number = 0 } },
+    { { "qwen3" }, { "qwen3", .key = "hidden_activation", .text = "silu" } },
+    { { "qwen3" }, { "qwen3", .key = "num_loops", .number = 1 } },
+    { { "llama" }, { "granite" } },     /* without its multipliers */
+    { { "llama", .scaled = ".attn_q.weight" }, { "granite", .key = "attention.scale", .type = TERN_GGUF_F32, .number = 2 / sqrt (HEAD) } },
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (pairs); i++) {
@@ -340,6 +361,21 @@ test_refused (void)
           { "qwen3.final_logit_softcapping", "30" } },
     { { "llama", .key = "rope.scaling.factor", .type = TERN_GGUF_F32, .number = 1e-42 }, TERN_ERROR_FORMAT,
           { "llama.rope.scaling.factor" } },
+    { { "llama", .key = "attention.output_scale", .type = TERN_GGUF_F32, .number = 0.5 }, TERN_ERROR_UNSUPPORTED,
+          { "llama.attention.output_scale", "0.5" } },
+    { { "llama", .key = "deepstack_mapping", .type = TERN_GGUF_I32, .number = 2 }, TERN_ERROR_UNSUPPORTED,
+          { "llama.deepstack_mapping", "expected -1", "found 2 for layer 1" } },
+    { { "granite", .key = "deepstack_mapping", .type = TERN_GGUF_I32, .number = 0 }, TERN_ERROR_UNSUPPORTED,
+          { "granite.deepstack_mapping", "found 0 for layer 1" } },
+    { { "granite", .key = "logit_scale", .type = TERN_GGUF_F32, .number = 1e-42 }, TERN_ERROR_FORMAT, { "granite.logit_scale" } },
+    { { "llama", .key = "deepstack_mapping", .number = 2 }, TERN_ERROR_FORMAT, { "llama.deepstack_mapping", "an array of i32" } },
+    { { "qwen3", .key = "n_deepstack_layers", .number = 3 }, TERN_ERROR_UNSUPPORTED, { "qwen3.n_deepstack_layers", "found 3" } },
+    { { "qwen3", .key = "pooling_type", .number = 4 }, TERN_ERROR_UNSUPPORTED, { "qwen3.pooling_type", "found 4" } },
+    { { "qwen3", .key = "num_loops", .number = 2 }, TERN_ERROR_UNSUPPORTED, { "qwen3.num_loops", "found 2" } },
+    { { "qwen2", .key = "use_parallel_residual", .type = TERN_GGUF_BOOL, .number = 1 }, TERN_ERROR_UNSUPPORTED,
+          { "qwen2.use_parallel_residual", "found true" } },
+    { { "qwen3", .key = "hidden_activation", .text = "gelu" }, TERN_ERROR_UNSUPPORTED, { "qwen3.hidden_activation", "\"gelu\"",
+            "silu" } },
     { { "llama", .headless = TRUE }, TERN_ERROR_UNSUPPORTED, { "llama.attention.head_count_kv", "layer 1" } },
     { { "qwen2", .fused = TRUE, .headless = TRUE }, TERN_ERROR_UNSUPPORTED, { "qwen2.attention.head_count_kv",
             "layer 1" } },

@@ -35,6 +35,7 @@ test_rendered (void)
     { "{{ s[0] }}{{ s[-1] }}{{ s[7:9] }}{{ l[::-1] }}{{ l[1:] }}{{ l[9] }}{{ s[::-2] }}",
       "HdW\303\266[2, 1, 3][1, 2]drW,le" },
     { "{{ 1 < 2 < 3 }}{{ 'b' in d }}{{ 4 not in l }}{{ not t or 5 }}{{ e or 'x' }}", "TrueTrueTrue5x" },
+    { "{{ 'a' in missing }}{{ 'a' not in missing }}{{ 'a' is in missing }}{{ 'a' in d.missing and n }}", "FalseTrueFalseFalse" },
     { "{{ d | tojson }} {{ s | tojson(ensure_ascii=true) }}",
       "{\"b\": 1, \"a\": [1, {\"z\": null}], \"c\": \"q'uote\\\"s\"} \"Hello, W\\u00f6rld\"" },
     { "{{ [1, {'k': 2}] | tojson(indent=2) }}", "[\n  1,\n  {\n    \"k\": 2\n  }\n]" },

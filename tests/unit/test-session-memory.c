@@ -8,14 +8,14 @@
 #define SMOLVLM_MMPROJ TERN_TEST_DATA "/vision-own/mmproj-smolvlm-odd.gguf"
 
 static TernModel *
-open_smolvlm (void)
+open_pair (const char *text, const char *mmproj)
 {
   TernModelParams params = TERN_MODEL_PARAMS_INIT;
   g_autoptr (GError) error = NULL;
   TernModel *model;
 
-  params.model_path = SMOLVLM;
-  params.mmproj_path = SMOLVLM_MMPROJ;
+  params.model_path = text;
+  params.mmproj_path = mmproj;
   params.threads = 2;
   model = tern_model_open (&params, &error);
   g_assert_no_error (error);
@@ -117,32 +117,110 @@ told (TernModel *model, const TernSessionParams *params, guint frames)
   return spell (result);
 }
 
-/* All that is remembered after three windows is what one three times as long has read. */
+/* All that is remembered after three windows is what one three times as long has read. @one: frames of a picture. */
 static void
-test_like_a_window (void)
+check_like_a_window (TernModel *model, guint one)
 {
-  g_autoptr (TernModel) model = open_model (0);
-  TernSessionParams stream = stream_params (0), one = window_params (2);
-  g_autofree char *first = told (model, &stream, 12), *expected_first = told (model, &one, 12);
+  TernSessionParams stream = stream_params (0), short_one = window_params (2 * one);
+  g_autofree char *first = told (model, &stream, 12 * one), *expected_first = told (model, &short_one, 12 * one);
   g_autoptr (TernSession) session = NULL;
 
   g_assert_cmpstr (first, ==, expected_first);
   stream.on_demand = TRUE;
   session = new_session (model, &stream);
   for (guint n = 0; n < 3; n++) {
-    TernSessionParams window = window_params (2 * (n + 1));
+    TernSessionParams window = window_params (2 * one * (n + 1));
     g_autofree char *expected = NULL, *found = NULL;
     g_autoptr (TernResult) result = NULL;
     Look seen;
 
     window.prompt = "What is there?";
-    push_run (session, 4 * n, 4, 1);
+    push_run (session, 4 * one * n, 4 * one, 1);
     come_to_rest (session, &seen);
     result = ask (session, 0, 0, 0);
     found = spell (result);
-    expected = told (model, &window, 4 * (n + 1));
+    expected = told (model, &window, 4 * one * (n + 1));
     g_assert_cmpstr (found, ==, expected);
     g_assert_cmpuint (seen.n_frames, ==, 4 * (n + 1));
+  }
+}
+
+static void
+test_like_a_window (void)
+{
+  g_autoptr (TernModel) model = open_model (0);
+
+  check_like_a_window (model, 1);
+}
+
+/* Three rotary axes, and features of early layers, a picture of two frames each. */
+static void
+test_pairs (void)
+{
+  g_autoptr (TernModel) model = open_pair (TERN_TEST_DATA "/qwen3vl/qwen3vl-q8_0.gguf",
+      TERN_TEST_DATA "/qwen3vl/mmproj-f16.gguf");
+
+  check_like_a_window (model, 2);
+}
+
+/* Three pictures that somebody has encoded, of other grids each, and some tokens of the last one alone; in one group or @apart. */
+static char *
+told_tokens (TernModel *model, TernMemory memory, gboolean apart)
+{
+  static const struct {
+    guint columns, rows, n;
+    gint32 keep[12];
+  } grids[] = { { 6, 2, 12, { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 } }, { 3, 4, 12, { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 } },
+    { 2, 5, 4, { 1, 4, 7, 8 } } };
+  TernSessionParams params = window_params (4);
+  guint dim = tern_model_embedding_dim (model);
+  g_autofree float *rows = g_new (float, 12 * dim);
+  g_autoptr (TernSession) session = NULL;
+  g_autoptr (TernResult) result = NULL;
+  g_autoptr (GError) error = NULL;
+
+  params.memory = memory;
+  params.tokens_only = TRUE;
+  params.rate_n = 1;
+  params.compress.method = TERN_METHOD_NONE;
+  session = new_session (model, &params);
+  for (guint f = 0; f < G_N_ELEMENTS (grids); f++) {
+    TernTokens tokens = { .number = apart ? f * TERN_GROUP_FRAMES : f, .pts = f * TERN_SECOND, .duration = TERN_SECOND, .grid_w = grids[f].columns,
+      .grid_h = grids[f].rows, .n_tokens = grids[f].n, .dim = dim, .tokens = rows, .keep = grids[f].keep,
+      .deepstack = tern_model_deepstack (model) };
+
+    for (guint i = 0; i < grids[f].n * dim; i++)
+      rows[i] = (float) ((f * 1009 + i * 37) % 211) / 64 - 1.5f;
+    tern_session_push_tokens (session, &tokens, &error);
+    g_assert_no_error (error);
+  }
+  tern_session_finish (session);
+  result = next_result (session);
+  g_assert_cmpuint (result->visual_kept, ==, 28);
+  return spell (result);
+}
+
+/* ... with recurrent states beside attention, and each frame of a group in a grid of its own. */
+static void
+test_places (void)
+{
+  static const char *const files[] = { "/qwen35/qwen35-q8_0.gguf", "/qwen3vl/qwen3vl-q8_0.gguf" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (files); i++) {
+    g_autofree char *path = g_strconcat (TERN_TEST_DATA, files[i], NULL), *window = NULL, *group = NULL, *stream = NULL;
+    TernModelParams params = TERN_MODEL_PARAMS_INIT;
+    g_autoptr (TernModel) model = NULL;
+
+    params.model_path = path;
+    params.parts = TERN_MODEL_TEXT;
+    params.threads = 2;
+    model = tern_model_open (&params, NULL);
+    g_assert_nonnull (model);
+    window = told_tokens (model, TERN_MEMORY_WINDOW, TRUE);
+    group = told_tokens (model, TERN_MEMORY_WINDOW, FALSE);
+    stream = told_tokens (model, TERN_MEMORY_STREAM, FALSE);
+    g_assert_cmpstr (group, ==, window);
+    g_assert_cmpstr (stream, ==, window);
   }
 }
 
@@ -174,7 +252,7 @@ test_own_frames (void)
 static void
 test_timed_family (void)
 {
-  g_autoptr (TernModel) model = open_smolvlm ();
+  g_autoptr (TernModel) model = open_pair (SMOLVLM, SMOLVLM_MMPROJ);
   TernSessionParams stream = stream_params (0), window = window_params (2);
   g_autofree char *expected = told (model, &window, 4), *found = told (model, &stream, 4), *later = NULL;
   g_autoptr (TernSession) session = new_session (model, &stream);
@@ -616,6 +694,8 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/memory/like-a-window", test_like_a_window);
+  g_test_add_func ("/memory/pairs", test_pairs);
+  g_test_add_func ("/memory/places", test_places);
   g_test_add_func ("/memory/own-frames", test_own_frames);
   g_test_add_func ("/memory/timed-family", test_timed_family);
   g_test_add_func ("/memory/questions", test_questions);

@@ -34,6 +34,7 @@ typedef struct {
   const char *add;              /* a tensor of WIDTH more */
   guint extra;                  /* layers behind the others, of a head that guesses tokens */
   gboolean endless;             /* the gates of the drift test */
+  gboolean fused;               /* gates and ups of experts in one tensor */
 } Change;
 
 /* ---- Files ------------------------------------------------------------------------------------------------------- */
@@ -61,6 +62,8 @@ static const Shape jamba_norms[] = { { "ssm_dt_norm.weight", RANK }, { "ssm_b_no
 static const Shape attention[] = { ATTENTION_SHAPES, { NULL } };
 static const Shape ffn[] = { FFN_SHAPES, { NULL } };
 static const Shape moe[] = { MOE_SHAPES, { NULL } };
+static const Shape moe_ends[] = { { "ffn_norm.weight", WIDTH }, { "ffn_gate_inp.weight", WIDTH, EXPERTS },
+  { "ffn_down_exps.weight", FFN, WIDTH, EXPERTS }, { NULL } };
 static const Shape granite_shared[] = { { "ffn_gate_shexp.weight", WIDTH, SHARED }, { "ffn_up_shexp.weight", WIDTH, SHARED },
   { "ffn_down_shexp.weight", SHARED, WIDTH }, { NULL } };
 static const Shape nemotron_moe[] = { { "ffn_gate_inp.weight", WIDTH, EXPERTS }, { "exp_probs_b.bias", EXPERTS },
@@ -110,6 +113,24 @@ add_tensors (GgufWriter *w, const Change *c, const Shape *shapes, int layer)
   }
 }
 
+/* The values of two tensors, the rows of one expert behind those of the other one. */
+static void
+add_fused (GgufWriter *w, const Change *c, guint layer)
+{
+  static const char *const parts[] = { "gate", "up" };
+  gsize each = (gsize) FFN * WIDTH;
+  g_autofree float *values = g_new (float, 2 * EXPERTS * each);
+  char name[80];
+
+  for (guint p = 0; p < 2; p++) {
+    g_snprintf (name, sizeof name, "blk.%u.ffn_%s_exps.weight", layer, parts[p]);
+    for (gsize i = 0; i < EXPERTS * each; i++)
+      values[(2 * (i / each) + p) * each + i % each] = value_of (c, name, i);
+  }
+  g_snprintf (name, sizeof name, "blk.%u.ffn_gate_up_exps.weight", layer);
+  writer_tensor (w, name, 3, (guint64[]) { WIDTH, 2 * FFN, EXPERTS }, TERN_TYPE_F32, values, 2 * EXPERTS * each * sizeof (float));
+}
+
 static gboolean
 attends (const Change *c, guint layer)
 {
@@ -134,10 +155,13 @@ add_layer (GgufWriter *w, const Change *c, guint i)
   } else if (!attends (c, i) || c->family == FALCON) {
     add_tensors (w, c, mamba2, i);
   }
-  if (c->family == GRANITE || (c->family == JAMBA && i == 2))
-    add_tensors (w, c, moe, i);
-  else if (c->family != MAMBA && c->family != MAMBA2)
+  if (c->family == GRANITE || (c->family == JAMBA && i == 2)) {
+    add_tensors (w, c, c->fused ? moe_ends : moe, i);
+    if (c->fused)
+      add_fused (w, c, i);
+  } else if (c->family != MAMBA && c->family != MAMBA2) {
     add_tensors (w, c, ffn, i);
+  }
   if (c->family == GRANITE)
     add_tensors (w, c, granite_shared, i);
 }
@@ -247,6 +271,15 @@ test_same (void)
     { .family = GRANITE, .key = "rope.scaling.finetuned", .number = NAN },
     { .family = NEMOTRON, .key = "rope.dimension_count", .number = NAN },
     { .family = NEMOTRON, .key = "expert_gating_func", .number = 2 },
+    { .family = GRANITE, .key = "expert_gating_func", .number = 3 },
+    { .family = GRANITE, .key = "expert_gating_func", .number = 1 },
+    { .family = GRANITE, .key = "expert_weights_norm", .number = 1 },
+    { .family = GRANITE, .key = "expert_weights_scale", .number = 0 },
+    { .family = GRANITE, .fused = TRUE },
+    { .family = JAMBA, .fused = TRUE },
+    { .family = JAMBA, .key = "expert_weights_norm", .number = 0 },
+    { .family = JAMBA, .key = "expert_weights_scale", .number = 1 },
+    { .family = JAMBA, .key = "expert_group_count", .number = 1 },
     { .family = NEMOTRON, .key = "expert_group_count", .number = 0 },
     { .family = NEMOTRON, .extra = 1 },
     { .family = NEMOTRON, .extra = 2 },
@@ -275,6 +308,23 @@ test_scales (void)
     g_assert_cmpmem (zero, sizeof zero, none, sizeof none);
     g_assert_cmpmem (one, sizeof one, none, sizeof none);
     g_assert_true (memcmp (plain, none, sizeof none) != 0);
+  }
+}
+
+/* How experts are weighed, where a file says it of a family that has its own way. */
+static void
+test_weights (void)
+{
+  static const Change others[] = {
+    { .family = GRANITE, .key = "expert_weights_norm", .number = 0 }, { .family = GRANITE, .key = "expert_weights_scale", .number = 2 },
+    { .family = JAMBA, .key = "expert_weights_norm", .number = 1 }, { .family = JAMBA, .key = "expert_weights_scale", .number = 2 },
+  };
+  float plain[IDS * VOCAB], other[IDS * VOCAB];
+
+  for (guint i = 0; i < G_N_ELEMENTS (others); i++) {
+    good_logits (&(Change) { others[i].family }, plain);
+    good_logits (&others[i], other);
+    g_assert_cmpfloat (tiny_difference (plain, other), >, 1e-6);
   }
 }
 
@@ -341,6 +391,9 @@ test_refused (void)
     { { JAMBA, "expert_count", NAN }, { "jamba.expert_count", "layer 2" } },
     { { JAMBA, "expert_count", 5 }, { "ffn_gate_inp.weight", "24 x 5" } },
     { { JAMBA, "expert_used_count", 5 }, { "jamba.expert_used_count", "5" } },
+    { { JAMBA, "expert_gating_func", 2 }, { "jamba.expert_gating_func", "expected 1 (softmax), found 2" } },
+    { { GRANITE, "expert_gating_func", 2 }, { "granitehybrid.expert_gating_func", "expected 1 (softmax), found 2" } },
+    { { GRANITE, "expert_group_count", 2 }, { "granitehybrid.expert_group_count", "expected 1" } },
     { { JAMBA, "feed_forward_length", 0 }, { "jamba.feed_forward_length" } },
     { { GRANITE, "expert_count", 0 }, { "blk.0.ffn_gate.weight", "no such tensor" } },
     { { GRANITE, "expert_shared_feed_forward_length", 11 }, { "ffn_gate_shexp.weight", "24 x 11" } },
@@ -581,6 +634,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/ssm/said-otherwise", test_same);
   g_test_add_func ("/ssm/scales", test_scales);
+  g_test_add_func ("/ssm/weights", test_weights);
   g_test_add_func ("/ssm/counts", test_counts);
   g_test_add_func ("/ssm/optional", test_optional);
   g_test_add_func ("/ssm/refused", test_refused);

@@ -197,7 +197,28 @@ static const struct {
   { "no mm.input_norm.weight", TERN_ERROR_FORMAT, "mm.input_norm.weight" },
   { "no mm.1.bias", TERN_ERROR_FORMAT, "mm.1.bias" },
   { "no mm.2.weight", TERN_ERROR_FORMAT, "mm.2.weight" },
+  { "with v.blk.1.ls1.weight", TERN_ERROR_UNSUPPORTED, "v.blk.1.ls1.weight: expected none of this name" },
+  { "with v.pre_ln.weight", TERN_ERROR_UNSUPPORTED, "v.pre_ln.weight" },
+  { "with v.patch_embd.weight.1", TERN_ERROR_UNSUPPORTED, "v.patch_embd.weight.1" },
+  { "with mm.3.weight", TERN_ERROR_UNSUPPORTED, "projector lfm2" },
 };
+
+/* Tensors of blocks behind those that are run, and those of others, are nobody's business; a linear may have a scale. */
+static void
+test_other_tensors (void)
+{
+  static const char *const names[] = { "with v.blk.1.attn_out.scale", "with v.blk.2.ls1.weight", "with a.blk.0.ls1.weight", "with extra" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
+    Config config = { "usual", USUAL, .wrong = names[i] };
+    g_autoptr (GHashTable) tensors = tensors_new ();
+    g_autoptr (GError) error = NULL;
+    TernVision *vision = open_config (&config, tensors, &error);
+
+    g_assert_no_error (error);
+    tern_vision_unref (vision);
+  }
+}
 
 static void
 test_refused_files (void)
@@ -368,6 +389,7 @@ main (int argc, char **argv)
   g_test_add_func ("/vision-open/limits", test_limits);
   g_test_add_func ("/vision-open/refused-sizes", test_refused_sizes);
   g_test_add_func ("/vision-open/refused-files", test_refused_files);
+  g_test_add_func ("/vision/other-tensors", test_other_tensors);
   g_test_add_func ("/vision-open/refused-motion", test_refused_motion);
   g_test_add_func ("/vision-open/refused-limits", test_refused_limits);
   g_test_add_func ("/vision-open/refused-smol", test_refused_smol);

@@ -188,6 +188,9 @@ put_tensors (const Config *config, GgufWriter *w, GHashTable *tensors)
     put_block (config, w, tensors, rand, i);
   if (!config->no_post_ln)
     put_norm (config, w, tensors, rand, "v.post_ln", hidden);
+  if (config->wrong && g_str_has_prefix (config->wrong, "with "))       /* one that no projector here has */
+    put_tensor (config, w, tensors, rand, config->wrong + strlen ("with "), 1, (guint64[]) { g_str_has_suffix (config->wrong,
+              ".scale") ? 1 : hidden }, 1, 0.5);
   if (config->image_size) {
     put_tensor (config, w, tensors, rand, "mm.model.fc.weight", 2,
         (guint64[]) { joined - wrong (config, "projector shape"), config->dim }, 0, 2 / sqrt (joined));

@@ -69,7 +69,9 @@ struct _TernArch {
 
 extern const TernArch tern_arch_bitnet;
 extern const TernArch tern_arch_falcon_h1;
+extern const TernArch tern_arch_granite;
 extern const TernArch tern_arch_granitehybrid;
+extern const TernArch tern_arch_granitemoe;
 extern const TernArch tern_arch_jamba;
 extern const TernArch tern_arch_lfm2;
 extern const TernArch tern_arch_lfm2moe;
@@ -79,7 +81,9 @@ extern const TernArch tern_arch_mamba2;
 extern const TernArch tern_arch_nemotron_h;
 extern const TernArch tern_arch_qwen2;
 extern const TernArch tern_arch_qwen3;
+extern const TernArch tern_arch_qwen3moe;
 extern const TernArch tern_arch_qwen3vl;
+extern const TernArch tern_arch_qwen3vlmoe;
 extern const TernArch tern_arch_qwen35;
 extern const TernArch tern_arch_qwen35moe;
 

@@ -65,11 +65,13 @@ bitnet_layer (TernDecoder *d, TernLayer *layer, GError **error)
       && (layer->ffn = tern_decoder_ffn (d, gate, error));
 }
 
+static const char *const variants[] = { "hidden_activation", NULL };
 static const char *const names[] = { "bitnet", "bitnet-b1.58", "bitnet-25", NULL };
 
 const TernArch tern_arch_bitnet = {
   .names = names,
   .tensors = tensors,
   .bit_linear = TRUE,
+  .variants = variants,
   .layer = bitnet_layer,
 };

@@ -2,8 +2,7 @@
 /* Granite 4 H and Bamba: layers of Mamba-2 and a few of attention, which have kv heads; a dense feed-forward or experts with a
  * shared one beside them, whose weights are a softmax of those chosen. Granite has four multipliers and no positions; Bamba
  * turns neighbours in the first values of a head. Which it is, rope.scaling.finetuned says. */
-#include <float.h>
-
+#include "engine/llm/arch/granite.h"
 #include "engine/llm/arch/ssm.h"
 
 #define MAX_INNER (1u << 20)    /* of one expert */
@@ -16,6 +15,7 @@ static const TernTensorRow tensors[] = {
   TERN_SSM_MAMBA2 (FALSE),
   TERN_SSM_GATED_FFN,
   { "blk.N.ffn_gate_inp.weight", { TERN_D, TERN_E } },
+  { "blk.N.ffn_gate_up_exps.weight", { TERN_D, TERN_FE2, TERN_E }, .optional = TRUE },       /* instead of the next two */
   { "blk.N.ffn_gate_exps.weight", { TERN_D, TERN_FE, TERN_E } },
   { "blk.N.ffn_up_exps.weight", { TERN_D, TERN_FE, TERN_E } },
   { "blk.N.ffn_down_exps.weight", { TERN_FE, TERN_D, TERN_E } },
@@ -25,35 +25,6 @@ static const TernTensorRow tensors[] = {
   { NULL }
 };
 
-/* A key that is 0 is not used: that is how converters say so. */
-static gboolean
-read_scale (const TernDecoder *d, const char *name, float *value, float fallback, GError **error)
-{
-  char key[TERN_KEY_SIZE];
-
-  if (!tern_gguf_f32_or (d->source.file, tern_arch_key (key, d->architecture, name), 0, FLT_MAX, 0, value, error))
-    return FALSE;
-  if (*value == 0)
-    *value = fallback;
-  return TRUE;
-}
-
-static gboolean
-read_scales (TernDecoder *d, GError **error)
-{
-  char key[TERN_KEY_SIZE];
-  float divisor;
-
-  if (!read_scale (d, "attention.scale", &d->params.attention_scale, 0, error)
-      || !read_scale (d, "embedding_scale", &d->embedding_scale, 1, error)
-      || !read_scale (d, "residual_scale", &d->residual_scale, 1, error)
-      || !read_scale (d, "logit_scale", &divisor, 1, error))
-    return FALSE;
-  d->logit_scale = 1 / divisor;
-  return (d->logit_scale > 0 && d->logit_scale <= FLT_MAX) || tern_gguf_bad_key (d->source.file, tern_arch_key (key,
-          d->architecture, "logit_scale"), error, "expected a value that logits can be divided by, found %g", divisor);
-}
-
 static gboolean
 granitehybrid_keys (TernDecoder *d, GError **error)
 {
@@ -61,7 +32,7 @@ granitehybrid_keys (TernDecoder *d, GError **error)
   guint32 shared;
 
   d->moe.router = TERN_ROUTER_SOFTMAX_CHOSEN;
-  if (!tern_ssm_keys_mamba2 (d, error) || !read_scales (d, error) || !tern_decoder_experts (d, error)
+  if (!tern_ssm_keys_mamba2 (d, error) || !tern_granite_scales (d, error) || !tern_decoder_experts (d, error)
       || !tern_gguf_u32_or (d->source.file, tern_arch_key (key, d->architecture, "expert_shared_feed_forward_length"), 0,
           MAX_INNER, 0, &shared, error))
     return FALSE;
@@ -83,14 +54,13 @@ granitehybrid_layer (TernDecoder *d, TernLayer *layer, GError **error)
 }
 
 static const char *const names[] = { "granitehybrid", NULL };
-static const char *const variants[] = { "attention.scale", "embedding_scale", "residual_scale", "logit_scale", NULL };
 
 const TernArch tern_arch_granitehybrid = {
   .names = names,
   .tensors = tensors,
   .rope_pairs = TRUE,
   .positions_by_key = TRUE,
-  .variants = variants,
+  .variants = tern_granite_variants,
   .keys = granitehybrid_keys,
   .layer = granitehybrid_layer,
 };

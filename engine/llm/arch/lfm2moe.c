@@ -13,6 +13,7 @@ static const TernTensorRow tensors[] = {
   TERN_LFM2_TENSORS,
   { "blk.N.ffn_gate_inp.weight", { TERN_D, TERN_E } },
   { "blk.N.exp_probs_b.bias", { TERN_E } },
+  { "blk.N.ffn_gate_up_exps.weight", { TERN_D, TERN_FE2, TERN_E }, .optional = TRUE },       /* instead of the next two */
   { "blk.N.ffn_gate_exps.weight", { TERN_D, TERN_FE, TERN_E } },
   { "blk.N.ffn_up_exps.weight", { TERN_D, TERN_FE, TERN_E } },
   { "blk.N.ffn_down_exps.weight", { TERN_FE, TERN_D, TERN_E } },
@@ -35,13 +36,15 @@ static gboolean
 read_router (TernMoeParams *moe, const TernGguf *file, const char *arch, GError **error)
 {
   char key[TERN_KEY_SIZE];
-  guint32 gating;
+  guint32 gating, groups;
 
   if (!tern_gguf_bool_or (file, tern_arch_key (key, arch, "expert_weights_norm"), TRUE, &moe->normalise, error)
       || !tern_gguf_f32_or (file, tern_arch_key (key, arch, "expert_weights_scale"), 0, FLT_MAX, 1, &moe->scale, error)
       || !tern_gguf_u32_or (file, tern_arch_key (key, arch, "expert_gating_func"), 0, G_MAXUINT32, GATING_SIGMOID,
-          &gating, error))
+          &gating, error)
+      || !tern_gguf_u32_or (file, tern_arch_key (key, arch, "expert_group_count"), 0, 1, 0, &groups, error))
     return FALSE;
+  tern_arch_key (key, arch, "expert_gating_func");
   if (moe->scale == 0)
     moe->scale = 1;             /* GGUF's way to say that there is none */
   if (gating == GATING_SIGMOID)
@@ -66,6 +69,7 @@ lfm2moe_keys (TernDecoder *d, GError **error)
     return FALSE;
   d->source.dims[TERN_E] = d->moe.n_experts;
   d->source.dims[TERN_FE] = d->moe.inner;
+  d->source.dims[TERN_FE2] = 2 * (guint64) d->moe.inner;
   return TRUE;
 }
 

@@ -3,12 +3,9 @@
  * feed-forward of squared ReLU, or experts of it. What a layer is, the keys say: one with a length of feed-forward is that, else
  * one with kv heads is attention, else it is Mamba-2. Experts are there where a router is, chosen by a sigmoid and a bias, in
  * a latent width in the largest ones, with a shared one beside them. */
-#include <float.h>
-
 #include "engine/llm/arch/ssm.h"
 
 #define MAX_INNER (1u << 20)    /* of one expert */
-#define GATING_SIGMOID 2        /* expert_gating_func */
 
 static const TernTensorRow tensors[] = {
   TERN_SSM_ENDS,
@@ -29,33 +26,7 @@ static const TernTensorRow tensors[] = {
   { NULL }
 };
 
-/* How rows choose. */
-static gboolean
-read_router (TernDecoder *d, GError **error)
-{
-  const TernGguf *file = d->source.file;
-  TernMoeParams *moe = &d->moe;
-  char key[TERN_KEY_SIZE];
-  guint32 gating;
-
-  if (!tern_gguf_bool_or (file, tern_arch_key (key, d->architecture, "expert_weights_norm"), FALSE, &moe->normalise, error)
-      || !tern_gguf_f32_or (file, tern_arch_key (key, d->architecture, "expert_weights_scale"), 0, FLT_MAX, 1, &moe->scale,
-          error)
-      || !tern_gguf_u32_or (file, tern_arch_key (key, d->architecture, "expert_group_count"), 0, moe->n_experts, 1,
-          &moe->n_groups, error)
-      || !tern_gguf_u32_or (file, tern_arch_key (key, d->architecture, "expert_group_used_count"), 0, MAX (moe->n_groups, 1),
-          1, &moe->n_groups_used, error)
-      || !tern_gguf_u32_or (file, tern_arch_key (key, d->architecture, "expert_gating_func"), 0, G_MAXUINT32,
-          GATING_SIGMOID, &gating, error))
-    return FALSE;
-  if (gating != GATING_SIGMOID && gating != 0)
-    return tern_gguf_bad_key (file, key, error, "expected %d (sigmoid), found %u", GATING_SIGMOID, gating);
-  if (moe->scale == 0)
-    moe->scale = 1;             /* GGUF's way to say that there is none */
-  return tern_decoder_expert_groups (d, error);
-}
-
-/* Their widths. */
+/* Widths of the experts. */
 static gboolean
 read_experts (TernDecoder *d, GError **error)
 {
@@ -83,8 +54,7 @@ nemotron_h_keys (TernDecoder *d, GError **error)
   d->moe.router = TERN_ROUTER_SIGMOID;
   d->moe.gate = TERN_GATE_RELU2;
   d->moe.least = 1e-20f;        /* as the released model has it */
-  return tern_ssm_keys_mamba2 (d, error) && tern_decoder_experts (d, error)
-      && (!d->moe.n_experts || (read_router (d, error) && read_experts (d, error)));
+  return tern_ssm_keys_mamba2 (d, error) && tern_decoder_experts (d, error) && (!d->moe.n_experts || read_experts (d, error));
 }
 
 static TernBlock *
@@ -121,6 +91,7 @@ nemotron_h_layer (TernDecoder *d, TernLayer *layer, GError **error)
 }
 
 static const char *const names[] = { "nemotron_h", "nemotron_h_moe", NULL };
+static const char *const variants[] = { "hidden_activation", NULL };    /* always squared ReLU */
 
 const TernArch tern_arch_nemotron_h = {
   .names = names,
@@ -128,6 +99,7 @@ const TernArch tern_arch_nemotron_h = {
   .no_positions = TRUE,
   .sparse_layers = TRUE,
   .layer_norm_epsilon = TRUE,
+  .variants = variants,
   .keys = nemotron_h_keys,
   .layer = nemotron_h_layer,
 };

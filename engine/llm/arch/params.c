@@ -25,8 +25,8 @@ is_text (TernBytes bytes, const char *text)
   return bytes.data && bytes.len == strlen (text) && !memcmp (bytes.data, text, bytes.len);
 }
 
-/* Keys of relatives that change every result and that no family here computes, and the values that change nothing. A
- * key that is 0 is not used: that is how converters say so. */
+/* Keys of relatives that change every result and that no family here computes, unless it lists them, and the values that change
+ * nothing. A key that is 0 is not used: that is how converters say so. */
 static const struct {
   const char *name;
   float neutral;
@@ -35,15 +35,43 @@ static const struct {
   { "residual_scale", 1 },
   { "embedding_scale", 1 },
   { "attention.scale", 0 },
+  { "attention.output_scale", 1 },
+  { "attention.value_scale", 1 },
   { "attention.clamp_kqv", 0 },
   { "attention.max_alibi_bias", 0 },
   { "attention.temperature_scale", 0 },
   { "attn_logit_softcapping", 0 },
   { "final_logit_softcapping", 0 },
+  { "router_logit_softcapping", 0 },
+  { "expert_group_scale", 0 },
   { "rope.scaling.alpha", 1 },
   { "rope.scaling.yarn_ext_factor", 1 },
   { "rope.scaling.yarn_attn_factor", 1 },
   { "rope.scaling.yarn_log_multiplier", 0 },
+};
+
+/* The same, of integers. */
+static const struct {
+  const char *name;
+  guint32 neutral;
+} counts[] = {
+  { "n_deepstack_layers", 0 },
+  { "pooling_type", 0 },        /* embeddings and rerankers, the latter of which may have lost their head */
+  { "attention.shared_kv_layers", 0 },
+  { "adapters.count", 0 },
+  { "moe_every_n_layers", 1 },
+  { "num_loops", 1 },
+};
+
+/* Lists with a value for each layer, of which one other than this one changes results. */
+static const struct {
+  const char *name;
+  TernGgufType type;
+  float neutral;
+} lists[] = {
+  { "deepstack_mapping", TERN_GGUF_I32, -1 },   /* Granite 4 Vision: which features are added behind which layer */
+  { "swiglu_clamp_exp", TERN_GGUF_F32, 0 },
+  { "swiglu_clamp_shexp", TERN_GGUF_F32, 0 },
 };
 
 static gboolean
@@ -63,16 +91,101 @@ unsupported (const TernGguf *file, const char *key, GError **error, const char *
 }
 
 static gboolean
+computes (const TernArch *family, const char *name)
+{
+  return family->variants && g_strv_contains (family->variants, name);
+}
+
+static gboolean
+refuse_counts (const TernArch *family, const TernGguf *file, const char *arch, GError **error)
+{
+  char key[TERN_KEY_SIZE];
+
+  for (guint i = 0; i < G_N_ELEMENTS (counts); i++) {
+    guint32 value;
+
+    if (computes (family, counts[i].name))
+      continue;
+    if (!tern_gguf_u32_or (file, tern_arch_key (key, arch, counts[i].name), 0, G_MAXUINT32, 0, &value, error))
+      return FALSE;
+    if (value != 0 && value != counts[i].neutral)
+      return unsupported (file, key, error, "expected %u or none, found %u", counts[i].neutral, value);
+  }
+  return TRUE;
+}
+
+static gboolean
+refuse_lists (const TernGguf *file, const char *arch, GError **error)
+{
+  char key[TERN_KEY_SIZE];
+
+  for (guint i = 0; i < G_N_ELEMENTS (lists); i++) {
+    TernGgufArray list;
+
+    if (!tern_gguf_array (file, tern_arch_key (key, arch, lists[i].name), lists[i].type, FALSE, &list, error))
+      return FALSE;
+    for (guint64 layer = 0; layer < list.count; layer++) {
+      TernGgufValue value;
+      double found;
+
+      tern_gguf_element (&list, layer, &value);
+      found = lists[i].type == TERN_GGUF_F32 ? value.f64 : (double) value.i64;
+      if (!(found == lists[i].neutral))
+        return unsupported (file, key, error, "expected %g for every layer or none, found %g for layer %" G_GUINT64_FORMAT,
+            lists[i].neutral, found, layer);
+    }
+  }
+  return TRUE;
+}
+
+/* What a file says of the gate of its feed-forwards: every family here has SiLU, but for those that list the key. */
+static gboolean
+refuse_activation (const TernArch *family, const TernGguf *file, const char *arch, GError **error)
+{
+  g_autofree char *found = NULL;
+  char key[TERN_KEY_SIZE];
+  TernBytes name;
+
+  if (computes (family, "hidden_activation"))
+    return TRUE;
+  if (!tern_gguf_string_or (file, tern_arch_key (key, arch, "hidden_activation"), &name, error))
+    return FALSE;
+  if (!name.data || is_text (name, "silu") || is_text (name, "swish"))
+    return TRUE;
+  found = tern_bytes_quote (name);
+  return unsupported (file, key, error, "expected \"silu\" or none, found %s", found);
+}
+
+/* What changes how layers are put together. */
+static gboolean
+refuse_flags (const TernGguf *file, const char *arch, GError **error)
+{
+  static const struct {
+    const char *name;
+    gboolean expected;
+  } flags[] = { { "attention.causal", TRUE }, { "use_parallel_residual", FALSE } };
+  char key[TERN_KEY_SIZE];
+
+  for (guint i = 0; i < G_N_ELEMENTS (flags); i++) {
+    gboolean value;
+
+    if (!tern_gguf_bool_or (file, tern_arch_key (key, arch, flags[i].name), flags[i].expected, &value, error))
+      return FALSE;
+    if (value != flags[i].expected)
+      return unsupported (file, key, error, "expected %s, found %s", value ? "false" : "true", value ? "true" : "false");
+  }
+  return TRUE;
+}
+
+static gboolean
 refuse_variants (const TernArch *family, const TernGguf *file, const char *arch, GError **error)
 {
   char key[TERN_KEY_SIZE];
-  gboolean causal;
   guint32 window;
 
-  if (!tern_gguf_bool_or (file, tern_arch_key (key, arch, "attention.causal"), TRUE, &causal, error))
+  if (!refuse_flags (file, arch, error) || !refuse_counts (family, file, arch, error) || !refuse_lists (file, arch, error)
+      || !refuse_activation (family, file, arch, error))
     return FALSE;
-  if (!causal)
-    return unsupported (file, key, error, "expected true, found false");
   if (!tern_gguf_u32_or (file, tern_arch_key (key, arch, "attention.sliding_window"), 0, G_MAXUINT32, 0, &window,
           error))
     return FALSE;
@@ -81,7 +194,7 @@ refuse_variants (const TernArch *family, const TernGguf *file, const char *arch,
   for (guint i = 0; i < G_N_ELEMENTS (variants); i++) {
     float value;
 
-    if (family->variants && g_strv_contains (family->variants, variants[i].name))
+    if (computes (family, variants[i].name))
       continue;
     if (!tern_gguf_f32_or (file, tern_arch_key (key, arch, variants[i].name), -FLT_MAX, FLT_MAX, 0, &value, error))
       return FALSE;
@@ -201,15 +314,14 @@ read_yarn (TernDecoderParams *p, const TernGguf *file, const char *arch, float f
       || !tern_gguf_f32_or (file, tern_arch_key (key, arch, "rope.scaling.yarn_beta_fast"), FLT_MIN, FLT_MAX, 32,
           &p->yarn.beta_fast, error)
       || !tern_gguf_f32_or (file, tern_arch_key (key, arch, "rope.scaling.yarn_beta_slow"), FLT_MIN, FLT_MAX, 1,
-          &p->yarn.beta_slow, error)
-      || !tern_gguf_f32_or (file, tern_arch_key (key, arch, "rope.scaling.attn_factor"), FLT_MIN, FLT_MAX, 1,
-          &p->rope_magnitude, error))
+          &p->yarn.beta_slow, error))
     return FALSE;
   p->yarn.original = original;
   return TRUE;
 }
 
-/* Positions that were stretched to fit more of them. A factor without a type is linear, as everywhere in GGUF. */
+/* Positions that were stretched to fit more of them. A factor without a type is linear, as everywhere in GGUF; attn_factor counts
+ * whatever the type. */
 static gboolean
 read_rope_scaling (TernDecoderParams *p, const TernGguf *file, const char *arch, GError **error)
 {
@@ -222,9 +334,11 @@ read_rope_scaling (TernDecoderParams *p, const TernGguf *file, const char *arch,
   if (!tern_gguf_has (file, key))
     tern_arch_key (key, arch, "rope.scale_linear");
   if (!tern_gguf_f32_or (file, key, 0, FLT_MAX, 1, &factor, error)
+      || !tern_gguf_f32_or (file, tern_arch_key (key, arch, "rope.scaling.attn_factor"), FLT_MIN, FLT_MAX, 1,
+          &p->rope_magnitude, error)
       || !tern_gguf_string_or (file, tern_arch_key (key, arch, "rope.scaling.type"), &type, error))
     return FALSE;
-  p->rope_stretch = p->rope_magnitude = 1;
+  p->rope_stretch = 1;
   if (is_text (type, "none"))
     return TRUE;
   if (!type.data || is_text (type, "linear")) {

@@ -3,24 +3,12 @@
  * long as attention.key_length says whatever the width. Qwen3-VL (arXiv:2511.21631) has the same layers, whose heads turn by
  * three axes; behind the first of them, as many as a key says, rows of pictures are added features of the encoder's early
  * layers. */
-#include "engine/llm/arch/arch.h"
+#include "engine/llm/arch/qwen3.h"
 
 #define MAX_DEEPSTACK 8         /* encoders have no more marked layers (vision/internal.h) */
 
 static const TernTensorRow tensors[] = {
-  { "token_embd.weight", { TERN_D, TERN_V } },
-  { "output.weight", { TERN_D, TERN_V }, .optional = TRUE },
-  { "output_norm.weight", { TERN_D } },
-  { "rope_freqs.weight", { TERN_R2 }, .optional = TRUE },
-  { "blk.N.attn_norm.weight", { TERN_D } },
-  { "blk.N.attn_qkv.weight", { TERN_D, TERN_QKV }, .optional = TRUE },  /* instead of attn_q, attn_k, attn_v */
-  { "blk.N.attn_q.weight", { TERN_D, TERN_Q } },
-  { "blk.N.attn_q_norm.weight", { TERN_H } },
-  { "blk.N.attn_k.weight", { TERN_D, TERN_KV } },
-  { "blk.N.attn_k_norm.weight", { TERN_H } },
-  { "blk.N.attn_v.weight", { TERN_D, TERN_KV } },
-  { "blk.N.attn_output.weight", { TERN_Q, TERN_D } },
-  { "blk.N.ffn_norm.weight", { TERN_D } },
+  TERN_QWEN3_TENSORS,
   { "blk.N.ffn_gate.weight", { TERN_D, TERN_F } },
   { "blk.N.ffn_up.weight", { TERN_D, TERN_F } },
   { "blk.N.ffn_down.weight", { TERN_F, TERN_D } },
@@ -34,8 +22,8 @@ qwen3_layer (TernDecoder *d, TernLayer *layer, GError **error)
       && (layer->ffn = tern_decoder_ffn (d, TERN_GATE_SILU, error));
 }
 
-static gboolean
-qwen3vl_keys (TernDecoder *d, GError **error)
+gboolean
+tern_qwen3vl_keys (TernDecoder *d, GError **error)
 {
   char key[TERN_KEY_SIZE];
 
@@ -46,6 +34,7 @@ qwen3vl_keys (TernDecoder *d, GError **error)
 
 static const char *const names[] = { "qwen3", NULL };
 static const char *const vl_names[] = { "qwen3vl", NULL };
+const char *const tern_qwen3vl_variants[] = { "n_deepstack_layers", NULL };
 
 const TernArch tern_arch_qwen3 = {
   .names = names,
@@ -56,6 +45,7 @@ const TernArch tern_arch_qwen3 = {
 const TernArch tern_arch_qwen3vl = {
   .names = vl_names,
   .tensors = tensors,
-  .keys = qwen3vl_keys,
+  .variants = tern_qwen3vl_variants,
+  .keys = tern_qwen3vl_keys,
   .layer = qwen3_layer,
 };

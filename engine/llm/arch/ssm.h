@@ -59,10 +59,9 @@ TernBlock *tern_decoder_mamba2 (const TernDecoder *decoder, GError **error);
 /* ---- experts.c --------------------------------------------------------------------------------------------------- */
 
 /* expert_count and expert_used_count, to the decoder's moe and to sizes of the table; n_experts 0 where the key is absent or 0.
- * The router and what it does with its weights stay the caller's. */
+ * What rows do with a router is in moe: its router, which the file cannot change, and normalise where the file does not say.
+ * Groups are chosen by a router of sigmoids alone. */
 gboolean tern_decoder_experts (TernDecoder *decoder, GError **error);
-/* Checks the groups in the decoder's moe; 0 is 1. */
-gboolean tern_decoder_expert_groups (TernDecoder *decoder, GError **error);
 /* Of the current layer, whose experts are @inner wide inside, with the shared one beside them where TERN_FS is not 0. */
 TernBlock *tern_decoder_moe (TernDecoder *decoder, guint inner, GError **error);
 /* Whether the current layer has a router. */

@@ -525,23 +525,45 @@ static const TernBlockClass moe_class = {
   .eval = moe_eval,
 };
 
-/* The matrices of a tensor [cols, rows, n_experts], bound one by one. */
+/* Matrices @first, @first + @step, ... of a tensor [cols, rows, n], one for each expert. */
+static gboolean
+bind_slices (const TernBlockSource *source, const Moe *self, TernLinear **experts, const TernTensor *tensor, guint first,
+    guint step, GError **error)
+{
+  *experts = g_new0 (TernLinear, self->params.n_experts);
+  for (guint e = 0; e < self->params.n_experts; e++)
+    if (!tern_linear_init_slice (&(*experts)[e], tensor, first + e * step, source->kernels, error)) {
+      g_prefix_error (error, "%s: ", tern_gguf_path (source->file));
+      return FALSE;
+    }
+  return TRUE;
+}
+
 static gboolean
 bind_experts (const TernBlockSource *source, const Moe *self, TernLinear **experts, const char *name, GError **error)
 {
   const TernTensor *tensor;
 
-  if (!tern_block_tensor (source, &tensor, name, error))
+  return tern_block_tensor (source, &tensor, name, error)
+      && (!tensor || bind_slices (source, self, experts, tensor, 0, 1, error));
+}
+
+/* Gates and ups, which a file may have in one tensor, an expert's gate before its up: as many matrices again of half the rows. */
+static gboolean
+bind_inner (const TernBlockSource *source, Moe *self, GError **error)
+{
+  const TernTensor *both;
+  TernTensor halves;
+
+  if (!tern_block_tensor (source, &both, "ffn_gate_up_exps.weight", error))
     return FALSE;
-  if (!tensor)
-    return TRUE;
-  *experts = g_new0 (TernLinear, self->params.n_experts);
-  for (guint e = 0; e < self->params.n_experts; e++)
-    if (!tern_linear_init_slice (&(*experts)[e], tensor, e, source->kernels, error)) {
-      g_prefix_error (error, "%s: ", tern_gguf_path (source->file));
-      return FALSE;
-    }
-  return TRUE;
+  if (!both)
+    return bind_experts (source, self, &self->gate, "ffn_gate_exps.weight", error)
+        && bind_experts (source, self, &self->up, "ffn_up_exps.weight", error);
+  halves = *both;
+  halves.dims[1] /= 2;
+  halves.dims[2] *= 2;
+  return bind_slices (source, self, &self->gate, &halves, 0, 2, error) && bind_slices (source, self, &self->up, &halves, 1, 2, error);
 }
 
 TernBlock *
@@ -556,8 +578,7 @@ tern_moe_new (const TernBlockSource *source, const TernMoeParams *params, GError
       || !tern_block_vector (source, &self->bias, "exp_probs_b.bias", error)
       || (params->latent && (!tern_block_linear (source, &self->latent_down, "ffn_latent_down.weight", error)
               || !tern_block_linear (source, &self->latent_up, "ffn_latent_up.weight", error)))
-      || !bind_experts (source, self, &self->gate, "ffn_gate_exps.weight", error)
-      || !bind_experts (source, self, &self->up, "ffn_up_exps.weight", error)
+      || !bind_inner (source, self, error)
       || !bind_experts (source, self, &self->down, "ffn_down_exps.weight", error)) {
     tern_block_free (&self->parent);
     return NULL;
