@@ -71,6 +71,9 @@ tern_session_ask (TernSession *self, const TernRequest *request, guint64 *id, GE
         TERN_REQUESTS_MAX);
     return FALSE;
   }
+  /* Who asks about what there is now may give no further frame before there is an answer. */
+  if (config->params.on_demand)
+    tern_session_end_picture (self);
   pending->id = ++self->asked;
   pending->after = self->windower.count + self->previews.n;
   pending->epoch = self->epoch;

@@ -516,6 +516,8 @@ gboolean tern_session_fits (const TernSession *self, const TernSessionConfig *co
 /* The partial window is answered; what comes next begins anew. */
 void tern_session_end_stretch (TernSession *self);
 void tern_session_forget_seen (TernSession *self);
+/* A frame that waits for its second one is a picture without, and what comes next follows nothing. */
+void tern_session_end_picture (TernSession *self);
 /* A frame that waits for its second one goes, and the one before it. Under the lock. */
 void tern_session_drop_half (TernSession *self);
 /* Without it: whether @tokens can be taken. MISMATCH, INVALID. */

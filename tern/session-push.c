@@ -144,6 +144,15 @@ forget_latest (TernSession *self)
 }
 
 void
+tern_session_end_picture (TernSession *self)
+{
+  if (!self->half)
+    return;
+  enqueue_half (self);
+  forget_latest (self);
+}
+
+void
 tern_session_drop_half (TernSession *self)
 {
   if (self->half)

@@ -226,7 +226,8 @@ open_session (Act *a, GError **error)
       + TERN_GROUP_FRAMES;
 
   params.rate_n = 0;
-  params.max_frames = n;
+  /* Of models whose pictures are two frames each is one, for there is a decision behind each: room is counted for both. */
+  params.max_frames = n * MAX (tern_model_picture_frames (a->model), 1);
   params.window = (guint64) (n * a->every * TERN_SECOND);
   params.hop = n == 1 ? 0 : (guint64) ((TERN_GROUP_FRAMES - 0.5) * a->every * TERN_SECOND);
   params.compress.method = TERN_METHOD_NONE;

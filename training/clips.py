@@ -98,20 +98,20 @@ def render(clip, pixels):
 
 
 def encoded(pictures, crf, path):
-    """[clips, RENDERED, 3, 224, 224] through x264 into a file, every clip from a key frame."""
-    gop = str(motion.RENDERED)
+    """[clips, frames, 3, 224, 224] through x264 into a file, every clip from a key frame."""
+    gop = str(pictures.shape[1])
     subprocess.run(
         QUIET + ["-f", "rawvideo", *FORMAT, "-r", "4", "-i", "-", "-c:v", "libx264", "-preset", "veryfast", "-threads", "1",
                  "-crf", str(crf), "-g", gop, "-keyint_min", gop, "-sc_threshold", "0", "-pix_fmt", "yuv420p", "-f", "matroska", path],
         check=True, input=np.ascontiguousarray(pictures.transpose(0, 1, 3, 4, 2)).tobytes())
 
 
-def decoded(path, count):
-    """uint8 [count, SAMPLED, 3, 224, 224]: the frames that the product looks at."""
+def decoded(path, count, frames=motion.RENDERED):
+    """uint8 [count, SAMPLED, 3, 224, 224]: of so many frames of each clip those that the product looks at."""
     out = subprocess.run(QUIET + ["-i", path, "-f", "rawvideo", *FORMAT, "-"], check=True, stdout=subprocess.PIPE).stdout
-    if len(out) != count * motion.RENDERED * SIZE * SIZE * 3:
+    if len(out) != count * frames * SIZE * SIZE * 3:
         raise SystemExit(f"{path}: {len(out)} bytes of pixels, expected {count} clips")
-    return np.frombuffer(out, np.uint8).reshape(count, motion.RENDERED, SIZE, SIZE, 3).transpose(0, 1, 4, 2, 3)[:, :: motion.STEP]
+    return np.frombuffer(out, np.uint8).reshape(count, frames, SIZE, SIZE, 3).transpose(0, 1, 4, 2, 3)[:, :: frames // motion.SAMPLED]
 
 
 def made(work, split, first, count, pixels, seed):

@@ -20,6 +20,7 @@ import prompts
 import questions
 import realclips
 import rows
+import scenes
 
 RATIO = 0.7  # of merging, the product's default
 CLIPS, SEED = 408, 21  # held-out clips
@@ -86,6 +87,15 @@ def real(model, tokenizer, work):
         closed.report(f"camera-motion, real, {kind}", scores[here], labels[here], names)
 
 
+def before(model, tokenizer, work):
+    """Camera motion where things happen before the camera (scenes.py)."""
+    made, plan = scenes.read(work, "val"), frames_plan(tokenizer)
+    prompt, names = prompts.TASKS["camera-motion"]
+    visual = clip_tokens(model, clips.Cached(scenes.path(work, "val")), plan.kept)
+    scores = closed.logprobs(model, tokenizer, visual, plan, [[prompt]] * len(made), names)
+    closed.report("camera-motion, scenes", scores, [s.label for s in made], names)
+
+
 def above(model, tokenizer, data, work):
     """Aerial captions against those of people."""
     val = aerial.Split(data, "val", work)
@@ -110,6 +120,8 @@ def tasks(model, tokenizer, data, work):
             del known[name]
     if os.path.exists(realclips.path(work)):
         real(model, tokenizer, work)
+    if os.path.exists(scenes.path(work, "val")):
+        before(model, tokenizer, work)
     if os.path.exists(aerial.path(work, "val", 0)):
         above(model, tokenizer, data, work)
     else:

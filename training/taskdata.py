@@ -10,12 +10,15 @@ import clips
 import evaluate
 import features
 import heldout
+import motion
 import photos
 import realclips
 import replay
+import scenes
 import tasks
 
 CLIPS, CLIPS_SEED = 6000, 20
+SCENES, SCENES_VAL = 3000, 240
 
 
 def views_of(work):
@@ -26,8 +29,8 @@ def has_aerial(data):
     return os.path.isdir(os.path.join(data, aerial.Split.FOLDER))
 
 
-def make(data, work, train, val, tokenizer, source="scst"):
-    """Half an hour on one core, most of it the tower on the clips; what is there already stays."""
+def make(data, work, train, val, tokenizer, source="scst", materials=None):
+    """An hour on one core, most of it the clips; what is there already stays. `materials`: the folder of the watcher's, for scenes."""
     tower = features.adapted(work)
     captions = [[photos.clean(c) for c in group] for group in train.captions]
     replay.build(evaluate.trained(os.path.join(work, source + ".pt")), tokenizer, views_of(work), captions, work)
@@ -39,6 +42,9 @@ def make(data, work, train, val, tokenizer, source="scst"):
         realclips.cache(data, work, tower)
     clips.cache(work, "val", val.pixels, tower, heldout.CLIPS, heldout.SEED)
     clips.cache(work, "train", train.pixels, tower, CLIPS, CLIPS_SEED)
+    if materials:
+        scenes.cache(work, materials, "val", tower, SCENES_VAL)
+        scenes.cache(work, materials, "train", tower, SCENES)
 
 
 def sources(data, work, train, tokenizer, total, seed=4, source="scst"):
@@ -46,9 +52,12 @@ def sources(data, work, train, tokenizer, total, seed=4, source="scst"):
     teacher.lean = said.lean
     out = {
         "photograph": tasks.Photographs(tokenizer, views_of(work), train.captions, said, total, seed),
-        "clip": tasks.Clips(tokenizer, clips.Cached(clips.path(work, "train")), np.arange(len(train)), said, teacher, CLIPS_SEED,
-                            total, seed),
+        "clip": tasks.Clips(tokenizer, clips.Cached(clips.path(work, "train")),
+                            [motion.Clip(i, np.arange(len(train)), CLIPS_SEED) for i in range(CLIPS)], said, teacher, total, seed),
     }
+    if os.path.exists(scenes.path(work, "train")):
+        out["scene"] = tasks.Clips(tokenizer, clips.Cached(scenes.path(work, "train")), scenes.read(work, "train"), said, teacher,
+                                   total, seed + 1)
     if has_aerial(data):
         above = aerial.Split(data, "train", work)
         captions = [[photos.clean(c) for c in group] for group in above.captions]

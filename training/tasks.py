@@ -8,6 +8,7 @@ one kind of pictures, whose answers share the prefix of their pictures:
 photograph  one of the captioner's own captions (imitated), yes/no questions
 aerial      the five captions that people wrote, under an instruction of their own
 clip        how the camera moves, whether anything changes; a caption, imitated too
+scene       the same questions about clips in which things happen before the camera (scenes.py), where they were made
 
 A picture of a clip is two frames: the tower sees the first one, and two small layers that begin here add what is measured
 between frames (movement.py) to its visual tokens.
@@ -32,7 +33,7 @@ from common import Log, half, load, save
 from course import Course, compile_layers, keep_mean
 
 RATE, DROP, SMOOTHING = 1e-3, 0.1, 0.1
-SHARES = (("photograph", 0.45), ("aerial", 0.12), ("clip", 0.43))
+SHARES = (("photograph", 0.45), ("aerial", 0.12), ("clip", 0.28), ("scene", 0.15))
 ASKED = 8  # questions about one photograph in one step, at most
 CLIPS_AT_ONCE, TOLD = 20, 0.4  # clips of a step; share of them that are captioned, too
 PAIRS = 2  # of frames that are measured for a picture: before its first one, and within it
@@ -105,9 +106,8 @@ class Aerial:
 class Clips:
     """`teacher`: the captioner before the first step, which knows nothing of what moves."""
 
-    def __init__(self, tokenizer, cached, photographs, said, teacher, clips_seed, total, seed):
-        self.tokenizer, self.cached, self.replay, self.teacher = tokenizer, cached, said, teacher
-        self.made = [motion.Clip(i, photographs, clips_seed) for i in range(len(cached))]
+    def __init__(self, tokenizer, cached, made, said, teacher, total, seed):
+        self.tokenizer, self.cached, self.made, self.replay, self.teacher = tokenizer, cached, made, said, teacher
         self.take = xe.schedule(len(cached), total, seed)
         self.labels = [words.encode(tokenizer, t) + [words.EOS] for t in motion.LABELS]
         self.changes = [words.encode(tokenizer, t) + [words.EOS] for t in ("no", "yes")]
@@ -145,7 +145,7 @@ class Clips:
             answers.append(self.closed(self.made[i], back, rng))
         seen, moved = (torch.from_numpy(np.stack(x)) for x in zip(*looks))
         inputs = lm.Projector.unshuffle(seen.flatten(0, 1)).view(len(at), motion.PICTURES, lm.TOKENS, -1)
-        told = np.flatnonzero(rng.random(len(at)) < TOLD)
+        told = np.flatnonzero([len(self.made[i].photographs) > 0 and rng.random() < TOLD for i in at])
         if len(told):
             texts = [self.replay.text(self.made[at[i]].photographs[0], int(rng.integers(2))) for i in told]
             for i, answer in zip(told, self.captions(layout, inputs, told, texts, str(rng.choice(prompts.INSTRUCTIONS)))):
@@ -182,7 +182,7 @@ def run(tokenizer, sources, work, steps, source="scst", name="tasks", seed=4, ra
     log = Log(os.path.join(work, name + ".jsonl"))
     torch.manual_seed(seed)
     model = lm.Captioner.loaded(load(os.path.join(work, source + ".pt")))
-    if "clip" in sources:
+    if "clip" in sources and model.motion is None:
         model.motion = movement.Motion(model.shape.width, PAIRS)
         torch.nn.init.zeros_(model.motion.down.weight)
         torch.nn.init.zeros_(model.motion.down.bias)

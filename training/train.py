@@ -28,6 +28,7 @@ def arguments():
     a.add_argument("--passes", type=int, default=8, help="cross-entropy passes over the photographs")
     a.add_argument("--scst-steps", type=int, default=1150)
     a.add_argument("--task-steps", type=int, default=3000)
+    a.add_argument("--materials", help="folder of watcher/materials.py: clips of these, too, teach how a camera moves")
     a.add_argument("--view", type=int, help=argparse.SUPPRESS)
     return a.parse_args()
 
@@ -91,7 +92,7 @@ def main():
     if "tasks" in stages:
         import tasks
 
-        taskdata.make(options.data, options.work, train, val, tokenizer)
+        taskdata.make(options.data, options.work, train, val, tokenizer, materials=options.materials)
         total = options.task_steps
         tasks.run(tokenizer, taskdata.sources(options.data, options.work, train, tokenizer, total), options.work, total)
     if "export" in stages:

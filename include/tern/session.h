@@ -163,7 +163,9 @@ typedef enum {
  *   %TERN_ERROR_BUSY
  * @tokens_only: visual tokens will be pushed, no frames: with encoders that make a picture of two frames it says that
  *   what is pushed are pictures
- * @on_demand: windows are not answered: there are requests alone (tern_session_ask())
+ * @on_demand: windows are not answered: there are requests alone (tern_session_ask()). With encoders that make a picture of two
+ *   frames, one that waits for its second frame when something is asked is a picture of one, as of a still, and the next one is not
+ *   measured against it
  * @partial: whether answers are told while they are said; with beams there is nothing to tell before the end
  * @action: (nullable): what questions with TernQuestion.action are answered by; the session holds a reference
  * @state_max_age: ns that a robot's state may be older than the frame that is decided about; 0: any. Without one the
