@@ -34,13 +34,8 @@ static const TernTensorRow tensors[] = {
 static const TernTensorRow moe_tensors[] = {
   TENSORS,
   { "blk.N.ffn_gate_inp.weight", { TERN_D, TERN_E } },
-  { "blk.N.ffn_gate_up_exps.weight", { TERN_D, TERN_FE2, TERN_E }, .optional = TRUE },       /* instead of the next two */
-  { "blk.N.ffn_gate_exps.weight", { TERN_D, TERN_FE, TERN_E } },
-  { "blk.N.ffn_up_exps.weight", { TERN_D, TERN_FE, TERN_E } },
-  { "blk.N.ffn_down_exps.weight", { TERN_FE, TERN_D, TERN_E } },
-  { "blk.N.ffn_gate_shexp.weight", { TERN_D, TERN_FS } },
-  { "blk.N.ffn_up_shexp.weight", { TERN_D, TERN_FS } },
-  { "blk.N.ffn_down_shexp.weight", { TERN_FS, TERN_D } },
+  TERN_GATED_EXPERTS,
+  TERN_GATED_SHARED_EXPERT,
   { NULL }
 };
 
@@ -77,21 +72,29 @@ tern_granite_scales (TernDecoder *d, GError **error)
           d->architecture, "logit_scale"), error, "expected a value that logits can be divided by, found %g", divisor);
 }
 
-/* ---- Families ---------------------------------------------------------------------------------------------------- */
+/* ---- Experts ----------------------------------------------------------------------------------------------------- */
 
-static gboolean
-granitemoe_keys (TernDecoder *d, GError **error)
+gboolean
+tern_granite_experts (TernDecoder *d, GError **error)
 {
   char key[TERN_KEY_SIZE];
   guint32 shared;
 
   d->moe.router = TERN_ROUTER_SOFTMAX_CHOSEN;
-  if (!tern_granite_scales (d, error) || !tern_decoder_experts (d, error)
+  if (!tern_decoder_experts (d, error)
       || !tern_gguf_u32_or (d->source.file, tern_arch_key (key, d->architecture, "expert_shared_feed_forward_length"), 0,
           MAX_INNER, 0, &shared, error))
     return FALSE;
   d->source.dims[TERN_FS] = shared;
   return TRUE;
+}
+
+/* ---- Families ---------------------------------------------------------------------------------------------------- */
+
+static gboolean
+granitemoe_keys (TernDecoder *d, GError **error)
+{
+  return tern_granite_scales (d, error) && tern_granite_experts (d, error);
 }
 
 static gboolean

@@ -5,8 +5,6 @@
 #include "engine/llm/arch/granite.h"
 #include "engine/llm/arch/ssm.h"
 
-#define MAX_INNER (1u << 20)    /* of one expert */
-
 static const TernTensorRow tensors[] = {
   TERN_SSM_ENDS,
   { "rope_freqs.weight", { TERN_R2 }, .optional = TRUE },
@@ -15,29 +13,15 @@ static const TernTensorRow tensors[] = {
   TERN_SSM_MAMBA2 (FALSE),
   TERN_SSM_GATED_FFN,
   { "blk.N.ffn_gate_inp.weight", { TERN_D, TERN_E } },
-  { "blk.N.ffn_gate_up_exps.weight", { TERN_D, TERN_FE2, TERN_E }, .optional = TRUE },       /* instead of the next two */
-  { "blk.N.ffn_gate_exps.weight", { TERN_D, TERN_FE, TERN_E } },
-  { "blk.N.ffn_up_exps.weight", { TERN_D, TERN_FE, TERN_E } },
-  { "blk.N.ffn_down_exps.weight", { TERN_FE, TERN_D, TERN_E } },
-  { "blk.N.ffn_gate_shexp.weight", { TERN_D, TERN_FS } },
-  { "blk.N.ffn_up_shexp.weight", { TERN_D, TERN_FS } },
-  { "blk.N.ffn_down_shexp.weight", { TERN_FS, TERN_D } },
+  TERN_GATED_EXPERTS,
+  TERN_GATED_SHARED_EXPERT,
   { NULL }
 };
 
 static gboolean
 granitehybrid_keys (TernDecoder *d, GError **error)
 {
-  char key[TERN_KEY_SIZE];
-  guint32 shared;
-
-  d->moe.router = TERN_ROUTER_SOFTMAX_CHOSEN;
-  if (!tern_ssm_keys_mamba2 (d, error) || !tern_granite_scales (d, error) || !tern_decoder_experts (d, error)
-      || !tern_gguf_u32_or (d->source.file, tern_arch_key (key, d->architecture, "expert_shared_feed_forward_length"), 0,
-          MAX_INNER, 0, &shared, error))
-    return FALSE;
-  d->source.dims[TERN_FS] = shared;
-  return TRUE;
+  return tern_ssm_keys_mamba2 (d, error) && tern_granite_scales (d, error) && tern_granite_experts (d, error);
 }
 
 static gboolean

@@ -13,10 +13,7 @@ static const TernTensorRow tensors[] = {
   { "blk.N.ssm_c_norm.weight", { TERN_SSM_N } },
   TERN_SSM_GATED_FFN,
   { "blk.N.ffn_gate_inp.weight", { TERN_D, TERN_E } },
-  { "blk.N.ffn_gate_up_exps.weight", { TERN_D, TERN_FE2, TERN_E }, .optional = TRUE },       /* instead of the next two */
-  { "blk.N.ffn_gate_exps.weight", { TERN_D, TERN_FE, TERN_E } },
-  { "blk.N.ffn_up_exps.weight", { TERN_D, TERN_FE, TERN_E } },
-  { "blk.N.ffn_down_exps.weight", { TERN_FE, TERN_D, TERN_E } },
+  TERN_GATED_EXPERTS,
   { NULL }
 };
 

@@ -5,6 +5,7 @@
 
 #include "tern/error.h"
 #include "engine/llm/arch/lfm2.h"
+#include "engine/llm/arch/ssm.h"
 
 #define MAX_INNER (1u << 20)    /* of one expert */
 #define GATING_SIGMOID 2        /* expert_gating_func: 1 softmax, 2 sigmoid, 3 softmax of the chosen ones */
@@ -13,10 +14,7 @@ static const TernTensorRow tensors[] = {
   TERN_LFM2_TENSORS,
   { "blk.N.ffn_gate_inp.weight", { TERN_D, TERN_E } },
   { "blk.N.exp_probs_b.bias", { TERN_E } },
-  { "blk.N.ffn_gate_up_exps.weight", { TERN_D, TERN_FE2, TERN_E }, .optional = TRUE },       /* instead of the next two */
-  { "blk.N.ffn_gate_exps.weight", { TERN_D, TERN_FE, TERN_E } },
-  { "blk.N.ffn_up_exps.weight", { TERN_D, TERN_FE, TERN_E } },
-  { "blk.N.ffn_down_exps.weight", { TERN_FE, TERN_D, TERN_E } },
+  TERN_GATED_EXPERTS,
   { NULL }
 };
 

@@ -48,14 +48,9 @@ static const TernTensorRow tensors[] = {
 static const TernTensorRow moe_tensors[] = {
   TENSORS,
   { "blk.N.ffn_gate_inp.weight", { TERN_D, TERN_E } },
-  { "blk.N.ffn_gate_up_exps.weight", { TERN_D, TERN_FE2, TERN_E }, .optional = TRUE },       /* instead of the next two */
-  { "blk.N.ffn_gate_exps.weight", { TERN_D, TERN_FE, TERN_E } },
-  { "blk.N.ffn_up_exps.weight", { TERN_D, TERN_FE, TERN_E } },
-  { "blk.N.ffn_down_exps.weight", { TERN_FE, TERN_D, TERN_E } },
+  TERN_GATED_EXPERTS,
   { "blk.N.ffn_gate_inp_shexp.weight", { TERN_D } },
-  { "blk.N.ffn_gate_shexp.weight", { TERN_D, TERN_FS } },
-  { "blk.N.ffn_up_shexp.weight", { TERN_D, TERN_FS } },
-  { "blk.N.ffn_down_shexp.weight", { TERN_FS, TERN_D } },
+  TERN_GATED_SHARED_EXPERT,
   { NULL }
 };
 

@@ -10,10 +10,7 @@
 static const TernTensorRow tensors[] = {
   TERN_QWEN3_TENSORS,
   { "blk.N.ffn_gate_inp.weight", { TERN_D, TERN_E } },
-  { "blk.N.ffn_gate_up_exps.weight", { TERN_D, TERN_FE2, TERN_E }, .optional = TRUE },       /* instead of the next two */
-  { "blk.N.ffn_gate_exps.weight", { TERN_D, TERN_FE, TERN_E } },
-  { "blk.N.ffn_up_exps.weight", { TERN_D, TERN_FE, TERN_E } },
-  { "blk.N.ffn_down_exps.weight", { TERN_FE, TERN_D, TERN_E } },
+  TERN_GATED_EXPERTS,
   { NULL }
 };
 

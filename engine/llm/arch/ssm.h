@@ -58,6 +58,18 @@ TernBlock *tern_decoder_mamba2 (const TernDecoder *decoder, GError **error);
 
 /* ---- experts.c --------------------------------------------------------------------------------------------------- */
 
+/* Rows of a table of tensors, beside a router: experts with a gate, and one that every row goes through. */
+#define TERN_GATED_EXPERTS \
+  { "blk.N.ffn_gate_up_exps.weight", { TERN_D, TERN_FE2, TERN_E }, .optional = TRUE },       /* instead of the next two */ \
+  { "blk.N.ffn_gate_exps.weight", { TERN_D, TERN_FE, TERN_E } }, \
+  { "blk.N.ffn_up_exps.weight", { TERN_D, TERN_FE, TERN_E } }, \
+  { "blk.N.ffn_down_exps.weight", { TERN_FE, TERN_D, TERN_E } }
+
+#define TERN_GATED_SHARED_EXPERT \
+  { "blk.N.ffn_gate_shexp.weight", { TERN_D, TERN_FS } }, \
+  { "blk.N.ffn_up_shexp.weight", { TERN_D, TERN_FS } }, \
+  { "blk.N.ffn_down_shexp.weight", { TERN_FS, TERN_D } }
+
 /* expert_count and expert_used_count, to the decoder's moe and to sizes of the table; n_experts 0 where the key is absent or 0.
  * What rows do with a router is in moe: its router, which the file cannot change, and normalise where the file does not say.
  * Groups are chosen by a router of sigmoids alone. */
