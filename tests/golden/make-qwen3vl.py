@@ -100,6 +100,17 @@ class File:
         self.writer.close()
 
 
+def add_vocabulary(w, text):
+    w.add_tokenizer_model("gpt2")
+    w.add_tokenizer_pre("qwen2")
+    w.add_token_list(text.tokens)
+    w.add_token_types(text.types)
+    w.add_token_merges(text.merges)
+    w.add_eos_token_id(text.eos)
+    w.add_add_bos_token(False)
+    w.add_chat_template(TEMPLATE)
+
+
 def write_text(path, rng, text):
     f = File(path, "qwen3vl", rng)
     w, vocabulary = f.writer, len(text.tokens)
@@ -116,14 +127,7 @@ def write_text(path, rng, text):
     w.add_rope_freq_base(BASE)
     w.add_rope_dimension_sections(SECTIONS + [0])
     w.add_num_deepstack_layers(len(MARKED))
-    w.add_tokenizer_model("gpt2")
-    w.add_tokenizer_pre("qwen2")
-    w.add_token_list(text.tokens)
-    w.add_token_types(text.types)
-    w.add_token_merges(text.merges)
-    w.add_eos_token_id(text.eos)
-    w.add_add_bos_token(False)
-    w.add_chat_template(TEMPLATE)
+    add_vocabulary(w, text)
     f.linear("token_embd", vocabulary, WIDTH, "model.language_model.embed_tokens", "Q8_0", 8)
     f.linear("output", vocabulary, WIDTH, "lm_head", "Q8_0", 4)
     f.vector("output_norm.weight", WIDTH, "model.language_model.norm.weight", 0.6, 1.4)

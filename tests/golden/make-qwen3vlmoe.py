@@ -49,14 +49,7 @@ def write_text(path, arch, rng, text):
     if arch == "qwen3vlmoe":
         w.add_rope_dimension_sections(dense.SECTIONS + [0])
         w.add_num_deepstack_layers(len(dense.MARKED))
-    w.add_tokenizer_model("gpt2")
-    w.add_tokenizer_pre("qwen2")
-    w.add_token_list(text.tokens)
-    w.add_token_types(text.types)
-    w.add_token_merges(text.merges)
-    w.add_eos_token_id(text.eos)
-    w.add_add_bos_token(False)
-    w.add_chat_template(dense.TEMPLATE)
+    dense.add_vocabulary(w, text)
     hf = "model.language_model."
     f.linear("token_embd", vocabulary, WIDTH, hf + "embed_tokens", "Q8_0", 8)
     f.linear("output", vocabulary, WIDTH, "lm_head", "Q8_0", 4)
