@@ -71,9 +71,9 @@ def _object(pictures, photograph, rng):
 
 
 def _sensor(pictures, rng):
-    """Exposure that drifts, a gamma, noise, a lens or a scaler that blurs."""
-    if rng.random() < 0.3:
-        small = int(rng.uniform(96, 200))
+    """Exposure that drifts, a gamma, noise, a lens or a scaler that blurs, perhaps one side more than the other."""
+    if rng.random() < 0.4:
+        small = rng.uniform(80, 200, 2).astype(int).tolist()
         pictures = F.interpolate(F.interpolate(pictures, small, mode="area"), SIZE, mode="bilinear")
     gain = rng.uniform(0.75, 1.25) + np.linspace(0, rng.uniform(-0.15, 0.15), len(pictures)) * (rng.random() < 0.3)
     pictures = 255 * (pictures / 255).clamp(0, 1) ** rng.uniform(0.8, 1.25)

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 
 import vit
+import worn
 from common import load
 from model import TOKENS
 
@@ -45,11 +46,15 @@ def seen(tower, pixels, batch=32):
     return torch.cat(parts).numpy()
 
 
-def cache(photos, tower, file, mirrored, batch=32):
-    """The tower's outputs on the photographs, or on their mirror images."""
+CLEAN, VIEWS = 2, 4  # of a training photograph: as it is and mirrored, then both again through other files (worn.py)
+
+
+def cache(photos, tower, file, view, batch=32):
+    """The tower's outputs on one view of the photographs."""
 
     def make(i, n):
-        return seen(tower, photos.pixels[i : i + n, ..., :: -1 if mirrored else 1])
+        pixels = photos.pixels[i : i + n, ..., :: -1 if view % CLEAN else 1]
+        return seen(tower, worn.batch(pixels, i, view) if view >= CLEAN else pixels)
 
     fill(file, len(photos), (196, vit.WIDTH), batch, make)
 

@@ -21,8 +21,10 @@ CLIPS, CLIPS_SEED = 6000, 20
 SCENES, SCENES_VAL = 3000, 240
 
 
-def views_of(work):
-    return [np.load(features.path(work, "train", v), mmap_mode="r") for v in (0, 1)]
+def views_of(work, count=features.VIEWS):
+    """Caches of before have the clean views alone."""
+    paths = [features.path(work, "train", v) for v in range(count)]
+    return [np.load(p, mmap_mode="r") for v, p in enumerate(paths) if v < features.CLEAN or os.path.exists(p)]
 
 
 def has_aerial(data):
@@ -33,7 +35,7 @@ def make(data, work, train, val, tokenizer, source="scst", materials=None):
     """An hour on one core, most of it the clips; what is there already stays. `materials`: the folder of the watcher's, for scenes."""
     tower = features.adapted(work)
     captions = [[photos.clean(c) for c in group] for group in train.captions]
-    replay.build(evaluate.trained(os.path.join(work, source + ".pt")), tokenizer, views_of(work), captions, work)
+    replay.build(evaluate.trained(os.path.join(work, source + ".pt")), tokenizer, views_of(work, features.CLEAN), captions, work)
     if has_aerial(data):
         for split, views in (("val", 1), ("train", aerial.VIEWS)):
             for view in range(views):

@@ -34,23 +34,25 @@ def arguments():
 
 
 def make_features(options, train, val):
-    """Two views of the training photographs; the mirrored one by a second process, at the lowest priority."""
+    """The views of the training photographs; every second one by a second process, at the lowest priority."""
     import features
 
     tower = features.adapted(options.work)
     if options.view is None:
         second = None
-        if os.cpu_count() > 1 and not os.path.exists(features.path(options.work, "train", 1)):
+        if os.cpu_count() > 1 and not os.path.exists(features.path(options.work, "train", features.VIEWS - 1)):
             command = [sys.executable, __file__, "--data", options.data, "--work", options.work, "--stages", "features",
                        "--view", "1"]
             if options.core is not None:
                 command += ["--core", str((options.core + 1) % os.cpu_count())]
             second = subprocess.Popen(command, preexec_fn=lambda: os.nice(10))
-        features.cache(val, tower, features.path(options.work, "val", 0), False)
-        features.cache(train, tower, features.path(options.work, "train", 0), False)
+        features.cache(val, tower, features.path(options.work, "val", 0), 0)
+        for view in range(0, features.VIEWS, 2):
+            features.cache(train, tower, features.path(options.work, "train", view), view)
         if second and second.wait():
-            raise SystemExit("the second view failed")
-    features.cache(train, tower, features.path(options.work, "train", 1), True)
+            raise SystemExit("the other views failed")
+    for view in range(1, features.VIEWS, 2):
+        features.cache(train, tower, features.path(options.work, "train", view), view)
 
 
 def main():
