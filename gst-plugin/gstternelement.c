@@ -96,28 +96,44 @@ gst_tern_new_trigger_signal (GType type, GCallback trigger)
       G_TYPE_NONE, 0);
 }
 
+static void
+add_pad (const GValue * item, gpointer pads)
+{
+  g_ptr_array_add (pads, g_value_dup_object (item));
+}
+
+GPtrArray *
+gst_tern_linked_inside (GstPad * pad)
+{
+  GPtrArray *pads = g_ptr_array_new_with_free_func (gst_object_unref);
+  GstIterator *links = gst_pad_iterate_internal_links (pad);
+
+  while (links
+      && gst_iterator_foreach (links, add_pad, pads) == GST_ITERATOR_RESYNC) {
+    g_ptr_array_set_size (pads, 0);
+    gst_iterator_resync (links);
+  }
+  g_clear_pointer (&links, gst_iterator_free);
+  return pads;
+}
+
 /* What flows into @sinkpad comes, among others, from a source that is live. */
 static gboolean
 has_live_source (GstPad * sinkpad, guint hops)
 {
   GstPad *peer = gst_pad_get_peer (sinkpad);
   GstElement *element = peer ? gst_pad_get_parent_element (peer) : NULL;
-  GstIterator *links = NULL;
-  GValue item = G_VALUE_INIT;
   gboolean live = FALSE;
 
-  if (element && GST_IS_BASE_SRC (element))
+  if (element && GST_IS_BASE_SRC (element)) {
     live = gst_base_src_is_live (GST_BASE_SRC (element));
-  else if (peer && hops > 0)
-    links = gst_pad_iterate_internal_links (peer);
-  while (links && !live
-      && gst_iterator_next (links, &item) == GST_ITERATOR_OK) {
-    live = has_live_source (g_value_get_object (&item), hops - 1);
-    g_value_reset (&item);
+  } else if (peer && hops > 0) {
+    g_autoptr (GPtrArray) links = gst_tern_linked_inside (peer);
+    guint i;
+
+    for (i = 0; i < links->len && !live; i++)
+      live = has_live_source (g_ptr_array_index (links, i), hops - 1);
   }
-  if (G_IS_VALUE (&item))
-    g_value_unset (&item);
-  g_clear_pointer (&links, gst_iterator_free);
   gst_clear_object (&element);
   gst_clear_object (&peer);
   return live;

@@ -116,6 +116,10 @@ guint gst_tern_new_ask_signal (GType type, GCallback ask);
 guint gst_tern_new_trigger_signal (GType type, GCallback trigger);
 guint gst_tern_new_cancel_signal (GType type, GCallback cancel);
 
+/* The pads that data go to from @pad, or come to it from, on the other side of
+ * its element or bin: GstPad, owned by the array. */
+GPtrArray *gst_tern_linked_inside (GstPad * pad);
+
 /* Asks upstream of @sinkpad whether it is live; while nobody there can answer
  * yet, its sources. */
 gboolean gst_tern_upstream_is_live (GstPad * sinkpad);

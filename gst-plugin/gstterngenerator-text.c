@@ -19,25 +19,6 @@
  * splitmuxsink (1.22) closes a group of pictures when each stream has a buffer
  * behind it, and GAPs are none to it either, whatever muxer is inside. */
 
-/* Pads that data go to from @pad, or come to it from, on the other side of its
- * element or bin. */
-static guint
-count_links (GstPad * pad)
-{
-  GstIterator *links = gst_pad_iterate_internal_links (pad);
-  GValue item = G_VALUE_INIT;
-  guint n = 0;
-
-  while (links && gst_iterator_next (links, &item) == GST_ITERATOR_OK) {
-    n++;
-    g_value_reset (&item);
-  }
-  if (G_IS_VALUE (&item))
-    g_value_unset (&item);
-  g_clear_pointer (&links, gst_iterator_free);
-  return n;
-}
-
 static gboolean
 wants_blanks (GstElement * element)
 {
@@ -64,26 +45,19 @@ static gboolean leads_to (GstPad * src, Goal goal, guint hops);
 static gboolean
 goes_on_to (GstPad * sink, Goal goal, guint hops)
 {
-  GstIterator *links = gst_pad_iterate_internal_links (sink);
-  GValue item = G_VALUE_INIT;
-  gboolean found = FALSE;
+  g_autoptr (GPtrArray) ways = gst_tern_linked_inside (sink);
+  guint i;
 
-  if (goal == TO_BLANKS_ALONE && count_links (sink) > 1)
-    g_clear_pointer (&links, gst_iterator_free);
-  while (links && !found
-      && gst_iterator_next (links, &item) == GST_ITERATOR_OK) {
-    GstPad *src = g_value_get_object (&item);
+  if (goal == TO_BLANKS_ALONE && ways->len > 1)
+    return FALSE;
+  for (i = 0; i < ways->len; i++) {
+    GstPad *src = g_ptr_array_index (ways, i);
+    g_autoptr (GPtrArray) sources = gst_tern_linked_inside (src);
 
-    if (count_links (src) > 1)
-      found = goal == TO_OTHERS;
-    else
-      found = leads_to (src, goal, hops - 1);
-    g_value_reset (&item);
+    if (sources->len > 1 ? goal == TO_OTHERS : leads_to (src, goal, hops - 1))
+      return TRUE;
   }
-  if (G_IS_VALUE (&item))
-    g_value_unset (&item);
-  g_clear_pointer (&links, gst_iterator_free);
-  return found;
+  return FALSE;
 }
 
 /* By one of the ways that what leaves by @src goes, by tees. */
