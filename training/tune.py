@@ -6,10 +6,15 @@
 The tower comes from ImageNet's classes; captions name other things. It goes on from the files of a finished captioner, whose
 language model learns along: DIR/tower.pt and DIR/xe.pt, and the stages features, scst and so on go on from them. Two losses: the captions of people, and which of the commonest words any of them uses, read
 from the mean and the maximum of the patches. Pictures are cropped, mirrored and lit anew each time; a step in six is aerial.
+
+Where the data have sentences about photographs that are not there (`text/`), the language model reads some of them in each step, behind
+the same questions without a picture: five captions of six thousand photographs are few to learn a language from.
 """
 
 import argparse
 import collections
+import glob
+import gzip
 import os
 
 import numpy as np
@@ -37,6 +42,7 @@ KEEP = 0.85             # of the rate, for each block further from the end
 FIXED = 4               # blocks at the beginning that stay as they are: edges are edges
 NAMED, WORDS = 600, 4.0  # how many words are read from the patches; what that weighs
 AERIAL = 1 / 6
+ALONE, GROUPS, WITHOUT = 128, 8, 0.3  # sentences without a picture in a step, questions that they share, what they weigh
 EVERY = 250
 STOP = set("a an the in on of and is are with to at by its his her their it while as from for two into up down out "
            "over off through near has that be next one this there another other some three he she they".split())
@@ -126,6 +132,23 @@ def measured(tower, model, reader, val, said, text, tokenizer):
             "places": float(1 - left.var() / where.var())}
 
 
+def sentences(data, tokenizer):
+    """Of all files of `text/`, tokens with the end token; [] where there are none."""
+    found = []
+    for path in sorted(glob.glob(os.path.join(data, "text", "*.txt.gz"))):
+        with gzip.open(path, "rt", encoding="utf8") as f:
+            found += [photos.clean(line) for line in f]
+    return xe.tokenised(tokenizer, [found])[0]
+
+
+def unseen(tokenizer, alone, rng):
+    """Rows of sentences that were drawn, behind a question and no picture."""
+    drawn = [alone[i] for i in rng.integers(0, len(alone), ALONE)]
+    each = ALONE // GROUPS
+    layout = rows.layout(tokenizer, str(rng.choice(prompts.INSTRUCTIONS)), ())
+    return rows.Rows(layout, [drawn[i : i + each] for i in range(0, ALONE, each)])
+
+
 def groups(tower, model, reader):
     """AdamW's, each with a rate of its own."""
     out = []
@@ -148,6 +171,7 @@ def learn(options):
     tokenizer = export.tokenizer_of(options.models)
     said = {k: [[photos.clean(c) for c in g] for g in s.captions] for k, s in (("photo", train), ("val", val), ("aerial", above))}
     text = {k: xe.tokenised(tokenizer, s) for k, s in said.items()}
+    alone = sentences(options.data, tokenizer)
     torch.manual_seed(SEED)
     tower, model = export.read(options.models)
     export.thaw(model)
@@ -183,6 +207,11 @@ def learn(options):
             named = F.binary_cross_entropy_with_logits(reader(seen), truth[torch.from_numpy(at)])
             parts["words"] = float(named.detach())
             loss = loss + WORDS * named
+        if alone:
+            batch = unseen(tokenizer, alone, np.random.default_rng((SEED, step, 1)))
+            told = F.cross_entropy(model(visual[:0], batch, drop), batch.targets, label_smoothing=xe.SMOOTHING)
+            parts["sentences"] = float(told.detach())
+            loss = loss + WITHOUT * told
         course.step(step, loss)
         for name, value in parts.items():
             means[name] = value if name not in means else 0.96 * means[name] + 0.04 * value
