@@ -343,7 +343,7 @@ GST_START_TEST (test_transport_stream)
   out = gst_bin_get_by_name (GST_BIN (pipeline), "out");
   gst_element_set_state (pipeline, GST_STATE_PLAYING);
   for (i = 0; i < G_N_ELEMENTS (ids); i++) {
-    g_autoptr (GstSample) sample = gst_app_sink_try_pull_sample (GST_APP_SINK (out), 10 * GST_SECOND);
+    g_autoptr (GstSample) sample = gst_app_sink_pull_sample (GST_APP_SINK (out));
     GstClockTime pts;
     Packet packet;
 
@@ -360,7 +360,7 @@ GST_START_TEST (test_transport_stream)
       fail_unless_equals_uint64 (g_bytes_get_size (packet.value[6]), 60000);
     clear_packet (&packet);
   }
-  fail_unless (gst_app_sink_try_pull_sample (GST_APP_SINK (out), 10 * GST_SECOND) == NULL);
+  fail_unless (gst_app_sink_pull_sample (GST_APP_SINK (out)) == NULL);
   fail_unless (gst_app_sink_is_eos (GST_APP_SINK (out)));
   gst_element_set_state (pipeline, GST_STATE_NULL);
   gst_object_unref (out);
