@@ -11,6 +11,7 @@ import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+import ports  # noqa: E402,F401
 from tap import patience, plan, point  # noqa: E402,F401
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -30,6 +31,11 @@ def until(true, what="", seconds=120):
             return found
         time.sleep(0.02)
     raise TimeoutError(f"waited in vain for {what}")
+
+
+def whole_lines(path):
+    with open(path) as file:
+        return file.read().rpartition("\n")[0].splitlines()
 
 
 class Watch:
@@ -75,7 +81,7 @@ class Watch:
         """Of the memory, by SQLite itself; none while there is no memory."""
         if not self.memory.exists():
             return []
-        connection = sqlite3.connect(self.memory, timeout=60)
+        connection = sqlite3.connect(self.memory, timeout=patience(60))
         try:
             return connection.execute(sql).fetchall()
         except sqlite3.OperationalError:
@@ -88,8 +94,9 @@ class Watch:
         return found[0][0] if found else 0
 
     def lines(self, name="log.jsonl"):
+        """Those that are whole: one may just be written."""
         path = self.folder / name
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        return [json.loads(line) for line in whole_lines(path)] if path.exists() else []
 
 
 def camera(name="porch", more="", source=CLIP):
