@@ -24,7 +24,7 @@ import files  # noqa: E402
 import labels  # noqa: E402
 import program  # noqa: E402
 import tables  # noqa: E402
-from tap import plan, point  # noqa: E402
+from tap import patience, plan, point  # noqa: E402
 
 
 def run(*args, model=True):
@@ -35,7 +35,7 @@ def run(*args, model=True):
         args, extra = args[:at], args[at:]
     if model:
         given, extra = given[:4], [*(extra or ["--"]), "--threads", "1"]
-    done = subprocess.run([sys.executable, "-B", RUN, *map(str, args), *map(str, given), *map(str, extra)], timeout=240,
+    done = subprocess.run([sys.executable, "-B", RUN, *map(str, args), *map(str, given), *map(str, extra)], timeout=patience(240),
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=dict(os.environ, LC_ALL="C.UTF-8"))
     return done.returncode, done.stdout.decode(), done.stderr.decode()
 
