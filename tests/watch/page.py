@@ -370,7 +370,8 @@ def beyond(folder):
 with tempfile.TemporaryDirectory(prefix="tern-page-") as place:
     port = ports.port()
     cameras = camera("porch", "repeat=true") + camera("yard", "repeat=true\nlabels=yes;no\nmin-confidence=1")
-    watching = Watch(tern, place, cameras, f"page=127.0.0.1:{port}")
+    # What the tests put in is years old: it must not be forgotten while they run.
+    watching = Watch(tern, place, cameras, f"keep=36500d\npage=127.0.0.1:{port}")
     watching.env["TZ"] = "UTC"          # days and hours are those of where one is
     try:
         watching.start()
