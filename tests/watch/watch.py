@@ -147,7 +147,7 @@ def killed(folder):
 def failing(folder):
     """A camera that is not there is tried again, disturbs nobody, and is watched when it comes."""
     late = f"{folder}/late.mp4"
-    watch = Watch(tern, folder, camera("good") + f"[camera late]\npipeline=filesrc location={late} ! qtdemux\n")
+    watch = Watch(tern, folder, camera("good") + f"[camera late]\npipeline=filesrc location=\"{late}\" ! qtdemux\n")
     watch.start()
     until(lambda: "another try within 4 s" in watch.words(), "three failures")
     rows = until(lambda: [r for r in watch.rows() if r[0] == "good"][WINDOWS - 1:], "the good camera")

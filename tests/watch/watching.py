@@ -22,7 +22,7 @@ MODEL = f"model={DATA}/lfm2/lfm2-tq2_0.gguf\nmmproj={DATA}/lfm2vl/mmproj-ship-q8
 WINDOWS = 6
 
 
-def until(true, what="", seconds=120):
+def until(true, what="", seconds=600):
     """Waits until @true() is: what must come comes, however long this machine takes. What it was, or an error."""
     end = time.monotonic() + patience(seconds)
     while time.monotonic() < end:
@@ -62,7 +62,7 @@ class Watch:
         self.process.send_signal(number)
         return self.wait()
 
-    def wait(self, seconds=120):
+    def wait(self, seconds=600):
         try:
             return self.process.wait(patience(seconds))
         except subprocess.TimeoutExpired:
