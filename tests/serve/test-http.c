@@ -117,8 +117,7 @@ connect_to (const TernHttp *http)
 static void
 turn (void)
 {
-  if (!g_main_context_iteration (NULL, FALSE))
-    g_thread_yield ();          /* some of it comes from threads of GIO */
+  g_main_context_iteration (NULL, FALSE);
 }
 
 static void
