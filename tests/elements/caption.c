@@ -394,7 +394,7 @@ GST_END_TEST
 GST_START_TEST (test_one_error)
 {
   g_autofree char *path = g_strconcat (model_path, ".bad", NULL);
-  g_autofree char *launch = g_strdup_printf ("videotestsrc ! terncaption name=c model-path=%s mmproj-path=%s ! fakesink",
+  g_autofree char *launch = g_strdup_printf ("videotestsrc ! terncaption name=c model-path=\"%s\" mmproj-path=\"%s\" ! fakesink",
       path, path);
   GstElement *pipeline, *caption;
   GstMessage *message;

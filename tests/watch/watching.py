@@ -47,6 +47,7 @@ class Watch:
         self.configure(text, general)
         self.process, self.env = None, dict(os.environ, GST_REGISTRY=str(self.folder / "registry.bin"))
         self.env.pop("NOTIFY_SOCKET", None)
+        self.env.setdefault("HOME", str(self.folder))   # where none is, the C library asks others for it, by a socket
 
     def configure(self, text, general=""):
         self.config.write_text(f"[watch]\nmemory=m.db\n{MODEL}{general}\n{text}")
