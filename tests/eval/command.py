@@ -94,6 +94,15 @@ def check_files(folder):
         tar.addfile(info, io.BytesIO(b"x"))
     refused(lambda: files.opened(folder / "evil.tar").__enter__(), ["evil.tar"], "refused: a tar that leaves its folder")
     point(not (folder.parent / "outside.png").exists(), "and nothing is written there")
+    kept = tarfile.__dict__.get("data_filter")      # which Python has from 3.11.4 on
+    if kept:
+        del tarfile.data_filter
+    with files.opened(archive) as where:
+        point(where(["deep/b.png"])[0] != "", "where Python has no filter, files of a tar")
+    refused(lambda: files.opened(folder / "evil.tar").__enter__(), ["evil.tar"], "and refused: a tar that leaves its folder")
+    point(not (folder.parent / "outside.png").exists(), "and nothing is written there, either")
+    if kept:
+        tarfile.data_filter = kept
     refused(lambda: files.opened(folder / "in/b.png").__enter__(), ["b.png", "folder or a tar"], "refused: what is neither folder nor tar")
 
 
