@@ -166,7 +166,8 @@ def check_commands(folder):
     (folder / "hot").mkdir()
     once = asking.by_prompt(plain, asked, where, labels="yes,no")
     hot = asking.by_prompt(answers.with_temperature(plain, 4., str(folder / "hot")), asked, where, labels="yes,no")
-    point(all(abs(a - b) < 1e-6 for x, y in zip(labels.tempered(once, 4.), hot) for a, b in zip(x.scores, y.scores))
+    point(len(once) == len(hot) == 3 and all(len(h.scores) == 2 for h in hot)
+          and all(abs(a - b) < 1e-6 for x, y in zip(labels.tempered(once, 4.), hot) for a, b in zip(x.scores, y.scores))
           and once[0].scores != hot[0].scores, "a temperature does in the program what it does here", once, hot)
     clips = folder / "m.tsv"
     clips.write_bytes(b"a.png\tstill\n-c.png\tmoves\n")
