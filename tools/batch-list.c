@@ -127,7 +127,7 @@ new_folder (TernBatchList *list, const char *path)
   TernBatchFolder *folder = g_new0 (TernBatchFolder, 1);
 
   folder->path = g_strdup (path);
-  folder->examples = g_string_new (NULL);
+  folder->examples = g_ptr_array_new_with_free_func (g_free);
   g_mutex_lock (&list->lock);
   g_ptr_array_add (list->folders, folder);
   g_mutex_unlock (&list->lock);
@@ -137,10 +137,28 @@ new_folder (TernBatchList *list, const char *path)
 static void
 pass_locked (TernBatchFolder *folder, const char *path)
 {
-  g_autofree char *name = g_path_get_basename (path);
+  char *name = g_path_get_basename (path);
+  guint at = 0;
 
-  if (folder->passed++ < EXAMPLES)
-    g_string_append_printf (folder->examples, "%s%s", folder->examples->len ? ", " : "", name);
+  folder->passed++;
+  while (at < folder->examples->len && strcmp (folder->examples->pdata[at], name) <= 0)
+    at++;
+  g_ptr_array_insert (folder->examples, (gint) at, name);
+  if (folder->examples->len > EXAMPLES)
+    g_ptr_array_remove_index (folder->examples, EXAMPLES);
+}
+
+/* "a, b, c, ...": those, and whether there are more. */
+static char *
+list_examples (const TernBatchFolder *folder)
+{
+  GString *text = g_string_new (NULL);
+
+  for (guint i = 0; i < folder->examples->len; i++)
+    g_string_append_printf (text, "%s%s", i ? ", " : "", (const char *) folder->examples->pdata[i]);
+  if (folder->passed > EXAMPLES)
+    g_string_append (text, ", ...");
+  return g_string_free (text, FALSE);
 }
 
 /* ---- Folders ----------------------------------------------------------------------------------------------------- */
@@ -369,7 +387,7 @@ folder_free (void *data)
   TernBatchFolder *folder = data;
 
   g_free (folder->path);
-  g_string_free (folder->examples, TRUE);
+  g_ptr_array_unref (folder->examples);
   g_free (folder);
 }
 
@@ -491,9 +509,12 @@ tern_batch_list_report (TernBatchList *list)
   for (guint i = 0; i < list->folders->len; i++) {
     const TernBatchFolder *folder = list->folders->pdata[i];
 
-    if (folder->passed)
-      tern_tool_message ("%s: %u file%s passed over, neither picture nor video: %s%s", folder->path, folder->passed,
-          folder->passed == 1 ? "" : "s", folder->examples->str, folder->passed > EXAMPLES ? ", ..." : "");
+    if (folder->passed) {
+      g_autofree char *names = list_examples (folder);
+
+      tern_tool_message ("%s: %u file%s passed over, neither picture nor video: %s", folder->path, folder->passed,
+          folder->passed == 1 ? "" : "s", names);
+    }
     if (folder->stills)
       tern_tool_message ("%s: %u picture%s passed over: subtitles are of videos", folder->path, folder->stills,
           folder->stills == 1 ? "" : "s");

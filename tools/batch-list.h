@@ -13,7 +13,7 @@ typedef struct {
   char *path;
   guint files, passed;          /* found; passed over, because they are neither pictures nor videos */
   guint stills;                 /* passed over, because what is made has no place for pictures */
-  GString *examples;            /* the first names that were passed over */
+  GPtrArray *examples;          /* the first names that were passed over, in strcmp()'s order, whoever came to which first */
 } TernBatchFolder;
 
 typedef struct {

@@ -254,7 +254,7 @@ def bundled_tower(options):
     if not options.baseline:
         return [Row(name, bars, None, "--baseline DIR, a build of that commit, was not given")]
     old = common.Tern(pathlib.Path(options.baseline) / "tools/tern", 1)
-    file = next(pathlib.Path(__file__).resolve().parents[2].glob("models/mmproj-*.gguf"))
+    file = next(pathlib.Path(__file__).resolve().parents[2].glob("models/mmproj-tern-captioner-*.gguf"))
     found = common.interleave(options.rounds, {who: lambda p=p: picture_ms(p, "--model", file, threads=1)
                                                for who, p in (("new", tern(options)), ("old", old))})
     new, before = (common.middle(found[who]) for who in ("new", "old"))

@@ -83,7 +83,7 @@ def with_temperature(tern, temperature, folder):
     """A program whose model file has this temperature times the one that it had."""
     listed = subprocess.run([tern.tern, "tasks", "--json", tern.model], stdout=subprocess.PIPE, check=True)
     had = json.loads(listed.stdout)["label_temperature"]
-    path = os.path.join(folder, "tempered.gguf")
+    path = os.path.join(folder, os.path.basename(tern.model))   # of several mmproj files that one is taken that is called so
     subprocess.run([tern.tern, "tasks", tern.model, path, "--label-temperature", repr(had * temperature)], check=True)
     home = os.path.dirname(os.path.abspath(tern.model))
     for beside in [] if tern.mmproj else glob.glob(os.path.join(glob.escape(home), "mmproj*")):

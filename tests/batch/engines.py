@@ -20,6 +20,7 @@ import time
 sys.dont_write_bytecode = True
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
+import ports  # noqa: E402
 from tap import patience, plan, point  # noqa: E402
 
 TERN, DATA = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2]).resolve()
@@ -117,8 +118,7 @@ class Slurm:
         self.folder, self.running, self.host = folder, [], os.uname().nodename.split(".")[0]
         (folder / "state").mkdir()
         (folder / "spool").mkdir()
-        ports = 20000 + os.getpid() % 20000
-        (folder / "slurm.conf").write_text(SLURM.format(host=self.host, folder=folder, port=ports, node_port=ports + 1))
+        (folder / "slurm.conf").write_text(SLURM.format(host=self.host, folder=folder, port=ports.port(), node_port=ports.port()))
         (folder / "cgroup.conf").write_text("")
         (folder / "munge.key").write_bytes(random.Random(1).randbytes(128))
         (folder / "munge.key").chmod(0o400)

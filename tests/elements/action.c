@@ -23,7 +23,7 @@ typedef struct
 static Robot
 start (gboolean live, const char *properties)
 {
-  g_autofree char *launch = g_strdup_printf ("terngenerator action-path=%s prompt=go window=2000000000 %s", action_path,
+  g_autofree char *launch = g_strdup_printf ("terngenerator action-path=\"%s\" prompt=go window=2000000000 %s", action_path,
       properties);
   g_autofree char *caps = token_caps (mmproj_path);
   GstElement *element = gst_parse_launch (launch, NULL);
@@ -398,7 +398,7 @@ GST_END_TEST
 static void
 expect_ready_error (const char *path, const char *properties, GQuark domain, gint code)
 {
-  g_autofree char *launch = g_strdup_printf ("terngenerator action-path=%s %s", path, properties);
+  g_autofree char *launch = g_strdup_printf ("terngenerator action-path=\"%s\" %s", path, properties);
   GstElement *element = gst_parse_launch (launch, NULL);
   GstBus *bus = watch (element);
 
@@ -487,7 +487,7 @@ GST_END_TEST
 /* The bin has the pads of the element inside. */
 GST_START_TEST (test_bin)
 {
-  g_autofree char *launch = g_strdup_printf ("terncaption action-path=%s method=none frame-rate=2/1 attach=newest "
+  g_autofree char *launch = g_strdup_printf ("terncaption action-path=\"%s\" method=none frame-rate=2/1 attach=newest "
       "window=2000000000", action_path);
   Robot r = { .h = file_harness (launch, "sink", "src") };
   guint i;

@@ -239,10 +239,11 @@ GST_START_TEST (test_early)
   GstBus *bus;
   g_autofree char *caps = token_caps (mmproj_path);
 
-  g_setenv ("TERN_FAKE_LOAD_MS", "100", TRUE);
+  fake_hold_work (TERN_FAKE_LOADS, TRUE);
   h = file_harness ("terngenerator prompt=w", "sink", "src");
   bus = watch (h->element);
   fail_unless_equals_uint64 (ask (h->element, "prompt=one"), 1);
+  fake_hold_work (TERN_FAKE_LOADS, FALSE);
   gst_harness_set_src_caps_str (h, caps);
   fail_unless_equals_uint64 (ask (h->element, "prompt=two"), 2);
   push_tokens (h, 0, 1);

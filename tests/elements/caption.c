@@ -394,7 +394,7 @@ GST_END_TEST
 GST_START_TEST (test_one_error)
 {
   g_autofree char *path = g_strconcat (model_path, ".bad", NULL);
-  g_autofree char *launch = g_strdup_printf ("videotestsrc ! terncaption name=c model-path=%s mmproj-path=%s ! fakesink",
+  g_autofree char *launch = g_strdup_printf ("videotestsrc ! terncaption name=c model-path=\"%s\" mmproj-path=\"%s\" ! fakesink",
       path, path);
   GstElement *pipeline, *caption;
   GstMessage *message;
@@ -500,7 +500,7 @@ GST_START_TEST (test_request_while_playing)
     fail_unless (src != NULL);
     fail_unless_equals_int (gst_pad_link (src, pad), GST_PAD_LINK_OK);
     gst_element_sync_state_with_parent (sink);
-    sample = gst_app_sink_try_pull_sample (GST_APP_SINK (sink), 10 * GST_SECOND);
+    sample = gst_app_sink_pull_sample (GST_APP_SINK (sink));
     fail_unless (sample != NULL);
     gst_sample_unref (sample);
     gst_pad_unlink (src, pad);

@@ -10,7 +10,7 @@
  * A window's text is "<n> frames, <prompt>". Each carries the tasks `danger` (yes, no) and `scene`
  * (a JSON string).
  * Read at each use: TERN_FAKE_LOAD_MS, TERN_FAKE_ENCODE_MS, TERN_FAKE_GENERATE_MS. Tests that must not go by the clock hold
- * answers instead, see harness.h: tern_fake_hold(), tern_fake_wait_begun(). */
+ * answers, frames and loads instead, see harness.h: tern_fake_hold(), tern_fake_wait_begun(). */
 #include <stdlib.h>
 #include <string.h>
 #include "tern/budget-priv.h"
@@ -42,40 +42,67 @@ work (guint ms, gint *cancel)
   return !g_atomic_int_get (cancel);
 }
 
-/* ---- Held answers ---- */
+/* ---- Held work ---- */
 
 static GMutex hold_lock;
 static GCond hold_cond;
-static gboolean held;
-static guint begun;             /* answers, in all */
+static struct {
+  gboolean held;
+  guint begun;
+} works[TERN_FAKE_N_WORKS];
 
 void
-tern_fake_hold (gboolean hold)
+tern_fake_hold (TernFakeWork what, gboolean hold)
 {
   g_mutex_lock (&hold_lock);
-  held = hold;
+  works[what].held = hold;
   g_cond_broadcast (&hold_cond);
   g_mutex_unlock (&hold_lock);
 }
 
 guint
-tern_fake_begun (void)
+tern_fake_begun (TernFakeWork what)
 {
   guint n;
 
   g_mutex_lock (&hold_lock);
-  n = begun;
+  n = works[what].begun;
   g_mutex_unlock (&hold_lock);
   return n;
 }
 
 void
-tern_fake_wait_begun (guint n)
+tern_fake_wait_begun (TernFakeWork what, guint n)
 {
   g_mutex_lock (&hold_lock);
-  while (begun < n)
+  while (works[what].begun < n)
     g_cond_wait (&hold_cond, &hold_lock);
   g_mutex_unlock (&hold_lock);
+}
+
+/* Begins, and stays while it is held, unless @is_cancelled. */
+static void
+begin_work (TernFakeWork what, gboolean (*is_cancelled) (gpointer), gpointer flag)
+{
+  g_mutex_lock (&hold_lock);
+  works[what].begun++;
+  g_cond_broadcast (&hold_cond);
+  /* Who cancels does not know of hold_cond. */
+  while (works[what].held && !(is_cancelled && is_cancelled (flag)))
+    g_cond_wait_until (&hold_cond, &hold_lock, g_get_monotonic_time () + G_TIME_SPAN_MILLISECOND);
+  g_mutex_unlock (&hold_lock);
+}
+
+static gboolean
+is_answer_cancelled (gpointer cancel)
+{
+  return tern_cancel_is_raised (cancel);
+}
+
+static gboolean
+is_frame_cancelled (gpointer cancel)
+{
+  return g_atomic_int_get ((gint *) cancel) != 0;
 }
 
 gboolean
@@ -83,13 +110,7 @@ fake_generate (TernCancel *cancel)
 {
   gint64 end;
 
-  g_mutex_lock (&hold_lock);
-  begun++;
-  g_cond_broadcast (&hold_cond);
-  /* Who cancels does not know of hold_cond. */
-  while (held && !tern_cancel_is_raised (cancel))
-    g_cond_wait_until (&hold_cond, &hold_lock, g_get_monotonic_time () + G_TIME_SPAN_MILLISECOND);
-  g_mutex_unlock (&hold_lock);
+  begin_work (TERN_FAKE_ANSWERS, is_answer_cancelled, cancel);
   end = g_get_monotonic_time () + get_ms ("TERN_FAKE_GENERATE_MS") * G_TIME_SPAN_MILLISECOND;
   while (g_get_monotonic_time () < end && !tern_cancel_is_raised (cancel))
     g_usleep (1000);
@@ -145,6 +166,7 @@ tern_model_open (const TernModelParams *params, GError **error)
   TernModel *model = g_new0 (TernModel, 1);
   gint never = 0;
 
+  begin_work (TERN_FAKE_LOADS, NULL, NULL);
   work (get_ms ("TERN_FAKE_LOAD_MS"), &never);
   model->refs = 1;
   model->path = g_strdup (params->model_path ? params->model_path : g_getenv ("TERN_MODEL_PATH"));
@@ -390,6 +412,7 @@ tern_encoder_run_frames (TernEncoder *encoder, const TernImage *before, const Te
     if (!before && g_getenv ("TERN_FAKE_BACK"))
       tokens[i * DIM + 7] = -1;
   }
+  begin_work (TERN_FAKE_FRAMES, is_frame_cancelled, &encoder->cancel);
   if (!work (get_ms ("TERN_FAKE_ENCODE_MS"), &encoder->cancel)) {
     g_set_error (error, TERN_ERROR, TERN_ERROR_CANCELLED, "cancelled");
     return FALSE;

@@ -4,12 +4,15 @@
 
 #include <gmodule.h>
 
-/* No answer ends until FALSE; a cancelled one does. */
-G_MODULE_EXPORT void tern_fake_hold (gboolean hold);
-/* Answers that were begun, in all. */
-G_MODULE_EXPORT guint tern_fake_begun (void);
-/* Until @n answers were begun. */
-G_MODULE_EXPORT void tern_fake_wait_begun (guint n);
+/* What takes time. */
+typedef enum { TERN_FAKE_ANSWERS, TERN_FAKE_FRAMES, TERN_FAKE_LOADS, TERN_FAKE_N_WORKS } TernFakeWork;
+
+/* None of these ends until FALSE; an answer or a frame that is cancelled does. */
+G_MODULE_EXPORT void tern_fake_hold (TernFakeWork what, gboolean hold);
+/* Those that were begun, in all. */
+G_MODULE_EXPORT guint tern_fake_begun (TernFakeWork what);
+/* Until @n of them were begun. */
+G_MODULE_EXPORT void tern_fake_wait_begun (TernFakeWork what, guint n);
 /* Labels and constraints that there are. */
 G_MODULE_EXPORT guint tern_fake_forms (void);
 /* No schema or grammar is compiled until FALSE; until one is under way. */

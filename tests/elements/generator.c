@@ -89,8 +89,8 @@ GST_END_TEST
 /* Each event that follows brings the refused caps along; what is wrong is said once. */
 GST_START_TEST (test_other_encoder_is_one_fault)
 {
-  g_autofree char *launch = g_strdup_printf ("videotestsrc num-buffers=20 ! ternencoder model-path=%s ! "
-      "terngenerator name=g model-path=%s ! fakesink", model_path, other_model_path);
+  g_autofree char *launch = g_strdup_printf ("videotestsrc num-buffers=20 ! ternencoder model-path=\"%s\" ! "
+      "terngenerator name=g model-path=\"%s\" ! fakesink", model_path, other_model_path);
   GstElement *pipeline = gst_parse_launch (launch, NULL), *generator = gst_bin_get_by_name (GST_BIN (pipeline), "g");
   GstBus *bus = gst_element_get_bus (pipeline);
   GstMessage *message;

@@ -5,6 +5,7 @@
 #include <gst/check/check.h>
 #include <gst/check/gstharness.h>
 #include <gst/video/video.h>
+#include "fake-tern.h"
 
 /* Model files that the fake engine takes; other_* belong to another encoder. */
 extern char *model_path, *mmproj_path, *other_model_path;
@@ -27,6 +28,7 @@ void unwatch (GstBus *bus);
 void expect_error (GstBus *bus, GQuark domain, gint code);
 /* Takes those that have come by now. */
 guint count_messages (GstBus *bus, GstMessageType types);
+/* Waits for what must come; where it does not, the test's time limit says so. */
 GstMessage *wait_message (GstBus *bus, GstMessageType types);
 
 /* The fake engine, held: answers begin but do not end, unless they are cancelled. In place of sleeping. */
@@ -34,6 +36,10 @@ void fake_hold (gboolean hold);
 /* Answers that were begun so far; waits until there are so many. */
 guint fake_begun (void);
 void fake_wait_begun (guint n);
+/* The same of frames that are encoded, and of models that are loaded, which nobody cancels. */
+void fake_hold_work (TernFakeWork what, gboolean hold);
+guint fake_begun_work (TernFakeWork what);
+void fake_wait_work (TernFakeWork what, guint n);
 /* Labels and constraints of answers that there are. */
 guint fake_forms (void);
 /* Compiling a schema or grammar, held: it begins but does not end. */

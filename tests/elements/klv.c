@@ -307,7 +307,7 @@ static void
 write_stream (const char *path)
 {
   g_autofree char *launch = g_strdup_printf ("audiotestsrc samplesperbuffer=960 num-buffers=250 "
-      "! audio/x-raw, rate=48000 ! opusenc ! queue ! mpegtsmux name=m ! filesink location=%s "
+      "! audio/x-raw, rate=48000 ! opusenc ! queue ! mpegtsmux name=m ! filesink location=\"%s\" "
       "appsrc name=in format=time caps=\"" TEXT_CAPS "\" ! ternklvenc ! queue ! m.", path);
   GstElement *pipeline = gst_parse_launch (launch, NULL);
   GstElement *in = gst_bin_get_by_name (GST_BIN (pipeline), "in");
@@ -332,7 +332,7 @@ write_stream (const char *path)
 GST_START_TEST (test_transport_stream)
 {
   g_autofree char *folder = g_dir_make_tmp ("tern-klv-XXXXXX", NULL), *path = g_build_filename (folder, "out.ts", NULL);
-  g_autofree char *launch = g_strdup_printf ("filesrc location=%s ! tsdemux ! meta/x-klv ! appsink name=out sync=false", path);
+  g_autofree char *launch = g_strdup_printf ("filesrc location=\"%s\" ! tsdemux ! meta/x-klv ! appsink name=out sync=false", path);
   static const guint ids[] = { 0, 1, 3, 4 };
   GstElement *pipeline, *out;
   GstClockTime begin = 0;
@@ -343,7 +343,7 @@ GST_START_TEST (test_transport_stream)
   out = gst_bin_get_by_name (GST_BIN (pipeline), "out");
   gst_element_set_state (pipeline, GST_STATE_PLAYING);
   for (i = 0; i < G_N_ELEMENTS (ids); i++) {
-    g_autoptr (GstSample) sample = gst_app_sink_try_pull_sample (GST_APP_SINK (out), 10 * GST_SECOND);
+    g_autoptr (GstSample) sample = gst_app_sink_pull_sample (GST_APP_SINK (out));
     GstClockTime pts;
     Packet packet;
 
@@ -360,7 +360,7 @@ GST_START_TEST (test_transport_stream)
       fail_unless_equals_uint64 (g_bytes_get_size (packet.value[6]), 60000);
     clear_packet (&packet);
   }
-  fail_unless (gst_app_sink_try_pull_sample (GST_APP_SINK (out), 10 * GST_SECOND) == NULL);
+  fail_unless (gst_app_sink_pull_sample (GST_APP_SINK (out)) == NULL);
   fail_unless (gst_app_sink_is_eos (GST_APP_SINK (out)));
   gst_element_set_state (pipeline, GST_STATE_NULL);
   gst_object_unref (out);

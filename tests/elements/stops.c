@@ -37,21 +37,20 @@ push_frames (Fixture *f, guint from, guint end)
 static void
 begin (Fixture *f)
 {
+  TernFakeWork what = f->stage == LOOKING ? TERN_FAKE_FRAMES : TERN_FAKE_ANSWERS;
+  guint begun = fake_begun_work (what);
+
   f->begun = fake_begun ();
-  if (f->stage == LOOKING)
-    g_setenv ("TERN_FAKE_ENCODE_MS", "3600000", TRUE);
-  else
-    fake_hold (TRUE);
+  fake_hold_work (what, TRUE);
   push_frames (f, 0, f->stage == LOOKING ? 1 : f->stage == HELD ? 20 : 9);
-  if (f->stage != LOOKING)
-    fake_wait_begun (f->begun + 1);
+  fake_wait_work (what, begun + 1);
 }
 
 static void
 let_go (void)
 {
-  g_setenv ("TERN_FAKE_ENCODE_MS", "0", TRUE);
-  fake_hold (FALSE);
+  fake_hold_work (TERN_FAKE_FRAMES, FALSE);
+  fake_hold_work (TERN_FAKE_ANSWERS, FALSE);
 }
 
 static void

@@ -13,6 +13,10 @@ import subprocess
 import sys
 import tempfile
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from tap import patience  # noqa: E402
+
 PROGRAM = "#include <stdint.h>\n#include <stddef.h>\nint LLVMFuzzerTestOneInput (const uint8_t *d, size_t n) { return 0; }\n"
 OPTIONS = ["-Dfuzz=true", "-Db_sanitize=address,undefined", "-Db_lundef=false", "-Dbuildtype=debugoptimized",
            "-Dc_args=-fsanitize=fuzzer-no-link -fno-sanitize-recover=all", "-Dtests=disabled", "-Dgst-plugin=disabled",
@@ -56,7 +60,7 @@ def build(clang, source, folder, names):
 
 def fuzz(folder, name, runs, most, seeds):
     env = dict(os.environ, ASAN_OPTIONS="detect_leaks=1", UBSAN_OPTIONS="print_stacktrace=1")
-    command = [folder / f"tests/fuzz/fuzz-{name}", f"-runs={runs}", "-seed=1", f"-max_len={most}", "-timeout=60",
+    command = [folder / f"tests/fuzz/fuzz-{name}", f"-runs={runs}", "-seed=1", f"-max_len={most}", f"-timeout={patience(60):.0f}",
                f"-artifact_prefix={folder}/{name}-", "-print_final_stats=1"]
     # A first folder is where libFuzzer keeps what it finds: a fresh one, so that every check sees the same.
     with tempfile.TemporaryDirectory() as corpus:

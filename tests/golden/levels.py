@@ -86,7 +86,7 @@ def compare(level, folder, name, case, ids, scalar):
 
 def cases(folder):
     """(name, arguments of `tern logits`, tokens)."""
-    text, encoder = next(MODELS.glob("tern-captioner-*.gguf")), next(MODELS.glob("mmproj-*.gguf"))
+    text, encoder = next(MODELS.glob("tern-captioner-*.gguf")), next(MODELS.glob("mmproj-tern-captioner-*.gguf"))
     for kind in range(3):
         image = folder / f"{kind}.png"
         picture(image, kind)

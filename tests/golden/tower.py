@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The bundled vision encoder as it runs (packed int8 and bf16) beside itself on floats, on real pictures. Prints TAP.
+"""The bundled vision encoders as they run (packed int8 and bf16) beside themselves on floats, on real pictures. Prints TAP.
 
 usage: tower.py TERN MODELS VIDEO PHOTOGRAPHS
 
@@ -48,9 +48,14 @@ def photographs(folder):
     return None
 
 
-def tokens(folder, picture, activations):
+def models():
+    """[(language model, its encoder)] of MODELS, by name."""
+    encoders = sorted(MODELS.glob("mmproj-*.gguf"))
+    return [(next(MODELS.glob(e.name.removeprefix("mmproj-").rpartition("-")[0] + "-*.gguf")), e) for e in encoders]
+
+
+def tokens(folder, text, encoder, picture, activations):
     (folder / "tokens").write_text("1 -1")
-    text, encoder = next(MODELS.glob("tern-captioner-*.gguf")), next(MODELS.glob("mmproj-*.gguf"))
     done = subprocess.run([TERN, "logits", "--model", text, "--mmproj", encoder, "--image", picture, "--tokens",
                            folder / "tokens", "--visual", folder / "visual.npy", "--greedy", "1", "--activations", activations],
                           capture_output=True, text=True, timeout=patience(100), check=False)
@@ -71,16 +76,18 @@ def main():
             folder = pathlib.Path(name) / make.__name__
             folder.mkdir()
             lack = make(folder)
-            number += 1
-            if lack:
-                print(f"ok {number} - {what} # SKIP {lack}")
-                continue
-            found = {p.name: cosine(tokens(folder, p, "int8"), tokens(folder, p, "f32"))
-                     for p in sorted(folder.iterdir()) if p.suffix in (".png", ".jpg")}
-            worst = min(found.values())
-            for picture, value in found.items():
-                print(f"# {picture}: {value:.6f}")
-            print("ok" if worst >= LEAST else "not ok", number, "-", f"{what}: cosine of {len(found)} pictures at least {worst:.5f}")
+            for text, encoder in models():
+                number += 1
+                if lack:
+                    print(f"ok {number} - {encoder.stem}: {what} # SKIP {lack}")
+                    continue
+                found = {p.name: cosine(tokens(folder, text, encoder, p, "int8"), tokens(folder, text, encoder, p, "f32"))
+                         for p in sorted(folder.iterdir()) if p.suffix in (".png", ".jpg")}
+                worst = min(found.values())
+                for picture, value in found.items():
+                    print(f"# {picture}: {value:.6f}")
+                print("ok" if worst >= LEAST else "not ok", number, "-",
+                      f"{encoder.stem}: {what}: cosine of {len(found)} pictures at least {worst:.5f}")
     print(f"1..{number}")
     return 0
 

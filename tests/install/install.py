@@ -57,7 +57,7 @@ def library(work, place, env):
         return
     env = dict(env, PKG_CONFIG_PATH=str(place / libdir / "pkgconfig"))
     status, flags = run(["pkg-config", "--cflags", "--libs", "tern-1.0"], env)
-    point(status == 0 and str(place) in flags, name, flags)
+    point(status == 0 and any(str(place) in flag for flag in shlex.split(flags)), name, flags)
     client = work / "client"
     strict = ["-Wall", "-Wextra", "-Wpedantic", "-Werror", here / "client.c", "-o", client, *shlex.split(flags)]
     for compiler in ("g++", "clang++"):

@@ -28,10 +28,10 @@ def configured(home, packages):
     (home / "packages").write_text(packages)
     (home / "calls").write_text("")
     env = dict(os.environ, HOME=str(home), PATH=f"{home}/bin:{os.environ['PATH']}")
-    run = subprocess.run(["bash", "-c", f". {root}/tools/setup.sh; tern_build {home}/build"], env=env, text=True,
+    run = subprocess.run(["bash", "-c", f'. "{root}/tools/setup.sh"; tern_build "$HOME/build"'], env=env, text=True,
                          capture_output=True)
     point(run.returncode == 0, "the build succeeds", run.stderr)
-    return [line.split()[0:2] for line in (home / "calls").read_text().splitlines()]
+    return [line.split(" ", 1) for line in (home / "calls").read_text().splitlines()]
 
 
 def setup():

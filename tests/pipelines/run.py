@@ -16,6 +16,10 @@ import subprocess
 import sys
 import tempfile
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from tap import patience  # noqa: E402
+
 REPLACEMENTS = [
     (r"v4l2src( device=\S+)?", "filesrc location={clip} ! decodebin"),
     (r"rtspsrc location=\S+ latency=200 add-reference-timestamp-meta=true ! application/x-rtp,media=video ! decodebin",
@@ -76,12 +80,12 @@ def environment():
 env = environment()
 
 
-def run(command, folder, timeout=200):
+def run(command, folder):
     """(exit status or None, output)"""
     process = subprocess.Popen(command, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                errors="replace", start_new_session=True)
     try:
-        output = process.communicate(timeout=timeout)[0]
+        output = process.communicate(timeout=patience(200))[0]
         return process.returncode, output
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)          # what a shell started, too

@@ -16,7 +16,6 @@
 #define ROUND 100               /* connections */
 #define SECURE_ROUND 20         /* with TLS: each takes long */
 #define ROUNDS 40
-#define TURNS 1000000           /* of the main loop, until what must come counts as lost */
 
 /* ---- The server ---- */
 
@@ -114,10 +113,10 @@ connect_to (const TernHttp *http)
   return fd;
 }
 
+/* Until what must come has come; what never does runs into the time limit of the test. */
 static void
-turn (guint *turns)
+turn (void)
 {
-  g_assert_cmpuint ((*turns)++, <, TURNS);
   g_main_context_iteration (NULL, FALSE);
 }
 
@@ -125,7 +124,6 @@ static void
 read_some (int fd, gboolean all)
 {
   char block[4096];
-  guint turns = 0;
   gssize n;
 
   while ((n = recv (fd, block, sizeof block, MSG_DONTWAIT)) != 0) {
@@ -133,15 +131,15 @@ read_some (int fd, gboolean all)
       return;
     if (n < 0 && errno != EAGAIN)
       return;                   /* reset: refused before all was read */
-    turn (&turns);
+    turn ();
   }
 }
 
 static void
 until_there_are (const TernHttp *http, guint connections)
 {
-  for (guint turns = 0; http->connections != connections;)
-    turn (&turns);
+  while (http->connections != connections)
+    turn ();
 }
 
 static void
@@ -348,7 +346,8 @@ check_nothing_stays (TernHttp *http, void (*visit_by) (const TernHttp *, const K
     least = MIN (least, visit_often (http, visit_by, kind, n));
   g_test_message ("who %s %u times: %d blocks of memory stay%s", kind->name, n, least, COUNTED ? "" : " (not counted)");
   g_assert_cmpint (least, <, (gint) n / 10);
-  g_assert_cmpuint (open_files (), ==, files);
+  while (open_files () > files) /* those threads close files, too */
+    turn ();
   g_assert_cmpuint (http->requests->len, ==, 0);
   g_assert_cmpuint (tern_http_held (http), ==, 0);
 }
@@ -425,7 +424,6 @@ test_at_once (void)
   }
   for (guint i = 0; i < ROUND; i++) {
     g_autoptr (GString) got = g_string_new (NULL);
-    guint turns = 0;
     char block[4096];
     gssize n;
 
@@ -434,7 +432,7 @@ test_at_once (void)
       if (n > 0)
         g_string_append_len (got, block, n);
       else
-        turn (&turns);
+        turn ();
     }
     g_assert_true (g_str_has_prefix (got->str, "HTTP/1.1 200 ") && g_str_has_suffix (got->str, "\r\n\r\nhere"));
     close (fds[i]);

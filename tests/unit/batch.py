@@ -41,6 +41,13 @@ def tern(*args, **more):
     return run.returncode, run.stdout.decode(errors="replace"), run.stderr.decode(errors="replace")
 
 
+def unhurried(photo):
+    """Seconds that no photograph takes on this machine as it is now: ten times a whole run, most of which is its beginning."""
+    begin = time.monotonic()
+    tern(photo)
+    return max(1, 10 * (time.monotonic() - begin))
+
+
 def picture(seed, side=48):
     """A PPM of @seed's own colours."""
     rng = random.Random(seed)
@@ -264,7 +271,7 @@ def check_signals(folder):
 
 def check_suspended(folder):
     """Stopped as by Slurm or Ctrl-Z for longer than an input may take: nothing is given up for that."""
-    pipe, limit = folder / "suspended", patience(3)
+    pipe, limit = folder / "suspended", unhurried(folder / "photos/0000.ppm")
     os.mkfifo(pipe)
     process = subprocess.Popen(command("--jobs", 2, "--file-timeout", limit, folder / "photos/0000.ppm", pipe), stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE, text=True)
@@ -312,9 +319,9 @@ def check_failures(folder):
     (bad / "a.ppm").write_bytes(picture(1))
     (bad / "broken.mp4").write_bytes(b"\0\0\0\x18ftypisom" + bytes(100))
     (bad / "z.ppm").write_bytes(picture(2))
-    pipe, out, failures = folder / "silent", folder / "some.jsonl", folder / "failures.jsonl"
+    pipe, out, failures, limit = folder / "silent", folder / "some.jsonl", folder / "failures.jsonl", unhurried(bad / "a.ppm")
     os.mkfifo(pipe)
-    run = tern("--resume", "--output", out, "--failures", failures, "--file-timeout", "1", bad, pipe, folder / "missing.mp4", bad / "a.ppm")
+    run = tern("--resume", "--output", out, "--failures", failures, "--file-timeout", limit, bad, pipe, folder / "missing.mp4", bad / "a.ppm")
     told = [json.loads(line) for line in failures.read_text().splitlines()]
     point(run[0] == 1 and [os.path.basename(t["source"]) for t in told] == ["broken.mp4", "silent", "missing.mp4"]
           and "given up" in told[1]["error"], "what failed is listed with why, a silent pipe is given up", run, told)
@@ -325,7 +332,7 @@ def check_failures(folder):
     (bad / "broken.mp4").write_bytes(clip(8))
     again = tern("--resume", "--output", out, bad)
     point(again[0] == 0 and [n for n, _, _ in lines(out)] == ["a.ppm", "z.ppm", "broken.mp4"], "unless it was changed", again)
-    retry = tern("--resume", "--retry-failed", "--output", out, "--file-timeout", "1", bad, pipe)
+    retry = tern("--resume", "--retry-failed", "--output", out, "--file-timeout", limit, bad, pipe)
     point(retry[0] == 1 and "silent" in retry[2], "or --retry-failed asks for it", retry)
 
     other = folder / "hostile"

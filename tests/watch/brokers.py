@@ -9,21 +9,15 @@ import socket
 import subprocess
 import threading
 
-from watching import until
+from watching import ports, until, whole_lines
 
 MISSING = [name for name in ("mosquitto", "mosquitto_sub", "mosquitto_pub") if not shutil.which(name)]
 PUBACK = 0x40
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 class Broker:
     def __init__(self, folder, *lines):
-        self.folder, self.port = folder, free_port()
+        self.folder, self.port = folder, ports.port()
         self.config = f"{folder}/mosquitto.conf"
         with open(self.config, "w") as file:
             print(f"listener {self.port} 127.0.0.1", "allow_anonymous true", f"persistence_location {folder}/", "user root",
@@ -63,7 +57,7 @@ class Recorder:
 
         def heard():
             subprocess.run(["mosquitto_pub", *self.arguments[1:5], "-t", mark, "-m", "x"], check=False)
-            return mark in open(self.path).read()
+            return any(line.startswith(mark) for line in whole_lines(self.path))
 
         until(heard, "the recorder")
 
@@ -74,7 +68,7 @@ class Recorder:
 
     def heard(self):
         found = []
-        for line in open(self.path).read().splitlines():
+        for line in whole_lines(self.path):
             topic, retained, payload = line.split(" ", 2)
             if not topic.startswith("tern/mark"):
                 found.append((topic, retained == "1", payload))

@@ -7,7 +7,6 @@ import html.parser
 import json
 import re
 import shutil
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -18,7 +17,7 @@ import urllib.parse
 import urllib.request
 
 import axe
-from watching import ROOT, Watch, camera, finish, plan, point, until
+from watching import ROOT, Watch, camera, finish, patience, plan, point, ports, until
 from webdriver import MISSING, Browser
 
 tern = sys.argv[1]
@@ -26,12 +25,6 @@ pictures = sys.argv[2] if len(sys.argv) > 2 else None
 HOSTILE = "<script>alert(1)</script>\"'&amp; <img src=x onerror=alert(2)>"
 VIEWS = ("/", "/history", "/review", "/health")
 VOID = {"meta", "link", "img", "input", "br", "path"}
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 class NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -49,7 +42,7 @@ class Client:
         data = urllib.parse.urlencode(data).encode() if data else None
         request = urllib.request.Request(self.base + path, data, {k.replace("_", "-"): v for k, v in headers.items()})
         try:
-            answer = self.opener.open(request, timeout=120)
+            answer = self.opener.open(request, timeout=patience(120))
         except urllib.error.HTTPError as error:
             answer = error
         with answer:
@@ -125,7 +118,7 @@ def contrasts():
 
 
 def insert(watch, number, text, camera_name="porch", abstained=0):
-    connection = sqlite3.connect(watch.memory, timeout=60)
+    connection = sqlite3.connect(watch.memory, timeout=patience(60))
     cursor = connection.execute(
         "INSERT INTO result (run, camera, number, start, end, kind, text, confidence, abstained, fresh, tags) "
         "VALUES (99, ?, ?, ?, ?, 'caption', ?, .5, ?, 1, ?)",
@@ -177,7 +170,7 @@ def finds(watch, client):
 
 def unseen(watch, client):
     """What nobody looked at shows beside what was seen."""
-    connection = sqlite3.connect(watch.memory, timeout=60)
+    connection = sqlite3.connect(watch.memory, timeout=patience(60))
     day = 1700006400            # 2023-11-15T00:00Z
     connection.executemany("INSERT INTO unseen (run, camera, start, end, time, reason, windows) VALUES (99, ?1, ?2, ?3, ?3 - ?2, ?4, ?5)", [
         ("porch", (day + 12 * 3600) * 1000000, (day + 12 * 3600 + 130) * 1000000, "overload", 32),
@@ -230,7 +223,7 @@ def guards(watch, client):
 
 
 def events(watch, client):
-    with urllib.request.urlopen(client.base + "/events", timeout=120) as stream:
+    with urllib.request.urlopen(client.base + "/events", timeout=patience(120)) as stream:
         kinds, data = set(), {}
         while not {"result", "counts"} <= kinds:
             line = stream.readline().decode().strip()
@@ -268,7 +261,8 @@ def browse(watch, client, text, browser):
     time = browser.text("[data-camera=porch] time")
     until(lambda: browser.text("[data-camera=porch] time") != time, "a caption that comes")
     point(browser.run("return window.mark") == 1, "captions come by themselves")
-    loaded = browser.run("const i = document.querySelector('[data-camera=porch] img'); return i.complete && i.naturalWidth")
+    loaded = until(lambda: browser.run("const i = document.querySelector('[data-camera=porch] img'); return i.complete && i.naturalWidth"),
+                   "a picture")
     point(loaded == 320, "with their pictures", loaded)
     until(lambda: browser.run("return document.querySelectorAll('[data-camera=yard] meter').length") == 2, "bars of labels")
     point(True, "labels have bars")
@@ -374,9 +368,11 @@ def beyond(folder):
 
 
 with tempfile.TemporaryDirectory(prefix="tern-page-") as place:
-    port = free_port()
+    port = ports.port()
     cameras = camera("porch", "repeat=true") + camera("yard", "repeat=true\nlabels=yes;no\nmin-confidence=1")
-    watching = Watch(tern, place, cameras, f"page=127.0.0.1:{port}")
+    # What the tests put in is years old: it must not be forgotten while they run.
+    watching = Watch(tern, place, cameras, f"keep=36500d\npage=127.0.0.1:{port}")
+    watching.env["TZ"] = "UTC"          # days and hours are those of where one is
     try:
         watching.start()
         until(lambda: watching.count() >= 4, "windows")

@@ -9,7 +9,7 @@ import tempfile
 import time
 
 from cameras import missing, serve
-from watching import Watch, finish, plan, point, until
+from watching import Watch, finish, plan, point, ports, until
 
 tern = sys.argv[1]
 CUTS = 3
@@ -27,13 +27,11 @@ def tries(watch):
 
 
 def cut(folder, servers):
-    ports = []
-    for _ in range(2):
-        process, port = serve()
-        servers.append(process)
-        ports.append(port)
+    # The second one is away again and again, and must come back where it was.
+    where = [ports.port(), ports.port()]
+    servers += [serve(str(port))[0] for port in where]
     watch = Watch(tern, folder, "".join(f"[camera {name}]\nsource=rtsp://127.0.0.1:{port}/camera\nwindow=1s\nframe-rate=4/1\n"
-                                        for name, port in zip(("steady", "cut"), ports)))
+                                        for name, port in zip(("steady", "cut"), where)))
     watch.start()
     try:
         def count(name):
@@ -51,7 +49,7 @@ def cut(folder, servers):
                       tries(watch))
             steady = count("steady")
             until(lambda: count("steady") > steady + 1, "the other one to go on")
-            servers[1], _ = serve(ports[1])
+            servers[1] = serve(str(where[1]))[0]
             before = count("cut")
             # For longer than what counts as a connection that lasts.
             until(lambda: count("cut") > before + 6, "the one that was cut off")

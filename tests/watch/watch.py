@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 
-from watching import CLIP, DATA, WINDOWS, Watch, camera, finish, plan, point, until
+from watching import CLIP, DATA, WINDOWS, Watch, camera, finish, patience, plan, point, until
 
 tern = sys.argv[1]
 LINES = "[lines log]\npath=log.jsonl\n"
@@ -147,7 +147,7 @@ def killed(folder):
 def failing(folder):
     """A camera that is not there is tried again, disturbs nobody, and is watched when it comes."""
     late = f"{folder}/late.mp4"
-    watch = Watch(tern, folder, camera("good") + f"[camera late]\npipeline=filesrc location={late} ! qtdemux\n")
+    watch = Watch(tern, folder, camera("good") + f"[camera late]\npipeline=filesrc location=\"{late}\" ! qtdemux\n")
     watch.start()
     until(lambda: "another try within 4 s" in watch.words(), "three failures")
     rows = until(lambda: [r for r in watch.rows() if r[0] == "good"][WINDOWS - 1:], "the good camera")
@@ -228,7 +228,7 @@ def notified(folder):
     watch = Watch(tern, folder, camera(more="repeat=true"))
     heard, words = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM), []
     heard.bind(f"{folder}/notify")
-    heard.settimeout(60)
+    heard.settimeout(patience(120))
 
     def hear(what):
         while not any(what in w for w in words):

@@ -11,6 +11,7 @@ import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+import ports  # noqa: E402,F401
 from tap import patience, plan, point  # noqa: E402,F401
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -21,7 +22,7 @@ MODEL = f"model={DATA}/lfm2/lfm2-tq2_0.gguf\nmmproj={DATA}/lfm2vl/mmproj-ship-q8
 WINDOWS = 6
 
 
-def until(true, what="", seconds=120):
+def until(true, what="", seconds=600):
     """Waits until @true() is: what must come comes, however long this machine takes. What it was, or an error."""
     end = time.monotonic() + patience(seconds)
     while time.monotonic() < end:
@@ -30,6 +31,11 @@ def until(true, what="", seconds=120):
             return found
         time.sleep(0.02)
     raise TimeoutError(f"waited in vain for {what}")
+
+
+def whole_lines(path):
+    with open(path) as file:
+        return file.read().rpartition("\n")[0].splitlines()
 
 
 class Watch:
@@ -41,6 +47,7 @@ class Watch:
         self.configure(text, general)
         self.process, self.env = None, dict(os.environ, GST_REGISTRY=str(self.folder / "registry.bin"))
         self.env.pop("NOTIFY_SOCKET", None)
+        self.env.setdefault("HOME", str(self.folder))   # where none is, the C library asks others for it, by a socket
 
     def configure(self, text, general=""):
         self.config.write_text(f"[watch]\nmemory=m.db\n{MODEL}{general}\n{text}")
@@ -56,7 +63,7 @@ class Watch:
         self.process.send_signal(number)
         return self.wait()
 
-    def wait(self, seconds=120):
+    def wait(self, seconds=600):
         try:
             return self.process.wait(patience(seconds))
         except subprocess.TimeoutExpired:
@@ -75,7 +82,7 @@ class Watch:
         """Of the memory, by SQLite itself; none while there is no memory."""
         if not self.memory.exists():
             return []
-        connection = sqlite3.connect(self.memory, timeout=60)
+        connection = sqlite3.connect(self.memory, timeout=patience(60))
         try:
             return connection.execute(sql).fetchall()
         except sqlite3.OperationalError:
@@ -88,8 +95,9 @@ class Watch:
         return found[0][0] if found else 0
 
     def lines(self, name="log.jsonl"):
+        """Those that are whole: one may just be written."""
         path = self.folder / name
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        return [json.loads(line) for line in whole_lines(path)] if path.exists() else []
 
 
 def camera(name="porch", more="", source=CLIP):

@@ -2,24 +2,23 @@
 """Chromium without a window, by its WebDriver: what the page's tests need of it."""
 import base64
 import json
+import re
 import shutil
-import socket
 import subprocess
+import tempfile
 import urllib.error
 import urllib.request
 
-from watching import until
+from watching import patience, until
 
 MISSING = [name for name in ("chromium", "chromedriver") if not shutil.which(name)]
 
 
 class Browser:
     def __init__(self):
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            port = s.getsockname()[1]
-        self.base = f"http://127.0.0.1:{port}"
-        self.process = subprocess.Popen(["chromedriver", f"--port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.said = tempfile.NamedTemporaryFile("w+")
+        self.process = subprocess.Popen(["chromedriver", "--port=0"], stdout=self.said, stderr=subprocess.DEVNULL)
+        self.base = f"http://127.0.0.1:{until(self.port, 'chromedriver')}"
         until(self.ready, "chromedriver")
         options = {"args": ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
                             "--disable-background-networking", "--no-first-run"], "binary": shutil.which("chromium")}
@@ -27,6 +26,11 @@ class Browser:
         answer = self.call("POST", "/session", {"capabilities": {"alwaysMatch": {
             "goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}}})
         self.session = f"/session/{answer['sessionId']}"
+
+    def port(self):
+        """What it says on standard output, of its own choice."""
+        found = re.search(r"started successfully on port (\d+)", open(self.said.name).read())
+        return found and found[1]
 
     def ready(self):
         try:
@@ -38,7 +42,7 @@ class Browser:
         data = None if method == "GET" else json.dumps(body or {}).encode()
         request = urllib.request.Request(self.base + path, data, {"Content-Type": "application/json"}, method=method)
         try:
-            return json.load(urllib.request.urlopen(request, timeout=300))["value"]
+            return json.load(urllib.request.urlopen(request, timeout=patience(300)))["value"]
         except urllib.error.HTTPError as error:
             raise OSError(f"{path}: {error.read().decode()[:500]}") from None
 

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 
-from watching import WINDOWS, Watch, camera, finish, plan, point, until
+from watching import WINDOWS, Watch, camera, finish, plan, point, ports, until
 
 tern = sys.argv[1]
 SECRET = "not for everybody"
@@ -95,9 +95,7 @@ def away(folder):
     """Nobody listens; the process ends and begins again; then somebody does."""
     with open(f"{folder}/secret", "w") as file:
         file.write(SECRET)
-    receiver = Receiver([])
-    port = receiver.server_port
-    receiver.close()
+    port = ports.port()
     watch = Watch(tern, folder, camera() + settings(port))
     watch.start()
     until(lambda: watch.count() == WINDOWS and "another try" in watch.words(), "windows without a receiver")
