@@ -400,10 +400,11 @@ test_needs (void)
 {
   const guint all = G_MAXUINT;
   const struct {
-    guint model, behind[4], before[4];
+    guint model, behind[5], before[5];
   } expected[] = {
     { 0, { all, all, all, 0 }, { all, all, all, all } },        /* C A C A */
     { 1, { all, all, 2, 0 }, { all, all, all, 2 } },            /* C C A C */
+    { 2, { all, all, all, 2, 0 }, { all, all, all, all, 2 } },  /* C A C A C, with experts */
     { 3, { 0 }, { all } },                                      /* A */
     { 5, { all, all, all, 0 }, { all, all, all, all } },        /* linear attention three times, A */
   };
