@@ -2,7 +2,8 @@
 /* Windows of video from the first frame to the last word; every figure is a comparison within one run.
  *
  *   windows dycoke MODEL    32 frames of 196 tokens with K = P = .7 against all of them: reading them and saying 64 tokens
- *   windows defaults MODEL  32 frames of 64 tokens, compressed and pruned as by default, against all of them
+ *   windows defaults MODEL  32 frames of 64 tokens, compressed and pruned as by default, against all of them; --method NAME and
+ *                           --merge-ratio K: as if these were the defaults
  *   windows batch           the bundled model, frames in memory, as fast as it goes: captions a second
  *   windows live            ... 16 streams, each --rate frames a second: windows answered, dropped, and how late
  *
@@ -26,6 +27,7 @@ static gint threads, seconds = 10, rounds = 3, frames, rate = 5, streams = STREA
 static gboolean json;
 static char *raw;
 static char *size;
+static TernCompressorParams by_default = TERN_COMPRESSOR_PARAMS_INIT;
 
 /* What there is to look at. */
 static guint8 *pixels;
@@ -106,7 +108,9 @@ answer (TernModel *model, const float *rows, guint grid, Compressed compressed)
   params.max_frames = WINDOW;
   params.sampling.ignore_eog = TRUE;
   params.sampling.max_tokens = 64;
-  if (compressed != DEFAULTS) {
+  if (compressed == DEFAULTS) {
+    params.compress = by_default;
+  } else {
     params.compress.method = compressed == DYCOKE ? TERN_METHOD_DYCOKE : TERN_METHOD_NONE;
     params.compress.merge_ratio = params.kv_prune = compressed == DYCOKE ? .7 : 0;
   }
@@ -373,7 +377,10 @@ live (void)
 int
 main (int argc, char **argv)
 {
+  g_autofree char *method = NULL;
   const GOptionEntry entries[] = {
+    { "method", 0, 0, G_OPTION_ARG_STRING, &method, "", "NAME" },
+    { "merge-ratio", 0, 0, G_OPTION_ARG_DOUBLE, &by_default.merge_ratio, "", "K" },
     { "threads", 0, 0, G_OPTION_ARG_INT, &threads, "", "N" }, { "seconds", 0, 0, G_OPTION_ARG_INT, &seconds, "", "S" },
     { "rounds", 0, 0, G_OPTION_ARG_INT, &rounds, "", "N" }, { "frames", 0, 0, G_OPTION_ARG_INT, &frames, "", "N" },
     { "rate", 0, 0, G_OPTION_ARG_INT, &rate, "", "N" }, { "streams", 0, 0, G_OPTION_ARG_INT, &streams, "", "N" },
@@ -387,6 +394,8 @@ main (int argc, char **argv)
   if (!g_option_context_parse (context, &argc, &argv, &error))
     fail (error);
   g_option_context_free (context);
+  if (method && !tern_method_parse (method, &by_default.method, &error))
+    fail (error);
   if (seconds < 1 || rounds < 1 || rate < 1 || streams < 1 || frames < 0 || threads < 0)
     argc = 0;
   if (argc == 3 && !strcmp (argv[1], "dycoke")) {

@@ -25,8 +25,6 @@
 
 GST_DEBUG_CATEGORY (gst_tern_compressor_debug);
 
-#define DEFAULT_MERGE_RATIO 0.7
-
 enum
 {
   PROP_0,
@@ -214,6 +212,7 @@ guint
 gst_tern_compressor_install_properties (GObjectClass * klass, guint first)
 {
   const GParamFlags playing = GST_TERN_PARAM_PLAYING;
+  const TernCompressorParams defaults = TERN_COMPRESSOR_PARAMS_INIT;
 
   /**
    * GstTernCompressor:method:
@@ -224,7 +223,7 @@ gst_tern_compressor_install_properties (GObjectClass * klass, guint first)
    */
   g_object_class_install_property (klass, first + SHARED_METHOD,
       g_param_spec_enum ("method", "Method", "How the tokens that stay are "
-          "chosen", GST_TYPE_TERN_METHOD, TERN_METHOD_DYCOKE, playing));
+          "chosen", GST_TYPE_TERN_METHOD, defaults.method, playing));
   /**
    * GstTernCompressor:merge-ratio:
    *
@@ -236,7 +235,7 @@ gst_tern_compressor_install_properties (GObjectClass * klass, guint first)
   g_object_class_install_property (klass, first + SHARED_MERGE_RATIO,
       g_param_spec_double ("merge-ratio", "Merge ratio",
           "Share of tokens dropped in frames 2 to 4 of a group", 0.0,
-          TERN_SHARE_MAX, DEFAULT_MERGE_RATIO, playing));
+          TERN_SHARE_MAX, defaults.merge_ratio, playing));
   /**
    * GstTernCompressor:max-tokens-per-frame:
    *

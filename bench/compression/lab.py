@@ -20,37 +20,40 @@ BUDGETS = {"default": ("46 %: merge ratio .7, as by default", ("--merge-ratio", 
            "fifteen": ("15 tokens a frame: `max-tokens-per-frame` 15", ("--merge-ratio", "0", "--max-tokens-per-frame", "15"))}
 RANDOM = "random-any"
 ALL = ("none", "0")
-# what a user might have by default: (method, kv-prune, budget); the second, which is the default, is compared with the others
-BETWEEN = {"between": ("39 %: merge ratio .8", ("--merge-ratio", "0.8"))}
-RATIOS = {name: arguments[1] for name, (_, arguments) in {**BUDGETS, **BETWEEN}.items()}
-DEFAULTS = (("none", "0", "default"), ("dycoke", "0", "default"), ("none", "0.7", "default"), ("dycoke", "0.7", "default"),
-            ("v-cast", "0.7", "between"), ("v-cast", "0", "between"), ("v-cast", "0", "quarter"), ("mean", "0", "quarter"))
+# what a user might have by default: METHOD:RATIO[:KV-PRUNE]; the first one is what the others are compared with
+DEFAULTS = "dycoke:0.7,dycoke:0.7:0.7,none:0:0.7,v-cast:0.8,v-cast:0.8:0.7,v-cast:1,mean:1"
 CHANCE = .95                    # of other clips' captions score lower against an event's references than one that tells it
 STAGES = (("vision", "prepare_embeddings_duration_mean"), ("compression", "compress_duration"), ("prefill", "prefill_duration"),
           ("decode", "decode_duration"))
 
 
 def make_clips(options, folder):
-    """The folder of clips, made if need be."""
-    if options.clips and os.path.exists(os.path.join(options.clips, "references.tsv")):
-        return options.clips
+    """The folders of clips; one is made if need be."""
+    there = (options.clips or folder).split(",")
+    if len(there) > 1 or os.path.exists(os.path.join(there[0], "references.tsv")):
+        return there
     made = argparse.Namespace(tsv=os.path.join(options.data, "flickr8k", "val.tsv"),
-                              files=os.path.join(options.data, "flickr8k", "val.tar"), output=options.clips or folder,
-                              count=options.count, kinds=",".join(clips.KINDS), seed=1, limit=None)
+                              files=os.path.join(options.data, "flickr8k", "val.tar"), output=there[0],
+                              count=options.count, kinds=",".join(clips.KINDS), seed=options.seed, limit=None)
     clips.main(made)
-    return made.output
+    return there
+
+
+def kind(name):
+    return os.path.basename(name).split("-")[0]
 
 
 class Lab:
     """Clips, their scorer, and what each setting said of them."""
 
-    def __init__(self, options, folder):
-        self.table = compression.read(os.path.join(folder, "references.tsv"))
+    def __init__(self, options, folders):
+        self.table = {os.path.join(folder, name): shots for folder in folders
+                      for name, shots in compression.read(os.path.join(folder, "references.tsv")).items()}
         names = sorted(self.table)
         if options.limit:
             names = [names[i * len(names) // options.limit] for i in range(min(options.limit, len(names)))]
-        self.names, self.folder = names, folder
-        self.kinds = sorted({n.split("-")[0] for n in names})
+        self.names, self.folders = names, folders
+        self.kinds = sorted({kind(n) for n in names})
         self.scorer = compression.Scorer(self.table, names)
         self.events = [i for i, n in enumerate(names) if len(self.table[n]) > 1]
         self.bars = None
@@ -89,11 +92,10 @@ class Lab:
         key = (method, prune, budget if method != "none" else None)
         if key not in self.done:
             program.say(f"{method}, {budget}, kv-prune {prune}")
-            files = [os.path.join(self.folder, n) for n in self.names]
-            amount = {**BUDGETS, **BETWEEN}[budget][1] if method != "none" else ()
+            amount = BUDGETS[budget][1] if budget in BUDGETS else ("--merge-ratio", budget)
             found = self.kept("-".join(map(str, key)),
-                              lambda: self.tern.ask(files, "--compress", method, "--kv-prune", prune, "--window", "4",
-                                                    "--frame-rate", "2/1", "--metrics", *amount))
+                              lambda: self.tern.ask(self.names, "--compress", method, "--kv-prune", prune, "--window", "4",
+                                                    "--frame-rate", "2/1", "--metrics", *(amount if method != "none" else ())))
             self.done[key] = Setting(self, found)
         return self.done[key]
 
@@ -107,8 +109,8 @@ class Setting:
         self.whole = [f.get("visual_in", 0) for f in first]
         self.frames = [f.get("frames", 0) for f in first]
         self.stages = [sum(f.get("metrics", {}).get(key, 0) for f in first) / len(first) for _, key in STAGES]
-        self.kinds = [sum(e for n, e in zip(lab.names, self.each) if n.startswith(kind)) /
-                      max(1, sum(n.startswith(kind) for n in lab.names)) for kind in lab.kinds]
+        self.kinds = [sum(e for n, e in zip(lab.names, self.each) if kind(n) == k) / max(1, sum(kind(n) == k for n in lab.names))
+                      for k in lab.kinds]
 
     def mean(self):
         return sum(self.each) / len(self.each)
@@ -142,9 +144,38 @@ def first_of(lab, methods, budget):
     return (f"{BUDGETS[budget][0]}: {best} has the highest mean; not told apart from it, clip by clip: {', '.join(like) or 'none'}.")
 
 
+def shares_of(lab, ours, theirs):
+    """Of each folder's clips by themselves."""
+    out = []
+    for folder in lab.folders:
+        at = [i for i, name in enumerate(lab.names) if os.path.dirname(name) == os.path.dirname(os.path.join(folder, ""))]
+        out.append(share([ours[i] for i in at], [theirs[i] for i in at]))
+    return out
+
+
+def candidate(lab, setting, beside):
+    """A row: beside all tokens, beside as many at random, and beside the first candidate."""
+    method, ratio, prune = setting
+    found, whole, first = lab.run(method, prune, ratio), lab.run(*ALL, "0"), lab.run(beside[0], beside[2], beside[1])
+    chance = lab.run(RANDOM, "0", ratio) if method != "none" else found
+    pairs = (found.each, chance.each), (found.each, first.each), (found.missed, whole.missed)
+    return [", ".join(setting), f"{sum(found.kept) / len(found.kept):.1f}", intervals.mean(found.each),
+            *shares_of(lab, found.each, whole.each), *(intervals.paired(a, b) if a is not b else None for a, b in pairs), *found.kinds]
+
+
+def candidates_of(lab, settings):
+    """What might be the default, and what a choice looks at."""
+    settings = [(*setting.split(":"), "0")[:3] for setting in settings.split(",")]
+    rows = [candidate(lab, setting, settings[0]) for setting in [("none", "0", "0"), *settings]]
+    columns = ["method, merge ratio, kv-prune", "tokens", "CIDEr-D",
+               *(f"share of all tokens', {os.path.basename(os.path.normpath(folder))}" for folder in lab.folders),
+               f"less {RANDOM}", "less the second row", "events missed, less all tokens'", *lab.kinds]
+    return "What might be the default", columns, rows
+
+
 def report_of(options, lab):
     report = Report("compression laboratory", {"clips": f"{len(lab.names)} ({', '.join(lab.kinds)}), one window of 8 frames each",
-                    "seeds": "clips 1, bootstrap 1",
+                    "seeds": f"{'' if options.clips else f'clips {options.seed}, '}bootstrap 1",
                     **({"options": " ".join(options.extra)} if options.extra else {})}, lab.tern.origin())
     columns = ["method", "tokens", "most of a window", "CIDEr-D", "share of all tokens'", "less {}", "", "events missed", *lab.kinds, *(f"{name} ms" for name, _ in STAGES)]
     for budget in options.budgets:
@@ -152,7 +183,6 @@ def report_of(options, lab):
         rows = [row(lab, *ALL, budget, None)] + [row(lab, method, "0", budget, chance) for method in options.methods]
         report.table(f"{BUDGETS[budget][0]}; all keys attended to", [c.format(RANDOM) for c in columns], rows)
         report.note(first_of(lab, options.methods, budget))
-    if {"default", "quarter"} <= set(options.budgets):
-        rows = [row(lab, *setting, DEFAULTS[1], f"{setting[0]}, {RATIOS[setting[2]]}, {setting[1]}") for setting in DEFAULTS]
-        report.table("What might be the default: method, merge ratio, kv-prune", [c.format("the second row") for c in columns], rows)
+    if options.candidates:
+        report.table(*candidates_of(lab, options.candidates))
     return report

@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The compression laboratory: every method at the same budgets, on clips with known events; writes docs/compression.md.
 
-usage: run.py [--clips DIR] [--count 100] [--model GGUF --mmproj GGUF] [--methods A,B,...] [--budgets A,B,...] [--json F]
+usage: run.py [--clips DIR] [--count 100] [--model GGUF --mmproj GGUF] [--methods A,B,...] [--budgets A,B,...|none]
+              [--candidates METHOD:RATIO[:KV-PRUNE],...] [--seed N] [--json F]
               [--keep DIR] [--write] [-- OPTIONS OF tern caption]
 
 Without --clips they are made of the photographs in ../shared/data, as `bench/eval/run.py clips` does it (Pillow, ffmpeg),
---count of each kind, in a folder that goes away again; DIR is made where it is not there, and taken as it is where it is. One
+--count of each kind, in a folder that goes away again; DIR is made where it is not there, and taken as it is where it is; several, with commas between, are one set of clips. One
 process of `tern caption` asks about all clips at one setting, with one thread: some 30 s for 300 clips of the bundled model.
---write puts the tables and the plot into docs/compression.md and docs/compression.svg.
+--candidates is a table of what might be the default, the first of which the others are compared with. --write puts the tables and the plot into docs/compression.md and docs/compression.svg.
 """
 import argparse
 import os
@@ -34,6 +35,8 @@ def parse():
     parser.add_argument("--mmproj", help="GGUF of the vision encoder")
     parser.add_argument("--methods", default=",".join(lab.METHODS), help="(%(default)s)")
     parser.add_argument("--budgets", default=",".join(lab.BUDGETS), help="(%(default)s)")
+    parser.add_argument("--candidates", default=lab.DEFAULTS, help="what might be the default; empty: no such table (%(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="of clips that are made (1)")
     parser.add_argument("--limit", type=int, help="every so many clips only that as many are left")
     parser.add_argument("--json", help="keep the report here")
     parser.add_argument("--keep", help="a folder for what was said: a run that was stopped goes on from there. Nothing but "
@@ -42,6 +45,7 @@ def parse():
     options = parser.parse_args(sys.argv[1:at])
     options.extra = sys.argv[at + 1:]
     options.methods, options.budgets = options.methods.split(","), options.budgets.split(",")
+    options.budgets = [] if options.budgets == ["none"] else options.budgets
     for budget in options.budgets:
         if budget not in lab.BUDGETS:
             parser.error(f"--budgets: expected some of {', '.join(lab.BUDGETS)}, found {budget}")

@@ -8,10 +8,11 @@
 
 typedef struct {
   const TernLlm *llm;
+  const TernLlmWork *work;
   TernCost *cost;
-  double rows, heads;
-  double expert_rows;           /* that one expert sees on average */
-  double expert_share;          /* of the experts, those that some row chooses */
+  double experts, used;         /* of them, those that a row chooses */
+  double rows;                  /* that the running block is evaluated for */
+  double kept;                  /* ... and those that it remembers */
 } Sum;
 
 static guint32
@@ -24,33 +25,62 @@ key (const TernLlm *llm, const char *name, guint32 fallback)
   return value;
 }
 
-/* Which of @n experts @rows rows choose @used each of, if all are as likely. */
-static void
-count_experts (Sum *sum)
+/* Rows of each timeline that matter where those that are asked about, and @more before them, do. */
+static double
+needed_rows (const TernLlmWork *work, guint more)
 {
-  double n = key (sum->llm, "expert_count", 0), used = key (sum->llm, "expert_used_count", 0);
+  return MIN (work->rows, (double) work->heads / work->timelines + more);
+}
 
-  if (n < 1 || used < 1)
-    return;
-  sum->expert_rows = sum->rows * used / n;
-  sum->expert_share = 1 - pow (1 - used / n, sum->rows);
+/* An expert: how likely some row chooses it if all are as likely, and what it sees on average. */
+static void
+add_expert (const Sum *sum, const TernLinear *linear)
+{
+  double share = sum->used / sum->experts;
+
+  if (sum->experts >= 1 && sum->used >= 1)
+    tern_cost_add_linear (sum->cost, linear, 1 - pow (1 - share, sum->rows), sum->rows * share);
 }
 
 static void
 add_linear (TernLinear *linear, void *data)
 {
-  Sum *sum = data;
+  const Sum *sum = data;
+  const char *name = linear->name ? linear->name : "";
+  double rows = strstr (name, ".attn_k.") || strstr (name, ".attn_v.") ? sum->kept : sum->rows;
 
-  if (linear == tern_llm_head (sum->llm)) {
-    if (sum->heads > 0)
-      tern_cost_add_linear (sum->cost, linear, 1, sum->heads);
-  } else if (linear == &sum->llm->embedding) {
-    return;                     /* a row for each token */
-  } else if (linear->name && strstr (linear->name, "_exps.")) {
-    tern_cost_add_linear (sum->cost, linear, sum->expert_share, sum->expert_rows);
-  } else {
-    tern_cost_add_linear (sum->cost, linear, 1, sum->rows);
+  if (rows <= 0)
+    return;
+  if (strstr (name, "_exps."))
+    add_expert (sum, linear);
+  else
+    tern_cost_add_linear (sum->cost, linear, 1, rows);
+}
+
+static void
+add_block (Sum *sum, TernBlock *block, guint rows, guint kept)
+{
+  sum->rows = sum->work->timelines * needed_rows (sum->work, rows);
+  sum->kept = sum->work->timelines * needed_rows (sum->work, kept);
+  if (block)
+    block->klass->linears (block, add_linear, sum);
+}
+
+/* A block that does not remember by itself is evaluated for all rows that enter it; of the embedding it is a row for each token. */
+static void
+add_layers (Sum *sum)
+{
+  const TernLlm *llm = sum->llm;
+
+  for (guint i = 0; i < llm->info.n_layers; i++) {
+    const TernLayer *layer = &llm->layers[i];
+    gboolean remembers = layer->mixer && layer->mixer->klass->remember;
+
+    add_block (sum, layer->mixer, remembers ? layer->needed_behind : layer->needed_before, layer->needed_before);
+    add_block (sum, layer->ffn, layer->needed_behind, layer->needed_behind);
   }
+  if (sum->work->heads > 0)
+    tern_cost_add_linear (sum->cost, tern_llm_head (llm), 1, sum->work->heads);
 }
 
 /* Of the keys, or the values, of one position in one layer with @n_kv heads. */
@@ -60,18 +90,19 @@ kv_bytes (const TernLlm *llm, guint n_kv, TernKvType kv)
   return n_kv * tern_kv_row_bytes (kv, llm->info.head_dim);
 }
 
-/* Each row looks at all before it and at itself: two products with a head's vector for each. */
+/* Each row that is needed looks at all before it and at itself: two products with a head's vector for each. */
 static void
 add_attention (const TernLlm *llm, const TernLlmWork *work, TernCost *cost)
 {
   g_autofree guint32 *n_kv = g_new (guint32, llm->info.n_layers);
   g_autofree char *name = g_strdup_printf ("%s.attention.head_count_kv", llm->info.architecture);
-  double keys = work->rows * (work->depth + (work->rows + 1) / 2.0);
 
   if (!tern_gguf_u32_layers (llm->file, name, 0, G_MAXINT32, llm->info.n_layers, n_kv, NULL))
     for (guint i = 0; i < llm->info.n_layers; i++)
       n_kv[i] = llm->info.n_heads;
   for (guint i = 0; i < llm->info.n_layers; i++) {
+    double rows = needed_rows (work, llm->layers[i].needed_behind), keys = rows * (work->depth + work->rows - (rows - 1) / 2);
+
     if (!llm->info.is_attention[i])
       continue;
     cost->bytes += work->timelines * (work->depth + work->rows) * 2 * kv_bytes (llm, n_kv[i], work->kv);
@@ -104,10 +135,9 @@ add_states (const TernLlm *llm, const TernLlmWork *work, TernCost *cost)
 void
 tern_llm_cost (const TernLlm *llm, const TernLlmWork *work, TernCost *cost)
 {
-  Sum sum = { llm, cost, (double) work->timelines * work->rows, work->heads, 0, 0 };
+  Sum sum = { .llm = llm, .work = work, .cost = cost, .experts = key (llm, "expert_count", 0), .used = key (llm, "expert_used_count", 0) };
 
-  count_experts (&sum);
-  tern_llm_each_linear (llm, add_linear, &sum);
+  add_layers (&sum);
   add_attention (llm, work, cost);
   add_states (llm, work, cost);
 }

@@ -98,6 +98,29 @@ find_chunk (TernBlock *block, void *data)
     *chunk = MAX (*chunk, block->klass->chunk (block));
 }
 
+/* @rows before those that are asked about, and those that @block has to see before these. */
+static guint
+seen_before (const TernBlock *block, guint rows)
+{
+  guint more = !block ? 0 : block->klass->before ? block->klass->before (block) : G_MAXUINT;
+
+  return more > G_MAXUINT - rows ? G_MAXUINT : rows + more;
+}
+
+/* Which rows matter where, from behind: of what is asked about one only its last row, and what the layers before it need for that. */
+static void
+plan_needs (TernLlm *llm)
+{
+  guint rows = 0;
+
+  for (guint i = llm->info.n_layers; i-- > 0;) {
+    TernLayer *layer = &llm->layers[i];
+
+    layer->needed_behind = rows = seen_before (layer->ffn, rows);
+    layer->needed_before = rows = seen_before (layer->mixer, rows);
+  }
+}
+
 /* Of all blocks' linears one after the other, until one fails. */
 typedef struct {
   TernLlm *llm;
@@ -195,6 +218,7 @@ llm_load (TernLlm *llm, const TernActivationPolicy *forced, GError **error)
     return FALSE;
   llm->info.chunk = 1;
   tern_llm_each_block (llm, find_chunk, &llm->info.chunk);
+  plan_needs (llm);
   return load_policy (llm, forced, error);
 }
 

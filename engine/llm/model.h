@@ -62,6 +62,14 @@ typedef struct {
 
   /* y [n, width] = block (x [n, width]). FALSE: cancelled. */
   gboolean (*eval) (const TernBlock *block, TernPass *pass, const float *x, float *y);
+
+  /* For rows whose output nobody needs. How many rows before those whose output is asked for, and behind the last one, eval has
+   * to see for these and for what is remembered (so that it may not see earlier ones at all: what it puts out for the rows that it
+   * has no past of is not looked at). NULL: all of them. */
+  guint (*before) (const TernBlock *block);
+  /* What eval remembers of the rows, without its output; eval may come over some of them again. FALSE: cancelled. NULL: eval alone
+   * does it. */
+  gboolean (*remember) (const TernBlock *block, TernPass *pass, const float *x);
 } TernBlockClass;
 
 struct _TernBlock {
@@ -73,6 +81,9 @@ typedef struct {
   TernBlock *mixer;             /* NULL: none */
   float *ffn_norm;              /* [width] */
   TernBlock *ffn;               /* NULL: none */
+  /* Of a segment, so many rows before those that are asked about are needed behind the mixer, and before the layer; G_MAXUINT: all.
+   * The rest leaves the pass there. */
+  guint needed_behind, needed_before;
 } TernLayer;
 
 struct _TernLlm {
@@ -154,6 +165,7 @@ struct _TernPass {
   void *tap_data;
   void *memory;                 /* what everything below points into */
   TernPassSegment *segments;    /* [capacity] */
+  TernPassSegment *staying;     /* [capacity] segments with the rows that have not left; `segments` while there are such */
   TernCancel **cancels;         /* [capacity] */
   guint32 *segment_of;          /* [capacity] of each row */
   const float **slices;         /* [capacity] what is added to it behind the first layers, or NULL; NULL: the model has none */

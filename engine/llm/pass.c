@@ -114,6 +114,7 @@ plan (TernPass *self, const TernLlm *llm, TernArena *arena)
   gsize rows = self->capacity;
 
   self->segments = tern_plan_take (arena, rows, sizeof *self->segments, 1);
+  self->staying = tern_plan_take (arena, rows, sizeof *self->staying, 1);
   self->cancels = tern_plan_take (arena, rows, sizeof *self->cancels, 1);
   self->segment_of = tern_plan_take (arena, rows, sizeof *self->segment_of, 1);
   self->slices = info->deepstack ? tern_plan_take (arena, rows, sizeof *self->slices, 1) : NULL;
@@ -373,16 +374,23 @@ scale (float *x, gsize n, float by)
     x[i] *= by;
 }
 
-/* h += residual_scale * block (norm (h)) */
-static gboolean
-branch (TernPass *self, const TernBlock *block, const float *weight)
+/* x = norm (h), and the work area is free. */
+static void
+enter_block (TernPass *self, const float *weight)
 {
-  if (!block)
-    return TRUE;
   norm (self, self->x, self->h, weight, self->n);
   for (gsize t = 0; self->round && t < self->n; t++)
     tern_block_round (self, self->x + t * self->llm->info.width, self->llm->info.width);
   self->work = (TernArena) { .base = self->work_memory };
+}
+
+/* h += residual_scale * block (norm (h)) */
+static gboolean
+branch (TernPass *self, const TernBlock *block, const float *weight)
+{
+  if (!block || self->n == 0)
+    return TRUE;
+  enter_block (self, weight);
   if (!block->klass->eval (block, self, self->x, self->y))
     return FALSE;
   scale (self->y, (gsize) self->n * self->llm->info.width, self->llm->residual_scale);
@@ -401,14 +409,91 @@ add_slices (TernPass *self)
       self->kernels->add (self->h + t * width, self->slices[t] + self->layer * width, width);
 }
 
+/* Rows of @segment that are needed where those that are asked about, and @more before them, are. */
+static guint
+needed_rows (const TernSegment *segment, guint more)
+{
+  guint asked = segment->want == TERN_LOGITS_LAST || segment->hidden ? 1 : 0;
+
+  if (segment->decode || segment->want == TERN_LOGITS_ALL || more >= segment->n)
+    return segment->n;
+  return MIN (segment->n, asked + more);
+}
+
+/* Some rows are not needed any more. Who looks on sees all of them. */
+static gboolean
+can_narrow (const TernPass *self, guint more)
+{
+  guint n = 0;
+
+  if (more == G_MAXUINT || self->tap)
+    return FALSE;
+  for (guint i = 0; i < self->n_segments; i++)
+    n += needed_rows (&self->segments[i].segment, more);
+  return n < self->n;
+}
+
+/* The first rows of segments leave the pass, and so do segments that have none left. Decode rows stay, and stay the first. */
+static void
+narrow (TernPass *self, guint more)
+{
+  gsize width = self->llm->info.width, dim = self->rope->dim;
+  guint n = 0, n_segments = 0;
+
+  if (!can_narrow (self, more))
+    return;
+  for (guint i = 0; i < self->n_segments; i++) {
+    TernPassSegment at = self->segments[i];
+    guint stay = needed_rows (&at.segment, more), leave = at.segment.n - stay;
+    gsize from = at.first + leave;
+
+    if (stay == 0)
+      continue;
+    memmove (self->h + n * width, self->h + from * width, stay * width * sizeof (float));
+    memmove (self->angles + n * dim, self->angles + from * dim, stay * dim * sizeof (float));
+    if (self->slices)
+      memmove (self->slices + n, self->slices + from, stay * sizeof *self->slices);
+    for (guint t = 0; t < stay; t++)
+      self->segment_of[n + t] = n_segments;
+    at.first = n;
+    at.pos += leave;
+    at.segment.n = stay;
+    self->staying[n_segments++] = at;
+    n += stay;
+  }
+  self->segments = self->staying;
+  self->n_segments = n_segments;
+  self->n = n;
+}
+
+/* What is asked of a prompt is its last row, if that: for the others a mixer that is the last to look back at them remembers them, and is
+ * not evaluated. */
+static gboolean
+mix (TernPass *self, const TernLayer *layer)
+{
+  const TernBlock *mixer = layer->mixer;
+
+  narrow (self, layer->needed_before);
+  if (mixer && mixer->klass->remember && can_narrow (self, layer->needed_behind)) {
+    enter_block (self, layer->mixer_norm);
+    if (!mixer->klass->remember (mixer, self, self->x))
+      return FALSE;
+    narrow (self, layer->needed_behind);
+  }
+  if (!branch (self, mixer, layer->mixer_norm))
+    return FALSE;
+  narrow (self, layer->needed_behind);
+  return TRUE;
+}
+
 static gboolean
 walk (TernPass *self)
 {
-  for (self->layer = 0; self->layer < self->llm->info.n_layers; self->layer++) {
+  for (self->layer = 0; self->layer < self->llm->info.n_layers && self->n > 0; self->layer++) {
     const TernLayer *layer = &self->llm->layers[self->layer];
 
     self->in_ffn = FALSE;
-    if (!branch (self, layer->mixer, layer->mixer_norm))
+    if (!mix (self, layer))
       return FALSE;
     self->in_ffn = TRUE;
     if (!branch (self, layer->ffn, layer->ffn_norm))
@@ -506,6 +591,8 @@ take_hidden (TernPass *self)
 gboolean
 tern_pass_run (TernPass *self, GError **error)
 {
+  TernPassSegment *segments = self->segments;
+  guint n_segments = self->n_segments;
   gboolean ok = TRUE;
 
   if (self->n > 0) {
@@ -516,8 +603,9 @@ tern_pass_run (TernPass *self, GError **error)
       ok = run_heads (self);
     }
   }
-  for (guint i = 0; !ok && i < self->n_segments; i++)
-    self->segments[i].segment.timeline->torn = TRUE;
+  self->segments = segments;
+  for (guint i = 0; !ok && i < n_segments; i++)
+    segments[i].segment.timeline->torn = TRUE;
   clear (self);
   if (!ok)
     g_set_error_literal (error, TERN_ERROR, TERN_ERROR_CANCELLED, "language model: cancelled");

@@ -9,7 +9,8 @@
  *
  * What a timeline reads and is answered does not depend on who else is in its passes, nor on how its prompt is cut into
  * segments, where tern_pass_cut() says how: bit for bit. Decode rows and others are computed by different orders of summation (kernels.h), so a row is
- * always of the same kind. One thread at a time; nothing is allocated but by new. */
+ * always of the same kind. Behind the last layer that looks back at them, rows whose logits nobody wants are not computed. One
+ * thread at a time; nothing is allocated but by new. */
 #pragma once
 
 #include "engine/llm/timeline.h"
@@ -78,7 +79,7 @@ guint tern_pass_segments (const TernPass *pass);
 gboolean tern_pass_run (TernPass *pass, GError **error);
 
 /* Called with the residual stream [n, width] after each layer (layer = n_layers: after the final norm, rows that logits
- * are wanted of). Debugging. */
+ * are wanted of). While there is one, no rows are left out of the last layers. Debugging. */
 typedef void (*TernLlmTap) (void *data, guint layer, const float *rows, guint n);
 void tern_pass_set_tap (TernPass *pass, TernLlmTap tap, void *data);
 

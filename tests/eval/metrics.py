@@ -11,6 +11,7 @@ import pathlib
 import random
 import sys
 import tempfile
+import types
 
 ROOT = pathlib.Path(sys.argv[1]).resolve()
 sys.path[:0] = [str(ROOT / "bench/eval"), str(ROOT / "tests")]
@@ -298,6 +299,20 @@ def check_cards(folder):
 
 # ---- The compression laboratory ----
 
+def check_candidates(laboratory):
+    """Two sets of two clips; what was said is known."""
+    found = {("none", "0"): ([1., 2., 3., 4.], [0., 0.]), ("dycoke", "0"): ([1., 2., 1.5, 2.], [1., 0.]),
+             ("random-any", "0"): ([.5, 1.5, 1., 1.5], [1., 1.])}
+    lab = types.SimpleNamespace(names=["a/cut-0.mkv", "a/pan-0.mkv", "b/cut-0.mkv", "b/pan-0.mkv"], folders=["a", "b/"], kinds=["cut", "pan"])
+    lab.run = lambda method, prune, ratio: types.SimpleNamespace(each=found[method, prune][0], missed=found[method, prune][1],
+                                                                 kept=[4, 8], kinds=[0., 0.])
+    _, columns, rows = laboratory.candidates_of(lab, "dycoke:0.7")
+    point([r[0] for r in rows] == ["none, 0, 0", "dycoke, 0.7, 0"] and all(len(r) == len(columns) for r in rows),
+          "candidates stand below all tokens", rows)
+    point(near([rows[1][3][0], rows[1][4][0], rows[1][5][0], rows[1][7][0]], [1., .5, .5, .5]) and rows[1][6] is None
+          and near(rows[0][6][0], .875), "a candidate's share of each set, and what it is more than others", rows[1])
+
+
 def check_laboratory(folder):
     sys.path.append(str(ROOT / "bench/compression"))
     import page
@@ -312,6 +327,7 @@ def check_laboratory(folder):
     lab.scorer, lab.events, lab.bars = laboratory.compression.Scorer(lab.table, names), [0, 1, 2], None
     point(lab.missed(CAPTIONS) == [0, 0, 0] and lab.missed(CAPTIONS[1:] + CAPTIONS[:1]) == [1, 1, 1],
           "an event is told by what scores above the captions of other clips, and missed by those")
+    check_candidates(laboratory)
     rows = [["none", "392.0", 392, [.4, .3, .5], [1., 1., 1.], None], ["mean", "98.0", 98, [.3, .2, .4], [.75, .7, .8], [.1, .0, .2]]]
     data = {"about": {"clips": "3"}, "notes": [], "tables": [{"title": "25 %; all keys attended to", "rows": rows,
             "columns": ["method", "tokens", "most", "CIDEr-D", "share", "less"]}]}

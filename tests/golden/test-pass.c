@@ -345,6 +345,85 @@ test_random (gconstpointer data)
   golden_each_level (check_random, data);
 }
 
+/* ---- What is left out -------------------------------------------------------------------------------------------- */
+
+static void
+see_all (void *data, guint layer, const float *rows, guint n)
+{
+  g_assert_cmpuint (n, >, 0);
+}
+
+/* Rows that nobody asks for leave a pass where nothing looks back at them any more, but not while somebody looks on: with
+ * and without, the same passes give the same logits, and timelines that go on alike. */
+static void
+check_narrow (const TernKernels *kernels, gconstpointer data)
+{
+  static const TernKvType types[] = { TERN_KV_F32, TERN_KV_INT4_ROTATED };
+
+  for (guint k = 0; k < G_N_ELEMENTS (types); k++) {
+    TernActivations mode = k ? TERN_ACTIVATIONS_F32 : TERN_ACTIVATIONS_INT8;
+    guint rounds = kernels->level == TERN_CPU_SCALAR || golden_is_sample () ? 12 : 60, compared = 0;
+    Stage narrow, whole;
+
+    set_up (&narrow, GPOINTER_TO_UINT (data), kernels, types[k], mode, 0, 5 + k);
+    set_up (&whole, GPOINTER_TO_UINT (data), kernels, types[k], mode, 0, 5 + k);
+    tern_pass_set_tap (whole.pass, see_all, NULL);
+    for (guint i = 0; i < rounds; i++) {
+      run_one (&narrow);
+      run_one (&whole);
+      for (guint t = 0; t < TIMELINES; t++) {
+        Sequence *a = &narrow.sequences[t], *b = &whole.sequences[t];
+        gsize bytes = narrow.n_vocab * sizeof (float);
+
+        g_assert_cmpuint (a->ids->len, ==, b->ids->len);
+        g_assert_true (a->known == b->known);
+        compared += a->known;
+        if (a->known)
+          g_assert_cmpmem (a->logits, bytes, b->logits, bytes);
+      }
+    }
+    g_assert_cmpuint (compared, >, rounds / 4);
+    tear_down (&narrow);
+    tear_down (&whole);
+  }
+}
+
+static void
+test_narrow (gconstpointer data)
+{
+  golden_each_level (check_narrow, data);
+}
+
+/* Which rows: counted by hand from the models' layers, C a convolution of three taps, A attention. */
+static void
+test_needs (void)
+{
+  const guint all = G_MAXUINT;
+  const struct {
+    guint model, behind[5], before[5];
+  } expected[] = {
+    { 0, { all, all, all, 0 }, { all, all, all, all } },        /* C A C A */
+    { 1, { all, all, 2, 0 }, { all, all, all, 2 } },            /* C C A C */
+    { 2, { all, all, all, 2, 0 }, { all, all, all, all, 2 } },  /* C A C A C, with experts */
+    { 3, { 0 }, { all } },                                      /* A */
+    { 5, { all, all, all, 0 }, { all, all, all, all } },        /* linear attention three times, A */
+  };
+
+  TernKernels kernels;
+
+  tern_kernels_init (&kernels, TERN_CPU_SCALAR);
+  for (guint i = 0; i < G_N_ELEMENTS (expected); i++) {
+    g_autofree char *path = golden_path (models[expected[i].model].folder, models[expected[i].model].file);
+    g_autoptr (TernGguf) file = tern_gguf_open (path, NULL);
+    g_autoptr (TernLlm) llm = tern_llm_plan (file, &kernels, NULL);
+
+    for (guint l = 0; l < tern_llm_info (llm)->n_layers; l++) {
+      g_assert_cmpuint (llm->layers[l].needed_behind, ==, expected[i].behind[l]);
+      g_assert_cmpuint (llm->layers[l].needed_before, ==, expected[i].before[l]);
+    }
+  }
+}
+
 /* ---- Hidden states ----------------------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -563,10 +642,13 @@ main (int argc, char **argv)
   for (guint i = 0; i < G_N_ELEMENTS (models); i++) {
     g_autofree char *name = g_strdup_printf ("/pass/random/%s", models[i].file);
     g_autofree char *hidden = g_strdup_printf ("/pass/hidden/%s", models[i].file);
+    g_autofree char *narrow = g_strdup_printf ("/pass/narrow/%s", models[i].file);
 
     g_test_add_data_func (name, GUINT_TO_POINTER (i), test_random);
     g_test_add_data_func (hidden, GUINT_TO_POINTER (i), test_hidden);
+    g_test_add_data_func (narrow, GUINT_TO_POINTER (i), test_narrow);
   }
+  g_test_add_func ("/pass/needs", test_needs);
   g_test_add_func ("/pass/pages", test_pages);
   g_test_add_func ("/pass/limits", test_limits);
   g_test_add_func ("/pass/order", test_order);

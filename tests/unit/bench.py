@@ -129,6 +129,14 @@ def check_files():
         found, attention = report[name], 2 * (17 + 1.5) * 2 * 2 * 256
         point(found["int8_multiply_adds"] + found["float_multiply_adds"] == timelines * (2 * multiply_adds(moe) + attention),
               f"{name}: multiply-adds of the experts in use", found, timelines * (2 * multiply_adds(moe) + attention))
+    # Two layers of convolutions and feed-forward, then of 32 tokens keys and values of an attention layer; all else of that one and the
+    # convolution behind it for three rows (its taps), and of the feed-forward and the output for one. The three look at 30 to 32 keys.
+    small = bench("--model", DATA / "lfm2s" / "lfm2s-bf16.gguf", "--prefill", 32, "--depth", 0)["prefill"]
+    convolution, forward = 4 * 128 * 128, 3 * 128 * 384
+    count = (32 * (2 * (convolution + forward) + 2 * 128 * 64) + 3 * (2 * 128 * 128 + forward + convolution) + forward + 128 * 1024
+             + (30 + 31 + 32) * 2 * 128)
+    point(small["float_multiply_adds"] + small["bf16_multiply_adds"] + small["int8_multiply_adds"] == count,
+          "of a prompt the last layers are counted for the rows that matter", small, count)
     report = bench("--model", moe, "--depth", 0)
     point("decode_at_depth" not in report, "depth 0 leaves it out", report)
     done = run("bench", "--json", "--model", moe, "--prefill", 4, "--decode", 2, "--repeat", 1)

@@ -111,40 +111,54 @@ take_queries (const Turning *turning, gsize t)
     memcpy (turning->a->q + h * head, turning->gated + 2 * h * head, head * sizeof (float));
 }
 
-/* Norm and rotation of the heads of rows [begin, end); then their keys and values are ready for the cache. What
- * attention will put out is scratch until then. */
+/* Norm and rotation of @n heads side by side, queries or keys of row @t. What attention will put out is scratch until then. */
 static void
-turn_rows (void *data, guint begin, guint end, guint worker)
+turn_heads (const Turning *turning, guint t, float *x, guint n, const float *norm)
+{
+  const TernAttending *a = turning->a;
+  const TernAttentionParams *p = &turning->self->params;
+  const TernRope *rope = a->pass->rope;
+  const float *angles = a->pass->angles + (gsize) t * rope->dim;
+  float *spare = a->o + (gsize) t * p->n_heads * p->head_dim;
+
+  for (guint h = 0; h < n; h++, x += p->head_dim) {
+    if (norm)
+      a->pass->kernels->rms_norm (x, x, norm, p->head_dim, p->eps);
+    if (rope->pairs)
+      tern_rope_unpair (x, rope->dim, spare);
+    a->pass->kernels->rope (x, angles, rope->dim);
+  }
+}
+
+/* Keys and values of rows [begin, end) into the cache. */
+static void
+keep_rows (void *data, guint begin, guint end, guint worker)
 {
   const Turning *turning = data;
   const TernAttending *a = turning->a;
   const TernAttentionParams *p = &turning->self->params;
-  const TernKernels *kernels = a->pass->kernels;
-  const TernRope *rope = a->pass->rope;
-  guint n_heads = p->n_heads + p->n_kv;
+  gsize kv_dim = (gsize) p->n_kv * p->head_dim;
 
   for (guint t = begin; t < end; t++) {
     TernKvCache cache = tern_attend_cache (a, tern_pass_segment_of (a->pass, t)->segment.timeline);
-    const float *angles = a->pass->angles + (gsize) t * rope->dim;
-    float *spare = a->o + (gsize) t * p->n_heads * p->head_dim;
 
-    take_queries (turning, t);
-    for (guint h = 0; h < n_heads; h++) {
-      gboolean is_q = h < p->n_heads;
-      float *x = is_q ? a->q + ((gsize) t * p->n_heads + h) * p->head_dim
-          : a->k + ((gsize) t * p->n_kv + h - p->n_heads) * p->head_dim;
-
-      const float *norm = is_q ? turning->self->q_norm : turning->self->k_norm;
-
-      if (norm)
-        kernels->rms_norm (x, x, norm, p->head_dim, p->eps);
-      if (rope->pairs)
-        tern_rope_unpair (x, rope->dim, spare);
-      kernels->rope (x, angles, rope->dim);
-    }
-    tern_kvcache_put (&cache, kernels, tern_pass_pos (a->pass, t), a->k + (gsize) t * p->n_kv * p->head_dim,
-        a->v + (gsize) t * p->n_kv * p->head_dim);
+    turn_heads (turning, t, a->k + t * kv_dim, p->n_kv, turning->self->k_norm);
+    tern_kvcache_put (&cache, a->pass->kernels, tern_pass_pos (a->pass, t), a->k + t * kv_dim, a->v + t * kv_dim);
   }
+}
+
+/* ... and their queries as attention takes them. */
+static void
+turn_rows (void *data, guint begin, guint end, guint worker)
+{
+  const Turning *turning = data;
+  const TernAttentionParams *p = &turning->self->params;
+
+  for (guint t = begin; t < end; t++) {
+    take_queries (turning, t);
+    turn_heads (turning, t, turning->a->q + (gsize) t * p->n_heads * p->head_dim, p->n_heads, turning->self->q_norm);
+  }
+  keep_rows (data, begin, end, worker);
 }
 
 /* Gates and norm of the output rows [begin, end). */
@@ -181,6 +195,26 @@ run_qkv (const Turning *turning, TernPass *pass, TernLinearInput *input)
 }
 
 static gboolean
+attention_remember (const TernBlock *block, TernPass *pass, const float *x)
+{
+  const Attention *self = (const Attention *) block;
+  TernAttending a = attending (self);
+  Turning turning = { self, &a, NULL };
+  TernLinearProduct products[2];
+  TernLinearInput input;
+
+  a.pass = pass;
+  take_work (self, &a, &pass->work, pass->n, pass->context);
+  products[0] = (TernLinearProduct) { &self->k, self->k_bias, a.k, self->k.rows };
+  products[1] = (TernLinearProduct) { &self->v, self->v_bias, a.v, self->v.rows };
+  tern_block_input (pass, &input, x, self->params.width);
+  if (!tern_block_run_beside (pass, products, G_N_ELEMENTS (products), &input, NULL, NULL))
+    return FALSE;
+  tern_pool_run (tern_block_pool (pass, 16 * (gsize) pass->n * self->k.rows), keep_rows, &turning, pass->n, 1);
+  return TRUE;
+}
+
+static gboolean
 attention_eval (const TernBlock *block, TernPass *pass, const float *x, float *y)
 {
   const Attention *self = (const Attention *) block;
@@ -213,6 +247,7 @@ static const TernBlockClass attention_class = {
   .work = attention_work,
   .worker = attention_worker,
   .eval = attention_eval,
+  .remember = attention_remember,
 };
 
 /* q, k and v as rows of one tensor. */

@@ -131,6 +131,13 @@ share_rows (void *data, guint begin, guint end, guint worker)
   }
 }
 
+/* Rows are by themselves. */
+static guint
+ffn_before (const TernBlock *block)
+{
+  return 0;
+}
+
 static gboolean
 ffn_eval (const TernBlock *block, TernPass *pass, const float *x, float *y)
 {
@@ -169,6 +176,7 @@ static const TernBlockClass ffn_class = {
   .owned = ffn_owned,
   .work = ffn_work,
   .eval = ffn_eval,
+  .before = ffn_before,
 };
 
 static gboolean

@@ -490,6 +490,13 @@ run_experts (Work *work)
   return TRUE;
 }
 
+/* Rows are by themselves: who shares their experts shows in no sum. */
+static guint
+moe_before (const TernBlock *block)
+{
+  return 0;
+}
+
 static gboolean
 moe_eval (const TernBlock *block, TernPass *pass, const float *x, float *y)
 {
@@ -523,6 +530,7 @@ static const TernBlockClass moe_class = {
   .owned = moe_owned,
   .work = moe_work,
   .eval = moe_eval,
+  .before = moe_before,
 };
 
 /* Matrices @first, @first + @step, ... of a tensor [cols, rows, n], one for each expert. */

@@ -90,6 +90,13 @@ mix_segments (void *data, guint begin, guint end, guint worker)
   }
 }
 
+/* What it looks back at is what it remembers behind the last row. */
+static guint
+shortconv_before (const TernBlock *block)
+{
+  return ((const Shortconv *) block)->params.taps - 1;
+}
+
 static gboolean
 shortconv_eval (const TernBlock *block, TernPass *pass, const float *x, float *y)
 {
@@ -120,6 +127,7 @@ static const TernBlockClass shortconv_class = {
   .state = shortconv_state,
   .work = shortconv_work,
   .eval = shortconv_eval,
+  .before = shortconv_before,
 };
 
 TernBlock *
