@@ -111,7 +111,21 @@ def choice(tokens, kept):
     return torch.cat(out, 1)
 
 
-def merge(tokens, kept):
-    """Temporal merging: tokens [N, frames, each, width] -> [N, sum(kept), width]."""
-    places = choice(tokens, kept)
+def any_counts(frames, ratio, rng, tokens=TOKENS):
+    """As many in all as kept_counts() has, spread over the frames at random, at least one of each."""
+    total, kept = sum(kept_counts(frames, ratio, tokens)), np.ones(frames, int)
+    room = rng.permutation(np.repeat(np.arange(frames), tokens - 1))[: total - frames]
+    np.add.at(kept, room, 1)
+    return tuple(kept.tolist())
+
+
+def any_choice(count, kept, rng, each=TOKENS):
+    """Places [count, sum(kept)] as choice() gives, drawn."""
+    return torch.from_numpy(np.stack([
+        np.concatenate([i * each + np.sort(rng.permutation(each)[:k]) for i, k in enumerate(kept)]) for _ in range(count)]))
+
+
+def merge(tokens, kept, places=None):
+    """Temporal merging: tokens [N, frames, each, width] -> [N, sum(kept), width]. `places`: kept instead of DyCoke's choice."""
+    places = choice(tokens, kept) if places is None else places
     return tokens.flatten(1, 2).gather(1, places[..., None].expand(-1, -1, tokens.shape[-1]))

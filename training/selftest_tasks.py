@@ -129,6 +129,19 @@ def own_questions_equal_the_prompt(tokenizer):
             assert (model(visual[0], alone) - logits).abs().max() < 1e-4, question
 
 
+def drawn_tokens_are_as_many():
+    """Tokens from anywhere: as many in all as DyCoke keeps, each frame's its own, in order."""
+    rng = np.random.default_rng(3)
+    for ratio in (0.2, 0.7, 1.0):
+        kept = features.any_counts(8, ratio, rng)
+        assert sum(kept) == sum(features.kept_counts(8, ratio)) and min(kept) >= 1, kept
+        places = features.any_choice(3, kept, rng)
+        assert bool((places[:, 1:] > places[:, :-1]).all()) and not torch.equal(places[0], places[1])
+        assert torch.equal(torch.bincount(places[2] // features.TOKENS, minlength=8), torch.tensor(kept))
+        tokens = torch.arange(8 * 49.0).view(1, 8, 49, 1)
+        assert torch.equal(features.merge(tokens, kept, places[:1]).flatten().long(), places[0])
+
+
 def losses_and_scores(tokenizer):
     logits = torch.tensor([[2.0, 0.0], [0.0, 2.0], [2.0, 0.0], [4.0, 0.0]])
     truth = torch.tensor([0, 1, 0, 1])
@@ -174,5 +187,6 @@ def run(tokenizer):
     clips_move_as_they_are_called()
     places_arrive()
     own_questions_equal_the_prompt(tokenizer)
+    drawn_tokens_are_as_many()
     losses_and_scores(tokenizer)
     replay_leans_to_people()

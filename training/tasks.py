@@ -36,6 +36,7 @@ RATE, DROP, SMOOTHING = 1e-3, 0.1, 0.1
 SHARES = (("photograph", 0.45), ("aerial", 0.12), ("clip", 0.28), ("scene", 0.15))
 ASKED = 8  # questions about one photograph in one step, at most
 CLIPS_AT_ONCE, TOLD = 20, 0.4  # clips of a step; share of them that are captioned, too
+ANYWHERE = 0.35  # of the steps with fewer tokens, those that keep any instead of DyCoke's
 PAIRS = 2  # of frames that are measured for a picture: before its first one, and within it
 
 
@@ -124,19 +125,26 @@ class Clips:
         return group
 
     @torch.no_grad()
-    def captions(self, layout, inputs, told, texts, instruction):
+    def captions(self, layout, inputs, told, texts, instruction, places):
         """What the teacher says of these clips, with its likeliest tokens at each place."""
         tokens = self.teacher.projector(inputs[told])
         batch = rows.Rows(layout, [[rows.asked(self.tokenizer, instruction, text)] for text in texts])
-        top = self.teacher(features.merge(tokens, layout.kept).flatten(0, 1), batch).softmax(-1).topk(replay.TOP)
+        top = self.teacher(features.merge(tokens, layout.kept, places).flatten(0, 1), batch).softmax(-1).topk(replay.TOP)
         ids, shares = (t.split([len(text) for text in texts]) for t in (top.indices, top.values))
         return [Answer(self.tokenizer, instruction, text, (i, v / v.sum(-1, keepdim=True))) for text, i, v in zip(texts, ids, shares)]
 
-    def step(self, model, rng, drop, at):
-        """Half of the clips run backwards, and half of them lack the frame before. The product's ratio of merging most of the time."""
+    def merging(self, count, rng):
+        """(layout, places that are kept, or None for DyCoke's): the product's way and ratio most of the time; else tokens drawn from
+        anywhere, so that answers do not hang on which ones a method keeps."""
         draw = rng.random()
-        ratio = 0.7 if draw < 0.6 else float(rng.uniform(0.2, 0.8)) if draw < 0.9 else 0.0
-        layout = rows.layout(self.tokenizer, None, features.kept_counts(motion.PICTURES, ratio))
+        ratio = 0.7 if draw < 0.6 else float(rng.uniform(0.2, 1.0)) if draw < 0.9 else 0.0
+        drawn = ratio > 0 and rng.random() < ANYWHERE
+        kept = (features.any_counts(motion.PICTURES, ratio, rng) if drawn else features.kept_counts(motion.PICTURES, ratio))
+        return rows.layout(self.tokenizer, None, kept), features.any_choice(count, kept, rng) if drawn else None
+
+    def step(self, model, rng, drop, at):
+        """Half of the clips run backwards, and half of them lack the frame before."""
+        layout, places = self.merging(len(at), rng)
         looks, answers = [], []
         for i in at:
             back = bool(rng.random() < 0.5)
@@ -148,9 +156,10 @@ class Clips:
         told = np.flatnonzero([len(self.made[i].photographs) > 0 and rng.random() < TOLD for i in at])
         if len(told):
             texts = [self.replay.text(self.made[at[i]].photographs[0], int(rng.integers(2))) for i in told]
-            for i, answer in zip(told, self.captions(layout, inputs, told, texts, str(rng.choice(prompts.INSTRUCTIONS)))):
+            instruction = str(rng.choice(prompts.INSTRUCTIONS))
+            for i, answer in zip(told, self.captions(layout, inputs, told, texts, instruction, None if places is None else places[told])):
                 answers[i].append(answer)
-        return layout, features.merge(model.projector(inputs) + model.motion(moved), layout.kept).flatten(0, 1), answers
+        return layout, features.merge(model.projector(inputs) + model.motion(moved), layout.kept, places).flatten(0, 1), answers
 
 
 def loss_of(logits, batch, answers):
