@@ -62,7 +62,8 @@ def replace_hardware(text):
 
 
 def environment():
-    env = dict(os.environ, GST_PLUGIN_PATH=str(plugin), GST_REGISTRY=str(work / "registry"))
+    # What gst-launch-1.0 says of messages is read here, and comes in the user's language.
+    env = dict(os.environ, GST_PLUGIN_PATH=str(plugin), GST_REGISTRY=str(work / "registry"), LC_ALL="C.UTF-8")
     env.pop("GST_PLUGIN_PATH_1_0", None)
     folder = work / "model"
     folder.mkdir()
