@@ -125,6 +125,46 @@ def any_choice(count, kept, rng, each=TOKENS):
         np.concatenate([i * each + np.sort(rng.permutation(each)[:k]) for i, k in enumerate(kept)]) for _ in range(count)]))
 
 
+def equal_counts(frames, ratio, tokens=TOKENS):
+    """As many in each group of four as kept_counts() has, the same of each frame; what is left over goes to the first ones."""
+    out = []
+    for first in range(0, frames, 4):
+        n = min(4, frames - first)
+        whole, rest = divmod(sum(kept_counts(n, ratio, tokens)), n)
+        out += [whole + (i < rest) for i in range(n)]
+    return tuple(out)
+
+
+def zipped(tokens, kept):
+    """VisionZip, as compress/visionzip.c does it: tokens [N, frames, each, width] -> [N, sum(kept), width].
+
+    Of a frame the tokens that are attended to most by all, and means of the others, by likeness to every so many of them.
+    """
+    plain = tokens.detach()
+    attended = (plain @ plain.transpose(-1, -2) / tokens.shape[-1] ** 0.5).softmax(-1).mean(-2)
+    return torch.cat([_zip_frame(tokens[:, i], attended[:, i], k) for i, k in enumerate(kept)], 1)
+
+
+def _zip_frame(tokens, attended, k):
+    targets = 0 if k < 2 else max(k * 10 // 64, 1)
+    order = attended.argsort(dim=-1, descending=True, stable=True)
+    dominant, others = order[:, : k - targets].sort(-1).values, order[:, k - targets :].sort(-1).values
+
+    def rows_of(places):
+        return tokens.gather(1, places[..., None].expand(-1, -1, tokens.shape[-1]))
+
+    if not targets:
+        return rows_of(dominant)
+    every = torch.arange(targets) * max(others.shape[1] // targets, 1)
+    unit = F.normalize(rows_of(others).detach(), dim=-1)
+    joined = (unit @ unit[:, every].transpose(1, 2)).argmax(-1)
+    joined[:, every] = torch.arange(targets)
+    share = F.one_hot(joined, targets).float()
+    means = (share / share.sum(1, keepdim=True)).transpose(1, 2) @ rows_of(others)
+    order = torch.cat((dominant, others[:, every]), 1).argsort(-1)
+    return torch.cat((rows_of(dominant), means), 1).gather(1, order[..., None].expand(-1, -1, tokens.shape[-1]))
+
+
 def merge(tokens, kept, places=None):
     """Temporal merging: tokens [N, frames, each, width] -> [N, sum(kept), width]. `places`: kept instead of DyCoke's choice."""
     places = choice(tokens, kept) if places is None else places

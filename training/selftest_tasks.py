@@ -6,6 +6,7 @@ import tempfile
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 import clips
 import closed
@@ -142,6 +143,31 @@ def drawn_tokens_are_as_many():
         assert torch.equal(features.merge(tokens, kept, places[:1]).flatten().long(), places[0])
 
 
+def zipped_tokens_are_the_product_s():
+    """Against the words of compress/visionzip.c, token by token; and gradients reach every token of a mean."""
+    torch.manual_seed(8)
+    tokens = torch.randn(2, 4, 49, 16, requires_grad=True)
+    kept = features.equal_counts(4, 0.9)
+    assert kept == (16, 15, 15, 15)
+    out, at = features.zipped(tokens, kept), 0
+    for f, k in enumerate(kept):
+        x = tokens[1, f].detach().double()
+        attended = torch.stack([(x @ q / 4).softmax(0) for q in x]).sum(0)
+        best = sorted(range(49), key=lambda i: (-float(attended[i]), i))[: k - 2]
+        others = [i for i in range(49) if i not in best]
+        targets, like = others[0], others[len(others) // 2]
+        groups = {targets: [], like: []}
+        for i in others:
+            near = max((targets, like), key=lambda t: (i == t, float(F.cosine_similarity(x[i], x[t], dim=0))))
+            groups[near].append(i)
+        expected = {i: x[i] for i in best} | {t: x[g].mean(0) for t, g in groups.items()}
+        found = out[1, at : at + k].detach().double()
+        assert torch.allclose(found, torch.stack([expected[i] for i in sorted(expected)]), atol=1e-5), f
+        at += k
+    out.sum().backward()
+    assert bool((tokens.grad.abs().sum(-1) > 0).all())
+
+
 def losses_and_scores(tokenizer):
     logits = torch.tensor([[2.0, 0.0], [0.0, 2.0], [2.0, 0.0], [4.0, 0.0]])
     truth = torch.tensor([0, 1, 0, 1])
@@ -188,5 +214,6 @@ def run(tokenizer):
     places_arrive()
     own_questions_equal_the_prompt(tokenizer)
     drawn_tokens_are_as_many()
+    zipped_tokens_are_the_product_s()
     losses_and_scores(tokenizer)
     replay_leans_to_people()

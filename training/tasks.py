@@ -36,7 +36,8 @@ RATE, DROP, SMOOTHING = 1e-3, 0.1, 0.1
 SHARES = (("photograph", 0.45), ("aerial", 0.12), ("clip", 0.28), ("scene", 0.15))
 ASKED = 8  # questions about one photograph in one step, at most
 CLIPS_AT_ONCE, TOLD = 20, 0.4  # clips of a step; share of them that are captioned, too
-ANYWHERE = 0.35  # of the steps with fewer tokens, those that keep any instead of DyCoke's
+# What becomes of a clip's tokens: VisionZip, DyCoke, any that are drawn, all of them.
+WAYS, WAYS_SHARES = ("zipped", "dycoke", "anywhere", "all"), (0.35, 0.35, 0.2, 0.1)
 PAIRS = 2  # of frames that are measured for a picture: before its first one, and within it
 
 
@@ -125,26 +126,36 @@ class Clips:
         return group
 
     @torch.no_grad()
-    def captions(self, layout, inputs, told, texts, instruction, places):
+    def captions(self, layout, inputs, told, texts, instruction, merged):
         """What the teacher says of these clips, with its likeliest tokens at each place."""
         tokens = self.teacher.projector(inputs[told])
         batch = rows.Rows(layout, [[rows.asked(self.tokenizer, instruction, text)] for text in texts])
-        top = self.teacher(features.merge(tokens, layout.kept, places).flatten(0, 1), batch).softmax(-1).topk(replay.TOP)
+        top = self.teacher(merged(tokens, told).flatten(0, 1), batch).softmax(-1).topk(replay.TOP)
         ids, shares = (t.split([len(text) for text in texts]) for t in (top.indices, top.values))
         return [Answer(self.tokenizer, instruction, text, (i, v / v.sum(-1, keepdim=True))) for text, i, v in zip(texts, ids, shares)]
 
     def merging(self, count, rng):
-        """(layout, places that are kept, or None for DyCoke's): the product's way and ratio most of the time; else tokens drawn from
-        anywhere, so that answers do not hang on which ones a method keeps."""
-        draw = rng.random()
-        ratio = 0.7 if draw < 0.6 else float(rng.uniform(0.2, 1.0)) if draw < 0.9 else 0.0
-        drawn = ratio > 0 and rng.random() < ANYWHERE
-        kept = (features.any_counts(motion.PICTURES, ratio, rng) if drawn else features.kept_counts(motion.PICTURES, ratio))
-        return rows.layout(self.tokenizer, None, kept), features.any_choice(count, kept, rng) if drawn else None
+        """(layout, how tokens of clips `told` become those that are read). Answers must not hang on which tokens a method keeps: they
+        are learned behind several, and behind tokens from anywhere."""
+        way = str(rng.choice(WAYS, p=WAYS_SHARES))
+        if way == "all":
+            kept = (lm.TOKENS,) * motion.PICTURES
+            merged = lambda tokens, told: tokens.flatten(1, 2)
+        elif way == "zipped":
+            kept = features.equal_counts(motion.PICTURES, 0.9 if rng.random() < 0.6 else float(rng.uniform(0.4, 1.0)))
+            merged = lambda tokens, told: features.zipped(tokens, kept)
+        elif way == "anywhere":
+            kept = features.any_counts(motion.PICTURES, float(rng.uniform(0.3, 1.0)), rng)
+            places = features.any_choice(count, kept, rng)
+            merged = lambda tokens, told: features.merge(tokens, kept, places[told])
+        else:
+            kept = features.kept_counts(motion.PICTURES, 0.7 if rng.random() < 0.6 else float(rng.uniform(0.2, 1.0)))
+            merged = lambda tokens, told: features.merge(tokens, kept)
+        return rows.layout(self.tokenizer, None, kept), merged
 
     def step(self, model, rng, drop, at):
         """Half of the clips run backwards, and half of them lack the frame before."""
-        layout, places = self.merging(len(at), rng)
+        layout, merged = self.merging(len(at), rng)
         looks, answers = [], []
         for i in at:
             back = bool(rng.random() < 0.5)
@@ -157,9 +168,9 @@ class Clips:
         if len(told):
             texts = [self.replay.text(self.made[at[i]].photographs[0], int(rng.integers(2))) for i in told]
             instruction = str(rng.choice(prompts.INSTRUCTIONS))
-            for i, answer in zip(told, self.captions(layout, inputs, told, texts, instruction, None if places is None else places[told])):
+            for i, answer in zip(told, self.captions(layout, inputs, told, texts, instruction, merged)):
                 answers[i].append(answer)
-        return layout, features.merge(model.projector(inputs) + model.motion(moved), layout.kept, places).flatten(0, 1), answers
+        return layout, merged(model.projector(inputs) + model.motion(moved), np.arange(len(at))).flatten(0, 1), answers
 
 
 def loss_of(logits, batch, answers):
