@@ -16,8 +16,8 @@ typedef struct {
   TernKvType kv;                /* not AUTO */
 } TernLlmWork;
 
-/* Adds to @cost. The last layers count for the rows that what is asked depends on. What is small beside matrices, keys, values and recurrent states is not counted: norms, states of
- * convolutions, activations. */
+/* Adds to @cost. The last layers count for the rows that what is asked depends on. What is small beside matrices, keys, values and
+ * recurrent states is not counted: norms, states of convolutions, activations. */
 void tern_llm_cost (const TernLlm *llm, const TernLlmWork *work, TernCost *cost);
 
 G_END_DECLS
