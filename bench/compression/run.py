@@ -7,9 +7,10 @@ usage: run.py [--clips DIR] [--count 100] [--model GGUF --mmproj GGUF] [--method
               [--keep DIR] [--write] [-- OPTIONS OF tern caption]
 
 Without --clips they are made of the photographs in ../shared/data, as `bench/eval/run.py clips` does it (Pillow, ffmpeg),
---count of each kind, in a folder that goes away again; DIR is made where it is not there, and taken as it is where it is; several, with commas between, are one set of clips. One
-process of `tern caption` asks about all clips at one setting, with one thread: some 30 s for 300 clips of the bundled model.
---candidates is a table of what might be the default, the first of which the others are compared with. --write puts the tables and the plot into docs/compression.md and docs/compression.svg.
+--count of each kind, in a folder that goes away again; DIR is made where it is not there, and taken as it is where it is;
+several, with commas between, are one set of clips. One process of `tern caption` asks about all clips at one setting, with
+one thread: some 30 s for 300 clips of the bundled model. --candidates is a table of what might be the default, the first of
+which the others are compared with. --write puts the tables and the plot into docs/compression.md and docs/compression.svg.
 """
 import argparse
 import os
