@@ -31,6 +31,21 @@ def visual_tokens(model, features, batch=50):
         ])
 
 
+def word_loss(model, visual, text, plan, batch=50):
+    """Of the captions `text` (xe.tokenised) behind visual tokens [N, kept, width]: the mean of the batches' means."""
+    import torch
+    import torch.nn.functional as F
+
+    import rows
+
+    losses = []
+    with torch.inference_mode():
+        for i in range(0, len(visual), batch):
+            said = rows.Rows(plan, text[i : i + batch])
+            losses.append(float(F.cross_entropy(model(visual[i : i + batch].flatten(0, 1), said), said.targets)))
+    return sum(losses) / len(losses)
+
+
 def caption(model, visual, plan, tokenizer, beam=1):
     import decode
 

@@ -6,8 +6,8 @@
 DIR has what the stages before `xe` left: tokenizer.json, tower.pt, features-*. Every shape within the limits below is drawn and scored
 by two proxies: its ternary weights (Javaheripi et al. 2022 rank decoders by the parameters outside the embedding), and SNIP's
 saliency, the sum of |w dL/dw| over them on one batch (Lee et al. 2019, eq. 4). Of bands of equal ratio in size, those of the highest and
-lowest saliency, and the shape that ships, are trained by cross-entropy on the same photographs in the same order, captioned, exported, and measured by `tern
-bench`. DIR/search.jsonl has a line for each, and a stopped search goes on behind the last.
+lowest saliency, and the shape that ships, are trained by cross-entropy on the same photographs in the same order, captioned, exported,
+and measured by `tern bench`. DIR/search.jsonl has a line for each, and a stopped search goes on behind the last.
 """
 
 import argparse
@@ -16,12 +16,28 @@ import json
 import os
 import subprocess
 
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+import cider
 import common
+import evaluate
+import export
+import features
+import model as lm
+import photos
+import prompts
+import quant
+import rows as layouts
+import taskdata
+import words
+import xe
 
 LEAST, MOST = 1.0e6, 10.0e6  # ternary weights
 # Blocks of TQ2_0 have 256 weights of a row.
 WIDTHS, DEPTHS, INNER = (256, 512), (2, 3, 4, 6, 8, 10), (256, 512, 768, 1024, 1536)
-PROMPT = 128  # tokens that are read for each caption of PROMPT_SAID: a photograph, question and chat are 80, a merged window 200
+PROMPT = 128  # tokens that are read for each caption of SAID: a photograph, question and chat are 80, a merged window 200
 SAID = 10
 
 
@@ -36,15 +52,11 @@ def orders(depth):
 
 
 def shape_of(row):
-    import model as lm
-
     width, layers, attention, kv_heads, ffn = row["shape"]
     return lm.Shape(width, layers, tuple(attention), kv_heads, ffn)
 
 
 def ternary(shape):
-    import model as lm
-
     attention, side = len(shape.attention), shape.kv_heads * lm.HEAD
     mixers = attention * (2 * shape.width + 2 * side) + (shape.layers - attention) * 4 * shape.width
     return shape.width * (mixers + shape.layers * 3 * shape.ffn)
@@ -52,8 +64,6 @@ def ternary(shape):
 
 def candidates():
     """[(name of the order, Shape)]"""
-    import model as lm
-
     out = []
     for width, depth, inner in itertools.product(WIDTHS, DEPTHS, INNER):
         for order, attention in orders(depth).items():
@@ -64,12 +74,6 @@ def candidates():
 
 
 def saliency(shape, batch, cached):
-    import torch
-    import torch.nn.functional as F
-
-    import model as lm
-    import quant
-    import words
 
     torch.manual_seed(2)
     model = lm.Captioner(words.VOCABULARY, False, shape)
@@ -81,10 +85,6 @@ def saliency(shape, batch, cached):
 
 def chosen(rows, count):
     """Of each band of sizes the most and the least salient; and what ships."""
-    import numpy as np
-
-    import model as lm
-
     sizes = np.log([r["weights"] for r in rows])
     edges = np.linspace(sizes.min(), sizes.max() + 1e-9, count // 2 + 1)
     out = []
@@ -108,31 +108,14 @@ def measured(tern, files):
 
 def scored(model, val, text, tokenizer, seen):
     """Loss of a token and CIDEr-D of greedy captions on the validation photographs."""
-    import torch
-    import torch.nn.functional as F
-
-    import cider
-    import evaluate
-    import prompts
-    import rows
-
-    plan, losses = rows.layout(tokenizer, prompts.INSTRUCTIONS[0], (49,)), []
+    plan = layouts.layout(tokenizer, prompts.INSTRUCTIONS[0], (lm.TOKENS,))
     visual = evaluate.visual_tokens(model, seen)
-    with torch.inference_mode():
-        for i in range(0, len(visual), 50):
-            batch = rows.Rows(plan, text[i : i + 50])
-            losses.append(float(F.cross_entropy(model(visual[i : i + 50].flatten(0, 1), batch), batch.targets)))
     found = evaluate.caption(model, visual, plan, tokenizer)
-    return {"loss": sum(losses) / len(losses), "cider": cider.corpus(found, val.captions)[0]}
+    return {"loss": evaluate.word_loss(model, visual, text, plan), "cider": cider.corpus(found, val.captions)[0]}
 
 
 def trained(options, row, parts):
     """One line of the table: a shape that was trained for a while."""
-    import evaluate
-    import export
-    import features
-    import xe
-
     train, val, tokenizer, views, text, seen = parts
     shape = shape_of(row)
     name = "search-" + row["name"].replace(" ", "-")
@@ -152,8 +135,6 @@ def best(rows):
 
 def ranks(rows, one, other):
     """Spearman's correlation of two columns."""
-    import numpy as np
-
     order = [np.argsort(np.argsort([r[k] for r in rows])) for k in (one, other)]
     return float(np.corrcoef(*order)[0, 1])
 
@@ -191,17 +172,6 @@ def main():
     a.add_argument("--write", metavar="PAGE")
     options = a.parse_args()
     common.settle()
-    import numpy as np
-    import torch
-
-    import features
-    import photos
-    import prompts
-    import rows as layouts
-    import taskdata
-    import words
-    import xe
-
     train, val = (photos.Split(options.data, s, options.work) for s in ("train", "val"))
     captions = [[photos.clean(c) for c in group] for group in train.captions]
     tokenizer, views = words.load(os.path.join(options.work, "tokenizer.json")), taskdata.views_of(options.work, features.CLEAN)
@@ -209,7 +179,7 @@ def main():
     if not os.path.exists(drawn_file):
         at = np.arange(xe.PHOTOS)
         text = xe.tokenised(tokenizer, [captions[i] for i in at])
-        batch = layouts.Rows(layouts.layout(tokenizer, prompts.INSTRUCTIONS[0], (49,)), text)
+        batch = layouts.Rows(layouts.layout(tokenizer, prompts.INSTRUCTIONS[0], (lm.TOKENS,)), text)
         cached = xe.fetch(views[:1], at, np.random.default_rng(1))
         rows = [{"name": f"{s.width}-{s.layers}-{s.ffn} {order}", "order": order, "shape": s, "weights": ternary(s),
                  "saliency": saliency(s, batch, cached)} for order, s in candidates()]

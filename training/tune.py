@@ -24,6 +24,7 @@ from torch import nn
 
 import aerial
 import common
+import evaluate
 import export
 import features
 import model as lm
@@ -118,17 +119,13 @@ def measured(tower, model, reader, val, said, text, tokenizer):
     seen = torch.from_numpy(features.seen(tower, val.pixels)).float()
     plan = rows.layout(tokenizer, prompts.INSTRUCTIONS[0], (lm.TOKENS,))
     model.freeze()
-    loss = []
-    for i in range(0, len(seen), BATCH):
-        visual = model.projector(lm.Projector.unshuffle(seen[i : i + BATCH])).flatten(0, 1)
-        batch = rows.Rows(plan, text[i : i + BATCH])
-        loss.append(float(F.cross_entropy(model(visual, batch), batch.targets)))
+    loss = evaluate.word_loss(model, evaluate.visual_tokens(model, seen, BATCH), text, plan, BATCH)
     model.freeze(False)
     x = seen[:100].flatten(0, 1)
     x = torch.cat((x, torch.ones(len(x), 1)), 1)
     where = place.grid().repeat(100, 1)
     left = where - x @ torch.linalg.lstsq(x, where).solution
-    return {"val": float(np.mean(loss)), "precision": precision(reader(seen)[:, :150], reader.truth(said)[:, :150]),
+    return {"val": loss, "precision": precision(reader(seen)[:, :150], reader.truth(said)[:, :150]),
             "places": float(1 - left.var() / where.var())}
 
 
