@@ -74,7 +74,6 @@ def candidates():
 
 
 def saliency(shape, batch, cached):
-
     torch.manual_seed(2)
     model = lm.Captioner(words.VOCABULARY, False, shape)
     visual = model.projector(lm.Projector.unshuffle(cached)).flatten(0, 1)
