@@ -5,28 +5,16 @@
 #include <string.h>
 
 #include "tern/error.h"
-#include "engine/llm/arch/arch.h"
+#include "engine/llm/arch/rows.h"
 
 static const TernTensorRow tensors[] = {
-  { "token_embd.weight", { TERN_D, TERN_V } },
-  { "output.weight", { TERN_D, TERN_V }, .optional = TRUE },
-  { "output_norm.weight", { TERN_D } },
+  TERN_ROWS_ENDS,
   { "rope_freqs.weight", { TERN_R2 }, .optional = TRUE },
-  { "blk.N.attn_norm.weight", { TERN_D } },
-  { "blk.N.attn_q.weight", { TERN_D, TERN_Q } },
-  { "blk.N.attn_q.bias", { TERN_Q }, .optional = TRUE },
-  { "blk.N.attn_k.weight", { TERN_D, TERN_KV } },
-  { "blk.N.attn_k.bias", { TERN_KV }, .optional = TRUE },
-  { "blk.N.attn_v.weight", { TERN_D, TERN_KV } },
-  { "blk.N.attn_v.bias", { TERN_KV }, .optional = TRUE },
+  TERN_ROWS_ATTENTION,
   { "blk.N.attn_sub_norm.weight", { TERN_Q } },
-  { "blk.N.attn_output.weight", { TERN_Q, TERN_D } },
-  { "blk.N.attn_output.bias", { TERN_D }, .optional = TRUE },
   { "blk.N.ffn_norm.weight", { TERN_D } },
-  { "blk.N.ffn_gate.weight", { TERN_D, TERN_F } },
-  { "blk.N.ffn_up.weight", { TERN_D, TERN_F } },
+  TERN_ROWS_GATED_FFN,
   { "blk.N.ffn_sub_norm.weight", { TERN_F } },
-  { "blk.N.ffn_down.weight", { TERN_F, TERN_D } },
   { NULL }
 };
 

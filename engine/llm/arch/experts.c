@@ -2,7 +2,7 @@
 /* Experts as several families have them: their number, how rows choose and weigh them, those of a layer, the shared one. */
 #include <float.h>
 
-#include "engine/llm/arch/ssm.h"
+#include "engine/llm/arch/experts.h"
 
 /* expert_gating_func; 0: the file does not say. */
 enum { GATING_NONE, GATING_SOFTMAX, GATING_SIGMOID, GATING_SOFTMAX_CHOSEN };

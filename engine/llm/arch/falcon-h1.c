@@ -4,12 +4,12 @@
 #include "engine/llm/arch/ssm.h"
 
 static const TernTensorRow tensors[] = {
-  TERN_SSM_ENDS,
+  TERN_ROWS_ENDS,
   { "rope_freqs.weight", { TERN_R2 }, .optional = TRUE },
   { "blk.N.ffn_norm.weight", { TERN_D }, .also = "blk.N.ffn_norm" },    /* as its converter spells it */
-  TERN_SSM_ATTENTION,
+  TERN_ROWS_ATTENTION,
   TERN_SSM_MAMBA2 (TRUE),
-  TERN_SSM_GATED_FFN,
+  TERN_ROWS_GATED_FFN,
   { NULL }
 };
 

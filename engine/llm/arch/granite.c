@@ -1,41 +1,26 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Granite 3 and the dense ones of Granite 4, and with experts, with or without a shared one beside them, whose weights are a softmax of
- * those chosen: a llama with multipliers. Q and K are interleaved as llama's are; rope.scaling.finetuned says whether there are positions
- * at all. Granite 4 Vision's text model, which says where features are added, is refused by its key. */
+/* Granite 3 and the dense ones of Granite 4, and with experts, with or without a shared one beside them, whose weights
+ * are a softmax of those chosen: a llama with multipliers. Q and K are interleaved as llama's are;
+ * rope.scaling.finetuned says whether there are positions at all. Granite 4 Vision's text model, which says where
+ * features are added, is refused by its key. */
 #include <float.h>
 
+#include "engine/llm/arch/experts.h"
 #include "engine/llm/arch/granite.h"
-#include "engine/llm/arch/ssm.h"
+#include "engine/llm/arch/rows.h"
 
 #define MAX_INNER (1u << 20)    /* of the shared expert */
 
-#define TENSORS \
-  { "token_embd.weight", { TERN_D, TERN_V } }, \
-  { "output.weight", { TERN_D, TERN_V }, .optional = TRUE }, \
-  { "output_norm.weight", { TERN_D } }, \
-  { "rope_freqs.weight", { TERN_R2 }, .optional = TRUE }, \
-  { "blk.N.attn_norm.weight", { TERN_D } }, \
-  { "blk.N.attn_qkv.weight", { TERN_D, TERN_QKV }, .optional = TRUE },  /* instead of attn_q, attn_k, attn_v */ \
-  { "blk.N.attn_qkv.bias", { TERN_QKV }, .optional = TRUE }, \
-  TERN_SSM_ATTENTION, \
-  { "blk.N.ffn_norm.weight", { TERN_D } }
-
 static const TernTensorRow tensors[] = {
-  TENSORS,
-  { "blk.N.ffn_gate.weight", { TERN_D, TERN_F } },
-  { "blk.N.ffn_gate.bias", { TERN_F }, .optional = TRUE },
-  { "blk.N.ffn_up.weight", { TERN_D, TERN_F } },
-  { "blk.N.ffn_up.bias", { TERN_F }, .optional = TRUE },
-  { "blk.N.ffn_down.weight", { TERN_F, TERN_D } },
-  { "blk.N.ffn_down.bias", { TERN_D }, .optional = TRUE },
+  TERN_ROWS_LLAMA,
+  TERN_ROWS_LLAMA_FFN,
   { NULL }
 };
 
 static const TernTensorRow moe_tensors[] = {
-  TENSORS,
-  { "blk.N.ffn_gate_inp.weight", { TERN_D, TERN_E } },
-  TERN_GATED_EXPERTS,
-  TERN_GATED_SHARED_EXPERT,
+  TERN_ROWS_LLAMA,
+  TERN_ROWS_EXPERTS,
+  TERN_ROWS_SHARED_EXPERT,
   { NULL }
 };
 

@@ -2,19 +2,19 @@
 /* Granite 4 H and Bamba: layers of Mamba-2 and a few of attention, which have kv heads; a dense feed-forward or experts with a
  * shared one beside them, whose weights are a softmax of those chosen. Granite has four multipliers and no positions; Bamba
  * turns neighbours in the first values of a head. Which it is, rope.scaling.finetuned says. */
+#include "engine/llm/arch/experts.h"
 #include "engine/llm/arch/granite.h"
 #include "engine/llm/arch/ssm.h"
 
 static const TernTensorRow tensors[] = {
-  TERN_SSM_ENDS,
+  TERN_ROWS_ENDS,
   { "rope_freqs.weight", { TERN_R2 }, .optional = TRUE },
   { "blk.N.ffn_norm.weight", { TERN_D } },
-  TERN_SSM_ATTENTION,
+  TERN_ROWS_ATTENTION,
   TERN_SSM_MAMBA2 (FALSE),
-  TERN_SSM_GATED_FFN,
-  { "blk.N.ffn_gate_inp.weight", { TERN_D, TERN_E } },
-  TERN_GATED_EXPERTS,
-  TERN_GATED_SHARED_EXPERT,
+  TERN_ROWS_GATED_FFN,
+  TERN_ROWS_EXPERTS,
+  TERN_ROWS_SHARED_EXPERT,
   { NULL }
 };
 

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Jamba (arXiv:2403.19887): layers of Mamba-1, with norms of steps, B and C, and a few of attention without positions, which have
  * kv heads; experts in the layers that have a router, whose weights are a softmax over all of them and are taken as they are. */
+#include "engine/llm/arch/experts.h"
 #include "engine/llm/arch/ssm.h"
 
 static const TernTensorRow tensors[] = {
-  TERN_SSM_ENDS,
+  TERN_ROWS_ENDS,
   { "blk.N.ffn_norm.weight", { TERN_D } },
-  TERN_SSM_ATTENTION,
+  TERN_ROWS_ATTENTION,
   TERN_SSM_MAMBA1,
   { "blk.N.ssm_dt_norm.weight", { TERN_SSM_R } },
   { "blk.N.ssm_b_norm.weight", { TERN_SSM_N } },
   { "blk.N.ssm_c_norm.weight", { TERN_SSM_N } },
-  TERN_SSM_GATED_FFN,
-  { "blk.N.ffn_gate_inp.weight", { TERN_D, TERN_E } },
-  TERN_GATED_EXPERTS,
+  TERN_ROWS_GATED_FFN,
+  TERN_ROWS_EXPERTS,
   { NULL }
 };
 

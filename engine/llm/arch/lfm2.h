@@ -2,7 +2,7 @@
 /* What LFM2 and its mixtures of experts have in common. */
 #pragma once
 
-#include "engine/llm/arch/arch.h"
+#include "engine/llm/arch/rows.h"
 
 G_BEGIN_DECLS
 
@@ -14,9 +14,7 @@ G_BEGIN_DECLS
   { "rope_freqs.weight", { TERN_R2 }, .optional = TRUE }, \
   { "blk.N.attn_norm.weight", { TERN_D } }, \
   { "blk.N.ffn_norm.weight", { TERN_D } }, \
-  { "blk.N.ffn_gate.weight", { TERN_D, TERN_F } }, \
-  { "blk.N.ffn_up.weight", { TERN_D, TERN_F } }, \
-  { "blk.N.ffn_down.weight", { TERN_F, TERN_D } }, \
+  TERN_ROWS_GATED_FFN, \
   /* attention */ \
   { "blk.N.attn_qkv.weight", { TERN_D, TERN_QKV }, .optional = TRUE },  /* instead of the next three */ \
   { "blk.N.attn_q.weight", { TERN_D, TERN_Q } }, \

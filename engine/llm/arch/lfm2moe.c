@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* LFM2 with mixtures of experts: LFM2-8B-A1B, LFM2-24B-A2B. The layers of lfm2.c, but behind the first
  * leading_dense_block_count the feed-forward is one of several experts, chosen by a router. */
+#include "engine/llm/arch/experts.h"
 #include "engine/llm/arch/lfm2.h"
-#include "engine/llm/arch/ssm.h"
 
 #define MAX_INNER (1u << 20)    /* of one expert */
 
 static const TernTensorRow tensors[] = {
   TERN_LFM2_TENSORS,
-  { "blk.N.ffn_gate_inp.weight", { TERN_D, TERN_E } },
+  TERN_ROWS_EXPERTS,
   { "blk.N.exp_probs_b.bias", { TERN_E } },
-  TERN_GATED_EXPERTS,
   { NULL }
 };
 

@@ -1,31 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Llama 1 to 3, and what is built like them under the same name (SmolLM2, Mistral). Converters interleave the rows of Q
  * and K so that the values that turn together are neighbours. Llama 3 divides the rotary frequencies by factors. */
-#include "engine/llm/arch/arch.h"
+#include "engine/llm/arch/rows.h"
 
 static const TernTensorRow tensors[] = {
-  { "token_embd.weight", { TERN_D, TERN_V } },
-  { "output.weight", { TERN_D, TERN_V }, .optional = TRUE },
-  { "output_norm.weight", { TERN_D } },
-  { "rope_freqs.weight", { TERN_R2 }, .optional = TRUE },
-  { "blk.N.attn_norm.weight", { TERN_D } },
-  { "blk.N.attn_qkv.weight", { TERN_D, TERN_QKV }, .optional = TRUE },  /* instead of attn_q, attn_k, attn_v */
-  { "blk.N.attn_qkv.bias", { TERN_QKV }, .optional = TRUE },
-  { "blk.N.attn_q.weight", { TERN_D, TERN_Q } },
-  { "blk.N.attn_q.bias", { TERN_Q }, .optional = TRUE },
-  { "blk.N.attn_k.weight", { TERN_D, TERN_KV } },
-  { "blk.N.attn_k.bias", { TERN_KV }, .optional = TRUE },
-  { "blk.N.attn_v.weight", { TERN_D, TERN_KV } },
-  { "blk.N.attn_v.bias", { TERN_KV }, .optional = TRUE },
-  { "blk.N.attn_output.weight", { TERN_Q, TERN_D } },
-  { "blk.N.attn_output.bias", { TERN_D }, .optional = TRUE },
-  { "blk.N.ffn_norm.weight", { TERN_D } },
-  { "blk.N.ffn_gate.weight", { TERN_D, TERN_F } },
-  { "blk.N.ffn_gate.bias", { TERN_F }, .optional = TRUE },
-  { "blk.N.ffn_up.weight", { TERN_D, TERN_F } },
-  { "blk.N.ffn_up.bias", { TERN_F }, .optional = TRUE },
-  { "blk.N.ffn_down.weight", { TERN_F, TERN_D } },
-  { "blk.N.ffn_down.bias", { TERN_D }, .optional = TRUE },
+  TERN_ROWS_LLAMA,
+  TERN_ROWS_LLAMA_FFN,
   { NULL }
 };
 

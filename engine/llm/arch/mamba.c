@@ -3,13 +3,13 @@
 #include "engine/llm/arch/ssm.h"
 
 static const TernTensorRow mamba_tensors[] = {
-  TERN_SSM_ENDS,
+  TERN_ROWS_ENDS,
   TERN_SSM_MAMBA1,
   { NULL }
 };
 
 static const TernTensorRow mamba2_tensors[] = {
-  TERN_SSM_ENDS,
+  TERN_ROWS_ENDS,
   TERN_SSM_MAMBA2 (FALSE),
   { NULL }
 };

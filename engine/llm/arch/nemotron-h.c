@@ -3,13 +3,14 @@
  * feed-forward of squared ReLU, or experts of it. What a layer is, the keys say: one with a length of feed-forward is that, else
  * one with kv heads is attention, else it is Mamba-2. Experts are there where a router is, chosen by a sigmoid and a bias, in
  * a latent width in the largest ones, with a shared one beside them. */
+#include "engine/llm/arch/experts.h"
 #include "engine/llm/arch/ssm.h"
 
 #define MAX_INNER (1u << 20)    /* of one expert */
 
 static const TernTensorRow tensors[] = {
-  TERN_SSM_ENDS,
-  TERN_SSM_ATTENTION,
+  TERN_ROWS_ENDS,
+  TERN_ROWS_ATTENTION,
   TERN_SSM_MAMBA2 (FALSE),
   { "blk.N.ffn_up.weight", { TERN_D, TERN_F } },
   { "blk.N.ffn_up.bias", { TERN_F }, .optional = TRUE },

@@ -9,9 +9,7 @@
 
 static const TernTensorRow tensors[] = {
   TERN_QWEN3_TENSORS,
-  { "blk.N.ffn_gate.weight", { TERN_D, TERN_F } },
-  { "blk.N.ffn_up.weight", { TERN_D, TERN_F } },
-  { "blk.N.ffn_down.weight", { TERN_F, TERN_D } },
+  TERN_ROWS_GATED_FFN,
   { NULL }
 };
 

@@ -2,16 +2,13 @@
 /* What Qwen3 and Qwen3-VL have in common, dense and with experts: everything but the feed-forward. */
 #pragma once
 
-#include "engine/llm/arch/arch.h"
+#include "engine/llm/arch/rows.h"
 
 G_BEGIN_DECLS
 
 #define TERN_QWEN3_TENSORS \
-  { "token_embd.weight", { TERN_D, TERN_V } }, \
-  { "output.weight", { TERN_D, TERN_V }, .optional = TRUE }, \
-  { "output_norm.weight", { TERN_D } }, \
+  TERN_ROWS_ENDS, \
   { "rope_freqs.weight", { TERN_R2 }, .optional = TRUE }, \
-  { "blk.N.attn_norm.weight", { TERN_D } }, \
   { "blk.N.attn_qkv.weight", { TERN_D, TERN_QKV }, .optional = TRUE },  /* instead of attn_q, attn_k, attn_v */ \
   { "blk.N.attn_q.weight", { TERN_D, TERN_Q } }, \
   { "blk.N.attn_q_norm.weight", { TERN_H } }, \

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Qwen3.5, dense and with experts: three layers of Gated DeltaNet to one of gated attention, whose heads turn by a part of their values and, for
- * rows of pictures, by three axes. Files say which layers attend by a list, or by every how many. Norms are stored as they
- * multiply. A head that guesses further tokens stands behind the layers and is not run.
+/* Qwen3.5, dense and with experts: three layers of Gated DeltaNet to one of gated attention, whose heads turn by a part
+ * of their values and, for rows of pictures, by three axes. Files say which layers attend by a list, or by every how
+ * many. Norms are stored as they multiply. A head that guesses further tokens stands behind the layers and is not run.
  *
  * Experts (qwen35moe) are chosen and weighed by a softmax over all of them, the weights of those chosen sum to 1; beside them one
  * that every row goes through, which counts sigmoid (vector . x) times. */
-#include "engine/llm/arch/ssm.h"
+#include "engine/llm/arch/experts.h"
+#include "engine/llm/arch/rows.h"
 
 #define MAX_INNER (1u << 24)    /* features inside a block */
 #define MAX_EXPERT (1u << 20)   /* of one expert */
@@ -14,10 +15,7 @@
 
 /* All but the feed-forward. */
 #define TENSORS \
-  { "token_embd.weight", { TERN_D, TERN_V } }, \
-  { "output.weight", { TERN_D, TERN_V }, .optional = TRUE }, \
-  { "output_norm.weight", { TERN_D } }, \
-  { "blk.N.attn_norm.weight", { TERN_D } }, \
+  TERN_ROWS_ENDS, \
   { "blk.N.post_attention_norm.weight", { TERN_D }, .also = "blk.N.ffn_norm.weight" }, \
   /* attention: a head's gate behind its query */ \
   { "blk.N.attn_q.weight", { TERN_D, TERN_Q2 } }, \
@@ -39,18 +37,15 @@
 
 static const TernTensorRow tensors[] = {
   TENSORS,
-  { "blk.N.ffn_gate.weight", { TERN_D, TERN_F } },
-  { "blk.N.ffn_up.weight", { TERN_D, TERN_F } },
-  { "blk.N.ffn_down.weight", { TERN_F, TERN_D } },
+  TERN_ROWS_GATED_FFN,
   { NULL }
 };
 
 static const TernTensorRow moe_tensors[] = {
   TENSORS,
-  { "blk.N.ffn_gate_inp.weight", { TERN_D, TERN_E } },
-  TERN_GATED_EXPERTS,
+  TERN_ROWS_EXPERTS,
   { "blk.N.ffn_gate_inp_shexp.weight", { TERN_D } },
-  TERN_GATED_SHARED_EXPERT,
+  TERN_ROWS_SHARED_EXPERT,
   { NULL }
 };
 

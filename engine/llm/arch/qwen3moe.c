@@ -2,15 +2,14 @@
 /* Qwen3 and Qwen3-VL with experts (Qwen3-30B-A3B, Qwen3-VL-30B-A3B, -235B-A22B): the layers of qwen3.c, but the feed-forward of
  * every one is one of several experts, chosen and weighed by a softmax over all of them, the weights of those chosen summing
  * to 1; none that every row goes through. */
+#include "engine/llm/arch/experts.h"
 #include "engine/llm/arch/qwen3.h"
-#include "engine/llm/arch/ssm.h"
 
 #define MAX_EXPERT (1u << 20)   /* features inside one expert */
 
 static const TernTensorRow tensors[] = {
   TERN_QWEN3_TENSORS,
-  { "blk.N.ffn_gate_inp.weight", { TERN_D, TERN_E } },
-  TERN_GATED_EXPERTS,
+  TERN_ROWS_EXPERTS,
   { NULL }
 };
 
