@@ -25,11 +25,11 @@ key (const TernLlm *llm, const char *name, guint32 fallback)
   return value;
 }
 
-/* Rows of each timeline that matter where those that are asked about, and @more before them, do. */
+/* Of each timeline. */
 static double
 needed_rows (const TernLlmWork *work, guint more)
 {
-  return MIN (work->rows, (double) work->heads / work->timelines + more);
+  return tern_needed_rows (work->rows, (double) work->heads / work->timelines, more);
 }
 
 /* An expert: how likely some row chooses it if all are as likely, and what it sees on average. */
@@ -101,7 +101,8 @@ add_attention (const TernLlm *llm, const TernLlmWork *work, TernCost *cost)
     for (guint i = 0; i < llm->info.n_layers; i++)
       n_kv[i] = llm->info.n_heads;
   for (guint i = 0; i < llm->info.n_layers; i++) {
-    double rows = needed_rows (work, llm->layers[i].needed_behind), keys = rows * (work->depth + work->rows - (rows - 1) / 2);
+    double rows = needed_rows (work, llm->layers[i].needed_behind);
+    double keys = rows * (work->depth + work->rows - (rows - 1) / 2);
 
     if (!llm->info.is_attention[i])
       continue;
@@ -135,7 +136,8 @@ add_states (const TernLlm *llm, const TernLlmWork *work, TernCost *cost)
 void
 tern_llm_cost (const TernLlm *llm, const TernLlmWork *work, TernCost *cost)
 {
-  Sum sum = { .llm = llm, .work = work, .cost = cost, .experts = key (llm, "expert_count", 0), .used = key (llm, "expert_used_count", 0) };
+  Sum sum = { .llm = llm, .work = work, .cost = cost, .experts = key (llm, "expert_count", 0),
+    .used = key (llm, "expert_used_count", 0) };
 
   add_layers (&sum);
   add_attention (llm, work, cost);

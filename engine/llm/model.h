@@ -86,6 +86,14 @@ typedef struct {
   guint needed_behind, needed_before;
 } TernLayer;
 
+/* Of @n rows, the last @asked of which are asked about, those that are needed where these and @more before them are. Costs
+ * are reckoned with averages, which are no integers; integers stay exact. */
+static inline double
+tern_needed_rows (double n, double asked, double more)
+{
+  return MIN (n, asked + more);
+}
+
 struct _TernLlm {
   gatomicrefcount ref_count;
   TernGguf *file;

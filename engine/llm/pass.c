@@ -409,15 +409,13 @@ add_slices (TernPass *self)
       self->kernels->add (self->h + t * width, self->slices[t] + self->layer * width, width);
 }
 
-/* Rows of @segment that are needed where those that are asked about, and @more before them, are. */
 static guint
 needed_rows (const TernSegment *segment, guint more)
 {
-  guint asked = segment->want == TERN_LOGITS_LAST || segment->hidden ? 1 : 0;
+  gboolean all = segment->decode || segment->want == TERN_LOGITS_ALL;
+  gboolean last = segment->want == TERN_LOGITS_LAST || segment->hidden;
 
-  if (segment->decode || segment->want == TERN_LOGITS_ALL || more >= segment->n)
-    return segment->n;
-  return MIN (segment->n, asked + more);
+  return tern_needed_rows (segment->n, all ? segment->n : last ? 1 : 0, more);
 }
 
 /* Some rows are not needed any more. Who looks on sees all of them. */
