@@ -2,6 +2,7 @@
 """Points of a test in the Test Anything Protocol, on standard output; the plan comes last."""
 
 import os
+import time
 
 number = 0
 
@@ -19,6 +20,19 @@ def point(good, what, *notes, skip=None):
 def patience(seconds):
     """How long a program may take that should have ended long before; more where all is slower (TERN_TEST_PATIENCE)."""
     return seconds * float(os.environ.get("TERN_TEST_PATIENCE", 1))
+
+
+def until(true, what="", seconds=600, process=None):
+    """Waits until @true() is: what must come comes, however long this machine takes. What it was, also where @process has
+    ended before; or an error."""
+    end = time.monotonic() + patience(seconds)
+    while time.monotonic() < end:
+        ended = process and process.poll() is not None
+        found = true()
+        if found or ended:
+            return found
+        time.sleep(0.02)
+    raise TimeoutError(f"waited in vain for {what}")
 
 
 def plan():

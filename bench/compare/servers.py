@@ -10,32 +10,34 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.error
 import urllib.request
 
 import rivals
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-sys.path.insert(0, str(ROOT / "bench"))
+sys.path[:0] = [str(ROOT / "bench"), str(ROOT / "tests")]
 import serve  # noqa: E402
+from tap import until  # noqa: E402
 
 SLOTS, CONTEXT = 16, 512        # requests at a time, tokens of each
 TOKENS = 32                     # of an answer, at most
 
 
 def free_port():
+    """Free at this moment: not one that is held (tests/ports.py), for llama.cpp's server binds with SO_REUSEPORT alone."""
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return s.getsockname()[1]
 
 
 def wait_ready(address, process, seconds=60):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end and process.poll() is None:
+    def healthy():
         with contextlib.suppress(OSError):
-            if urllib.request.urlopen(address + "/health", timeout=5).status == 200:
-                return
-        time.sleep(.05)
+            return urllib.request.urlopen(address + "/health", timeout=5).status == 200
+
+    with contextlib.suppress(TimeoutError):
+        if until(healthy, address, seconds, process):
+            return
     raise rivals.Missing(f"{process.args[0]} is not ready after {seconds} s, or ended")
 
 

@@ -15,13 +15,12 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 
 sys.dont_write_bytecode = True
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 import ports  # noqa: E402
-from tap import patience, plan, point  # noqa: E402
+from tap import patience, plan, point, until  # noqa: E402
 
 TERN, DATA = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2]).resolve()
 OPTIONS = ["--model", str(DATA / "lfm2/lfm2-tq2_0.gguf"), "--mmproj", str(DATA / "lfm2vl/mmproj-ship-q8_0.gguf"), "--max-tokens", "3"]
@@ -67,15 +66,6 @@ def rows(paths):
     return sorted((os.path.basename(r["source"]), r["result"]) for path in paths for r in map(json.loads, path.read_text().splitlines()))
 
 
-def wait_for(condition, process=None, what="something"):
-    """Until @condition holds, or @process has ended. Nothing is concluded from how long that takes."""
-    until = time.monotonic() + patience(240)
-    while not condition() and not (process and process.poll() is not None):
-        if time.monotonic() > until:
-            raise TimeoutError(f"waited in vain for {what}")
-        time.sleep(0.02)
-
-
 def lines_of(folder):
     return list(folder.glob("lines-*.jsonl")) if folder.exists() else []
 
@@ -105,7 +95,7 @@ def check_parallel(folder, photos, expected):
     command = [str(ROOT / "pipelines/batch/parallel.sh"), str(out), "4", str(photos)]
     environment = dict(os.environ, TERN=TERN, TERN_OPTIONS=" ".join(OPTIONS + ["--threads", "1"]), JOBS="2")
     first = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
-    wait_for(lambda: written(out) > 0, first, "the first line")
+    until(lambda: written(out) > 0, "the first line", process=first)
     killed = kill_one(out)
     first.communicate()
     second = subprocess.run(command, env=environment, stderr=subprocess.PIPE, check=False)
@@ -132,10 +122,10 @@ class Slurm:
         f = self.folder
         self.start("munged", "--foreground", "--force", f"--key-file={f}/munge.key", f"--socket={f}/munge.socket",
                    f"--pid-file={f}/munge.pid", f"--log-file={f}/munge.log", f"--seed-file={f}/munge.seed")
-        wait_for(lambda: (f / "munge.socket").exists(), what="munged")
+        until(lambda: (f / "munge.socket").exists(), "munged")
         self.start("slurmctld", "-D", "-c")
         self.node = self.start("slurmd", "-D", "-N", self.host)
-        wait_for(lambda: "idle" in self.ask("sinfo", "-h", "-o", "%T"), what="the node")
+        until(lambda: "idle" in self.ask("sinfo", "-h", "-o", "%T"), "the node")
 
     def ask(self, *command):
         return subprocess.run(command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False).stdout
@@ -159,16 +149,16 @@ def check_slurm(folder, photos, expected):
         slurm.begin()
         job = slurm.ask("sbatch", "--parsable", "--array=0-7", "--cpus-per-task=1", f"--output={base}/%a.out", "--export=ALL",
                         str(ROOT / "pipelines/batch/slurm.sh"), str(out), str(photos)).strip()
-        wait_for(lambda: written(out) > 0, what="the first line of the array")
+        until(lambda: written(out) > 0, "the first line of the array")
         killed = kill_one(out)
         slurm.node.kill()       # and the node's daemon: what runs goes on, what waits waits
         slurm.node.wait()
         slurm.node = slurm.start("slurmd", "-D", "-N", slurm.host)
-        wait_for(lambda: not slurm.ask("squeue", "-h", "-j", job), what="the array")
+        until(lambda: not slurm.ask("squeue", "-h", "-j", job), "the array")
         # A worker that was killed has failed: its part is asked for again, as its user would.
         again = slurm.ask("sbatch", "--parsable", "--array=0-7", "--cpus-per-task=1", f"--output={base}/%a.out", "--export=ALL",
                           str(ROOT / "pipelines/batch/slurm.sh"), str(out), str(photos)).strip()
-        wait_for(lambda: not slurm.ask("squeue", "-h", "-j", again), what="the second array")
+        until(lambda: not slurm.ask("squeue", "-h", "-j", again), "the second array")
         point(bool(job) and killed and rows(lines_of(out)) == expected and len(lines_of(out)) == 8,
               "a Slurm array of eight, a worker and the node's daemon killed: complete, nothing twice", job, killed,
               len(rows(lines_of(out))), *(p.read_text() for p in base.glob("*.out")))
@@ -196,7 +186,7 @@ def check_ray(folder, photos, expected):
         killed = killed or kill_one(data)
         return killed
 
-    wait_for(kill_a_worker, process, "an actor's tern")
+    until(kill_a_worker, "an actor's tern", process=process)
     said = process.communicate(timeout=patience(240))[0].decode(errors="replace")
     read = subprocess.run([python, "-c", "import sys, json, pyarrow.dataset as d; [print(json.dumps(r)) for r in "
                            "d.dataset(sys.argv[1], format='parquet').to_table().to_pylist()]", str(out)], stdout=subprocess.PIPE, check=False)

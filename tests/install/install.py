@@ -15,25 +15,12 @@ import subprocess
 import sys
 import tempfile
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from tap import plan, point  # noqa: E402
+
 here = pathlib.Path(__file__).resolve().parent
 build, cc, prefix, libdir, datadir, meson = sys.argv[1:]
-count = failures = 0
-
-
-def point(ok, name, detail=""):
-    global count, failures
-    count += 1
-    failures += not ok
-    print(f"{'ok' if ok else 'not ok'} {count} - {name}", flush=True)
-    if not ok:
-        for line in str(detail).splitlines()[-30:]:
-            print("#", line, flush=True)
-
-
-def skip(name, why):
-    global count
-    count += 1
-    print(f"ok {count} - {name} # SKIP {why}", flush=True)
 
 
 def run(command, env):
@@ -53,7 +40,7 @@ def library(work, place, env):
     name = f"pkg-config finds tern-1.0 in {libdir}/pkgconfig"
     if not shutil.which("pkg-config"):
         for name in (name, "programs in C and C++ are built from what is installed, and run"):
-            skip(name, "no pkg-config")
+            point(False, name, skip="no pkg-config")
         return
     env = dict(env, PKG_CONFIG_PATH=str(place / libdir / "pkgconfig"))
     status, flags = run(["pkg-config", "--cflags", "--libs", "tern-1.0"], env)
@@ -63,7 +50,7 @@ def library(work, place, env):
     for compiler in ("g++", "clang++"):
         name = f"{compiler} builds the same program as C++11"
         if not shutil.which(compiler):
-            skip(name, "no such compiler")
+            point(False, name, skip="no such compiler")
             continue
         status, text = run([compiler, "-xc++", "-std=c++11", *strict], env)
         point(status == 0, name, text)
@@ -79,7 +66,7 @@ def library(work, place, env):
 def program(place, env):
     name = "tern finds the installed model by whatever name it is called"
     if not (place / "bin/tern").exists():
-        skip(name, "built without tools")
+        point(False, name, skip="built without tools")
         return
     clip = here.parents[1] / "pipelines/data/people.mp4"
     status, text = run(["tern", "caption", "--threads", "1", "--window", "8", "--frame-rate", "1/2", clip],
@@ -94,8 +81,8 @@ def elements(place, env):
     names = ["ternencoder", "terncompressor", "terngenerator", "ternattach", "terncaption", "ternjsonenc"]
     plugins = place / libdir / "gstreamer-1.0"
     if not (plugins / "libgsttern.so").exists() or not shutil.which("gst-inspect-1.0"):
-        skip(FOUND, "built without elements, or no gst-inspect-1.0")
-        skip("a pipeline captions with the installed model", "built without elements, or no gst-inspect-1.0")
+        for name in (FOUND, "a pipeline captions with the installed model"):
+            point(False, name, skip="built without elements, or no gst-inspect-1.0")
         return
     env = dict(env, GST_PLUGIN_PATH=str(plugins))
     status, text = run(["gst-inspect-1.0", "tern"], env)
@@ -118,8 +105,7 @@ def main():
             library(work, place, env)
             program(place, env)
             elements(place, env)
-    print(f"1..{count}")
+    plan()
 
 
 main()
-sys.exit(1 if failures else 0)

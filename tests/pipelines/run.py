@@ -18,7 +18,7 @@ import tempfile
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from tap import patience  # noqa: E402
+from tap import patience, plan, point  # noqa: E402
 
 REPLACEMENTS = [
     (r"v4l2src( device=\S+)?", "filesrc location={clip} ! decodebin"),
@@ -36,23 +36,6 @@ GI_PYTHON = "/usr/bin/python3"
 root, plugin, model = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]).resolve(), sys.argv[3]
 clip = root / CLIP
 work = pathlib.Path(tempfile.mkdtemp(prefix="tern-pipelines-"))
-count = failures = 0
-
-
-def point(ok, name, detail=""):
-    global count, failures
-    count += 1
-    failures += not ok
-    print(f"{'ok' if ok else 'not ok'} {count} - {name}", flush=True)
-    if not ok:
-        for line in str(detail).splitlines()[-30:]:
-            print("#", line, flush=True)
-
-
-def skip(name, why):
-    global count
-    count += 1
-    print(f"ok {count} - {name} # SKIP {why}", flush=True)
 
 
 def replace_hardware(text):
@@ -239,12 +222,12 @@ def scripts():
     script("rtsp-camera.sh", "rtsp://nowhere/", "out.jsonl")
     script("batch.sh", ".", str(clip))
     if subprocess.run(["gst-inspect-1.0", "--exists", "mpegtsmux"], env=env).returncode:
-        skip("drone.sh", "no mpegtsmux")
+        point(False, "drone.sh", skip="no mpegtsmux")
     else:
         drone()
     alert()
     if subprocess.run([GI_PYTHON, "-c", "import gi; gi.require_version('Gst', '1.0')"], stderr=subprocess.DEVNULL).returncode:
-        skip("robot.py", "no python3-gst-1.0")
+        point(False, "robot.py", skip="no python3-gst-1.0")
     else:
         text = script("robot.py", f"filesrc location={clip} ! decodebin")
         point(re.search(r"^\[\d+\.\d-\d+\.\d\] ", text, re.M), "robot.py: sees a result", text)
@@ -274,9 +257,8 @@ else:
     readme()
     scripts()
     if subprocess.run(["gst-inspect-1.0", "--exists", "mpegtsmux"], env=env).returncode:
-        skip("klv", "no mpegtsmux")
+        point(False, "klv", skip="no mpegtsmux")
     else:
         klv()
-    print(f"1..{count}")
+    plan()
 shutil.rmtree(work)
-sys.exit(failures > 0)

@@ -15,7 +15,7 @@ import urllib.error
 import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from tap import patience  # noqa: E402
+from tap import patience, until  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent / "data"
 
@@ -37,15 +37,10 @@ class Server:
 
     def wait_for(self, pattern):
         """What the program says on stderr; fails when it ends or says it not at all."""
-        end = time.monotonic() + patience(60)
-        while time.monotonic() < end:
-            found = re.search(pattern, self.said())
-            if found:
-                return found[1]
-            if self.process.poll() is not None:
-                break
-            time.sleep(.02)
-        raise AssertionError(f"expected {pattern} on stderr, found {self.said()!r}")
+        found = until(lambda: re.search(pattern, self.said()), f"{pattern} on stderr", 60, self.process)
+        if not found:
+            raise AssertionError(f"expected {pattern} on stderr, found {self.said()!r}")
+        return found[1]
 
     def ready(self):
         self.wait_for(r"(\S+) is ready")

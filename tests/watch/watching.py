@@ -7,12 +7,11 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import ports  # noqa: E402,F401
-from tap import patience, plan, point  # noqa: E402,F401
+from tap import patience, plan, point, until  # noqa: E402,F401
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 CLIP = ROOT / "pipelines/data/people.mp4"
@@ -20,17 +19,6 @@ DATA = ROOT / "tests/golden/data"
 MODEL = f"model={DATA}/lfm2/lfm2-tq2_0.gguf\nmmproj={DATA}/lfm2vl/mmproj-ship-q8_0.gguf\n"
 # Of the clip, whose video lasts 24 s.
 WINDOWS = 6
-
-
-def until(true, what="", seconds=600):
-    """Waits until @true() is: what must come comes, however long this machine takes. What it was, or an error."""
-    end = time.monotonic() + patience(seconds)
-    while time.monotonic() < end:
-        found = true()
-        if found:
-            return found
-        time.sleep(0.02)
-    raise TimeoutError(f"waited in vain for {what}")
 
 
 def whole_lines(path):
