@@ -3,9 +3,9 @@
  *
  * It works in rounds. A round asks every client that is ready what it would do next, puts one pass together (decode rows of
  * all of them first, then rows of prompts up to a budget), runs it, hands the logits out, and does a slice of one client's
- * picture, or of several small ones side by side (lanes.h). So a weight is read once for all, and one client's long prompt or large picture holds another's next word up
- * by a slice. Live clients go before others; among equals those that were served least, and of these the one whose answers take longest. Clients are called
- * between passes alone, never within one. */
+ * picture, or of several small ones side by side (lanes.h). So a weight is read once for all, and one client's long prompt
+ * or large picture holds another's next word up by a slice. Live clients go before others; among equals those that were
+ * served least, and of these the one whose answers take longest. Clients are called between passes alone, never within one. */
 #pragma once
 
 #include <glib.h>
@@ -46,8 +46,8 @@ typedef struct {
 typedef struct {
   /* Cheap: takes what came in, and says what is to be done. All zero: nothing, until the next kick. */
   TernDemand (*demand) (TernClient *client);
-  /* Adds the decode rows, or up to round->rows rows of prompts as tern_pass_cut() has it, to round->pass; takes from round->outputs and moves
-   * round->logits on. How many rows. */
+  /* Adds the decode rows, or up to round->rows rows of prompts as tern_pass_cut() has it, to round->pass; takes from
+   * round->outputs and moves round->logits on. How many rows. */
   guint (*add_decode) (TernClient *client, TernRound *round);
   guint (*add_prompt) (TernClient *client, TernRound *round);
   /* The pass with its segments is over. @error: CANCELLED, its timelines are torn. */
@@ -132,10 +132,6 @@ gboolean tern_scheduler_remove (TernScheduler *scheduler, TernClient *client);
 
 /* Processor time of all threads, ns: differences tell what was spent between. On the scheduler's thread. */
 guint64 tern_scheduler_cpu_time (TernScheduler *scheduler);
-/* For tests: what tells the processor time of all threads, ns; only differences count. Before clients are
- * added. */
-typedef guint64 (*TernMeterFunc) (void *data);
-void tern_scheduler_set_meter (TernScheduler *scheduler, TernMeterFunc func, void *data);
 /* For tests: what tells how long slices of pictures took, of a scheduler that has an encoder. */
 void tern_scheduler_set_clock (TernScheduler *scheduler, TernLanesClock clock);
 /* For tests: whether a call or a client waits for the next round. */

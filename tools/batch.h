@@ -8,7 +8,7 @@
  *   batch-progress.c what is seen of it
  *   caption-output.c where results go
  *
- * Every session reads the weights with all others that are at work (tern/scheduler.c), so several short inputs cost one pass.
+ * Every session reads the weights with all others that are at work (tern/scheduler.h), so several short inputs cost one pass.
  * All writing is done by the thread that called tern_batch_run(). */
 #pragma once
 
