@@ -295,3 +295,13 @@ tern_prompt_compile (GArray *ids, const TernPromptParts *parts, const TernPrompt
   tern_prompt_writer_clear (&writer);
   return ok;
 }
+
+guint
+tern_prompt_end_of_run (const GArray *ids, guint n)
+{
+  guint i = 0;
+
+  while (i < ids->len && n > 0)
+    n -= g_array_index (ids, gint32, i++) == TERN_PROMPT_RUN;
+  return n == 0 ? i : 0;
+}

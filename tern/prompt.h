@@ -51,6 +51,8 @@ typedef struct {
  * a control token. UNSUPPORTED when the template does not show what it is given, or the vocabulary lacks a tile's tag. */
 gboolean tern_prompt_compile (GArray *ids, const TernPromptParts *parts, const TernPromptVisual *visual,
     GError **error);
+/* Where in @ids run number @n of it, counted from 1, is over: the index behind it; 0: there are fewer. */
+guint tern_prompt_end_of_run (const GArray *ids, guint n);
 
 /* ---- prompt-chat.c: whole conversations ---- */
 

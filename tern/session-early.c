@@ -150,17 +150,6 @@ plan_prompt (TernSession *self, TernSessionConfig *config)
   return TRUE;
 }
 
-/* The id after run number @n. */
-static guint
-end_of_run (const GArray *ids, guint n)
-{
-  guint i = 0;
-
-  while (i < ids->len && n > 0)
-    n -= g_array_index (ids, gint32, i++) == TERN_PROMPT_RUN;
-  return n == 0 ? i : 0;
-}
-
 /* Who is given visual tokens does not know beforehand how many there will be: the first group of a window tells. Not while
  * a window is answered, whose timelines would be lost. */
 static void
@@ -199,7 +188,7 @@ tern_session_read_early (TernSession *self)
         || !tern_session_may_answer (self, coming[c].first, config))
       continue;
     if (!coming[c].open || !gather (self, coming[c].first, coming[c].start) || !plan_prompt (self, config)
-        || (end = end_of_run (self->planned, self->pictures->len)) == 0)
+        || (end = tern_prompt_end_of_run (self->planned, self->pictures->len)) == 0)
       continue;
     make_room (self, config);
     if (!(reading = find_reading (self, coming[c].first)))

@@ -1,17 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* memory=stream: frames enter one timeline as their groups are closed, whatever windows there are (tern/stream.h). What is
- * asked is read on a fork of it, of which nothing stays.
- *
- * A prompt of the model's family is cut where its pictures end:
- *
- *   head  open PICTURE  close open PICTURE  close open PICTURE  close and the question
- *
- * The head stays for ever; `close` belongs to the picture before it and `open` to the one behind it, so that a frame is
- * forgotten with all that was around it. Families whose words say when a frame was (tern_prompt_is_timed()) are told the time
- * since the stream began; models whose rows of pictures stand in a height and a width have them there as in a window. */
-#include "tern/session-priv.h"
-
-#include <string.h>
+ * asked is read on a fork of it, of which nothing stays. Which words stand between pictures: session-memory-words.h. */
+#include "tern/session-memory-words.h"
 
 #include "compress/remember.h"
 #include "engine/llm/evict.h"
@@ -23,8 +13,7 @@ struct _TernSessionStream {
   TernStream *memory;
   TernReader reader;            /* of the block that is read; its timeline is the memory's */
   gboolean in_pass;
-  GArray *first, *between;      /* gint32: up to the end of the first picture; from there to the end of the next */
-  guint head, close;            /* ids of `first` that stay for ever; of `between` that belong to the picture before */
+  TernStreamWords words;
   guint budget, context;
   guint reach;                  /* where text goes on behind what is remembered, at most; of three rotary axes */
   guint64 next;                 /* frame that is read next, behind the block */
@@ -36,116 +25,6 @@ struct _TernSessionStream {
   char *failure;                /* why a frame could not be read; NULL: none */
   gboolean hold;                /* a request waits for the end of the block: no other one is begun */
 };
-
-/* ---- Words ------------------------------------------------------------------------------------------------------- */
-
-/* The id after run number @n, counted from 1; 0: there are fewer. */
-static guint
-end_of_run (const GArray *ids, guint n)
-{
-  guint i = 0;
-
-  while (i < ids->len && n > 0)
-    n -= g_array_index (ids, gint32, i++) == TERN_PROMPT_RUN;
-  return n == 0 ? i : 0;
-}
-
-static guint
-count_runs (const GArray *ids)
-{
-  guint n = 0;
-
-  for (guint i = 0; i < ids->len; i++)
-    n += g_array_index (ids, gint32, i) == TERN_PROMPT_RUN;
-  return n;
-}
-
-/* As many runs as a window has frames, which some families say in words; @n at least, and two. */
-static gboolean
-compile_video (const TernSession *self, const TernSessionConfig *config, guint question, const guint64 *times, guint n,
-    const TernPromptVisual *when, GArray *ids, char **filled, GError **error)
-{
-  g_autoptr (GArray) runs = g_array_new (FALSE, TRUE, sizeof (TernPromptRun));
-  TernPromptVisual visual = { .video = TRUE, .duration = self->windower.window };
-
-  g_array_set_size (runs, MAX (MAX (self->max_frames, n), 2));
-  for (guint i = 0; i < n; i++)
-    g_array_index (runs, TernPromptRun, i).time = times[i];
-  visual.runs = (const TernPromptRun *) runs->data;
-  visual.n = runs->len;
-  if (when) {
-    visual.start = when->start;
-    visual.duration = when->duration;
-  }
-  return tern_session_compile (self, config, question, &visual, ids, filled, error);
-}
-
-/* Splits @ids of a prompt. FALSE: pictures do not come before the question, or nothing comes behind them. */
-static gboolean
-split (const GArray *ids, GArray *first, GArray *between, GArray *tail)
-{
-  guint one = end_of_run (ids, 1), two = end_of_run (ids, 2), last = end_of_run (ids, count_runs (ids));
-
-  if (two == 0 || last >= ids->len)
-    return FALSE;
-  g_array_set_size (first, 0);
-  g_array_set_size (between, 0);
-  g_array_set_size (tail, 0);
-  g_array_append_vals (first, ids->data, one);
-  g_array_append_vals (between, &g_array_index (ids, gint32, one), two - one);
-  g_array_append_vals (tail, &g_array_index (ids, gint32, last), ids->len - last);
-  return TRUE;
-}
-
-static gboolean
-is_same (const GArray *a, const GArray *b)
-{
-  return a->len == b->len && memcmp (a->data, b->data, a->len * sizeof (gint32)) == 0;
-}
-
-gboolean
-tern_session_stream_tail (const TernSession *self, const TernSessionConfig *config, guint q, const TernPromptVisual *when,
-    GArray *tail, char **filled, GError **error)
-{
-  const TernSessionStream *stream = self->stream;
-  g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint32));
-  g_autoptr (GArray) first = g_array_new (FALSE, FALSE, sizeof (gint32));
-  g_autoptr (GArray) between = g_array_new (FALSE, FALSE, sizeof (gint32));
-
-  if (!compile_video (self, config, q, NULL, 0, when, ids, filled, error))
-    return FALSE;
-  if (split (ids, first, between, tail) && is_same (first, stream->first))
-    return TRUE;
-  g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "memory of a stream: expected a prompt that begins as the first one did "
-      "and asks behind the pictures, found another system prompt, times before the pictures or a chat template that puts the "
-      "question first");
-  return FALSE;
-}
-
-static gboolean
-plan_words (TernSession *self, GError **error)
-{
-  TernSessionStream *stream = self->stream;
-  g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (gint32));
-  g_autoptr (GArray) tail = g_array_new (FALSE, FALSE, sizeof (gint32));
-  guint same = 0;
-
-  if (!compile_video (self, self->config, 0, NULL, 0, NULL, ids, NULL, error))
-    return FALSE;
-  if (!split (ids, stream->first, stream->between, tail)) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: expected a chat template that puts pictures before the "
-        "question, for a memory of the stream", self->text->name);
-    return FALSE;
-  }
-  /* What stands before every picture: the longest end that both have, the run apart. */
-  while (same + 1 < MIN (stream->first->len, stream->between->len)
-      && g_array_index (stream->first, gint32, stream->first->len - 2 - same)
-      == g_array_index (stream->between, gint32, stream->between->len - 2 - same))
-    same++;
-  stream->head = stream->first->len - 1 - same;
-  stream->close = stream->between->len - 1 - same;
-  return TRUE;
-}
 
 /* ---- Life -------------------------------------------------------------------------------------------------------- */
 
@@ -190,8 +69,7 @@ tern_session_open_stream (TernSession *self, const TernSessionParams *params)
   if (params->memory != TERN_MEMORY_STREAM)
     return;
   self->stream = g_new0 (TernSessionStream, 1);
-  self->stream->first = g_array_new (FALSE, FALSE, sizeof (gint32));
-  self->stream->between = g_array_new (FALSE, FALSE, sizeof (gint32));
+  tern_stream_words_init (&self->stream->words);
   self->stream->began = self->stream->newest = TERN_TIME_NONE;
   self->stream->budget = params->memory_tokens;
   tern_reader_init (&self->stream->reader);
@@ -207,28 +85,10 @@ tern_session_close_stream (TernSession *self)
   stream->reader.timeline = NULL;       /* the memory's */
   tern_reader_clear (&stream->reader);
   tern_stream_free (stream->memory);
-  g_array_unref (stream->first);
-  g_array_unref (stream->between);
+  tern_stream_words_clear (&stream->words);
   g_free (stream->failure);
   g_free (stream);
   self->stream = NULL;
-}
-
-/* The longest tail and answer of @config's questions. */
-static gboolean
-measure_tails (const TernSession *self, const TernSessionConfig *config, guint *longest, GError **error)
-{
-  g_autoptr (GArray) tail = g_array_new (FALSE, FALSE, sizeof (gint32));
-  const TernPromptVisual when = { .start = TERN_SESSION_PLANNED_START, .duration = self->windower.window };
-
-  *longest = 0;
-  for (guint q = 0; q < config->n_questions; q++) {
-    if (!tern_session_stream_tail (self, config, q, &when, tail, NULL, error))
-      return FALSE;
-    *longest = MAX (*longest, tail->len);
-  }
-  *longest += config->max_tokens;
-  return TRUE;
 }
 
 /* Rows of the frames of a group that is open, all of their tokens, which requests are about as well. */
@@ -237,7 +97,7 @@ open_rows (const TernSession *self)
 {
   guint n_tokens = self->vision ? tern_vision_info (self->vision)->max_tokens : 0;
 
-  return self->group_frames * (n_tokens + self->stream->between->len);
+  return self->group_frames * (n_tokens + self->stream->words.between->len);
 }
 
 gboolean
@@ -246,10 +106,11 @@ tern_session_plan_stream (TernSession *self, guint *prompt, guint *tail, GError 
   TernSessionStream *stream = self->stream;
   guint limit = tern_session_context_limit (self->model), longest, beside, least;
 
-  if (!plan_words (self, error) || !measure_tails (self, self->config, &longest, error))
+  if (!tern_stream_words_plan (&stream->words, self, error)
+      || !tern_stream_words_longest (&stream->words, self, self->config, &longest, error))
     return FALSE;
   beside = longest + open_rows (self);
-  least = stream->head + 2 * TERN_MEMORY_TOKENS_MIN;
+  least = stream->words.head + 2 * TERN_MEMORY_TOKENS_MIN;
   if (stream->budget == 0)
     stream->budget = MIN (TERN_STREAM_TOKENS, limit > beside ? limit - beside : 0);
   if (stream->budget < least || limit < beside || stream->budget > limit - beside) {
@@ -282,7 +143,7 @@ tern_session_prepare_stream (TernSession *self, GError **error)
 {
   TernSessionStream *stream = self->stream;
   guint n_tokens = self->vision ? tern_vision_info (self->vision)->max_tokens : stream->budget;
-  TernStreamParams params = { .budget = stream->budget, .head = stream->head, .places = MIN (n_tokens, stream->budget),
+  TernStreamParams params = { .budget = stream->budget, .head = stream->words.head, .places = MIN (n_tokens, stream->budget),
     .reach = stream->reach, .tick = self->windower.tick };
 
   stream->memory = tern_stream_new (self->text->llm, self->caches, &params, error);
@@ -298,7 +159,7 @@ tern_session_stream_fits (const TernSession *self, const TernSessionConfig *conf
 {
   guint longest, room = self->stream->context - self->stream->budget;
 
-  if (!check_params (&config->params, error) || !measure_tails (self, config, &longest, error))
+  if (!check_params (&config->params, error) || !tern_stream_words_longest (&self->stream->words, self, config, &longest, error))
     return FALSE;
   if (longest <= room)
     return TRUE;
@@ -444,7 +305,7 @@ size_of (const TernSession *self, const Found *frame)
   const TernFrameGroup *group = frame->group;
   guint extent = tern_llm_info (self->text->llm)->has_places ? MAX (group->grid_w[frame->f], group->grid_h[frame->f]) : 0;
 
-  return MAX (group->n_keep[frame->f], extent) + self->stream->between->len;
+  return MAX (group->n_keep[frame->f], extent) + self->stream->words.between->len;
 }
 
 /* Frames that say nothing are passed over. */
@@ -455,7 +316,7 @@ gather (TernSession *self, Block *block)
   guint most = tern_stream_most (stream->memory);
   Found found;
 
-  *block = (Block) { .size = tern_stream_rows (stream->memory) == 0 ? stream->first->len : 0 };
+  *block = (Block) { .size = tern_stream_rows (stream->memory) == 0 ? stream->words.first->len : 0 };
   while (block->n < TERN_GROUP_FRAMES && find_next (self, stream->next, &found)) {
     guint64 pts = found.group->pts[found.f], begins = found.group->begins[found.f];
     guint size = size_of (self, &found);
@@ -466,7 +327,7 @@ gather (TernSession *self, Block *block)
       if (block->n > 0)
         return;
       tern_session_stream_forget (self);
-      block->size = stream->first->len;
+      block->size = stream->words.first->len;
     }
     if (says_nothing (stream, &found)) {
       if (block->n > 0)
@@ -490,28 +351,6 @@ gather (TernSession *self, Block *block)
   }
 }
 
-/* Words that say when it was, and so have to be made for each frame. */
-static gboolean
-timed_words (TernSession *self, const guint64 *times, guint n, gboolean first, GArray *ids)
-{
-  g_autoptr (GArray) all = g_array_new (FALSE, FALSE, sizeof (gint32));
-  TernSessionConfig *config;
-  guint from, to;
-  gboolean ok;
-
-  g_mutex_lock (&self->lock);
-  config = tern_session_config_ref (self->config);
-  g_mutex_unlock (&self->lock);
-  ok = compile_video (self, config, 0, times + first, n + !first, NULL, all, NULL, NULL);
-  tern_session_config_unref (config);
-  if (!ok)
-    return FALSE;
-  from = first ? 0 : end_of_run (all, 1);
-  to = end_of_run (all, n + !first);
-  g_array_append_vals (ids, &g_array_index (all, gint32, from), to - from);
-  return TRUE;
-}
-
 /* Those of pictures at times[1], ... up to the end of each, the one at times[0] being read. */
 static gboolean
 add_words (TernSession *self, const guint64 *times, guint n, GArray *ids)
@@ -520,9 +359,9 @@ add_words (TernSession *self, const guint64 *times, guint n, GArray *ids)
   gboolean first = tern_stream_rows (stream->memory) == 0;
 
   if (tern_prompt_is_timed (self->family))
-    return timed_words (self, times, n, first, ids);
+    return tern_stream_words_timed (self, times, n, first, ids);
   for (guint i = 0; i < n; i++) {
-    const GArray *words = i == 0 && first ? stream->first : stream->between;
+    const GArray *words = i == 0 && first ? stream->words.first : stream->words.between;
 
     g_array_append_vals (ids, words->data, words->len);
   }
@@ -540,7 +379,7 @@ record (TernSession *self, const Block *block, const TernPlace *stands)
   for (guint b = 0; b < block->n; b++) {
     const Found *frame = &block->frames[b];
     const TernFrameGroup *group = frame->group;
-    guint begins = at + (tern_stream_rows (stream->memory) == 0 ? stream->head : stream->close);
+    guint begins = at + (tern_stream_rows (stream->memory) == 0 ? stream->words.head : stream->words.close);
     guint extent = tern_picture_extent (&g_array_index (stream->reader.pictures, TernPicture, b));
 
     for (;; at++) {
@@ -629,7 +468,7 @@ tern_session_stream_left (const TernSession *self)
   Found found;
 
   for (guint64 next = stream->next; !stream->hold && find_next (self, next, &found); next = found.number + 1)
-    left += found.group->n_keep[found.f] + stream->between->len;
+    left += found.group->n_keep[found.f] + stream->words.between->len;
   return left;
 }
 
@@ -799,7 +638,7 @@ tern_session_stream_compile (TernSession *self, TernInquiry *in, guint q, const 
   g_array_set_size (ids, 0);
   for (guint i = 0; i < unread; i++)
     times[i + 1] = g_array_index (self->runs, TernPromptRun, i).time;
-  if (!tern_session_stream_tail (self, in->hand.work.config, q, when, tail, filled, error))
+  if (!tern_stream_words_tail (&self->stream->words, self, in->hand.work.config, q, when, tail, filled, error))
     return FALSE;
   if (unread > 0 && !add_words (self, times, unread, ids)) {
     g_set_error_literal (error, TERN_ERROR, TERN_ERROR_FAILED, "memory of a stream: the newest frames have no words");

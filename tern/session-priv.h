@@ -469,8 +469,6 @@ gboolean tern_session_stream_hold (TernSession *self, gboolean wanted);
 gboolean tern_session_stream_moment (const TernSession *self, const TernPending *pending, gboolean found, TernInquiry *in);
 /* As tern_session_gather(), compile and start of reading. */
 gboolean tern_session_stream_gather (TernSession *self, TernInquiry *in, GError **error);
-gboolean tern_session_stream_tail (const TernSession *self, const TernSessionConfig *config, guint q,
-    const TernPromptVisual *when, GArray *tail, char **filled, GError **error);
 gboolean tern_session_stream_compile (TernSession *self, TernInquiry *in, guint q, const TernPromptVisual *when, GArray *ids,
     char **filled, GError **error);
 gboolean tern_session_stream_fork (TernSession *self, TernInquiry *in, TernReader *reader, GError **error);
