@@ -7,7 +7,7 @@
 
 #include "engine/base/random.h"
 #include "engine/weights/quantize.h"
-#include "tools/bench-shape.h"
+#include "tools/bench-shape-priv.h"
 
 #define FIRST 1000u             /* ids of texts: below it are control tokens and bytes */
 #define SCALE 64                /* of an embedding's values, beside about 1 of what a block adds */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "tools/bench-shape.h"
+#include "tools/bench-shape-priv.h"
 
 #include <string.h>
 
@@ -57,36 +57,13 @@ static const HybridShape hybrid_shapes[] = {
   { "nemotron-h-4b", "nemotron_h", 3072, 52, 12288, 131072, 32, 8, 128, 6, 13, 112, 64, 128, 8, TRUE },
 };
 
-typedef struct {
-  const char *name, *projector;
-  guint side, patch, width, heads, layers, ffn, factor, projected;
-  guint32 deepstack;            /* bit i: features of layer i stand beside the tokens */
-} VisionShape;
-
-/* SigLIP-B/16 at 512 pixels as SmolVLM2-500M has it: 64 tokens of 960. The towers of Qwen3.5 2B and Qwen3-VL 2B, pictures of
- * any size of two frames. */
-static const VisionShape vision_shapes[] = {
-  { "siglip-b-512", "idefics3", 512, 16, 768, 12, 12, 3072, 4, 960, 0 },
-  { "qwen3.5-2b-vision", "qwen3vl_merger", 768, 16, 1024, 16, 24, 4096, 2, 2048, 0 },
-  { "qwen3-vl-2b-vision", "qwen3vl_merger", 768, 16, 1024, 16, 24, 4096, 2, 2048, 1 << 5 | 1 << 11 | 1 << 17 },
-};
-
-struct _TernShape {
-  const TernTypeInfo *type;     /* of matrices; NULL: as in the file that is imitated */
-  guint32 file_type;
-  TernGgufWriter *writer;
-  GArray *tensors;              /* of TernShapeTensor */
-  guint64 packed;
-  double agree;                 /* of a chain; 0: none */
-};
-
 /* ---- Names ------------------------------------------------------------------------------------------------------- */
 
 const char *const *
 tern_shape_names (void)
 {
   static const char *names[G_N_ELEMENTS (text_shapes) + G_N_ELEMENTS (delta_shapes) + G_N_ELEMENTS (hybrid_shapes)
-      + G_N_ELEMENTS (vision_shapes) + 2];
+      + TERN_VISION_SHAPES + 2];
 
   if (!names[0]) {
     guint n = 0;
@@ -97,20 +74,11 @@ tern_shape_names (void)
       names[n++] = delta_shapes[i].name;
     for (guint i = 0; i < G_N_ELEMENTS (hybrid_shapes); i++)
       names[n++] = hybrid_shapes[i].name;
-    for (guint i = 0; i < G_N_ELEMENTS (vision_shapes); i++)
-      names[n++] = vision_shapes[i].name;
+    for (guint i = 0; i < TERN_VISION_SHAPES; i++)
+      names[n++] = tern_vision_shape_name (i);
     names[n] = TERN_SHAPE_SHIPPED;
   }
   return names;
-}
-
-gboolean
-tern_shape_is_vision (const char *name)
-{
-  for (guint i = 0; i < G_N_ELEMENTS (vision_shapes); i++)
-    if (g_str_equal (vision_shapes[i].name, name))
-      return TRUE;
-  return FALSE;
 }
 
 const TernTypeInfo *
@@ -148,9 +116,8 @@ choose_type (const TernShape *shape, const char *name, guint n_dims, const guint
   return shape->type->block > 1 ? plan.type : shape->type;
 }
 
-/* @type NULL: that of the shape where @name is a matrix, else F32. */
-static void
-add_tensor (TernShape *shape, const char *name, const TernTypeInfo *type, guint n_dims, const guint64 *dims)
+void
+tern_shape_tensor (TernShape *shape, const char *name, const TernTypeInfo *type, guint n_dims, const guint64 *dims)
 {
   TernShapeTensor tensor = { .name = g_strdup (name), .type = type, .n_dims = n_dims };
   guint64 bytes = 0;
@@ -168,11 +135,8 @@ add_tensor (TernShape *shape, const char *name, const TernTypeInfo *type, guint 
   g_array_append_val (shape->tensors, tensor);
 }
 
-static void
-add_vector (TernShape *shape, guint n, const char *format, ...) G_GNUC_PRINTF (3, 4);
-
-static void
-add_vector (TernShape *shape, guint n, const char *format, ...)
+void
+tern_shape_vector (TernShape *shape, guint n, const char *format, ...)
 {
   g_autofree char *name = NULL;
   va_list args;
@@ -180,14 +144,11 @@ add_vector (TernShape *shape, guint n, const char *format, ...)
   va_start (args, format);
   name = g_strdup_vprintf (format, args);
   va_end (args);
-  add_tensor (shape, name, NULL, 1, (const guint64[]) { n });
+  tern_shape_tensor (shape, name, NULL, 1, (const guint64[]) { n });
 }
 
-static void
-add_matrix (TernShape *shape, guint cols, guint rows, const char *format, ...) G_GNUC_PRINTF (4, 5);
-
-static void
-add_matrix (TernShape *shape, guint cols, guint rows, const char *format, ...)
+void
+tern_shape_matrix (TernShape *shape, guint cols, guint rows, const char *format, ...)
 {
   g_autofree char *name = NULL;
   va_list args;
@@ -195,19 +156,13 @@ add_matrix (TernShape *shape, guint cols, guint rows, const char *format, ...)
   va_start (args, format);
   name = g_strdup_vprintf (format, args);
   va_end (args);
-  add_tensor (shape, name, NULL, 2, (const guint64[]) { cols, rows });
+  tern_shape_tensor (shape, name, NULL, 2, (const guint64[]) { cols, rows });
 }
 
 /* ---- What families share ----------------------------------------------------------------------------------------- */
 
-typedef struct {
-  const char *name;
-  guint32 value;
-} Number;
-
-/* Keys that begin with @prefix. */
-static void
-set_numbers (TernShape *shape, const char *prefix, const Number *numbers, gsize n)
+void
+tern_shape_numbers (TernShape *shape, const char *prefix, const TernShapeNumber *numbers, gsize n)
 {
   for (gsize i = 0; i < n; i++) {
     g_autofree char *key = g_strdup_printf ("%s.%s", prefix, numbers[i].name);
@@ -228,26 +183,26 @@ set_real (TernShape *shape, const char *prefix, const char *name, float value)
 static void
 add_attention (TernShape *shape, guint i, guint width, guint queries, guint keys, guint attended)
 {
-  add_matrix (shape, width, queries, "blk.%u.attn_q.weight", i);
-  add_matrix (shape, width, keys, "blk.%u.attn_k.weight", i);
-  add_matrix (shape, width, keys, "blk.%u.attn_v.weight", i);
-  add_matrix (shape, attended, width, "blk.%u.attn_output.weight", i);
+  tern_shape_matrix (shape, width, queries, "blk.%u.attn_q.weight", i);
+  tern_shape_matrix (shape, width, keys, "blk.%u.attn_k.weight", i);
+  tern_shape_matrix (shape, width, keys, "blk.%u.attn_v.weight", i);
+  tern_shape_matrix (shape, attended, width, "blk.%u.attn_output.weight", i);
 }
 
 static void
 add_head_norms (TernShape *shape, guint i, guint head)
 {
-  add_vector (shape, head, "blk.%u.attn_q_norm.weight", i);
-  add_vector (shape, head, "blk.%u.attn_k_norm.weight", i);
+  tern_shape_vector (shape, head, "blk.%u.attn_q_norm.weight", i);
+  tern_shape_vector (shape, head, "blk.%u.attn_k_norm.weight", i);
 }
 
 static void
 add_feed_forward (TernShape *shape, guint i, guint width, guint ffn, gboolean gated)
 {
   if (gated)
-    add_matrix (shape, width, ffn, "blk.%u.ffn_gate.weight", i);
-  add_matrix (shape, width, ffn, "blk.%u.ffn_up.weight", i);
-  add_matrix (shape, ffn, width, "blk.%u.ffn_down.weight", i);
+    tern_shape_matrix (shape, width, ffn, "blk.%u.ffn_gate.weight", i);
+  tern_shape_matrix (shape, width, ffn, "blk.%u.ffn_up.weight", i);
+  tern_shape_matrix (shape, ffn, width, "blk.%u.ffn_down.weight", i);
 }
 
 /* ---- Text -------------------------------------------------------------------------------------------------------- */
@@ -274,7 +229,7 @@ static void
 add_text_keys (TernShape *shape, const TextShape *text)
 {
   const char *a = text->architecture;
-  const Number counts[] = {
+  const TernShapeNumber counts[] = {
     { "block_count", text->layers }, { "context_length", text->context }, { "embedding_length", text->width },
     { "feed_forward_length", text->ffn }, { "attention.head_count", text->heads }, { "vocab_size", text->vocabulary },
     { "rope.dimension_count", text->width / text->heads },
@@ -282,7 +237,7 @@ add_text_keys (TernShape *shape, const TextShape *text)
   g_autofree char *kv_heads = g_strdup_printf ("%s.attention.head_count_kv", a);
 
   add_general_keys (shape, a, text->name);
-  set_numbers (shape, a, counts, G_N_ELEMENTS (counts));
+  tern_shape_numbers (shape, a, counts, G_N_ELEMENTS (counts));
   set_real (shape, a, "attention.layer_norm_rms_epsilon", 1e-5f);
   set_real (shape, a, "rope.freq_base", text->rope);
   if (text->attention) {
@@ -304,21 +259,21 @@ add_layer (TernShape *shape, const TextShape *text, guint i)
   guint d = text->width, head = d / text->heads;
   gboolean bitnet = !text->attention;
 
-  add_vector (shape, d, "blk.%u.attn_norm.weight", i);
+  tern_shape_vector (shape, d, "blk.%u.attn_norm.weight", i);
   if (is_attention (text, i)) {
     add_attention (shape, i, d, d, head * text->kv_heads, d);
     if (!bitnet)
       add_head_norms (shape, i, head);
   } else {
-    add_matrix (shape, d, 3 * d, "blk.%u.shortconv.in_proj.weight", i);
-    add_matrix (shape, 3, d, "blk.%u.shortconv.conv.weight", i);
-    add_matrix (shape, d, d, "blk.%u.shortconv.out_proj.weight", i);
+    tern_shape_matrix (shape, d, 3 * d, "blk.%u.shortconv.in_proj.weight", i);
+    tern_shape_matrix (shape, 3, d, "blk.%u.shortconv.conv.weight", i);
+    tern_shape_matrix (shape, d, d, "blk.%u.shortconv.out_proj.weight", i);
   }
   if (bitnet) {
-    add_vector (shape, d, "blk.%u.attn_sub_norm.weight", i);
-    add_vector (shape, text->ffn, "blk.%u.ffn_sub_norm.weight", i);
+    tern_shape_vector (shape, d, "blk.%u.attn_sub_norm.weight", i);
+    tern_shape_vector (shape, text->ffn, "blk.%u.ffn_sub_norm.weight", i);
   }
-  add_vector (shape, d, "blk.%u.ffn_norm.weight", i);
+  tern_shape_vector (shape, d, "blk.%u.ffn_norm.weight", i);
   add_feed_forward (shape, i, d, text->ffn, TRUE);
 }
 
@@ -327,10 +282,10 @@ lay_out_text (TernShape *shape, const TextShape *text)
 {
   add_text_keys (shape, text);
   tern_vocabulary_write (shape->writer, text->attention ? TERN_VOCABULARY_LFM2 : TERN_VOCABULARY_LLAMA3, text->vocabulary);
-  add_matrix (shape, text->width, text->vocabulary, "token_embd.weight");
+  tern_shape_matrix (shape, text->width, text->vocabulary, "token_embd.weight");
   if (shape->agree > 0)
-    add_matrix (shape, text->width, text->vocabulary, "output.weight");
-  add_vector (shape, text->width, text->attention ? "token_embd_norm.weight" : "output_norm.weight");
+    tern_shape_matrix (shape, text->width, text->vocabulary, "output.weight");
+  tern_shape_vector (shape, text->width, text->attention ? "token_embd_norm.weight" : "output_norm.weight");
   for (guint i = 0; i < text->layers; i++)
     add_layer (shape, text, i);
 }
@@ -353,24 +308,24 @@ static void
 add_delta_keys (TernShape *shape, const DeltaShape *delta)
 {
   const char *a = delta_architecture (delta);
-  const Number counts[] = {
+  const TernShapeNumber counts[] = {
     { "block_count", delta->layers }, { "context_length", delta->context }, { "embedding_length", delta->width },
     { "feed_forward_length", delta->ffn }, { "attention.head_count", delta->heads },
     { "attention.head_count_kv", delta->kv_heads }, { "attention.key_length", delta->head },
     { "attention.value_length", delta->head }, { "rope.dimension_count", delta->turned },
   };
-  const Number states[] = {
+  const TernShapeNumber states[] = {
     { "ssm.conv_kernel", 4 }, { "ssm.state_size", delta->state }, { "ssm.group_count", delta->key_heads },
     { "ssm.time_step_rank", delta->value_heads }, { "ssm.inner_size", delta->value_heads * delta->state },
     { "full_attention_interval", 4 },
   };
-  const Number deepstack = { "n_deepstack_layers", 3 };
+  const TernShapeNumber deepstack = { "n_deepstack_layers", 3 };
   g_autofree char *sections_key = g_strdup_printf ("%s.rope.dimension_sections", a);
   const gint32 sections[] = { delta->turned / 2 - 2 * (delta->turned / 6), delta->turned / 6, delta->turned / 6, 0 };
 
   add_general_keys (shape, a, delta->name);
-  set_numbers (shape, a, counts, G_N_ELEMENTS (counts));
-  set_numbers (shape, a, delta->state ? states : &deepstack, delta->state ? G_N_ELEMENTS (states) : 1);
+  tern_shape_numbers (shape, a, counts, G_N_ELEMENTS (counts));
+  tern_shape_numbers (shape, a, delta->state ? states : &deepstack, delta->state ? G_N_ELEMENTS (states) : 1);
   tern_gguf_writer_i32_array (shape->writer, sections_key, sections, G_N_ELEMENTS (sections));
   set_real (shape, a, "rope.freq_base", delta->state ? 1e7f : 5e6f);
   set_real (shape, a, "attention.layer_norm_rms_epsilon", 1e-6f);
@@ -382,22 +337,22 @@ add_delta_layer (TernShape *shape, const DeltaShape *delta, guint i)
   guint d = delta->width, keys = delta->key_heads * delta->state, values = delta->value_heads * delta->state;
   guint attended = delta->heads * delta->head;
 
-  add_vector (shape, d, "blk.%u.attn_norm.weight", i);
+  tern_shape_vector (shape, d, "blk.%u.attn_norm.weight", i);
   if (delta_attends (delta, i)) {
     add_attention (shape, i, d, (delta->state ? 2 : 1) * attended, delta->kv_heads * delta->head, attended);
     add_head_norms (shape, i, delta->head);
   } else {
-    add_matrix (shape, d, 2 * keys + values, "blk.%u.attn_qkv.weight", i);
-    add_matrix (shape, d, values, "blk.%u.attn_gate.weight", i);
-    add_matrix (shape, d, delta->value_heads, "blk.%u.ssm_alpha.weight", i);
-    add_matrix (shape, d, delta->value_heads, "blk.%u.ssm_beta.weight", i);
-    add_matrix (shape, 4, 2 * keys + values, "blk.%u.ssm_conv1d.weight", i);
-    add_vector (shape, delta->value_heads, "blk.%u.ssm_dt.bias", i);
-    add_vector (shape, delta->value_heads, "blk.%u.ssm_a", i);
-    add_vector (shape, delta->state, "blk.%u.ssm_norm.weight", i);
-    add_matrix (shape, values, d, "blk.%u.ssm_out.weight", i);
+    tern_shape_matrix (shape, d, 2 * keys + values, "blk.%u.attn_qkv.weight", i);
+    tern_shape_matrix (shape, d, values, "blk.%u.attn_gate.weight", i);
+    tern_shape_matrix (shape, d, delta->value_heads, "blk.%u.ssm_alpha.weight", i);
+    tern_shape_matrix (shape, d, delta->value_heads, "blk.%u.ssm_beta.weight", i);
+    tern_shape_matrix (shape, 4, 2 * keys + values, "blk.%u.ssm_conv1d.weight", i);
+    tern_shape_vector (shape, delta->value_heads, "blk.%u.ssm_dt.bias", i);
+    tern_shape_vector (shape, delta->value_heads, "blk.%u.ssm_a", i);
+    tern_shape_vector (shape, delta->state, "blk.%u.ssm_norm.weight", i);
+    tern_shape_matrix (shape, values, d, "blk.%u.ssm_out.weight", i);
   }
-  add_vector (shape, d, "blk.%u.%s.weight", i, delta->state ? "post_attention_norm" : "ffn_norm");
+  tern_shape_vector (shape, d, "blk.%u.%s.weight", i, delta->state ? "post_attention_norm" : "ffn_norm");
   add_feed_forward (shape, i, d, delta->ffn, TRUE);
 }
 
@@ -438,8 +393,8 @@ lay_out_delta (TernShape *shape, const DeltaShape *delta)
   add_delta_keys (shape, delta);
   add_rotation_keys (shape, delta);
   tern_vocabulary_write (shape->writer, delta->state ? TERN_VOCABULARY_QWEN35 : TERN_VOCABULARY_QWEN3VL, delta->vocabulary);
-  add_tensor (shape, "token_embd.weight", delta->rotated ? shape->type : NULL, 2, embedding);
-  add_vector (shape, delta->width, "output_norm.weight");
+  tern_shape_tensor (shape, "token_embd.weight", delta->rotated ? shape->type : NULL, 2, embedding);
+  tern_shape_vector (shape, delta->width, "output_norm.weight");
   for (guint i = 0; i < delta->layers; i++)
     add_delta_layer (shape, delta, i);
 }
@@ -463,7 +418,7 @@ static void
 add_hybrid_keys (TernShape *shape, const HybridShape *h)
 {
   const char *a = h->architecture;
-  const Number counts[] = {
+  const TernShapeNumber counts[] = {
     { "block_count", h->layers }, { "context_length", 1 << 20 }, { "embedding_length", h->width },
     { "attention.head_count", h->heads }, { "attention.key_length", h->head }, { "attention.value_length", h->head },
     { "vocab_size", h->vocabulary }, { "rope.dimension_count", h->head }, { "ssm.conv_kernel", 4 },
@@ -476,7 +431,7 @@ add_hybrid_keys (TernShape *shape, const HybridShape *h)
   g_autofree char *lengths = g_strdup_printf ("%s.feed_forward_length", a);
 
   add_general_keys (shape, a, h->name);
-  set_numbers (shape, a, counts, G_N_ELEMENTS (counts));
+  tern_shape_numbers (shape, a, counts, G_N_ELEMENTS (counts));
   set_real (shape, a, h->one_block ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon", 1e-5f);
   tern_gguf_writer_bool (shape->writer, finetuned, FALSE);
   for (guint i = 0; i < h->layers; i++) {
@@ -487,7 +442,7 @@ add_hybrid_keys (TernShape *shape, const HybridShape *h)
   if (h->one_block) {
     tern_gguf_writer_i32_array (shape->writer, lengths, ffn, h->layers);
   } else {
-    set_numbers (shape, a, &(const Number) { "feed_forward_length", h->ffn }, 1);
+    tern_shape_numbers (shape, a, &(const TernShapeNumber) { "feed_forward_length", h->ffn }, 1);
     set_real (shape, a, "attention.scale", 0.015625f);
     set_real (shape, a, "embedding_scale", 12);
     set_real (shape, a, "residual_scale", 0.22f);
@@ -505,17 +460,17 @@ add_hybrid_mixer (TernShape *shape, const HybridShape *h, guint i)
     add_attention (shape, i, d, h->heads * h->head, h->kv_heads * h->head, h->heads * h->head);
     return;
   }
-  add_matrix (shape, d, inner + mixed + h->ssm_heads, "blk.%u.ssm_in.weight", i);
-  add_matrix (shape, 4, mixed, "blk.%u.ssm_conv1d.weight", i);
-  add_vector (shape, mixed, "blk.%u.ssm_conv1d.bias", i);
-  add_vector (shape, h->ssm_heads, "blk.%u.ssm_dt.bias", i);
+  tern_shape_matrix (shape, d, inner + mixed + h->ssm_heads, "blk.%u.ssm_in.weight", i);
+  tern_shape_matrix (shape, 4, mixed, "blk.%u.ssm_conv1d.weight", i);
+  tern_shape_vector (shape, mixed, "blk.%u.ssm_conv1d.bias", i);
+  tern_shape_vector (shape, h->ssm_heads, "blk.%u.ssm_dt.bias", i);
   for (guint k = 0; k < 2; k++) {
     g_autofree char *name = g_strdup_printf ("blk.%u.ssm_%c", i, "ad"[k]);
 
-    add_tensor (shape, name, NULL, 2, for_heads);
+    tern_shape_tensor (shape, name, NULL, 2, for_heads);
   }
-  add_matrix (shape, inner / h->groups, h->groups, "blk.%u.ssm_norm.weight", i);
-  add_matrix (shape, inner, d, "blk.%u.ssm_out.weight", i);
+  tern_shape_matrix (shape, inner / h->groups, h->groups, "blk.%u.ssm_norm.weight", i);
+  tern_shape_matrix (shape, inner, d, "blk.%u.ssm_out.weight", i);
 }
 
 static void
@@ -523,13 +478,13 @@ add_hybrid_layer (TernShape *shape, const HybridShape *h, guint i)
 {
   guint d = h->width;
 
-  add_vector (shape, d, "blk.%u.attn_norm.weight", i);
+  tern_shape_vector (shape, d, "blk.%u.attn_norm.weight", i);
   if (!hybrid_is_ffn (h, i))
     add_hybrid_mixer (shape, h, i);
   if (h->one_block && !hybrid_is_ffn (h, i))
     return;
   if (!h->one_block)
-    add_vector (shape, d, "blk.%u.ffn_norm.weight", i);
+    tern_shape_vector (shape, d, "blk.%u.ffn_norm.weight", i);
   add_feed_forward (shape, i, d, h->ffn, !h->one_block);
 }
 
@@ -538,148 +493,12 @@ lay_out_hybrid (TernShape *shape, const HybridShape *h)
 {
   add_hybrid_keys (shape, h);
   tern_vocabulary_write (shape->writer, TERN_VOCABULARY_LFM2, h->vocabulary);
-  add_matrix (shape, h->width, h->vocabulary, "token_embd.weight");
+  tern_shape_matrix (shape, h->width, h->vocabulary, "token_embd.weight");
   if (h->one_block)
-    add_matrix (shape, h->width, h->vocabulary, "output.weight");
-  add_vector (shape, h->width, "output_norm.weight");
+    tern_shape_matrix (shape, h->width, h->vocabulary, "output.weight");
+  tern_shape_vector (shape, h->width, "output_norm.weight");
   for (guint i = 0; i < h->layers; i++)
     add_hybrid_layer (shape, h, i);
-}
-
-/* ---- Vision ------------------------------------------------------------------------------------------------------ */
-
-static gboolean
-is_paired (const VisionShape *vision)
-{
-  return g_str_equal (vision->projector, "qwen3vl_merger");
-}
-
-static void
-add_vision_keys (TernShape *shape, const VisionShape *vision)
-{
-  static const float half[3] = { 0.5f, 0.5f, 0.5f };
-  const Number counts[] = {
-    { "image_size", vision->side }, { "patch_size", vision->patch }, { "embedding_length", vision->width },
-    { "feed_forward_length", vision->ffn }, { "block_count", vision->layers },
-    { "attention.head_count", vision->heads }, { "projection_dim", vision->projected },
-    { is_paired (vision) ? "spatial_merge_size" : "projector.scale_factor", vision->factor },
-    { "preproc_image_size", 4 * vision->side },         /* last: not of encoders that take any size */
-  };
-  g_autofree char *name = g_strdup_printf ("random %s", vision->name);
-
-  tern_gguf_writer_string (shape->writer, "general.architecture", "clip");
-  tern_gguf_writer_string (shape->writer, "general.type", "mmproj");
-  tern_gguf_writer_string (shape->writer, "general.name", name);
-  tern_gguf_writer_u32 (shape->writer, "general.file_type", shape->file_type);
-  tern_gguf_writer_u32 (shape->writer, "general.quantization_version", 2);
-  tern_gguf_writer_bool (shape->writer, "clip.has_vision_encoder", TRUE);
-  tern_gguf_writer_string (shape->writer, "clip.projector_type", vision->projector);
-  tern_gguf_writer_bool (shape->writer, "clip.use_gelu", TRUE);
-  set_numbers (shape, "clip.vision", counts, G_N_ELEMENTS (counts) - is_paired (vision));
-  tern_gguf_writer_f32 (shape->writer, "clip.vision.attention.layer_norm_epsilon", 1e-6f);
-  tern_gguf_writer_f32_array (shape->writer, "clip.vision.image_mean", half, 3);
-  tern_gguf_writer_f32_array (shape->writer, "clip.vision.image_std", half, 3);
-}
-
-static void
-add_deepstack_key (TernShape *shape, const VisionShape *vision)
-{
-  guint8 marks[32];
-
-  for (guint i = 0; i < vision->layers; i++)
-    marks[i] = vision->deepstack >> i & 1;
-  if (vision->deepstack)
-    tern_gguf_writer_bool_array (shape->writer, "clip.vision.is_deepstack_layers", marks, vision->layers);
-}
-
-static void
-add_vision_linear (TernShape *shape, guint cols, guint rows, guint layer, const char *name)
-{
-  add_matrix (shape, cols, rows, "v.blk.%u.%s.weight", layer, name);
-  add_vector (shape, rows, "v.blk.%u.%s.bias", layer, name);
-}
-
-/* A frame of a picture has its own. */
-static void
-add_patches (TernShape *shape, const VisionShape *vision)
-{
-  const TernTypeInfo *type = tern_type_info (shape->type->type == TERN_TYPE_F32 ? TERN_TYPE_F32 : TERN_TYPE_F16);
-  const guint64 dims[4] = { vision->patch, vision->patch, 3, vision->width };
-
-  add_tensor (shape, "v.patch_embd.weight", type, 4, dims);
-  if (is_paired (vision))
-    add_tensor (shape, "v.patch_embd.weight.1", type, 4, dims);
-  add_vector (shape, vision->width, "v.patch_embd.bias");
-}
-
-static void
-add_projector (TernShape *shape, const VisionShape *vision)
-{
-  guint joined = vision->width * vision->factor * vision->factor;
-
-  if (is_paired (vision)) {
-    add_matrix (shape, joined, joined, "mm.0.weight");
-    add_vector (shape, joined, "mm.0.bias");
-    add_matrix (shape, joined, vision->projected, "mm.2.weight");
-    add_vector (shape, vision->projected, "mm.2.bias");
-  } else {
-    add_matrix (shape, joined, vision->projected, "mm.model.fc.weight");
-  }
-}
-
-/* Behind layer @i. */
-static void
-add_deep_merger (TernShape *shape, const VisionShape *vision, guint i)
-{
-  guint joined = vision->width * vision->factor * vision->factor;
-
-  if (!(vision->deepstack >> i & 1))
-    return;
-  add_vector (shape, joined, "v.deepstack.%u.norm.weight", i);
-  add_vector (shape, joined, "v.deepstack.%u.norm.bias", i);
-  add_matrix (shape, joined, joined, "v.deepstack.%u.fc1.weight", i);
-  add_vector (shape, joined, "v.deepstack.%u.fc1.bias", i);
-  add_matrix (shape, joined, vision->projected, "v.deepstack.%u.fc2.weight", i);
-  add_vector (shape, vision->projected, "v.deepstack.%u.fc2.bias", i);
-}
-
-static void
-add_vision_attention (TernShape *shape, const VisionShape *vision, guint i)
-{
-  guint d = vision->width;
-
-  if (is_paired (vision)) {
-    add_vision_linear (shape, d, 3 * d, i, "attn_qkv");
-  } else {
-    add_vision_linear (shape, d, d, i, "attn_q");
-    add_vision_linear (shape, d, d, i, "attn_k");
-    add_vision_linear (shape, d, d, i, "attn_v");
-  }
-  add_vision_linear (shape, d, d, i, "attn_out");
-}
-
-static void
-lay_out_vision (TernShape *shape, const VisionShape *vision)
-{
-  guint d = vision->width, grid = vision->side / vision->patch;
-
-  add_vision_keys (shape, vision);
-  add_deepstack_key (shape, vision);
-  add_patches (shape, vision);
-  add_matrix (shape, d, grid * grid, "v.position_embd.weight");
-  for (guint i = 0; i < vision->layers; i++) {
-    for (guint norm = 1; norm <= 2; norm++) {
-      add_vector (shape, d, "v.blk.%u.ln%u.weight", i, norm);
-      add_vector (shape, d, "v.blk.%u.ln%u.bias", i, norm);
-    }
-    add_vision_attention (shape, vision, i);
-    add_vision_linear (shape, d, vision->ffn, i, "ffn_up");
-    add_vision_linear (shape, vision->ffn, d, i, "ffn_down");
-    add_deep_merger (shape, vision, i);
-  }
-  add_vector (shape, d, "v.post_ln.weight");
-  add_vector (shape, d, "v.post_ln.bias");
-  add_projector (shape, vision);
 }
 
 /* ---- The bundled model's ----------------------------------------------------------------------------------------- */
@@ -700,7 +519,7 @@ lay_out_like (TernShape *shape, const TernGguf *file)
   for (gsize i = 0; i < tern_gguf_n_tensors (file); i++) {
     const TernTensor *tensor = tern_gguf_tensor_at (file, i);
 
-    add_tensor (shape, tensor->name, shape->type ? NULL : tensor->type, tensor->n_dims, tensor->dims);
+    tern_shape_tensor (shape, tensor->name, shape->type ? NULL : tensor->type, tensor->n_dims, tensor->dims);
   }
 }
 
@@ -744,9 +563,7 @@ lay_out (const char *name, const char *type, const TernGguf *shipped, double agr
   for (guint i = 0; i < G_N_ELEMENTS (hybrid_shapes); i++)
     if (g_str_equal (hybrid_shapes[i].name, name))
       lay_out_hybrid (shape, &hybrid_shapes[i]);
-  for (guint i = 0; i < G_N_ELEMENTS (vision_shapes); i++)
-    if (g_str_equal (vision_shapes[i].name, name))
-      lay_out_vision (shape, &vision_shapes[i]);
+  tern_vision_shape_lay_out (shape, name);
   return shape;
 }
 

@@ -25,7 +25,8 @@ typedef struct _TernShape TernShape;
 
 /* Lays out shape @name, one of the above. @type: of the matrices, where their rows allow it, NULL for the shape's own:
  * TQ2_0 (shipped: as in the file; vision encoders: F16). Embeddings and output are Q8_0 beside ternary types, Q6_K beside
- * those of 4 and 6 bits; bonsai-2b has all in @type, and with Q2_0, PQ2_0 and PTQ1_0 its rotation. @shipped: the file of "shipped", else NULL. */
+ * those of 4 and 6 bits; bonsai-2b has all in @type, and with Q2_0, PQ2_0 and PTQ1_0 its rotation. @shipped: the file of
+ * "shipped", else NULL. */
 TernShape *tern_shape_new (const char *name, const char *type, const TernGguf *shipped);
 /* The same of a text shape whose model says a known chain of tokens; its embeddings are 64 and more columns of a type with blocks.
  * Two of them, of one vocabulary and the second with @agree < 1, say the same token behind that share of tokens. */
@@ -40,36 +41,5 @@ guint64 tern_shape_packed_bytes (const TernShape *shape);
 /* Writes the file, once: as @path, or to @fd, see gguf-write.h. */
 gboolean tern_shape_save (TernShape *shape, const char *path, GError **error);
 gboolean tern_shape_write (TernShape *shape, int fd, const char *name, GError **error);
-
-/* ---- between bench-shape.c and its parts ---- */
-
-typedef struct {
-  char *name;
-  const TernTypeInfo *type;
-  guint n_dims;
-  guint64 dims[4];
-} TernShapeTensor;
-
-/* bench-vocabulary.c: byte-level BPE of random merges with the family's special tokens in their places, and the chat
- * template. */
-typedef enum {
-  TERN_VOCABULARY_LFM2,
-  TERN_VOCABULARY_LLAMA3,
-  TERN_VOCABULARY_QWEN3VL,
-  TERN_VOCABULARY_QWEN35,
-  TERN_N_VOCABULARIES
-} TernVocabulary;
-
-void tern_vocabulary_write (TernGgufWriter *writer, TernVocabulary family, guint n_tokens);
-
-/* bench-chain.c: token_embd.weight and output.weight of models that say a chain. */
-gboolean tern_chain_write (const TernShapeTensor *tensor, double agree, TernGgufWriter *writer, GError **error);
-
-/* bench-values.c: random blocks. */
-typedef struct _TernValues TernValues;
-TernValues *tern_values_new (void);
-void tern_values_free (TernValues *values);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernValues, tern_values_free)
-gboolean tern_values_write (TernValues *values, const TernShapeTensor *tensor, TernGgufWriter *writer, GError **error);
 
 G_END_DECLS

@@ -7,7 +7,7 @@
 
 #include "engine/base/random.h"
 #include "engine/weights/quantize.h"
-#include "tools/bench-shape.h"
+#include "tools/bench-shape-priv.h"
 
 #define POOL_VALUES (1u << 20)
 

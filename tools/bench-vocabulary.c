@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "engine/base/random.h"
-#include "tools/bench-shape.h"
+#include "tools/bench-shape-priv.h"
 
 #define MOST_BYTES 12           /* of a merged token's text */
 #define LFM2_SPECIAL 501
