@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a run holds at a depth that would take hours to read: a prompt of a few hundred tokens is read, keys and values of all tokens
- * behind it but the last ones are zeros that are written where computed ones would stand, and words are said after them, which
- * reads them all. Prints the most that was resident, as `tern inspect --context TOKENS --kv KV --threads N` predicts it.
+/* What a run holds at a depth that would take hours to read: a prompt of a few hundred tokens is read, keys and values of all
+ * tokens behind it but the last ones are zeros that are written where computed ones would stand, and words are said after them,
+ * which reads them all. Prints the most that was resident, as `tern inspect --context TOKENS --kv KV --threads N` predicts it.
  *
  * usage: held MODEL TOKENS KV THREADS */
 #include <stdio.h>

@@ -7,8 +7,8 @@
 
 G_BEGIN_DECLS
 
-/* A draft with room for @context tokens, or as many as it has; it is the caller's until it is given back. On the scheduler's thread,
- * between passes. NO_SPACE. */
+/* A draft with room for @context tokens, or as many as it has; it is the caller's until it is given back. On the scheduler's
+ * thread, between passes. NO_SPACE. */
 TernDraft *tern_drafter_take (TernDrafter *drafter, guint context, GError **error);
 /* Any thread. @draft may be NULL. */
 void tern_drafter_give_back (TernDrafter *drafter, TernDraft *draft);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Encoding as a step of its own: one frame at a time, done by the scheduler in slices, beside those of other encoders where pictures are small. */
+/* Encoding as a step of its own: one frame at a time, done by the scheduler in slices, beside those of other encoders where
+ * pictures are small. */
 #include "tern/budget-priv.h"
 #include "tern/model-priv.h"
 #include "tern/reuse-priv.h"

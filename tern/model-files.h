@@ -10,9 +10,9 @@
  * or the candidates. */
 char *tern_model_find_text (const char *model_path, GError **error);
 /* The one mmproj*.gguf beside @text_path, from tern_model_find_text(), or of several the one called
- * as the model is (mmproj-tern-watcher-4m-f16.gguf beside tern-watcher-4m-tq2_0.gguf): in the folder of that name, else in those of what
- * it links to, link by link (a Hugging Face cache keeps names in one folder and files in another). A real path. NULL +
- * NOT_FOUND names the folders or the candidates. */
+ * as the model is (mmproj-tern-watcher-4m-f16.gguf beside tern-watcher-4m-tq2_0.gguf): in the folder of that name, else in
+ * those of what it links to, link by link (a Hugging Face cache keeps names in one folder and files in another). A real path.
+ * NULL + NOT_FOUND names the folders or the candidates. */
 char *tern_model_find_mmproj (const char *text_path, GError **error);
 /* realpath() with an error that names @path. */
 char *tern_model_real_path (const char *path, GError **error);

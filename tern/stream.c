@@ -372,8 +372,8 @@ has_room (const TernStream *self, guint rows, guint place, guint n, guint advanc
   return rows + n <= self->params.budget && (!self->placed || place + advance <= self->params.reach);
 }
 
-/* What was chosen once stays chosen until there are pages, unless it leaves too much. Few rows may stand over many places: then fewer
- * and fewer stay. */
+/* What was chosen once stays chosen until there are pages, unless it leaves too much. Few rows may stand over many places: then
+ * fewer and fewer stay. */
 static void
 choose_for (TernStream *self, guint n, guint advance)
 {

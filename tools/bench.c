@@ -495,8 +495,8 @@ tern_tool_bench (int argc, char **argv)
   const GOptionEntry entries[] = {
     { "model", 0, 0, G_OPTION_ARG_FILENAME, &o.model, "Language model or vision encoder (GGUF)", "F" },
     { "mmproj", 0, 0, G_OPTION_ARG_FILENAME, &o.mmproj, "... and the vision encoder of the language model", "F" },
-    { "shape", 0, 0, G_OPTION_ARG_STRING, &o.shape, "Random weights in the shape of bitnet-2b, lfm2-1.2b, lfm2-350m, qwen3.5-2b, qwen3-vl-2b, bonsai-2b, "
-        "granite-4-h-micro, nemotron-h-4b, siglip-b-512, qwen3.5-2b-vision or qwen3-vl-2b-vision; shipped: the bundled model", "NAME" },
+    { "shape", 0, 0, G_OPTION_ARG_STRING, &o.shape, "Random weights in the shape of bitnet-2b, lfm2-1.2b, lfm2-350m, "
+        "qwen3.5-2b, qwen3-vl-2b, bonsai-2b, granite-4-h-micro, nemotron-h-4b, siglip-b-512, qwen3.5-2b-vision or qwen3-vl-2b-vision; shipped: the bundled model", "NAME" },
     { "type", 0, 0, G_OPTION_ARG_STRING, &o.type, "... with matrices of " TERN_SHAPE_TYPES, "TYPE" },
     { "prefill", 0, 0, G_OPTION_ARG_INT, &o.prefill, "Tokens of a prompt; 0 = leave out", "N" },
     { "decode", 0, 0, G_OPTION_ARG_INT, &o.decode, "Tokens said one by one; 0 = leave out", "N" },

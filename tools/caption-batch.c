@@ -37,8 +37,8 @@ tern_caption_batch_entries (TernCaptionBatchOptions *o, GOptionEntry entries[24]
   const GOptionEntry all[] = {
     { "files-from", 0, 0, G_OPTION_ARG_FILENAME, &o->files_from, "Further inputs, a line each or ended by NUL; - is standard "
         "input, read as it comes", "FILE" },
-    { "shard", 0, 0, G_OPTION_ARG_STRING, &o->shard, "Of all inputs those that are the I-th of N parts, I from 0; by name, the same "
-        "on every machine", "I/N" },
+    { "shard", 0, 0, G_OPTION_ARG_STRING, &o->shard, "Of all inputs those that are the I-th of N parts, I from 0; by name, the "
+        "same on every machine", "I/N" },
     { "jobs", 0, 0, G_OPTION_ARG_INT, &o->jobs, "Inputs at work at once; 0 is as many as it takes (0)", "N" },
     { "unordered", 0, 0, G_OPTION_ARG_NONE, &o->unordered, "Results as inputs are done, not in their order", NULL },
     { "resume", 0, 0, G_OPTION_ARG_NONE, &o->resume, "Keep a journal, and go on where it ends: the same command after whatever "
@@ -59,10 +59,10 @@ tern_caption_batch_entries (TernCaptionBatchOptions *o, GOptionEntry entries[24]
     { "mirror", 0, 0, G_OPTION_ARG_NONE, &o->mirror, "srt, vtt, txt, mux: folders in --output as the inputs' are", NULL },
     { "language", 0, 0, G_OPTION_ARG_STRING, &o->language, "srt, vtt: name.CODE.srt, as media servers read it; mux: of the track", "CODE" },
     { "template", 0, 0, G_OPTION_ARG_STRING, &o->template, "Text around the caption, {} being its place; not for jsonl", "TEXT" },
-    { "samples-per-tar", 0, 0, G_OPTION_ARG_INT64, &o->samples_per_tar, "webdataset, --output with %0Nd in it (shard-%06d.tar): begin "
-        "the next tar file after so many samples (100000)", "N" },
-    { "bytes-per-tar", 0, 0, G_OPTION_ARG_STRING, &o->bytes_per_tar, "... or once the one at hand has so many bytes, with K, M or G "
-        "(3000000000)", "SIZE" },
+    { "samples-per-tar", 0, 0, G_OPTION_ARG_INT64, &o->samples_per_tar, "webdataset, --output with %0Nd in it (shard-%06d.tar): "
+        "begin the next tar file after so many samples (100000)", "N" },
+    { "bytes-per-tar", 0, 0, G_OPTION_ARG_STRING, &o->bytes_per_tar, "... or once the one at hand has so many bytes, with K, M "
+        "or G (3000000000)", "SIZE" },
     { "nice", 0, 0, G_OPTION_ARG_INT, &o->nice, "Priority, as nice(1) has it", "N" },
     { "max-memory", 0, 0, G_OPTION_ARG_STRING, &o->max_memory, "At once as many inputs as this has room for: bytes, with K, M or G", "BYTES" },
     { NULL }
@@ -183,11 +183,11 @@ check_series (TernCaptionBatchOptions *o, TernCaptionOutput *out)
   guint shard, shards;
 
   if (meant && !tern_caption_series_is_right (out->path))
-    return tern_tool_usage ("caption: --output: expected exactly one %%0Nd, N from 1 to 9, and no other %% in the name of the tar files, "
-        "as in shard-%%06d.tar, found %s", out->path);
+    return tern_tool_usage ("caption: --output: expected exactly one %%0Nd, N from 1 to 9, and no other %% in the name of the "
+        "tar files, as in shard-%%06d.tar, found %s", out->path);
   if (!meant && (o->samples_per_tar != G_MININT64 || o->bytes_per_tar))
-    return tern_tool_usage ("caption: --%s-per-tar: expected --format webdataset and --output with %%0Nd in it, as in shard-%%06d.tar, "
-        "found %s", o->bytes_per_tar ? "bytes" : "samples", out->path ? out->path : "neither");
+    return tern_tool_usage ("caption: --%s-per-tar: expected --format webdataset and --output with %%0Nd in it, as in "
+        "shard-%%06d.tar, found %s", o->bytes_per_tar ? "bytes" : "samples", out->path ? out->path : "neither");
   if (o->samples_per_tar != G_MININT64 && o->samples_per_tar < 1)
     return tern_tool_usage ("caption: --samples-per-tar: expected 1 or more, found %" G_GINT64_FORMAT, o->samples_per_tar);
   if (o->bytes_per_tar && !parse_bytes (o->bytes_per_tar))
@@ -211,8 +211,8 @@ check_template (TernCaptionBatchOptions *o, TernCaptionOutput *out)
     return TERN_TOOL_DONE;
   place = strstr (o->template, "{}");
   if (out->format == TERN_CAPTION_LINES)
-    return tern_tool_usage ("caption: --template: expected --format metadata, webdataset, srt, vtt, txt or mux, found jsonl, whose lines have what the "
-        "model said");
+    return tern_tool_usage ("caption: --template: expected --format metadata, webdataset, srt, vtt, txt or mux, found jsonl, "
+        "whose lines have what the model said");
   if (!place || strpbrk (o->template, "\r\n"))
     return tern_tool_usage ("caption: --template: expected a line of text with {} where the caption stands, found %s", o->template);
   *place = 0;

@@ -464,8 +464,8 @@ write_sample (TernCaptionOutput *out, const TernBatchInput *input, GError **erro
 
   out->file = tern_caption_tar_key (input);
   if (out->journal && tern_journal_made (out->journal, out->file, input->path)) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_MISMATCH, "%s: expected it as it was when it was written into the tar file, found it "
-        "changed; a tar file of another name, without --resume, has it anew", input->path);
+    g_set_error (error, TERN_ERROR, TERN_ERROR_MISMATCH, "%s: expected it as it was when it was written into the tar file, "
+        "found it changed; a tar file of another name, without --resume, has it anew", input->path);
     return FALSE;
   }
   if ((out->journal && tern_journal_made_for_other (out->journal, out->file, input->path))

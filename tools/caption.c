@@ -351,16 +351,16 @@ tern_tool_caption (int argc, char **argv)
     { "budget", 0, 0, G_OPTION_ARG_STRING, &o.budget, "Seconds of one core that are spent for each second of a video, as 0.5, or "
         "power, as 5W: what is new decides for what (docs/budget.md)", "CORES|WATTS" },
     { "kv", 0, 0, G_OPTION_ARG_STRING, &o.kv, "Keys and values are kept as " TERN_KV_NAMES " (auto)", "TYPE" },
-    { "activations", 0, 0, G_OPTION_ARG_STRING, &o.activations, "How inputs of the language model's matrices are rounded, instead of "
-        "as its file says, for studies: f32 (not at all, the encoder neither), int8, w1a8, a4.8, v2[:BLOCK] or v2-a8[:BLOCK]", "MODE" },
+    { "activations", 0, 0, G_OPTION_ARG_STRING, &o.activations, "How inputs of the language model's matrices are rounded, "
+        "instead of as its file says, for studies: f32 (not at all, the encoder neither), int8, w1a8, a4.8, v2[:BLOCK] or v2-a8[:BLOCK]", "MODE" },
     { "memory", 0, 0, G_OPTION_ARG_STRING, &o.memory, "Frames of video are read window by window (default), or as one stream, "
         "of which what matters is remembered", "window|stream" },
     { "memory-tokens", 0, 0, G_OPTION_ARG_INT, &o.memory_tokens, "Tokens that are remembered (4096, or what the model has room "
         "for)", "N" },
     { "draft-model", 0, 0, G_OPTION_ARG_FILENAME, &o.draft_model, "A small language model (GGUF) that guesses captions, of which "
         "several tokens are then read at once; captions are the same", "FILE" },
-    { "draft-vocabulary", 0, 0, G_OPTION_ARG_STRING, &o.draft_vocabulary, "... whose vocabulary is the same, or not: auto (default), "
-        "same, tli (tokens that both have), slem (its text is split anew)", "KIND" },
+    { "draft-vocabulary", 0, 0, G_OPTION_ARG_STRING, &o.draft_vocabulary, "... whose vocabulary is the same, or not: auto "
+        "(default), same, tli (tokens that both have), slem (its text is split anew)", "KIND" },
     { "max-tokens", 0, 0, G_OPTION_ARG_INT, &o.max_tokens, "Longest caption (32)", "N" },
     { "beam", 0, 0, G_OPTION_ARG_INT, &o.beam, "Beams; 1 is greedy (1)", "N" },
     { "threads", 0, 0, G_OPTION_ARG_INT, &o.threads, "Threads (all cores)", "N" },

@@ -361,8 +361,8 @@ tern_tool_generate (int argc, char **argv)
     { "grammar", 0, 0, G_OPTION_ARG_FILENAME, &o.grammar, "Answer by a sentence of this grammar (GBNF)", "F" },
     { "draft-model", 0, 0, G_OPTION_ARG_FILENAME, &o.draft_model, "A small language model (GGUF) that guesses the answer, of which "
         "several tokens are then read at once; the answer is the same", "F" },
-    { "draft-vocabulary", 0, 0, G_OPTION_ARG_STRING, &o.draft_vocabulary, "... whose vocabulary is the same, or not: auto (default), "
-        "same, tli (tokens that both have), slem (its text is split anew)", "KIND" },
+    { "draft-vocabulary", 0, 0, G_OPTION_ARG_STRING, &o.draft_vocabulary, "... whose vocabulary is the same, or not: auto "
+        "(default), same, tli (tokens that both have), slem (its text is split anew)", "KIND" },
     { "max-tokens", 0, 0, G_OPTION_ARG_INT, &o.max_tokens, "Most tokens to say (128)", "N" },
     { "temperature", 0, 0, G_OPTION_ARG_DOUBLE, &o.temperature, "0 = always the likeliest token (0)", "X" },
     { "top-k", 0, 0, G_OPTION_ARG_INT, &o.top_k, "Draw from the N likeliest tokens; 0 = all (0)", "N" },

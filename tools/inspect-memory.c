@@ -216,8 +216,8 @@ plan_llm (TernMemoryPlan *plan, TernGguf *file, const TernKernels *kernels, cons
   add (plan, "state", state, "caches and work space of one timeline of %u tokens, keys and values in %s",
       params.context, tern_kv_name (params.kv));
   add (plan, "recurrent", tern_llm_state_bytes (llm), "of these for recurrent states, however long the text is");
-  add (plan, "guesses", (guint64) TERN_GUESS_MAX * tern_llm_state_bytes (llm), "more for recurrent states in a session that guesses "
-      "ahead, once it does: between %d rows that may be taken back; not in the total", TERN_GUESS_MAX + 1);
+  add (plan, "guesses", (guint64) TERN_GUESS_MAX * tern_llm_state_bytes (llm), "more for recurrent states in a session that "
+      "guesses ahead, once it does: between %d rows that may be taken back; not in the total", TERN_GUESS_MAX + 1);
   add (plan, "token", page_bytes (llm, params.context, params.kv) / TERN_PAGE_ROWS, "of these for every token of context");
   if (plan->with.memory == TERN_MEMORY_STREAM)
     add_stream (plan, llm, params.context, plan->with.memory_tokens);

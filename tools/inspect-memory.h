@@ -45,8 +45,9 @@ typedef struct {
 
 void tern_memory_use (TernMemoryUse *use);
 
-/* Opens what @file holds, a language model with its tokenizer, a vision encoder or an action model, without reading its matrices, and
- * asks it. @before: what the process held before @file was opened. Errors: those of opening, the draft's too; INVALID for @options. */
+/* Opens what @file holds, a language model with its tokenizer, a vision encoder or an action model, without reading its
+ * matrices, and asks it. @before: what the process held before @file was opened. Errors: those of opening, the draft's too;
+ * INVALID for @options. */
 gboolean tern_memory_plan (TernMemoryPlan *plan, TernGguf *file, const TernKernels *kernels,
     const TernMemoryOptions *options, const TernMemoryUse *before, GError **error);
 

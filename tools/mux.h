@@ -14,9 +14,9 @@ typedef struct {
 /* ".mp4" and its like keep their suffix, everything else becomes ".mkv". Static. */
 const char *tern_mux_suffix (const char *film);
 
-/* Writes the copy to @path, which appears there when it is complete. @cues: TernCue, in order. @language: of the track, a code of two or three
- * letters, or NULL. @stopped: asked between packets; TRUE ends it. Errors: those of reading @film; READ and NO_SPACE for @path;
- * UNSUPPORTED when a track does not fit into that kind of file (names it); CANCELLED. */
+/* Writes the copy to @path, which appears there when it is complete. @cues: TernCue, in order. @language: of the track, a code
+ * of two or three letters, or NULL. @stopped: asked between packets; TRUE ends it. Errors: those of reading @film; READ and
+ * NO_SPACE for @path; UNSUPPORTED when a track does not fit into that kind of file (names it); CANCELLED. */
 gboolean tern_mux_write (const char *film, const char *path, const GArray *cues, const char *language, gboolean (*stopped) (void),
     GError **error);
 

@@ -485,10 +485,10 @@ tern_tool_quantize (int argc, char **argv)
     { "type", 0, 0, G_OPTION_ARG_STRING, &type, "Q8_0, Q4_0, Q4_K, Q6_K, TQ1_0, TQ2_0, Q1_0, Q2_0, PQ2_0 or PTQ1_0", "TYPE" },
     { "force-ternary", 0, 0, G_OPTION_ARG_NONE, &o.force, "With TQ1_0 and TQ2_0: round each matrix W to mean|W| times "
         "-1, 0 or +1 (BitNet b1.58). Only models trained that way survive it", NULL },
-    { "force-binary", 0, 0, G_OPTION_ARG_NONE, &o.binary, "With Q1_0: make each matrix W mean|W| times the signs of W - mean W (BitNet, "
-        "2023), and say so in the file (" TERN_POLICY_KEY " w1a8). Only models trained that way survive it", NULL },
-    { "activations", 0, 0, G_OPTION_ARG_STRING, &activations, "Say in the file how the inputs of its matrices are rounded: int8, w1a8, "
-        "a4.8, v2[:BLOCK] or v2-a8[:BLOCK], as the model was trained", "MODE" },
+    { "force-binary", 0, 0, G_OPTION_ARG_NONE, &o.binary, "With Q1_0: make each matrix W mean|W| times the signs of W - mean W "
+        "(BitNet, 2023), and say so in the file (" TERN_POLICY_KEY " w1a8). Only models trained that way survive it", NULL },
+    { "activations", 0, 0, G_OPTION_ARG_STRING, &activations, "Say in the file how the inputs of its matrices are rounded: "
+        "int8, w1a8, a4.8, v2[:BLOCK] or v2-a8[:BLOCK], as the model was trained", "MODE" },
     { "threads", 0, 0, G_OPTION_ARG_INT, &o.threads, "Threads; 0 = all cores", "N" },
     { NULL }
   };

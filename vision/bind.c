@@ -39,8 +39,8 @@ check_names (const TernVision *vision, GError **error)
     if ((!g_str_has_prefix (name, "v.") && !g_str_has_prefix (name, "mm.")) || g_hash_table_contains (vision->used, name)
         || is_behind (vision, name))
       continue;
-    g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: tensor %s: expected none of this name in an encoder with projector "
-        "%s, found one", tern_gguf_path (vision->file), name, vision->projector->name);
+    g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: tensor %s: expected none of this name in an encoder with "
+        "projector %s, found one", tern_gguf_path (vision->file), name, vision->projector->name);
     return FALSE;
   }
   return TRUE;

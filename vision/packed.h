@@ -88,8 +88,8 @@ gboolean tern_vision_loop_flash (TernVisionState *state, TernVisionLoop *loop, f
 
 void tern_int8_attention_carve (TernVisionState *state, TernArena *arena);
 gsize tern_int8_attention_scratch (const TernVisionState *state);
-/* As tern_flash_put_*; keys come without their bias, which changes no weight unless they turn. Values of all rows, hidden floats each, at @x: a
- * loop before that of attention. */
+/* As tern_flash_put_*; keys come without their bias, which changes no weight unless they turn. Values of all rows, hidden
+ * floats each, at @x: a loop before that of attention. */
 void tern_int8_attention_put_q (TernVisionState *state, guint row, guint n, const float *x);
 void tern_int8_attention_put_k (TernVisionState *state, guint row, guint n, const float *x);
 gboolean tern_int8_attention_loop_values (TernVisionState *state, TernVisionLoop *loop, const float *x);

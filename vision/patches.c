@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Planes of bytes to rows of normalised pixels, one row a patch: frame, then channel, then y, then x, as the convolution kernel that
- * the file's patch embedding is stored as. */
+/* Planes of bytes to rows of normalised pixels, one row a patch: frame, then channel, then y, then x, as the convolution kernel
+ * that the file's patch embedding is stored as. */
 #include "vision/internal.h"
 
 #include <string.h>

@@ -215,8 +215,8 @@ set_up (TernWatchMemory *memory, TernMemoryMode mode, GError **error)
     return FALSE;
   }
   memory->version = mode == TERN_MEMORY_READ ? version : VERSION;
-  return mode == TERN_MEMORY_READ || (run_sql (memory, "PRAGMA auto_vacuum=INCREMENTAL;PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;"
-          "PRAGMA journal_size_limit=16777216", error)
+  return mode == TERN_MEMORY_READ || (run_sql (memory, "PRAGMA auto_vacuum=INCREMENTAL;PRAGMA journal_mode=WAL;PRAGMA "
+          "synchronous=FULL;PRAGMA journal_size_limit=16777216", error)
       && (version == VERSION || make_tables (memory, version, error)));
 }
 

@@ -55,7 +55,8 @@ void tern_memory_rollback (TernWatchMemory *memory);
 /* *@id counts results of all runs, from 1. */
 gboolean tern_memory_add (TernWatchMemory *memory, const TernMemoryResult *result, gint64 *id, GError **error);
 /* Deletes results, the oldest first and @most of them at most: those that ended before @before, and as many as it takes
- * for the file's content to be no more than @bytes. *@n: how many. Times of before that nobody looked at (watch/unseen.h) go, too. */
+ * for the file's content to be no more than @bytes. *@n: how many. Times of before that nobody looked at (watch/unseen.h) go,
+ * too. */
 gboolean tern_memory_forget (TernWatchMemory *memory, gint64 before, guint64 bytes, guint most, guint *n, GError **error);
 /* The thumbnail of a result; NULL without one, or with @error. */
 GBytes *tern_memory_thumbnail (TernWatchMemory *memory, gint64 id, GError **error);

@@ -219,8 +219,8 @@ put_form (TernService *service, GHashTable *fields, GString *out)
   tern_html_put (out, "<form class=\"search\" role=\"search\" action=\"/history\">\n<label>Words <input type=\"search\" name=\"q\" "
       "value=\"%s\"></label>\n<label>Camera <select name=\"camera\"><option value=\"\">all</option>\n", words ? words : "");
   tern_service_each_camera (service, put_choice, &choice);
-  tern_html_put (out, "</select></label>\n<label>Label <input name=\"label\" value=\"%s\"></label>\n<label>Day <input type=\"date\" "
-      "name=\"day\" value=\"%s\"></label>\n<button>Search</button>\n</form>\n", label ? label : "", day ? day : "");
+  tern_html_put (out, "</select></label>\n<label>Label <input name=\"label\" value=\"%s\"></label>\n<label>Day <input "
+      "type=\"date\" name=\"day\" value=\"%s\"></label>\n<button>Search</button>\n</form>\n", label ? label : "", day ? day : "");
 }
 
 /* The fields again, but @name, as a query that may be gone on with. */

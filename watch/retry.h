@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* When a camera that was lost is tried for again. Tries begin at once, and then 1 s, 2 s, and 4 s after the one before began, if that is
- * over: a camera that refuses is asked every 4 s, one that swallows what it is asked, for TERN_RETRY_ANSWER, again and again.
- * So one that is there again waits 4 s at most, and has the rest of the ten seconds within which it is to be watched for its answers
- * and a first picture. Plain arithmetic on monotonic us that others tell it. */
+/* When a camera that was lost is tried for again. Tries begin at once, and then 1 s, 2 s, and 4 s after the one before began,
+ * if that is over: a camera that refuses is asked every 4 s, one that swallows what it is asked, for TERN_RETRY_ANSWER, again
+ * and again. So one that is there again waits 4 s at most, and has the rest of the ten seconds within which it is to be watched
+ * for its answers and a first picture. Plain arithmetic on monotonic us that others tell it. */
 #pragma once
 
 #include <glib.h>
@@ -24,8 +24,8 @@ typedef struct {
 
 /* A try begins. */
 void tern_retry_begin (TernRetry *retry, gint64 now);
-/* It failed, or what came of it was lost. @pictures: some came; one that sends a few each time is no better than one that sends none.
- * `due` and `apart` are those of the next one. */
+/* It failed, or what came of it was lost. @pictures: some came; one that sends a few each time is no better than one that sends
+ * none. `due` and `apart` are those of the next one. */
 void tern_retry_fail (TernRetry *retry, gint64 now, gboolean pictures);
 /* Whether one that is connected, had its last picture at @last (0: none) and may be without for @stall is lost. */
 gboolean tern_retry_is_lost (const TernRetry *retry, gint64 now, gint64 last, gint64 stall);

@@ -55,8 +55,8 @@ void tern_run_free (TernRun *run);
 
 /* Monotonic us of the last frame that came, 0: none yet. */
 gint64 tern_run_last_frame (TernRun *run);
-/* Of the times that frames have, as monotonic us: those of the first and last one, 0: none yet; and, appended to @silences (pairs of
- * gint64), from when until when none came for half a window and more, since the last call. */
+/* Of the times that frames have, as monotonic us: those of the first and last one, 0: none yet; and, appended to @silences
+ * (pairs of gint64), from when until when none came for half a window and more, since the last call. */
 void tern_run_frames (TernRun *run, gint64 *first, gint64 *last, GArray *silences);
 void tern_run_stats (TernRun *run, TernRunStats *stats);
 /* Waits until every pipeline that was thrown away is closed. */

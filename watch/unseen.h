@@ -29,8 +29,8 @@ typedef struct {
 /* GPtrArray of TernUnseenSum, by camera and reason, of what lies in [@since, @until), until @now at most; @camera NULL: all;
  * @until 0: @now. NULL with @error. */
 GPtrArray *tern_unseen_sum (TernWatchMemory *memory, const char *camera, gint64 since, gint64 until, gint64 now, GError **error);
-/* For who does not watch: adds that cameras of which nothing is known up to the end are TERN_UNSEEN_OFF from then on, with windows that
- * nobody knows. */
+/* For who does not watch: adds that cameras of which nothing is known up to the end are TERN_UNSEEN_OFF from then on, with
+ * windows that nobody knows. */
 gboolean tern_unseen_add_unknown (TernWatchMemory *memory, const char *camera, gint64 since, gint64 until, gint64 now,
     GPtrArray *sums, GError **error);
 /* Both. */

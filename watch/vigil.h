@@ -57,8 +57,8 @@ void tern_vigil_resume (TernVigil *vigil, gint64 at);
 /* What goes on being missed, up to @now: it may still turn out to be another one. FALSE: nothing does. */
 gboolean tern_vigil_goes_on (const TernVigil *vigil, gint64 now, TernUnseen *span);
 
-/* What goes on within a minute of @span for the same reason may become one with it, ten minutes long at most: a machine that is too slow
- * all day makes no row for each window. FALSE: it does not. */
+/* What goes on within a minute of @span for the same reason may become one with it, ten minutes long at most: a machine that is
+ * too slow all day makes no row for each window. FALSE: it does not. */
 gboolean tern_unseen_join (TernUnseen *span, const TernUnseen *next);
 /* Windows of @window us in @time us. */
 guint64 tern_unseen_windows (gint64 time, gint64 window);

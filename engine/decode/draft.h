@@ -66,8 +66,8 @@ void tern_draft_begin (TernDraft *draft, const gint32 *ids, guint n);
 /* What may follow @said [n], the answer so far, n > 0: at most @most tokens of the large model's vocabulary, borrowed until the
  * next call. Long prompts are read in pieces, one a call, without guesses until they end. @most 0, or a pause: nothing is read. */
 guint tern_draft_guess (TernDraft *draft, const gint32 *said, guint n, guint most, const gint32 **ids);
-/* Of the @n guesses of the last call the first @right came true. Where they do not pay, it is silent until the end of this answer, and
- * in those that follow for longer each time. */
+/* Of the @n guesses of the last call the first @right came true. Where they do not pay, it is silent until the end of this
+ * answer, and in those that follow for longer each time. */
 void tern_draft_learn (TernDraft *draft, guint n, guint right);
 /* A token was said, guessed or not. */
 void tern_draft_hear (TernDraft *draft);

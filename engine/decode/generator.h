@@ -79,8 +79,8 @@ TernDraft *tern_generator_steal_draft (TernGenerator *generator);
 /* What the prompt of the next answer was, for the draft alone; negative ids are pictures. */
 void tern_generator_show_draft (TernGenerator *generator, const gint32 *ids, guint n);
 
-/* What the prompt of the next answer was, for the draft too: whether it leaves a thought open, which an answer then goes on with (thought.h). Not
- * called: it does not. What is thought is not said, but counts among max_tokens. */
+/* What the prompt of the next answer was, for the draft too: whether it leaves a thought open, which an answer then goes on
+ * with (thought.h). Not called: it does not. What is thought is not said, but counts among max_tokens. */
 void tern_generator_look (TernGenerator *generator, const gint32 *ids, guint n);
 
 /* @timeline holds the prompt, is borrowed until the next begin, and is what the answer is read into (with beams: some of
@@ -135,7 +135,8 @@ void tern_generator_take_paths (TernGenerator *generator, const float *logits, g
  * answers, and where nothing is guessed. The store has as many guesses free. */
 guint tern_generator_guess (TernGenerator *generator, guint most);
 
-/* Rows of one timeline stand side by side, and are read by one segment. Borrowed until the next take. 0: it is finished (or waits for the logits of the prompt), or wants paths. */
+/* Rows of one timeline stand side by side, and are read by one segment. Borrowed until the next take. 0: it is finished (or
+ * waits for the logits of the prompt), or wants paths. */
 guint tern_generator_wants (const TernGenerator *generator, const TernWanted **rows);
 /* @logits [n, n_vocab] of what was wanted, in that order; they may be overwritten. */
 void tern_generator_take (TernGenerator *generator, const float *logits, TernPicking *picking);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a model thinks before it answers stands between <think> and </think>, which are tokens of their own where models do so. It is
- * read, counted and penalised like all that is said, and is no part of the answer. A thought begins with an answer's first token,
- * or was left open by the prompt; one that does not end leaves no answer. */
+/* What a model thinks before it answers stands between <think> and </think>, which are tokens of their own where models do so.
+ * It is read, counted and penalised like all that is said, and is no part of the answer. A thought begins with an answer's
+ * first token, or was left open by the prompt; one that does not end leaves no answer. */
 #pragma once
 
 #include <glib.h>

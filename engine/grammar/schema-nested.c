@@ -198,8 +198,8 @@ free_members (TernSchema *ctx, const TernSchemaFacts *facts, const TernJsonValue
   TernNode name, value, member[3];
 
   if (facts->min_members > 1) {
-    tern_schema_fail (ctx, TERN_ERROR_UNSUPPORTED, facts->members_at, "expected at most 1 where names are free and might be said twice, "
-        "found %u", facts->min_members);
+    tern_schema_fail (ctx, TERN_ERROR_UNSUPPORTED, facts->members_at, "expected at most 1 where names are free and might be "
+        "said twice, found %u", facts->min_members);
     return TERN_NODE_NONE;
   }
   if (patterns)
@@ -318,8 +318,8 @@ unique_array (TernSchema *ctx, const TernSchemaFacts *facts, guint n_first, guin
     if (g_array_index (flat, TernPart, i).kind != TERN_PART_PLAIN)
       g_clear_pointer (&values, g_ptr_array_unref);
   if (!values || values->len > UNIQUE_MOST) {
-    tern_schema_fail (ctx, TERN_ERROR_UNSUPPORTED, facts->unique, "expected items that are listed (enum, at most %d) to be unique, found "
-        "others", UNIQUE_MOST);
+    tern_schema_fail (ctx, TERN_ERROR_UNSUPPORTED, facts->unique, "expected items that are listed (enum, at most %d) to be "
+        "unique, found others", UNIQUE_MOST);
     return TERN_NODE_NONE;
   }
   for (guint i = 0; i < values->len; i++)       /* 1 and 1.0 are the same */

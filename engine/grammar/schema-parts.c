@@ -185,8 +185,8 @@ tern_schema_types (TernSchema *ctx, const TernJsonValue *schema)
   for (name = type->kind == TERN_JSON_ARRAY ? type->first : type; name; name = type == name ? NULL : name->next) {
     for (i = 0; i < G_N_ELEMENTS (type_names) && strcmp (name->text, type_names[i].name) != 0; i++);
     if (i == G_N_ELEMENTS (type_names)) {
-      tern_schema_fail (ctx, TERN_ERROR_INVALID, name, "expected one of null, boolean, integer, number, string, array, object, found "
-          "\"%.40s\"", name->text);
+      tern_schema_fail (ctx, TERN_ERROR_INVALID, name, "expected one of null, boolean, integer, number, string, array, object, "
+          "found \"%.40s\"", name->text);
       return 0;
     }
     types |= type_names[i].type;

@@ -171,8 +171,8 @@ tell_apart (TernSchema *ctx, GPtrArray *branches, const TernJsonValue *list)
       g_autoptr (GPtrArray) forced = g_ptr_array_new ();
 
       if (!tern_schema_disjoint (ctx, branches->pdata[i], branches->pdata[k], forced)) {
-        tern_schema_fail (ctx, TERN_ERROR_UNSUPPORTED, list, "expected alternatives that exclude each other (anyOf need not), found %u and "
-            "%u, of which both may hold", i, k);
+        tern_schema_fail (ctx, TERN_ERROR_UNSUPPORTED, list, "expected alternatives that exclude each other (anyOf need not), "
+            "found %u and %u, of which both may hold", i, k);
         return;
       }
       for (guint f = 0; f < forced->len; f++) {

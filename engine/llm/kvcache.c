@@ -54,8 +54,8 @@ tern_kv_check (TernKvType type, guint head_dim, GError **error)
 {
   if (!types[type].rotated || block_of (head_dim) > 1)
     return TRUE;
-  g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "keys and values as %s: expected heads of an even number of values, which "
-      "are rotated in blocks of a power of two, found %u", types[type].name, head_dim);
+  g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "keys and values as %s: expected heads of an even number of values, "
+      "which are rotated in blocks of a power of two, found %u", types[type].name, head_dim);
   return FALSE;
 }
 

@@ -107,7 +107,8 @@ seen_before (const TernBlock *block, guint rows)
   return more > G_MAXUINT - rows ? G_MAXUINT : rows + more;
 }
 
-/* Which rows matter where, from behind: of what is asked about one only its last row, and what the layers before it need for that. */
+/* Which rows matter where, from behind: of what is asked about one only its last row, and what the layers before it need for
+ * that. */
 static void
 plan_needs (TernLlm *llm)
 {

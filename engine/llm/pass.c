@@ -464,8 +464,8 @@ narrow (TernPass *self, guint more)
   self->n = n;
 }
 
-/* What is asked of a prompt is its last row, if that: for the others a mixer that is the last to look back at them remembers them, and is
- * not evaluated. */
+/* What is asked of a prompt is its last row, if that: for the others a mixer that is the last to look back at them remembers
+ * them, and is not evaluated. */
 static gboolean
 mix (TernPass *self, const TernLayer *layer)
 {

@@ -8,9 +8,9 @@
  *   tern_pass_run (pass, &error);       // now the timelines hold the rows, and the logits are there
  *
  * What a timeline reads and is answered does not depend on who else is in its passes, nor on how its prompt is cut into
- * segments, where tern_pass_cut() says how: bit for bit. Decode rows and others are computed by different orders of summation (kernels.h), so a row is
- * always of the same kind. Behind the last layer that looks back at them, rows whose logits nobody wants are not computed. One
- * thread at a time; nothing is allocated but by new. */
+ * segments, where tern_pass_cut() says how: bit for bit. Decode rows and others are computed by different orders of summation
+ * (kernels.h), so a row is always of the same kind. Behind the last layer that looks back at them, rows whose logits nobody
+ * wants are not computed. One thread at a time; nothing is allocated but by new. */
 #pragma once
 
 #include "engine/llm/timeline.h"

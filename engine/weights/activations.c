@@ -119,8 +119,8 @@ tern_policy_binding_new (const TernGguf *file, const TernActivationPolicy *force
   if (turns (forced->kind) && turns (own.kind) && forced->block == 0)
     self->policy.block = own.block;
   if (turns (own.kind) && !(turns (forced->kind) && self->policy.block == own.block)) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "%s: activations: expected v2 or v2-a8 in the file's own blocks for weights "
-        "that are rotated (key %s), found %s", tern_gguf_path (file), TERN_POLICY_KEY, names[forced->kind]);
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "%s: activations: expected v2 or v2-a8 in the file's own blocks for "
+        "weights that are rotated (key %s), found %s", tern_gguf_path (file), TERN_POLICY_KEY, names[forced->kind]);
     tern_policy_binding_free (self);
     return NULL;
   }
@@ -208,14 +208,14 @@ turn_input (TernPolicyBinding *self, TernLinear *linear, GError **error)
     return FALSE;
   }
   if (!is_power_of_two (block)) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: tensor %s: expected a power of two of input features for activations "
-        "%s, or blocks that they are made of (%s, or \"%s:BLOCK\"), found %u", path, linear->name, name, TERN_POLICY_BLOCK_KEY, name,
+    g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: tensor %s: expected a power of two of input features for "
+        "activations %s, or blocks that they are made of (%s, or \"%s:BLOCK\"), found %u", path, linear->name, name, TERN_POLICY_BLOCK_KEY, name,
         linear->cols);
     return FALSE;
   }
   if (linear->cols % block) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: tensor %s: expected a multiple of the %u values that activations %s turn "
-        "at once, found %u input features", path, linear->name, block, name, linear->cols);
+    g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: tensor %s: expected a multiple of the %u values that activations %s "
+        "turn at once, found %u input features", path, linear->name, block, name, linear->cols);
     return FALSE;
   }
   linear->rotation = find_rotation (self, linear->cols, block);

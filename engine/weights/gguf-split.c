@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Models in several files, as llama.cpp's converters and gguf-split write them: NAME-00001-of-00003.gguf has all keys, and every
- * part a directory of its own tensors. Once joined it is as one file: keys that say how it was cut are gone, tensors stand one part's
- * behind the other's, each in the map of its part. */
+ * part a directory of its own tensors. Once joined it is as one file: keys that say how it was cut are gone, tensors stand one
+ * part's behind the other's, each in the map of its part. */
 #include "engine/weights/gguf-private.h"
 
 #include <string.h>

@@ -62,8 +62,8 @@ tern_tensor_tail (const TernTensor *tensor)
   return tensor->type->tail && tensor->bytes ? tensor->data + tensor->bytes - tensor->type->tail : NULL;
 }
 
-/* Refuses what contradicts itself, tensors of unknown types (their size is unknown, too) and big-endian files. Of a model in several
- * files (NAME-00001-of-00003.gguf) the first, beside which the others are opened as well; another part is refused. Errors:
+/* Refuses what contradicts itself, tensors of unknown types (their size is unknown, too) and big-endian files. Of a model in
+ * several files (NAME-00001-of-00003.gguf) the first, beside which the others are opened as well; another part is refused. Errors:
  * those of tern_map_open(), FORMAT, UNSUPPORTED. */
 TernGguf *tern_gguf_open (const char *path, GError **error);
 /* The same from memory, borrowed for the life of the object; @name stands for the path. */

@@ -91,8 +91,8 @@ tern_linear_measure_binary (const TernLinear *linear, TernPool *pool, TernBinary
   *scale = (TernBinaryScale) { (float) (sum / n), (float) (magnitude / n) };
   if (!ok || isfinite (scale->magnitude))
     return ok;
-  g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "tensor %s: expected finite values to take the signs of, found a mean magnitude "
-      "of %g", linear->name, scale->magnitude);
+  g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "tensor %s: expected finite values to take the signs of, found a mean "
+      "magnitude of %g", linear->name, scale->magnitude);
   return FALSE;
 }
 

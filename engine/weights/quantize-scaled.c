@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Binary and ternary blocks with a scale each. Of ternary ones: with digits of the @k largest magnitudes set, the best scale is their mean m, and what it
- * saves of the squared error is k m^2 (arXiv:1605.04711, eq. 3 and 6): so all k are tried, in the order of magnitudes. Layouts:
- * types-ternary.c. The digit 3 (+2), which the two-bit types have room for, is not written. */
+/* Binary and ternary blocks with a scale each. Of ternary ones: with digits of the @k largest magnitudes set, the best scale is
+ * their mean m, and what it saves of the squared error is k m^2 (arXiv:1605.04711, eq. 3 and 6): so all k are tried, in the
+ * order of magnitudes. Layouts: types-ternary.c. The digit 3 (+2), which the two-bit types have room for, is not written. */
 #include "engine/weights/quantize-private.h"
 
 #include <math.h>

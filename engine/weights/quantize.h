@@ -13,9 +13,10 @@ G_BEGIN_DECLS
 typedef void (*TernQuantizeFunc) (guint8 *dst, const float *src, gsize n);
 
 /* For F16, Q8_0, Q4_0, Q5_0, Q4_K, Q6_K, TQ1_0, TQ2_0, Q1_0, Q2_0, PQ2_0 and PTQ1_0; NULL for the others. Blocks of Q8_0, Q4_0,
- * Q5_0, TQ1_0, TQ2_0 and Q1_0 (signs, times the mean magnitude of a block) are those of ggml, bit for bit; the K types search scales of their own. TQ1_0 and TQ2_0 round each value to
- * the nearest of -max, 0 and +max of its block: give them what is ternary. Q2_0, PQ2_0 and PTQ1_0 take anything: a block's
- * scale is the one with the least squared error, exact for what is ternary. */
+ * Q5_0, TQ1_0, TQ2_0 and Q1_0 (signs, times the mean magnitude of a block) are those of ggml, bit for bit; the K types search
+ * scales of their own. TQ1_0 and TQ2_0 round each value to the nearest of -max, 0 and +max of its block: give them what is
+ * ternary. Q2_0, PQ2_0 and PTQ1_0 take anything: a block's scale is the one with the least squared error, exact for what is
+ * ternary. */
 TernQuantizeFunc tern_quantizer (guint32 type);
 
 /* Whether every value is 0 or +-*@scale, *@scale being 0 while none was found. When FALSE, *@odd is the first value

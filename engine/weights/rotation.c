@@ -198,8 +198,8 @@ read_signs (TernRotations *self, GError **error)
     Width *width;
 
     if (!element (&widths, i, &n) || n < 1 || n > MAX_WIDTH || find_width (self, (guint) n))
-      return tern_gguf_bad_key (file, KEY ("sign_widths"), error, "[%" G_GUINT64_FORMAT "]: expected widths of matrices, each once, "
-          "found %" G_GINT64_FORMAT, i, n);
+      return tern_gguf_bad_key (file, KEY ("sign_widths"), error, "[%" G_GUINT64_FORMAT "]: expected widths of matrices, each "
+          "once, found %" G_GINT64_FORMAT, i, n);
     if (n % self->block)
       return tern_gguf_bad_key (file, KEY ("block_size"), error, "expected a divisor of " KEY ("sign_widths") "[%" G_GUINT64_FORMAT
           "], %" G_GINT64_FORMAT ", found %u", i, n, self->block);
@@ -221,8 +221,8 @@ read_signs (TernRotations *self, GError **error)
   }
   if (at == values.count)
     return TRUE;
-  return tern_gguf_bad_key (file, KEY ("sign_values"), error, "expected %" G_GUINT64_FORMAT " values, as many as sign_widths adds up "
-      "to, found %" G_GUINT64_FORMAT, at, values.count);
+  return tern_gguf_bad_key (file, KEY ("sign_values"), error, "expected %" G_GUINT64_FORMAT " values, as many as sign_widths "
+      "adds up to, found %" G_GUINT64_FORMAT, at, values.count);
 }
 
 /* ---- Names ------------------------------------------------------------------------------------------------------- */

@@ -61,7 +61,8 @@ TERN_API TernView *tern_view_new_still (TernModel *model, const TernImage *image
  *
  * A clip without frames: tern_view_add_frame(). What of them is kept is chosen as in the windows of a session by default
  * (TERN_COMPRESSOR_PARAMS_INIT). Frames are paired, and told what changed since the one before, as in a session, where the model
- * does so (tern_model_picture_frames(), tern_model_looks_back()); two in turn of one size make a picture, whatever the time between.
+ * does so (tern_model_picture_frames(), tern_model_looks_back()); two in turn of one size make a picture, whatever the time
+ * between.
  *
  * Errors: %TERN_ERROR_INVALID: a model without an encoder.
  *

@@ -54,7 +54,8 @@ typedef enum {
  * @yielding: the model's threads run at a lower priority (nice, 5 above the process's), so that threads of this process
  *   that must be on time, as a pipeline's streaming threads, go first when all cores are busy
  * @activations: (nullable): how the inputs of the language model's matrices are rounded, instead of as the file says: "int8",
- *   "w1a8", "a4.8", "v2", "v2-a8", the last two also with a block, "v2:128" (docs/numbers.md, "BitNet's other forms"). For studies: a
+ *   "w1a8", "a4.8", "v2", "v2-a8", the last two also with a block, "v2:128" (docs/numbers.md, "BitNet's other forms"). For
+ * studies: a
  *   model that was not trained that way says something else. %NULL: as the file says
  * @reserved: 0
  *
@@ -254,7 +255,8 @@ TERN_API guint tern_model_picture_frames (const TernModel *model);
  *
  * Whether the visual tokens of a video's picture say what changed since the frame that came directly before it, which
  * tern_encoder_run_frames() is given then. Sessions that are given frames see to it themselves: the frame before is the last one
- * that was looked at in the same stretch (tern_frame_step()), whether it was of the same window, had anything new, was dropped, or not.
+ * that was looked at in the same stretch (tern_frame_step()), whether it was of the same window, had anything new, was dropped,
+ * or not.
  *
  * Returns: %TRUE where it does; %FALSE when the vision part is not loaded
  *

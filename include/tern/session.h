@@ -450,8 +450,9 @@ TERN_API gboolean tern_session_set_questions (TernSession *session, const TernQu
  * @error: return location of an error, or %NULL
  *
  * Changes sampling, questions, compression, pruning, partial and metrics from the next window on. What the session was
- * made for stays: rate, window, hop, max_frames, live, func, fit, gate, reuse, budget, kv_type, memory, memory_tokens, action, draft_model, draft_vocabulary and source.
- * With %TERN_MEMORY_STREAM the system prompt has to stay: it is what is remembered begins with.
+ * made for stays: rate, window, hop, max_frames, live, func, fit, gate, reuse, budget, kv_type, memory, memory_tokens, action,
+ * draft_model, draft_vocabulary and source. With %TERN_MEMORY_STREAM the system prompt has to stay: it is what is remembered
+ * begins with.
  *
  * Errors: %TERN_ERROR_INVALID, %TERN_ERROR_NO_SPACE when a window would not fit; then nothing changes.
  *
@@ -469,11 +470,11 @@ TERN_API gboolean tern_session_set_params (TernSession *session, const TernSessi
  * @error: return location of an error, or %NULL
  *
  * Asks once, about what has been seen so far (with %TERN_MEMORY_STREAM: about all that is remembered, or what is of a
- * time; when that is nothing, the result has finish_reason `forgotten`), tern_session_preview_tokens() included, beside whatever runs: windows
- * neither wait for it nor change by it. Its frames are read already as far as they were looked at, so the answer costs
- * its own words. One result, whatever becomes of it: of kind error when its time is over first, or when a stretch ends
- * without a frame. Those of one session's requests come in the order of the calls, but for these. After a flush those that
- * wait are about what comes then; a cancel ends them as cancelled. The caller waits for the prompt to be tokenised.
+ * time; when that is nothing, the result has finish_reason `forgotten`), tern_session_preview_tokens() included, beside
+ * whatever runs: windows neither wait for it nor change by it. Its frames are read already as far as they were looked at, so
+ * the answer costs its own words. One result, whatever becomes of it: of kind error when its time is over first, or when a
+ * stretch ends without a frame. Those of one session's requests come in the order of the calls, but for these. After a flush
+ * those that wait are about what comes then; a cancel ends them as cancelled. The caller waits for the prompt to be tokenised.
  *
  * Errors: %TERN_ERROR_INVALID names the field, its range and the value found; %TERN_ERROR_NO_SPACE when it would not
  *   fit; %TERN_ERROR_BUSY when TERN_REQUESTS_MAX wait. Then there is no result.

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Video frames as no camera makes them, on the way that ternencoder looks at them: caps -> GstVideoInfo -> buffer with or
- * without GstVideoMeta -> gst_tern_frame_map() -> the gate's cells and the resizer of vision/. Every buffer's memory ends at (or begins after)
- * a page that may not be touched, so that a read outside of it is a crash without any sanitizer. What is mapped must be
- * taken or refused with an error; nothing else.
+ * without GstVideoMeta -> gst_tern_frame_map() -> the gate's cells and the resizer of vision/. Every buffer's memory ends at
+ * (or begins after) a page that may not be touched, so that a read outside of it is a crash without any sanitizer. What is
+ * mapped must be taken or refused with an error; nothing else.
  *
  *   fuzz-frames [CASES [SEED]]      default 40000 1; under -Db_sanitize=address,undefined an hour is about 1e7 cases */
 #include <stdio.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* libFuzzer target: any bytes as a language model. What opens says how much memory it takes and, when that is little, reads a
  * prompt, a token and a guess that is taken back: whatever keys and tensors say, nothing is touched that is not there. What does
- * not open says why, and of which file. Seeds: tests/golden/make-ssm.py --set seeds, make-qwen35.py. How to build it stands in meson.build. */
+ * not open says why, and of which file. Seeds: tests/golden/make-ssm.py --set seeds, make-qwen35.py. How to build it stands in
+ * meson.build. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Prompts against what Jinja2 renders. TERN_GOLDEN names the folder with tokenizers/chat-templates.json and
- * chat-constructs.json (make-chat-vectors.py), and qwen35/chat-templates.json, whose template is in vocab-qwen35.gguf; templates that are files of their own are looked for in TERN_TEMPLATES, and their cases skipped without it. */
+ * chat-constructs.json (make-chat-vectors.py), and qwen35/chat-templates.json, whose template is in vocab-qwen35.gguf;
+ * templates that are files of their own are looked for in TERN_TEMPLATES, and their cases skipped without it. */
 #include <json-glib/json-glib.h>
 #include <string.h>
 

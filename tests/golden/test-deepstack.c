@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Qwen3-VL through the public library against transformers in float64: what sessions and completions say of pictures whose rows hold
- * features of early layers, of whole clips and of what DyCoke leaves of one, is as likely as there; passes with rows of many
+/* Qwen3-VL through the public library against transformers in float64: what sessions and completions say of pictures whose rows
+ * hold features of early layers, of whole clips and of what DyCoke leaves of one, is as likely as there; passes with rows of many
  * timelines, forks in the middle of a picture; and files that do not belong together. */
 #include <math.h>
 #include <string.h>

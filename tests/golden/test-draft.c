@@ -195,8 +195,8 @@ test_same_answers (gconstpointer data)
   side_close (&without);
 }
 
-/* A model is a perfect draft of itself where it has all tokens of both vocabularies: whatever its layers remember is where it should
- * be after every failure and success. Random models may say ends alone, which no draft says. */
+/* A model is a perfect draft of itself where it has all tokens of both vocabularies: whatever its layers remember is where it
+ * should be after every failure and success. Random models may say ends alone, which no draft says. */
 static guint64 said;            /* guesses of all models at themselves */
 
 static void

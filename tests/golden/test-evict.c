@@ -331,8 +331,8 @@ drift (TernKvType kv, guint turns, guint way)
 
 /* What evict.h says. Of F32 the cosine and sine count: 2^-24 off at most, the same way each time that the turn is the same, as
  * it is here. Once, F16 is 2^-11 of a value off at most and int8 half the 127th part of a row's largest value, which is some
- * three times its root mean square, and int4 the 15th part; uniform, so a root of three less; storing them at first was so, too. Many small turns are
- * more than that: what is less than half a step is lost each time. */
+ * three times its root mean square, and int4 the 15th part; uniform, so a root of three less; storing them at first was so,
+ * too. Many small turns are more than that: what is less than half a step is lost each time. */
 static void
 test_drift (void)
 {

@@ -114,7 +114,8 @@ make_sides (Sides *sides, const Shape *s)
   check_poison (sides->x, nx);
 }
 
-/* Few float rows may be taken in 16 bits beside int8 and int4 ones: what that adds to @magnitude, in parts of which 1e-5 are allowed. */
+/* Few float rows may be taken in 16 bits beside int8 and int4 ones: what that adds to @magnitude, in parts of which 1e-5 are
+ * allowed. */
 static void
 allow_16_bits (const Shape *s, float *magnitude, const float *w, const float *x)
 {

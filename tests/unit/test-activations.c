@@ -13,8 +13,8 @@
 
 static const char *const tensors[] = { "blk.0.attn_q.weight", "blk.0.attn_output.weight", "blk.0.ffn_down.weight", NULL };
 
-/* A file of F32 matrices of @cols features: values -1/4 and +1/4 by the parity of bits, and @odd at (5, 7) of the second. @bytes are what it
- * reads from, the caller's to free after it. */
+/* A file of F32 matrices of @cols features: values -1/4 and +1/4 by the parity of bits, and @odd at (5, 7) of the second.
+ * @bytes are what it reads from, the caller's to free after it. */
 static TernGguf *
 make_file (GByteArray **bytes, const char *policy, guint block, guint cols, float odd)
 {

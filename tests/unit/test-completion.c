@@ -427,8 +427,8 @@ compare_drafted (TernModel *model, TernCompletionParams params, TernDrafter *dra
   told_clear (&with);
 }
 
-/* What is said is what is said without: a text that is gone on with, drawn tokens, a form, stop texts wherever they end, a chat with
- * a picture that no draft sees. */
+/* What is said is what is said without: a text that is gone on with, drawn tokens, a form, stop texts wherever they end, a chat
+ * with a picture that no draft sees. */
 static void
 test_drafted (void)
 {

@@ -332,7 +332,8 @@ test_small (gconstpointer data)
 }
 
 /* Counted by hand: patch 16, 4 patches a token, six blocks of width 192 and 768 inside, projection of 768 to 192 to 192.
- * A token: 4 * (768 * 192 + 6 * (4 * 192^2 + 2 * 192 * 768)) + 768 * 192 + 192^2; of n patches 6 * 2 n^2 * 192 for their attention. */
+ * A token: 4 * (768 * 192 + 6 * (4 * 192^2 + 2 * 192 * 768)) + 768 * 192 + 192^2; of n patches 6 * 2 n^2 * 192 for their
+ * attention. */
 static void
 test_small_tokens (void)
 {

@@ -388,8 +388,8 @@ compare_encodings (Encoding *a, Encoding *b)
   }
 }
 
-/* Several at once, on more threads than one: small pictures go side by side (tern/lanes.h). What they say is what one alone says, on
- * one thread. */
+/* Several at once, on more threads than one: small pictures go side by side (tern/lanes.h). What they say is what one alone
+ * says, on one thread. */
 #define ENCODERS 7
 
 static TernModel *

@@ -176,7 +176,8 @@ reference_row (const Fixture *f, const float *x, double *y, double *sizes)
   }
 }
 
-/* Single precision rounds hundreds of sums of up to 40 products; of ten million results the worst was wrong by a quarter of this. */
+/* Single precision rounds hundreds of sums of up to 40 products; of ten million results the worst was wrong by a quarter of
+ * this. */
 static double
 rounding (double size)
 {

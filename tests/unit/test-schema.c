@@ -19,8 +19,8 @@ static const Case objects[] = {
   { "{\"type\": \"object\", \"properties\": {\"a\": {\"const\": 1}, \"b\": {\"const\": 2}, \"c\": {\"const\": 3}}}",
     { "{}", "{\"a\": 1}", "{\"b\": 2}", "{\"c\": 3}", "{\"a\": 1, \"c\": 3}", "{\"b\": 2, \"c\": 3}", "{\"a\": 1, \"b\": 2, \"c\": 3}" },
     { "{, \"b\": 2}", "{\"c\": 3, \"b\": 2}", "{\"a\": 1 \"b\": 2}", "{\"a\": 1, \"a\": 1}" } },
-  { "{\"type\": \"object\", \"properties\": {\"a\": {\"const\": 1}, \"b\": {\"const\": 2}, \"c\": {\"const\": 3}}, \"required\": [\"b\", \"d\"], "
-    "\"additionalProperties\": {\"type\": \"null\"}}",
+  { "{\"type\": \"object\", \"properties\": {\"a\": {\"const\": 1}, \"b\": {\"const\": 2}, \"c\": {\"const\": 3}}, "
+    "\"required\": [\"b\", \"d\"], \"additionalProperties\": {\"type\": \"null\"}}",
     { "{\"b\": 2, \"d\": null}", "{\"a\": 1, \"b\": 2, \"c\": 3, \"d\": null}" }, { "{\"b\": 2}", "{\"b\": 2, \"d\": 1}", "{\"d\": null, \"b\": 2}" } },
   { "{\"type\": \"object\", \"additionalProperties\": false}", { "{}" }, { "{\"a\": 1}", "[]", "" } },
   { "{\"type\": \"object\", \"additionalProperties\": {\"type\": \"boolean\"}}",
@@ -30,8 +30,8 @@ static const Case objects[] = {
   { "{\"type\": \"object\", \"properties\": {\"q\\\"\\\\\\u00e9\": {\"type\": \"null\"}}, \"required\": [\"q\\\"\\\\\\u00e9\"]}",
     { "{\"q\\\"\\\\\303\251\": null}" }, { "{\"q\\\"\\\\\\u00e9\": null}" } },
   { "{\"type\": \"object\", \"properties\": {\"a\": false, \"b\": true}}", { "{}", "{\"b\": [{}, 1.5, \"x\"]}" }, { "{\"a\": 1}" } },
-  { "{\"type\": \"object\", \"properties\": {\"name\": {\"const\": \"zoom\"}, \"arguments\": {\"type\": \"object\", \"properties\": "
-    "{\"factor\": {\"type\": \"integer\"}}, \"required\": [\"factor\"], \"additionalProperties\": false}}, \"required\": [\"name\", \"arguments\"]}",
+  { "{\"type\": \"object\", \"properties\": {\"name\": {\"const\": \"zoom\"}, \"arguments\": {\"type\": \"object\", "
+    "\"properties\": {\"factor\": {\"type\": \"integer\"}}, \"required\": [\"factor\"], \"additionalProperties\": false}}, \"required\": [\"name\", \"arguments\"]}",
     { "{\"name\": \"zoom\", \"arguments\": {\"factor\": 2}}" }, { "{\"name\": \"zoom\", \"arguments\": {}}", "{\"name\": \"pan\", \"arguments\": {\"factor\": 2}}" } },
 };
 
@@ -103,12 +103,12 @@ static const Case mixtures[] = {
   { "{\"anyOf\": [{\"type\": \"integer\"}, {\"type\": \"null\"}], \"title\": \"T\", \"default\": null}", { "1", "null" }, { "\"\"" } },
   { "{\"oneOf\": [{\"type\": \"string\", \"maxLength\": 1}, {\"type\": \"string\", \"minLength\": 3}]}", { "\"a\"", "\"abc\"" }, { "\"ab\"" } },
   /* the member that tells them apart is never left out */
-  { "{\"oneOf\": [{\"type\": \"object\", \"properties\": {\"t\": {\"const\": 1}, \"x\": {\"type\": \"null\"}}}, {\"type\": \"object\", \"properties\": "
-    "{\"t\": {\"const\": 2}}}]}", { "{\"t\": 1}", "{\"t\": 1, \"x\": null}", "{\"t\": 2}" }, { "{}", "{\"x\": null}" } },
-  { "{\"allOf\": [{\"type\": \"object\", \"properties\": {\"a\": {\"type\": \"integer\"}}}, {\"properties\": {\"a\": {\"minimum\": 5}, \"b\": {\"type\": \"null\"}}, "
-    "\"required\": [\"a\"]}]}", { "{\"a\": 5}", "{\"a\": 7, \"b\": null}" }, { "{\"a\": 4}", "{\"b\": null}" } },
-  { "{\"type\": \"object\", \"properties\": {\"v\": {\"type\": \"integer\"}}, \"required\": [\"v\"], \"anyOf\": [{\"properties\": {\"v\": {\"maximum\": 1}}}, "
-    "{\"properties\": {\"v\": {\"minimum\": 9}}}]}", { "{\"v\": 1}", "{\"v\": 9}" }, { "{\"v\": 5}" } },
+  { "{\"oneOf\": [{\"type\": \"object\", \"properties\": {\"t\": {\"const\": 1}, \"x\": {\"type\": \"null\"}}}, {\"type\": "
+    "\"object\", \"properties\": {\"t\": {\"const\": 2}}}]}", { "{\"t\": 1}", "{\"t\": 1, \"x\": null}", "{\"t\": 2}" }, { "{}", "{\"x\": null}" } },
+  { "{\"allOf\": [{\"type\": \"object\", \"properties\": {\"a\": {\"type\": \"integer\"}}}, {\"properties\": {\"a\": "
+    "{\"minimum\": 5}, \"b\": {\"type\": \"null\"}}, \"required\": [\"a\"]}]}", { "{\"a\": 5}", "{\"a\": 7, \"b\": null}" }, { "{\"a\": 4}", "{\"b\": null}" } },
+  { "{\"type\": \"object\", \"properties\": {\"v\": {\"type\": \"integer\"}}, \"required\": [\"v\"], \"anyOf\": "
+    "[{\"properties\": {\"v\": {\"maximum\": 1}}}, {\"properties\": {\"v\": {\"minimum\": 9}}}]}", { "{\"v\": 1}", "{\"v\": 9}" }, { "{\"v\": 5}" } },
   { "{\"$ref\": \"#/$defs/n~1o%20d~0e\", \"$defs\": {\"n/o d~e\": {\"type\": \"object\", \"properties\": {\"next\": {\"$ref\": \"#/$defs/n~1o%20d~0e\"}}}}}",
     { "{}", "{\"next\": {\"next\": {}}}" }, { "{\"next\": null}" } },
   { "{\"definitions\": {\"a\": {\"const\": 4}}, \"$ref\": \"#/definitions/a\", \"description\": \"d\"}", { "4" }, { "5" } },

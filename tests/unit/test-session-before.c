@@ -53,7 +53,8 @@ tear_down (Fixture *f)
   g_free (f->path);
 }
 
-/* Frame @i of every stream; every fifth cuts to other colours, 100 to 199 are of another size, and 200 + i is i but for a little. */
+/* Frame @i of every stream; every fifth cuts to other colours, 100 to 199 are of another size, and 200 + i is i but for a
+ * little. */
 static TernImage
 draw (guint8 *pixels, guint i)
 {
@@ -457,7 +458,8 @@ show (TernModel *model, TernView *view)
   completion_end_wait (&end);
 }
 
-/* Frames 0 to 3, one of another size that stays alone, and three more: pictures as of a session, their times the means of their frames'. */
+/* Frames 0 to 3, one of another size that stays alone, and three more: pictures as of a session, their times the means of their
+ * frames'. */
 static void
 test_clip (void)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Families with state-space blocks: keys and tensors that cannot be are refused by name, what a file says otherwise gives the same
- * numbers, every tensor counts, guesses are taken back, others in a pass do not show, and no state leaves its bounds in 10^6 tokens, whatever the gates. What
- * the numbers are is tests/golden's. */
+ * numbers, every tensor counts, guesses are taken back, others in a pass do not show, and no state leaves its bounds in 10^6
+ * tokens, whatever the gates. What the numbers are is tests/golden's. */
 #include "tests/unit/tiny-model.h"
 
 #include "engine/llm/model.h"
@@ -479,8 +479,8 @@ test_long (void)
   }
 }
 
-/* Rows that are read together as guesses and taken back leave what reading the others one by one leaves, bit for bit; what they take
- * is not taken before. */
+/* Rows that are read together as guesses and taken back leave what reading the others one by one leaves, bit for bit; what they
+ * take is not taken before. */
 static void
 test_taken_back (gconstpointer data)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What was due and not looked at: found out by hand-written stories with a clock of their own, and kept in the memory. When a camera
- * that was lost is tried for again, likewise. */
+/* What was due and not looked at: found out by hand-written stories with a clock of their own, and kept in the memory. When a
+ * camera that was lost is tried for again, likewise. */
 #include <string.h>
 
 #include "tern/error.h"
@@ -423,8 +423,8 @@ test_words (void)
     { 130, "2 min 10 s" }, { 3600, "1 h" }, { 11145, "3 h 5 min" }, { 187201, "2 d 4 h" } };
   g_autofree char *line = tern_unseen_line (&sum), *json = tern_unseen_json (&sum);
 
-  g_assert_cmpstr (line, ==, "porch: 2 min 10 s (32 windows) were not looked at, between 2025-11-29 12:00:00 and 2025-11-29 12:10:00: "
-      "there was more to look at than this machine can");
+  g_assert_cmpstr (line, ==, "porch: 2 min 10 s (32 windows) were not looked at, between 2025-11-29 12:00:00 and 2025-11-29 "
+      "12:10:00: there was more to look at than this machine can");
   g_assert_cmpstr (json, ==, "{\"camera\":\"porch\",\"not_looked_at\":\"overload\",\"start\":\"2025-11-29T12:00:00.000Z\",\"end\":"
       "\"2025-11-29T12:10:00.000Z\",\"seconds\":130.0,\"windows\":32}");
   for (guint i = 0; i < G_N_ELEMENTS (lengths); i++) {

@@ -364,10 +364,10 @@ tern_tool_serve (int argc, char **argv)
     { "alias", 0, 0, G_OPTION_ARG_STRING_ARRAY, &o.aliases, "What the model is called; the first one is its id", "NAME" },
     { "prompt", 0, 0, G_OPTION_ARG_STRING, &o.prompt_use, "What the model makes of instructions: read, or ignored (what the file "
         "says)", "USE" },
-    { "draft-model", 0, 0, G_OPTION_ARG_FILENAME, &o.draft, "GGUF file of a small language model that guesses answers; they are the same "
-        "without", "F" },
-    { "draft-vocabulary", 0, 0, G_OPTION_ARG_STRING, &o.draft_vocabulary, "... whose vocabulary is the same, or not: auto (default), same, "
-        "tli or slem", "KIND" },
+    { "draft-model", 0, 0, G_OPTION_ARG_FILENAME, &o.draft, "GGUF file of a small language model that guesses answers; they are "
+        "the same without", "F" },
+    { "draft-vocabulary", 0, 0, G_OPTION_ARG_STRING, &o.draft_vocabulary, "... whose vocabulary is the same, or not: auto "
+        "(default), same, tli or slem", "KIND" },
     { "threads", 0, 0, G_OPTION_ARG_INT, &o.threads, "Threads; 0 = all cores (0)", "N" },
     { "context", 0, 0, G_OPTION_ARG_INT, &o.context, "Tokens of a prompt and its answer at most; 0 = the model's (0)", "N" },
     { "max-tokens", 0, 0, G_OPTION_ARG_INT, &o.max_tokens, "Tokens to say at most where a request does not say (1024)", "N" },

@@ -34,7 +34,8 @@ typedef struct {
 } TernAttentionParams;
 
 TernBlock *tern_attention_new (const TernBlockSource *source, const TernAttentionParams *params, GError **error);
-/* A row of @timeline's cache in the part of its pages that begins at @at; NULL for no block, and where tern_timeline_key() says so. */
+/* A row of @timeline's cache in the part of its pages that begins at @at; NULL for no block, and where tern_timeline_key() says
+ * so. */
 const float *tern_attention_row (const TernBlock *block, const TernTimeline *timeline, gsize at, gboolean value, guint head,
     guint pos);
 

@@ -9,7 +9,8 @@
  *
  * Prompts go in chunks, as matrix products; a row of decode in one run over the state that is read and written once.
  * Threads share the heads. Chunks begin at whole multiples of TERN_SSD_CHUNK positions of the timeline: two prompts that are
- * cut at such places give the same bits, and whoever puts rows into a pass cuts them there (tern_pass_cut()). Steps, A and states are floats in every mode. */
+ * cut at such places give the same bits, and whoever puts rows into a pass cuts them there (tern_pass_cut()). Steps, A and
+ * states are floats in every mode. */
 #include <math.h>
 #include <string.h>
 
