@@ -102,7 +102,8 @@ ask (Stream *s, guint64 from, guint64 to)
 
   if (!tern_session_ask (s->session, &request, &id, &error))
     fail (error);
-  if (tern_session_next (s->session, -1, &result) != TERN_NEXT_RESULT || result->ask_id != id || strcmp (result->kind, "error") == 0) {
+  if (tern_session_next (s->session, -1, &result) != TERN_NEXT_RESULT || result->ask_id != id
+      || strcmp (result->kind, "error") == 0) {
     g_printerr ("endless: expected an answer, found %s\n", result ? result->result : "none");
     exit (1);
   }
@@ -129,7 +130,8 @@ tell (Stream *s, guint hour)
 
   tern_session_stats (s->session, &stats);
   s->most = MAX (s->most, stats.memory_tokens);
-  s->wrong += strcmp (last->finish_reason, "forgotten") == 0 || (!forgotten && !remembers (before, (double) then, (double) then + 10));
+  s->wrong += strcmp (last->finish_reason, "forgotten") == 0 || (!forgotten
+      && !remembers (before, (double) then, (double) then + 10));
   g_print (json ? "{\"hour\": %u, \"resident_bytes\": %" G_GSIZE_FORMAT ", \"memory_tokens\": %" G_GUINT64_FORMAT
       ", \"turns\": %" G_GUINT64_FORMAT ", \"last_minute_frames\": %u, \"hour_ago\": \"%s\", \"remembered_from_s\": %.1f}\n"
       : "%2u h: %" G_GSIZE_FORMAT " bytes resident, %" G_GUINT64_FORMAT " tokens remembered, forgotten %" G_GUINT64_FORMAT

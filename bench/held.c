@@ -82,7 +82,8 @@ main (int argc, char **argv)
   fill (tern_solo_timeline (solo), params.context - PROMPT - SAID);
   say (solo, n_vocab, SAID, logits);
   getrusage (RUSAGE_SELF, &usage);
-  printf ("%u tokens, %s: %.1f MB resident at most\n", tern_solo_pos (solo), tern_kv_name (params.kv), usage.ru_maxrss * 1024 / 1e6);
+  printf ("%u tokens, %s: %.1f MB resident at most\n", tern_solo_pos (solo), tern_kv_name (params.kv),
+      usage.ru_maxrss * 1024 / 1e6);
   g_free (logits);
   tern_solo_free (solo);
   tern_tokenizer_unref (tokenizer);

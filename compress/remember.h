@@ -62,7 +62,8 @@ typedef struct {
 } TernRecentKeys;
 
 void tern_recent_add (TernRecentKeys *recent, const gint32 *place, const float *keys, guint n);
-void tern_recent_compare (const TernRecentKeys *recent, const gint32 *place, const float *keys, guint n, float weight, float *change);
+void tern_recent_compare (const TernRecentKeys *recent, const gint32 *place, const float *keys, guint n, float weight,
+    float *change);
 
 /* norm[i] = length of values [n][dim]. */
 void tern_remember_norms (const float *values, guint n, guint dim, float *norm);

@@ -19,7 +19,8 @@ typedef struct {
   guint n_keep[TERN_GROUP_FRAMES];
   gint32 *keep;                 /* per frame, n_tokens apart */
   gint32 *at;                   /* [total] where in its frame's grid each row is */
-  gboolean placed[TERN_GROUP_FRAMES];   /* ... as somebody said, or all are there; else the first ones of the grid are taken for it */
+  /* ... as somebody said, or all are there; else the first ones of the grid are taken for it */
+  gboolean placed[TERN_GROUP_FRAMES];
   float *tokens;                /* [total][dim], frame after frame */
   float *mixed;                 /* what is to be read in their place, where the method mixes; NULL: has never been needed */
   guint mixed_capacity;         /* rows that mixed has room for */

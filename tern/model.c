@@ -101,7 +101,8 @@ look_at_mmproj (TernModel *model, GError **error)
 
 /* @policy was read of @params. */
 static TernModel *
-model_new (const TernModelParams *params, const TernActivationPolicy *policy, char *key, char *path, char *mmproj_path, GError **error)
+model_new (const TernModelParams *params, const TernActivationPolicy *policy, char *key, char *path, char *mmproj_path,
+    GError **error)
 {
   TernModel *model = g_new0 (TernModel, 1);
 

@@ -24,7 +24,8 @@ struct _TernPromptFamily {
   /* A whole video, in the template's place for one. */
   void (*video) (TernPromptWriter *writer, const TernPromptVisual *video);
   const char *video_place;      /* what stands for a video in what templates render; NULL: "<video>" */
-  const char *video_text;       /* what they write for one, with that place in it, where it is part of a text; NULL: the place alone */
+  /* What they write for one, with that place in it, where it is part of a text; NULL: the place alone. */
+  const char *video_text;
   const char *video_template;   /* for files whose own template has no place for a video */
 };
 

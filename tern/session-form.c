@@ -78,7 +78,8 @@ constrain (const TernQuestion *question, const TernModelText *text, guint max_to
 }
 
 gboolean
-tern_answer_form_init (TernAnswerForm *form, const TernQuestion *question, const TernModelText *text, guint max_tokens, GError **error)
+tern_answer_form_init (TernAnswerForm *form, const TernQuestion *question, const TernModelText *text, guint max_tokens,
+    GError **error)
 {
   *form = (TernAnswerForm) { .max_tokens = max_tokens };
   if (question->labels) {

@@ -273,7 +273,8 @@ enqueue (TernSession *self, TernWorkKind kind, TernFrameSlot *slot, guint64 at, 
 {
   TernWindowVerdict verdict;
   TernWork work = { .kind = kind, .slot = slot, .frame = self->windower.count, .begins = at,
-    .pts = slot->second ? slot->between : pts, .pushed = g_get_monotonic_time (), .config = tern_session_config_ref (self->config) };
+    .pts = slot->second ? slot->between : pts, .pushed = g_get_monotonic_time (),
+    .config = tern_session_config_ref (self->config) };
 
   if (self->looks_back)
     follow (self, slot, new_group);

@@ -18,7 +18,8 @@ struct _TernFrameSlot {
   TernImage image;              /* a frame or still: planes in data */
   TernFrameSlot *second;        /* the frame that makes one picture with this one; goes where this one goes. NULL: none */
   guint64 between;              /* ... ns: the mean of their times */
-  TernFrameSlot *before;        /* the frame before the picture, a reference; goes with the work. NULL: none, or nobody looks back */
+  /* The frame before the picture, a reference; goes with the work. NULL: none, or nobody looks back. */
+  TernFrameSlot *before;
   guint n_tokens, full;         /* tokens: rows in data, tokens of the grid */
   guint64 picture;              /* ... and which picture they are of; 0: nobody says */
   double novelty;               /* ... and how much of it is new */

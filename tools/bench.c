@@ -292,8 +292,8 @@ open_model (Bench *bench, GError **error)
     return FALSE;
   if (has_window (bench))
     return open_both (bench, error);
-  return (!bench->file || (bench->llm = tern_llm_open_forced (bench->file, bench->plan.kernels, &bench->plan.policy, bench->plan.pool,
-              error)))
+  return (!bench->file || (bench->llm = tern_llm_open_forced (bench->file, bench->plan.kernels, &bench->plan.policy,
+              bench->plan.pool, error)))
       && (!bench->mmproj || (bench->vision = tern_vision_open (bench->mmproj, bench->plan.kernels, error)));
 }
 
@@ -496,7 +496,8 @@ tern_tool_bench (int argc, char **argv)
     { "model", 0, 0, G_OPTION_ARG_FILENAME, &o.model, "Language model or vision encoder (GGUF)", "F" },
     { "mmproj", 0, 0, G_OPTION_ARG_FILENAME, &o.mmproj, "... and the vision encoder of the language model", "F" },
     { "shape", 0, 0, G_OPTION_ARG_STRING, &o.shape, "Random weights in the shape of bitnet-2b, lfm2-1.2b, lfm2-350m, "
-        "qwen3.5-2b, qwen3-vl-2b, bonsai-2b, granite-4-h-micro, nemotron-h-4b, siglip-b-512, qwen3.5-2b-vision or qwen3-vl-2b-vision; shipped: the bundled model", "NAME" },
+        "qwen3.5-2b, qwen3-vl-2b, bonsai-2b, granite-4-h-micro, nemotron-h-4b, siglip-b-512, qwen3.5-2b-vision or "
+        "qwen3-vl-2b-vision; shipped: the bundled model", "NAME" },
     { "type", 0, 0, G_OPTION_ARG_STRING, &o.type, "... with matrices of " TERN_SHAPE_TYPES, "TYPE" },
     { "prefill", 0, 0, G_OPTION_ARG_INT, &o.prefill, "Tokens of a prompt; 0 = leave out", "N" },
     { "decode", 0, 0, G_OPTION_ARG_INT, &o.decode, "Tokens said one by one; 0 = leave out", "N" },
@@ -511,7 +512,8 @@ tern_tool_bench (int argc, char **argv)
         "made so that they agree in a share of tokens", "NAME" },
     { "draft-type", 0, 0, G_OPTION_ARG_STRING, &o.draft_type, "... with matrices of a type as those of --type (TQ2_0)", "TYPE" },
     { "agree", 0, 0, G_OPTION_ARG_DOUBLE, &o.agree, "... and this share (0.7)", "P" },
-    { "draft-vocabulary", 0, 0, G_OPTION_ARG_STRING, &o.draft_vocabulary, "The draft's vocabulary: auto, same, tli or slem", "KIND" },
+    { "draft-vocabulary", 0, 0, G_OPTION_ARG_STRING, &o.draft_vocabulary, "The draft's vocabulary: auto, same, tli or slem",
+        "KIND" },
     { "threads", 0, 0, G_OPTION_ARG_INT, &o.threads, "Threads; 0 = all cores", "N" },
     { "repeat", 0, 0, G_OPTION_ARG_INT, &o.repeat, "Runs of everything, in turn; the median counts", "N" },
     { "json", 0, 0, G_OPTION_ARG_NONE, &o.json, "One JSON object instead of a table", NULL },

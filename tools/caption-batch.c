@@ -57,14 +57,16 @@ tern_caption_batch_entries (TernCaptionBatchOptions *o, GOptionEntry entries[24]
         "after 60 without anything new when there are others)", "SECONDS" },
     { "beside", 0, 0, G_OPTION_ARG_NONE, &o->beside, "srt, vtt, txt, mux: files beside their inputs", NULL },
     { "mirror", 0, 0, G_OPTION_ARG_NONE, &o->mirror, "srt, vtt, txt, mux: folders in --output as the inputs' are", NULL },
-    { "language", 0, 0, G_OPTION_ARG_STRING, &o->language, "srt, vtt: name.CODE.srt, as media servers read it; mux: of the track", "CODE" },
+    { "language", 0, 0, G_OPTION_ARG_STRING, &o->language, "srt, vtt: name.CODE.srt, as media servers read it; mux: of the "
+        "track", "CODE" },
     { "template", 0, 0, G_OPTION_ARG_STRING, &o->template, "Text around the caption, {} being its place; not for jsonl", "TEXT" },
     { "samples-per-tar", 0, 0, G_OPTION_ARG_INT64, &o->samples_per_tar, "webdataset, --output with %0Nd in it (shard-%06d.tar): "
         "begin the next tar file after so many samples (100000)", "N" },
     { "bytes-per-tar", 0, 0, G_OPTION_ARG_STRING, &o->bytes_per_tar, "... or once the one at hand has so many bytes, with K, M "
         "or G (3000000000)", "SIZE" },
     { "nice", 0, 0, G_OPTION_ARG_INT, &o->nice, "Priority, as nice(1) has it", "N" },
-    { "max-memory", 0, 0, G_OPTION_ARG_STRING, &o->max_memory, "At once as many inputs as this has room for: bytes, with K, M or G", "BYTES" },
+    { "max-memory", 0, 0, G_OPTION_ARG_STRING, &o->max_memory, "At once as many inputs as this has room for: bytes, with K, M "
+        "or G", "BYTES" },
     { NULL }
   };
 
@@ -138,7 +140,8 @@ check_placing (const TernCaptionBatchOptions *o, TernCaptionOutput *out)
   gboolean files = tern_caption_output_is_files (out);
 
   if ((o->beside || o->mirror) && !files)
-    return tern_tool_usage ("caption: --%s: expected --format srt, vtt, txt or mux, found another", o->beside ? "beside" : "mirror");
+    return tern_tool_usage ("caption: --%s: expected --format srt, vtt, txt or mux, found another",
+        o->beside ? "beside" : "mirror");
   if (o->beside && (o->mirror || out->path))
     return tern_tool_usage ("caption: --beside: expected no --%s beside it, found one", o->mirror ? "mirror" : "output");
   if (files && !o->beside && !out->path)
@@ -148,11 +151,14 @@ check_placing (const TernCaptionBatchOptions *o, TernCaptionOutput *out)
     return tern_tool_usage ("caption: --format: expected another, found webdataset, and this program was built without libarchive");
   if (out->format == TERN_CAPTION_WEBDATASET && (!out->path || (g_file_test (out->path, G_FILE_TEST_EXISTS)
               && !g_file_test (out->path, G_FILE_TEST_IS_REGULAR))))
-    return tern_tool_usage ("caption: --output: expected the tar file of --format webdataset, found %s", out->path ? out->path : "none");
+    return tern_tool_usage ("caption: --output: expected the tar file of --format webdataset, found %s",
+        out->path ? out->path : "none");
   if (out->format == TERN_CAPTION_METADATA && !out->path)
-    return tern_tool_usage ("caption: --output: expected the file of the metadata, in the folder that the inputs lie below, found none");
+    return tern_tool_usage ("caption: --output: expected the file of the metadata, in the folder that the inputs lie below, "
+        "found none");
   if (o->language && (!tern_caption_output_is_subtitles (out) || !is_language (o->language)))
-    return tern_tool_usage ("caption: --language: expected a code such as en or pt-BR, with --format srt, vtt or mux, found %s", o->language);
+    return tern_tool_usage ("caption: --language: expected a code such as en or pt-BR, with --format srt, vtt or mux, found %s",
+        o->language);
   out->place = o->beside ? TERN_CAPTION_BESIDE : o->mirror ? TERN_CAPTION_MIRROR : TERN_CAPTION_FLAT;
   out->language = o->language;
   return TERN_TOOL_DONE;
@@ -169,7 +175,8 @@ check_standard (const TernCaptionBatchOptions *o, TernCaptionOutput *out, char *
     return tern_tool_usage ("caption: --output: expected a %s, found - (standard output), which cannot be that",
         out->format == TERN_CAPTION_MUX ? "folder for the copies" : "tar file");
   if (out->standard && tern_caption_output_is_files (out) && !one)
-    return tern_tool_usage ("caption: --output: expected one input whose text goes to standard output, found more; name a folder for theirs");
+    return tern_tool_usage ("caption: --output: expected one input whose text goes to standard output, found more; name a "
+        "folder for theirs");
   if (o->failures && g_str_equal (o->failures, "-") && (out->standard || (!out->path && !o->beside)))
     return tern_tool_usage ("caption: --failures: expected a file, found - (standard output), where the results go");
   return TERN_TOOL_DONE;
@@ -233,7 +240,8 @@ check_journal (const TernCaptionBatchOptions *o, const TernCaptionOutput *out, c
   if (!o->resume)
     return TERN_TOOL_DONE;
   if ((!out->path && !o->beside) || out->standard)
-    return tern_tool_usage ("caption: --resume: expected --output (or --beside), found results on standard output, which cannot go on");
+    return tern_tool_usage ("caption: --resume: expected --output (or --beside), found results on standard output, which "
+        "cannot go on");
   if (o->beside && !o->journal)
     return tern_tool_usage ("caption: --resume: expected --journal with --beside, found none");
   if (out->overwrite)
@@ -348,8 +356,8 @@ plan_jobs (const TernCaptionBatchOptions *o, TernBatch *batch, char **operands)
   tern_memory_use (&now);
   limit = batch->max_memory ? batch->max_memory : now.resident + spare_bytes ();
   if (batch->max_memory && limit < now.resident + each)
-    return tern_tool_usage ("caption: --max-memory: expected at least the %" G_GUINT64_FORMAT " MiB that the model and one input take, found %"
-        G_GUINT64_FORMAT " MiB", (now.resident + each + (1 << 20) - 1) >> 20, limit >> 20);
+    return tern_tool_usage ("caption: --max-memory: expected at least the %" G_GUINT64_FORMAT " MiB that the model and one "
+        "input take, found %" G_GUINT64_FORMAT " MiB", (now.resident + each + (1 << 20) - 1) >> 20, limit >> 20);
   more = now.resident + plan_lanes (batch->work.model);
   batch->jobs = o->jobs > 0 && !batch->max_memory ? wanted : (guint) CLAMP ((limit - MIN (limit, more)) / each, 1, wanted);
   return TERN_TOOL_DONE;

@@ -134,7 +134,8 @@ remove_tars (const char *pattern, guint64 from, gboolean lose)
   }
   for (guint i = 0; i < paths->len; i++)
     if (g_unlink (paths->pdata[i]) < 0) {
-      tern_tool_message ("%s: expected that it can be replaced, found that it cannot: %s", (char *) paths->pdata[i], g_strerror (errno));
+      tern_tool_message ("%s: expected that it can be replaced, found that it cannot: %s", (char *) paths->pdata[i],
+          g_strerror (errno));
       return FALSE;
     }
   return TRUE;

@@ -134,8 +134,8 @@ add_both (struct archive *archive, const Sink *sink, const TernBatchInput *input
   struct stat info;
 
   if (fstat (fd, &info) < 0 || !S_ISREG (info.st_mode)) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: expected a file, whose bytes go into the tar file, found another input",
-        input->path);
+    g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: expected a file, whose bytes go into the tar file, found "
+        "another input", input->path);
     return FALSE;
   }
   return add_head (archive, sink, media, &info, info.st_size, error)

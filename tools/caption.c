@@ -17,7 +17,8 @@
 #define OPTIONS_MAX 96
 
 typedef struct {
-  char *model, *mmproj, *rate, *compress, *gate, *reuse, *budget, *kv, *memory, *output, *format, *activations, *draft_model, *draft_vocabulary;
+  char *model, *mmproj, *rate, *compress, *gate, *reuse, *budget, *kv, *memory, *output, *format, *activations, *draft_model,
+      *draft_vocabulary;
   TernCaptionQuestions questions;
   TernCaptionBatchOptions batch;
   double window, merge_ratio, kv_prune, gate_threshold, max_silence, reuse_threshold;
@@ -352,7 +353,8 @@ tern_tool_caption (int argc, char **argv)
         "power, as 5W: what is new decides for what (docs/budget.md)", "CORES|WATTS" },
     { "kv", 0, 0, G_OPTION_ARG_STRING, &o.kv, "Keys and values are kept as " TERN_KV_NAMES " (auto)", "TYPE" },
     { "activations", 0, 0, G_OPTION_ARG_STRING, &o.activations, "How inputs of the language model's matrices are rounded, "
-        "instead of as its file says, for studies: f32 (not at all, the encoder neither), int8, w1a8, a4.8, v2[:BLOCK] or v2-a8[:BLOCK]", "MODE" },
+        "instead of as its file says, for studies: f32 (not at all, the encoder neither), int8, w1a8, a4.8, v2[:BLOCK] or "
+        "v2-a8[:BLOCK]", "MODE" },
     { "memory", 0, 0, G_OPTION_ARG_STRING, &o.memory, "Frames of video are read window by window (default), or as one stream, "
         "of which what matters is remembered", "window|stream" },
     { "memory-tokens", 0, 0, G_OPTION_ARG_INT, &o.memory_tokens, "Tokens that are remembered (4096, or what the model has room "
@@ -364,7 +366,8 @@ tern_tool_caption (int argc, char **argv)
     { "max-tokens", 0, 0, G_OPTION_ARG_INT, &o.max_tokens, "Longest caption (32)", "N" },
     { "beam", 0, 0, G_OPTION_ARG_INT, &o.beam, "Beams; 1 is greedy (1)", "N" },
     { "threads", 0, 0, G_OPTION_ARG_INT, &o.threads, "Threads (all cores)", "N" },
-    { "output", 0, 0, G_OPTION_ARG_FILENAME, &o.output, "File for JSON lines, metadata and webdataset, folder for the others; - is standard output", "PATH" },
+    { "output", 0, 0, G_OPTION_ARG_FILENAME, &o.output, "File for JSON lines, metadata and webdataset, folder for the others; "
+        "- is standard output", "PATH" },
     { "metrics", 0, 0, G_OPTION_ARG_NONE, &o.metrics, "JSON lines have how long each stage took", NULL },
     { "think", 0, 0, G_OPTION_ARG_NONE, &o.think, "Let the model think before it answers, if its template can say so; thoughts "
         "are no captions, but count among --max-tokens", NULL },
@@ -373,7 +376,8 @@ tern_tool_caption (int argc, char **argv)
     { "overwrite", 0, 0, G_OPTION_ARG_NONE, &o.overwrite, "Replace output files that are there already", NULL },
     { "allow-network", 0, 0, G_OPTION_ARG_NONE, &o.allow_network, "Open URLs (http, https, rtsp, ...), and what playlists "
         "name there", NULL },
-    { "format", 0, 0, G_OPTION_ARG_STRING, &o.format, "jsonl (default), metadata, webdataset, srt, vtt, txt, or mux: copies of films with subtitles in them", "FORMAT" },
+    { "format", 0, 0, G_OPTION_ARG_STRING, &o.format, "jsonl (default), metadata, webdataset, srt, vtt, txt, or mux: copies of "
+        "films with subtitles in them", "FORMAT" },
   };
   Caption c = { .params = TERN_SESSION_PARAMS_INIT };
   g_auto (GStrv) operands = NULL;

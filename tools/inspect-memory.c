@@ -234,10 +234,11 @@ plan_llm (TernMemoryPlan *plan, TernGguf *file, const TernKernels *kernels, cons
 static gboolean
 check_no_text (const TernMemoryOptions *options, const char *what, const TernGguf *file, GError **error)
 {
-  if (!options->context && !options->kv && options->memory == TERN_MEMORY_WINDOW && !options->memory_tokens && !options->draft_model)
+  if (!options->context && !options->kv && options->memory == TERN_MEMORY_WINDOW && !options->memory_tokens
+      && !options->draft_model)
     return TRUE;
-  g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "--context, --kv, --memory and --draft-model: expected a language model, found the %s %s",
-      what, tern_gguf_path (file));
+  g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "--context, --kv, --memory and --draft-model: expected a language model, "
+      "found the %s %s", what, tern_gguf_path (file));
   return FALSE;
 }
 
@@ -287,7 +288,8 @@ plan_vision (TernMemoryPlan *plan, TernGguf *file, const TernKernels *kernels, c
     add (plan, "reuse", reuse, "features of a stream that are kept from picture to picture; once a stream");
   add (plan, "total", sum + mapped + owned + state + reuse, "resident at most, in a program that holds nothing else");
   if ((small = tern_vision_small_tokens (vision)) > 0)
-    add (plan, "lane", tern_vision_alone_bytes (vision, small), "more for each of several threads, once small pictures of several streams wait");
+    add (plan, "lane", tern_vision_alone_bytes (vision, small), "more for each of several threads, once small pictures of "
+        "several streams wait");
   return TRUE;
 }
 

@@ -476,7 +476,8 @@ tern_tool_inspect (int argc, char **argv)
     { "memory", 0, 0, G_OPTION_ARG_STRING, &memory, "... and of a session that remembers a stream; window (default): without",
         "window|stream" },
     { "memory-tokens", 0, 0, G_OPTION_ARG_INT, &tokens, "... N tokens of it; 0 = 4096, or what the context has room for", "N" },
-    { "draft-model", 0, 0, G_OPTION_ARG_FILENAME, &draft, "... and with this language model guessing what it says; in the total", "F" },
+    { "draft-model", 0, 0, G_OPTION_ARG_FILENAME, &draft, "... and with this language model guessing what it says; in the total",
+        "F" },
     { "reuse", 0, 0, G_OPTION_ARG_STRING, &reuse, "Of a vision encoder: with what is kept of a stream, off (default), auto or on",
         "MODE" },
     { NULL }

@@ -42,8 +42,8 @@ fail (const Mux *mux, int code, gboolean reading, GError **error)
   av_strerror (code, reason, sizeof reason);
   g_set_error (error, TERN_ERROR, code == AVERROR (ENOSPC) || code == AVERROR (ENOMEM) ? TERN_ERROR_NO_SPACE
       : reading && code == AVERROR (ENOENT) ? TERN_ERROR_NOT_FOUND : reading && code == AVERROR_INVALIDDATA ? TERN_ERROR_FORMAT
-      : TERN_ERROR_READ, "%s: a copy with subtitles cannot be %s: %s", reading ? mux->film : mux->path, reading ? "read" : "written",
-      reason);
+      : TERN_ERROR_READ, "%s: a copy with subtitles cannot be %s: %s", reading ? mux->film : mux->path,
+      reading ? "read" : "written", reason);
   return FALSE;
 }
 
@@ -168,7 +168,8 @@ copy_track (Mux *mux, guint i, GError **error)
 
   mux->to[i] = -1;
   if (!fits (mux, from->codecpar)
-      || (type != AVMEDIA_TYPE_VIDEO && type != AVMEDIA_TYPE_AUDIO && type != AVMEDIA_TYPE_SUBTITLE && type != AVMEDIA_TYPE_ATTACHMENT)) {
+      || (type != AVMEDIA_TYPE_VIDEO && type != AVMEDIA_TYPE_AUDIO && type != AVMEDIA_TYPE_SUBTITLE
+          && type != AVMEDIA_TYPE_ATTACHMENT)) {
     if ((type != AVMEDIA_TYPE_VIDEO && type != AVMEDIA_TYPE_AUDIO) || is_cover (from))
       return TRUE;              /* data of a camera, say */
     g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: expected tracks that fit into %s, found track %u (%s)", mux->film,
@@ -337,7 +338,8 @@ copy_packets (Mux *mux, gboolean (*stopped) (void), GError **error)
 }
 
 gboolean
-tern_mux_write (const char *film, const char *path, const GArray *cues, const char *language, gboolean (*stopped) (void), GError **error)
+tern_mux_write (const char *film, const char *path, const GArray *cues, const char *language, gboolean (*stopped) (void),
+    GError **error)
 {
   Mux mux = { .film = film, .path = path, .cues = cues, .mp4 = is_mp4 (film) };
   g_autofree char *folder = g_path_get_dirname (path), *temp = g_build_filename (folder, ".tern-XXXXXX", NULL);

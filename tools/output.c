@@ -19,7 +19,8 @@ struct _TernOutput {
 static gboolean
 fail (GError **error, const char *path, int errsv)
 {
-  g_set_error (error, TERN_ERROR, errsv == ENOSPC || errsv == EDQUOT ? TERN_ERROR_NO_SPACE : TERN_ERROR_READ, "%s: cannot be written: %s", path, g_strerror (errsv));
+  g_set_error (error, TERN_ERROR, errsv == ENOSPC || errsv == EDQUOT ? TERN_ERROR_NO_SPACE : TERN_ERROR_READ,
+      "%s: cannot be written: %s", path, g_strerror (errsv));
   return FALSE;
 }
 

@@ -460,7 +460,8 @@ check_options (Options *o, char **files)
     return tern_tool_usage ("quantize: expected --type TYPE, found none");
   o->type = tern_quantize_type (o->type_name, &o->file_type);
   if (!o->type)
-    return tern_tool_usage ("--type: expected Q8_0, Q4_0, Q4_K, Q6_K, TQ1_0, TQ2_0, Q1_0, Q2_0, PQ2_0 or PTQ1_0, found `%s`", o->type_name);
+    return tern_tool_usage ("--type: expected Q8_0, Q4_0, Q4_K, Q6_K, TQ1_0, TQ2_0, Q1_0, Q2_0, PQ2_0 or PTQ1_0, found `%s`",
+        o->type_name);
   if (o->activations && !tern_policy_parse (o->activations, &o->policy, &error))
     return tern_tool_usage ("--activations: %s", error->message);
   if (o->binary && o->type->type != TERN_TYPE_Q1_0)
@@ -502,7 +503,8 @@ tern_tool_quantize (int argc, char **argv)
           "Norms, biases, convolutions, routers, position tables and what is quantised already stay as they are.\n"
           "Embedding and output become Q6_K (Q4_0, Q4_K, Q6_K) or Q8_0 (the ternary types). TQ1_0 and TQ2_0 are\n"
           "for ternary models: a matrix of other values than -s, 0 and +s is an error. Q2_0, PQ2_0 and PTQ1_0 take any,\n"
-          "to the nearest of -d, 0 and +d, d being each block's, and Q1_0 to -d and +d. Matrices that are rotated (prism.hadamard) stay so.", entries, &files))
+          "to the nearest of -d, 0 and +d, d being each block's, and Q1_0 to -d and +d. Matrices that are rotated "
+          "(prism.hadamard) stay so.", entries, &files))
     return TERN_TOOL_USAGE;
   o.type_name = type;
   o.activations = activations;

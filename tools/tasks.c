@@ -53,7 +53,8 @@ show (const char *path, gboolean as_json)
   TernPromptUse use = TERN_PROMPT_READ;
   double temperature = 1;
 
-  if (!file || !tern_tasks_read (&tasks, file, &error) || !tern_tasks_prompt_use (file, &use, &error) || !tern_tasks_label_temperature (file, &temperature, &error))
+  if (!file || !tern_tasks_read (&tasks, file, &error) || !tern_tasks_prompt_use (file, &use, &error)
+      || !tern_tasks_label_temperature (file, &temperature, &error))
     return tern_tool_fail (&error);
   if (as_json) {
     print_json (path, &tasks, temperature, use);

@@ -24,8 +24,8 @@ typedef struct {
   { "threads", 0, 0, G_OPTION_ARG_INT, &(o)->threads, "Threads; 0 = all cores", "N" }, \
   { "kv", 0, 0, G_OPTION_ARG_STRING, &(o)->kv, "Keys and values are kept as " TERN_KV_NAMES " (auto: f32 for up to " \
       "1024 tokens and with float activations, else f16)", "TYPE" }, \
-  { "activations", 0, 0, G_OPTION_ARG_STRING, &(o)->activations_name, "How inputs of matrices are rounded, instead of as the file " \
-      "says: " TERN_TOOL_ACTIVATIONS, "MODE" }
+  { "activations", 0, 0, G_OPTION_ARG_STRING, &(o)->activations_name, "How inputs of matrices are rounded, instead of as the " \
+      "file says: " TERN_TOOL_ACTIVATIONS, "MODE" }
 
 /* TERN_TOOL_DONE, or TERN_TOOL_USAGE with a message. Reads what names stand for. */
 int tern_text_options_check (TernTextOptions *options, const char *subcommand);

@@ -376,8 +376,8 @@ struct _TernVisionState {
   TernConvolver convolver;
   TernPlanes whole;             /* in the convolver: the picture that tiles are cut from */
   guint8 *rgb[3];               /* planes of the sub-image */
-  guint8 *second[3];            /* of the picture's second frame, before that for a while of the frame before it; those of the first where
-                                 * no picture has more than one */
+  guint8 *second[3];            /* of the picture's second frame, before that for a while of the frame before it; those of the
+                                 * first where no picture has more than one */
   TernPositions positions[TERN_POSITION_GRIDS];
   guint next_positions;
   const float *angles;          /* rotary: of the current grid */

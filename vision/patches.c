@@ -32,7 +32,8 @@ gather (void *data, guint begin, guint end, guint worker)
 
           if (state->reuse && (at = state->reuse->at[at]) == TERN_REUSE_NONE)
             continue;
-          memcpy (state->wide + at * cols + f / 3 * one + ((gsize) c * patch + y) * patch, line + i * patch, patch * sizeof (float));
+          memcpy (state->wide + at * cols + f / 3 * one + ((gsize) c * patch + y) * patch, line + i * patch,
+              patch * sizeof (float));
         }
       }
 }

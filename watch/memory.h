@@ -36,7 +36,8 @@ typedef struct {
 
 typedef enum {
   TERN_MEMORY_READ,             /* the file must be there */
-  TERN_MEMORY_WRITE,            /* it is made, for its owner's eyes alone, if it is not; one of an older version gets what it lacks */
+  /* It is made, for its owner's eyes alone, if it is not; one of an older version gets what it lacks. */
+  TERN_MEMORY_WRITE,
 } TernMemoryMode;
 
 TernWatchMemory *tern_memory_open (const char *path, TernMemoryMode mode, GError **error);

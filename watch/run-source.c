@@ -165,8 +165,9 @@ GstElement *
 tern_source_pipeline (const TernCameraConfig *config, GError **error)
 {
   g_autofree char *thumbnail = g_strdup_printf (THUMBNAIL, config->file ? "no" : "downstream");
-  g_autofree char *words = g_strdup_printf ("%s ! decodebin ! videoconvert ! videoflip video-direction=auto %s ! capsfilter name=zones ! tee name=tee  tee."
-      LOOK "%s", source_words (config), config->file && config->pace ? "! clocksync" : "", config->thumbnail ? thumbnail : "");
+  g_autofree char *words = g_strdup_printf ("%s ! decodebin ! videoconvert ! videoflip video-direction=auto %s ! capsfilter "
+      "name=zones ! tee name=tee  tee." LOOK "%s", source_words (config),
+      config->file && config->pace ? "! clocksync" : "", config->thumbnail ? thumbnail : "");
   GstElement *pipeline = gst_parse_launch_full (words, NULL, GST_PARSE_FLAG_FATAL_ERRORS, error);
 
   if (!pipeline)

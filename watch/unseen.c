@@ -107,7 +107,8 @@ reason_of (sqlite3_stmt *statement, int column)
 
 /* Columns: camera, reason, start, end, time, windows. */
 static gboolean
-read_sums (TernWatchMemory *memory, const char *sql, const char *camera, gint64 since, gint64 until, GPtrArray *sums, GError **error)
+read_sums (TernWatchMemory *memory, const char *sql, const char *camera, gint64 since, gint64 until, GPtrArray *sums,
+    GError **error)
 {
   sqlite3_stmt *statement = tern_memory_prepare (memory, sql, error);
   int rc;

@@ -104,7 +104,8 @@ field_node (TernSchema *ctx, const char *name, TernNode value)
 
 /* FALSE: failed, or a member must be there and cannot. */
 static gboolean
-add_field (TernSchema *ctx, const TernSchemaFacts *facts, const char *name, gboolean required, GArray *fields, const TernJsonValue *at)
+add_field (TernSchema *ctx, const TernSchemaFacts *facts, const char *name, gboolean required, GArray *fields,
+    const TernJsonValue *at)
 {
   g_autoptr (GArray) child = g_array_new (FALSE, FALSE, sizeof (TernPart));
   gboolean knew = ctx->why != NULL;
@@ -134,8 +135,8 @@ settle_count (TernSchema *ctx, const TernSchemaFacts *facts, GArray *fields, con
   for (guint i = 0; i < fields->len; i++)
     n_required += g_array_index (fields, Field, i).required;
   if (facts->min_members > fields->len || facts->max_members < n_required) {
-    tern_schema_none (ctx, facts->members_at, "expected a number of members that is possible: %u, of which %u are required, found another",
-        fields->len, n_required);
+    tern_schema_none (ctx, facts->members_at, "expected a number of members that is possible: %u, of which %u are required, "
+        "found another", fields->len, n_required);
     return FALSE;
   }
   if (facts->min_members > n_required && facts->min_members == fields->len) {
@@ -236,7 +237,8 @@ tern_schema_object (TernSchema *ctx, const TernSchemaFacts *facts, const TernJso
     return TERN_NODE_NONE;
   }
   if (facts->names && any_known) {
-    tern_schema_fail (ctx, TERN_ERROR_UNSUPPORTED, facts->names, "expected propertyNames without properties or required, found both");
+    tern_schema_fail (ctx, TERN_ERROR_UNSUPPORTED, facts->names, "expected propertyNames without properties or required, found "
+        "both");
     return TERN_NODE_NONE;
   }
   for (guint i = 0; i < facts->required->len; i++)
@@ -327,7 +329,8 @@ unique_array (TernSchema *ctx, const TernSchemaFacts *facts, guint n_first, guin
       if (tern_json_equal (values->pdata[i], values->pdata[k]))
         g_ptr_array_remove_index (values, k);
   if (facts->min_items > values->len)
-    return tern_schema_none (ctx, facts->unique, "expected as many different values as minItems %u, found %u", facts->min_items, values->len);
+    return tern_schema_none (ctx, facts->unique, "expected as many different values as minItems %u, found %u", facts->min_items,
+        values->len);
   return unique_node (ctx, facts, values, max);
 }
 

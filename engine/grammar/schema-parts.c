@@ -107,8 +107,8 @@ tern_schema_work (TernSchema *ctx, const TernJsonValue *at)
   if (ctx->failed)
     return FALSE;
   if (ctx->work++ > WORK_MOST)
-    tern_schema_fail (ctx, TERN_ERROR_UNSUPPORTED, at, "expected fewer combinations of references and alternatives, found more than %d",
-        WORK_MOST);
+    tern_schema_fail (ctx, TERN_ERROR_UNSUPPORTED, at, "expected fewer combinations of references and alternatives, found more "
+        "than %d", WORK_MOST);
   else if (ctx->depth > DEPTH_MOST)
     tern_schema_fail (ctx, TERN_ERROR_UNSUPPORTED, at, "expected at most %d schemas in each other, found more", DEPTH_MOST);
   return !ctx->failed;
@@ -258,7 +258,8 @@ resolve (TernSchema *ctx, const TernJsonValue *ref)
     p += n + 1;
   }
   if (!at)
-    tern_schema_fail (ctx, TERN_ERROR_INVALID, ref, "expected a place in this schema, found \"%.100s\", which is not there", ref->text);
+    tern_schema_fail (ctx, TERN_ERROR_INVALID, ref, "expected a place in this schema, found \"%.100s\", which is not there",
+        ref->text);
   return at;
 }
 
@@ -415,7 +416,8 @@ static void
 take_one (TernSchema *ctx, const TernJsonValue **slot, const TernJsonValue *value)
 {
   if (value && *slot && !tern_json_equal (*slot, value))
-    tern_schema_fail (ctx, TERN_ERROR_UNSUPPORTED, value, "expected one \"%s\" for a place, found two that must both hold", value->name);
+    tern_schema_fail (ctx, TERN_ERROR_UNSUPPORTED, value, "expected one \"%s\" for a place, found two that must both hold",
+        value->name);
   else if (value)
     *slot = value;
 }

@@ -423,13 +423,15 @@ parse_group (Parser *parser)
   if (*parser->p == '?') {
     if (parser->p[1] == ':') {
       parser->p += 2;
-    } else if (parser->p[1] == '=' || parser->p[1] == '!' || (parser->p[1] == '<' && (parser->p[2] == '=' || parser->p[2] == '!'))) {
+    } else if (parser->p[1] == '=' || parser->p[1] == '!' || (parser->p[1] == '<'
+            && (parser->p[2] == '=' || parser->p[2] == '!'))) {
       fail (parser, TERN_ERROR_UNSUPPORTED, "expected no look-around, found one");
       return NULL;
     } else if ((parser->p[1] == '<' || (parser->p[1] == 'P' && parser->p[2] == '<')) && (end = strchr (parser->p, '>'))) {
       parser->p = end + 1;
     } else {
-      fail (parser, TERN_ERROR_UNSUPPORTED, "expected a group of ECMAScript, found \"(?%.1s\"", parser->p[1] & 0x80 ? "" : parser->p + 1);
+      fail (parser, TERN_ERROR_UNSUPPORTED, "expected a group of ECMAScript, found \"(?%.1s\"",
+          parser->p[1] & 0x80 ? "" : parser->p + 1);
       return NULL;
     }
   }

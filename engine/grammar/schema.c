@@ -163,7 +163,8 @@ static void
 tell_apart (TernSchema *ctx, GPtrArray *branches, const TernJsonValue *list)
 {
   if (branches->len > ALTERNATIVES_MOST) {
-    tern_schema_fail (ctx, TERN_ERROR_UNSUPPORTED, list, "expected at most %d alternatives, found %u", ALTERNATIVES_MOST, branches->len);
+    tern_schema_fail (ctx, TERN_ERROR_UNSUPPORTED, list, "expected at most %d alternatives, found %u", ALTERNATIVES_MOST,
+        branches->len);
     return;
   }
   for (guint i = 0; i < branches->len; i++)

@@ -209,8 +209,8 @@ turn_input (TernPolicyBinding *self, TernLinear *linear, GError **error)
   }
   if (!is_power_of_two (block)) {
     g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: tensor %s: expected a power of two of input features for "
-        "activations %s, or blocks that they are made of (%s, or \"%s:BLOCK\"), found %u", path, linear->name, name, TERN_POLICY_BLOCK_KEY, name,
-        linear->cols);
+        "activations %s, or blocks that they are made of (%s, or \"%s:BLOCK\"), found %u", path, linear->name, name,
+        TERN_POLICY_BLOCK_KEY, name, linear->cols);
     return FALSE;
   }
   if (linear->cols % block) {

@@ -115,8 +115,8 @@ gboolean
 tern_linear_make_binary (TernLinear *linear, GError **error)
 {
   if (!tern_linear_ternary_fits (linear)) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "tensor %s: expected fewer input features for activations w1a8, found %u",
-        linear->name, linear->cols);
+    g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "tensor %s: expected fewer input features for activations w1a8, "
+        "found %u", linear->name, linear->cols);
     return FALSE;
   }
   linear->form = TERN_FORM_T2;

@@ -15,8 +15,9 @@ shift 2
 case $parts in *[!0-9]* | 0 | '') echo "parallel.sh: PARTS: expected a number, found $parts" >&2; exit 2 ;; esac
 mkdir -p "$outdir" || exit 1
 
-# Words are quoted by parallel itself. A part that was killed, or found no room, is tried again, which costs nothing for what is done.
+# Words are quoted by parallel itself. A part that was killed, or found no room, is tried again, which costs nothing for
+# what is done.
 # shellcheck disable=SC2086
-seq 0 $((parts - 1)) | parallel --will-cite --jobs "${JOBS:-1}" --sshlogin "${HOSTS:-:}" --joblog "$outdir/joblog" --retries 3 --quote \
-  "${TERN:-tern}" caption --resume --output "$outdir/lines-{}-of-$parts.jsonl" --failures "$outdir/lines-{}-of-$parts.jsonl.failures" \
-  --shard "{}/$parts" --progress none ${TERN_OPTIONS:-} "$@"
+seq 0 $((parts - 1)) | parallel --will-cite --jobs "${JOBS:-1}" --sshlogin "${HOSTS:-:}" --joblog "$outdir/joblog" \
+  --retries 3 --quote "${TERN:-tern}" caption --resume --output "$outdir/lines-{}-of-$parts.jsonl" \
+  --failures "$outdir/lines-{}-of-$parts.jsonl.failures" --shard "{}/$parts" --progress none ${TERN_OPTIONS:-} "$@"

@@ -13,7 +13,8 @@
 #   TERN_OPTIONS  further options of `tern caption`, separated by blanks
 case ${1:-} in -h | --help) sed -n '7,13s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 [ $# -ge 2 ] || { echo "slurm.sh: expected OUTDIR INPUT..., found $# arguments" >&2; exit 2; }
-[ -n "${SLURM_ARRAY_TASK_ID:-}" ] || { echo "slurm.sh: expected to run in an array (sbatch --array=0-7 ...), found none" >&2; exit 2; }
+[ -n "${SLURM_ARRAY_TASK_ID:-}" ] ||
+  { echo "slurm.sh: expected to run in an array (sbatch --array=0-7 ...), found none" >&2; exit 2; }
 outdir=$1
 shift
 mkdir -p "$outdir" || exit 1

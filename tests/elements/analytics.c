@@ -76,7 +76,8 @@ GST_START_TEST (test_no_quarks)
 {
   static const char *const fields[] = {
     "kind=caption", "kind=answer, labels=(string)no, scores=<0.5>", "kind=answer, labels=<(int)1>, scores=<0.5>",
-    "kind=answer, labels=<(string)no>, scores=<(string)no>", "kind=answer, labels=<(string)no>", "kind=action, actions=<0.5, 0.5, 0.5>",
+    "kind=answer, labels=<(string)no>, scores=<(string)no>", "kind=answer, labels=<(string)no>",
+    "kind=action, actions=<0.5, 0.5, 0.5>",
     "kind=action, actions=<0.5, 0.5, 0.5>, action_steps=(uint)2", "kind=action, actions=<0.5>, action_steps=(uint)0",
   };
   GstHarness *text, *h = start (&text);

@@ -204,7 +204,8 @@ GST_START_TEST (test_muxers)
 
       fail_unless (g_str_has_prefix (found, CUE), "found %s", found);
       fail_unless (at >= 4000 * cues && at <= 4000 * cues + muxers[__i__].late, "cue %u at %u ms", cues, at);
-      fail_unless (end + 1 >= 4000 * cues + 4000 && end <= 4001 + 4000 * cues + muxers[__i__].late, "cue %u until %u ms", cues, end);
+      fail_unless (end + 1 >= 4000 * cues + 4000 && end <= 4001 + 4000 * cues + muxers[__i__].late, "cue %u until %u ms", cues,
+          end);
       cues++;
     }
     gst_sample_unref (sample);
@@ -238,7 +239,8 @@ GST_START_TEST (test_live_muxed)
   if (!have (mux) || !have_h264_encoder ())
     return;
   pipeline = launch ("videotestsrc is-live=true num-buffers=60 ! video/x-raw,format=I420,width=320,height=240,framerate=30/1 ! "
-      "terncaption name=c ! %s ! h264parse ! %s name=m ! fakesink async=false %s ! m.", h264_encoder (), mux, live_branches[__i__].branch);
+      "terncaption name=c ! %s ! h264parse ! %s name=m ! fakesink async=false %s ! m.", h264_encoder (), mux,
+      live_branches[__i__].branch);
   play (pipeline);
   stop (pipeline);
 }

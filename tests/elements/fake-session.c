@@ -410,7 +410,8 @@ failed (TernSession *self, const TernPending *pending, const TernWindow *moment,
 {
   const TernQuestion *question = &pending->config->questions[0];
   gboolean forgotten = g_str_equal (reason, "forgotten");
-  TernResult values = { .kind = forgotten ? "caption" : "error", .running_time = TERN_TIME_NONE, .utc = TERN_TIME_NONE, .source = self->source,
+  TernResult values = { .kind = forgotten ? "caption" : "error", .running_time = TERN_TIME_NONE, .utc = TERN_TIME_NONE,
+      .source = self->source,
     .model = self->text->name, .prompt = question->prompt, .prompt_id = question->prompt_id, .confidence = -1,
     .timestamp = moment->start_time, .ask_id = pending->id, .finish_reason = reason, .result = forgotten ? "" : "no answer" };
 
@@ -505,7 +506,8 @@ answer_request (TernSession *self)
     forgotten = !find_time (self, pending, &moment);
   self->in_hand = 1;
   g_mutex_unlock (&self->lock);
-  result = forgotten ? failed (self, pending, &moment, "forgotten") : pending->deadline <= g_get_monotonic_time () ? failed (self, pending, &moment, "error")
+  result = forgotten ? failed (self, pending, &moment, "forgotten")
+      : pending->deadline <= g_get_monotonic_time () ? failed (self, pending, &moment, "error")
       : answer (self, pending->config, 0, &moment, pending->id);
   g_array_set_size (self->planned, looked_at);
   tern_session_hide_previews (self);
@@ -613,7 +615,8 @@ answer_window (TernSession *self, const TernWork *work)
     charge_answer (self);
   }
   for (guint q = 0; q < config->n_questions; q++) {
-    TernResult *result = repeats ? repeat (self, q, &work->window, unchanged ? "unchanged" : "budget") : answer (self, config, q, &work->window, 0);
+    TernResult *result = repeats ? repeat (self, q, &work->window, unchanged ? "unchanged" : "budget")
+        : answer (self, config, q, &work->window, 0);
 
     if (!repeats)
       tern_answered_add (&self->answered, result);

@@ -404,7 +404,8 @@ GST_START_TEST (test_bin)
       "labels=\"<a,b>\" language-code=fr", NULL);
   GstElement *generator = gst_bin_get_by_name (GST_BIN (bin), "generator");
   static const char *const values[][2] = {
-    { "task", "danger" }, { "labels", "< (string)a, (string)b >" }, { "on-change", "true" }, { "language-code", "fr" }, { "grammar", NULL },
+    { "task", "danger" }, { "labels", "< (string)a, (string)b >" }, { "on-change", "true" }, { "language-code", "fr" },
+    { "grammar", NULL },
   };
   guint i;
 

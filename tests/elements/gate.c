@@ -344,8 +344,8 @@ GST_START_TEST (test_windows)
 {
   static const char *const methods[] = { "dycoke", "none", "random" };
   g_autofree char *launch = g_strdup_printf ("ternencoder gate=on model-path=\"%s\" mmproj-path=\"%s\" ! terncompressor "
-      "method=%s ! terngenerator name=g model-path=\"%s\" mmproj-path=\"%s\" window=2000000000 prompt=what", model_path, mmproj_path, methods[__i__],
-      model_path, mmproj_path);
+      "method=%s ! terngenerator name=g model-path=\"%s\" mmproj-path=\"%s\" window=2000000000 prompt=what", model_path,
+      mmproj_path, methods[__i__], model_path, mmproj_path);
   GstHarness *h = chain_harness (launch);
   g_autofree char *caps = caps_of ("GRAY8", SIDE);
   const char expected[] = ".uuu..uu";
@@ -439,7 +439,8 @@ GST_START_TEST (test_budget_windows)
       ? "ternencoder gate=off model-path=\"%s\" mmproj-path=\"%s\" ! terncompressor ! terngenerator name=g budget=0.001 "
       "window=2000000000 prompt=what model-path=\"%s\" mmproj-path=\"%s\""
       : "ternencoder name=e budget=0.001 max-silence=0 model-path=\"%s\" mmproj-path=\"%s\" ! terncompressor ! terngenerator "
-      "name=g window=2000000000 prompt=what model-path=\"%s\" mmproj-path=\"%s\"", model_path, mmproj_path, model_path, mmproj_path);
+      "name=g window=2000000000 prompt=what model-path=\"%s\" mmproj-path=\"%s\"", model_path, mmproj_path, model_path,
+      mmproj_path);
   const char *const expected = ".bbbb";
   g_autofree char *caps = caps_of ("GRAY8", SIDE);
   guint i, begun = fake_begun ();

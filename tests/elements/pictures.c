@@ -154,7 +154,8 @@ GST_END_TEST
 GST_START_TEST (test_curve_behind_videoconvert)
 {
   GstElement *pipeline = gst_parse_launch ("videotestsrc num-buffers=1 ! capsfilter caps=video/x-raw,format=I420_10LE,"
-      "width=64,height=64,framerate=1/1,colorimetry=bt2100-pq ! videoconvert ! video/x-raw,format=I420 ! ternencoder name=e ! fakesink name=s", NULL);
+      "width=64,height=64,framerate=1/1,colorimetry=bt2100-pq ! videoconvert ! video/x-raw,format=I420 ! ternencoder name=e ! "
+      "fakesink name=s", NULL);
   GstElement *encoder = gst_bin_get_by_name (GST_BIN (pipeline), "e");
   GstBus *bus = gst_element_get_bus (pipeline);
   GstPad *pad = gst_element_get_static_pad (encoder, "sink");

@@ -155,7 +155,8 @@ GST_START_TEST (test_jumps)
   guint64 tick = tick_of (rate), most = MAX (rates[rate].n ? 4 * tick : 0, 2 * GST_SECOND);
   guint64 least = rates[rate].n ? tick : MS (1), times[12], numbers[12], last = G_MAXUINT64;
   gint64 by[6] = { most - MS (1), most, most + MS (1), -(gint64) (least - MS (1)), -(gint64) (least + MS (1)), -5 * (gint64) tick };
-  g_autofree char *launch = g_strdup_printf ("ternencoder frame-rate=%d/%d ! terncompressor method=dycoke merge-ratio=0.7", rates[rate].n, rates[rate].d);
+  g_autofree char *launch = g_strdup_printf ("ternencoder frame-rate=%d/%d ! terncompressor method=dycoke merge-ratio=0.7",
+      rates[rate].n, rates[rate].d);
   GstHarness *h = chain_harness (launch);
   TernFrameSampler sampler;
 

@@ -74,7 +74,8 @@ find_case (const Fixture *f, const char *name)
 static double
 logprob (JsonObject *item, guint i)
 {
-  return json_array_get_double_element (json_object_get_array_member (json_object_get_object_member (item, "greedy"), "logprob"), i);
+  return json_array_get_double_element (json_object_get_array_member (json_object_get_object_member (item, "greedy"), "logprob"),
+      i);
 }
 
 /* The mean probability of the first tokens said. */
@@ -454,8 +455,8 @@ test_strangers (Fixture *f, gconstpointer data)
     const char *what = pairs[i / 2].what;
     g_autoptr (GError) error = NULL;
 
-    g_assert_null (open_files (pairs[i / 2].folder, pairs[i / 2].text, pairs[i / 2].mmproj_folder, pairs[i / 2].mmproj, parts[i % 2],
-            &error));
+    g_assert_null (open_files (pairs[i / 2].folder, pairs[i / 2].text, pairs[i / 2].mmproj_folder, pairs[i / 2].mmproj,
+        parts[i % 2], &error));
     g_assert_error (error, TERN_ERROR, TERN_ERROR_MISMATCH);
     g_test_message ("%s", error->message);
     g_assert_true (g_pattern_match_simple (what, error->message));
@@ -532,7 +533,8 @@ main (int argc, char **argv)
   static const struct {
     const char *name;
     void (*func) (Fixture *f, gconstpointer data);
-  } tests[] = { { "session", test_session }, { "stream", test_stream }, { "steps", test_steps }, { "completions", test_completions }, { "pass", test_pass },
+  } tests[] = { { "session", test_session }, { "stream", test_stream }, { "steps", test_steps }, { "completions",
+      test_completions }, { "pass", test_pass },
     { "slices", test_slices },
     { "widths", test_widths }, { "strangers", test_strangers } };
   g_autofree char *there = NULL;

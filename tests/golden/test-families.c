@@ -8,8 +8,8 @@
 #include "engine/decode/sampler.h"
 #include "tests/golden/golden.h"
 
-static const char *const folders[] = { "lfm2", "lfm2moe", "lfm2s", "llama", "bitnet", "families", "qwen35", "qwen3vl", "ssm", "jamba",
-  "nemotron_h", "granitehybrid", "falcon-h1", "mamba", "mamba2" };
+static const char *const folders[] = { "lfm2", "lfm2moe", "lfm2s", "llama", "bitnet", "families", "qwen35", "qwen3vl", "ssm",
+    "jamba", "nemotron_h", "granitehybrid", "falcon-h1", "mamba", "mamba2" };
 static const guint batches[] = { 1, 3, 7, 128 };
 #define CONTEXT 112u            /* the longest prompt and 32 tokens more */
 

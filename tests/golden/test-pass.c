@@ -334,7 +334,8 @@ check_random (const TernKernels *kernels, gconstpointer data)
     for (guint t = 0; t < TIMELINES; t++)
       empty (&stage.sequences[t]);
     g_assert_cmpuint (tern_store_free_guesses (stage.store), ==, GUESSES);
-    g_assert_cmpuint (tern_store_free_pages (stage.store), ==, pages ? pages : TIMELINES * ((stage.context + TERN_PAGE_ROWS - 1) / TERN_PAGE_ROWS));
+    g_assert_cmpuint (tern_store_free_pages (stage.store), ==,
+        pages ? pages : TIMELINES * ((stage.context + TERN_PAGE_ROWS - 1) / TERN_PAGE_ROWS));
     tear_down (&stage);
   }
 }

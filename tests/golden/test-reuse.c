@@ -46,7 +46,8 @@ check_frame (const Stream *s, guint t)
 {
   guint side = (guint) json_object_get_int_member (s->item, "side");
   g_autofree guint8 *bytes = draw (side, t);
-  g_autofree char *path = golden_path ("reuse", json_array_get_string_element (json_object_get_array_member (s->item, "visual"), t));
+  g_autofree char *path = golden_path ("reuse", json_array_get_string_element (json_object_get_array_member (s->item, "visual"),
+      t));
   g_autoptr (GoldenArray) visual = golden_npy (path);
   g_autofree float *tokens = g_new (float, visual->n);
   gsize dim = tern_vision_info (s->vision)->embedding_dim;

@@ -286,7 +286,8 @@ test_model (gconstpointer data)
 int
 main (int argc, char **argv)
 {
-  static const Model models[] = { { "qwen35", "mmproj-f32.json" }, { "qwen35", "mmproj-f16.json" }, { "qwen35", "mmproj-q8_0.json" },
+  static const Model models[] = { { "qwen35", "mmproj-f32.json" }, { "qwen35", "mmproj-f16.json" },
+      { "qwen35", "mmproj-q8_0.json" },
     { "qwen3vl", "mmproj-f16.json" } };
 
   g_test_init (&argc, &argv, NULL);

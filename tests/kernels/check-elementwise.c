@@ -435,6 +435,7 @@ shortconv_bench (void)
 #define KERNEL(name) { #name, name##_truth, name##_check, name##_bench }
 
 const Kernel elementwise_kernels[] = {
-  KERNEL (gelu_tanh), KERNEL (softmax), KERNEL (softmax_step), KERNEL (layer_norm), KERNEL (gelu_erf), KERNEL (silu_mul), KERNEL (relu2_mul),
+  KERNEL (gelu_tanh), KERNEL (softmax), KERNEL (softmax_step), KERNEL (layer_norm), KERNEL (gelu_erf), KERNEL (silu_mul),
+      KERNEL (relu2_mul),
   KERNEL (relu2), KERNEL (sigmoid_mul), KERNEL (rms_norm), KERNEL (add), KERNEL (rope), KERNEL (shortconv), { NULL }
 };

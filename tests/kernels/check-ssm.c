@@ -116,8 +116,8 @@ typedef struct {
 static void
 scan_run (const TernKernels *k, const Scan *s, guint first, guint n)
 {
-  k->ssm_scan (s->y + first * s->ldx, s->h, first ? s->h : s->from, s->a, s->ldh, s->d, s->x + first * s->ldx, s->dt + first * s->ldx, s->ldx,
-      s->b + first * s->ldb, s->c + first * s->ldb, s->ldb, s->channels, s->states, n);
+  k->ssm_scan (s->y + first * s->ldx, s->h, first ? s->h : s->from, s->a, s->ldh, s->d, s->x + first * s->ldx,
+      s->dt + first * s->ldx, s->ldx, s->b + first * s->ldb, s->c + first * s->ldb, s->ldb, s->channels, s->states, n);
 }
 
 /* The state goes on in doubles; what is compared is y and the last state. */

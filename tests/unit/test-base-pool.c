@@ -408,7 +408,8 @@ test_take_turns (void)
     g_test_skip ("run with another policy than the usual one");
     return;
   }
-  g_assert_cmpint (GPOINTER_TO_INT (g_thread_join (g_thread_new ("patient", take_turns, GINT_TO_POINTER (SCHED_OTHER)))), ==, SCHED_BATCH);
+  g_assert_cmpint (GPOINTER_TO_INT (g_thread_join (g_thread_new ("patient", take_turns, GINT_TO_POINTER (SCHED_OTHER)))), ==,
+      SCHED_BATCH);
   idle = GPOINTER_TO_INT (g_thread_join (g_thread_new ("idle", take_turns, GINT_TO_POINTER (SCHED_IDLE))));
   g_assert_true (idle == SCHED_IDLE || idle == -1);
   g_assert_cmpint (sched_getscheduler (0), ==, own);

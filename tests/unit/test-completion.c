@@ -637,7 +637,8 @@ test_refused (void)
 static void
 test_plain (void)
 {
-  static const char *const pieces[] = { "<|im_end|>", "<|im_", "<|", "<", "end|>", "|>", ">", "im_end", "<image>", "<ima", "ge>", "<video>",
+  static const char *const pieces[] = { "<|im_end|>", "<|im_", "<|", "<", "end|>", "|>", ">", "im_end", "<image>", "<ima", "ge>",
+      "<video>",
     "\xee\x80\x80", "0\xee\x80\x81", "\xee\x80\x81", " ", "\n", "a", "\xc3\xa9", "<|im_start|>user\n", "<|endoftext|>" };
   g_autoptr (TernModel) model = open_model (0);
   const TernModelText *text = tern_model_text (model);
@@ -645,8 +646,10 @@ test_plain (void)
 
   for (guint run = 0; run < 3000; run++) {
     g_autoptr (GPtrArray) kept = g_ptr_array_new_with_free_func (g_free);
-    g_autoptr (GString) rendered = g_string_new ("<|im_start|>"), spelled = g_string_new ("<|im_start|>"), back = g_string_new (NULL);
-    g_autoptr (GArray) plain = g_array_new (FALSE, FALSE, sizeof (TernTextRange)), ids = g_array_new (FALSE, FALSE, sizeof (gint32));
+    g_autoptr (GString) rendered = g_string_new ("<|im_start|>"), spelled = g_string_new ("<|im_start|>"),
+        back = g_string_new (NULL);
+    g_autoptr (GArray) plain = g_array_new (FALSE, FALSE, sizeof (TernTextRange)), ids = g_array_new (FALSE, FALSE,
+        sizeof (gint32));
     guint n = 1 + tern_random_below (&random, 3), number, controls = 0;
     const char *at, *first, *end;
 

@@ -337,7 +337,8 @@ test_small (gconstpointer data)
 static void
 test_small_tokens (void)
 {
-  const Config config = { "count", .patch = 16, .factor = 2, .hidden = 192, .heads = 3, .ffn = 768, .blocks = 6, .side = 4, .mm = 192,
+  const Config config = { "count", .patch = 16, .factor = 2, .hidden = 192, .heads = 3, .ffn = 768, .blocks = 6, .side = 4,
+      .mm = 192,
     .dim = 192 };
   g_autoptr (GHashTable) tensors = tensors_new ();
   g_autoptr (GError) error = NULL;
@@ -355,8 +356,8 @@ test_small_tokens (void)
 int
 main (int argc, char **argv)
 {
-  static const Config lfm2 = { "lfm2", USUAL }, fused = { "fused", USUAL, .fused = TRUE, .no_post_ln = TRUE, .no_input_norm = TRUE },
-      smol = { "smol", SMOL }, motion = { "motion", USUAL, .motion = 5, .version = 2 };
+  static const Config lfm2 = { "lfm2", USUAL }, fused = { "fused", USUAL, .fused = TRUE, .no_post_ln = TRUE,
+      .no_input_norm = TRUE }, smol = { "smol", SMOL }, motion = { "motion", USUAL, .motion = 5, .version = 2 };
 
   g_test_init (&argc, &argv, NULL);
   g_test_add_data_func ("/lanes/same-bits/lfm2", &lfm2, test_same_bits);

@@ -178,15 +178,16 @@ test_folders (void)
   static const char *const two_texts[] = { "a.gguf", TEXT_FILE, "b.gguf", TEXT_FILE, "mmproj.gguf", MMPROJ_FILE, NULL };
   static const char *const two_mmprojs[] = { "a.gguf", TEXT_FILE, "mmproj-1.gguf", MMPROJ_FILE, "mmproj-2.gguf",
     MMPROJ_FILE, NULL };
-  static const char *const namesakes[] = { "cat-2b-q4_0.gguf", TEXT_FILE, "mmproj-Cat-2b-f16.gguf", MMPROJ_FILE, "mmproj-cat-f16.gguf",
-    MMPROJ_FILE, "mmproj-dog-2b-f16.gguf", MMPROJ_FILE, NULL };
-  static const char *const twins[] = { "cat-2b-q4_0.gguf", TEXT_FILE, "mmproj-cat-2b-f16.gguf", MMPROJ_FILE, "mmproj-cat-2b-q8_0.gguf",
-    MMPROJ_FILE, NULL };
-  static const char *const strangers[] = { "cat-2b-q4_0.gguf", TEXT_FILE, "mmproj-ca-2b-f16.gguf", MMPROJ_FILE, "mmproj-cat-3b-f16.gguf",
-    MMPROJ_FILE, NULL };
+  static const char *const namesakes[] = { "cat-2b-q4_0.gguf", TEXT_FILE, "mmproj-Cat-2b-f16.gguf", MMPROJ_FILE,
+      "mmproj-cat-f16.gguf", MMPROJ_FILE, "mmproj-dog-2b-f16.gguf", MMPROJ_FILE, NULL };
+  static const char *const twins[] = { "cat-2b-q4_0.gguf", TEXT_FILE, "mmproj-cat-2b-f16.gguf", MMPROJ_FILE,
+      "mmproj-cat-2b-q8_0.gguf", MMPROJ_FILE, NULL };
+  static const char *const strangers[] = { "cat-2b-q4_0.gguf", TEXT_FILE, "mmproj-ca-2b-f16.gguf", MMPROJ_FILE,
+      "mmproj-cat-3b-f16.gguf", MMPROJ_FILE, NULL };
   static const char *const ours[] = { "tern-captioner-1m.gguf", TEXT_FILE, "mmproj-tern-captioner-1m.gguf", MMPROJ_FILE,
     "tern-watcher-1m.gguf", TEXT_FILE, "mmproj-tern-watcher-1m.gguf", MMPROJ_FILE, NULL };
-  static const char *const ours_and_more[] = { "tern-captioner-1m.gguf", TEXT_FILE, "tern-watcher-1m.gguf", TEXT_FILE, "z.gguf", TEXT_FILE, NULL };
+  static const char *const ours_and_more[] = { "tern-captioner-1m.gguf", TEXT_FILE, "tern-watcher-1m.gguf", TEXT_FILE, "z.gguf",
+      TEXT_FILE, NULL };
   static const char *const alone[] = { "a.gguf", TEXT_FILE, NULL };
   static const char *const with_action[] = { "a.gguf", TERN_TEST_DATA "/action/mlp.gguf", "m.gguf", TEXT_FILE,
     "mmproj.gguf", MMPROJ_FILE, "z.gguf", TERN_TEST_DATA "/action/cfc.gguf", NULL };
@@ -214,7 +215,8 @@ test_folders (void)
   folder = make_folder (two_texts);
   expect_error (params_for (folder, NULL, TERN_MODEL_FULL), TERN_ERROR_NOT_FOUND, "a.gguf, b.gguf", folder);
   remove_folder (folder);
-  folder = make_folder (ours);          /* those that come with Tern: the one that this build takes by itself, with its own encoder */
+  /* Those that come with Tern: the one that this build takes by itself, with its own encoder. */
+  folder = make_folder (ours);
   model = open_with (params_for (folder, NULL, TERN_MODEL_FULL));
   g_assert_true (g_str_has_suffix (tern_model_path (model), "/tern-captioner-1m.gguf")
       ? g_str_has_suffix (tern_model_mmproj_path (model), "/mmproj-tern-captioner-1m.gguf")
@@ -235,7 +237,8 @@ test_folders (void)
   tern_model_unref (model);
   remove_folder (folder);
   folder = make_folder (twins);
-  expect_error (params_for (folder, NULL, TERN_MODEL_FULL), TERN_ERROR_NOT_FOUND, "mmproj-cat-2b-f16.gguf, mmproj-cat-2b-q8_0", folder);
+  expect_error (params_for (folder, NULL, TERN_MODEL_FULL), TERN_ERROR_NOT_FOUND, "mmproj-cat-2b-f16.gguf, mmproj-cat-2b-q8_0",
+      folder);
   remove_folder (folder);
   folder = make_folder (strangers);
   expect_error (params_for (folder, NULL, TERN_MODEL_FULL), TERN_ERROR_NOT_FOUND, "mmproj-ca-2b-f16.gguf, mmproj-cat-3b", folder);

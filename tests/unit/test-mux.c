@@ -134,7 +134,8 @@ filename_of (const AVStream *stream)
 static void
 test_quicktime (void)
 {
-  const Track tracks[] = { { AVMEDIA_TYPE_VIDEO, AV_CODEC_ID_PRORES, "apcn" }, { AVMEDIA_TYPE_AUDIO, AV_CODEC_ID_PCM_S16LE, "sowt" } };
+  const Track tracks[] = { { AVMEDIA_TYPE_VIDEO, AV_CODEC_ID_PRORES, "apcn" },
+      { AVMEDIA_TYPE_AUDIO, AV_CODEC_ID_PCM_S16LE, "sowt" } };
   g_autofree char *film = at ("film.mov");
   AVFormatContext *in;
 
@@ -151,8 +152,8 @@ test_quicktime (void)
 static void
 test_tags (void)
 {
-  static const char configuration[23] = { 1, 1, 0x60, 0, 0, 0, (char) 0x90, 0, 0, 0, 0, 0, 30, (char) 0xf0, 0, (char) 0xfc, (char) 0xfd,
-    (char) 0xf8, (char) 0xf8, 0, 0, 15, 0 };
+  static const char configuration[23] = { 1, 1, 0x60, 0, 0, 0, (char) 0x90, 0, 0, 0, 0, 0, 30, (char) 0xf0, 0, (char) 0xfc,
+      (char) 0xfd, (char) 0xf8, (char) 0xf8, 0, 0, 15, 0 };
   static const char *const tags[] = { "hvc1", "hev1" };
   g_autofree char *film = at ("film.mp4");
 

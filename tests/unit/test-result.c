@@ -10,7 +10,8 @@ static TernResult *
 sample (const char *text)
 {
   TernResult values = { .kind = "caption", .id = G_GUINT64_CONSTANT (18446744073709551614), .result = text,
-    .running_time = TERN_TIME_NONE, .utc = TERN_TIME_NONE, .timestamp = 1500000000, .timestamp_seconds = 1.5, .start = 1.5, .end = 4, .finish_reason = "stop",
+    .running_time = TERN_TIME_NONE, .utc = TERN_TIME_NONE, .timestamp = 1500000000, .timestamp_seconds = 1.5, .start = 1.5,
+    .end = 4, .finish_reason = "stop",
     .confidence = .25, .frames = 8, .visual_in = 392, .visual_kept = 182, .prompt_tokens = 220, .generated_tokens = 9,
     .has_metrics = TRUE, .metrics = { .prefill_ms = 12.5, .kv_kept = .65, .kv_pruned_layers = 2 } };
 

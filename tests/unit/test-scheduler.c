@@ -662,7 +662,8 @@ test_beside (Stage *stage, gconstpointer data)
 
 /* Models whose prompts are summed in chunks. */
 static const char *const chunked[][2] = { { "mamba2", TERN_TEST_DATA "/ssm/mamba2-q8_0.gguf" },
-  { "falcon-h1", TERN_TEST_DATA "/ssm/falcon-h1-odd-f32.gguf" }, { "granitehybrid", TERN_TEST_DATA "/ssm/granitehybrid-tq2_0.gguf" } };
+  { "falcon-h1", TERN_TEST_DATA "/ssm/falcon-h1-odd-f32.gguf" },
+  { "granitehybrid", TERN_TEST_DATA "/ssm/granitehybrid-tq2_0.gguf" } };
 
 int
 main (int argc, char **argv)

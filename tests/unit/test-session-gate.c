@@ -272,7 +272,8 @@ static void
 test_questions (void)
 {
   static const char *const labels[] = { "yes", "no", NULL };
-  const TernQuestion asked[] = { { .prompt = "What?", .prompt_id = "w" }, { .prompt = "Is it?", .prompt_id = "i", .labels = labels } };
+  const TernQuestion asked[] = { { .prompt = "What?", .prompt_id = "w" },
+      { .prompt = "Is it?", .prompt_id = "i", .labels = labels } };
   g_autoptr (TernModel) model = open_model (0);
   TernSessionParams params = gate_params (TERN_GATE_MODE_ON);
   g_autoptr (GPtrArray) results = new_results ();

@@ -185,7 +185,8 @@ told_tokens (TernModel *model, TernMemory memory, gboolean apart)
   params.compress.method = TERN_METHOD_NONE;
   session = new_session (model, &params);
   for (guint f = 0; f < G_N_ELEMENTS (grids); f++) {
-    TernTokens tokens = { .number = apart ? f * TERN_GROUP_FRAMES : f, .pts = f * TERN_SECOND, .duration = TERN_SECOND, .grid_w = grids[f].columns,
+    TernTokens tokens = { .number = apart ? f * TERN_GROUP_FRAMES : f, .pts = f * TERN_SECOND, .duration = TERN_SECOND,
+        .grid_w = grids[f].columns,
       .grid_h = grids[f].rows, .n_tokens = grids[f].n, .dim = dim, .tokens = rows, .keep = grids[f].keep,
       .deepstack = tern_model_deepstack (model) };
 

@@ -125,7 +125,8 @@ push_tokens (TernSession *session, const Stream *stream, guint i)
 static void
 ask (TernSession *session, const Stream *stream, guint i)
 {
-  TernRequest requests[] = { { .frames = 0 }, { .frames = 3 }, { .from = time_of (stream, i) / 2, .to = time_of (stream, i) + MS (500) } };
+  TernRequest requests[] = { { .frames = 0 }, { .frames = 3 },
+      { .from = time_of (stream, i) / 2, .to = time_of (stream, i) + MS (500) } };
   TernRequest *request = &requests[i % G_N_ELEMENTS (requests)];
   g_autoptr (GError) error = NULL;
 
@@ -172,7 +173,8 @@ spell (const TernResult *result)
   guint64 bits;
 
   memcpy (&bits, &result->confidence, sizeof bits);
-  g_string_append_printf (line, "%.3f-%.3f|%s|%s|%s|%u of %u frames, %u tokens|%" G_GINT64_MODIFIER "x|", result->start, result->end, result->kind,
+  g_string_append_printf (line, "%.3f-%.3f|%s|%s|%s|%u of %u frames, %u tokens|%" G_GINT64_MODIFIER "x|", result->start,
+      result->end, result->kind,
       result->finish_reason, result->result, result->visual_kept, result->frames, result->prompt_tokens, bits);
   for (guint i = 0; i < result->n_memory_spans; i++)
     g_string_append_printf (line, " %.3f", result->memory_spans[i]);

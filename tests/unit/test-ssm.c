@@ -316,7 +316,8 @@ static void
 test_weights (void)
 {
   static const Change others[] = {
-    { .family = GRANITE, .key = "expert_weights_norm", .number = 0 }, { .family = GRANITE, .key = "expert_weights_scale", .number = 2 },
+    { .family = GRANITE, .key = "expert_weights_norm", .number = 0 },
+    { .family = GRANITE, .key = "expert_weights_scale", .number = 2 },
     { .family = JAMBA, .key = "expert_weights_norm", .number = 1 }, { .family = JAMBA, .key = "expert_weights_scale", .number = 2 },
   };
   float plain[IDS * VOCAB], other[IDS * VOCAB];

@@ -207,7 +207,8 @@ static const struct {
 static void
 test_other_tensors (void)
 {
-  static const char *const names[] = { "with v.blk.1.attn_out.scale", "with v.blk.2.ls1.weight", "with a.blk.0.ls1.weight", "with extra" };
+  static const char *const names[] = { "with v.blk.1.attn_out.scale", "with v.blk.2.ls1.weight", "with a.blk.0.ls1.weight",
+      "with extra" };
 
   for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
     Config config = { "usual", USUAL, .wrong = names[i] };

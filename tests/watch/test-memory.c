@@ -469,7 +469,8 @@ test_speed (void)
       best = MIN (best, (double) (g_get_monotonic_time () - began) / 1000);
       hits = found->len;
     }
-    g_test_minimized_result (best, "%-16s%-10s%-8s %3u hits  %6.1f ms", unsure ? "(unsure)" : search.words ? search.words : "(anything)",
+    g_test_minimized_result (best, "%-16s%-10s%-8s %3u hits  %6.1f ms",
+        unsure ? "(unsure)" : search.words ? search.words : "(anything)",
         search.camera ? "of cam3" : "", search.order == TERN_SEARCH_TIME ? "newest" : "best", hits, best);
   }
 }

@@ -190,7 +190,8 @@ test_joined (void)
 {
   TernUnseen span = { 0, S (8), S (8), 2, TERN_UNSEEN_OVERLOAD }, next = { S (12), S (20), S (8), 2, TERN_UNSEEN_OVERLOAD };
   TernUnseen away = { S (30), S (40), S (10), 2, TERN_UNSEEN_AWAY }, early = { S (4), S (6), S (2), 1, TERN_UNSEEN_OVERLOAD };
-  TernUnseen far = { S (80.1), S (90), S (9.9), 2, TERN_UNSEEN_OVERLOAD }, late = { S (70), S (600.1), S (530.1), 132, TERN_UNSEEN_OVERLOAD };
+  TernUnseen far = { S (80.1), S (90), S (9.9), 2, TERN_UNSEEN_OVERLOAD }, late = { S (70), S (600.1), S (530.1), 132,
+      TERN_UNSEEN_OVERLOAD };
 
   g_assert_true (tern_unseen_join (&span, &next));
   g_assert_cmpint (span.start, ==, 0);
@@ -333,7 +334,8 @@ sums (GPtrArray *found)
     const TernUnseenSum *sum = g_ptr_array_index (found, i);
 
     g_string_append_printf (out, "%s%s %s %g-%g %g (%d)", i ? ", " : "", sum->camera, tern_unseen_name (sum->reason),
-        (double) (sum->start - NOON) / SECOND, (double) (sum->end - NOON) / SECOND, (double) sum->time / SECOND, (int) sum->windows);
+        (double) (sum->start - NOON) / SECOND, (double) (sum->end - NOON) / SECOND, (double) sum->time / SECOND,
+        (int) sum->windows);
   }
   g_ptr_array_unref (found);
   return g_string_free (out, FALSE);

@@ -137,7 +137,8 @@ tern_metrics_text (const TernMetricsOfServer *m, const TernGauges *g)
   number (out, "tern_prompt_tokens_total", "counter", "Tokens read, visual ones included.", (double) m->prompt_tokens);
   number (out, "tern_visual_tokens_total", "counter", "Visual tokens read.", (double) m->visual_tokens);
   number (out, "tern_generated_tokens_total", "counter", "Tokens said.", (double) m->generated_tokens);
-  number (out, "tern_draft_tokens_total", "counter", "Tokens that the draft model guessed, and the model read.", (double) m->guesses);
+  number (out, "tern_draft_tokens_total", "counter", "Tokens that the draft model guessed, and the model read.",
+      (double) m->guesses);
   number (out, "tern_draft_tokens_right_total", "counter", "Of these, tokens that were said.", (double) m->guesses_right);
   number (out, "tern_pictures_total", "counter", "Pictures and clips shown.", (double) g->pictures);
   number (out, "tern_pictures_reused_total", "counter", "Pictures and clips that were kept from before.",

@@ -270,8 +270,8 @@ still_pixels (TernVisionState *state, const TernImage *image, const TernVisionOp
 
 /* The aspect kept: what is shown is resized once; padding is put around it. */
 gboolean
-tern_vision_fit_frame (TernVisionState *state, const TernImage *image, const TernVisionOptions *options, const TernVisionPlan *planned,
-    GError **error)
+tern_vision_fit_frame (TernVisionState *state, const TernImage *image, const TernVisionOptions *options,
+    const TernVisionPlan *planned, GError **error)
 {
   TernTurn turn = tern_image_turn (image);
   TernPlanes source, part;

@@ -571,7 +571,8 @@ bind_inner (const TernBlockSource *source, Moe *self, GError **error)
   halves = *both;
   halves.dims[1] /= 2;
   halves.dims[2] *= 2;
-  return bind_slices (source, self, &self->gate, &halves, 0, 2, error) && bind_slices (source, self, &self->up, &halves, 1, 2, error);
+  return bind_slices (source, self, &self->gate, &halves, 0, 2, error)
+      && bind_slices (source, self, &self->up, &halves, 1, 2, error);
 }
 
 TernBlock *
