@@ -246,9 +246,6 @@ GstClockTime gst_tern_generator_stream_time (const GstSegment * segment,
     GstClockTime pts);
 GstClockTime gst_tern_generator_stream_duration (const GstSegment * segment,
     GstClockTime duration);
-/* The segment of text for that of tokens. */
-void gst_tern_generator_text_segment (const GstSegment * tokens,
-    GstSegment * text);
 GstEvent *gst_tern_generator_text_segment_event (GstEvent * event);
 void gst_tern_generator_note_progress (GstTernGenerator * self,
     GstEvent * event, gboolean left);

@@ -32,8 +32,8 @@ gst_tern_generator_stream_duration (const GstSegment * segment,
 }
 
 /* A rate that was applied to the timestamps is still to be applied to ours. */
-void
-gst_tern_generator_text_segment (const GstSegment * tokens, GstSegment * text)
+static void
+text_segment (const GstSegment * tokens, GstSegment * text)
 {
   GstClockTime start = tokens->start, stop = tokens->stop;
 
@@ -66,7 +66,7 @@ gst_tern_generator_text_segment_event (GstEvent * event)
   GstEvent *ours;
 
   gst_event_parse_segment (event, &tokens);
-  gst_tern_generator_text_segment (tokens, &text);
+  text_segment (tokens, &text);
   ours = gst_event_new_segment (&text);
   gst_event_set_seqnum (ours, gst_event_get_seqnum (event));
   gst_event_set_running_time_offset (ours,

@@ -51,9 +51,7 @@ void tern_prompt_write_run (TernPromptWriter *writer);
 /* ---- For who writes a whole prompt ---- */
 
 void tern_prompt_writer_init (TernPromptWriter *writer, const TernTokenizer *tokenizer, GArray *ids);
-/* What was written and is not encoded yet becomes ids. */
-void tern_prompt_flush (TernPromptWriter *writer);
-/* ... all of it, and the token that every text of this vocabulary begins with. UNSUPPORTED names a control token that is
- * missing. */
+/* All that was written becomes ids, and the token that every text of this vocabulary begins with. UNSUPPORTED names a control
+ * token that is missing. */
 gboolean tern_prompt_writer_end (TernPromptWriter *writer, GError **error);
 void tern_prompt_writer_clear (TernPromptWriter *writer);

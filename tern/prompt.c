@@ -103,8 +103,9 @@ tern_prompt_write_words (TernPromptWriter *writer, const char *words)
   g_array_append_val (writer->plain, range);
 }
 
-void
-tern_prompt_flush (TernPromptWriter *writer)
+/* What was written and is not encoded yet becomes ids. */
+static void
+flush (TernPromptWriter *writer)
 {
   if (writer->text->len > 0)
     tern_tokenizer_encode_mixed (writer->tokenizer, writer->text->str, writer->text->len,
@@ -118,7 +119,7 @@ tern_prompt_write_run (TernPromptWriter *writer)
 {
   static const gint32 run = TERN_PROMPT_RUN;
 
-  tern_prompt_flush (writer);
+  flush (writer);
   g_array_append_val (writer->ids, run);
 }
 
@@ -136,7 +137,7 @@ tern_prompt_writer_end (TernPromptWriter *writer, GError **error)
   gint32 bos = tern_tokenizer_bos (writer->tokenizer);
   GArray *ids = writer->ids;
 
-  tern_prompt_flush (writer);
+  flush (writer);
   if (writer->missing)
     return refuse_token (writer->tokenizer, "tiled picture", writer->missing, error);
   if (bos >= 0 && tern_tokenizer_add_bos (writer->tokenizer)
@@ -250,7 +251,7 @@ write_all (TernPromptWriter *writer, const char *rendered, Place places[N_PLACES
     at = where + strlen (place->place);
   }
   tern_prompt_write (writer, at);
-  tern_prompt_flush (writer);
+  flush (writer);
 }
 
 static gboolean

@@ -131,12 +131,6 @@ tern_stream_timeline (TernStream *self)
 }
 
 guint
-tern_stream_budget (const TernStream *self)
-{
-  return self->params.budget;
-}
-
-guint
 tern_stream_rows (const TernStream *self)
 {
   return self->n;

@@ -42,7 +42,6 @@ gsize tern_stream_bytes (const TernLlm *llm, const TernStreamParams *params);
 guint tern_stream_pages (guint budget);
 
 TernTimeline *tern_stream_timeline (TernStream *stream);
-guint tern_stream_budget (const TernStream *stream);
 guint tern_stream_rows (const TernStream *stream);      /* with what is being read */
 /* Oldest first. */
 const TernStreamFrame *tern_stream_frames (const TernStream *stream, guint *n);

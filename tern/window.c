@@ -37,8 +37,9 @@ tern_window_round (guint64 time, guint rate_n, guint rate_d, guint group)
   return MIN (ticks, (guint64) G_MAXINT64);
 }
 
-guint64
-tern_window_plan_time (const TernWindowPlan *plan, guint64 n)
+/* @n ticks of @plan in ns; so far that sums do not overflow. */
+static guint64
+plan_time (const TernWindowPlan *plan, guint64 n)
 {
   guint64 ns = tern_mul_div (n, TERN_SECOND * plan->rate_d, 0, plan->rate_n);
 
@@ -54,9 +55,9 @@ tern_windower_init (TernWindower *self, const TernWindowPlan *plan)
   *self = (TernWindower) { .plan = *plan, .closed_size = open + 1 };
   self->marks = g_new0 (TernWindowMark, open);
   self->closed = g_new0 (TernWindow, self->closed_size);
-  self->window = tern_window_plan_time (plan, plan->window);
-  self->hop = tern_window_plan_time (plan, plan->hop);
-  self->tick = tern_window_plan_time (plan, 1);
+  self->window = plan_time (plan, plan->window);
+  self->hop = plan_time (plan, plan->hop);
+  self->tick = plan_time (plan, 1);
 }
 
 void

@@ -55,8 +55,6 @@ typedef enum {
 
 /* Whole groups in @time, in sampling ticks. */
 guint64 tern_window_round (guint64 time, guint rate_n, guint rate_d, guint group);
-/* @n ticks of @plan in ns; so far that sums do not overflow. */
-guint64 tern_window_plan_time (const TernWindowPlan *plan, guint64 n);
 
 /* Takes all the memory that there is need of while windows are taken after each call that may close some. */
 void tern_windower_init (TernWindower *self, const TernWindowPlan *plan);

@@ -60,8 +60,9 @@ has_media_name (const char *path)
   return FALSE;
 }
 
-gboolean
-tern_batch_in_shard (const char *key, guint shard, guint shards)
+/* The share of names that is shard @shard of @shards; FNV-1a of @key's bytes, the same everywhere and always. */
+static gboolean
+is_in_shard (const char *key, guint shard, guint shards)
 {
   guint64 hash = tern_fnv (key, strlen (key));
 
@@ -87,7 +88,7 @@ static gboolean
 add (TernBatchList *list, char *path, char *key, TernBatchFolder *folder, int fd)
 {
   TernBatchInput *input = g_new0 (TernBatchInput, 1);
-  gboolean wanted, ours = tern_batch_in_shard (key, list->shard, list->shards);
+  gboolean wanted, ours = is_in_shard (key, list->shard, list->shards);
   void (*notify) (void *data) = NULL;
 
   *input = (TernBatchInput) { path, key, folder, fd };

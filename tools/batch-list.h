@@ -60,9 +60,6 @@ void tern_batch_list_watch (TernBatchList *list, void (*notify) (void *data), vo
 /* How many inputs there are in all; FALSE while that is not known. */
 gboolean tern_batch_list_total (TernBatchList *list, guint64 *total);
 
-/* The share of names that is shard @shard of @shards; FNV-1a of @key's bytes, the same everywhere and always. */
-gboolean tern_batch_in_shard (const char *key, guint shard, guint shards);
-
 /* @input is neither picture nor video. FALSE when that is an error: it was named, or has the name of one. */
 gboolean tern_batch_list_pass (TernBatchList *list, const TernBatchInput *input);
 

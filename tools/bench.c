@@ -129,8 +129,10 @@ run_figure (TernFigure *figure, GError **error)
   return TRUE;
 }
 
-gboolean
-tern_figures_measure (GPtrArray *figures, guint repeat, GError **error)
+/* Runs all of @figures (of TernFigure *) in turn, once to warm up and @repeat times that count, and fills in what they
+ * gave. */
+static gboolean
+measure (GPtrArray *figures, guint repeat, GError **error)
 {
   for (guint i = 0; i < figures->len; i++) {    /* warms up */
     TernFigure *figure = figures->pdata[i];
@@ -374,7 +376,7 @@ run (Bench *bench, GError **error)
   if (o->repeat == 0)
     return TRUE;
   if (!open_model (bench, error) || !open_draft (bench, error) || !add_figures (bench, error)
-      || !tern_figures_measure (bench->figures, o->repeat, error))
+      || !measure (bench->figures, o->repeat, error))
     return FALSE;
   report (bench);
   return TRUE;

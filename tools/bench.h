@@ -38,9 +38,6 @@ struct _TernFigure {
   TernSpread rate;
 };
 
-/* Runs all of @figures (of TernFigure *) in turn, once to warm up and @repeat times that count, and fills in what they
- * gave. */
-gboolean tern_figures_measure (GPtrArray *figures, guint repeat, GError **error);
 void tern_figure_free (TernFigure *figure);
 
 /* What the figures are made for. */

@@ -62,8 +62,8 @@ tern_caption_series_of_shard (const char *pattern, guint shard, guint shards)
   return g_strdup_printf ("%.*s%0*u-%s", (int) (place - pattern), pattern, (int) strlen (largest), shard, place);
 }
 
-char *
-tern_caption_series_name (const char *pattern, guint64 number)
+static char *
+name_of (const char *pattern, guint64 number)
 {
   int width = 0;
   const char *place = place_of (pattern, &width);
@@ -89,7 +89,7 @@ is_of_series (const char *pattern, const char *name, guint64 *number)
   memcpy (text, name + before, digits);
   if (!g_ascii_string_to_unsigned (text, 10, 0, G_MAXUINT64, number, NULL))
     return FALSE;
-  same = tern_caption_series_name (pattern, *number);
+  same = name_of (pattern, *number);
   return g_str_equal (last_part (same), name);
 }
 
@@ -107,7 +107,7 @@ find_tars (const char *pattern, guint64 from)
 
   while (dir && (name = g_dir_read_name (dir)))
     if (is_of_series (pattern, name, &number) && number >= from)
-      g_ptr_array_add (paths, tern_caption_series_name (pattern, number));
+      g_ptr_array_add (paths, name_of (pattern, number));
   if (dir)
     g_dir_close (dir);
   return paths;
@@ -162,7 +162,7 @@ tern_caption_series_open (TernCaptionOutput *out)
         tern_journal_marked (out->journal, TAR));
     return FALSE;
   }
-  out->tar = tern_caption_series_name (out->path, out->tar_number);
+  out->tar = name_of (out->path, out->tar_number);
   return remove_tars (out->path, begun ? out->tar_number + 1 : 0, begun || out->overwrite);
 }
 
@@ -233,7 +233,7 @@ tern_caption_series_make_room (TernCaptionOutput *out, GError **error)
     return TRUE;
   if (!end_this (out, error))
     return FALSE;
-  next = tern_caption_series_name (out->path, out->tar_number + 1);
+  next = name_of (out->path, out->tar_number + 1);
   file = g_fopen (next, "we");
   if (!file)
     return fail (next, errno, error);

@@ -16,7 +16,6 @@ gboolean tern_caption_series_is_meant (const char *path);
 gboolean tern_caption_series_is_right (const char *path);
 /* @pattern with the number of the shard before that of the tar file, as wide as the largest one: shard-03-%06d.tar. */
 char *tern_caption_series_of_shard (const char *pattern, guint shard, guint shards);
-char *tern_caption_series_name (const char *pattern, guint64 number);
 
 /* Finds the tar file to begin with, or to go on in (@out->tar and what is beside it), and removes what a run before made
  * that its journal does not vouch for; with --overwrite the whole series. FALSE with a message when there is one and neither

@@ -62,7 +62,6 @@ typedef struct {
   guint8 block[32 << 10];
 } TernCursor;
 
-void tern_cursor_set (TernCursor *cursor, guint64 at);
 int tern_cursor_next (TernCursor *cursor);      /* -1 at the end */
 
 void tern_container_jpeg (const TernSource *source, TernContainer *out);

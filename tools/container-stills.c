@@ -2,8 +2,8 @@
 #include "tools/container-private.h"
 #include "tools/exif.h"
 
-void
-tern_cursor_set (TernCursor *cursor, guint64 at)
+static void
+set_cursor (TernCursor *cursor, guint64 at)
 {
   if (at >= cursor->at - cursor->i && at - (cursor->at - cursor->i) <= cursor->n) {
     cursor->i = at - (cursor->at - cursor->i);
@@ -58,7 +58,7 @@ next_start (TernCursor *cursor)
       return FALSE;
     last = (last << 8 | byte) & 0xffffff;
     if (last == 0xffd8ff) {
-      tern_cursor_set (cursor, cursor->at - 1);
+      set_cursor (cursor, cursor->at - 1);
       return TRUE;
     }
   }
@@ -107,7 +107,7 @@ read_picture (TernCursor *cursor, gboolean size_only, TernContainer *out, gboole
       out->orientation = tern_exif_orientation (cursor->source, at + 2, length - 2);
     if (code == 0xe2 && tern_get (cursor->source, at + 2, head, 4) && memcmp (head, "MPF", 4) == 0)
       *album = TRUE;
-    tern_cursor_set (cursor, at + MAX (length, 2));
+    set_cursor (cursor, at + MAX (length, 2));
   }
   return code;
 }
@@ -123,7 +123,7 @@ tern_container_jpeg (const TernSource *source, TernContainer *out)
   int code;
 
   cursor->source = source;
-  tern_cursor_set (cursor, 2);
+  set_cursor (cursor, 2);
   out->pictures = 1;
   code = read_picture (cursor, FALSE, out, &album);
   if (code < 0)
@@ -179,7 +179,7 @@ skip_sub_blocks (TernCursor *cursor)
   int n;
 
   while ((n = tern_cursor_next (cursor)) > 0)
-    tern_cursor_set (cursor, cursor->at + n);
+    set_cursor (cursor, cursor->at + n);
   return n == 0;
 }
 
@@ -192,11 +192,11 @@ tern_container_gif (const TernSource *source, TernContainer *out)
   gboolean whole = tern_get (source, 0, head, sizeof head);
 
   cursor->source = source;
-  tern_cursor_set (cursor, 13 + (whole && head[10] & 0x80 ? 3 << ((head[10] & 7) + 1) : 0));
+  set_cursor (cursor, 13 + (whole && head[10] & 0x80 ? 3 << ((head[10] & 7) + 1) : 0));
   while (whole && (code = tern_cursor_next (cursor)) >= 0 && code != 0x3b) {
     if (code == 0x2c) {
       whole = tern_get (source, cursor->at, head, 9);
-      tern_cursor_set (cursor, cursor->at + 10 + (whole && head[8] & 0x80 ? 3 << ((head[8] & 7) + 1) : 0));
+      set_cursor (cursor, cursor->at + 10 + (whole && head[8] & 0x80 ? 3 << ((head[8] & 7) + 1) : 0));
       out->pictures = MIN (out->pictures + 1, 2);
       whole = whole && skip_sub_blocks (cursor);
     } else if (code == 0x21) {

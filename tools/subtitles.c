@@ -4,12 +4,6 @@
 #include <math.h>
 #include <string.h>
 
-const char *
-tern_subtitles_suffix (TernSubtitles kind)
-{
-  return kind == TERN_SUBTITLES_SRT ? ".srt" : ".vtt";
-}
-
 void
 tern_subtitles_head (TernSubtitles kind, GString *out)
 {

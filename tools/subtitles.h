@@ -8,7 +8,6 @@ G_BEGIN_DECLS
 
 typedef enum { TERN_SUBTITLES_SRT, TERN_SUBTITLES_VTT } TernSubtitles;
 
-const char *tern_subtitles_suffix (TernSubtitles kind);         /* ".srt" */
 /* What comes before the first cue. */
 void tern_subtitles_head (TernSubtitles kind, GString *out);
 /* Cue @number (from 1); seconds. A text without a visible character gives nothing and FALSE. */

@@ -335,8 +335,6 @@ gboolean tern_vision_loop_copy (TernVisionLoop *loop, float *y, const float *x, 
 /* y += x */
 gboolean tern_vision_loop_add (TernVisionLoop *loop, float *y, const float *x, guint n, guint cols);
 gboolean tern_vision_loop_activate (TernVisionLoop *loop, TernActivation activation, float *y, gsize n);
-/* Rows that meet in products of @macs multiply-adds a row, for @macs_at_once of all. */
-guint tern_vision_rows_at_once (guint64 macs_at_once, guint64 macs);
 /* Round @round of the products of @x, @n rows, with rows of the results @ldy apart: the next product of a block of rows,
  * or the next block. */
 gboolean tern_vision_loop_products (TernVisionState *state, guint round, TernVisionLoop *loop,

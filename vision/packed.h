@@ -51,9 +51,6 @@ void tern_vision_packed_free (TernVisionPacked *packed, guint n_blocks);
 /* Rows of an item: a multiple of TERN_PACKED_ROWS, at most TERN_PACKED_ROWS_MOST. */
 #define TERN_PACKED_ROWS 32
 #define TERN_PACKED_ROWS_MOST 64
-guint tern_vision_item_rows (const TernVisionState *state, guint n);
-/* Items, grain and work of a loop whose items are @n rows in blocks of @rows, @work multiply-adds a row. */
-void tern_vision_set_blocks (TernVisionLoop *loop, TernPoolFunc func, guint n, guint rows, guint64 work);
 
 /* y = x W^T + b for @n rows, those of y @ldy apart. */
 gboolean tern_vision_loop_packed (TernVisionState *state, TernVisionLoop *loop, const TernPacked *packed, const float *bias,

@@ -135,8 +135,8 @@ widen_mask (const TernVisionState *state)
   return n;
 }
 
-guint
-tern_reuse_token_of (const TernVisionState *state, guint patch)
+static guint
+token_of (const TernVisionState *state, guint patch)
 {
   guint factor = state->vision->info.factor, tokens = (state->grid_w + factor - 1) / factor;
 
@@ -156,9 +156,9 @@ add_probes (const TernVisionState *state, guint n_tokens)
     reuse->probes[i] = (i % columns + 5 * (i / columns)) % TERN_REUSE_PROBE == reuse->first_probe;
   for (i = 0; i < state->n; i++)
     if (reuse->mask[i])
-      reuse->probes[tern_reuse_token_of (state, i)] = FALSE;
+      reuse->probes[token_of (state, i)] = FALSE;
   for (i = 0; i < state->n; i++)
-    reuse->mask[i] |= reuse->probes[tern_reuse_token_of (state, i)];
+    reuse->mask[i] |= reuse->probes[token_of (state, i)];
 }
 
 static guint
@@ -183,7 +183,7 @@ tern_reuse_list (const TernVisionState *state)
   reuse->n_rows = list (reuse->mask, state->n, reuse->rows, reuse->at);
   memset (reuse->ring, 0, state->plan.sub[0].n_tokens);
   for (i = 0; i < reuse->n_rows; i++)
-    reuse->ring[tern_reuse_token_of (state, reuse->rows[i])] = TRUE;
+    reuse->ring[token_of (state, reuse->rows[i])] = TRUE;
   reuse->n_fresh = list (reuse->ring, state->plan.sub[0].n_tokens, reuse->fresh_rows, reuse->fresh_at);
 }
 

@@ -12,6 +12,5 @@ gboolean tern_reuse_mark (const TernVisionState *state);
 void tern_reuse_list (const TernVisionState *state);
 /* Keeps the pixels that these patches are computed from. */
 void tern_reuse_take_pixels (const TernVisionState *state);
-guint tern_reuse_token_of (const TernVisionState *state, guint patch);
 
 G_END_DECLS

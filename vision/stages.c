@@ -117,8 +117,9 @@ multiply_panels (void *data, guint begin, guint end, guint worker)
       MIN (end * TERN_LINEAR_UNIT, product->linear->rows), state->pool, worker);
 }
 
-guint
-tern_vision_rows_at_once (guint64 macs_at_once, guint64 macs)
+/* Rows that meet in products of @macs multiply-adds a row, for @macs_at_once of all. */
+static guint
+rows_at_once (guint64 macs_at_once, guint64 macs)
 {
   return (guint) MAX (32, MIN (macs_at_once / macs, G_MAXUINT) / 32 * 32);
 }
@@ -135,7 +136,7 @@ tern_vision_loop_products (TernVisionState *state, guint round, TernVisionLoop *
 
   for (k = 0; k < n_products; k++)
     macs += (guint64) products[k].linear->rows * cols;
-  step = tern_vision_rows_at_once (state->macs_at_once, macs);
+  step = rows_at_once (state->macs_at_once, macs);
   first = (guint64) (round / n_products) * step;
   if (first >= n)
     return FALSE;

@@ -9,8 +9,8 @@
 /* Outputs of the MLP's first product that are made, activated and quantised at a time. */
 #define PIECE (2 * TERN_PACKED_GROUP)
 
-guint
-tern_vision_item_rows (const TernVisionState *state, guint n)
+static guint
+item_rows (const TernVisionState *state, guint n)
 {
   guint shares = 2 * tern_pool_threads (state->pool), rows = (n + shares - 1) / shares;
 
@@ -18,8 +18,9 @@ tern_vision_item_rows (const TernVisionState *state, guint n)
   return CLAMP (rows, TERN_PACKED_ROWS, TERN_PACKED_ROWS_MOST);
 }
 
-void
-tern_vision_set_blocks (TernVisionLoop *loop, TernPoolFunc func, guint n, guint rows, guint64 work)
+/* Items, grain and work of a loop whose items are @n rows in blocks of @rows, @work multiply-adds a row. */
+static void
+set_blocks (TernVisionLoop *loop, TernPoolFunc func, guint n, guint rows, guint64 work)
 {
   *loop = (TernVisionLoop) { .func = func, .items = (n + rows - 1) / rows, .grain = 1, .heavy = TRUE, .work = work * rows,
     .rows = rows, .n = n };
@@ -135,7 +136,7 @@ project_qkv (TernVisionState *state, guint round, TernVisionLoop *loop)
 {
   const TernVitPacked *block = &state->packed->blocks[state->layer];
 
-  tern_vision_set_blocks (loop, make_qkv, tern_vision_rows (state), tern_vision_item_rows (state, tern_vision_rows (state)),
+  set_blocks (loop, make_qkv, tern_vision_rows (state), item_rows (state, tern_vision_rows (state)),
       3 * macs (&block->q));
   return round == 0;
 }
@@ -162,7 +163,7 @@ pack_kept (void *data, guint begin, guint end, guint worker)
 static gboolean
 pack_kept_keys (TernVisionState *state, guint round, TernVisionLoop *loop)
 {
-  tern_vision_set_blocks (loop, pack_kept, state->n, tern_vision_item_rows (state, state->n),
+  set_blocks (loop, pack_kept, state->n, item_rows (state, state->n),
       2 * (guint64) state->vision->hidden * TERN_VISION_VALUE_WORK);
   return round == 0 && state->reuse;
 }
@@ -250,7 +251,7 @@ update_rows (TernVisionState *state, guint round, TernVisionLoop *loop)
 {
   const TernVitPacked *block = &state->packed->blocks[state->layer];
 
-  tern_vision_set_blocks (loop, update, tern_vision_rows (state), tern_vision_item_rows (state, tern_vision_rows (state)),
+  set_blocks (loop, update, tern_vision_rows (state), item_rows (state, tern_vision_rows (state)),
       macs (&block->out) + macs (&block->up) + macs (&block->down));
   return round == 0;
 }
@@ -282,7 +283,7 @@ gboolean
 tern_vision_loop_packed (TernVisionState *state, TernVisionLoop *loop, const TernPacked *packed, const float *bias,
     const float *x, guint n, float *y, gsize ldy)
 {
-  tern_vision_set_blocks (loop, project, n, tern_vision_item_rows (state, n), macs (packed));
+  set_blocks (loop, project, n, item_rows (state, n), macs (packed));
   loop->packed = packed;
   loop->bias = bias;
   loop->x = x;

@@ -13,7 +13,6 @@ gboolean tern_config_bool (TernKeyFile *keys, const char *group, const char *key
 guint tern_config_uint (TernKeyFile *keys, const char *group, const char *key, guint min, guint max, guint otherwise);
 double tern_config_share (TernKeyFile *keys, const char *group, const char *key, double otherwise);
 gint64 tern_config_duration (TernKeyFile *keys, const char *group, const char *key, gint64 min, gint64 otherwise);
-guint64 tern_config_bytes (TernKeyFile *keys, const char *group, const char *key, guint64 otherwise);
 /* NULL without the key; otherwise it is not empty, or that is a mistake. */
 char *tern_config_text (TernKeyFile *keys, const char *group, const char *key);
 /* A path, to be taken from the folder of the configuration if it is not absolute. */

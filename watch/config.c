@@ -71,8 +71,8 @@ tern_config_duration (TernKeyFile *keys, const char *group, const char *key, gin
   return otherwise;
 }
 
-guint64
-tern_config_bytes (TernKeyFile *keys, const char *group, const char *key, guint64 otherwise)
+static guint64
+read_bytes (TernKeyFile *keys, const char *group, const char *key, guint64 otherwise)
 {
   g_autofree char *text = tern_key_file_string (keys, group, key);
   guint64 value;
@@ -180,8 +180,8 @@ read_general (TernWatchConfig *config, TernKeyFile *keys)
     tern_key_file_mistake (keys, "watch", "page", "this build has no page (libsoup 3 was not there)");
 #endif
   config->keep = tern_config_duration (keys, "watch", "keep", 60 * G_USEC_PER_SEC, 30 * 86400 * (gint64) G_USEC_PER_SEC);
-  config->keep_bytes = tern_config_bytes (keys, "watch", "keep-bytes", (guint64) 10 << 30);
-  config->spool_bytes = tern_config_bytes (keys, "watch", "spool-bytes", MIN ((guint64) 64 << 20, config->keep_bytes / 2));
+  config->keep_bytes = read_bytes (keys, "watch", "keep-bytes", (guint64) 10 << 30);
+  config->spool_bytes = read_bytes (keys, "watch", "spool-bytes", MIN ((guint64) 64 << 20, config->keep_bytes / 2));
   if (config->spool_bytes > config->keep_bytes / 2)     /* what waits is in the same file: it must not push out all else */
     tern_key_file_mistake (keys, "watch", "spool-bytes", "expected half of keep-bytes at most");
 }

@@ -26,7 +26,6 @@ gboolean tern_memory_run (TernWatchMemory *memory, sqlite3_stmt *statement, GErr
 int tern_memory_step (sqlite3_stmt *statement);
 /* After the last step: makes the statement ready again. FALSE if @rc is neither a row nor the end. */
 gboolean tern_memory_end (TernWatchMemory *memory, sqlite3_stmt *statement, int rc, GError **error);
-gboolean tern_memory_fail (TernWatchMemory *memory, int rc, GError **error);
 
 void tern_memory_bind_text (sqlite3_stmt *statement, int i, const char *text);
 /* A copy of the text in column @i; NULL for none. */

@@ -53,8 +53,8 @@ static const char unseen_schema[] =
 
 /* ---- Statements ---- */
 
-gboolean
-tern_memory_fail (TernWatchMemory *memory, int rc, GError **error)
+static gboolean
+fail (TernWatchMemory *memory, int rc, GError **error)
 {
   TernErrorCode code = rc == SQLITE_CANTOPEN ? TERN_ERROR_NOT_FOUND
       : rc == SQLITE_NOTADB || rc == SQLITE_CORRUPT ? TERN_ERROR_FORMAT
@@ -75,7 +75,7 @@ tern_memory_prepare (TernWatchMemory *memory, const char *sql, GError **error)
     return statement;
   rc = sqlite3_prepare_v3 (memory->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, NULL);
   if (rc != SQLITE_OK) {
-    tern_memory_fail (memory, rc, error);
+    fail (memory, rc, error);
     return NULL;
   }
   g_hash_table_insert (memory->statements, (gpointer) sql, statement);
@@ -91,7 +91,7 @@ tern_memory_step (sqlite3_stmt *statement)
 gboolean
 tern_memory_end (TernWatchMemory *memory, sqlite3_stmt *statement, int rc, GError **error)
 {
-  gboolean good = rc == SQLITE_DONE || rc == SQLITE_ROW || tern_memory_fail (memory, rc, error);
+  gboolean good = rc == SQLITE_DONE || rc == SQLITE_ROW || fail (memory, rc, error);
 
   sqlite3_reset (statement);
   sqlite3_clear_bindings (statement);
@@ -109,7 +109,7 @@ run_sql (TernWatchMemory *memory, const char *sql, GError **error)
 {
   int rc = sqlite3_exec (memory->db, sql, NULL, NULL, NULL);
 
-  return rc == SQLITE_OK || tern_memory_fail (memory, rc, error);
+  return rc == SQLITE_OK || fail (memory, rc, error);
 }
 
 /* The one number that a PRAGMA answers; -1 with @error. */
@@ -233,7 +233,7 @@ tern_memory_open (const char *path, TernMemoryMode mode, GError **error)
   memory->statements = g_hash_table_new_full (g_direct_hash, g_direct_equal, NULL, statement_free);
   rc = sqlite3_open_v2 (path, &memory->db, SQLITE_OPEN_READWRITE, NULL);
   if (rc != SQLITE_OK) {
-    tern_memory_fail (memory, rc, error);
+    fail (memory, rc, error);
     return NULL;
   }
   return set_up (memory, mode, error) ? g_steal_pointer (&memory) : NULL;

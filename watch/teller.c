@@ -80,12 +80,6 @@ tern_teller_config (const TernTeller *teller)
   return teller->config;
 }
 
-void
-tern_teller_set_config (TernTeller *teller, const TernSinkConfig *config)
-{
-  teller->config = config;
-}
-
 gboolean
 tern_teller_is_idle (TernTeller *teller)
 {

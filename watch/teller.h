@@ -42,7 +42,6 @@ TernTeller *tern_teller_new (const TernSinkConfig *config, TernWatchMemory *memo
     GError **error);
 void tern_teller_free (gpointer teller);
 const TernSinkConfig *tern_teller_config (const TernTeller *teller);
-void tern_teller_set_config (TernTeller *teller, const TernSinkConfig *config);
 /* There may be something in the spool. */
 void tern_teller_kick (TernTeller *teller);
 /* Whether there is nothing. */

@@ -51,8 +51,8 @@ carve (TernPicking *picking, TernArena *arena, guint n_vocab)
   picking->row = tern_plan_take (arena, n_vocab, sizeof *picking->row, 1);
 }
 
-gsize
-tern_picking_bytes (guint n_vocab)
+static gsize
+picking_bytes (guint n_vocab)
 {
   TernPicking picking;
   TernArena arena = { 0 };
@@ -64,7 +64,7 @@ tern_picking_bytes (guint n_vocab)
 TernPicking *
 tern_picking_new (guint n_vocab, GError **error)
 {
-  TernArena arena = { .base = tern_mem_alloc (tern_picking_bytes (n_vocab), "candidates of the sampler", error) };
+  TernArena arena = { .base = tern_mem_alloc (picking_bytes (n_vocab), "candidates of the sampler", error) };
   TernPicking *picking;
 
   if (!arena.base)

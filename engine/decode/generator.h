@@ -48,7 +48,6 @@ typedef struct _TernPicking TernPicking;
 TernPicking *tern_picking_new (guint n_vocab, GError **error);
 void tern_picking_free (TernPicking *picking);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernPicking, tern_picking_free)
-gsize tern_picking_bytes (guint n_vocab);
 
 typedef struct _TernGenerator TernGenerator;
 

@@ -174,8 +174,9 @@ keyword (TernSchema *ctx, const TernJsonValue *schema, guint index)
   return NULL;
 }
 
-guint
-tern_schema_types (TernSchema *ctx, const TernJsonValue *schema)
+/* The types that a schema names, or ALL. */
+static guint
+types_of (TernSchema *ctx, const TernJsonValue *schema)
 {
   const TernJsonValue *type = keyword (ctx, schema, 0), *name;
   guint types = 0, i;
@@ -483,7 +484,7 @@ take_plain (TernSchema *ctx, const TernJsonValue *schema, TernSchemaFacts *facts
     *hints |= TERN_TYPE_STRING;
   if (ctx->failed)
     return;
-  facts->types &= tern_schema_types (ctx, schema);
+  facts->types &= types_of (ctx, schema);
   if (constant)
     g_ptr_array_add (facts->enums, (gpointer) constant);
   list = tern_json_member (schema, "enum");

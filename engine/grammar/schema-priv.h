@@ -102,8 +102,6 @@ enum {
 void tern_parts_add (GArray *parts, TernPartKind kind, const TernJsonValue *at, const char *name);
 /* Follows $ref and allOf: PLAIN, ANY_OF, ONE_OF and REQUIRED remain. FALSE: nothing satisfies them, or failed. */
 gboolean tern_parts_flatten (TernSchema *ctx, const GArray *parts, GArray *flat);
-/* The types that a schema names, or ALL. */
-guint tern_schema_types (TernSchema *ctx, const TernJsonValue *schema);
 
 /* All that PLAIN and REQUIRED parts say together. */
 typedef struct {
@@ -145,7 +143,5 @@ TernNode tern_schema_compile (TernSchema *ctx, const GArray *parts);
 /* Objects and arrays (schema-nested.c). */
 TernNode tern_schema_object (TernSchema *ctx, const TernSchemaFacts *facts, const TernJsonValue *at);
 TernNode tern_schema_array (TernSchema *ctx, const TernSchemaFacts *facts, const TernJsonValue *at);
-/* Any value of JSON, some levels deep. */
-TernNode tern_schema_any (TernSchema *ctx);
 
 G_END_DECLS

@@ -41,8 +41,9 @@ by_first (const void *a, const void *b)
   return x->first < y->first ? -1 : x->first > y->first;
 }
 
-void
-tern_char_set_settle (GArray *set)
+/* Puts the ranges in order. */
+static void
+settle (GArray *set)
 {
   TernCharRange *ranges = (TernCharRange *) set->data;
   guint n = 0;
@@ -59,8 +60,8 @@ tern_char_set_settle (GArray *set)
   g_array_set_size (set, n + 1);
 }
 
-GArray *
-tern_char_set_complement (const GArray *settled)
+static GArray *
+complement (const GArray *settled)
 {
   GArray *rest = g_array_new (FALSE, FALSE, sizeof (TernCharRange));
   gunichar from = 0;
@@ -105,10 +106,10 @@ sets_negate (Sets *sets)
   Sets negated;
 
   g_array_append_vals (sets->most, controls, G_N_ELEMENTS (controls));
-  tern_char_set_settle (sets->least);
-  tern_char_set_settle (sets->most);
-  negated.least = tern_char_set_complement (sets->most);
-  negated.most = tern_char_set_complement (sets->least);
+  settle (sets->least);
+  settle (sets->most);
+  negated.least = complement (sets->most);
+  negated.most = complement (sets->least);
   sets_clear (sets);
   *sets = negated;
 }
@@ -154,8 +155,8 @@ wide_set (char letter)
       if (may_be (c, 'w'))
         tern_char_set_add (words, c, c);
     }
-    tern_char_set_settle (digits);
-    tern_char_set_settle (words);
+    settle (digits);
+    settle (words);
     g_once_init_leave (&made, 1);
   }
   return letter == 'd' ? digits : words;
@@ -229,7 +230,7 @@ set_regex (Sets *sets)
 {
   TernRegex *regex = tern_regex_new (TERN_REGEX_SET);
 
-  tern_char_set_settle (sets->least);
+  settle (sets->least);
   regex->set = g_steal_pointer (&sets->least);
   sets_clear (sets);
   return regex;

@@ -35,8 +35,5 @@ TernRegex *tern_regex_parse (TernSchema *ctx, const char *pattern, const TernJso
 
 /* Sets of characters: arrays of TernCharRange. Settled: they ascend and lie apart. */
 void tern_char_set_add (GArray *set, gunichar first, gunichar last);
-/* Puts the ranges in order. */
-void tern_char_set_settle (GArray *set);
-GArray *tern_char_set_complement (const GArray *settled);
 
 G_END_DECLS

@@ -109,8 +109,9 @@ types_node (TernSchema *ctx, TernSchemaFacts *facts, const TernJsonValue *at)
   return tern_grammar_choice (ctx->builder, items, n_kept);
 }
 
-TernNode
-tern_schema_any (TernSchema *ctx)
+/* Any value of JSON, some levels deep. */
+static TernNode
+any_value (TernSchema *ctx)
 {
   static const TernNumberRange all = { NULL };
   const TernJsonValue *root = tern_json_document_root (ctx->document);
@@ -234,7 +235,7 @@ compile_flat (TernSchema *ctx, const GArray *flat)
   TernNode node;
 
   if (flat->len == 0)
-    return tern_schema_any (ctx);
+    return any_value (ctx);
   for (guint i = 0; i < flat->len; i++) {
     TernPartKind kind = g_array_index (flat, TernPart, i).kind;
 

@@ -72,8 +72,9 @@ tern_policy_parse (const char *text, TernActivationPolicy *policy, GError **erro
   return TRUE;
 }
 
-gboolean
-tern_policy_read (const TernGguf *file, TernActivationPolicy *policy, GError **error)
+/* What @file names, int8 where it names nothing. FORMAT or UNSUPPORTED names the key. */
+static gboolean
+read_policy (const TernGguf *file, TernActivationPolicy *policy, GError **error)
 {
   TernBytes name;
 
@@ -106,7 +107,7 @@ tern_policy_binding_new (const TernGguf *file, const TernActivationPolicy *force
   TernActivationPolicy own;
   TernPolicyBinding *self;
 
-  if (!tern_policy_read (file, &own, error))
+  if (!read_policy (file, &own, error))
     return NULL;
   self = g_new0 (TernPolicyBinding, 1);
   self->file = file;

@@ -45,13 +45,12 @@ typedef struct {
 const char *tern_policy_name (TernPolicyKind kind);
 /* "int8", "v2", "v2:128". INVALID says what was expected. */
 gboolean tern_policy_parse (const char *text, TernActivationPolicy *policy, GError **error);
-/* What @file names, int8 where it names nothing. FORMAT or UNSUPPORTED names the key. */
-gboolean tern_policy_read (const TernGguf *file, TernActivationPolicy *policy, GError **error);
 
 /* A policy on its way into a model: what linears borrow of it. */
 typedef struct _TernPolicyBinding TernPolicyBinding;
 
-/* @file's own policy, or @forced on it (NULL, or of kind FILE: not forced). Errors: those of tern_policy_read(). */
+/* @file's own policy, or @forced on it (NULL, or of kind FILE: not forced). FORMAT or UNSUPPORTED names the
+ * key. */
 TernPolicyBinding *tern_policy_binding_new (const TernGguf *file, const TernActivationPolicy *forced, GError **error);
 /* After the linears. NULL-safe. */
 void tern_policy_binding_free (TernPolicyBinding *binding);

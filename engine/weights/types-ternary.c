@@ -152,8 +152,9 @@ tern_pq2_0_to_f32 (float *dst, const void *src, gsize n)
   two_bits_to_f32 (dst, src, n, 128);
 }
 
-void
-tern_ptq1_0_digits (guint8 *dst, const guint8 *block)
+/* The 128 digits (0, 1, 2 for -1, 0, +1) of a PTQ1_0 block, in the order of the values. */
+static void
+ptq1_0_digits (guint8 *dst, const guint8 *block)
 {
   static const guint8 power[5] = { 1, 3, 9, 27, 81 };
   guint digit, i;
@@ -181,7 +182,7 @@ tern_ptq1_0_to_f32 (float *dst, const void *src, gsize n)
   for (b = 0; b < n / 128; b++, p += 28, dst += 128) {
     float d = tern_read_f16 (p + 26);
 
-    tern_ptq1_0_digits (digits, p);
+    ptq1_0_digits (digits, p);
     for (i = 0; i < 128; i++)
       dst[i] = d * (digits[i] - 1);
   }

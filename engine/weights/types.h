@@ -92,9 +92,6 @@ void tern_type_rows_to_f32 (const TernTypeInfo *type, float *dst, const guint8 *
 /* The scale in a row's header or in the tail; 1 for types that keep theirs in the blocks. */
 float tern_type_scale (const TernTypeInfo *type, const guint8 *row, const guint8 *tail);
 
-/* The 128 digits of a PTQ1_0 block, likewise. */
-void tern_ptq1_0_digits (guint8 *dst, const guint8 *block);
-
 /* The 256 digits (0, 1, 2 for -1, 0, +1) of a TQ1_0 block, in the order of the values. */
 void tern_tq1_0_digits (guint8 *dst, const guint8 *block);
 

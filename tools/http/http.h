@@ -78,7 +78,6 @@ TernHttpRequest *tern_http_request_ref (TernHttpRequest *request);
 void tern_http_request_unref (TernHttpRequest *request);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernHttpRequest, tern_http_request_unref)
 
-const char *tern_http_path (const TernHttpRequest *request);
 const char *tern_http_query (const TernHttpRequest *request);   /* "a=b&c=d", as it came; NULL: none */
 GBytes *tern_http_body (const TernHttpRequest *request);        /* borrowed */
 /* Forgets the body, whose bytes do not count any more. */
