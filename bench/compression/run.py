@@ -22,7 +22,6 @@ sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)), os.path.join(ROOT, "
 import lab  # noqa: E402
 import page  # noqa: E402
 import program  # noqa: E402
-import tables  # noqa: E402
 
 
 def parse():
@@ -55,16 +54,9 @@ def parse():
 
 def main():
     options = parse()
-    try:
-        with tempfile.TemporaryDirectory(prefix="tern-clips-") as folder:
-            clips = lab.Lab(options, lab.make_clips(options, folder))
-            report = lab.report_of(options, clips)
-    except tables.Wrong as wrong:
-        program.say(f"run.py: {wrong}")
-        return 2
-    except ImportError as error:
-        program.say(f"run.py: {error}: `pip install -r bench/eval/requirements.txt` brings it")
-        return 2
+    with tempfile.TemporaryDirectory(prefix="tern-clips-") as folder:
+        clips = lab.Lab(options, lab.make_clips(options, folder))
+        report = lab.report_of(options, clips)
     report.print()
     if options.json:
         report.write(options.json)
@@ -74,4 +66,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program.status(main))

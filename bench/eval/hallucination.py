@@ -19,7 +19,6 @@ import re
 import captions
 import files
 import intervals
-import program
 import tables
 from report import Report
 

@@ -88,3 +88,15 @@ def grey(path, side=224, level=127):
 
 def say(text):
     print(text, file=sys.stderr, flush=True)
+
+
+def status(main):
+    """What `main` returns, for sys.exit(); what the user has to put right, a package among it, is said, and is 2."""
+    name = os.path.basename(sys.argv[0])
+    try:
+        return main()
+    except tables.Wrong as wrong:
+        say(f"{name}: {wrong}")
+    except ImportError as error:
+        say(f"{name}: {error}: `pip install -r bench/eval/requirements.txt` brings it")
+    return 2

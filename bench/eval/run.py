@@ -27,7 +27,6 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import program  # noqa: E402
-import tables  # noqa: E402
 
 # command: (module, the table and files in ../shared/data that it takes by itself)
 COMMANDS = {"captions": ("captions", ("flickr8k/val.tsv", "flickr8k/val.tar")),
@@ -93,21 +92,14 @@ def beside(options, parser, defaults, needed):
 
 
 def main():
-    try:
-        module, options = parse(sys.argv[1:])
-        report, tern = module.main(options)
-        if report:
-            report.print()
-            if options.json:
-                report.write(options.json)
-        return 1 if tern and tern.failed else 0
-    except tables.Wrong as wrong:
-        program.say(f"run.py: {wrong}")
-        return 2
-    except ImportError as error:
-        program.say(f"run.py: {error}: `pip install -r bench/eval/requirements.txt` brings it")
-        return 2
+    module, options = parse(sys.argv[1:])
+    report, tern = module.main(options)
+    if report:
+        report.print()
+        if options.json:
+            report.write(options.json)
+    return 1 if tern and tern.failed else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program.status(main))

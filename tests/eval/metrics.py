@@ -6,7 +6,6 @@ usage: metrics.py SOURCE_ROOT
 """
 import json
 import math
-import os
 import pathlib
 import random
 import sys
