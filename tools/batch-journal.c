@@ -13,6 +13,7 @@
 
 #include "tern/error.h"
 #include "tools/fnv.h"
+#include "tools/output.h"
 
 #define FIRST_LINE "tern-journal 1\n"
 #define END "end"
@@ -381,19 +382,6 @@ lock (const TernJournal *journal, GError **error)
   return FALSE;
 }
 
-/* A new file is there after a power cut when its folder is on the disk too. */
-static void
-sync_folder (const char *path)
-{
-  g_autofree char *folder = g_path_get_dirname (path);
-  int fd = open (folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-  if (fd < 0)
-    return;
-  (void) !fsync (fd);
-  close (fd);
-}
-
 TernJournal *
 tern_journal_open (const char *path, const char *const *settings, gboolean force, GError **error)
 {
@@ -424,7 +412,7 @@ tern_journal_open (const char *path, const char *const *settings, gboolean force
   }
   if (!tern_journal_commit (journal, error))
     return NULL;
-  sync_folder (path);
+  tern_output_sync_folder (path);
   return g_steal_pointer (&journal);
 }
 

@@ -11,6 +11,7 @@
 #include <glib/gstdio.h>
 
 #include "tools/caption-tar.h"
+#include "tools/output.h"
 #include "tools/tool.h"
 
 #define TAR "tar"               /* mark of the journal: number of the tar file at hand, and where its samples begin */
@@ -182,19 +183,6 @@ is_full (const TernCaptionOutput *out)
   return out->bytes > out->tar_start && (out->tar_samples >= out->samples_most || out->bytes - out->tar_start >= out->bytes_most);
 }
 
-/* Its name too. Where folders cannot be brought to the disk they need not be. */
-static void
-sync_folder (const char *path)
-{
-  g_autofree char *folder = g_path_get_dirname (path);
-  int fd = open (folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-  if (fd < 0)
-    return;
-  (void) !fsync (fd);
-  close (fd);
-}
-
 /* All of it, and the journal's lines of it, are on the disk before another one is begun: what a run that is ended later has
  * to cut is in the last one alone. */
 static gboolean
@@ -218,7 +206,7 @@ take_next (TernCaptionOutput *out, char *path, FILE *file)
   out->tar_samples = 0;
   if (!out->journal)
     return;
-  sync_folder (out->tar);
+  tern_output_sync_folder (out->tar);
   mark = g_strdup_printf ("%" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT, out->tar_number, out->tar_start);
   tern_journal_mark (out->journal, TAR, mark);
 }

@@ -107,3 +107,15 @@ tern_output_discard (TernOutput *output)
     g_unlink (output->temp);
   output_free (output);
 }
+
+void
+tern_output_sync_folder (const char *path)
+{
+  g_autofree char *folder = g_path_get_dirname (path);
+  int fd = open (folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+  if (fd < 0)
+    return;
+  (void) !fsync (fd);
+  close (fd);
+}

@@ -19,4 +19,8 @@ gboolean tern_output_commit (TernOutput *output, GError **error);
 void tern_output_discard (TernOutput *output);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernOutput, tern_output_discard)
 
+/* Of a file that was made as @path: a new one is there after a power cut when its folder is on the disk too. Where folders cannot
+ * be brought there they need not be. */
+void tern_output_sync_folder (const char *path);
+
 G_END_DECLS
