@@ -81,27 +81,14 @@ prepare (void *data)
   preparing->ok = tern_session_prepare (preparing->session, preparing->error);
 }
 
-TernSession *
-tern_session_new (TernModel *model, const TernSessionParams *params, GError **error)
+/* With all that cannot fail: it may be destroyed from here on. */
+static TernSession *
+new_empty (TernModel *model, const TernSessionParams *params)
 {
-  const TernModelText *text;
-  TernSession *self;
-  TernWindowPlan plan;
-  TernWorkLimits limits = { .bytes = WAITING_MOST, .unref = tern_session_config_unref };
-  Preparing preparing = { NULL, error, FALSE };
-  TernCompressorParams compress;
+  TernSession *self = g_new0 (TernSession, 1);
 
-  g_return_val_if_fail (model != NULL && params != NULL, NULL);
-  text = tern_model_text (model);
-  if (!text) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID,
-        "%s: expected a model opened with TERN_MODEL_TEXT for a session, found one without", tern_model_path (model));
-    return NULL;
-  }
-
-  self = g_new0 (TernSession, 1);
   self->model = tern_model_ref (model);
-  self->text = text;
+  self->text = tern_model_text (model);
   self->vision = tern_model_vision (model);
   self->client = (TernClient) { .klass = &tern_session_client_class, .live = params->live };
   self->func = params->func;
@@ -122,23 +109,17 @@ tern_session_new (TernModel *model, const TernSessionParams *params, GError **er
   g_queue_init (&self->results);
   g_queue_init (&self->pending);
   tern_answered_init (&self->answered);
-
   self->action = params->action ? tern_action_model_ref (params->action) : NULL;
-  self->config = tern_session_config_new (params, text, error);
-  if (!self->config || !tern_session_plan_windows (self, params, &plan, error) || !tern_session_open_action (self, error)
-      || !tern_session_open_draft (self, params, error) || !tern_session_open_budget (self, params, error)
-      || !tern_session_open_gate (self, &params->gate, error)) {
-    tern_session_destroy (&self->client);
-    return NULL;
-  }
-  tern_windower_init (&self->windower, &plan);
-  tern_session_open_stream (self, params);
-  compress = tern_session_compression (self, self->config);
-  if (!tern_compressor_budgets_check (&compress, error)) {
-    tern_session_destroy (&self->client);
-    return NULL;
-  }
-  self->planned_visual = plan_visual (self, self->config);
+  return self;
+}
+
+/* What frames wait in, and tokens. */
+static void
+init_queues (TernSession *self)
+{
+  const TernLlmInfo *info = tern_llm_info (self->text->llm);
+  TernWorkLimits limits = { .bytes = WAITING_MOST, .unref = tern_session_config_unref };
+
   /* A live session holds the window at which the engine is and the newest one beside the one that comes in. */
   limits.n_slots = ((self->live ? 3 : 1) * self->max_frames + self->group_frames) * (self->pairs ? 2 : 1);
   limits.always = 2 * self->group_frames * (self->pairs ? 2 : 1);
@@ -147,13 +128,47 @@ tern_session_new (TernModel *model, const TernSessionParams *params, GError **er
     limits.always += 2;
   }
   tern_work_queue_init (&self->queue, &limits);
-  tern_frame_store_init (&self->store, tern_llm_info (text->llm)->visual_dim, tern_llm_info (text->llm)->deepstack,
-      self->group_frames, 2 * self->max_frames + 2);        /* of the window that is answered, and of the next one */
+  tern_frame_store_init (&self->store, info->visual_dim, info->deepstack, self->group_frames,
+      2 * self->max_frames + 2);        /* of the window that is answered, and of the next one */
+}
 
-  preparing.session = self;
+static gboolean
+open_session (TernSession *self, const TernSessionParams *params, GError **error)
+{
+  Preparing preparing = { self, error, FALSE };
+  TernCompressorParams compress;
+  TernWindowPlan plan;
+
+  self->config = tern_session_config_new (params, self->text, error);
+  if (!self->config || !tern_session_plan_windows (self, params, &plan, error) || !tern_session_open_action (self, error)
+      || !tern_session_open_draft (self, params, error) || !tern_session_open_budget (self, params, error)
+      || !tern_session_open_gate (self, &params->gate, error))
+    return FALSE;
+  tern_windower_init (&self->windower, &plan);
+  tern_session_open_stream (self, params);
+  compress = tern_session_compression (self, self->config);
+  if (!tern_compressor_budgets_check (&compress, error))
+    return FALSE;
+  self->planned_visual = plan_visual (self, self->config);
+  init_queues (self);
   if (tern_session_plan (self, error))
-    tern_scheduler_call (model->scheduler, prepare, &preparing);
-  if (!preparing.ok) {
+    tern_scheduler_call (self->model->scheduler, prepare, &preparing);
+  return preparing.ok;
+}
+
+TernSession *
+tern_session_new (TernModel *model, const TernSessionParams *params, GError **error)
+{
+  TernSession *self;
+
+  g_return_val_if_fail (model != NULL && params != NULL, NULL);
+  if (!tern_model_text (model)) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID,
+        "%s: expected a model opened with TERN_MODEL_TEXT for a session, found one without", tern_model_path (model));
+    return NULL;
+  }
+  self = new_empty (model, params);
+  if (!open_session (self, params, error)) {
     tern_session_destroy (&self->client);
     return NULL;
   }

@@ -305,6 +305,27 @@ describe (const Options *o)
   return g_strchomp (g_string_free (out, FALSE));
 }
 
+/* The options were read. */
+static int
+check_and_run (Options *o, char **operands)
+{
+  Caption c = { .params = TERN_SESSION_PARAMS_INIT };
+  guint threads = 0;
+  int status = TERN_TOOL_USAGE;
+
+  if (check_options (o, &c, &threads) && check_budget (o->budget, &o->batch.budget)) {
+    status = tern_caption_batch_check (&o->batch, &c.out, operands);
+    if (status == TERN_TOOL_DONE)
+      status = tern_caption_questions_check (&o->questions, c.out.format != TERN_CAPTION_LINES, &c.params);
+    o->batch.settings = describe (o);
+    if (status == TERN_TOOL_DONE)
+      status = run (o, &c, operands, threads);
+  }
+  if (c.model)
+    tern_model_unref (c.model);
+  return status;
+}
+
 int
 tern_tool_caption (int argc, char **argv)
 {
@@ -379,26 +400,16 @@ tern_tool_caption (int argc, char **argv)
     { "format", 0, 0, G_OPTION_ARG_STRING, &o.format, "jsonl (default), metadata, webdataset, srt, vtt, txt, or mux: copies of "
         "films with subtitles in them", "FORMAT" },
   };
-  Caption c = { .params = TERN_SESSION_PARAMS_INIT };
   g_auto (GStrv) operands = NULL;
-  guint threads = 0, n;
   int status = TERN_TOOL_USAGE;
+  guint n;
 
   signal (SIGPIPE, SIG_IGN);    /* a closed pipe is an error of the write */
   for (n = 0; entries[n].long_name; n++);
   tern_caption_batch_entries (&o.batch, entries + n);
   if (tern_tool_options (argc, argv, "[INPUT...]", 0, G_MAXINT,
-          "Captions pictures, videos, folders and tar files of them; - is standard input.", entries, &operands)
-      && check_options (&o, &c, &threads) && check_budget (o.budget, &o.batch.budget)) {
-    status = tern_caption_batch_check (&o.batch, &c.out, operands);
-    if (status == TERN_TOOL_DONE)
-      status = tern_caption_questions_check (&o.questions, c.out.format != TERN_CAPTION_LINES, &c.params);
-    o.batch.settings = describe (&o);
-    if (status == TERN_TOOL_DONE)
-      status = run (&o, &c, operands, threads);
-  }
-  if (c.model)
-    tern_model_unref (c.model);
+          "Captions pictures, videos, folders and tar files of them; - is standard input.", entries, &operands))
+    status = check_and_run (&o, operands);
   options_clear (&o);
   return status;
 }
