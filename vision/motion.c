@@ -4,7 +4,7 @@
  *   luma      16 levels to each of 255: the sum over 4 x 4 pixels
  *   detail    luma less its mean over 9 x 9
  *   the whole picture's step, up to half of it, on planes halved once more (and up to 256 pixels): the least mean difference
- * where both overlap
+ *   where both overlap
  *   every cell's step: the least sum of differences over the cell and 2 pixels around it, searched near no step and near the
  *             whole picture's, longer steps dearer by LENGTH_PRICE; a parabola through its neighbours for the fraction
  *   the whole picture's motion, a shift and a zoom about the middle, by weighted least squares, weights made anew eight times

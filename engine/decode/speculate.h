@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Guesses what is said next from what was said last (prompt look-up decoding): where an answer goes on like the one before,
- * as captions of a still scene do, tokens of that one are read beside the newest token, in one pass. What the model says
- * after each of them decides whether the next one stands, so answers are the same, bit for bit, however bad guesses are.
+/* Guesses what is said next from what was said last (prompt look-up decoding; arXiv:2304.04487 does it with a given
+ * text): where an answer goes on like the one before, as captions of a still scene do, tokens of that one are read
+ * beside the newest token, in one pass. What the model says after each of them decides whether the next one stands, so
+ * answers are the same, bit for bit, however bad guesses are.
  *
  * How many are worth it is learned from those that came true: a row costs a part of a pass, more where weights come from
  * caches than where they come from memory. A guide that is wrong too often is silent, for longer each time. */

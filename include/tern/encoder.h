@@ -156,8 +156,9 @@ TERN_API gboolean tern_encoder_run_pair (TernEncoder *encoder, const TernImage *
  *   it, or its only one, encoded or not; read during the call. %NULL: there is none, as where a stretch begins
  *   (tern_frame_step()), after a flush, and when the size of the frames has changed
  * @first: the frame, or the earlier one of two; read during the call
- * @second: (nullable): the later one of two, as for tern_encoder_run_pair(); read during the call. %NULL: @first is a picture
- * by itself @tokens: (array): as for tern_encoder_run()
+ * @second: (nullable): the later one of two, as for tern_encoder_run_pair(); read during the call. %NULL: @first is a
+ *   picture by itself
+ * @tokens: (array): as for tern_encoder_run()
  * @out: (out caller-allocates): as for tern_encoder_run()
  * @error: return location of an error, or %NULL
  *

@@ -55,8 +55,7 @@ typedef enum {
  *   that must be on time, as a pipeline's streaming threads, go first when all cores are busy
  * @activations: (nullable): how the inputs of the language model's matrices are rounded, instead of as the file says: "int8",
  *   "w1a8", "a4.8", "v2", "v2-a8", the last two also with a block, "v2:128" (docs/numbers.md, "BitNet's other forms"). For
- * studies: a
- *   model that was not trained that way says something else. %NULL: as the file says
+ *   studies: a model that was not trained that way says something else. %NULL: as the file says
  * @reserved: 0
  *
  * What to open, and how. tern_model_params_init() or TERN_MODEL_PARAMS_INIT fills in the defaults.

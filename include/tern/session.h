@@ -29,7 +29,7 @@ G_BEGIN_DECLS
  * @TERN_GATE_REF: as the authors' code: prune only on steps whose attention changed
  * @TERN_GATE_ALWAYS: re-select at every step
  *
- * When the visual keys to look at are selected again (DyCoke stage 2).
+ * When the visual keys to look at are selected again (DyCoke, arXiv:2411.15024, stage 2).
  *
  * Since: 0.1
  */
@@ -615,7 +615,7 @@ typedef struct {
  * @session: a session
  * @stats: (out caller-allocates): what it has done
  *
- * Counts since it was made.
+ * Counts since it was made. Any thread.
  *
  * Since: 0.1
  */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Qwen3.5, dense and with experts: three layers of Gated DeltaNet to one of gated attention, whose heads turn by a part
- * of their values and, for rows of pictures, by three axes. Files say which layers attend by a list, or by every how
- * many. Norms are stored as they multiply. A head that guesses further tokens stands behind the layers and is not run.
+/* Qwen3.5, dense and with experts: three layers of Gated DeltaNet (arXiv:2412.06464) to one of gated attention, whose
+ * heads turn by a part of their values and, for rows of pictures, by three axes. Files say which layers attend by a
+ * list, or by every how many. Norms are stored as they multiply. A head that guesses further tokens stands behind the
+ * layers and is not run.
  *
  * Experts (qwen35moe) are chosen and weighed by a softmax over all of them, the weights of those chosen sum to 1; beside them one
  * that every row goes through, which counts sigmoid (vector . x) times. */

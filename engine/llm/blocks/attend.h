@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Causal attention of query rows over a KV cache: o = softmax (scale q k^T) v. */
+/* Causal attention of query rows over a KV cache: o = softmax (scale q k^T) v (arXiv:1706.03762, eq. 1). */
 #pragma once
 
 #include "engine/llm/blocks/blocks.h"
