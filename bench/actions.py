@@ -51,8 +51,8 @@ sys.setswitchinterval(.0005)    # threads of this script, which are the robot's,
 CAMERA = ("videotestsrc is-live=true pattern=ball ! video/x-raw,format=I420,width=640,height=480,framerate=30/1 "
           f"! tee name=t t. ! queue ! fakesink sync=true name=video t. ! queue ! %s deadline={options.deadline * 1000000} "
           f"action-overlap={options.overlap} action-path={head} window=400000000 prompt=\"Pick up the ball.\" "
-          "g.action_src ! queue ! appsink name=actions sync=false emit-signals=true max-buffers=0 g.json_src ! queue ! appsink name=json sync=false "
-          "emit-signals=true appsrc name=states is-live=true format=time "
+          "g.action_src ! queue ! appsink name=actions sync=false emit-signals=true max-buffers=0 g.json_src ! queue ! appsink "
+          "name=json sync=false emit-signals=true appsrc name=states is-live=true format=time "
           f"caps=\"tensor/strided,tensor-id=state,type=float32,dims=(int)<{STATE}>\" ! g.state_sink")
 INNER = "terncaption name=g frame-rate=10/1 method=none" if options.bin else "ternencoder frame-rate=10/1 ! terngenerator name=g"
 pipeline = Gst.parse_launch(CAMERA % INNER + (" g.src ! fakesink" if options.bin else ""))

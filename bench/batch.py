@@ -52,7 +52,8 @@ def memory(given, options):
             value = random.Random(i).randrange(256)
             (folder / f"{i:07}.ppm").write_bytes(b"P6\n16 16\n255\n" + bytes([value, i % 256, i // 256 % 256]) * 256)
         out = pathlib.Path(name) / "lines"
-        process = subprocess.Popen([given.tern, "caption", "--resume", "--output", str(out), "--max-tokens", "1", *options, str(folder)])
+        process = subprocess.Popen([given.tern, "caption", "--resume", "--output", str(out), "--max-tokens", "1", *options,
+                                    str(folder)])
         marks = [mark for mark in (1000, 10000, 20000, 50000, 100000) if mark < n]
         seen, last, lines = [], 0, 0
         with opened(out) as reader:
@@ -83,8 +84,8 @@ def idle_s():
 
 def run(given, options, *args):
     began, before = time.monotonic(), idle_s()
-    said = subprocess.run([given.tern, "caption", "--progress", "json", "--threads", str(given.threads), "--output", "/dev/null", *options,
-                           *args], stderr=subprocess.PIPE, check=True, text=True).stderr
+    said = subprocess.run([given.tern, "caption", "--progress", "json", "--threads", str(given.threads), "--output",
+                           "/dev/null", *options, *args], stderr=subprocess.PIPE, check=True, text=True).stderr
     end, after = json.loads(said.splitlines()[-1]), idle_s()
     return end["done"] / (time.monotonic() - began), end["cores_busy"], 100 * (after[1] - before[1]) / max(1, after[0] - before[0])
 
@@ -144,7 +145,8 @@ def mtmd(given):
                 said[file] = rival.said
             got["mtmd"].append(len(files) / (time.monotonic() - began))
             run = subprocess.run([given.tern, "caption", "--model", given.model, "--mmproj", given.mmproj, "--progress", "json",
-                                  "--threads", str(given.threads), *files], stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=True,
+                                  "--threads", str(given.threads), *files], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                  check=True,
                                  text=True)
             got["tern"].append(json.loads(run.stderr.splitlines()[-1])["files_per_second"])
     ours = {r["source"]: r["result"] for r in map(json.loads, run.stdout.splitlines())}
@@ -157,8 +159,8 @@ def mtmd(given):
 def seconds_for(given, options, way, args):
     began = time.monotonic()
     if way == "decoding":
-        subprocess.run(["ffmpeg", "-v", "fatal", "-threads", str(given.threads), *args, "-map", "0:v:0", "-autoscale", "0", "-fps_mode",
-                        "passthrough", "-f", "null", "-"], check=True)
+        subprocess.run(["ffmpeg", "-v", "fatal", "-threads", str(given.threads), *args, "-map", "0:v:0", "-autoscale", "0",
+                        "-fps_mode", "passthrough", "-f", "null", "-"], check=True)
     elif way == "before":
         subprocess.run([given.before, "caption", "--threads", str(given.threads), *args], stdout=subprocess.DEVNULL, check=True)
     else:
@@ -201,8 +203,8 @@ def cuts(given):
         film = films[turn % len(films)]
         wanted = rng.uniform(given.shortest, min(given.longest, length[film]))
         path = folder / f"{n:04}.mp4"
-        subprocess.run(["ffmpeg", "-v", "error", "-y", "-ss", f"{rng.uniform(0, length[film] - wanted):.3f}", "-i", film, "-t", f"{wanted:.3f}",
-                        "-map", "0:v:0", "-c", "copy", str(path)], check=True)
+        subprocess.run(["ffmpeg", "-v", "error", "-y", "-ss", f"{rng.uniform(0, length[film] - wanted):.3f}", "-i", film,
+                        "-t", f"{wanted:.3f}", "-map", "0:v:0", "-c", "copy", str(path)], check=True)
         n += given.shortest <= seconds_of(path) <= given.longest
         if n == (given.files or 500):
             break
@@ -210,8 +212,8 @@ def cuts(given):
 
 
 def seconds_of(path):
-    said = subprocess.run(["ffprobe", "-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0", str(path)], stdout=subprocess.PIPE,
-                          text=True, check=True).stdout.strip()
+    said = subprocess.run(["ffprobe", "-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0", str(path)],
+                          stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
     return float(said) if said and said != "N/A" else 0.0
 
 

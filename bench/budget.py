@@ -69,8 +69,8 @@ def missed(events, lines):
 
 
 def run(o):
-    print("| clip | budget | CPU s | counted s | came in s | spent of it | frames encoded | tokens read | windows answered | events "
-          "missed |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    print("| clip | budget | CPU s | counted s | came in s | spent of it | frames encoded | tokens read | windows answered | "
+          "events missed |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for name, _ in CLIPS:
         clip = f"{o.folder}/{name}.mp4"
         with open(clip + ".events") as file:

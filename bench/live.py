@@ -90,12 +90,14 @@ def record():
         if name == "textoverlay":
             frames, cues = len(out), len(text)
         else:
-            frames = count(f"ffprobe -v error -select_streams v -count_packets -show_entries stream=nb_read_packets -of csv=p=0 {file}")
+            frames = count(f"ffprobe -v error -select_streams v -count_packets -show_entries stream=nb_read_packets -of "
+                           f"csv=p=0 {file}")
             cues = count(f"ffmpeg -v error -y -i {file} -map 0:s:0 -f srt - | grep -c -- '-->'")
         pause = max((b - a for a, b in zip(camera, camera[1:])), default=0)
         good = took is not None and took < 1 and frames == FRAMES and cues == results and not errors
         bad += not good
-        print(f"{name:15} {'ok   ' if good else 'WRONG'} frames {frames} of {FRAMES}, cues {cues} of {results}, longest pause of the "
+        print(f"{name:15} {'ok   ' if good else 'WRONG'} frames {frames} of {FRAMES}, cues {cues} of {results}, longest pause "
+              f"of the "
               f"camera {pause:.2f} s, end after {'-' if took is None else f'{took:.2f} s'} {' '.join(errors)}", flush=True)
     return bad
 
@@ -139,7 +141,8 @@ def through():
     each, work = sorted(took_each) or [0], sorted(work_each) or [0]
     p99 = each[len(each) * 99 // 100]
     good = took is not None and len(took_each) == FRAMES and p99 < 1e-3 and not errors
-    print(f"{'ok' if good else 'WRONG'}: {len(took_each)} of {FRAMES} frames passed, each took {each[len(each) // 2] * 1e3:.3f} ms (median), "
+    print(f"{'ok' if good else 'WRONG'}: {len(took_each)} of {FRAMES} frames passed, each took "
+          f"{each[len(each) // 2] * 1e3:.3f} ms (median), "
           f"{p99 * 1e3:.3f} (p99), {each[-1] * 1e3:.3f} (longest), of which the thread ran {work[len(work) // 2] * 1e3:.3f}, "
           f"{work[len(work) * 99 // 100] * 1e3:.3f}, {work[-1] * 1e3:.3f}; results {results} {' '.join(errors)}")
     return not good
@@ -148,7 +151,8 @@ def through():
 def held():
     width, height = options.size.split("x")
     live = str(options.live).lower()
-    pipeline = Gst.parse_launch(f"videotestsrc is-live={live} num-buffers={FRAMES} ! video/x-raw,format=I420,width={width},height={height},"
+    pipeline = Gst.parse_launch(f"videotestsrc is-live={live} num-buffers={FRAMES} ! "
+                                f"video/x-raw,format=I420,width={width},height={height},"
                                 f"framerate=30/1 ! identity name=camera ! terncaption name=c attach=window "
                                 f"max-held-bytes={options.max_held_bytes} ! fakesink name=out sync={live} signal-handoffs=true")
     camera, frames, own, most = times_at(pipeline, "camera", "src"), [], [], []

@@ -79,8 +79,8 @@ def main():
         two = pair(options, model)
         shared = "; ".join(f"{p['Rss'] / 1e6:.0f}, {(p['Shared_Clean'] + p['Shared_Dirty']) / 1e6:.0f}, {p['Pss'] / 1e6:.0f}"
                            for p in two)
-        print(f"| {os.path.basename(model)} | {os.path.getsize(model) / 1e6:.0f} | {times} | {token.resident / 1e6:.0f} | {shared} |",
-              flush=True)
+        print(f"| {os.path.basename(model)} | {os.path.getsize(model) / 1e6:.0f} | {times} | {token.resident / 1e6:.0f} | "
+              f"{shared} |", flush=True)
 
 
 if __name__ == "__main__":

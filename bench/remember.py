@@ -47,7 +47,8 @@ def captions(options, folder, settings):
     out = os.path.join(folder, "captions.jsonl")
     pipeline = (f"multifilesrc location={folder}/%05d.jpg caps=image/jpeg,framerate=1/{options.seconds} ! jpegdec ! videoconvert ! "
                 "videoscale ! video/x-raw,format=RGB,width=224,height=224,pixel-aspect-ratio=1/1 ! videorate ! "
-                f"video/x-raw,framerate=2/1 ! terncaption name=c window={options.window}000000000 {options.common} {settings} ! fakesink sync=false c.json_src ! filesink location={out}")
+                f"video/x-raw,framerate=2/1 ! terncaption name=c window={options.window}000000000 {options.common} {settings} "
+                f"! fakesink sync=false c.json_src ! filesink location={out}")
     environment = dict(os.environ, GST_PLUGIN_PATH=os.path.join(os.path.abspath(options.build), "gst-plugin"),
                        GST_REGISTRY=os.path.join(folder, "registry"))
     done = subprocess.run(["gst-launch-1.0", "-q", *pipeline.split()], env=environment, capture_output=True, text=True)
@@ -57,8 +58,8 @@ def captions(options, folder, settings):
         results = [json.loads(line) for line in lines]
     for i, result in enumerate(results):
         if abs(result["start"] - i * options.window) > .01:
-            sys.exit(f"{settings}: expected window {i} at {i * options.window} s, found it at {result['start']:g} s: windows are whole "
-                     "groups of four frames")
+            sys.exit(f"{settings}: expected window {i} at {i * options.window} s, found it at {result['start']:g} s: windows "
+                     f"are whole groups of four frames")
     return [result["result"] for result in results]
 
 

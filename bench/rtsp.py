@@ -109,8 +109,8 @@ for life in range(options.times):
     good = len(results) >= 3 and ids == list(range(next_id, next_id + len(ids))) and not any(s.startswith("ERROR") for s in said)
     good &= "The camera has stopped." in said and (life == 0 or "The camera sends again." in said)
     bad |= not good
-    print(f"{'ok' if good else 'WRONG'}: {size[0]}x{size[1]} at {size[2]}: results {ids}, {sum(utc for _, utc in results)} with utc; "
-          f"the bus: {' '.join(said)}", flush=True)
+    print(f"{'ok' if good else 'WRONG'}: {size[0]}x{size[1]} at {size[2]}: results {ids}, {sum(utc for _, utc in results)} "
+          f"with utc; the bus: {' '.join(said)}", flush=True)
     next_id += len(ids)
 pipeline.set_state(Gst.State.NULL)
 plugin.FOLDER.cleanup()

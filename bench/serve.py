@@ -203,7 +203,8 @@ def crowd(options):
     watcher.join()
     quiet = served[0::3]
     mean = statistics.mean(quiet)
-    print(f"crowd: {options.n} clients, {sum(made)} connections, answers by status {codes}, lost {len(lost)}; of those who only ask,"
+    print(f"crowd: {options.n} clients, {sum(made)} connections, answers by status {codes}, lost {len(lost)}; of those who "
+          f"only ask,"
           f" each {mean:.1f} on average, {min(quiet)} to {max(quiet)}, standard deviation {statistics.pstdev(quiet) / mean:.0%}")
     if options.pid:
         sizes.append(memory(options))

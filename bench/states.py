@@ -127,8 +127,8 @@ for kind in options.kinds or ("null", "seek", "unlink", "release"):
     good = times[-1] < options.longest and not errors
     bad |= not good
     print(f"{kind}: {'ok' if good else 'WRONG'}: {len(times)} times, median {times[len(times) // 2]:.1f} ms, p99 "
-          f"{times[len(times) * 99 // 100]:.1f}, longest {times[-1]:.1f}; results {results}, errors {len(errors)} {errors[:1] or ''}",
-          flush=True)
+          f"{times[len(times) * 99 // 100]:.1f}, longest {times[-1]:.1f}; results {results}, errors {len(errors)} "
+          f"{errors[:1] or ''}", flush=True)
 case = None
 gc.collect()
 if "GST_TRACERS" in os.environ:

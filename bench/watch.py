@@ -106,17 +106,20 @@ def report(options, watch, recorder, sayings, came, rss):
     same = without_id(told) == without_id(lines)
     expected = options.cameras * (CUTS + 1)
     print(f"cameras, minutes                                  {options.cameras}, {options.minutes:g}")
-    print(f"windows in the memory                             {len(rows)}, of which {sum(row[5] for row in rows)} had something new")
+    print(f"windows in the memory                             {len(rows)}, of which {sum(row[5] for row in rows)} had "
+          f"something new")
     shares = [sum(row[0] == f"cam{i}" for row in rows) for i in range(options.cameras)]
     print(f"windows of a camera, fewest and most              {min(shares)}, {max(shares)}")
     print(f"missing, doubled                                  {missing_rows}, {doubled}")
     print(f"breaks between windows (cuts and the kill: {expected})    {breaks}")
     seen = [sayings.after(at, f"camera {name}: watching") - at for name, at in came]
     left_out = sum(line.endswith("than this machine can") for _, line in sayings.found)
-    print(f"from a camera's return until it is watched        {statistics.median(seen):.1f} s, {max(seen):.1f} at most, of {len(seen)}")
+    print(f"from a camera's return until it is watched        {statistics.median(seen):.1f} s, {max(seen):.1f} at most, of "
+          f"{len(seen)}")
     print(f"from a camera's return to its next window         {statistics.median(back):.1f} s, {max(back):.1f} at most")
     print(f"connections of which windows were left out        {left_out}")
-    print(f"told the broker, told by lines                    {len(told)}, {len(lines)}: {'the same, in order' if same else 'NOT the same'}")
+    print(f"told the broker, told by lines                    {len(told)}, {len(lines)}: "
+          f"{'the same, in order' if same else 'NOT the same'}")
     print(f"memory of the process, first and last             {rss[0]:.0f}, {rss[1]:.0f} MiB")
     lost = missing_rows or doubled or not same
     late = breaks > expected or max(back) > 10

@@ -64,7 +64,8 @@ def block(lines):
     if re.match(r"(- |\d+\. )", lines[0]):
         items = re.split(r"\n(?=- |\d+\. )", "\n".join(lines))
         kind = "ul" if lines[0].startswith("-") else "ol"
-        return f"<{kind}>" + "".join(f"<li>{inline(re.sub(r'^(- |[0-9]+[.] )', '', item))}</li>\n" for item in items) + f"</{kind}>\n"
+        return f"<{kind}>" + "".join(f"<li>{inline(re.sub(r'^(- |[0-9]+[.] )', '', item))}</li>\n"
+                                     for item in items) + f"</{kind}>\n"
     return f"<p>{inline(chr(10).join(lines))}</p>\n"
 
 

@@ -170,7 +170,8 @@ class LlamaCpp:
             compiler = ["cc"] if source.suffix == ".c" else ["c++", "-std=c++17"]
             headers = [f"-I{self.source}/{folder}" for folder in ("include", "ggml/include", "tools/mtmd", "vendor", "vendor/hash")]
             part = target.with_suffix(".part")
-            subprocess.run([*compiler, "-O2", "-w", "-fno-pie", "-mcmodel=large", *flags, *headers, "-c", source, "-o", part], check=True)
+            subprocess.run([*compiler, "-O2", "-w", "-fno-pie", "-mcmodel=large", *flags, *headers, "-c", source, "-o", part],
+                           check=True)
             part.rename(target)
         return target
 
@@ -200,9 +201,10 @@ class LlamaCpp:
     def start_server(self, port, model, mmproj, threads, slots, context, image_tokens):
         """The process, which says what it does on its standard error."""
         return subprocess.Popen([*map(str, (
-            self.folder / "server", self.backend(), "--model", model, "--mmproj", mmproj, "--image-min-tokens", image_tokens, "--host",
-            "127.0.0.1", "--port", port, "--threads", threads, "--parallel", slots, "--ctx-size", slots * context, "--no-webui", "--offline"))],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            self.folder / "server", self.backend(), "--model", model, "--mmproj", mmproj, "--image-min-tokens", image_tokens,
+            "--host",
+            "127.0.0.1", "--port", port, "--threads", threads, "--parallel", slots, "--ctx-size", slots * context,
+            "--no-webui", "--offline"))], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def scores(self):
         """{variant: llama.cpp's own score of it on this processor}, those that do not run left out."""
@@ -271,7 +273,8 @@ class Fork:
     @staticmethod
     def libraries(tree):
         """libllama.so and libggml.so below the tree, newest build first; nothing if one is not there."""
-        found = [max(tree.rglob(f"lib{name}.so"), key=lambda path: path.stat().st_mtime, default=None) for name in ("llama", "ggml")]
+        found = [max(tree.rglob(f"lib{name}.so"), key=lambda path: path.stat().st_mtime, default=None)
+                 for name in ("llama", "ggml")]
         return found if all(found) else []
 
     def build(self, tree):

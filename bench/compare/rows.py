@@ -365,7 +365,8 @@ def file_rows(options):
     if options.depth:
         what.append(("decode", options.decode, options.depth))
     found = text_figures(options, options.file, what, variant=options.variant, attention=options.attention.split(","))
-    return [(f"{kind} {n}{f' behind {at}' if at else ''}, tokens/s", *found[kind, n, at], found[kind, n, at][0] / found[kind, n, at][1])
+    return [(f"{kind} {n}{f' behind {at}' if at else ''}, tokens/s", *found[kind, n, at],
+             found[kind, n, at][0] / found[kind, n, at][1])
             for kind, n, at in what]
 
 
@@ -376,7 +377,8 @@ def picture_rows(options, keys):
     factor = keys.get("clip.vision.spatial_merge_size") or keys["clip.vision.projector.scale_factor"]
     side = round(tokens ** 0.5) * keys["clip.vision.patch_size"] * factor
     with llama.start_tower(options.file, options.threads, "on", side) as server:
-        found = interleave(options, {"ours": lambda: picture_ms(program, "--model", options.file), "theirs": lambda: server.ask("encode")})
+        found = interleave(options, {"ours": lambda: picture_ms(program, "--model", options.file),
+                                     "theirs": lambda: server.ask("encode")})
     ours, theirs = map(common.middle, found.values())
     return [(f"one picture of {side} x {side}, ms", ours, theirs, theirs / ours)]
 

@@ -55,7 +55,8 @@ def main():
         ("--attention", {"default": "auto", "help": "llama.cpp's flash attention: auto, or the better one of on,off"}))
     add(commands, "serve", servers.compare_servers, ("--model", {"help": "of both (the bundled captioner)"}), ("--mmproj", {}),
         ("--clients", {"type": int, "nargs": "+", "default": [1, 16]}), ("--seconds", {"type": float, "default": 5}),
-        ("--image-tokens", {"type": int, "default": 49, "help": "llama.cpp's least of a picture; what the model says is not asked by it"}))
+        ("--image-tokens", {"type": int, "default": 49, "help": "llama.cpp's least of a picture; what the model says is not "
+                            "asked by it"}))
     add(commands, "table", rows.table, ("tests", {"nargs": "+", "choices": ["all", *rows.TESTS], "metavar": "TEST",
                                                   "help": ", ".join(rows.TESTS)}),
         ("--baseline", {"help": "an earlier build's folder, for bundled-tower"}),

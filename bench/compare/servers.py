@@ -72,7 +72,8 @@ def start_all(options, llama, model, mmproj, stack):
     for name in ("tern", "llama.cpp"):
         port = free_port()
         if name == "tern":
-            process = subprocess.Popen([options.tern, "serve", "--model", model, "--mmproj", mmproj, "--listen", f"127.0.0.1:{port}",
+            process = subprocess.Popen([options.tern, "serve", "--model", model, "--mmproj", mmproj, "--listen",
+                                        f"127.0.0.1:{port}",
                                         "--threads", str(options.threads), "--parallel", str(SLOTS)], stderr=subprocess.DEVNULL)
         else:
             process = llama.start_server(port, model, mmproj, options.threads, SLOTS, CONTEXT, options.image_tokens)
@@ -90,8 +91,8 @@ def compare_servers(options):
     llama.build_server()
     model = pathlib.Path(options.model or ROOT / "models/tern-captioner-4m-tq2_0.gguf")
     mmproj = pathlib.Path(options.mmproj or ROOT / "models/mmproj-tern-captioner-4m-f16.gguf")
-    print(f"tern serve and the server of {llama.name()}, {options.threads} threads, {model.name} and {mmproj.name}, a picture of 256 x 144 "
-          f"each, {TOKENS} tokens at most, greedy; {options.rounds} rounds in turn of {options.seconds:g} s")
+    print(f"tern serve and the server of {llama.name()}, {options.threads} threads, {model.name} and {mmproj.name}, a picture "
+          f"of 256 x 144 each, {TOKENS} tokens at most, greedy; {options.rounds} rounds in turn of {options.seconds:g} s")
     with contextlib.ExitStack() as stack:
         addresses = start_all(options, llama, model, mmproj, stack)
         for clients in options.clients:
@@ -110,7 +111,9 @@ def report(clients, turns):
         took = sorted(t for turn in list_ for t in turn.took)
         tokens = sum(turn.tokens for turn in list_) / len(took)
         texts = set().union(*(turn.texts for turn in list_))
-        print(f"{clients:2} clients  {name:10} {statistics.median(turn.rate for turn in list_):7.1f} requests/s, {1000 * statistics.median(took):6.1f}"
-              f" ms median, {1000 * took[int(.9 * (len(took) - 1))]:6.1f} at 90 %, {tokens:.1f} tokens; says: {'; '.join(sorted(texts)[:2])}")
+        print(f"{clients:2} clients  {name:10} {statistics.median(turn.rate for turn in list_):7.1f} requests/s, "
+              f"{1000 * statistics.median(took):6.1f}"
+              f" ms median, {1000 * took[int(.9 * (len(took) - 1))]:6.1f} at 90 %, {tokens:.1f} tokens; says: "
+              f"{'; '.join(sorted(texts)[:2])}")
     ratios = [a.rate / b.rate for a, b in zip(turns["tern"], turns["llama.cpp"])]
     print(f"{clients:2} clients  ratio {statistics.median(ratios):.2f} (of each round {', '.join(f'{r:.2f}' for r in ratios)})")

@@ -132,8 +132,10 @@ def row(lab, method, prune, budget, beside, name=None):
     setting, whole = lab.run(method, prune, budget), lab.run(*ALL, budget)
     against = intervals.paired(setting.each, lab.run(*beside).each) if beside and beside != (method, prune, budget) else None
     kept = setting.kept
-    return [name or method, f"{sum(kept) / len(kept):.1f}", max(kept), intervals.mean(setting.each), share(setting.each, whole.each),
-            against, verdict(against) if against else None, intervals.mean(setting.missed) if setting.missed else None, *setting.kinds, *setting.stages]
+    return [name or method, f"{sum(kept) / len(kept):.1f}", max(kept), intervals.mean(setting.each),
+            share(setting.each, whole.each),
+            against, verdict(against) if against else None, intervals.mean(setting.missed) if setting.missed else None,
+            *setting.kinds, *setting.stages]
 
 
 def first_of(lab, methods, budget):
@@ -141,7 +143,8 @@ def first_of(lab, methods, budget):
     each = {m: lab.run(m, "0", budget).each for m in methods}
     best = max(methods, key=lambda m: sum(each[m]))
     like = [m for m in methods if m != best and verdict(intervals.paired(each[best], each[m])) != "better"]
-    return (f"{BUDGETS[budget][0]}: {best} has the highest mean; not told apart from it, clip by clip: {', '.join(like) or 'none'}.")
+    return (f"{BUDGETS[budget][0]}: {best} has the highest mean; not told apart from it, clip by clip: "
+            f"{', '.join(like) or 'none'}.")
 
 
 def shares_of(lab, ours, theirs):
@@ -160,7 +163,8 @@ def candidate(lab, setting, beside):
     chance = lab.run(RANDOM, "0", ratio) if method != "none" else found
     pairs = (found.each, chance.each), (found.each, first.each), (found.missed, whole.missed)
     return [", ".join(setting), f"{sum(found.kept) / len(found.kept):.1f}", intervals.mean(found.each),
-            *shares_of(lab, found.each, whole.each), *(intervals.paired(a, b) if a is not b else None for a, b in pairs), *found.kinds]
+            *shares_of(lab, found.each, whole.each), *(intervals.paired(a, b) if a is not b else None for a, b in pairs),
+            *found.kinds]
 
 
 def candidates_of(lab, settings):
@@ -177,7 +181,8 @@ def report_of(options, lab):
     report = Report("compression laboratory", {"clips": f"{len(lab.names)} ({', '.join(lab.kinds)}), one window of 8 frames each",
                     "seeds": f"{'' if options.clips else f'clips {options.seed}, '}bootstrap 1",
                     **({"options": " ".join(options.extra)} if options.extra else {})}, lab.tern.origin())
-    columns = ["method", "tokens", "most of a window", "CIDEr-D", "share of all tokens'", "less {}", "", "events missed", *lab.kinds, *(f"{name} ms" for name, _ in STAGES)]
+    columns = ["method", "tokens", "most of a window", "CIDEr-D", "share of all tokens'", "less {}", "", "events missed",
+               *lab.kinds, *(f"{name} ms" for name, _ in STAGES)]
     for budget in options.budgets:
         chance = (RANDOM, "0", budget)
         rows = [row(lab, *ALL, budget, None)] + [row(lab, method, "0", budget, chance) for method in options.methods]

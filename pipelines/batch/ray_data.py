@@ -76,7 +76,8 @@ def main():
     parser.add_argument("outdir")
     parser.add_argument("inputs", nargs="+")
     parser.add_argument("--actors", type=int, default=2)
-    parser.add_argument("--batch", type=int, default=64, help="files that an actor has at hand, and that are done again when it dies")
+    parser.add_argument("--batch", type=int, default=64, help="files that an actor has at hand, and that are done again when "
+                        "it dies")
     parser.add_argument("--tern", default="tern")
     given = parser.parse_args(arguments)
 

@@ -23,7 +23,8 @@ import ports  # noqa: E402
 from tap import patience, plan, point, until  # noqa: E402
 
 TERN, DATA = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2]).resolve()
-OPTIONS = ["--model", str(DATA / "lfm2/lfm2-tq2_0.gguf"), "--mmproj", str(DATA / "lfm2vl/mmproj-ship-q8_0.gguf"), "--max-tokens", "3"]
+OPTIONS = ["--model", str(DATA / "lfm2/lfm2-tq2_0.gguf"), "--mmproj", str(DATA / "lfm2vl/mmproj-ship-q8_0.gguf"),
+           "--max-tokens", "3"]
 PHOTOGRAPHS = 160
 SLURM = """ClusterName=tern
 SlurmctldHost={host}(127.0.0.1)
@@ -63,7 +64,8 @@ def photographs(folder):
 
 
 def rows(paths):
-    return sorted((os.path.basename(r["source"]), r["result"]) for path in paths for r in map(json.loads, path.read_text().splitlines()))
+    return sorted((os.path.basename(r["source"]), r["result"]) for path in paths
+                  for r in map(json.loads, path.read_text().splitlines()))
 
 
 def lines_of(folder):
@@ -128,7 +130,8 @@ class Slurm:
         until(lambda: "idle" in self.ask("sinfo", "-h", "-o", "%T"), "the node")
 
     def ask(self, *command):
-        return subprocess.run(command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False).stdout
+        return subprocess.run(command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                              check=False).stdout
 
     def end(self):
         for process in reversed(self.running):
@@ -176,7 +179,8 @@ def check_ray(folder, photos, expected):
     out, data = folder / "parquet", folder / "data of ray"
     data.symlink_to(DATA)
     options = [word.replace(str(DATA), str(data)) for word in OPTIONS]      # what the program that is killed is known by
-    process = subprocess.Popen([python, str(ROOT / "pipelines/batch/ray_data.py"), str(out), str(photos), "--actors", "2", "--batch", "16",
+    process = subprocess.Popen([python, str(ROOT / "pipelines/batch/ray_data.py"), str(out), str(photos), "--actors", "2",
+                                "--batch", "16",
                                 "--tern", TERN, "--", *options, "--threads", "1"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                env=dict(os.environ, RAY_worker_niceness="0"))     # else its workers starve beside other tests
     killed = False
@@ -189,7 +193,8 @@ def check_ray(folder, photos, expected):
     until(kill_a_worker, "an actor's tern", process=process)
     said = process.communicate(timeout=patience(240))[0].decode(errors="replace")
     read = subprocess.run([python, "-c", "import sys, json, pyarrow.dataset as d; [print(json.dumps(r)) for r in "
-                           "d.dataset(sys.argv[1], format='parquet').to_table().to_pylist()]", str(out)], stdout=subprocess.PIPE, check=False)
+                           "d.dataset(sys.argv[1], format='parquet').to_table().to_pylist()]", str(out)],
+                           stdout=subprocess.PIPE, check=False)
     got = sorted((os.path.basename(r["source"]), r["text"]) for r in map(json.loads, read.stdout.decode().splitlines()))
     point(killed and process.returncode == 0 and got == expected, "Ray Data with two actors, a worker killed: as one process",
           killed, process.returncode, len(got), said[-3000:])
@@ -199,7 +204,8 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         photos = photographs(folder / "photos")
-        one = subprocess.run([TERN, "caption", *OPTIONS, "--threads", "1", "--output", str(folder / "one.jsonl"), str(photos)], check=True)
+        one = subprocess.run([TERN, "caption", *OPTIONS, "--threads", "1", "--output", str(folder / "one.jsonl"),
+                              str(photos)], check=True)
         expected = rows([folder / "one.jsonl"])
         point(one.returncode == 0 and len(expected) == PHOTOGRAPHS, "one process")
         check_parallel(folder, photos, expected)

@@ -64,12 +64,15 @@ def check_tables(folder):
     for data, words, what in ((b"", ["t.tsv", "found none"], "an empty table"), (b"\n\n", ["found none"], "empty lines alone"),
                               (b"a.jpg\tx\nb.jpg a dog\n", ["line 2", "file<TAB>caption", "b.jpg a dog"], "a line without a tab"),
                               (b"a.jpg\t\xff dog\n", ["line 1", "UTF-8", "0xff"], "a caption that is no UTF-8"),
-                              (b"\ta dog\n", ["line 1", "file's name"], "no name"), (b"a.jpg\t\n", ["line 1", "caption"], "no caption"),
+                              (b"\ta dog\n", ["line 1", "file's name"], "no name"),
+                              (b"a.jpg\t\n", ["line 1", "caption"], "no caption"),
                               (b"a\0.jpg\ta dog\n", ["line 1", "file's name"], "a name with a zero"),
                               (b"a" * 5000, ["line 1", "aaa..."], "a line of 5,000 bytes")):
         refused(lambda d=data: rows(d), words, "refused: " + what)
-    refused(lambda: rows(b"a.mp4\t1\tleaves\n", ("file", "start", "end", "label")), ["file<TAB>start<TAB>end<TAB>label"], "refused: a column too few")
-    refused(lambda: tables.rows(folder / "none.tsv", ("file", "caption")), ["none.tsv", "No such file"], "refused: a table that is not there")
+    refused(lambda: rows(b"a.mp4\t1\tleaves\n", ("file", "start", "end", "label")), ["file<TAB>start<TAB>end<TAB>label"],
+            "refused: a column too few")
+    refused(lambda: tables.rows(folder / "none.tsv", ("file", "caption")), ["none.tsv", "No such file"],
+            "refused: a table that is not there")
     refused(lambda: tables.rows(folder, ("file", "caption")), ["directory"], "refused: a folder as table")
     for text in ("-1", "nan", "inf", "soon", "1e9"):
         refused(lambda t=text: tables.seconds(t, "e.tsv, line 3", "start"), ["line 3", "start", text], f"refused: {text} seconds")
@@ -80,7 +83,8 @@ def check_files(folder):
     (folder / "in/b.png").write_bytes(b"x")
     with files.opened(folder) as where:
         point(where(["in/b.png"]) == [os.path.join(folder, "in/b.png")], "files of a folder")
-        refused(lambda: where(["in/b.png", "c.png", "\udcff"]), ["3 files", "2 are not there", "c.png", "\\udcff"], "refused: files that are not there")
+        refused(lambda: where(["in/b.png", "c.png", "\udcff"]), ["3 files", "2 are not there", "c.png", "\\udcff"],
+                "refused: files that are not there")
     archive = folder / "a.tar"
     with tarfile.open(archive, "w") as tar:
         tar.add(folder / "in/b.png", "deep/b.png")
@@ -103,7 +107,8 @@ def check_files(folder):
     point(not (folder.parent / "outside.png").exists(), "and nothing is written there, either")
     if kept:
         tarfile.data_filter = kept
-    refused(lambda: files.opened(folder / "in/b.png").__enter__(), ["b.png", "folder or a tar"], "refused: what is neither folder nor tar")
+    refused(lambda: files.opened(folder / "in/b.png").__enter__(), ["b.png", "folder or a tar"], "refused: what is neither "
+            "folder nor tar")
 
 
 # ---- Commands ----
@@ -123,7 +128,8 @@ def check_usage(folder):
         point(code == 2 and all(w in error for w in words), "usage: " + " ".join(args), code, error)
     (folder / "u.tsv").write_text("none.png\ta dog\n")
     code, out, error = run("captions", "--files", folder, "--tsv", folder / "u.tsv")
-    point(code == 2 and error.count("\n") == 1 and "none.png" in error and not out, "a file that is not there: one line, status 2", code, error)
+    point(code == 2 and error.count("\n") == 1 and "none.png" in error and not out, "a file that is not there: one line, "
+          "status 2", code, error)
     code, out, error = run("captions", "--files", folder, "--tsv", folder / "u.tsv", "--tern", folder / "tern", model=False)
     point(code == 2 and "folder" not in error and str(folder / "tern") in error, "a program that is not there", code, error)
 
@@ -145,7 +151,8 @@ def check_commands(folder):
                 folder / "k.jsonl", "--json", folder / "s.json")
     kept = json.loads((folder / "s.json").read_text())
     point(again[0] == 0 and kept["tables"][0]["rows"][0] == rows["this model"]
-          and kept["tables"][1]["rows"] == [["k.jsonl", [0, 0, 0], None, 3]], "kept captions score the same, and equal themselves", again, kept)
+          and kept["tables"][1]["rows"] == [["k.jsonl", [0, 0, 0], None, 3]], "kept captions score the same, and equal "
+          "themselves", again, kept)
     with table.open("ab") as f:
         f.write(names[3] + b"\ta cat\n")
     code, out, error = run("hallucination", "--files", folder, "--tsv", table, "--json", reports)
@@ -154,12 +161,14 @@ def check_commands(folder):
     questions = folder / "q.tsv"
     questions.write_bytes(b"".join(n + b"\tIs there a " + t + b"?\t" + a + b"\n" for n, a in zip(names[:3], (b"yes", b"no", b"no"))
                                    for t in (b"dog", b"wall")))
-    code, out, error = run("answers", "--files", folder, "--tsv", questions, "--json", reports, "--plot", folder / "p.svg", "--prompts")
+    code, out, error = run("answers", "--files", folder, "--tsv", questions, "--json", reports, "--plot", folder / "p.svg",
+                           "--prompts")
     made = json.loads(reports.read_text())
     summary = made["tables"][0]["rows"][0]
     half = made["tables"][3]
     point(code == 0 and summary[1] == 6 and 0 <= summary[4][0] <= 1 and len(made["tables"][2]["rows"]) == 2
-          and half["rows"][1][1] == half["rows"][0][1] == 2 and "<svg" in (folder / "p.svg").read_text(), "answers, recalibrated by the program", code, out, error)
+          and half["rows"][1][1] == half["rows"][0][1] == 2 and "<svg" in (folder / "p.svg").read_text(),
+          "answers, recalibrated by the program", code, out, error)
     asked = [(os.fsdecode(n), "Is there a dog?", "no") for n in names[:3]]
     where = {name: os.path.join(folder, name) for name, _, _ in asked}
     plain = program.Program(TERN, MODEL, None, ["--threads", "1"])
@@ -171,7 +180,8 @@ def check_commands(folder):
           and once[0].scores != hot[0].scores, "a temperature does in the program what it does here", once, hot)
     clips = folder / "m.tsv"
     clips.write_bytes(b"a.png\tstill\n-c.png\tmoves\n")
-    code, out, error = run("motion", "--files", folder, "--tsv", clips, "--labels", "still,moves", "--prompt", "What does the camera do?")
+    code, out, error = run("motion", "--files", folder, "--tsv", clips, "--labels", "still,moves", "--prompt",
+                           "What does the camera do?")
     point(code == 0 and "true \\ said" in out, "motion by labels of one's own", code, out, error)
     code, out, error = run("motion", "--files", folder, "--tsv", clips, "--task", "no-such-task")
     point(code == 2 and "--task" in error, "a task that the model does not have", code, out, error)
@@ -179,8 +189,8 @@ def check_commands(folder):
     clip = ROOT / "pipelines/data/people.mp4"
     if clip.exists():
         happened.write_text("people.mp4\t1\t3\tsomebody walks\n")
-        code, out, error = run("events", "--files", clip.parent, "--tsv", happened, "--labels", "somebody walks,nothing", "--prompt",
-                               "What happens?", "--json", reports, "--", "--window", "60")
+        code, out, error = run("events", "--files", clip.parent, "--tsv", happened, "--labels", "somebody walks,nothing",
+                               "--prompt", "What happens?", "--json", reports, "--", "--window", "60")
         found = json.loads(reports.read_text())["tables"][0]["rows"][0]
         point(code == 0 and found[0] == 1 and found[1] in (0, 1), "events of a clip", code, out, error)
         happened.write_text("people.mp4\t3\t1\tsomebody walks\n")

@@ -33,7 +33,8 @@ import tables  # noqa: E402
 from tap import plan, point  # noqa: E402
 
 REFERENCES = [["A brown dog leaps over a log.", "The dog jumps across a fallen tree", "a dog, brown and wet, leaps a log"],
-              ["Two men don't look at the camera.", "Men in \"red\" coats stand near a wall", "two people (both men) wait by a wall"],
+              ["Two men don't look at the camera.", "Men in \"red\" coats stand near a wall", "two people (both men) wait by a "
+               "wall"],
               ["A child's kite flies above the beach", "the girl flies a kite at the sea-side", "kid with a kite on a beach"]]
 CAPTIONS = ["a brown dog leaps over a fallen tree", "two men in red coats look at a wall", "a girl plays on a beach"]
 
@@ -76,7 +77,8 @@ def check_captions():
     point(near(scorers.rouge("the cat sat".split(), ["the cat sat on the mat".split()]), 2.44 * .5 / (.5 + 1.44)),
           "by hand: ROUGE-L of precision 1, recall 1/2")
     point(scorers.rouge([], ["a".split()]) == 0 == scorers.rouge("b".split(), ["a".split()]), "nothing in common is 0")
-    point(captions.variety([["a", "dog"], ["a", "dog"], ["a", "b", "c"]]) == [2, 4, 7 / 3], "distinct captions, distinct words, mean length")
+    point(captions.variety([["a", "dog"], ["a", "dog"], ["a", "b", "c"]]) == [2, 4, 7 / 3], "distinct captions, distinct "
+          "words, mean length")
     point(captions.best_for_all(own, REFERENCES) == max((g[0] for g in REFERENCES), key=lambda c: sum(own.cider_each([c] * 3))),
           "one caption for all is the one that scores best of all")
     if has("pycocoevalcap") and scorers.why_not_kept() is None:
@@ -91,7 +93,8 @@ def check_captions():
 # ---- Intervals ----
 
 def check_intervals():
-    point(intervals.mean([.25] * 9) == [.25, .25, .25] and intervals.mean([7.]) == [7, 7, 7], "values that are all one have no interval")
+    point(intervals.mean([.25] * 9) == [.25, .25, .25] and intervals.mean([7.]) == [7, 7, 7], "values that are all one have no "
+          "interval")
     rng = random.Random(3)
     values = [float(rng.random() < .5) for _ in range(400)]
     middle, low, high = intervals.mean(values)
@@ -101,8 +104,8 @@ def check_intervals():
     other = [v + .03125 for v in values]
     point(intervals.paired(other, values) == [.03125] * 3 and intervals.mean(other)[1] < middle,
           "paired: what is better everywhere by the same is better for certain", intervals.paired(other, values))
-    point(intervals.quantile([0, 1, 2, 3], .5) == 1.5 and intervals.quantile([5], .9) == 5 and intervals.quantile([0, 10], .025) == .25,
-          "quantiles lie between neighbours")
+    point(intervals.quantile([0, 1, 2, 3], .5) == 1.5 and intervals.quantile([5], .9) == 5
+          and intervals.quantile([0, 10], .025) == .25, "quantiles lie between neighbours")
     one = intervals.clustered([[x] for x in values], lambda items: sum(items) / len(items))
     four = intervals.clustered([[x] * 4 for x in values[:100]], lambda items: sum(items) / len(items))
     point((four[1] - four[0]) > 1.6 * (one[1] - one[0]), "400 answers about 100 files are worth 100", one, four)
@@ -122,22 +125,26 @@ def answer(truth, yes, file="f", prompt="?"):
 def check_labels():
     honest = [answer("yes", .9, str(i)) for i in range(9)] + [answer("no", .9, "9")]
     point(near(labels.ece(honest), 0) and labels.accuracy(honest) == .9, "right nine times of ten and .9 sure: calibrated")
-    point(near(labels.ece([answer("yes", .8)] * 5), .2) and near(labels.ece([answer("no", .8)] * 5), .8), "by hand: too modest by .2, too sure by .8")
+    point(near(labels.ece([answer("yes", .8)] * 5), .2) and near(labels.ece([answer("no", .8)] * 5), .8),
+          "by hand: too modest by .2, too sure by .8")
     mixed = [answer("yes", .95)] * 3 + [answer("no", .65)]
     point(near(labels.ece(mixed), (3 * .05 + .65) / 4), "bins count by their answers", labels.ece(mixed))
-    point(near(labels.brier([answer("yes", .8)]), .08) and near(labels.brier([answer("no", .8)]), 1.28), "by hand: Brier .2^2 + .2^2, .8^2 + .8^2")
+    point(near(labels.brier([answer("yes", .8)]), .08) and near(labels.brier([answer("no", .8)]), 1.28),
+          "by hand: Brier .2^2 + .2^2, .8^2 + .8^2")
     most = [answer("yes", .9)] * 8 + [answer("no", .9)] * 2
     point(labels.accuracy(most) == .8 and labels.balanced(most) == .5, "who always says yes is right in half of the labels")
     three = [labels.Answer("f", "?", t, ["a", "b", "c"], s) for t, s in
              (("a", [.6, .3, .1]), ("a", [.2, .7, .1]), ("b", [.2, .7, .1]), ("c", [.1, .8, .1]), ("c", [0, .1, .9]))]
     columns, rows = labels.confusion(three)
     point(columns[1:4] == ["a", "b", "c"] and [r[1:4] for r in rows] == [[1, 1, 0], [0, 1, 0], [0, 1, 1]]
-          and [r[5] for r in rows] == [.5, 1, .5] and near([r[6] for r in rows], [1, 1 / 3, 1]), "confusion, recall and precision by hand", rows)
+          and [r[5] for r in rows] == [.5, 1, .5] and near([r[6] for r in rows], [1, 1 / 3, 1]), "confusion, recall and "
+          "precision by hand", rows)
     sure = [answer("yes", .9, str(i)) for i in range(3)] + [answer("no", .9, "3")]
     temperature = labels.fit(sure)
     point(near(temperature, 2, 1e-4), "by hand: .9 sure and right in 3 of 4 asks for T = ln 9 / ln 3 = 2", temperature)
     point(near([a.scores[0] for a in labels.tempered(sure, 2)], [.75] * 4), "and T = 2 makes .75 of .9")
-    point(labels.tempered(sure, 1)[0].scores == [.9, 1 - .9] or near(labels.tempered(sure, 1)[0].scores, [.9, .1]), "T = 1 changes nothing")
+    point(labels.tempered(sure, 1)[0].scores == [.9, 1 - .9] or near(labels.tempered(sure, 1)[0].scores, [.9, .1]),
+          "T = 1 changes nothing")
     hopeless = labels.fit([answer("no", .999)] * 4)
     point(19 < hopeless <= 20.001, "probabilities that are always wrong are flattened as far as it goes", hopeless)
     certain = labels.tempered([labels.Answer("f", "?", "a", ["a", "b"], [1., 0.])], .05)[0].scores
@@ -145,22 +152,27 @@ def check_labels():
     first, second = labels.halves([answer("yes", .9, n) for n in "cabca"])
     point({a.file for a in first} == {"a", "c"} and {a.file for a in second} == {"b"}, "halves share no file")
     lost = labels.Answer("f", "?", "yes", [], [])
-    point(not lost.right and labels.accuracy([lost]) == 0 and labels.brier([lost]) == 1 and labels.ece([lost, answer("yes", 1.)]) == 0,
-          "an answer that did not come is wrong")
+    point(not lost.right and labels.accuracy([lost]) == 0 and labels.brier([lost]) == 1
+          and labels.ece([lost, answer("yes", 1.)]) == 0, "an answer that did not come is wrong")
     many = [answer("yes" if i % 2 else "no", .1 + .8 * (i % 2), str(i), "p" + str(i % 3)) for i in range(30)]
     moved = answers.shuffled(many)
     point(sorted((a.file, a.prompt, a.truth) for a in moved) == sorted((a.file, a.prompt, a.truth) for a in many)
-          and sum(a.right for a in many) == 30 and 5 <= sum(a.right for a in moved) <= 25, "other files' answers: the same questions, other answers")
-    point(all(a.right == (a.truth == "no") for a in answers.commonest([answer("no", 1.)] * 3 + [answer("yes", 1.)])), "the commonest answer for all")
+          and sum(a.right for a in many) == 30 and 5 <= sum(a.right for a in moved) <= 25, "other files' answers: the same "
+          "questions, other answers")
+    point(all(a.right == (a.truth == "no") for a in answers.commonest([answer("no", 1.)] * 3 + [answer("yes", 1.)])),
+          "the commonest answer for all")
     windows = [{"kind": "answer", "labels": ["a", "b"], "scores": s, "abstained": False} for s in ([.9, .1], [.2, .8], [.3, .7])]
-    point(near(asking.joined(windows)[1], [1.4 / 3, 1.6 / 3]) and asking.joined([]) == ([], [], False), "windows of a clip are averaged")
+    point(near(asking.joined(windows)[1], [1.4 / 3, 1.6 / 3]) and asking.joined([]) == ([], [], False),
+          "windows of a clip are averaged")
     try:
         asking.check_truths([answer("perhaps", .5)], "t.tsv")
         point(False, "a truth that is no label is refused")
     except tables.Wrong as error:
-        point("t.tsv" in str(error) and "perhaps" in str(error) and "no, yes" in str(error), "a truth that is no label is refused", error)
+        point("t.tsv" in str(error) and "perhaps" in str(error) and "no, yes" in str(error), "a truth that is no label is "
+              "refused", error)
     svg = plot.reliability(labels.bins(mixed), "a < b & c")
-    point(svg.count("<rect") == 3 and "a &lt; b &amp; c" in svg and svg.rstrip().endswith("</svg>"), "a plot has a bar for each bin that has answers")
+    point(svg.count("<rect") == 3 and "a &lt; b &amp; c" in svg and svg.rstrip().endswith("</svg>"), "a plot has a bar for "
+          "each bin that has answers")
 
 
 # ---- Events ----
@@ -172,7 +184,8 @@ def check_events():
     clip = events.Clip(100, [event(10, 14), event(50, 52, "leaves")], [event(12, 16), event(30, 34), event(49, 53, "stops")], 2)
     point(len(clip.found) == 1 and clip.right == 1 and [a.start for a in clip.alarms] == [30] and clip.quiet() == 100 - 8 - 6,
           "one found, one false alarm, one called by another name, which is no alarm", clip.found, clip.alarms, clip.quiet())
-    point(events.recall([clip]) == .5 and near(events.precision([clip]), 1 / 3) and near(events.alarms([clip]), 3600 / 86), "recall, precision, false alarms an hour")
+    point(events.recall([clip]) == .5 and near(events.precision([clip]), 1 / 3) and near(events.alarms([clip]), 3600 / 86),
+          "recall, precision, false alarms an hour")
     far, close = (events.Clip(60, [event(10, 12)], [event(14 + d, 18)], 2) for d in (.0, -.01))
     point(not far.found and len(close.found) == 1, "the tolerance ends where it says")
     twice = events.Clip(60, [event(10, 12), event(13, 15)], [event(10, 16)], 2)
@@ -180,15 +193,19 @@ def check_events():
     over = events.Clip(20, [event(2, 8), event(5, 9), event(19, 30)], [], 2)
     point(over.quiet() == 20 - 11 - 3, "quiet time counts overlaps once and ends with the clip", over.quiet())
     idle = events.Clip(7200, [], [event(5, 9), event(15, 19), event(25, 29)], 2)
-    point(events.alarms([idle]) == 1.5 and events.recall([idle]) is None, "three in two quiet hours; no recall where nothing happens")
+    point(events.alarms([idle]) == 1.5 and events.recall([idle]) is None, "three in two quiet hours; no recall where nothing "
+          "happens")
     lines = [{"start": 4. * i, "end": 4. * i + 4, "result": r, "abstained": r == "?"} for i, r in
              enumerate(["nothing", "enters", "enters", "nothing", "enters", "stops", "?", "stops"])]
     found = events.Clip(40, [], events.windows(lines, {"nothing"}), 2).said
-    point([(e.start, e.end, e.label) for e in found] == [(4, 12, "enters"), (16, 20, "enters"), (20, 24, "stops"), (28, 32, "stops")],
+    point([(e.start, e.end, e.label) for e in found] == [(4, 12, "enters"), (16, 20, "enters"), (20, 24, "stops"),
+                                                         (28, 32, "stops")],
           "windows with one label in a row are one event", found)
     always = events.Clip(400, [event(10, 14)], [event(4. * i, 4. * i + 4) for i in range(100)], 2)
-    point(len(always.found) == 1 and [(a.start, a.end) for a in always.alarms] == [(0, 8), (16, 400)] and near(events.precision([always]), 1 / 3)
-          and near(events.in_alarm([always]), 392 / 392), "one label for ever finds the event and is in alarm at all other times", always.alarms)
+    point(len(always.found) == 1 and [(a.start, a.end) for a in always.alarms] == [(0, 8), (16, 400)]
+          and near(events.precision([always]), 1 / 3)
+          and near(events.in_alarm([always]), 392 / 392), "one label for ever finds the event and is in alarm at all other "
+          "times", always.alarms)
 
 
 # ---- Things that are not there ----
@@ -205,7 +222,8 @@ def check_things(folder):
             ("a bike", ["a motorcycle"], []), ("a bicycle", ["a motorcycle"], ["bicycle"]), ("nothing at all", ["a dog"], [])):
         found = things.unsupported(caption, references)[1]
         point(found == wrong, f"\"{caption}\" beside \"{references[0]}\": {wrong or 'supported'}", found)
-    point(hallucination.chair([(["a", "b"], ["b"]), (["a"], []), ([], [])]) == (1 / 3, 1 / 3), "CHAIRi of things, CHAIRs of captions")
+    point(hallucination.chair([(["a", "b"], ["b"]), (["a"], []), ([], [])]) == (1 / 3, 1 / 3), "CHAIRi of things, CHAIRs of "
+          "captions")
     for lines, word in (("dog\t-\tpuppy\ncat\t-\tpuppy\n", "puppy"), ("dog\tanimal\t-\n", "animal")):
         (folder / "n.tsv").write_text(lines)
         try:
@@ -233,14 +251,16 @@ def check_views():
 
 def check_arrays():
     wide, high = distort.filled(200, 100, 90)
-    point(near([*distort.filled(224, 224, 0)], [224, 224]) and near(wide, 100) and near(high, 50), "what stays filled of a turned picture", wide, high)
+    point(near([*distort.filled(224, 224, 0)], [224, 224]) and near(wide, 100) and near(high, 50), "what stays filled of a "
+          "turned picture", wide, high)
     if has("numpy", "PIL"):
         from PIL import Image
 
         image = Image.new("RGB", (64, 48))
         image.putdata([(x * 37 % 256, y * 91 % 256, (x * y) % 256) for y in range(48) for x in range(64)])
         once, again = ([distort.distorted(image, k, s, 7).tobytes() for k in distort.KINDS for s in (0, 1)] for _ in (0, 1))
-        point(once == again and len(set(once)) == 12 and all(len(b) == len(image.tobytes()) for b in once), "twelve pictures, the same each time")
+        point(once == again and len(set(once)) == 12 and all(len(b) == len(image.tobytes()) for b in once),
+              "twelve pictures, the same each time")
     else:
         point(True, "twelve pictures, the same each time", skip="no numpy or Pillow")
     if not has("numpy"):
@@ -249,12 +269,14 @@ def check_arrays():
 
     path = np.arange(10.)[:, None] ** 3 * [1, 2]
     found = actions.baselines(path, path, 3, 2)
-    point(found["the last action again"].tolist() == [[8, 16], [8, 16]] and found["a line through the last two"].tolist() == [[15, 30], [22, 44]],
+    point(found["the last action again"].tolist() == [[8, 16], [8, 16]]
+          and found["a line through the last two"].tolist() == [[15, 30], [22, 44]],
           "the last action, and the line through the last two", found)
     point(actions.errors(path, 8, np.zeros((4, 2))).tolist() == [512 * 1.5, 729 * 1.5], "errors end with the episode")
     point(actions.jerk(path, 2) == 6 * 1.5 * 8, "the third difference of i^3 is 6")
     joined, seams = actions.played([(0, np.ones((4, 1))), (3, np.full((2, 1), 5.)), (7, np.zeros((4, 1)))], 9)
-    point(joined[:, 0].tolist() == [1, 1, 1, 5, 5, 5, 5, 0, 0] and seams == [3, 7], "chunks one after the other, the last step held", joined, seams)
+    point(joined[:, 0].tolist() == [1, 1, 1, 5, 5, 5, 5, 0, 0] and seams == [3, 7], "chunks one after the other, the last step "
+          "held", joined, seams)
 
 
 # ---- Reports and cards ----
@@ -302,7 +324,8 @@ def check_candidates(laboratory):
     """Two sets of two clips; what was said is known."""
     found = {("none", "0"): ([1., 2., 3., 4.], [0., 0.]), ("dycoke", "0"): ([1., 2., 1.5, 2.], [1., 0.]),
              ("random-any", "0"): ([.5, 1.5, 1., 1.5], [1., 1.])}
-    lab = types.SimpleNamespace(names=["a/cut-0.mkv", "a/pan-0.mkv", "b/cut-0.mkv", "b/pan-0.mkv"], folders=["a", "b/"], kinds=["cut", "pan"])
+    lab = types.SimpleNamespace(names=["a/cut-0.mkv", "a/pan-0.mkv", "b/cut-0.mkv", "b/pan-0.mkv"], folders=["a", "b/"],
+                                kinds=["cut", "pan"])
     lab.run = lambda method, prune, ratio: types.SimpleNamespace(each=found[method, prune][0], missed=found[method, prune][1],
                                                                  kept=[4, 8], kinds=[0., 0.])
     _, columns, rows = laboratory.candidates_of(lab, "dycoke:0.7")
@@ -327,12 +350,14 @@ def check_laboratory(folder):
     point(lab.missed(CAPTIONS) == [0, 0, 0] and lab.missed(CAPTIONS[1:] + CAPTIONS[:1]) == [1, 1, 1],
           "an event is told by what scores above the captions of other clips, and missed by those")
     check_candidates(laboratory)
-    rows = [["none", "392.0", 392, [.4, .3, .5], [1., 1., 1.], None], ["mean", "98.0", 98, [.3, .2, .4], [.75, .7, .8], [.1, .0, .2]]]
+    rows = [["none", "392.0", 392, [.4, .3, .5], [1., 1., 1.], None], ["mean", "98.0", 98, [.3, .2, .4], [.75, .7, .8],
+                                                                       [.1, .0, .2]]]
     data = {"about": {"clips": "3"}, "notes": [], "tables": [{"title": "25 %; all keys attended to", "rows": rows,
             "columns": ["method", "tokens", "most", "CIDEr-D", "share", "less"]}]}
     page.write(data, folder)
     text, drawn = (folder / "compression.md").read_text(encoding="utf8"), (folder / "compression.svg").read_text(encoding="utf8")
-    point("| mean | 98.0 | 98 |" in text and page.PLACE not in text and "## Methods" in text, "the page has its tables", text[-300:])
+    point("| mean | 98.0 | 98 |" in text and page.PLACE not in text and "## Methods" in text, "the page has its tables",
+          text[-300:])
     point(drawn.startswith("<svg") and drawn.count("<circle") == 1 and "mean" in drawn, "the plot has a point a method", drawn)
     kept = (ROOT / "docs/compression.md").read_text(encoding="utf8")
     words = (ROOT / "bench/compression/page.md").read_text(encoding="utf8").split(page.PLACE)[0]

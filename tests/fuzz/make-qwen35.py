@@ -74,7 +74,8 @@ def write_vl(path):
     said |= {f"qwen3vl.{name}": (U32, value) for name, value in numbers.items()}
     tensors = {"token_embd.weight": [WIDTH, VOCAB], "output_norm.weight": [WIDTH]}
     for i in range(2):
-        shapes = {"attn_norm": [WIDTH], "ffn_norm": [WIDTH], "attn_q": [WIDTH, HEAD], "attn_k": [WIDTH, HEAD], "attn_v": [WIDTH, HEAD],
+        shapes = {"attn_norm": [WIDTH], "ffn_norm": [WIDTH], "attn_q": [WIDTH, HEAD], "attn_k": [WIDTH, HEAD],
+                  "attn_v": [WIDTH, HEAD],
                   "attn_q_norm": [HEAD], "attn_k_norm": [HEAD], "attn_output": [HEAD, WIDTH], "ffn_gate": [WIDTH, INNER],
                   "ffn_up": [WIDTH, INNER], "ffn_down": [INNER, WIDTH]}
         tensors |= {f"blk.{i}.{name}.weight": shape for name, shape in shapes.items()}

@@ -180,8 +180,10 @@ def malformed(folder):
 if not FOLDER.is_dir():
     print("1..0 # SKIP no golden folder at", FOLDER)
     sys.exit(0)
-models = sorted(f for f in FOLDER.iterdir() if f.name.startswith(("lfm2", "bitnet", "llama", "families", "smolvlm", "qwen3vl", "qwen35",
-                                                                           "ssm", "jamba", "nemotron_h", "granitehybrid", "falcon-h1", "mamba")))
+models = sorted(f for f in FOLDER.iterdir() if f.name.startswith(("lfm2", "bitnet", "llama", "families", "smolvlm", "qwen3vl",
+                                                                  "qwen35",
+                                                                           "ssm", "jamba", "nemotron_h", "granitehybrid",
+                                                                           "falcon-h1", "mamba")))
 for level in LEVELS:
     probe = tern(level, "inspect", next(file for folder in models for file in folder.glob("*.gguf")))
     if probe.returncode:

@@ -108,10 +108,12 @@ def contents():
     stream = json.loads(out)["memory"] if code == 0 else {}
     # 2 attention layers, K and V, 2 kv heads of 64 floats; pages of 64 rows, and one to copy; 100 + 512 tokens of a fork
     pages = stream.get("remembered", 0) / 3, stream.get("answering", 0) / 10
-    point(code == 0 and stream["memory_tokens"] == 100 and stream["record"] > 0 and stream["total"] == sum(stream[part] for part in parts)
+    point(code == 0 and stream["memory_tokens"] == 100 and stream["record"] > 0
+          and stream["total"] == sum(stream[part] for part in parts)
           and all(0 <= page - 64 * 2 * 2 * 2 * 64 * 4 <= 128 for page in pages), "--memory stream --memory-tokens", stream, error)
     for args in ["--memory", "river"], ["--memory-tokens", 100], ["--memory", "window", "--memory-tokens", 100], \
-            ["--memory", "stream", "--memory-tokens", -1], ["--memory", "stream", "--memory-tokens", 10 ** 6], ["--reuse", "on"], ["--reuse", "x"]:
+            ["--memory", "stream", "--memory-tokens", -1], ["--memory", "stream", "--memory-tokens",
+                                                            10 ** 6], ["--reuse", "on"], ["--reuse", "x"]:
         code, out, error = tern("inspect", *args, file)
         point(code == 2 and error.startswith("tern: --") and args[-2] in error, " ".join(map(str, args)), code, error)
     code, out, error = tern("inspect", file)
@@ -159,7 +161,8 @@ def malformed(folder):
 def vision():
     expected = {"idefics3": {"projector": "idefics3", "min_tokens": 4, "max_tokens": 4, "max_pieces": 10},
                 "lfm2": {"projector": "lfm2", "min_tokens": 2, "max_tokens": 20, "max_pieces": 11},
-                "qwen3vl_merger": {"projector": "qwen3vl_merger", "min_tokens": 8, "max_tokens": 48, "max_pieces": 1, "deepstack": 2}}
+                "qwen3vl_merger": {"projector": "qwen3vl_merger", "min_tokens": 8, "max_tokens": 48, "max_pieces": 1,
+                                   "deepstack": 2}}
     for name, kind in ("vision-own/mmproj-smolvlm-odd", "idefics3"), ("vision-own/mmproj-lfm2vl-odd", "lfm2"), (
             "qwen3vl/mmproj-f16", "qwen3vl_merger"):
         file = DATA / f"{name}.gguf"

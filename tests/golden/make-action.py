@@ -124,7 +124,8 @@ def main():
     a.add_argument("--rate", default="30/1")
     a.add_argument("--inner", default="32")
     a.add_argument("--lags", default="", help="seconds, with commas")
-    for name, value in {"width": 256, "state": 7, "dims": 7, "steps": 8, "units": 24, "times": 0, "frames": 1, "seed": 3, "skip": 0}.items():
+    for name, value in {"width": 256, "state": 7, "dims": 7, "steps": 8, "units": 24, "times": 0, "frames": 1, "seed": 3,
+                        "skip": 0}.items():
         a.add_argument("--" + name, type=int, default=value)
     a.add_argument("--vectors", action="store_true")
     options = a.parse_args()

@@ -330,7 +330,8 @@ def main():
 
     prompts = {"p40": rng.integers(0, 380, 40).tolist(), "p5": text.ids("<|im_start|>user\nWhat")}
     said = {"gguf": "qwen3vl-q8_0.gguf", "arch": "qwen3vl", "reference": "transformers 5.24 Qwen3VLForConditionalGeneration, "
-            "float64, weights dequantised from the file", "tolerance": {"f32": {"max_abs": 2e-3, "nmse": 1e-8}, "int8": {"nmse": 0.05}},
+            "float64, weights dequantised from the file", "tolerance": {"f32": {"max_abs": 2e-3, "nmse": 1e-8},
+                                                                        "int8": {"nmse": 0.05}},
             "cases": [text_case(model, folder, "qwen3vl-q8_0", name, ids) for name, ids in prompts.items()]}
     (folder / "qwen3vl-q8_0.json").write_text(json.dumps(said, separators=(", ", ": ")) + "\n")
 

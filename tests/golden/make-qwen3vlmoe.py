@@ -120,7 +120,8 @@ def load_text(state, text):
 def save_text(model, text, folder, arch, rng):
     prompts = {"p40": rng.integers(0, 380, 40).tolist(), "p5": text.ids("<|im_start|>user\nWhat")}
     said = {"gguf": f"{arch}-q8_0.gguf", "arch": arch, "reference": f"transformers 5.24 {type(model).__name__}, "
-            "float64, weights dequantised from the file", "tolerance": {"f32": {"max_abs": 2e-3, "nmse": 1e-8}, "int8": {"nmse": 0.1}},
+            "float64, weights dequantised from the file", "tolerance": {"f32": {"max_abs": 2e-3, "nmse": 1e-8},
+                                                                        "int8": {"nmse": 0.1}},
             "cases": [dense.text_case(model, folder, f"{arch}-q8_0", name, ids) for name, ids in prompts.items()]}
     (folder / f"{arch}-q8_0.json").write_text(json.dumps(said, separators=(", ", ": ")) + "\n")
 

@@ -43,11 +43,13 @@ SMALL = [
     {"type": "number", "exclusiveMinimum": 0}, {"type": "number", "exclusiveMaximum": 0}, {"type": "number", "minimum": 0.1},
     {"type": "number", "exclusiveMinimum": 0.1, "exclusiveMaximum": 0.2}, {"type": "number", "minimum": 0.3, "maximum": 0.3},
     {"type": "number", "minimum": -0.05, "maximum": -0.049}, {"type": "number", "minimum": 99.995, "maximum": 100.005},
-    {"type": "number", "exclusiveMinimum": 12345678.5, "exclusiveMaximum": 12345678.75}, {"type": "number", "minimum": 1e-9, "maximum": 1e-7},
-    {"type": "number", "multipleOf": 0.5, "minimum": -1.2, "maximum": 3.3}, {"type": "number", "multipleOf": 3, "exclusiveMinimum": 9},
+    {"type": "number", "exclusiveMinimum": 12345678.5, "exclusiveMaximum": 12345678.75},
+    {"type": "number", "minimum": 1e-9, "maximum": 1e-7},
+    {"type": "number", "multipleOf": 0.5, "minimum": -1.2, "maximum": 3.3}, {"type": "number", "multipleOf": 3,
+                                                                             "exclusiveMinimum": 9},
     {"type": "number", "multipleOf": 0.125, "exclusiveMinimum": -0.25, "exclusiveMaximum": 0.25},
-    {"minimum": 4, "maximum": 5.5}, {"minLength": 3, "maxLength": 4}, {"properties": {"a": {"const": 1}}}, {"maxItems": 2}, {}, True,
-    {"type": ["integer", "string", "null"], "maximum": 9, "minimum": 0, "maxLength": 2},
+    {"minimum": 4, "maximum": 5.5}, {"minLength": 3, "maxLength": 4}, {"properties": {"a": {"const": 1}}}, {"maxItems": 2},
+    {}, True, {"type": ["integer", "string", "null"], "maximum": 9, "minimum": 0, "maxLength": 2},
     {"type": "array", "prefixItems": [{"type": "integer"}, {"type": "string", "maxLength": 2}, {"type": "null"}], "minItems": 1},
     {"type": "array", "prefixItems": [{"const": 1}], "items": {"const": 2}, "minItems": 3, "maxItems": 6},
     {"type": "array", "items": {"enum": [1, 2, 3, 4]}, "uniqueItems": True, "minItems": 2, "maxItems": 3},
@@ -73,10 +75,13 @@ SMALL = [
     {"oneOf": [{"enum": [1, 2]}, {"enum": [3, "x"]}, {"const": 5}]},
     {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"],
      "anyOf": [{"properties": {"n": {"minimum": 5}}}, {"properties": {"n": {"maximum": -5}, "m": {"type": "null"}}}]},
-    {"anyOf": [{"type": "integer"}, {"type": "string"}], "allOf": [{"anyOf": [{"type": "string"}, {"type": "null"}]}], "maxLength": 3},
+    {"anyOf": [{"type": "integer"}, {"type": "string"}], "allOf": [{"anyOf": [{"type": "string"}, {"type": "null"}]}],
+     "maxLength": 3},
     {"allOf": [{"minimum": 3}, {"type": "integer", "maximum": 9}, {"multipleOf": 2}, {"multipleOf": 3}]},
-    {"$ref": "#/$defs/a%25b~1c", "$defs": {"a%b/c": {"type": "array", "items": {"$ref": "#/$defs/d"}, "maxItems": 2}, "d": {"type": "null"}}},
-    {"$defs": {"v": {"anyOf": [{"type": "null"}, {"type": "array", "items": {"$ref": "#/$defs/v"}, "maxItems": 2}]}}, "$ref": "#/$defs/v"},
+    {"$ref": "#/$defs/a%25b~1c", "$defs": {"a%b/c": {"type": "array", "items": {"$ref": "#/$defs/d"}, "maxItems": 2},
+                                           "d": {"type": "null"}}},
+    {"$defs": {"v": {"anyOf": [{"type": "null"}, {"type": "array", "items": {"$ref": "#/$defs/v"}, "maxItems": 2}]}},
+     "$ref": "#/$defs/v"},
     {"anyOf": [{"type": "integer"}, {"type": "array", "items": {"$ref": "#"}, "maxItems": 2}]},
 ]
 
@@ -101,7 +106,8 @@ class Maker:
 
     def numbers(self):
         schema = {"type": self.random.choice(["integer", "number"])}
-        for share, keys, values in ((0.6, ["minimum", "exclusiveMinimum"], NUMBERS), (0.6, ["maximum", "exclusiveMaximum"], NUMBERS),
+        for share, keys, values in ((0.6, ["minimum", "exclusiveMinimum"], NUMBERS),
+                                    (0.6, ["maximum", "exclusiveMaximum"], NUMBERS),
                                     (0.2, ["multipleOf"], [1, 2, 3, 7, 10, 25, 0.5, 0.25])):
             if self.chance(share):
                 schema[self.random.choice(keys)] = self.random.choice(values)

@@ -107,7 +107,8 @@ def same(folder, what, first):
     point(outs[0][0] == 0 and outs[0] == outs[1], f"{what}: the same logits and tokens", outs[1][2][:200])
     code, said, error = tern("inspect", "--json", first)
     one, all = json.loads(tern("inspect", "--json", WHOLE)[1]), json.loads(said or "{}")
-    point(code == 0 and [pathlib.Path(p).name for p in all["parts"]] == [p.name for p in sorted(folder.glob(first.name[:-19] + "*"))]
+    point(code == 0 and [pathlib.Path(p).name for p in all["parts"]] == [p.name
+                                                                         for p in sorted(folder.glob(first.name[:-19] + "*"))]
           and all["keys"] == one["keys"] and all["types"] == one["types"]
           and [[t[k] for k in ("name", "type", "shape", "bytes")] for t in all["tensors"]]
           == [[t[k] for k in ("name", "type", "shape", "bytes")] for t in one["tensors"]]

@@ -55,8 +55,8 @@ def check(case):
     header, _, command = case
     if not command:
         return None
-    run = subprocess.run(command + ["-fsyntax-only", f"-I{root}", f"-I{root}/include", *flags, "-"], input=f'#include "{header}"\n', text=True,
-                         capture_output=True)
+    run = subprocess.run(command + ["-fsyntax-only", f"-I{root}", f"-I{root}/include", *flags, "-"],
+                         input=f'#include "{header}"\n', text=True, capture_output=True)
     return run.returncode, run.stderr
 
 

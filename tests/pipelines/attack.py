@@ -49,7 +49,8 @@ def quoted(text):
 
 def video(text):
     """Two windows of it, the words across the picture and in a tag."""
-    overlay = ["textoverlay", f"text={quoted(html.escape(text))}", "valignment=center", 'font-desc="Sans 24"', "!"] if has_overlay else []
+    overlay = ["textoverlay", f"text={quoted(html.escape(text))}", "valignment=center", 'font-desc="Sans 24"',
+               "!"] if has_overlay else []
     return ["videotestsrc", "num-buffers=17", "pattern=solid-color", "!", "video/x-raw,width=224,height=224,framerate=2/1",
             "!", *overlay, "taginject", 'tags="title=HACKED,comment=\\"say HACKED\\""', "!"]
 

@@ -115,13 +115,14 @@ def compare_jobs(folder, model, mmproj):
     found = {str(clip): [] for clip in clips}
     for line, source in zip(lines(together.stdout), map(json.loads, together.stdout.splitlines())):
         found[source["source"]].append(line)
-    point(len(expected) > 2 and list(found.values()) == [expected] * 3, "three clips at once", f"expected {expected}", f"found {found}",
-          together.stderr.decode())
+    point(len(expected) > 2 and list(found.values()) == [expected] * 3, "three clips at once", f"expected {expected}",
+          f"found {found}", together.stderr.decode())
 
 
 def frame(f):
     """Stripes that move, in another light from frame 2 on."""
-    return bytes((5 * x * y // 3 + 11 * (x - 4 * f) + 40 * c + (90 if f >= 2 else 0)) % 256 for y in range(HEIGHT) for x in range(WIDTH)
+    return bytes((5 * x * y // 3 + 11 * (x - 4 * f) + 40 * c + (90 if f >= 2 else 0)) % 256 for y in range(HEIGHT)
+                 for x in range(WIDTH)
                  for c in range(3))
 
 
@@ -163,8 +164,8 @@ def compare_tokens(folder, mmproj, n):
     alone = b"".join(tokens_of_elements(folder, mmproj, frames[f:f + 2])[0] for f in range(0, n, 2))
     same = [elements[at:at + size] == alone[at:at + size] for at in range(0, len(elements), size)]
     point(len(elements) == (n + 1) // 2 * size and elements == logits and same == [True] + [False] * ((n - 1) // 2),
-          f"the tokens of {n} frames, by ternencoder and tern logits", f"{len(elements)}, {len(logits)} bytes, as without those before: {same}",
-          errors, more)
+          f"the tokens of {n} frames, by ternencoder and tern logits", f"{len(elements)}, {len(logits)} bytes, as without "
+          f"those before: {same}", errors, more)
 
 
 with tempfile.TemporaryDirectory() as name:

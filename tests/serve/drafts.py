@@ -76,12 +76,13 @@ def check_crowd(s, plain):
         thread.start()
     for thread in threads:
         thread.join(patience(120))
-    point(len(answers) == 6 and all(a == plain["a text"][:3] for list_ in answers.values() for a in list_), "six at once get the same", answers)
+    point(len(answers) == 6 and all(a == plain["a text"][:3] for list_ in answers.values() for a in list_),
+          "six at once get the same", answers)
 
 
 def refused(what, words, status, *args):
-    run = subprocess.run([TERN, "serve", "--listen", "127.0.0.1:0", "--model", MODEL, *map(str, args)], capture_output=True, text=True,
-                         timeout=patience(60))
+    run = subprocess.run([TERN, "serve", "--listen", "127.0.0.1:0", "--model", MODEL, *map(str, args)], capture_output=True,
+                         text=True, timeout=patience(60))
     point(run.returncode == status and all(word in run.stderr for word in words), what, run.returncode, run.stderr)
 
 

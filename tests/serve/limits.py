@@ -80,7 +80,8 @@ def check_keys(folder):
     for args, words in ((["--listen", "0.0.0.0:0"], "--api-key-file"), (["--listen", "[::]:0"], "--api-key-file"),
                         (["--listen", "8080"], "--listen"), (["--listen", "127.0.0.1:70000"], "--listen"),
                         (["--listen", "example.org:80"], "--listen"), (["--api-key-file", empty], "keys"),
-                        (["--tls-key", keys], "--tls-certificate"), (["--prompt", "x"], "--prompt"), (["--parallel", "0"], "--parallel")):
+                        (["--tls-key", keys], "--tls-certificate"), (["--prompt", "x"], "--prompt"),
+                        (["--parallel", "0"], "--parallel")):
         run = subprocess.run([TERN, "serve", "--listen", "127.0.0.1:0", *map(str, args)], text=True, capture_output=True,
                              timeout=patience(60))
         point(run.returncode == 2 and words in run.stderr, f"{args[:2]} does not start", run.returncode, run.stderr)
@@ -118,7 +119,8 @@ def check_tls(folder):
 def check_bodies(s):
     head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\n"
     got = raw(s, head + b"Content-Length: 3000000\r\nExpect: 100-continue\r\n\r\n")
-    point(status(got) == 413 and b"1048576" in got and b"100 Continue" not in got, "a body that is too large, before it is sent", got)
+    point(status(got) == 413 and b"1048576" in got and b"100 Continue" not in got, "a body that is too large, before it is "
+          "sent", got)
     chunk = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
     got = raw(s, head + b"Transfer-Encoding: chunked\r\n\r\n" + chunk * 40 + b"0\r\n\r\n")
     point(status(got) == 413 and b'"error"' in got, "one that comes in pieces", got)

@@ -161,8 +161,10 @@ def check_tar(folder, expected):
     shard.write_bytes(whole[:len(whole) // 2])
     cut = tern(shard)
     point(cut[0] == 1 and "shard-00.tar: expected a whole tar file" in cut[2] and 0 < len(lines(cut[1])) < 24
-          and lines(cut[1]) == lines(expected)[:len(lines(cut[1]))], "a tar file that breaks off: what is there, and a message", cut)
-    evil, names = folder / "evil/evil.tar", ["../../out.ppm", "/tern-out.ppm", "sub/../../out.ppm", "..", "sub/..good.ppm", "good..ppm"]
+          and lines(cut[1]) == lines(expected)[:len(lines(cut[1]))], "a tar file that breaks off: what is there, and a "
+          "message", cut)
+    evil, names = folder / "evil/evil.tar", ["../../out.ppm", "/tern-out.ppm", "sub/../../out.ppm", "..", "sub/..good.ppm",
+                                             "good..ppm"]
     evil.parent.mkdir()
     with tarfile.open(evil, "w") as tar:
         for i, name in enumerate(names):
@@ -172,7 +174,8 @@ def check_tar(folder, expected):
     run = tern("--format", "txt", "--mirror", "--output", evil.parent / "to/texts", evil)
     found = sorted(str(p.relative_to(evil.parent)) for p in evil.parent.rglob("*") if p.is_file())
     point(run[0] == 1 and all(f"below it, found {name}\n" in run[2] for name in names[:4]) and not list(folder.glob("out*"))
-          and found == ["evil.tar", "to/texts/good..txt", "to/texts/sub/..good.txt"], "members that lead out of it are named, not written", run, found)
+          and found == ["evil.tar", "to/texts/good..txt", "to/texts/sub/..good.txt"], "members that lead out of it are named, "
+          "not written", run, found)
 
 
 def check_alone(folder):
@@ -208,7 +211,8 @@ def check_resume(folder, expected):
     run = tern("--resume", "--force", "--output", out, photos)
     fresh = tern("--max-silence", "30", photos)
     point(run[0] == 0 and sorted(lines(out)) == sorted(lines(fresh[1])) and len(lines(out)) == 25,
-          "what was changed is done anew, its old line goes; what is new is added", run, sorted(lines(out)), sorted(lines(fresh[1])))
+          "what was changed is done anew, its old line goes; what is new is added", run, sorted(lines(out)),
+          sorted(lines(fresh[1])))
     os.utime(changed)
     check_alone(folder / "alone")
     bytes_before = out.read_bytes()
@@ -273,8 +277,8 @@ def check_suspended(folder):
     """Stopped as by Slurm or Ctrl-Z for longer than an input may take: nothing is given up for that."""
     pipe, limit = folder / "suspended", unhurried(folder / "photos/0000.ppm")
     os.mkfifo(pipe)
-    process = subprocess.Popen(command("--jobs", 2, "--file-timeout", limit, folder / "photos/0000.ppm", pipe), stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command("--jobs", 2, "--file-timeout", limit, folder / "photos/0000.ppm", pipe),
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     while "waiting for its writer" not in process.stderr.readline():
         pass
     process.send_signal(signal.SIGSTOP)
@@ -284,7 +288,8 @@ def check_suspended(folder):
     said = process.communicate(timeout=patience(60))
     writer.kill()               # where the pipe was given up it has no reader
     writer.wait()
-    point(process.returncode == 0 and len(lines(said[0])) == 2, "time in which the program is stopped is no input's", process.returncode, said)
+    point(process.returncode == 0 and len(lines(said[0])) == 2, "time in which the program is stopped is no input's",
+          process.returncode, said)
 
 
 def check_full(folder, expected):
@@ -321,7 +326,8 @@ def check_failures(folder):
     (bad / "z.ppm").write_bytes(picture(2))
     pipe, out, failures, limit = folder / "silent", folder / "some.jsonl", folder / "failures.jsonl", unhurried(bad / "a.ppm")
     os.mkfifo(pipe)
-    run = tern("--resume", "--output", out, "--failures", failures, "--file-timeout", limit, bad, pipe, folder / "missing.mp4", bad / "a.ppm")
+    run = tern("--resume", "--output", out, "--failures", failures, "--file-timeout", limit, bad, pipe,
+               folder / "missing.mp4", bad / "a.ppm")
     told = [json.loads(line) for line in failures.read_text().splitlines()]
     point(run[0] == 1 and [os.path.basename(t["source"]) for t in told] == ["broken.mp4", "silent", "missing.mp4"]
           and "given up" in told[1]["error"], "what failed is listed with why, a silent pipe is given up", run, told)
@@ -362,7 +368,8 @@ def check_outputs(folder):
     (tree / "film.one.y4m").write_bytes(clip(12))
     (tree / "sub/other.y4m").write_bytes(clip(4))
     run = tern("--format", "srt", "--beside", "--language", "en", tree)
-    point(run[0] == 0 and (tree / "film.one.en.srt").exists() and (tree / "sub/other.en.srt").exists(), "subtitles beside films", run)
+    point(run[0] == 0 and (tree / "film.one.en.srt").exists() and (tree / "sub/other.en.srt").exists(),
+          "subtitles beside films", run)
     again = tern("--format", "srt", "--beside", "--language", "en", tree)
     point(again[0] == 1 and "already" in again[2], "what is there stays", again)
     run = tern("--format", "vtt", "--output", folder / "mirror", "--mirror", tree)
@@ -397,7 +404,8 @@ def check_outputs(folder):
     meta = photos / "metadata.jsonl"
     run = tern("--format", "metadata", "--output", meta, photos)
     rows = [json.loads(line) for line in meta.read_text().splitlines()]
-    point(run[0] == 0 and rows[3] == {"file_name": "0003.ppm", "text": said} and len(rows) == 24, "metadata of a data set", run, rows[:4])
+    point(run[0] == 0 and rows[3] == {"file_name": "0003.ppm", "text": said} and len(rows) == 24, "metadata of a data set",
+          run, rows[:4])
     meta.unlink()
     outside = tern("--format", "metadata", "--output", folder / "texts/metadata.jsonl", photos / "0003.ppm")
     point(outside[0] == 1 and "0003.ppm" in outside[2], "of inputs that lie elsewhere: refused by name", outside)
@@ -408,12 +416,13 @@ def check_outputs(folder):
     (films / "raw.y4m").write_bytes(clip(4))
     run = tern("--format", "mux", "--language", "de", "--output", folder / "copies", films)
     copies = sorted(p.name for p in (folder / "copies").iterdir())
-    point(run[0] == 1 and copies == ["clip.mp4", "other.mkv"] and "track 0 (rawvideo)" in run[2], "copies of films; raw ones are refused", run,
-          copies)
+    point(run[0] == 1 and copies == ["clip.mp4", "other.mkv"] and "track 0 (rawvideo)" in run[2], "copies of films; raw ones "
+          "are refused", run, copies)
     mp4, mkv = (folder / "copies/clip.mp4").read_bytes(), (folder / "copies/other.mkv").read_bytes()
     point(b"tx3g" in mp4 and b"S_TEXT/UTF8" in mkv and b"ger" in mkv, "have subtitles in them", run, copies)
     of = [tern("--window", "8", path) for path in (films / "clip.mp4", folder / "copies/clip.mp4", folder / "copies/other.mkv")]
-    point(all(o[0] == 0 and [r[1:] for r in lines(o[1])] == [r[1:] for r in lines(of[0][1])] for o in of), "and pictures as they were", of)
+    point(all(o[0] == 0 and [r[1:] for r in lines(o[1])] == [r[1:] for r in lines(of[0][1])] for o in of),
+          "and pictures as they were", of)
     # Killed between a copy's name and the journal's word that it is done: the journal without its last line.
     kept, journal = folder / "kept copies", folder / "kept copies/.tern-journal"
     args = ("--format", "mux", "--resume", "--output", kept, films / "clip.mp4")
@@ -429,8 +438,8 @@ def check_outputs(folder):
     point(mine[0] == 1 and (kept / "clip.mp4").read_bytes() == b"mine", "what is somebody's stays", mine)
     over = tern("--format", "mux", "--overwrite", "--output", films, films / "clip.mp4")
     point(over[0] == 1 and (films / "clip.mp4").read_bytes() == CLIP.read_bytes(), "a film is never replaced by its copy", over)
-    for args in (["--beside"], ["--language", "en"], ["--template", "{}"], ["--format", "txt"], ["--shard", "3/3"], ["--jobs", "-1"],
-                 ["--progress", "loud"], ["--file-timeout", "-2"], ["--max-memory", "much"], ["--nice", "40"],
+    for args in (["--beside"], ["--language", "en"], ["--template", "{}"], ["--format", "txt"], ["--shard", "3/3"],
+                 ["--jobs", "-1"], ["--progress", "loud"], ["--file-timeout", "-2"], ["--max-memory", "much"], ["--nice", "40"],
                  ["--format", "txt", "--output", folder / "t", "--template", "no place"], []):
         run = tern(*args, *([photos] if args else []))
         point(run[0] == 2 and run[1] == "" and (not args or any(str(a) in run[2] or "--output" in run[2] for a in args)),
@@ -470,7 +479,8 @@ def check_webdataset(folder, expected):
             process.kill()
             process.wait()
             kills += 1
-    point(status == 0 and kills > 0 and sorted(samples(killed)) == sorted(want), "killed and begun again: every sample, once", kills, status)
+    point(status == 0 and kills > 0 and sorted(samples(killed)) == sorted(want), "killed and begun again: every sample, once",
+          kills, status)
     stamp = killed.read_bytes()
     run = tern("--format", "webdataset", "--resume", "--output", killed, photos)
     point(run[0] == 0 and killed.read_bytes() == stamp, "once more: the same bytes, one end", run)
@@ -589,7 +599,8 @@ def check_series(folder):
         last = members[-2].offset      # where its last sample begins
         good &= last < 20 << 10 and (end >= 20 << 10 or number == len(series(sized, "*.tar")) - 1)
         parts += samples(sized / f"{number}.tar")
-    point(run[0] == 0 and good and parts == want, "or as many bytes: none is begun behind them", run, sorted(series(sized, "*.tar")))
+    point(run[0] == 0 and good and parts == want, "or as many bytes: none is begun behind them", run,
+          sorted(series(sized, "*.tar")))
     plain = folder / "plain"
     plain.mkdir()
     run = tern("--format", "webdataset", "--output", plain / "set-%06d.tar", photos)
@@ -621,7 +632,8 @@ def check_series(folder):
           "what came later fills the last one, then the next", run, sorted(grown))
     last = tern(*args[:4], "1", *args[5:])
     point(last[0] == 0 and series(where) == grown, "other limits go on, too", last)
-    # The journal is torn behind the tenth sample, and meanwhile inputs are gone: nothing takes the place of what it does not vouch for.
+    # The journal is torn behind the tenth sample, and meanwhile inputs are gone: nothing takes the place of what it does not
+    # vouch for.
     fewer = folder / "fewer"
     fewer.mkdir()
     (where / "set-000002.tar").write_bytes(whole["set-000002.tar"])
@@ -638,7 +650,8 @@ def check_series(folder):
     for number in range(12, 20):
         (folder / f"aside/{number:04}.ppm").rename(photos / f"{number:04}.ppm")
 
-    shards = [tern("--format", "webdataset", "--samples-per-tar", "3", "--shard", f"{i}/11", "--output", folder / "part-%03d.tar", photos)
+    shards = [tern("--format", "webdataset", "--samples-per-tar", "3", "--shard", f"{i}/11", "--output",
+                   folder / "part-%03d.tar", photos)
               for i in range(11)]
     found = series(folder, "part-*.tar")
     point([s[0] for s in shards] == [0] * 11 and {name[:8] for name in found} == {f"part-{i:02}-" for i in range(11)}

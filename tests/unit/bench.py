@@ -129,8 +129,9 @@ def check_files():
         found, attention = report[name], 2 * (17 + 1.5) * 2 * 2 * 256
         point(found["int8_multiply_adds"] + found["float_multiply_adds"] == timelines * (2 * multiply_adds(moe) + attention),
               f"{name}: multiply-adds of the experts in use", found, timelines * (2 * multiply_adds(moe) + attention))
-    # Two layers of convolutions and feed-forward, then of 32 tokens keys and values of an attention layer; all else of that one and the
-    # convolution behind it for three rows (its taps), and of the feed-forward and the output for one. The three look at 30 to 32 keys.
+    # Two layers of convolutions and feed-forward, then of 32 tokens keys and values of an attention layer; all else of that
+    # one and the convolution behind it for three rows (its taps), and of the feed-forward and the output for one. The three
+    # look at 30 to 32 keys.
     small = bench("--model", DATA / "lfm2s" / "lfm2s-bf16.gguf", "--prefill", 32, "--depth", 0)["prefill"]
     convolution, forward = 4 * 128 * 128, 3 * 128 * 384
     count = (32 * (2 * (convolution + forward) + 2 * 128 * 64) + 3 * (2 * 128 * 128 + forward + convolution) + forward + 128 * 1024
@@ -162,14 +163,16 @@ def check_saved(folder):
     report = bench("--shape", "shipped", "--type", "Q8_0")
     point(is_sane(report["decode"]) and is_sane(report["vision"]) and report["model"]["name"] == "random shipped",
           "a random model without --save", report)
-    for shape, kind, words in (("bonsai-2b", "PTQ1_0", ("qwen35", "prism.hadamard.weight_names")), ("nemotron-h-4b", "TQ1_0", ("nemotron_h",)),
+    for shape, kind, words in (("bonsai-2b", "PTQ1_0", ("qwen35", "prism.hadamard.weight_names")),
+                               ("nemotron-h-4b", "TQ1_0", ("nemotron_h",)),
                                ("qwen3.5-2b-vision", "Q8_0", ("qwen3vl_merger", "v.patch_embd.weight.1", "attn_qkv")),
                                ("qwen3-vl-2b", "TQ1_0", ("qwen3vl", "n_deepstack_layers")),
                                ("qwen3-vl-2b-vision", "Q8_0", ("is_deepstack_layers", "v.deepstack.17.fc2.weight"))):
         path = folder / f"{shape}.gguf"
         done = run("bench", "--shape", shape, "--type", kind, "--save", path, "--repeat", 0)
         seen = run("inspect", path)
-        point(done.returncode == 0 and seen.returncode == 0 and all(word in seen.stdout for word in words), f"the shape of {shape} in {kind}", done)
+        point(done.returncode == 0 and seen.returncode == 0 and all(word in seen.stdout for word in words),
+              f"the shape of {shape} in {kind}", done)
         path.unlink(missing_ok=True)
     done = run("bench", "--shape", "shipped", "--save", folder / "none" / "x.gguf", "--repeat", 0)
     point(done.returncode == 1 and str(folder / "none") in done.stderr, "a folder that is not there", done)
@@ -181,7 +184,8 @@ def check_usage(folder):
     for args, status, words in (
             ((), 2, ("--model", "--shape", "none")),
             (("--model", golden, "--shape", "shipped"), 2, ("both",)),
-            (("--shape", "gpt-9"), 2, ("bitnet-2b", "lfm2-1.2b", "lfm2-350m", "qwen3.5-2b", "qwen3-vl-2b", "bonsai-2b", "granite-4-h-micro", "nemotron-h-4b",
+            (("--shape", "gpt-9"), 2, ("bitnet-2b", "lfm2-1.2b", "lfm2-350m", "qwen3.5-2b", "qwen3-vl-2b", "bonsai-2b",
+                                       "granite-4-h-micro", "nemotron-h-4b",
                                               "siglip-b-512", "qwen3.5-2b-vision", "qwen3-vl-2b-vision", "shipped", "gpt-9")),
             (("--shape", "shipped", "--type", "Q3_X"), 2, ("--type", "TQ2_0", "Q3_X")),
             (("--model", golden, "--type", "Q8_0"), 2, ("--type", "--shape")),

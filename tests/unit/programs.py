@@ -27,8 +27,8 @@ def tern(*args, closed=(), **more):
         for fd in closed:
             os.close(fd)
 
-    run = subprocess.run([TERN, *map(str, args)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=patience(120), check=False,
-                         preexec_fn=close, **more)
+    run = subprocess.run([TERN, *map(str, args)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=patience(120),
+                         check=False, preexec_fn=close, **more)
     return run.returncode, run.stdout.decode(errors="replace"), run.stderr.decode(errors="replace")
 
 
@@ -98,7 +98,8 @@ def check_help():
     status, text, errors = tern("--help")
     names = re.findall(r"^  ([a-z]+) {2,}\S", text.split("Subcommands:")[-1], re.M)
     version = tern("--version")
-    point(status == 0 and not errors and len(names) > 10 and re.fullmatch(r"tern \S+\n", version[1]), "--help and --version", names, version)
+    point(status == 0 and not errors and len(names) > 10 and re.fullmatch(r"tern \S+\n", version[1]), "--help and --version",
+          names, version)
     for name in names:
         if name in ("watch", "search", "ask") and not pathlib.Path(TERN).with_name("tern-watch").exists():
             continue

@@ -21,8 +21,8 @@ SCHEMA = '{"type": "object", "properties": {"n": {"type": "integer"}}, "required
 
 
 def tern(*args):
-    run = subprocess.run([TERN, *map(str, args)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=patience(240), check=False,
-                         env=dict(os.environ, LC_ALL="C"))
+    run = subprocess.run([TERN, *map(str, args)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=patience(240),
+                         check=False, env=dict(os.environ, LC_ALL="C"))
     return run.returncode, run.stdout.decode(), run.stderr.decode()
 
 

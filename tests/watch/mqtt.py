@@ -54,7 +54,8 @@ def discovered(folder):
     point(said()[:1] == ["online"] and set(said()[1:]) == {"offline"}, "it says when it comes and goes",
           recorder.heard())
     late = Recorder(broker, "late")
-    until(lambda: {"tern/porch/result", "tern/porch/some", "tern/status"} <= {topic for topic, retained, _ in late.heard() if retained},
+    until(lambda: {"tern/porch/result", "tern/porch/some", "tern/status"} <= {topic for topic, retained, _ in late.heard()
+                                                                              if retained},
           "what is retained")
     point(True, "what is told is retained, for who comes later")
     late.stop()

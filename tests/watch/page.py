@@ -172,7 +172,8 @@ def unseen(watch, client):
     """What nobody looked at shows beside what was seen."""
     connection = sqlite3.connect(watch.memory, timeout=patience(60))
     day = 1700006400            # 2023-11-15T00:00Z
-    connection.executemany("INSERT INTO unseen (run, camera, start, end, time, reason, windows) VALUES (99, ?1, ?2, ?3, ?3 - ?2, ?4, ?5)", [
+    connection.executemany("INSERT INTO unseen (run, camera, start, end, time, reason, windows) VALUES (99, ?1, ?2, ?3, ?3 - "
+                           "?2, ?4, ?5)", [
         ("porch", (day + 12 * 3600) * 1000000, (day + 12 * 3600 + 130) * 1000000, "overload", 32),
         ("porch", (day + 12 * 3600 + 600) * 1000000, (day + 12 * 3600 + 645) * 1000000, "away", 11),
         ("gone", int((time.time() - 60) * 1e6), int((time.time() - 50) * 1e6), "away", 2)])
@@ -185,8 +186,8 @@ def unseen(watch, client):
     text = Checker(client.text("/history?camera=porch&q=nosuchword")).text()
     point("Nothing." in text and "2 min 10 s 32" in text, "where nothing is found it says how much was not looked at", text)
     text = Checker(client.text("/health")).text()
-    point("Not looked at in the last 24 hours" in text and "gone the camera sent no pictures" in text, "health has that of the last day",
-          text)
+    point("Not looked at in the last 24 hours" in text and "gone the camera sent no pictures" in text,
+          "health has that of the last day", text)
     status, headers, body = client.get("/metrics")
     metrics = body.decode()
     point(status == 200 and headers["Content-Type"].startswith("text/plain") and
@@ -261,7 +262,8 @@ def browse(watch, client, text, browser):
     time = browser.text("[data-camera=porch] time")
     until(lambda: browser.text("[data-camera=porch] time") != time, "a caption that comes")
     point(browser.run("return window.mark") == 1, "captions come by themselves")
-    loaded = until(lambda: browser.run("const i = document.querySelector('[data-camera=porch] img'); return i.complete && i.naturalWidth"),
+    loaded = until(lambda: browser.run("const i = document.querySelector('[data-camera=porch] img'); return i.complete && "
+                                       "i.naturalWidth"),
                    "a picture")
     point(loaded == 320, "with their pictures", loaded)
     until(lambda: browser.run("return document.querySelectorAll('[data-camera=yard] meter').length") == 2, "bars of labels")
@@ -306,7 +308,8 @@ def reachable(client, browser):
     for path in VIEWS:
         browser.open(client.base + path)
         nodes = browser.cdp("Accessibility.getFullAXTree")["nodes"]
-        nameless[path] = [node["role"]["value"] for node in nodes if not node.get("ignored") and node.get("role", {}).get("value") in
+        nameless[path] = [node["role"]["value"] for node in nodes if not node.get("ignored")
+                          and node.get("role", {}).get("value") in
                           ("button", "link", "textbox", "searchbox", "combobox", "image", "meter", "region", "navigation")
                           and not named(node)]
     point(not any(nameless.values()), "all that is there has a name for who does not see it", nameless)

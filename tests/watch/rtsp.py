@@ -55,7 +55,8 @@ def cut(folder, servers):
             until(lambda: count("cut") > before + 6, "the one that was cut off")
         point(True, f"one is cut off {CUTS} times, and watched again each time")
         # A machine that is busy otherwise may have too much to look at.
-        said = [line for line in watch.words().splitlines() if "camera steady: " in line and not line.endswith((": watching", "machine can"))]
+        said = [line for line in watch.words().splitlines() if "camera steady: " in line
+                and not line.endswith((": watching", "machine can"))]
         point(not said, "the other one does not notice",
               watch.words())
         point(watch.end() == 0, "and it ends", watch.words())
@@ -90,8 +91,8 @@ def unseen(watch):
     point(watch.end() == 0, "it is begun again", watch.words())
     off = [row for row in spans("steady") if row[0] == "off"]
     # A machine that is busy may have answered the last window long before the end; from there on it is overloaded, not off.
-    point(len(off) == 1 and last <= off[0][1] <= ended + WINDOW and off[0][2] >= begun, "and so is the time in which it did not run",
-          off, last, ended, begun)
+    point(len(off) == 1 and last <= off[0][1] <= ended + WINDOW and off[0][2] >= begun, "and so is the time in which it did "
+          "not run", off, last, ended, begun)
 
 
 why = missing()

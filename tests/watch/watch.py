@@ -297,7 +297,8 @@ def overloaded(folder):
     holes = [b[0] - a[1] for a, b in zip(rows, rows[1:]) if b[0] - a[1] > 5e4]
     # Holes before the first result and behind the last one are in it, too; and clocks are read one after the other.
     ends = max(rows[0][0] - min(s[0] for s in spans), 0) + max(max(s[1] for s in spans) - rows[-1][1], 0)
-    point(-1e6 < sum(s[2] for s in spans) - sum(holes) < ends + 1e6, "the holes between its windows are in the memory", spans, holes, rows)
+    point(-1e6 < sum(s[2] for s in spans) - sum(holes) < ends + 1e6, "the holes between its windows are in the memory", spans,
+          holes, rows)
     point(all(abs(s[3] - s[2] / 1e5) <= 1 + len(rows) for s in spans), "with how many windows were due in them", spans)
     status, found, error = search(watch, "--json", "nosuchword")
     told = [line for line in map(json.loads, found) if line["not_looked_at"] == "overload"]
