@@ -137,8 +137,7 @@ tern_t2s_bytes (gsize rows, gsize cols, guint parts)
 /* The product with such a matrix, of @parts (1 or 2) scales in a group, a run being 128 / @parts columns:
  *   s = 0; for each run: s = fma ((float) sum_c w[r][c] * x[t][c], d[r][run], s)
  *   y[t * ldy + r] = s * xscale[t]
- * w (from the first byte of a panel), x, rows and groups as above; xsum[t * lds + i]: sum of the i-th TERN_T2S_SUM values of
- * row t of x. Exact. */
+ * w (from the first byte of a panel), x, rows and groups as above; xsum[t * lds + i]: sum of the i-th TERN_T2S_SUM values of row t of x. Exact. */
 #define TERN_DECL_GEMM_T2S(fn) void fn (float *y, gsize ldy, const guint8 *w, gsize rows, gsize groups, guint parts, \
     const gint8 *x, gsize ldx, const float *xscale, const gint32 *xsum, gsize lds, gsize n)
 
@@ -334,8 +333,8 @@ tern_bf16p_bytes (gsize rows, gsize cols)
  *   S <- decay S;  u = beta (v - S^T k);  S <- S + k u^T;  o = S^T q
  * for each, where q, k, v and o of token t stand at q + t * ldqk, k + t * ldqk, v + t * ldv, o + t * ldo, and decay and beta at
  * t * ldg. @from is the state before the first token, @to that after the last one; the same place, or apart. @o may be @v
- * with the same distance. n >= 1. What comes of a token depends on it and on the state before it, bit for bit, not on how
- * tokens are split over calls. */
+ * with the same distance. n >= 1. What comes of a token depends on it and on the state before it, bit for bit, not on how tokens are split
+ * over calls. */
 #define TERN_DECL_DELTA_RULE(fn) void fn (float *o, gsize ldo, float *to, const float *from, const float *q, \
     const float *k, gsize ldqk, const float *v, gsize ldv, const float *decay, const float *beta, gsize ldg, gsize keys, \
     gsize values, gsize n)
