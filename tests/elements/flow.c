@@ -3,48 +3,6 @@
  * has to say what is wrong says it, once. */
 #include "harness.h"
 
-typedef struct {
-  GMutex lock;
-  GCond cond;
-  gboolean arrived, go;
-  GstFlowReturn flow;
-} Gate;
-
-/* A buffer that leaves waits here, and is answered @flow. */
-static GstPadProbeReturn
-wait_at_gate (GstPad *pad, GstPadProbeInfo *info, gpointer data)
-{
-  Gate *gate = data;
-
-  g_mutex_lock (&gate->lock);
-  gate->arrived = TRUE;
-  g_cond_broadcast (&gate->cond);
-  while (!gate->go)
-    g_cond_wait (&gate->cond, &gate->lock);
-  g_mutex_unlock (&gate->lock);
-  gst_clear_buffer ((GstBuffer **) &info->data);
-  GST_PAD_PROBE_INFO_FLOW_RETURN (info) = gate->flow;
-  return GST_PAD_PROBE_HANDLED;
-}
-
-static void
-wait_for_arrival (Gate *gate)
-{
-  g_mutex_lock (&gate->lock);
-  while (!gate->arrived)
-    g_cond_wait (&gate->cond, &gate->lock);
-  g_mutex_unlock (&gate->lock);
-}
-
-static void
-open_gate (Gate *gate)
-{
-  g_mutex_lock (&gate->lock);
-  gate->go = TRUE;
-  g_cond_broadcast (&gate->cond);
-  g_mutex_unlock (&gate->lock);
-}
-
 /* ---- The elements ---- */
 
 typedef enum { ENCODER, GENERATOR, ATTACH, N_ELEMENTS } Kind;
@@ -74,7 +32,8 @@ start (Fixture *f, Kind kind, GstFlowReturn flow)
   static const char *const launch[] = { "ternencoder frame-rate=0/1", "terngenerator", "ternattach attach=window" };
   guint i;
 
-  *f = (Fixture) { .kind = kind, .gate.flow = flow };
+  *f = (Fixture) { .kind = kind };
+  gate_init (&f->gate, flow);
   f->h = kind == GENERATOR ? start_generator (launch[kind]) : file_harness (launch[kind], "sink", "src");
   f->bus = watch (f->h->element);
   f->src = gst_element_get_static_pad (f->h->element, "src");
@@ -124,6 +83,7 @@ end (Fixture *f)
   if (f->json)
     gst_harness_teardown (f->json);
   gst_harness_teardown (f->h);
+  gate_clear (&f->gate);
 }
 
 static gboolean

@@ -251,29 +251,6 @@ GST_START_TEST (test_flush_ends_waiting)
 }
 GST_END_TEST
 
-/* Downstream fails while a window is worked on: that is given up, and whoever waits for it goes on. */
-typedef struct {
-  GMutex lock;
-  GCond cond;
-  gboolean arrived, go;
-} Gate;
-
-static GstPadProbeReturn
-fail_at_gate (GstPad *pad, GstPadProbeInfo *info, gpointer data)
-{
-  Gate *gate = data;
-
-  g_mutex_lock (&gate->lock);
-  gate->arrived = TRUE;
-  g_cond_broadcast (&gate->cond);
-  while (!gate->go)
-    g_cond_wait (&gate->cond, &gate->lock);
-  g_mutex_unlock (&gate->lock);
-  gst_clear_buffer ((GstBuffer **) &info->data);
-  GST_PAD_PROBE_INFO_FLOW_RETURN (info) = GST_FLOW_ERROR;
-  return GST_PAD_PROBE_HANDLED;
-}
-
 static guint64
 queued_windows (GstHarness *h)
 {
@@ -286,31 +263,25 @@ queued_windows (GstHarness *h)
   return n;
 }
 
+/* Downstream fails while a window is worked on: that is given up, and whoever waits for it goes on. */
 GST_START_TEST (test_downstream_fails)
 {
   GstHarness *h = start_generator ("terngenerator");
-  Gate gate = { .go = FALSE };
   GThread *thread;
   GstPad *src;
+  Gate gate;
 
-  g_mutex_init (&gate.lock);
-  g_cond_init (&gate.cond);
+  gate_init (&gate, GST_FLOW_ERROR);
   src = gst_element_get_static_pad (h->element, "src");
-  gst_pad_add_probe (src, GST_PAD_PROBE_TYPE_BUFFER, fail_at_gate, &gate, NULL);
+  gst_pad_add_probe (src, GST_PAD_PROBE_TYPE_BUFFER, wait_at_gate, &gate, NULL);
   push_tokens (h, 0, 8);
-  g_mutex_lock (&gate.lock);
-  while (!gate.arrived)
-    g_cond_wait (&gate.cond, &gate.lock);
-  g_mutex_unlock (&gate.lock);
+  wait_for_arrival (&gate);
   fake_hold (TRUE);
   push_tokens (h, 8, 16);
   fake_wait_begun (2);
   thread = g_thread_new ("upstream", __i__ == 0 ? push_eos : push_many, h);
 
-  g_mutex_lock (&gate.lock);
-  gate.go = TRUE;
-  g_cond_broadcast (&gate.cond);
-  g_mutex_unlock (&gate.lock);
+  open_gate (&gate);
   g_thread_join (thread);
   /* The answer is held: it ends only if it is given up. */
   while (queued_windows (h) > 0)
@@ -318,8 +289,7 @@ GST_START_TEST (test_downstream_fails)
   fail_unless_equals_int (fake_begun (), 2);
   gst_object_unref (src);
   gst_harness_teardown (h);
-  g_mutex_clear (&gate.lock);
-  g_cond_clear (&gate.cond);
+  gate_clear (&gate);
 }
 GST_END_TEST
 

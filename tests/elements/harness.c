@@ -424,3 +424,54 @@ events_until (GstHarness *h, GstEventType last)
   }
   return g_string_free (all, FALSE);
 }
+
+/* ---- Gates ---- */
+
+void
+gate_init (Gate *gate, GstFlowReturn flow)
+{
+  *gate = (Gate) { .flow = flow };
+  g_mutex_init (&gate->lock);
+  g_cond_init (&gate->cond);
+}
+
+void
+gate_clear (Gate *gate)
+{
+  g_mutex_clear (&gate->lock);
+  g_cond_clear (&gate->cond);
+}
+
+GstPadProbeReturn
+wait_at_gate (GstPad *pad, GstPadProbeInfo *info, gpointer data)
+{
+  Gate *gate = data;
+
+  g_mutex_lock (&gate->lock);
+  gate->arrived = TRUE;
+  g_cond_broadcast (&gate->cond);
+  while (!gate->go)
+    g_cond_wait (&gate->cond, &gate->lock);
+  g_mutex_unlock (&gate->lock);
+  gst_clear_buffer ((GstBuffer **) &info->data);
+  GST_PAD_PROBE_INFO_FLOW_RETURN (info) = gate->flow;
+  return GST_PAD_PROBE_HANDLED;
+}
+
+void
+wait_for_arrival (Gate *gate)
+{
+  g_mutex_lock (&gate->lock);
+  while (!gate->arrived)
+    g_cond_wait (&gate->cond, &gate->lock);
+  g_mutex_unlock (&gate->lock);
+}
+
+void
+open_gate (Gate *gate)
+{
+  g_mutex_lock (&gate->lock);
+  gate->go = TRUE;
+  g_cond_broadcast (&gate->cond);
+  g_mutex_unlock (&gate->lock);
+}

@@ -31,6 +31,21 @@ guint count_messages (GstBus *bus, GstMessageType types);
 /* Waits for what must come; where it does not, the test's time limit says so. */
 GstMessage *wait_message (GstBus *bus, GstMessageType types);
 
+/* Where a buffer that leaves waits, as the probe wait_at_gate() of a pad has it, and is then answered @flow. Cleared by
+ * gate_clear(). */
+typedef struct {
+  GMutex lock;
+  GCond cond;
+  gboolean arrived, go;
+  GstFlowReturn flow;
+} Gate;
+
+void gate_init (Gate *gate, GstFlowReturn flow);
+void gate_clear (Gate *gate);
+GstPadProbeReturn wait_at_gate (GstPad *pad, GstPadProbeInfo *info, gpointer gate);
+void wait_for_arrival (Gate *gate);
+void open_gate (Gate *gate);
+
 /* The fake engine, held: answers begin but do not end, unless they are cancelled. In place of sleeping. */
 void fake_hold (gboolean hold);
 /* Answers that were begun so far; waits until there are so many. */

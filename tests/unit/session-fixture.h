@@ -9,6 +9,8 @@
 #define TEXT_FILE TERN_TEST_DATA "/lfm2/lfm2-tq2_0.gguf"
 #define MMPROJ_FILE TERN_TEST_DATA "/lfm2vl/mmproj-ship-q8_0.gguf"
 #define NARROW_FILE TERN_TEST_DATA "/lfm2s/lfm2s-bf16.gguf"
+#define SMOLVLM TERN_TEST_DATA "/vision-own/smolvlm-text.gguf"
+#define SMOLVLM_MMPROJ TERN_TEST_DATA "/vision-own/mmproj-smolvlm-odd.gguf"
 
 #define MS(x) ((guint64) (x) * 1000000)
 
@@ -33,6 +35,21 @@ open_parts (TernModelParts parts, guint threads, guint context)
   model = tern_model_open (&params, &error);
   g_assert_no_error (error);
   g_assert_nonnull (model);
+  return model;
+}
+
+static inline TernModel *
+open_pair (const char *text, const char *mmproj)
+{
+  TernModelParams params = TERN_MODEL_PARAMS_INIT;
+  g_autoptr (GError) error = NULL;
+  TernModel *model;
+
+  params.model_path = text;
+  params.mmproj_path = mmproj;
+  params.threads = 2;
+  model = tern_model_open (&params, &error);
+  g_assert_no_error (error);
   return model;
 }
 
@@ -193,4 +210,30 @@ release_engine (Hold *hold)
   g_thread_join (hold->thread);
   g_mutex_clear (&hold->lock);
   g_cond_clear (&hold->changed);
+}
+
+/* ---- An engine that has done all ---- */
+
+typedef struct {
+  TernScheduler *scheduler;
+  gboolean wanted;
+} Rest;
+
+static inline void
+look_for_rest (void *data)
+{
+  Rest *rest = data;
+
+  rest->wanted = tern_scheduler_is_wanted (rest->scheduler);
+}
+
+/* Until the engine has nothing to do: seen from between its rounds. */
+static inline void
+come_to_rest (TernScheduler *scheduler)
+{
+  Rest rest = { scheduler };
+
+  do
+    tern_scheduler_call (scheduler, look_for_rest, &rest);
+  while (rest.wanted);
 }

@@ -4,24 +4,6 @@
 #include "session-fixture.h"
 #include "tern/session-priv.h"
 
-#define SMOLVLM TERN_TEST_DATA "/vision-own/smolvlm-text.gguf"
-#define SMOLVLM_MMPROJ TERN_TEST_DATA "/vision-own/mmproj-smolvlm-odd.gguf"
-
-static TernModel *
-open_smolvlm (void)
-{
-  TernModelParams params = TERN_MODEL_PARAMS_INIT;
-  g_autoptr (GError) error = NULL;
-  TernModel *model;
-
-  params.model_path = SMOLVLM;
-  params.mmproj_path = SMOLVLM_MMPROJ;
-  params.threads = 2;
-  model = tern_model_open (&params, &error);
-  g_assert_no_error (error);
-  return model;
-}
-
 /* ---- Playing the same with an engine that keeps up, and one that begins when all is there ------------------------- */
 
 typedef struct {
@@ -37,35 +19,11 @@ typedef struct {
 
 typedef void (*Script) (Play *play);
 
-typedef struct {
-  TernScheduler *scheduler;
-  gboolean wanted;
-} Look;
-
-static void
-look (void *data)
-{
-  Look *self = data;
-
-  self->wanted = tern_scheduler_is_wanted (self->scheduler);
-}
-
-/* Until the engine has nothing to do: seen from between its rounds. */
-static void
-come_to_rest (Play *play)
-{
-  Look self = { play->model->scheduler };
-
-  do
-    tern_scheduler_call (self.scheduler, look, &self);
-  while (self.wanted);
-}
-
 static void
 after_push (Play *play)
 {
   if (!play->late)
-    come_to_rest (play);
+    come_to_rest (play->model->scheduler);
 }
 
 static void
@@ -101,7 +59,7 @@ play (Play *self, TernModel *model, const TernSessionParams *params, Script scri
         result->end, result->prompt_id, result->result, bits, result->visual_kept, result->prompt_tokens);
     g_ptr_array_add (self->results, result);
   }
-  come_to_rest (self);
+  come_to_rest (self->model->scheduler);
   self->rows = (guint) self->session->client.served.prompt;
 }
 
@@ -210,7 +168,7 @@ flushed (Play *self)
   frames (self, 0, 6);
   if (!self->late) {            /* who is held is not waited for */
     tern_session_flush (self->session);
-    come_to_rest (self);
+    come_to_rest (self->model->scheduler);
   } else {
     tern_session_cancel (self->session);
   }
@@ -274,7 +232,7 @@ test_lfm2 (void)
 static void
 test_idefics3 (void)
 {
-  g_autoptr (TernModel) model = open_smolvlm ();
+  g_autoptr (TernModel) model = open_pair (SMOLVLM, SMOLVLM_MMPROJ);
   TernSessionParams params = two_groups ();
 
   params.compress.method = TERN_METHOD_NONE;    /* every frame stays: their number is right */
@@ -341,7 +299,7 @@ check_questions (TernModel *model, TernSessionParams params, Script script, guin
 static void
 test_questions (void)
 {
-  g_autoptr (TernModel) model = open_model (0), timed = open_smolvlm ();
+  g_autoptr (TernModel) model = open_model (0), timed = open_pair (SMOLVLM, SMOLVLM_MMPROJ);
 
   for (guint n = 2; n <= G_N_ELEMENTS (questions); n += 2)
     for (guint beam = 1; beam <= 3; beam += 2) {
@@ -398,7 +356,7 @@ static guint room;              /* that a still finds; 0: as much as the model h
 static void
 a_large_still (Play *self)
 {
-  come_to_rest (self);
+  come_to_rest (self->model->scheduler);
   self->model->context = room;
   a_still (self);
 }

@@ -7,9 +7,6 @@
 #include "session-gate.h"
 #include "tern/session-priv.h"
 
-#define SMOLVLM TERN_TEST_DATA "/vision-own/smolvlm-text.gguf"
-#define SMOLVLM_MMPROJ TERN_TEST_DATA "/vision-own/mmproj-smolvlm-odd.gguf"
-
 #define SESSIONS_MOST 5
 #define SEGMENTS_MOST 3         /* stretches of pushes with a stop between them */
 
@@ -602,15 +599,8 @@ test_lfm2 (void)
 static void
 test_idefics3 (void)
 {
-  TernModelParams params = TERN_MODEL_PARAMS_INIT;
-  g_autoptr (GError) error = NULL;
-  g_autoptr (TernModel) model = NULL;
+  g_autoptr (TernModel) model = open_pair (SMOLVLM, SMOLVLM_MMPROJ);
 
-  params.model_path = SMOLVLM;
-  params.mmproj_path = SMOLVLM_MMPROJ;
-  params.threads = 2;
-  model = tern_model_open (&params, &error);
-  g_assert_no_error (error);
   run_seeds (model, 1);
 }
 

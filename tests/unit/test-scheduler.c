@@ -210,29 +210,6 @@ kick_both (void *data)
     tern_scheduler_kick (fakes[i]->stage->scheduler, &fakes[i]->client);
 }
 
-typedef struct {
-  TernScheduler *scheduler;
-  gboolean wanted;
-} Look;
-
-static void
-look (void *data)
-{
-  Look *self = data;
-
-  self->wanted = tern_scheduler_is_wanted (self->scheduler);
-}
-
-static void
-come_to_rest (Stage *stage)
-{
-  Look self = { stage->scheduler };
-
-  do
-    tern_scheduler_call (self.scheduler, look, &self);
-  while (self.wanted);
-}
-
 static void
 run_both (Stage *stage, Fake *a, Fake *b)
 {
@@ -241,7 +218,7 @@ run_both (Stage *stage, Fake *a, Fake *b)
   a->watched = b;
   b->watched = a;
   tern_scheduler_call (stage->scheduler, kick_both, both);
-  come_to_rest (stage);
+  come_to_rest (stage->scheduler);
 }
 
 /* ---- Who is served when ------------------------------------------------------------------------------------------ */
@@ -270,7 +247,7 @@ test_idle_is_not_owed (Stage *stage, gconstpointer data)
 
   a->prompt = 3000;
   tern_scheduler_kick (stage->scheduler, &a->client);
-  come_to_rest (stage);
+  come_to_rest (stage->scheduler);
   g_assert_cmpuint (a->served, ==, 3000);
   a->prompt = b->prompt = 4000;
   a->since = b->watched_since = a->served;
@@ -440,7 +417,7 @@ test_pictures (Stage *stage, gconstpointer data)
     tern_scheduler_add (stage->scheduler, &gallery.lookers[i].client);
   }
   tern_scheduler_call (stage->scheduler, open_gallery, &gallery);
-  come_to_rest (stage);
+  come_to_rest (stage->scheduler);
   g_assert_cmpuint (gallery.left, ==, 0);
   for (guint i = 0; i < LOOKERS; i++)
     most = MAX (most, gallery.lookers[i].client.served.slice);
@@ -645,12 +622,12 @@ test_beside (Stage *stage, gconstpointer data)
   for (guint i = 0; i < MANY; i++)
     readers[i] = new_reader (stage, i, 60 + 17 * i, i % 2 ? 100 : 0);
   tern_scheduler_call (stage->scheduler, kick_readers, readers);
-  come_to_rest (stage);
+  come_to_rest (stage->scheduler);
   for (guint i = 0; i < MANY; i++) {
     Reader *alone[2] = { new_reader (stage, i, readers[i]->length, 0) };
 
     tern_scheduler_call (stage->scheduler, kick_readers, alone);
-    come_to_rest (stage);
+    come_to_rest (stage->scheduler);
     g_assert_cmpmem (alone[0]->logits, bytes, readers[i]->logits, bytes);
     free_reader (alone[0]);
   }

@@ -4,24 +4,6 @@
 #include "session-fixture.h"
 #include "tern/session-priv.h"
 
-#define SMOLVLM TERN_TEST_DATA "/vision-own/smolvlm-text.gguf"
-#define SMOLVLM_MMPROJ TERN_TEST_DATA "/vision-own/mmproj-smolvlm-odd.gguf"
-
-static TernModel *
-open_pair (const char *text, const char *mmproj)
-{
-  TernModelParams params = TERN_MODEL_PARAMS_INIT;
-  g_autoptr (GError) error = NULL;
-  TernModel *model;
-
-  params.model_path = text;
-  params.mmproj_path = mmproj;
-  params.threads = 2;
-  model = tern_model_open (&params, &error);
-  g_assert_no_error (error);
-  return model;
-}
-
 static TernSessionParams
 stream_params (guint tokens)
 {
@@ -66,9 +48,9 @@ look (void *data)
   memcpy (self->frames, frames, self->n_frames * sizeof *frames);
 }
 
-/* Until the engine has nothing to do. */
+/* Until the engine has nothing to do, and what is remembered then. */
 static void
-come_to_rest (TernSession *session, Look *seen)
+look_at_rest (TernSession *session, Look *seen)
 {
   *seen = (Look) { session };
   do
@@ -136,7 +118,7 @@ check_like_a_window (TernModel *model, guint one)
 
     window.prompt = "What is there?";
     push_run (session, 4 * one * n, 4 * one, 1);
-    come_to_rest (session, &seen);
+    look_at_rest (session, &seen);
     result = ask (session, 0, 0, 0);
     found = spell (result);
     expected = told (model, &window, 4 * one * (n + 1));
@@ -375,7 +357,7 @@ test_endless (void)
     g_assert_cmpuint (result->n_memory_spans, >, 0);
     g_assert_cmpfloat (result->memory_spans[result->n_memory_spans - 1], ==, 2. * (n + 1));
     tern_result_unref (result);
-    come_to_rest (session, &seen);
+    look_at_rest (session, &seen);
     check_memory (&seen, 420, 4 * (n + 1));
   }
   tern_session_stats (session, &stats);
@@ -402,7 +384,7 @@ test_late (void)
     for (guint i = 0; i < 6; i++) {
       push_run (session, i, 1, i % 3);
       if (!late)
-        come_to_rest (session, &seen);
+        look_at_rest (session, &seen);
     }
     if (late)
       release_engine (&hold);
@@ -429,7 +411,7 @@ test_times (void)
   params.on_demand = TRUE;
   session = new_session (model, &params);
   push_run (session, 0, 160, 0);
-  come_to_rest (session, &seen);
+  look_at_rest (session, &seen);
   check_memory (&seen, 420, 160);
   for (guint f = 0; f < seen.n_frames; f++)
     there[seen.frames[f].number] = TRUE;
@@ -519,11 +501,11 @@ test_stops (void)
   params.on_demand = TRUE;
   session = new_session (model, &params);
   push_run (session, 0, 8, 0);
-  come_to_rest (session, &seen);
+  look_at_rest (session, &seen);
   g_assert_cmpuint (seen.n_frames, ==, 8);
   rows = seen.rows;
   tern_session_cancel (session);
-  come_to_rest (session, &seen);
+  look_at_rest (session, &seen);
   g_assert_cmpuint (seen.rows, ==, rows);
   {
     g_autoptr (TernResult) result = ask (session, 0, 0, 0);
@@ -534,16 +516,16 @@ test_stops (void)
     g_assert_cmpfloat (result->end, ==, 4);
   }
   push_run (session, 8, 4, 0);
-  come_to_rest (session, &seen);
+  look_at_rest (session, &seen);
   g_assert_cmpuint (seen.n_frames, ==, 12);
 
   push_run (session, 2, 4, 1);          /* back */
-  come_to_rest (session, &seen);
+  look_at_rest (session, &seen);
   g_assert_cmpuint (seen.n_frames, ==, 4);
   g_assert_cmpuint (seen.frames[0].pts, ==, MS (1000));
   tern_session_flush (session);
   push_run (session, 0, 4, 0);
-  come_to_rest (session, &seen);
+  look_at_rest (session, &seen);
   g_assert_cmpuint (seen.n_frames, ==, 4);
 }
 
@@ -564,7 +546,7 @@ test_cancels (void)
     tern_session_cancel (session);
   }
   push_run (session, 120, 4, 0);
-  come_to_rest (session, &seen);
+  look_at_rest (session, &seen);
   check_memory (&seen, 420, 124);
   result = ask (session, 0, 0, 0);
   g_assert_cmpstr (result->kind, ==, "caption");
@@ -588,11 +570,11 @@ test_still_scene (void)
   push (session, 0, 0, 0, MS (500));
   for (guint i = 1; i < 20; i++)
     push (session, 0, 0, MS (500 * i), MS (500));
-  come_to_rest (session, &seen);
+  look_at_rest (session, &seen);
   rows = seen.rows;
   for (guint i = 20; i < 40; i++)
     push (session, 0, 0, MS (500 * i), MS (500));
-  come_to_rest (session, &seen);
+  look_at_rest (session, &seen);
   g_assert_cmpuint (seen.rows, ==, rows);
   g_assert_cmpuint (seen.frames[seen.n_frames - 1].until, ==, MS (20000));
   g_assert_cmpuint (seen.n_frames, <, 8);
