@@ -97,6 +97,17 @@ golden_max_abs (const float *a, const float *b, gsize n)
   return most;
 }
 
+void
+golden_check (const char *what, const float *found, const float *values, gsize n, double nmse, double max_abs)
+{
+  double off = golden_nmse (found, values, n), most = golden_max_abs (found, values, n);
+
+  g_test_message ("%s: nmse %.3g max %.3g", what, off, most);
+  g_assert_cmpfloat (off, <=, nmse);
+  if (max_abs > 0)
+    g_assert_cmpfloat (most, <=, max_abs);
+}
+
 gboolean
 golden_is_sample (void)
 {

@@ -30,6 +30,8 @@ gint32 *golden_ids (JsonObject *object, const char *member, guint *n);
 /* sum (a - b)^2 / sum b^2 */
 double golden_nmse (const float *a, const float *b, gsize n);
 double golden_max_abs (const float *a, const float *b, gsize n);
+/* Says both of @found [n], called @what, and fails the test where they are more than allowed; @max_abs 0: not bounded. */
+void golden_check (const char *what, const float *found, const float *values, gsize n, double nmse, double max_abs);
 
 /* TERN_TEST_SAMPLE is set, as for processors that are emulated: fewer cases, each of a kind that is also among the others. */
 gboolean golden_is_sample (void);

@@ -78,17 +78,6 @@ options_of (const Case *c)
   return options;
 }
 
-static void
-check_values (const Case *c, const char *what, const float *found, const float *values, gsize n)
-{
-  double nmse = golden_nmse (found, values, n), most = golden_max_abs (found, values, n);
-
-  g_test_message ("%s: nmse %.3g max %.3g", what, nmse, most);
-  g_assert_cmpfloat (nmse, <=, c->nmse);
-  if (c->max_abs > 0)
-    g_assert_cmpfloat (most, <=, c->max_abs);
-}
-
 /* The reference's output is taken before the last norm, ours after it. */
 static void
 norm_row (const TernVision *vision, float *x)
@@ -123,7 +112,7 @@ check_output (const Case *c, const float *found, guint picture, guint w, guint h
         memcpy (row, values->data + ((gsize) picture * w * h + at) * width, width * sizeof (float));
         norm_row (c->vision, row);
       }
-  check_values (c, "vision", found, row_by_row, w * h * width);
+  golden_check ("vision", found, row_by_row, w * h * width, c->nmse, c->max_abs);
 }
 
 static void
@@ -175,7 +164,7 @@ check_given (const Case *c, guint picture, const GoldenArray *visual)
   tern_vision_state_taps (c->state, &taps);
   g_assert_cmpuint (taps.width, ==, images[0].width);
   check_output (c, taps.output, picture, taps.width / 16, taps.height / 16);
-  check_values (c, "visual", tokens, visual->data, visual->n);
+  golden_check ("visual", tokens, visual->data, visual->n, c->nmse, c->max_abs);
   return TRUE;
 }
 

@@ -164,23 +164,12 @@ check_from_file (const Case *c, const TernVisionPlan *plan, const GoldenArray *v
 /* ---- From the given pixels --------------------------------------------------------------------------------------- */
 
 static void
-check_values (const Case *c, const char *what, const float *found, const float *values, gsize n)
-{
-  double nmse = golden_nmse (found, values, n), most = golden_max_abs (found, values, n);
-
-  g_test_message ("%s: nmse %.3g max %.3g", what, nmse, most);
-  g_assert_cmpfloat (nmse, <=, c->nmse);
-  if (c->max_abs > 0)
-    g_assert_cmpfloat (most, <=, c->max_abs);
-}
-
-static void
 check_tap (const Case *c, const char *member, const float *found)
 {
   g_autoptr (GoldenArray) values = expected (c->model, c->item, member);
 
   if (values)
-    check_values (c, member, found, values->data, values->n);
+    golden_check (member, found, values->data, values->n, c->nmse, c->max_abs);
 }
 
 /* The resized picture needs no resizing, so it goes through as it is, as a frame. */
@@ -211,7 +200,7 @@ check_given (const Case *c, const GoldenArray *pixels, const TernSubImage *sub, 
     check_tap (c, "patch_embd", taps.patch_embd);
     check_tap (c, "vision", taps.output);
   }
-  check_values (c, "visual", tokens, visual, n);
+  golden_check ("visual", tokens, visual, n, c->nmse, c->max_abs);
 }
 
 static void

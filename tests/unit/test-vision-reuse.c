@@ -175,19 +175,6 @@ counts_of (const TernReuse *reuse)
   return counts;
 }
 
-static double
-cosine (const float *a, const float *b)
-{
-  double ab = 0, aa = 0, bb = 0;
-
-  for (guint i = 0; i < VALUES; i++) {
-    ab += (double) a[i] * b[i];
-    aa += (double) a[i] * a[i];
-    bb += (double) b[i] * b[i];
-  }
-  return ab / sqrt (aa * bb);
-}
-
 /* ---- All changed: computed in part, from a list of all patches ---- */
 
 static void
@@ -252,8 +239,8 @@ test_square (gconstpointer kind)
     n = counts_of (reuse).computed - computed;
     g_assert_cmpuint (n, >=, 16);       /* 2 x 2 patches, and a ring */
     g_assert_cmpuint (n, <=, 5 * 4 + 5 * 4);    /* 3 x 2 changed, and a ring; probes */
-    g_assert_cmpfloat (cosine (f->tokens, f->expected), >, .99);
-    g_assert_cmpfloat (1 - cosine (f->tokens, f->expected), <, (1 - cosine (before, f->expected)) / 2);
+    g_assert_cmpfloat (cosine (f->tokens, f->expected, VALUES), >, .99);
+    g_assert_cmpfloat (1 - cosine (f->tokens, f->expected, VALUES), <, (1 - cosine (before, f->expected, VALUES)) / 2);
   }
   tear_down (f);
 }

@@ -383,19 +383,6 @@ encode_noise (TernVision *vision, TernVisionState *state, gsize *n)
   return tokens;
 }
 
-static double
-cosine (const float *a, const float *b, gsize n)
-{
-  double ab = 0, aa = 0, bb = 0;
-
-  for (gsize i = 0; i < n; i++) {
-    ab += (double) a[i] * b[i];
-    aa += (double) a[i] * a[i];
-    bb += (double) b[i] * b[i];
-  }
-  return ab / sqrt (aa * bb);
-}
-
 /* Every matrix in int8, come what may. */
 static TernVisionPacked *
 pack_int8 (TernVision *vision, TernPool *pool)

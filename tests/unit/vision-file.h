@@ -262,3 +262,16 @@ open_lfm2_vl (guint min_pixels, guint max_pixels)
   g_assert_no_error (error);
   return vision;
 }
+
+static inline double
+cosine (const float *a, const float *b, gsize n)
+{
+  double ab = 0, aa = 0, bb = 0;
+
+  for (gsize i = 0; i < n; i++) {
+    ab += (double) a[i] * b[i];
+    aa += (double) a[i] * a[i];
+    bb += (double) b[i] * b[i];
+  }
+  return ab / sqrt (aa * bb);
+}
