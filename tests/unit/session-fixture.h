@@ -154,6 +154,35 @@ drain (TernSession *session)
   return g_string_free (all, FALSE);
 }
 
+static inline GPtrArray *
+new_results (void)
+{
+  return g_ptr_array_new_with_free_func ((GDestroyNotify) tern_result_unref);
+}
+
+/* The reasons of all results to come, a letter each: u unchanged, b budget, c cancelled, e error, . said. @results: they are
+ * appended to it, unless it is NULL. */
+static inline char *
+reasons (TernSession *session, GPtrArray *results)
+{
+  static const char *const named[] = { "unchanged", "budget", "cancelled", "error" };
+  GString *all = g_string_new (NULL);
+  TernResult *result;
+
+  while ((result = next_result (session))) {
+    char letter = '.';
+
+    for (guint i = 0; i < G_N_ELEMENTS (named); i++)
+      if (g_str_equal (result->finish_reason, named[i]))
+        letter = named[i][0];
+    g_string_append_c (all, letter);
+    if (results)
+      g_ptr_array_add (results, tern_result_ref (result));
+    tern_result_unref (result);
+  }
+  return g_string_free (all, FALSE);
+}
+
 /* ---- An engine that waits ---- */
 
 typedef struct {

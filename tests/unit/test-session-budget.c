@@ -42,27 +42,6 @@ budget_params (TernBudget *budget, guint64 max_silence)
   return params;
 }
 
-/* The reasons of all results, a letter each: u unchanged, b budget, . said. */
-static char *
-reasons (TernSession *session, GPtrArray *results)
-{
-  GString *all = g_string_new (NULL);
-  TernResult *result;
-
-  while ((result = next_result (session))) {
-    g_string_append_c (all, g_str_equal (result->finish_reason, "unchanged") ? 'u'
-        : g_str_equal (result->finish_reason, "budget") ? 'b' : g_str_equal (result->kind, "error") ? 'e' : '.');
-    g_ptr_array_add (results, result);
-  }
-  return g_string_free (all, FALSE);
-}
-
-static GPtrArray *
-new_results (void)
-{
-  return g_ptr_array_new_with_free_func ((GDestroyNotify) tern_result_unref);
-}
-
 /* Everything moves, and there is nearly nothing: the first window is answered, and one after each silence; the others are told
  * what that said, and nothing is spent on them. */
 static void

@@ -160,29 +160,6 @@ push_still (TernSession *session, guint first, guint end, guint t)
     push (session, t, 1, MS (500 * i), MS (500));
 }
 
-/* The reasons of all results, a letter each: u unchanged, c cancelled, e error, . said. */
-static char *
-reasons (TernSession *session, GPtrArray *results)
-{
-  GString *all = g_string_new (NULL);
-  TernResult *result;
-
-  while ((result = next_result (session))) {
-    g_string_append_c (all, g_str_equal (result->finish_reason, "unchanged") ? 'u'
-        : g_str_equal (result->finish_reason, "cancelled") ? 'c' : g_str_equal (result->finish_reason, "error") ? 'e' : '.');
-    if (results)
-      g_ptr_array_add (results, tern_result_ref (result));
-    tern_result_unref (result);
-  }
-  return g_string_free (all, FALSE);
-}
-
-static GPtrArray *
-new_results (void)
-{
-  return g_ptr_array_new_with_free_func ((GDestroyNotify) tern_result_unref);
-}
-
 /* Something is in the middle of the sixth window: that is answered, the next one, which shows nothing else, is, and those
  * after it are not. */
 static void
