@@ -20,15 +20,7 @@ CAPTIONER = MODELS / "tern-captioner-4m-tq2_0.gguf"
 READER = DATA / "lfm2/lfm2-tq2_0.gguf"          # random weights: what it says means nothing
 MMPROJ = DATA / "lfm2vl/mmproj-ship-q8_0.gguf"
 LONG = "You are a careful observer of cameras. " * 400
-REVIEW = {"type": "object", "additionalProperties": False, "properties": {
-    "observations": {"type": "array", "minItems": 3, "maxItems": 8,
-                     "items": {"type": "string", "minLength": 20, "maxLength": 200}},
-    "scene": {"type": "string", "minLength": 150, "maxLength": 600}, "title": {"type": "string", "maxLength": 80},
-    "shortSummary": {"type": "string", "minLength": 70, "maxLength": 140},
-    "confidence": {"type": "number", "minimum": 0, "maximum": 1},
-    "potential_threat_level": {"type": "integer", "minimum": 0, "maximum": 2},
-    "other_concerns": {"anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "null"}]}},
-    "required": ["observations", "scene", "title", "shortSummary", "confidence", "potential_threat_level"]}
+REVIEW = json.loads((HERE / "review.json").read_bytes())        # what a camera recorder asks for
 ZOOM = {"type": "function", "function": {"name": "zoom", "parameters": {
     "type": "object", "properties": {"factor": {"type": "integer", "minimum": 1, "maximum": 8}}, "required": ["factor"],
     "additionalProperties": False}}}
