@@ -8,24 +8,16 @@ Written from the papers' equations (each method's file in compress/ names them),
 the whole group, numpy's sorting, float64. Tokens are drawn by a rule that both sides know, so none are stored.
 """
 import math
+import sys
 
 import numpy as np
+
+sys.dont_write_bytecode = True
+from draws import uniform  # noqa: E402
 
 CASES = (  # columns, rows, dim, frames, merge ratio, tokens of the group, of a frame (0: no limit)
     (7, 7, 24, 4, 1.0, 0, 0), (7, 7, 24, 4, .7, 0, 0), (7, 7, 16, 4, 0.0, 0, 15), (5, 3, 9, 3, .5, 21, 0), (6, 5, 12, 2, .9, 0, 11),
     (8, 8, 32, 4, .3, 70, 0), (4, 4, 8, 1, .7, 7, 0), (1, 13, 10, 4, .6, 17, 0))
-MASK = (1 << 64) - 1
-
-
-def splitmix(x):
-    x = (x + 0x9E3779B97F4A7C15) & MASK
-    x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & MASK
-    x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & MASK
-    return x ^ (x >> 31)
-
-
-def uniform(x):
-    return (splitmix(x) >> 40) / (1 << 24) - .5
 
 
 def draw(case):

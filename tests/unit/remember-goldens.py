@@ -8,26 +8,18 @@ Written from the equations that compress/remember.h names, beside and not from t
 sorting, float64. Keys and values are drawn by a rule that both sides know, so none are stored.
 """
 import math
+import sys
 
 import numpy as np
+
+sys.dont_write_bytecode = True
+from draws import splitmix, uniform  # noqa: E402
 
 # frames, places, dim, layers, rows to keep, recent rows, change, asked (-1: nothing was asked), least
 CASES = (
     (12, 9, 8, 2, 60, 24, .5, .25, .125), (12, 9, 8, 2, 60, 24, .5, -1, .125), (20, 16, 16, 3, 120, 40, .5, .25, .3),
     (6, 49, 12, 1, 150, 0, 1.0, 0.0, 0.0), (9, 5, 6, 2, 30, 30, .25, .5, .5), (5, 7, 4, 1, 8, 4, .5, .25, .125),
     (8, 12, 8, 2, 1000, 30, .5, .25, 0.0))
-MASK = (1 << 64) - 1
-
-
-def splitmix(x):
-    x = (x + 0x9E3779B97F4A7C15) & MASK
-    x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & MASK
-    x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & MASK
-    return x ^ (x >> 31)
-
-
-def uniform(x):
-    return (splitmix(x) >> 40) / (1 << 24) - .5
 
 
 def rows_of(case):
