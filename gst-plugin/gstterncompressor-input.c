@@ -322,6 +322,44 @@ push_preview (GstTernCompressor * self, GstBuffer * buffer, guint64 number)
             number));
 }
 
+/* Gives @frame to the compressor. ERROR with @error set: it does not take it. */
+static GstFlowReturn
+add_frame (GstTernCompressor * self, const TernTokens * frame, GError ** error)
+{
+  GstFlowReturn flow = GST_FLOW_OK;
+  GError *refusal = NULL;
+
+  if (!prepare (self, MAX (frame->n_tokens, 1), error))
+    return GST_FLOW_ERROR;
+  while (flow == GST_FLOW_OK
+      && !tern_compressor_push (self->compressor, frame, &refusal)) {
+    if (!g_error_matches (refusal, TERN_ERROR, TERN_ERROR_BUSY)
+        || self->pending == 0) {
+      g_propagate_error (error, refusal);
+      return GST_FLOW_ERROR;
+    }
+    /* The frame belongs to another group than those before it. */
+    g_clear_error (&refusal);
+    flow = push_ready (self);
+  }
+  return flow;
+}
+
+/* Takes @error. */
+static GstFlowReturn
+post_refusal (GstTernCompressor * self, GError * error)
+{
+  /* No model file has to do with it. */
+  if (g_error_matches (error, TERN_ERROR, TERN_ERROR_FORMAT)
+      || g_error_matches (error, TERN_ERROR, TERN_ERROR_INVALID))
+    GST_ELEMENT_ERROR (self, STREAM, FORMAT,
+        ("These visual tokens cannot be compressed."), ("%s", error->message));
+  else
+    gst_tern_post_error (self, error);
+  g_error_free (error);
+  return GST_FLOW_ERROR;
+}
+
 static GstFlowReturn
 take_frame (GstTernCompressor * self, GstBuffer * buffer)
 {
@@ -333,13 +371,14 @@ take_frame (GstTernCompressor * self, GstBuffer * buffer)
 
   if (!gst_tern_token_map (&self->map, buffer, &self->info, self->count,
           &error))
-    goto failed;
+    return post_refusal (self, error);
   if (frame->keep) {
     g_set_error (&error, TERN_ERROR, TERN_ERROR_FORMAT,
         "expected whole frames, found one of which %u tokens of %u x %u are "
         "left: is there another terncompressor before this one?",
         frame->n_tokens, frame->grid_w, frame->grid_h);
-    goto failed_mapped;
+    gst_tern_token_unmap (&self->map, buffer);
+    return post_refusal (self, error);
   }
   tick = frame->pts - MIN (frame->late, frame->pts);
   if (is_apart (self, tick) || frame->n_tokens > self->capacity)
@@ -355,18 +394,8 @@ take_frame (GstTernCompressor * self, GstBuffer * buffer)
   }
   /* The frame says more than a gap before it. */
   gst_clear_event (&self->gap);
-  if (flow == GST_FLOW_OK && !prepare (self, MAX (frame->n_tokens, 1), &error))
-    goto failed_mapped;
-
-  while (flow == GST_FLOW_OK
-      && !tern_compressor_push (self->compressor, frame, &error)) {
-    if (!g_error_matches (error, TERN_ERROR, TERN_ERROR_BUSY)
-        || self->pending == 0)
-      goto failed_mapped;
-    /* The frame belongs to another group than those before it. */
-    g_clear_error (&error);
-    flow = push_ready (self);
-  }
+  if (flow == GST_FLOW_OK)
+    flow = add_frame (self, frame, &error);
   if (flow == GST_FLOW_OK) {
     /* It waits for its group; that video went on is known at once, and ends the
      * window before. */
@@ -376,25 +405,14 @@ take_frame (GstTernCompressor * self, GstBuffer * buffer)
   }
   number = frame->number;
   gst_tern_token_unmap (&self->map, buffer);
+  if (error)
+    return post_refusal (self, error);
   if (flow != GST_FLOW_OK)
     return flow;
   flow = keeps_all (self) ? drain (self) : push_ready (self);
   if (flow == GST_FLOW_OK && self->pending > 0)
     push_preview (self, buffer, number);
   return flow;
-
-failed_mapped:
-  gst_tern_token_unmap (&self->map, buffer);
-failed:
-  /* No model file has to do with it. */
-  if (g_error_matches (error, TERN_ERROR, TERN_ERROR_FORMAT)
-      || g_error_matches (error, TERN_ERROR, TERN_ERROR_INVALID))
-    GST_ELEMENT_ERROR (self, STREAM, FORMAT,
-        ("These visual tokens cannot be compressed."), ("%s", error->message));
-  else
-    gst_tern_post_error (self, error);
-  g_clear_error (&error);
-  return GST_FLOW_ERROR;
 }
 
 GstFlowReturn
