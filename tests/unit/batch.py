@@ -568,6 +568,114 @@ def check_series_full(folder, photos, whole):
         subprocess.run(["umount", str(small)], check=False)
 
 
+def check_series_limits(folder, photos, want):
+    sized = folder / "sized"
+    sized.mkdir()
+    run = tern("--format", "webdataset", "--bytes-per-tar", "20k", "--output", sized / "%01d.tar", photos)
+    parts, good = [], len(series(sized, "*.tar")) > 1
+    for number in range(len(series(sized, "*.tar"))):
+        with tarfile.open(sized / f"{number}.tar") as tar:
+            members = tar.getmembers()
+            end = tar.offset if members else 0
+        last = members[-2].offset      # where its last sample begins
+        good &= last < 20 << 10 and (end >= 20 << 10 or number == len(series(sized, "*.tar")) - 1)
+        parts += samples(sized / f"{number}.tar")
+    point(run[0] == 0 and good and parts == want, "or as many bytes: none is begun behind them", run,
+          sorted(series(sized, "*.tar")))
+    plain = folder / "plain"
+    plain.mkdir()
+    run = tern("--format", "webdataset", "--output", plain / "set-%06d.tar", photos)
+    point(run[0] == 0 and series(plain) == {"set-000000.tar": (folder / "one.tar").read_bytes()}, "few are one file", run)
+
+
+def check_series_killed(folder, photos, whole):
+    kills, good, notes = 0, True, []
+    for seed in range(KILLS):
+        where = folder / f"killed series {seed}"
+        n, status = killed_series(where, photos, sum(map(len, whole.values())), seed, seed % 2)
+        kills += n
+        if status != 0 or series(where) != whole:
+            good = False
+            notes.append((seed, n, status, {name: samples(where / name) for name in series(where)}))
+    point(good and kills >= KILLS, "killed and its journal torn, again and again: the same bytes in the same files", kills, *notes)
+
+
+def check_series_later(folder, photos, whole):
+    """Goes on with the first series that was killed, twenty photographs in seven files."""
+    where = folder / "killed series 0"
+    args = ("--format", "webdataset", "--resume", "--samples-per-tar", "3", "--output", where / "set-%06d.tar", photos)
+    (where / "set-000002.tar").unlink()         # moved on to where it is needed
+    kept = series(where)
+    run = tern(*args)
+    point(run[0] == 0 and series(where) == kept, "once more: nothing changes, and one that was taken away is not missed", run)
+    for number in (20, 21):
+        (photos / f"{number:04}.ppm").write_bytes(picture(number))
+        run = tern(*args)
+    grown = series(where)
+    point(run[0] == 0 and [name for name, _ in samples(where / "set-000006.tar")][-1] == b"0020.txt"
+          and [name for name, _ in samples(where / "set-000007.tar")] == [b"0021.ppm", b"0021.txt"]
+          and {n: b for n, b in grown.items() if n < "set-000006.tar"} == {n: b for n, b in kept.items() if n < "set-000006.tar"},
+          "what came later fills the last one, then the next", run, sorted(grown))
+    last = tern(*args[:4], "1", *args[5:])
+    point(last[0] == 0 and series(where) == grown, "other limits go on, too", last)
+    check_series_torn(folder, photos, whole, args)
+
+
+def check_series_torn(folder, photos, whole, args):
+    """The journal is torn behind the tenth sample, and meanwhile inputs are gone: nothing takes the place of what it does not
+    vouch for."""
+    where, fewer = folder / "killed series 0", folder / "fewer"
+    fewer.mkdir()
+    (where / "set-000002.tar").write_bytes(whole["set-000002.tar"])
+    journal = where / "set-%06d.tar.journal"
+    words = journal.read_bytes()
+    journal.write_bytes(words[:words.index(b"\n", words.index(b"0009.ppm")) + 20])
+    (folder / "aside").mkdir()
+    for number in range(12, 22):
+        (photos / f"{number:04}.ppm").rename(folder / f"aside/{number:04}.ppm")
+    run = tern(*args)
+    new = tern("--format", "webdataset", "--samples-per-tar", "3", "--output", fewer / "set-%06d.tar", photos)
+    point(run[0] == 0 and new[0] == 0 and len(series(fewer)) == 4 and series(where) == series(fewer),
+          "what the journal does not vouch for goes, though nothing comes in its place", run, new, sorted(series(where)))
+    for number in range(12, 20):
+        (folder / f"aside/{number:04}.ppm").rename(photos / f"{number:04}.ppm")
+
+
+def check_series_names(folder, photos, want):
+    shards = [tern("--format", "webdataset", "--samples-per-tar", "3", "--shard", f"{i}/11", "--output",
+                   folder / "part-%03d.tar", photos)
+              for i in range(11)]
+    found = series(folder, "part-*.tar")
+    point([s[0] for s in shards] == [0] * 11 and {name[:8] for name in found} == {f"part-{i:02}-" for i in range(11)}
+          and sorted(sum((samples(folder / name) for name in found), [])) == sorted(want),
+          "shards have files of their own, which make a whole", shards, sorted(found))
+
+    twice = folder / "twice"
+    for sub in ("a", "b"):
+        photographs(twice / sub, 2)
+    run = tern("--format", "webdataset", "--samples-per-tar", "1", "--output", folder / "twice-%06d.tar", twice / "a", twice / "b")
+    names = sorted(name for path in folder.glob("twice-*.tar") for name, _ in samples(path))
+    point(run[0] == 1 and "0001 too" in run[2] and names == [b"0000.ppm", b"0000.txt", b"0001.ppm", b"0001.txt"]
+          and len(series(folder, "twice-*.tar")) == 2, "a key is there once in all of them", run, names)
+    (folder / "odd%01d-0.tar").mkdir()
+    (folder / "odd%01d-0.tar" / "x-0.tar").mkdir()
+    odd = tern("--format", "webdataset", "--output", folder / "odd%01d-0.tar" / "x-%01d.tar", photos)
+    point(odd[0] == 1 and "found something else" in odd[2], "a folder under a tar file's name is named", odd)
+
+
+def check_series_usage(folder, photos):
+    for name in ("x-%d.tar", "x-%6d.tar", "x-%00d.tar", "x-%06x.tar", "x-%06d-%06d.tar", "x%%-%06d.tar", "x-%06d%", "100%.tar"):
+        run = tern("--format", "webdataset", "--output", folder / name, photos)
+        point(run[0] == 2 and "exactly one %0Nd" in run[2] and name in run[2], f"no series: {name}", run)
+    for args in (["--samples-per-tar", "0"], ["--samples-per-tar", "-1"], ["--bytes-per-tar", "many"], ["--bytes-per-tar", "0"]):
+        run = tern("--format", "webdataset", *args, "--output", folder / "x-%06d.tar", photos)
+        point(run[0] == 2 and args[0] in run[2] and args[1] in run[2], f"wrong usage: {' '.join(args)}", run)
+    for args in (["--samples-per-tar", "9", "--format", "webdataset", "--output", folder / "x.tar"], ["--bytes-per-tar", "9"]):
+        run = tern(*args, photos)
+        point(run[0] == 2 and args[0] in run[2] and "%0Nd" in run[2], f"{args[0]} without a series", run)
+    point(not list(folder.glob("x*")), "and nothing is written")
+
+
 def check_series(folder):
     photos = photographs(folder / "many/photos", 20)
     out, pattern = folder / "many", folder / "many/set-%06d.tar"
@@ -588,98 +696,12 @@ def check_series(folder):
     over = tern("--format", "webdataset", "--samples-per-tar", "9", "--overwrite", "--output", pattern, photos)
     point(over[0] == 0 and [len(samples(p)) for p in sorted(out.glob("set-*.tar"))] == [18, 18, 4],
           "or is replaced, the files that the new series does not need too", over, sorted(series(out)))
-    sized = folder / "sized"
-    sized.mkdir()
-    run = tern("--format", "webdataset", "--bytes-per-tar", "20k", "--output", sized / "%01d.tar", photos)
-    parts, good = [], len(series(sized, "*.tar")) > 1
-    for number in range(len(series(sized, "*.tar"))):
-        with tarfile.open(sized / f"{number}.tar") as tar:
-            members = tar.getmembers()
-            end = tar.offset if members else 0
-        last = members[-2].offset      # where its last sample begins
-        good &= last < 20 << 10 and (end >= 20 << 10 or number == len(series(sized, "*.tar")) - 1)
-        parts += samples(sized / f"{number}.tar")
-    point(run[0] == 0 and good and parts == want, "or as many bytes: none is begun behind them", run,
-          sorted(series(sized, "*.tar")))
-    plain = folder / "plain"
-    plain.mkdir()
-    run = tern("--format", "webdataset", "--output", plain / "set-%06d.tar", photos)
-    point(run[0] == 0 and series(plain) == {"set-000000.tar": (folder / "one.tar").read_bytes()}, "few are one file", run)
-
-    kills, good, notes = 0, True, []
-    for seed in range(KILLS):
-        where = folder / f"killed series {seed}"
-        n, status = killed_series(where, photos, sum(map(len, whole.values())), seed, seed % 2)
-        kills += n
-        if status != 0 or series(where) != whole:
-            good = False
-            notes.append((seed, n, status, {name: samples(where / name) for name in series(where)}))
-    point(good and kills >= KILLS, "killed and its journal torn, again and again: the same bytes in the same files", kills, *notes)
-
-    where = folder / "killed series 0"
-    args = ("--format", "webdataset", "--resume", "--samples-per-tar", "3", "--output", where / "set-%06d.tar", photos)
-    (where / "set-000002.tar").unlink()         # moved on to where it is needed
-    kept = series(where)
-    run = tern(*args)
-    point(run[0] == 0 and series(where) == kept, "once more: nothing changes, and one that was taken away is not missed", run)
-    for number in (20, 21):
-        (photos / f"{number:04}.ppm").write_bytes(picture(number))
-        run = tern(*args)
-    grown = series(where)
-    point(run[0] == 0 and [name for name, _ in samples(where / "set-000006.tar")][-1] == b"0020.txt"
-          and [name for name, _ in samples(where / "set-000007.tar")] == [b"0021.ppm", b"0021.txt"]
-          and {n: b for n, b in grown.items() if n < "set-000006.tar"} == {n: b for n, b in kept.items() if n < "set-000006.tar"},
-          "what came later fills the last one, then the next", run, sorted(grown))
-    last = tern(*args[:4], "1", *args[5:])
-    point(last[0] == 0 and series(where) == grown, "other limits go on, too", last)
-    # The journal is torn behind the tenth sample, and meanwhile inputs are gone: nothing takes the place of what it does not
-    # vouch for.
-    fewer = folder / "fewer"
-    fewer.mkdir()
-    (where / "set-000002.tar").write_bytes(whole["set-000002.tar"])
-    journal = where / "set-%06d.tar.journal"
-    words = journal.read_bytes()
-    journal.write_bytes(words[:words.index(b"\n", words.index(b"0009.ppm")) + 20])
-    (folder / "aside").mkdir()
-    for number in range(12, 22):
-        (photos / f"{number:04}.ppm").rename(folder / f"aside/{number:04}.ppm")
-    run = tern(*args)
-    new = tern("--format", "webdataset", "--samples-per-tar", "3", "--output", fewer / "set-%06d.tar", photos)
-    point(run[0] == 0 and new[0] == 0 and len(series(fewer)) == 4 and series(where) == series(fewer),
-          "what the journal does not vouch for goes, though nothing comes in its place", run, new, sorted(series(where)))
-    for number in range(12, 20):
-        (folder / f"aside/{number:04}.ppm").rename(photos / f"{number:04}.ppm")
-
-    shards = [tern("--format", "webdataset", "--samples-per-tar", "3", "--shard", f"{i}/11", "--output",
-                   folder / "part-%03d.tar", photos)
-              for i in range(11)]
-    found = series(folder, "part-*.tar")
-    point([s[0] for s in shards] == [0] * 11 and {name[:8] for name in found} == {f"part-{i:02}-" for i in range(11)}
-          and sorted(sum((samples(folder / name) for name in found), [])) == sorted(want),
-          "shards have files of their own, which make a whole", shards, sorted(found))
-
-    twice = folder / "twice"
-    for sub in ("a", "b"):
-        photographs(twice / sub, 2)
-    run = tern("--format", "webdataset", "--samples-per-tar", "1", "--output", folder / "twice-%06d.tar", twice / "a", twice / "b")
-    names = sorted(name for path in folder.glob("twice-*.tar") for name, _ in samples(path))
-    point(run[0] == 1 and "0001 too" in run[2] and names == [b"0000.ppm", b"0000.txt", b"0001.ppm", b"0001.txt"]
-          and len(series(folder, "twice-*.tar")) == 2, "a key is there once in all of them", run, names)
-    (folder / "odd%01d-0.tar").mkdir()
-    (folder / "odd%01d-0.tar" / "x-0.tar").mkdir()
-    odd = tern("--format", "webdataset", "--output", folder / "odd%01d-0.tar" / "x-%01d.tar", photos)
-    point(odd[0] == 1 and "found something else" in odd[2], "a folder under a tar file's name is named", odd)
+    check_series_limits(folder, photos, want)
+    check_series_killed(folder, photos, whole)
+    check_series_later(folder, photos, whole)
+    check_series_names(folder, photos, want)
     check_series_full(folder, photos, whole)
-    for name in ("x-%d.tar", "x-%6d.tar", "x-%00d.tar", "x-%06x.tar", "x-%06d-%06d.tar", "x%%-%06d.tar", "x-%06d%", "100%.tar"):
-        run = tern("--format", "webdataset", "--output", folder / name, photos)
-        point(run[0] == 2 and "exactly one %0Nd" in run[2] and name in run[2], f"no series: {name}", run)
-    for args in (["--samples-per-tar", "0"], ["--samples-per-tar", "-1"], ["--bytes-per-tar", "many"], ["--bytes-per-tar", "0"]):
-        run = tern("--format", "webdataset", *args, "--output", folder / "x-%06d.tar", photos)
-        point(run[0] == 2 and args[0] in run[2] and args[1] in run[2], f"wrong usage: {' '.join(args)}", run)
-    for args in (["--samples-per-tar", "9", "--format", "webdataset", "--output", folder / "x.tar"], ["--bytes-per-tar", "9"]):
-        run = tern(*args, photos)
-        point(run[0] == 2 and args[0] in run[2] and "%0Nd" in run[2], f"{args[0]} without a series", run)
-    point(not list(folder.glob("x*")), "and nothing is written")
+    check_series_usage(folder, photos)
 
 
 def main():
