@@ -36,6 +36,19 @@ gst_tern_budget_open (GstElement * element, const TernBudgetParams * params,
 }
 
 void
+gst_tern_budget_replace (GstObject * owner, TernBudget ** held,
+    TernBudget * budget)
+{
+  TernBudget *before;
+
+  GST_OBJECT_LOCK (owner);
+  before = *held;
+  *held = budget ? tern_budget_ref (budget) : NULL;
+  GST_OBJECT_UNLOCK (owner);
+  tern_budget_unref (before);
+}
+
+void
 gst_tern_budget_add_stats (TernBudget * budget, GstStructure * stats)
 {
   TernBudgetStats s;

@@ -15,6 +15,9 @@ void gst_tern_budget_install_properties (GObjectClass * klass, guint first);
  * was posted. */
 gboolean gst_tern_budget_open (GstElement * element,
     const TernBudgetParams * params, TernBudget ** budget);
+/* *@held, under @owner's lock, becomes a reference to @budget, or NULL. */
+void gst_tern_budget_replace (GstObject * owner, TernBudget ** held,
+    TernBudget * budget);
 /* What it was used for; nothing without @budget. */
 void gst_tern_budget_add_stats (TernBudget * budget, GstStructure * stats);
 

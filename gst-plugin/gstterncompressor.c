@@ -20,6 +20,7 @@
  */
 #include "gstterncompressor-priv.h"
 
+#include "gstternbudget.h"
 #include "gstternelement.h"
 #include "gstternenums.h"
 
@@ -80,13 +81,7 @@ make_stats (GstTernCompressor * self)
 void
 gst_tern_compressor_set_budget (GstTernCompressor * self, TernBudget * budget)
 {
-  TernBudget *before;
-
-  GST_OBJECT_LOCK (self);
-  before = self->budget;
-  self->budget = budget ? tern_budget_ref (budget) : NULL;
-  GST_OBJECT_UNLOCK (self);
-  tern_budget_unref (before);
+  gst_tern_budget_replace (GST_OBJECT_CAST (self), &self->budget, budget);
 }
 
 static GstStateChangeReturn

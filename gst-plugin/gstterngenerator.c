@@ -218,13 +218,7 @@ take_asks (GstTernGenerator * self, gboolean take)
 void
 gst_tern_generator_set_budget (GstTernGenerator * self, TernBudget * budget)
 {
-  TernBudget *before;
-
-  GST_OBJECT_LOCK (self);
-  before = self->budget;
-  self->budget = budget ? tern_budget_ref (budget) : NULL;
-  GST_OBJECT_UNLOCK (self);
-  tern_budget_unref (before);
+  gst_tern_budget_replace (GST_OBJECT_CAST (self), &self->budget, budget);
 }
 
 /* Its own account, unless it was given one. */
