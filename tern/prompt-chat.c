@@ -281,21 +281,11 @@ render (Telling *telling, const TernChat *template, JsonObject *asked, GError **
   return tern_chat_render_json (template, json, -1, error);
 }
 
-static guint
-count (const char *text, const char *part)
-{
-  guint n = 0;
-
-  for (; (text = strstr (text, part)); text += strlen (part))
-    n++;
-  return n;
-}
-
 static gboolean
 shows_all (const Telling *telling, const char *rendered)
 {
-  return count (rendered, TERN_PROMPT_IMAGE) == telling->images
-      && count (rendered, tern_prompt_video_place (telling->chat->family)) == telling->videos;
+  return tern_prompt_count (rendered, TERN_PROMPT_IMAGE) == telling->images
+      && tern_prompt_count (rendered, tern_prompt_video_place (telling->chat->family)) == telling->videos;
 }
 
 /* Templates differ in whether texts may be lists; those of a family without a place for clips have another one. */
@@ -395,8 +385,8 @@ check_shown (const Telling *telling, const char *rendered, GError **error)
   if (shows_all (telling, rendered))
     return TRUE;
   g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "chat template: expected to find %u pictures and %u clips in what"
-      " it renders, found %u and %u", telling->images, telling->videos, count (rendered, TERN_PROMPT_IMAGE),
-      count (rendered, tern_prompt_video_place (telling->chat->family)));
+      " it renders, found %u and %u", telling->images, telling->videos, tern_prompt_count (rendered, TERN_PROMPT_IMAGE),
+      tern_prompt_count (rendered, tern_prompt_video_place (telling->chat->family)));
   return FALSE;
 }
 

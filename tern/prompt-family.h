@@ -50,6 +50,9 @@ void tern_prompt_write_run (TernPromptWriter *writer);
 
 /* ---- For who writes a whole prompt ---- */
 
+/* How often @part, which is not empty, stands in @text. */
+guint tern_prompt_count (const char *text, const char *part);
+
 void tern_prompt_writer_init (TernPromptWriter *writer, const TernTokenizer *tokenizer, GArray *ids);
 /* All that was written becomes ids, and the token that every text of this vocabulary begins with. UNSUPPORTED names a control
  * token that is missing. */

@@ -163,8 +163,8 @@ typedef struct {
   guint wanted, found;
 } Place;
 
-static guint
-count (const char *text, const char *part)
+guint
+tern_prompt_count (const char *text, const char *part)
 {
   guint n = 0;
 
@@ -201,7 +201,7 @@ render_video_somehow (const TernPromptParts *parts, GError **error)
   g_autofree char *own = render_video (parts->chat, parts, NULL);
   g_autoptr (TernChat) chat = NULL;
 
-  if (own && count (own, tern_prompt_video_place (parts->family)) == 1)
+  if (own && tern_prompt_count (own, tern_prompt_video_place (parts->family)) == 1)
     return g_steal_pointer (&own);
   chat = tern_chat_new (source, strlen (source), error);
   return chat ? render_video (chat, parts, error) : NULL;
