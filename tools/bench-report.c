@@ -51,13 +51,6 @@ activations_of (const TernBenchReport *report)
 /* ---- JSON -------------------------------------------------------------------------------------------------------- */
 
 static void
-add_int (TernJson *json, const char *name, gint64 value)
-{
-  tern_json_name (json, name);
-  tern_json_int (json, value);
-}
-
-static void
 add_double (TernJson *json, const char *name, double value)
 {
   tern_json_name (json, name);
@@ -72,23 +65,23 @@ add_machine (TernJson *json, const TernBenchReport *report)
   tern_json_name (json, "machine");
   tern_json_open (json, '{');
   tern_json_add_text (json, "cpu", machine->cpu);
-  add_int (json, "cores", machine->cores);
-  add_int (json, "memory", machine->memory);
+  tern_json_add_uint (json, "cores", machine->cores);
+  tern_json_add_uint (json, "memory", machine->memory);
   tern_json_name (json, "caches");
   tern_json_open (json, '[');
   for (guint i = 0; i < machine->n_caches; i++) {
     const TernCache *cache = &machine->caches[i];
 
     tern_json_open (json, '{');
-    add_int (json, "level", cache->level);
+    tern_json_add_uint (json, "level", cache->level);
     tern_json_add_text (json, "kind", cache->kind == 'd' ? "data" : cache->kind == 'i' ? "instruction" : "unified");
-    add_int (json, "bytes", cache->bytes);
-    add_int (json, "cores", cache->sharing);
+    tern_json_add_uint (json, "bytes", cache->bytes);
+    tern_json_add_uint (json, "cores", cache->sharing);
     tern_json_close (json, '}');
   }
   tern_json_close (json, ']');
   tern_json_add_text (json, "instruction_set", tern_cpu_name (report->plan->kernels->level));
-  add_int (json, "threads", report->plan->threads);
+  tern_json_add_uint (json, "threads", report->plan->threads);
   tern_json_add_text (json, "version", TERN_VERSION);
   tern_json_add_text (json, "activations", activations_of (report));
   tern_json_close (json, '}');
@@ -99,8 +92,8 @@ add_contents (TernJson *json, const TernGguf *file)
 {
   Contents contents = count_contents (file);
 
-  add_int (json, "weights", contents.weights);
-  add_int (json, "bytes", contents.bytes);
+  tern_json_add_uint (json, "weights", contents.weights);
+  tern_json_add_uint (json, "bytes", contents.bytes);
   tern_json_add_text (json, "type", contents.type);
 }
 
@@ -151,18 +144,18 @@ add_figure (TernJson *json, const TernBenchReport *report, const TernFigure *fig
     add_double (json, "floor", floor);
     add_double (json, "share", figure->rate.value / floor);
     tern_json_add_text (json, "bound", bound);
-    add_int (json, "bytes", figure->cost.bytes);
-    add_int (json, "int8_multiply_adds", figure->cost.i8);
-    add_int (json, "float_multiply_adds", figure->cost.f32);
-    add_int (json, "bf16_multiply_adds", figure->cost.bf16);
+    tern_json_add_uint (json, "bytes", figure->cost.bytes);
+    tern_json_add_uint (json, "int8_multiply_adds", figure->cost.i8);
+    tern_json_add_uint (json, "float_multiply_adds", figure->cost.f32);
+    tern_json_add_uint (json, "bf16_multiply_adds", figure->cost.bf16);
   }
   add_double (json, "cores_busy", figure->cpu / figure->wall);
   if (figure->tokens)
-    add_int (json, "tokens", figure->tokens);
+    tern_json_add_uint (json, "tokens", figure->tokens);
   if (figure->sessions)
-    add_int (json, "depth", figure->depth);
+    tern_json_add_uint (json, "depth", figure->depth);
   if (figure->sessions)
-    add_int (json, "sessions", figure->sessions);
+    tern_json_add_uint (json, "sessions", figure->sessions);
   if (figure->single)
     add_double (json, "ratio", figure->rate.value / figure->single->rate.value);
   if (figure->single)
@@ -179,7 +172,7 @@ tern_bench_print_json (const TernBenchReport *report)
   tern_json_open (&json, '{');
   add_machine (&json, report);
   add_model (&json, report);
-  add_int (&json, "repeat", report->repeat);
+  tern_json_add_uint (&json, "repeat", report->repeat);
   for (guint i = 0; i < report->figures->len; i++)
     add_figure (&json, report, report->figures->pdata[i]);
   tern_json_close (&json, '}');

@@ -202,13 +202,6 @@ policy_text (const TernActivationPolicy *policy)
 /* ---- JSON -------------------------------------------------------------------------------------------------------- */
 
 static void
-add_int (TernJson *json, const char *name, gint64 value)
-{
-  tern_json_name (json, name);
-  tern_json_int (json, value);
-}
-
-static void
 add_keys (TernJson *json, const TernGguf *file)
 {
   gsize i;
@@ -244,10 +237,10 @@ add_tensors (TernJson *json, const TernGguf *file)
     for (d = 0; d < tensor->n_dims; d++)
       tern_json_int (json, tensor->dims[d]);
     tern_json_close (json, ']');
-    add_int (json, "bytes", tensor->bytes);
-    add_int (json, "offset", tensor->offset);
+    tern_json_add_uint (json, "bytes", tensor->bytes);
+    tern_json_add_uint (json, "offset", tensor->offset);
     if (tern_gguf_n_parts (file) > 1)
-      add_int (json, "part", tensor->part + 1);
+      tern_json_add_uint (json, "part", tensor->part + 1);
     tern_json_close (json, '}');
   }
   tern_json_close (json, ']');
@@ -265,9 +258,9 @@ add_totals (TernJson *json, const GArray *totals)
 
     tern_json_open (json, '{');
     tern_json_add_text (json, "type", total->type ? total->type->name : "all");
-    add_int (json, "tensors", total->tensors);
-    add_int (json, "weights", total->values);
-    add_int (json, "bytes", total->bytes);
+    tern_json_add_uint (json, "tensors", total->tensors);
+    tern_json_add_uint (json, "weights", total->values);
+    tern_json_add_uint (json, "bytes", total->bytes);
     tern_json_name (json, "bits_per_weight");
     tern_json_double (json, bits_per_weight (total), TERN_JSON_DIGITS);
     tern_json_close (json, '}');
@@ -304,10 +297,10 @@ print_json (const TernGguf *file, const char *cpu, const TernTasks *tasks, const
   tern_json_add_text (&json, "file", tern_gguf_path (file));
   if (tern_gguf_n_parts (file) > 1)
     add_parts (&json, file);
-  add_int (&json, "bytes", tern_gguf_size (file));
-  add_int (&json, "version", tern_gguf_version (file));
-  add_int (&json, "alignment", tern_gguf_alignment (file));
-  add_int (&json, "data_start", tern_gguf_data_start (file));
+  tern_json_add_uint (&json, "bytes", tern_gguf_size (file));
+  tern_json_add_uint (&json, "version", tern_gguf_version (file));
+  tern_json_add_uint (&json, "alignment", tern_gguf_alignment (file));
+  tern_json_add_uint (&json, "data_start", tern_gguf_data_start (file));
   tern_json_add_text (&json, "cpu", cpu);
   add_keys (&json, file);
   add_tensors (&json, file);
@@ -318,13 +311,13 @@ print_json (const TernGguf *file, const char *cpu, const TernTasks *tasks, const
     tern_json_name (&json, "memory");
     tern_json_open (&json, '{');
     for (i = 0; i < plan->n; i++)
-      add_int (&json, plan->entries[i].name, plan->entries[i].bytes);
+      tern_json_add_uint (&json, plan->entries[i].name, plan->entries[i].bytes);
     if (plan->with.context) {
-      add_int (&json, "context", plan->with.context);
+      tern_json_add_uint (&json, "context", plan->with.context);
       tern_json_add_text (&json, "kv", tern_kv_name (plan->with.kv));
-      add_int (&json, "threads", plan->with.threads);
+      tern_json_add_uint (&json, "threads", plan->with.threads);
       if (plan->with.memory == TERN_MEMORY_STREAM)
-        add_int (&json, "memory_tokens", plan->with.memory_tokens);
+        tern_json_add_uint (&json, "memory_tokens", plan->with.memory_tokens);
     }
     tern_json_close (&json, '}');
   }
@@ -337,11 +330,11 @@ print_json (const TernGguf *file, const char *cpu, const TernTasks *tasks, const
     tern_json_name (&json, "vision");
     tern_json_open (&json, '{');
     tern_json_add_text (&json, "projector", plan->projector);
-    add_int (&json, "min_tokens", plan->min_tokens);
-    add_int (&json, "max_tokens", plan->max_tokens);
-    add_int (&json, "max_pieces", plan->max_pieces);
+    tern_json_add_uint (&json, "min_tokens", plan->min_tokens);
+    tern_json_add_uint (&json, "max_tokens", plan->max_tokens);
+    tern_json_add_uint (&json, "max_pieces", plan->max_pieces);
     if (plan->deepstack)
-      add_int (&json, "deepstack", plan->deepstack);
+      tern_json_add_uint (&json, "deepstack", plan->deepstack);
     tern_json_add_text (&json, "encoder_id", plan->encoder_id);
     tern_json_close (&json, '}');
   }
