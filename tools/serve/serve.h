@@ -32,7 +32,6 @@ typedef struct {
   TernPictureLimits pictures;
   TernCapacity capacity;        /* model NULL: it is not loaded yet */
   char **names;                 /* NULL-terminated */
-  char *vision_file;            /* for /api/show; NULL: none */
   gint64 started;               /* s since 1970 */
   TernMetricsOfServer metrics;
   GThreadPool *workers;
