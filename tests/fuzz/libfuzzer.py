@@ -15,7 +15,7 @@ import tempfile
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from tap import patience  # noqa: E402
+from tap import patience, plan, point  # noqa: E402
 
 PROGRAM = "#include <stdint.h>\n#include <stddef.h>\nint LLVMFuzzerTestOneInput (const uint8_t *d, size_t n) { return 0; }\n"
 OPTIONS = ["-Dfuzz=true", "-Db_sanitize=address,undefined", "-Db_lundef=false", "-Dbuildtype=debugoptimized",
@@ -87,13 +87,11 @@ def main():
     if not clang:
         print("1..0 # SKIP no clang with libFuzzer (Debian: clang and libclang-rt-dev of its version)")
         return
-    print(f"1..{len(wanted)}", flush=True)
     build(clang, source, folder, [name for name, *_ in wanted])
-    for number, (name, runs, most, seeds) in enumerate(wanted, 1):
+    for name, runs, most, seeds in wanted:
         run = fuzz(folder, name, runs, most, seeds)
-        if run.returncode:
-            say("\n".join(run.stdout.splitlines()[-60:]))
-        print("ok" if run.returncode == 0 else "not ok", number, "-", name, runs, "runs", flush=True)
+        point(run.returncode == 0, f"{name} {runs} runs", *run.stdout.splitlines()[-60:])
+    plan()
 
 
 main()

@@ -8,9 +8,11 @@ import subprocess
 import sys
 import tempfile
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "bench/compare"))
-import i2s     # pylint: disable=wrong-import-position
-import rivals  # pylint: disable=wrong-import-position
+sys.dont_write_bytecode = True
+sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[n] / folder) for n, folder in ((2, "bench/compare"), (1, "."))]
+import i2s  # noqa: E402
+import rivals  # noqa: E402
+from tap import plan, point  # noqa: E402
 
 TERN, SOURCE = sys.argv[1], pathlib.Path(sys.argv[2]) / "lfm2/lfm2-tq2_0.gguf"
 
@@ -47,7 +49,6 @@ def points(folder):
 
 
 with tempfile.TemporaryDirectory() as name:
-    count = 0
-    for count, (good, what) in enumerate(points(pathlib.Path(name)), 1):
-        print("ok" if good else "not ok", count, "-", what, flush=True)
-    print(f"1..{count}")
+    for good, what in points(pathlib.Path(name)):
+        point(good, what)
+plan()

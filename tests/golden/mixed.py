@@ -20,7 +20,7 @@ import tempfile
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from tap import patience  # noqa: E402
+from tap import patience, plan, point  # noqa: E402
 
 WIDTH, HEADS, KV_HEADS, HEAD, FFN, LAYERS, VOCABULARY, THETA, EPSILON = 256, 4, 2, 64, 512, 3, 256, 10000.0, 1e-5
 TOKENS = [1, 72, 101, 108, 108, 111, 44, 32, 119, 200, 3, 150]
@@ -208,7 +208,6 @@ def npy(path):
 
 
 def test(tern, folder, levels):
-    number = 0
     expected = npy(folder / "mixed.npy")
     with tempfile.TemporaryDirectory() as name:
         path = pathlib.Path(name)
@@ -216,20 +215,19 @@ def test(tern, folder, levels):
         (path / "tokens").write_text(" ".join(map(str, TOKENS)))
         for level in levels:
             for mode, largest, nmse in ("f32", MAX_ABS, NMSE), ("int8", float("inf"), NMSE_INT8):
-                number += 1
                 run = subprocess.run([tern, "logits", "--model", path / "mixed.gguf", "--tokens", path / "tokens",
                                       "--output", path / "out.npy", "--activations", mode], capture_output=True,
                                      text=True, env=dict(os.environ, TERN_CPU=level), timeout=patience(120))
                 if run.returncode and "TERN_CPU" in run.stderr:
-                    print("ok", number, "-", level, mode, "# SKIP", run.stderr.strip())
+                    point(False, f"{level} {mode}", skip=run.stderr.strip())
                     continue
                 found = npy(path / "out.npy") if run.returncode == 0 else []
                 top = max((abs(a - b) for a, b in zip(found, expected)), default=float("inf"))
                 error = sum((a - b) ** 2 for a, b in zip(found, expected)) / sum(b * b for b in expected)
                 good = len(found) == len(expected) and top <= largest and error <= nmse
                 print("#", f"largest difference {top:.3g}, NMSE {error:.3g}", run.stderr.strip())
-                print("ok" if good else "not ok", number, "-", level, mode, flush=True)
-    print(f"1..{number}")
+                point(good, f"{level} {mode}")
+    plan()
 
 
 if sys.argv[1] == "--make":

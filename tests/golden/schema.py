@@ -13,6 +13,10 @@ import subprocess
 import sys
 import tempfile
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from tap import plan, point  # noqa: E402
+
 try:
     from jsonschema import Draft202012Validator
 except ImportError:
@@ -229,7 +233,6 @@ def try_schema(program, path, schema, seed, count=COUNT):
 def main():
     program, folder = sys.argv[1], pathlib.Path(sys.argv[2])
     cases = [(path.name, path, json.loads(path.read_text())) for path in sorted(folder.glob("*.json"))]
-    print(f"1..{len(cases) + len(SMALL) + 1}")
     with tempfile.TemporaryDirectory() as temporary:
         for number, schema in enumerate(SMALL):
             path = pathlib.Path(temporary, f"{number}.json")
@@ -237,13 +240,10 @@ def main():
             cases.append((json.dumps(schema)[:90].replace("#", "."), path, schema))
         for number, (name, path, schema) in enumerate(cases, 1):
             wrong = try_schema(program, path, schema, number)
-            for line in wrong[:5]:
-                print("#", line)
-            print("not ok" if wrong else "ok", number, "-", name, flush=True)
+            point(not wrong, name, *wrong[:5])
         wrong, made = try_random(program, temporary)
-        for line in wrong[:5]:
-            print("#", line)
-        print("not ok" if wrong or made < RANDOM // 3 else "ok", len(cases) + 1, "-", made, "random schemas of", RANDOM)
+        point(not wrong and made >= RANDOM // 3, f"{made} random schemas of {RANDOM}", *wrong[:5])
+    plan()
 
 
 main()

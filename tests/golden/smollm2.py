@@ -22,6 +22,10 @@ import subprocess
 import sys
 import tempfile
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from tap import plan, point  # noqa: E402
+
 NEAR, EXACT = 0.5, 0.02
 TERN, ABOUT = os.path.abspath(sys.argv[1]), json.loads(pathlib.Path(sys.argv[2]).read_text(encoding="utf8"))
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "tern"
@@ -84,15 +88,15 @@ def main():
         return
     equal = 0
     with tempfile.TemporaryDirectory() as folder:
-        for i, case in enumerate(ABOUT["cases"]):
+        for case in ABOUT["cases"]:
             same = 0
             wrong = check_prompt(pathlib.Path(folder), case) or check_exact(pathlib.Path(folder), case)
             if not wrong:
                 wrong, same = check_greedy(pathlib.Path(folder), case)
             equal += same == len(case["greedy"])
-            print("not ok" if wrong else "ok", i + 1, "-", f"{same} equal ids: {wrong or case['prompt']!r}", flush=True)
+            point(not wrong, f"{same} equal ids: {wrong or case['prompt']!r}")
     print(f"# {equal} of {len(ABOUT['cases'])} equal over all {len(ABOUT['cases'][0]['greedy'])} steps")
-    print(f"1..{len(ABOUT['cases'])}")
+    plan()
 
 
 main()

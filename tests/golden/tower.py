@@ -19,7 +19,7 @@ import tempfile
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from tap import patience  # noqa: E402
+from tap import patience, plan, point  # noqa: E402
 
 TERN, MODELS, VIDEO, PHOTOGRAPHS = os.path.abspath(sys.argv[1]), *map(pathlib.Path, sys.argv[2:5])
 LEAST, FRAMES, PHOTOS = .999, 4, 8
@@ -70,25 +70,22 @@ def cosine(a, b):
 
 
 def main():
-    number = 0
     with tempfile.TemporaryDirectory() as name:
         for what, make in ("frames of the video", frames), ("photographs", photographs):
             folder = pathlib.Path(name) / make.__name__
             folder.mkdir()
             lack = make(folder)
             for text, encoder in models():
-                number += 1
                 if lack:
-                    print(f"ok {number} - {encoder.stem}: {what} # SKIP {lack}")
+                    point(False, f"{encoder.stem}: {what}", skip=lack)
                     continue
                 found = {p.name: cosine(tokens(folder, text, encoder, p, "int8"), tokens(folder, text, encoder, p, "f32"))
                          for p in sorted(folder.iterdir()) if p.suffix in (".png", ".jpg")}
                 worst = min(found.values())
                 for picture, value in found.items():
                     print(f"# {picture}: {value:.6f}")
-                print("ok" if worst >= LEAST else "not ok", number, "-",
-                      f"{encoder.stem}: {what}: cosine of {len(found)} pictures at least {worst:.5f}")
-    print(f"1..{number}")
+                point(worst >= LEAST, f"{encoder.stem}: {what}: cosine of {len(found)} pictures at least {worst:.5f}")
+    plan()
     return 0
 
 

@@ -12,6 +12,10 @@ import subprocess
 import sys
 import tempfile
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from tap import plan, point  # noqa: E402
+
 root, flags = pathlib.Path(sys.argv[1]).resolve(), [f"-I{folder}" for folder in sys.argv[2:] if folder != "-isystem"]
 HEADERS = {h.name: h.read_text(encoding="utf8") for h in sorted((root / "include/tern").glob("*.h"))}
 # The library needs GLib alone: its types are counted structures without a GType.
@@ -146,20 +150,13 @@ def scanned():
     return run.returncode == 0 and not notes, notes
 
 
-points = [(sum(1 for text in HEADERS.values() for _ in symbols(text)) > 100, "found symbols to look at", [])]
+point(sum(1 for text in HEADERS.values() for _ in symbols(text)) > 100, "found symbols to look at")
 for name, text in HEADERS.items():
     lines = list(missing(text))
-    points.append((not lines, f"{name} describes all that it has", lines))
+    point(not lines, f"{name} describes all that it has", *lines)
 for what, text in broken():
-    points.append((text not in HEADERS.values() and any(missing(text)), f"a header without {what} is found out", []))
-print(f"1..{len(points) + 1}")
-for number, (good, what, notes) in enumerate(points, 1):
-    for note in notes:
-        print("#", note)
-    print("ok" if good else "not ok", number, "-", what)
+    point(text not in HEADERS.values() and any(missing(text)), f"a header without {what} is found out")
 good, notes = scanned() if shutil.which("g-ir-scanner") else (True, ["g-ir-scanner is not installed"])
 absent = [note for note in notes if "not installed" in note or "Couldn't find include" in note]
-for note in notes:
-    print("#", note)
-print("ok" if good or absent else "not ok", len(points) + 1, "- g-ir-scanner understands the headers",
-      f"# SKIP {absent[0]}" if absent else "")
+point(good, "g-ir-scanner understands the headers", *notes, skip=absent[0] if absent else None)
+plan()

@@ -12,6 +12,10 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from tap import plan, point  # noqa: E402
+
 root, cc, flags = pathlib.Path(sys.argv[1]), shlex.split(sys.argv[2])[-1], sys.argv[3:]
 INSTALLED = tuple(h.relative_to(root / "include").as_posix() for h in sorted((root / "include/tern").glob("*.h")))
 WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-Wno-unused-function",
@@ -61,12 +65,8 @@ def check(case):
 
 
 cases = list(commands())
-print(f"1..{len(cases)}")
 with ThreadPoolExecutor(2) as pool:
-    for number, ((header, what, _), result) in enumerate(zip(cases, pool.map(check, cases)), 1):
-        if result is None:
-            print(f"ok {number} - {header} as {what} # SKIP no such compiler")
-            continue
-        for line in result[1].splitlines()[:8]:
-            print("#", line)
-        print("not ok" if result[0] else "ok", number, "-", header, "as", what)
+    for (header, what, _), result in zip(cases, pool.map(check, cases)):
+        point(result and not result[0], f"{header} as {what}", *(result[1].splitlines()[:8] if result else ()),
+              skip=None if result else "no such compiler")
+plan()

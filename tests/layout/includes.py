@@ -7,6 +7,10 @@ import pathlib
 import re
 import sys
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from tap import plan, point  # noqa: E402
+
 # A file under the first folder that matches may include only headers under the folders named.
 # What is in include/ is everybody's.
 RULES = [
@@ -53,10 +57,7 @@ for file in files:
         if not header.startswith(tuple(a + "/" for a in (*allowed, "include"))):
             bad["layers"].append(f"{name} includes {header}")
 
-print("1..3")
-print("ok 1 - found includes to check" if checked > 30 else f"not ok 1 - only {checked} includes found under {root}")
-for i, (key, what) in enumerate((("layers", "includes point downwards"),
-                                 ("gst", "GStreamer is seen by the elements alone")), 2):
-    for line in bad[key]:
-        print("#", line)
-    print(("not ok" if bad[key] else "ok"), i, "-", what)
+point(checked > 30, "found includes to check", f"only {checked} includes found under {root}")
+point(not bad["layers"], "includes point downwards", *bad["layers"])
+point(not bad["gst"], "GStreamer is seen by the elements alone", *bad["gst"])
+plan()

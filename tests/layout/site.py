@@ -10,6 +10,10 @@ import subprocess
 import sys
 import tempfile
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from tap import plan, point  # noqa: E402
+
 if not shutil.which("gst-inspect-1.0"):
     print("1..0 # SKIP no gst-inspect-1.0")
     sys.exit(0)
@@ -22,12 +26,7 @@ nowhere = [f"{name}: {to}" for name, page in pages.items() for to in re.findall(
 folder = pathlib.Path(root, "gst-plugin")
 text = (folder / "gstternenums.h").read_text(encoding="utf8")
 bare = [name for name in re.findall(r"^} (GstTern\w+);", text, re.M) if f" * {name}:" not in text]
-results = [(done.returncode == 0, "elements, properties and signals are described", done.stderr.splitlines()),
-           (len(pages) > 12 and not nowhere, f"links of {len(pages)} pages lead somewhere", nowhere),
-           (not bare, "enums are described", bare)]
-print(f"1..{len(results)}")
-for i, (ok, name, detail) in enumerate(results, 1):
-    print(f"{'ok' if ok else 'not ok'} {i} - {name}")
-    for line in [] if ok else detail:
-        print("#", line)
-sys.exit(not all(ok for ok, _, _ in results))
+point(done.returncode == 0, "elements, properties and signals are described", done.stderr)
+point(len(pages) > 12 and not nowhere, f"links of {len(pages)} pages lead somewhere", *nowhere)
+point(not bare, "enums are described", *bare)
+plan()

@@ -9,6 +9,10 @@ import re
 import subprocess
 import sys
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from tap import plan, point  # noqa: E402
+
 nm, libtern, root = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3])
 plugin = sys.argv[4] if len(sys.argv) > 4 else None
 
@@ -34,8 +38,6 @@ if plugin:
     want = {"gst_plugin_tern_get_desc", "gst_plugin_tern_register"}
     results.append((names == want, "the plugin exports its two entry points and nothing else",
                     [f"unexpected or missing: {s}" for s in sorted(names ^ want)]))
-print(f"1..{len(results)}")
-for i, (good, what, notes) in enumerate(results, 1):
-    for note in notes:
-        print("#", note)
-    print("ok" if good else "not ok", i, "-", what)
+for good, what, notes in results:
+    point(good, what, *notes)
+plan()
