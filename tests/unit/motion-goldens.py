@@ -18,6 +18,7 @@ CASES = [
     ("other", 96, 64, 32, 0, 0), ("flat", 64, 64, 32, 30, 0), ("shift", 36, 20, 16, 4, 0), ("shift", 4, 4, 4, 1, 0),
     ("shift", 6, 9, 4, 1, 1),
 ]
+BORDER = 14                     # that planes are continued by
 
 
 def lattice(i, j, c):
@@ -62,110 +63,129 @@ def log_of(v):
     return np.log2(1 + v / 4) / 4
 
 
-def measured(first, second, cell):
-    _, h, w = first.shape
-    ph, pw, side = max(h // 4, 1), max(w // 4, 1), cell // 4
-    rows, columns = -(-h // cell), -(-w // cell)
+def planes_of(rgb, ph, pw):
+    """Of a frame: sums of four by four grey pixels, these less the mean around them, and that of half the size."""
+    _, h, w = rgb.shape
     y4, x4 = np.minimum(np.arange(ph * 4), h - 1), np.minimum(np.arange(pw * 4), w - 1)
-    luma, detail, half = [], [], []
-    for rgb in (first, second):
-        grey = (77 * rgb[0] + 150 * rgb[1] + 29 * rgb[2] + 128) // 256
-        luma.append(grey[np.ix_(y4, x4)].reshape(ph, 4, pw, 4).sum((1, 3)))
-        mean = np.empty_like(luma[-1])
-        for i in range(ph):
-            for j in range(pw):
-                window = luma[-1][max(i - 4, 0) : i + 5, max(j - 4, 0) : j + 5]
-                mean[i, j] = (window.sum() + window.size // 2) // window.size
-        detail.append(luma[-1] - mean)
-        d = detail[-1][: ph // 2 * 2, : pw // 2 * 2]
-        half.append((d[0::2, 0::2] + d[0::2, 1::2] + d[1::2, 0::2] + d[1::2, 1::2]) // 4)
+    grey = (77 * rgb[0] + 150 * rgb[1] + 29 * rgb[2] + 128) // 256
+    luma = grey[np.ix_(y4, x4)].reshape(ph, 4, pw, 4).sum((1, 3))
+    mean = np.empty_like(luma)
+    for i in range(ph):
+        for j in range(pw):
+            window = luma[max(i - 4, 0) : i + 5, max(j - 4, 0) : j + 5]
+            mean[i, j] = (window.sum() + window.size // 2) // window.size
+    detail = luma - mean
+    d = detail[: ph // 2 * 2, : pw // 2 * 2]
+    return luma, detail, (d[0::2, 0::2] + d[0::2, 1::2] + d[1::2, 0::2] + d[1::2, 1::2]) // 4
 
-    # The whole picture's step.
+
+def whole_step(half):
+    """The whole picture's, x and y in pixels of a plane; (0, 0) where none fits much better than standing still."""
     hh, hw = half[0].shape
-    all_step = (0, 0)
-    if hh >= 2 and hw >= 2:
-        best, still = None, np.abs(half[0] - half[1]).mean()
-        for dy in range(-min(hh // 2, 32), min(hh // 2, 32) + 1):
-            for dx in range(-min(hw // 2, 32), min(hw // 2, 32) + 1):
-                a = half[0][max(0, -dy) : min(hh, hh - dy), max(0, -dx) : min(hw, hw - dx)]
-                b = half[1][max(0, dy) : min(hh, hh + dy), max(0, dx) : min(hw, hw + dx)]
-                value = np.abs(a - b).mean()
-                if value < (still if best is None else best):
-                    best, all_step = value, (2 * dx, 2 * dy)
-        if best is None or best > 0.8 * still - 8:
-            all_step = (0, 0)
+    if hh < 2 or hw < 2:
+        return 0, 0
+    best, step, still = None, (0, 0), np.abs(half[0] - half[1]).mean()
+    for dy in range(-min(hh // 2, 32), min(hh // 2, 32) + 1):
+        for dx in range(-min(hw // 2, 32), min(hw // 2, 32) + 1):
+            a = half[0][max(0, -dy) : min(hh, hh - dy), max(0, -dx) : min(hw, hw - dx)]
+            b = half[1][max(0, dy) : min(hh, hh + dy), max(0, dx) : min(hw, hw + dx)]
+            value = np.abs(a - b).mean()
+            if value < (still if best is None else best):
+                best, step = value, (2 * dx, 2 * dy)
+    return (0, 0) if best is None or best > 0.8 * still - 8 else step
 
-    border = 14
-    wide = [np.pad(d, border, mode="edge") for d in detail]
 
-    def block(i, j, margin):
-        y0, x0 = min(i * side, ph - 1), min(j * side, pw - 1)
-        return y0 - margin, x0 - margin, min(y0 + side, ph) + margin, min(x0 + side, pw) + margin
+def fraction(left, middle, right):
+    bend = left - 2 * middle + right
+    return np.clip((left - right) / (2 * bend), -0.5, 0.5) if bend > 0 else 0
 
-    def sad(at, dx, dy):
+
+class Pair:
+    """Two frames, and their planes, in cells of `side` pixels of a plane."""
+
+    def __init__(self, first, second, cell):
+        _, h, w = first.shape
+        self.first, self.cell, self.side = first, cell, cell // 4
+        self.ph, self.pw = max(h // 4, 1), max(w // 4, 1)
+        self.rows, self.columns = -(-h // cell), -(-w // cell)
+        self.luma, self.detail, half = zip(*(planes_of(rgb, self.ph, self.pw) for rgb in (first, second)))
+        self.whole = whole_step(half)
+        self.wide = [np.pad(d, BORDER, mode="edge") for d in self.detail]
+
+    def block(self, i, j, margin):
+        y0, x0 = min(i * self.side, self.ph - 1), min(j * self.side, self.pw - 1)
+        return y0 - margin, x0 - margin, min(y0 + self.side, self.ph) + margin, min(x0 + self.side, self.pw) + margin
+
+    def sad(self, at, dx, dy):
+        y0, x0, y1, x1 = (BORDER + v for v in at)
+        return int(np.abs(self.wide[0][y0:y1, x0:x1] - self.wide[1][y0 + dy : y1 + dy, x0 + dx : x1 + dx]).sum())
+
+    def holds(self, at, dx, dy):
         y0, x0, y1, x1 = at
-        a = wide[0][border + y0 : border + y1, border + x0 : border + x1]
-        b = wide[1][border + y0 + dy : border + y1 + dy, border + x0 + dx : border + x1 + dx]
-        return int(np.abs(a - b).sum())
+        return x0 + dx > -BORDER and y0 + dy > -BORDER and x1 + dx < self.pw + BORDER and y1 + dy < self.ph + BORDER
 
-    out = np.zeros((rows, columns, 24))
-    steps, weights = np.zeros((rows, columns, 2)), np.zeros((rows, columns))
-    for i in range(rows):
-        for j in range(columns):
-            at = block(i, j, 2)
-            y0, x0, y1, x1 = at
-            best = (sad(at, 0, 0), 0, 0)
-            searches = [((0, 0), 10)] + ([(all_step, 4)] if all_step != (0, 0) else [])
-            for (cx, cy), reach in searches:
-                for dy in range(cy - reach, cy + reach + 1):
-                    for dx in range(cx - reach, cx + reach + 1):
-                        if not (x0 + dx > -border and y0 + dy > -border and x1 + dx < pw + border and y1 + dy < ph + border):
-                            continue
-                        cost = sad(at, dx, dy) + 16 * min(abs(dx) + abs(dy), abs(dx - cx) + abs(dy - cy))
-                        if cost < best[0]:
-                            best = (cost, dx, dy)
-            _, bx, by = best
+    def step(self, i, j):
+        """Of a cell: in whole pixels of a plane, and in parts of one."""
+        at = self.block(i, j, 2)
+        best = (self.sad(at, 0, 0), 0, 0)
+        searches = [((0, 0), 10)] + ([(self.whole, 4)] if self.whole != (0, 0) else [])
+        for (cx, cy), reach in searches:
+            for dy in range(cy - reach, cy + reach + 1):
+                for dx in range(cx - reach, cx + reach + 1):
+                    if not self.holds(at, dx, dy):
+                        continue
+                    cost = self.sad(at, dx, dy) + 16 * min(abs(dx) + abs(dy), abs(dx - cx) + abs(dy - cy))
+                    if cost < best[0]:
+                        best = (cost, dx, dy)
+        _, bx, by = best
+        middle = self.sad(at, bx, by)
+        return (bx, by), (bx + fraction(self.sad(at, bx - 1, by), middle, self.sad(at, bx + 1, by)),
+                          by + fraction(self.sad(at, bx, by - 1), middle, self.sad(at, bx, by + 1)))
 
-            def fraction(left, middle, right):
-                bend = left - 2 * middle + right
-                return np.clip((left - right) / (2 * bend), -0.5, 0.5) if bend > 0 else 0
+    def values(self, i, j, whole, step):
+        """What is said of a cell by itself, and how much its step counts."""
+        at = self.block(i, j, 0)
+        cut = np.s_[at[0] : at[2], at[1] : at[3]]
+        luma, detail = [v[cut] for v in self.luma], [v[cut] for v in self.detail]
+        size = [np.abs(d).mean() for d in detail]
+        piece = self.first[:, i * self.cell : (i + 1) * self.cell, j * self.cell : (j + 1) * self.cell]
+        grey = (77 * piece[0] + 150 * piece[1] + 29 * piece[2] + 128) // 256
+        o = np.zeros(24)
+        o[0:2] = np.clip(np.array(step) / self.side, -4, 4)
+        o[4] = log_of(np.abs(detail[0] - detail[1]).mean())
+        o[5] = log_of(self.sad(at, *whole) / luma[0].size)
+        o[6] = log_of(np.abs(luma[0] - luma[1]).mean())
+        o[7] = log_of(size[0])
+        o[8] = np.clip((luma[1].mean() - luma[0].mean()) / 512, -4, 4)
+        o[9] = log_of(size[1]) - log_of(size[0])
+        o[10] = luma[0].mean() / 2048 - 1
+        o[11], o[12] = (piece[2] - grey).mean() / 64, (piece[0] - grey).mean() / 64
+        o[23] = 1
+        return o, size[0] / (size[0] + 32)
 
-            middle = sad(at, bx, by)
-            steps[i, j] = (bx + fraction(sad(at, bx - 1, by), middle, sad(at, bx + 1, by)),
-                           by + fraction(sad(at, bx, by - 1), middle, sad(at, bx, by + 1)))
-            inner = block(i, j, 0)
-            cut = np.s_[inner[0] : inner[2], inner[1] : inner[3]]
-            n = luma[0][cut].size
-            size = [np.abs(d[cut]).mean() for d in detail]
-            weights[i, j] = size[0] / (size[0] + 32)
-            o = out[i, j]
-            o[0:2] = np.clip(steps[i, j] / side, -4, 4)
-            o[4] = log_of(np.abs(detail[0][cut] - detail[1][cut]).mean())
-            o[5] = log_of(sad(inner, bx, by) / n)
-            o[6] = log_of(np.abs(luma[0][cut] - luma[1][cut]).mean())
-            o[7] = log_of(size[0])
-            o[8] = np.clip((luma[1][cut].mean() - luma[0][cut].mean()) / 512, -4, 4)
-            o[9] = log_of(size[1]) - log_of(size[0])
-            o[10] = luma[0][cut].mean() / 2048 - 1
-            piece = first[:, i * cell : (i + 1) * cell, j * cell : (j + 1) * cell]
-            grey = (77 * piece[0] + 150 * piece[1] + 29 * piece[2] + 128) // 256
-            o[11], o[12] = (piece[2] - grey).mean() / 64, (piece[0] - grey).mean() / 64
-            o[23] = 1
 
-    d = steps.reshape(-1, 2) / side
-    p = np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), -1).reshape(-1, 2).astype(float)
-    middle = np.array([(columns - 1) / 2, (rows - 1) / 2])
-    w0 = weights.reshape(-1)
-    t, zoom = np.array(all_step) / side, 0.0
+def fit(d, p, middle, t, w0):
+    """The step and zoom of the whole picture that most cells' steps @d at @p agree with, and what is left of each."""
+    zoom = 0.0
     for _ in range(8):
         r2 = ((d - t - zoom * (p - middle)) ** 2).sum(1)
         w = w0 / (1 + r2 / 0.15**2)
         pm, dm = (w[:, None] * p).sum(0) / (w.sum() + 1e-6), (w[:, None] * d).sum(0) / (w.sum() + 1e-6)
         zoom = np.clip((w[:, None] * (p - pm) * (d - dm)).sum() / ((w[:, None] * (p - pm) ** 2).sum() + 1e-6), -0.5, 0.5)
         t = dm + zoom * (middle - pm)
-    off = d - t - zoom * (p - middle)
-    agree = w0[(off**2).sum(1) < 0.25**2].sum() / (w0.sum() + 1e-6)
-    flat = out.reshape(-1, 24)
+    return t, zoom, d - t - zoom * (p - middle)
+
+
+def measured(first, second, cell):
+    pair = Pair(first, second, cell)
+    cells = [(i, j) for i in range(pair.rows) for j in range(pair.columns)]
+    steps = [pair.step(i, j) for i, j in cells]
+    found = [pair.values(i, j, *step) for (i, j), step in zip(cells, steps)]
+    flat, weights = np.array([o for o, _ in found]), np.array([w for _, w in found])
+    p = np.stack(np.meshgrid(np.arange(pair.columns), np.arange(pair.rows)), -1).reshape(-1, 2).astype(float)
+    middle = np.array([(pair.columns - 1) / 2, (pair.rows - 1) / 2])
+    t, zoom, off = fit(np.array([step for _, step in steps]) / pair.side, p, middle, np.array(pair.whole) / pair.side, weights)
+    agree = weights[(off**2).sum(1) < 0.25**2].sum() / (weights.sum() + 1e-6)
     flat[:, 2:4] = np.clip(off, -4, 4)
     flat[:, 13:17] = *np.clip(t, -4, 4), 4 * zoom, agree
     flat[:, 17:23] = flat[:, [4, 5, 6, 7, 8, 9]].mean(0)
