@@ -362,7 +362,7 @@ def check_failures(folder):
           "60 hostile inputs among good ones: all named, all good ones done, counted for machines", run)
 
 
-def check_outputs(folder):
+def check_subtitles(folder):
     tree = folder / "tree"
     (tree / "sub").mkdir(parents=True)
     (tree / "film.one.y4m").write_bytes(clip(12))
@@ -376,6 +376,8 @@ def check_outputs(folder):
     point(run[0] == 0 and sorted(str(p.relative_to(folder / "mirror")) for p in (folder / "mirror").rglob("*.vtt"))
           == ["film.one.vtt", "sub/other.vtt"], "or in a tree like theirs", run)
 
+
+def check_texts(folder):
     photos, text = folder / "photos", tern("--jobs", 1, folder / "photos/0003.ppm")
     said = json.loads(text[1])["result"]
     run = tern("--format", "txt", "--template", "sks, {}!", "--output", folder / "texts", "--resume", photos)
@@ -409,6 +411,9 @@ def check_outputs(folder):
     meta.unlink()
     outside = tern("--format", "metadata", "--output", folder / "texts/metadata.jsonl", photos / "0003.ppm")
     point(outside[0] == 1 and "0003.ppm" in outside[2], "of inputs that lie elsewhere: refused by name", outside)
+
+
+def check_copies(folder):
     films = folder / "films"
     films.mkdir()
     for name in ("clip.mp4", "other.film"):
@@ -438,6 +443,10 @@ def check_outputs(folder):
     point(mine[0] == 1 and (kept / "clip.mp4").read_bytes() == b"mine", "what is somebody's stays", mine)
     over = tern("--format", "mux", "--overwrite", "--output", films, films / "clip.mp4")
     point(over[0] == 1 and (films / "clip.mp4").read_bytes() == CLIP.read_bytes(), "a film is never replaced by its copy", over)
+
+
+def check_usage(folder):
+    photos = folder / "photos"
     for args in (["--beside"], ["--language", "en"], ["--template", "{}"], ["--format", "txt"], ["--shard", "3/3"],
                  ["--jobs", "-1"], ["--progress", "loud"], ["--file-timeout", "-2"], ["--max-memory", "much"], ["--nice", "40"],
                  ["--format", "txt", "--output", folder / "t", "--template", "no place"], []):
@@ -717,7 +726,10 @@ def main():
         check_suspended(folder)
         check_full(folder, expected)
         check_failures(folder)
-        check_outputs(folder)
+        check_subtitles(folder)
+        check_texts(folder)
+        check_copies(folder)
+        check_usage(folder)
         check_webdataset(folder, expected)
         check_series(folder)
     plan()
