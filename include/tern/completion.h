@@ -223,7 +223,8 @@ typedef struct {
 /**
  * TernCompletion:
  *
- * One answer: prepared by tern_completion_new(), worked on from tern_completion_start() on.
+ * One answer: prepared by tern_completion_new(), worked on from tern_completion_start() on. Once it was started
+ * tern_completion_cancel() may be called from any thread; of the others, one at a time.
  *
  * Since: 0.1
  */
@@ -320,7 +321,8 @@ TERN_API TernCompletion *tern_completion_new (TernModel *model, const TernComple
  * tern_completion_prompt_tokens:
  * @completion: a completion
  *
- * How long its prompt is; before a clip was encoded, at most.
+ * How long its prompt is; before a clip was encoded, at most. Before it is started, or from within its
+ * #TernCompletionFunc.
  *
  * Returns: tokens, visual ones included
  *
