@@ -101,13 +101,12 @@ continue_lines (TernCaptionOutput *out)
   if (fd < 0 || fstat (fd, &info) < 0)
     return cannot_be_written (out, errno);
   if ((guint64) info.st_size < end || !S_ISREG (info.st_mode)) {
-    tern_tool_message ("%s: expected the %" G_GUINT64_FORMAT " bytes of the runs before, as the journal says, found %"
-        G_GUINT64_FORMAT "; without the journal they are made again", lines_name (out), end, (guint64) info.st_size);
+    tern_tool_message ("%s: expected the %" G_GUINT64_FORMAT " bytes of the runs before, as the journal says, found %" G_GUINT64_FORMAT
+        "; without the journal they are made again", lines_name (out), end, (guint64) info.st_size);
     close (fd);
     return FALSE;
   }
-  if (((guint64) info.st_size > end && ftruncate (fd, end) < 0) || lseek (fd, end, SEEK_SET) < 0
-      || !(out->lines = fdopen (fd, "w")))
+  if (((guint64) info.st_size > end && ftruncate (fd, end) < 0) || lseek (fd, end, SEEK_SET) < 0 || !(out->lines = fdopen (fd, "w")))
     return cannot_be_written (out, errno);
   out->bytes = out->start = out->tar_start + end;
   out->results = tern_journal_results (out->journal);
@@ -258,8 +257,7 @@ suffix_of (const TernCaptionOutput *out, const char *source)
 static char *
 nth_path (const TernCaptionOutput *out, const TernBatchInput *input, guint n)
 {
-  g_autofree char *folder = folder_of (out, input), *name = base_name (input->path), *suffix = suffix_of (out, input->path),
-      *file = NULL;
+  g_autofree char *folder = folder_of (out, input), *name = base_name (input->path), *suffix = suffix_of (out, input->path), *file = NULL;
   g_autofree char *counted = n < 2 ? g_strdup (suffix) : g_strdup_printf ("-%u%s", n, suffix);
   long limit = pathconf (folder, _PC_NAME_MAX);
   char *dot = strrchr (name, '.');
@@ -443,8 +441,8 @@ write_metadata (TernCaptionOutput *out, const TernBatchInput *input, GError **er
   TernJson json;
 
   if (!name || !g_utf8_validate (name, -1, NULL)) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_READ, "%s: expected a name in UTF-8 below %s, where the metadata stand, found "
-        "another", input->path, folder);
+    g_set_error (error, TERN_ERROR, TERN_ERROR_READ, "%s: expected a name in UTF-8 below %s, where the metadata stand, found another",
+        input->path, folder);
     return FALSE;
   }
   text = one_line (out);
@@ -466,8 +464,8 @@ write_sample (TernCaptionOutput *out, const TernBatchInput *input, GError **erro
 
   out->file = tern_caption_tar_key (input);
   if (out->journal && tern_journal_made (out->journal, out->file, input->path)) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_MISMATCH, "%s: expected it as it was when it was written into the tar file, "
-        "found it changed; a tar file of another name, without --resume, has it anew", input->path);
+    g_set_error (error, TERN_ERROR, TERN_ERROR_MISMATCH, "%s: expected it as it was when it was written into the tar file, found it "
+        "changed; a tar file of another name, without --resume, has it anew", input->path);
     return FALSE;
   }
   if ((out->journal && tern_journal_made_for_other (out->journal, out->file, input->path))
@@ -624,8 +622,7 @@ tern_caption_output_sync (TernCaptionOutput *out, GError **error)
   int fd;
 
   if (out->lines)
-    return fdatasync (fileno (out->lines)) == 0 || errno == EINVAL || errno == ENOTSUP
-        || fail_sync (lines_name (out), errno, error);
+    return fdatasync (fileno (out->lines)) == 0 || errno == EINVAL || errno == ENOTSUP || fail_sync (lines_name (out), errno, error);
   /* All files of this group at once, with their names. */
   fd = open (out->place == TERN_CAPTION_BESIDE && out->file ? out->file : out->path ? out->path : ".", O_RDONLY | O_CLOEXEC);
   if (fd < 0)

@@ -149,8 +149,7 @@ to_rgb (TernMedia *media, TernImage *image, GError **error)
       || media->sws_format != frame->format) {
     sws_freeContext (media->sws);
     media->sws = sws_getContext (frame->width, frame->height, frame->format, frame->width, frame->height,
-        clear ? AV_PIX_FMT_RGBA : AV_PIX_FMT_RGB24, SWS_BICUBIC | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT | SWS_FULL_CHR_H_INP, NULL,
-        NULL, NULL);
+        clear ? AV_PIX_FMT_RGBA : AV_PIX_FMT_RGB24, SWS_BICUBIC | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT | SWS_FULL_CHR_H_INP, NULL, NULL, NULL);
     media->sws_width = frame->width;
     media->sws_height = frame->height;
     media->sws_format = frame->format;

@@ -136,8 +136,8 @@ gsize tern_vision_state_bytes (TernVision *vision, guint max_tokens);
 /* Of one for the calling thread alone, all of it. */
 gsize tern_vision_alone_bytes (TernVision *vision, guint max_tokens);
 
-/* The most tokens of a picture of a single sub-image that one thread has soon done by itself: no more multiply-adds than a
- * slice has at most; 0 where the smallest picture has more. */
+/* The most tokens of a picture of a single sub-image that one thread has soon done by itself: no more multiply-adds than a slice has
+ * at most; 0 where the smallest picture has more. */
 guint tern_vision_small_tokens (TernVision *vision);
 
 /* Begins a picture, of which tern_vision_step() writes plan->n_tokens rows of row_dim floats to @tokens, sub-images
@@ -148,10 +148,10 @@ guint tern_vision_small_tokens (TernVision *vision);
 gboolean tern_vision_begin (TernVisionState *state, const TernImage *image, const TernVisionOptions *options,
     const TernVisionPlan *plan, float *tokens, GError **error);
 
-/* The same for frames of a video. With @second two of them make one picture (info.frames is 2), shown at the same size; NULL:
- * @first alone, which stands for both. @before is the frame that came directly before @first in the same stream: the second one
- * of the picture before, or its only one. NULL where there is none, or nobody knows; it is not looked at where it is shown at
- * another size than @first, nor by an encoder that does not look back (info.looks_back). */
+/* The same for frames of a video. With @second two of them make one picture (info.frames is 2), shown at the same size; NULL: @first
+ * alone, which stands for both. @before is the frame that came directly before @first in the same stream: the second one of the
+ * picture before, or its only one. NULL where there is none, or nobody knows; it is not looked at where it is shown at another size
+ * than @first, nor by an encoder that does not look back (info.looks_back). */
 gboolean tern_vision_begin_frames (TernVisionState *state, const TernImage *before, const TernImage *first,
     const TernImage *second, const TernVisionOptions *options, const TernVisionPlan *plan, float *tokens, GError **error);
 
@@ -163,9 +163,9 @@ typedef enum {
 } TernVisionStep;
 
 /* The next slice: the pixels of a sub-image, or some 20 ms of the arithmetic on them, by what the slices before
- * took (engine/base/slice.h); fewer on fast machines, never much more. The tokens are the same, bit for bit, wherever the
- * slices end. @cancel is looked at about every 20 ms within a slice too; once it was raised the picture is given up, and
- * another one may begin. INVALID without a picture. */
+ * took (engine/base/slice.h); fewer on fast machines, never much more. The tokens are the same, bit for bit, wherever the slices end. @cancel is looked at
+ * about every 20 ms within a slice too; once it was raised the picture is given up, and another one may begin. INVALID
+ * without a picture. */
 TernVisionStep tern_vision_step (TernVisionState *state, TernCancel *cancel, GError **error);
 
 /* Begins and does all slices. */

@@ -183,8 +183,7 @@ HUGE = 1 << 31
 CASES = {rotated: [
     ("version", said(version=3)), ("version", said(version=0)), ("version", said(version=GONE)), ("version", said(version="1")),
     ("version", said(version=2)), ("version", both(said(tied_output=(BOOL, 1)), said(version=2))),
-    ("version", both(without("output.weight"), said(weight_names=["blk.0.ssm_out.weight"]))),
-    ("tied_output", said(tied_output=(BOOL, 1))),
+    ("version", both(without("output.weight"), said(weight_names=["blk.0.ssm_out.weight"]))), ("tied_output", said(tied_output=(BOOL, 1))),
     ("block_size", said(block_size=0)), ("block_size", said(block_size=12)), ("block_size", said(block_size=16)),
     ("block_size", said(block_size=HUGE)), ("block_size", said(block_size=GONE)), ("block_size", said(block_size="8")),
     ("transform", said(transform="dct")), ("transform", said(transform=GONE)), ("axis", said(axis="output-first-dimension")),
@@ -204,8 +203,7 @@ CASES = {rotated: [
     ("weight_names", named("blk.0.ffn_gate_inp.weight")),
 ], qwen35: [
     ("dimension_sections", said(rope__dimension_sections=GONE)), ("dimension_sections", said(rope__dimension_sections=[2, 1, 1])),
-    ("dimension_sections", said(rope__dimension_sections=[9, 9, 9, 9])), ("dimension_sections",
-                                                                          said(rope__dimension_sections=[-4, 4, 4, 0])),
+    ("dimension_sections", said(rope__dimension_sections=[9, 9, 9, 9])), ("dimension_sections", said(rope__dimension_sections=[-4, 4, 4, 0])),
     ("dimension_count", said(rope__dimension_count=7)), ("full_attention_interval", said(full_attention_interval=0)),
     ("ssm.state_size", said(ssm__state_size=GONE)), ("ssm.state_size", said(ssm__state_size=0)),
     ("ssm.state_size", said(ssm__state_size=HUGE)), ("ssm.", said(ssm__state_size=8)),
@@ -217,8 +215,7 @@ CASES = {rotated: [
     ("ssm.inner_size", said(ssm__inner_size=GONE)), ("ssm_conv1d.weight", said(ssm__conv_kernel=5)),
     ("ssm.conv_kernel", said(ssm__conv_kernel=0)), ("ssm.conv_kernel", said(ssm__conv_kernel=GONE)),
     ("blk.0.ssm_a", with_value("blk.0.ssm_a", math.nan)), ("blk.0.ssm_a", with_value("blk.0.ssm_a", .5)),
-    ("blk.0.ssm_dt.bias", with_value("blk.0.ssm_dt.bias", math.nan)), ("blk.0.ssm_dt.bias",
-                                                                       with_value("blk.0.ssm_dt.bias", math.inf)),
+    ("blk.0.ssm_dt.bias", with_value("blk.0.ssm_dt.bias", math.nan)), ("blk.0.ssm_dt.bias", with_value("blk.0.ssm_dt.bias", math.inf)),
     ("blk.0.ssm_a", without("blk.0.ssm_a")), ("blk.1.attn_q_norm.weight", without("blk.1.attn_q_norm.weight")),
 ], mamba: [
     ("ssm.state_size", said(ssm__state_size=GONE)), ("ssm.state_size", said(ssm__state_size=0)),

@@ -161,10 +161,8 @@ def check_tar(folder, expected):
     shard.write_bytes(whole[:len(whole) // 2])
     cut = tern(shard)
     point(cut[0] == 1 and "shard-00.tar: expected a whole tar file" in cut[2] and 0 < len(lines(cut[1])) < 24
-          and lines(cut[1]) == lines(expected)[:len(lines(cut[1]))], "a tar file that breaks off: what is there, and a "
-          "message", cut)
-    evil, names = folder / "evil/evil.tar", ["../../out.ppm", "/tern-out.ppm", "sub/../../out.ppm", "..", "sub/..good.ppm",
-                                             "good..ppm"]
+          and lines(cut[1]) == lines(expected)[:len(lines(cut[1]))], "a tar file that breaks off: what is there, and a message", cut)
+    evil, names = folder / "evil/evil.tar", ["../../out.ppm", "/tern-out.ppm", "sub/../../out.ppm", "..", "sub/..good.ppm", "good..ppm"]
     evil.parent.mkdir()
     with tarfile.open(evil, "w") as tar:
         for i, name in enumerate(names):
@@ -174,8 +172,7 @@ def check_tar(folder, expected):
     run = tern("--format", "txt", "--mirror", "--output", evil.parent / "to/texts", evil)
     found = sorted(str(p.relative_to(evil.parent)) for p in evil.parent.rglob("*") if p.is_file())
     point(run[0] == 1 and all(f"below it, found {name}\n" in run[2] for name in names[:4]) and not list(folder.glob("out*"))
-          and found == ["evil.tar", "to/texts/good..txt", "to/texts/sub/..good.txt"], "members that lead out of it are named, "
-          "not written", run, found)
+          and found == ["evil.tar", "to/texts/good..txt", "to/texts/sub/..good.txt"], "members that lead out of it are named, not written", run, found)
 
 
 def check_alone(folder):
@@ -406,8 +403,7 @@ def check_texts(folder):
     meta = photos / "metadata.jsonl"
     run = tern("--format", "metadata", "--output", meta, photos)
     rows = [json.loads(line) for line in meta.read_text().splitlines()]
-    point(run[0] == 0 and rows[3] == {"file_name": "0003.ppm", "text": said} and len(rows) == 24, "metadata of a data set",
-          run, rows[:4])
+    point(run[0] == 0 and rows[3] == {"file_name": "0003.ppm", "text": said} and len(rows) == 24, "metadata of a data set", run, rows[:4])
     meta.unlink()
     outside = tern("--format", "metadata", "--output", folder / "texts/metadata.jsonl", photos / "0003.ppm")
     point(outside[0] == 1 and "0003.ppm" in outside[2], "of inputs that lie elsewhere: refused by name", outside)
