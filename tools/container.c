@@ -193,6 +193,10 @@ tern_container_read (const TernSource *source, TernFileType type)
 
   if (type < G_N_ELEMENTS (readers) && readers[type])
     readers[type] (source, &out);
+  if (type == TERN_FILE_BMFF)
+    tern_container_bmff_tracks (source, &out);
+  else if (type == TERN_FILE_MATROSKA)
+    tern_container_matroska_tracks (source, &out);
   if (tern_source_kind (source) != TERN_SOURCE_FILE) {
     out.cut = FALSE;
     out.next = 0;
