@@ -12,6 +12,8 @@ tern_media_note_packet (TernMedia *media, const AVPacket *packet)
   media->corrupt &= ~bit;
   if (packet->flags & AV_PKT_FLAG_CORRUPT)
     media->corrupt |= bit;
+  if (packet->pos >= 0)
+    media->read_to = MAX (media->read_to, packet->pos + packet->size);
   if (packet->stream_index == media->stream)
     media->packet_bytes = packet->size;
 }
@@ -114,6 +116,19 @@ is_cut (const TernMedia *media)
       || (media->since_damage && media->since_damage <= delay);
 }
 
+/* Demuxers of old formats say at the end of a file that reading failed. It is one behind a packet that ends there, and where one
+ * that gives no reason found nothing more to read; a packet that breaks off is told of by its length. */
+static gboolean
+read_to_the_end (const TernMedia *media)
+{
+  AVIOContext *pb = media->format->pb;
+
+  if (media->read_end == AVERROR_EOF)
+    return TRUE;
+  return pb && pb->error == 0 && avio_feof (pb)
+      && (media->read_end == AVERROR (EPERM) || (guint64) media->read_to == tern_source_size (media->source));
+}
+
 static void
 none_seen (const TernMedia *media, GError **error)
 {
@@ -148,7 +163,7 @@ tern_media_ended (TernMedia *media, GError **error)
     none_seen (media, error);
   else if (is_cut (media))
     cut_off (media, error);
-  else if (media->still || media->read_end == AVERROR_EOF)
+  else if (media->still || read_to_the_end (media))
     return TERN_MEDIA_END;
   else
     tern_media_fail (media, media->read_end, "it breaks off", error);

@@ -40,6 +40,7 @@ struct _TernMedia {
   char *choice;
   gboolean still, draining, seen, over;
   int read_end;                 /* why the last packet was the last: AVERROR_EOF, or what is wrong */
+  gint64 read_to;               /* where in the file the furthest packet ended, as far as demuxers say */
   guint64 corrupt;              /* a bit a stream: its last packet is not as long as the file says */
   gboolean refused;             /* the decoder could do nothing with the last packet */
   guint since_damage;           /* frames since one of which parts were missing; 0: there was none */

@@ -434,6 +434,39 @@ test_cut (void)
   }
 }
 
+/* Demuxers that say at the end of every file that it cannot be read. */
+static void
+test_odd_ends (void)
+{
+  static const struct {
+    const char *format, *codec;
+    guint width, height, rate;
+  } kinds[] = { { "gxf", "mpeg2video", 720, 576, 25 }, { "roq", "roqvideo", 64, 64, 30 } };
+
+  for (guint i = 0; i < G_N_ELEMENTS (kinds); i++) {
+    const ClipTrack track = { .codec = kinds[i].codec, .width = kinds[i].width, .height = kinds[i].height, .frames = 20,
+      .rate = kinds[i].rate };
+    g_auto (Seen) whole = { 0 };
+    g_autofree char *bytes = NULL;
+    gsize n;
+
+    clip_encode (at ("whole"), kinds[i].format, &track, 1);
+    whole = see (at ("whole"), -1);
+    g_assert_cmpstr (whole.error, ==, NULL);
+    g_assert_cmpint (whole.status, ==, TERN_MEDIA_END);
+    g_assert_cmpuint (whole.frames, >=, 20);
+    g_assert_true (g_file_get_contents (at ("whole"), &bytes, &n, NULL));
+    for (guint percent = 30; percent < 100; percent += 23) {
+      g_auto (Seen) cut = { 0 };
+
+      clip_write_bytes (at ("cut"), bytes, n * percent / 100);
+      cut = see (at ("cut"), -1);
+      if (cut.status != TERN_MEDIA_FAILED)
+        g_error ("%s cut at %u %%: %u frames, no failure", kinds[i].format, percent, cut.frames);
+    }
+  }
+}
+
 /* Four red frames: ffmpeg -f lavfi -i color=red:s=64x48:r=10:d=0.4 -c:v libaom-av1 -usage realtime -crf 60 -f obu red.obu */
 static void
 test_cut_obu (void)
@@ -560,6 +593,7 @@ main (int argc, char **argv)
   g_test_add_func ("/media/motion-jpeg", test_motion_jpeg);
   g_test_add_func ("/media/slides", test_slides);
   g_test_add_func ("/media/cut", test_cut);
+  g_test_add_func ("/media/odd-ends", test_odd_ends);
   g_test_add_func ("/media/cut-obu", test_cut_obu);
   g_test_add_func ("/media/cut-y4m", test_cut_y4m);
   g_test_add_func ("/media/whole", test_whole);
