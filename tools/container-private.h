@@ -84,6 +84,7 @@ void tern_container_png (const TernSource *source, TernContainer *out);
 void tern_container_gif (const TernSource *source, TernContainer *out);
 void tern_container_webp (const TernSource *source, TernContainer *out);
 void tern_container_tiff (const TernSource *source, TernContainer *out);
+void tern_container_pfm (const TernSource *source, TernContainer *out);
 void tern_container_avif (const TernSource *source, TernContainer *out);
 void tern_container_bmff (const TernSource *source, TernContainer *out);
 void tern_container_matroska (const TernSource *source, TernContainer *out);

@@ -241,6 +241,16 @@ tern_container_tiff (const TernSource *source, TernContainer *out)
   tern_container_needs (out, source, tern_tiff_end (source));
 }
 
+/* ---- PFM --------------------------------------------------------------------------------------------------------- */
+
+/* Alone among the portable maps these begin with the bottom row (netpbm's pfm(5)); libavcodec gives rows as they come. */
+void
+tern_container_pfm (const TernSource *source, TernContainer *out)
+{
+  out->pictures = 1;
+  out->orientation = 4;
+}
+
 /* ---- AVIF -------------------------------------------------------------------------------------------------------- */
 
 gboolean

@@ -184,6 +184,28 @@ test_upright (void)
   }
 }
 
+/* The bottom row comes first: the picture is told to stand on its head. */
+static void
+test_float_map (void)
+{
+  static const char *const heads[] = { "PF\n4 3\n-1.0\n", "PF 4 3 -1\n" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (heads); i++) {
+    g_autofree char *path = in_folder ("a.pfm");
+    g_autoptr (GByteArray) bytes = g_byte_array_new ();
+    float one = 1;
+    guint32 bits;
+
+    memcpy (&bits, &one, 4);
+    bits = GUINT32_TO_LE (bits);
+    g_byte_array_append (bytes, (const guint8 *) heads[i], strlen (heads[i]));
+    for (guint k = 0; k < 4 * 3 * 3; k++)
+      g_byte_array_append (bytes, (const guint8 *) &bits, 4);
+    clip_write_bytes (path, (const char *) bytes->data, bytes->len);
+    first_image (path, 4, 3, 4);
+  }
+}
+
 /* Half red, half blue, of which 8 x 6 of the blue are shown:
  * convert -size 8x8 xc:red xc:blue +append tiny.png; avifenc -l -y 444 --crop 8,2,8,6 tiny.png tiny.avif */
 static void
@@ -252,6 +274,7 @@ main (int argc, char **argv)
   g_test_add_func ("/media/gray", test_gray);
   g_test_add_func ("/media/clear", test_clear);
   g_test_add_func ("/media/upright", test_upright);
+  g_test_add_func ("/media/float-map", test_float_map);
   g_test_add_func ("/media/aperture", test_aperture);
   g_test_add_func ("/media/refused", test_refused);
   status = g_test_run ();
