@@ -108,12 +108,12 @@ frames_are_cut (const TernMedia *media)
 /* The file is shorter than it says, or its last packet or picture is not whole: that is how streams without sizes end when
  * they are cut. What is damaged before the end says nothing. */
 static gboolean
-is_cut (const TernMedia *media)
+is_cut (TernMedia *media)
 {
   guint delay = MAX (media->codec->has_b_frames, 0) + 1;        /* the last one read may be shown before others */
 
   return media->container.cut || media->corrupt || media->refused || index_leads_out (media) || frames_are_cut (media)
-      || (media->since_damage && media->since_damage <= delay);
+      || (media->since_damage && media->since_damage <= delay) || tern_media_tail_is_torn (media);
 }
 
 /* Demuxers of old formats say at the end of a file that reading failed. It is one behind a packet that ends there, and where one
