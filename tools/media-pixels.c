@@ -136,6 +136,82 @@ widen (guint8 *pixels, gsize n)
     pixels[i] = CLAMP ((pixels[i] - 16) * 255 + 109, 0, 255 * 219) / 219;
 }
 
+/* From the last frame's format to @to, without another size. */
+static gboolean
+open_scaler (TernMedia *media, enum AVPixelFormat to, GError **error)
+{
+  const AVFrame *frame = media->frame;
+
+  if (!media->sws || media->sws_width != frame->width || media->sws_height != frame->height
+      || media->sws_format != frame->format || media->sws_to != (int) to) {
+    sws_freeContext (media->sws);
+    media->sws = sws_getContext (frame->width, frame->height, frame->format, frame->width, frame->height,
+        to, SWS_BICUBIC | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT | SWS_FULL_CHR_H_INP, NULL, NULL, NULL);
+    media->sws_width = frame->width;
+    media->sws_height = frame->height;
+    media->sws_format = frame->format;
+    media->sws_to = (int) to;
+  }
+  return media->sws || tern_media_fail (media, AVERROR (ENOSYS), "its pixels cannot be converted", error);
+}
+
+static void
+describe_rgb (const TernMedia *media, TernImage *image)
+{
+  *image = (TernImage) {
+    .format = TERN_IMAGE_RGB, .width = media->frame->width, .height = media->frame->height,
+    .data = { media->rgb }, .stride = { 3 * media->frame->width },
+  };
+}
+
+static gboolean
+is_ycgco (const TernMedia *media, const AVFrame *frame)
+{
+  enum AVColorSpace space = frame->colorspace;
+
+  return (space == AVCOL_SPC_UNSPECIFIED ? tern_media_stream (media)->codecpar->color_space : space) == AVCOL_SPC_YCGCO;
+}
+
+/* Which the scaler does not know: ITU-T H.273, equations of matrix 8. @planes: three of @n samples. */
+static void
+mix_ycgco (const guint8 *planes, gsize n, gboolean full, guint8 *rgb)
+{
+  for (gsize i = 0; i < n; i++, rgb += 3) {
+    double y = planes[i], cg = planes[n + i] - 128.0, co = planes[2 * n + i] - 128.0;
+
+    if (!full) {
+      y = (y - 16) * 255 / 219;
+      cg = cg * 255 / 224;
+      co = co * 255 / 224;
+    }
+    rgb[0] = (guint8) CLAMP (y - cg + co + 0.5, 0, 255);
+    rgb[1] = (guint8) CLAMP (y + cg + 0.5, 0, 255);
+    rgb[2] = (guint8) CLAMP (y - cg - co + 0.5, 0, 255);
+  }
+}
+
+static gboolean
+ycgco_to_rgb (TernMedia *media, TernImage *image, GError **error)
+{
+  const AVFrame *frame = media->frame;
+  gsize n = (gsize) frame->width * frame->height;
+  const int strides[3] = { frame->width, frame->width, frame->width }, *table = sws_getCoefficients (SWS_CS_DEFAULT);
+  gboolean full = is_full_range (frame);
+  guint8 *planes[3];
+
+  if (!open_scaler (media, AV_PIX_FMT_YUV444P, error))
+    return FALSE;
+  if (!make_room (&media->rgb, &media->rgb_bytes, 6 * n))
+    return tern_media_fail (media, AVERROR (ENOMEM), "it cannot be decoded", error);
+  for (guint p = 0; p < 3; p++)
+    planes[p] = media->rgb + (3 + p) * n;
+  sws_setColorspaceDetails (media->sws, table, full, table, full, 0, 1 << 16, 1 << 16);
+  sws_scale (media->sws, (const guint8 * const *) frame->data, frame->linesize, 0, frame->height, planes, strides);
+  mix_ycgco (planes[0], n, full, media->rgb);
+  describe_rgb (media, image);
+  return TRUE;
+}
+
 static gboolean
 to_rgb (TernMedia *media, TernImage *image, GError **error)
 {
@@ -145,17 +221,8 @@ to_rgb (TernMedia *media, TernImage *image, GError **error)
   int stride = (clear ? 4 : 3) * frame->width, brightness = 0, contrast = 1 << 16, saturation = 1 << 16;
 
   /* Of one file, whether it is clear goes by the format alone. */
-  if (!media->sws || media->sws_width != frame->width || media->sws_height != frame->height
-      || media->sws_format != frame->format) {
-    sws_freeContext (media->sws);
-    media->sws = sws_getContext (frame->width, frame->height, frame->format, frame->width, frame->height,
-        clear ? AV_PIX_FMT_RGBA : AV_PIX_FMT_RGB24, SWS_BICUBIC | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT | SWS_FULL_CHR_H_INP, NULL, NULL, NULL);
-    media->sws_width = frame->width;
-    media->sws_height = frame->height;
-    media->sws_format = frame->format;
-  }
-  if (!media->sws)
-    return tern_media_fail (media, AVERROR (ENOSYS), "its pixels cannot be converted", error);
+  if (!open_scaler (media, clear ? AV_PIX_FMT_RGBA : AV_PIX_FMT_RGB24, error))
+    return FALSE;
   if (!make_room (&media->rgb, &media->rgb_bytes, (gsize) stride * frame->height))
     return tern_media_fail (media, AVERROR (ENOMEM), "it cannot be decoded", error);
   /* Refused for formats without chroma, which then need none of it. */
@@ -166,10 +233,7 @@ to_rgb (TernMedia *media, TernImage *image, GError **error)
     widen (media->rgb, (gsize) stride * frame->height);
   if (clear)
     lay_on_white (media->rgb, (gsize) frame->width * frame->height);
-  *image = (TernImage) {
-    .format = TERN_IMAGE_RGB, .width = frame->width, .height = frame->height,
-    .data = { media->rgb }, .stride = { 3 * frame->width },
-  };
+  describe_rgb (media, image);
   return TRUE;
 }
 
@@ -309,8 +373,11 @@ tern_media_image (TernMedia *media, TernImage *image, GError **error)
         "%d x %d", media->name, MIN_SIDE, MIN_SIDE, frame->width, frame->height);
     return FALSE;
   }
-  /* Subsampled stills go through the scaler, which interpolates chroma as picture viewers do. */
-  if (!direct_format (frame, &format) || is_clear (media, frame)
+  if (is_ycgco (media, frame)) {
+    if (!ycgco_to_rgb (media, image, error))
+      return FALSE;
+    /* Subsampled stills go through the scaler, which interpolates chroma as picture viewers do. */
+  } else if (!direct_format (frame, &format) || is_clear (media, frame)
       || (media->still && (format == TERN_IMAGE_I420 || format == TERN_IMAGE_NV12))) {
     if (!to_rgb (media, image, error))
       return FALSE;

@@ -52,7 +52,7 @@ struct _TernMedia {
   TernTimeline timeline;
 
   struct SwsContext *sws;
-  int sws_width, sws_height, sws_format;
+  int sws_width, sws_height, sws_format, sws_to;
   guint8 *rgb;                  /* [height, width, 3] */
   gsize rgb_bytes;
 };

@@ -242,6 +242,40 @@ test_aperture (void)
   }
 }
 
+/* Half red, half blue, as Y, Cg and Co:
+ * convert -size 8x8 xc:red xc:blue +append tiny.png; avifenc --cicp 1/13/8 -y 444 --min 0 --max 10 tiny.png tiny.avif */
+static void
+test_ycgco (void)
+{
+  static const char avif[] =
+    "AAAAIGZ0eXBhdmlmAAAAAGF2aWZtaWYxbWlhZk1BMUEAAADybWV0YQAAAAAAAAAoaGRscgAAAAAAAAAAcGljdAAAAAAAAAAAAAAAAGxp"
+    "YmF2aWYAAAAADnBpdG0AAAAAAAEAAAAeaWxvYwAAAABEAAABAAEAAAABAAABGgAAACYAAAAoaWluZgAAAAAAAQAAABppbmZlAgAAAAAB"
+    "AABhdjAxQ29sb3IAAAAAamlwcnAAAABLaXBjbwAAABRpc3BlAAAAAAAAABAAAAAIAAAAEHBpeGkAAAAAAwgICAAAAAxhdjFDgSAAAAAA"
+    "ABNjb2xybmNseAABAA0ACIAAAAAXaXBtYQAAAAAAAAABAAEEAQKDBAAAAC5tZGF0EgAKCDgMv7CAhoRIMhgRQAAAQLcRca19rPm7SOUV"
+    "0I0/V5An8HA=";
+  g_autofree char *path = in_folder ("ycgco.avif");
+  g_autoptr (TernMedia) media = NULL;
+  g_autoptr (GError) error = NULL;
+  guint64 pts, duration;
+  TernImage image;
+  gsize len;
+  g_autofree guchar *bytes = g_base64_decode (avif, &len);
+
+  clip_write_bytes (path, (const char *) bytes, len);
+  media = tern_media_open (path, NULL, NULL, &error);
+  if (!media || tern_media_next (media, &image, &pts, &duration, &error) != TERN_MEDIA_FRAME) {
+    g_test_skip ("this libavcodec reads no AV1");
+    return;
+  }
+  g_assert_cmpint (image.format, ==, TERN_IMAGE_RGB);
+  for (guint y = 0; y < 8; y++) {
+    const guint8 *red = image.data[0] + y * image.stride[0] + 3 * 2, *blue = red + 3 * 11;
+
+    g_assert_true (red[0] > 245 && red[1] < 10 && red[2] < 10);
+    g_assert_true (blue[0] < 10 && blue[1] < 10 && blue[2] > 245);
+  }
+}
+
 static void
 test_refused (void)
 {
@@ -275,6 +309,7 @@ main (int argc, char **argv)
   g_test_add_func ("/media/clear", test_clear);
   g_test_add_func ("/media/upright", test_upright);
   g_test_add_func ("/media/float-map", test_float_map);
+  g_test_add_func ("/media/ycgco", test_ycgco);
   g_test_add_func ("/media/aperture", test_aperture);
   g_test_add_func ("/media/refused", test_refused);
   status = g_test_run ();
