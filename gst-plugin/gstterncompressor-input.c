@@ -398,10 +398,9 @@ take_frame (GstTernCompressor * self, GstBuffer * buffer)
     flow = add_frame (self, frame, &error);
   if (flow == GST_FLOW_OK) {
     /* It waits for its group; that video went on is known at once, and ends the
-     * window before. */
+     * window before. The next one begins with it. */
     if (self->pending++ == 0)
-      gst_pad_push_event (self->srcpad,
-          gst_event_new_gap (GST_BUFFER_PTS (buffer), 0));
+      gst_pad_push_event (self->srcpad, gst_event_new_gap (tick, 0));
   }
   number = frame->number;
   gst_tern_token_unmap (&self->map, buffer);

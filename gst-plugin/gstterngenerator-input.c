@@ -58,19 +58,21 @@ convert_times (GstTernGenerator * self, TernTokens * tokens)
       tokens->duration);
 }
 
-/* The first frame lets sinks preroll and muxers start. When text is stamped
- * with the time of its arrival, none comes before what was seen. */
+/* The first frame lets sinks preroll and muxers start: at @late before @pts,
+ * where its window begins and text may. When text is stamped with the time of
+ * its arrival, none comes before what was seen. */
 static void
-note_frame (GstTernGenerator * self, GstClockTime pts, GstClockTime duration)
+note_frame (GstTernGenerator * self, GstClockTime pts, GstClockTime duration,
+    guint64 late)
 {
-  GstClockTime start, end;
+  GstClockTime end = gst_tern_generator_stream_time (&self->segment, pts);
 
-  start = gst_tern_generator_stream_time (&self->segment, pts);
-  end = start;
   if (GST_CLOCK_TIME_IS_VALID (duration))
     end += gst_tern_generator_stream_duration (&self->segment, duration);
   if (!GST_CLOCK_TIME_IS_VALID (self->last_end))
-    gst_tern_generator_enqueue_start (self, start);
+    gst_tern_generator_enqueue_start (self,
+        gst_tern_generator_stream_time (&self->segment,
+            pts - MIN (late, pts)));
   if (gst_tern_generator_stamps_arrival (self))
     gst_tern_generator_enqueue_gap (self, end);
   self->last_end = end;
@@ -107,7 +109,7 @@ gst_tern_generator_chain (GstPad * pad, GstObject * parent, GstBuffer * buffer)
     return GST_FLOW_ERROR;
   }
 
-  note_frame (self, pts, GST_BUFFER_DURATION (buffer));
+  note_frame (self, pts, GST_BUFFER_DURATION (buffer), self->map.tokens.late);
   flow = gst_tern_action_await_state (self->action, pts);
   self->count = self->map.tokens.number + 1;
   convert_times (self, &self->map.tokens);

@@ -303,7 +303,7 @@ add_tar (TernBatchList *list, const char *path)
 static gboolean
 add_named (TernBatchList *list, const char *path)
 {
-  if (g_file_test (path, G_FILE_TEST_IS_DIR))
+  if (!g_str_equal (path, "-") && g_file_test (path, G_FILE_TEST_IS_DIR))       /* standard input, whatever has that name */
     return add_folder (list, new_folder (list, path), path, "", 0);
   if (tern_batch_is_tar (path))
     return add_tar (list, path);

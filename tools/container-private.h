@@ -53,6 +53,20 @@ typedef struct {
   guint64 body, end;
 } TernBox;
 gboolean tern_box_read (const TernSource *source, guint64 at, guint64 limit, TernBox *box);
+/* The first of @type that is whole. */
+gboolean tern_box_find (const TernSource *source, guint64 at, guint64 limit, const char *type, TernBox *box);
+/* The body of `clap`. */
+void tern_aperture_read (const TernSource *source, guint64 at, gint64 *aperture);
+/* As EXIF counts: clockwise by @turns quarters, then left to right. */
+guint tern_orientation (guint turns, gboolean mirror);
+
+/* An element of Matroska, with the offset of what is in it and of what comes after it. */
+typedef struct {
+  guint32 id;
+  gboolean open;                /* its size is not known */
+  guint64 body, end;
+} TernElement;
+gboolean tern_element_read (const TernSource *source, guint64 at, TernElement *element);
 
 /* Bytes one after the other, for formats that must be searched. */
 typedef struct {
@@ -69,9 +83,13 @@ void tern_container_png (const TernSource *source, TernContainer *out);
 void tern_container_gif (const TernSource *source, TernContainer *out);
 void tern_container_webp (const TernSource *source, TernContainer *out);
 void tern_container_tiff (const TernSource *source, TernContainer *out);
+void tern_container_pfm (const TernSource *source, TernContainer *out);
 void tern_container_avif (const TernSource *source, TernContainer *out);
 void tern_container_bmff (const TernSource *source, TernContainer *out);
 void tern_container_matroska (const TernSource *source, TernContainer *out);
+/* What they say of their video tracks. */
+void tern_container_bmff_tracks (const TernSource *source, TernContainer *out);
+void tern_container_matroska_tracks (const TernSource *source, TernContainer *out);
 void tern_container_avi (const TernSource *source, TernContainer *out);
 void tern_container_asf (const TernSource *source, TernContainer *out);
 void tern_container_flv (const TernSource *source, TernContainer *out);

@@ -241,6 +241,16 @@ tern_container_tiff (const TernSource *source, TernContainer *out)
   tern_container_needs (out, source, tern_tiff_end (source));
 }
 
+/* ---- PFM --------------------------------------------------------------------------------------------------------- */
+
+/* Alone among the portable maps these begin with the bottom row (netpbm's pfm(5)); libavcodec gives rows as they come. */
+void
+tern_container_pfm (const TernSource *source, TernContainer *out)
+{
+  out->pictures = 1;
+  out->orientation = 4;
+}
+
 /* ---- AVIF -------------------------------------------------------------------------------------------------------- */
 
 gboolean
@@ -272,8 +282,8 @@ is_box (const TernBox *box, const char *type)
   return memcmp (box->type, type, 4) == 0;
 }
 
-static gboolean
-find_box (const TernSource *source, guint64 at, guint64 limit, const char *type, TernBox *box)
+gboolean
+tern_box_find (const TernSource *source, guint64 at, guint64 limit, const char *type, TernBox *box)
 {
   for (guint i = 0; i < 4096 && tern_box_read (source, at, limit, box) && box->end <= limit; i++) {
     if (is_box (box, type))
@@ -312,8 +322,8 @@ read_properties (const TernSource *source, const TernBox *ipco, guint8 (*propert
   }
 }
 
-static void
-read_aperture (const TernSource *source, guint64 at, gint64 *aperture)
+void
+tern_aperture_read (const TernSource *source, guint64 at, gint64 *aperture)
 {
   guint8 b[8][4];
 
@@ -334,12 +344,12 @@ apply (const guint8 *property, Upright *upright)
   }
 }
 
-static guint
-orientation_of (Upright upright)
+guint
+tern_orientation (guint turns, gboolean mirror)
 {
   static const guint orientation[4][2] = { { 1, 2 }, { 6, 5 }, { 3, 4 }, { 8, 7 } };
 
-  return orientation[upright.turns % 4][upright.mirror];
+  return orientation[turns % 4][mirror != FALSE];
 }
 
 /* The properties of @item, by the table of associations in `ipma`. */
@@ -377,10 +387,10 @@ read_associations (const TernSource *source, const TernBox *ipma, const TernBox 
         continue;
       apply (properties[index], &upright);
       if (properties[index][0] == 'c')
-        read_aperture (source, bodies[index], out->aperture);
+        tern_aperture_read (source, bodies[index], out->aperture);
     }
   }
-  out->orientation = orientation_of (upright);
+  out->orientation = tern_orientation (upright.turns, upright.mirror);
 }
 
 /* The primary picture is put together from others: a table of items says so. */
@@ -391,7 +401,7 @@ is_grid (const TernSource *source, const TernBox *meta, guint item)
   guint8 b[16];
   guint64 at;
 
-  if (!find_box (source, meta->body, meta->end, "iinf", &iinf) || !tern_get (source, iinf.body, b, 1))
+  if (!tern_box_find (source, meta->body, meta->end, "iinf", &iinf) || !tern_get (source, iinf.body, b, 1))
     return FALSE;
   at = iinf.body + (b[0] == 0 ? 6 : 8);
   for (guint i = 0; i < 4096 && tern_box_read (source, at, iinf.end, &infe); i++, at = infe.end) {
@@ -416,16 +426,16 @@ tern_container_avif (const TernSource *source, TernContainer *out)
 
   out->pictures = 1;
   tern_container_bmff (source, out);
-  if (!find_box (source, 0, tern_source_size (source), "meta", &meta))
+  if (!tern_box_find (source, 0, tern_source_size (source), "meta", &meta))
     return;
   meta.body += 4;
-  if (!find_box (source, meta.body, meta.end, "pitm", &pitm) || !tern_get (source, pitm.body, b, 8))
+  if (!tern_box_find (source, meta.body, meta.end, "pitm", &pitm) || !tern_get (source, pitm.body, b, 8))
     return;
   item = tern_big_endian (b + 4, b[0] == 0 ? 2 : 4);
   out->unread = is_grid (source, &meta, item) ? " made of tiles" : NULL;
-  if (!find_box (source, meta.body, meta.end, "iprp", &iprp)
-      || !find_box (source, iprp.body, iprp.end, "ipco", &ipco)
-      || !find_box (source, iprp.body, iprp.end, "ipma", &ipma))
+  if (!tern_box_find (source, meta.body, meta.end, "iprp", &iprp)
+      || !tern_box_find (source, iprp.body, iprp.end, "ipco", &ipco)
+      || !tern_box_find (source, iprp.body, iprp.end, "ipma", &ipma))
     return;
   read_associations (source, &ipma, &ipco, item, out);
 }

@@ -50,14 +50,8 @@ tern_container_bmff (const TernSource *source, TernContainer *out)
 
 enum { EBML = 0x1a45dfa3, SEGMENT = 0x18538067, CLUSTER = 0x1f43b675 };
 
-typedef struct {
-  guint32 id;
-  gboolean open;                /* its size is not known */
-  guint64 body, end;
-} Element;
-
-static gboolean
-read_element (const TernSource *source, guint64 at, Element *element)
+gboolean
+tern_element_read (const TernSource *source, guint64 at, TernElement *element)
 {
   guint8 b[12] = { 0 };
   gsize have = tern_source_read (source, at, b, sizeof b);
@@ -85,11 +79,11 @@ void
 tern_container_matroska (const TernSource *source, TernContainer *out)
 {
   guint64 at = 0, size = tern_source_size (source);
-  Element element;
+  TernElement element;
 
   /* Elements of unknown size are entered, the others passed over: a segment or cluster that was left open ends with what
    * is in it. */
-  for (guint i = 0; i < TERN_MAX_STEPS && at < size && read_element (source, at, &element); i++, at = element.end) {
+  for (guint i = 0; i < TERN_MAX_STEPS && at < size && tern_element_read (source, at, &element); i++, at = element.end) {
     if (element.open && element.id != SEGMENT && element.id != CLUSTER)
       return;
     tern_container_needs (out, source, element.end);

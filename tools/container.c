@@ -66,6 +66,7 @@ static const TernFileKind animated_webp = { TERN_FILE_FOREIGN_PICTURE, "an anima
 static const TernFileKind icon = { TERN_FILE_ICO, "an icon", IMAGE_MAGICK };
 static const TernFileKind bmp = { TERN_FILE_STILL, "a BMP picture", IMAGE_MAGICK };
 static const TernFileKind svg = { TERN_FILE_STILL, "an SVG drawing", "rsvg-convert makes a PNG of it" };
+static const TernFileKind float_map = { TERN_FILE_PFM, "a portable float map (PFM)", IMAGE_MAGICK };
 static const TernFileKind text = { TERN_FILE_OTHER, "text", NULL };
 
 /* ---- What it is -------------------------------------------------------------------------------------------------- */
@@ -168,6 +169,8 @@ tern_file_kind (const TernSource *source)
     return icon;
   if (n >= 18 && memcmp (head, "BM", 2) == 0 && memcmp (head + 6, "\0\0\0", 4) == 0)
     return bmp;
+  if (n >= 3 && (memcmp (head, "PF", 2) == 0 || memcmp (head, "Pf", 2) == 0) && g_ascii_isspace (head[2]))
+    return float_map;
   if (is_mpeg_ts (head, n))
     return (TernFileKind) { TERN_FILE_MPEG_TS, "an MPEG transport stream", NULL };
   if (strstr ((const char *) head, "<svg"))
@@ -187,12 +190,16 @@ tern_container_read (const TernSource *source, TernFileType type)
     [TERN_FILE_MATROSKA] = tern_container_matroska, [TERN_FILE_AVI] = tern_container_avi,
     [TERN_FILE_ASF] = tern_container_asf, [TERN_FILE_FLV] = tern_container_flv, [TERN_FILE_OGG] = tern_container_ogg,
     [TERN_FILE_MPEG_TS] = tern_container_mpeg_ts, [TERN_FILE_MPEG_PS] = tern_container_mpeg_ps,
-    [TERN_FILE_MXF] = tern_container_mxf,
+    [TERN_FILE_MXF] = tern_container_mxf, [TERN_FILE_PFM] = tern_container_pfm,
   };
   TernContainer out = { 0 };
 
   if (type < G_N_ELEMENTS (readers) && readers[type])
     readers[type] (source, &out);
+  if (type == TERN_FILE_BMFF)
+    tern_container_bmff_tracks (source, &out);
+  else if (type == TERN_FILE_MATROSKA)
+    tern_container_matroska_tracks (source, &out);
   if (tern_source_kind (source) != TERN_SOURCE_FILE) {
     out.cut = FALSE;
     out.next = 0;
@@ -212,6 +219,7 @@ tern_container_is_still (TernFileType type, const TernContainer *container)
     case TERN_FILE_TIFF:
     case TERN_FILE_AVIF:
     case TERN_FILE_ICO:
+    case TERN_FILE_PFM:
     case TERN_FILE_STILL:
       return TRUE;
     default:

@@ -11,6 +11,7 @@ G_BEGIN_DECLS
 typedef enum {
   TERN_FILE_UNKNOWN,
   TERN_FILE_JPEG, TERN_FILE_PNG, TERN_FILE_GIF, TERN_FILE_WEBP, TERN_FILE_TIFF, TERN_FILE_AVIF, TERN_FILE_ICO,
+  TERN_FILE_PFM,                /* a portable float map */
   TERN_FILE_STILL,              /* another still format that libavcodec knows */
   TERN_FILE_BMFF, TERN_FILE_MATROSKA, TERN_FILE_AVI, TERN_FILE_ASF, TERN_FILE_FLV, TERN_FILE_OGG, TERN_FILE_MPEG_TS,
   TERN_FILE_MPEG_PS, TERN_FILE_MXF,
@@ -27,6 +28,16 @@ typedef struct {
 
 TernFileKind tern_file_kind (const TernSource *source);
 
+/* What a container says of a video track's pictures, which libavformat need not pass on. */
+typedef struct {
+  guint orientation;            /* as EXIF counts; 0 = nothing is said */
+  guint width, height;          /* of the whole picture, of which */
+  gint64 aperture[8];           /* this part is shown, as in TernContainer; [1] = 0: all of it */
+  guint shown_width, shown_height;      /* the shape of that part, where it is said; 0 = by the pixels' own */
+} TernTrackShape;
+
+#define TERN_CONTAINER_TRACKS 8
+
 typedef struct {
   guint64 width, height;        /* of a still, pixels; 0 = not known */
   guint orientation;            /* as EXIF counts; 0 = nothing is said */
@@ -34,6 +45,8 @@ typedef struct {
    * the whole's and below it, each a numerator and a denominator. [1] = 0: all of it. */
   gint64 aperture[8];
   guint pictures;               /* 0 = unknown, 2 = two or more */
+  TernTrackShape tracks[TERN_CONTAINER_TRACKS];         /* of a film, the first ones of video */
+  guint n_tracks;
   const char *unread;           /* why a still is not read, as " made of tiles"; NULL when nothing is against it. Static */
   guint64 next;                 /* where a further file begins that was joined to this one; 0 = nowhere */
   gboolean cut;                 /* the file ends too early */

@@ -12,6 +12,8 @@ tern_media_note_packet (TernMedia *media, const AVPacket *packet)
   media->corrupt &= ~bit;
   if (packet->flags & AV_PKT_FLAG_CORRUPT)
     media->corrupt |= bit;
+  if (packet->pos >= 0)
+    media->read_to = MAX (media->read_to, packet->pos + packet->size);
   if (packet->stream_index == media->stream)
     media->packet_bytes = packet->size;
 }
@@ -106,12 +108,25 @@ frames_are_cut (const TernMedia *media)
 /* The file is shorter than it says, or its last packet or picture is not whole: that is how streams without sizes end when
  * they are cut. What is damaged before the end says nothing. */
 static gboolean
-is_cut (const TernMedia *media)
+is_cut (TernMedia *media)
 {
   guint delay = MAX (media->codec->has_b_frames, 0) + 1;        /* the last one read may be shown before others */
 
   return media->container.cut || media->corrupt || media->refused || index_leads_out (media) || frames_are_cut (media)
-      || (media->since_damage && media->since_damage <= delay);
+      || (media->since_damage && media->since_damage <= delay) || tern_media_tail_is_torn (media);
+}
+
+/* Demuxers of old formats say at the end of a file that reading failed. It is one behind a packet that ends there, and where one
+ * that gives no reason found nothing more to read; a packet that breaks off is told of by its length. */
+static gboolean
+read_to_the_end (const TernMedia *media)
+{
+  AVIOContext *pb = media->format->pb;
+
+  if (media->read_end == AVERROR_EOF)
+    return TRUE;
+  return pb && pb->error == 0 && avio_feof (pb)
+      && (media->read_end == AVERROR (EPERM) || (guint64) media->read_to == tern_source_size (media->source));
 }
 
 static void
@@ -148,7 +163,7 @@ tern_media_ended (TernMedia *media, GError **error)
     none_seen (media, error);
   else if (is_cut (media))
     cut_off (media, error);
-  else if (media->still || media->read_end == AVERROR_EOF)
+  else if (media->still || read_to_the_end (media))
     return TERN_MEDIA_END;
   else
     tern_media_fail (media, media->read_end, "it breaks off", error);

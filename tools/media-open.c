@@ -274,6 +274,7 @@ open_source (TernSource *source, const TernMediaOptions *options, gboolean in_me
   media->in_memory = in_memory;
   av_log_set_level (AV_LOG_QUIET);      /* what went wrong is in the error */
   g_queue_init (&media->waiting);
+  g_queue_init (&media->tail);
   media->source = source;
   media->name = g_strdup (tern_source_name (media->source));
   media->packet = av_packet_alloc ();
@@ -326,6 +327,7 @@ static void
 close_part (TernMedia *media)
 {
   g_queue_clear_full (&media->waiting, free_packet);
+  tern_media_forget_tail (media);
   avcodec_free_context (&media->codec);
   avformat_close_input (&media->format);
   if (media->io)

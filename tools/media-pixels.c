@@ -136,6 +136,82 @@ widen (guint8 *pixels, gsize n)
     pixels[i] = CLAMP ((pixels[i] - 16) * 255 + 109, 0, 255 * 219) / 219;
 }
 
+/* From the last frame's format to @to, without another size. */
+static gboolean
+open_scaler (TernMedia *media, enum AVPixelFormat to, GError **error)
+{
+  const AVFrame *frame = media->frame;
+
+  if (!media->sws || media->sws_width != frame->width || media->sws_height != frame->height
+      || media->sws_format != frame->format || media->sws_to != (int) to) {
+    sws_freeContext (media->sws);
+    media->sws = sws_getContext (frame->width, frame->height, frame->format, frame->width, frame->height,
+        to, SWS_BICUBIC | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT | SWS_FULL_CHR_H_INP, NULL, NULL, NULL);
+    media->sws_width = frame->width;
+    media->sws_height = frame->height;
+    media->sws_format = frame->format;
+    media->sws_to = (int) to;
+  }
+  return media->sws || tern_media_fail (media, AVERROR (ENOSYS), "its pixels cannot be converted", error);
+}
+
+static void
+describe_rgb (const TernMedia *media, TernImage *image)
+{
+  *image = (TernImage) {
+    .format = TERN_IMAGE_RGB, .width = media->frame->width, .height = media->frame->height,
+    .data = { media->rgb }, .stride = { 3 * media->frame->width },
+  };
+}
+
+static gboolean
+is_ycgco (const TernMedia *media, const AVFrame *frame)
+{
+  enum AVColorSpace space = frame->colorspace;
+
+  return (space == AVCOL_SPC_UNSPECIFIED ? tern_media_stream (media)->codecpar->color_space : space) == AVCOL_SPC_YCGCO;
+}
+
+/* Which the scaler does not know: ITU-T H.273, equations of matrix 8. @planes: three of @n samples. */
+static void
+mix_ycgco (const guint8 *planes, gsize n, gboolean full, guint8 *rgb)
+{
+  for (gsize i = 0; i < n; i++, rgb += 3) {
+    double y = planes[i], cg = planes[n + i] - 128.0, co = planes[2 * n + i] - 128.0;
+
+    if (!full) {
+      y = (y - 16) * 255 / 219;
+      cg = cg * 255 / 224;
+      co = co * 255 / 224;
+    }
+    rgb[0] = (guint8) CLAMP (y - cg + co + 0.5, 0, 255);
+    rgb[1] = (guint8) CLAMP (y + cg + 0.5, 0, 255);
+    rgb[2] = (guint8) CLAMP (y - cg - co + 0.5, 0, 255);
+  }
+}
+
+static gboolean
+ycgco_to_rgb (TernMedia *media, TernImage *image, GError **error)
+{
+  const AVFrame *frame = media->frame;
+  gsize n = (gsize) frame->width * frame->height;
+  const int strides[3] = { frame->width, frame->width, frame->width }, *table = sws_getCoefficients (SWS_CS_DEFAULT);
+  gboolean full = is_full_range (frame);
+  guint8 *planes[3];
+
+  if (!open_scaler (media, AV_PIX_FMT_YUV444P, error))
+    return FALSE;
+  if (!make_room (&media->rgb, &media->rgb_bytes, 6 * n))
+    return tern_media_fail (media, AVERROR (ENOMEM), "it cannot be decoded", error);
+  for (guint p = 0; p < 3; p++)
+    planes[p] = media->rgb + (3 + p) * n;
+  sws_setColorspaceDetails (media->sws, table, full, table, full, 0, 1 << 16, 1 << 16);
+  sws_scale (media->sws, (const guint8 * const *) frame->data, frame->linesize, 0, frame->height, planes, strides);
+  mix_ycgco (planes[0], n, full, media->rgb);
+  describe_rgb (media, image);
+  return TRUE;
+}
+
 static gboolean
 to_rgb (TernMedia *media, TernImage *image, GError **error)
 {
@@ -145,17 +221,8 @@ to_rgb (TernMedia *media, TernImage *image, GError **error)
   int stride = (clear ? 4 : 3) * frame->width, brightness = 0, contrast = 1 << 16, saturation = 1 << 16;
 
   /* Of one file, whether it is clear goes by the format alone. */
-  if (!media->sws || media->sws_width != frame->width || media->sws_height != frame->height
-      || media->sws_format != frame->format) {
-    sws_freeContext (media->sws);
-    media->sws = sws_getContext (frame->width, frame->height, frame->format, frame->width, frame->height,
-        clear ? AV_PIX_FMT_RGBA : AV_PIX_FMT_RGB24, SWS_BICUBIC | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT | SWS_FULL_CHR_H_INP, NULL, NULL, NULL);
-    media->sws_width = frame->width;
-    media->sws_height = frame->height;
-    media->sws_format = frame->format;
-  }
-  if (!media->sws)
-    return tern_media_fail (media, AVERROR (ENOSYS), "its pixels cannot be converted", error);
+  if (!open_scaler (media, clear ? AV_PIX_FMT_RGBA : AV_PIX_FMT_RGB24, error))
+    return FALSE;
   if (!make_room (&media->rgb, &media->rgb_bytes, (gsize) stride * frame->height))
     return tern_media_fail (media, AVERROR (ENOMEM), "it cannot be decoded", error);
   /* Refused for formats without chroma, which then need none of it. */
@@ -166,10 +233,7 @@ to_rgb (TernMedia *media, TernImage *image, GError **error)
     widen (media->rgb, (gsize) stride * frame->height);
   if (clear)
     lay_on_white (media->rgb, (gsize) frame->width * frame->height);
-  *image = (TernImage) {
-    .format = TERN_IMAGE_RGB, .width = frame->width, .height = frame->height,
-    .data = { media->rgb }, .stride = { 3 * frame->width },
-  };
+  describe_rgb (media, image);
   return TRUE;
 }
 
@@ -186,11 +250,23 @@ orientation_of_matrix (const gint32 *matrix)
   return orientation[turns][a * d - b * c < 0];         /* then left to right */
 }
 
+/* What the container itself says of the track that is looked at; NULL: nothing. */
+static const TernTrackShape *
+track_shape (const TernMedia *media)
+{
+  guint number = 0;
+
+  for (int i = 0; i < media->stream; i++)
+    number += media->format->streams[i]->codecpar->codec_type == AVMEDIA_TYPE_VIDEO;
+  return number < media->container.n_tracks ? &media->container.tracks[number] : NULL;
+}
+
 /* The frame's own word counts most, it may change within a stream; then the track's, then the file's. */
 static guint
 orientation_of (const TernMedia *media, const AVFrame *frame)
 {
   const AVFrameSideData *side = av_frame_get_side_data (frame, AV_FRAME_DATA_DISPLAYMATRIX);
+  const TernTrackShape *shape = track_shape (media);
   const AVDictionaryEntry *entry;
   const guint8 *matrix;
   size_t size;
@@ -201,11 +277,24 @@ orientation_of (const TernMedia *media, const AVFrame *frame)
   matrix = tern_media_side_data (tern_media_stream (media), AV_PKT_DATA_DISPLAYMATRIX, &size);
   if (matrix && size >= 9 * sizeof (gint32))
     return orientation_of_matrix ((const gint32 *) matrix);
+  if (shape && shape->orientation)
+    return shape->orientation;
   if (media->container.orientation)
     return media->container.orientation;
   entry = av_dict_get (frame->metadata, "Orientation", NULL, 0);
   value = entry ? atoi (entry->value) : 1;
   return value >= 1 && value <= 8 ? value : 1;
+}
+
+/* Unless it is none. */
+static void
+set_pixel_aspect (AVRational aspect, TernImage *image)
+{
+  if (aspect.num > 0 && aspect.den > 0 && aspect.num / aspect.den < MAX_ASPECT
+      && aspect.den / aspect.num < MAX_ASPECT) {
+    image->pixel_aspect_n = aspect.num;
+    image->pixel_aspect_d = aspect.den;
+  }
 }
 
 /* As players show videos. What a still says is how large it is to be printed, and no viewer looks at it. */
@@ -216,34 +305,61 @@ pixel_aspect_of (const TernMedia *media, AVFrame *frame, TernImage *image)
 
   if (!media->still && !is_animation (media->kind.type))
     aspect = av_guess_sample_aspect_ratio (media->format, tern_media_stream (media), frame);
-  if (aspect.num > 0 && aspect.den > 0 && aspect.num / aspect.den < MAX_ASPECT
-      && aspect.den / aspect.num < MAX_ASPECT) {
-    image->pixel_aspect_n = aspect.num;
-    image->pixel_aspect_d = aspect.den;
-  }
+  set_pixel_aspect (aspect, image);
 }
 
-/* The part that is shown of a picture whose pixels stand side by side; one that leads out of it is none. */
+/* The first pixel of @image from now on. Where chroma is shared it is one that has its own. */
 static void
+move_corner (TernImage *image, gsize left, gsize top)
+{
+  static const guint bytes[] = { [TERN_IMAGE_RGB] = 3, [TERN_IMAGE_BGR] = 3, [TERN_IMAGE_RGBX] = 4, [TERN_IMAGE_BGRX] = 4,
+    [TERN_IMAGE_GRAY8] = 1, [TERN_IMAGE_I420] = 1, [TERN_IMAGE_NV12] = 1 };
+  gboolean shared = image->format == TERN_IMAGE_I420 || image->format == TERN_IMAGE_NV12;
+
+  if (shared) {
+    left &= ~(gsize) 1;
+    top &= ~(gsize) 1;
+  }
+  image->data[0] += (gssize) top * image->stride[0] + left * bytes[image->format];
+  for (guint p = 1; shared && p < 3; p++)
+    if (image->data[p])
+      image->data[p] += (gssize) (top / 2) * image->stride[p] + (image->format == TERN_IMAGE_NV12 ? left : left / 2);
+}
+
+/* The part of a picture that is shown; one that leads out of it is none. */
+static gboolean
 cut_to_aperture (const gint64 *aperture, TernImage *image)
 {
-  guint bytes = image->format == TERN_IMAGE_RGB || image->format == TERN_IMAGE_BGR ? 3
-      : image->format == TERN_IMAGE_RGBX || image->format == TERN_IMAGE_BGRX ? 4 : image->format == TERN_IMAGE_GRAY8 ? 1 : 0;
   double part[4], left, top;
 
   for (guint i = 0; i < 4; i++) {
-    if (aperture[2 * i + 1] <= 0 || bytes == 0)
-      return;
+    if (aperture[2 * i + 1] <= 0)
+      return FALSE;
     part[i] = (double) aperture[2 * i] / aperture[2 * i + 1];
   }
   left = (image->width - part[0]) / 2 + part[2];
   top = (image->height - part[1]) / 2 + part[3];
   if (!(part[0] >= 1 && part[1] >= 1 && left >= 0 && top >= 0 && left + part[0] <= image->width
       && top + part[1] <= image->height))
-    return;
-  image->data[0] += (gsize) top * image->stride[0] + (gsize) left * bytes;
+    return FALSE;
+  move_corner (image, (gsize) left, (gsize) top);
   image->width = (guint) part[0];
   image->height = (guint) part[1];
+  return TRUE;
+}
+
+/* libavformat takes the shape that Matroska says of what is shown for that of the whole picture. */
+static void
+cut_to_track (const TernTrackShape *shape, TernImage *image)
+{
+  AVRational aspect;
+
+  if (!shape || shape->width != image->width || shape->height != image->height || !cut_to_aperture (shape->aperture, image)
+      || !shape->shown_width || !shape->shown_height)
+    return;
+  av_reduce (&aspect.num, &aspect.den, (gint64) shape->shown_width * image->height, (gint64) shape->shown_height * image->width,
+      G_MAXINT);
+  set_pixel_aspect (aspect, image);
 }
 
 gboolean
@@ -257,8 +373,11 @@ tern_media_image (TernMedia *media, TernImage *image, GError **error)
         "%d x %d", media->name, MIN_SIDE, MIN_SIDE, frame->width, frame->height);
     return FALSE;
   }
-  /* Subsampled stills go through the scaler, which interpolates chroma as picture viewers do. */
-  if (!direct_format (frame, &format) || is_clear (media, frame)
+  if (is_ycgco (media, frame)) {
+    if (!ycgco_to_rgb (media, image, error))
+      return FALSE;
+    /* Subsampled stills go through the scaler, which interpolates chroma as picture viewers do. */
+  } else if (!direct_format (frame, &format) || is_clear (media, frame)
       || (media->still && (format == TERN_IMAGE_I420 || format == TERN_IMAGE_NV12))) {
     if (!to_rgb (media, image, error))
       return FALSE;
@@ -275,5 +394,7 @@ tern_media_image (TernMedia *media, TernImage *image, GError **error)
   image->transfer = transfer_of (media, frame);
   image->orientation = orientation_of (media, frame);
   pixel_aspect_of (media, frame, image);
+  if (!media->still)
+    cut_to_track (track_shape (media), image);
   return TRUE;
 }

@@ -40,15 +40,19 @@ struct _TernMedia {
   char *choice;
   gboolean still, draining, seen, over;
   int read_end;                 /* why the last packet was the last: AVERROR_EOF, or what is wrong */
+  gint64 read_to;               /* where in the file the furthest packet ended, as far as demuxers say */
   guint64 corrupt;              /* a bit a stream: its last packet is not as long as the file says */
   gboolean refused;             /* the decoder could do nothing with the last packet */
   guint since_damage;           /* frames since one of which parts were missing; 0: there was none */
   int packet_bytes;             /* of the last packet */
+  GQueue tail;                  /* AVPacket, where they tell whether the end is one: from the last picture that needs no other on */
+  gsize tail_bytes;
+  gboolean tail_began;
   gint64 deadline;              /* of an address: monotonic time by which it must answer */
   TernTimeline timeline;
 
   struct SwsContext *sws;
-  int sws_width, sws_height, sws_format;
+  int sws_width, sws_height, sws_format, sws_to;
   guint8 *rgb;                  /* [height, width, 3] */
   gsize rgb_bytes;
 };
@@ -75,6 +79,11 @@ const guint8 *tern_media_side_data (const AVStream *stream, enum AVPacketSideDat
 gboolean tern_media_image (TernMedia *media, TernImage *image, GError **error);
 void tern_media_note_packet (TernMedia *media, const AVPacket *packet);
 void tern_media_note_frame (TernMedia *media, const AVFrame *frame);
+/* For tern_media_tail_is_torn(), each packet of the track. */
+void tern_media_keep_tail (TernMedia *media, const AVPacket *packet);
+void tern_media_forget_tail (TernMedia *media);
+/* What was read last is no whole picture. Takes as long as some hundred pictures, in formats that give no other sign. */
+gboolean tern_media_tail_is_torn (TernMedia *media);
 /* END, or FAILED when the file is cut off or damaged, or no frame was in it. */
 TernMediaStatus tern_media_ended (TernMedia *media, GError **error);
 void tern_media_times (TernMedia *media, guint64 *pts, guint64 *duration);

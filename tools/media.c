@@ -18,6 +18,8 @@ feed (TernMedia *media)
       tern_media_note_packet (media, media->packet);
     /* Some recorders write empty packets, at the end above all. */
   } while (code >= 0 && (media->packet->stream_index != media->stream || media->packet->size == 0));
+  if (code >= 0)
+    tern_media_keep_tail (media, media->packet);
   media->draining = code < 0;
   media->read_end = code;
   if (avcodec_send_packet (media->codec, code < 0 ? NULL : media->packet) < 0)

@@ -7,6 +7,7 @@
  *   media-pixels.c   what a frame looks like: format, colours, shape, how it stands
  *   media-times.c    one timeline, however the file counts
  *   media-end.c      whether the end is one
+ *   media-tail.c     where the decoder does not say whether the last picture is whole
  *   container.c, source.c, exif.c: what libavformat does not tell */
 #pragma once
 

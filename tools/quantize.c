@@ -456,6 +456,8 @@ check_options (Options *o, char **files)
 {
   g_autoptr (GError) error = NULL;
 
+  if (!tern_tool_check_files ("quantize", files))
+    return TERN_TOOL_USAGE;
   if (!o->type_name)
     return tern_tool_usage ("quantize: expected --type TYPE, found none");
   o->type = tern_quantize_type (o->type_name, &o->file_type);

@@ -199,8 +199,11 @@ run (Options *o, char **files)
 {
   gboolean changes = o->set || o->remove || o->temperature != NOT_GIVEN || o->instructions;
   g_autoptr (GError) error = NULL;
-  int status = check_set (o, &error);
+  int status;
 
+  if (!tern_tool_check_files ("tasks", files))
+    return TERN_TOOL_USAGE;
+  status = check_set (o, &error);
   if (status != TERN_TOOL_DONE)
     return status;
   if (o->temperature != NOT_GIVEN && !((float) o->temperature > 0 && isfinite ((float) o->temperature)))

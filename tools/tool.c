@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -87,10 +88,63 @@ tern_tool_flush (void)
 }
 
 gboolean
+tern_tool_check_files (const char *tool, char **files)
+{
+  for (; *files; files++)
+    if (g_str_equal (*files, "-")) {
+      tern_tool_usage ("%s: expected files, found `-`: model files are read and written at any place, which standard input "
+          "and output have not; ./- is a file of that name", tool);
+      return FALSE;
+    }
+  return TRUE;
+}
+
+static gboolean
+note_help (const char *name, const char *value, gpointer data, GError **error)
+{
+  *(gboolean *) data = TRUE;
+  return TRUE;
+}
+
+/* As GOption shows it, which exits with 0 whatever became of what it printed. */
+static void
+print_help (const char *operands, const char *summary, const GOptionEntry *entries)
+{
+  g_autoptr (GOptionContext) context = g_option_context_new (operands);
+  g_autofree char *help = NULL;
+
+  g_option_context_set_summary (context, summary);
+  g_option_context_add_main_entries (context, entries, NULL);
+  help = g_option_context_get_help (context, TRUE, NULL);
+  fputs (help, stdout);
+  exit (tern_tool_flush () ? TERN_TOOL_DONE : TERN_TOOL_FAILED);
+}
+
+/* Takes the options of a subcommand. @asked: set where help is asked for. */
+static GOptionContext *
+make_context (const GOptionEntry *entries, gboolean *asked)
+{
+  GOptionContext *context = g_option_context_new (NULL);
+  GOptionGroup *group = g_option_group_new (NULL, NULL, NULL, asked, NULL);
+  const GOptionEntry help[] = {
+    { "help", 'h', G_OPTION_FLAG_NO_ARG, G_OPTION_ARG_CALLBACK, note_help, NULL, NULL },
+    { "?", '?', G_OPTION_FLAG_NO_ARG, G_OPTION_ARG_CALLBACK, note_help, NULL, NULL },
+    { NULL }
+  };
+
+  g_option_context_set_help_enabled (context, FALSE);
+  g_option_group_add_entries (group, entries);
+  g_option_group_add_entries (group, help);
+  g_option_context_set_main_group (context, group);
+  return context;
+}
+
+gboolean
 tern_tool_options (int argc, char **argv, const char *operands, gint min, gint max, const char *summary,
     const GOptionEntry *entries, char ***rest)
 {
-  g_autoptr (GOptionContext) context = g_option_context_new (operands);
+  gboolean help = FALSE, good;
+  g_autoptr (GOptionContext) context = make_context (entries, &help);
   g_autofree char *name = g_strdup_printf ("tern %s", argv[0]);
   g_auto (GStrv) args = g_new0 (char *, argc + 1);
   g_autoptr (GError) error = NULL;
@@ -99,9 +153,10 @@ tern_tool_options (int argc, char **argv, const char *operands, gint min, gint m
   for (i = 0; i < argc; i++)
     args[i] = g_strdup (argv[i]);
   g_set_prgname (name);         /* --help shows it */
-  g_option_context_set_summary (context, summary);
-  g_option_context_add_main_entries (context, entries, NULL);
-  if (!g_option_context_parse_strv (context, &args, &error)) {
+  good = g_option_context_parse_strv (context, &args, &error);
+  if (help)
+    print_help (operands, summary, entries);
+  if (!good) {
     tern_tool_message ("%s: %s; see `%s --help`", argv[0], error->message, name);
     return FALSE;
   }

@@ -38,7 +38,7 @@ int tern_tool_watch (int argc, char **argv);
 /* Options and operands of a subcommand. @operands: how the operands are shown ("FILE", "INPUT...") or NULL for none;
  * at least @min and at most @max of them must be there (G_MAXINT: any number). On success *@rest holds the operands,
  * NULL-terminated, to be freed with g_strfreev. FALSE: the message was printed, return TERN_TOOL_USAGE.
- * `--help` prints and exits. Use G_OPTION_ARG_FILENAME for paths. */
+ * `--help` prints and exits, with TERN_TOOL_FAILED where it could not. Use G_OPTION_ARG_FILENAME for paths. */
 gboolean tern_tool_options (int argc, char **argv, const char *operands, gint min, gint max, const char *summary,
     const GOptionEntry *entries, char ***rest);
 
@@ -52,6 +52,8 @@ void tern_tool_message (const char *format, ...) G_GNUC_PRINTF (1, 2);
 int tern_tool_usage (const char *format, ...) G_GNUC_PRINTF (1, 2);
 /* Whether @threads of an option are 0 (all cores) to as many as a pool has; a message if not. */
 gboolean tern_tool_check_threads (gint threads);
+/* Whether none of @files, NULL-terminated, is `-`, which names no model file; a message with the name @tool if one is. */
+gboolean tern_tool_check_files (const char *tool, char **files);
 /* N or N/D, both 1 to 1,000,000; FALSE without a message. */
 gboolean tern_tool_parse_rate (const char *text, guint *n, guint *d);
 /* Prints @error and clears it. Returns TERN_TOOL_USAGE when it is INVALID (a parameter out of its range), else

@@ -15,7 +15,7 @@ struct _TernCamera {
   TernRetry retry;
   guint timer;                  /* source: the next try */
   TernVigil vigil;
-  gboolean ended;
+  gboolean ended, given_up;     /* a file: watched as far as it goes; which is not to its end */
   gboolean connected;           /* frames came */
   gboolean said;                /* that it is watched */
 };
@@ -151,6 +151,13 @@ on_due (gpointer data)
   return G_SOURCE_REMOVE;
 }
 
+/* Of words that go on, but for their full stop. */
+static int
+length (const char *words)
+{
+  return (int) strlen (words) - g_str_has_suffix (words, ".");
+}
+
 static void
 fail (TernCamera *camera, const char *why)
 {
@@ -160,11 +167,22 @@ fail (TernCamera *camera, const char *why)
   disconnect (camera);
   camera->said = FALSE;
   if (camera->retry.apart)
-    say (camera, "%s; another try within %d s", why, (int) (camera->retry.apart / G_USEC_PER_SEC));
+    say (camera, "%.*s; another try within %d s", length (why), why, (int) (camera->retry.apart / G_USEC_PER_SEC));
   else
-    say (camera, "%s; another try at once", why);
+    say (camera, "%.*s; another try at once", length (why), why);
   if (!camera->timer)
     camera->timer = g_timeout_add ((guint) ((camera->retry.due - now) / 1000), on_due, camera);
+}
+
+/* A file is what it is: the next try would find the same, and what was seen of it would be remembered again. */
+static void
+give_up (TernCamera *camera, const char *why)
+{
+  gboolean any = tern_run_last_frame (camera->run) > 0;
+
+  disconnect (camera);
+  camera->ended = camera->given_up = TRUE;
+  say (camera, "%.*s; %s", length (why), why, any ? "the file is watched up to there" : "there is no video in the file that can be watched");
 }
 
 /* ---- What a connection says ---- */
@@ -178,21 +196,30 @@ on_observed (gpointer data, const TernObserved *observed)
   camera->funcs->observed (camera->data, camera, observed);
 }
 
+/* One that repeats, and has pictures, goes on from its beginning. */
 static void
-on_failed (gpointer data, const char *why)
+on_failed (gpointer data, const char *why, gboolean stream)
 {
-  fail (data, why);
+  TernCamera *camera = data;
+
+  if (camera->config->file && stream && !(camera->config->repeat && tern_run_last_frame (camera->run) > 0))
+    give_up (camera, why);
+  else
+    fail (camera, why);
 }
 
-/* A file from which nothing came is a failure, not to be begun again at once. */
 static void
 on_ended (gpointer data)
 {
   TernCamera *camera = data;
   gboolean any = tern_run_last_frame (camera->run) > 0;
 
-  if (!any || !camera->config->file) {
+  if (!camera->config->file) {
     fail (camera, any ? "the stream has ended" : "there was no picture");
+    return;
+  }
+  if (!any) {
+    give_up (camera, "there was no picture");
     return;
   }
   disconnect (camera);
@@ -302,6 +329,12 @@ gboolean
 tern_camera_has_ended (const TernCamera *camera)
 {
   return camera->ended;
+}
+
+gboolean
+tern_camera_is_given_up (const TernCamera *camera)
+{
+  return camera->given_up;
 }
 
 gboolean

@@ -29,8 +29,10 @@ void tern_camera_tick (TernCamera *camera, gint64 monotonic, gint64 wall);
 /* Another description of the same: equal texts. */
 void tern_camera_set_config (TernCamera *camera, const TernCameraConfig *config);
 const TernCameraConfig *tern_camera_config (const TernCamera *camera);
-/* A file that does not repeat was watched to its end. */
+/* A file that does not repeat was watched to its end, or one is given up. */
 gboolean tern_camera_has_ended (const TernCamera *camera);
+/* A file that has no video, or breaks off. */
+gboolean tern_camera_is_given_up (const TernCamera *camera);
 /* Whether frames come. */
 gboolean tern_camera_is_on (const TernCamera *camera);
 /* What is being missed just now, until now; FALSE: nothing. Times: us since 1970 UTC. */

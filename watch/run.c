@@ -388,13 +388,24 @@ add_probe (TernRun *run, const char *element, const char *pad_name, GstPadProbeC
   gst_clear_object (&owner);
 }
 
-static char *
-message_text (GstMessage *message, void (*parse) (GstMessage *, GError **, gchar **))
+/* What a message says to people. */
+static GError *
+message_error (GstMessage *message)
 {
-  g_autoptr (GError) error = NULL;
+  GError *error = NULL;
 
-  parse (message, &error, NULL);
-  return g_strdup (error->message);
+  if (GST_MESSAGE_TYPE (message) == GST_MESSAGE_ERROR)
+    gst_message_parse_error (message, &error, NULL);
+  else
+    gst_message_parse_warning (message, &error, NULL);
+  return error;
+}
+
+/* What nobody here can decode is a matter of the stream as well. */
+static gboolean
+is_of_stream (const GError *error)
+{
+  return error->domain == GST_STREAM_ERROR || g_error_matches (error, GST_CORE_ERROR, GST_CORE_ERROR_MISSING_PLUGIN);
 }
 
 /* Who falls behind: the encoder, which leaves frames out, or the generator, which leaves out windows. What was left out because
@@ -411,22 +422,22 @@ is_behind (GstMessage *message)
 static gboolean
 on_message (GstBus *bus, GstMessage *message, gpointer data)
 {
-  g_autofree char *text = NULL;
+  g_autoptr (GError) error = NULL;
   TernRun *run = data;
 
   switch (GST_MESSAGE_TYPE (message)) {
     case GST_MESSAGE_ERROR:
-      text = message_text (message, gst_message_parse_error);
+      error = message_error (message);
       drain (run);
-      run->funcs->failed (run->data, text);
+      run->funcs->failed (run->data, error->message, is_of_stream (error));
       return G_SOURCE_CONTINUE;
     case GST_MESSAGE_EOS:
       drain (run);
       run->funcs->ended (run->data);
       return G_SOURCE_CONTINUE;
     case GST_MESSAGE_WARNING:
-      text = message_text (message, gst_message_parse_warning);
-      run->funcs->warned (run->data, text);
+      error = message_error (message);
+      run->funcs->warned (run->data, error->message);
       return G_SOURCE_CONTINUE;
     case GST_MESSAGE_QOS:
       if (!run->told_drops && is_behind (message)) {

@@ -31,7 +31,8 @@ void tern_observed_free (TernObserved *observed);
 
 typedef struct {
   void (*observed) (gpointer data, const TernObserved *observed);
-  void (*failed) (gpointer data, const char *why);      /* the last that is heard of this one */
+  /* The last that is heard of this one. @stream: by what comes, not by where it comes from or by what looks at it. */
+  void (*failed) (gpointer data, const char *why, gboolean stream);
   void (*ended) (gpointer data);                        /* likewise */
   void (*warned) (gpointer data, const char *what);
 } TernRunFuncs;

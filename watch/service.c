@@ -536,6 +536,15 @@ tern_service_failure (TernService *service)
   return service->failure;
 }
 
+gboolean
+tern_service_gave_up (TernService *service)
+{
+  for (guint i = 0; i < service->cameras->len; i++)
+    if (tern_camera_is_given_up (g_ptr_array_index (service->cameras, i)))
+      return TRUE;
+  return FALSE;
+}
+
 char *
 tern_service_status (TernService *service)
 {

@@ -58,6 +58,8 @@ on_tick (gpointer data)
     tern_tool_message ("%s", failure);
     watch->result = TERN_TOOL_FAILED;
   }
+  if (!busy && tern_service_gave_up (watch->service))
+    watch->result = TERN_TOOL_FAILED;
   if (failure || !busy)
     g_main_loop_quit (watch->loop);
   return G_SOURCE_CONTINUE;

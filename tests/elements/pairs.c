@@ -437,6 +437,26 @@ GST_START_TEST (test_windows)
 }
 GST_END_TEST
 
+/* What is said to begin text is where the first window does, not the middle of its first picture: muxers would move the cue. */
+GST_START_TEST (test_text_begins)
+{
+  static const char *const chains[] = { "ternencoder gate=off frame-rate=2/1 ! terngenerator",
+    "ternencoder gate=off frame-rate=2/1 ! terncompressor ! terngenerator" };
+  GstHarness *h;
+  g_autofree char *events = NULL;
+
+  g_setenv ("TERN_FAKE_PAIRS", "1", TRUE);
+  h = chain_harness (chains[__i__]);
+  gst_harness_set_src_caps_str (h, FRAME_CAPS);
+  for (guint i = 0; i < 3; i++)
+    push (h, 1000 + 500 * i, 500, i);
+  fail_unless (gst_harness_push_event (h, gst_event_new_eos ()));
+  events = events_until (h, GST_EVENT_EOS);
+  fail_unless (g_str_has_prefix (events, "stream-start caps segment tag gap 1000+0 gap 2500+0 "), "%s", events);
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
 int
 main (void)
 {
@@ -460,5 +480,6 @@ main (void)
   tcase_add_test (tc, test_back_gate);
   tcase_add_loop_test (tc, test_back_copy, 0, 2);
   tcase_add_loop_test (tc, test_windows, 0, 2);
+  tcase_add_loop_test (tc, test_text_begins, 0, 2);
   return run_suite (suite);
 }

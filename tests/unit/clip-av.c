@@ -10,6 +10,8 @@
 static enum AVPixelFormat
 format_of (const char *codec)
 {
+  if (g_str_equal (codec, "roqvideo"))
+    return AV_PIX_FMT_YUVJ444P;
   return g_str_equal (codec, "mjpeg") ? AV_PIX_FMT_YUVJ420P : g_str_equal (codec, "png") || g_str_equal (codec, "apng")
       ? AV_PIX_FMT_RGB24 : g_str_equal (codec, "gif") ? AV_PIX_FMT_GRAY8 : AV_PIX_FMT_YUV420P;
 }
@@ -68,7 +70,7 @@ make_frame (const ClipTrack *track, const AVCodecContext *encoder, guint number)
   frame->sample_aspect_ratio = encoder->sample_aspect_ratio;
   g_assert_cmpint (av_frame_get_buffer (frame, 0), >=, 0);
   for (guint p = 0; p < 4 && frame->data[p] && (p == 0 || planes); p++) {
-    guint rows = p ? (track->height + 1) / 2 : track->height;
+    guint rows = p ? (guint) AV_CEIL_RSHIFT ((int) track->height, format->log2_chroma_h) : track->height;
 
     memset (frame->data[p], p ? 128 : 16 + 8 * (number % 28), (gsize) frame->linesize[p] * rows);
   }

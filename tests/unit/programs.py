@@ -92,6 +92,24 @@ def check_standard(folder):
                                 stderr=subprocess.DEVNULL, timeout=patience(120), check=False).returncode
     point(status == 75, "standard output has no room: 75", status)
     point(not (folder / "-").exists(), "no file is named -")
+    (folder / "-").mkdir()
+    run = tern(*CAPTION, "-", cwd=folder, input=picture.read_bytes())
+    point(run[0] == 0 and run[1] == tern(*CAPTION, "-", input=picture.read_bytes())[1], "- is standard input, also where a folder has that name", run)
+    (folder / "-").rmdir()
+
+
+def check_model_files(folder):
+    """Model files have names, and `-` is none: it names a stream."""
+    model = DATA / "lfm2/lfm2-tq2_0.gguf"
+    for args in (("quantize", model, "-", "--type", "Q8_0"), ("quantize", "-", "out.gguf", "--type", "Q8_0"),
+                 ("tasks", "-"), ("tasks", model, "-", "--set", "fire", "--prompt", "Is there fire?"),
+                 ("tasks", "-", "out.gguf", "--remove", "fire")):
+        run = tern(*args, cwd=folder)
+        point(run[0] == 2 and not run[1] and "found `-`" in run[2], f"{args[0]}: - is no model file", args, run)
+    point(not (folder / "-").exists() and not (folder / "out.gguf").exists(), "and no file is written")
+    run = tern("tasks", model, "./-", "--set", "fire", "--prompt", "Is there fire?", cwd=folder)
+    point(run[0] == 0 and (folder / "-").exists(), "a file of that name has a folder before it", run)
+    (folder / "-").unlink()
 
 
 def check_help():
@@ -104,8 +122,12 @@ def check_help():
         if name in ("watch", "search", "ask") and not pathlib.Path(TERN).with_name("tern-watch").exists():
             continue
         shown = tern(name, "--help")
-        point(shown[0] == 0 and shown[1].startswith("Usage:") and name in shown[1] and tern("help", name) == shown
-              and tern(name, "--version") == version, f"{name}: --help, help {name} and --version", shown)
+        point(shown[0] == 0 and shown[1].startswith("Usage:") and "-h, --help" in shown[1] and name in shown[1] and tern("help", name) == shown
+              and tern(name, "-h") == shown and tern(name, "-?") == shown and tern(name, "--version") == version,
+              f"{name}: --help, -h, -?, help {name} and --version", shown)
+        with open("/dev/full", "wb") as full:
+            run = subprocess.run([TERN, name, "--help"], stdout=full, stderr=subprocess.PIPE, timeout=patience(120), check=False)
+        point(run.returncode == 1 and b"standard output" in run.stderr, f"{name}: --help that cannot be written", run)
     run = tern("help", "nothing")
     point(run[0] == 2 and "nothing" in run[2] and not run[1], "help of what there is not", run)
     point(tern("help") == (status, text, errors), "help alone is --help")
@@ -117,5 +139,6 @@ with tempfile.TemporaryDirectory(prefix="tern-programs-") as name:
     (work / "film.y4m").write_bytes(clip(12))
     check_closed(work)
     check_standard(work)
+    check_model_files(work)
 check_help()
 plan()

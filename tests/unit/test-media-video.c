@@ -434,6 +434,39 @@ test_cut (void)
   }
 }
 
+/* Demuxers that say at the end of every file that it cannot be read. */
+static void
+test_odd_ends (void)
+{
+  static const struct {
+    const char *format, *codec;
+    guint width, height, rate;
+  } kinds[] = { { "gxf", "mpeg2video", 720, 576, 25 }, { "roq", "roqvideo", 64, 64, 30 } };
+
+  for (guint i = 0; i < G_N_ELEMENTS (kinds); i++) {
+    const ClipTrack track = { .codec = kinds[i].codec, .width = kinds[i].width, .height = kinds[i].height, .frames = 20,
+      .rate = kinds[i].rate };
+    g_auto (Seen) whole = { 0 };
+    g_autofree char *bytes = NULL;
+    gsize n;
+
+    clip_encode (at ("whole"), kinds[i].format, &track, 1);
+    whole = see (at ("whole"), -1);
+    g_assert_cmpstr (whole.error, ==, NULL);
+    g_assert_cmpint (whole.status, ==, TERN_MEDIA_END);
+    g_assert_cmpuint (whole.frames, >=, 20);
+    g_assert_true (g_file_get_contents (at ("whole"), &bytes, &n, NULL));
+    for (guint percent = 30; percent < 100; percent += 23) {
+      g_auto (Seen) cut = { 0 };
+
+      clip_write_bytes (at ("cut"), bytes, n * percent / 100);
+      cut = see (at ("cut"), -1);
+      if (cut.status != TERN_MEDIA_FAILED)
+        g_error ("%s cut at %u %%: %u frames, no failure", kinds[i].format, percent, cut.frames);
+    }
+  }
+}
+
 /* Four red frames: ffmpeg -f lavfi -i color=red:s=64x48:r=10:d=0.4 -c:v libaom-av1 -usage realtime -crf 60 -f obu red.obu */
 static void
 test_cut_obu (void)
@@ -457,6 +490,53 @@ test_cut_obu (void)
 
     clip_write_bytes (at ("cut.obu"), (const char *) bytes, n - k);
     cut = see (at ("cut.obu"), -1);
+    g_assert_cmpint (cut.status, ==, TERN_MEDIA_FAILED);
+    g_assert_nonnull (strstr (cut.error, "cut off"));
+  }
+}
+
+/* Two frames: ffmpeg -f lavfi -i testsrc2=s=64x48:r=10:d=0.2 -pix_fmt yuv420p -c:v libx265 -preset ultrafast -crf 36
+ * -x265-params info=0:keyint=1 two.hevc */
+static void
+test_cut_hevc (void)
+{
+  static const char text[] =
+    "AAAAAUABDAH//wQIAAADAJ+oAAADAAAeugJAAAAAAUIBAQQIAAADAJ+oAAADAAAeoCCDFlukpMLwFoCAAAADAIAAAAUEAAAAAUQBwHGB"
+    "EgAAASgBrHag4IXyPqv62++LrUAqx4hDpR3ei4rIbpIhj3rUHnHuezds5rdoG63vIoU/GX6hlExNkJMLGTLFVNxNk3c+y8se1zMQSm83"
+    "mH//2KdAlsgwzYxeY0Nic3e0t0gziv64l0iwzBVK4ZbVgWOCpe4gD8Mn8cp8WdV4B68JdOdZoyCGXHvC5xtlSS42mx5EbqMuC8OnLzJV"
+    "MylERy6cc/92Ld8dzfjDvU+6Eg6vAc5XuOqYAwVa3SVT//fSB2wV8Gk/iOh6HCknf2/lzdE4ZodeUqaagCjZ7HahwreqTgfZ8OfPD16m"
+    "vFF0jcI2GIbmp0+xYzDE8KuIDOwntP0E6AGICnjuh6nbMGsbuimvUJZSBvkaJ/UPumruPDzQNEFn3cpWdoB+XUmzRUbFvA8OHyLRQC8x"
+    "VxnbBu1zBBhI+Eo5vhGel2kjaI0wJ6yPT7AINT339nD3M7HT/W0qk5QrCANYjPpJBByfVszbJmqsJZtCowNnlJJMpM4tBMwO1yuok66A"
+    "57BrxAsA4OvB/XR44LAm7WUZKzvsPi115Qb0OttPf0te+PBgRSfRLyMqLzY5smTE2HD0A2HgN/hwVAW6tUeolEp2po50lzMh86HG+pzE"
+    "YEQDm6ldJRpOIKLyaBuAkbex5GJZC0gkxbAdKx+T4HrVOQu3AU8jChzQrz/Y8Ek/jAJgC2a51qioMKONFpO2nV8a30JBjGEQXa6A3zW5"
+    "uf9GU5TEex1DC+7AB+BHJR7JcAT9LGpRUZOzxs7NAckyOL/p92hzxdyFF6JLbx8BRKB2Q+itM2OB52s1HqvtUTBz7aBdmI1fchj4ojWM"
+    "gYZ/lAA5q0HQ3XsuA4UsT5Rv8/KMN7t0npMGaUyJ+0gta9rhSr4T2Ssj6FSI4DF1P7AA1wIt3l9L+x+xTqVsfgp/y4zdhgX+7HPELJOA"
+    "AAAAAUABDAH//wQIAAADAJ+oAAADAAAeugJAAAAAAUIBAQQIAAADAJ+oAAADAAAeoCCDFlukpMLwFoCAAAADAIAAAAUEAAAAAUQBwHGB"
+    "EgAAASgBrCWAonh9O16v7g2Z1EhLY2UK8fC94G8uWpWGiFKfTbzKa5YvmkNfgk1pahvbb+TPukj/u3Chc8ZY8wiv9dzcPIX5L//nN40m"
+    "0tbNP4aHxeA4KeEXsgGFL00OfrliobvWvv6xPdUozoYzCQt7ZhptrHdnhY+KQac0PyGD5h8JfSp+zT/Wm1JOcYOG3XfpLzaL5q9fWil5"
+    "3ROoId42mA9vnp8AH5TWp/zvQPI+Obq0amhBftcrm/nhwKqUFqcQiUi/qw2jAE31HI2gP50nOF40vbH8kY0tO8KjNfgJhqngX02ciBb2"
+    "ZQQRXflrvp7SRRWpdXXhNxIM/Q/eUygPLcReIE2xhbCNA4ZA5B2Keb/6+BSIyBcyE/31WKyFeAzWXaUHPTnoqrOvVjC9D42Tf2uCds7g"
+    "aqyekgDtblzhLlXh0OSUX05IDGv16aVmy1o7jJKrvFAv+ZSoXctRtrsi/SsPQutGXmSd7fE0rt0S9DtE6gmGrZm1rTAg9RM6jMLlCPRH"
+    "uDRjTiYSmURy9f/SvRiyrBc7pmU+Jjl6z+PQ0qsJHSv2aqOX+kqKD32ZQsUhIkxXKBfhMo+LHVkc+pqv1BJEb5AjAULwnFEWqd5VQvsp"
+    "ZZ+IR9mI7AmQEtGQBPy1tO4+6VqSbV7v9d5k52LeWm0hgHcAHLow8/h6vHCt+rRArS4Y1cDBYqidIKa6wxYfsC2zU/iRUdQ+q2o5EouO"
+    "dllxrLcZUudANPx9XoyfIsIu3+58aZBoIxiL5PKxCa78cGKcR4zf2pNu7cFJ0xcRdwQfVMs//kRF2yOadC0JF/uaO3mnEe85bSJMV8w/"
+    "WbLkqconR/g=";
+  g_auto (Seen) whole = { 0 };
+  gsize n;
+  g_autofree guchar *bytes = g_base64_decode (text, &n);
+
+  clip_write_bytes (at ("two.hevc"), (const char *) bytes, n);
+  whole = see (at ("two.hevc"), -1);
+  if (whole.frames == 0) {
+    g_test_skip ("this libavcodec reads no HEVC");
+    return;
+  }
+  assert_whole (&whole, 2);
+  for (gsize k = 8; k < 400; k += 7) {
+    g_auto (Seen) cut = { 0 };
+
+    clip_write_bytes (at ("cut.hevc"), (const char *) bytes, n - k);
+    cut = see (at ("cut.hevc"), -1);
     g_assert_cmpint (cut.status, ==, TERN_MEDIA_FAILED);
     g_assert_nonnull (strstr (cut.error, "cut off"));
   }
@@ -560,7 +640,9 @@ main (int argc, char **argv)
   g_test_add_func ("/media/motion-jpeg", test_motion_jpeg);
   g_test_add_func ("/media/slides", test_slides);
   g_test_add_func ("/media/cut", test_cut);
+  g_test_add_func ("/media/odd-ends", test_odd_ends);
   g_test_add_func ("/media/cut-obu", test_cut_obu);
+  g_test_add_func ("/media/cut-hevc", test_cut_hevc);
   g_test_add_func ("/media/cut-y4m", test_cut_y4m);
   g_test_add_func ("/media/whole", test_whole);
   g_test_add_func ("/media/streams", test_streams);

@@ -184,6 +184,28 @@ test_upright (void)
   }
 }
 
+/* The bottom row comes first: the picture is told to stand on its head. */
+static void
+test_float_map (void)
+{
+  static const char *const heads[] = { "PF\n4 3\n-1.0\n", "PF 4 3 -1\n" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (heads); i++) {
+    g_autofree char *path = in_folder ("a.pfm");
+    g_autoptr (GByteArray) bytes = g_byte_array_new ();
+    float one = 1;
+    guint32 bits;
+
+    memcpy (&bits, &one, 4);
+    bits = GUINT32_TO_LE (bits);
+    g_byte_array_append (bytes, (const guint8 *) heads[i], strlen (heads[i]));
+    for (guint k = 0; k < 4 * 3 * 3; k++)
+      g_byte_array_append (bytes, (const guint8 *) &bits, 4);
+    clip_write_bytes (path, (const char *) bytes->data, bytes->len);
+    first_image (path, 4, 3, 4);
+  }
+}
+
 /* Half red, half blue, of which 8 x 6 of the blue are shown:
  * convert -size 8x8 xc:red xc:blue +append tiny.png; avifenc -l -y 444 --crop 8,2,8,6 tiny.png tiny.avif */
 static void
@@ -220,6 +242,40 @@ test_aperture (void)
   }
 }
 
+/* Half red, half blue, as Y, Cg and Co:
+ * convert -size 8x8 xc:red xc:blue +append tiny.png; avifenc --cicp 1/13/8 -y 444 --min 0 --max 10 tiny.png tiny.avif */
+static void
+test_ycgco (void)
+{
+  static const char avif[] =
+    "AAAAIGZ0eXBhdmlmAAAAAGF2aWZtaWYxbWlhZk1BMUEAAADybWV0YQAAAAAAAAAoaGRscgAAAAAAAAAAcGljdAAAAAAAAAAAAAAAAGxp"
+    "YmF2aWYAAAAADnBpdG0AAAAAAAEAAAAeaWxvYwAAAABEAAABAAEAAAABAAABGgAAACYAAAAoaWluZgAAAAAAAQAAABppbmZlAgAAAAAB"
+    "AABhdjAxQ29sb3IAAAAAamlwcnAAAABLaXBjbwAAABRpc3BlAAAAAAAAABAAAAAIAAAAEHBpeGkAAAAAAwgICAAAAAxhdjFDgSAAAAAA"
+    "ABNjb2xybmNseAABAA0ACIAAAAAXaXBtYQAAAAAAAAABAAEEAQKDBAAAAC5tZGF0EgAKCDgMv7CAhoRIMhgRQAAAQLcRca19rPm7SOUV"
+    "0I0/V5An8HA=";
+  g_autofree char *path = in_folder ("ycgco.avif");
+  g_autoptr (TernMedia) media = NULL;
+  g_autoptr (GError) error = NULL;
+  guint64 pts, duration;
+  TernImage image;
+  gsize len;
+  g_autofree guchar *bytes = g_base64_decode (avif, &len);
+
+  clip_write_bytes (path, (const char *) bytes, len);
+  media = tern_media_open (path, NULL, NULL, &error);
+  if (!media || tern_media_next (media, &image, &pts, &duration, &error) != TERN_MEDIA_FRAME) {
+    g_test_skip ("this libavcodec reads no AV1");
+    return;
+  }
+  g_assert_cmpint (image.format, ==, TERN_IMAGE_RGB);
+  for (guint y = 0; y < 8; y++) {
+    const guint8 *red = image.data[0] + y * image.stride[0] + 3 * 2, *blue = red + 3 * 11;
+
+    g_assert_true (red[0] > 245 && red[1] < 10 && red[2] < 10);
+    g_assert_true (blue[0] < 10 && blue[1] < 10 && blue[2] > 245);
+  }
+}
+
 static void
 test_refused (void)
 {
@@ -252,6 +308,8 @@ main (int argc, char **argv)
   g_test_add_func ("/media/gray", test_gray);
   g_test_add_func ("/media/clear", test_clear);
   g_test_add_func ("/media/upright", test_upright);
+  g_test_add_func ("/media/float-map", test_float_map);
+  g_test_add_func ("/media/ycgco", test_ycgco);
   g_test_add_func ("/media/aperture", test_aperture);
   g_test_add_func ("/media/refused", test_refused);
   status = g_test_run ();

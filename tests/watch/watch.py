@@ -5,6 +5,7 @@ usage: watch.py TERN
 """
 import json
 import os
+import pathlib
 import re
 import shutil
 import signal
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import wave
 
 from watching import CLIP, DATA, WINDOWS, Watch, camera, finish, patience, plan, point, until
 
@@ -62,6 +64,35 @@ def whole(folder):
     point(status == 2 and "--since: expected a time" in error, "a time that is none is refused", status, error)
     status, found, error = search(watch, "...")
     point(status == 2 and "expected words" in error, "and so are words without letters", status, error)
+
+
+def hopeless(folder):
+    """A file without video is told once and given up; so is one that breaks off, and what was seen of it is not seen again."""
+    folder, bytes_of = pathlib.Path(folder), pathlib.Path(CLIP).read_bytes()
+    (folder / "text.mp4").write_bytes(b"no video\n" * 99)
+    (folder / "empty.mp4").write_bytes(b"")
+    with wave.open(str(folder / "sound.wav"), "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(8000)
+        sound.writeframes(bytes(16000))
+    (folder / "cut.mp4").write_bytes(bytes_of[:bytes_of.index(b"moov") + 99])
+    frames = b"".join(b"FRAME\n" + bytes([(40 * i) % 256]) * (64 * 48) + bytes([128]) * (64 * 48 // 2) for i in range(10))
+    (folder / "broken.y4m").write_bytes(b"YUV4MPEG2 W64 H48 F2:1 C420\n" + frames + bytes(64 * 48 * 4))
+    names = "text.mp4", "empty.mp4", "sound.wav", "cut.mp4"
+    watch = Watch(tern, folder, "".join(camera(name.split(".")[0], "repeat=true", source=folder / name) for name in names) + camera("whole")
+                  + camera("broken", source=folder / "broken.y4m"))
+    status = watch.run()
+    said = watch.words()
+    for name in names:
+        about = [line for line in said.splitlines() if f"camera {name.split('.')[0]}: " in line and "no video in the file" in line]
+        point(len(about) == 1, f"{name}: said once, and given up", said)
+    point(status == 1 and "another try" not in said, "nothing is tried again, and the exit status says that something was wrong", status, said)
+    rows = [row[:2] for row in watch.rows()]
+    point(rows.count(("broken", 0)) < 2 and said.count("camera broken: ") - said.count("camera broken: watching") == 1
+          and "the file is watched up to there" in said, "what stands before a break is not seen again", rows, said)
+    point([row for row in rows if row[0] == "whole"] == [("whole", i) for i in range(WINDOWS)], "another camera is watched to its end",
+          rows, said)
 
 
 def asked(folder):
@@ -326,7 +357,7 @@ def silent(folder):
           run.stderr, *calls)
 
 
-for test in (silent, still, overloaded, whole, asked, wrong, killed, failing, reloaded, zoned, turned, notified, alone):
+for test in (silent, still, overloaded, whole, hopeless, asked, wrong, killed, failing, reloaded, zoned, turned, notified, alone):
     with tempfile.TemporaryDirectory(prefix="tern-watch-") as place:
         watches = []
         original = Watch.start
