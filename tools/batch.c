@@ -11,6 +11,7 @@
 #include "engine/base/json.h"
 #include "engine/base/threads.h"
 #include "tools/inspect-memory.h"
+#include "tools/source.h"
 #include "tools/tool.h"
 
 #define WAIT_US 100000          /* until signals, stalls and progress are looked at again */
@@ -121,19 +122,25 @@ leave_behind (Run *run, TernBatchJob *job)
 static void
 note_failure (TernBatch *batch, const TernBatchJob *job, const char *message)
 {
+  g_autofree char *bytes = tern_source_bytes (job->source);
   g_autoptr (GString) line = NULL;
   TernJson json;
 
-  if (!batch->failures)
+  if (!batch->failures || batch->unlisted)
     return;
   line = g_string_new (NULL);
   json = (TernJson) { line };
   tern_json_open (&json, '{');
   tern_json_add_text (&json, "source", job->source);
+  if (bytes)
+    tern_json_add_text (&json, TERN_CAPTION_SOURCE_BYTES, bytes);
   tern_json_add_text (&json, "error", message);
   tern_json_close (&json, '}');
-  fprintf (batch->failures, "%s\n", line->str);
-  fflush (batch->failures);
+  if (fprintf (batch->failures, "%s\n", line->str) >= 0 && fflush (batch->failures) == 0)
+    return;
+  tern_tool_message ("%s: the list of what failed cannot be written: %s", batch->failures_path, g_strerror (errno));
+  batch->full |= errno == ENOSPC || errno == EDQUOT;
+  batch->unlisted = TRUE;
 }
 
 static char *
@@ -267,7 +274,7 @@ write_job (Run *run, TernBatchJob *job)
 
   if (!run->begun) {
     run->written = run->bad = 0;
-    tern_caption_output_begin (batch->out, job->again);
+    tern_caption_output_begin (batch->out, job->source, job->again);
     run->begun = TRUE;
   }
   while (!batch->out->closed && (result = tern_batch_job_poll (job)))
@@ -375,6 +382,17 @@ state_of (const TernBatch *batch, const TernBatchInput *input)
   return state;
 }
 
+/* It is not tried again, and is on the list all the same: the list is of all runs, whatever ended them. */
+static void
+count_old_failure (TernBatch *batch, const TernBatchJob *job)
+{
+  g_autofree char *reason = tern_journal_take_reason (batch->journal, job->input->path);
+
+  batch->failed++;
+  if (reason)
+    note_failure (batch, job, reason);
+}
+
 /* Whether a run before has done @job. */
 static gboolean
 is_over (TernBatch *batch, TernBatchJob *job)
@@ -393,7 +411,7 @@ is_over (TernBatch *batch, TernBatchJob *job)
     case TERN_JOURNAL_FAILED:
       job->again = TRUE;
       if (!batch->retry_failed)
-        batch->failed++;
+        count_old_failure (batch, job);
       return !batch->retry_failed;
     case TERN_JOURNAL_CHANGED:
       job->again = TRUE;
