@@ -31,6 +31,7 @@ typedef struct {
   double patience;              /* seconds without anything new until an input is given up; 0: any */
   double time_limit;            /* seconds for one input; 0: any */
   guint64 max_memory;           /* bytes in use beyond which no further input is begun; 0: any */
+  guint64 member_bytes;         /* that members of tar files may take, beside what inputs do */
   FILE *failures;               /* JSON lines of what failed and why; NULL: none */
   const char *failures_path;    /* for messages */
 

@@ -19,6 +19,7 @@
 
 #include "tern/encoder-id.h"
 #include "tern/model-priv.h"
+#include "tools/batch-tar.h"
 #include "tools/batch.h"
 #include "tools/caption-series.h"
 #include "tools/caption-tar.h"
@@ -31,6 +32,7 @@
 #define FRAME_BYTES (32 << 20)  /* of a film at work: a few frames of it, and its file's buffers */
 #define SAMPLES_PER_TAR 100000  /* these two as the webdataset package's ShardWriter has them */
 #define BYTES_PER_TAR G_GUINT64_CONSTANT (3000000000)
+#define MEMBER_BYTES_MOST (G_GUINT64_CONSTANT (4) << 30)        /* of one in a tar file, without --max-memory */
 #define PATIENCE 60.0           /* seconds without anything new, of one input among others */
 
 void
@@ -392,6 +394,14 @@ spare_bytes (void)
   return kib << 9;
 }
 
+static gboolean
+has_tar (char **operands)
+{
+  while (*operands && !tern_batch_is_tar (*operands))
+    operands++;
+  return *operands != NULL;
+}
+
 /* How many inputs at once, so that their memory is there. A status of the program. */
 static int
 plan_jobs (const TernCaptionBatchOptions *o, TernBatch *batch, char **operands)
@@ -399,7 +409,7 @@ plan_jobs (const TernCaptionBatchOptions *o, TernBatch *batch, char **operands)
   gboolean one = operands[0] && !operands[1] && !o->files_from && !is_many (operands[0]);
   guint wanted = o->jobs > 0 ? (guint) o->jobs : one ? 1 : CLAMP (g_get_num_processors () * JOBS_PER_THREAD, JOBS_LEAST, JOBS_MOST);
   g_autoptr (GError) error = NULL;
-  guint64 each, limit, more;
+  guint64 each, limit, more, room, members = 0;
   TernMemoryUse now;
 
   if (!plan_input (batch->work.model, &batch->work.params, &each, &error))
@@ -410,7 +420,11 @@ plan_jobs (const TernCaptionBatchOptions *o, TernBatch *batch, char **operands)
     return tern_tool_usage ("caption: --max-memory: expected at least the %" G_GUINT64_FORMAT " MiB that the model and one input take, found %"
         G_GUINT64_FORMAT " MiB", (now.resident + each + (1 << 20) - 1) >> 20, limit >> 20);
   more = now.resident + plan_lanes (batch->work.model);
-  batch->jobs = o->jobs > 0 && !batch->max_memory ? wanted : (guint) CLAMP ((limit - MIN (limit, more)) / each, 1, wanted);
+  room = limit - MIN (limit, more);
+  if (has_tar (operands))
+    members = (room - MIN (room, each)) / 2;
+  batch->jobs = o->jobs > 0 && !batch->max_memory ? wanted : (guint) CLAMP ((room - members) / each, 1, wanted);
+  batch->member_bytes = MAX (room - MIN (room, batch->jobs * each), FRAME_BYTES);
   return TERN_TOOL_DONE;
 }
 
@@ -530,7 +544,8 @@ open_outputs (const TernCaptionBatchOptions *o, TernBatch *batch, int *status)
 static gboolean
 open_list (const TernCaptionBatchOptions *o, TernBatch *batch, char **operands)
 {
-  TernBatchListOptions list = { operands, o->files_from, 0, 1, !o->unordered };
+  TernBatchListOptions list = { operands, o->files_from, 0, 1, !o->unordered, batch->member_bytes,
+    batch->max_memory ? batch->member_bytes : MEMBER_BYTES_MOST };
   g_autoptr (GError) error = NULL;
 
   if (o->shard)
