@@ -39,6 +39,7 @@ typedef struct {
   gboolean left;                /* some thread was left behind */
   gint64 committed, watched;
   guint64 written, bad;         /* results of the input that is being written; of these, windows that failed */
+  char *why;                    /* the first of them did */
   gboolean begun;               /* the first of jobs was */
 } Run;
 
@@ -144,7 +145,7 @@ note_failure (TernBatch *batch, const TernBatchJob *job, const char *message)
 }
 
 static char *
-failure_message (const TernBatch *batch, const TernBatchJob *job, guint64 bad)
+failure_message (const TernBatch *batch, const TernBatchJob *job, guint64 bad, const char *why)
 {
   const char *message = job->error ? job->error->message : NULL;
   int stop = g_atomic_int_get (&job->stop);
@@ -155,7 +156,8 @@ failure_message (const TernBatch *batch, const TernBatchJob *job, guint64 bad)
     return g_strdup_printf ("%s: expected it to be over within %g s, found that it is not: given up", job->source,
         batch->time_limit);
   if (!message)
-    return g_strdup_printf ("%s: expected a caption of every window, found that %" G_GUINT64_FORMAT " failed", job->source, bad);
+    return g_strdup_printf ("%s: expected a caption of every window, found that %" G_GUINT64_FORMAT " failed: %s", job->source, bad,
+        why ? why : "no reason");
   if (strstr (message, g_str_equal (job->source, "-") ? "standard input" : job->source))
     return g_strdup (message);
   return g_strdup_printf ("%s: %s", job->source, message);
@@ -239,7 +241,7 @@ finish (Run *run, TernBatchJob *job)
     note (batch, job, TERN_JOURNAL_DONE, batch->out->file);
     tell_done (run, job, NULL);
   } else {
-    g_autofree char *message = unwritten ? g_strdup (unwritten->message) : failure_message (batch, job, run->bad);
+    g_autofree char *message = unwritten ? g_strdup (unwritten->message) : failure_message (batch, job, run->bad, run->why);
 
     failed (batch, job, message);
     tell_done (run, job, message);
@@ -259,6 +261,8 @@ write_result (Run *run, TernResult *result)
   }
   tern_progress_clear (&batch->progress);
   run->written++;
+  if (!run->why && g_str_equal (result->kind, "error"))
+    run->why = g_strdup (result->result);
   if (!tern_caption_output_take (batch->out, result))
     run->bad++;
 }
@@ -274,6 +278,7 @@ write_job (Run *run, TernBatchJob *job)
 
   if (!run->begun) {
     run->written = run->bad = 0;
+    g_clear_pointer (&run->why, g_free);
     tern_caption_output_begin (batch->out, job->source, job->again);
     run->begun = TRUE;
   }
@@ -646,6 +651,7 @@ tern_batch_run (TernBatch *batch)
   if (!all)
     return FALSE;
   g_queue_clear_full (&run->jobs, (GDestroyNotify) tern_batch_job_unref);
+  g_free (run->why);
   g_mutex_clear (&run->lock);
   g_cond_clear (&run->cond);
   g_free (run);
