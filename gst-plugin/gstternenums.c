@@ -64,7 +64,9 @@ DEFINE_ENUM (gst_tern_kv_type_get_type, "GstTernKvType",
     {TERN_CACHE_INT8, "8-bit integers with scales", "int8"},
     {TERN_CACHE_INT8_ROTATED, "The same, rotated before", "int8-rotated"},
     {TERN_CACHE_INT4, "4-bit integers with scales", "int4"},
-    {TERN_CACHE_INT4_ROTATED, "The same, rotated before", "int4-rotated"})
+    {TERN_CACHE_INT4_ROTATED, "The same, rotated before", "int4-rotated"},
+    {TERN_CACHE_INT3, "3-bit integers with scales, in the memory of int4", "int3"},
+    {TERN_CACHE_INT3_ROTATED, "The same, rotated before", "int3-rotated"})
 
 DEFINE_ENUM (gst_tern_memory_get_type, "GstTernMemory",
     {TERN_MEMORY_WINDOW, "A window is forgotten with its answer", "window"},

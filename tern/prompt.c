@@ -288,8 +288,10 @@ tern_prompt_compile (GArray *ids, const TernPromptParts *parts, const TernPrompt
   TernPromptWriter writer;
   gboolean ok;
 
-  if (!rendered)
+  if (!rendered) {
+    tern_chat_name_file (parts->chat, error);
     return FALSE;
+  }
   tern_prompt_writer_init (&writer, parts->tokenizer, ids);
   write_all (&writer, rendered, places, parts, visual);
   ok = check_places (places, error) && tern_prompt_writer_end (&writer, error);

@@ -113,8 +113,8 @@ check_params (const TernSessionParams *params, GError **error)
         (guint) params->kv_gate);
     return FALSE;
   }
-  if ((guint) params->kv_type > TERN_CACHE_INT4_ROTATED) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "kv_type: expected 0 to %u, found %u", (guint) TERN_CACHE_INT4_ROTATED,
+  if ((guint) params->kv_type > TERN_CACHE_INT3_ROTATED) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "kv_type: expected 0 to %u, found %u", (guint) TERN_CACHE_INT3_ROTATED,
         (guint) params->kv_type);
     return FALSE;
   }
@@ -143,6 +143,8 @@ G_STATIC_ASSERT ((int) TERN_CACHE_INT8 == (int) TERN_KV_INT8);
 G_STATIC_ASSERT ((int) TERN_CACHE_INT8_ROTATED == (int) TERN_KV_INT8_ROTATED);
 G_STATIC_ASSERT ((int) TERN_CACHE_INT4 == (int) TERN_KV_INT4);
 G_STATIC_ASSERT ((int) TERN_CACHE_INT4_ROTATED == (int) TERN_KV_INT4_ROTATED);
+G_STATIC_ASSERT ((int) TERN_CACHE_INT3 == (int) TERN_KV_INT3);
+G_STATIC_ASSERT ((int) TERN_CACHE_INT3_ROTATED == (int) TERN_KV_INT3_ROTATED);
 G_STATIC_ASSERT ((int) TERN_GATE_PAPER == (int) TERN_DP_PAPER);
 G_STATIC_ASSERT ((int) TERN_GATE_REF == (int) TERN_DP_REF);
 G_STATIC_ASSERT ((int) TERN_GATE_ALWAYS == (int) TERN_DP_ALWAYS);

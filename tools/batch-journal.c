@@ -37,6 +37,7 @@ struct _TernJournal {
   Slot *slots;
   guint n_slots, n_used;
   GHashTable *made;             /* hashes, in pointers: of a file that was made to its input's key */
+  GHashTable *reasons;          /* guint64: of what failed before this run its key to where its line begins, and one more */
   GHashTable *settings;
   GHashTable *marks;            /* of a setting's key the number of lines of done in front of it, in a pointer */
   guint64 end, results, counts[TERN_JOURNAL_PASSED + 1];
@@ -147,6 +148,16 @@ note_made (TernJournal *journal, const char *output, guint64 key)
   g_hash_table_insert (journal->made, GSIZE_TO_POINTER (tern_fnv (output, strlen (output)) | 1), GSIZE_TO_POINTER (key));
 }
 
+/* The line at journal->size is of the input whose key is @key. */
+static void
+note_reason (TernJournal *journal, TernJournalStatus status, guint64 key)
+{
+  if (status == TERN_JOURNAL_FAILED)
+    g_hash_table_insert (journal->reasons, g_memdup2 (&key, sizeof key), GSIZE_TO_POINTER (journal->size + 1));
+  else
+    g_hash_table_remove (journal->reasons, &key);
+}
+
 static gboolean
 read_entry (TernJournal *journal, TernJournalStatus status, char *rest)
 {
@@ -165,6 +176,7 @@ read_entry (TernJournal *journal, TernJournalStatus status, char *rest)
   if (!read_number (half, 16, &more))
     return FALSE;
   put (journal, status, MAX (key, 1), (guint32) more, state_number);
+  note_reason (journal, status, MAX (key, 1));
   journal->end = end_number;
   journal->results = n_results;
   journal->n_done += status == TERN_JOURNAL_DONE;
@@ -394,6 +406,7 @@ tern_journal_open (const char *path, const char *const *settings, gboolean force
   journal->settings = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
   journal->marks = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   journal->made = g_hash_table_new (NULL, NULL);
+  journal->reasons = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, NULL);
   journal->is_new = stat (path, &info) < 0;
   journal->fd = open (path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
   if (journal->fd < 0) {
@@ -427,6 +440,7 @@ tern_journal_free (TernJournal *journal)
   g_hash_table_unref (journal->settings);
   g_hash_table_unref (journal->marks);
   g_hash_table_unref (journal->made);
+  g_hash_table_unref (journal->reasons);
   g_free (journal->slots);
   g_free (journal->path);
   g_free (journal);
@@ -465,6 +479,26 @@ key_of (const char *name)
 
   hash_name (name, &key, &more, hex);
   return key;
+}
+
+#define NOTE_FIELD 6
+
+char *
+tern_journal_take_reason (TernJournal *journal, const char *name)
+{
+  guint64 key = key_of (name);
+  gsize at = GPOINTER_TO_SIZE (g_hash_table_lookup (journal->reasons, &key));
+  char line[1 << 14], *rest = line, *note = NULL;
+  gssize n = at ? pread (journal->fd, line, sizeof line - 1, at - 1) : 0;
+
+  g_hash_table_remove (journal->reasons, &key);
+  if (n <= 0)
+    return NULL;
+  line[n] = 0;
+  line[strcspn (line, "\n")] = 0;
+  for (guint i = 0; i <= NOTE_FIELD && rest; i++)
+    note = field (&rest);
+  return rest ? g_strcompress (note) : NULL;    /* behind the note stands the check */
 }
 
 gboolean

@@ -36,6 +36,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernJournal, tern_journal_free)
 
 /* What became of @name, whose state is @state now. */
 TernJournalStatus tern_journal_find (const TernJournal *journal, const char *name, guint64 state);
+/* Why @name failed in a run before this one; told once. NULL: it did not, or the journal cannot be read. Free with g_free. */
+char *tern_journal_take_reason (TernJournal *journal, const char *name);
+
 /* A file of the name @output was made before, for the input @name. */
 gboolean tern_journal_made (const TernJournal *journal, const char *output, const char *name);
 /* The same, for another input: its name is taken. */

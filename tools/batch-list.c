@@ -16,7 +16,7 @@
 #define DEPTH_MAX 64
 #define EXAMPLES 3
 #define AHEAD 256               /* inputs found before somebody wants them */
-#define MEMBERS_AHEAD 16        /* of tar files, whose bytes stand in memory */
+#define MEMBERS_AHEAD 16        /* of tar files */
 
 struct _TernBatchList {
   gint references;              /* of the caller and of the thread */
@@ -31,6 +31,8 @@ struct _TernBatchList {
   GQueue queue;                 /* TernBatchInput */
   GPtrArray *folders;           /* TernBatchFolder */
   guint members;                /* in the queue, of tar files */
+  guint64 member_bytes;         /* of these and of those at work, in memory */
+  guint64 bytes_room, bytes_most;       /* of all of them, of one */
   guint64 found;
   guint failed;
   gboolean ended, stopped, starved;
@@ -69,6 +71,8 @@ is_in_shard (const char *key, guint shard, guint shards)
   return (hash ^ hash >> 32) % shards == shard;
 }
 
+static void list_unref (TernBatchList *list);
+
 void
 tern_batch_input_free (TernBatchInput *input)
 {
@@ -76,6 +80,13 @@ tern_batch_input_free (TernBatchInput *input)
     return;
   if (input->fd >= 0)
     close (input->fd);
+  if (input->list) {
+    g_mutex_lock (&input->list->lock);
+    input->list->member_bytes -= input->bytes;
+    g_cond_signal (&input->list->room);
+    g_mutex_unlock (&input->list->lock);
+    list_unref (input->list);
+  }
   g_free (input->path);
   g_free (input->key);
   g_free (input);
@@ -85,13 +96,15 @@ tern_batch_input_free (TernBatchInput *input)
 
 /* Waits until there is room. FALSE: nobody wants more. Takes all but @folder. */
 static gboolean
-add (TernBatchList *list, char *path, char *key, TernBatchFolder *folder, int fd)
+add (TernBatchList *list, char *path, char *key, TernBatchFolder *folder, int fd, guint64 bytes)
 {
   TernBatchInput *input = g_new0 (TernBatchInput, 1);
   gboolean wanted, ours = is_in_shard (key, list->shard, list->shards);
   void (*notify) (void *data) = NULL;
 
-  *input = (TernBatchInput) { path, key, folder, fd };
+  *input = (TernBatchInput) { path, key, folder, fd, bytes, fd >= 0 ? list : NULL };
+  if (fd >= 0)
+    g_atomic_int_inc (&list->references);
   g_mutex_lock (&list->lock);
   if (folder)
     folder->files++;
@@ -221,7 +234,7 @@ add_entry (TernBatchList *list, TernBatchFolder *folder, const char *path, const
     return add_folder (list, folder, entry, key, depth + 1);
   }
   if (g_file_test (entry, G_FILE_TEST_IS_REGULAR))
-    return add (list, g_steal_pointer (&entry), g_steal_pointer (&key), folder, -1);
+    return add (list, g_steal_pointer (&entry), g_steal_pointer (&key), folder, -1, 0);
   g_mutex_lock (&list->lock);
   folder->files++;
   pass_locked (folder, entry);
@@ -262,6 +275,7 @@ add_folder (TernBatchList *list, TernBatchFolder *folder, const char *path, cons
 typedef struct {
   TernBatchList *list;
   TernBatchFolder *tar;
+  guint64 bytes;                /* of the member that is being read; counted */
   gboolean wanted;
 } Members;
 
@@ -274,29 +288,85 @@ leads_out (const char *member)
   return member[0] == '/' || g_strv_contains ((const char * const *) parts, "..");
 }
 
+/* As in folders: what a file system keeps there for itself (._name.jpg). */
+static gboolean
+is_hidden (const char *member)
+{
+  for (const char *p = member; p; p = strchr (p, '/')) {
+    p += *p == '/';
+    if (p[0] == '.' && p[1] && p[1] != '/')
+      return TRUE;
+  }
+  return FALSE;
+}
+
+/* Waits until those before it have given back what they take: the first of them always goes on. */
+static gboolean
+make_room (guint64 bytes, gboolean *fits, void *data)
+{
+  Members *m = data;
+  TernBatchList *list = m->list;
+
+  *fits = bytes <= list->bytes_most;
+  m->bytes = *fits ? bytes : 0;
+  g_mutex_lock (&list->lock);
+  while (*fits && !list->stopped && list->member_bytes > 0 && list->member_bytes + bytes > list->bytes_room)
+    g_cond_wait (&list->room, &list->lock);
+  list->member_bytes += m->bytes;
+  m->wanted = !list->stopped;
+  g_mutex_unlock (&list->lock);
+  return m->wanted;
+}
+
+static void
+give_room_back (Members *m)
+{
+  g_mutex_lock (&m->list->lock);
+  m->list->member_bytes -= m->bytes;
+  g_mutex_unlock (&m->list->lock);
+  m->bytes = 0;
+}
+
 static gboolean
 add_member (const char *member, int fd, void *data)
 {
   Members *m = data;
 
-  if (leads_out (member)) {
-    g_autofree char *message = g_strdup_printf ("%s: expected members' names that lie below it, found %s", m->tar->path, member);
+  if (leads_out (member) || is_hidden (member)) {
+    g_autofree char *message = leads_out (member)
+        ? g_strdup_printf ("%s: expected members' names that lie below it, found %s", m->tar->path, member) : NULL;
 
     close (fd);
-    failed (m->list, message);
+    give_room_back (m);
+    if (message)
+      failed (m->list, message);
     return TRUE;
   }
-  return m->wanted = add (m->list, g_build_filename (m->tar->path, member, NULL), g_strdup (member), m->tar, fd);
+  m->wanted = add (m->list, g_build_filename (m->tar->path, member, NULL), g_strdup (member), m->tar, fd, m->bytes);
+  m->bytes = 0;                 /* the input's now */
+  return m->wanted;
+}
+
+static void
+refuse_member (const char *member, guint64 bytes, void *data)
+{
+  Members *m = data;
+  g_autofree char *message = g_strdup_printf ("%s: %s: expected at most %" G_GUINT64_FORMAT " MiB in a member, which stands in memory "
+      "(--max-memory), found %" G_GUINT64_FORMAT " MiB", m->tar->path, member, m->list->bytes_most >> 20, bytes >> 20);
+
+  failed (m->list, message);
 }
 
 static gboolean
 add_tar (TernBatchList *list, const char *path)
 {
-  Members members = { list, new_folder (list, path), TRUE };
+  Members members = { list, new_folder (list, path), 0, TRUE };
+  const TernBatchTarReader reader = { make_room, add_member, refuse_member, &members };
   g_autoptr (GError) error = NULL;
 
-  if (!tern_batch_tar_walk (path, add_member, &members, &error))
+  if (!tern_batch_tar_walk (path, &reader, &error))
     failed (list, error->message);
+  give_room_back (&members);    /* of a member that broke off */
   return members.wanted;
 }
 
@@ -307,7 +377,7 @@ add_named (TernBatchList *list, const char *path)
     return add_folder (list, new_folder (list, path), path, "", 0);
   if (tern_batch_is_tar (path))
     return add_tar (list, path);
-  return add (list, g_strdup (path), g_strdup (path), NULL, -1);
+  return add (list, g_strdup (path), g_strdup (path), NULL, -1, 0);
 }
 
 /* Names end with a line or, where there is one in the file's first name, with a NUL. */
@@ -343,12 +413,8 @@ add_names (TernBatchList *list)
 static void
 list_unref (TernBatchList *list)
 {
-  TernBatchInput *input;
-
   if (!g_atomic_int_dec_and_test (&list->references))
     return;
-  while ((input = g_queue_pop_head (&list->queue)))
-    tern_batch_input_free (input);
   if (list->names && list->names != stdin)
     fclose (list->names);
   g_strfreev (list->operands);
@@ -416,6 +482,8 @@ tern_batch_list_new (const TernBatchListOptions *options, GError **error)
   list->shard = options->shard;
   list->shards = options->shards;
   list->sorted = options->sorted;
+  list->bytes_room = options->member_bytes;
+  list->bytes_most = options->member_bytes_most;
   list->folders = g_ptr_array_new_with_free_func (folder_free);
   g_mutex_init (&list->lock);
   g_cond_init (&list->room);
@@ -431,13 +499,20 @@ tern_batch_list_new (const TernBatchListOptions *options, GError **error)
 void
 tern_batch_list_free (TernBatchList *list)
 {
+  GQueue queue;
+  TernBatchInput *input;
+
   if (!list)
     return;
   g_mutex_lock (&list->lock);
   list->stopped = TRUE;
   list->notify = NULL;
+  queue = list->queue;
+  g_queue_init (&list->queue);
   g_cond_broadcast (&list->room);
   g_mutex_unlock (&list->lock);
+  while ((input = g_queue_pop_head (&queue)))   /* they hold the list */
+    tern_batch_input_free (input);
   list_unref (list);
 }
 

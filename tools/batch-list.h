@@ -21,6 +21,8 @@ typedef struct {
   char *key;                    /* what stays the same where the folder lies elsewhere: the path below what was named */
   TernBatchFolder *folder;      /* borrowed from the list; NULL: it was named itself */
   int fd;                       /* of a member of a tar file: its bytes; -1: @path is opened */
+  guint64 bytes;                /* that stand in memory for it */
+  struct _TernBatchList *list;  /* of a member: who counts them; NULL: none */
 } TernBatchInput;
 
 void tern_batch_input_free (TernBatchInput *input);
@@ -31,12 +33,16 @@ void tern_batch_input_free (TernBatchInput *input);
  * @files_from: (nullable): a file of names, `-` for standard input; they come after @operands
  * @shard: of @shards: an input is this run's when its key's hash is; (0, 1) takes all
  * @sorted: folders by name; else as the file system gives them, without waiting for the last name
+ * @member_bytes: of members of tar files that stand in memory at once, waiting and at work; one that is larger waits until it is
+ *   alone
+ * @member_bytes_most: of one member; a larger one has failed
  */
 typedef struct {
   char **operands;
   const char *files_from;
   guint shard, shards;
   gboolean sorted;
+  guint64 member_bytes, member_bytes_most;
 } TernBatchListOptions;
 
 typedef struct _TernBatchList TernBatchList;

@@ -17,6 +17,20 @@
 
 #define MAGIC_AT 257            /* POSIX.1-1988 ustar, and GNU's */
 
+/* Compressed ones, as libarchive reads them. */
+static const char *const suffixes[] = {
+  ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst", ".tar.lz4",
+};
+
+static gboolean
+has_tar_name (const char *path)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (suffixes); i++)
+    if (g_str_has_suffix (path, suffixes[i]))
+      return TRUE;
+  return FALSE;
+}
+
 gboolean
 tern_batch_is_tar (const char *path)
 {
@@ -29,13 +43,10 @@ tern_batch_is_tar (const char *path)
   if (pread (fd, magic, 5, MAGIC_AT) != 5)
     magic[0] = 0;
   close (fd);
-  return g_str_equal (magic, "ustar") || g_str_has_suffix (path, ".tar.gz") || g_str_has_suffix (path, ".tgz")
-      || g_str_has_suffix (path, ".tar.zst") || g_str_has_suffix (path, ".tar.xz");
+  return g_str_equal (magic, "ustar") || has_tar_name (path);
 }
 
 #ifdef TERN_LIBARCHIVE
-
-#define MEMBER_BYTES_MAX (G_GINT64_CONSTANT (4) << 30)  /* they stand in memory */
 
 static gboolean
 fail (const char *path, struct archive *archive, GError **error)
@@ -50,16 +61,10 @@ fail (const char *path, struct archive *archive, GError **error)
 }
 
 static int
-member_bytes (const char *path, struct archive *archive, struct archive_entry *entry, GError **error)
+member_bytes (const char *path, struct archive *archive, GError **error)
 {
-  int fd;
+  int fd = memfd_create ("tern-member", MFD_CLOEXEC);
 
-  if (archive_entry_size (entry) > MEMBER_BYTES_MAX) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: %s: expected at most 4 GiB in a member, found %" G_GINT64_FORMAT
-        " bytes", path, archive_entry_pathname (entry), (gint64) archive_entry_size (entry));
-    return -1;
-  }
-  fd = memfd_create ("tern-member", MFD_CLOEXEC);
   if (fd < 0) {
     g_set_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE, "%s: no memory for a member: %s", path, g_strerror (errno));
   } else if (archive_read_data_into_fd (archive, fd) != ARCHIVE_OK) {
@@ -70,33 +75,54 @@ member_bytes (const char *path, struct archive *archive, struct archive_entry *e
   return fd;
 }
 
+/* FALSE: an error, or nobody wants more. */
 static gboolean
-walk (const char *path, struct archive *archive, TernBatchTarFunc func, void *data, GError **error)
+take_member (const char *path, struct archive *archive, struct archive_entry *entry, const TernBatchTarReader *reader, GError **error)
 {
-  struct archive_entry *entry;
-  int code, fd;
+  const char *name = archive_entry_filetype (entry) == AE_IFREG ? archive_entry_pathname (entry) : NULL;
+  guint64 bytes = MAX (archive_entry_size (entry), 0);
+  gboolean fits = TRUE;
+  int fd;
 
-  while ((code = archive_read_next_header (archive, &entry)) == ARCHIVE_OK || code == ARCHIVE_WARN) {
-    if (archive_entry_filetype (entry) != AE_IFREG || !archive_entry_pathname (entry))
-      continue;
-    fd = member_bytes (path, archive, entry, error);
-    if (fd < 0)
-      return FALSE;
-    if (!func (archive_entry_pathname (entry), fd, data))
-      return TRUE;
+  if (!name)
+    return TRUE;
+  if (!reader->room (bytes, &fits, reader->data))
+    return FALSE;
+  if (!fits) {
+    reader->too_large (name, bytes, reader->data);
+    return TRUE;
   }
+  fd = member_bytes (path, archive, error);
+  return fd >= 0 && reader->member (name, fd, reader->data);
+}
+
+static gboolean
+walk (const char *path, struct archive *archive, const TernBatchTarReader *reader, GError **error)
+{
+  g_autoptr (GError) failure = NULL;
+  struct archive_entry *entry;
+  int code;
+
+  while ((code = archive_read_next_header (archive, &entry)) == ARCHIVE_OK || code == ARCHIVE_WARN)
+    if (!take_member (path, archive, entry, reader, &failure)) {
+      gboolean failed = failure != NULL;
+
+      if (failed)
+        g_propagate_error (error, g_steal_pointer (&failure));
+      return !failed;
+    }
   return code == ARCHIVE_EOF || fail (path, archive, error);
 }
 
 gboolean
-tern_batch_tar_walk (const char *path, TernBatchTarFunc func, void *data, GError **error)
+tern_batch_tar_walk (const char *path, const TernBatchTarReader *reader, GError **error)
 {
   struct archive *archive = archive_read_new ();
   gboolean good;
 
   archive_read_support_filter_all (archive);
   archive_read_support_format_tar (archive);
-  good = archive_read_open_filename (archive, path, 1 << 18) == ARCHIVE_OK ? walk (path, archive, func, data, error)
+  good = archive_read_open_filename (archive, path, 1 << 18) == ARCHIVE_OK ? walk (path, archive, reader, error)
       : fail (path, archive, error);
   archive_read_free (archive);
   return good;
@@ -105,7 +131,7 @@ tern_batch_tar_walk (const char *path, TernBatchTarFunc func, void *data, GError
 #else
 
 gboolean
-tern_batch_tar_walk (const char *path, TernBatchTarFunc func, void *data, GError **error)
+tern_batch_tar_walk (const char *path, const TernBatchTarReader *reader, GError **error)
 {
   g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: expected a picture or video, found a tar file, and this program "
       "was built without libarchive", path);

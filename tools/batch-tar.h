@@ -9,11 +9,19 @@ G_BEGIN_DECLS
 /* A tar file, by its first bytes, or a compressed one by its name. */
 gboolean tern_batch_is_tar (const char *path);
 
-/* @fd: the member's bytes, in memory; taken. FALSE: no more. */
-typedef gboolean (*TernBatchTarFunc) (const char *member, int fd, void *data);
+/* Who wants the members; all three of one thread. FALSE: no more.
+ * room: before a member of @bytes is read into memory; @fits (in: TRUE) FALSE: it is too large for that, and is passed over
+ * member: its bytes, in memory, by @fd, which is taken
+ * too_large: of one that was passed over */
+typedef struct {
+  gboolean (*room) (guint64 bytes, gboolean *fits, void *data);
+  gboolean (*member) (const char *name, int fd, void *data);
+  void (*too_large) (const char *name, guint64 bytes, void *data);
+  void *data;
+} TernBatchTarReader;
 
-/* Calls @func for each regular member in turn. Errors: READ, FORMAT (names the file and where it broke), UNSUPPORTED (built
+/* Gives @reader each regular member in turn. Errors: READ, FORMAT (names the file and where it broke), UNSUPPORTED (built
  * without libarchive), NO_SPACE. */
-gboolean tern_batch_tar_walk (const char *path, TernBatchTarFunc func, void *data, GError **error);
+gboolean tern_batch_tar_walk (const char *path, const TernBatchTarReader *reader, GError **error);
 
 G_END_DECLS

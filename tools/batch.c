@@ -11,6 +11,7 @@
 #include "engine/base/json.h"
 #include "engine/base/threads.h"
 #include "tools/inspect-memory.h"
+#include "tools/source.h"
 #include "tools/tool.h"
 
 #define WAIT_US 100000          /* until signals, stalls and progress are looked at again */
@@ -38,6 +39,7 @@ typedef struct {
   gboolean left;                /* some thread was left behind */
   gint64 committed, watched;
   guint64 written, bad;         /* results of the input that is being written; of these, windows that failed */
+  char *why;                    /* the first of them did */
   gboolean begun;               /* the first of jobs was */
 } Run;
 
@@ -121,23 +123,29 @@ leave_behind (Run *run, TernBatchJob *job)
 static void
 note_failure (TernBatch *batch, const TernBatchJob *job, const char *message)
 {
+  g_autofree char *bytes = tern_source_bytes (job->source);
   g_autoptr (GString) line = NULL;
   TernJson json;
 
-  if (!batch->failures)
+  if (!batch->failures || batch->unlisted)
     return;
   line = g_string_new (NULL);
   json = (TernJson) { line };
   tern_json_open (&json, '{');
   tern_json_add_text (&json, "source", job->source);
+  if (bytes)
+    tern_json_add_text (&json, TERN_CAPTION_SOURCE_BYTES, bytes);
   tern_json_add_text (&json, "error", message);
   tern_json_close (&json, '}');
-  fprintf (batch->failures, "%s\n", line->str);
-  fflush (batch->failures);
+  if (fprintf (batch->failures, "%s\n", line->str) >= 0 && fflush (batch->failures) == 0)
+    return;
+  tern_tool_message ("%s: the list of what failed cannot be written: %s", batch->failures_path, g_strerror (errno));
+  batch->full |= errno == ENOSPC || errno == EDQUOT;
+  batch->unlisted = TRUE;
 }
 
 static char *
-failure_message (const TernBatch *batch, const TernBatchJob *job, guint64 bad)
+failure_message (const TernBatch *batch, const TernBatchJob *job, guint64 bad, const char *why)
 {
   const char *message = job->error ? job->error->message : NULL;
   int stop = g_atomic_int_get (&job->stop);
@@ -148,7 +156,8 @@ failure_message (const TernBatch *batch, const TernBatchJob *job, guint64 bad)
     return g_strdup_printf ("%s: expected it to be over within %g s, found that it is not: given up", job->source,
         batch->time_limit);
   if (!message)
-    return g_strdup_printf ("%s: expected a caption of every window, found that %" G_GUINT64_FORMAT " failed", job->source, bad);
+    return g_strdup_printf ("%s: expected a caption of every window, found that %" G_GUINT64_FORMAT " failed: %s", job->source, bad,
+        why ? why : "no reason");
   if (strstr (message, g_str_equal (job->source, "-") ? "standard input" : job->source))
     return g_strdup (message);
   return g_strdup_printf ("%s: %s", job->source, message);
@@ -232,7 +241,7 @@ finish (Run *run, TernBatchJob *job)
     note (batch, job, TERN_JOURNAL_DONE, batch->out->file);
     tell_done (run, job, NULL);
   } else {
-    g_autofree char *message = unwritten ? g_strdup (unwritten->message) : failure_message (batch, job, run->bad);
+    g_autofree char *message = unwritten ? g_strdup (unwritten->message) : failure_message (batch, job, run->bad, run->why);
 
     failed (batch, job, message);
     tell_done (run, job, message);
@@ -252,6 +261,8 @@ write_result (Run *run, TernResult *result)
   }
   tern_progress_clear (&batch->progress);
   run->written++;
+  if (!run->why && g_str_equal (result->kind, "error"))
+    run->why = g_strdup (result->result);
   if (!tern_caption_output_take (batch->out, result))
     run->bad++;
 }
@@ -267,7 +278,8 @@ write_job (Run *run, TernBatchJob *job)
 
   if (!run->begun) {
     run->written = run->bad = 0;
-    tern_caption_output_begin (batch->out, job->again);
+    g_clear_pointer (&run->why, g_free);
+    tern_caption_output_begin (batch->out, job->source, job->again);
     run->begun = TRUE;
   }
   while (!batch->out->closed && (result = tern_batch_job_poll (job)))
@@ -375,6 +387,17 @@ state_of (const TernBatch *batch, const TernBatchInput *input)
   return state;
 }
 
+/* It is not tried again, and is on the list all the same: the list is of all runs, whatever ended them. */
+static void
+count_old_failure (TernBatch *batch, const TernBatchJob *job)
+{
+  g_autofree char *reason = tern_journal_take_reason (batch->journal, job->input->path);
+
+  batch->failed++;
+  if (reason)
+    note_failure (batch, job, reason);
+}
+
 /* Whether a run before has done @job. */
 static gboolean
 is_over (TernBatch *batch, TernBatchJob *job)
@@ -393,7 +416,7 @@ is_over (TernBatch *batch, TernBatchJob *job)
     case TERN_JOURNAL_FAILED:
       job->again = TRUE;
       if (!batch->retry_failed)
-        batch->failed++;
+        count_old_failure (batch, job);
       return !batch->retry_failed;
     case TERN_JOURNAL_CHANGED:
       job->again = TRUE;
@@ -628,6 +651,7 @@ tern_batch_run (TernBatch *batch)
   if (!all)
     return FALSE;
   g_queue_clear_full (&run->jobs, (GDestroyNotify) tern_batch_job_unref);
+  g_free (run->why);
   g_mutex_clear (&run->lock);
   g_cond_clear (&run->cond);
   g_free (run);

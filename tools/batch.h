@@ -31,12 +31,15 @@ typedef struct {
   double patience;              /* seconds without anything new until an input is given up; 0: any */
   double time_limit;            /* seconds for one input; 0: any */
   guint64 max_memory;           /* bytes in use beyond which no further input is begun; 0: any */
+  guint64 member_bytes;         /* that members of tar files may take, beside what inputs do */
   FILE *failures;               /* JSON lines of what failed and why; NULL: none */
+  const char *failures_path;    /* for messages */
 
   guint64 done, failed, passed, skipped;        /* of this run; skipped: done by one before */
   gboolean usage;
   int signal;                   /* SIGINT or SIGTERM that ended it; 0: none */
   gboolean full;                /* ended because what it writes to is */
+  gboolean unlisted;            /* failures can be written no more */
 } TernBatch;
 
 #define TERN_BATCH_JOBS_MAX 256

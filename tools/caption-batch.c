@@ -2,6 +2,7 @@
 #include "tools/caption-batch.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +17,9 @@
 
 #include <glib/gstdio.h>
 
+#include "tern/encoder-id.h"
 #include "tern/model-priv.h"
+#include "tools/batch-tar.h"
 #include "tools/batch.h"
 #include "tools/caption-series.h"
 #include "tools/caption-tar.h"
@@ -29,6 +32,7 @@
 #define FRAME_BYTES (32 << 20)  /* of a film at work: a few frames of it, and its file's buffers */
 #define SAMPLES_PER_TAR 100000  /* these two as the webdataset package's ShardWriter has them */
 #define BYTES_PER_TAR G_GUINT64_CONSTANT (3000000000)
+#define MEMBER_BYTES_MOST (G_GUINT64_CONSTANT (4) << 30)        /* of one in a tar file, without --max-memory */
 #define PATIENCE 60.0           /* seconds without anything new, of one input among others */
 
 void
@@ -252,6 +256,61 @@ check_journal (const TernCaptionBatchOptions *o, const TernCaptionOutput *out, c
   return TERN_TOOL_DONE;
 }
 
+static char *
+journal_path (const TernCaptionBatchOptions *o, const TernCaptionOutput *out)
+{
+  return o->journal ? g_strdup (o->journal)
+      : tern_caption_output_is_files (out) ? g_build_filename (out->path, ".tern-journal", NULL)
+      : g_strconcat (out->path, ".journal", NULL);
+}
+
+/* One file by two names, or one that will be. Devices may be named twice. */
+static gboolean
+is_same_place (const char *a, const char *b)
+{
+  g_autofree char *folder_a = NULL, *folder_b = NULL, *name_a = NULL, *name_b = NULL;
+  struct stat one, other;
+  gboolean there = stat (a, &one) == 0;
+
+  if (there != (stat (b, &other) == 0))
+    return FALSE;
+  if (there)
+    return S_ISREG (one.st_mode) && one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+  folder_a = g_path_get_dirname (a);
+  folder_b = g_path_get_dirname (b);
+  name_a = g_path_get_basename (a);
+  name_b = g_path_get_basename (b);
+  return g_str_equal (name_a, name_b) && stat (folder_a, &one) == 0 && stat (folder_b, &other) == 0
+      && one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+}
+
+typedef struct {
+  const char *option, *path;    /* NULL: not given */
+} Named;
+
+/* What is written is emptied first: neither a file that is read, nor one that something else is written to. */
+static int
+check_apart (const TernCaptionBatchOptions *o, const TernCaptionOutput *out, char **operands)
+{
+  g_autofree char *journal = o->resume ? journal_path (o, out) : NULL;
+  gboolean line = !tern_caption_output_is_files (out) && !out->standard && !out->series;
+  const Named files[] = { { "output", line ? out->path : NULL }, { "journal", journal },
+    { "failures", o->failures && !g_str_equal (o->failures, "-") ? o->failures : NULL },
+    { "files-from", o->files_from && !g_str_equal (o->files_from, "-") ? o->files_from : NULL } };
+  const guint n = G_N_ELEMENTS (files), n_written = n - 1;
+
+  for (guint i = 0; i < n_written; i++) {
+    for (guint k = i + 1; files[i].path && k < n; k++)
+      if (files[k].path && is_same_place (files[i].path, files[k].path))
+        return tern_tool_usage ("caption: --%s: expected another file than that of --%s, found %s", files[i].option, files[k].option,
+            files[i].path);
+    for (char **p = operands; files[i].path && *p; p++)
+      if (is_same_place (files[i].path, *p))
+        return tern_tool_usage ("caption: --%s: expected another file than the inputs, found %s", files[i].option, *p);
+  }
+  return TERN_TOOL_DONE;
+}
+
 int
 tern_caption_batch_check (TernCaptionBatchOptions *o, TernCaptionOutput *out, char **operands)
 {
@@ -282,7 +341,9 @@ tern_caption_batch_check (TernCaptionBatchOptions *o, TernCaptionOutput *out, ch
       || (status = check_series (o, out)) != TERN_TOOL_DONE
       || (status = check_template (o, out)) != TERN_TOOL_DONE)
     return status;
-  return check_journal (o, out, operands);
+  if ((status = check_journal (o, out, operands)) != TERN_TOOL_DONE)
+    return status;
+  return check_apart (o, out, operands);
 }
 
 /* ---- The run ----------------------------------------------------------------------------------------------------- */
@@ -341,6 +402,14 @@ spare_bytes (void)
   return kib << 9;
 }
 
+static gboolean
+has_tar (char **operands)
+{
+  while (*operands && !tern_batch_is_tar (*operands))
+    operands++;
+  return *operands != NULL;
+}
+
 /* How many inputs at once, so that their memory is there. A status of the program. */
 static int
 plan_jobs (const TernCaptionBatchOptions *o, TernBatch *batch, char **operands)
@@ -348,7 +417,7 @@ plan_jobs (const TernCaptionBatchOptions *o, TernBatch *batch, char **operands)
   gboolean one = operands[0] && !operands[1] && !o->files_from && !is_many (operands[0]);
   guint wanted = o->jobs > 0 ? (guint) o->jobs : one ? 1 : CLAMP (g_get_num_processors () * JOBS_PER_THREAD, JOBS_LEAST, JOBS_MOST);
   g_autoptr (GError) error = NULL;
-  guint64 each, limit, more;
+  guint64 each, limit, more, room, members = 0;
   TernMemoryUse now;
 
   if (!plan_input (batch->work.model, &batch->work.params, &each, &error))
@@ -359,7 +428,11 @@ plan_jobs (const TernCaptionBatchOptions *o, TernBatch *batch, char **operands)
     return tern_tool_usage ("caption: --max-memory: expected at least the %" G_GUINT64_FORMAT " MiB that the model and one "
         "input take, found %" G_GUINT64_FORMAT " MiB", (now.resident + each + (1 << 20) - 1) >> 20, limit >> 20);
   more = now.resident + plan_lanes (batch->work.model);
-  batch->jobs = o->jobs > 0 && !batch->max_memory ? wanted : (guint) CLAMP ((limit - MIN (limit, more)) / each, 1, wanted);
+  room = limit - MIN (limit, more);
+  if (has_tar (operands))
+    members = (room - MIN (room, each)) / 2;
+  batch->jobs = o->jobs > 0 && !batch->max_memory ? wanted : (guint) CLAMP ((room - members) / each, 1, wanted);
+  batch->member_bytes = MAX (room - MIN (room, batch->jobs * each), FRAME_BYTES);
   return TERN_TOOL_DONE;
 }
 
@@ -373,18 +446,17 @@ file_setting (const char *path)
       : g_strdup (name);
 }
 
-/* What another run must have too. The encoder's id is of its bytes. */
+/* What another run must have too. */
 static TernJournal *
 open_journal (const TernCaptionBatchOptions *o, const TernModel *model, const TernCaptionOutput *out, GError **error)
 {
-  g_autofree char *path = o->journal ? g_strdup (o->journal)
-      : tern_caption_output_is_files (out) ? g_build_filename (out->path, ".tern-journal", NULL)
-      : g_strconcat (out->path, ".journal", NULL);
+  g_autofree char *path = journal_path (o, out);
   g_autofree char *text_model = file_setting (tern_model_path (model));
   g_autofree char *place = g_strdup_printf ("%d %d %s", out->format, out->place, out->language ? out->language : "");
   g_autofree char *words = g_strconcat (out->before ? out->before : "", "{}", out->after ? out->after : "", NULL);
+  g_autofree char *id = tern_model_file_id (tern_llm_file (tern_model_text (model)->llm));
   const char *encoder = tern_model_encoder_id (model);
-  const char *const settings[] = { "model", text_model, "encoder", encoder ? encoder : "", "shard", o->shard ? o->shard : "",
+  const char *const settings[] = { "model", text_model, "model's content", id, "encoder", encoder ? encoder : "", "shard", o->shard ? o->shard : "",
     "questions and windows", o->settings ? o->settings : "", "format and place", place, "template", words,
     "changes told by", o->checksum ? "bytes" : "size and time", NULL };
 
@@ -427,6 +499,33 @@ conclude (TernBatch *batch)
   return status_of (batch, listed);
 }
 
+#define FAILURE "{\"source\":"   /* how a line of the list begins */
+
+/* A list of before goes, and nothing else does: names are mistyped, and the list of inputs looks alike. */
+static gboolean
+open_failures (const TernCaptionBatchOptions *o, TernBatch *batch)
+{
+  gboolean standard = g_str_equal (o->failures, "-");
+  char head[sizeof FAILURE] = "";
+  struct stat info;
+  int fd = standard || batch->out->overwrite || stat (o->failures, &info) < 0 || !S_ISREG (info.st_mode) || info.st_size == 0 ? -1
+      : open (o->failures, O_RDONLY | O_CLOEXEC);
+  gssize n = fd < 0 ? 0 : pread (fd, head, strlen (FAILURE), 0);
+
+  if (fd >= 0)
+    close (fd);
+  if (n > 0 && !g_str_equal (head, FAILURE)) {
+    tern_tool_message ("%s: expected a new file or the --failures of a run before, found another file; --overwrite replaces it",
+        o->failures);
+    return FALSE;
+  }
+  batch->failures_path = standard ? "standard output" : o->failures;
+  batch->failures = standard ? stdout : g_fopen (o->failures, "we");
+  if (!batch->failures)
+    tern_tool_message ("%s: expected a file that can be written, found that it cannot: %s", o->failures, g_strerror (errno));
+  return batch->failures != NULL;
+}
+
 static gboolean
 open_outputs (const TernCaptionBatchOptions *o, TernBatch *batch, int *status)
 {
@@ -447,17 +546,14 @@ open_outputs (const TernCaptionBatchOptions *o, TernBatch *batch, int *status)
   }
   if (!tern_caption_output_open (batch->out))
     return FALSE;
-  if (o->failures && !(batch->failures = g_str_equal (o->failures, "-") ? stdout : g_fopen (o->failures, "we"))) {
-    tern_tool_message ("%s: expected a file that can be written, found that it cannot: %s", o->failures, g_strerror (errno));
-    return FALSE;
-  }
-  return TRUE;
+  return !o->failures || open_failures (o, batch);
 }
 
 static gboolean
 open_list (const TernCaptionBatchOptions *o, TernBatch *batch, char **operands)
 {
-  TernBatchListOptions list = { operands, o->files_from, 0, 1, !o->unordered };
+  TernBatchListOptions list = { operands, o->files_from, 0, 1, !o->unordered, batch->member_bytes,
+    batch->max_memory ? batch->member_bytes : MEMBER_BYTES_MOST };
   g_autoptr (GError) error = NULL;
 
   if (o->shard)

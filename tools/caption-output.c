@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio_ext.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -196,6 +197,7 @@ tern_caption_output_close (TernCaptionOutput *out)
   g_clear_pointer (&out->cues, g_array_unref);
   g_clear_pointer (&out->names, g_hash_table_unref);
   g_free (out->file);
+  g_free (out->source_bytes);
   g_free (out->tar);
   return good;
 }
@@ -311,11 +313,13 @@ tern_caption_output_may (TernCaptionOutput *out, const TernBatchInput *input, gb
 /* ---- Results ----------------------------------------------------------------------------------------------------- */
 
 void
-tern_caption_output_begin (TernCaptionOutput *out, gboolean again)
+tern_caption_output_begin (TernCaptionOutput *out, const char *source, gboolean again)
 {
   if (again)
     tern_caption_output_note_again (out);
   g_clear_pointer (&out->file, g_free);
+  g_free (out->source_bytes);
+  out->source_bytes = tern_source_bytes (source);
   out->n_cues = 0;
   g_string_truncate (out->text, 0);
   g_ptr_array_set_size (out->said, 0);
@@ -379,7 +383,13 @@ take_line (TernCaptionOutput *out, TernResult *result)
 
   result->has_metrics = has_metrics && out->metrics;    /* progress may have asked for them */
   line = tern_result_to_json (result);
-  write_line (out, line);
+  if (out->source_bytes) {      /* percent signs and ASCII alone: nothing to escape */
+    line[strlen (line) - 1] = 0;
+    g_string_printf (out->text, "%s,\"" TERN_CAPTION_SOURCE_BYTES "\":\"%s\"}", line, out->source_bytes);
+    write_line (out, out->text->str);
+  } else {
+    write_line (out, line);
+  }
 }
 
 gboolean
@@ -421,28 +431,33 @@ one_line (const TernCaptionOutput *out)
   return dressed (out, all);
 }
 
-/* @path below @folder, "" and itself included; NULL: it is not. */
-static const char *
+/* The name of the file @path from @folder on, however both are written; NULL: it does not lie below it. A link keeps its name. */
+static char *
 below (const char *path, const char *folder)
 {
-  gsize n = strlen (folder);
+  g_autofree char *inner = g_path_get_dirname (path), *name = g_path_get_basename (path);
+  char *real = realpath (folder, NULL), *real_inner = realpath (inner, NULL), *found = NULL;
+  gsize n = real ? strlen (real) : 0;
 
-  if (g_str_equal (folder, "."))
-    return g_path_is_absolute (path) ? NULL : path;
-  return g_str_has_prefix (path, folder) && path[n] == '/' ? path + n + 1 : NULL;
+  if (real && real_inner && strncmp (real_inner, real, n) == 0 && (real_inner[n] == '/' || real_inner[n] == 0 || n == 1))
+    found = g_build_filename (real_inner + n + strspn (real_inner + n, "/"), name, NULL);
+  free (real);
+  free (real_inner);
+  return found;
 }
 
 static gboolean
 write_metadata (TernCaptionOutput *out, const TernBatchInput *input, GError **error)
 {
   g_autofree char *folder = out->path ? g_path_get_dirname (out->path) : g_strdup ("."), *text = NULL;
+  gboolean is_file = input->fd < 0 && !tern_source_is_address (input->path) && !g_str_equal (input->path, "-");
+  g_autofree char *name = is_file ? below (input->path, folder) : NULL;
   g_autoptr (GString) line = NULL;
-  const char *name = below (input->path, folder);
   TernJson json;
 
   if (!name || !g_utf8_validate (name, -1, NULL)) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_READ, "%s: expected a name in UTF-8 below %s, where the metadata stand, found another",
-        input->path, folder);
+    g_set_error (error, TERN_ERROR, TERN_ERROR_READ, "%s: expected a file whose name is UTF-8 below %s, where the metadata stand, "
+        "found %s", input->path, folder, name ? "another name" : is_file ? "one that lies elsewhere" : "a stream or a tar file's member");
     return FALSE;
   }
   text = one_line (out);
@@ -591,6 +606,8 @@ tern_caption_output_tell_done (TernCaptionOutput *out, const char *source, guint
   tern_json_open (&json, '{');
   tern_json_add_text (&json, "kind", "done");
   tern_json_add_text (&json, "source", source);
+  if (out->source_bytes)
+    tern_json_add_text (&json, TERN_CAPTION_SOURCE_BYTES, out->source_bytes);
   tern_json_add_uint (&json, "results", n);
   if (error) {
     tern_json_add_text (&json, "error", error);

@@ -11,6 +11,9 @@
 
 G_BEGIN_DECLS
 
+/* Of a JSON line whose source is not the name's bytes, for those are no UTF-8. */
+#define TERN_CAPTION_SOURCE_BYTES "source_bytes"
+
 typedef enum {
   TERN_CAPTION_LINES,           /* a result a line */
   TERN_CAPTION_METADATA,        /* an input a line: file_name and text, as Hugging Face's folders are read */
@@ -51,6 +54,7 @@ typedef struct {
 
   /* of the input at work */
   char *file;                   /* its file, once it is written */
+  char *source_bytes;           /* its name where JSON cannot have it (tern_source_bytes()); NULL: it can */
   GString *text;
   GPtrArray *said;              /* char *, captions for one line */
   GArray *cues;                 /* TernCue, of a copy */
@@ -73,8 +77,8 @@ gboolean tern_caption_output_close (TernCaptionOutput *out);
 /* Whether @input's file may be written, as far as it can be told before its turn. Errors: READ, when it is there already. */
 gboolean tern_caption_output_may (TernCaptionOutput *out, const TernBatchInput *input, gboolean again, GError **error);
 
-/* Before an input's results. @again: lines that a run before wrote of it go, when all is over. */
-void tern_caption_output_begin (TernCaptionOutput *out, gboolean again);
+/* Before the results of an input, whose name in JSON is @source. @again: lines that a run before wrote of it go, when all is over. */
+void tern_caption_output_begin (TernCaptionOutput *out, const char *source, gboolean again);
 /* Takes @result. FALSE for one that says that its window failed. */
 gboolean tern_caption_output_take (TernCaptionOutput *out, TernResult *result);
 /* After an input: writes its file, or its line of metadata. @again: what a run before wrote of it goes. Errors: READ,

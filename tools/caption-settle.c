@@ -15,14 +15,17 @@
 #define AGAIN "again"
 #define EDGES "edges"           /* where runs began with an input that the run before may have ended with */
 
-/* What tells one input's line from another's: the bytes of its source, as JSON has them. */
+#define BYTES ",\"" TERN_CAPTION_SOURCE_BYTES "\":\""     /* within a string its quotes would be escaped */
+
+/* What tells one input's line from another's: the bytes of its source, as JSON has them, or as it cannot. */
 static guint64
 source_of (const char *line)
 {
   guint64 hash = TERN_FNV_START;
-  const char *p = strstr (line, "\"source\":\"");
+  const char *p = strstr (line, BYTES);
 
-  p = p ? p + 10 : g_str_has_prefix (line, "{\"file_name\":\"") ? line + 14 : line;
+  p = p ? p + strlen (BYTES) : (p = strstr (line, "\"source\":\"")) ? p + 10
+      : g_str_has_prefix (line, "{\"file_name\":\"") ? line + 14 : line;
   for (; *p && *p != '"'; p++) {
     hash = tern_fnv_more (hash, (guchar) *p);
     if (*p == '\\' && p[1])

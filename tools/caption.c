@@ -265,15 +265,27 @@ options_clear (Options *o)
   tern_caption_batch_clear (&o->batch);
 }
 
+/* NULL: it is not there. */
+static char *
+checksum_of (const char *path)
+{
+  g_autofree char *text = NULL;
+  gsize n;
+
+  return path && g_file_get_contents (path, &text, &n, NULL) ? g_compute_checksum_for_string (G_CHECKSUM_MD5, text, n) : NULL;
+}
+
 /* What decides about answers, for the journal: another run that goes on must have the same. */
 static char *
 describe (const Options *o)
 {
+  g_autofree char *schema = checksum_of (o->questions.json_schema), *grammar = checksum_of (o->questions.grammar);
   const struct {
     const char *name, *value;
   } texts[] = {
     { "prompt", o->questions.prompt }, { "task", o->questions.task }, { "labels", o->questions.labels },
-    { "json-schema", o->questions.json_schema }, { "grammar", o->questions.grammar }, { "frame-rate", o->rate },
+    { "json-schema", o->questions.json_schema }, { "grammar", o->questions.grammar }, { "schema's content", schema },
+    { "grammar's content", grammar }, { "frame-rate", o->rate },
     { "compress", o->compress }, { "gate", o->gate }, { "kv", o->kv }, { "memory", o->memory },
     { "reuse", o->reuse }, { "activations", o->activations }, { "budget", o->budget },
   };

@@ -120,7 +120,9 @@ make_prompt (Work *work, GError **error)
     g_autoptr (TernChat) chat = tern_chat_new_from_gguf (work->model.file, error);
     g_autofree char *bos = bos_text (work->model.tokenizer), *text = NULL;
 
-    if (!chat || !(text = tern_chat_render_user (chat, bos, NULL, 0, prompt, thinks (work->options), error))) {
+    if (chat && !(text = tern_chat_render_user (chat, bos, NULL, 0, prompt, thinks (work->options), error)))
+      tern_chat_name_file (chat, error);
+    if (!text) {
       g_prefix_error (error, "with --raw the chat template is left out; without it: ");
       return FALSE;
     }

@@ -103,6 +103,11 @@ run (Work *work, const TernTextOptions *options, GError **error)
   for (guint i = 0; i < chunks; i++)
     if (!score_chunk (work, &g_array_index (work->ids, gint32, (gsize) i * work->context), error))
       return FALSE;
+  if (!isfinite (work->total)) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_FAILED, "%s: expected weights of which a model makes finite logits, found others: the "
+        "file is damaged, or not of such a model", options->model);
+    return FALSE;
+  }
   printf ("perplexity %.4f: %u tokens, %" G_GUINT64_FORMAT " scored in %u chunks of %u\n",
       exp (work->total / work->scored), work->ids->len, work->scored, chunks, work->context);
   return TRUE;

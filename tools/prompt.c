@@ -59,6 +59,7 @@ tern_tool_prompt (int argc, char **argv)
     return tern_tool_fail (&error);
   prompt = tern_chat_render_json (chat, json, size, &error);
   if (!prompt) {
+    tern_chat_name_file (chat, &error);
     tern_tool_message ("%s: %s", messages, error->message);
     return TERN_TOOL_FAILED;
   }

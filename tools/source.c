@@ -69,6 +69,14 @@ tern_source_public_name (const char *input)
   return at ? g_strdup_printf ("%.*s%s", (int) (host - input), input, at + 1) : g_strdup (input);
 }
 
+char *
+tern_source_bytes (const char *name)
+{
+  gboolean plain = g_utf8_validate (name, -1, NULL) && !strstr (name, "\357\277\275");      /* what JSON has in their place */
+
+  return plain ? NULL : g_uri_escape_bytes ((const guint8 *) name, strlen (name), "/");
+}
+
 /* As read(), which cannot be asked to stop waiting. */
 static gssize
 read_stream (TernSource *source, void *to, gsize n)

@@ -34,6 +34,10 @@ gboolean tern_source_is_address (const char *input);
 /* An address without what stands before its @; another input as it is. Free with g_free. */
 char *tern_source_public_name (const char *input);
 
+/* What tells a name from others that JSON cannot: its bytes, all but ASCII letters, digits and -._~/ as %XX, which is what
+ * Python's urllib.parse.unquote_to_bytes() reads. NULL: @name is UTF-8, and JSON has it as it is. Free with g_free. */
+char *tern_source_bytes (const char *name);
+
 TernSourceKind tern_source_kind (const TernSource *source);
 const char *tern_source_name (const TernSource *source);        /* for messages: an address without its password */
 /* What libavformat opens by its name, NULL for what it must read through tern_source_take(). */

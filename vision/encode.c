@@ -206,6 +206,22 @@ leave_sub_image (TernVisionState *state)
   return state->sub == state->plan.n;
 }
 
+/* A language model makes NaN of all tokens where one is, and would be blamed. What an encoder's matrices hold is not looked at
+ * when it is opened. */
+static gboolean
+check_tokens (const TernVisionState *state, GError **error)
+{
+  gsize n = (gsize) state->plan.sub[state->sub].n_tokens * state->vision->info.row_dim;
+
+  for (gsize i = 0; i < n; i++)
+    if (!isfinite (state->tokens[i])) {
+      g_set_error (error, TERN_ERROR, TERN_ERROR_FAILED, "%s: expected weights of which an encoder makes finite visual tokens, found "
+          "%g: the file is damaged", tern_gguf_path (state->vision->file), state->tokens[i]);
+      return FALSE;
+    }
+  return TRUE;
+}
+
 /* FALSE: it failed. */
 static gboolean
 do_slice (TernVisionState *state, gboolean *done, GError **error)
@@ -215,10 +231,13 @@ do_slice (TernVisionState *state, gboolean *done, GError **error)
     return take_pixels (state, error);
   if (!tern_vision_advance (state))
     return TRUE;
-  if (state->reuse && !tern_reuse_finish (state))
+  if (state->reuse && !tern_reuse_finish (state)) {
     tern_vision_rewind (state);
-  else
-    *done = leave_sub_image (state);
+    return TRUE;
+  }
+  if (!tern_cancel_is_raised (state->cancel) && !check_tokens (state, error))
+    return FALSE;
+  *done = leave_sub_image (state);
   return TRUE;
 }
 

@@ -165,7 +165,7 @@ typedef enum {
 /* The next slice: the pixels of a sub-image, or some 20 ms of the arithmetic on them, by what the slices before
  * took (engine/base/slice.h); fewer on fast machines, never much more. The tokens are the same, bit for bit, wherever the slices end. @cancel is looked at
  * about every 20 ms within a slice too; once it was raised the picture is given up, and another one may begin. INVALID
- * without a picture. */
+ * without a picture. FAILED where tokens are not finite: the file, which it names, is damaged. */
 TernVisionStep tern_vision_step (TernVisionState *state, TernCancel *cancel, GError **error);
 
 /* Begins and does all slices. */

@@ -41,6 +41,7 @@ struct _TernChat {
   TernTplNode *root;
   gboolean takes_parts;         /* content may be a list of parts, images among them */
   char *bos, *eos;              /* texts of the file's tokens, for messages that leave them out; NULL: unknown */
+  char *path;                   /* of the file; NULL: it is of none */
 };
 
 static TernVal
@@ -209,6 +210,7 @@ tern_chat_new_from_gguf (const TernGguf *file, GError **error)
   }
   chat->bos = g_steal_pointer (&bos);
   chat->eos = g_steal_pointer (&eos);
+  chat->path = g_strdup (tern_gguf_path (file));
   return chat;
 }
 
@@ -220,7 +222,15 @@ tern_chat_free (TernChat *chat)
   tern_tpl_arena_clear (&chat->arena);
   g_free (chat->bos);
   g_free (chat->eos);
+  g_free (chat->path);
   g_free (chat);
+}
+
+void
+tern_chat_name_file (const TernChat *chat, GError **error)
+{
+  if (chat->path)
+    g_prefix_error (error, "%s: ", chat->path);
 }
 
 gboolean

@@ -21,6 +21,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernChat, tern_chat_free)
  * two tokens, those of the file that the chat was made from are taken. */
 char *tern_chat_render_json (const TernChat *chat, const char *json, gssize len, GError **error);
 
+/* Puts the file that the template is of before the message of @error, which rendering set: that leaves it out, since a server's clients
+ * see such messages too. */
+void tern_chat_name_file (const TernChat *chat, GError **error);
+
 /* Whether the content of a message may be a list of parts, images among them; otherwise it is one text. */
 gboolean tern_chat_takes_parts (const TernChat *chat);
 

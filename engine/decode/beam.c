@@ -145,8 +145,8 @@ propose_allowed (TernGenerator *self, guint b, const float *logits, double total
     offer (search, b, first, beam->score + NO_NUMBER);
 }
 
-/* log p of all continuations, penalties in. */
-static void
+/* log p of all continuations, penalties in. FALSE: the logits are no numbers. */
+static gboolean
 propose (TernGenerator *self, guint b, float *row)
 {
   TernSearch *search = &self->search;
@@ -155,6 +155,8 @@ propose (TernGenerator *self, guint b, float *row)
   const float *logits = beam->logits;
   double total = beam->total = tern_log_sum_exp (logits, self->n_ids);
 
+  if (!isfinite (total))
+    return FALSE;
   if (penalty != 1) {
     memcpy (row, logits, self->n_ids * sizeof (float));
     for (gint32 i = beam->node; i >= 0; i = search->nodes[i].parent)
@@ -164,11 +166,12 @@ propose (TernGenerator *self, guint b, float *row)
   }
   if (beam->matcher) {
     propose_allowed (self, b, logits, total);
-    return;
+    return TRUE;
   }
   for (guint id = 0; id < self->n_ids; id++)
     if (isfinite (logits[id] - total))
       offer (search, b, id, beam->score + (logits[id] - total));
+  return TRUE;
 }
 
 static double
@@ -351,11 +354,17 @@ static void
 beam_take (TernGenerator *self, const float *logits, TernPicking *picking)
 {
   TernSearch *search = &self->search;
+  gboolean numbers = TRUE;
 
   search->n_steps = 0;
   for (guint i = 0; i < search->n_beams; i++) {
     search->beams[i].logits = logits + i * self->n_vocab;
-    propose (self, i, picking->row);
+    numbers &= propose (self, i, picking->row);
+  }
+  if (!numbers) {
+    end_all (self, TRUE);
+    tern_generator_finish (self, TERN_FINISH_NO_NUMBERS);
+    return;
   }
   advance (self);
   if (!decided (self) && search->length < self->room) {

@@ -34,13 +34,14 @@ log_end (const TernGenerator *self, const float *logits, double total)
 }
 
 /* @logits follow @node, whose log p with all before it is @logprob: what that says of labels that end there or with the
- * next token. Returns the log p of the child @next (-1: none). */
+ * next token. Returns the log p of the child @next (-1: none). Finished when the logits are no numbers. */
 static double
 take_node (TernGenerator *self, gint32 node, double logprob, gint32 next, const float *logits, TernPicking *picking)
 {
   TernClosed *closed = &self->closed;
   const TernLabels *labels = self->labels;
   double total = log_sum (self, logits, picking), found = 0;
+  gboolean numbers = isfinite (total);
   guint child = 0;
 
   if (labels->nodes[node].label >= 0)
@@ -48,6 +49,7 @@ take_node (TernGenerator *self, gint32 node, double logprob, gint32 next, const 
   for (gint32 c = labels->nodes[node].child; c >= 0; c = labels->nodes[c].next, child++) {
     double own = logprob + (logits[labels->nodes[c].id] - total);
 
+    numbers &= !isnan (own);
     if (labels->nodes[c].child < 0)
       closed->logprobs[labels->nodes[c].label] = own;
     else if (node == 0)
@@ -55,6 +57,8 @@ take_node (TernGenerator *self, gint32 node, double logprob, gint32 next, const 
     if (c == next)
       found = own;
   }
+  if (!numbers)
+    tern_generator_finish (self, TERN_FINISH_NO_NUMBERS);
   return found;
 }
 
@@ -104,7 +108,9 @@ tern_closed_take_row (TernGenerator *self, const float *logits, TernPicking *pic
   path->n--;
   closed->logprob = take_node (self, labels->steps[row], closed->logprob, path->n ? labels->steps[row + 1] : -1, logits,
       picking);
-  if (path->n > 0)
+  if (self->finished)
+    let_go (self);
+  if (self->finished || path->n > 0)
     return;
   if (++closed->at == closed->n_paths)
     want_paths (self);
@@ -124,7 +130,8 @@ static void
 closed_take (TernGenerator *self, const float *logits, TernPicking *picking)
 {
   take_node (self, 0, 0, -1, logits, picking);
-  want_paths (self);
+  if (!self->finished)
+    want_paths (self);
 }
 
 const TernStrategy tern_strategy_closed = { closed_begin, closed_take, let_go };

@@ -476,6 +476,11 @@ tern_generator_is_finished (const TernGenerator *self)
 gboolean
 tern_generator_check (const TernGenerator *self, GError **error)
 {
+  if (self->finished && self->said.finish == TERN_FINISH_NO_NUMBERS) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_FAILED, "%s: expected weights of which a model makes finite logits, found others after "
+        "%u tokens: the file is damaged, or not of such a model", tern_gguf_path (tern_llm_file (self->llm)), self->said.n);
+    return FALSE;
+  }
   if (!self->finished || self->said.finish != TERN_FINISH_FAILED)
     return TRUE;
   g_set_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE, "the answer's form: expected one that can be followed in bounded memory, "
@@ -653,5 +658,5 @@ tern_generator_run_labels (TernGenerator *self, TernSolo *solo, float *logits, T
       return FALSE;
     }
   }
-  return TRUE;
+  return tern_generator_check (self, error);
 }

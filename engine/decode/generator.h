@@ -32,6 +32,7 @@ typedef enum {
   TERN_FINISH_LENGTH,           /* max_tokens or the context */
   TERN_FINISH_CANCELLED,
   TERN_FINISH_FAILED,           /* a constraint's matcher ran out of its memory: what was said is no sentence of it */
+  TERN_FINISH_NO_NUMBERS,       /* the model's logits are not finite, whatever was asked: its file is damaged */
 } TernFinish;
 
 typedef struct {
@@ -142,7 +143,8 @@ void tern_generator_take (TernGenerator *generator, const float *logits, TernPic
 /* Gives up: finished with what was said so far. After a pass that was cancelled too. */
 void tern_generator_cancel (TernGenerator *generator);
 gboolean tern_generator_is_finished (const TernGenerator *generator);
-/* Whether it goes on or is finished well. FALSE: it failed (TERN_FINISH_FAILED), NO_SPACE. */
+/* Whether it goes on or is finished well. FALSE: it failed (TERN_FINISH_FAILED), NO_SPACE; or the model did
+ * (TERN_FINISH_NO_NUMBERS), FAILED, which names its file. */
 gboolean tern_generator_check (const TernGenerator *generator, GError **error);
 
 /* Guesses that were read so far, in all answers, and those that came true, each a pass that was saved; either may be NULL. */

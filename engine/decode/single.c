@@ -63,9 +63,13 @@ take_row (TernGenerator *self, const float *logits, TernPicking *picking)
 {
   const guint32 *mask = NULL;
   TernFinish finish;
-  double logprob;
+  double logprob, total = tern_log_sum_exp (logits, self->n_ids);
   gint32 id;
 
+  if (!isfinite (total)) {
+    tern_generator_finish (self, TERN_FINISH_NO_NUMBERS);
+    return;
+  }
   if (self->constraint) {
     mask = tern_matcher_mask (self->matchers[0], self->room - self->said.n);
     if (tern_matcher_failed (self->matchers[0]) || tern_mask_first (mask, self->n_ids) < 0) {
@@ -75,7 +79,7 @@ take_row (TernGenerator *self, const float *logits, TernPicking *picking)
     }
   }
   id = pick (self, logits, mask, picking);
-  logprob = logits[id] - tern_log_sum_exp (logits, self->n_ids);
+  logprob = logits[id] - total;
   self->said.logprob += logprob;
   if (tern_generator_heeds_end (self) && tern_generator_is_end (self, id)) {
     tern_generator_finish (self, TERN_FINISH_STOP);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "engine/llm/kvcache.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "tern/error.h"
 
-/* What rows are made of. */
-typedef enum { F32, F16, I8, I4 } Form;
+/* What rows are made of. I3: digits 4 to 11 of an int4 row, which its kernels read as such. */
+typedef enum { F32, F16, I8, I4, I3 } Form;
 
 static const struct {
   const char *name;
@@ -20,6 +21,8 @@ static const struct {
   [TERN_KV_INT8_ROTATED] = { "int8-rotated", I8, TRUE },
   [TERN_KV_INT4] = { "int4", I4, FALSE },
   [TERN_KV_INT4_ROTATED] = { "int4-rotated", I4, TRUE },
+  [TERN_KV_INT3] = { "int3", I3, FALSE },
+  [TERN_KV_INT3_ROTATED] = { "int3-rotated", I3, TRUE },
 };
 G_STATIC_ASSERT (G_N_ELEMENTS (types) == TERN_KV_N_TYPES);
 
@@ -82,7 +85,7 @@ row_bytes (TernKvType type, guint head_dim)
 {
   static const gsize bytes[] = { [F32] = sizeof (float), [F16] = sizeof (guint16), [I8] = sizeof (gint8) };
 
-  return types[type].form == I4 ? tern_i4_bytes (head_dim) : head_dim * bytes[types[type].form];
+  return types[type].form >= I4 ? tern_i4_bytes (head_dim) : head_dim * bytes[types[type].form];
 }
 
 static inline gboolean
@@ -157,6 +160,27 @@ rest_of_page (guint pos)
 
 /* ---- Rows -------------------------------------------------------------------------------------------------------- */
 
+/* Eight steps: scale = max|x| / 3.5, digit = round_half_even (x * (3.5 / max) + 3.5) within 0 to 7, value = scale * (digit - 3.5),
+ * which is scale * (digit + 4 - 7.5): an int4 row. What pads it is as x = 0. A NaN makes the scale NaN, and digits 0. */
+static void
+pack_i3row (guint8 *q, float *scale, const float *x, guint n)
+{
+  float max = 0, step;
+
+  for (guint i = 0; i < n; i++)
+    max = !(fabsf (x[i]) <= max) && !isnan (max) ? fabsf (x[i]) : max;
+  max = max < 1e-30f ? 0 : max;
+  step = max == 0 ? 0 : 3.5f / max;
+  *scale = max / 3.5f;
+  memset (q, 0, tern_i4_bytes (n));
+  for (guint g = 0; g < n && !isnan (max); g += TERN_I4_GROUP, q += TERN_I4_GROUP / 2)
+    for (guint i = 0; i < TERN_I4_GROUP; i++) {
+      float place = rintf ((g + i < n ? x[g + i] : 0) * step + 3.5f);
+
+      q[i % 16] |= (guint8) (4 + (guint) CLAMP (place, 0, 7)) << (i < 16 ? 0 : 4);
+    }
+}
+
 /* Row @row of @rows and its scale from @x, which is rotated where rows are. */
 static void
 put_row (const TernKvCache *cache, const TernKernels *kernels, void *rows, float *scale, gsize row, const float *x)
@@ -175,6 +199,9 @@ put_row (const TernKvCache *cache, const TernKernels *kernels, void *rows, float
       break;
     case I4:
       kernels->pack_i4row (to, scale + row, x, cache->head_dim);
+      break;
+    case I3:
+      pack_i3row (to, scale + row, x, cache->head_dim);
       break;
   }
 }
@@ -226,7 +253,7 @@ get_row (const TernKvCache *cache, const TernKernels *kernels, const void *rows,
     x[i] = tern_f16_to_f32 (((const guint16 *) from)[i]);
   for (guint i = 0; form == I8 && i < cache->head_dim; i++)
     x[i] = scale[row] * (float) ((const gint8 *) from)[i];
-  for (guint i = 0; form == I4 && i < cache->head_dim; i++)
+  for (guint i = 0; form >= I4 && i < cache->head_dim; i++)
     x[i] = scale[row] * digit (from, i);
   tern_kv_rotate (cache->type, kernels, x, 1, cache->head_dim);
 }
@@ -317,6 +344,7 @@ tern_kv_dot (const TernKernels *kernels, float *y, gsize ldy, TernKvView keys, g
       kernels->gemm_i8row (y, ldy, keys.rows, head_dim, keys.scale, 1, n_keys, head_dim, x, head_dim, n, many);
       break;
     case I4:
+    case I3:
       kernels->gemm_i4row (y, ldy, keys.rows, tern_i4_bytes (head_dim), keys.scale, 1, n_keys, head_dim, x, head_dim, n, many);
       break;
   }
@@ -398,6 +426,7 @@ sum_part (const TernKernels *kernels, float *y, const float *a, gsize lda, TernK
           go_on);
       break;
     case I4:
+    case I3:
       kernels->gemm_nn_i4row (y, head_dim, a, lda, values.rows, tern_i4_bytes (head_dim), values.scale, 1, n, n_keys,
           head_dim, many, go_on);
       break;

@@ -61,14 +61,16 @@ typedef enum {
   TERN_KV_INT8_ROTATED,
   TERN_KV_INT4,
   TERN_KV_INT4_ROTATED,
+  TERN_KV_INT3,                 /* eight steps, in the bytes of INT4: what three bits cost, which BitNet a4.8 keeps (arXiv:2411.04965) */
+  TERN_KV_INT3_ROTATED,
   TERN_KV_N_TYPES,
 } TernKvType;
 
-/* "auto", "f32", "f16", "int8", "int8-rotated", "int4", "int4-rotated"; FALSE: @name is none of them. */
+/* "auto", "f32", "f16", "int8", "int8-rotated", "int4", "int4-rotated", "int3", "int3-rotated"; FALSE: @name is none of them. */
 const char *tern_kv_name (TernKvType type);
 gboolean tern_kv_parse (const char *name, TernKvType *type);
 /* All of them, for messages. */
-#define TERN_KV_NAMES "auto, f32, f16, int8, int8-rotated, int4 or int4-rotated"
+#define TERN_KV_NAMES "auto, f32, f16, int8, int8-rotated, int4, int4-rotated, int3 or int3-rotated"
 
 /* What opening makes of the matrices that do not run from the map, in bytes. */
 typedef struct {

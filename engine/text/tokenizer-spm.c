@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SentencePiece's BPE: code points are joined as long as two neighbours make a token, the token with the highest score
  * first. What never becomes a token is spelled in byte tokens. */
+#include <math.h>
 #include <string.h>
 
 #include "tern/error.h"
@@ -47,6 +48,12 @@ tern_spm_load (TernTokenizer *t, const TernGguf *file, GError **error)
     return FALSE;
   t->scores = g_new (float, t->n);
   memcpy (t->scores, array.data, t->n * sizeof (float));
+  for (guint id = 0; id < t->n; id++)
+    if (isnan (t->scores[id])) {        /* what is merged first would be left to chance */
+      g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: tokenizer.ggml.scores[%u]: expected a number, found nan",
+          tern_gguf_path (file), id);
+      return FALSE;
+    }
   for (guint byte = 0; byte < 256; byte++) {
     char text[8];
 

@@ -594,6 +594,19 @@ tern_gguf_require (const TernGguf *file, const char *name, guint n_dims, const g
   return tensor;
 }
 
+/* One NaN in a norm makes NaN of all that a model says. */
+static gboolean
+check_finite (const TernGguf *file, const char *name, const float *values, gsize n, GError **error)
+{
+  for (gsize i = 0; i < n; i++)
+    if (!isfinite (values[i])) {
+      g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: tensor %s: expected finite numbers, found %g at %" G_GSIZE_FORMAT,
+          file->path, name, values[i], i);
+      return FALSE;
+    }
+  return TRUE;
+}
+
 float *
 tern_gguf_load_f32 (const TernGguf *file, const char *name, guint n_dims, const guint64 *dims, GError **error)
 {
@@ -610,8 +623,12 @@ tern_gguf_load_f32 (const TernGguf *file, const char *name, guint n_dims, const 
     return NULL;
   }
   out = tern_mem_alloc (bytes, name, error);
-  if (out)
-    tern_type_rows_to_f32 (tensor->type, out, tensor->data, values / tensor->dims[0], tensor->dims[0],
-        tern_tensor_tail (tensor));
+  if (!out)
+    return NULL;
+  tern_type_rows_to_f32 (tensor->type, out, tensor->data, values / tensor->dims[0], tensor->dims[0], tern_tensor_tail (tensor));
+  if (!check_finite (file, name, out, values, error)) {
+    tern_mem_free (out);
+    return NULL;
+  }
   return out;
 }

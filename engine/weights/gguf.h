@@ -150,7 +150,8 @@ const TernTensor *tern_gguf_find (const TernGguf *file, const char *name);      
 const TernTensor *tern_gguf_require (const TernGguf *file, const char *name, guint n_dims, const guint64 *dims,
     GError **error);
 
-/* A new f32 array with the tensor's values converted (for norms, biases, taps); free with tern_mem_free. */
+/* A new f32 array with the tensor's values converted (for norms, biases, taps); free with tern_mem_free. FORMAT, too, for one that
+ * is not finite. */
 float *tern_gguf_load_f32 (const TernGguf *file, const char *name, guint n_dims, const guint64 *dims, GError **error);
 
 G_END_DECLS

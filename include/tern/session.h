@@ -48,6 +48,8 @@ typedef enum {
  * @TERN_CACHE_INT8_ROTATED: the same after a Walsh-Hadamard transform of each head, for heads of an even number of values
  * @TERN_CACHE_INT4: an eighth
  * @TERN_CACHE_INT4_ROTATED: the same after that transform, which costs less in quality than without it
+ * @TERN_CACHE_INT3: rounded to three bits, as BitNet a4.8 does; they lie in the memory of INT4
+ * @TERN_CACHE_INT3_ROTATED: the same after that transform
  *
  * How a session keeps the keys and values of what it has read.
  *
@@ -61,6 +63,8 @@ typedef enum {
   TERN_CACHE_INT8_ROTATED,
   TERN_CACHE_INT4,
   TERN_CACHE_INT4_ROTATED,
+  TERN_CACHE_INT3,
+  TERN_CACHE_INT3_ROTATED,
 } TernCacheType;
 
 /**

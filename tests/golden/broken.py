@@ -216,6 +216,8 @@ CASES = {rotated: [
     ("ssm.conv_kernel", said(ssm__conv_kernel=0)), ("ssm.conv_kernel", said(ssm__conv_kernel=GONE)),
     ("blk.0.ssm_a", with_value("blk.0.ssm_a", math.nan)), ("blk.0.ssm_a", with_value("blk.0.ssm_a", .5)),
     ("blk.0.ssm_dt.bias", with_value("blk.0.ssm_dt.bias", math.nan)), ("blk.0.ssm_dt.bias", with_value("blk.0.ssm_dt.bias", math.inf)),
+    *[(name, with_value(name, value)) for name in ("blk.0.attn_norm.weight", "output_norm.weight", "blk.0.ssm_norm.weight",
+      "blk.1.attn_q_norm.weight", "blk.0.ssm_conv1d.weight") for value in (math.nan, math.inf)],
     ("blk.0.ssm_a", without("blk.0.ssm_a")), ("blk.1.attn_q_norm.weight", without("blk.1.attn_q_norm.weight")),
 ], mamba: [
     ("ssm.state_size", said(ssm__state_size=GONE)), ("ssm.state_size", said(ssm__state_size=0)),
@@ -264,6 +266,27 @@ def own(folder):
                     f"{make.__name__}: {i}, {key}")
 
 
+def damaged(folder):
+    """What no look at a file of gigabytes finds is told by what comes of it."""
+    path = folder / "damaged.gguf"
+    keys, tensors = qwen35()
+    keys["tokenizer.ggml.eos_token_id"] = (U32, 11)
+    with_value("blk.0.ffn_down.weight", math.nan)(keys, tensors)
+    write(path, keys, tensors)
+    for args in ([], ["--temperature", "1"], ["--beam", "2"]):
+        done = subprocess.run([TERN, "generate", "--raw", "--model", path, "--prompt", "abc", "--threads", "1", "--max-tokens", "4", *args],
+                              capture_output=True, timeout=patience(100), check=False)
+        refused(path.name, "finite logits", done.returncode, done.stderr.decode(errors="replace").strip(), f"a NaN among weights {args}")
+    keys["tokenizer.chat_template"] = (STRING, "{{ 'x' * 1000000000 }}")
+    write(path, keys, tensors)
+    done = subprocess.run([TERN, "generate", "--model", path, "--prompt", "abc"], capture_output=True, timeout=patience(100), check=False)
+    refused(path.name, "chat template, line 1", done.returncode, done.stderr.decode(errors="replace").strip(), "a template that fails")
+    (folder / "text").write_text("abcdefghijkl" * 8)
+    done = subprocess.run([TERN, "perplexity", "--model", path, "--context", "16", folder / "text"], capture_output=True,
+                          timeout=patience(100), check=False)
+    refused(path.name, "finite logits", done.returncode, done.stderr.decode(errors="replace").strip(), "the same, perplexity")
+
+
 def values(path):
     data = path.read_bytes()
     start = 10 + int.from_bytes(data[8:10], "little")
@@ -288,6 +311,7 @@ def shared(source, folder):
 
 with tempfile.TemporaryDirectory() as temporary:
     own(pathlib.Path(temporary))
+    damaged(pathlib.Path(temporary))
     if len(sys.argv) > 2 and pathlib.Path(sys.argv[2]).is_dir():
         shared(pathlib.Path(sys.argv[2]), pathlib.Path(temporary))
     else:

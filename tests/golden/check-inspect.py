@@ -89,7 +89,7 @@ def contents():
     point(plan["recurrent"] == 2 * 2 * 256 * 4, "json: memory of recurrent states", plan)
     point(plan["guesses"] == 7 * plan["recurrent"], "json: memory of seven guesses", plan)
     states = {}
-    for kv in "f32", "f16", "int8", "int8-rotated", "int4", "int4-rotated":
+    for kv in "f32", "f16", "int8", "int8-rotated", "int4", "int4-rotated", "int3", "int3-rotated":
         code, out, error = tern("inspect", "--json", "--context", 128, "--kv", kv, "--threads", 3, file)
         short = json.loads(out)["memory"] if code == 0 else {}
         point(code == 0 and (short["context"], short["kv"], short["threads"]) == (128, kv, 3)
@@ -99,9 +99,9 @@ def contents():
     point(states["f32"] - states["f16"] == 2 * 2 * 2 * 64 * 128 * 2
           and states["f16"] - states["int8"] == 2 * 2 * 2 * (64 - 4) * 128
           and states["int8"] - states["int4"] == 2 * 2 * 2 * 32 * 128
-          and states["int8"] == states["int8-rotated"] and states["int4"] == states["int4-rotated"],
+          and states["int8"] == states["int8-rotated"] and states["int4"] == states["int4-rotated"] == states["int3"] == states["int3-rotated"],
           "bytes of every type of KV", states)
-    for args, status in (["--context", 10 ** 6], 2), (["--context", -1], 2), (["--kv", "int3"], 2), (["--threads", -1], 2):
+    for args, status in (["--context", 10 ** 6], 2), (["--context", -1], 2), (["--kv", "int2"], 2), (["--threads", -1], 2):
         code, out, error = tern("inspect", *args, file)
         point(code == status and error.startswith("tern: ") and args[0] in error, " ".join(map(str, args)), code, error)
     code, out, error = tern("inspect", "--json", "--context", 700, "--memory", "stream", "--memory-tokens", 100, file)

@@ -308,6 +308,19 @@ answer_bad_logits (Fixture *f, guint kind, TernConstraint *constraint, const Ter
   }
 }
 
+/* No answer, in whatever form, is one of a model that says no numbers. */
+static void
+judge_no_numbers (const Fixture *f)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_assert_true (tern_generator_is_finished (f->generator));
+  g_assert_cmpint (tern_generator_said (f->generator).finish, ==, TERN_FINISH_NO_NUMBERS);
+  g_assert_false (tern_generator_check (f->generator, &error));
+  g_assert_error (error, TERN_ERROR, TERN_ERROR_FAILED);
+  g_assert_nonnull (strstr (error->message, "finite logits"));
+}
+
 static void
 test_bad_logits (gconstpointer data)
 {
@@ -326,7 +339,10 @@ test_bad_logits (gconstpointer data)
           sampling.seed = i;
           sampling.max_tokens = i % 2 ? MAX_TOKENS : tern_constraint_shortest (constraint) + i;
           answer_bad_logits (&f, kind, constraint, &sampling, rand);
-          judge (&f, g, sampling.max_tokens);
+          if (kind == RANDOM || kind == ONE_TOKEN)
+            judge (&f, g, sampling.max_tokens);
+          else
+            judge_no_numbers (&f);
         }
   }
   tear_down (&f);

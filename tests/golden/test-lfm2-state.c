@@ -205,7 +205,7 @@ test_plan (Fixture *f, gconstpointer data)
 {
   static const struct { TernKvType kv; double value; guint row; } types[] = {
     { TERN_KV_AUTO, 4, 0 }, { TERN_KV_F32, 4, 0 }, { TERN_KV_F16, 2, 0 }, { TERN_KV_INT8, 1, 4 }, { TERN_KV_INT8_ROTATED, 1, 4 },
-    { TERN_KV_INT4, .5, 4 }, { TERN_KV_INT4_ROTATED, .5, 4 }
+    { TERN_KV_INT4, .5, 4 }, { TERN_KV_INT4_ROTATED, .5, 4 }, { TERN_KV_INT3, .5, 4 }, { TERN_KV_INT3_ROTATED, .5, 4 }
   };
   guint kv_heads = 2;
 
@@ -411,9 +411,10 @@ test_policy_subset (Fixture *f, gconstpointer data)
 static void
 test_cost (Fixture *f, gconstpointer data)
 {
-  /* Steps of int4 are 17 times those of int8. */
+  /* Steps of int4 are 17 times those of int8, steps of int3 are 36 times as large. */
   static const double bounds[] = { [TERN_KV_F32] = 1e-12, [TERN_KV_F16] = 1e-7, [TERN_KV_INT8] = 1e-4,
-    [TERN_KV_INT8_ROTATED] = 1e-4, [TERN_KV_INT4] = 17 * 17 * 1e-4, [TERN_KV_INT4_ROTATED] = 17 * 17 * 1e-4 };
+    [TERN_KV_INT8_ROTATED] = 1e-4, [TERN_KV_INT4] = 17 * 17 * 1e-4, [TERN_KV_INT4_ROTATED] = 17 * 17 * 1e-4,
+    [TERN_KV_INT3] = 36 * 36 * 1e-4, [TERN_KV_INT3_ROTATED] = 36 * 36 * 1e-4 };
   g_autoptr (TernSolo) exact = new_state_with (f, 64, TERN_ACTIVATIONS_F32, TERN_KV_F32);
   g_autoptr (TernSolo) state = new_state_with (f, 64, TERN_ACTIVATIONS_F32, f->kv);
   g_autoptr (TernSolo) pieces = new_state_with (f, 64, TERN_ACTIVATIONS_F32, f->kv);
@@ -513,6 +514,8 @@ main (int argc, char **argv)
   ADD_KV ("int8-rotated", TERN_KV_INT8_ROTATED);
   ADD_KV ("int4", TERN_KV_INT4);
   ADD_KV ("int4-rotated", TERN_KV_INT4_ROTATED);
+  ADD_KV ("int3", TERN_KV_INT3);
+  ADD_KV ("int3-rotated", TERN_KV_INT3_ROTATED);
   ADD ("plan", test_plan);
   ADD ("kinds", test_kinds);
   ADD ("policy/scores", test_policy_scores);

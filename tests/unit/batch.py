@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import signal
 import struct
 import subprocess
@@ -18,6 +19,7 @@ import sys
 import tarfile
 import tempfile
 import time
+import urllib.parse
 import zlib
 
 sys.dont_write_bytecode = True
@@ -125,6 +127,49 @@ def check_names(folder, expected):
     point(missing[0] == 1 and "nowhere" in missing[2], "a list that is not there", missing)
 
 
+def check_bytes_of_names(folder):
+    """Names that are one in JSON are two inputs."""
+    odd, out, failures = folder / "unspelt", folder / "unspelt.jsonl", folder / "unspelt-failures.jsonl"
+    odd.mkdir()
+    for i, name in enumerate((b"\xfe.ppm", b"\xff.ppm", b"plain.ppm")):
+        (odd / os.fsdecode(name)).write_bytes(picture(900 + i))
+    tern("--resume", "--output", out, odd)
+    (odd / os.fsdecode(b"\xff.ppm")).write_bytes(picture(1, 64))
+    (odd / os.fsdecode(b"\xfd.mp4")).write_bytes(bytes(100))
+    run = tern("--resume", "--failures", failures, "--output", out, odd)
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    files = [urllib.parse.unquote_to_bytes(r.get("source_bytes", r["source"])) for r in rows]
+    point(run[0] == 1 and sorted(files) == sorted(os.fsencode(odd / os.fsdecode(name)) for name in (b"plain.ppm", b"\xfe.ppm", b"\xff.ppm")),
+          "one of two names that JSON has alike was changed: the other's line stays, and source_bytes is the file", run, files)
+    told = json.loads(failures.read_text())
+    point(urllib.parse.unquote_to_bytes(told["source_bytes"]) == os.fsencode(odd) + b"/\xfd.mp4", "in the list of failures too", told)
+
+
+def check_apart(folder):
+    """What is written empties no file that is read, nor another one."""
+    room = folder / "apart"
+    room.mkdir()
+    names, photo, out = room / "names", room / "x.ppm", room / "out.jsonl"
+    names.write_text(f"{photo}\n")
+    photo.write_bytes(picture(1))
+    os.symlink(names, room / "link")
+    for args in (["--files-from", names, "--failures", names], ["--files-from", names, "--failures", room / "link"],
+                 ["--failures", photo, photo], ["--output", out, "--failures", room / "../apart/out.jsonl", photo],
+                 ["--resume", "--output", out, "--journal", out, photo], ["--overwrite", "--output", photo, photo],
+                 ["--resume", "--output", out, "--failures", room / "out.jsonl.journal", photo]):
+        run = tern(*args)
+        point(run[0] == 2 and "expected another file than" in run[2] and names.read_text() == f"{photo}\n"
+              and photo.read_bytes() == picture(1) and not out.exists(), "one file, two uses: refused", args, run)
+    notes = room / "notes"
+    notes.write_text("mine")
+    run = tern("--failures", notes, photo)
+    point(run[0] == 1 and "--overwrite" in run[2] and notes.read_text() == "mine", "what is no list of failures stays", run)
+    both = tern("--output", "/dev/null", "--failures", "/dev/null", photo)
+    point(both[0] == 0, "a device may be named twice", both)
+    full = tern("--failures", "/dev/full", room / "missing.ppm", photo)
+    point(full[0] == 75 and "the list of what failed cannot be written" in full[2], "a list that finds no room is told", full)
+
+
 def check_out_of_reach(folder):
     """What has a longer name than the system takes is told, not passed over as something else; the rest is done."""
     top = folder / "deep"
@@ -155,14 +200,14 @@ def check_tar(folder, expected):
     run = tern(shard)
     if "without libarchive" in run[2]:
         point(True, "members of tar files", skip="built without libarchive")
-        return
+        return False
     point(run[0] == 0 and lines(run[1]) == lines(expected) and "24 files passed over" in run[2], "members of a tar file", run)
     whole = shard.read_bytes()
     shard.write_bytes(whole[:len(whole) // 2])
     cut = tern(shard)
     point(cut[0] == 1 and "shard-00.tar: expected a whole tar file" in cut[2] and 0 < len(lines(cut[1])) < 24
           and lines(cut[1]) == lines(expected)[:len(lines(cut[1]))], "a tar file that breaks off: what is there, and a message", cut)
-    evil, names = folder / "evil/evil.tar", ["../../out.ppm", "/tern-out.ppm", "sub/../../out.ppm", "..", "sub/..good.ppm", "good..ppm"]
+    evil, names = folder / "evil/evil.tar", ["../../out.ppm", "/tern-out.ppm", "sub/../../out.ppm", "..", "good..ppm"]
     evil.parent.mkdir()
     with tarfile.open(evil, "w") as tar:
         for i, name in enumerate(names):
@@ -172,7 +217,8 @@ def check_tar(folder, expected):
     run = tern("--format", "txt", "--mirror", "--output", evil.parent / "to/texts", evil)
     found = sorted(str(p.relative_to(evil.parent)) for p in evil.parent.rglob("*") if p.is_file())
     point(run[0] == 1 and all(f"below it, found {name}\n" in run[2] for name in names[:4]) and not list(folder.glob("out*"))
-          and found == ["evil.tar", "to/texts/good..txt", "to/texts/sub/..good.txt"], "members that lead out of it are named, not written", run, found)
+          and found == ["evil.tar", "to/texts/good..txt"], "members that lead out of it are named, not written", run, found)
+    return True
 
 
 def check_alone(folder):
@@ -190,6 +236,20 @@ def check_alone(folder):
         point(run[0] == fresh[0] and lines(out) == lines(fresh[1]), f"the same, {name}", run, fresh, lines(out))
 
 
+def check_members(folder):
+    tar_path, film = folder / "members.tar", CLIP.read_bytes()
+    with tarfile.open(tar_path, "w") as tar:
+        for name, data in (("a.ppm", picture(1)), ("._a.ppm", b"of a file system"), ("x/.hidden/b.ppm", picture(2)),
+                           ("long.mp4", film + bytes(50 << 20)), ("./c.ppm", picture(3))):
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    need = re.search(r"at least the (\d+) MiB", tern("--max-memory", "1M", tar_path)[2])
+    run = tern("--max-memory", f"{int(need[1]) + 10}M", tar_path)
+    point(run[0] == 1 and [r[0] for r in lines(run[1])] == ["a.ppm", "c.ppm"] and "long.mp4: expected at most" in run[2]
+          and "--max-memory" in run[2], "hidden members are passed over, one too large for --max-memory is named, those behind it are done", run)
+
+
 def check_resume(folder, expected):
     photos, out, journal = folder / "photos", folder / "kept.jsonl", folder / "kept.jsonl.journal"
     run = tern("--resume", "--output", out, photos)
@@ -199,6 +259,17 @@ def check_resume(folder, expected):
     point(again[0] == 0 and out.stat().st_mtime_ns == stamp, "once more: nothing is left to do", again)
     other = tern("--resume", "--output", out, "--max-silence", "30", photos)
     point(other[0] == 2 and "--max-silence 30" in other[2] and "--force" in other[2], "other settings are refused by name", other)
+    weights, twin = MODEL.read_bytes(), folder / MODEL.name
+    half = len(weights) // 2
+    twin.write_bytes(weights[:half] + bytes(b ^ 1 for b in weights[half:]))
+    other = tern("--model", twin, "--resume", "--output", out, photos)
+    point(other[0] == 2 and "model's content" in other[2], "another model of the same name and size, too", other)
+    schema, formed = folder / "schema.json", folder / "formed.jsonl"
+    runs = []
+    for name in "ab":
+        schema.write_text('{"type":"object","properties":{"%s":{"type":"boolean"}},"required":["%s"]}' % (name, name))
+        runs.append(tern("--resume", "--output", formed, "--json-schema", schema, "--max-tokens", 40, photos / "0000.ppm"))
+    point([r[0] for r in runs] == [0, 2] and "schema's content" in runs[1][2], "another schema in the same file, too", runs)
     forced = tern("--resume", "--force", "--output", out, "--max-silence", "30", photos)
     point(forced[0] == 0 and out.read_text() == expected, "--force goes on", forced)
 
@@ -331,6 +402,9 @@ def check_failures(folder):
     point([n for n, _, _ in lines(out)] == ["a.ppm", "z.ppm"], "the others are done, once", lines(out))
     again = tern("--resume", "--output", out, bad)
     point(again[0] == 1 and "broken" not in again[2], "what failed is not tried again", again)
+    again = tern("--resume", "--output", out, "--failures", failures, bad, pipe, folder / "missing.mp4")
+    point(again[0] == 1 and [json.loads(line) for line in failures.read_text().splitlines()] == told,
+          "and is on the list of the next run, with why", again, failures.read_text())
     (bad / "broken.mp4").unlink()
     (bad / "broken.mp4").write_bytes(clip(8))
     again = tern("--resume", "--output", out, bad)
@@ -404,6 +478,10 @@ def check_texts(folder):
     run = tern("--format", "metadata", "--output", meta, photos)
     rows = [json.loads(line) for line in meta.read_text().splitlines()]
     point(run[0] == 0 and rows[3] == {"file_name": "0003.ppm", "text": said} and len(rows) == 24, "metadata of a data set", run, rows[:4])
+    for name in (f"{photos}/../photos/", os.path.relpath(photos)):
+        run = tern("--format", "metadata", "--overwrite", "--output", meta, name)
+        point(run[0] == 0 and [json.loads(line) for line in meta.read_text().splitlines()] == rows,
+              "names are below it however the folder is written", name, run)
     meta.unlink()
     outside = tern("--format", "metadata", "--output", folder / "texts/metadata.jsonl", photos / "0003.ppm")
     point(outside[0] == 1 and "0003.ppm" in outside[2], "of inputs that lie elsewhere: refused by name", outside)
@@ -715,7 +793,10 @@ def main():
         expected = check_order(folder)
         check_names(folder, expected)
         check_out_of_reach(folder)
-        check_tar(folder, expected)
+        check_bytes_of_names(folder)
+        check_apart(folder)
+        if check_tar(folder, expected):
+            check_members(folder)
         check_resume(folder, expected)
         check_kills(folder, expected)
         check_signals(folder)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Writes kv-goldens.h: rows of keys and values as int8 and int4 caches hold them, plain and rotated, and what attention makes of
+"""Writes kv-goldens.h: rows of keys and values as int8, int4 and int3 caches hold them, plain and rotated, and what attention makes of
 them, by numpy in float64 from the definitions: H[i][j] = (-1)^popcount(i & j) / sqrt(block), in blocks of the largest power of
-two that divides the head; int8: scale max|x| / 127, round half to even; int4: scale max|x| / 7.5, value scale * (digit - 7.5).
+two that divides the head; int8: scale max|x| / 127, round half to even; int4: scale max|x| / 7.5, value scale * (digit - 7.5);
+int3: scale max|x| / 3.5, value scale * (digit - 3.5), the digit plus 4 where an int4 row has its digits.
 
 usage: kv-goldens.py > kv-goldens.h
 """
@@ -9,7 +10,8 @@ import numpy as np
 
 DIMS = 64, 80, 20, 6
 KEYS = 3
-TYPES = "int8", "int8-rotated", "int4", "int4-rotated"
+TYPES = "int8", "int8-rotated", "int4", "int4-rotated", "int3", "int3-rotated"
+HALF = {8: 127, 4: 7.5, 3: 3.5}      # steps on either side of zero
 
 
 def matrix(dim):
@@ -21,23 +23,23 @@ def matrix(dim):
 def quantise(x, bits):
     """Steps, scale, and how near a value is to where it would be rounded to another step."""
     top = np.abs(x).max()
-    place = x * 127 / top if bits == 8 else x * 7.5 / top + 7.5
+    place = x * HALF[bits] / top + (0 if bits == 8 else HALF[bits])
     steps = np.rint(place)
-    return steps, top / (127 if bits == 8 else 7.5), np.abs(np.abs(place - np.floor(place)) - .5).min()
+    return steps, top / HALF[bits], np.abs(np.abs(place - np.floor(place)) - .5).min()
 
 
 def stored(x, kind):
     """Bytes, scale, and the row that they stand for, rotated back."""
-    bits, dim = (8 if "int8" in kind else 4), x.size
+    bits, dim = int(kind[3]), x.size
     h = matrix(dim) if "rotated" in kind else np.eye(dim)
     steps, scale, margin = quantise(h @ x, bits)
     assert margin > 1e-4, margin
     if bits == 8:
         return steps.astype(np.int8).view(np.uint8), scale, h.T @ (steps * scale)
     digits = np.full((dim + 31) // 32 * 32, 8, np.uint8)
-    digits[:dim] = steps
+    digits[:dim] = steps + (4 if bits == 3 else 0)
     halves = digits.reshape(-1, 2, 16)
-    return (halves[:, 0] | halves[:, 1] << 4).reshape(-1), scale, h.T @ ((steps - 7.5) * scale)
+    return (halves[:, 0] | halves[:, 1] << 4).reshape(-1), scale, h.T @ ((steps - HALF[bits]) * scale)
 
 
 def attend(q, k, v):
@@ -67,7 +69,7 @@ def draw(random, dim):
         x = random.normal(size=dim) * np.where(np.arange(dim) == dim // 3, 6, 1)
         x = x.astype(np.float32).astype(np.float64)
         h = matrix(dim)
-        if min(quantise(r, bits)[2] for r in (x, h @ x) for bits in (8, 4)) > 1e-4:
+        if min(quantise(r, bits)[2] for r in (x, h @ x) for bits in HALF) > 1e-4:
             return x
 
 

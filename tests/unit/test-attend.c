@@ -10,7 +10,7 @@
 #define LAYER 3
 
 static const TernKvType types[] = { TERN_KV_F32, TERN_KV_F16, TERN_KV_INT8, TERN_KV_INT8_ROTATED, TERN_KV_INT4,
-  TERN_KV_INT4_ROTATED };
+  TERN_KV_INT4_ROTATED, TERN_KV_INT3, TERN_KV_INT3_ROTATED };
 
 /* A cache that is full, and what went into it. */
 typedef struct {
@@ -51,7 +51,7 @@ block_of (TernKvType type, guint dim)
 {
   guint block = 1;
 
-  while ((type == TERN_KV_INT8_ROTATED || type == TERN_KV_INT4_ROTATED) && dim % (2 * block) == 0)
+  while ((type == TERN_KV_INT8_ROTATED || type == TERN_KV_INT4_ROTATED || type == TERN_KV_INT3_ROTATED) && dim % (2 * block) == 0)
     block *= 2;
   return block;
 }

@@ -98,7 +98,9 @@ test_goldens (void)
     }
 }
 
-/* (3, 1) turned is (4, 2) / sqrt 2: the larger one is digit 15, and the other, 3.75 steps above 7.5, is digit 11. These are 7.5
+/* int3: 1 is (1 / 3) * 3.5 = 1.17 steps above 3.5, the digit 5, which stands as 9 and is 1.5 steps of 6 / 7. Turned, 2 is 1.75 steps
+ * above 3.5, the same digit; back again (4 + 12 / 7, 4 - 12 / 7) / 2.
+ * (3, 1) turned is (4, 2) / sqrt 2: the larger one is digit 15, and the other, 3.75 steps above 7.5, is digit 11. These are 7.5
  * and 3.5 steps of 4 / (7.5 sqrt 2), which turned back are (11, 4) * 4 / 15. As it is, a step is .4, and 1 is the digit 10. */
 static void
 test_worked (void)
@@ -106,6 +108,8 @@ test_worked (void)
   static const struct { TernKvType type; guint8 digits[2]; float scale, back[2]; } cases[] = {
     { TERN_KV_INT4, { 15, 10 }, 0.4f, { 3, 1 } },
     { TERN_KV_INT4_ROTATED, { 15, 11 }, 4 / (7.5f * (float) G_SQRT2), { 44 / 15.f, 16 / 15.f } },
+    { TERN_KV_INT3, { 11, 9 }, 6 / 7.f, { 3, 9 / 7.f } },
+    { TERN_KV_INT3_ROTATED, { 11, 9 }, 4 / (3.5f * (float) G_SQRT2), { 20 / 7.f, 8 / 7.f } },
   };
   static const float x[2] = { 3, 1 };
 

@@ -96,7 +96,7 @@ static void
 make_actor (Actor *actor, GRand *rand)
 {
   static const TernCacheType types[] = { TERN_CACHE_AUTO, TERN_CACHE_F32, TERN_CACHE_F16, TERN_CACHE_INT8,
-    TERN_CACHE_INT8_ROTATED, TERN_CACHE_INT4, TERN_CACHE_INT4_ROTATED };
+    TERN_CACHE_INT8_ROTATED, TERN_CACHE_INT4, TERN_CACHE_INT4_ROTATED, TERN_CACHE_INT3_ROTATED };
   TernSessionParams *params = &actor->params;
 
   *actor = (Actor) { .tokens = pick (rand, 3) == 0, .salt = pick (rand, 1000) };

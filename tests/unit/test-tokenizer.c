@@ -388,6 +388,14 @@ test_refused (void)
   w = begin ("llama", NULL);
   key_texts (&w, "tokenizer.ggml.tokens", "a|b");
   refused (&w, TERN_ERROR_FORMAT, "scores");
+  w = begin ("llama", NULL);
+  key_texts (&w, "tokenizer.ggml.tokens", "a|b");
+  key (&w, "tokenizer.ggml.scores", TERN_GGUF_ARRAY);
+  put_u32 (&w, TERN_GGUF_F32);
+  put_u64 (&w, 2);
+  put_u32 (&w, 0);
+  put_u32 (&w, 0x7fc00000);     /* NaN */
+  refused (&w, TERN_ERROR_FORMAT, "scores[1]");
 }
 
 int

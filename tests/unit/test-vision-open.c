@@ -298,6 +298,7 @@ static const struct {
   { 0, 0, 0, 0, "projector shape", "mm.model.fc.weight" },
   { 0, 0, 0, 0, "width", "mm.model.fc.weight" },
   { 0, 0, 0, 0, "nan std", "clip.vision.image_std[1]" },
+  { 0, 0, 0, 0, "nan norm", "v.blk.0.ln2.weight: expected finite numbers, found nan at 1" },
   { 0, 0, 0, 0, "positions", "square grid" },
 };
 

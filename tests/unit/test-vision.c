@@ -470,6 +470,34 @@ test_misuse (void)
   g_assert_true (tern_vision_encode (enough, &image, &options, &plan, tokens, &cancel, &error));
 }
 
+/* What an encoder's matrices hold is seen in its tokens. */
+static void
+test_damaged (void)
+{
+  static const TernActivations forms[] = { TERN_ACTIVATIONS_F32, TERN_ACTIVATIONS_INT8 };
+  const Config config = { "damaged", SMOL, .wrong = "nan matrix" };
+  g_autoptr (GHashTable) tensors = tensors_new ();
+  g_autoptr (TernVision) vision = open_config (&config, tensors, NULL);
+  TernVisionOptions options = { .tile = FALSE };
+  g_autofree guint8 *bytes = g_malloc (3 * 20 * 20);
+  g_autofree float *tokens = g_new (float, 64 * config.dim);
+  TernImage image = noise (20, 20, bytes);
+  TernVisionPlan plan;
+
+  g_assert_true (tern_vision_plan (vision, 20, 20, &options, &plan, NULL));
+  for (guint i = 0; i < G_N_ELEMENTS (forms); i++) {
+    g_autoptr (TernVisionState) state = tern_vision_state_new (vision, 30, forms[i], NULL, NULL);
+    g_autoptr (GError) error = NULL;
+
+    for (guint again = 0; again < 2; again++, g_clear_error (&error)) {
+      g_assert_false (tern_vision_encode (state, &image, &options, &plan, tokens, NULL, &error));
+      g_assert_error (error, TERN_ERROR, TERN_ERROR_FAILED);
+      g_assert_nonnull (strstr (error->message, "finite visual tokens"));
+      g_assert_nonnull (strstr (error->message, "tern-vision-"));       /* the file */
+    }
+  }
+}
+
 /* A tile of more tokens than are ever planned for. */
 static void
 test_too_large (void)
@@ -548,6 +576,7 @@ main (int argc, char **argv)
   }
   g_test_add_func ("/vision/forms", test_forms);
   g_test_add_func ("/vision/misuse", test_misuse);
+  g_test_add_func ("/vision/damaged", test_damaged);
   g_test_add_func ("/vision/too-large", test_too_large);
   g_test_add_func ("/vision/no-allocation", test_no_allocation);
   return g_test_run ();

@@ -128,6 +128,9 @@ put_tensor (const Config *config, GgufWriter *w, GHashTable *tensors, GRand *ran
   if (wrong (config, "outlier") && g_str_equal (name, "v.blk.0.ffn_up.weight"))
     for (gsize i = 5; i < n; i += dims[0])
       values[i] /= OUTLIER;
+  if ((wrong (config, "nan norm") && g_str_equal (name, "v.blk.0.ln2.weight"))
+      || (wrong (config, "nan matrix") && g_str_equal (name, "v.blk.0.ffn_up.weight")))
+    values[1] = NAN;
   if (!wrong (config, absent))
     writer_tensor (w, name, n_dims, dims, TERN_TYPE_F32, values, n * sizeof (float));
   g_hash_table_insert (tensors, g_strdup (name), values);
