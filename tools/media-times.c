@@ -19,6 +19,17 @@ counts_frames (const TernMedia *media)
   return g_str_equal (media->format->iformat->name, "avi");
 }
 
+/* Where no length is said libavformat says the mean of all frames. At a variable rate that is none of this one: a second and more for
+ * the frames of a screen that stood still before. */
+static gboolean
+is_mean (const AVStream *stream, gint64 length)
+{
+  AVRational mean = stream->avg_frame_rate, twice = { 2 * mean.num, mean.den };
+
+  return mean.num > 0 && mean.num <= G_MAXINT / 2 && mean.den > 0 && av_cmp_q (stream->r_frame_rate, twice) > 0
+      && ABS (length - av_rescale_q (1, av_inv_q (mean), stream->time_base)) <= 1;
+}
+
 static gint64
 frame_length (const TernMedia *media)
 {
@@ -32,6 +43,8 @@ frame_length (const TernMedia *media)
 
   if (counts_frames (media) && rate.num > 0 && rate.den > 0)
     length = 0;                 /* fields are taken for frames */
+  else if (is_mean (stream, length))
+    return 0;
   if (length > 0)
     return MIN (av_rescale_q (length, stream->time_base, ns), MOST);
   /* A tick a frame is what libavformat says of a rate that it knows nothing of. */

@@ -331,6 +331,44 @@ test_no_duration (void)
   g_assert_cmpuint (duration, ==, G_MAXUINT64);
 }
 
+/* A screen that stood still for most of the time, and Matroska says no lengths. libavformat makes up 8.3 s for each frame:
+ * ffmpeg -f lavfi -i color=gray:s=32x32:r=10:d=0.6 -vf "setpts='if(lt(N,4),N/10,N/10+49.6)/TB'" -fps_mode vfr -c:v libx264
+ * -preset ultrafast -bsf:v filter_units=remove_types=6 screen.mp4; ffmpeg -i screen.mp4 -c copy screen.mkv */
+static void
+test_mean_duration (void)
+{
+  static const char text[] =
+    "GkXfo6NChoEBQveBAULygQRC84EIQoKIbWF0cm9za2FCh4EEQoWBAhhTgGcBAAAAAAAC6xFNm3TAv4RGid9BTbuLU6uEFUmpZlOsgaFN"
+    "u4tTq4QWVK5rU6yBzE27jFOrhBJUw2dTrIIBVE27jFOrhBxTu2tTrIICz+wBAAAAAAAAUwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAFUmpZqa/hCuUCewq17GDD0JATYCE"
+    "TGF2ZldBhExhdmZEiYhA6IMAAAAAABZUrmtAgr+EiOBWIK4BAAAAAAAAc9eBAXPFiAAAAAAAAAABnIEAIrWcg3VuZIaPVl9NUEVHNC9J"
+    "U08vQVZDg4EBI+ODhQHysTOq4JSwgSC6gSCagQJVsIhVt4EBVbiBAmOipQFCwAr/4QAWZ0LACtolsBEAAAMAAQAAAwAUDxImoAEABGjO"
+    "D8gSVMNnQPm/hCuyfGZzc95jwIBnyJVFo4tNQUpPUl9CUkFORESHhGlzb21nyJZFo41NSU5PUl9WRVJTSU9ORIeDNTEyZ8inRaORQ09N"
+    "UEFUSUJMRV9CUkFORFNEh5Bpc29taXNvMmF2YzFtcDQxc3NAjmPAi2PFiAAAAAAAAAABZ8ieRaOMSEFORExFUl9OQU1FRIeMVmlkZW9I"
+    "YW5kbGVyZ8ibRaOJVkVORE9SX0lERIeMWzBdWzBdWzBdWzBdZ8iZRaOHRU5DT0RFUkSHjExhdmMgbGlieDI2NGfIokWjiERVUkFUSU9O"
+    "RIeUMDA6MDA6NTAuMjAwMDAwMDAwAAAfQ7Z1yr+Ew0ciIueBAKOSgQAAgAAAAApliIQ6JigMnXXgo42BAGQAAAAABUGaIDKLo42BAMgA"
+    "AAAABUGaQDaLo42BASwAAAAABUGaYD6LH0O2dai/hNh8BJrngsNQo42BAAAAAAAABUGagDqLo42BAGQAAAAABUGaoDqLHFO7a5e/hG9x"
+    "iKa7j7OBALeK94EB8YICU/CBCQ==";
+  g_autoptr (TernMedia) media = NULL;
+  g_autoptr (GError) error = NULL;
+  guint64 pts, duration;
+  TernImage image;
+  gsize n;
+  g_autofree guchar *bytes = g_base64_decode (text, &n);
+
+  clip_write_bytes (at ("screen.mkv"), (const char *) bytes, n);
+  media = tern_media_open (at ("screen.mkv"), NULL, NULL, &error);
+  if (!media) {
+    g_test_skip ("this libavcodec reads no H.264");
+    return;
+  }
+  for (guint i = 0; i < 6; i++) {
+    g_assert_cmpint (tern_media_next (media, &image, &pts, &duration, &error), ==, TERN_MEDIA_FRAME);
+    g_assert_true (duration == G_MAXUINT64 || duration <= 100 * 1000000ull);
+  }
+  g_assert_cmpuint (pts, ==, 50100 * 1000000ull);
+}
+
 /* Pictures that libavformat takes for one alone; a photograph with others behind it. */
 static void
 test_motion_jpeg (void)
@@ -637,6 +675,7 @@ main (int argc, char **argv)
   g_test_add_func ("/media/joined", test_joined);
   g_test_add_func ("/media/avi", test_avi);
   g_test_add_func ("/media/no-duration", test_no_duration);
+  g_test_add_func ("/media/mean-duration", test_mean_duration);
   g_test_add_func ("/media/motion-jpeg", test_motion_jpeg);
   g_test_add_func ("/media/slides", test_slides);
   g_test_add_func ("/media/cut", test_cut);
