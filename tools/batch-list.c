@@ -372,6 +372,8 @@ add_tar (TernBatchList *list, const char *path)
 static gboolean
 add_named (TernBatchList *list, const char *path)
 {
+  if (g_str_equal (path, "-"))  /* standard input, whatever else has that name: ./- */
+    return add (list, g_strdup (path), g_strdup (path), NULL, -1, 0);
   if (g_file_test (path, G_FILE_TEST_IS_DIR))
     return add_folder (list, new_folder (list, path), path, "", 0);
   if (tern_batch_is_tar (path))

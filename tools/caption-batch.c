@@ -133,7 +133,7 @@ is_language (const char *text)
 static gboolean
 is_many (const char *operand)
 {
-  return g_file_test (operand, G_FILE_TEST_IS_DIR) || g_str_has_suffix (operand, ".tar");
+  return !g_str_equal (operand, "-") && (g_file_test (operand, G_FILE_TEST_IS_DIR) || g_str_has_suffix (operand, ".tar"));
 }
 
 static int
