@@ -20,7 +20,7 @@ import intervals  # noqa: E402
 import scorers  # noqa: E402
 import tables  # noqa: E402
 
-TYPES = "f32,f16,int8,int8-rotated,int4,int4-rotated"
+TYPES = "f32,f16,int8,int8-rotated,int4,int4-rotated,int3,int3-rotated"
 DATA = os.path.join(ROOT, "..", "shared", "data", "flickr8k")
 
 

@@ -12,7 +12,7 @@ import tempfile
 
 import numpy as np
 
-TYPES = "f32", "f16", "int8", "int8-rotated", "int4", "int4-rotated"
+TYPES = "f32", "f16", "int8", "int8-rotated", "int4", "int4-rotated", "int3", "int3-rotated"
 
 
 def nmse(tern, model, case, kv, folder):

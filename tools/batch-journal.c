@@ -482,14 +482,16 @@ key_of (const char *name)
 }
 
 #define NOTE_FIELD 6
+#define LINE_MOST (1 << 17)     /* names and notes have some thousand bytes, four times as many where all are escaped */
 
 char *
 tern_journal_take_reason (TernJournal *journal, const char *name)
 {
   guint64 key = key_of (name);
   gsize at = GPOINTER_TO_SIZE (g_hash_table_lookup (journal->reasons, &key));
-  char line[1 << 14], *rest = line, *note = NULL;
-  gssize n = at ? pread (journal->fd, line, sizeof line - 1, at - 1) : 0;
+  g_autofree char *line = at ? g_malloc (LINE_MOST) : NULL;
+  char *rest = line, *note = NULL;
+  gssize n = at ? pread (journal->fd, line, LINE_MOST - 1, at - 1) : 0;
 
   g_hash_table_remove (journal->reasons, &key);
   if (n <= 0)

@@ -135,7 +135,13 @@ is_language (const char *text)
 static gboolean
 is_many (const char *operand)
 {
+<<<<<<< HEAD
   return (!g_str_equal (operand, "-") && g_file_test (operand, G_FILE_TEST_IS_DIR)) || g_str_has_suffix (operand, ".tar");
+||||||| b23e3e7
+  return g_file_test (operand, G_FILE_TEST_IS_DIR) || g_str_has_suffix (operand, ".tar");
+=======
+  return !g_str_equal (operand, "-") && (g_file_test (operand, G_FILE_TEST_IS_DIR) || g_str_has_suffix (operand, ".tar"));
+>>>>>>> audit24
 }
 
 static int
@@ -333,7 +339,7 @@ tern_caption_batch_check (TernCaptionBatchOptions *o, TernCaptionOutput *out, ch
     return tern_tool_usage ("caption: --nice: expected -20 to 19, found %d", o->nice);
   if (o->max_memory && !parse_bytes (o->max_memory))
     return tern_tool_usage ("caption: --max-memory: expected bytes, with K, M or G behind them, found %s", o->max_memory);
-  if (o->file_timeout != -1 && !(o->file_timeout >= 0 && o->file_timeout <= 1e9))
+  if (o->file_timeout != TERN_CAPTION_NO_TIMEOUT && !(o->file_timeout >= 0 && o->file_timeout <= 1e9))
     return tern_tool_usage ("caption: --file-timeout: expected seconds, 0 to 1e9, found %g", o->file_timeout);
   if (o->tell_done && (out->format != TERN_CAPTION_LINES || o->resume))
     return tern_tool_usage ("caption: --tell-done: expected --format jsonl without --resume, found another");
@@ -571,7 +577,7 @@ tern_caption_batch_run (const TernCaptionBatchOptions *o, TernModel *model, cons
   TernBatch batch = { .work = { .model = model, .params = *params, .media = *media, .budget = o->budget,
       .no_stills = tern_caption_output_is_subtitles (out) }, .out = out, .unordered = o->unordered,
     .tell_done = o->tell_done, .retry_failed = o->retry_failed, .checksum = o->checksum,
-    .time_limit = MAX (o->file_timeout, 0), .patience = o->file_timeout == -1 ? PATIENCE : 0,
+    .time_limit = MAX (o->file_timeout, 0), .patience = o->file_timeout == TERN_CAPTION_NO_TIMEOUT ? PATIENCE : 0,
     .max_memory = o->max_memory ? parse_bytes (o->max_memory) : 0 };
   gboolean over;
   int status;

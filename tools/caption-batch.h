@@ -19,7 +19,9 @@ typedef struct {
   char *settings;               /* of the questions and windows: what another run must have too */
 } TernCaptionBatchOptions;
 
-#define TERN_CAPTION_BATCH_OPTIONS_INIT { .jobs = 0, .nice = G_MININT, .samples_per_tar = G_MININT64, .file_timeout = -1 }
+#define TERN_CAPTION_NO_TIMEOUT (-G_MAXDOUBLE)          /* none was given */
+#define TERN_CAPTION_BATCH_OPTIONS_INIT \
+  { .jobs = 0, .nice = G_MININT, .samples_per_tar = G_MININT64, .file_timeout = TERN_CAPTION_NO_TIMEOUT }
 
 /* Entries for GOption, 23 at most, ended by an empty one. */
 void tern_caption_batch_entries (TernCaptionBatchOptions *options, GOptionEntry entries[24]);

@@ -44,6 +44,7 @@ tern_caption_tar_end (FILE *tar)
 typedef struct {
   FILE *tar;
   int errsv;                    /* why it could not be written */
+  gboolean whole;               /* the sample is: what comes is an end, and others follow */
 } Sink;
 
 gboolean
@@ -57,7 +58,7 @@ write_bytes (struct archive *archive, void *data, const void *bytes, size_t n)
 {
   Sink *sink = data;
 
-  if (fwrite (bytes, 1, n, sink->tar) == n)
+  if (sink->whole || fwrite (bytes, 1, n, sink->tar) == n)
     return n;
   sink->errsv = errno;
   archive_set_error (archive, errno, "%s", g_strerror (errno));
@@ -147,7 +148,7 @@ gboolean
 tern_caption_tar_add (FILE *tar, const TernBatchInput *input, const char *key, const char *text, GError **error)
 {
   struct archive *archive = archive_write_new ();
-  Sink sink = { tar, 0 };
+  Sink sink = { tar, 0, FALSE };
   gboolean good;
   /* A pipe that is named would be waited for, and its bytes are gone. */
   int fd = input->fd >= 0 ? dup (input->fd) : open (input->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -163,7 +164,7 @@ tern_caption_tar_add (FILE *tar, const TernBatchInput *input, const char *key, c
   good = (archive_write_open (archive, &sink, NULL, write_bytes, NULL) == ARCHIVE_OK || fail (archive, &sink, key, error))
       && add_both (archive, &sink, input, fd, key, text, error);
   close (fd);
-  archive_write_fail (archive); /* it is not the end: others follow */
+  sink.whole = TRUE;            /* and not archive_write_fail(), after which libarchive forgets to free what it wrote through */
   archive_write_free (archive);
   if (good && fflush (tar) != 0) {
     g_set_error (error, TERN_ERROR, errno == ENOSPC || errno == EDQUOT ? TERN_ERROR_NO_SPACE : TERN_ERROR_READ,

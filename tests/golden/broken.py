@@ -204,7 +204,8 @@ CASES = {rotated: [
 ], qwen35: [
     ("dimension_sections", said(rope__dimension_sections=GONE)), ("dimension_sections", said(rope__dimension_sections=[2, 1, 1])),
     ("dimension_sections", said(rope__dimension_sections=[9, 9, 9, 9])), ("dimension_sections", said(rope__dimension_sections=[-4, 4, 4, 0])),
-    ("dimension_count", said(rope__dimension_count=7)), ("full_attention_interval", said(full_attention_interval=0)),
+    *[("attention.recurrent_layers", lambda keys, tensors, n=n: keys.update({"qwen35.attention.recurrent_layers": (BOOL, [1] * n)}))
+      for n in (0, 1, 3)], ("dimension_count", said(rope__dimension_count=7)), ("full_attention_interval", said(full_attention_interval=0)),
     ("ssm.state_size", said(ssm__state_size=GONE)), ("ssm.state_size", said(ssm__state_size=0)),
     ("ssm.state_size", said(ssm__state_size=HUGE)), ("ssm.", said(ssm__state_size=8)),
     ("blk.0.attn_qkv.weight", said(ssm__state_size=4096, ssm__time_step_rank=4096, ssm__inner_size=4096 * 4096)),

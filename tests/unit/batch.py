@@ -164,6 +164,12 @@ def check_apart(folder):
     notes.write_text("mine")
     run = tern("--failures", notes, photo)
     point(run[0] == 1 and "--overwrite" in run[2] and notes.read_text() == "mine", "what is no list of failures stays", run)
+    timeout = tern("--file-timeout=-1", photo)
+    point(timeout[0] == 2 and "--file-timeout" in timeout[2], "a time limit below 0 is none", timeout)
+    (room / "-").mkdir()
+    with open(photo, "rb") as bytes_of_it:
+        dash = tern("-", cwd=room, stdin=bytes_of_it)
+    point(dash[0] == 0 and [r[0] for r in lines(dash[1])] == ["-"], "- is standard input where a folder has that name", dash)
     both = tern("--output", "/dev/null", "--failures", "/dev/null", photo)
     point(both[0] == 0, "a device may be named twice", both)
     full = tern("--failures", "/dev/full", room / "missing.ppm", photo)

@@ -218,6 +218,44 @@ test_torn (void)
   g_unlink (path);
 }
 
+/* Why something failed is told by the next run, once, as long as nothing newer is known of it. */
+static void
+test_reasons (void)
+{
+  static const char *const names[] = { "a\xff\tb\n.jpg", "later done", "failed again", "whole" };
+  g_autofree char *longest = g_strnfill (9000, 0xfe);   /* four letters a byte where it is written */
+  TernJournal *journal = open_journal ();
+
+  tern_journal_add (journal, TERN_JOURNAL_FAILED, names[0], 8, 0, 0, "tab\there, line\nthere: \377");
+  tern_journal_add (journal, TERN_JOURNAL_FAILED, names[1], 8, 0, 0, "old");
+  tern_journal_add (journal, TERN_JOURNAL_FAILED, names[2], 8, 0, 0, "first");
+  tern_journal_add (journal, TERN_JOURNAL_FAILED, longest, 8, 0, 0, longest);
+  tern_journal_add (journal, TERN_JOURNAL_DONE, names[1], 8, 0, 0, NULL);
+  tern_journal_add (journal, TERN_JOURNAL_FAILED, names[2], 8, 0, 0, "second");
+  tern_journal_add (journal, TERN_JOURNAL_DONE, names[3], 8, 0, 0, "whole.txt");
+  g_assert_null (tern_journal_take_reason (journal, names[0]));         /* of this run: it knows */
+  commit (journal);
+  tern_journal_free (journal);
+
+  journal = open_journal ();
+  for (guint again = 0; again < 2; again++) {
+    const char *const told[] = { "tab\there, line\nthere: \377", NULL, "second", NULL };
+
+    for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
+      g_autofree char *reason = tern_journal_take_reason (journal, names[i]);
+
+      g_assert_cmpstr (reason, ==, again ? NULL : told[i]);
+    }
+  }
+  {
+    g_autofree char *reason = tern_journal_take_reason (journal, longest);
+
+    g_assert_cmpstr (reason, ==, longest);
+  }
+  tern_journal_free (journal);
+  g_unlink (path);
+}
+
 /* More than the table begins with. */
 static void
 test_many (void)
@@ -255,6 +293,7 @@ main (int argc, char **argv)
   g_test_add_func ("/batch-journal/settings", test_settings);
   g_test_add_func ("/batch-journal/other-files", test_other_files);
   g_test_add_func ("/batch-journal/torn", test_torn);
+  g_test_add_func ("/batch-journal/reasons", test_reasons);
   g_test_add_func ("/batch-journal/many", test_many);
   status = g_test_run ();
   g_rmdir (folder);

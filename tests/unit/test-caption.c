@@ -67,7 +67,7 @@ test_bad_options (void)
 {
   static const char *const bad[][2] = {
     { "--frame-rate", "-2" }, { "--frame-rate", "1/0" }, { "--window", "0" }, { "--window", "nan" },
-    { "--merge-ratio", "1.5" }, { "--kv-prune", "-0.5" }, { "--kv", "int3" }, { "--beam", "0" }, { "--max-tokens", "0" },
+    { "--merge-ratio", "1.5" }, { "--kv-prune", "-0.5" }, { "--kv", "int2" }, { "--beam", "0" }, { "--max-tokens", "0" },
     { "--threads", "-1" }, { "--compress", "zip" }, { "--format", "doc" }, { "--format", "srt" }, { "--beam", "two" },
     { "--track", "-1" },
   };

@@ -65,7 +65,7 @@ read_layers (TernDecoder *d, GError **error)
       || !tern_gguf_array (file, tern_arch_key (key, d->architecture, "attention.recurrent_layers"), TERN_GGUF_BOOL, FALSE,
           &recurrent, error))
     return FALSE;
-  if (recurrent.count && recurrent.count != p->n_layers && recurrent.count != p->n_layers + p->n_extra)
+  if (tern_gguf_has (file, key) && recurrent.count != p->n_layers && recurrent.count != p->n_layers + p->n_extra)
     return tern_gguf_bad_key (file, key, error, "expected one value for each of %u layers, found %" G_GUINT64_FORMAT,
         p->n_layers, recurrent.count);
   for (guint i = 0; i < p->n_layers; i++)
