@@ -373,15 +373,9 @@ add_tar (TernBatchList *list, const char *path)
 static gboolean
 add_named (TernBatchList *list, const char *path)
 {
-<<<<<<< HEAD
-  if (!g_str_equal (path, "-") && g_file_test (path, G_FILE_TEST_IS_DIR))       /* standard input, whatever has that name */
-||||||| b23e3e7
-  if (g_file_test (path, G_FILE_TEST_IS_DIR))
-=======
   if (g_str_equal (path, "-"))  /* standard input, whatever else has that name: ./- */
     return add (list, g_strdup (path), g_strdup (path), NULL, -1, 0);
   if (g_file_test (path, G_FILE_TEST_IS_DIR))
->>>>>>> audit24
     return add_folder (list, new_folder (list, path), path, "", 0);
   if (tern_batch_is_tar (path))
     return add_tar (list, path);

@@ -135,13 +135,7 @@ is_language (const char *text)
 static gboolean
 is_many (const char *operand)
 {
-<<<<<<< HEAD
-  return (!g_str_equal (operand, "-") && g_file_test (operand, G_FILE_TEST_IS_DIR)) || g_str_has_suffix (operand, ".tar");
-||||||| b23e3e7
-  return g_file_test (operand, G_FILE_TEST_IS_DIR) || g_str_has_suffix (operand, ".tar");
-=======
   return !g_str_equal (operand, "-") && (g_file_test (operand, G_FILE_TEST_IS_DIR) || g_str_has_suffix (operand, ".tar"));
->>>>>>> audit24
 }
 
 static int
