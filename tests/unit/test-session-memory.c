@@ -13,6 +13,7 @@ stream_params (guint tokens)
   params.memory_tokens = tokens;
   params.gate.mode = TERN_GATE_MODE_OFF;
   params.kv_type = TERN_CACHE_F32;
+  params.compress.merge_ratio = 0.7;    /* tiny frames keep a token: between words alone tokenizers join what a stream has apart */
   return params;
 }
 
