@@ -32,8 +32,20 @@ import xe
 from common import Log, half, load, save
 from course import Course, compile_layers, keep_mean
 
-RATE, DROP, SMOOTHING = 1e-3, 0.1, 0.1
-SHARES = (("photograph", 0.45), ("aerial", 0.12), ("clip", 0.28), ("scene", 0.15))
+DROP, SMOOTHING = 0.1, 0.1
+
+
+class Way:
+    """Where a course begins (a stage's name), its rate, its seed, and how many of its steps are about what."""
+
+    def __init__(self, source, rate, seed, **shares):
+        self.source, self.rate, self.seed, self.shares = source, rate, seed, shares
+
+
+COURSES = {
+    "tasks": Way("scst", 1e-3, 4, photograph=0.45, aerial=0.12, clip=0.28, scene=0.15),
+    "more": Way("tasks", 6e-4, 14, photograph=0.45, aerial=0.08, clip=0.37, scene=0.10),
+}
 ASKED = 8  # questions about one photograph in one step, at most
 CLIPS_AT_ONCE, TOLD = 20, 0.4  # clips of a step; share of them that are captioned, too
 # What becomes of a clip's tokens: VisionZip, DyCoke, any that are drawn, all of them.
@@ -194,26 +206,27 @@ def loss_of(logits, batch, answers):
     return sum(parts.values()), {k: float(v.detach()) for k, v in parts.items()}
 
 
-def run(tokenizer, sources, work, steps, source="scst", name="tasks", seed=4, rate=RATE, compiled=True):
-    """From {source}.pt to {name}.pt, the mean of the last four checkpoints. `sources`: name -> Photographs, Aerial or Clips, as in SHARES."""
+def run(tokenizer, sources, work, steps, name="tasks", how=COURSES["tasks"], compiled=True):
+    """From the stage before to {name}.pt, the mean of the last four checkpoints. `sources`: what it is about -> Photographs, Aerial or
+    Clips."""
     final, checkpoint = os.path.join(work, name + ".pt"), os.path.join(work, name + ".resume.pt")
     if os.path.exists(final):
         return
     log = Log(os.path.join(work, name + ".jsonl"))
-    torch.manual_seed(seed)
-    model = lm.Captioner.loaded(load(os.path.join(work, source + ".pt")))
+    torch.manual_seed(how.seed)
+    model = lm.Captioner.loaded(load(os.path.join(work, how.source + ".pt")))
     if "clip" in sources and model.motion is None:
         model.motion = movement.Motion(model.shape.width, PAIRS)
         torch.nn.init.zeros_(model.motion.down.weight)
         torch.nn.init.zeros_(model.motion.down.bias)
-    course = Course(checkpoint, {"model": model}, steps, rate, 50, 0.02, decay=0.01)
+    course = Course(checkpoint, {"model": model}, steps, how.rate, 50, 0.02, decay=0.01)
     if compiled:
         compile_layers(model.layers)
-    drop = lm.Dropout(DROP, torch.Generator().manual_seed(seed + course.first))
-    kinds, shares = zip(*[(k, s) for k, s in SHARES if k in sources])
+    drop = lm.Dropout(DROP, torch.Generator().manual_seed(how.seed + course.first))
+    kinds, shares = zip(*[(k, s) for k, s in how.shares.items() if k in sources])
     shares, means = np.array(shares) / sum(shares), {}
     for step in range(steps):
-        rng = np.random.default_rng((seed, step))
+        rng = np.random.default_rng((how.seed, step))
         kind = str(rng.choice(kinds, p=shares))
         plan = sources[kind].plan(rng)
         if step < course.first:

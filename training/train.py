@@ -13,7 +13,7 @@ import sys
 
 import common
 
-STAGES = ("adapt", "features", "xe", "scst", "tasks", "export", "twin")
+STAGES = ("adapt", "features", "xe", "scst", "tasks", "more", "export", "twin")
 
 
 def arguments():
@@ -28,6 +28,7 @@ def arguments():
     a.add_argument("--passes", type=int, default=8, help="cross-entropy passes over the photographs")
     a.add_argument("--scst-steps", type=int, default=1150)
     a.add_argument("--task-steps", type=int, default=3000)
+    a.add_argument("--more-steps", type=int, default=1300, help="of the tasks once more, most about clips, at a lower rate")
     a.add_argument("--materials", help="folder of watcher/materials.py: clips of these, too, teach how a camera moves")
     a.add_argument("--view", type=int, help=argparse.SUPPRESS)
     return a.parse_args()
@@ -91,19 +92,21 @@ def main():
         import scst
 
         scst.run(tokenizer, train.captions, taskdata.views_of(options.work), options.work, options.scst_steps)
-    if "tasks" in stages:
-        import tasks
+    for name, total in (("tasks", options.task_steps), ("more", options.more_steps)):
+        if name in stages:
+            import tasks
 
-        taskdata.make(options.data, options.work, train, val, tokenizer, materials=options.materials)
-        total = options.task_steps
-        tasks.run(tokenizer, taskdata.sources(options.data, options.work, train, tokenizer, total), options.work, total)
+            taskdata.make(options.data, options.work, train, val, tokenizer, materials=options.materials)
+            how = tasks.COURSES[name]
+            sources = taskdata.sources(options.data, options.work, train, tokenizer, total, how.seed)
+            tasks.run(tokenizer, sources, options.work, total, name, how)
     if "export" in stages:
         import evaluate
         import export
 
-        with_tasks = os.path.exists(os.path.join(options.work, "tasks.pt"))
-        model = evaluate.trained(os.path.join(options.work, "tasks.pt" if with_tasks else "scst.pt"))
-        known = heldout.tasks(model, tokenizer, options.data, options.work) if with_tasks else None
+        last = next(n for n in ("more", "tasks", "scst") if os.path.exists(os.path.join(options.work, n + ".pt")))
+        model = evaluate.trained(os.path.join(options.work, last + ".pt"))
+        known = heldout.tasks(model, tokenizer, options.data, options.work) if last != "scst" else None
         export.write_captioner(features.adapted(options.work), model, tokenizer, os.path.join(options.work, "export"), known)
 
 
