@@ -13,7 +13,7 @@
  *
  * ## Example
  * |[
- * gst-launch-1.0 filesrc location=clip.mp4 ! decodebin ! ternencoder model-path=tern.gguf ! terncompressor method=dycoke merge-ratio=0.7 ! terngenerator model-path=tern.gguf ! filesink location=captions.txt
+ * gst-launch-1.0 filesrc location=clip.mp4 ! decodebin ! ternencoder model-path=tern.gguf ! terncompressor method=dycoke merge-ratio=0.8 ! terngenerator model-path=tern.gguf ! filesink location=captions.txt
  * ]| Captions with 48 % of the visual tokens.
  *
  * Since: 0.1

@@ -3,10 +3,10 @@
 # The steps apart: encoder, compressor, generator, with the statistics of each on the way. The JSON lines say how many
 # visual tokens a window had and how many the model read.
 #
-# usage: split.sh VIDEO OUTPUT.jsonl [none|dycoke|random [MERGE_RATIO]]           (default: dycoke 0.7)
+# usage: split.sh VIDEO OUTPUT.jsonl [none|dycoke|random [MERGE_RATIO]]           (default: dycoke 0.8)
 case ${1:-} in -h | --help) sed -n '3,6s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 [ $# -ge 2 ] && [ $# -le 4 ] || { echo "split.sh: expected VIDEO OUTPUT.jsonl [METHOD [RATIO]], found $# arguments" >&2; exit 2; }
-video=$1 output=$2 method=${3:-dycoke} ratio=${4:-0.7}
+video=$1 output=$2 method=${3:-dycoke} ratio=${4:-0.8}
 [ -f "$video" ] && [ -r "$video" ] || { echo "split.sh: $video: no such file" >&2; exit 1; }
 case $method in
   none | dycoke | random) ;;

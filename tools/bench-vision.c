@@ -10,7 +10,7 @@
 
 #define LARGE_SIDE 512          /* pixels of a picture for encoders that take any size */
 #define GROUPS 64               /* merged in one run: one alone is too short to be timed */
-#define MERGE_RATIO 0.7
+#define MERGE_RATIO 0.8
 #define FRAMES 8                /* of a window */
 #define FRAME_NS (G_GUINT64_CONSTANT (500) * 1000 * 1000)
 #define CAMERA_WIDTH 640

@@ -364,7 +364,7 @@ tern_tool_caption (int argc, char **argv)
     { "window", 0, 0, G_OPTION_ARG_DOUBLE, &o.window, "Seconds of video a caption is about (4)", "SECONDS" },
     { "compress", 0, 0, G_OPTION_ARG_STRING, &o.compress, "How visual tokens are chosen: dycoke (default), none, v-cast, ... "
         "(docs/compression.md)", "METHOD" },
-    { "merge-ratio", 0, 0, G_OPTION_ARG_DOUBLE, &o.merge_ratio, "Share of tokens dropped in frames 2 to 4 of a group (0.7)", "K" },
+    { "merge-ratio", 0, 0, G_OPTION_ARG_DOUBLE, &o.merge_ratio, "Share of tokens dropped in frames 2 to 4 of a group (0.8)", "K" },
     { "max-tokens-per-frame", 0, 0, G_OPTION_ARG_INT, &o.frame_tokens, "Visual tokens of a frame of video, at most", "N" },
     { "max-tokens-per-window", 0, 0, G_OPTION_ARG_INT, &o.window_tokens, "Visual tokens of a window, at most", "N" },
     { "max-tokens-per-second", 0, 0, G_OPTION_ARG_INT, &o.second_tokens, "Visual tokens of a second of video, at most", "N" },

@@ -15,13 +15,13 @@ from report import Report
 METHODS = ("uniform", "random-any", "dycoke", "evs", "vidcom2", "v-cast", "visionzip", "sttm", "holitom", "fastvid", "flashvid",
            "cdpruner", "mean")
 # name: (what a reader is told, options); every method is given the same
-BUDGETS = {"default": ("46 %: merge ratio .7, as by default", ("--merge-ratio", "0.7")),
+BUDGETS = {"default": ("39 %: merge ratio .8, as by default", ("--merge-ratio", "0.8")),
            "quarter": ("25 %: merge ratio 1", ("--merge-ratio", "1")),
            "fifteen": ("15 tokens a frame: `max-tokens-per-frame` 15", ("--merge-ratio", "0", "--max-tokens-per-frame", "15"))}
 RANDOM = "random-any"
 ALL = ("none", "0")
 # what a user might have by default: METHOD:RATIO[:KV-PRUNE]; the first one is what the others are compared with
-DEFAULTS = "dycoke:0.7,dycoke:0.7:0.7,none:0:0.7,v-cast:0.8,v-cast:0.8:0.7,v-cast:1,mean:1"
+DEFAULTS = "dycoke:0.8,dycoke:0.8:0.7,dycoke:0.7,none:0:0.7,v-cast:0.8,visionzip:0.9,v-cast:1,mean:1"
 CHANCE = .95                    # of other clips' captions score lower against an event's references than one that tells it
 STAGES = (("vision", "prepare_embeddings_duration_mean"), ("compression", "compress_duration"), ("prefill", "prefill_duration"),
           ("decode", "decode_duration"))

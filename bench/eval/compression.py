@@ -5,8 +5,8 @@ usage: run.py compression --files FOLDER --tsv FOLDER/references.tsv ... [-- OPT
 
 TSV has `file<TAB>shot<TAB>caption`, as `run.py clips` writes it: a caption is scored against each shot's references and the
 scores are averaged, so one that names only one of two photographs gets about half. Rows: no compression; DyCoke's merging
-and a random choice of as many tokens at ratios .5 and .7; each without and with pruning of keys while decoding. The default is
-DyCoke's merging at .7 without pruning. `bench/compression/run.py` compares all methods. One window of 4 s at 2 frames a second.
+and a random choice of as many tokens at ratios .5 and .8; each without and with pruning of keys while decoding. The default is
+DyCoke's merging at .8 without pruning. `bench/compression/run.py` compares all methods. One window of 4 s at 2 frames a second.
 Differences are clip by clip: to keeping everything, and of DyCoke to random. Times are no part of it: `tern bench` has them.
 """
 import files
@@ -15,7 +15,7 @@ import scorers
 import tables
 from report import Report
 
-SETTINGS = [("none", 0., 0.), ("none", 0., .7)] + [(method, ratio, prune) for method in ("random", "dycoke") for ratio in (.5, .7)
+SETTINGS = [("none", 0., 0.), ("none", 0., .7)] + [(method, ratio, prune) for method in ("random", "dycoke") for ratio in (.5, .8)
                                                    for prune in (0., .7)]
 
 

@@ -132,7 +132,7 @@ typedef struct {
  * tern_compressor_params_init:
  * @params: (out caller-allocates): what to fill in
  *
- * Fills in the defaults: DyCoke, 0.7 dropped. Any thread.
+ * Fills in the defaults: DyCoke, 0.8 dropped. Any thread.
  *
  * Since: 0.1
  */
@@ -146,7 +146,7 @@ TERN_API void tern_compressor_params_init (TernCompressorParams *params);
  * Since: 0.1
  */
 #ifndef __cplusplus
-#define TERN_COMPRESSOR_PARAMS_INIT { .method = TERN_METHOD_DYCOKE, .merge_ratio = 0.7 }
+#define TERN_COMPRESSOR_PARAMS_INIT { .method = TERN_METHOD_DYCOKE, .merge_ratio = 0.8 }
 #endif
 
 /**
