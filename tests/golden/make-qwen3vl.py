@@ -295,7 +295,7 @@ def text_case(model, folder, stem, name, ids):
 
 def picture_case(model, text, folder, stem, name, frames, words, more, keep=None):
     if keep == "dycoke":
-        keep = dycoke(Case(model, text, frames, words, True), 0.7)
+        keep = dycoke(Case(model, text, frames, words, True), 0.8)
     case = Case(model, text, frames, words, "frames" in more, keep)
     logits = case.run(model, []).numpy()
     at = [i for i, id in enumerate(case.ids) if id != case.pad][-16 if keep else 0:]
