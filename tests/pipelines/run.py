@@ -34,6 +34,8 @@ KEYS = {"version", "kind", "id", "result", "timestamp", "start", "end", "prompt"
 GI_PYTHON = "/usr/bin/python3"
 
 root, plugin, model = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]).resolve(), sys.argv[3]
+if model == "fake":
+    REPLACEMENTS.append((r"min-confidence=\S+", "min-confidence=0.5"))     # it is as sure as the token that it reads is dark or bright
 clip = root / CLIP
 work = pathlib.Path(tempfile.mkdtemp(prefix="tern-pipelines-"))
 
