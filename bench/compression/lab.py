@@ -172,7 +172,8 @@ def candidates_of(lab, settings):
     settings = [(*setting.split(":"), "0")[:3] for setting in settings.split(",")]
     rows = [candidate(lab, setting, settings[0]) for setting in [("none", "0", "0"), *settings]]
     columns = ["method, merge ratio, kv-prune", "tokens", "CIDEr-D",
-               *("share of all tokens'" + (f", {os.path.basename(os.path.normpath(f))}" if len(lab.folders) > 1 else "") for f in lab.folders),
+               *("share of all tokens'" + (f", {os.path.basename(os.path.normpath(folder))}" if len(lab.folders) > 1 else "")
+                 for folder in lab.folders),
                f"less {RANDOM}", "less the second row", "events missed, less all tokens'", *lab.kinds]
     return "What might be the default", columns, rows
 
