@@ -10,7 +10,6 @@
 
 #define LARGE_SIDE 512          /* pixels of a picture for encoders that take any size */
 #define GROUPS 64               /* merged in one run: one alone is too short to be timed */
-#define MERGE_RATIO 0.8
 #define FRAMES 8                /* of a window */
 #define FRAME_NS (G_GUINT64_CONSTANT (500) * 1000 * 1000)
 #define CAMERA_WIDTH 640
@@ -127,7 +126,8 @@ static gboolean
 run_compress (TernFigure *figure, GError **error)
 {
   CompressFigure *self = (CompressFigure *) figure;
-  TernCompressParams params = { .merge_ratio = MERGE_RATIO };
+  const TernCompressorParams by_default = TERN_COMPRESSOR_PARAMS_INIT;
+  TernCompressParams params = { .merge_ratio = by_default.merge_ratio };
   TernTokenGroup group = { self->tokens, TERN_COMPRESS_GROUP, self->n, self->dim, 0 };
   guint n_keep[TERN_COMPRESS_GROUP];
   gint64 start = g_get_monotonic_time ();

@@ -35,7 +35,7 @@ from course import Course, compile_layers, keep_mean
 DROP, SMOOTHING = 0.1, 0.1
 
 
-class Way:
+class Recipe:
     """Where a course begins (a stage's name), its rate, its seed, and how many of its steps are about what."""
 
     def __init__(self, source, rate, seed, **shares):
@@ -43,8 +43,8 @@ class Way:
 
 
 COURSES = {
-    "tasks": Way("scst", 1e-3, 4, photograph=0.45, aerial=0.12, clip=0.28, scene=0.15),
-    "more": Way("tasks", 6e-4, 14, photograph=0.45, aerial=0.08, clip=0.37, scene=0.10),
+    "tasks": Recipe("scst", 1e-3, 4, photograph=0.45, aerial=0.12, clip=0.28, scene=0.15),
+    "more": Recipe("tasks", 6e-4, 14, photograph=0.45, aerial=0.08, clip=0.37, scene=0.10),
 }
 ASKED = 8  # questions about one photograph in one step, at most
 CLIPS_AT_ONCE, TOLD = 20, 0.4  # clips of a step; share of them that are captioned, too

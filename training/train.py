@@ -92,14 +92,15 @@ def main():
         import scst
 
         scst.run(tokenizer, train.captions, taskdata.views_of(options.work), options.work, options.scst_steps)
-    for name, total in (("tasks", options.task_steps), ("more", options.more_steps)):
-        if name in stages:
-            import tasks
+    courses = [(n, total) for n, total in (("tasks", options.task_steps), ("more", options.more_steps)) if n in stages]
+    if courses:
+        import tasks
 
-            taskdata.make(options.data, options.work, train, val, tokenizer, materials=options.materials)
-            how = tasks.COURSES[name]
-            sources = taskdata.sources(options.data, options.work, train, tokenizer, total, how.seed)
-            tasks.run(tokenizer, sources, options.work, total, name, how)
+        taskdata.make(options.data, options.work, train, val, tokenizer, materials=options.materials)
+    for name, total in courses:
+        how = tasks.COURSES[name]
+        sources = taskdata.sources(options.data, options.work, train, tokenizer, total, how.seed)
+        tasks.run(tokenizer, sources, options.work, total, name, how)
     if "export" in stages:
         import evaluate
         import export
