@@ -79,6 +79,7 @@ def main():
     import export
     import features
     import heldout
+    import merging
     import photos
     import prompts
     import rows
@@ -108,7 +109,7 @@ def main():
             train = torch.from_numpy(np.load(features.path(options.work, "train", 0), mmap_mode="r")[::6].copy())
             visual = visual_tokens(model, train).mean(0, keepdim=True).expand_as(visual).contiguous()
         elif options.input == "clip":
-            plan = rows.layout(tokenizer, instruction, features.kept_counts(8, options.merge_ratio))
+            plan = rows.layout(tokenizer, instruction, merging.kept_counts(8, options.merge_ratio))
             rng, parts = np.random.default_rng(5), []
             with torch.inference_mode():
                 for i in range(0, len(seen), 50):

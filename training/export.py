@@ -193,8 +193,12 @@ def found_vision(folder):
 
 
 def tokenizer_of(folder):
-    """The one in the language model's file."""
-    fields = gguf.GGUFReader(_found(folder, TEXT)).fields
+    """The captioner's, from its language model's file."""
+    return tokenizer_in(_found(folder, TEXT))
+
+
+def tokenizer_in(path):
+    fields = gguf.GGUFReader(path).fields
     merges = [tuple(m.split(" ")) for m in fields["tokenizer.ggml.merges"].contents()]
     return words.of(fields["tokenizer.ggml.tokens"].contents(), merges)
 
@@ -208,22 +212,27 @@ def _shape(path):
 
 
 def read(folder):
-    """(tower, model) from the two files. The matrices are used as they stand there, not made ternary again."""
-    text = _found(folder, TEXT)
-    v, t = _tensors(_found(folder, VISION)), _tensors(text)
+    """(tower, model) of a captioner from its two files. The matrices are used as they stand there, not made ternary again."""
+    text, vision = _found(folder, TEXT), _found(folder, VISION)
     tower = vit.Tower(False, "tanh")
-    state = {"patch.weight": v["v.patch_embd.weight"].reshape(vit.WIDTH, -1), "patch.bias": v["v.patch_embd.bias"],
+    model = lm.Captioner(_tensors(text)["token_embd.weight"].shape[0], shape=_shape(text))
+    pour(text, vision, tower, model)
+    return tower, model
+
+
+def pour(text, vision, tower, model):
+    """What the two files hold, into modules of their shape."""
+    v, t = _tensors(vision), _tensors(text)
+    state = {"patch.weight": v["v.patch_embd.weight"].flatten(1), "patch.bias": v["v.patch_embd.bias"],
              "position": v["v.position_embd.weight"]}
     for part in ("weight", "bias"):
         state["norm." + part] = v["v.post_ln." + part]
-        for i in range(vit.DEPTH):
+        for i in range(len(tower.blocks)):
             a, b = f"blocks.{i}.", f"v.blk.{i}."
             state[a + "qkv." + part] = torch.cat([v[f"{b}attn_{x}.{part}"] for x in "qkv"])
             for ours, theirs in (("ln1", "ln1"), ("proj", "attn_out"), ("ln2", "ln2"), ("fc1", "ffn_up"), ("fc2", "ffn_down")):
                 state[f"{a}{ours}.{part}"] = v[f"{b}{theirs}.{part}"]
     tower.load_state_dict(state)
-
-    model = lm.Captioner(t["token_embd.weight"].shape[0], shape=_shape(text))
     if "mm.motion.1.weight" in v:
         model.motion = movement.Motion(model.shape.width, v["mm.motion.1.weight"].shape[1] // movement.FEATURES)
         model.motion.load_state_dict({f"{ours}.{part}": v[f"mm.motion.{theirs}.{part}"]

@@ -13,6 +13,7 @@ import closed
 import evaluate
 import features
 import lexicon
+import merging
 import model as lm
 import motion
 import photos
@@ -28,7 +29,7 @@ LEAST = 0.7  # a task that is right less often is not in the exported file
 
 
 def frames_plan(tokenizer, instruction=None):
-    return rows.layout(tokenizer, instruction, features.kept_counts(motion.PICTURES, RATIO))
+    return rows.layout(tokenizer, instruction, merging.kept_counts(motion.PICTURES, RATIO))
 
 
 @torch.inference_mode()
@@ -39,7 +40,7 @@ def clip_tokens(model, cached, kept, batch=16):
         looks = [cached.look(i) for i in range(first, min(first + batch, len(cached)))]
         seen, moved = (torch.from_numpy(np.stack(x)) for x in zip(*looks))
         tokens = model.projector(lm.Projector.unshuffle(seen.flatten(0, 1))).view(*moved.shape[:3], -1) + model.motion(moved)
-        out.append(features.merge(tokens, kept))
+        out.append(merging.merge(tokens, kept))
     return torch.cat(out)
 
 

@@ -14,14 +14,14 @@ def flat_rows_equal_decoding(tokenizer):
     import torch
 
     import decode
-    import features
+    import merging
     import model as lm
     import rows
     import words
 
     torch.manual_seed(1)
     model = lm.Captioner(len(tokenizer.get_vocab()), plain=True).eval()
-    for kept in ((49,), features.kept_counts(8, 0.7), features.kept_counts(3, 1.0)):
+    for kept in ((49,), merging.kept_counts(8, 0.7), merging.kept_counts(3, 1.0)):
         plan = rows.Layout(tokenizer, "what is it?", kept)
         visual = torch.randn(3, sum(kept), model.shape.width)
         texts = ("a dog runs", "two", "")
@@ -41,14 +41,14 @@ def flat_rows_equal_decoding(tokenizer):
 def merging_keeps_what_differs():
     import torch
 
-    import features
+    import merging
 
     tokens = torch.randn(1, 1, 49, 8).repeat(1, 4, 1, 1)
     tokens[0, 1, 5], tokens[0, 2, 40], tokens[0, 3, 0] = -tokens[0, 0, 5], -tokens[0, 0, 40], -tokens[0, 0, 0]
     tokens[0, 3, 40] = tokens[0, 2, 40]
-    kept = features.kept_counts(4, 0.97)
+    kept = merging.kept_counts(4, 0.97)
     assert kept == (49, 1, 1, 1)
-    out = features.merge(tokens, kept)[0]
+    out = merging.merge(tokens, kept)[0]
     for place, frame, position in ((49, 1, 5), (50, 2, 40), (51, 3, 0)):
         assert torch.equal(out[place], tokens[0, frame, position]), frame
 

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 
 import clips
 import closed
-import features
 import lexicon
+import merging
 import model as lm
 import motion
 import movement
@@ -118,7 +118,7 @@ def own_questions_equal_the_prompt(tokenizer):
     """Answers behind one prefix, each with its own question, get the logits that the whole prompt gives."""
     torch.manual_seed(5)
     model = lm.Captioner(len(tokenizer.get_vocab()), plain=True).eval()
-    kept = features.kept_counts(4, 0.7)
+    kept = merging.kept_counts(4, 0.7)
     visual = torch.randn(1, sum(kept), 256)
     answer = words.encode(tokenizer, "a dog") + [words.EOS]
     asked = ("what is it?", "", "what is this?")
@@ -134,22 +134,22 @@ def drawn_tokens_are_as_many():
     """Tokens from anywhere: as many in all as DyCoke keeps, each frame's its own, in order."""
     rng = np.random.default_rng(3)
     for ratio in (0.2, 0.7, 1.0):
-        kept = features.any_counts(8, ratio, rng)
-        assert sum(kept) == sum(features.kept_counts(8, ratio)) and min(kept) >= 1, kept
-        places = features.any_choice(3, kept, rng)
+        kept = merging.any_counts(8, ratio, rng)
+        assert sum(kept) == sum(merging.kept_counts(8, ratio)) and min(kept) >= 1, kept
+        places = merging.any_choice(3, kept, rng)
         assert bool((places[:, 1:] > places[:, :-1]).all()) and not torch.equal(places[0], places[1])
-        assert torch.equal(torch.bincount(places[2] // features.TOKENS, minlength=8), torch.tensor(kept))
+        assert torch.equal(torch.bincount(places[2] // lm.TOKENS, minlength=8), torch.tensor(kept))
         tokens = torch.arange(8 * 49.0).view(1, 8, 49, 1)
-        assert torch.equal(features.merge(tokens, kept, places[:1]).flatten().long(), places[0])
+        assert torch.equal(merging.merge(tokens, kept, places[:1]).flatten().long(), places[0])
 
 
 def zipped_tokens_are_the_product_s():
     """Against the words of compress/visionzip.c, token by token; and gradients reach every token of a mean."""
     torch.manual_seed(8)
     tokens = torch.randn(2, 4, 49, 16, requires_grad=True)
-    kept = features.equal_counts(4, 0.9)
+    kept = merging.equal_counts(4, 0.9)
     assert kept == (16, 15, 15, 15)
-    out, at = features.zipped(tokens, kept), 0
+    out, at = merging.zipped(tokens, kept), 0
     for f, k in enumerate(kept):
         x = tokens[1, f].detach().double()
         attended = torch.stack([(x @ q / 4).softmax(0) for q in x]).sum(0)

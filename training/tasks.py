@@ -19,7 +19,7 @@ import os
 import numpy as np
 import torch
 
-import features
+import merging
 import model as lm
 import motion
 import movement
@@ -48,8 +48,6 @@ COURSES = {
 }
 ASKED = 8  # questions about one photograph in one step, at most
 CLIPS_AT_ONCE, TOLD = 20, 0.4  # clips of a step; share of them that are captioned, too
-# What becomes of a clip's tokens: VisionZip, DyCoke, any that are drawn, all of them.
-WAYS, WAYS_SHARES = ("zipped", "dycoke", "anywhere", "all"), (0.35, 0.35, 0.2, 0.1)
 PAIRS = 2  # of frames that are measured for a picture: before its first one, and within it
 
 
@@ -146,28 +144,10 @@ class Clips:
         ids, shares = (t.split([len(text) for text in texts]) for t in (top.indices, top.values))
         return [Answer(self.tokenizer, instruction, text, (i, v / v.sum(-1, keepdim=True))) for text, i, v in zip(texts, ids, shares)]
 
-    def merging(self, count, rng):
-        """(layout, how tokens of clips `told` become those that are read). Answers must not hang on which tokens a method keeps: they
-        are learned behind several, and behind tokens from anywhere."""
-        way = str(rng.choice(WAYS, p=WAYS_SHARES))
-        if way == "all":
-            kept = (lm.TOKENS,) * motion.PICTURES
-            merged = lambda tokens, told: tokens.flatten(1, 2)
-        elif way == "zipped":
-            kept = features.equal_counts(motion.PICTURES, 0.9 if rng.random() < 0.6 else float(rng.uniform(0.4, 1.0)))
-            merged = lambda tokens, told: features.zipped(tokens, kept)
-        elif way == "anywhere":
-            kept = features.any_counts(motion.PICTURES, float(rng.uniform(0.3, 1.0)), rng)
-            places = features.any_choice(count, kept, rng)
-            merged = lambda tokens, told: features.merge(tokens, kept, places[told])
-        else:
-            kept = features.kept_counts(motion.PICTURES, 0.7 if rng.random() < 0.6 else float(rng.uniform(0.2, 1.0)))
-            merged = lambda tokens, told: features.merge(tokens, kept)
-        return rows.layout(self.tokenizer, None, kept), merged
-
     def step(self, model, rng, drop, at):
         """Half of the clips run backwards, and half of them lack the frame before."""
-        layout, merged = self.merging(len(at), rng)
+        merged = merging.drawn(len(at), motion.PICTURES, rng)
+        layout = rows.layout(self.tokenizer, None, merged.kept)
         looks, answers = [], []
         for i in at:
             back = bool(rng.random() < 0.5)
@@ -182,7 +162,7 @@ class Clips:
             instruction = str(rng.choice(prompts.INSTRUCTIONS))
             for i, answer in zip(told, self.captions(layout, inputs, told, texts, instruction, merged)):
                 answers[i].append(answer)
-        return layout, merged(model.projector(inputs) + model.motion(moved), np.arange(len(at))).flatten(0, 1), answers
+        return layout, merged(model.projector(inputs) + model.motion(moved)).flatten(0, 1), answers
 
 
 def loss_of(logits, batch, answers):

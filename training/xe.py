@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 
 import features
+import merging
 import model as lm
 import prompts
 import rows
@@ -26,7 +27,7 @@ def plan(tokenizer, rng, clips=CLIPS):
     if rng.random() < clips:
         frames = int(rng.choice([2, 4, 8]))
         ratio = float(rng.uniform(0.2, 0.8)) if frames >= 4 and rng.random() < 0.7 else 0.0
-    layout = rows.layout(tokenizer, instruction, features.kept_counts(frames, ratio))
+    layout = rows.layout(tokenizer, instruction, merging.kept_counts(frames, ratio))
     fit = PHOTOS if frames == 1 else max(8, int(PHOTOS * 128 / (len(layout.ids) + 65)))
     return layout, frames, fit
 
@@ -40,7 +41,7 @@ def visual(model, cached, layout, frames, rng, mask=None):
     clip = features.moving(cached, frames, rng).flatten(0, 1)
     inputs = lm.Projector.unshuffle(clip)
     tokens = model.projector(inputs, mask(inputs.shape) if mask else None)
-    return features.merge(tokens.view(n, frames, lm.TOKENS, -1), layout.kept).flatten(0, 1)
+    return merging.merge(tokens.view(n, frames, lm.TOKENS, -1), layout.kept).flatten(0, 1)
 
 
 def schedule(count, total, seed):

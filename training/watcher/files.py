@@ -34,6 +34,20 @@ def trained(work, weights):
     return watcher
 
 
+def read(watcher, folder):
+    """The files of a finished watcher into one that goes on learning."""
+    import export
+
+    export.pour(*(os.path.join(folder, name) for name in (TEXT, VISION)), watcher.tower, watcher)
+    export.thaw(watcher)
+
+
+def tokenizer(folder):
+    import export
+
+    return export.tokenizer_in(os.path.join(folder, TEXT))
+
+
 def main():
     a = argparse.ArgumentParser(description="Export one checkpoint of the watcher.")
     a.add_argument("--work", required=True)

@@ -4,9 +4,10 @@
     python training/watcher/materials.py --work DIR
     python training/watcher/learn.py --work DIR --phase small [--nlvr ../shared/data/nlvr] [--steps 6000]
     python training/watcher/learn.py --work DIR --phase full [--nlvr ../shared/data/nlvr] [--steps 12000]
+    python training/watcher/learn.py --work DIR --phase again --models models [--nlvr ../shared/data/nlvr] [--steps 4000]
 
 Small pictures and few frames first: a step sees three times as many clips, and it is their number that teaches to compare
-frames. The full phase begins with the small one's weights. A stopped run goes on from its checkpoint (every 100 steps), so the
+frames. The full phase begins with the small one's weights, `again` with the files that ship. A stopped run goes on from its checkpoint (every 100 steps), so the
 same command continues it.
 """
 
@@ -51,6 +52,7 @@ PHASES = {
     # What is told by comparing pictures far apart, more often, and with the tower.
     "late": Phase(24, *LARGE, [4, 8, 6, 2], [0.7, 0.15, 0.1, 0.05], 0.25, 0.35, "full", 6e-4, events.LATE),
     "between": Phase(24, *LARGE, [4, 8, 6, 2], [0.75, 0.1, 0.1, 0.05], 0.1, 0.3, "late", 8e-4, events.LATE),
+    "again": Phase(24, *LARGE, [4, 8, 6, 2], [0.8, 0.1, 0.05, 0.05], 0.15, 0.3, "", 8e-4, events.LATE),
 }
 
 
@@ -79,28 +81,28 @@ def tokenizer_of(work):
 
 
 def clips(phase, work, materials, rng, tokenizer):
-    """(pictures, what moves, pictures of a clip, kept, branches) of one step."""
+    """(pictures, what moves, pictures of a clip, merging, branches) of one step."""
     import numpy as np
     import answers
-    import features
+    import merging
     import movement
 
     size = phase.sizes[rng.choice(len(phase.sizes), p=phase.shares)]
     count = int(rng.choice(phase.pictures, p=phase.often))
     seconds = (4.0 if count >= 4 else 1.0 * count) if rng.random() < 0.7 else float(rng.uniform(2, 8))
-    ratio = float(rng.choice([0.7, 0.0, rng.uniform(0.3, 0.8)], p=[0.6, 0.25, 0.15]))
     made = [events.clip(materials, rng, size, count, seconds, events.drawn(rng, phase.shares_of), rng.random() < LED)
             for _ in range(phase.clips)]
-    kept = features.kept_counts(count, ratio, size[0] * size[1] // 1024)
+    merged = merging.drawn(len(made), count, rng, size[0] * size[1] // 1024)
     moves = movement.followed(work, *([m[i] for m in made] for i in (0, 1, 3)))
     if rng.random() < 0.1:      # a window that ends with half a picture
         moves.reshape(len(made), count, *moves.shape[1:])[:, -1, :, movement.FEATURES:] = 0
-    return np.concatenate([m[0] for m in made]), moves, count, kept, [[said_to(tokenizer, q, a) for q, a in answers.draw(m[2], rng)] for m in made]
+    return np.concatenate([m[0] for m in made]), moves, count, merged, [[said_to(tokenizer, q, a) for q, a in answers.draw(m[2], rng)] for m in made]
 
 
 def stills(corpus, rng, tokenizer):
     """Half drawn with our own sentences, a part of the rest from the corpus."""
     import cv2
+    import merging
     import numpy as np
     import shapes
 
@@ -113,7 +115,7 @@ def stills(corpus, rng, tokenizer):
         shown.append(shapes.shown(boxes))
         pictures.append(cv2.resize(image, (384, 96), interpolation=cv2.INTER_LINEAR if rng.random() < 0.5 else cv2.INTER_CUBIC))
         branches.append([said_to(tokenizer, q, a) for q, a in pairs])
-    return np.stack(pictures), np.stack(shown), 1, (36,), branches
+    return np.stack(pictures), np.stack(shown), 1, merging.Merging((36,)), branches
 
 
 class Steps:
@@ -134,8 +136,8 @@ class Steps:
             self.corpus.images = {}
 
     def draw(self, step):
-        """(about shapes, teaches the tower, (pictures, what moves or what cells show, pictures of a clip, kept, branches), seconds it
-        took)"""
+        """(about shapes, teaches the tower, (pictures, what moves or what cells show, pictures of a clip, merging, branches), seconds
+        it took)"""
         import numpy as np
 
         began, rng = time.time(), np.random.default_rng((11, step))
@@ -172,6 +174,7 @@ def train(options):
     import torch
     import torch.nn.functional as F
     import course
+    import files
     import model as lm
     import net
     import rows
@@ -183,7 +186,9 @@ def train(options):
     torch.manual_seed(3)
     watcher = net.Watcher(VOCABULARY)
     names = torch.nn.Linear(watcher.shape.width, shapes.KINDS)      # what a visual token shows; thrown away afterwards
-    if phase.before:
+    if options.models:
+        files.read(watcher, options.models)
+    elif phase.before:
         watcher.load_state_dict(net.widened(common.load(os.path.join(work, f"watcher.{phase.before}.pt"))))
     generator = torch.Generator().manual_seed(3)
     drop = lm.Dropout(DROP, generator)
@@ -193,11 +198,11 @@ def train(options):
     if not options.eager:
         course.compile_layers((*watcher.layers, *watcher.tower.blocks))
     means = {}
-    for step, (still, teach, (pictures, beside, count, kept, branches), drawn) in ahead(options, way.first):
+    for step, (still, teach, (pictures, beside, count, merged, branches), drawn) in ahead(options, way.first):
         began = time.time()
-        batch = rows.Rows(rows.layout(tokenizer, None, kept), branches)
+        batch = rows.Rows(rows.layout(tokenizer, None, merged.kept), branches)
         beside = torch.from_numpy(beside)
-        visual = watcher.see(torch.from_numpy(pictures), None if still else beside, count, kept, teach)
+        visual = watcher.see(torch.from_numpy(pictures), None if still else beside, count, merged, teach)
         loss = F.cross_entropy(watcher(visual, batch, drop), batch.targets, label_smoothing=SMOOTHING)
         parts = {"shapes" if still else "clips": float(loss.detach())}
         if still:
@@ -226,9 +231,14 @@ if __name__ == "__main__":
     arguments.add_argument("--work", required=True)
     arguments.add_argument("--nlvr")
     arguments.add_argument("--phase", choices=PHASES, required=True)
+    arguments.add_argument("--models", help="begin with the files of a finished watcher in this folder")
     arguments.add_argument("--steps", type=int, default=6000)
     arguments.add_argument("--threads", type=int, default=1)
     arguments.add_argument("--eager", action="store_true", help="do not compile the layers")
     parsed = arguments.parse_args()
     common.settle(None, parsed.threads)
+    if parsed.models:
+        import files
+
+        files.tokenizer(parsed.models).save(os.path.join(parsed.work, "tokenizer.json"))
     train(parsed)

@@ -15,7 +15,6 @@ import torch.nn.functional as F
 from torch import nn
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-import features         # noqa: E402
 import model as lm      # noqa: E402
 import movement         # noqa: E402
 import quant            # noqa: E402
@@ -91,9 +90,9 @@ class Watcher(nn.Module):
         self.norm = nn.Parameter(torch.ones(SHAPE.width))
         self.rough = quant.fast_type() == torch.bfloat16
 
-    def see(self, pictures, moves, count, kept, teach=True):
-        """uint8 [N * count, H, W, 3], what was measured [N * count, tokens, 2 * movement.FEATURES] or None -> visual tokens
-        [N * sum(kept), width]. In bf16 where this CPU multiplies that faster: the tower is most of a step, and is not
+    def see(self, pictures, moves, count, merged, teach=True):
+        """uint8 [N * count, H, W, 3], what was measured [N * count, tokens, 2 * movement.FEATURES] or None, a merging.Merging -> visual
+        tokens [N * sum(merged.kept), width]. In bf16 where this CPU multiplies that faster: the tower is most of a step, and is not
         taught without `teach`."""
         with torch.autocast("cpu", torch.bfloat16, enabled=self.rough), torch.set_grad_enabled(teach and torch.is_grad_enabled()):
             tokens = self.tower(pictures)
@@ -101,10 +100,7 @@ class Watcher(nn.Module):
             tokens = self.projector(tokens).float()
         if moves is not None:
             tokens = tokens + self.motion(moves)
-        tokens = tokens.view(len(pictures) // count, count, -1, SHAPE.width)
-        chosen = features.choice(tokens, kept)
-        flat = tokens.flatten(1, 2)
-        return flat.gather(1, chosen[..., None].expand(-1, -1, SHAPE.width)).flatten(0, 1)
+        return merged(tokens.view(len(pictures) // count, count, -1, SHAPE.width)).flatten(0, 1)
 
     def forward(self, visual, batch, drop=None):
         """Logits of the rows that say something."""

@@ -13,7 +13,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import common       # noqa: E402
 
 
-def choose(watcher, tokenizer, pictures, moves, count, kept, questions):
+def choose(watcher, tokenizer, pictures, moves, count, merged, questions):
     """The likeliest of each question's answers: [(question, answers)] -> [pictures][questions] index."""
     import torch
     import rows
@@ -22,32 +22,34 @@ def choose(watcher, tokenizer, pictures, moves, count, kept, questions):
     n = len(pictures) // count
     group = [learn.said_to(tokenizer, q, a) for q, answers in questions for a in answers]
     with torch.inference_mode():
-        batch = rows.Rows(rows.layout(tokenizer, None, kept), [group] * n)
-        visual = watcher.see(torch.from_numpy(pictures), None if moves is None else torch.from_numpy(moves), count, kept)
+        batch = rows.Rows(rows.layout(tokenizer, None, merged.kept), [group] * n)
+        visual = watcher.see(torch.from_numpy(pictures), None if moves is None else torch.from_numpy(moves), count, merged)
         logits = watcher(visual, batch)
         told = logits.log_softmax(-1).gather(1, batch.targets[:, None])[:, 0]
         scores = torch.zeros(n * len(group)).index_add_(0, batch.owner, told).view(n, -1)
     return [[int(x.argmax()) for x in row.split([len(a) for _, a in questions])] for row in scores]
 
 
-def clips(watcher, tokenizer, work, count, ratio=0.7, size=(256, 128), pictures=4):
+def clips(watcher, tokenizer, work, count, ratio=0.8, zipped=False, size=(256, 128), pictures=4):
     import numpy as np
     import answers
     import events
     import materials
-    import features
+    import merging
     import movement
 
     stuff = materials.Materials(work, "val")
     questions = list(answers.TASKS.values())
     right = {name: [0, 0] for name in answers.TASKS}
     table = np.zeros((len(events.EVENTS),) * 2, int)
-    kept = features.kept_counts(pictures, ratio, size[0] * size[1] // 1024)
+    tokens = size[0] * size[1] // 1024
+    merged = (merging.Merging(merging.equal_counts(pictures, ratio, tokens), True) if zipped
+              else merging.Merging(merging.kept_counts(pictures, ratio, tokens)))
     for at in range(0, count, 10):
         made = [events.clip(stuff, np.random.default_rng((77, i)), size, pictures, 4.0, events.EVENTS[i % len(events.EVENTS)])
                 for i in range(at, at + 10)]
         moves = movement.followed(work, *([m[i] for m in made] for i in (0, 1, 3)))
-        found = choose(watcher, tokenizer, np.concatenate([m[0] for m in made]), moves, pictures, kept, questions)
+        found = choose(watcher, tokenizer, np.concatenate([m[0] for m in made]), moves, pictures, merged, questions)
         for (_, _, truth, _), got in zip(made, found):
             table[events.EVENTS.index(truth["event"]), got[0]] += 1
             for (name, (_, words)), key, index in zip(answers.TASKS.items(), ("event", "camera", "movers"), got):
@@ -66,6 +68,7 @@ def sentences(watcher, tokenizer, folder):
     import cv2
     import numpy as np
     import shapes
+    from merging import Merging
     from sentences import is_kept
 
     corpus = shapes.Corpus(folder, "test")
@@ -74,7 +77,7 @@ def sentences(watcher, tokenizer, folder):
     for i in mine:
         image, sentence, answer = corpus.real(i)
         image = cv2.resize(np.ascontiguousarray(image), (384, 96), interpolation=cv2.INTER_LINEAR)[None]
-        good += ("yes", "no")[choose(watcher, tokenizer, image, None, 1, (36,), [(sentence, ("yes", "no"))])[0][0]] == answer
+        good += ("yes", "no")[choose(watcher, tokenizer, image, None, 1, Merging((36,)), [(sentence, ("yes", "no"))])[0][0]] == answer
     print(f"NLVR: {good / len(mine):.3f} of {len(mine)}")
 
 
@@ -84,7 +87,8 @@ def main():
     arguments.add_argument("--weights", default="watcher.full.pt")
     arguments.add_argument("--nlvr")
     arguments.add_argument("--clips", type=int, default=300)
-    arguments.add_argument("--ratio", type=float, default=0.7)
+    arguments.add_argument("--ratio", type=float, default=0.8)
+    arguments.add_argument("--zipped", action="store_true", help="VisionZip's tokens instead of DyCoke's")
     arguments.add_argument("--size", type=int, nargs=2, default=(256, 128), metavar=("WIDTH", "HEIGHT"))
     arguments.add_argument("--pictures", type=int, default=4, help="of a clip, two frames each")
     options = arguments.parse_args()
@@ -94,7 +98,7 @@ def main():
 
     tokenizer = learn.tokenizer_of(options.work)
     watcher = files.trained(options.work, options.weights)
-    clips(watcher, tokenizer, options.work, options.clips, options.ratio, options.size, options.pictures)
+    clips(watcher, tokenizer, options.work, options.clips, options.ratio, options.zipped, options.size, options.pictures)
     if options.nlvr:
         sentences(watcher, tokenizer, options.nlvr)
 

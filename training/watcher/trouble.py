@@ -2,6 +2,9 @@
 """What happens to whole pictures (cuts, fades, lights, blur, a covered lens, a frozen picture), and what happens to every
 picture and is no event: noise, rain, flicker, exposure, compression."""
 
+from fractions import Fraction
+
+import av
 import cv2
 import numpy as np
 
@@ -128,6 +131,18 @@ def _compress(frame, quality):
     return cv2.imdecode(coded, cv2.IMREAD_COLOR)
 
 
+def _film(frames, crf, preset):
+    """uint8 [n, H, W, 3] through H.264: what stands loses its grain, what moves smears."""
+    n, height, width, _ = frames.shape
+    coder, reader = av.CodecContext.create("libx264", "w"), av.CodecContext.create("h264", "r")
+    coder.width, coder.height, coder.pix_fmt, coder.time_base = width, height, "yuv420p", Fraction(1, 10)
+    coder.thread_count = reader.thread_count = 1
+    coder.options = {"crf": str(crf), "preset": preset}
+    coded = [p for f in frames for p in coder.encode(av.VideoFrame.from_ndarray(f))] + list(coder.encode(None))
+    read = [f for p in coded for f in reader.decode(p)] + list(reader.decode(None))
+    return np.stack([f.to_ndarray(format="rgb24") for f in read])
+
+
 def spoil(pixels, rng, times, still=False):
     """uint8 frames as a camera and its stream would give them. `still`: frames from there on stay equal."""
     n = len(pixels)
@@ -145,10 +160,13 @@ def spoil(pixels, rng, times, still=False):
         for i in range(n):      # two grains, turned and rolled: as good as one a frame, and quicker
             pixels[i] += np.roll(noise[i % 2], (int(rng.integers(999)), int(rng.integers(999))), (0, 1))
     out = np.clip(pixels, 0, 255).astype(np.uint8)
-    if rng.random() < 0.7:
+    how = rng.random()
+    if how < 0.25:
         quality = int(rng.integers(12, 90))
         for i in range(n):
             out[i] = _compress(out[i], quality)
     if still:
         out[still:] = out[still - 1]
+    if how > 0.4:
+        out = _film(out, int(rng.integers(18, 34)), str(rng.choice(["ultrafast", "veryfast", "medium"])))
     return out
