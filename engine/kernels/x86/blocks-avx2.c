@@ -76,9 +76,6 @@ add_minima (const TernBlocks type, __m256 sum, const Scales *sc, const Ready *re
       _mm256_fmadd_ps (sc->m[1], _mm256_loadu_ps (&ready->sum[2 * b + 8]), sum));
 }
 
-/* How near what comes next in a row is fetched into the first level, when far ahead it was into the second. */
-#define NEAR 512
-
 /* One block of one row for @tokens tokens, a constant. */
 static ALWAYS_INLINE void
 one_block (const TernBlocks type, const guint tokens, __m256 *sum, const guint8 *p, const guint8 *fetch,
@@ -92,10 +89,8 @@ one_block (const TernBlocks type, const guint tokens, __m256 *sum, const guint8 
 
   if (b % fetch_blocks (type) == 0) {
 #pragma GCC unroll 4
-    for (k = 0; k < fetch_blocks (type) / unit * bytes_of (type); k += 64) {
-      _mm_prefetch ((const char *) fetch + k, _MM_HINT_T1);
-      _mm_prefetch ((const char *) p + k + NEAR, _MM_HINT_T0);
-    }
+    for (k = 0; k < fetch_blocks (type) / unit * bytes_of (type); k += 64)
+      _mm_prefetch ((const char *) fetch + k, _MM_HINT_T0);
   }
   if (has_min (type)) {
 #pragma GCC unroll 8

@@ -19,7 +19,7 @@ load_step (__m512i p[2], const guint8 *const w[2], gsize s, gsize ahead)
 #pragma GCC unroll 2
   for (i = 0; i < 2; i++) {
     p[i] = _mm512_loadu_si512 (w[i] + s * 64);
-    _mm_prefetch ((const char *) w[i] + s * 64 + ahead, _MM_HINT_T1);
+    _mm_prefetch ((const char *) w[i] + s * 64 + ahead, _MM_HINT_T0);
   }
 }
 
