@@ -4,6 +4,7 @@
  *   windows dycoke MODEL    32 frames of 196 tokens with K = P = .7 against all of them: reading them and saying 64 tokens
  *   windows defaults MODEL  32 frames of 64 tokens, compressed and pruned as by default, against all of them; --method NAME and
  *                           --merge-ratio K: as if these were the defaults
+ *   windows pruned MODEL    saying 64 tokens behind 32 frames of 121, with fewer and fewer of their keys
  *   windows batch           the bundled model, frames in memory, as fast as it goes: captions a second
  *   windows live            ... 16 streams, each --rate frames a second: windows answered, dropped, and how late
  *
@@ -85,35 +86,34 @@ new_session (TernModel *model, const TernSessionParams *params)
 
 #define WINDOW 32
 
-/* What is compared: all tokens and keys, with DyCoke's, or with what is default. */
-typedef enum {
-  ALL,
-  DYCOKE,
-  DEFAULTS,
-} Compressed;
+/* What becomes of frames before they are read, and of their keys afterwards. */
+typedef struct {
+  const char *name;
+  TernCompressorParams compress;
+  double kv_prune;
+} Way;
 
-/* Milliseconds from the first push to the answer; what it says of itself goes to stderr. */
-static double
-answer (TernModel *model, const float *rows, guint grid, Compressed compressed)
+typedef struct {
+  double ms, decode_ms;         /* from the first push to the answer; of that, saying it */
+} Time;
+
+/* One window; what the answer says of itself goes to stderr. */
+static Time
+answer (TernModel *model, const float *rows, guint grid, const Way *way)
 {
-  static const char *const names[] = { "all", "DyCoke", "default" };
   TernSessionParams params = TERN_SESSION_PARAMS_INIT;
   guint dim = tern_model_embedding_dim (model);
   g_autoptr (TernSession) session = NULL;
   TernResult *result;
   gint64 begin;
-  double ms;
+  Time time;
 
   params.window = WINDOW * MS (500);
   params.max_frames = WINDOW;
   params.sampling.ignore_eog = TRUE;
   params.sampling.max_tokens = 64;
-  if (compressed == DEFAULTS) {
-    params.compress = by_default;
-  } else {
-    params.compress.method = compressed == DYCOKE ? TERN_METHOD_DYCOKE : TERN_METHOD_NONE;
-    params.compress.merge_ratio = params.kv_prune = compressed == DYCOKE ? .7 : 0;
-  }
+  params.compress = way->compress;
+  params.kv_prune = way->kv_prune;
   session = new_session (model, &params);
   begin = now ();
   for (guint i = 0; i < WINDOW; i++) {
@@ -133,37 +133,81 @@ answer (TernModel *model, const float *rows, guint grid, Compressed compressed)
     g_printerr ("windows: expected an answer, found none\n");
     exit (1);
   }
-  ms = (double) (now () - begin) / 1000;
-  g_printerr ("%-7s prompt of %u tokens: prefill %.0f ms, decode %.0f ms\n", names[compressed], result->prompt_tokens,
+  time = (Time) { (double) (now () - begin) / 1000, result->metrics.decode_ms };
+  g_printerr ("%-7s prompt of %u tokens: prefill %.0f ms, decode %.0f ms\n", way->name, result->prompt_tokens,
       result->metrics.prefill_ms, result->metrics.decode_ms);
   tern_result_unref (result);
-  return ms;
+  return time;
 }
 
-static void
-compare (const char *path, guint grid, Compressed compressed, const char *name)
+static float *
+random_frames (TernModel *model, guint grid)
 {
-  TernModel *model = open_model (path, TERN_MODEL_TEXT);
   gsize n = (gsize) WINDOW * grid * grid * tern_model_embedding_dim (model);
-  g_autofree float *rows = g_new (float, n);
-  g_autofree double *none = g_new (double, rounds), *merged = g_new (double, rounds);
+  float *rows = g_new (float, n);
   TernRandom random = { 1 };
-  double a, b;
 
   for (gsize i = 0; i < n; i++)
     rows[i] = (float) (tern_random_uniform (&random) - .5) / 8;
-  answer (model, rows, grid, compressed);        /* warms up */
+  return rows;
+}
+
+static Way
+way_of (const char *name, TernMethod method, double merge_ratio, double kv_prune)
+{
+  Way way = { name, TERN_COMPRESSOR_PARAMS_INIT, kv_prune };
+
+  way.compress.method = method;
+  way.compress.merge_ratio = merge_ratio;
+  return way;
+}
+
+static void
+compare (const char *path, guint grid, const Way *way)
+{
+  TernModel *model = open_model (path, TERN_MODEL_TEXT);
+  g_autofree float *rows = random_frames (model, grid);
+  g_autofree double *none = g_new (double, rounds), *merged = g_new (double, rounds);
+  Way all = way_of ("all", TERN_METHOD_NONE, 0, 0);
+  double a, b;
+
+  answer (model, rows, grid, way);       /* warms up */
   for (gint i = 0; i < rounds; i++) {
-    none[i] = answer (model, rows, grid, ALL);
-    merged[i] = answer (model, rows, grid, compressed);
+    none[i] = answer (model, rows, grid, &all).ms;
+    merged[i] = answer (model, rows, grid, way).ms;
   }
   a = median (none, (guint) rounds);
   b = median (merged, (guint) rounds);
   if (json)
-    g_print ("{\"none_ms\": %.1f, \"%s_ms\": %.1f}\n", a, name, b);
+    g_print ("{\"none_ms\": %.1f, \"%s_ms\": %.1f}\n", a, way->name, b);
   else
-    g_print ("32 frames of %u tokens, 64 said, median of %d: all %.0f ms, %s %.0f ms: %.2f times\n", grid * grid, rounds, a, name,
-        b, a / b);
+    g_print ("32 frames of %u tokens, 64 said, median of %d: all %.0f ms, %s %.0f ms: %.2f times\n", grid * grid, rounds, a,
+        way->name, b, a / b);
+  tern_model_unref (model);
+}
+
+/* What attention costs a token, by how many keys are left: what is above saying as much behind hardly any. */
+static void
+prune (const char *path, guint grid)
+{
+  static const double shares[] = { 0, .25, .5, .75, .9, .99 };
+  enum { N = G_N_ELEMENTS (shares) };
+  TernModel *model = open_model (path, TERN_MODEL_TEXT);
+  g_autofree float *rows = random_frames (model, grid);
+  g_autofree double *found = g_new (double, N * rounds);
+  double ms[N];
+
+  for (gint i = 0; i < rounds; i++)
+    for (guint k = 0; k < N; k++) {
+      Way way = way_of ("pruned", TERN_METHOD_NONE, 0, shares[k]);
+
+      found[k * rounds + i] = answer (model, rows, grid, &way).decode_ms;
+    }
+  for (guint k = 0; k < N; k++)
+    ms[k] = median (found + k * rounds, (guint) rounds);
+  for (guint k = 0; k < N; k++)
+    g_print ("kv-prune %.2f: 64 tokens in %.1f ms; what %u keys cost above those of .99: %.2f of all\n", shares[k], ms[k],
+        (guint) (WINDOW * grid * grid * (1 - shares[k])), (ms[k] - ms[N - 1]) / (ms[0] - ms[N - 1]));
   tern_model_unref (model);
 }
 
@@ -399,15 +443,21 @@ main (int argc, char **argv)
   if (seconds < 1 || rounds < 1 || rate < 1 || streams < 1 || frames < 0 || threads < 0)
     argc = 0;
   if (argc == 3 && !strcmp (argv[1], "dycoke")) {
-    compare (argv[2], 14, DYCOKE, "dycoke");
+    Way way = way_of ("dycoke", TERN_METHOD_DYCOKE, .7, .7);
+
+    compare (argv[2], 14, &way);
   } else if (argc == 3 && !strcmp (argv[1], "defaults")) {
-    compare (argv[2], 8, DEFAULTS, "default");
+    Way way = { "default", by_default, 0 };
+
+    compare (argv[2], 8, &way);
+  } else if (argc == 3 && !strcmp (argv[1], "pruned")) {
+    prune (argv[2], 11);
   } else if (argc == 2 && (!strcmp (argv[1], "batch") || !strcmp (argv[1], "live"))) {
     load_pictures ();
     (!strcmp (argv[1], "batch") ? batch : live) ();
     g_free (pixels);
   } else {
-    g_printerr ("usage: windows dycoke MODEL | defaults MODEL | batch | live [options]\n");
+    g_printerr ("usage: windows dycoke MODEL | defaults MODEL | pruned MODEL | batch | live [options]\n");
     return 2;
   }
   return 0;
