@@ -144,14 +144,6 @@ view (const TernKvCache *cache, TernKvPart which, guint head, guint pos)
     part.scale[which] ? part.scale[which] + row : NULL };
 }
 
-static TernKvView
-skip (TernKvView view, guint n, guint head_dim)
-{
-  view.rows = (const guint8 *) view.rows + n * row_bytes (view.type, head_dim);
-  view.scale = view.scale ? view.scale + n : NULL;
-  return view;
-}
-
 static guint
 rest_of_page (guint pos)
 {
@@ -296,35 +288,65 @@ tern_kvcache_move (const TernKvCache *cache, const TernKernels *kernels, const T
   }
 }
 
-#define GATHER_AHEAD 12
-
 gsize
-tern_kv_gather_bytes (guint n, guint head_dim)
+tern_kv_gather_bytes (guint head_dim)
 {
-  return tern_align_up (n * sizeof (float)) + (gsize) n * MAX (head_dim * sizeof (float), tern_i4_bytes (head_dim));
+  return tern_align_up (TERN_PAGE_ROWS * sizeof (float))
+      + (gsize) TERN_PAGE_ROWS * MAX (head_dim * sizeof (float), tern_i4_bytes (head_dim));
+}
+
+guint
+tern_kv_in_page (const gint32 *index, guint n)
+{
+  guint i = 0;
+
+  while (i < n && index[i] / TERN_PAGE_ROWS == index[0] / TERN_PAGE_ROWS)
+    i++;
+  return i;
+}
+
+TernKvKept
+tern_kv_kept (const TernKvCache *cache, TernKvPart part, guint head, const gint32 *index, guint n)
+{
+  TernKvView all;
+
+  if (n == 0)
+    return (TernKvKept) { .n = 0 };
+  all = view (cache, part, head, index[0] - index[0] % TERN_PAGE_ROWS);
+  return (TernKvKept) { all.rows, all.scale, index, n };
+}
+
+/* Rows of @bytes, a constant where speed counts. */
+static inline __attribute__ ((always_inline)) void
+copy_rows (guint8 *to, TernKvKept now, TernKvKept then, const gsize bytes)
+{
+  for (guint i = 0; i < MAX (now.n, then.n); i++) {
+    if (i < then.n)
+      for (gsize b = 0; b < bytes; b += TERN_ALIGN)
+        __builtin_prefetch (then.rows + (gsize) then.index[i] % TERN_PAGE_ROWS * bytes + b);
+    if (i < now.n)
+      memcpy (to + i * bytes, now.rows + (gsize) now.index[i] % TERN_PAGE_ROWS * bytes, bytes);
+  }
 }
 
 TernKvView
-tern_kv_gather (void *scratch, const TernKvCache *cache, TernKvPart part, guint head, const gint32 *index, guint n)
+tern_kv_gather (void *scratch, const TernKvCache *cache, TernKvKept now, TernKvKept then)
 {
   gsize bytes = row_bytes (cache->type, cache->head_dim);
   float *scale = scratch;
-  guint8 *rows = (guint8 *) scratch + tern_align_up (n * sizeof (float));
+  guint8 *rows = (guint8 *) scratch + tern_align_up (TERN_PAGE_ROWS * sizeof (float));
 
-  for (guint i = 0; i < n; i++) {
-    TernKvView from = view (cache, part, head, index[i]);
-
-    if (i + GATHER_AHEAD < n) { /* the hardware does not know where they are */
-      TernKvView then = view (cache, part, head, index[i + GATHER_AHEAD]);
-
-      for (gsize b = 0; b < bytes; b += TERN_ALIGN)
-        __builtin_prefetch ((const guint8 *) then.rows + b);
-    }
-    memcpy (rows + i * bytes, from.rows, bytes);
-    if (from.scale)
-      scale[i] = *from.scale;
+  switch (bytes) {
+    case 32: copy_rows (rows, now, then, 32); break;
+    case 64: copy_rows (rows, now, then, 64); break;
+    case 128: copy_rows (rows, now, then, 128); break;
+    case 256: copy_rows (rows, now, then, 256); break;
+    case 512: copy_rows (rows, now, then, 512); break;
+    default: copy_rows (rows, now, then, bytes);
   }
-  return (TernKvView) { cache->type, rows, has_scales (cache->type) ? scale : NULL };
+  for (guint i = 0; now.scale && i < now.n; i++)
+    scale[i] = now.scale[now.index[i] % TERN_PAGE_ROWS];
+  return (TernKvView) { cache->type, rows, now.scale ? scale : NULL };
 }
 
 /* ---- Products ---------------------------------------------------------------------------------------------------- */
@@ -409,9 +431,8 @@ tern_kvcache_dot (const TernKvCache *cache, const TernKernels *kernels, float *y
   }
 }
 
-/* One run or part of one; @go_on: y has the sums of those before. */
-static void
-sum_part (const TernKernels *kernels, float *y, const float *a, gsize lda, TernKvView values, guint n, guint n_keys,
+void
+tern_kv_sum (const TernKernels *kernels, float *y, const float *a, gsize lda, TernKvView values, guint n, guint n_keys,
     guint head_dim, gboolean go_on, gboolean many)
 {
   switch (types[values.type].form) {
@@ -433,18 +454,6 @@ sum_part (const TernKernels *kernels, float *y, const float *a, gsize lda, TernK
   }
 }
 
-void
-tern_kv_sum (const TernKernels *kernels, float *y, float *spare, const float *a, gsize lda, TernKvView values, guint n,
-    guint n_keys, guint head_dim, gboolean many)
-{
-  for (guint i = 0; i < n_keys; i += TERN_KV_RUN) {
-    sum_part (kernels, i ? spare : y, a + i, lda, skip (values, i, head_dim), n, MIN (TERN_KV_RUN, n_keys - i), head_dim,
-        FALSE, many);
-    if (i)
-      kernels->add (y, spare, (gsize) n * head_dim);
-  }
-}
-
 guint
 tern_kvcache_sum_page (const TernKvCache *cache, const TernKernels *kernels, float *y, float *spare, const float *a,
     gsize lda, guint head, guint first, guint i, guint n, guint n_keys, gboolean many, TernKvNext next)
@@ -455,7 +464,7 @@ tern_kvcache_sum_page (const TernKvCache *cache, const TernKernels *kernels, flo
   for (guint at = 0; at < part; at += step, i += step) {
     step = MIN (most, part - at);
     fetch (&next, at, most, (TernKvNext) { cache, TERN_KV_VALUES, head, first + i - at, 0 });
-    sum_part (kernels, later ? spare : y, a + i, lda, view (cache, TERN_KV_VALUES, head, first + i), n, step,
+    tern_kv_sum (kernels, later ? spare : y, a + i, lda, view (cache, TERN_KV_VALUES, head, first + i), n, step,
         cache->head_dim, i % TERN_KV_RUN > 0, many);
   }
   if (later && (end % TERN_KV_RUN == 0 || end == n_keys))

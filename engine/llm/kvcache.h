@@ -68,10 +68,21 @@ typedef struct {
   const float *scale;           /* [n] of int8 and int4 rows */
 } TernKvView;
 
-/* The rows at positions @index [n], fetched to @scratch of tern_kv_gather_bytes (n, head_dim). */
-gsize tern_kv_gather_bytes (guint n, guint head_dim);
-TernKvView tern_kv_gather (void *scratch, const TernKvCache *cache, TernKvPart part, guint head, const gint32 *index,
-    guint n);
+/* Some rows of a head that lie in one page: those at positions @index [n]. */
+typedef struct {
+  const guint8 *rows;           /* the page's */
+  const float *scale;
+  const gint32 *index;
+  guint n;
+} TernKvKept;
+
+/* How many of the positions @index [n], ascending, lie in the first one's page; and their rows. */
+guint tern_kv_in_page (const gint32 *index, guint n);
+TernKvKept tern_kv_kept (const TernKvCache *cache, TernKvPart part, guint head, const gint32 *index, guint n);
+/* Those side by side, in @scratch of tern_kv_gather_bytes (head_dim); @then is fetched meanwhile: the hardware does not know where
+ * its rows are. */
+gsize tern_kv_gather_bytes (guint head_dim);
+TernKvView tern_kv_gather (void *scratch, const TernKvCache *cache, TernKvKept now, TernKvKept then);
 
 /* Rows of a head that will be read next: @n from position @pos on, none when 0. */
 typedef struct {
@@ -88,11 +99,12 @@ void tern_kv_dot (const TernKernels *kernels, float *y, gsize ldy, TernKvView ke
 void tern_kvcache_dot (const TernKvCache *cache, const TernKernels *kernels, float *y, gsize ldy, guint head,
     guint first, guint n_keys, const float *x, guint n, gboolean many, TernKvNext next);
 
-/* y [n, head_dim] = a [n, n_keys], @lda apart, times the values. @spare [n, head_dim] is needed for more than
- * TERN_KV_RUN keys. */
-void tern_kv_sum (const TernKernels *kernels, float *y, float *spare, const float *a, gsize lda, TernKvView values,
-    guint n, guint n_keys, guint head_dim, gboolean many);
-/* The same for the values of @head from position @first, a multiple of TERN_KV_RUN, on. */
+/* y [n, head_dim] = a [n, n_keys], @lda apart, times the values of a run (TERN_KV_RUN) or a part of one; @go_on: added to what y has of
+ * the parts before. */
+void tern_kv_sum (const TernKernels *kernels, float *y, const float *a, gsize lda, TernKvView values, guint n, guint n_keys,
+    guint head_dim, gboolean go_on, gboolean many);
+/* The same of any number of values of @head from position @first, a multiple of TERN_KV_RUN, on. @spare [n, head_dim] is needed for
+ * more than a run. */
 void tern_kvcache_sum (const TernKvCache *cache, const TernKernels *kernels, float *y, float *spare, const float *a,
     gsize lda, guint head, guint first, guint n, guint n_keys, gboolean many, TernKvNext next);
 /* A part of that: the values from position @first + @i on that are in its page, a multiple of TERN_PAGE_ROWS; all parts in

@@ -8,7 +8,8 @@
  *   m' = max (m, max s), p = exp (s - m'), l' = l exp (m - m') + sum p, o' = o exp (m - m') + p V; at the end o / l.
  * Decode: a piece is one kv head x SPLIT keys; the pieces' m, l and o are merged in the order of the keys. Where there are
  * pieces enough, a thread does those of all heads together, page by page: a page has its keys side by side, head by head, and so
- * memory is read in runs of tens of KiB.
+ * memory is read in runs of tens of KiB. Where a policy leaves keys out, a piece is KEPT keys of those that are left: the rows of a
+ * page are brought together head by head, in the order in which they lie.
  *
  * Where a cache has its rows rotated (kvcache.h), queries are when they are taken, and results are turned back when they are
  * whole. */
@@ -21,6 +22,8 @@
 #define TILE 32                 /* query rows of a prefill tile, at most */
 #define BLOCK 256               /* keys of a block: with the rows above, products that stay in the second-level cache */
 #define SPLIT 512               /* keys of a piece of decode */
+#define KEPT 128                /* ... where some are left out; part of a run of sums */
+G_STATIC_ASSERT (KEPT <= SPLIT && KEPT <= TERN_KV_RUN);
 
 static guint
 group_size (const TernAttending *a)
@@ -35,16 +38,16 @@ tile_size (const TernAttending *a, guint n)
 }
 
 static guint
-split_count (guint n_keys)
+split_count (guint n_keys, guint split)
 {
-  return (n_keys + SPLIT - 1) / SPLIT;
+  return (n_keys + split - 1) / split;
 }
 
 void
 tern_attend_take (TernAttending *a, TernArena *arena, guint n, guint context)
 {
   gsize q_dim = (gsize) a->n_heads * a->head_dim, kv_dim = (gsize) a->n_kv * a->head_dim;
-  gsize pieces = ((gsize) split_count (context) + n) * a->n_kv;
+  gsize pieces = ((gsize) split_count (context, KEPT) + n) * a->n_kv;
 
   a->q = tern_plan_take (arena, n, q_dim, sizeof (float));
   a->k = tern_plan_take (arena, n, kv_dim, sizeof (float));
@@ -210,7 +213,7 @@ attend_many (TernAttending *a)
 typedef struct {
   float *scores;                /* [n_heads, SPLIT] */
   float *spare;                 /* [n_heads, head_dim] */
-  void *rows;                   /* gathered */
+  void *rows;                   /* gathered, of one page */
 } Piece;
 
 static Piece
@@ -220,7 +223,7 @@ piece_take (TernArena *arena, const TernAttending *a)
 
   piece.scores = tern_plan_take (arena, a->n_heads, SPLIT, sizeof (float));
   piece.spare = tern_plan_take (arena, a->n_heads, a->head_dim, sizeof (float));
-  piece.rows = tern_plan_take (arena, 1, 1, tern_kv_gather_bytes (SPLIT, a->head_dim));
+  piece.rows = tern_plan_take (arena, 1, 1, tern_kv_gather_bytes (a->head_dim));
   return piece;
 }
 
@@ -247,13 +250,8 @@ score_piece (const TernAttending *a, const Piece *piece, const TernAttendRow *ro
   guint group = group_size (a);
   const float *q = a->q + ((gsize) row->row * a->n_heads + (gsize) g * group) * a->head_dim;
 
-  if (row->keys)
-    tern_kv_dot (a->pass->kernels, piece->scores, SPLIT,
-        tern_kv_gather (piece->rows, &row->cache, TERN_KV_KEYS, g, row->keys + first, n), n, a->head_dim, q, group,
-        decode_many (a));
-  else
-    tern_kvcache_dot (&row->cache, a->pass->kernels, piece->scores, SPLIT, g, first, n, q, group, decode_many (a),
-        (TernKvNext) { &row->cache, TERN_KV_VALUES, g, first, n });
+  tern_kvcache_dot (&row->cache, a->pass->kernels, piece->scores, SPLIT, g, first, n, q, group, decode_many (a),
+      (TernKvNext) { &row->cache, TERN_KV_VALUES, g, first, n });
 }
 
 /* What unit @i of @row begins with. */
@@ -331,13 +329,65 @@ run_piece (const TernAttending *a, const Piece *piece, const TernAttendRow *row,
 
   score_piece (a, piece, row, g, first, n);
   weigh_heads (a, piece->scores, n, group, at, 0);
-  if (row->keys)
-    tern_kv_sum (kernels, part, piece->spare, piece->scores, SPLIT,
-        tern_kv_gather (piece->rows, &row->cache, TERN_KV_VALUES, g, row->keys + first, n), group, n, a->head_dim,
-        decode_many (a));
+  tern_kvcache_sum (&row->cache, kernels, part, piece->spare, piece->scores, SPLIT, g, first, group, n, decode_many (a), next);
+}
+
+/* Kept keys of a row, in one page: @n from the @i-th on, and @then those after them. */
+typedef struct {
+  guint i, n, then;
+} Keys;
+
+static Keys
+first_kept (const TernAttendRow *row, guint i, guint end)
+{
+  Keys keys = { i, tern_kv_in_page (row->keys + i, end - i), 0 };
+
+  keys.then = tern_kv_in_page (row->keys + i + keys.n, end - i - keys.n);
+  return keys;
+}
+
+/* @keys of head @g side by side, while what is read next is fetched: the next head's up to @heads, then those after them, for which
+ * @head comes first. */
+static TernKvView
+gather (const Piece *piece, const TernAttendRow *row, TernKvPart part, Keys keys, guint g, guint head, guint heads)
+{
+  const gint32 *index = row->keys + keys.i;
+  TernKvKept now = tern_kv_kept (&row->cache, part, g, index, keys.n);
+
+  return tern_kv_gather (piece->rows, &row->cache, now, g + 1 < heads ? tern_kv_kept (&row->cache, part, g + 1, index, keys.n)
+      : tern_kv_kept (&row->cache, part, head, index + keys.n, keys.then));
+}
+
+/* Split @s of the keys that are left to a row, for kv heads [head, heads). */
+static void
+run_kept (const TernAttending *a, const Piece *piece, const TernAttendRow *row, guint s, guint head, guint heads)
+{
+  const TernKernels *kernels = a->pass->kernels;
+  guint group = group_size (a), first = s * KEPT, end = MIN (first + KEPT, row->n_keys);
+  gsize at = ((gsize) row->piece + (gsize) head * row->splits + s) * group, stride = (gsize) row->splits * group;
+  const float *q = a->q + (gsize) row->row * a->n_heads * a->head_dim;
+  gsize width = (gsize) group * a->head_dim;
+  Keys keys;
+
+  for (keys = first_kept (row, first, end); keys.n > 0; keys = first_kept (row, keys.i + keys.n, end))
+    for (guint g = head; g < heads; g++)
+      tern_kv_dot (kernels, piece->scores + (gsize) (g - head) * group * SPLIT + keys.i - first, SPLIT,
+          gather (piece, row, TERN_KV_KEYS, keys, g, head, heads), keys.n, a->head_dim, q + g * width, group, decode_many (a));
+  weigh_heads (a, piece->scores, end - first, (heads - head) * group, at, stride);
+  for (keys = first_kept (row, first, end); keys.n > 0; keys = first_kept (row, keys.i + keys.n, end))
+    for (guint g = head; g < heads; g++)
+      tern_kv_sum (kernels, a->parts + (at + (g - head) * stride) * a->head_dim,
+          piece->scores + (gsize) (g - head) * group * SPLIT + keys.i - first, SPLIT,
+          gather (piece, row, TERN_KV_VALUES, keys, g, head, heads), group, keys.n, a->head_dim, keys.i > first, decode_many (a));
+}
+
+static void
+run_kept_unit (const TernAttending *a, const Piece *piece, const TernAttendRow *row, guint i)
+{
+  if (row->together)
+    run_kept (a, piece, row, i, 0, a->n_kv);
   else
-    tern_kvcache_sum (&row->cache, kernels, part, piece->spare, piece->scores, SPLIT, g, first, group, n,
-        decode_many (a), next);
+    run_kept (a, piece, row, i % row->splits, i / row->splits, i / row->splits + 1);
 }
 
 /* Of @row or one after it: that which has unit @i of all. */
@@ -363,7 +413,9 @@ attend_units (void *data, guint begin, guint end, guint worker)
     const TernAttendRow *then = i + 1 < a->n_units ? row_of_unit (row, i + 1) : NULL; /* most often this worker's */
     TernKvNext next = then ? first_keys (then, i + 1 - then->unit) : (TernKvNext) { 0 };
 
-    if (row->together)
+    if (row->keys)
+      run_kept_unit (a, &piece, row, i - row->unit);
+    else if (row->together)
       run_split (a, &piece, row, i - row->unit, next);
     else
       run_piece (a, &piece, row, i - row->unit, next);
@@ -477,7 +529,7 @@ prepare_row (const TernAttending *a, guint t)
     if (row.keys)
       row.n_keys = n;
   }
-  row.splits = split_count (row.n_keys);
+  row.splits = split_count (row.n_keys, row.keys ? KEPT : SPLIT);
   tern_kv_rotate (row.cache.type, a->pass->kernels, a->q + (gsize) t * a->n_heads * a->head_dim, a->n_heads, a->head_dim);
   return row;
 }
@@ -499,7 +551,7 @@ run_rows (TernAttending *a)
   for (guint i = 0; i < a->n_rows; i++) {
     TernAttendRow *row = &a->rows[i];
 
-    row->together = !row->keys && splits >= SPLITS_EACH * tern_pool_threads (pass->pool);
+    row->together = splits >= SPLITS_EACH * tern_pool_threads (pass->pool);
     row->unit = a->n_units;
     row->units = row->together ? row->splits : a->n_kv * row->splits;
     a->n_units += row->units;
