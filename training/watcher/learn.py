@@ -24,7 +24,7 @@ import common       # noqa: E402
 import events       # noqa: E402
 
 VOCABULARY = 640
-PICTURES, SENTENCES = 32, 8     # of a step about shapes
+PICTURES, SENTENCES, TOLD = 32, 5, 3    # of a step about shapes; of each picture
 DROP, SMOOTHING = 0.05, 0.05
 LED = 0.3               # of the clips go on from a frame before them
 NAMES = 4.0                     # what naming the things in every cell weighs
@@ -52,6 +52,8 @@ PHASES = {
     # What is told by comparing pictures far apart, more often, and with the tower.
     "late": Phase(24, *LARGE, [4, 8, 6, 2], [0.7, 0.15, 0.1, 0.05], 0.25, 0.35, "full", 6e-4, events.LATE),
     "between": Phase(24, *LARGE, [4, 8, 6, 2], [0.75, 0.1, 0.1, 0.05], 0.1, 0.3, "late", 8e-4, events.LATE),
+    # Shapes alone, nearly: sentences are learned long after things are named.
+    "told": Phase(24, *LARGE, [4, 8, 6, 2], [0.8, 0.1, 0.05, 0.05], 0.85, 0.3, "again", 1e-3, events.LATE),
     "again": Phase(24, *LARGE, [4, 8, 6, 2], [0.8, 0.1, 0.05, 0.05], 0.15, 0.3, "", 8e-4, events.LATE),
 }
 
@@ -110,8 +112,9 @@ def stills(corpus, rng, tokenizer):
     for _ in range(PICTURES):
         if corpus and rng.random() < 0.25:
             image, pairs, boxes = corpus.drawn(int(rng.integers(len(corpus.items))), rng)
+            pairs += [shapes.told(boxes, rng) for _ in range(TOLD)]
         else:
-            image, pairs, boxes = shapes.picture(rng, SENTENCES)
+            image, pairs, boxes = shapes.picture(rng, SENTENCES, TOLD)
         shown.append(shapes.shown(boxes))
         pictures.append(cv2.resize(image, (384, 96), interpolation=cv2.INTER_LINEAR if rng.random() < 0.5 else cv2.INTER_CUBIC))
         branches.append([said_to(tokenizer, q, a) for q, a in pairs])

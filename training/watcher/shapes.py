@@ -241,11 +241,48 @@ def sentence(boxes, rng, wanted=None):
     return text, bool(truth)
 
 
-def picture(rng, questions=6):
-    """(image, [(sentence, "yes" or "no")], boxes)."""
+# ---- what is there --------------------------------------------------------------------------------------------------
+# Yes and no say little about a picture: 1,600 steps of them taught the tower what every cell shows, and the language model nothing.
+
+PLACES = ["left", "middle", "right"]
+
+
+def _number(n):
+    return NUMBERS[n] if n < len(NUMBERS) else str(n)
+
+
+def _contents(box):
+    """Kinds of things in a box, with their numbers: "one black circle, two blue squares"."""
+    kinds = [(c, t, sum(o["color"] == c and o["type"] == t for o in box)) for c in COLORS for t in TYPES]
+    return ", ".join(f"{_number(n)} {c} {_s(t, n)}" for c, t, n in kinds if n)
+
+
+def told(boxes, rng):
+    """(question, answer): what a box holds, of what a tower is built, how many there are of a kind, here or at a wall."""
+    stack = all(o["type"] == "square" and o["x_loc"] == 40 for b in boxes for o in b)
+    at = int(rng.integers(3))
+    kind = rng.integers(4)
+    if kind < 2 and stack:
+        return f"Which blocks has the {PLACES[at]} tower?", ", ".join(o["color"] for o in boxes[at])
+    if kind < 2:
+        return f"What is in the {PLACES[at]} box?", _contents(boxes[at]) or "no item"
+    every = [o for b in boxes for o in b]
+    if stack:
+        if kind == 2:
+            return "How many blocks has each tower?", ", ".join(_number(len(b)) for b in boxes)
+        c = str(rng.choice(list(COLORS)))
+        return f"How many {c} blocks are there?", _number(sum(o["color"] == c for o in every))
+    _, many, test = _thing(rng)
+    if kind == 2:
+        return f"How many {many} are there?", _number(sum(map(test, every)))
+    return f"How many {many} are touching the wall?", _number(sum(test(o) and _touches(o) for o in every))
+
+
+def picture(rng, questions=6, tellings=0):
+    """(image, [(sentence, "yes" or "no") and (question, answer)], boxes)."""
     boxes = towers(rng) if rng.random() < 0.5 else scattered(rng)
     pairs = [(t, "yes" if v else "no") for t, v in (sentence(boxes, rng, i % 2 == 0) for i in range(questions))]
-    return draw(boxes), pairs, boxes
+    return draw(boxes), pairs + [told(boxes, rng) for _ in range(tellings)], boxes
 
 
 KINDS = len(COLORS) * len(TYPES)
