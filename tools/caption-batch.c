@@ -466,7 +466,7 @@ open_journal (const TernCaptionBatchOptions *o, const TernModel *model, const Te
 }
 
 static int
-status_of (const TernBatch *batch, guint listed)
+status_of (const TernBatch *batch)
 {
   if (batch->usage)
     return TERN_TOOL_USAGE;
@@ -474,7 +474,7 @@ status_of (const TernBatch *batch, guint listed)
     return TERN_TOOL_TRY_AGAIN;
   if (batch->signal)
     return 128 + batch->signal;
-  return batch->failed || listed || batch->out->closed ? TERN_TOOL_FAILED : TERN_TOOL_DONE;
+  return batch->failed || batch->out->closed ? TERN_TOOL_FAILED : TERN_TOOL_DONE;
 }
 
 /* After the run, where everything is whole. */
@@ -484,7 +484,6 @@ conclude (TernBatch *batch)
   TernCaptionOutput *out = batch->out;
   g_autoptr (GError) error = NULL;
   gboolean whole = !batch->usage && !batch->full && !batch->signal && !out->closed;
-  guint listed = whole ? tern_batch_list_report (batch->work.list) : 0;
 
   batch->full |= out->full;
   if (batch->journal)
@@ -496,7 +495,7 @@ conclude (TernBatch *batch)
   if (batch->signal || batch->full)
     tern_tool_message ("stopped after %" G_GUINT64_FORMAT " done%s", batch->done + batch->skipped,
         batch->journal ? "; the same command goes on from here" : "; with --resume the same command could go on");
-  return status_of (batch, listed);
+  return status_of (batch);
 }
 
 #define FAILURE "{\"source\":"   /* how a line of the list begins */
@@ -552,8 +551,9 @@ open_outputs (const TernCaptionBatchOptions *o, TernBatch *batch, int *status)
 static gboolean
 open_list (const TernCaptionBatchOptions *o, TernBatch *batch, char **operands)
 {
-  TernBatchListOptions list = { operands, o->files_from, 0, 1, !o->unordered, batch->member_bytes,
-    batch->max_memory ? batch->member_bytes : MEMBER_BYTES_MOST };
+  TernBatchListOptions list = { .operands = operands, .files_from = o->files_from, .shards = 1, .sorted = !o->unordered,
+    .standard_once = o->resume || g_strcmp0 (o->files_from, "-") == 0, .tell_over = o->tell_done,
+    .member_bytes = batch->member_bytes, .member_bytes_most = batch->max_memory ? batch->member_bytes : MEMBER_BYTES_MOST };
   g_autoptr (GError) error = NULL;
 
   if (o->shard)

@@ -598,7 +598,7 @@ tern_caption_output_end (TernCaptionOutput *out, const TernBatchInput *input, gb
 }
 
 void
-tern_caption_output_tell_done (TernCaptionOutput *out, const char *source, guint64 n, const char *error)
+tern_caption_output_tell_done (TernCaptionOutput *out, const char *source, guint64 n, const char *error, gboolean other)
 {
   g_autoptr (GString) line = g_string_new (NULL);
   TernJson json = { line };
@@ -609,9 +609,10 @@ tern_caption_output_tell_done (TernCaptionOutput *out, const char *source, guint
   if (out->source_bytes)
     tern_json_add_text (&json, TERN_CAPTION_SOURCE_BYTES, out->source_bytes);
   tern_json_add_uint (&json, "results", n);
-  if (error) {
+  if (error)
     tern_json_add_text (&json, "error", error);
-  }
+  if (other)
+    tern_json_add_bool (&json, "other", TRUE);
   tern_json_close (&json, '}');
   write_line (out, line->str);
 }

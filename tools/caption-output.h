@@ -85,8 +85,9 @@ gboolean tern_caption_output_take (TernCaptionOutput *out, TernResult *result);
  * NO_SPACE; those of tern_mux_write(). */
 gboolean tern_caption_output_end (TernCaptionOutput *out, const TernBatchInput *input, gboolean again, GError **error);
 
-/* Of lines: one that says that @source is over, with its @n results, or why it failed (@error, nullable). */
-void tern_caption_output_tell_done (TernCaptionOutput *out, const char *source, guint64 n, const char *error);
+/* Of lines: one that says that @source is over, with its @n results, or why it failed (@error, nullable). @other: it is neither
+ * picture nor video, and in a folder would have been passed over. */
+void tern_caption_output_tell_done (TernCaptionOutput *out, const char *source, guint64 n, const char *error, gboolean other);
 
 /* Bytes of the file of lines so far; of a series' samples. */
 guint64 tern_caption_output_end_of_lines (const TernCaptionOutput *out);
