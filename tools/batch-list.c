@@ -18,6 +18,7 @@
 #define EXAMPLES 3
 #define AHEAD 256               /* inputs found before somebody wants them */
 #define MEMBERS_AHEAD 16        /* of tar files */
+#define NAME_BYTES (64 << 10)   /* of one in a list, at most: an address, even */
 
 struct _TernBatchList {
   gint references;              /* of the caller and of the thread */
@@ -477,10 +478,13 @@ add_names (TernBatchList *list)
     for (gssize i = 0; wanted && i < n; i++) {
       if (block[i] == 0)
         end = 0;
-      if (block[i] != end) {
+      if (block[i] != end && name->len < NAME_BYTES) {
         g_string_append_c (name, block[i]);
         continue;
       }
+      if (block[i] != end)
+        return refuse (list, g_strdup (list->names_path), g_strdup_printf ("expected names of files, found one of more than %d bytes",
+                NAME_BYTES), FALSE);
       if (end == '\n' && name->len && name->str[name->len - 1] == '\r')
         g_string_truncate (name, name->len - 1);
       if (name->len)
@@ -663,6 +667,14 @@ tern_batch_list_pass_still (TernBatchList *list, const TernBatchInput *input)
 }
 
 void
+tern_batch_list_pass_own (TernBatchList *list, const TernBatchInput *input)
+{
+  g_mutex_lock (&list->lock);
+  input->folder->own++;
+  g_mutex_unlock (&list->lock);
+}
+
+void
 tern_batch_list_report (TernBatchList *list, void (*failed) (const char *path, const char *message, void *data), void *data)
 {
   for (guint i = 0; i < list->folders->len; i++) {      /* nobody else has them any more */
@@ -677,9 +689,12 @@ tern_batch_list_report (TernBatchList *list, void (*failed) (const char *path, c
     if (folder->stills)
       tern_tool_message ("%s: %u picture%s passed over: subtitles are of videos", folder->path, folder->stills,
           folder->stills == 1 ? "" : "s");
-    if (folder->passed + folder->stills == folder->files && !folder->refused) {
+    if (folder->own)
+      tern_tool_message ("%s: %u file%s passed over, which %s of films", folder->path, folder->own, folder->own == 1 ? "" : "s",
+          folder->own == 1 ? "is a copy" : "are copies");
+    if (folder->passed + folder->stills + folder->own == folder->files && !folder->refused) {
       g_autofree char *message = g_strdup_printf ("%s: expected %s in this folder, found none", folder->path,
-          folder->stills ? "videos" : "pictures or videos");
+          folder->stills || folder->own ? "videos" : "pictures or videos");
 
       g_mutex_lock (&list->lock);
       list->found++;

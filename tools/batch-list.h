@@ -13,6 +13,7 @@ typedef struct {
   char *path;
   guint files, passed;          /* found; passed over, because they are neither pictures nor videos */
   guint stills;                 /* passed over, because what is made has no place for pictures */
+  guint own;                    /* passed over, because they were made by such a run */
   gboolean refused;             /* it cannot be read, which was told */
   GPtrArray *examples;          /* the first names that were passed over, in strcmp()'s order, whoever came to which first */
 } TernBatchFolder;
@@ -79,6 +80,9 @@ gboolean tern_batch_list_pass (TernBatchList *list, const TernBatchInput *input)
 
 /* @input is a picture, and videos are wanted: a poster beside a film. FALSE when that is an error: it was named. */
 gboolean tern_batch_list_pass_still (TernBatchList *list, const TernBatchInput *input);
+
+/* @input was made by such a run. */
+void tern_batch_list_pass_own (TernBatchList *list, const TernBatchInput *input);
 
 /* Tells how many files of each folder were passed over. @failed is called for each of those with nothing to see, which is an
  * input more. After the end. */

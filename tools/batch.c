@@ -190,7 +190,6 @@ failed (const char *source, const char *message, void *data)
 {
   TernBatch *batch = data;
 
-  tern_progress_clear (&batch->progress);
   tern_tool_message ("%s", message);
   batch->failed++;
   note_failure (batch, source, message);
@@ -212,7 +211,6 @@ finish (Run *run, TernBatchJob *job)
   gboolean stalled = g_atomic_int_get (&job->stop) != STOP_NONE;
 
   if (job->usage) {
-    tern_progress_clear (&batch->progress);
     if (job->error)
       tern_tool_message ("%s: %s", job->source, job->error->message);
     else
@@ -235,10 +233,8 @@ finish (Run *run, TernBatchJob *job)
   if ((job->good || (batch->out->n_cues > 0 && tern_caption_output_takes_parts (batch->out))) && !stalled
       && !tern_caption_output_end (batch->out, job->input, job->again, &unwritten) && is_end (unwritten)) {
     batch->full = is_full (unwritten);
-    if (batch->full) {
-      tern_progress_clear (&batch->progress);
+    if (batch->full)
       tern_tool_message ("%s", unwritten->message);
-    }
     return;
   }
   if (job->good && !stalled && !unwritten) {
@@ -359,7 +355,6 @@ commit (Run *run, gboolean now)
   run->committed = g_get_monotonic_time ();
   if (tern_caption_output_sync (batch->out, &error) && tern_journal_commit (batch->journal, &error))
     return;
-  tern_progress_clear (&batch->progress);
   tern_tool_message ("%s", error->message);
   batch->full = TRUE;
 }
@@ -464,6 +459,12 @@ begin (Run *run, TernBatchInput *input)
       job->error = g_error_new_literal (TERN_ERROR, TERN_ERROR_READ, input->refusal);
     job->done = TRUE;
     g_queue_push_tail (&run->jobs, job);
+    return;
+  }
+  if (tern_caption_output_is_own (run->batch->out, input)) {
+    tern_batch_list_pass_own (run->batch->work.list, input);
+    run->batch->passed++;
+    tern_batch_job_unref (job);
     return;
   }
   run->batch->skipped += twice;
@@ -667,10 +668,8 @@ tern_batch_run (TernBatch *batch)
   }
   batch->signal = signal_number;
   commit (run, TRUE);
-  if (!stopping (run)) {
-    tern_progress_clear (&batch->progress);
+  if (!stopping (run))
     tern_batch_list_report (batch->work.list, failed, batch);
-  }
   show (run, TRUE);
   tern_batch_list_watch (batch->work.list, NULL, NULL);
   all = end_threads (run);

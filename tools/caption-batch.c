@@ -138,6 +138,44 @@ is_many (const char *operand)
   return !g_str_equal (operand, "-") && (g_file_test (operand, G_FILE_TEST_IS_DIR) || g_str_has_suffix (operand, ".tar"));
 }
 
+/* Its path without links, as far as it is there already. */
+static char *
+real_path (const char *path)
+{
+  g_autofree char *folder = NULL, *name = NULL, *real_folder = NULL;
+  char *real = realpath (path, NULL), *ours = g_strdup (real);
+
+  free (real);
+  if (ours)
+    return ours;
+  folder = g_path_get_dirname (path);
+  if (g_str_equal (folder, path))
+    return g_strdup (path);
+  name = g_path_get_basename (path);
+  real_folder = real_path (folder);
+  return g_build_filename (real_folder, name, NULL);
+}
+
+/* Copies of films in a folder of films would be copied by the next run. */
+static int
+check_copies (const TernCaptionOutput *out, char **operands)
+{
+  g_autofree char *to = NULL;
+
+  if (out->format != TERN_CAPTION_MUX || !out->path)
+    return TERN_TOOL_DONE;
+  to = real_path (out->path);
+  for (; *operands; operands++) {
+    g_autofree char *from = g_file_test (*operands, G_FILE_TEST_IS_DIR) ? real_path (*operands) : NULL;
+    gsize n = from ? strlen (from) : 0;
+
+    if (from && strncmp (to, from, n) == 0 && (to[n] == 0 || to[n] == '/' || n == 1))
+      return tern_tool_usage ("caption: --output: expected a folder for the copies that does not lie in one of the films, found %s in "
+          "%s: they would be copied again; --beside knows its own", out->path, *operands);
+  }
+  return TERN_TOOL_DONE;
+}
+
 static int
 check_placing (const TernCaptionBatchOptions *o, TernCaptionOutput *out)
 {
@@ -338,7 +376,7 @@ tern_caption_batch_check (TernCaptionBatchOptions *o, TernCaptionOutput *out, ch
   if (o->tell_done && (out->format != TERN_CAPTION_LINES || o->resume))
     return tern_tool_usage ("caption: --tell-done: expected --format jsonl without --resume, found another");
   if ((status = check_placing (o, out)) != TERN_TOOL_DONE || (status = check_standard (o, out, operands)) != TERN_TOOL_DONE
-      || (status = check_series (o, out)) != TERN_TOOL_DONE
+      || (status = check_copies (out, operands)) != TERN_TOOL_DONE || (status = check_series (o, out)) != TERN_TOOL_DONE
       || (status = check_template (o, out)) != TERN_TOOL_DONE)
     return status;
   if ((status = check_journal (o, out, operands)) != TERN_TOOL_DONE)

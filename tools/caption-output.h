@@ -77,6 +77,9 @@ gboolean tern_caption_output_close (TernCaptionOutput *out);
 /* Whether @input's file may be written, as far as it can be told before its turn. Errors: READ, when it is there already. */
 gboolean tern_caption_output_may (TernCaptionOutput *out, const TernBatchInput *input, gboolean again, GError **error);
 
+/* @input, found in a folder, has the name that copies beside films have: it is one. */
+gboolean tern_caption_output_is_own (const TernCaptionOutput *out, const TernBatchInput *input);
+
 /* Before the results of an input, whose name in JSON is @source. @again: lines that a run before wrote of it go, when all is over. */
 void tern_caption_output_begin (TernCaptionOutput *out, const char *source, gboolean again);
 /* Takes @result. FALSE for one that says that its window failed. */

@@ -4,15 +4,20 @@ counted for machines and answered to who gave its name; tar files as programs ot
 
 usage: batch_found.py TERN DATA_FOLDER        (the folder with lfm2/ and lfm2vl/)
 """
+import contextlib
+import fcntl
 import io
 import json
 import os
 import pathlib
+import pty
 import struct
 import subprocess
 import sys
 import tarfile
 import tempfile
+import termios
+import unicodedata
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
@@ -156,6 +161,20 @@ def check_names(folder):
     point(run[0] == 0 and len(lines(run[1])) == 2, "a list with a byte order mark and ends of lines of another system", run)
 
 
+def check_vain(folder):
+    """What cannot come to anything is told before the model looks at it."""
+    (folder / "marked").write_bytes(os.fsencode(folder / "plain.ppm") + b"\n" + b"x" * 100000 + b"\n")
+    _, failed, last, run = told("--files-from", folder / "marked")
+    point(failed == [str(folder / "marked")] and "one of more than 65536 bytes" in run[2] and last["done"] == 1,
+          "a list without ends of lines", run)
+    photos, elsewhere = photographs(folder / "here", 3), folder / "elsewhere"
+    elsewhere.mkdir()
+    (photos / "readme.md").write_text("words")
+    good, failed, last, run = told("--format", "metadata", "--output", elsewhere / "metadata.jsonl", photos)
+    point(good and len(failed) == 3 and last["vision_seconds"] == 0 and last["passed_over"] == 1, "metadata of photographs that lie "
+          "elsewhere: none is looked at", last, run)
+
+
 def raw_h264(film):
     """The pictures of an MP4 file of one chunk, as a stream without container."""
     def box(data, *path):
@@ -192,6 +211,55 @@ def check_raw(folder):
           "a stream without a container is captioned, and not copied: its packets have no times", seen[0], run)
 
 
+def check_own(folder):
+    """What a run makes in the folders that it goes through is no input of the next one."""
+    photos = photographs(folder / "captioned", 3)
+    (photos / "readme.txt").write_text("words")
+    texts = ("--format", "txt", "--beside", photos)
+    first, failed = tern(*texts), told(*texts)[1]
+    point(first[0] == 0 and (photos / "readme.txt").read_text() == "words" and failed == [str(photos / f"{i:04}.ppm") for i in range(3)],
+          "texts of others beside photographs are passed over, those that are there are told once", first, failed)
+    films = folder / "copied"
+    films.mkdir()
+    for name in ("one.mp4", "two.film"):
+        (films / name).write_bytes(CLIP.read_bytes())
+    runs = [tern("--format", "mux", "--beside", "--resume", "--journal", folder / "copies.journal", films) for _ in range(3)]
+    point([r[0] for r in runs] == [0] * 3 and "2 files passed over, which are copies of films" in runs[2][2] and sorted(p.name for p in films.iterdir())
+          == ["one.captions.mp4", "one.mp4", "two.captions.mkv", "two.film"], "copies beside films are not copied again", runs)
+    for where in (films, films / "out", films / "../copied/deep/out"):
+        run = tern("--format", "mux", "--output", where, films)
+        point(run[0] == 2 and "--output" in run[2] and not (films / "out").exists() and not (films / "deep").exists(),
+              "copies have a folder of their own", run)
+    run = tern("--format", "mux", "--output", folder / "copied-out", films)
+    point(run[0] == 0 and len(list((folder / "copied-out").iterdir())) == 4, "which may lie beside the films'", run)
+
+
+def check_terminal(folder):
+    """A terminal of 60 columns: the line of progress stays one, and no name steers it."""
+    place = folder / ("deep " * 30)
+    place.mkdir()
+    odd = place / "\x1b]0;title\x07\x1b[2J\n\u0085\u6f22\u5b57.ppm"
+    odd.write_bytes(b"P6 none")
+    pipe = place / "\x1b[31m\u6f22\u5b57 pipe"
+    os.mkfifo(pipe)
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
+    process = subprocess.Popen(command("--jobs", "2", "--file-timeout", "2", pipe, odd), stdout=subprocess.DEVNULL, stderr=theirs)
+    os.close(theirs)
+    said = b""
+    with contextlib.suppress(OSError):      # the terminal goes with the program
+        while True:
+            said += os.read(ours, 4096)
+    os.close(ours)
+    shown = [line.rpartition("\x1b[K")[2] for line in said.decode().replace("\r\n", "\n").replace("\r", "\n").split("\n")]
+    bars = [line for line in shown if line.startswith("[")]
+    width = [sum(2 if unicodedata.east_asian_width(c) == "W" else 1 for c in line) for line in bars]
+    point(process.wait(patience(60)) == 1 and bars and max(width) < 60 and any("...deep" in line or "pipe" in line for line in bars)
+          and not any(ord(c) < 32 or 127 <= ord(c) < 160 for line in shown for c in line)
+          and any("\\x1b]0;title\\x07\\x1b[2J\\x0a\\u{85}\u6f22\u5b57.ppm: expected" in line for line in shown),
+          "names cannot steer the terminal, and the line of progress is not longer than it", process.returncode, width, shown)
+
+
 def main():
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
@@ -200,7 +268,10 @@ def main():
             check_shards(folder)
             check_worker(folder)
         check_names(folder)
+        check_vain(folder)
         check_raw(folder)
+        check_own(folder)
+        check_terminal(folder)
     plan()
 
 
