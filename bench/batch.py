@@ -208,6 +208,9 @@ def cuts(given):
         n += given.shortest <= seconds_of(path) <= given.longest
         if n == (given.files or 500):
             break
+        if turn >= 200 and n == 0:
+            raise SystemExit(f"cuts: expected clips of {given.shortest:g} to {given.longest:g} s, found none in {turn} cuts: packets are "
+                             "copied from a key frame on, so a length is only about what was asked for")
     print(f"{folder}: {n} clips, {sum(map(seconds_of, sorted(folder.iterdir())[:n])):.0f} s in all")
 
 

@@ -2,6 +2,7 @@
 #include "tools/batch-list.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,14 +18,15 @@
 #define EXAMPLES 3
 #define AHEAD 256               /* inputs found before somebody wants them */
 #define MEMBERS_AHEAD 16        /* of tar files */
+#define NAME_BYTES (64 << 10)   /* of one in a list, at most: an address, even */
 
 struct _TernBatchList {
   gint references;              /* of the caller and of the thread */
   char **operands;
-  FILE *names;                  /* of --files-from */
+  int names;                    /* of --files-from; -1: none */
   char *names_path;
   guint shard, shards;
-  gboolean sorted;
+  gboolean sorted, standard_once, tell_over;
 
   GMutex lock;
   GCond room;
@@ -34,7 +36,6 @@ struct _TernBatchList {
   guint64 member_bytes;         /* of these and of those at work, in memory */
   guint64 bytes_room, bytes_most;       /* of all of them, of one */
   guint64 found;
-  guint failed;
   gboolean ended, stopped, starved;
   void (*notify) (void *data);
   void *notify_data;
@@ -51,8 +52,8 @@ static const char *const suffixes[] = {
   "asf", "3gp", "3g2", "y4m", "h264", "264", "h265", "265", "hevc", "m2v", "mjpeg", "mjpg", "mxf", "lrv", "insv",
 };
 
-static gboolean
-has_media_name (const char *path)
+gboolean
+tern_batch_has_media_name (const char *path)
 {
   const char *dot = strrchr (path, '.');
 
@@ -89,31 +90,26 @@ tern_batch_input_free (TernBatchInput *input)
   }
   g_free (input->path);
   g_free (input->key);
+  g_free (input->refusal);
   g_free (input);
 }
 
 /* ---- Found, in the list's thread --------------------------------------------------------------------------------- */
 
-/* Waits until there is room. FALSE: nobody wants more. Takes all but @folder. */
+/* Waits until there is room. FALSE: nobody wants more. Takes @input. */
 static gboolean
-add (TernBatchList *list, char *path, char *key, TernBatchFolder *folder, int fd, guint64 bytes)
+push (TernBatchList *list, TernBatchInput *input)
 {
-  TernBatchInput *input = g_new0 (TernBatchInput, 1);
-  gboolean wanted, ours = is_in_shard (key, list->shard, list->shards);
+  gboolean wanted, member = input->fd >= 0;
   void (*notify) (void *data) = NULL;
 
-  *input = (TernBatchInput) { path, key, folder, fd, bytes, fd >= 0 ? list : NULL };
-  if (fd >= 0)
-    g_atomic_int_inc (&list->references);
   g_mutex_lock (&list->lock);
-  if (folder)
-    folder->files++;
-  while (ours && !list->stopped && (list->queue.length >= AHEAD || list->members >= MEMBERS_AHEAD))
+  while (!list->stopped && (list->queue.length >= AHEAD || list->members >= MEMBERS_AHEAD))
     g_cond_wait (&list->room, &list->lock);
   wanted = !list->stopped;
-  if (ours && wanted) {
-    list->found++;
-    list->members += fd >= 0;
+  if (wanted) {
+    list->found += !input->over || input->refusal;
+    list->members += member;
     g_queue_push_tail (&list->queue, g_steal_pointer (&input));
     if (list->starved)
       notify = list->notify;
@@ -126,13 +122,42 @@ add (TernBatchList *list, char *path, char *key, TernBatchFolder *folder, int fd
   return wanted;
 }
 
-static void
-failed (TernBatchList *list, const char *message)
+/* Takes all but @folder. */
+static gboolean
+add (TernBatchList *list, char *path, char *key, TernBatchFolder *folder, int fd, guint64 bytes)
 {
-  tern_tool_message ("%s", message);
-  g_mutex_lock (&list->lock);
-  list->failed++;
-  g_mutex_unlock (&list->lock);
+  TernBatchInput *input = g_new0 (TernBatchInput, 1);
+
+  *input = (TernBatchInput) { .path = path, .key = key, .folder = folder, .fd = fd, .bytes = bytes, .list = fd >= 0 ? list : NULL };
+  if (fd >= 0)
+    g_atomic_int_inc (&list->references);
+  if (folder) {
+    g_mutex_lock (&list->lock);
+    folder->files++;
+    g_mutex_unlock (&list->lock);
+  }
+  if (is_in_shard (key, list->shard, list->shards))
+    return push (list, input);
+  tern_batch_input_free (input);
+  return TRUE;
+}
+
+/* One that has failed before it is opened: told in its turn, and listed, like any other. Takes @path and @refusal. */
+static gboolean
+refuse (TernBatchList *list, char *path, char *refusal, gboolean over)
+{
+  TernBatchInput *input = g_new0 (TernBatchInput, 1);
+
+  *input = (TernBatchInput) { .path = path, .key = g_strdup (path), .fd = -1, .refusal = refusal, .over = over };
+  return push (list, input);
+}
+
+/* What was named has been looked through; @refusal (nullable, taken): not to its end. */
+static gboolean
+end_named (TernBatchList *list, TernBatchFolder *folder, char *refusal)
+{
+  folder->refused |= refusal != NULL;   /* read when all is over */
+  return (!refusal && !list->tell_over) || refuse (list, g_strdup (folder->path), refusal, TRUE);
 }
 
 static TernBatchFolder *
@@ -209,7 +234,17 @@ read_names (GDir *dir)
   return names;
 }
 
-static gboolean add_folder (TernBatchList *list, TernBatchFolder *folder, const char *path, const char *below, guint depth);
+static gboolean add_folder (TernBatchList *list, TernBatchFolder *folder, const char *path, const char *below, guint depth,
+    char **refusal);
+
+static gboolean
+add_below (TernBatchList *list, TernBatchFolder *folder, const char *path, const char *below, guint depth)
+{
+  char *refusal = NULL;
+  gboolean wanted = add_folder (list, folder, path, below, depth, &refusal);
+
+  return refusal ? refuse (list, g_strdup (path), refusal, FALSE) && wanted : wanted;
+}
 
 /* Links to folders may lead in circles, FIFOs and devices may have no end. */
 static gboolean
@@ -221,17 +256,13 @@ add_entry (TernBatchList *list, TernBatchFolder *folder, const char *path, const
   int code = g_stat (entry, &info) < 0 ? errno : 0;
 
   /* A link that leads nowhere, or a file that has gone, is nothing; the others are there, and missing them is told. */
-  if (code && code != ENOENT && code != ENOTDIR && code != ELOOP) {
-    g_autofree char *message = g_strdup_printf ("%s: expected a file or folder, found that it cannot be read: %s", entry,
-        g_strerror (code));
-
-    failed (list, message);
-    return TRUE;
-  }
+  if (code && code != ENOENT && code != ENOTDIR && code != ELOOP)
+    return refuse (list, g_strdup (entry), g_strdup_printf ("expected a file or folder, found that it cannot be read: %s",
+            g_strerror (code)), FALSE);
   if (code == 0 && S_ISDIR (info.st_mode)) {
     if (depth >= DEPTH_MAX || g_file_test (entry, G_FILE_TEST_IS_SYMLINK))
       return TRUE;
-    return add_folder (list, folder, entry, key, depth + 1);
+    return add_below (list, folder, entry, key, depth + 1);
   }
   if (g_file_test (entry, G_FILE_TEST_IS_REGULAR))
     return add (list, g_steal_pointer (&entry), g_steal_pointer (&key), folder, -1, 0);
@@ -242,9 +273,9 @@ add_entry (TernBatchList *list, TernBatchFolder *folder, const char *path, const
   return TRUE;
 }
 
-/* FALSE: nobody wants more. */
+/* FALSE: nobody wants more. @refusal: why it cannot be read. */
 static gboolean
-add_folder (TernBatchList *list, TernBatchFolder *folder, const char *path, const char *below, guint depth)
+add_folder (TernBatchList *list, TernBatchFolder *folder, const char *path, const char *below, guint depth, char **refusal)
 {
   g_autoptr (GError) error = NULL;
   g_autoptr (GDir) dir = g_dir_open (path, 0, &error);
@@ -252,7 +283,7 @@ add_folder (TernBatchList *list, TernBatchFolder *folder, const char *path, cons
   const char *name;
 
   if (!dir) {
-    failed (list, error->message);
+    *refusal = g_strdup_printf ("expected a folder, found that it cannot be read: %s", error->message);
     return TRUE;
   }
   if (list->sorted) {
@@ -275,6 +306,7 @@ add_folder (TernBatchList *list, TernBatchFolder *folder, const char *path, cons
 typedef struct {
   TernBatchList *list;
   TernBatchFolder *tar;
+  GHashTable *names;            /* hashes of those so far */
   guint64 bytes;                /* of the member that is being read; counted */
   gboolean wanted;
 } Members;
@@ -297,6 +329,37 @@ is_hidden (const char *member)
     if (p[0] == '.' && p[1] && p[1] != '/')
       return TRUE;
   }
+  return FALSE;
+}
+
+/* Whether @member shall be read: what is another shard's, or fails by its name, is passed over as it stands there. */
+static gboolean
+wants_member (const char *member, const char *link, void *data)
+{
+  Members *m = data;
+  TernBatchList *list = m->list;
+  guint64 hash = tern_fnv (member, strlen (member)) | 1;
+  gboolean ours = is_in_shard (member, list->shard, list->shards), media = tern_batch_has_media_name (member);
+  char *refusal = NULL;
+
+  if (is_hidden (member) && !leads_out (member))
+    return FALSE;
+  if (leads_out (member))
+    refusal = g_strdup_printf ("expected members' names that lie below it, found %s", member);
+  else if (ours && !g_hash_table_add (m->names, GSIZE_TO_POINTER (hash)))
+    refusal = !media ? NULL : g_strdup ("expected a name once in the tar file, found it again: the first of that name alone is done");
+  else if (ours && link)
+    refusal = !media ? NULL : g_strdup_printf ("expected a member with its bytes, found a link to %s, which alone is done", link);
+  else if (ours)
+    return TRUE;
+  g_mutex_lock (&list->lock);
+  m->tar->files++;
+  if (ours && !refusal)
+    pass_locked (m->tar, member);
+  g_mutex_unlock (&list->lock);
+  if (ours && refusal)
+    m->wanted = refuse (list, g_strconcat (m->tar->path, "/", member, NULL), g_steal_pointer (&refusal), FALSE);
+  g_free (refusal);
   return FALSE;
 }
 
@@ -332,16 +395,6 @@ add_member (const char *member, int fd, void *data)
 {
   Members *m = data;
 
-  if (leads_out (member) || is_hidden (member)) {
-    g_autofree char *message = leads_out (member)
-        ? g_strdup_printf ("%s: expected members' names that lie below it, found %s", m->tar->path, member) : NULL;
-
-    close (fd);
-    give_room_back (m);
-    if (message)
-      failed (m->list, message);
-    return TRUE;
-  }
   m->wanted = add (m->list, g_build_filename (m->tar->path, member, NULL), g_strdup (member), m->tar, fd, m->bytes);
   m->bytes = 0;                 /* the input's now */
   return m->wanted;
@@ -351,23 +404,35 @@ static void
 refuse_member (const char *member, guint64 bytes, void *data)
 {
   Members *m = data;
-  g_autofree char *message = g_strdup_printf ("%s: %s: expected at most %" G_GUINT64_FORMAT " MiB in a member, which stands in memory "
-      "(--max-memory), found %" G_GUINT64_FORMAT " MiB", m->tar->path, member, m->list->bytes_most >> 20, bytes >> 20);
-
-  failed (m->list, message);
+  g_mutex_lock (&m->list->lock);
+  m->tar->files++;
+  g_mutex_unlock (&m->list->lock);
+  m->wanted = refuse (m->list, g_strconcat (m->tar->path, "/", member, NULL), g_strdup_printf ("expected at most %" G_GUINT64_FORMAT
+          " MiB in a member, which stands in memory (--max-memory), found %" G_GUINT64_FORMAT " MiB", m->list->bytes_most >> 20,
+          bytes >> 20), FALSE);
 }
 
 static gboolean
 add_tar (TernBatchList *list, const char *path)
 {
-  Members members = { list, new_folder (list, path), 0, TRUE };
-  const TernBatchTarReader reader = { make_room, add_member, refuse_member, &members };
+  g_autoptr (GHashTable) names = g_hash_table_new (NULL, NULL);
+  Members members = { list, new_folder (list, path), names, 0, TRUE };
+  const TernBatchTarReader reader = { wants_member, make_room, add_member, refuse_member, &members };
   g_autoptr (GError) error = NULL;
+  gboolean whole = tern_batch_tar_walk (path, &reader, &error);
 
-  if (!tern_batch_tar_walk (path, &reader, &error))
-    failed (list, error->message);
   give_room_back (&members);    /* of a member that broke off */
-  return members.wanted;
+  return members.wanted && end_named (list, members.tar, whole ? NULL : g_strdup (error->message));
+}
+
+/* A folder; like a tar file it is over behind what is in it. */
+static gboolean
+add_named_folder (TernBatchList *list, const char *path)
+{
+  TernBatchFolder *folder = new_folder (list, path);
+  char *refusal = NULL;
+
+  return add_folder (list, folder, path, "", 0, &refusal) && end_named (list, folder, refusal);
 }
 
 static gboolean
@@ -376,40 +441,61 @@ add_named (TernBatchList *list, const char *path)
   if (g_str_equal (path, "-"))  /* standard input, whatever else has that name: ./- */
     return add (list, g_strdup (path), g_strdup (path), NULL, -1, 0);
   if (g_file_test (path, G_FILE_TEST_IS_DIR))
-    return add_folder (list, new_folder (list, path), path, "", 0);
+    return add_named_folder (list, path);
   if (tern_batch_is_tar (path))
     return add_tar (list, path);
   return add (list, g_strdup (path), g_strdup (path), NULL, -1, 0);
 }
 
-/* Names end with a line or, where there is one in the file's first name, with a NUL. */
+#define MARK "\357\273\277"     /* what some editors begin a file of text with */
+
+static gboolean
+add_listed (TernBatchList *list, const char *name)
+{
+  if (g_str_has_prefix (name, MARK) && !g_file_test (name, G_FILE_TEST_EXISTS))
+    name += strlen (MARK);
+  if (list->standard_once && g_str_equal (name, "-"))
+    return refuse (list, g_strdup (name), g_strdup ("standard input: expected a file's name in the list, found -, which cannot be "
+            "read here; ./- is a file of that name"), FALSE);
+  return add_named (list, name);
+}
+
+/* Names end with a line or, where there is one in what is read first, or in the first name, with a NUL (find -print0): then lines
+ * are part of names. */
 static gboolean
 add_names (TernBatchList *list)
 {
   g_autoptr (GString) name = g_string_new (NULL);
-  gboolean wanted = TRUE;
-  int c, end = '\n';
+  gboolean wanted = TRUE, first = TRUE;
+  char block[1 << 16];
+  gssize n;
+  int end = '\n';
 
-  while (wanted && (c = getc_unlocked (list->names)) != EOF) {
-    if (c == 0)
-      end = 0;                  /* from find -print0: then lines are part of names */
-    if (c != end) {
-      g_string_append_c (name, c);
-      continue;
+  while (wanted && (n = read (list->names, block, sizeof block)) > 0) {
+    if (first && memchr (block, 0, n))
+      end = 0;
+    first = FALSE;
+    for (gssize i = 0; wanted && i < n; i++) {
+      if (block[i] == 0)
+        end = 0;
+      if (block[i] != end && name->len < NAME_BYTES) {
+        g_string_append_c (name, block[i]);
+        continue;
+      }
+      if (block[i] != end)
+        return refuse (list, g_strdup (list->names_path), g_strdup_printf ("expected names of files, found one of more than %d bytes",
+                NAME_BYTES), FALSE);
+      if (end == '\n' && name->len && name->str[name->len - 1] == '\r')
+        g_string_truncate (name, name->len - 1);
+      if (name->len)
+        wanted = add_listed (list, name->str);
+      g_string_truncate (name, 0);
     }
-    if (end == '\n' && name->len && name->str[name->len - 1] == '\r')
-      g_string_truncate (name, name->len - 1);
-    if (name->len)
-      wanted = add_named (list, name->str);
-    g_string_truncate (name, 0);
   }
-  if (wanted && ferror (list->names)) {
-    g_autofree char *message = g_strdup_printf ("%s: expected names of files, found that it cannot be read: %s", list->names_path,
-        g_strerror (errno));
-
-    failed (list, message);
-  }
-  return wanted && (name->len == 0 || add_named (list, name->str));
+  if (wanted && n < 0)
+    return refuse (list, g_strdup (list->names_path), g_strdup_printf ("expected names of files, found that it cannot be read: %s",
+            g_strerror (errno)), FALSE);
+  return wanted && (name->len == 0 || add_listed (list, name->str));
 }
 
 static void
@@ -417,8 +503,8 @@ list_unref (TernBatchList *list)
 {
   if (!g_atomic_int_dec_and_test (&list->references))
     return;
-  if (list->names && list->names != stdin)
-    fclose (list->names);
+  if (list->names > STDIN_FILENO)
+    close (list->names);
   g_strfreev (list->operands);
   g_ptr_array_unref (list->folders);
   g_free (list->names_path);
@@ -436,7 +522,7 @@ look (gpointer data)
 
   for (guint i = 0; wanted && list->operands[i]; i++)
     wanted = add_named (list, list->operands[i]);
-  if (wanted && list->names)
+  if (wanted && list->names >= 0)
     add_names (list);
   g_mutex_lock (&list->lock);
   list->ended = TRUE;
@@ -466,8 +552,8 @@ open_names (TernBatchList *list, const char *path, GError **error)
   gboolean standard = g_str_equal (path, "-");
 
   list->names_path = g_strdup (standard ? "standard input" : path);
-  list->names = standard ? stdin : g_fopen (path, "re");
-  if (list->names)
+  list->names = standard ? STDIN_FILENO : open (path, O_RDONLY | O_CLOEXEC);
+  if (list->names >= 0)
     return TRUE;
   g_set_error (error, TERN_ERROR, errno == ENOENT ? TERN_ERROR_NOT_FOUND : TERN_ERROR_READ,
       "%s: expected a file with names of files, found that it cannot be read: %s", path, g_strerror (errno));
@@ -484,6 +570,9 @@ tern_batch_list_new (const TernBatchListOptions *options, GError **error)
   list->shard = options->shard;
   list->shards = options->shards;
   list->sorted = options->sorted;
+  list->standard_once = options->standard_once;
+  list->tell_over = options->tell_over;
+  list->names = -1;
   list->bytes_room = options->member_bytes;
   list->bytes_most = options->member_bytes_most;
   list->folders = g_ptr_array_new_with_free_func (folder_free);
@@ -558,7 +647,7 @@ tern_batch_list_total (TernBatchList *list, guint64 *total)
 gboolean
 tern_batch_list_pass (TernBatchList *list, const TernBatchInput *input)
 {
-  if (!input->folder || has_media_name (input->path))
+  if (!input->folder || tern_batch_has_media_name (input->path))
     return FALSE;
   g_mutex_lock (&list->lock);
   pass_locked (input->folder, input->path);
@@ -577,14 +666,18 @@ tern_batch_list_pass_still (TernBatchList *list, const TernBatchInput *input)
   return TRUE;
 }
 
-guint
-tern_batch_list_report (TernBatchList *list)
+void
+tern_batch_list_pass_own (TernBatchList *list, const TernBatchInput *input)
 {
-  guint bad;
-
   g_mutex_lock (&list->lock);
-  bad = list->failed;
-  for (guint i = 0; i < list->folders->len; i++) {
+  input->folder->own++;
+  g_mutex_unlock (&list->lock);
+}
+
+void
+tern_batch_list_report (TernBatchList *list, void (*failed) (const char *path, const char *message, void *data), void *data)
+{
+  for (guint i = 0; i < list->folders->len; i++) {      /* nobody else has them any more */
     const TernBatchFolder *folder = list->folders->pdata[i];
 
     if (folder->passed) {
@@ -596,12 +689,17 @@ tern_batch_list_report (TernBatchList *list)
     if (folder->stills)
       tern_tool_message ("%s: %u picture%s passed over: subtitles are of videos", folder->path, folder->stills,
           folder->stills == 1 ? "" : "s");
-    if (folder->passed + folder->stills == folder->files) {
-      tern_tool_message ("%s: expected %s in this folder, found none", folder->path,
-          folder->stills ? "videos" : "pictures or videos");
-      bad++;
+    if (folder->own)
+      tern_tool_message ("%s: %u file%s passed over, which %s of films", folder->path, folder->own, folder->own == 1 ? "" : "s",
+          folder->own == 1 ? "is a copy" : "are copies");
+    if (folder->passed + folder->stills + folder->own == folder->files && !folder->refused) {
+      g_autofree char *message = g_strdup_printf ("%s: expected %s in this folder, found none", folder->path,
+          folder->stills || folder->own ? "videos" : "pictures or videos");
+
+      g_mutex_lock (&list->lock);
+      list->found++;
+      g_mutex_unlock (&list->lock);
+      failed (folder->path, message, data);
     }
   }
-  g_mutex_unlock (&list->lock);
-  return bad;
 }

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -45,11 +46,10 @@ tern_progress_begin (TernBatchProgress *progress)
 }
 
 void
-tern_progress_clear (TernBatchProgress *progress)
+tern_progress_clear (const TernBatchProgress *progress)
 {
-  if (progress->there)
-    fputs ("\r\033[K", stderr);
-  progress->there = FALSE;
+  if (progress->kind == TERN_PROGRESS_AUTO)
+    tern_tool_show_line (NULL);
 }
 
 /* Inputs a second of this run, and the seconds that are left; NAN: not known. */
@@ -63,28 +63,77 @@ foretell (const TernBatchProgress *progress, const TernBatchState *state, gint64
   *left = state->total_known && *rate > 0 ? (state->total - MIN (state->total, over + state->skipped)) / *rate : NAN;
 }
 
+static guint
+width_of (const char *text)
+{
+  guint width = 0;
+
+  for (; *text; text = g_utf8_next_char (text)) {
+    gunichar c = g_utf8_get_char (text);
+
+    width += g_unichar_iszerowidth (c) ? 0 : g_unichar_iswide (c) ? 2 : 1;
+  }
+  return width;
+}
+
+/* Columns of the terminal that a line may take without beginning another one, which could not be taken back. */
+static guint
+columns (void)
+{
+  struct winsize size;
+
+  return ioctl (STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col - 1 : 79;
+}
+
+/* The end of a name, which tells more than its beginning, in what is left of the line. */
+static void
+append_end (GString *line, const char *name, guint room)
+{
+  g_autoptr (GString) plain = g_string_new (NULL);
+  const char *p;
+
+  tern_append_plain (plain, name);
+  p = plain->str;
+  if (room < 12)
+    return;
+  if (width_of (p) + 1 <= room) {
+    g_string_append_printf (line, " %s", p);
+    return;
+  }
+  while (width_of (p) + 4 > room)
+    p = g_utf8_next_char (p);
+  g_string_append_printf (line, " ...%s", p);
+}
+
 static void
 show_line (const TernBatchProgress *progress, const TernBatchState *state, gint64 now)
 {
   guint64 over = state->done + state->failed + state->passed + state->skipped;
   double rate, left;
 
+  g_autoptr (GString) line = g_string_new (NULL), behind = g_string_new (NULL);
+  guint room = columns ();
+
   foretell (progress, state, now, &rate, &left);
-  fprintf (stderr, "\r\033[K[%" G_GUINT64_FORMAT "/%" G_GUINT64_FORMAT "%s]", over, state->total, state->total_known ? "" : "+");
+  g_string_append_printf (line, "[%" G_GUINT64_FORMAT "/%" G_GUINT64_FORMAT "%s]", over, state->total, state->total_known ? "" : "+");
   if (state->total_known && state->total)
-    fprintf (stderr, " %.0f %%", 100.0 * over / state->total);
+    g_string_append_printf (line, " %.0f %%", 100.0 * over / state->total);
   if (over > state->skipped)
-    fprintf (stderr, " %.*f/s", rate < 10 ? 2 : 0, rate);
+    g_string_append_printf (line, " %.*f/s", rate < 10 ? 2 : 0, rate);
   if (left >= 0)
-    fprintf (stderr, " %02.0f:%02.0f:%02.0f left", floor (left / 3600), floor (fmod (left, 3600) / 60), floor (fmod (left, 60)));
+    g_string_append_printf (line, " %02.0f:%02.0f:%02.0f left", floor (left / 3600), floor (fmod (left, 3600) / 60),
+        floor (fmod (left, 60)));
   if (state->failed)
-    fprintf (stderr, " %" G_GUINT64_FORMAT " failed", state->failed);
-  fprintf (stderr, " %.1f cores", progress->cores);
-  if (state->source)
-    fprintf (stderr, " %s", state->source);
+    g_string_append_printf (line, " %" G_GUINT64_FORMAT " failed", state->failed);
+  g_string_append_printf (line, " %.1f cores", progress->cores);
   if (state->source && state->length != G_MAXUINT64)
-    fprintf (stderr, " %.0f of %.0f s", state->pts / 1e9, state->length / 1e9);
-  fflush (stderr);
+    g_string_append_printf (behind, " %.0f of %.0f s", state->pts / 1e9, state->length / 1e9);
+  if (state->source)
+    append_end (line, state->source, room - MIN (room, line->len + behind->len));
+  g_string_append (line, behind->str);
+  if (width_of (line->str) > room)
+    g_string_truncate (line, g_utf8_offset_to_pointer (line->str, room) - line->str);
+  tern_tool_show_line (line->str);
 }
 
 static void
@@ -146,7 +195,6 @@ tern_progress_show (TernBatchProgress *progress, const TernBatchState *state)
     return;
   }
   show_line (progress, state, now);
-  progress->there = TRUE;
 }
 
 void

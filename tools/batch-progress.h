@@ -23,7 +23,6 @@ typedef struct {
   gint64 began, shown;          /* monotonic us */
   gint64 processor;             /* us of processor time when it was shown last */
   double cores;                 /* busy since then */
-  gboolean there;               /* a line is on the terminal */
 } TernBatchProgress;
 
 /* What there is to say at the moment. @source, @pts, @length (ns, G_MAXUINT64 unknown): of the input that is shown. */
@@ -38,8 +37,8 @@ gboolean tern_progress_parse (const char *text, TernProgressKind *kind);
 void tern_progress_begin (TernBatchProgress *progress);
 /* Shows it, where it is time. */
 void tern_progress_show (TernBatchProgress *progress, const TernBatchState *state);
-/* Before something else is written to the terminal. */
-void tern_progress_clear (TernBatchProgress *progress);
+/* Before something else than a message is written to the terminal. */
+void tern_progress_clear (const TernBatchProgress *progress);
 /* The summary: where the time went. */
 void tern_progress_end (TernBatchProgress *progress, const TernBatchState *state);
 

@@ -17,9 +17,9 @@
 
 #define MAGIC_AT 257            /* POSIX.1-1988 ustar, and GNU's */
 
-/* Compressed ones, as libarchive reads them. */
+/* Compressed ones, as libarchive reads them, and those of before ustar, which have no mark. */
 static const char *const suffixes[] = {
-  ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst", ".tar.lz4",
+  ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst", ".tar.lz4",
 };
 
 static gboolean
@@ -79,12 +79,13 @@ member_bytes (const char *path, struct archive *archive, GError **error)
 static gboolean
 take_member (const char *path, struct archive *archive, struct archive_entry *entry, const TernBatchTarReader *reader, GError **error)
 {
-  const char *name = archive_entry_filetype (entry) == AE_IFREG ? archive_entry_pathname (entry) : NULL;
+  const char *link = archive_entry_hardlink (entry);
+  const char *name = link || archive_entry_filetype (entry) == AE_IFREG ? archive_entry_pathname (entry) : NULL;
   guint64 bytes = MAX (archive_entry_size (entry), 0);
   gboolean fits = TRUE;
   int fd;
 
-  if (!name)
+  if (!name || !reader->wants (name, bytes > 0 ? NULL : link, reader->data))    /* pax: a link may have the bytes too */
     return TRUE;
   if (!reader->room (bytes, &fits, reader->data))
     return FALSE;

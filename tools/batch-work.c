@@ -162,6 +162,7 @@ open_media (TernBatchJob *job, GError **error)
   media = tern_media_open (job->input->path, &options, &other, &failure);
   job->read_s += (g_get_monotonic_time () - start) / 1e6;
   if (!media) {
+    job->other = other && !tern_batch_has_media_name (job->input->path);
     job->passed = other && tern_batch_list_pass (job->work->list, job->input);
     if (!job->passed)
       g_propagate_error (error, g_steal_pointer (&failure));

@@ -42,6 +42,7 @@ typedef struct {
   GError *error;                /* it could not be done, or not all of it */
   gboolean good;                /* all of it was; else there is @error, or some windows failed */
   gboolean passed;              /* neither picture nor video, or no video where one is wanted, and of no interest */
+  gboolean other;               /* neither picture nor video, and not named as if it were */
   gboolean still;
   gboolean usage;               /* no other input would fare better */
   double read_s, decode_s;      /* opening it, and what its frames took */

@@ -121,9 +121,9 @@ leave_behind (Run *run, TernBatchJob *job)
 /* ---- What became of an input ------------------------------------------------------------------------------------- */
 
 static void
-note_failure (TernBatch *batch, const TernBatchJob *job, const char *message)
+note_failure (TernBatch *batch, const char *source, const char *message)
 {
-  g_autofree char *bytes = tern_source_bytes (job->source);
+  g_autofree char *bytes = tern_source_bytes (source);
   g_autoptr (GString) line = NULL;
   TernJson json;
 
@@ -132,7 +132,7 @@ note_failure (TernBatch *batch, const TernBatchJob *job, const char *message)
   line = g_string_new (NULL);
   json = (TernJson) { line };
   tern_json_open (&json, '{');
-  tern_json_add_text (&json, "source", job->source);
+  tern_json_add_text (&json, "source", source);
   if (bytes)
     tern_json_add_text (&json, TERN_CAPTION_SOURCE_BYTES, bytes);
   tern_json_add_text (&json, "error", message);
@@ -186,20 +186,20 @@ note (TernBatch *batch, const TernBatchJob *job, TernJournalStatus status, const
 }
 
 static void
-failed (TernBatch *batch, const TernBatchJob *job, const char *message)
+failed (const char *source, const char *message, void *data)
 {
-  tern_progress_clear (&batch->progress);
+  TernBatch *batch = data;
+
   tern_tool_message ("%s", message);
   batch->failed++;
-  note_failure (batch, job, message);
-  note (batch, job, TERN_JOURNAL_FAILED, message);
+  note_failure (batch, source, message);
 }
 
 static void
 tell_done (const Run *run, const TernBatchJob *job, const char *error)
 {
   if (run->batch->tell_done)
-    tern_caption_output_tell_done (run->batch->out, job->source, run->written, error);
+    tern_caption_output_tell_done (run->batch->out, job->source, run->written, error, job->other);
 }
 
 /* All of @job's results are written, or none. */
@@ -211,12 +211,15 @@ finish (Run *run, TernBatchJob *job)
   gboolean stalled = g_atomic_int_get (&job->stop) != STOP_NONE;
 
   if (job->usage) {
-    tern_progress_clear (&batch->progress);
     if (job->error)
       tern_tool_message ("%s: %s", job->source, job->error->message);
     else
       tern_caption_output_refuse_still (batch->out, job->source);
     batch->usage = TRUE;
+    return;
+  }
+  if (job->input->over && !job->input->refusal) {
+    tell_done (run, job, NULL);
     return;
   }
   if (job->passed) {
@@ -230,10 +233,8 @@ finish (Run *run, TernBatchJob *job)
   if ((job->good || (batch->out->n_cues > 0 && tern_caption_output_takes_parts (batch->out))) && !stalled
       && !tern_caption_output_end (batch->out, job->input, job->again, &unwritten) && is_end (unwritten)) {
     batch->full = is_full (unwritten);
-    if (batch->full) {
-      tern_progress_clear (&batch->progress);
+    if (batch->full)
       tern_tool_message ("%s", unwritten->message);
-    }
     return;
   }
   if (job->good && !stalled && !unwritten) {
@@ -243,7 +244,9 @@ finish (Run *run, TernBatchJob *job)
   } else {
     g_autofree char *message = unwritten ? g_strdup (unwritten->message) : failure_message (batch, job, run->bad, run->why);
 
-    failed (batch, job, message);
+    failed (job->source, message, batch);
+    if (!job->input->refusal)   /* what was not opened is seen again by the next run */
+      note (batch, job, TERN_JOURNAL_FAILED, message);
     tell_done (run, job, message);
   }
 }
@@ -310,7 +313,15 @@ is_done (TernBatchJob *job)
   return done;
 }
 
-/* In order: the first input's results as they come. Unordered: an input's when it is over. */
+/* Whether @job has its turn. In order: the first, whose results are written as they come. Unordered: what is over. */
+static gboolean
+has_turn (Run *run, TernBatchJob *job)
+{
+  if (!run->batch->unordered || job->input->over)       /* that stands behind all that is in it */
+    return g_queue_peek_head (&run->jobs) == job;
+  return job->left_behind || is_done (job);
+}
+
 static gboolean
 write_all (Run *run)
 {
@@ -320,9 +331,7 @@ write_all (Run *run)
     TernBatchJob *job = l->data;
 
     next = l->next;
-    if (run->batch->unordered && !job->left_behind && !is_done (job))
-      continue;
-    if (write_job (run, job)) {
+    if (has_turn (run, job) && write_job (run, job)) {
       g_queue_delete_link (&run->jobs, l);
       tern_batch_job_unref (job);
       any = TRUE;
@@ -346,7 +355,6 @@ commit (Run *run, gboolean now)
   run->committed = g_get_monotonic_time ();
   if (tern_caption_output_sync (batch->out, &error) && tern_journal_commit (batch->journal, &error))
     return;
-  tern_progress_clear (&batch->progress);
   tern_tool_message ("%s", error->message);
   batch->full = TRUE;
 }
@@ -395,7 +403,7 @@ count_old_failure (TernBatch *batch, const TernBatchJob *job)
 
   batch->failed++;
   if (reason)
-    note_failure (batch, job, reason);
+    note_failure (batch, job->source, reason);
 }
 
 /* Whether a run before has done @job. */
@@ -430,9 +438,12 @@ is_over (TernBatch *batch, TernBatchJob *job)
 static gboolean
 is_under_way (const Run *run, const TernBatchInput *input)
 {
-  for (const GList *l = run->batch->journal ? run->jobs.head : NULL; l; l = l->next)
-    if (g_str_equal (((const TernBatchJob *) l->data)->input->path, input->path))
+  for (const GList *l = run->batch->journal ? run->jobs.head : NULL; l; l = l->next) {
+    const TernBatchInput *other = ((const TernBatchJob *) l->data)->input;
+
+    if (!other->refusal && g_str_equal (other->path, input->path))
       return TRUE;
+  }
   return FALSE;
 }
 
@@ -440,9 +451,22 @@ static void
 begin (Run *run, TernBatchInput *input)
 {
   TernBatchJob *job = tern_batch_job_new (&run->batch->work, input);
-  gboolean twice = is_under_way (run, input);
+  gboolean unopened = input->refusal || input->over, twice = !unopened && is_under_way (run, input);
   g_autoptr (GError) error = NULL;
 
+  if (unopened) {
+    if (input->refusal)
+      job->error = g_error_new_literal (TERN_ERROR, TERN_ERROR_READ, input->refusal);
+    job->done = TRUE;
+    g_queue_push_tail (&run->jobs, job);
+    return;
+  }
+  if (tern_caption_output_is_own (run->batch->out, input)) {
+    tern_batch_list_pass_own (run->batch->work.list, input);
+    run->batch->passed++;
+    tern_batch_job_unref (job);
+    return;
+  }
   run->batch->skipped += twice;
   if (twice || is_over (run->batch, job)) {
     tern_batch_job_unref (job);
@@ -644,6 +668,8 @@ tern_batch_run (TernBatch *batch)
   }
   batch->signal = signal_number;
   commit (run, TRUE);
+  if (!stopping (run))
+    tern_batch_list_report (batch->work.list, failed, batch);
   show (run, TRUE);
   tern_batch_list_watch (batch->work.list, NULL, NULL);
   all = end_threads (run);

@@ -138,6 +138,44 @@ is_many (const char *operand)
   return !g_str_equal (operand, "-") && (g_file_test (operand, G_FILE_TEST_IS_DIR) || g_str_has_suffix (operand, ".tar"));
 }
 
+/* Its path without links, as far as it is there already. */
+static char *
+real_path (const char *path)
+{
+  g_autofree char *folder = NULL, *name = NULL, *real_folder = NULL;
+  char *real = realpath (path, NULL), *ours = g_strdup (real);
+
+  free (real);
+  if (ours)
+    return ours;
+  folder = g_path_get_dirname (path);
+  if (g_str_equal (folder, path))
+    return g_strdup (path);
+  name = g_path_get_basename (path);
+  real_folder = real_path (folder);
+  return g_build_filename (real_folder, name, NULL);
+}
+
+/* Copies of films in a folder of films would be copied by the next run. */
+static int
+check_copies (const TernCaptionOutput *out, char **operands)
+{
+  g_autofree char *to = NULL;
+
+  if (out->format != TERN_CAPTION_MUX || !out->path)
+    return TERN_TOOL_DONE;
+  to = real_path (out->path);
+  for (; *operands; operands++) {
+    g_autofree char *from = g_file_test (*operands, G_FILE_TEST_IS_DIR) ? real_path (*operands) : NULL;
+    gsize n = from ? strlen (from) : 0;
+
+    if (from && strncmp (to, from, n) == 0 && (to[n] == 0 || to[n] == '/' || n == 1))
+      return tern_tool_usage ("caption: --output: expected a folder for the copies that does not lie in one of the films, found %s in "
+          "%s: they would be copied again; --beside knows its own", out->path, *operands);
+  }
+  return TERN_TOOL_DONE;
+}
+
 static int
 check_placing (const TernCaptionBatchOptions *o, TernCaptionOutput *out)
 {
@@ -338,7 +376,7 @@ tern_caption_batch_check (TernCaptionBatchOptions *o, TernCaptionOutput *out, ch
   if (o->tell_done && (out->format != TERN_CAPTION_LINES || o->resume))
     return tern_tool_usage ("caption: --tell-done: expected --format jsonl without --resume, found another");
   if ((status = check_placing (o, out)) != TERN_TOOL_DONE || (status = check_standard (o, out, operands)) != TERN_TOOL_DONE
-      || (status = check_series (o, out)) != TERN_TOOL_DONE
+      || (status = check_copies (out, operands)) != TERN_TOOL_DONE || (status = check_series (o, out)) != TERN_TOOL_DONE
       || (status = check_template (o, out)) != TERN_TOOL_DONE)
     return status;
   if ((status = check_journal (o, out, operands)) != TERN_TOOL_DONE)
@@ -466,7 +504,7 @@ open_journal (const TernCaptionBatchOptions *o, const TernModel *model, const Te
 }
 
 static int
-status_of (const TernBatch *batch, guint listed)
+status_of (const TernBatch *batch)
 {
   if (batch->usage)
     return TERN_TOOL_USAGE;
@@ -474,7 +512,7 @@ status_of (const TernBatch *batch, guint listed)
     return TERN_TOOL_TRY_AGAIN;
   if (batch->signal)
     return 128 + batch->signal;
-  return batch->failed || listed || batch->out->closed ? TERN_TOOL_FAILED : TERN_TOOL_DONE;
+  return batch->failed || batch->out->closed ? TERN_TOOL_FAILED : TERN_TOOL_DONE;
 }
 
 /* After the run, where everything is whole. */
@@ -484,7 +522,6 @@ conclude (TernBatch *batch)
   TernCaptionOutput *out = batch->out;
   g_autoptr (GError) error = NULL;
   gboolean whole = !batch->usage && !batch->full && !batch->signal && !out->closed;
-  guint listed = whole ? tern_batch_list_report (batch->work.list) : 0;
 
   batch->full |= out->full;
   if (batch->journal)
@@ -496,7 +533,7 @@ conclude (TernBatch *batch)
   if (batch->signal || batch->full)
     tern_tool_message ("stopped after %" G_GUINT64_FORMAT " done%s", batch->done + batch->skipped,
         batch->journal ? "; the same command goes on from here" : "; with --resume the same command could go on");
-  return status_of (batch, listed);
+  return status_of (batch);
 }
 
 #define FAILURE "{\"source\":"   /* how a line of the list begins */
@@ -552,8 +589,9 @@ open_outputs (const TernCaptionBatchOptions *o, TernBatch *batch, int *status)
 static gboolean
 open_list (const TernCaptionBatchOptions *o, TernBatch *batch, char **operands)
 {
-  TernBatchListOptions list = { operands, o->files_from, 0, 1, !o->unordered, batch->member_bytes,
-    batch->max_memory ? batch->member_bytes : MEMBER_BYTES_MOST };
+  TernBatchListOptions list = { .operands = operands, .files_from = o->files_from, .shards = 1, .sorted = !o->unordered,
+    .standard_once = o->resume || g_strcmp0 (o->files_from, "-") == 0, .tell_over = o->tell_done,
+    .member_bytes = batch->member_bytes, .member_bytes_most = batch->max_memory ? batch->member_bytes : MEMBER_BYTES_MOST };
   g_autoptr (GError) error = NULL;
 
   if (o->shard)

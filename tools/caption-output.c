@@ -298,16 +298,61 @@ there_already (const char *path, const char *source, GError **error)
   return FALSE;
 }
 
+/* The name of the file @path from @folder on, however both are written; NULL: it does not lie below it. A link keeps its name. */
+static char *
+below (const char *path, const char *folder)
+{
+  g_autofree char *inner = g_path_get_dirname (path), *name = g_path_get_basename (path);
+  char *real = realpath (folder, NULL), *real_inner = realpath (inner, NULL), *found = NULL;
+  gsize n = real ? strlen (real) : 0;
+
+  if (real && real_inner && strncmp (real_inner, real, n) == 0 && (real_inner[n] == '/' || real_inner[n] == 0 || n == 1))
+    found = g_build_filename (real_inner + n + strspn (real_inner + n, "/"), name, NULL);
+  free (real);
+  free (real_inner);
+  return found;
+}
+
+static char *
+metadata_name (const TernCaptionOutput *out, const TernBatchInput *input, GError **error)
+{
+  g_autofree char *folder = out->path ? g_path_get_dirname (out->path) : g_strdup (".");
+  gboolean is_file = input->fd < 0 && !tern_source_is_address (input->path) && !g_str_equal (input->path, "-");
+  g_autofree char *name = is_file ? below (input->path, folder) : NULL;
+
+  if (!name || !g_utf8_validate (name, -1, NULL)) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_READ, "%s: expected a file whose name is UTF-8 below %s, where the metadata stand, "
+        "found %s", input->path, folder, name ? "another name" : is_file ? "one that lies elsewhere" : "a stream or a tar file's member");
+    return NULL;
+  }
+  return g_steal_pointer (&name);
+}
+
 gboolean
 tern_caption_output_may (TernCaptionOutput *out, const TernBatchInput *input, gboolean again, GError **error)
 {
   g_autofree char *path = NULL;
 
+  if (input->folder && !tern_batch_has_media_name (input->path))
+    return TRUE;                /* a text, say, that is passed over when it is opened */
+  if (out->format == TERN_CAPTION_METADATA)
+    return (path = metadata_name (out, input, error)) != NULL;
   if (!tern_caption_output_is_files (out) || out->standard || out->overwrite || again || out->journal)
     return TRUE;                /* with a journal a file that says the same is a run's before */
   path = nth_path (out, input, 0);
   return g_hash_table_contains (out->names, hash_of (path)) || !would_be_lost (out, path)
       || there_already (path, input->path, error);
+}
+
+gboolean
+tern_caption_output_is_own (const TernCaptionOutput *out, const TernBatchInput *input)
+{
+  g_autofree char *suffix = NULL;
+
+  if (out->format != TERN_CAPTION_MUX || out->place != TERN_CAPTION_BESIDE || !input->folder)
+    return FALSE;
+  suffix = suffix_of (out, input->path);
+  return g_str_has_suffix (input->path, suffix);
 }
 
 /* ---- Results ----------------------------------------------------------------------------------------------------- */
@@ -431,35 +476,15 @@ one_line (const TernCaptionOutput *out)
   return dressed (out, all);
 }
 
-/* The name of the file @path from @folder on, however both are written; NULL: it does not lie below it. A link keeps its name. */
-static char *
-below (const char *path, const char *folder)
-{
-  g_autofree char *inner = g_path_get_dirname (path), *name = g_path_get_basename (path);
-  char *real = realpath (folder, NULL), *real_inner = realpath (inner, NULL), *found = NULL;
-  gsize n = real ? strlen (real) : 0;
-
-  if (real && real_inner && strncmp (real_inner, real, n) == 0 && (real_inner[n] == '/' || real_inner[n] == 0 || n == 1))
-    found = g_build_filename (real_inner + n + strspn (real_inner + n, "/"), name, NULL);
-  free (real);
-  free (real_inner);
-  return found;
-}
-
 static gboolean
 write_metadata (TernCaptionOutput *out, const TernBatchInput *input, GError **error)
 {
-  g_autofree char *folder = out->path ? g_path_get_dirname (out->path) : g_strdup ("."), *text = NULL;
-  gboolean is_file = input->fd < 0 && !tern_source_is_address (input->path) && !g_str_equal (input->path, "-");
-  g_autofree char *name = is_file ? below (input->path, folder) : NULL;
+  g_autofree char *name = metadata_name (out, input, error), *text = NULL;
   g_autoptr (GString) line = NULL;
   TernJson json;
 
-  if (!name || !g_utf8_validate (name, -1, NULL)) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_READ, "%s: expected a file whose name is UTF-8 below %s, where the metadata stand, "
-        "found %s", input->path, folder, name ? "another name" : is_file ? "one that lies elsewhere" : "a stream or a tar file's member");
+  if (!name)
     return FALSE;
-  }
   text = one_line (out);
   line = g_string_new (NULL);
   json = (TernJson) { line };
@@ -598,7 +623,7 @@ tern_caption_output_end (TernCaptionOutput *out, const TernBatchInput *input, gb
 }
 
 void
-tern_caption_output_tell_done (TernCaptionOutput *out, const char *source, guint64 n, const char *error)
+tern_caption_output_tell_done (TernCaptionOutput *out, const char *source, guint64 n, const char *error, gboolean other)
 {
   g_autoptr (GString) line = g_string_new (NULL);
   TernJson json = { line };
@@ -609,9 +634,10 @@ tern_caption_output_tell_done (TernCaptionOutput *out, const char *source, guint
   if (out->source_bytes)
     tern_json_add_text (&json, TERN_CAPTION_SOURCE_BYTES, out->source_bytes);
   tern_json_add_uint (&json, "results", n);
-  if (error) {
+  if (error)
     tern_json_add_text (&json, "error", error);
-  }
+  if (other)
+    tern_json_add_bool (&json, "other", TRUE);
   tern_json_close (&json, '}');
   write_line (out, line->str);
 }

@@ -77,6 +77,9 @@ gboolean tern_caption_output_close (TernCaptionOutput *out);
 /* Whether @input's file may be written, as far as it can be told before its turn. Errors: READ, when it is there already. */
 gboolean tern_caption_output_may (TernCaptionOutput *out, const TernBatchInput *input, gboolean again, GError **error);
 
+/* @input, found in a folder, has the name that copies beside films have: it is one. */
+gboolean tern_caption_output_is_own (const TernCaptionOutput *out, const TernBatchInput *input);
+
 /* Before the results of an input, whose name in JSON is @source. @again: lines that a run before wrote of it go, when all is over. */
 void tern_caption_output_begin (TernCaptionOutput *out, const char *source, gboolean again);
 /* Takes @result. FALSE for one that says that its window failed. */
@@ -85,8 +88,9 @@ gboolean tern_caption_output_take (TernCaptionOutput *out, TernResult *result);
  * NO_SPACE; those of tern_mux_write(). */
 gboolean tern_caption_output_end (TernCaptionOutput *out, const TernBatchInput *input, gboolean again, GError **error);
 
-/* Of lines: one that says that @source is over, with its @n results, or why it failed (@error, nullable). */
-void tern_caption_output_tell_done (TernCaptionOutput *out, const char *source, guint64 n, const char *error);
+/* Of lines: one that says that @source is over, with its @n results, or why it failed (@error, nullable). @other: it is neither
+ * picture nor video, and in a folder would have been passed over. */
+void tern_caption_output_tell_done (TernCaptionOutput *out, const char *source, guint64 n, const char *error, gboolean other);
 
 /* Bytes of the file of lines so far; of a series' samples. */
 guint64 tern_caption_output_end_of_lines (const TernCaptionOutput *out);

@@ -304,6 +304,16 @@ write_cues (Mux *mux, double seconds)
   return code;
 }
 
+/* A raw stream of H.264, say: which time a picture has is only known to who decodes it. */
+static gboolean
+fail_untimed (const Mux *mux, int track, GError **error)
+{
+  g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: expected a film whose packets have times, found track %d (%s) without, "
+      "as in streams that no container holds; a film made of it by another program can be copied", mux->film, track,
+      avcodec_get_name (mux->in->streams[track]->codecpar->codec_id));
+  return FALSE;
+}
+
 static gboolean
 copy_packets (Mux *mux, gboolean (*stopped) (void), GError **error)
 {
@@ -322,6 +332,8 @@ copy_packets (Mux *mux, gboolean (*stopped) (void), GError **error)
       av_packet_unref (packet);
       continue;
     }
+    if (packet->pts == AV_NOPTS_VALUE && packet->dts == AV_NOPTS_VALUE)
+      return fail_untimed (mux, packet->stream_index, error);
     packet->stream_index = mux->to[packet->stream_index];
     av_packet_rescale_ts (packet, from->time_base, mux->out->streams[packet->stream_index]->time_base);
     packet->pos = -1;

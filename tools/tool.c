@@ -21,15 +21,60 @@ tern_tool_hold_descriptors (void)
 }
 
 void
+tern_append_plain (GString *out, const char *text)
+{
+  for (const char *p = text, *next; *p; p = next) {
+    gunichar c = g_utf8_get_char_validated (p, -1);
+    gboolean letter = c < (gunichar) -2;
+
+    next = letter ? g_utf8_next_char (p) : p + 1;
+    if (letter && (c == '\t' || !g_unichar_iscntrl (c)))
+      g_string_append_len (out, p, next - p);
+    else if (letter && c > 0x7f)
+      g_string_append_printf (out, "\\u{%x}", c);
+    else
+      g_string_append_printf (out, "\\x%02x", (guchar) *p);
+  }
+}
+
+static GMutex line_lock;
+static gboolean line_there;
+
+static void
+clear_line (void)
+{
+  if (line_there)
+    fputs ("\r\033[K", stderr);
+  line_there = FALSE;
+}
+
+void
+tern_tool_show_line (const char *line)
+{
+  g_mutex_lock (&line_lock);
+  clear_line ();
+  if (line)
+    fputs (line, stderr);
+  line_there = line != NULL;
+  fflush (stderr);
+  g_mutex_unlock (&line_lock);
+}
+
+void
 tern_tool_message (const char *format, ...)
 {
+  g_autoptr (GString) line = g_string_new ("tern: ");
   g_autofree char *text = NULL;
   va_list args;
 
   va_start (args, format);
   text = g_strdup_vprintf (format, args);
   va_end (args);
-  fprintf (stderr, "tern: %s\n", text);
+  tern_append_plain (line, text);
+  g_mutex_lock (&line_lock);
+  clear_line ();
+  fprintf (stderr, "%s\n", line->str);
+  g_mutex_unlock (&line_lock);
 }
 
 int

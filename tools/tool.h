@@ -46,8 +46,12 @@ gboolean tern_tool_options (int argc, char **argv, const char *operands, gint mi
  * one of them, and messages or results end up in it. Reading or writing them fails as before. */
 void tern_tool_hold_descriptors (void);
 
-/* "tern: message" on stderr. */
+/* Appends @text as a line for people: what could steer a terminal or end the line, and bytes that are no UTF-8, by their numbers. */
+void tern_append_plain (GString *out, const char *text);
+/* "tern: message" on stderr, written so. From any thread. */
 void tern_tool_message (const char *format, ...) G_GNUC_PRINTF (1, 2);
+/* The line of progress, on a terminal; NULL: none. It goes before each message. */
+void tern_tool_show_line (const char *line);
 /* A message for an option that is missing or wrong. Returns TERN_TOOL_USAGE. */
 int tern_tool_usage (const char *format, ...) G_GNUC_PRINTF (1, 2);
 /* Whether @threads of an option are 0 (all cores) to as many as a pool has; a message if not. */

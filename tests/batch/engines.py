@@ -14,6 +14,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import tempfile
 
 sys.dont_write_bytecode = True
@@ -56,10 +57,16 @@ PartitionName=all Nodes={host} Default=YES MaxTime=INFINITE State=UP
 
 
 def photographs(folder):
-    folder.mkdir()
-    for i in range(PHOTOGRAPHS):
+    """And what else is in a folder: names of all kinds, files that are no pictures, a tar file, a pipe, a folder that is hidden."""
+    (folder / ".hidden").mkdir(parents=True)
+    names = [b"not \xff utf-8.ppm", b"two\nlines.ppm", b".hidden/x.ppm"] + [b"%04d.ppm" % i for i in range(PHOTOGRAPHS - 2)]
+    for i, name in enumerate(names):
         rng = random.Random(i)
-        (folder / f"{i:04}.ppm").write_bytes(b"P6\n48 48\n255\n" + bytes(rng.randrange(256) for _ in range(12)) * 576)
+        (folder / os.fsdecode(name)).write_bytes(b"P6\n48 48\n255\n" + bytes(rng.randrange(256) for _ in range(12)) * 576)
+    (folder / "readme.md").write_text("words")
+    with tarfile.open(folder / "some.tar", "w") as tar:
+        tar.add(folder / "0000.ppm", "0000.ppm")
+    os.mkfifo(folder / "pipe")
     return folder
 
 

@@ -818,4 +818,5 @@ def main():
     plan()
 
 
-main()
+if __name__ == "__main__":
+    main()

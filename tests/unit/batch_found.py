@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What `tern caption` finds to do, and what it says of what cannot be done: every failure is in its turn, on the list of failures,
+counted for machines and answered to who gave its name; tar files as programs other than ours write them. Prints TAP.
+
+usage: batch_found.py TERN DATA_FOLDER        (the folder with lfm2/ and lfm2vl/)
+"""
+import contextlib
+import fcntl
+import io
+import json
+import os
+import pathlib
+import pty
+import struct
+import subprocess
+import sys
+import tarfile
+import tempfile
+import termios
+import unicodedata
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from batch import CLIP, command, lines, photographs, picture, tern  # noqa: E402
+from tap import patience, plan, point  # noqa: E402
+
+
+def tar_of(path, members, form=tarfile.GNU_FORMAT):
+    """@members: (name, bytes), or (name, to) for a hard link."""
+    with tarfile.open(path, "w", format=form) as tar:
+        for name, data in members:
+            info = tarfile.TarInfo(name)
+            if isinstance(data, str):
+                info.type, info.linkname = tarfile.LNKTYPE, data
+                tar.addfile(info)
+            else:
+                info.size = len(data)
+                tar.addfile(info, io.BytesIO(data))
+    return path
+
+
+def told(*args, status=1, **more):
+    """What a run says of failures: (names on its list, of its last progress line done and failed); stdout, stderr."""
+    failures = pathlib.Path(tempfile.mkdtemp()) / "failures"
+    run = tern("--progress", "json", "--failures", failures, *args, **more)
+    rows = [json.loads(line) for line in failures.read_text().splitlines()]
+    failures.unlink()
+    failures.parent.rmdir()
+    last = json.loads([line for line in run[2].splitlines() if line.startswith("{")][-1])
+    begins = ["standard input: " if r["source"] == "-" else r["source"] for r in rows]
+    good = run[0] == status and last["failed"] == len(rows) and all(r["error"].startswith(b) for r, b in zip(rows, begins))
+    return good, [r["source"] for r in rows], last, run
+
+
+def check_listed(folder):
+    """Whatever makes the exit status 1 is on the list, with why."""
+    photo, empty, names = folder / "photo.ppm", folder / "empty", folder / "names"
+    photo.write_bytes(picture(1))
+    empty.mkdir()
+    (folder / "text").mkdir()
+    (folder / "text/readme.md").write_text("words")
+    cut = tar_of(folder / "cut.tar", [("a.ppm", picture(2)), ("b.ppm", picture(3))])
+    cut.write_bytes(cut.read_bytes()[:12000])
+    out = tar_of(folder / "out.tar", [("../a.ppm", picture(2)), ("b.ppm", picture(3))])
+    names.write_text(f"{folder}/nowhere.ppm\n-\n{photo}\n")
+    good, failed, last, run = told(photo, empty, folder / "text", cut, out, "--files-from", names, stdin=subprocess.DEVNULL)
+    if "without libarchive" in run[2]:
+        point(True, "what is on the list of failures", skip="built without libarchive")
+        return False
+    point(good and failed == [f"{cut}", f"{out}/../a.ppm", f"{folder}/nowhere.ppm", "-", f"{empty}", f"{folder}/text"]
+          and last["done"] == 4 and [r[0] for r in lines(run[1])] == ["photo.ppm", "a.ppm", "b.ppm", "photo.ppm"],
+          "folders with nothing in them, tar files that break off and members are on the list of failures", failed, last, run)
+    good, failed, _, run = told("--resume", "--output", folder / "kept", photo, cut, "--files-from", names, stdin=subprocess.PIPE)
+    again = told("--resume", "--output", folder / "kept", photo, cut, "--files-from", names, stdin=subprocess.PIPE)
+    point(good and again[0] and sorted(failed) == sorted(again[1]) == sorted([f"{cut}", f"{folder}/nowhere.ppm", "-"])
+          and "./- is a file" in run[2], "the next run lists them too; - in a list cannot be read again", run, again)
+    return True
+
+
+def check_members(folder):
+    """Members of tar files by the names that they have."""
+    twice = tar_of(folder / "twice.tar", [("x.ppm", picture(1)), ("note.txt", b"1"), ("x.ppm", picture(2)), ("note.txt", b"2"),
+                                          ("y.ppm", picture(3))])
+    good, failed, _, run = told("--resume", "--output", folder / "twice", twice)
+    stamp = (folder / "twice").read_bytes()
+    again = told("--resume", "--output", folder / "twice", twice)
+    point(good and failed == [f"{twice}/x.ppm"] and "2 files passed over" in run[2]
+          and [r[0] for r in lines(folder / "twice")] == ["x.ppm", "y.ppm"]
+          and again[0] and again[2]["done"] == 0 and again[2]["done_before"] == 2 and (folder / "twice").read_bytes() == stamp,
+          "of two members of one name the first is done, the second told, in every run", run, again)
+    links = tar_of(folder / "links.tar", [("a/one.ppm", picture(1)), ("a/two.ppm", "a/one.ppm"), ("a/three.md", "a/one.ppm")])
+    good, failed, _, run = told(links)
+    point(good and failed == [f"{links}/a/two.ppm"] and "a link to a/one.ppm" in run[2]
+          and "passed over, neither picture nor video: three.md" in run[2] and [r[0] for r in lines(run[1])] == ["one.ppm"], "a member that is a link to another one is told", run)
+    old = tar_of(folder / "old.tar", [("a.ppm", picture(4)), ("sub/b.ppm", picture(5))])
+    blocks = bytearray(old.read_bytes())
+    for at in (0, 512 + (len(picture(4)) + 511) // 512 * 512):      # as before POSIX: no mark
+        blocks[at + 257:at + 265] = bytes(8)
+        blocks[at + 148:at + 156] = b" " * 8
+        blocks[at + 148:at + 156] = b"%06o\0 " % sum(blocks[at:at + 512])
+    old.write_bytes(blocks)
+    run = tern(old)
+    point(run[0] == 0 and [r[0] for r in lines(run[1])] == ["a.ppm", "b.ppm"], "a tar file of before POSIX", run)
+
+
+def check_shards(folder):
+    """What is another shard's is not read: one with a member that takes more memory than there is fails where it is done."""
+    film = CLIP.read_bytes()
+    whole = tar_of(folder / "whole.tar", [("a.ppm", picture(1)), ("large.mp4", film + bytes(50 << 20)), ("b.ppm", picture(2)),
+                                          ("c.ppm", picture(3)), ("../d.ppm", picture(4))])
+    need = [int(word) for word in tern("--max-memory", "1M", whole)[2].split() if word.isdigit()][0]
+    runs = [told("--max-memory", f"{need + 10}M", "--shard", f"{i}/3", whole, status=None) for i in range(3)]
+    failed = sum((r[1] for r in runs), [])
+    point(sorted(failed) == [f"{whole}/../d.ppm", f"{whole}/large.mp4"] and [r[3][0] for r in runs] == [int(bool(r[1])) for r in runs]
+          and sorted(r[0] for run in runs for r in lines(run[3][1])) == ["a.ppm", "b.ppm", "c.ppm"],
+          "three shards of a tar file: each fails by what is its own", *runs)
+
+
+def check_worker(folder):
+    """Whatever a worker is given is answered by one line of kind done with the name that it was given."""
+    photos, empty = photographs(folder / "worker", 3), folder / "nothing"
+    empty.mkdir()
+    tar = tar_of(folder / "worker.tar", [("a.ppm", picture(1)), ("b.ppm", picture(2))])
+    words = folder / "words.md"
+    words.write_text("words")
+    given = [photos, tar, photos / "0001.ppm", "-", empty, folder / "gone.ppm", words, photos / "0002.ppm"]
+    inside = [str(p) for p in sorted(photos.iterdir())] + [f"{tar}/a.ppm", f"{tar}/b.ppm"]
+    for order in ([], ["--unordered", "--jobs", "4"]):
+        worker = subprocess.Popen(command("--files-from", "-", "--tell-done", *order), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                  stderr=subprocess.DEVNULL)
+        said = []
+        for name in given:      # one by one: the next when the last is over
+            worker.stdin.write(os.fsencode(name) + b"\n")
+            worker.stdin.flush()
+            while True:
+                line = worker.stdout.readline()
+                said += [json.loads(line)] if line else []
+                if not line or (said[-1]["kind"] == "done" and said[-1]["source"] == str(name)):
+                    break
+        worker.stdin.close()
+        done = [r for r in said if r["kind"] == "done"]
+        point(worker.wait(patience(60)) == 1 and sorted(r["source"] for r in done) == sorted(inside + list(map(str, given)))
+              and [r["source"] for r in done if r["source"] not in inside] == [str(g) for g in given if str(g) not in inside] and sum(r["kind"] == "caption" for r in said) == 7
+              and [r["source"] for r in done if "error" in r] == ["-", str(folder / "gone.ppm"), str(words)]
+              and [r["source"] for r in done if r.get("other")] == [str(words)],
+              "a worker answers folders and tar files behind what is in them " + " ".join(order), said)
+        worker.stdout.close()
+
+
+def check_names(folder):
+    odd = folder / "two\nlines.ppm"
+    odd.write_bytes(picture(1))
+    plain = folder / "plain.ppm"
+    plain.write_bytes(picture(2))
+    names = b"\0".join(map(os.fsencode, (odd, plain))) + b"\0"
+    run = subprocess.run(command("--files-from", "-"), input=names, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+    point(run.returncode == 0 and [r[0] for r in lines(run.stdout.decode())] == [odd.name, plain.name],
+          "names ended by NUL, the first with the end of a line in it", run)
+    (folder / "marked").write_bytes(b"\xef\xbb\xbf" + os.fsencode(plain) + b"\r\n" + os.fsencode(plain) + b"\r\n")
+    run = tern("--files-from", folder / "marked")
+    point(run[0] == 0 and len(lines(run[1])) == 2, "a list with a byte order mark and ends of lines of another system", run)
+
+
+def check_vain(folder):
+    """What cannot come to anything is told before the model looks at it."""
+    (folder / "marked").write_bytes(os.fsencode(folder / "plain.ppm") + b"\n" + b"x" * 100000 + b"\n")
+    _, failed, last, run = told("--files-from", folder / "marked")
+    point(failed == [str(folder / "marked")] and "one of more than 65536 bytes" in run[2] and last["done"] == 1,
+          "a list without ends of lines", run)
+    photos, elsewhere = photographs(folder / "here", 3), folder / "elsewhere"
+    elsewhere.mkdir()
+    (photos / "readme.md").write_text("words")
+    good, failed, last, run = told("--format", "metadata", "--output", elsewhere / "metadata.jsonl", photos)
+    point(good and len(failed) == 3 and last["vision_seconds"] == 0 and last["passed_over"] == 1, "metadata of photographs that lie "
+          "elsewhere: none is looked at", last, run)
+
+
+def raw_h264(film):
+    """The pictures of an MP4 file of one chunk, as a stream without container."""
+    def box(data, *path):
+        at = 0
+        while at < len(data):
+            size, kind = struct.unpack(">I4s", data[at:at + 8])
+            if kind == path[0]:
+                return data[at + 8:at + size] if not path[1:] else box(data[at + 8:at + size], *path[1:])
+            at += size
+        raise KeyError(path)
+
+    tables = box(film, b"moov", b"trak", b"mdia", b"minf", b"stbl")
+    sizes, configuration = box(tables, b"stsz"), box(box(tables, b"stsd")[8 + 8 + 78:], b"avcC")
+    start, out, at = b"\0\0\0\1", b"", 6
+    for _ in range(2):          # SPS, PPS
+        n = struct.unpack(">H", configuration[at:at + 2])[0]
+        out += start + configuration[at + 2:at + 2 + n]
+        at += 2 + n + 1
+    at = struct.unpack(">I", box(tables, b"stco")[8:12])[0]
+    end = at + sum(struct.unpack(f">{(len(sizes) - 12) // 4}I", sizes[12:]))
+    while at < end:
+        n = struct.unpack(">I", film[at:at + 4])[0]
+        out += start + film[at + 4:at + 4 + n]
+        at += 4 + n
+    return out
+
+
+def check_raw(folder):
+    raw = folder / "raw.h264"
+    raw.write_bytes(raw_h264(CLIP.read_bytes()))
+    seen = tern(raw)
+    good, failed, _, run = told("--format", "mux", "--output", folder / "copies", raw)
+    point(seen[0] == 0 and good and failed == [str(raw)] and "track 0 (h264) without" in run[2] and not list((folder / "copies").iterdir()),
+          "a stream without a container is captioned, and not copied: its packets have no times", seen[0], run)
+
+
+def check_own(folder):
+    """What a run makes in the folders that it goes through is no input of the next one."""
+    photos = photographs(folder / "captioned", 3)
+    (photos / "readme.txt").write_text("words")
+    texts = ("--format", "txt", "--beside", photos)
+    first, failed = tern(*texts), told(*texts)[1]
+    point(first[0] == 0 and (photos / "readme.txt").read_text() == "words" and failed == [str(photos / f"{i:04}.ppm") for i in range(3)],
+          "texts of others beside photographs are passed over, those that are there are told once", first, failed)
+    films = folder / "copied"
+    films.mkdir()
+    for name in ("one.mp4", "two.film"):
+        (films / name).write_bytes(CLIP.read_bytes())
+    runs = [tern("--format", "mux", "--beside", "--resume", "--journal", folder / "copies.journal", films) for _ in range(3)]
+    point([r[0] for r in runs] == [0] * 3 and "2 files passed over, which are copies of films" in runs[2][2] and sorted(p.name for p in films.iterdir())
+          == ["one.captions.mp4", "one.mp4", "two.captions.mkv", "two.film"], "copies beside films are not copied again", runs)
+    for where in (films, films / "out", films / "../copied/deep/out"):
+        run = tern("--format", "mux", "--output", where, films)
+        point(run[0] == 2 and "--output" in run[2] and not (films / "out").exists() and not (films / "deep").exists(),
+              "copies have a folder of their own", run)
+    run = tern("--format", "mux", "--output", folder / "copied-out", films)
+    point(run[0] == 0 and len(list((folder / "copied-out").iterdir())) == 4, "which may lie beside the films'", run)
+
+
+def check_terminal(folder):
+    """A terminal of 60 columns: the line of progress stays one, and no name steers it."""
+    place = folder / ("deep " * 30)
+    place.mkdir()
+    odd = place / "\x1b]0;title\x07\x1b[2J\n\u0085\u6f22\u5b57.ppm"
+    odd.write_bytes(b"P6 none")
+    pipe = place / "\x1b[31m\u6f22\u5b57 pipe"
+    os.mkfifo(pipe)
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
+    process = subprocess.Popen(command("--jobs", "2", "--file-timeout", "2", pipe, odd), stdout=subprocess.DEVNULL, stderr=theirs)
+    os.close(theirs)
+    said = b""
+    with contextlib.suppress(OSError):      # the terminal goes with the program
+        while True:
+            said += os.read(ours, 4096)
+    os.close(ours)
+    shown = [line.rpartition("\x1b[K")[2] for line in said.decode().replace("\r\n", "\n").replace("\r", "\n").split("\n")]
+    bars = [line for line in shown if line.startswith("[")]
+    width = [sum(2 if unicodedata.east_asian_width(c) == "W" else 1 for c in line) for line in bars]
+    point(process.wait(patience(60)) == 1 and bars and max(width) < 60 and any("...deep" in line or "pipe" in line for line in bars)
+          and not any(ord(c) < 32 or 127 <= ord(c) < 160 for line in shown for c in line)
+          and any("\\x1b]0;title\\x07\\x1b[2J\\x0a\\u{85}\u6f22\u5b57.ppm: expected" in line for line in shown),
+          "names cannot steer the terminal, and the line of progress is not longer than it", process.returncode, width, shown)
+
+
+def main():
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        if check_listed(folder):
+            check_members(folder)
+            check_shards(folder)
+            check_worker(folder)
+        check_names(folder)
+        check_vain(folder)
+        check_raw(folder)
+        check_own(folder)
+        check_terminal(folder)
+    plan()
+
+
+if __name__ == "__main__":
+    main()
