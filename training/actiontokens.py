@@ -151,7 +151,7 @@ def train(options, robot, found, inputs, scheme):
     return model, felt, plan, first
 
 
-def errors(speaking, robot, found, inputs, scheme, every):
+def errors(speaking, robot, found, inputs, scheme, every, longest):
     """(mean absolute error by step, that of the last action again, of the tokens that would be right, tokens of a chunk)"""
     import decode
     import numpy as np
@@ -163,7 +163,7 @@ def errors(speaking, robot, found, inputs, scheme, every):
         at = np.arange(every, len(e.states) - robot.steps, every)
         with torch.inference_mode():
             known = felt(torch.from_numpy(inputs.of(e, at))).view(len(at), len(plan.visual), -1)
-            said = decode.greedy(model, known, plan, robot.steps * robot.dims)
+            said = decode.greedy(model, known, plan, longest)
         base = e.states[at][:, None] if inputs.near else inputs.action.mean
         truth = e.actions[at[:, None] + np.arange(robot.steps)]
         ours.append(np.abs(scheme.hear([[i - first for i in ids] for ids in said]) + base - truth).mean(2))
@@ -193,10 +193,12 @@ def main():
     scheme = Scheme(chunks, options.step)
     speaking = train(options, robot, mine, inputs, scheme)
     every = robot.rows(0.5)
-    ours, copied, right, lengths = errors(speaking, robot, kept, inputs, scheme, every)
-    print(f"a decision every {every / float(robot.rate):g} s: error {ours.mean():.4f}, at the end {ours[-1]:.4f}; last action again "
-          f"{copied.mean():.4f}, at the end {copied[-1]:.4f}; ratio {ours.mean() / copied.mean():.3f}, {ours[-1] / copied[-1]:.3f}; "
-          f"the right tokens {right.mean():.4f}, {right[-1]:.4f}; tokens of a chunk {lengths.mean():.1f}, at most {lengths.max()}")
+    longest = max(map(len, scheme.say(chunks)))
+    ours, copied, right, lengths = errors(speaking, robot, kept, inputs, scheme, every, longest)
+    print(f"a decision every {every / float(robot.rate):g} s: error {ours.mean():.4f}, at the end {ours[-1]:.4f}; last action "
+          f"again {copied.mean():.4f}, at the end {copied[-1]:.4f}; ratio {ours.mean() / copied.mean():.3f}, "
+          f"{ours[-1] / copied[-1]:.3f}; the right tokens {right.mean():.4f}, {right[-1]:.4f}; "
+          f"tokens of a chunk {lengths.mean():.1f}, at most {lengths.max()}")
 
 
 if __name__ == "__main__":
