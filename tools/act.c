@@ -16,7 +16,7 @@
 #define MOST_EVERY 3600.0
 
 typedef struct {
-  char *action_model, *model, *mmproj, *instruction, *states, *state_rate;
+  char *action_model, *model, *mmproj, *instruction, *states, *state_rate, *reuse;
   double every;
   gint frames, threads, track;
   gboolean float_activations, metrics;
@@ -33,6 +33,7 @@ typedef struct {
   guint rate_n, rate_d;         /* of the states */
   guint frames;                 /* pictures of a decision */
   double every;                 /* seconds */
+  TernReuseMode reuse;
   const char *video;
   const char *instruction;
   guint64 decisions;
@@ -63,6 +64,17 @@ wrong_number (const char *option, const char *expected, double found)
 }
 
 static gboolean
+check_reuse (const char *text, TernReuseMode *mode)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (!text || tern_reuse_mode_parse (text, mode, &error))
+    return TRUE;
+  tern_tool_message ("act: --reuse: %s", error->message);
+  return FALSE;
+}
+
+static gboolean
 check_options (const Options *o, Act *a)
 {
   if (!o->action_model)
@@ -79,7 +91,7 @@ check_options (const Options *o, Act *a)
     return wrong_number ("--track", "the number of a video track, from 0", o->track);
   if (o->state_rate && !tern_tool_parse_rate (o->state_rate, &a->rate_n, &a->rate_d))
     return wrong ("--state-rate", "a positive number of rows a second, N or N/D", o->state_rate);
-  return tern_tool_check_threads (o->threads);
+  return check_reuse (o->reuse, &a->reuse) && tern_tool_check_threads (o->threads);
 }
 
 /* What depends on whether the action model takes states. */
@@ -231,6 +243,7 @@ open_session (Act *a, GError **error)
   params.window = (guint64) (n * a->every * TERN_SECOND);
   params.hop = n == 1 ? 0 : (guint64) ((TERN_GROUP_FRAMES - 0.5) * a->every * TERN_SECOND);
   params.compress.method = TERN_METHOD_NONE;
+  params.reuse.mode = a->reuse;
   params.kv_prune = 0;
   params.sampling.max_tokens = 1;
   params.prompt = a->instruction;
@@ -324,6 +337,7 @@ options_clear (Options *o)
   g_free (o->instruction);
   g_free (o->states);
   g_free (o->state_rate);
+  g_free (o->reuse);
 }
 
 int
@@ -341,6 +355,8 @@ tern_tool_act (int argc, char **argv)
         "SECONDS" },
     { "frames", 0, 0, G_OPTION_ARG_INT, &o.frames, "Pictures that a decision looks at, one a decision (what the action "
         "model says)", "N" },
+    { "reuse", 0, 0, G_OPTION_ARG_STRING, &o.reuse, "Patches of a picture that look as they did keep their features: off "
+        "(default), auto or on", "MODE" },
     { "float-activations", 0, 0, G_OPTION_ARG_NONE, &o.float_activations, "Compute without quantising activations",
         NULL },
     { "metrics", 0, 0, G_OPTION_ARG_NONE, &o.metrics, "JSON lines have how long each stage took", NULL },

@@ -146,13 +146,13 @@ class Inputs:
         every = np.concatenate([self.of(e, np.arange(len(e.states))) for e in found])
         self.mean, self.std = every.mean(0), np.maximum(every.std(0), 1e-2)
 
-    def of(self, episode, rows):
-        """f32 [rows, numbers]"""
+    def of(self, episode, rows, came=None):
+        """f32 [rows, numbers]; `came`: which states did, if not all."""
         import numpy as np
 
         states = (episode.states - self.state.mean) / self.state.std
-        newest = states[rows]
-        parts = [newest] + [states[np.maximum(rows - lag, 0)] - newest for lag in self.lags]
+        newest = states[came.newest(rows) if came else rows]
+        parts = [newest] + [states[came.before(rows, lag) if came else np.maximum(rows - lag, 0)] - newest for lag in self.lags]
         if self.width:
             parts.append(episode.hidden[rows])
         return ((np.concatenate(parts, 1) - self.mean) / self.std).astype(np.float32)
@@ -169,6 +169,30 @@ class Inputs:
         newest = states[:, :d] - sum(states[:, d * (i + 1) : d * (i + 2)] for i in range(lags))
         hidden = scaled[:, states.shape[1] :] if self.width else np.zeros((len(weight), width))
         return np.concatenate((hidden, newest, states[:, d:], weight[:, own:]), 1), bias
+
+
+class Came:
+    """States of an episode of which some are missing, and whose times are off by as much: what the session finds
+    (docs/action-model.md)."""
+
+    def __init__(self, rng, n, missing, off):
+        import numpy as np
+
+        self.rows = np.flatnonzero((rng.random(n) >= missing) | (np.arange(n) == 0))
+        self.times = np.maximum.accumulate(self.rows + off * rng.standard_normal(len(self.rows)))
+
+    def newest(self, rows):
+        import numpy as np
+
+        return self.rows[np.searchsorted(self.rows, rows, side="right") - 1]
+
+    def before(self, rows, lag):
+        import numpy as np
+
+        newest = np.searchsorted(self.rows, rows, side="right") - 1
+        far = np.abs(self.times[None] - (self.times[newest] - lag)[:, None])
+        far[np.arange(len(self.rows))[None] > newest[:, None]] = np.inf
+        return self.rows[far.argmin(1)]
 
 
 class Sequences:
@@ -241,24 +265,43 @@ def train(kind, robot, found, inputs, steps, seed=0):
     return head.eval()
 
 
-def errors(head, robot, found, inputs, every):
-    """Mean absolute error by step of the head, and of the last action again; a decision every so many rows."""
+def errors(head, robot, found, inputs, every, missing=0, off=0, told=True):
+    """Mean absolute error by step of the head, and of the last action again; a decision every so many rows, or at random
+    within the two of `every`. `missing`: share of states that do not come, `off`: rows that their times are off by, `told`: the
+    head knows how long it was since the decision before, and not only how long it is on average."""
     import numpy as np
     import torch
 
-    ours, copied = [], []
+    ours, copied, rng = [], [], np.random.default_rng(0)
     for e in found:
-        at = np.arange(0, len(e.states) - robot.steps, every)
-        h, seen = head.start(1), torch.from_numpy(inputs.of(e, at))
+        n, near, far = len(e.states), *(every if isinstance(every, tuple) else (every, every))
+        at = np.concatenate(([0], np.cumsum(rng.integers(near, far + 1, n))))
+        at = at[at < n - robot.steps]
+        came = Came(rng, n, missing, off) if missing or off else None
+        h, seen, newest = head.start(1), torch.from_numpy(inputs.of(e, at, came)), came.newest(at) if came else at
         for i, row in enumerate(at):
+            elapsed = (row - at[i - 1] if told else (near + far) / 2) / float(robot.rate) if i else FIRST
             with torch.inference_mode():
-                y, h = head(seen[i : i + 1], h, torch.tensor([every / float(robot.rate) if i else FIRST]))
-                chunk = chunks(head, y, torch.from_numpy(e.states[row : row + 1]), inputs, robot)[0].numpy()
+                y, h = head(seen[i : i + 1], h, torch.tensor([elapsed], dtype=torch.float32))
+                chunk = chunks(head, y, torch.from_numpy(e.states[newest[i]][None]), inputs, robot)[0].numpy()
             truth = e.actions[row : row + robot.steps]
             if row > 0:
                 ours.append(np.abs(chunk - truth).mean(1))
                 copied.append(np.abs(e.actions[row - 1] - truth).mean(1))
     return np.mean(ours, 0), np.mean(copied, 0)
+
+
+def conditions(robot):
+    """What is measured: (name, rows from a decision to the next, states missing, rows that their times are off by, time told)"""
+    for every in dict.fromkeys(robot.rows(s) for s in (0.1, 0.3, 0.5)):
+        yield f"a decision every {every / float(robot.rate):g} s", every
+    irregular, off = (robot.rows(OFTEN), robot.rows(SELDOM)), 0.01 * float(robot.rate)
+    yield f"at random {OFTEN} to {SELDOM} s apart", irregular
+    yield "... and all told to be as far apart", irregular, 0, 0, False
+    yield "... a third of the states missing", irregular, 1 / 3
+    yield "... two thirds", irregular, 2 / 3
+    yield "... times of states off by 10 ms", irregular, 0, off
+    yield "... a third missing, times off by 10 ms", irregular, 1 / 3, off
 
 
 def main():
@@ -290,10 +333,10 @@ def main():
         mine, kept = mine + kept, []
     inputs = Inputs(robot, mine, width)
     head = train(options.kind, robot, mine, inputs, options.steps, options.seed)
-    for every in dict.fromkeys(robot.rows(s) for s in (0.1, 0.3, 0.5)) if kept else ():
-        ours, copied = errors(head, robot, kept, inputs, every)
-        print(f"a decision every {every / float(robot.rate):g} s: error {ours.mean():.4f}, at the end {ours[-1]:.4f}; last action "
-              f"again {copied.mean():.4f}, at the end {copied[-1]:.4f}; ratio {ours.mean() / copied.mean():.3f}, {ours[-1] / copied[-1]:.3f}")
+    for name, every, *worn in conditions(robot) if kept else ():
+        ours, copied = errors(head, robot, kept, inputs, every, *worn)
+        print(f"{name}: error {ours.mean():.4f}, at the end {ours[-1]:.4f}; last action again {copied.mean():.4f}, at the end "
+              f"{copied[-1]:.4f}; ratio {ours.mean() / copied.mean():.3f}, {ours[-1] / copied[-1]:.3f}", flush=True)
     if options.output:
         import actionheads
 

@@ -176,6 +176,25 @@ def hidden_states(folder):
         "actions"], "without --float-activations activations are quantised", code, error)
 
 
+def kept_patches(folder):
+    """Pictures of which a corner changes: the first is computed whole, of the others what stands still keeps its features."""
+    clip, plain = folder / "corner.y4m", b"\x80" * (2 * (SIDE // 2) ** 2)
+    with open(clip, "wb") as file:
+        file.write(f"YUV4MPEG2 W{SIDE} H{SIDE} F{FPS}:1 Ip A1:1 C420jpeg XCOLORRANGE=LIMITED\n".encode())
+        for i in range(FRAMES):
+            picture_ = [luma(i)[j] if j % SIDE < 32 and j < 32 * SIDE else v for j, v in enumerate(luma(0))]
+            file.write(b"FRAME\n" + bytes(16 + 73 * v for v in picture_) + plain)
+    found = {}
+    for mode in ("off", "on"):
+        code, lines, error = act(folder, folder / "identity.gguf", None, "--every", .1, "--reuse", mode, clip=clip)
+        point(code == 0 and len(lines) == FRAMES, f"--reuse {mode}: a decision about each picture", code, error, len(lines))
+        found[mode] = [line["actions"] for line in lines]
+    near = [sum(a * b for a, b in zip(x, y)) / math.sqrt(sum(a * a for a in x) * sum(b * b for b in y))
+            for x, y in zip(found["off"], found["on"])]
+    point(found["off"][0] == found["on"][0] and any(x != y for x, y in zip(found["off"], found["on"])) and min(near) > .9,
+          "what is kept is another hidden state, but a near one; the first picture's is the same", near)
+
+
 def draw(n, seed):
     """Numbers between -1 and 1."""
     for _ in range(n):
@@ -279,6 +298,7 @@ def refused(folder, model, states):
             ("an interval of 0", {"--every": "0"}, ["--every", "0.001", "found 0"]),
             ("an interval that is none", {"--every": "nan"}, ["--every"]),
             ("no picture", {"--frames": "0"}, ["--frames"]),
+            ("a way of reusing that is none", {"--reuse": "often"}, ["--reuse", "often"]),
             ("a track before the first", {"--track": "-1"}, ["--track"])):
         code, out, error = run(change)
         point(code == 2 and not out and error.count("\n") == 1 and all(w in error for w in words), "usage: " + what, code, error)
@@ -328,6 +348,7 @@ with tempfile.TemporaryDirectory() as temporary:
     place = pathlib.Path(temporary)
     video(place / "clip.y4m")
     hidden_states(place)
+    kept_patches(place)
     made = numbers(place)
     earlier(place)
     words(place)
