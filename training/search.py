@@ -144,7 +144,8 @@ def page(options, drawn, rows):
              "Made by `" + "training/search.py --data DATA --work DIR --tern build/tools/tern --train "
              f"{options.train} --passes {options.passes} --write docs/search.md`, whose head says how shapes are drawn and chosen.",
              "", f"{len(drawn)} shapes of {LEAST / 1e6:.0f} to {MOST / 1e6:.0f} M ternary weights were scored without training, "
-             f"{len(rows)} trained for {options.passes} pass{'' if options.passes == 1 else 'es'} over the training photographs (cross-entropy alone, one seed), so that CIDEr-D, "
+             f"{len(rows)} trained for {options.passes} pass{'' if options.passes == 1 else 'es'} over the training photographs "
+             "(cross-entropy alone, one seed), so that CIDEr-D, "
              "on 500 validation photographs, greedy, is far below what all stages reach: it is for comparing. Time is what a caption costs "
              f"the language model with one thread ({PROMPT} tokens read, {SAID} said), memory what it takes beside the program "
              "(`tern inspect`).", "",
