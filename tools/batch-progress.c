@@ -110,7 +110,6 @@ show_line (const TernBatchProgress *progress, const TernBatchState *state, gint6
 {
   guint64 over = state->done + state->failed + state->passed + state->skipped;
   double rate, left;
-
   g_autoptr (GString) line = g_string_new (NULL), behind = g_string_new (NULL);
   guint room = columns ();
 

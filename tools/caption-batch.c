@@ -167,9 +167,8 @@ check_copies (const TernCaptionOutput *out, char **operands)
   to = real_path (out->path);
   for (; *operands; operands++) {
     g_autofree char *from = g_file_test (*operands, G_FILE_TEST_IS_DIR) ? real_path (*operands) : NULL;
-    gsize n = from ? strlen (from) : 0;
 
-    if (from && strncmp (to, from, n) == 0 && (to[n] == 0 || to[n] == '/' || n == 1))
+    if (from && tern_tool_below (to, from))
       return tern_tool_usage ("caption: --output: expected a folder for the copies that does not lie in one of the films, found %s in "
           "%s: they would be copied again; --beside knows its own", out->path, *operands);
   }

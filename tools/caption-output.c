@@ -304,10 +304,10 @@ below (const char *path, const char *folder)
 {
   g_autofree char *inner = g_path_get_dirname (path), *name = g_path_get_basename (path);
   char *real = realpath (folder, NULL), *real_inner = realpath (inner, NULL), *found = NULL;
-  gsize n = real ? strlen (real) : 0;
+  const char *rest = real && real_inner ? tern_tool_below (real_inner, real) : NULL;
 
-  if (real && real_inner && strncmp (real_inner, real, n) == 0 && (real_inner[n] == '/' || real_inner[n] == 0 || n == 1))
-    found = g_build_filename (real_inner + n + strspn (real_inner + n, "/"), name, NULL);
+  if (rest)
+    found = g_build_filename (rest, name, NULL);
   free (real);
   free (real_inner);
   return found;

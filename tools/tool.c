@@ -77,6 +77,16 @@ tern_tool_message (const char *format, ...)
   g_mutex_unlock (&line_lock);
 }
 
+const char *
+tern_tool_below (const char *path, const char *folder)
+{
+  gsize n = strlen (folder);
+
+  if (strncmp (path, folder, n) != 0 || (path[n] != '/' && path[n] != 0 && n != 1))     /* 1: the root */
+    return NULL;
+  return path + n + strspn (path + n, "/");
+}
+
 int
 tern_tool_usage (const char *format, ...)
 {

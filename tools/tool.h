@@ -52,6 +52,8 @@ void tern_append_plain (GString *out, const char *text);
 void tern_tool_message (const char *format, ...) G_GNUC_PRINTF (1, 2);
 /* The line of progress, on a terminal; NULL: none. It goes before each message. */
 void tern_tool_show_line (const char *line);
+/* What of @path lies behind @folder, "" for the folder itself, NULL where it lies elsewhere. Both without links. */
+const char *tern_tool_below (const char *path, const char *folder);
 /* A message for an option that is missing or wrong. Returns TERN_TOOL_USAGE. */
 int tern_tool_usage (const char *format, ...) G_GNUC_PRINTF (1, 2);
 /* Whether @threads of an option are 0 (all cores) to as many as a pool has; a message if not. */

@@ -45,6 +45,10 @@ def scattered(rng):
     return boxes
 
 
+def are_towers(boxes):
+    return all(o["type"] == "square" and o["x_loc"] == 40 for b in boxes for o in b)
+
+
 def draw(boxes, factor=4):
     """[100, 400, 3] uint8."""
     image = np.full((100 * factor, 400 * factor, 3), 128, np.uint8)
@@ -233,7 +237,7 @@ def _of_items(boxes, rng):
 
 def sentence(boxes, rng, wanted=None):
     """(sentence, truth); `wanted` asks for a true or a false one, which is not always found."""
-    stack = all(o["type"] == "square" and o["x_loc"] == 40 for b in boxes for o in b)
+    stack = are_towers(boxes)
     for _ in range(12):
         text, truth = (_of_towers if stack else _of_items)(boxes, rng)
         if wanted is None or bool(truth) == wanted:
@@ -242,7 +246,7 @@ def sentence(boxes, rng, wanted=None):
 
 
 # ---- what is there --------------------------------------------------------------------------------------------------
-# Yes and no say little about a picture: 1,600 steps of them taught the tower what every cell shows, and the language model nothing.
+# Yes and no say little about a picture: they taught the tower what every cell shows, and the language model nothing (README.md).
 
 PLACES = ["left", "middle", "right"]
 
@@ -259,7 +263,7 @@ def _contents(box):
 
 def told(boxes, rng):
     """(question, answer): what a box holds, of what a tower is built, how many there are of a kind, here or at a wall."""
-    stack = all(o["type"] == "square" and o["x_loc"] == 40 for b in boxes for o in b)
+    stack = are_towers(boxes)
     at = int(rng.integers(3))
     kind = rng.integers(4)
     if kind < 2 and stack:
