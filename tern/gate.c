@@ -286,10 +286,8 @@ look_at (TernGate *gate, const TernImage *image, guint shift, guint64 pts)
   gboolean anew, look = TRUE;
 
   gate->novelty = 1;
-  if (gate->params.mode == TERN_GATE_MODE_OFF && !gate->budget)
-    return TRUE;
-  if (!is_picture (image, shift)) {
-    tern_gate_force (gate);
+  if ((gate->params.mode == TERN_GATE_MODE_OFF && !gate->budget) || !is_picture (image, shift)) {
+    tern_gate_force (gate);     /* what was encoded last is not known afterwards */
     return TRUE;
   }
   anew = begins_anew (gate, image, pts);

@@ -573,6 +573,54 @@ test_gate_rich (void)
   }
 }
 
+/* Parameters of a gate in use: from the next frame on they count, unless they are wrong; then nothing changes. */
+static void
+test_gate_params (void)
+{
+  TernGateParams params = TERN_GATE_PARAMS_INIT;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (TernGate) gate = NULL;
+  TernGateStats stats;
+  guint i = 0;
+
+  params.mode = TERN_GATE_MODE_ON;
+  params.max_silence = 0;
+  gate = tern_gate_new (&params, NULL);
+  g_assert_true (look (gate, 0, S (.5) * i++));
+  for (guint k = 0; k < 30; k++)
+    g_assert_false (look (gate, 0, S (.5) * i++));
+
+  params.threshold = TERN_GATE_THRESHOLD_MAX * 2;
+  params.mode = TERN_GATE_MODE_OFF;
+  g_assert_false (tern_gate_set_params (gate, &params, &error));
+  g_assert_error (error, TERN_ERROR, TERN_ERROR_INVALID);
+  g_assert_false (look (gate, 0, S (.5) * i++));
+
+  params.threshold = 6;
+  g_assert_true (tern_gate_set_params (gate, &params, NULL));
+  g_assert_true (look (gate, 0, S (.5) * i++));         /* off: every frame */
+
+  params.mode = TERN_GATE_MODE_ON;
+  params.max_silence = S (2);
+  g_assert_true (tern_gate_set_params (gate, &params, NULL));
+  g_assert_true (look (gate, 0, S (.5) * i++));         /* what the last one showed is not known */
+  for (guint k = 0; k < 3; k++)
+    g_assert_false (look (gate, 0, S (.5) * i++));
+  g_assert_true (look (gate, 0, S (.5) * i++));         /* two seconds after the last one */
+  tern_gate_stats (gate, &stats);
+  g_assert_cmpuint (stats.forced, ==, 1);
+
+  params.threshold = TERN_GATE_THRESHOLD_MAX;           /* what was new enough is no longer */
+  params.max_silence = 0;
+  g_assert_true (tern_gate_set_params (gate, &params, NULL));
+  look (gate, 0, S (.5) * i++);
+  g_assert_false (look (gate, 30, S (.5) * i++));
+  params.threshold = TERN_GATE_THRESHOLD_MIN;
+  g_assert_true (tern_gate_set_params (gate, &params, NULL));
+  look (gate, 0, S (.5) * i++);
+  g_assert_true (look (gate, 30, S (.5) * i++));
+}
+
 int
 main (int argc, char **argv)
 {
@@ -595,5 +643,6 @@ main (int argc, char **argv)
   g_test_add_func ("/budget/gate", test_gate);
   g_test_add_func ("/budget/gate-silence", test_gate_silence);
   g_test_add_func ("/budget/gate-rich", test_gate_rich);
+  g_test_add_func ("/budget/gate-params", test_gate_params);
   return g_test_run ();
 }
