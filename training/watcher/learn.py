@@ -7,8 +7,8 @@
     python training/watcher/learn.py --work DIR --phase again --models models [--nlvr ../shared/data/nlvr] [--steps 4000]
 
 Small pictures and few frames first: a step sees three times as many clips, and it is their number that teaches to compare
-frames. The full phase begins with the small one's weights, `again` with the files that ship. A stopped run goes on from its checkpoint (every 100 steps), so the
-same command continues it.
+frames. The full phase begins with the small one's weights, `again` and `both` with the files that ship. A stopped run goes on from its
+checkpoint (every 100 steps), so the same command continues it.
 """
 
 import argparse
@@ -24,7 +24,7 @@ import common       # noqa: E402
 import events       # noqa: E402
 
 VOCABULARY = 640
-PICTURES, SENTENCES, TOLD = 32, 5, 3    # of a step about shapes; of each picture
+PICTURES, SENTENCES, TOLD = 32, 6, 2    # of a step about shapes; of each picture
 DROP, SMOOTHING = 0.05, 0.05
 LED = 0.3               # of the clips go on from a frame before them
 NAMES = 4.0                     # what naming the things in every cell weighs
@@ -54,6 +54,8 @@ PHASES = {
     "between": Phase(24, *LARGE, [4, 8, 6, 2], [0.75, 0.1, 0.1, 0.05], 0.1, 0.3, "late", 8e-4, events.LATE),
     # Shapes alone, nearly: sentences are learned long after things are named.
     "told": Phase(24, *LARGE, [4, 8, 6, 2], [0.8, 0.1, 0.05, 0.05], 0.85, 0.3, "again", 1e-3, events.LATE),
+    # What is still mistaken, and statements that are true of one of two pictures.
+    "both": Phase(24, *LARGE, [4, 8, 6, 2], [0.8, 0.1, 0.05, 0.05], 0.55, 0.3, "", 1e-3, events.HARD),
     "again": Phase(24, *LARGE, [4, 8, 6, 2], [0.8, 0.1, 0.05, 0.05], 0.15, 0.3, "", 8e-4, events.LATE),
 }
 
@@ -69,7 +71,7 @@ def tokenizer_of(work):
     path = os.path.join(work, "tokenizer.json")
     if not os.path.exists(path):
         rng = np.random.default_rng(5)
-        texts = [s for _ in range(4000) for s, _ in shapes.picture(rng, 4)[1]]
+        texts = [q for _ in range(2000) for some in shapes.asked(*shapes.two(rng), rng, 4, 0) for q, _ in some]
         for event in events.EVENTS:
             for _ in range(300):
                 truth = dict(event=event, camera=str(rng.choice(events.CAMERA[1:7])) if event == "camera moves" else "still",
@@ -98,26 +100,32 @@ def clips(phase, work, materials, rng, tokenizer):
     moves = movement.followed(work, *([m[i] for m in made] for i in (0, 1, 3)))
     if rng.random() < 0.1:      # a window that ends with half a picture
         moves.reshape(len(made), count, *moves.shape[1:])[:, -1, :, movement.FEATURES:] = 0
-    return np.concatenate([m[0] for m in made]), moves, count, merged, [[said_to(tokenizer, q, a) for q, a in answers.draw(m[2], rng)] for m in made]
+    branches = [[said_to(tokenizer, q, a) for q, a in answers.draw(m[2], rng)] for m in made]
+    return np.concatenate([m[0] for m in made]), moves, count, merged, branches
 
 
 def stills(corpus, rng, tokenizer):
-    """Half drawn with our own sentences, a part of the rest from the corpus."""
+    """Pictures by twos, with statements that are true of one of them: a statement alone teaches nothing but how people speak."""
     import cv2
     import merging
     import numpy as np
     import shapes
 
     pictures, branches, shown = [], [], []
-    for _ in range(PICTURES):
+    while len(pictures) < PICTURES:
         if corpus and rng.random() < 0.25:
-            image, pairs, boxes = corpus.drawn(int(rng.integers(len(corpus.items))), rng)
-            pairs += [shapes.told(boxes, rng) for _ in range(TOLD)]
+            sentence, drawn = corpus.drawn(int(rng.integers(len(corpus.items))), rng)
+            both = [boxes for boxes, _ in drawn]
+            pairs = [[(sentence, answer)] + more
+                     for (_, answer), more in zip(drawn, shapes.asked(both[0], both[-1], rng, SENTENCES - 1, TOLD))]
         else:
-            image, pairs, boxes = shapes.picture(rng, SENTENCES, TOLD)
-        shown.append(shapes.shown(boxes))
-        pictures.append(cv2.resize(image, (384, 96), interpolation=cv2.INTER_LINEAR if rng.random() < 0.5 else cv2.INTER_CUBIC))
-        branches.append([said_to(tokenizer, q, a) for q, a in pairs])
+            both = shapes.two(rng)
+            pairs = shapes.asked(*both, rng, SENTENCES, TOLD)
+        how = cv2.INTER_LINEAR if rng.random() < 0.5 else cv2.INTER_CUBIC
+        for boxes, some in zip(both, pairs):
+            shown.append(shapes.shown(boxes))
+            pictures.append(cv2.resize(shapes.draw(boxes), (384, 96), interpolation=how))
+            branches.append([said_to(tokenizer, q, a) for q, a in some])
     return np.stack(pictures), np.stack(shown), 1, merging.Merging((36,)), branches
 
 

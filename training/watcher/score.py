@@ -81,6 +81,27 @@ def sentences(watcher, tokenizer, folder):
     print(f"NLVR: {good / len(mine):.3f} of {len(mine)}")
 
 
+def statements(watcher, tokenizer, count=40):
+    """On pictures drawn by twos, statements true of one of them: chance is .5, and so is what words alone tell."""
+    import cv2
+    import numpy as np
+    import shapes
+    from merging import Merging
+
+    right = {"towers": [0, 0], "items": [0, 0]}
+    for i in range(count):
+        both = shapes.two(np.random.default_rng((79, i)))
+        kind = right["towers" if shapes.are_towers(both[0]) else "items"]
+        for boxes, pairs in zip(both, shapes.asked(*both, np.random.default_rng((80, i)), 6, 0)):
+            image = cv2.resize(shapes.draw(boxes), (384, 96), interpolation=cv2.INTER_LINEAR)[None]
+            found = choose(watcher, tokenizer, image, None, 1, Merging((36,)), [(text, ("yes", "no")) for text, _ in pairs]) if pairs else [[]]
+            for (_, answer), got in zip(pairs, found[0]):
+                kind[0] += ("yes", "no")[got] == answer
+                kind[1] += 1
+    for name, (good, of) in right.items():
+        print(f"statements about {name}: {good / max(of, 1):.3f} of {of}")
+
+
 def main():
     arguments = argparse.ArgumentParser(description="Evaluate a checkpoint of the watcher.")
     arguments.add_argument("--work", required=True)
@@ -99,6 +120,7 @@ def main():
     tokenizer = learn.tokenizer_of(options.work)
     watcher = files.trained(options.work, options.weights)
     clips(watcher, tokenizer, options.work, options.clips, options.ratio, options.zipped, options.size, options.pictures)
+    statements(watcher, tokenizer)
     if options.nlvr:
         sentences(watcher, tokenizer, options.nlvr)
 

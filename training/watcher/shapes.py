@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Pictures of three boxes with shapes, and sentences about them with their truth: what the NLVR corpus (Suhr et al., "A
-Corpus of Natural Language for Visual Reasoning", ACL 2017) is about. Its own pictures and sentences are read beside them.
+"""Pictures of three boxes with shapes, and what is in them: what the NLVR corpus (Suhr et al., "A Corpus of Natural Language for
+Visual Reasoning", ACL 2017) is about. Its own pictures and sentences are read beside them; statements.py has ours.
 
 A box is a list of items: dict(type, color, size, x_loc, y_loc), pixels of a box of 100 x 100, left upper corner. A picture
 is 400 x 100: boxes at 0, 150 and 300. Towers are boxes of 20-pixel squares that stand on each other, from the lowest.
@@ -13,10 +13,10 @@ import tarfile
 import cv2
 import numpy as np
 
+import statements
+
 COLORS = {"black": (0, 0, 0), "blue": (0, 153, 255), "yellow": (255, 255, 0)}
 NAMES = {"Black": "black", "#0099ff": "blue", "Yellow": "yellow"}
-TYPES = ["circle", "square", "triangle"]
-NUMBERS = ["no", "one", "two", "three", "four", "five", "six", "seven"]
 
 
 # ---- pictures -------------------------------------------------------------------------------------------------------
@@ -27,20 +27,25 @@ def towers(rng):
              for i in range(rng.integers(1, most + 1))] for _ in range(3)]
 
 
+def put(box, rng):
+    """One more item where there is room; a third of them at a wall."""
+    for _ in range(30):
+        size = int(rng.choice([10, 20, 30]))
+        x, y = rng.integers(0, 101 - size, 2)
+        if rng.random() < 0.35:
+            x, y = [(0, y), (100 - size, y), (x, 0), (x, 100 - size)][rng.integers(4)]
+        if all(x + size < o["x_loc"] or o["x_loc"] + o["size"] < x or y + size < o["y_loc"] or o["y_loc"] + o["size"] < y for o in box):
+            box.append(dict(type=str(rng.choice(statements.TYPES)), color=str(rng.choice(list(COLORS))), size=size, x_loc=int(x), y_loc=int(y)))
+            return
+
+
 def scattered(rng):
     most = int(rng.integers(2, 9))
     boxes = []
     for _ in range(3):
         box = []
         for _ in range(rng.integers(1, most + 1)):
-            for _ in range(30):
-                size = int(rng.choice([10, 20, 30]))
-                x, y = rng.integers(0, 101 - size, 2)
-                if rng.random() < 0.35:     # at a wall
-                    x, y = [(0, y), (100 - size, y), (x, 0), (x, 100 - size)][rng.integers(4)]
-                if all(x + size < o["x_loc"] or o["x_loc"] + o["size"] < x or y + size < o["y_loc"] or o["y_loc"] + o["size"] < y for o in box):
-                    box.append(dict(type=str(rng.choice(TYPES)), color=str(rng.choice(list(COLORS))), size=size, x_loc=int(x), y_loc=int(y)))
-                    break
+            put(box, rng)
         boxes.append(box)
     return boxes
 
@@ -67,198 +72,20 @@ def draw(boxes, factor=4):
     return cv2.resize(image, (400, 100), interpolation=cv2.INTER_AREA)
 
 
-# ---- sentences ------------------------------------------------------------------------------------------------------
-
-def _touches(o, wall=None):
-    walls = {"left": o["x_loc"] <= 2, "right": o["x_loc"] + o["size"] >= 98, "top": o["y_loc"] <= 2, "bottom": o["y_loc"] + o["size"] >= 98}
-    return walls[wall] if wall else any(walls.values())
-
-
-def _corner(o):
-    return (o["x_loc"] <= 2 or o["x_loc"] + o["size"] >= 98) and (o["y_loc"] <= 2 or o["y_loc"] + o["size"] >= 98)
-
-
-def _count(rng, n, least=1):
-    """A number in words or digits, near n, and how it is to be compared: (text, test)."""
-    k = int(np.clip(n + rng.choice([0, 0, 0, -1, 1, 2]), least, 7))
-    word = NUMBERS[k] if rng.random() < 0.6 else str(k)
-    if k == 1 and rng.random() < 0.3:
-        word = str(rng.choice(["a", "one"]))
-    how = str(rng.choice(["", "", "exactly ", "at least ", "only ", "atleast ", "at most "]))
-    if word == "a" and how not in ("at least ", "atleast "):
-        how = ""
-    test = {"exactly ": lambda m: m == k, "only ": lambda m: m == k, "at most ": lambda m: m <= k}.get(how, lambda m: m >= k)
-    return how + word, test, k
-
-
-def _be(k, rng):
-    verb = "is" if k == 1 else "are"
-    return f"{'There' if rng.random() < 0.7 else 'there'} {verb}"
-
-
-def _s(word, k):
-    return word if k == 1 else "boxes" if word == "box" else word + "s"
-
-
-def _end(text, rng):
-    return text + ("." if rng.random() < 0.6 else "")
-
-
-def _of_towers(boxes, rng):
-    c, d = (str(x) for x in rng.choice(list(COLORS), 2))
-    tower = lambda test: sum(bool(test([o["color"] for o in b])) for b in boxes)
-    above = lambda a, b: lambda t: any(t[i] == b and t[i + 1] == a for i in range(len(t) - 1))
-    height = int(rng.integers(1, 5))
-    tall = NUMBERS[height] if rng.random() < 0.7 else str(height)
-    block = "block" if height == 1 else "blocks"
-    choices = [
-        (f"with a {c} block at the top", lambda t: t[-1] == c),
-        (f"with a {c} block at the {rng.choice(['base', 'bottom'])}", lambda t: t[0] == c),
-        (f"which has a {c} block {rng.choice(['above', 'over', 'on'])} a {d} block", above(c, d)),
-        (f"with a {c} block {rng.choice(['below', 'under'])} a {d} block", above(d, c)),
-        (f"with {rng.choice(['exactly ', 'only ', ''])}{tall} {block}", lambda t: len(t) == height),
-        (f"with at least {tall} {block}", lambda t: len(t) >= height),
-        (f"with more than {tall} {block}", lambda t: len(t) > height),
-        (f"with {rng.choice(['exactly ', ''])}{tall} {block} {rng.choice(['with', 'having'])} a {c} block at the top", lambda t: len(t) == height and t[-1] == c),
-        (f"with {rng.choice(['exactly ', ''])}{tall} {block} {rng.choice(['with', 'having'])} a {c} block at the base", lambda t: len(t) == height and t[0] == c),
-        (f"{rng.choice(['which has blocks of', 'with'])} all three colors", lambda t: len(set(t)) == 3),
-        (f"with {rng.choice(['at least one', 'at least 1', 'atleast one'])} {c} block", lambda t: c in t),
-        (f"with only {c} blocks", lambda t: set(t) == {c}),
-        (f"with only {c} and {d} blocks", lambda t: set(t) == {c, d}),
-        ("that has only one color", lambda t: len(set(t)) == 1),
-        (f"with a {c} block and a {d} block", lambda t: t.count(c) >= 1 and t.count(d) >= 1 and (c != d or t.count(c) > 1)),
-        (f"where the second block is {c}", lambda t: len(t) > 1 and t[1] == c),
-        (f"that has two {c} blocks", lambda t: t.count(c) >= 2),
-    ]
-    kind = rng.integers(8)
-    text, test = choices[rng.integers(len(choices))]
-    n = tower(test)
-    if kind < 3:
-        words, holds, k = _count(rng, n)
-        return _end(f"{_be(k, rng)} {words} {_s('tower', k)} {text}", rng), holds(n)
-    if kind == 3:
-        if rng.random() < 0.3:
-            return _end(f"There is a {c} tower with only {tall} {block}", rng), tower(lambda t: t == [c] * height) > 0
-        return _end(f"There is a {c} tower", rng), tower(lambda t: set(t) == {c}) > 0
-    if kind == 4:
-        place, at = [("top", -1), ("base", 0)][rng.integers(2)]
-        n = tower(lambda t: t[at] == c)
-        words, holds, k = _count(rng, n)
-        tail, more = "", lambda t: True
-        if rng.random() < 0.3:
-            tail, more = f" with at least {tall} {block}", lambda t: len(t) >= height
-            n = tower(lambda t: t[at] == c and more(t))
-        return _end(f"{_be(k, rng)} {words} {c} {_s('block', k)} as the {place} of a tower{tail}", rng), holds(n)
-    if kind == 5:
-        n = sum(o["color"] == c for b in boxes for o in b)
-        words, holds, k = _count(rng, n)
-        return _end(f"{_be(k, rng)} {words} {c} {_s('block', k)}", rng), holds(n)
-    if kind == 6:
-        same = [len(b) for b in boxes]
-        if rng.random() < 0.4:
-            return _end("There are at least two towers with the same height", rng), len(set(same)) < 3
-        return _end(f"Each tower has at least 1 {c} block", rng), tower(lambda t: c in t) == 3
-    if as_tall := [b for b in boxes if len(b) == height]:
-        place, at = [("top", -1), ("base", 0)][rng.integers(2)]
-        return _end(f"the tower with {tall} {block} has a {c} block at the {place}", rng), any(b[at]["color"] == c for b in as_tall)
-    return _end(f"There is no tower with exactly {tall} {block}", rng), True
-
-
-def _thing(rng):
-    """(words for one, for several, test) of an item."""
-    c = str(rng.choice(list(COLORS))) if rng.random() < 0.75 else ""
-    t = str(rng.choice(TYPES)) if rng.random() < 0.55 else ""
-    w, size = [("", 0), ("small ", 10), ("medium ", 20), ("big ", 30)][rng.choice(4, p=[0.94, 0.02, 0.02, 0.02])]
-    noun = t or str(rng.choice(["item", "object", "item"]))
-    words = f"{w}{c + ' ' if c else ''}{noun}"
-    return words, words + "s", lambda o: (not c or o["color"] == c) and (not t or o["type"] == t) and (not size or o["size"] == size)
-
-
-def _of_items(boxes, rng):
-    one, many, test = _thing(rng)
-    wall, corner = str(rng.choice(["the edge", "the wall", "any edge", "the side", "a wall"])), str(rng.choice(["the corner", "a corner", "a box corner"]))
-    every = [o for b in boxes for o in b]
-    kind = rng.integers(11)
-    if kind <= 2:
-        place = [("", lambda o: True), (f" {rng.choice(['', '', 'closely '])}touching {wall}", _touches),
-                 (f" not touching {wall}", lambda o: not _touches(o)), (f" {rng.choice(['', 'closely '])}touching {corner}", _corner)][rng.integers(4)]
-        n = sum(test(o) and place[1](o) for o in every)
-        words, holds, k = _count(rng, n)
-        return _end(f"{_be(k, rng)} {words} {one if k == 1 else many}{place[0]}", rng), holds(n)
-    if kind == 3:
-        side = str(rng.choice(["left", "right", "top", "bottom"]))
-        text = f"the {side} of a box" if side in ("top", "bottom") else f"{side} wall of a box"
-        n = sum(test(o) and _touches(o, side) for o in every)
-        words, holds, k = _count(rng, n)
-        return _end(f"{_be(k, rng)} {words} {one if k == 1 else many} closely touching {text}", rng), holds(n)
-    contents = lambda b, f: sum(map(f, b))
-    if kind == 4:
-        box = boxes[rng.integers(3)]
-        words, holds, k = _count(rng, contents(box, test))
-        return _end(f"There is a box with {words} {one if k == 1 else many}", rng), any(holds(contents(b, test)) for b in boxes)
-    if kind == 5:
-        other, others, test2 = _thing(rng)
-        box = boxes[rng.integers(3)]
-        w1, h1, k1 = _count(rng, contents(box, test))
-        w2, h2, k2 = _count(rng, contents(box, test2))
-        return _end(f"There is a box with {w1} {one if k1 == 1 else many} and {w2} {other if k2 == 1 else others}", rng), \
-            any(h1(contents(b, test)) and h2(contents(b, test2)) for b in boxes)
-    if kind == 6:
-        words, holds, k = _count(rng, contents(boxes[0], test))
-        start = str(rng.choice(["one of the grey square contains", "at least one grey square contains", "there is a grey square with"]))
-        return _end(f"{start} {words} {one if k == 1 else many}", rng), any(holds(contents(b, test)) for b in boxes)
-    if kind == 7:
-        n = sum(contents(b, test) > 0 for b in boxes)
-        start = str(rng.choice(["Each box contains at least one", "Each grey box contains atleast one", "There is at least 1"]))
-        return (_end(f"{start} {one}" + (" in each box" if start.startswith("There") else ""), rng)), n == 3
-    if kind == 8:
-        c, d = (str(x) for x in rng.permutation(list(COLORS))[:2])
-        form = rng.integers(3)
-        if form == 0:
-            return _end(f"There is a box with only {c} and {d} items", rng), any({o["color"] for o in b} == {c, d} for b in boxes)
-        if form == 1:
-            return _end(f"There is a box with all {rng.choice(['3', 'three'])} {rng.choice(['', 'different '])}colors", rng), any(len({o["color"] for o in b}) == 3 for b in boxes)
-        return _end(f"There is a box with only {c} items", rng), any({o["color"] for o in b} == {c} for b in boxes)
-    if kind == 9:
-        k = len(boxes[rng.integers(3)])
-        c = str(rng.choice(list(COLORS)))
-        if rng.random() < 0.5:
-            text = NUMBERS[min(k, 7)] if rng.random() < 0.5 else str(k)
-            return _end(f"There is a box with {text} items and a {c} item on top", rng), \
-                any(len(b) == k and min(b, key=lambda o: o["y_loc"])["color"] == c for b in boxes)
-        a, b2 = int(rng.integers(1, 6)), str(rng.choice(list(COLORS)))
-        return _end(f"There is a box with {NUMBERS[a]} {c} and {b2} items", rng), \
-            any(len(b) == a and {o["color"] for o in b} == {c, b2} for b in boxes)
-    n = sum(test(o) and _touches(o) for o in every)
-    if rng.random() < 0.5:
-        return _end(f"None of the {many} are touching {wall}", rng), n == 0
-    return _end(f"All {rng.choice(['the ', ''])}{many} are touching {wall}", rng), n == sum(map(test, every)) and n > 0
-
-
-def sentence(boxes, rng, wanted=None):
-    """(sentence, truth); `wanted` asks for a true or a false one, which is not always found."""
-    stack = are_towers(boxes)
-    for _ in range(12):
-        text, truth = (_of_towers if stack else _of_items)(boxes, rng)
-        if wanted is None or bool(truth) == wanted:
-            break
-    return text, bool(truth)
-
-
 # ---- what is there --------------------------------------------------------------------------------------------------
 # Yes and no say little about a picture: they taught the tower what every cell shows, and the language model nothing (README.md).
 
 PLACES = ["left", "middle", "right"]
 
 
-def _number(n):
-    return NUMBERS[n] if n < len(NUMBERS) else str(n)
-
-
 def _contents(box):
     """Kinds of things in a box, with their numbers: "one black circle, two blue squares"."""
-    kinds = [(c, t, sum(o["color"] == c and o["type"] == t for o in box)) for c in COLORS for t in TYPES]
-    return ", ".join(f"{_number(n)} {c} {_s(t, n)}" for c, t, n in kinds if n)
+    kinds = [(c, t, sum(o["color"] == c and o["type"] == t for o in box)) for c in COLORS for t in statements.TYPES]
+    return ", ".join(f"{statements.number(n)} {c} {statements.plural(t, n)}" for c, t, n in kinds if n)
+
+
+def _total(n):
+    return statements.number(n) if n else "none"        # "no" is an answer of another kind
 
 
 def told(boxes, rng):
@@ -273,23 +100,52 @@ def told(boxes, rng):
     every = [o for b in boxes for o in b]
     if stack:
         if kind == 2:
-            return "How many blocks has each tower?", ", ".join(_number(len(b)) for b in boxes)
+            return "How many blocks has each tower?", ", ".join(statements.number(len(b)) for b in boxes)
         c = str(rng.choice(list(COLORS)))
-        return f"How many {c} blocks are there?", _number(sum(o["color"] == c for o in every))
-    _, many, test = _thing(rng)
+        return f"How many {c} blocks are there?", _total(sum(o["color"] == c for o in every))
+    _, many, test = statements.thing(rng)
     if kind == 2:
-        return f"How many {many} are there?", _number(sum(map(test, every)))
-    return f"How many {many} are touching the wall?", _number(sum(test(o) and _touches(o) for o in every))
+        return f"How many {many} are there?", _total(sum(map(test, every)))
+    return f"How many {many} are touching the wall?", _total(sum(test(o) and statements.touches(o) for o in every))
 
 
-def picture(rng, questions=6, tellings=0):
-    """(image, [(sentence, "yes" or "no") and (question, answer)], boxes)."""
-    boxes = towers(rng) if rng.random() < 0.5 else scattered(rng)
-    pairs = [(t, "yes" if v else "no") for t, v in (sentence(boxes, rng, i % 2 == 0) for i in range(questions))]
-    return draw(boxes), pairs + [told(boxes, rng) for _ in range(tellings)], boxes
+def changed(boxes, rng):
+    """The same picture but for one thing: of another colour, gone, one more, or (in a tower) at another height."""
+    boxes = [[dict(o) for o in b] for b in boxes]
+    stack, box = are_towers(boxes), boxes[rng.integers(3)]
+    how, at = rng.integers(4), int(rng.integers(len(box)))
+    if how == 0 and len(box) > 1:
+        box.pop(at if not stack else -1)
+    elif how == 1 and stack and len(box) < 4:
+        box.append(dict(box[0], y_loc=box[-1]["y_loc"] - 21))
+        box[-1]["color"] = str(rng.choice(list(COLORS)))
+    elif how == 1 and not stack:
+        put(box, rng)
+    elif how == 2 and stack and len(box) > 1:
+        a, b = rng.choice(len(box), 2, replace=False)
+        box[a]["color"], box[b]["color"] = box[b]["color"], box[a]["color"]
+    elif how == 2 and not stack:
+        box[at]["type"] = str(rng.choice(statements.TYPES))
+    else:
+        box[at]["color"] = str(rng.choice([c for c in COLORS if c != box[at]["color"]]))
+    return boxes
 
 
-KINDS = len(COLORS) * len(TYPES)
+def two(rng):
+    """Boxes of two pictures of a kind, as often as not the same but for one thing."""
+    make = towers if rng.random() < 0.5 else scattered
+    boxes = make(rng)
+    return boxes, changed(boxes, rng) if rng.random() < 0.5 else make(rng)
+
+
+def asked(a, b, rng, questions, tellings):
+    """[(question, answer)] about each of two pictures: statements true of one of them, and what there is."""
+    found = statements.between(rng, a, b, are_towers(a), questions)
+    return [[(text, "yes" if truth else "no") for text, truth in f] + [told(boxes, rng) for _ in range(tellings)]
+            for f, boxes in zip(found, (a, b))]
+
+
+KINDS = len(COLORS) * len(statements.TYPES)
 
 
 def shown(boxes, columns=12, rows=3):
@@ -300,7 +156,7 @@ def shown(boxes, columns=12, rows=3):
     for i, box in enumerate(boxes):
         for o in box:
             x, y, s = 150 * i + o["x_loc"], o["y_loc"], o["size"]
-            kind = list(COLORS).index(o["color"]) * len(TYPES) + TYPES.index(o["type"])
+            kind = list(COLORS).index(o["color"]) * len(statements.TYPES) + statements.TYPES.index(o["type"])
             for row in range(int(y // high), min(int((y + s) // high), rows - 1) + 1):
                 for column in range(int(x // wide), min(int((x + s) // wide), columns - 1) + 1):
                     w = min(x + s, (column + 1) * wide) - max(x, column * wide)
@@ -331,9 +187,15 @@ class Corpus:
         return [[dict(o, color=NAMES[o["color"]]) for o in b] for b in self.items[i]["structured_rep"]]
 
     def drawn(self, i, rng):
-        """Drawn anew with the boxes in another order; now and then mirrored where no side is spoken of."""
-        boxes = [self.boxes(i)[j] for j in rng.permutation(3)]
-        item = self.items[i]
-        if rng.random() < 0.5 and not any(w in item["sentence"].lower() for w in ("left", "right")):
-            boxes = [[dict(o, x_loc=100 - o["x_loc"] - o["size"]) for o in b] for b in boxes]
-        return draw(boxes), [(item["sentence"], "yes" if item["label"] == "true" else "no")], boxes
+        """(sentence, [(boxes, answer)]) of an item and one for which the same sentence holds or does not, as this one does not or does,
+        where there is one: boxes in another order, now and then mirrored where no side is spoken of."""
+        sentence, label = self.items[i]["sentence"], self.items[i]["label"]
+        others = [j for j, item in enumerate(self.items) if item["sentence"] == sentence and item["label"] != label]
+        mirrored = rng.random() < 0.5 and not any(w in sentence.lower() for w in ("left", "right"))
+        out = []
+        for j in [i] + [int(j) for j in rng.permutation(others)[:1]]:
+            boxes = [self.boxes(j)[k] for k in rng.permutation(3)]
+            if mirrored:
+                boxes = [[dict(o, x_loc=100 - o["x_loc"] - o["size"]) for o in b] for b in boxes]
+            out.append((boxes, "yes" if self.items[j]["label"] == "true" else "no"))
+        return sentence, out

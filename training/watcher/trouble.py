@@ -11,11 +11,19 @@ import numpy as np
 import scene
 
 
-def _frame_after(s, least=1, most=None):
-    """Index of the first frame in which something has changed; some are left on both sides."""
-    last = len(s.times) - 1
-    least = min(least, last)
-    return int(s.rng.integers(least, max(most or last, least + 1)))
+LATEST = 7 / 8      # of a clip: the last of eight frames looks at what begins then
+SLOW = 3 / 4        # for what takes its time
+
+
+def _frame_after(s, least=1, most=LATEST):
+    """Index of the first frame in which something has changed: behind some, and not behind `most` of the clip."""
+    least = min(least, len(s.times) - 1)
+    return int(s.rng.integers(least, max(int(most * len(s.times)), least) + 1))
+
+
+def _frames_of(s, least, most):
+    """How many frames so many seconds are, drawn between two: frames lie further apart in training than in a file."""
+    return s.rng.uniform(least, most) * len(s.times) / s.seconds
 
 
 def cut(s):
@@ -72,8 +80,8 @@ def blur(s):
     rng = s.rng
 
     def apply(pixels):
-        at, strength = _frame_after(s), rng.uniform(3, 9)
-        slope = rng.uniform(0.5, 3)
+        at, strength = _frame_after(s, 1, SLOW), rng.uniform(3, 9)
+        slope = max(_frames_of(s, 0.1, 1.5), 0.5)
         for i in range(at, len(pixels)):
             pixels[i] = cv2.GaussianBlur(pixels[i], (0, 0), min(strength, strength * (i - at + 1) / slope))
         return pixels, False
@@ -88,14 +96,14 @@ def covered(s):
 
     def apply(pixels):
         n, h, w = pixels.shape[:3]
-        at = _frame_after(s)
+        at, length = _frame_after(s, 1, SLOW), max(_frames_of(s, 0.1, 1.2), 1e-3)
         colour = rng.uniform(0, 90) * rng.uniform(0.7, 1.3, 3)
         grain = cv2.GaussianBlur(rng.normal(0, 60, (h, w)).astype(np.float32), (0, 0), rng.uniform(6, 30))[..., None]
         y, x = np.mgrid[0:h, 0:w] / np.array([h, w]).reshape(2, 1, 1)
         a, b = rng.normal(0, 1, 2)
         slide = (a * (x - 0.5) + b * (y - 0.5)) / (abs(a) + abs(b) + 1e-6)
         for i in range(at, n):
-            share = min(1.0, (i - at + rng.uniform(0.6, 1.2)) / 1.5)
+            share = min(1.0, (i - at + rng.uniform(0.1, 1)) / length)
             alpha = np.clip((share * 1.35 - 0.6 - slide) * 8 + 0.5, 0, 1)[..., None]
             pixels[i] = pixels[i] * (1 - alpha) + (colour + grain) * alpha
         return pixels, False
@@ -107,7 +115,7 @@ def frozen(s):
     """What moved stands, to the bit: a camera or a network that hangs."""
 
     def apply(pixels):
-        at = _frame_after(s, 2, max(3, len(pixels) - 3))
+        at = _frame_after(s, 2, 5 / 8)
         pixels[at:] = pixels[at - 1]
         return pixels, at
 
