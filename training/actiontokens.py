@@ -104,6 +104,7 @@ def speaker(models, scheme, dims, instants):
 
 
 def train(options, robot, found, inputs, scheme):
+    import course
     import numpy as np
     import rows
     import torch
@@ -116,17 +117,12 @@ def train(options, robot, found, inputs, scheme):
     dims, instants = len(inputs.state.mean), 1 + len(robot.lags)
     model, felt, plan, first = speaker(options.models, scheme, dims, instants)
     parameters = [p for n, p in model.named_parameters() if not n.startswith(("projector.", "motion."))] + list(felt.parameters())
-    optimizer = torch.optim.AdamW(parameters, lr=RATE, weight_decay=0.05)
+    way = course.Course(os.path.join(options.work, "tokens.resume.pt"), {"model": model, "felt": felt}, options.steps, RATE, 50, 0.01,
+                        course.decayed(parameters, 0.05))
     sequences, drop = policy.Sequences(robot, found, inputs), lm.Dropout(DROP, generator, 1 << 22)
     heard = torch.cat((torch.tensor([words.EOS]), first + torch.arange(scheme.pairs.get_vocab_size())))
-    path, begin, start = os.path.join(options.work, "tokens.resume.pt"), 0, time.process_time()
-    kept = common.load(path)
-    if kept:
-        model.load_state_dict(kept["model"])
-        felt.load_state_dict(kept["felt"])
-        optimizer.load_state_dict(kept["optimizer"])
-        begin = kept["step"]
-    for step in range(begin, options.steps):
+    start = time.process_time()
+    for step in range(way.first, options.steps):
         seen, _, states, wanted = (x[0] for x in sequences.batch(np.random.default_rng((options.seed, step)), options.batch, 1))
         seen = torch.from_numpy(seen)
         seen = seen + policy.NOISE * torch.randn(seen.shape, generator=generator)
@@ -134,17 +130,10 @@ def train(options, robot, found, inputs, scheme):
         batch = rows.Rows(plan, [[[first + i for i in ids] + [words.EOS]] for ids in said])
         hidden = lm.rms(model._through(felt(seen), batch, drop)[batch.said], model.norm)
         loss = F.cross_entropy(hidden @ model.embedding[heard].t(), (batch.targets - first + 1).clamp_min(0))
-        for group in optimizer.param_groups:
-            group["lr"] = RATE * common.cosine(step, options.steps, 50, 0.01)
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
+        way.step(step, loss)
         if step % 20 == 0:
             print(f"step {step} loss {float(loss.detach()):.3f} processor seconds {time.process_time() - start:.0f}", flush=True)
-        if step % 100 == 99 or step + 1 == options.steps:
-            common.save(path, {"model": model.state_dict(), "felt": felt.state_dict(), "optimizer": optimizer.state_dict(),
-                               "step": step + 1})
+        way.keep(step)
     model.eval().freeze()
     model.lean = torch.full((len(model.embedding),), float("-inf"))
     model.lean[heard] = 0

@@ -63,8 +63,8 @@ class Course:
             raise SystemExit(f"{self.checkpoint}: the loss is {value} at step {number}")
 
     def keep(self, number):
-        """Writes the checkpoint when it is time, and says so."""
-        if (number + 1) % EVERY:
+        """Writes the checkpoint when it is time, which it is at the end, and says so."""
+        if (number + 1) % EVERY and number + 1 < self.steps:
             return False
         save(self.checkpoint, {**{name: m.state_dict() for name, m in self.modules.items()},
                                "optimizer": self.optimizer.state_dict(), "step": number + 1})
