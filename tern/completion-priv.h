@@ -48,7 +48,7 @@ struct _TernCompletion {
   TernGenerator *generator;
   TernDrafter *drafter;         /* NULL: nothing is guessed. Its draft is with the generator from the start of reading on */
   TernCancel cancel;
-  gboolean started;
+  gint started;                 /* atomic: any thread may cancel */
 
   /* the scheduler's thread's */
   TernCompletionState state;

@@ -268,8 +268,8 @@ tern_completion_prompt_tokens (TernCompletion *self)
 void
 tern_completion_start (TernCompletion *self)
 {
-  g_return_if_fail (self != NULL && !self->started);
-  self->started = TRUE;
+  g_return_if_fail (self != NULL && !g_atomic_int_get (&self->started));
+  g_atomic_int_set (&self->started, TRUE);
   tern_scheduler_add (self->model->scheduler, &self->client);
   tern_scheduler_kick (self->model->scheduler, &self->client);
 }
@@ -279,7 +279,7 @@ tern_completion_cancel (TernCompletion *self)
 {
   g_return_if_fail (self != NULL);
   tern_cancel_raise (&self->cancel);
-  if (self->started)
+  if (g_atomic_int_get (&self->started))
     tern_scheduler_kick (self->model->scheduler, &self->client);
 }
 
@@ -289,6 +289,6 @@ tern_completion_free (TernCompletion *self)
   if (!self)
     return;
   tern_cancel_raise (&self->cancel);
-  if (!self->started || tern_scheduler_remove (self->model->scheduler, &self->client))
+  if (!g_atomic_int_get (&self->started) || tern_scheduler_remove (self->model->scheduler, &self->client))
     tern_completion_destroy (&self->client);
 }
