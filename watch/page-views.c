@@ -143,13 +143,19 @@ unseen_windows (const TernTally *tally)
   return n;
 }
 
+static const char *
+state_of (const TernCameraStatus *status)
+{
+  return status->on ? "Connected" : status->given_up ? "Given up" : status->ended ? "Watched to its end" : "Not connected";
+}
+
 char *
 tern_view_counts (const TernCameraStatus *status)
 {
   return g_strdup_printf ("%s. %" G_GUINT64_FORMAT " windows since, %" G_GUINT64_FORMAT " of them with nothing new; %"
       G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " frames looked at were not encoded; since the start %" G_GUINT64_FORMAT
-      " windows were not looked at", status->on ? "Connected" : "Not connected", status->windows, status->repeated,
-      status->unchanged, status->looked_at, unseen_windows (status->tally));
+      " windows were not looked at", state_of (status), status->windows, status->repeated, status->unchanged, status->looked_at,
+      unseen_windows (status->tally));
 }
 
 static void

@@ -566,7 +566,8 @@ tern_service_each_camera (TernService *service, void (*func) (gpointer data, con
 {
   for (guint i = 0; i < service->cameras->len; i++) {
     TernCamera *camera = g_ptr_array_index (service->cameras, i);
-    TernCameraStatus status = { tern_camera_config (camera)->name, tern_camera_is_on (camera) };
+    TernCameraStatus status = { tern_camera_config (camera)->name, tern_camera_is_on (camera), tern_camera_has_ended (camera),
+      tern_camera_is_given_up (camera) };
     TernRunStats stats;
 
     tern_camera_stats (camera, &stats);

@@ -41,6 +41,7 @@ typedef struct {
 typedef struct {
   const char *name;
   gboolean on;                  /* frames come */
+  gboolean ended, given_up;     /* none will: a file was watched to its end, or is not one to be watched */
   guint64 frames, looked_at, unchanged, left_out, windows, repeated, dropped, latency;    /* as in watch/run.h */
   const TernTally *tally;
 } TernCameraStatus;

@@ -390,6 +390,30 @@ with tempfile.TemporaryDirectory(prefix="tern-page-") as place:
         point(False, "comes to its end", repr(error), watching.words())
     finally:
         finish(watching)
+def over(folder):
+    """What is not to come back is not said to be without a connection."""
+    path, port = f"{folder}/text.mp4", ports.port()
+    with open(path, "w") as text:
+        text.write("no video\n" * 99)
+    watch = Watch(tern, folder, camera("porch", "repeat=true") + camera("once") + camera("none", source=path), f"page=127.0.0.1:{port}")
+    try:
+        watch.start()
+        client, seen = Client(port), {}
+        until(lambda: watch.count() >= 4, "windows")
+
+        def all_are():
+            seen.update(re.findall(r'data-camera="(\w+)".*?class="counts">([^.]*)\.', client.text("/"), re.S))
+            return seen == {"porch": "Connected", "once": "Watched to its end", "none": "Given up"}
+        until(all_are, "what is over to be said so")
+        point(True, "a file that is over, and one that is none, are told from a camera that is away")
+    except (TimeoutError, OSError) as error:
+        point(False, "a file that is over, and one that is none, are told from a camera that is away", repr(error), seen, watch.words())
+    finally:
+        finish(watch)
+
+
 with tempfile.TemporaryDirectory(prefix="tern-page-") as place:
     beyond(place)
+with tempfile.TemporaryDirectory(prefix="tern-page-") as place:
+    over(place)
 plan()
