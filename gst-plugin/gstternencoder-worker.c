@@ -31,8 +31,11 @@ worker_open (GstTernEncoder * self)
   reuse = self->reuse_params;
   budget = self->budget ? tern_budget_ref (self->budget) : NULL;
   GST_OBJECT_UNLOCK (self);
-  if (gate.mode != TERN_GATE_MODE_OFF || budget)
+  if (gate.mode != TERN_GATE_MODE_OFF || budget) {
     self->gate = tern_gate_new (&gate, NULL);
+    tern_gate_set_settle (self->gate,
+        tern_model_picture_frames (self->model) == 2);
+  }
   if (budget)
     tern_gate_set_budget (self->gate, budget);
   encoder = tern_encoder_new (self->model, fit, &error);

@@ -23,6 +23,7 @@ struct _TernGate {
   TernBudget *budget;           /* NULL: none */
   double novelty;               /* of the frame looked at last */
 
+  gboolean settle, moving;      /* tokens say what moves; those of the frame encoded last say that something does */
   gboolean engaged;             /* AUTO: frames may be left out */
   guint quiet;                  /* still frames one after the other ... */
   guint64 quiet_since;          /* ... and the time of the one before them */
@@ -115,6 +116,13 @@ tern_gate_set_budget (TernGate *gate, TernBudget *budget)
     tern_budget_set_silence (tern_budget_ref (budget), gate->params.max_silence);
   tern_budget_unref (gate->budget);
   gate->budget = budget;
+}
+
+void
+tern_gate_set_settle (TernGate *gate, gboolean settle)
+{
+  g_return_if_fail (gate != NULL);
+  gate->settle = settle;
 }
 
 double
@@ -268,14 +276,17 @@ is_new (TernGate *gate, const TernImage *image, guint shift, guint64 pts)
       tern_gate_model_take (gate->model, verdict);
     else if (!still)
       tern_gate_model_put_off (gate->model, verdict);
+    if (look)
+      gate->moving = !still;
     return look;
   }
-  if (!was_silent (gate, pts))
+  if (!was_silent (gate, pts) && !(gate->settle && gate->moving))
     return FALSE;
   if (gate->budget)
     tern_budget_wants_frame (gate->budget, 0, TRUE);
   tern_gate_model_adopt (gate->model);
   gate->stats.forced++;
+  gate->moving = FALSE;
   return TRUE;
 }
 
@@ -293,10 +304,12 @@ look_at (TernGate *gate, const TernImage *image, guint shift, guint64 pts)
   anew = begins_anew (gate, image, pts);
   if (anew)
     tern_gate_model_forget (gate->model);
-  if (is_asleep (gate))
+  if (is_asleep (gate)) {
     gate->stats.asleep++;
-  else
+    gate->moving = TRUE;
+  } else {
     look = is_new (gate, image, shift, pts);
+  }
   if (look)
     gate->encoded = pts;
   else if (gate->stats.deferred == deferred)

@@ -16,9 +16,12 @@ tern_session_open_gate (TernSession *self, const TernGateParams *params, GError 
   if (!self->vision || (off && !self->budget))
     return tern_gate_params_check (params, error);
   self->news.gate = tern_gate_new (params, error);
-  if (self->news.gate && self->budget && !self->tokens_only)
+  if (!self->news.gate)
+    return FALSE;
+  if (self->budget && !self->tokens_only)
     tern_gate_set_budget (self->news.gate, self->budget);
-  return self->news.gate != NULL;
+  tern_gate_set_settle (self->news.gate, tern_vision_info (self->vision)->frames == 2);
+  return TRUE;
 }
 
 gboolean

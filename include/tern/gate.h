@@ -71,7 +71,8 @@ TERN_API void tern_gate_params_init (TernGateParams *params);
  * TernGateStats:
  * @frames: frames that were looked at
  * @unchanged: of these, frames with nothing new, which were not to be encoded
- * @forced: of the others, frames with nothing new that were to be encoded because of TernGateParams.max_silence
+ * @forced: of the others, frames with nothing new that were to be encoded because of TernGateParams.max_silence or
+ *   tern_gate_set_settle()
  * @asleep: of the others, frames that the gate did not look at, for everything moved
  * @deferred: frames that were not to be encoded for the sake of a budget
  * @reserved: 0
@@ -180,6 +181,18 @@ TERN_API double tern_gate_novelty (const TernGate *gate);
  * Since: 0.1
  */
 TERN_API void tern_gate_set_budget (TernGate *gate, TernBudget *budget);
+
+/**
+ * tern_gate_set_settle:
+ * @gate: a gate
+ * @settle: whether the visual tokens of a picture say what moves in it: tern_model_picture_frames() is 2
+ *
+ * Of such pictures the first one in which nothing is new is encoded, too, after one in which something was: the tokens of that
+ * say that it moves, which those that are like it do not. Off at first.
+ *
+ * Since: 0.1
+ */
+TERN_API void tern_gate_set_settle (TernGate *gate, gboolean settle);
 
 /**
  * tern_gate_force:

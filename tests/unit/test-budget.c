@@ -621,6 +621,40 @@ test_gate_params (void)
   g_assert_true (look (gate, 30, S (.5) * i++));
 }
 
+/* Where tokens say what moves, the first still frame behind a new one is encoded, too, once, and by itself where frames are left out
+ * by themselves. */
+static void
+test_gate_settle (void)
+{
+  TernGateParams params = TERN_GATE_PARAMS_INIT;
+  guint8 shown[] = { 0, 0, 0, 0, 60, 60, 60, 0, 60, 60, 60 };
+  gboolean plain[] = { TRUE, FALSE, FALSE, FALSE, TRUE, FALSE, FALSE, TRUE, TRUE, FALSE, FALSE };
+  gboolean settled[] = { TRUE, TRUE, FALSE, FALSE, TRUE, TRUE, FALSE, TRUE, TRUE, TRUE, FALSE };
+
+  params.max_silence = 0;
+  for (guint settle = 0; settle < 2; settle++) {
+    g_autoptr (TernGate) on = NULL, by_itself = NULL;
+    TernGateStats stats;
+
+    params.mode = TERN_GATE_MODE_ON;
+    on = tern_gate_new (&params, NULL);
+    tern_gate_set_settle (on, settle);
+    for (guint i = 0; i < G_N_ELEMENTS (shown); i++)
+      g_assert_cmpint (look (on, shown[i], S (.5) * i), ==, settle ? settled[i] : plain[i]);
+    tern_gate_stats (on, &stats);
+    g_assert_cmpuint (stats.forced, ==, settle ? 3 : 0);
+
+    params.mode = TERN_GATE_MODE_AUTO;
+    by_itself = tern_gate_new (&params, NULL);
+    tern_gate_set_settle (by_itself, settle);
+    for (guint i = 0; i < 40; i++)
+      look (by_itself, 0, S (.5) * i);
+    tern_gate_stats (by_itself, &stats);
+    g_assert_cmpuint (stats.unchanged, >, 0);   /* it stood still long enough, and what was encoded last was still */
+    g_assert_cmpuint (stats.forced, ==, 0);
+  }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -644,5 +678,6 @@ main (int argc, char **argv)
   g_test_add_func ("/budget/gate-silence", test_gate_silence);
   g_test_add_func ("/budget/gate-rich", test_gate_rich);
   g_test_add_func ("/budget/gate-params", test_gate_params);
+  g_test_add_func ("/budget/gate-settle", test_gate_settle);
   return g_test_run ();
 }

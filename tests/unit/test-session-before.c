@@ -280,11 +280,11 @@ test_parted (void)
 }
 
 /* A picture that the gate leaves out is what the next one follows all the same: its last frame differs by a bit from the one
- * that was encoded. */
+ * that was encoded. The first picture with nothing new is encoded, for the one before it may say that something moves. */
 static void
 test_gate (void)
 {
-  static const Picture pictures[] = { { NONE, 0, 1 }, { NONE, 0, 1 }, { NONE, 0, 1 }, { 201, 7, 8 } }, other = { 1, 7, 8 };
+  static const Picture pictures[] = { { NONE, 0, 1 }, { 1, 1, 201 }, { 1, 1, 201 }, { 201, 7, 8 } }, other = { 1, 7, 8 };
   static const guint frames[] = { 0, 1, 1, 201, 201, 201, 7, 8 }, times[] = { 0, 2 * TICK, 4 * TICK, 6 * TICK };
   TernSessionParams params = plain_params (8);
   TernSession *session;
@@ -300,7 +300,7 @@ test_gate (void)
     check_store (&f, session, pictures, times, G_N_ELEMENTS (pictures), &seen);
   }
   g_assert_cmphex (seen, ==, 0xf);
-  g_assert_cmpuint (session->stats.frames_unchanged, ==, 2);
+  g_assert_cmpuint (session->stats.frames_unchanged, ==, 1);
   {
     g_autofree float *a = expected_rows (&f, &pictures[3], &n), *b = expected_rows (&f, &other, &n);
 

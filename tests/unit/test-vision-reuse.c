@@ -11,6 +11,7 @@
 static gboolean counting;
 static guint counted;
 
+#ifndef __SANITIZE_ADDRESS__    /* which has its own */
 void *__libc_malloc (size_t size);
 void *__libc_calloc (size_t n, size_t size);
 void *__libc_realloc (void *block, size_t size);
@@ -35,6 +36,7 @@ realloc (void *block, size_t size)
   counted += counting;
   return __libc_realloc (block, size);
 }
+#endif
 
 /* ---- Streams ----------------------------------------------------------------------------------------------------- */
 
