@@ -2,6 +2,7 @@
 """Checks of the tasks' code; selftest.py runs them."""
 
 import os
+import sys
 import tempfile
 
 import numpy as np
@@ -207,8 +208,34 @@ def replay_leans_to_people():
     assert torch.allclose(model.head(x), plain + lean) and not any("lean" in k for k in model.state_dict())
 
 
+def statements_tell_pictures_apart():
+    """Of two pictures, which differ in one thing or in all, each statement is true of one, and as often of the first as of the other."""
+    sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "watcher"))
+    import shapes
+    import statements
+
+    rng, firsts = np.random.default_rng(4), []
+    for _ in range(200):
+        stack = rng.random() < 0.5
+        a = (shapes.towers if stack else shapes.scattered)(rng)
+        b = shapes.changed(a, rng)
+        same = [[o for o in x if o in y] for x, y in zip(a, b)]
+        apart = sum(map(len, a)) + sum(map(len, b)) - 2 * sum(map(len, same))
+        assert apart <= 4 and shapes.are_towers(b) == stack, (a, b)     # two things that changed places, at most
+        told, contrary = statements.between(rng, a, b, stack, 4)
+        assert [(t, not v) for t, v in told] == contrary
+        assert [v for _, v in told] == [True, False, True, False][: len(told)]
+        firsts += [v for _, v in told]
+    assert len(firsts) > 400, len(firsts)
+    three = [[dict(type="square", color=c, size=20, x_loc=40, y_loc=80 - 21 * i) for i, c in enumerate(t)]
+             for t in (["black", "blue"], ["yellow"], ["blue", "blue", "yellow", "blue"])]
+    assert statements._run([o["color"] for o in three[2]], "blue") == 2 and statements._above("yellow", "blue")(["black", "blue", "yellow"])
+    assert shapes._contents(three[2]) == "three blue squares, one yellow square"
+
+
 def run(tokenizer):
     shapes_are_told_by_tensors()
+    statements_tell_pictures_apart()
     questions_follow_people()
     clips_move_as_they_are_called()
     places_arrive()

@@ -55,7 +55,7 @@ PHASES = {
     # Shapes alone, nearly: sentences are learned long after things are named.
     "told": Phase(24, *LARGE, [4, 8, 6, 2], [0.8, 0.1, 0.05, 0.05], 0.85, 0.3, "again", 1e-3, events.LATE),
     # What is still mistaken, and statements that are true of one of two pictures.
-    "both": Phase(24, *LARGE, [4, 8, 6, 2], [0.8, 0.1, 0.05, 0.05], 0.55, 0.3, "", 1e-3, events.HARD),
+    "both": Phase(24, *LARGE, [4, 8, 6, 3, 2, 1], [0.7, 0.1, 0.05, 0.05, 0.05, 0.05], 0.65, 0.3, "", 1e-3, events.HARD),
     "again": Phase(24, *LARGE, [4, 8, 6, 2], [0.8, 0.1, 0.05, 0.05], 0.15, 0.3, "", 8e-4, events.LATE),
 }
 
@@ -94,8 +94,9 @@ def clips(phase, work, materials, rng, tokenizer):
     size = phase.sizes[rng.choice(len(phase.sizes), p=phase.shares)]
     count = int(rng.choice(phase.pictures, p=phase.often))
     seconds = (4.0 if count >= 4 else 1.0 * count) if rng.random() < 0.7 else float(rng.uniform(2, 8))
-    made = [events.clip(materials, rng, size, count, seconds, events.drawn(rng, phase.shares_of), rng.random() < LED)
-            for _ in range(phase.clips)]
+    # The end of a video may be one picture, in which little can be told.
+    shares = phase.shares_of if count > 1 else events.BRIEF
+    made = [events.clip(materials, rng, size, count, seconds, events.drawn(rng, shares), rng.random() < LED) for _ in range(phase.clips)]
     merged = merging.drawn(len(made), count, rng, size[0] * size[1] // 1024)
     moves = movement.followed(work, *([m[i] for m in made] for i in (0, 1, 3)))
     if rng.random() < 0.1:      # a window that ends with half a picture

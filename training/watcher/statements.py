@@ -99,7 +99,7 @@ def _content(rng):
     """(words, test) of what a tower has."""
     c, d = _color(rng), _color(rng)
     e = next(x for x in COLORS if x not in (c, d))
-    kind = rng.integers(16)
+    kind = max(int(rng.integers(-6, 16)), 0)    # ends are what people speak of most
     if kind < 5:
         words, at = _end(rng)
         return f"{_one(rng, 'a', 'a', '1', 'one')} {c} block {words}", lambda t: t[at] == c
@@ -157,7 +157,7 @@ def _tall(rng):
 
 
 def _of_towers(rng, boxes):
-    kind, c, d = rng.integers(12), _color(rng), _color(rng)
+    kind, c, d = _one(rng, *range(12), 0, 6, 6, 8), _color(rng), _color(rng)
     words, test = _tall(rng)
     if kind < 5:
         tail = f" {_one(rng, 'with', 'with', 'with', 'which has', 'that has', 'having', 'that contains')} {words}"
