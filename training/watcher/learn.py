@@ -94,12 +94,13 @@ def clips(phase, work, materials, rng, tokenizer):
     size = phase.sizes[rng.choice(len(phase.sizes), p=phase.shares)]
     count = int(rng.choice(phase.pictures, p=phase.often))
     seconds = (4.0 if count >= 4 else 1.0 * count) if rng.random() < 0.7 else float(rng.uniform(2, 8))
-    # The end of a video may be one picture, in which little can be told.
-    shares = phase.shares_of if count > 1 else events.BRIEF
+    half = rng.random() < (0.4 if count == 1 else 0.1)      # a window that ends with half a picture, or is one
+    # The end of a video may be one picture, in which little can be told, and nothing in half of one.
+    shares = phase.shares_of if count > 1 else events.STILL if half else events.BRIEF
     made = [events.clip(materials, rng, size, count, seconds, events.drawn(rng, shares), rng.random() < LED) for _ in range(phase.clips)]
     merged = merging.drawn(len(made), count, rng, size[0] * size[1] // 1024)
     moves = movement.followed(work, *([m[i] for m in made] for i in (0, 1, 3)))
-    if rng.random() < 0.1:      # a window that ends with half a picture
+    if half:
         moves.reshape(len(made), count, *moves.shape[1:])[:, -1, :, movement.FEATURES:] = 0
     branches = [[said_to(tokenizer, q, a) for q, a in answers.draw(m[2], rng)] for m in made]
     return np.concatenate([m[0] for m in made]), moves, count, merged, branches
