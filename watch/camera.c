@@ -174,6 +174,18 @@ fail (TernCamera *camera, const char *why)
     camera->timer = g_timeout_add ((guint) ((camera->retry.due - now) / 1000), on_due, camera);
 }
 
+/* Frames came. A short file may be over before anybody looks. */
+static void
+note_connection (TernCamera *camera)
+{
+  if (camera->connected)
+    return;
+  camera->connected = TRUE;
+  if (!camera->said)
+    say (camera, "watching");
+  camera->said = TRUE;
+}
+
 /* A file is what it is: the next try would find the same, and what was seen of it would be remembered again. */
 static void
 give_up (TernCamera *camera, const char *why)
@@ -222,8 +234,10 @@ on_ended (gpointer data)
     give_up (camera, "there was no picture");
     return;
   }
+  note_connection (camera);
   disconnect (camera);
   camera->ended = !camera->config->repeat;
+  camera->connected = camera->config->repeat;   /* the next tick goes on with it */
   if (camera->ended)
     say (camera, "watched to its end");
 }
@@ -281,12 +295,8 @@ check_frames (TernCamera *camera, gint64 now)
 {
   gint64 last = tern_run_last_frame (camera->run);
 
-  if (last && !camera->connected) {
-    camera->connected = TRUE;
-    if (!camera->said)
-      say (camera, "watching");
-    camera->said = TRUE;
-  }
+  if (last)
+    note_connection (camera);
   if (!camera->config->file && tern_retry_is_lost (&camera->retry, now, last, camera->config->stall))
     fail (camera, "no picture comes");
 }

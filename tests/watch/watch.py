@@ -282,6 +282,27 @@ def notified(folder):
     point(watch.wait() == 0, "and that it ends", watch.words())
 
 
+def brief(folder):
+    """A file that is over long before anybody looks whether frames come is watched all the same."""
+    source = pathlib.Path(folder) / "brief.y4m"
+    source.write_bytes(b"YUV4MPEG2 W64 H48 F2:1 C420\n" + (b"FRAME\n" + bytes([90]) * (64 * 48 * 3 // 2)) * 2)
+    watch = Watch(tern, folder, camera(more="repeat=true", source=source))
+    heard, words = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM), []
+    heard.bind(f"{folder}/notify")
+    heard.settimeout(patience(60))
+    watch.start(NOTIFY_SOCKET=f"{folder}/notify")
+    try:
+        until(lambda: watch.count() >= 3, "three times the same")
+        words.clear()
+        while not any("STATUS=1 of 1 cameras watched" in w for w in words):
+            words.append(heard.recv(4096).decode())
+    except (TimeoutError, OSError) as error:
+        words.append(repr(error))
+    watch.end()
+    point(watch.words().count("camera porch: watching") == 1 and "1 of 1" in words[-1], "a file of a second that repeats is watched",
+          words[-3:], watch.words())
+
+
 def alone(folder):
     watch = Watch(tern, folder, camera(more="repeat=true"))
     watch.start()
@@ -357,7 +378,7 @@ def silent(folder):
           run.stderr, *calls)
 
 
-for test in (silent, still, overloaded, whole, hopeless, asked, wrong, killed, failing, reloaded, zoned, turned, notified, alone):
+for test in (silent, still, overloaded, whole, hopeless, asked, wrong, killed, failing, reloaded, zoned, turned, notified, brief, alone):
     with tempfile.TemporaryDirectory(prefix="tern-watch-") as place:
         watches = []
         original = Watch.start
