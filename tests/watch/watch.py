@@ -254,9 +254,8 @@ def turned(folder):
     point(len(heads) == WINDOWS and all(height > width for height, width in sizes), "and its pictures stand", sizes)
 
 
-def notified(folder):
-    """sd_notify's protocol, by a socket of ours."""
-    watch = Watch(tern, folder, camera(more="repeat=true"))
+def listening(folder):
+    """A socket as systemd has it: what was heard, and how to wait for more."""
     heard, words = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM), []
     heard.bind(f"{folder}/notify")
     heard.settimeout(patience(120))
@@ -266,6 +265,13 @@ def notified(folder):
             words.append(heard.recv(4096).decode())
         return True
 
+    return words, hear
+
+
+def notified(folder):
+    """sd_notify's protocol, by a socket of ours."""
+    watch = Watch(tern, folder, camera(more="repeat=true"))
+    words, hear = listening(folder)
     watch.start(NOTIFY_SOCKET=f"{folder}/notify", WATCHDOG_USEC="200000")
     hear("READY=1")
     point(watch.memory.exists(), "it says that it is ready when it is", words)
@@ -287,17 +293,11 @@ def brief(folder):
     source = pathlib.Path(folder) / "brief.y4m"
     source.write_bytes(b"YUV4MPEG2 W64 H48 F2:1 C420\n" + (b"FRAME\n" + bytes([90]) * (64 * 48 * 3 // 2)) * 2)
     watch = Watch(tern, folder, camera(more="repeat=true", source=source))
-    heard, words = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM), []
-    heard.bind(f"{folder}/notify")
-    heard.settimeout(patience(60))
+    words, hear = listening(folder)
     watch.start(NOTIFY_SOCKET=f"{folder}/notify")
-    try:
-        until(lambda: watch.count() >= 3, "three times the same")
-        words.clear()
-        while not any("STATUS=1 of 1 cameras watched" in w for w in words):
-            words.append(heard.recv(4096).decode())
-    except (TimeoutError, OSError) as error:
-        words.append(repr(error))
+    until(lambda: watch.count() >= 3, "three times the same")
+    words.clear()
+    hear("STATUS=1 of 1 cameras watched")
     watch.end()
     point(watch.words().count("camera porch: watching") == 1 and "1 of 1" in words[-1], "a file of a second that repeats is watched",
           words[-3:], watch.words())

@@ -182,8 +182,7 @@ def _of_towers(rng, boxes):
     if kind == 7:
         return _counted(rng, boxes, lambda b: sum(o["color"] == c for x in b for o in x), f"{c} block", f"{c} blocks")
     if kind == 8:
-        on = _above(c, d)
-        return _counted(rng, [], lambda b: _towers(on)(b), f"{c} block", f"{c} blocks", f" {_one(rng, 'above', 'on', 'over')} a {d} block")
+        return _counted(rng, [], _towers(_above(c, d)), f"{c} block", f"{c} blocks", f" {_one(rng, 'above', 'on', 'over')} a {d} block")
     if kind == 9:
         return _one(rng, (f"{_one(rng, 'Each tower has', 'All 3 towers have', 'All towers contain')} at least 1 {c} block",
                           lambda b: _towers(lambda t: c in t)(b) == 3),
@@ -193,8 +192,8 @@ def _of_towers(rng, boxes):
                      lambda b: len({_tower(x)[0] for x in b}) < 3),
                     (f"There are two towers that has the same base color that is not {c}",
                      lambda b: any(_towers(lambda t: t[0] == x)(b) > 1 for x in COLORS if x != c)),
-                    (f"The top of the three towers are the same", lambda b: len({_tower(x)[-1] for x in b}) == 1),
-                    (f"The top of the three towers are not the same", lambda b: len({_tower(x)[-1] for x in b}) > 1))
+                    ("The top of the three towers are the same", lambda b: len({_tower(x)[-1] for x in b}) == 1),
+                    ("The top of the three towers are not the same", lambda b: len({_tower(x)[-1] for x in b}) > 1))
     n = int(rng.integers(1, 5))
     if kind == 10:
         end, at = _end(rng)
@@ -252,6 +251,15 @@ def _among(test):
     return lambda boxes: sum(bool(test(o)) for b in boxes for o in b)
 
 
+def _colors(items):
+    return {o["color"] for o in items}
+
+
+def _on_top(box):
+    """The colour of the highest item."""
+    return min(box, key=lambda o: o["y_loc"])["color"]
+
+
 def _inside(rng, box):
     """(words, test of a box) of what a box holds; numbers are near those of `box`."""
     one, many, test = thing(rng)
@@ -278,24 +286,24 @@ def _inside(rng, box):
     if kind == 4:
         return items, lambda b: len(b) == n
     if kind == 5:
-        return _one(rng, (f"only {c} items", lambda b: {o["color"] for o in b} == {c}),
-                    (_one(rng, f"only {c} and {d} items", f"items of only {c} and {d} color"), lambda b: {o["color"] for o in b} == {c, d}),
-                    (f"items of only {c} color", lambda b: {o["color"] for o in b} == {c}),
-                    ("items of only one color", lambda b: len({o["color"] for o in b}) == 1),
+        return _one(rng, (f"only {c} items", lambda b: _colors(b) == {c}),
+                    (_one(rng, f"only {c} and {d} items", f"items of only {c} and {d} color"), lambda b: _colors(b) == {c, d}),
+                    (f"items of only {c} color", lambda b: _colors(b) == {c}),
+                    ("items of only one color", lambda b: len(_colors(b)) == 1),
                     (f"{_one(rng, 'items of ', '')}all {_one(rng, '3', 'three')} {_one(rng, 'different ', '')}colors",
-                     lambda b: len({o["color"] for o in b}) == 3),
-                    ("items of 2 different colors", lambda b: len({o["color"] for o in b}) == 2))
+                     lambda b: len(_colors(b)) == 3),
+                    ("items of 2 different colors", lambda b: len(_colors(b)) == 2))
     if kind == 6:
         j = int(rng.integers(1, n + 1))
         return (f"{_figure(rng, n)} items of which {_figure(rng, j)} {'is' if j == 1 else 'are'} {c}",
                 lambda b: len(b) == n and sum(o["color"] == c for o in b) == j)
     if kind == 7:
-        return f"a {c} item on top", lambda b: min(b, key=lambda o: o["y_loc"])["color"] == c
+        return f"a {c} item on top", lambda b: _on_top(b) == c
     if kind == 8:
         if rng.random() < 0.5:
             end = _one(rng, f"a {c} item on top", f"a {c} one on top", f"the {c} one is on top")
-            return f"{items} and {end}", lambda b: len(b) == n and min(b, key=lambda o: o["y_loc"])["color"] == c
-        of = lambda test: lambda b: len(b) == n and test({o["color"] for o in b})
+            return f"{items} and {end}", lambda b: len(b) == n and _on_top(b) == c
+        of = lambda test: lambda b: len(b) == n and test(_colors(b))
         figure = _figure(rng, n)
         return _one(rng, (f"{figure} items of only {c} and {d} color", of(lambda colors: colors == {c, d})),
                     (f"only {figure} items of {c} and {d} color", of(lambda colors: colors == {c, d})),
@@ -341,11 +349,11 @@ def _of_items(rng, boxes):
     above = lambda x: any(o["color"] == c and p["color"] == d and o["y_loc"] + o["size"] <= p["y_loc"] + 1 for o in x for p in x)
     return _one(rng, (f"There is {_one(rng, 'a', 'at least one')} {c} {_one(rng, 'object', 'item')} above a {d} {_one(rng, 'object', 'item')}",
                       lambda b: any(map(above, b))),
-                (f"There is a {c} item on top", lambda b: any(min(x, key=lambda o: o["y_loc"])["color"] == c for x in b)),
+                (f"There is a {c} item on top", lambda b: any(_on_top(x) == c for x in b)),
                 (f"All {many} are in the same box", lambda b: sum(any(map(test, x)) for x in b) == 1),
                 ("There are two boxes that have the same number of objects", lambda b: len({len(x) for x in b}) < 3),
-                ("all 3 different colors are touching the wall", lambda b: len({o["color"] for x in b for o in x if touches(o)}) == 3),
-                ("There is only one color touching the wall", lambda b: len({o["color"] for x in b for o in x if touches(o)}) == 1))
+                ("all 3 different colors are touching the wall", lambda b: len(_colors(o for x in b for o in x if touches(o))) == 3),
+                ("There is only one color touching the wall", lambda b: len(_colors(o for x in b for o in x if touches(o))) == 1))
 
 
 def statement(rng, boxes, stack):
