@@ -66,6 +66,8 @@ static const TernField metrics[] = {
       "share of visual keys that decode attended to, over steps and attention layers"),
   FIELD ("kv_pruned_layers", kv_pruned_layers, TERN_FIELD_UINT, "",
       "attention layers whose visual keys were pruned; 0: none"),
+  FIELD ("kv_selections", kv_selections, TERN_FIELD_UINT, "",
+      "tokens before which it was chosen anew which visual keys to attend to"),
 };
 
 #undef FIELD

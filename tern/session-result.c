@@ -44,6 +44,7 @@ measure (const TernSession *self, const TernInquiry *in, const TernAsk *ask, con
   }
   m->kv_kept = dp.keys > 0 ? (double) dp.kept / (double) dp.keys : 1;
   m->kv_pruned_layers = dp.pruned_layers;
+  m->kv_selections = (guint) dp.selections;
 }
 
 static const char *

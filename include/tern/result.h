@@ -20,6 +20,7 @@ G_BEGIN_DECLS
  * @ttft_ms: from the start of prefill to the first token, in ms
  * @tpot_ms: per token after the first, in ms
  * @kv_pruned_layers: attention layers that kv_prune works in; 0: nothing is pruned in this model
+ * @kv_selections: tokens said before which it was chosen anew which visual keys to attend to
  *
  * How long each stage took. Spelled in JSON and structures as tern_metrics_fields() says.
  *
@@ -37,6 +38,7 @@ typedef struct {
   double ttft_ms;
   double tpot_ms;
   guint kv_pruned_layers;
+  guint kv_selections;
 } TernMetrics;
 
 /**

@@ -13,7 +13,7 @@ sample (const char *text)
     .running_time = TERN_TIME_NONE, .utc = TERN_TIME_NONE, .timestamp = 1500000000, .timestamp_seconds = 1.5, .start = 1.5,
     .end = 4, .finish_reason = "stop",
     .confidence = .25, .frames = 8, .visual_in = 392, .visual_kept = 182, .prompt_tokens = 220, .generated_tokens = 9,
-    .has_metrics = TRUE, .metrics = { .prefill_ms = 12.5, .kv_kept = .65, .kv_pruned_layers = 2 } };
+    .has_metrics = TRUE, .metrics = { .prefill_ms = 12.5, .kv_kept = .65, .kv_pruned_layers = 2, .kv_selections = 7 } };
 
   return tern_result_new (&values);
 }
@@ -61,6 +61,7 @@ test_json (void)
   metrics = json_object_get_object_member (object, "metrics");
   g_assert_cmpfloat (json_object_get_double_member (metrics, "kv_kept"), ==, .65);
   g_assert_cmpint (json_object_get_int_member (metrics, "kv_pruned_layers"), ==, 2);
+  g_assert_cmpint (json_object_get_int_member (metrics, "kv_selections"), ==, 7);
   g_assert_cmpint (json_object_get_int_member (metrics, "num_input_tokens"), ==, 220);
   g_assert_cmpint (json_object_get_int_member (metrics, "num_generated_tokens"), ==, 9);
 }

@@ -63,6 +63,8 @@ test_windows (void)
     g_assert_cmpfloat (result->metrics.total_ms, >, 0);
     g_assert_cmpuint (result->metrics.kv_pruned_layers, ==, 1);
     g_assert_cmpfloat (result->metrics.kv_kept, <, .7);
+    g_assert_cmpuint (result->metrics.kv_selections, >=, 1);
+    g_assert_cmpuint (result->metrics.kv_selections, <=, result->generated_tokens);
     tern_result_unref (result);
   }
   g_assert_cmpint (tern_session_next (session, -1, &result), ==, TERN_NEXT_END);
