@@ -54,7 +54,7 @@ struct _TernCompletion {
   TernCompletionState state;
   TernViewFrame *looking;       /* the picture that is with the encoder; NULL: none of ours ... */
   guint64 number;               /* ... under this one (TernLook) */
-  const float *logits;          /* of its rows in the pass; NULL: none are wanted */
+  float *logits;                /* of its rows in the pass; NULL: none are wanted */
   gboolean in_pass;
   gint64 encode;                /* us */
   gint64 read, first, end;      /* monotonic us: begins to read, first token, last token; 0: not yet */

@@ -170,9 +170,12 @@ take_memory (TernCompletion *self, GError **error)
     .pages = (self->context + TERN_PAGE_ROWS - 1) / TERN_PAGE_ROWS + tern_generator_pages (&limits),
     .guesses = self->drafter ? TERN_GUESS_MAX : 0, .activations = self->model->activations };
 
-  return (self->store = tern_store_new (self->text->llm, &params, error))
-      && (self->reader.timeline = tern_timeline_new (self->store, error))
-      && (self->generator = tern_generator_new (self->text->llm, self->text->tokenizer, &limits, self->store, error));
+  if (!(self->store = tern_store_new (self->text->llm, &params, error))
+      || !(self->reader.timeline = tern_timeline_new (self->store, error))
+      || !(self->generator = tern_generator_new (self->text->llm, self->text->tokenizer, &limits, self->store, error)))
+    return FALSE;
+  tern_generator_set_bias (self->generator, self->text->token_bias);
+  return TRUE;
 }
 
 static gboolean

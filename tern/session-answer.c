@@ -668,6 +668,7 @@ begin_saying (TernAsk *ask, const TernSessionConfig *config, const TernAnswerFor
   if (form->labels)
     return tern_generator_begin_labels (ask->generator, ask->reader.timeline, form->labels, error);
   sampling.max_tokens = form->max_tokens;
+  tern_generator_set_bias (ask->generator, form->bias);
   tern_generator_look (ask->generator, (const gint32 *) ask->ids->data, ask->ids->len);
   return tern_generator_begin (ask->generator, ask->reader.timeline, &sampling, form->constraint, error);
 }

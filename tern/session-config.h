@@ -14,6 +14,7 @@ typedef struct _TernModelText TernModelText;
 typedef struct {
   TernConstraint *constraint;   /* of a schema or grammar; NULL: none */
   TernLabels *labels;           /* NULL: none */
+  const float *bias;            /* the text's, of what is said freely; NULL: none */
   guint max_tokens;             /* that may be said */
 } TernAnswerForm;
 

@@ -59,7 +59,7 @@ typedef struct {
   guint compiled_frames;
   TernAskState state;
   guint prompt_tokens;
-  const float *logits;          /* of its rows in the pass; NULL: none */
+  float *logits;                /* of its rows in the pass; NULL: none */
   guint path_rows;              /* ... of paths of labels; 0: none */
   gboolean in_pass;
   gboolean acts;                /* an action model answers */

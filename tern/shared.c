@@ -130,6 +130,7 @@ text_free (void *data)
   g_free (text->name);
   g_free (text->default_prompt);
   g_free (text->chat_template);
+  g_free (text->token_bias);
   tern_plain_free (text->plain);
   tern_tasks_clear (&text->tasks);
   g_free (text);
@@ -174,7 +175,8 @@ load_text (const char *path, const TernKernels *kernels, const TernActivationPol
       || !tern_gguf_string_or (file, "tokenizer.chat_template", &source, error)
       || !tern_tasks_prompt_use (file, &text->prompt_use, error)
       || !tern_tasks_read (&text->tasks, file, error)
-      || !tern_tasks_label_temperature (file, &text->label_temperature, error)) {
+      || !tern_tasks_label_temperature (file, &text->label_temperature, error)
+      || !tern_tasks_token_bias (file, tern_llm_info (text->llm)->n_vocab, &text->token_bias, error)) {
     text_free (text);
     return NULL;
   }

@@ -26,6 +26,7 @@ typedef struct _TernModelText {
   TernPromptUse prompt_use;
   TernTasks tasks;              /* questions that the file carries */
   double label_temperature;     /* that log-probabilities of labels are divided by */
+  float *token_bias;            /* [n_vocab] of what is said freely; NULL: none */
   TernTokenTrie *trie;          /* made when it is first needed: tern_model_text_trie() */
   GQueue forms;                 /* of what tern_model_text_constraint() keeps, newest first; under its lock */
 } TernModelText;

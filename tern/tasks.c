@@ -2,6 +2,7 @@
 #include "tern/tasks.h"
 
 #include <float.h>
+#include <math.h>
 #include <string.h>
 
 /* ---- Names ------------------------------------------------------------------------------------------------------- */
@@ -209,6 +210,43 @@ tern_tasks_find (const TernTasks *tasks, const char *name)
     if (g_str_equal (tasks->tasks[i].name, name))
       return &tasks->tasks[i];
   return NULL;
+}
+
+gboolean
+tern_tasks_ask (const TernTasks *tasks, const char *prompt)
+{
+  for (guint i = 0; i < tasks->n; i++)
+    if (g_str_equal (tasks->tasks[i].prompt, prompt))
+      return TRUE;
+  return FALSE;
+}
+
+gboolean
+tern_tasks_token_bias (const TernGguf *file, guint n_vocab, float **bias, GError **error)
+{
+  g_autofree float *values = NULL;
+  TernGgufArray array;
+
+  *bias = NULL;
+  if (!tern_gguf_array (file, TERN_TOKEN_BIAS, TERN_GGUF_F32, FALSE, &array, error))
+    return FALSE;
+  if (!array.data)
+    return TRUE;
+  if (array.count != n_vocab)
+    return tern_gguf_bad_key (file, TERN_TOKEN_BIAS, error, "expected %u numbers, one for each token, found %" G_GUINT64_FORMAT,
+        n_vocab, array.count);
+  values = g_new (float, n_vocab);
+  for (guint i = 0; i < n_vocab; i++) {
+    TernGgufValue value;
+
+    tern_gguf_element (&array, i, &value);
+    values[i] = (float) value.f64;
+    if (!(fabsf (values[i]) <= TERN_TOKEN_BIAS_MOST))
+      return tern_gguf_bad_key (file, TERN_TOKEN_BIAS, error, "expected numbers from -%g to %g, found %g for token %u",
+          TERN_TOKEN_BIAS_MOST, TERN_TOKEN_BIAS_MOST, value.f64, i);
+  }
+  *bias = g_steal_pointer (&values);
+  return TRUE;
 }
 
 gboolean

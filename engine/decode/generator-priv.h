@@ -102,6 +102,7 @@ struct _TernGenerator {
   /* The answer under way. */
   TernSampling sampling;
   TernConstraint *constraint;   /* NULL: none */
+  const float *bias;            /* [n_vocab] of answers to come, too; NULL: none */
   TernRandom random;
   const TernStrategy *strategy; /* NULL: none was begun */
   TernTimeline *timeline;

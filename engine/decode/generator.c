@@ -321,6 +321,12 @@ tern_generator_look (TernGenerator *self, const gint32 *ids, guint n)
   tern_generator_show_draft (self, ids, n);
 }
 
+void
+tern_generator_set_bias (TernGenerator *self, const float *bias)
+{
+  self->bias = bias;
+}
+
 gboolean
 tern_generator_begin (TernGenerator *self, TernTimeline *timeline, const TernSampling *sampling,
     TernConstraint *constraint, GError **error)
@@ -449,11 +455,21 @@ tern_generator_take_paths (TernGenerator *self, const float *logits, guint n, Te
     tern_closed_take_row (self, logits + i * self->n_vocab, picking);
 }
 
+static void
+add_bias (const TernGenerator *self, float *logits, guint rows)
+{
+  for (guint r = 0; r < rows; r++, logits += self->n_vocab)
+    for (guint i = 0; i < self->n_ids; i++)
+      logits[i] += self->bias[i];
+}
+
 void
-tern_generator_take (TernGenerator *self, const float *logits, TernPicking *picking)
+tern_generator_take (TernGenerator *self, float *logits, TernPicking *picking)
 {
   g_return_if_fail (self->strategy && !self->finished);
 
+  if (self->bias && self->strategy == &tern_strategy_single && !self->constraint)
+    add_bias (self, logits, 1 + self->n_guesses);
   self->n_wants = 0;
   self->strategy->take (self, logits, picking);
 }
@@ -566,7 +582,7 @@ run (TernGenerator *self, TernSolo *solo, float *logits, guint rows, Listener li
   const TernWanted *wants;
   guint n;
 
-  for (const float *next = logits;; next = read) {
+  for (float *next = logits;; next = read) {
     g_autoptr (GError) failure = NULL;
 
     if (tern_cancel_is_raised (cancel))

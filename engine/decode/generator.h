@@ -83,6 +83,10 @@ void tern_generator_show_draft (TernGenerator *generator, const gint32 *ids, gui
  * with (thought.h). Not called: it does not. What is thought is not said, but counts among max_tokens. */
 void tern_generator_look (TernGenerator *generator, const gint32 *ids, guint n);
 
+/* [n_vocab] what is added to the logits of answers that are said token by token, in no form: borrowed, in force until it is set
+ * again. NULL: nothing. Beams and labels are ranked by the model alone. */
+void tern_generator_set_bias (TernGenerator *generator, const float *bias);
+
 /* @timeline holds the prompt, is borrowed until the next begin, and is what the answer is read into (with beams: some of
  * it). Its key policy is asked for the best beam, which the others follow; it is @timeline's again at the end. @sampling is
  * copied. INVALID: @sampling is out of range, or asks for more than the limits.
@@ -138,8 +142,8 @@ guint tern_generator_guess (TernGenerator *generator, guint most);
 /* Rows of one timeline stand side by side, and are read by one segment. Borrowed until the next take. 0: it is finished (or
  * waits for the logits of the prompt), or wants paths. */
 guint tern_generator_wants (const TernGenerator *generator, const TernWanted **rows);
-/* @logits [n, n_vocab] of what was wanted, in that order; they may be overwritten. */
-void tern_generator_take (TernGenerator *generator, const float *logits, TernPicking *picking);
+/* @logits [n, n_vocab] of what was wanted, in that order; a bias is added to them in place. */
+void tern_generator_take (TernGenerator *generator, float *logits, TernPicking *picking);
 /* Gives up: finished with what was said so far. After a pass that was cancelled too. */
 void tern_generator_cancel (TernGenerator *generator);
 gboolean tern_generator_is_finished (const TernGenerator *generator);

@@ -44,6 +44,7 @@ walk_tasks (const TernGguf *file)
 {
   g_auto (TernTasks) tasks = { NULL, 0 };
   g_autoptr (GError) error = NULL;
+  g_autofree float *bias = NULL;
   double temperature;
 
   check (tern_tasks_read (&tasks, file, &error) != (error != NULL) && (!error || tasks.n == 0));
@@ -56,6 +57,7 @@ walk_tasks (const TernGguf *file)
     check (!task->labels || (!task->json_schema && tern_task_labels_are_good (task->labels, &problem)));
   }
   check (!tern_tasks_label_temperature (file, &temperature, NULL) || (temperature > 0 && isfinite (temperature)));
+  check (!tern_tasks_token_bias (file, 3, &bias, NULL) || !bias || fabsf (bias[2]) <= TERN_TOKEN_BIAS_MOST);
 }
 
 static void

@@ -181,6 +181,50 @@ test_sampled (Fixture *f, gconstpointer data)
   g_assert_cmpmem (greedy, n * sizeof (gint32), f->out.ids, f->out.n * sizeof (gint32));
 }
 
+/* What is said with a bias is what its sum with the logits of one token after the other says; a search is not asked. */
+static void
+test_bias (Fixture *f, gconstpointer data)
+{
+  TernSampling sampling = TERN_SAMPLING_INIT;
+  g_autofree float *bias = g_new (float, f->n_vocab);
+  g_autofree gint32 *plain = NULL, *found = NULL;
+  gint32 expected[30];
+  double logprob = 0;
+  guint n = sampling.max_tokens = G_N_ELEMENTS (expected);
+
+  for (guint i = 0; i < f->n_vocab; i++)
+    bias[i] = 2 * sinf (1.7f * i);
+  sampling.ignore_eog = TRUE;
+  prompt (f, start, G_N_ELEMENTS (start));
+  for (guint i = 0; i < n; i++) {
+    for (guint k = 0; k < f->n_vocab; k++)
+      f->logits[k] += bias[k];
+    expected[i] = tern_argmax (f->logits, f->n_vocab);
+    logprob += f->logits[expected[i]] - tern_log_sum_exp (f->logits, f->n_vocab);
+    g_assert_true (tern_solo_eval (f->state, &(TernLlmInput) { .ids = &expected[i], .n = 1 }, TERN_LOGITS_LAST, f->logits, NULL, NULL));
+  }
+
+  generate (f, start, G_N_ELEMENTS (start), &sampling);
+  plain = g_memdup2 (f->out.ids, n * sizeof (gint32));
+  tern_generator_set_bias (f->generator, bias);
+  for (guint again = 0; again < 2; again++) {   /* then it has the answer before to guess by */
+    generate (f, start, G_N_ELEMENTS (start), &sampling);
+    g_assert_cmpmem (f->out.ids, f->out.n * sizeof (gint32), expected, n * sizeof (gint32));
+    g_assert_cmpfloat (fabs (f->out.logprob - logprob), <, 1e-3);
+  }
+  g_assert_true (memcmp (plain, expected, n * sizeof (gint32)) != 0);
+
+  sampling.beam = 3;
+  generate (f, start, G_N_ELEMENTS (start), &sampling);
+  found = g_memdup2 (f->out.ids, n * sizeof (gint32));
+  tern_generator_set_bias (f->generator, NULL);
+  generate (f, start, G_N_ELEMENTS (start), &sampling);
+  g_assert_cmpmem (f->out.ids, f->out.n * sizeof (gint32), found, n * sizeof (gint32));
+  sampling.beam = 1;
+  generate (f, start, G_N_ELEMENTS (start), &sampling);
+  g_assert_cmpmem (f->out.ids, f->out.n * sizeof (gint32), plain, n * sizeof (gint32));
+}
+
 /* A vocabulary of @n tokens. */
 static TernTokenizer *
 small_tokenizer (guint n)
@@ -660,6 +704,8 @@ main (int argc, char **argv)
   ADD ("beam/plain", test_beam);
   ADD ("beam/too-many", test_too_many_beams);
   ADD ("beam/policy", test_beam_policy);
+  ADD ("bias", test_bias);
+  g_test_add ("/lfm2-generate/guesses/bias", Fixture, "", set_up, test_bias, tear_down);
   g_test_add ("/lfm2-generate/guesses/same", Fixture, "", set_up, test_guesses, tear_down);
   g_test_add ("/lfm2-generate/guesses/pay", Fixture, "", set_up, test_guesses_pay, tear_down);
   return g_test_run ();

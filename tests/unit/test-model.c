@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Opening models: which files, sharing, and what is refused. */
 #include <glib/gstdio.h>
+#include <math.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 #include "session-fixture.h"
 #include "tern/model-files.h"
 #include "tern/model-priv.h"
+#include "tern/session-config.h"
 
 static TernModelParams
 params_for (const char *model, const char *mmproj, TernModelParts parts)
@@ -575,6 +577,62 @@ test_tasks (void)
   remove_tree (root);
 }
 
+static const struct {
+  const char *name, *problem;   /* NULL: it is good */
+  guint n;                      /* of them; 0: as many as there are tokens */
+  float first;
+} biases[] = {
+  { "good.gguf", NULL, 0, 2.5f },
+  { "few.gguf", "one for each token", 7, 1 },
+  { "large.gguf", "-100 to 100", 0, -101 },
+  { "nan.gguf", "-100 to 100", 0, NAN },
+};
+static guint bias_at, bias_tokens;
+
+static void
+add_bias (TernGgufWriter *writer)
+{
+  guint n = biases[bias_at].n ? biases[bias_at].n : bias_tokens;
+  g_autofree float *bias = g_new0 (float, n);
+
+  bias[0] = biases[bias_at].first;
+  tern_gguf_writer_f32_array (writer, "tern.token_bias", bias, n);
+  add_tasks (writer);
+}
+
+/* What a file adds to logits is added to what is said freely, and to no task's and no form's answers. */
+static void
+test_bias (void)
+{
+  static const char *const labels[] = { "yes", "no", NULL };
+  static const TernQuestion questions[] = { { .prompt = "What happens?" }, { .prompt = "What is there?" },
+    { .prompt = "What happens?", .labels = labels }, { .prompt = "What happens?", .grammar = "root ::= \"a\"" } };
+  g_autofree char *root = g_dir_make_tmp ("tern-test-XXXXXX", NULL);
+  g_autoptr (TernModel) plain = open_model (0);
+
+  g_assert_null (tern_model_text (plain)->token_bias);
+  bias_tokens = tern_llm_info (tern_model_text (plain)->llm)->n_vocab;
+  for (bias_at = 0; bias_at < G_N_ELEMENTS (biases); bias_at++) {
+    g_autofree char *path = with_keys (root, biases[bias_at].name, add_bias);
+    g_autoptr (TernModel) model = NULL;
+
+    if (biases[bias_at].problem) {
+      expect_error (params_for (path, NULL, TERN_MODEL_TEXT), TERN_ERROR_FORMAT, biases[bias_at].name, biases[bias_at].problem);
+      continue;
+    }
+    model = open_with (params_for (path, NULL, TERN_MODEL_TEXT));
+    g_assert_cmpfloat (tern_model_text (model)->token_bias[0], ==, biases[bias_at].first);
+    for (guint q = 0; q < G_N_ELEMENTS (questions); q++) {
+      TernAnswerForm form;
+
+      g_assert_true (tern_answer_form_init (&form, &questions[q], tern_model_text (model), 8, NULL));
+      g_assert_true (form.bias == (q == 0 ? tern_model_text (model)->token_bias : NULL));
+      tern_answer_form_clear (&form);
+    }
+  }
+  remove_tree (root);
+}
+
 /* Half a model says what it lacks. */
 static void
 test_halves (void)
@@ -620,6 +678,7 @@ main (int argc, char **argv)
   g_test_add_func ("/model/refused", test_refused);
   g_test_add_func ("/model/families", test_families);
   g_test_add_func ("/model/tasks", test_tasks);
+  g_test_add_func ("/model/bias", test_bias);
   g_test_add_func ("/model/halves", test_halves);
   return g_test_run ();
 }
