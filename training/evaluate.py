@@ -46,6 +46,21 @@ def word_loss(model, visual, text, plan, batch=50):
     return sum(losses) / len(losses)
 
 
+def leaning(model, plan, tokenizer, data, work, lean):
+    """What replay.py would add to the model's logits, by what it says of the training photographs."""
+    import numpy as np
+    import decode
+    import features
+    import photos
+    import replay
+    import words
+
+    train, seen = photos.Split(data, "train", work), np.load(features.path(work, "train", 0), mmap_mode="r")
+    own = [c for i in range(0, len(seen), 100) for c in decode.greedy(model, replay.pictures(model, seen, i, 100), plan, replay.LONGEST)]
+    people = [words.encode(tokenizer, photos.clean(c)) for group in train.captions for c in group]
+    return replay.leaning(own, people, model.embedding.shape[0], replay.Lean(*lean))
+
+
 def caption(model, visual, plan, tokenizer, beam=1):
     import decode
 
@@ -65,6 +80,7 @@ def main():
     a.add_argument("--tasks", action="store_true", help="every task on what was held out, from cached features")
     a.add_argument("--plain", action="store_true", help="the full-precision twin")
     a.add_argument("--beam", type=int, default=1)
+    a.add_argument("--lean", type=float, nargs=3, metavar=("SHARE", "MOST", "LONGER"), help="to people's words (replay.Lean)")
     a.add_argument("--input", choices=("photo", "shuffled", "none", "clip"), default="photo")
     a.add_argument("--merge-ratio", type=float, default=0.7, help="with --input clip: 8 frames, a pan over the features")
     a.add_argument("--instruction")
@@ -94,6 +110,7 @@ def main():
     for source in options.weights or [options.export]:
         if options.export:
             tower, model = export.read(options.export)
+            model.lean = export.bias_in(options.export) if options.beam == 1 else None
             with torch.inference_mode():
                 seen = torch.cat([tower(vit.pixels(val.pixels[i : i + 50])) for i in range(0, len(val), 50)])
         else:
@@ -116,10 +133,13 @@ def main():
                     part = seen[i : i + 50].float()
                     parts.append(xe.visual(model, part, plan, 8, rng).view(len(part), -1, visual.shape[-1]))
             visual = torch.cat(parts)
+        if options.lean:
+            model.lean = leaning(model, plan, tokenizer, options.data, options.work, options.lean)
         results = caption(model, visual, plan, tokenizer, options.beam)
         score, bleu, _ = cider.corpus(results, val.captions)
+        vocabulary = len({w for r in results for w in cider.tokens(r)})
         print(f"{source} {options.input} beam {options.beam} CIDEr-D {score:.4f} BLEU-4 {bleu:.4f} "
-              f"different {len(set(results))} words {np.mean([len(r.split()) for r in results]):.2f}", flush=True)
+              f"different {len(set(results))} distinct words {vocabulary} words {np.mean([len(r.split()) for r in results]):.2f}", flush=True)
         if options.output:
             with open(options.output, "w", encoding="utf8") as f:
                 for name, result in zip(val.names, results):

@@ -188,13 +188,26 @@ def _found(folder, name):
     return paths[0]
 
 
+def found_text(folder):
+    return _found(folder, TEXT)
+
+
 def found_vision(folder):
     return _found(folder, VISION)
 
 
 def tokenizer_of(folder):
     """The captioner's, from its language model's file."""
-    return tokenizer_in(_found(folder, TEXT))
+    return tokenizer_in(found_text(folder))
+
+
+BIAS = "tern.token_bias"
+
+
+def bias_in(folder):
+    """What its captions lean by (lean.py), or None: no part of the model that learns."""
+    field = gguf.GGUFReader(found_text(folder)).fields.get(BIAS)
+    return None if field is None else torch.tensor(field.contents())
 
 
 def tokenizer_in(path):

@@ -6,10 +6,11 @@ likeliest caption and one that is drawn, with the sixteen likeliest tokens at ev
 
 They lean towards people's words. The self-critical stage leaves a captioner with few words, which it says too often, and
 with short sentences: both are safe. So a token is less likely here by (its share of the model's tokens / its share of people's)
-^ LEAN, as logit adjustment does for rare classes (Menon et al. 2021, eq. 9), and an end by e^-LONGER; whoever imitates this needs no
-adjustment any more.
+^ Lean.share, as logit adjustment does for rare classes (Menon et al. 2021, eq. 9), and an end by e^-Lean.longer; whoever imitates this
+needs no adjustment any more.
 """
 
+import collections
 import os
 
 import numpy as np
@@ -22,21 +23,22 @@ import words
 from common import load
 
 SAID, TOP, LONGEST = 2, 16, 22
-LEAN, LONGER = 0.4, 0.6
-LEAST, MOST = -3.0, 1.0  # of what is added to a logit
+LEAST = -3.0  # of what is added to a logit
+Lean = collections.namedtuple("Lean", "share most longer")  # most: of what is added
+SAID_LEAN = Lean(0.4, 1.0, 0.6)
 
 
 def path(work):
     return os.path.join(work, "replay.pt")
 
 
-def leaning(own, people, vocabulary):
+def leaning(own, people, vocabulary, how):
     """What is to be added to the logits of a model that says `own` where people say `people`: lists of tokens, EOS apart."""
     counts = [np.bincount(np.concatenate(said), minlength=vocabulary) for said in (own, people)]
     # A token that is never said counts as half of one of people's.
     own, people = ((c + 0.5 * c.sum() / counts[1].sum()) / c.sum() for c in counts)
-    lean = np.clip(-LEAN * np.log(own / people), LEAST, MOST)
-    lean[words.EOS] = -LONGER
+    lean = np.clip(-how.share * np.log(own / people), LEAST, how.most)
+    lean[words.EOS] = -how.longer
     return torch.from_numpy(lean).float()
 
 
@@ -60,7 +62,7 @@ def build(model, tokenizer, views, captions, work, seed=8, batch=64):
     model.freeze()
     own = [c for first in range(0, n, batch) for c in decode.greedy(model, pictures(model, views[0], first, batch), plan, LONGEST)]
     people = [words.encode(tokenizer, c) for group in captions for c in group]
-    model.lean = leaning(own, people, model.embedding.shape[0])
+    model.lean = leaning(own, people, model.embedding.shape[0], SAID_LEAN)
     for first in range(0, n, batch):
         visual = pictures(model, views[first // batch % len(views)], first, batch)
         best = [c + [words.EOS] for c in decode.greedy(model, visual, plan, LONGEST)]

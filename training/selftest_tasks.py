@@ -198,9 +198,10 @@ def losses_and_scores(tokenizer):
 def replay_leans_to_people():
     """Token 20 is a quarter of what is said and an eighth of what people say, 22 the other way round; 30 is said by neither."""
     own, people = [[20, 20, 21, 21], [21, 21, 22, 21]] * 100, [[20, 21, 21, 21], [21, 21, 22, 22]] * 500
-    lean = replay.leaning(own, people, 40)
-    assert abs(float(lean[20]) + replay.LEAN * np.log(2)) < 1e-3 and abs(float(lean[22]) - replay.LEAN * np.log(2)) < 1e-2, lean
-    assert float(lean[30]) == 0 and float(lean[words.EOS]) == np.float32(-replay.LONGER)
+    lean = replay.leaning(own, people, 40, replay.SAID_LEAN)
+    share = replay.SAID_LEAN.share
+    assert abs(float(lean[20]) + share * np.log(2)) < 1e-3 and abs(float(lean[22]) - share * np.log(2)) < 1e-2, lean
+    assert float(lean[30]) == 0 and float(lean[words.EOS]) == np.float32(-replay.SAID_LEAN.longer)
     model = lm.Captioner(40)
     x = torch.randn(3, model.shape.width)
     plain = model.head(x)
