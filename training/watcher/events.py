@@ -15,7 +15,7 @@ EVENTS = ["nothing", "enters", "leaves", "passes", "moves", "stops", "starts", "
 CAMERA = ["still", "pan left", "pan right", "tilt up", "tilt down", "zoom in", "zoom out", "cut"]
 # How often each is drawn: those that are hard to tell from each other more often.
 SHARES = (0.11, 0.1, 0.1, 0.07, 0.09, 0.06, 0.06, 0.16, 0.04, 0.05, 0.04, 0.04, 0.04, 0.04, 0.03)
-HARD = (0.08, 0.07, 0.07, 0.06, 0.11, 0.08, 0.08, 0.09, 0.03, 0.07, 0.03, 0.05, 0.07, 0.09, 0.05)
+HARD = (0.07, 0.12, 0.12, 0.08, 0.1, 0.08, 0.09, 0.07, 0.03, 0.05, 0.03, 0.04, 0.06, 0.04, 0.03)
 STILL = (1,) + (0,) * 14
 BRIEF = (0.5, 0, 0, 0, 0.2, 0, 0, 0.12, 0, 0.08, 0, 0.1, 0, 0, 0)     # where there are two frames
 LATE = (0.1, 0.1, 0.1, 0.07, 0.07, 0.06, 0.06, 0.08, 0.03, 0.11, 0.03, 0.06, 0.06, 0.04, 0.03)
@@ -35,6 +35,7 @@ class Scene:
         self.rest = full
         self.camera = scene.Camera(scene.Track([0], [full]), 0.0, rng.uniform(0, 6.3, 8))
         self.movers = []            # those of the event, then others
+        self.ripple = None
         self.truth = {"event": "nothing", "camera": "still", "movers": 0}
 
     def in_frame(self, x, y):
@@ -42,26 +43,38 @@ class Scene:
         cx, cy, seen, _ = self.rest
         return np.array([cx + (x - 0.5) * seen, cy + (y - 0.5) * seen * self.height / self.width])
 
-    def thing(self, points, times, height=None, alive=True):
-        """A mover on a path in shares of the picture."""
-        rng = self.rng
+    def thing(self, kind):
+        """A mover that does what `kind` says (_path)."""
+        rng, alive = self.rng, kind != "stands"
+        image = self.materials.thing(rng)
+        height = rng.uniform(*HEIGHTS[rng.choice(len(HEIGHTS), p=(0.72, 0.18, 0.1))])
+        wide = height * image.shape[1] / image.shape[0] * self.height / self.width
+        if wide > WIDEST:
+            height, wide = height * WIDEST / wide, WIDEST
+        points, times = _path(self, kind, (wide / 2, height / 2))
         seen_h = self.rest[2] * self.height / self.width
-        height = height or rng.uniform(0.14, 0.5) if rng.random() < 0.8 else rng.uniform(0.5, 0.8)
         sway = (rng.uniform(0, 8), rng.uniform(0.7, 2.5), rng.uniform(0, 0.02) * seen_h) if alive and rng.random() < 0.6 else (0, 1, 0)
-        return scene.Mover(self.materials.thing(rng), scene.Track(list(times), [self.in_frame(*p) for p in points]),
+        limp = (rng.uniform(0.02, 0.1), rng.uniform(0.3, 1.5), rng.uniform(0.5, 2.5)) if alive and rng.random() < 0.4 else None
+        return scene.Mover(image, scene.Track(list(times), [self.in_frame(*p) for p in points]),
                            height * seen_h, rng.uniform(-0.06, 0.1) if alive and rng.random() < 0.3 else 0.0, sway,
-                           rng.uniform(0.5, 1.1), bool(rng.random() < 0.5))
+                           rng.uniform(0.5, 1.1), bool(rng.random() < 0.5), limp)
 
     def furnish(self):
-        """Things that only stand there."""
-        for _ in range(self.rng.integers(0, 4)):
-            self.movers.append(self.thing([self.rng.uniform(0, 1, 2)], [0], alive=False))
+        """Things that only stand there, and leaves or water that never stand."""
+        self.movers += [self.thing("stands") for _ in range(self.rng.integers(0, 4))]
+        if self.rng.random() < LIVING:
+            self.ripple = scene.Ripple.drawn(self.rng, self.rest)
+
+
+HEIGHTS = ((0.14, 0.5), (0.5, 0.8), (0.8, 1.2))     # of things, in shares of the picture's
+WIDEST = 1.1                                        # share of the picture's width
+LIVING = 0.15                                       # of the backgrounds have something in them that never stands
 
 
 def _outside(rng, side, half):
-    """A place beyond a side of the picture, by half the thing's extent."""
-    along = rng.uniform(0.15, 0.85)
-    return {"left": (-half, along), "right": (1 + half, along), "top": (along, -half), "bottom": (along, 1 + half)}[side]
+    """A place beyond a side of the picture; `half`: half the thing's (width, height)."""
+    along, (x, y) = rng.uniform(0.15, 0.85), (1.1 * h + 0.02 for h in half)
+    return {"left": (-x, along), "right": (1 + x, along), "top": (along, -y), "bottom": (along, 1 + y)}[side]
 
 
 def _side(rng):
@@ -72,21 +85,29 @@ def _inside(rng):
     return rng.uniform(0.22, 0.78, 2)
 
 
-def _path(s, kind):
-    """(points, times) of one thing."""
+def _path(s, kind, half):
+    """(points, times) of one thing; `half`: half its (width, height)."""
     rng, T = s.rng, s.seconds
-    half = 0.45
-    if kind == "enters":
-        start, end = rng.uniform(-0.2 * T, 0.45 * T), rng.uniform(0.3 * T, 1.1 * T)
-        return [_outside(rng, _side(rng), half), _inside(rng)], [max(start, 0.1 * T), max(end, start + 0.6)]
-    if kind == "leaves":
-        begin = rng.uniform(-0.1 * T, 0.6 * T)      # often it stood there before
-        return [_inside(rng), _outside(rng, _side(rng), half)], [begin, min(begin + rng.uniform(0.8, 2.8), 0.95 * T)]
+    if kind == "stands":
+        return [rng.uniform(0, 1, 2)], [0]
+    if kind == "enters":        # early, and stands for the rest, or so late that hardly all of it is seen
+        start = rng.uniform(0.03, 0.8) * T
+        way = [_outside(rng, _side(rng), half), _inside(rng)]
+        if rng.random() < 0.25:
+            way.append(_inside(rng))
+        return way, start + np.arange(len(way)) * rng.uniform(0.6, 3.0)
+    if kind == "leaves":        # often it stood there before
+        begin = rng.uniform(-0.1, 0.7) * T
+        way = [_inside(rng), _outside(rng, _side(rng), half)]
+        if rng.random() < 0.25:
+            way.insert(0, _inside(rng))
+        took = rng.uniform(0.6, 2.8)
+        return way, begin + (np.arange(len(way)) + 2 - len(way)) * took
     if kind == "passes":
         side = "left" if rng.random() < 0.5 else "right"
         other = "right" if side == "left" else "left"
-        begin = rng.uniform(0, 0.2) * T
-        return [_outside(rng, side, half), _outside(rng, other, half)], [begin, rng.uniform(0.75, 1.0) * T]
+        begin = rng.uniform(0, 0.4) * T
+        return [_outside(rng, side, half), _outside(rng, other, half)], [begin, rng.uniform(max(begin + 0.8, 0.5 * T), T)]
     a = _inside(rng)
     for _ in range(50):
         b = rng.uniform(0.1, 0.9, 2)
@@ -96,14 +117,14 @@ def _path(s, kind):
         if rng.random() < 0.3:
             return [a, b, rng.uniform(0.1, 0.9, 2)], [0, rng.uniform(0.4, 0.6) * T, T]
         return [a, b], [-0.1, T]
-    stop = rng.uniform(0.3, 0.55) * T
+    stop = rng.uniform(0.2, 0.6) * T
     return ([a, b], [-0.2, stop]) if kind == "stops" else ([a, b], [T - stop, T + 0.2])
 
 
 def _things(s, kind):
     n = 1 if s.rng.random() < 0.65 else int(s.rng.integers(2, 4))
     s.truth.update(event=kind, movers=n)
-    s.movers += [s.thing(*_path(s, kind if i == 0 else s.rng.choice([kind, "moves"]))) for i in range(n)]
+    s.movers += [s.thing(kind if i == 0 else str(s.rng.choice([kind, "moves"]))) for i in range(n)]
 
 
 def _camera(s, motion):
@@ -153,14 +174,14 @@ def compose(materials, rng, size, seconds, event=None):
     elif event == "camera moves":
         _camera(s, str(rng.choice(CAMERA[1:7])))
         if rng.random() < 0.25:
-            s.movers.append(s.thing(*_path(s, "moves")))
+            s.movers.append(s.thing("moves"))
     elif event == "shake":
         s.camera.jitter = rng.uniform(6, 16)
         s.truth.update(event=event, camera=None)
     elif event != "nothing":
         s.truth["event"] = event
         if event in ("lights", "blur", "covered", "fade", "frozen") and rng.random() < 0.3 or event == "frozen":
-            s.movers.append(s.thing(*_path(s, "moves")))
+            s.movers.append(s.thing("moves"))
             s.truth["movers"] = 1
         after.append(trouble.GLOBAL[event](s))
     s.furnish()
@@ -179,10 +200,11 @@ def _check(s, covers):
         return False
     there = seen > 0.25 * seen.max()
     gone = seen < 0.02 * seen.max()
-    if event == "enters":
-        return gone[0] and there[-1] and there.sum() >= 2
-    if event == "leaves":
-        return there[0] and gone[-1] and there.sum() >= 2
+    whole = s.movers[0].extent() / (s.rest[2] ** 2 * s.height / s.width)
+    if event == "enters":       # at least in part
+        return gone[0] and there[-1] and (seen > 0.15 * whole).sum() >= 2
+    if event == "leaves":       # at least in part
+        return seen[0] > 0.3 * min(whole, 1) and seen[-1] < 0.4 * seen[0]
     if event == "passes":
         return gone[0] and gone[-1] and there.sum() >= 2
     return bool(there.all())
@@ -206,7 +228,7 @@ def _describe(s, covers):
     if truth["event"] in ("enters", "passes"):
         truth["side"] = side(inside[0])
     if truth["event"] == "leaves":
-        truth["side"] = side(inside[-1])
+        truth["side"] = side((s.movers[0].place.values[-1] - s.in_frame(0, 0)) / (s.in_frame(1, 1) - s.in_frame(0, 0)))
     step = np.hypot(*(np.diff(inside, axis=0) * (1, aspect)).T) / np.diff(times)
     speed = step[step > 0.02].mean() if (step > 0.02).any() else 0.0
     truth["speed"] = "slowly" if speed < 0.12 else "fast" if speed > 0.35 else ""
@@ -221,7 +243,7 @@ def clip(materials, rng, size=(288, 160), pictures=4, seconds=4.0, event=None, l
     for attempt in range(30):
         s, after = compose(materials, rng, size, seconds, event)
         s.times = (np.arange(frames) - lead + rng.uniform(0, 0.5)) * seconds / (2 * pictures)
-        pixels, covers = scene.draw(s.background, s.camera, s.movers, s.times, *size)
+        pixels, covers = scene.draw(s, s.times)
         if _check(s, covers[:: max(frames // 8, 1)]):
             break
         event = s.truth["event"]

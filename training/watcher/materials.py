@@ -132,6 +132,8 @@ class Materials:
         """RGBA premultiplied: a cut-out, or a piece of a photograph in a smooth shape."""
         if rng.random() < 0.65:
             image = self.cutouts[rng.integers(len(self.cutouts))]
+            if rng.random() < 0.3:      # a drawing's outline, a photograph's surface
+                image = clad(image, self.backgrounds[rng.integers(len(self.backgrounds))], rng)
             if rng.random() < 0.3:      # as dark as people are under most lamps
                 image = (image * np.array([*(rng.uniform(0.25, 1.0, 3)), 1])).astype(np.uint8)
             return image[:, ::-1] if rng.random() < 0.5 else image
@@ -151,6 +153,18 @@ def blob(photograph, rng):
     if rng.random() < 0.4:
         colour = colour * 0.3 + 0.7 * rng.uniform(0, 255, 3)
     return np.concatenate((colour * alpha, alpha * 255), 2).round().astype(np.uint8)
+
+
+def clad(image, photograph, rng):
+    """A cut-out of a piece of a photograph, with some of its own light and shade."""
+    h, w = image.shape[:2]
+    top, left = rng.integers(0, CANVAS_H - h), rng.integers(0, CANVAS_W - w)
+    surface = np.array(photograph[top : top + h, left : left + w], np.float32)
+    alpha = image[..., 3:].astype(np.float32) / 255
+    grey = image[..., :3].mean(-1, keepdims=True) / np.maximum(alpha, 1 / 255)
+    own = rng.uniform(0, 0.7)
+    colour = surface * (1 - own + own * np.minimum(grey, 255) / 128)
+    return np.concatenate((np.minimum(colour, 255) * alpha, alpha * 255), 2).round().astype(np.uint8)
 
 
 def drawn(rng):

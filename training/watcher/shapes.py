@@ -15,7 +15,7 @@ import numpy as np
 
 import statements
 
-COLORS = {"black": (0, 0, 0), "blue": (0, 153, 255), "yellow": (255, 255, 0)}
+COLORS = dict(zip(statements.COLORS, ((0, 0, 0), (0, 153, 255), (255, 255, 0))))     # black, blue, yellow
 NAMES = {"Black": "black", "#0099ff": "blue", "Yellow": "yellow"}
 
 
@@ -146,6 +146,42 @@ def asked(a, b, rng, questions, tellings):
 
 
 KINDS = len(COLORS) * len(statements.TYPES)
+MANY, HIGH = 3, 4       # of a kind are told apart; blocks of a tower
+SEEN = 2 * KINDS        # of a cell
+FACTS = MANY * KINDS + 2 * KINDS + HIGH * len(COLORS) + len(COLORS)     # of a box
+
+
+def _kind(o):
+    return list(COLORS).index(o["color"]) * len(statements.TYPES) + statements.TYPES.index(o["type"])
+
+
+def _facts(box, stack):
+    """[FACTS] of 0 and 1: at least one, two, three of each kind; one, two of them at a wall; what colour each block of a tower has,
+    from the ground; of what colour the highest thing is."""
+    many, walls = np.zeros((MANY, KINDS), np.float32), np.zeros((2, KINDS), np.float32)
+    tower, top = np.zeros((HIGH, len(COLORS)), np.float32), np.zeros(len(COLORS), np.float32)
+    for table, items in ((many, box), (walls, [o for o in box if statements.touches(o)])):
+        for kind in map(_kind, items):
+            table[: int(table[:, kind].sum()) + 1, kind] = 1
+    if stack:
+        for at, o in enumerate(box[:HIGH]):
+            tower[at, list(COLORS).index(o["color"])] = 1
+    if box:
+        top[list(COLORS).index(min(box, key=lambda o: o["y_loc"])["color"])] = 1
+    return np.concatenate([x.ravel() for x in (many, walls, tower, top)])
+
+
+def known(boxes, columns=12, rows=3):
+    """[rows * columns, SEEN + FACTS] of 0 and 1: what each cell of a picture shows, of which things it has the middle (whose sum is their
+    number), and what there is in the box nearest to it."""
+    facts = [_facts(box, are_towers(boxes)) for box in boxes]
+    nearest = [min(range(3), key=lambda i: abs((column + 0.5) * 400 / columns - 150 * i - 50)) for column in range(columns)]
+    middles = np.zeros((rows, columns, KINDS), np.float32)
+    for i, box in enumerate(boxes):
+        for o in box:
+            x, y = (o[k] + o["size"] / 2 for k in ("x_loc", "y_loc"))
+            middles[int(y * rows / 100), int((150 * i + x) * columns / 400), _kind(o)] = 1
+    return np.concatenate((shown(boxes, columns, rows), middles.reshape(-1, KINDS), np.tile(np.stack([facts[i] for i in nearest]), (rows, 1))), 1)
 
 
 def shown(boxes, columns=12, rows=3):
@@ -156,7 +192,7 @@ def shown(boxes, columns=12, rows=3):
     for i, box in enumerate(boxes):
         for o in box:
             x, y, s = 150 * i + o["x_loc"], o["y_loc"], o["size"]
-            kind = list(COLORS).index(o["color"]) * len(statements.TYPES) + statements.TYPES.index(o["type"])
+            kind = _kind(o)
             for row in range(int(y // high), min(int((y + s) // high), rows - 1) + 1):
                 for column in range(int(x // wide), min(int((x + s) // wide), columns - 1) + 1):
                     w = min(x + s, (column + 1) * wide) - max(x, column * wide)

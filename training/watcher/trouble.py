@@ -34,7 +34,7 @@ def cut(s):
 
     def apply(pixels):
         at = _frame_after(s)
-        after, _ = scene.draw(other.background, other.camera, other.movers, s.times[at:], s.width, s.height)
+        after, _ = scene.draw(other, s.times[at:])
         pixels[at:] = after
         return pixels, False
 
