@@ -91,7 +91,7 @@ tern_answer_form_init (TernAnswerForm *form, const TernQuestion *question, const
     return (form->constraint = constrain (question, text, max_tokens, error)) != NULL;
   if (question->action)
     form->max_tokens = 1;
-  else if (!tern_tasks_ask (&text->tasks, question->prompt))
+  else if (!tern_tasks_have_prompt (&text->tasks, question->prompt))
     form->bias = text->token_bias;
   return TRUE;
 }

@@ -213,7 +213,7 @@ tern_tasks_find (const TernTasks *tasks, const char *name)
 }
 
 gboolean
-tern_tasks_ask (const TernTasks *tasks, const char *prompt)
+tern_tasks_have_prompt (const TernTasks *tasks, const char *prompt)
 {
   for (guint i = 0; i < tasks->n; i++)
     if (g_str_equal (tasks->tasks[i].prompt, prompt))

@@ -31,7 +31,7 @@ void tern_tasks_clear (TernTasks *tasks);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (TernTasks, tern_tasks_clear)
 const TernTask *tern_tasks_find (const TernTasks *tasks, const char *name);     /* NULL: none */
 /* Whether @prompt is what one of them asks. */
-gboolean tern_tasks_ask (const TernTasks *tasks, const char *prompt);
+gboolean tern_tasks_have_prompt (const TernTasks *tasks, const char *prompt);
 
 /* What log-probabilities of labels are divided by, 1 where the file says nothing. FORMAT. */
 gboolean tern_tasks_label_temperature (const TernGguf *file, double *temperature, GError **error);
