@@ -49,16 +49,13 @@ def word_loss(model, visual, text, plan, batch=50):
 def leaning(model, plan, tokenizer, data, work, lean):
     """What replay.py would add to the model's logits, by what it says of the training photographs."""
     import numpy as np
-    import decode
     import features
     import photos
     import replay
-    import words
 
     train, seen = photos.Split(data, "train", work), np.load(features.path(work, "train", 0), mmap_mode="r")
-    own = [c for i in range(0, len(seen), 100) for c in decode.greedy(model, replay.pictures(model, seen, i, 100), plan, replay.LONGEST)]
-    people = [words.encode(tokenizer, photos.clean(c)) for group in train.captions for c in group]
-    return replay.leaning(own, people, model.embedding.shape[0], replay.Lean(*lean))
+    captions = [[photos.clean(c) for c in group] for group in train.captions]
+    return replay.leaning_of(model, tokenizer, seen, plan, captions, replay.Lean(*lean))
 
 
 def caption(model, visual, plan, tokenizer, beam=1):

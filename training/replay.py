@@ -48,6 +48,14 @@ def pictures(model, view, first, batch):
 
 
 @torch.inference_mode()
+def leaning_of(model, tokenizer, view, plan, captions, how, batch=64):
+    """The same of what a frozen model says of photographs and people's `captions` of each."""
+    own = [c for first in range(0, len(view), batch) for c in decode.greedy(model, pictures(model, view, first, batch), plan, LONGEST)]
+    people = [words.encode(tokenizer, c) for group in captions for c in group]
+    return leaning(own, people, model.embedding.shape[0], how)
+
+
+@torch.inference_mode()
 def build(model, tokenizer, views, captions, work, seed=8, batch=64):
     """tokens [N, SAID, LONGEST + 1] (zero where there is none), ids and probabilities of the TOP likeliest at each; what was added to
     the logits. `captions`: people's, of each photograph."""
@@ -60,9 +68,7 @@ def build(model, tokenizer, views, captions, work, seed=8, batch=64):
     plan = rows.layout(tokenizer, prompts.INSTRUCTIONS[0], (49,))
     generator = torch.Generator().manual_seed(seed)
     model.freeze()
-    own = [c for first in range(0, n, batch) for c in decode.greedy(model, pictures(model, views[0], first, batch), plan, LONGEST)]
-    people = [words.encode(tokenizer, c) for group in captions for c in group]
-    model.lean = leaning(own, people, model.embedding.shape[0], SAID_LEAN)
+    model.lean = leaning_of(model, tokenizer, views[0], plan, captions, SAID_LEAN, batch)
     for first in range(0, n, batch):
         visual = pictures(model, views[first // batch % len(views)], first, batch)
         best = [c + [words.EOS] for c in decode.greedy(model, visual, plan, LONGEST)]

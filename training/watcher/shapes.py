@@ -152,7 +152,7 @@ FACTS = MANY * KINDS + 2 * KINDS + HIGH * len(COLORS) + len(COLORS)     # of a b
 
 
 def _kind(o):
-    return list(COLORS).index(o["color"]) * len(statements.TYPES) + statements.TYPES.index(o["type"])
+    return statements.COLORS.index(o["color"]) * len(statements.TYPES) + statements.TYPES.index(o["type"])
 
 
 def _facts(box, stack):
@@ -165,23 +165,24 @@ def _facts(box, stack):
             table[: int(table[:, kind].sum()) + 1, kind] = 1
     if stack:
         for at, o in enumerate(box[:HIGH]):
-            tower[at, list(COLORS).index(o["color"])] = 1
+            tower[at, statements.COLORS.index(o["color"])] = 1
     if box:
-        top[list(COLORS).index(min(box, key=lambda o: o["y_loc"])["color"])] = 1
+        top[statements.COLORS.index(statements.on_top(box))] = 1
     return np.concatenate([x.ravel() for x in (many, walls, tower, top)])
 
 
 def known(boxes, columns=12, rows=3):
     """[rows * columns, SEEN + FACTS] of 0 and 1: what each cell of a picture shows, of which things it has the middle (whose sum is their
     number), and what there is in the box nearest to it."""
-    facts = [_facts(box, are_towers(boxes)) for box in boxes]
+    stack = are_towers(boxes)
+    facts = np.stack([_facts(box, stack) for box in boxes])
     nearest = [min(range(3), key=lambda i: abs((column + 0.5) * 400 / columns - 150 * i - 50)) for column in range(columns)]
     middles = np.zeros((rows, columns, KINDS), np.float32)
     for i, box in enumerate(boxes):
         for o in box:
             x, y = (o[k] + o["size"] / 2 for k in ("x_loc", "y_loc"))
             middles[int(y * rows / 100), int((150 * i + x) * columns / 400), _kind(o)] = 1
-    return np.concatenate((shown(boxes, columns, rows), middles.reshape(-1, KINDS), np.tile(np.stack([facts[i] for i in nearest]), (rows, 1))), 1)
+    return np.concatenate((shown(boxes, columns, rows), middles.reshape(-1, KINDS), np.tile(facts[nearest], (rows, 1))), 1)
 
 
 def shown(boxes, columns=12, rows=3):

@@ -255,7 +255,7 @@ def _colors(items):
     return {o["color"] for o in items}
 
 
-def _on_top(box):
+def on_top(box):
     """The colour of the highest item."""
     return min(box, key=lambda o: o["y_loc"])["color"]
 
@@ -298,11 +298,11 @@ def _inside(rng, box):
         return (f"{_figure(rng, n)} items of which {_figure(rng, j)} {'is' if j == 1 else 'are'} {c}",
                 lambda b: len(b) == n and sum(o["color"] == c for o in b) == j)
     if kind == 7:
-        return f"a {c} item on top", lambda b: _on_top(b) == c
+        return f"a {c} item on top", lambda b: on_top(b) == c
     if kind == 8:
         if rng.random() < 0.5:
             end = _one(rng, f"a {c} item on top", f"a {c} one on top", f"the {c} one is on top")
-            return f"{items} and {end}", lambda b: len(b) == n and _on_top(b) == c
+            return f"{items} and {end}", lambda b: len(b) == n and on_top(b) == c
         of = lambda test: lambda b: len(b) == n and test(_colors(b))
         figure = _figure(rng, n)
         return _one(rng, (f"{figure} items of only {c} and {d} color", of(lambda colors: colors == {c, d})),
@@ -349,7 +349,7 @@ def _of_items(rng, boxes):
     above = lambda x: any(o["color"] == c and p["color"] == d and o["y_loc"] + o["size"] <= p["y_loc"] + 1 for o in x for p in x)
     return _one(rng, (f"There is {_one(rng, 'a', 'at least one')} {c} {_one(rng, 'object', 'item')} above a {d} {_one(rng, 'object', 'item')}",
                       lambda b: any(map(above, b))),
-                (f"There is a {c} item on top", lambda b: any(_on_top(x) == c for x in b)),
+                (f"There is a {c} item on top", lambda b: any(on_top(x) == c for x in b)),
                 (f"All {many} are in the same box", lambda b: sum(any(map(test, x)) for x in b) == 1),
                 ("There are two boxes that have the same number of objects", lambda b: len({len(x) for x in b}) < 3),
                 ("all 3 different colors are touching the wall", lambda b: len(_colors(o for x in b for o in x if touches(o))) == 3),
