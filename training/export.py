@@ -247,7 +247,8 @@ def pour(text, vision, tower, model):
                 state[f"{a}{ours}.{part}"] = v[f"{b}{theirs}.{part}"]
     tower.load_state_dict(state)
     if "mm.motion.1.weight" in v:
-        model.motion = movement.Motion(model.shape.width, v["mm.motion.1.weight"].shape[1] // movement.FEATURES)
+        hidden, measured = v["mm.motion.1.weight"].shape
+        model.motion = movement.Motion(model.shape.width, measured // movement.FEATURES, hidden)
         model.motion.load_state_dict({f"{ours}.{part}": v[f"mm.motion.{theirs}.{part}"]
                                       for ours, theirs in (("up", 1), ("down", 2)) for part in ("weight", "bias")})
     with torch.no_grad():

@@ -163,7 +163,8 @@ class Captioner(nn.Module):
         """The model of a checkpoint, in its shape."""
         model = cls(state["embedding"].shape[0], plain, Shape.of(state))
         if "motion.up.weight" in state:
-            model.motion = movement.Motion(model.shape.width, state["motion.up.weight"].shape[1] // movement.FEATURES)
+            hidden, measured = state["motion.up.weight"].shape
+            model.motion = movement.Motion(model.shape.width, measured // movement.FEATURES, hidden)
         model.load_state_dict({k: v.float() for k, v in state.items()})
         return model
 

@@ -12,6 +12,7 @@ import re
 import subprocess
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from torch import nn
 
@@ -75,10 +76,18 @@ def followed(work, firsts, seconds, leads):
 class Motion(nn.Module):
     """[..., pairs * FEATURES] -> [..., width], what is added to a visual token; nothing where no pair of frames was measured."""
 
-    def __init__(self, width, pairs=1):
+    def __init__(self, width, pairs=1, hidden=HIDDEN):
         super().__init__()
         self.pairs = pairs
-        self.up, self.down = nn.Linear(pairs * FEATURES, HIDDEN), nn.Linear(HIDDEN, width)
+        self.up, self.down = nn.Linear(pairs * FEATURES, hidden), nn.Linear(hidden, width)
+
+    def widened(self, hidden):
+        """The same, with room between the two: what is new has no say at first."""
+        wide, n = Motion(self.down.out_features, self.pairs, hidden), self.up.out_features
+        with torch.no_grad():
+            wide.up.weight[:n], wide.up.bias[:n] = self.up.weight, self.up.bias
+            wide.down.weight.zero_()[:, :n], wide.down.bias[:] = self.down.weight, self.down.bias
+        return wide
 
     def forward(self, x):
         return self.down(F.gelu(self.up(x))) * x[..., FEATURES - 1::FEATURES].amax(-1, keepdim=True)

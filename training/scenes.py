@@ -16,6 +16,7 @@ import motion
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "watcher"))
 
 SEED = 40
+BARE, TRAVELS = 0.4, 0.35   # of the clips are before walls and floors, on which little tells a movement; show a camera that moves
 
 
 class Scene:
@@ -43,7 +44,8 @@ def drawn(materials, rng):
     import events
 
     while True:
-        first, second, truth, lead = events.clip(materials, rng, (motion.SIZE, motion.SIZE), motion.PICTURES, lead=True)
+        event = "camera moves" if rng.random() < TRAVELS else None
+        first, second, truth, lead = events.clip(materials, rng, (motion.SIZE, motion.SIZE), motion.PICTURES, event=event, lead=True)
         if truth["camera"] in motion.LABELS:
             break
     frames = np.concatenate((lead[None], np.stack((first, second), 1).reshape(-1, *lead.shape)))
@@ -54,7 +56,7 @@ def make(work, materials, split, count, seed=SEED):
     """Files of clips in work/scenes-{split}, and what is true of them; whatever is there already stays."""
     import materials as stuff
 
-    source, folder, found = stuff.Materials(materials, split), os.path.join(work, f"scenes-{split}"), []
+    source, folder, found = stuff.Materials(materials, split, BARE), os.path.join(work, f"scenes-{split}"), []
     os.makedirs(folder, exist_ok=True)
     for first in range(0, count, clips.TOGETHER):
         file, table = (os.path.join(folder, f"{first:06}.{kind}") for kind in ("mkv", "npy"))

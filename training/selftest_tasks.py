@@ -234,8 +234,50 @@ def statements_tell_pictures_apart():
     assert shapes._contents(three[2]) == "three blue squares, one yellow square"
 
 
+def what_moves_gets_room():
+    """Wider layers say at first what the narrow ones did."""
+    narrow, x = movement.Motion(32, 2, 8), torch.rand(5, 2 * movement.FEATURES)
+    wide = narrow.widened(24)
+    assert wide.up.out_features == 24 and torch.allclose(wide(x), narrow(x), atol=1e-6)
+
+
+def scenes_show_what_they_are_called():
+    """What pictures are said to show agrees with the event, for something that enters, leaves, passes, stops or starts."""
+    sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "watcher"))
+    import events
+    import scene
+
+    class Stuff:
+        """A square of one colour before a grey wall."""
+
+        def background(self, rng):
+            return np.full((432, 768, 3), 128, np.uint8)
+
+        def thing(self, rng):
+            return np.full((96, 96, 4), 255, np.uint8)
+
+    for event in events.EVENTS[:7]:
+        for seed in range(12):
+            rng = np.random.default_rng((seed, 5))
+            first, _, truth, lead = events.clip(Stuff(), rng, (128, 96), 4, 4.0, event, seed % 2 == 0)
+            cells, states = truth["shown"]
+            assert cells.shape == (4, 12, events.CELLS) and states.shape == (4, events.STATES) and len(first) == 4
+            begins, there, ends = bool(states[0, 4]), bool(states[:, :2].any()), bool(states[-1, 1])
+            if event == "nothing":
+                assert not (there or states.any() or cells.any())
+                continue
+            assert there and states[:, 2:4].any(), (event, states)
+            assert truth["movers"] > 1 or truth["event"] not in ("enters", "passes") or not begins, (event, states)
+            assert truth["event"] not in ("moves", "stops", "starts") or begins and ends, (event, states)
+    arm = events.arm(np.random.default_rng(1), "left")
+    assert arm.shape[1] > arm.shape[0] and arm[arm.shape[0] // 2, -8:, 3].max() > 128, "the hand of an arm from the left is at its right"
+    assert scene.Mover(arm, None, 10.0).width() == 10.0 * arm.shape[1] / arm.shape[0]
+
+
 def run(tokenizer):
     shapes_are_told_by_tensors()
+    what_moves_gets_room()
+    scenes_show_what_they_are_called()
     statements_tell_pictures_apart()
     questions_follow_people()
     clips_move_as_they_are_called()

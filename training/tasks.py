@@ -36,15 +36,17 @@ DROP, SMOOTHING = 0.1, 0.1
 
 
 class Recipe:
-    """Where a course begins (a stage's name), its rate, its seed, and how many of its steps are about what."""
+    """Where a course begins (a stage's name), its rate, its seed, and how many of its steps are about what. `moves`: only the two layers
+    that read what moves learn, so many numbers wide between them: what is said of photographs stays as it is."""
 
-    def __init__(self, source, rate, seed, **shares):
-        self.source, self.rate, self.seed, self.shares = source, rate, seed, shares
+    def __init__(self, source, rate, seed, moves=0, drop=DROP, **shares):
+        self.source, self.rate, self.seed, self.moves, self.drop, self.shares = source, rate, seed, moves, drop, shares
 
 
 COURSES = {
     "tasks": Recipe("scst", 1e-3, 4, photograph=0.45, aerial=0.12, clip=0.28, scene=0.15),
     "more": Recipe("tasks", 6e-4, 14, photograph=0.45, aerial=0.08, clip=0.37, scene=0.10),
+    "moves": Recipe("more", 2e-3, 24, moves=256, drop=0.05, clip=0.5, scene=0.5),
 }
 ASKED = 8  # questions about one photograph in one step, at most
 CLIPS_AT_ONCE, TOLD = 20, 0.4  # clips of a step; share of them that are captioned, too
@@ -199,10 +201,13 @@ def run(tokenizer, sources, work, steps, name="tasks", how=COURSES["tasks"], com
         model.motion = movement.Motion(model.shape.width, PAIRS)
         torch.nn.init.zeros_(model.motion.down.weight)
         torch.nn.init.zeros_(model.motion.down.bias)
+    if how.moves:
+        model.requires_grad_(False)
+        model.motion = model.motion.widened(how.moves)
     course = Course(checkpoint, {"model": model}, steps, how.rate, 50, 0.02, decay=0.01)
     if compiled:
         compile_layers(model.layers)
-    drop = lm.Dropout(DROP, torch.Generator().manual_seed(how.seed + course.first))
+    drop = lm.Dropout(how.drop, torch.Generator().manual_seed(how.seed + course.first))
     kinds, shares = zip(*[(k, s) for k, s in how.shares.items() if k in sources])
     shares, means = np.array(shares) / sum(shares), {}
     for step in range(steps):

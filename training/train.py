@@ -13,7 +13,7 @@ import sys
 
 import common
 
-STAGES = ("adapt", "features", "xe", "scst", "tasks", "more", "export", "twin")
+STAGES = ("adapt", "features", "xe", "scst", "tasks", "more", "moves", "export", "twin")
 
 
 def arguments():
@@ -29,6 +29,7 @@ def arguments():
     a.add_argument("--scst-steps", type=int, default=1150)
     a.add_argument("--task-steps", type=int, default=3000)
     a.add_argument("--more-steps", type=int, default=1300, help="of the tasks once more, most about clips, at a lower rate")
+    a.add_argument("--moves-steps", type=int, default=1500, help="of the layers that read what moves, alone")
     a.add_argument("--materials", help="folder of watcher/materials.py: clips of these, too, teach how a camera moves")
     a.add_argument("--view", type=int, help=argparse.SUPPRESS)
     return a.parse_args()
@@ -92,7 +93,8 @@ def main():
         import scst
 
         scst.run(tokenizer, train.captions, taskdata.views_of(options.work), options.work, options.scst_steps)
-    courses = [(n, total) for n, total in (("tasks", options.task_steps), ("more", options.more_steps)) if n in stages]
+    lengths = {"tasks": options.task_steps, "more": options.more_steps, "moves": options.moves_steps}
+    courses = [(n, total) for n, total in lengths.items() if n in stages]
     if courses:
         import tasks
 
@@ -105,7 +107,7 @@ def main():
         import evaluate
         import export
 
-        last = next(n for n in ("more", "tasks", "scst") if os.path.exists(os.path.join(options.work, n + ".pt")))
+        last = next(n for n in ("moves", "more", "tasks", "scst") if os.path.exists(os.path.join(options.work, n + ".pt")))
         model = evaluate.trained(os.path.join(options.work, last + ".pt"))
         known = heldout.tasks(model, tokenizer, options.data, options.work) if last != "scst" else None
         export.write_captioner(features.adapted(options.work), model, tokenizer, os.path.join(options.work, "export"), known)

@@ -13,6 +13,7 @@ usage: run.py COMMAND [--files FOLDER|TAR --tsv TSV] [--model GGUF] [--mmproj GG
   compression    captions of clips with visual tokens dropped                            file<TAB>shot<TAB>caption
   clips          makes clips for `compression` out of photographs                                    file<TAB>caption
   motion-clips   makes clips for `motion` out of photographs                                         file<TAB>caption
+  event-clips    makes clips for `motion --task event` out of photographs                            file<TAB>caption
   actions        an action model on a robot's recorded episodes                                a folder of episodes
   card           writes the scores of REPORTs into a model card
 
@@ -38,6 +39,7 @@ COMMANDS = {"captions": ("captions", ("flickr8k/val.tsv", "flickr8k/val.tar")),
             "compression": ("compression", None),
             "clips": ("clips", ("flickr8k/val.tsv", "flickr8k/val.tar")),
             "motion-clips": ("motion_clips", ("flickr8k/val.tsv", "flickr8k/val.tar")),
+            "event-clips": ("event_clips", ("flickr8k/val.tsv", "flickr8k/val.tar")),
             "actions": ("actions", ("g1/meta/info.json", "g1")),
             "card": ("card", None)}
 

@@ -21,6 +21,7 @@ import asking  # noqa: E402
 import captions  # noqa: E402
 import card  # noqa: E402
 import distort  # noqa: E402
+import event_clips  # noqa: E402
 import events  # noqa: E402
 import hallucination  # noqa: E402
 import intervals  # noqa: E402
@@ -249,6 +250,22 @@ def check_views():
         point(all(low <= s <= high for s in shares), f"a view that is called {label}", shares)
 
 
+def check_ways():
+    """Where what moves is in the first, in the last, and in the frame 3.5 s behind the first."""
+    size, half, late = (320, 240), 40, 7 * event_clips.RATE // 2
+    for label, first, last in (("enters", False, True), ("leaves", True, False), ("passes", False, False), ("moves", True, True),
+                               ("stops", True, True), ("starts", True, True)):
+        good, found = True, []
+        for seed in range(100):
+            found = event_clips.way(label, size, half, random.Random(seed))
+            seen = [-half < x < size[0] + half for x, _ in found]
+            moved = [a != b for a, b in zip(found, found[1:])]
+            good = good and len(found) == event_clips.FRAMES and (seen[0], seen[late]) == (first, last) and any(moved[:late])
+            good = good and (label != "passes" or any(seen)) and (label != "stops" or moved[0] and not any(moved[late - 12:]))
+            good = good and (label not in ("starts", "enters", "leaves") or not moved[0]) and (label != "moves" or all(moved))
+        point(good, f"a way that is called {label}", found[0], found[late])
+
+
 def check_arrays():
     wide, high = distort.filled(200, 100, 90)
     point(near([*distort.filled(224, 224, 0)], [224, 224]) and near(wide, 100) and near(high, 50), "what stays filled of a "
@@ -372,6 +389,7 @@ with tempfile.TemporaryDirectory() as temporary:
     check_events()
     check_things(pathlib.Path(temporary))
     check_views()
+    check_ways()
     check_arrays()
     check_cards(pathlib.Path(temporary))
 plan()

@@ -15,6 +15,7 @@ FROM = {"left": "from the left", "right": "from the right", "top": "from above",
 TO = {"left": "to the left", "right": "to the right", "top": "at the top", "bottom": "at the bottom"}
 SIMPLE = {"nothing": "nothing happens", "shake": "the camera shakes", "cut": "the picture changes to another scene",
           "blur": "the picture becomes blurred", "covered": "the lens is covered", "frozen": "the picture is frozen"}
+PAST = {"right": "to the right", "left": "to the left", "up": "upwards", "down": "downwards"}
 GOES = {"right": "moves right", "left": "moves left", "up": "moves up", "down": "moves down"}
 
 
@@ -36,7 +37,7 @@ def caption(truth):
     if event == "leaves":
         return f"{what} leaves {TO[truth['side']]}{how}"
     if event == "passes":
-        return f"{what} passes to the {truth['direction']}{how}"
+        return f"{what} passes {PAST[truth['direction']]}{how}"
     if event == "stops":
         return f"{what} {GOES[truth['direction']]}{how} and stops"
     if event == "starts":

@@ -9,6 +9,7 @@ import numpy as np
 
 import scene
 import trouble
+from materials import arm
 
 EVENTS = ["nothing", "enters", "leaves", "passes", "moves", "stops", "starts", "camera moves", "shake", "cut", "fade", "lights",
           "blur", "covered", "frozen"]
@@ -47,6 +48,8 @@ class Scene:
         """A mover that does what `kind` says (_path)."""
         rng, alive = self.rng, kind != "stands"
         image = self.materials.thing(rng)
+        if rng.random() < CLEAR:
+            image = (image * rng.uniform(0.6, 0.85)).astype(np.uint8)
         height = rng.uniform(*HEIGHTS[rng.choice(len(HEIGHTS), p=(0.72, 0.18, 0.1))])
         wide = height * image.shape[1] / image.shape[0] * self.height / self.width
         if wide > WIDEST:
@@ -69,6 +72,13 @@ class Scene:
 HEIGHTS = ((0.14, 0.5), (0.5, 0.8), (0.8, 1.2))     # of things, in shares of the picture's
 WIDEST = 1.1                                        # share of the picture's width
 LIVING = 0.15                                       # of the backgrounds have something in them that never stands
+CLEAR = 0.08                                        # of the things are seen through, as bottles are
+LAST = 0.35             # of what leaves is gone in the last frame only, and of what goes on ends near the picture's edge
+CARRIED = 0.15          # of what enters and leaves is brought and taken
+
+
+INWARD = {"left": (1, 0), "right": (-1, 0), "top": (0, 1)}
+OPPOSITE = {"left": "right", "right": "left", "top": "bottom", "bottom": "top"}
 
 
 def _outside(rng, side, half):
@@ -102,17 +112,21 @@ def _path(s, kind, half):
         if rng.random() < 0.25:
             way.insert(0, _inside(rng))
         took = rng.uniform(0.6, 2.8)
+        if rng.random() < LAST:
+            begin = T * rng.uniform(0.9, 1.12) - took
         return way, begin + (np.arange(len(way)) + 2 - len(way)) * took
     if kind == "passes":
-        side = "left" if rng.random() < 0.5 else "right"
-        other = "right" if side == "left" else "left"
+        side = str(rng.choice(list(OPPOSITE), p=[0.35, 0.35, 0.15, 0.15]))
         begin = rng.uniform(0, 0.4) * T
-        return [_outside(rng, side, half), _outside(rng, other, half)], [begin, rng.uniform(max(begin + 0.8, 0.5 * T), T)]
+        return [_outside(rng, side, half), _outside(rng, OPPOSITE[side], half)], [begin, rng.uniform(max(begin + 0.8, 0.5 * T), T)]
     a = _inside(rng)
     for _ in range(50):
         b = rng.uniform(0.1, 0.9, 2)
         if np.hypot(*(b - a)) > 0.3:
             break
+    if rng.random() < LAST:
+        axis = int(rng.random() < 0.25)
+        b[axis] = rng.choice([rng.uniform(0, 0.12), rng.uniform(0.88, 1)])
     if kind == "moves":
         if rng.random() < 0.3:
             return [a, b, rng.uniform(0.1, 0.9, 2)], [0, rng.uniform(0.4, 0.6) * T, T]
@@ -125,6 +139,27 @@ def _things(s, kind):
     n = 1 if s.rng.random() < 0.65 else int(s.rng.integers(2, 4))
     s.truth.update(event=kind, movers=n)
     s.movers += [s.thing(kind if i == 0 else str(s.rng.choice([kind, "moves"]))) for i in range(n)]
+
+
+def _carried(s, event):
+    """Somebody's arm comes, and goes with what it has taken, or without what it has brought."""
+    rng, T = s.rng, s.seconds
+    thing, side = s.thing("stands"), str(rng.choice(["left", "right", "top"]))
+    place, way = s.in_frame(*_inside(rng)), np.array(INWARD[side], float)
+    edge = s.in_frame(*(0.5 - 0.5 * way))
+    room = float(((place - edge) * way).sum())          # from the picture's edge to the thing
+    image = arm(rng, side)
+    long, wide = max(image.shape[:2]), min(image.shape[:2])
+    length = rng.uniform(1, 1.4) * room
+    who = scene.Mover(image, None, length if side == "top" else length * wide / long, light=rng.uniform(0.5, 1.1))
+    held, away = place - way * length / 2, -way * (room + max(thing.height, thing.width()) / 2) * 1.1
+    begin = rng.uniform(-0.2, 0.65) * T
+    times = begin + np.cumsum([0, rng.uniform(0.3, 1.2), rng.uniform(0.1, 0.9), rng.uniform(0.3, 1.5)])
+    who.place = scene.Track(list(times), [held + away, held, held, held + away])
+    thing.place = (scene.Track(list(times[2:]), [place, place + away]) if event == "leaves"
+                   else scene.Track(list(times[:2]), [place + away, place]))
+    s.truth.update(event=event, movers=2)
+    s.movers += [thing, who]
 
 
 def _camera(s, motion):
@@ -170,7 +205,7 @@ def compose(materials, rng, size, seconds, event=None):
     s = Scene(materials, rng, size, seconds)
     after = []
     if event in ("enters", "leaves", "passes", "moves", "stops", "starts"):
-        _things(s, event)
+        (_carried if event in ("enters", "leaves") and rng.random() < CARRIED else _things)(s, event)
     elif event == "camera moves":
         _camera(s, str(rng.choice(CAMERA[1:7])))
         if rng.random() < 0.25:
@@ -207,7 +242,7 @@ def _check(s, covers):
         return seen[0] > 0.3 * min(whole, 1) and seen[-1] < 0.4 * seen[0]
     if event == "passes":
         return gone[0] and gone[-1] and there.sum() >= 2
-    return bool(there.all())
+    return bool((seen > 0.45 * seen.max()).all())
 
 
 def _describe(s, covers):
@@ -235,9 +270,32 @@ def _describe(s, covers):
     truth["large"] = bool((covers == 1).mean((1, 2)).max() > 0.08)
 
 
+CELL, COVERED, SEEN, STEP = 32, 0.2, 0.004, 0.015   # pixels of a visual token; shares of it, of the picture, of its width
+CELLS, STATES = 2, 5
+
+
+def _shown(s, covers, lead):
+    """What pictures show of that which happens: (bool [T, tokens, CELLS]: whether a cell is covered by something that moves, in the first
+    and in the second frame; bool [T, STATES]: whether anything of it is in the first frame, in the second, has moved between the frame
+    before and the first, between the two, and was there at the beginning). None where it is something else that happens."""
+    if s.truth["event"] not in ("nothing", "enters", "leaves", "passes", "moves", "stops", "starts"):
+        return None
+    n, (frames, h, w) = s.truth["movers"], covers.shape
+    mine = (covers > 0) & (covers <= n)
+    cells = mine.reshape(frames, h // CELL, CELL, w // CELL, CELL).mean((2, 4)).reshape(frames, -1) > COVERED
+    there = mine.mean((1, 2)) > SEEN
+    places = np.array([[m.place.at(t) for t in s.times] for m in s.movers[:n]]).reshape(n, frames, 2)
+    visible = np.array([(covers == i + 1).mean((1, 2)) > SEEN for i in range(n)], bool).reshape(n, frames)
+    far = np.linalg.norm(np.diff(places, axis=1), axis=-1) > STEP * s.rest[2]
+    moved = np.concatenate(([False], (far & (visible[:, 1:] | visible[:, :-1])).any(0)))
+    first = slice(lead, None, 2), slice(lead + 1, None, 2)
+    pictures = (there[first[0]], there[first[1]], moved[first[0]], moved[first[1]])
+    return (np.stack([cells[f] for f in first], -1), np.stack(pictures + (np.full(len(pictures[0]), there[0]),), -1))
+
+
 def clip(materials, rng, size=(288, 160), pictures=4, seconds=4.0, event=None, lead=False):
     """(uint8 [T, H, W, 3], the same, truth): the first and the second frames of T pictures. With `lead` behind them the frame before the
-    first one, None without; what happens from that to the first one counts as what happens in the clip."""
+    first one, None without; what happens from that to the first one counts as what happens in the clip. The truth has `shown`, too."""
     lead = int(lead)
     frames = 2 * pictures + lead
     for attempt in range(30):
@@ -250,6 +308,7 @@ def clip(materials, rng, size=(288, 160), pictures=4, seconds=4.0, event=None, l
     else:
         return clip(materials, rng, size, pictures, seconds, None, lead)
     _describe(s, covers)
+    s.truth["shown"] = _shown(s, covers, lead)
     still = False
     for step in after:
         pixels, still = step(pixels)

@@ -28,6 +28,7 @@ PICTURES, SENTENCES, TOLD = 32, 6, 2    # of a step about shapes; of each pictur
 DROP, SMOOTHING = 0.05, 0.05
 LED = 0.3               # of the clips go on from a frame before them
 NAMES, FACTS = 8.0, 12.0        # what naming the things in every cell weighs, and what its box holds
+CELLS, STATES = 3.0, 1.0        # and, of clips, whether what moves is in a cell, and what pictures show of it (events._shown)
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ PHASES = {
     # Shapes alone, nearly: sentences are learned long after things are named.
     "told": Phase(24, *LARGE, [4, 8, 6, 2], [0.8, 0.1, 0.05, 0.05], 0.85, 0.3, "again", 1e-3, events.LATE),
     # What is still mistaken, and statements that are true of one of two pictures.
-    "both": Phase(24, *LARGE, [4, 8, 6, 3, 2, 1], [0.7, 0.1, 0.05, 0.05, 0.05, 0.05], 0.6, 0.3, "", 1e-3, events.HARD),
+    "both": Phase(24, *LARGE, [4, 8, 6, 3, 2, 1], [0.7, 0.1, 0.05, 0.05, 0.05, 0.05], 0.5, 0.3, "", 1e-3, events.HARD),
     "again": Phase(24, *LARGE, [4, 8, 6, 2], [0.8, 0.1, 0.05, 0.05], 0.15, 0.3, "", 8e-4, events.LATE),
 }
 
@@ -85,7 +86,7 @@ def tokenizer_of(work):
 
 
 def clips(phase, work, materials, rng, tokenizer):
-    """(pictures, what moves, pictures of a clip, merging, branches) of one step."""
+    """(pictures, what moves, what cells and pictures show or None of each clip, pictures of a clip, merging, branches) of one step."""
     import numpy as np
     import answers
     import merging
@@ -103,7 +104,7 @@ def clips(phase, work, materials, rng, tokenizer):
     if half:
         moves.reshape(len(made), count, *moves.shape[1:])[:, -1, :, movement.FEATURES:] = 0
     branches = [[said_to(tokenizer, q, a) for q, a in answers.draw(m[2], rng)] for m in made]
-    return np.concatenate([m[0] for m in made]), moves, count, merged, branches
+    return np.concatenate([m[0] for m in made]), moves, [m[2]["shown"] for m in made], count, merged, branches
 
 
 def stills(corpus, rng, tokenizer):
@@ -128,7 +129,7 @@ def stills(corpus, rng, tokenizer):
             shown.append(shapes.known(boxes))
             pictures.append(cv2.resize(shapes.draw(boxes), (384, 96), interpolation=how))
             branches.append([said_to(tokenizer, q, a) for q, a in some])
-    return np.stack(pictures), np.stack(shown), 1, merging.Merging((36,)), branches
+    return np.stack(pictures), None, np.stack(shown), 1, merging.Merging((36,)), branches
 
 
 class Steps:
@@ -149,7 +150,7 @@ class Steps:
             self.corpus.images = {}
 
     def draw(self, step):
-        """(about shapes, teaches the tower, (pictures, what moves or what cells show, pictures of a clip, merging, branches), seconds
+        """(about shapes, teaches the tower, (pictures, what moves or None, what is shown, pictures of a clip, merging, branches), seconds
         it took)"""
         import numpy as np
 
@@ -183,6 +184,36 @@ def draw_one(step):
     return STEPS.draw(step)
 
 
+def off(logits, truth):
+    import torch.nn.functional as F
+
+    return F.binary_cross_entropy_with_logits(logits, truth.float(), reduction="none")
+
+
+def known(asides, every, shown):
+    """Of shapes, from visual tokens [n, tokens, width]: {part: (weight, loss)}."""
+    import torch
+    import shapes
+
+    each = off(asides["names"](every), torch.from_numpy(shown)).mean((0, 1))
+    return {"names": (NAMES, each[: shapes.SEEN].mean()), "facts": (FACTS, each[shapes.SEEN :].mean())}
+
+
+def happening(asides, every, read, shown, kept):
+    """Of clips: from visual tokens [N * count, tokens, width] what cells show, from what is made of the kept ones [N * sum(kept), width] what
+    their pictures do."""
+    import numpy as np
+    import torch
+
+    told = [i for i, s in enumerate(shown) if s is not None]
+    if not told:
+        return {}
+    cells, states = (torch.from_numpy(np.stack([shown[i][k] for i in told])) for k in (0, 1))
+    every, read = every.unflatten(0, (len(shown), -1))[told], read.unflatten(0, (len(shown), -1))[told]
+    states = states.repeat_interleave(torch.tensor(kept), 1)
+    return {"cells": (CELLS, off(asides["cells"](every), cells).mean()), "states": (STATES, off(asides["states"](read), states).mean())}
+
+
 def train(options):
     import torch
     import torch.nn.functional as F
@@ -198,7 +229,10 @@ def train(options):
     log = common.Log(os.path.join(work, "watcher.jsonl"))
     torch.manual_seed(3)
     watcher = net.Watcher(VOCABULARY)
-    names = torch.nn.Linear(watcher.shape.width, shapes.SEEN + shapes.FACTS)   # of a visual token; thrown away afterwards
+    # Thrown away afterwards; of a visual token, and of what the language model makes of one.
+    width = watcher.shape.width
+    asides = torch.nn.ModuleDict({"names": torch.nn.Linear(width, shapes.SEEN + shapes.FACTS), "cells": torch.nn.Linear(width, events.CELLS),
+                                  "states": torch.nn.Linear(width, events.STATES)})
     if options.models:
         files.read(watcher, options.models)
     elif phase.before:
@@ -206,23 +240,22 @@ def train(options):
     generator = torch.Generator().manual_seed(3)
     drop = lm.Dropout(DROP, generator)
     way = course.Course(os.path.join(work, f"watcher.{options.phase}.resume.pt"), 
-                        {"model": watcher, "names": names}, options.steps, phase.rate, 200, 0.02,
-                        course.decayed([*watcher.parameters(), *names.parameters()], 0.03))
+                        {"model": watcher, "asides": asides}, options.steps, phase.rate, 200, 0.02,
+                        course.decayed([*watcher.parameters(), *asides.parameters()], 0.03))
     if not options.eager:
         course.compile_layers((*watcher.layers, *watcher.tower.blocks))
     means = {}
-    for step, (still, teach, (pictures, beside, count, merged, branches), drawn) in ahead(options, way.first):
+    for step, (still, teach, (pictures, moves, shown, count, merged, branches), drawn) in ahead(options, way.first):
         began = time.time()
         batch = rows.Rows(rows.layout(tokenizer, None, merged.kept), branches)
-        beside = torch.from_numpy(beside)
-        visual = watcher.see(torch.from_numpy(pictures), None if still else beside, count, merged, teach)
-        loss = F.cross_entropy(watcher(visual, batch, drop), batch.targets, label_smoothing=SMOOTHING)
+        every = watcher.look(torch.from_numpy(pictures), None if moves is None else torch.from_numpy(moves), teach)
+        read = watcher.read(merged(every.unflatten(0, (-1, count))).flatten(0, 1), batch, drop)
+        loss = F.cross_entropy(watcher.say(read, batch), batch.targets, label_smoothing=SMOOTHING)
         parts = {"shapes" if still else "clips": float(loss.detach())}
-        if still:
-            each = F.binary_cross_entropy_with_logits(names(visual), beside.flatten(0, 1), reduction="none").mean(0)
-            named, known = each[: shapes.SEEN].mean(), each[shapes.SEEN :].mean()
-            loss += NAMES * named + FACTS * known
-            parts.update(names=float(named.detach()), facts=float(known.detach()))
+        weighed = known(asides, every, shown) if still else happening(asides, every, lm.rms(read[batch.visual], watcher.norm), shown, merged.kept)
+        for name, (weight, part) in weighed.items():
+            loss = loss + weight * part
+            parts[name] = float(part.detach())
         way.step(step, loss)
         for name, value in parts.items():
             means[name] = value if name not in means else 0.97 * means[name] + 0.03 * value

@@ -109,15 +109,18 @@ def build(work):
 
 
 class Materials:
-    def __init__(self, work, split):
+    """`bare`: how often a background is drawn."""
+
+    def __init__(self, work, split, bare=0.2):
+        self.bare = bare
         with np.load(os.path.join(work, f"cutouts-{split}.npz")) as z:
             self.cutouts = [z[k] for k in z.files]
         self.backgrounds = np.load(os.path.join(work, f"backgrounds-{split}.npy"), mmap_mode="r")
 
     def background(self, rng):
         """[432, 768, 3] uint8: a photograph, now and then a drawn room or pattern."""
-        if rng.random() < 0.2:
-            return drawn(rng)
+        if rng.random() < self.bare:
+            return drawn(rng) if rng.random() < 0.7 else plain(rng)
         image = np.array(self.backgrounds[rng.integers(len(self.backgrounds))])
         if rng.random() < 0.5:
             image = image[:, ::-1]
@@ -140,18 +143,38 @@ class Materials:
         return blob(self.backgrounds[rng.integers(len(self.backgrounds))], rng)
 
 
+def arm(rng, side):
+    """An arm that reaches in from `side`: a sleeve, a forearm, a hand; drawn as if from above, then turned."""
+    long, wide = int(rng.integers(120, 320)), int(rng.integers(24, 60))
+    y, x = np.mgrid[0:long, 0:wide].astype(np.float32)
+    down, across = y / long, np.abs(x - wide / 2 - rng.uniform(-0.1, 0.1) * wide * np.sin(3 * y / long)) / (wide / 2)
+    hand = 1 - ((down - 0.88) / 0.12) ** 2
+    edge = np.where(down < 0.8, rng.uniform(0.75, 0.95) - rng.uniform(0.2, 0.5) * down, 0)
+    edge = np.maximum(edge, rng.uniform(0.6, 0.9) * np.sqrt(np.maximum(hand, 0)))
+    alpha = np.clip((edge - across) * wide / 4, 0, 1)[..., None]
+    skin = np.array([225, 175, 140]) * rng.uniform(0.3, 1.1)
+    sleeve = rng.uniform(0, 255, 3) if rng.random() < 0.8 else skin
+    colour = np.where((down < rng.uniform(0.3, 0.75))[..., None], sleeve, skin) * (1.1 - 0.5 * across[..., None] ** 2)
+    colour += cv2.GaussianBlur(rng.normal(0, 25, colour.shape).astype(np.float32), (0, 0), 2)
+    image = np.concatenate((np.clip(colour, 0, 255) * alpha, alpha * 255), 2).round().astype(np.uint8)
+    return np.ascontiguousarray(image if side == "top" else np.rot90(image, 1 if side == "left" else 3))
+
+
 def blob(photograph, rng):
     """A closed curve around a centre, its radius a few random waves, filled with texture or one colour."""
     w, h = rng.integers(40, SIDE), rng.integers(40, SIDE)
     y, x = np.mgrid[0:h, 0:w]
     u, v = (x - w / 2) / (w / 2), (y - h / 2) / (h / 2)
     angle, radius = np.arctan2(v, u), np.hypot(u, v)
+    if rng.random() < 0.3:      # a box, a bar, or a corner of one
+        radius = np.maximum(np.abs(u), np.abs(v + (u if rng.random() < 0.3 else 0)))
     edge = 0.8 + sum(rng.normal(0, 0.08) * np.cos(k * angle + rng.uniform(0, 6.3)) for k in range(2, 6))
     alpha = np.clip((edge - radius) * min(w, h) / 4, 0, 1)[..., None]
     top, left = rng.integers(0, CANVAS_H - h), rng.integers(0, CANVAS_W - w)
     colour = np.array(photograph[top : top + h, left : left + w], np.float32)
     if rng.random() < 0.4:
-        colour = colour * 0.3 + 0.7 * rng.uniform(0, 255, 3)
+        share = rng.choice([0.7, 1])
+        colour = colour * (1 - share) + share * rng.uniform(0, 255, 3)
     return np.concatenate((colour * alpha, alpha * 255), 2).round().astype(np.uint8)
 
 
@@ -165,6 +188,17 @@ def clad(image, photograph, rng):
     own = rng.uniform(0, 0.7)
     colour = surface * (1 - own + own * np.minimum(grey, 255) / 128)
     return np.concatenate((np.minimum(colour, 255) * alpha, alpha * 255), 2).round().astype(np.uint8)
+
+
+def plain(rng):
+    """One colour that becomes another, with or without clouds: a wall, the sky."""
+    a, b = rng.uniform(0, 255, (2, 3))
+    way = np.linspace(0, rng.uniform(0, 1), CANVAS_H)[:, None, None]
+    image = np.broadcast_to(a * (1 - way) + b * way, (CANVAS_H, CANVAS_W, 3)).astype(np.float32)
+    if rng.random() < 0.5:
+        clouds = cv2.GaussianBlur(rng.normal(0, 1, (CANVAS_H, CANVAS_W)).astype(np.float32), (0, 0), rng.uniform(2, 30))
+        image = image + (clouds / clouds.std() * rng.uniform(3, 40))[..., None]
+    return np.clip(image, 0, 255).astype(np.uint8)
 
 
 def drawn(rng):

@@ -90,24 +90,32 @@ class Watcher(nn.Module):
         self.norm = nn.Parameter(torch.ones(SHAPE.width))
         self.rough = quant.fast_type() == torch.bfloat16
 
-    def see(self, pictures, moves, count, merged, teach=True):
-        """uint8 [N * count, H, W, 3], what was measured [N * count, tokens, 2 * movement.FEATURES] or None, a merging.Merging -> visual
-        tokens [N * sum(merged.kept), width]. In bf16 where this CPU multiplies that faster: the tower is most of a step, and is not
-        taught without `teach`."""
+    def look(self, pictures, moves, teach=True):
+        """uint8 [n, H, W, 3], what was measured [n, tokens, 2 * movement.FEATURES] or None -> visual tokens [n, tokens, width]. In bf16
+        where this CPU multiplies that faster: the tower is most of a step, and is not taught without `teach`."""
         with torch.autocast("cpu", torch.bfloat16, enabled=self.rough), torch.set_grad_enabled(teach and torch.is_grad_enabled()):
             tokens = self.tower(pictures)
         with torch.autocast("cpu", torch.bfloat16, enabled=self.rough):
             tokens = self.projector(tokens).float()
-        if moves is not None:
-            tokens = tokens + self.motion(moves)
-        return merged(tokens.view(len(pictures) // count, count, -1, SHAPE.width)).flatten(0, 1)
+        return tokens if moves is None else tokens + self.motion(moves)
 
-    def forward(self, visual, batch, drop=None):
-        """Logits of the rows that say something."""
+    def see(self, pictures, moves, count, merged):
+        """The same of pictures [N * count], merged: [N * sum(merged.kept), width]."""
+        return merged(self.look(pictures, moves).unflatten(0, (-1, count))).flatten(0, 1)
+
+    def read(self, visual, batch, drop=None):
+        """What the language model makes of every row."""
         x = F.embedding(batch.ids, self.embedding).index_copy(0, batch.visual, visual)
         for layer in self.layers:
             x = layer(x, batch, *((drop(x.shape), drop(x.shape)) if drop else ()))
-        return lm.rms(x[batch.said], self.norm) @ self.embedding.t()
+        return x
+
+    def forward(self, visual, batch, drop=None):
+        """Logits of the rows that say something."""
+        return self.say(self.read(visual, batch, drop), batch)
+
+    def say(self, read, batch):
+        return lm.rms(read[batch.said], self.norm) @ self.embedding.t()
 
 
 def widened(state):

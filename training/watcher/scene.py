@@ -35,10 +35,12 @@ class Mover:
     shadow: bool = False
     limp: tuple | None = None   # share of the width by which the feet swing, waves from head to feet, swings a second
 
+    def width(self):
+        return self.height * self.image.shape[1] / self.image.shape[0]
+
     def extent(self):
         """Pixels of the canvas that it covers."""
-        h, w = self.image.shape[:2]
-        return float((self.image[..., 3] > 127).mean()) * self.height * self.height * w / h
+        return float((self.image[..., 3] > 127).mean()) * self.height * self.width()
 
     def at(self, t):
         """(image, 2x3 matrix: its pixels -> canvas)."""

@@ -7,6 +7,7 @@ from fractions import Fraction
 import av
 import cv2
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 import scene
 
@@ -98,10 +99,13 @@ def covered(s):
         n, h, w = pixels.shape[:3]
         at, length = _frame_after(s, 1, SLOW), max(_frames_of(s, 0.1, 1.2), 1e-3)
         colour = rng.uniform(0, 90) * rng.uniform(0.7, 1.3, 3)
+        dark = rng.random() < 0.3       # so near that it has neither edge nor grain
         grain = cv2.GaussianBlur(rng.normal(0, 60, (h, w)).astype(np.float32), (0, 0), rng.uniform(6, 30))[..., None]
         y, x = np.mgrid[0:h, 0:w] / np.array([h, w]).reshape(2, 1, 1)
         a, b = rng.normal(0, 1, 2)
         slide = (a * (x - 0.5) + b * (y - 0.5)) / (abs(a) + abs(b) + 1e-6)
+        if dark:
+            grain, slide = 0 * grain, 0 * slide
         for i in range(at, n):
             share = min(1.0, (i - at + rng.uniform(0.1, 1)) / length)
             alpha = np.clip((share * 1.35 - 0.6 - slide) * 8 + 0.5, 0, 1)[..., None]
@@ -148,7 +152,29 @@ def _film(frames, crf, preset):
     coder.options = {"crf": str(crf), "preset": preset}
     coded = [p for f in frames for p in coder.encode(av.VideoFrame.from_ndarray(f))] + list(coder.encode(None))
     read = [f for p in coded for f in reader.decode(p)] + list(reader.decode(None))
-    return np.stack([f.to_ndarray(format="rgb24") for f in read])
+    colours = VideoReformatter()    # one for all: to make one costs more than a frame
+    return np.stack([colours.reformat(f, format="rgb24").to_ndarray() for f in read])
+
+
+def _exposed(pixels, rng, times):
+    """A camera that follows, late, how bright its picture is; something may have left it shortly before."""
+    level = np.maximum(pixels.mean((1, 2, 3)), 8)
+    wanted = np.log(level[0] / level) * rng.uniform(0.1, 0.8)
+    lag, gain = rng.uniform(0.15, 2), np.zeros(len(pixels), np.float32)
+    gain[0] = rng.uniform(-0.2, 0.2) if rng.random() < 0.4 else 0
+    for i in range(1, len(pixels)):
+        gain[i] = wanted[i] + (gain[i - 1] - wanted[i]) * np.exp((times[i - 1] - times[i]) / lag)
+    return pixels * np.exp(gain)[:, None, None, None]
+
+
+def _skipped(frames, least):
+    """Blocks that hardly change are sent as they were: where nothing moves a stream stands to the bit, as a frozen one does."""
+    n, h, w, _ = frames.shape
+    blocks = frames.reshape(n, h // 16, 16, w // 16, 16, 3)
+    for i in range(1, n):
+        off = np.abs(blocks[i].astype(np.int16) - blocks[i - 1]).mean((1, 3, 4)) < least
+        blocks[i] = np.where(off[:, None, :, None, None], blocks[i - 1], blocks[i])
+    return frames
 
 
 def spoil(pixels, rng, times, still=False):
@@ -158,6 +184,8 @@ def spoil(pixels, rng, times, still=False):
         drift = np.interp(times, [times[0], times[-1]], [1, rng.uniform(0.88, 1.12)])
         flicker = 1 + rng.choice([0, rng.uniform(0, 0.05)]) * rng.uniform(-1, 1, n)
         pixels = pixels * (drift * flicker)[:, None, None, None].astype(np.float32)
+    if rng.random() < 0.25:
+        pixels = _exposed(pixels, rng, times)
     if rng.random() < 0.08:
         _rain(pixels, rng)
     if rng.random() < 0.3:
@@ -177,4 +205,6 @@ def spoil(pixels, rng, times, still=False):
         out[still:] = out[still - 1]
     if how > 0.4:
         out = _film(out, int(rng.integers(18, 34)), str(rng.choice(["ultrafast", "veryfast", "medium"])))
+        if rng.random() < 0.4:
+            out = _skipped(out, rng.uniform(1, 6))
     return out
