@@ -15,8 +15,7 @@ struct _TernCamera {
   TernRetry retry;
   guint timer;                  /* source: the next try */
   TernVigil vigil;
-  gboolean ended, given_up;     /* a file: watched as far as it goes; which is not to its end */
-  gboolean connected;           /* frames came */
+  TernCameraState state;
   gboolean said;                /* that it is watched */
 };
 
@@ -137,7 +136,8 @@ disconnect (TernCamera *camera)
   if (last)
     tern_vigil_lose (&camera->vigil, last);
   g_clear_pointer (&camera->run, tern_run_free);
-  camera->connected = FALSE;
+  if (camera->state == TERN_CAMERA_ON)
+    camera->state = TERN_CAMERA_AWAY;
 }
 
 /* To the millisecond, between two ticks. */
@@ -163,7 +163,7 @@ fail (TernCamera *camera, const char *why)
 {
   gint64 now = g_get_monotonic_time ();
 
-  tern_retry_fail (&camera->retry, now, camera->connected);
+  tern_retry_fail (&camera->retry, now, camera->state == TERN_CAMERA_ON);
   disconnect (camera);
   camera->said = FALSE;
   if (camera->retry.apart)
@@ -178,9 +178,9 @@ fail (TernCamera *camera, const char *why)
 static void
 note_connection (TernCamera *camera)
 {
-  if (camera->connected)
+  if (camera->state == TERN_CAMERA_ON)
     return;
-  camera->connected = TRUE;
+  camera->state = TERN_CAMERA_ON;
   if (!camera->said)
     say (camera, "watching");
   camera->said = TRUE;
@@ -193,7 +193,7 @@ give_up (TernCamera *camera, const char *why)
   gboolean any = tern_run_last_frame (camera->run) > 0;
 
   disconnect (camera);
-  camera->ended = camera->given_up = TRUE;
+  camera->state = TERN_CAMERA_GIVEN_UP;
   say (camera, "%.*s; %s", length (why), why, any ? "the file is watched up to there" : "there is no video in the file that can be watched");
 }
 
@@ -236,9 +236,9 @@ on_ended (gpointer data)
   }
   note_connection (camera);
   disconnect (camera);
-  camera->ended = !camera->config->repeat;
-  camera->connected = camera->config->repeat;   /* the next tick goes on with it */
-  if (camera->ended)
+  /* The next tick goes on with one that repeats. */
+  camera->state = camera->config->repeat ? TERN_CAMERA_ON : TERN_CAMERA_ENDED;
+  if (camera->state == TERN_CAMERA_ENDED)
     say (camera, "watched to its end");
 }
 
@@ -304,7 +304,8 @@ check_frames (TernCamera *camera, gint64 now)
 void
 tern_camera_tick (TernCamera *camera, gint64 monotonic, gint64 wall)
 {
-  gboolean wanted = !camera->ended && (!camera->config->scheduled || tern_week_has (&camera->config->schedule, wall));
+  gboolean over = camera->state == TERN_CAMERA_ENDED || camera->state == TERN_CAMERA_GIVEN_UP;
+  gboolean wanted = !over && (!camera->config->scheduled || tern_week_has (&camera->config->schedule, wall));
 
   if (!wanted) {
     if (camera->run) {
@@ -335,22 +336,10 @@ tern_camera_config (const TernCamera *camera)
   return camera->config;
 }
 
-gboolean
-tern_camera_has_ended (const TernCamera *camera)
+TernCameraState
+tern_camera_state (const TernCamera *camera)
 {
-  return camera->ended;
-}
-
-gboolean
-tern_camera_is_given_up (const TernCamera *camera)
-{
-  return camera->given_up;
-}
-
-gboolean
-tern_camera_is_on (const TernCamera *camera)
-{
-  return camera->connected;
+  return camera->state;
 }
 
 void

@@ -11,6 +11,13 @@ G_BEGIN_DECLS
 
 typedef struct _TernCamera TernCamera;
 
+typedef enum {
+  TERN_CAMERA_AWAY,             /* not connected, or not to be watched now */
+  TERN_CAMERA_ON,               /* frames come */
+  TERN_CAMERA_ENDED,            /* a file that does not repeat was watched to its end: there is no more to come, */
+  TERN_CAMERA_GIVEN_UP          /* nor of a file that has no video, or breaks off */
+} TernCameraState;
+
 typedef struct {
   void (*observed) (gpointer data, TernCamera *camera, const TernObserved *observed);
   /* Before `observed` of what comes after it. Times: us since 1970 UTC. */
@@ -29,12 +36,7 @@ void tern_camera_tick (TernCamera *camera, gint64 monotonic, gint64 wall);
 /* Another description of the same: equal texts. */
 void tern_camera_set_config (TernCamera *camera, const TernCameraConfig *config);
 const TernCameraConfig *tern_camera_config (const TernCamera *camera);
-/* A file that does not repeat was watched to its end, or one is given up. */
-gboolean tern_camera_has_ended (const TernCamera *camera);
-/* A file that has no video, or breaks off. */
-gboolean tern_camera_is_given_up (const TernCamera *camera);
-/* Whether frames come. */
-gboolean tern_camera_is_on (const TernCamera *camera);
+TernCameraState tern_camera_state (const TernCamera *camera);
 /* What is being missed just now, until now; FALSE: nothing. Times: us since 1970 UTC. */
 gboolean tern_camera_is_missed (TernCamera *camera, TernUnseen *span);
 /* Since it was connected; all 0 when it is not. */

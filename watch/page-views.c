@@ -146,7 +146,9 @@ unseen_windows (const TernTally *tally)
 static const char *
 state_of (const TernCameraStatus *status)
 {
-  return status->on ? "Connected" : status->given_up ? "Given up" : status->ended ? "Watched to its end" : "Not connected";
+  static const char *const names[] = { "Not connected", "Connected", "Watched to its end", "Given up" };
+
+  return names[status->state];
 }
 
 char *
@@ -341,8 +343,8 @@ put_row (gpointer data, const TernCameraStatus *status)
 
   tern_html_put (out, "<tr><th scope=\"row\">%s</th><td class=\"%s\">%s</td><td>%" G_GUINT64_FORMAT "</td><td>%" G_GUINT64_FORMAT
       "</td><td>%" G_GUINT64_FORMAT "</td><td>%" G_GUINT64_FORMAT "</td><td>%" G_GUINT64_FORMAT "</td><td>%" G_GUINT64_FORMAT
-      "</td><td>%" G_GUINT64_FORMAT "</td><td>%s</td></tr>\n", status->name, status->on ? "on" : "off",
-      status->on ? "connected" : "not connected", status->frames, status->looked_at, status->unchanged, status->left_out,
+      "</td><td>%" G_GUINT64_FORMAT "</td><td>%s</td></tr>\n", status->name, status->state == TERN_CAMERA_ON ? "on" : "off",
+      state_of (status), status->frames, status->looked_at, status->unchanged, status->left_out,
       status->windows, status->repeated, status->dropped, latency);
 }
 
@@ -413,7 +415,7 @@ put_unseen_metrics (gpointer data, const TernCameraStatus *status)
 static guint64
 value_up (const TernCameraStatus *status)
 {
-  return status->on != 0;
+  return status->state == TERN_CAMERA_ON;
 }
 
 static guint64

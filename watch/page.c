@@ -293,7 +293,7 @@ sample_camera (gpointer data, const TernCameraStatus *status)
 {
   TernCameraSamples *samples = samples_of (data, status->name);
 
-  push (samples->latency, samples->n, status->on && status->latency ? (double) status->latency / 1e6 : NAN);
+  push (samples->latency, samples->n, status->state == TERN_CAMERA_ON && status->latency ? (double) status->latency / 1e6 : NAN);
   samples->n = MIN (samples->n + 1, TERN_SAMPLES);
 }
 

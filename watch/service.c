@@ -506,7 +506,7 @@ static gboolean
 is_busy (TernService *service)
 {
   for (guint i = 0; i < service->cameras->len; i++)
-    if (!tern_camera_has_ended (g_ptr_array_index (service->cameras, i)))
+    if (tern_camera_state (g_ptr_array_index (service->cameras, i)) < TERN_CAMERA_ENDED)
       return TRUE;
   for (guint i = 0; i < service->tellers->len; i++)
     if (!tern_teller_is_idle (g_ptr_array_index (service->tellers, i)))
@@ -540,7 +540,7 @@ gboolean
 tern_service_gave_up (TernService *service)
 {
   for (guint i = 0; i < service->cameras->len; i++)
-    if (tern_camera_is_given_up (g_ptr_array_index (service->cameras, i)))
+    if (tern_camera_state (g_ptr_array_index (service->cameras, i)) == TERN_CAMERA_GIVEN_UP)
       return TRUE;
   return FALSE;
 }
@@ -551,7 +551,7 @@ tern_service_status (TernService *service)
   guint on = 0;
 
   for (guint i = 0; i < service->cameras->len; i++)
-    on += tern_camera_is_on (g_ptr_array_index (service->cameras, i)) != 0;
+    on += tern_camera_state (g_ptr_array_index (service->cameras, i)) == TERN_CAMERA_ON;
   return g_strdup_printf ("%u of %u cameras watched", on, service->cameras->len);
 }
 
@@ -566,8 +566,7 @@ tern_service_each_camera (TernService *service, void (*func) (gpointer data, con
 {
   for (guint i = 0; i < service->cameras->len; i++) {
     TernCamera *camera = g_ptr_array_index (service->cameras, i);
-    TernCameraStatus status = { tern_camera_config (camera)->name, tern_camera_is_on (camera), tern_camera_has_ended (camera),
-      tern_camera_is_given_up (camera) };
+    TernCameraStatus status = { tern_camera_config (camera)->name, tern_camera_state (camera) };
     TernRunStats stats;
 
     tern_camera_stats (camera, &stats);

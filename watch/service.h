@@ -3,6 +3,7 @@
 #pragma once
 
 #include "tern/tern.h"
+#include "watch/camera.h"
 #include "watch/config.h"
 #include "watch/memory.h"
 #include "watch/messages.h"
@@ -40,8 +41,7 @@ typedef struct {
 
 typedef struct {
   const char *name;
-  gboolean on;                  /* frames come */
-  gboolean ended, given_up;     /* none will: a file was watched to its end, or is not one to be watched */
+  TernCameraState state;
   guint64 frames, looked_at, unchanged, left_out, windows, repeated, dropped, latency;    /* as in watch/run.h */
   const TernTally *tally;
 } TernCameraStatus;

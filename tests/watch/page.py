@@ -286,7 +286,7 @@ def browse(watch, client, text, browser):
     browser.open(client.base + "/health")
     point(browser.run("return document.querySelectorAll('svg path').length") >= 2, "health is drawn")
     cells = browser.run("return [...document.querySelectorAll('table:not(.unseen) tbody td')].map((e) => e.textContent)")
-    point(len(cells) == 18 and all(re.fullmatch(r"-|\d{1,9}|(not )?connected", c) for c in cells), "and told in numbers", cells)
+    point(len(cells) == 18 and all(re.fullmatch(r"-|\d{1,9}|(Not c|C)onnected", c) for c in cells), "and told in numbers", cells)
     shoot(browser, "health")
     reachable(client, browser)
     fits(client, browser)
