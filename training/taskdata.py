@@ -4,18 +4,26 @@
 import os
 
 import numpy as np
+import torch
 
 import aerial
 import clips
+import common
+import decode
 import evaluate
 import features
 import heldout
+import merging
+import model as lm
 import motion
 import photos
+import prompts
 import realclips
 import replay
+import rows
 import scenes
 import tasks
+import words
 
 CLIPS, CLIPS_SEED = 6000, 20
 SCENES, SCENES_VAL = 3000, 240
@@ -49,17 +57,34 @@ def make(data, work, train, val, tokenizer, source="scst", materials=None):
         scenes.cache(work, materials, "train", tower, SCENES)
 
 
-def sources(data, work, train, tokenizer, total, seed=4, source="scst"):
+@torch.inference_mode()
+def said_of(cached, teacher, tokenizer, work, batch=50):
+    """What the captioner says of scenes, without knowing what moves: a list of tokens of each."""
+    file, ratio = os.path.join(work, "scenes-said.pt"), 0.8
+    if not os.path.exists(file):
+        plan = rows.layout(tokenizer, prompts.INSTRUCTIONS[0], merging.kept_counts(motion.PICTURES, ratio))
+        said = []
+        for first in range(0, len(cached), batch):
+            seen = torch.from_numpy(np.stack([cached.look(i)[0] for i in range(first, min(first + batch, len(cached)))]))
+            tokens = teacher.projector(lm.Projector.unshuffle(seen.flatten(0, 1))).view(len(seen), motion.PICTURES, lm.TOKENS, -1)
+            said += [c + [words.EOS] for c in decode.greedy(teacher, merging.merge(tokens, plan.kept), plan, replay.LONGEST)]
+        common.save(file, said)
+    return common.load(file)
+
+
+def sources(data, work, train, tokenizer, total, seed=4, source="scst", told=0.4):
     said, teacher = replay.Replay(work), evaluate.trained(os.path.join(work, source + ".pt"))
-    teacher.lean = said.lean
+    # What comes behind the stages that imitate this leaning leans already.
+    teacher.lean = said.lean if source == "scst" else None
     out = {
         "photograph": tasks.Photographs(tokenizer, views_of(work), train.captions, said, total, seed),
         "clip": tasks.Clips(tokenizer, clips.Cached(clips.path(work, "train")),
-                            [motion.Clip(i, np.arange(len(train)), CLIPS_SEED) for i in range(CLIPS)], said, teacher, total, seed),
+                            [motion.Clip(i, np.arange(len(train)), CLIPS_SEED) for i in range(CLIPS)], said, teacher, total, seed, told=told),
     }
     if os.path.exists(scenes.path(work, "train")):
-        out["scene"] = tasks.Clips(tokenizer, clips.Cached(scenes.path(work, "train")), scenes.read(work, "train"), said, teacher,
-                                   total, seed + 1)
+        cached = clips.Cached(scenes.path(work, "train"))
+        out["scene"] = tasks.Clips(tokenizer, cached, scenes.read(work, "train"), said, teacher, total, seed + 1,
+                                   said_of(cached, teacher, tokenizer, work), told)
     if has_aerial(data):
         above = aerial.Split(data, "train", work)
         captions = [[photos.clean(c) for c in group] for group in above.captions]

@@ -37,19 +37,21 @@ DROP, SMOOTHING = 0.1, 0.1
 
 class Recipe:
     """Where a course begins (a stage's name), its rate, its seed, and how many of its steps are about what. `moves`: only the two layers
-    that read what moves learn, so many numbers wide between them: what is said of photographs stays as it is."""
+    that read what moves learn, so many numbers wide between them: what is said of photographs stays as it is. `told`: share of the clips
+    that are captioned, too, in imitation of the stage `teacher`; `imitates`: what that weighs."""
 
-    def __init__(self, source, rate, seed, moves=0, drop=DROP, **shares):
+    def __init__(self, source, rate, seed, moves=0, drop=DROP, teacher="scst", told=0.4, imitates=1.0, **shares):
         self.source, self.rate, self.seed, self.moves, self.drop, self.shares = source, rate, seed, moves, drop, shares
+        self.teacher, self.told, self.imitates = teacher, told, imitates
 
 
 COURSES = {
     "tasks": Recipe("scst", 1e-3, 4, photograph=0.45, aerial=0.12, clip=0.28, scene=0.15),
     "more": Recipe("tasks", 6e-4, 14, photograph=0.45, aerial=0.08, clip=0.37, scene=0.10),
-    "moves": Recipe("more", 2e-3, 24, moves=256, drop=0.05, clip=0.5, scene=0.5),
+    "moves": Recipe("more", 2e-3, 24, moves=256, drop=0.05, teacher="more", told=1.0, imitates=4.0, clip=0.5, scene=0.5),
 }
 ASKED = 8  # questions about one photograph in one step, at most
-CLIPS_AT_ONCE, TOLD = 20, 0.4  # clips of a step; share of them that are captioned, too
+CLIPS_AT_ONCE = 20  # of a step
 PAIRS = 2  # of frames that are measured for a picture: before its first one, and within it
 
 
@@ -118,10 +120,12 @@ class Aerial:
 
 
 class Clips:
-    """`teacher`: the captioner before the first step, which knows nothing of what moves."""
+    """`teacher`: the captioner before the first step, which knows nothing of what moves. `texts`: what it says of each clip, where that is
+    not what is said of a photograph that it is made of; `told`: how many are captioned."""
 
-    def __init__(self, tokenizer, cached, made, said, teacher, total, seed):
+    def __init__(self, tokenizer, cached, made, said, teacher, total, seed, texts=None, told=0.4):
         self.tokenizer, self.cached, self.made, self.replay, self.teacher = tokenizer, cached, made, said, teacher
+        self.texts, self.told = texts, told
         self.take = xe.schedule(len(cached), total, seed)
         self.labels = [words.encode(tokenizer, t) + [words.EOS] for t in motion.LABELS]
         self.changes = [words.encode(tokenizer, t) + [words.EOS] for t in ("no", "yes")]
@@ -158,17 +162,19 @@ class Clips:
             answers.append(self.closed(self.made[i], back, rng))
         seen, moved = (torch.from_numpy(np.stack(x)) for x in zip(*looks))
         inputs = lm.Projector.unshuffle(seen.flatten(0, 1)).view(len(at), motion.PICTURES, lm.TOKENS, -1)
-        told = np.flatnonzero([len(self.made[i].photographs) > 0 and rng.random() < TOLD for i in at])
+        told = np.flatnonzero([(self.texts or len(self.made[i].photographs) > 0) and rng.random() < self.told for i in at])
         if len(told):
-            texts = [self.replay.text(self.made[at[i]].photographs[0], int(rng.integers(2))) for i in told]
+            texts = [self.texts[at[i]] if self.texts else self.replay.text(self.made[at[i]].photographs[0], int(rng.integers(2)))
+                     for i in told]
             instruction = str(rng.choice(prompts.INSTRUCTIONS))
             for i, answer in zip(told, self.captions(layout, inputs, told, texts, instruction, merged)):
                 answers[i].append(answer)
         return layout, merged(model.projector(inputs) + model.motion(moved)).flatten(0, 1), answers
 
 
-def loss_of(logits, batch, answers):
-    """Imitated captions, captions of people, closed answers: each kind's mean, summed. Returns (loss, its parts)."""
+def loss_of(logits, batch, answers, imitates=1.0):
+    """Imitated captions (which weigh `imitates`), captions of people, closed answers: each kind's mean, summed. Returns (loss, its
+    parts)."""
     flat = [a for group in answers for a in group]
     log = logits.log_softmax(-1)
     said = -log.gather(1, batch.targets[:, None])[:, 0]
@@ -185,7 +191,8 @@ def loss_of(logits, batch, answers):
     if closed.any():
         # The sum over an answer's tokens is what the product compares.
         parts["answer"] = said[closed].sum() / len(batch.owner[closed].unique())
-    return sum(parts.values()), {k: float(v.detach()) for k, v in parts.items()}
+    return (sum(v * (imitates if k == "replay" else 1) for k, v in parts.items()),
+            {k: float(v.detach()) for k, v in parts.items()})
 
 
 def run(tokenizer, sources, work, steps, name="tasks", how=COURSES["tasks"], compiled=True):
@@ -218,7 +225,7 @@ def run(tokenizer, sources, work, steps, name="tasks", how=COURSES["tasks"], com
             continue
         layout, visual, answers = sources[kind].step(model, rng, drop, plan)
         batch = rows.Rows(layout, [[a.rows for a in group] for group in answers])
-        loss, parts = loss_of(model(visual, batch, drop), batch, answers)
+        loss, parts = loss_of(model(visual, batch, drop), batch, answers, how.imitates)
         course.step(step, loss)
         for part, value in parts.items():
             key = f"{kind}.{part}"

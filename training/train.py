@@ -101,7 +101,7 @@ def main():
         taskdata.make(options.data, options.work, train, val, tokenizer, materials=options.materials)
     for name, total in courses:
         how = tasks.COURSES[name]
-        sources = taskdata.sources(options.data, options.work, train, tokenizer, total, how.seed)
+        sources = taskdata.sources(options.data, options.work, train, tokenizer, total, how.seed, how.teacher, how.told)
         tasks.run(tokenizer, sources, options.work, total, name, how)
     if "export" in stages:
         import evaluate

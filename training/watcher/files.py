@@ -37,9 +37,11 @@ def trained(work, weights):
 def read(watcher, folder):
     """The files of a finished watcher into one that goes on learning."""
     import export
+    import net
 
     export.pour(*(os.path.join(folder, name) for name in (TEXT, VISION)), watcher.tower, watcher)
     export.thaw(watcher)
+    watcher.motion = watcher.motion.widened(net.MOVES)
 
 
 def tokenizer(folder):

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import common       # noqa: E402
 import events       # noqa: E402
+import kept         # noqa: E402
 
 VOCABULARY = 640
 PICTURES, SENTENCES, TOLD = 32, 6, 2    # of a step about shapes; of each picture
@@ -43,6 +44,7 @@ class Phase:
     before: str = ""        # whose weights it begins with
     rate: float = 1.2e-3
     shares_of: tuple = events.SHARES
+    kept: int = 0           # steps about clips that are drawn, and seen by a tower that stays as it is, once for all (kept.py)
 
 
 LARGE = [(256, 128), (224, 160), (192, 192)], [0.5, 0.3, 0.2]
@@ -57,6 +59,8 @@ PHASES = {
     "told": Phase(24, *LARGE, [4, 8, 6, 2], [0.8, 0.1, 0.05, 0.05], 0.85, 0.3, "again", 1e-3, events.LATE),
     # What is still mistaken, and statements that are true of one of two pictures.
     "both": Phase(24, *LARGE, [4, 8, 6, 3, 2, 1], [0.7, 0.1, 0.05, 0.05, 0.05, 0.05], 0.5, 0.3, "", 1e-3, events.HARD),
+    # What compares pictures, from many more of them.
+    "compare": Phase(24, *LARGE, [4, 8, 6, 3, 2, 1], [0.7, 0.1, 0.05, 0.05, 0.05, 0.05], 0.3, 0, "both", 1e-3, events.HARD, 1000),
     "again": Phase(24, *LARGE, [4, 8, 6, 2], [0.8, 0.1, 0.05, 0.05], 0.15, 0.3, "", 8e-4, events.LATE),
 }
 
@@ -85,11 +89,8 @@ def tokenizer_of(work):
     return words.load(path)
 
 
-def clips(phase, work, materials, rng, tokenizer):
-    """(pictures, what moves, what cells and pictures show or None of each clip, pictures of a clip, merging, branches) of one step."""
-    import numpy as np
-    import answers
-    import merging
+def filmed(phase, work, materials, rng):
+    """(clips as events.clip gives them, what moves in their pictures, pictures of a clip) of one step."""
     import movement
 
     size = phase.sizes[rng.choice(len(phase.sizes), p=phase.shares)]
@@ -99,12 +100,21 @@ def clips(phase, work, materials, rng, tokenizer):
     # The end of a video may be one picture, in which little can be told, and nothing in half of one.
     shares = phase.shares_of if count > 1 else events.STILL if half else events.BRIEF
     made = [events.clip(materials, rng, size, count, seconds, events.drawn(rng, shares), rng.random() < LED) for _ in range(phase.clips)]
-    merged = merging.drawn(len(made), count, rng, size[0] * size[1] // 1024)
     moves = movement.followed(work, *([m[i] for m in made] for i in (0, 1, 3)))
     if half:
         moves.reshape(len(made), count, *moves.shape[1:])[:, -1, :, movement.FEATURES:] = 0
-    branches = [[said_to(tokenizer, q, a) for q, a in answers.draw(m[2], rng)] for m in made]
-    return np.concatenate([m[0] for m in made]), moves, [m[2]["shown"] for m in made], count, merged, branches
+    return made, moves, count
+
+
+def clips(pictures, moves, truths, count, rng, tokenizer):
+    """(pictures or what a tower made of them, what moves, what cells and pictures show or None of each clip, pictures of a clip, merging,
+    branches) of one step."""
+    import answers
+    import merging
+
+    merged = merging.drawn(len(truths), count, rng, moves.shape[1])
+    branches = [[said_to(tokenizer, q, a) for q, a in answers.draw(t, rng)] for t in truths]
+    return pictures, moves, [t["shown"] for t in truths], count, merged, branches
 
 
 def stills(corpus, rng, tokenizer):
@@ -156,10 +166,15 @@ class Steps:
 
         began, rng = time.time(), np.random.default_rng((11, step))
         still = rng.random() < self.phase.stills
-        teach = still or rng.random() < self.phase.taught
-        drawn = (stills(self.corpus, rng, self.tokenizer) if still
-                 else clips(self.phase, self.work, self.stuff, rng, self.tokenizer))
-        return still, teach, drawn, time.time() - began
+        teach = not self.phase.kept and (still or rng.random() < self.phase.taught)
+        if still:
+            return still, teach, stills(self.corpus, rng, self.tokenizer), time.time() - began
+        if self.phase.kept:
+            shown = kept.load(self.work, int(rng.integers(self.phase.kept)))
+        else:
+            made, moves, count = filmed(self.phase, self.work, self.stuff, rng)
+            shown = np.concatenate([m[0] for m in made]), moves, [m[2] for m in made], count
+        return still, teach, clips(*shown, rng, self.tokenizer), time.time() - began
 
 
 def ahead(options, first):
@@ -199,8 +214,8 @@ def known(asides, every, shown):
     return {"names": (NAMES, each[: shapes.SEEN].mean()), "facts": (FACTS, each[shapes.SEEN :].mean())}
 
 
-def happening(asides, every, read, shown, kept):
-    """Of clips: from visual tokens [N * count, tokens, width] what cells show, from what is made of the kept ones [N * sum(kept), width] what
+def happening(asides, every, read, shown, counts):
+    """Of clips: from visual tokens [N * count, tokens, width] what cells show, from what is made of the kept ones [N * sum(counts), width] what
     their pictures do."""
     import numpy as np
     import torch
@@ -210,7 +225,7 @@ def happening(asides, every, read, shown, kept):
         return {}
     cells, states = (torch.from_numpy(np.stack([shown[i][k] for i in told])) for k in (0, 1))
     every, read = every.unflatten(0, (len(shown), -1))[told], read.unflatten(0, (len(shown), -1))[told]
-    states = states.repeat_interleave(torch.tensor(kept), 1)
+    states = states.repeat_interleave(torch.tensor(counts), 1)
     return {"cells": (CELLS, off(asides["cells"](every), cells).mean()), "states": (STATES, off(asides["states"](read), states).mean())}
 
 
@@ -237,6 +252,9 @@ def train(options):
         files.read(watcher, options.models)
     elif phase.before:
         watcher.load_state_dict(net.widened(common.load(os.path.join(work, f"watcher.{phase.before}.pt"))))
+    if phase.kept:
+        watcher.tower.requires_grad_(False)
+        kept.make(options, watcher.tower, phase.kept)
     generator = torch.Generator().manual_seed(3)
     drop = lm.Dropout(DROP, generator)
     way = course.Course(os.path.join(work, f"watcher.{options.phase}.resume.pt"), 
@@ -248,7 +266,7 @@ def train(options):
     for step, (still, teach, (pictures, moves, shown, count, merged, branches), drawn) in ahead(options, way.first):
         began = time.time()
         batch = rows.Rows(rows.layout(tokenizer, None, merged.kept), branches)
-        every = watcher.look(torch.from_numpy(pictures), None if moves is None else torch.from_numpy(moves), teach)
+        every = watcher.look(torch.from_numpy(pictures), None if moves is None else torch.from_numpy(moves).float(), teach)
         read = watcher.read(merged(every.unflatten(0, (-1, count))).flatten(0, 1), batch, drop)
         loss = F.cross_entropy(watcher.say(read, batch), batch.targets, label_smoothing=SMOOTHING)
         parts = {"shapes" if still else "clips": float(loss.detach())}

@@ -20,7 +20,7 @@ import movement         # noqa: E402
 import quant            # noqa: E402
 
 WIDTH, DEPTH, HEADS, MLP, PATCH, TABLE = 128, 6, 2, 512, 16, 16
-HIDDEN = 512
+HIDDEN, MOVES = 512, 256        # between the two layers of the projector, and of what reads movement
 SHAPE = lm.SHAPES["small"]
 EPS = 1e-6
 
@@ -84,17 +84,18 @@ class Watcher(nn.Module):
     def __init__(self, vocabulary, plain=False):
         super().__init__()
         self.shape = SHAPE
-        self.tower, self.projector, self.motion = Tower(), Projector(), movement.Motion(SHAPE.width, 2)
+        self.tower, self.projector, self.motion = Tower(), Projector(), movement.Motion(SHAPE.width, 2, MOVES)
         self.embedding = nn.Parameter(torch.randn(vocabulary, SHAPE.width) * 0.05)
         self.layers = nn.ModuleList(lm.Layer(SHAPE, i, plain) for i in range(SHAPE.layers))
         self.norm = nn.Parameter(torch.ones(SHAPE.width))
         self.rough = quant.fast_type() == torch.bfloat16
 
     def look(self, pictures, moves, teach=True):
-        """uint8 [n, H, W, 3], what was measured [n, tokens, 2 * movement.FEATURES] or None -> visual tokens [n, tokens, width]. In bf16
-        where this CPU multiplies that faster: the tower is most of a step, and is not taught without `teach`."""
+        """uint8 [n, H, W, 3], or f16 what the tower has made of such, and what was measured [n, tokens, 2 * movement.FEATURES] or None ->
+        visual tokens [n, tokens, width]. In bf16 where this CPU multiplies that faster: the tower is most of a step, and is not taught
+        without `teach`."""
         with torch.autocast("cpu", torch.bfloat16, enabled=self.rough), torch.set_grad_enabled(teach and torch.is_grad_enabled()):
-            tokens = self.tower(pictures)
+            tokens = pictures.float() if pictures.dtype == torch.float16 else self.tower(pictures)
         with torch.autocast("cpu", torch.bfloat16, enabled=self.rough):
             tokens = self.projector(tokens).float()
         return tokens if moves is None else tokens + self.motion(moves)
@@ -119,9 +120,14 @@ class Watcher(nn.Module):
 
 
 def widened(state):
-    """Weights of before the frame before was measured: its numbers begin with no say."""
+    """Weights of before the frame before was measured, and of when less stood between the two layers that read movement: what is new begins
+    with no say."""
     state = {name: value.float() for name, value in state.items()}
-    up = state["motion.up.weight"]
+    up, hidden = state["motion.up.weight"], len(state["motion.up.bias"])
     if up.shape[1] == movement.FEATURES:
         state["motion.up.weight"] = torch.cat((torch.zeros_like(up), up), 1)
+    if hidden < MOVES:
+        narrow = movement.Motion(SHAPE.width, 2, hidden)
+        narrow.load_state_dict({k.removeprefix("motion."): v for k, v in state.items() if k.startswith("motion.")})
+        state.update({"motion." + k: v for k, v in narrow.widened(MOVES).state_dict().items()})
     return state
