@@ -7,8 +7,8 @@
     python training/watcher/learn.py --work DIR --phase again --models models [--nlvr ../shared/data/nlvr] [--steps 4000]
 
 Small pictures and few frames first: a step sees three times as many clips, and it is their number that teaches to compare
-frames. The full phase begins with the small one's weights, `again` and `both` with the files that ship. A stopped run goes on from its
-checkpoint (every 100 steps), so the same command continues it.
+frames. The full phase begins with the small one's weights, `again` and `both` with the files that ship, `compare` with the weights of `both`. A
+stopped run goes on from its checkpoint (every 100 steps), so the same command continues it.
 """
 
 import argparse
