@@ -72,19 +72,19 @@ def said_of(cached, teacher, tokenizer, work, batch=50):
     return common.load(file)
 
 
-def sources(data, work, train, tokenizer, total, seed=4, source="scst", told=0.4):
+def sources(data, work, train, tokenizer, total, seed, source, told):
     said, teacher = replay.Replay(work), evaluate.trained(os.path.join(work, source + ".pt"))
     # What comes behind the stages that imitate this leaning leans already.
     teacher.lean = said.lean if source == "scst" else None
     out = {
         "photograph": tasks.Photographs(tokenizer, views_of(work), train.captions, said, total, seed),
         "clip": tasks.Clips(tokenizer, clips.Cached(clips.path(work, "train")),
-                            [motion.Clip(i, np.arange(len(train)), CLIPS_SEED) for i in range(CLIPS)], said, teacher, total, seed, told=told),
+                            [motion.Clip(i, np.arange(len(train)), CLIPS_SEED) for i in range(CLIPS)], said, teacher, total, seed, told),
     }
     if os.path.exists(scenes.path(work, "train")):
         cached = clips.Cached(scenes.path(work, "train"))
-        out["scene"] = tasks.Clips(tokenizer, cached, scenes.read(work, "train"), said, teacher, total, seed + 1,
-                                   said_of(cached, teacher, tokenizer, work), told)
+        out["scene"] = tasks.Clips(tokenizer, cached, scenes.read(work, "train"), said, teacher, total, seed + 1, told,
+                                   said_of(cached, teacher, tokenizer, work))
     if has_aerial(data):
         above = aerial.Split(data, "train", work)
         captions = [[photos.clean(c) for c in group] for group in above.captions]

@@ -123,7 +123,7 @@ class Clips:
     """`teacher`: the captioner before the first step, which knows nothing of what moves. `texts`: what it says of each clip, where that is
     not what is said of a photograph that it is made of; `told`: how many are captioned."""
 
-    def __init__(self, tokenizer, cached, made, said, teacher, total, seed, texts=None, told=0.4):
+    def __init__(self, tokenizer, cached, made, said, teacher, total, seed, told, texts=None):
         self.tokenizer, self.cached, self.made, self.replay, self.teacher = tokenizer, cached, made, said, teacher
         self.texts, self.told = texts, told
         self.take = xe.schedule(len(cached), total, seed)

@@ -304,8 +304,8 @@ check_frames (TernCamera *camera, gint64 now)
 void
 tern_camera_tick (TernCamera *camera, gint64 monotonic, gint64 wall)
 {
-  gboolean over = camera->state == TERN_CAMERA_ENDED || camera->state == TERN_CAMERA_GIVEN_UP;
-  gboolean wanted = !over && (!camera->config->scheduled || tern_week_has (&camera->config->schedule, wall));
+  gboolean wanted = camera->state < TERN_CAMERA_ENDED
+      && (!camera->config->scheduled || tern_week_has (&camera->config->schedule, wall));
 
   if (!wanted) {
     if (camera->run) {

@@ -10,24 +10,16 @@ or well under way 3.5 s after the beginning, and everything has a sensor's noise
 training renders. Needs Pillow, numpy, ffmpeg.
 """
 import math
-import os
-import random
-import subprocess
 
 import clips
-import tables
+import labelled
 
+arguments = labelled.arguments
 LABELS = ("nothing", "enters", "leaves", "passes", "moves", "stops", "starts", "camera moves", "shake", "cut", "fade", "lights", "blur",
           "covered", "frozen")
 MOVING = LABELS[1:7]
 RATE, FRAMES = 12, 48
 SHAPES = ((320, 240), (384, 216), (256, 256))
-
-
-def arguments(parser):
-    parser.add_argument("--output", required=True, help="the folder for clips and labels.tsv")
-    parser.add_argument("--count", type=int, default=10, help="clips of each label (10)")
-    parser.add_argument("--seed", type=int, default=1)
 
 
 def way(label, size, half, rng):
@@ -132,7 +124,7 @@ def scene(label, photos, size, rng):
 
 
 def changed(label, frames, other, rng):
-    """float [FRAMES, h, w, 3]: frames after what happens to whole pictures, noise and all."""
+    """uint8 [FRAMES, h, w, 3]: frames after what happens to whole pictures, noise and all."""
     import numpy as np
     from PIL import ImageFilter
 
@@ -166,24 +158,12 @@ def changed(label, frames, other, rng):
     return out
 
 
-def write(frames, size, path, crf):
-    subprocess.run(["ffmpeg", "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{size[0]}x{size[1]}", "-r", str(RATE),
-                    "-i", "-", "-c:v", "libx264", "-threads", "1", "-crf", str(crf), "-pix_fmt", "yuv420p", path],
-                   input=b"".join(f.tobytes() for f in frames), check=True)
+def render(label, photos, rng):
+    """(frames, their size) of a clip of three photographs."""
+    size = rng.choice(SHAPES)
+    return changed(label, scene(label, photos, size, rng), filled(photos[2], size, rng), rng), size
 
 
 def main(options):
-    photos = clips.photographs(options)
-    if len(photos) < 3 or options.count < 1:
-        raise tables.Wrong(f"expected three photographs and one clip of each label or more, found {len(photos)} and {options.count}")
-    os.makedirs(options.output, exist_ok=True)
-    with open(os.path.join(options.output, "labels.tsv"), "w", encoding="utf8") as table:
-        for label in LABELS:
-            rng = random.Random(f"{label} {options.seed}")
-            for number in range(options.count):
-                mine = [photos[i][1] for i in rng.sample(range(len(photos)), 3)]
-                size, name = rng.choice(SHAPES), f"{label.replace(' ', '-')}-{number:03d}.mp4"
-                frames = changed(label, scene(label, mine, size, rng), filled(mine[2], size, rng), rng)
-                write(frames, size, os.path.join(options.output, name), rng.randrange(20, 33))
-                table.write(f"{name}\t{label}\n")
+    labelled.make(options, LABELS, "three", 3, render, RATE)
     return None, None

@@ -9,21 +9,12 @@ view travels a quarter to a half of its own side, a zoom enlarges 1.3 to 1.8 tim
 or third second; all have a sensor's noise of 1 to 6 of 255, half of them a hand that trembles by up to a pixel. It shares nothing
 with the clips that training renders, so that a model is not measured by what it was made with. Needs Pillow, numpy, ffmpeg.
 """
-import os
-import random
-import subprocess
-
 import clips
-import tables
+import labelled
 
+arguments = labelled.arguments
 LABELS = ("still", "pan left", "pan right", "tilt up", "tilt down", "zoom in", "zoom out", "cut")
 RATE, FRAMES = 12, 48
-
-
-def arguments(parser):
-    parser.add_argument("--output", required=True, help="the folder for clips and labels.tsv")
-    parser.add_argument("--count", type=int, default=10, help="clips of each label (10)")
-    parser.add_argument("--seed", type=int, default=1)
 
 
 def views(label, rng):
@@ -55,7 +46,7 @@ def views(label, rng):
 
 
 def render(label, first, second, rng):
-    """[RGB bytes] of a clip of one photograph, or of two where it is cut."""
+    """uint8 [FRAMES, h, w, 3] of a clip of one photograph, or of two where it is cut."""
     import numpy as np
     from PIL import Image
 
@@ -64,28 +55,10 @@ def render(label, first, second, rng):
     for i, (left, top, side) in enumerate(views(label, rng)):
         seen = (first if i < change else second).resize((clips.SIZE,) * 2, Image.BICUBIC, box=(left, top, left + side, top + side))
         values = np.asarray(seen, dtype=np.float64) + grain.normal(0, noise, (clips.SIZE, clips.SIZE, 3))
-        out.append(np.clip(values + .5, 0, 255).astype(np.uint8).tobytes())
+        out.append(np.clip(values + .5, 0, 255).astype(np.uint8))
     return out
 
 
-def write(frames, path, crf):
-    subprocess.run(["ffmpeg", "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{clips.SIZE}x{clips.SIZE}", "-r",
-                    str(RATE), "-i", "-", "-c:v", "libx264", "-threads", "1", "-crf", str(crf), "-pix_fmt", "yuv420p", path],
-                   input=b"".join(frames), check=True)
-
-
 def main(options):
-    photos = clips.photographs(options)
-    if len(photos) < 2 or options.count < 1:
-        raise tables.Wrong(f"expected two photographs and one clip of each label or more, found {len(photos)} and {options.count}")
-    os.makedirs(options.output, exist_ok=True)
-    with open(os.path.join(options.output, "labels.tsv"), "w", encoding="utf8") as table:
-        for label in LABELS:
-            rng = random.Random(f"{label} {options.seed}")
-            for number in range(options.count):
-                first, second = rng.sample(range(len(photos)), 2)
-                name = f"{label.replace(' ', '-')}-{number:03d}.mp4"
-                write(render(label, photos[first][1], photos[second][1], rng), os.path.join(options.output, name),
-                      rng.randrange(20, 33))
-                table.write(f"{name}\t{label}\n")
+    labelled.make(options, LABELS, "two", 2, lambda label, photos, rng: (render(label, *photos, rng), (clips.SIZE,) * 2), RATE)
     return None, None

@@ -13,6 +13,7 @@ from materials import arm
 
 EVENTS = ["nothing", "enters", "leaves", "passes", "moves", "stops", "starts", "camera moves", "shake", "cut", "fade", "lights",
           "blur", "covered", "frozen"]
+MOVING = EVENTS[1:7]
 CAMERA = ["still", "pan left", "pan right", "tilt up", "tilt down", "zoom in", "zoom out", "cut"]
 # How often each is drawn: those that are hard to tell from each other more often.
 SHARES = (0.11, 0.1, 0.1, 0.07, 0.09, 0.06, 0.06, 0.16, 0.04, 0.05, 0.04, 0.04, 0.04, 0.04, 0.03)
@@ -204,7 +205,7 @@ def compose(materials, rng, size, seconds, event=None):
     event = event or drawn(rng)
     s = Scene(materials, rng, size, seconds)
     after = []
-    if event in ("enters", "leaves", "passes", "moves", "stops", "starts"):
+    if event in MOVING:
         (_carried if event in ("enters", "leaves") and rng.random() < CARRIED else _things)(s, event)
     elif event == "camera moves":
         _camera(s, str(rng.choice(CAMERA[1:7])))
@@ -228,7 +229,7 @@ def compose(materials, rng, size, seconds, event=None):
 def _check(s, covers):
     """Whether the frames show what the truth says, by what of each thing is seen."""
     event = s.truth["event"]
-    if event not in ("enters", "leaves", "passes", "moves", "stops", "starts"):
+    if event not in MOVING:
         return True
     seen = np.array([(c == 1).mean() for c in covers])
     if seen.max() < 0.008:
@@ -278,7 +279,7 @@ def _shown(s, covers, lead):
     """What pictures show of that which happens: (bool [T, tokens, CELLS]: whether a cell is covered by something that moves, in the first
     and in the second frame; bool [T, STATES]: whether anything of it is in the first frame, in the second, has moved between the frame
     before and the first, between the two, and was there at the beginning). None where it is something else that happens."""
-    if s.truth["event"] not in ("nothing", "enters", "leaves", "passes", "moves", "stops", "starts"):
+    if s.truth["event"] not in ["nothing"] + MOVING:
         return None
     n, (frames, h, w) = s.truth["movers"], covers.shape
     mine = (covers > 0) & (covers <= n)
