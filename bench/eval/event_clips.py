@@ -154,7 +154,7 @@ def changed(label, frames, other, rng):
         if label == "frozen" and after:
             out.append(out[-1])
             continue
-        out.append(np.clip(values + grain.normal(0, noise, values.shape) + .5, 0, 255).astype(np.uint8))
+        out.append(labelled.noisy(values, noise, grain))
     return out
 
 

@@ -14,6 +14,13 @@ def arguments(parser):
     parser.add_argument("--seed", type=int, default=1)
 
 
+def noisy(picture, much, grain):
+    """uint8 of a picture (numbers of 0 to 255) as a sensor gives it; `grain`: numpy's generator."""
+    import numpy as np
+
+    return np.clip(picture + grain.normal(0, much, picture.shape) + .5, 0, 255).astype(np.uint8)
+
+
 def write(frames, size, rate, path, crf):
     subprocess.run(["ffmpeg", "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{size[0]}x{size[1]}", "-r", str(rate),
                     "-i", "-", "-c:v", "libx264", "-threads", "1", "-crf", str(crf), "-pix_fmt", "yuv420p", path],

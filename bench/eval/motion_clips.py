@@ -54,8 +54,7 @@ def render(label, first, second, rng):
     change, out = rng.randrange(RATE, 3 * RATE) if label == "cut" else FRAMES, []
     for i, (left, top, side) in enumerate(views(label, rng)):
         seen = (first if i < change else second).resize((clips.SIZE,) * 2, Image.BICUBIC, box=(left, top, left + side, top + side))
-        values = np.asarray(seen, dtype=np.float64) + grain.normal(0, noise, (clips.SIZE, clips.SIZE, 3))
-        out.append(np.clip(values + .5, 0, 255).astype(np.uint8))
+        out.append(labelled.noisy(np.asarray(seen, dtype=np.float64), noise, grain))
     return out
 
 
