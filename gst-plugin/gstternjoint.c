@@ -410,6 +410,22 @@ acquire_copy (GstTernJoint * self, gsize size)
   return copy;
 }
 
+/* What says where rows and planes lie goes with memory, which was copied whole;
+ * gst_buffer_copy_into() leaves it out where it copies no memory itself. */
+static gboolean
+copy_layout (GstBuffer * buffer, GstMeta ** meta, gpointer copy)
+{
+  const GstMetaInfo *info = (*meta)->info;
+  GstMetaTransformCopy whole = { FALSE, 0, -1 };
+
+  if (gst_meta_api_type_has_tag (info->api,
+          g_quark_from_static_string (GST_META_TAG_MEMORY_STR))
+      && info->transform_func)
+    info->transform_func (copy, *meta, buffer, _gst_meta_transform_copy,
+        &whole);
+  return TRUE;
+}
+
 static GstBuffer *
 copy_frame (GstTernJoint * self, GstBuffer * buffer)
 {
@@ -424,6 +440,7 @@ copy_frame (GstTernJoint * self, GstBuffer * buffer)
   if (copy) {
     gst_buffer_fill (copy, 0, map.data, map.size);
     gst_buffer_copy_into (copy, buffer, GST_BUFFER_COPY_METADATA, 0, -1);
+    gst_buffer_foreach_meta (buffer, copy_layout, copy);
   }
   gst_buffer_unmap (buffer, &map);
   return copy;

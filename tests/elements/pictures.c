@@ -386,6 +386,65 @@ GST_START_TEST (test_strides)
 }
 GST_END_TEST
 
+static GstPadProbeReturn
+note_layout (GstPad *pad, GstPadProbeInfo *info, gpointer layout)
+{
+  GstVideoMeta *meta = gst_buffer_get_video_meta (GST_PAD_PROBE_INFO_BUFFER (info));
+
+  fail_unless (meta != NULL);
+  *(GstVideoMeta *) layout = *meta;
+  return GST_PAD_PROBE_OK;
+}
+
+static void
+watch_what_is_looked_at (GstElement *caption, GstVideoMeta *layout)
+{
+  g_autoptr (GstIterator) all = gst_bin_iterate_recurse (GST_BIN (caption));
+  g_auto (GValue) item = G_VALUE_INIT;
+  GstPad *pad = NULL;
+
+  while (!pad && gst_iterator_next (all, &item) == GST_ITERATOR_OK) {
+    pad = gst_element_get_static_pad (g_value_get_object (&item), "look_src");
+    g_value_reset (&item);
+  }
+  fail_unless (pad != NULL);
+  gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_BUFFER, note_layout, layout, NULL);
+  gst_object_unref (pad);
+}
+
+/* What terncaption looks at says where its rows and planes are, be it the frame or, of a live source, a copy; also of the copy in the
+ * memory of the one before, and of frames in two pieces of memory. */
+GST_START_TEST (test_copied_strides)
+{
+  gboolean live = __i__ == 1;
+  GstHarness *h = live ? gst_harness_new_with_padnames ("terncaption", "sink", "src") : file_harness ("terncaption", "sink", "src");
+  gsize offset[GST_VIDEO_MAX_PLANES] = { 7, 7 + 64 * 12, 7 + 64 * 12 + 32 * 8 };
+  gint stride[GST_VIDEO_MAX_PLANES] = { 64, 32, 32 };
+  GstVideoMeta layout;
+  guint i, plane;
+
+  watch_what_is_looked_at (h->element, &layout);
+  gst_harness_set_src_caps_str (h, "video/x-raw, format = I420, width = 18, height = 10, framerate = 10/1");
+  for (i = 0; i < 3; i++) {
+    GstBuffer *frame = gst_buffer_new_allocate (NULL, 2000, NULL);
+
+    gst_buffer_memset (frame, 0, 60 * i, 2000);
+    if (i == 2)
+      gst_buffer_append_memory (frame, gst_allocator_alloc (NULL, 100, NULL));
+    stride[0] -= i;
+    gst_buffer_add_video_meta_full (frame, 0, GST_VIDEO_FORMAT_I420, 18, 10, 3, offset, stride);
+    GST_BUFFER_PTS (frame) = i * GST_SECOND;
+    memset (&layout, 0, sizeof layout);
+    gst_buffer_unref (gst_harness_push_and_pull (h, frame));
+    for (plane = 0; plane < 3; plane++) {
+      fail_unless_equals_uint64 (layout.offset[plane], offset[plane]);
+      fail_unless_equals_int (layout.stride[plane], stride[plane]);
+    }
+  }
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
 int
 main (void)
 {
@@ -394,6 +453,7 @@ main (void)
 
   suite_add_tcase (suite, tc);
   tcase_add_loop_test (tc, test_strides, 0, G_N_ELEMENTS (formats));
+  tcase_add_loop_test (tc, test_copied_strides, 0, 2);
   tcase_add_test (tc, test_orientation);
   tcase_add_test (tc, test_orientation_behind_videoflip);
   tcase_add_test (tc, test_shape_and_curve);
