@@ -385,6 +385,17 @@ caps_event (GstTernEncoder * self, GstEvent * event)
   return enqueue_event (self, event);
 }
 
+static GstClockTime
+get_duration (GstTernEncoder * self)
+{
+  gint64 duration;
+
+  if (!gst_pad_peer_query_duration (self->sinkpad, GST_FORMAT_TIME, &duration)
+      || duration <= 0)
+    return GST_CLOCK_TIME_NONE;
+  return duration;
+}
+
 static GstFlowReturn
 segment_event (GstTernEncoder * self, GstEvent * event)
 {
@@ -403,23 +414,25 @@ segment_event (GstTernEncoder * self, GstEvent * event)
   gst_segment_copy_into (&segment, &self->segment);
   if (!corrects)
     restart_sampling (self);
+  self->duration = get_duration (self);
   return flow;
 }
 
 /* What a file promises and does not have is no error of its demuxer. A fifth
- * may be missing: durations are those of the longest track. */
+ * may be missing: durations are those of the longest track. At the end of
+ * several files one after the other the answer may be about any of them. */
 static void
 warn_of_missing_end (GstTernEncoder * self)
 {
   GstClockTime expected, end = self->seen.pts;
-  gint64 duration;
 
   if (self->live || self->ended || self->segment.rate <= 0.0
-      || !GST_CLOCK_TIME_IS_VALID (end)
-      || !gst_pad_peer_query_duration (self->sinkpad, GST_FORMAT_TIME,
-          &duration) || duration <= 0)
+      || !GST_CLOCK_TIME_IS_VALID (end))
     return;
-  expected = duration;
+  expected = get_duration (self);
+  if (!GST_CLOCK_TIME_IS_VALID (expected))
+    return;
+  expected = MIN (expected, self->duration);
   if (GST_CLOCK_TIME_IS_VALID (self->segment.stop))
     expected = MIN (expected, gst_segment_to_stream_time (&self->segment,
             GST_FORMAT_TIME, self->segment.stop));

@@ -77,6 +77,7 @@ struct _GstTernEncoder
   gboolean timed;               /* a frame of this stream had a time */
   guint timeless;               /* frames without one since */
   GstClockTime gap_end;         /* of the last GAP of this segment */
+  GstClockTime duration;        /* as was said when this segment began; or NONE */
   GstClockTime come;            /* EncoderItem.come of the next one */
 
   /* The worker's. */

@@ -79,6 +79,8 @@ GST_START_TEST (test_cut_off)
 }
 GST_END_TEST
 
+static GstClockTime duration = 12 * GST_SECOND;
+
 /* A file that says how long it is. */
 static gboolean
 long_file_query (GstPad *pad, GstObject *parent, GstQuery *query)
@@ -86,11 +88,33 @@ long_file_query (GstPad *pad, GstObject *parent, GstQuery *query)
   if (GST_QUERY_TYPE (query) == GST_QUERY_LATENCY)
     gst_query_set_latency (query, FALSE, 0, GST_CLOCK_TIME_NONE);
   else if (GST_QUERY_TYPE (query) == GST_QUERY_DURATION)
-    gst_query_set_duration (query, GST_FORMAT_TIME, 12 * GST_SECOND);
+    gst_query_set_duration (query, GST_FORMAT_TIME, duration);
   else
     return gst_pad_query_default (pad, parent, query);
   return TRUE;
 }
+
+/* The last of several files that follow each other is whole when it is as long as was said when it began, whatever another one's
+ * length is that is said at the end of all. Second: it is not. */
+GST_START_TEST (test_end_of_several)
+{
+  GstHarness *h = file_harness ("ternencoder", "sink", "src");
+  GstBus *bus = watch (h->element);
+  guint i;
+
+  gst_pad_set_query_function (h->srcpad, long_file_query);
+  duration = (__i__ ? 12 : 2) * GST_SECOND;
+  gst_harness_set_src_caps_str (h, FRAME_CAPS);
+  for (i = 0; i < 20; i++)
+    fail_unless_equals_int (gst_harness_push (h, make_frame (MS (100) * i, MS (100), 0)), GST_FLOW_OK);
+  duration = 12 * GST_SECOND;
+  gst_harness_push_event (h, gst_event_new_eos ());
+  g_free (events_until (h, GST_EVENT_EOS));
+  fail_unless_equals_int (count_messages (bus, GST_MESSAGE_WARNING), __i__);
+  unwatch (bus);
+  gst_harness_teardown (h);
+}
+GST_END_TEST
 
 /* Of a segment without frames nothing is known, whatever came before it, and how. */
 GST_START_TEST (test_cut_off_by_segment)
@@ -251,6 +275,7 @@ main (void)
   tcase_add_test (tc, test_last_frame_looked_at);
   tcase_add_loop_test (tc, test_cut_off, 0, G_N_ELEMENTS (early));
   tcase_add_loop_test (tc, test_cut_off_by_segment, 0, 3);
+  tcase_add_loop_test (tc, test_end_of_several, 0, 2);
   tcase_add_test (tc, test_numbers_skip_holes);
   tcase_add_loop_test (tc, test_jumps, 0, 6 * G_N_ELEMENTS (rates));
   tcase_add_test (tc, test_jump_back);
