@@ -337,6 +337,20 @@ note_shape (GstTernJoint * self)
   self->looked_shape = self->shape;
 }
 
+/* Time goes back within a segment: both sides begin anew, as with another one,
+ * or what is said of the first time would be taken for the second. */
+static void
+repeat_segment (GstTernJoint * self)
+{
+  GstEvent *event =
+      gst_pad_get_sticky_event (self->sinkpad, GST_EVENT_SEGMENT, 0);
+
+  if (event) {
+    handle_event (self, self->sinkpad, gst_event_copy (event));
+    gst_event_unref (event);
+  }
+}
+
 /* The encoder chooses the same frames out of these: taking the first frame at
  * or after each tick of a grid twice is taking it once. */
 static gboolean
@@ -354,9 +368,11 @@ is_due (GstTernJoint * self, GstBuffer * buffer)
   if (g_atomic_int_compare_and_exchange (&self->triggered, TRUE, FALSE))
     begin_anew (self);
   if (tern_frame_sampler_take (&self->sampler, pts)) {
+    if (pts < self->seen.pts && GST_CLOCK_TIME_IS_VALID (self->seen.pts)) {
+      repeat_segment (self);
+      tern_frame_sampler_take (&self->sampler, pts);
+    }
     note_shape (self);
-    if (pts < self->seen.pts && GST_CLOCK_TIME_IS_VALID (self->seen.pts))
-      end_stretch (self);       /* time begins anew */
     gst_tern_seen_frame (&self->seen, buffer, self->tick);
     return TRUE;
   }

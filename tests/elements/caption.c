@@ -587,6 +587,37 @@ GST_START_TEST (test_properties)
 }
 GST_END_TEST
 
+/* Where time goes back, without a segment that says so, windows begin anew, and each frame has the result that is about it. */
+GST_START_TEST (test_time_goes_back)
+{
+  GstHarness *h = file_harness ("terncaption attach=window window=2000000000 frame-rate=2/1", "sink", "src");
+  guint64 last = 0;
+  guint i;
+
+  gst_harness_set_src_caps_str (h, FRAME_CAPS);
+  for (i = 0; i < 20; i++)
+    fail_unless_equals_int (gst_harness_push (h, make_frame (MS (500) * (i % 10), MS (500), i)), GST_FLOW_OK);
+  gst_harness_push_event (h, gst_event_new_eos ());
+  for (i = 0; i < 20; i++) {
+    GstBuffer *frame = gst_harness_pull (h);
+    GstCustomMeta *meta = gst_buffer_get_custom_meta (frame, "TernResultMeta");
+    GstStructure *result = meta ? gst_custom_meta_get_structure (meta) : NULL;
+    gdouble start, end, at = 0.5 * (i % 10);
+    guint64 id;
+
+    fail_unless (result != NULL);
+    fail_unless (gst_structure_get (result, "start", G_TYPE_DOUBLE, &start, "end", G_TYPE_DOUBLE, &end, "id", G_TYPE_UINT64, &id, NULL));
+    fail_unless (start <= at && at < end, "frame %u at %g: window %g to %g", i, at, start, end);
+    fail_unless (id >= last);
+    if (i == 10)
+      fail_unless (id > last);
+    last = id;
+    gst_buffer_unref (frame);
+  }
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
 int
 main (void)
 {
@@ -614,5 +645,6 @@ main (void)
   tcase_add_test (tc, test_seek);
   tcase_add_test (tc, test_state_cycles);
   tcase_add_test (tc, test_properties);
+  tcase_add_test (tc, test_time_goes_back);
   return run_suite (suite);
 }
