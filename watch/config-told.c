@@ -2,7 +2,10 @@
 /* The groups [rule NAME], and of who is told: [mqtt], [webhook NAME], [lines NAME]. */
 #include "watch/config-priv.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---- Rules ---- */
 
@@ -164,6 +167,24 @@ read_topic (TernKeyFile *keys, const char *group, const char *key, const char *o
   return g_steal_pointer (&topic);
 }
 
+/* Of certificates: they may be more than other files. Without them nothing is told, rather than in the clear. */
+static char *
+read_certificates (TernKeyFile *keys, const char *group, const char *key, const TernWatchConfig *config)
+{
+  char *path = tern_config_path (keys, group, key, config);
+  char byte;
+  int fd;
+
+  if (!path)
+    return NULL;
+  fd = open (path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0 || read (fd, &byte, 1) < 0)
+    tern_key_file_mistake (keys, group, key, "%s: cannot be read: %s", path, g_strerror (errno));
+  if (fd >= 0)
+    close (fd);
+  return path;
+}
+
 static void
 read_mqtt (TernWatchConfig *config, TernKeyFile *keys)
 {
@@ -180,7 +201,7 @@ read_mqtt (TernWatchConfig *config, TernKeyFile *keys)
     tern_key_file_mistake (keys, "mqtt", NULL, "expected host=NAME, not found");
   sink->user = tern_config_text (keys, "mqtt", "user");
   sink->password = tern_config_file (keys, "mqtt", "password-file", config);
-  sink->ca_file = tern_config_path (keys, "mqtt", "ca-file", config);
+  sink->ca_file = read_certificates (keys, "mqtt", "ca-file", config);
   sink->port = tern_config_uint (keys, "mqtt", "port", 1, 65535, sink->ca_file ? 8883 : 1883);
   sink->client = tern_config_text (keys, "mqtt", "client-id");
   sink->prefix = read_topic (keys, "mqtt", "prefix", "tern");

@@ -26,7 +26,7 @@ typedef struct {
   char *host, *user, *password, *ca_file, *client, *status, *birth;
   guint port;
   gboolean connected, checked;  /* there is a connection; it was asked for what it has */
-  gboolean told_lost;
+  GHashTable *told;             /* why there is no connection, as was said; char* -> itself */
   char *topic, *message;        /* of the entry that is on its way */
   gint64 id;
   int fence, published;         /* message ids: of the second subscription, of the entry */
@@ -52,6 +52,7 @@ mqtt_clear (gpointer data)
 {
   Mqtt *mqtt = data;
 
+  g_hash_table_unref (mqtt->told);
   g_free (mqtt->host);
   g_free (mqtt->user);
   g_free (mqtt->password);
@@ -117,6 +118,7 @@ static void
 on_connected (Mqtt *mqtt)
 {
   mqtt->connected = TRUE;
+  g_hash_table_remove_all (mqtt->told);
   mqtt->checked = FALSE;
   mqtt->published = mqtt->fence = -1;
   say_hello (mqtt);
@@ -127,12 +129,12 @@ on_connected (Mqtt *mqtt)
   tern_teller_ready (mqtt->teller, TRUE);
 }
 
+/* Each reason is said once, until there is a connection. */
 static void
 on_lost (Mqtt *mqtt, const char *why)
 {
-  if (mqtt->connected || !mqtt->told_lost)
+  if (g_hash_table_add (mqtt->told, g_strdup (why)))
     tern_teller_say (mqtt->teller, "%s:%u: %s; trying again and again", mqtt->host, mqtt->port, why);
-  mqtt->told_lost = TRUE;
   mqtt->connected = FALSE;
   tern_teller_ready (mqtt->teller, FALSE);
   tern_teller_later (mqtt->teller);
@@ -260,24 +262,44 @@ message_came (struct mosquitto *client, void *data, const struct mosquitto_messa
   post (data, MESSAGE, 0, message->topic, g_strndup (message->payload ? message->payload : "", (gsize) message->payloadlen));
 }
 
+/* FALSE: what is said would not be said as it was asked for, under cover and by name; then nothing is said. */
+static gboolean
+set_access (Mqtt *mqtt, struct mosquitto *client, char **why)
+{
+  int rc = mqtt->ca_file ? mosquitto_tls_set (client, mqtt->ca_file, NULL, NULL, NULL, NULL) : MOSQ_ERR_SUCCESS;
+
+  if (rc != MOSQ_ERR_SUCCESS) {
+    *why = g_strdup_printf ("ca-file %s: expected certificates, found %s", mqtt->ca_file, rc == MOSQ_ERR_INVAL
+        ? "nothing that can be read" : mosquitto_strerror (rc));
+    return FALSE;
+  }
+  rc = mqtt->user ? mosquitto_username_pw_set (client, mqtt->user, mqtt->password) : MOSQ_ERR_SUCCESS;
+  if (rc == MOSQ_ERR_SUCCESS)
+    return TRUE;
+  *why = g_strdup_printf ("user %s: %s", mqtt->user, mosquitto_strerror (rc));
+  return FALSE;
+}
+
+/* NULL: *@why (transfer full) says why there is none. */
 static struct mosquitto *
-make_client (Mqtt *mqtt)
+make_client (Mqtt *mqtt, char **why)
 {
   struct mosquitto *client = mosquitto_new (mqtt->client, true, mqtt);
 
-  if (!client)
+  if (!client) {
+    *why = g_strdup (g_strerror (errno));
     return NULL;
+  }
   mosquitto_threaded_set (client, true);
   mosquitto_connect_callback_set (client, connected);
   mosquitto_publish_callback_set (client, published);
   mosquitto_subscribe_callback_set (client, subscribed);
   mosquitto_message_callback_set (client, message_came);
   mosquitto_will_set (client, mqtt->status, strlen ("offline"), "offline", 1, true);
-  if (mqtt->user)
-    mosquitto_username_pw_set (client, mqtt->user, mqtt->password);
-  if (mqtt->ca_file)
-    mosquitto_tls_set (client, mqtt->ca_file, NULL, NULL, NULL, NULL);
-  return client;
+  if (set_access (mqtt, client, why))
+    return client;
+  mosquitto_destroy (client);
+  return NULL;
 }
 
 static gboolean
@@ -304,10 +326,13 @@ say_goodbye (struct mosquitto *client)
 static char *
 hold_connection (Mqtt *mqtt)
 {
-  struct mosquitto *client = make_client (mqtt);
-  int rc = client ? mosquitto_connect (client, mqtt->host, (int) mqtt->port, KEEPALIVE) : MOSQ_ERR_NOMEM;
   char *why = NULL;
+  struct mosquitto *client = make_client (mqtt, &why);
+  int rc;
 
+  if (!client)
+    return why;
+  rc = mosquitto_connect (client, mqtt->host, (int) mqtt->port, KEEPALIVE);
   while (rc == MOSQ_ERR_SUCCESS && !is_stopped (mqtt, client))
     rc = mosquitto_loop (client, LOOP_MS, 1);
   if (rc == MOSQ_ERR_SUCCESS)
@@ -319,8 +344,7 @@ hold_connection (Mqtt *mqtt)
   mqtt->client_now = NULL;
   g_cond_signal (&mqtt->changed);
   g_mutex_unlock (&mqtt->lock);
-  if (client)
-    mosquitto_destroy (client);
+  mosquitto_destroy (client);
   return why;
 }
 
@@ -379,6 +403,7 @@ mqtt_open (const TernSinkConfig *config, TernTeller *teller, GError **error)
   }
   mqtt = g_atomic_rc_box_new0 (Mqtt);
   mqtt->teller = teller;
+  mqtt->told = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   mqtt->host = g_strdup (config->host);
   mqtt->port = config->port;
   mqtt->user = g_strdup (config->user);

@@ -7,9 +7,13 @@ it has then is known to the broker alone. Who records what the broker has is con
 usage: mqtt.py TERN
 """
 import json
+import pathlib
 import signal
+import socket
+import ssl
 import sys
 import tempfile
+import threading
 
 from brokers import MISSING, PUBACK, Broker, Proxy, Recorder, without_id
 from watching import WINDOWS, Watch, camera, finish, plan, point, until
@@ -142,7 +146,37 @@ def stopped(folder):
     broker.stop()
 
 
-for test in (discovered, outage, killed, stopped):
+class Listener:
+    """Takes connections, and ends each when something came: what came, of each."""
+
+    def __init__(self):
+        self.server, self.heard = socket.create_server(("127.0.0.1", 0)), []
+        self.port = self.server.getsockname()[1]
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            client, _ = self.server.accept()
+            self.heard.append(client.recv(4096))
+            client.close()
+
+
+def covered(folder):
+    """The certificates are gone when it connects again: the password is not told to whoever listens there."""
+    listener, ca = Listener(), pathlib.Path(folder) / "ca.pem"
+    ca.write_text(ssl.DER_cert_to_PEM_cert(bytes(9)))
+    (ca.parent / "pw").write_text("sesame")
+    watch = Watch(tern, folder, camera(more="repeat=true")
+                  + f"[mqtt]\nhost=127.0.0.1\nport={listener.port}\nca-file=ca.pem\nuser=me\npassword-file=pw\n")
+    watch.start()
+    until(lambda: "trying again and again" in watch.words(), "certificates that are none")
+    ca.unlink()
+    until(lambda: f"ca-file {ca}: expected certificates" in watch.words(), "certificates that are gone")
+    point(watch.end() == 0 and not any(b"sesame" in heard for heard in listener.heard), "without certificates no password is told",
+          listener.heard, watch.words())
+
+
+for test in (covered, discovered, outage, killed, stopped):
     if MISSING:
         point(True, test.__name__, skip=f"no {MISSING[0]}")
         continue

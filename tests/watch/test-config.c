@@ -158,6 +158,10 @@ test_told (Place *place, gconstpointer data)
 #ifdef TERN_HAVE_MQTT
   assert_mistakes (place, GOOD "[mqtt]\nport=0\nprefix=a/#\npassword-file=none\n", (const char *const[]) {
       "5 [mqtt]: expected host=NAME", "6 port: expected 1 to 65535", "7 prefix: expected a topic", "8 password-file: ", NULL });
+  assert_mistakes (place, GOOD "[mqtt]\nhost=a\nca-file=none.pem\n", (const char *const[]) {
+      "7 none.pem: cannot be read: No such file", NULL });
+  assert_mistakes (place, GOOD "[mqtt]\nhost=a\nca-file=.\n", (const char *const[]) { "7 cannot be read: Is a directory",
+      NULL });
 #endif
 #ifdef TERN_HAVE_WEBHOOK
   assert_mistakes (place, GOOD "[webhook a]\nurl=ftp://x\n[webhook b]\n", (const char *const[]) {
