@@ -95,16 +95,19 @@ gst_tern_generator_enqueue_start (GstTernGenerator * self, GstClockTime time)
 
 /* Live text with the time of its arrival ends with the video: nothing later has
  * a time in it, and who writes a file waits for nobody. JSON, signal and
- * messages have what is still to be answered. */
+ * messages have what is still to be answered. Where text alone leaves, and to
+ * no other stream, its end is that of the pipeline, and waits for the answer. */
 void
 gst_tern_generator_end_live_text (GstTernGenerator * self)
 {
-  gboolean live;
+  gboolean live, json;
 
   GST_OBJECT_LOCK (self);
   live = self->live;
+  json = self->jsonpad != NULL;
   GST_OBJECT_UNLOCK (self);
-  if (live && gst_tern_generator_stamps_arrival (self))
+  if (live && gst_tern_generator_stamps_arrival (self)
+      && (json || gst_tern_generator_text_meets_others (self)))
     enqueue (self, OUT_TEXT_END, 0);
 }
 

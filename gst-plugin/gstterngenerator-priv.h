@@ -258,7 +258,8 @@ gboolean gst_tern_generator_sink_query (GstPad * pad, GstObject * parent,
 void gst_tern_generator_check_latency (GstTernGenerator * self,
     const TernResult * result);
 
-/* gstterngenerator-text.c; the src task's. */
+/* gstterngenerator-text.c; the src task's, but for the first. */
+gboolean gst_tern_generator_text_meets_others (GstTernGenerator * self);
 /* Video is at @time; @decided: results before it have left. JSON is about the
  * past, and hears of the former where somebody waits for it alone. */
 void gst_tern_generator_push_json_gap (GstPad * json, GstClockTime time,

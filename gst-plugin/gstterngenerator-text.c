@@ -86,6 +86,13 @@ sends_blanks (GstTernGenerator * self)
   return leads_to (self->srcpad, live ? TO_BLANKS : TO_BLANKS_ALONE, MAX_HOPS);
 }
 
+/* A muxer, or an overlay: it waits for text as long as that has not ended. */
+gboolean
+gst_tern_generator_text_meets_others (GstTernGenerator * self)
+{
+  return leads_to (self->srcpad, TO_OTHERS, MAX_HOPS);
+}
+
 static GstClockTime
 running_time (GstTernGenerator * self, GstClockTime time)
 {

@@ -382,6 +382,54 @@ GST_START_TEST (test_appsink)
 }
 GST_END_TEST
 
+#define CAMERA "videotestsrc is-live=true num-buffers=3 ! video/x-raw,format=RGB,width=16,height=16,framerate=10/1 ! "
+#define LOOK "ternencoder ! terncompressor ! terngenerator name=g prompt=hello "
+
+static const char *const alone[] = { "", "! queue ", "! tee name=t ! queue ! fakesink async=false t. ! queue " };
+
+/* A camera stops in the middle of a window, and nothing but text leaves: its end is that of the pipeline, and comes after the answer. */
+GST_START_TEST (test_live_last)
+{
+  GstElement *pipeline = launch (CAMERA LOOK "%s! appsink name=s sync=false async=false", alone[__i__]), *sink;
+  GstBus *bus = gst_element_get_bus (pipeline);
+  GstStructure *result;
+  GstSample *sample;
+  guint cues = 0;
+
+  sink = gst_bin_get_by_name (GST_BIN (pipeline), "s");
+  gst_element_set_state (pipeline, GST_STATE_PLAYING);
+  while ((sample = gst_app_sink_pull_sample (GST_APP_SINK (sink)))) {
+    fail_unless_equals_string (result_string (gst_sample_get_buffer (sample), "result"), "1 frames, hello");
+    cues++;
+    gst_sample_unref (sample);
+  }
+  fail_unless_equals_int (cues, 1);
+  result = wait_result (bus);
+  fail_unless_equals_string (gst_structure_get_string (result, "result"), "1 frames, hello");
+  gst_structure_free (result);
+  gst_message_unref (wait_message (bus, GST_MESSAGE_EOS));
+  gst_object_unref (sink);
+  gst_object_unref (bus);
+  stop (pipeline);
+}
+GST_END_TEST
+
+/* Where text meets another stream, that waits for no answer. */
+GST_START_TEST (test_live_last_muxed)
+{
+  GstElement *pipeline;
+
+  if (!have ("matroskamux"))
+    return;
+  fake_hold (TRUE);
+  pipeline = launch (CAMERA "tee name=t ! queue ! " LOOK "! queue ! m.  t. ! queue ! videoconvert ! matroskamux name=m ! "
+      "fakesink async=false");
+  play (pipeline);
+  fake_hold (FALSE);
+  stop (pipeline);
+}
+GST_END_TEST
+
 /* A datagram a result, which is a line. */
 GST_START_TEST (test_udp)
 {
@@ -428,6 +476,8 @@ main (void)
   tcase_add_test (tc, test_hls);
   tcase_add_test (tc, test_overlay);
   tcase_add_test (tc, test_appsink);
+  tcase_add_loop_test (tc, test_live_last, 0, G_N_ELEMENTS (alone));
+  tcase_add_test (tc, test_live_last_muxed);
   tcase_add_test (tc, test_udp);
   status = run_suite (suite);
   g_rmdir (folder);
