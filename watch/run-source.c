@@ -160,6 +160,33 @@ set_caps (GstElement *pipeline, const char *name, GstCaps *caps)
   gst_caps_unref (caps);
 }
 
+/* It waits for the clock, and says that it is live; but what is told late of a file is told all the same, and nothing is left
+ * out. A probe is called behind the answer, too. */
+static GstPadProbeReturn
+deny_live (GstPad *pad, GstPadProbeInfo *info, gpointer data)
+{
+  GstQuery *query = GST_PAD_PROBE_INFO_QUERY (info);
+  GstClockTime least, most;
+
+  if (GST_QUERY_TYPE (query) == GST_QUERY_LATENCY) {
+    gst_query_parse_latency (query, NULL, &least, &most);
+    gst_query_set_latency (query, FALSE, least, most);
+  }
+  return GST_PAD_PROBE_OK;
+}
+
+static void
+set_pace (GstElement *pipeline)
+{
+  GstElement *pace = gst_bin_get_by_name (GST_BIN (pipeline), "pace");
+  GstPad *pad = pace ? gst_element_get_static_pad (pace, "src") : NULL;
+
+  if (pad)
+    gst_pad_add_probe (pad, GST_PAD_PROBE_TYPE_QUERY_UPSTREAM | GST_PAD_PROBE_TYPE_PULL, deny_live, NULL, NULL);
+  gst_clear_object (&pad);
+  gst_clear_object (&pace);
+}
+
 /* Turned as its tags say: pictures that are kept are seen, and points of zones are of what is seen. */
 GstElement *
 tern_source_pipeline (const TernCameraConfig *config, GError **error)
@@ -167,13 +194,14 @@ tern_source_pipeline (const TernCameraConfig *config, GError **error)
   g_autofree char *thumbnail = g_strdup_printf (THUMBNAIL, config->file ? "no" : "downstream");
   g_autofree char *words = g_strdup_printf ("%s ! decodebin ! videoconvert ! videoflip video-direction=auto %s ! capsfilter "
       "name=zones ! tee name=tee  tee." LOOK "%s", source_words (config),
-      config->file && config->pace ? "! clocksync" : "", config->thumbnail ? thumbnail : "");
+      config->file && config->pace ? "! clocksync name=pace" : "", config->thumbnail ? thumbnail : "");
   GstElement *pipeline = gst_parse_launch_full (words, NULL, GST_PARSE_FLAG_FATAL_ERRORS, error);
 
   if (!pipeline)
     return NULL;
   gst_object_ref_sink (pipeline);
   set_source (pipeline, config);
+  set_pace (pipeline);
   set_question (pipeline, config);
   if (config->zones->len)
     set_caps (pipeline, "zones", gst_caps_new_simple ("video/x-raw", "format", G_TYPE_STRING, "I420", NULL));

@@ -303,6 +303,21 @@ def brief(folder):
           words[-3:], watch.words())
 
 
+def paced(folder):
+    """At its pace a file's end is looked at, too, also of one that is shorter than a window; and it waits for the model."""
+    frames = b"".join(b"FRAME\n" + bytes([40 * i]) * (64 * 48) + bytes([128]) * (64 * 48 // 2) for i in range(5))
+    source = pathlib.Path(folder) / "five.y4m"
+    source.write_bytes(b"YUV4MPEG2 W64 H48 F10:1 C420\n" + frames)
+    # A window of its four frames that takes long enough for the fifth to come, and the answer about that one.
+    watch = Watch(tern, folder, f"[camera porch]\nsource={source}\nframe-rate=10/1\nwindow=400ms\ngate=off\n"
+                  "schema=long.json\nmax-tokens=300\n" + LINES)
+    (watch.folder / "long.json").write_text('{"type": "string", "minLength": 200, "maxLength": 200}')
+    status = watch.run()
+    spans = [round((end - start) / 1e5) for start, end in watch.rows("SELECT start, end FROM result ORDER BY number")]
+    point(status == 0 and spans == [4, 1] and len(watch.lines()) == 2, "at its pace a file is looked at to its end", status, spans,
+          watch.words())
+
+
 def alone(folder):
     watch = Watch(tern, folder, camera(more="repeat=true"))
     watch.start()
@@ -378,7 +393,7 @@ def silent(folder):
           run.stderr, *calls)
 
 
-for test in (silent, still, overloaded, whole, hopeless, asked, wrong, killed, failing, reloaded, zoned, turned, notified, brief, alone):
+for test in (silent, still, overloaded, whole, hopeless, asked, wrong, killed, failing, reloaded, zoned, turned, notified, brief, paced, alone):
     with tempfile.TemporaryDirectory(prefix="tern-watch-") as place:
         watches = []
         original = Watch.start
