@@ -121,6 +121,18 @@ sign (const Webhook *hook, SoupMessageHeaders *headers, const char *body)
 }
 
 static void
+set_body (SoupMessage *message, gpointer body)
+{
+  soup_message_set_request_body_from_bytes (message, "application/json", body);
+}
+
+static void
+body_unref (gpointer body, GClosure *closure)
+{
+  g_bytes_unref (body);
+}
+
+static void
 webhook_send (gpointer transport, const TernSpoolEntry *entry)
 {
   Webhook *hook = transport;
@@ -137,7 +149,9 @@ webhook_send (gpointer transport, const TernSpoolEntry *entry)
   soup_message_set_flags (message, SOUP_MESSAGE_NO_REDIRECT);
   soup_message_headers_replace (soup_message_get_request_headers (message), "X-Tern-Id", id);
   sign (hook, soup_message_get_request_headers (message), text);
-  soup_message_set_request_body_from_bytes (message, "application/json", body);
+  set_body (message, body);
+  /* Who wants to know who we are is told in a second request, whose body is not sent again by itself. */
+  g_signal_connect_data (message, "restarted", G_CALLBACK (set_body), g_bytes_ref (body), body_unref, 0);
   soup_session_send_async (hook->session, message, G_PRIORITY_DEFAULT, hook->cancel, on_answer,
       g_rc_box_acquire (hook));
 }

@@ -3,6 +3,7 @@
 
 usage: webhook.py TERN
 """
+import base64
 import hashlib
 import hmac
 import http.server
@@ -20,9 +21,10 @@ SECRET = "not for everybody"
 class Receiver(http.server.ThreadingHTTPServer):
     """Answers with what @answers has next, then 204."""
 
-    def __init__(self, answers, port=0):
+    def __init__(self, answers, port=0, login=None):
         super().__init__(("127.0.0.1", port), Handler)
-        self.answers, self.posts = list(answers), []
+        self.answers, self.posts, self.refused = list(answers), [], 0
+        self.login = login and "Basic " + base64.b64encode(login.encode()).decode()
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def close(self):
@@ -33,6 +35,13 @@ class Receiver(http.server.ThreadingHTTPServer):
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.server.login not in (None, self.headers["Authorization"]):
+            self.server.refused += 1
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="x"')
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         status = self.server.answers.pop(0) if self.server.answers else 204
         self.server.posts.append((status, self.path, dict(self.headers), body))
         self.send_response(status)
@@ -45,8 +54,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def settings(port):
-    return (f"[webhook home]\nurl=http://127.0.0.1:{port}/hook?a=b\nsecret-file=secret\ntell=results;alerts\n"
+def settings(port, login=""):
+    return (f"[webhook home]\nurl=http://{login}127.0.0.1:{port}/hook?a=b\nsecret-file=secret\ntell=results;alerts\n"
             "[rule any]\nwords=a;the;in;of;on;is\n[lines log]\npath=log.jsonl\n")
 
 
@@ -80,6 +89,20 @@ def plainly(folder):
           "where it should be", posts[:1])
 
 
+def known(folder):
+    """A receiver that asks who we are, at each start of ours, has each entry all the same."""
+    with open(f"{folder}/secret", "w") as file:
+        file.write(SECRET)
+    receiver = Receiver([], login="me:p@ss")
+    watch = Watch(tern, folder, camera() + settings(receiver.server_port, "me:p%40ss@"))
+    status = watch.run(), watch.run()
+    lines = [{k: v for k, v in line.items() if k != "id"} for line in watch.lines()]
+    point(status == (0, 0) and receiver.refused and all(body for *_, body in receiver.posts) and told(receiver.posts) == lines
+          and all(signed(headers, body) for *_, headers, body in receiver.posts),
+          "who asks for a password has all of it, too", status, receiver.refused, receiver.posts[:1], len(lines), watch.words())
+    receiver.close()
+
+
 def badly(folder):
     """What is said of the receiver is waited out, what is said of a message ends it."""
     watch, status, posts, lines = whole(folder, [200, 503, 429, 200, 404, 302])
@@ -109,7 +132,7 @@ def away(folder):
     receiver.close()
 
 
-for test in (plainly, badly, away):
+for test in (plainly, known, badly, away):
     with tempfile.TemporaryDirectory(prefix="tern-webhook-") as place:
         begun, original = [], Watch.start
 
