@@ -5,8 +5,6 @@
 
 #include "watch/memory-priv.h"
 
-#define ID "{\"id\":"
-
 void
 tern_spool_entry_clear (TernSpoolEntry *entry)
 {
@@ -112,17 +110,5 @@ tern_spool_drop (TernWatchMemory *memory, const char *sink, GError **error)
 char *
 tern_spool_message (const TernSpoolEntry *entry)
 {
-  return g_strdup_printf (ID "%" G_GINT64_FORMAT ",%s", entry->id, entry->payload + 1);
-}
-
-gint64
-tern_spool_message_id (const char *message, gsize len)
-{
-  gint64 id = 0;
-
-  if (len <= strlen (ID) || memcmp (message, ID, strlen (ID)) != 0)
-    return 0;
-  for (gsize i = strlen (ID); i < len && g_ascii_isdigit (message[i]) && id < G_MAXINT64 / 16; i++)
-    id = id * 10 + message[i] - '0';
-  return id;
+  return g_strdup_printf ("{\"id\":%" G_GINT64_FORMAT ",%s", entry->id, entry->payload + 1);
 }

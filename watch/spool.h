@@ -31,7 +31,5 @@ gboolean tern_spool_drop (TernWatchMemory *memory, const char *sink, GError **er
 
 /* The payload with its id: what is sent. */
 char *tern_spool_message (const TernSpoolEntry *entry);
-/* The id in a message; 0: none. */
-gint64 tern_spool_message_id (const char *message, gsize len);
 
 G_END_DECLS

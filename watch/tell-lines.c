@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* JSON lines in a file. The file's last line says what is in it already: one that was cut off when the machine stopped is
- * taken away, and what it had is written again. The file is opened anew for each line, so that it may be moved away. */
+/* JSON lines in a file. The first entry may be the file's last line already, when we ended before the memory knew: then it is
+ * not written again. A line that was cut off when the machine stopped is taken away, and what it had is written again. Other
+ * lines say nothing of what is to be told: those of another memory may have any ids. The file is opened anew for each line, so that it may be moved away. */
 #include "watch/teller.h"
 
 #include <errno.h>
@@ -12,11 +13,12 @@
 #include "tern/error.h"
 
 #define RETRY_SECONDS 8
+#define LINE_MAX_BYTES ((gint64) 16 << 20)      /* ours are shorter */
 
 typedef struct {
   TernTeller *teller;
   char *path;
-  gint64 last;                  /* id of the last line; 0: not known */
+  char *last;                   /* line of the file, until the first entry is there; NULL: none of ours */
   gboolean failing;             /* as was said */
   guint retry;                  /* source */
 } Lines;
@@ -40,14 +42,22 @@ find_start (int fd, gint64 size)
   return 0;
 }
 
-/* Takes a line without end away, and reads the id of the last one. */
+/* Of [@start, @end); NULL when it cannot be read. */
+static char *
+read_line (int fd, gint64 start, gint64 end)
+{
+  g_autofree char *line = g_malloc0 ((gsize) (end - start) + 1);
+
+  return pread (fd, line, (gsize) (end - start), start) == end - start ? g_steal_pointer (&line) : NULL;
+}
+
+/* Takes a line without end away, and reads the last one. */
 static gboolean
 read_end (Lines *lines, int fd)
 {
-  char head[64], last;
   struct stat st;
   gint64 start;
-  gssize n;
+  char last;
 
   if (fstat (fd, &st) < 0)
     return FALSE;
@@ -60,11 +70,10 @@ read_end (Lines *lines, int fd)
     return start >= 0 && ftruncate (fd, start) == 0 && read_end (lines, fd);
   }
   start = find_start (fd, st.st_size);
-  n = start < 0 ? -1 : pread (fd, head, sizeof head, start);
-  if (n < 0)
-    return FALSE;
-  lines->last = tern_spool_message_id (head, (gsize) n);
-  return TRUE;
+  if (start < 0 || st.st_size - start > LINE_MAX_BYTES)
+    return start >= 0;
+  lines->last = read_line (fd, start, st.st_size - 1);
+  return lines->last != NULL;
 }
 
 static gpointer
@@ -126,8 +135,8 @@ lines_send (gpointer transport, const TernSpoolEntry *entry)
   g_autofree char *line = g_strconcat (message, "\n", NULL);
   Lines *lines = transport;
 
-  if (entry->id <= lines->last || append (lines->path, line)) {
-    lines->last = MAX (lines->last, entry->id);
+  if (g_strcmp0 (message, lines->last) == 0 || append (lines->path, line)) {
+    g_clear_pointer (&lines->last, g_free);
     lines->failing = FALSE;
     tern_teller_done (lines->teller, entry->id);
     return;
@@ -147,6 +156,7 @@ lines_close (gpointer transport)
 
   if (lines->retry)
     g_source_remove (lines->retry);
+  g_free (lines->last);
   g_free (lines->path);
   g_free (lines);
 }

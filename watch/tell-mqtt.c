@@ -164,8 +164,8 @@ on_retained (Mqtt *mqtt, const char *topic, const char *text)
       say_hello (mqtt);
     return;
   }
-  if (mqtt->checked || !mqtt->topic || strcmp (topic, mqtt->topic) != 0
-      || tern_spool_message_id (text, strlen (text)) < mqtt->id)
+  /* Anything else is of before, or of another memory. */
+  if (mqtt->checked || !mqtt->topic || strcmp (topic, mqtt->topic) != 0 || strcmp (text, mqtt->message) != 0)
     return;
   unsubscribe (mqtt, mqtt->topic);
   mqtt->checked = TRUE;

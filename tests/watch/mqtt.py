@@ -11,6 +11,7 @@ import pathlib
 import signal
 import socket
 import ssl
+import subprocess
 import sys
 import tempfile
 import threading
@@ -70,6 +71,22 @@ def discovered(folder):
     gone = [t for t, _, p in recorder.heard() if p == "" and t.startswith("homeassistant/")]
     point(status == 0 and set(gone) == {"homeassistant/sensor/tern_porch/caption/config",
           "homeassistant/binary_sensor/tern_porch/some/config"}, "what is watched no more is taken back", gone)
+    recorder.stop()
+    broker.stop()
+
+
+def shared(folder):
+    """The broker has what another memory told, whose ids are none of ours."""
+    broker = Broker(folder)
+    recorder = Recorder(broker, "all")
+    subprocess.run(["mosquitto_pub", "-h", "127.0.0.1", "-p", str(broker.port), "-r", "-t", "tern/porch/result", "-m",
+                    '{"id":9000000000000000,"camera":"porch"}'], check=True)
+    until(recorder.told, "what is there")
+    watch = Watch(tern, folder, camera("porch") + settings(broker.port))
+    status = watch.run()
+    until(lambda: len(recorder.told()) > len(watch.lines()), "the last of what is told")
+    point(status == 0 and without_id(recorder.told()[1:]) == without_id(watch.lines()),
+          "what another memory told stands for nothing of ours", status, recorder.told(), watch.lines())
     recorder.stop()
     broker.stop()
 
@@ -176,7 +193,7 @@ def covered(folder):
           listener.heard, watch.words())
 
 
-for test in (covered, discovered, outage, killed, stopped):
+for test in (covered, discovered, shared, outage, killed, stopped):
     if MISSING:
         point(True, test.__name__, skip=f"no {MISSING[0]}")
         continue
