@@ -208,13 +208,17 @@ on_observed (gpointer data, const TernObserved *observed)
   camera->funcs->observed (camera->data, camera, observed);
 }
 
-/* One that repeats, and has pictures, goes on from its beginning. */
+/* One that repeats, and has pictures, goes on from its beginning. What is asked stays what it is, whatever comes. */
 static void
-on_failed (gpointer data, const char *why, gboolean stream)
+on_failed (gpointer data, const char *why, TernFault fault)
 {
   TernCamera *camera = data;
 
-  if (camera->config->file && stream && !(camera->config->repeat && tern_run_last_frame (camera->run) > 0))
+  if (fault == TERN_FAULT_SETTINGS) {
+    disconnect (camera);
+    camera->state = TERN_CAMERA_GIVEN_UP;
+    say (camera, "%.*s; it is given up", length (why), why);
+  } else if (camera->config->file && fault == TERN_FAULT_STREAM && !(camera->config->repeat && tern_run_last_frame (camera->run) > 0))
     give_up (camera, why);
   else
     fail (camera, why);

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "engine/grammar/grammar.h"
 #include "watch/retry.h"
 
 #define RATE_MAX 1000
@@ -119,6 +120,8 @@ read_source (TernCameraConfig *camera, TernKeyFile *keys, const char *group, con
     camera->source = tern_config_path (keys, group, "source", config);
     if (!g_file_test (camera->source, G_FILE_TEST_EXISTS))
       tern_key_file_mistake (keys, group, "source", "%s: no such file", camera->source);
+    else if (g_file_test (camera->source, G_FILE_TEST_IS_DIR))
+      tern_key_file_mistake (keys, group, "source", "%s: expected a file, found a folder", camera->source);
   } else if (source) {
     if (!g_str_has_prefix (source, "rtsp://") && !g_str_has_prefix (source, "rtsps://")
         && !g_str_has_prefix (source, "rtspt://") && !g_str_has_prefix (source, "v4l2://"))
@@ -145,6 +148,31 @@ read_rate (TernCameraConfig *camera, TernKeyFile *keys, const char *group)
 }
 
 static void
+check_labels (TernKeyFile *keys, const char *group, char **labels)
+{
+  if (g_strv_length (labels) < 2 || g_strv_length (labels) > 256)
+    tern_key_file_mistake (keys, group, "labels", "expected 2 to 256 labels apart by ;, found %u", g_strv_length (labels));
+  for (char **label = labels; *label; label++)
+    if (g_strv_contains ((const char *const *) label + 1, *label))
+      tern_key_file_mistake (keys, group, "labels", "expected each label once, found %s again", *label);
+}
+
+static char *
+read_schema (TernKeyFile *keys, const char *group, const TernWatchConfig *config)
+{
+  g_autofree char *schema = tern_config_file (keys, group, "schema", config);
+  g_autoptr (TernGrammar) grammar = NULL;
+  g_autoptr (GError) error = NULL;
+
+  if (!schema)
+    return NULL;
+  grammar = tern_grammar_from_json_schema (schema, &error);
+  if (!grammar)
+    tern_key_file_mistake (keys, group, "schema", "%s", error->message);
+  return g_steal_pointer (&schema);
+}
+
+static void
 read_question (TernCameraConfig *camera, TernKeyFile *keys, const char *group, const TernWatchConfig *config)
 {
   camera->prompt = tern_key_file_string (keys, group, "prompt");
@@ -152,9 +180,9 @@ read_question (TernCameraConfig *camera, TernKeyFile *keys, const char *group, c
   if (camera->prompt && camera->task)
     tern_key_file_mistake (keys, group, "task", "expected prompt or task, found both");
   camera->labels = tern_key_file_list (keys, group, "labels");
-  camera->schema = tern_config_file (keys, group, "schema", config);
-  if (camera->labels && (g_strv_length (camera->labels) < 2 || g_strv_length (camera->labels) > 256))
-    tern_key_file_mistake (keys, group, "labels", "expected 2 to 256 labels apart by ;, found %u", g_strv_length (camera->labels));
+  camera->schema = read_schema (keys, group, config);
+  if (camera->labels)
+    check_labels (keys, group, camera->labels);
   if (camera->labels && camera->schema)
     tern_key_file_mistake (keys, group, "schema", "expected labels or schema, found both");
   camera->min_confidence = tern_config_share (keys, group, "min-confidence", 0);

@@ -388,24 +388,47 @@ add_probe (TernRun *run, const char *element, const char *pad_name, GstPadProbeC
   gst_clear_object (&owner);
 }
 
-/* What a message says to people. */
+/* What a message says to people, and the reason, which stands behind the place in the code. */
 static GError *
 message_error (GstMessage *message)
 {
+  g_autofree char *debug = NULL, *reason = NULL;
   GError *error = NULL;
+  const char *line;
 
   if (GST_MESSAGE_TYPE (message) == GST_MESSAGE_ERROR)
-    gst_message_parse_error (message, &error, NULL);
+    gst_message_parse_error (message, &error, &debug);
   else
-    gst_message_parse_warning (message, &error, NULL);
+    gst_message_parse_warning (message, &error, &debug);
+  line = debug ? strchr (debug, '\n') : NULL;
+  reason = line ? g_strndup (line + 1, strcspn (line + 1, "\n")) : NULL;
+  if (reason && *reason && !strstr (error->message, reason)) {
+    gsize len = strlen (error->message) - g_str_has_suffix (error->message, ".");
+    char *both = g_strdup_printf ("%.*s (%s)", (int) len, error->message, reason);
+
+    g_free (error->message);
+    error->message = both;
+  }
   return error;
 }
 
-/* What nobody here can decode is a matter of the stream as well. */
 static gboolean
-is_of_stream (const GError *error)
+is_ours (GstMessage *message)
 {
-  return error->domain == GST_STREAM_ERROR || g_error_matches (error, GST_CORE_ERROR, GST_CORE_ERROR_MISSING_PLUGIN);
+  static const char *const names[] = { "encoder", "generator", NULL };
+  const char *name = GST_MESSAGE_SRC_NAME (message);
+
+  return name && g_strv_contains (names, name);
+}
+
+/* What nobody here can decode is a matter of the stream as well. */
+static TernFault
+fault_of (GstMessage *message, const GError *error)
+{
+  if (is_ours (message) && g_error_matches (error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS))
+    return TERN_FAULT_SETTINGS;
+  return error->domain == GST_STREAM_ERROR || g_error_matches (error, GST_CORE_ERROR, GST_CORE_ERROR_MISSING_PLUGIN)
+      ? TERN_FAULT_STREAM : TERN_FAULT_SOURCE;
 }
 
 /* Who falls behind: the encoder, which leaves frames out, or the generator, which leaves out windows. What was left out because
@@ -415,8 +438,7 @@ is_behind (GstMessage *message)
 {
   if (g_strcmp0 (gst_structure_get_string (gst_message_get_structure (message), "reason"), "late") != 0)
     return FALSE;
-  return g_strcmp0 (GST_MESSAGE_SRC_NAME (message), "encoder") == 0
-      || g_strcmp0 (GST_MESSAGE_SRC_NAME (message), "generator") == 0;
+  return is_ours (message);
 }
 
 static gboolean
@@ -429,7 +451,7 @@ on_message (GstBus *bus, GstMessage *message, gpointer data)
     case GST_MESSAGE_ERROR:
       error = message_error (message);
       drain (run);
-      run->funcs->failed (run->data, error->message, is_of_stream (error));
+      run->funcs->failed (run->data, error->message, fault_of (message, error));
       return G_SOURCE_CONTINUE;
     case GST_MESSAGE_EOS:
       drain (run);

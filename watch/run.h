@@ -29,10 +29,12 @@ typedef struct {
 
 void tern_observed_free (TernObserved *observed);
 
+/* What failed: where it comes from; what comes, which will be the same for a file; or what looks at it, as it was set. */
+typedef enum { TERN_FAULT_SOURCE, TERN_FAULT_STREAM, TERN_FAULT_SETTINGS } TernFault;
+
 typedef struct {
   void (*observed) (gpointer data, const TernObserved *observed);
-  /* The last that is heard of this one. @stream: by what comes, not by where it comes from or by what looks at it. */
-  void (*failed) (gpointer data, const char *why, gboolean stream);
+  void (*failed) (gpointer data, const char *why, TernFault fault);     /* the last that is heard of this one */
   void (*ended) (gpointer data);                        /* likewise */
   void (*warned) (gpointer data, const char *what);
 } TernRunFuncs;

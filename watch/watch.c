@@ -10,12 +10,14 @@
 #ifdef TERN_HAVE_PAGE
 #include "watch/page.h"
 #endif
+#include "watch/questions.h"
 #include "watch/run-source.h"
 #include "watch/service.h"
 
 typedef struct {
   const char *path;             /* of the configuration */
   TernService *service;
+  TernModel *model;
 #ifdef TERN_HAVE_PAGE
   TernPage *page;               /* NULL: none is asked for */
 #endif
@@ -28,6 +30,23 @@ static void
 say (const char *what)
 {
   tern_tool_message ("%s", what);
+}
+
+/* Of a configuration: a line each mistake. A message is one line, whatever is in it. */
+static void
+say_lines (const char *text)
+{
+  g_auto (GStrv) lines = g_strsplit (text, "\n", -1);
+
+  for (char **line = lines; *line; line++)
+    say (*line);
+}
+
+static int
+fail (const GError *error)
+{
+  say_lines (error->message);
+  return g_error_matches (error, TERN_ERROR, TERN_ERROR_INVALID) ? TERN_TOOL_USAGE : TERN_TOOL_FAILED;
 }
 
 static void
@@ -92,11 +111,14 @@ on_reload (gpointer data)
 
   tern_notify (reloading);
   config = tern_watch_config_read (watch->path, tern_source_check, &error);
+  if (config && !tern_questions_check (config, watch->model, &error))
+    g_clear_pointer (&config, tern_watch_config_free);
   if (config) {
     tern_service_reload (watch->service, config);
     tern_tool_message ("%s: read again", watch->path);
   } else {
-    tern_tool_message ("%s\n%s: what was read before stays", error->message, watch->path);
+    say_lines (error->message);
+    tern_tool_message ("%s: what was read before stays", watch->path);
   }
   tern_notify ("READY=1");
   return G_SOURCE_CONTINUE;
@@ -157,7 +179,6 @@ start (Watch *watch, gboolean check, GError **error)
 {
   TernWatchConfig *config = NULL;
   g_autofree char *page = NULL;
-  TernModel *model;
 
   if (!tern_source_find_elements (error) || !(config = tern_watch_config_read (watch->path, tern_source_check, error)))
     return FALSE;
@@ -166,14 +187,13 @@ start (Watch *watch, gboolean check, GError **error)
     tern_watch_config_free (config);
     return TRUE;
   }
-  model = open_model (config, error);
-  if (!model) {
+  watch->model = open_model (config, error);
+  if (!watch->model || !tern_questions_check (config, watch->model, error)) {
     tern_watch_config_free (config);
     return FALSE;
   }
   page = g_strdup (config->page);
-  watch->service = tern_service_new (config, model, say, error);
-  tern_model_unref (model);
+  watch->service = tern_service_new (config, watch->model, say, error);
   return watch->service && (!page || open_page (watch, page, error));
 }
 
@@ -199,7 +219,8 @@ tern_watch_command (int argc, char **argv)
   watch.path = path;
   if (!start (&watch, check, &error)) {
     tern_service_free (watch.service);
-    return tern_tool_fail (&error);
+    tern_model_unref (watch.model);
+    return fail (error);
   }
   if (check)
     return TERN_TOOL_DONE;
@@ -208,6 +229,7 @@ tern_watch_command (int argc, char **argv)
   tern_page_free (watch.page);
 #endif
   tern_service_free (watch.service);
+  tern_model_unref (watch.model);
   g_free (watch.status);
   return watch.result;
 }

@@ -29,7 +29,7 @@ RULES = [
     ("tern", ["engine", "vision", "compress", "tern"]),
     ("gst-plugin", ["gst-plugin"]),
     ("tools", ["engine", "vision", "compress", "tern", "tools"]),
-    ("watch", ["engine/base", "tools", "watch"]),
+    ("watch", ["engine/base", "engine/grammar", "tools", "watch"]),
     ("bench", ["engine", "vision", "compress", "tern", "tools", "bench"]),
 ]
 GST_ALLOWED = ("gst-plugin", "pipelines", "tests/elements", "watch")

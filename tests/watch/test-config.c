@@ -140,6 +140,11 @@ test_groups (Place *place, gconstpointer data)
       "6 task: expected prompt or task", "8 schema: ", NULL });
   assert_mistakes (place, "[watch]\nmemory=m\nkeep-bytes=10M\nspool-bytes=6M\n[camera a]\nsource=rtsp://x\n",
       (const char *const[]) { "4 spool-bytes: expected half of keep-bytes", NULL });
+  write_file (place, "none.json", "{\"type\":");
+  write_file (place, "odd.json", "{\"type\":\"nonsense\"}");
+  assert_mistakes (place, GOOD "labels=yes;no; yes\n[camera b]\nsource=.\nschema=none.json\n[camera c]\nsource=rtsp://x\n"
+      "schema=odd.json\n", (const char *const[]) { "5 labels: expected each label once, found yes again",
+          "7 expected a file, found a folder", "8 schema: ", "11 schema: ", NULL });
   assert_mistakes (place, "[watch]\nmemory=m\n[camera a]\nsource=gone.mp4\n", (const char *const[]) { "4 gone.mp4: no such file",
       NULL });
 }

@@ -128,9 +128,21 @@ def asked(folder):
 def wrong(folder):
     watch = Watch(tern, folder, camera(more="gate=maybe\nnothing=1") + "[camera b]\npipeline=nonsense ! fakesink\n")
     run = subprocess.run([tern, "watch", "--config", watch.config], capture_output=True, text=True, env=watch.env)
-    point(run.returncode == 2 and all(word in run.stderr for word in (":9: gate: expected", ":10: nothing: no such key",
-          "pipeline: no element")), "what is wrong is said, with its lines", run.returncode, run.stderr)
+    words = ":9: gate: expected", ":10: nothing: no such key", "pipeline: no element"
+    point(run.returncode == 2 and len(run.stderr.splitlines()) == len(words)
+          and all(word in line for word, line in zip(words, run.stderr.splitlines())), "what is wrong is said, a line each",
+          run.returncode, run.stderr)
     point(not watch.memory.exists(), "and nothing was begun")
+    watch.configure(camera(more="task=nope") + "[rule r]\nlabel=x\n")
+    status = watch.run()
+    point(status == 2 and "[camera porch]: task: expected one" in watch.words() and "[rule r]: label: expected one of" in watch.words()
+          and not watch.memory.exists(), "so is what the model cannot be asked, before anything begins", status, watch.words())
+    watch.configure(camera(more="window=1h") + camera("other"))
+    status = watch.run()
+    point(status == 1 and "frames of a window: expected at most" in watch.words() and "it is given up" in watch.words()
+          and "another try" not in watch.words() and watch.count() == WINDOWS,
+          "what only its elements refuse is said, and not tried again", status, watch.words())
+    watch.memory.unlink()
     watch.configure(camera())
     run = subprocess.run([tern, "watch", "--check", "--config", watch.config], capture_output=True, text=True, env=watch.env)
     point(run.returncode == 0 and not watch.memory.exists(), "--check says what it thinks and begins nothing", run.stderr)
