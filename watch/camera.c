@@ -218,10 +218,12 @@ on_failed (gpointer data, const char *why, TernFault fault)
     disconnect (camera);
     camera->state = TERN_CAMERA_GIVEN_UP;
     say (camera, "%.*s; it is given up", length (why), why);
-  } else if (camera->config->file && fault == TERN_FAULT_STREAM && !(camera->config->repeat && tern_run_last_frame (camera->run) > 0))
+  } else if (camera->config->file && fault == TERN_FAULT_STREAM
+      && !(camera->config->repeat && tern_run_last_frame (camera->run) > 0)) {
     give_up (camera, why);
-  else
+  } else {
     fail (camera, why);
+  }
 }
 
 static void

@@ -104,7 +104,7 @@ tern_camera_config_free (gpointer data)
 
 static void
 read_source (TernCameraConfig *camera, TernKeyFile *keys, const char *group, const TernWatchConfig *config,
-    TernPipelineCheck check)
+    const TernConfigChecks *checks)
 {
   g_autofree char *source = tern_config_text (keys, group, "source");
   g_autoptr (GError) error = NULL;
@@ -113,7 +113,7 @@ read_source (TernCameraConfig *camera, TernKeyFile *keys, const char *group, con
   if (!source == !camera->pipeline)
     tern_key_file_mistake (keys, group, camera->pipeline ? "pipeline" : NULL, "expected either source=URI or pipeline=WORDS "
         "OF GST-LAUNCH, found %s", camera->pipeline ? "both" : "neither");
-  if (camera->pipeline && check && !check (camera->pipeline, &error))
+  if (camera->pipeline && checks && checks->pipeline && !checks->pipeline (camera->pipeline, &error))
     tern_key_file_mistake (keys, group, "pipeline", "%s", error->message);
   if (source && !strstr (source, "://")) {
     camera->file = TRUE;
@@ -230,12 +230,12 @@ camera_text (const TernCameraConfig *camera, const TernKeyFile *keys, const char
 }
 
 static void
-read_camera (TernWatchConfig *config, TernKeyFile *keys, const char *group, const char *name, TernPipelineCheck check)
+read_camera (TernWatchConfig *config, TernKeyFile *keys, const char *group, const char *name, const TernConfigChecks *checks)
 {
   TernCameraConfig *camera = g_new0 (TernCameraConfig, 1);
 
   camera->name = g_strdup (name);
-  read_source (camera, keys, group, config, check);
+  read_source (camera, keys, group, config, checks);
   read_rate (camera, keys, group);
   camera->window = tern_config_duration (keys, group, "window", 100 * 1000, 4 * G_USEC_PER_SEC);
   if (camera->window > WINDOW_MAX)
@@ -249,7 +249,7 @@ read_camera (TernWatchConfig *config, TernKeyFile *keys, const char *group, cons
 }
 
 void
-tern_config_read_cameras (TernWatchConfig *config, TernKeyFile *keys, TernPipelineCheck check)
+tern_config_read_cameras (TernWatchConfig *config, TernKeyFile *keys, const TernConfigChecks *checks)
 {
   const char *const *groups = tern_key_file_groups (keys);
 
@@ -257,7 +257,7 @@ tern_config_read_cameras (TernWatchConfig *config, TernKeyFile *keys, TernPipeli
     const char *name = tern_config_name (keys, groups[i], "camera");
 
     if (name)
-      read_camera (config, keys, groups[i], name, check);
+      read_camera (config, keys, groups[i], name, checks);
   }
   if (config->cameras->len == 0)
     tern_key_file_mistake (keys, "watch", NULL, "expected a [camera NAME], found none");

@@ -27,7 +27,7 @@ gboolean tern_config_week (TernKeyFile *keys, const char *group, const char *key
 const char *tern_config_name (TernKeyFile *keys, const char *group, const char *kind);
 
 void tern_config_read_zones (TernWatchConfig *config, TernKeyFile *keys);
-void tern_config_read_cameras (TernWatchConfig *config, TernKeyFile *keys, TernPipelineCheck check);
+void tern_config_read_cameras (TernWatchConfig *config, TernKeyFile *keys, const TernConfigChecks *checks);
 void tern_config_read_rules (TernWatchConfig *config, TernKeyFile *keys);
 void tern_config_read_sinks (TernWatchConfig *config, TernKeyFile *keys);
 void tern_camera_config_free (gpointer camera);

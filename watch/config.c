@@ -163,8 +163,10 @@ tern_config_name (TernKeyFile *keys, const char *group, const char *kind)
 /* ---- The whole ---- */
 
 static void
-read_general (TernWatchConfig *config, TernKeyFile *keys)
+read_general (TernWatchConfig *config, TernKeyFile *keys, const TernConfigChecks *checks)
 {
+  g_autoptr (GError) error = NULL;
+
   if (!tern_key_file_has_group (keys, "watch"))
     tern_key_file_mistake (keys, "watch", NULL, "expected, not found");
   config->memory = tern_config_path (keys, "watch", "memory", config);
@@ -179,6 +181,8 @@ read_general (TernWatchConfig *config, TernKeyFile *keys)
   if (config->page)
     tern_key_file_mistake (keys, "watch", "page", "this build has no page (libsoup 3 was not there)");
 #endif
+  if (config->page && *config->page && checks && checks->page && !checks->page (config->page, &error))
+    tern_key_file_mistake (keys, "watch", "page", "%s", error->message);
   config->keep = tern_config_duration (keys, "watch", "keep", 60 * G_USEC_PER_SEC, 30 * 86400 * (gint64) G_USEC_PER_SEC);
   config->keep_bytes = read_bytes (keys, "watch", "keep-bytes", (guint64) 10 << 30);
   config->spool_bytes = read_bytes (keys, "watch", "spool-bytes", MIN ((guint64) 64 << 20, config->keep_bytes / 2));
@@ -205,7 +209,7 @@ check_groups (TernKeyFile *keys)
 }
 
 TernWatchConfig *
-tern_watch_config_read (const char *path, TernPipelineCheck check, GError **error)
+tern_watch_config_read (const char *path, const TernConfigChecks *checks, GError **error)
 {
   g_autoptr (TernKeyFile) keys = tern_key_file_read (path, error);
   g_autoptr (TernWatchConfig) config = NULL;
@@ -218,10 +222,10 @@ tern_watch_config_read (const char *path, TernPipelineCheck check, GError **erro
   config->rules = g_ptr_array_new_with_free_func (tern_rule_config_free);
   config->sinks = g_ptr_array_new_with_free_func (tern_sink_config_free);
   config->zones = g_ptr_array_new_with_free_func (tern_zone_free);
-  read_general (config, keys);
+  read_general (config, keys, checks);
   check_groups (keys);
   tern_config_read_zones (config, keys);
-  tern_config_read_cameras (config, keys, check);
+  tern_config_read_cameras (config, keys, checks);
   tern_config_read_rules (config, keys);
   tern_config_read_sinks (config, keys);
   return tern_key_file_check (keys, error) ? g_steal_pointer (&config) : NULL;

@@ -83,12 +83,15 @@ typedef struct {
   GPtrArray *zones;             /* TernZone */
 } TernWatchConfig;
 
-/* Whether gst-launch's words make a source. */
-typedef gboolean (*TernPipelineCheck) (const char *words, GError **error);
+/* What those who use them know of values; NULL: they are taken as they are. */
+typedef struct {
+  gboolean (*pipeline) (const char *words, GError **error);     /* gst-launch's words make a source */
+  gboolean (*page) (const char *address, GError **error);       /* the page can be there */
+} TernConfigChecks;
 
-/* @check: of `pipeline` keys; NULL: they are taken as they are. Errors: those of tern_key_file_read(); INVALID: what is wrong, a
+/* @checks: or NULL. Errors: those of tern_key_file_read(); INVALID: what is wrong, a
  * line FILE:LINE: WHAT each. */
-TernWatchConfig *tern_watch_config_read (const char *path, TernPipelineCheck check, GError **error);
+TernWatchConfig *tern_watch_config_read (const char *path, const TernConfigChecks *checks, GError **error);
 void tern_watch_config_free (TernWatchConfig *config);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernWatchConfig, tern_watch_config_free)
 

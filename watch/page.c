@@ -371,10 +371,20 @@ static const TernHttpRoute routes[] = {
   { "GET", "/page.js", .handle = script },
 };
 
+gboolean
+tern_page_check (const char *address, GError **error)
+{
+  if (tern_http_is_loopback (address))
+    return TRUE;
+  g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "expected an address of this machine alone and a port, as 127.0.0.1:8090 or "
+      "[::1]:8090, found %s", address);
+  return FALSE;
+}
+
 TernPage *
 tern_page_new (TernService *service, const char *address, GError **error)
 {
-  TernHttpOptions options = { .listen = address, .max_body = MAX_BODY, .max_bodies = 64 * MAX_BODY };
+  TernHttpOptions options = { .listen = address, .option = "page", .max_body = MAX_BODY, .max_bodies = 64 * MAX_BODY };
   TernPage *page = g_new0 (TernPage, 1);
 
   page->service = service;

@@ -14,7 +14,9 @@ G_BEGIN_DECLS
 
 typedef struct _TernPage TernPage;
 
-/* @service must live as long. INVALID: an address that other machines reach; FAILED: it is in use. */
+/* Whether it can be at this address: one of this machine alone. INVALID says what is expected. */
+gboolean tern_page_check (const char *listen, GError **error);
+/* @service must live as long. @listen was checked. FAILED: it is in use. */
 TernPage *tern_page_new (TernService *service, const char *listen, GError **error);
 void tern_page_free (TernPage *page);
 /* About once a second: counts, and samples for the plots. */

@@ -12,7 +12,7 @@ G_BEGIN_DECLS
 /* Finds the elements: where GStreamer looks, or where this program was built or installed. gst_init() was called. Errors:
  * NOT_FOUND, which names what is missing. */
 gboolean tern_source_find_elements (GError **error);
-/* A TernPipelineCheck. */
+/* The check of `pipeline` keys. */
 gboolean tern_source_check (const char *words, GError **error);
 
 /* The pipeline of watch/run.h in state NULL, with elements named generator, zones (frames in I420 where there are zones),

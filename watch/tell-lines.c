@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* JSON lines in a file. The first entry may be the file's last line already, when we ended before the memory knew: then it is
  * not written again. A line that was cut off when the machine stopped is taken away, and what it had is written again. Other
- * lines say nothing of what is to be told: those of another memory may have any ids. The file is opened anew for each line, so that it may be moved away. */
+ * lines say nothing of what is to be told: those of another memory may have any ids. The file is opened anew for each line, so that
+ * it may be moved away. */
 #include "watch/teller.h"
 
 #include <errno.h>

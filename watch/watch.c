@@ -101,6 +101,13 @@ on_quit (gpointer data)
   return G_SOURCE_CONTINUE;
 }
 
+static const TernConfigChecks checks = {
+  tern_source_check,
+#ifdef TERN_HAVE_PAGE
+  tern_page_check,
+#endif
+};
+
 static gboolean
 on_reload (gpointer data)
 {
@@ -110,7 +117,7 @@ on_reload (gpointer data)
   TernWatchConfig *config;
 
   tern_notify (reloading);
-  config = tern_watch_config_read (watch->path, tern_source_check, &error);
+  config = tern_watch_config_read (watch->path, &checks, &error);
   if (config && !tern_questions_check (config, watch->model, &error))
     g_clear_pointer (&config, tern_watch_config_free);
   if (config) {
@@ -164,7 +171,7 @@ open_page (Watch *watch, const char *listen, GError **error)
 
   watch->page = tern_page_new (watch->service, listen, error);
   if (!watch->page) {
-    g_prefix_error (error, "%s: page: ", watch->path);
+    g_prefix_error (error, "%s: ", watch->path);
     return FALSE;
   }
   address = tern_page_address (watch->page);
@@ -180,7 +187,7 @@ start (Watch *watch, gboolean check, GError **error)
   TernWatchConfig *config = NULL;
   g_autofree char *page = NULL;
 
-  if (!tern_source_find_elements (error) || !(config = tern_watch_config_read (watch->path, tern_source_check, error)))
+  if (!tern_source_find_elements (error) || !(config = tern_watch_config_read (watch->path, &checks, error)))
     return FALSE;
   if (check) {
     tern_tool_message ("%s: %u cameras, %u rules, nothing wrong", watch->path, config->cameras->len, config->rules->len);

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Real clients: PyPI's `openai` and `ollama` with `tern serve`; skipped where they are not installed. Prints TAP.
+"""Real clients: PyPI's `openai` and `ollama`, and curl as docs/serve.md has it, with `tern serve`; skipped where they are not
+installed. Prints TAP.
 
 usage: clients.py TERN MODELS_FOLDER DATA_FOLDER
 """
@@ -8,11 +9,14 @@ import base64
 import json
 import os
 import pathlib
+import re
+import shutil
+import subprocess
 import sys
 import tempfile
 
 sys.dont_write_bytecode = True
-from server import HERE, picture, server  # noqa: E402
+from server import HERE, picture, server, text_of  # noqa: E402
 from tap import plan, point  # noqa: E402
 
 TERN, MODELS, DATA = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2]).resolve(), pathlib.Path(sys.argv[3]).resolve()
@@ -93,7 +97,25 @@ def check_ollama(ollama, address, key):
     point(set(json.loads(formed.message.content)) == {"people", "what"}, "ollama: a schema", formed)
 
 
+def check_curl(folder):
+    """A picture of more bytes than an argument may have (128 KiB): comments make it so."""
+    if not shutil.which("curl"):
+        point(True, "curl", skip="it is not installed")
+        return
+    small = (HERE / "street.jpg").read_bytes()
+    pathlib.Path(folder, "porch.jpg").write_bytes(small[:2] + 4 * (b"\xff\xfe\xea\x62" + bytes(60000)) + small[2:])
+    text = (HERE.parent.parent.parent / "docs/serve.md").read_text()
+    command = re.search(r"^\{ printf.*?-d @-$", text, re.M | re.S).group()
+    with server(TERN, *CAPTIONER) as s:
+        run = subprocess.run(["sh", "-c", command.replace("http://127.0.0.1:8080", s.address)], cwd=folder, capture_output=True,
+                             text=True)
+        plain = s.chat(picture())
+    point(run.returncode == 0 and run.stdout and text_of((0, 0, json.loads(run.stdout))) == text_of(plain),
+          "curl as it is documented, with a large picture", run.returncode, run.stdout, run.stderr[-500:], plain)
+
+
 with tempfile.TemporaryDirectory() as folder:
+    check_curl(folder)
     keys = pathlib.Path(folder, "keys")
     keys.write_text("sesame\n")
     for name, check in (("openai", check_openai), ("ollama", check_ollama)):

@@ -7,6 +7,7 @@ import html.parser
 import json
 import re
 import shutil
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -367,7 +368,14 @@ def fits(client, browser):
 
 def beyond(folder):
     watch = Watch(tern, folder, camera(), "page=0.0.0.0:0")
-    point(watch.run() == 2 and "page: --listen 0.0.0.0" in watch.words(), "it is not for other machines", watch.words())
+    run = subprocess.run([tern, "watch", "--check", "--config", watch.config], capture_output=True, text=True, env=watch.env)
+    point((run.returncode, watch.run()) == (2, 2) and all("page: expected an address of this machine alone" in words
+          and "--" not in words for words in (run.stderr, watch.words())), "it is not for other machines", run.stderr,
+          watch.words())
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        watch.configure(camera(), f"page=127.0.0.1:{taken.getsockname()[1]}")
+        point(watch.run() == 1 and "page 127.0.0.1:" in watch.words() and "an address that is free" in watch.words(),
+              "nor where somebody is", watch.words())
 
 
 with tempfile.TemporaryDirectory(prefix="tern-page-") as place:

@@ -187,7 +187,7 @@ test_pipeline (Place *place, gconstpointer data)
   g_autoptr (GError) error = NULL;
 
   write_file (place, "w.conf", "[watch]\nmemory=m\n[camera a]\npipeline=nonsense\n");
-  g_assert_null (tern_watch_config_read (place->path, refuse, &error));
+  g_assert_null (tern_watch_config_read (place->path, &(TernConfigChecks) { .pipeline = refuse }, &error));
   g_assert_nonnull (strstr (error->message, ":4: pipeline: no element nonsense"));
 }
 

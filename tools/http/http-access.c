@@ -53,6 +53,16 @@ tern_listen_parse (TernListen *listen, const char *text, GError **error)
   return refuse_listen (text, error);
 }
 
+gboolean
+tern_http_is_loopback (const char *listen)
+{
+  TernListen parsed;
+  gboolean loopback = tern_listen_parse (&parsed, listen, NULL) && parsed.loopback;
+
+  tern_listen_clear (&parsed);
+  return loopback;
+}
+
 void
 tern_listen_clear (TernListen *listen)
 {

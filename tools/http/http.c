@@ -93,8 +93,8 @@ start (TernHttp *http, const TernHttpOptions *options, GError **error)
     return FALSE;
   if (tern_http_listen (http, &failure))
     return TRUE;
-  g_set_error (error, TERN_ERROR, TERN_ERROR_FAILED, "--listen %s: expected an address that is free, found: %s",
-      options->listen, failure->message);
+  g_set_error (error, TERN_ERROR, TERN_ERROR_FAILED, "%s %s: expected an address that is free, found: %s",
+      options->option ? options->option : "--listen", options->listen, failure->message);
   return FALSE;
 }
 

@@ -56,11 +56,15 @@ typedef struct {
 
 typedef struct {
   const char *listen;           /* HOST:PORT or [HOST]:PORT; port 0: any */
+  const char *option;           /* where that stands, for messages; NULL: --listen */
   const char *key_file;         /* keys, one a line; NULL: none is asked for, which needs a loopback address */
   const char *certificate, *private_key;        /* files; NULL: no TLS */
   gsize max_body;               /* bytes */
   gsize max_bodies;             /* of all that are held at a time */
 } TernHttpOptions;
+
+/* Whether @listen is an address, of this machine alone. */
+gboolean tern_http_is_loopback (const char *listen);
 
 /* Listens. INVALID: an address, a key file without keys, no key beyond loopback; READ, NOT_FOUND, FORMAT: files; FAILED: the
  * address is in use. @service is borrowed. */
