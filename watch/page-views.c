@@ -253,14 +253,14 @@ static void
 put_hours (TernService *service, GHashTable *fields, gint64 day, GString *out)
 {
   g_autofree char *query = query_without (fields, "hour");
-  g_autoptr (GPtrArray) spans = list_unseen (service, field (fields, "camera"), day, day + 24 * HOUR, G_MAXINT);
+  g_autoptr (GPtrArray) spans = list_unseen (service, field (fields, "camera"), day, tern_watch_hour (day, 24), G_MAXINT);
   const char *chosen = field (fields, "hour");
 
   g_string_append (out, "<nav aria-label=\"Hours of the day\"><ul class=\"hours\">\n");
   for (guint hour = 0; hour < 24; hour++) {
-    guint n = tern_memory_count (tern_service_memory (service), field (fields, "camera"), day + hour * HOUR,
-        day + (hour + 1) * HOUR);
-    gint64 unseen = unseen_time (spans, day + hour * HOUR, day + (hour + 1) * HOUR);
+    gint64 from = tern_watch_hour (day, hour), to = tern_watch_hour (day, hour + 1);
+    guint n = tern_memory_count (tern_service_memory (service), field (fields, "camera"), from, to);
+    gint64 unseen = unseen_time (spans, from, to);
     g_autofree char *length = tern_watch_length (unseen);
 
     if (n == 0 && unseen == 0)
@@ -295,10 +295,10 @@ tern_view_history (TernService *service, GHashTable *fields, GString *out)
   put_form (service, fields, out);
   of_day = parse_day (field (fields, "day"), &day);
   if (of_day) {
-    gint64 from = hour ? CLAMP (atoi (hour), 0, 23) : 0, to = hour ? from + 1 : 24;
+    guint from = hour ? (guint) CLAMP (atoi (hour), 0, 23) : 0;
 
-    search.since = day + from * HOUR;
-    search.until = day + to * HOUR;
+    search.since = tern_watch_hour (day, from);
+    search.until = tern_watch_hour (day, hour ? from + 1 : 24);
     put_hours (service, fields, day, out);
   }
   if (before && g_ascii_strtoll (before, NULL, 10) > 0)

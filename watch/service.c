@@ -379,11 +379,15 @@ has_camera (TernService *service, const char *name)
 static void
 add_cameras (TernService *service)
 {
+  g_autoptr (GError) error = NULL;
+
   for (guint i = 0; i < service->config->cameras->len; i++) {
     const TernCameraConfig *config = g_ptr_array_index (service->config->cameras, i);
 
     if (has_camera (service, config->name))
       continue;
+    if (!service->failure && !tern_unseen_set_file (service->memory, config->name, config->file, &error))
+      fail (service, error);
     add_time_off (service, config);
     g_ptr_array_add (service->cameras, tern_camera_new (config, service->model, &camera_funcs, service));
   }
@@ -634,8 +638,9 @@ static void
 check_fixed (TernService *service, const TernWatchConfig *config)
 {
   if (g_strcmp0 (service->config->memory, config->memory) != 0 || g_strcmp0 (service->config->model, config->model) != 0
-      || g_strcmp0 (service->config->mmproj, config->mmproj) != 0 || service->config->threads != config->threads)
-    service->say ("memory, model, mmproj and threads are others now: they are changed by a restart");
+      || g_strcmp0 (service->config->mmproj, config->mmproj) != 0 || service->config->threads != config->threads
+      || g_strcmp0 (service->config->page, config->page) != 0)
+    service->say ("memory, model, mmproj, threads or page are others now: they are changed by a restart");
 }
 
 void

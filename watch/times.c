@@ -74,6 +74,20 @@ tern_watch_parse_moment (const char *text, gint64 now, gint64 *us)
   return TRUE;
 }
 
+gint64
+tern_watch_hour (gint64 day, guint hour)
+{
+  g_autoptr (GDateTime) begin = g_date_time_new_from_unix_local (day / G_USEC_PER_SEC);
+  g_autoptr (GDateTime) date = g_date_time_add_days (begin, (gint) hour / 24);
+  g_autoptr (GDateTime) time = g_date_time_new_local (g_date_time_get_year (date), g_date_time_get_month (date),
+      g_date_time_get_day_of_month (date), (gint) hour % 24, 0, 0);
+  g_autoptr (GDateTime) before = g_date_time_add_hours (time, -1);
+  /* An hour that there is twice begins with the first of the two. */
+  gboolean twice = g_date_time_get_hour (before) == g_date_time_get_hour (time);
+
+  return g_date_time_to_unix (twice ? before : time) * G_USEC_PER_SEC;
+}
+
 gboolean
 tern_watch_parse_bytes (const char *text, guint64 *bytes)
 {

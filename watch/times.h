@@ -12,6 +12,9 @@ gboolean tern_watch_parse_duration (const char *text, gint64 *us);
 /* A duration, which is so long before @now, or ISO 8601 ("2026-11-29T10:00", "20261129T100000Z"), local without a zone;
  * a date alone is its first instant. */
 gboolean tern_watch_parse_moment (const char *text, gint64 now, gint64 *us);
+/* When the hour @hour (24: the next day) of the day that begins at @day, by local clocks, begins: between two hours there are
+ * two hours, or none, where clocks are changed. */
+gint64 tern_watch_hour (gint64 day, guint hour);
 /* "4096", "500K", "10M", "2G", "1T": powers of 1024. */
 gboolean tern_watch_parse_bytes (const char *text, guint64 *bytes);
 

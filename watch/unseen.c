@@ -6,6 +6,7 @@
 
 #define MINUTE (60 * (gint64) G_USEC_PER_SEC)
 /* Cameras of which nothing is known for so long are not watched: what goes on is put in every ten seconds. */
+#define FILES_NOTE "files"       /* names of cameras, a line each */
 #define KNOWN_LATE MINUTE
 #define TOGETHER MINUTE
 
@@ -165,10 +166,29 @@ add_off (GPtrArray *sums, const char *camera, gint64 start, gint64 end)
 }
 
 gboolean
+tern_unseen_set_file (TernWatchMemory *memory, const char *camera, gboolean file, GError **error)
+{
+  g_autofree char *note = tern_memory_get (memory, FILES_NOTE, NULL);
+  g_auto (GStrv) names = g_strsplit (note ? note : "", "\n", -1);
+  g_autoptr (GString) others = g_string_new (NULL);
+
+  if (g_strv_contains ((const char *const *) names, camera) == file)
+    return TRUE;
+  for (char **name = names; *name; name++)
+    if (**name && strcmp (*name, camera) != 0)
+      g_string_append_printf (others, "%s\n", *name);
+  if (file)
+    g_string_append_printf (others, "%s\n", camera);
+  return tern_memory_put (memory, FILES_NOTE, others->str, error);
+}
+
+gboolean
 tern_unseen_add_unknown (TernWatchMemory *memory, const char *camera, gint64 since, gint64 until, gint64 now, GPtrArray *sums,
     GError **error)
 {
   g_autoptr (GPtrArray) cameras = g_ptr_array_new_with_free_func (sum_free);
+  g_autofree char *note = tern_memory_get (memory, FILES_NOTE, NULL);
+  g_auto (GStrv) files = g_strsplit (note ? note : "", "\n", -1);
 
   until = until ? MIN (until, now) : now;
   if (tern_memory_has_unseen (memory) && !read_sums (memory, CAMERAS, camera, since, until, cameras, error))
@@ -177,7 +197,7 @@ tern_unseen_add_unknown (TernWatchMemory *memory, const char *camera, gint64 sin
     const TernUnseenSum *known = g_ptr_array_index (cameras, i);
     gint64 from = MAX (tern_unseen_known_until (memory, known->camera), since);
 
-    if (until - from > KNOWN_LATE)
+    if (until - from > KNOWN_LATE && !g_strv_contains ((const char *const *) files, known->camera))
       add_off (sums, known->camera, from, until);
   }
   return TRUE;

@@ -33,6 +33,8 @@ GPtrArray *tern_unseen_sum (TernWatchMemory *memory, const char *camera, gint64 
  * windows that nobody knows. */
 gboolean tern_unseen_add_unknown (TernWatchMemory *memory, const char *camera, gint64 since, gint64 until, gint64 now,
     GPtrArray *sums, GError **error);
+/* Whether @camera is a file: when that has ended nobody is to look at it, and nothing is unknown. */
+gboolean tern_unseen_set_file (TernWatchMemory *memory, const char *camera, gboolean file, GError **error);
 /* Both. */
 GPtrArray *tern_unseen_find (TernWatchMemory *memory, const char *camera, gint64 since, gint64 until, GError **error);
 /* As tern_unseen_sum(), the spans themselves, the newest first and @limit at most; what is less than a minute apart is one. */

@@ -7,6 +7,7 @@ import html.parser
 import json
 import re
 import shutil
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -376,6 +377,17 @@ def beyond(folder):
         watch.configure(camera(), f"page=127.0.0.1:{taken.getsockname()[1]}")
         point(watch.run() == 1 and "page 127.0.0.1:" in watch.words() and "an address that is free" in watch.words(),
               "nor where somebody is", watch.words())
+    watch.configure(camera(more="repeat=true"))
+    try:
+        watch.start()
+        until(watch.count, "a window")
+        watch.configure(camera(more="repeat=true"), f"page=127.0.0.1:{ports.port()}")
+        watch.process.send_signal(signal.SIGHUP)
+        until(lambda: "read again" in watch.words(), "the reload")
+        point("page are others now" in watch.words(), "a page that comes later comes with the next start, and that is said",
+              watch.words())
+    finally:
+        finish(watch)
 
 
 with tempfile.TemporaryDirectory(prefix="tern-page-") as place:

@@ -254,6 +254,31 @@ test_moments (void)
   g_assert_false (tern_watch_parse_moment ("2025-13-01", now, &us));
 }
 
+/* Seconds since 1970 are those of `TZ=Europe/Berlin date -d TEXT +%s`. */
+static void
+test_hours (void)
+{
+  static const struct {
+    const char *day;
+    gint64 hours[4];            /* of hours 0, 2, 3 and 24 */
+  } days[] = {
+    { "2026-03-28", { 1774652400, 1774659600, 1774663200, 1774738800 } },
+    { "2026-03-29", { 1774738800, 1774746000, 1774746000, 1774821600 } },       /* 2 o'clock is 3 o'clock */
+    { "2026-10-25", { 1792879200, 1792886400, 1792893600, 1792969200 } },       /* from 2 o'clock on twice */
+  };
+
+  g_setenv ("TZ", "CET-1CEST,M3.5.0,M10.5.0/3", TRUE);
+  for (guint i = 0; i < G_N_ELEMENTS (days); i++) {
+    static const guint at[] = { 0, 2, 3, 24 };
+    gint64 day;
+
+    g_assert_true (tern_watch_parse_moment (days[i].day, 0, &day));
+    for (guint k = 0; k < G_N_ELEMENTS (at); k++)
+      g_assert_cmpint (tern_watch_hour (day, at[k]), ==, days[i].hours[k] * G_USEC_PER_SEC);
+  }
+  g_setenv ("TZ", "UTC", TRUE);
+}
+
 static void
 test_bytes (void)
 {
@@ -337,6 +362,7 @@ main (int argc, char **argv)
   ADD ("/watch/config/same", test_same);
   g_test_add_func ("/watch/times/durations", test_durations);
   g_test_add_func ("/watch/times/moments", test_moments);
+  g_test_add_func ("/watch/times/hours", test_hours);
   g_test_add_func ("/watch/times/bytes", test_bytes);
   g_test_add_func ("/watch/times/weeks", test_weeks);
   return g_test_run ();

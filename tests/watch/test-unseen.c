@@ -417,6 +417,25 @@ test_known (Place *place, gconstpointer data)
   assert_sums (tern_unseen_sum (m, NULL, 0, 0, NOON + S (70), NULL), "yard away 0-60 60 (15)");
 }
 
+/* Of a file that has ended nothing is missing; of a camera of that name afterwards there is. */
+static void
+test_files (Place *place, gconstpointer data)
+{
+  TernWatchMemory *m = place->memory;
+
+  saw (m, "clip", 0, 0, FALSE);
+  saw (m, "porch", 0, 0, FALSE);
+  for (guint i = 0; i < 2; i++) {
+    g_assert_true (tern_unseen_set_file (m, "clip", TRUE, NULL));
+    g_assert_true (tern_unseen_set_file (m, "other", TRUE, NULL));
+    g_assert_true (tern_unseen_set_file (m, "porch", FALSE, NULL));
+  }
+  assert_sums (unknown (m, NULL, 0, 0, S (104)), "porch off 4-104 100 (0)");
+  g_assert_true (tern_unseen_set_file (m, "clip", FALSE, NULL));
+  g_assert_true (tern_unseen_set_file (m, "porch", TRUE, NULL));
+  assert_sums (unknown (m, NULL, 0, 0, S (104)), "clip off 4-104 100 (0)");
+}
+
 static void
 test_words (void)
 {
@@ -532,6 +551,7 @@ main (int argc, char **argv)
 #define ADD(name, func) g_test_add (name, Place, NULL, place_open, func, place_clear)
   ADD ("/watch/unseen/memory", test_memory);
   ADD ("/watch/unseen/known", test_known);
+  ADD ("/watch/unseen/files", test_files);
   ADD ("/watch/unseen/old", test_old);
   ADD ("/watch/unseen/later", test_later);
   return g_test_run ();
