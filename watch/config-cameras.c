@@ -264,9 +264,9 @@ tern_config_read_cameras (TernWatchConfig *config, TernKeyFile *keys, const Tern
 }
 
 gint64
-tern_camera_config_window (const TernCameraConfig *config)
+tern_camera_config_window (const TernCameraConfig *config, guint picture_frames)
 {
-  gint64 group = 4 * (gint64) G_USEC_PER_SEC * config->rate_d / MAX (config->rate_n, 1);
+  gint64 group = 4 * (gint64) MAX (picture_frames, 1) * G_USEC_PER_SEC * config->rate_d / MAX (config->rate_n, 1);
 
   return group > 0 ? (config->window + group - 1) / group * group : config->window;
 }

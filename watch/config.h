@@ -95,8 +95,8 @@ TernWatchConfig *tern_watch_config_read (const char *path, const TernConfigCheck
 void tern_watch_config_free (TernWatchConfig *config);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernWatchConfig, tern_watch_config_free)
 
-/* How long a window is: whole groups of four frames. */
-gint64 tern_camera_config_window (const TernCameraConfig *config);
+/* How long a window is: whole groups of four pictures, each of @picture_frames frames to the model. */
+gint64 tern_camera_config_window (const TernCameraConfig *config, guint picture_frames);
 /* Whether @rule looks at the camera of that name. */
 gboolean tern_rule_config_has (const TernRuleConfig *rule, const char *camera);
 

@@ -518,7 +518,7 @@ zone_copy_free (gpointer data)
 }
 
 static TernRun *
-run_new_for (const TernCameraConfig *config, const TernRunFuncs *funcs, gpointer data)
+run_new_for (const TernCameraConfig *config, TernModel *model, const TernRunFuncs *funcs, gpointer data)
 {
   TernRun *run = g_new0 (TernRun, 1);
 
@@ -529,7 +529,7 @@ run_new_for (const TernCameraConfig *config, const TernRunFuncs *funcs, gpointer
   g_queue_init (&run->observed);
   g_queue_init (&run->thumbnails);
   run->thumbnail_every = CLAMP ((GstClockTime) config->window * 1000 / 4, THUMBNAIL_LEAST, THUMBNAIL_MOST);
-  run->silence = MAX (tern_camera_config_window (config) / 2, SILENCE_LEAST);
+  run->silence = MAX (tern_camera_config_window (config, tern_model_picture_frames (model)) / 2, SILENCE_LEAST);
   run->silences = g_array_new (FALSE, FALSE, sizeof (gint64));
   run->zones = g_ptr_array_new_with_free_func (zone_copy_free);
   for (guint i = 0; i < config->zones->len; i++)
@@ -540,7 +540,7 @@ run_new_for (const TernCameraConfig *config, const TernRunFuncs *funcs, gpointer
 TernRun *
 tern_run_new (const TernCameraConfig *config, TernModel *model, const TernRunFuncs *funcs, gpointer data, GError **error)
 {
-  TernRun *run = run_new_for (config, funcs, data);
+  TernRun *run = run_new_for (config, model, funcs, data);
   GstStateChangeReturn change;
 
   run->pipeline = tern_source_pipeline (config, error);

@@ -174,6 +174,24 @@ test_told (Place *place, gconstpointer data)
 #endif
 }
 
+/* Whole groups of four pictures, of one frame or of two. */
+static void
+test_windows (void)
+{
+  static const struct {
+    guint rate_n, rate_d;
+    double window, of_one, of_two;
+  } cases[] = { { 2, 1, 4, 4, 4 }, { 2, 1, 1, 2, 4 }, { 2, 1, 5, 6, 8 }, { 1, 2, 4, 8, 16 }, { 40, 1, .1, .1, .2 } };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    TernCameraConfig camera = { .rate_n = cases[i].rate_n, .rate_d = cases[i].rate_d,
+      .window = (gint64) (cases[i].window * G_USEC_PER_SEC) };
+
+    g_assert_cmpint (tern_camera_config_window (&camera, 1), ==, (gint64) (cases[i].of_one * G_USEC_PER_SEC));
+    g_assert_cmpint (tern_camera_config_window (&camera, 2), ==, (gint64) (cases[i].of_two * G_USEC_PER_SEC));
+  }
+}
+
 static gboolean
 refuse (const char *words, GError **error)
 {
@@ -360,6 +378,7 @@ main (int argc, char **argv)
   ADD ("/watch/config/pipeline", test_pipeline);
   ADD ("/watch/config/files", test_files);
   ADD ("/watch/config/same", test_same);
+  g_test_add_func ("/watch/config/windows", test_windows);
   g_test_add_func ("/watch/times/durations", test_durations);
   g_test_add_func ("/watch/times/moments", test_moments);
   g_test_add_func ("/watch/times/hours", test_hours);
