@@ -5,17 +5,18 @@
 
 /* Where a rule stands for one camera. */
 typedef struct {
-  const TernRuleConfig *config;
-  char *camera;
+  const TernRuleConfig *config; /* NULL: there is no such rule any more, or not of this camera */
+  char *name, *camera;
   guint count;                  /* windows in a row for which it held */
   gboolean on;                  /* it holds; */
-  gboolean told;                /* and somebody was told so */
+  gboolean told;                /* somebody was told so, and nothing else since */
   gint64 last_alert;            /* when; 0: never */
   gint64 last_news;             /* when there was something new, for rules that wait for nothing */
 } Stand;
 
 struct _TernRules {
   GPtrArray *stands;
+  gint64 last_tick;
 };
 
 static void
@@ -23,24 +24,54 @@ stand_free (gpointer data)
 {
   Stand *stand = data;
 
+  g_free (stand->name);
   g_free (stand->camera);
   g_free (stand);
 }
 
-/* A line of tern_rules_state(): RULE CAMERA COUNT ON TOLD LAST-ALERT. */
-static void
-restore_stand (Stand *stand, char **lines)
+static Stand *
+stand_new (const TernRuleConfig *config, const char *name, const char *camera)
 {
-  for (guint i = 0; lines && lines[i]; i++) {
-    g_auto (GStrv) parts = g_strsplit (lines[i], " ", -1);
+  Stand *stand = g_new0 (Stand, 1);
 
-    if (g_strv_length (parts) != 6 || strcmp (parts[0], stand->config->name) != 0 || strcmp (parts[1], stand->camera) != 0)
-      continue;
-    stand->count = (guint) g_ascii_strtoull (parts[2], NULL, 10);
-    stand->on = strcmp (parts[3], "1") == 0;
-    stand->told = strcmp (parts[4], "1") == 0;
-    stand->last_alert = g_ascii_strtoll (parts[5], NULL, 10);
+  stand->config = config;
+  stand->name = g_strdup (name);
+  stand->camera = g_strdup (camera);
+  return stand;
+}
+
+static Stand *
+find_stand (const TernRules *rules, const char *name, const char *camera)
+{
+  for (guint i = 0; i < rules->stands->len; i++) {
+    Stand *stand = g_ptr_array_index (rules->stands, i);
+
+    if (strcmp (stand->name, name) == 0 && strcmp (stand->camera, camera) == 0)
+      return stand;
   }
+  return NULL;
+}
+
+/* Of a line of tern_rules_state(): RULE CAMERA COUNT ON TOLD LAST-ALERT. What was told of a rule that there is no more is over. */
+static void
+restore (TernRules *rules, const char *line)
+{
+  g_auto (GStrv) parts = g_strsplit (line, " ", -1);
+  gboolean whole = g_strv_length (parts) == 6, told = whole && strcmp (parts[4], "1") == 0;
+  Stand *stand = whole ? find_stand (rules, parts[0], parts[1]) : NULL;
+
+  if (!stand && told) {
+    stand = stand_new (NULL, parts[0], parts[1]);
+    g_ptr_array_add (rules->stands, stand);
+  }
+  if (!stand)
+    return;
+  stand->told = told;
+  if (!stand->config)
+    return;
+  stand->count = (guint) g_ascii_strtoull (parts[2], NULL, 10);
+  stand->on = strcmp (parts[3], "1") == 0;
+  stand->last_alert = g_ascii_strtoll (parts[5], NULL, 10);
 }
 
 TernRules *
@@ -50,6 +81,7 @@ tern_rules_new (const GPtrArray *configs, const char *const *cameras, const char
   TernRules *rules = g_new0 (TernRules, 1);
 
   rules->stands = g_ptr_array_new_with_free_func (stand_free);
+  rules->last_tick = now;
   for (guint r = 0; r < configs->len; r++)
     for (guint c = 0; cameras[c]; c++) {
       const TernRuleConfig *config = g_ptr_array_index (configs, r);
@@ -57,13 +89,12 @@ tern_rules_new (const GPtrArray *configs, const char *const *cameras, const char
 
       if (!tern_rule_config_has (config, cameras[c]))
         continue;
-      stand = g_new0 (Stand, 1);
-      stand->config = config;
-      stand->camera = g_strdup (cameras[c]);
+      stand = stand_new (config, config->name, cameras[c]);
       stand->last_news = now;   /* while nobody looked there was nothing to see */
-      restore_stand (stand, lines);
       g_ptr_array_add (rules->stands, stand);
     }
+  for (guint i = 0; lines && lines[i]; i++)
+    restore (rules, lines[i]);
   return rules;
 }
 
@@ -84,7 +115,9 @@ tern_rules_state (const TernRules *rules)
   for (guint i = 0; i < rules->stands->len; i++) {
     const Stand *stand = g_ptr_array_index (rules->stands, i);
 
-    g_string_append_printf (text, "%s %s %u %d %d %" G_GINT64_FORMAT "\n", stand->config->name, stand->camera, stand->count,
+    if (!stand->config && !stand->told)
+      continue;
+    g_string_append_printf (text, "%s %s %u %d %d %" G_GINT64_FORMAT "\n", stand->name, stand->camera, stand->count,
         stand->on, stand->told, stand->last_alert);
   }
   return g_string_free (text, FALSE);
@@ -142,9 +175,15 @@ score_of (const TernSeen *seen, const char *label)
 static void
 put_alert (const Stand *stand, gboolean on, double score, GArray *alerts)
 {
-  TernAlert alert = { stand->config->name, stand->camera, on, score };
+  TernAlert alert = { stand->name, stand->camera, on, score };
 
   g_array_append_val (alerts, alert);
+}
+
+static gboolean
+is_quiet (const Stand *stand, gint64 now)
+{
+  return stand->config && stand->config->has_quiet && tern_week_has (&stand->config->quiet, now);
 }
 
 /* It holds, in one more window. What may not be said now is said later, if it still holds then. */
@@ -155,7 +194,7 @@ stand_holds (Stand *stand, double score, gint64 now, GArray *alerts)
 
   stand->count = MIN (stand->count, config->windows) + 1;
   stand->on |= stand->count >= config->windows;
-  if (!stand->on || stand->told || (config->has_quiet && tern_week_has (&config->quiet, now))
+  if (!stand->on || stand->told || is_quiet (stand, now)
       || (stand->last_alert && now - stand->last_alert < config->interval))
     return;
   stand->told = TRUE;
@@ -163,13 +202,16 @@ stand_holds (Stand *stand, double score, gint64 now, GArray *alerts)
   put_alert (stand, TRUE, score, alerts);
 }
 
+/* Whom nothing may be told now hears of it later, if it does not hold again by then. */
 static void
-stand_ends (Stand *stand, double score, GArray *alerts)
+stand_ends (Stand *stand, double score, gint64 now, GArray *alerts)
 {
-  if (stand->told)
-    put_alert (stand, FALSE, score, alerts);
   stand->count = 0;
-  stand->on = stand->told = FALSE;
+  stand->on = FALSE;
+  if (!stand->told || is_quiet (stand, now))
+    return;
+  put_alert (stand, FALSE, score, alerts);
+  stand->told = FALSE;
 }
 
 static void
@@ -182,7 +224,7 @@ see_label (Stand *stand, const TernSeen *seen, gint64 now, GArray *alerts)
   if (score >= stand->config->threshold && !seen->abstained)
     stand_holds (stand, score, now, alerts);
   else if (score < stand->config->clear && !seen->abstained)
-    stand_ends (stand, score, alerts);
+    stand_ends (stand, score, now, alerts);
   else if (!stand->on)
     stand->count = 0;           /* in between, or not sure: what holds goes on, what does not has not begun */
 }
@@ -193,7 +235,7 @@ see_silent (Stand *stand, const TernSeen *seen, gint64 now, GArray *alerts)
   if (seen->unchanged)
     return;
   stand->last_news = now;
-  stand_ends (stand, -1, alerts);
+  stand_ends (stand, -1, now, alerts);
 }
 
 void
@@ -202,7 +244,7 @@ tern_rules_see (TernRules *rules, const TernSeen *seen, gint64 now, GArray *aler
   for (guint i = 0; i < rules->stands->len; i++) {
     Stand *stand = g_ptr_array_index (rules->stands, i);
 
-    if (seen->error || strcmp (stand->camera, seen->camera) != 0)
+    if (seen->error || !stand->config || strcmp (stand->camera, seen->camera) != 0)
       continue;
     if (stand->config->kind == TERN_RULE_LABEL)
       see_label (stand, seen, now, alerts);
@@ -211,19 +253,32 @@ tern_rules_see (TernRules *rules, const TernSeen *seen, gint64 now, GArray *aler
     else if (has_any_word (seen->text, stand->config->words))
       stand_holds (stand, -1, now, alerts);
     else
-      stand_ends (stand, -1, alerts);
+      stand_ends (stand, -1, now, alerts);
   }
 }
 
+/* Time in which nobody looks passes by: there was nothing to be seen in it. */
+static void
+wait_in_silence (Stand *stand, gint64 since, gint64 now, gboolean watched, GArray *alerts)
+{
+  if (!watched)
+    stand->last_news += MAX (now - since, 0);
+  if (!watched || now - stand->last_news < stand->config->silent)
+    return;
+  stand->count = stand->config->windows;        /* windows are of no matter to it */
+  stand_holds (stand, -1, now, alerts);
+}
+
 void
-tern_rules_tick (TernRules *rules, gint64 now, GArray *alerts)
+tern_rules_tick (TernRules *rules, gint64 now, TernWatchedFunc is_watched, gpointer data, GArray *alerts)
 {
   for (guint i = 0; i < rules->stands->len; i++) {
     Stand *stand = g_ptr_array_index (rules->stands, i);
 
-    if (stand->config->kind == TERN_RULE_SILENT && now - stand->last_news >= stand->config->silent) {
-      stand->count = stand->config->windows;    /* windows are of no matter to it */
-      stand_holds (stand, -1, now, alerts);
-    }
+    if (stand->config && stand->config->kind == TERN_RULE_SILENT)
+      wait_in_silence (stand, rules->last_tick, now, is_watched (data, stand->camera), alerts);
+    if (stand->told && !stand->on)
+      stand_ends (stand, -1, now, alerts);
   }
+  rules->last_tick = now;
 }

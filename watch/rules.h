@@ -17,7 +17,7 @@ typedef struct {
   gboolean error;               /* says nothing about what is there */
 } TernSeen;
 
-/* A rule began to hold for a camera, or no longer does; names are those of the rules. */
+/* A rule began to hold for a camera, or no longer does; names are the rules'. */
 typedef struct {
   const char *rule, *camera;
   gboolean on;
@@ -26,15 +26,19 @@ typedef struct {
 
 typedef struct _TernRules TernRules;
 
-/* @configs (TernRuleConfig) must live as long. @state: what tern_rules_state() said before, or NULL; what it has of
- * other rules and cameras is left out. */
+/* @configs (TernRuleConfig) must live as long. @state: what tern_rules_state() said before, or NULL; of other
+ * rules and cameras those that were told to hold end with the next tick. */
 TernRules *tern_rules_new (const GPtrArray *configs, const char *const *cameras, const char *state, gint64 now);
 void tern_rules_free (TernRules *rules);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernRules, tern_rules_free)
 
-/* Both append to @alerts (TernAlert). Tick now and then: a rule that waits for nothing has no result to wait for. */
+/* Whether somebody looks at @camera, and pictures come. */
+typedef gboolean (*TernWatchedFunc) (gpointer data, const char *camera);
+
+/* Both append to @alerts (TernAlert). Tick now and then: a rule that waits for nothing has no result to wait for, nor has one whose
+ * end may be told now; time counts for the former while the camera is watched. */
 void tern_rules_see (TernRules *rules, const TernSeen *seen, gint64 now, GArray *alerts);
-void tern_rules_tick (TernRules *rules, gint64 now, GArray *alerts);
+void tern_rules_tick (TernRules *rules, gint64 now, TernWatchedFunc is_watched, gpointer data, GArray *alerts);
 
 /* Where all of them stand. */
 char *tern_rules_state (const TernRules *rules);

@@ -495,6 +495,20 @@ forget (TernService *service, gint64 monotonic)
   service->forget_due = n == FORGET_MOST ? 0 : monotonic + FORGET_EVERY;
 }
 
+static gboolean
+is_watched (gpointer data, const char *name)
+{
+  TernService *service = data;
+
+  for (guint i = 0; i < service->cameras->len; i++) {
+    TernCamera *camera = g_ptr_array_index (service->cameras, i);
+
+    if (strcmp (tern_camera_config (camera)->name, name) == 0)
+      return tern_camera_state (camera) == TERN_CAMERA_ON;
+  }
+  return FALSE;
+}
+
 static void
 tick_rules (TernService *service)
 {
@@ -502,7 +516,7 @@ tick_rules (TernService *service)
   gint64 now = g_get_real_time ();
   g_autoptr (GError) error = NULL;
 
-  tern_rules_tick (service->rules, now, alerts);
+  tern_rules_tick (service->rules, now, is_watched, service, alerts);
   if (alerts->len == 0)
     return;
   if (tern_memory_begin (service->memory, &error) && spool_alerts (service, alerts, NULL, now, &error)

@@ -19,6 +19,7 @@ static const char *const labels[] = { "yes", "no", NULL };
 
 /* One rule, and what it says of windows a second after the other. */
 typedef struct {
+  gboolean away;                /* nobody looks */
   TernRuleConfig config;
   GPtrArray *configs;
   TernRules *rules;
@@ -59,6 +60,22 @@ see (Story *story, TernSeen seen)
   seen.text = seen.text ? seen.text : "";
   story->now += SECOND;
   tern_rules_see (story->rules, &seen, story->now, alerts);
+  return hear (alerts);
+}
+
+static gboolean
+is_watched (gpointer data, const char *camera)
+{
+  return !((Story *) data)->away;
+}
+
+static char
+tick (Story *story, gint64 seconds)
+{
+  g_autoptr (GArray) alerts = g_array_new (FALSE, FALSE, sizeof (TernAlert));
+
+  story->now += seconds * SECOND;
+  tern_rules_tick (story->rules, story->now, is_watched, story, alerts);
   return hear (alerts);
 }
 
@@ -136,6 +153,61 @@ test_quiet (void)
   story_end (&story);
 }
 
+/* An end in the night is told in the morning, unless it holds again by then, and neither by a restart in between is lost. */
+static void
+test_quiet_end (void)
+{
+  Story story = { .config = { .kind = TERN_RULE_WORDS, .windows = 1, .has_quiet = TRUE,
+      .words = (char *[]) { (char *) "car", NULL } }, .now = NOON + 10 * 3600 * SECOND - 3 * SECOND };
+  g_autofree char *wrong = NULL, *state = NULL;
+
+  g_assert_true (tern_week_parse (&story.config.quiet, "22:00-06:00", &wrong));
+  story_begin (&story, NULL);
+  for (guint day = 0; day < 2; day++) {
+    g_assert_cmpint (see (&story, (TernSeen) { .text = "a car" }), ==, day ? '.' : '+');         /* 21:59:58 */
+    g_assert_cmpint (tick (&story, 2), ==, '.');
+    g_assert_cmpint (see (&story, (TernSeen) { .text = "a tree" }), ==, '.');    /* 22:00:01 */
+    g_assert_cmpint (tick (&story, 10), ==, '.');
+    g_free (state);
+    state = tern_rules_state (story.rules);
+    story_end (&story);
+    story_begin (&story, state);
+    if (day == 0)
+      g_assert_cmpint (see (&story, (TernSeen) { .text = "a car" }), ==, '.');
+    g_assert_cmpint (tick (&story, 8 * 3600), ==, day ? '-' : '.');              /* after six */
+    g_assert_cmpint (tick (&story, 1), ==, '.');
+    story.now = NOON + (34 + 24 * (gint64) day) * 3600 * SECOND - 3 * SECOND;
+  }
+  story_end (&story);
+}
+
+/* A rule that goes away while it holds, or leaves a camera, ends, and that is told once; also after a kill before that. */
+static void
+test_gone (void)
+{
+  Story story = { .config = { .kind = TERN_RULE_WORDS, .windows = 1, .words = (char *[]) { (char *) "car", NULL } } };
+  g_autofree char *state = NULL, *again = NULL, *after = NULL;
+
+  story_begin (&story, NULL);
+  g_assert_cmpint (see (&story, (TernSeen) { .text = "a car" }), ==, '+');
+  state = tern_rules_state (story.rules);
+  story_end (&story);
+  story.config.cameras = (char *[]) { (char *) "yard", NULL };
+  for (guint turn = 0; turn < 2; turn++) {
+    story_begin (&story, turn ? again : state);
+    again = again ? again : tern_rules_state (story.rules);
+    g_assert_cmpint (see (&story, (TernSeen) { .text = "a car" }), ==, '.');
+    g_assert_cmpint (tick (&story, 1), ==, '-');
+    g_assert_cmpint (tick (&story, 1), ==, '.');
+    g_free (after);
+    after = tern_rules_state (story.rules);
+    story_end (&story);
+  }
+  story_begin (&story, after);
+  g_assert_cmpint (tick (&story, 1), ==, '.');
+  story_end (&story);
+}
+
 static void
 test_words (void)
 {
@@ -153,16 +225,6 @@ test_words (void)
   story_end (&story);
 }
 
-static char
-tick (Story *story, gint64 seconds)
-{
-  g_autoptr (GArray) alerts = g_array_new (FALSE, FALSE, sizeof (TernAlert));
-
-  story->now += seconds * SECOND;
-  tern_rules_tick (story->rules, story->now, alerts);
-  return hear (alerts);
-}
-
 static void
 test_silent (void)
 {
@@ -178,6 +240,15 @@ test_silent (void)
   g_assert_cmpint (tick (&story, 100), ==, '.');
   g_assert_cmpint (see (&story, (TernSeen) { .text = "", .error = TRUE }), ==, '.');
   g_assert_cmpint (see (&story, (TernSeen) { .text = "a dog" }), ==, '-');
+  /* What nobody looked at was not silent; what holds goes on meanwhile. */
+  g_assert_cmpint (tick (&story, 6), ==, '.');
+  story.away = TRUE;
+  g_assert_cmpint (tick (&story, 100), ==, '.');
+  story.away = FALSE;
+  g_assert_cmpint (tick (&story, 3), ==, '.');
+  g_assert_cmpint (tick (&story, 1), ==, '+');
+  story.away = TRUE;
+  g_assert_cmpint (tick (&story, 100), ==, '.');
   story_end (&story);
 }
 
@@ -340,6 +411,8 @@ main (int argc, char **argv)
   g_test_add_func ("/watch/rules/label", test_label);
   g_test_add_func ("/watch/rules/interval", test_interval);
   g_test_add_func ("/watch/rules/quiet", test_quiet);
+  g_test_add_func ("/watch/rules/quiet-end", test_quiet_end);
+  g_test_add_func ("/watch/rules/gone", test_gone);
   g_test_add_func ("/watch/rules/words", test_words);
   g_test_add_func ("/watch/rules/silent", test_silent);
   g_test_add_func ("/watch/rules/cameras", test_cameras);

@@ -315,6 +315,17 @@ def brief(folder):
           words[-3:], watch.words())
 
 
+def ruled(folder):
+    """A rule that goes away while it holds has an end, told once."""
+    rule = f"[rule any]\nwords={';'.join(sorted({w for c in captions() for w in re.findall(r'[a-z]{2,}', c['result'])}))}\n"
+    watch = Watch(tern, folder, camera() + LINES + rule)
+    status = [watch.run()]
+    watch.configure(camera() + LINES)
+    status += [watch.run(), watch.run()]
+    states = [line["state"] for line in watch.lines() if "rule" in line]
+    point(status == [0, 0, 0] and states == ["ON", "OFF"], "a rule that goes away while it holds ends", status, states, watch.words())
+
+
 def paced(folder):
     """At its pace a file's end is looked at, too, also of one that is shorter than a window; and it waits for the model."""
     frames = b"".join(b"FRAME\n" + bytes([40 * i]) * (64 * 48) + bytes([128]) * (64 * 48 // 2) for i in range(5))
@@ -405,7 +416,7 @@ def silent(folder):
           run.stderr, *calls)
 
 
-for test in (silent, still, overloaded, whole, hopeless, asked, wrong, killed, failing, reloaded, zoned, turned, notified, brief, paced, alone):
+for test in (silent, still, overloaded, whole, hopeless, asked, wrong, killed, failing, reloaded, zoned, turned, notified, brief, ruled, paced, alone):
     with tempfile.TemporaryDirectory(prefix="tern-watch-") as place:
         watches = []
         original = Watch.start
