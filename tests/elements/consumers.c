@@ -387,7 +387,8 @@ GST_END_TEST
 
 static const char *const alone[] = { "", "! queue ", "! tee name=t ! queue ! fakesink async=false t. ! queue " };
 
-/* A camera stops in the middle of a window, and nothing but text leaves: its end is that of the pipeline, and comes after the answer. */
+/* A camera stops in the middle of a window, and nothing but text leaves: its end is that of the pipeline, and comes after the
+ * answer. */
 GST_START_TEST (test_live_last)
 {
   GstElement *pipeline = launch (CAMERA LOOK "%s! appsink name=s sync=false async=false", alone[__i__]), *sink;

@@ -135,8 +135,9 @@ def wrong(folder):
     point(not watch.memory.exists(), "and nothing was begun")
     watch.configure(camera(more="task=nope") + "[rule r]\nlabel=x\n")
     status = watch.run()
-    point(status == 2 and "[camera porch]: task: expected one" in watch.words() and "[rule r]: label: expected one of" in watch.words()
-          and not watch.memory.exists(), "so is what the model cannot be asked, before anything begins", status, watch.words())
+    point(status == 2 and "[camera porch]: task: expected one" in watch.words()
+          and "[rule r]: label: expected one of" in watch.words() and not watch.memory.exists(),
+          "so is what the model cannot be asked, before anything begins", status, watch.words())
     watch.configure(camera(more="window=1h") + camera("other"))
     status = watch.run()
     point(status == 1 and "frames of a window: expected at most" in watch.words() and "it is given up" in watch.words()
@@ -323,7 +324,8 @@ def ruled(folder):
     watch.configure(camera() + LINES)
     status += [watch.run(), watch.run()]
     states = [line["state"] for line in watch.lines() if "rule" in line]
-    point(status == [0, 0, 0] and states == ["ON", "OFF"], "a rule that goes away while it holds ends", status, states, watch.words())
+    point(status == [0, 0, 0] and states == ["ON", "OFF"], "a rule that goes away while it holds ends", status, states,
+          watch.words())
 
 
 def paced(folder):
@@ -416,7 +418,8 @@ def silent(folder):
           run.stderr, *calls)
 
 
-for test in (silent, still, overloaded, whole, hopeless, asked, wrong, killed, failing, reloaded, zoned, turned, notified, brief, ruled, paced, alone):
+for test in (silent, still, overloaded, whole, hopeless, asked, wrong, killed, failing, reloaded, zoned, turned, notified, brief,
+             ruled, paced, alone):
     with tempfile.TemporaryDirectory(prefix="tern-watch-") as place:
         watches = []
         original = Watch.start
