@@ -10,6 +10,7 @@
 #include <glib/gstdio.h>
 
 #include "tern/error.h"
+#include "tools/batch-names.h"
 #include "tools/batch-tar.h"
 #include "tools/fnv.h"
 #include "tools/tool.h"
@@ -18,7 +19,6 @@
 #define EXAMPLES 3
 #define AHEAD 256               /* inputs found before somebody wants them */
 #define MEMBERS_AHEAD 16        /* of tar files */
-#define NAME_BYTES (64 << 10)   /* of one in a list, at most: an address, even */
 
 struct _TernBatchList {
   gint references;              /* of the caller and of the thread */
@@ -447,55 +447,15 @@ add_named (TernBatchList *list, const char *path)
   return add (list, g_strdup (path), g_strdup (path), NULL, -1, 0);
 }
 
-#define MARK "\357\273\277"     /* what some editors begin a file of text with */
-
 static gboolean
-add_listed (TernBatchList *list, const char *name)
+add_listed (const char *name, void *data)
 {
-  if (g_str_has_prefix (name, MARK) && !g_file_test (name, G_FILE_TEST_EXISTS))
-    name += strlen (MARK);
+  TernBatchList *list = data;
+
   if (list->standard_once && g_str_equal (name, "-"))
     return refuse (list, g_strdup (name), g_strdup ("standard input: expected a file's name in the list, found -, which cannot be "
             "read here; ./- is a file of that name"), FALSE);
   return add_named (list, name);
-}
-
-/* Names end with a line or, where there is one in what is read first, or in the first name, with a NUL (find -print0): then lines
- * are part of names. */
-static gboolean
-add_names (TernBatchList *list)
-{
-  g_autoptr (GString) name = g_string_new (NULL);
-  gboolean wanted = TRUE, first = TRUE;
-  char block[1 << 16];
-  gssize n;
-  int end = '\n';
-
-  while (wanted && (n = read (list->names, block, sizeof block)) > 0) {
-    if (first && memchr (block, 0, n))
-      end = 0;
-    first = FALSE;
-    for (gssize i = 0; wanted && i < n; i++) {
-      if (block[i] == 0)
-        end = 0;
-      if (block[i] != end && name->len < NAME_BYTES) {
-        g_string_append_c (name, block[i]);
-        continue;
-      }
-      if (block[i] != end)
-        return refuse (list, g_strdup (list->names_path), g_strdup_printf ("expected names of files, found one of more than %d bytes",
-                NAME_BYTES), FALSE);
-      if (end == '\n' && name->len && name->str[name->len - 1] == '\r')
-        g_string_truncate (name, name->len - 1);
-      if (name->len)
-        wanted = add_listed (list, name->str);
-      g_string_truncate (name, 0);
-    }
-  }
-  if (wanted && n < 0)
-    return refuse (list, g_strdup (list->names_path), g_strdup_printf ("expected names of files, found that it cannot be read: %s",
-            g_strerror (errno)), FALSE);
-  return wanted && (name->len == 0 || add_listed (list, name->str));
 }
 
 static void
@@ -519,11 +479,12 @@ look (gpointer data)
   TernBatchList *list = data;
   gboolean wanted = TRUE;
   void (*notify) (void *data);
+  char *refusal;
 
   for (guint i = 0; wanted && list->operands[i]; i++)
     wanted = add_named (list, list->operands[i]);
-  if (wanted && list->names >= 0)
-    add_names (list);
+  if (wanted && list->names >= 0 && (refusal = tern_batch_names_read (list->names, add_listed, list)))
+    refuse (list, g_strdup (list->names_path), refusal, FALSE);
   g_mutex_lock (&list->lock);
   list->ended = TRUE;
   notify = list->stopped ? NULL : list->notify;

@@ -91,6 +91,7 @@ tern_caption_batch_clear (TernCaptionBatchOptions *o)
   g_free (o->bytes_per_tar);
   g_free (o->series);
   g_free (o->settings);
+  tern_caption_inputs_free (o->inputs);
 }
 
 /* ---- Checks ------------------------------------------------------------------------------------------------------ */
@@ -348,6 +349,29 @@ check_apart (const TernCaptionBatchOptions *o, const TernCaptionOutput *out, cha
   return TERN_TOOL_DONE;
 }
 
+static int
+refuse_input (const TernCaptionOutput *out, const char *option, const char *path)
+{
+  if (!tern_caption_inputs_may_have (out->inputs, path))
+    return TERN_TOOL_DONE;
+  return tern_tool_usage ("caption: --%s: expected another file than %s, found %s, which --overwrite would replace", option,
+      tern_caption_inputs_are_open (out->inputs) ? "one for which a name of --files-from may stand" : "the inputs", path);
+}
+
+/* --overwrite replaces what runs before made, and nothing that this one reads: inputs of lists and in folders, too. */
+static int
+check_overwrite (const TernCaptionBatchOptions *o, const TernCaptionOutput *out)
+{
+  const char *failures = o->failures && !g_str_equal (o->failures, "-") ? o->failures : NULL;
+  gboolean lines = !tern_caption_output_is_files (out) && !out->standard && out->path;
+  g_autoptr (GPtrArray) tars = lines && out->series ? tern_caption_series_find (out->path, 0) : NULL;
+  int status = failures ? refuse_input (out, "failures", failures) : TERN_TOOL_DONE;
+
+  for (guint i = 0; tars && i < tars->len && status == TERN_TOOL_DONE; i++)
+    status = refuse_input (out, "output", tars->pdata[i]);
+  return lines && !tars && status == TERN_TOOL_DONE ? refuse_input (out, "output", out->path) : status;
+}
+
 int
 tern_caption_batch_check (TernCaptionBatchOptions *o, TernCaptionOutput *out, char **operands)
 {
@@ -380,7 +404,11 @@ tern_caption_batch_check (TernCaptionBatchOptions *o, TernCaptionOutput *out, ch
     return status;
   if ((status = check_journal (o, out, operands)) != TERN_TOOL_DONE)
     return status;
-  return check_apart (o, out, operands);
+  if ((status = check_apart (o, out, operands)) != TERN_TOOL_DONE)
+    return status;
+  if (out->overwrite || (o->resume && tern_caption_output_is_files (out)))
+    out->inputs = o->inputs = tern_caption_inputs_new (operands, o->files_from);
+  return out->overwrite ? check_overwrite (o, out) : TERN_TOOL_DONE;
 }
 
 /* ---- The run ----------------------------------------------------------------------------------------------------- */

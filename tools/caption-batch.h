@@ -16,6 +16,7 @@ typedef struct {
   double file_timeout;
   TernBudgetParams budget;
   char *series;                 /* of --output, when a shard has a part of it */
+  TernCaptionInputs *inputs;    /* what is not replaced; NULL: nothing is */
   char *settings;               /* of the questions and windows: what another run must have too */
 } TernCaptionBatchOptions;
 

@@ -276,6 +276,33 @@ hash_of (const char *path)
   return GSIZE_TO_POINTER (tern_fnv (path, strlen (path)) | 1);
 }
 
+/* The film itself, by another name perhaps. */
+static gboolean
+is_same_file (const char *a, const char *b)
+{
+  struct stat one, other;
+
+  return stat (a, &one) == 0 && stat (b, &other) == 0 && one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+}
+
+/* Another input has @path, or may have it. What was made of @input before is its own, and copies beside films are passed over
+ * unless they are named. */
+static gboolean
+is_of_other (const TernCaptionOutput *out, const TernBatchInput *input, const char *path)
+{
+  if (!out->inputs || is_same_file (path, input->path) || (out->journal && tern_journal_made (out->journal, path, input->path)))
+    return FALSE;
+  return out->format == TERN_CAPTION_MUX && out->place == TERN_CAPTION_BESIDE ? tern_caption_inputs_have (out->inputs, path)
+      : tern_caption_inputs_may_have (out->inputs, path);
+}
+
+/* Where names come later nobody knows; then the name is taken, and nothing replaced. */
+static gboolean
+is_known_input (const TernCaptionOutput *out, const TernBatchInput *input, const char *path)
+{
+  return out->inputs && !tern_caption_inputs_are_open (out->inputs) && is_of_other (out, input, path);
+}
+
 /* video.srt; video.mp4.srt, video.mp4-2.srt, ... when another input of this run, or of one before, has taken the name. */
 static char *
 take_path (TernCaptionOutput *out, const TernBatchInput *input)
@@ -283,7 +310,7 @@ take_path (TernCaptionOutput *out, const TernBatchInput *input)
   for (guint n = 0;; n++) {
     char *path = nth_path (out, input, n);
 
-    if (!(out->journal && tern_journal_made_for_other (out->journal, path, input->path))
+    if (!(out->journal && tern_journal_made_for_other (out->journal, path, input->path)) && !is_known_input (out, input, path)
         && g_hash_table_add (out->names, hash_of (path)))
       return path;
     g_free (path);
@@ -535,15 +562,6 @@ says_the_same (const char *path, const GString *text)
   return g_file_get_contents (path, &there, &n, NULL) && n == text->len && memcmp (there, text->str, n) == 0;
 }
 
-/* The film itself, by another name perhaps. */
-static gboolean
-is_same_file (const char *a, const char *b)
-{
-  struct stat one, other;
-
-  return stat (a, &one) == 0 && stat (b, &other) == 0 && one.st_dev == other.st_dev && one.st_ino == other.st_ino;
-}
-
 static gboolean
 write_copy (const TernCaptionOutput *out, const TernBatchInput *input, GError **error)
 {
@@ -573,6 +591,19 @@ claim_copy (TernCaptionOutput *out, GError **error)
   return tern_caption_output_sync (out, error) && tern_journal_commit (out->journal, error);
 }
 
+/* The input itself, or what may be one whose name comes later. */
+static gboolean
+is_protected (const TernCaptionOutput *out, const TernBatchInput *input, GError **error)
+{
+  gboolean itself = is_same_file (out->file, input->path);
+
+  if (!itself && !(out->inputs && tern_caption_inputs_are_open (out->inputs) && is_of_other (out, input, out->file)))
+    return FALSE;
+  g_set_error (error, TERN_ERROR, TERN_ERROR_READ, "%s: expected another file than the inputs for the captions of %s, found %s",
+      out->file, input->path, itself ? "that input itself" : "one for which a later name of --files-from may stand");
+  return TRUE;
+}
+
 static gboolean
 write_file (TernCaptionOutput *out, const TernBatchInput *input, gboolean again, GError **error)
 {
@@ -580,10 +611,10 @@ write_file (TernCaptionOutput *out, const TernBatchInput *input, gboolean again,
   TernOutput *output;
 
   out->file = take_path (out, input);
-  if (is_same_file (out->file, input->path))
-    return there_already (out->file, input->path, error);
   if (would_be_lost (out, out->file) && !again && !is_ours (out, input))
     return there_already (out->file, input->path, error);
+  if (is_protected (out, input, error))
+    return FALSE;
   folder = g_path_get_dirname (out->file);
   if (out->place == TERN_CAPTION_MIRROR && g_mkdir_with_parents (folder, 0777) < 0) {
     g_set_error (error, TERN_ERROR, errno == ENOSPC ? TERN_ERROR_NO_SPACE : TERN_ERROR_READ,

@@ -7,6 +7,7 @@
 #include "tern/tern.h"
 #include "tools/batch-journal.h"
 #include "tools/batch-list.h"
+#include "tools/caption-inputs.h"
 #include "tools/mux.h"
 
 G_BEGIN_DECLS
@@ -34,6 +35,7 @@ typedef struct {
   TernCaptionFormat format;
   TernCaptionPlace place;
   gboolean overwrite, metrics;
+  const TernCaptionInputs *inputs;      /* are never replaced; NULL: nothing of others is */
   const char *path;             /* of --output: a file for lines (NULL: stdout), a folder for files */
   gboolean standard;            /* path is `-`: all of it goes to stdout, files too */
   const char *language;         /* between a subtitle file's name and its suffix; NULL: none */

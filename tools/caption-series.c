@@ -96,9 +96,8 @@ is_of_series (const char *pattern, const char *name, guint64 *number)
 
 /* ---- Opening ----------------------------------------------------------------------------------------------------- */
 
-/* Paths of the series' tar files that are there, from the number @from on. */
-static GPtrArray *
-find_tars (const char *pattern, guint64 from)
+GPtrArray *
+tern_caption_series_find (const char *pattern, guint64 from)
 {
   GPtrArray *paths = g_ptr_array_new_with_free_func (g_free);
   g_autofree char *folder = g_path_get_dirname (pattern);
@@ -118,7 +117,7 @@ find_tars (const char *pattern, guint64 from)
 static gboolean
 remove_tars (const char *pattern, guint64 from, gboolean lose)
 {
-  g_autoptr (GPtrArray) paths = find_tars (pattern, from);
+  g_autoptr (GPtrArray) paths = tern_caption_series_find (pattern, from);
   struct stat info;
 
   for (guint i = 0; i < paths->len; i++) {

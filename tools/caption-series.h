@@ -17,6 +17,9 @@ gboolean tern_caption_series_is_right (const char *path);
 /* @pattern with the number of the shard before that of the tar file, as wide as the largest one: shard-03-%06d.tar. */
 char *tern_caption_series_of_shard (const char *pattern, guint shard, guint shards);
 
+/* Paths (char *) of the series' tar files that are there, from the number @from on. */
+GPtrArray *tern_caption_series_find (const char *pattern, guint64 from);
+
 /* Finds the tar file to begin with, or to go on in (@out->tar and what is beside it), and removes what a run before made
  * that its journal does not vouch for; with --overwrite the whole series. FALSE with a message when there is one and neither
  * --overwrite nor the journal says that it may go. */

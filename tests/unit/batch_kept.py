@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What `tern caption` must not lose: inputs whose names its output has, and inputs whose outputs would have one name. Prints TAP.
+
+usage: batch_kept.py TERN DATA_FOLDER        (the folder with lfm2/ and lfm2vl/)
+"""
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from batch import CLIP, command, lines, photographs, picture, samples, tern  # noqa: E402
+from batch_found import tar_of  # noqa: E402
+from tap import plan, point  # noqa: E402
+
+
+def piped(names, *args, **more):
+    """The same with names on standard input, which nobody knows before they come."""
+    run = subprocess.run(command("--files-from", "-", *args), input="".join(f"{n}\n" for n in names).encode(),
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False, **more)
+    return run.returncode, run.stdout.decode(), run.stderr.decode()
+
+
+def held(folder):
+    """All files in it: {name: bytes}."""
+    return {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()}
+
+
+def check_films(folder):
+    """--overwrite replaces no film that is an input, though another's copy would have its name."""
+    room = folder / "films"
+    room.mkdir()
+    film = CLIP.read_bytes()
+    inputs = {"holiday.avi": film, "holiday.mkv": film + b"\0\0\0\x08free", "list": b"holiday.avi\nholiday.mkv\n"}
+    for name, data in inputs.items():
+        (room / name).write_bytes(data)
+    args = ("--format", "mux", "--output", ".", "--overwrite")
+    run = tern(*args, "holiday.avi", "holiday.mkv", cwd=room)
+    there = held(room)
+    point(run[0] == 1 and "holiday.mkv: expected another file than the inputs" in run[2] and "that input itself" in run[2]
+          and sorted(there) == ["holiday.avi", "holiday.avi.mkv", "holiday.mkv", "list"]
+          and {n: there[n] for n in inputs} == inputs, "a film that is an input is no other's copy", run, sorted(there))
+    again = tern(*args, "--files-from", "list", cwd=room)
+    there = held(room)
+    point(again[0] == 1 and sorted(there) == ["holiday.avi", "holiday.avi.mkv", "holiday.mkv", "list"]
+          and {n: there[n] for n in inputs} == inputs, "nor one of a list, and runs before are replaced", again, sorted(there))
+    late = piped(["holiday.avi", "holiday.mkv"], *args, cwd=room)
+    there = held(room)
+    point(late[0] == 1 and "for the captions of holiday.avi, found one for which a later name" in late[2] and {n: there[n] for n in inputs} == inputs, "nor one whose name comes later", late, sorted(there))
+    (room / "link.mkv").hardlink_to(room / "holiday.mkv")
+    (room / "link.avi").write_bytes(film)
+    linked = tern(*args, "link.avi", "holiday.mkv", cwd=room)
+    point((room / "link.mkv").read_bytes() == inputs["holiday.mkv"] and (room / "link.avi.mkv").exists(), "nor one by another name",
+          linked)
+
+
+def check_resumed(folder):
+    """A journal says that an input has to be made again, not that whatever stands where its copy would stand is its own."""
+    room = folder / "resumed"
+    room.mkdir()
+    for name in ("a.avi", "a.mkv"):
+        (room / name).write_bytes(CLIP.read_bytes())
+    args = ("--format", "mux", "--output", ".", "--resume", "a.avi", "a.mkv")
+    first = tern(*args, cwd=room)
+    changed = CLIP.read_bytes() + b"\0\0\0\x08free"
+    for name in ("a.avi", "a.mkv"):
+        (room / name).write_bytes(changed)
+    second = tern(*args, cwd=room)
+    point(first[0] == second[0] == 1 and (room / "a.mkv").read_bytes() == changed and (room / "a.avi.mkv").exists(),
+          "a film that changed is not replaced by its copy or another's", first, second)
+
+
+def check_tars(folder):
+    room = folder / "tars"
+    room.mkdir()
+    tar_of(room / "s-0.tar", [("a.ppm", picture(1)), ("b.ppm", picture(2))])
+    tar_of(room / "s-1.tar", [("c.ppm", picture(3))])
+    tar_of(room / "y.tar", [("d.ppm", picture(4))])
+    (room / "list").write_text("y.tar\n")
+    before = held(room)
+    args = ("--format", "webdataset", "--overwrite", "--output")
+    if "without libarchive" in tern(*args, "x.tar", "y.tar", cwd=room)[2]:
+        point(True, "tar files that are inputs stay", skip="built without libarchive")
+        return
+    (room / "x.tar").unlink()
+    for what, run in (("a series", tern(*args, "s-%01d.tar", "s-0.tar", "s-1.tar", cwd=room)),
+                      ("one of a series", tern(*args, "s-%01d.tar", "s-1.tar", cwd=room)),
+                      ("one of a list", tern(*args, "y.tar", "--files-from", "list", cwd=room)),
+                      ("one of a series and of names that come", piped(["s-0.tar"], *args, "s-%01d.tar", cwd=room)),
+                      ("one of names that come", piped(["y.tar"], *args, "y.tar", cwd=room))):
+        point(run[0] == 2 and "--output: expected another file than" in run[2] and held(room) == before,
+              f"tar files that are inputs stay: {what}", run, sorted(held(room)))
+    over = tern(*args, "y.tar", "s-0.tar", cwd=room)
+    point(over[0] == 0 and [n for n, _ in samples(room / "y.tar")] == [b"a.ppm", b"a.txt", b"b.ppm", b"b.txt"],
+          "others are replaced", over)
+
+
+def check_lines(folder):
+    photos = photographs(folder / "photos", 3)
+    (photos / "lines.jsonl").write_text("{}\n")
+    before = held(photos)
+    for option in ("--output", "--failures"):
+        for what, run in (("in a folder", tern("--overwrite", option, photos / "0001.ppm", photos)),
+                          ("of names that come", piped([photos / "0001.ppm"], "--overwrite", option, photos / "0001.ppm"))):
+            point(run[0] == 2 and f"{option}: expected another file than" in run[2] and held(photos) == before,
+                  f"{option} is no input {what}", run)
+    run = tern("--overwrite", "--output", photos / "lines.jsonl", photos)
+    point(run[0] == 0 and [n for n, _, _ in lines(photos / "lines.jsonl")] == ["0000.ppm", "0001.ppm", "0002.ppm"],
+          "lines in a folder that is looked through are replaced", run)
+
+
+def check_texts(folder):
+    """A picture under a text's name."""
+    room = photographs(folder / "texts", 2)
+    png = (folder / "texts/0000.ppm").read_bytes()
+    (room / "0000.txt").write_bytes(png)
+    (room / "0001.txt").write_text("old\n")
+    run = tern("--format", "txt", "--beside", "--overwrite", room / "0000.ppm", room / "0000.txt", room / "0001.ppm")
+    there = held(room)
+    point(there["0000.txt"] == png and there["0001.txt"] != b"old\n" and "0000.ppm.txt" in there,
+          "a picture that is called .txt stays", run, sorted(there))
+
+
+def main():
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        check_films(folder)
+        check_resumed(folder)
+        check_tars(folder)
+        check_lines(folder)
+        check_texts(folder)
+    plan()
+
+
+if __name__ == "__main__":
+    main()
