@@ -41,7 +41,7 @@ struct _TernJournal {
   GHashTable *settings;
   GHashTable *marks;            /* of a setting's key the number of lines of done in front of it, in a pointer */
   guint64 end, results, counts[TERN_JOURNAL_PASSED + 1];
-  gsize n_done;                 /* lines of done: an input that was changed has several */
+  gsize n_made;                 /* lines of done with what was made: an input that was changed has several */
   GString *pending;
 };
 
@@ -179,10 +179,10 @@ read_entry (TernJournal *journal, TernJournalStatus status, char *rest)
   note_reason (journal, status, MAX (key, 1));
   journal->end = end_number;
   journal->results = n_results;
-  journal->n_done += status == TERN_JOURNAL_DONE;
   if (status == TERN_JOURNAL_DONE && *note) {
     g_autofree char *output = g_strcompress (note);
 
+    journal->n_made++;
     note_made (journal, output, MAX (key, 1));
   }
   return TRUE;
@@ -192,7 +192,7 @@ static void
 set (TernJournal *journal, const char *key, char *value)
 {
   g_hash_table_replace (journal->settings, g_strdup (key), value);
-  g_hash_table_replace (journal->marks, g_strdup (key), GSIZE_TO_POINTER (journal->n_done));
+  g_hash_table_replace (journal->marks, g_strdup (key), GSIZE_TO_POINTER (journal->n_made));
 }
 
 /* @line: without its end. FALSE: it is not whole, or not ours. */
@@ -286,11 +286,12 @@ tern_journal_add (TernJournal *journal, TernJournalStatus status, const char *na
 
   hash_name (name, &key, &more, hex);
   put (journal, status, key, more, state);
-  if (status == TERN_JOURNAL_DONE && note)
+  if (status == TERN_JOURNAL_DONE && note) {
+    journal->n_made++;
     note_made (journal, note, key);
+  }
   journal->end = end;
   journal->results = results;
-  journal->n_done += status == TERN_JOURNAL_DONE;
   g_string_append_printf (journal->pending, "%s\t%s\t%016" G_GINT64_MODIFIER "x\t%" G_GUINT64_FORMAT "\t%" G_GUINT64_FORMAT,
       kinds[status], hex, state, end, results);
   append_escaped (journal->pending, name);
@@ -536,9 +537,9 @@ tern_journal_results (const TernJournal *journal)
 }
 
 guint64
-tern_journal_done_since (const TernJournal *journal, const char *key)
+tern_journal_made_since (const TernJournal *journal, const char *key)
 {
-  return journal->n_done - GPOINTER_TO_SIZE (g_hash_table_lookup (journal->marks, key));
+  return journal->n_made - GPOINTER_TO_SIZE (g_hash_table_lookup (journal->marks, key));
 }
 
 guint64

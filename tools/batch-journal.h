@@ -57,8 +57,8 @@ void tern_journal_add (TernJournal *journal, TernJournalStatus status, const cha
 /* A word about the whole run, under a name that no setting has. */
 void tern_journal_mark (TernJournal *journal, const char *key, const char *value);
 const char *tern_journal_marked (const TernJournal *journal, const char *key);         /* "" = not */
-/* How many inputs were noted as done since that word was said last; of one that was not said, all. */
-guint64 tern_journal_done_since (const TernJournal *journal, const char *key);
+/* Of how many inputs it was noted what was made of them since that word was said last; of one that was not said, all. */
+guint64 tern_journal_made_since (const TernJournal *journal, const char *key);
 /* The file of results was made anew and ends at @end. */
 void tern_journal_set_end (TernJournal *journal, guint64 end);
 gboolean tern_journal_pending (const TernJournal *journal);

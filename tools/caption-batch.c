@@ -557,6 +557,9 @@ conclude (TernBatch *batch)
     tern_tool_message ("%s", error->message);
     batch->full = TRUE;
   }
+  if (out->unanswered > 0)
+    tern_tool_message ("%" G_GUINT64_FORMAT " input%s without an answer that is as likely as --min-confidence: nothing was made "
+        "of %s", out->unanswered, out->unanswered == 1 ? "" : "s", out->unanswered == 1 ? "it" : "them");
   if (batch->signal || batch->full)
     tern_tool_message ("stopped after %" G_GUINT64_FORMAT " done%s", batch->done + batch->skipped,
         batch->journal ? "; the same command goes on from here" : "; with --resume the same command could go on");

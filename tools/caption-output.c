@@ -392,7 +392,7 @@ tern_caption_output_begin (TernCaptionOutput *out, const char *source, gboolean 
   g_clear_pointer (&out->file, g_free);
   g_free (out->source_bytes);
   out->source_bytes = tern_source_bytes (source);
-  out->n_cues = 0;
+  out->n_cues = out->n_abstained = 0;
   g_string_truncate (out->text, 0);
   g_ptr_array_set_size (out->said, 0);
   g_array_set_size (out->cues, 0);
@@ -473,6 +473,8 @@ tern_caption_output_take (TernCaptionOutput *out, TernResult *result)
   if (out->format == TERN_CAPTION_LINES) {
     if (!out->closed)
       take_line (out, result);
+  } else if (result->abstained) {
+    out->n_abstained++;
   } else if (good && !tern_caption_output_is_subtitles (out)) {
     say (out, result->result);
   } else if (good) {
@@ -491,6 +493,13 @@ tern_caption_output_take (TernCaptionOutput *out, TernResult *result)
 }
 
 /* ---- After an input ---------------------------------------------------------------------------------------------- */
+
+/* It was asked, and nothing that was said is likely enough to be written as an answer. */
+static gboolean
+is_unanswered (const TernCaptionOutput *out)
+{
+  return out->n_abstained > 0 && out->n_cues == 0;
+}
 
 static char *
 one_line (const TernCaptionOutput *out)
@@ -512,7 +521,7 @@ write_metadata (TernCaptionOutput *out, const TernBatchInput *input, GError **er
 
   if (!name)
     return FALSE;
-  text = one_line (out);
+  text = is_unanswered (out) ? g_strdup ("") : one_line (out);
   line = g_string_new (NULL);
   json = (TernJson) { line };
   tern_json_open (&json, '{');
@@ -632,11 +641,33 @@ write_file (TernCaptionOutput *out, const TernBatchInput *input, gboolean again,
   return FALSE;
 }
 
+/* Nothing is made of @input; what a run before made of it, when it was another, does not stay. A line of that time goes for one
+ * without text. */
+static gboolean
+end_unanswered (TernCaptionOutput *out, const TernBatchInput *input, gboolean again, GError **error)
+{
+  g_autofree char *path = NULL;
+
+  out->unanswered++;
+  if (!again || out->standard || out->format == TERN_CAPTION_WEBDATASET)
+    return TRUE;
+  if (out->format == TERN_CAPTION_METADATA)
+    return write_metadata (out, input, error);
+  path = take_path (out, input);
+  if (!tern_journal_made (out->journal, path, input->path) || g_unlink (path) == 0 || errno == ENOENT)
+    return TRUE;
+  g_set_error (error, TERN_ERROR, TERN_ERROR_READ, "%s: expected that it can be removed, for %s has no answer any more, found that "
+      "it cannot: %s", path, input->path, g_strerror (errno));
+  return FALSE;
+}
+
 gboolean
 tern_caption_output_end (TernCaptionOutput *out, const TernBatchInput *input, gboolean again, GError **error)
 {
   if (out->format == TERN_CAPTION_LINES)
     return TRUE;
+  if (is_unanswered (out))
+    return end_unanswered (out, input, again, error);
   if (out->format == TERN_CAPTION_METADATA)
     return write_metadata (out, input, error);
   if (out->format == TERN_CAPTION_WEBDATASET)

@@ -61,6 +61,8 @@ typedef struct {
   GPtrArray *said;              /* char *, captions for one line */
   GArray *cues;                 /* TernCue, of a copy */
   guint n_cues;
+  guint n_abstained;            /* windows whose answer is too improbable: lines say so, nothing else could */
+  guint64 unanswered;           /* inputs with such windows and no others: nothing was made of them */
 } TernCaptionOutput;
 
 gboolean tern_caption_format_parse (const char *text, TernCaptionFormat *format);

@@ -148,7 +148,7 @@ read_mark (TernCaptionOutput *out)
 
   if (*mark && sscanf (mark, "%" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT, &out->tar_number, &out->tar_start) != 2)
     return FALSE;
-  out->tar_samples = tern_journal_done_since (out->journal, TAR);
+  out->tar_samples = tern_journal_made_since (out->journal, TAR);
   return out->tar_start <= tern_journal_end (out->journal);
 }
 

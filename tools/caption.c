@@ -357,7 +357,7 @@ tern_tool_caption (int argc, char **argv)
     { "labels", 0, 0, G_OPTION_ARG_STRING, &o.questions.labels, "Answer by one of these words or phrases, with the "
         "probability of each; \\, is a comma in one", "A,B,..." },
     { "min-confidence", 0, 0, G_OPTION_ARG_DOUBLE, &o.questions.min_confidence, "Abstain when the likeliest label is less "
-        "probable (0)", "P" },
+        "probable (0): jsonl says so, other formats leave the answer out", "P" },
     { "json-schema", 0, 0, G_OPTION_ARG_FILENAME, &o.questions.json_schema, "Or answer by JSON of this schema", "FILE" },
     { "grammar", 0, 0, G_OPTION_ARG_FILENAME, &o.questions.grammar, "Or by a sentence of this grammar (GBNF)", "FILE" },
     { "frame-rate", 0, 0, G_OPTION_ARG_STRING, &o.rate, "Frames a second of video that are looked at (2/1)", "N/D" },

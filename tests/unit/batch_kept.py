@@ -3,6 +3,8 @@
 
 usage: batch_kept.py TERN DATA_FOLDER        (the folder with lfm2/ and lfm2vl/)
 """
+import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -122,6 +124,54 @@ def check_texts(folder):
           "a picture that is called .txt stays", run, sorted(there))
 
 
+def check_abstained(folder):
+    """An answer that is too improbable is none. (Of words that are no answer the little model is not sure.)"""
+    room = photographs(folder / "asked", 2)
+    film = CLIP
+    ask = ("--labels", "wf,xq", "--prompt", "Is there a dog?", "--min-confidence")
+    told = "without an answer that is as likely as --min-confidence"
+    said = tern(*ask, 0.9999, room)
+    rows = [json.loads(line) for line in said[1].splitlines()]
+    point(said[0] == 0 and [r["abstained"] for r in rows] == [True, True], "lines say that an answer abstains", said)
+    for form, out in (("txt", folder / "answers"), ("metadata", room / "metadata.jsonl"), ("webdataset", folder / "answers.tar")):
+        run = tern(*ask, 0.9999, "--format", form, "--output", out, room)
+        if "without libarchive" in run[2]:
+            continue
+        made = samples(out) if form == "webdataset" else out.read_text() if form == "metadata" else "".join(held(out))
+        point(run[0] == 0 and not made and f"2 inputs {told}" in run[2], f"{form}: nothing is made of what has no answer",
+              run, made)
+        sure = tern(*ask, 0, "--format", form, "--overwrite", "--output", out, room)
+        point(sure[0] == 0 and told not in sure[2], f"{form}: and something of what has one", sure)
+    for form in ("srt", "vtt", "mux"):
+        run = tern(*ask, 0.9999, "--format", form, "--output", folder / form, film)
+        point(run[0] == 0 and not held(folder / form) and f"1 input {told}" in run[2], f"{form}: the same", run)
+    run = tern(*ask, 0.9999, "--format", "srt", "--output", "-", film)
+    point(run[0] == 0 and run[1] == "", "on standard output as well", run)
+
+
+def check_abstained_later(folder):
+    """What a run before made of an input that has no answer now does not stay: some of these pictures are less sure than others."""
+    room, seeds = folder / "later", range(40)
+    room.mkdir()
+    for seed in seeds:
+        (room / f"{seed:02}.ppm").write_bytes(picture(seed))
+    ask = ("--labels", "wf,xq", "--prompt", "Is there a dog?")
+    sure = sorted((max(json.loads(line)["scores"]), i) for i, line in enumerate(tern(*ask, room)[1].splitlines()))
+    (least, low), (most, high) = sure[0], sure[-1]
+    photo, bound = folder / "it.ppm", (least + most) / 2
+    for form, out in (("txt", folder / "it"), ("metadata", folder / "metadata.jsonl")):
+        args = (*ask, "--min-confidence", bound, "--format", form, "--resume", "--output", out, photo)
+        photo.write_bytes(picture(high))
+        first = tern(*args)
+        there = (out / "it.txt").exists() if form == "txt" else json.loads(out.read_text())["text"] in ("wf", "xq")
+        photo.write_bytes(picture(low))
+        os.utime(photo, ns=(1, 1))
+        second = tern(*args)
+        gone = not (out / "it.txt").exists() if form == "txt" else json.loads(out.read_text())["text"] == ""
+        point(least < bound < most and first[0] == second[0] == 0 and there and gone, f"{form}: an answer of before goes",
+              sure, first, second)
+
+
 def main():
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
@@ -130,6 +180,8 @@ def main():
         check_tars(folder)
         check_lines(folder)
         check_texts(folder)
+        check_abstained(folder)
+        check_abstained_later(folder)
     plan()
 
 

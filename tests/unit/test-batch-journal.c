@@ -79,22 +79,23 @@ test_words (void)
 
 /* Where the words stand among the lines, in this run and as a later one reads them. */
 static void
-test_done_since (void)
+test_made_since (void)
 {
   g_autoptr (TernJournal) journal = open_journal ();
 
-  tern_journal_add (journal, TERN_JOURNAL_DONE, "a", 1 << 3, 10, 1, NULL);
-  g_assert_cmpuint (tern_journal_done_since (journal, "word"), ==, 1);
+  tern_journal_add (journal, TERN_JOURNAL_DONE, "a", 1 << 3, 10, 1, "a.txt");
+  g_assert_cmpuint (tern_journal_made_since (journal, "word"), ==, 1);
   tern_journal_mark (journal, "word", "one");
-  g_assert_cmpuint (tern_journal_done_since (journal, "word"), ==, 0);
-  tern_journal_add (journal, TERN_JOURNAL_DONE, "b", 2 << 3, 20, 2, NULL);
+  g_assert_cmpuint (tern_journal_made_since (journal, "word"), ==, 0);
+  tern_journal_add (journal, TERN_JOURNAL_DONE, "b", 2 << 3, 20, 2, "b.txt");
   tern_journal_mark (journal, "other", "x");
   tern_journal_add (journal, TERN_JOURNAL_FAILED, "b", 3 << 3, 20, 2, "b: changed");    /* it was done all the same */
-  tern_journal_add (journal, TERN_JOURNAL_DONE, "c", 4 << 3, 30, 3, NULL);
+  tern_journal_add (journal, TERN_JOURNAL_DONE, "d", 5 << 3, 20, 2, NULL);      /* and nothing was made of it */
+  tern_journal_add (journal, TERN_JOURNAL_DONE, "c", 4 << 3, 30, 3, "c.txt");
   for (guint i = 0; i < 2; i++) {
-    g_assert_cmpuint (tern_journal_done_since (journal, "word"), ==, 2);
-    g_assert_cmpuint (tern_journal_done_since (journal, "other"), ==, 1);
-    g_assert_cmpuint (tern_journal_done_since (journal, "never said"), ==, 3);
+    g_assert_cmpuint (tern_journal_made_since (journal, "word"), ==, 2);
+    g_assert_cmpuint (tern_journal_made_since (journal, "other"), ==, 1);
+    g_assert_cmpuint (tern_journal_made_since (journal, "never said"), ==, 3);
     commit (journal);
     g_clear_pointer (&journal, tern_journal_free);
     journal = open_journal ();
@@ -289,7 +290,7 @@ main (int argc, char **argv)
   folder = g_dir_make_tmp ("tern-journal-XXXXXX", NULL);
   path = g_build_filename (folder, "journal", NULL);
   g_test_add_func ("/batch-journal/words", test_words);
-  g_test_add_func ("/batch-journal/done-since", test_done_since);
+  g_test_add_func ("/batch-journal/made-since", test_made_since);
   g_test_add_func ("/batch-journal/settings", test_settings);
   g_test_add_func ("/batch-journal/other-files", test_other_files);
   g_test_add_func ("/batch-journal/torn", test_torn);
