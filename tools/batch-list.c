@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <glib/gstdio.h>
@@ -27,6 +28,7 @@ struct _TernBatchList {
   char *names_path;
   guint shard, shards;
   gboolean sorted, standard_once, tell_over;
+  GHashTable *seen;             /* hashes of what came; of the list's thread. NULL: nothing can come twice, or it shall */
 
   GMutex lock;
   GCond room;
@@ -36,6 +38,8 @@ struct _TernBatchList {
   guint64 member_bytes;         /* of these and of those at work, in memory */
   guint64 bytes_room, bytes_most;       /* of all of them, of one */
   guint64 found;
+  guint64 twice;                /* files, folders and tar files that came again */
+  char *first_twice;            /* the first of them */
   gboolean ended, stopped, starved;
   void (*notify) (void *data);
   void *notify_data;
@@ -92,6 +96,45 @@ tern_batch_input_free (TernBatchInput *input)
   g_free (input->key);
   g_free (input->refusal);
   g_free (input);
+}
+
+/* ---- Once, in the list's thread ---------------------------------------------------------------------------------- */
+
+/* Whether the file @name in the folder @info, "" for the folder itself, has come before. A file is where it stands: of two links of
+ * different names to it both are done. */
+static gboolean
+comes_again (TernBatchList *list, TernBatchFolder *folder, const struct stat *info, const char *name, const char *path)
+{
+  const guint64 where[] = { info->st_dev, info->st_ino };
+  guint64 hash = tern_fnv (name, strlen (name));
+
+  for (gsize i = 0; i < sizeof where; i++)
+    hash = tern_fnv_more (hash, ((const guint8 *) where)[i]);
+  if (g_hash_table_add (list->seen, GSIZE_TO_POINTER (hash | 1)))
+    return FALSE;
+  g_mutex_lock (&list->lock);
+  if (list->twice++ == 0)
+    list->first_twice = g_strdup (path);
+  if (folder)
+    folder->twice++;
+  g_mutex_unlock (&list->lock);
+  return TRUE;
+}
+
+/* What was named: a file, an address, or a @tar file, which in a folder is nothing that is done. */
+static gboolean
+named_again (TernBatchList *list, const char *path, gboolean tar)
+{
+  g_autofree char *folder = g_path_get_dirname (path), *file = g_path_get_basename (path);
+  g_autofree char *name = tar ? g_strconcat (file, "/", NULL) : g_steal_pointer (&file);
+  struct stat info;
+
+  if (!list->seen)
+    return FALSE;
+  if (stat (folder, &info) == 0)
+    return comes_again (list, NULL, &info, name, path);
+  info = (struct stat) { 0 };
+  return comes_again (list, NULL, &info, path, path);
 }
 
 /* ---- Found, in the list's thread --------------------------------------------------------------------------------- */
@@ -248,7 +291,8 @@ add_below (TernBatchList *list, TernBatchFolder *folder, const char *path, const
 
 /* Links to folders may lead in circles, FIFOs and devices may have no end. */
 static gboolean
-add_entry (TernBatchList *list, TernBatchFolder *folder, const char *path, const char *below, const char *name, guint depth)
+add_entry (TernBatchList *list, TernBatchFolder *folder, const struct stat *here, const char *path, const char *below,
+    const char *name, guint depth)
 {
   g_autofree char *entry = g_build_filename (path, name, NULL);
   g_autofree char *key = *below ? g_build_filename (below, name, NULL) : g_strdup (name);
@@ -264,6 +308,8 @@ add_entry (TernBatchList *list, TernBatchFolder *folder, const char *path, const
       return TRUE;
     return add_below (list, folder, entry, key, depth + 1);
   }
+  if (list->seen && comes_again (list, folder, here, name, entry))
+    return TRUE;
   if (g_file_test (entry, G_FILE_TEST_IS_REGULAR))
     return add (list, g_steal_pointer (&entry), g_steal_pointer (&key), folder, -1, 0);
   g_mutex_lock (&list->lock);
@@ -278,10 +324,14 @@ static gboolean
 add_folder (TernBatchList *list, TernBatchFolder *folder, const char *path, const char *below, guint depth, char **refusal)
 {
   g_autoptr (GError) error = NULL;
-  g_autoptr (GDir) dir = g_dir_open (path, 0, &error);
+  g_autoptr (GDir) dir = NULL;
   gboolean wanted = TRUE;
+  struct stat here = { 0 };
   const char *name;
 
+  if (list->seen && stat (path, &here) == 0 && comes_again (list, folder, &here, "", path))
+    return TRUE;
+  dir = g_dir_open (path, 0, &error);
   if (!dir) {
     *refusal = g_strdup_printf ("expected a folder, found that it cannot be read: %s", error->message);
     return TRUE;
@@ -291,13 +341,14 @@ add_folder (TernBatchList *list, TernBatchFolder *folder, const char *path, cons
 
     g_clear_pointer (&dir, g_dir_close);        /* folders below may be many */
     for (guint i = 0; wanted && i < names.starts->len; i++)
-      wanted = add_entry (list, folder, path, below, (char *) names.bytes->data + g_array_index (names.starts, guint32, i), depth);
+      wanted = add_entry (list, folder, &here, path, below,
+          (char *) names.bytes->data + g_array_index (names.starts, guint32, i), depth);
     g_byte_array_unref (names.bytes);
     g_array_unref (names.starts);
     return wanted;
   }
   while (wanted && (name = g_dir_read_name (dir)))
-    wanted = name[0] == '.' || add_entry (list, folder, path, below, name, depth);
+    wanted = name[0] == '.' || add_entry (list, folder, &here, path, below, name, depth);
   return wanted;
 }
 
@@ -438,11 +489,15 @@ add_named_folder (TernBatchList *list, const char *path)
 static gboolean
 add_named (TernBatchList *list, const char *path)
 {
+  gboolean tar;
+
   if (g_str_equal (path, "-"))  /* standard input, whatever else has that name: ./- */
     return add (list, g_strdup (path), g_strdup (path), NULL, -1, 0);
   if (g_file_test (path, G_FILE_TEST_IS_DIR))
     return add_named_folder (list, path);
-  if (tern_batch_is_tar (path))
+  if (named_again (list, path, (tar = tern_batch_is_tar (path))))
+    return TRUE;
+  if (tar)
     return add_tar (list, path);
   return add (list, g_strdup (path), g_strdup (path), NULL, -1, 0);
 }
@@ -468,6 +523,8 @@ list_unref (TernBatchList *list)
   g_strfreev (list->operands);
   g_ptr_array_unref (list->folders);
   g_free (list->names_path);
+  g_free (list->first_twice);
+  g_clear_pointer (&list->seen, g_hash_table_unref);
   g_mutex_clear (&list->lock);
   g_cond_clear (&list->room);
   g_free (list);
@@ -534,6 +591,9 @@ tern_batch_list_new (const TernBatchListOptions *options, GError **error)
   list->standard_once = options->standard_once;
   list->tell_over = options->tell_over;
   list->names = -1;
+  /* One folder is walked in which nothing is followed; who asks for each answer may ask for it again. */
+  if (!options->tell_over && (options->files_from || (options->operands[0] && options->operands[1])))
+    list->seen = g_hash_table_new (NULL, NULL);
   list->bytes_room = options->member_bytes;
   list->bytes_most = options->member_bytes_most;
   list->folders = g_ptr_array_new_with_free_func (folder_free);
@@ -638,6 +698,11 @@ tern_batch_list_pass_own (TernBatchList *list, const TernBatchInput *input)
 void
 tern_batch_list_report (TernBatchList *list, void (*failed) (const char *path, const char *message, void *data), void *data)
 {
+  if (list->twice == 1)
+    tern_tool_message ("%s: had come before, in a folder or by another name: it is done once", list->first_twice);
+  else if (list->twice)
+    tern_tool_message ("%s and %" G_GUINT64_FORMAT " more: had come before, in a folder or by another name: each is done once",
+        list->first_twice, list->twice - 1);
   for (guint i = 0; i < list->folders->len; i++) {      /* nobody else has them any more */
     const TernBatchFolder *folder = list->folders->pdata[i];
 
@@ -653,7 +718,7 @@ tern_batch_list_report (TernBatchList *list, void (*failed) (const char *path, c
     if (folder->own)
       tern_tool_message ("%s: %u file%s passed over, which %s of films", folder->path, folder->own, folder->own == 1 ? "" : "s",
           folder->own == 1 ? "is a copy" : "are copies");
-    if (folder->passed + folder->stills + folder->own == folder->files && !folder->refused) {
+    if (folder->passed + folder->stills + folder->own == folder->files && !folder->refused && !folder->twice) {
       g_autofree char *message = g_strdup_printf ("%s: expected %s in this folder, found none", folder->path,
           folder->stills || folder->own ? "videos" : "pictures or videos");
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What `tern caption` shall look at, one input after the other, found while others are being worked on: what was named,
+/* What `tern caption` shall look at, each once, one input after the other, found while others are being worked on: what was named,
  * lines of --files-from, everything in folders, and the members of tar files. Whether a folder's file is a picture or a video
  * is seen when it is opened, so that each is opened once. */
 #pragma once
@@ -14,6 +14,7 @@ typedef struct {
   guint files, passed;          /* found; passed over, because they are neither pictures nor videos */
   guint stills;                 /* passed over, because what is made has no place for pictures */
   guint own;                    /* passed over, because they were made by such a run */
+  guint twice;                  /* that had come before, from elsewhere */
   gboolean refused;             /* it cannot be read, which was told */
   GPtrArray *examples;          /* the first names that were passed over, in strcmp()'s order, whoever came to which first */
 } TernBatchFolder;
@@ -38,7 +39,8 @@ void tern_batch_input_free (TernBatchInput *input);
  * @shard: of @shards: an input is this run's when its key's hash is; (0, 1) takes all
  * @sorted: folders by name; else as the file system gives them, without waiting for the last name
  * @standard_once: standard input is read for names, or cannot be read by the run after this one: a name `-` in @files_from has failed
- * @tell_over: behind what is in a folder or tar file that was named comes an input that says so
+ * @tell_over: behind what is in a folder or tar file that was named comes an input that says so, and what is named again is done
+ *   again, for somebody waits for it
  * @member_bytes: of members of tar files that stand in memory at once, waiting and at work; one that is larger waits until it is
  *   alone
  * @member_bytes_most: of one member; a larger one has failed

@@ -434,24 +434,11 @@ is_over (TernBatch *batch, TernBatchJob *job)
   }
 }
 
-/* Named twice: what is done is done once. */
-static gboolean
-is_under_way (const Run *run, const TernBatchInput *input)
-{
-  for (const GList *l = run->batch->journal ? run->jobs.head : NULL; l; l = l->next) {
-    const TernBatchInput *other = ((const TernBatchJob *) l->data)->input;
-
-    if (!other->refusal && g_str_equal (other->path, input->path))
-      return TRUE;
-  }
-  return FALSE;
-}
-
 static void
 begin (Run *run, TernBatchInput *input)
 {
   TernBatchJob *job = tern_batch_job_new (&run->batch->work, input);
-  gboolean unopened = input->refusal || input->over, twice = !unopened && is_under_way (run, input);
+  gboolean unopened = input->refusal || input->over;
   g_autoptr (GError) error = NULL;
 
   if (unopened) {
@@ -467,8 +454,7 @@ begin (Run *run, TernBatchInput *input)
     tern_batch_job_unref (job);
     return;
   }
-  run->batch->skipped += twice;
-  if (twice || is_over (run->batch, job)) {
+  if (is_over (run->batch, job)) {
     tern_batch_job_unref (job);
     return;
   }

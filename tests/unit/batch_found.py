@@ -68,7 +68,7 @@ def check_listed(folder):
         point(True, "what is on the list of failures", skip="built without libarchive")
         return False
     point(good and failed == [f"{cut}", f"{out}/../a.ppm", f"{folder}/nowhere.ppm", "-", f"{empty}", f"{folder}/text"]
-          and last["done"] == 4 and [r[0] for r in lines(run[1])] == ["photo.ppm", "a.ppm", "b.ppm", "photo.ppm"],
+          and last["done"] == 3 and [r[0] for r in lines(run[1])] == ["photo.ppm", "a.ppm", "b.ppm"],
           "folders with nothing in them, tar files that break off and members are on the list of failures", failed, last, run)
     good, failed, _, run = told("--resume", "--output", folder / "kept", photo, cut, "--files-from", names, stdin=subprocess.PIPE)
     again = told("--resume", "--output", folder / "kept", photo, cut, "--files-from", names, stdin=subprocess.PIPE)
@@ -152,13 +152,52 @@ def check_names(folder):
     odd.write_bytes(picture(1))
     plain = folder / "plain.ppm"
     plain.write_bytes(picture(2))
+    other = folder / "other.ppm"
+    other.write_bytes(picture(3))
     names = b"\0".join(map(os.fsencode, (odd, plain))) + b"\0"
     run = subprocess.run(command("--files-from", "-"), input=names, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
     point(run.returncode == 0 and [r[0] for r in lines(run.stdout.decode())] == [odd.name, plain.name],
           "names ended by NUL, the first with the end of a line in it", run)
-    (folder / "marked").write_bytes(b"\xef\xbb\xbf" + os.fsencode(plain) + b"\r\n" + os.fsencode(plain) + b"\r\n")
+    (folder / "marked").write_bytes(b"\xef\xbb\xbf" + os.fsencode(plain) + b"\r\n" + os.fsencode(other) + b"\r\n")
     run = tern("--files-from", folder / "marked")
-    point(run[0] == 0 and len(lines(run[1])) == 2, "a list with a byte order mark and ends of lines of another system", run)
+    point(run[0] == 0 and [r[0] for r in lines(run[1])] == [plain.name, other.name],
+          "a list with a byte order mark and ends of lines of another system", run)
+
+
+def check_twice(folder):
+    """What comes again is done once, however it is spelt."""
+    room = photographs(folder / "once/in", 2)
+    photographs(room / "sub", 2)
+    (room / "words.md").write_text("words")
+    (room / "link.ppm").symlink_to("0000.ppm")
+    tar = tar_of(room / "some.tar", [("t.ppm", picture(9))])
+    top, want = room.parent, sorted(["in/0000.ppm", "in/0001.ppm", "in/link.ppm", "in/sub/0000.ppm", "in/sub/0001.ppm"])
+
+    def sources(run):
+        return sorted(os.path.relpath(os.path.realpath(os.path.join(top, os.path.dirname(s))), top) + "/" + os.path.basename(s)
+                      for s in (json.loads(line)["source"] for line in run[1].splitlines()))
+
+    names = [b"in"] + [os.fsencode(p.relative_to(top)) for p in sorted(room.rglob("*"))]
+    for what, data in (("find -print0", b"\0".join(names) + b"\0"), ("find", b"\n".join(names) + b"\n")):
+        process = subprocess.run(command("--files-from", "-"), input=data, cwd=top, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                 check=False)
+        run = process.returncode, process.stdout.decode(), process.stderr.decode()
+        if "without libarchive" in run[2]:
+            point(True, "what comes again", skip="built without libarchive")
+            return
+        point(run[0] == 0 and sources(run) == sorted([*want, "in/some.tar/t.ppm"]) and run[2].count("had come before") == 1
+              and "in/0000.ppm and 6 more: had come before" in run[2], f"{what}: folders and what is in them, once", run)
+    run = tern("in", "./in", room, "in/sub", tar, "in/some.tar", "in/sub/../0001.ppm", cwd=top)
+    point(run[0] == 0 and sources(run) == sorted([*want, "in/some.tar/t.ppm"]) and "./in and 4 more: had come before" in run[2],
+          "by other spellings: once", run)
+    late = tern("in/sub", "in/0001.ppm", "in", cwd=top)
+    point(late[0] == 0 and sources(late) == want, "the folder above behind what is in it: once", late)
+    shards = [tern("--shard", f"{i}/3", "in", "./in", "in/sub", cwd=top) for i in range(3)]
+    point(sorted(sum((sources(s) for s in shards), [])) == want, "in shards: once in all of them", shards)
+    asked = subprocess.run(command("--files-from", "-", "--tell-done"), input=b"in/0000.ppm\n" * 2, cwd=top, stdout=subprocess.PIPE,
+                           stderr=subprocess.PIPE, check=False)
+    point(asked.stdout.count(b'"kind":"done"') == asked.stdout.count(b'"kind":"caption"') == 2 and b"before" not in asked.stderr,
+          "a worker answers as often as it is asked", asked)
 
 
 def check_vain(folder):
@@ -268,6 +307,7 @@ def main():
             check_shards(folder)
             check_worker(folder)
         check_names(folder)
+        check_twice(folder)
         check_vain(folder)
         check_raw(folder)
         check_own(folder)

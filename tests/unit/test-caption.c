@@ -120,12 +120,16 @@ static void
 test_subtitles (void)
 {
   g_auto (Run) run = { 0 }, again = { 0 }, still = { 0 };
-  g_autofree char *srt = NULL, *vtt = NULL;
+  g_autofree char *srt = NULL, *vtt = NULL, *bytes = NULL;
+  gsize n;
 
   if (absent ())
     return;
+  g_assert_true (g_file_get_contents (at ("clips/a.y4m"), &bytes, &n, NULL));
+  g_assert_cmpint (g_mkdir (at ("namesake"), 0777), ==, 0);
+  g_assert_true (g_file_set_contents (at ("namesake/a.y4m"), bytes, n, NULL));
   run = caption ("--format", "srt", "--output", at ("made/here"), at ("clips/a.y4m"), at ("clips/b/c.y4m"),
-      at ("clips/a.y4m"), NULL);
+      at ("namesake/a.y4m"), NULL);
   g_assert_cmpstr (run.err, ==, "");
   g_assert_cmpint (run.status, ==, 0);
   g_assert_cmpstr (run.out, ==, "");
