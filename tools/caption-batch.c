@@ -224,6 +224,23 @@ check_standard (const TernCaptionBatchOptions *o, TernCaptionOutput *out, char *
   return TERN_TOOL_DONE;
 }
 
+/* Two shards that made a file of one name would each take it for their own. */
+static int
+check_parted (const TernCaptionBatchOptions *o, TernCaptionOutput *out, char **operands)
+{
+  gboolean one = operands[0] && !operands[1] && !o->files_from && is_many (operands[0]);
+  guint shard, shards;
+
+  if (!o->shard || !tern_caption_output_is_files (out) || out->standard || !parse_shard (o->shard, &shard, &shards) || shards < 2)
+    return TERN_TOOL_DONE;
+  if (out->place == TERN_CAPTION_FLAT || (out->place == TERN_CAPTION_MIRROR && !one))
+    return tern_tool_usage ("caption: --shard: expected --beside, or --mirror with one folder or tar file, so that files of "
+        "different shards have different names, found %s",
+        out->place == TERN_CAPTION_FLAT ? "neither" : "--mirror with other inputs");
+  out->parted = TRUE;
+  return TERN_TOOL_DONE;
+}
+
 /* One tar file after the other. Each shard has names of its own. */
 static int
 check_series (TernCaptionBatchOptions *o, TernCaptionOutput *out)
@@ -400,7 +417,7 @@ tern_caption_batch_check (TernCaptionBatchOptions *o, TernCaptionOutput *out, ch
     return tern_tool_usage ("caption: --tell-done: expected --format jsonl without --resume, found another");
   if ((status = check_placing (o, out)) != TERN_TOOL_DONE || (status = check_standard (o, out, operands)) != TERN_TOOL_DONE
       || (status = check_copies (out, operands)) != TERN_TOOL_DONE || (status = check_series (o, out)) != TERN_TOOL_DONE
-      || (status = check_template (o, out)) != TERN_TOOL_DONE)
+      || (status = check_parted (o, out, operands)) != TERN_TOOL_DONE || (status = check_template (o, out)) != TERN_TOOL_DONE)
     return status;
   if ((status = check_journal (o, out, operands)) != TERN_TOOL_DONE)
     return status;

@@ -196,6 +196,7 @@ tern_caption_output_close (TernCaptionOutput *out)
   g_clear_pointer (&out->said, g_ptr_array_unref);
   g_clear_pointer (&out->cues, g_array_unref);
   g_clear_pointer (&out->names, g_hash_table_unref);
+  tern_caption_twins_clear (&out->twins);
   g_free (out->file);
   g_free (out->source_bytes);
   g_free (out->tar);
@@ -257,14 +258,14 @@ suffix_of (const TernCaptionOutput *out, const char *source)
 }
 
 static char *
-nth_path (const TernCaptionOutput *out, const TernBatchInput *input, guint n)
+nth_path (TernCaptionOutput *out, const TernBatchInput *input, guint n)
 {
   g_autofree char *folder = folder_of (out, input), *name = base_name (input->path), *suffix = suffix_of (out, input->path), *file = NULL;
   g_autofree char *counted = n < 2 ? g_strdup (suffix) : g_strdup_printf ("-%u%s", n, suffix);
   long limit = pathconf (folder, _PC_NAME_MAX);
   char *dot = strrchr (name, '.');
 
-  if (n == 0 && dot && dot != name)
+  if (n == 0 && dot && dot != name && !(out->parted && (input->fd >= 0 || tern_caption_twins_have (&out->twins, input->path))))
     *dot = 0;
   file = fit_name (name, counted, limit > 16 ? limit : 255);
   return g_build_filename (folder, file, NULL);
@@ -303,7 +304,8 @@ is_known_input (const TernCaptionOutput *out, const TernBatchInput *input, const
   return out->inputs && !tern_caption_inputs_are_open (out->inputs) && is_of_other (out, input, path);
 }
 
-/* video.srt; video.mp4.srt, video.mp4-2.srt, ... when another input of this run, or of one before, has taken the name. */
+/* video.srt, or with --shard video.mp4.srt where it may not be that; video.mp4.srt, video.mp4-2.srt, ... when another input of this
+ * run, or of one before, has taken the name. */
 static char *
 take_path (TernCaptionOutput *out, const TernBatchInput *input)
 {

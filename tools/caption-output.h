@@ -8,6 +8,7 @@
 #include "tools/batch-journal.h"
 #include "tools/batch-list.h"
 #include "tools/caption-inputs.h"
+#include "tools/caption-twins.h"
 #include "tools/mux.h"
 
 G_BEGIN_DECLS
@@ -37,6 +38,7 @@ typedef struct {
   gboolean overwrite, metrics;
   const TernCaptionInputs *inputs;      /* are never replaced; NULL: nothing of others is */
   const char *path;             /* of --output: a file for lines (NULL: stdout), a folder for files */
+  gboolean parted;              /* other runs write to the same folders and do not know of this one's files: --shard */
   gboolean standard;            /* path is `-`: all of it goes to stdout, files too */
   const char *language;         /* between a subtitle file's name and its suffix; NULL: none */
   const char *before, *after;   /* the caption in files and metadata */
@@ -51,6 +53,7 @@ typedef struct {
   gboolean closed;              /* nobody reads any more */
   gboolean full;                /* there is no room */
   GHashTable *names;            /* hashes of the files of this run */
+  TernCaptionTwins twins;
   char *tar;                    /* of a series the file at hand; NULL: there is none */
   guint64 tar_number, tar_start, tar_samples;   /* which it is, bytes in front of it, samples in it */
 

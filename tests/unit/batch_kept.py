@@ -172,6 +172,44 @@ def check_abstained_later(folder):
               sure, first, second)
 
 
+def check_parted(folder):
+    """Two shards, and inputs of one name but for their suffixes: a file each, whichever shard is first."""
+    room = folder / "parted"
+    for sub, names in (("a", ["1.jpg", "2.jpg", "3.jpg", "only.jpg", "x.y.jpg"]),
+                       ("b", ["1.jpg", "1.png", "2.png", "2.ppm", "3.x", "3.png"]), ("c", ["n.jpg", "n.png", "n.jpg.png"])):
+        (room / sub).mkdir(parents=True)
+        for name in names:
+            (room / sub / name).write_bytes(picture(1))
+    inputs = sorted(str(p.relative_to(room)) for p in room.rglob("*.*") if p.is_file())
+    want = sorted(n + ".txt" for n in inputs if n not in ("a/1.jpg", "a/2.jpg", "a/3.jpg", "a/only.jpg", "a/x.y.jpg", "b/3.png"))
+    want = sorted([*want, "a/1.txt", "a/2.txt", "a/3.txt", "a/only.txt", "a/x.y.txt", "b/3.txt"])
+
+    def parts(order, *args, what=room):
+        return [tern("--format", "txt", "--resume", "--journal", folder / f"{what.name}-{args[0][2:]}-{order}-{i}", "--shard", f"{i}/2",
+                     *args, what) for i in order]
+
+    for order in ((0, 1), (1, 0)):
+        out = folder / f"parts {order}"
+        for again in range(2):
+            runs = parts(order, "--mirror", "--output", out)
+            made = sorted(str(p.relative_to(out)) for p in out.rglob("*.txt"))
+            point([r[0] for r in runs] == [0, 0] and made == want, f"shards {order}: a text for each", runs, made)
+    out = folder / "flat"
+    for args in (["--output", out, room], ["--mirror", "--output", out, room / "a", room / "b"]):
+        run = tern("--format", "txt", "--shard", "0/2", *args)
+        point(run[0] == 2 and "--shard: expected --beside, or --mirror with one folder" in run[2] and not out.exists(),
+              "where names of shards could be the same: refused", run)
+    beside = parts((0, 1), "--beside")
+    made = sorted(str(p.relative_to(room)) for p in room.rglob("*.txt"))
+    point([r[0] for r in beside] == [0, 0] and made == want, "beside their inputs, too", beside, made)
+    tar = tar_of(folder / "parted.tar", [("a.jpg", picture(1)), ("a.png", picture(2)), ("b.ppm", picture(3))])
+    members = parts((0, 1), "--mirror", "--output", folder / "members", what=tar)
+    if "without libarchive" not in members[0][2]:
+        made = sorted(held(folder / "members"))
+        point([r[0] for r in members] == [0, 0] and made == ["a.jpg.txt", "a.png.txt", "b.ppm.txt"], "members of a tar file",
+              members, made)
+
+
 def main():
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
@@ -181,6 +219,7 @@ def main():
         check_lines(folder)
         check_texts(folder)
         check_abstained(folder)
+        check_parted(folder)
         check_abstained_later(folder)
     plan()
 
