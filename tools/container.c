@@ -67,6 +67,7 @@ static const TernFileKind icon = { TERN_FILE_ICO, "an icon", IMAGE_MAGICK };
 static const TernFileKind bmp = { TERN_FILE_STILL, "a BMP picture", IMAGE_MAGICK };
 static const TernFileKind svg = { TERN_FILE_STILL, "an SVG drawing", "rsvg-convert makes a PNG of it" };
 static const TernFileKind float_map = { TERN_FILE_PFM, "a portable float map (PFM)", IMAGE_MAGICK };
+static const TernFileKind tar = { TERN_FILE_OTHER, "a tar file", "`tern caption` does its members where it is named as a file" };
 static const TernFileKind text = { TERN_FILE_OTHER, "text", NULL };
 
 /* ---- What it is -------------------------------------------------------------------------------------------------- */
@@ -108,6 +109,28 @@ is_bmff (const guint8 *head)
     if (memcmp (head + 4, first[i], 4) == 0)
       return TRUE;
   return FALSE;
+}
+
+/* By its mark, or, from before there was one, by the sum over its first member's header, in which the sum itself counts as
+ * blanks. */
+static gboolean
+is_tar (const guint8 *head, gsize n)
+{
+  const guint at = 148, end = 156, least = 4;
+  guint sum = (end - at) * ' ', said = 0, digits = 0;
+
+  if (n < 512 || head[0] == 0)
+    return FALSE;
+  if (memcmp (head + 257, "ustar", 5) == 0)
+    return TRUE;
+  for (guint i = 0; i < 512; i++)
+    sum += i < at || i >= end ? head[i] : 0;
+  for (guint i = at; i < end && (head[i] == ' ' || (head[i] >= '0' && head[i] <= '7')); i++)
+    if (head[i] != ' ') {
+      said = said * 8 + head[i] - '0';
+      digits++;
+    }
+  return digits >= least && said == sum;
 }
 
 static gboolean
@@ -154,6 +177,8 @@ tern_file_kind (const TernSource *source)
   guint8 head[LOOK_BYTES + 1] = { 0 };
   gsize n = tern_source_read (source, 0, head, LOOK_BYTES);
 
+  if (is_tar (head, n))         /* its first bytes are a member's name */
+    return tar;
   for (guint i = 0; i < G_N_ELEMENTS (magics); i++)
     if (n >= magics[i].offset + magics[i].length
         && memcmp (head + magics[i].offset, magics[i].bytes, magics[i].length) == 0)

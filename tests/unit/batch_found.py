@@ -103,6 +103,30 @@ def check_members(folder):
     point(run[0] == 0 and [r[0] for r in lines(run[1])] == ["a.ppm", "b.ppm"], "a tar file of before POSIX", run)
 
 
+def check_tar_on_pipe(folder):
+    """What is written as it comes is no film of its members, however old its form and whatever its first member is called."""
+    members = [("FLV.ppm", picture(1)), ("b.ppm", picture(2)), ("c.ppm", picture(3))]
+    old = bytearray(tar_of(folder / "pipe.tar", members).read_bytes())
+    new = bytes(old)
+    old[257:265] = bytes(8)
+    old[148:156] = b" " * 8
+    old[148:156] = b"%06o\0 " % sum(old[:512])
+    for what, data in (("", new), (" of before POSIX", bytes(old))):
+        process = subprocess.run(command("-"), input=data, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+        point(process.returncode == 1 and not process.stdout and b"standard input: expected a picture or video, found a tar file"
+              in process.stderr, f"a tar file{what} on a pipe is refused by name", process)
+    with open(folder / "pipe.tar", "rb") as file:
+        run = tern("-", stdin=file)
+    point(run[0] == 1 and not run[1] and "found a tar file" in run[2], "and one that standard input is", run)
+    pipe = folder / "tar-pipe"
+    os.mkfifo(pipe)
+    writer = subprocess.Popen(["sh", "-c", 'cat "$1" >"$2"', "sh", folder / "pipe.tar", pipe], stderr=subprocess.DEVNULL)
+    run = tern(pipe)
+    writer.wait(patience(60))
+    point(run[0] == 1 and not run[1] and "tar-pipe: expected a picture or video, found a tar file" in run[2],
+          "and one in a FIFO", run)
+
+
 def check_shards(folder):
     """What is another shard's is not read: one with a member that takes more memory than there is fails where it is done."""
     film = CLIP.read_bytes()
@@ -305,6 +329,7 @@ def main():
         if check_listed(folder):
             check_members(folder)
             check_shards(folder)
+            check_tar_on_pipe(folder)
             check_worker(folder)
         check_names(folder)
         check_twice(folder)

@@ -185,8 +185,8 @@ def check_parted(folder):
     want = sorted([*want, "a/1.txt", "a/2.txt", "a/3.txt", "a/only.txt", "a/x.y.txt", "b/3.txt"])
 
     def parts(order, *args, what=room):
-        return [tern("--format", "txt", "--resume", "--journal", folder / f"{what.name}-{args[0][2:]}-{order}-{i}", "--shard", f"{i}/2",
-                     *args, what) for i in order]
+        return [tern("--format", "txt", "--resume", "--journal", folder / f"{what.name}-{args[0][2:]}-{order}-{i}",
+                     "--shard", f"{i}/2", *args, what) for i in order]
 
     for order in ((0, 1), (1, 0)):
         out = folder / f"parts {order}"
