@@ -289,6 +289,19 @@ add_below (TernBatchList *list, TernBatchFolder *folder, const char *path, const
   return refusal ? refuse (list, g_strdup (path), refusal, FALSE) && wanted : wanted;
 }
 
+/* Of a picture or video that is kept elsewhere, say, and is not here. Takes @entry. */
+static gboolean
+refuse_link (TernBatchList *list, TernBatchFolder *folder, char *entry, const char *key)
+{
+  g_mutex_lock (&list->lock);
+  folder->files++;
+  g_mutex_unlock (&list->lock);
+  if (is_in_shard (key, list->shard, list->shards))
+    return refuse (list, entry, g_strdup ("expected a picture or video, found a link that leads nowhere"), FALSE);
+  g_free (entry);
+  return TRUE;
+}
+
 /* Links to folders may lead in circles, FIFOs and devices may have no end. */
 static gboolean
 add_entry (TernBatchList *list, TernBatchFolder *folder, const struct stat *here, const char *path, const char *below,
@@ -299,7 +312,7 @@ add_entry (TernBatchList *list, TernBatchFolder *folder, const struct stat *here
   GStatBuf info;
   int code = g_stat (entry, &info) < 0 ? errno : 0;
 
-  /* A link that leads nowhere, or a file that has gone, is nothing; the others are there, and missing them is told. */
+  /* A file that has gone is nothing; the others are there, and missing them is told. */
   if (code && code != ENOENT && code != ENOTDIR && code != ELOOP)
     return refuse (list, g_strdup (entry), g_strdup_printf ("expected a file or folder, found that it cannot be read: %s",
             g_strerror (code)), FALSE);
@@ -310,6 +323,8 @@ add_entry (TernBatchList *list, TernBatchFolder *folder, const struct stat *here
   }
   if (list->seen && comes_again (list, folder, here, name, entry))
     return TRUE;
+  if (code && tern_batch_has_media_name (name) && g_file_test (entry, G_FILE_TEST_IS_SYMLINK))
+    return refuse_link (list, folder, g_steal_pointer (&entry), key);
   if (g_file_test (entry, G_FILE_TEST_IS_REGULAR))
     return add (list, g_steal_pointer (&entry), g_steal_pointer (&key), folder, -1, 0);
   g_mutex_lock (&list->lock);

@@ -136,7 +136,16 @@ is_language (const char *text)
 static gboolean
 is_many (const char *operand)
 {
-  return !g_str_equal (operand, "-") && (g_file_test (operand, G_FILE_TEST_IS_DIR) || g_str_has_suffix (operand, ".tar"));
+  return !g_str_equal (operand, "-") && (g_file_test (operand, G_FILE_TEST_IS_DIR) || tern_batch_is_tar (operand));
+}
+
+/* The first tar file among them; NULL: there is none. */
+static const char *
+find_tar (char **operands)
+{
+  while (*operands && !tern_batch_is_tar (*operands))
+    operands++;
+  return *operands;
 }
 
 /* Its path without links, as far as it is there already. */
@@ -204,6 +213,20 @@ check_placing (const TernCaptionBatchOptions *o, TernCaptionOutput *out)
   out->place = o->beside ? TERN_CAPTION_BESIDE : o->mirror ? TERN_CAPTION_MIRROR : TERN_CAPTION_FLAT;
   out->language = o->language;
   return TERN_TOOL_DONE;
+}
+
+/* A tar file's members lie in no folder, and have no file that could be copied. */
+static int
+check_members (const TernCaptionOutput *out, char **operands)
+{
+  const char *tar = out->place == TERN_CAPTION_BESIDE || out->format == TERN_CAPTION_MUX ? find_tar (operands) : NULL;
+
+  if (!tar)
+    return TERN_TOOL_DONE;
+  return out->format == TERN_CAPTION_MUX ? tern_tool_usage ("caption: --format: expected files or folders for mux, found a tar "
+      "file, whose members cannot be copied: %s", tar)
+      : tern_tool_usage ("caption: --beside: expected files or folders, found a tar file, beside whose members nothing can lie: "
+      "%s; --output names a folder for it", tar);
 }
 
 /* Standard output has no room for another file behind the first, and cannot be written to again. */
@@ -415,7 +438,8 @@ tern_caption_batch_check (TernCaptionBatchOptions *o, TernCaptionOutput *out, ch
     return tern_tool_usage ("caption: --file-timeout: expected seconds, 0 to 1e9, found %g", o->file_timeout);
   if (o->tell_done && (out->format != TERN_CAPTION_LINES || o->resume))
     return tern_tool_usage ("caption: --tell-done: expected --format jsonl without --resume, found another");
-  if ((status = check_placing (o, out)) != TERN_TOOL_DONE || (status = check_standard (o, out, operands)) != TERN_TOOL_DONE
+  if ((status = check_placing (o, out)) != TERN_TOOL_DONE || (status = check_members (out, operands)) != TERN_TOOL_DONE
+      || (status = check_standard (o, out, operands)) != TERN_TOOL_DONE
       || (status = check_copies (out, operands)) != TERN_TOOL_DONE || (status = check_series (o, out)) != TERN_TOOL_DONE
       || (status = check_parted (o, out, operands)) != TERN_TOOL_DONE || (status = check_template (o, out)) != TERN_TOOL_DONE)
     return status;
@@ -484,14 +508,6 @@ spare_bytes (void)
   return kib << 9;
 }
 
-static gboolean
-has_tar (char **operands)
-{
-  while (*operands && !tern_batch_is_tar (*operands))
-    operands++;
-  return *operands != NULL;
-}
-
 /* How many inputs at once, so that their memory is there. A status of the program. */
 static int
 plan_jobs (const TernCaptionBatchOptions *o, TernBatch *batch, char **operands)
@@ -511,7 +527,7 @@ plan_jobs (const TernCaptionBatchOptions *o, TernBatch *batch, char **operands)
         "input take, found %" G_GUINT64_FORMAT " MiB", (now.resident + each + (1 << 20) - 1) >> 20, limit >> 20);
   more = now.resident + plan_lanes (batch->work.model);
   room = limit - MIN (limit, more);
-  if (has_tar (operands))
+  if (find_tar (operands))
     members = (room - MIN (room, each)) / 2;
   batch->jobs = o->jobs > 0 && !batch->max_memory ? wanted : (guint) CLAMP ((room - members) / each, 1, wanted);
   batch->member_bytes = MAX (room - MIN (room, batch->jobs * each), FRAME_BYTES);

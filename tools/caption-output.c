@@ -357,6 +357,20 @@ metadata_name (const TernCaptionOutput *out, const TernBatchInput *input, GError
   return g_steal_pointer (&name);
 }
 
+/* Copies are of files, and beside files alone is a place. */
+static gboolean
+has_place (const TernCaptionOutput *out, const TernBatchInput *input, GError **error)
+{
+  gboolean file = input->fd < 0 && !tern_source_is_address (input->path), standard = g_str_equal (input->path, "-");
+
+  if (out->format == TERN_CAPTION_MUX ? file && !standard : file || out->place != TERN_CAPTION_BESIDE)
+    return TRUE;
+  g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, out->format == TERN_CAPTION_MUX
+      ? "%s: expected a file to copy, found a stream or a tar file's member"
+      : "%s: expected a file, beside which another can lie, found a stream or a tar file's member", input->path);
+  return FALSE;
+}
+
 gboolean
 tern_caption_output_may (TernCaptionOutput *out, const TernBatchInput *input, gboolean again, GError **error)
 {
@@ -364,6 +378,8 @@ tern_caption_output_may (TernCaptionOutput *out, const TernBatchInput *input, gb
 
   if (input->folder && !tern_batch_has_media_name (input->path))
     return TRUE;                /* a text, say, that is passed over when it is opened */
+  if (!has_place (out, input, error))
+    return FALSE;
   if (out->format == TERN_CAPTION_METADATA)
     return (path = metadata_name (out, input, error)) != NULL;
   if (!tern_caption_output_is_files (out) || out->standard || out->overwrite || again || out->journal)
@@ -576,11 +592,6 @@ says_the_same (const char *path, const GString *text)
 static gboolean
 write_copy (const TernCaptionOutput *out, const TernBatchInput *input, GError **error)
 {
-  if (input->fd >= 0 || tern_source_is_address (input->path) || g_str_equal (input->path, "-")) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: expected a file to copy, found a stream or a tar file's member",
-        input->path);
-    return FALSE;
-  }
   return tern_mux_write (input->path, out->file, out->cues, out->language, out->stopped, error);
 }
 

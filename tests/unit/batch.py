@@ -191,8 +191,8 @@ def check_out_of_reach(folder):
     os.close(at)
     run = tern(top)
     point(run[0] == 1 and "cannot be read" in run[2] and len(run[1].splitlines()) == 1
-          and "1 file passed over, neither picture nor video: gone.mp4" in run[2], "what cannot be reached is told", run[0], run[1],
-          run[2][-300:])
+          and "gone.mp4: expected a picture or video, found a link that leads nowhere" in run[2], "what cannot be reached is told",
+          run[0], run[1], run[2][-300:])
 
 
 def check_tar(folder, expected):

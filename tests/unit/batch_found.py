@@ -6,6 +6,7 @@ usage: batch_found.py TERN DATA_FOLDER        (the folder with lfm2/ and lfm2vl/
 """
 import contextlib
 import fcntl
+import gzip
 import io
 import json
 import os
@@ -125,6 +126,45 @@ def check_tar_on_pipe(folder):
     writer.wait(patience(60))
     point(run[0] == 1 and not run[1] and "tar-pipe: expected a picture or video, found a tar file" in run[2],
           "and one in a FIFO", run)
+
+
+def check_places(folder):
+    """Nothing can lie beside a member, and standard output has room for the text of one."""
+    tar, film = folder / "places.tar", CLIP.read_bytes()
+    tar_of(tar, [("a/x.mp4", film), ("b.mp4", film)])
+    packed = folder / "places.tgz"
+    packed.write_bytes(gzip.compress(tar.read_bytes()))
+    for name in (tar, packed):
+        for form in ("srt", "txt"):
+            run = tern("--format", form, "--output", "-", name)
+            point(run[0] == 2 and not run[1] and "--output: expected one input whose text" in run[2],
+                  f"{form} of {name.name}: more than one", run)
+        run = tern("--format", "srt", "--beside", name)
+        point(run[0] == 2 and "--beside: expected files or folders, found a tar file" in run[2] and str(name) in run[2],
+              f"nothing lies beside members of {name.name}", run)
+        run = tern("--format", "mux", "--output", folder / "no-copies", name)
+        point(run[0] == 2 and "files or folders for mux, found a tar file" in run[2] and not (folder / "no-copies").exists(),
+              f"nor is one of {name.name} copied", run)
+    (folder / "tars").write_text(f"{tar}\n")
+    good, failed, last, run = told("--format", "srt", "--beside", "--files-from", folder / "tars")
+    point(good and failed == [f"{tar}/a/x.mp4", f"{tar}/b.mp4"] and last["vision_seconds"] == 0
+          and "beside which another can lie" in run[2], "of one in a list each member fails, and none is looked at",
+          failed, last, run)
+
+
+def check_links(folder):
+    """Links to what is not here, as git-annex has them."""
+    annex = photographs(folder / "annex", 1)
+    for name in ("gone.jpg", "notes.md"):
+        (annex / name).symlink_to(f".git/annex/{name}")
+    (annex / "loop.png").symlink_to("loop.png")
+    good, failed, last, run = told(annex)
+    point(good and failed == [f"{annex}/gone.jpg", f"{annex}/loop.png"] and last["done"] == 1
+          and "gone.jpg: expected a picture or video, found a link that leads nowhere" in run[2]
+          and "1 file passed over, neither picture nor video: notes.md" in run[2], "pictures that are not here have failed",
+          failed, last, run)
+    shards = [told("--shard", f"{i}/3", annex, status=None) for i in range(3)]
+    point(sorted(sum((s[1] for s in shards), [])) == failed, "each in one shard", shards)
 
 
 def check_shards(folder):
@@ -330,9 +370,11 @@ def main():
             check_members(folder)
             check_shards(folder)
             check_tar_on_pipe(folder)
+            check_places(folder)
             check_worker(folder)
         check_names(folder)
         check_twice(folder)
+        check_links(folder)
         check_vain(folder)
         check_raw(folder)
         check_own(folder)
