@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "tools/batch-work.h"
 
+#include "tools/caption-window.h"
 #include "tools/source.h"
 #include "tools/tool.h"
 
@@ -190,6 +191,16 @@ tell_budget (const TernBatchJob *job, TernBudget *budget)
       s.frames_deferred, s.answers, s.answers_deferred, s.tokens_spared);
 }
 
+/* Once a run, and of videos alone: a picture has a window of its own. */
+static void
+tell_window (const TernBatchJob *job, const TernSession *session)
+{
+  g_autofree char *note = tern_caption_window_note (session, &job->work->params);
+
+  if (note && g_atomic_int_compare_and_exchange (job->work->window_told, 0, 1))
+    tern_tool_message ("%s", note);
+}
+
 static void
 run_open (TernBatchJob *job, TernMedia *media)
 {
@@ -209,6 +220,8 @@ run_open (TernBatchJob *job, TernMedia *media)
       && !(params.budget = budget = tern_budget_new (limit, &job->error)))
     return;
   session = tern_session_new (job->work->model, &params, &job->error);
+  if (session && !job->still)
+    tell_window (job, session);
   if (session)
     job->good = run_media (job, session, media, &job->error);
   else

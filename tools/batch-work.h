@@ -16,6 +16,7 @@ typedef struct {
   TernBudgetParams budget;      /* of each video; zeros: none */
   gboolean no_stills;           /* subtitles: a still has no time to be shown */
   TernBatchList *list;
+  gint *window_told;            /* atomic: not 0: it was said how long windows are, where they are longer than was asked */
   /* Something was done: called from the input's thread, without locks. */
   void (*notify) (void *data);
   void *notify_data;

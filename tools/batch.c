@@ -41,6 +41,7 @@ typedef struct {
   guint64 written, bad;         /* results of the input that is being written; of these, windows that failed */
   char *why;                    /* the first of them did */
   gboolean begun;               /* the first of jobs was */
+  gint window_told;             /* atomic, of the inputs' threads */
 } Run;
 
 static volatile sig_atomic_t signal_number;
@@ -636,6 +637,7 @@ tern_batch_run (TernBatch *batch)
   batch->work.notify = notify;
   batch->out->stopped = is_signalled;
   batch->work.notify_data = run;
+  batch->work.window_told = &run->window_told;
   g_mutex_init (&run->lock);
   g_cond_init (&run->cond);
   take_signals (on_signal);

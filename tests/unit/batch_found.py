@@ -12,6 +12,7 @@ import json
 import os
 import pathlib
 import pty
+import re
 import struct
 import subprocess
 import sys
@@ -305,6 +306,32 @@ def raw_h264(film):
     return out
 
 
+def check_windows(folder):
+    """Windows that are longer than was asked for are told, once, with a rate that gives those that were."""
+    films = folder / "windowed"
+    films.mkdir()
+    for i in range(3):
+        (films / f"{i}.mp4").write_bytes(CLIP.read_bytes())
+    (films / "still.ppm").write_bytes(picture(1))
+    for args, asked in ((["--window", "3"], 3), (["--window", "1"], 1), (["--frame-rate", "1/2"], 4), (["--window", "5"], 5)):
+        run = tern(*args, films)
+        said = [line for line in run[2].splitlines() if "windows of" in line]
+        found = re.search(r"windows of ([\d.]+) s: --window %d is rounded up .*; --frame-rate (\d+/\d+) gives %d s$" % (asked, asked),
+                          said[0] if said else "")
+        ends = [json.loads(line)["end"] for line in run[1].splitlines()]
+        point(run[0] == 0 and len(said) == 1 and found and float(found[1]) > asked and ends[0] == min(float(found[1]), 6.6),
+              f"{' '.join(args)}: longer windows are told once", run)
+        again = tern("--window", asked, "--frame-rate", found[2] if found else "1", films)
+        spans = [(r["start"], r["end"]) for r in map(json.loads, again[1].splitlines()) if r["source"].endswith("0.mp4")]
+        point(again[0] == 0 and "windows of" not in again[2] and spans[0] == (0, min(asked, 6.6))
+              and all(abs(start - i * asked) < 1e-6 for i, (start, _) in enumerate(spans)), f"the rate that it says gives {asked} s",
+              again)
+    still = tern("--window", "3", films / "still.ppm")
+    point(still[0] == 0 and "windows of" not in still[2], "a picture has a window of its own", still)
+    plain = tern(films)
+    point(plain[0] == 0 and "windows of" not in plain[2], "windows as they are by themselves: nothing to tell", plain)
+
+
 def check_raw(folder):
     raw = folder / "raw.h264"
     raw.write_bytes(raw_h264(CLIP.read_bytes()))
@@ -376,6 +403,7 @@ def main():
         check_twice(folder)
         check_links(folder)
         check_vain(folder)
+        check_windows(folder)
         check_raw(folder)
         check_own(folder)
         check_terminal(folder)
