@@ -24,6 +24,7 @@
 #include "tools/caption-series.h"
 #include "tools/caption-tar.h"
 #include "tools/inspect-memory.h"
+#include "tools/language.h"
 #include "tools/tool.h"
 
 #define JOBS_PER_THREAD 4       /* inputs at work when it is not said how many: decoding, pictures and words overlap */
@@ -210,6 +211,13 @@ check_placing (const TernCaptionBatchOptions *o, TernCaptionOutput *out)
   if (o->language && (!tern_caption_output_is_subtitles (out) || !is_language (o->language)))
     return tern_tool_usage ("caption: --language: expected a code such as en or pt-BR, with --format srt, vtt or mux, found %s",
         o->language);
+  if (o->language && out->format == TERN_CAPTION_MUX) {
+    g_autofree char *code = tern_language_code (o->language);
+
+    if (!code)
+      return tern_tool_usage ("caption: --language: expected a code of ISO 639 with two or three letters, such as en or pt-BR, "
+          "for the track of --format mux, found %s", o->language);
+  }
   out->place = o->beside ? TERN_CAPTION_BESIDE : o->mirror ? TERN_CAPTION_MIRROR : TERN_CAPTION_FLAT;
   out->language = o->language;
   return TERN_TOOL_DONE;

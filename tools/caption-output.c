@@ -592,7 +592,13 @@ says_the_same (const char *path, const GString *text)
 static gboolean
 write_copy (const TernCaptionOutput *out, const TernBatchInput *input, GError **error)
 {
-  return tern_mux_write (input->path, out->file, out->cues, out->language, out->stopped, error);
+  g_autofree char *left = NULL;
+
+  if (!tern_mux_write (input->path, out->file, out->cues, out->language, out->stopped, &left, error))
+    return FALSE;
+  if (left)
+    tern_tool_message ("%s: not in the copy, whose kind of file has no place for it: %s", input->path, left);
+  return TRUE;
 }
 
 /* What is there under the name of the file at work is of a run before. A copy cannot be told by its bytes. */

@@ -12,6 +12,7 @@
 #include <libavformat/avformat.h>
 
 #include "tern/error.h"
+#include "tools/language.h"
 
 /* A TextSampleEntry (3GPP TS 26.245, 5.16): words at the bottom, in the middle, white, 18 points of font 1, "Serif". */
 static const guint8 text_sample_entry[] = {
@@ -28,6 +29,10 @@ typedef struct {
   AVFormatContext *in, *out;
   AVPacket *packet;
   int *to;                      /* of each track of the film, its number in the copy; -1: it stays behind */
+  gint64 *last;                 /* of each, the time at which its newest packet is decoded, in the copy's units; G_MININT64: none */
+  guint n_tracks;               /* of the film when it was opened; of these alone there is @to */
+  guint n_known;                /* and of those that began later */
+  GString *left;                /* tracks that stay behind */
   int words;                    /* the new track's number */
   gboolean mp4;                 /* or mov */
   const GArray *cues;
@@ -72,23 +77,15 @@ tern_mux_suffix (const char *film)
   return is_mp4 (film) ? strrchr (film, '.') : ".mkv";
 }
 
-/* ISO 639-2 where ISO 639-1 was given: what containers have. */
-static const char *
-three_letters (const char *code)
+/* One that is not in the copy. */
+static void
+leave_behind (Mux *mux, guint i)
 {
-  static const char *const pairs[][2] = {
-    { "ar", "ara" }, { "bg", "bul" }, { "cs", "cze" }, { "da", "dan" }, { "de", "ger" }, { "el", "gre" }, { "en", "eng" },
-    { "es", "spa" }, { "et", "est" }, { "fi", "fin" }, { "fr", "fre" }, { "he", "heb" }, { "hi", "hin" }, { "hr", "hrv" },
-    { "hu", "hun" }, { "id", "ind" }, { "it", "ita" }, { "ja", "jpn" }, { "ko", "kor" }, { "lt", "lit" }, { "lv", "lav" },
-    { "nl", "dut" }, { "no", "nor" }, { "pl", "pol" }, { "pt", "por" }, { "ro", "rum" }, { "ru", "rus" }, { "sk", "slo" },
-    { "sl", "slv" }, { "sr", "srp" }, { "sv", "swe" }, { "th", "tha" }, { "tr", "tur" }, { "uk", "ukr" }, { "vi", "vie" },
-    { "zh", "chi" },
-  };
+  const AVCodecParameters *par = mux->in->streams[i]->codecpar;
+  const char *type = av_get_media_type_string (par->codec_type);
 
-  for (guint i = 0; i < G_N_ELEMENTS (pairs); i++)
-    if (g_ascii_strncasecmp (code, pairs[i][0], 2) == 0 && (code[2] == 0 || code[2] == '-'))
-      return pairs[i][1];
-  return code;
+  g_string_append_printf (mux->left, "%strack %u (%s%s%s)", mux->left->len ? ", " : "", i, type ? type : "unknown",
+      par->codec_id == AV_CODEC_ID_NONE ? "" : ", ", par->codec_id == AV_CODEC_ID_NONE ? "" : avcodec_get_name (par->codec_id));
 }
 
 /* How a phone was held and the like. */
@@ -170,8 +167,10 @@ copy_track (Mux *mux, guint i, GError **error)
   if (!fits (mux, from->codecpar)
       || (type != AVMEDIA_TYPE_VIDEO && type != AVMEDIA_TYPE_AUDIO && type != AVMEDIA_TYPE_SUBTITLE
           && type != AVMEDIA_TYPE_ATTACHMENT)) {
-    if ((type != AVMEDIA_TYPE_VIDEO && type != AVMEDIA_TYPE_AUDIO) || is_cover (from))
-      return TRUE;              /* data of a camera, say */
+    if ((type != AVMEDIA_TYPE_VIDEO && type != AVMEDIA_TYPE_AUDIO) || is_cover (from)) {
+      leave_behind (mux, i);    /* data of a camera, say */
+      return TRUE;
+    }
     g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: expected tracks that fit into %s, found track %u (%s)", mux->film,
         mux->mp4 ? mux->out->oformat->name : "Matroska", i, avcodec_get_name (from->codecpar->codec_id));
     return FALSE;
@@ -215,6 +214,7 @@ copy_chapters (Mux *mux)
 static gboolean
 add_words (Mux *mux, const char *language, GError **error)
 {
+  g_autofree char *code = language ? tern_language_code (language) : NULL;
   AVStream *track = avformat_new_stream (mux->out, NULL);
   AVCodecParameters *par = track ? track->codecpar : NULL;
 
@@ -223,8 +223,8 @@ add_words (Mux *mux, const char *language, GError **error)
   par->codec_type = AVMEDIA_TYPE_SUBTITLE;
   par->codec_id = mux->mp4 ? AV_CODEC_ID_MOV_TEXT : AV_CODEC_ID_SUBRIP;
   track->time_base = (AVRational) { 1, 1000 };
-  if (language)
-    av_dict_set (&track->metadata, "language", three_letters (language), 0);
+  if (code)
+    av_dict_set (&track->metadata, "language", code, 0);
   av_dict_set (&track->metadata, "title", "Captions", 0);
   mux->words = track->index;
   if (!mux->mp4)
@@ -252,10 +252,14 @@ open_both (Mux *mux, const char *temp, const char *language, GError **error)
     return fail (mux, code, TRUE, error);
   if ((code = avformat_alloc_output_context2 (&mux->out, NULL, format_for (mux->film), NULL)) < 0)
     return fail (mux, code, FALSE, error);
-  mux->to = g_new (int, mux->in->nb_streams);
-  for (guint i = 0; i < mux->in->nb_streams; i++)
+  mux->n_tracks = mux->n_known = mux->in->nb_streams;
+  mux->to = g_new (int, mux->n_tracks);
+  mux->last = g_new (gint64, mux->n_tracks);
+  for (guint i = 0; i < mux->n_tracks; i++) {
+    mux->last[i] = G_MININT64;
     if (!copy_track (mux, i, error))
       return FALSE;
+  }
   av_dict_copy (&mux->out->metadata, mux->in->metadata, 0);
   if (!copy_chapters (mux))
     return fail (mux, AVERROR (ENOMEM), FALSE, error);
@@ -315,6 +319,27 @@ fail_untimed (const Mux *mux, int track, GError **error)
 }
 
 static gboolean
+fail_backward (const Mux *mux, guint track, gint64 to, GError **error)
+{
+  const AVStream *stream = mux->out->streams[mux->to[track]];
+  double unit = av_q2d (stream->time_base);
+
+  g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: expected packets in the order of their times, found that the clock "
+      "of track %u (%s) goes back from %.3f to %.3f s, as where files were joined; a film made of it by another program can be "
+      "copied",
+      mux->film, track, avcodec_get_name (stream->codecpar->codec_id), mux->last[track] * unit, to * unit);
+  return FALSE;
+}
+
+/* Those that the film has only now; whoever shows it may find them. */
+static void
+leave_behind_late (Mux *mux)
+{
+  for (; mux->n_known < mux->in->nb_streams; mux->n_known++)
+    leave_behind (mux, mux->n_known);
+}
+
+static gboolean
 copy_packets (Mux *mux, gboolean (*stopped) (void), GError **error)
 {
   int code = 0, read;
@@ -323,21 +348,29 @@ copy_packets (Mux *mux, gboolean (*stopped) (void), GError **error)
     const AVStream *from = mux->in->streams[mux->packet->stream_index];
     double at = mux->packet->dts == AV_NOPTS_VALUE ? -1 : mux->packet->dts * av_q2d (from->time_base);
     AVPacket *packet = mux->packet;
+    guint track = packet->stream_index;
+    gint64 dts;
 
+    leave_behind_late (mux);
     if (stopped && stopped ()) {
       g_set_error (error, TERN_ERROR, TERN_ERROR_CANCELLED, "%s: not copied to its end", mux->film);
       return FALSE;
     }
-    if (packet->stream_index >= (int) mux->in->nb_streams || mux->to[packet->stream_index] < 0) {
+    if (track >= mux->n_tracks || mux->to[track] < 0) {
       av_packet_unref (packet);
       continue;
     }
     if (packet->pts == AV_NOPTS_VALUE && packet->dts == AV_NOPTS_VALUE)
       return fail_untimed (mux, packet->stream_index, error);
-    packet->stream_index = mux->to[packet->stream_index];
+    packet->stream_index = mux->to[track];
     av_packet_rescale_ts (packet, from->time_base, mux->out->streams[packet->stream_index]->time_base);
     packet->pos = -1;
+    dts = packet->dts;          /* the packet is the muxer's then */
     code = av_interleaved_write_frame (mux->out, packet);
+    if (code == AVERROR (EINVAL) && dts != AV_NOPTS_VALUE && dts <= mux->last[track])
+      return fail_backward (mux, track, dts, error);
+    if (dts != AV_NOPTS_VALUE)
+      mux->last[track] = dts;
     if (code >= 0 && at >= 0)
       code = write_cues (mux, at - (mux->in->start_time == AV_NOPTS_VALUE ? 0 : mux->in->start_time / 1e6));
   }
@@ -351,15 +384,18 @@ copy_packets (Mux *mux, gboolean (*stopped) (void), GError **error)
 
 gboolean
 tern_mux_write (const char *film, const char *path, const GArray *cues, const char *language, gboolean (*stopped) (void),
-    GError **error)
+    char **left, GError **error)
 {
-  Mux mux = { .film = film, .path = path, .cues = cues, .mp4 = is_mp4 (film) };
+  Mux mux = { .film = film, .path = path, .cues = cues, .mp4 = is_mp4 (film), .left = g_string_new (NULL) };
   g_autofree char *folder = g_path_get_dirname (path), *temp = g_build_filename (folder, ".tern-XXXXXX", NULL);
   int fd = g_mkstemp_full (temp, O_RDWR | O_CLOEXEC, 0666), code = 0;
   gboolean good;
 
-  if (fd < 0)
+  *left = NULL;
+  if (fd < 0) {
+    g_string_free (mux.left, TRUE);
     return fail (&mux, AVERROR (errno), FALSE, error);
+  }
   close (fd);
   good = open_both (&mux, temp, language, error) && copy_packets (&mux, stopped, error);
   if (mux.out && mux.out->pb && (code = avio_closep (&mux.out->pb)) < 0 && good)
@@ -368,9 +404,11 @@ tern_mux_write (const char *film, const char *path, const GArray *cues, const ch
   avformat_free_context (mux.out);
   avformat_close_input (&mux.in);
   g_free (mux.to);
+  g_free (mux.last);
   if (good && g_rename (temp, path) < 0)
     good = fail (&mux, AVERROR (errno), FALSE, error);
   if (!good)
     g_unlink (temp);
+  *left = g_string_free (mux.left, !good || mux.left->len == 0);
   return good;
 }

@@ -15,9 +15,10 @@ typedef struct {
 const char *tern_mux_suffix (const char *film);
 
 /* Writes the copy to @path, which appears there when it is complete. @cues: TernCue, in order. @language: of the track, a code
- * of two or three letters, or NULL. @stopped: asked between packets; TRUE ends it. Errors: those of reading @film; READ and
+ * of two or three letters, or NULL. @left: tracks that are not in the copy, "track 2 (data, klv)", to be freed; NULL: none.
+ * @stopped: asked between packets; TRUE ends it. Errors: those of reading @film; READ and
  * NO_SPACE for @path; UNSUPPORTED when a track does not fit into that kind of file (names it); CANCELLED. */
 gboolean tern_mux_write (const char *film, const char *path, const GArray *cues, const char *language, gboolean (*stopped) (void),
-    GError **error);
+    char **left, GError **error);
 
 G_END_DECLS

@@ -210,6 +210,21 @@ def check_parted(folder):
               members, made)
 
 
+def check_languages(folder):
+    """Whatever language the subtitles have, the copy says so."""
+    for code, letters in (("ca", "cat"), ("fa-IR", "per"), ("nob", "nob")):
+        out = folder / f"copies {code}"
+        run = tern("--format", "mux", "--language", code, "--output", out, CLIP)
+        copy = (out / CLIP.name).read_bytes() if run[0] == 0 else b""
+        at = copy.rfind(b"mdhd") + 24           # type, version and flags, two dates, units a second, length
+        word = int.from_bytes(copy[at:at + 2], "big")
+        point(run[0] == 0 and "".join(chr(0x60 + (word >> s & 31)) for s in (10, 5, 0)) == letters, f"a track in {code}", run, word)
+    for code in ("xq", "english"):
+        run = tern("--format", "mux", "--language", code, "--output", folder / "no language", CLIP)
+        point(run[0] == 2 and f"found {code}" in run[2] and "--language: expected a code of ISO 639" in run[2]
+              and not (folder / "no language").exists(), f"{code} is no language", run)
+
+
 def main():
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
@@ -220,6 +235,7 @@ def main():
         check_texts(folder)
         check_abstained(folder)
         check_parted(folder)
+        check_languages(folder)
         check_abstained_later(folder)
     plan()
 

@@ -7,6 +7,8 @@
 
 #include "tests/unit/clip-av.h"
 #include "tests/unit/clip.h"
+#include "tern/error.h"
+#include "tools/language.h"
 #include "tools/mux.h"
 
 static char *folder;
@@ -96,6 +98,8 @@ write_film (const char *path, const char *format, const Track *tracks, guint n)
   avformat_free_context (film);
 }
 
+static const char *wanted_left;         /* tracks that a copy leaves behind */
+
 /* The copy, opened; free with avformat_close_input. */
 static AVFormatContext *
 copy (const char *film, const char *copy_name)
@@ -104,11 +108,13 @@ copy (const char *film, const char *copy_name)
   g_autoptr (GArray) cues = g_array_new (FALSE, FALSE, sizeof (TernCue));
   g_autofree char *to = at (copy_name);
   g_autoptr (GError) error = NULL;
+  g_autofree char *left = NULL;
   AVFormatContext *in = NULL;
 
   g_array_append_val (cues, cue);
-  tern_mux_write (film, to, cues, "en", NULL, &error);
+  tern_mux_write (film, to, cues, "en", NULL, &left, &error);
   g_assert_no_error (error);
+  g_assert_cmpstr (left, ==, wanted_left);
   g_assert_cmpint (avformat_open_input (&in, to, NULL, NULL), >=, 0);
   return in;
 }
@@ -208,6 +214,67 @@ test_program_stream (void)
   avformat_close_input (&in);
 }
 
+/* What has no place in a copy is named. */
+static void
+test_left (void)
+{
+  const Track stream[] = { { AVMEDIA_TYPE_VIDEO, AV_CODEC_ID_MPEG4 }, { AVMEDIA_TYPE_DATA, AV_CODEC_ID_BIN_DATA, "data" } };
+  static const char head[] = "[Script Info]\nScriptType: v4.00+\n";
+  const Track titled[] = { { AVMEDIA_TYPE_VIDEO, AV_CODEC_ID_MPEG4 },
+    { AVMEDIA_TYPE_SUBTITLE, AV_CODEC_ID_ASS, NULL, head, sizeof head - 1 } };
+  g_autofree char *nut = at ("film.nut"), *named_mp4 = at ("matroska.mp4");
+  AVFormatContext *in;
+
+  write_film (nut, "nut", stream, 2);
+  wanted_left = "track 1 (data)";
+  in = copy (nut, "copy-of-nut.mkv");
+  g_assert_cmpuint (in->nb_streams, ==, 2);
+  avformat_close_input (&in);
+  write_film (named_mp4, "matroska", titled, 2);
+  wanted_left = "track 1 (subtitle, ass)";
+  in = copy (named_mp4, "copy-of-matroska.mp4");
+  g_assert_cmpuint (in->nb_streams, ==, 2);
+  avformat_close_input (&in);
+  wanted_left = NULL;
+}
+
+/* Two streams, one behind the other as they are. */
+static void
+test_joined (void)
+{
+  const ClipTrack track = { .codec = "mpeg2video", .width = 64, .height = 48, .frames = 20, .rate = 25 };
+  g_autofree char *film = at ("joined.ts"), *to = at ("joined.mkv"), *bytes = NULL, *left = NULL;
+  g_autoptr (GArray) cues = g_array_new (FALSE, FALSE, sizeof (TernCue));
+  g_autoptr (GString) twice = g_string_new (NULL);
+  g_autoptr (GError) error = NULL;
+  gsize n;
+
+  clip_encode (film, "mpegts", &track, 1);
+  g_assert_true (g_file_get_contents (film, &bytes, &n, NULL));
+  g_string_append_len (twice, bytes, n);
+  g_string_append_len (twice, bytes, n);
+  clip_write_bytes (film, twice->str, twice->len);
+  g_assert_false (tern_mux_write (film, to, cues, NULL, NULL, &left, &error));
+  g_assert_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED);
+  g_assert_nonnull (strstr (error->message, "the clock of track 0 (mpeg2video) goes back from "));
+  g_assert_null (left);
+  g_assert_false (g_file_test (to, G_FILE_TEST_EXISTS));
+}
+
+static void
+test_languages (void)
+{
+  static const char *const codes[][2] = { { "en", "eng" }, { "DE", "ger" }, { "pt-BR", "por" }, { "ca", "cat" }, { "nb", "nob" },
+    { "fa", "per" }, { "zu", "zul" }, { "aa", "aar" }, { "zh-Hant-TW", "chi" }, { "deu", "deu" }, { "gsw-CH", "gsw" },
+    { "xq", NULL }, { "e", NULL }, { "german", NULL }, { "12", NULL }, { "", NULL }, { "-", NULL } };
+
+  for (guint i = 0; i < G_N_ELEMENTS (codes); i++) {
+    g_autofree char *code = tern_language_code (codes[i][0]);
+
+    g_assert_cmpstr (code, ==, codes[i][1]);
+  }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -221,6 +288,9 @@ main (int argc, char **argv)
   g_test_add_func ("/mux/tags", test_tags);
   g_test_add_func ("/mux/matroska", test_matroska);
   g_test_add_func ("/mux/program-stream", test_program_stream);
+  g_test_add_func ("/mux/left", test_left);
+  g_test_add_func ("/mux/joined", test_joined);
+  g_test_add_func ("/mux/languages", test_languages);
   status = g_test_run ();
   clip_remove_folder (folder);
   g_free (folder);
