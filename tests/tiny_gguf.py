@@ -51,3 +51,15 @@ def write(path, keys, tensors, seed=5):
     head = struct.pack("<4sIQQ", b"GGUF", 3, len(infos), len(keys))
     head += b"".join(pack_key(name, *entry) for name, entry in keys.items()) + b"".join(infos)
     pathlib.Path(path).write_bytes(head + bytes(-len(head) % ALIGN) + data)
+
+
+def add_keys(source, path, keys):
+    """The file @source at @path with these keys before its own; one of its own of the same name gets another."""
+    data = pathlib.Path(source).read_bytes()
+    for name in keys:
+        data = data.replace(_text(name), _text("x" + name[1:]), 1)
+    count = struct.unpack_from("<Q", data, 16)[0] + len(keys) + 1
+    added = b"".join(pack_key(name, *entry) for name, entry in keys.items())
+    fill = -(len(added) + len(pack_key("test.fill", STRING, ""))) % ALIGN
+    added += pack_key("test.fill", STRING, "." * fill)          # what follows is aligned as it was
+    pathlib.Path(path).write_bytes(data[:16] + struct.pack("<Q", count) + added + data[24:])

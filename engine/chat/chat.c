@@ -125,6 +125,7 @@ render_turn (const TernChat *chat, gboolean parts, const char *bos, const char *
   set (&run, values, "add_generation_prompt", tern_val_bool (TRUE));
   set (&run, values, "enable_thinking", tern_val_bool (think));
   set (&run, values, "bos_token", text (bos));
+  set (&run, values, "eos_token", text (chat->eos ? chat->eos : ""));
   return render (chat, &run, values.dict, error);
 }
 
@@ -132,21 +133,20 @@ render_turn (const TernChat *chat, gboolean parts, const char *bos, const char *
 static gboolean
 takes_parts (const TernChat *chat)
 {
-  g_autofree char *shown = render_turn (chat, TRUE, "", NULL, 1, PROBE, FALSE, NULL);
+  g_autofree char *shown = render_turn (chat, TRUE, chat->bos ? chat->bos : "", NULL, 1, PROBE, FALSE, NULL);
   const char *image = shown ? strstr (shown, IMAGE) : NULL;
 
   return image && strstr (image, PROBE) && !strstr (shown, "'type'") && !strstr (shown, "\"type\"");
 }
 
-TernChat *
-tern_chat_new (const char *source, gsize len, GError **error)
+/* The tokens come first: templates are asked with them what they read. Takes @bos and @eos, which may be NULL. */
+static TernChat *
+chat_new (const char *source, gsize len, char *bos, char *eos, GError **error)
 {
   g_autoptr (TernChat) chat = g_new0 (TernChat, 1);
 
-  if (!source) {
-    source = chatml;
-    len = strlen (chatml);
-  }
+  chat->bos = bos;
+  chat->eos = eos;
   if (len > SOURCE_MAX) {
     g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "chat template: expected at most %u bytes, found %"
         G_GSIZE_FORMAT, SOURCE_MAX, len);
@@ -159,6 +159,12 @@ tern_chat_new (const char *source, gsize len, GError **error)
   return g_steal_pointer (&chat);
 }
 
+TernChat *
+tern_chat_new (const char *source, gsize len, GError **error)
+{
+  return source ? chat_new (source, len, NULL, NULL, error) : chat_new (chatml, strlen (chatml), NULL, NULL, error);
+}
+
 /* Of the file's vocabulary: whether ChatML can be said in it, and the texts of BOS and EOS. */
 static gboolean
 scan_tokens (const TernGguf *file, gboolean *chatml_tokens, char **bos, char **eos, GError **error)
@@ -167,11 +173,17 @@ scan_tokens (const TernGguf *file, gboolean *chatml_tokens, char **bos, char **e
   const guint8 *cursor;
   const char *start = "<|im_start|>";
   guint32 bos_id, eos_id;
+  TernBytes kind;
+  gboolean spm;
 
   *chatml_tokens = FALSE;
+  if (!tern_gguf_string_or (file, "tokenizer.ggml.model", &kind, error))
+    return FALSE;
+  /* Files of SentencePiece's kind may leave out the two that its vocabularies have at these places. */
+  spm = kind.len == strlen ("llama") && memcmp (kind.data, "llama", kind.len) == 0;
   if (!tern_gguf_array (file, "tokenizer.ggml.tokens", TERN_GGUF_STRING, FALSE, &tokens, error)
-      || !tern_gguf_u32_or (file, "tokenizer.ggml.bos_token_id", 0, G_MAXUINT32, G_MAXUINT32, &bos_id, error)
-      || !tern_gguf_u32_or (file, "tokenizer.ggml.eos_token_id", 0, G_MAXUINT32, G_MAXUINT32, &eos_id, error))
+      || !tern_gguf_u32_or (file, "tokenizer.ggml.bos_token_id", 0, G_MAXUINT32, spm ? 1 : G_MAXUINT32, &bos_id, error)
+      || !tern_gguf_u32_or (file, "tokenizer.ggml.eos_token_id", 0, G_MAXUINT32, spm ? 2 : G_MAXUINT32, &eos_id, error))
     return FALSE;
   cursor = tokens.data;
   for (guint64 i = 0; i < tokens.count; i++) {
@@ -203,13 +215,11 @@ tern_chat_new_from_gguf (const TernGguf *file, GError **error)
         ? "prompts are written in ChatML, whose tokens the vocabulary has"
         : "prompts go to the model as they are, to be continued, not answered");
   }
-  chat = tern_chat_new (source.data, source.len, error);
+  chat = chat_new (source.data, source.len, g_steal_pointer (&bos), g_steal_pointer (&eos), error);
   if (!chat) {
     g_prefix_error (error, "%s: ", tern_gguf_path (file));
     return NULL;
   }
-  chat->bos = g_steal_pointer (&bos);
-  chat->eos = g_steal_pointer (&eos);
   chat->path = g_strdup (tern_gguf_path (file));
   return chat;
 }
@@ -229,6 +239,8 @@ tern_chat_free (TernChat *chat)
 void
 tern_chat_name_file (const TernChat *chat, GError **error)
 {
+  if (error && g_error_matches (*error, TERN_ERROR, TERN_ERROR_INVALID))
+    (*error)->code = TERN_ERROR_UNSUPPORTED;
   if (chat->path)
     g_prefix_error (error, "%s: ", chat->path);
 }

@@ -22,15 +22,15 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernChat, tern_chat_free)
 char *tern_chat_render_json (const TernChat *chat, const char *json, gssize len, GError **error);
 
 /* Puts the file that the template is of before the message of @error, which rendering set: that leaves it out, since a server's clients
- * see such messages too. */
+ * see such messages too. What a template cannot make of messages is then its own doing, UNSUPPORTED, and no wrong parameter. */
 void tern_chat_name_file (const TernChat *chat, GError **error);
 
 /* Whether the content of a message may be a list of parts, images among them; otherwise it is one text. */
 gboolean tern_chat_takes_parts (const TernChat *chat);
 
 /* The common case: an optional system message, one user turn of @n_images images followed by @text, and the generation
- * prompt. Every image stands in the result as the text "<image>". @bos is the text of the bos token or "". @think: what the
- * template sees as `enable_thinking`; those without it take no notice. */
+ * prompt. Every image stands in the result as the text "<image>". @bos is the text of the bos token or "",
+ * the eos token is the file's. @think: what the template sees as `enable_thinking`; those without it take no notice. */
 char *tern_chat_render_user (const TernChat *chat, const char *bos, const char *system, guint n_images,
     const char *text, gboolean think, GError **error);
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Text through the program `tern`: perplexity and scores of labels against those worked out from `tern logits`, answers in
-forms, what is refused, and the tokens that files want around a text. Prints TAP.
+forms, prompts of templates, what is refused, and the tokens that files want around a text. Prints TAP.
 
 usage: text.py TERN DATA_FOLDER
 """
@@ -16,6 +16,7 @@ import tempfile
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from tap import patience, plan, point  # noqa: E402
+from tiny_gguf import STRING, add_keys  # noqa: E402
 
 TERN, DATA = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2])
 MODEL, VOCABULARY = DATA / "lfm2" / "lfm2-tq2_0.gguf", DATA / "tokenizers" / "vocab-lfm2.gguf"
@@ -133,6 +134,26 @@ def check_policies(folder):
     point(done.returncode == 0, "v2 in its first stage's eight bits", done)
 
 
+def check_templates(folder):
+    """Templates with the two tokens of the file in them: what `tern prompt` prints is what is answered."""
+    path, messages = folder / "template.gguf", folder / "messages.json"
+    messages.write_text('{"messages": [{"role": "user", "content": "Hi"}], "add_generation_prompt": true}')
+    for source, end in (("{% for m in messages %}{{ '<' + m.role + '>' + m.content + eos_token }}{% endfor %}:", True),
+                        ("{{ bos_token }}{% for m in messages %}{{ m.content }}{{ eos_token }}{% endfor %}", True),
+                        ("{% for m in messages %}{{ m.content }}{% endfor %}", False)):
+        add_keys(MODEL, path, {"tokenizer.chat_template": (STRING, source)})
+        shown = run("prompt", "--model", path, "--messages", messages).stdout.decode()
+        done = run("generate", "--model", path, "--prompt", "Hi", "--max-tokens", 8)
+        point(("<|im_end|>" in shown) == end and done.returncode == 0 and done.stdout ==
+              run("generate", "--model", path, "--raw", "--prompt", shown, "--max-tokens", 8).stdout,
+              f"the prompt of {source}", shown, done)
+    add_keys(MODEL, path, {"tokenizer.chat_template": (STRING, "{{ raise_exception('nobody may speak') }}")})
+    for args in (("prompt", "--model", path, "--messages", messages), ("generate", "--model", path, "--prompt", "Hi")):
+        done = run(*args)
+        point(done.returncode == 1 and b"template.gguf: chat template, line 1: the template says: nobody may speak" in done.stderr,
+              f"what a template refuses is no wrong usage: {args[0]}", done)
+
+
 def main():
     if not MODEL.exists() or not VOCABULARY.exists():
         print(f"1..0 # SKIP {MODEL} or {VOCABULARY} is not there")
@@ -184,6 +205,7 @@ def main():
         check_policies(folder)
         check_labels(folder)
         check_forms(folder)
+        check_templates(folder)
         plain, eos = ids_of(VOCABULARY, "--no-bos"), with_last_token(folder)
         begun, ended = ids_of(VOCABULARY), ids_of(eos)
         point(begun[1:] == plain and ended[:-1] == begun and ended[-1] not in plain, "first and last tokens", begun, ended)

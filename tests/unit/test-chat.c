@@ -6,6 +6,7 @@
 
 #include "tern/error.h"
 #include "engine/chat/chat.h"
+#include "tests/unit/gguf-writer.h"
 
 static const char values[] =
     "{\"messages\": [{\"role\": \"user\", \"content\": \"Hi \303\251 there\\n x \"}], \"n\": 7, \"f\": 2.5, "
@@ -267,6 +268,90 @@ test_think (void)
   g_assert_cmpstr (on, ==, "yes");
 }
 
+/* ---- Of files ---------------------------------------------------------------------------------------------------- */
+
+/* A vocabulary <unk>, <s>, </s> with this template. @ids: it names the last two. */
+static TernChat *
+file_chat (const char *model, const char *source, gboolean ids, GError **error)
+{
+  static const char *const tokens[] = { "<unk>", "<s>", "</s>" };
+  g_auto (GgufWriter) w;
+  g_autoptr (GByteArray) bytes = NULL;
+  g_autoptr (TernGguf) file = NULL;
+
+  writer_init (&w);
+  writer_string (&w, "tokenizer.ggml.model", model);
+  writer_array (&w, "tokenizer.ggml.tokens", TERN_GGUF_STRING, G_N_ELEMENTS (tokens));
+  for (guint i = 0; i < G_N_ELEMENTS (tokens); i++)
+    put_string (w.keys, tokens[i]);
+  if (ids) {
+    writer_u32 (&w, "tokenizer.ggml.bos_token_id", 1);
+    writer_u32 (&w, "tokenizer.ggml.eos_token_id", 2);
+  }
+  writer_string (&w, "tokenizer.chat_template", source);
+  bytes = writer_finish (&w);
+  file = tern_gguf_open_memory (bytes->data, bytes->len, "test.gguf", error);
+  return file ? tern_chat_new_from_gguf (file, error) : NULL;
+}
+
+/* The end of turns, written by templates that put it there themselves; whether they read parts is asked with it, too. */
+static void
+test_tokens (void)
+{
+  static const char strings[] = "{{ bos_token }}{% for m in messages %}{{ '<|' + m.role + '|>' + m.content + eos_token }}{% endfor %}";
+  static const char lists[] = "{% for m in messages %}{{ bos_token + m.role }}{% for p in m.content %}"
+      "{{ '<image>' if p.type == 'image' else p.text + eos_token }}{% endfor %}{% endfor %}";
+  static const struct {
+    const char *model, *source;
+    gboolean ids, parts;
+    const char *text;
+  } cases[] = {
+    { "gpt2", strings, TRUE, FALSE, "<s><|system|>S</s><|user|><image>Q</s>" },
+    { "gpt2", lists, TRUE, TRUE, "<s>systemS</s><s>user<image>Q</s>" },
+    { "llama", strings, FALSE, FALSE, "<s><|system|>S</s><|user|><image>Q</s>" },
+    { "llama", lists, FALSE, TRUE, "<s>systemS</s><s>user<image>Q</s>" },
+    { "gpt2", strings, FALSE, FALSE, "<s><|system|>S<|user|><image>Q" },         /* a vocabulary that has no end */
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autoptr (GError) error = NULL;
+    g_autoptr (TernChat) chat = file_chat (cases[i].model, cases[i].source, cases[i].ids, &error);
+    g_autofree char *text = NULL, *told = NULL;
+
+    g_assert_no_error (error);
+    g_assert_cmpint (tern_chat_takes_parts (chat), ==, cases[i].parts);
+    text = tern_chat_render_user (chat, "<s>", "S", 1, "Q", FALSE, &error);
+    g_assert_no_error (error);
+    g_assert_cmpstr (text, ==, cases[i].text);
+    if (cases[i].ids || g_str_equal (cases[i].model, "llama")) {
+      told = tern_chat_render_json (chat, cases[i].parts
+          ? "{\"messages\": [{\"role\": \"system\", \"content\": [{\"type\": \"text\", \"text\": \"S\"}]}, "
+          "{\"role\": \"user\", \"content\": [{\"type\": \"image\"}, {\"type\": \"text\", \"text\": \"Q\"}]}]}"
+          : "{\"messages\": [{\"role\": \"system\", \"content\": \"S\"}, {\"role\": \"user\", \"content\": \"<image>Q\"}]}",
+          -1, &error);
+      g_assert_no_error (error);
+      g_assert_cmpstr (told, ==, cases[i].text);
+    }
+  }
+}
+
+/* What a file's template refuses is no mistake of who asked. */
+static void
+test_blame (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (TernChat) chat = file_chat ("gpt2", "{{ raise_exception('no system role') }}", TRUE, &error);
+  g_autofree char *text = NULL;
+
+  g_assert_no_error (error);
+  text = tern_chat_render_user (chat, "<s>", "S", 0, "Q", FALSE, &error);
+  g_assert_null (text);
+  g_assert_error (error, TERN_ERROR, TERN_ERROR_INVALID);
+  tern_chat_name_file (chat, &error);
+  g_assert_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED);
+  g_assert_cmpstr (error->message, ==, "test.gguf: chat template, line 1: the template says: no system role");
+}
+
 int
 main (int argc, char **argv)
 {
@@ -277,5 +362,7 @@ main (int argc, char **argv)
   g_test_add_func ("/chat/json", test_json);
   g_test_add_func ("/chat/user", test_user);
   g_test_add_func ("/chat/think", test_think);
+  g_test_add_func ("/chat/tokens", test_tokens);
+  g_test_add_func ("/chat/blame", test_blame);
   return g_test_run ();
 }
