@@ -36,6 +36,22 @@ static const char bare[] =
     "{%- endfor -%}{%- endif -%}"
     "{%- endfor -%}";
 
+/* What BitNet b1.58 2B-4T was trained on. Microsoft's converter to GGUF writes a stopgap instead, told by BITNET_STOPGAP,
+ * under which the model talks on without an end. */
+#define BITNET_STOPGAP "BITNETAssistant"
+#define BITNET_END "<|eot_id|>"
+static const char bitnet[] =
+    "{{- bos_token -}}"
+    "{%- for message in messages -%}"
+    "{{- message.role | capitalize + ': ' -}}"
+    "{%- if message.content is string -%}{{- message.content | trim -}}"
+    "{%- else -%}{%- for part in message.content -%}"
+    "{{- '" IMAGE "' if part.type == 'image' else part.text | trim -}}"
+    "{%- endfor -%}{%- endif -%}"
+    "{{- '" BITNET_END "' -}}"
+    "{%- endfor -%}"
+    "{%- if add_generation_prompt -%}{{- 'Assistant: ' -}}{%- endif -%}";
+
 struct _TernChat {
   TernTplArena arena;
   TernTplNode *root;
@@ -165,22 +181,33 @@ tern_chat_new (const char *source, gsize len, GError **error)
   return source ? chat_new (source, len, NULL, NULL, error) : chat_new (chatml, strlen (chatml), NULL, NULL, error);
 }
 
-/* Of the file's vocabulary: whether ChatML can be said in it, and the texts of BOS and EOS. */
+/* ---- Of a file --------------------------------------------------------------------------------------------------- */
+
+/* Of the vocabulary: whether ChatML can be said in it, and BitNet's end of a turn, and the texts of BOS and EOS. */
+typedef struct {
+  gboolean chatml, bitnet_end;
+  char *bos, *eos;
+} Tokens;
+
 static gboolean
-scan_tokens (const TernGguf *file, gboolean *chatml_tokens, char **bos, char **eos, GError **error)
+bytes_are (TernBytes bytes, const char *string)
+{
+  return bytes.data && bytes.len == strlen (string) && memcmp (bytes.data, string, bytes.len) == 0;
+}
+
+static gboolean
+scan_tokens (const TernGguf *file, Tokens *found, GError **error)
 {
   TernGgufArray tokens;
   const guint8 *cursor;
-  const char *start = "<|im_start|>";
   guint32 bos_id, eos_id;
   TernBytes kind;
   gboolean spm;
 
-  *chatml_tokens = FALSE;
+  *found = (Tokens) { 0 };
   if (!tern_gguf_string_or (file, "tokenizer.ggml.model", &kind, error))
     return FALSE;
-  /* Files of SentencePiece's kind may leave out the two that its vocabularies have at these places. */
-  spm = kind.len == strlen ("llama") && memcmp (kind.data, "llama", kind.len) == 0;
+  spm = bytes_are (kind, "llama");      /* such files may leave out the two that SentencePiece has at these places */
   if (!tern_gguf_array (file, "tokenizer.ggml.tokens", TERN_GGUF_STRING, FALSE, &tokens, error)
       || !tern_gguf_u32_or (file, "tokenizer.ggml.bos_token_id", 0, G_MAXUINT32, spm ? 1 : G_MAXUINT32, &bos_id, error)
       || !tern_gguf_u32_or (file, "tokenizer.ggml.eos_token_id", 0, G_MAXUINT32, spm ? 2 : G_MAXUINT32, &eos_id, error))
@@ -189,33 +216,51 @@ scan_tokens (const TernGguf *file, gboolean *chatml_tokens, char **bos, char **e
   for (guint64 i = 0; i < tokens.count; i++) {
     TernBytes token = tern_gguf_next_string (&cursor);
 
-    *chatml_tokens |= token.len == strlen (start) && memcmp (token.data, start, token.len) == 0;
+    found->chatml |= bytes_are (token, "<|im_start|>");
+    found->bitnet_end |= bytes_are (token, BITNET_END);
     if (i == bos_id)
-      *bos = g_strndup (token.data, token.len);
+      found->bos = g_strndup (token.data, token.len);
     if (i == eos_id)
-      *eos = g_strndup (token.data, token.len);
+      found->eos = g_strndup (token.data, token.len);
   }
   return TRUE;
+}
+
+/* What the file's own template is replaced by, as a warning says; NULL: nothing. */
+static const char *
+other_template (const TernGguf *file, TernBytes source, const Tokens *tokens)
+{
+  TernBytes architecture;
+
+  if (!source.data) {
+    tern_log (TERN_LOG_WARNING, "%s: tokenizer.chat_template: found none; %s", tern_gguf_path (file), tokens->chatml
+        ? "prompts are written in ChatML, whose tokens the vocabulary has"
+        : "prompts go to the model as they are, to be continued, not answered");
+    return tokens->chatml ? chatml : bare;
+  }
+  if (tokens->bitnet_end && g_strstr_len (source.data, (gssize) source.len, BITNET_STOPGAP)
+      && tern_gguf_string_or (file, "general.architecture", &architecture, NULL) && architecture.len >= strlen ("bitnet")
+      && memcmp (architecture.data, "bitnet", strlen ("bitnet")) == 0) {
+    tern_log (TERN_LOG_WARNING, "%s: tokenizer.chat_template: expected what BitNet was trained on, found its converter's stopgap (`"
+        BITNET_STOPGAP "`); prompts are written as `User: ..." BITNET_END "Assistant: `", tern_gguf_path (file));
+    return bitnet;
+  }
+  return NULL;
 }
 
 TernChat *
 tern_chat_new_from_gguf (const TernGguf *file, GError **error)
 {
-  g_autofree char *bos = NULL, *eos = NULL;
-  gboolean chatml_tokens;
+  const char *other;
+  Tokens tokens;
   TernBytes source;
   TernChat *chat;
 
-  if (!tern_gguf_string_or (file, "tokenizer.chat_template", &source, error)
-      || !scan_tokens (file, &chatml_tokens, &bos, &eos, error))
+  if (!tern_gguf_string_or (file, "tokenizer.chat_template", &source, error) || !scan_tokens (file, &tokens, error))
     return NULL;
-  if (!source.data) {
-    source = chatml_tokens ? (TernBytes) { chatml, strlen (chatml) } : (TernBytes) { bare, strlen (bare) };
-    tern_log (TERN_LOG_WARNING, "%s: tokenizer.chat_template: found none; %s", tern_gguf_path (file), chatml_tokens
-        ? "prompts are written in ChatML, whose tokens the vocabulary has"
-        : "prompts go to the model as they are, to be continued, not answered");
-  }
-  chat = chat_new (source.data, source.len, g_steal_pointer (&bos), g_steal_pointer (&eos), error);
+  if ((other = other_template (file, source, &tokens)))
+    source = (TernBytes) { other, strlen (other) };
+  chat = chat_new (source.data, source.len, tokens.bos, tokens.eos, error);
   if (!chat) {
     g_prefix_error (error, "%s: ", tern_gguf_path (file));
     return NULL;

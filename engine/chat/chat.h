@@ -11,7 +11,8 @@ typedef struct _TernChat TernChat;
 
 /* @source: the Jinja text (tokenizer.chat_template) or NULL = ChatML. UNSUPPORTED names what it cannot render. */
 TernChat *tern_chat_new (const char *source, gsize len, GError **error);
-/* A file without a template is warned of: ChatML where the vocabulary has its tokens, else the bare texts. */
+/* A file without a template is warned of: ChatML where the vocabulary has its tokens, else the bare texts; and so is BitNet's
+ * with the one that its converter puts there: what the model was trained on. */
 TernChat *tern_chat_new_from_gguf (const TernGguf *file, GError **error);
 void tern_chat_free (TernChat *chat);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernChat, tern_chat_free)
@@ -21,8 +22,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernChat, tern_chat_free)
  * two tokens, those of the file that the chat was made from are taken. */
 char *tern_chat_render_json (const TernChat *chat, const char *json, gssize len, GError **error);
 
-/* Puts the file that the template is of before the message of @error, which rendering set: that leaves it out, since a server's clients
- * see such messages too. What a template cannot make of messages is then its own doing, UNSUPPORTED, and no wrong parameter. */
+/* Puts the file that the template is of before the message of @error, which rendering set: that leaves it out, since a
+ * server's clients see such messages too. What a template cannot make of messages is then its own doing, UNSUPPORTED, and no
+ * wrong parameter. */
 void tern_chat_name_file (const TernChat *chat, GError **error);
 
 /* Whether the content of a message may be a list of parts, images among them; otherwise it is one text. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "tern/error.h"
+#include "engine/base/log.h"
 #include "engine/chat/chat.h"
 #include "tests/unit/gguf-writer.h"
 
@@ -270,19 +271,21 @@ test_think (void)
 
 /* ---- Of files ---------------------------------------------------------------------------------------------------- */
 
-/* A vocabulary <unk>, <s>, </s> with this template. @ids: it names the last two. */
+/* A file of @tokens (NULL ends them) with the given keys; NULL: without. @ids: the two after the first are BOS and EOS. */
 static TernChat *
-file_chat (const char *model, const char *source, gboolean ids, GError **error)
+file_chat (const char *architecture, const char *model, const char *const *tokens, const char *source, gboolean ids, GError **error)
 {
-  static const char *const tokens[] = { "<unk>", "<s>", "</s>" };
   g_auto (GgufWriter) w;
   g_autoptr (GByteArray) bytes = NULL;
   g_autoptr (TernGguf) file = NULL;
+  guint n = g_strv_length ((char **) tokens);
 
   writer_init (&w);
+  if (architecture)
+    writer_string (&w, "general.architecture", architecture);
   writer_string (&w, "tokenizer.ggml.model", model);
-  writer_array (&w, "tokenizer.ggml.tokens", TERN_GGUF_STRING, G_N_ELEMENTS (tokens));
-  for (guint i = 0; i < G_N_ELEMENTS (tokens); i++)
+  writer_array (&w, "tokenizer.ggml.tokens", TERN_GGUF_STRING, n);
+  for (guint i = 0; i < n; i++)
     put_string (w.keys, tokens[i]);
   if (ids) {
     writer_u32 (&w, "tokenizer.ggml.bos_token_id", 1);
@@ -294,11 +297,14 @@ file_chat (const char *model, const char *source, gboolean ids, GError **error)
   return file ? tern_chat_new_from_gguf (file, error) : NULL;
 }
 
+static const char *const plain_tokens[] = { "<unk>", "<s>", "</s>", NULL };
+
 /* The end of turns, written by templates that put it there themselves; whether they read parts is asked with it, too. */
 static void
 test_tokens (void)
 {
-  static const char strings[] = "{{ bos_token }}{% for m in messages %}{{ '<|' + m.role + '|>' + m.content + eos_token }}{% endfor %}";
+  static const char strings[] = "{{ bos_token }}"
+      "{% for m in messages %}{{ '<|' + m.role + '|>' + m.content + eos_token }}{% endfor %}";
   static const char lists[] = "{% for m in messages %}{{ bos_token + m.role }}{% for p in m.content %}"
       "{{ '<image>' if p.type == 'image' else p.text + eos_token }}{% endfor %}{% endfor %}";
   static const struct {
@@ -315,7 +321,7 @@ test_tokens (void)
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
     g_autoptr (GError) error = NULL;
-    g_autoptr (TernChat) chat = file_chat (cases[i].model, cases[i].source, cases[i].ids, &error);
+    g_autoptr (TernChat) chat = file_chat (NULL, cases[i].model, plain_tokens, cases[i].source, cases[i].ids, &error);
     g_autofree char *text = NULL, *told = NULL;
 
     g_assert_no_error (error);
@@ -340,7 +346,7 @@ static void
 test_blame (void)
 {
   g_autoptr (GError) error = NULL;
-  g_autoptr (TernChat) chat = file_chat ("gpt2", "{{ raise_exception('no system role') }}", TRUE, &error);
+  g_autoptr (TernChat) chat = file_chat (NULL, "gpt2", plain_tokens, "{{ raise_exception('no system role') }}", TRUE, &error);
   g_autofree char *text = NULL;
 
   g_assert_no_error (error);
@@ -350,6 +356,61 @@ test_blame (void)
   tern_chat_name_file (chat, &error);
   g_assert_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED);
   g_assert_cmpstr (error->message, ==, "test.gguf: chat template, line 1: the template says: no system role");
+}
+
+static void
+count_warning (TernLogLevel level, const char *message, void *data)
+{
+  g_assert_cmpint (level, ==, TERN_LOG_WARNING);
+  g_assert_nonnull (strstr (message, "test.gguf: tokenizer.chat_template: "));
+  g_assert_nonnull (strstr (message, "stopgap"));
+  ++*(guint *) data;
+}
+
+/* The trained prompts of BitNet b1.58 2B-4T, as its tokenizer_config.json makes them, in place of Microsoft's stopgap; and of
+ * nothing else: another family, another template, or a vocabulary without the token stay as they are. */
+static void
+test_bitnet (void)
+{
+  static const char *const bitnet_tokens[] = { "a", "<B>", "<E>", "<|eot_id|>", NULL };
+  static const char stopgap[] = "{% for m in messages %}{% if loop.first %}{{ bos_token }}{% endif %}{% if m['role'] == 'user' %}"
+      "{{ 'Human: ' + m['content'] + '\\n\\nBITNETAssistant: ' + eos_token }}{% endif %}{% endfor %}";
+  static const char other[] = "{% for m in messages %}{{ m.content }};{% endfor %}";
+  static const struct {
+    const char *architecture, *source;
+    const char *const *tokens;
+    const char *text, *asked;
+  } cases[] = {
+    { "bitnet-b1.58", stopgap, bitnet_tokens, "<B>System: S<|eot_id|>User: Q<|eot_id|>Assistant: ",
+      "<B>User: Q<|eot_id|>Assistant: A<|eot_id|>User: R<|eot_id|>Assistant: " },
+    { "bitnet-25", stopgap, bitnet_tokens, "<B>System: S<|eot_id|>User: Q<|eot_id|>Assistant: ", NULL },
+    { "bitnet-b1.58", other, bitnet_tokens, "S;Q;", NULL },
+    { "bitnet-b1.58", stopgap, plain_tokens, "<s>Human: Q\n\nBITNETAssistant: </s>", NULL },
+    { "llama", stopgap, bitnet_tokens, "<B>Human: Q\n\nBITNETAssistant: <E>", NULL },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    gboolean replaced = g_str_has_prefix (cases[i].text, "<B>System");
+    g_autoptr (GError) error = NULL;
+    g_autofree char *text = NULL, *asked = NULL;
+    g_autoptr (TernChat) chat = NULL;
+    guint warnings = 0;
+
+    tern_log_set (count_warning, &warnings);
+    chat = file_chat (cases[i].architecture, "gpt2", cases[i].tokens, cases[i].source, TRUE, &error);
+    tern_log_set (NULL, NULL);
+    g_assert_no_error (error);
+    g_assert_cmpuint (warnings, ==, replaced);
+    text = tern_chat_render_user (chat, cases[i].tokens[1], "S", 0, replaced ? " Q\n" : "Q", FALSE, &error);
+    g_assert_no_error (error);
+    g_assert_cmpstr (text, ==, cases[i].text);
+    if (cases[i].asked) {
+      asked = tern_chat_render_json (chat, "{\"messages\": [{\"role\": \"user\", \"content\": \"Q\"}, {\"role\": \"assistant\", "
+          "\"content\": \"A\"}, {\"role\": \"user\", \"content\": \"R\"}], \"add_generation_prompt\": true}", -1, &error);
+      g_assert_no_error (error);
+      g_assert_cmpstr (asked, ==, cases[i].asked);
+    }
+  }
 }
 
 int
@@ -364,5 +425,6 @@ main (int argc, char **argv)
   g_test_add_func ("/chat/think", test_think);
   g_test_add_func ("/chat/tokens", test_tokens);
   g_test_add_func ("/chat/blame", test_blame);
+  g_test_add_func ("/chat/bitnet", test_bitnet);
   return g_test_run ();
 }
