@@ -68,7 +68,7 @@ tern_vision_load_norm (TernVision *vision, TernNorm *norm, const char *prefix, g
   g_autofree char *bias = g_strconcat (prefix, ".bias", NULL);
 
   norm->weight = load_vector (vision, weight, n, error);
-  if (!norm->weight)
+  if (!norm->weight || !tern_gguf_check_norm (vision->file, weight, norm->weight, n, error))
     return FALSE;
   norm->bias = load_vector (vision, bias, n, error);
   return norm->bias != NULL;

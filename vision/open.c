@@ -180,7 +180,7 @@ tern_vision_open (TernGguf *file, const TernKernels *kernels, GError **error)
       || !read_activation (vision, error) || !read_channels (vision, "clip.vision.image_mean", -1000, vision->mean, error)
       || !read_channels (vision, "clip.vision.image_std", 1e-3f, vision->std, error)
       || !vision->projector->read_keys (vision, error)
-      || !tern_vision_bind (vision, error))
+      || !tern_vision_bind (vision, error) || !tern_gguf_check_end (file, error))
     return NULL;
   tern_vision_compile_orc ();
   return g_steal_pointer (&vision);

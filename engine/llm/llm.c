@@ -350,7 +350,7 @@ tern_llm_open_forced (TernGguf *file, const TernKernels *kernels, const TernActi
   g_autoptr (TernLlm) llm = plan (file, kernels, policy, error);
   Checking checking = { .llm = llm, .pool = pool, .func = check_weights };
 
-  if (!llm || !check_linears (&checking, error) || !pack_linears (llm, pool, error))
+  if (!llm || !tern_gguf_check_end (file, error) || !check_linears (&checking, error) || !pack_linears (llm, pool, error))
     return NULL;
   llm->rounds = llm->bit_linear && llm->info.policy.kind == TERN_POLICY_INT8 && has_float_layers (llm);
   link_linears (llm);

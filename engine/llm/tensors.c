@@ -71,12 +71,16 @@ gboolean
 tern_block_vector (const TernBlockSource *source, float **vector, const char *name, GError **error)
 {
   TernTensorWant want;
+  gsize n = 1;
 
   *vector = NULL;
   if (!tern_block_wants (source, name, &want))
     return TRUE;
-  *vector = tern_gguf_load_f32 (source->file, want.name, want.n_dims, want.dims, error);
-  return *vector != NULL;
+  if (!(*vector = tern_gguf_load_f32 (source->file, want.name, want.n_dims, want.dims, error)))
+    return FALSE;
+  for (guint i = 0; i < want.n_dims; i++)
+    n *= want.dims[i];
+  return !g_str_has_suffix (name, "norm.weight") || tern_gguf_check_norm (source->file, want.name, *vector, n, error);
 }
 
 /* What is not a linear of its own is not multiplied by the scale that may stand beside it. */

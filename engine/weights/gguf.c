@@ -632,3 +632,58 @@ tern_gguf_load_f32 (const TernGguf *file, const char *name, guint n_dims, const 
   }
   return out;
 }
+
+/* ---- Files that were not downloaded to their end ------------------------------------------------------------------ */
+
+static gboolean
+refuse_zeros (const TernGguf *file, const char *name, GError **error)
+{
+  g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "%s: tensor %s: expected weights, found zeros only; is the download complete?",
+      file->path, name);
+  return FALSE;
+}
+
+gboolean
+tern_gguf_check_norm (const TernGguf *file, const char *name, const float *scales, gsize n, GError **error)
+{
+  for (gsize i = 0; i < n; i++)
+    if (scales[i] != 0)
+      return TRUE;
+  return refuse_zeros (file, name, error);
+}
+
+static gboolean
+has_zeros_only (const TernTensor *tensor)
+{
+  const gsize look = MIN (tensor->bytes, 4096);
+  const guint8 *end = tensor->data + tensor->bytes - look;
+
+  /* Where there is something, one end of a tensor or the other tells, and no more of it is read. */
+  for (gsize i = 0; i < look; i++)
+    if (tensor->data[i] || end[i])
+      return FALSE;
+  for (gsize i = look; i < tensor->bytes; i++)
+    if (tensor->data[i])
+      return FALSE;
+  return TRUE;
+}
+
+gboolean
+tern_gguf_check_end (const TernGguf *file, GError **error)
+{
+  guint n_parts = tern_gguf_n_parts (file);
+  g_autofree const TernTensor **last = g_new0 (const TernTensor *, n_parts);
+
+  for (gsize i = 0; i < tern_gguf_n_tensors (file); i++) {
+    const TernTensor *tensor = tern_gguf_tensor_at (file, i);
+
+    /* Biases may well be 0, and motion layers before they have learnt anything. */
+    if (tensor->bytes && tensor->n_dims > 1 && !g_str_has_prefix (tensor->name, "mm.motion.")
+        && (!last[tensor->part] || tensor->offset > last[tensor->part]->offset))
+      last[tensor->part] = tensor;
+  }
+  for (guint i = 0; i < n_parts; i++)
+    if (last[i] && has_zeros_only (last[i]))
+      return refuse_zeros (tern_gguf_part (file, i), last[i]->name, error);
+  return TRUE;
+}

@@ -154,4 +154,10 @@ const TernTensor *tern_gguf_require (const TernGguf *file, const char *name, gui
  * is not finite. */
 float *tern_gguf_load_f32 (const TernGguf *file, const char *name, guint n_dims, const guint64 *dims, GError **error);
 
+/* A download that reserves its space first and is cut short leaves a file of full size that ends in zeros: it would run, and say
+ * anything. Both FORMAT: the @n @scales of the norm @name are all 0, or so is the last matrix of the file, or of one of its parts.
+ * The latter reads two pages. */
+gboolean tern_gguf_check_norm (const TernGguf *file, const char *name, const float *scales, gsize n, GError **error);
+gboolean tern_gguf_check_end (const TernGguf *file, GError **error);
+
 G_END_DECLS

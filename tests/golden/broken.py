@@ -127,6 +127,11 @@ def with_value(name, value):
     return change
 
 
+def zeros(*names):
+    """Tensors of nothing else, as where a download that had reserved its space was cut short."""
+    return lambda keys, tensors: tensors.update({name: (tensors[name], None) for name in names})
+
+
 def without(name):
     return lambda keys, tensors: tensors.pop(name)
 
@@ -166,7 +171,8 @@ def states_of_gigabytes(keys, tensors):
     tensors |= {"blk.0." + name: (shape, None) for name, shape in {
         "attn_qkv.weight": [D, channels], "attn_gate.weight": [D, inner], "ssm_alpha.weight": [D, heads],
         "ssm_beta.weight": [D, heads], "ssm_conv1d.weight": [TAPS, channels], "ssm_dt.bias": [heads], "ssm_a": [heads],
-        "ssm_norm.weight": [size], "ssm_out.weight": [inner, D]}.items()}
+        "ssm_out.weight": [inner, D]}.items()}
+    tensors["blk.0.ssm_norm.weight"] = [size]
 
 
 def wide_states(keys, tensors):
@@ -176,7 +182,8 @@ def wide_states(keys, tensors):
     said(ssm__inner_size=inner, ssm__state_size=states, ssm__group_count=1)(keys, tensors)
     tensors |= {"blk.0." + name: (shape, None) for name, shape in {
         "ssm_in.weight": [D, inner + mixed + SSM_HEADS], "ssm_conv1d.weight": [TAPS, mixed], "ssm_conv1d.bias": [mixed],
-        "ssm_norm.weight": [inner, 1], "ssm_out.weight": [inner, D]}.items()}
+        "ssm_out.weight": [inner, D]}.items()}
+    tensors["blk.0.ssm_norm.weight"] = [inner, 1]
 
 
 HUGE = 1 << 31
@@ -220,6 +227,9 @@ CASES = {rotated: [
     *[(name, with_value(name, value)) for name in ("blk.0.attn_norm.weight", "output_norm.weight", "blk.0.ssm_norm.weight",
       "blk.1.attn_q_norm.weight", "blk.0.ssm_conv1d.weight") for value in (math.nan, math.inf)],
     ("blk.0.ssm_a", without("blk.0.ssm_a")), ("blk.1.attn_q_norm.weight", without("blk.1.attn_q_norm.weight")),
+    *[(f"{name}: expected weights, found zeros only; is the download complete?", zeros(name)) for name in (
+        "blk.0.attn_norm.weight", "output_norm.weight", "blk.0.ssm_norm.weight", "blk.1.attn_q_norm.weight",
+        "blk.1.ffn_down.weight")],
 ], mamba: [
     ("ssm.state_size", said(ssm__state_size=GONE)), ("ssm.state_size", said(ssm__state_size=0)),
     ("ssm.state_size", said(ssm__state_size=HUGE)), ("blk.0.ssm_in.weight", said(ssm__inner_size=1 << 24, ssm__state_size=1 << 16)),
@@ -267,6 +277,17 @@ def own(folder):
                     f"{make.__name__}: {i}, {key}")
 
 
+def at_zero(folder):
+    """Biases that are 0 say nothing about the file, nor does a matrix before others, nor the greater part of the last."""
+    path = folder / "zeros.gguf"
+    keys, tensors = qwen35()
+    zeros("blk.0.ssm_dt.bias", "blk.0.ffn_up.weight")(keys, tensors)
+    tensors["blk.1.ffn_down.weight"] = (tensors["blk.1.ffn_down.weight"], [0.0] * (D * FF - 1) + [.5])
+    write(path, keys, tensors)
+    status, error = logits(path, folder, [1, 2, 3])
+    point(status == 0, "biases and a matrix of zeros: valid", f"status {status}: {error}")
+
+
 def damaged(folder):
     """What no look at a file of gigabytes finds is told by what comes of it."""
     path = folder / "damaged.gguf"
@@ -312,6 +333,7 @@ def shared(source, folder):
 
 with tempfile.TemporaryDirectory() as temporary:
     own(pathlib.Path(temporary))
+    at_zero(pathlib.Path(temporary))
     damaged(pathlib.Path(temporary))
     if len(sys.argv) > 2 and pathlib.Path(sys.argv[2]).is_dir():
         shared(pathlib.Path(sys.argv[2]), pathlib.Path(temporary))

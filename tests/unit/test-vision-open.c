@@ -201,7 +201,29 @@ static const struct {
   { "with v.pre_ln.weight", TERN_ERROR_UNSUPPORTED, "v.pre_ln.weight" },
   { "with v.patch_embd.weight.1", TERN_ERROR_UNSUPPORTED, "v.patch_embd.weight.1" },
   { "with mm.3.weight", TERN_ERROR_UNSUPPORTED, "projector lfm2" },
+  { "zero v.blk.1.ln1.weight", TERN_ERROR_FORMAT, "v.blk.1.ln1.weight: expected weights, found zeros only" },
+  { "zero v.post_ln.weight", TERN_ERROR_FORMAT, "v.post_ln.weight: expected weights, found zeros only" },
+  { "zero mm.input_norm.weight", TERN_ERROR_FORMAT, "mm.input_norm.weight: expected weights, found zeros only" },
+  { "zero mm.2.weight", TERN_ERROR_FORMAT, "mm.2.weight: expected weights, found zeros only" },
 };
+
+/* Biases may be 0, motion layers that have learnt nothing yet, and a matrix that others follow. */
+static void
+test_zeros (void)
+{
+  static const char *const names[] = { "zero v.blk.0.ln1.bias", "zero mm.2.bias", "zero mm.motion.1.weight",
+    "zero mm.motion.2.weight", "zero v.blk.1.attn_out.weight" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
+    Config config = { "usual", USUAL, .motion = 5, .wrong = names[i] };
+    g_autoptr (GHashTable) tensors = tensors_new ();
+    g_autoptr (GError) error = NULL;
+    TernVision *vision = open_config (&config, tensors, &error);
+
+    g_assert_no_error (error);
+    tern_vision_unref (vision);
+  }
+}
 
 /* Tensors of blocks behind those that are run, and those of others, are nobody's business; a linear may have a scale. */
 static void
@@ -392,6 +414,7 @@ main (int argc, char **argv)
   g_test_add_func ("/vision-open/refused-sizes", test_refused_sizes);
   g_test_add_func ("/vision-open/refused-files", test_refused_files);
   g_test_add_func ("/vision/other-tensors", test_other_tensors);
+  g_test_add_func ("/vision/zeros", test_zeros);
   g_test_add_func ("/vision-open/refused-motion", test_refused_motion);
   g_test_add_func ("/vision-open/refused-limits", test_refused_limits);
   g_test_add_func ("/vision-open/refused-smol", test_refused_smol);

@@ -113,7 +113,7 @@ static inline void
 put_tensor (const Config *config, GgufWriter *w, GHashTable *tensors, GRand *rand, const char *name, guint n_dims,
     const guint64 *dims, double middle, double spread)
 {
-  g_autofree char *absent = g_strconcat ("no ", name, NULL);
+  g_autofree char *absent = g_strconcat ("no ", name, NULL), *zeros = g_strconcat ("zero ", name, NULL);
   gsize n = 1;
   float *values;
 
@@ -131,6 +131,8 @@ put_tensor (const Config *config, GgufWriter *w, GHashTable *tensors, GRand *ran
   if ((wrong (config, "nan norm") && g_str_equal (name, "v.blk.0.ln2.weight"))
       || (wrong (config, "nan matrix") && g_str_equal (name, "v.blk.0.ffn_up.weight")))
     values[1] = NAN;
+  if (wrong (config, zeros))
+    memset (values, 0, n * sizeof (float));
   if (!wrong (config, absent))
     writer_tensor (w, name, n_dims, dims, TERN_TYPE_F32, values, n * sizeof (float));
   g_hash_table_insert (tensors, g_strdup (name), values);
