@@ -490,14 +490,14 @@ gst_tern_encoder_install_properties (GObjectClass * klass, guint first)
   /**
    * GstTernEncoder:mmproj-path:
    *
-   * GGUF file of the vision encoder. Unset, the one mmproj*.gguf beside the
+   * GGUF file of the vision encoder. Unset, the one *mmproj*.gguf beside the
    * model.
    *
    * Since: 0.1
    */
   g_object_class_install_property (klass, first + SHARED_MMPROJ_PATH,
       g_param_spec_string ("mmproj-path", "Vision encoder path",
-          "GGUF file of the vision encoder (default: the one mmproj*.gguf "
+          "GGUF file of the vision encoder (default: the one *mmproj*.gguf "
           "beside the model)", NULL, ready));
   /**
    * GstTernEncoder:frame-rate:

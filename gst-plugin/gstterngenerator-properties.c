@@ -679,14 +679,14 @@ gst_tern_generator_install_own_properties (GObjectClass * klass)
    * GstTernGenerator:mmproj-path:
    *
    * GGUF file of the vision encoder whose tokens are accepted; it is
-   * identified, not loaded. Unset, the one mmproj*.gguf beside the model.
+   * identified, not loaded. Unset, the one *mmproj*.gguf beside the model.
    *
    * Since: 0.1
    */
   g_object_class_install_property (klass, PROP_MMPROJ_PATH,
       g_param_spec_string ("mmproj-path", "Vision encoder path",
           "GGUF file of the vision encoder whose tokens are accepted (default: "
-          "the one mmproj*.gguf beside the model)", NULL,
+          "the one *mmproj*.gguf beside the model)", NULL,
           GST_TERN_PARAM_READY));
   /**
    * GstTernGenerator:threads:

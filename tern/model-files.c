@@ -96,8 +96,7 @@ drop_other_names (const char *folder, GPtrArray *names)
   }
 }
 
-/* GGUF files in @folder, sorted, of several parts the first; @mmproj: those whose name begins with mmproj, else those that do not
- * name it at all. */
+/* GGUF files in @folder, sorted, of several parts the first; @mmproj: those whose name has mmproj in it, else the others. */
 static GPtrArray *
 list (const char *folder, gboolean mmproj, GError **error)
 {
@@ -114,7 +113,7 @@ list (const char *folder, gboolean mmproj, GError **error)
     g_autofree char *lower = g_ascii_strdown (name, -1);
 
     if (g_str_has_suffix (lower, ".gguf") && tern_gguf_part_of_name (lower) <= 1
-        && (mmproj ? g_str_has_prefix (lower, "mmproj") : strstr (lower, "mmproj") == NULL))
+        && (strstr (lower, "mmproj") != NULL) == mmproj)
       g_ptr_array_add (names, g_strdup (name));
   }
   g_ptr_array_sort (names, compare_names);
@@ -368,15 +367,25 @@ places_of (const char *path)
   return places;
 }
 
-/* Letters of the model's name in that of an encoder, mmproj-NAME-TYPE.gguf or mmproj-NAME.gguf, if @text begins with that name;
- * else 0. Case does not count. */
+/* Letters of the model's name in that of an encoder, mmproj-NAME-TYPE.gguf, mmproj-NAME.gguf or NAME.mmproj-TYPE.gguf, if @text
+ * begins with that name; else 0. Case does not count. */
 static gsize
 shared_name (const char *mmproj, const char *text)
 {
-  const char *name = mmproj + strlen ("mmproj"), *begin = name + strspn (name, "-_.");
-  const char *end = begin + strlen (begin) - strlen (".gguf"), *last = g_strrstr_len (begin, end - begin, "-");
-  gsize whole = (gsize) MAX (end - begin, 0), letters = last ? (gsize) (last - begin) : whole;
+  g_autofree char *lower = g_ascii_strdown (mmproj, -1);
+  const char *word = strstr (lower, "mmproj"), *begin = word == lower ? word + strlen ("mmproj") : lower, *end = word, *last = NULL;
+  gsize whole, letters;
 
+  if (word == lower) {
+    begin += strspn (begin, "-_.");
+    end = begin + strlen (begin) - strlen (".gguf");
+    last = g_strrstr_len (begin, end - begin, "-");
+  } else {
+    while (end > begin && strchr ("-_.", end[-1]))
+      end--;
+  }
+  whole = (gsize) MAX (end - begin, 0);
+  letters = last ? (gsize) (last - begin) : whole;
   for (gsize i = 0; i < 2; i++) {
     gsize n = i ? letters : whole;
 
@@ -386,7 +395,8 @@ shared_name (const char *mmproj, const char *text)
   return 0;
 }
 
-/* Of several encoders the one that is called as the language model is. NULL when none is, or two are. */
+/* Of several encoders the one that is called as the language model is, else the one whose name begins with mmproj. NULL when none
+ * is, or two are. */
 static const char *
 namesake (GPtrArray *names, const char *text_path)
 {
@@ -404,6 +414,9 @@ namesake (GPtrArray *names, const char *text_path)
       best = names->pdata[i];
     }
   }
+  for (guint i = 0, n = 0; !most && i < names->len; i++)
+    if (g_ascii_strncasecmp (names->pdata[i], "mmproj", strlen ("mmproj")) == 0)
+      best = n++ ? NULL : names->pdata[i];
   return best;
 }
 
@@ -428,13 +441,13 @@ tern_model_find_mmproj (const char *text_path, GError **error)
       return tern_model_real_path (found, error);
     }
     found = join (names);
-    g_set_error (error, TERN_ERROR, TERN_ERROR_NOT_FOUND, "%s: expected one mmproj*.gguf beside the language model, or one "
+    g_set_error (error, TERN_ERROR, TERN_ERROR_NOT_FOUND, "%s: expected one *mmproj*.gguf beside the language model, or one "
         "that is called as it is, found %s; name the file as mmproj path", (const char *) places->pdata[i], found);
     return NULL;
   }
   g_ptr_array_remove_index (places, 0);
   others = join (places);
-  g_set_error (error, TERN_ERROR, TERN_ERROR_NOT_FOUND, "%s: expected one mmproj*.gguf beside the language model, found "
+  g_set_error (error, TERN_ERROR, TERN_ERROR_NOT_FOUND, "%s: expected one *mmproj*.gguf beside the language model, found "
       "none%s%s; name the file as mmproj path", first, places->len ? ", nor where it links to, in " : "", others);
   return NULL;
 }

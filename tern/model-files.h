@@ -9,7 +9,7 @@
  * (free-models-only: the watcher, else the captioner). NULL + NOT_FOUND lists where it was looked for,
  * or the candidates. */
 char *tern_model_find_text (const char *model_path, GError **error);
-/* The one mmproj*.gguf beside @text_path, from tern_model_find_text(), or of several the one called
+/* The one *mmproj*.gguf beside @text_path, from tern_model_find_text(), or of several the one called
  * as the model is (mmproj-tern-watcher-4m-f16.gguf beside tern-watcher-4m-tq2_0.gguf): in the folder of that name, else in
  * those of what it links to, link by link (a Hugging Face cache keeps names in one folder and files in another). A real path.
  * NULL + NOT_FOUND names the folders or the candidates. */

@@ -40,7 +40,7 @@ typedef enum {
  * @model_path: (nullable): GGUF of the language model, or a folder with one; %NULL looks at the environment variable
  *   TERN_MODEL_PATH and then for the bundled model: of the build folder or the installation that this library is in,
  *   wherever that was moved to, then in the data folder that it was built for
- * @mmproj_path: (nullable): GGUF of the vision encoder; %NULL takes the one mmproj*.gguf beside the model as it is
+ * @mmproj_path: (nullable): GGUF of the vision encoder; %NULL takes the one *mmproj*.gguf beside the model as it is
  *   named, else beside the file that this name links to, and fails with the list of places or candidates if there is
  *   not exactly one
  * @parts: what must be usable. Parts that are only named here are loaded; the encoder id is known in every case when an

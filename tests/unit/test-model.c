@@ -186,6 +186,15 @@ test_folders (void)
       "mmproj-cat-2b-q8_0.gguf", MMPROJ_FILE, NULL };
   static const char *const strangers[] = { "cat-2b-q4_0.gguf", TEXT_FILE, "mmproj-ca-2b-f16.gguf", MMPROJ_FILE,
       "mmproj-cat-3b-f16.gguf", MMPROJ_FILE, NULL };
+  static const char *const behind[] = { "Cat.Q4_K_M.gguf", TEXT_FILE, "Cat.mmproj-f16.gguf", MMPROJ_FILE, NULL };
+  static const char *const behinds[] = { "Cat-2b.Q4_K_M.gguf", TEXT_FILE, "cat.mmproj-f16.gguf", MMPROJ_FILE,
+    "Cat-2B.mmproj-Q8_0.gguf", MMPROJ_FILE, "Dog-2b-mmproj.gguf", MMPROJ_FILE, "mmproj-dog-2b-f16.gguf", MMPROJ_FILE, NULL };
+  static const char *const front[] = { "cat.gguf", TEXT_FILE, "dog.mmproj-f16.gguf", MMPROJ_FILE, "mmproj-f16.gguf", MMPROJ_FILE,
+    NULL };
+  static const char *const others[] = { "cat.gguf", TEXT_FILE, "dog.mmproj-f16.gguf", MMPROJ_FILE, "cow-mmproj.gguf", MMPROJ_FILE,
+    NULL };
+  static const struct { const char *const *files; const char *taken; } named[] = { { behind, "/Cat.mmproj-f16.gguf" },
+    { behinds, "/Cat-2B.mmproj-Q8_0.gguf" }, { front, "/mmproj-f16.gguf" } };
   static const char *const ours[] = { "tern-captioner-1m.gguf", TEXT_FILE, "mmproj-tern-captioner-1m.gguf", MMPROJ_FILE,
     "tern-watcher-1m.gguf", TEXT_FILE, "mmproj-tern-watcher-1m.gguf", MMPROJ_FILE, NULL };
   static const char *const ours_and_more[] = { "tern-captioner-1m.gguf", TEXT_FILE, "tern-watcher-1m.gguf", TEXT_FILE, "z.gguf",
@@ -244,6 +253,17 @@ test_folders (void)
   remove_folder (folder);
   folder = make_folder (strangers);
   expect_error (params_for (folder, NULL, TERN_MODEL_FULL), TERN_ERROR_NOT_FOUND, "mmproj-ca-2b-f16.gguf, mmproj-cat-3b", folder);
+  remove_folder (folder);
+
+  for (guint i = 0; i < G_N_ELEMENTS (named); i++) {
+    folder = make_folder (named[i].files);
+    model = open_with (params_for (folder, NULL, TERN_MODEL_FULL));
+    g_assert_true (g_str_has_suffix (tern_model_mmproj_path (model), named[i].taken));
+    tern_model_unref (model);
+    remove_folder (folder);
+  }
+  folder = make_folder (others);
+  expect_error (params_for (folder, NULL, TERN_MODEL_FULL), TERN_ERROR_NOT_FOUND, "cow-mmproj.gguf, dog.mmproj-f16.gguf", folder);
   remove_folder (folder);
 
   folder = make_folder (alone);
