@@ -79,6 +79,18 @@ add_bos (Work *work)
     g_array_prepend_val (work->ids, bos);
 }
 
+/* What editors put around a text is none of it: the mark before the first line, and the end of the last. */
+static void
+trim_file (char *text)
+{
+  gsize n = strlen (text), mark = g_str_has_prefix (text, TERN_BOM) ? strlen (TERN_BOM) : 0;
+
+  if (n > mark && text[n - 1] == '\n')
+    n -= n > mark + 1 && text[n - 2] == '\r' ? 2 : 1;
+  memmove (text, text + mark, n - mark);
+  text[n - mark] = 0;
+}
+
 /* The text of --prompt-file, which a zero byte would cut short. */
 static char *
 read_prompt (const char *path, GError **error)
@@ -93,6 +105,7 @@ read_prompt (const char *path, GError **error)
         strlen (text));
     return NULL;
   }
+  trim_file (text);
   return g_steal_pointer (&text);
 }
 
@@ -353,7 +366,7 @@ tern_tool_generate (int argc, char **argv)
   const GOptionEntry entries[] = {
     TERN_TEXT_OPTION_ENTRIES (&o.model),
     { "prompt", 0, 0, G_OPTION_ARG_STRING, &o.prompt, "What to answer, or with --raw to continue", "TEXT" },
-    { "prompt-file", 0, 0, G_OPTION_ARG_FILENAME, &o.prompt_file, "The same from a file", "F" },
+    { "prompt-file", 0, 0, G_OPTION_ARG_FILENAME, &o.prompt_file, "The same from a file, without its last line's end", "F" },
     { "raw", 0, 0, G_OPTION_ARG_NONE, &o.raw, "Leave the model's chat template out", NULL },
     { "think", 0, 0, G_OPTION_ARG_NONE, &o.think, "Let the model think before it answers, if its template can say so; thoughts "
         "are not printed, but count among the tokens to say", NULL },

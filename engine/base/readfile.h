@@ -8,6 +8,9 @@
 
 G_BEGIN_DECLS
 
+/* The mark (U+FEFF) that some editors put before the first line of a file; no part of its text. */
+#define TERN_BOM "\357\273\277"
+
 /* A descriptor for reading the regular file @path, and what fstat() says of it; -1 with NOT_FOUND or READ, which names
  * @path and what was found instead. Never waits. */
 int tern_file_open (const char *path, struct stat *st, GError **error);

@@ -2,6 +2,7 @@
 /* GBNF, as llama.cpp reads it. */
 #include <string.h>
 
+#include "engine/base/readfile.h"
 #include "engine/grammar/grammar.h"
 #include "tern/error.h"
 
@@ -424,14 +425,15 @@ tern_grammar_from_gbnf (const char *text, GError **error)
   GError *failed = NULL;
   g_autoptr (TernGrammarBuilder) builder = tern_grammar_builder_new ();
   g_autoptr (GHashTable) names = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
-  Parser p = { text, text, builder, names, 0, &failed };
+  const char *begin = g_str_has_prefix (text, TERN_BOM) ? text + strlen (TERN_BOM) : text;
+  Parser p = { begin, begin, builder, names, 0, &failed };
   TernGrammar *grammar = NULL;
   const Name *root;
 
-  if (!g_utf8_validate (text, -1, &p.at))
+  if (!g_utf8_validate (begin, -1, &p.at))
     set_error (&p, TERN_ERROR_INVALID, p.at, "UTF-8", "a byte that is not");
   else
-    p.at = text;
+    p.at = begin;
   for (skip (&p, TRUE); *p.at && !failed; skip (&p, TRUE))
     read_rule (&p);
   root = g_hash_table_lookup (names, "root");

@@ -14,8 +14,8 @@ TernGrammar *tern_grammar_ref (TernGrammar *grammar);
 void tern_grammar_unref (TernGrammar *grammar);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernGrammar, tern_grammar_unref)
 
-/* GBNF as llama.cpp's grammars/README.md describes it; the rule `root` is the answer. INVALID names line and column, what
- * was expected and what was found. */
+/* GBNF as llama.cpp's grammars/README.md describes it, with a byte order mark before it or without; the rule `root` is the
+ * answer. INVALID names line and column, what was expected and what was found. */
 TernGrammar *tern_grammar_from_gbnf (const char *text, GError **error);
 
 /* A JSON Schema (the subset of docs/structured-output.md). INVALID: not JSON, or a keyword's value is of the wrong kind;

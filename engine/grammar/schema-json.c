@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "tern/error.h"
+#include "engine/base/readfile.h"
 #include "engine/grammar/schema-json.h"
 
 #define FEW_MEMBERS 8
@@ -376,6 +377,8 @@ tern_json_document_new (const char *text, GError **error)
     g_set_error_literal (error, TERN_ERROR, TERN_ERROR_INVALID, "JSON Schema: expected UTF-8, found other bytes");
     return NULL;
   }
+  if (g_str_has_prefix (text, TERN_BOM))
+    reader.begin = reader.at = text + strlen (TERN_BOM);
   reader.document = document = g_new0 (TernJsonDocument, 1);
   document->texts = g_string_chunk_new (4096);
   document->values = g_ptr_array_new_with_free_func (free_value);

@@ -134,6 +134,27 @@ def check_policies(folder):
     point(done.returncode == 0, "v2 in its first stage's eight bits", done)
 
 
+def check_files(folder):
+    """What editors put around a text is none of it: the mark before the first line and the end of the last, once."""
+    path, mark = folder / "prompt.txt", b"\xef\xbb\xbf"
+    for raw in (), ("--raw",):
+        def answer(prompt):
+            return run("generate", "--model", MODEL, *raw, "--prompt", prompt, "--max-tokens", 6).stdout
+
+        for data, prompt in ((b"What is it?\n", "What is it?"), (b"What is it?\r\n", "What is it?"),
+                             (mark + b"What is it?", "What is it?"), (b"\nWhat is\nit?\n\n", "\nWhat is\nit?\n"),
+                             (b" What is it? ", " What is it? ")):
+            path.write_bytes(data)
+            done = run("generate", "--model", MODEL, *raw, "--prompt-file", path, "--max-tokens", 6)
+            point(done.returncode == 0 and done.stdout == answer(prompt), f"{data!r} {raw} as a file is {prompt!r}", done)
+    point(answer("What is it?") != answer("What is it?\n"), "... which says something else with a line's end")
+    form = folder / "marked"
+    for option, text in (("--grammar", 'root ::= "left"\n'), ("--json-schema", '{"const": 5}\n')):
+        form.write_bytes(mark + text.encode())
+        done = run("generate", "--model", MODEL, "--prompt", "Where?", option, form)
+        point(done.returncode == 0 and done.stdout in (b"left\n", b"5\n"), f"a mark before {option}", done)
+
+
 def check_templates(folder):
     """Templates with the two tokens of the file in them: what `tern prompt` prints is what is answered."""
     path, messages = folder / "template.gguf", folder / "messages.json"
@@ -206,6 +227,7 @@ def main():
         check_labels(folder)
         check_forms(folder)
         check_templates(folder)
+        check_files(folder)
         plain, eos = ids_of(VOCABULARY, "--no-bos"), with_last_token(folder)
         begun, ended = ids_of(VOCABULARY), ids_of(eos)
         point(begun[1:] == plain and ended[:-1] == begun and ended[-1] not in plain, "first and last tokens", begun, ended)

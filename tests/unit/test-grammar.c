@@ -53,6 +53,7 @@ static const struct {
   const char *grammar, *yes, *no;       /* texts, separated by '|'; no: none is a sentence */
 } meanings[] = {
   { "root ::= \"abc\"", "abc", "|ab|abcd|abd" },
+  { "\357\273\277root ::= \"abc\"", "abc", "|ab" },      /* a byte order mark */
   { "root ::= \"a\" | \"b\" |", "a|b|", "c|ab" },
   { "root ::= \"a\" |\n  \"b\" # or\n", "a|b", "" },
   { "root ::= (\n  \"a\" # one\n  \"b\"\n)+", "ab|abab", "|aba" },
