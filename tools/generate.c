@@ -41,6 +41,7 @@ typedef struct {
   float *logits;                /* [n_vocab] */
   TernTextStream stream;
   GString *text;                /* what is printed next */
+  gsize drop;                   /* most blanks before the answer that are none of it */
 } Work;
 
 static void
@@ -286,12 +287,32 @@ print (Work *work)
   g_string_truncate (work->text, 0);
 }
 
+/* Some vocabularies put a space before every text, and chats begin answers with blanks; of a form the rest is its own, and what
+ * continues a raw text begins as it does. */
+static gsize
+blanks_before (const Work *work)
+{
+  if (work->constraint)
+    return tern_constraint_begins_spaced (work->constraint);
+  return work->options->raw ? 0 : G_MAXSIZE;
+}
+
+static void
+drop_blanks (Work *work)
+{
+  gsize n = MIN (strspn (work->text->str, work->constraint ? " " : " \t\r\n"), work->drop);
+
+  g_string_erase (work->text, 0, (gssize) n);
+  work->drop = work->text->len ? 0 : work->drop - n;
+}
+
 static void
 say (void *data, gint32 id, float probability)
 {
   Work *work = data;
 
   tern_text_stream_push (&work->stream, work->model.tokenizer, id, work->text);
+  drop_blanks (work);
   if (work->text->len)
     print (work);
 }
@@ -299,6 +320,7 @@ say (void *data, gint32 id, float probability)
 static gboolean
 answer_text (Work *work, const TernSampling *sampling, GError **error)
 {
+  work->drop = blanks_before (work);
   tern_generator_look (work->generator, (const gint32 *) work->ids->data, work->ids->len);
   if (!tern_generator_run (work->generator, work->model.state, work->logits, sampling, work->constraint, say, work,
           work->picking, NULL, error))

@@ -30,6 +30,12 @@ tern_constraint_new (TernGrammar *grammar, TernTokenTrie *trie, GError **error)
   return c;
 }
 
+gboolean
+tern_constraint_begins_spaced (const TernConstraint *constraint)
+{
+  return constraint->trie->space_first;
+}
+
 TernConstraint *
 tern_constraint_ref (TernConstraint *constraint)
 {

@@ -26,6 +26,8 @@ typedef struct _TernConstraint TernConstraint;
 /* UNSUPPORTED: no sentence can be said with these tokens. */
 
 TernConstraint *tern_constraint_new (TernGrammar *grammar, TernTokenTrie *trie, GError **error);
+/* Whether a sentence may come with a space before it, which the vocabulary puts before every text and is none of its own. */
+gboolean tern_constraint_begins_spaced (const TernConstraint *constraint);
 TernConstraint *tern_constraint_ref (TernConstraint *constraint);
 void tern_constraint_unref (TernConstraint *constraint);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernConstraint, tern_constraint_unref)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Text through the program `tern`: perplexity and scores of labels against those worked out from `tern logits`, answers in
-forms, prompts of templates, what is refused, and the tokens that files want around a text. Prints TAP.
+forms, prompts of templates and files, what is refused, and the tokens that files want around a text. Prints TAP.
 
 usage: text.py TERN DATA_FOLDER
 """
@@ -16,7 +16,7 @@ import tempfile
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from tap import patience, plan, point  # noqa: E402
-from tiny_gguf import STRING, add_keys  # noqa: E402
+from tiny_gguf import F32, I32, STRING, U32, add_keys, write  # noqa: E402
 
 TERN, DATA = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2])
 MODEL, VOCABULARY = DATA / "lfm2" / "lfm2-tq2_0.gguf", DATA / "tokenizers" / "vocab-lfm2.gguf"
@@ -155,6 +155,40 @@ def check_files(folder):
         point(done.returncode == 0 and done.stdout in (b"left\n", b"5\n"), f"a mark before {option}", done)
 
 
+def spaced(path):
+    """A model whose vocabulary is of SentencePiece's kind, all of whose words have a space before them."""
+    words, width = ["<unk>", "<s>", "</s>", "a", "yes", "no", "b", "c"], 8
+    keys = {"general.architecture": (STRING, "llama"), "tokenizer.ggml.model": (STRING, "llama"),
+            "tokenizer.ggml.tokens": (STRING, words[:3] + ["\u2581" + word for word in words[3:]]),
+            "tokenizer.ggml.scores": (F32, [0.0] * len(words)), "tokenizer.ggml.token_type": (I32, [2, 3, 3, 1, 1, 1, 1, 1]),
+            "tokenizer.chat_template": (STRING, "{% for m in messages %}{{ m.content }}{% endfor %}"),
+            "llama.attention.layer_norm_rms_epsilon": (F32, 1e-5)}
+    keys |= {"llama." + name: (U32, value) for name, value in {
+        "block_count": 1, "context_length": 64, "embedding_length": width, "feed_forward_length": width, "attention.head_count": 2,
+        "attention.head_count_kv": 2, "rope.dimension_count": width // 2}.items()}
+    tensors = {"token_embd.weight": [width, len(words)], "output.weight": [width, len(words)], "output_norm.weight": [width],
+               "blk.0.attn_norm.weight": [width], "blk.0.ffn_norm.weight": [width]}
+    tensors |= {f"blk.0.{name}.weight": [width, width] for name in (
+        "attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")}
+    write(path, keys, tensors)
+    return path
+
+
+def check_blanks(folder):
+    """The space that a vocabulary puts before every text is no part of an answer, nor of a form; a raw text goes on with it."""
+    ask, form = ("generate", "--model", spaced(folder / "spaced.gguf"), "--prompt", "a b", "--ignore-end"), folder / "yes.gbnf"
+    plain, raw = run(*ask, "--max-tokens", 4).stdout.decode(), run(*ask, "--raw", "--max-tokens", 4).stdout.decode()
+    point(len(plain) > 4 and plain == raw.lstrip(" ") != raw, "an answer begins with its first word", plain, raw)
+    for text, answers in (('root ::= "yes" | "no"', ("yes\n", "no\n")), ('root ::= ("yes" | "no") " b"', ("yes b\n", "no b\n"))):
+        form.write_text(text)
+        for more in (), ("--raw",):
+            done = run(*ask, "--grammar", form, *more)
+            point(done.stdout.decode() in answers, f"{text} {more}", done)
+    form.write_text('root ::= "\\n" [a-z ]+')
+    done = run("generate", "--model", MODEL, "--prompt", "Hi", "--grammar", form, "--max-tokens", 4)
+    point(done.stdout.startswith(b"\n") and len(done.stdout) > 2, "... and blanks of the form stay", done)
+
+
 def check_templates(folder):
     """Templates with the two tokens of the file in them: what `tern prompt` prints is what is answered."""
     path, messages = folder / "template.gguf", folder / "messages.json"
@@ -165,8 +199,8 @@ def check_templates(folder):
         add_keys(MODEL, path, {"tokenizer.chat_template": (STRING, source)})
         shown = run("prompt", "--model", path, "--messages", messages).stdout.decode()
         done = run("generate", "--model", path, "--prompt", "Hi", "--max-tokens", 8)
-        point(("<|im_end|>" in shown) == end and done.returncode == 0 and done.stdout ==
-              run("generate", "--model", path, "--raw", "--prompt", shown, "--max-tokens", 8).stdout,
+        raw = run("generate", "--model", path, "--raw", "--prompt", shown, "--max-tokens", 8)
+        point(("<|im_end|>" in shown) == end and done.returncode == 0 and done.stdout == raw.stdout.lstrip(b" \t\r\n"),
               f"the prompt of {source}", shown, done)
     add_keys(MODEL, path, {"tokenizer.chat_template": (STRING, "{{ raise_exception('nobody may speak') }}")})
     for args in (("prompt", "--model", path, "--messages", messages), ("generate", "--model", path, "--prompt", "Hi")):
@@ -228,6 +262,7 @@ def main():
         check_forms(folder)
         check_templates(folder)
         check_files(folder)
+        check_blanks(folder)
         plain, eos = ids_of(VOCABULARY, "--no-bos"), with_last_token(folder)
         begun, ended = ids_of(VOCABULARY), ids_of(eos)
         point(begun[1:] == plain and ended[:-1] == begun and ended[-1] not in plain, "first and last tokens", begun, ended)
