@@ -14,6 +14,13 @@ static const char *const refused[] = {
   "extends", "disallow", "divisibleBy",
 };
 
+/* Keywords that say nothing about values, or are handled elsewhere. */
+static const char *const others[] = {
+  "$ref", "$defs", "definitions", "allOf", "anyOf", "oneOf", "title", "description", "default", "example", "examples",
+  "deprecated", "readOnly", "writeOnly", "$schema", "$id", "id", "$comment", "$anchor", "$dynamicAnchor", "$recursiveAnchor",
+  "$vocabulary", "nullable", "contentEncoding", "contentMediaType", "contentSchema", NULL
+};
+
 /* Those that make a PLAIN part, and their kinds. */
 typedef enum {
   NEEDS_NUMBER,
@@ -278,6 +285,40 @@ flatten_list (TernSchema *ctx, const TernJsonValue *list, GArray *flat)
     if (!flatten_schema (ctx, item, flat))
       return FALSE;
   return TRUE;
+}
+
+static gboolean
+is_keyword (const char *name)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (keywords); i++)
+    if (g_str_equal (name, keywords[i].name))
+      return TRUE;
+  for (guint i = 0; i < G_N_ELEMENTS (refused); i++)
+    if (g_str_equal (name, refused[i]))
+      return TRUE;
+  return g_strv_contains (others, name);
+}
+
+gboolean
+tern_schema_check_root (TernSchema *ctx, const TernJsonValue *root)
+{
+  const TernJsonValue *unknown = NULL, *inner;
+
+  if (root->kind != TERN_JSON_OBJECT)
+    return TRUE;
+  for (const TernJsonValue *member = root->first; member; member = member->next) {
+    if (is_keyword (member->name))
+      return TRUE;
+    if (!unknown && !g_str_has_prefix (member->name, "x-"))
+      unknown = member;
+  }
+  inner = tern_json_member (root, "schema");
+  if (inner && inner->kind == TERN_JSON_OBJECT)
+    tern_schema_fail (ctx, TERN_ERROR_INVALID, root, "expected a schema, found what some services wrap around one: give what "
+        "stands in \"schema\"");
+  else if (unknown)
+    tern_schema_fail (ctx, TERN_ERROR_INVALID, root, "expected a keyword of JSON Schema, found none beside \"%s\"", unknown->name);
+  return !ctx->failed;
 }
 
 /* What an object of keywords says besides $ref and allOf. */

@@ -99,6 +99,8 @@ enum {
   TERN_TYPE_ALL = (1 << 7) - 1,
 };
 
+/* Fails for an object that says something, none of which is a keyword: it would allow everything, which nobody writes it for. */
+gboolean tern_schema_check_root (TernSchema *ctx, const TernJsonValue *root);
 void tern_parts_add (GArray *parts, TernPartKind kind, const TernJsonValue *at, const char *name);
 /* Follows $ref and allOf: PLAIN, ANY_OF, ONE_OF and REQUIRED remain. FALSE: nothing satisfies them, or failed. */
 gboolean tern_parts_flatten (TernSchema *ctx, const GArray *parts, GArray *flat);

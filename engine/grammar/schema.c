@@ -304,6 +304,8 @@ build (TernSchema *ctx)
   TernRule rule;
   TernNode node;
 
+  if (!tern_schema_check_root (ctx, root))
+    return NULL;
   tern_parts_add (parts, TERN_PART_WHOLE, root, NULL);
   node = tern_schema_compile (ctx, parts);
   if (ctx->failed)

@@ -253,6 +253,12 @@ test_invalid (void)
     { "{\"a\": 01}", "" }, { "{\"a\": +1}", "" }, { "{'a': 1}", "a name in quotes" }, { "{\"a\": \"\n\"}", "the end of a string" },
     { "{\"a\": 1, \"a\": 2}", "'a' twice" }, { "{\"a\": \"\\ud800\"}", "surrogate" }, { "{\"a\": \"\\u0000\"}", "NUL" },
     { "{\"a\": \"\377\"}", "UTF-8" }, { "{\"a\": NaN}", "" },
+    /* these would allow everything */
+    { "{\"name\": \"scene\", \"strict\": true, \"schema\": {\"type\": \"object\"}}",
+      "#: expected a schema, found what some services wrap" },
+    { "{\"propertis\": {\"a\": {}}, \"requird\": [\"a\"]}", "found none beside \"propertis\"" },
+    { "{\"schema\": 5}", "beside \"schema\"" },
+    { "{\"x-a\": 1, \"Type\": \"string\"}", "found none beside \"Type\"" },
     { "5", "#: expected a schema" }, { "\"x\"", "#: expected a schema" }, { "[]", "#: expected a schema" },
     { "{\"type\": \"float\"}", "#/type: " }, { "{\"type\": [\"string\", 5]}", "#/type: " }, { "{\"type\": []}", "#/type: " },
     { "{\"minLength\": -1}", "#/minLength: " }, { "{\"maxItems\": \"3\"}", "#/maxItems: " }, { "{\"maxItems\": 2.5}", "#/maxItems: " },
@@ -281,6 +287,25 @@ test_invalid (void)
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
     check_refused (cases[i][0], TERN_ERROR_INVALID, cases[i][1]);
+}
+
+/* What says nothing about values, or says so in a keyword's words, is taken. */
+static void
+test_open (void)
+{
+  static const char *const cases[] = { "{}", "true", "{\"title\": \"A scene\"}",
+    "{\"$schema\": \"https://json-schema.org/draft/2020-12/schema\"}",
+    "{\"x-internal\": 1}", "{\"description\": \"any\", \"name\": \"scene\"}", "{\"schema\": {}, \"type\": \"string\"}",
+    "{\"properties\": {\"schema\": {\"propertis\": 1}}}", "{\"$defs\": {\"a\": {}}, \"name\": 1}" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autoptr (GError) error = NULL;
+    g_autoptr (TernGrammar) grammar = tern_grammar_from_json_schema (cases[i], &error);
+
+    g_test_message ("%s", cases[i]);
+    g_assert_no_error (error);
+    g_assert_nonnull (grammar);
+  }
 }
 
 /* ---- Hostile ones ------------------------------------------------------------------------------------------------ */
@@ -385,6 +410,7 @@ main (int argc, char **argv)
   g_test_add_func ("/schema/mixtures", test_mixtures);
   g_test_add_func ("/schema/unsupported", test_unsupported);
   g_test_add_func ("/schema/invalid", test_invalid);
+  g_test_add_func ("/schema/open", test_open);
   g_test_add_func ("/schema/bounds", test_bounds);
   g_test_add_func ("/schema/fan-out", test_fan_out);
   g_test_add_func ("/schema/many", test_many);
