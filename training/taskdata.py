@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What the stage of tasks reads: caches of the tower's outputs, made once, and the three kinds of pictures on top of them."""
+"""What the stage of tasks reads: caches of the tower's outputs, made once, and the kinds of pictures on top of them."""
 
 import os
 
@@ -10,6 +10,7 @@ import aerial
 import clips
 import common
 import decode
+import elsewhere
 import evaluate
 import features
 import heldout
@@ -22,6 +23,7 @@ import realclips
 import replay
 import rows
 import scenes
+import scst
 import tasks
 import words
 
@@ -78,6 +80,7 @@ def sources(data, work, train, tokenizer, total, seed, source, told):
     teacher.lean = said.lean if source == "scst" else None
     out = {
         "photograph": tasks.Photographs(tokenizer, views_of(work), train.captions, said, total, seed),
+        "rewarded": scst.Photographs(tokenizer, train.captions, views_of(work), total, seed),
         "clip": tasks.Clips(tokenizer, clips.Cached(clips.path(work, "train")),
                             [motion.Clip(i, np.arange(len(train)), CLIPS_SEED) for i in range(CLIPS)], said, teacher, total, seed, told),
     }
@@ -85,6 +88,11 @@ def sources(data, work, train, tokenizer, total, seed, source, told):
         cached = clips.Cached(scenes.path(work, "train"))
         out["scene"] = tasks.Clips(tokenizer, cached, scenes.read(work, "train"), said, teacher, total, seed + 1, told,
                                    said_of(cached, teacher, tokenizer, work))
+    if os.path.exists(elsewhere.listed(work, "train")):
+        known = elsewhere.read(data)
+        views = [np.load(elsewhere.path(work, "train", v), mmap_mode="r") for v in range(elsewhere.VIEWS)]
+        captions = [[photos.clean(c) for c in known[n]] for n in elsewhere.names(work, "train")]
+        out["elsewhere"] = tasks.Elsewhere(tokenizer, views, captions, total, seed)
     if has_aerial(data):
         above = aerial.Split(data, "train", work)
         captions = [[photos.clean(c) for c in group] for group in above.captions]

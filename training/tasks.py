@@ -9,6 +9,8 @@ photograph  one of the captioner's own captions (imitated), yes/no questions
 aerial      the five captions that people wrote, under an instruction of their own
 clip        how the camera moves, whether anything changes; a caption, imitated too
 scene       the same questions about clips in which things happen before the camera (scenes.py), where they were made
+elsewhere   captions of people about what none of the photographs show (elsewhere.py)
+rewarded    captions of photographs, sampled and rewarded as in the stage before (scst.py): what others teach costs them nothing then
 
 A picture of a clip is two frames: the tower sees the first one, and two small layers that begin here add what is measured
 between frames (movement.py) to its visual tokens.
@@ -48,7 +50,8 @@ class Recipe:
 COURSES = {
     "tasks": Recipe("scst", 1e-3, 4, photograph=0.45, aerial=0.12, clip=0.28, scene=0.15),
     "more": Recipe("tasks", 6e-4, 14, photograph=0.45, aerial=0.08, clip=0.37, scene=0.10),
-    "moves": Recipe("more", 2e-3, 24, moves=256, drop=0.05, teacher="more", told=1.0, imitates=4.0, clip=0.5, scene=0.5),
+    "elsewhere": Recipe("more", 4e-4, 34, teacher="more", rewarded=0.42, photograph=0.1, elsewhere=0.24, aerial=0.06, clip=0.08, scene=0.1),
+    "moves": Recipe("elsewhere", 2e-3, 24, moves=256, drop=0.05, teacher="elsewhere", told=1.0, imitates=4.0, clip=0.5, scene=0.5),
 }
 ASKED = 8  # questions about one photograph in one step, at most
 CLIPS_AT_ONCE = 20  # of a step
@@ -117,6 +120,35 @@ class Aerial:
         layout = rows.layout(self.tokenizer, prompts.TASKS["aerial"][0], (lm.TOKENS,))
         visual = xe.visual(model, xe.fetch(self.views, at, rng), layout, 1, rng, drop)
         return layout, visual, [[Answer(self.tokenizer, None, t, smoothing=SMOOTHING) for t in self.text[i]] for i in at]
+
+
+class Elsewhere:
+    """Pictures of what the photographs do not show (elsewhere.py), alone or as a window of a camera that stands, with captions of people."""
+
+    FRAMES = 4
+
+    def __init__(self, tokenizer, views, captions, total, seed):
+        self.tokenizer, self.views = tokenizer, views
+        self.text = xe.tokenised(tokenizer, captions)
+        self.take = xe.schedule(len(captions), total, seed)
+
+    def plan(self, rng):
+        frames = 1 if rng.random() < 0.5 else self.FRAMES
+        return frames, self.take(xe.PHOTOS // (1 if frames == 1 else 2))
+
+    def step(self, model, rng, drop, plan):
+        """Of the first four views two show the same, one of them worn: frames differ as a camera's do."""
+        frames, at = plan
+        merged = merging.drawn(len(at), frames, rng) if frames > 1 else merging.Merging((lm.TOKENS,))
+        layout = rows.layout(self.tokenizer, None, merged.kept)
+        view = np.repeat(rng.integers(0, len(self.views), len(at))[:, None], frames, 1)
+        view ^= 2 * ((view < 4) & (rng.random(view.shape) < 0.3))
+        seen = np.stack([[self.views[v][i] for v in row] for row, i in zip(view, at)]).astype(np.float32)
+        inputs = lm.Projector.unshuffle(torch.from_numpy(seen).flatten(0, 1))
+        tokens = model.projector(inputs, drop(inputs.shape)).view(len(at), frames, lm.TOKENS, -1)
+        wording = prompts.INSTRUCTIONS[0] if rng.random() < 0.4 else str(rng.choice(prompts.INSTRUCTIONS))
+        answers = [[Answer(self.tokenizer, wording, t, smoothing=SMOOTHING) for t in self.text[i]] for i in at]
+        return layout, merged(tokens).flatten(0, 1), answers
 
 
 class Clips:
@@ -196,8 +228,8 @@ def loss_of(logits, batch, answers, imitates=1.0):
 
 
 def run(tokenizer, sources, work, steps, name="tasks", how=COURSES["tasks"], compiled=True):
-    """From the stage before to {name}.pt, the mean of the last four checkpoints. `sources`: what it is about -> Photographs, Aerial or
-    Clips."""
+    """From the stage before to {name}.pt, the mean of the last four checkpoints. `sources`: what it is about -> Photographs, Aerial,
+    Clips, Elsewhere or scst.Photographs."""
     final, checkpoint = os.path.join(work, name + ".pt"), os.path.join(work, name + ".resume.pt")
     if os.path.exists(final):
         return
@@ -215,6 +247,9 @@ def run(tokenizer, sources, work, steps, name="tasks", how=COURSES["tasks"], com
     if compiled:
         compile_layers(model.layers)
     drop = lm.Dropout(how.drop, torch.Generator().manual_seed(how.seed + course.first))
+    generator = torch.Generator().manual_seed(how.seed + course.first)
+    # Rewards are another kind of loss than what is to be said: steps along it have a length of their own.
+    rewarded = Course(os.path.join(work, name + ".rewarded.pt"), {"model": model}, steps, how.rate, 50, 0.02) if "rewarded" in how.shares else None
     kinds, shares = zip(*[(k, s) for k, s in how.shares.items() if k in sources])
     shares, means = np.array(shares) / sum(shares), {}
     for step in range(steps):
@@ -223,16 +258,22 @@ def run(tokenizer, sources, work, steps, name="tasks", how=COURSES["tasks"], com
         plan = sources[kind].plan(rng)
         if step < course.first:
             continue
-        layout, visual, answers = sources[kind].step(model, rng, drop, plan)
-        batch = rows.Rows(layout, [[a.rows for a in group] for group in answers])
-        loss, parts = loss_of(model(visual, batch, drop), batch, answers, how.imitates)
-        course.step(step, loss)
+        if kind == "rewarded":
+            loss, parts = sources[kind].loss(model, rng, drop, generator, plan)
+            rewarded.step(step, loss)
+        else:
+            layout, visual, answers = sources[kind].step(model, rng, drop, plan)
+            batch = rows.Rows(layout, [[a.rows for a in group] for group in answers])
+            loss, parts = loss_of(model(visual, batch, drop), batch, answers, how.imitates)
+            course.step(step, loss)
         for part, value in parts.items():
             key = f"{kind}.{part}"
             means[key] = value if key not in means else 0.9 * means[key] + 0.1 * value
         if step % 20 == 0:
             log(step=step, of=steps, kind=kind, **means)
         if course.keep(step):
+            if rewarded:
+                rewarded.keep(step)
             save(os.path.join(work, f"{name}.step-{step + 1}.pt"), half(model.state_dict()))
     save(os.path.join(work, f"{name}.step-{steps}.pt"), half(model.state_dict()))
     keep_mean(os.path.join(work, name), steps)

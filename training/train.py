@@ -13,7 +13,7 @@ import sys
 
 import common
 
-STAGES = ("adapt", "features", "xe", "scst", "tasks", "more", "moves", "export", "twin")
+STAGES = ("adapt", "features", "xe", "scst", "tasks", "more", "elsewhere", "moves", "export", "twin")
 
 
 def arguments():
@@ -30,6 +30,7 @@ def arguments():
     a.add_argument("--task-steps", type=int, default=3000)
     a.add_argument("--more-steps", type=int, default=1300, help="of the tasks once more, most about clips, at a lower rate")
     a.add_argument("--moves-steps", type=int, default=1500, help="of the layers that read what moves, alone")
+    a.add_argument("--elsewhere-steps", type=int, default=2000, help="with pictures of what the photographs do not show (elsewhere.py)")
     a.add_argument("--materials", help="folder of watcher/materials.py: clips of these, too, teach how a camera moves")
     a.add_argument("--view", type=int, help=argparse.SUPPRESS)
     return a.parse_args()
@@ -62,6 +63,7 @@ def main():
     options.work = os.path.abspath(options.work)
     common.settle(options.core, options.threads)
     import adapt
+    import elsewhere
     import features
     import heldout
     import photos
@@ -93,13 +95,16 @@ def main():
         import scst
 
         scst.run(tokenizer, train.captions, taskdata.views_of(options.work), options.work, options.scst_steps)
-    lengths = {"tasks": options.task_steps, "more": options.more_steps, "moves": options.moves_steps}
+    lengths = {"tasks": options.task_steps, "more": options.more_steps, "elsewhere": options.elsewhere_steps,
+               "moves": options.moves_steps}
     courses = [(n, total) for n, total in lengths.items() if n in stages]
     if courses:
         import tasks
 
         taskdata.make(options.data, options.work, train, val, tokenizer, materials=options.materials)
     for name, total in courses:
+        if name == "elsewhere":
+            elsewhere.cache(options.data, options.work, features.adapted(options.work))
         how = tasks.COURSES[name]
         sources = taskdata.sources(options.data, options.work, train, tokenizer, total, how.seed, how.teacher, how.told)
         tasks.run(tokenizer, sources, options.work, total, name, how)
@@ -107,7 +112,7 @@ def main():
         import evaluate
         import export
 
-        last = next(n for n in ("moves", "more", "tasks", "scst") if os.path.exists(os.path.join(options.work, n + ".pt")))
+        last = next(n for n in ("moves", "elsewhere", "more", "tasks", "scst") if os.path.exists(os.path.join(options.work, n + ".pt")))
         model = evaluate.trained(os.path.join(options.work, last + ".pt"))
         known = heldout.tasks(model, tokenizer, options.data, options.work) if last != "scst" else None
         export.write_captioner(features.adapted(options.work), model, tokenizer, os.path.join(options.work, "export"), known)

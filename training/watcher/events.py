@@ -17,7 +17,7 @@ MOVING = EVENTS[1:7]
 CAMERA = ["still", "pan left", "pan right", "tilt up", "tilt down", "zoom in", "zoom out", "cut"]
 # How often each is drawn: those that are hard to tell from each other more often.
 SHARES = (0.11, 0.1, 0.1, 0.07, 0.09, 0.06, 0.06, 0.16, 0.04, 0.05, 0.04, 0.04, 0.04, 0.04, 0.03)
-HARD = (0.07, 0.12, 0.12, 0.08, 0.1, 0.08, 0.09, 0.07, 0.03, 0.05, 0.03, 0.04, 0.06, 0.04, 0.03)
+HARD = (0.07, 0.12, 0.12, 0.08, 0.09, 0.11, 0.1, 0.05, 0.03, 0.04, 0.02, 0.04, 0.05, 0.03, 0.05)
 STILL = (1,) + (0,) * 14
 BRIEF = (0.5, 0, 0, 0, 0.2, 0, 0, 0.12, 0, 0.08, 0, 0.1, 0, 0, 0)     # where there are two frames
 LATE = (0.1, 0.1, 0.1, 0.07, 0.07, 0.06, 0.06, 0.08, 0.03, 0.11, 0.03, 0.06, 0.06, 0.04, 0.03)

@@ -133,7 +133,7 @@ class Materials:
 
     def thing(self, rng):
         """RGBA premultiplied: a cut-out, or a piece of a photograph in a smooth shape."""
-        if rng.random() < 0.65:
+        if rng.random() < 0.6:
             image = self.cutouts[rng.integers(len(self.cutouts))]
             if rng.random() < 0.3:      # a drawing's outline, a photograph's surface
                 image = clad(image, self.backgrounds[rng.integers(len(self.backgrounds))], rng)
