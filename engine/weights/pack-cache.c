@@ -289,6 +289,13 @@ check_data (const TernPackCache *cache, const Header *h, TernPool *pool)
   return !summing.wrong;
 }
 
+/* What tern_pack_cache_load() and _save() give is in use from now on: swept away is what was not for long. */
+static void
+note_use (const TernPackCache *cache)
+{
+  utimensat (AT_FDCWD, cache->path, NULL, AT_SYMLINK_NOFOLLOW);
+}
+
 gboolean
 tern_pack_cache_load (TernPackCache *cache, TernLinear *const *linears, guint n, TernPool *pool)
 {
@@ -303,8 +310,50 @@ tern_pack_cache_load (TernPackCache *cache, TernLinear *const *linears, guint n,
     return FALSE;
   }
   take_all (cache, linears, n);
+  note_use (cache);
   tern_log (TERN_LOG_DEBUG, "%s: packed matrices taken from it", cache->path);
   return TRUE;
+}
+
+/* ---- Room -------------------------------------------------------------------------------------------------------- */
+
+#define UNUSED_SECONDS (30 * 24 * 3600)
+#define HALF_SECONDS 3600       /* after which nobody writes a file any more */
+
+/* Whether @name is a cache of the model called @base, or (@half) what a process left of one that it did not write to its end. */
+static gboolean
+is_cache_of (const char *name, const char *base, gboolean *half)
+{
+  const char *digest = name + strlen (base) + 1, *rest = digest + DIGEST;
+
+  if (!g_str_has_prefix (name, base) || strlen (name) < strlen (base) + 1 + DIGEST || digest[-1] != '.'
+      || strspn (digest, "0123456789abcdef") != DIGEST || !g_str_has_prefix (rest, ".tern-pack"))
+    return FALSE;
+  rest += strlen (".tern-pack");
+  *half = g_str_has_prefix (rest, ".") && g_str_has_suffix (rest, ".new");
+  return *half || *rest == 0;
+}
+
+/* A model that was written again, or for another machine, has another digest: caches of before stay, and are as large as it is. So
+ * before one is written those of this model's name go that nobody has used for a month. */
+static void
+sweep (const TernPackCache *cache)
+{
+  g_autofree char *folder = g_path_get_dirname (cache->path), *mine = g_path_get_basename (cache->path);
+  g_autofree char *base = g_strndup (mine, strlen (mine) - strlen (".tern-pack") - DIGEST - 1);
+  g_autoptr (GDir) dir = g_dir_open (folder, 0, NULL);
+  gint64 now = g_get_real_time () / G_USEC_PER_SEC;
+  const char *name;
+
+  while (dir && (name = g_dir_read_name (dir))) {
+    g_autofree char *path = g_build_filename (folder, name, NULL);
+    gboolean half = FALSE;
+    GStatBuf st;
+
+    if (is_cache_of (name, base, &half) && g_lstat (path, &st) == 0 && S_ISREG (st.st_mode)
+        && now - st.st_mtime > (half ? HALF_SECONDS : UNUSED_SECONDS) && g_unlink (path) == 0)
+      tern_log (TERN_LOG_DEBUG, "%s: not used for long; removed", path);
+  }
 }
 
 /* ---- Writing ----------------------------------------------------------------------------------------------------- */
@@ -408,6 +457,7 @@ tern_pack_cache_save (TernPackCache *cache, TernLinear *const *linears, guint n,
   memcpy (h.digest, cache->digest, DIGEST);
   h.data = (sizeof h + table_bytes (h.n_entries, h.n_chunks) + ALIGN - 1) / ALIGN * ALIGN;
   h.size = h.data + data_bytes;
+  sweep (cache);
   g_unlink (beside);            /* of a process of this number that ended in the middle */
   fd = create_file (beside, h.size, &map);
   if (fd >= 0) {

@@ -349,6 +349,55 @@ test_no_folder (Fixture *f, gconstpointer data)
   close_model (&m);
 }
 
+/* A file in the cache's folder, which nobody has touched for long if @old. */
+static char *
+put_file (const Fixture *f, const char *name, gboolean old)
+{
+  struct timespec times[2] = { { 1000, 0 }, { 1000, 0 } };
+  char *path = g_build_filename (f->cache_dir, name, NULL);
+
+  if (!g_file_test (path, G_FILE_TEST_EXISTS))
+    g_assert_true (g_file_set_contents (path, "x", 1, NULL));
+  if (old)
+    g_assert_cmpint (utimensat (AT_FDCWD, path, times, 0), ==, 0);
+  return path;
+}
+
+#define HEX "0123456789abcdef0123456789abcdef"
+/* Caches of the same name that nobody used for long go when another is written, and halves that were left; one that was used stays, and
+ * whatever else there is. */
+static void
+test_room (Fixture *f, gconstpointer data)
+{
+  static const struct {
+    const char *name;
+    gboolean old, stays;
+  } others[] = { { "model.gguf." HEX ".tern-pack", TRUE, FALSE }, { "model.gguf." HEX ".tern-pack.77.new", TRUE, FALSE },
+    { "model.gguf." HEX ".tern-pack.78.new", FALSE, TRUE }, { "model.gguf.2." HEX ".tern-pack", TRUE, TRUE },
+    { "model.gguf.tern-pack", TRUE, TRUE }, { "2model.gguf." HEX ".tern-pack", TRUE, TRUE }, { "notes", TRUE, TRUE } };
+  g_autofree char *first = NULL, *name = NULL, *again = NULL;
+  Model m;
+
+  open_model (f, &m);
+  close_model (&m);
+  first = cache_file (f);
+  name = g_path_get_basename (first);
+  again = put_file (f, name, TRUE);
+  g_assert_true (is_loaded (f));        /* used: it stays */
+  for (guint i = 0; i < G_N_ELEMENTS (others); i++)
+    g_free (put_file (f, others[i].name, others[i].old));
+  write_model (f, 2);
+  open_model (f, &m);
+  close_model (&m);
+  g_assert_true (g_file_test (first, G_FILE_TEST_EXISTS));
+  for (guint i = 0; i < G_N_ELEMENTS (others); i++) {
+    g_autofree char *path = g_build_filename (f->cache_dir, others[i].name, NULL);
+
+    g_assert_cmpint (g_file_test (path, G_FILE_TEST_EXISTS), ==, others[i].stays);
+  }
+  g_assert_cmpstr (f->warnings->str, ==, "");
+}
+
 int
 main (int argc, char **argv)
 {
@@ -359,6 +408,7 @@ main (int argc, char **argv)
   ADD ("damage", test_damage);
   ADD ("strangers", test_strangers);
   ADD ("no-folder", test_no_folder);
+  ADD ("room", test_room);
 #undef ADD
   return g_test_run ();
 }
