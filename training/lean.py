@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Writes into a captioner's file which tokens it is to say more often than it would: tern.token_bias.
 
-    python training/lean.py --data ../shared/data --work DIR --models models [--lean .45 2 .3]
+    python training/lean.py --data ../shared/data --work DIR --models models [--lean .38 2 .25]
 
 The self-critical stage leaves few words, which are said too often. What is added to a token's logit is SHARE times log (its share of
 people's captions / its share of the captioner's), MOST at the most, and an end is less likely by e^LONGER (replay.leaning; Menon et al.
@@ -17,7 +17,7 @@ import numpy as np
 
 import common
 
-LEAN = (0.45, 2.0, 0.3)
+LEAN = (0.38, 2.0, 0.25)
 
 
 def copy(path, bias):
