@@ -57,9 +57,12 @@ def main():
 
     def beat():
         while True:
-            with lock:
-                link.mav.heartbeat_send(mavlink.MAV_TYPE_ONBOARD_CONTROLLER, mavlink.MAV_AUTOPILOT_INVALID, 0, 0,
-                                        mavlink.MAV_STATE_ACTIVE)
+            try:
+                with lock:
+                    link.mav.heartbeat_send(mavlink.MAV_TYPE_ONBOARD_CONTROLLER, mavlink.MAV_AUTOPILOT_INVALID, 0, 0,
+                                            mavlink.MAV_STATE_ACTIVE)
+            except OSError:             # the link may come back
+                pass
             if stop.wait(1):
                 return
 
@@ -76,15 +79,21 @@ def main():
         if text is None or text == last:
             continue
         last, number = text, number % 65535 + 1
-        severity = mavlink.MAV_SEVERITY_WARNING if result["kind"] == "error" else mavlink.MAV_SEVERITY_INFO
-        parts = chunks(text)
-        with lock:
-            for i, part in enumerate(parts):
-                link.mav.statustext_send(severity, part, number if len(parts) > 1 else 0, i)
+        severity = mavlink.MAV_SEVERITY_WARNING if result.get("kind") == "error" else mavlink.MAV_SEVERITY_INFO
+        parts = chunks(text)[:256]      # as many as the message can count
+        try:
+            with lock:
+                for i, part in enumerate(parts):
+                    link.mav.statustext_send(severity, part, number if len(parts) > 1 else 0, i)
+        except OSError as error:
+            print(f"mavlink.py: not sent: {error}", file=sys.stderr)
     stop.set()
     thread.join()
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

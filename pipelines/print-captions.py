@@ -20,17 +20,21 @@ class Lines:
 
     def add(self, result):
         if self.events and result["kind"] == "answer":
-            self.answers[result["start"]] = result["result"]
+            if self.answers and result["start"] < max(self.answers):
+                self.answers.clear()    # another file's
+            self.answers[result["start"]] = None if result.get("abstained") else result["result"]
         else:
             self.captions.append(result)
-        self.print(lambda caption: not self.events or caption["start"] in self.answers)
+        # One whose answer was left out waits for that of a later window.
+        self.print(lambda caption: not self.events or any(start >= caption["start"] for start in self.answers))
 
     def print(self, ready):
         while self.captions and ready(self.captions[0]):
             caption = self.captions.pop(0)
             event = self.answers.pop(caption["start"], None)
             beside = f" ({event})" if event else ""
-            print(f"[{clock(caption['start'])}-{clock(caption['end'])}] {caption['result']}{beside}", flush=True)
+            unsure = " (not sure)" if caption.get("abstained") else ""
+            print(f"[{clock(caption['start'])}-{clock(caption['end'])}] {caption['result']}{unsure}{beside}", flush=True)
             self.printed += 1
 
 
@@ -38,8 +42,14 @@ failed = 0
 lines = Lines("--events" in sys.argv[1:])
 try:
     for line in sys.stdin:
-        result = json.loads(line)
-        if result["kind"] == "error":
+        try:
+            result = json.loads(line)
+            kind, _, _ = result["kind"], result["start"], result["result"]
+        except (ValueError, TypeError, KeyError):
+            print(f"print-captions.py: expected a result as JSON, found {line.strip()[:80]}", file=sys.stderr)
+            failed += 1
+            continue
+        if kind == "error":
             print(f"{clock(result['start'])}: {result['result']}", file=sys.stderr)
             failed += 1
         else:

@@ -46,7 +46,8 @@ def main():
         return 2
     Gst.init(None)
     try:
-        pipeline = Gst.parse_launch(" ".join(sys.argv[1:]))
+        # Of several arguments each is a word, blanks and all; one is a whole pipeline.
+        pipeline = Gst.parse_launchv(sys.argv[1:]) if len(sys.argv) > 2 else Gst.parse_launch(sys.argv[1])
     except GLib.Error as error:
         sys.exit(f"results.py: {error.message}")
     bus, status = pipeline.get_bus(), 0

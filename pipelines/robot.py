@@ -31,6 +31,12 @@ def newest_result(sink):
             for i in range(structure.n_fields()) if structure.nth_field_name(i) != "metrics"}
 
 
+def say(result):
+    """A robot does not act on an answer that abstained: the model is not sure of it."""
+    if result and not result.get("abstained"):
+        print(f"[{result['start']:.1f}-{result['end']:.1f}] {result['result']}", flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("source", nargs="?", default="v4l2src ! videoconvert")
@@ -51,21 +57,20 @@ def main():
     pipeline.set_state(Gst.State.PLAYING)
     started = time.monotonic()
     status = 0
-    while not args.seconds or time.monotonic() - started < args.seconds:
-        # ... here a robot senses, plans and moves, at its own rate ...
-        result = newest_result(sink)
-        if result:
-            print(f"[{result['start']:.1f}-{result['end']:.1f}] {result['result']}", flush=True)
-        message = bus.timed_pop_filtered(20 * Gst.MSECOND, Gst.MessageType.ERROR | Gst.MessageType.EOS)
-        if message and message.type == Gst.MessageType.ERROR:
-            error, debug = message.parse_error()
-            print(f"robot.py: {error.message} ({debug})", file=sys.stderr)
-            status = 1
-        if message:
-            break
-    last = newest_result(sink)
-    if last:
-        print(f"[{last['start']:.1f}-{last['end']:.1f}] {last['result']}", flush=True)
+    try:
+        while not args.seconds or time.monotonic() - started < args.seconds:
+            # ... here a robot senses, plans and moves, at its own rate ...
+            say(newest_result(sink))
+            message = bus.timed_pop_filtered(20 * Gst.MSECOND, Gst.MessageType.ERROR | Gst.MessageType.EOS)
+            if message and message.type == Gst.MessageType.ERROR:
+                error, debug = message.parse_error()
+                print(f"robot.py: {error.message} ({debug})", file=sys.stderr)
+                status = 1
+            if message:
+                break
+        say(newest_result(sink))
+    except KeyboardInterrupt:
+        status = 130
     pipeline.set_state(Gst.State.NULL)
     return status
 

@@ -24,6 +24,11 @@ tern_form_labels (const char *option, const char *text, GError **error)
   g_autoptr (GString) label = g_string_new (NULL);
   g_autofree char *problem = NULL;
 
+  if (*text == '<' && g_str_has_suffix (text, ">") && strchr (text, ',')) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "%s: expected LABEL,LABEL, found %s: brackets are the notation of gst-launch-1.0",
+        option, text);
+    return NULL;
+  }
   for (const char *p = text; *p; p++) {
     if (*p == '\\' && (p[1] == ',' || p[1] == '\\'))
       g_string_append_c (label, *++p);
