@@ -106,10 +106,8 @@ static gboolean
 comes_again (TernBatchList *list, TernBatchFolder *folder, const struct stat *info, const char *name, const char *path)
 {
   const guint64 where[] = { info->st_dev, info->st_ino };
-  guint64 hash = tern_fnv (name, strlen (name));
+  guint64 hash = tern_fnv_on (tern_fnv (name, strlen (name)), where, sizeof where);
 
-  for (gsize i = 0; i < sizeof where; i++)
-    hash = tern_fnv_more (hash, ((const guint8 *) where)[i]);
   if (g_hash_table_add (list->seen, GSIZE_TO_POINTER (hash | 1)))
     return FALSE;
   g_mutex_lock (&list->lock);

@@ -5,8 +5,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "engine/base/readfile.h"
+
 #define NAME_BYTES (64 << 10)   /* of one name at most: an address, even */
-#define MARK "\357\273\277"     /* what some editors begin a file of text with */
 
 typedef struct {
   gboolean (*take) (const char *name, void *data);
@@ -26,8 +27,8 @@ end_name (Reader *reader)
     g_string_truncate (name, name->len - 1);
   if (name->len == 0)
     return TRUE;
-  if (g_str_has_prefix (text, MARK) && !g_file_test (text, G_FILE_TEST_EXISTS))
-    text += strlen (MARK);
+  if (g_str_has_prefix (text, TERN_BOM) && !g_file_test (text, G_FILE_TEST_EXISTS))
+    text += strlen (TERN_BOM);
   wanted = reader->take (text, reader->data);
   g_string_truncate (name, 0);
   return wanted;

@@ -25,11 +25,8 @@ static gpointer
 hash_of (const struct stat *info)
 {
   const guint64 which[] = { info->st_dev, info->st_ino };
-  guint64 hash = TERN_FNV_START;
 
-  for (gsize i = 0; i < sizeof which; i++)
-    hash = tern_fnv_more (hash, ((const guint8 *) which)[i]);
-  return GSIZE_TO_POINTER (hash | 1);
+  return GSIZE_TO_POINTER (tern_fnv_on (TERN_FNV_START, which, sizeof which) | 1);
 }
 
 /* One that is not there, or no file, can lose nothing. */

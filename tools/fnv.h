@@ -14,14 +14,19 @@ tern_fnv_more (guint64 hash, guchar byte)
   return (hash ^ byte) * G_GUINT64_CONSTANT (0x100000001b3);
 }
 
+/* Of what @hash is of, and @bytes behind it. */
+static inline guint64
+tern_fnv_on (guint64 hash, const void *bytes, gsize n)
+{
+  for (gsize i = 0; i < n; i++)
+    hash = tern_fnv_more (hash, ((const guchar *) bytes)[i]);
+  return hash;
+}
+
 static inline guint64
 tern_fnv (const char *bytes, gsize n)
 {
-  guint64 hash = TERN_FNV_START;
-
-  for (gsize i = 0; i < n; i++)
-    hash = tern_fnv_more (hash, (guchar) bytes[i]);
-  return hash;
+  return tern_fnv_on (TERN_FNV_START, bytes, n);
 }
 
 G_END_DECLS

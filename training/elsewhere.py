@@ -26,8 +26,6 @@ sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "watche
 SIZE = 224
 VIEWS = 8                       # as it is, mirrored, both worn, and four looks at a part
 TURNS, OPENING, DOWN = range(0, 360, 60), 78, 6     # of the views of a panorama, degrees
-NO_PHOTOGRAPHS = ("Stripes", "Arc-Colors", "no-logo", "_dark", "1080x1920", "720x1440", "1622x", "Silk", "Waves", "Float-into", "Elephants",
-                  "fluent", "rollpaper")
 VIDEOS = {"bottle": "clips/intel-bottle-detection.mp4", "car": "clips/intel-car-detection.mp4",
           "person": "clips/intel-one-by-one-person-detection.mp4", "drive": "clips/udacity-solidWhiteRight.mp4",
           "asl-book": "clips/asl/book.mkv", "asl-eat": "clips/asl/eat.mkv"}
@@ -92,14 +90,16 @@ def panoramas(folder):
             yield f"hdri-{os.path.basename(path)[:-7]}-{turn:03}", looking(np.stack((blue, green, red), -1), turn)
 
 
-def wallpapers(work):
+def wallpapers(work, wanted):
+    """As the watcher's backgrounds: of several of one name the last."""
     import materials
 
     share = materials.unpack(work)
     for path in sorted(glob.glob(share + "/backgrounds/**/*.*", recursive=True) + glob.glob(share + "/wallpapers/*/contents/images/*")):
-        if path.endswith((".jpg", ".png")) and not any(d in path for d in NO_PHOTOGRAPHS):
-            name = path.split("/contents")[0] if "/contents" in path else os.path.splitext(path)[0]
-            yield "paper-" + re.sub(r"\W", "_", os.path.basename(name)), cv2.imread(path)
+        stem = path.split("/contents")[0] if "/contents" in path else os.path.splitext(path)[0]
+        name = "paper-" + re.sub(r"\W", "_", os.path.basename(stem))
+        if name in wanted and path.endswith((".jpg", ".png")) and not any(d in path for d in materials.DRAWN):
+            yield name, cv2.imread(path)
 
 
 def samples(folder, wanted):
@@ -149,7 +149,7 @@ def gather(data, work):
     folder, wanted = os.path.join(work, "elsewhere"), read(data)
     os.makedirs(folder, exist_ok=True)
     out = {}
-    for source in (panoramas(folder), wallpapers(work), samples(folder, wanted), filmed(data, folder, wanted)):
+    for source in (panoramas(folder), wallpapers(work, wanted), samples(folder, wanted), filmed(data, folder, wanted)):
         out.update((name, square(image).astype(np.uint8)) for name, image in source if name in wanted and image is not None)
     out.update((n, square(cv2.imread(f"{data}/cocomini/{n[5:]}.jpg"))) for n in wanted if n.startswith("coco-"))
     return out

@@ -35,12 +35,6 @@ say (TernCamera *camera, const char *format, ...)
   camera->funcs->say (camera->data, text);
 }
 
-static gint64
-window_of (const TernCamera *camera)
-{
-  return tern_camera_config_window (camera->config, tern_model_picture_frames (camera->model));
-}
-
 /* ---- What was not looked at ---- */
 
 /* A file waits for the model: all of it is looked at, whatever the time is. */
@@ -187,10 +181,10 @@ note_connection (TernCamera *camera)
   if (camera->state == TERN_CAMERA_ON)
     return;
   camera->state = TERN_CAMERA_ON;
-  if (!camera->said && window_of (camera) == camera->config->window)
+  if (!camera->said && tern_run_window (camera->config, camera->model) == camera->config->window)
     say (camera, "watching");
   else if (!camera->said)
-    say (camera, "watching; a window is %g s, whole groups of %u frames", (double) window_of (camera) / G_USEC_PER_SEC,
+    say (camera, "watching; a window is %g s, whole groups of %u frames", (double) tern_run_window (camera->config, camera->model) / G_USEC_PER_SEC,
         4 * tern_model_picture_frames (camera->model));
   camera->said = TRUE;
 }
@@ -276,7 +270,7 @@ tern_camera_new (const TernCameraConfig *config, TernModel *model, const TernCam
   camera->model = model;
   camera->funcs = funcs;
   camera->data = data;
-  tern_vigil_init (&camera->vigil, window_of (camera), g_get_monotonic_time ());
+  tern_vigil_init (&camera->vigil, tern_run_window (camera->config, camera->model), g_get_monotonic_time ());
   return camera;
 }
 

@@ -517,6 +517,12 @@ zone_copy_free (gpointer data)
   g_free (data);
 }
 
+gint64
+tern_run_window (const TernCameraConfig *config, TernModel *model)
+{
+  return tern_camera_config_window (config, tern_model_picture_frames (model));
+}
+
 static TernRun *
 run_new_for (const TernCameraConfig *config, TernModel *model, const TernRunFuncs *funcs, gpointer data)
 {
@@ -529,7 +535,7 @@ run_new_for (const TernCameraConfig *config, TernModel *model, const TernRunFunc
   g_queue_init (&run->observed);
   g_queue_init (&run->thumbnails);
   run->thumbnail_every = CLAMP ((GstClockTime) config->window * 1000 / 4, THUMBNAIL_LEAST, THUMBNAIL_MOST);
-  run->silence = MAX (tern_camera_config_window (config, tern_model_picture_frames (model)) / 2, SILENCE_LEAST);
+  run->silence = MAX (tern_run_window (config, model) / 2, SILENCE_LEAST);
   run->silences = g_array_new (FALSE, FALSE, sizeof (gint64));
   run->zones = g_ptr_array_new_with_free_func (zone_copy_free);
   for (guint i = 0; i < config->zones->len; i++)

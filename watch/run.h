@@ -49,6 +49,9 @@ typedef struct {
   guint64 latency;                              /* ns from the last window's end to its answer, of a live source; 0: none */
 } TernRunStats;
 
+/* How long a window of @config is with @model, us. */
+gint64 tern_run_window (const TernCameraConfig *config, TernModel *model);
+
 /* NULL: the pipeline cannot be made; *@error says why. @config is read
  * during the call, @funcs must live as long. */
 TernRun *tern_run_new (const TernCameraConfig *config, TernModel *model, const TernRunFuncs *funcs, gpointer data,

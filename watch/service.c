@@ -255,12 +255,6 @@ typedef struct {
   const TernCameraConfig *camera;
 } Before;
 
-static gint64
-window_of (TernService *service, const TernCameraConfig *camera)
-{
-  return tern_camera_config_window (camera, tern_model_picture_frames (service->model));
-}
-
 static void
 put_before (gpointer data, gint64 start, gint64 end, gboolean due)
 {
@@ -269,7 +263,7 @@ put_before (gpointer data, gint64 start, gint64 end, gboolean due)
   gint64 id = 0;
 
   if (due)
-    span.windows = tern_unseen_windows (end - start, window_of (before->service, before->camera));
+    span.windows = tern_unseen_windows (end - start, tern_run_window (before->camera, before->service->model));
   put_unseen (before->service, before->camera->name, &span, &id);
 }
 
@@ -280,7 +274,7 @@ add_time_off (TernService *service, const TernCameraConfig *camera)
   gint64 now = g_get_real_time (), known = tern_unseen_known_until (service->memory, camera->name);
   Before before = { service, camera };
 
-  if (known && !camera->file && now - known >= window_of (service, camera) / 2)
+  if (known && !camera->file && now - known >= tern_run_window (camera, service->model) / 2)
     tern_unseen_split (camera->scheduled ? &camera->schedule : NULL, MAX (known, now - service->config->keep), now, put_before,
         &before);
 }

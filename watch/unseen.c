@@ -165,11 +165,18 @@ add_off (GPtrArray *sums, const char *camera, gint64 start, gint64 end)
   g_ptr_array_add (sums, sum);
 }
 
+static char **
+read_files (TernWatchMemory *memory)
+{
+  g_autofree char *note = tern_memory_get (memory, FILES_NOTE, NULL);
+
+  return g_strsplit (note ? note : "", "\n", -1);
+}
+
 gboolean
 tern_unseen_set_file (TernWatchMemory *memory, const char *camera, gboolean file, GError **error)
 {
-  g_autofree char *note = tern_memory_get (memory, FILES_NOTE, NULL);
-  g_auto (GStrv) names = g_strsplit (note ? note : "", "\n", -1);
+  g_auto (GStrv) names = read_files (memory);
   g_autoptr (GString) others = g_string_new (NULL);
 
   if (g_strv_contains ((const char *const *) names, camera) == file)
@@ -187,8 +194,7 @@ tern_unseen_add_unknown (TernWatchMemory *memory, const char *camera, gint64 sin
     GError **error)
 {
   g_autoptr (GPtrArray) cameras = g_ptr_array_new_with_free_func (sum_free);
-  g_autofree char *note = tern_memory_get (memory, FILES_NOTE, NULL);
-  g_auto (GStrv) files = g_strsplit (note ? note : "", "\n", -1);
+  g_auto (GStrv) files = read_files (memory);
 
   until = until ? MIN (until, now) : now;
   if (tern_memory_has_unseen (memory) && !read_sums (memory, CAMERAS, camera, since, until, cameras, error))

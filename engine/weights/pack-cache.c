@@ -339,8 +339,7 @@ is_cache_of (const char *name, const char *base, gboolean *half)
 static void
 sweep (const TernPackCache *cache)
 {
-  g_autofree char *folder = g_path_get_dirname (cache->path), *mine = g_path_get_basename (cache->path);
-  g_autofree char *base = g_strndup (mine, strlen (mine) - strlen (".tern-pack") - DIGEST - 1);
+  g_autofree char *folder = g_path_get_dirname (cache->path), *base = g_path_get_basename (tern_gguf_path (cache->model));
   g_autoptr (GDir) dir = g_dir_open (folder, 0, NULL);
   gint64 now = g_get_real_time () / G_USEC_PER_SEC;
   const char *name;

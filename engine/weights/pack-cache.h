@@ -7,8 +7,8 @@
  * samples of every tensor, and of how matrices are packed (instruction sets may differ in that). It is written beside and
  * renamed, so that nobody sees half of one; what is read from it is checked (sums over every mebibyte), and what does not
  * fit is ignored and written again. Files of other users than this one and root, and those that others may write to, are
- * ignored. When one is written, those of the same
- * model's name go that nobody has used for 30 days, and halves of them that nobody writes any more. */
+ * ignored. When one is written, those of the same model's name go that nobody has used for 30 days, and halves of them that
+ * nobody writes any more. */
 #pragma once
 
 #include "engine/base/threads.h"
