@@ -11,11 +11,13 @@ A heartbeat goes out each second, as an onboard controller's. Needs PyPI pymavli
 import argparse
 import json
 import os
+import socket
 import sys
 import threading
 
 os.environ["MAVLINK20"] = "1"   # chunks are MAVLink 2's
 CHUNK = 50
+MOST = 256                      # chunks that the message can count
 
 
 def chunks(text):
@@ -27,7 +29,8 @@ def chunks(text):
             end -= 1
         parts.append(data[:end].ljust(CHUNK, b" "))
         data = data[end:]
-    return parts + [data]
+    parts.append(data)
+    return parts if len(parts) <= MOST else parts[:MOST - 1] + [b""]
 
 
 def said(result, answers):
@@ -40,19 +43,37 @@ def said(result, answers):
     return str(result["result"]).replace("\0", " ").strip()
 
 
+def connect(options, mavutil):
+    """A name that is not known yet is told, since pymavlink drops what it cannot send by UDP and says nothing."""
+    parts = options.link.split(":")
+    if parts[0].startswith("udp") and len(parts) == 3:
+        try:
+            socket.getaddrinfo(parts[1], None)
+        except OSError as error:
+            print(f"mavlink.py: {parts[1]}: {error}: nothing is sent until it is known", file=sys.stderr)
+    try:
+        return mavutil.mavlink_connection(options.link, source_system=options.system,
+                                          source_component=mavutil.mavlink.MAV_COMP_ID_ONBOARD_COMPUTER)
+    except ImportError as error:
+        sys.exit(f"mavlink.py: {options.link}: taken for a serial port: {error}: pip install pyserial")
+    except (OSError, ValueError) as error:
+        sys.exit(f"mavlink.py: {options.link}: {error}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("link", nargs="?", default="udpout:127.0.0.1:14550")
     parser.add_argument("--system", type=int, default=1)
     parser.add_argument("--answers", action="store_true")
     options = parser.parse_args()
+    if not 1 <= options.system <= 255:
+        parser.error(f"--system: expected 1 to 255, found {options.system}")
     try:
         from pymavlink import mavutil
     except ImportError as error:
         sys.exit(f"mavlink.py: {error}: pip install pymavlink")
     mavlink = mavutil.mavlink
-    link = mavutil.mavlink_connection(options.link, source_system=options.system,
-                                      source_component=mavlink.MAV_COMP_ID_ONBOARD_COMPUTER)
+    link = connect(options, mavutil)
     lock, stop = threading.Lock(), threading.Event()
 
     def beat():
@@ -69,6 +90,7 @@ def main():
     thread = threading.Thread(target=beat, daemon=True)
     thread.start()
     last, number = None, 0
+    sys.stdin.reconfigure(encoding="utf-8", errors="replace")
     for line in sys.stdin:
         try:
             result = json.loads(line)
@@ -80,7 +102,7 @@ def main():
             continue
         last, number = text, number % 65535 + 1
         severity = mavlink.MAV_SEVERITY_WARNING if result.get("kind") == "error" else mavlink.MAV_SEVERITY_INFO
-        parts = chunks(text)[:256]      # as many as the message can count
+        parts = chunks(text)
         try:
             with lock:
                 for i, part in enumerate(parts):

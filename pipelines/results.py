@@ -8,6 +8,7 @@ usage: results.py PIPELINE...           as gst-launch-1.0 takes it
 
 Needs python3-gst-1.0. Exit status 1 after an error.
 """
+import os
 import sys
 
 import gi
@@ -51,9 +52,9 @@ def main():
     except GLib.Error as error:
         sys.exit(f"results.py: {error.message}")
     bus, status = pipeline.get_bus(), 0
-    pipeline.set_state(Gst.State.PLAYING)
     wanted = Gst.MessageType.ELEMENT | Gst.MessageType.EOS | Gst.MessageType.ERROR | Gst.MessageType.WARNING
     try:
+        pipeline.set_state(Gst.State.PLAYING)
         while True:
             message = bus.timed_pop_filtered(200 * Gst.MSECOND, wanted)
             if not message:
@@ -71,6 +72,8 @@ def main():
                 break
     except KeyboardInterrupt:
         status = 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)    # the reader has seen enough
     pipeline.set_state(Gst.State.NULL)
     return status
 

@@ -8,6 +8,7 @@ SOURCE is a GStreamer source in gst-launch syntax that ends in raw video; defaul
 for each new result: its window in seconds, and the text. Needs python3-gst-1.0.
 """
 import argparse
+import os
 import sys
 import time
 
@@ -54,10 +55,10 @@ def main():
     pipeline.get_by_name("generator").set_property("prompt", args.prompt)
     sink = pipeline.get_by_name("result")
     bus = pipeline.get_bus()
-    pipeline.set_state(Gst.State.PLAYING)
-    started = time.monotonic()
     status = 0
     try:
+        pipeline.set_state(Gst.State.PLAYING)
+        started = time.monotonic()
         while not args.seconds or time.monotonic() - started < args.seconds:
             # ... here a robot senses, plans and moves, at its own rate ...
             say(newest_result(sink))
@@ -71,6 +72,8 @@ def main():
         say(newest_result(sink))
     except KeyboardInterrupt:
         status = 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)    # the reader has seen enough
     pipeline.set_state(Gst.State.NULL)
     return status
 

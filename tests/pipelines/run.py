@@ -18,6 +18,7 @@ import tempfile
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+import scripts as taken_further  # noqa: E402
 from tap import patience, plan, point  # noqa: E402
 
 REPLACEMENTS = [
@@ -35,7 +36,8 @@ GI_PYTHON = "/usr/bin/python3"
 
 root, plugin, model = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]).resolve(), sys.argv[3]
 if model == "fake":
-    REPLACEMENTS.append((r"min-confidence=\S+", "min-confidence=0.5"))     # it is as sure as the token that it reads is dark or bright
+    # It is as sure as the token that it reads is dark or bright.
+    REPLACEMENTS.append((r"min-confidence=\S+", "min-confidence=0.5"))
 clip = root / CLIP
 work = pathlib.Path(tempfile.mkdtemp(prefix="tern-pipelines-"))
 
@@ -228,7 +230,11 @@ def scripts():
     else:
         drone()
     alert()
-    if subprocess.run([GI_PYTHON, "-c", "import gi; gi.require_version('Gst', '1.0')"], stderr=subprocess.DEVNULL).returncode:
+    has_gi = not subprocess.run([GI_PYTHON, "-c", "import gi; gi.require_version('Gst', '1.0')"],
+                                stderr=subprocess.DEVNULL).returncode
+    if model == "fake":
+        taken_further.check(root, work, env, GI_PYTHON if has_gi else None)
+    if not has_gi:
         point(False, "robot.py", skip="no python3-gst-1.0")
     else:
         text = script("robot.py", f"filesrc location={clip} ! decodebin")
