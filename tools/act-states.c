@@ -14,14 +14,19 @@ check (const TernStates *self, const char *path, guint dims, GError **error)
 {
   const TernNpy *npy = &self->npy;
 
-  if (npy->n_dims != 2 || !npy->f32 || npy->shape[0] == 0 || npy->shape[1] != dims) {
+  if (!npy->f32) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_MISMATCH, "%s: expected the robot's states as numbers of type '<f4' (float32), "
+        "found '|u1' (uint8)", path);
+    return FALSE;
+  }
+  if (npy->n_dims != 2 || npy->shape[0] == 0 || npy->shape[1] != dims) {
     g_autoptr (GString) found = g_string_new (NULL);
+    const char *why = npy->n_dims != 2 ? "not two dimensions" : npy->shape[1] != dims ? "rows of another length" : "no row";
 
     for (guint i = 0; i < npy->n_dims; i++)
       g_string_append_printf (found, "%s%" G_GSIZE_FORMAT, i ? ", " : "", npy->shape[i]);
-    g_set_error (error, TERN_ERROR, TERN_ERROR_MISMATCH,
-        "%s: expected the robot's states as float32 of shape [n, %u], one row "
-        "or more, found %s of shape [%s]", path, dims, npy->f32 ? "float32" : "uint8", found->str);
+    g_set_error (error, TERN_ERROR, TERN_ERROR_MISMATCH, "%s: expected the robot's states, a row of %u numbers for each time: "
+        "shape [n, %u], found [%s]: %s", path, dims, dims, found->str, why);
     return FALSE;
   }
   for (gsize i = 0; i < npy->n; i++)

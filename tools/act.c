@@ -14,6 +14,8 @@
 #define NOT_GIVEN G_MININT
 #define LEAST_EVERY 0.001
 #define MOST_EVERY 3600.0
+/* By which a first picture may be late and still be that of a decision: decoders' delays and the lead-in of sound tracks. */
+#define LATE (TERN_SECOND / 10)
 
 typedef struct {
   char *action_model, *model, *mmproj, *instruction, *states, *state_rate, *reuse;
@@ -36,7 +38,9 @@ typedef struct {
   TernReuseMode reuse;
   const char *video;
   const char *instruction;
-  guint64 decisions;
+  guint64 decisions;            /* of times that have passed */
+  guint64 left_out;             /* of them those before the first picture */
+  guint64 first, end;           /* of the pictures */
   gboolean metrics;
   gboolean failed;
 
@@ -90,7 +94,7 @@ check_options (const Options *o, Act *a)
   if (o->track != NOT_GIVEN && (o->track < 0 || o->track > 4095))
     return wrong_number ("--track", "the number of a video track, from 0", o->track);
   if (o->state_rate && !tern_tool_parse_rate (o->state_rate, &a->rate_n, &a->rate_d))
-    return wrong ("--state-rate", "a positive number of rows a second, N or N/D", o->state_rate);
+    return wrong ("--state-rate", "a positive number of rows a second: N, N/D or a decimal", o->state_rate);
   return check_reuse (o->reuse, &a->reuse) && tern_tool_check_threads (o->threads);
 }
 
@@ -204,24 +208,38 @@ decide_until (Act *a, guint64 end, GError **error)
   return TRUE;
 }
 
-/* Each decision is about the newest frame that is there at its time; before the first one, about that. */
+/* Before the first picture there is nothing to decide about. */
+static void
+begin_at (Act *a, guint64 first)
+{
+  a->first = first;
+  if (first > LATE)
+    a->decisions = (guint64) ((double) (first - LATE) / (a->every * TERN_SECOND));
+  while (time_of (a, a->decisions) + LATE < first)
+    a->decisions++;
+  a->left_out = a->decisions;
+}
+
+/* Each decision is about the newest frame that is there at its time. */
 static gboolean
 run_media (Act *a, GError **error)
 {
-  guint64 pts, duration, end = 0;
+  guint64 pts, duration;
   TernMediaStatus status;
   TernImage image;
 
   while ((status = tern_media_next (a->media, &image, &pts, &duration, error)) == TERN_MEDIA_FRAME) {
+    if (!a->has_image)
+      begin_at (a, pts);
     if ((a->has_image && !decide_until (a, pts, error)) || !keep (a, &image, error))
       return FALSE;
-    end = duration == G_MAXUINT64 || duration == 0 ? pts + 1 : pts + duration;
+    a->end = duration == G_MAXUINT64 || duration == 0 ? pts + 1 : pts + duration;
   }
   /* Of a file that breaks off, what was there is decided about too. */
   if (a->has_image) {
     g_autoptr (GError) other = NULL;
 
-    if (!decide_until (a, end, *error ? &other : error))
+    if (!decide_until (a, a->end, *error ? &other : error))
       return FALSE;
   }
   return status == TERN_MEDIA_END;
@@ -274,6 +292,27 @@ open_media (const Options *o, Act *a, GError **error)
   return TRUE;
 }
 
+/* What has no picture, or no state: pairs are made by time alone. */
+static void
+tell_outside (const Options *o, Act *a)
+{
+  double first = (double) a->first / TERN_SECOND, end = (double) a->end / TERN_SECOND;
+
+  if (!a->has_image)
+    return;
+  if (a->left_out > 0 && a->decisions > a->left_out)
+    tern_tool_message ("%s: its first picture is at %.3f s: %" G_GUINT64_FORMAT " decision%s before it left out", a->video, first,
+        a->left_out, a->left_out == 1 ? "" : "s");
+  if (a->decisions == a->left_out && !a->failed) {
+    tern_tool_message ("%s: expected a decision that is due while there are pictures, %.3f to %.3f s, found none", a->video, first,
+        end);
+    a->failed = TRUE;
+  }
+  if (a->space->state_dims && tern_states_seconds (&a->states) > end + MAX (a->every, 1))
+    tern_tool_message ("%s: its %" G_GSIZE_FORMAT " rows go on until %.3f s, the video ends at %.3f s: nothing is decided about "
+        "those behind it", o->states, a->states.rows, tern_states_seconds (&a->states), end);
+}
+
 static void
 tell_short_states (const Options *o, const Act *a)
 {
@@ -313,6 +352,7 @@ run (const Options *o, Act *a)
     a->failed = TRUE;
   if (error)
     tern_tool_message ("%s", error->message);
+  tell_outside (o, a);
   tell_short_states (o, a);
   return a->failed ? TERN_TOOL_FAILED : TERN_TOOL_DONE;
 }
@@ -350,7 +390,7 @@ tern_tool_act (int argc, char **argv)
     { "mmproj", 0, 0, G_OPTION_ARG_FILENAME, &o.mmproj, "GGUF file of the vision encoder", "FILE" },
     { "instruction", 0, 0, G_OPTION_ARG_STRING, &o.instruction, "What the robot is to do", "TEXT" },
     { "states", 0, 0, G_OPTION_ARG_FILENAME, &o.states, "The robot's states: .npy, float32 [n, dims]", "FILE" },
-    { "state-rate", 0, 0, G_OPTION_ARG_STRING, &o.state_rate, "Rows of the states a second", "N/D" },
+    { "state-rate", 0, 0, G_OPTION_ARG_STRING, &o.state_rate, "Rows of the states a second: 30, 30000/1001 or 29.97", "RATE" },
     { "every", 0, 0, G_OPTION_ARG_DOUBLE, &o.every, "Seconds from one decision to the next (a chunk's length)",
         "SECONDS" },
     { "frames", 0, 0, G_OPTION_ARG_INT, &o.frames, "Pictures that a decision looks at, one a decision (what the action "

@@ -149,7 +149,7 @@ check_options (const Options *o, Caption *c, guint *threads)
   TernKvType kv;
 
   if (o->rate && !tern_tool_parse_rate (o->rate, &p->rate_n, &p->rate_d))
-    return wrong ("--frame-rate", "a positive number of frames a second, N or N/D", "%s", o->rate);
+    return wrong ("--frame-rate", "a positive number of frames a second: N, N/D or a decimal", "%s", o->rate);
   if (!check_share ("--merge-ratio", o->merge_ratio, &p->compress.merge_ratio)
       || !check_share ("--kv-prune", o->kv_prune, &p->kv_prune)
       || !check_count ("--max-tokens", o->max_tokens, TERN_MAX_TOKENS_MIN, TERN_MAX_TOKENS_MAX, &p->sampling.max_tokens)

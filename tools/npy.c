@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "tools/npy.h"
 
+#include <stdarg.h>
 #include <string.h>
 
 #include "tern/error.h"
@@ -10,6 +11,7 @@
 
 #define MAGIC "\x93NUMPY\x01\x00"
 #define MAGIC_BYTES 8
+#define MAX_SHOWN 40            /* bytes of a value */
 #define HEAD_BYTES (MAGIC_BYTES + 2)    /* and the u16 length of the description */
 
 gboolean
@@ -43,10 +45,27 @@ tern_npy_write (const char *path, const float *data, guint n_dims, const gsize *
 }
 
 static gboolean
-damaged (GError **error, const char *path, TernErrorCode code, const char *expected)
+damaged (GError **error, const char *path, TernErrorCode code, const char *expected, const char *format, ...)
 {
-  g_set_error (error, TERN_ERROR, code, "%s: expected %s, found something else", path, expected);
+  g_autofree char *found = NULL;
+  va_list args;
+
+  va_start (args, format);
+  found = g_strdup_vprintf (format, args);
+  va_end (args);
+  g_set_error (error, TERN_ERROR, code, "%s: expected %s, found %s", path, expected, found);
   return FALSE;
+}
+
+/* A value of the description, as it stands there: `'<f8'` or `[('x', '<f4')]`; of a long one the beginning. */
+static char *
+value_of (const char *p)
+{
+  char open = *p;
+  const char *end = open == '\'' || open == '"' ? strchr (p + 1, open) : strpbrk (p, open == '[' ? "]\n" : ",}\n");
+  gsize len = end ? (gsize) (end - p) + (*end == open || *end == ']') : strlen (p);
+
+  return len > MAX_SHOWN ? g_strdup_printf ("%.*s...", MAX_SHOWN, p) : g_strndup (p, len);
 }
 
 /* The text after "'key':" in the description. */
@@ -90,26 +109,36 @@ parse_shape (TernNpy *npy, const char *p)
 static gboolean
 read_map (TernNpy *npy, const TernMap *map, const char *path, GError **error)
 {
-  g_autofree char *text = NULL;
+  g_autofree char *text = NULL, *found = NULL;
   const char *type, *order, *shape;
   gsize len, bytes;
   void *data;
 
-  if (map->size < HEAD_BYTES || memcmp (map->data, MAGIC, MAGIC_BYTES) != 0)
-    return damaged (error, path, TERN_ERROR_UNSUPPORTED, "a .npy file of version 1.0");
+  if (map->size < HEAD_BYTES || memcmp (map->data, MAGIC, MAGIC_BYTES - 2) != 0)
+    return damaged (error, path, TERN_ERROR_UNSUPPORTED, "a .npy file of version 1.0", "another kind of file, or none");
+  if (memcmp (map->data, MAGIC, MAGIC_BYTES) != 0)
+    return damaged (error, path, TERN_ERROR_UNSUPPORTED, "a .npy file of version 1.0", "version %u.%u",
+        ((const guint8 *) map->data)[MAGIC_BYTES - 2], ((const guint8 *) map->data)[MAGIC_BYTES - 1]);
   len = map->data[MAGIC_BYTES] | map->data[MAGIC_BYTES + 1] << 8;
   if (len > map->size - HEAD_BYTES)
-    return damaged (error, path, TERN_ERROR_FORMAT, "a whole .npy description");
+    return damaged (error, path, TERN_ERROR_FORMAT, "a whole .npy description", "that it is cut off");
   text = g_strndup ((const char *) map->data + HEAD_BYTES, len);
   type = find_field (text, "'descr':");
   order = find_field (text, "'fortran_order':");
   shape = find_field (text, "'shape':");
   if (!type || !order || !shape || !parse_shape (npy, shape))
-    return damaged (error, path, TERN_ERROR_FORMAT, "descr, fortran_order and shape");
-  if (!g_str_has_prefix (order, "False") || !(g_str_has_prefix (type, "'<f4'") || g_str_has_prefix (type, "'|u1'")))
-    return damaged (error, path, TERN_ERROR_UNSUPPORTED, "C order and type <f4 or |u1");
-  if (!tern_mul (npy->n, type[2] == 'f' ? 4 : 1, &bytes) || bytes != map->size - HEAD_BYTES - len)
-    return damaged (error, path, TERN_ERROR_FORMAT, "as many bytes as the shape asks for");
+    return damaged (error, path, TERN_ERROR_FORMAT, "descr, fortran_order and shape (8 dimensions at most)",
+        "none, or others");
+  if (!g_str_has_prefix (type, "'<f4'") && !g_str_has_prefix (type, "'|u1'"))
+    return damaged (error, path, TERN_ERROR_UNSUPPORTED, "numbers of type '<f4' (float32)", "%s", found = value_of (type));
+  if (!g_str_has_prefix (order, "False"))
+    return damaged (error, path, TERN_ERROR_UNSUPPORTED, "rows one after the other (C order)", "fortran_order: %s",
+        found = value_of (order));
+  if (!tern_mul (npy->n, type[2] == 'f' ? 4 : 1, &bytes))
+    return damaged (error, path, TERN_ERROR_FORMAT, "a shape that fits the address space", "a larger one");
+  if (bytes != map->size - HEAD_BYTES - len)
+    return damaged (error, path, TERN_ERROR_FORMAT, "as many bytes as the shape asks for",
+        "%" G_GSIZE_FORMAT " bytes for %" G_GSIZE_FORMAT, map->size - HEAD_BYTES - len, bytes);
 
   data = tern_mem_alloc (MAX (bytes, 1), path, error);
   if (!data)

@@ -9,6 +9,7 @@ import json
 import math
 import os
 import pathlib
+import shutil
 import struct
 import subprocess
 import sys
@@ -74,8 +75,8 @@ def head(path, steps, dims, state, layers, kind="mlp", **more):
     return path
 
 
-def npy(path, rows, kind="<f4", shape=None):
-    text = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape or (len(rows), len(rows[0]))}, }}"
+def npy(path, rows, kind="<f4", shape=None, fortran=False):
+    text = f"{{'descr': '{kind}', 'fortran_order': {fortran}, 'shape': {shape or (len(rows), len(rows[0]))}, }}"
     text += " " * (63 - (10 + len(text)) % 64) + "\n"
     values = array.array("d" if kind == "<f8" else "f", sum(map(list, rows), []))
     path.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text.encode() + values.tobytes())
@@ -258,6 +259,56 @@ def earlier(folder):
           error, lines, expected)
 
 
+def rates(folder):
+    """The same rows whichever way their rate is written."""
+    model = folder / "earlier.gguf"
+    states = npy(folder / "rows.npy", [[float(i)] for i in range(40)])
+
+    def rows(rate):
+        code, out, error = tern("act", "--action-model", model, "--model", MODEL, "--mmproj", MMPROJ, "--instruction", ASK,
+                                "--states", states, "--state-rate", rate, "--every", ".2", folder / "clip.y4m")
+        return code, [json.loads(line)["actions"][0] for line in out.splitlines()], error
+
+    for rate, value in (("30", 30), ("29.97", 29.97), ("30000/1001", 30000 / 1001), ("14.5", 14.5), ("0.5", .5)):
+        code, found, error = rows(rate)
+        expected = [math.floor(.2 * k * value + 1e-6) for k in range(6)]
+        point(code == 0 and found == expected, f"--state-rate {rate}", code, error, found, expected)
+
+
+def late(folder):
+    """Pictures that begin later than the file: states of before have none."""
+    file = folder / "late.mkv"
+    if not shutil.which("ffmpeg"):
+        point(False, "pictures that begin late", skip="no ffmpeg")
+        return
+    for start in (3, .1):
+        subprocess.run(["ffmpeg", "-v", "error", "-y", "-f", "lavfi", "-i", "sine=duration=4", "-itsoffset", str(start), "-i",
+                        folder / "clip.y4m", "-map", "0:a", "-map", "1:v", "-c:a", "pcm_s16le", "-c:v", "ffv1", file], check=True)
+        states = npy(folder / "long.npy", [[float(i)] for i in range(130)])
+        code, lines, error = act(folder, folder / "earlier.gguf", states, "--every", "1", clip=file)
+        seen = act(folder, folder / "identity.gguf", None, "--every", "1", clip=file)[1]
+        early = act(folder, folder / "identity.gguf", None, "--every", "1")[1]
+        times = [line["timestamp_seconds"] for line in lines]
+        if start == 3:
+            point(code == 0 and times == [3, 4] and [line["actions"][0] for line in lines] == [90, 120]
+                  and "late.mkv: its first picture is at 3.000 s: 3 decisions before it left out" in error,
+                  "pictures from 3 s on: decisions from then on, with states of then", code, error, times)
+            point([line["actions"] for line in seen] == [line["actions"] for line in early], "... about the pictures of then",
+                  len(seen), len(early))
+        else:
+            point(code == 0 and times == [0, 1] and "left out" not in error
+                  and "long.npy: its 130 rows go on until 4.333 s, the video ends at 1.300 s" in error,
+                  "pictures that are late by a decoder's delay: none is left out; states behind the video are told",
+                  code, error, times)
+    code, lines, error = act(folder, folder / "identity.gguf", None, "--every", "50", clip=file)
+    point(code == 0 and len(lines) == 1, "a decision at 0 s alone", code, error)
+    subprocess.run(["ffmpeg", "-v", "error", "-y", "-f", "lavfi", "-i", "sine=duration=4", "-itsoffset", "3", "-i",
+                    folder / "clip.y4m", "-map", "0:a", "-map", "1:v", "-c:a", "pcm_s16le", "-c:v", "ffv1", file], check=True)
+    code, lines, error = act(folder, folder / "identity.gguf", None, "--every", "50", clip=file)
+    point(code == 1 and not lines and "expected a decision that is due while there are pictures, 3.000 to 4.200 s" in error,
+          "none that is due while there are pictures", code, error)
+
+
 def words(folder):
     """Numbers that the language model says: always the likeliest token of the number's own set."""
     steps, dims, bins = 3, 2, 16
@@ -294,7 +345,8 @@ def refused(folder, model, states):
             ("no states", {"--states": None}, ["--states"]),
             ("no rate", {"--state-rate": None}, ["--state-rate"]),
             ("a rate of 0", {"--state-rate": "0/1"}, ["--state-rate", "0/1"]),
-            ("a rate that is none", {"--state-rate": "fast"}, ["--state-rate", "fast"]),
+            *((f"a rate that is none: {rate}", {"--state-rate": rate}, ["--state-rate", rate]) for rate in (
+                "fast", "0.0", "29.97/1", "1e3", "-29.97", "29.", ".5", "29.97000001", "nan", "1/0", "9999999")),
             ("an interval of 0", {"--every": "0"}, ["--every", "0.001", "found 0"]),
             ("an interval that is none", {"--every": "nan"}, ["--every"]),
             ("no picture", {"--frames": "0"}, ["--frames"]),
@@ -325,7 +377,12 @@ def refused(folder, model, states):
             ("states of another width", {"--states": npy(folder / "w.npy", [[1, 2, 3]])}, ["w.npy", "[n, 2]", "[1, 3]"]),
             ("states in a line", {"--states": npy(folder / "l.npy", [[1, 2]], shape=(2,))}, ["l.npy", "[n, 2]", "[2]"]),
             ("no row", {"--states": npy(folder / "n.npy", [[]], shape=(0, 2))}, ["n.npy", "[0, 2]"]),
-            ("states in double precision", {"--states": npy(folder / "d.npy", [[1, 2]], "<f8")}, ["d.npy", "<f4"]),
+            ("states in double precision", {"--states": npy(folder / "d.npy", [[1, 2]], "<f8")}, ["d.npy", "'<f4'", "'<f8'"]),
+            ("states as bytes", {"--states": npy(folder / "b.npy", [[1, 2]], "|u1", (4, 2))}, ["b.npy", "'<f4'", "'|u1'"]),
+            ("states in columns", {"--states": npy(folder / "f.npy", [[1, 2]], fortran=True)},
+             ["f.npy", "C order", "fortran_order: True"]),
+            ("states turned", {"--states": npy(folder / "t.npy", [[1, 2, 3], [1, 2, 3]])}, ["t.npy", "[n, 2]", "[2, 3]"]),
+            ("states that are cut off", {"--states": npy(folder / "c.npy", [[1, 2]], shape=(2, 2))}, ["c.npy", "8 bytes for 16"]),
             ("a state that is no number", {"--states": npy(folder / "nan.npy", [[1, 2], [3, math.nan]])},
              ["nan.npy", "nan in row 1, number 1"])):
         code, out, error = run(change)
@@ -351,6 +408,8 @@ with tempfile.TemporaryDirectory() as temporary:
     kept_patches(place)
     made = numbers(place)
     earlier(place)
+    rates(place)
+    late(place)
     words(place)
     refused(place, *made)
 plan()

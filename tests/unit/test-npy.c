@@ -93,16 +93,21 @@ test_read (Place *place, gconstpointer data)
     const char *description;
     gsize bytes;
     TernErrorCode code;
+    const char *found;
   } bad[] = {
-    { "{'descr': '|u1', 'fortran_order': False, 'shape': (2, 2), }", 3, TERN_ERROR_FORMAT },
-    { "{'descr': '|u1', 'fortran_order': False, 'shape': (2, 2), }", 5, TERN_ERROR_FORMAT },
-    { "{'descr': '<f4', 'fortran_order': False, 'shape': (4, 4611686018427387904), }", 0, TERN_ERROR_FORMAT },
-    { "{'descr': '<f4', 'fortran_order': False, 'shape': (-1,), }", 0, TERN_ERROR_FORMAT },
-    { "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 1, 1, 1, 1, 1, 1, 1, 1), }", 4, TERN_ERROR_FORMAT },
-    { "{'descr': '<f4', 'fortran_order': False, 'shape': (1", 4, TERN_ERROR_FORMAT },
-    { "{'descr': '<f4', 'fortran_order': False}", 4, TERN_ERROR_FORMAT },
-    { "{'descr': '<f8', 'fortran_order': False, 'shape': (1,), }", 8, TERN_ERROR_UNSUPPORTED },
-    { "{'descr': '<f4', 'fortran_order': True, 'shape': (1,), }", 4, TERN_ERROR_UNSUPPORTED },
+    { "{'descr': '|u1', 'fortran_order': False, 'shape': (2, 2), }", 3, TERN_ERROR_FORMAT, "found 3 bytes for 4" },
+    { "{'descr': '|u1', 'fortran_order': False, 'shape': (2, 2), }", 5, TERN_ERROR_FORMAT, "found 5 bytes for 4" },
+    { "{'descr': '<f4', 'fortran_order': False, 'shape': (4, 4611686018427387904), }", 0, TERN_ERROR_FORMAT, "shape" },
+    { "{'descr': '<f4', 'fortran_order': False, 'shape': (-1,), }", 0, TERN_ERROR_FORMAT, "shape" },
+    { "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 1, 1, 1, 1, 1, 1, 1, 1), }", 4, TERN_ERROR_FORMAT, "shape" },
+    { "{'descr': '<f4', 'fortran_order': False, 'shape': (1", 4, TERN_ERROR_FORMAT, "shape" },
+    { "{'descr': '<f4', 'fortran_order': False}", 4, TERN_ERROR_FORMAT, "shape" },
+    { "{'descr': '<f8', 'fortran_order': False, 'shape': (1,), }", 8, TERN_ERROR_UNSUPPORTED, "'<f4' (float32), found '<f8'" },
+    { "{'descr': [('x', '<f4'), ('y', '<f4')], 'fortran_order': False, 'shape': (1,), }", 8, TERN_ERROR_UNSUPPORTED,
+      "found [('x', '<f4'), ('y', '<f4')]" },
+    { "{'descr': '<U1000000000000000000000000000000000000000000000000', 'fortran_order': False, 'shape': (1,), }", 4,
+      TERN_ERROR_UNSUPPORTED, "found '<U1000000000000000000000000000000000000..." },
+    { "{'descr': '<f4', 'fortran_order': True, 'shape': (1,), }", 4, TERN_ERROR_UNSUPPORTED, "C order), found fortran_order: True" },
   };
   GError *error = NULL;
   TernNpy npy;
@@ -119,11 +124,13 @@ test_read (Place *place, gconstpointer data)
     g_assert_false (tern_npy_read (&npy, place->path, &error));
     g_assert_error (error, TERN_ERROR, bad[i].code);
     g_assert_nonnull (strstr (error->message, place->path));
+    g_assert_nonnull (strstr (error->message, bad[i].found));
     g_clear_error (&error);
   }
   g_assert_true (g_file_set_contents (place->path, "\x93NUMPY\x02\x00..", 10, NULL));
   g_assert_false (tern_npy_read (&npy, place->path, &error));
   g_assert_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED);
+  g_assert_nonnull (strstr (error->message, "version 1.0, found version 2.0"));
   g_clear_error (&error);
   g_assert_true (g_file_set_contents (place->path, "\x93NUMPY\x01\x00\xff\xff", 10, NULL));
   g_assert_false (tern_npy_read (&npy, place->path, &error));
