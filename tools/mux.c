@@ -12,6 +12,7 @@
 #include <libavformat/avformat.h>
 
 #include "tern/error.h"
+#include "engine/base/replace.h"
 #include "tools/language.h"
 
 /* A TextSampleEntry (3GPP TS 26.245, 5.16): words at the bottom, in the middle, white, 18 points of font 1, "Serif". */
@@ -387,7 +388,8 @@ tern_mux_write (const char *film, const char *path, const GArray *cues, const ch
     char **left, GError **error)
 {
   Mux mux = { .film = film, .path = path, .cues = cues, .mp4 = is_mp4 (film), .left = g_string_new (NULL) };
-  g_autofree char *folder = g_path_get_dirname (path), *temp = g_build_filename (folder, ".tern-XXXXXX", NULL);
+  g_autofree char *target = tern_replace_target (path), *folder = g_path_get_dirname (target);
+  g_autofree char *temp = g_build_filename (folder, ".tern-XXXXXX", NULL);
   int fd = g_mkstemp_full (temp, O_RDWR | O_CLOEXEC, 0666), code = 0;
   gboolean good;
 
@@ -396,6 +398,7 @@ tern_mux_write (const char *film, const char *path, const GArray *cues, const ch
     g_string_free (mux.left, TRUE);
     return fail (&mux, AVERROR (errno), FALSE, error);
   }
+  tern_replace_like (fd, target);
   close (fd);
   good = open_both (&mux, temp, language, error) && copy_packets (&mux, stopped, error);
   if (mux.out && mux.out->pb && (code = avio_closep (&mux.out->pb)) < 0 && good)
@@ -405,7 +408,7 @@ tern_mux_write (const char *film, const char *path, const GArray *cues, const ch
   avformat_close_input (&mux.in);
   g_free (mux.to);
   g_free (mux.last);
-  if (good && g_rename (temp, path) < 0)
+  if (good && g_rename (temp, target) < 0)
     good = fail (&mux, AVERROR (errno), FALSE, error);
   if (!good)
     g_unlink (temp);

@@ -9,9 +9,11 @@
 #include <glib/gstdio.h>
 
 #include "tern/error.h"
+#include "engine/base/replace.h"
 
 struct _TernOutput {
   char *path;
+  char *target;                 /* the file behind links */
   char *temp;                   /* NULL: written directly */
   int fd;
 };
@@ -30,6 +32,7 @@ output_free (TernOutput *output)
   if (output->fd >= 0)
     close (output->fd);
   g_free (output->path);
+  g_free (output->target);
   g_free (output->temp);
   g_free (output);
 }
@@ -46,8 +49,10 @@ tern_output_open (const char *path, GError **error)
   } else if (stat (path, &st) == 0 && !S_ISREG (st.st_mode)) {
     output->fd = open (path, O_WRONLY | O_CLOEXEC);
   } else {
-    g_autofree char *folder = g_path_get_dirname (path);
+    g_autofree char *folder = NULL;
 
+    output->target = tern_replace_target (path);
+    folder = g_path_get_dirname (output->target);
     output->temp = g_build_filename (folder, ".tern-XXXXXX", NULL);     /* the name itself may have no room for more */
     output->fd = g_mkstemp_full (output->temp, O_WRONLY | O_CLOEXEC, 0666);     /* the umask applies */
   }
@@ -56,6 +61,8 @@ tern_output_open (const char *path, GError **error)
     output_free (output);
     return NULL;
   }
+  if (output->temp)
+    tern_replace_like (output->fd, output->target);
   return output;
 }
 
@@ -89,7 +96,7 @@ tern_output_commit (TernOutput *output, GError **error)
   int fd = output->fd;
 
   output->fd = -1;
-  if (close (fd) < 0 || (output->temp && g_rename (output->temp, output->path) < 0)) {
+  if (close (fd) < 0 || (output->temp && g_rename (output->temp, output->target) < 0)) {
     fail (error, output->path, errno);
     tern_output_discard (output);
     return FALSE;

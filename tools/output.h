@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A file that appears under its name when it is complete: written beside it, then renamed. Devices and pipes are
- * written directly, and `-` is standard output. */
+/* A file that appears under its name when it is complete: written beside it, then renamed. One that it replaces gives it its
+ * mode; a link stays one, and what it names is replaced. Devices and pipes are written directly, and `-` is standard output. */
 #pragma once
 
 #include <glib.h>

@@ -174,6 +174,12 @@ change (const Options *o, const char *in, const char *out, GError **error)
 
 /* ---- Command ----------------------------------------------------------------------------------------------------- */
 
+static gboolean
+is_blank (const char *text)
+{
+  return strspn (text, " \t\r\n") == strlen (text);
+}
+
 static int
 check_set (Options *o, GError **error)
 {
@@ -186,6 +192,8 @@ check_set (Options *o, GError **error)
     return tern_tool_usage ("tasks: --set and --remove: expected different tasks, found `%s` twice", o->set);
   if (!o->prompt)
     return tern_tool_usage ("tasks: --set: expected --prompt TEXT beside it, found none");
+  if (is_blank (o->prompt))
+    return tern_tool_usage ("tasks: --prompt: expected what `%s` asks, found nothing but blanks", o->set);
   if (o->labels && o->schema)
     return tern_tool_usage ("tasks: --labels and --schema exclude each other: expected one, found both");
   if ((o->labels && !(o->label_list = tern_form_labels ("--labels", o->labels, error)))

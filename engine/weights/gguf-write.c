@@ -10,6 +10,7 @@
 
 #include "tern/error.h"
 #include "engine/base/mapfile.h"
+#include "engine/base/replace.h"
 
 #define MODE 0666               /* what the umask leaves of it */
 #define NAME_TRIES 100
@@ -24,8 +25,9 @@ struct _TernGgufWriter {
 
   int fd;                       /* -1: not begun */
   gboolean borrowed;            /* the descriptor is the caller's, and so is the file's name */
-  char *path;
-  char *temporary;              /* name of the file in the making, beside @path; NULL while it has none */
+  char *path;                   /* as it was named */
+  char *target;                 /* and the file behind its links */
+  char *temporary;              /* name of the file in the making, beside @target; NULL while it has none */
   guint tensor;                 /* that is being written */
   gsize left;                   /* bytes that it lacks */
 };
@@ -56,6 +58,7 @@ tern_gguf_writer_free (TernGgufWriter *writer)
   g_byte_array_unref (writer->infos);
   g_array_unref (writer->sizes);
   g_free (writer->path);
+  g_free (writer->target);
   g_free (writer->temporary);
   g_free (writer);
 }
@@ -230,14 +233,14 @@ fail (const TernGgufWriter *writer, const char *what, int errsv, GError **error)
   return FALSE;
 }
 
-/* A name beside @path that nobody has yet; some try of @make (0, or -1 and errno) takes it. */
+/* A name beside @target that nobody has yet; some try of @make (0, or -1 and errno) takes it. */
 static gboolean
 take_name (TernGgufWriter *writer, int (*make) (TernGgufWriter *writer, const char *name), GError **error)
 {
   guint i;
 
   for (i = 0; i < NAME_TRIES; i++) {
-    g_autofree char *name = g_strdup_printf ("%s.%08x.tmp", writer->path, g_random_int ());
+    g_autofree char *name = g_strdup_printf ("%s.%08x.tmp", writer->target, g_random_int ());
 
     if (make (writer, name) == 0) {
       writer->temporary = g_steal_pointer (&name);
@@ -270,7 +273,7 @@ static gboolean
 create (TernGgufWriter *writer, GError **error)
 {
 #ifdef O_TMPFILE
-  g_autofree char *folder = g_path_get_dirname (writer->path);
+  g_autofree char *folder = g_path_get_dirname (writer->target);
 
   if (access ("/proc/self/fd", X_OK) == 0) {
     writer->fd = open (folder, O_TMPFILE | O_WRONLY | O_CLOEXEC, MODE);
@@ -335,7 +338,11 @@ tern_gguf_writer_begin (TernGgufWriter *writer, const char *path, GError **error
         S_ISDIR (st.st_mode) ? "a folder" : "a device, pipe or socket");
     return FALSE;
   }
-  return create (writer, error) && write_header (writer, error);
+  writer->target = tern_replace_target (path);
+  if (!create (writer, error))
+    return FALSE;
+  tern_replace_like (writer->fd, writer->target);
+  return write_header (writer, error);
 }
 
 gboolean
@@ -393,7 +400,7 @@ tern_gguf_writer_finish (TernGgufWriter *writer, GError **error)
   writer->fd = -1;
   if (closed < 0)
     return fail (writer, "cannot be written", errno, error);
-  if (rename (writer->temporary, writer->path) < 0)
+  if (rename (writer->temporary, writer->target) < 0)
     return fail (writer, "cannot be given its name", errno, error);
   g_clear_pointer (&writer->temporary, g_free);
   return TRUE;

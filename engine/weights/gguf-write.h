@@ -37,7 +37,8 @@ gboolean tern_gguf_writer_begin_fd (TernGgufWriter *writer, int fd, const char *
 gboolean tern_gguf_writer_data (TernGgufWriter *writer, const void *data, gsize bytes, GError **error);
 /* All of @tensor of a file; its pages leave memory. */
 gboolean tern_gguf_writer_copy_tensor (TernGgufWriter *writer, const TernTensor *tensor, GError **error);
-/* Gives the file its name, replacing what had it. All tensors must be written. */
+/* Gives the file its name, replacing what had it, whose mode it gets; a link stays one, and what it names is replaced. All tensors
+ * must be written. */
 gboolean tern_gguf_writer_finish (TernGgufWriter *writer, GError **error);
 
 /* Of the whole file, once tensors are named. */

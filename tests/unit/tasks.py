@@ -7,6 +7,8 @@ usage: tasks.py TERN DATA_FOLDER              (the folder with lfm2/, lfm2s/ and
 import json
 import os
 import pathlib
+import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -94,6 +96,8 @@ def check_refused(folder, good):
             (2, [MODEL, out, "--set", "Fire", "--prompt", "x"], ["--set", "a-z", "Fire"]),
             (2, [MODEL, out, "--set", "", "--prompt", "x"], ["--set", "a-z"]),
             (2, [MODEL, out, "--set", "fire"], ["--prompt"]),
+            (2, [MODEL, out, "--set", "fire", "--prompt", ""], ["--prompt", "`fire`"]),
+            (2, [MODEL, out, "--set", "fire", "--prompt", " \n"], ["--prompt", "`fire`"]),
             (2, [MODEL, out, "--prompt", "x"], ["--set"]),
             (2, [MODEL, out], ["--set", "--remove"]),
             (2, [MODEL, out, "--instructions", "no"], ["--instructions", "ignored", "no"]),
@@ -119,6 +123,41 @@ def check_refused(folder, good):
               "refused: " + " ".join(os.path.basename(a) for a in map(str, args)), found, error)
 
 
+def check_place(folder):
+    """A file that is replaced keeps its mode, and a link to it stays one."""
+    fire = ["--set", "fire", "--prompt", "Fire?"]
+    store, names = folder / "store", folder / "names"
+    store.mkdir(), names.mkdir()
+    real, first, second, new = store / "real.gguf", names / "first.gguf", store / "second.gguf", names / "new.gguf"
+    shutil.copyfile(MODEL, real)
+    second.symlink_to("real.gguf")
+    first.symlink_to("../store/second.gguf")
+    new.symlink_to("../store/later.gguf")
+    for mode in (0o600, 0o640, 0o444):
+        real.chmod(mode)
+        done = tern("tasks", MODEL, first, *fire, "--label-temperature", mode)
+        point(done[0] == 0 and stat.S_IMODE(real.stat().st_mode) == mode and first.is_symlink() and second.is_symlink()
+              and listed(real)["label_temperature"] == mode, f"replaced through two links, mode {mode:o} as it was", done,
+              oct(real.stat().st_mode), *names.iterdir())
+    done = tern("tasks", first, first, "--remove", "fire")
+    point(done[0] == 0 and first.is_symlink() and listed(real)["tasks"] == [], "a link in its own place", done)
+    done = tern("tasks", MODEL, new, *fire)
+    point(done[0] == 0 and new.is_symlink() and listed(store / "later.gguf")["tasks"][0]["name"] == "fire",
+          "a link to a file that is not there yet", done)
+    old = os.umask(0o027)
+    done = tern("tasks", MODEL, store / "fresh.gguf", *fire)
+    os.umask(old)
+    point(done[0] == 0 and stat.S_IMODE((store / "fresh.gguf").stat().st_mode) == 0o640, "a new one goes by the umask", done)
+    done = tern("quantize", PLAIN, first, "--type", "Q8_0", "--threads", "1")
+    point(done[0] == 0 and first.is_symlink() and stat.S_IMODE(real.stat().st_mode) == 0o444, "tern quantize likewise", done)
+    around = folder / "around.gguf"
+    around.symlink_to("around.gguf")
+    done = tern("tasks", MODEL, around, *fire)
+    point(done[0] == 0 and listed(around)["tasks"], "a link to itself is a file then", done)
+    point(sorted(p.name for p in (*store.iterdir(), *names.iterdir())) == [
+        "first.gguf", "fresh.gguf", "later.gguf", "new.gguf", "real.gguf", "second.gguf"], "nothing else is left", *store.iterdir())
+
+
 def check_damaged(folder):
     path = folder / "damaged.gguf"
     tern("tasks", MODEL, path, "--set", "fire", "--prompt", "x", "--labels", "yes,no!")
@@ -138,6 +177,7 @@ def main():
         good = check_changes(folder)
         check_quantize(folder)
         check_refused(folder, good)
+        check_place(folder)
         check_damaged(folder)
         point(not list(folder.glob("*.tmp")), "nothing unfinished is left", *folder.iterdir())
     plan()
