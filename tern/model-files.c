@@ -121,18 +121,15 @@ list (const char *folder, gboolean mmproj, GError **error)
   return g_steal_pointer (&names);
 }
 
-/* Whether the file says that it is an action model, which goes beside a language model. What cannot be read is not one: the
+/* Whether the file says that it goes beside a language model, as an action model does. What cannot be read does not: the
  * error is that of whoever opens it. */
 static gboolean
-is_action_model (const char *folder, const char *name)
+is_companion (const char *folder, const char *name)
 {
-  static const char action[] = "tern-action";
   g_autofree char *path = g_build_filename (folder, name, NULL);
   g_autoptr (TernGguf) file = tern_gguf_open (path, NULL);
-  TernBytes text;
 
-  return file && tern_gguf_string_or (file, "general.architecture", &text, NULL) && text.data
-      && text.len == strlen (action) && memcmp (text.data, action, text.len) == 0;
+  return file && tern_gguf_companion (file);
 }
 
 /* Language models in @folder, as list(). */
@@ -142,7 +139,7 @@ list_text (const char *folder, GError **error)
   GPtrArray *names = list (folder, FALSE, error);
 
   for (guint i = 0; names && names->len > 1 && i < names->len;)
-    if (is_action_model (folder, names->pdata[i]))
+    if (is_companion (folder, names->pdata[i]))
       g_ptr_array_remove_index (names, i);
     else
       i++;

@@ -151,6 +151,20 @@ load (TernModel *model, TernModelParts parts, gboolean mmproj_asked_for, GError 
       && (parts != TERN_MODEL_FULL || check_family (model, error));
 }
 
+/* The encoder beside the language model @named, whose file is @path. Where there is none, a file that is no language model is what is
+ * wrong. */
+static char *
+find_mmproj (const char *named, const char *path, GError **error)
+{
+  g_autoptr (GError) failure = NULL;
+  g_autoptr (TernGguf) file = NULL;
+  char *found = tern_model_find_mmproj (named, &failure);
+
+  if (!found && (file = tern_gguf_open (path, error)) && tern_llm_check_kind (file, error))
+    g_propagate_error (error, g_steal_pointer (&failure));
+  return found;
+}
+
 /* The two files that @params stand for. An encoder alone needs no text file. */
 static gboolean
 find_files (const TernModelParams *params, char **path, char **mmproj_path, GError **error)
@@ -167,7 +181,7 @@ find_files (const TernModelParams *params, char **path, char **mmproj_path, GErr
   if (params->mmproj_path)
     *mmproj_path = tern_model_real_path (params->mmproj_path, error);
   else
-    *mmproj_path = tern_model_find_mmproj (named, vision ? error : NULL);
+    *mmproj_path = vision ? find_mmproj (named, *path, error) : tern_model_find_mmproj (named, NULL);
   return *mmproj_path || (!vision && !params->mmproj_path);
 }
 

@@ -278,14 +278,10 @@ tern_shared_text (const char *path, const TernKernels *kernels, const TernActiva
 static gboolean
 check_draft (const TernGguf *file, GError **error)
 {
-  TernBytes architecture;
-
-  if (!tern_gguf_string (file, "general.architecture", &architecture, error))
-    return FALSE;
-  if (architecture.len != 4 || memcmp (architecture.data, "clip", 4) != 0)
+  if (!tern_gguf_companion (file))
     return TRUE;
-  g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: expected a language model, found a vision encoder; a draft sees "
-      "no pictures", tern_gguf_path (file));
+  g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: expected a language model, found %s; a draft sees no "
+      "pictures, it guesses words", tern_gguf_path (file), tern_gguf_companion (file));
   return FALSE;
 }
 

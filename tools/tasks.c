@@ -142,10 +142,10 @@ check_kind (const TernGguf *file, GError **error)
 
   if (!tern_gguf_string (file, "general.architecture", &kind, error))
     return FALSE;
-  if (kind.len != 4 || memcmp (kind.data, "clip", 4) != 0)
+  if (!tern_gguf_companion (file))
     return TRUE;
-  g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: expected a language model, found a vision encoder (clip)",
-      tern_gguf_path (file));
+  g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: expected a language model, found %s", tern_gguf_path (file),
+      tern_gguf_companion (file));
   return FALSE;
 }
 

@@ -23,10 +23,20 @@ bytes_equal (TernBytes bytes, const char *text)
 
 /* The family that runs @name, and its spelling of it. */
 static const TernArch *
-find_family (const TernGguf *file, TernBytes name, const char **spelling, GError **error)
+find_family (const TernGguf *file, const char **spelling, GError **error)
 {
   g_autoptr (GString) known = g_string_new (NULL);
-  g_autofree char *found = tern_bytes_quote (name);
+  g_autofree char *found = NULL;
+  TernBytes name;
+
+  if (!tern_gguf_string (file, "general.architecture", &name, error))
+    return NULL;
+  if (tern_gguf_companion (file)) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: expected a language model, found %s", tern_gguf_path (file),
+        tern_gguf_companion (file));
+    return NULL;
+  }
+  found = tern_bytes_quote (name);
 
   for (guint i = 0; i < G_N_ELEMENTS (families); i++)
     for (const char *const *n = families[i]->names; *n; n++) {
@@ -39,6 +49,14 @@ find_family (const TernGguf *file, TernBytes name, const char **spelling, GError
   g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: key general.architecture: expected one of %s, found "
       "%s", tern_gguf_path (file), known->str, found);
   return NULL;
+}
+
+gboolean
+tern_llm_check_kind (const TernGguf *file, GError **error)
+{
+  const char *spelling;
+
+  return find_family (file, &spelling, error) != NULL;
 }
 
 static void
@@ -200,13 +218,12 @@ static gboolean
 llm_load (TernLlm *llm, const TernActivationPolicy *forced, GError **error)
 {
   const TernArch *family;
-  TernBytes arch, name;
+  TernBytes name;
   guint32 parts;
 
-  if (!tern_gguf_string (llm->file, "general.architecture", &arch, error)
-      || !tern_gguf_string_or (llm->file, "general.name", &name, error)
+  if (!tern_gguf_string_or (llm->file, "general.name", &name, error)
       || !tern_gguf_u32_or (llm->file, "split.count", 0, G_MAXUINT32, 1, &parts, error)
-      || !(family = find_family (llm->file, arch, &llm->info.architecture, error)))
+      || !(family = find_family (llm->file, &llm->info.architecture, error)))
     return FALSE;
   if (parts > 1) {
     g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: key split.count: expected one whole file, found a "

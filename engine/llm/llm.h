@@ -29,6 +29,9 @@ typedef struct {
   TernActivationPolicy policy;  /* how the inputs of its linears are rounded */
 } TernLlmInfo;
 
+/* Whether @file is a language model of an architecture that runs. UNSUPPORTED says what else it is, or lists them. */
+gboolean tern_llm_check_kind (const TernGguf *file, GError **error);
+
 /* Immutable, any thread. Keeps a reference on @file. UNSUPPORTED lists the architectures that run. @pool (NULL: the
  * calling thread alone) repacks weights and is not kept. */
 TernLlm *tern_llm_open (TernGguf *file, const TernKernels *kernels, TernPool *pool, GError **error);

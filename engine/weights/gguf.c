@@ -454,6 +454,21 @@ tern_gguf_string_or (const TernGguf *file, const char *key, TernBytes *out, GErr
   return TRUE;
 }
 
+const char *
+tern_gguf_companion (const TernGguf *file)
+{
+  static const struct { const char *architecture, *what; } kinds[] = {
+    { "clip", "a vision encoder (clip)" }, { "tern-action", "an action model (tern-action)" },
+  };
+  TernBytes text;
+
+  if (tern_gguf_string_or (file, "general.architecture", &text, NULL) && text.data)
+    for (guint i = 0; i < G_N_ELEMENTS (kinds); i++)
+      if (text.len == strlen (kinds[i].architecture) && !memcmp (text.data, kinds[i].architecture, text.len))
+        return kinds[i].what;
+  return NULL;
+}
+
 gboolean
 tern_gguf_string (const TernGguf *file, const char *key, TernBytes *out, GError **error)
 {

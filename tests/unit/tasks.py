@@ -19,6 +19,7 @@ from tap import patience, plan, point  # noqa: E402
 
 TERN, DATA = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2]).resolve()
 MODEL, PLAIN, MMPROJ = DATA / "lfm2/lfm2-tq2_0.gguf", DATA / "lfm2s/lfm2s-bf16.gguf", DATA / "lfm2vl/mmproj-ship-q8_0.gguf"
+HEAD = DATA / "action/mlp.gguf"
 SCHEMA = '{"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": false}'
 
 
@@ -115,6 +116,7 @@ def check_refused(folder, good):
             (2, [MODEL, out, "--label-temperature", "nan"], ["--label-temperature", "nan"]),
             (2, [MODEL, out, "--label-temperature", "1e-50"], ["--label-temperature"]),
             (1, [MMPROJ, out, *fire], [MMPROJ.name, "clip"]),
+            (1, [HEAD, out, *fire], [HEAD.name, "action model"]),
             (1, [bad_utf8, out, *fire], [str(bad_utf8)]),
             (1, [MODEL, folder, *fire], [str(folder), "a folder"])):
         found, text, error = tern("tasks", *args)

@@ -200,6 +200,9 @@ test_folders (void)
   static const char *const ours_and_more[] = { "tern-captioner-1m.gguf", TEXT_FILE, "tern-watcher-1m.gguf", TEXT_FILE, "z.gguf",
       TEXT_FILE, NULL };
   static const char *const alone[] = { "a.gguf", TEXT_FILE, NULL };
+  static const char *const head[] = { "a.gguf", TERN_TEST_DATA "/action/mlp.gguf", NULL };
+  static const char *const seeing[] = { "vision.gguf", MMPROJ_FILE, NULL };
+  static const char *const no_gguf[] = { "a.gguf", __FILE__, NULL };
   static const char *const with_action[] = { "a.gguf", TERN_TEST_DATA "/action/mlp.gguf", "m.gguf", TEXT_FILE,
     "mmproj.gguf", MMPROJ_FILE, "z.gguf", TERN_TEST_DATA "/action/cfc.gguf", NULL };
   char *folder = make_folder (good);
@@ -264,6 +267,23 @@ test_folders (void)
   }
   folder = make_folder (others);
   expect_error (params_for (folder, NULL, TERN_MODEL_FULL), TERN_ERROR_NOT_FOUND, "cow-mmproj.gguf, dog.mmproj-f16.gguf", folder);
+  remove_folder (folder);
+
+  /* What the file is comes before what is missing beside it. */
+  folder = make_folder (head);
+  expect_error (params_for (folder, NULL, TERN_MODEL_FULL), TERN_ERROR_UNSUPPORTED, "/a.gguf: expected a language model",
+      "an action model (tern-action)");
+  expect_error (params_for (folder, MMPROJ_FILE, TERN_MODEL_FULL), TERN_ERROR_UNSUPPORTED, "/a.gguf: expected a language model",
+      "an action model (tern-action)");
+  expect_error (params_for (folder, NULL, TERN_MODEL_TEXT), TERN_ERROR_UNSUPPORTED, "/a.gguf: expected a language model",
+      "an action model (tern-action)");
+  remove_folder (folder);
+  folder = make_folder (seeing);
+  expect_error (params_for (folder, NULL, TERN_MODEL_FULL), TERN_ERROR_UNSUPPORTED, "/vision.gguf: expected a language model",
+      "a vision encoder (clip)");
+  remove_folder (folder);
+  folder = make_folder (no_gguf);
+  expect_error (params_for (folder, NULL, TERN_MODEL_FULL), TERN_ERROR_FORMAT, "/a.gguf", "GGUF");
   remove_folder (folder);
 
   folder = make_folder (alone);
