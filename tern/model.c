@@ -400,7 +400,7 @@ tern_model_chat_template (const TernModel *model)
 {
   const TernModelText *text = tern_model_text (model);
 
-  return text ? text->chat_template : "";
+  return text && text->chat ? tern_chat_source (text->chat) : "";
 }
 
 guint

@@ -129,7 +129,6 @@ text_free (void *data)
   g_clear_pointer (&text->trie, tern_token_trie_unref);
   g_free (text->name);
   g_free (text->default_prompt);
-  g_free (text->chat_template);
   g_free (text->token_bias);
   tern_plain_free (text->plain);
   tern_tasks_clear (&text->tasks);
@@ -166,13 +165,12 @@ load_text (const char *path, const TernKernels *kernels, const TernActivationPol
 {
   g_autoptr (TernGguf) file = tern_gguf_open (path, error);
   TernModelText *text = file ? load_weights (file, kernels, policy, threads, error) : NULL;
-  TernBytes prompt = { NULL, 0 }, source = { NULL, 0 };
+  TernBytes prompt = { NULL, 0 };
 
   if (!text)
     return NULL;
   if (!(text->chat = tern_chat_new_from_gguf (file, error))
       || !tern_gguf_string_or (file, "tern.default_prompt", &prompt, error)
-      || !tern_gguf_string_or (file, "tokenizer.chat_template", &source, error)
       || !tern_tasks_prompt_use (file, &text->prompt_use, error)
       || !tern_tasks_read (&text->tasks, file, error)
       || !tern_tasks_label_temperature (file, &text->label_temperature, error)
@@ -181,7 +179,6 @@ load_text (const char *path, const TernKernels *kernels, const TernActivationPol
     return NULL;
   }
   text->plain = tern_plain_new (text->tokenizer);
-  text->chat_template = source.data ? g_utf8_make_valid (source.data, (gssize) source.len) : g_strdup ("");
   text->name = g_utf8_make_valid (tern_llm_info (text->llm)->name, -1);
   text->default_prompt = prompt.data ? g_utf8_make_valid (prompt.data, (gssize) prompt.len)
       : g_strdup (TERN_DEFAULT_PROMPT);

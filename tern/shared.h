@@ -22,7 +22,6 @@ typedef struct _TernModelText {
   TernChat *chat;
   TernPlain *plain;             /* keeps what is said in a conversation from becoming control tokens */
   char *name, *default_prompt;
-  char *chat_template;          /* as the file has it; "": it has none */
   TernPromptUse prompt_use;
   TernTasks tasks;              /* questions that the file carries */
   double label_temperature;     /* that log-probabilities of labels are divided by */

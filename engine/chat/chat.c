@@ -58,6 +58,7 @@ struct _TernChat {
   gboolean takes_parts;         /* content may be a list of parts, images among them */
   char *bos, *eos;              /* texts of the file's tokens, for messages that leave them out; NULL: unknown */
   char *path;                   /* of the file; NULL: it is of none */
+  char *source;
 };
 
 static TernVal
@@ -172,6 +173,7 @@ chat_new (const char *source, gsize len, char *bos, char *eos, GError **error)
   if (!chat->root)
     return NULL;
   chat->takes_parts = takes_parts (chat);
+  chat->source = g_utf8_make_valid (source, (gssize) len);
   return g_steal_pointer (&chat);
 }
 
@@ -278,7 +280,14 @@ tern_chat_free (TernChat *chat)
   g_free (chat->bos);
   g_free (chat->eos);
   g_free (chat->path);
+  g_free (chat->source);
   g_free (chat);
+}
+
+const char *
+tern_chat_source (const TernChat *chat)
+{
+  return chat->source;
 }
 
 void

@@ -15,6 +15,8 @@ TernChat *tern_chat_new (const char *source, gsize len, GError **error);
  * with the one that its converter puts there: what the model was trained on. */
 TernChat *tern_chat_new_from_gguf (const TernGguf *file, GError **error);
 void tern_chat_free (TernChat *chat);
+/* The Jinja text that it renders: the file's, or what stands in its place. UTF-8. */
+const char *tern_chat_source (const TernChat *chat);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernChat, tern_chat_free)
 
 /* Renders @json: an object with `messages` (role, content = string or parts {type: text|image, text}),

@@ -306,9 +306,10 @@ TERN_API TernPromptUse tern_model_prompt_use (const TernModel *model);
  * tern_model_chat_template:
  * @model: a model
  *
- * The Jinja text of its chat template: `tokenizer.chat_template`.
+ * The Jinja text of the chat template that its prompts are made with: `tokenizer.chat_template`, or, where a file has none, or
+ * BitNet's converter's stopgap, what stands in its place (a warning says so).
  *
- * Returns: (transfer none): the text, valid as long as @model; "" when the file has none, or the text part is not loaded
+ * Returns: (transfer none): the text, valid as long as @model; "" when the text part is not loaded
  *
  * Since: 0.1
  */

@@ -345,4 +345,9 @@ with server(TERN, "--model", READER, "--mmproj", MMPROJ, "--threads", 2, "--alia
     point(seen[0] == 200 and seen[2]["usage"]["prompt_tokens"] > 98, "pictures with words between them", seen)
 with server(TERN, "--model", READER, "--threads", 2) as s:
     check_blind(s)
+# A file without a template: what stands in its place is what is shown.
+with server(TERN, "--model", DATA / "families/bitnet-i2_s.gguf", "--threads", 2) as s:
+    props, shown = s.call("/props")[2], s.call("/api/show", {"model": "bitnet-i2_s"})[2]
+    point("message.content" in props["chat_template"] and props["chat_template"] == shown["template"]
+          and "tokenizer.chat_template: found none" in s.said(), "GET /props shows the template that is used", props, s.said())
 plan()

@@ -401,6 +401,9 @@ test_bitnet (void)
     tern_log_set (NULL, NULL);
     g_assert_no_error (error);
     g_assert_cmpuint (warnings, ==, replaced);
+    /* What is shown is what is used. */
+    g_assert_true (g_str_equal (tern_chat_source (chat), cases[i].source) == !replaced);
+    g_assert_true (!replaced || (strstr (tern_chat_source (chat), "<|eot_id|>") && !strstr (tern_chat_source (chat), "BITNET")));
     text = tern_chat_render_user (chat, cases[i].tokens[1], "S", 0, replaced ? " Q\n" : "Q", FALSE, &error);
     g_assert_no_error (error);
     g_assert_cmpstr (text, ==, cases[i].text);
