@@ -117,7 +117,8 @@ def train(options, robot, found, inputs, scheme):
     dims, instants = len(inputs.state.mean), 1 + len(robot.lags)
     model, felt, plan, first = speaker(options.models, scheme, dims, instants)
     parameters = [p for n, p in model.named_parameters() if not n.startswith(("projector.", "motion."))] + list(felt.parameters())
-    way = course.Course(os.path.join(options.work, "tokens.resume.pt"), {"model": model, "felt": felt}, options.steps, RATE, 50, 0.01,
+    way = course.Course(os.path.join(options.work, "tokens.resume.pt"), {"model": model, "felt": felt}, options.steps, RATE, 50,
+                        0.01,
                         course.decayed(parameters, 0.05))
     sequences, drop = policy.Sequences(robot, found, inputs), lm.Dropout(DROP, generator, 1 << 22)
     heard = torch.cat((torch.tensor([words.EOS]), first + torch.arange(scheme.pairs.get_vocab_size())))

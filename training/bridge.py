@@ -95,7 +95,8 @@ def main():
     with open(os.path.join(options.folder, "meta", "info.json"), "w", encoding="utf8") as f:
         json.dump({"robot_type": "WidowX", "fps": RATE, "total_episodes": len(asked),
                    "features": {"observation.state": numbers, "action": numbers},
-                   "tern": {"name": "Tern Action WidowX", "space": "widowx-delta", "license": "CC-BY-4.0", "units": UNITS}}, f, indent=1)
+                   "tern": {"name": "Tern Action WidowX", "space": "widowx-delta", "license": "CC-BY-4.0", "units": UNITS}},
+                  f, indent=1)
     with open(os.path.join(options.folder, "meta", "episodes.jsonl"), "w", encoding="utf8") as f:
         f.writelines(json.dumps(line) + "\n" for line in asked)
     print(f"{options.folder}: {len(asked)} episodes")

@@ -102,7 +102,8 @@ def encoded(pictures, crf, path):
     gop = str(pictures.shape[1])
     subprocess.run(
         QUIET + ["-f", "rawvideo", *FORMAT, "-r", "4", "-i", "-", "-c:v", "libx264", "-preset", "veryfast", "-threads", "1",
-                 "-crf", str(crf), "-g", gop, "-keyint_min", gop, "-sc_threshold", "0", "-pix_fmt", "yuv420p", "-f", "matroska", path],
+                 "-crf", str(crf), "-g", gop, "-keyint_min", gop, "-sc_threshold", "0", "-pix_fmt", "yuv420p", "-f", "matroska",
+                 path],
         check=True, input=np.ascontiguousarray(pictures.transpose(0, 1, 3, 4, 2)).tobytes())
 
 
@@ -111,7 +112,8 @@ def decoded(path, count, frames=motion.RENDERED):
     out = subprocess.run(QUIET + ["-i", path, "-f", "rawvideo", *FORMAT, "-"], check=True, stdout=subprocess.PIPE).stdout
     if len(out) != count * frames * SIZE * SIZE * 3:
         raise SystemExit(f"{path}: {len(out)} bytes of pixels, expected {count} clips")
-    return np.frombuffer(out, np.uint8).reshape(count, frames, SIZE, SIZE, 3).transpose(0, 1, 4, 2, 3)[:, :: frames // motion.SAMPLED]
+    return np.frombuffer(out, np.uint8).reshape(count, frames, SIZE, SIZE, 3).transpose(0, 1, 4, 2, 3)[
+        :, :: frames // motion.SAMPLED]
 
 
 def made(work, split, first, count, pixels, seed):

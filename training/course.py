@@ -25,8 +25,8 @@ def compile_layers(layers):
 
 
 def keep_mean(name, steps):
-    """{name}.pt of the last four of {name}.step-N.pt: steps are noisy and the rate is small by then, so that the mean of a few points of
-    the way is better than its end."""
+    """{name}.pt of the last four of {name}.step-N.pt: steps are noisy and the rate is small by then, so that the mean of a few
+    points of the way is better than its end."""
     kept = sorted({steps} | set(range(EVERY, steps, EVERY)))[-4:]
     states = [load(f"{name}.step-{s}.pt") for s in kept]
     save(name + ".pt", half({k: sum(s[k].float() for s in states) / len(states) for k in states[0]}))

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Pictures of what Flickr8k does not show: places where nobody is, rooms, things, robots at their tables, what cameras on walls see.
+"""Pictures of what Flickr8k does not show: places where nobody is, rooms, things, robots at their tables, what cameras on walls
+see.
 
     python training/elsewhere.py --data ../shared/data --work DIR
 
-Their captions stand in elsewhere.tsv, three of each, written for this project. The pictures come from where they are: panoramas (npm
-@pmndrs/assets, CC0), wallpapers (watcher/materials.py names the packages), sample pictures (Debian's opencv-doc, PyPI's scikit-image),
-frames of the robots' episodes and of the first halves of the real videos of ../shared/data. Some are held out, all of one place together.
+Their captions stand in elsewhere.tsv, three of each, written for this project. The pictures come from where they are: panoramas
+(npm @pmndrs/assets, CC0), wallpapers (watcher/materials.py names the packages), sample pictures (Debian's opencv-doc, PyPI's
+scikit-image), frames of the robots' episodes and of the first halves of the real videos of ../shared/data. Some are held out, all
+of one place together.
 """
 
 import argparse
@@ -80,7 +82,8 @@ def panoramas(folder):
     for path in sorted(glob.glob(os.path.join(folder, "package/hdri/*.exr.js"))):
         with open(path) as file:
             coded = base64.b64decode(re.search(r"base64,([^']+)", file.read())[1])
-        with open(os.path.join(folder, "one.exr"), "wb") as file:      # of a pipe ffmpeg takes the first piece for the whole picture
+        # Of a pipe ffmpeg takes the first piece for the whole picture.
+        with open(os.path.join(folder, "one.exr"), "wb") as file:
             file.write(coded)
         raw = subprocess.run("ffmpeg -v error -i one.exr -pix_fmt gbrpf32le -f rawvideo -", shell=True, check=True, cwd=folder,
                              stdout=subprocess.PIPE)
@@ -95,7 +98,8 @@ def wallpapers(work, wanted):
     import materials
 
     share = materials.unpack(work)
-    for path in sorted(glob.glob(share + "/backgrounds/**/*.*", recursive=True) + glob.glob(share + "/wallpapers/*/contents/images/*")):
+    for path in sorted(glob.glob(share + "/backgrounds/**/*.*", recursive=True)
+                       + glob.glob(share + "/wallpapers/*/contents/images/*")):
         stem = path.split("/contents")[0] if "/contents" in path else os.path.splitext(path)[0]
         name = "paper-" + re.sub(r"\W", "_", os.path.basename(stem))
         if name in wanted and path.endswith((".jpg", ".png")) and not any(d in path for d in materials.DRAWN):
@@ -105,10 +109,12 @@ def wallpapers(work, wanted):
 def samples(folder, wanted):
     """Pictures of opencv-doc (those of hfs with an h behind their name) and of scikit-image."""
     if not os.path.isdir(os.path.join(folder, "skimage")):
-        subprocess.run("apt-get download opencv-doc && dpkg-deb -x opencv-doc*.deb . && pip download --no-deps scikit-image==0.26.0 "
+        subprocess.run("apt-get download opencv-doc && dpkg-deb -x opencv-doc*.deb . "
+                       "&& pip download --no-deps scikit-image==0.26.0 "
                        "&& unzip -oq scikit_image*.whl 'skimage/data/*'", shell=True, check=True, cwd=folder)
     found = {}
-    for path in glob.glob(folder + "/usr/share/doc/opencv-doc/examples/**/*.*", recursive=True) + glob.glob(folder + "/skimage/data/*.*"):
+    for path in (glob.glob(folder + "/usr/share/doc/opencv-doc/examples/**/*.*", recursive=True)
+                 + glob.glob(folder + "/skimage/data/*.*")):
         name = os.path.splitext(os.path.basename(path))[0] + ("h" if "/hfs/" in path else "")
         found[("sk-" if "/skimage/" in path else "sample-") + name] = path
     for name in wanted:
@@ -130,9 +136,11 @@ def filmed(data, folder, wanted):
     """Frames of videos and of robots' episodes, by their names."""
     bridge = os.path.join(folder, "bridge")
     if not os.path.isdir(bridge) and os.path.isdir(os.path.join(data, "bridge")):
-        subprocess.run([sys.executable, os.path.join(os.path.dirname(TABLE), "bridge.py"), data + "/bridge/bridge_dataset-train.tfrecord", bridge],
+        subprocess.run([sys.executable, os.path.join(os.path.dirname(TABLE), "bridge.py"),
+                        data + "/bridge/bridge_dataset-train.tfrecord", bridge],
                        check=True)
-    episodes = {kind: {os.path.basename(p)[:-4]: p for p in glob.glob(f"{at}/videos/**/*.mp4", recursive=True) if "image_" not in p or "image_0" in p}
+    episodes = {kind: {os.path.basename(p)[:-4]: p for p in glob.glob(f"{at}/videos/**/*.mp4", recursive=True)
+                       if "image_" not in p or "image_0" in p}
                 for kind, at in (("g1", data + "/g1"), ("gr00t", data + "/gr00t"), ("bridge", bridge))}
     for name in wanted:
         which, number = name.rsplit("-", 1)
@@ -140,7 +148,8 @@ def filmed(data, folder, wanted):
         if which in VIDEOS:
             yield name, frame(os.path.join(data, VIDEOS[which]), number)
         elif kind in episodes:
-            at = {"g1": (0.1, 0.5, 0.9), "gr00t": (0.125, 0.375, 0.625, 0.875), "bridge": np.arange(10) / 10 + 0.01}[kind][int(number)]
+            at = {"g1": (0.1, 0.5, 0.9), "gr00t": (0.125, 0.375, 0.625, 0.875),
+                  "bridge": np.arange(10) / 10 + 0.01}[kind][int(number)]
             yield name, frame(episodes[kind].get("episode_" + episode.removeprefix("episode_"), ""), at)
 
 
@@ -183,7 +192,8 @@ def names(work, split):
 
 
 def cache(data, work, tower):
-    """The tower's outputs on every view, as features.py keeps them, of both splits. A source that is not there is left out, and that is said."""
+    """The tower's outputs on every view, as features.py keeps them, of both splits. A source that is not there is left out, and
+    that is said."""
     import features
 
     if os.path.exists(listed(work, "val")):

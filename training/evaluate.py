@@ -136,7 +136,8 @@ def main():
         score, bleu, _ = cider.corpus(results, val.captions)
         vocabulary = len({w for r in results for w in cider.tokens(r)})
         print(f"{source} {options.input} beam {options.beam} CIDEr-D {score:.4f} BLEU-4 {bleu:.4f} "
-              f"different {len(set(results))} distinct words {vocabulary} words {np.mean([len(r.split()) for r in results]):.2f}", flush=True)
+              f"different {len(set(results))} distinct words {vocabulary} words {np.mean([len(r.split()) for r in results]):.2f}",
+              flush=True)
         if options.output:
             with open(options.output, "w", encoding="utf8") as f:
                 for name, result in zip(val.names, results):

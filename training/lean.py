@@ -3,10 +3,10 @@
 
     python training/lean.py --data ../shared/data --work DIR --models models [--lean .38 2 .25]
 
-The self-critical stage leaves few words, which are said too often. What is added to a token's logit is SHARE times log (its share of
-people's captions / its share of the captioner's), MOST at the most, and an end is less likely by e^LONGER (replay.leaning; Menon et al.
-2021, eq. 9). The program adds it to captions that are said token by token, and to nothing else (tern/tasks.h). DIR has the views of
-`features`, of the tower in these files.
+The self-critical stage leaves few words, which are said too often. What is added to a token's logit is SHARE times log (its share
+of people's captions / its share of the captioner's), MOST at the most, and an end is less likely by e^LONGER (replay.leaning; Menon
+et al. 2021, eq. 9). The program adds it to captions that are said token by token, and to nothing else (tern/tasks.h). DIR has the
+views of `features`, of the tower in these files.
 """
 
 import argparse

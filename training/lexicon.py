@@ -81,7 +81,8 @@ _TABLE = {
         ("a beach", "beach beaches seashore", "sand sandy ocean sea water wave waves shore coast lake dune surf"),
     ],
     "places": [
-        ("a street", "street streets road sidewalk", "city crosswalk path pavement traffic parade car parking alley outside walkway "
+        ("a street", "street streets road sidewalk",
+         "city crosswalk path pavement traffic parade car parking alley outside walkway "
          "concrete downtown urban"),
         ("a field", "field fields meadow pasture", "grass grassy lawn yard park soccer football baseball rugby game ground"),
         ("a mountain", "mountain mountains", "hill hills cliff rock rocks rocky peak slope climb climbs climbing climber ski "
@@ -117,8 +118,8 @@ _TABLE = {
         ("a truck", "truck trucks", "vehicle vehicles van car jeep tractor"),
     ],
     "clothes": [
-        ("a hat", "hat hats cap caps", "helmet helmets hood bandanna headband beanie wig costume costumes uniform uniforms sombrero "
-         "cowboy headdress hardhat bonnet visor"),
+        ("a hat", "hat hats cap caps", "helmet helmets hood bandanna headband beanie wig costume costumes uniform uniforms "
+         "sombrero cowboy headdress hardhat bonnet visor"),
         ("a helmet", "helmet helmets", "hat cap football hockey bicyclist motorcyclist biker rider gear uniform motorcycle"),
         ("a shirt", "shirt shirts t-shirt t-shirts tshirt sweatshirt", "top tops dressed uniform uniforms clothing clothes sweater "
          "jersey jerseys outfit outfits tee blouse vest plaid striped"),

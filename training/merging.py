@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Which visual tokens of a clip are read: DyCoke's, VisionZip's, drawn ones, all. What is learned must not hang on one method's choice, so
-that both models learn behind several (`drawn`)."""
+"""Which visual tokens of a clip are read: DyCoke's, VisionZip's, drawn ones, all. What is learned must not hang on one method's
+choice, so that both models learn behind several (`drawn`)."""
 
 from dataclasses import dataclass
 
@@ -122,4 +122,5 @@ def drawn(count, frames, rng, tokens=TOKENS, shares=SHARES):
     if way == "anywhere":
         kept = any_counts(frames, float(rng.uniform(0.3, 1.0)), rng, tokens)
         return Merging(kept, places=any_choice(count, kept, rng, tokens))
-    return Merging(kept_counts(frames, float(rng.choice([0.7, 0.8])) if rng.random() < 0.6 else float(rng.uniform(0.2, 1.0)), tokens))
+    return Merging(kept_counts(frames, float(rng.choice([0.7, 0.8])) if rng.random() < 0.6 else float(rng.uniform(0.2, 1.0)),
+                               tokens))

@@ -62,8 +62,9 @@ def measured(work, firsts, seconds):
 
 
 def followed(work, firsts, seconds, leads):
-    """The pictures of clips with what came before each: f32 [N * T, tokens, 2 * FEATURES], from the frame before to the first one, then
-    from that to the second. uint8 [N][T, H, W, 3] twice; leads: [N] the frame before a clip's first picture, None where there is none."""
+    """The pictures of clips with what came before each: f32 [N * T, tokens, 2 * FEATURES], from the frame before to the first one,
+    then from that to the second. uint8 [N][T, H, W, 3] twice; leads: [N] the frame before a clip's first picture, None where there
+    is none."""
     between = []
     for first, second, lead in zip(firsts, seconds, leads):
         before = second[:-1] if lead is None else np.concatenate((lead[None], second[:-1]))

@@ -2,7 +2,8 @@
 """Action heads on the captioner's trunk, from recorded episodes of any robot that LeRobot's layout keeps: from its state in the
 last instants, and if asked for from a picture and the instruction too, to half a second of actions.
 
-    python training/policy.py --episodes ../shared/data/g1 --work DIR [--kind cfc|mlp] [--see] [--output models/tern-action-g1-mlp.gguf]
+    python training/policy.py --episodes ../shared/data/g1 --work DIR [--kind cfc|mlp] [--see]
+        [--output models/tern-action-g1-mlp.gguf]
 
 Decisions are drawn at irregular times, as cameras deliver them. States of some tenths of a second before tell how fast a joint
 moves and, since it follows with a lag, what it was told. With --see the trunk's hidden state behind the prompt is an

@@ -25,7 +25,8 @@ def path(work):
 
 
 def windows(video):
-    """uint8 [n, SAMPLED, 3, LARGE, LARGE]: four seconds each and the frame before, two frames a second, the middle of the picture."""
+    """uint8 [n, SAMPLED, 3, LARGE, LARGE]: four seconds each and the frame before, two frames a second, the middle of the
+    picture."""
     scale = f"fps=2,scale={LARGE}:{LARGE}:force_original_aspect_ratio=increase,crop={LARGE}:{LARGE}"
     command = clips.QUIET + ["-i", video, "-vf", scale, "-pix_fmt", "rgb24"]
     raw = subprocess.run(command + ["-f", "rawvideo", "-"], check=True, stdout=subprocess.PIPE).stdout

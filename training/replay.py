@@ -6,8 +6,8 @@ likeliest caption and one that is drawn, with the sixteen likeliest tokens at ev
 
 They lean towards people's words. The self-critical stage leaves a captioner with few words, which it says too often, and
 with short sentences: both are safe. So a token is less likely here by (its share of the model's tokens / its share of people's)
-^ Lean.share, as logit adjustment does for rare classes (Menon et al. 2021, eq. 9), and an end by e^-Lean.longer; whoever imitates this
-needs no adjustment any more.
+^ Lean.share, as logit adjustment does for rare classes (Menon et al. 2021, eq. 9), and an end by e^-Lean.longer; whoever imitates
+this needs no adjustment any more.
 """
 
 import collections
@@ -50,15 +50,16 @@ def pictures(model, view, first, batch):
 @torch.inference_mode()
 def leaning_of(model, tokenizer, view, plan, captions, how, batch=64):
     """The same of what a frozen model says of photographs and people's `captions` of each."""
-    own = [c for first in range(0, len(view), batch) for c in decode.greedy(model, pictures(model, view, first, batch), plan, LONGEST)]
+    own = [c for first in range(0, len(view), batch)
+           for c in decode.greedy(model, pictures(model, view, first, batch), plan, LONGEST)]
     people = [words.encode(tokenizer, c) for group in captions for c in group]
     return leaning(own, people, model.embedding.shape[0], how)
 
 
 @torch.inference_mode()
 def build(model, tokenizer, views, captions, work, seed=8, batch=64):
-    """tokens [N, SAID, LONGEST + 1] (zero where there is none), ids and probabilities of the TOP likeliest at each; what was added to
-    the logits. `captions`: people's, of each photograph."""
+    """tokens [N, SAID, LONGEST + 1] (zero where there is none), ids and probabilities of the TOP likeliest at each; what was added
+    to the logits. `captions`: people's, of each photograph."""
     if os.path.exists(path(work)):
         return
     n, long = len(views[0]), LONGEST + 1

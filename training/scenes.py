@@ -45,7 +45,8 @@ def drawn(materials, rng):
 
     while True:
         event = "camera moves" if rng.random() < TRAVELS else None
-        first, second, truth, lead = events.clip(materials, rng, (motion.SIZE, motion.SIZE), motion.PICTURES, event=event, lead=True)
+        first, second, truth, lead = events.clip(materials, rng, (motion.SIZE, motion.SIZE), motion.PICTURES, event=event,
+                                                 lead=True)
         if truth["camera"] in motion.LABELS:
             break
     frames = np.concatenate((lead[None], np.stack((first, second), 1).reshape(-1, *lead.shape)))

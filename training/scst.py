@@ -2,8 +2,8 @@
 """Stage 4: self-critical training. Sample five captions, reward each by CIDEr-D, push towards the better ones.
 
 An end word closes references and finished samples before the reward; without it captions learn to stop at
-"a man in a". What would be as true of other photographs is worth less: of the reward some of what the captions of three others would
-give is taken away, or language becomes plainer than the pictures are.
+"a man in a". What would be as true of other photographs is worth less: of the reward some of what the captions of three others
+would give is taken away, or language becomes plainer than the pictures are.
 """
 
 import os

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Which shape of language model a captioner is worth: many by a score that costs no training, some by a short one.
 
-    python training/search.py --data ../shared/data --work DIR --tern build/tools/tern [--train 8] [--passes 2] [--write docs/search.md]
+    python training/search.py --data ../shared/data --work DIR --tern build/tools/tern [--train 8] [--passes 2]
+        [--write docs/search.md]
 
-DIR has what the stages before `xe` left: tokenizer.json, tower.pt, features-*. Every shape within the limits below is drawn and scored
-by two proxies: its ternary weights (Javaheripi et al. 2022 rank decoders by the parameters outside the embedding), and SNIP's
-saliency, the sum of |w dL/dw| over them on one batch (Lee et al. 2019, eq. 4). Of bands of equal ratio in size, those of the highest and
-lowest saliency, and the shape that ships, are trained by cross-entropy on the same photographs in the same order, captioned, exported,
-and measured by `tern bench`. DIR/search.jsonl has a line for each, and a stopped search goes on behind the last.
+DIR has what the stages before `xe` left: tokenizer.json, tower.pt, features-*. Every shape within the limits below is drawn and
+scored by two proxies: its ternary weights (Javaheripi et al. 2022 rank decoders by the parameters outside the embedding), and
+SNIP's saliency, the sum of |w dL/dw| over them on one batch (Lee et al. 2019, eq. 4). Of bands of equal ratio in size, those of the
+highest and lowest saliency, and the shape that ships, are trained by cross-entropy on the same photographs in the same order,
+captioned, exported, and measured by `tern bench`. DIR/search.jsonl has a line for each, and a stopped search goes on behind the
+last.
 """
 
 import argparse
@@ -97,7 +99,8 @@ def chosen(rows, count):
 
 def measured(tern, files):
     """Tokens a second that are read and said, one thread, and bytes of the file."""
-    command = [tern, "bench", "--model", files[0], "--threads", "1", "--prefill", str(PROMPT), "--decode", "64", "--depth", "0", "--json"]
+    command = [tern, "bench", "--model", files[0], "--threads", "1", "--prefill", str(PROMPT), "--decode", "64", "--depth", "0",
+               "--json"]
     said = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
     read, said = said["prefill"]["value"], said["decode"]["value"]
     plan = json.loads(subprocess.run([tern, "inspect", "--json", files[0]], check=True, stdout=subprocess.PIPE, text=True).stdout)
@@ -123,7 +126,8 @@ def trained(options, row, parts):
     folder = os.path.join(options.work, name)
     os.makedirs(folder, exist_ok=True)
     files = [os.path.join(folder, f) for f in ("text.gguf", "vision.gguf")]
-    export.write(features.adapted(options.work), model, tokenizer, *files, name, export.LICENSE, (export.PIXELS, export.PIXELS), None, None)
+    export.write(features.adapted(options.work), model, tokenizer, *files, name, export.LICENSE, (export.PIXELS, export.PIXELS),
+                 None, None)
     return {**row, **scored(model, val, text, tokenizer, seen), **measured(options.tern, files)}
 
 
@@ -145,16 +149,15 @@ def page(options, drawn, rows):
              f"{options.train} --passes {options.passes} --write docs/search.md`, whose head says how shapes are drawn and chosen.",
              "", f"{len(drawn)} shapes of {LEAST / 1e6:.0f} to {MOST / 1e6:.0f} M ternary weights were scored without training, "
              f"{len(rows)} trained for {options.passes} pass{'' if options.passes == 1 else 'es'} over the training photographs "
-             "(cross-entropy alone, one seed), so that CIDEr-D, "
-             "on 500 validation photographs, greedy, is far below what all stages reach: it is for comparing. Time is what a caption costs "
-             f"the language model with one thread ({PROMPT} tokens read, {SAID} said), memory what it takes beside the program "
-             "(`tern inspect`).", "",
+             "(cross-entropy alone, one seed), so that CIDEr-D, on 500 validation photographs, greedy, is far below what all stages "
+             "reach: it is for comparing. Time is what a caption costs the language model with one thread "
+             f"({PROMPT} tokens read, {SAID} said), memory what it takes beside the program (`tern inspect`).", "",
              "| shape (width, layers, ffn) | attention | M weights | saliency | loss | CIDEr-D | ms | file, KB | memory, MB | |",
              "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"]
     for r in sorted(rows, key=lambda r: r["ms"]):
         width, layers, _, _, ffn = r["shape"]
-        lines.append(f"| {width}, {layers}, {ffn} | {r['order']} | {r['weights'] / 1e6:.2f} | {r['saliency']:.1f} | {r['loss']:.3f} | "
-                     f"{r['cider']:.3f} | {r['ms']:.1f} | {r['bytes'] / 1e3:.0f} | {r['memory'] / 1e6:.1f} | "
+        lines.append(f"| {width}, {layers}, {ffn} | {r['order']} | {r['weights'] / 1e6:.2f} | {r['saliency']:.1f} | "
+                     f"{r['loss']:.3f} | {r['cider']:.3f} | {r['ms']:.1f} | {r['bytes'] / 1e3:.0f} | {r['memory'] / 1e6:.1f} | "
                      f"{'not beaten' if r['name'] in front else ''} |")
     lines += ["", "Rank correlation (Spearman) with CIDEr-D and with the loss after training: weights "
               f"{ranks(rows, 'weights', 'cider'):.2f} and {ranks(rows, 'weights', 'loss'):.2f}, saliency "

@@ -210,7 +210,8 @@ def replay_leans_to_people():
 
 
 def statements_tell_pictures_apart():
-    """Of two pictures, which differ in one thing or in all, each statement is true of one, and as often of the first as of the other."""
+    """Of two pictures, which differ in one thing or in all, each statement is true of one, and as often of the first as of the
+    other."""
     sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "watcher"))
     import shapes
     import statements
@@ -230,7 +231,8 @@ def statements_tell_pictures_apart():
     assert len(firsts) > 400, len(firsts)
     three = [[dict(type="square", color=c, size=20, x_loc=40, y_loc=80 - 21 * i) for i, c in enumerate(t)]
              for t in (["black", "blue"], ["yellow"], ["blue", "blue", "yellow", "blue"])]
-    assert statements._run([o["color"] for o in three[2]], "blue") == 2 and statements._above("yellow", "blue")(["black", "blue", "yellow"])
+    assert statements._run([o["color"] for o in three[2]], "blue") == 2
+    assert statements._above("yellow", "blue")(["black", "blue", "yellow"])
     assert shapes._contents(three[2]) == "three blue squares, one yellow square"
 
 
@@ -270,7 +272,8 @@ def scenes_show_what_they_are_called():
             assert truth["movers"] > 1 or truth["event"] not in ("enters", "passes") or not begins, (event, states)
             assert truth["event"] not in ("moves", "stops", "starts") or begins and ends, (event, states)
     arm = events.arm(np.random.default_rng(1), "left")
-    assert arm.shape[1] > arm.shape[0] and arm[arm.shape[0] // 2, -8:, 3].max() > 128, "the hand of an arm from the left is at its right"
+    assert arm.shape[1] > arm.shape[0] and arm[arm.shape[0] // 2, -8:, 3].max() > 128, \
+        "the hand of an arm from the left is at its right"
     assert scene.Mover(arm, None, 10.0).width() == 10.0 * arm.shape[1] / arm.shape[0]
 
 

@@ -42,7 +42,8 @@ def has_aerial(data):
 
 
 def make(data, work, train, val, tokenizer, source="scst", materials=None):
-    """An hour on one core, most of it the clips; what is there already stays. `materials`: the folder of the watcher's, for scenes."""
+    """An hour on one core, most of it the clips; what is there already stays. `materials`: the folder of the watcher's, for
+    scenes."""
     tower = features.adapted(work)
     captions = [[photos.clean(c) for c in group] for group in train.captions]
     replay.build(evaluate.trained(os.path.join(work, source + ".pt")), tokenizer, views_of(work, features.CLEAN), captions, work)
@@ -82,7 +83,8 @@ def sources(data, work, train, tokenizer, total, seed, source, told):
         "photograph": tasks.Photographs(tokenizer, views_of(work), train.captions, said, total, seed),
         "rewarded": scst.Photographs(tokenizer, train.captions, views_of(work), total, seed),
         "clip": tasks.Clips(tokenizer, clips.Cached(clips.path(work, "train")),
-                            [motion.Clip(i, np.arange(len(train)), CLIPS_SEED) for i in range(CLIPS)], said, teacher, total, seed, told),
+                            [motion.Clip(i, np.arange(len(train)), CLIPS_SEED) for i in range(CLIPS)], said, teacher, total, seed,
+                            told),
     }
     if os.path.exists(scenes.path(work, "train")):
         cached = clips.Cached(scenes.path(work, "train"))

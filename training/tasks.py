@@ -10,7 +10,8 @@ aerial      the five captions that people wrote, under an instruction of their o
 clip        how the camera moves, whether anything changes; a caption, imitated too
 scene       the same questions about clips in which things happen before the camera (scenes.py), where they were made
 elsewhere   captions of people about what none of the photographs show (elsewhere.py)
-rewarded    captions of photographs, sampled and rewarded as in the stage before (scst.py): what others teach costs them nothing then
+rewarded    captions of photographs, sampled and rewarded as in the stage before (scst.py): what others teach costs them
+            nothing then
 
 A picture of a clip is two frames: the tower sees the first one, and two small layers that begin here add what is measured
 between frames (movement.py) to its visual tokens.
@@ -38,9 +39,9 @@ DROP, SMOOTHING = 0.1, 0.1
 
 
 class Recipe:
-    """Where a course begins (a stage's name), its rate, its seed, and how many of its steps are about what. `moves`: only the two layers
-    that read what moves learn, so many numbers wide between them: what is said of photographs stays as it is. `told`: share of the clips
-    that are captioned, too, in imitation of the stage `teacher`; `imitates`: what that weighs."""
+    """Where a course begins (a stage's name), its rate, its seed, and how many of its steps are about what. `moves`: only the two
+    layers that read what moves learn, so many numbers wide between them: what is said of photographs stays as it is. `told`: share
+    of the clips that are captioned, too, in imitation of the stage `teacher`; `imitates`: what that weighs."""
 
     def __init__(self, source, rate, seed, moves=0, drop=DROP, teacher="scst", told=0.4, imitates=1.0, **shares):
         self.source, self.rate, self.seed, self.moves, self.drop, self.shares = source, rate, seed, moves, drop, shares
@@ -50,7 +51,8 @@ class Recipe:
 COURSES = {
     "tasks": Recipe("scst", 1e-3, 4, photograph=0.45, aerial=0.12, clip=0.28, scene=0.15),
     "more": Recipe("tasks", 6e-4, 14, photograph=0.45, aerial=0.08, clip=0.37, scene=0.10),
-    "elsewhere": Recipe("more", 4e-4, 34, teacher="more", rewarded=0.42, photograph=0.1, elsewhere=0.24, aerial=0.06, clip=0.08, scene=0.1),
+    "elsewhere": Recipe("more", 4e-4, 34, teacher="more", rewarded=0.42, photograph=0.1, elsewhere=0.24, aerial=0.06, clip=0.08,
+                        scene=0.1),
     "moves": Recipe("elsewhere", 2e-3, 24, moves=256, drop=0.05, teacher="elsewhere", told=1.0, imitates=4.0, clip=0.5, scene=0.5),
 }
 ASKED = 8  # questions about one photograph in one step, at most
@@ -123,7 +125,8 @@ class Aerial:
 
 
 class Elsewhere:
-    """Pictures of what the photographs do not show (elsewhere.py), alone or as a window of a camera that stands, with captions of people."""
+    """Pictures of what the photographs do not show (elsewhere.py), alone or as a window of a camera that stands, with captions of
+    people."""
 
     FRAMES = 4
 
@@ -152,8 +155,8 @@ class Elsewhere:
 
 
 class Clips:
-    """`teacher`: the captioner before the first step, which knows nothing of what moves. `texts`: what it says of each clip, where that is
-    not what is said of a photograph that it is made of; `told`: how many are captioned."""
+    """`teacher`: the captioner before the first step, which knows nothing of what moves. `texts`: what it says of each clip, where
+    that is not what is said of a photograph that it is made of; `told`: how many are captioned."""
 
     def __init__(self, tokenizer, cached, made, said, teacher, total, seed, told, texts=None):
         self.tokenizer, self.cached, self.made, self.replay, self.teacher = tokenizer, cached, made, said, teacher
@@ -180,7 +183,8 @@ class Clips:
         batch = rows.Rows(layout, [[rows.asked(self.tokenizer, instruction, text)] for text in texts])
         top = self.teacher(merged(tokens, told).flatten(0, 1), batch).softmax(-1).topk(replay.TOP)
         ids, shares = (t.split([len(text) for text in texts]) for t in (top.indices, top.values))
-        return [Answer(self.tokenizer, instruction, text, (i, v / v.sum(-1, keepdim=True))) for text, i, v in zip(texts, ids, shares)]
+        return [Answer(self.tokenizer, instruction, text, (i, v / v.sum(-1, keepdim=True)))
+                for text, i, v in zip(texts, ids, shares)]
 
     def step(self, model, rng, drop, at):
         """Half of the clips run backwards, and half of them lack the frame before."""
@@ -228,8 +232,8 @@ def loss_of(logits, batch, answers, imitates=1.0):
 
 
 def run(tokenizer, sources, work, steps, name="tasks", how=COURSES["tasks"], compiled=True):
-    """From the stage before to {name}.pt, the mean of the last four checkpoints. `sources`: what it is about -> Photographs, Aerial,
-    Clips, Elsewhere or scst.Photographs."""
+    """From the stage before to {name}.pt, the mean of the last four checkpoints. `sources`: what it is about -> Photographs,
+    Aerial, Clips, Elsewhere or scst.Photographs."""
     final, checkpoint = os.path.join(work, name + ".pt"), os.path.join(work, name + ".resume.pt")
     if os.path.exists(final):
         return
@@ -249,7 +253,9 @@ def run(tokenizer, sources, work, steps, name="tasks", how=COURSES["tasks"], com
     drop = lm.Dropout(how.drop, torch.Generator().manual_seed(how.seed + course.first))
     generator = torch.Generator().manual_seed(how.seed + course.first)
     # Rewards are another kind of loss than what is to be said: steps along it have a length of their own.
-    rewarded = Course(os.path.join(work, name + ".rewarded.pt"), {"model": model}, steps, how.rate, 50, 0.02) if "rewarded" in how.shares else None
+    rewarded = None
+    if "rewarded" in how.shares:
+        rewarded = Course(os.path.join(work, name + ".rewarded.pt"), {"model": model}, steps, how.rate, 50, 0.02)
     kinds, shares = zip(*[(k, s) for k, s in how.shares.items() if k in sources])
     shares, means = np.array(shares) / sum(shares), {}
     for step in range(steps):

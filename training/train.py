@@ -30,7 +30,8 @@ def arguments():
     a.add_argument("--task-steps", type=int, default=3000)
     a.add_argument("--more-steps", type=int, default=1300, help="of the tasks once more, most about clips, at a lower rate")
     a.add_argument("--moves-steps", type=int, default=1500, help="of the layers that read what moves, alone")
-    a.add_argument("--elsewhere-steps", type=int, default=2000, help="with pictures of what the photographs do not show (elsewhere.py)")
+    a.add_argument("--elsewhere-steps", type=int, default=2000,
+                   help="with pictures of what the photographs do not show (elsewhere.py)")
     a.add_argument("--materials", help="folder of watcher/materials.py: clips of these, too, teach how a camera moves")
     a.add_argument("--view", type=int, help=argparse.SUPPRESS)
     return a.parse_args()
@@ -112,7 +113,8 @@ def main():
         import evaluate
         import export
 
-        last = next(n for n in ("moves", "elsewhere", "more", "tasks", "scst") if os.path.exists(os.path.join(options.work, n + ".pt")))
+        last = next(n for n in ("moves", "elsewhere", "more", "tasks", "scst")
+                    if os.path.exists(os.path.join(options.work, n + ".pt")))
         model = evaluate.trained(os.path.join(options.work, last + ".pt"))
         known = heldout.tasks(model, tokenizer, options.data, options.work) if last != "scst" else None
         export.write_captioner(features.adapted(options.work), model, tokenizer, os.path.join(options.work, "export"), known)

@@ -4,11 +4,12 @@
     python training/tune.py --data ../shared/data --work DIR --models models [--steps 2000]
 
 The tower comes from ImageNet's classes; captions name other things. It goes on from the files of a finished captioner, whose
-language model learns along: DIR/tower.pt and DIR/xe.pt, and the stages features, scst and so on go on from them. Two losses: the captions of people, and which of the commonest words any of them uses, read
-from the mean and the maximum of the patches. Pictures are cropped, mirrored and lit anew each time; a step in six is aerial.
+language model learns along: DIR/tower.pt and DIR/xe.pt, and the stages features, scst and so on go on from them. Two losses: the
+captions of people, and which of the commonest words any of them uses, read from the mean and the maximum of the patches. Pictures
+are cropped, mirrored and lit anew each time; a step in six is aerial.
 
-Where the data have sentences about photographs that are not there (`text/`), the language model reads some of them in each step, behind
-the same questions without a picture: five captions of six thousand photographs are few to learn a language from.
+Where the data have sentences about photographs that are not there (`text/`), the language model reads some of them in each step,
+behind the same questions without a picture: five captions of six thousand photographs are few to learn a language from.
 """
 
 import argparse

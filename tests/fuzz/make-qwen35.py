@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Writes the seeds of Qwen3.5 and Qwen3-VL for fuzz-model: one layer of DeltaNet, one of attention, a head that guesses tokens; dense, with
-experts, and dense with rotated matrices; and Qwen3-VL: two layers of attention, whose first is added features of the encoder.
-Drawn weights, nothing but Python.
+"""Writes the seeds of Qwen3.5 and Qwen3-VL for fuzz-model: one layer of DeltaNet, one of attention, a head that guesses tokens;
+dense, with experts, and dense with rotated matrices; and Qwen3-VL: two layers of attention, whose first is added features of the
+encoder. Drawn weights, nothing but Python.
 
 usage: make-qwen35.py tests/fuzz/seeds
 """

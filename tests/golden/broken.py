@@ -190,7 +190,8 @@ HUGE = 1 << 31
 CASES = {rotated: [
     ("version", said(version=3)), ("version", said(version=0)), ("version", said(version=GONE)), ("version", said(version="1")),
     ("version", said(version=2)), ("version", both(said(tied_output=(BOOL, 1)), said(version=2))),
-    ("version", both(without("output.weight"), said(weight_names=["blk.0.ssm_out.weight"]))), ("tied_output", said(tied_output=(BOOL, 1))),
+    ("version", both(without("output.weight"), said(weight_names=["blk.0.ssm_out.weight"]))),
+    ("tied_output", said(tied_output=(BOOL, 1))),
     ("block_size", said(block_size=0)), ("block_size", said(block_size=12)), ("block_size", said(block_size=16)),
     ("block_size", said(block_size=HUGE)), ("block_size", said(block_size=GONE)), ("block_size", said(block_size="8")),
     ("transform", said(transform="dct")), ("transform", said(transform=GONE)), ("axis", said(axis="output-first-dimension")),
@@ -210,9 +211,11 @@ CASES = {rotated: [
     ("weight_names", named("blk.0.ffn_gate_inp.weight")),
 ], qwen35: [
     ("dimension_sections", said(rope__dimension_sections=GONE)), ("dimension_sections", said(rope__dimension_sections=[2, 1, 1])),
-    ("dimension_sections", said(rope__dimension_sections=[9, 9, 9, 9])), ("dimension_sections", said(rope__dimension_sections=[-4, 4, 4, 0])),
+    ("dimension_sections", said(rope__dimension_sections=[9, 9, 9, 9])),
+    ("dimension_sections", said(rope__dimension_sections=[-4, 4, 4, 0])),
     *[("attention.recurrent_layers", lambda keys, tensors, n=n: keys.update({"qwen35.attention.recurrent_layers": (BOOL, [1] * n)}))
-      for n in (0, 1, 3)], ("dimension_count", said(rope__dimension_count=7)), ("full_attention_interval", said(full_attention_interval=0)),
+      for n in (0, 1, 3)], ("dimension_count", said(rope__dimension_count=7)),
+    ("full_attention_interval", said(full_attention_interval=0)),
     ("ssm.state_size", said(ssm__state_size=GONE)), ("ssm.state_size", said(ssm__state_size=0)),
     ("ssm.state_size", said(ssm__state_size=HUGE)), ("ssm.", said(ssm__state_size=8)),
     ("blk.0.attn_qkv.weight", said(ssm__state_size=4096, ssm__time_step_rank=4096, ssm__inner_size=4096 * 4096)),
@@ -223,7 +226,8 @@ CASES = {rotated: [
     ("ssm.inner_size", said(ssm__inner_size=GONE)), ("ssm_conv1d.weight", said(ssm__conv_kernel=5)),
     ("ssm.conv_kernel", said(ssm__conv_kernel=0)), ("ssm.conv_kernel", said(ssm__conv_kernel=GONE)),
     ("blk.0.ssm_a", with_value("blk.0.ssm_a", math.nan)), ("blk.0.ssm_a", with_value("blk.0.ssm_a", .5)),
-    ("blk.0.ssm_dt.bias", with_value("blk.0.ssm_dt.bias", math.nan)), ("blk.0.ssm_dt.bias", with_value("blk.0.ssm_dt.bias", math.inf)),
+    ("blk.0.ssm_dt.bias", with_value("blk.0.ssm_dt.bias", math.nan)),
+    ("blk.0.ssm_dt.bias", with_value("blk.0.ssm_dt.bias", math.inf)),
     *[(name, with_value(name, value)) for name in ("blk.0.attn_norm.weight", "output_norm.weight", "blk.0.ssm_norm.weight",
       "blk.1.attn_q_norm.weight", "blk.0.ssm_conv1d.weight") for value in (math.nan, math.inf)],
     ("blk.0.ssm_a", without("blk.0.ssm_a")), ("blk.1.attn_q_norm.weight", without("blk.1.attn_q_norm.weight")),
@@ -296,13 +300,17 @@ def damaged(folder):
     with_value("blk.0.ffn_down.weight", math.nan)(keys, tensors)
     write(path, keys, tensors)
     for args in ([], ["--temperature", "1"], ["--beam", "2"]):
-        done = subprocess.run([TERN, "generate", "--raw", "--model", path, "--prompt", "abc", "--threads", "1", "--max-tokens", "4", *args],
+        done = subprocess.run([TERN, "generate", "--raw", "--model", path, "--prompt", "abc", "--threads", "1", "--max-tokens", "4",
+                               *args],
                               capture_output=True, timeout=patience(100), check=False)
-        refused(path.name, "finite logits", done.returncode, done.stderr.decode(errors="replace").strip(), f"a NaN among weights {args}")
+        refused(path.name, "finite logits", done.returncode, done.stderr.decode(errors="replace").strip(),
+                f"a NaN among weights {args}")
     keys["tokenizer.chat_template"] = (STRING, "{{ 'x' * 1000000000 }}")
     write(path, keys, tensors)
-    done = subprocess.run([TERN, "generate", "--model", path, "--prompt", "abc"], capture_output=True, timeout=patience(100), check=False)
-    refused(path.name, "chat template, line 1", done.returncode, done.stderr.decode(errors="replace").strip(), "a template that fails")
+    done = subprocess.run([TERN, "generate", "--model", path, "--prompt", "abc"], capture_output=True, timeout=patience(100),
+                          check=False)
+    refused(path.name, "chat template, line 1", done.returncode, done.stderr.decode(errors="replace").strip(),
+            "a template that fails")
     (folder / "text").write_text("abcdefghijkl" * 8)
     done = subprocess.run([TERN, "perplexity", "--model", path, "--context", "16", folder / "text"], capture_output=True,
                           timeout=patience(100), check=False)

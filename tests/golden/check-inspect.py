@@ -99,7 +99,8 @@ def contents():
     point(states["f32"] - states["f16"] == 2 * 2 * 2 * 64 * 128 * 2
           and states["f16"] - states["int8"] == 2 * 2 * 2 * (64 - 4) * 128
           and states["int8"] - states["int4"] == 2 * 2 * 2 * 32 * 128
-          and states["int8"] == states["int8-rotated"] and states["int4"] == states["int4-rotated"] == states["int3"] == states["int3-rotated"],
+          and states["int8"] == states["int8-rotated"]
+          and states["int4"] == states["int4-rotated"] == states["int3"] == states["int3-rotated"],
           "bytes of every type of KV", states)
     for args, status in (["--context", 10 ** 6], 2), (["--context", -1], 2), (["--kv", "int2"], 2), (["--threads", -1], 2):
         code, out, error = tern("inspect", *args, file)

@@ -3,7 +3,8 @@
 
 usage: make-action.py OUT.gguf [--kind mlp|cfc] [--mode default|no_gate|pure] [--type F32|F16|Q8_0] [--width N]
                       [--state N] [--dims N] [--steps N] [--rate N/D] [--inner N,N,...] [--units N] [--times N]
-                      [--lags S,S,...] [--skip 1] [--activation NAME] [--scaling none|mean_std|min_max] [--frames N] [--seed N] [--vectors]
+                      [--lags S,S,...] [--skip 1] [--activation NAME] [--scaling none|mean_std|min_max] [--frames N] [--seed N]
+                      [--vectors]
 
 data/action was made by:
     make-action.py data/action/mlp.gguf --inner 48,32 --times 2 --activation gelu --type F16 --vectors

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Draws tiny models of BitNet's forms as GGUF files that name them, and writes what bitnet_forms.py computes from them. A developer's
-tool: the tests only read what it wrote.
+"""Draws tiny models of BitNet's forms as GGUF files that name them, and writes what bitnet_forms.py computes from them. A
+developer's tool: the tests only read what it wrote.
 
 usage: python3 make-bitnet-forms.py [--seed N] FOLDER [NAME...]
 

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Add to data/families a random Granite, dense, and one with experts and a shared one beside them, and what transformers computes from
-them in float64.
+"""Add to data/families a random Granite, dense, and one with experts and a shared one beside them, and what transformers computes
+from them in float64.
 
 usage: make-granite.py FOLDER [--seed N]
 
-Needs what make-qwen3vl.py does, from which it has the writer and the vocabulary. Q and K are interleaved as converters do for llama.
+Needs what make-qwen3vl.py does, from which it has the writer and the vocabulary. Q and K are interleaved as converters do for
+llama.
 """
 import argparse
 import importlib.util

@@ -5,9 +5,9 @@
 usage: make-vision.py [OUTPUT_FOLDER]           (default: data/vision-own beside this file)
 
 A developer's tool: needs torch 2.8, torchvision 0.23, transformers 4.57 (SmolVLM, LFM2-VL), tokenizers, num2words,
-Pillow before 13 (which resizes some pictures down first, then across: other roundings), gguf 0.19, jinja2. Everything is computed in float64 from the weights as they stand in the file (F16 ones are what F16 keeps). One
-departure from transformers 4.57: it shifts SmolVLM's position ids by one in float64; here position i is i, as in later
-releases.
+Pillow before 13 (which resizes some pictures down first, then across: other roundings), gguf 0.19, jinja2. Everything is computed
+in float64 from the weights as they stand in the file (F16 ones are what F16 keeps). One departure from transformers 4.57: it shifts
+SmolVLM's position ids by one in float64; here position i is i, as in later releases.
 """
 import json
 import pathlib

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Models in several files, as llama.cpp's gguf-split writes them, beside the same in one: all that `tern` says is the same; and what is
-said where a part is missing, is another one, or is not the first. Prints TAP.
+"""Models in several files, as llama.cpp's gguf-split writes them, beside the same in one: all that `tern` says is the same; and
+what is said where a part is missing, is another one, or is not the first. Prints TAP.
 
 usage: split.py TERN DATA_FOLDER              (the folder with lfm2/ and lfm2vl/)
 """

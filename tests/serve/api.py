@@ -80,8 +80,8 @@ def captioned(*arguments):
 
 
 def begins_alike(answer, result):
-    """Two tokens, and how likely they were: the third may be as likely as another one, and what a token's rounding makes of that hangs on
-    the rows that were read beside it."""
+    """Two tokens, and how likely they were: the third may be as likely as another one, and what a token's rounding makes of that
+    hangs on the rows that were read beside it."""
     said = answer[2]["choices"][0]
     likely = [math.exp(t["logprob"]) for t in said["logprobs"]["content"]]
     return (len(likely) == 2 and said["message"]["content"].strip() == result["result"].strip()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""`tern serve --draft-model`: every answer is what it is without, whatever is asked and whoever guesses; what cannot guess is refused
-by name. Prints TAP.
+"""`tern serve --draft-model`: every answer is what it is without, whatever is asked and whoever guesses; what cannot guess is
+refused by name. Prints TAP.
 
 usage: drafts.py TERN DATA_FOLDER         (tests/golden/data)
 """
@@ -15,7 +15,8 @@ from server import events, picture, server  # noqa: E402
 from tap import patience, plan, point  # noqa: E402
 
 TERN, DATA = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2]).resolve()
-MODEL, MMPROJ = DATA / "lfm2/lfm2-tq2_0.gguf", DATA / "lfm2vl/mmproj-ship-q8_0.gguf"    # random weights: what they say means nothing
+# Random weights: what they say means nothing.
+MODEL, MMPROJ = DATA / "lfm2/lfm2-tq2_0.gguf", DATA / "lfm2vl/mmproj-ship-q8_0.gguf"
 OTHER = DATA / "families/bitnet-tq1_0.gguf"     # another vocabulary
 COLOURS = {"type": "json_schema", "json_schema": {"name": "a", "strict": True, "schema": {
     "type": "array", "items": {"enum": ["red", "blue"]}, "minItems": 5, "maxItems": 7}}}
@@ -23,12 +24,14 @@ COLOURS = {"type": "json_schema", "json_schema": {"name": "a", "strict": True, "
 
 def chat(s, *parts, **more):
     status, _, body = s.chat(*parts, **more)
-    return status, body["choices"][0]["message"], body["choices"][0]["finish_reason"], body["choices"][0].get("logprobs"), body["usage"]
+    said = body["choices"][0]
+    return status, said["message"], said["finish_reason"], said.get("logprobs"), body["usage"]
 
 
 def complete(s, **more):
     status, _, body = s.call("/v1/completions", {"prompt": "One two three", **more})
-    return status, body["choices"][0]["text"], body["choices"][0]["finish_reason"], body["choices"][0].get("logprobs"), body["usage"]
+    said = body["choices"][0]
+    return status, said["text"], said["finish_reason"], said.get("logprobs"), body["usage"]
 
 
 def streamed(s, **more):

@@ -121,7 +121,8 @@ def check_names(folder, expected):
     told = subprocess.run(command("--files-from", "-", "--tell-done"), input=os.fsencode(photos[0]) + b"\n/nowhere.jpg\n",
                           stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
     rows = [json.loads(line) for line in told.stdout.splitlines()]
-    point([r["kind"] for r in rows] == ["caption", "done", "done"] and rows[1] == {"kind": "done", "source": str(photos[0]), "results": 1}
+    point([r["kind"] for r in rows] == ["caption", "done", "done"]
+          and rows[1] == {"kind": "done", "source": str(photos[0]), "results": 1}
           and rows[2]["results"] == 0 and "/nowhere.jpg" in rows[2]["error"], "it tells when an input is over, if asked", rows)
     missing = tern("--files-from", folder / "nowhere")
     point(missing[0] == 1 and "nowhere" in missing[2], "a list that is not there", missing)
@@ -139,10 +140,12 @@ def check_bytes_of_names(folder):
     run = tern("--resume", "--failures", failures, "--output", out, odd)
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     files = [urllib.parse.unquote_to_bytes(r.get("source_bytes", r["source"])) for r in rows]
-    point(run[0] == 1 and sorted(files) == sorted(os.fsencode(odd / os.fsdecode(name)) for name in (b"plain.ppm", b"\xfe.ppm", b"\xff.ppm")),
+    point(run[0] == 1 and sorted(files) == sorted(os.fsencode(odd / os.fsdecode(name))
+                                                  for name in (b"plain.ppm", b"\xfe.ppm", b"\xff.ppm")),
           "one of two names that JSON has alike was changed: the other's line stays, and source_bytes is the file", run, files)
     told = json.loads(failures.read_text())
-    point(urllib.parse.unquote_to_bytes(told["source_bytes"]) == os.fsencode(odd) + b"/\xfd.mp4", "in the list of failures too", told)
+    point(urllib.parse.unquote_to_bytes(told["source_bytes"]) == os.fsencode(odd) + b"/\xfd.mp4", "in the list of failures too",
+          told)
 
 
 def check_apart(folder):
@@ -212,7 +215,8 @@ def check_tar(folder, expected):
     shard.write_bytes(whole[:len(whole) // 2])
     cut = tern(shard)
     point(cut[0] == 1 and "shard-00.tar: expected a whole tar file" in cut[2] and 0 < len(lines(cut[1])) < 24
-          and lines(cut[1]) == lines(expected)[:len(lines(cut[1]))], "a tar file that breaks off: what is there, and a message", cut)
+          and lines(cut[1]) == lines(expected)[:len(lines(cut[1]))], "a tar file that breaks off: what is there, and a message",
+          cut)
     evil, names = folder / "evil/evil.tar", ["../../out.ppm", "/tern-out.ppm", "sub/../../out.ppm", "..", "good..ppm"]
     evil.parent.mkdir()
     with tarfile.open(evil, "w") as tar:
@@ -253,7 +257,8 @@ def check_members(folder):
     need = re.search(r"at least the (\d+) MiB", tern("--max-memory", "1M", tar_path)[2])
     run = tern("--max-memory", f"{int(need[1]) + 10}M", tar_path)
     point(run[0] == 1 and [r[0] for r in lines(run[1])] == ["a.ppm", "c.ppm"] and "long.mp4: expected at most" in run[2]
-          and "--max-memory" in run[2], "hidden members are passed over, one too large for --max-memory is named, those behind it are done", run)
+          and "--max-memory" in run[2],
+          "hidden members are passed over, one too large for --max-memory is named, those behind it are done", run)
 
 
 def check_resume(folder, expected):
@@ -483,7 +488,8 @@ def check_texts(folder):
     meta = photos / "metadata.jsonl"
     run = tern("--format", "metadata", "--output", meta, photos)
     rows = [json.loads(line) for line in meta.read_text().splitlines()]
-    point(run[0] == 0 and rows[3] == {"file_name": "0003.ppm", "text": said} and len(rows) == 24, "metadata of a data set", run, rows[:4])
+    point(run[0] == 0 and rows[3] == {"file_name": "0003.ppm", "text": said} and len(rows) == 24, "metadata of a data set", run,
+          rows[:4])
     for name in (f"{photos}/../photos/", os.path.relpath(photos)):
         run = tern("--format", "metadata", "--overwrite", "--output", meta, name)
         point(run[0] == 0 and [json.loads(line) for line in meta.read_text().splitlines()] == rows,

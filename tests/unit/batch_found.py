@@ -93,7 +93,8 @@ def check_members(folder):
     links = tar_of(folder / "links.tar", [("a/one.ppm", picture(1)), ("a/two.ppm", "a/one.ppm"), ("a/three.md", "a/one.ppm")])
     good, failed, _, run = told(links)
     point(good and failed == [f"{links}/a/two.ppm"] and "a link to a/one.ppm" in run[2]
-          and "passed over, neither picture nor video: three.md" in run[2] and [r[0] for r in lines(run[1])] == ["one.ppm"], "a member that is a link to another one is told", run)
+          and "passed over, neither picture nor video: three.md" in run[2] and [r[0] for r in lines(run[1])] == ["one.ppm"],
+          "a member that is a link to another one is told", run)
     old = tar_of(folder / "old.tar", [("a.ppm", picture(4)), ("sub/b.ppm", picture(5))])
     blocks = bytearray(old.read_bytes())
     for at in (0, 512 + (len(picture(4)) + 511) // 512 * 512):      # as before POSIX: no mark
@@ -176,7 +177,8 @@ def check_shards(folder):
     need = [int(word) for word in tern("--max-memory", "1M", whole)[2].split() if word.isdigit()][0]
     runs = [told("--max-memory", f"{need + 10}M", "--shard", f"{i}/3", whole, status=None) for i in range(3)]
     failed = sum((r[1] for r in runs), [])
-    point(sorted(failed) == [f"{whole}/../d.ppm", f"{whole}/large.mp4"] and [r[3][0] for r in runs] == [int(bool(r[1])) for r in runs]
+    point(sorted(failed) == [f"{whole}/../d.ppm", f"{whole}/large.mp4"]
+          and [r[3][0] for r in runs] == [int(bool(r[1])) for r in runs]
           and sorted(r[0] for run in runs for r in lines(run[3][1])) == ["a.ppm", "b.ppm", "c.ppm"],
           "three shards of a tar file: each fails by what is its own", *runs)
 
@@ -191,7 +193,8 @@ def check_worker(folder):
     given = [photos, tar, photos / "0001.ppm", "-", empty, folder / "gone.ppm", words, photos / "0002.ppm"]
     inside = [str(p) for p in sorted(photos.iterdir())] + [f"{tar}/a.ppm", f"{tar}/b.ppm"]
     for order in ([], ["--unordered", "--jobs", "4"]):
-        worker = subprocess.Popen(command("--files-from", "-", "--tell-done", *order), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        worker = subprocess.Popen(command("--files-from", "-", "--tell-done", *order), stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE,
                                   stderr=subprocess.DEVNULL)
         said = []
         for name in given:      # one by one: the next when the last is over
@@ -205,7 +208,8 @@ def check_worker(folder):
         worker.stdin.close()
         done = [r for r in said if r["kind"] == "done"]
         point(worker.wait(patience(60)) == 1 and sorted(r["source"] for r in done) == sorted(inside + list(map(str, given)))
-              and [r["source"] for r in done if r["source"] not in inside] == [str(g) for g in given if str(g) not in inside] and sum(r["kind"] == "caption" for r in said) == 7
+              and [r["source"] for r in done if r["source"] not in inside] == [str(g) for g in given if str(g) not in inside]
+              and sum(r["kind"] == "caption" for r in said) == 7
               and [r["source"] for r in done if "error" in r] == ["-", str(folder / "gone.ppm"), str(words)]
               and [r["source"] for r in done if r.get("other")] == [str(words)],
               "a worker answers folders and tar files behind what is in them " + " ".join(order), said)
@@ -275,7 +279,8 @@ def check_vain(folder):
     elsewhere.mkdir()
     (photos / "readme.md").write_text("words")
     good, failed, last, run = told("--format", "metadata", "--output", elsewhere / "metadata.jsonl", photos)
-    point(good and len(failed) == 3 and last["vision_seconds"] == 0 and last["passed_over"] == 1, "metadata of photographs that lie "
+    point(good and len(failed) == 3 and last["vision_seconds"] == 0 and last["passed_over"] == 1,
+          "metadata of photographs that lie "
           "elsewhere: none is looked at", last, run)
 
 
@@ -316,7 +321,8 @@ def check_windows(folder):
     for args, asked in ((["--window", "3"], 3), (["--window", "1"], 1), (["--frame-rate", "1/2"], 4), (["--window", "5"], 5)):
         run = tern(*args, films)
         said = [line for line in run[2].splitlines() if "windows of" in line]
-        found = re.search(r"windows of ([\d.]+) s: --window %d is rounded up .*; --frame-rate (\d+/\d+) gives %d s$" % (asked, asked),
+        found = re.search(r"windows of ([\d.]+) s: --window %d is rounded up .*; --frame-rate (\d+/\d+) gives %d s$"
+                          % (asked, asked),
                           said[0] if said else "")
         ends = [json.loads(line)["end"] for line in run[1].splitlines()]
         point(run[0] == 0 and len(said) == 1 and found and float(found[1]) > asked and ends[0] == min(float(found[1]), 6.6),
@@ -324,7 +330,8 @@ def check_windows(folder):
         again = tern("--window", asked, "--frame-rate", found[2] if found else "1", films)
         spans = [(r["start"], r["end"]) for r in map(json.loads, again[1].splitlines()) if r["source"].endswith("0.mp4")]
         point(again[0] == 0 and "windows of" not in again[2] and spans[0] == (0, min(asked, 6.6))
-              and all(abs(start - i * asked) < 1e-6 for i, (start, _) in enumerate(spans)), f"the rate that it says gives {asked} s",
+              and all(abs(start - i * asked) < 1e-6 for i, (start, _) in enumerate(spans)),
+              f"the rate that it says gives {asked} s",
               again)
     still = tern("--window", "3", films / "still.ppm")
     point(still[0] == 0 and "windows of" not in still[2], "a picture has a window of its own", still)
@@ -337,7 +344,8 @@ def check_raw(folder):
     raw.write_bytes(raw_h264(CLIP.read_bytes()))
     seen = tern(raw)
     good, failed, _, run = told("--format", "mux", "--output", folder / "copies", raw)
-    point(seen[0] == 0 and good and failed == [str(raw)] and "track 0 (h264) without" in run[2] and not list((folder / "copies").iterdir()),
+    point(seen[0] == 0 and good and failed == [str(raw)] and "track 0 (h264) without" in run[2]
+          and not list((folder / "copies").iterdir()),
           "a stream without a container is captioned, and not copied: its packets have no times", seen[0], run)
 
 
@@ -347,14 +355,16 @@ def check_own(folder):
     (photos / "readme.txt").write_text("words")
     texts = ("--format", "txt", "--beside", photos)
     first, failed = tern(*texts), told(*texts)[1]
-    point(first[0] == 0 and (photos / "readme.txt").read_text() == "words" and failed == [str(photos / f"{i:04}.ppm") for i in range(3)],
+    point(first[0] == 0 and (photos / "readme.txt").read_text() == "words"
+          and failed == [str(photos / f"{i:04}.ppm") for i in range(3)],
           "texts of others beside photographs are passed over, those that are there are told once", first, failed)
     films = folder / "copied"
     films.mkdir()
     for name in ("one.mp4", "two.film"):
         (films / name).write_bytes(CLIP.read_bytes())
     runs = [tern("--format", "mux", "--beside", "--resume", "--journal", folder / "copies.journal", films) for _ in range(3)]
-    point([r[0] for r in runs] == [0] * 3 and "2 files passed over, which are copies of films" in runs[2][2] and sorted(p.name for p in films.iterdir())
+    point([r[0] for r in runs] == [0] * 3 and "2 files passed over, which are copies of films" in runs[2][2]
+          and sorted(p.name for p in films.iterdir())
           == ["one.captions.mp4", "one.mp4", "two.captions.mkv", "two.film"], "copies beside films are not copied again", runs)
     for where in (films, films / "out", films / "../copied/deep/out"):
         run = tern("--format", "mux", "--output", where, films)

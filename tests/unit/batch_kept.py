@@ -49,7 +49,8 @@ def check_films(folder):
           and {n: there[n] for n in inputs} == inputs, "nor one of a list, and runs before are replaced", again, sorted(there))
     late = piped(["holiday.avi", "holiday.mkv"], *args, cwd=room)
     there = held(room)
-    point(late[0] == 1 and "for the captions of holiday.avi, found one for which a later name" in late[2] and {n: there[n] for n in inputs} == inputs, "nor one whose name comes later", late, sorted(there))
+    point(late[0] == 1 and "for the captions of holiday.avi, found one for which a later name" in late[2]
+          and {n: there[n] for n in inputs} == inputs, "nor one whose name comes later", late, sorted(there))
     (room / "link.mkv").hardlink_to(room / "holiday.mkv")
     (room / "link.avi").write_bytes(film)
     linked = tern(*args, "link.avi", "holiday.mkv", cwd=room)

@@ -456,7 +456,8 @@ def main():
     print("\nstatic const Golden goldens[] = {")
     for ident, name, case, counts, total, size in made:
         w, h, dim, frames, ratio, group, frame = case
-        print(f'  {{ "{name}", {w}, {h}, {dim}, {frames}, {ratio}, {group}, {frame}, {{ {", ".join(map(str, counts))} }}, {ident},\n'
+        print(f'  {{ "{name}", {w}, {h}, {dim}, {frames}, {ratio}, {group}, {frame}, '
+              f'{{ {", ".join(map(str, counts))} }}, {ident},\n'
               f"    {total:.6f}, {size:.3f} }},")
     print("};")
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Writes kv-goldens.h: rows of keys and values as int8, int4 and int3 caches hold them, plain and rotated, and what attention makes of
-them, by numpy in float64 from the definitions: H[i][j] = (-1)^popcount(i & j) / sqrt(block), in blocks of the largest power of
+"""Writes kv-goldens.h: rows of keys and values as int8, int4 and int3 caches hold them, plain and rotated, and what attention makes
+of them, by numpy in float64 from the definitions: H[i][j] = (-1)^popcount(i & j) / sqrt(block), in blocks of the largest power of
 two that divides the head; int8: scale max|x| / 127, round half to even; int4: scale max|x| / 7.5, value scale * (digit - 7.5);
 int3: scale max|x| / 3.5, value scale * (digit - 3.5), the digit plus 4 where an int4 row has its digits.
 

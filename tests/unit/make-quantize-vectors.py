@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Writes data/quantize-vectors.bin: rows of floats and what other quantisers make of them: PyPI gguf (gguf.quants)
-where the blocks must be equal, ggml (in the wheel xllamacpp) where the error must be comparable; for Q1_0 ggml's rule (signs, the mean
-magnitude of a block summed in order, as f32), for Q2_0, PQ2_0 and PTQ1_0 the
-best scale of each block by trying every number of nonzero values (TWN, arXiv:1605.04711), in numpy. Needed only to make
-the file anew.
+where the blocks must be equal, ggml (in the wheel xllamacpp) where the error must be comparable; for Q1_0 ggml's rule (signs, the
+mean magnitude of a block summed in order, as f32), for Q2_0, PQ2_0 and PTQ1_0 the best scale of each block by trying every number
+of nonzero values (TWN, arXiv:1605.04711), in numpy. Needed only to make the file anew.
 
 usage: make-quantize-vectors.py LIBRARY OUT    (numpy and gguf 0.19 installed; LIBRARY: a shared library with ggml)
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Writes data/type-vectors.bin: blocks of every type that Tern converts, and their values by an implementation that is
 not ours: PyPI gguf (gguf.quants), and for I2_S, IQ1_BN, IQ2_BN, Q1_0, Q2_0, PQ2_0 and PTQ1_0, which it does not know, packers
-that were written here from the description of the formats (values -> bytes; Tern goes the other way). Needed only to make the file anew.
+that were written here from the description of the formats (values -> bytes; Tern goes the other way). Needed only to make the file
+anew.
 
 usage: make-type-vectors.py OUT          (with numpy and gguf 0.19 installed)
 

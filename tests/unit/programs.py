@@ -94,7 +94,8 @@ def check_standard(folder):
     point(not (folder / "-").exists(), "no file is named -")
     (folder / "-").mkdir()
     run = tern(*CAPTION, "-", cwd=folder, input=picture.read_bytes())
-    point(run[0] == 0 and run[1] == tern(*CAPTION, "-", input=picture.read_bytes())[1], "- is standard input, also where a folder has that name", run)
+    point(run[0] == 0 and run[1] == tern(*CAPTION, "-", input=picture.read_bytes())[1],
+          "- is standard input, also where a folder has that name", run)
     (folder / "-").rmdir()
 
 
@@ -122,7 +123,8 @@ def check_help():
         if name in ("watch", "search", "ask") and not pathlib.Path(TERN).with_name("tern-watch").exists():
             continue
         shown = tern(name, "--help")
-        point(shown[0] == 0 and shown[1].startswith("Usage:") and "-h, --help" in shown[1] and name in shown[1] and tern("help", name) == shown
+        point(shown[0] == 0 and shown[1].startswith("Usage:") and "-h, --help" in shown[1] and name in shown[1]
+              and tern("help", name) == shown
               and tern(name, "-h") == shown and tern(name, "-?") == shown and tern(name, "--version") == version,
               f"{name}: --help, -h, -?, help {name} and --version", shown)
         with open("/dev/full", "wb") as full:

@@ -415,7 +415,8 @@ def over(folder):
     path, port = f"{folder}/text.mp4", ports.port()
     with open(path, "w") as text:
         text.write("no video\n" * 99)
-    watch = Watch(tern, folder, camera("porch", "repeat=true") + camera("once") + camera("none", source=path), f"page=127.0.0.1:{port}")
+    watch = Watch(tern, folder, camera("porch", "repeat=true") + camera("once") + camera("none", source=path),
+                  f"page=127.0.0.1:{port}")
     try:
         watch.start()
         client, seen = Client(port), {}
@@ -427,7 +428,8 @@ def over(folder):
         until(all_are, "what is over to be said so")
         point(True, "a file that is over, and one that is none, are told from a camera that is away")
     except (TimeoutError, OSError) as error:
-        point(False, "a file that is over, and one that is none, are told from a camera that is away", repr(error), seen, watch.words())
+        point(False, "a file that is over, and one that is none, are told from a camera that is away", repr(error), seen,
+              watch.words())
     finally:
         finish(watch)
 

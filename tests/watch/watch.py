@@ -80,18 +80,21 @@ def hopeless(folder):
     frames = b"".join(b"FRAME\n" + bytes([(40 * i) % 256]) * (64 * 48) + bytes([128]) * (64 * 48 // 2) for i in range(10))
     (folder / "broken.y4m").write_bytes(b"YUV4MPEG2 W64 H48 F2:1 C420\n" + frames + bytes(64 * 48 * 4))
     names = "text.mp4", "empty.mp4", "sound.wav", "cut.mp4"
-    watch = Watch(tern, folder, "".join(camera(name.split(".")[0], "repeat=true", source=folder / name) for name in names) + camera("whole")
+    watch = Watch(tern, folder, "".join(camera(name.split(".")[0], "repeat=true", source=folder / name) for name in names)
+                  + camera("whole")
                   + camera("broken", source=folder / "broken.y4m"))
     status = watch.run()
     said = watch.words()
     for name in names:
         about = [line for line in said.splitlines() if f"camera {name.split('.')[0]}: " in line and "no video in the file" in line]
         point(len(about) == 1, f"{name}: said once, and given up", said)
-    point(status == 1 and "another try" not in said, "nothing is tried again, and the exit status says that something was wrong", status, said)
+    point(status == 1 and "another try" not in said, "nothing is tried again, and the exit status says that something was wrong",
+          status, said)
     rows = [row[:2] for row in watch.rows()]
     point(rows.count(("broken", 0)) < 2 and said.count("camera broken: ") - said.count("camera broken: watching") == 1
           and "the file is watched up to there" in said, "what stands before a break is not seen again", rows, said)
-    point([row for row in rows if row[0] == "whole"] == [("whole", i) for i in range(WINDOWS)], "another camera is watched to its end",
+    point([row for row in rows if row[0] == "whole"] == [("whole", i) for i in range(WINDOWS)],
+          "another camera is watched to its end",
           rows, said)
 
 
@@ -312,7 +315,8 @@ def brief(folder):
     words.clear()
     hear("STATUS=1 of 1 cameras watched")
     watch.end()
-    point(watch.words().count("camera porch: watching") == 1 and "1 of 1" in words[-1], "a file of a second that repeats is watched",
+    point(watch.words().count("camera porch: watching") == 1 and "1 of 1" in words[-1],
+          "a file of a second that repeats is watched",
           words[-3:], watch.words())
 
 
@@ -365,8 +369,8 @@ def still(folder):
 
 
 def overloaded(folder):
-    """A camera on a machine that is too slow for it: however fast this one is, it is stopped for most of the time, and the camera goes
-    on. What was left out is in the memory, and told to who searches."""
+    """A camera on a machine that is too slow for it: however fast this one is, it is stopped for most of the time, and the camera
+    goes on. What was left out is in the memory, and told to who searches."""
     watch = Watch(tern, folder, "[camera busy]\npipeline=videotestsrc is-live=true pattern=ball ! video/x-raw,width=64,height=64,"
                   "framerate=40/1\nframe-rate=40/1\nwindow=100ms\ngate=off\nschema=long.json\nmax-tokens=500\n")
     (watch.folder / "long.json").write_text('{"type": "string", "minLength": 300, "maxLength": 300}')

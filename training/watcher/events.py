@@ -57,7 +57,8 @@ class Scene:
             height, wide = height * WIDEST / wide, WIDEST
         points, times = _path(self, kind, (wide / 2, height / 2))
         seen_h = self.rest[2] * self.height / self.width
-        sway = (rng.uniform(0, 8), rng.uniform(0.7, 2.5), rng.uniform(0, 0.02) * seen_h) if alive and rng.random() < 0.6 else (0, 1, 0)
+        sways = alive and rng.random() < 0.6
+        sway = (rng.uniform(0, 8), rng.uniform(0.7, 2.5), rng.uniform(0, 0.02) * seen_h) if sways else (0, 1, 0)
         limp = (rng.uniform(0.02, 0.1), rng.uniform(0.3, 1.5), rng.uniform(0.5, 2.5)) if alive and rng.random() < 0.4 else None
         return scene.Mover(image, scene.Track(list(times), [self.in_frame(*p) for p in points]),
                            height * seen_h, rng.uniform(-0.06, 0.1) if alive and rng.random() < 0.3 else 0.0, sway,
@@ -276,9 +277,10 @@ CELLS, STATES = 2, 5
 
 
 def _shown(s, covers, lead):
-    """What pictures show of that which happens: (bool [T, tokens, CELLS]: whether a cell is covered by something that moves, in the first
-    and in the second frame; bool [T, STATES]: whether anything of it is in the first frame, in the second, has moved between the frame
-    before and the first, between the two, and was there at the beginning). None where it is something else that happens."""
+    """What pictures show of that which happens: (bool [T, tokens, CELLS]: whether a cell is covered by something that moves, in the
+    first and in the second frame; bool [T, STATES]: whether anything of it is in the first frame, in the second, has moved between
+    the frame before and the first, between the two, and was there at the beginning). None where it is something else that
+    happens."""
     if s.truth["event"] not in ["nothing"] + MOVING:
         return None
     n, (frames, h, w) = s.truth["movers"], covers.shape
@@ -295,8 +297,9 @@ def _shown(s, covers, lead):
 
 
 def clip(materials, rng, size=(288, 160), pictures=4, seconds=4.0, event=None, lead=False):
-    """(uint8 [T, H, W, 3], the same, truth): the first and the second frames of T pictures. With `lead` behind them the frame before the
-    first one, None without; what happens from that to the first one counts as what happens in the clip. The truth has `shown`, too."""
+    """(uint8 [T, H, W, 3], the same, truth): the first and the second frames of T pictures. With `lead` behind them the frame
+    before the first one, None without; what happens from that to the first one counts as what happens in the clip. The truth has
+    `shown`, too."""
     lead = int(lead)
     frames = 2 * pictures + lead
     for attempt in range(30):

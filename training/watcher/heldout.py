@@ -22,7 +22,8 @@ SIZE, RATE, SECONDS = (512, 288), 10, 4
 def write(path, frames):
     """`frames`: uint8 [n, H, W, 3]."""
     height, width = frames.shape[1:3]
-    command = ["ffmpeg", "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", str(RATE), "-i", "-",
+    command = ["ffmpeg", "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", str(RATE),
+               "-i", "-",
                "-c:v", "libx264", "-crf", "27", "-pix_fmt", "yuv420p", path]
     subprocess.run(command, input=frames.tobytes(), check=True)
 
@@ -43,7 +44,8 @@ def main():
     tables = {"event": [], "camera": [], "movers": []}
     for i in range(options.count):
         rng = np.random.default_rng((78, i))
-        first, second, truth, _ = events.clip(stuff, rng, SIZE, SECONDS * RATE // 2, float(SECONDS), events.EVENTS[i % len(events.EVENTS)])
+        first, second, truth, _ = events.clip(stuff, rng, SIZE, SECONDS * RATE // 2, float(SECONDS),
+                                              events.EVENTS[i % len(events.EVENTS)])
         name = f"{i:04}-{truth['event'].replace(' ', '-')}.mp4"
         write(os.path.join(options.output, name), np.stack((first, second), 1).reshape(-1, *first.shape[1:]))
         for key in tables:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Clips that are drawn once, and seen once by a tower that stays as it is, for courses that go through them again and again: what compares
-pictures then learns from several times as many in an hour. Of each so much as one step has, in a file."""
+"""Clips that are drawn once, and seen once by a tower that stays as it is, for courses that go through them again and again: what
+compares pictures then learns from several times as many in an hour. Of each so much as one step has, in a file."""
 
 import concurrent.futures
 import multiprocessing
@@ -14,7 +14,8 @@ def path(work, number):
 
 
 def load(work, number):
-    """(what the tower sees f16 [pictures, tokens, its width], what moves f16 [pictures, tokens, numbers], truths, pictures of a clip)"""
+    """(what the tower sees f16 [pictures, tokens, its width], what moves f16 [pictures, tokens, numbers], truths, pictures of a
+    clip)"""
     import torch
 
     kept = torch.load(path(work, number), weights_only=False)

@@ -7,8 +7,8 @@
     python training/watcher/learn.py --work DIR --phase again --models models [--nlvr ../shared/data/nlvr] [--steps 4000]
 
 Small pictures and few frames first: a step sees three times as many clips, and it is their number that teaches to compare
-frames. The full phase begins with the small one's weights, `again` and `both` with the files that ship, `compare` with the weights of `both`. A
-stopped run goes on from its checkpoint (every 100 steps), so the same command continues it.
+frames. The full phase begins with the small one's weights, `again` and `both` with the files that ship, `compare` with the weights
+of `both`. A stopped run goes on from its checkpoint (every 100 steps), so the same command continues it.
 """
 
 import argparse
@@ -99,7 +99,8 @@ def filmed(phase, work, materials, rng):
     half = rng.random() < (0.4 if count == 1 else 0.1)      # a window that ends with half a picture, or is one
     # The end of a video may be one picture, in which little can be told, and nothing in half of one.
     shares = phase.shares_of if count > 1 else events.STILL if half else events.BRIEF
-    made = [events.clip(materials, rng, size, count, seconds, events.drawn(rng, shares), rng.random() < LED) for _ in range(phase.clips)]
+    made = [events.clip(materials, rng, size, count, seconds, events.drawn(rng, shares), rng.random() < LED)
+            for _ in range(phase.clips)]
     moves = movement.followed(work, *([m[i] for m in made] for i in (0, 1, 3)))
     if half:
         moves.reshape(len(made), count, *moves.shape[1:])[:, -1, :, movement.FEATURES:] = 0
@@ -107,8 +108,8 @@ def filmed(phase, work, materials, rng):
 
 
 def clips(pictures, moves, truths, count, rng, tokenizer):
-    """(pictures or what a tower made of them, what moves, what cells and pictures show or None of each clip, pictures of a clip, merging,
-    branches) of one step."""
+    """(pictures or what a tower made of them, what moves, what cells and pictures show or None of each clip, pictures of a clip,
+    merging, branches) of one step."""
     import answers
     import merging
 
@@ -160,8 +161,8 @@ class Steps:
             self.corpus.images = {}
 
     def draw(self, step):
-        """(about shapes, teaches the tower, (pictures, what moves or None, what is shown, pictures of a clip, merging, branches), seconds
-        it took)"""
+        """(about shapes, teaches the tower, (pictures, what moves or None, what is shown, pictures of a clip, merging, branches),
+        seconds it took)"""
         import numpy as np
 
         began, rng = time.time(), np.random.default_rng((11, step))
@@ -215,8 +216,8 @@ def known(asides, every, shown):
 
 
 def happening(asides, every, read, shown, counts):
-    """Of clips: from visual tokens [N * count, tokens, width] what cells show, from what is made of the kept ones [N * sum(counts), width] what
-    their pictures do."""
+    """Of clips: from visual tokens [N * count, tokens, width] what cells show, from what is made of the kept ones [N * sum(counts),
+    width] what their pictures do."""
     import numpy as np
     import torch
 
@@ -226,7 +227,8 @@ def happening(asides, every, read, shown, counts):
     cells, states = (torch.from_numpy(np.stack([shown[i][k] for i in told])) for k in (0, 1))
     every, read = every.unflatten(0, (len(shown), -1))[told], read.unflatten(0, (len(shown), -1))[told]
     states = states.repeat_interleave(torch.tensor(counts), 1)
-    return {"cells": (CELLS, off(asides["cells"](every), cells).mean()), "states": (STATES, off(asides["states"](read), states).mean())}
+    return {"cells": (CELLS, off(asides["cells"](every), cells).mean()),
+            "states": (STATES, off(asides["states"](read), states).mean())}
 
 
 def train(options):
@@ -246,7 +248,8 @@ def train(options):
     watcher = net.Watcher(VOCABULARY)
     # Thrown away afterwards; of a visual token, and of what the language model makes of one.
     width = watcher.shape.width
-    asides = torch.nn.ModuleDict({"names": torch.nn.Linear(width, shapes.SEEN + shapes.FACTS), "cells": torch.nn.Linear(width, events.CELLS),
+    asides = torch.nn.ModuleDict({"names": torch.nn.Linear(width, shapes.SEEN + shapes.FACTS),
+                                  "cells": torch.nn.Linear(width, events.CELLS),
                                   "states": torch.nn.Linear(width, events.STATES)})
     if options.models:
         files.read(watcher, options.models)
@@ -257,7 +260,7 @@ def train(options):
         kept.make(options, watcher.tower, phase.kept)
     generator = torch.Generator().manual_seed(3)
     drop = lm.Dropout(DROP, generator)
-    way = course.Course(os.path.join(work, f"watcher.{options.phase}.resume.pt"), 
+    way = course.Course(os.path.join(work, f"watcher.{options.phase}.resume.pt"),
                         {"model": watcher, "asides": asides}, options.steps, phase.rate, 200, 0.02,
                         course.decayed([*watcher.parameters(), *asides.parameters()], 0.03))
     if not options.eager:
@@ -270,7 +273,8 @@ def train(options):
         read = watcher.read(merged(every.unflatten(0, (-1, count))).flatten(0, 1), batch, drop)
         loss = F.cross_entropy(watcher.say(read, batch), batch.targets, label_smoothing=SMOOTHING)
         parts = {"shapes" if still else "clips": float(loss.detach())}
-        weighed = known(asides, every, shown) if still else happening(asides, every, lm.rms(read[batch.visual], watcher.norm), shown, merged.kept)
+        weighed = known(asides, every, shown) if still else happening(asides, every, lm.rms(read[batch.visual], watcher.norm),
+                                                                      shown, merged.kept)
         for name, (weight, part) in weighed.items():
             loss = loss + weight * part
             parts[name] = float(part.detach())

@@ -210,10 +210,12 @@ def drawn(rng):
     for _ in range(rng.integers(3, 14)):
         w, h = rng.integers(20, 240), rng.integers(20, 200)
         x, y = rng.integers(-40, CANVAS_W), rng.integers(-40, CANVAS_H)
-        cv2.rectangle(image, (int(x), int(y)), (int(x + w), int(y + h)), rng.uniform(0, 255, 3).tolist(), -1 if rng.random() < 0.7 else 3)
+        cv2.rectangle(image, (int(x), int(y)), (int(x + w), int(y + h)), rng.uniform(0, 255, 3).tolist(),
+                      -1 if rng.random() < 0.7 else 3)
     for _ in range(rng.integers(0, 8)):
         points = rng.integers(0, (CANVAS_W, CANVAS_H), (2, 2))
-        cv2.line(image, tuple(map(int, points[0])), tuple(map(int, points[1])), rng.uniform(0, 255, 3).tolist(), int(rng.integers(1, 6)))
+        cv2.line(image, tuple(map(int, points[0])), tuple(map(int, points[1])), rng.uniform(0, 255, 3).tolist(),
+                 int(rng.integers(1, 6)))
     ramp = np.linspace(rng.uniform(0.6, 1), rng.uniform(0.6, 1), CANVAS_W)[None, :, None]
     grain = cv2.GaussianBlur(rng.normal(0, 30, image.shape).astype(np.float32), (0, 0), rng.uniform(0.6, 4))
     return np.clip(image * ramp + grain, 0, 255).astype(np.uint8)

@@ -91,9 +91,9 @@ class Watcher(nn.Module):
         self.rough = quant.fast_type() == torch.bfloat16
 
     def look(self, pictures, moves, teach=True):
-        """uint8 [n, H, W, 3], or f16 what the tower has made of such, and what was measured [n, tokens, 2 * movement.FEATURES] or None ->
-        visual tokens [n, tokens, width]. In bf16 where this CPU multiplies that faster: the tower is most of a step, and is not taught
-        without `teach`."""
+        """uint8 [n, H, W, 3], or f16 what the tower has made of such, and what was measured [n, tokens, 2 * movement.FEATURES] or
+        None -> visual tokens [n, tokens, width]. In bf16 where this CPU multiplies that faster: the tower is most of a step, and is
+        not taught without `teach`."""
         with torch.autocast("cpu", torch.bfloat16, enabled=self.rough), torch.set_grad_enabled(teach and torch.is_grad_enabled()):
             tokens = pictures.float() if pictures.dtype == torch.float16 else self.tower(pictures)
         with torch.autocast("cpu", torch.bfloat16, enabled=self.rough):
@@ -120,8 +120,8 @@ class Watcher(nn.Module):
 
 
 def widened(state):
-    """Weights of before the frame before was measured, and of when less stood between the two layers that read movement: what is new begins
-    with no say."""
+    """Weights of before the frame before was measured, and of when less stood between the two layers that read movement: what is
+    new begins with no say."""
     state = {name: value.float() for name, value in state.items()}
     up, hidden = state["motion.up.weight"], len(state["motion.up.bias"])
     if up.shape[1] == movement.FEATURES:

@@ -77,7 +77,8 @@ def sentences(watcher, tokenizer, folder):
     for i in mine:
         image, sentence, answer = corpus.real(i)
         image = cv2.resize(np.ascontiguousarray(image), (384, 96), interpolation=cv2.INTER_LINEAR)[None]
-        good += ("yes", "no")[choose(watcher, tokenizer, image, None, 1, Merging((36,)), [(sentence, ("yes", "no"))])[0][0]] == answer
+        chosen = choose(watcher, tokenizer, image, None, 1, Merging((36,)), [(sentence, ("yes", "no"))])[0][0]
+        good += ("yes", "no")[chosen] == answer
     print(f"NLVR: {good / len(mine):.3f} of {len(mine)}")
 
 
@@ -94,7 +95,8 @@ def statements(watcher, tokenizer, count=40):
         kind = right["towers" if shapes.are_towers(both[0]) else "items"]
         for boxes, pairs in zip(both, shapes.asked(*both, np.random.default_rng((80, i)), 6, 0)):
             image = cv2.resize(shapes.draw(boxes), (384, 96), interpolation=cv2.INTER_LINEAR)[None]
-            found = choose(watcher, tokenizer, image, None, 1, Merging((36,)), [(text, ("yes", "no")) for text, _ in pairs]) if pairs else [[]]
+            found = choose(watcher, tokenizer, image, None, 1, Merging((36,)),
+                           [(text, ("yes", "no")) for text, _ in pairs]) if pairs else [[]]
             for (_, answer), got in zip(pairs, found[0]):
                 kind[0] += ("yes", "no")[got] == answer
                 kind[1] += 1

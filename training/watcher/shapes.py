@@ -34,8 +34,10 @@ def put(box, rng):
         x, y = rng.integers(0, 101 - size, 2)
         if rng.random() < 0.35:
             x, y = [(0, y), (100 - size, y), (x, 0), (x, 100 - size)][rng.integers(4)]
-        if all(x + size < o["x_loc"] or o["x_loc"] + o["size"] < x or y + size < o["y_loc"] or o["y_loc"] + o["size"] < y for o in box):
-            box.append(dict(type=str(rng.choice(statements.TYPES)), color=str(rng.choice(list(COLORS))), size=size, x_loc=int(x), y_loc=int(y)))
+        if all(x + size < o["x_loc"] or o["x_loc"] + o["size"] < x or y + size < o["y_loc"] or o["y_loc"] + o["size"] < y
+               for o in box):
+            box.append(dict(type=str(rng.choice(statements.TYPES)), color=str(rng.choice(list(COLORS))), size=size, x_loc=int(x),
+                            y_loc=int(y)))
             return
 
 
@@ -172,8 +174,8 @@ def _facts(box, stack):
 
 
 def known(boxes, columns=12, rows=3):
-    """[rows * columns, SEEN + FACTS] of 0 and 1: what each cell of a picture shows, of which things it has the middle (whose sum is their
-    number), and what there is in the box nearest to it."""
+    """[rows * columns, SEEN + FACTS] of 0 and 1: what each cell of a picture shows, of which things it has the middle (whose sum is
+    their number), and what there is in the box nearest to it."""
     stack = are_towers(boxes)
     facts = np.stack([_facts(box, stack) for box in boxes])
     nearest = [min(range(3), key=lambda i: abs((column + 0.5) * 400 / columns - 150 * i - 50)) for column in range(columns)]
@@ -186,8 +188,8 @@ def known(boxes, columns=12, rows=3):
 
 
 def shown(boxes, columns=12, rows=3):
-    """[rows * columns, KINDS] of 0 and 1: which kinds of thing (colour, shape) a cell of the picture has a good part of: a quarter of
-    the thing, or a tenth of the cell."""
+    """[rows * columns, KINDS] of 0 and 1: which kinds of thing (colour, shape) a cell of the picture has a good part of: a quarter
+    of the thing, or a tenth of the cell."""
     out = np.zeros((rows, columns, KINDS), np.float32)
     wide, high = 400 / columns, 100 / rows
     for i, box in enumerate(boxes):
@@ -224,8 +226,8 @@ class Corpus:
         return [[dict(o, color=NAMES[o["color"]]) for o in b] for b in self.items[i]["structured_rep"]]
 
     def drawn(self, i, rng):
-        """(sentence, [(boxes, answer)]) of an item and one for which the same sentence holds or does not, as this one does not or does,
-        where there is one: boxes in another order, now and then mirrored where no side is spoken of."""
+        """(sentence, [(boxes, answer)]) of an item and one for which the same sentence holds or does not, as this one does not or
+        does, where there is one: boxes in another order, now and then mirrored where no side is spoken of."""
         sentence, label = self.items[i]["sentence"], self.items[i]["label"]
         others = [j for j, item in enumerate(self.items) if item["sentence"] == sentence and item["label"] != label]
         mirrored = rng.random() < 0.5 and not any(w in sentence.lower() for w in ("left", "right"))

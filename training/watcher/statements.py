@@ -124,14 +124,16 @@ def _content(rng):
         n = int(rng.integers(2, 4))
         if rng.random() < 0.5:
             return f"{_figure(rng, n)} {c} blocks stacked together", lambda t: _run(t, c) >= n
-        return f"{_figure(rng, n)} blocks of the same {_one(rng, 'color', 'colour')}", lambda t: max(t.count(x) for x in COLORS) >= n
+        return f"{_figure(rng, n)} blocks of the same {_one(rng, 'color', 'colour')}", \
+            lambda t: max(t.count(x) for x in COLORS) >= n
     if kind == 11:
         if c == d:
             return f"a {c} {_one(rng, 'base', 'bottom')}", lambda t: t[0] == c
         if rng.random() < 0.3:
             return f"a {c} block, a {d} block and a {e} block", lambda t: len(set(t)) == 3
         n = int(rng.integers(1, 3))
-        return (f"a {c} block and {_one(rng, '', 'at least ')}{number(n) if n > 1 else _one(rng, 'a', 'one')} {d} {plural('block', n)}",
+        return (f"a {c} block and {_one(rng, '', 'at least ')}{number(n) if n > 1 else _one(rng, 'a', 'one')} {d} "
+                f"{plural('block', n)}",
                 lambda t: c in t and t.count(d) >= n)
     if kind == 12:
         if rng.random() < 0.5:
@@ -163,7 +165,8 @@ def _of_towers(rng, boxes):
         tail = f" {_one(rng, 'with', 'with', 'with', 'which has', 'that has', 'having', 'that contains')} {words}"
         if rng.random() < 0.15:
             n = int(rng.integers(1, 5))
-            tail = f" of {number(n)} {plural('block', n)}{tail}" if rng.random() < 0.5 else f" with {number(n)} {plural('block', n)}{tail}"
+            joint = "of" if rng.random() < 0.5 else "with"
+            tail = f" {joint} {number(n)} {plural('block', n)}{tail}"
             return _counted(rng, boxes, _towers(lambda t: len(t) == n and test(t)), "tower", "towers", tail)
         return _counted(rng, boxes, _towers(test), "tower", "towers", tail)
     if kind == 5:
@@ -182,11 +185,13 @@ def _of_towers(rng, boxes):
     if kind == 7:
         return _counted(rng, boxes, lambda b: sum(o["color"] == c for x in b for o in x), f"{c} block", f"{c} blocks")
     if kind == 8:
-        return _counted(rng, [], _towers(_above(c, d)), f"{c} block", f"{c} blocks", f" {_one(rng, 'above', 'on', 'over')} a {d} block")
+        return _counted(rng, [], _towers(_above(c, d)), f"{c} block", f"{c} blocks",
+                        f" {_one(rng, 'above', 'on', 'over')} a {d} block")
     if kind == 9:
         return _one(rng, (f"{_one(rng, 'Each tower has', 'All 3 towers have', 'All towers contain')} at least 1 {c} block",
                           lambda b: _towers(lambda t: c in t)(b) == 3),
-                    (f"There are {_one(rng, 'at least ', '')}two towers {_one(rng, 'with the same height', 'that are the same in height')}",
+                    (f"There are {_one(rng, 'at least ', '')}two towers "
+                     f"{_one(rng, 'with the same height', 'that are the same in height')}",
                      lambda b: len({len(x) for x in b}) < 3),
                     (f"There are two towers {_one(rng, 'which have', 'that has')} the same base color",
                      lambda b: len({_tower(x)[0] for x in b}) < 3),
@@ -218,7 +223,8 @@ def _of_towers(rng, boxes):
 # ---- things in boxes ------------------------------------------------------------------------------------------------
 
 def touches(o, wall=None):
-    walls = {"left": o["x_loc"] <= 2, "right": o["x_loc"] + o["size"] >= 98, "top": o["y_loc"] <= 2, "bottom": o["y_loc"] + o["size"] >= 98}
+    walls = {"left": o["x_loc"] <= 2, "right": o["x_loc"] + o["size"] >= 98, "top": o["y_loc"] <= 2,
+             "bottom": o["y_loc"] + o["size"] >= 98}
     return walls[wall] if wall else any(walls.values())
 
 
@@ -233,14 +239,16 @@ def thing(rng):
     w, size = [("", 0), ("small ", 10), ("medium ", 20), ("big ", 30)][rng.choice(4, p=[0.94, 0.02, 0.02, 0.02])]
     noun = t or _one(rng, "item", "object", "item")
     words = f"{w}{c + ' ' if c else ''}{noun}"
-    return words, words + "s", lambda o: (not c or o["color"] == c) and (not t or o["type"] == t) and (not size or o["size"] == size)
+    return (words, words + "s",
+            lambda o: (not c or o["color"] == c) and (not t or o["type"] == t) and (not size or o["size"] == size))
 
 
 def _place(rng):
     """(words, test) of where an item is."""
     edge = _one(rng, "the edge", "the wall", "any edge", "the side", "the wall")
     side = _one(rng, "bottom", "bottom", "right", "left", "top")
-    return _one(rng, (f"touching {edge}", touches), (f"touching {edge}", touches), (f"not touching {edge}", lambda o: not touches(o)),
+    return _one(rng, (f"touching {edge}", touches), (f"touching {edge}", touches),
+                (f"not touching {edge}", lambda o: not touches(o)),
                 (f"{_one(rng, '', 'closely ')}touching {_one(rng, 'the corner', 'a corner', 'a corner of a box')}", _corner),
                 ("touching the base", lambda o: touches(o, "bottom")),
                 (f"closely touching {f'the {side} of a box' if side in ('bottom', 'top') else f'{side} wall of a box'}",
@@ -272,7 +280,8 @@ def _inside(rng, box):
         other, others, test2 = thing(rng)
         if rng.random() < 0.25:
             third, _, test3 = thing(rng)
-            return (f"a {one}, a {other} and {_one(rng, 'a', 'one')} {third}", lambda b: all(any(map(x, b)) for x in (test, test2, test3)))
+            return (f"a {one}, a {other} and {_one(rng, 'a', 'one')} {third}",
+                    lambda b: all(any(map(x, b)) for x in (test, test2, test3)))
         if c != d and rng.random() < 0.25:
             i, j = int(rng.integers(1, 4)), int(rng.integers(1, 3))
             return (f"only {_figure(rng, i)} {c} and {_figure(rng, j)} {d} {plural('item', j)}",
@@ -309,7 +318,8 @@ def _inside(rng, box):
                     (f"only {figure} items of {c} and {d} color", of(lambda colors: colors == {c, d})),
                     (f"{figure} items of all 3 different colors", of(lambda colors: len(colors) == 3)),
                     (f"{figure} items of 2 different colors", of(lambda colors: len(colors) == 2)),
-                    (f"{items} and a {c} one touching the wall", lambda b: len(b) == n and any(o["color"] == c and touches(o) for o in b)))
+                    (f"{items} and a {c} one touching the wall",
+                     lambda b: len(b) == n and any(o["color"] == c and touches(o) for o in b)))
     place, at = _place(rng)
     words, k, holds = _amount(rng, sum(test(o) and at(o) for o in box))
     return f"{words} {one if k == 1 else many} {place}", lambda b: holds(sum(test(o) and at(o) for o in b))
@@ -347,12 +357,14 @@ def _of_items(rng, boxes):
         return f"All {_one(rng, 'the ', '')}{many} are touching {edge}", lambda b: _among(test)(b) == touching(b) > 0
     c, d = _color(rng), _color(rng)
     above = lambda x: any(o["color"] == c and p["color"] == d and o["y_loc"] + o["size"] <= p["y_loc"] + 1 for o in x for p in x)
-    return _one(rng, (f"There is {_one(rng, 'a', 'at least one')} {c} {_one(rng, 'object', 'item')} above a {d} {_one(rng, 'object', 'item')}",
+    return _one(rng, (f"There is {_one(rng, 'a', 'at least one')} {c} {_one(rng, 'object', 'item')} above a {d} "
+                      f"{_one(rng, 'object', 'item')}",
                       lambda b: any(map(above, b))),
                 (f"There is a {c} item on top", lambda b: any(on_top(x) == c for x in b)),
                 (f"All {many} are in the same box", lambda b: sum(any(map(test, x)) for x in b) == 1),
                 ("There are two boxes that have the same number of objects", lambda b: len({len(x) for x in b}) < 3),
-                ("all 3 different colors are touching the wall", lambda b: len(_colors(o for x in b for o in x if touches(o))) == 3),
+                ("all 3 different colors are touching the wall",
+                 lambda b: len(_colors(o for x in b for o in x if touches(o))) == 3),
                 ("There is only one color touching the wall", lambda b: len(_colors(o for x in b for o in x if touches(o))) == 1))
 
 
@@ -367,8 +379,8 @@ def statement(rng, boxes, stack):
 
 
 def between(rng, a, b, stack, count):
-    """([(text, holds in a?)], the same of b): `count` statements that are true of one picture and false of the other, by turns. Neither
-    the words nor a picture alone says which: only both together do."""
+    """([(text, holds in a?)], the same of b): `count` statements that are true of one picture and false of the other, by turns.
+    Neither the words nor a picture alone says which: only both together do."""
     told = []
     for _ in range(60 * count):
         if len(told) == count:
