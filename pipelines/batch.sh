@@ -16,7 +16,7 @@ case ${WINDOW:=8} in *[!0-9]* | 0 | '') echo "batch.sh: WINDOW: expected whole s
 caption () {
   video=$1 base=$2
   set --
-  [ -z "${PROMPT:-}" ] || set -- prompt="$PROMPT"
+  [ -z "${PROMPT:-}" ] || set -- prompt="\"$(printf '%s' "$PROMPT" | sed 's/[\\"]/\\&/g')\""
   gst-launch-1.0 -q \
     filesrc location="$video" ! decodebin ! videoconvert ! ternencoder ! terncompressor \
     ! terngenerator name=g window="${WINDOW}000000000" metrics=true "$@" ! tee name=t \
@@ -25,9 +25,16 @@ caption () {
     g.json_src ! queue ! filesink location="$base.jsonl"
 }
 
-failed=0
+failed=0 taken=/
 for video; do
-  name=$(basename "$video")
+  name=$(basename -- "$video")
+  case $taken in
+    */"${name%.*}"/*)
+      echo "batch.sh: $video: ${name%.*}.vtt is another one's, no captions" >&2
+      failed=1
+      continue ;;
+  esac
+  taken=$taken${name%.*}/
   if [ -f "$video" ] && [ -r "$video" ] && caption "$video" "$outdir/${name%.*}"; then
     echo "$video"
   else

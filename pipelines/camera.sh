@@ -14,7 +14,7 @@ case ${WINDOW:=4} in *[!0-9]* | 0 | '') echo "camera.sh: WINDOW: expected whole 
 
 # What is set here is a property of terncaption only when it is wanted.
 set --
-[ -z "${PROMPT:-}" ] || set -- prompt="$PROMPT"
+[ -z "${PROMPT:-}" ] || set -- prompt="\"$(printf '%s' "$PROMPT" | sed 's/[\\"]/\\&/g')\""
 
 exec gst-launch-1.0 -e \
   v4l2src device="$device" ! videoconvert \

@@ -14,7 +14,7 @@ case ${WINDOW:=4} in *[!0-9]* | 0 | '') echo "drone.sh: WINDOW: expected whole s
 url=$1 output=$2
 
 set --
-[ -z "${PROMPT:-}" ] || set -- prompt="$PROMPT"
+[ -z "${PROMPT:-}" ] || set -- prompt="\"$(printf '%s' "$PROMPT" | sed 's/[\\"]/\\&/g')\""
 
 # Video first: the stream's clock is that of the muxer's first pad.
 exec gst-launch-1.0 -q -e \

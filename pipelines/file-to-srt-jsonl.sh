@@ -9,11 +9,11 @@ case ${1:-} in -h | --help) sed -n '3,6s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 video=$1 outdir=${2:-.}
 [ -f "$video" ] && [ -r "$video" ] || { echo "file-to-srt-jsonl.sh: $video: no such file" >&2; exit 1; }
 [ -d "$outdir" ] && [ -w "$outdir" ] || { echo "file-to-srt-jsonl.sh: $outdir: expected a folder to write to" >&2; exit 1; }
-base=$(basename "$video")
+base=$(basename -- "$video")
 base=$outdir/${base%.*}
 
 set --
-[ -z "${PROMPT:-}" ] || set -- prompt="$PROMPT"
+[ -z "${PROMPT:-}" ] || set -- prompt="\"$(printf '%s' "$PROMPT" | sed 's/[\\"]/\\&/g')\""
 
 exec gst-launch-1.0 \
   filesrc location="$video" ! decodebin ! videoconvert \

@@ -13,6 +13,7 @@ of ours is skipped. Out of a transport stream they come by either of
 Exit status 1 when a packet is damaged; the others are printed.
 """
 import json
+import os
 import struct
 import sys
 
@@ -118,12 +119,15 @@ def main():
         print(f"read-klv.py: {error}", file=sys.stderr)
         return 1
     status = 0
-    for fields, error in packets(data):
-        if error:
-            print(f"read-klv.py: {error}", file=sys.stderr)
-            status = 1
-        else:
-            print(json.dumps(fields, ensure_ascii=False), flush=True)
+    try:
+        for fields, error in packets(data):
+            if error:
+                print(f"read-klv.py: {error}", file=sys.stderr)
+                status = 1
+            else:
+                print(json.dumps(fields, ensure_ascii=False), flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)    # the reader has seen enough
     return status
 
 

@@ -15,7 +15,7 @@ case ${RETRY:=5} in *[!0-9]* | '') echo "rtsp-camera.sh: RETRY: expected whole s
 url=$1 output=${2:-/dev/stdout}
 
 set --
-[ -z "${PROMPT:-}" ] || set -- prompt="$PROMPT"
+[ -z "${PROMPT:-}" ] || set -- prompt="\"$(printf '%s' "$PROMPT" | sed 's/[\\"]/\\&/g')\""
 
 trap 'exit 130' INT TERM
 while :; do

@@ -187,6 +187,43 @@ def subprocess_of(command, env):
     return run.returncode, run.stdout.decode(), run.stderr.decode()
 
 
+def prompts(pipelines, work, env, clip):
+    """What is asked comes through as it is, and no film's captions take another one's place."""
+    def asked(path):
+        return {json.loads(line)["prompt"] for line in path.read_text().splitlines()} if path.exists() else None
+
+    folder, said = work / "asked", 'Is "this"\na \\ back!slash, what\'s more? '
+    (folder / "other").mkdir(parents=True)
+    for path in (folder / "-a film.mp4", folder / "other/-a film.mkv"):
+        path.symlink_to(clip)
+    run = subprocess.run(["sh", str(pipelines / "file-to-srt-jsonl.sh"), "-a film.mp4"], cwd=folder, env={**env, "PROMPT": said},
+                         capture_output=True, timeout=patience(100))
+    point(run.returncode == 0 and asked(folder / "-a film.jsonl") == {said},
+          "file-to-srt-jsonl.sh: quotes, lines and backslashes in PROMPT", run.stderr.decode(), *folder.iterdir())
+    out = folder / "out"
+    out.mkdir()
+    run = subprocess.run(["sh", str(pipelines / "batch.sh"), str(out), "-a film.mp4", "other/-a film.mkv", "none.mp4"], cwd=folder,
+                         env={**env, "PROMPT": said}, capture_output=True, timeout=patience(100))
+    point(run.returncode == 1 and run.stdout == b"-a film.mp4\n"
+          and b"other/-a film.mkv: -a film.vtt is another one's" in run.stderr
+          and b"none.mp4: no captions" in run.stderr and asked(out / "-a film.jsonl") == {said}
+          and {p.name for p in out.iterdir()} == {f"-a film.{end}" for end in ("vtt", "srt", "jsonl")},
+          "batch.sh: two films of one name", run.stdout, run.stderr)
+
+
+def packets(pipelines, work):
+    """read-klv.py, whose reader has seen enough."""
+    value = b"\x06\x01x" * 20000
+    length = b"\x83" + (len(value) + 4).to_bytes(3, "big")
+    packet = bytes.fromhex("060e2b34020b01010f5445524e010100") + length + value + b"\x01\x02"
+    total = sum(byte << 8 if i % 2 == 0 else byte for i, byte in enumerate(packet)) & 0xffff
+    file = work / "many.klv"
+    file.write_bytes((packet + total.to_bytes(2, "big")) * 20)
+    run = subprocess.run(["sh", "-c", f"{sys.executable} {pipelines / 'read-klv.py'} {file} | head -1"], capture_output=True,
+                         timeout=patience(100))
+    point(run.stdout == b'{"result": "x"}\n' and not run.stderr, "read-klv.py: a reader who goes", run.stdout, run.stderr)
+
+
 def check(root, work, env, python):
     """@python: with GStreamer's bindings, or None."""
     pipelines = root / "pipelines"
@@ -194,6 +231,8 @@ def check(root, work, env, python):
     mavlink(pipelines, work)
     captions(pipelines)
     alerts(pipelines, work)
+    prompts(pipelines, work, env, root / "pipelines/data/people.mp4")
+    packets(pipelines, work)
     if python:
         readers(pipelines, work, env, python)
     else:
