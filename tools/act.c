@@ -21,7 +21,7 @@ typedef struct {
   char *action_model, *model, *mmproj, *instruction, *states, *state_rate, *reuse;
   double every;
   gint frames, threads, track;
-  gboolean float_activations, metrics;
+  gboolean float_activations, metrics, allow_network;
 } Options;
 
 typedef struct {
@@ -280,6 +280,7 @@ open_media (const Options *o, Act *a, GError **error)
 
   if (o->track != NOT_GIVEN)
     options.track = o->track;
+  options.allow_network = o->allow_network;
   a->media = tern_media_open (a->video, &options, NULL, error);
   if (!a->media)
     return FALSE;
@@ -298,8 +299,6 @@ tell_outside (const Options *o, Act *a)
 {
   double first = (double) a->first / TERN_SECOND, end = (double) a->end / TERN_SECOND;
 
-  if (!a->has_image)
-    return;
   if (a->left_out > 0 && a->decisions > a->left_out)
     tern_tool_message ("%s: its first picture is at %.3f s: %" G_GUINT64_FORMAT " decision%s before it left out", a->video, first,
         a->left_out, a->left_out == 1 ? "" : "s");
@@ -348,11 +347,12 @@ run (const Options *o, Act *a)
           && !tern_states_read (&a->states, o->states, a->space->state_dims, a->rate_n, a->rate_d, &error))
       || !open_media (o, a, &error) || !(a->model = tern_model_open (&model, &error)) || !open_session (a, &error))
     return tern_tool_fail (&error);
-  if (!run_media (a, &error))
+  if (run_media (a, &error))
+    tell_outside (o, a);
+  else
     a->failed = TRUE;
   if (error)
     tern_tool_message ("%s", error->message);
-  tell_outside (o, a);
   tell_short_states (o, a);
   return a->failed ? TERN_TOOL_FAILED : TERN_TOOL_DONE;
 }
@@ -401,6 +401,7 @@ tern_tool_act (int argc, char **argv)
         NULL },
     { "metrics", 0, 0, G_OPTION_ARG_NONE, &o.metrics, "JSON lines have how long each stage took", NULL },
     { "threads", 0, 0, G_OPTION_ARG_INT, &o.threads, "Threads (all cores)", "N" },
+    { "allow-network", 0, 0, G_OPTION_ARG_NONE, &o.allow_network, "VIDEO may be an address", NULL },
     { "track", 0, 0, G_OPTION_ARG_INT, &o.track, "Video track, counted from 0 (the one that is the video)", "N" },
     { NULL }
   };

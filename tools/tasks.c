@@ -13,7 +13,7 @@
 
 typedef struct {
   char *set, *prompt, *labels, *schema, *instructions;
-  char **remove;
+  char **sets, **remove;        /* as often as they are given */
   double temperature;
   gboolean json;
 
@@ -183,6 +183,9 @@ is_blank (const char *text)
 static int
 check_set (Options *o, GError **error)
 {
+  if (o->sets && o->sets[1])
+    return tern_tool_usage ("tasks: --set: expected one task at a time, found %u", g_strv_length (o->sets));
+  o->set = o->sets ? o->sets[0] : NULL;
   if (!o->set)
     return o->prompt || o->labels || o->schema ? tern_tool_usage ("tasks: %s: expected --set NAME beside it, found none",
         o->prompt ? "--prompt" : o->labels ? "--labels" : "--schema") : TERN_TOOL_DONE;
@@ -205,7 +208,7 @@ check_set (Options *o, GError **error)
 static int
 run (Options *o, char **files)
 {
-  gboolean changes = o->set || o->remove || o->temperature != NOT_GIVEN || o->instructions;
+  gboolean changes = o->sets || o->remove || o->temperature != NOT_GIVEN || o->instructions;
   g_autoptr (GError) error = NULL;
   int status;
 
@@ -235,7 +238,7 @@ tern_tool_tasks (int argc, char **argv)
   Options o = { .temperature = NOT_GIVEN };
   const GOptionEntry entries[] = {
     { "json", 0, 0, G_OPTION_ARG_NONE, &o.json, "One JSON object", NULL },
-    { "set", 0, 0, G_OPTION_ARG_STRING, &o.set, "Add the task NAME, or put it in the place of the one there is", "NAME" },
+    { "set", 0, 0, G_OPTION_ARG_STRING_ARRAY, &o.sets, "Add the task NAME, or put it in the place of the one there is", "NAME" },
     { "prompt", 0, 0, G_OPTION_ARG_STRING, &o.prompt, "What it asks", "TEXT" },
     { "labels", 0, 0, G_OPTION_ARG_STRING, &o.labels, "Its answers: words or phrases; \\, is a comma in one", "A,B,..." },
     { "schema", 0, 0, G_OPTION_ARG_FILENAME, &o.schema, "Or the JSON Schema of its answers", "FILE" },
@@ -256,7 +259,7 @@ tern_tool_tasks (int argc, char **argv)
     status = TERN_TOOL_USAGE;
   else
     status = run (&o, files);
-  g_free (o.set);
+  g_strfreev (o.sets);
   g_free (o.prompt);
   g_free (o.labels);
   g_free (o.schema);

@@ -183,7 +183,8 @@ def kept_patches(folder):
     with open(clip, "wb") as file:
         file.write(f"YUV4MPEG2 W{SIDE} H{SIDE} F{FPS}:1 Ip A1:1 C420jpeg XCOLORRANGE=LIMITED\n".encode())
         for i in range(FRAMES):
-            picture_ = [luma(i)[j] if j % SIDE < 32 and j < 32 * SIDE else v for j, v in enumerate(luma(0))]
+            moved = luma(i)
+            picture_ = [moved[j] if j % SIDE < 32 and j < 32 * SIDE else v for j, v in enumerate(luma(0))]
             file.write(b"FRAME\n" + bytes(16 + 73 * v for v in picture_) + plain)
     found = {}
     for mode in ("off", "on"):
@@ -389,8 +390,21 @@ def refused(folder, model, states):
         point(code == 1 and not out and error.count("\n") == 1 and all(w in error for w in words), "refused: " + what, code, error)
     code, out, error = run({}, folder / "nothing.mp4")
     point(code == 1 and "nothing.mp4" in error, "refused: a video that is not there", code, error)
+    code, out, error = run({}, "http://127.0.0.1:9/x.mp4")
+    point(code == 2 and "--allow-network" in error, "refused: an address", code, error)
+    code, out, error = run({"--track": "0"}, "--allow-network", "http://127.0.0.1:9/x.mp4")
+    point(code == 1 and "127.0.0.1:9" in error and "--allow-network" not in error, "... which is tried where it may be", code,
+          error)
     code, out, error = run({}, folder / "0.ppm")
     point(code == 2 and "0.ppm" in error and "still" in error, "refused: a still", code, error)
+    long = npy(folder / "longer.npy", [[0.0, 0.0]] * 300)
+    process = subprocess.Popen([TERN, "act", *map(str, sum(([k, v] for k, v in {**needed, "--states": long}.items()), [])),
+                                "--every", "0.1", str(clip)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.readline(), process.stdout.close()
+    error = process.stderr.read().decode()
+    process.stderr.close()
+    point(process.wait() == 1 and "Broken pipe" in error and "go on until" not in error,
+          "a reader who goes: no word of where the video ends", error)
     cut = folder / "cut.y4m"
     cut.write_bytes(clip.read_bytes()[:7 * SIDE * SIDE])
     code, out, error = run({"--every": "0.1"}, cut)

@@ -97,6 +97,7 @@ def check_refused(folder, good):
             (2, [MODEL, out, "--set", "Fire", "--prompt", "x"], ["--set", "a-z", "Fire"]),
             (2, [MODEL, out, "--set", "", "--prompt", "x"], ["--set", "a-z"]),
             (2, [MODEL, out, "--set", "fire"], ["--prompt"]),
+            (2, [MODEL, out, *fire, "--set", "water", "--prompt", "y"], ["--set", "one task at a time", "found 2"]),
             (2, [MODEL, out, "--set", "fire", "--prompt", ""], ["--prompt", "`fire`"]),
             (2, [MODEL, out, "--set", "fire", "--prompt", " \n"], ["--prompt", "`fire`"]),
             (2, [MODEL, out, "--prompt", "x"], ["--set"]),
