@@ -40,7 +40,7 @@ def said(result, answers):
         return None
     if answers and (kind != "answer" or result.get("abstained")):
         return None
-    return str(result["result"]).replace("\0", " ").strip()
+    return str(result["result"]).replace("\0", " ").strip() + (" (not sure)" if result.get("abstained") else "")
 
 
 def connect(options, mavutil):

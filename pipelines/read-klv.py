@@ -106,7 +106,10 @@ def packets(data):
 
 
 def main():
-    if len(sys.argv) > 2 or (len(sys.argv) == 2 and sys.argv[1] in ("-h", "--help")):
+    if sys.argv[1:] in (["-h"], ["--help"]):
+        print(__doc__.strip())
+        return 0
+    if len(sys.argv) > 2:
         print(__doc__.strip(), file=sys.stderr)
         return 2
     try:

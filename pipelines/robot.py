@@ -33,8 +33,10 @@ def newest_result(sink):
 
 
 def say(result):
-    """A robot does not act on an answer that abstained: the model is not sure of it."""
-    if result and not result.get("abstained"):
+    """A robot does not act on an answer that abstained, of which the model is not sure, nor on a window that failed."""
+    if result and result["kind"] == "error":
+        print(f"robot.py: {result['result']}", file=sys.stderr)
+    elif result and not result.get("abstained"):
         print(f"[{result['start']:.1f}-{result['end']:.1f}] {result['result']}", flush=True)
 
 
@@ -44,7 +46,7 @@ def main():
     parser.add_argument("--prompt", default="Is the way free?")
     parser.add_argument("--seconds", type=float, default=0, help="stop after this time (default: never)")
     args = parser.parse_args()
-    if args.seconds < 0:
+    if not args.seconds >= 0:
         parser.error(f"--seconds: expected 0 or more, found {args.seconds}")
 
     Gst.init(None)

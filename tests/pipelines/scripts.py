@@ -93,6 +93,8 @@ def mavlink(pipelines, work):
     code, _, error, got = say(lines_of(*answers) + CUT, "--answers")
     point(code == 0 and [t for _, t, _, _ in got] == [b"no", b"yes"] and error.count("expected a result as JSON") == 2,
           "mavlink.py: --answers, and lines that are none", code, error, got)
+    code, _, error, got = say(lines_of(result("yes", kind="answer", abstained=True), result("yes", kind="answer")))
+    point([t for _, t, _, _ in got] == [b"yes (not sure)", b"yes"], "mavlink.py: what abstains is not said as if it were sure", got)
     for code, args in ((1, ["nonsense"]), (2, ["udpout:127.0.0.1:14550", "--system", "300"])):
         found, _, error = feed(script, b"", *args)
         point(found == code and "Traceback" not in error and args[-1] in error, "mavlink.py: " + " ".join(args), found, error)
@@ -177,6 +179,14 @@ def readers(pipelines, work, env, python):
                                       "video/x-raw,width=64,height=64,framerate=2/1", "!", "terncaption", "prompt=two words", "!",
                                       "fakesink"], env)
     point(code == 0 and "two words" in out, "results.py: an argument with a blank is one word", code, out, error)
+    code, out, error = subprocess_of([python, "-c", "import sys; sys.dont_write_bytecode = True; import robot\n"
+                                      "for kind, more in ('answer', {}), ('answer', {'abstained': True}), ('error', {}):\n"
+                                      "    robot.say({'kind': kind, 'start': 0, 'end': 2, 'result': kind + str(more), **more})"],
+                                     {**env, "PYTHONPATH": str(pipelines)})
+    point(code == 0 and out == "[0.0-2.0] answer{}\n" and error.strip().endswith("robot.py: error{}"),
+          "robot.py: neither an answer that abstained nor an error is an answer", code, out, error)
+    code, out, error = subprocess_of([python, str(pipelines / "results.py"), "--help"], env)
+    point(code == 0 and "usage: results.py" in out, "results.py --help", code, out, error)
     code, out, error = subprocess_of([python, str(pipelines / "results.py"), "nosuchelement ! fakesink"], env)
     point(code == 1 and not out and "nosuchelement" in error and "Traceback" not in error,
           "results.py: a pipeline that is none", error)
