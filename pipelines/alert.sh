@@ -12,7 +12,8 @@ case ${1:-} in -h | --help) sed -n '3,10s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 [ $# -le 1 ] || { echo "alert.sh: expected one device at most, found $# arguments" >&2; exit 2; }
 device=${1:-/dev/video0}
 [ -e "$device" ] || { echo "alert.sh: $device: no such device" >&2; exit 1; }
-case ${WINDOW:=2} in *[!0-9]* | 0 | '') echo "alert.sh: WINDOW: expected whole seconds, found $WINDOW" >&2; exit 2 ;; esac
+case ${WINDOW:=2} in *[!0-9]* | 0* | '') echo "alert.sh: WINDOW: expected whole seconds, found $WINDOW" >&2; exit 2 ;; esac
+rate=$(((WINDOW * 2 + 7) / 8 * 8))/$WINDOW      # two a second or more: windows are whole groups of frames
 case ${SURE:=0.6} in 0 | 1 | 0.[0-9]*) ;; *) echo "alert.sh: SURE: expected 0 to 1, found $SURE" >&2; exit 2 ;; esac
 : "${PROMPT:=Is there a person in the picture?}"
 prompt=\"$(printf '%s' "$PROMPT" | sed 's/[\\"]/\\&/g')\"
@@ -21,7 +22,8 @@ prompt=\"$(printf '%s' "$PROMPT" | sed 's/[\\"]/\\&/g')\"
 exec 4>&1
 status=$({ { gst-launch-1.0 -q -e \
   v4l2src device="$device" ! videoconvert \
-  ! terncaption name=c prompt="$prompt" labels="<yes,no>" min-confidence="$SURE" on-change=true window="${WINDOW}000000000" \
+  ! terncaption name=c prompt="$prompt" labels="<yes,no>" min-confidence="$SURE" on-change=true \
+    window="${WINDOW}000000000" frame-rate="$rate" \
   ! fakesink sync=false \
   c.json_src ! queue ! filesink location=/dev/stdout buffer-mode=unbuffered sync=false async=false 3>&- 4>&-
   echo $? >&3; } \

@@ -11,14 +11,15 @@ case ${1:-} in -h | --help) sed -n '3,8s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 outdir=$1
 shift
 [ -d "$outdir" ] && [ -w "$outdir" ] || { echo "batch.sh: $outdir: expected a folder to write to" >&2; exit 1; }
-case ${WINDOW:=8} in *[!0-9]* | 0 | '') echo "batch.sh: WINDOW: expected whole seconds, found $WINDOW" >&2; exit 2 ;; esac
+case ${WINDOW:=8} in *[!0-9]* | 0* | '') echo "batch.sh: WINDOW: expected whole seconds, found $WINDOW" >&2; exit 2 ;; esac
+rate=$(((WINDOW * 2 + 7) / 8 * 8))/$WINDOW      # two a second or more: windows are whole groups of frames
 
 caption () {
   video=$1 base=$2
   set --
   [ -z "${PROMPT:-}" ] || set -- prompt="\"$(printf '%s' "$PROMPT" | sed 's/[\\"]/\\&/g')\""
   gst-launch-1.0 -q \
-    filesrc location="$video" ! decodebin ! videoconvert ! ternencoder ! terncompressor \
+    filesrc location="$video" ! decodebin ! videoconvert ! ternencoder frame-rate="$rate" ! terncompressor \
     ! terngenerator name=g window="${WINDOW}000000000" metrics=true "$@" ! tee name=t \
     t. ! queue ! webvttenc ! filesink location="$base.vtt" \
     t. ! queue ! srtenc ! filesink location="$base.srt" \

@@ -10,7 +10,8 @@ case ${1:-} in -h | --help) sed -n '3,8s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 [ $# -le 1 ] || { echo "camera.sh: expected one device at most, found $# arguments" >&2; exit 2; }
 device=${1:-/dev/video0}
 [ -e "$device" ] || { echo "camera.sh: $device: no such device" >&2; exit 1; }
-case ${WINDOW:=4} in *[!0-9]* | 0 | '') echo "camera.sh: WINDOW: expected whole seconds, found $WINDOW" >&2; exit 2 ;; esac
+case ${WINDOW:=4} in *[!0-9]* | 0* | '') echo "camera.sh: WINDOW: expected whole seconds, found $WINDOW" >&2; exit 2 ;; esac
+rate=$(((WINDOW * 2 + 7) / 8 * 8))/$WINDOW      # two a second or more: windows are whole groups of frames
 
 # What is set here is a property of terncaption only when it is wanted.
 set --
@@ -18,6 +19,6 @@ set --
 
 exec gst-launch-1.0 -e \
   v4l2src device="$device" ! videoconvert \
-  ! terncaption name=c window="${WINDOW}000000000" "$@" ! queue ! overlay.video_sink \
+  ! terncaption name=c window="${WINDOW}000000000" frame-rate="$rate" "$@" ! queue ! overlay.video_sink \
   c.text_src ! queue ! overlay.text_sink \
   textoverlay name=overlay wait-text=false ! videoconvert ! autovideosink

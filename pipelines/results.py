@@ -10,11 +10,14 @@ Needs python3-gst-1.0. Exit status 1 after an error.
 """
 import os
 import sys
+import warnings
 
 import gi
 
 gi.require_version("Gst", "1.0")
 from gi.repository import Gst, GLib  # noqa: E402
+
+warnings.simplefilter("ignore", DeprecationWarning)     # of GValueArray, which array() has no other way than
 
 
 def array(structure, field):

@@ -17,7 +17,8 @@ import gi
 gi.require_version("Gst", "1.0")
 from gi.repository import Gst  # noqa: E402
 
-PIPELINE = ("{source} ! ternencoder frame-rate=2/1 gate=off ! terncompressor ! terngenerator name=generator "
+# Windows are whole groups of frames: eight with the bundled model, four a second.
+PIPELINE = ("{source} ! ternencoder frame-rate=4/1 gate=off ! terncompressor ! terngenerator name=generator "
             "window=2000000000 leaky=downstream ! appsink name=result max-buffers=1 drop=true sync=false")
 
 

@@ -10,7 +10,8 @@
 case ${1:-} in -h | --help) sed -n '3,10s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 [ $# -ge 1 ] && [ $# -le 2 ] || { echo "rtsp-camera.sh: expected URL [OUTPUT.jsonl], found $# arguments" >&2; exit 2; }
 case $1 in rtsp://* | rtsps://* | rtspt://*) ;; *) echo "rtsp-camera.sh: expected rtsp://..., found $1" >&2; exit 2 ;; esac
-case ${WINDOW:=4} in *[!0-9]* | 0 | '') echo "rtsp-camera.sh: WINDOW: expected whole seconds, found $WINDOW" >&2; exit 2 ;; esac
+case ${WINDOW:=4} in *[!0-9]* | 0* | '') echo "rtsp-camera.sh: WINDOW: expected whole seconds, found $WINDOW" >&2; exit 2 ;; esac
+rate=$(((WINDOW * 2 + 7) / 8 * 8))/$WINDOW      # two a second or more: windows are whole groups of frames
 case ${RETRY:=5} in *[!0-9]* | '') echo "rtsp-camera.sh: RETRY: expected whole seconds, found $RETRY" >&2; exit 2 ;; esac
 url=$1 output=${2:-/dev/stdout}
 
@@ -21,7 +22,7 @@ trap 'exit 130' INT TERM
 while :; do
   gst-launch-1.0 -q -e \
     rtspsrc location="$url" latency=200 add-reference-timestamp-meta=true ! application/x-rtp,media=video ! decodebin \
-    ! videoconvert ! terncaption name=c window="${WINDOW}000000000" "$@" ! fakesink sync=false \
+    ! videoconvert ! terncaption name=c window="${WINDOW}000000000" frame-rate="$rate" "$@" ! fakesink sync=false \
     c.json_src ! filesink location="$output" append=true buffer-mode=unbuffered sync=false async=false
   status=$?
   [ "$RETRY" -gt 0 ] && [ $status -lt 128 ] || exit $status

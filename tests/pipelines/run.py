@@ -196,12 +196,13 @@ def klv():
 
 def alert():
     """Yes or no, and what is done then."""
-    env["SURE"], env["ALERT"] = "0", "echo ALERT"
+    env["SURE"], env["ALERT"], env["WINDOW"] = "0", "echo ALERT", "3"
     text = script("alert.sh", "/dev/null")
+    env.pop("WINDOW")
     answers = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
     point(answers and all(a["kind"] == "answer" and a["result"] in ("yes", "no") for a in answers)
           and all(a["result"] != b["result"] for a, b in zip(answers, answers[1:]))
-          and text.count("ALERT {") == sum(a["result"] == "yes" for a in answers), "alert.sh: answers that change", text)
+          and (answers[0]["end"] - answers[0]["start"]) == 3 and text.count("ALERT {") == sum(a["result"] == "yes" for a in answers), "alert.sh: answers that change", text)
 
 
 def drone():
@@ -223,7 +224,11 @@ def scripts():
     script("file-to-srt-jsonl.sh", str(clip))
     script("split.sh", str(clip), "out.jsonl", "random", "0.5")
     env["RETRY"] = "0"
+    env["WINDOW"] = "3"
     script("rtsp-camera.sh", "rtsp://nowhere/", "out.jsonl")
+    spans = [(r["start"], r["end"]) for r in check_jsonl(work / "rtsp-camera.sh/out.jsonl")[1]]
+    point(spans and all(abs(end - start - 3) < 1e-6 for start, end in spans[:-1]), "rtsp-camera.sh: windows of WINDOW", spans)
+    env.pop("WINDOW")
     script("batch.sh", ".", str(clip))
     if subprocess.run(["gst-inspect-1.0", "--exists", "mpegtsmux"], env=env).returncode:
         point(False, "drone.sh", skip="no mpegtsmux")

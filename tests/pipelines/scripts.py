@@ -185,6 +185,10 @@ def readers(pipelines, work, env, python):
                                      {**env, "PYTHONPATH": str(pipelines)})
     point(code == 0 and out == "[0.0-2.0] answer{}\n" and error.strip().endswith("robot.py: error{}"),
           "robot.py: neither an answer that abstained nor an error is an answer", code, out, error)
+    labels = "videotestsrc num-buffers=9 ! video/x-raw,width=64,height=64,framerate=2/1 ! terncaption labels=<yes,no> ! fakesink"
+    code, out, error = subprocess_of([python, str(pipelines / "results.py"), labels], env)
+    point(code == 0 and not error and re.search(r"answer: (yes|no) 0\.\d\d, (yes|no) 0\.\d\d$", out.splitlines()[0]),
+          "results.py: labels and their probabilities, and no warning", code, out, error)
     code, out, error = subprocess_of([python, str(pipelines / "results.py"), "--help"], env)
     point(code == 0 and "usage: results.py" in out, "results.py --help", code, out, error)
     code, out, error = subprocess_of([python, str(pipelines / "results.py"), "nosuchelement ! fakesink"], env)
@@ -213,12 +217,14 @@ def prompts(pipelines, work, env, clip):
     out = folder / "out"
     out.mkdir()
     run = subprocess.run(["sh", str(pipelines / "batch.sh"), str(out), "-a film.mp4", "other/-a film.mkv", "none.mp4"], cwd=folder,
-                         env={**env, "PROMPT": said}, capture_output=True, timeout=patience(100))
+                         env={**env, "PROMPT": said, "WINDOW": "3"}, capture_output=True, timeout=patience(100))
     point(run.returncode == 1 and run.stdout == b"-a film.mp4\n"
           and b"other/-a film.mkv: -a film.vtt is another one's" in run.stderr
           and b"none.mp4: no captions" in run.stderr and asked(out / "-a film.jsonl") == {said}
           and {p.name for p in out.iterdir()} == {f"-a film.{end}" for end in ("vtt", "srt", "jsonl")},
           "batch.sh: two films of one name", run.stdout, run.stderr)
+    spans = [(r["start"], r["end"]) for r in map(json.loads, (out / "-a film.jsonl").read_text().splitlines())]
+    point(spans[:2] == [(0, 3), (3, 6)], "batch.sh: windows are as long as WINDOW says", spans)
 
 
 def packets(pipelines, work):
