@@ -151,8 +151,8 @@ load (TernModel *model, TernModelParts parts, gboolean mmproj_asked_for, GError 
       && (parts != TERN_MODEL_FULL || check_family (model, error));
 }
 
-/* The encoder beside the language model @named, whose file is @path. Where there is none, a file that is no language model is what is
- * wrong. */
+/* The encoder beside the language model @named, whose file is @path. Where there is none, a file that is no language model is what
+ * is wrong. */
 static char *
 find_mmproj (const char *named, const char *path, GError **error)
 {

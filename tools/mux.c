@@ -313,8 +313,8 @@ write_cues (Mux *mux, double seconds)
 static gboolean
 fail_untimed (const Mux *mux, int track, GError **error)
 {
-  g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: expected a film whose packets have times, found track %d (%s) without, "
-      "as in streams that no container holds; a film made of it by another program can be copied", mux->film, track,
+  g_set_error (error, TERN_ERROR, TERN_ERROR_UNSUPPORTED, "%s: expected a film whose packets have times, found track %d (%s) "
+      "without, as in streams that no container holds; a film made of it by another program can be copied", mux->film, track,
       avcodec_get_name (mux->in->streams[track]->codecpar->codec_id));
   return FALSE;
 }

@@ -11,7 +11,8 @@ G_BEGIN_DECLS
  * itself where there is none, or they go in a circle. Free with g_free. */
 char *tern_replace_target (const char *path);
 
-/* Gives @fd, a file in the making that has nothing in it yet, owner and mode of the regular file at @target, if there is one: of the owner what we may. */
+/* Gives @fd, a file in the making that has nothing in it yet, owner and mode of the regular file at @target, if there is one: of
+ * the owner what we may. */
 void tern_replace_like (int fd, const char *target);
 
 G_END_DECLS

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <glib/gstdio.h>
@@ -107,7 +108,8 @@ test_read (Place *place, gconstpointer data)
       "found [('x', '<f4'), ('y', '<f4')]" },
     { "{'descr': '<U1000000000000000000000000000000000000000000000000', 'fortran_order': False, 'shape': (1,), }", 4,
       TERN_ERROR_UNSUPPORTED, "found '<U1000000000000000000000000000000000000..." },
-    { "{'descr': '<f4', 'fortran_order': True, 'shape': (1,), }", 4, TERN_ERROR_UNSUPPORTED, "C order), found fortran_order: True" },
+    { "{'descr': '<f4', 'fortran_order': True, 'shape': (1,), }", 4, TERN_ERROR_UNSUPPORTED,
+      "C order), found fortran_order: True" },
   };
   GError *error = NULL;
   TernNpy npy;
@@ -170,6 +172,40 @@ test_unwritable (Place *place, gconstpointer data)
   g_assert_cmpstr (text, ==, "old");
 }
 
+/* What takes another file's place stands where that one did, behind links, and is as accessible. */
+static void
+test_replaced (Place *place, gconstpointer data)
+{
+  static const mode_t modes[] = { 0600, 0664, 0440 };
+  const gsize shape = 1;
+  g_autofree char *first = g_build_filename (place->folder, "first", NULL);
+  g_autofree char *second = g_build_filename (place->folder, "second", NULL);
+  GError *error = NULL;
+  struct stat st;
+
+  g_assert_cmpint (symlink ("second", first), ==, 0);
+  g_assert_cmpint (symlink (place->path, second), ==, 0);
+  /* At first there is nothing behind them. */
+  for (guint i = 0; i <= G_N_ELEMENTS (modes); i++) {
+    if (i > 0)
+      g_assert_cmpint (g_chmod (place->path, modes[i - 1]), ==, 0);
+    g_assert_true (tern_npy_write (first, (float[]) { (float) i }, 1, &shape, &error));
+    g_assert_no_error (error);
+    g_assert_cmpint (lstat (place->path, &st), ==, 0);
+    g_assert_true (S_ISREG (st.st_mode) && st.st_size == 128 + 4);
+    if (i > 0)
+      g_assert_cmpuint (st.st_mode & 0777, ==, modes[i - 1]);
+    g_assert_true (g_file_test (first, G_FILE_TEST_IS_SYMLINK) && g_file_test (second, G_FILE_TEST_IS_SYMLINK));
+  }
+  /* Links in a circle lead nowhere: the name is taken. */
+  g_unlink (second);
+  g_assert_cmpint (symlink ("first", second), ==, 0);
+  g_assert_true (tern_npy_write (second, (float[]) { 1 }, 1, &shape, &error));
+  g_assert_false (g_file_test (second, G_FILE_TEST_IS_SYMLINK));
+  g_unlink (first);
+  g_unlink (second);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -179,5 +215,6 @@ main (int argc, char **argv)
   ADD ("/npy/round-trip", test_round_trip);
   ADD ("/npy/read", test_read);
   ADD ("/npy/unwritable", test_unwritable);
+  ADD ("/npy/replaced", test_replaced);
   return g_test_run ();
 }
