@@ -6,9 +6,12 @@
  *   at 25, 29.97 and 7 frames a second, and with a variable rate.
  * - A window is [start, start + window): as many ticks as were asked for, rounded up to whole groups of frames. It starts
  *   at the tick of its first frame, the first window of a stretch so with the video.
- * - The next one starts with the first frame whose tick is at or after start + hop (rounded up likewise). When there is a
- *   frame at every tick, windows follow each other without gap; they never overlap when hop = window. With less than that
- *   the next window waits for its frame: a picture every 20 s starts one every 20 s.
+ * - Others start at whole multiples of hop (rounded up likewise) behind the first: each with the first frame whose tick is
+ *   at or after its start, whether that comes at once or, where the video has fewer frames than ticks, later. So they follow
+ *   each other without gap, and never overlap when hop = window; one that no frame lies in is left out. With a hop that is
+ *   longer than a window, a frame that lies behind where its window would have ended begins it, as far as the next one allows.
+ * - Only a pause, such as makes the sampler's ticks begin anew, moves the grid: the window that a frame begins after it
+ *   starts with that frame. A picture every 20 s starts one every 20 s.
  * - A frame stands until the next one, but not longer than its window: a window is as long as any other however few frames
  *   it has. Only the end of a stretch (of the video, before a jump back) cuts it short: then it ends with the last frame
  *   seen, whether that was looked at or not.
@@ -84,7 +87,7 @@ tern_windower_reset (TernWindower *self)
 {
   self->in_group = self->n_marks = self->n_closed = 0;
   self->closed_end = self->count;
-  self->ended = self->stretch_ended = self->next_start = 0;
+  self->ended = self->stretch_ended = self->next_start = self->cell = 0;
   self->started = FALSE;
 }
 
@@ -145,29 +148,62 @@ tern_windower_find (const TernWindower *self, guint64 at)
   return G_MAXUINT64;
 }
 
+/* Whole ticks from @from to @at. */
+static guint64
+ticks_since (const TernWindower *self, guint64 from, guint64 at)
+{
+  return tern_mul_div (at + slack (self) - MIN (at, from), self->plan.rate_n, 0, TERN_SECOND * self->plan.rate_d);
+}
+
+/* Where the window starts that is @cell hops behind the grid's beginning: counted from there, so that what ticks are rounded
+ * by does not add up. */
+static guint64
+cell_start (const TernWindower *self, guint64 cell)
+{
+  guint64 since = tern_mul_div (cell * self->plan.hop, TERN_SECOND * self->plan.rate_d, 0, self->plan.rate_n);
+
+  return since < G_MAXUINT64 - self->origin ? self->origin + since : G_MAXUINT64;
+}
+
+/* Where on the grid the window is that a frame at @at begins; without @on, and beyond all counting, on a new one. */
+static guint64
+find_start (TernWindower *self, guint64 at, gboolean on)
+{
+  guint64 ticks = ticks_since (self, self->origin, at);
+
+  if (on && ticks <= G_MAXINT64) {
+    self->cell = MAX (self->cell, ticks / self->plan.hop);
+    return cell_start (self, self->cell);
+  }
+  self->origin = self->started ? MAX (at, self->next_start) : at;
+  self->cell = 0;
+  return self->origin;
+}
+
 static void
-open_window (TernWindower *self, guint64 at, guint64 pts)
+open_window (TernWindower *self, guint64 at, guint64 pts, gboolean on)
 {
   TernWindowMark *mark = &self->marks[self->n_marks++];
+  guint64 start = find_start (self, at, on);
 
-  /* As if ticks had not been rounded; and not within a stretch before that ended between two ticks, however late in this one a
-   * window is opened (those before it may have been passed over). */
-  if (self->started && at < self->next_start + slack (self))
-    at = self->next_start;
-  *mark = (TernWindowMark) { .first = self->count, .at = at, .start = at };
-  if (at < self->stretch_ended && self->stretch_ended <= pts)
+  self->cell++;
+  self->next_start = cell_start (self, self->cell);
+  if (at + slack (self) >= start + self->window)
+    start = MIN (at, self->next_start - self->window);
+  /* Not within a stretch before that ended between two ticks, however late in this one a window is opened (those before it
+   * may have been passed over). */
+  *mark = (TernWindowMark) { .first = self->count, .at = start, .start = start };
+  if (start < self->stretch_ended && self->stretch_ended <= pts)
     mark->start = self->stretch_ended;
-  self->next_start = at + self->hop;
   self->in_group = 0;
-  self->last_tick = 0;
+  self->last_tick = ticks_since (self, start, at);
 }
 
 /* Whether @at is the tick of the frame taken last: of tokens that come more often than was said. */
 static gboolean
 is_same_tick (TernWindower *self, guint64 at)
 {
-  guint64 since = at + slack (self) - MIN (at, self->marks[self->n_marks - 1].at);
-  guint64 tick = tern_mul_div (since, self->plan.rate_n, 0, TERN_SECOND * self->plan.rate_d);
+  guint64 tick = ticks_since (self, self->marks[self->n_marks - 1].at, at);
   gboolean same = tick <= self->last_tick;
 
   self->last_tick = MAX (tick, self->last_tick);
@@ -177,12 +213,14 @@ is_same_tick (TernWindower *self, guint64 at)
 TernWindowVerdict
 tern_windower_add (TernWindower *self, guint64 at, guint64 pts, gboolean new_group)
 {
-  gboolean first;
+  gboolean first, on = self->started
+      && tern_frame_step (self->newest_at, at, self->plan.rate_n, self->plan.rate_d) != TERN_STEP_AHEAD;
 
+  self->newest_at = at;
   while (self->n_marks > 0 && at + slack (self) >= end_of (self, &self->marks[0]))
     close_window (self, end_of (self, &self->marks[0]));
   if (!self->started || at + slack (self) >= self->next_start)
-    open_window (self, at, pts);
+    open_window (self, at, pts, on);
   else if (self->n_marks == 0 || is_same_tick (self, at))
     return TERN_WINDOW_SKIP;
 

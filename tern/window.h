@@ -23,7 +23,7 @@ typedef struct {
 /* A window that is open. */
 typedef struct {
   guint64 first;                /* frame */
-  guint64 at;                   /* tick of that frame */
+  guint64 at;                   /* ns; where it starts on the grid */
   guint64 start;                /* start_time to be; not before the end of what was finished before */
 } TernWindowMark;
 
@@ -38,8 +38,11 @@ typedef struct {
   TernWindow *closed;           /* windows that wait to be taken, oldest first */
   guint n_closed, closed_size;
   guint64 last_at;              /* of the frame taken last */
+  guint64 newest_at;            /* of the frame that came last, taken or not */
   guint64 last_tick;            /* of that frame, in the newest window */
-  guint64 next_start;           /* ns; where the next window may begin */
+  guint64 origin;               /* ns; where the grid of windows begins */
+  guint64 cell;                 /* hops from there to the next window */
+  guint64 next_start;           /* ns; the same as time */
   guint64 closed_end;           /* frame after the last window closed */
   guint64 ended;                /* ns; where the last window closed ended */
   guint64 stretch_ended;        /* ns; where the stretches before this one did */

@@ -419,7 +419,7 @@ GST_START_TEST (test_missing)
     fail_unless_equals_uint64 (g_array_index (groups, guint64, i), missing_groups[i]);
   expect (h, 0, 4000, "7 frames, p");
   expect (h, 4000, 4000, "7 frames, p");
-  expect (h, 8500, 1000, "2 frames, p");
+  expect (h, 8000, 1500, "2 frames, p");
   gst_harness_teardown (h);
 }
 GST_END_TEST

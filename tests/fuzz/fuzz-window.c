@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* libFuzzer target: any plan of windows and any video, sampled and put into windows as a session does it, against what the
  * head of tern/window.c promises. */
+#include "engine/base/fraction.h"
 #include "tern/tern.h"
 #include "tern/window.h"
 #include "tests/fuzz/bytes.h"
@@ -23,6 +24,8 @@ typedef struct {
     gboolean passed_over;
   } frames[MOST_FRAMES];
   guint64 open_from;            /* frames before it were flushed */
+  guint64 grid;                 /* where a window began that others are whole hops from; G_MAXUINT64: not known */
+  guint64 stretch_ended;        /* with the last window of the stretch before; G_MAXUINT64: there was none */
   gboolean any, finishing;
   TernWindow last;
 } Run;
@@ -33,12 +36,37 @@ slack (const Run *run)
   return MIN (run->windower.tick / 4, 1000);
 }
 
+/* Windows that no time lies between start whole hops from each other, or with their first frame. @cut: where the stretch before it ended. */
+static void
+check_start (Run *run, const TernWindow *w, gboolean cut)
+{
+  const TernWindowPlan *plan = &run->windower.plan;
+  guint64 hop = tern_mul_div (plan->hop, TERN_SECOND * plan->rate_d, 0, plan->rate_n), n, start;
+
+  if (cut || plan->hop > plan->window) {
+    run->grid = G_MAXUINT64;
+  } else if (w->start_time == run->frames[w->first].at) {
+    run->grid = w->start_time;
+  } else if (run->grid != G_MAXUINT64) {
+    g_assert_cmpuint (w->start_time, >, run->grid);
+    n = (w->start_time - run->grid + hop / 2) / MAX (hop, 1);
+    for (start = G_MAXUINT64; start != w->start_time && n + 1 > 0; n--) {
+      start = run->grid + tern_mul_div (n * plan->hop, TERN_SECOND * plan->rate_d, 0, plan->rate_n);
+      if (start + 2 >= w->start_time && start <= w->start_time + 2)
+        break;                  /* the grid that was seen may be of a later window, whose own start was rounded */
+      g_assert_cmpuint (start + hop, >, w->start_time);
+    }
+  }
+}
+
 static void
 check_window (Run *run, const TernWindow *w)
 {
   const TernWindower *self = &run->windower;
   guint64 limit = run->windower.window;
+  gboolean cut = w->start_time == run->stretch_ended;
 
+  check_start (run, w, cut);
   /* Frames, at most as many as a window has ticks, of one stretch, each at a time that lies in the window. */
   g_assert_cmpuint (w->first, <, w->end);
   g_assert_cmpuint (w->end, <=, self->count);
@@ -59,8 +87,10 @@ check_window (Run *run, const TernWindow *w)
   if (run->finishing) {
     g_assert_cmpuint (w->end_time, <=, MAX (run->seen_end, w->start_time));
   } else {
-    g_assert_cmpuint (w->end_time + slack (run), >=, run->frames[w->first].at + limit);
-    g_assert_cmpuint (w->end_time, <=, run->frames[w->first].at + limit + slack (run));
+    g_assert_cmpuint (w->end_time, <=, w->start_time + limit);
+    g_assert_cmpuint (w->end_time + slack (run), >, run->frames[w->first].at);
+    if (!cut)
+      g_assert_cmpuint (w->end_time, ==, w->start_time + limit);
   }
 
   /* In order; without overlap when hop = window. */
@@ -100,6 +130,8 @@ finish (Run *run)
   tern_windower_finish (&run->windower, run->seen_end);
   take_closed (run);
   run->finishing = FALSE;
+  if (run->any)
+    run->stretch_ended = run->last.end_time;
   run->seen_end = run->seen_pts = G_MAXUINT64;
 }
 
@@ -212,6 +244,7 @@ go_on (Run *run)
       for (guint64 i = run->open_from; i < run->windower.count; i++)
         run->frames[i].passed_over |= run->frames[i].windows == 0;
       tern_windower_pass_over (&run->windower);
+      run->grid = G_MAXUINT64;
       break;
     case 4:
       see (run, next_below (&run->bytes, 2) ? 0 : choose_step (run));
@@ -232,7 +265,7 @@ LLVMFuzzerTestOneInput (const guint8 *data, gsize size)
   run->bytes = (Bytes) { data, data + size };
   plan = choose_plan (&run->bytes);
   run->pts = next_below (&run->bytes, 4) ? next_below (&run->bytes, 60) * TERN_SECOND : (guint64) G_MAXINT64 / 2;
-  run->seen_end = run->seen_pts = G_MAXUINT64;
+  run->seen_end = run->seen_pts = run->grid = run->stretch_ended = G_MAXUINT64;
   tern_windower_init (&run->windower, &plan);
   tern_frame_sampler_init (&run->sampler, plan.rate_n, plan.rate_d);
   while (bytes_left (&run->bytes) && run->windower.count < MOST_FRAMES)

@@ -248,7 +248,7 @@ check_both (TernModel *model, const TernSessionParams *params, const GArray *vid
 
 /* ---- Tests ---- */
 
-/* Any camera's rate from that of the sampling on: [0, 4), [4, 8), ... and the end of the video; every frame in its window. */
+/* Any camera's rate whose frames are no pause: [0, 4), [4, 8), ... and the end of the video; every frame in its window. */
 static void
 test_regular (void)
 {
@@ -264,7 +264,7 @@ test_regular (void)
         g_autoptr (GArray) windows = check_both (model, &params, video, &sampled);
 
         check_stretch (windows, video, &params, sampled);
-        if (rates[r].n < 2 * rates[r].d)
+        if (2 * rates[r].n < rates[r].d)
           continue;
         for (guint i = 0; i < windows->len; i++) {
           guint64 start = MS (offsets[o]) + i * 4 * TERN_SECOND;
@@ -317,6 +317,27 @@ test_low_rate (void)
   windows = check_both (model, &params, video, &sampled);
   text = spell (windows);
   g_assert_cmpstr (text, ==, "0.000000-40.000000(4) 40.000000-80.000000(4) 80.000000-84.000000(1) ");
+}
+
+/* Frames are looked at more often than there are any: windows start where they would with a frame at each tick. */
+static void
+test_fewer_frames (void)
+{
+  static const guint hops[] = { 0, 400, 800, 3600 };
+  g_autoptr (TernModel) model = open_model (0);
+
+  for (EACH (r, rates))
+    for (EACH (h, hops)) {
+      TernSessionParams params = grid_params (10, 1, 1200, hops[h], 0);
+      guint64 hop = MS (hops[h] ? hops[h] : 1200), sampled;
+      g_autoptr (GArray) video = regular_video (r, 500, 64000, STATED), windows = check_both (model, &params, video, &sampled);
+
+      check_stretch (windows, video, &params, sampled);
+      for (guint i = 0; i < windows->len && 2 * rates[r].n >= rates[r].d; i++)
+        g_assert_cmpuint ((g_array_index (windows, Window, i).start - MS (500)) % hop, <=, hop - MIN (hop, MS (1200)));
+      if (hops[h] == 0 && rates[r].n >= rates[r].d)
+        g_assert_cmpuint (windows->len, ==, (g_array_index (video, Frame, video->len - 1).pts - MS (500)) / hop + 1);
+    }
 }
 
 /* Everything with everything. */
@@ -615,6 +636,7 @@ main (int argc, char **argv)
   g_test_add_func ("/grid/regular", test_regular);
   g_test_add_func ("/grid/slides", test_slides);
   g_test_add_func ("/grid/low-rate", test_low_rate);
+  g_test_add_func ("/grid/fewer-frames", test_fewer_frames);
   g_test_add_func ("/grid/combinations", test_combinations);
   g_test_add_func ("/grid/odd", test_odd);
   g_test_add_func ("/grid/jumps", test_jumps);

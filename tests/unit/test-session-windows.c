@@ -244,12 +244,80 @@ test_slow_frames (void)
   for (guint i = 0; i < 7; i++)
     g_assert_cmpint (add (&f, 1500 * i), ==, i % 3 == 0 ? TERN_WINDOW_TAKE_FIRST : TERN_WINDOW_TAKE);
   tern_windower_finish (&f.windower, MS (9100));
-  expect (&f, "[0,3)0-4000>3 [3,6)4500-8500>6 [6,7)9000-9100>7 ");
+  expect (&f, "[0,3)0-4000>3 [3,6)4000-8000>6 [6,7)8000-9100>7 ");
   add (&f, 20000);
   add (&f, 25000);
   tern_windower_finish (&f.windower, G_MAXUINT64);
   expect (&f, "[7,8)20000-24000>8 [8,9)25000-29000>9 ");
   end_of_test (&f);
+}
+
+/* Starts stay whole hops from the first one however late frames come, and begin anew behind a pause alone. */
+static void
+test_grid (void)
+{
+  Fixture f;
+
+  begin (&f, 4, 4, FALSE);
+  for (guint i = 0; i < 5; i++)
+    add (&f, 1500 * i);
+  tern_windower_finish (&f.windower, G_MAXUINT64);
+  expect (&f, "[0,2)0-2000>2 [2,3)2000-4000>3 [3,4)4000-6000>4 [4,5)6000-8000>5 ");
+  end_of_test (&f);
+
+  begin (&f, 8, 4, FALSE);
+  for (guint i = 0; i < 5; i++)
+    add (&f, 1500 * i);
+  add (&f, 9000);
+  for (guint i = 0; i < 5; i++)
+    add (&f, 11500 + 1500 * i);
+  expect (&f, "[0,3)0-4000>2 [2,4)2000-6000>3 [3,5)4000-8000>4 [4,6)6000-10000>5 [5,7)9000-13000>6 [6,9)11500-15500>8 "
+      "[8,10)13500-17500>9 ");
+  end_of_test (&f);
+
+  begin (&f, 4, 8, FALSE);
+  for (guint i = 0; i < 8; i++)
+    g_assert_cmpint (add (&f, 1500 * i) == TERN_WINDOW_SKIP, ==, i == 2 || i == 4 || i == 5 || i == 7);
+  tern_windower_finish (&f.windower, G_MAXUINT64);
+  expect (&f, "[0,2)0-2000>2 [2,3)4000-6000>3 [3,4)8000-10000>4 ");
+  end_of_test (&f);
+
+  /* Between two windows that no frame lies in: one begins late, and ends before the next one at the latest. */
+  begin (&f, 4, 8, FALSE);
+  add (&f, 0);
+  add (&f, 1900);
+  add (&f, 3900);
+  add (&f, 6100);
+  add (&f, 7800);
+  add (&f, 9800);
+  add (&f, 11500);
+  tern_windower_finish (&f.windower, G_MAXUINT64);
+  expect (&f, "[0,2)0-2000>2 [2,4)6100-8100>4 [4,5)10100-12100>5 ");
+  end_of_test (&f);
+}
+
+/* What ticks are rounded by does not add up: a hundred thousand windows at 29.97 frames a second. */
+static void
+test_grid_rounding (void)
+{
+  TernWindowPlan plan = { .group = 4, .window = 4, .hop = 4, .rate_n = 30000, .rate_d = 1001 };
+  TernWindower windower;
+  TernWindow window = { 0 };
+  guint64 n = 0;
+
+  tern_windower_init (&windower, &plan);
+  for (guint64 i = 0; i < 400001; i++) {
+    guint64 at = i * 1001 * TERN_SECOND / 30000;
+
+    tern_windower_add (&windower, at, at, FALSE);
+    while (tern_windower_next (&windower, &window)) {
+      g_assert_cmpuint (window.start_time, ==, n * 4 * 1001 * TERN_SECOND / 30000);
+      g_assert_cmpuint (window.end - window.first, ==, 4);
+      n++;
+    }
+  }
+  g_assert_cmpuint (n, ==, 100000);
+  tern_windower_clear (&windower);
 }
 
 static void
@@ -363,6 +431,8 @@ main (int argc, char **argv)
   g_test_add_func ("/windows/overlap", test_overlap);
   g_test_add_func ("/windows/pauses", test_pauses);
   g_test_add_func ("/windows/slow-frames", test_slow_frames);
+  g_test_add_func ("/windows/grid", test_grid);
+  g_test_add_func ("/windows/grid-rounding", test_grid_rounding);
   g_test_add_func ("/windows/jumps", test_jumps);
   g_test_add_func ("/windows/between-ticks", test_between_ticks);
   g_test_add_func ("/windows/untaken", test_untaken);
