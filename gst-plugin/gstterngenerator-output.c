@@ -395,15 +395,15 @@ gst_tern_generator_result_buffer (const gchar * text, gsize size,
 static GstClockTime
 decided_by (GstTernGenerator * self, const TernResult * result)
 {
-  GstClockTime end = result->timestamp + result->duration, hop, tick = 0;
+  GstClockTime end = result->timestamp + result->duration, tick = 0;
+  GstClockTime hop = gst_tern_generator_hop_time (self);
 
   GST_OBJECT_LOCK (self);
-  hop = self->params.hop;
   if (self->params.rate_n > 0)
     tick = gst_util_uint64_scale (GST_SECOND, self->params.rate_d,
         self->params.rate_n);
   GST_OBJECT_UNLOCK (self);
-  if (hop == 0 || hop >= result->duration)
+  if (hop >= result->duration)
     return end;
   return result->timestamp + (hop > tick ? hop - tick : 0);
 }

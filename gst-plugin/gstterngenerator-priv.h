@@ -57,6 +57,7 @@ struct _GstTernGenerator
   gboolean params_changed;
   gboolean live;                /* upstream */
   GstClockTime latency;         /* of an answer, as the property says */
+  guint64 window, hop;          /* ns, as the session rounded them; 0 before */
 
   /* Taken before all other locks: the session's questions and parameters
    * change, and requests are asked, one after the other. */
@@ -237,8 +238,10 @@ gboolean gst_tern_generator_make_session (GstTernGenerator * self,
 void gst_tern_generator_drop_session (GstTernGenerator * self);
 /* The windows so far are answered, the last one as far as it goes. */
 void gst_tern_generator_drain (GstTernGenerator * self);
-/* Time that a window is about: whole groups of frames. */
+/* Time that a window is about, and from one's start to the next one's: whole
+ * groups of frames. */
 GstClockTime gst_tern_generator_window_time (GstTernGenerator * self);
+GstClockTime gst_tern_generator_hop_time (GstTernGenerator * self);
 
 /* gstterngenerator-times.c */
 /* Stream time of a timestamp; 0 before the beginning. */

@@ -118,9 +118,11 @@ gst_tern_generator_set_property (GObject * object, guint id,
       break;
     case PROP_SHARED + SHARED_WINDOW:
       params->window = g_value_get_uint64 (value);
+      self->window = self->hop = 0;
       break;
     case PROP_SHARED + SHARED_HOP:
       params->hop = g_value_get_uint64 (value);
+      self->window = self->hop = 0;
       break;
     case PROP_SHARED + SHARED_MAX_TOKENS:
       params->sampling.max_tokens = g_value_get_uint (value);
@@ -541,7 +543,8 @@ gst_tern_generator_install_properties (GObjectClass * klass, guint first)
    * GstTernGenerator:hop:
    *
    * Time from one window's start to the next one's, rounded up to whole groups
-   * of four frames; 0 is the window, so that windows do not overlap.
+   * of four frames, at the default frame-rate to whole 2 s (an INFO message
+   * says so); 0 is the window, so that windows do not overlap.
    *
    * Since: 0.1
    */

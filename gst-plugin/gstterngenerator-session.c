@@ -87,6 +87,36 @@ gst_tern_generator_drop_session (GstTernGenerator * self)
   gst_tern_generator_end_asks (self, FALSE, "the session ended");
 }
 
+/* Ticks need not be whole nanoseconds: a millisecond is no difference. */
+static gboolean
+is_rounded (guint64 asked, guint64 time)
+{
+  return asked > 0 && time > asked + GST_MSECOND;
+}
+
+/* How windows follow each other in @session, and what became of what was asked
+ * for: at few frames a second a group is long. */
+static void
+note_windows (GstTernGenerator * self, TernSession * session)
+{
+  guint64 window, hop, asked_window, asked_hop;
+
+  tern_session_windows (session, &window, &hop);
+  GST_OBJECT_LOCK (self);
+  self->window = window;
+  self->hop = hop;
+  asked_window = self->params.window;
+  asked_hop = self->params.hop;
+  GST_OBJECT_UNLOCK (self);
+  if (is_rounded (asked_window, window) || is_rounded (asked_hop, hop))
+    GST_ELEMENT_INFO (self, STREAM, FORMAT,
+        ("Windows are rounded up to whole groups of frames."),
+        ("window=%" G_GUINT64_FORMAT " is %" G_GUINT64_FORMAT ", hop=%"
+            G_GUINT64_FORMAT " is %" G_GUINT64_FORMAT ": groups have %u frames, "
+            "at %u/%u a second", asked_window, window, asked_hop, hop,
+            TERN_GROUP_FRAMES, self->info.rate_n, self->info.rate_d));
+}
+
 gboolean
 gst_tern_generator_make_session (GstTernGenerator * self, TernModel * model,
     GError ** error)
@@ -123,6 +153,7 @@ gst_tern_generator_make_session (GstTernGenerator * self, TernModel * model,
   if (!session)
     return FALSE;
   gst_tern_generator_set_seen (self, FALSE);
+  note_windows (self, session);
 
   GST_DEBUG_OBJECT (self, "session at %d/%d frames a second%s",
       self->info.rate_n, self->info.rate_d, params.live ? ", leaky" : "");
@@ -260,15 +291,21 @@ gst_tern_generator_drain (GstTernGenerator * self)
 GstClockTime
 gst_tern_generator_window_time (GstTernGenerator * self)
 {
-  GstClockTime window, group = 0;
+  GstClockTime window;
 
   GST_OBJECT_LOCK (self);
-  window = self->params.window;
-  if (self->params.rate_n > 0)
-    group = gst_util_uint64_scale (TERN_GROUP_FRAMES * GST_SECOND,
-        self->params.rate_d, self->params.rate_n);
+  window = self->window > 0 ? self->window : self->params.window;
   GST_OBJECT_UNLOCK (self);
-  if (group == 0 || window > G_MAXUINT64 - group)
-    return window;
-  return (window + group - 1) / group * group;
+  return window;
+}
+
+GstClockTime
+gst_tern_generator_hop_time (GstTernGenerator * self)
+{
+  GstClockTime hop;
+
+  GST_OBJECT_LOCK (self);
+  hop = self->hop;
+  GST_OBJECT_UNLOCK (self);
+  return hop > 0 ? hop : gst_tern_generator_window_time (self);
 }

@@ -183,19 +183,16 @@ gst_tern_generator_push_text (GstTernGenerator * self,
 {
   gboolean arrival = gst_tern_generator_stamps_arrival (self);
   gboolean blanks = sends_blanks (self);
-  GstClockTime pts = result->timestamp, duration = result->duration, hop;
+  GstClockTime pts = result->timestamp, duration = result->duration;
   gsize size = strlen (result->result);
   GstFlowReturn flow;
 
   if (strcmp (result->kind, "error") == 0)
     size = 0;
-  GST_OBJECT_LOCK (self);
-  hop = self->params.hop;
-  GST_OBJECT_UNLOCK (self);
   if (arrival && GST_CLOCK_TIME_IS_VALID (self->position))
     pts = self->position;
-  if (arrival && hop > 0)
-    duration = MIN (duration, hop);
+  if (arrival)
+    duration = MIN (duration, gst_tern_generator_hop_time (self));
   if (arrival || blanks)
     move_cue (self, blanks, &pts, &duration);
   if (!GST_CLOCK_TIME_IS_VALID (self->position) || pts > self->position) {

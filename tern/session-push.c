@@ -79,6 +79,14 @@ tern_session_plan_windows (TernSession *self, const TernSessionParams *params, T
   return TRUE;
 }
 
+void
+tern_session_windows (TernSession *self, guint64 *window, guint64 *hop)
+{
+  g_return_if_fail (self != NULL && window != NULL && hop != NULL);
+  *window = self->windower.window;
+  *hop = self->windower.hop;
+}
+
 static void
 append_frame (TernSession *self, const TernWork *frame)
 {

@@ -129,10 +129,11 @@ typedef enum {
  *   For pushed tokens: the rate at which they come, if known
  * @rate_d: frames a second that are looked at, denominator; not 0
  * @window: length of a window in ns, TERN_WINDOW_MIN..TERN_WINDOW_MAX; rounded up to whole groups of frames. Windows
- *   lie on sampling ticks: [start, start + window), start being the tick of the first frame that is not part of the
- *   window before it. The last one ends with the video; after a jump back, and when frames change their size, a new one
- *   begins
- * @hop: ns from one window to the next, 0 (a window's length)..TERN_HOP_MAX; rounded up likewise
+ *   lie on sampling ticks: [start, start + window), the first one starting at the tick of the first frame, others whole
+ *   hops behind it, also where there are fewer frames than ticks. The last one ends with the video; after a jump back, and
+ *   when frames change their size, a new one begins, and after a pause one begins with the frame behind it
+ * @hop: ns from one window to the next, 0 (a window's length)..TERN_HOP_MAX; rounded up likewise, which
+ *   tern_session_windows() tells
  * @max_frames: of a window, 0 (as many as the window holds)..TERN_WINDOW_FRAMES_MAX. More are thinned out evenly:
  *   frames are looked at less often
  * @prompt: (nullable): instruction, UTF-8; %NULL = the model's default, "" = none
@@ -284,6 +285,18 @@ TERN_API TernSession *tern_session_new (TernModel *model, const TernSessionParam
  */
 TERN_API void tern_session_free (TernSession *session);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernSession, tern_session_free)
+
+/**
+ * tern_session_windows:
+ * @session: a session
+ * @window: (out): how long a window is, in ns
+ * @hop: (out): from the start of one to that of the next, in ns
+ *
+ * What became of TernSessionParams.window and hop by rounding them up to whole groups of frames. Stays. Any thread.
+ *
+ * Since: 0.1
+ */
+TERN_API void tern_session_windows (TernSession *session, guint64 *window, guint64 *hop);
 
 /* ---- In ---- */
 

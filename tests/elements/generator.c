@@ -577,6 +577,60 @@ expect_gap (GstHarness *h, GstClockTime end)
   fail_unless_equals_uint64 (duration, 0);
 }
 
+/* ---- Hops ---- */
+
+static void
+expect_rounding (GstBus *bus)
+{
+  GstMessage *message = wait_message (bus, GST_MESSAGE_INFO);
+  g_autofree char *debug = NULL;
+
+  gst_message_parse_info (message, NULL, &debug);
+  fail_unless (strstr (debug, "hop=1000000000 is 2000000000") != NULL, "%s", debug);
+  fail_unless (strstr (debug, "window=4000000000 is 4000000000") != NULL, "%s", debug);
+  gst_message_unref (message);
+}
+
+/* Groups of four frames make 2 s of a hop of 1 s, which alone is told: live cues follow each other without a hole. */
+GST_START_TEST (test_hop_live)
+{
+  GstHarness *h = gst_harness_new_parse (__i__ ? "terngenerator hop=1000000000" : "terngenerator hop=2000000000");
+  g_autofree char *caps = token_caps (mmproj_path);
+  GstBus *bus = watch (h->element);
+  GstBuffer *buffer;
+  guint i;
+
+  gst_harness_set_src_caps_str (h, caps);
+  if (__i__)
+    expect_rounding (bus);
+  fail_unless_equals_int (count_messages (bus, GST_MESSAGE_INFO), 0);
+  for (i = 0; i < 3; i++) {
+    push_tokens (h, i == 0 ? 0 : 4 * i + 4, 4 * i + 8);
+    buffer = pull_result (h);
+    fail_unless_equals_uint64 (uint64_of (buffer, "timestamp"), MS (2000 * i));
+    fail_unless_equals_uint64 (GST_BUFFER_DURATION (buffer), MS (2000));
+    gst_buffer_unref (buffer);
+  }
+  gst_object_unref (bus);
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
+/* Text with the time of its window is decided up to just before the next one. */
+GST_START_TEST (test_hop_decided)
+{
+  GstHarness *h = start_generator ("terngenerator hop=1000000000");
+  GstBuffer *buffer;
+
+  push_tokens (h, 0, 9);
+  buffer = pull_result (h);
+  fail_unless_equals_uint64 (GST_BUFFER_DURATION (buffer), MS (4000));
+  gst_buffer_unref (buffer);
+  expect_gap (h, MS (1500));
+  gst_harness_teardown (h);
+}
+GST_END_TEST
+
 /* Live text tells of every frame that was seen or left, though no token and no answer moves. */
 GST_START_TEST (test_progress_live)
 {
@@ -724,6 +778,8 @@ main (void)
   tcase_add_test (tc, test_cancel);
   tcase_add_test (tc, test_lossless);
   tcase_add_test (tc, test_live_newest);
+  tcase_add_loop_test (tc, test_hop_live, 0, 2);
+  tcase_add_test (tc, test_hop_decided);
   tcase_add_test (tc, test_latency);
   tcase_add_loop_test (tc, test_segment_times, 0, G_N_ELEMENTS (segment_cases));
   tcase_add_test (tc, test_ids);
