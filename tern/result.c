@@ -30,7 +30,8 @@ static const TernField fields[] = {
   FIELD (confidence, TERN_FIELD_DOUBLE, "", "mean probability of the tokens said; -1 unknown"),
   FIELD (frames, TERN_FIELD_UINT, "frames", "frames that the model looked at"),
   FIELD (visual_in, TERN_FIELD_UINT, "tokens", "visual tokens before compression"),
-  FIELD (visual_kept, TERN_FIELD_UINT, "tokens", "visual tokens after compression"),
+  FIELD (visual_kept, TERN_FIELD_UINT, "tokens",
+      "visual tokens after compression; with memory=stream those of the window that are remembered"),
   FIELD (prompt_tokens, TERN_FIELD_UINT, "tokens", "length of the prompt, kept visual tokens included"),
   FIELD (generated_tokens, TERN_FIELD_UINT, "tokens", "tokens said, the end token excluded"),
   LATER (labels, OF_LABELS, TERN_FIELD_STRINGS, "", "the closed set that was asked with"),
@@ -53,7 +54,8 @@ static const TernField fields[] = {
 
 /* Spelled as gvagenai's metrics where the meaning agrees. */
 static const TernField metrics[] = {
-  FIELD ("prepare_embeddings_duration_mean", encode_ms, TERN_FIELD_DOUBLE, "ms", "encoding of the window's frames"),
+  FIELD ("prepare_embeddings_duration_mean", encode_ms, TERN_FIELD_DOUBLE, "ms",
+      "work on encoding the window's frames: of a video most of it before total_duration begins"),
   FIELD ("compress_duration", compress_ms, TERN_FIELD_DOUBLE, "ms", "choosing the visual tokens to keep"),
   FIELD ("prefill_duration", prefill_ms, TERN_FIELD_DOUBLE, "ms", "reading the prompt"),
   FIELD ("decode_duration", decode_ms, TERN_FIELD_DOUBLE, "ms", "saying the answer"),

@@ -649,7 +649,7 @@ take (TernAsk *ask, TernRound *round)
   else
     tern_generator_take (ask->generator, ask->logits, round->picking);
   ask->path_rows = 0;
-  if (!ask->first_token && tern_generator_said (ask->generator).n > 0)
+  if (!ask->first_token && tern_generator_has_begun (ask->generator))
     ask->first_token = g_get_monotonic_time ();
   if (tern_generator_is_finished (ask->generator)) {
     GError *error = NULL;

@@ -582,6 +582,19 @@ select_rows (TernSession *self, const TernInquiry *in, guint *n_frames)
   return tern_stream_select (self->stream->memory, from, to, since, tern_stream_list (self->stream->memory), n_frames);
 }
 
+/* Visual tokens that a window's prompt has: frames with nothing new have none of their own, and what they show was read once. */
+static guint
+window_tokens (const TernSession *self, const TernWindow *window)
+{
+  guint n_frames, n = 0;
+  const TernStreamFrame *frames = tern_stream_frames (self->stream->memory, &n_frames);
+
+  for (guint f = 0; f < n_frames; f++)
+    if (frames[f].pts < window->end_time && frames[f].until > window->start_time + self->windower.tick / 2)
+      n += frames[f].rows;
+  return n;
+}
+
 static void
 count_seen (TernSession *self, TernInquiry *in, guint n_frames)
 {
@@ -615,9 +628,10 @@ tern_session_stream_gather (TernSession *self, TernInquiry *in, GError **error)
     return FALSE;
   }
   in->visible = select_rows (self, in, &n_frames);
-  if (in == &self->standing) {          /* what the window's result says of it was counted */
+  if (in == &self->standing) {          /* what the window's result says of its frames is counted where they came */
     gboolean ok = tern_session_gather (self, in, error);
 
+    in->told.values.visual_kept = window_tokens (self, &in->hand.work.window);
     tern_session_clear_pictures (self);
     return ok;
   }

@@ -455,6 +455,12 @@ tern_generator_take_paths (TernGenerator *self, const float *logits, guint n, Te
     tern_closed_take_row (self, logits + i * self->n_vocab, picking);
 }
 
+gboolean
+tern_generator_has_begun (const TernGenerator *self)
+{
+  return self->said.n > 0 || (self->strategy == &tern_strategy_beam && self->search.length > 0);
+}
+
 static void
 add_bias (const TernGenerator *self, float *logits, guint rows)
 {

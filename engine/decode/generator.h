@@ -158,6 +158,8 @@ void tern_generator_drafts (const TernGenerator *generator, guint64 *read, guint
 
 /* What stands so far; with beams nothing before the end. Borrowed, until the next call on @generator. */
 TernSaid tern_generator_said (const TernGenerator *generator);
+/* Whether a first token was chosen: with beams that of those that are under way. */
+gboolean tern_generator_has_begun (const TernGenerator *generator);
 
 /* All of it for one timeline: answers what @solo has read, whose last eval gave @logits (used as scratch). @func (may be
  * NULL) is called for every token once it stands. Cancelling is no error. */

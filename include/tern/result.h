@@ -9,7 +9,8 @@ G_BEGIN_DECLS
 
 /**
  * TernMetrics:
- * @encode_ms: encoding of the window's frames, in ms
+ * @encode_ms: work on encoding the window's frames, in ms. Of a video most of it is done as they come, before @total_ms begins,
+ *   and it may be more
  * @compress_ms: choosing the visual tokens to keep, in ms
  * @prefill_ms: reading the prompt, in ms
  * @decode_ms: saying the answer, in ms
@@ -61,7 +62,8 @@ typedef struct {
  * @confidence: mean probability of the tokens said, 0..1; -1 unknown
  * @frames: frames that the model looked at
  * @visual_in: visual tokens before compression
- * @visual_kept: visual tokens after compression
+ * @visual_kept: visual tokens after compression; with %TERN_MEMORY_STREAM those of the window's frames that are remembered: a frame
+ *   with nothing new has none
  * @prompt_tokens: length of the prompt in tokens, kept visual tokens included
  * @generated_tokens: tokens said, the end token excluded
  * @labels: (nullable) (array zero-terminated=1): the closed set that was asked with; %NULL: none

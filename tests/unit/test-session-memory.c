@@ -581,6 +581,33 @@ test_still_scene (void)
   g_assert_cmpuint (seen.n_frames, <, 8);
 }
 
+/* A window's prompt has no more visual tokens than it says, though most of its frames show what was read before. */
+static void
+test_still_counts (void)
+{
+  g_autoptr (TernModel) model = open_model (0);
+  TernSessionParams params = stream_params (0);
+  g_autoptr (TernSession) session = NULL;
+
+  params.gate = (TernGateParams) TERN_GATE_PARAMS_INIT;
+  params.gate.mode = TERN_GATE_MODE_ON;
+  session = new_session (model, &params);
+  for (guint i = 0; i < 16; i++)
+    push (session, i % 8 == 3 ? 3 * i : 0, 0, MS (500 * i), MS (500));
+  tern_session_finish (session);
+  for (guint i = 0; i < 4; i++) {
+    g_autoptr (TernResult) result = next_result (session);
+
+    g_assert_cmpstr (result->kind, ==, "caption");
+    g_assert_cmpuint (result->frames, ==, 4);
+    g_assert_cmpuint (result->visual_kept, >, 0);
+    g_assert_cmpuint (result->visual_kept, <, result->visual_in);
+    if (g_str_equal (result->finish_reason, "unchanged"))
+      continue;
+    g_assert_cmpuint (result->visual_kept, <, result->prompt_tokens);
+  }
+}
+
 /* A question that came later, and more of them: what is remembered stays. */
 static void
 test_changes (void)
@@ -691,6 +718,7 @@ main (int argc, char **argv)
   g_test_add_func ("/memory/stops", test_stops);
   g_test_add_func ("/memory/cancels", test_cancels);
   g_test_add_func ("/memory/still-scene", test_still_scene);
+  g_test_add_func ("/memory/still-counts", test_still_counts);
   g_test_add_func ("/memory/changes", test_changes);
   g_test_add_func ("/memory/refused", test_refused);
   g_test_add_func ("/memory/large-frame", test_large_frame);

@@ -415,8 +415,14 @@ test_params_change (void)
     g_assert_nonnull (result);
     g_assert_cmpuint (result->visual_kept == result->visual_in, ==, i);
     g_assert_cmpint (result->has_metrics, ==, i);
-    if (i)
-      g_assert_cmpfloat (result->metrics.kv_kept, ==, 1);
+    if (!i)
+      continue;
+    g_assert_cmpfloat (result->metrics.kv_kept, ==, 1);
+    g_assert_cmpuint (result->generated_tokens, >, 1);
+    /* The first token of beams is said before the last one. */
+    g_assert_cmpfloat (result->metrics.tpot_ms, >, 0);
+    g_assert_cmpfloat (result->metrics.decode_tokens_per_second, >, 0);
+    g_assert_cmpfloat (result->metrics.ttft_ms, <, result->metrics.prefill_ms + result->metrics.decode_ms);
   }
   params.kv_prune = 1.5;
   g_assert_false (tern_session_set_params (session, &params, &error));
