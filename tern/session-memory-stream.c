@@ -104,18 +104,26 @@ gboolean
 tern_session_plan_stream (TernSession *self, guint *prompt, guint *tail, GError **error)
 {
   TernSessionStream *stream = self->stream;
-  guint limit = tern_session_context_limit (self->model), longest, beside, least;
+  guint limit = tern_session_context_limit (self->model), longest, beside, least, most;
 
   if (!tern_stream_words_plan (&stream->words, self, error)
       || !tern_stream_words_longest (&stream->words, self, self->config, &longest, error))
     return FALSE;
   beside = longest + open_rows (self);
   least = stream->words.head + 2 * TERN_MEMORY_TOKENS_MIN;
+  most = limit > beside ? limit - beside : 0;
+  if (most < least) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE, "context of %s: expected at most %u tokens, found %u to remember at "
+        "least and %u of a question, its answer and the newest frames; fewer tokens to say would fit", self->text->name, limit, least,
+        beside);
+    return FALSE;
+  }
   if (stream->budget == 0)
-    stream->budget = MIN (TERN_STREAM_TOKENS, limit > beside ? limit - beside : 0);
-  if (stream->budget < least || limit < beside || stream->budget > limit - beside) {
-    g_set_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE, "context of %s: expected at most %u tokens, found %u of memory (%u at "
-        "least) and %u of a question, its answer and the newest frames", self->text->name, limit, stream->budget, least, beside);
+    stream->budget = MIN (TERN_STREAM_TOKENS, most);
+  if (stream->budget < least || stream->budget > most) {
+    g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "memory_tokens: expected %u to %u, found %u: of the context of %s, %u "
+        "tokens, a question, its answer and the newest frames take %u", least, most, stream->budget, self->text->name, limit,
+        beside);
     return FALSE;
   }
   /* What comes behind it stands in no more places than it has rows. */

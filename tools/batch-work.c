@@ -193,9 +193,11 @@ tell_budget (const TernBatchJob *job, TernBudget *budget)
 
 /* Once a run, and of videos alone: a picture has a window of its own. */
 static void
-tell_window (const TernBatchJob *job, const TernSession *session)
+tell_window (const TernBatchJob *job, const TernSession *session, const TernSessionParams *params)
 {
-  g_autofree char *note = tern_caption_window_note (session, &job->work->params);
+  const TernSessionParams *asked = &job->work->params;
+  g_autofree char *note = params->window == asked->window && params->rate_n == asked->rate_n && params->rate_d == asked->rate_d
+      ? tern_caption_window_note (session, asked) : NULL;
 
   if (note && g_atomic_int_compare_and_exchange (job->work->window_told, 0, 1))
     tern_tool_message ("%s", note);
@@ -219,12 +221,12 @@ run_open (TernBatchJob *job, TernMedia *media)
   if (!job->still && (limit->cores > 0 || limit->watts > 0)
       && !(params.budget = budget = tern_budget_new (limit, &job->error)))
     return;
-  session = tern_session_new (job->work->model, &params, &job->error);
+  session = tern_caption_window_open (job->work->model, &params, media, &job->error);
   if (session && !job->still)
-    tell_window (job, session);
+    tell_window (job, session, &params);
   if (session)
     job->good = run_media (job, session, media, &job->error);
-  else
+  else if (!(job->unfit = tern_tool_is_unfit (job->error)))
     job->usage = g_error_matches (job->error, TERN_ERROR, TERN_ERROR_INVALID);
   if (session && budget)
     tell_budget (job, budget);

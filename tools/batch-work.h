@@ -46,6 +46,7 @@ typedef struct {
   gboolean other;               /* neither picture nor video, and not named as if it were */
   gboolean still;
   gboolean usage;               /* no other input would fare better */
+  gboolean unfit;               /* one of fewer frames would */
   double read_s, decode_s;      /* opening it, and what its frames took */
 } TernBatchJob;
 

@@ -246,6 +246,7 @@ finish (Run *run, TernBatchJob *job)
     g_autofree char *message = unwritten ? g_strdup (unwritten->message) : failure_message (batch, job, run->bad, run->why);
 
     failed (job->source, message, batch);
+    batch->unfit += job->unfit;
     if (!job->input->refusal)   /* what was not opened is seen again by the next run */
       note (batch, job, TERN_JOURNAL_FAILED, message);
     tell_done (run, job, message);

@@ -36,6 +36,7 @@ typedef struct {
   const char *failures_path;    /* for messages */
 
   guint64 done, failed, passed, skipped;        /* of this run; skipped: done by one before */
+  guint64 unfit;                /* of those that failed, whose windows do not fit into the model's context */
   gboolean usage;
   int signal;                   /* SIGINT or SIGTERM that ended it; 0: none */
   gboolean full;                /* ended because what it writes to is */

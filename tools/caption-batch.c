@@ -23,6 +23,7 @@
 #include "tools/batch.h"
 #include "tools/caption-series.h"
 #include "tools/caption-tar.h"
+#include "tools/caption-window.h"
 #include "tools/inspect-memory.h"
 #include "tools/language.h"
 #include "tools/tool.h"
@@ -480,7 +481,7 @@ static gboolean
 plan_input (TernModel *model, const TernSessionParams *params, guint64 *bytes, GError **error)
 {
   guint64 before = allocated (), after;
-  TernSession *session = tern_session_new (model, params, error);
+  TernSession *session = tern_caption_window_open_longest (model, params, error);
 
   if (!session)
     return FALSE;
@@ -580,6 +581,8 @@ status_of (const TernBatch *batch)
     return TERN_TOOL_TRY_AGAIN;
   if (batch->signal)
     return 128 + batch->signal;
+  if (batch->unfit > 0 && batch->unfit == batch->failed && batch->done == 0)
+    return TERN_TOOL_USAGE;
   return batch->failed || batch->out->closed ? TERN_TOOL_FAILED : TERN_TOOL_DONE;
 }
 

@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "tern/session-priv.h"
+#include "tools/tool.h"
 
 #define NEAR_NS 1000000.0       /* a tick need not be whole nanoseconds */
 #define RATE_MOST 60            /* frames a second that a video may have */
@@ -54,4 +55,67 @@ tern_caption_window_note (const TernSession *session, const TernSessionParams *p
   if (rate_for (plan, params, &n, &d))
     g_string_append_printf (note, "; --frame-rate %" G_GUINT64_FORMAT "/%" G_GUINT64_FORMAT " gives %.4g s", n, d, asked);
   return g_string_free (note, FALSE);
+}
+
+/* ---- Windows that fit -------------------------------------------------------------------------------------------- */
+
+#define MORE_THAN_SAID TERN_SECOND      /* a video may last longer than its container says */
+
+/* What @media can have of @params. */
+static void
+limit_to (const TernMedia *media, TernSessionParams *params)
+{
+  const TernSessionParams usual = TERN_SESSION_PARAMS_INIT;
+  guint64 length = tern_media_duration (media);
+  guint n, d;
+
+  if (tern_media_is_still (media)) {
+    params->rate_n = usual.rate_n;
+    params->rate_d = usual.rate_d;
+    params->window = MIN (params->window, TERN_SECOND);
+    return;
+  }
+  if (length < params->window - MIN (params->window, MORE_THAN_SAID))
+    params->window = length + MORE_THAN_SAID;
+  if (tern_media_rate (media, &n, &d) && (guint64) n * params->rate_d < (guint64) params->rate_n * d) {
+    params->rate_n = n;
+    params->rate_d = d;
+  }
+}
+
+TernSession *
+tern_caption_window_open (TernModel *model, TernSessionParams *params, const TernMedia *media, GError **error)
+{
+  g_autoptr (GError) failure = NULL;
+  TernSession *session = tern_session_new (model, params, &failure);
+
+  if (!session && tern_tool_is_unfit (failure)) {
+    limit_to (media, params);
+    session = tern_session_new (model, params, NULL);
+  }
+  if (!session)                 /* in the words of what was asked for */
+    g_propagate_error (error, g_steal_pointer (&failure));
+  return session;
+}
+
+TernSession *
+tern_caption_window_open_longest (TernModel *model, const TernSessionParams *params, GError **error)
+{
+  const TernSessionParams usual = TERN_SESSION_PARAMS_INIT;
+  TernSessionParams shorter = *params;
+  g_autoptr (GError) failure = NULL, why = NULL;
+  TernSession *session = tern_session_new (model, params, &failure);
+
+  while (!session && shorter.window > 1 && tern_tool_is_unfit (why ? why : failure)) {
+    if (shorter.rate_n == 0) {  /* as many of any window */
+      shorter.rate_n = usual.rate_n;
+      shorter.rate_d = usual.rate_d;
+    }
+    shorter.window /= 2;
+    g_clear_error (&why);
+    session = tern_session_new (model, &shorter, &why);
+  }
+  if (!session)
+    g_propagate_error (error, g_steal_pointer (&failure));
+  return session;
 }

@@ -148,8 +148,10 @@ check_options (const Options *o, Caption *c, guint *threads)
   TernActivationPolicy policy;
   TernKvType kv;
 
-  if (o->rate && !tern_tool_parse_rate (o->rate, &p->rate_n, &p->rate_d))
-    return wrong ("--frame-rate", "a positive number of frames a second: N, N/D or a decimal", "%s", o->rate);
+  if (g_strcmp0 (o->rate, "0") == 0 || g_strcmp0 (o->rate, "0/1") == 0)
+    p->rate_n = 0;              /* as of the elements */
+  else if (o->rate && !tern_tool_parse_rate (o->rate, &p->rate_n, &p->rate_d))
+    return wrong ("--frame-rate", "a number of frames a second: N, N/D or a decimal, or 0/1 for every frame", "%s", o->rate);
   if (!check_share ("--merge-ratio", o->merge_ratio, &p->compress.merge_ratio)
       || !check_share ("--kv-prune", o->kv_prune, &p->kv_prune)
       || !check_count ("--max-tokens", o->max_tokens, TERN_MAX_TOKENS_MIN, TERN_MAX_TOKENS_MAX, &p->sampling.max_tokens)
@@ -215,7 +217,7 @@ check_stills (const Caption *c, char **operands)
   return TRUE;
 }
 
-static gboolean
+static int
 open_model (const Options *o, Caption *c, guint threads)
 {
   TernModelParams model = TERN_MODEL_PARAMS_INIT;
@@ -227,18 +229,18 @@ open_model (const Options *o, Caption *c, guint threads)
   model.float_activations = g_strcmp0 (o->activations, "f32") == 0;
   model.activations = model.float_activations ? NULL : o->activations;
   c->model = tern_model_open (&model, &error);
-  if (!c->model)
-    tern_tool_message ("%s", error->message);
-  return c->model != NULL;
+  return c->model ? TERN_TOOL_DONE : tern_tool_fail (&error);
 }
 
 static int
 run (const Options *o, Caption *c, char **operands, guint threads)
 {
+  int status;
+
   if (!check_stills (c, operands))
     return TERN_TOOL_USAGE;
-  if (!open_model (o, c, threads))
-    return TERN_TOOL_FAILED;
+  if ((status = open_model (o, c, threads)) != TERN_TOOL_DONE)
+    return status;
   if (!tern_caption_questions_suit (&o->questions, c->model))
     return TERN_TOOL_USAGE;
   return tern_caption_batch_run (&o->batch, c->model, &c->params, &c->media, &c->out, operands);
@@ -360,7 +362,8 @@ tern_tool_caption (int argc, char **argv)
         "probable (0): jsonl says so, other formats leave the answer out", "P" },
     { "json-schema", 0, 0, G_OPTION_ARG_FILENAME, &o.questions.json_schema, "Or answer by JSON of this schema", "FILE" },
     { "grammar", 0, 0, G_OPTION_ARG_FILENAME, &o.questions.grammar, "Or by a sentence of this grammar (GBNF)", "FILE" },
-    { "frame-rate", 0, 0, G_OPTION_ARG_STRING, &o.rate, "Frames a second of video that are looked at (2/1)", "N/D" },
+    { "frame-rate", 0, 0, G_OPTION_ARG_STRING, &o.rate, "Frames a second of video that are looked at (2/1); 0/1 is "
+        "every frame, but at most 32 of a window, evenly", "N/D" },
     { "window", 0, 0, G_OPTION_ARG_DOUBLE, &o.window, "Seconds of video a caption is about (4), rounded up to whole "
         "groups of frames: of 8 frames with the bundled models, so a shorter one needs a higher --frame-rate", "SECONDS" },
     { "compress", 0, 0, G_OPTION_ARG_STRING, &o.compress, "How visual tokens are chosen: dycoke (default), none, v-cast, ... "

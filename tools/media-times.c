@@ -120,3 +120,20 @@ tern_media_times (TernMedia *media, guint64 *pts, guint64 *duration)
   t->end = *pts + MAX (length, 0);
   *duration = length > 0 ? (guint64) length : TERN_TIME_NONE;
 }
+
+gboolean
+tern_media_rate (const TernMedia *media, guint *n, guint *d)
+{
+  const AVStream *stream = media->still ? NULL : tern_media_stream (media);
+  AVRational rate;
+
+  if (!stream)
+    return FALSE;
+  rate = av_cmp_q (stream->r_frame_rate, stream->avg_frame_rate) > 0 || stream->avg_frame_rate.num <= 0 ? stream->r_frame_rate
+      : stream->avg_frame_rate;
+  if (rate.num <= 0 || rate.den <= 0)
+    return FALSE;
+  *n = (guint) rate.num;
+  *d = (guint) rate.den;
+  return TRUE;
+}

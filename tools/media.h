@@ -57,6 +57,8 @@ gboolean tern_media_file_is_still (const char *path);
 
 gboolean tern_media_is_still (const TernMedia *media);
 guint64 tern_media_duration (const TernMedia *media);   /* ns; G_MAXUINT64 when unknown */
+/* Frames a second, the most that the file says or that its times have. FALSE: not known; a still has none. */
+gboolean tern_media_rate (const TernMedia *media, guint *n, guint *d);
 /* "track 0 (h264, 640 x 360) is looked at, not track 1 (...)"; NULL when there is nothing to choose from. */
 const char *tern_media_choice (const TernMedia *media);
 

@@ -152,10 +152,17 @@ tern_tool_parse_rate (const char *text, guint *n, guint *d)
   return TRUE;
 }
 
+gboolean
+tern_tool_is_unfit (const GError *error)
+{
+  return (g_error_matches (error, TERN_ERROR, TERN_ERROR_NO_SPACE) && g_str_has_prefix (error->message, "context of "))
+      || (g_error_matches (error, TERN_ERROR, TERN_ERROR_INVALID) && g_str_has_prefix (error->message, "frames of a window:"));
+}
+
 int
 tern_tool_fail (GError **error)
 {
-  gboolean usage = g_error_matches (*error, TERN_ERROR, TERN_ERROR_INVALID);
+  gboolean usage = g_error_matches (*error, TERN_ERROR, TERN_ERROR_INVALID) || tern_tool_is_unfit (*error);
 
   tern_tool_message ("%s", (*error)->message);
   g_clear_error (error);

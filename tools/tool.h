@@ -62,7 +62,11 @@ gboolean tern_tool_check_threads (gint threads);
 gboolean tern_tool_check_files (const char *tool, char **files);
 /* N or N/D, both 1 to 1,000,000, or a decimal of at most six places (29.97); FALSE without a message. */
 gboolean tern_tool_parse_rate (const char *text, guint *n, guint *d);
-/* Prints @error and clears it. Returns TERN_TOOL_USAGE when it is INVALID (a parameter out of its range), else
+/* Whether other settings would do: what was asked for does not fit into the model's context, or into a window. Memory that is not
+ * there is NO_SPACE, too. */
+gboolean tern_tool_is_unfit (const GError *error);
+/* Prints @error and clears it. Returns TERN_TOOL_USAGE when it is INVALID (a parameter out of its range) or
+ * tern_tool_is_unfit(), else
  * TERN_TOOL_FAILED. */
 int tern_tool_fail (GError **error);
 

@@ -339,6 +339,35 @@ def check_windows(folder):
     point(plain[0] == 0 and "windows of" not in plain[2], "windows as they are by themselves: nothing to tell", plain)
 
 
+def check_fits(folder):
+    """A window has to fit as far as an input fills it, and no further; who cannot be done does not stop the others."""
+    still = folder / "fits.ppm"
+    still.write_bytes(picture(1))
+
+    def frames(run):
+        return [json.loads(line)["frames"] for line in run[1].splitlines()]
+
+    run = tern("--frame-rate", "1000/1", "--window", "1", CLIP, still)
+    point(run[0] == 0 and sum(frames(run)) == 99 + 1 and not run[2], "every frame of a film, at more a second than it has", run)
+    run = tern("--window", "2000", CLIP, still)
+    point(run[0] == 0 and frames(run) == [14, 1] and not run[2], "a window that is longer than the film", run)
+    for rate in "1000/1", "1000000/1", "0/1":
+        run = tern("--frame-rate", rate, still)
+        point(run[0] == 0 and frames(run) == [1] and not run[2], f"a picture has no frames to the second: {rate}", run)
+        run = tern("--frame-rate", rate, CLIP, still)
+        point(run[0] == 1 and frames(run) == [1] and run[2].startswith(f"tern: {CLIP}: ") and "expected at most" in run[2],
+              f"one that does not fit beside one that does: {rate}", run)
+        run = tern("--frame-rate", rate, CLIP)
+        point(run[0] == 2 and not run[1] and "expected at most" in run[2], f"nothing fits, so it is the setting: {rate}", run)
+    run = tern("--frame-rate", "0/1", "--max-tokens-per-frame", "20", CLIP)
+    point(run[0] == 0 and max(frames(run)) == 32, "0/1 is every frame, and at most 32 of a window", run)
+    for args in (["--max-tokens", "4000"], ["--memory", "stream", "--memory-tokens", "65"],
+                 ["--memory", "stream", "--memory-tokens", "900000"], ["--memory", "stream", "--kv", "f16"],
+                 ["--max-tokens-per-window", "3"]):
+        run = tern(*args, CLIP, still)
+        point(run[0] == 2 and not run[1] and "expected" in run[2] and "found" in run[2], f"what no input would bear: {' '.join(args)}", run)
+
+
 def check_raw(folder):
     raw = folder / "raw.h264"
     raw.write_bytes(raw_h264(CLIP.read_bytes()))
@@ -414,6 +443,7 @@ def main():
         check_links(folder)
         check_vain(folder)
         check_windows(folder)
+        check_fits(folder)
         check_raw(folder)
         check_own(folder)
         check_terminal(folder)

@@ -665,9 +665,12 @@ test_refused (void)
   params = stream_params (TERN_MEMORY_TOKENS_MIN - 1);
   refused (model, &params, TERN_ERROR_INVALID, "memory_tokens");
   params = stream_params (TERN_MEMORY_TOKENS_MAX);
-  refused (model, &params, TERN_ERROR_NO_SPACE, "memory");
+  refused (model, &params, TERN_ERROR_INVALID, "found 1048576: of the context");
   params = stream_params (TERN_MEMORY_TOKENS_MIN);
-  refused (model, &params, TERN_ERROR_NO_SPACE, "memory");
+  refused (model, &params, TERN_ERROR_INVALID, "memory_tokens: expected 1");
+  refused (model, &params, TERN_ERROR_INVALID, "found 64: of the context");
+  params.sampling.max_tokens = 4000;
+  refused (model, &params, TERN_ERROR_NO_SPACE, "context of");
   params = stream_params (0);
   params.kv_type = TERN_CACHE_F16;
   refused (model, &params, TERN_ERROR_INVALID, "kv_type");
