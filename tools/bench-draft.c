@@ -83,10 +83,14 @@ run_draft (TernFigure *figure, GError **error)
   self->read += read;
   self->right += right;
   self->runs++;
+  figure->guesses = (double) self->read / self->runs;
+  figure->guesses_right = (double) self->right / self->runs;
   g_free (figure->what);
-  figure->what = self->model ? g_strdup_printf ("%u tokens, a draft of %s; %.2f of %.1f guesses right", self->plan->decode,
-      tern_draft_scheme_name (tern_draft_model_scheme (self->model)), self->read ? (double) self->right / self->read : 0,
-      (double) self->read / self->runs) : g_strdup_printf ("%u tokens by the same program without", self->plan->decode);
+  figure->what = !self->model ? g_strdup_printf ("%u tokens by the same program without", self->plan->decode)
+      : !self->read ? g_strdup_printf ("%u tokens, a draft of %s", self->plan->decode,
+      tern_draft_scheme_name (tern_draft_model_scheme (self->model)))
+      : g_strdup_printf ("%u tokens, a draft of %s; %.2f of %.1f guesses right", self->plan->decode,
+      tern_draft_scheme_name (tern_draft_model_scheme (self->model)), (double) self->right / self->read, figure->guesses);
   return check_said (self, error);
 }
 
@@ -130,7 +134,7 @@ tern_draft_figures_add (GPtrArray *figures, const TernBenchPlan *plan, TernLlm *
   DraftFigure *without, *with;
   TernDraft *draft;
 
-  if (!(without = add_figure (figures, plan, llm, tokenizer, "decode_plain", 0, error))
+  if (!(without = add_figure (figures, plan, llm, tokenizer, "decode_plain", TERN_GUESS_MAX, error))
       || !(with = add_figure (figures, plan, llm, tokenizer, "decode_draft", TERN_GUESS_MAX, error))
       || !(draft = tern_draft_new (model, &(TernDraftParams) { .context = 2 * (plan->prefill + plan->decode) }, plan->pool,
               error)))
@@ -139,5 +143,6 @@ tern_draft_figures_add (GPtrArray *figures, const TernBenchPlan *plan, TernLlm *
   with->model = tern_draft_model_ref (model);
   with->without = &without->parent;
   with->parent.single = &without->parent;
+  with->parent.drafts = TRUE;
   return TRUE;
 }

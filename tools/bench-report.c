@@ -127,6 +127,13 @@ cpu_ratio (const TernFigure *figure)
   return figure->amount / MAX (figure->cpu, 1e-9) / (single->amount / MAX (single->cpu, 1e-9));
 }
 
+/* A draft that was not asked, or whose words the model has none of, changed nothing: what differs is the machine's. */
+static gboolean
+is_compared (const TernFigure *figure)
+{
+  return figure->single && (!figure->drafts || figure->guesses > 0);
+}
+
 static void
 add_figure (TernJson *json, const TernBenchReport *report, const TernFigure *figure)
 {
@@ -156,10 +163,14 @@ add_figure (TernJson *json, const TernBenchReport *report, const TernFigure *fig
     tern_json_add_uint (json, "depth", figure->depth);
   if (figure->sessions)
     tern_json_add_uint (json, "sessions", figure->sessions);
-  if (figure->single)
+  if (figure->drafts) {
+    add_double (json, "guesses", figure->guesses);
+    add_double (json, "guesses_right", figure->guesses_right);
+  }
+  if (is_compared (figure)) {
     add_double (json, "ratio", figure->rate.value / figure->single->rate.value);
-  if (figure->single)
     add_double (json, "cpu_ratio", cpu_ratio (figure));
+  }
   tern_json_close (json, '}');
 }
 
@@ -220,9 +231,11 @@ print_figure (const TernBenchReport *report, const TernFigure *figure)
     printf (" %11s %7s", "", "");
   }
   printf (" %6.2f  %s%s%s", figure->cpu / figure->wall, figure->unit, *bound ? ", " : "", bound);
-  if (figure->single)
+  if (is_compared (figure))
     printf ("; %.2f times %s, %.2f by processor time", figure->rate.value / figure->single->rate.value,
         figure->sessions ? "one" : figure->single->name, cpu_ratio (figure));
+  else if (figure->drafts)
+    printf ("; the draft guessed nothing, so it is no comparison with %s", figure->single->name);
   printf ("\n");
 }
 

@@ -31,7 +31,9 @@ struct _TernFigure {
   TernCost cost;                /* of a run */
 
   guint tokens, depth, sessions;        /* for the report; 0: says nothing */
-  const TernFigure *single;     /* what @sessions together are compared with; NULL: nothing */
+  const TernFigure *single;     /* what @sessions together, or a draft, are compared with; NULL: nothing */
+  gboolean drafts;              /* with a draft, which in a run on average guessed ... */
+  double guesses, guesses_right;        /* ... so many tokens that were read, of these right; without any it is no comparison */
 
   GArray *values;               /* of double: amount a second, a run */
   double wall, cpu;             /* seconds of all runs by the clock, and of all threads on a core */

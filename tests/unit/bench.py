@@ -118,9 +118,16 @@ def check_files():
     point(is_sane(report["vision"]) and "decode" not in report, "a vision encoder alone", report)
     report = bench("--model", text, "--mmproj", mmproj)
     point(is_sane(report["end_to_end"]), "both", report)
-    report = bench("--model", text, "--depth", 0, "--draft-model", DATA / "lfm2s" / "lfm2s-bf16.gguf", "--draft-vocabulary", "same")
+    draft = ("--model", text, "--depth", 0, "--draft-model", DATA / "lfm2s" / "lfm2s-bf16.gguf", "--draft-vocabulary", "same")
+    report = bench(*draft, "--decode", 1)
+    with_draft = report["decode_draft"]
+    point(is_sane(with_draft) and with_draft["guesses"] == 0 and not {"ratio", "cpu_ratio"} & set(with_draft),
+          "a draft that guesses nothing is no comparison", report)
+    said = run("bench", *TINY, *draft, "--decode", 1).stdout
+    point("the draft guessed nothing" in said and "times decode_plain" not in said, "and that is said", said)
+    report = bench(*draft, "--decode", 16)
     with_draft, plain = report["decode_draft"], report["decode_plain"]
-    point(is_sane(with_draft) and is_sane(plain) and with_draft["cpu_ratio"] > 0
+    point(is_sane(with_draft) and is_sane(plain) and with_draft["cpu_ratio"] > 0 and with_draft["guesses"] > 0
           and abs(with_draft["ratio"] - with_draft["value"] / plain["value"]) < 1e-4 * with_draft["ratio"], "a draft", report)
     moe = DATA / "lfm2moe" / "lfm2moe-mixed.gguf"
     report = bench("--model", moe, "--sessions", 2, "--depth", 16)
