@@ -232,6 +232,64 @@ open_model (const Options *o, Caption *c, guint threads)
   return c->model ? TERN_TOOL_DONE : tern_tool_fail (&error);
 }
 
+/* Whether all inputs are pictures, as far as it is known before the run: what is about time is not for them. */
+static gboolean
+are_stills (const Options *o, char **operands)
+{
+  gboolean any = *operands != NULL && !o->batch.files_from;
+
+  for (; any && *operands; operands++)
+    any = !g_str_equal (*operands, "-") && g_file_test (*operands, G_FILE_TEST_IS_REGULAR) && tern_media_file_is_still (*operands);
+  return any;
+}
+
+/* What was asked for and has nothing to work on beside the rest is said, and no more: scripts have one set of options for all. */
+static void
+tell_vain (const Options *o, const Caption *c, char **operands)
+{
+  static const char films[] = "it is about videos, and there are pictures alone";
+  static const char closed[] = "labels are compared whole, not said token by token";
+  const TernTask *task = o->questions.task ? tern_model_task (c->model, o->questions.task) : NULL;
+  const char *schema = task && !o->questions.labels && !o->questions.grammar ? task->json_schema : NULL;
+  gboolean labels = o->questions.labels || (task && task->labels && !o->questions.json_schema && !o->questions.grammar);
+  gboolean form = labels || schema || o->questions.json_schema || o->questions.grammar, beams = c->params.sampling.beam > 1;
+  gboolean gate_off = c->params.gate.mode == TERN_GATE_MODE_OFF, reuse_off = c->params.reuse.mode == TERN_REUSE_OFF;
+  gboolean lines = c->out.format == TERN_CAPTION_LINES, stills = are_stills (o, operands);
+  const TernToolVain all[] = {
+    { "--frame-rate", o->rate != NULL, stills, films },
+    { "--window", o->window != NOT_GIVEN, stills, films },
+    { "--compress", o->compress != NULL, stills, films },
+    { "--merge-ratio", o->merge_ratio != NOT_GIVEN, stills, films },
+    { "--merge-ratio", o->merge_ratio != NOT_GIVEN, !stills && c->params.compress.method == TERN_METHOD_NONE,
+        "--compress none drops no tokens" },
+    { "--max-tokens-per-frame", o->frame_tokens != NOT_GIVEN, stills, films },
+    { "--max-tokens-per-window", o->window_tokens != NOT_GIVEN, stills, films },
+    { "--max-tokens-per-second", o->second_tokens != NOT_GIVEN, stills, films },
+    { "--kv-prune", o->kv_prune != NOT_GIVEN, stills, films },
+    { "--gate", o->gate != NULL, stills, films },
+    { "--gate-threshold", o->gate_threshold != NOT_GIVEN, stills, films },
+    { "--gate-threshold", o->gate_threshold != NOT_GIVEN, !stills && gate_off, "--gate off looks at every frame" },
+    { "--max-silence", o->max_silence != NOT_GIVEN, stills, films },
+    { "--max-silence", o->max_silence != NOT_GIVEN, !stills && gate_off, "--gate off looks at every frame" },
+    { "--reuse", o->reuse != NULL, stills, films },
+    { "--reuse-threshold", o->reuse_threshold != NOT_GIVEN, reuse_off, "without --reuse auto or on every patch is computed" },
+    { "--reuse-refresh", o->reuse_refresh != NOT_GIVEN, reuse_off, "without --reuse auto or on every patch is computed" },
+    { "--budget", o->budget != NULL, stills, films },
+    { "--memory", o->memory != NULL, stills, films },
+    { "--track", o->track != NOT_GIVEN, stills, films },
+    { "--draft-vocabulary", o->draft_vocabulary != NULL, !o->draft_model, "there is no --draft-model" },
+    { "--draft-model", o->draft_model != NULL, labels, closed },
+    { "--draft-model", o->draft_model != NULL, !labels && beams, "with --beam nothing is guessed" },
+    { "--beam", o->beam != NOT_GIVEN && beams, labels, closed },
+    { "--min-confidence", o->questions.min_confidence != NOT_GIVEN, !labels, "the task has no labels" },
+    { "--think", o->think, form, "answers in a form are not thought about" },
+    { "--metrics", o->metrics, !lines, "--format jsonl alone has them" },
+    { "--overwrite", o->overwrite, !o->output && !o->batch.beside && !o->batch.failures, "nothing is written to a file" },
+  };
+
+  tern_tool_tell_vain ("caption", all, G_N_ELEMENTS (all));
+}
+
 static int
 run (const Options *o, Caption *c, char **operands, guint threads)
 {
@@ -243,6 +301,7 @@ run (const Options *o, Caption *c, char **operands, guint threads)
     return status;
   if (!tern_caption_questions_suit (&o->questions, c->model))
     return TERN_TOOL_USAGE;
+  tell_vain (o, c, operands);
   return tern_caption_batch_run (&o->batch, c->model, &c->params, &c->media, &c->out, operands);
 }
 

@@ -381,6 +381,35 @@ check (Options *o, TernSampling *sampling, GError **error)
   return tern_sampling_check (sampling, error) ? TERN_TOOL_DONE : tern_tool_fail (error);
 }
 
+/* What was asked for and has nothing to work on beside the rest. */
+static void
+tell_vain (const Options *o)
+{
+  static const char greedy[] = "nothing is drawn without a --temperature above 0";
+  static const char closed[] = "labels are compared whole, not said token by token";
+  gboolean labels = o->labels != NULL, form = labels || o->json_schema || o->grammar, likeliest = !(o->temperature > 0);
+  const TernToolVain all[] = {
+    { "--temperature", o->temperature > 0, labels, closed },
+    { "--top-k", o->top_k != 0, labels, closed },
+    { "--top-k", o->top_k != 0, !labels && likeliest, greedy },
+    { "--top-p", o->top_p != 1, labels, closed },
+    { "--top-p", o->top_p != 1, !labels && likeliest, greedy },
+    { "--min-p", o->min_p != 0, labels, closed },
+    { "--min-p", o->min_p != 0, !labels && likeliest, greedy },
+    { "--seed", o->seed != 0, labels, closed },
+    { "--seed", o->seed != 0, !labels && likeliest, greedy },
+    { "--repetition-penalty", o->repetition_penalty != 1, labels, closed },
+    { "--beam", o->beam > 1, labels, closed },
+    { "--ignore-end", o->ignore_eog, labels, closed },
+    { "--draft-model", o->draft_model != NULL, labels, closed },
+    { "--draft-model", o->draft_model != NULL, !labels && o->beam > 1, "with --beam nothing is guessed" },
+    { "--think", o->think, o->raw, "--raw leaves the template out, which has the switch" },
+    { "--think", o->think, !o->raw && form, "answers in a form are not thought about" },
+  };
+
+  tern_tool_tell_vain ("generate", all, G_N_ELEMENTS (all));
+}
+
 int
 tern_tool_generate (int argc, char **argv)
 {
@@ -420,6 +449,7 @@ tern_tool_generate (int argc, char **argv)
 
   if (tern_tool_options (argc, argv, NULL, 0, 0, "Generates text with a language model.", entries, &rest)
       && (status = check (&o, &sampling, &error)) == TERN_TOOL_DONE) {
+    tell_vain (&o);
     if (!run (&work, &sampling, &error))
       status = tern_tool_fail (&error);
     if (!tern_tool_flush ())

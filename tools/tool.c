@@ -152,6 +152,14 @@ tern_tool_parse_rate (const char *text, guint *n, guint *d)
   return TRUE;
 }
 
+void
+tern_tool_tell_vain (const char *tool, const TernToolVain *all, guint n)
+{
+  for (guint i = 0; i < n; i++)
+    if (all[i].given && all[i].vain)
+      tern_tool_message ("%s: %s changes nothing: %s", tool, all[i].option, all[i].why);
+}
+
 gboolean
 tern_tool_is_unfit (const GError *error)
 {

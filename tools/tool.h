@@ -62,6 +62,16 @@ gboolean tern_tool_check_threads (gint threads);
 gboolean tern_tool_check_files (const char *tool, char **files);
 /* N or N/D, both 1 to 1,000,000, or a decimal of at most six places (29.97); FALSE without a message. */
 gboolean tern_tool_parse_rate (const char *text, guint *n, guint *d);
+/* An option beside what makes it vain. */
+typedef struct {
+  const char *option;
+  gboolean given, vain;
+  const char *why;              /* "expected ..., found ..." or so */
+} TernToolVain;
+
+/* Says of each of the @n that is given and vain that it changes nothing. */
+void tern_tool_tell_vain (const char *tool, const TernToolVain *all, guint n);
+
 /* Whether other settings would do: what was asked for does not fit into the model's context, or into a window. Memory that is not
  * there is NO_SPACE, too. */
 gboolean tern_tool_is_unfit (const GError *error);

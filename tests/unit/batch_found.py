@@ -20,6 +20,7 @@ import tarfile
 import tempfile
 import termios
 import unicodedata
+import zlib
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
@@ -353,7 +354,7 @@ def check_fits(folder):
     point(run[0] == 0 and frames(run) == [14, 1] and not run[2], "a window that is longer than the film", run)
     for rate in "1000/1", "1000000/1", "0/1":
         run = tern("--frame-rate", rate, still)
-        point(run[0] == 0 and frames(run) == [1] and not run[2], f"a picture has no frames to the second: {rate}", run)
+        point(run[0] == 0 and frames(run) == [1] and "expected" not in run[2], f"a picture has no frames to the second: {rate}", run)
         run = tern("--frame-rate", rate, CLIP, still)
         point(run[0] == 1 and frames(run) == [1] and run[2].startswith(f"tern: {CLIP}: ") and "expected at most" in run[2],
               f"one that does not fit beside one that does: {rate}", run)
@@ -366,6 +367,36 @@ def check_fits(folder):
                  ["--max-tokens-per-window", "3"]):
         run = tern(*args, CLIP, still)
         point(run[0] == 2 and not run[1] and "expected" in run[2] and "found" in run[2], f"what no input would bear: {' '.join(args)}", run)
+
+
+def check_settings(folder):
+    """What changes nothing beside the rest is said, one line each, and nothing else of it; what changes something is not."""
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    still = folder / "settings.png"
+    still.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 48, 48, 8, 0, 0, 0, 0))
+                      + chunk(b"IDAT", zlib.compress(bytes(49 * 48))) + chunk(b"IEND", b""))
+    off = ["--gate", "off", "--reuse", "off", "--compress", "none", "--frame-rate", "1/1"]
+    plain = tern(CLIP)
+    for args, vain in (([], []), (["--beam", "1", "--reuse", "on", "--reuse-refresh", "9", "--merge-ratio", ".8"], []),
+                       ([*off, "--gate-threshold", "9", "--max-silence", "9", "--reuse-threshold", "9", "--reuse-refresh", "9",
+                         "--merge-ratio", ".5"],
+                        ["--merge-ratio", "--gate-threshold", "--max-silence", "--reuse-threshold", "--reuse-refresh"]),
+                       (["--labels", "yes,no", "--beam", "2", "--think"], ["--beam", "--think"]),
+                       (["--draft-vocabulary", "tli", "--overwrite"], ["--draft-vocabulary", "--overwrite"])):
+        run = tern(*args, CLIP)
+        said = re.findall(r"^tern: caption: (--[a-z-]+) changes nothing: .+$", run[2], re.M)
+        point(run[0] == 0 and said == vain and len(run[2].splitlines()) == len(vain), f"{' '.join(args)}: {len(vain)} told", run)
+    run = tern("--draft-vocabulary", "tli", CLIP)
+    point(run[1] == plain[1], "and nothing is changed indeed", run, plain)
+    run = tern("--window", "3", "--gate", "on", "--max-silence", "3", still)
+    point(run[0] == 0 and re.findall(r"caption: (--[a-z-]+) changes nothing", run[2]) == ["--window", "--gate", "--max-silence"],
+          "what is about videos, of a picture", run)
+    run = tern("--gate", "on", "--max-silence", "3", still, CLIP)
+    point(run[0] == 0 and not run[2], "and of a picture beside a video nothing", run)
+    run = tern("--metrics", "--format", "txt", "--output", folder / "texts", still)
+    point(run[0] == 0 and "--metrics changes nothing" in run[2], "numbers that no line has", run)
 
 
 def check_raw(folder):
@@ -444,6 +475,7 @@ def main():
         check_vain(folder)
         check_windows(folder)
         check_fits(folder)
+        check_settings(folder)
         check_raw(folder)
         check_own(folder)
         check_terminal(folder)
