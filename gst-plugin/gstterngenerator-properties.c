@@ -543,8 +543,8 @@ gst_tern_generator_install_properties (GObjectClass * klass, guint first)
    * GstTernGenerator:hop:
    *
    * Time from one window's start to the next one's, rounded up to whole groups
-   * of four frames, at the default frame-rate to whole 2 s (an INFO message
-   * says so); 0 is the window, so that windows do not overlap.
+   * of four pictures, of one frame each or two (an INFO message says to what);
+   * 0 is the window, so that windows do not overlap.
    *
    * Since: 0.1
    */

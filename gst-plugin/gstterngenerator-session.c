@@ -110,10 +110,10 @@ note_windows (GstTernGenerator * self, TernSession * session)
   GST_OBJECT_UNLOCK (self);
   if (is_rounded (asked_window, window) || is_rounded (asked_hop, hop))
     GST_ELEMENT_INFO (self, STREAM, FORMAT,
-        ("Windows are rounded up to whole groups of frames."),
+        ("Windows are rounded up to whole groups of pictures."),
         ("window=%" G_GUINT64_FORMAT " is %" G_GUINT64_FORMAT ", hop=%"
-            G_GUINT64_FORMAT " is %" G_GUINT64_FORMAT ": groups have %u frames, "
-            "at %u/%u a second", asked_window, window, asked_hop, hop,
+            G_GUINT64_FORMAT " is %" G_GUINT64_FORMAT ": groups have %u "
+            "pictures, at %u/%u a second", asked_window, window, asked_hop, hop,
             TERN_GROUP_FRAMES, self->info.rate_n, self->info.rate_d));
 }
 

@@ -114,8 +114,8 @@ tern_session_plan_stream (TernSession *self, guint *prompt, guint *tail, GError 
   most = limit > beside ? limit - beside : 0;
   if (most < least) {
     g_set_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE, "context of %s: expected at most %u tokens, found %u to remember at "
-        "least and %u of a question, its answer and the newest frames; fewer tokens to say would fit", self->text->name, limit, least,
-        beside);
+        "least and %u of a question, its answer and the newest frames; fewer tokens to say would fit", self->text->name, limit,
+        least, beside);
     return FALSE;
   }
   if (stream->budget == 0)

@@ -11,8 +11,9 @@ G_BEGIN_DECLS
  * they are. Free with g_free. */
 char *tern_caption_window_note (const TernSession *session, const TernSessionParams *params);
 
-/* A session for @media. Where windows of @params do not fit into the model's context, it is asked for as many frames as the video can
- * have: no more a second than it says, and windows no longer than it lasts; a still has none. @params are then what was asked for in the end. */
+/* A session for @media. Where windows of @params do not fit into the model's context, it is asked for as many frames as the video
+ * can have: no more a second than it says, and windows no longer than it lasts; a still has none. @params are then what was asked
+ * for in the end. */
 TernSession *tern_caption_window_open (TernModel *model, TernSessionParams *params, const TernMedia *media, GError **error);
 
 /* A session for the longest window that fits, up to that of @params: what an input takes at most. */

@@ -72,8 +72,8 @@ typedef struct {
 /* Says of each of the @n that is given and vain that it changes nothing. */
 void tern_tool_tell_vain (const char *tool, const TernToolVain *all, guint n);
 
-/* Whether other settings would do: what was asked for does not fit into the model's context, or into a window. Memory that is not
- * there is NO_SPACE, too. */
+/* Whether other settings would do: what was asked for does not fit into the model's context, or into a window. Memory that is
+ * not there is NO_SPACE, too. */
 gboolean tern_tool_is_unfit (const GError *error);
 /* Prints @error and clears it. Returns TERN_TOOL_USAGE when it is INVALID (a parameter out of its range) or
  * tern_tool_is_unfit(), else
