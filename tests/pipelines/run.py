@@ -19,7 +19,7 @@ import tempfile
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import scripts as taken_further  # noqa: E402
-from tap import patience, plan, point  # noqa: E402
+from tap import patience, plan, point, until  # noqa: E402
 
 REPLACEMENTS = [
     (r"v4l2src( device=\S+)?", "filesrc location={clip} ! decodebin"),
@@ -219,6 +219,56 @@ def drone():
           f"drone.sh: {len(packets)} packets are the lines", f"{lines}\n{output}")
 
 
+def kept():
+    """Results of one name are refused; what a run that fails, or is stopped, was to replace stays, and leaves nothing half done."""
+    where = folder("kept")
+    for name in ("a/x.mp4", "b/x.mp4", "b/y z.mp4"):
+        (where / name).parent.mkdir(exist_ok=True)
+        shutil.copy(clip, where / name)
+    batch, single = (str(root / "pipelines" / name) for name in ("batch.sh", "file-to-srt-jsonl.sh"))
+
+    def results():
+        return {path.name: path.read_text() for path in where.iterdir() if path.is_file()}
+
+    status, output = run(["sh", batch, ".", "a/x.mp4", "b/y z.mp4", "b/x.mp4"], where)
+    point(status == 2 and "a/x.mp4 and b/x.mp4" in output and not results(), "batch.sh: two videos of one name are refused",
+          f"exit status {status}\n{output}", results())
+    status, output = run(["sh", batch, ".", "a/x.mp4", "b/y z.mp4"], where)
+    before = results()
+    point(status == 0 and sorted(before) == sorted(f"{name}.{kind}" for name in ("x", "y z") for kind in ("jsonl", "srt", "vtt"))
+          and all(before.values()), "batch.sh: two videos, their results and nothing else", f"exit status {status}\n{output}",
+          sorted(before))
+    for name in ("x.mp4", "y z.mp4", "new.mp4"):
+        (where / name).write_bytes(b"no video")
+    before = results()
+    status, output = run(["sh", batch, ".", "x.mp4", "new.mp4", "b/y z.mp4"], where)
+    after = results()
+    point(status == 1 and output.count("no captions") == 2 and sorted(before) == sorted(after)
+          and all(before[name] == after[name] for name in before if name.startswith("x.")),
+          "batch.sh: what fails keeps what was there, and leaves no empty file", f"exit status {status}\n{output}", sorted(after))
+    status, output = run(["sh", single, "x.mp4"], where)
+    point(status not in (0, None) and results() == after, "file-to-srt-jsonl.sh: so does it", f"exit status {status}\n{output}",
+          sorted(results()))
+    # A pipeline that never ends.
+    endless = work / "endless/gst-launch-1.0"
+    endless.parent.mkdir()
+    endless.write_text('#!/bin/sh\nfor word; do case $word in location=*.part) echo begun >"${word#location=}" ;; esac; done\n'
+                       'exec sleep 100000\n')
+    endless.chmod(0o755)
+    for command in ([batch, ".", "a/x.mp4"], [single, "a/x.mp4"]):
+        process = subprocess.Popen(["sh", *command], cwd=where, env=dict(env, PATH=f"{endless.parent}:{env['PATH']}"),
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        try:
+            until(lambda: (where / "x.jsonl.part").exists(), "results that are begun", 60, process)
+            process.terminate()
+            status = process.wait(patience(60))
+        except (TimeoutError, subprocess.TimeoutExpired) as error:
+            os.killpg(process.pid, signal.SIGKILL)
+            status = error
+        point(status == 143 and results() == after, f"{pathlib.Path(command[0]).name}: stopped, so does it", f"exit status {status}",
+              sorted(results()))
+
+
 def scripts():
     script("camera.sh", "/dev/null")
     script("file-to-srt-jsonl.sh", str(clip))
@@ -230,6 +280,7 @@ def scripts():
     point(spans and all(abs(end - start - 3) < 1e-6 for start, end in spans[:-1]), "rtsp-camera.sh: windows of WINDOW", spans)
     env.pop("WINDOW")
     script("batch.sh", ".", str(clip))
+    kept()
     if subprocess.run(["gst-inspect-1.0", "--exists", "mpegtsmux"], env=env).returncode:
         point(False, "drone.sh", skip="no mpegtsmux")
     else:
