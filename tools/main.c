@@ -8,18 +8,28 @@
 
 #include "engine/base/log.h"
 
+/* What a build may lack, and with which option and libraries it has it. */
+#define LACKS_SERVE "libsoup 3.2 or later when it is built (meson setup -Dserve=enabled)"
+#define LACKS_WATCH "GStreamer and SQLite 3.34 or later when it is built (meson setup -Dwatch=enabled)"
+
+#ifndef TERN_HAVE_SERVE
+#define tern_tool_serve NULL
+#endif
+#ifndef TERN_HAVE_WATCH
+#define tern_tool_watch NULL
+#endif
+
 static const struct {
   const char *name;
-  TernToolFunc run;
+  TernToolFunc run;             /* NULL: not in this build */
   const char *summary;
+  const char *lacks;            /* what it needs then */
 } subcommands[] = {
   { "caption", tern_tool_caption, "pictures, videos and folders to JSON lines or subtitles" },
-#ifdef TERN_HAVE_SERVE
-  { "serve", tern_tool_serve, "chats with pictures over HTTP, as OpenAI's API has them" },
-#endif
-  { "watch", tern_tool_watch, "cameras, day and night: what they see is remembered and told" },
-  { "search", tern_tool_watch, "what cameras saw" },
-  { "ask", tern_tool_watch, "a question about what cameras saw" },
+  { "serve", tern_tool_serve, "chats with pictures over HTTP, as OpenAI's API has them", LACKS_SERVE },
+  { "watch", tern_tool_watch, "cameras, day and night: what they see is remembered and told", LACKS_WATCH },
+  { "search", tern_tool_watch, "what cameras saw", LACKS_WATCH },
+  { "ask", tern_tool_watch, "a question about what cameras saw", LACKS_WATCH },
   { "act", tern_tool_act, "a video and a robot's states to actions" },
   { "prompt", tern_tool_prompt, "messages to the text that a model reads" },
   { "tokenize", tern_tool_tokenize, "text on standard input to token ids" },
@@ -46,19 +56,24 @@ print_help (void)
 
   printf ("Usage:\n  tern SUBCOMMAND [OPTION...]\n\nSubcommands:\n");
   for (i = 0; i < G_N_ELEMENTS (subcommands); i++)
-    printf ("  %-10s %s\n", subcommands[i].name, subcommands[i].summary);
+    printf ("  %-10s %s%s\n", subcommands[i].name, subcommands[i].summary, subcommands[i].run ? "" : " (not in this build)");
   printf ("\n`tern SUBCOMMAND --help`, or `tern help SUBCOMMAND`, shows the options. Environment: TERN_CPU caps the instruction "
       "set,\nTERN_MODEL_PATH names the model, or the folder with the model, that is used when none is given.\n"
       "Exit status: 0 done, 1 some input failed, 2 wrong usage.\n");
   return tern_tool_flush () ? TERN_TOOL_DONE : TERN_TOOL_FAILED;
 }
 
+/* NULL: as was told. */
 static TernToolFunc
 find (const char *name)
 {
-  for (gsize i = 0; i < G_N_ELEMENTS (subcommands); i++)
-    if (strcmp (name, subcommands[i].name) == 0)
-      return subcommands[i].run;
+  for (gsize i = 0; i < G_N_ELEMENTS (subcommands); i++) {
+    if (strcmp (name, subcommands[i].name) != 0)
+      continue;
+    if (!subcommands[i].run)
+      tern_tool_usage ("%s: not in this build: it needs %s", name, subcommands[i].lacks);
+    return subcommands[i].run;
+  }
   tern_tool_usage ("expected a subcommand, found `%s`; see `tern --help`", name);
   return NULL;
 }

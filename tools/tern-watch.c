@@ -19,7 +19,8 @@ tern_tool_watch (int argc, char **argv)
     g_ptr_array_add (args, argv[i]);
   g_ptr_array_add (args, NULL);
   execv (watch, (char **) args->pdata);
-  tern_tool_message ("%s: %s: cannot be started: %s; this build may lack it (SQLite, GStreamer)", argv[0], watch,
-      g_strerror (errno));
+  if (errno == ENOENT)
+    return tern_tool_usage ("%s: expected the program %s beside this one, not found", argv[0], watch);
+  tern_tool_message ("%s: %s: cannot be started: %s", argv[0], watch, g_strerror (errno));
   return TERN_TOOL_FAILED;
 }

@@ -191,7 +191,8 @@ read_mqtt (TernWatchConfig *config, TernKeyFile *keys)
   TernSinkConfig *sink = g_new0 (TernSinkConfig, 1);
 
 #ifndef TERN_HAVE_MQTT
-  tern_key_file_mistake (keys, "mqtt", NULL, "this build knows no MQTT (libmosquitto was not there)");
+  tern_key_file_mistake (keys, "mqtt", NULL, "this build knows no MQTT: it needs libmosquitto 2.0 or later "
+      "(meson setup -Dmqtt=enabled)");
 #endif
   sink->name = g_strdup ("mqtt");
   sink->kind = TERN_SINK_MQTT;
@@ -216,7 +217,8 @@ read_webhook (TernWatchConfig *config, TernKeyFile *keys, const char *group)
   TernSinkConfig *sink = g_new0 (TernSinkConfig, 1);
 
 #ifndef TERN_HAVE_WEBHOOK
-  tern_key_file_mistake (keys, group, NULL, "this build knows no webhooks (libsoup 3 was not there)");
+  tern_key_file_mistake (keys, group, NULL, "this build knows no webhooks: it needs libsoup 3.2 or later "
+      "(meson setup -Dwebhooks=enabled)");
 #endif
   sink->name = g_strdup (group);
   sink->kind = TERN_SINK_WEBHOOK;

@@ -179,7 +179,8 @@ read_general (TernWatchConfig *config, TernKeyFile *keys, const TernConfigChecks
   config->page = tern_config_text (keys, "watch", "page");
 #ifndef TERN_HAVE_PAGE
   if (config->page)
-    tern_key_file_mistake (keys, "watch", "page", "this build has no page (libsoup 3 was not there)");
+    tern_key_file_mistake (keys, "watch", "page", "this build has no page: it needs libsoup 3.2 or later "
+        "(meson setup -Dwebhooks=enabled)");
 #endif
   if (config->page && *config->page && checks && checks->page && !checks->page (config->page, &error))
     tern_key_file_mistake (keys, "watch", "page", "%s", error->message);

@@ -32,12 +32,12 @@ has_element (const char *name)
 static void
 scan_beside_program (void)
 {
-  static const char *const places[] = { "../gst-plugin", "../" TERN_LIBDIR "/gstreamer-1.0" };
+  static const char *const places[] = { "../gst-plugin", TERN_PLUGIN_PLACE };
   g_autofree char *program = g_file_read_link ("/proc/self/exe", NULL);
   g_autofree char *folder = program ? g_path_get_dirname (program) : NULL;
 
   for (guint i = 0; folder && i < G_N_ELEMENTS (places) && !has_element ("terngenerator"); i++) {
-    g_autofree char *place = g_build_filename (folder, places[i], NULL);
+    g_autofree char *place = g_canonicalize_filename (places[i], folder);
 
     if (g_file_test (place, G_FILE_TEST_IS_DIR))
       gst_registry_scan_path (gst_registry_get (), place);
