@@ -219,7 +219,7 @@ on_failed (gpointer data, const char *why, TernFault fault)
 
   if (fault == TERN_FAULT_SETTINGS) {
     disconnect (camera);
-    camera->state = TERN_CAMERA_GIVEN_UP;
+    camera->state = TERN_CAMERA_REFUSED;
     say (camera, "%.*s; it is given up", length (why), why);
   } else if (camera->config->file && fault == TERN_FAULT_STREAM
       && !(camera->config->repeat && tern_run_last_frame (camera->run) > 0)) {

@@ -15,7 +15,8 @@ typedef enum {
   TERN_CAMERA_AWAY,             /* not connected, or not to be watched now */
   TERN_CAMERA_ON,               /* frames come */
   TERN_CAMERA_ENDED,            /* a file that does not repeat was watched to its end: there is no more to come, */
-  TERN_CAMERA_GIVEN_UP          /* nor of a file that has no video, or breaks off, and of what cannot be asked */
+  TERN_CAMERA_GIVEN_UP,         /* nor of a file that has no video, or breaks off, */
+  TERN_CAMERA_REFUSED           /* and of what cannot be asked as its configuration says */
 } TernCameraState;
 
 typedef struct {

@@ -555,10 +555,10 @@ tern_service_failure (TernService *service)
 }
 
 gboolean
-tern_service_gave_up (TernService *service)
+tern_service_has (TernService *service, TernCameraState state)
 {
   for (guint i = 0; i < service->cameras->len; i++)
-    if (tern_camera_state (g_ptr_array_index (service->cameras, i)) == TERN_CAMERA_GIVEN_UP)
+    if (tern_camera_state (g_ptr_array_index (service->cameras, i)) == state)
       return TRUE;
   return FALSE;
 }

@@ -22,8 +22,8 @@ void tern_service_free (TernService *service);
 gboolean tern_service_tick (TernService *service);
 /* Another configuration: what is the same in both goes on. @config is taken over. What only a start can change is said. */
 void tern_service_reload (TernService *service, TernWatchConfig *config);
-/* Whether a file had no video, or broke off. */
-gboolean tern_service_gave_up (TernService *service);
+/* Whether a camera is in that state. */
+gboolean tern_service_has (TernService *service, TernCameraState state);
 /* "3 of 4 cameras": for people. */
 char *tern_service_status (TernService *service);
 

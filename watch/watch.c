@@ -26,6 +26,9 @@ typedef struct {
   int result;
 } Watch;
 
+/* How far a start has come: elements and configuration, the model, what others may have taken (the memory, the address). */
+typedef enum { STEP_CONFIG, STEP_MODEL, STEP_PLACES } Step;
+
 static void
 say (const char *what)
 {
@@ -42,11 +45,17 @@ say_lines (const char *text)
     say (*line);
 }
 
+/* What the next start would find again, until somebody mends it: TERN_TOOL_USAGE, after which the manager does not start us
+ * (RestartPreventExitStatus in tern-watch.service.in). */
 static int
-fail (const GError *error)
+fail (const GError *error, Step step)
 {
+  gboolean lasts = error->code == TERN_ERROR_INVALID || step == STEP_CONFIG;
+
   say_lines (error->message);
-  return g_error_matches (error, TERN_ERROR, TERN_ERROR_INVALID) ? TERN_TOOL_USAGE : TERN_TOOL_FAILED;
+  if (step == STEP_MODEL)
+    lasts = error->code != TERN_ERROR_NO_SPACE && error->code != TERN_ERROR_FAILED;
+  return lasts && error->domain == TERN_ERROR ? TERN_TOOL_USAGE : TERN_TOOL_FAILED;
 }
 
 static void
@@ -77,7 +86,9 @@ on_tick (gpointer data)
     tern_tool_message ("%s", failure);
     watch->result = TERN_TOOL_FAILED;
   }
-  if (!busy && tern_service_gave_up (watch->service))
+  if (!busy && tern_service_has (watch->service, TERN_CAMERA_REFUSED))
+    watch->result = TERN_TOOL_USAGE;
+  else if (!busy && tern_service_has (watch->service, TERN_CAMERA_GIVEN_UP))
     watch->result = TERN_TOOL_FAILED;
   if (failure || !busy)
     g_main_loop_quit (watch->loop);
@@ -182,11 +193,12 @@ open_page (Watch *watch, const char *listen, GError **error)
 
 /* Everything that can be wrong is found before a camera is connected. */
 static gboolean
-start (Watch *watch, gboolean check, GError **error)
+start (Watch *watch, gboolean check, Step *step, GError **error)
 {
   TernWatchConfig *config = NULL;
   g_autofree char *page = NULL;
 
+  *step = STEP_CONFIG;
   if (!tern_source_find_elements (error) || !(config = tern_watch_config_read (watch->path, &checks, error)))
     return FALSE;
   if (check) {
@@ -194,11 +206,13 @@ start (Watch *watch, gboolean check, GError **error)
     tern_watch_config_free (config);
     return TRUE;
   }
+  *step = STEP_MODEL;
   watch->model = open_model (config, error);
   if (!watch->model || !tern_questions_check (config, watch->model, error)) {
     tern_watch_config_free (config);
     return FALSE;
   }
+  *step = STEP_PLACES;
   page = g_strdup (config->page);
   watch->service = tern_service_new (config, watch->model, say, error);
   return watch->service && (!page || open_page (watch, page, error));
@@ -217,6 +231,7 @@ tern_watch_command (int argc, char **argv)
   g_auto (GStrv) rest = NULL;
   g_autoptr (GError) error = NULL;
   Watch watch = { NULL };
+  Step step;
 
   if (!tern_tool_options (argc, argv, NULL, 0, 0, "Watches cameras, remembers what they saw, and tells of it.", entries, &rest))
     return TERN_TOOL_USAGE;
@@ -224,10 +239,10 @@ tern_watch_command (int argc, char **argv)
     return tern_tool_usage ("watch: expected --config FILE, found none");
   gst_init (NULL, NULL);
   watch.path = path;
-  if (!start (&watch, check, &error)) {
+  if (!start (&watch, check, &step, &error)) {
     tern_service_free (watch.service);
     tern_model_unref (watch.model);
-    return fail (error);
+    return fail (error, step);
   }
   if (check)
     return TERN_TOOL_DONE;

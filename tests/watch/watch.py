@@ -143,7 +143,7 @@ def wrong(folder):
           "so is what the model cannot be asked, before anything begins", status, watch.words())
     watch.configure(camera(more="window=1h") + camera("other"))
     status = watch.run()
-    point(status == 1 and "frames of a window: expected at most" in watch.words() and "it is given up" in watch.words()
+    point(status == 2 and "frames of a window: expected at most" in watch.words() and "it is given up" in watch.words()
           and "another try" not in watch.words() and watch.count() == WINDOWS,
           "what only its elements refuse is said, and not tried again", status, watch.words())
     watch.memory.unlink()
