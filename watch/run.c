@@ -35,6 +35,7 @@ struct _TernRun {
   gint64 first_taken, last_taken;       /* what times they have, as monotonic us; 0: none */
   gint64 silence;               /* us without a frame that are told */
   GArray *silences;             /* gint64: from, to */
+  gboolean recorded;            /* it comes as fast as it is looked at: what it shows was before, whenever that was */
   gint64 offset;                /* us from running time to 1970, by the first frame; */
   gint64 monotonic_offset;      /* to monotonic time, likewise */
   gboolean has_offset, live;
@@ -206,6 +207,19 @@ get_scores (const GstStructure *result, guint n)
   return scores;
 }
 
+/* With the lock held. What lasted @length from the running time @time on, us since 1970. Nothing that was seen lies in the
+ * future: where a recording turns out to be longer than it said, or did not say, all of it was earlier. */
+static gint64
+start_time (TernRun *run, GstClockTime time, gint64 length)
+{
+  gint64 start = wall_time (run, time), early = start + length - g_get_real_time ();
+
+  if (!run->recorded || early <= 0)
+    return start;
+  run->offset -= early;
+  return start - early;
+}
+
 /* With the lock held. */
 static TernObserved *
 make_observed (TernRun *run, const GstStructure *result)
@@ -213,15 +227,17 @@ make_observed (TernRun *run, const GstStructure *result)
   TernObserved *observed = g_new0 (TernObserved, 1);
   guint64 time = 0, utc;
   double start = 0, end = 0;
+  gint64 length;
 
   gst_structure_get (result, "start", G_TYPE_DOUBLE, &start, "end", G_TYPE_DOUBLE, &end, "confidence", G_TYPE_DOUBLE,
       &observed->confidence, NULL);
   gst_structure_get (result, "running_time", G_TYPE_UINT64, &time, NULL);
   gst_structure_get (result, "abstained", G_TYPE_BOOLEAN, &observed->abstained, NULL);
+  length = (gint64) ((end - start) * G_USEC_PER_SEC + 0.5);
   observed->start = gst_structure_get (result, "utc", G_TYPE_UINT64, &utc, NULL) ? (gint64) (utc / 1000)
-      : wall_time (run, time);
+      : start_time (run, time, length);
   observed->began = monotonic_time (run, time);
-  observed->end = observed->start + (gint64) ((end - start) * G_USEC_PER_SEC + 0.5);
+  observed->end = observed->start + length;
   observed->kind = g_strdup (gst_structure_get_string (result, "kind"));
   observed->text = g_strdup (gst_structure_get_string (result, "result"));
   observed->model = g_strdup (gst_structure_get_string (result, "model"));
@@ -281,20 +297,42 @@ note_frame (TernRun *run, GstClockTime time)
   run->last_taken = taken;
 }
 
+/* With the lock held, of the first frame. A camera's is new. A recording has ended when it is opened, @duration (us, 0: it does
+ * not say) after its beginning. */
+static void
+set_offsets (TernRun *run, GstClockTime time, gint64 duration)
+{
+  run->has_offset = TRUE;
+  run->offset = g_get_real_time () - MAX ((gint64) (time / 1000), duration);
+  run->monotonic_offset = run->last_frame - (gint64) (time / 1000);
+}
+
+/* Of what stands before @pad, us; 0: it does not say. */
+static gint64
+ask_duration (GstPad *pad)
+{
+  gint64 duration;
+
+  return gst_pad_query_duration (pad, GST_FORMAT_TIME, &duration) && duration > 0 ? duration / 1000 : 0;
+}
+
 /* Every frame, in front of the tee. */
 static GstPadProbeReturn
 on_frame (GstPad *pad, GstPadProbeInfo *info, gpointer data)
 {
   GstClockTime time = running_time (pad, GST_PAD_PROBE_INFO_BUFFER (info));
   TernRun *run = data;
+  gboolean first;
+  gint64 duration;
 
   g_mutex_lock (&run->lock);
+  first = !run->has_offset && GST_CLOCK_TIME_IS_VALID (time);
+  g_mutex_unlock (&run->lock);
+  duration = first && run->recorded ? ask_duration (pad) : 0;
+  g_mutex_lock (&run->lock);
   run->last_frame = g_get_monotonic_time ();
-  if (!run->has_offset && GST_CLOCK_TIME_IS_VALID (time)) {
-    run->has_offset = TRUE;
-    run->offset = g_get_real_time () - (gint64) (time / 1000);
-    run->monotonic_offset = run->last_frame - (gint64) (time / 1000);
-  }
+  if (first)
+    set_offsets (run, time, duration);
   if (GST_CLOCK_TIME_IS_VALID (time))
     note_frame (run, time);
   g_mutex_unlock (&run->lock);
@@ -537,6 +575,7 @@ run_new_for (const TernCameraConfig *config, TernModel *model, const TernRunFunc
   run->thumbnail_every = CLAMP ((GstClockTime) config->window * 1000 / 4, THUMBNAIL_LEAST, THUMBNAIL_MOST);
   run->silence = MAX (tern_run_window (config, model) / 2, SILENCE_LEAST);
   run->silences = g_array_new (FALSE, FALSE, sizeof (gint64));
+  run->recorded = config->file && !config->pace;
   run->zones = g_ptr_array_new_with_free_func (zone_copy_free);
   for (guint i = 0; i < config->zones->len; i++)
     g_ptr_array_add (run->zones, copy_zone (g_ptr_array_index (config->zones, i), NULL));

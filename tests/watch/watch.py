@@ -347,6 +347,24 @@ def paced(folder):
           watch.words())
 
 
+def recorded(folder):
+    """What is looked at faster than it was taken was taken before, whether the file says how long it is or not."""
+    long = pathlib.Path(folder) / "long.y4m"            # says nothing
+    long.write_bytes(b"YUV4MPEG2 W64 H48 F2:1 C420\n"
+                     + b"".join(b"FRAME\n" + bytes([(40 * i) % 256]) * (64 * 48) + bytes([128]) * (64 * 48 // 2) for i in range(48)))
+    for source, exact in ((CLIP, True), (long, False)):
+        watch = Watch(tern, folder, camera(source=source))
+        begun = time.time()
+        status = watch.run()
+        ended = time.time()
+        rows = [(start / 1e6, end / 1e6) for start, end in watch.rows("SELECT start, end FROM result ORDER BY number")]
+        watch.memory.unlink()
+        point(status == 0 and len(rows) == WINDOWS and all(a < b for a, b in zip(rows, rows[1:])) and rows[-1][1] <= ended,
+              f"{source.name}: what was seen of a recording is not in the future", status, begun, ended, rows, watch.words())
+        point(not exact or (begun <= rows[-1][1] and abs(rows[-1][1] - rows[0][0] - 24) < .01),
+              f"{source.name}: and has its length", begun, ended, rows)
+
+
 def alone(folder):
     watch = Watch(tern, folder, camera(more="repeat=true"))
     watch.start()
@@ -423,7 +441,7 @@ def silent(folder):
 
 
 for test in (silent, still, overloaded, whole, hopeless, asked, wrong, killed, failing, reloaded, zoned, turned, notified, brief,
-             ruled, paced, alone):
+             ruled, paced, recorded, alone):
     with tempfile.TemporaryDirectory(prefix="tern-watch-") as place:
         watches = []
         original = Watch.start
