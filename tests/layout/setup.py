@@ -58,7 +58,27 @@ def counted(*suites, more=()):
         file.write("<testsuites>" + "".join(suites) + "</testsuites>")
         file.flush()
         run = subprocess.run([sys.executable, root / "tests/count.py", file.name, *more], text=True, capture_output=True)
+    counted.said = run.stdout.splitlines()
     return run.returncode, run.stdout.splitlines()[-1] if run.stdout else run.stderr
+
+
+def told():
+    """What failed is told with what it said, be that before the point or behind it, and not more than can be read."""
+    names = "1 - short", "2 - behind", "3 - none", "11 - long"
+    fails = "".join(f'<testcase name="{name}"><failure /></testcase>' for name in names)
+    output = "\n".join(["# of one", "not ok 1 - short", "not ok 2 - behind", "# behind two", "ok 4", "not ok 3 - none", "ok 5"]
+                       + [f"# line {i} {'x' * 400}" for i in range(50)] + ["not ok 11 - long", "1..4"])
+    died = SUITE.format("died", 1, '><testcase name="1" />', "# kept for itself\nok 1\n# before the end\n1..2") \
+        .replace("</testsuite>", "<system-err>Traceback</system-err></testsuite>")
+    result = counted(SUITE.format("bad", 4, f">{fails}", output), died)
+    lines = counted.said
+    expected = ["failed: bad: 1 - short", "    # of one", "failed: bad: 2 - behind", "    # behind two", "failed: bad: 3 - none",
+                "failed: bad: 11 - long"]
+    point(result == (1, "1 passed, 5 failed, 0 skipped") and lines[:6] == expected, "what failed is told with what it said", *lines)
+    end = lines.index("failed: died: ended early, 1 of 2 points printed")
+    point(len(lines[6:end]) == 20 and max(map(len, lines)) == 304 and "line 0 " in lines[6] and "line 49 " in lines[end - 1],
+          "of much the first and the last", *lines)
+    point(lines[end + 1:-1] == ["    # before the end", "    Traceback"], "a program that ended early with its last words", *lines)
 
 
 def count():
@@ -88,4 +108,5 @@ def count():
 
 setup()
 count()
+told()
 plan()
