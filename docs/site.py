@@ -40,8 +40,15 @@ def inline(text):
 
 
 def link(to):
-    name = pathlib.PurePath(to.split("#")[0])
-    return f"{name.stem}.html" if name.suffix == ".md" and name.stem in pages else to
+    path, mark, anchor = to.partition("#")
+    name = pathlib.PurePath(path)
+    page = "index" if name.name == "README.md" else name.stem
+    return f"{page}.html{mark}{anchor}" if name.suffix == ".md" and page in pages else to
+
+
+def anchor(heading):
+    """What a link to @heading says behind the #, as forges make it: words with hyphens, without marks."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
 
 
 def table(lines):
@@ -58,7 +65,7 @@ def block(lines):
     if heading:
         n = len(heading[1])
         rest = block(lines[1:]) if lines[1:] else ""
-        return f"<h{n}>{inline(heading[2])}</h{n}>\n{rest}"
+        return f'<h{n} id="{anchor(heading[2])}">{inline(heading[2])}</h{n}>\n{rest}'
     if all(line.startswith("    ") for line in lines):
         return "<pre>" + html.escape("\n".join(line[4:] for line in lines)) + "</pre>\n"
     if re.match(r"(- |\d+\. )", lines[0]):

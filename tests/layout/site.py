@@ -22,7 +22,10 @@ with tempfile.TemporaryDirectory(prefix="tern-site-") as out:
     done = subprocess.run([sys.executable, f"{root}/docs/site.py", root, plugin, out], capture_output=True, text=True)
     files = sorted(pathlib.Path(out).glob("*.html"))
     pages = {path.name: path.read_text(encoding="utf8") for path in files}
-nowhere = [f"{name}: {to}" for name, page in pages.items() for to in re.findall(r'href="([^"#:]+)"', page) if to not in pages]
+ids = {name: set(re.findall(r'id="([^"]+)"', page)) for name, page in pages.items()}
+nowhere = [f"{name}: {to}#{anchor}" for name, page in pages.items()
+           for to, anchor in re.findall(r'href="([^"#:]*)#?([^"]*)"', page)
+           if (to or name) not in pages or anchor and anchor not in ids[to or name]]
 folder = pathlib.Path(root, "gst-plugin")
 text = (folder / "gstternenums.h").read_text(encoding="utf8")
 bare = [name for name in re.findall(r"^} (GstTern\w+);", text, re.M) if f" * {name}:" not in text]
