@@ -16,15 +16,16 @@ case ${WINDOW:=2} in *[!0-9]* | 0* | '') echo "alert.sh: WINDOW: expected whole 
 rate=$(((WINDOW * 2 + 7) / 8 * 8))/$WINDOW      # two a second or more: windows are whole groups of frames
 case ${SURE:=0.6} in 0 | 1 | 0.[0-9]*) ;; *) echo "alert.sh: SURE: expected 0 to 1, found $SURE" >&2; exit 2 ;; esac
 : "${PROMPT:=Is there a person in the picture?}"
-prompt=\"$(printf '%s' "$PROMPT" | sed 's/[\\"]/\\&/g')\"
+
+# As gst-launch-1.0 takes a value, whatever is in it.
+quoted () { printf '%s' "$1" | sed 's/[\\"]/\\&/g; 1s/^/"/; $s/$/"/'; }
 
 # The pipeline's status is this script's; ALERT reads nothing of its results.
 exec 4>&1
 status=$({ { gst-launch-1.0 -q -e \
   v4l2src device="$device" ! videoconvert \
-  ! terncaption name=c prompt="$prompt" labels="<yes,no>" min-confidence="$SURE" on-change=true \
-    window="${WINDOW}000000000" frame-rate="$rate" \
-  ! fakesink sync=false \
+  ! terncaption name=c prompt="$(quoted "$PROMPT")" labels="<yes,no>" min-confidence="$SURE" on-change=true \
+  window="${WINDOW}000000000" frame-rate="$rate" ! fakesink sync=false \
   c.json_src ! queue ! filesink location=/dev/stdout buffer-mode=unbuffered sync=false async=false 3>&- 4>&-
   echo $? >&3; } \
   | while IFS= read -r line; do

@@ -22,12 +22,16 @@ awk -- 'BEGIN {
     sub (/.*\//, "", name)
     sub (/\.[^.]*$/, "", name)
     if (name in first) {
-      print "batch.sh: " first[name] " and " ARGV[i] ": both would be " name ".vtt; give them in two runs, with two OUTDIRs" >"/dev/stderr"
+      print "batch.sh: " first[name] " and " ARGV[i] ": both would be " name ".vtt; expected one of them in this OUTDIR" \
+        >"/dev/stderr"
       exit 2
     }
     first[name] = ARGV[i]
   }
 }' "$@" || exit 2
+
+# As gst-launch-1.0 takes a value, whatever is in it.
+quoted () { printf '%s' "$1" | sed 's/[\\"]/\\&/g; 1s/^/"/; $s/$/"/'; }
 
 base_of () {
   name=${1##*/}
@@ -37,13 +41,13 @@ base_of () {
 caption () {
   video=$1
   set --
-  [ -z "${PROMPT:-}" ] || set -- prompt="\"$(printf '%s' "$PROMPT" | sed 's/[\\"]/\\&/g')\""
+  [ -z "${PROMPT:-}" ] || set -- prompt="$(quoted "$PROMPT")"
   gst-launch-1.0 -q \
-    filesrc location="$video" ! decodebin ! videoconvert ! ternencoder frame-rate="$rate" ! terncompressor \
+    filesrc location="$(quoted "$video")" ! decodebin ! videoconvert ! ternencoder frame-rate="$rate" ! terncompressor \
     ! terngenerator name=g window="${WINDOW}000000000" metrics=true "$@" ! tee name=t \
-    t. ! queue ! webvttenc ! filesink location="$base.vtt.part" \
-    t. ! queue ! srtenc ! filesink location="$base.srt.part" \
-    g.json_src ! queue ! filesink location="$base.jsonl.part" &
+    t. ! queue ! webvttenc ! filesink location="$(quoted "$base.vtt.part")" \
+    t. ! queue ! srtenc ! filesink location="$(quoted "$base.srt.part")" \
+    g.json_src ! queue ! filesink location="$(quoted "$base.jsonl.part")" &
   launched=$!
   wait $launched
 }
@@ -70,10 +74,10 @@ trap 'stop 143' TERM
 for video; do
   base_of "$video"
   if [ -f "$video" ] && [ -r "$video" ] && caption "$video" && keep; then
-    echo "$video"
+    printf '%s\n' "$video"
   else
     drop
-    echo "batch.sh: $video: no captions" >&2
+    printf 'batch.sh: %s: no captions\n' "$video" >&2
     failed=1
   fi
 done

@@ -13,9 +13,12 @@ device=${1:-/dev/video0}
 case ${WINDOW:=4} in *[!0-9]* | 0* | '') echo "camera.sh: WINDOW: expected whole seconds, found $WINDOW" >&2; exit 2 ;; esac
 rate=$(((WINDOW * 2 + 7) / 8 * 8))/$WINDOW      # two a second or more: windows are whole groups of frames
 
+# As gst-launch-1.0 takes a value, whatever is in it.
+quoted () { printf '%s' "$1" | sed 's/[\\"]/\\&/g; 1s/^/"/; $s/$/"/'; }
+
 # What is set here is a property of terncaption only when it is wanted.
 set --
-[ -z "${PROMPT:-}" ] || set -- prompt="\"$(printf '%s' "$PROMPT" | sed 's/[\\"]/\\&/g')\""
+[ -z "${PROMPT:-}" ] || set -- prompt="$(quoted "$PROMPT")"
 
 exec gst-launch-1.0 -e \
   v4l2src device="$device" ! videoconvert \

@@ -14,13 +14,16 @@ rate=$(((WINDOW * 2 + 7) / 8 * 8))/$WINDOW      # two a second or more: windows 
 [ ! -s "$2" ] || { echo "drone.sh: $2 is there already" >&2; exit 1; }
 url=$1 output=$2
 
+# As gst-launch-1.0 takes a value, whatever is in it.
+quoted () { printf '%s' "$1" | sed 's/[\\"]/\\&/g; 1s/^/"/; $s/$/"/'; }
+
 set --
-[ -z "${PROMPT:-}" ] || set -- prompt="\"$(printf '%s' "$PROMPT" | sed 's/[\\"]/\\&/g')\""
+[ -z "${PROMPT:-}" ] || set -- prompt="$(quoted "$PROMPT")"
 
 # Video first: the stream's clock is that of the muxer's first pad.
 exec gst-launch-1.0 -q -e \
   rtspsrc location="$url" latency=200 ! rtph264depay ! h264parse ! tee name=t \
-  t. ! queue max-size-time=0 max-size-bytes=0 max-size-buffers=0 ! mpegtsmux name=m ! filesink location="$output" \
+  t. ! queue max-size-time=0 max-size-bytes=0 max-size-buffers=0 ! mpegtsmux name=m ! filesink location="$(quoted "$output")" \
   t. ! queue ! avdec_h264 ! videoconvert ! terncaption name=c window="${WINDOW}000000000" frame-rate="$rate" "$@" ! fakesink sync=false \
   c.text_src ! queue ! ternklvenc ! m. \
   c.json_src ! queue ! filesink location=/dev/stdout buffer-mode=unbuffered sync=false async=false

@@ -13,19 +13,22 @@ video=$1 outdir=${2:-.}
 base=${video##*/}
 base=$outdir/${base%.*}
 
+# As gst-launch-1.0 takes a value, whatever is in it.
+quoted () { printf '%s' "$1" | sed 's/[\\"]/\\&/g; 1s/^/"/; $s/$/"/'; }
+
 set --
-[ -z "${PROMPT:-}" ] || set -- prompt="\"$(printf '%s' "$PROMPT" | sed 's/[\\"]/\\&/g')\""
+[ -z "${PROMPT:-}" ] || set -- prompt="$(quoted "$PROMPT")"
 
 launched=
 trap 'rm -f -- "$base.srt.part" "$base.jsonl.part"' EXIT
 trap 'kill $launched; wait $launched; exit 130' INT
 trap 'kill $launched; wait $launched; exit 143' TERM
 gst-launch-1.0 \
-  filesrc location="$video" ! decodebin ! videoconvert \
+  filesrc location="$(quoted "$video")" ! decodebin ! videoconvert \
   ! terncaption name=c metrics=true "$@" ! fakesink sync=false \
   c.text_src ! tee name=t \
-  t. ! queue ! srtenc ! filesink location="$base.srt.part" \
-  t. ! queue ! ternjsonenc ! filesink location="$base.jsonl.part" &
+  t. ! queue ! srtenc ! filesink location="$(quoted "$base.srt.part")" \
+  t. ! queue ! ternjsonenc ! filesink location="$(quoted "$base.jsonl.part")" &
 launched=$!
 wait $launched || exit
 mv -f -- "$base.srt.part" "$base.srt" && mv -f -- "$base.jsonl.part" "$base.jsonl"

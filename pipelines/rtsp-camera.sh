@@ -15,15 +15,18 @@ rate=$(((WINDOW * 2 + 7) / 8 * 8))/$WINDOW      # two a second or more: windows 
 case ${RETRY:=5} in *[!0-9]* | '') echo "rtsp-camera.sh: RETRY: expected whole seconds, found $RETRY" >&2; exit 2 ;; esac
 url=$1 output=${2:-/dev/stdout}
 
+# As gst-launch-1.0 takes a value, whatever is in it.
+quoted () { printf '%s' "$1" | sed 's/[\\"]/\\&/g; 1s/^/"/; $s/$/"/'; }
+
 set --
-[ -z "${PROMPT:-}" ] || set -- prompt="\"$(printf '%s' "$PROMPT" | sed 's/[\\"]/\\&/g')\""
+[ -z "${PROMPT:-}" ] || set -- prompt="$(quoted "$PROMPT")"
 
 trap 'exit 130' INT TERM
 while :; do
   gst-launch-1.0 -q -e \
     rtspsrc location="$url" latency=200 add-reference-timestamp-meta=true ! application/x-rtp,media=video ! decodebin \
     ! videoconvert ! terncaption name=c window="${WINDOW}000000000" frame-rate="$rate" "$@" ! fakesink sync=false \
-    c.json_src ! filesink location="$output" append=true buffer-mode=unbuffered sync=false async=false
+    c.json_src ! filesink location="$(quoted "$output")" append=true buffer-mode=unbuffered sync=false async=false
   status=$?
   [ "$RETRY" -gt 0 ] && [ $status -lt 128 ] || exit $status
   echo "rtsp-camera.sh: $url stopped, another try in $RETRY s" >&2

@@ -17,7 +17,10 @@ case $ratio in
   *) echo "split.sh: RATIO: expected 0 to 1, found $ratio" >&2; exit 2 ;;
 esac
 
+# As gst-launch-1.0 takes a value, whatever is in it.
+quoted () { printf '%s' "$1" | sed 's/[\\"]/\\&/g; 1s/^/"/; $s/$/"/'; }
+
 exec gst-launch-1.0 \
-  filesrc location="$video" ! decodebin ! videoconvert ! ternencoder frame-rate=2/1 \
+  filesrc location="$(quoted "$video")" ! decodebin ! videoconvert ! ternencoder frame-rate=2/1 \
   ! terncompressor method="$method" merge-ratio="$ratio" \
-  ! terngenerator metrics=true ! ternjsonenc ! filesink location="$output"
+  ! terngenerator metrics=true ! ternjsonenc ! filesink location="$(quoted "$output")"

@@ -222,7 +222,8 @@ def drone():
 def kept():
     """Results of one name are refused; what a run that fails, or is stopped, was to replace stays, and leaves nothing half done."""
     where = folder("kept")
-    for name in ("a/x.mp4", "b/x.mp4", "b/y z.mp4"):
+    odd = 'b/"y\\z" ! it\'s.mp4'
+    for name in ("a/x.mp4", "b/x.mp4", odd):
         (where / name).parent.mkdir(exist_ok=True)
         shutil.copy(clip, where / name)
     batch, single = (str(root / "pipelines" / name) for name in ("batch.sh", "file-to-srt-jsonl.sh"))
@@ -230,18 +231,22 @@ def kept():
     def results():
         return {path.name: path.read_text() for path in where.iterdir() if path.is_file()}
 
-    status, output = run(["sh", batch, ".", "a/x.mp4", "b/y z.mp4", "b/x.mp4"], where)
+    status, output = run(["sh", batch, ".", "a/x.mp4", odd, "b/x.mp4"], where)
     point(status == 2 and "a/x.mp4 and b/x.mp4" in output and not results(), "batch.sh: two videos of one name are refused",
           f"exit status {status}\n{output}", results())
-    status, output = run(["sh", batch, ".", "a/x.mp4", "b/y z.mp4"], where)
-    before = results()
-    point(status == 0 and sorted(before) == sorted(f"{name}.{kind}" for name in ("x", "y z") for kind in ("jsonl", "srt", "vtt"))
-          and all(before.values()), "batch.sh: two videos, their results and nothing else", f"exit status {status}\n{output}",
-          sorted(before))
-    for name in ("x.mp4", "y z.mp4", "new.mp4"):
+    env["PROMPT"] = '"What"\\ is it! '
+    status, output = run(["sh", batch, ".", "a/x.mp4", odd], where)
+    before, asked = results(), env.pop("PROMPT")
+    stems = "x", pathlib.Path(odd).stem
+    point(status == 0 and sorted(before) == sorted(f"{name}.{kind}" for name in stems for kind in ("jsonl", "srt", "vtt"))
+          and all(before.values()), "batch.sh: two videos, their results and nothing else, whatever is in a name",
+          f"exit status {status}\n{output}", sorted(before))
+    prompts = {json.loads(line)["prompt"] for name in stems for line in before.get(f"{name}.jsonl", "").splitlines()}
+    point(prompts == {asked}, "batch.sh: nor does it matter what is in a prompt", prompts)
+    for name in ("x.mp4", "new.mp4"):
         (where / name).write_bytes(b"no video")
     before = results()
-    status, output = run(["sh", batch, ".", "x.mp4", "new.mp4", "b/y z.mp4"], where)
+    status, output = run(["sh", batch, ".", "x.mp4", "new.mp4", odd], where)
     after = results()
     point(status == 1 and output.count("no captions") == 2 and sorted(before) == sorted(after)
           and all(before[name] == after[name] for name in before if name.startswith("x.")),
@@ -252,8 +257,8 @@ def kept():
     # A pipeline that never ends.
     endless = work / "endless/gst-launch-1.0"
     endless.parent.mkdir()
-    endless.write_text('#!/bin/sh\nfor word; do case $word in location=*.part) echo begun >"${word#location=}" ;; esac; done\n'
-                       'exec sleep 100000\n')
+    endless.write_text('#!/bin/sh\nfor word; do word=${word%\\"}\n'
+                       'case $word in location=*.part) echo begun >"${word#location=\\"}" ;; esac; done\nexec sleep 100000\n')
     endless.chmod(0o755)
     for command in ([batch, ".", "a/x.mp4"], [single, "a/x.mp4"]):
         process = subprocess.Popen(["sh", *command], cwd=where, env=dict(env, PATH=f"{endless.parent}:{env['PATH']}"),
@@ -265,8 +270,8 @@ def kept():
         except (TimeoutError, subprocess.TimeoutExpired) as error:
             os.killpg(process.pid, signal.SIGKILL)
             status = error
-        point(status == 143 and results() == after, f"{pathlib.Path(command[0]).name}: stopped, so does it", f"exit status {status}",
-              sorted(results()))
+        point(status == 143 and results() == after, f"{pathlib.Path(command[0]).name}: stopped, so does it",
+              f"exit status {status}", sorted(results()))
 
 
 def scripts():
