@@ -661,7 +661,7 @@ void
 tern_service_reload (TernService *service, TernWatchConfig *config)
 {
   g_autofree char *state = tern_rules_state (service->rules);
-  g_autoptr (TernWatchConfig) was = service->config;
+  g_autoptr (TernWatchConfig) was G_GNUC_UNUSED = service->config;
   g_autoptr (GError) error = NULL;
 
   check_fixed (service, config);

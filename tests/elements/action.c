@@ -411,7 +411,7 @@ expect_ready_error (const char *path, const char *properties, GQuark domain, gin
 
 GST_START_TEST (test_misuse)
 {
-  g_autofree char *caps = token_caps (mmproj_path);
+  g_autofree char *caps G_GNUC_UNUSED = token_caps (mmproj_path);
   GstHarness *h, *state;
   guint64 deadline;
   GstBus *bus;

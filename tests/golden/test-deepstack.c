@@ -162,7 +162,7 @@ say_frames (const Fixture *f, TernMemory memory, TernMethod method, const char *
 
   for (guint i = 0; i < FRAMES; i++) {
     TernImage image;
-    g_autofree guint8 *pixels = load_frame (item, i, &image);
+    g_autofree guint8 *pixels G_GNUC_UNUSED = load_frame (item, i, &image);
 
     tern_session_push_frame (session, &image, i * TICK, TICK, &error);
     g_assert_no_error (error);
@@ -213,7 +213,8 @@ test_steps (Fixture *f, gconstpointer data)
 
   for (guint p = 0; p < FRAMES / 2; p++) {
     TernImage first, second;
-    g_autofree guint8 *a = load_frame (item, 2 * p, &first), *b = load_frame (item, 2 * p + 1, &second);
+    g_autofree guint8 *a G_GNUC_UNUSED = load_frame (item, 2 * p, &first);
+    g_autofree guint8 *b G_GNUC_UNUSED = load_frame (item, 2 * p + 1, &second);
 
     tern_encoder_run_pair (encoder, &first, &second, rows, &tokens, &error);
     g_assert_no_error (error);
@@ -295,7 +296,7 @@ test_completions (Fixture *f, gconstpointer data)
 {
   g_autoptr (GError) error = NULL;
   TernImage image;
-  g_autofree guint8 *still = load_frame (find_case (f, "wide"), 0, &image);
+  g_autofree guint8 *still G_GNUC_UNUSED = load_frame (find_case (f, "wide"), 0, &image);
   g_autoptr (TernView) view = tern_view_new_still (f->model, &image, &error);
   g_autoptr (TernView) clip = tern_view_new_clip (f->model, &error);
 
@@ -303,7 +304,7 @@ test_completions (Fixture *f, gconstpointer data)
   check_completion (f, view, "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image\"},"
       "{\"type\":\"text\",\"text\":\"What is this?\"}]}]}", "wide");
   for (guint i = 0; i < FRAMES; i++) {
-    g_autofree guint8 *pixels = load_frame (find_case (f, "dycoke"), i, &image);
+    g_autofree guint8 *pixels G_GNUC_UNUSED = load_frame (find_case (f, "dycoke"), i, &image);
 
     tern_view_add_frame (clip, &image, i * TICK, &error);
     g_assert_no_error (error);
@@ -405,7 +406,7 @@ test_slices (Fixture *f, gconstpointer data)
   g_autofree float *whole = g_new (float, n), *cut = g_new (float, n);
   TernPool *pool = tern_pool_new (3, NULL);
   TernImage image;
-  g_autofree guint8 *pixels = load_frame (find_case (f, "wide"), 0, &image);
+  g_autofree guint8 *pixels G_GNUC_UNUSED = load_frame (find_case (f, "wide"), 0, &image);
 
   for (guint m = 0; m < G_N_ELEMENTS (modes); m++) {
     memset (whole, 0xff, n * sizeof (float));

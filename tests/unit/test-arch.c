@@ -288,7 +288,8 @@ test_same (void)
     { { "qwen3" }, { "qwen3", .key = "hidden_activation", .text = "silu" } },
     { { "qwen3" }, { "qwen3", .key = "num_loops", .number = 1 } },
     { { "llama" }, { "granite" } },     /* without its multipliers */
-    { { "llama", .scaled = ".attn_q.weight" }, { "granite", .key = "attention.scale", .type = TERN_GGUF_F32, .number = 2 / sqrt (HEAD) } },
+    { { "llama", .scaled = ".attn_q.weight" }, { "granite", .key = "attention.scale", .type = TERN_GGUF_F32,
+          .number = 2 / (2 * G_SQRT2) } },      /* 2 / sqrt (HEAD) */
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (pairs); i++) {

@@ -207,7 +207,7 @@ static void
 test_given_up (gconstpointer data)
 {
   TernPool *pool = tern_pool_new (2, NULL);
-  g_autoptr (GError) error = NULL;
+  g_autoptr (GError) error G_GNUC_UNUSED = NULL;
   TernLookTask a, b, c;
   TernLanes *lanes;
   Fixture f;

@@ -432,6 +432,7 @@ test_times (void)
     answered += there[f];
   }
   g_assert_cmpuint (gone, >, 0);
+  g_assert_cmpuint (answered, >, 0);
   {
     g_autoptr (TernResult) last = ask (session, 0, MS (79500), MS (80000)), later = ask (session, 0, MS (80000), MS (90000));
     g_autoptr (TernResult) all = ask (session, 0, 0, MS (80000)), any = ask (session, 0, 0, 0);

@@ -352,7 +352,7 @@ test_weeks (void)
 static void
 test_line_ends (Place *place, gconstpointer data)
 {
-  static const char *const texts[] = { "\xef\xbb\xbf" GOOD, "[watch]\r\nmemory=m.db\r\n[camera porch]\r\nsource=rtsp://a/b\r\n",
+  static const char *const texts[] = { ("\xef\xbb\xbf" GOOD), "[watch]\r\nmemory=m.db\r\n[camera porch]\r\nsource=rtsp://a/b\r\n",
     "[watch]\nmemory=m.db\n[camera porch]\nsource=rtsp://a/b" };
 
   for (guint i = 0; i < G_N_ELEMENTS (texts); i++) {

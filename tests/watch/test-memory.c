@@ -28,7 +28,7 @@ static gint64
 add (Place *place, TernMemoryResult result)
 {
   g_autoptr (GError) error = NULL;
-  gint64 id;
+  gint64 id = 0;
 
   result.run = place->run;
   result.number = place->number++;
@@ -112,7 +112,7 @@ static void
 test_syntax (Place *place, gconstpointer data)
 {
   static const char *const words[] = { "\"", "\"a", "a\"b\"c", "*", "a**", "(", "NEAR(a b)", "a AND", "OR", "NOT a", "-a", "a:b",
-    "tags:c706f7263680", "text:car", "^car", "{text}:car", "a+b", "'; DROP TABLE result; --", "\\", "%", "_", "\xc2\xa0" "a" };
+    "tags:c706f7263680", "text:car", "^car", "{text}:car", "a+b", "'; DROP TABLE result; --", "\\", "%", "_", "\xc2\xa0\x61" };
   g_autoptr (GError) error = NULL;
   TernSearch bad = { .words = "\xff", .limit = 1 };
 
