@@ -216,13 +216,18 @@ def prompts(pipelines, work, env, clip):
           "file-to-srt-jsonl.sh: quotes, lines and backslashes in PROMPT", run.stderr.decode(), *folder.iterdir())
     out = folder / "out"
     out.mkdir()
-    run = subprocess.run(["sh", str(pipelines / "batch.sh"), str(out), "-a film.mp4", "other/-a film.mkv", "none.mp4"], cwd=folder,
-                         env={**env, "PROMPT": said, "WINDOW": "3"}, capture_output=True, timeout=patience(100))
+    def batch(*films):
+        return subprocess.run(["sh", str(pipelines / "batch.sh"), str(out), *films], cwd=folder,
+                              env={**env, "PROMPT": said, "WINDOW": "3"}, capture_output=True, timeout=patience(100))
+
+    run = batch("-a film.mp4", "other/-a film.mkv", "none.mp4")
+    point(run.returncode == 2 and b"-a film.mp4 and other/-a film.mkv" in run.stderr and not [*out.iterdir()],
+          "batch.sh: two films of one name", run.stdout, run.stderr)
+    run = batch("-a film.mp4", "none.mp4")
     point(run.returncode == 1 and run.stdout == b"-a film.mp4\n"
-          and b"other/-a film.mkv: -a film.vtt is another one's" in run.stderr
           and b"none.mp4: no captions" in run.stderr and asked(out / "-a film.jsonl") == {said}
           and {p.name for p in out.iterdir()} == {f"-a film.{end}" for end in ("vtt", "srt", "jsonl")},
-          "batch.sh: two films of one name", run.stdout, run.stderr)
+          "batch.sh: what is asked, and what fails", run.stdout, run.stderr)
     spans = [(r["start"], r["end"]) for r in map(json.loads, (out / "-a film.jsonl").read_text().splitlines())]
     point(spans[:2] == [(0, 3), (3, 6)], "batch.sh: windows are as long as WINDOW says", spans)
 
