@@ -454,6 +454,11 @@ handle_event (GstTernGenerator * self, GstPad * pad, GstEvent * event)
       return TRUE;
     case GST_EVENT_TAG:
       return handle_tags (self, event);
+    case GST_EVENT_STREAM_GROUP_DONE:
+      /* Answers still follow it, and an overlay whose video has ended by then
+       * refuses it: with that, what is pushed behind it would be an error. */
+      gst_event_unref (event);
+      return TRUE;
     default:
       return handle_other (self, pad, event);
   }
