@@ -395,10 +395,12 @@ parse (const char *json, GError **error)
 {
   g_autoptr (JsonNode) root = NULL;
   g_autoptr (GError) broken = NULL;
+  g_autofree char *mended = NULL;
 
   if (!tern_json_check (json, strlen (json), "chat", error))
     return NULL;
-  root = json_from_string (json, &broken);
+  mended = tern_json_mend_numbers (json, -1, NULL);
+  root = json_from_string (mended, &broken);
   if (root && JSON_NODE_HOLDS_OBJECT (root))
     return g_steal_pointer (&root);
   g_set_error (error, TERN_ERROR, TERN_ERROR_FORMAT, "chat: expected a JSON object, found %s", broken ? broken->message

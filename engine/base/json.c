@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "engine/base/json.h"
 
+#include <errno.h>
 #include <math.h>
 #include <string.h>
 
@@ -206,6 +207,102 @@ tern_json_check (const char *json, gsize len, const char *what, GError **error)
     }
   }
   return TRUE;
+}
+
+static gsize
+count_digits (const char *text, gsize len)
+{
+  gsize n = 0;
+
+  while (n < len && g_ascii_isdigit (text[n]))
+    n++;
+  return n;
+}
+
+/* Bytes of the number at @text; 0: there is none. *@whole: it has neither point nor exponent. */
+static gsize
+number_length (const char *text, gsize len, gboolean *whole)
+{
+  gsize at = len > 0 && text[0] == '-', n = count_digits (text + at, len - at);
+
+  if (n == 0 || (n > 1 && text[at] == '0'))
+    return 0;
+  at += n;
+  *whole = TRUE;
+  if (at < len && text[at] == '.') {
+    *whole = FALSE;
+    n = count_digits (text + at + 1, len - at - 1);
+    if (n == 0)
+      return 0;
+    at += 1 + n;
+  }
+  if (at < len && (text[at] == 'e' || text[at] == 'E')) {
+    *whole = FALSE;
+    at++;
+    at += at < len && (text[at] == '-' || text[at] == '+');
+    n = count_digits (text + at, len - at);
+    if (n == 0)
+      return 0;
+    at += n;
+  }
+  return at;
+}
+
+/* -0 is no integer of this machine, either. */
+static gboolean
+fits_int64 (const char *digits)
+{
+  errno = 0;
+  return (g_ascii_strtoll (digits, NULL, 10) != 0 || *digits != '-') && errno != ERANGE;
+}
+
+static void
+append_number (GString *out, const char *number, gsize n, gboolean whole, const char *mark)
+{
+  g_autofree char *digits = g_strndup (number, n);
+
+  if (whole && fits_int64 (digits)) {
+    g_string_append (out, digits);
+  } else if (mark) {
+    g_string_append_printf (out, "\"%s%s\"", mark, digits);
+  } else {
+    double value = g_ascii_strtod (digits, NULL);
+    char text[G_ASCII_DTOSTR_BUF_SIZE];
+
+    if (isfinite (value))
+      g_string_append_printf (out, "%s%s", digits, whole ? ".0" : "");
+    else                        /* beyond what a double has: its ends */
+      g_string_append (out, g_ascii_dtostr (text, sizeof text, copysign (G_MAXDOUBLE, value)));
+  }
+}
+
+char *
+tern_json_mend_numbers (const char *json, gssize len, const char *mark)
+{
+  gsize n = len < 0 ? strlen (json) : (gsize) len, from = 0, at = 0;
+  GString *out = g_string_sized_new (n + 1);
+
+  while (at < n) {
+    gboolean whole = FALSE;
+    gsize number = 0;
+
+    if (json[at] == '"') {
+      for (at++; at < n && json[at] != '"'; at++)
+        at += json[at] == '\\';
+      at++;
+      continue;
+    }
+    if (json[at] == '-' || g_ascii_isdigit (json[at]))
+      number = number_length (json + at, n - at, &whole);
+    if (number > 0) {
+      g_string_append_len (out, json + from, (gssize) (at - from));
+      append_number (out, json + at, number, whole, mark);
+      from = at + number;
+    }
+    at += MAX (number, 1);
+  }
+  g_string_append_len (out, json + from, (gssize) (n - MIN (from, n)));
+  return g_string_free (out, FALSE);
 }
 
 void

@@ -45,4 +45,9 @@ void tern_json_raw (TernJson *json, const char *value); /* which is JSON */
  * @what. What passes may still be no JSON. */
 gboolean tern_json_check (const char *json, gsize len, const char *what, GError **error);
 
+/* @json, which is checked, with every number in it such that json-glib reads it without wrapping or changing it: integers of
+ * more than 64 bits become doubles; or with @mark, they and all that have a point or an exponent become texts, @mark and
+ * their digits. @len bytes; up to a NUL if it is -1. Free it. */
+char *tern_json_mend_numbers (const char *json, gssize len, const char *mark);
+
 G_END_DECLS

@@ -367,6 +367,7 @@ tern_chat_render_json (const TernChat *chat, const char *json, gssize len, GErro
 {
   g_autoptr (JsonParser) parser = json_parser_new ();
   g_autoptr (GError) broken = NULL;
+  g_autofree char *mended = NULL;
   TernTplRun run = { 0 };
   JsonNode *root;
   TernVal values;
@@ -376,7 +377,8 @@ tern_chat_render_json (const TernChat *chat, const char *json, gssize len, GErro
     len = strlen (json);
   if (!tern_json_check (json, len, "messages", error))
     return NULL;
-  if (!json_parser_load_from_data (parser, json, len, &broken)) {
+  mended = tern_json_mend_numbers (json, len, NULL);
+  if (!json_parser_load_from_data (parser, mended, -1, &broken)) {
     refuse (error, "JSON", broken->message);
     return NULL;
   }

@@ -184,6 +184,53 @@ def check_forms(s):
     point(status == 400 and body["error"]["param"] == "messages", "a long text without a picture is not answered", body)
 
 
+def check_numbers(s):
+    """A schema's numbers are said digit for digit: by no door as what json-glib or a double makes of them."""
+    said = {}
+    cases = ['{"enum":[18446744073709551615]}', '{"const":123456789012345678901}', '{"enum":[0.1]}',
+             '{"const":-9223372036854775809}', '{"const":0.30000000000000004}', '{"const":1.50}', '{"const":1e-7}', '{"const":{"a":[12345678901234567890,0.7]}}']
+    for text in cases:
+        number = text[text.index(":") + 1:-1].strip("[]") if "enum" in text else text[9:-1]
+        number = number.replace(",", ", ").replace(":", ": ")
+        body = {"messages": [{"role": "user", "content": [picture()]}], "max_tokens": 64}
+        form = json.dumps({**body, "response_format": schema("@")}).replace('"@"', text).encode()
+        said["response_format"] = s.call("/v1/chat/completions", form)
+        said["json_object"] = s.call("/v1/chat/completions", json.dumps({**body, "response_format": {
+            "type": "json_object", "schema": "@"}}).replace('"@"', text).encode())
+        image = base64.b64encode((HERE / "street.jpg").read_bytes()).decode()
+        said["format"] = s.call("/api/chat", json.dumps({"messages": [{"role": "user", "content": "x", "images": [image]}],
+                                                         "format": "@", "stream": False}).replace('"@"', text).encode())
+        tool = {"type": "function", "function": {"name": "f", "parameters": {
+            "type": "object", "properties": {"n": "@"}, "required": ["n"], "additionalProperties": False}}}
+        said["tools"] = s.call("/v1/chat/completions", json.dumps({**body, "tools": [tool], "tool_choice": "required"}).replace(
+            '"@"', text).encode())
+        try:
+            got = [text_of(said["response_format"]), text_of(said["json_object"]), said["format"][2]["message"]["content"],
+                   said["tools"][2]["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"]]
+        except KeyError:
+            got = []
+        point(got[:3] == [number] * 3 and got[3].replace(" ", "") == '{"n":%s}' % number.replace(" ", ""),
+              f"{text} is said digit for digit", got, said)
+    bounds = ['{"type":"number","exclusiveMinimum":0,"exclusiveMaximum":%s}' % n for n in ("0.9", "0.3", "0.7")] + [
+        '{"type":"integer","minimum":9223372036854775800,"maximum":9223372036854775807}']
+    for text in bounds:
+        answer = s.call("/v1/chat/completions", json.dumps({
+            "messages": [{"role": "user", "content": [picture()]}], "response_format": schema("@")}).replace('"@"', text).encode())
+        bound = json.loads(text)
+        point(answer[0] == 200 and bound.get("exclusiveMinimum", bound.get("minimum", 0) - 1) < json.loads(text_of(answer))
+              < bound.get("exclusiveMaximum", bound.get("maximum", 0) + 1), f"{text} is held", answer)
+    beyond = s.call("/v1/chat/completions", json.dumps({
+        "messages": [{"role": "user", "content": [picture()]}], "response_format": schema("@")}).replace('"@"', '{"type":"integer","minimum":18446744073709551615}').encode())
+    point(beyond[0] == 400 and "64 bits" in beyond[2]["error"]["message"], "a range beyond 64 bits is refused as such", beyond)
+    for mark in ("\ufdd0", "\\uFDD0"):
+        text = '{"messages": [{"role": "user", "content": "%s-1"}]}' % mark
+        point(s.call("/v1/chat/completions", text.encode())[0] == 400, f"{text!a}: no text passes for a number")
+    asked = [s.chat(picture(), **{name: "@"})[0] for name in ("temperature", "seed", "max_tokens")]
+    point(asked == [400] * 3, "a text is no number", asked)
+    numbers = '{"messages": [{"role": "user", "content": "Hi"}], "temperature": 5e-1, "max_tokens": 3.0, "seed": 1e3, "n": 1.0}'
+    point(s.call("/v1/chat/completions", numbers.encode())[0] == 200, "numbers of any spelling")
+
+
 def check_scores(s):
     choice = s.chat(picture(), logprobs=True, top_logprobs=3, max_tokens=4)[2]["choices"][0]
     tokens = choice["logprobs"]["content"]
@@ -334,8 +381,8 @@ def check_blind(s):
 
 
 with server(TERN, "--model", CAPTIONER, "--threads", 2) as s:
-    for check in (check_names, check_pictures, check_bad_pictures, check_stream, check_forms, check_scores, check_stop,
-                  check_refused, check_ollama, check_metrics):
+    for check in (check_names, check_pictures, check_bad_pictures, check_stream, check_forms, check_numbers, check_scores,
+                  check_stop, check_refused, check_ollama, check_metrics):
         check(s)
     point(s.stop() == 0, "ends well when it is told to", s.said())
 with server(TERN, "--model", READER, "--mmproj", MMPROJ, "--threads", 2, "--alias", "reader") as s:

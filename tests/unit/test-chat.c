@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "tern/error.h"
+#include "engine/base/json.h"
 #include "engine/base/log.h"
 #include "engine/chat/chat.h"
 #include "tests/unit/gguf-writer.h"
@@ -225,6 +226,25 @@ test_json (void)
   g_assert_cmpstr (kept, ==, "<|im_start|>u\n[[\\\"/{<|im_end|>\n");
 }
 
+/* Integers of more than 64 bits do not wrap, and no double becomes infinite. */
+static void
+test_numbers (void)
+{
+  static const char source[] = "{{ n | tojson }}";
+  static const char json[] = "{\"messages\": [], \"n\": [18446744073709551615, -9223372036854775809, 9223372036854775807, 0.1, "
+      "1e400, -1E+400, -0, 7, \"18446744073709551615\"]}";
+  g_autoptr (GError) error = NULL;
+  g_autoptr (TernChat) chat = tern_chat_new (source, strlen (source), &error);
+  g_autofree char *text = chat ? tern_chat_render_json (chat, json, -1, &error) : NULL;
+  g_autofree char *marked = tern_json_mend_numbers (
+      "{\"a\\\"1\":[-0,10,-1.5,1e5,9223372036854775808,01,1.,1.5e],\"1.5\":-}", -1, "#");
+
+  g_assert_no_error (error);
+  g_assert_cmpstr (text, ==, "[1.8446744073709552e+19, -9.223372036854776e+18, 9223372036854775807, 0.1, "
+      "1.7976931348623157e+308, -1.7976931348623157e+308, -0.0, 7, \"18446744073709551615\"]");
+  g_assert_cmpstr (marked, ==, "{\"a\\\"1\":[\"#-0\",10,\"#-1.5\",\"#1e5\",\"#9223372036854775808\",01,1.,1.5e],\"1.5\":-}");
+}
+
 /* Images as parts where the template takes them, as text where it does not. */
 static void
 test_user (void)
@@ -424,6 +444,7 @@ main (int argc, char **argv)
   g_test_add_func ("/chat/refused", test_refused);
   g_test_add_func ("/chat/bounds", test_bounds);
   g_test_add_func ("/chat/json", test_json);
+  g_test_add_func ("/chat/numbers", test_numbers);
   g_test_add_func ("/chat/user", test_user);
   g_test_add_func ("/chat/think", test_think);
   g_test_add_func ("/chat/tokens", test_tokens);

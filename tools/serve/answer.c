@@ -196,7 +196,7 @@ tern_call_find (TernCall *call, const char *text, const GPtrArray *names)
       || !JSON_NODE_HOLDS_OBJECT (arguments))
     return FALSE;
   call->name = g_strdup (json_node_get_string (name));
-  call->arguments = json_to_string (arguments, FALSE);
+  call->arguments = tern_node_json (arguments);
   return TRUE;
 }
 

@@ -163,7 +163,7 @@ static void
 copy_calls (JsonObject *to, JsonArray *calls)
 {
   JsonNode *node = json_node_init_array (json_node_alloc (), calls), *copy;
-  g_autofree char *json = json_to_string (node, FALSE);
+  g_autofree char *json = json_to_string (node, FALSE);         /* the tree as it is, with its marks */
 
   json_node_unref (node);
   if (!(copy = json_from_string (json, NULL)))
@@ -361,7 +361,7 @@ static void
 tell_tools (TernTalk *talk, JsonArray *tools)
 {
   JsonNode *node = json_node_init_array (json_node_alloc (), tools);
-  g_autofree char *json = json_to_string (node, FALSE);
+  g_autofree char *json = tern_node_json (node);
   g_autofree char *words = g_strdup_printf ("You may call one of these functions: %s\nTo call one, answer with nothing but "
       "{\"name\": its name, \"arguments\": {...}}.", json);
   JsonArray *messages = json_array_new ();
@@ -381,7 +381,7 @@ static gboolean
 is_greeting (const TernTalk *talk)
 {
   JsonNode *node = json_node_init_array (json_node_alloc (), talk->messages);
-  g_autofree char *json = json_to_string (node, FALSE);
+  g_autofree char *json = tern_node_json (node);
 
   json_node_unref (node);
   return strlen (json) <= GREETING_BYTES;
@@ -437,6 +437,6 @@ tern_talk_end (TernTalk *talk, JsonArray *tools, JsonObject *more)
   json_object_set_array_member (values, "messages", json_array_ref (talk->messages));
   if (reads && tools && knows)
     json_object_set_array_member (values, "tools", json_array_ref (tools));
-  talk->ask->chat = json_to_string (node, FALSE);
+  talk->ask->chat = tern_node_json (node);
   return TRUE;
 }

@@ -12,9 +12,9 @@
 static gboolean
 is_zero (JsonNode *node)
 {
-  GType type = JSON_NODE_HOLDS_VALUE (node) ? json_node_get_value_type (node) : G_TYPE_INVALID;
+  double value;
 
-  return (type == G_TYPE_INT64 && json_node_get_int (node) == 0) || (type == G_TYPE_DOUBLE && json_node_get_double (node) == 0);
+  return tern_node_number (node, &value) && value == 0;
 }
 
 static gboolean

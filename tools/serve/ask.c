@@ -94,5 +94,5 @@ void
 tern_ask_schema (TernAsked *ask, JsonNode *schema)
 {
   g_free (ask->json_schema);
-  ask->json_schema = json_to_string (schema, FALSE);
+  ask->json_schema = tern_node_json (schema);
 }

@@ -2,6 +2,8 @@
 /* Members of a request's JSON, each wrong one refused by its name. What is null is not there. */
 #pragma once
 
+#include <string.h>
+
 #include <json-glib/json-glib.h>
 
 #include "tools/http/http.h"
@@ -15,6 +17,10 @@ typedef struct {
 } TernFields;
 
 #define TERN_REQUEST_ERROR "invalid_request_error"
+
+/* json-glib keeps 64 bits of a number: those that have more, or a point or an exponent, are texts in its tree, with this
+ * before their digits. No text of a request may begin with it. */
+#define TERN_NUMBER_MARK "\357\267\220"         /* U+FDD0, which is no character */
 
 /* The request's object; FALSE: it is none. Free with json_node_unref. */
 JsonNode *tern_fields_parse (GBytes *body, TernRefusal *refusal);
@@ -32,10 +38,25 @@ gboolean tern_fields_flag (const TernFields *fields, const char *name, gboolean 
 gboolean tern_fields_object (const TernFields *fields, const char *name, JsonObject **value);
 gboolean tern_fields_array (const TernFields *fields, const char *name, JsonArray **value);
 
+/* The digits of a number as they were written, where json-glib has none for it; else NULL. */
+static inline const char *
+tern_node_digits (JsonNode *node)
+{
+  const char *text = node && JSON_NODE_HOLDS_VALUE (node) && json_node_get_value_type (node) == G_TYPE_STRING
+      ? json_node_get_string (node) : NULL;
+
+  return text && g_str_has_prefix (text, TERN_NUMBER_MARK) ? text + strlen (TERN_NUMBER_MARK) : NULL;
+}
+
 static inline gboolean
 tern_node_is_text (JsonNode *node)
 {
-  return node && JSON_NODE_HOLDS_VALUE (node) && json_node_get_value_type (node) == G_TYPE_STRING;
+  return node && JSON_NODE_HOLDS_VALUE (node) && json_node_get_value_type (node) == G_TYPE_STRING && !tern_node_digits (node);
 }
+
+/* FALSE: it is no number. */
+gboolean tern_node_number (JsonNode *node, double *value);
+/* As JSON, every number digit for digit. Free it. */
+char *tern_node_json (JsonNode *node);
 
 G_END_DECLS
