@@ -119,6 +119,29 @@ def check_pictures(s):
           "is told as tern caption tells its window")
 
 
+def check_turns(s):
+    """A model that does not read is shown the newest pictures alone, through either door."""
+    other, last = png_header(4, 4), (HERE / "street.jpg").read_bytes()
+    alone = s.chat(picture(last))
+    turns = [{"role": "user", "content": [picture(other)]}, {"role": "assistant", "content": "Black."},
+             {"role": "user", "content": [picture(last)]}]
+    again = s.call("/v1/chat/completions", {"messages": turns})
+    point(text_of(again) == text_of(alone) and again[2]["usage"] == alone[2]["usage"]
+          and text_of(s.chat(picture(other), picture(last))) != text_of(alone), "a picture of a second turn is told alone",
+          again, alone)
+    asked = s.call("/v1/chat/completions", {"messages": turns + [{"role": "assistant", "content": "A street."},
+                                                                 {"role": "user", "content": "Is there a car?"}]})
+    point(asked[2]["usage"] == alone[2]["usage"] and text_of(asked) == text_of(alone), "and for a question after it", asked)
+    seen = s.metric("tern_pictures_total")
+    broken = s.call("/v1/chat/completions", {"messages": [{"role": "user", "content": [picture(b"no picture")]}] + turns[1:]})
+    point(broken[0] == 200 and text_of(broken) == text_of(alone) and s.metric("tern_pictures_total") == seen + 1,
+          "earlier ones are not looked at", broken)
+    images = [base64.b64encode(p).decode() for p in (other, last)]
+    ollama = s.call("/api/chat", {"stream": False, "messages": [{"role": "user", "content": "x", "images": images[:1]}, turns[1],
+                                                                {"role": "user", "content": "y", "images": images[1:]}]})
+    point(ollama[2]["message"]["content"] == text_of(alone), "through Ollama's door, too", ollama)
+
+
 def png_header(width, height):
     import struct
     import zlib
@@ -188,13 +211,14 @@ def check_numbers(s):
     """A schema's numbers are said digit for digit: by no door as what json-glib or a double makes of them."""
     said = {}
     cases = ['{"enum":[18446744073709551615]}', '{"const":123456789012345678901}', '{"enum":[0.1]}',
-             '{"const":-9223372036854775809}', '{"const":0.30000000000000004}', '{"const":1.50}', '{"const":1e-7}', '{"const":{"a":[12345678901234567890,0.7]}}']
+             '{"const":-9223372036854775809}', '{"const":0.30000000000000004}',
+             '{"const":1.50}', '{"const":1e-7}', '{"const":{"a":[12345678901234567890,0.7]}}']
     for text in cases:
         number = text[text.index(":") + 1:-1].strip("[]") if "enum" in text else text[9:-1]
         number = number.replace(",", ", ").replace(":", ": ")
         body = {"messages": [{"role": "user", "content": [picture()]}], "max_tokens": 64}
-        form = json.dumps({**body, "response_format": schema("@")}).replace('"@"', text).encode()
-        said["response_format"] = s.call("/v1/chat/completions", form)
+        said["response_format"] = s.call("/v1/chat/completions", json.dumps(
+            {**body, "response_format": schema("@")}).replace('"@"', text).encode())
         said["json_object"] = s.call("/v1/chat/completions", json.dumps({**body, "response_format": {
             "type": "json_object", "schema": "@"}}).replace('"@"', text).encode())
         image = base64.b64encode((HERE / "street.jpg").read_bytes()).decode()
@@ -213,14 +237,13 @@ def check_numbers(s):
               f"{text} is said digit for digit", got, said)
     bounds = ['{"type":"number","exclusiveMinimum":0,"exclusiveMaximum":%s}' % n for n in ("0.9", "0.3", "0.7")] + [
         '{"type":"integer","minimum":9223372036854775800,"maximum":9223372036854775807}']
+    form = json.dumps({"messages": [{"role": "user", "content": [picture()]}], "response_format": schema("@")})
     for text in bounds:
-        answer = s.call("/v1/chat/completions", json.dumps({
-            "messages": [{"role": "user", "content": [picture()]}], "response_format": schema("@")}).replace('"@"', text).encode())
+        answer = s.call("/v1/chat/completions", form.replace('"@"', text).encode())
         bound = json.loads(text)
         point(answer[0] == 200 and bound.get("exclusiveMinimum", bound.get("minimum", 0) - 1) < json.loads(text_of(answer))
               < bound.get("exclusiveMaximum", bound.get("maximum", 0) + 1), f"{text} is held", answer)
-    beyond = s.call("/v1/chat/completions", json.dumps({
-        "messages": [{"role": "user", "content": [picture()]}], "response_format": schema("@")}).replace('"@"', '{"type":"integer","minimum":18446744073709551615}').encode())
+    beyond = s.call("/v1/chat/completions", form.replace('"@"', '{"type":"integer","minimum":18446744073709551615}').encode())
     point(beyond[0] == 400 and "64 bits" in beyond[2]["error"]["message"], "a range beyond 64 bits is refused as such", beyond)
     for mark in ("\ufdd0", "\\uFDD0"):
         text = '{"messages": [{"role": "user", "content": "%s-1"}]}' % mark
@@ -381,8 +404,8 @@ def check_blind(s):
 
 
 with server(TERN, "--model", CAPTIONER, "--threads", 2) as s:
-    for check in (check_names, check_pictures, check_bad_pictures, check_stream, check_forms, check_numbers, check_scores,
-                  check_stop, check_refused, check_ollama, check_metrics):
+    for check in (check_names, check_pictures, check_turns, check_bad_pictures, check_stream, check_forms, check_numbers,
+                  check_scores, check_stop, check_refused, check_ollama, check_metrics):
         check(s)
     point(s.stop() == 0, "ends well when it is told to", s.said())
 with server(TERN, "--model", READER, "--mmproj", MMPROJ, "--threads", 2, "--alias", "reader") as s:

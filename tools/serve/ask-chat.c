@@ -40,6 +40,8 @@ tern_talk_show (TernTalk *talk, JsonArray *parts, const char *url, gboolean clip
   if (!capacity->pictures)
     return tern_refuse (talk->refusal, 400, TERN_REQUEST_ERROR, param, "%s: expected text alone, for %s cannot see; found a"
         " picture", param, capacity->names[0]);
+  if (talk->past)
+    return TRUE;
   if (talk->ask->views->len >= capacity->max_pictures)
     return tern_refuse (talk->refusal, 400, TERN_REQUEST_ERROR, param, "%s: expected at most %u pictures, found more", param,
         capacity->max_pictures);
@@ -201,11 +203,48 @@ add_message (TernTalk *talk, const TernFields *fields)
   return TRUE;
 }
 
+guint
+tern_talk_newest (JsonArray *messages, gboolean (*shows) (JsonObject *message))
+{
+  guint any = G_MAXUINT;
+
+  for (guint i = json_array_get_length (messages); i-- > 0;) {
+    JsonNode *node = json_array_get_element (messages, i);
+    JsonObject *message = JSON_NODE_HOLDS_OBJECT (node) ? json_node_get_object (node) : NULL;
+    JsonNode *role = message ? json_object_get_member (message, "role") : NULL;
+
+    if (!message || !shows (message))
+      continue;
+    if (tern_node_is_text (role) && g_str_equal (json_node_get_string (role), "user"))
+      return i;
+    any = any == G_MAXUINT ? i : any;
+  }
+  return any;
+}
+
+/* Parts that are no texts are pictures, or wrong. */
+static gboolean
+has_pictures (JsonObject *message)
+{
+  JsonNode *content = json_object_get_member (message, "content");
+  JsonArray *parts = content && JSON_NODE_HOLDS_ARRAY (content) ? json_node_get_array (content) : NULL;
+
+  for (guint i = 0; parts && i < json_array_get_length (parts); i++) {
+    JsonNode *part = json_array_get_element (parts, i);
+    JsonNode *type = JSON_NODE_HOLDS_OBJECT (part) ? json_object_get_member (json_node_get_object (part), "type") : NULL;
+
+    if (tern_node_is_text (type) && !g_str_equal (json_node_get_string (type), "text"))
+      return TRUE;
+  }
+  return FALSE;
+}
+
 gboolean
 tern_talk_messages (TernTalk *talk, const TernFields *fields)
 {
+  gboolean reads = talk->capacity->prompt_use == TERN_PROMPT_READ;
   JsonArray *messages = NULL;
-  guint n;
+  guint n, newest;
 
   if (!tern_fields_array (fields, "messages", &messages))
     return FALSE;
@@ -213,6 +252,7 @@ tern_talk_messages (TernTalk *talk, const TernFields *fields)
   if (n == 0 || n > MESSAGES_MAX)
     return tern_refuse (talk->refusal, 400, TERN_REQUEST_ERROR, "messages", "messages: expected 1 to %d messages, found %u",
         MESSAGES_MAX, n);
+  newest = tern_talk_newest (messages, has_pictures);
   for (guint i = 0; i < n; i++) {
     JsonNode *node = json_array_get_element (messages, i);
     g_autofree char *where = g_strdup_printf ("messages[%u].", i);
@@ -222,6 +262,7 @@ tern_talk_messages (TernTalk *talk, const TernFields *fields)
       return tern_refuse (talk->refusal, 400, TERN_REQUEST_ERROR, "messages", "messages[%u]: expected an object, found another"
           " value", i);
     message.object = json_node_get_object (node);
+    talk->past = !reads && i != newest;
     if (!add_message (talk, &message))
       return FALSE;
   }

@@ -91,13 +91,24 @@ add_turn (TernTalk *talk, const TernFields *fields, const char *role, const char
 }
 
 static gboolean
+has_images (JsonObject *message)
+{
+  JsonNode *images = json_object_get_member (message, "images");
+
+  return images && JSON_NODE_HOLDS_ARRAY (images) && json_array_get_length (json_node_get_array (images)) > 0;
+}
+
+static gboolean
 read_messages (TernTalk *talk, const TernFields *fields)
 {
   static const char *const roles[] = { "system", "user", "assistant", "tool", NULL };
+  gboolean reads = talk->capacity->prompt_use == TERN_PROMPT_READ;
   JsonArray *messages = NULL;
+  guint newest;
 
   if (!tern_fields_array (fields, "messages", &messages))
     return FALSE;
+  newest = messages ? tern_talk_newest (messages, has_images) : 0;
   for (guint i = 0; messages && i < json_array_get_length (messages); i++) {
     JsonNode *node = json_array_get_element (messages, i);
     g_autofree char *where = g_strdup_printf ("messages[%u].", i);
@@ -112,6 +123,7 @@ read_messages (TernTalk *talk, const TernFields *fields)
       return FALSE;
     if (!role || !g_strv_contains (roles, role))
       return tern_fields_refuse (&message, "role", "system, user, assistant or tool");
+    talk->past = !reads && i != newest;
     if (!add_turn (talk, &message, role, content, calls))
       return FALSE;
   }
@@ -162,7 +174,7 @@ read_think (const TernFields *fields, JsonObject *more)
 gboolean
 tern_ask_ollama (TernAsked *ask, const TernFields *fields, const TernCapacity *capacity, const gint *gone)
 {
-  TernTalk talk = { ask, capacity, gone, fields->refusal, json_array_new () };
+  TernTalk talk = { ask, capacity, gone, fields->refusal, json_array_new (), FALSE };
   g_autoptr (JsonObject) more = json_object_new ();
   JsonArray *tools = NULL;
   gboolean ok;

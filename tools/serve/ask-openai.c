@@ -202,7 +202,7 @@ read_prompt (TernAsked *ask, const TernFields *fields, const TernCapacity *capac
 gboolean
 tern_ask_openai (TernAsked *ask, const TernFields *fields, const TernCapacity *capacity, const gint *gone)
 {
-  TernTalk talk = { ask, capacity, gone, fields->refusal, json_array_new () };
+  TernTalk talk = { ask, capacity, gone, fields->refusal, json_array_new (), FALSE };
   gboolean ok = tern_ask_model (fields, capacity, TRUE) && refuse_others (fields) && read_sampling (ask, fields)
       && read_stream (ask, fields);
 

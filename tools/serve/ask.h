@@ -72,7 +72,12 @@ typedef struct {
   const gint *gone;
   TernRefusal *refusal;
   JsonArray *messages;          /* as TernCompletionParams.chat has them */
+  gboolean past;                /* pictures of the message that is read are not shown any more */
 } TernTalk;
+
+/* Which of @messages a model that does not read is shown: the last of a user with pictures, by @shows; else the last with any.
+ * Its answers are about what it sees, and pictures of earlier turns would mix with it. */
+guint tern_talk_newest (JsonArray *messages, gboolean (*shows) (JsonObject *message));
 
 /* "messages" of OpenAI's chats. */
 gboolean tern_talk_messages (TernTalk *talk, const TernFields *fields);
