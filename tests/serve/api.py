@@ -207,6 +207,37 @@ def check_forms(s):
     point(status == 400 and body["error"]["param"] == "messages", "a long text without a picture is not answered", body)
 
 
+def check_other_forms(s):
+    """As clients of llama.cpp and of vLLM ask for them."""
+    digits, words = 'root ::= [0-9] [0-9]', ["no way", 'a "door" \\ street']
+    box = {"type": "object", "properties": {"n": {"type": "integer", "minimum": 3, "maximum": 5}}, "required": ["n"],
+           "additionalProperties": False}
+    kept = {
+        "grammar": (digits, lambda t: len(t) == 2 and t.isdigit()), "json_schema": (box, lambda t: 3 <= json.loads(t)["n"] <= 5),
+        "guided_json": (json.dumps(box), lambda t: 3 <= json.loads(t)["n"] <= 5), "guided_choice": (words, words.__contains__),
+        "guided_grammar": (digits, lambda t: len(t) == 2 and t.isdigit())}
+    kept.update({f"structured_outputs.{name.removeprefix('guided_')}": form for name, form in kept.items() if "guided" in name})
+    kept["structured_outputs.json_object"] = True, lambda t: isinstance(json.loads(t), dict)
+    for name, (form, holds) in kept.items():
+        outer, _, inner = name.partition(".")
+        answer = s.chat(picture(), **{outer: {inner: form} if inner else form}, temperature=1)
+        point(answer[0] == 200 and holds(text_of(answer)), f"{name} is kept", answer)
+    said = text_of(s.chat(picture()))
+    nothing = {"grammar": "", "json_schema": None, "guided_choice": None, "structured_outputs": {"json_object": False}}
+    point(text_of(s.chat(picture(), **nothing)) == said, "none asks for nothing")
+    for body, param in (({"guided_regex": "[0-9]"}, "guided_regex"),
+                        ({"structured_outputs": {"regex": "x"}}, "structured_outputs.regex"),
+                        ({"structured_outputs": {"structural_tag": "x"}}, "structured_outputs.structural_tag"),
+                        ({"guided_choice": []}, "guided_choice"), ({"guided_choice": [1]}, "guided_choice"),
+                        ({"grammar": "root ::= ["}, "grammar"), ({"grammar": 5}, "grammar"), ({"json_schema": 5}, "json_schema"),
+                        ({"json_schema": {"not": {}}}, "json_schema"), ({"grammar": digits, "json_schema": box}, "grammar"),
+                        ({"grammar": digits, "response_format": {"type": "json_object"}}, "grammar"),
+                        ({"structured_outputs": {"choice": ["a"]}, "guided_choice": ["a"]}, "structured_outputs.choice"),
+                        ({"grammar": digits, "tools": [LAMP], "tool_choice": "required"}, "tool_choice")):
+        status, _, answer = s.chat(picture(), **body)
+        point(status == 400 and answer["error"]["param"] == param, f"{json.dumps(body)[:70]} names {param}", answer)
+
+
 def check_numbers(s):
     """A schema's numbers are said digit for digit: by no door as what json-glib or a double makes of them."""
     said = {}
@@ -404,8 +435,8 @@ def check_blind(s):
 
 
 with server(TERN, "--model", CAPTIONER, "--threads", 2) as s:
-    for check in (check_names, check_pictures, check_turns, check_bad_pictures, check_stream, check_forms, check_numbers,
-                  check_scores, check_stop, check_refused, check_ollama, check_metrics):
+    for check in (check_names, check_pictures, check_turns, check_bad_pictures, check_stream, check_forms, check_other_forms,
+                  check_numbers, check_scores, check_stop, check_refused, check_ollama, check_metrics):
         check(s)
     point(s.stop() == 0, "ends well when it is told to", s.said())
 with server(TERN, "--model", READER, "--mmproj", MMPROJ, "--threads", 2, "--alias", "reader") as s:

@@ -94,41 +94,6 @@ read_sampling (TernAsked *ask, const TernFields *fields)
       && tern_ask_stop (ask, fields, "stop");
 }
 
-/* "response_format". */
-static gboolean
-read_form (TernAsked *ask, const TernFields *fields)
-{
-  TernFields format = { NULL, "response_format.", fields->refusal }, schema = format;
-  const char *type = NULL;
-  JsonNode *node;
-
-  if (!tern_fields_object (fields, "response_format", &format.object) || !format.object)
-    return !tern_fields_get (fields, "response_format") || format.object;
-  if (!tern_fields_text (&format, "type", &type))
-    return FALSE;
-  if (type && g_str_equal (type, "text"))
-    return TRUE;
-  if (type && g_str_equal (type, "json_object")) {
-    node = tern_fields_get (&format, "schema");         /* llama.cpp's way */
-    if (node)
-      tern_ask_schema (ask, node);
-    else
-      ask->json_schema = g_strdup ("{\"type\":\"object\"}");
-    return TRUE;
-  }
-  if (!type || !g_str_equal (type, "json_schema"))
-    return tern_fields_refuse (&format, "type", "text, json_object or json_schema");
-  if (!tern_fields_object (&format, "json_schema", &schema.object))
-    return FALSE;
-  schema.where = "response_format.json_schema.";
-  node = schema.object ? tern_fields_get (&schema, "schema") : tern_fields_get (&format, "schema");
-  if (!node || !JSON_NODE_HOLDS_OBJECT (node))
-    return schema.object ? tern_fields_refuse (&schema, "schema", "an object")
-        : tern_fields_refuse (&format, "json_schema", "an object with `schema`");
-  tern_ask_schema (ask, node);
-  return TRUE;
-}
-
 static gboolean
 read_stream (TernAsked *ask, const TernFields *fields)
 {
@@ -163,13 +128,13 @@ read_chat (TernTalk *talk, const TernFields *fields)
   gboolean form = FALSE;
 
   if (!tern_fields_object (fields, "chat_template_kwargs", &more) || !read_chat_scores (talk->ask, fields)
-      || !read_form (talk->ask, fields))
+      || !tern_ask_form (talk->ask, fields))
     return FALSE;
-  form = talk->ask->json_schema != NULL;
+  form = talk->ask->json_schema || talk->ask->grammar;
   if (!tern_talk_tools (talk, fields, &tools))
     return FALSE;
   if (form && talk->ask->call)
-    return tern_fields_refuse (fields, "tool_choice", "none or auto beside response_format");
+    return tern_fields_refuse (fields, "tool_choice", "none or auto beside a form of the answer");
   if (form)                     /* what has a form is no call */
     g_clear_pointer (&talk->ask->tools, g_ptr_array_unref);
   return tern_talk_messages (talk, fields) && tern_talk_end (talk, form ? NULL : tools, more);
@@ -207,7 +172,7 @@ tern_ask_openai (TernAsked *ask, const TernFields *fields, const TernCapacity *c
       && read_stream (ask, fields);
 
   if (ok && ask->door == TERN_DOOR_TEXT)
-    ok = read_form (ask, fields) && read_prompt (ask, fields, capacity);
+    ok = tern_ask_form (ask, fields) && read_prompt (ask, fields, capacity);
   else if (ok)
     ok = read_chat (&talk, fields);
   json_array_unref (talk.messages);

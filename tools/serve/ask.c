@@ -10,6 +10,7 @@ tern_ask_clear (TernAsked *ask)
   g_free (ask->text);
   g_free (ask->json_schema);
   g_free (ask->grammar);
+  g_free (ask->form_field);
   g_free (ask->fixed);
   g_clear_pointer (&ask->views, g_ptr_array_unref);
   g_clear_pointer (&ask->stop, g_ptr_array_unref);
@@ -88,11 +89,4 @@ tern_ask_stop (TernAsked *ask, const TernFields *fields, const char *name)
     if (!add_stop (ask, fields, name, json_array_get_element (array, i)))
       return FALSE;
   return TRUE;
-}
-
-void
-tern_ask_schema (TernAsked *ask, JsonNode *schema)
-{
-  g_free (ask->json_schema);
-  ask->json_schema = tern_node_json (schema);
 }

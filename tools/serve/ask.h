@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What a request asks for, whichever door it came through.
  *
- *   ask.c          what all doors share: sampling, forms, the model's name
+ *   ask.c          what all doors share: stop texts, the model's name
+ *   ask-form.c     forms of answers
  *   ask-chat.c     OpenAI's messages: parts, pictures, tools
  *   ask-openai.c   POST /v1/chat/completions, /v1/completions
  *   ask-ollama.c   POST /api/chat, /api/generate */
@@ -39,7 +40,8 @@ typedef struct {
   char *chat;                   /* for TernCompletionParams; NULL: */
   char *text;
   GPtrArray *views;             /* of TernView */
-  char *json_schema, *grammar;
+  char *json_schema, *grammar;  /* at most one */
+  char *form_field;             /* the member that one came from; NULL: the door's own */
   GPtrArray *stop;              /* of char *, NULL-terminated once parsed */
   TernSampling sampling;
   gboolean scores;
@@ -64,6 +66,8 @@ gboolean tern_ask_ollama (TernAsked *ask, const TernFields *fields, const TernCa
 gboolean tern_ask_model (const TernFields *fields, const TernCapacity *capacity, gboolean tagged);
 gboolean tern_ask_stop (TernAsked *ask, const TernFields *fields, const char *name);
 void tern_ask_schema (TernAsked *ask, JsonNode *schema);
+/* OpenAI's "response_format", and what llama.cpp's and vLLM's clients send. */
+gboolean tern_ask_form (TernAsked *ask, const TernFields *fields);
 
 /* A conversation that is put together. */
 typedef struct {

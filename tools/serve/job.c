@@ -307,8 +307,8 @@ field_of (const TernJob *job, const char *message)
 {
   gboolean ollama = job->door >= TERN_DOOR_OLLAMA_CHAT;
 
-  if (g_str_has_prefix (message, "json_schema"))
-    return job->ask.call ? "tools" : ollama ? "format" : "response_format";
+  if (g_str_has_prefix (message, "json_schema") || g_str_has_prefix (message, "grammar"))
+    return job->ask.call ? "tools" : job->ask.form_field ? job->ask.form_field : "format";
   if (g_str_has_prefix (message, "max_tokens"))
     return ollama ? "options.num_predict" : "max_tokens";
   return job->door == TERN_DOOR_TEXT || job->door == TERN_DOOR_OLLAMA_GENERATE ? "prompt" : "messages";
