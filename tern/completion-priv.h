@@ -21,6 +21,11 @@ typedef struct {
   gboolean begun;               /* something other than blanks was said */
   gboolean stopped;             /* by a stop text */
   TernTextStream stream;
+  GString *thought;             /* what was thought, without blanks around it, and was not told */
+  GString *blanks;              /* behind it: they are told with what follows them */
+  gboolean thinks;              /* something other than blanks was thought */
+  guint thoughts;               /* tokens of it, marks included, that were looked at */
+  TernTextStream thinking;
   GArray *scores;               /* TernTokenScore that were not told */
   GPtrArray *tops;              /* of TernTopScore *: theirs */
 } TernSaying;

@@ -104,7 +104,6 @@ take_draft (TernCompletion *self, GError **error)
   if (!draft)
     return FALSE;
   tern_generator_set_draft (self->generator, draft);
-  tern_generator_show_draft (self->generator, (const gint32 *) self->ids->data, self->ids->len);
   return TRUE;
 }
 
@@ -117,6 +116,7 @@ start_reading (TernCompletion *self, GError **error)
     tern_view_pictures (self->views->pdata[i], pictures);
   if (self->drafter && !take_draft (self, error))
     return FALSE;
+  tern_generator_look (self->generator, (const gint32 *) self->ids->data, self->ids->len);
   self->visual_tokens = 0;
   for (guint i = 0; i < pictures->len; i++)
     self->visual_tokens += g_array_index (pictures, TernPicture, i).n;

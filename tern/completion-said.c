@@ -6,18 +6,24 @@
 
 #include "engine/decode/sampler.h"
 
+#define BLANKS " \t\r\n"
+
 void
 tern_completion_said_init (TernSaying *said)
 {
-  *said = (TernSaying) { .text = g_string_new (NULL), .scores = g_array_new (FALSE, FALSE, sizeof (TernTokenScore)),
+  *said = (TernSaying) { .text = g_string_new (NULL), .thought = g_string_new (NULL), .blanks = g_string_new (NULL),
+    .scores = g_array_new (FALSE, FALSE, sizeof (TernTokenScore)),
     .tops = g_ptr_array_new_with_free_func (g_free) };
 }
 
 void
 tern_completion_said_clear (TernSaying *said)
 {
-  if (said->text)
-    g_string_free (said->text, TRUE);
+  GString *parts[] = { said->text, said->thought, said->blanks };
+
+  for (guint i = 0; i < G_N_ELEMENTS (parts); i++)
+    if (parts[i])
+      g_string_free (parts[i], TRUE);
   g_clear_pointer (&said->scores, g_array_unref);
   g_clear_pointer (&said->tops, g_ptr_array_unref);
 }
@@ -82,7 +88,7 @@ static void
 drop_blanks (TernCompletion *self)
 {
   TernSaying *said = &self->said;
-  gsize blanks = strspn (said->text->str, " \t\r\n");
+  gsize blanks = strspn (said->text->str, BLANKS);
 
   if (said->begun || !self->chat)
     return;
@@ -110,6 +116,35 @@ find_stop (TernCompletion *self, gsize before)
   said->stopped = TRUE;
 }
 
+/* What is thought goes its own way: without its marks, nor blanks at its ends. */
+static void
+spell_thought (TernCompletion *self, TernSaid tokens)
+{
+  TernSaying *said = &self->said;
+  const TernTokenizer *tokenizer = self->text->tokenizer;
+  gint32 open = tern_tokenizer_find (tokenizer, "<think>"), close = tern_tokenizer_find (tokenizer, "</think>");
+
+  for (; said->thoughts < tokens.thought; said->thoughts++) {
+    gint32 id = *(tokens.ids - tokens.thought + said->thoughts);
+    g_autoptr (GString) piece = g_string_new (NULL);
+    gsize front, end;
+
+    if (id == open || id == close)
+      continue;
+    tern_text_stream_push (&said->thinking, tokenizer, id, piece);
+    front = said->thinks ? 0 : strspn (piece->str, BLANKS);
+    g_string_erase (piece, 0, (gssize) front);
+    for (end = piece->len; end > 0 && strchr (BLANKS, piece->str[end - 1]); end--)
+      ;
+    if (end > 0) {
+      g_string_append_printf (said->thought, "%s%.*s", said->blanks->str, (int) end, piece->str);
+      g_string_truncate (said->blanks, 0);
+      said->thinks = TRUE;
+    }
+    g_string_append (said->blanks, piece->str + end);
+  }
+}
+
 gboolean
 tern_completion_spell (TernCompletion *self, const float *logits)
 {
@@ -118,6 +153,12 @@ tern_completion_spell (TernCompletion *self, const float *logits)
 
   if (self->sampling.beam > 1 && !tern_generator_is_finished (self->generator))
     return FALSE;
+  if (self->chat) {
+    spell_thought (self, tokens);
+  } else {                      /* a text that is gone on with has no thoughts of its own */
+    tokens.ids -= tokens.thought;
+    tokens.n += tokens.thought;
+  }
   /* A pass may have said several; what was guessed behind a stop text was never said. */
   while (said->spelled < tokens.n && !said->stopped) {
     gint32 id = tokens.ids[said->spelled++];
@@ -165,7 +206,7 @@ tern_completion_tell (TernCompletion *self, const char *finish_reason)
 {
   TernSaying *said = &self->said;
   gboolean last = finish_reason != NULL;
-  g_autofree char *text = NULL;
+  g_autofree char *text = NULL, *thought = NULL;
   gsize end;
   TernCompletionEvent event;
   guint64 guesses, right;
@@ -173,18 +214,21 @@ tern_completion_tell (TernCompletion *self, const char *finish_reason)
   if (last && !said->stopped)
     tern_text_stream_end (&said->stream, said->text);
   end = said->text->len - (last || said->stopped ? 0 : held_back (self));
-  if (!last && end == said->told && said->scores->len == 0)
+  if (!last && end == said->told && said->scores->len == 0 && said->thought->len == 0)
     return;
   text = g_strndup (said->text->str + said->told, end - said->told);
   said->told = end;
   event = (TernCompletionEvent) { .text = text, .scores = (const TernTokenScore *) said->scores->data,
     .n_scores = said->scores->len, .last = last, .finish_reason = finish_reason, .failure = self->error,
-    .prompt_tokens = self->prompt_tokens, .visual_tokens = self->visual_tokens, .generated_tokens = said->spelled,
+    .prompt_tokens = self->prompt_tokens, .visual_tokens = self->visual_tokens, .generated_tokens = said->spelled + said->thoughts,
     .encode_ms = ms (self->encode), .prompt_ms = self->first ? ms (self->first - self->read) : 0,
     .decode_ms = self->first ? ms (self->end - self->first) : 0 };
   tern_generator_guesses (self->generator, &guesses, &right);
   event.guesses = (guint) guesses;
   event.guesses_right = (guint) right;
+  thought = g_strdup (said->thought->str);
+  event.thought = *thought ? thought : NULL;
+  g_string_truncate (said->thought, 0);
   self->func (self->func_data, self, &event);
   forget_scores (said);
 }

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "engine/decode/thought.h"
 #include "tern/session-priv.h"
 
 /* ---- What is asked ----------------------------------------------------------------------------------------------- */
@@ -124,6 +125,8 @@ compile (TernCompletion *self, const TernCompletionParams *params, GError **erro
     chat.n = visuals->len;
     if (!find_family (self, &chat.family, error) || !tern_prompt_compile_chat (self->ids, &chat, error))
       return FALSE;
+    if (params->json_schema || params->grammar)
+      tern_thought_close (self->text->tokenizer, self->ids);
   }
   for (guint i = 0; i < self->ids->len; i++)
     if (g_array_index (self->ids, gint32, i) >= n_vocab) {

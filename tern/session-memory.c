@@ -4,6 +4,7 @@
 #include "tern/session-priv.h"
 
 #include "engine/base/mem.h"
+#include "engine/decode/thought.h"
 #include "engine/llm/evict.h"
 
 guint
@@ -41,6 +42,8 @@ tern_session_compile (const TernSession *self, const TernSessionConfig *config, 
 
   if (!tern_prompt_compile (ids, &parts, visual, error))
     return FALSE;
+  if (!tern_session_config_is_free (config, question))
+    tern_thought_close (self->text->tokenizer, ids);
   if (filled) {
     g_free (*filled);
     *filled = g_steal_pointer (&text);

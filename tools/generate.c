@@ -11,6 +11,7 @@
 #include "engine/base/readfile.h"
 #include "engine/chat/chat.h"
 #include "engine/decode/generator.h"
+#include "engine/decode/thought.h"
 #include "tern/tasks.h"
 #include "tools/forms.h"
 #include "tools/text-model.h"
@@ -110,11 +111,17 @@ read_prompt (const char *path, GError **error)
   return g_steal_pointer (&text);
 }
 
+static gboolean
+is_form (const Options *o)
+{
+  return o->labels || o->json_schema || o->grammar;
+}
+
 /* An answer of some form is not thought about: it begins with its first token. */
 static gboolean
 thinks (const Options *o)
 {
-  return o->think && !o->labels && !o->json_schema && !o->grammar;
+  return o->think && !is_form (o);
 }
 
 /* Control tokens are recognised in the prompt too: it is the user's own, not text from somewhere else. */
@@ -142,6 +149,8 @@ make_prompt (Work *work, GError **error)
     }
     tern_tokenizer_encode (work->model.tokenizer, text, strlen (text), TRUE, work->ids);
   }
+  if (!work->options->raw && is_form (work->options))
+    tern_thought_close (work->model.tokenizer, work->ids);
   add_bos (work);
   if (work->ids->len)
     return TRUE;
@@ -317,6 +326,19 @@ say (void *data, gint32 id, float probability)
     print (work);
 }
 
+/* Nothing but a thought that did not end would look like an answer of no words. */
+static gboolean
+check_answered (const Work *work, GError **error)
+{
+  TernSaid said = tern_generator_said (work->generator);
+
+  if (said.n > 0 || said.thought == 0 || said.finish != TERN_FINISH_LENGTH)
+    return TRUE;
+  g_set_error (error, TERN_ERROR, TERN_ERROR_NO_SPACE, "--max-tokens: expected as many as a thought and the answer behind it have,"
+      " found %u, which the thought takes: there is no answer", said.thought);
+  return FALSE;
+}
+
 static gboolean
 answer_text (Work *work, const TernSampling *sampling, GError **error)
 {
@@ -326,7 +348,7 @@ answer_text (Work *work, const TernSampling *sampling, GError **error)
           work->picking, NULL, error))
     return FALSE;
   tern_text_stream_end (&work->stream, work->text);
-  return tern_generator_check (work->generator, error);
+  return tern_generator_check (work->generator, error) && check_answered (work, error);
 }
 
 static gboolean

@@ -521,6 +521,7 @@ tern_generator_said (const TernGenerator *self)
     probability += self->probabilities[i];
   said.ids += thought;
   said.n -= thought;
+  said.thought = thought;
   said.mean_probability = said.n ? probability / said.n : -1;
   return said;
 }

@@ -38,6 +38,7 @@ typedef enum {
 typedef struct {
   const gint32 *ids;            /* [n] end tokens are not among them, nor thoughts */
   guint n;
+  guint thought;                /* tokens before @ids, at ids[-thought], that are a thought, its marks included */
   double logprob;               /* sum of log p of what was said, the end token and thoughts included */
   double mean_probability;      /* mean of p over the tokens said (end token excluded); -1 when none */
   TernFinish finish;            /* once nothing is wanted any more */

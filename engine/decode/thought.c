@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "engine/decode/thought.h"
 
+#include <string.h>
+
 void
 tern_thought_init (TernThought *thought, const TernTokenizer *tokenizer)
 {
@@ -24,14 +26,6 @@ tern_thought_look (TernThought *thought, const gint32 *ids, guint n)
     }
 }
 
-void
-tern_thought_begin (TernThought *thought, gboolean form)
-{
-  thought->n = 0;
-  thought->state = form ? TERN_THOUGHT_OVER : thought->left_open ? TERN_THOUGHT_UNDER_WAY : TERN_THOUGHT_NONE;
-  thought->left_open = FALSE;
-}
-
 static gboolean
 is_space (const TernTokenizer *tokenizer, gint32 id)
 {
@@ -41,6 +35,34 @@ is_space (const TernTokenizer *tokenizer, gint32 id)
     if (!g_ascii_isspace (piece.data[i]))
       return FALSE;
   return TRUE;
+}
+
+void
+tern_thought_close (const TernTokenizer *tokenizer, GArray *ids)
+{
+  static const char empty[] = "\n\n</think>\n\n";       /* as templates write it that have a switch for thoughts */
+  const gint32 *all = (const gint32 *) ids->data;
+  TernThought thought;
+  guint n = ids->len;
+
+  tern_thought_init (&thought, tokenizer);
+  tern_thought_look (&thought, all, n);
+  if (!thought.left_open)
+    return;
+  /* Blanks that the prompt has there are tokens with those that follow. */
+  while (all[n - 1] != thought.open && all[n - 1] >= 0 && is_space (tokenizer, all[n - 1]))
+    n--;
+  if (all[n - 1] == thought.open)
+    g_array_set_size (ids, n);
+  tern_tokenizer_encode (tokenizer, empty, strlen (empty), TRUE, ids);
+}
+
+void
+tern_thought_begin (TernThought *thought, gboolean form)
+{
+  thought->n = 0;
+  thought->state = form ? TERN_THOUGHT_OVER : thought->left_open ? TERN_THOUGHT_UNDER_WAY : TERN_THOUGHT_NONE;
+  thought->left_open = FALSE;
 }
 
 void

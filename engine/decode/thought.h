@@ -22,6 +22,9 @@ typedef struct {
 void tern_thought_init (TernThought *thought, const TernTokenizer *tokenizer);
 /* Looks at the prompt @ids [n] of the next answer. */
 void tern_thought_look (TernThought *thought, const gint32 *ids, guint n);
+/* Where the prompt @ids of an answer leaves a thought open, closes it, empty: for answers of some form, which would be said in
+ * it. */
+void tern_thought_close (const TernTokenizer *tokenizer, GArray *ids);
 /* An answer begins. @form: what is said has a form of its own, and nothing in it is a thought. */
 void tern_thought_begin (TernThought *thought, gboolean form);
 /* Token @id was said, the @n-th. White space right behind a thought belongs to it. */

@@ -196,6 +196,8 @@ typedef struct {
  * @decode_ms: from the first token until now, ms
  * @guesses: tokens that TernCompletionParams.drafter guessed so far, and that were read
  * @guesses_right: of these, those that were said
+ * @thought: (nullable): what was added to what the model thinks before it answers a conversation, as @text; it is no part of the
+ *   answer, and @stop and @scores do not look at it, but its tokens are counted
  * @reserved: 0
  *
  * What is told of a completion. Valid during the call.
@@ -217,7 +219,8 @@ typedef struct {
   double decode_ms;
   guint guesses;
   guint guesses_right;
-  gpointer reserved[3];
+  const char *thought;
+  gpointer reserved[2];
 } TernCompletionEvent;
 
 /**

@@ -11,10 +11,12 @@ import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 
 sys.dont_write_bytecode = True
 from server import HERE, data_url, events, picture, server, text_of  # noqa: E402
 from tap import plan, point  # noqa: E402
+from tiny_gguf import I32, STRING, add_keys  # noqa: E402
 
 TERN, MODELS, DATA = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2]).resolve(), pathlib.Path(sys.argv[3]).resolve()
 CAPTIONER = MODELS / "tern-captioner-4m-tq2_0.gguf"
@@ -426,6 +428,94 @@ def check_reader(s):
           and s.chat("x", tools=[ZOOM], max_tokens=3)[0] == 200, "tool_choice: none and auto")
 
 
+THINKS = """{{- bos_token -}}{%- for m in messages -%}{{- '<|im_start|>' + m.role + '\\n' -}}{%- if m.reasoning_content -%}{{-
+m.reasoning_content -}}{%- endif -%}{{- m.content + '<|im_end|>\\n' -}}{%- endfor -%}{%- if add_generation_prompt -%}{{-
+'<|im_start|>assistant\\n<think>\\n' -}}{%- if enable_thinking is defined and enable_thinking is false -%}{{-
+'\\n</think>\\n\\n' -}}{%- endif -%}{%- endif -%}"""
+
+
+def tool(*arguments, text=None):
+    return subprocess.run([TERN, *map(str, arguments)], input=text, capture_output=True, text=True, check=True).stdout
+
+
+def thinker(path, close):
+    """The reader with thoughts in its vocabulary; @close, a token's id, ends one."""
+    keys = json.loads(tool("inspect", "--json", READER))["keys"]
+    tokens, types = keys["tokenizer.ggml.tokens"], keys["tokenizer.ggml.token_type"]
+    for text, token in (("<think>", tokens.index("<|reserved_0|>")), ("</think>", close)):
+        tokens[token], types[token] = text, 4
+    add_keys(READER, path, {"tokenizer.ggml.tokens": (STRING, tokens), "tokenizer.ggml.token_type": (I32, types),
+                            "tokenizer.chat_template": (STRING, THINKS)})
+    return path
+
+
+def greedy(model, folder, words, n):
+    """What the model says first to a user's words, as ids; and those of the prompt."""
+    messages, ids = folder / "messages.json", folder / "ids.txt"
+    messages.write_text(json.dumps({"messages": [{"role": "user", "content": words}], "add_generation_prompt": True,
+                                    "bos_token": "<|startoftext|>"}))
+    ids.write_text(tool("tokenize", "--special", "--no-bos", "--model", model, text=tool(
+        "prompt", "--model", model, "--messages", messages).removesuffix("\n") + "\n"))
+    said = tool("logits", "--model", model, "--tokens", ids, "--output", folder / "l.npy", "--greedy", n).splitlines()[-1]
+    return [int(i) for i in said.split()], [int(i) for i in ids.read_text().split()]
+
+
+def check_thoughts(folder):
+    """Apart from the answer through each door; none beside a form; none in calls."""
+    endless = thinker(folder / "endless.gguf", 15)
+    said, prompt = greedy(endless, folder, "Hello", 24)
+    n = next(i for i in range(4, 24) if said[i] > 600 and said[i] not in said[:i] + prompt)        # no single byte
+    ends = thinker(folder / "ends.gguf", said[n])
+    with server(TERN, "--model", endless, "--threads", 2) as s:
+        whole = s.chat("Hello", max_tokens=24)[2]["choices"][0]
+        point(whole["message"]["content"] == "" and whole["finish_reason"] == "length",
+              "a thought that does not end is no answer", whole)
+    with server(TERN, "--model", ends, "--threads", 2) as s:
+        answer = s.chat("Hello", max_tokens=24)[2]
+        thought, text = (answer["choices"][0]["message"][m] for m in ("reasoning_content", "content"))
+        point(thought and text and "think>" not in thought + text and answer["usage"]["completion_tokens"] == 24
+              and whole["message"]["reasoning_content"].startswith(thought) and thought == thought.strip(),
+              "a thought is told beside the answer", answer, whole)
+        got = events(s.chat("Hello", max_tokens=24, stream=True)[2])
+        deltas = [e["choices"][0]["delta"] for e in got[:-1]]
+        point("".join(d.get("reasoning_content", "") for d in deltas) == thought
+              and "".join(d.get("content", "") for d in deltas) == text, "streamed", got)
+        got = events(s.chat("Hello", max_tokens=24, stream=True, tools=[ZOOM], tool_choice="auto")[2])
+        point("think>" not in json.dumps(got), "with tools, too", got)
+        scores = s.chat("Hello", max_tokens=24, logprobs=True)[2]["choices"][0]
+        tokens = [t["token"] for t in scores["logprobs"]["content"]]
+        point(text.startswith(tokens[0].strip()) and len(tokens) in (22 - n, 23 - n), "logprobs are of the answer", scores)
+        ollama = {"messages": [{"role": "user", "content": "Hello"}], "stream": False, "think": True,
+                  "options": {"num_predict": 24}}
+        message = s.call("/api/chat", ollama)[2]["message"]
+        point(message["thinking"] == thought and message["content"] == text, "POST /api/chat has thinking", message)
+        message = s.call("/api/generate", {"prompt": "Hello", "stream": False, "options": {"num_predict": 24}})[2]
+        point(message["thinking"] == thought and message["response"] == text, "POST /api/generate, too", message)
+        point("thinking" in s.call("/api/show", {})[2]["capabilities"], "and says so")
+        off = s.chat("Hello", max_tokens=24, chat_template_kwargs={"enable_thinking": False})[2]
+        point("reasoning_content" not in off["choices"][0]["message"], "none where there shall be none", off)
+        closed = off["usage"]["prompt_tokens"]
+        box = {"type": "object", "properties": {"n": {"type": "integer", "minimum": 3, "maximum": 5}}, "required": ["n"],
+               "additionalProperties": False}
+        for what, more in (("a form", {"response_format": schema(box)}), ("a grammar", {"grammar": 'root ::= "ab"'})):
+            for think in ({}, {"chat_template_kwargs": {"enable_thinking": True}}):
+                held = s.chat("Hello", **more, **think)[2]
+                point(held["usage"]["prompt_tokens"] == closed and "reasoning_content" not in held["choices"][0]["message"],
+                      f"{what} is not said within a thought ({think})", held, off)
+        turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}, {"role": "user", "content": "c"}]
+        usage = []
+        for more in ({}, {"reasoning_content": "one two three <|im_end|>"}):
+            turns[1].update(more)
+            usage.append(s.call("/v1/chat/completions", {"messages": turns, "max_tokens": 1})[2]["usage"]["prompt_tokens"])
+        point(usage[1] > usage[0] + 6, "thoughts of earlier turns are the template's to show", usage)
+    short = subprocess.run([TERN, "generate", "--model", endless, "--prompt", "Hello", "--think", "--max-tokens", "8"],
+                           capture_output=True, text=True)
+    point(short.returncode == 1 and short.stdout == "" and "--max-tokens" in short.stderr and "8" in short.stderr,
+          "tern generate says that a thought did not end", short)
+    whole = tool("generate", "--model", ends, "--prompt", "Hello", "--think", "--max-tokens", 24)
+    point(whole.strip() == text.strip(), "and answers where it does", whole, text)
+
+
 def check_blind(s):
     status, _, body = s.chat("What is it?", picture())
     point(status == 400 and "cannot see" in body["error"]["message"]
@@ -451,4 +541,6 @@ with server(TERN, "--model", DATA / "families/bitnet-i2_s.gguf", "--threads", 2)
     props, shown = s.call("/props")[2], s.call("/api/show", {"model": "bitnet-i2_s"})[2]
     point("message.content" in props["chat_template"] and props["chat_template"] == shown["template"]
           and "tokenizer.chat_template: found none" in s.said(), "GET /props shows the template that is used", props, s.said())
+with tempfile.TemporaryDirectory() as folder:
+    check_thoughts(pathlib.Path(folder))
 plan()

@@ -176,14 +176,17 @@ is_one_of (const char *name, const GPtrArray *names)
 gboolean
 tern_call_find (TernCall *call, const char *text, const GPtrArray *names)
 {
+  const char *thought = g_strrstr (text, "</think>");   /* of a vocabulary that has no token of it */
   const char *open = strstr (text, "<tool_call>"), *close = open ? strstr (open, "</tool_call>") : NULL;
-  const char *begin = open ? open + strlen ("<tool_call>") : text;
+  const char *begin = open ? open + strlen ("<tool_call>") : thought ? thought + strlen ("</think>") : text;
   g_autofree char *inner = close ? g_strndup (begin, (gsize) (close - begin)) : g_strdup (begin);
-  g_autoptr (GBytes) bytes = g_bytes_new (g_strstrip (inner), strlen (inner));
+  g_autoptr (GBytes) bytes = NULL;
   g_autoptr (JsonNode) root = NULL;
   TernRefusal unused = { 0 };
   JsonNode *name, *arguments;
 
+  g_strstrip (inner);           /* before it is measured */
+  bytes = g_bytes_new (inner, strlen (inner));
   root = tern_fields_parse (bytes, &unused);
   tern_refusal_clear (&unused);
   if (!root)
@@ -324,7 +327,7 @@ tern_time_text (gint64 seconds)
 
 /* Ollama's: a line of a stream, or the whole. @end NULL: it goes on. */
 static char *
-ollama_line (const TernAnswerHead *head, const char *text, const TernCall *call, const TernAnswerEnd *end)
+ollama_line (const TernAnswerHead *head, const char *thought, const char *text, const TernCall *call, const TernAnswerEnd *end)
 {
   TernJson json = { .out = g_string_new (NULL) };
   g_autofree char *created = tern_time_text (head->created);
@@ -337,11 +340,15 @@ ollama_line (const TernAnswerHead *head, const char *text, const TernCall *call,
     tern_json_open (&json, '{');
     tern_json_add_text (&json, "role", "assistant");
     tern_json_add_text (&json, "content", call ? "" : text);
+    if (*thought)
+      tern_json_add_text (&json, "thinking", thought);
     if (call)
       write_calls (&json, head, call, FALSE);
     tern_json_close (&json, '}');
   } else {
     tern_json_add_text (&json, "response", text);
+    if (*thought)
+      tern_json_add_text (&json, "thinking", thought);
   }
   tern_json_name (&json, "done");
   tern_json_bool (&json, end != NULL);
@@ -361,11 +368,13 @@ ollama_line (const TernAnswerHead *head, const char *text, const TernCall *call,
 /* ---- In one piece ------------------------------------------------------------------------------------------------ */
 
 static void
-write_message (TernJson *json, const TernAnswerHead *head, const char *text, const TernCall *call)
+write_message (TernJson *json, const TernAnswerHead *head, const char *thought, const char *text, const TernCall *call)
 {
   tern_json_name (json, "message");
   tern_json_open (json, '{');
   tern_json_add_text (json, "role", "assistant");
+  if (*thought)
+    tern_json_add_text (json, "reasoning_content", thought);
   tern_json_name (json, "content");
   if (call) {
     tern_json_null (json);
@@ -377,18 +386,18 @@ write_message (TernJson *json, const TernAnswerHead *head, const char *text, con
 }
 
 char *
-tern_answer_whole (const TernAnswerHead *head, const char *text, const TernScores *scores, const TernCall *call,
-    const TernAnswerEnd *end)
+tern_answer_whole (const TernAnswerHead *head, const char *thought, const char *text, const TernScores *scores,
+    const TernCall *call, const TernAnswerEnd *end)
 {
   TernJson json = { .out = NULL };
 
   if (head->door >= TERN_DOOR_OLLAMA_CHAT)
-    return ollama_line (head, text, call, end);
+    return ollama_line (head, thought, text, call, end);
   json.out = g_string_new (NULL);
   write_head (&json, head, head->door == TERN_DOOR_CHAT ? "chat.completion" : "text_completion");
   open_choice (&json);
   if (head->door == TERN_DOOR_CHAT)
-    write_message (&json, head, text, call);
+    write_message (&json, head, thought, text, call);
   else
     tern_json_add_text (&json, "text", text);
   write_scores (&json, head, scores);
@@ -467,17 +476,20 @@ tern_answer_first (const TernAnswerHead *head)
 }
 
 char *
-tern_answer_piece (const TernAnswerHead *head, const char *text, const TernScores *scores)
+tern_answer_piece (const TernAnswerHead *head, const char *thought, const char *text, const TernScores *scores)
 {
   TernJson json;
 
   if (head->door >= TERN_DOOR_OLLAMA_CHAT)
-    return line (ollama_line (head, text, NULL, NULL));
+    return line (ollama_line (head, thought, text, NULL, NULL));
   json = open_event (head);
   if (head->door == TERN_DOOR_CHAT) {
     tern_json_name (&json, "delta");
     tern_json_open (&json, '{');
-    tern_json_add_text (&json, "content", text);
+    if (*thought)
+      tern_json_add_text (&json, "reasoning_content", thought);
+    if (*text || !*thought)
+      tern_json_add_text (&json, "content", text);
     tern_json_close (&json, '}');
   } else {
     tern_json_add_text (&json, "text", text);
@@ -507,7 +519,7 @@ tern_answer_last (const TernAnswerHead *head, const TernCall *call, const TernAn
   TernJson json;
 
   if (head->door >= TERN_DOOR_OLLAMA_CHAT)
-    return line (ollama_line (head, "", call, end));
+    return line (ollama_line (head, "", "", call, end));
   json = open_event (head);
   if (head->door == TERN_DOOR_CHAT) {
     tern_json_name (&json, "delta");

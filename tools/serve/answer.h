@@ -43,12 +43,12 @@ void tern_call_clear (TernCall *call);
 /* Whether @text is a call of one of @names: JSON with name and arguments, as models write it. */
 gboolean tern_call_find (TernCall *call, const char *text, const GPtrArray *names);
 
-/* In one piece. @scores and @call may be NULL. Free it. */
-char *tern_answer_whole (const TernAnswerHead *head, const char *text, const TernScores *scores, const TernCall *call,
-    const TernAnswerEnd *end);
+/* In one piece. @thought: what was thought before, or ""; @scores and @call may be NULL. Free it. */
+char *tern_answer_whole (const TernAnswerHead *head, const char *thought, const char *text, const TernScores *scores,
+    const TernCall *call, const TernAnswerEnd *end);
 /* Pieces of a stream: what comes first, words, and the end. "" for what a door does not send. Free them. */
 char *tern_answer_first (const TernAnswerHead *head);
-char *tern_answer_piece (const TernAnswerHead *head, const char *text, const TernScores *scores);
+char *tern_answer_piece (const TernAnswerHead *head, const char *thought, const char *text, const TernScores *scores);
 char *tern_answer_last (const TernAnswerHead *head, const TernCall *call, const TernAnswerEnd *end);
 /* ... or that it ends by an error. */
 char *tern_answer_broken (const TernAnswerHead *head, const TernRefusal *refusal);

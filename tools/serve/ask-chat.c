@@ -179,13 +179,14 @@ static gboolean
 add_message (TernTalk *talk, const TernFields *fields)
 {
   static const char *const roles[] = { "system", "developer", "user", "assistant", "tool", "function", NULL };
-  const char *role = NULL, *name = NULL, *call_id = NULL;
+  const char *role = NULL, *name = NULL, *call_id = NULL, *thought = NULL;
   JsonArray *calls = NULL;
   JsonObject *message;
   JsonNode *content;
 
   if (!tern_fields_text (fields, "role", &role) || !tern_fields_text (fields, "name", &name)
-      || !tern_fields_text (fields, "tool_call_id", &call_id) || !tern_fields_array (fields, "tool_calls", &calls))
+      || !tern_fields_text (fields, "tool_call_id", &call_id) || !tern_fields_text (fields, "reasoning_content", &thought)
+      || !tern_fields_array (fields, "tool_calls", &calls))
     return FALSE;
   if (!role || !g_strv_contains (roles, role))
     return tern_fields_refuse (fields, "role", "system, developer, user, assistant or tool");
@@ -196,6 +197,8 @@ add_message (TernTalk *talk, const TernFields *fields)
   message = tern_talk_add (talk, g_str_equal (role, "developer") ? "system" : role, content);
   if (name)
     json_object_set_string_member (message, "name", name);
+  if (thought)
+    json_object_set_string_member (message, "reasoning_content", thought);
   if (call_id)
     json_object_set_string_member (message, "tool_call_id", call_id);
   if (calls && json_array_get_length (calls) > 0)
@@ -475,6 +478,9 @@ tern_talk_end (TernTalk *talk, JsonArray *tools, JsonObject *more)
     while (json_object_iter_next_ordered (&iter, &name, &member))
       json_object_set_member (values, name, json_node_copy (member));
   }
+  /* What has a form is not thought about, unless the client says so. */
+  if ((talk->ask->json_schema || talk->ask->grammar) && !json_object_has_member (values, "enable_thinking"))
+    json_object_set_boolean_member (values, "enable_thinking", FALSE);
   json_object_set_array_member (values, "messages", json_array_ref (talk->messages));
   if (reads && tools && knows)
     json_object_set_array_member (values, "tools", json_array_ref (tools));

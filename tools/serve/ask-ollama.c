@@ -72,7 +72,8 @@ add_images (TernTalk *talk, const TernFields *fields, JsonArray *parts)
 
 /* A message with the pictures of @fields before @words. */
 static gboolean
-add_turn (TernTalk *talk, const TernFields *fields, const char *role, const char *words, JsonArray *calls)
+add_turn (TernTalk *talk, const TernFields *fields, const char *role, const char *words, const char *thought,
+    JsonArray *calls)
 {
   g_autoptr (JsonArray) parts = json_array_new ();
   JsonObject *message;
@@ -85,6 +86,8 @@ add_turn (TernTalk *talk, const TernFields *fields, const char *role, const char
     tern_talk_say (parts, words);
     message = tern_talk_add (talk, role, json_node_init_array (json_node_alloc (), parts));
   }
+  if (thought)                  /* as templates know it */
+    json_object_set_string_member (message, "reasoning_content", thought);
   if (calls && json_array_get_length (calls) > 0)
     json_object_set_array_member (message, "tool_calls", json_array_ref (calls));
   return TRUE;
@@ -113,18 +116,18 @@ read_messages (TernTalk *talk, const TernFields *fields)
     JsonNode *node = json_array_get_element (messages, i);
     g_autofree char *where = g_strdup_printf ("messages[%u].", i);
     TernFields message = { JSON_NODE_HOLDS_OBJECT (node) ? json_node_get_object (node) : NULL, where, fields->refusal };
-    const char *role = NULL, *content = "";
+    const char *role = NULL, *content = "", *thought = NULL;
     JsonArray *calls = NULL;
 
     if (!message.object)
       return tern_fields_refuse (fields, "messages", "objects");
     if (!tern_fields_text (&message, "role", &role) || !tern_fields_text (&message, "content", &content)
-        || !tern_fields_array (&message, "tool_calls", &calls))
+        || !tern_fields_text (&message, "thinking", &thought) || !tern_fields_array (&message, "tool_calls", &calls))
       return FALSE;
     if (!role || !g_strv_contains (roles, role))
       return tern_fields_refuse (&message, "role", "system, user, assistant or tool");
     talk->past = !reads && i != newest;
-    if (!add_turn (talk, &message, role, content, calls))
+    if (!add_turn (talk, &message, role, content, thought, calls))
       return FALSE;
   }
   talk->ask->nothing = !messages || json_array_get_length (messages) == 0;
@@ -154,7 +157,7 @@ read_generate (TernTalk *talk, const TernFields *fields)
   }
   if (*system)
     tern_talk_add (talk, "system", json_node_init_string (json_node_alloc (), system));
-  return add_turn (talk, fields, "user", prompt, NULL);
+  return add_turn (talk, fields, "user", prompt, NULL, NULL);
 }
 
 /* "think" is what templates call enable_thinking. */

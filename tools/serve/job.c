@@ -28,6 +28,7 @@ typedef struct {
   char *id;
   TernAnswerHead head;
   gboolean streams;             /* the answer's head was sent */
+  gboolean speaks;              /* so was, or will be, something of the answer */
 
   /* the worker's, until it hands them over */
   TernAsked ask;
@@ -38,13 +39,14 @@ typedef struct {
   TernCompletion *completion;   /* under the lock; the engine frees it with its last event */
 
   GString *text;                /* said so far */
+  GString *thought;             /* before it; of a stream nothing, for it goes at once */
   TernScores scores;
 } TernJob;
 
 /* What the engine said, on its way to the main loop. */
 typedef struct {
   TernJob *job;
-  char *text;
+  char *text, *thought;
   TernScores scores;
   gboolean last;
   const char *reason;
@@ -63,6 +65,7 @@ job_unref (TernJob *job)
   tern_refusal_clear (&job->refusal);
   tern_scores_clear (&job->scores);
   g_string_free (job->text, TRUE);
+  g_string_free (job->thought, TRUE);
   g_mutex_clear (&job->lock);
   g_free (job->id);
   g_free (job);
@@ -189,11 +192,11 @@ finish_answer (TernJob *job, const Told *told)
   if (calls)
     end.reason = "tool_calls";
   if (!job->streams) {
-    tern_http_reply (job->request, 200, "application/json", tern_answer_whole (&job->head, job->text->str, scores,
-            calls ? &call : NULL, &end));
+    tern_http_reply (job->request, 200, "application/json", tern_answer_whole (&job->head, job->thought->str,
+            job->text->str, scores, calls ? &call : NULL, &end));
   } else {
     g_autofree char *held = holds_text (job) && !calls && job->text->len > 0
-        ? tern_answer_piece (&job->head, job->text->str, scores) : g_strdup ("");
+        ? tern_answer_piece (&job->head, "", job->text->str, scores) : g_strdup ("");
     g_autofree char *last = tern_answer_last (&job->head, calls ? &call : NULL, &end);
     g_autofree char *all = g_strconcat (held, last, NULL);
 
@@ -226,13 +229,27 @@ send_piece (TernJob *job, Told *told)
   TernScores none;
   g_autofree char *piece = NULL;
 
-  if (*told->text || told->scores.content->len > 0 || told->scores.tokens->len > 0) {
-    piece = tern_answer_piece (&job->head, told->text, job->ask.scores ? &told->scores : NULL);
+  if (*told->text || *told->thought || told->scores.content->len > 0 || told->scores.tokens->len > 0) {
+    piece = tern_answer_piece (&job->head, told->thought, told->text, job->ask.scores ? &told->scores : NULL);
     tern_http_send (job->request, piece);
   }
   tern_scores_init (&none);
   tern_scores_move (&none, &told->scores);
   tern_scores_clear (&none);
+}
+
+/* No call is in it: it need not wait. */
+static void
+take_thought (TernJob *job, const Told *told)
+{
+  g_autofree char *piece = NULL;
+
+  if (!job->streams)
+    g_string_append (job->thought, told->thought);
+  if (!job->streams || !*told->thought)
+    return;
+  piece = tern_answer_piece (&job->head, told->thought, "", NULL);
+  tern_http_send (job->request, piece);
 }
 
 /* In the main loop. */
@@ -246,13 +263,16 @@ hear (gpointer data)
     gboolean silent = g_atomic_int_get (&job->gone) || job->late;
 
     if (!silent) {
-      if (job->text->len == 0 && *told->text)
+      if (!job->speaks && (*told->text || *told->thought))
         tern_histogram_add (&job->serve->metrics.first_token, seconds_since (job->begun));
+      job->speaks |= *told->text || *told->thought;
       g_string_append (job->text, told->text);
-      if (job->streams && !holds_text (job))
+      if (job->streams && !holds_text (job)) {
         send_piece (job, told);
-      else
+      } else {
         tern_scores_move (&job->scores, &told->scores);
+        take_thought (job, told);
+      }
     }
     if (told->last) {
       if (!silent && told->error)
@@ -264,6 +284,7 @@ hear (gpointer data)
   }
   tern_scores_clear (&told->scores);
   g_free (told->text);
+  g_free (told->thought);
   g_free (told->error);
   job_unref (job);
   g_free (told);
@@ -279,6 +300,7 @@ tell (void *data, TernCompletion *completion, const TernCompletionEvent *event)
 
   told->job = job_ref (job);
   told->text = g_strdup (event->text);
+  told->thought = g_strdup (event->thought ? event->thought : "");
   tern_scores_init (&told->scores);
   told->scores.said = job->scores.said;
   tern_scores_add (&told->scores, event->scores, event->n_scores, job->door != TERN_DOOR_TEXT);
@@ -373,7 +395,7 @@ say_fixed (TernJob *job)
     told.reason = "load";
   g_string_append (job->text, told.text);
   if (job->streams && *told.text) {
-    g_autofree char *piece = tern_answer_piece (&job->head, told.text, NULL);
+    g_autofree char *piece = tern_answer_piece (&job->head, "", told.text, NULL);
 
     tern_http_send (job->request, piece);
   }
@@ -488,6 +510,7 @@ job_new (TernServe *serve, TernHttpRequest *request, TernDoor door)
   job->head = (TernAnswerHead) { .door = door, .id = job->id, .model = serve->names[0],
     .created = g_get_real_time () / G_USEC_PER_SEC };
   job->text = g_string_new (NULL);
+  job->thought = g_string_new (NULL);
   tern_scores_init (&job->scores);
   g_mutex_init (&job->lock);
   return job;
