@@ -167,6 +167,16 @@ def check_bad_pictures(s):
         "a video": ({"url": data_url(HERE / "clip.mp4")}, "expected a picture"),
         "no url": ({}, "data URL"),
     }
+    jpeg, clip = ((HERE / name).read_bytes() for name in ("street.jpg", "clip.mp4"))
+    for suffix in ("jpg", "webp", "gif", "avif"):
+        whole = (HERE / f"street.{suffix}").read_bytes()
+        cases[f"cut off ({suffix})"] = {"url": data_url(whole[:len(whole) * 2 // 3])}, ""
+    cases["a JPEG that is cut off"] = {"url": data_url(jpeg[:len(jpeg) * 2 // 3])}, "cut off"
+    cases["a JPEG without its last bytes"] = {"url": data_url(jpeg[:-40])}, "cut off"
+    for what, url in (("a cut clip", data_url(clip[:len(clip) * 9 // 10])),
+                      ("a cut frame", data_url(jpeg, "video/jpeg") + "," + base64.b64encode(jpeg[:3000]).decode())):
+        status, _, body = s.chat({"type": "video_url", "video_url": {"url": url}})
+        point(status == 400 and body["error"]["param"] == "messages[0].content[0].video_url.url", f"{what} is refused", body)
     for what, (url, words) in cases.items():
         status, _, body = s.chat({"type": "image_url", "image_url": url})
         error = body["error"]

@@ -209,6 +209,19 @@ open_media (const TernPictures *self, GBytes *bytes, gboolean clip, const char *
   return media;
 }
 
+/* FALSE: refused, for the picture that was taken from @media is not all there. Of what moves the first one was asked for. */
+static gboolean
+check_whole (TernMedia *media, const char *param, TernRefusal *refusal)
+{
+  g_autoptr (GError) error = NULL;
+  guint64 pts, duration;
+  TernImage image;
+
+  if (!tern_media_is_still (media) || tern_media_next (media, &image, &pts, &duration, &error) != TERN_MEDIA_FAILED)
+    return TRUE;
+  return tern_refuse (refusal, 400, TERN_REQUEST_ERROR, param, "%s", error->message);
+}
+
 static TernView *
 take_still (TernPictures *self, GBytes *bytes, const char *param, const gint *gone, TernRefusal *refusal)
 {
@@ -225,6 +238,8 @@ take_still (TernPictures *self, GBytes *bytes, const char *param, const gint *go
   if (!view)
     tern_refuse (refusal, 400, TERN_REQUEST_ERROR, param, "%s: expected a picture, found that it cannot be used: %s", param,
         error ? error->message : "there is none in it");
+  else if (!check_whole (media, param, refusal))
+    g_clear_pointer (&view, tern_view_unref);
   return view;
 }
 
@@ -235,17 +250,21 @@ static guint64
 measure (const TernPictures *self, GBytes *bytes, const char *param, const gint *gone, TernRefusal *refusal)
 {
   g_autoptr (TernMedia) media = open_media (self, bytes, TRUE, param, gone, refusal);
+  g_autoptr (GError) error = NULL;
   guint64 last = 0, pts, duration, n = 0;
+  TernMediaStatus status = TERN_MEDIA_FRAME;
   TernImage image;
 
   while (media && !(gone && g_atomic_int_get (gone))
-      && tern_media_next (media, &image, &pts, &duration, NULL) == TERN_MEDIA_FRAME) {
+      && (status = tern_media_next (media, &image, &pts, &duration, &error)) == TERN_MEDIA_FRAME) {
     last = pts;
     n++;
   }
   if (media && n == 0)
     refuse (refusal, param, "a clip", "one without a frame that can be decoded");
-  return media && n > 0 ? last : G_MAXUINT64;
+  else if (status == TERN_MEDIA_FAILED)
+    tern_refuse (refusal, 400, TERN_REQUEST_ERROR, param, "%s", error->message);
+  return media && n > 0 && status != TERN_MEDIA_FAILED ? last : G_MAXUINT64;
 }
 
 /* Two frames a second, and fewer of what is long: spread over all of it. */
@@ -302,6 +321,8 @@ take_frames (TernPictures *self, const char *text, const char *param, const gint
     if (tern_media_next (media, &image, &pts, &duration, &error) != TERN_MEDIA_FRAME
         || !tern_view_add_frame (view, &image, i * STEP, &error))
       break;
+    if (!check_whole (media, param, refusal))
+      return NULL;
   }
   if (!view || error) {
     tern_refuse (refusal, 400, TERN_REQUEST_ERROR, param, "%s: expected frames, found that they cannot be used: %s", param,
