@@ -321,6 +321,8 @@ def check_stop(s):
           "and nothing of it is streamed", streamed)
     drawn = [text_of(s.chat(picture(), temperature=1.5, seed=n)) for n in (1, 1, 2, 3, 4)]
     point(drawn[0] == drawn[1] and len(set(drawn)) > 2, "same seed, same text", drawn)
+    drawn = [{text_of(s.chat(picture(), temperature=1.5, **more)) for _ in range(4)} for more in ({}, {"seed": -1}, {"seed": 0})]
+    point([len(d) > 1 for d in drawn] == [True, True, False], "no seed, or -1: another one each time", drawn)
     short = s.chat(picture(), max_completion_tokens=2, max_tokens=9)
     point(short[2]["usage"]["completion_tokens"] == 2 and short[2]["choices"][0]["finish_reason"] == "length",
           "max_completion_tokens goes before max_tokens", short)
@@ -387,6 +389,9 @@ def check_ollama(s):
     answer = s.call("/api/chat", {"messages": [{"role": "user", "content": "x", "images": [image]}], "stream": False,
                                   "format": REVIEW})[2]
     point(is_review(answer["message"]["content"]), "with a schema", answer)
+    hot = [{s.call("/api/generate", {"prompt": "x", "images": [image], "stream": False, "options": {"temperature": 1.5, **more}})[
+        2]["response"] for _ in range(4)} for more in ({}, {"seed": -1}, {"seed": None}, {"seed": 0}, {"seed": 5})]
+    point([len(said) > 1 for said in hot] == [True] * 3 + [False] * 2, "without a seed, or with -1, answers are drawn anew", hot)
     point(s.call("/api/generate", {"model": "tern", "stream": False})[2]["done_reason"] == "load", "nothing to say loads")
     status, _, body = s.call("/api/chat", {"messages": [{"role": "user", "content": "x", "images": ["!"]}]})
     point(status == 400 and "messages[0].images[0]" in body["error"], "a bad picture", body)

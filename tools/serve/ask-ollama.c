@@ -9,8 +9,9 @@ read_options (TernAsked *ask, const TernFields *fields)
 {
   TernFields options = { NULL, "options.", fields->refusal };
   double temperature = 0, top_p = 1, min_p = 0, penalty = 1;
-  gint64 seed = 0, top_k = 0, n = -1;
+  gint64 seed = -1, top_k = 0, n = -1;
 
+  ask->sampling.seed = g_random_int ();
   if (!tern_fields_object (fields, "options", &options.object) || !options.object)
     return options.object || !tern_fields_get (fields, "options");
   if (!tern_fields_number (&options, "temperature", 0, TERN_TEMPERATURE_MAX, &temperature)
@@ -27,7 +28,8 @@ read_options (TernAsked *ask, const TernFields *fields)
   ask->sampling.min_p = (float) min_p;
   ask->sampling.top_k = (guint) MAX (top_k, 0);
   ask->sampling.repetition_penalty = (float) penalty;
-  ask->sampling.seed = (guint64) seed;
+  if (seed != -1)               /* which is how clients say that any will do */
+    ask->sampling.seed = (guint64) seed;
   if (n > 0)
     ask->sampling.max_tokens = (guint) MIN (n, TERN_MAX_TOKENS_MAX);
   return n != 0 || tern_fields_refuse (&options, "num_predict", "at least 1, or -1");

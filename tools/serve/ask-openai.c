@@ -5,8 +5,6 @@
 
 #include <string.h>
 
-#define SEEDLESS 0
-
 /* ---- What is not done here --------------------------------------------------------------------------------------- */
 
 static gboolean
@@ -74,7 +72,7 @@ static gboolean
 read_sampling (TernAsked *ask, const TernFields *fields)
 {
   double temperature = 0, top_p = 1, min_p = 0, penalty = 1;
-  gint64 seed = SEEDLESS, top_k = 0;
+  gint64 seed = -1, top_k = 0;
 
   if (!tern_fields_number (fields, "temperature", 0, 2, &temperature)
       || !tern_fields_number (fields, "top_p", 0, 1, &top_p)
@@ -89,7 +87,7 @@ read_sampling (TernAsked *ask, const TernFields *fields)
   ask->sampling.min_p = (float) min_p;
   ask->sampling.top_k = (guint) MAX (top_k, 0);
   ask->sampling.repetition_penalty = (float) penalty;
-  ask->sampling.seed = tern_fields_get (fields, "seed") ? (guint64) seed : g_random_int ();
+  ask->sampling.seed = seed == -1 ? g_random_int () : (guint64) seed;   /* -1 is how some clients say that any will do */
   return read_length (ask, fields, "max_tokens") && read_length (ask, fields, "max_completion_tokens")
       && tern_ask_stop (ask, fields, "stop");
 }
