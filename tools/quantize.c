@@ -424,7 +424,7 @@ static gboolean
 run (Work *work, const char *in, const char *out, GError **error)
 {
   work->file = tern_gguf_open (in, error);
-  if (!work->file)
+  if (!work->file || !tern_gguf_check_out (work->file, out, error))
     return FALSE;
   work->writer = tern_gguf_writer_new (tern_gguf_alignment (work->file));
   work->pool = tern_pool_new (work->options->threads, error);

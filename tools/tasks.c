@@ -155,7 +155,7 @@ change (const Options *o, const char *in, const char *out, GError **error)
   g_autoptr (TernGguf) file = tern_gguf_open (in, error);
   g_autoptr (TernGgufWriter) writer = NULL;
 
-  if (!file || !check_kind (file, error) || !check_removed (o, file, error))
+  if (!file || !tern_gguf_check_out (file, out, error) || !check_kind (file, error) || !check_removed (o, file, error))
     return FALSE;
   writer = tern_gguf_writer_new (tern_gguf_alignment (file));
   write_keys (o, file, writer);

@@ -5,6 +5,7 @@
 #include "engine/weights/gguf-private.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 #include "tern/error.h"
 
@@ -151,4 +152,22 @@ tern_gguf_place (const TernGguf *file, const guint8 *data)
     before += map->size;
   }
   g_return_val_if_reached (G_MAXUINT64);
+}
+
+gboolean
+tern_gguf_check_out (const TernGguf *file, const char *out, GError **error)
+{
+  guint n = tern_gguf_n_parts (file);
+  struct stat part, other;
+
+  if (n == 1 || stat (out, &other) != 0)
+    return TRUE;
+  for (guint i = 0; i < n; i++)
+    if (stat (tern_gguf_path (tern_gguf_part (file, i)), &part) == 0 && part.st_dev == other.st_dev
+        && part.st_ino == other.st_ino) {
+      g_set_error (error, TERN_ERROR, TERN_ERROR_INVALID, "%s: expected another file than those of the model that is read, found"
+          " part %u of %u of it", out, i + 1, n);
+      return FALSE;
+    }
+  return TRUE;
 }

@@ -87,6 +87,8 @@ guint tern_gguf_n_parts (const TernGguf *file);         /* 1: in one file */
 const TernGguf *tern_gguf_part (const TernGguf *file, guint i);
 /* Where @data, of one of its tensors, lies in all parts one behind the other. */
 guint64 tern_gguf_place (const TernGguf *file, const guint8 *data);
+/* FALSE, INVALID: to write @out would be to lose one of the several files that @file is. */
+gboolean tern_gguf_check_out (const TernGguf *file, const char *out, GError **error);
 /* Which of several files one called so is, from 1; 0: it is not called as one of them. */
 guint tern_gguf_part_of_name (const char *path);
 

@@ -161,6 +161,18 @@ def links(folder, first):
     point(len(set(said)) == 1, "links to parts, and to such a link", *said)
 
 
+def kept(folder, first):
+    """No part of what is read is written over, whatever it is called."""
+    parts = sorted(folder.glob(first.name[:-19] + "*"))
+    before = [p.read_bytes() for p in parts]
+    (folder / "link.gguf").symlink_to(parts[1])
+    for out in parts + [folder / "link.gguf"]:
+        for args in (["quantize", first, out, "--type", "Q8_0"], ["tasks", first, out, "--set", "x", "--prompt", "y"]):
+            code, said, error = tern(*args)
+            point(code == 2 and not said and error.count("\n") == 1 and out.name in error
+                  and [p.read_bytes() for p in parts] == before, f"tern {args[0]} over {out.name}", code, error)
+
+
 def refused(folder, first):
     whole = File(WHOLE)
     n = len(whole.tensors)
@@ -204,5 +216,6 @@ with tempfile.TemporaryDirectory() as name:
     caches(root, model)
     folders(root, model)
     links(root, model)
+    kept(root, model)
     refused(root, model)
 plan()
