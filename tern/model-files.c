@@ -333,7 +333,22 @@ tern_model_find_text (const char *model_path, GError **error)
 
 /* ---- Its neighbour ----------------------------------------------------------------------------------------------- */
 
+/* The folders of a path and of what it links to, link by link, each once; and what the model is called there. */
+typedef struct {
+  GPtrArray *places, *names;
+  GArray *homes;                /* guint: where in places each of the names is */
+} Hops;
+
 static void
+hops_clear (Hops *hops)
+{
+  g_ptr_array_unref (hops->places);
+  g_ptr_array_unref (hops->names);
+  g_array_unref (hops->homes);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Hops, hops_clear)
+
+static guint
 add_place (GPtrArray *places, const char *path)
 {
   g_autofree char *folder = g_path_get_dirname (path), *real = tern_model_real_path (folder, NULL);
@@ -342,26 +357,29 @@ add_place (GPtrArray *places, const char *path)
     g_autofree char *other = tern_model_real_path (places->pdata[i], NULL);
 
     if (g_strcmp0 (real, other) == 0)
-      return;
+      return i;
   }
   g_ptr_array_add (places, g_steal_pointer (&folder));
+  return places->len - 1;
 }
 
-/* The folders of @path and of what it links to, link by link, each once. */
-static GPtrArray *
-places_of (const char *path)
+static void
+hops_init (Hops *hops, const char *path)
 {
-  GPtrArray *places = g_ptr_array_new_with_free_func (g_free);
   g_autofree char *hop = g_strdup (path);
 
+  hops->places = g_ptr_array_new_with_free_func (g_free);
+  hops->names = g_ptr_array_new_with_free_func (g_free);
+  hops->homes = g_array_new (FALSE, FALSE, sizeof (guint));
   for (guint i = 0; hop && i < MAX_LINKS; i++) {
     char *next = link_target (hop);
+    guint home = add_place (hops->places, hop);
 
-    add_place (places, hop);
+    g_ptr_array_add (hops->names, g_path_get_basename (hop));
+    g_array_append_val (hops->homes, home);
     g_free (hop);
     hop = next;
   }
-  return places;
 }
 
 /* Letters of the model's name in that of an encoder, mmproj-NAME-TYPE.gguf, mmproj-NAME.gguf or NAME.mmproj-TYPE.gguf, if @text
@@ -392,12 +410,10 @@ shared_name (const char *mmproj, const char *text)
   return 0;
 }
 
-/* Of several encoders the one that is called as the language model is, else the one whose name begins with mmproj. NULL when none
- * is, or two are. */
+/* The one of several encoders that is called as @text is; NULL when none is, or two are. *@alike: whether any is. */
 static const char *
-namesake (GPtrArray *names, const char *text_path)
+namesake (GPtrArray *names, const char *text, gboolean *alike)
 {
-  g_autofree char *text = g_path_get_basename (text_path);
   const char *best = NULL;
   gsize most = 0;
 
@@ -411,7 +427,23 @@ namesake (GPtrArray *names, const char *text_path)
       best = names->pdata[i];
     }
   }
-  for (guint i = 0, n = 0; !most && i < names->len; i++)
+  *alike |= most > 0;
+  return best;
+}
+
+/* Of several encoders in the @place the one that is called as the language model is: there, else as it is where it links to, or
+ * where it is linked from. Where none is, the one whose name begins with mmproj. NULL when there is none, or two. */
+static const char *
+choose_encoder (GPtrArray *names, const Hops *hops, guint place)
+{
+  const char *best = NULL;
+  gboolean alike = FALSE;
+
+  for (guint elsewhere = 0; elsewhere < 2; elsewhere++)
+    for (guint i = 0; !best && i < hops->names->len; i++)
+      if ((g_array_index (hops->homes, guint, i) != place) == elsewhere)
+        best = namesake (names, hops->names->pdata[i], &alike);
+  for (guint i = 0, n = 0; !alike && i < names->len; i++)
     if (g_ascii_strncasecmp (names->pdata[i], "mmproj", strlen ("mmproj")) == 0)
       best = n++ ? NULL : names->pdata[i];
   return best;
@@ -420,9 +452,13 @@ namesake (GPtrArray *names, const char *text_path)
 char *
 tern_model_find_mmproj (const char *text_path, GError **error)
 {
-  g_autoptr (GPtrArray) places = places_of (text_path);
-  g_autofree char *first = g_strdup (places->pdata[0]), *others = NULL;
+  g_auto (Hops) hops = { NULL };
+  g_autofree char *first = NULL, *others = NULL;
+  GPtrArray *places;
 
+  hops_init (&hops, text_path);
+  places = hops.places;
+  first = g_strdup (places->pdata[0]);
   for (guint i = 0; i < places->len; i++) {
     g_autoptr (GPtrArray) names = list (places->pdata[i], TRUE, i ? NULL : error);
     g_autofree char *found = NULL;
@@ -432,7 +468,7 @@ tern_model_find_mmproj (const char *text_path, GError **error)
       return NULL;
     if (!names || !names->len)
       continue;
-    one = names->len == 1 ? names->pdata[0] : namesake (names, text_path);
+    one = names->len == 1 ? names->pdata[0] : choose_encoder (names, &hops, i);
     if (one) {
       found = g_build_filename (places->pdata[i], one, NULL);
       return tern_model_real_path (found, error);

@@ -346,6 +346,12 @@ test_links (void)
   g_autofree char *chain = put (root, "mine/my.gguf", "../snap/1/m.gguf", NULL);
   g_autofree char *folder_link = put (root, "latest", "snap/1", NULL);
   g_autofree char *as_file = put (root, "other/as.gguf", "../snap/1", NULL);
+  /* A link of another name beside its target, and elsewhere: it is the target that an encoder of several is called as. */
+  G_GNUC_UNUSED g_autofree char *cat = put (root, "store/cat-q4_0.gguf", NULL, TEXT_FILE);
+  G_GNUC_UNUSED g_autofree char *cats = put (root, "store/mmproj-cat-f16.gguf", NULL, MMPROJ_FILE);
+  G_GNUC_UNUSED g_autofree char *dogs = put (root, "store/mmproj-dog-f16.gguf", NULL, MMPROJ_FILE);
+  g_autofree char *near = put (root, "store/model.gguf", "cat-q4_0.gguf", NULL), *far = put (root, "far/model.gguf",
+      "../store/model.gguf", NULL);
   g_autofree char *behind = g_build_filename (root, "latest", "..", "1", "m.gguf", NULL);
   g_autoptr (TernModel) model = NULL, direct = NULL;
 
@@ -355,6 +361,8 @@ test_links (void)
   expect_mmproj (folder_link, "/blobs/bb");
   expect_mmproj (as_file, "/blobs/bb");
   expect_mmproj (behind, "/blobs/bb");
+  expect_mmproj (near, "/store/mmproj-cat-f16.gguf");
+  expect_mmproj (far, "/store/mmproj-cat-f16.gguf");
   g_setenv ("TERN_MODEL_PATH", folder_link, TRUE);
   expect_mmproj (NULL, "/blobs/bb");
   g_setenv ("TERN_MODEL_PATH", chain, TRUE);
