@@ -55,6 +55,13 @@ def check_names(s):
           and "tern-captioner-4m-tq2_0.gguf" in model["aliases"] and model["max_model_len"] == model["meta"]["n_ctx"] == 4096
           and model["architecture"]["input_modalities"] == ["text", "image"], "GET /v1/models", listed)
     point(s.call("/models")[2] == listed, "GET /models is the same")
+    for name in ("tern-captioner-4m", "tern", "tern-captioner-4m%3Alatest", "tern-captioner%2d4m-tq2_0.gguf"):
+        one = s.call(f"/v1/models/{name}")
+        point(one[0] == 200 and one[2] == model and s.call(f"/models/{name}")[2] == model, f"GET /v1/models/{name}", one)
+    for name in ("gpt-4o", "%ff", "a/b"):
+        status, _, none = s.call(f"/v1/models/{name}")
+        point(status == 404 and none["error"]["code"] == "model_not_found", f"GET /v1/models/{name}", none)
+    point(s.call("/v1/models/")[0] == 404 and s.call("/v1/models/tern", {})[0] == 405, "no name, and a method that is not")
     props = s.call("/props?model=tern-captioner-4m")[2]
     point(props["default_generation_settings"]["n_ctx"] == 4096 and props["modalities"] == {"vision": True, "audio": False}
           and "<|im_start|>" in props["chat_template"] and props["chat_template_caps"]["supports_tools"] is False,

@@ -37,6 +37,7 @@ def user(*parts):
 def check_openai(openai, address, key):
     client = openai.OpenAI(base_url=address + "/v1", api_key=key, max_retries=0)
     point([m.id for m in client.models.list()] == [NAME], "openai: models")
+    point(client.models.retrieve(NAME).id == NAME, "openai: a model by its name")
     chat = client.chat.completions.create(model=NAME, messages=user("What is it?", picture()))
     point(len(chat.choices[0].message.content) > 5 and chat.usage.total_tokens > 50, "openai: a chat", chat)
     several = client.chat.completions.create(model=NAME, max_tokens=20, messages=user(

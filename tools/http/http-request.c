@@ -27,6 +27,12 @@ tern_http_request_ref (TernHttpRequest *request)
 }
 
 const char *
+tern_http_path (const TernHttpRequest *request)
+{
+  return request->path;
+}
+
+const char *
 tern_http_query (const TernHttpRequest *request)
 {
   return request->message ? g_uri_get_query (soup_server_message_get_uri (request->message)) : NULL;

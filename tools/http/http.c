@@ -32,6 +32,14 @@ tern_refuse (TernRefusal *refusal, guint status, const char *type, const char *p
 
 /* ---- Routes ------------------------------------------------------------------------------------------------------ */
 
+static gboolean
+leads_to (const char *route, const char *path)
+{
+  gsize n = strlen (route) - 1;
+
+  return route[n] == '*' ? strncmp (route, path, n) == 0 && path[n] : g_str_equal (route, path);
+}
+
 const TernHttpRoute *
 tern_http_find_route (const TernHttp *http, const char *method, const char *path, gboolean *known)
 {
@@ -41,7 +49,7 @@ tern_http_find_route (const TernHttp *http, const char *method, const char *path
   for (guint i = 0; i < http->service->n; i++) {
     const TernHttpRoute *route = &http->service->routes[i];
 
-    if (!g_str_equal (route->path, path))
+    if (!leads_to (route->path, path))
       continue;
     *known = TRUE;
     if (g_str_equal (route->method, wanted))

@@ -35,7 +35,7 @@ gboolean tern_refuse (TernRefusal *refusal, guint status, const char *type, cons
 
 typedef struct {
   const char *method;           /* "GET" answers HEAD, too */
-  const char *path;
+  const char *path;             /* "/x/" followed by "*": whatever begins so and goes on */
   gboolean open;                /* nobody is asked for a key */
   gboolean works;               /* takes a body, and a place among those that are worked on: @admit is asked */
   void (*handle) (TernHttpRequest *request, void *data);
@@ -82,6 +82,7 @@ TernHttpRequest *tern_http_request_ref (TernHttpRequest *request);
 void tern_http_request_unref (TernHttpRequest *request);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (TernHttpRequest, tern_http_request_unref)
 
+const char *tern_http_path (const TernHttpRequest *request);    /* as it came, with its %XX */
 const char *tern_http_query (const TernHttpRequest *request);   /* "a=b&c=d", as it came; NULL: none */
 GBytes *tern_http_body (const TernHttpRequest *request);        /* borrowed */
 /* Forgets the body, whose bytes do not count any more. */

@@ -39,8 +39,8 @@ tern_ask_parse (TernAsked *ask, TernDoor door, GBytes *body, const TernCapacity 
 
 /* ---- What doors share -------------------------------------------------------------------------------------------- */
 
-static gboolean
-is_name (const TernCapacity *capacity, const char *name, gboolean tagged)
+gboolean
+tern_ask_is_name (const TernCapacity *capacity, const char *name, gboolean tagged)
 {
   gsize len = tagged && g_str_has_suffix (name, ":latest") ? strlen (name) - strlen (":latest") : strlen (name);
 
@@ -57,7 +57,7 @@ tern_ask_model (const TernFields *fields, const TernCapacity *capacity, gboolean
 
   if (!tern_fields_text (fields, "model", &name))
     return FALSE;
-  if (!*name || is_name (capacity, name, tagged))
+  if (!*name || tern_ask_is_name (capacity, name, tagged))
     return TRUE;
   tern_refuse (fields->refusal, 404, TERN_REQUEST_ERROR, "model", "model: expected %s, found \"%s\"", capacity->names[0],
       name);

@@ -63,6 +63,7 @@ gboolean tern_ask_openai (TernAsked *ask, const TernFields *fields, const TernCa
 gboolean tern_ask_ollama (TernAsked *ask, const TernFields *fields, const TernCapacity *capacity, const gint *gone);
 
 /* "model", which must be one of the names where it is given; with @tagged also with ":latest". */
+gboolean tern_ask_is_name (const TernCapacity *capacity, const char *name, gboolean tagged);
 gboolean tern_ask_model (const TernFields *fields, const TernCapacity *capacity, gboolean tagged);
 gboolean tern_ask_stop (TernAsked *ask, const TernFields *fields, const char *name);
 void tern_ask_schema (TernAsked *ask, JsonNode *schema);

@@ -83,6 +83,38 @@ write_modalities (TernJson *json, const TernServe *serve)
 }
 
 static void
+write_model (TernJson *json, const TernServe *serve, TernModel *model)
+{
+  tern_json_open (json, '{');
+  tern_json_add_text (json, "id", serve->names[0]);
+  tern_json_add_text (json, "object", "model");
+  tern_json_add_uint (json, "created", (guint64) serve->started);
+  tern_json_add_text (json, "owned_by", "tern");
+  tern_json_name (json, "aliases");
+  tern_json_open (json, '[');
+  for (guint i = 1; serve->names[i]; i++)
+    tern_json_text (json, serve->names[i], -1);
+  tern_json_close (json, ']');
+  tern_json_add_uint (json, "max_model_len", tern_model_context (model));
+  tern_json_name (json, "meta");
+  tern_json_open (json, '{');
+  tern_json_add_uint (json, "n_ctx", tern_model_context (model));
+  tern_json_add_uint (json, "n_ctx_train", tern_model_context (model));
+  tern_json_add_uint (json, "n_embd", width (model));
+  tern_json_close (json, '}');
+  tern_json_name (json, "architecture");
+  tern_json_open (json, '{');
+  tern_json_name (json, "input_modalities");
+  write_modalities (json, serve);
+  tern_json_name (json, "output_modalities");
+  tern_json_open (json, '[');
+  tern_json_text (json, "text", -1);
+  tern_json_close (json, ']');
+  tern_json_close (json, '}');
+  tern_json_close (json, '}');
+}
+
+static void
 models (TernHttpRequest *request, void *data)
 {
   TernServe *serve = data;
@@ -96,37 +128,36 @@ models (TernHttpRequest *request, void *data)
   tern_json_add_text (&json, "object", "list");
   tern_json_name (&json, "data");
   tern_json_open (&json, '[');
-  tern_json_open (&json, '{');
-  tern_json_add_text (&json, "id", serve->names[0]);
-  tern_json_add_text (&json, "object", "model");
-  tern_json_add_uint (&json, "created", (guint64) serve->started);
-  tern_json_add_text (&json, "owned_by", "tern");
-  tern_json_name (&json, "aliases");
-  tern_json_open (&json, '[');
-  for (guint i = 1; serve->names[i]; i++)
-    tern_json_text (&json, serve->names[i], -1);
-  tern_json_close (&json, ']');
-  tern_json_add_uint (&json, "max_model_len", tern_model_context (model));
-  tern_json_name (&json, "meta");
-  tern_json_open (&json, '{');
-  tern_json_add_uint (&json, "n_ctx", tern_model_context (model));
-  tern_json_add_uint (&json, "n_ctx_train", tern_model_context (model));
-  tern_json_add_uint (&json, "n_embd", width (model));
-  tern_json_close (&json, '}');
-  tern_json_name (&json, "architecture");
-  tern_json_open (&json, '{');
-  tern_json_name (&json, "input_modalities");
-  write_modalities (&json, serve);
-  tern_json_name (&json, "output_modalities");
-  tern_json_open (&json, '[');
-  tern_json_text (&json, "text", -1);
-  tern_json_close (&json, ']');
-  tern_json_close (&json, '}');
-  tern_json_close (&json, '}');
+  write_model (&json, serve, model);
   tern_json_close (&json, ']');
   tern_json_close (&json, '}');
   reply (request, &json);
 }
+
+/* Names may have slashes in them, as they are or as %2F. */
+static void
+one_model (TernHttpRequest *request, void *data)
+{
+  TernServe *serve = data;
+  TernModel *model = model_for (serve, request);
+  g_autofree char *name = g_uri_unescape_string (strstr (tern_http_path (request), "models/") + strlen ("models/"), NULL);
+  TernJson json = { .out = NULL };
+  TernRefusal refusal = { 0 };
+
+  if (!model)
+    return;
+  if (!name || !g_utf8_validate (name, -1, NULL) || !tern_ask_is_name (&serve->capacity, name, TRUE)) {
+    tern_refuse (&refusal, 404, TERN_REQUEST_ERROR, "model", "model: expected %s, found another", serve->names[0]);
+    refusal.code = "model_not_found";
+    tern_http_refuse (request, &refusal);
+    tern_refusal_clear (&refusal);
+    return;
+  }
+  json.out = g_string_new (NULL);
+  write_model (&json, serve, model);
+  reply (request, &json);
+}
+
 
 static void
 props (TernHttpRequest *request, void *data)
@@ -309,6 +340,8 @@ static const TernHttpRoute routes[] = {
   { "GET", "/props", FALSE, FALSE, props },
   { "GET", "/v1/models", FALSE, FALSE, models },
   { "GET", "/models", FALSE, FALSE, models },
+  { "GET", "/v1/models/*", FALSE, FALSE, one_model },
+  { "GET", "/models/*", FALSE, FALSE, one_model },
   { "POST", "/v1/chat/completions", FALSE, TRUE, chat },
   { "POST", "/chat/completions", FALSE, TRUE, chat },
   { "POST", "/v1/completions", FALSE, TRUE, complete },
