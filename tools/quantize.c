@@ -358,11 +358,14 @@ prepare (Work *work, GError **error)
   gboolean changed = FALSE;
 
   work->plans = g_new (TernQuantizePlan, tern_gguf_n_tensors (work->file) + 1);
+  for (i = 0; i < tern_gguf_n_tensors (work->file); i++)
+    tern_quantize_plan (&work->plans[i], tern_gguf_tensor_at (work->file, i), work->options->type->type);
+  if (!tern_quantize_widen (work->plans, work->file, work->pool, error))
+    return FALSE;
   for (i = 0; i < tern_gguf_n_tensors (work->file); i++) {
     const TernTensor *tensor = tern_gguf_tensor_at (work->file, i);
     gsize bytes = tensor->bytes;
 
-    tern_quantize_plan (&work->plans[i], tensor, work->options->type->type);
     if (work->plans[i].type != tensor->type) {
       if (!new_bytes (work, tensor, work->plans[i].type, &bytes, error))
         return FALSE;
@@ -502,7 +505,8 @@ tern_tool_quantize (int argc, char **argv)
 
   if (!tern_tool_options (argc, argv, "IN OUT", 2, 2,
           "Writes the GGUF file IN (text model or mmproj) as OUT with its F32, F16 and BF16 matrices in another type.\n"
-          "Norms, biases, convolutions, routers, position tables and what is quantised already stay as they are.\n"
+          "Norms, biases, convolutions, routers, position tables and what is quantised already stay as they are; so do, with\n"
+          "8 to 4 bits, matrices of a vision encoder whose output that would change more than tenfold what it does others'.\n"
           "Embedding and output become Q6_K (Q4_0, Q4_K, Q6_K) or Q8_0 (the ternary types). TQ1_0 and TQ2_0 are\n"
           "for ternary models: a matrix of other values than -s, 0 and +s is an error. Q2_0, PQ2_0 and PTQ1_0 take any,\n"
           "to the nearest of -d, 0 and +d, d being each block's, and Q1_0 to -d and +d. Matrices that are rotated "

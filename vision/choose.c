@@ -169,8 +169,9 @@ measure (Choice *choice, const TernPacked *packed, const TernLinearInput *x, con
 
 /* The product of a loop that has run. */
 static void
-compare (Choice *choice, const TernVisionLoop *loop)
+compare (void *data, const TernVisionLoop *loop)
 {
+  Choice *choice = data;
   TernVisionMatrix matrix;
   guint i;
 
@@ -194,12 +195,18 @@ compare (Choice *choice, const TernVisionLoop *loop)
 
 /* ---- The tower --------------------------------------------------------------------------------------------------- */
 
-/* All stages at once. @floats: each product is compared. */
-static gboolean
-encode (Choice *choice, gboolean floats, float *tokens)
+gsize
+tern_vision_tried_values (const TernVision *vision)
 {
-  g_autoptr (TernVisionState) state = tern_vision_state_make (choice->vision, count_tokens (choice->vision),
-      floats ? NULL : choice->packed, choice->pool, choice->error);
+  return (gsize) count_tokens (vision) * vision->info.row_dim;
+}
+
+/* All stages at once. */
+gboolean
+tern_vision_try (TernVision *vision, const TernVisionPacked *packed, TernPool *pool, TernVisionProductFunc func, void *data,
+    float *tokens, GError **error)
+{
+  g_autoptr (TernVisionState) state = tern_vision_state_make (vision, count_tokens (vision), packed, pool, error);
   TernVisionStage stage;
   guint i, round;
 
@@ -209,11 +216,19 @@ encode (Choice *choice, gboolean floats, float *tokens)
   state->tokens = tokens;
   for (i = 0; (stage = tern_vision_stage (state, i)); i++)
     for (round = 0; stage (state, round, &state->loop); round++) {
-      tern_pool_run (choice->pool, state->loop.func, state, state->loop.items, state->loop.grain);
-      if (floats && state->loop.product.linear)
-        compare (choice, &state->loop);
+      tern_pool_run (pool, state->loop.func, state, state->loop.items, state->loop.grain);
+      if (func && state->loop.product.linear)
+        func (data, &state->loop);
     }
   return TRUE;
+}
+
+/* @floats: each product is compared. */
+static gboolean
+encode (Choice *choice, gboolean floats, float *tokens)
+{
+  return tern_vision_try (choice->vision, floats ? NULL : choice->packed, choice->pool, floats ? compare : NULL, choice, tokens,
+      choice->error);
 }
 
 /* One less the cosine of part @part of all rows: the tokens, or one of what stands behind them. NaN where one is not finite. */
@@ -367,7 +382,7 @@ tern_vision_choose (TernVision *vision, TernPool *pool, GError **error)
   packed->blocks = g_new0 (TernVitPacked, vision->n_blocks);
   packed->int8_attention = TRUE;
   choice.candidates = g_array_new (FALSE, FALSE, sizeof (Candidate));
-  choice.n_values = (gsize) count_tokens (vision) * vision->info.row_dim;
+  choice.n_values = tern_vision_tried_values (vision);
   choice.expected = g_new0 (float, choice.n_values);
   choice.found = g_new0 (float, choice.n_values);
   ok = pack_all (&choice) && encode (&choice, TRUE, choice.expected) && choose_forms (&choice) && check_tokens (&choice);

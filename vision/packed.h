@@ -28,6 +28,13 @@ struct _TernVisionPacked {
 /* Packs all matrices, as int8 where that leaves the output what it is in floats. */
 TernVisionPacked *tern_vision_choose (TernVision *vision, TernPool *pool, GError **error);
 
+/* A small picture that is drawn, through the tower: on @packed, or NULL: on floats, @func (may be NULL) being told of each product
+ * that has run. @tokens: [tern_vision_tried_values()]. Not while @pool runs. */
+typedef void (*TernVisionProductFunc) (void *data, const TernVisionLoop *loop);
+gsize tern_vision_tried_values (const TernVision *vision);
+gboolean tern_vision_try (TernVision *vision, const TernVisionPacked *packed, TernPool *pool, TernVisionProductFunc func,
+    void *data, float *tokens, GError **error);
+
 /* ---- packed.c ---- */
 
 /* The matrices of the tower one after the other: that in the file, rows [first, first + rows) of it that are packed at

@@ -45,6 +45,14 @@ gsize tern_vision_repacked_bytes (const TernVision *vision);
 /* Of a packed one: how many matrices are in which form, "62 in int8, 12 in bf16". Free with g_free(). */
 char *tern_vision_packed_text (TernVision *vision);
 
+/* What tensors in types of fewer bits would change, for who writes them (rounding.c). @type_of: the type of tensor @name, one that
+ * tern_quantizer() knows, or NULL: it is not looked at. @func: of what its matrix makes of a small picture, the sum of squares
+ * (@power), and that of what would be wrong. Not while @pool runs. Errors: NO_SPACE. */
+typedef const TernTypeInfo *(*TernVisionTypeFunc) (void *data, const char *name);
+typedef void (*TernVisionErrorFunc) (void *data, const char *name, double wrong, double power);
+gboolean tern_vision_round (TernVision *vision, TernPool *pool, TernVisionTypeFunc type_of, TernVisionErrorFunc func, void *data,
+    GError **error);
+
 /* The most visual tokens of one sub-image that limits may allow. */
 #define TERN_VISION_MAX_TOKENS 65536
 

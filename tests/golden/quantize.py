@@ -20,6 +20,7 @@ from tap import patience, plan, point  # noqa: E402
 
 TERN, DATA = os.path.abspath(sys.argv[1]), pathlib.Path(sys.argv[2]).resolve()
 PLAIN, TERNARY = DATA / "lfm2s/lfm2s-bf16.gguf", DATA / "lfm2/lfm2-tq2_0.gguf"
+MODELS = DATA.parent.parent.parent / "models"
 CHANGED = {"general.file_type", "general.quantization_version"}
 
 
@@ -88,6 +89,32 @@ def makes(folder):
         tern("quantize", PLAIN, path, "--type", "Q8_0", "--threads", n)
     point(threads[0].read_bytes() == threads[1].read_bytes() == (folder / "Q8_0.gguf").read_bytes(),
           "the same bytes from any number of threads")
+
+
+def encoders(folder):
+    """Matrices of a vision encoder that rounding ruins stay in 16 bits, and only those: its tokens stay what they are."""
+    text, wide = (MODELS / f for f in ("tern-captioner-4m-tq2_0.gguf", "mmproj-tern-captioner-4m-f16.gguf"))
+    ids, before = folder / "ids.txt", {t["name"]: t["type"] for t in inspect(wide)["tensors"]}
+    ids.write_text("-1 5")
+
+    def tokens(mmproj):
+        code, _, error = tern("logits", "--model", text, "--mmproj", mmproj, "--image", DATA / "lfm2vl/ship.png", "--tokens", ids,
+                              "--output", folder / "l.npy", "--visual", folder / "v.npy", "--activations", "f32")
+        return npy(folder / "v.npy") if code == 0 else error
+
+    expected = tokens(wide)
+    for kind, bound in ("Q8_0", .03 ** 2), ("Q4_0", .35 ** 2):
+        out = folder / f"mmproj-{kind}.gguf"
+        code, _, said = tern("quantize", wide, out, "--type", kind)
+        types = {t["name"]: t["type"] for t in inspect(out)["tensors"]} if code == 0 else {}
+        kept = {line.split(": ")[1] for line in said.splitlines() if "would change" in line}
+        point(1 <= len(kept) <= 12 and all(types[name] == before[name] == "F16" for name in kept)
+              and sum(t == kind for t in types.values()) >= 60 and types["v.blk.3.ffn_up.weight"] == kind,
+              f"{kind}: {len(kept)} matrices of an encoder stay F16", said)
+        error = nmse(tokens(out), expected)
+        point(error < bound, f"{kind}: its visual tokens are off by less than {bound ** .5:.0%}", error ** .5)
+    code, _, said = tern("quantize", MODELS / "mmproj-tern-watcher-4m-f16.gguf", folder / "watcher.gguf", "--type", "Q8_0")
+    point(code == 0 and "would change" not in said, "none of an encoder without such", said)
 
 
 def copies(folder):
@@ -181,6 +208,6 @@ def widened(data):
 
 
 with tempfile.TemporaryDirectory() as name:
-    for test in usage, makes, copies, refuses:
+    for test in (usage, makes, copies, refuses) + ((encoders,) if MODELS.is_dir() else ()):
         test(pathlib.Path(name))
 plan()
