@@ -21,6 +21,22 @@
 #define Q6_HALF 32              /* codes -32..31 */
 #define Q6_STARTS 19
 
+#define F16_NORMAL 6.103515625e-5f      /* the least that has all of its 11 bits */
+
+/* Puts the unit of which the largest scale of a super-block is @most; what it is. Below what f16 holds well it is rounded away
+ * from 0: the few units that make up a scale then are better than none, or than too many. */
+static float
+put_unit (guint8 *at, float top, float most)
+{
+  float d = top / most;
+  guint16 bits = tern_f32_to_f16 (d);
+
+  if (fabsf (d) < F16_NORMAL && fabsf (tern_f16_to_f32 (bits)) < fabsf (d))
+    bits++;
+  tern_put_f16 (at, tern_f16_to_f32 (bits));
+  return tern_f16_to_f32 (bits);
+}
+
 /* ---- Q4_K -------------------------------------------------------------------------------------------------------- */
 
 /* The search looks at every value some hundred times: four side by side. */
@@ -203,15 +219,15 @@ quantize_block_q4_k (guint8 *dst, const float *src)
   }
 
   memset (dst, 0, 16);
-  tern_put_f16 (dst, top_scale / 63);
-  tern_put_f16 (dst + 2, top_min / 63);
-  d = tern_f16_to_f32 (tern_f32_to_f16 (top_scale / 63));
-  dmin = tern_f16_to_f32 (tern_f32_to_f16 (top_min / 63));
+  d = put_unit (dst, top_scale, 63);
+  dmin = put_unit (dst + 2, top_min, 63);
   for (s = 0; s < QK_K / Q4_SUB; s++) {
     guint scale = in_units (lines[s].scale, d), min = in_units (lines[s].min, dmin), shift = s % 2 * 4;
     guint8 *codes = dst + 16 + 32 * (s / 2);
     Floats q[Q4_VECTORS] = { { 0 } };
 
+    if (scale == 0)             /* one value for all: their mean, not the least of them */
+      min = in_units (MAX (-subs[s].swx / subs[s].sw, 0), dmin);
     put_scale_min (dst + 4, s, scale, min);
     if (scale > 0)
       line_codes (q, &subs[s], (Line) { d * scale, dmin * min });
@@ -262,6 +278,18 @@ seek_scale (const float *x)
   return best;
 }
 
+/* Of a unit @d, how many make @v. A few units that are too little cut the largest values off, some more make the steps a little
+ * wider: where d is hardly there it is rather the latter. */
+static gint
+signed_units (float v, float d)
+{
+  float n = d != 0 ? CLAMP (v / d, -128, 127) : 0;
+
+  if (fabsf (d) >= F16_NORMAL)
+    return tern_round (n);
+  return (gint) copysignf (MIN (ceilf (MAX (fabsf (n) - 0.1f, 0)), 127), n);
+}
+
 static void
 quantize_block_q6_k (guint8 *dst, const float *src)
 {
@@ -274,10 +302,9 @@ quantize_block_q6_k (guint8 *dst, const float *src)
       top = scales[s];
   }
   memset (dst, 0, 210);
-  tern_put_f16 (dst + 208, top / -128);
-  d = tern_f16_to_f32 (tern_f32_to_f16 (top / -128));
+  d = put_unit (dst + 208, top, -128);
   for (s = 0; s < QK_K / Q6_SUB; s++) {
-    gint scale = d != 0 ? tern_round (CLAMP (scales[s] / d, -128, 127)) : 0;
+    gint scale = signed_units (scales[s], d);
     float by = scale != 0 ? 1 / (d * scale) : 0;
     guint half = s / 8, run = s % 8 / 2;
     guint8 *low = dst + 64 * half + run % 2 * 32 + s % 2 * 16, *high = dst + 128 + 32 * half + s % 2 * 16;

@@ -110,6 +110,40 @@ test_extremes (void)
       }
 }
 
+/* Scales that f16 hardly holds: never worse than zeros, and near @top good. A sub-block far below the others neither. */
+static void
+test_tiny (void)
+{
+  static const struct { guint32 id; float top; double bound; } cases[] = {
+    { TERN_TYPE_Q4_K, 1, .1 }, { TERN_TYPE_Q4_K, 1e-4f, .1 }, { TERN_TYPE_Q4_K, 1e-5f, .1 }, { TERN_TYPE_Q4_K, 3e-6f, .12 },
+    { TERN_TYPE_Q4_K, 1e-6f, .2 }, { TERN_TYPE_Q4_K, 3e-7f, 1 }, { TERN_TYPE_Q4_K, 1e-7f, 1 }, { TERN_TYPE_Q4_K, 1e-8f, 1 },
+    { TERN_TYPE_Q6_K, 1, .02 }, { TERN_TYPE_Q6_K, 1e-4f, .02 }, { TERN_TYPE_Q6_K, 3e-6f, .1 }, { TERN_TYPE_Q6_K, 1e-6f, .5 },
+    { TERN_TYPE_Q6_K, 1e-7f, 1 },
+  };
+  g_autoptr (GRand) drawn = g_rand_new_with_seed (5);
+
+  for (gsize c = 0; c < G_N_ELEMENTS (cases); c++)
+    for (guint sloped = 0; sloped < 2; sloped++) {
+      const TernTypeInfo *type = tern_type_info (cases[c].id);
+      double wrong[8] = { 0 }, power[8] = { 0 };
+      float values[256], found[256];
+      guint8 blocks[256];
+
+      for (guint i = 0; i < 256; i++)           /* sub-blocks of 32, with @sloped the last of them a thousandth of the first */
+        values[i] = (float) g_rand_double_range (drawn, -1, 1) * cases[c].top * (sloped ? powf (10, -3.0f * (i / 32) / 7) : 1);
+      tern_quantizer (cases[c].id) (blocks, values, 256);
+      type->to_f32 (found, blocks, 256);
+      for (guint i = 0; i < 256; i++) {
+        wrong[i / 32] += ((double) found[i] - values[i]) * ((double) found[i] - values[i]);
+        power[i / 32] += (double) values[i] * values[i];
+      }
+      for (guint s = 0; s < 8; s++)
+        if (!(sqrt (wrong[s] / power[s]) <= (sloped ? 1.0001 : cases[c].bound + 1e-4)))
+          g_error ("%s of %g, sub-block %u%s: expected an error of at most %g, found %g", type->name, cases[c].top, s,
+              sloped ? " of a slope" : "", cases[c].bound, sqrt (wrong[s] / power[s]));
+    }
+}
+
 static void
 test_ternary (void)
 {
@@ -279,6 +313,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/quantize/vectors", test_vectors);
   g_test_add_func ("/quantize/extremes", test_extremes);
+  g_test_add_func ("/quantize/tiny", test_tiny);
   g_test_add_func ("/quantize/ternary", test_ternary);
   g_test_add_func ("/quantize/writer", test_writer);
   g_test_add_func ("/quantize/writer-keys", test_writer_keys);
