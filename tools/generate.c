@@ -442,7 +442,7 @@ tern_tool_generate (int argc, char **argv)
     { "prompt-file", 0, 0, G_OPTION_ARG_FILENAME, &o.prompt_file, "The same from a file, without its last line's end", "F" },
     { "raw", 0, 0, G_OPTION_ARG_NONE, &o.raw, "Leave the model's chat template out", NULL },
     { "think", 0, 0, G_OPTION_ARG_NONE, &o.think, "Let the model think before it answers, if its template can say so; thoughts "
-        "are not printed, but count among the tokens to say", NULL },
+        "are not printed, but count among the tokens to say; one that does not end within them is an error", NULL },
     { "labels", 0, 0, G_OPTION_ARG_STRING, &o.labels, "Print how likely each of these words or phrases is as the answer, as one "
         "line of JSON {\"result\", \"labels\", \"scores\", \"confidence\"}; \\, is a comma in one", "A,B,..." },
     { "json-schema", 0, 0, G_OPTION_ARG_FILENAME, &o.json_schema, "Answer by JSON of this schema", "F" },

@@ -14,6 +14,8 @@ test_calls (void)
       "{\"a\":[18446744073709551615,0.1,1e3,-0,1.50]}" },
     { "They want it {near}.\n</think>\n\n{\"name\": \"zoom\", \"arguments\": {\"factor\": 0.7}}", "{\"factor\":0.7}" },
     { "<think>so</think><tool_call>{\"name\": \"zoom\", \"arguments\": {}}</tool_call>", "{}" },
+    { "I might <tool_call>.\n</think>\n{\"name\": \"zoom\", \"arguments\": {}}", "{}" },
+    { "{\"name\": \"zoom\", \"arguments\": {\"text\": \"</think>\"}}", "{\"text\":\"</think>\"}" },
     { "{\"name\": \"lamp\", \"arguments\": {}}", NULL },
     { "{\"name\": \"zoom\", \"arguments\": \"{}\"}", NULL },
     { "I call {\"name\": \"zoom\", \"arguments\": {}}", NULL },

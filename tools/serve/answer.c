@@ -173,12 +173,21 @@ is_one_of (const char *name, const GPtrArray *names)
   return FALSE;
 }
 
-gboolean
-tern_call_find (TernCall *call, const char *text, const GPtrArray *names)
+/* Where a vocabulary has no tokens of thoughts they stand in the text; what begins a call already has none. */
+static const char *
+behind_thought (const char *text)
 {
-  const char *thought = g_strrstr (text, "</think>");   /* of a vocabulary that has no token of it */
+  const char *end = g_strrstr (text, "</think>"), *begin = text + strspn (text, " \t\r\n");
+
+  return !end || *begin == '{' || g_str_has_prefix (begin, "<tool_call>") ? begin : end + strlen ("</think>");
+}
+
+gboolean
+tern_call_find (TernCall *call, const char *said, const GPtrArray *names)
+{
+  const char *text = behind_thought (said);
   const char *open = strstr (text, "<tool_call>"), *close = open ? strstr (open, "</tool_call>") : NULL;
-  const char *begin = open ? open + strlen ("<tool_call>") : thought ? thought + strlen ("</think>") : text;
+  const char *begin = open ? open + strlen ("<tool_call>") : text;
   g_autofree char *inner = close ? g_strndup (begin, (gsize) (close - begin)) : g_strdup (begin);
   g_autoptr (GBytes) bytes = NULL;
   g_autoptr (JsonNode) root = NULL;
